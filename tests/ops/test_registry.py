@@ -1,0 +1,123 @@
+"""Every operation of the registry, against finite differences: first and second order, dtypes, and kinks."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import tinygrad_lite as tg
+from tests.derivatives import numerical_gradients
+from tests.strategies import Call, calls, cotangents
+from tinygrad_lite.ops.op import Op, operations
+
+DIFFERENTIABLE = [op for op in operations() if op.vjps]
+QUESTIONS = [op for op in operations() if not op.vjps]
+
+
+def leaves(call: Call) -> list[Any]:
+    """The arguments as tensors where they have a derivative."""
+    return [tg.tensor(x, requires_grad=True) if i in call.differentiable else x for i, x in enumerate(call.arrays)]
+
+
+def gradients(call: Call, g: Any) -> list[Any]:
+    inputs = leaves(call)
+    y = call.value(*inputs)
+    y.backward(g)
+    return [inputs[i].grad.numpy() for i in call.differentiable]
+
+
+def close(found: Any, expected: Any, tolerance: float = 1e-7) -> None:
+    np.testing.assert_allclose(
+        found, expected, rtol=tolerance, atol=tolerance * (1 + np.max(np.abs(expected), initial=0))
+    )
+
+
+@pytest.mark.parametrize("op", DIFFERENTIABLE, ids=str)
+@given(data=st.data())
+def test_first_order(op: Op, data: st.DataObject) -> None:
+    call = data.draw(calls(op))
+    g = data.draw(cotangents(call.value(*call.arrays)))
+    expected = numerical_gradients(lambda *x: np.sum(g * call.value(*x)), call.arrays, call.differentiable)
+    for found, reference, i in zip(gradients(call, g), expected, call.differentiable):
+        assert found.shape == np.shape(call.arrays[i])
+        close(found, reference)
+
+
+@pytest.mark.parametrize("op", DIFFERENTIABLE, ids=str)
+@given(data=st.data())
+def test_second_order(op: Op, data: st.DataObject) -> None:
+    """The gradient of a weighted sum of all first derivatives, cotangent included, against differences of these."""
+    call = data.draw(calls(op))
+    g = data.draw(cotangents(call.value(*call.arrays)))
+    weights = [data.draw(cotangents(np.asarray(call.arrays[i]))) for i in call.differentiable]
+
+    def weighted(found: list[Any]) -> Any:
+        return sum(np.sum(weight * gradient) for weight, gradient in zip(weights, found))
+
+    def first(*arguments: Any) -> float:
+        *arrays, cotangent = arguments
+        return float(weighted(gradients(Call(op, arrays, call.params), cotangent)))
+
+    inputs = leaves(call)
+    cotangent = tg.tensor(g, requires_grad=True)
+    call.value(*inputs).backward(cotangent, create_graph=True)
+    variables = [inputs[i] for i in call.differentiable]
+    total = weighted([x.grad for x in variables])
+    for x in variables:
+        x.grad = None
+    if total.requires_grad:
+        total.backward()
+    expected = numerical_gradients(first, [*call.arrays, g], [*call.differentiable, len(call.arrays)])
+    for x, reference in zip([*variables, cotangent], expected):
+        close(np.zeros(x.shape) if x.grad is None else x.grad.numpy(), reference, 1e-6)
+
+
+@pytest.mark.parametrize("op", DIFFERENTIABLE, ids=str)
+@given(data=st.data())
+def test_float32_stays_float32(op: Op, data: st.DataObject) -> None:
+    call = data.draw(calls(op, np.float32))
+    if "dtype" in call.params:
+        call.params["dtype"] = np.dtype(np.float32)
+    y = call.value(*leaves(call))
+    assert y.dtype == np.float32
+    g = data.draw(cotangents(y.numpy()))
+    wide = Call(op, [x.astype(np.float64) if x.dtype == np.float32 else x for x in call.arrays], call.params)
+    for found, reference in zip(gradients(call, g), gradients(wide, g.astype(np.float64))):
+        assert found.dtype == np.float32
+        close(found, reference, 1e-4)
+
+
+@pytest.mark.parametrize("op", operations(), ids=str)
+@given(data=st.data())
+def test_values_are_those_of_arrays(op: Op, data: st.DataObject) -> None:
+    """A tensor's value is bit for bit what the forward gives for its array, and its arrays stay as they were."""
+    call = data.draw(calls(op))
+    arrays = [np.array(x) for x in call.arrays]
+    expected = op.forward(*[x[()] for x in arrays], **call.params)
+    found = call.value(*[tg.tensor(x) for x in call.arrays])
+    for a, b in zip(
+        found if isinstance(found, tuple) else (found,), expected if isinstance(expected, tuple) else (expected,)
+    ):
+        np.testing.assert_array_equal(a, b, strict=True)
+    for before, after in zip(call.arrays, arrays):
+        np.testing.assert_array_equal(before, after)
+
+
+@pytest.mark.parametrize("op", QUESTIONS, ids=str)
+@given(data=st.data())
+def test_questions_carry_no_gradient(op: Op, data: st.DataObject) -> None:
+    call = data.draw(calls(op))
+    answer = call.value(*[tg.tensor(x, requires_grad=x.dtype.kind == "f") for x in call.arrays])
+    assert not getattr(answer, "requires_grad", False)
+
+
+@pytest.mark.parametrize("op", operations(), ids=str)
+def test_forwards_leave_their_arguments_alone(op: Op) -> None:
+    """No forward writes into what it is given: all arrays of a graph are read-only, so this would raise."""
+    shapes, params = (op.examples or [([(2, 3)] * (op.arity or 2), {})])[0]
+    arrays = [x if isinstance(x, np.ndarray) else np.full(x, 0.5) for x in shapes]
+    for x in arrays:
+        x.setflags(write=False)
+    op(*arrays, **params)

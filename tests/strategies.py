@@ -1,0 +1,86 @@
+"""Inputs for operations, out of what their declarations say: shapes, domains, kinks and parameters."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from hypothesis import assume
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from tinygrad_lite.ops.op import Op
+
+AXIS = st.one_of(st.none(), st.integers(-3, 2), st.lists(st.integers(-3, 2), max_size=3, unique=True).map(tuple))
+"""Any axis; those that do not fit are refused by NumPy, and drawn again."""
+
+
+@dataclass
+class Call:
+    """An operation's arguments."""
+
+    op: Op
+    arrays: list[Any]
+    params: dict[str, Any]
+
+    @property
+    def differentiable(self) -> list[int]:
+        """The positions of the arguments that have a derivative."""
+        return [i for i in range(len(self.arrays)) if self.op.arity is None or self.op.vjps[i] is not None]
+
+    def value(self, *arrays: Any) -> Any:
+        return self.op(*arrays, **self.params)
+
+
+@st.composite
+def calls(draw: st.DrawFn, op: Op, dtype: Any = np.float64) -> Call:
+    """Arguments inside an operation's domain and away from its kinks."""
+    shapes, params = draw(st.one_of(_sources(op)))
+    arrays = [
+        given if isinstance(given, np.ndarray) else draw(values(given, _interval(op, i), dtype))
+        for i, given in enumerate(shapes)
+    ]
+    if op.kink is not None:
+        distance = op.kink(*arrays, **params)
+        assume(np.size(distance) == 0 or np.min(np.abs(distance)) > 0.05)
+    return Call(op, arrays, dict(params))
+
+
+def values(shape: tuple[int, ...], interval: tuple[float, float], dtype: Any = np.float64) -> st.SearchStrategy[Any]:
+    """Arrays of moderate numbers, well inside an interval, in no simple relation to each other."""
+    low, high = interval
+    low, high = max(low, min(-3.0, high - 3.0)), min(high, max(3.0, low + 3.0))
+    margin = 0.05 * (high - low)
+    seeds = st.integers(0, 2**32 - 1)
+    return seeds.map(
+        lambda seed: np.random.default_rng(seed).uniform(low + margin, high - margin, shape).astype(dtype)[()]
+    )
+
+
+def cotangents(y: Any) -> st.SearchStrategy[Any]:
+    """Upstream gradients for a result, never all ones."""
+    return values(np.shape(y), (-np.inf, np.inf), y.dtype)
+
+
+def _interval(op: Op, i: int) -> tuple[float, float]:
+    return (-np.inf, np.inf) if op.domain is None else op.domain[i]
+
+
+def _sources(op: Op) -> list[st.SearchStrategy[Any]]:
+    """Where shapes and parameters come from: the declaration's examples, and whatever fits beside these."""
+    sources = [st.sampled_from(list(op.examples))] if op.examples else []
+    parameters = op.examples[0][1] if op.examples else {}
+    if op.derivatives:  # entry by entry: any shapes that broadcast
+        broadcast = hnp.mutually_broadcastable_shapes(num_shapes=op.arity, max_dims=3, max_side=3, min_side=0)
+        sources.append(broadcast.map(lambda drawn: (drawn.input_shapes, parameters)))
+    if op.vjps and op.arity == 1 and {"axis", "keepdims"} <= op.keywords:  # reductions: any shape and axis
+        sources.append(st.tuples(hnp.array_shapes(min_dims=0, max_side=3), AXIS, st.booleans()).map(_reduction))
+    return sources or [st.just(([(2, 3)] * (op.arity or 2), {}))]
+
+
+def _reduction(drawn: tuple[tuple[int, ...], Any, bool]) -> Any:
+    shape, axis, keepdims = drawn
+    try:
+        np.mean(np.ones(shape), axis=axis)
+    except ValueError:
+        axis = None
+    return [shape], {"axis": axis, "keepdims": keepdims}

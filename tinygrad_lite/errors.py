@@ -1,0 +1,25 @@
+"""Floor 0. The errors that this package raises: few kinds, each also the built-in kind that callers expect."""
+
+
+class TinygradError(Exception):
+    """Any error that this package raises on purpose."""
+
+
+class ShapeError(TinygradError, ValueError):
+    """Arrays whose shapes do not fit the operation, or each other."""
+
+
+class InputError(TinygradError, ValueError):
+    """A value outside what the function accepts: a label out of range, a negative learning rate."""
+
+
+class UsageError(TinygradError, TypeError):
+    """A kind of argument, dtype or call that has no meaning here; the message says what to write instead."""
+
+
+class GraphError(TinygradError, RuntimeError):
+    """A graph that cannot do what was asked of it: it has no history, or was already freed."""
+
+
+class MissingExtraError(TinygradError, RuntimeError):
+    """An optional library that is not installed; the message says which extra brings it."""

@@ -1,0 +1,301 @@
+"""Floor 4. Functions of models that NumPy lacks: activations, dropout, and the losses, of arrays or tensors.
+
+A loss takes the prediction first, then the target of the same shape, and reduces its entries to their mean, their sum,
+or not at all: `reduction="mean"`, `"sum"` or `"none"`.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.errors import InputError, ShapeError, UsageError
+from tinygrad_lite.nn.init import Rng
+from tinygrad_lite.ops import activations, losses, products, reductions
+from tinygrad_lite.ops.op import Array
+
+
+def linear(x: Array, weight: Array, bias: Array = None) -> Array:
+    """y = x Wᵀ + b, with x (…, in), W (out, in), b (out) and y (…, out).
+
+    Example:
+        >>> linear(np.array([1.0, 2.0]), np.array([[3.0, 4.0]]), np.array([5.0]))
+        array([16.])
+    """
+    return np.matmul(x, np.transpose(weight)) if bias is None else products.linear(x, weight, bias)
+
+
+def relu(x: Array) -> Array:
+    """max(x, 0); its derivative at 0 is 0.
+
+    Example:
+        >>> relu(np.array([-1.0, 2.0]))
+        array([0., 2.])
+    """
+    return activations.relu(x)
+
+
+def leaky_relu(x: Array, negative_slope: float = 0.01) -> Array:
+    """x where positive, else negative_slope · x.
+
+    Example:
+        >>> leaky_relu(np.array([-1.0, 2.0]), 0.5)
+        array([-0.5,  2. ])
+    """
+    return activations.leaky_relu(x, negative_slope=negative_slope)
+
+
+def sigmoid(x: Array) -> Array:
+    """1 / (1 + e⁻ˣ), without overflow and exact in both tails.
+
+    Example:
+        >>> sigmoid(np.array([0.0, 1000.0]))
+        array([0.5, 1. ])
+    """
+    return activations.sigmoid(x)
+
+
+def softplus(x: Array) -> Array:
+    """log(1 + eˣ), without overflow.
+
+    Example:
+        >>> softplus(np.array([-1000.0, 1000.0]))
+        array([   0., 1000.])
+    """
+    return activations.softplus(x)
+
+
+def gelu(x: Array) -> Array:
+    """x · Φ(x), with Φ the standard normal distribution function.
+
+    Source: Hendrycks and Gimpel (2016), Gaussian error linear units, eq. 1.
+
+    Example:
+        >>> gelu(np.array([-100.0, 0.0, 100.0]))
+        array([ -0.,   0., 100.])
+    """
+    return activations.gelu(x)
+
+
+def silu(x: Array) -> Array:
+    """x · sigmoid(x).
+
+    Source: Elfwing et al. (2017), Sigmoid-weighted linear units, eq. 2.
+
+    Example:
+        >>> silu(np.array([0.0, 1000.0]))
+        array([   0., 1000.])
+    """
+    return activations.silu(x)
+
+
+def softmax(x: Array, axis: int | tuple[int, ...] | None = -1) -> Array:
+    """eˣ / Σ eˣ along an axis, without overflow.
+
+    Example:
+        >>> softmax(np.array([1000.0, 1000.0]))
+        array([0.5, 0.5])
+    """
+    return activations.softmax(x, axis=axis)
+
+
+def log_softmax(x: Array, axis: int | tuple[int, ...] | None = -1) -> Array:
+    """x - log Σ eˣ along an axis, without overflow.
+
+    Example:
+        >>> log_softmax(np.array([0.0, 1000.0]))
+        array([-1000.,     0.])
+    """
+    return activations.log_softmax(x, axis=axis)
+
+
+def logsumexp(x: Array, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Array:
+    """log Σ eˣ along an axis, without overflow.
+
+    Example:
+        >>> float(logsumexp(np.array([-1000.0, 1000.0])))
+        1000.0
+    """
+    return reductions.logsumexp(x, axis=axis, keepdims=keepdims)
+
+
+def dropout(x: Array, p: float = 0.5, training: bool = True, *, rng: Rng = None) -> Array:
+    """In training, x with each entry set to zero with probability p and the others divided by 1 - p; else x.
+
+    Raises:
+        InputError: if p is no probability.
+
+    Example:
+        >>> dropout(np.ones(6), 0.5, rng=0)
+        array([2., 0., 0., 0., 2., 2.])
+    """
+    check_probability(p)
+    if not training or p == 0:
+        return x
+    keep = np.random.default_rng(rng).random(np.shape(x)) >= p
+    scale = keep / (1 - p) if p < 1 else np.zeros(np.shape(x))
+    return x * scale.astype(np.result_type(x))
+
+
+def check_probability(p: float) -> None:
+    """Raise `InputError` unless 0 ≤ p ≤ 1."""
+    if not 0 <= p <= 1:
+        raise InputError(f"a dropout probability lies in [0, 1], got {p}")
+
+
+def mse_loss(prediction: Array, target: Array, reduction: str = "mean") -> Array:
+    """(x - t)².
+
+    Raises:
+        ShapeError: if the shapes differ.
+
+    Example:
+        >>> float(mse_loss(np.array([1.0, 3.0]), np.array([0.0, 0.0])))
+        5.0
+    """
+    losses.check_same_shape(prediction, target)
+    return _reduced(np.square(prediction - target), reduction)
+
+
+def l1_loss(prediction: Array, target: Array, reduction: str = "mean") -> Array:
+    """|x - t|.
+
+    Raises:
+        ShapeError: if the shapes differ.
+
+    Example:
+        >>> float(l1_loss(np.array([1.0, -3.0]), np.array([0.0, 0.0])))
+        2.0
+    """
+    losses.check_same_shape(prediction, target)
+    return _reduced(np.absolute(prediction - target), reduction)
+
+
+def huber_loss(prediction: Array, target: Array, reduction: str = "mean", delta: float = 1.0) -> Array:
+    """½(x - t)² where |x - t| ≤ δ, else δ(|x - t| - ½δ).
+
+    Source: Huber (1964), Robust estimation of a location parameter.
+
+    Raises:
+        ShapeError: if the shapes differ.
+        InputError: if delta is not positive.
+
+    Example:
+        >>> float(huber_loss(np.array([1.0, 3.0]), np.array([0.0, 0.0])))
+        1.5
+    """
+    losses.check_same_shape(prediction, target)
+    if not delta > 0:
+        raise InputError(f"delta must be positive, got {delta}")
+    return _reduced(losses.huber(prediction - target, delta=delta), reduction)
+
+
+def binary_cross_entropy(prediction: Array, target: Array, reduction: str = "mean") -> Array:
+    """-(t log p + (1 - t) log(1 - p)), with logarithms of at least -100, so that it is finite at 0 and 1.
+
+    From logits, `binary_cross_entropy_with_logits` is faster and exact.
+
+    Raises:
+        ShapeError: if the shapes differ.
+        InputError: if a probability lies outside [0, 1].
+
+    Example:
+        >>> float(binary_cross_entropy(np.array([0.5, 0.0]), np.array([1.0, 1.0]), reduction="sum")) - np.log(2)
+        100.0
+    """
+    losses.check_same_shape(prediction, target)
+    values = _values(prediction)
+    if not np.all((values >= 0) & (values <= 1)):
+        worst = values[~((values >= 0) & (values <= 1))].ravel()[0]
+        raise InputError(
+            f"binary_cross_entropy takes probabilities in [0, 1], got {worst}: apply sigmoid first, or use "
+            "binary_cross_entropy_with_logits"
+        )
+    return _reduced(losses.binary_cross_entropy(prediction, target), reduction)
+
+
+def binary_cross_entropy_with_logits(logits: Array, target: Array, reduction: str = "mean") -> Array:
+    """log(1 + eᶻ) - z t, which is the binary cross-entropy of sigmoid(z), without overflow.
+
+    Raises:
+        ShapeError: if the shapes differ.
+
+    Example:
+        >>> float(binary_cross_entropy_with_logits(np.array([-1000.0]), np.array([1.0])))
+        1000.0
+    """
+    check_reduction(reduction)
+    return losses.binary_cross_entropy_with_logits(logits, target, reduction=reduction)
+
+
+def cross_entropy(logits: Array, target: Array, reduction: str = "mean") -> Array:
+    """log Σ eᶻ - z[t], which is the negative log-likelihood of softmax(z), without overflow.
+
+    The logits have shape (C,), (N, C) or (N, C, …). The target holds class numbers, integers of the same shape without
+    the class axis; or it holds probabilities of the logits' shape, and the loss is -Σ t log softmax(z).
+
+    Raises:
+        ShapeError: if the shapes do not fit.
+        UsageError: if class numbers are not integers.
+        InputError: if a class number lies outside [0, C).
+
+    Example:
+        >>> float(cross_entropy(np.array([[0.0, 1000.0]]), np.array([0])))
+        1000.0
+    """
+    axis = _class_axis(logits)
+    if np.shape(target) == np.shape(logits) and np.result_type(target).kind == "f":
+        return _reduced(-np.sum(target * activations.log_softmax(logits, axis=axis), axis=axis), reduction)
+    labels = _labels(target, logits, axis)
+    check_reduction(reduction)
+    return losses.cross_entropy(logits, labels, axis=axis, reduction=reduction)
+
+
+def nll_loss(log_probabilities: Array, target: Array, reduction: str = "mean") -> Array:
+    """-log p[t], from log-probabilities of shape (C,), (N, C) or (N, C, …) and class numbers as in `cross_entropy`.
+
+    Raises:
+        ShapeError, UsageError, InputError: as `cross_entropy`.
+
+    Example:
+        >>> float(nll_loss(np.array([[-1.0, -2.0]]), np.array([1])))
+        2.0
+    """
+    axis = _class_axis(log_probabilities)
+    labels = _labels(target, log_probabilities, axis)
+    return _reduced(losses.negative_log_likelihood(log_probabilities, labels, axis=axis), reduction)
+
+
+def _class_axis(x: Array) -> int:
+    """The axis of the classes, second or only, counted from the back."""
+    if np.ndim(x) == 0:
+        raise ShapeError("a classification needs an axis of classes, got a 0-d array")
+    return -1 if np.ndim(x) == 1 else 1 - np.ndim(x)
+
+
+def _labels(target: Array, x: Array, axis: int) -> Array:
+    """The class numbers, checked against the classes of x."""
+    labels = _values(target)
+    shape = np.shape(x)
+    count = shape[axis]
+    if labels.shape != shape[:axis] + (shape[axis + 1 :] if axis < -1 else ()):
+        raise ShapeError(f"class numbers of shape {labels.shape} for predictions of shape {shape}")
+    if labels.dtype.kind not in "iu":
+        raise UsageError(f"class numbers are integers, these are {labels.dtype}: write target.astype(int)")
+    if labels.size and not (labels.min() >= 0 and labels.max() < count):
+        raise InputError(f"class numbers lie in 0 … {count - 1}, got {labels.min()} … {labels.max()}")
+    return target
+
+
+def _values(x: Array) -> Any:
+    return np.asarray(x.numpy() if hasattr(x, "numpy") else x)
+
+
+def check_reduction(reduction: str) -> None:
+    """Raise `InputError` unless it is one of the three."""
+    if reduction not in losses.REDUCTIONS:
+        raise InputError(f"reduction is 'mean', 'sum' or 'none', got {reduction!r}")
+
+
+def _reduced(loss: Array, reduction: str) -> Array:
+    check_reduction(reduction)
+    return np.mean(loss) if reduction == "mean" else np.sum(loss) if reduction == "sum" else loss

@@ -1,0 +1,160 @@
+"""Floor 4. Layers: the fields that each one has, and a forward that reads as its formula."""
+
+from collections.abc import Mapping
+from math import sqrt
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.errors import InputError, ShapeError
+from tinygrad_lite.nn import functional, init
+from tinygrad_lite.nn.module import Module
+from tinygrad_lite.ops.op import Array
+from tinygrad_lite.tensor import Tensor
+
+
+class Linear(Module):
+    """An affine map of the last axis: y = x Wᵀ + b.
+
+    x has shape (…, in_features), y (…, out_features); `weight` is out × in, as in PyTorch, and both `weight` and `bias`
+    start from U(-1/√in, 1/√in).
+
+    Raises:
+        ShapeError: on an x whose last axis is not in_features.
+
+    Example:
+        >>> import numpy as np, tinygrad_lite as tg
+        >>> tg.nn.Linear(13, 8, rng=0)(np.ones((5, 13))).shape
+        (5, 8)
+    """
+
+    def __init__(
+        self, in_features: int, out_features: int, bias: bool = True, *, dtype: Any = np.float64, rng: init.Rng = None
+    ) -> None:
+        if in_features < 1 or out_features < 1:
+            raise InputError(f"Linear needs at least one feature on each side, got {in_features} and {out_features}")
+        rng = np.random.default_rng(rng)
+        bound = 1 / sqrt(in_features)
+        self.in_features = in_features
+        self.out_features = out_features
+        self.weight = Tensor(init.uniform((out_features, in_features), -bound, bound, dtype=dtype, rng=rng), True)
+        self.bias = Tensor(init.uniform(out_features, -bound, bound, dtype=dtype, rng=rng), True) if bias else None
+
+    def forward(self, x: Array) -> Array:
+        try:
+            return functional.linear(x, self.weight, self.bias)
+        except ShapeError as error:
+            raise ShapeError(
+                f"Linear({self.in_features}, {self.out_features}) needs {self.in_features} features on the last axis, "
+                f"got shape {np.shape(x)}"
+            ) from error
+
+    def summary(self) -> str:
+        return f"Linear({self.in_features}, {self.out_features}{'' if self.bias is not None else ', bias=False'})"
+
+
+class ReLU(Module):
+    """max(x, 0)."""
+
+    def forward(self, x: Array) -> Array:
+        return functional.relu(x)
+
+
+class LeakyReLU(Module):
+    """x where positive, else negative_slope · x."""
+
+    def __init__(self, negative_slope: float = 0.01) -> None:
+        self.negative_slope = negative_slope
+
+    def forward(self, x: Array) -> Array:
+        return functional.leaky_relu(x, self.negative_slope)
+
+
+class Sigmoid(Module):
+    """1 / (1 + e⁻ˣ)."""
+
+    def forward(self, x: Array) -> Array:
+        return functional.sigmoid(x)
+
+
+class Tanh(Module):
+    """tanh x."""
+
+    def forward(self, x: Array) -> Array:
+        return np.tanh(x)
+
+
+class GELU(Module):
+    """x · Φ(x), with Φ the standard normal distribution function."""
+
+    def forward(self, x: Array) -> Array:
+        return functional.gelu(x)
+
+
+class SiLU(Module):
+    """x · sigmoid(x)."""
+
+    def forward(self, x: Array) -> Array:
+        return functional.silu(x)
+
+
+class Softmax(Module):
+    """eˣ / Σ eˣ along an axis."""
+
+    def __init__(self, axis: int = -1) -> None:
+        self.axis = axis
+
+    def forward(self, x: Array) -> Array:
+        return functional.softmax(x, self.axis)
+
+
+class Dropout(Module):
+    """In training, sets each entry to zero with probability p and divides the others by 1 - p; else the identity."""
+
+    def __init__(self, p: float = 0.5, *, rng: init.Rng = None) -> None:
+        functional.check_probability(p)
+        self.p = p
+        self._rng = np.random.default_rng(rng)
+
+    def forward(self, x: Array) -> Array:
+        return functional.dropout(x, self.p, self.training, rng=self._rng)
+
+
+class Flatten(Module):
+    """All axes from `start_axis` on as one; the first axis, the batch, stays unless told."""
+
+    def __init__(self, start_axis: int = 1) -> None:
+        self.start_axis = start_axis
+
+    def forward(self, x: Array) -> Array:
+        return np.reshape(x, (*np.shape(x)[: self.start_axis], -1))
+
+
+class Sequential(Module):
+    """Modules one after another; any function of one array will do as one.
+
+    Example:
+        >>> import tinygrad_lite as tg
+        >>> tg.nn.Sequential(tg.nn.Linear(13, 8), tg.nn.ReLU(), tg.nn.Linear(8, 1))
+        Sequential             121 parameters
+        ├─ 0: Linear(13, 8)    112
+        ├─ 1: ReLU()
+        └─ 2: Linear(8, 1)       9
+    """
+
+    def __init__(self, *modules: Any) -> None:
+        self._modules = modules
+
+    def fields(self) -> Mapping[str, Any]:
+        return {str(i): module for i, module in enumerate(self._modules)}
+
+    def forward(self, x: Array) -> Array:
+        for module in self._modules:
+            x = module(x)
+        return x
+
+    def __getitem__(self, i: int) -> Any:
+        return self._modules[i]
+
+    def __len__(self) -> int:
+        return len(self._modules)

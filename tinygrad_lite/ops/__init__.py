@@ -1,0 +1,1 @@
+"""Floor 1. What each operation computes and how it differentiates; nothing here knows of tensors."""

@@ -1,0 +1,121 @@
+"""Floor 1. Losses that are an operation of their own, because their parts would overflow or take longer."""
+
+import numpy as np
+
+from tinygrad_lite.errors import ShapeError
+from tinygrad_lite.ops.activations import sigmoid, softmax
+from tinygrad_lite.ops.op import REAL, Array, Example, elementwise, primitive
+from tinygrad_lite.ops.reductions import logsumexp
+
+REDUCTIONS = ("mean", "sum", "none")
+
+
+def check_same_shape(prediction: Array, target: Array) -> None:
+    """Raise `ShapeError` where broadcasting would let every entry meet the wrong ones."""
+    if np.shape(prediction) != np.shape(target):
+        raise ShapeError(
+            f"the prediction has shape {np.shape(prediction)} and the target {np.shape(target)}; they would broadcast, "
+            "and every entry would meet the wrong ones: reshape one of them"
+        )
+
+
+def _reduced(entries: Array, reduction: str) -> Array:
+    if reduction == "none":
+        return entries
+    total = np.add.reduce(entries, axis=None)
+    return total / entries.size if reduction == "mean" else total
+
+
+def _per_entry(g: Array, entries: Array, reduction: str) -> Array:
+    """The gradient that arrives at each entry of a reduced loss."""
+    return g / np.size(entries) if reduction == "mean" else g
+
+
+def _log(p: Array) -> Array:
+    """log p, at least -100, so that a confident mistake stays finite."""
+    with np.errstate(divide="ignore"):
+        return np.maximum(np.log(p), -100)
+
+
+def _log_complement(p: Array) -> Array:
+    """log(1 - p), at least -100."""
+    with np.errstate(divide="ignore"):
+        return np.maximum(np.log1p(-p), -100)
+
+
+def _binary_cross_entropy(p: Array, target: Array) -> Array:
+    return -(target * _log(p) + (1 - target) * _log_complement(p))
+
+
+binary_cross_entropy = elementwise(
+    _binary_cross_entropy,
+    lambda y, p, target: (p - target) / np.maximum(p * (1 - p), 1e-12),
+    lambda y, p, target: _log_complement(p) - _log(p),
+    domain=((0.0, 1.0), REAL),
+)
+
+
+def _binary_cross_entropy_with_logits(z: Array, target: Array, reduction: str) -> Array:
+    check_same_shape(z, target)
+    # log(1 + eᶻ) - z·target, with the exponential of a negative number only
+    return _reduced(np.maximum(z, 0.0) - z * target + np.log1p(np.exp(-np.absolute(z))), reduction)
+
+
+binary_cross_entropy_with_logits = primitive(
+    _binary_cross_entropy_with_logits,
+    lambda g, y, z, target, reduction: _per_entry(g, z, reduction) * (sigmoid(z) - target),
+    lambda g, y, z, target, reduction: _per_entry(g, z, reduction) * -z,
+    examples=[([(2, 3), (2, 3)], {"reduction": reduction}) for reduction in REDUCTIONS],
+)
+
+
+def _one_hot(labels: Array, logits: Array, axis: int) -> Array:
+    classes = np.arange(np.shape(logits)[axis])
+    return np.equal(np.expand_dims(labels, axis), np.reshape(classes, (-1,) + (1,) * (-1 - axis)))
+
+
+def _along(g: Array, axis: int) -> Array:
+    """A gradient per row as one that broadcasts along the classes."""
+    return np.expand_dims(g, axis) if np.ndim(g) else g
+
+
+def _negative_log_likelihood(x: Array, labels: Array, axis: int) -> Array:
+    return -np.squeeze(np.take_along_axis(x, np.expand_dims(labels, axis), axis), axis)[()]
+
+
+def _cross_entropy(logits: Array, labels: Array, axis: int, reduction: str) -> Array:
+    return _reduced(logsumexp(logits, axis=axis) + _negative_log_likelihood(logits, labels, axis), reduction)
+
+
+_LABELLED: list[Example] = [
+    ([(3, 4), np.array([0, 3, 1])], {"axis": -1}),
+    ([(2, 3, 4), np.array([[0, 2, 1, 1], [2, 2, 0, 1]])], {"axis": -2}),
+    ([(4,), np.array(2)], {"axis": -1}),
+]
+cross_entropy = primitive(
+    _cross_entropy,
+    lambda g, y, logits, labels, axis, reduction: (
+        _along(_per_entry(g, labels, reduction), axis) * (softmax(logits, axis=axis) - _one_hot(labels, logits, axis))
+    ),
+    None,
+    examples=[(x, {**params, "reduction": reduction}) for x, params in _LABELLED for reduction in REDUCTIONS],
+)
+negative_log_likelihood = primitive(
+    _negative_log_likelihood,
+    lambda g, y, x, labels, axis: np.where(_one_hot(labels, x, axis), -np.expand_dims(g, axis), 0),
+    None,
+    examples=_LABELLED,
+)
+
+
+def _huber(x: Array, delta: float) -> Array:
+    size = np.absolute(x)
+    return np.where(np.less_equal(size, delta), 0.5 * x * x, delta * (size - 0.5 * delta))
+
+
+huber = elementwise(
+    _huber,
+    lambda y, x, delta: np.clip(x, -delta, delta),
+    kink=lambda x, delta: np.absolute(x) - delta,
+    examples=[([(2, 3)], {"delta": 1.0}), ([(2, 3)], {"delta": 0.25})],
+)

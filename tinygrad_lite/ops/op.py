@@ -1,0 +1,316 @@
+"""Floor 1. What an operation is: plain NumPy with its derivatives beside it, declared once.
+
+`elementwise` and `primitive` make an `Op` out of such a declaration and enter it in the registry. Calling an `Op` on
+arrays computes its value; on values that are traced (a `Tensor`, say), each kind of traced value says what happens.
+"""
+
+import inspect
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property, partial
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from tinygrad_lite.errors import ShapeError, UsageError
+
+Array: TypeAlias = Any
+"""A NumPy array or scalar, a traced value, or any other array that speaks NumPy's protocols."""
+
+Rule: TypeAlias = Callable[..., Array]
+Derivative: TypeAlias = Rule | float
+Example: TypeAlias = tuple[Sequence[Any], Mapping[str, Any]]
+"""A call to try: for each array its shape, or the array itself where not any values will do; and the parameters."""
+
+REAL = (-np.inf, np.inf)
+POSITIVE = (0.0, np.inf)
+
+
+class Traced:
+    """A value that says for itself what happens when an operation meets it."""
+
+    __slots__ = ()
+
+    def __trace__(self, op: "Op", inputs: tuple[Array, ...], params: Mapping[str, Any]) -> Array:
+        raise NotImplementedError
+
+
+class Op:
+    """An operation: its value and the vector-Jacobian product of each argument, both as plain NumPy.
+
+    Attributes:
+        forward: the value; arrays are positional, parameters are keywords.
+        vjps: one `vjp(g, y, *x, **params)` per argument, None where an argument has no derivative. Empty for what
+            answers a question (a comparison, an argmax) and so carries no gradient.
+        arity: how many arrays it takes; None if any number, in which case `vjps[i]` exists for every i.
+        derivatives: of an operation that works entry by entry, as they were declared; else empty.
+        keywords: the parameters that the derivatives know. Others are refused, never ignored.
+        domain: per argument, the open interval in which it is real and smooth.
+        kink: an expression of the arguments that is zero where the operation is not differentiable.
+        examples: shapes and parameters to try it on, for whoever loops over the registry.
+    """
+
+    def __init__(
+        self,
+        forward: Callable[..., Array],
+        vjps: Sequence[Rule | None],
+        *,
+        name: str | None = None,
+        arity: int | None,
+        keywords: Sequence[str] = (),
+        domain: Sequence[tuple[float, float]] | None = None,
+        kink: Rule | None = None,
+        examples: Sequence[Example] | None = None,
+    ) -> None:
+        self.forward = forward
+        self.name = name or forward.__name__.lstrip("_")
+        if self.name == "<lambda>":
+            raise UsageError("an operation needs a name, to be printed and found by: pass name=")
+        self.vjps = vjps
+        self.arity = arity
+        self.keywords = frozenset(keywords)
+        self.domain = domain
+        self.kink = kink
+        self.examples = examples
+        self.derivatives: Sequence[Derivative] = ()
+
+    @cached_property
+    def reads_values(self) -> bool:
+        """Whether a derivative depends on the arguments' values, so that nobody may change these."""
+        return not self.derivatives or any(callable(derivative) for derivative in self.derivatives)
+
+    def __call__(self, *inputs: Array, **params: Any) -> Array:
+        if (len(inputs) != self.arity and self.arity is not None) or not self.keywords.issuperset(params):
+            inputs, params = self.bind(inputs, params)
+        for x in inputs:
+            if isinstance(x, Traced):
+                return x.__trace__(self, inputs, params)
+        return self.forward(*inputs, **params)
+
+    def __repr__(self) -> str:
+        return self.name
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        return operation, (self.name,)
+
+    @cached_property
+    def signature(self) -> inspect.Signature:
+        return _signature(self.forward)
+
+    def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[tuple[Array, ...], dict[str, Any]]:
+        """Sort the arguments of a call in the function's own signature into arrays and parameters."""
+        try:
+            given = self.signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise UsageError(f"{self.name}{self.signature}: {error}") from None
+        given.apply_defaults()
+        values = list(given.arguments.items())
+        arrays = tuple(value for _, value in values[: self.arity])
+        params = {}
+        for name, value in values[self.arity :]:
+            default = self.signature.parameters[name].default
+            if name in self.keywords:
+                if value is not default:
+                    params[name] = value
+            elif value is not default and not (value is None or value is np._NoValue):
+                self.refuse(name, value)
+        return arrays, params
+
+    def _refusal(self, name: str, value: Any) -> str:
+        if name == "out":
+            return f"{self.name}: out= would write into an array, and arrays in a graph never change; use the result"
+        known = ", ".join(f"{keyword}=" for keyword in sorted(self.keywords)) or "no keyword"
+        return f"{self.name}: {name}={value!r} has no derivative here; it knows {known}"
+
+    def refuse(self, name: str, value: Any) -> Array:
+        """Raise the error for a keyword that the derivatives do not know."""
+        if name == "out":
+            raise UsageError(
+                f"{self.name}: out= would write into an array, and arrays here never change; use the result"
+            )
+        known = ", ".join(f"{keyword}=" for keyword in sorted(self.keywords)) or "no keyword"
+        raise UsageError(f"{self.name}: {name}={value!r} has no derivative here; it knows {known}")
+
+    def complaint(self, error: Exception, arrays: Sequence[Array]) -> Exception:
+        """The error to raise in place of one that the forward raised when it was given these arrays."""
+        given = " and ".join(f"{x.dtype}{list(x.shape)}" if hasattr(x, "dtype") else repr(x) for x in arrays)
+        kind = ShapeError if isinstance(error, ValueError) else UsageError
+        return kind(f"{self.name} cannot take {given}: {error}")
+
+
+_OPERATIONS: dict[str, Op] = {}
+_ANSWERS: dict[Any, Callable[..., Any]] = {}
+
+
+def operations() -> list[Op]:
+    """Every operation declared so far, in order."""
+    return list(_OPERATIONS.values())
+
+
+def operation(name: str) -> Op:
+    """The operation of this name."""
+    return _OPERATIONS[name]
+
+
+def answer_to(function: Callable[..., Any]) -> Callable[..., Any]:
+    """What of ours computes a NumPy function on traced values; raises `UsageError` where nothing does."""
+    try:
+        return _ANSWERS[function]
+    except KeyError:
+        owner = getattr(function, "__self__", None)  # the ufunc, for np.add.reduce and its kind
+        path = f"np.{owner.__name__ + '.' if isinstance(owner, np.ufunc) else ''}{function.__name__}"
+        raise UsageError(
+            f"{path} has no derivative here. Declare it with the derivatives of its arguments:\n"
+            f"    operation = tg.elementwise({path}, lambda y, x: ...)        # dy/dx, entry by entry, or\n"
+            f"    operation = tg.primitive({path}, lambda g, y, x: ...)       # the vector-Jacobian product\n"
+            "or leave the graph on purpose with tensor.detach().numpy()."
+        ) from None
+
+
+def implements(*functions: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Let the decorated function, made of operations, answer these NumPy functions on traced values."""
+
+    def enter(answer: Callable[..., Any]) -> Callable[..., Any]:
+        _ANSWERS.update(dict.fromkeys(functions, answer))
+        return answer
+
+    return enter
+
+
+def _register(op: Op) -> Op:
+    _OPERATIONS[op.name] = op
+    _ANSWERS[op.forward] = op
+    return op
+
+
+def _signature(function: Callable[..., Any]) -> inspect.Signature:
+    try:
+        return inspect.signature(function)
+    except ValueError:  # before NumPy 2.4, a function written in C does not tell its signature
+        count = getattr(function, "nin", 1)
+        kind = inspect.Parameter.POSITIONAL_ONLY
+        return inspect.Signature([inspect.Parameter(f"x{i + 1}", kind) for i in range(count)])
+
+
+def _keywords(forward: Callable[..., Any], rules: Sequence[Any], before: int, arity: int) -> list[str]:
+    """The parameters that an operation knows: those of its rules, after the arrays; without rules, its forward's."""
+    rule = next((rule for rule in rules if callable(rule)), None)
+    parameters = list(_signature(rule or forward).parameters.values())[arity + before if rule else arity :]
+    return [p.name for p in parameters if p.name != "out" and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+
+
+def elementwise(
+    forward: Callable[..., Array],
+    *derivatives: Derivative,
+    name: str | None = None,
+    domain: Sequence[tuple[float, float]] | None = None,
+    kink: Rule | None = None,
+    examples: Sequence[Example] | None = None,
+) -> Op:
+    """Declare an operation that works entry by entry, as a calculus table does.
+
+    y = forward(*x) broadcasts as NumPy does, and `derivatives[i](y, *x)` is ∂y/∂xᵢ, entry by entry, in NumPy and
+    operators; or a plain number (1, -1, 0). Parameters are keywords, of the forward and of each derivative. Without
+    any derivative the operation answers a question, and no gradient flows through it. The product with the upstream
+    gradient and the sum over broadcast axes are the engine's.
+
+    Args:
+        domain: per argument, the open interval in which the operation is real and smooth.
+        kink: an expression of the arguments that is zero where the operation is not differentiable.
+        examples: (shapes, parameters) that tests try besides the broadcast shapes that they draw themselves.
+
+    Example:
+        >>> import numpy as np, tinygrad_lite as tg
+        >>> cube = tg.elementwise(lambda x: x**3, lambda y, x: 3 * x**2, name="cube")
+        >>> float(tg.grad(cube)(2.0))
+        12.0
+    """
+    arity = len(derivatives) or getattr(forward, "nin", None) or len(_signature(forward).parameters)
+    op = Op(
+        forward,
+        [_elementwise_vjp(derivative) for derivative in derivatives],
+        name=name,
+        arity=arity,
+        keywords=_keywords(forward, derivatives, 1, arity),
+        domain=domain,
+        kink=kink,
+        examples=examples,
+    )
+    op.derivatives = derivatives
+    return _register(op)
+
+
+def _elementwise_vjp(derivative: Derivative) -> Rule:
+    if callable(derivative):
+        return lambda g, y, *x, **params: g * derivative(y, *x, **params)
+    if derivative == 1:
+        return lambda g, y, *x: g
+    if derivative == -1:
+        return lambda g, y, *x: -g
+    if derivative == 0:
+        return lambda g, y, *x, **params: np.zeros_like(g)
+    return lambda g, y, *x: g * derivative
+
+
+def primitive(
+    forward: Callable[..., Array],
+    *vjps: Rule | None,
+    each: Rule | None = None,
+    name: str | None = None,
+    arity: int | None = None,
+    domain: Sequence[tuple[float, float]] | None = None,
+    kink: Rule | None = None,
+    examples: Sequence[Example] | None = None,
+) -> Op:
+    """Declare an operation that is not entry by entry: a product, a reduction, a loss.
+
+    `vjps[i](g, y, *x, **params)` is the vector-Jacobian product gᵀ ∂y/∂xᵢ, with g of y's shape and the result of xᵢ's
+    shape, or of a shape that broadcasting made of it: the engine sums over broadcast axes. None stands for an argument
+    without a derivative. The parameters that the rules name are those that the operation knows. Without any rule the
+    operation answers a question about its first `arity` (1 unless told) arguments, and no gradient flows through it.
+
+    Args:
+        each: for any number of arguments, one rule `each(i, g, y, *x, **params)` for the i-th.
+        domain, kink, examples: as in `elementwise`.
+
+    Example:
+        >>> import numpy as np, tinygrad_lite as tg
+        >>> trace = tg.primitive(np.linalg.trace, lambda g, y, x: g * np.eye(*x.shape))
+        >>> tg.grad(trace)(np.ones((2, 2)))
+        array([[1., 0.],
+               [0., 1.]])
+    """
+    if each is not None:
+        return _register(
+            Op(forward, _ForEach(each), name=name, arity=None, keywords=_each_keywords(each), examples=examples)
+        )
+    arity = len(vjps) or arity or 1
+    return _register(
+        Op(
+            forward,
+            vjps,
+            name=name,
+            arity=arity,
+            keywords=_keywords(forward, vjps, 2, arity),
+            domain=domain,
+            kink=kink,
+            examples=examples,
+        )
+    )
+
+
+class _ForEach(Sequence[Rule]):
+    """The rules of an operation that takes any number of arguments: one for each position."""
+
+    def __init__(self, rule: Rule) -> None:
+        self.rule = rule
+
+    def __getitem__(self, i: Any) -> Any:
+        return partial(self.rule, i)
+
+    def __len__(self) -> int:
+        return sys.maxsize
+
+
+def _each_keywords(rule: Rule) -> list[str]:
+    return [p.name for p in _signature(rule).parameters.values() if p.kind is p.KEYWORD_ONLY]

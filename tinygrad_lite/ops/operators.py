@@ -1,0 +1,219 @@
+"""Floor 1. The Python operators, methods and NumPy protocols that every traced value shares.
+
+A traced value that inherits `Operators` and defines `__trace__` works with `x + y`, `x.sum(axis=0)`, `x[1:]`, and
+with NumPy's own functions, which find their way here through `__array_ufunc__` and `__array_function__`.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any, Self
+
+import numpy as np
+
+from tinygrad_lite.errors import UsageError
+from tinygrad_lite.ops import activations, elementwise, indexing, products, reductions, selection, shaping
+from tinygrad_lite.ops.op import Array, Op, Traced, answer_to
+
+
+def _method(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function whose first argument is an array, as a method."""
+
+    def method(self: Any, *args: Any, **params: Any) -> Any:
+        return function(self, *args, **params)
+
+    return method
+
+
+def _operator(op: Op) -> Callable[[Any, Array], Any]:
+    return lambda self, other: op(self, other)
+
+
+def _reflected(op: Op) -> Callable[[Any, Array], Any]:
+    return lambda self, other: op(other, self)
+
+
+class Operators(Traced):
+    """Python's operators and NumPy's methods and protocols, each as the operation that it stands for."""
+
+    __slots__ = ()
+    __pandas_priority__ = 5000  # pandas objects leave `frame * tensor` to the tensor
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        raise NotImplementedError
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Array, **params: Any) -> Any:
+        return answer_to(ufunc if method == "__call__" else getattr(ufunc, method))(*inputs, **params)
+
+    def __array_function__(self, function: Any, types: Any, args: Any, params: Any) -> Any:
+        return answer_to(function)(*args, **params)
+
+    __add__ = _operator(elementwise.add)
+    __radd__ = _reflected(elementwise.add)
+    __sub__ = _operator(elementwise.subtract)
+    __rsub__ = _reflected(elementwise.subtract)
+    __mul__ = _operator(elementwise.multiply)
+    __rmul__ = _reflected(elementwise.multiply)
+    __truediv__ = _operator(elementwise.divide)
+    __rtruediv__ = _reflected(elementwise.divide)
+    __matmul__ = _operator(products.matmul)
+    __rmatmul__ = _reflected(products.matmul)
+    __rpow__ = _reflected(elementwise.power)
+
+    def __pow__(self, exponent: Array) -> Any:
+        # NumPy's own shortcut for arrays, several times faster than the general power
+        if type(exponent) in (int, float) and exponent == 2:
+            return elementwise.square(self)
+        return elementwise.power(self, exponent)
+
+    def __neg__(self) -> Any:
+        return elementwise.negative(self)
+
+    def __pos__(self) -> Any:
+        return elementwise.positive(self)
+
+    def __abs__(self) -> Any:
+        return elementwise.absolute(self)
+
+    def __invert__(self) -> Any:
+        return selection.invert(self)
+
+    __eq__ = _operator(selection.equal)
+    __ne__ = _operator(selection.not_equal)
+    __lt__ = _operator(selection.less)
+    __le__ = _operator(selection.less_equal)
+    __gt__ = _operator(selection.greater)
+    __ge__ = _operator(selection.greater_equal)
+    __and__ = _operator(selection.bitwise_and)
+    __rand__ = _reflected(selection.bitwise_and)
+    __or__ = _operator(selection.bitwise_or)
+    __ror__ = _reflected(selection.bitwise_or)
+    __xor__ = _operator(selection.bitwise_xor)
+    __rxor__ = _reflected(selection.bitwise_xor)
+    __hash__ = object.__hash__
+
+    def __getitem__(self, index: Any) -> Any:
+        return indexing.getitem(self, index=indexing.fixed(index))
+
+    def __setitem__(self, index: Any, values: Array) -> None:
+        raise UsageError("arrays in a graph never change: write x = x.at[index].set(values), or .add(values)")
+
+    @property
+    def at(self) -> "At":
+        """Indexing for a changed copy: `x.at[i].set(v)` and `x.at[i].add(v)`."""
+        return At(self)
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise UsageError("a 0-d tensor has no length")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self[i] for i in range(len(self)))
+
+    @property
+    def T(self) -> Any:
+        """All axes in reverse order."""
+        return shaping.transpose(self)
+
+    @property
+    def mT(self) -> Any:
+        """The last two axes exchanged."""
+        return shaping.swapaxes(self, axis1=-1, axis2=-2)
+
+    def reshape(self, *shape: Any, order: str = "C") -> Any:
+        return answer_to(np.reshape)(self, _one_or_many(shape), order=order)
+
+    def transpose(self, *axes: Any) -> Any:
+        return shaping.transpose(self, axes=_one_or_many(axes) if axes else None)
+
+    def flatten(self, order: str = "C") -> Any:
+        return answer_to(np.ravel)(self, order=order)
+
+    def astype(self, dtype: Any) -> Any:
+        """The same values in another dtype; only floating-point ones carry a gradient."""
+        discrete = not np.issubdtype(dtype, np.floating)
+        return (shaping.cast_to_discrete if discrete else shaping.cast)(self, dtype=np.dtype(dtype))
+
+    def copy(self) -> Self:
+        """Itself, since its array never changes."""
+        return self
+
+    ravel = _method(np.ravel)
+    swapaxes = _method(shaping.swapaxes)
+    squeeze = _method(shaping.squeeze)
+    expand_dims = _method(shaping.expand_dims)
+    broadcast_to = _method(shaping.broadcast_to)
+
+    sum = _method(reductions.sum)
+    mean = _method(reductions.mean)
+    var = _method(reductions.var)
+    std = _method(reductions.std)
+    max = _method(reductions.max)
+    min = _method(reductions.min)
+    logsumexp = _method(reductions.logsumexp)
+
+    argmax = _method(selection.argmax)
+    argmin = _method(selection.argmin)
+    argsort = _method(selection.argsort)
+    all = _method(selection.all)
+    any = _method(selection.any)
+
+    abs = _method(elementwise.absolute)
+    sign = _method(elementwise.sign)
+    sqrt = _method(elementwise.sqrt)
+    square = _method(elementwise.square)
+    exp = _method(elementwise.exp)
+    expm1 = _method(elementwise.expm1)
+    log = _method(elementwise.log)
+    log1p = _method(elementwise.log1p)
+    sin = _method(elementwise.sin)
+    cos = _method(elementwise.cos)
+    tanh = _method(elementwise.tanh)
+    maximum = _method(elementwise.maximum)
+    minimum = _method(elementwise.minimum)
+    clip = _method(np.clip)
+    matmul = _method(products.matmul)
+
+    relu = _method(activations.relu)
+    leaky_relu = _method(activations.leaky_relu)
+    sigmoid = _method(activations.sigmoid)
+    softplus = _method(activations.softplus)
+    softmax = _method(activations.softmax)
+    log_softmax = _method(activations.log_softmax)
+    gelu = _method(activations.gelu)
+    silu = _method(activations.silu)
+
+
+def _one_or_many(sizes: tuple[Any, ...]) -> Any:
+    """`t.reshape(2, 3)` and `t.reshape((2, 3))` are the same."""
+    return sizes[0] if len(sizes) == 1 else sizes
+
+
+class At:
+    """The entries of a traced value, waiting for an index: `x.at[index]`."""
+
+    def __init__(self, x: Array) -> None:
+        self._x = x
+
+    def __getitem__(self, index: Any) -> "Entries":
+        return Entries(self._x, indexing.fixed(index))
+
+
+class Entries:
+    """Some entries of a traced value, waiting for what to do there."""
+
+    def __init__(self, x: Array, index: Any) -> None:
+        self._x = x
+        self._index = index
+
+    def set(self, values: Array) -> Any:
+        """A copy with these entries replaced; where an index repeats, the last value stays."""
+        return indexing.index_set(self._x, values, index=self._index)
+
+    def add(self, values: Array) -> Any:
+        """A copy with these values added; where an index repeats, each is added."""
+        return indexing.index_add(self._x, values, index=self._index)

@@ -1,0 +1,127 @@
+"""Floor 4. What optimisers share: their parameters, each with its state, and the step that updates them all."""
+
+import warnings
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.errors import InputError, ShapeError, UsageError
+from tinygrad_lite.ops.op import Array
+from tinygrad_lite.tensor import Tensor
+
+
+class Optimizer:
+    """Parameters, and a formula that makes new values out of their gradients. A subclass defines `update`.
+
+    Example:
+        >>> import tinygrad_lite as tg
+        >>> class SignDescent(tg.optim.Optimizer):
+        ...     def update(self, w, g, state):
+        ...         return w - self.lr * np.sign(g)
+        >>> w = tg.tensor(1.0, requires_grad=True)
+        >>> optimizer = SignDescent([w], lr=0.5)
+        >>> (w * 3).backward()
+        >>> optimizer.step()
+        >>> w
+        tensor(0.5, requires_grad=True)
+    """
+
+    def __init__(self, parameters: Iterable[Tensor], lr: float) -> None:
+        self.parameters = _checked(parameters)
+        self.lr = positive("lr", lr)
+        self.state: list[dict[str, Array]] = [{} for _ in self.parameters]
+
+    def update(self, w: Array, g: Array, state: dict[str, Array]) -> Array:
+        """The new value of a parameter w with gradient g; `state` is its own to read and to write, empty at first."""
+        raise UsageError(f"{type(self).__name__} defines no update(self, w, g, state)")
+
+    def step(self) -> None:
+        """Update each parameter that has a gradient; warns of those that have none."""
+        without = []
+        for i, (parameter, state) in enumerate(zip(self.parameters, self.state, strict=True)):
+            gradient = parameter.grad
+            if gradient is not None:
+                updated = self.update(parameter.data, gradient.data, state)
+                parameter.replace(updated if updated.dtype == parameter.dtype else updated.astype(parameter.dtype))
+            elif parameter.requires_grad:
+                without.append(parameter.name or f"number {i} of shape {parameter.shape}")
+        if without:
+            warnings.warn(
+                f"{type(self).__name__}.step(): no gradient for parameter {', '.join(without)}, which stays as it is: "
+                "the loss does not depend on it, or backward() did not run",
+                stacklevel=2,
+            )
+
+    def zero_grad(self) -> None:
+        """Set `.grad` of each parameter to None."""
+        for parameter in self.parameters:
+            parameter.grad = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """The settings, and for each parameter, in order, the arrays of its state."""
+        return {"settings": self._settings(), "state": [dict(state) for state in self.state]}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state_dict` returned.
+
+        Raises:
+            InputError: if it belongs to another kind of optimiser or number of parameters; nothing is changed.
+            ShapeError: if a parameter has another shape; nothing is changed.
+        """
+        settings, states = state["settings"], state["state"]
+        if settings.keys() != self._settings().keys() or len(states) != len(self.state):
+            raise InputError(
+                f"this state of {len(states)} parameters with settings {', '.join(settings)} does not fit "
+                f"{type(self).__name__} of {len(self.state)} parameters with {', '.join(self._settings())}"
+            )
+        for parameter, arrays in zip(self.parameters, states, strict=True):
+            for name, array in arrays.items():
+                if np.shape(array) not in ((), parameter.shape):
+                    raise ShapeError(f"{name} has shape {np.shape(array)} for a parameter of shape {parameter.shape}")
+        vars(self).update(settings)
+        self.state = [{name: np.array(array)[()] for name, array in arrays.items()} for arrays in states]
+
+    def _settings(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name not in ("parameters", "state")}
+
+    def __repr__(self) -> str:
+        settings = ", ".join(f"{name}={value!r}" for name, value in self._settings().items())
+        return f"{type(self).__name__}({len(self.parameters)} parameters, {settings})"
+
+
+def positive(name: str, value: float) -> float:
+    """The value, if it is a positive number."""
+    if not 0 < value < np.inf:
+        raise InputError(f"{name} must be positive, got {value!r}")
+    return float(value)
+
+
+def not_negative(name: str, value: float) -> float:
+    """The value, if it is zero or a positive number."""
+    if not 0 <= value < np.inf:
+        raise InputError(f"{name} must not be negative, got {value!r}")
+    return float(value)
+
+
+def fraction(name: str, value: float) -> float:
+    """The value, if it lies in [0, 1)."""
+    if not 0 <= value < 1:
+        raise InputError(f"{name} must lie in [0, 1), got {value!r}")
+    return float(value)
+
+
+def _checked(parameters: Iterable[Tensor]) -> list[Tensor]:
+    if isinstance(parameters, Tensor) or not isinstance(parameters, Iterable):
+        raise UsageError(f"parameters are an iterable of tensors, such as model.parameters(); got {parameters!r}")
+    checked = list(parameters)
+    if not checked:
+        raise InputError("no parameters to optimise: the model has no tensor that requires a gradient")
+    for parameter in checked:
+        if not isinstance(parameter, Tensor):
+            raise UsageError(f"parameters are tensors, such as model.parameters(); got {type(parameter).__name__}")
+        if not parameter.is_leaf or not parameter.requires_grad:
+            raise UsageError(f"parameters are leaves with requires_grad=True; got {parameter!r}")
+    if len(set(checked)) < len(checked):
+        raise InputError("the same parameter was given twice, and would be updated twice in a step")
+    return checked

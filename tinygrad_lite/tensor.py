@@ -1,0 +1,406 @@
+"""Floor 2. A value with a history: an array, and, where a gradient can flow, how it was made.
+
+The array of a tensor is never written to, so no gradient is wrong because somebody changed a value in between. A
+history points backward only, so dropping the last tensor of a graph frees all of it at once.
+"""
+
+from collections.abc import Callable, Mapping
+from itertools import count
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite import backward, grad_mode
+from tinygrad_lite.errors import GraphError, InputError, ShapeError, TinygradError, UsageError
+from tinygrad_lite.ops import elementwise
+from tinygrad_lite.ops.op import Array, Op
+from tinygrad_lite.ops.operators import Operators
+
+_SCALARS = frozenset({bool, int, float, complex, type(None), np.float64, np.float32})  # what nobody can change
+_NO_PARAMS: Mapping[str, Any] = {}
+_next_index = count().__next__
+
+
+def _in_place(op: Op) -> Callable[..., "Tensor"]:
+    """`-=` and its kind: a new array for a leaf under `no_grad`, a new tensor for anything else."""
+
+    def update(self: "Tensor", other: Array) -> Any:
+        result = op(self, other)
+        if self.op is not None or (grad_mode.mode.enabled and not self.requires_grad):
+            return result
+        if grad_mode.mode.enabled:
+            raise UsageError(
+                f"{op.name}= on a leaf that requires a gradient would lose its history: update it under "
+                "tg.no_grad(), or write x = x ... for a new tensor"
+            )
+        self.data = result
+        return self
+
+    return update
+
+
+class Tensor(Operators):
+    """An array in a graph of operations. Make one with `tg.tensor`.
+
+    Attributes:
+        name: how lessons, reports and messages call it.
+        op: the operation that made it; None for a leaf.
+        inputs: the tensors that the operation was given, None in place of what needs no gradient; itself None once the
+            graph is freed.
+        arrays: all arrays that the operation was given.
+        params: the operation's parameters.
+        index: its place in the order of creation.
+        retains_grad: whether `backward` keeps its gradient although it is no leaf.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_data",
+        "_grad",
+        "_requires_grad",
+        "arrays",
+        "index",
+        "inputs",
+        "name",
+        "op",
+        "params",
+        "retains_grad",
+    )
+
+    def __init__(self, data: Array, requires_grad: bool = False, name: str | None = None) -> None:
+        if isinstance(data, np.ndarray):
+            data.setflags(write=False)
+        self._data = data
+        self._requires_grad = requires_grad
+        self._grad: Tensor | None = None
+        self.name = name
+        self.op: Any = None
+        self.retains_grad = False
+
+    def __trace__(self, op: Op, inputs: tuple[Array, ...], params: Mapping[str, Any]) -> Any:
+        arrays: list[Array] = []
+        parents: list[Tensor | None] = []
+        linked = False
+        for x in inputs:
+            if isinstance(x, Tensor):
+                arrays.append(x._data)
+                if x._requires_grad:
+                    parents.append(x)
+                    linked = True
+                    continue
+            else:
+                arrays.append(x if type(x) in _SCALARS else _unchanging(x, op))
+            parents.append(None)
+        try:
+            value = op.forward(*arrays, **params) if params else op.forward(*arrays)
+        except TinygradError:
+            raise
+        except (ValueError, TypeError) as error:
+            raise op.complaint(error, arrays) from error
+        if not hasattr(value, "dtype"):
+            return value
+        result = Tensor(value)
+        if linked and op.vjps and grad_mode.mode.enabled:
+            result.remember(op, tuple(parents), tuple(arrays), params)
+        return result
+
+    def remember(
+        self, op: Op, inputs: tuple["Tensor | None", ...], arrays: tuple[Array, ...], params: Mapping[str, Any]
+    ) -> None:
+        """Keep how this tensor was made, for the reverse pass."""
+        self._requires_grad = True
+        self.op = op
+        self.inputs: Any = inputs
+        self.arrays = arrays
+        self.params = params or _NO_PARAMS
+        self.index = _next_index()
+
+    def forget(self) -> None:
+        """Let go of what this tensor was made of; that it had a history is remembered."""
+        self.inputs = None
+        self.arrays = ()
+
+    def holding(self, array: Array) -> "Tensor":
+        """A tensor of this array that hands its gradient on to this one."""
+        stand_in = Tensor(array)
+        stand_in.remember(elementwise.positive, (self,), (array,), _NO_PARAMS)
+        return stand_in
+
+    @property
+    def data(self) -> Array:
+        """The array itself, read-only. Assigning gives a leaf a new one, of the same shape and dtype."""
+        return self._data
+
+    @data.setter
+    def data(self, value: Array) -> None:
+        if self.op is not None:
+            raise GraphError(f"this tensor is a result of {self.op.name}; only a leaf can be given new data")
+        array = value._data if isinstance(value, Tensor) else _copied(value)
+        if array.shape != self.shape:
+            raise ShapeError(f"new data of shape {array.shape} for a tensor of shape {self.shape}")
+        if not np.can_cast(array.dtype, self.dtype, "same_kind"):
+            raise UsageError(f"new data of dtype {array.dtype} for a tensor of dtype {self.dtype}")
+        self.replace(array.astype(self.dtype, copy=False))
+
+    def replace(self, array: Array) -> None:
+        """Give a leaf a new array, which nobody else may write to: what an optimiser does."""
+        if isinstance(array, np.ndarray):
+            array.setflags(write=False)
+        self._data = array
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether a gradient can flow to this tensor. Assigning freezes or frees a leaf."""
+        return self._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        if self.op is not None:
+            raise GraphError(f"this tensor is a result of {self.op.name}; only a leaf can change requires_grad")
+        if value:
+            _check_differentiable(self._data)
+        self._requires_grad = bool(value)
+
+    @property
+    def grad(self) -> "Tensor | None":
+        """The gradient that `backward` added up here, of the same shape; None before."""
+        return self._grad
+
+    @grad.setter
+    def grad(self, value: Array) -> None:
+        if value is not None:
+            value = value if isinstance(value, Tensor) else tensor(value, dtype=self.dtype)
+            if value.shape != self.shape:
+                raise ShapeError(f"a gradient of shape {value.shape} for a tensor of shape {self.shape}")
+        self._grad = value
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether no operation made it."""
+        return self.op is None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self._data.shape  # type: ignore[no-any-return]
+
+    @property
+    def size(self) -> int:
+        return self._data.size  # type: ignore[no-any-return]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self._data.dtype  # type: ignore[no-any-return]
+
+    def backward(self, gradient: Array = None, *, retain_graph: bool | None = None, create_graph: bool = False) -> None:
+        """Add the gradient of this tensor to `.grad` of every leaf that it depends on.
+
+        For each leaf w: w.grad += gᵀ ∂self/∂w, with g the given gradient, of this tensor's shape; for a tensor of one
+        element it is 1.
+
+        Args:
+            retain_graph: keep the graph for another pass; as `create_graph` unless given.
+            create_graph: make the gradients tensors with a graph of their own, to be differentiated again.
+
+        Raises:
+            GraphError: if this tensor has no history, or its graph was freed.
+            ShapeError: if the gradient is missing or has another shape.
+
+        Example:
+            >>> import tinygrad_lite as tg
+            >>> x = tg.tensor([1.0, 2.0], requires_grad=True)
+            >>> (x * x).sum().backward()
+            >>> x.grad
+            tensor([2., 4.])
+        """
+        if not self._requires_grad:
+            raise GraphError(
+                "backward() on a tensor with no history: nothing that it was computed from has requires_grad=True"
+            )
+        g = self._one() if gradient is None else self._weight(gradient)
+        retain_graph = create_graph if retain_graph is None else retain_graph
+        backward.backward(self, g if create_graph or not isinstance(g, Tensor) else g._data, retain_graph, create_graph)
+
+    def _one(self) -> Array:
+        """The gradient of this tensor with respect to itself, if it is of one element."""
+        if self.size != 1:
+            raise ShapeError(
+                f"backward() without a gradient needs a tensor of one element, this one has shape {self.shape}: "
+                "reduce it (to its mean, say), or pass a gradient of its shape"
+            )
+        return self.dtype.type(1) if isinstance(self._data, np.generic) else np.ones_like(self._data)
+
+    def _weight(self, gradient: Array) -> "Tensor":
+        """A given gradient, checked against this tensor."""
+        weight = gradient if isinstance(gradient, Tensor) else tensor(gradient)
+        if weight.shape != self.shape:
+            raise ShapeError(f"a gradient of shape {weight.shape} for a tensor of shape {self.shape}")
+        return weight if weight.dtype == self.dtype else weight.astype(self.dtype)
+
+    def accumulate(self, gradient: Array) -> None:
+        """Add to `.grad`."""
+        if not isinstance(gradient, Tensor):
+            gradient = Tensor(gradient)
+        self._grad = gradient if self._grad is None else self._grad + gradient
+
+    def retain_grad(self) -> None:
+        """Have `backward` keep the gradient of this tensor, though it is no leaf."""
+        if not self._requires_grad:
+            raise GraphError("retain_grad() on a tensor with no history: no gradient will reach it")
+        self.retains_grad = self.op is not None
+
+    def detach(self) -> "Tensor":
+        """A tensor of the same array without a history."""
+        return Tensor(self._data, name=self.name)
+
+    def numpy(self) -> Any:
+        """The array, read-only; copy it to write to it. This leaves the graph, on purpose."""
+        if isinstance(self._data, np.generic):
+            array = np.asarray(self._data)
+            array.setflags(write=False)
+            return array
+        return self._data
+
+    def item(self) -> Any:
+        """The one element as a Python number."""
+        if self.size != 1:
+            raise InputError(f"item() needs a tensor of one element, this one has shape {self.shape}")
+        return self._data.item()
+
+    def tolist(self) -> Any:
+        """The elements as Python numbers in nested lists."""
+        return self._data.tolist()
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        if self._requires_grad:
+            raise UsageError(
+                "NumPy was about to turn a tensor that requires a gradient into an array, and its history would be "
+                "lost. To join tensors write np.stack([...]) or np.concatenate([...]) in place of np.array([...]); to "
+                "leave the graph on purpose write tensor.numpy()"
+            )
+        return np.array(self._data, dtype, copy=copy)
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __index__(self) -> int:
+        if self.dtype.kind not in "iu":
+            raise UsageError(f"only an integer tensor can be an index, this one is {self.dtype}")
+        return int(self.item())
+
+    def __bool__(self) -> bool:
+        if self.size != 1:
+            raise InputError(
+                f"the truth of a tensor of shape {self.shape} is ambiguous: write .any() or .all(), or np.where for a "
+                "choice per entry"
+            )
+        return bool(self._data.item())
+
+    def __contains__(self, value: Array) -> bool:
+        return bool((self == value).any())
+
+    def __format__(self, specification: str) -> str:
+        return format(self.item() if specification else str(self), specification)
+
+    def __repr__(self) -> str:
+        values = np.array2string(np.asarray(self._data), separator=", ", prefix="tensor(")
+        facts = [values]
+        if self.dtype not in (np.float64, np.int64, np.bool_) or self.size == 0:
+            facts.append(f"dtype={self.dtype}")
+        if self.op is not None:
+            facts.append(f"op={self.op.name}")
+        elif self._requires_grad:
+            facts.append("requires_grad=True")
+        if self.name is not None:
+            facts.append(f"name={self.name!r}")
+        return f"tensor({', '.join(facts)})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self.op is not None:
+            raise GraphError(
+                f"this tensor is a result of {self.op.name}, and a copy would lose its history: copy or pickle "
+                "tensor.detach()"
+            )
+        return _restored, (np.asarray(self._data), self._requires_grad, self.name, self._grad)
+
+    __iadd__ = _in_place(elementwise.add)
+    __isub__ = _in_place(elementwise.subtract)
+    __imul__ = _in_place(elementwise.multiply)
+    __itruediv__ = _in_place(elementwise.divide)
+    __ipow__ = _in_place(elementwise.power)
+
+
+def _restored(data: Array, requires_grad: bool, name: str | None, grad: Tensor | None) -> Tensor:
+    restored = Tensor(data[()], requires_grad, name)
+    restored._grad = grad
+    return restored
+
+
+def tensor(data: Any, requires_grad: bool = False, *, dtype: Any = None, name: str | None = None) -> Tensor:
+    """A tensor holding a copy of an array, a number, or a nested list of numbers.
+
+    Args:
+        requires_grad: whether `backward` shall compute a gradient for it; floating-point data only.
+        dtype: as in NumPy; by default that of the data (Python floats make float64).
+        name: how lessons, reports and messages call it.
+
+    Raises:
+        UsageError: if it requires a gradient and is not of a real floating-point dtype, or is no array of numbers.
+
+    Example:
+        >>> import tinygrad_lite as tg
+        >>> tg.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+        tensor([[1., 2.],
+                [3., 4.]], requires_grad=True)
+    """
+    if isinstance(data, Tensor):
+        if data.requires_grad:
+            raise UsageError("tg.tensor() of a tensor that requires a gradient would lose its history: use detach()")
+        data = data.data
+    array = _copied(data, dtype)
+    if requires_grad:
+        _check_differentiable(array)
+    return Tensor(array, bool(requires_grad), name)
+
+
+def _check_differentiable(array: Array) -> None:
+    if array.dtype.kind != "f":
+        raise UsageError(
+            f"requires_grad needs real floating-point numbers, this is {array.dtype}: write 1.0 for 1, or pass "
+            "dtype=float"
+        )
+
+
+def _copied(data: Any, dtype: Any = None) -> Array:
+    """An array of its own, which nobody else can change; an array type other than NumPy's is kept as it is."""
+    if hasattr(data, "__array_function__") and not isinstance(data, (np.ndarray, np.generic)):
+        return data if dtype is None else data.astype(dtype)
+    if isinstance(data, np.ma.MaskedArray):
+        raise UsageError("the mask of a masked array would be lost: fill it first, with array.filled(...)")
+    try:
+        array = np.array(data, dtype)
+    except ValueError as error:
+        raise ShapeError(f"no array can be made of this: {error}") from error
+    if array.dtype.kind not in "fiubc":
+        raise UsageError(f"a tensor holds numbers, this {type(data).__name__} makes an array of dtype {array.dtype}")
+    return array[()]  # a 0-d array as NumPy's own functions return it: a scalar, which is faster
+
+
+def _unchanging(x: Array, op: Op) -> Array:
+    """What an operation is given besides tensors, as a value that nobody can change before the derivatives read it."""
+    if isinstance(x, np.generic):
+        return x
+    if type(x) is np.ndarray and x.dtype.kind in "fiubc" and (not op.reads_values or _is_read_only(x)):
+        return x
+    return _copied(x)
+
+
+def _is_read_only(array: Any) -> bool:
+    """Whether nobody holds a writable view of this memory, as far as NumPy knows."""
+    while isinstance(array, np.ndarray):
+        if array.flags.writeable:
+            return False
+        array = array.base
+    return array is None or isinstance(array, bytes)
