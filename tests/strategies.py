@@ -8,7 +8,7 @@ from hypothesis import assume
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from tinygrad_lite.ops.op import Op
+from tinygrad_lite.ops.op import Op, operations
 
 AXIS = st.one_of(st.none(), st.integers(-3, 2), st.lists(st.integers(-3, 2), max_size=3, unique=True).map(tuple))
 """Any axis; those that do not fit are refused by NumPy, and drawn again."""
@@ -84,3 +84,56 @@ def _reduction(drawn: tuple[tuple[int, ...], Any, bool]) -> Any:
     except ValueError:
         axis = None
     return [shape], {"axis": axis, "keepdims": keepdims}
+
+
+@dataclass
+class Program:
+    """A straight-line program of operations on a few leaves; each step's value may be used by any later one."""
+
+    leaves: list[Any]
+    steps: list[tuple[Op, tuple[int, ...], dict[str, Any]]]
+    scale: float = 1.0
+
+    def run(self, *leaves: Any) -> Any:
+        made = list(leaves)
+        for op, places, params in self.steps:
+            made.append(op(*[made[place] for place in places], **params))
+        return made[-1]
+
+
+_STEPS = [op for op in operations() if op.vjps and (op.arity is None or None not in op.vjps)]
+
+
+@st.composite
+def programs(draw: st.DrawFn) -> Program:
+    """Random graphs out of the registry's operations, inside their domains and of moderate values."""
+    shapes = [(2, 3), (3,), (3, 3), (), (1, 3)]
+    program = Program([draw(values(shape, (-np.inf, np.inf))) for shape in shapes], [])
+    made = list(program.leaves)
+    for _ in range(draw(st.integers(1, 12))):
+        op = draw(st.sampled_from(_STEPS))
+        count = op.arity or draw(st.integers(1, 3))
+        places = tuple(draw(st.integers(0, len(made) - 1)) for _ in range(count))
+        params = dict(draw(st.sampled_from(list(op.examples)))[1]) if op.examples else {}
+        value = _attempt(op, [made[place] for place in places], params)
+        if value is not None:
+            made.append(value)
+            program.steps.append((op, places, params))
+            program.scale = max(program.scale, float(np.max(np.abs(value), initial=0)))
+    return program
+
+
+def _attempt(op: Op, arrays: list[Any], params: dict[str, Any]) -> Any:
+    """The value of a step, or None where its arrays do not fit, or lie outside the domain or close to a kink."""
+    for i, x in enumerate(arrays):
+        low, high = _interval(op, i)
+        if np.any(x < low + 0.2) or np.any(x > high - 0.2):
+            return None
+    try:
+        with np.errstate(all="ignore"):
+            value = op(*arrays, **params)
+        distance = np.inf if op.kink is None else np.min(np.abs(op.kink(*arrays, **params)), initial=np.inf)
+    except (ValueError, TypeError, IndexError, AttributeError):
+        return None
+    small = np.all(np.isfinite(value)) and np.max(np.abs(value), initial=0) < 50
+    return value if small and distance > 0.2 else None

@@ -89,7 +89,7 @@ def _linked(node: "Tensor") -> list[Array]:
 
 def _fitted(g: Array, x: "Tensor", node: "Tensor", i: int) -> Array:
     """A gradient summed over the axes that broadcasting added to x or stretched, and in the dtype of x."""
-    shape = x.shape
+    shape, arrived = x.shape, g.shape
     added = g.ndim - len(shape)
     if added > 0:
         g = np.add.reduce(g, axis=tuple(range(added)))
@@ -98,7 +98,7 @@ def _fitted(g: Array, x: "Tensor", node: "Tensor", i: int) -> Array:
         g = np.add.reduce(g, axis=stretched, keepdims=True)
     if g.shape != shape:
         raise ShapeError(
-            f"the derivative of {node.op} with respect to argument {i} has shape {g.shape}, which does not fit the "
+            f"the derivative of {node.op} with respect to argument {i} has shape {arrived}, which does not fit the "
             f"argument's shape {shape}"
         )
     return g if g.dtype == x.dtype else g.astype(x.dtype)

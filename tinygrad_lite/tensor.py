@@ -4,8 +4,11 @@ The array of a tensor is never written to, so no gradient is wrong because someb
 history points backward only, so dropping the last tensor of a graph frees all of it at once.
 """
 
+import sys
 from collections.abc import Callable, Mapping
 from itertools import count
+from opcode import opmap
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -13,7 +16,7 @@ import numpy as np
 from tinygrad_lite import backward, grad_mode
 from tinygrad_lite.errors import GraphError, InputError, ShapeError, TinygradError, UsageError
 from tinygrad_lite.ops import elementwise
-from tinygrad_lite.ops.op import Array, Op
+from tinygrad_lite.ops.op import Array, Op, given
 from tinygrad_lite.ops.operators import Operators
 
 _SCALARS = frozenset({bool, int, float, complex, type(None), np.float64, np.float32})  # what nobody can change
@@ -21,7 +24,7 @@ _NO_PARAMS: Mapping[str, Any] = {}
 _next_index = count().__next__
 
 
-def _in_place(op: Op) -> Callable[..., "Tensor"]:
+def _in_place(symbol: str, op: Op) -> Callable[..., "Tensor"]:
     """`-=` and its kind: a new array for a leaf under `no_grad`, a new tensor for anything else."""
 
     def update(self: "Tensor", other: Array) -> Any:
@@ -30,8 +33,8 @@ def _in_place(op: Op) -> Callable[..., "Tensor"]:
             return result
         if grad_mode.mode.enabled:
             raise UsageError(
-                f"{op.name}= on a leaf that requires a gradient would lose its history: update it under "
-                "tg.no_grad(), or write x = x ... for a new tensor"
+                f"x {symbol}= ... of a leaf that requires a gradient would make it something else than a leaf: to "
+                f"update it, write it under tg.no_grad(); for a new tensor, write y = x {symbol} ..."
             )
         self.data = result
         return self
@@ -101,6 +104,8 @@ class Tensor(Operators):
             return value
         result = Tensor(value)
         if linked and op.vjps and grad_mode.mode.enabled:
+            if value.dtype.kind == "c":
+                raise UsageError(f"{op.name} makes complex numbers of {given(arrays)}; only real ones have a gradient")
             result.remember(op, tuple(parents), tuple(arrays), params)
         return result
 
@@ -280,6 +285,11 @@ class Tensor(Operators):
         return np.array(self._data, dtype, copy=copy)
 
     def __float__(self) -> float:
+        if self._requires_grad and _assigns_an_item(sys._getframe(1)):
+            raise UsageError(
+                "array[i] = tensor would lose the tensor's history: collect the parts in a list and np.stack them, or "
+                "write x = x.at[i].set(tensor) on a tensor x"
+            )
         return float(self.item())
 
     def __int__(self) -> int:
@@ -309,6 +319,8 @@ class Tensor(Operators):
         facts = [values]
         if self.dtype not in (np.float64, np.int64, np.bool_) or self.size == 0:
             facts.append(f"dtype={self.dtype}")
+        if self.size == 0 and self.ndim > 1:
+            facts.append(f"shape={self.shape}")
         if self.op is not None:
             facts.append(f"op={self.op.name}")
         elif self._requires_grad:
@@ -325,11 +337,11 @@ class Tensor(Operators):
             )
         return _restored, (np.asarray(self._data), self._requires_grad, self.name, self._grad)
 
-    __iadd__ = _in_place(elementwise.add)
-    __isub__ = _in_place(elementwise.subtract)
-    __imul__ = _in_place(elementwise.multiply)
-    __itruediv__ = _in_place(elementwise.divide)
-    __ipow__ = _in_place(elementwise.power)
+    __iadd__ = _in_place("+", elementwise.add)
+    __isub__ = _in_place("-", elementwise.subtract)
+    __imul__ = _in_place("*", elementwise.multiply)
+    __itruediv__ = _in_place("/", elementwise.divide)
+    __ipow__ = _in_place("**", elementwise.power)
 
 
 def _restored(data: Array, requires_grad: bool, name: str | None, grad: Tensor | None) -> Tensor:
@@ -380,7 +392,7 @@ def _copied(data: Any, dtype: Any = None) -> Array:
     if isinstance(data, np.ma.MaskedArray):
         raise UsageError("the mask of a masked array would be lost: fill it first, with array.filled(...)")
     try:
-        array = np.array(data, dtype)
+        array = np.array(np.asarray(data), dtype)
     except ValueError as error:
         raise ShapeError(f"no array can be made of this: {error}") from error
     if array.dtype.kind not in "fiubc":
@@ -394,7 +406,15 @@ def _unchanging(x: Array, op: Op) -> Array:
         return x
     if type(x) is np.ndarray and x.dtype.kind in "fiubc" and (not op.reads_values or _is_read_only(x)):
         return x
-    return _copied(x)
+    try:
+        return _copied(x)
+    except TinygradError as error:
+        raise type(error)(f"{op.name}: {error}") from None
+
+
+def _assigns_an_item(caller: FrameType) -> bool:
+    """Whether a caller is at `array[i] = ...`, where NumPy asks for a float that nobody wrote."""
+    return caller.f_code.co_code[caller.f_lasti] == opmap["STORE_SUBSCR"]
 
 
 def _is_read_only(array: Any) -> bool:

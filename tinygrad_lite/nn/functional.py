@@ -196,20 +196,15 @@ def binary_cross_entropy(prediction: Array, target: Array, reduction: str = "mea
 
     Raises:
         ShapeError: if the shapes differ.
-        InputError: if a probability lies outside [0, 1].
+        InputError: if a probability or a target lies outside [0, 1].
 
     Example:
-        >>> float(binary_cross_entropy(np.array([0.5, 0.0]), np.array([1.0, 1.0]), reduction="sum")) - np.log(2)
+        >>> print(binary_cross_entropy(np.array([0.0, 1.0]), np.array([1.0, 1.0]), reduction="sum"))
         100.0
     """
     losses.check_same_shape(prediction, target)
-    values = _values(prediction)
-    if not np.all((values >= 0) & (values <= 1)):
-        worst = values[~((values >= 0) & (values <= 1))].ravel()[0]
-        raise InputError(
-            f"binary_cross_entropy takes probabilities in [0, 1], got {worst}: apply sigmoid first, or use "
-            "binary_cross_entropy_with_logits"
-        )
+    _check_fractions("probabilities", prediction, "apply sigmoid first, or use binary_cross_entropy_with_logits")
+    _check_fractions("targets", target, "0 and 1 stand for the two classes")
     return _reduced(losses.binary_cross_entropy(prediction, target), reduction)
 
 
@@ -284,6 +279,13 @@ def _labels(target: Array, x: Array, axis: int) -> Array:
     if labels.size and not (labels.min() >= 0 and labels.max() < count):
         raise InputError(f"class numbers lie in 0 … {count - 1}, got {labels.min()} … {labels.max()}")
     return target
+
+
+def _check_fractions(what: str, x: Array, advice: str) -> None:
+    values = _values(x)
+    outside = ~((values >= 0) & (values <= 1))
+    if outside.any():
+        raise InputError(f"binary_cross_entropy takes {what} in [0, 1], got {values[outside].ravel()[0]}: {advice}")
 
 
 def _values(x: Array) -> Any:

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from math import prod, sqrt
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from tinygrad_lite.errors import ShapeError
 
-Rng = int | np.random.Generator | None
+Rng: TypeAlias = "int | np.random.Generator | None"
 """A seed, a generator to draw from, or None for one that nobody can repeat."""
 
 

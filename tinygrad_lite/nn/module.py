@@ -97,7 +97,7 @@ class Module:
                     if paths
                 )
             )
-        arrays = {path: np.array(_plain(state[path]), field.dtype) for path, field in fields.items()}
+        arrays = {path: np.array(np.asarray(_plain(state[path])), field.dtype) for path, field in fields.items()}
         misfits = [
             f"{path} has shape {arrays[path].shape} instead of {field.shape}"
             for path, field in fields.items()
@@ -132,9 +132,9 @@ class Module:
     def __repr__(self) -> str:
         rows = list(_rows(self, "", "", ""))
         width = max(len(text) for text, _ in rows)
-        lines = [f"{text:<{width}}  {count:>9,}" if count else text for text, count in rows]
-        lines[0] = f"{rows[0][0]:<{width}}  {rows[0][1]:>9,} parameters" if rows[0][1] else rows[0][0]
-        return "\n".join(lines)
+        digits = len(f"{rows[0][1]:,}")
+        lines = [f"{text:<{width}}    {count:>{digits},}" if count else text for text, count in rows]
+        return "\n".join([f"{lines[0]} parameters" if rows[0][1] else lines[0], *lines[1:]])
 
 
 def _plain(value: Any) -> Any:

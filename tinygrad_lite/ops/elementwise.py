@@ -61,12 +61,16 @@ def _within(y: Array, x: Array, low: Array, high: Array) -> Array:
     return not_below & not_above
 
 
+def _distance_to_bounds(x: Array, low: Array, high: Array) -> Array:
+    return np.minimum(np.minimum(np.absolute(x - low), np.absolute(x - high)), np.absolute(low - high))
+
+
 clip = elementwise(
     _clip,
     _within,
     lambda y, x, low, high: np.less(x, low) & (True if high is None else np.less_equal(low, high)),
     lambda y, x, low, high: np.greater(x, high) | (False if low is None else np.greater(low, high)),
-    kink=lambda x, low, high: (x - low) * (x - high) * (low - high),
+    kink=_distance_to_bounds,
 )
 
 

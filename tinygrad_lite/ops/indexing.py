@@ -33,11 +33,15 @@ def _getitem(x: Array, index: Index) -> Array:
 
 def _scatter(g: Array, shape: tuple[int, ...], index: Index) -> Array:
     total = np.zeros(shape, g.dtype)
-    if _is_basic(index):
-        total[index] = g
-    else:
-        np.add.at(total, index, g)
+    _add_at(total, index, g)
     return total
+
+
+def _add_at(total: Array, index: Index, addend: Array) -> None:
+    if _is_basic(index):
+        total[index] += addend
+    else:
+        np.add.at(total, index, addend)
 
 
 _EXAMPLES = [
@@ -78,25 +82,37 @@ def _index_set_vjp_x(g: Array, y: Array, x: Array, values: Array, index: Index) 
     return index_set(g, 0, index=index)
 
 
+def _like_values(g: Array, values: Array) -> Array:
+    """The gradient at the entries as one of the values, which may have further axes of one in front."""
+    return np.reshape(g, (1,) * (np.ndim(values) - np.ndim(g)) + np.shape(g))
+
+
 def _index_set_vjp_values(g: Array, y: Array, x: Array, values: Array, index: Index) -> Array:
     if _is_basic(index):
-        return g[index]
+        return _like_values(g[index], values)
     # where an index meets an entry twice, the last value stays and the others have no influence
     order = np.arange(np.size(np.empty(np.shape(x), bool)[index])).reshape(np.shape(g[index]))
     last = np.empty(np.shape(x), int)
     last[index] = order
-    return np.where(last[index] == order, g[index], 0)
+    return _like_values(np.where(last[index] == order, g[index], 0), values)
 
 
 def _index_add(x: Array, values: Array, index: Index) -> Array:
     result = np.array(x, np.result_type(x, values))
-    np.add.at(result, index, values)
+    addend = np.empty_like(result[index])
+    addend[...] = values  # as an assignment broadcasts; np.add.at crashes on values of more axes than the entries have
+    _add_at(result, index, addend)
     return result
 
 
 def _with_values(examples: Any) -> Any:
     for (shape,), params in examples:
-        for values in (np.empty(shape)[params["index"]].shape, ()):
+        index = params["index"]
+        entries = np.empty(shape)[index].shape
+        is_mask = (
+            isinstance(index, np.ndarray) and index.dtype.kind == "b"
+        )  # to which NumPy assigns one-dimensional values only
+        for values in (entries, ()) if is_mask else (entries, (), (1, 1, *entries)):
             yield [shape, values], params
 
 
@@ -104,6 +120,6 @@ index_set = primitive(_index_set, _index_set_vjp_x, _index_set_vjp_values, examp
 index_add = primitive(
     _index_add,
     lambda g, y, x, values, index: g,
-    lambda g, y, x, values, index: g[index],
+    lambda g, y, x, values, index: _like_values(g[index], values),
     examples=list(_with_values(_EXAMPLES)),
 )

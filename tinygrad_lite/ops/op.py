@@ -30,6 +30,7 @@ class Traced:
     """A value that says for itself what happens when an operation meets it."""
 
     __slots__ = ()
+    dtype: Any
 
     def __trace__(self, op: "Op", inputs: tuple[Array, ...], params: Mapping[str, Any]) -> Array:
         raise NotImplementedError
@@ -133,9 +134,13 @@ class Op:
 
     def complaint(self, error: Exception, arrays: Sequence[Array]) -> Exception:
         """The error to raise in place of one that the forward raised when it was given these arrays."""
-        given = " and ".join(f"{x.dtype}{list(x.shape)}" if hasattr(x, "dtype") else repr(x) for x in arrays)
         kind = ShapeError if isinstance(error, ValueError) else UsageError
-        return kind(f"{self.name} cannot take {given}: {error}")
+        return kind(f"{self.name} cannot take {given(arrays)}: {error}")
+
+
+def given(arrays: Sequence[Array]) -> str:
+    """What an operation was given, for messages: dtypes with shapes, and numbers."""
+    return " and ".join(f"{x.dtype}{list(x.shape)}" if hasattr(x, "dtype") else repr(x) for x in arrays)
 
 
 _OPERATIONS: dict[str, Op] = {}
@@ -157,14 +162,23 @@ def answer_to(function: Callable[..., Any]) -> Callable[..., Any]:
     try:
         return _ANSWERS[function]
     except KeyError:
-        owner = getattr(function, "__self__", None)  # the ufunc, for np.add.reduce and its kind
-        path = f"np.{owner.__name__ + '.' if isinstance(owner, np.ufunc) else ''}{function.__name__}"
+        path = _path(function)
         raise UsageError(
             f"{path} has no derivative here. Declare it with the derivatives of its arguments:\n"
             f"    operation = tg.elementwise({path}, lambda y, x: ...)        # dy/dx, entry by entry, or\n"
             f"    operation = tg.primitive({path}, lambda g, y, x: ...)       # the vector-Jacobian product\n"
             "or leave the graph on purpose with tensor.detach().numpy()."
         ) from None
+
+
+def _path(function: Any) -> str:
+    """How the user wrote a function: np.exp, np.linalg.det, np.add.reduce."""
+    owner = getattr(function, "__self__", None)
+    if isinstance(owner, np.ufunc):
+        return f"{_path(owner)}.{function.__name__}"
+    name = function.__name__
+    module = "numpy" if getattr(np, name, None) is function else getattr(function, "__module__", None)
+    return f"{module.replace('numpy', 'np', 1)}.{name}" if module else str(name)
 
 
 def implements(*functions: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

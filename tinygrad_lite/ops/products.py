@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from tinygrad_lite.errors import ShapeError
 from tinygrad_lite.ops.op import Array, primitive
 
 
@@ -42,6 +43,8 @@ def _rows(x: Array) -> Array:
 
 
 def _linear(x: Array, weight: Array, bias: Array) -> Array:
+    if weight.ndim != 2 or bias.shape != weight.shape[:1]:
+        raise ShapeError(f"linear needs a weight (out, in) and a bias (out), got {weight.shape} and {bias.shape}")
     return np.matmul(x, weight.T) + bias
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.ops.op import Array, elementwise, implements, primitive
+from tinygrad_lite.ops.op import Array, Traced, elementwise, implements, primitive
 
 # As rules of its own, since a mask times an infinite or undefined gradient would not be zero
 _where = primitive(
@@ -74,4 +74,4 @@ def size(a: Array, axis: Any = None) -> int:
 
 @implements(np.result_type)
 def result_type(*arrays: Array) -> Any:
-    return np.result_type(*(getattr(array, "dtype", array) for array in arrays))
+    return np.result_type(*(array.dtype if isinstance(array, Traced) else array for array in arrays))

@@ -80,7 +80,7 @@ class Optimizer:
                 if np.shape(array) not in ((), parameter.shape):
                     raise ShapeError(f"{name} has shape {np.shape(array)} for a parameter of shape {parameter.shape}")
         vars(self).update(settings)
-        self.state = [{name: np.array(array)[()] for name, array in arrays.items()} for arrays in states]
+        self.state = [{name: _own(array) for name, array in arrays.items()} for arrays in states]
 
     def _settings(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name not in ("parameters", "state")}
@@ -92,23 +92,36 @@ class Optimizer:
 
 def positive(name: str, value: float) -> float:
     """The value, if it is a positive number."""
-    if not 0 < value < np.inf:
+    if not 0 < _number(name, value) < np.inf:
         raise InputError(f"{name} must be positive, got {value!r}")
     return float(value)
 
 
 def not_negative(name: str, value: float) -> float:
     """The value, if it is zero or a positive number."""
-    if not 0 <= value < np.inf:
+    if not 0 <= _number(name, value) < np.inf:
         raise InputError(f"{name} must not be negative, got {value!r}")
     return float(value)
 
 
 def fraction(name: str, value: float) -> float:
     """The value, if it lies in [0, 1)."""
-    if not 0 <= value < 1:
+    if not 0 <= _number(name, value) < 1:
         raise InputError(f"{name} must lie in [0, 1), got {value!r}")
     return float(value)
+
+
+def _number(name: str, value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise UsageError(f"{name} is a number, got {value!r}") from None
+
+
+def _own(value: Array) -> Array:
+    """An entry of a state, as the update formulas made it: an array, or for a count a Python number."""
+    array = np.array(value)[()]
+    return int(array) if array.dtype.kind in "iu" else array
 
 
 def _checked(parameters: Iterable[Tensor]) -> list[Tensor]:

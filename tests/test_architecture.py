@@ -1,0 +1,70 @@
+"""The floors of the house: imports go down only, and the core needs NumPy alone."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import tinygrad_lite
+
+PACKAGE = Path(tinygrad_lite.__file__).parent
+FLOORS = [
+    ["errors", "trees"],
+    ["ops"],
+    ["grad_mode", "tensor", "backward"],
+    ["transforms"],
+    ["nn", "optim", "datasets"],
+]
+FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+FILES = [path for path in sorted(PACKAGE.rglob("*.py")) if path != PACKAGE / "__init__.py"]
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported_rooms(path: Path) -> set[str]:
+    rooms = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.If) and getattr(node.test, "id", None) == "TYPE_CHECKING":
+            node.body.clear()  # known to the type checker alone
+        if isinstance(node, ast.ImportFrom) and node.module == "tinygrad_lite":
+            rooms |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("tinygrad_lite."):
+            rooms.add(node.module.split(".")[1])
+        elif isinstance(node, ast.Import):
+            rooms |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("tinygrad_lite.")}
+    return rooms
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_go_down(path: Path) -> None:
+    room = room_of(path)
+    for other in imported_rooms(path) - {room}:
+        assert FLOOR_OF[other] <= FLOOR_OF[room], f"{room} imports {other}, which is above it"
+        if FLOOR_OF[other] == FLOOR_OF[room]:
+            both_files = not (PACKAGE / room).is_dir() and not (PACKAGE / other).is_dir()
+            assert both_files, f"{room} imports {other}, a package on its own floor"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_each_file_says_where_it_stands(path: Path) -> None:
+    docstring = ast.get_docstring(ast.parse(path.read_text())) or ""
+    assert docstring.startswith(f"Floor {FLOOR_OF[room_of(path)]}."), "the first line names another floor"
+
+
+def test_operations_do_not_know_tensors() -> None:
+    for path in (PACKAGE / "ops").glob("*.py"):
+        names = {node.id for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Name)}
+        assert "Tensor" not in names
+
+
+def test_the_core_imports_numpy_alone() -> None:
+    script = (
+        "import sys, numpy; before = set(sys.modules); import tinygrad_lite; "
+        "print({name.split('.')[0] for name in set(sys.modules) - before} - set(sys.stdlib_module_names))"
+    )
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "{'tinygrad_lite'}"

@@ -1,0 +1,146 @@
+"""The reverse pass: order, accumulation, freeing, graphs of gradients, and random programs."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import tinygrad_lite as tg
+from tests.derivatives import numerical_gradients
+from tests.strategies import programs, values
+from tinygrad_lite.errors import GraphError, ShapeError
+
+
+def test_a_value_used_many_times_adds_its_contributions() -> None:
+    a = tg.tensor(1.0, requires_grad=True)
+    b = a + a
+    c = b + b
+    d = b * c
+    d.backward()
+    assert float(a.grad) == 16  # d = 8a²
+
+    x = tg.tensor(1.1, requires_grad=True)
+    y = x
+    for _ in range(20):
+        y = y + y  # 2²⁰ ways back
+    y.backward()
+    assert float(x.grad) == 2**20
+
+
+def test_gradients_accumulate_over_passes() -> None:
+    x = tg.tensor([1.0, 2.0], requires_grad=True)
+    for _ in range(3):
+        (x * x).sum().backward()
+    np.testing.assert_array_equal(x.grad, [6, 12])
+
+
+@pytest.mark.parametrize("depth", [1_000_000])
+def test_deep_graphs(depth: int) -> None:
+    x = tg.tensor(1.0, requires_grad=True)
+    y = x
+    for _ in range(depth):
+        y = y + 1.0
+    y.backward()
+    assert float(x.grad) == 1
+    del y
+
+
+def test_retained_gradients() -> None:
+    x = tg.tensor([1.0, 2.0], requires_grad=True)
+    y = x * 3
+    z = (y * y).sum()
+    y.retain_grad()
+    z.retain_grad()
+    z.backward()
+    np.testing.assert_array_equal(y.grad, [6, 12])
+    np.testing.assert_array_equal(x.grad, [18, 36])
+    assert float(z.grad) == 1
+
+
+def test_the_graph_is_freed_unless_retained() -> None:
+    x = tg.tensor(2.0, requires_grad=True)
+    y = x * x
+    z = np.exp(y)
+    z.backward(retain_graph=True)
+    z.backward()
+    with pytest.raises(GraphError, match="retain_graph=True"):
+        z.backward()
+    before = float(x.grad)
+    with pytest.raises(GraphError, match=r"multiply.*freed"):
+        (y + x).backward()  # shares a part
+    assert float(x.grad) == before
+
+
+def test_detached_parts_receive_nothing() -> None:
+    x = tg.tensor(2.0, requires_grad=True)
+    (x * x.detach()).backward()
+    assert float(x.grad) == 2
+
+
+def test_a_weighted_result() -> None:
+    x = tg.tensor(np.ones((2, 3)), requires_grad=True)
+    g = np.arange(6.0).reshape(2, 3)
+    (x * 2).backward(g)
+    np.testing.assert_array_equal(x.grad, 2 * g)
+
+
+def test_gradients_of_gradients() -> None:
+    x = tg.tensor(0.5, requires_grad=True)
+    y = np.sin(x)
+    found = []
+    for _ in range(4):
+        x.grad = None
+        y.backward(create_graph=True)
+        y = x.grad
+        found.append(float(y))
+    np.testing.assert_allclose(found, [np.cos(0.5), -np.sin(0.5), -np.cos(0.5), np.sin(0.5)], rtol=1e-14)
+
+
+def test_a_wrong_rule_is_named() -> None:
+    wrong = tg.primitive(np.linalg.norm, lambda g, y, x: np.ones((7, 7)), name="wrong")
+    with pytest.raises(ShapeError, match=r"wrong.*argument 0.*\(7, 7\).*\(3,\)"):
+        wrong(tg.tensor(np.ones(3), requires_grad=True)).backward()
+
+
+def test_no_graph_remains_behind_a_gradient() -> None:
+    x = tg.tensor([1.0, 2.0], requires_grad=True)
+    (x * x).sum().backward()
+    assert not x.grad.requires_grad
+
+
+@given(data=st.data())
+def test_random_programs(data: st.DataObject) -> None:
+    """Graphs of operations drawn from the registry, first and second order, against finite differences."""
+    program = data.draw(programs())
+    leaves = [tg.tensor(x, requires_grad=True) for x in program.leaves]
+    result = program.run(*leaves)
+    weight = data.draw(values(np.shape(program.run(*program.leaves)), (-np.inf, np.inf)))
+    everywhere = range(len(leaves))
+
+    def weighted(*arrays: Any) -> float:
+        return float(np.sum(weight * program.run(*arrays)))
+
+    np.sum(weight * result).backward(create_graph=True)
+    expected = numerical_gradients(weighted, program.leaves, everywhere)
+    first = [x.grad for x in leaves]
+    for found, reference in zip(first, expected):
+        found = np.zeros(np.shape(reference)) if found is None else found.numpy()
+        np.testing.assert_allclose(found, reference, rtol=1e-6, atol=1e-6 * program.scale)
+
+    directions = [data.draw(values(x.shape, (-np.inf, np.inf))) for x in leaves]
+
+    def directional(*arrays: Any) -> float:
+        inputs = [tg.tensor(x, requires_grad=True) for x in arrays]
+        np.sum(weight * program.run(*inputs)).backward()
+        return float(sum(np.sum(d * x.grad.numpy()) for d, x in zip(directions, inputs) if x.grad is not None))
+
+    total = sum((np.sum(d * g) for d, g in zip(directions, first) if g is not None), tg.tensor(0.0))
+    for x in leaves:
+        x.grad = None
+    if total.requires_grad:
+        total.backward()
+    for x, reference in zip(leaves, numerical_gradients(directional, program.leaves, everywhere)):
+        found = np.zeros(x.shape) if x.grad is None else x.grad.numpy()
+        np.testing.assert_allclose(found, reference, rtol=1e-5, atol=1e-5 * program.scale)

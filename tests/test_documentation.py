@@ -1,0 +1,64 @@
+"""Every example in the README, in docs/ and in a docstring runs and gives what it shows."""
+
+import doctest
+import importlib
+import inspect
+import pkgutil
+import re
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_lite
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+MODULES = [
+    importlib.import_module(found.name) for found in pkgutil.walk_packages(tinygrad_lite.__path__, "tinygrad_lite.")
+]
+
+
+def run(test: doctest.DocTest) -> None:
+    output: list[str] = []
+    results = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(test, out=output.append)
+    assert results.failed == 0, "".join(output)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_pages(page: Path) -> None:
+    """The Python blocks of a page, one after another, as one session."""
+    blocks = re.findall(r"^```python\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+    run(doctest.DocTestParser().get_doctest("\n".join(blocks), {}, page.name, str(page), 0))
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
+def test_docstrings(module: ModuleType) -> None:
+    for test in doctest.DocTestFinder().find(module, extraglobs={"np": np}):
+        run(test)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_within_the_project_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
+        assert "://" in target or (page.parent / target).exists(), target
+
+
+def public_functions() -> list[Any]:
+    owners = [tinygrad_lite, *(getattr(tinygrad_lite, name) for name in ("nn", "optim", "datasets"))]
+    owners += [tinygrad_lite.nn.functional, tinygrad_lite.nn.init]
+    found = []
+    for owner in owners:
+        names = getattr(owner, "__all__", [name for name in vars(owner) if not name.startswith("_")])
+        found += [getattr(owner, name) for name in names if callable(getattr(owner, name))]
+    return [item for item in found if getattr(item, "__module__", "").startswith("tinygrad_lite")]
+
+
+@pytest.mark.parametrize("item", public_functions(), ids=lambda item: item.__name__)
+def test_public_functions_are_documented(item: Any) -> None:
+    documentation = inspect.getdoc(item) or ""
+    assert documentation
+    if inspect.isfunction(item) and not item.__name__.startswith("check_"):
+        assert ">>>" in documentation, "a public function's docstring has an example"
