@@ -30,6 +30,7 @@ def history(root: "Tensor", ends: Collection["Tensor"] = (), oldest: int = 0) ->
     Raises:
         GraphError: if a part of the graph was freed by an earlier backward pass.
     """
+    kind = type(root)
     path: list[Tensor] = []
     seen = {*ends}
     ahead = [] if root.op is None or root in seen else [root]
@@ -44,7 +45,7 @@ def history(root: "Tensor", ends: Collection["Tensor"] = (), oldest: int = 0) ->
             )
         path.append(node)
         for x in node.inputs:
-            if x is not None and x.op is not None and x not in seen:
+            if type(x) is kind and x.op is not None and x not in seen:
                 seen.add(x)
                 ahead.append(x)
     path.sort(key=_by_age)
@@ -58,6 +59,7 @@ def propagate(
 
     With `only`, no gradient is computed for any other tensor.
     """
+    kind = type(root)
     arrived = {root: g}
     before, grad_mode.mode.enabled = grad_mode.mode.enabled, create_graph
     try:
@@ -68,7 +70,7 @@ def propagate(
             vjps, params = node.op.vjps, node.params
             y, arrays = (node, _linked(node)) if create_graph else (node._data, node.arrays)
             for i, x in enumerate(node.inputs):
-                if x is None or (only is not None and x not in only):
+                if type(x) is not kind or not x._requires_grad or (only is not None and x not in only):
                     continue
                 contribution = vjps[i](g, y, *arrays, **params)
                 if contribution.shape != x._data.shape or contribution.dtype != x._data.dtype:
@@ -82,14 +84,14 @@ def propagate(
 def _linked(node: "Tensor") -> list[Array]:
     """The arrays that an operation was given, those of its inputs as tensors."""
     return [
-        array if x is None else x if x.data is array else x.holding(array)
-        for x, array in zip(node.inputs or (), node.arrays, strict=True)
+        array if type(x) is not type(node) else x if x.data is array else x.holding(array)
+        for x, array in zip(node.inputs, node.arrays)
     ]
 
 
 def _fitted(g: Array, x: "Tensor", node: "Tensor", i: int) -> Array:
     """A gradient summed over the axes that broadcasting added to x or stretched, and in the dtype of x."""
-    shape, arrived = x.shape, g.shape
+    shape, arrived = x._data.shape, g.shape
     added = g.ndim - len(shape)
     if added > 0:
         g = np.add.reduce(g, axis=tuple(range(added)))

@@ -16,11 +16,10 @@ import numpy as np
 from tinygrad_lite import backward, grad_mode
 from tinygrad_lite.errors import GraphError, InputError, ShapeError, TinygradError, UsageError
 from tinygrad_lite.ops import elementwise
-from tinygrad_lite.ops.op import Array, Op, given
+from tinygrad_lite.ops.op import NO_PARAMS, Array, Op, given
 from tinygrad_lite.ops.operators import Operators
 
 _SCALARS = frozenset({bool, int, float, complex, type(None), np.float64, np.float32})  # what nobody can change
-_NO_PARAMS: Mapping[str, Any] = {}
 _next_index = count().__next__
 
 
@@ -48,9 +47,8 @@ class Tensor(Operators):
     Attributes:
         name: how lessons, reports and messages call it.
         op: the operation that made it; None for a leaf.
-        inputs: the tensors that the operation was given, None in place of what needs no gradient; itself None once the
-            graph is freed.
-        arrays: all arrays that the operation was given.
+        inputs: what the operation was given, tensors and others; None once the graph is freed.
+        arrays: the array of each input, as it was then.
         params: the operation's parameters.
         index: its place in the order of creation.
         retains_grad: whether `backward` keeps its gradient although it is no leaf.
@@ -72,7 +70,7 @@ class Tensor(Operators):
 
     def __init__(self, data: Array, requires_grad: bool = False, name: str | None = None) -> None:
         if isinstance(data, np.ndarray):
-            data.setflags(write=False)
+            data.setflags(False)
         self._data = data
         self._requires_grad = requires_grad
         self._grad: Tensor | None = None
@@ -82,18 +80,13 @@ class Tensor(Operators):
 
     def __trace__(self, op: Op, inputs: tuple[Array, ...], params: Mapping[str, Any]) -> Any:
         arrays: list[Array] = []
-        parents: list[Tensor | None] = []
         linked = False
         for x in inputs:
-            if isinstance(x, Tensor):
+            if type(x) is Tensor:
                 arrays.append(x._data)
-                if x._requires_grad:
-                    parents.append(x)
-                    linked = True
-                    continue
+                linked = linked or x._requires_grad
             else:
                 arrays.append(x if type(x) in _SCALARS else _unchanging(x, op))
-            parents.append(None)
         try:
             value = op.forward(*arrays, **params) if params else op.forward(*arrays)
         except TinygradError:
@@ -106,18 +99,16 @@ class Tensor(Operators):
         if linked and op.vjps and grad_mode.mode.enabled:
             if value.dtype.kind == "c":
                 raise UsageError(f"{op.name} makes complex numbers of {given(arrays)}; only real ones have a gradient")
-            result.remember(op, tuple(parents), tuple(arrays), params)
+            result.remember(op, inputs, tuple(arrays), params)
         return result
 
-    def remember(
-        self, op: Op, inputs: tuple["Tensor | None", ...], arrays: tuple[Array, ...], params: Mapping[str, Any]
-    ) -> None:
+    def remember(self, op: Op, inputs: tuple[Array, ...], arrays: tuple[Array, ...], params: Mapping[str, Any]) -> None:
         """Keep how this tensor was made, for the reverse pass."""
         self._requires_grad = True
         self.op = op
         self.inputs: Any = inputs
         self.arrays = arrays
-        self.params = params or _NO_PARAMS
+        self.params = params
         self.index = _next_index()
 
     def forget(self) -> None:
@@ -128,7 +119,7 @@ class Tensor(Operators):
     def holding(self, array: Array) -> "Tensor":
         """A tensor of this array that hands its gradient on to this one."""
         stand_in = Tensor(array)
-        stand_in.remember(elementwise.positive, (self,), (array,), _NO_PARAMS)
+        stand_in.remember(elementwise.positive, (self,), (array,), NO_PARAMS)
         return stand_in
 
     @property
@@ -150,7 +141,7 @@ class Tensor(Operators):
     def replace(self, array: Array) -> None:
         """Give a leaf a new array, which nobody else may write to: what an optimiser does."""
         if isinstance(array, np.ndarray):
-            array.setflags(write=False)
+            array.setflags(False)
         self._data = array
 
     @property
@@ -261,7 +252,7 @@ class Tensor(Operators):
         """The array, read-only; copy it to write to it. This leaves the graph, on purpose."""
         if isinstance(self._data, np.generic):
             array = np.asarray(self._data)
-            array.setflags(write=False)
+            array.setflags(False)
             return array
         return self._data
 

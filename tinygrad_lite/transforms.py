@@ -113,10 +113,10 @@ def _gradients(value: Any, variables: list[Tensor], name: str) -> list[Tensor]:
 def _between(value: Tensor, ends: frozenset[Tensor]) -> tuple[list[Tensor], set[Tensor], bool]:
     """What lies between a value and the ends, as a history and as a set, and whether it hangs on anything besides."""
     between = set(ends)
-    outer = any(x.requires_grad for end in ends for x in end.inputs or () if x is not None)
+    outer = any(end.inputs[0].requires_grad for end in ends)
     path = []
     for node in history(value, ends, oldest=min((end.index for end in ends), default=0)):
-        linked = [x for x in node.inputs or () if x is not None]
+        linked = [x for x in node.inputs if isinstance(x, Tensor) and x.requires_grad]
         if any(x in between for x in linked):
             between.add(node)
             path.append(node)

@@ -237,12 +237,13 @@ def cross_entropy(logits: Array, target: Array, reduction: str = "mean") -> Arra
         >>> float(cross_entropy(np.array([[0.0, 1000.0]]), np.array([0])))
         1000.0
     """
-    axis = _class_axis(logits)
-    if np.shape(target) == np.shape(logits) and np.result_type(target).kind == "f":
-        return _reduced(-np.sum(target * activations.log_softmax(logits, axis=axis), axis=axis), reduction)
-    labels = _labels(target, logits, axis)
     check_reduction(reduction)
-    return losses.cross_entropy(logits, labels, axis=axis, reduction=reduction)
+    axis = _class_axis(logits)
+    if _shape(target) == _shape(logits) and np.result_type(target).kind == "f":
+        return _reduced(-np.sum(target * activations.log_softmax(logits, axis=axis), axis=axis), reduction)
+    rows, labels = _rows(logits, target, axis)
+    loss = losses.cross_entropy(rows, labels, reduction=reduction)
+    return np.reshape(loss, np.shape(target)) if reduction == "none" else loss
 
 
 def nll_loss(log_probabilities: Array, target: Array, reduction: str = "mean") -> Array:
@@ -255,30 +256,33 @@ def nll_loss(log_probabilities: Array, target: Array, reduction: str = "mean") -
         >>> float(nll_loss(np.array([[-1.0, -2.0]]), np.array([1])))
         2.0
     """
-    axis = _class_axis(log_probabilities)
-    labels = _labels(target, log_probabilities, axis)
-    return _reduced(losses.negative_log_likelihood(log_probabilities, labels, axis=axis), reduction)
+    rows, labels = _rows(log_probabilities, target, _class_axis(log_probabilities))
+    return _reduced(np.reshape(losses.negative_log_likelihood(rows, labels), np.shape(target)), reduction)
 
 
 def _class_axis(x: Array) -> int:
-    """The axis of the classes, second or only, counted from the back."""
-    if np.ndim(x) == 0:
+    """The axis of the classes: the second, or the only one."""
+    axes = len(_shape(x))
+    if axes == 0:
         raise ShapeError("a classification needs an axis of classes, got a 0-d array")
-    return -1 if np.ndim(x) == 1 else 1 - np.ndim(x)
+    return min(1, axes - 1)
 
 
-def _labels(target: Array, x: Array, axis: int) -> Array:
-    """The class numbers, checked against the classes of x."""
+def _rows(x: Array, target: Array, axis: int) -> tuple[Array, Array]:
+    """The predictions as rows of classes, and the checked class number of each row."""
     labels = _values(target)
-    shape = np.shape(x)
+    shape = _shape(x)
     count = shape[axis]
-    if labels.shape != shape[:axis] + (shape[axis + 1 :] if axis < -1 else ()):
+    if labels.shape != shape[:axis] + shape[axis + 1 :]:
         raise ShapeError(f"class numbers of shape {labels.shape} for predictions of shape {shape}")
     if labels.dtype.kind not in "iu":
         raise UsageError(f"class numbers are integers, these are {labels.dtype}: write target.astype(int)")
     if labels.size and not (labels.min() >= 0 and labels.max() < count):
         raise InputError(f"class numbers lie in 0 … {count - 1}, got {labels.min()} … {labels.max()}")
-    return target
+    if len(shape) == 2:
+        return x, target
+    last = np.transpose(x, [*range(axis), *range(axis + 1, len(shape)), axis])
+    return np.reshape(last, (-1, count)), np.reshape(target, -1)
 
 
 def _check_fractions(what: str, x: Array, advice: str) -> None:
@@ -286,6 +290,11 @@ def _check_fractions(what: str, x: Array, advice: str) -> None:
     outside = ~((values >= 0) & (values <= 1))
     if outside.any():
         raise InputError(f"binary_cross_entropy takes {what} in [0, 1], got {values[outside].ravel()[0]}: {advice}")
+
+
+def _shape(x: Array) -> tuple[int, ...]:
+    """The shape of a tensor or an array, which know it, or of what NumPy makes an array of."""
+    return x.shape if hasattr(x, "shape") else np.shape(x)
 
 
 def _values(x: Array) -> Any:

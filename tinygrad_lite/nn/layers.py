@@ -37,7 +37,9 @@ class Linear(Module):
         bound = 1 / sqrt(in_features)
         self.in_features = in_features
         self.out_features = out_features
-        self.weight = Tensor(init.uniform((out_features, in_features), -bound, bound, dtype=dtype, rng=rng), True)
+        # column by column in memory, so that the product with its transpose reads straight on
+        weight = np.asfortranarray(init.uniform((out_features, in_features), -bound, bound, dtype=dtype, rng=rng))
+        self.weight = Tensor(weight, requires_grad=True)
         self.bias = Tensor(init.uniform(out_features, -bound, bound, dtype=dtype, rng=rng), True) if bias else None
 
     def forward(self, x: Array) -> Array:

@@ -97,7 +97,7 @@ class Module:
                     if paths
                 )
             )
-        arrays = {path: np.array(np.asarray(_plain(state[path])), field.dtype) for path, field in fields.items()}
+        arrays = {path: _in_the_form_of(field, state[path]) for path, field in fields.items()}
         misfits = [
             f"{path} has shape {arrays[path].shape} instead of {field.shape}"
             for path, field in fields.items()
@@ -137,8 +137,10 @@ class Module:
         return "\n".join([f"{lines[0]} parameters" if rows[0][1] else lines[0], *lines[1:]])
 
 
-def _plain(value: Any) -> Any:
-    return value.data if isinstance(value, Tensor) else value
+def _in_the_form_of(field: Tensor, value: Any) -> Any:
+    """A copy of an array in the dtype and the memory layout of a field."""
+    array = np.asarray(value.data if isinstance(value, Tensor) else value)
+    return np.array(array, field.dtype, order="F" if np.isfortran(field.numpy()) else "C")
 
 
 def _walk(path: str, field: Any, above: frozenset[int]) -> Iterator[tuple[str, Any]]:

@@ -8,6 +8,7 @@ import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -22,12 +23,16 @@ Derivative: TypeAlias = Rule | float
 Example: TypeAlias = tuple[Sequence[Any], Mapping[str, Any]]
 """A call to try: for each array its shape, or the array itself where not any values will do; and the parameters."""
 
+NO_PARAMS: Mapping[str, Any] = MappingProxyType({})
 REAL = (-np.inf, np.inf)
 POSITIVE = (0.0, np.inf)
 
 
 class Traced:
-    """A value that says for itself what happens when an operation meets it."""
+    """A value that says for itself what happens when an operation meets it.
+
+    An operation hands itself to the first traced value among its inputs, a Python operator to its left side.
+    """
 
     __slots__ = ()
     dtype: Any
@@ -81,7 +86,7 @@ class Op:
         return not self.derivatives or any(callable(derivative) for derivative in self.derivatives)
 
     def __call__(self, *inputs: Array, **params: Any) -> Array:
-        if (len(inputs) != self.arity and self.arity is not None) or not self.keywords.issuperset(params):
+        if (params or len(inputs) != self.arity) and not self._fits(inputs, params):
             inputs, params = self.bind(inputs, params)
         for x in inputs:
             if isinstance(x, Traced):
@@ -93,6 +98,9 @@ class Op:
 
     def __reduce__(self) -> str | tuple[Any, ...]:
         return operation, (self.name,)
+
+    def _fits(self, inputs: tuple[Array, ...], params: Mapping[str, Any]) -> bool:
+        return self.arity in (len(inputs), None) and self.keywords.issuperset(params)
 
     @cached_property
     def signature(self) -> inspect.Signature:

@@ -11,7 +11,7 @@ import numpy as np
 
 from tinygrad_lite.errors import UsageError
 from tinygrad_lite.ops import activations, elementwise, indexing, products, reductions, selection, shaping
-from tinygrad_lite.ops.op import Array, Op, Traced, answer_to
+from tinygrad_lite.ops.op import NO_PARAMS, Array, Op, Traced, answer_to
 
 
 def _method(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -24,11 +24,11 @@ def _method(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _operator(op: Op) -> Callable[[Any, Array], Any]:
-    return lambda self, other: op(self, other)
+    return lambda self, other: self.__trace__(op, (self, other), NO_PARAMS)
 
 
 def _reflected(op: Op) -> Callable[[Any, Array], Any]:
-    return lambda self, other: op(other, self)
+    return lambda self, other: self.__trace__(op, (other, self), NO_PARAMS)
 
 
 class Operators(Traced):

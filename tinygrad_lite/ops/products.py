@@ -45,13 +45,17 @@ def _rows(x: Array) -> Array:
 def _linear(x: Array, weight: Array, bias: Array) -> Array:
     if weight.ndim != 2 or bias.shape != weight.shape[:1]:
         raise ShapeError(f"linear needs a weight (out, in) and a bias (out), got {weight.shape} and {bias.shape}")
-    return np.matmul(x, weight.T) + bias
+    y = np.matmul(x, weight.T)
+    if y.dtype != bias.dtype:
+        return y + bias
+    y += bias  # the product is ours: no second array
+    return y
 
 
 linear = primitive(
     _linear,
     lambda g, y, x, weight, bias: np.matmul(g, weight),
-    lambda g, y, x, weight, bias: np.matmul(_rows(g).T, _rows(x)),
+    lambda g, y, x, weight, bias: np.matmul(_rows(x).T, _rows(g)).T,
     lambda g, y, x, weight, bias: g,
     examples=[([(2, 3), (4, 3), (4,)], {}), ([(3,), (4, 3), (4,)], {}), ([(5, 2, 3), (4, 3), (4,)], {})],
 )

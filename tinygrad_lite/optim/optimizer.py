@@ -40,10 +40,10 @@ class Optimizer:
         """Update each parameter that has a gradient; warns of those that have none."""
         without = []
         for i, (parameter, state) in enumerate(zip(self.parameters, self.state, strict=True)):
-            gradient = parameter.grad
+            w, gradient = parameter.data, parameter.grad
             if gradient is not None:
-                updated = self.update(parameter.data, gradient.data, state)
-                parameter.replace(updated if updated.dtype == parameter.dtype else updated.astype(parameter.dtype))
+                updated = self.update(w, gradient.data, state)
+                parameter.replace(updated if updated.dtype == w.dtype else updated.astype(w.dtype))
             elif parameter.requires_grad:
                 without.append(parameter.name or f"number {i} of shape {parameter.shape}")
         if without:

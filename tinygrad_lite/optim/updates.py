@@ -55,7 +55,7 @@ class SGD(Optimizer):
             m = self.momentum * state["momentum"] + g if "momentum" in state else g
             state["momentum"] = m
             g = g + self.momentum * m if self.nesterov else m
-        return w - self.lr * g
+        return w + -self.lr * g  # a sum, since NumPy reuses the product's memory for it
 
 
 class Adam(Optimizer):

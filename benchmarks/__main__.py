@@ -1,0 +1,117 @@
+"""All measurements, as a page of Markdown.
+
+    python -m benchmarks [--write docs/benchmarks.md]
+
+Ratios are medians over rounds in which every contestant runs once, so that a machine that slows down slows them all.
+Peers that are not installed are left out; `pip install torch mygrad autograd jax` brings all of them.
+"""
+
+import argparse
+import platform
+import subprocess
+import sys
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+
+from benchmarks.timing import compare
+from benchmarks.training_step import contestants
+
+INTRODUCTION = """\
+# Benchmarks
+
+This page is printed by
+
+```sh
+python -m benchmarks --write docs/benchmarks.md
+```
+
+on whichever peers are installed (`pip install torch mygrad autograd jax`). Ratios are medians over rounds in which each
+contestant runs in turn; the microseconds are medians too, and tell more of the machine than of the contestants. A test
+never asserts a time.
+
+"Derived by hand" is the code in [benchmarks/training_step.py](../benchmarks/training_step.py): NumPy with the gradients
+worked out on paper, nothing computed twice, updated in place. A training step is forward, backward and update; before
+it is timed, each contestant must reach the same losses.
+"""
+
+
+def training_step(title: str, sizes: list[int], rows: int, dtype: type) -> list[str]:
+    found = compare(contestants(sizes, rows, dtype))
+    return [
+        f"## {title}",
+        "",
+        "| | µs a step | ratio to NumPy by hand |",
+        "|---|---:|---:|",
+        *(f"| {name} | {time:.1f} | {ratio:.2f} |" for name, (time, ratio) in found.items()),
+    ]
+
+
+def chains() -> list[str]:
+    rows = []
+    for library in ("tinygrad_lite", "torch", "mygrad", "autograd"):
+        if not find_spec(library):
+            continue
+        command = [sys.executable, "-m", "benchmarks.chain", library]
+        runs = [subprocess.run(command, capture_output=True, text=True, check=False) for _ in range(5)]
+        if any(run.returncode for run in runs):
+            rows.append(f"| {library} | fails | |")
+            continue
+        times, sizes = zip(*(map(float, run.stdout.split()) for run in runs))
+        size = "" if np.isnan(sizes[0]) else f"{median(sizes):.0f}"
+        rows.append(f"| {library} | {median(times):.2f} | {size} |")
+    return [
+        "## A chain of 100,000 operations on 4 numbers, forward and backward",
+        "",
+        "Each in a process of its own; the memory is what the process grows by during the forward pass.",
+        "",
+        "| | µs an operation | bytes an operation |",
+        "|---|---:|---:|",
+        *rows,
+    ]
+
+
+def import_time() -> list[str]:
+    script = (
+        "import numpy; from time import perf_counter; start = perf_counter(); import {0}; "
+        "print((perf_counter() - start) * 1e3)"
+    )
+    rows = []
+    for library in ("tinygrad_lite", "autograd", "mygrad"):
+        if find_spec(library):
+            command = [sys.executable, "-c", script.format(library)]
+            runs = [subprocess.run(command, capture_output=True, text=True, check=True) for _ in range(15)]
+            rows.append(f"| {library} | {median(float(run.stdout) for run in runs):.1f} |")
+    return ["## Import, beyond that of NumPy", "", "| | ms |", "|---|---:|", *rows]
+
+
+def machine() -> str:
+    libraries = [name for name in ("numpy", "torch", "mygrad", "autograd", "jax") if find_spec(name)]
+    versions = ", ".join(f"{name} {version(name)}" for name in libraries)
+    return f"Measured with Python {platform.python_version()}, {versions}, on {platform.machine()}."
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--write", type=Path, metavar="PAGE", help="write the page there instead of printing it")
+    page = parser.parse_args().write
+    parts = [
+        [INTRODUCTION, machine()],
+        training_step("13-8-1, 243 rows, float64", [13, 8, 1], 243, np.float64),
+        training_step("13-8-1, 32 rows, float64", [13, 8, 1], 32, np.float64),
+        training_step("784-128-64-10, 128 rows, float32", [784, 128, 64, 10], 128, np.float32),
+        chains(),
+        import_time(),
+    ]
+    text = "\n\n".join("\n".join(part) for part in parts) + "\n"
+    if page:
+        page.write_text(text)
+    else:
+        print(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,33 @@
+"""Fair timing: contestants in turn, round after round, each compared with the first of the same round."""
+
+from collections.abc import Callable
+from statistics import median
+from time import perf_counter
+
+Step = Callable[[], object]
+
+
+def microseconds(step: Step, repetitions: int) -> float:
+    """The time of one call, averaged over some."""
+    start = perf_counter()
+    for _ in range(repetitions):
+        step()
+    return (perf_counter() - start) / repetitions * 1e6
+
+
+def compare(
+    contestants: dict[str, Step], rounds: int = 15, seconds_each: float = 0.05
+) -> dict[str, tuple[float, float]]:
+    """For each contestant the median time in microseconds, and the median ratio to the first within a round."""
+    repetitions = {}
+    for name, step in contestants.items():
+        microseconds(step, 3)
+        repetitions[name] = max(3, int(seconds_each * 1e6 / microseconds(step, 10)))
+    times: dict[str, list[float]] = {name: [] for name in contestants}
+    for _ in range(rounds):
+        for name, step in contestants.items():
+            times[name].append(microseconds(step, repetitions[name]))
+    first = next(iter(times.values()))
+    return {
+        name: (median(found), median(time / base for time, base in zip(found, first))) for name, found in times.items()
+    }
