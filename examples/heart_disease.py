@@ -14,6 +14,7 @@ import json
 import os
 import warnings
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -142,7 +143,8 @@ def scikit_learn(x_train: Any, x_test: Any, y_train: Any, y_test: Any) -> dict[s
 
 def keras(x_train: Any, x_test: Any, y_train: Any, y_test: Any) -> dict[str, Any]:
     name = "Keras Dense(8)-Dense(1)"
-    os.environ.setdefault("KERAS_BACKEND", "torch")
+    if find_spec("torch"):  # what the extra `compare` installs; Keras would look for TensorFlow
+        os.environ.setdefault("KERAS_BACKEND", "torch")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         import keras
