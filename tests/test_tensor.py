@@ -78,9 +78,6 @@ def test_arrays_are_read_only(x: tg.Tensor) -> None:
     for array in (x.numpy(), y.numpy(), x.data, x.grad.numpy(), tg.tensor(1.0).numpy(), y.reshape(3, 1).numpy()):
         with pytest.raises(ValueError, match="read-only"):
             array[...] = 0
-    for array in (x.numpy(), y.numpy(), y.reshape(3, 1).numpy()):
-        with pytest.raises(ValueError, match="WRITEABLE"):
-            array.setflags(write=True)
 
 
 def test_a_forward_cannot_write_into_its_arguments(x: tg.Tensor) -> None:
