@@ -108,6 +108,9 @@ class Op:
 
     def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[tuple[Array, ...], dict[str, Any]]:
         """Sort the arguments of a call in the function's own signature into arrays and parameters."""
+        for name, value in kwargs.items():
+            if name not in self.signature.parameters:
+                self.refuse(name, value)
         try:
             given = self.signature.bind(*args, **kwargs)
         except TypeError as error:
@@ -124,12 +127,6 @@ class Op:
             elif value is not default and not (value is None or value is np._NoValue):
                 self.refuse(name, value)
         return arrays, params
-
-    def _refusal(self, name: str, value: Any) -> str:
-        if name == "out":
-            return f"{self.name}: out= would write into an array, and arrays in a graph never change; use the result"
-        known = ", ".join(f"{keyword}=" for keyword in sorted(self.keywords)) or "no keyword"
-        return f"{self.name}: {name}={value!r} has no derivative here; it knows {known}"
 
     def refuse(self, name: str, value: Any) -> Array:
         """Raise the error for a keyword that the derivatives do not know."""
@@ -266,12 +263,12 @@ def _elementwise_vjp(derivative: Derivative) -> Rule:
     if callable(derivative):
         return lambda g, y, *x, **params: g * derivative(y, *x, **params)
     if derivative == 1:
-        return lambda g, y, *x: g
+        return lambda g, y, *x, **params: g
     if derivative == -1:
-        return lambda g, y, *x: -g
+        return lambda g, y, *x, **params: -g
     if derivative == 0:
         return lambda g, y, *x, **params: np.zeros_like(g)
-    return lambda g, y, *x: g * derivative
+    return lambda g, y, *x, **params: g * derivative
 
 
 def primitive(

@@ -8,8 +8,13 @@ import numpy as np
 from tinygrad_lite.errors import UsageError
 from tinygrad_lite.ops.op import Array, implements, primitive
 
+
+def _reshape(x: Array, shape: int | Sequence[int], order: Any = "C") -> Array:
+    return np.reshape(x, shape, order)  # by position, since NumPy 2.1 renamed the keyword
+
+
 reshape = primitive(
-    np.reshape,
+    _reshape,
     lambda g, y, x, shape, order="C": np.reshape(g, np.shape(x), order=order),
     examples=[([(2, 3)], {"shape": (3, 2)}), ([(2, 3)], {"shape": (-1, 2), "order": "F"}), ([()], {"shape": (1, 1)})],
 )
