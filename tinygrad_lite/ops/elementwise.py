@@ -3,9 +3,27 @@
 Each line is an operation with the derivative of each argument, in y (the value) and x or a, b (the arguments).
 """
 
+from typing import Any
+
 import numpy as np
 
 from tinygrad_lite.ops.op import POSITIVE, REAL, Array, elementwise, implements
+
+LOG_2 = float(np.log(2))
+LOG_10 = float(np.log(10))
+
+
+def _is_zero(x: Array) -> Array:
+    return np.equal(x, 0)
+
+
+def _between_whole_numbers(x: Array) -> Array:
+    return np.sin(np.pi * x)
+
+
+def _whole_quotients(a: Array, b: Array) -> Array:
+    return b * np.sin(np.pi * a / b) * np.minimum(1, np.absolute(b / a))
+
 
 add = elementwise(np.add, 1, 1)
 subtract = elementwise(np.subtract, 1, -1)
@@ -13,33 +31,100 @@ multiply = elementwise(np.multiply, lambda y, a, b: b, lambda y, a, b: a)
 divide = elementwise(np.divide, lambda y, a, b: 1 / b, lambda y, a, b: -y / b, kink=lambda a, b: b)
 negative = elementwise(np.negative, -1)
 positive = elementwise(np.positive, 1)
+reciprocal = elementwise(np.reciprocal, lambda y, x: -y * y, kink=lambda x: x)
 
 
 def _power_by_base(y: Array, a: Array, b: Array) -> Array:
     # a⁰ is constant, also at a = 0, where 0 · 0⁻¹ would not be a number
-    return b * np.power(a, np.where(np.equal(b, 0), 1.0, np.subtract(b, 1)))
+    return b * np.power(a, np.where(_is_zero(b), 1.0, np.subtract(b, 1)))
 
 
 def _power_by_exponent(y: Array, a: Array, b: Array) -> Array:
     # 0ᵇ is constant for b > 0, where 0 · log 0 would not be a number
-    return y * np.log(np.where(np.equal(a, 0) & np.greater(b, 0), 1.0, a))
+    return y * np.log(np.where(_is_zero(a) & np.greater(b, 0), 1.0, a))
 
 
 power = elementwise(np.power, _power_by_base, _power_by_exponent, domain=(POSITIVE, REAL))
+float_power = elementwise(np.float_power, _power_by_base, _power_by_exponent, domain=(POSITIVE, REAL))
+
+remainder = elementwise(np.remainder, 1, lambda y, a, b: -np.floor_divide(a, b), kink=_whole_quotients)
+fmod = elementwise(np.fmod, 1, lambda y, a, b: -np.trunc(a / b), kink=_whole_quotients)
+floor_divide = elementwise(np.floor_divide, 0, 0, kink=_whole_quotients)
+
+
+@implements(np.divmod)
+def divmod(a: Array, b: Array) -> tuple[Array, Array]:
+    return floor_divide(a, b), remainder(a, b)
+
 
 square = elementwise(np.square, lambda y, x: 2 * x)
 sqrt = elementwise(np.sqrt, lambda y, x: 0.5 / y, domain=(POSITIVE,))
+cbrt = elementwise(np.cbrt, lambda y, x: 1 / (3 * y * y), kink=lambda x: x)
+
+
+def _hypot_slope(side: Array, y: Array) -> Array:
+    # at the origin, where the distance has a kink, 0 by convention
+    return np.where(_is_zero(y), 0, side / np.where(_is_zero(y), 1, y))
+
+
+hypot = elementwise(
+    np.hypot,
+    lambda y, a, b: _hypot_slope(a, y),
+    lambda y, a, b: _hypot_slope(b, y),
+    kink=lambda a, b: np.hypot(a, b),
+)
+
 absolute = elementwise(np.absolute, lambda y, x: np.sign(x), kink=lambda x: x)
+fabs = elementwise(np.fabs, lambda y, x: np.sign(x), kink=lambda x: x)
 sign = elementwise(np.sign, 0, kink=lambda x: x)
+copysign = elementwise(np.copysign, lambda y, a, b: np.sign(a) * np.copysign(1, b), 0, kink=lambda a, b: a * b)
+heaviside = elementwise(np.heaviside, 0, lambda y, x, at_zero: _is_zero(x), kink=lambda x, at_zero: x)
+
+floor = elementwise(np.floor, 0, kink=_between_whole_numbers)
+ceil = elementwise(np.ceil, 0, kink=_between_whole_numbers)
+trunc = elementwise(np.trunc, 0, kink=_between_whole_numbers)
+rint = elementwise(np.rint, 0, kink=lambda x: np.cos(np.pi * x))
 
 exp = elementwise(np.exp, lambda y, x: y)
+exp2 = elementwise(np.exp2, lambda y, x: y * LOG_2)
 expm1 = elementwise(np.expm1, lambda y, x: y + 1)
 log = elementwise(np.log, lambda y, x: 1 / x, domain=(POSITIVE,))
+log2 = elementwise(np.log2, lambda y, x: 1 / (x * LOG_2), domain=(POSITIVE,))
+log10 = elementwise(np.log10, lambda y, x: 1 / (x * LOG_10), domain=(POSITIVE,))
 log1p = elementwise(np.log1p, lambda y, x: 1 / (1 + x), domain=((-1.0, np.inf),))
+
+
+def _above(x: Array, y: Array) -> Array:
+    """x - y, and x itself where y is -∞, of which nothing can be subtracted."""
+    return x - np.where(np.isfinite(y), y, 0)
+
+
+logaddexp = elementwise(np.logaddexp, lambda y, a, b: np.exp(_above(a, y)), lambda y, a, b: np.exp(_above(b, y)))
+logaddexp2 = elementwise(np.logaddexp2, lambda y, a, b: np.exp2(_above(a, y)), lambda y, a, b: np.exp2(_above(b, y)))
 
 sin = elementwise(np.sin, lambda y, x: np.cos(x))
 cos = elementwise(np.cos, lambda y, x: -np.sin(x))
+tan = elementwise(np.tan, lambda y, x: 1 + y * y, domain=((-np.pi / 2, np.pi / 2),))
+arcsin = elementwise(np.arcsin, lambda y, x: 1 / np.sqrt(1 - x * x), domain=((-1.0, 1.0),))
+arccos = elementwise(np.arccos, lambda y, x: -1 / np.sqrt(1 - x * x), domain=((-1.0, 1.0),))
+arctan = elementwise(np.arctan, lambda y, x: 1 / (1 + x * x))
+arctan2 = elementwise(
+    np.arctan2,
+    lambda y, a, b: b / (a * a + b * b),
+    lambda y, a, b: -a / (a * a + b * b),
+    kink=lambda a, b: a,  # where b < 0 the angle jumps by 2π
+)
+degrees = elementwise(np.degrees, 180 / np.pi)
+rad2deg = elementwise(np.rad2deg, 180 / np.pi)
+radians = elementwise(np.radians, np.pi / 180)
+deg2rad = elementwise(np.deg2rad, np.pi / 180)
+
+sinh = elementwise(np.sinh, lambda y, x: np.cosh(x))
+cosh = elementwise(np.cosh, lambda y, x: np.sinh(x))
 tanh = elementwise(np.tanh, lambda y, x: 1 - y * y)
+arcsinh = elementwise(np.arcsinh, lambda y, x: 1 / np.sqrt(x * x + 1))
+arccosh = elementwise(np.arccosh, lambda y, x: 1 / np.sqrt(x * x - 1), domain=((1.0, np.inf),))
+arctanh = elementwise(np.arctanh, lambda y, x: 1 / (1 - x * x), domain=((-1.0, 1.0),))
 
 
 def _wins(a: Array, b: Array) -> Array:
@@ -47,8 +132,25 @@ def _wins(a: Array, b: Array) -> Array:
     return np.where(np.equal(a, b), 0.5, np.greater(a, b))
 
 
+def _wins_or_is_alone(a: Array, b: Array, a_wins: Array) -> Array:
+    """As fmax and fmin have it: a number wins against what is none."""
+    return np.where(np.isnan(b), ~np.isnan(a), a_wins)
+
+
 maximum = elementwise(np.maximum, lambda y, a, b: _wins(a, b), lambda y, a, b: _wins(b, a), kink=lambda a, b: a - b)
 minimum = elementwise(np.minimum, lambda y, a, b: _wins(b, a), lambda y, a, b: _wins(a, b), kink=lambda a, b: a - b)
+fmax = elementwise(
+    np.fmax,
+    lambda y, a, b: _wins_or_is_alone(a, b, _wins(a, b)),
+    lambda y, a, b: _wins_or_is_alone(b, a, _wins(b, a)),
+    kink=lambda a, b: a - b,
+)
+fmin = elementwise(
+    np.fmin,
+    lambda y, a, b: _wins_or_is_alone(a, b, _wins(b, a)),
+    lambda y, a, b: _wins_or_is_alone(b, a, _wins(a, b)),
+    kink=lambda a, b: a - b,
+)
 
 
 def _clip(x: Array, low: Array, high: Array) -> Array:
@@ -81,3 +183,31 @@ def _clip_as_numpy(
     low = min if a_min is None else a_min
     high = max if a_max is None else a_max
     return clip(a, low, high) if out is None else clip.refuse("out", out)
+
+
+def _nan_to_num(x: Array, nan: float = 0.0, posinf: Any = None, neginf: Any = None) -> Array:
+    return np.nan_to_num(x, nan=nan, posinf=posinf, neginf=neginf)
+
+
+nan_to_num = elementwise(_nan_to_num, lambda y, x, nan=0.0, posinf=None, neginf=None: np.isfinite(x))
+
+
+@implements(np.nan_to_num)
+def _nan_to_num_as_numpy(
+    x: Array, copy: bool = True, nan: float = 0.0, posinf: Any = None, neginf: Any = None
+) -> Array:
+    return nan_to_num(x, nan=nan, posinf=posinf, neginf=neginf)
+
+
+def _round(x: Array, decimals: int = 0) -> Array:
+    return np.round(x, decimals)
+
+
+round = elementwise(
+    _round, lambda y, x, decimals=0: np.zeros_like(x), kink=lambda x, decimals=0: np.cos(np.pi * x * 10.0**decimals)
+)
+
+
+@implements(np.round, np.around)
+def _round_as_numpy(a: Array, decimals: int = 0, out: Array = None) -> Array:
+    return round(a, decimals=decimals) if out is None else round.refuse("out", out)

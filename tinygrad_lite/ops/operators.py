@@ -61,6 +61,10 @@ class Operators(Traced):
     __rtruediv__ = _reflected(elementwise.divide)
     __matmul__ = _operator(products.matmul)
     __rmatmul__ = _reflected(products.matmul)
+    __floordiv__ = _operator(elementwise.floor_divide)
+    __rfloordiv__ = _reflected(elementwise.floor_divide)
+    __mod__ = _operator(elementwise.remainder)
+    __rmod__ = _reflected(elementwise.remainder)
     __rpow__ = _reflected(elementwise.power)
 
     def __pow__(self, exponent: Array) -> Any:
@@ -68,6 +72,15 @@ class Operators(Traced):
         if type(exponent) in (int, float) and exponent == 2:
             return elementwise.square(self)
         return elementwise.power(self, exponent)
+
+    def __divmod__(self, other: Array) -> Any:
+        return elementwise.divmod(self, other)
+
+    def __rdivmod__(self, other: Array) -> Any:
+        return elementwise.divmod(other, self)
+
+    def __round__(self, decimals: int | None = None) -> Any:
+        return elementwise.round(self, decimals=decimals or 0)
 
     def __neg__(self) -> Any:
         return elementwise.negative(self)
@@ -166,6 +179,7 @@ class Operators(Traced):
     sign = _method(elementwise.sign)
     sqrt = _method(elementwise.sqrt)
     square = _method(elementwise.square)
+    round = _method(elementwise.round)
     exp = _method(elementwise.exp)
     expm1 = _method(elementwise.expm1)
     log = _method(elementwise.log)
