@@ -1,6 +1,7 @@
 """Floor 0. Nested tuples, lists and dicts: taken apart into leaves and put together again."""
 
 from collections.abc import Callable
+from copy import copy
 from typing import Any
 
 
@@ -25,7 +26,9 @@ def _walk(tree: Any, function: Callable[[Any], Any]) -> Any:
     if tree is None:
         return None
     if isinstance(tree, dict):
-        return type(tree)((key, _walk(value, function)) for key, value in tree.items())
+        same_kind = copy(tree)
+        same_kind.update((key, _walk(value, function)) for key, value in tree.items())
+        return same_kind
     if isinstance(tree, tuple) and hasattr(tree, "_fields"):
         return type(tree)(*(_walk(value, function) for value in tree))
     if isinstance(tree, (tuple, list)):

@@ -34,14 +34,14 @@ def relu(x: Array) -> Array:
     return activations.relu(x)
 
 
-def leaky_relu(x: Array, negative_slope: float = 0.01) -> Array:
-    """x where positive, else negative_slope · x.
+def leaky_relu(x: Array, negative_slope: Array = 0.01) -> Array:
+    """x where positive, else negative_slope · x; the slope may be a tensor of its own.
 
     Example:
         >>> leaky_relu(np.array([-1.0, 2.0]), 0.5)
         array([-0.5,  2. ])
     """
-    return activations.leaky_relu(x, negative_slope=negative_slope)
+    return activations.leaky_relu(x, negative_slope)
 
 
 def sigmoid(x: Array) -> Array:
@@ -133,7 +133,7 @@ def dropout(x: Array, p: float = 0.5, training: bool = True, *, rng: Rng = None)
         return x
     keep = np.random.default_rng(rng).random(np.shape(x)) >= p
     scale = keep / (1 - p) if p < 1 else np.zeros(np.shape(x))
-    return x * scale.astype(np.result_type(x))
+    return x * scale.astype(np.result_type(x, 1.0))
 
 
 def check_probability(p: float) -> None:

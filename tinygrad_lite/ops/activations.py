@@ -14,30 +14,28 @@ def _relu(x: Array) -> Array:
 relu = elementwise(_relu, lambda y, x: np.greater(x, 0), kink=lambda x: x)
 
 
-def _leaky_relu(x: Array, negative_slope: float) -> Array:
+def _leaky_relu(x: Array, negative_slope: Array = 0.01) -> Array:
     return np.where(np.greater(x, 0), x, negative_slope * x)
 
 
-def _leaky_relu_slope(y: Array, x: Array, negative_slope: float) -> Array:
-    # at zero as relu does: the slope from the left
-    return np.where(np.greater(x, 0), 1, negative_slope)
-
-
 leaky_relu = elementwise(
-    _leaky_relu, _leaky_relu_slope, kink=lambda x, negative_slope: x, examples=[([(2, 3)], {"negative_slope": 0.1})]
+    _leaky_relu,
+    lambda y, x, negative_slope: np.where(np.greater(x, 0), 1, negative_slope),  # at 0 as relu: the slope from the left
+    lambda y, x, negative_slope: np.minimum(x, 0),
+    kink=lambda x, negative_slope: x,
 )
 
 
 def _sigmoid(x: Array) -> Array:
     # both exponents are negative, so nothing overflows, and the tails keep all their digits
-    return np.exp(np.minimum(x, 0.0)) / (1.0 + np.exp(-np.absolute(x)))
+    return np.exp(np.minimum(x, 0.0)) / (1.0 + np.exp(-1.0 * np.absolute(x)))
 
 
 sigmoid = elementwise(_sigmoid, lambda y, x: y * (1 - y))
 
 
 def _softplus(x: Array) -> Array:
-    return np.maximum(x, 0.0) + np.log1p(np.exp(-np.absolute(x)))
+    return np.maximum(x, 0.0) + np.log1p(np.exp(-1.0 * np.absolute(x)))
 
 
 softplus = elementwise(_softplus, lambda y, x: sigmoid(x))
@@ -54,40 +52,44 @@ def _normal_cdf(x: Array) -> Array:
     # NumPy has no error function; Python's is exact in both tails
     x = np.asarray(x)
     tail = np.fromiter(map(erfc, (x / -sqrt(2)).ravel().tolist()), float, x.size)
-    return (tail / 2).astype(x.dtype).reshape(x.shape)[()]
+    return (tail / 2).astype(np.result_type(x, 1.0)).reshape(x.shape)[()]
 
 
-normal_cdf = elementwise(_normal_cdf, lambda y, x: np.exp(-x * x / 2) / sqrt(2 * pi))
+def _normal_density(x: Array) -> Array:
+    return np.exp(-x * x / 2) / sqrt(2 * pi)
+
+
+normal_cdf = elementwise(_normal_cdf, lambda y, x: _normal_density(x))
 
 
 def _gelu(x: Array) -> Array:
     return x * _normal_cdf(x)
 
 
-gelu = elementwise(_gelu, lambda y, x: normal_cdf(x) + x * np.exp(-x * x / 2) / sqrt(2 * pi))
+gelu = elementwise(_gelu, lambda y, x: normal_cdf(x) + x * _normal_density(x))
 
 AXES = [([(2, 3)], {"axis": axis}) for axis in (-1, 0, (0, 1), None)]
 
 
-def _softmax(x: Array, axis: int | tuple[int, ...] | None) -> Array:
+def _softmax(x: Array, axis: int | tuple[int, ...] | None = -1) -> Array:
     weights = np.exp(x - np.max(x, axis=axis, keepdims=True))
     return weights / np.sum(weights, axis=axis, keepdims=True)
 
 
 softmax = primitive(
     _softmax,
-    lambda g, y, x, axis: y * (g - np.sum(g * y, axis=axis, keepdims=True)),
+    lambda g, y, x, axis=-1: y * (g - np.sum(g * y, axis=axis, keepdims=True)),
     examples=AXES,
 )
 
 
-def _log_softmax(x: Array, axis: int | tuple[int, ...] | None) -> Array:
+def _log_softmax(x: Array, axis: int | tuple[int, ...] | None = -1) -> Array:
     shifted = x - np.max(x, axis=axis, keepdims=True)
     return shifted - np.log(np.sum(np.exp(shifted), axis=axis, keepdims=True))
 
 
 log_softmax = primitive(
     _log_softmax,
-    lambda g, y, x, axis: g - np.exp(y) * np.sum(g, axis=axis, keepdims=True),
+    lambda g, y, x, axis=-1: g - np.exp(y) * np.sum(g, axis=axis, keepdims=True),
     examples=AXES,
 )

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_lite.errors import UsageError
 from tinygrad_lite.ops.op import POSITIVE, REAL, Array, elementwise, implements
 
 LOG_2 = float(np.log(2))
@@ -36,7 +37,7 @@ reciprocal = elementwise(np.reciprocal, lambda y, x: -y * y, kink=lambda x: x)
 
 def _power_by_base(y: Array, a: Array, b: Array) -> Array:
     # a⁰ is constant, also at a = 0, where 0 · 0⁻¹ would not be a number
-    return b * np.power(a, np.where(_is_zero(b), 1.0, np.subtract(b, 1)))
+    return b * np.power(a, np.where(_is_zero(a) & _is_zero(b), 1.0, np.subtract(b, 1)))
 
 
 def _power_by_exponent(y: Array, a: Array, b: Array) -> Array:
@@ -95,8 +96,8 @@ log1p = elementwise(np.log1p, lambda y, x: 1 / (1 + x), domain=((-1.0, np.inf),)
 
 
 def _above(x: Array, y: Array) -> Array:
-    """x - y, and x itself where y is -∞, of which nothing can be subtracted."""
-    return x - np.where(np.isfinite(y), y, 0)
+    """x - y, and x itself where both are -∞, whose difference would not be a number."""
+    return x - np.where(np.equal(y, -np.inf), 0, y)
 
 
 logaddexp = elementwise(np.logaddexp, lambda y, a, b: np.exp(_above(a, y)), lambda y, a, b: np.exp(_above(b, y)))
@@ -180,6 +181,8 @@ clip = elementwise(
 def _clip_as_numpy(
     a: Array, a_min: Array = None, a_max: Array = None, out: Array = None, *, min: Array = None, max: Array = None
 ) -> Array:
+    if (a_min is not None and min is not None) or (a_max is not None and max is not None):
+        raise UsageError("clip: a_min= and min= are the same bound, as are a_max= and max=; pass one of them")
     low = min if a_min is None else a_min
     high = max if a_max is None else a_max
     return clip(a, low, high) if out is None else clip.refuse("out", out)

@@ -14,11 +14,14 @@ Index = Any
 
 def fixed(index: Index) -> Index:
     """The index with its lists, arrays and tensors as arrays of its own, so that nobody can change it later."""
-    if isinstance(index, tuple):
-        return tuple(fixed(part) for part in index)
-    if isinstance(index, (int, slice, np.integer)) or index is None or index is Ellipsis:
-        return index
-    return np.array(index)
+    return tuple(_fixed_part(part) for part in index) if isinstance(index, tuple) else _fixed_part(index)
+
+
+def _fixed_part(part: Any) -> Any:
+    if isinstance(part, (int, slice, np.integer)) or part is None or part is Ellipsis:
+        return part
+    array = np.array(part)
+    return array if array.size or isinstance(part, np.ndarray) else array.astype(int)  # [] picks nothing
 
 
 def _is_basic(index: Index) -> bool:

@@ -86,8 +86,8 @@ class Op:
         return not self.derivatives or any(callable(derivative) for derivative in self.derivatives)
 
     def __call__(self, *inputs: Array, **params: Any) -> Array:
-        if (params or len(inputs) != self.arity) and not self._fits(inputs, params):
-            inputs, params = self.bind(inputs, params)
+        if params or len(inputs) != self.arity:
+            inputs, params = self._sorted(inputs, params)
         for x in inputs:
             if isinstance(x, Traced):
                 return x.__trace__(self, inputs, params)
@@ -96,11 +96,27 @@ class Op:
     def __repr__(self) -> str:
         return self.name
 
-    def __reduce__(self) -> str | tuple[Any, ...]:
+    def __copy__(self) -> "Op":
+        return self
+
+    def __deepcopy__(self, memo: Any) -> "Op":
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if _OPERATIONS.get(self.name) is not self:
+            raise UsageError(f"operation {self.name} was declared again since, and would come back as another one")
         return operation, (self.name,)
 
-    def _fits(self, inputs: tuple[Array, ...], params: Mapping[str, Any]) -> bool:
-        return self.arity in (len(inputs), None) and self.keywords.issuperset(params)
+    def _sorted(self, inputs: tuple[Array, ...], params: Mapping[str, Any]) -> tuple[tuple[Array, ...], dict[str, Any]]:
+        """Arrays and parameters as the rules take them; parameters that nobody can change, and no tensors."""
+        if self.arity not in (len(inputs), None) or not self.keywords.issuperset(params):
+            inputs, params = self.bind(inputs, params)
+        for name, value in params.items():
+            if isinstance(value, Traced):
+                raise UsageError(
+                    f"{self.name}: {name}= is a parameter without a derivative; pass a number, not a tensor"
+                )
+        return inputs, {name: tuple(value) if isinstance(value, list) else value for name, value in params.items()}
 
     @cached_property
     def signature(self) -> inspect.Signature:
@@ -135,6 +151,9 @@ class Op:
                 f"{self.name}: out= would write into an array, and arrays here never change; use the result"
             )
         known = ", ".join(f"{keyword}=" for keyword in sorted(self.keywords)) or "no keyword"
+        name = {"dim": "dim (axis, in NumPy's terms)", "keepdim": "keepdim (keepdims, in NumPy's terms)"}.get(
+            name, name
+        )
         raise UsageError(f"{self.name}: {name}={value!r} has no derivative here; it knows {known}")
 
     def complaint(self, error: Exception, arrays: Sequence[Array]) -> Exception:
@@ -260,6 +279,8 @@ def elementwise(
 
 
 def _elementwise_vjp(derivative: Derivative) -> Rule:
+    if not callable(derivative) and not isinstance(derivative, (int, float)):
+        raise UsageError(f"a derivative is a function of y and the arguments, or a number; got {derivative!r}")
     if callable(derivative):
         return lambda g, y, *x, **params: g * derivative(y, *x, **params)
     if derivative == 1:

@@ -5,7 +5,7 @@ with NumPy's own functions, which find their way here through `__array_ufunc__` 
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
@@ -69,7 +69,7 @@ class Operators(Traced):
 
     def __pow__(self, exponent: Array) -> Any:
         # NumPy's own shortcut for arrays, several times faster than the general power
-        if type(exponent) in (int, float) and exponent == 2:
+        if type(exponent) is int and exponent == 2:
             return elementwise.square(self)
         return elementwise.power(self, exponent)
 
@@ -147,13 +147,13 @@ class Operators(Traced):
         return answer_to(np.ravel)(self, order=order)
 
     def astype(self, dtype: Any) -> Any:
-        """The same values in another dtype; only floating-point ones carry a gradient."""
-        discrete = not np.issubdtype(dtype, np.floating)
-        return (shaping.cast_to_discrete if discrete else shaping.cast)(self, dtype=np.dtype(dtype))
+        """The same values in another dtype; integers and booleans carry no gradient."""
+        dtype = np.dtype(dtype)
+        return (shaping.cast_to_discrete if dtype.kind in "biu" else shaping.cast)(self, dtype=dtype)
 
-    def copy(self) -> Self:
-        """Itself, since its array never changes."""
-        return self
+    def copy(self) -> Any:
+        """The same values as a result of their own, which an update of this one does not reach."""
+        return elementwise.positive(self)
 
     ravel = _method(np.ravel)
     swapaxes = _method(shaping.swapaxes)

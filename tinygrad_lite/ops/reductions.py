@@ -57,8 +57,9 @@ def _var_vjp(g: Array, y: Array, x: Array, axis: Axis = None, ddof: float = 0, k
 
 
 def _std_vjp(g: Array, y: Array, x: Array, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> Array:
-    # where every deviation is zero the distance to the mean has a kink, and its gradient is 0 by convention
-    return _var_vjp(g * np.where(np.equal(y, 0), 0, 0.5 / np.where(np.equal(y, 0), 1, y)), y, x, axis, ddof, keepdims)
+    # where all entries are equal the distance to the mean has a kink, and its gradient is 0 by convention
+    flat = np.equal(np.max(x, axis=axis, keepdims=keepdims), np.min(x, axis=axis, keepdims=keepdims))
+    return _var_vjp(g * np.where(flat, 0, 0.5 / np.where(flat, 1, y)), y, x, axis, ddof, keepdims)
 
 
 def _spreads(x: Array, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> Array:
@@ -85,12 +86,13 @@ min = primitive(np.min, _extremum_vjp, kink=_closest, examples=EXAMPLES)
 
 
 def _or_zero(x: Array) -> Array:
-    """x, or 0 where it is infinite: what may be subtracted from infinite entries."""
-    return np.where(np.isfinite(x), x, 0)
+    """x, or 0 where it is -∞: what may be subtracted from entries that are all -∞."""
+    return np.where(np.equal(x, -np.inf), 0, x)
 
 
 def _logsumexp(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
-    shift = _or_zero(np.max(x, axis=axis, keepdims=True))
+    largest = np.max(x, axis=axis, keepdims=True)
+    shift = np.where(np.isfinite(largest), largest, 0)
     total = np.sum(np.exp(x - shift), axis=axis, keepdims=True)
     with np.errstate(divide="ignore"):  # the logarithm of an empty sum is -∞, as it should be
         y = np.log(total) + shift
@@ -106,12 +108,24 @@ logsumexp = primitive(
 )
 
 
+def _is_default(value: Any) -> bool:
+    """Whether a keyword of `ufunc.reduce` is as if it had not been given."""
+    return value is None or value is np._NoValue or value is True
+
+
 def _reduces(ufunc: np.ufunc, reduction: Op) -> None:
     """Let `ufunc.reduce`, which reduces the first axis unless told, be answered by a reduction."""
 
     @implements(ufunc.reduce)
     def reduce(array: Array, axis: Axis = 0, dtype: Any = None, out: Array = None, **params: Any) -> Array:
-        return reduction(array, axis=axis, **{k: v for k, v in {"dtype": dtype, "out": out, **params}.items() if v})
+        given = {"dtype": dtype, "out": out, **params}
+        keepdims = bool(given.pop("keepdims", False))
+        return reduction(
+            array,
+            axis=axis,
+            keepdims=keepdims,
+            **{name: value for name, value in given.items() if not _is_default(value)},
+        )
 
 
 _reduces(np.add, sum)

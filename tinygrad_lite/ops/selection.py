@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_lite.errors import UsageError
 from tinygrad_lite.ops.op import Array, Traced, elementwise, implements, primitive
 
 # As rules of its own, since a mask times an infinite or undefined gradient would not be zero
@@ -19,6 +20,10 @@ nonzero = primitive(np.nonzero)
 
 @implements(np.where)
 def where(condition: Array, *branches: Array) -> Array:
+    if len(branches) not in (0, 2):
+        raise UsageError(
+            f"where takes a condition and two branches, or a condition alone; got {len(branches)} branch(es)"
+        )
     return _where(condition, *branches) if branches else nonzero(condition)
 
 
