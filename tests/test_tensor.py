@@ -155,6 +155,8 @@ ERRORS: dict[str, tuple[Callable[[tg.Tensor], Any], type[Exception], str]] = {
     "not scalar": (lambda x: (x * x).backward(), ShapeError, r"shape \(3,\)"),
     "cotangent": (lambda x: (x * x).backward(np.ones((3, 1))), ShapeError, r"\(3, 1\).*\(3,\)"),
     "retain": (lambda x: tg.tensor(1.0).retain_grad(), GraphError, "no history"),
+    "the class itself": (lambda x: tg.Tensor([1.0]), UsageError, r"tg\.tensor"),
+    "a subclass": (lambda x: type("Mine", (tg.Tensor,), {}), UsageError, "inherited"),
     "truth": (lambda x: bool(x > 1), InputError, r"\.any\(\)"),
     "item": (lambda x: x.item(), InputError, r"shape \(3,\)"),
     "float index": (lambda x: [1, 2][x[0]], UsageError, "float64"),
@@ -231,6 +233,27 @@ def test_a_leaf_can_be_copied(x: tg.Tensor, again: Callable[[tg.Tensor], tg.Tens
     np.testing.assert_array_equal(x.numpy(), [1, 2, 3])
     with pytest.raises(ValueError, match="read-only"):
         y.numpy()[0] = 1
+
+
+def test_a_copy_is_not_reached_by_an_update(x: tg.Tensor) -> None:
+    best = x.copy()
+    with tg.no_grad():
+        x -= 1
+    np.testing.assert_array_equal(best.numpy(), [1, 2, 3])
+
+
+def test_gradients_that_arrive_together_are_updated_apart(x: tg.Tensor) -> None:
+    z = tg.tensor(np.ones(3), requires_grad=True)
+    (x + z).backward(tg.tensor(np.ones(3)), create_graph=True)
+    with tg.no_grad():
+        z.grad *= 2
+    np.testing.assert_array_equal(x.grad, [1, 1, 1])
+    np.testing.assert_array_equal(z.grad, [2, 2, 2])
+
+
+def test_a_leaf_with_a_differentiable_gradient_can_be_copied(x: tg.Tensor) -> None:
+    (x * x).sum().backward(create_graph=True)
+    np.testing.assert_array_equal(copy.deepcopy(x).grad, [2, 4, 6])
 
 
 def test_dropping_the_result_frees_the_graph_at_once(x: tg.Tensor) -> None:

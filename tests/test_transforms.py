@@ -1,5 +1,7 @@
 """Functions made out of functions."""
 
+import math
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
@@ -130,9 +132,38 @@ def test_nothing_is_left_behind() -> None:
     assert x.is_leaf
 
 
+def store(x: Any) -> Any:
+    array = np.zeros(3)
+    array.fill(x)
+    return array.sum()
+
+
+@pytest.mark.parametrize("leaves_the_graph", [math.sin, store, lambda x: np.float64(x) * 2, lambda x: float(x)])
+def test_a_number_taken_out_of_a_function_is_an_error(leaves_the_graph: Callable[[Any], Any]) -> None:
+    with pytest.raises((UsageError, ValueError)):
+        tg.grad(leaves_the_graph)(0.5)
+    assert float(tg.grad(lambda x: x * x.item())(3.0)) == 3  # on purpose
+    assert float(tg.tensor(0.5, requires_grad=True)) == 0.5
+
+
+def test_argnums_in_every_form() -> None:
+    f = tg.grad(lambda a, b: a * b, argnums=[0, 1])
+    assert [float(g) for g in f(2.0, 3.0)] == [3, 2]
+    assert float(tg.grad(lambda a, b: a * b, argnums=np.int64(1))(2.0, 3.0)) == 2
+
+
+def test_containers_keep_their_kind() -> None:
+    gradient = tg.grad(lambda p: p["a"] ** 2)(defaultdict(float, a=2.0))
+    assert isinstance(gradient, defaultdict)
+    assert float(gradient["a"]) == 4
+
+
 @pytest.mark.parametrize(
     ("attempt", "kind", "message"),
     [
+        (lambda: tg.grad(lambda a, b: a * b, argnums=(0, -2))(2.0, 3.0), InputError, "twice"),
+        (lambda: tg.grad(np.sin, argnums="x")(2.0), UsageError, "got 'x'"),
+        (lambda: tg.grad(np.sin, has_aux=True)(2.0), UsageError, "pair"),
         (lambda: tg.grad(np.sin)(np.ones(3)), ShapeError, r"sin.*shape \(3,\)"),
         (lambda: tg.grad(np.sin)(3), UsageError, "int64"),
         (lambda: tg.grad(np.sin)(1j), UsageError, "complex"),

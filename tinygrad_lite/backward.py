@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tinygrad_lite import grad_mode
-from tinygrad_lite.errors import GraphError, ShapeError
+from tinygrad_lite.errors import GraphError, ShapeError, UsageError
 from tinygrad_lite.ops.op import Array
 
 if TYPE_CHECKING:
@@ -72,9 +72,12 @@ def propagate(
             for i, x in enumerate(node.inputs):
                 if type(x) is not kind or not x._requires_grad or (only is not None and x not in only):
                     continue
-                contribution = vjps[i](g, y, *arrays, **params)
-                if contribution.shape != x._data.shape or contribution.dtype != x._data.dtype:
-                    contribution = _fitted(contribution, x, node, i)
+                vjp = vjps[i]
+                if vjp is None:
+                    continue
+                contribution = vjp(g, y, *arrays, **params)
+                if getattr(contribution, "shape", None) != x._data.shape or contribution.dtype != x._data.dtype:
+                    contribution = _fitted(_as_array(contribution, node, i), x, node, i)
                 arrived[x] = arrived[x] + contribution if x in arrived else contribution
     finally:
         grad_mode.mode.enabled = before
@@ -87,6 +90,16 @@ def _linked(node: "Tensor") -> list[Array]:
         array if type(x) is not type(node) else x if x.data is array else x.holding(array)
         for x, array in zip(node.inputs, node.arrays)
     ]
+
+
+def _as_array(contribution: object, node: "Tensor", i: int) -> Array:
+    """What a rule returned, as an array also where it is a number of plain Python."""
+    if hasattr(contribution, "dtype"):
+        return contribution
+    if not isinstance(contribution, (int, float)):
+        kind = type(contribution).__name__
+        raise UsageError(f"the derivative of {node.op} with respect to argument {i} returned {kind}, not an array")
+    return np.float64(contribution)
 
 
 def _fitted(g: Array, x: "Tensor", node: "Tensor", i: int) -> Array:

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 class _Mode(threading.local):
     enabled = True
+    transforming = False  # whether a transform is running a user's function
 
 
 mode = _Mode()

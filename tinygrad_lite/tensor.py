@@ -12,15 +12,18 @@ from types import FrameType
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
-from tinygrad_lite import backward, grad_mode
+from tinygrad_lite import backward
 from tinygrad_lite.errors import GraphError, InputError, ShapeError, TinygradError, UsageError
+from tinygrad_lite.grad_mode import mode
 from tinygrad_lite.ops import elementwise
 from tinygrad_lite.ops.op import NO_PARAMS, Array, Op, given
 from tinygrad_lite.ops.operators import Operators
 
 _SCALARS = frozenset({bool, int, float, complex, type(None), np.float64, np.float32})  # what nobody can change
 _next_index = count().__next__
+_new = object.__new__
 
 
 def _in_place(symbol: str, op: Op) -> Callable[..., "Tensor"]:
@@ -28,9 +31,9 @@ def _in_place(symbol: str, op: Op) -> Callable[..., "Tensor"]:
 
     def update(self: "Tensor", other: Array) -> Any:
         result = op(self, other)
-        if self.op is not None or (grad_mode.mode.enabled and not self.requires_grad):
+        if self.op is not None or (mode.enabled and not self.requires_grad):
             return result
-        if grad_mode.mode.enabled:
+        if mode.enabled:
             raise UsageError(
                 f"x {symbol}= ... of a leaf that requires a gradient would make it something else than a leaf: to "
                 f"update it, write it under tg.no_grad(); for a new tensor, write y = x {symbol} ..."
@@ -68,15 +71,18 @@ class Tensor(Operators):
         "retains_grad",
     )
 
-    def __init__(self, data: Array, requires_grad: bool = False, name: str | None = None) -> None:
-        if isinstance(data, np.ndarray):
-            data.setflags(False)  # type: ignore[call-arg]  # takes half the time of write=False
-        self._data = data
-        self._requires_grad = requires_grad
-        self._grad: Tensor | None = None
-        self.name = name
-        self.op: Any = None
-        self.retains_grad = False
+    _data: Array
+    _requires_grad: bool
+    _grad: "Tensor | None"
+    name: str | None
+    op: Any
+    retains_grad: bool
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        raise UsageError("make a tensor with tg.tensor(data), which copies the data")
+
+    def __init_subclass__(cls) -> None:
+        raise UsageError("a tensor is not to be inherited from: what operations return would be plain tensors")
 
     def __trace__(self, op: Op, inputs: tuple[Array, ...], params: Mapping[str, Any]) -> Any:
         arrays: list[Array] = []
@@ -94,9 +100,11 @@ class Tensor(Operators):
         except (ValueError, TypeError) as error:
             raise op.complaint(error, arrays) from error
         if not hasattr(value, "dtype"):
-            return value
-        result = Tensor(value)
-        if linked and op.vjps and grad_mode.mode.enabled:
+            if not op.vjps:
+                return value  # an answer: a truth, a shape
+            value = _number(value, op)
+        result = wrap(value)
+        if linked and op.vjps and mode.enabled:
             if value.dtype.kind == "c":
                 raise UsageError(f"{op.name} makes complex numbers of {given(arrays)}; only real ones have a gradient")
             result.remember(op, inputs, tuple(arrays), params)
@@ -118,9 +126,15 @@ class Tensor(Operators):
 
     def holding(self, array: Array) -> "Tensor":
         """A tensor of this array that hands its gradient on to this one."""
-        stand_in = Tensor(array)
+        stand_in = wrap(array)
         stand_in.remember(elementwise.positive, (self,), (array,), NO_PARAMS)
         return stand_in
+
+    def settle(self) -> None:
+        """End a stand-in's time as a variable: it needs a gradient no more than what it stands for."""
+        if not self.inputs[0]._requires_grad:
+            self._requires_grad = False
+            self.op = None
 
     @property
     def data(self) -> Array:
@@ -235,7 +249,9 @@ class Tensor(Operators):
     def accumulate(self, gradient: Array) -> None:
         """Add to `.grad`."""
         if not isinstance(gradient, Tensor):
-            gradient = Tensor(gradient)
+            gradient = wrap(gradient)
+        elif self._grad is None:  # a tensor of its own, since an update of one gradient shall not reach another
+            gradient = gradient.holding(gradient._data) if gradient._requires_grad else wrap(gradient._data)
         self._grad = gradient if self._grad is None else self._grad + gradient
 
     def retain_grad(self) -> None:
@@ -246,7 +262,7 @@ class Tensor(Operators):
 
     def detach(self) -> "Tensor":
         """A tensor of the same array without a history."""
-        return Tensor(self._data, name=self.name)
+        return wrap(self._data, name=self.name)
 
     def numpy(self) -> Any:
         """A read-only view of the array; copy it to write to it. This leaves the graph, on purpose."""
@@ -276,6 +292,11 @@ class Tensor(Operators):
         return np.array(self._data, dtype, copy=copy)
 
     def __float__(self) -> float:
+        if self._requires_grad and mode.transforming:
+            raise UsageError(
+                "float(tensor) inside a function that is being differentiated would lose the tensor's history: write "
+                "np.sin for math.sin, and so on; or tensor.item() to leave the graph on purpose"
+            )
         if self._requires_grad and _assigns_an_item(sys._getframe(1)):
             raise UsageError(
                 "array[i] = tensor would lose the tensor's history: collect the parts in a list and np.stack them, or "
@@ -326,7 +347,8 @@ class Tensor(Operators):
                 f"this tensor is a result of {self.op.name}, and a copy would lose its history: copy or pickle "
                 "tensor.detach()"
             )
-        return _restored, (np.asarray(self._data), self._requires_grad, self.name, self._grad)
+        grad = None if self._grad is None else self._grad._data
+        return _restored, (np.asarray(self._data), self._requires_grad, self.name, grad)
 
     __iadd__ = _in_place("+", elementwise.add)
     __isub__ = _in_place("-", elementwise.subtract)
@@ -335,10 +357,31 @@ class Tensor(Operators):
     __ipow__ = _in_place("**", elementwise.power)
 
 
-def _restored(data: Array, requires_grad: bool, name: str | None, grad: Tensor | None) -> Tensor:
-    restored = Tensor(data[()], requires_grad, name)
-    restored._grad = grad
+def wrap(array: Array, requires_grad: bool = False, name: str | None = None) -> Tensor:
+    """A tensor of this very array, which nobody else may write to; for results, where `tensor` would copy."""
+    made = _new(Tensor)
+    if isinstance(array, ndarray):
+        array.setflags(False)  # type: ignore[call-arg]  # takes half the time of write=False
+    made._data = array
+    made._requires_grad = requires_grad
+    made._grad = None
+    made.name = name
+    made.op = None
+    made.retains_grad = False
+    return made
+
+
+def _restored(data: Array, requires_grad: bool, name: str | None, grad: Array) -> Tensor:
+    restored = wrap(data[()], requires_grad, name)
+    restored._grad = None if grad is None else wrap(grad)
     return restored
+
+
+def _number(value: Any, op: Op) -> Array:
+    """The array for a number that a declared forward returned in plain Python."""
+    if not isinstance(value, (int, float)):
+        raise UsageError(f"the forward of {op.name} returned {type(value).__name__}; an operation returns one array")
+    return np.float64(value)
 
 
 def tensor(data: Any, requires_grad: bool = False, *, dtype: Any = None, name: str | None = None) -> Tensor:
@@ -365,7 +408,7 @@ def tensor(data: Any, requires_grad: bool = False, *, dtype: Any = None, name: s
     array = _copied(data, dtype)
     if requires_grad:
         _check_differentiable(array)
-    return Tensor(array, bool(requires_grad), name)
+    return wrap(array, bool(requires_grad), name)
 
 
 def _check_differentiable(array: Array) -> None:

@@ -53,6 +53,14 @@ def test_linear(shape: tuple[int, ...], bias: bool) -> None:
     assert layer.weight.shape == (2, 3)
 
 
+def test_an_empty_batch_goes_through() -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(12, 3, rng=0))
+    x = tg.tensor(np.empty((0, 3, 4)), requires_grad=True)
+    assert model(x).shape == (0, 3)
+    F.cross_entropy(model(x), np.array([]), "sum").backward()
+    assert x.grad.shape == (0, 3, 4)
+
+
 def test_linear_starts_as_in_pytorch_and_by_its_rng() -> None:
     layer = nn.Linear(100, 50, rng=0)
     assert abs(layer.weight.numpy()).max() <= 0.1
@@ -136,7 +144,11 @@ def test_a_saturated_sigmoid_gives_its_loss_a_finite_gradient() -> None:
 Z = np.zeros((2, 3))
 ERRORS: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "features": (lambda: nn.Linear(13, 8)(np.ones((5, 14))), ShapeError, r"Linear\(13, 8\) needs 13 .*\(5, 14\)"),
-    "no features": (lambda: nn.Linear(0, 8), InputError, "at least one feature"),
+    "no features": (lambda: nn.Linear(0, 8), InputError, "whole numbers of features.*got 0"),
+    "features as text": (lambda: nn.Linear("a", 2), InputError, "got 'a'"),
+    "integer parameters": (lambda: nn.Linear(2, 2, dtype=int), UsageError, "int64"),
+    "a list of modules": (lambda: nn.Sequential([nn.ReLU()]), UsageError, "one by one"),
+    "a class as a module": (lambda: nn.Sequential(nn.ReLU), UsageError, "one by one"),
     "weight": (lambda: F.linear(tg.tensor(X), np.ones(3), np.ones(1)), ShapeError, r"weight \(out, in\)"),
     "mse shapes": (lambda: F.mse_loss(np.ones((3, 1)), np.ones(3)), ShapeError, r"\(3, 1\).*\(3,\)"),
     "logits shapes": (lambda: F.binary_cross_entropy_with_logits(np.ones((3, 1)), np.ones(3)), ShapeError, "broadcast"),

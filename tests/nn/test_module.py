@@ -68,8 +68,23 @@ def test_shared_parameters_count_once() -> None:
 
 def test_a_module_may_refer_back() -> None:
     model = Model()
+    text = repr(model)
     model.hidden.parent = model
+    assert repr(model).splitlines()[0] == text.splitlines()[0]
     assert [path for path, _ in model.named_parameters()] == PATHS
+
+
+def test_a_result_that_a_module_keeps_is_no_state() -> None:
+    model = Model()
+    model.last = model(np.ones((1, 3)))
+    assert [path for path, _ in model.named_parameters()] == PATHS
+    assert "last" not in model.state_dict()
+
+
+def test_private_fields_are_parameters_too() -> None:
+    layer = nn.Linear(2, 2, rng=0)
+    layer._scale = tg.tensor(1.0, requires_grad=True)
+    assert [path for path, _ in layer.named_parameters()] == ["weight", "bias", "_scale"]
 
 
 def test_frozen_parameters_stay_in_the_state() -> None:
@@ -127,6 +142,7 @@ def test_loading_casts_and_copies() -> None:
     ("change", "kind", "message"),
     [
         (lambda state: state.pop("bias"), InputError, "Linear: missing bias"),
+        (lambda state: state.update(weight=np.ones((2, 3)) * 1j), UsageError, "weight has dtype complex128"),
         (lambda state: state.update(extra=np.ones(1)), InputError, "unknown extra"),
         (
             lambda state: state.update(weight=np.ones((3, 2))),

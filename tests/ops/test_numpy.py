@@ -1,5 +1,8 @@
 """Operations as their users call them: NumPy functions, operators and methods, keywords, kinks, and extreme values."""
 
+import copy
+import math
+import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -75,6 +78,20 @@ SPELLINGS: list[tuple[Any, list[Callable[[Any], Any]]]] = [
     (C, [lambda x: x[:, [2, 0, 2]], lambda x: x[:, np.array([2, 0, 2])], lambda x: x[:, tg.tensor([2, 0, 2])]]),
     (C, [lambda x: x[C > 1], lambda x: x[tg.tensor(C) > 1], lambda x: x.ravel()[C.ravel() > 1]]),
     (B, [lambda x: x.at[1].set(x[0]), lambda x: np.stack([x[0], x[0], x[2]])]),
+    (C, [lambda x: x[:, (2, 0, 2)], lambda x: x[:, [2, 0, 2]]]),
+    (C, [lambda x: x[(0, 0, 1),], lambda x: x[[0, 0, 1]]]),
+    (B, [lambda x: x.at[(0, 0),].add(1.0), lambda x: x.at[[0, 0]].add(1.0)]),
+    (B, [lambda x: x.copy(), lambda x: +x, lambda x: np.concatenate([x, x[[]]])]),
+    (
+        P,
+        [
+            lambda x: x % 0.75,
+            lambda x: np.remainder(x, 0.75),
+            lambda x: divmod(x, 0.75)[1],
+            lambda x: np.divmod(x, 0.75)[1],
+        ],
+    ),
+    (np.array(0.1), [lambda s: F.leaky_relu(A, s), lambda s: np.where(A > 0, A, s * A)]),
     (B, [lambda x: x.at[[0, 0]].add(1.0), lambda x: x + np.array([2.0, 0, 0])]),
     (A, [lambda x: x @ B, lambda x: np.matmul(x, B), lambda x: x.matmul(B), lambda x: np.sum(x * B, 1)]),
     (A, [lambda x: C.mT @ x.T, lambda x: np.matmul(np.swapaxes(C, 1, 2), x.T)]),
@@ -126,6 +143,12 @@ CONVENTIONS: dict[str, tuple[Callable[..., Any], list[Any], list[Any]]] = {
     "square of zero": (lambda a: a**2, [0.0], [0.0]),
     "indexed twice": (lambda x: x[[0, 0]].sum(), [[1.0, 2.0]], [[2, 0]]),
     "set twice": (lambda v: tg.tensor([0.0, 0.0]).at[[1, 1]].set(v)[1], [[3.0, 4.0]], [[0, 1]]),
+    "std of equal entries whose mean is rounded": (np.std, [[0.1, 0.1, 0.1]], [[0, 0, 0]]),
+    "std along an axis": (
+        lambda x: np.std(x, axis=1).sum(),
+        [[[0.1, 0.1, 0.1], [1, 2, 3]]],
+        [[[0, 0, 0], [-0.408248290463863, 0, 0.408248290463863]]],
+    ),
     "a branch that is not taken": (lambda x: np.where(x > 0, x, 0 * x).sum(), [[-1.0, 1.0]], [[0, 1]]),
 }
 
@@ -202,6 +225,13 @@ REFUSED: dict[str, tuple[Callable[[Any], Any], type[Exception], str]] = {
     "initial": (lambda x: np.sum(x, initial=1.0), UsageError, "sum: initial="),
     "dtype": (lambda x: np.mean(x, dtype=np.float32), UsageError, "mean: dtype="),
     "unknown keyword": (lambda x: x.sum(axes=0), UsageError, "axes"),
+    "falsy where of ufunc.reduce": (lambda x: np.add.reduce(x, where=False), UsageError, "sum: where="),
+    "falsy initial of ufunc.reduce": (lambda x: np.maximum.reduce(x, initial=0), UsageError, "max: initial="),
+    "one branch": (lambda x: np.where(x > 1, x), UsageError, "two branches"),
+    "both names of a bound": (lambda x: np.clip(x, 0, 1, min=2), UsageError, "same bound"),
+    "a tensor as a parameter": (lambda x: F.huber_loss(x, np.ones(3), delta=x[0]), UsageError, "delta= is a parameter"),
+    "PyTorch's word for axis": (lambda x: x.sum(dim=0), UsageError, r"dim \(axis, in NumPy's terms\)"),
+    "complex": (lambda x: x.astype(complex), UsageError, "complex"),
     "memory order": (lambda x: np.ravel(x, order="K"), UsageError, "order='K'"),
     "function": (
         lambda x: np.linalg.eig(x),
@@ -252,6 +282,62 @@ def test_functions_of_arrays_stay_functions_of_arrays() -> None:
     assert isinstance(F.relu(A), np.ndarray)
     assert isinstance(F.softmax(A), np.ndarray)
     assert isinstance(F.mse_loss(A, A), np.float64)
+
+
+def test_integers_are_treated_as_the_numbers_they_are() -> None:
+    np.testing.assert_allclose(F.gelu(np.array([1, 2])), F.gelu(np.array([1.0, 2.0])))
+    for function in (F.sigmoid, F.softplus, F.silu):
+        np.testing.assert_allclose(function(np.array([5], np.uint8)), function(np.array([5.0])))
+    assert set(F.dropout(np.ones(50, int), 0.25, rng=0)) == {0, 4 / 3}
+    assert float((tg.tensor(np.array([100_000], np.int32)) ** 2.0)[0]) == 1e10
+
+
+def test_both_orders_of_a_mixed_derivative_of_a_power() -> None:
+    by_both = tg.grad(lambda b: tg.grad(lambda a: a**b)(2.0))(0.0)
+    np.testing.assert_allclose(by_both, 0.5)
+    np.testing.assert_allclose(tg.grad(lambda a: tg.grad(lambda b: a**b)(0.0))(2.0), 0.5)
+
+
+def test_a_list_given_as_a_parameter_can_change_without_effect() -> None:
+    axes = [1, 2, 0]
+    x = tg.tensor(C, requires_grad=True)
+    y = np.transpose(x, axes)
+    axes[:] = [0, 1, 2]
+    weight = np.cos(np.arange(24)).reshape(y.shape)
+    y.backward(weight)
+    np.testing.assert_array_equal(x.grad, np.transpose(weight, (2, 0, 1)))
+
+
+def test_declarations_of_plain_python_functions() -> None:
+    erf = tg.elementwise(math.erf, lambda y, x: 2 / math.sqrt(math.pi) * np.exp(-x * x), name="test_erf")
+    np.testing.assert_allclose(tg.grad(erf)(0.5), 0.8787825789354449)
+    twice = tg.primitive(lambda x: 2 * x, lambda g, y, x: 2.0 * float(g), name="test_twice")
+    assert float(tg.grad(twice)(1.5)) == 2
+
+
+@pytest.mark.parametrize(
+    ("declare", "message"),
+    [
+        (lambda: tg.elementwise(np.tan, "a", name="test_wrong"), "a function of y and the arguments"),
+        (
+            lambda: tg.primitive(lambda x: (x, x), lambda g, y, x: g, name="test_pair")(tg.tensor(1.0)),
+            "test_pair returned tuple",
+        ),
+        (lambda: tg.grad(tg.elementwise(np.positive, lambda y, x: None, name="test_none"))(1.0), "NoneType"),
+    ],
+)
+def test_declarations_that_cannot_work(declare: Callable[[], Any], message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        declare()
+
+
+def test_operations_are_copied_as_themselves_and_pickled_by_name() -> None:
+    old = tg.elementwise(lambda x: x + 1, 1, name="test_redeclared")
+    assert copy.deepcopy(old) is old
+    assert pickle.loads(pickle.dumps(old)) is old
+    tg.elementwise(lambda x: x * 100, 100, name="test_redeclared")
+    with pytest.raises(UsageError, match="declared again"):
+        pickle.dumps(old)
 
 
 def test_a_declaration_needs_a_name() -> None:

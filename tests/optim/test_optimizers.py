@@ -138,6 +138,7 @@ ERRORS: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "momentum": (lambda: optim.SGD([x], momentum=-1), InputError, "momentum must not be negative"),
     "nesterov": (lambda: optim.SGD([x], nesterov=True), InputError, "nesterov needs a momentum"),
     "betas": (lambda: optim.Adam([x], betas=(0.9, 1.0)), InputError, r"betas\[1\] must lie in \[0, 1\)"),
+    "one beta": (lambda: optim.Adam([x], betas=0.9), InputError, "two numbers"),
     "eps": (lambda: optim.RMSprop([x], eps=0), InputError, "eps must be positive"),
     "arrays": (lambda: optim.SGD([np.ones(2)]), UsageError, "got ndarray"),
     "one tensor": (lambda: optim.SGD(x), UsageError, "iterable of tensors"),
@@ -150,8 +151,19 @@ ERRORS: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
 }
 
 
+def test_an_update_of_another_shape_is_refused() -> None:
+    class Wrong(optim.Optimizer):
+        def update(self, w: Any, g: Any, state: Any) -> Any:
+            return np.ones(7)
+
+    w = tg.tensor(np.ones(2), requires_grad=True)
+    with pytest.raises(ShapeError, match=r"returned array.*\(2,\)"):
+        step_of(Wrong([w], 1.0))
+    assert w.shape == (2,)
+
+
 def step_of(optimizer: optim.Optimizer) -> None:
-    (optimizer.parameters[0] * 2).backward()
+    (optimizer.parameters[0] * 2).sum().backward()
     optimizer.step()
 
 
@@ -169,6 +181,8 @@ def test_a_state_that_does_not_fit_changes_nothing() -> None:
         optimizer.load_state_dict(optim.SGD(start(), lr=0.1).state_dict())
     with pytest.raises(InputError, match="1 parameters"):
         optimizer.load_state_dict(optim.Adam([x], lr=0.1).state_dict())
+    with pytest.raises(InputError, match="settings and state"):
+        optimizer.load_state_dict({})
     state = optimizer.state_dict()
     state["state"][1]["mean"] = np.ones(7)
     with pytest.raises(ShapeError, match=r"mean has shape \(7,\)"):

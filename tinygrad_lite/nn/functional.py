@@ -275,10 +275,12 @@ def _rows(x: Array, target: Array, axis: int) -> tuple[Array, Array]:
     count = shape[axis]
     if labels.shape != shape[:axis] + shape[axis + 1 :]:
         raise ShapeError(f"class numbers of shape {labels.shape} for predictions of shape {shape}")
-    if labels.dtype.kind not in "iu":
+    if labels.size and labels.dtype.kind not in "iu":
         raise UsageError(f"class numbers are integers, these are {labels.dtype}: write target.astype(int)")
     if labels.size and not (labels.min() >= 0 and labels.max() < count):
         raise InputError(f"class numbers lie in 0 … {count - 1}, got {labels.min()} … {labels.max()}")
+    if not labels.size:
+        target = labels.astype(int)
     if len(shape) == 2:
         return x, target
     last = np.transpose(x, [*range(axis), *range(axis + 1, len(shape)), axis])

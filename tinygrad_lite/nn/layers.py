@@ -1,16 +1,16 @@
 """Floor 4. Layers: the fields that each one has, and a forward that reads as its formula."""
 
 from collections.abc import Mapping
-from math import sqrt
+from math import prod, sqrt
 from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.errors import InputError, ShapeError
+from tinygrad_lite.errors import InputError, ShapeError, UsageError
 from tinygrad_lite.nn import functional, init
 from tinygrad_lite.nn.module import Module
 from tinygrad_lite.ops.op import Array
-from tinygrad_lite.tensor import Tensor
+from tinygrad_lite.tensor import Tensor, tensor
 
 
 class Linear(Module):
@@ -31,16 +31,20 @@ class Linear(Module):
     def __init__(
         self, in_features: int, out_features: int, bias: bool = True, *, dtype: Any = np.float64, rng: init.Rng = None
     ) -> None:
-        if in_features < 1 or out_features < 1:
-            raise InputError(f"Linear needs at least one feature on each side, got {in_features} and {out_features}")
+        if not all(isinstance(n, (int, np.integer)) and n >= 1 for n in (in_features, out_features)):
+            raise InputError(
+                f"Linear needs whole numbers of features, at least one, got {in_features!r} and {out_features!r}"
+            )
         rng = np.random.default_rng(rng)
         bound = 1 / sqrt(in_features)
         self.in_features = in_features
         self.out_features = out_features
         # column by column in memory, so that the product with its transpose reads straight on
         weight = np.asfortranarray(init.uniform((out_features, in_features), -bound, bound, dtype=dtype, rng=rng))
-        self.weight = Tensor(weight, requires_grad=True)
-        self.bias = Tensor(init.uniform(out_features, -bound, bound, dtype=dtype, rng=rng), True) if bias else None
+        self.weight = tensor(weight, requires_grad=True)
+        self.bias: Tensor | None = None
+        if bias:
+            self.bias = tensor(init.uniform(out_features, -bound, bound, dtype=dtype, rng=rng), requires_grad=True)
 
     def forward(self, x: Array) -> Array:
         try:
@@ -129,7 +133,8 @@ class Flatten(Module):
         self.start_axis = start_axis
 
     def forward(self, x: Array) -> Array:
-        return np.reshape(x, (*np.shape(x)[: self.start_axis], -1))
+        shape = np.shape(x)
+        return np.reshape(x, (*shape[: self.start_axis], prod(shape[self.start_axis :])))
 
 
 class Sequential(Module):
@@ -145,6 +150,11 @@ class Sequential(Module):
     """
 
     def __init__(self, *modules: Any) -> None:
+        for module in modules:
+            if isinstance(module, type) or not callable(module):
+                raise UsageError(
+                    f"Sequential takes modules one by one, as in Sequential(Linear(2, 3), ReLU()); got {module!r}"
+                )
         self._modules = modules
 
     def fields(self) -> Mapping[str, Any]:

@@ -37,7 +37,7 @@ class Module:
 
     def fields(self) -> Mapping[str, Any]:
         """What the module is made of, by name: its attributes, unless a subclass knows better."""
-        return {name: field for name, field in vars(self).items() if not name.startswith("_")}
+        return vars(self)
 
     def named_modules(self) -> Iterator[tuple[str, "Module"]]:
         """The module itself, under the empty path, and each one within, in the order of their fields."""
@@ -83,6 +83,7 @@ class Module:
 
         Raises:
             InputError: if entries are missing or unknown; the module stays as it was.
+        UsageError: if an entry is of a dtype that would lose its values; the module stays as it was.
             ShapeError: if an entry has another shape; the module stays as it was.
         """
         fields = dict(self._tensors())
@@ -97,7 +98,7 @@ class Module:
                     if paths
                 )
             )
-        arrays = {path: _in_the_form_of(field, state[path]) for path, field in fields.items()}
+        arrays = {path: _in_the_form_of(path, field, state[path]) for path, field in fields.items()}
         misfits = [
             f"{path} has shape {arrays[path].shape} instead of {field.shape}"
             for path, field in fields.items()
@@ -125,8 +126,11 @@ class Module:
 
     def summary(self) -> str:
         """How the module was made, in one line; for its `repr`."""
-        settings = {name: field for name, field in self.fields().items() if isinstance(field, (bool, int, float, str))}
-        settings.pop("training", None)
+        settings = {
+            name: field
+            for name, field in self.fields().items()
+            if isinstance(field, (bool, int, float, str)) and name != "training" and not name.startswith("_")
+        }
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in settings.items())})"
 
     def __repr__(self) -> str:
@@ -137,15 +141,17 @@ class Module:
         return "\n".join([f"{lines[0]} parameters" if rows[0][1] else lines[0], *lines[1:]])
 
 
-def _in_the_form_of(field: Tensor, value: Any) -> Any:
+def _in_the_form_of(path: str, field: Tensor, value: Any) -> Any:
     """A copy of an array in the dtype and the memory layout of a field."""
     array = np.asarray(value.data if isinstance(value, Tensor) else value)
+    if not np.can_cast(array.dtype, field.dtype, "same_kind"):
+        raise UsageError(f"{path} has dtype {array.dtype}, which would not keep its values as {field.dtype}")
     return np.array(array, field.dtype, order="F" if np.isfortran(field.numpy()) else "C")
 
 
 def _walk(path: str, field: Any, above: frozenset[int]) -> Iterator[tuple[str, Any]]:
     """Every tensor and module in a field, with its path, parents first."""
-    if isinstance(field, (Tensor, Module)):
+    if isinstance(field, Module) or (isinstance(field, Tensor) and field.is_leaf):  # a kept result is no state
         yield path, field
     inside = _fields(field)
     if inside and id(field) not in above:  # a module may refer back to the one that holds it
@@ -161,14 +167,17 @@ def _fields(field: Any) -> Mapping[Any, Any]:
     return dict(enumerate(field)) if isinstance(field, (list, tuple)) else {}
 
 
-def _rows(module: Module, name: str, first: str, rest: str) -> Iterator[tuple[str, int]]:
+def _rows(
+    module: Module, name: str, first: str, rest: str, above: frozenset[int] = frozenset()
+) -> Iterator[tuple[str, int]]:
     """The lines of a module's tree, each with its number of parameters."""
-    children = list(_children(module.fields()))
+    above |= {id(module)}
+    children = [(path, part) for path, part in _children(module.fields()) if id(part) not in above]
     summary = module.summary().removesuffix("()") if children else module.summary()
     yield f"{first}{name}{summary}", sum(parameter.size for parameter in module.parameters())
     for i, (path, part) in enumerate(children):
         last = i == len(children) - 1
-        yield from _rows(part, f"{path}: ", rest + ("└─ " if last else "├─ "), rest + ("   " if last else "│  "))
+        yield from _rows(part, f"{path}: ", rest + ("└─ " if last else "├─ "), rest + ("   " if last else "│  "), above)
 
 
 def _children(fields: Mapping[Any, Any]) -> Iterator[tuple[str, Module]]:

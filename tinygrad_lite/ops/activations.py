@@ -27,15 +27,15 @@ leaky_relu = elementwise(
 
 
 def _sigmoid(x: Array) -> Array:
-    # both exponents are negative, so nothing overflows, and the tails keep all their digits
-    return np.exp(np.minimum(x, 0.0)) / (1.0 + np.exp(-1.0 * np.absolute(x)))
+    # e^min(x, 0) / (1 + e^-|x|): nothing overflows, and both tails keep all their digits
+    return np.exp(np.minimum(x, 0.0)) / (1.0 + np.exp(np.copysign(x, -1.0)))
 
 
 sigmoid = elementwise(_sigmoid, lambda y, x: y * (1 - y))
 
 
 def _softplus(x: Array) -> Array:
-    return np.maximum(x, 0.0) + np.log1p(np.exp(-1.0 * np.absolute(x)))
+    return np.maximum(x, 0.0) + np.log1p(np.exp(np.copysign(x, -1.0)))
 
 
 softplus = elementwise(_softplus, lambda y, x: sigmoid(x))

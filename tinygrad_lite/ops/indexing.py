@@ -55,6 +55,7 @@ _EXAMPLES = [
         (slice(None, None, -2), slice(1, 3)),
         (Ellipsis, None, 0),
         np.array([0, 2, 0]),
+        np.array([], int),
         (np.array([[0], [2]]), np.array([1, 1, 3])),
         (slice(None), np.array([True, False, True, True])),
         np.arange(12).reshape(3, 4) % 3 == 0,

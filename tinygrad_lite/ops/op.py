@@ -87,7 +87,7 @@ class Op:
 
     def __call__(self, *inputs: Array, **params: Any) -> Array:
         if params or len(inputs) != self.arity:
-            inputs, params = self._sorted(inputs, params)
+            inputs, params = self._sorted(inputs, params)  # type: ignore[assignment]
         for x in inputs:
             if isinstance(x, Traced):
                 return x.__trace__(self, inputs, params)
@@ -107,7 +107,9 @@ class Op:
             raise UsageError(f"operation {self.name} was declared again since, and would come back as another one")
         return operation, (self.name,)
 
-    def _sorted(self, inputs: tuple[Array, ...], params: Mapping[str, Any]) -> tuple[tuple[Array, ...], dict[str, Any]]:
+    def _sorted(
+        self, inputs: tuple[Array, ...], params: Mapping[str, Any]
+    ) -> tuple[tuple[Array, ...], Mapping[str, Any]]:
         """Arrays and parameters as the rules take them; parameters that nobody can change, and no tensors."""
         if self.arity not in (len(inputs), None) or not self.keywords.issuperset(params):
             inputs, params = self.bind(inputs, params)
@@ -116,7 +118,9 @@ class Op:
                 raise UsageError(
                     f"{self.name}: {name}= is a parameter without a derivative; pass a number, not a tensor"
                 )
-        return inputs, {name: tuple(value) if isinstance(value, list) else value for name, value in params.items()}
+            if isinstance(value, list):
+                params = {**params, name: tuple(value)}
+        return inputs, params
 
     @cached_property
     def signature(self) -> inspect.Signature:

@@ -43,6 +43,8 @@ class Optimizer:
             w, gradient = parameter.data, parameter.grad
             if gradient is not None:
                 updated = self.update(w, gradient.data, state)
+                if getattr(updated, "shape", None) != w.shape:
+                    raise ShapeError(f"update returned {updated!r} for a parameter of shape {w.shape}")
                 parameter.replace(updated if updated.dtype == w.dtype else updated.astype(w.dtype))
             elif parameter.requires_grad:
                 without.append(parameter.name or f"number {i} of shape {parameter.shape}")
@@ -69,6 +71,10 @@ class Optimizer:
             InputError: if it belongs to another kind of optimiser or number of parameters; nothing is changed.
             ShapeError: if a parameter has another shape; nothing is changed.
         """
+        if not {"settings", "state"} <= set(state):
+            raise InputError(
+                f"an optimiser's state has the entries settings and state, this one has {', '.join(state)}"
+            )
         settings, states = state["settings"], state["state"]
         if settings.keys() != self._settings().keys() or len(states) != len(self.state):
             raise InputError(

@@ -87,6 +87,8 @@ class Adam(Optimizer):
         weight_decay: float = 0.0,
     ) -> None:
         super().__init__(parameters, lr)
+        if np.shape(betas) != (2,):
+            raise InputError(f"betas are two numbers, such as (0.9, 0.999); got {betas!r}")
         self.betas = (fraction("betas[0]", betas[0]), fraction("betas[1]", betas[1]))
         self.eps = positive("eps", eps)
         self.weight_decay = not_negative("weight_decay", weight_decay)
