@@ -12,8 +12,8 @@ Rng: TypeAlias = "int | np.random.Generator | None"
 """A seed, a generator to draw from, or None for one that nobody can repeat."""
 
 
-def zeros(shape: int | Sequence[int], dtype: Any = np.float64) -> Any:
-    """All zeros.
+def zeros(shape: int | Sequence[int], *, dtype: Any = np.float64, rng: Rng = None) -> Any:
+    """All zeros; `rng` is there so that it can stand in for any other initialiser, and is not drawn from.
 
     Example:
         >>> zeros(2)
