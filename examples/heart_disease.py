@@ -67,7 +67,8 @@ def train(
     """
     optimizer = tg.optim.SGD(model.parameters(), lr=lr)
     curve = []
-    for _ in tqdm(range(iterations), name, leave=False, disable=None):  # None: only on a terminal
+    hidden = None if name else True  # None: shown on a terminal only
+    for _ in tqdm(range(iterations), name, leave=False, disable=hidden):
         optimizer.zero_grad()
         losses = clipped_cross_entropy(model(x), y)
         (losses.sum() if descend == "sum" else losses.mean()).backward()
@@ -149,7 +150,7 @@ def keras(x_train: Any, x_test: Any, y_train: Any, y_test: Any) -> dict[str, Any
     try:
         import keras
     except ImportError:
-        return {"model": name, "note": "not installed: pip install 'tinygrad-lite[compare]'"}
+        return {"model": name, "note": "needs the extra [compare]"}
 
     def fit(seed: int) -> dict[str, float]:
         keras.utils.set_random_seed(seed)
@@ -238,6 +239,8 @@ def main() -> None:
     print(network(8))
     print()
     print(table(rows))
+    if any("note" in row for row in rows):
+        print("\nTo fill in what is missing: pip install 'tinygrad-lite[compare]'")
     print(
         f"\nThe tutorial reports the mean loss but descends its sum: with the same learning rate on the mean, 100 steps"
         f" only reach {rows[2]['last_loss']:.4f}.\n"
