@@ -70,7 +70,8 @@ def by_hand(layers: Layers, x: Any, y: Any, lr: float) -> Step:
     return step
 
 
-def ours(layers: Layers, x: Any, y: Any, lr: float) -> Step:
+def our_loss(layers: Layers, x: Any, y: Any) -> tuple[Any, Step]:
+    """Our model, and a function that computes its loss."""
     import tinygrad_lite as tg
     from tinygrad_lite import nn
 
@@ -80,12 +81,19 @@ def ours(layers: Layers, x: Any, y: Any, lr: float) -> Step:
         modules[-2].load_state_dict({"weight": w.T, "bias": b})
     model = nn.Sequential(*modules[:-1])
     loss_function = nn.BCEWithLogitsLoss() if y.ndim == 2 else nn.CrossEntropyLoss()
-    optimizer = tg.optim.SGD(model.parameters(), lr=lr)
     inputs, target = tg.tensor(x), tg.tensor(y)
+    return model, lambda: loss_function(model(inputs), target)
+
+
+def ours(layers: Layers, x: Any, y: Any, lr: float) -> Step:
+    from tinygrad_lite import optim
+
+    model, compute_loss = our_loss(layers, x, y)
+    optimizer = optim.SGD(model.parameters(), lr=lr)
 
     def step() -> Any:
         optimizer.zero_grad()
-        loss = loss_function(model(inputs), target)
+        loss = compute_loss()
         loss.backward()
         optimizer.step()
         return loss
