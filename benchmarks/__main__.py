@@ -44,16 +44,16 @@ SHORTFALLS = """\
 ## Where the time goes
 
 The profile below (`python -m benchmarks.profile`) times the operations of one step without any tensor, each many times
-over, so with its arrays in the cache. What is left of the whole step is Python's: tensors, dispatch, the reverse pass; and,
-on the larger network, arrays that the cache no longer holds.
+over, so with its arrays in the cache. What is left of the whole step is Python's (tensors, dispatch, the reverse pass)
+and, on the larger network, arrays that the cache no longer holds.
 
-Two things keep the larger network from coming closer to the code by hand. The cross-entropy computes its softmax a second
-time in the backward pass, since a derivative is given the arguments and the value and no intermediate result, which the
-code by hand keeps. And its ratio moves from run to run of the command above, between 1.08 and 1.23 where this page was
-measured, with the time that the matrix products take on two cores.
+Two things keep the larger network from coming closer to the code by hand. The cross-entropy computes its softmax a
+second time in the backward pass, since a derivative is given the arguments and the value and no intermediate result,
+which the code by hand keeps. And its ratio moves from run to run of the command above, between 1.03 and 1.23 where this
+page was measured, with the time that the matrix products take on two cores.
 
-In the chain, NumPy's two multiplications are the smaller part of an operation; the rest are Python calls, and the garbage
-collector's visits to a graph that grows to 100,000 tensors.
+In the chain, NumPy's two multiplications are the smaller part of an operation; the rest are Python calls, and the
+garbage collector's visits to a graph that grows to 100,000 tensors.
 """
 
 
