@@ -87,7 +87,7 @@ def propagate(
 def _linked(node: "Tensor") -> list[Array]:
     """The arrays that an operation was given, those of its inputs as tensors."""
     return [
-        array if type(x) is not type(node) else x if x.data is array else x.holding(array)
+        array if type(x) is not type(node) or not x.requires_grad else x if x.data is array else x.holding(array)
         for x, array in zip(node.inputs, node.arrays)
     ]
 
