@@ -95,13 +95,13 @@ log10 = elementwise(np.log10, lambda y, x: 1 / (x * LOG_10), domain=(POSITIVE,))
 log1p = elementwise(np.log1p, lambda y, x: 1 / (1 + x), domain=((-1.0, np.inf),))
 
 
-def _above(x: Array, y: Array) -> Array:
+def above(x: Array, y: Array) -> Array:
     """x - y, and x itself where both are -∞, whose difference would not be a number."""
     return x - np.where(np.equal(y, -np.inf), 0, y)
 
 
-logaddexp = elementwise(np.logaddexp, lambda y, a, b: np.exp(_above(a, y)), lambda y, a, b: np.exp(_above(b, y)))
-logaddexp2 = elementwise(np.logaddexp2, lambda y, a, b: np.exp2(_above(a, y)), lambda y, a, b: np.exp2(_above(b, y)))
+logaddexp = elementwise(np.logaddexp, lambda y, a, b: np.exp(above(a, y)), lambda y, a, b: np.exp(above(b, y)))
+logaddexp2 = elementwise(np.logaddexp2, lambda y, a, b: np.exp2(above(a, y)), lambda y, a, b: np.exp2(above(b, y)))
 
 sin = elementwise(np.sin, lambda y, x: np.cos(x))
 cos = elementwise(np.cos, lambda y, x: -np.sin(x))

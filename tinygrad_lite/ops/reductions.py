@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_lite.ops.elementwise import above
 from tinygrad_lite.ops.op import Array, Example, Op, implements, primitive
 
 Axis = int | tuple[int, ...] | None
@@ -85,11 +86,6 @@ max = primitive(np.max, _extremum_vjp, kink=_closest, examples=EXAMPLES)
 min = primitive(np.min, _extremum_vjp, kink=_closest, examples=EXAMPLES)
 
 
-def _or_zero(x: Array) -> Array:
-    """x, or 0 where it is -∞: what may be subtracted from entries that are all -∞."""
-    return np.where(np.equal(x, -np.inf), 0, x)
-
-
 def _logsumexp(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     largest = np.max(x, axis=axis, keepdims=True)
     shift = np.where(np.isfinite(largest), largest, 0)
@@ -102,30 +98,28 @@ def _logsumexp(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
 logsumexp = primitive(
     _logsumexp,
     lambda g, y, x, axis=None, keepdims=False: (
-        _kept(g, x, axis, keepdims) * np.exp(x - _or_zero(_kept(y, x, axis, keepdims)))
+        _kept(g, x, axis, keepdims) * np.exp(above(x, _kept(y, x, axis, keepdims)))
     ),
     examples=EXAMPLES,
 )
-
-
-def _is_default(value: Any) -> bool:
-    """Whether a keyword of `ufunc.reduce` is as if it had not been given."""
-    return value is None or value is np._NoValue or value is True
 
 
 def _reduces(ufunc: np.ufunc, reduction: Op) -> None:
     """Let `ufunc.reduce`, which reduces the first axis unless told, be answered by a reduction."""
 
     @implements(ufunc.reduce)
-    def reduce(array: Array, axis: Axis = 0, dtype: Any = None, out: Array = None, **params: Any) -> Array:
-        given = {"dtype": dtype, "out": out, **params}
-        keepdims = bool(given.pop("keepdims", False))
-        return reduction(
-            array,
-            axis=axis,
-            keepdims=keepdims,
-            **{name: value for name, value in given.items() if not _is_default(value)},
-        )
+    def reduce(
+        array: Array,
+        axis: Axis = 0,
+        dtype: Any = None,
+        out: Array = None,
+        keepdims: bool = False,
+        initial: Any = None,
+        where: Array = True,
+    ) -> Array:
+        rest = {"dtype": dtype, "out": out, "initial": initial, "where": None if where is True else where}
+        given = {name: value for name, value in rest.items() if value is not None}
+        return reduction(array, axis=axis, keepdims=keepdims, **given)
 
 
 _reduces(np.add, sum)
