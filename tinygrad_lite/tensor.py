@@ -105,9 +105,11 @@ class Tensor(Operators):
             value = _number(value, op)
         result = wrap(value)
         if linked and op.vjps and mode.enabled:
-            if value.dtype.kind == "c":
+            kind = value.dtype.kind
+            if kind == "f":
+                result.remember(op, inputs, tuple(arrays), params)
+            elif kind == "c":
                 raise UsageError(f"{op.name} makes complex numbers of {given(arrays)}; only real ones have a gradient")
-            result.remember(op, inputs, tuple(arrays), params)
         return result
 
     def remember(self, op: Op, inputs: tuple[Array, ...], arrays: tuple[Array, ...], params: Mapping[str, Any]) -> None:

@@ -54,6 +54,7 @@ class Op:
         domain: per argument, the open interval in which it is real and smooth.
         kink: an expression of the arguments that is zero where the operation is not differentiable.
         examples: shapes and parameters to try it on, for whoever loops over the registry.
+        linear: whether it is linear in each argument that has a derivative, the others held fixed.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class Op:
         domain: Sequence[tuple[float, float]] | None = None,
         kink: Rule | None = None,
         examples: Sequence[Example] | None = None,
+        linear: bool = False,
     ) -> None:
         self.forward = forward
         self.name = name or forward.__name__.lstrip("_")
@@ -78,6 +80,7 @@ class Op:
         self.domain = domain
         self.kink = kink
         self.examples = examples
+        self.linear = linear
         self.derivatives: Sequence[Derivative] = ()
 
     @cached_property
@@ -305,6 +308,7 @@ def primitive(
     domain: Sequence[tuple[float, float]] | None = None,
     kink: Rule | None = None,
     examples: Sequence[Example] | None = None,
+    linear: bool = False,
 ) -> Op:
     """Declare an operation that is not entry by entry: a product, a reduction, a loss.
 
@@ -316,6 +320,9 @@ def primitive(
     Args:
         each: for any number of arguments, one rule `each(i, g, y, *x, **params)` for the i-th.
         domain, kink, examples: as in `elementwise`.
+        linear: say so where the operation is linear in each argument that has a derivative while the others are held
+            fixed, as a product is: its Jacobian-vector product is then the operation itself. Without it, that product
+            is made out of the vjps, for every operation.
 
     Example:
         >>> import numpy as np, tinygrad_lite as tg
@@ -339,6 +346,7 @@ def primitive(
             domain=domain,
             kink=kink,
             examples=examples,
+            linear=linear,
         )
     )
 

@@ -148,8 +148,7 @@ class Operators(Traced):
 
     def astype(self, dtype: Any) -> Any:
         """The same values in another dtype; integers and booleans carry no gradient."""
-        dtype = np.dtype(dtype)
-        return (shaping.cast_to_discrete if dtype.kind in "biu" else shaping.cast)(self, dtype=dtype)
+        return shaping.cast(self, dtype=np.dtype(dtype))
 
     def copy(self) -> Any:
         """The same values as a result of their own, which an update of this one does not reach."""

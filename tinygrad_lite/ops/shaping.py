@@ -121,4 +121,3 @@ cast = primitive(
     lambda g, y, x, dtype: g,  # the engine casts each gradient to the dtype of what it belongs to
     examples=[([(2, 3)], {"dtype": np.dtype(np.float64)})],
 )
-cast_to_discrete = primitive(_cast, name="cast_to_discrete", examples=[([(2, 3)], {"dtype": np.dtype(int)})])
