@@ -3,6 +3,7 @@
 import math
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -173,5 +174,285 @@ def test_containers_keep_their_kind() -> None:
     ],
 )
 def test_errors(attempt: Callable[[], Any], kind: type[Exception], message: str) -> None:
+    with pytest.raises(kind, match=message):
+        attempt()
+
+
+@dataclass
+class Point:
+    """Containers may be dataclasses, frozen or not."""
+
+    x: Any
+    y: Any
+
+
+@dataclass(frozen=True)
+class Pair:
+    first: Any
+    second: Point
+
+
+A = np.array([0.3, -1.2, 2.0])
+B = np.array([[0.5, 1.0, -0.4], [0.2, -0.3, 0.9]])
+
+
+def mapped(p: Any, x: Any, scale: float = 1.0) -> Any:
+    """Two results of two shapes from two arguments, one of them in containers."""
+    return {"u": np.tanh(p["w"] @ x) * scale, "v": (np.sum(x * x) * p["b"],)}
+
+
+def test_vjp_and_jvp_have_jax_signatures_and_are_transposes() -> None:
+    primals = ({"w": B, "b": 0.5}, A)
+    tangents = ({"w": np.cos(B), "b": 2.0}, np.sin(A))
+    y, pull = tg.vjp(mapped, *primals, scale=3.0)
+    same, change = tg.jvp(mapped, primals, tangents, scale=3.0)
+    np.testing.assert_array_equal(y["u"], 3 * np.tanh(B @ A))
+    np.testing.assert_array_equal(same["u"], y["u"])
+    assert type(y["u"]) is np.ndarray
+    assert isinstance(y["v"], tuple)
+    g = {"u": np.array([1.0, -2.0]), "v": (0.7,)}
+    for _ in range(2):  # as often as one likes
+        by_p, by_x = pull(g)
+        assert type(by_x) is np.ndarray
+        forward = np.sum(g["u"] * change["u"]) + 0.7 * change["v"][0]
+        reverse = np.sum(by_p["w"] * np.cos(B)) + 2 * by_p["b"] + np.sum(by_x * np.sin(A))
+        np.testing.assert_allclose(forward, reverse, rtol=1e-14)
+
+
+def test_vjp_and_jvp_hand_aux_through() -> None:
+    def f(x: Any) -> Any:
+        return x * x, {"double": 2 * x}
+
+    _, pull, aux = tg.vjp(f, A, has_aux=True)
+    np.testing.assert_array_equal(pull(A)[0], 2 * A * A)
+    assert type(aux["double"]) is np.ndarray
+    _, change, aux = tg.jvp(f, (A,), (A,), has_aux=True)
+    np.testing.assert_array_equal(change, 2 * A * A)
+    assert not isinstance(aux["double"], tg.Tensor)
+
+
+@pytest.mark.parametrize("mode", ["forward", "reverse", None])
+def test_jacobian_has_the_containers_of_result_and_argument(mode: Any) -> None:
+    p = {"w": B, "b": 0.5}
+    by_p, by_x = (tg.jacobian(mapped, k, mode=mode)(p, A) for k in (0, 1))
+    slope = 1 - np.tanh(B @ A) ** 2
+    np.testing.assert_allclose(by_p["u"]["w"], np.einsum("i,ij,k->ijk", slope, np.eye(2), A), rtol=1e-14, atol=1e-16)
+    np.testing.assert_array_equal(by_p["u"]["b"], np.zeros(2))
+    np.testing.assert_array_equal(by_p["v"][0]["w"], np.zeros((2, 3)))
+    np.testing.assert_allclose(by_p["v"][0]["b"], np.sum(A * A))
+    np.testing.assert_allclose(by_x["u"], slope[:, None] * B, rtol=1e-14)
+    np.testing.assert_allclose(by_x["v"][0], A)
+    both = tg.jacobian(mapped, (0, 1), mode=mode)(p, A)
+    np.testing.assert_array_equal(both["u"][1], by_x["u"])
+    np.testing.assert_array_equal(both["u"][0]["w"], by_p["u"]["w"])
+
+
+@pytest.mark.parametrize("mode", ["forward", "reverse"])
+@pytest.mark.parametrize("shape", [(), (0,), (2, 0), (2, 1)])
+def test_jacobian_of_any_shape(mode: Any, shape: tuple[int, ...]) -> None:
+    x = np.full(shape, 2.0)
+    found = tg.jacobian(lambda x: (x[None] ** 2, 3.0), mode=mode)(x)
+    np.testing.assert_array_equal(found[0], 4 * np.eye(x.size).reshape(1, *shape, *shape))
+    np.testing.assert_array_equal(found[1], np.zeros(shape))
+    assert tg.jacobian(np.sin, mode=mode)(np.ones(2, np.float32)).dtype == np.float32
+
+
+def test_jacobian_takes_the_cheaper_mode() -> None:
+    runs = []
+
+    def f(x: Any) -> Any:
+        runs.append(1)
+        return np.concatenate([x] * 30) ** 2
+
+    tg.jacobian(f)(np.ones(2))
+    assert len(runs) == 1 + 2  # to see the shapes, and once for each column
+    runs.clear()
+    tg.jacobian(lambda x: f(x)[:4])(np.ones(2))
+    assert len(runs) == 1
+
+
+def test_jacobian_with_aux_and_of_tensors() -> None:
+    found, aux = tg.jacobian(lambda x: (x * x, x + 1), has_aux=True)(A)
+    np.testing.assert_array_equal(found, np.diag(2 * A))
+    np.testing.assert_array_equal(aux, A + 1)
+    x = tg.tensor(A, requires_grad=True)
+    for mode in ("forward", "reverse"):
+        found = tg.jacobian(lambda x: x**3, mode=mode)(x)
+        found.sum().backward()
+        np.testing.assert_allclose(x.grad, 6 * A)
+        x.grad = None
+
+
+def test_hessian_and_its_products() -> None:
+    def f(p: Any, x: Any) -> Any:
+        return np.sum(np.sin(p["w"] @ x)) * p["b"] ** 2 + np.sum(x**3)
+
+    p = {"w": B, "b": 0.5}
+    full = tg.hessian(f, (0, 1))(p, A)
+    assert full[0]["w"][0]["w"].shape == (2, 3, 2, 3)
+    np.testing.assert_allclose(full[0]["b"][1], full[1][0]["b"], rtol=1e-14)
+    v = {"w": np.cos(B), "b": 2.0}
+    _, by_x = tg.hvp(f, (p, A), (v, A), (0, 1))
+    expected = np.tensordot(full[1][0]["w"], v["w"], 2) + 2 * full[1][0]["b"] + full[1][1] @ A
+    np.testing.assert_allclose(by_x, expected, rtol=1e-13)
+    np.testing.assert_allclose(tg.hvp(f, (p, A), (A,), 1), full[1][1] @ A, rtol=1e-13)
+    product, aux = tg.hvp(lambda x: (np.sum(x**3), x), (A,), (A,), has_aux=True)
+    np.testing.assert_allclose(product, 6 * A * A)
+    np.testing.assert_array_equal(aux, A)
+    assert type(aux) is np.ndarray
+
+
+# In each pair, both sides are the same number; the left one would differ if one level's perturbation leaked.
+NESTED: dict[str, tuple[Callable[[], Any], float]] = {
+    "jvp in jvp, by closure": (
+        lambda: tg.jvp(lambda x: x * tg.jvp(lambda y: x + y, (1.0,), (1.0,))[1], (2.0,), (1.0,))[1],
+        1,
+    ),
+    "jvp in jvp, by argument": (
+        lambda: tg.jvp(lambda x: tg.jvp(lambda y: x * y * y, (x,), (1.0,))[1], (3.0,), (1.0,))[1],
+        12,
+    ),
+    "jvp along what is differentiated": (
+        lambda: tg.jvp(lambda x: tg.jvp(np.sin, (1.0,), (x * x,))[1], (3.0,), (1.0,))[1],
+        6 * np.cos(1.0),
+    ),
+    "grad in jvp, by closure": (
+        lambda: tg.jvp(lambda x: x * tg.grad(lambda y: x * y)(1.0), (2.0,), (1.0,))[1],
+        4,
+    ),
+    "grad in jvp, by argument": (
+        lambda: tg.jvp(lambda x: tg.grad(lambda y: x * y * y)(x), (3.0,), (1.0,))[1],
+        12,
+    ),
+    "jvp in grad, by closure": (
+        lambda: tg.grad(lambda x: x * tg.jvp(lambda y: x + y, (1.0,), (1.0,))[1])(2.0),
+        1,
+    ),
+    "jvp in grad, by argument": (
+        lambda: tg.grad(lambda x: tg.jvp(lambda y: x * y * y, (x,), (1.0,))[1])(3.0),
+        12,
+    ),
+    "grad in jvp in grad": (
+        lambda: tg.grad(lambda x: tg.jvp(lambda y: tg.grad(lambda z: x * y**2 * z**3)(x), (x,), (1.0,))[1])(2.0),
+        24 * 2.0**3,
+    ),
+    "jvp in grad in jvp": (
+        lambda: tg.jvp(
+            lambda x: tg.grad(lambda y: tg.jvp(lambda z: x * y**2 * z**3, (y,), (x,))[1])(x), (2.0,), (1.0,)
+        )[1],
+        60 * 2.0**4,
+    ),
+    "vjp of a jvp": (
+        lambda: tg.vjp(lambda x: tg.jvp(np.sin, (x,), (2.0,))[1], 1.0)[1](3.0)[0],
+        -6 * np.sin(1.0),
+    ),
+    "jvp of a vjp, along what it is given": (
+        lambda: tg.jvp(lambda g: tg.vjp(np.sin, 1.0)[1](g)[0], (2.0,), (3.0,))[1],
+        3 * np.cos(1.0),
+    ),
+    "grad through the upstream gradient of a vjp": (
+        lambda: tg.grad(lambda g: tg.vjp(np.sin, g)[1](g * g)[0])(2.0),
+        4 * np.cos(2.0) - 4 * np.sin(2.0),
+    ),
+    "six levels": (
+        lambda: tg.grad(
+            lambda x: tg.jvp(tg.grad(lambda x: tg.jvp(tg.grad(tg.grad(np.sin)), (x,), (1.0,))[1]), (x,), (1.0,))[1]
+        )(0.3),
+        -np.sin(0.3),
+    ),
+    "a gradient by an outer tensor inside a jvp": (
+        lambda: tg.grad(lambda a: tg.jvp(lambda x: tg.grad(lambda y: y * y * x * a)(a), (5.0,), (1.0,))[1])(3.0),
+        12,
+    ),
+    "a constant of the inner level": (
+        lambda: tg.jvp(lambda x: tg.jvp(lambda y: x, (1.0,), (1.0,))[1], (2.0,), (1.0,))[1],
+        0,
+    ),
+}
+
+
+@pytest.mark.parametrize(("attempt", "expected"), NESTED.values(), ids=list(NESTED))
+def test_levels_do_not_leak(attempt: Callable[[], Any], expected: float) -> None:
+    found = attempt()
+    assert not isinstance(found, tg.Tensor)
+    np.testing.assert_allclose(float(found), expected, rtol=1e-13)
+
+
+def test_forward_mode_keeps_a_result_that_hangs_on_an_outer_tensor() -> None:
+    w = tg.tensor(2.0, requires_grad=True)
+    y, change = tg.jvp(lambda x: w * x * x, (3.0,), (1.0,))
+    (y + change).backward()
+    assert float(w.grad) == 9 + 6
+    with tg.no_grad():
+        assert type(tg.jvp(lambda x: x * x, (3.0,), (1.0,))[1]) is np.float64
+    y, change = tg.jvp(lambda x: x * x, (tg.tensor(3.0),), (1.0,))
+    assert isinstance(change, tg.Tensor)
+    assert not change.requires_grad
+
+
+def test_containers_may_be_dataclasses() -> None:
+    gradient = tg.grad(lambda p: p.first * p.second.x * p.second.y)(Pair(2.0, Point(3.0, 5.0)))
+    assert isinstance(gradient, Pair)
+    assert (float(gradient.first), float(gradient.second.x), float(gradient.second.y)) == (15, 10, 6)
+    y, _ = tg.vjp(lambda x: Point(x, (2 * x, None)), 3.0)
+    assert (float(y.x), float(y.y[0]), y.y[1]) == (3, 6, None)
+    assert not isinstance(y.y[0], tg.Tensor)
+
+
+def test_keyword_arguments_are_passed_through() -> None:
+    def f(x: Any, *, power: int) -> Any:
+        return x**power
+
+    assert float(tg.grad(f)(2.0, power=3)) == 12
+    assert float(tg.jvp(f, (2.0,), (1.0,), power=3)[1]) == 12
+    assert float(tg.vjp(f, 2.0, power=3)[1](1.0)[0]) == 12
+    assert float(tg.jacobian(f)(2.0, power=3)) == 12
+    assert float(tg.hessian(f)(2.0, power=3)) == 12
+    assert float(tg.hvp(f, (2.0,), (1.0,), power=3)) == 12
+
+
+class Changing:
+    """A function whose result changes its containers from call to call."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __call__(self, x: Any) -> Any:
+        self.calls += 1
+        return (x,) * self.calls
+
+
+@pytest.mark.parametrize(
+    ("attempt", "kind", "message"),
+    [
+        (lambda: tg.jvp(np.sin, 1.0, 1.0), UsageError, "jvp of sin takes tuples"),
+        (lambda: tg.hvp(np.sin, 1.0, 1.0), UsageError, "hvp of sin takes tuples"),
+        (lambda: tg.jvp(np.sin, (A,), (1.0,)), ShapeError, r"a tangent of shape \(\) for a value of shape \(3,\)"),
+        (lambda: tg.jvp(np.sin, (A,), (A, A)), UsageError, "containers that do not match"),
+        (lambda: tg.jvp(np.sin, (3,), (1.0,)), UsageError, "int64"),
+        (lambda: tg.jvp(lambda x: "text", (3.0,), (1.0,)), UsageError, "returned str"),
+        (lambda: tg.jvp(math.sin, (3.0,), (1.0,)), UsageError, "np.sin for"),
+        (lambda: tg.jvp(lambda x: np.array([x, x]), (3.0,), (1.0,)), UsageError, "np.stack"),
+        (lambda: tg.jvp(lambda x: 1.0 if x else 2.0, (A,), (A,)), InputError, r"truth .* shape \(3,\)"),
+        (lambda: tg.vjp(np.sin, A)[1](1.0), ShapeError, r"a gradient of shape \(\) for a value of shape \(3,\)"),
+        (
+            lambda: tg.vjp(lambda x: {"y": x}, A)[1]({"z": A}),
+            UsageError,
+            r"dict of \['y'\] here, dict of \['z'\] there",
+        ),
+        (
+            lambda: tg.vjp(lambda x: {"y": (x, x)}, A)[1]({"y": A}),
+            UsageError,
+            r"at \['y'\]: tuple .* here, ndarray there",
+        ),
+        (lambda: tg.jacobian(np.sin, mode="backward")(A), InputError, "backward"),
+        (lambda: tg.jacobian(lambda x: "text")(A), UsageError, "returned str"),
+        (lambda: tg.jacobian(Changing(), mode="forward")(A), UsageError, "containers that do not match"),
+        (lambda: tg.hessian(lambda x: x)(A), ShapeError, "must return one number"),
+        (lambda: tg.hvp(np.sin, (1.0,), (A,)), ShapeError, r"a tangent of shape \(3,\)"),
+        (lambda: tg.jacobian(np.sin, argnums=2)(A), InputError, "argnums=2"),
+    ],
+)
+def test_errors_of_the_other_transforms(attempt: Callable[[], Any], kind: type[Exception], message: str) -> None:
     with pytest.raises(kind, match=message):
         attempt()

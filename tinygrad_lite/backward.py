@@ -6,15 +6,15 @@ and adds up what each input receives. Derivatives run on plain arrays; with `cre
 tensors, so that the gradient is a graph itself.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from operator import attrgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tinygrad_lite import grad_mode
 from tinygrad_lite.errors import GraphError, ShapeError, UsageError
-from tinygrad_lite.ops.op import Array
+from tinygrad_lite.ops.op import Array, Deferred, Op
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
@@ -22,18 +22,19 @@ if TYPE_CHECKING:
 _by_age = attrgetter("index")
 
 
-def history(root: "Tensor", ends: Collection["Tensor"] = (), oldest: int = 0) -> list["Tensor"]:
-    """Every tensor behind `root` that an operation made, root included, oldest first.
+def history(roots: Iterable["Tensor"], ends: Collection["Tensor"] = (), oldest: int = 0) -> list["Tensor"]:
+    """Every tensor behind the roots that an operation made, they included, oldest first.
 
     It looks no further than `ends`, and leaves out what is older than `oldest` in the order of creation.
 
     Raises:
         GraphError: if a part of the graph was freed by an earlier backward pass.
     """
-    kind = type(root)
     path: list[Tensor] = []
     seen = {*ends}
-    ahead = [] if root.op is None or root in seen else [root]
+    ahead = [root for root in {*roots} if root.op is not None and root not in seen]
+    seen.update(ahead)
+    kind = type(ahead[0]) if ahead else None
     while ahead:
         node = ahead.pop()
         if node.index < oldest:
@@ -53,20 +54,23 @@ def history(root: "Tensor", ends: Collection["Tensor"] = (), oldest: int = 0) ->
 
 
 def propagate(
-    path: list["Tensor"], root: "Tensor", g: Array, create_graph: bool, only: Collection["Tensor"] | None = None
+    path: list["Tensor"], arrived: dict["Tensor", Array], create_graph: bool, only: Collection["Tensor"] | None = None
 ) -> dict["Tensor", Array]:
-    """Play a history back: the gradient of root, weighted by g, for each leaf and each tensor that retains its own.
+    """Play a history back: from the gradients of its roots to that of each leaf and each tensor that retains its own.
 
-    With `only`, no gradient is computed for any other tensor.
+    `arrived` holds the former, and is made to hold the latter. With `only`, no gradient is computed for any other
+    tensor.
     """
-    kind = type(root)
-    arrived = {root: g}
+    kind = type(path[0]) if path else None
+    deferred = False
     before, grad_mode.mode.enabled = grad_mode.mode.enabled, create_graph
     try:
         for node in reversed(path):
             g = arrived.get(node) if node.retains_grad else arrived.pop(node, None)
             if g is None:
                 continue
+            if deferred and isinstance(g, Deferred):
+                g = g.whole()
             vjps, params = node.op.vjps, node.params
             y, arrays = (node, _linked(node)) if create_graph else (node._data, node.arrays)
             for i, x in enumerate(node.inputs):
@@ -77,52 +81,67 @@ def propagate(
                     continue
                 contribution = vjp(g, y, *arrays, **params)
                 if getattr(contribution, "shape", None) != x._data.shape or contribution.dtype != x._data.dtype:
-                    contribution = _fitted(_as_array(contribution, node, i), x, node, i)
-                arrived[x] = arrived[x] + contribution if x in arrived else contribution
+                    contribution = fitted(contribution, x.shape, x.dtype, node.op, i)
+                    deferred = deferred or isinstance(contribution, Deferred)
+                if x in arrived:
+                    contribution = _sum(arrived[x], contribution) if deferred else arrived[x] + contribution
+                arrived[x] = contribution
+        for x, g in arrived.items() if deferred else ():
+            if isinstance(g, Deferred):
+                arrived[x] = g.whole()
     finally:
         grad_mode.mode.enabled = before
     return arrived
 
 
 def _linked(node: "Tensor") -> list[Array]:
-    """The arrays that an operation was given, those of its inputs as tensors."""
-    return [
-        array if type(x) is not type(node) or not x.requires_grad else x if x.data is array else x.holding(array)
-        for x, array in zip(node.inputs, node.arrays)
-    ]
+    """The arrays that an operation was given, as tensors where a gradient flows to them.
+
+    Arrays other than NumPy's are tensors in any case: on the left of a tensor, some would try to compute with it.
+    """
+    arrays = []
+    for x, array in zip(node.inputs, node.arrays):
+        if type(x) is type(node) and (x.requires_grad or not isinstance(array, (np.ndarray, np.generic))):
+            array = x if x.data is array else x.holding(array)
+        arrays.append(array)
+    return arrays
 
 
-def _as_array(contribution: object, node: "Tensor", i: int) -> Array:
-    """What a rule returned, as an array also where it is a number of plain Python."""
-    if hasattr(contribution, "dtype"):
-        return contribution
-    if not isinstance(contribution, (int, float)):
-        kind = type(contribution).__name__
-        raise UsageError(f"the derivative of {node.op} with respect to argument {i} returned {kind}, not an array")
-    return np.float64(contribution)
+def _sum(a: Array, b: Array) -> Array:
+    """a + b, where either may be deferred."""
+    if isinstance(a, Deferred):
+        return a.add(b)
+    return b.add(a) if isinstance(b, Deferred) else a + b
 
 
-def _fitted(g: Array, x: "Tensor", node: "Tensor", i: int) -> Array:
-    """A gradient summed over the axes that broadcasting added to x or stretched, and in the dtype of x."""
-    shape, arrived = x._data.shape, g.shape
-    added = g.ndim - len(shape)
+def fitted(g: Any, shape: tuple[int, ...], dtype: Any, op: Op, i: int) -> Array:
+    """A gradient summed over the axes that broadcasting added to its argument or stretched, in the argument's dtype."""
+    if isinstance(g, Deferred):
+        return g
+    if not hasattr(g, "dtype"):
+        if not isinstance(g, (int, float)):
+            kind = type(g).__name__
+            raise UsageError(f"the derivative of {op} with respect to argument {i} returned {kind}, not an array")
+        g = np.float64(g)
+    arrived = g.shape
+    added = len(arrived) - len(shape)
     if added > 0:
-        g = np.add.reduce(g, axis=tuple(range(added)))
+        g = g.sum(axis=tuple(range(added)))
     if g.shape != shape and added >= 0:
         stretched = tuple(axis for axis, size in enumerate(shape) if size == 1 != g.shape[axis])
-        g = np.add.reduce(g, axis=stretched, keepdims=True)
+        g = g.sum(axis=stretched, keepdims=True)
     if g.shape != shape:
         raise ShapeError(
-            f"the derivative of {node.op} with respect to argument {i} has shape {arrived}, which does not fit the "
+            f"the derivative of {op} with respect to argument {i} has shape {arrived}, which does not fit the "
             f"argument's shape {shape}"
         )
-    return g if g.dtype == x.dtype else g.astype(x.dtype)
+    return g if g.dtype == dtype else g.astype(dtype)
 
 
 def backward(root: "Tensor", g: Array, retain_graph: bool, create_graph: bool) -> None:
     """Add the gradient of root, weighted by g, to `.grad` of each leaf and each tensor that retains its own."""
-    path = history(root)
-    for x, gradient in propagate(path, root, g, create_graph).items():
+    path = history([root])
+    for x, gradient in propagate(path, {root: g}, create_graph).items():
         x.accumulate(gradient)
     if not retain_graph:
         for node in path:

@@ -18,10 +18,11 @@ from tinygrad_lite import backward
 from tinygrad_lite.errors import GraphError, InputError, ShapeError, TinygradError, UsageError
 from tinygrad_lite.grad_mode import mode
 from tinygrad_lite.ops import elementwise
-from tinygrad_lite.ops.op import NO_PARAMS, Array, Op, given
+from tinygrad_lite.ops.op import NO_PARAMS, Array, Op, Traced, given
 from tinygrad_lite.ops.operators import Operators
 
 _SCALARS = frozenset({bool, int, float, complex, type(None), np.float64, np.float32})  # what nobody can change
+_NUMBER_OF_KIND = {"b": bool, "i": int, "u": int, "f": float, "c": complex}
 _next_index = count().__next__
 _new = object.__new__
 
@@ -91,8 +92,12 @@ class Tensor(Operators):
             if type(x) is Tensor:
                 arrays.append(x._data)
                 linked = linked or x._requires_grad
+            elif type(x) in _SCALARS:
+                arrays.append(x)
+            elif isinstance(x, Traced):
+                return x.__trace__(op, inputs, params)  # a tensor gives way to any other traced value
             else:
-                arrays.append(x if type(x) in _SCALARS else _unchanging(x, op))
+                arrays.append(_unchanging(x, op))
         try:
             value = op.forward(*arrays, **params) if params else op.forward(*arrays)
         except TinygradError:
@@ -131,6 +136,11 @@ class Tensor(Operators):
         stand_in = wrap(array)
         stand_in.remember(elementwise.positive, (self,), (array,), NO_PARAMS)
         return stand_in
+
+    @property
+    def stands_for_constant(self) -> bool:
+        """Whether it is a stand-in for a tensor that needs no gradient."""
+        return self.op is elementwise.positive and self.inputs is not None and not self.inputs[0]._requires_grad
 
     def settle(self) -> None:
         """End a stand-in's time as a variable: it needs a gradient no more than what it stands for."""
@@ -278,7 +288,9 @@ class Tensor(Operators):
         """The one element as a Python number."""
         if self.size != 1:
             raise InputError(f"item() needs a tensor of one element, this one has shape {self.shape}")
-        return self._data.item()
+        if hasattr(self._data, "item"):
+            return self._data.item()
+        return _NUMBER_OF_KIND[self.dtype.kind](self._data.reshape(()))
 
     def tolist(self) -> Any:
         """The elements as Python numbers in nested lists."""
@@ -288,8 +300,9 @@ class Tensor(Operators):
         if self._requires_grad:
             raise UsageError(
                 "NumPy was about to turn a tensor that requires a gradient into an array, and its history would be "
-                "lost. To join tensors write np.stack([...]) or np.concatenate([...]) in place of np.array([...]); to "
-                "leave the graph on purpose write tensor.numpy()"
+                "lost. To join tensors write np.stack([...]) or np.concatenate([...]) in place of np.array([...]); for "
+                "scipy.special's softmax, log_softmax and logsumexp take those of tg.nn.functional; to leave the graph "
+                "on purpose write tensor.numpy()"
             )
         return np.array(self._data, dtype, copy=copy)
 
@@ -320,7 +333,7 @@ class Tensor(Operators):
                 f"the truth of a tensor of shape {self.shape} is ambiguous: write .any() or .all(), or np.where for a "
                 "choice per entry"
             )
-        return bool(self._data.item())
+        return bool(self.item())
 
     def __contains__(self, value: Array) -> bool:
         return bool((self == value).any())
@@ -329,8 +342,9 @@ class Tensor(Operators):
         return format(self.item() if specification else str(self), specification)
 
     def __repr__(self) -> str:
-        values = np.array2string(np.asarray(self._data), separator=", ", prefix="tensor(")
-        facts = [values]
+        facts = [repr(self._data)]
+        if isinstance(self._data, (np.ndarray, np.generic)):
+            facts = [np.array2string(np.asarray(self._data), separator=", ", prefix="tensor(")]
         if self.dtype not in (np.float64, np.int64, np.bool_) or self.size == 0:
             facts.append(f"dtype={self.dtype}")
         if self.size == 0 and self.ndim > 1:
@@ -350,7 +364,7 @@ class Tensor(Operators):
                 "tensor.detach()"
             )
         grad = None if self._grad is None else self._grad._data
-        return _restored, (np.asarray(self._data), self._requires_grad, self.name, grad)
+        return _restored, (self._data, self._requires_grad, self.name, grad)
 
     __iadd__ = _in_place("+", elementwise.add)
     __isub__ = _in_place("-", elementwise.subtract)
@@ -424,7 +438,7 @@ def _check_differentiable(array: Array) -> None:
 def _copied(data: Any, dtype: Any = None) -> Array:
     """An array of its own, which nobody else can change; an array type other than NumPy's is kept as it is."""
     if hasattr(data, "__array_function__") and not isinstance(data, (np.ndarray, np.generic)):
-        return data if dtype is None else data.astype(dtype)
+        return data.copy() if dtype is None else data.copy().astype(dtype)
     if isinstance(data, np.ma.MaskedArray):
         raise UsageError("the mask of a masked array would be lost: fill it first, with array.filled(...)")
     try:

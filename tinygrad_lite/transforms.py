@@ -1,25 +1,34 @@
-"""Floor 3. Functions made out of functions: the gradient of one, beside its value or alone.
+"""Floor 3. Functions made out of functions: derivatives, in reverse and in forward mode.
 
 Arrays in, arrays out; tensors in, tensors out. A result that hangs on an outer tensor that requires a gradient, through
-an argument or a closure, stays a tensor with a history, so that transforms nest.
+an argument or a closure, stays a tensor with a history, and one that hangs on an outer tangent keeps it, so that
+transforms nest in any order.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial, wraps
-from operator import index
+from collections.abc import Callable, Sequence
+from functools import wraps
 from typing import Any
 
 import numpy as np
 
-from tinygrad_lite import grad_mode, trees
-from tinygrad_lite.backward import history, propagate
-from tinygrad_lite.errors import InputError, ShapeError, UsageError
-from tinygrad_lite.tensor import Tensor, tensor, wrap
+from tinygrad_lite import trees
+from tinygrad_lite.dual import Dual, innermost, next_level
+from tinygrad_lite.errors import ShapeError, UsageError
+from tinygrad_lite.ops.op import Array, Traced
+from tinygrad_lite.runs import (
+    NUMBERS,
+    Argnums,
+    Call,
+    Run,
+    change_of,
+    check_number,
+    check_one_entry_each,
+    name_of,
+    real,
+)
 
 
-def value_and_grad(
-    f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False
-) -> Callable[..., Any]:
+def value_and_grad(f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) -> Callable[..., Any]:
     """A function that returns f(*args) and its gradient with respect to some of the arguments.
 
     (f(x), ∂f/∂x) for a function with one real result. The gradient has the containers of the argument and its shapes;
@@ -37,36 +46,28 @@ def value_and_grad(
         >>> print(value, gradient)
         5.0 [2. 4.]
     """
-    name = getattr(f, "__name__", "the function")
 
     @wraps(f, updated=())
     def value_and_gradient(*args: Any, **kwargs: Any) -> Any:
-        positions = _positions(argnums, len(args), name)
-        chosen = tuple(args[position] for position in positions)
-        replaced = trees.map_leaves(_variable, chosen)
-        variables = trees.leaves(replaced)
-        arguments = list(args)
-        for position, argument in zip(positions, replaced, strict=True):
-            arguments[position] = argument
-        result = _run(f, arguments, kwargs)
-        if has_aux and not (isinstance(result, tuple) and len(result) == 2):
-            raise UsageError(f"with has_aux, {name} must return a pair (result, anything); it returned {result!r}")
-        value = result[0] if has_aux else result
-        gradients = iter(_gradients(value, variables, name))
-        gradient = trees.map_leaves(lambda _: next(gradients), chosen)
-        if not isinstance(argnums, (tuple, list)):
-            gradient = gradient[0]
-        as_given = any(isinstance(x, Tensor) for x in trees.leaves(chosen))
-        finish = partial(_finished, ends=frozenset(variables), as_arrays=not as_given)
-        finished = trees.map_leaves(finish, (result, gradient))
-        for variable in variables:
+        call = Call(f, args, kwargs, argnums, has_aux)
+        run = Run(call)
+        if not isinstance(run.result, (Traced, *NUMBERS)):
+            kind = type(run.result).__name__
+            raise UsageError(f"{call.name} must return a number to have a gradient, it returned {kind}")
+        value: Any = run.result
+        if np.size(value) != 1:
+            shape = np.shape(value)
+            raise ShapeError(f"{call.name} must return one number to have a gradient, it returned shape {shape}")
+        gradient = run.gradient([np.ones_like(innermost(value))])
+        finished = run.finished((run.result, run.aux) if has_aux else run.result), gradient
+        for variable in run.variables:
             variable.settle()
         return finished
 
     return value_and_gradient
 
 
-def grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Callable[..., Any]:
+def grad(f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) -> Callable[..., Any]:
     """A function that returns the gradient of f, ∂f/∂x, with respect to some of its arguments.
 
     As `value_and_grad` without the value; with `has_aux` it returns (gradient, anything).
@@ -89,75 +90,104 @@ def grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool 
     return gradient
 
 
-def _positions(argnums: Any, count: int, name: str) -> list[int]:
-    """The chosen positions among a call's positional arguments."""
-    try:
-        positions = [index(k) for k in (argnums if isinstance(argnums, (tuple, list)) else (argnums,))]
-    except TypeError:
-        raise UsageError(f"argnums is a position or a tuple of positions, got {argnums!r}") from None
-    if not all(-count <= position < count for position in positions):
-        raise InputError(f"argnums={argnums} for a call of {name} with {count} positional arguments")
-    positions = [position % count for position in positions]
-    if len(set(positions)) < len(positions):
-        raise InputError(f"argnums={argnums} names an argument twice")
-    return positions
+def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False, **kwargs: Any) -> Any:
+    """f(*primals), and the function that takes a gradient of this result to the gradients of the arguments.
+
+    The second is g ↦ (gᵀ ∂f/∂x₁, gᵀ ∂f/∂x₂, ...), one for each argument, for a g of the result's containers and shapes;
+    it can be called any number of times. With `has_aux`, f returns (result, anything), and `anything` comes third.
+
+    Raises:
+        UsageError: if an argument holds no floating-point numbers, or g has other containers than the result.
+        ShapeError: if g has another shape than the result.
+
+    Example:
+        >>> import numpy as np, tinygrad_lite as tg
+        >>> y, pull = tg.vjp(lambda a, b: a * b, np.array([1.0, 2.0]), 3.0)
+        >>> by_a, by_b = pull(np.array([1.0, 10.0]))
+        >>> print(y, by_a, by_b)
+        [3. 6.] [ 3. 30.] 21.0
+    """
+    run = Run(Call(f, primals, kwargs, tuple(range(len(primals))), has_aux))
+
+    def pull(g: Any) -> Any:
+        return run.gradient(trees.leaves(trees.map_leaves(lambda y, g: change_of("gradient", y, g), run.result, g)))
+
+    result = run.finished(run.result)
+    return (result, pull, run.finished(run.aux)) if has_aux else (result, pull)
 
 
-def _run(f: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-    """Call a user's function, with a graph being built and no tensor leaving it unasked."""
-    mode = grad_mode.mode
-    before = mode.transforming
-    mode.transforming = True
-    try:
-        with grad_mode.enable_grad():
-            return f(*args, **kwargs)
-    finally:
-        mode.transforming = before
+def jvp(
+    f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], has_aux: bool = False, **kwargs: Any
+) -> Any:
+    """f(*primals), and its directional derivative Σᵢ ∂f/∂xᵢ · tᵢ along the tangents, by forward mode.
+
+    One tangent for each argument, in the argument's containers and shapes. With `has_aux`, f returns (result,
+    anything), and `anything` comes third.
+
+    Raises:
+        UsageError: if an argument holds no floating-point numbers, or its tangent has other containers.
+        ShapeError: if a tangent has another shape than its argument.
+
+    Example:
+        >>> import numpy as np, tinygrad_lite as tg
+        >>> y, change = tg.jvp(np.sin, (0.0,), (2.0,))
+        >>> print(y, change)
+        0.0 2.0
+    """
+    name = name_of(f)
+    for given in (primals, tangents):
+        check_one_entry_each(given, "jvp", name)
+    level = next_level()
+    call = Call(f, primals, kwargs, tuple(range(len(primals))), has_aux)
+    duals = trees.map_leaves(
+        lambda x, t: Dual(real(x), change_of("tangent", x, t), level), tuple(primals), tuple(tangents)
+    )
+    result, aux = call.run(duals)
+    changes = trees.map_leaves(lambda y: tangent_of(y, level, name), result)
+    values = trees.map_leaves(lambda y: y.primal if isinstance(y, Dual) and y.level == level else y, result)
+    finished = call.finished((values, changes, aux))
+    return finished if has_aux else finished[:2]
 
 
-def _variable(x: Any) -> Tensor:
-    """A tensor for the function to be given in place of x, and for the gradient to arrive at."""
-    given = x if isinstance(x, Tensor) else tensor(x)
-    if given.dtype.kind != "f":
-        raise UsageError(f"a gradient with respect to {given.dtype} is not defined: pass real floating-point numbers")
-    return given.holding(given.data)
+def tangent_of(y: Any, level: int, name: str) -> Array:
+    """The tangent of this level of what a function returned; zero where it has none."""
+    check_number(y, name)
+    return y.tangent if isinstance(y, Dual) and y.level == level else np.zeros_like(innermost(y))
 
 
-def _gradients(value: Any, variables: list[Tensor], name: str) -> list[Tensor]:
-    """The gradient of a function's value at each of its variables, zero where it does not depend on one."""
-    if not isinstance(value, Tensor):
-        if not isinstance(value, (int, float, np.generic, np.ndarray)):
-            raise UsageError(f"{name} must return a number to have a gradient, it returned {type(value).__name__}")
-        value = tensor(value)
-    if value.size != 1:
-        raise ShapeError(f"{name} must return one number to have a gradient, it returned shape {value.shape}")
-    path, between, outer = _between(value, frozenset(variables))
-    create_graph = outer and grad_mode.mode.enabled
-    found = propagate(path, value, np.ones_like(value.data), create_graph, only=between)
-    gradients = [found.get(x, np.zeros_like(x.data)) for x in variables]
-    return [g if isinstance(g, Tensor) else wrap(g) for g in gradients]
+def hvp(
+    f: Callable[..., Any],
+    primals: Sequence[Any],
+    tangents: Sequence[Any],
+    argnums: Argnums = 0,
+    has_aux: bool = False,
+    **kwargs: Any,
+) -> Any:
+    """The product of the Hessian of f with a vector, ∂²f/∂x∂x · t, for f with one real result, without the Hessian.
 
+    The tangents are a tuple with one entry for each argument in `argnums`, in the argument's containers and shapes. As
+    the gradient of ∂f/∂x · t it costs about three gradients. With `has_aux` it returns (product, anything).
 
-def _between(value: Tensor, ends: frozenset[Tensor]) -> tuple[list[Tensor], set[Tensor], bool]:
-    """What lies between a value and the ends, as a history and as a set, and whether it hangs on anything besides."""
-    path = history(value, ends, oldest=min((end.index for end in ends), default=0))
-    known = ends.union(path)
-    between = set(ends)
-    beside = {end for end in ends if end.inputs[0].requires_grad}
-    for node in path:
-        linked = [x for x in node.inputs if isinstance(x, Tensor) and x.requires_grad]
-        if not between.isdisjoint(linked):
-            between.add(node)
-        if not beside.isdisjoint(linked) or not known.issuperset(linked):
-            beside.add(node)
-    hangs_on_others = value in beside or (value.requires_grad and value not in known)
-    return [node for node in path if node in between], between, hangs_on_others
+    Raises:
+        UsageError, ShapeError, InputError: as `grad` and `jvp` do.
 
+    Reference: B. A. Pearlmutter, Fast exact multiplication by the Hessian, Neural Computation 6 (1994).
 
-def _finished(x: Any, ends: frozenset[Tensor], as_arrays: bool) -> Any:
-    """A result as it is handed out: a tensor with a history if it hangs on an outer one, else without."""
-    if not isinstance(x, Tensor):
-        return x
-    if x.requires_grad and _between(x, ends)[2]:
-        return x
-    return x.data if as_arrays else x.detach()
+    Example:
+        >>> import numpy as np, tinygrad_lite as tg
+        >>> tg.hvp(lambda x: np.sum(x**3), (np.array([1.0, 2.0]),), (np.array([1.0, 10.0]),))
+        array([  6., 120.])
+    """
+    name = name_of(f)
+    for given in (primals, tangents):
+        check_one_entry_each(given, "hvp", name)
+    gradient = grad(f, argnums if isinstance(argnums, (tuple, list)) else (argnums,), has_aux)
+
+    def slope(*args: Any, **keywords: Any) -> Any:
+        found = gradient(*args, **keywords)
+        by_x, aux = found if has_aux else (found, None)
+        parts = trees.map_leaves(lambda g, t: np.sum(g * change_of("tangent", g, t)), by_x, tuple(tangents))
+        total = sum(trees.leaves(parts))
+        return (total, aux) if has_aux else total
+
+    return grad(wraps(f, updated=())(slope), argnums, has_aux)(*primals, **kwargs)

@@ -1,36 +1,82 @@
-"""Floor 0. Nested tuples, lists and dicts: taken apart into leaves and put together again."""
+"""Floor 0. Nested tuples, lists, dicts and dataclasses: taken apart into leaves and put together again."""
 
 from collections.abc import Callable
 from copy import copy
+from dataclasses import fields, is_dataclass
 from typing import Any
+
+from tinygrad_lite.errors import UsageError
 
 
 def leaves(tree: Any) -> list[Any]:
     """The leaves of nested containers, in order; None is an empty container."""
     found: list[Any] = []
-    _walk(tree, found.append)
+    map_leaves(found.append, tree)
     return found
 
 
-def map_leaves(function: Callable[[Any], Any], tree: Any) -> Any:
-    """The same containers with each leaf replaced by function(leaf).
+def map_leaves(function: Callable[..., Any], tree: Any, *others: Any) -> Any:
+    """The same containers with each leaf replaced by function(leaf, ...), given the leaves of the others beside it.
+
+    Raises:
+        UsageError: if another tree has other containers; the message says where.
 
     Example:
         >>> map_leaves(lambda x: x + 1, {"a": 1, "b": (2, [3])})
         {'a': 2, 'b': (3, [4])}
+        >>> map_leaves(lambda x, y: x * y, (1, [2]), (3, [4]))
+        (3, [8])
     """
-    return _walk(tree, function)
+    return _walk(function, tree, others, "")
 
 
-def _walk(tree: Any, function: Callable[[Any], Any]) -> Any:
+def _walk(function: Callable[..., Any], tree: Any, others: tuple[Any, ...], path: str) -> Any:
+    children = _children(tree)
+    beside = [_children(other) for other in others]
+    for other, found in zip(others, beside):
+        if (found is None) != (children is None) or (found or {}).keys() != (children or {}).keys():
+            raise UsageError(
+                f"containers that do not match{path and f' at {path}'}: {_kind(tree)} here, {_kind(other)} there"
+            )
+    if children is None:
+        return function(tree, *others)
+    mapped = {
+        key: _walk(function, child, tuple(other[key] for other in beside if other is not None), f"{path}[{key!r}]")
+        for key, child in children.items()
+    }
+    return _rebuilt(tree, mapped)
+
+
+def _children(tree: Any) -> dict[Any, Any] | None:
+    """What a container holds, by key, index or field; None for a leaf."""
+    if tree is None:
+        return {}
+    if isinstance(tree, dict):
+        return dict(tree)
+    if isinstance(tree, (tuple, list)):
+        return dict(enumerate(tree))
+    if is_dataclass(tree) and not isinstance(tree, type):
+        return {field.name: getattr(tree, field.name) for field in fields(tree)}
+    return None
+
+
+def _rebuilt(tree: Any, children: dict[Any, Any]) -> Any:
+    """A container of the same kind as `tree`, of these children."""
     if tree is None:
         return None
-    if isinstance(tree, dict):
-        same_kind = copy(tree)
-        same_kind.update((key, _walk(value, function)) for key, value in tree.items())
-        return same_kind
     if isinstance(tree, tuple) and hasattr(tree, "_fields"):
-        return type(tree)(*(_walk(value, function) for value in tree))
+        return type(tree)(*children.values())
     if isinstance(tree, (tuple, list)):
-        return type(tree)([_walk(value, function) for value in tree])
-    return function(tree)
+        return type(tree)(list(children.values()))
+    same_kind = copy(tree)
+    if isinstance(tree, dict):
+        same_kind.update(children)
+    else:
+        for name, child in children.items():
+            object.__setattr__(same_kind, name, child)  # also where the dataclass is frozen
+    return same_kind
+
+
+def _kind(tree: Any) -> str:
+    children = _children(tree)
+    return type(tree).__name__ if children is None else f"{type(tree).__name__} of {list(children)}"

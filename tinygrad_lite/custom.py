@@ -1,0 +1,214 @@
+"""Floor 3. Functions whose gradient is not that of their operations: stopped, given by hand, or recomputed.
+
+The last two make one operation out of a whole function, for the traced values among its arguments.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite import grad_mode, trees
+from tinygrad_lite.backward import history
+from tinygrad_lite.dual import Dual, Pullback, innermost, variable
+from tinygrad_lite.errors import GraphError, UsageError
+from tinygrad_lite.ops import selection
+from tinygrad_lite.ops.op import Array, ForEach, Op, Traced
+from tinygrad_lite.tensor import Tensor
+
+
+def stop_gradient(x: Any) -> Any:
+    """The same values, as constants: no derivative of any order or mode flows through; containers are kept.
+
+    Example:
+        >>> import tinygrad_lite as tg
+        >>> float(tg.grad(lambda x: x * tg.stop_gradient(x))(3.0))
+        3.0
+    """
+    return trees.map_leaves(selection.stop_gradient, x)
+
+
+def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
+    """A decorator for a function that returns its value and its own gradient rule.
+
+    f(*args) returns (y, rule), and rule(g) returns gᵀ ∂y/∂x in the containers of the arguments: for one argument the
+    gradient itself, for more a tuple, with None for an argument that has none. Written in NumPy, the rule can be
+    differentiated again, and forward mode is made out of it.
+
+    Raises:
+        UsageError: if f reads a tensor that requires a gradient without being given it, since the rule does not speak
+            for that; if a tensor is passed by keyword; or if the rule returns other containers than the arguments.
+
+    Example:
+        >>> import numpy as np, tinygrad_lite as tg
+        >>> @tg.custom_gradient
+        ... def log1pexp(x):
+        ...     e = np.exp(x)
+        ...     return np.log1p(e), lambda g: g * (1 - 1 / (1 + e))
+        >>> float(tg.grad(log1pexp)(100.0))
+        1.0
+    """
+    name = _name(f)
+
+    @wraps(f, updated=())
+    def function(*args: Any, **kwargs: Any) -> Any:
+        if _traced(kwargs):
+            raise UsageError(f"the gradient of {name} is by its positional arguments: pass the tensor as one")
+        inputs = _traced(args)
+        if not inputs:
+            return f(*args, **kwargs)[0]
+        packing = _Packing()
+        latest: list[Any] = []
+
+        def forward(*arrays: Array) -> Array:
+            y, rule = f(*_replaced(args, arrays), **kwargs)
+            if any(_has_history(part) for part in trees.leaves(y)):
+                raise UsageError(
+                    f"{name} has a gradient of its own, and reads a tensor that requires a gradient without being "
+                    "given it: make that an argument, or write tg.stop_gradient(tensor)"
+                )
+            latest[:] = [arrays, rule]
+            return packing.pack(y)
+
+        def gradients(g: Array, y: Array, *arrays: Array) -> list[Array]:
+            before, rule = latest
+            if any(a is not b for a, b in zip(before, arrays)):  # tensors, for the rule to be differentiated again
+                rule = f(*_replaced(args, arrays), **kwargs)[1]
+            found = rule(packing.unpack(g))
+            found = (found,) if len(args) == 1 else found
+            if not isinstance(found, tuple) or len(found) != len(args):
+                raise UsageError(f"the rule of {name} must return one gradient for each of {len(args)} arguments")
+            return [gradient for x, part in zip(args, found) for gradient in _of_traced(x, part)]
+
+        return packing.unpack(_operation(name, forward, gradients)(*inputs))
+
+    return function
+
+
+def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of f's value and gradient that keeps nothing of what it computes, and computes it again when needed.
+
+    The backward pass runs f once more and differentiates that, so of a long computation only what passes between its
+    checkpointed parts stays in memory. Tensors that f reads without being given them, a module's parameters say, get
+    their gradients too. In forward mode, where nothing is kept anyway, f just runs.
+
+    Raises:
+        GraphError: in the backward pass, if f gives another value than before (it draws random numbers, say), or if a
+            tensor that it reads was given new data in between.
+
+    Reference: A. Griewank and A. Walther, Revolve, ACM Transactions on Mathematical Software 26 (2000).
+
+    Example:
+        >>> import numpy as np, tinygrad_lite as tg
+        >>> def block(x):
+        ...     for _ in range(100):
+        ...         x = np.sin(x)
+        ...     return x
+        >>> bool(tg.grad(tg.checkpoint(block))(0.5) == tg.grad(block)(0.5))
+        True
+    """
+    name = _name(f)
+
+    @wraps(f, updated=())
+    def function(*args: Any, **kwargs: Any) -> Any:
+        inputs = _traced((args, kwargs))
+        if not grad_mode.mode.enabled or any(isinstance(x, Dual) for x in inputs):
+            return f(*args, **kwargs)
+        packing = _Packing()
+
+        def run(arrays: Sequence[Array]) -> tuple[Any, list[Tensor]]:
+            """The result of f as a graph of these variables."""
+            variables = [variable(innermost(x)) if not _has_history(x) else x.holding(x.data) for x in arrays]
+            positional, named = _replaced((args, kwargs), variables)
+            with grad_mode.enable_grad():
+                return f(*positional, **named), variables
+
+        def gradients(g: Array, y: Array, *arrays: Array) -> list[Array]:
+            if any(innermost(x) is not read.data for x, read in zip(arrays[len(inputs) :], outside)):
+                raise GraphError(f"a tensor that {name} reads was given new data between its run and the backward pass")
+            result, variables = run(arrays[: len(inputs)])
+            if not np.array_equal(innermost(packing.pack(result)), innermost(y), equal_nan=True):
+                raise GraphError(
+                    f"{name} gave another value when it was run again in the backward pass; what is checkpointed must "
+                    "not draw random numbers or depend on what changes: draw them before, and pass them in"
+                )
+            return Pullback(trees.leaves(result), [*variables, *outside])(trees.leaves(packing.unpack(g)))
+
+        since = variable(np.zeros(())).index
+        result, variables = run(inputs)
+        if any(isinstance(y, Dual) for y in trees.leaves(result)):
+            return f(*args, **kwargs)
+        outside = _read_from_outside(trees.leaves(result), variables, since)
+        value = innermost(packing.pack(result))
+        return packing.unpack(_operation(name, lambda *_: value, gradients)(*inputs, *outside))
+
+    return function
+
+
+def _name(f: Callable[..., Any]) -> str:
+    name = getattr(f, "__name__", type(f).__name__)
+    return "function" if name == "<lambda>" else name
+
+
+def _operation(name: str, forward: Callable[..., Array], gradients: Callable[..., list[Array]]) -> Op:
+    """An operation whose rules are computed all at once: gradients(g, y, *x) gives one for each array."""
+    latest: list[Any] = [None, None]
+
+    def gradient(i: int, g: Array, y: Array, *arrays: Array) -> Array:
+        if latest[0] is not g:
+            latest[:] = [g, gradients(g, y, *arrays)]
+        found = latest[1][i]
+        return found if grad_mode.mode.enabled else innermost(found)
+
+    return Op(forward, ForEach(gradient), name=name, arity=None)
+
+
+class _Packing:
+    """A result of containers as one array, since an operation has one value, and back."""
+
+    def pack(self, result: Any) -> Array:
+        # of what it is made, without the entries themselves
+        self._like = trees.map_leaves(lambda x: np.broadcast_to(np.zeros((), np.result_type(x)), np.shape(x)), result)
+        if isinstance(self._like, np.ndarray):
+            return result
+        return np.concatenate([np.ravel(part) for part in trees.leaves(result)] or [np.zeros(0)])
+
+    def unpack(self, array: Array) -> Any:
+        if isinstance(self._like, np.ndarray):
+            return array
+        sizes = [like.size for like in trees.leaves(self._like)]
+        parts = iter(array[stop - size : stop] for size, stop in zip(sizes, np.cumsum(sizes).tolist()))
+        return trees.map_leaves(lambda like: next(parts).reshape(like.shape).astype(like.dtype), self._like)
+
+
+def _traced(tree: Any) -> list[Any]:
+    return [x for x in trees.leaves(tree) if isinstance(x, Traced)]
+
+
+def _replaced(tree: Any, arrays: Sequence[Array]) -> Any:
+    """The containers with these arrays in place of their traced values."""
+    remaining = iter(arrays)
+    return trees.map_leaves(lambda x: next(remaining) if isinstance(x, Traced) else x, tree)
+
+
+def _of_traced(tree: Any, gradient: Any) -> list[Array]:
+    """The gradients of the traced values in one argument; None for the whole stands for zero."""
+    if gradient is None:
+        return [np.zeros_like(innermost(x)) for x in _traced(tree)]
+    pairs: list[tuple[Any, Any]] = []
+    trees.map_leaves(lambda *pair: pairs.append(pair), tree, gradient)
+    return [part for x, part in pairs if isinstance(x, Traced)]
+
+
+def _has_history(x: Any) -> bool:
+    return isinstance(x, Traced) and (not isinstance(x, Tensor) or x.requires_grad)
+
+
+def _read_from_outside(values: Sequence[Array], variables: Sequence[Tensor], since: int) -> list[Tensor]:
+    """What values hang on besides the variables: tensors that require a gradient and were there before."""
+    roots = [y for y in values if isinstance(y, Tensor)]
+    path = history(roots, variables, oldest=since)
+    read = dict.fromkeys(x for node in path for x in node.inputs if isinstance(x, Tensor)) | dict.fromkeys(roots)
+    known = {*variables, *path}
+    return [x for x in read if x.requires_grad and x not in known]

@@ -1,0 +1,206 @@
+"""Floor 2. Forward mode: a value that carries its tangent, and how the two modes meet.
+
+An operation on a `Dual` runs on the primals, and its Jacobian-vector product on the tangents beside them. Each
+transform that pushes tangents forward has a level of its own, an inner one a higher level, so that nested ones are not
+confused.
+
+A dual is always outermost: its primal and tangent may be tensors, or duals of lower levels. The reverse pass of dual
+values is therefore the reverse pass of their parts, which is what `Pullback` makes of it.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import count
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite import grad_mode
+from tinygrad_lite.backward import fitted, history, propagate
+from tinygrad_lite.errors import InputError, UsageError
+from tinygrad_lite.ops.op import Array, Deferred, Op, Traced
+from tinygrad_lite.ops.operators import Operators
+from tinygrad_lite.tensor import Tensor, wrap
+
+next_level = count(1).__next__
+
+
+class Dual(Operators):
+    """A value in a function that tangents are pushed through.
+
+    Attributes:
+        primal: the value itself.
+        tangent: how fast it changes along the direction in question; of its shape and dtype.
+        level: which transform the tangent belongs to.
+    """
+
+    __slots__ = ("level", "primal", "tangent")
+
+    def __init__(self, primal: Array, tangent: Array, level: int) -> None:
+        self.primal = primal
+        self.tangent = tangent
+        self.level = level
+
+    def __trace__(self, op: Op, inputs: tuple[Array, ...], params: Mapping[str, Any]) -> Any:
+        level = highest_level(inputs)
+        primals, tangents = split([np.asarray(x) if isinstance(x, (list, tuple)) else x for x in inputs], level)
+        y = op(*primals, **params)
+        if not op.vjps:
+            return y
+        if not hasattr(y, "dtype"):
+            y = np.float64(y)
+        tangent = _pushed(op, y, primals, tangents, params) if y.dtype.kind == "f" else None
+        return y if tangent is None else Dual(y, tangent, level)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.primal.shape  # type: ignore[no-any-return]
+
+    @property
+    def size(self) -> int:
+        return self.primal.size  # type: ignore[no-any-return]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.primal.dtype  # type: ignore[no-any-return]
+
+    def detach(self) -> Array:
+        """The value without its tangent."""
+        return self.primal
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        raise UsageError(
+            "NumPy was about to turn a value that is being differentiated into an array, and its tangent would be "
+            "lost: write np.stack([...]) or tg.array([...]) in place of np.array([...])"
+        )
+
+    def __float__(self) -> float:
+        raise UsageError(
+            "float(x) inside a function that is being differentiated would lose the tangent of x: write np.sin for "
+            "math.sin, and so on; or tg.stop_gradient(x) to leave it on purpose"
+        )
+
+    def __bool__(self) -> bool:
+        if self.size != 1:
+            raise InputError(f"the truth of an array of shape {self.shape} is ambiguous: write .any() or .all()")
+        return bool(self.primal)
+
+    def __repr__(self) -> str:
+        return f"Dual({self.primal!r}, {self.tangent!r})"
+
+
+def highest_level(values: Iterable[Any]) -> int:
+    """The level of the innermost transform that some of these values belong to; 0 if there is none."""
+    return max((x.level for x in values if type(x) is Dual), default=0)
+
+
+def split(values: Iterable[Any], level: int) -> tuple[list[Any], list[Any]]:
+    """The primals and the tangents of this level; None is the tangent of what is constant."""
+    pairs = [(x.primal, x.tangent) if type(x) is Dual and x.level == level else (x, None) for x in values]
+    return [primal for primal, _ in pairs], [tangent for _, tangent in pairs]
+
+
+def innermost(x: Array) -> Array:
+    """The array in a traced value, under whatever levels."""
+    while isinstance(x, Traced):
+        x = x.data if isinstance(x, Tensor) else x.primal  # type: ignore[attr-defined]
+    return x
+
+
+def _pushed(op: Op, y: Array, primals: Sequence[Array], tangents: Sequence[Array], params: Mapping[str, Any]) -> Array:
+    """The Jacobian-vector product Σᵢ ∂y/∂xᵢ · tᵢ; None where no tangent has an influence."""
+    total = None
+    for i, t in enumerate(tangents):
+        if t is None or op.vjps[i] is None:
+            continue
+        if op.derivatives:  # entry by entry: the Jacobian is diagonal, and its own transpose
+            part = op.vjps[i](t, y, *primals, **params)  # type: ignore[misc]
+        elif op.linear:
+            part = op(*primals[:i], t, *primals[i + 1 :], **params)
+        else:
+            part = _transposed(op, i, t, y, primals, params)
+        total = part if total is None else total + part
+    if total is None:
+        return None
+    if np.shape(total) != y.shape:
+        total = np.broadcast_to(total, y.shape)
+    return total if total.dtype == y.dtype else total.astype(y.dtype)
+
+
+def _transposed(op: Op, i: int, t: Array, y: Array, primals: Sequence[Array], params: Mapping[str, Any]) -> Array:
+    """∂y/∂xᵢ · t out of the vector-Jacobian product alone: that is linear in g, and this is its transpose."""
+    x = primals[i]
+    g = variable(np.zeros_like(innermost(y)))
+    with grad_mode.enable_grad(), np.errstate(all="ignore"):  # the value at g = 0 is thrown away
+        back = fitted(op.vjps[i](g, y, *primals, **params), np.shape(x), np.result_type(x), op, i)  # type: ignore[misc]
+    return Pullback([back.whole() if isinstance(back, Deferred) else back], [g])([t])[0]
+
+
+def variable(array: Array) -> Tensor:
+    """A tensor of this array for a gradient to arrive at."""
+    return wrap(array).holding(array)
+
+
+class Pullback:
+    """What gradients of some values become at some variables: Σ gᵀ ∂value/∂variable, once for each call.
+
+    Where values or gradients are duals, so are the results. Where they hang on other tensors than the variables, the
+    results have a history, so that transforms nest.
+    """
+
+    def __init__(self, values: Sequence[Array], variables: Sequence[Tensor]) -> None:
+        self._values = values
+        self._variables = variables
+        self._level = highest_level(values)
+        if self._level:
+            primals, tangents = split(values, self._level)
+            self._of_primals, self._of_tangents = Pullback(primals, variables), Pullback(tangents, variables)
+        else:
+            roots = [value for value in values if isinstance(value, Tensor)]
+            self._path, self._between, self._outer = between(roots, frozenset(variables))
+
+    def __call__(self, gradients: Sequence[Array]) -> list[Array]:
+        level = max(self._level, highest_level(gradients))
+        return self._pull_dual(gradients, level) if level else self._pull(gradients)
+
+    def _pull_dual(self, gradients: Sequence[Array], level: int) -> list[Array]:
+        """The product rule: the tangent of g · ∂value is g · ∂tangent + (tangent of g) · ∂primal."""
+        own = level == self._level
+        of_primals = self._of_primals if own else self
+        primals, tangents = split(gradients, level)
+        found = of_primals(primals)
+        parts = [of_primals(tangents)] if any(tangent is not None for tangent in tangents) else []
+        if own:
+            parts.append(self._of_tangents(primals))
+        return [Dual(x, sum(moved[1:], moved[0]), level) for x, *moved in zip(found, *parts)]
+
+    def _pull(self, gradients: Sequence[Array]) -> list[Array]:
+        create_graph = grad_mode.mode.enabled and (
+            self._outer or any(isinstance(g, Tensor) and g.requires_grad for g in gradients)
+        )
+        arrived: dict[Tensor, Array] = {}
+        for value, g in zip(self._values, gradients):
+            if g is not None and isinstance(value, Tensor) and value in self._between:
+                g = g if create_graph else innermost(g)
+                arrived[value] = arrived[value] + g if value in arrived else g
+        found = propagate(self._path, arrived, create_graph, only=self._between)
+        return [found[x] if x in found else np.zeros_like(x.data) for x in self._variables]
+
+
+def between(roots: Iterable[Tensor], ends: frozenset[Tensor]) -> tuple[list[Tensor], set[Tensor], bool]:
+    """What lies between some roots and ends, as a history and as a set, and whether a root hangs on anything else.
+
+    An end that is no variable of its own but stands for a tensor that needs a gradient counts as something else too.
+    """
+    roots = list(roots)
+    path = history(roots, ends, oldest=min((end.index if end.op is not None else 0 for end in ends), default=0))
+    known = ends.union(path)
+    on_path = set(ends)
+    beside = {end for end in ends if not end.stands_for_constant}
+    for node in path:
+        linked = [x for x in node.inputs if isinstance(x, Tensor) and x.requires_grad]
+        if not on_path.isdisjoint(linked):
+            on_path.add(node)
+        if not beside.isdisjoint(linked) or not known.issuperset(linked):
+            beside.add(node)
+    hangs_on_others = any(root in beside or (root.requires_grad and root not in known) for root in roots)
+    return [node for node in path if node in on_path], on_path, hangs_on_others
