@@ -1,7 +1,7 @@
 """One call of a NumPy function on tensors, held against NumPy itself and against differences.
 
 The value must be NumPy's, bit for bit, dtype and containers included; the gradients, first and second, must be those
-that finite differences of NumPy's own values give.
+that finite differences of NumPy's own values give; and forward mode must agree with reverse mode.
 """
 
 from collections.abc import Callable
@@ -21,10 +21,17 @@ def check(f: Callable[..., Any], *arrays: Any, second_order: bool = True, tolera
     scalar = weighted(f)
     found = tg.grad(scalar, places)(*arrays)
     close(found, numerical_gradients(scalar, arrays, places), tolerance)
+    directions = [np.sin(np.arange(arrays[i].size) + 1.0).reshape(arrays[i].shape) for i in places]
+    _, slope = tg.jvp(lambda *x: scalar(*_with(arrays, places, x)), [arrays[i] for i in places], directions)
+    close([slope], [sum(np.sum(g * t) for g, t in zip(found, directions))], 1e-10)
     if second_order:
         of_gradient = weighted(tg.grad(scalar, places))
         found = tg.grad(of_gradient, places)(*arrays)
         close(found, numerical_gradients(of_gradient, arrays, places), 10 * tolerance)
+
+
+def _with(arrays: Any, places: Any, replacements: Any) -> list[Any]:
+    return [replacements[places.index(i)] if i in places else x for i, x in enumerate(arrays)]
 
 
 def check_value(f: Callable[..., Any], *arrays: Any) -> None:

@@ -36,13 +36,17 @@ def calls(draw: st.DrawFn, op: Op, dtype: Any = np.float64) -> Call:
     """Arguments inside an operation's domain and away from its kinks."""
     shapes, params = draw(st.one_of(_sources(op)))
     arrays = [
-        given if isinstance(given, np.ndarray) else draw(values(given, _interval(op, i), dtype))
+        draw(values(given, _interval(op, i), dtype)) if isinstance(given, tuple) else _typed(given, dtype)
         for i, given in enumerate(shapes)
     ]
     if op.kink is not None:
         distance = op.kink(*arrays, **params)
         assume(np.size(distance) == 0 or np.min(np.abs(distance)) > 0.05)
     return Call(op, arrays, dict(params))
+
+
+def _typed(array: Any, dtype: Any) -> Any:
+    return array.astype(dtype) if array.dtype.kind == "f" else array
 
 
 def values(shape: tuple[int, ...], interval: tuple[float, float], dtype: Any = np.float64) -> st.SearchStrategy[Any]:
@@ -68,12 +72,13 @@ def _interval(op: Op, i: int) -> tuple[float, float]:
 def _sources(op: Op) -> list[st.SearchStrategy[Any]]:
     """Where shapes and parameters come from: the declaration's examples, and whatever fits beside these."""
     sources = [st.sampled_from(list(op.examples))] if op.examples else []
-    parameters = op.examples[0][1] if op.examples else {}
+    parameters = dict(op.examples[0][1]) if op.examples else {}
     if op.derivatives:  # entry by entry: any shapes that broadcast
         broadcast = hnp.mutually_broadcastable_shapes(num_shapes=op.arity, max_dims=3, max_side=3, min_side=0)
         sources.append(broadcast.map(lambda drawn: (drawn.input_shapes, parameters)))
     if op.vjps and op.arity == 1 and {"axis", "keepdims"} <= op.keywords:  # reductions: any shape and axis
-        sources.append(st.tuples(hnp.array_shapes(min_dims=0, max_side=3), AXIS, st.booleans()).map(_reduction))
+        reductions = st.tuples(hnp.array_shapes(min_dims=0, max_side=3), AXIS, st.booleans()).map(_reduction)
+        sources.append(reductions.map(lambda drawn: (drawn[0], parameters | drawn[1])))
     return sources or [st.just(([(2, 3)] * (op.arity or 2), {}))]
 
 

@@ -1,22 +1,34 @@
 """tinygrad_lite: reverse-mode autodiff in which an operation is plain NumPy with its derivatives beside it."""
 
 from tinygrad_lite import datasets, nn, optim
+from tinygrad_lite.custom import checkpoint, custom_gradient, stop_gradient
 from tinygrad_lite.grad_mode import enable_grad, no_grad
+from tinygrad_lite.jacobians import hessian, jacobian
+from tinygrad_lite.ops.joining import array
 from tinygrad_lite.ops.op import elementwise, primitive
 from tinygrad_lite.tensor import Tensor, tensor
-from tinygrad_lite.transforms import grad, value_and_grad
+from tinygrad_lite.transforms import grad, hvp, jvp, value_and_grad, vjp
 
 __version__ = "0.1.0"
 __all__ = [
     "Tensor",
+    "array",
+    "checkpoint",
+    "custom_gradient",
     "datasets",
     "elementwise",
     "enable_grad",
     "grad",
+    "hessian",
+    "hvp",
+    "jacobian",
+    "jvp",
     "nn",
     "no_grad",
     "optim",
     "primitive",
+    "stop_gradient",
     "tensor",
     "value_and_grad",
+    "vjp",
 ]

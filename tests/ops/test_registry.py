@@ -15,6 +15,9 @@ from tinygrad_lite.ops.op import Op, operations
 DIFFERENTIABLE = [op for op in operations() if op.vjps]
 QUESTIONS = [op for op in operations() if not op.vjps]
 
+# Of which NumPy makes float64, some by definition, the others for a q of float64
+FLOAT64 = {"float_power", "geomspace", "interp", "vander", "quantile", "percentile", "nanquantile", "nanpercentile"}
+
 
 def leaves(call: Call) -> list[Any]:
     """The arguments as tensors where they have a derivative."""
@@ -74,6 +77,50 @@ def test_second_order(op: Op, data: st.DataObject) -> None:
         close(np.zeros(x.shape) if x.grad is None else x.grad.numpy(), reference, 1e-6)
 
 
+def as_function(call: Call) -> Any:
+    """The operation as a function of the arguments that have a derivative, and these."""
+
+    def f(*variables: Any) -> Any:
+        replaced = dict(zip(call.differentiable, variables))
+        return call.value(*[replaced.get(i, x) for i, x in enumerate(call.arrays)])
+
+    return f, tuple(call.arrays[i] for i in call.differentiable)
+
+
+@pytest.mark.parametrize("op", DIFFERENTIABLE, ids=str)
+@given(data=st.data())
+def test_forward_mode_is_the_transpose_of_reverse_mode(op: Op, data: st.DataObject) -> None:
+    call = data.draw(calls(op))
+    f, variables = as_function(call)
+    tangents = tuple(data.draw(cotangents(np.asarray(x))) for x in variables)
+    y, change = tg.jvp(f, variables, tangents)
+    np.testing.assert_array_equal(y, call.value(*call.arrays))
+    assert (change.shape, change.dtype) == (y.shape, y.dtype)
+    g = data.draw(cotangents(y))
+    gradients = tg.vjp(f, *variables)[1](g)
+    close(np.sum(g * change), sum(np.sum(a * b) for a, b in zip(gradients, tangents)), 1e-10)
+
+
+@pytest.mark.parametrize("op", DIFFERENTIABLE, ids=str)
+@given(data=st.data())
+def test_modes_nest_in_every_order(op: Op, data: st.DataObject) -> None:
+    """The Hessian times a vector: reverse over reverse, forward over reverse, and reverse over forward."""
+    call = data.draw(calls(op))
+    f, variables = as_function(call)
+    g = data.draw(cotangents(call.value(*call.arrays)))
+    tangents = tuple(data.draw(cotangents(np.asarray(x))) for x in variables)
+    places = tuple(range(len(variables)))
+    gradient = tg.grad(lambda *x: np.sum(g * f(*x)), places)
+    expected = tg.grad(lambda *x: sum(np.sum(a * b) for a, b in zip(gradient(*x), tangents)), places)(*variables)
+    for found in (
+        tg.jvp(gradient, variables, tangents)[1],
+        tg.hvp(lambda *x: np.sum(g * f(*x)), variables, tangents, places),
+    ):
+        for a, b in zip(found, expected):
+            assert a.shape == b.shape
+            close(a, b, 1e-10)
+
+
 @pytest.mark.parametrize("op", DIFFERENTIABLE, ids=str)
 @given(data=st.data())
 def test_float32_stays_float32(op: Op, data: st.DataObject) -> None:
@@ -82,7 +129,7 @@ def test_float32_stays_float32(op: Op, data: st.DataObject) -> None:
         call.params["dtype"] = np.dtype(np.float32)
     y = call.value(*leaves(call))
     assert y.dtype == call.value(*call.arrays).dtype
-    assert y.dtype == np.float32 or op.name == "float_power"  # which is float64 by definition
+    assert y.dtype == np.float32 or op.name in FLOAT64
     g = data.draw(cotangents(y.numpy()))
     wide = Call(op, [x.astype(np.float64) if x.dtype == np.float32 else x for x in call.arrays], call.params)
     for found, reference in zip(gradients(call, g), gradients(wide, g.astype(np.float64))):

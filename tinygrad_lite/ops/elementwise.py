@@ -3,12 +3,13 @@
 Each line is an operation with the derivative of each argument, in y (the value) and x or a, b (the arguments).
 """
 
+from functools import cache
 from typing import Any
 
 import numpy as np
 
 from tinygrad_lite.errors import UsageError
-from tinygrad_lite.ops.op import POSITIVE, REAL, Array, elementwise, implements
+from tinygrad_lite.ops.op import POSITIVE, REAL, Array, Op, elementwise, implements, primitive
 
 LOG_2 = float(np.log(2))
 LOG_10 = float(np.log(10))
@@ -84,7 +85,47 @@ heaviside = elementwise(np.heaviside, 0, lambda y, x, at_zero: _is_zero(x), kink
 floor = elementwise(np.floor, 0, kink=_between_whole_numbers)
 ceil = elementwise(np.ceil, 0, kink=_between_whole_numbers)
 trunc = elementwise(np.trunc, 0, kink=_between_whole_numbers)
+fix = elementwise(np.fix, 0, kink=_between_whole_numbers)
 rint = elementwise(np.rint, 0, kink=lambda x: np.cos(np.pi * x))
+
+
+def _fraction(x: Array) -> Array:
+    return np.modf(x)[0]
+
+
+fraction = elementwise(_fraction, 1, kink=_between_whole_numbers)
+
+
+@implements(np.modf)
+def modf(x: Array, /) -> tuple[Array, Array]:
+    return fraction(x), trunc(x)
+
+
+def _exponent(x: Array) -> Array:
+    return np.frexp(x)[1]
+
+
+def _mantissa(x: Array) -> Array:
+    return np.frexp(x)[0]
+
+
+exponent = elementwise(_exponent)
+mantissa = elementwise(
+    _mantissa, lambda y, x: np.ldexp(1.0, -exponent(x)), kink=lambda x: 1 - 2 * np.absolute(_mantissa(x))
+)
+ldexp = primitive(
+    np.ldexp,
+    lambda g, y, x, exponent: np.ldexp(g, exponent),
+    None,
+    linear=True,
+    examples=[([(2, 3), np.array([1, -2, 3])], {})],
+)
+
+
+@implements(np.frexp)
+def frexp(x: Array, /) -> tuple[Array, Array]:
+    return mantissa(x), exponent(x)
+
 
 exp = elementwise(np.exp, lambda y, x: y)
 exp2 = elementwise(np.exp2, lambda y, x: y * LOG_2)
@@ -214,3 +255,52 @@ round = elementwise(
 @implements(np.round, np.around)
 def _round_as_numpy(a: Array, decimals: int = 0, out: Array = None) -> Array:
     return round(a, decimals=decimals) if out is None else round.refuse("out", out)
+
+
+@cache
+def _nodes_and_weights() -> Any:
+    return np.polynomial.legendre.leggauss(40)
+
+
+def _sine_derivative(x: Array, order: int) -> Array:
+    return (-1) ** (order // 2) * (np.cos(x) if order % 2 else np.sin(x))
+
+
+def _sinc_derivative(x: Array, order: int) -> Array:
+    # sin u / u is the mean of cos(tu) for t from 0 to 1: no 0 / 0, whatever the order. Where its waves are too many
+    # for 40 nodes, the derivatives of u · (sin u / u) = sin u, one after another
+    u = np.pi * x
+    near = np.less(np.absolute(u), 40)
+    nodes, weights = _nodes_and_weights()
+    t = (nodes + 1) / 2
+    waves = _sine_derivative(np.expand_dims(np.where(near, u, 0), -1) * t, order + 1)
+    mean = np.sum(weights / 2 * t**order * waves, axis=-1)
+    far = np.where(near, 1, u)
+    quotient = np.sin(far) / far
+    for k in range(1, order + 1):
+        quotient = (_sine_derivative(far, k) - k * quotient) / far
+    return (np.pi**order * np.where(near, mean, quotient)).astype(x.dtype)
+
+
+sinc_derivative: Op = elementwise(
+    _sinc_derivative,
+    lambda y, x, order: sinc_derivative(x, order=order + 1),
+    examples=[([(2, 3)], {"order": 1}), ([(2, 3)], {"order": 4})],
+)
+sinc = elementwise(np.sinc, lambda y, x: sinc_derivative(x, order=1))
+
+
+def _i0_derivative(x: Array, order: int) -> Array:
+    # the mean of e^(x cos t) cosⁿ t over the circle, opposite points together: on 256 of them it has all digits, up to
+    # where i0 overflows
+    cosine = np.cos(np.pi / 128 * (np.arange(64) + 0.5))
+    exponential = np.sinh if order % 2 else np.cosh
+    return np.mean(exponential(np.expand_dims(x, -1) * cosine) * cosine**order, axis=-1).astype(x.dtype)
+
+
+i0_derivative: Op = elementwise(
+    _i0_derivative,
+    lambda y, x, order: i0_derivative(x, order=order + 1),
+    examples=[([(2, 3)], {"order": 1}), ([(2, 3)], {"order": 4})],
+)
+i0 = elementwise(np.i0, lambda y, x: i0_derivative(x, order=1))

@@ -3,11 +3,13 @@
 An index is a parameter, not an array: no gradient flows through it.
 """
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.ops.op import Array, primitive
+from tinygrad_lite.errors import InputError, ShapeError, UsageError
+from tinygrad_lite.ops.op import Array, Deferred, as_array, implements, primitive, refuse_out
 
 Index = Any
 
@@ -34,10 +36,29 @@ def _getitem(x: Array, index: Index) -> Array:
     return x[index]
 
 
-def _scatter(g: Array, shape: tuple[int, ...], index: Index) -> Array:
-    total = np.zeros(shape, g.dtype)
-    _add_at(total, index, g)
+def _scatter(*parts: Array, shape: tuple[int, ...], indices: tuple[Index, ...]) -> Array:
+    total = np.zeros(shape, np.result_type(*parts))
+    for index, part in zip(indices, parts):
+        _add_at(total, index, part)
     return total
+
+
+class Scattered(Deferred):
+    """The gradients of some entries of an array: many of them cost one array, and not one each."""
+
+    def __init__(self, part: Array, shape: tuple[int, ...], index: Index) -> None:
+        self._shape = shape
+        self.parts = [part]
+        self.indices = [index]
+
+    def add(self, gradient: Any) -> "Scattered":
+        scattered = isinstance(gradient, Scattered)
+        self.parts += gradient.parts if scattered else [gradient]
+        self.indices += gradient.indices if scattered else [...]
+        return self
+
+    def whole(self) -> Array:
+        return scatter(*self.parts, shape=self._shape, indices=tuple(self.indices))
 
 
 def _add_at(total: Array, index: Index, addend: Array) -> None:
@@ -64,15 +85,17 @@ _EXAMPLES = [
 ]
 
 
-def _getitem_vjp(g: Array, y: Array, x: Array, index: Index) -> Array:
-    return scatter(g, shape=np.shape(x), index=index)
-
-
-getitem = primitive(_getitem, _getitem_vjp, examples=_EXAMPLES)
+getitem = primitive(_getitem, lambda g, y, x, index: Scattered(g, np.shape(x), index), linear=True, examples=_EXAMPLES)
 scatter = primitive(
     _scatter,
-    lambda g, y, x, shape, index: g[index],
-    examples=[([np.empty((3, 4))[params["index"]].shape], {"shape": (3, 4), **params}) for _, params in _EXAMPLES],
+    each=lambda i, g, y, *parts, shape, indices: g[indices[i]],
+    examples=[
+        *[
+            ([np.empty((3, 4))[params["index"]].shape], {"shape": (3, 4), "indices": (params["index"],)})
+            for _, params in _EXAMPLES
+        ],
+        ([(4,), (3, 4), (2, 4)], {"shape": (3, 4), "indices": (1, ..., np.array([2, 1]))}),
+    ],
 )
 
 
@@ -127,3 +150,90 @@ index_add = primitive(
     lambda g, y, x, values, index: _like_values(g[index], values),
     examples=list(_with_values(_EXAMPLES)),
 )
+
+
+def _along(axis: int, ndim: int, entries: Any) -> Index:
+    """The index of some entries along one axis."""
+    axis = np.lib.array_utils.normalize_axis_index(axis, ndim)
+    return (*(slice(None),) * axis, entries)
+
+
+@implements(np.take)
+def take(a: Array, indices: Array, axis: int | None = None, out: Array = None, mode: str = "raise") -> Array:
+    refuse_out("take", out)
+    a = np.ravel(as_array(a)) if axis is None else as_array(a)
+    axis = axis or 0
+    return a[_along(axis, a.ndim, _in_range("take", indices, a.shape[axis], mode))]
+
+
+def _in_range(name: str, indices: Array, size: int, mode: str) -> Array:
+    indices = np.asarray(indices)
+    if mode == "wrap":
+        return indices % size
+    if mode == "clip":
+        return np.clip(indices, 0, size - 1)
+    if mode != "raise":
+        raise InputError(f'{name}: mode is "raise", "wrap" or "clip", got {mode!r}')
+    return indices
+
+
+@implements(np.take_along_axis)
+def take_along_axis(arr: Array, indices: Array, axis: int | None = -1) -> Array:
+    arr, indices = as_array(arr), np.asarray(indices)
+    if axis is None:
+        return np.ravel(arr)[indices]
+    if arr.ndim != indices.ndim:
+        raise ShapeError(f"take_along_axis: indices of shape {indices.shape} for an array of shape {arr.shape}")
+    axis = np.lib.array_utils.normalize_axis_index(axis, arr.ndim)
+    others = np.ix_(*(np.arange(size) if i != axis else [0] for i, size in enumerate(arr.shape)))
+    return arr[(*others[:axis], indices, *others[axis + 1 :])]
+
+
+@implements(np.compress)
+def compress(condition: Array, a: Array, axis: int | None = None, out: Array = None) -> Array:
+    refuse_out("compress", out)
+    return np.take(a, np.flatnonzero(np.asarray(condition)), axis)
+
+
+@implements(np.extract)
+def extract(condition: Array, arr: Array) -> Array:
+    return np.take(arr, np.flatnonzero(np.asarray(condition)))
+
+
+@implements(np.piecewise)
+def piecewise(x: Array, condlist: Any, funclist: Sequence[Any], *args: Any, **kw: Any) -> Array:
+    x = as_array(x)
+    conditions = np.asarray(condlist, bool)
+    if conditions.ndim == x.ndim:
+        conditions = conditions[None]
+    if len(funclist) == len(conditions) + 1:
+        conditions = np.concatenate([conditions, ~np.any(conditions, axis=0, keepdims=True)])
+    if len(funclist) != len(conditions):
+        raise InputError(f"piecewise: {len(conditions)} conditions need as many functions or one more: {len(funclist)}")
+    y = np.zeros_like(x)
+    for condition, function in zip(conditions, funclist):
+        entries = function(x[condition], *args, **kw) if callable(function) else function
+        y = index_set(y, entries, index=condition)
+    return y
+
+
+@implements(np.bincount)
+def bincount(x: Array, /, weights: Array = None, minlength: int = 0) -> Array:
+    places = np.asarray(x)
+    if weights is None:
+        return np.bincount(places, minlength=minlength)
+    size = int(np.max(places, initial=-1)) + 1
+    return index_add(np.zeros(size if size > minlength else minlength), weights, index=places)
+
+
+def _refuse_to_write(function: Callable[..., Any]) -> None:
+    @implements(function)
+    def refuse(*args: Any, **params: Any) -> Array:
+        raise UsageError(
+            f"np.{function.__name__} would write into an array, and arrays in a graph never change: write "
+            "x.at[index].set(values), or np.where(condition, values, x)"
+        )
+
+
+for _function in (np.put, np.place, np.putmask, np.put_along_axis):
+    _refuse_to_write(_function)

@@ -21,13 +21,13 @@ def check_same_shape(prediction: Array, target: Array) -> None:
 def _reduced(entries: Array, reduction: str) -> Array:
     if reduction == "none":
         return entries
-    total = np.add.reduce(entries, axis=None)
+    total = entries.sum()
     return total / entries.size if reduction == "mean" else total
 
 
 def _per_entry(g: Array, entries: Array, reduction: str) -> Array:
     """The gradient that arrives at each entry of a reduced loss."""
-    return g / np.size(entries) if reduction == "mean" else g
+    return g / entries.size if reduction == "mean" else g
 
 
 def _log(p: Array) -> Array:

@@ -8,6 +8,7 @@ import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
+from importlib import import_module
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
@@ -41,6 +42,18 @@ class Traced:
         raise NotImplementedError
 
 
+class Deferred:
+    """A gradient, nearly all zeros, that its rule made no array of: it takes in others, and is made whole once."""
+
+    def add(self, gradient: Any) -> "Deferred":
+        """Take in another gradient of the same argument, an array or deferred too."""
+        raise NotImplementedError
+
+    def whole(self) -> Array:
+        """The array."""
+        raise NotImplementedError
+
+
 class Op:
     """An operation: its value and the vector-Jacobian product of each argument, both as plain NumPy.
 
@@ -50,7 +63,7 @@ class Op:
             answers a question (a comparison, an argmax) and so carries no gradient.
         arity: how many arrays it takes; None if any number, in which case `vjps[i]` exists for every i.
         derivatives: of an operation that works entry by entry, as they were declared; else empty.
-        keywords: the parameters that the derivatives know. Others are refused, never ignored.
+        keywords: the parameters that the rules know. Others are refused, never ignored.
         domain: per argument, the open interval in which it is real and smooth.
         kink: an expression of the arguments that is zero where the operation is not differentiable.
         examples: shapes and parameters to try it on, for whoever loops over the registry.
@@ -64,7 +77,6 @@ class Op:
         *,
         name: str | None = None,
         arity: int | None,
-        keywords: Sequence[str] = (),
         domain: Sequence[tuple[float, float]] | None = None,
         kink: Rule | None = None,
         examples: Sequence[Example] | None = None,
@@ -76,12 +88,27 @@ class Op:
             raise UsageError("an operation needs a name, to be printed and found by: pass name=")
         self.vjps = vjps
         self.arity = arity
-        self.keywords = frozenset(keywords)
         self.domain = domain
         self.kink = kink
         self.examples = examples
         self.linear = linear
         self.derivatives: Sequence[Derivative] = ()
+
+    @cached_property
+    def keywords(self) -> frozenset[str]:
+        """The names of the parameters that the rules know; of what answers a question, those of the forward."""
+        rules = self.derivatives or self.vjps
+        if isinstance(rules, ForEach):
+            parameters = [p for p in _signature(rules.rule).parameters.values() if p.kind is p.KEYWORD_ONLY]
+        elif rules:
+            rule = next(filter(callable, rules), None)
+            before = (self.arity or 0) + (1 if self.derivatives else 2)
+            parameters = list(_signature(rule).parameters.values())[before:] if rule else []
+        else:
+            parameters = list(_signature(self.forward).parameters.values())[self.arity or 0 :]
+        return frozenset(
+            p.name for p in parameters if p.name != "out" and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+        )
 
     @cached_property
     def reads_values(self) -> bool:
@@ -117,13 +144,17 @@ class Op:
         if self.arity not in (len(inputs), None) or not self.keywords.issuperset(params):
             inputs, params = self.bind(inputs, params)
         for name, value in params.items():
-            if isinstance(value, Traced):
-                raise UsageError(
-                    f"{self.name}: {name}= is a parameter without a derivative; pass a number, not a tensor"
-                )
-            if isinstance(value, list):
-                params = {**params, name: tuple(value)}
+            if isinstance(value, (Traced, list, np.ndarray)):
+                params = {**params, name: self._fixed(name, value)}
         return inputs, params
+
+    def _fixed(self, name: str, value: Any) -> Any:
+        """A parameter as a value of its own, which nobody can change."""
+        if isinstance(value, list):
+            return tuple(value)
+        if isinstance(value, Traced) and value.dtype.kind not in "biu":
+            raise UsageError(f"{self.name}: {name}= is a parameter without a derivative; pass a number, not a tensor")
+        return np.array(value)
 
     @cached_property
     def signature(self) -> inspect.Signature:
@@ -154,9 +185,7 @@ class Op:
     def refuse(self, name: str, value: Any) -> Array:
         """Raise the error for a keyword that the derivatives do not know."""
         if name == "out":
-            raise UsageError(
-                f"{self.name}: out= would write into an array, and arrays here never change; use the result"
-            )
+            refuse_out(self.name, value)
         known = ", ".join(f"{keyword}=" for keyword in sorted(self.keywords)) or "no keyword"
         name = {"dim": "dim (axis, in NumPy's terms)", "keepdim": "keepdim (keepdims, in NumPy's terms)"}.get(
             name, name
@@ -169,6 +198,17 @@ class Op:
         return kind(f"{self.name} cannot take {given(arrays)}: {error}")
 
 
+def as_array(x: Any) -> Array:
+    """A list or a number as an array; what is an array of any kind already, as it is."""
+    return x if hasattr(x, "dtype") else np.asarray(x)
+
+
+def refuse_out(name: str, out: Array) -> None:
+    """Raise the error for an array that the result of `name` shall be written into, if there is one."""
+    if out is not None:
+        raise UsageError(f"{name}: out= would write into an array, and arrays here never change; use the result")
+
+
 def given(arrays: Sequence[Array]) -> str:
     """What an operation was given, for messages: dtypes with shapes, and numbers."""
     return " and ".join(f"{x.dtype}{list(x.shape)}" if hasattr(x, "dtype") else repr(x) for x in arrays)
@@ -176,6 +216,8 @@ def given(arrays: Sequence[Array]) -> str:
 
 _OPERATIONS: dict[str, Op] = {}
 _ANSWERS: dict[Any, Callable[..., Any]] = {}
+TABLES = {"scipy.special": "tinygrad_lite.ops.special"}
+"""Tables of what other libraries compute, by library; read once a program that uses the library asks for more."""
 
 
 def operations() -> list[Op]:
@@ -193,13 +235,18 @@ def answer_to(function: Callable[..., Any]) -> Callable[..., Any]:
     try:
         return _ANSWERS[function]
     except KeyError:
-        path = _path(function)
-        raise UsageError(
-            f"{path} has no derivative here. Declare it with the derivatives of its arguments:\n"
-            f"    operation = tg.elementwise({path}, lambda y, x: ...)        # dy/dx, entry by entry, or\n"
-            f"    operation = tg.primitive({path}, lambda g, y, x: ...)       # the vector-Jacobian product\n"
-            "or leave the graph on purpose with tensor.detach().numpy()."
-        ) from None
+        for library, table in TABLES.items():
+            if library in sys.modules:
+                import_module(table)
+    if function in _ANSWERS:
+        return _ANSWERS[function]
+    path = _path(function)
+    raise UsageError(
+        f"{path} has no derivative here. Declare it with the derivatives of its arguments:\n"
+        f"    operation = tg.elementwise({path}, lambda y, x: ...)        # dy/dx, entry by entry, or\n"
+        f"    operation = tg.primitive({path}, lambda g, y, x: ...)       # the vector-Jacobian product\n"
+        "or leave the graph on purpose with tensor.detach().numpy()."
+    )
 
 
 def _path(function: Any) -> str:
@@ -208,7 +255,8 @@ def _path(function: Any) -> str:
     if isinstance(owner, np.ufunc):
         return f"{_path(owner)}.{function.__name__}"
     name = function.__name__
-    module = "numpy" if getattr(np, name, None) is function else getattr(function, "__module__", None)
+    homes = (home for home in ("numpy", *TABLES) if getattr(sys.modules.get(home), name, None) is function)
+    module = next(homes, getattr(function, "__module__", None))
     return f"{module.replace('numpy', 'np', 1)}.{name}" if module else str(name)
 
 
@@ -220,6 +268,11 @@ def implements(*functions: Callable[..., Any]) -> Callable[[Callable[..., Any]],
         return answer
 
     return enter
+
+
+def newer(*names: str) -> list[Callable[..., Any]]:
+    """Those of NumPy's functions that the installed NumPy has: for names younger than the oldest one supported."""
+    return [getattr(np, name) for name in names if hasattr(np, name)]
 
 
 def _register(op: Op) -> Op:
@@ -235,13 +288,6 @@ def _signature(function: Callable[..., Any]) -> inspect.Signature:
         count = getattr(function, "nin", 1)
         kind = inspect.Parameter.POSITIONAL_ONLY
         return inspect.Signature([inspect.Parameter(f"x{i + 1}", kind) for i in range(count)])
-
-
-def _keywords(forward: Callable[..., Any], rules: Sequence[Any], before: int, arity: int) -> list[str]:
-    """The parameters that an operation knows: those of its rules, after the arrays; without rules, its forward's."""
-    rule = next((rule for rule in rules if callable(rule)), None)
-    parameters = list(_signature(rule or forward).parameters.values())[arity + before if rule else arity :]
-    return [p.name for p in parameters if p.name != "out" and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
 
 
 def elementwise(
@@ -276,7 +322,6 @@ def elementwise(
         [_elementwise_vjp(derivative) for derivative in derivatives],
         name=name,
         arity=arity,
-        keywords=_keywords(forward, derivatives, 1, arity),
         domain=domain,
         kink=kink,
         examples=examples,
@@ -332,9 +377,7 @@ def primitive(
                [0., 1.]])
     """
     if each is not None:
-        return _register(
-            Op(forward, _ForEach(each), name=name, arity=None, keywords=_each_keywords(each), examples=examples)
-        )
+        return _register(Op(forward, ForEach(each), name=name, arity=None, examples=examples, linear=linear))
     arity = len(vjps) or arity or 1
     return _register(
         Op(
@@ -342,7 +385,6 @@ def primitive(
             vjps,
             name=name,
             arity=arity,
-            keywords=_keywords(forward, vjps, 2, arity),
             domain=domain,
             kink=kink,
             examples=examples,
@@ -351,7 +393,7 @@ def primitive(
     )
 
 
-class _ForEach(Sequence[Rule]):
+class ForEach(Sequence[Rule]):
     """The rules of an operation that takes any number of arguments: one for each position."""
 
     def __init__(self, rule: Rule) -> None:
@@ -362,7 +404,3 @@ class _ForEach(Sequence[Rule]):
 
     def __len__(self) -> int:
         return sys.maxsize
-
-
-def _each_keywords(rule: Rule) -> list[str]:
-    return [p.name for p in _signature(rule).parameters.values() if p.kind is p.KEYWORD_ONLY]

@@ -10,7 +10,18 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.errors import UsageError
-from tinygrad_lite.ops import activations, elementwise, indexing, products, reductions, selection, shaping
+from tinygrad_lite.ops import (
+    activations,
+    casting,
+    elementwise,
+    indexing,
+    ordering,
+    products,
+    reductions,
+    running,
+    selection,
+    shaping,
+)
 from tinygrad_lite.ops.op import NO_PARAMS, Array, Op, Traced, answer_to
 
 
@@ -31,6 +42,21 @@ def _reflected(op: Op) -> Callable[[Any, Array], Any]:
     return lambda self, other: self.__trace__(op, (other, self), NO_PARAMS)
 
 
+def _cast_as_asked(ufunc: np.ufunc, inputs: tuple[Array, ...], params: dict[str, Any]) -> tuple[Array, ...]:
+    """The inputs in the dtype that a ufunc is asked to compute in; what is settled with that leaves the keywords."""
+    for name in ("order", "subok"):  # how the result lies in memory
+        params.pop(name, None)
+    casting = params.pop("casting", "same_kind")
+    dtype = params.pop("dtype", None)
+    if dtype is None:
+        return inputs
+    arrays = [x if hasattr(x, "dtype") else np.asarray(x) for x in inputs]
+    for x in arrays:
+        if not np.can_cast(x.dtype, dtype, casting):
+            raise UsageError(f"{ufunc.__name__}: dtype={np.dtype(dtype)} cannot hold {x.dtype}")
+    return tuple(x.astype(dtype) for x in arrays)
+
+
 class Operators(Traced):
     """Python's operators and NumPy's methods and protocols, each as the operation that it stands for."""
 
@@ -46,7 +72,14 @@ class Operators(Traced):
         return len(self.shape)
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Array, **params: Any) -> Any:
-        return answer_to(ufunc if method == "__call__" else getattr(ufunc, method))(*inputs, **params)
+        if method == "outer":
+            a, b = inputs
+            inputs = (np.reshape(a, np.shape(a) + (1,) * np.ndim(b)), b)
+        elif method != "__call__":
+            return answer_to(getattr(ufunc, method))(*inputs, **params)
+        if params:
+            inputs = _cast_as_asked(ufunc, inputs, params)
+        return answer_to(ufunc)(*inputs, **params)
 
     def __array_function__(self, function: Any, types: Any, args: Any, params: Any) -> Any:
         return answer_to(function)(*args, **params)
@@ -148,12 +181,21 @@ class Operators(Traced):
 
     def astype(self, dtype: Any) -> Any:
         """The same values in another dtype; integers and booleans carry no gradient."""
-        return shaping.cast(self, dtype=np.dtype(dtype))
+        return casting.cast(self, dtype=np.dtype(dtype))
 
-    def copy(self) -> Any:
-        """The same values as a result of their own, which an update of this one does not reach."""
-        return elementwise.positive(self)
+    @property
+    def real(self) -> Any:
+        """The real part."""
+        return np.real(self)
 
+    @property
+    def imag(self) -> Any:
+        """The imaginary part."""
+        return np.imag(self)
+
+    copy = _method(np.copy)
+    conj = _method(np.conjugate)
+    conjugate = _method(np.conjugate)
     ravel = _method(np.ravel)
     swapaxes = _method(shaping.swapaxes)
     squeeze = _method(shaping.squeeze)
@@ -162,15 +204,37 @@ class Operators(Traced):
 
     sum = _method(reductions.sum)
     mean = _method(reductions.mean)
-    var = _method(reductions.var)
-    std = _method(reductions.std)
+    var = _method(reductions.var_as_numpy)
+    std = _method(reductions.std_as_numpy)
     max = _method(reductions.max)
     min = _method(reductions.min)
+    prod = _method(reductions.prod)
     logsumexp = _method(reductions.logsumexp)
+    cumsum = _method(running.cumsum)
+    cumprod = _method(running.cumprod)
+
+    take = _method(indexing.take)
+    repeat = _method(np.repeat)
+    diagonal = _method(np.diagonal)
+    trace = _method(np.trace)
+    dot = _method(products.dot)
+
+    def compress(self, condition: Any, axis: int | None = None) -> Any:
+        return indexing.compress(condition, self, axis)
+
+    def choose(self, choices: Any, mode: str = "raise") -> Any:
+        return selection.choose(self, choices, mode=mode)
+
+    def sort(self, *_: Any, **__: Any) -> None:
+        """Refused: it would sort in place."""
+        raise UsageError("arrays in a graph never change: write x = np.sort(x, axis)")
 
     argmax = _method(selection.argmax)
     argmin = _method(selection.argmin)
-    argsort = _method(selection.argsort)
+    argsort = _method(ordering.argsort)
+    argpartition = _method(ordering.argpartition)
+    searchsorted = _method(ordering.searchsorted)
+    nonzero = _method(selection.nonzero)
     all = _method(selection.all)
     any = _method(selection.any)
 

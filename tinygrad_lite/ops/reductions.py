@@ -1,18 +1,21 @@
-"""Floor 1. Reductions: many entries to one, along an axis, several, or all."""
+"""Floor 1. Reductions: many entries to one, along an axis, several, or all; and the statistics made of them."""
 
-from math import prod
+from functools import wraps
+from math import prod as product
 from typing import Any
 
 import numpy as np
 
 from tinygrad_lite.ops.elementwise import above
-from tinygrad_lite.ops.op import Array, Example, Op, implements, primitive
+from tinygrad_lite.ops.op import Array, Example, Op, Rule, implements, primitive, refuse_out
 
 Axis = int | tuple[int, ...] | None
 
 EXAMPLES: list[Example] = [
     ([(2, 3)], {"axis": axis, "keepdims": keep}) for axis in (None, 0, -1, (0, 1), ()) for keep in (False, True)
 ]
+_MASK = np.array([[True, False, True], [False, True, True]])
+_MASKED: list[Example] = [([(2, 3)], {"axis": axis, "where": _MASK}) for axis in (None, 1)]
 
 
 def _kept(reduced: Array, x: Array, axis: Axis, keepdims: bool) -> Array:
@@ -30,60 +33,235 @@ def _axes(shape: tuple[int, ...], axis: Axis) -> set[int]:
     return {i % len(shape) for i in (axis if isinstance(axis, tuple) else (axis,))} if shape else set()
 
 
-def _count(x: Array, axis: Axis) -> int:
-    """How many entries each result is made of."""
+def _count(x: Array, axis: Axis, where: Array = True) -> Any:
+    """How many entries each result is made of; with a mask, in an array that broadcasts against x."""
+    if where is not True:
+        return np.sum(np.broadcast_to(where, np.shape(x)), axis=axis, keepdims=True)
     shape = np.shape(x)
-    return prod(shape[i] for i in _axes(shape, axis))
+    return product(shape[i] for i in _axes(shape, axis))
 
 
-def _spread(g: Array, x: Array, axis: Axis, keepdims: bool) -> Array:
-    return np.broadcast_to(_kept(g, x, axis, keepdims), np.shape(x))
+def _mask(where: Array) -> dict[str, Array]:
+    """The keyword of a reduction for a mask, if there is one: arrays of other libraries do not know it."""
+    return {} if where is True else {"where": where}
 
 
-sum = primitive(
-    np.sum,
-    lambda g, y, x, axis=None, keepdims=False: _spread(g, x, axis, keepdims),
-    examples=EXAMPLES,
+def _spread(g: Array, x: Array, axis: Axis, keepdims: bool, where: Array = True) -> Array:
+    """The gradient of a reduced array handed to each entry that it was made of."""
+    g = np.broadcast_to(_kept(g, x, axis, keepdims), np.shape(x))
+    return g if where is True else np.where(where, g, 0)
+
+
+def _sum_vjp(
+    g: Array,
+    y: Array,
+    x: Array,
+    axis: Axis = None,
+    dtype: Any = None,
+    keepdims: bool = False,
+    initial: Any = 0,
+    where: Array = True,
+) -> Array:
+    return _spread(g, x, axis, keepdims, where)
+
+
+def _mean_vjp(
+    g: Array, y: Array, x: Array, axis: Axis = None, dtype: Any = None, keepdims: bool = False, where: Array = True
+) -> Array:
+    return _spread(_kept(g, x, axis, keepdims) / _count(x, axis, where), x, axis, True, where)
+
+
+sum = primitive(np.sum, _sum_vjp, examples=[*EXAMPLES, *_MASKED, ([(2, 3)], {"axis": 0, "initial": 2.5})])
+mean = primitive(np.mean, _mean_vjp, linear=True, examples=[*EXAMPLES, *_MASKED])
+
+
+def _others(x: Array) -> Array:
+    """For each entry along the first axis, the product of all others: no division, so that zeros may be among them."""
+    n = len(x)
+    if n < 2:
+        return np.ones_like(x)
+    if n % 2:
+        x = np.concatenate([x, np.ones_like(x[:1])])
+    a, b = x[0::2], x[1::2]
+    beside = _others(a * b)
+    pairs = np.stack([beside * b, beside * a], axis=1)
+    return np.reshape(pairs, np.shape(x))[:n]
+
+
+def _prod_vjp(
+    g: Array,
+    y: Array,
+    x: Array,
+    axis: Axis = None,
+    dtype: Any = None,
+    keepdims: bool = False,
+    initial: Any = 1,
+    where: Array = True,
+) -> Array:
+    chosen = x if where is True else np.where(where, x, 1)
+    lost = sorted(_axes(np.shape(x), axis))
+    moved = np.moveaxis(chosen, lost, range(len(lost)))
+    others = np.reshape(_others(np.reshape(moved, (_count(x, axis), *np.shape(moved)[len(lost) :]))), np.shape(moved))
+    return _spread(g, x, axis, keepdims, where) * np.moveaxis(others, range(len(lost)), lost) * initial
+
+
+prod = primitive(
+    np.prod,
+    _prod_vjp,
+    examples=[
+        *EXAMPLES,
+        *_MASKED,
+        ([(2, 3)], {"axis": 1, "initial": 2.5}),
+        ([np.array([[0.0, 2.0, 3.0], [0.5, 0.0, 0.0]])], {"axis": 1}),
+    ],
 )
-mean = primitive(
-    np.mean,
-    lambda g, y, x, axis=None, keepdims=False: _spread(g / _count(x, axis), x, axis, keepdims),
-    examples=EXAMPLES,
-)
 
 
-def _var_vjp(g: Array, y: Array, x: Array, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> Array:
-    deviation = x - np.mean(x, axis=axis, keepdims=True)
-    return _kept(g, x, axis, keepdims) * deviation * 2 / (_count(x, axis) - ddof)
+def _deviation_vjp(
+    g: Array,
+    y: Array,
+    x: Array,
+    mean: Array,
+    axis: Axis = None,
+    dtype: Any = None,
+    ddof: float = 0,
+    keepdims: bool = False,
+    where: Array = True,
+) -> Array:
+    return _spread(g, x, axis, keepdims, where) * (x - mean) * 2 / (_count(x, axis, where) - ddof)
 
 
-def _std_vjp(g: Array, y: Array, x: Array, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> Array:
+def _var_vjp(
+    g: Array,
+    y: Array,
+    x: Array,
+    axis: Axis = None,
+    dtype: Any = None,
+    ddof: float = 0,
+    keepdims: bool = False,
+    where: Array = True,
+    correction: float | None = None,
+) -> Array:
+    mean = np.mean(x, axis=axis, keepdims=True, **_mask(where))
+    return _deviation_vjp(g, y, x, mean, axis, dtype, ddof if correction is None else correction, keepdims, where)
+
+
+def _std_vjp(
+    g: Array,
+    y: Array,
+    x: Array,
+    axis: Axis = None,
+    dtype: Any = None,
+    ddof: float = 0,
+    keepdims: bool = False,
+    where: Array = True,
+    correction: float | None = None,
+) -> Array:
     # where all entries are equal the distance to the mean has a kink, and its gradient is 0 by convention
-    flat = np.equal(np.max(x, axis=axis, keepdims=keepdims), np.min(x, axis=axis, keepdims=keepdims))
-    return _var_vjp(g * np.where(flat, 0, 0.5 / np.where(flat, 1, y)), y, x, axis, ddof, keepdims)
+    highest, lowest = (
+        extremum(x, axis=axis, keepdims=keepdims, initial=start, **_mask(where))
+        for extremum, start in ((np.max, -np.inf), (np.min, np.inf))
+    )
+    flat = np.equal(highest, lowest)
+    slope = np.where(flat, 0, 0.5 / np.where(flat, 1, y))
+    return _var_vjp(g * slope, y, x, axis, dtype, ddof, keepdims, where, correction)
 
 
-def _spreads(x: Array, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> Array:
-    return np.std(x, axis=axis)
+def _spreads(x: Array, axis: Axis = None, where: Array = True, **_: Any) -> Array:
+    return np.std(x, axis=axis, where=where)
 
 
-_VAR_EXAMPLES: list[Example] = [*EXAMPLES, ([(2, 3)], {"axis": 1, "ddof": 1})]
+_VAR_EXAMPLES: list[Example] = [*EXAMPLES, *_MASKED, ([(2, 3)], {"axis": 1, "ddof": 1}), ([(4,)], {"correction": 0.5})]
 var = primitive(np.var, _var_vjp, examples=_VAR_EXAMPLES)
 std = primitive(np.std, _std_vjp, kink=_spreads, examples=_VAR_EXAMPLES)
 
 
-def _extremum_vjp(g: Array, y: Array, x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
-    winners = np.equal(x, _kept(y, x, axis, keepdims))  # ties share equally
-    return winners * (_kept(g, x, axis, keepdims) / np.sum(winners, axis=axis, keepdims=True))
+def _var_around(x: Array, mean: Array, **params: Any) -> Array:
+    return np.var(x, mean=mean, **params)
 
 
-def _closest(x: Array, **_: Axis) -> Array:
+var_around = primitive(
+    _var_around,
+    _deviation_vjp,
+    lambda g, y, x, mean, **params: -_deviation_vjp(g, y, x, mean, **params),
+    examples=[([(2, 3), (2, 1)], params | {"axis": 1}) for params in ({}, {"keepdims": True, "ddof": 1})],
+)
+
+
+def root(v: Array) -> Array:
+    """√v of a sum of squares, with gradient 0 where that is 0."""
+    zero = np.equal(v, 0)
+    return np.where(zero, 0, np.sqrt(np.where(zero, 1, v)))
+
+
+@implements(np.var)
+def var_as_numpy(
+    a: Array,
+    axis: Axis = None,
+    dtype: Any = None,
+    out: Array = None,
+    ddof: float = 0,
+    keepdims: bool = False,
+    *,
+    where: Array = True,
+    mean: Array = None,
+    correction: Any = np._NoValue,
+) -> Array:
+    refuse_out("var", out)
+    if mean is None:
+        return var(a, axis, dtype, None, ddof, keepdims, where=where, correction=correction)
+    ddof = ddof if correction is np._NoValue else correction
+    return var_around(a, mean, axis=axis, dtype=dtype, ddof=ddof, keepdims=keepdims, where=where)
+
+
+@implements(np.std)
+def std_as_numpy(
+    a: Array,
+    axis: Axis = None,
+    dtype: Any = None,
+    out: Array = None,
+    ddof: float = 0,
+    keepdims: bool = False,
+    *,
+    where: Array = True,
+    mean: Array = None,
+    correction: Any = np._NoValue,
+) -> Array:
+    refuse_out("std", out)
+    if mean is None:
+        return std(a, axis, dtype, None, ddof, keepdims, where=where, correction=correction)
+    return root(var_as_numpy(a, axis, dtype, None, ddof, keepdims, where=where, mean=mean, correction=correction))
+
+
+def _extremum_vjp(
+    g: Array,
+    y: Array,
+    x: Array,
+    axis: Axis = None,
+    keepdims: bool = False,
+    initial: Any = None,
+    where: Array = True,
+) -> Array:
+    kept = _kept(y, x, axis, keepdims)
+    winners = np.equal(x, kept) if where is True else np.equal(x, kept) & where
+    ties = np.sum(winners, axis=axis, keepdims=True)  # which share equally, the initial value among them
+    if initial is not None:
+        ties = ties + np.equal(kept, initial)
+    return winners * (_kept(g, x, axis, keepdims) / np.maximum(ties, 1))
+
+
+def closest(x: Array, **_: Any) -> Array:
     """The differences between neighbouring entries in order: zero where any two tie."""
-    return np.diff(np.sort(np.ravel(x)))
+    return np.diff(np.sort(x[~np.isnan(x)]))
 
 
-max = primitive(np.max, _extremum_vjp, kink=_closest, examples=EXAMPLES)
-min = primitive(np.min, _extremum_vjp, kink=_closest, examples=EXAMPLES)
+_EXTREMUM_EXAMPLES: list[Example] = [
+    *EXAMPLES,
+    *[(x, {**params, "initial": 0.3}) for x, params in _MASKED],
+    ([(2, 0)], {"axis": 1, "initial": 0.3}),
+]
+max = primitive(np.max, _extremum_vjp, kink=closest, examples=_EXTREMUM_EXAMPLES)
+min = primitive(np.min, _extremum_vjp, kink=closest, examples=_EXTREMUM_EXAMPLES)
 
 
 def _logsumexp(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
@@ -114,14 +292,47 @@ def _reduces(ufunc: np.ufunc, reduction: Op) -> None:
         dtype: Any = None,
         out: Array = None,
         keepdims: bool = False,
-        initial: Any = None,
+        initial: Any = np._NoValue,
         where: Array = True,
     ) -> Array:
-        rest = {"dtype": dtype, "out": out, "initial": initial, "where": None if where is True else where}
+        rest = {"dtype": dtype, "out": out, "where": None if where is True else where}
         given = {name: value for name, value in rest.items() if value is not None}
+        if initial is not np._NoValue:
+            given["initial"] = initial
         return reduction(array, axis=axis, keepdims=keepdims, **given)
 
 
+implements(np.amax)(max)
+implements(np.amin)(min)
 _reduces(np.add, sum)
+_reduces(np.multiply, prod)
 _reduces(np.maximum, max)
 _reduces(np.minimum, min)
+
+
+def without_nan(x: Array, stand_in: float) -> Array:
+    """The array with its NaN replaced."""
+    return np.where(np.isnan(x), np.array(stand_in, x.dtype), x) if x.dtype.kind == "f" else x
+
+
+def _among_numbers(rule: Rule, stand_in: float = 0) -> Rule:
+    """The rule of a reduction for the one that leaves out NaN."""
+
+    @wraps(rule)
+    def vjp(g: Array, y: Array, x: Array, *, where: Array = True, **params: Any) -> Array:
+        return rule(g, y, without_nan(x, stand_in), where=~np.isnan(x) & where, **params)
+
+    return vjp
+
+
+_WITH_NAN: list[Example] = [
+    ([np.array([[0.5, np.nan, -2.0], [np.nan, 1.5, 3.0]])], params)
+    for params in ({}, {"axis": 1}, {"axis": 1, "keepdims": True}, {"axis": 0, "where": _MASK})
+]
+nansum = primitive(np.nansum, _among_numbers(_sum_vjp), examples=_WITH_NAN)
+nanprod = primitive(np.nanprod, _among_numbers(_prod_vjp, 1), examples=_WITH_NAN)
+nanmean = primitive(np.nanmean, _among_numbers(_mean_vjp), examples=_WITH_NAN)
+nanvar = primitive(np.nanvar, _among_numbers(_var_vjp), examples=_WITH_NAN[:3])
+nanstd = primitive(np.nanstd, _among_numbers(_std_vjp), examples=_WITH_NAN[:3])
+nanmax = primitive(np.nanmax, _extremum_vjp, kink=closest, examples=_WITH_NAN[:3])
+nanmin = primitive(np.nanmin, _extremum_vjp, kink=closest, examples=_WITH_NAN[:3])

@@ -1,11 +1,12 @@
 """Floor 1. Selection and questions: where, comparisons, argmax, and other answers that carry no gradient."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.errors import UsageError
-from tinygrad_lite.ops.op import Array, Traced, elementwise, implements, primitive
+from tinygrad_lite.errors import InputError, UsageError
+from tinygrad_lite.ops.op import Array, Traced, as_array, elementwise, implements, primitive, refuse_out
 
 # As rules of its own, since a mask times an infinite or undefined gradient would not be zero
 _where = primitive(
@@ -25,6 +26,31 @@ def where(condition: Array, *branches: Array) -> Array:
             f"where takes a condition and two branches, or a condition alone; got {len(branches)} branch(es)"
         )
     return _where(condition, *branches) if branches else nonzero(condition)
+
+
+@implements(np.select)
+def select(condlist: Sequence[Array], choicelist: Sequence[Array], default: Array = 0) -> Array:
+    if len(condlist) != len(choicelist) or not len(condlist):
+        raise InputError(f"select needs as many choices as conditions, got {len(choicelist)} and {len(condlist)}")
+    chosen = default
+    for condition, choice in zip(map(as_array, reversed(condlist)), reversed(choicelist)):
+        if condition.dtype != bool:
+            raise UsageError(f"select: a condition is of booleans, got {condition.dtype}")
+        chosen = where(condition, choice, chosen)
+    return chosen.astype(np.result_type(*choicelist, default))
+
+
+@implements(np.choose)
+def choose(a: Array, choices: Sequence[Array], out: Array = None, mode: str = "raise") -> Array:
+    refuse_out("choose", out)
+    number, count = np.asarray(a), len(choices)
+    if mode == "raise" and (np.any(number < 0) or np.any(number >= count)):
+        raise InputError(f"choose: numbers from {number.min()} to {number.max()} for {count} choices")
+    number = number % count if mode == "wrap" else np.clip(number, 0, count - 1)
+    chosen = choices[0]
+    for k in range(1, count):
+        chosen = where(number == k, choices[k], chosen)
+    return where(number >= 0, chosen, 0) if count == 1 else chosen
 
 
 equal = elementwise(np.equal)
@@ -47,6 +73,7 @@ invert = elementwise(np.invert, examples=[([_TRUTHS], {})])
 isfinite = elementwise(np.isfinite)
 isinf = elementwise(np.isinf)
 isnan = elementwise(np.isnan)
+signbit = elementwise(np.signbit)
 isclose = primitive(np.isclose, arity=2)
 
 all = primitive(np.all)
@@ -54,12 +81,25 @@ any = primitive(np.any)
 count_nonzero = primitive(np.count_nonzero)
 argmax = primitive(np.argmax)
 argmin = primitive(np.argmin)
-argsort = primitive(np.argsort)
+nanargmax = primitive(np.nanargmax)
+nanargmin = primitive(np.nanargmin)
+flatnonzero = primitive(np.flatnonzero)
+argwhere = primitive(np.argwhere)
+isin = primitive(np.isin, arity=2)
+isposinf = primitive(np.isposinf)
+isneginf = primitive(np.isneginf)
+histogram = primitive(np.histogram)
 
 allclose = primitive(np.allclose, arity=2)
 array_equal = primitive(np.array_equal, arity=2)
-zeros_like = primitive(np.zeros_like)
-ones_like = primitive(np.ones_like)
+array_equiv = primitive(np.array_equiv, arity=2)
+
+
+def _same(x: Array) -> Array:
+    return x
+
+
+stop_gradient = primitive(_same, name="stop_gradient")
 
 
 @implements(np.shape)

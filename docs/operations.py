@@ -1,0 +1,192 @@
+"""Writes docs/operations.md: every NumPy function that works on tensors, with its rule as the code has it.
+
+    python docs/operations.py [--check]
+
+The rules are cut out of the source of the tables in tinygrad_lite/ops; with --check, nothing is written, and the exit
+code says whether the page is what would be.
+"""
+
+import argparse
+import ast
+import inspect
+import sys
+import textwrap
+from collections import defaultdict
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import scipy.special  # so that its table is read too
+
+import tinygrad_lite as tg
+from tinygrad_lite.ops import op as declarations
+
+PAGE = Path(__file__).with_name("operations.md")
+INTRODUCTION = """\
+# Operations
+
+Every NumPy function that works on tensors, with its derivative as the code has it. The page is written by
+`python docs/operations.py` out of the tables in [tinygrad_lite/ops](../tinygrad_lite/ops). Each function can be
+differentiated any number of times, in both modes.
+
+- One expression for each argument: ∂y/∂x, entry by entry, in terms of the value `y` and the arguments.
+- An expression with a `g` in it: the vector-Jacobian product, `g` being the gradient that arrives at `y`. A rule that
+  has a name is printed below its table.
+- Composed: made of other operations on this page, whose derivatives it has.
+- Answers: no gradient flows through them.
+
+The keywords are those that the function knows on tensors; any other is an error.
+"""
+
+
+@cache
+def tree_of(module: ModuleType) -> ast.Module:
+    return ast.parse(inspect.getsource(module))
+
+
+def source_of(function: Callable[..., Any]) -> str:
+    """The expression of a lambda, or the name of a function."""
+    if function.__name__ != "<lambda>":
+        return function.__name__
+    places = [(place[0], place[2]) for place in function.__code__.co_positions() if place[2]]
+    for node in ast.walk(tree_of(sys.modules[function.__module__])):
+        if isinstance(node, ast.Lambda) and (node.body.lineno, node.body.col_offset) == min(places):
+            return ast.unparse(node.body)
+    raise LookupError(f"no source for a rule in {function.__module__}, line {function.__code__.co_firstlineno}")
+
+
+def code(text: str) -> str:
+    return "`" + " ".join(text.split()).replace("|", "\\|") + "`"
+
+
+def rules_of(op: declarations.Op) -> list[Any]:
+    if isinstance(op.vjps, declarations.ForEach):
+        return [op.vjps.rule]
+    return list(op.derivatives or op.vjps)
+
+
+def rule_cell(op: declarations.Op) -> str:
+    if not op.vjps:
+        return "answers"
+    cells = []
+    for rule in rules_of(op):
+        if rule is None:
+            cells.append("none")
+        elif callable(rule):
+            cells.append(code(source_of(rule)))
+        else:
+            cells.append(code(str(rule)))
+    return "; ".join(dict.fromkeys(cells) if len(cells) > 2 and len(set(cells)) == 1 else cells)
+
+
+def composition_cell(function: Callable[..., Any]) -> str:
+    documentation = inspect.getdoc(function)
+    if documentation:
+        return "composed: " + documentation.split("\n\n")[0].replace("\n", " ")
+    if function.__name__ == "<lambda>":
+        return "composed: " + code(source_of(function))
+    definition = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
+    assert isinstance(definition, ast.FunctionDef)
+    last = definition.body[-1]
+    return "composed: " + code(ast.unparse(last).removeprefix("return ")) if len(definition.body) <= 2 else "composed"
+
+
+def path_of(function: Any) -> str | None:
+    """How a user writes a function of NumPy's or SciPy's; None for our own."""
+    path = declarations._path(function)
+    return path if path.startswith(("np.", "scipy.")) and "<" not in path else None
+
+
+def tables() -> list[ModuleType]:
+    """The modules that declare operations."""
+    prefix = "tinygrad_lite.ops."
+    rooms = [module for name, module in sys.modules.items() if name.startswith(prefix)]
+    return [module for module in rooms if module.__name__ not in (prefix + "op", prefix + "operators")]
+
+
+def declared_in(module: ModuleType) -> set[str]:
+    """The names that the code of a table assigns itself."""
+    return {
+        target.id
+        for node in tree_of(module).body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+
+
+def home_of(answer: Any) -> ModuleType:
+    """The table that declares an operation or a composition."""
+    if not isinstance(answer, declarations.Op):
+        return sys.modules[answer.__module__]
+    for module in tables():
+        if any(vars(module)[name] is answer for name in declared_in(module) if name in vars(module)):
+            return module
+    rule = next(rule for rule in [*rules_of(answer), answer.forward] if callable(rule))
+    return sys.modules[rule.__module__]
+
+
+def keywords_of(answer: Any) -> list[str]:
+    if isinstance(answer, declarations.Op):
+        return sorted(answer.keywords)
+    parameters = inspect.signature(answer).parameters.values()
+    return [p.name for p in parameters if p.default is not p.empty and p.name != "out"]
+
+
+def page() -> str:
+    functions: dict[Any, list[str]] = defaultdict(list)
+    for function, answer in declarations._ANSWERS.items():
+        path = path_of(function)
+        functions[answer] += [path] if path else []
+    for operation in declarations.operations():
+        functions.setdefault(operation, [])
+    by_home: dict[ModuleType, list[Any]] = defaultdict(list)
+    for answer in functions:
+        by_home[home_of(answer)].append(answer)
+    return "\n".join([INTRODUCTION, *(section(home, by_home[home], functions) for home in tables() if home in by_home)])
+
+
+def section(module: ModuleType, answers: list[Any], functions: dict[Any, list[str]]) -> str:
+    file = module.__name__.rpartition(".")[2] + ".py"
+    title = (module.__doc__ or "").split("\n")[0].removeprefix("Floor 1. ").rstrip(".")
+    rows, named = [], {}
+    for answer in answers:
+        if "raise UsageError" in inspect.getsource(answer) if inspect.isfunction(answer) else False:
+            continue
+        is_operation = isinstance(answer, declarations.Op)
+        names = list(dict.fromkeys(functions[answer])) or ([answer.name] if is_operation else [])
+        if not names:
+            continue
+        cell = rule_cell(answer) if is_operation else composition_cell(answer)
+        keywords = ", ".join(keywords_of(answer))
+        rows.append(f"| {', '.join(map(code, names))} | {keywords} | {cell} |")
+        if is_operation:
+            rules = [rule for rule in rules_of(answer) if callable(rule) and rule.__name__ != "<lambda>"]
+            named.update({rule.__name__: textwrap.dedent(inspect.getsource(rule)).rstrip() for rule in rules})
+    parts = [f"## {title}", "", f"[{file}](../tinygrad_lite/ops/{file})", ""]
+    parts += ["| function | keywords | derivative |", "|---|---|---|", *rows, ""]
+    if named:
+        parts += ["```py", "\n\n\n".join(named.values()), "```", ""]
+    return "\n".join(parts)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="compare instead of writing")
+    declarations.answer_to(np.add)
+    try:
+        declarations.answer_to(scipy.special.erf)
+    except tg.errors.UsageError:
+        raise SystemExit("the table of scipy.special was not read") from None
+    text = page()
+    if not parser.parse_args().check:
+        PAGE.write_text(text)
+    elif PAGE.read_text() != text:
+        raise SystemExit(f"{PAGE.name} is not what the code says: run python docs/operations.py")
+
+
+if __name__ == "__main__":
+    main()

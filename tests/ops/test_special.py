@@ -1,0 +1,229 @@
+"""SciPy's special functions on tensors."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_lite as tg
+from tests.numpy_calls import check
+from tests.ops import test_registry as registry
+from tinygrad_lite.errors import UsageError
+from tinygrad_lite.ops.op import Op, operations
+
+special = pytest.importorskip("scipy.special")
+table = pytest.importorskip("tinygrad_lite.ops.special")
+
+OPERATIONS = [
+    op
+    for op in operations()
+    if op.forward in vars(special).values() or getattr(op.forward, "__module__", None) == table.__name__
+]
+PROPERTIES = [
+    registry.test_first_order,
+    registry.test_second_order,
+    registry.test_float32_stays_float32,
+    registry.test_values_are_those_of_arrays,
+    registry.test_forwards_leave_their_arguments_alone,
+]
+
+
+@pytest.mark.parametrize("op", OPERATIONS, ids=str)
+@pytest.mark.parametrize("holds", PROPERTIES, ids=lambda test: test.__name__)
+def test_as_every_operation(holds: Callable[..., None], op: Op) -> None:
+    holds(op=op)
+
+
+def derivative(f: Callable[..., Any], order: int) -> Callable[..., Any]:
+    for _ in range(order):
+        f = tg.grad(f)
+    return f
+
+
+@pytest.mark.parametrize(
+    ("name", "x", "order", "expected"),
+    [  # by mpmath, with 60 digits and more
+        ("expit", 40.0, 1, 4.248354255291589e-18),
+        ("expit", -1000.0, 1, 0.0),
+        ("log_expit", 1000.0, 1, 0.0),
+        ("log_expit", -1000.0, 1, 1.0),
+        ("logit", 1e-300, 1, 1e300),
+        ("logit", 1 - 2.0**-53, 1, 9007199254740993.0),
+        ("exprel", 0.0, 3, 0.25),
+        ("exprel", -50.0, 2, 1.6e-5),
+        ("erfc", 26.0, 1, -2.9470349932662695e-294),
+        ("erfcx", -30.0, 1, -np.inf),
+        ("erfcx", 9.0, 1, -0.0068401344155682593),
+        ("erfcx", 11.0, 1, -0.0046060824175668123),
+        ("erfcx", 11.0, 3, -0.00022205041671286768),
+        ("erfcx", 1e6, 1, -5.6418958354691e-13),
+        ("dawsn", 11.0, 3, -0.00021375784406757742),
+        ("dawsn", 1e6, 1, -5.0000000000075e-13),
+        ("log_ndtr", -1000.0, 1, 1000.000999998),
+        ("log_ndtr", 30.0, 1, 1.4736461348785475e-196),
+        ("log_ndtr", 50.0, 2, 0.0),
+        ("gamma", -1.5, 1, 1.6617502606685965),
+        ("gammaln", -1.5, 2, 9.3792466449891238),
+        ("digamma", -1.5, 2, -0.2362040516417274),
+        ("spence", 1.0, 1, -1.0),
+        ("spence", 1.0, 3, -2 / 3),
+        ("spence", 1e-200, 1, -460.51701859880914),
+        ("ellipk", 0.0, 3, 0.92038847273138474),
+        ("ellipk", 1 - 2.0**-53, 1, 4503599627370491.4),
+        ("ellipe", 0.0, 2, -0.14726215563702156),
+        ("i0", -3.0, 2, 3.5630025133974876),
+        ("j1", 0.0, 3, -0.375),
+    ],
+)
+def test_far_out_and_where_a_formula_would_cancel(name: str, x: float, order: int, expected: float) -> None:
+    np.testing.assert_allclose(derivative(getattr(special, name), order)(x), expected, rtol=1e-11)
+
+
+@pytest.mark.parametrize("order", [1, 2, 3, 4])
+@pytest.mark.parametrize(
+    ("f", "reference"),
+    [
+        (special.gammaln, lambda x, n: special.polygamma(n - 1, x)),
+        (lambda x: special.zeta(2, x), lambda x, n: special.polygamma(n + 1, x)),
+        (lambda x: special.jv(1.5, x), lambda x, n: special.jvp(1.5, x, n)),
+        (lambda x: special.yv(0.5, x), lambda x, n: special.yvp(0.5, x, n)),
+        (lambda x: special.iv(2, x), lambda x, n: special.ivp(2, x, n)),
+        (lambda x: special.kv(0.5, x), lambda x, n: special.kvp(0.5, x, n)),
+        (special.j0, lambda x, n: special.jvp(0, x, n)),
+        (special.y0, lambda x, n: special.yvp(0, x, n)),
+        (special.k0, lambda x, n: special.kvp(0, x, n)),
+        (special.i0, lambda x, n: special.ivp(0, x, n)),
+        (np.i0, lambda x, n: special.ivp(0, x, n)),
+        (special.softplus, lambda x, n: derivative(special.expit, n - 1)(x)),
+    ],
+)
+def test_higher_orders(f: Callable[..., Any], reference: Callable[..., Any], order: int) -> None:
+    for x in (0.3, 2.0, 7.5):
+        np.testing.assert_allclose(derivative(f, order)(x), reference(x, order), rtol=1e-11)
+
+
+@pytest.mark.parametrize("x", [1e-9, 0.3, 12.7, 12.8, 1000.25])
+def test_sinc_is_a_spherical_bessel_function(x: float) -> None:
+    u = np.pi * x
+    first, second = -special.spherical_jn(1, u), -special.spherical_jn(1, u, derivative=True)
+    tolerance = 1e-13 / (1 + u)
+    np.testing.assert_allclose(derivative(np.sinc, 1)(x) / np.pi, first, rtol=1e-10, atol=tolerance)
+    np.testing.assert_allclose(derivative(np.sinc, 2)(x) / np.pi**2, second, rtol=1e-10, atol=tolerance)
+
+
+@pytest.mark.parametrize("order", range(1, 9))
+def test_sinc_at_0(order: int) -> None:
+    expected = 0.0 if order % 2 else (-1) ** (order // 2) * np.pi**order / (order + 1)
+    np.testing.assert_allclose(derivative(np.sinc, order)(0.0), expected, rtol=1e-13)
+
+
+@pytest.mark.parametrize("x", [0.0, -0.5, 10.0, -300.0, 700.0])
+def test_i0_without_scipy_has_all_digits(x: float) -> None:
+    np.testing.assert_allclose(derivative(np.i0, 1)(x), special.i1(x), rtol=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("f", "arguments", "expected"),
+    [
+        (special.xlogy, (0.0, 2.0), (np.log(2), 0)),
+        (special.xlogy, (0.0, 0.0), (-np.inf, 0)),
+        (special.xlog1py, (0.0, -1.0), (-np.inf, 0)),
+        (special.entr, (0.0,), (np.inf,)),
+        (special.rel_entr, (0.0, 0.0), (-np.inf, 0)),
+        (special.rel_entr, (0.0, 0.5), (-np.inf, 0)),
+        (special.kl_div, (0.0, 0.0), (-np.inf, 1)),
+        (lambda x: special.gammainc(1, x), (0.0,), (1,)),
+        (special.boxcox, (2.0, 0.0), (0.5, np.log(2) ** 2 / 2)),
+        (special.boxcox1p, (1.0, 0.0), (0.5, np.log(2) ** 2 / 2)),
+        (special.inv_boxcox, (2.0, 0.0), (np.exp(2), -2 * np.exp(2))),
+        (special.inv_boxcox1p, (2.0, 0.0), (np.exp(2), -2 * np.exp(2))),
+        (special.huber, (1.0, -1.0), (0, -1)),
+        (special.huber, (1.0, 3.0), (2, 1)),
+        (special.pseudo_huber, (1.0, 1e-9), (2.5e-37, 1e-9)),
+        (special.i0e, (0.0,), (0,)),
+    ],
+)
+def test_at_edges(f: Callable[..., Any], arguments: tuple[float, ...], expected: tuple[float, ...]) -> None:
+    with np.errstate(divide="ignore"):  # where a slope is infinite
+        found = tg.grad(f, tuple(range(len(arguments))))(*arguments)
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+def test_cross_entropy_of_nothing() -> None:
+    """By y, xlogy(x, y) is x / y also to second order, and 0 where x and y are."""
+    by_y = tg.grad(special.xlogy, 1)
+    assert tg.grad(by_y, 0)(0.0, 2.0) == 0.5
+    assert tg.grad(lambda q: np.sum(special.xlogy([0.0, 1.0], q)))(np.array([0.0, 1.0])).tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("f", "arrays"),
+    [
+        (special.erf, [np.arange(3)]),
+        (special.erf, [np.float64(0.5)]),
+        (special.erf, [np.zeros((0, 2))]),
+        (special.expm1, [np.array([1e-9, 2.0])]),
+        (special.beta, [np.ones((2, 1)), np.arange(1, 4)]),
+        (lambda x: special.jv([[0], [1]], x), [np.array([0.5, 2.0])]),
+        (lambda x: special.gammainc(np.array([1.0, 2.0]), x), [np.array([0.5])]),
+        (lambda x: special.hyp2f1(0.5, 1, 1.5, x), [np.array([0.5, -2.0])]),
+        (lambda x: special.zeta(2.0, x), [np.array([0.5, 2.0])]),
+        (lambda x: special.jvp(1, x, 2), [np.array([0.5, 2.0])]),
+        (np.sinc, [np.array([0.0, 0.3, -1.0])]),
+        (np.sinc, [np.arange(3)]),
+        (np.i0, [np.array(0.5)]),
+        (np.i0, [np.zeros((0, 2))]),
+    ],
+)
+def test_calls(f: Callable[..., Any], arrays: list[Any]) -> None:
+    check(f, *arrays)
+
+
+def test_an_order_that_changes_later_changes_no_gradient() -> None:
+    order = np.array([1.0, 2.0])
+    x = tg.tensor([3.0, 3.0], requires_grad=True)
+    y = special.jv(order, x)
+    order[:] = 7
+    y.sum().backward()
+    np.testing.assert_allclose(x.grad, special.jvp(np.array([1.0, 2.0]), 3.0))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda t: special.jv(t, 2.0), "jv: the derivative with respect to argument 0 is not known; pass a number"),
+        (lambda t: special.betainc(1.0, t, t), "betainc: the derivative with respect to argument 1"),
+        (lambda t: special.erf(t, out=np.ones(1)), "erf: out= would write into an array"),
+        (lambda t: special.jv(1, t, out=np.ones(1)), "jv: out= would write into an array"),
+        (lambda t: special.jv(1, t, where=np.array([True])), "jv: where=.* has no derivative here"),
+        (lambda t: special.sici(t), "scipy.special.sici has no derivative here"),
+        (lambda t: special.logsumexp(t), "softmax, log_softmax and logsumexp take those of tg.nn.functional"),
+        (lambda t: special.polygamma(1, t), "its history would be lost"),
+    ],
+)
+def test_errors(call: Callable[..., Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        call(tg.tensor([1.0], requires_grad=True))
+
+
+def test_scipy_is_left_alone_until_the_program_uses_it() -> None:
+    script = """
+import sys
+import numpy as np
+import tinygrad_lite as tg
+x = tg.tensor(0.5, requires_grad=True)
+try:
+    np.spacing(x)  # a function without a derivative: the one moment at which tables are looked for
+except TypeError:
+    pass
+assert "scipy" not in sys.modules
+import scipy.special
+assert "tinygrad_lite.ops.special" not in sys.modules
+scipy.special.erf(x).backward()
+print(x.grad)
+"""
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert found.stdout == "tensor(0.87878258)\n"

@@ -1,0 +1,134 @@
+"""Floor 1. Sampled curves: convolution, polynomials, and interpolation between points."""
+
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.errors import InputError, ShapeError
+from tinygrad_lite.ops.indexing import index_add
+from tinygrad_lite.ops.op import Array, as_array, implements, primitive
+
+
+def _convolve(a: Array, v: Array, mode: Any = "full") -> Array:
+    return np.convolve(a, v, mode)
+
+
+def _in_full(g: Array, a: Array, v: Array, mode: str) -> Array:
+    """The gradient of a part of the convolution as one of the whole."""
+    shorter, longer = sorted((np.size(a), np.size(v)))
+    before = {"full": 0, "same": (shorter - 1) // 2, "valid": shorter - 1}[mode]
+    after = shorter + longer - 1 - before - np.size(g)
+    return np.concatenate([np.zeros(before, g.dtype), g, np.zeros(after, g.dtype)])
+
+
+convolve = primitive(
+    _convolve,
+    lambda g, y, a, v, mode="full": np.correlate(_in_full(g, a, v, mode), v, "valid"),
+    lambda g, y, a, v, mode="full": np.correlate(_in_full(g, a, v, mode), a, "valid"),
+    linear=True,
+    examples=[
+        ([(m,), (n,)], {"mode": mode})
+        for m, n in ((4, 3), (2, 5), (3, 3), (4, 2), (1, 1))
+        for mode in ("full", "same", "valid")
+    ],
+)
+
+
+@implements(np.convolve)
+def _convolve_as_numpy(a: Array, v: Array, mode: str = "full") -> Array:
+    a, v = np.atleast_1d(as_array(a)), np.atleast_1d(as_array(v))
+    if not (a.size and v.size):
+        raise ShapeError(f"convolve takes no empty array, got shapes {a.shape} and {v.shape}")
+    return convolve(a, v, mode=_spelled_out(mode))
+
+
+@implements(np.correlate)
+def correlate(a: Array, v: Array, mode: str = "valid") -> Array:
+    a, v, mode = as_array(a), as_array(v), _spelled_out(mode)
+    # NumPy slides the shorter over the longer one, and turns the result around where it exchanged them
+    return np.flip(convolve(v, np.flip(a), mode=mode)) if len(a) < len(v) else convolve(a, np.flip(v), mode=mode)
+
+
+def _spelled_out(mode: str) -> str:
+    for known in ("full", "same", "valid"):
+        if isinstance(mode, str) and mode and known.startswith(mode):
+            return known
+    raise InputError(f'the mode of a convolution is "full", "same" or "valid", got {mode!r}')
+
+
+@implements(np.polyval)
+def polyval(p: Array, x: Array) -> Array:
+    x = as_array(x)
+    y = np.zeros_like(x)
+    for coefficient in as_array(p):
+        y = y * x + coefficient
+    return y
+
+
+def _interp(x: Array, xp: Array, fp: Array, left: Any = None, right: Any = None) -> Array:
+    return np.interp(x, xp, fp, left, right)
+
+
+def _segments(x: Array, xp: Array, fp: Array) -> tuple[Array, ...]:
+    """Which points begin and end the segment of each x, the slope there, and how much the end counts; 0 outside."""
+    last = np.size(xp) - 1
+    begin = np.clip(np.searchsorted(xp, x, "right") - 1, 0, max(last - 1, 0))
+    end = np.minimum(begin + 1, last)
+    inside = np.greater_equal(x, xp[0]) & np.less(x, xp[-1])
+    width = np.where(inside, xp[end] - xp[begin], 1)
+    slope = np.where(inside, (fp[end] - fp[begin]) / width, 0)
+    return begin, end, slope, np.where(inside, (x - xp[begin]) / width, 0)
+
+
+def _to_points(points: Array, begin: Array, to_begin: Array, end: Array, to_end: Array) -> Array:
+    """What arrives at the points that begin and end the segments, added up."""
+    return index_add(index_add(np.zeros(np.shape(points)), to_begin, index=begin), to_end, index=end)
+
+
+def _interp_vjp_x(g: Array, y: Array, x: Array, xp: Array, fp: Array, left: Any = None, right: Any = None) -> Array:
+    return g * _segments(x, xp, fp)[2]
+
+
+def _interp_vjp_xp(g: Array, y: Array, x: Array, xp: Array, fp: Array, left: Any = None, right: Any = None) -> Array:
+    begin, end, slope, share = _segments(x, xp, fp)
+    return _to_points(xp, begin, -g * slope * (1 - share), end, -g * slope * share)
+
+
+def _interp_vjp_fp(g: Array, y: Array, x: Array, xp: Array, fp: Array, left: Any = None, right: Any = None) -> Array:
+    begin, end, _, share = _segments(x, xp, fp)
+    before, behind = np.less(x, xp[0]), np.greater(x, xp[-1])
+    to_begin = np.where(np.equal(x, xp[-1]) | behind | (before & (left is not None)), 0, 1 - share)
+    to_end = np.where(np.equal(x, xp[-1]) | (behind & (right is None)), 1, share)
+    return _to_points(fp, begin, g * to_begin, end, g * to_end)
+
+
+_POINTS = np.array([-1.0, 0.5, 1.5, 2.0])
+interp = primitive(
+    _interp,
+    _interp_vjp_x,
+    _interp_vjp_xp,
+    _interp_vjp_fp,
+    kink=lambda x, xp, fp, **_: np.expand_dims(x, -1) - xp,
+    examples=[
+        ([(2, 3), _POINTS, (4,)], {}),
+        ([(3,), _POINTS, (4,)], {"left": 5.0, "right": -5.0}),
+        ([(), _POINTS, (4,)], {}),
+        ([(2,), _POINTS[:1], (1,)], {}),
+    ],
+)
+
+
+@implements(np.interp)
+def _interp_as_numpy(x: Array, xp: Array, fp: Array, left: Any = None, right: Any = None, period: Any = None) -> Array:
+    x, xp, fp = as_array(x), as_array(xp), as_array(fp)
+    if xp.ndim != 1 or xp.shape != fp.shape:
+        raise ShapeError(f"interp: xp and fp must be of one axis and one length, got shapes {xp.shape} and {fp.shape}")
+    if period is None:
+        return interp(x, xp, fp, left=left, right=right)
+    if period == 0:
+        raise InputError("interp: the period must not be zero")
+    period = abs(period)
+    order = np.argsort(xp % period)
+    xp, fp = (xp % period)[order], fp[order]
+    around = np.concatenate([xp[-1:] - period, xp, xp[:1] + period])
+    return interp(x % period, around, np.concatenate([fp[-1:], fp, fp[:1]]))

@@ -1,0 +1,129 @@
+"""Floor 1. Order: sorting, and the median and its kin, which are a place between two of the sorted entries."""
+
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.ops.op import Array, Example, implements, primitive
+from tinygrad_lite.ops.reductions import Axis, closest
+
+argsort = primitive(np.argsort)
+argpartition = primitive(np.argpartition, examples=[([(2, 3)], {"kth": 1})])
+lexsort = primitive(np.lexsort)
+searchsorted = primitive(np.searchsorted, arity=2, examples=[([np.arange(3.0), (2, 3)], {})])
+digitize = primitive(np.digitize, arity=2, examples=[([(4,), np.arange(3.0)], {})])
+unique = primitive(np.unique)
+
+
+def _in_order(a: Array, order: Array, axis: int | None) -> Array:
+    return np.ravel(a)[order] if axis is None else np.take_along_axis(a, order, axis)
+
+
+@implements(np.sort)
+def sort(a: Array, axis: int | None = -1, kind: Any = None, order: Any = None, *, stable: Any = None) -> Array:
+    """Sorted entries; equal ones keep their order, whatever `kind` says, so that the gradient is the same each time."""
+    return _in_order(a, argsort(a, axis=axis, kind="stable", order=order), axis)
+
+
+@implements(np.partition)
+def partition(a: Array, kth: Any, axis: int | None = -1, kind: str = "introselect", order: Any = None) -> Array:
+    return _in_order(a, argpartition(a, kth=kth, axis=axis, kind=kind, order=order), axis)
+
+
+def _lines(x: Array, axis: Axis) -> tuple[Array, tuple[int, ...]]:
+    """The array with the reduced axes joined into the last one, and in which order its axes stand there."""
+    reduced = np.lib.array_utils.normalize_axis_tuple(range(x.ndim) if axis is None else axis, x.ndim)
+    kept = tuple(i for i in range(x.ndim) if i not in reduced)
+    moved = np.transpose(x, (*kept, *reduced))
+    return np.reshape(moved, (*moved.shape[: len(kept)], -1)), (*kept, *reduced)
+
+
+def _quantile_weights(x: Array, q: Any, axis: Axis, method: str, weights: Array, percent: bool) -> Array:
+    """How much each entry counts in each quantile: an array of q's shape, and then of the shape of x's lines.
+
+    Any method picks a place between two sorted entries; which, the same quantile of 0, 1, 2, ... says. NaN stand last,
+    and count for nothing.
+    """
+    lines, _ = _lines(x, axis)
+    quantile: Any = np.percentile if percent else np.quantile
+    if weights is not None:  # then it is one of the entries
+        chosen = np.equal(lines, np.expand_dims(quantile(x, q, axis=axis, method=method, weights=weights), -1))
+        return (chosen / np.sum(chosen, axis=-1, keepdims=True)).astype(x.dtype)
+    counts = np.sum(~np.isnan(lines), axis=-1)
+    places = np.empty((*np.shape(q), *counts.shape))
+    for count in np.unique(counts[counts > 0]):
+        place = quantile(np.arange(count, dtype=x.dtype), q, method=method)
+        places[..., counts == count] = np.expand_dims(place, -1)
+    ranks = np.argsort(np.argsort(lines, axis=-1, kind="stable"), axis=-1)
+    return np.maximum(1 - np.abs(ranks - np.expand_dims(places, -1)), 0).astype(x.dtype)
+
+
+quantile_weights = primitive(
+    _quantile_weights,
+    arity=1,
+    examples=[([(2, 3)], {"q": 0.3, "axis": 1, "method": "linear", "weights": None, "percent": False})],
+)
+
+
+def _spread_by_share(
+    g: Array, x: Array, q: Any, axis: Axis, method: str = "linear", weights: Array = None, percent: bool = False
+) -> Array:
+    share = quantile_weights(x, q=q, axis=axis, method=method, weights=weights, percent=percent)
+    of_lines = np.expand_dims(np.reshape(g, share.shape[:-1]), -1)
+    along = np.sum(of_lines * share, axis=tuple(range(np.ndim(q))))
+    _, order = _lines(x, axis)
+    return np.transpose(np.reshape(along, tuple(x.shape[i] for i in order)), np.argsort(order).tolist())
+
+
+def _quantile_vjp(
+    g: Array,
+    y: Array,
+    x: Array,
+    q: Any,
+    axis: Axis = None,
+    method: str = "linear",
+    keepdims: bool = False,
+    weights: Array = None,
+) -> Array:
+    return _spread_by_share(g, x, q, axis, method, weights)
+
+
+def _percentile_vjp(
+    g: Array,
+    y: Array,
+    x: Array,
+    q: Any,
+    axis: Axis = None,
+    method: str = "linear",
+    keepdims: bool = False,
+    weights: Array = None,
+) -> Array:
+    return _spread_by_share(g, x, q, axis, method, weights, percent=True)
+
+
+_METHODS = ("linear", "lower", "midpoint", "nearest", "hazen", "median_unbiased", "averaged_inverted_cdf")
+_AXES: list[Example] = [([(2, 5)], {"axis": axis}) for axis in (None, 0, -1, (1, 0))]
+_QUANTILES: list[Example] = [
+    *[(x, {**params, "q": q}) for x, params in _AXES for q in (0.3, np.array([0.0, 0.6, 1.0]))],
+    *[([(7,)], {"q": 0.3, "method": method}) for method in _METHODS],
+    ([(2, 5)], {"q": 0.3, "axis": 1, "keepdims": True}),
+    ([(4,)], {"q": 0.5, "method": "inverted_cdf", "weights": np.array([1.0, 3.0, 0.5, 2.0])}),
+]
+_PERCENTILES: list[Example] = [(x, {**params, "q": params["q"] * 100}) for x, params in _QUANTILES]
+median = primitive(
+    np.median,
+    lambda g, y, x, axis=None, keepdims=False: _spread_by_share(g, x, 0.5, axis),
+    kink=closest,
+    examples=_AXES,
+)
+nanmedian = primitive(
+    np.nanmedian,
+    lambda g, y, x, axis=None, keepdims=False: _spread_by_share(g, x, 0.5, axis),
+    examples=[
+        ([np.array([[0.5, np.nan, -2.0, 1.0], [np.nan, 1.5, 3.0, np.nan]])], {"axis": axis}) for axis in (None, 1)
+    ],
+)
+quantile = primitive(np.quantile, _quantile_vjp, kink=closest, examples=_QUANTILES)
+percentile = primitive(np.percentile, _percentile_vjp, kink=closest, examples=_PERCENTILES)
+nanquantile = primitive(np.nanquantile, _quantile_vjp, kink=closest, examples=_QUANTILES)
+nanpercentile = primitive(np.nanpercentile, _percentile_vjp, kink=closest, examples=_PERCENTILES)
