@@ -71,17 +71,23 @@ def propagate(
                 continue
             if deferred and isinstance(g, Deferred):
                 g = g.whole()
-            vjps, params = node.op.vjps, node.params
-            y, arrays = (node, _linked(node)) if create_graph else (node._data, node.arrays)
+            op, params = node.op, node.params
+            if create_graph:
+                y, arrays = node, _linked(node)
+            else:
+                y, arrays = node._data, node.arrays
             for i, x in enumerate(node.inputs):
                 if type(x) is not kind or not x._requires_grad or (only is not None and x not in only):
                     continue
-                vjp = vjps[i]
-                if vjp is None:
-                    continue
-                contribution = vjp(g, y, *arrays, **params)
+                if op.arity is None:
+                    contribution = op.vjps.rule(i, g, y, arrays, **params)  # not a copy of many arrays for each of many
+                else:
+                    vjp = op.vjps[i]
+                    if vjp is None:
+                        continue
+                    contribution = vjp(g, y, *arrays, **params)
                 if getattr(contribution, "shape", None) != x._data.shape or contribution.dtype != x._data.dtype:
-                    contribution = fitted(contribution, x.shape, x.dtype, node.op, i)
+                    contribution = fitted(contribution, x.shape, x.dtype, op, i)
                     deferred = deferred or isinstance(contribution, Deferred)
                 if x in arrived:
                     contribution = _sum(arrived[x], contribution) if deferred else arrived[x] + contribution

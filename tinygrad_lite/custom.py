@@ -155,8 +155,8 @@ def _operation(name: str, forward: Callable[..., Array], gradients: Callable[...
     """An operation whose rules are computed all at once: gradients(g, y, *x) gives one for each array."""
     latest: list[Any] = [None, None]
 
-    def gradient(i: int, g: Array, y: Array, *arrays: Array) -> Array:
-        if latest[0] is not g:
+    def gradient(i: int, g: Array, y: Array, arrays: Sequence[Array]) -> Array:
+        if latest[0] is not g:  # the rules of all arrays are asked with one g
             latest[:] = [g, gradients(g, y, *arrays)]
         found = latest[1][i]
         return found if grad_mode.mode.enabled else innermost(found)

@@ -145,6 +145,9 @@ class Pullback:
 
     Where values or gradients are duals, so are the results. Where they hang on other tensors than the variables, the
     results have a history, so that transforms nest.
+
+    Attributes:
+        hangs_on_others: whether a value does.
     """
 
     def __init__(self, values: Sequence[Array], variables: Sequence[Tensor]) -> None:
@@ -154,9 +157,10 @@ class Pullback:
         if self._level:
             primals, tangents = split(values, self._level)
             self._of_primals, self._of_tangents = Pullback(primals, variables), Pullback(tangents, variables)
+            self.hangs_on_others = self._of_primals.hangs_on_others or self._of_tangents.hangs_on_others
         else:
             roots = [value for value in values if isinstance(value, Tensor)]
-            self._path, self._between, self._outer = between(roots, frozenset(variables))
+            self._path, self._between, self.hangs_on_others = between(roots, frozenset(variables))
 
     def __call__(self, gradients: Sequence[Array]) -> list[Array]:
         level = max(self._level, highest_level(gradients))
@@ -175,7 +179,7 @@ class Pullback:
 
     def _pull(self, gradients: Sequence[Array]) -> list[Array]:
         create_graph = grad_mode.mode.enabled and (
-            self._outer or any(isinstance(g, Tensor) and g.requires_grad for g in gradients)
+            self.hangs_on_others or any(isinstance(g, Tensor) and g.requires_grad for g in gradients)
         )
         arrived: dict[Tensor, Array] = {}
         for value, g in zip(self._values, gradients):
@@ -197,10 +201,11 @@ def between(roots: Iterable[Tensor], ends: frozenset[Tensor]) -> tuple[list[Tens
     on_path = set(ends)
     beside = {end for end in ends if not end.stands_for_constant}
     for node in path:
-        linked = [x for x in node.inputs if isinstance(x, Tensor) and x.requires_grad]
-        if not on_path.isdisjoint(linked):
-            on_path.add(node)
-        if not beside.isdisjoint(linked) or not known.issuperset(linked):
-            beside.add(node)
+        for x in node.inputs:
+            if type(x) is Tensor and x.requires_grad:
+                if x in on_path:
+                    on_path.add(node)
+                if x in beside or x not in known:
+                    beside.add(node)
     hangs_on_others = any(root in beside or (root.requires_grad and root not in known) for root in roots)
     return [node for node in path if node in on_path], on_path, hangs_on_others

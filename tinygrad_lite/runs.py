@@ -32,6 +32,7 @@ class Call:
         self._one = not isinstance(argnums, (tuple, list))
         self._positions = _positions(argnums, len(args), self.name)
         self.chosen = tuple(args[position] for position in self._positions)
+        self._as_arrays = not _holds_tensors(self.chosen)
 
     def run(self, chosen: Sequence[Any]) -> tuple[Any, Any]:
         """The function's result and what it returned besides, for these in place of the chosen arguments."""
@@ -39,12 +40,12 @@ class Call:
         for position, x in zip(self._positions, chosen, strict=True):
             args[position] = x
         mode = grad_mode.mode
-        before, mode.transforming = mode.transforming, True
+        before = mode.enabled, mode.transforming
+        mode.enabled = mode.transforming = True
         try:
-            with grad_mode.enable_grad():
-                result = self._f(*args, **self._kwargs)
+            result = self._f(*args, **self._kwargs)
         finally:
-            mode.transforming = before
+            mode.enabled, mode.transforming = before
         if not self._has_aux:
             return result, None
         if not (isinstance(result, tuple) and len(result) == 2):
@@ -57,13 +58,21 @@ class Call:
         tree = trees.map_leaves(lambda _: next(remaining), self.chosen)
         return tree[0] if self._one else tree
 
-    def finished(self, tree: Any, variables: Sequence[Tensor] = ()) -> Any:
+    def finished(self, tree: Any, hangs_on_others: Callable[[Tensor], bool] = lambda _: True) -> Any:
         """A result as it is handed out: arrays if the chosen arguments were, and tensors otherwise.
 
         What hangs on an outer tensor keeps its history, and what hangs on an outer tangent keeps it.
         """
-        ends, as_arrays = frozenset(variables), not _holds_tensors(self.chosen)
-        return trees.map_leaves(lambda x: _finished(x, ends, as_arrays), tree)
+        as_arrays = self._as_arrays
+
+        def finish(x: Any) -> Any:
+            if isinstance(x, Dual):
+                return Dual(finish(x.primal), finish(x.tangent), x.level)
+            if not isinstance(x, Tensor) or (x.requires_grad and hangs_on_others(x)):
+                return x
+            return x.data if as_arrays else x.detach()
+
+        return trees.map_leaves(finish, tree)
 
 
 class Run:
@@ -98,8 +107,12 @@ class Run:
         return self.call.shaped([self.finished(as_traced(x)) for x in self.pull(gradients)])
 
     def finished(self, tree: Any) -> Any:
-        """A result as it is handed out."""
-        return self.call.finished(tree, self.variables)
+        """What the function returned, or a gradient, as it is handed out."""
+        return self.call.finished(tree, self._hangs_on_others)
+
+    def _hangs_on_others(self, x: Tensor) -> bool:
+        is_value = any(x is y for y in self.values)
+        return self.pull.hangs_on_others if is_value else between([x], frozenset(self.variables))[2]
 
 
 def name_of(f: Callable[..., Any]) -> str:
@@ -109,6 +122,8 @@ def name_of(f: Callable[..., Any]) -> str:
 
 def _positions(argnums: Any, count: int, name: str) -> list[int]:
     """The chosen positions among a call's positional arguments."""
+    if type(argnums) is int and 0 <= argnums < count:
+        return [argnums]
     try:
         positions = [index(k) for k in (argnums if isinstance(argnums, (tuple, list)) else (argnums,))]
     except TypeError:
@@ -171,11 +186,3 @@ def _holds_tensors(tree: Any) -> bool:
         return is_tensor(x.primal) if isinstance(x, Dual) else isinstance(x, Tensor)
 
     return any(map(is_tensor, trees.leaves(tree)))
-
-
-def _finished(x: Any, ends: frozenset[Tensor], as_arrays: bool) -> Any:
-    if isinstance(x, Dual):
-        return Dual(_finished(x.primal, ends, as_arrays), _finished(x.tangent, ends, as_arrays), x.level)
-    if not isinstance(x, Tensor) or (x.requires_grad and (not ends or between([x], ends)[2])):
-        return x
-    return x.data if as_arrays else x.detach()

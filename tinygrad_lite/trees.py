@@ -27,10 +27,20 @@ def map_leaves(function: Callable[..., Any], tree: Any, *others: Any) -> Any:
         >>> map_leaves(lambda x, y: x * y, (1, [2]), (3, [4]))
         (3, [8])
     """
-    return _walk(function, tree, others, "")
+    return _walked(function, tree, others, "") if others else _mapped(function, tree)
 
 
-def _walk(function: Callable[..., Any], tree: Any, others: tuple[Any, ...], path: str) -> Any:
+def _mapped(function: Callable[[Any], Any], tree: Any) -> Any:
+    kind = type(tree)
+    if kind is tuple or kind is list:
+        return kind([_mapped(function, child) for child in tree])
+    children = _children(tree)
+    if children is None:
+        return function(tree)
+    return _rebuilt(tree, {key: _mapped(function, child) for key, child in children.items()})
+
+
+def _walked(function: Callable[..., Any], tree: Any, others: tuple[Any, ...], path: str) -> Any:
     children = _children(tree)
     beside = [_children(other) for other in others]
     for other, found in zip(others, beside):
@@ -41,7 +51,7 @@ def _walk(function: Callable[..., Any], tree: Any, others: tuple[Any, ...], path
     if children is None:
         return function(tree, *others)
     mapped = {
-        key: _walk(function, child, tuple(other[key] for other in beside if other is not None), f"{path}[{key!r}]")
+        key: _walked(function, child, tuple(other[key] for other in beside if other is not None), f"{path}[{key!r}]")
         for key, child in children.items()
     }
     return _rebuilt(tree, mapped)

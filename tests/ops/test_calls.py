@@ -40,7 +40,6 @@ UFUNCS: list[Row] = [
     (np.fmax, [A, B]),
     (np.fmin, [A, B]),
     (np.rint, [B + 0.1]),
-    (np.fix, [A]),
     (np.trunc, [A]),
     (np.positive, [A]),
     (np.degrees, [A]),

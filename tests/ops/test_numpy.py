@@ -31,6 +31,7 @@ SPELLINGS: list[tuple[Any, list[Callable[[Any], Any]]]] = [
     (A, [lambda x: 2**x, lambda x: np.power(2, x), lambda x: np.power(2.0, x)]),
     (A, [lambda x: abs(x), np.abs, np.absolute, lambda x: x.abs()]),
     (A, [np.sign, lambda x: x.sign()]),
+    (A + 0.1, [np.trunc, np.fix]),
     (P, [np.sqrt, lambda x: x.sqrt()]),
     (A, [np.exp, lambda x: x.exp()]),
     (A, [np.expm1, lambda x: x.expm1()]),

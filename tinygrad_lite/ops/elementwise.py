@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.errors import UsageError
-from tinygrad_lite.ops.op import POSITIVE, REAL, Array, Op, elementwise, implements, primitive
+from tinygrad_lite.ops.op import POSITIVE, REAL, Array, Op, elementwise, implements, primitive, refuse_out
 
 LOG_2 = float(np.log(2))
 LOG_10 = float(np.log(10))
@@ -85,8 +85,13 @@ heaviside = elementwise(np.heaviside, 0, lambda y, x, at_zero: _is_zero(x), kink
 floor = elementwise(np.floor, 0, kink=_between_whole_numbers)
 ceil = elementwise(np.ceil, 0, kink=_between_whole_numbers)
 trunc = elementwise(np.trunc, 0, kink=_between_whole_numbers)
-fix = elementwise(np.fix, 0, kink=_between_whole_numbers)
 rint = elementwise(np.rint, 0, kink=lambda x: np.cos(np.pi * x))
+
+
+@implements(np.fix)
+def fix(x: Array, out: Array = None) -> Array:
+    refuse_out("fix", out)
+    return trunc(x)
 
 
 def _fraction(x: Array) -> Array:

@@ -88,7 +88,7 @@ _EXAMPLES = [
 getitem = primitive(_getitem, lambda g, y, x, index: Scattered(g, np.shape(x), index), linear=True, examples=_EXAMPLES)
 scatter = primitive(
     _scatter,
-    each=lambda i, g, y, *parts, shape, indices: g[indices[i]],
+    each=lambda i, g, y, parts, shape, indices: g[indices[i]],
     examples=[
         *[
             ([np.empty((3, 4))[params["index"]].shape], {"shape": (3, 4), "indices": (params["index"],)})

@@ -7,7 +7,7 @@ arrays computes its value; on values that are traced (a `Tensor`, say), each kin
 import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property, partial
+from functools import cached_property
 from importlib import import_module
 from types import MappingProxyType
 from typing import Any, TypeAlias
@@ -99,7 +99,7 @@ class Op:
         """The names of the parameters that the rules know; of what answers a question, those of the forward."""
         rules = self.derivatives or self.vjps
         if isinstance(rules, ForEach):
-            parameters = [p for p in _signature(rules.rule).parameters.values() if p.kind is p.KEYWORD_ONLY]
+            parameters = list(_signature(rules.rule).parameters.values())[4:]
         elif rules:
             rule = next(filter(callable, rules), None)
             before = (self.arity or 0) + (1 if self.derivatives else 2)
@@ -363,7 +363,7 @@ def primitive(
     operation answers a question about its first `arity` (1 unless told) arguments, and no gradient flows through it.
 
     Args:
-        each: for any number of arguments, one rule `each(i, g, y, *x, **params)` for the i-th.
+        each: for any number of arguments, one rule `each(i, g, y, x, **params)` for the i-th of them, x.
         domain, kink, examples: as in `elementwise`.
         linear: say so where the operation is linear in each argument that has a derivative while the others are held
             fixed, as a product is: its Jacobian-vector product is then the operation itself. Without it, that product
@@ -400,7 +400,7 @@ class ForEach(Sequence[Rule]):
         self.rule = rule
 
     def __getitem__(self, i: Any) -> Any:
-        return partial(self.rule, i)
+        return lambda g, y, *x, **params: self.rule(i, g, y, x, **params)
 
     def __len__(self) -> int:
         return sys.maxsize
