@@ -72,8 +72,9 @@ def propagate(
             if deferred and isinstance(g, Deferred):
                 g = g.whole()
             op, params = node.op, node.params
+            y: Array = node
             if create_graph:
-                y, arrays = node, _linked(node)
+                arrays = _linked(node)
             else:
                 y, arrays = node._data, node.arrays
             for i, x in enumerate(node.inputs):
@@ -100,7 +101,7 @@ def propagate(
     return arrived
 
 
-def _linked(node: "Tensor") -> list[Array]:
+def _linked(node: "Tensor") -> tuple[Array, ...]:
     """The arrays that an operation was given, as tensors where a gradient flows to them.
 
     Arrays other than NumPy's are tensors in any case: on the left of a tensor, some would try to compute with it.
@@ -110,7 +111,7 @@ def _linked(node: "Tensor") -> list[Array]:
         if type(x) is type(node) and (x.requires_grad or not isinstance(array, (np.ndarray, np.generic))):
             array = x if x.data is array else x.holding(array)
         arrays.append(array)
-    return arrays
+    return tuple(arrays)
 
 
 def _sum(a: Array, b: Array) -> Array:

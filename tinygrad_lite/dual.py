@@ -154,6 +154,7 @@ class Pullback:
         self._values = values
         self._variables = variables
         self._level = highest_level(values)
+        self.hangs_on_others: bool
         if self._level:
             primals, tangents = split(values, self._level)
             self._of_primals, self._of_tangents = Pullback(primals, variables), Pullback(tangents, variables)

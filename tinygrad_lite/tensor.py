@@ -100,7 +100,7 @@ class Tensor(Operators):
                 arrays.append(_unchanging(x, op))
         try:
             value = op.forward(*arrays, **params) if params else op.forward(*arrays)
-        except TinygradError:
+        except (TinygradError, np.linalg.LinAlgError):
             raise
         except (ValueError, TypeError) as error:
             raise op.complaint(error, arrays) from error

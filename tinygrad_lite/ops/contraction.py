@@ -32,9 +32,7 @@ def _terms(subscripts: str, ndims: Sequence[int]) -> tuple[list[str], str]:
     return terms, output.replace("...", longest)
 
 
-def _einsum_vjp(
-    i: int, g: Array, y: Array, arrays: Sequence[Array], subscripts: str, optimize: Any = False
-) -> Array:
+def _einsum_vjp(i: int, g: Array, y: Array, arrays: Sequence[Array], subscripts: str, optimize: Any = False) -> Array:
     terms, output = _terms(subscripts, [np.ndim(x) for x in arrays])
     operands = [(output, g), *((term, x) for k, (term, x) in enumerate(zip(terms, arrays)) if k != i)]
     unused = iter([letter for letter in _LETTERS if letter not in "".join(terms)])

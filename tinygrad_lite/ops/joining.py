@@ -16,7 +16,13 @@ def _concatenate(*arrays: Array, axis: int | None = 0, dtype: Any = None, castin
 
 
 def _part(
-    i: int, g: Array, y: Array, arrays: Sequence[Array], axis: int | None = 0, dtype: Any = None, casting: Any = "same_kind"
+    i: int,
+    g: Array,
+    y: Array,
+    arrays: Sequence[Array],
+    axis: int | None = 0,
+    dtype: Any = None,
+    casting: Any = "same_kind",
 ) -> Array:
     """The slice of g that belongs to the i-th of the concatenated arrays."""
     sizes = [np.size(x) if axis is None else np.shape(x)[axis] for x in arrays[: i + 1]]

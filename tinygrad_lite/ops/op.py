@@ -371,10 +371,9 @@ def primitive(
 
     Example:
         >>> import numpy as np, tinygrad_lite as tg
-        >>> trace = tg.primitive(np.linalg.trace, lambda g, y, x: g * np.eye(*x.shape))
-        >>> tg.grad(trace)(np.ones((2, 2)))
-        array([[1., 0.],
-               [0., 1.]])
+        >>> energy = tg.primitive(lambda x: 0.5 * x @ x, lambda g, y, x: g * x, name="energy")
+        >>> tg.grad(energy)(np.array([1.0, 2.0]))
+        array([1., 2.])
     """
     if each is not None:
         return _register(Op(forward, ForEach(each), name=name, arity=None, examples=examples, linear=linear))
