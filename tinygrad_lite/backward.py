@@ -14,7 +14,7 @@ import numpy as np
 
 from tinygrad_lite import grad_mode
 from tinygrad_lite.errors import GraphError, ShapeError, UsageError
-from tinygrad_lite.ops.op import Array, Deferred, Op
+from tinygrad_lite.ops.op import Array, Deferred, Op, total
 
 if TYPE_CHECKING:
     from tinygrad_lite.tensor import Tensor
@@ -32,9 +32,13 @@ def history(roots: Iterable["Tensor"], ends: Collection["Tensor"] = (), oldest: 
     """
     path: list[Tensor] = []
     seen = {*ends}
-    ahead = [root for root in {*roots} if root.op is not None and root not in seen]
-    seen.update(ahead)
-    kind = type(ahead[0]) if ahead else None
+    ahead: list[Tensor] = []
+    kind = None
+    for root in roots:
+        kind = type(root)
+        if root.op is not None and root not in seen:
+            seen.add(root)
+            ahead.append(root)
     while ahead:
         node = ahead.pop()
         if node.index < oldest:
@@ -87,8 +91,9 @@ def propagate(
                     if vjp is None:
                         continue
                     contribution = vjp(g, y, *arrays, **params)
-                if getattr(contribution, "shape", None) != x._data.shape or contribution.dtype != x._data.dtype:
-                    contribution = fitted(contribution, x.shape, x.dtype, op, i)
+                array = x._data
+                if getattr(contribution, "shape", None) != array.shape or contribution.dtype != array.dtype:
+                    contribution = fitted(contribution, array.shape, array.dtype, op, i)
                     deferred = deferred or isinstance(contribution, Deferred)
                 if x in arrived:
                     contribution = _sum(arrived[x], contribution) if deferred else arrived[x] + contribution
@@ -123,9 +128,9 @@ def _sum(a: Array, b: Array) -> Array:
 
 def fitted(g: Any, shape: tuple[int, ...], dtype: Any, op: Op, i: int) -> Array:
     """A gradient summed over the axes that broadcasting added to its argument or stretched, in the argument's dtype."""
-    if isinstance(g, Deferred):
-        return g
     if not hasattr(g, "dtype"):
+        if isinstance(g, Deferred):
+            return g
         if not isinstance(g, (int, float)):
             kind = type(g).__name__
             raise UsageError(f"the derivative of {op} with respect to argument {i} returned {kind}, not an array")
@@ -133,10 +138,10 @@ def fitted(g: Any, shape: tuple[int, ...], dtype: Any, op: Op, i: int) -> Array:
     arrived = g.shape
     added = len(arrived) - len(shape)
     if added > 0:
-        g = g.sum(axis=tuple(range(added)))
+        g = total(g, tuple(range(added)))
     if g.shape != shape and added >= 0:
         stretched = tuple(axis for axis, size in enumerate(shape) if size == 1 != g.shape[axis])
-        g = g.sum(axis=stretched, keepdims=True)
+        g = total(g, stretched, keepdims=True)
     if g.shape != shape:
         raise ShapeError(
             f"the derivative of {op} with respect to argument {i} has shape {arrived}, which does not fit the "

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
-from tinygrad_lite.ops.op import Array, Deferred, as_array, implements, primitive, refuse_out
+from tinygrad_lite.ops.op import Array, Deferred, Traced, as_array, implements, primitive, refuse_out
 
 Index = Any
 
@@ -28,6 +28,8 @@ def _fixed_part(part: Any) -> Any:
 
 def _is_basic(index: Index) -> bool:
     """Whether an index is made of slices and integers alone, so that it meets no entry twice."""
+    if type(index) is int:
+        return True
     parts = index if isinstance(index, tuple) else (index,)
     return not any(isinstance(part, (np.ndarray, list, bool, np.bool_)) for part in parts)
 
@@ -36,8 +38,11 @@ def _getitem(x: Array, index: Index) -> Array:
     return x[index]
 
 
-def _scatter(*parts: Array, shape: tuple[int, ...], indices: tuple[Index, ...]) -> Array:
-    total = np.zeros(shape, np.result_type(*parts))
+def _scatter(*parts: Array, shape: tuple[int, ...], indices: Sequence[Index]) -> Array:
+    dtype = parts[0].dtype if len(parts) == 1 else np.result_type(*parts)
+    first = parts[0]
+    known = isinstance(first, (np.ndarray, np.generic))
+    total = np.zeros(shape, dtype) if known else np.zeros_like(first, dtype, shape=shape)
     for index, part in zip(indices, parts):
         _add_at(total, index, part)
     return total
@@ -58,7 +63,8 @@ class Scattered(Deferred):
         return self
 
     def whole(self) -> Array:
-        return scatter(*self.parts, shape=self._shape, indices=tuple(self.indices))
+        traced = any(isinstance(part, Traced) for part in self.parts)
+        return (scatter if traced else _scatter)(*self.parts, shape=self._shape, indices=tuple(self.indices))
 
 
 def _add_at(total: Array, index: Index, addend: Array) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 
 from tinygrad_lite.errors import ShapeError
 from tinygrad_lite.ops.activations import sigmoid, softmax
-from tinygrad_lite.ops.op import REAL, Array, Example, elementwise, primitive
+from tinygrad_lite.ops.op import REAL, Array, Example, elementwise, primitive, total
 
 REDUCTIONS = ("mean", "sum", "none")
 
@@ -21,8 +21,8 @@ def check_same_shape(prediction: Array, target: Array) -> None:
 def _reduced(entries: Array, reduction: str) -> Array:
     if reduction == "none":
         return entries
-    total = entries.sum()
-    return total / entries.size if reduction == "mean" else total
+    summed = total(entries)
+    return summed / entries.size if reduction == "mean" else summed
 
 
 def _per_entry(g: Array, entries: Array, reduction: str) -> Array:

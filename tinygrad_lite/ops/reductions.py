@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.ops.elementwise import above
-from tinygrad_lite.ops.op import Array, Example, Op, Rule, implements, primitive, refuse_out
+from tinygrad_lite.ops.op import Array, Example, Op, Rule, implements, primitive, refuse_out, total
 
 Axis = int | tuple[int, ...] | None
 
@@ -48,7 +48,11 @@ def _mask(where: Array) -> dict[str, Array]:
 
 def _spread(g: Array, x: Array, axis: Axis, keepdims: bool, where: Array = True) -> Array:
     """The gradient of a reduced array handed to each entry that it was made of."""
-    g = np.broadcast_to(_kept(g, x, axis, keepdims), np.shape(x))
+    shape = np.shape(x)
+    if isinstance(g, np.generic):  # np.broadcast_to takes six times as long
+        g = np.ndarray(shape, g.dtype, g, strides=(0,) * len(shape))
+    else:
+        g = np.broadcast_to(_kept(g, x, axis, keepdims), shape)
     return g if where is True else np.where(where, g, 0)
 
 
@@ -71,7 +75,21 @@ def _mean_vjp(
     return _spread(_kept(g, x, axis, keepdims) / _count(x, axis, where), x, axis, True, where)
 
 
-sum = primitive(np.sum, _sum_vjp, examples=[*EXAMPLES, *_MASKED, ([(2, 3)], {"axis": 0, "initial": 2.5})])
+def _sum(
+    a: Array,
+    axis: Axis = None,
+    dtype: Any = None,
+    out: Array = None,
+    keepdims: bool = False,
+    initial: Any = np._NoValue,
+    where: Array = True,
+) -> Array:
+    if dtype is None and initial is np._NoValue and where is True:
+        return total(a, axis, keepdims)
+    return np.sum(a, axis=axis, dtype=dtype, keepdims=keepdims, initial=initial, where=where)
+
+
+sum = primitive(_sum, _sum_vjp, examples=[*EXAMPLES, *_MASKED, ([(2, 3)], {"axis": 0, "initial": 2.5})])
 mean = primitive(np.mean, _mean_vjp, linear=True, examples=[*EXAMPLES, *_MASKED])
 
 
@@ -302,6 +320,7 @@ def _reduces(ufunc: np.ufunc, reduction: Op) -> None:
         return reduction(array, axis=axis, keepdims=keepdims, **given)
 
 
+implements(np.sum)(sum)
 implements(np.amax)(max)
 implements(np.amin)(min)
 _reduces(np.add, sum)
