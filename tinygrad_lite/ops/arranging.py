@@ -20,6 +20,8 @@ _MOVING: list[Callable[..., Any]] = [
     np.tile,
     np.repeat,
     np.delete,
+    np.fft.fftshift,
+    np.fft.ifftshift,
     np.split,
     np.array_split,
     np.hsplit,

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.errors import InputError, ShapeError
+from tinygrad_lite.errors import InputError, ShapeError, UsageError
 from tinygrad_lite.ops.indexing import index_add
 from tinygrad_lite.ops.op import Array, as_array, implements, primitive
 
@@ -63,6 +63,73 @@ def polyval(p: Array, x: Array) -> Array:
     for coefficient in as_array(p):
         y = y * x + coefficient
     return y
+
+
+def _in_step(a1: Array, a2: Array) -> list[Array]:
+    """Two polynomials with zeros in front of the shorter one."""
+    a1, a2 = np.atleast_1d(as_array(a1)), np.atleast_1d(as_array(a2))
+    size = max(len(a1), len(a2))
+    return [np.concatenate([np.zeros(size - len(a), a.dtype), a]) for a in (a1, a2)]
+
+
+@implements(np.polyadd)
+def polyadd(a1: Array, a2: Array) -> Array:
+    return np.add(*_in_step(a1, a2))
+
+
+@implements(np.polysub)
+def polysub(a1: Array, a2: Array) -> Array:
+    return np.subtract(*_in_step(a1, a2))
+
+
+@implements(np.polymul)
+def polymul(a1: Array, a2: Array) -> Array:
+    return np.convolve(a1, a2)
+
+
+@implements(np.polyder)
+def polyder(p: Array, m: int = 1) -> Array:
+    p = as_array(p)
+    for _ in range(_times("polyder", m)):
+        p = p[:-1] * np.arange(len(p) - 1, 0, -1)
+    return p
+
+
+@implements(np.polyint)
+def polyint(p: Array, m: int = 1, k: Array = None) -> Array:
+    constants = np.zeros(_times("polyint", m)) if k is None else np.atleast_1d(as_array(k))
+    if constants.shape not in ((1,), (m,)):
+        raise ShapeError(f"polyint: one constant k or {m} of them, got shape {constants.shape}")
+    p = as_array(p)
+    for i in range(m):
+        constant = constants[i if len(constants) > 1 else 0]
+        p = np.concatenate([p / np.arange(len(p), 0, -1), np.reshape(constant, (1,))])
+    return p
+
+
+def _times(name: str, m: int) -> int:
+    if m < 0:
+        raise InputError(f"{name}: the order m={m} must not be negative")
+    return m
+
+
+@implements(np.polyfit)
+def polyfit(
+    x: Array, y: Array, deg: int, rcond: float | None = None, full: bool = False, w: Array = None, cov: Any = False
+) -> Array:
+    if full or cov:
+        raise UsageError("polyfit: the diagnostics of full= and cov= have no derivative here; leave them out")
+    x, y = (a.astype(float) if a.dtype.kind in "biu" else a for a in (as_array(x), as_array(y)))
+    if x.ndim != 1 or len(x) != len(y):
+        raise ShapeError(f"polyfit: x must be of one axis and y as long, got shapes {x.shape} and {y.shape}")
+    rcond = len(x) * np.finfo(x.dtype).eps if rcond is None else rcond
+    powers = np.vander(x, deg + 1)
+    if w is not None:
+        w = as_array(w)
+        powers, y = powers * w[:, None], y * (w if y.ndim == 1 else w[:, None])
+    scale = np.sqrt((powers * powers).sum(axis=0))
+    coefficients = np.linalg.lstsq(powers / scale, y, rcond)[0]
+    return (coefficients.T / scale).T
 
 
 def _interp(x: Array, xp: Array, fp: Array, left: Any = None, right: Any = None) -> Array:

@@ -300,6 +300,17 @@ logsumexp = primitive(
 )
 
 
+def _logaddexp_reduce(x: Array, axis: Axis = 0, keepdims: bool = False) -> Array:
+    return np.logaddexp.reduce(x, axis=axis, keepdims=keepdims)  # type: ignore[call-overload]
+
+
+logaddexp_reduce = primitive(
+    _logaddexp_reduce,
+    lambda g, y, x, axis=0, keepdims=False: _kept(g, x, axis, keepdims) * np.exp(above(x, _kept(y, x, axis, keepdims))),
+    examples=[([(2, 3)], {"axis": 0}), ([(2, 3)], {"axis": 1, "keepdims": True})],
+)
+
+
 def _reduces(ufunc: np.ufunc, reduction: Op) -> None:
     """Let `ufunc.reduce`, which reduces the first axis unless told, be answered by a reduction."""
 
@@ -327,6 +338,7 @@ _reduces(np.add, sum)
 _reduces(np.multiply, prod)
 _reduces(np.maximum, max)
 _reduces(np.minimum, min)
+_reduces(np.logaddexp, logaddexp_reduce)
 
 
 def without_nan(x: Array, stand_in: float) -> Array:

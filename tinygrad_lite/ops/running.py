@@ -128,6 +128,14 @@ def nancumprod(a: Array, axis: int | None = None, dtype: Any = None, out: Array 
     return np.cumprod(without_nan(a, 1), axis, dtype, out)
 
 
+unwrap = primitive(
+    np.unwrap,
+    lambda g, y, p, discont=None, axis=-1, period=2 * np.pi: g,  # whole periods are added, wherever p is
+    examples=[([np.array([0.5, 3.0, -2.5, 9.0])], {}), ([(2, 3)], {"axis": 0, "period": 1.1})],
+    kink=lambda p, discont=None, axis=-1, period=2 * np.pi: np.cos(np.pi * np.diff(p, axis=axis) / period),
+)
+
+
 def _at(axis: int, index: Any) -> tuple[Any, ...]:
     """The index of some entries along one axis, counted from the front."""
     return (*(slice(None),) * axis, index)

@@ -95,6 +95,30 @@ array_equal = primitive(np.array_equal, arity=2)
 array_equiv = primitive(np.array_equiv, arity=2)
 
 
+_function: Any
+for _function in (np.gcd, np.lcm, np.left_shift, np.right_shift):
+    elementwise(_function, examples=[([np.array([12, 3]), np.array([2, 1])], {})])
+elementwise(np.bitwise_count, examples=[([np.array([12, 3])], {})])
+for _function in (np.intersect1d, np.setdiff1d, np.setxor1d, np.union1d, np.shares_memory, np.may_share_memory):
+    primitive(_function, arity=2, examples=[([(3,), (3,)], {})])
+for _function in (np.unique_all, np.unique_counts, np.unique_inverse, np.unique_values, np.histogram_bin_edges):
+    primitive(_function)
+for _function in (np.diag_indices_from, np.tril_indices_from, np.triu_indices_from):
+    primitive(_function, examples=[([(3, 3)], {})])
+for _function in (np.array2string, np.array_repr, np.array_str, np.min_scalar_type):
+    primitive(_function)
+
+
+@implements(np.unravel_index)
+def unravel_index(indices: Array, shape: Any, order: str = "C") -> tuple[Array, ...]:
+    return np.unravel_index(np.asarray(indices), shape, order)  # type: ignore[call-overload, no-any-return]
+
+
+@implements(np.can_cast)
+def can_cast(from_: Any, to: Any, casting: Any = "safe") -> bool:
+    return np.can_cast(from_.dtype if isinstance(from_, Traced) else from_, to, casting)
+
+
 def _same(x: Array) -> Array:
     return x
 
