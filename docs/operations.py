@@ -25,6 +25,30 @@ import tinygrad_lite as tg
 from tinygrad_lite.ops import op as declarations
 
 PAGE = Path(__file__).with_name("operations.md")
+ORDER = [
+    "elementwise",
+    "reductions",
+    "running",
+    "statistics",
+    "ordering",
+    "selection",
+    "products",
+    "contraction",
+    "curves",
+    "shaping",
+    "arranging",
+    "joining",
+    "casting",
+    "filling",
+    "padding",
+    "indexing",
+    "linalg",
+    "decompositions",
+    "norms",
+    "special",
+    "activations",
+    "losses",
+]
 INTRODUCTION = """\
 # Operations
 
@@ -38,7 +62,7 @@ differentiated any number of times, in both modes.
 - Composed: made of other operations on this page, whose derivatives it has.
 - Answers: no gradient flows through them.
 
-The keywords are those that the function knows on tensors; any other is an error.
+The keywords are those that the function knows on tensors; any other is an error. Written with NumPy {numpy}.
 """
 
 
@@ -101,32 +125,16 @@ def path_of(function: Any) -> str | None:
 
 
 def tables() -> list[ModuleType]:
-    """The modules that declare operations."""
+    """The modules that declare operations, in the order of the page."""
     prefix = "tinygrad_lite.ops."
-    rooms = [module for name, module in sys.modules.items() if name.startswith(prefix)]
-    return [module for module in rooms if module.__name__ not in (prefix + "op", prefix + "operators")]
-
-
-def declared_in(module: ModuleType) -> set[str]:
-    """The names that the code of a table assigns itself."""
-    return {
-        target.id
-        for node in tree_of(module).body
-        if isinstance(node, ast.Assign)
-        for target in node.targets
-        if isinstance(target, ast.Name)
-    }
+    names = [name.removeprefix(prefix) for name in sys.modules if name.startswith(prefix)]
+    names = sorted(set(names) - {"op", "operators"}, key=lambda name: [*ORDER, name].index(name))
+    return [sys.modules[prefix + name] for name in names]
 
 
 def home_of(answer: Any) -> ModuleType:
     """The table that declares an operation or a composition."""
-    if not isinstance(answer, declarations.Op):
-        return sys.modules[answer.__module__]
-    for module in tables():
-        if any(vars(module)[name] is answer for name in declared_in(module) if name in vars(module)):
-            return module
-    rule = next(rule for rule in [*rules_of(answer), answer.forward] if callable(rule))
-    return sys.modules[rule.__module__]
+    return sys.modules[answer.module if isinstance(answer, declarations.Op) else answer.__module__]
 
 
 def keywords_of(answer: Any) -> list[str]:
@@ -146,7 +154,8 @@ def page() -> str:
     by_home: dict[ModuleType, list[Any]] = defaultdict(list)
     for answer in functions:
         by_home[home_of(answer)].append(answer)
-    return "\n".join([INTRODUCTION, *(section(home, by_home[home], functions) for home in tables() if home in by_home)])
+    introduction = INTRODUCTION.format(numpy=".".join(np.__version__.split(".")[:2]))
+    return "\n".join([introduction, *(section(home, by_home[home], functions) for home in tables() if home in by_home)])
 
 
 def section(module: ModuleType, answers: list[Any], functions: dict[Any, list[str]]) -> str:

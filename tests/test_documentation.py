@@ -5,6 +5,8 @@ import importlib
 import inspect
 import pkgutil
 import re
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -46,6 +48,16 @@ def test_docstrings(module: ModuleType) -> None:
 def test_links_within_the_project_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
         assert "://" in target or (page.parent / target).exists(), target
+
+
+def test_the_page_of_operations_is_what_the_code_says() -> None:
+    page = (ROOT / "docs" / "operations.md").read_text()
+    here = ".".join(np.__version__.split(".")[:2])
+    if f"Written with NumPy {here}." not in page:
+        pytest.skip(f"the page was written with another NumPy than {here}, which has other functions and keywords")
+    command = [sys.executable, str(ROOT / "docs" / "operations.py"), "--check"]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stderr
 
 
 def public_functions() -> list[Any]:

@@ -390,6 +390,17 @@ def test_forward_mode_keeps_a_result_that_hangs_on_an_outer_tensor() -> None:
     assert not change.requires_grad
 
 
+def test_a_function_may_look_at_its_numbers_in_either_mode() -> None:
+    def f(x: Any) -> Any:
+        shown = f"{x[0]:.2f} {int(x[1])} {x[0].item()} {x.numpy()[2]}"
+        return np.sum(x * len(shown)) if x[0] > 0 and (x > -9).all() else None
+
+    expected = np.full(3, len("0.30 -1 0.3 2.0"))
+    np.testing.assert_array_equal(tg.grad(f)(A), expected)
+    assert float(tg.jvp(f, (A,), (np.ones(3),))[1]) == expected.sum()
+    assert repr(tg.jvp(lambda x: (x, repr(x)), (1.0,), (2.0,), has_aux=True)[2]).startswith("'Dual(")
+
+
 def test_containers_may_be_dataclasses() -> None:
     gradient = tg.grad(lambda p: p.first * p.second.x * p.second.y)(Pair(2.0, Point(3.0, 5.0)))
     assert isinstance(gradient, Pair)

@@ -18,7 +18,7 @@ from tinygrad_lite import grad_mode
 from tinygrad_lite.backward import fitted, history, propagate
 from tinygrad_lite.errors import InputError, UsageError
 from tinygrad_lite.ops.op import Array, Deferred, Op, Traced
-from tinygrad_lite.ops.operators import Operators
+from tinygrad_lite.ops.operators import TURNED_INTO_ARRAY, Operators
 from tinygrad_lite.tensor import Tensor, wrap
 
 next_level = count(1).__next__
@@ -67,16 +67,27 @@ class Dual(Operators):
         """The value without its tangent."""
         return self.primal
 
+    def numpy(self) -> Any:
+        """The array itself. This leaves the derivative, on purpose."""
+        return innermost(self)
+
+    def item(self) -> Any:
+        """The one element as a Python number. This leaves the derivative, on purpose."""
+        return innermost(self).item()
+
+    def __format__(self, specification: str) -> str:
+        return format(self.item() if specification else str(self), specification)
+
+    def __int__(self) -> int:
+        return int(self.item())
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
-        raise UsageError(
-            "NumPy was about to turn a value that is being differentiated into an array, and its tangent would be "
-            "lost: write np.stack([...]) or tg.array([...]) in place of np.array([...])"
-        )
+        raise UsageError(TURNED_INTO_ARRAY)
 
     def __float__(self) -> float:
         raise UsageError(
             "float(x) inside a function that is being differentiated would lose the tangent of x: write np.sin for "
-            "math.sin, and so on; or tg.stop_gradient(x) to leave it on purpose"
+            "math.sin, and so on; or x.item() to leave it on purpose"
         )
 
     def __bool__(self) -> bool:

@@ -19,7 +19,7 @@ from tinygrad_lite.errors import GraphError, InputError, ShapeError, TinygradErr
 from tinygrad_lite.grad_mode import mode
 from tinygrad_lite.ops import elementwise
 from tinygrad_lite.ops.op import NO_PARAMS, Array, Op, Traced, given
-from tinygrad_lite.ops.operators import Operators
+from tinygrad_lite.ops.operators import TURNED_INTO_ARRAY, Operators
 
 _SCALARS = frozenset({bool, int, float, complex, type(None), np.float64, np.float32})  # what nobody can change
 _NUMBER_OF_KIND = {"b": bool, "i": int, "u": int, "f": float, "c": complex}
@@ -298,12 +298,7 @@ class Tensor(Operators):
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         if self._requires_grad:
-            raise UsageError(
-                "NumPy was about to turn a tensor that requires a gradient into an array, and its history would be "
-                "lost. To join tensors write np.stack([...]) or np.concatenate([...]) in place of np.array([...]); for "
-                "scipy.special's softmax, log_softmax and logsumexp take those of tg.nn.functional; to leave the graph "
-                "on purpose write tensor.numpy()"
-            )
+            raise UsageError(TURNED_INTO_ARRAY)
         return np.array(self._data, dtype, copy=copy)
 
     def __float__(self) -> float:

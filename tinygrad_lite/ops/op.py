@@ -68,6 +68,7 @@ class Op:
         kink: an expression of the arguments that is zero where the operation is not differentiable.
         examples: shapes and parameters to try it on, for whoever loops over the registry.
         linear: whether it is linear in each argument that has a derivative, the others held fixed.
+        module: where it was declared.
     """
 
     def __init__(
@@ -93,6 +94,7 @@ class Op:
         self.examples = examples
         self.linear = linear
         self.derivatives: Sequence[Derivative] = ()
+        self.module = __name__
 
     @cached_property
     def keywords(self) -> frozenset[str]:
@@ -282,6 +284,7 @@ def newer(*names: str) -> list[Callable[..., Any]]:
 
 
 def _register(op: Op) -> Op:
+    op.module = sys._getframe(2).f_globals["__name__"]  # whoever called elementwise or primitive
     _OPERATIONS[op.name] = op
     _ANSWERS[op.forward] = op
     return op
