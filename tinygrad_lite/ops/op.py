@@ -284,7 +284,7 @@ def newer(*names: str) -> list[Callable[..., Any]]:
 
 
 def _register(op: Op) -> Op:
-    op.module = sys._getframe(2).f_globals["__name__"]  # whoever called elementwise or primitive
+    op.module = sys._getframe(2).f_globals.get("__name__", "")  # whoever called elementwise or primitive
     _OPERATIONS[op.name] = op
     _ANSWERS[op.forward] = op
     return op

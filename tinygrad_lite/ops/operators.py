@@ -26,8 +26,8 @@ from tinygrad_lite.ops.op import NO_PARAMS, Array, Op, Traced, answer_to
 
 TURNED_INTO_ARRAY = (
     "NumPy was about to turn a value that is being differentiated into a plain array, and its history would be lost. "
-    "Write tg.array([...]), np.stack([...]) or np.concatenate([...]) in place of np.array([...]); np.dot(array, tensor) "
-    "in place of array.dot(tensor); tg.nn.functional's softmax, log_softmax and logsumexp in place of those of "
+    "Write tg.array([...]), np.stack([...]) or np.concatenate([...]) in place of np.array([...]); np.dot(array, "
+    "tensor) in place of array.dot(tensor); tg.nn.functional's softmax, log_softmax and logsumexp in place of those of "
     "scipy.special; and tensor.numpy() to leave the graph on purpose"
 )
 
