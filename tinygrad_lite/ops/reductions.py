@@ -176,11 +176,11 @@ def _std_vjp(
     correction: float | None = None,
 ) -> Array:
     # where all entries are equal the distance to the mean has a kink, and its gradient is 0 by convention
-    highest, lowest = (
-        extremum(x, axis=axis, keepdims=keepdims, initial=start, **_mask(where))
-        for extremum, start in ((np.max, -np.inf), (np.min, np.inf))
-    )
-    flat = np.equal(highest, lowest)
+    if where is True and np.size(x):
+        flat = np.equal(np.max(x, axis=axis, keepdims=keepdims), np.min(x, axis=axis, keepdims=keepdims))
+    else:
+        highest = np.max(x, axis=axis, keepdims=keepdims, initial=-np.inf, where=where)
+        flat = np.equal(highest, np.min(x, axis=axis, keepdims=keepdims, initial=np.inf, where=where))
     slope = np.where(flat, 0, 0.5 / np.where(flat, 1, y))
     return _var_vjp(g * slope, y, x, axis, dtype, ddof, keepdims, where, correction)
 
@@ -227,7 +227,7 @@ def var_as_numpy(
 ) -> Array:
     refuse_out("var", out)
     if mean is None:
-        return var(a, axis, dtype, None, ddof, keepdims, where=where, correction=correction)
+        return var(a, axis, dtype, None, ddof, keepdims, correction=correction, **_mask(where))
     ddof = ddof if correction is np._NoValue else correction
     return var_around(a, mean, axis=axis, dtype=dtype, ddof=ddof, keepdims=keepdims, where=where)
 
@@ -247,7 +247,7 @@ def std_as_numpy(
 ) -> Array:
     refuse_out("std", out)
     if mean is None:
-        return std(a, axis, dtype, None, ddof, keepdims, where=where, correction=correction)
+        return std(a, axis, dtype, None, ddof, keepdims, correction=correction, **_mask(where))
     return root(var_as_numpy(a, axis, dtype, None, ddof, keepdims, where=where, mean=mean, correction=correction))
 
 
