@@ -176,7 +176,7 @@ def _std_vjp(
     correction: float | None = None,
 ) -> Array:
     # where all entries are equal the distance to the mean has a kink, and its gradient is 0 by convention
-    if where is True and np.size(x):
+    if where is True and x.size:
         flat = np.equal(np.max(x, axis=axis, keepdims=keepdims), np.min(x, axis=axis, keepdims=keepdims))
     else:
         highest = np.max(x, axis=axis, keepdims=keepdims, initial=-np.inf, where=where)

@@ -84,7 +84,7 @@ def _explicit(order: str) -> str:
 
 @implements(np.reshape)
 def _reshape_as_numpy(a: Array, /, shape: int | Sequence[int], order: str = "C", *, copy: bool | None = None) -> Array:
-    return reshape(a, shape=shape, order=_explicit(order))
+    return reshape(a, shape=shape if np.ndim(shape) else (shape,), order=_explicit(order))
 
 
 @implements(np.ravel)
