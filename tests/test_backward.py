@@ -1,5 +1,6 @@
 """The reverse pass: order, accumulation, freeing, graphs of gradients, and random programs."""
 
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -144,3 +145,33 @@ def test_random_programs(data: st.DataObject) -> None:
     for x, reference in zip(leaves, numerical_gradients(directional, program.leaves, everywhere)):
         found = np.zeros(x.shape) if x.grad is None else x.grad.numpy()
         np.testing.assert_allclose(found, reference, rtol=1e-5, atol=1e-5 * program.scale)
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_many_reads_of_an_array_cost_one_array(create_graph: bool) -> None:
+    x = tg.tensor(np.ones((300, 1000)), requires_grad=True)
+    rows = [x[i] * (i + 1.0) for i in range(len(x))]
+    y = np.stack([*rows, x[[0, 0]].sum(axis=0), x.sum(axis=0)]).sum()
+    tracemalloc.start()
+    y.backward(create_graph=create_graph)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    expected = np.arange(2.0, 302.0)
+    expected[0] += 2
+    np.testing.assert_array_equal(x.grad.numpy(), np.broadcast_to(expected[:, None], x.shape))
+    assert peak < 10 * x.size * x.dtype.itemsize  # of 300 rows, each with an array of its own, it would be 300
+    x.grad = None
+
+
+def test_gradients_of_reads_add_up_with_others_in_any_order() -> None:
+    for f in (
+        lambda x: x[0] * x[1] + x.sum(),
+        lambda x: x.sum() + x[0] * x[1],
+        lambda x: (2 * x)[1] * x[1:].sum() * x[-1],
+        lambda x: x[0],
+        lambda x: x[[1, 1, 2]].prod() + x[x > 0].sum() + x[::2].sum(),
+    ):
+        for g in (f, lambda x, f=f: np.sum(tg.grad(f)(x) ** 2)):
+            x = np.array([0.5, -1.5, 2.0])
+            (expected,) = numerical_gradients(g, [x], [0])
+            np.testing.assert_allclose(tg.grad(g)(x), expected, rtol=1e-8, atol=1e-8)
