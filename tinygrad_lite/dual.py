@@ -120,6 +120,7 @@ def innermost(x: Array) -> Array:
 def _pushed(op: Op, y: Array, primals: Sequence[Array], tangents: Sequence[Array], params: Mapping[str, Any]) -> Array:
     """The Jacobian-vector product Σᵢ ∂y/∂xᵢ · tᵢ; None where no tangent has an influence."""
     total = None
+    primals = op.real(primals, y.dtype)
     for i, t in enumerate(tangents):
         if t is None or op.vjps[i] is None:
             continue

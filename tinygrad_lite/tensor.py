@@ -87,17 +87,21 @@ class Tensor(Operators):
 
     def __trace__(self, op: Op, inputs: tuple[Array, ...], params: Mapping[str, Any]) -> Any:
         arrays: list[Array] = []
-        linked = False
+        linked = discrete = False
         for x in inputs:
             if type(x) is Tensor:
                 arrays.append(x._data)
-                linked = linked or x._requires_grad
+                if x._requires_grad:
+                    linked = True
+                elif x._data.dtype.kind in "biu":
+                    discrete = True
             elif type(x) in _SCALARS:
                 arrays.append(x)
             elif isinstance(x, Traced):
                 return x.__trace__(op, inputs, params)  # a tensor gives way to any other traced value
             else:
                 arrays.append(_unchanging(x, op))
+                discrete = discrete or arrays[-1].dtype.kind in "biu"
         try:
             value = op.forward(*arrays, **params) if params else op.forward(*arrays)
         except (TinygradError, np.linalg.LinAlgError):
@@ -112,7 +116,7 @@ class Tensor(Operators):
         if linked and op.vjps and mode.enabled:
             kind = value.dtype.kind
             if kind == "f":
-                result.remember(op, inputs, tuple(arrays), params)
+                result.remember(op, inputs, tuple(op.real(arrays, value.dtype) if discrete else arrays), params)
             elif kind == "c":
                 raise UsageError(f"{op.name} makes complex numbers of {given(arrays)}; only real ones have a gradient")
         return result

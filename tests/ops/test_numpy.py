@@ -3,6 +3,7 @@
 import copy
 import math
 import pickle
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -273,6 +274,7 @@ REFUSED: dict[str, tuple[Callable[[Any], Any], type[Exception], str]] = {
     "select with numbers": (lambda x: np.select([[1, 0, 1]], [x]), UsageError, "of booleans"),
     "choose out of range": (lambda x: np.choose([0, 2], [x[:2], x[:2]]), InputError, "from 0 to 2 for 2 choices"),
     "piecewise with too few functions": (lambda x: np.piecewise(x, [x < 0] * 2, [0.0]), InputError, "2 conditions"),
+    "quantiles along two axes": (lambda x: np.nanquantile(x, [[0.1, 0.2], [0.3, 0.4]]), UsageError, "q has 2 axes"),
     "a quantile that is a tensor": (lambda x: np.quantile(x, x[0]), UsageError, "q= is a parameter"),
     "put": (lambda x: np.put(x, [0], 1.0), UsageError, r"np\.put would write"),
     "sort in place": (lambda x: x.sort(), UsageError, r"np\.sort"),
@@ -376,3 +378,28 @@ def test_operations_are_copied_as_themselves_and_pickled_by_name() -> None:
 def test_a_declaration_needs_a_name() -> None:
     with pytest.raises(UsageError, match="name="):
         tg.elementwise(lambda x: x, 1)
+
+
+def test_statistics_of_too_few_entries_have_no_finite_gradient() -> None:
+    """Where NumPy's value is not a number, neither is the gradient."""
+    for f in (lambda x: np.var(x, ddof=3).sum(), lambda x: np.std(x, ddof=5), lambda x: np.nanvar(x, ddof=3)):
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
+            assert not np.isfinite(f(B))
+            assert not np.any(np.isfinite(tg.grad(f)(B)))
+            assert not np.isfinite(tg.jvp(f, (B,), (np.ones(3),))[1])
+
+
+def test_gradients_of_empty_arrays_are_empty() -> None:
+    empty = np.zeros((2, 0))
+    for f in (np.sum, np.prod, np.std, np.var, np.mean, np.nansum, lambda x: np.linalg.norm(x)):
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
+            assert tg.grad(f)(empty).shape == (2, 0)
+
+
+def test_division_by_zero_is_numpys() -> None:
+    x = tg.tensor([1.0, -2.0], requires_grad=True)
+    with np.errstate(divide="ignore"):
+        (x / 0).backward([1.0, 1.0])
+    np.testing.assert_array_equal(x.grad, [np.inf, np.inf])

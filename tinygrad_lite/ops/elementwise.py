@@ -30,7 +30,7 @@ def _whole_quotients(a: Array, b: Array) -> Array:
 add = elementwise(np.add, 1, 1)
 subtract = elementwise(np.subtract, 1, -1)
 multiply = elementwise(np.multiply, lambda y, a, b: b, lambda y, a, b: a)
-divide = elementwise(np.divide, lambda y, a, b: 1 / b, lambda y, a, b: -y / b, kink=lambda a, b: b)
+divide = elementwise(np.divide, lambda y, a, b: np.divide(1, b), lambda y, a, b: -y / b, kink=lambda a, b: b)
 negative = elementwise(np.negative, -1)
 positive = elementwise(np.positive, 1)
 reciprocal = elementwise(np.reciprocal, lambda y, x: -y * y, kink=lambda x: x)
@@ -92,6 +92,12 @@ rint = elementwise(np.rint, 0, kink=lambda x: np.cos(np.pi * x))
 def fix(x: Array, out: Array = None) -> Array:
     refuse_out("fix", out)
     return trunc(x)
+
+
+@implements(np.angle)
+def angle(z: Array, deg: bool = False) -> Array:
+    half_turn = np.where(np.less(z, 0), 180.0 if deg else np.pi, 0.0)
+    return half_turn.astype(np.result_type(z, np.float16)) + 0 * z
 
 
 def _fraction(x: Array) -> Array:

@@ -184,6 +184,13 @@ class Op:
                 self.refuse(name, value)
         return arrays, params
 
+    def real(self, arrays: Sequence[Array], dtype: Any) -> list[Array]:
+        """The arrays as the rules see them: integers as real numbers, whose products and differences do not wrap."""
+        return [
+            x.astype(dtype) if hasattr(x, "dtype") and x.dtype.kind in "biu" and self.vjps[i] is not None else x
+            for i, x in enumerate(arrays)
+        ]
+
     def refuse(self, name: str, value: Any) -> Array:
         """Raise the error for a keyword that the derivatives do not know."""
         if name == "out":

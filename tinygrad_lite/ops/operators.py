@@ -83,6 +83,7 @@ class Operators(Traced):
             a, b = inputs
             inputs = (np.reshape(a, np.shape(a) + (1,) * np.ndim(b)), b)
         elif method != "__call__":
+            params.pop("array", None)  # the one array, which NumPy hands on twice if it was named
             return answer_to(getattr(ufunc, method))(*inputs, **params)
         if params:
             inputs = _cast_as_asked(ufunc, inputs, params)
@@ -181,7 +182,8 @@ class Operators(Traced):
         return answer_to(np.reshape)(self, _one_or_many(shape), order=order)
 
     def transpose(self, *axes: Any) -> Any:
-        return shaping.transpose(self, axes=_one_or_many(axes) if axes else None)
+        order = _one_or_many(axes) if axes else None
+        return shaping.transpose(self, axes=(order,) if isinstance(order, int) else order)
 
     def flatten(self, order: str = "C") -> Any:
         return answer_to(np.ravel)(self, order=order)

@@ -1,9 +1,13 @@
 """Floor 1. Order: sorting, and the median and its kin, which are a place between two of the sorted entries."""
 
+from collections.abc import Callable
+from functools import wraps
+from math import prod
 from typing import Any
 
 import numpy as np
 
+from tinygrad_lite.errors import UsageError
 from tinygrad_lite.ops.op import Array, Example, implements, primitive
 from tinygrad_lite.ops.reductions import Axis, closest
 
@@ -35,7 +39,8 @@ def _lines(x: Array, axis: Axis) -> tuple[Array, tuple[int, ...]]:
     reduced = np.lib.array_utils.normalize_axis_tuple(range(x.ndim) if axis is None else axis, x.ndim)
     kept = tuple(i for i in range(x.ndim) if i not in reduced)
     moved = np.transpose(x, (*kept, *reduced))
-    return np.reshape(moved, (*moved.shape[: len(kept)], -1)), (*kept, *reduced)
+    length = prod(x.shape[i] for i in reduced)
+    return np.reshape(moved, (*moved.shape[: len(kept)], length)), (*kept, *reduced)
 
 
 def _quantile_weights(x: Array, q: Any, axis: Axis, method: str, weights: Array, percent: bool) -> Array:
@@ -50,7 +55,7 @@ def _quantile_weights(x: Array, q: Any, axis: Axis, method: str, weights: Array,
         chosen = np.equal(lines, np.expand_dims(quantile(x, q, axis=axis, method=method, weights=weights), -1))
         return (chosen / np.sum(chosen, axis=-1, keepdims=True)).astype(x.dtype)
     counts = np.sum(~np.isnan(lines), axis=-1)
-    places = np.empty((*np.shape(q), *counts.shape))
+    places = np.full((*np.shape(q), *counts.shape), -1.0)  # no place in a line of nothing but NaN
     for count in np.unique(counts[counts > 0]):
         place = quantile(np.arange(count, dtype=x.dtype), q, method=method)
         places[..., counts == count] = np.expand_dims(place, -1)
@@ -125,5 +130,21 @@ nanmedian = primitive(
 )
 quantile = primitive(np.quantile, _quantile_vjp, kink=closest, examples=_QUANTILES)
 percentile = primitive(np.percentile, _percentile_vjp, kink=closest, examples=_PERCENTILES)
-nanquantile = primitive(np.nanquantile, _quantile_vjp, kink=closest, examples=_QUANTILES)
-nanpercentile = primitive(np.nanpercentile, _percentile_vjp, kink=closest, examples=_PERCENTILES)
+
+
+def _of_one_axis(function: Callable[..., Array]) -> Callable[..., Array]:
+    """A function of quantiles that refuses several axes of them, whose order NumPy itself confuses."""
+
+    @wraps(function)
+    def checked(a: Array, q: Any, *args: Any, **params: Any) -> Array:
+        if np.ndim(q) > 1:
+            raise UsageError(f"{function.__name__}: q has {np.ndim(q)} axes; pass np.ravel(q), and reshape the result")
+        return function(a, q, *args, **params)
+
+    return checked
+
+
+nanquantile = primitive(_of_one_axis(np.nanquantile), _quantile_vjp, kink=closest, examples=_QUANTILES)
+nanpercentile = primitive(_of_one_axis(np.nanpercentile), _percentile_vjp, kink=closest, examples=_PERCENTILES)
+implements(np.nanquantile)(nanquantile)
+implements(np.nanpercentile)(nanpercentile)

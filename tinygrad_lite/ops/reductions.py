@@ -7,7 +7,18 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.ops.elementwise import above
-from tinygrad_lite.ops.op import Array, Example, Op, Rule, implements, primitive, refuse_out, total
+from tinygrad_lite.ops.op import (
+    POSITIVE,
+    Array,
+    Example,
+    Op,
+    Rule,
+    elementwise,
+    implements,
+    primitive,
+    refuse_out,
+    total,
+)
 
 Axis = int | tuple[int, ...] | None
 
@@ -146,7 +157,8 @@ def _deviation_vjp(
     keepdims: bool = False,
     where: Array = True,
 ) -> Array:
-    return _spread(g, x, axis, keepdims, where) * (x - mean) * 2 / (_count(x, axis, where) - ddof)
+    freedom = np.maximum(_count(x, axis, where) - ddof, 0)
+    return _spread(g, x, axis, keepdims, where) * (x - mean) * 2 / freedom
 
 
 def _var_vjp(
@@ -206,10 +218,13 @@ var_around = primitive(
 )
 
 
-def root(v: Array) -> Array:
-    """√v of a sum of squares, with gradient 0 where that is 0."""
-    zero = np.equal(v, 0)
-    return np.where(zero, 0, np.sqrt(np.where(zero, 1, v)))
+def _root(x: Array) -> Array:
+    return np.sqrt(x)
+
+
+root = elementwise(  # of a sum of squares, with gradient 0 where that is 0
+    _root, lambda y, x: np.where(np.equal(y, 0), 0, 0.5 / np.where(np.equal(y, 0), 1, y)), domain=(POSITIVE,)
+)
 
 
 @implements(np.var)

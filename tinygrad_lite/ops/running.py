@@ -80,6 +80,7 @@ running_place = primitive(_running_place, arity=1, examples=[([(2, 3)], {"larges
 
 def _running_extremum(largest: bool) -> Callable[..., Array]:
     def running(array: Array, axis: int, dtype: Any) -> Array:
+        array = array if dtype is None else array.astype(dtype)
         return np.take_along_axis(array, running_place(array, largest=largest, axis=axis), axis)
 
     return running
