@@ -130,6 +130,26 @@ def test_checkpoint_without_a_gradient_just_runs() -> None:
     assert not tg.checkpoint(np.sin)(tg.tensor(X)).requires_grad
 
 
+@pytest.mark.parametrize(
+    "make", [tg.checkpoint, lambda f: tg.custom_gradient(lambda x, a: (f(x, a), lambda g: (g * a, None)))]
+)
+def test_arrays_that_change_after_the_call_do_not_matter(make: Any) -> None:
+    x, a = tg.tensor(X, requires_grad=True), np.ones(3)
+    y = make(lambda x, a: x * a)(x, a)
+    a[:] = 100
+    y.backward(np.ones(3))
+    np.testing.assert_array_equal(x.grad, np.ones(3))
+
+
+def test_tensors_of_whole_numbers_are_constants() -> None:
+    places = tg.tensor([2, 0])
+    x = tg.tensor(X, requires_grad=True)
+    tg.checkpoint(lambda x, i: x[i] * 2)(x, places).sum().backward()
+    np.testing.assert_array_equal(x.grad, [2, 0, 2])
+    taken = tg.custom_gradient(lambda x, i: (x[i], lambda g: (np.zeros(3), None)))
+    np.testing.assert_array_equal(tg.grad(lambda x: taken(x, places).sum())(X), np.zeros(3))
+
+
 def changing(x: Any, calls: list[int] = []) -> Any:  # noqa: B006
     calls.append(1)
     return x * len(calls)
@@ -156,6 +176,14 @@ CLOSED = tg.tensor(2.0, requires_grad=True)
             "without being given",
         ),
         (lambda: tg.grad(lambda x: twice_as_steep(x=x))(1.0), UsageError, "positional"),
+        (lambda: tg.grad(tg.custom_gradient(np.sin))(1.0), UsageError, r"a pair \(value, rule\)"),
+        (lambda: tg.custom_gradient(lambda x: (x, 3))(1.0), UsageError, r"a pair \(value, rule\)"),
+        (
+            lambda: tg.grad(lambda w: tg.grad(tg.custom_gradient(lambda x: (np.sin(x), lambda g: g * w)))(1.0))(2.0),
+            UsageError,
+            "the rule of function reads a tensor",
+        ),
+        (lambda: tg.checkpoint(lambda x: "text")(CLOSED), UsageError, "returned str"),
         (lambda: tg.grad(lambda x: product({"a": x, "b": x}, 1.0, x, 1))(1.0), TypeError, "positional"),
         (
             lambda: tg.grad(tg.custom_gradient(lambda x, y: (x * y, lambda g: g)), (0, 1))(1.0, 2.0),

@@ -3,7 +3,7 @@
 import math
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -371,6 +371,35 @@ NESTED: dict[str, tuple[Callable[[], Any], float]] = {
 }
 
 
+PULLED = tg.vjp(np.sin, 1.0)[1]
+"""A pullback of a transform that has long returned."""
+
+NESTED |= {
+    "a pullback from before, in grad": (lambda: tg.grad(lambda g: PULLED(g)[0] * g)(2.0), 4 * np.cos(1.0)),
+    "a pullback from before, in vjp": (lambda: tg.vjp(lambda g: PULLED(g)[0], 2.0)[1](1.0)[0], np.cos(1.0)),
+    "a pullback from before, in jvp": (lambda: tg.jvp(lambda g: PULLED(g)[0], (2.0,), (3.0,))[1], 3 * np.cos(1.0)),
+    "a pullback from before, in jacobian": (lambda: tg.jacobian(lambda g: PULLED(g)[0])(2.0), np.cos(1.0)),
+    "detached in reverse over reverse": (lambda: tg.grad(tg.grad(lambda x: x * x.detach()))(3.0), 0),
+    "detached in forward over reverse": (lambda: tg.jvp(tg.grad(lambda x: x * x.detach()), (3.0,), (1.0,))[1], 0),
+    "no_grad in reverse mode": (lambda: tg.grad(constant_square)(3.0), 9),
+    "no_grad in forward mode": (lambda: tg.jvp(constant_square, (3.0,), (1.0,))[1], 9),
+    "backward of something else": (lambda: tg.grad(with_a_backward_inside)(3.0), -6),
+}
+
+
+def constant_square(x: Any) -> Any:
+    with tg.no_grad():
+        square = x * x
+    return x * square
+
+
+def with_a_backward_inside(x: Any) -> Any:
+    """-2x · x, of which only one x is seen, since the gradient has no graph."""
+    w = tg.tensor(1.0, requires_grad=True)
+    (w * w * x).backward()
+    return -w.grad * x
+
+
 @pytest.mark.parametrize(("attempt", "expected"), NESTED.values(), ids=list(NESTED))
 def test_levels_do_not_leak(attempt: Callable[[], Any], expected: float) -> None:
     found = attempt()
@@ -410,6 +439,28 @@ def test_containers_may_be_dataclasses() -> None:
     assert not isinstance(y.y[0], tg.Tensor)
 
 
+def test_aux_is_free_of_tangents_and_no_grad_of_histories() -> None:
+    _, _, aux = tg.jvp(lambda x: (x * x, {"double": 2 * x}), (A,), (A,), has_aux=True)
+    assert type(aux["double"]) is np.ndarray
+    w = tg.tensor(2.0, requires_grad=True)
+    with tg.no_grad():
+        for value in (
+            tg.value_and_grad(lambda x: w * x)(3.0)[0],
+            tg.vjp(lambda x: w * x, 3.0)[0],
+            *tg.jvp(lambda x: w * x, (3.0,), (1.0,)),
+        ):
+            assert type(value) is np.float64
+
+
+def test_a_dataclass_may_leave_fields_unset() -> None:
+    @dataclass
+    class Partial:
+        x: Any
+        later: Any = field(init=False)
+
+    assert float(tg.grad(lambda p: p.x**2)(Partial(3.0)).x) == 6
+
+
 def test_keyword_arguments_are_passed_through() -> None:
     def f(x: Any, *, power: int) -> Any:
         return x**power
@@ -420,6 +471,13 @@ def test_keyword_arguments_are_passed_through() -> None:
     assert float(tg.jacobian(f)(2.0, power=3)) == 12
     assert float(tg.hessian(f)(2.0, power=3)) == 12
     assert float(tg.hvp(f, (2.0,), (1.0,), power=3)) == 12
+
+
+def leaked() -> Any:
+    """A value that a function put aside while tangents were pushed through it."""
+    kept: list[Any] = []
+    tg.jvp(lambda x: (kept.append(x * 2), x)[1], (3.0,), (1.0,))
+    return kept[0]
 
 
 class Changing:
@@ -462,6 +520,10 @@ class Changing:
         (lambda: tg.hessian(lambda x: x)(A), ShapeError, "must return one number"),
         (lambda: tg.hvp(np.sin, (1.0,), (A,)), ShapeError, r"a tangent of shape \(3,\)"),
         (lambda: tg.jacobian(np.sin, argnums=2)(A), InputError, "argnums=2"),
+        (lambda: tg.jvp(np.sin, (1.0,), (1j,)), UsageError, "a tangent is of real numbers"),
+        (lambda: tg.vjp(np.sin, 1.0)[1](1j), UsageError, "a gradient is of real numbers"),
+        (lambda: tg.jvp(with_a_backward_inside, (3.0,), (1.0,)), UsageError, "use tg.grad"),
+        (lambda: leaked() * 2, UsageError, "that has returned"),
     ],
 )
 def test_errors_of_the_other_transforms(attempt: Callable[[], Any], kind: type[Exception], message: str) -> None:

@@ -82,7 +82,7 @@ def propagate(
             else:
                 y, arrays = node._data, node.arrays
             for i, x in enumerate(node.inputs):
-                if type(x) is not kind or not x._requires_grad or (only is not None and x not in only):
+                if type(x) is not kind or not (x._requires_grad if only is None else x in only):
                     continue
                 if op.arity is None:
                     contribution = op.vjps.rule(i, g, y, arrays, **params)  # not a copy of many arrays for each of many

@@ -11,11 +11,12 @@ import numpy as np
 
 from tinygrad_lite import grad_mode, trees
 from tinygrad_lite.backward import history
-from tinygrad_lite.dual import Dual, Pullback, innermost, variable
+from tinygrad_lite.dual import Dual, Pullback, innermost, settle, variable
 from tinygrad_lite.errors import GraphError, UsageError
 from tinygrad_lite.ops import selection
 from tinygrad_lite.ops.op import Array, ForEach, Op, Traced
-from tinygrad_lite.tensor import Tensor
+from tinygrad_lite.runs import check_number
+from tinygrad_lite.tensor import Tensor, wrap
 
 
 def stop_gradient(x: Any) -> Any:
@@ -53,16 +54,24 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(f, updated=())
     def function(*args: Any, **kwargs: Any) -> Any:
-        if _traced(kwargs):
+        if _variables(kwargs):
             raise UsageError(f"the gradient of {name} is by its positional arguments: pass the tensor as one")
-        inputs = _traced(args)
+        args, kwargs = _unchanging((args, kwargs))
+        inputs = _variables(args)
+        packing = _Packing(name)
+
+        def value_and_rule(arrays: Sequence[Array]) -> tuple[Any, Callable[..., Any]]:
+            found = f(*_replaced(args, arrays), **kwargs)
+            if not (isinstance(found, tuple) and len(found) == 2 and callable(found[1])):
+                raise UsageError(f"{name} has a gradient of its own, and so must return a pair (value, rule)")
+            return found
+
         if not inputs:
-            return f(*args, **kwargs)[0]
-        packing = _Packing()
+            return value_and_rule([])[0]
         latest: list[Any] = []
 
         def forward(*arrays: Array) -> Array:
-            y, rule = f(*_replaced(args, arrays), **kwargs)
+            y, rule = value_and_rule(arrays)
             if any(_has_history(part) for part in trees.leaves(y)):
                 raise UsageError(
                     f"{name} has a gradient of its own, and reads a tensor that requires a gradient without being "
@@ -74,12 +83,18 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
         def gradients(g: Array, y: Array, *arrays: Array) -> list[Array]:
             before, rule = latest
             if any(a is not b for a, b in zip(before, arrays)):  # tensors, for the rule to be differentiated again
-                rule = f(*_replaced(args, arrays), **kwargs)[1]
-            found = rule(packing.unpack(g))
+                rule = value_and_rule(arrays)[1]
+            with grad_mode.enable_grad():
+                found = rule(packing.unpack(g))
+            if not grad_mode.mode.enabled and any(map(_has_history, trees.leaves(found))):
+                raise UsageError(
+                    f"the rule of {name} reads a tensor that requires a gradient, of which the second derivative would "
+                    "not know: make that an argument, or write tg.stop_gradient(tensor)"
+                )
             found = (found,) if len(args) == 1 else found
             if not isinstance(found, tuple) or len(found) != len(args):
                 raise UsageError(f"the rule of {name} must return one gradient for each of {len(args)} arguments")
-            return [gradient for x, part in zip(args, found) for gradient in _of_traced(x, part)]
+            return [gradient for x, part in zip(args, found) for gradient in _of_variables(x, part)]
 
         return packing.unpack(_operation(name, forward, gradients)(*inputs))
 
@@ -112,17 +127,21 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(f, updated=())
     def function(*args: Any, **kwargs: Any) -> Any:
-        inputs = _traced((args, kwargs))
+        inputs = _variables((args, kwargs))
         if not grad_mode.mode.enabled or any(isinstance(x, Dual) for x in inputs):
             return f(*args, **kwargs)
-        packing = _Packing()
+        args, kwargs = _unchanging((args, kwargs))
+        packing = _Packing(name)
 
         def run(arrays: Sequence[Array]) -> tuple[Any, list[Tensor]]:
             """The result of f as a graph of these variables."""
-            variables = [variable(innermost(x)) if not _has_history(x) else x.holding(x.data) for x in arrays]
+            variables = [variable(x) for x in arrays]
             positional, named = _replaced((args, kwargs), variables)
-            with grad_mode.enable_grad():
-                return f(*positional, **named), variables
+            try:
+                with grad_mode.enable_grad():
+                    return f(*positional, **named), variables
+            finally:
+                settle(variables)
 
         def gradients(g: Array, y: Array, *arrays: Array) -> list[Array]:
             if any(innermost(x) is not read.data for x, read in zip(arrays[len(inputs) :], outside)):
@@ -135,7 +154,7 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
                 )
             return Pullback(trees.leaves(result), [*variables, *outside])(trees.leaves(packing.unpack(g)))
 
-        since = variable(np.zeros(())).index
+        since = wrap(np.zeros(())).holding(np.zeros(())).index
         result, variables = run(inputs)
         if any(isinstance(y, Dual) for y in trees.leaves(result)):
             return f(*args, **kwargs)
@@ -167,7 +186,12 @@ def _operation(name: str, forward: Callable[..., Array], gradients: Callable[...
 class _Packing:
     """A result of containers as one array, since an operation has one value, and back."""
 
+    def __init__(self, name: str) -> None:
+        self._name = name
+
     def pack(self, result: Any) -> Array:
+        for y in trees.leaves(result):
+            check_number(y, self._name)
         # of what it is made, without the entries themselves
         self._like = trees.map_leaves(lambda x: np.broadcast_to(np.zeros((), np.result_type(x)), np.shape(x)), result)
         if isinstance(self._like, np.ndarray):
@@ -182,23 +206,33 @@ class _Packing:
         return trees.map_leaves(lambda like: next(parts).reshape(like.shape).astype(like.dtype), self._like)
 
 
-def _traced(tree: Any) -> list[Any]:
-    return [x for x in trees.leaves(tree) if isinstance(x, Traced)]
+def _is_variable(x: Any) -> bool:
+    return isinstance(x, Traced) and x.dtype.kind == "f"
+
+
+def _variables(tree: Any) -> list[Any]:
+    """The traced real values in containers."""
+    return list(filter(_is_variable, trees.leaves(tree)))
 
 
 def _replaced(tree: Any, arrays: Sequence[Array]) -> Any:
-    """The containers with these arrays in place of their traced values."""
+    """The containers with these arrays in place of their variables."""
     remaining = iter(arrays)
-    return trees.map_leaves(lambda x: next(remaining) if isinstance(x, Traced) else x, tree)
+    return trees.map_leaves(lambda x: next(remaining) if _is_variable(x) else x, tree)
 
 
-def _of_traced(tree: Any, gradient: Any) -> list[Array]:
-    """The gradients of the traced values in one argument; None for the whole stands for zero."""
+def _unchanging(tree: Any) -> Any:
+    """The containers with a copy of each array that somebody might change before the backward pass."""
+    return trees.map_leaves(lambda x: x.copy() if isinstance(x, np.ndarray) and x.flags.writeable else x, tree)
+
+
+def _of_variables(tree: Any, gradient: Any) -> list[Array]:
+    """The gradients of the variables in one argument; None for the whole stands for zero."""
     if gradient is None:
-        return [np.zeros_like(innermost(x)) for x in _traced(tree)]
+        return [np.zeros_like(innermost(x)) for x in _variables(tree)]
     pairs: list[tuple[Any, Any]] = []
     trees.map_leaves(lambda *pair: pairs.append(pair), tree, gradient)
-    return [part for x, part in pairs if isinstance(x, Traced)]
+    return [part for x, part in pairs if _is_variable(x)]
 
 
 def _has_history(x: Any) -> bool:

@@ -8,7 +8,8 @@ A dual is always outermost: its primal and tangent may be tensors, or duals of l
 values is therefore the reverse pass of their parts, which is what `Pullback` makes of it.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import count
 from typing import Any
 
@@ -17,11 +18,24 @@ import numpy as np
 from tinygrad_lite import grad_mode
 from tinygrad_lite.backward import fitted, history, propagate
 from tinygrad_lite.errors import InputError, UsageError
+from tinygrad_lite.ops import selection
 from tinygrad_lite.ops.op import Array, Deferred, Op, Traced
 from tinygrad_lite.ops.operators import TURNED_INTO_ARRAY, Operators
 from tinygrad_lite.tensor import Tensor, wrap
 
-next_level = count(1).__next__
+_next_level = count(1).__next__
+_running: set[int] = set()
+
+
+@contextmanager
+def new_level() -> Iterator[int]:
+    """The level of a transform that pushes tangents forward, for as long as it runs."""
+    level = _next_level()
+    _running.add(level)
+    try:
+        yield level
+    finally:
+        _running.discard(level)
 
 
 class Dual(Operators):
@@ -42,13 +56,19 @@ class Dual(Operators):
 
     def __trace__(self, op: Op, inputs: tuple[Array, ...], params: Mapping[str, Any]) -> Any:
         level = highest_level(inputs)
+        if level not in _running:
+            raise UsageError(
+                f"{op.name} met a value of a function that tangents were pushed through and that has returned: return "
+                "what you want to keep (as aux, with has_aux=True)"
+            )
         primals, tangents = split([np.asarray(x) if isinstance(x, (list, tuple)) else x for x in inputs], level)
         y = op(*primals, **params)
         if not op.vjps:
             return y
         if not hasattr(y, "dtype"):
             y = np.float64(y)
-        tangent = _pushed(op, y, primals, tangents, params) if y.dtype.kind == "f" else None
+        follows = y.dtype.kind == "f" and grad_mode.mode.enabled
+        tangent = _pushed(op, y, primals, tangents, params) if follows else None
         return y if tangent is None else Dual(y, tangent, level)
 
     @property
@@ -64,8 +84,14 @@ class Dual(Operators):
         return self.primal.dtype  # type: ignore[no-any-return]
 
     def detach(self) -> Array:
-        """The value without its tangent."""
-        return self.primal
+        """The same value as a constant."""
+        return selection.stop_gradient(self)
+
+    def backward(self, *_: Any, **__: Any) -> None:
+        """Refused: tangents go forward."""
+        raise UsageError(
+            "backward() in a function that tangents are pushed through: use tg.grad, which nests with them"
+        )
 
     def numpy(self) -> Any:
         """The array itself. This leaves the derivative, on purpose."""
@@ -142,14 +168,30 @@ def _transposed(op: Op, i: int, t: Array, y: Array, primals: Sequence[Array], pa
     """∂y/∂xᵢ · t out of the vector-Jacobian product alone: that is linear in g, and this is its transpose."""
     x = primals[i]
     g = variable(np.zeros_like(innermost(y)))
-    with grad_mode.enable_grad(), np.errstate(all="ignore"):  # the value at g = 0 is thrown away
-        back = fitted(op.vjps[i](g, y, *primals, **params), np.shape(x), np.result_type(x), op, i)  # type: ignore[misc]
+    try:
+        with grad_mode.enable_grad(), np.errstate(all="ignore"):  # the value at g = 0 is thrown away
+            back = fitted(op.vjps[i](g, y, *primals, **params), np.shape(x), np.result_type(x), op, i)  # type: ignore[misc]
+    finally:
+        settle([g])
     return Pullback([back.whole() if isinstance(back, Deferred) else back], [g])([t])[0]
 
 
-def variable(array: Array) -> Tensor:
-    """A tensor of this array for a gradient to arrive at."""
-    return wrap(array).holding(array)
+_variables: set[Tensor] = set()
+
+
+def variable(given: Array) -> Tensor:
+    """A tensor for a function to be given in place of an array or a tensor, and for a gradient to arrive at."""
+    given = given if isinstance(given, Tensor) else wrap(given)
+    made: Tensor = given.holding(given.data)
+    _variables.add(made)
+    return made
+
+
+def settle(variables: Iterable[Tensor]) -> None:
+    """End the time of variables, once the function has run: from now on they are only what they stand for."""
+    for x in variables:
+        _variables.discard(x)
+        x.settle()
 
 
 class Pullback:
@@ -206,19 +248,21 @@ class Pullback:
 def between(roots: Iterable[Tensor], ends: frozenset[Tensor]) -> tuple[list[Tensor], set[Tensor], bool]:
     """What lies between some roots and ends, as a history and as a set, and whether a root hangs on anything else.
 
-    An end that is no variable of its own but stands for a tensor that needs a gradient counts as something else too.
+    Something else is a variable of a running transform, too, and what an end stands for if that needs a gradient.
     """
     roots = list(roots)
     path = history(roots, ends, oldest=min((end.index if end.op is not None else 0 for end in ends), default=0))
     known = ends.union(path)
     on_path = set(ends)
-    beside = {end for end in ends if not end.stands_for_constant}
+    beside = {end for end in ends if end.requires_grad}
     for node in path:
+        if node in _variables:
+            beside.add(node)
         for x in node.inputs:
-            if type(x) is Tensor and x.requires_grad:
+            if type(x) is Tensor:
                 if x in on_path:
                     on_path.add(node)
-                if x in beside or x not in known:
+                if x in beside or (x.requires_grad and x not in known):
                     beside.add(node)
     hangs_on_others = any(root in beside or (root.requires_grad and root not in known) for root in roots)
     return [node for node in path if node in on_path], on_path, hangs_on_others

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from tinygrad_lite import trees
-from tinygrad_lite.dual import Dual, next_level
+from tinygrad_lite.dual import Dual, new_level
 from tinygrad_lite.errors import InputError
 from tinygrad_lite.ops.op import Array
 from tinygrad_lite.runs import Argnums, Call, Run, as_traced, basis, real
@@ -98,11 +98,11 @@ def _by_columns(run: Run) -> list[list[Array]]:
 
 def _changes(run: Run, j: int, direction: Array) -> list[Array]:
     """How each value changes where the j-th of the chosen arrays moves in a direction."""
-    level = next_level()
     values = [real(x) for x in trees.leaves(run.call.chosen)]
-    values[j] = Dual(values[j], direction, level)
-    remaining = iter(values)
-    result, _ = run.call.run(trees.map_leaves(lambda _: next(remaining), run.call.chosen))
+    with new_level() as level:
+        values[j] = Dual(values[j], direction, level)
+        remaining = iter(values)
+        result, _ = run.call.run(trees.map_leaves(lambda _: next(remaining), run.call.chosen))
     return trees.leaves(trees.map_leaves(lambda _, y: tangent_of(y, level, run.call.name), run.result, result))
 
 

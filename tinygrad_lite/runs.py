@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite import grad_mode, trees
-from tinygrad_lite.dual import Dual, Pullback, between
+from tinygrad_lite.dual import Dual, Pullback, between, settle, variable
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
 from tinygrad_lite.ops.op import Array, Traced
 from tinygrad_lite.tensor import Tensor, tensor, wrap
@@ -63,14 +63,13 @@ class Call:
 
         What hangs on an outer tensor keeps its history, and what hangs on an outer tangent keeps it.
         """
-        as_arrays = self._as_arrays
 
         def finish(x: Any) -> Any:
             if isinstance(x, Dual):
                 return Dual(finish(x.primal), finish(x.tangent), x.level)
-            if not isinstance(x, Tensor) or (x.requires_grad and hangs_on_others(x)):
+            if not isinstance(x, Tensor) or (x.requires_grad and grad_mode.mode.enabled and hangs_on_others(x)):
                 return x
-            return x.data if as_arrays else x.detach()
+            return x.data if self._as_arrays else x.detach()
 
         return trees.map_leaves(finish, tree)
 
@@ -87,7 +86,10 @@ class Run:
     def __init__(self, call: Call) -> None:
         self.call = call
         self.variables: list[Tensor] = []
-        self.result, self.aux = call.run(trees.map_leaves(self._variable, call.chosen))
+        try:
+            self.result, self.aux = call.run(trees.map_leaves(self._variable, call.chosen))
+        finally:
+            settle(self.variables)
         self.values = trees.leaves(self.result)
         for y in self.values:
             check_number(y, call.name)
@@ -97,9 +99,7 @@ class Run:
         """What the function is given in place of x: a tensor for the gradient to arrive at, or a dual of one."""
         if isinstance(x, Dual):
             return Dual(self._variable(x.primal), x.tangent, x.level)
-        given = real(x)
-        given = given if isinstance(given, Tensor) else wrap(given)
-        self.variables.append(given.holding(given.data))
+        self.variables.append(variable(real(x)))
         return self.variables[-1]
 
     def gradient(self, gradients: Sequence[Array]) -> Any:
@@ -161,6 +161,8 @@ def real(x: Any) -> Array:
 def change_of(what: str, x: Any, change: Any) -> Array:
     """A tangent or a gradient of x as an array of x's shape and dtype."""
     change = change if isinstance(change, Traced) else tensor(change).data
+    if change.dtype.kind == "c":
+        raise UsageError(f"a {what} is of real numbers, this one is {change.dtype}")
     if change.shape != np.shape(x):
         raise ShapeError(f"a {what} of shape {change.shape} for a value of shape {np.shape(x)}")
     dtype = np.result_type(x)

@@ -132,8 +132,9 @@ class Tensor(Operators):
 
     def forget(self) -> None:
         """Let go of what this tensor was made of; that it had a history is remembered."""
-        self.inputs = None
-        self.arrays = ()
+        if self.op is not elementwise.positive:  # which holds nothing, and may be the variable of a running transform
+            self.inputs = None
+            self.arrays = ()
 
     def holding(self, array: Array) -> "Tensor":
         """A tensor of this array that hands its gradient on to this one."""
@@ -141,13 +142,8 @@ class Tensor(Operators):
         stand_in.remember(elementwise.positive, (self,), (array,), NO_PARAMS)
         return stand_in
 
-    @property
-    def stands_for_constant(self) -> bool:
-        """Whether it is a stand-in for a tensor that needs no gradient."""
-        return self.op is elementwise.positive and self.inputs is not None and not self.inputs[0]._requires_grad
-
     def settle(self) -> None:
-        """End a stand-in's time as a variable: it needs a gradient no more than what it stands for."""
+        """End a stand-in's time as a variable, once its function has run: it needs a gradient as what it stands for."""
         if not self.inputs[0]._requires_grad:
             self._requires_grad = False
             self.op = None

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite import trees
-from tinygrad_lite.dual import Dual, innermost, next_level
+from tinygrad_lite.dual import Dual, innermost, new_level
 from tinygrad_lite.errors import ShapeError, UsageError
 from tinygrad_lite.ops.op import Array, Traced
 from tinygrad_lite.runs import (
@@ -59,10 +59,7 @@ def value_and_grad(f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = 
             shape = np.shape(value)
             raise ShapeError(f"{call.name} must return one number to have a gradient, it returned shape {shape}")
         gradient = run.gradient([np.ones_like(innermost(value))])
-        finished = run.finished((run.result, run.aux) if has_aux else run.result), gradient
-        for variable in run.variables:
-            variable.settle()
-        return finished
+        return run.finished((run.result, run.aux) if has_aux else run.result), gradient
 
     return value_and_gradient
 
@@ -137,15 +134,15 @@ def jvp(
     name = name_of(f)
     for given in (primals, tangents):
         check_one_entry_each(given, "jvp", name)
-    level = next_level()
     call = Call(f, primals, kwargs, tuple(range(len(primals))), has_aux)
-    duals = trees.map_leaves(
-        lambda x, t: Dual(real(x), change_of("tangent", x, t), level), tuple(primals), tuple(tangents)
-    )
-    result, aux = call.run(duals)
+    with new_level() as level:
+        duals = trees.map_leaves(
+            lambda x, t: Dual(real(x), change_of("tangent", x, t), level), tuple(primals), tuple(tangents)
+        )
+        result, aux = call.run(duals)
     changes = trees.map_leaves(lambda y: tangent_of(y, level, name), result)
-    values = trees.map_leaves(lambda y: y.primal if isinstance(y, Dual) and y.level == level else y, result)
-    finished = call.finished((values, changes, aux))
+    values = trees.map_leaves(lambda y: y.primal if isinstance(y, Dual) and y.level == level else y, (result, aux))
+    finished = call.finished((values[0], changes, values[1]))
     return finished if has_aux else finished[:2]
 
 

@@ -66,7 +66,7 @@ def _children(tree: Any) -> dict[Any, Any] | None:
     if isinstance(tree, (tuple, list)):
         return dict(enumerate(tree))
     if is_dataclass(tree) and not isinstance(tree, type):
-        return {field.name: getattr(tree, field.name) for field in fields(tree)}
+        return {field.name: getattr(tree, field.name) for field in fields(tree) if hasattr(tree, field.name)}
     return None
 
 
