@@ -80,7 +80,7 @@ def propagate(
             if create_graph:
                 arrays = _linked(node)
             else:
-                y, arrays = node._data, node.arrays
+                y, arrays = node._array, node.arrays
             for i, x in enumerate(node.inputs):
                 if type(x) is not kind or not (x._requires_grad if only is None else x in only):
                     continue
@@ -91,7 +91,7 @@ def propagate(
                     if vjp is None:
                         continue
                     contribution = vjp(g, y, *arrays, **params)
-                array = x._data
+                array = x._array
                 if getattr(contribution, "shape", None) != array.shape or contribution.dtype != array.dtype:
                     contribution = fitted(contribution, array.shape, array.dtype, op, i)
                     deferred = deferred or isinstance(contribution, Deferred)

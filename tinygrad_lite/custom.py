@@ -3,7 +3,7 @@
 The last two make one operation out of a whole function, for the traced values among its arguments.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import wraps
 from typing import Any
 
@@ -35,7 +35,8 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
 
     f(*args) returns (y, rule), and rule(g) returns gᵀ ∂y/∂x in the containers of the arguments: for one argument the
     gradient itself, for more a tuple, with None for an argument that has none. Written in NumPy, the rule can be
-    differentiated again, and forward mode is made out of it.
+    differentiated again. Forward mode is made out of it as well, and takes it to be linear in g, as a gradient is: a
+    rule that clips g is not, and has a meaning in reverse mode alone.
 
     Raises:
         UsageError: if f reads a tensor that requires a gradient without being given it, since the rule does not speak
@@ -56,12 +57,12 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
     def function(*args: Any, **kwargs: Any) -> Any:
         if _variables(kwargs):
             raise UsageError(f"the gradient of {name} is by its positional arguments: pass the tensor as one")
-        args, kwargs = _unchanging((args, kwargs))
         inputs = _variables(args)
+        template = _template(args)
         packing = _Packing(name)
 
         def value_and_rule(arrays: Sequence[Array]) -> tuple[Any, Callable[..., Any]]:
-            found = f(*_replaced(args, arrays), **kwargs)
+            found = f(*_replaced(template, arrays), **kwargs)
             if not (isinstance(found, tuple) and len(found) == 2 and callable(found[1])):
                 raise UsageError(f"{name} has a gradient of its own, and so must return a pair (value, rule)")
             return found
@@ -78,7 +79,7 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
                     "given it: make that an argument, or write tg.stop_gradient(tensor)"
                 )
             latest[:] = [arrays, rule]
-            return packing.pack(y)
+            return _copied(packing.pack(y))
 
         def gradients(g: Array, y: Array, *arrays: Array) -> list[Array]:
             before, rule = latest
@@ -91,10 +92,11 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
                     f"the rule of {name} reads a tensor that requires a gradient, of which the second derivative would "
                     "not know: make that an argument, or write tg.stop_gradient(tensor)"
                 )
-            found = (found,) if len(args) == 1 else found
-            if not isinstance(found, tuple) or len(found) != len(args):
-                raise UsageError(f"the rule of {name} must return one gradient for each of {len(args)} arguments")
-            return [gradient for x, part in zip(args, found) for gradient in _of_variables(x, part)]
+            found = (found,) if len(template) == 1 else found
+            if not isinstance(found, tuple) or len(found) != len(template):
+                raise UsageError(f"the rule of {name} must return one gradient for each of {len(template)} arguments")
+            remaining = iter(arrays)
+            return [gradient for x, part in zip(template, found) for gradient in _of_variables(x, part, remaining)]
 
         return packing.unpack(_operation(name, forward, gradients)(*inputs))
 
@@ -130,13 +132,13 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
         inputs = _variables((args, kwargs))
         if not grad_mode.mode.enabled or any(isinstance(x, Dual) for x in inputs):
             return f(*args, **kwargs)
-        args, kwargs = _unchanging((args, kwargs))
+        template = _template((args, kwargs))
         packing = _Packing(name)
 
         def run(arrays: Sequence[Array]) -> tuple[Any, list[Tensor]]:
             """The result of f as a graph of these variables."""
             variables = [variable(x) for x in arrays]
-            positional, named = _replaced((args, kwargs), variables)
+            positional, named = _replaced(template, variables)
             try:
                 with grad_mode.enable_grad():
                     return f(*positional, **named), variables
@@ -144,9 +146,9 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
                 settle(variables)
 
         def gradients(g: Array, y: Array, *arrays: Array) -> list[Array]:
-            if any(innermost(x) is not read.data for x, read in zip(arrays[len(inputs) :], outside)):
+            if any(innermost(x) is not read.data for x, read in zip(arrays[count:], outside)):
                 raise GraphError(f"a tensor that {name} reads was given new data between its run and the backward pass")
-            result, variables = run(arrays[: len(inputs)])
+            result, variables = run(arrays[:count])
             if not np.array_equal(innermost(packing.pack(result)), innermost(y), equal_nan=True):
                 raise GraphError(
                     f"{name} gave another value when it was run again in the backward pass; what is checkpointed must "
@@ -159,7 +161,9 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
         if any(isinstance(y, Dual) for y in trees.leaves(result)):
             return f(*args, **kwargs)
         outside = _read_from_outside(trees.leaves(result), variables, since)
-        value = innermost(packing.pack(result))
+        packed = packing.pack(result)
+        value = innermost(packed) if isinstance(packed, Tensor) else _copied(packed)
+        count = len(inputs)
         return packing.unpack(_operation(name, lambda *_: value, gradients)(*inputs, *outside))
 
     return function
@@ -172,13 +176,17 @@ def _name(f: Callable[..., Any]) -> str:
 
 def _operation(name: str, forward: Callable[..., Array], gradients: Callable[..., list[Array]]) -> Op:
     """An operation whose rules are computed all at once: gradients(g, y, *x) gives one for each array."""
-    latest: list[Any] = [None, None]
+    asked: Any = None
+    found: dict[int, Array] = {}
 
     def gradient(i: int, g: Array, y: Array, arrays: Sequence[Array]) -> Array:
-        if latest[0] is not g:  # the rules of all arrays are asked with one g
-            latest[:] = [g, gradients(g, y, *arrays)]
-        found = latest[1][i]
-        return found if grad_mode.mode.enabled else innermost(found)
+        nonlocal asked, found
+        if asked is not g or i not in found:  # the rules of all arrays are asked with one g
+            asked, found = g, dict(enumerate(gradients(g, y, *arrays)))
+        gradient = found.pop(i)  # and each once, so that none is kept
+        if not found:
+            asked = None
+        return gradient if grad_mode.mode.enabled else innermost(gradient)
 
     return Op(forward, ForEach(gradient), name=name, arity=None)
 
@@ -215,24 +223,35 @@ def _variables(tree: Any) -> list[Any]:
     return list(filter(_is_variable, trees.leaves(tree)))
 
 
-def _replaced(tree: Any, arrays: Sequence[Array]) -> Any:
+class _Place:
+    """Where a variable stood in containers."""
+
+
+_PLACE = _Place()
+
+
+def _template(tree: Any) -> Any:
+    """The containers without their variables, which nobody shall keep alive, and with arrays that nobody can change."""
+    return trees.map_leaves(lambda x: _PLACE if _is_variable(x) else _copied(x), tree)
+
+
+def _copied(x: Any) -> Any:
+    return x.copy() if isinstance(x, np.ndarray) else x
+
+
+def _replaced(template: Any, arrays: Sequence[Array]) -> Any:
     """The containers with these arrays in place of their variables."""
     remaining = iter(arrays)
-    return trees.map_leaves(lambda x: next(remaining) if _is_variable(x) else x, tree)
+    return trees.map_leaves(lambda x: next(remaining) if x is _PLACE else x, template)
 
 
-def _unchanging(tree: Any) -> Any:
-    """The containers with a copy of each array that somebody might change before the backward pass."""
-    return trees.map_leaves(lambda x: x.copy() if isinstance(x, np.ndarray) and x.flags.writeable else x, tree)
-
-
-def _of_variables(tree: Any, gradient: Any) -> list[Array]:
+def _of_variables(template: Any, gradient: Any, arrays: Iterator[Array]) -> list[Array]:
     """The gradients of the variables in one argument; None for the whole stands for zero."""
     if gradient is None:
-        return [np.zeros_like(innermost(x)) for x in _variables(tree)]
+        return [np.zeros_like(innermost(next(arrays))) for x in trees.leaves(template) if x is _PLACE]
     pairs: list[tuple[Any, Any]] = []
-    trees.map_leaves(lambda *pair: pairs.append(pair), tree, gradient)
-    return [part for x, part in pairs if _is_variable(x)]
+    trees.map_leaves(lambda *pair: pairs.append(pair), template, gradient)
+    return [_copied(part) for x, part in pairs if x is _PLACE and (next(arrays), True)]
 
 
 def _has_history(x: Any) -> bool:

@@ -11,6 +11,7 @@ values is therefore the reverse pass of their parts, which is what `Pullback` ma
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import count
+from threading import RLock
 from typing import Any
 
 import numpy as np
@@ -65,6 +66,8 @@ class Dual(Operators):
         y = op(*primals, **params)
         if not op.vjps:
             return y
+        if getattr(y, "dtype", np.dtype(float)).kind == "c":
+            raise UsageError(f"{op.name} makes complex numbers; only real ones have a tangent")
         if not hasattr(y, "dtype"):
             y = np.float64(y)
         follows = y.dtype.kind == "f" and grad_mode.mode.enabled
@@ -194,6 +197,19 @@ def settle(variables: Iterable[Tensor]) -> None:
         x.settle()
 
 
+@contextmanager
+def revived(variables: Sequence[Tensor]) -> Iterator[None]:
+    """A time in which settled variables need a gradient again: for functions that a pass runs once more."""
+    settled = [x for x in variables if not x.requires_grad]
+    for x in settled:
+        x.requires_grad = True
+    try:
+        yield
+    finally:
+        for x in settled:
+            x.requires_grad = False
+
+
 class Pullback:
     """What gradients of some values become at some variables: Σ gᵀ ∂value/∂variable, once for each call.
 
@@ -207,6 +223,7 @@ class Pullback:
     def __init__(self, values: Sequence[Array], variables: Sequence[Tensor]) -> None:
         self._values = values
         self._variables = variables
+        self._lock = RLock()  # one pass at a time, since it revives the variables
         self._level = highest_level(values)
         self.hangs_on_others: bool
         if self._level:
@@ -241,7 +258,8 @@ class Pullback:
             if g is not None and isinstance(value, Tensor) and value in self._between:
                 g = g if create_graph else innermost(g)
                 arrived[value] = arrived[value] + g if value in arrived else g
-        found = propagate(self._path, arrived, create_graph, only=self._between)
+        with self._lock, revived(self._variables):
+            found = propagate(self._path, arrived, create_graph, only=self._between)
         return [found[x] if x in found else np.zeros_like(x.data) for x in self._variables]
 
 

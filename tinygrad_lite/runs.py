@@ -63,15 +63,15 @@ class Call:
 
         What hangs on an outer tensor keeps its history, and what hangs on an outer tangent keeps it.
         """
+        return trees.map_leaves(lambda x: self._finished(x, hangs_on_others), tree)
 
-        def finish(x: Any) -> Any:
-            if isinstance(x, Dual):
-                return Dual(finish(x.primal), finish(x.tangent), x.level)
-            if not isinstance(x, Tensor) or (x.requires_grad and grad_mode.mode.enabled and hangs_on_others(x)):
-                return x
-            return x.data if self._as_arrays else x.detach()
-
-        return trees.map_leaves(finish, tree)
+    def _finished(self, x: Any, hangs_on_others: Callable[[Tensor], bool]) -> Any:
+        if isinstance(x, Dual):
+            primal, tangent = self._finished(x.primal, hangs_on_others), self._finished(x.tangent, hangs_on_others)
+            return Dual(primal, tangent, x.level)
+        if not isinstance(x, Tensor) or (x.requires_grad and grad_mode.mode.enabled and hangs_on_others(x)):
+            return x
+        return x.data if self._as_arrays else x.detach()
 
 
 class Run:
@@ -116,8 +116,10 @@ class Run:
 
 
 def name_of(f: Callable[..., Any]) -> str:
-    """What messages call a function."""
-    return getattr(f, "__name__", "the function")
+    """What messages call a function, which must be one."""
+    if not callable(f):
+        raise UsageError(f"a function is differentiated, this is {type(f).__name__}: write tg.grad(f)(x), not of f(x)")
+    return getattr(f, "__name__", type(f).__name__)
 
 
 def _positions(argnums: Any, count: int, name: str) -> list[int]:
@@ -140,14 +142,19 @@ def check_number(y: Any, name: str) -> None:
     """Raise the error for a result that is no array of numbers."""
     if not isinstance(y, (Traced, *NUMBERS)):
         raise UsageError(f"{name} must return numbers or arrays to be differentiated, it returned {type(y).__name__}")
+    dtype = getattr(y, "dtype", np.dtype(float))
+    if dtype.kind == "c":
+        raise UsageError(f"{name} must return real numbers to be differentiated, it returned {dtype}")
 
 
-def check_one_entry_each(given: Any, transform: str, name: str) -> None:
-    """Raise the error for arguments or tangents that are not a tuple."""
-    if not isinstance(given, (tuple, list)):
-        raise UsageError(
-            f"{transform} of {name} takes tuples with one entry for each argument, got {type(given).__name__}"
-        )
+def check_one_entry_each(primals: Any, tangents: Any, count: int | None, what: str) -> None:
+    """Raise the error for arguments and tangents that are not tuples, or for too many or too few tangents."""
+    for given in (primals, tangents):
+        if not isinstance(given, (tuple, list)):
+            raise UsageError(f"{what} takes tuples with one entry for each argument, got {type(given).__name__}")
+    count = len(primals) if count is None else count
+    if len(tangents) != count:
+        raise UsageError(f"{what} takes one tangent for each of {count} arguments, got {len(tangents)}")
 
 
 def real(x: Any) -> Array:
@@ -184,7 +191,8 @@ def as_traced(x: Array) -> Traced:
 
 
 def _holds_tensors(tree: Any) -> bool:
-    def is_tensor(x: Any) -> bool:
-        return is_tensor(x.primal) if isinstance(x, Dual) else isinstance(x, Tensor)
+    return any(map(_is_tensor, trees.leaves(tree)))
 
-    return any(map(is_tensor, trees.leaves(tree)))
+
+def _is_tensor(x: Any) -> bool:
+    return _is_tensor(x.primal) if isinstance(x, Dual) else isinstance(x, Tensor)

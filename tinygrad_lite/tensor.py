@@ -60,7 +60,7 @@ class Tensor(Operators):
 
     __slots__ = (
         "__weakref__",
-        "_data",
+        "_array",
         "_grad",
         "_requires_grad",
         "arrays",
@@ -72,7 +72,7 @@ class Tensor(Operators):
         "retains_grad",
     )
 
-    _data: Array
+    _array: Array
     _requires_grad: bool
     _grad: "Tensor | None"
     name: str | None
@@ -87,21 +87,21 @@ class Tensor(Operators):
 
     def __trace__(self, op: Op, inputs: tuple[Array, ...], params: Mapping[str, Any]) -> Any:
         arrays: list[Array] = []
-        linked = discrete = False
+        linked = mixed = False
         for x in inputs:
             if type(x) is Tensor:
-                arrays.append(x._data)
+                arrays.append(x._array)
                 if x._requires_grad:
                     linked = True
-                elif x._data.dtype.kind in "biu":
-                    discrete = True
+                elif x._array.dtype != np.float64:
+                    mixed = True
             elif type(x) in _SCALARS:
                 arrays.append(x)
             elif isinstance(x, Traced):
                 return x.__trace__(op, inputs, params)  # a tensor gives way to any other traced value
             else:
                 arrays.append(_unchanging(x, op))
-                discrete = discrete or arrays[-1].dtype.kind in "biu"
+                mixed = mixed or arrays[-1].dtype != np.float64
         try:
             value = op.forward(*arrays, **params) if params else op.forward(*arrays)
         except (TinygradError, np.linalg.LinAlgError):
@@ -116,7 +116,7 @@ class Tensor(Operators):
         if linked and op.vjps and mode.enabled:
             kind = value.dtype.kind
             if kind == "f":
-                result.remember(op, inputs, tuple(op.real(arrays, value.dtype) if discrete else arrays), params)
+                result.remember(op, inputs, tuple(op.real(arrays, value.dtype) if mixed else arrays), params)
             elif kind == "c":
                 raise UsageError(f"{op.name} makes complex numbers of {given(arrays)}; only real ones have a gradient")
         return result
@@ -151,13 +151,13 @@ class Tensor(Operators):
     @property
     def data(self) -> Array:
         """The array itself, read-only. Assigning gives a leaf a new one, of the same shape and dtype."""
-        return self._data
+        return self._array
 
     @data.setter
     def data(self, value: Array) -> None:
         if self.op is not None:
             raise GraphError(f"this tensor is a result of {self.op.name}; only a leaf can be given new data")
-        array = value._data if isinstance(value, Tensor) else _copied(value)
+        array = value._array if isinstance(value, Tensor) else _copied(value)
         if array.shape != self.shape:
             raise ShapeError(f"new data of shape {array.shape} for a tensor of shape {self.shape}")
         if not np.can_cast(array.dtype, self.dtype, "same_kind"):
@@ -168,7 +168,7 @@ class Tensor(Operators):
         """Give a leaf a new array, which nobody else may write to: what an optimiser does."""
         if isinstance(array, np.ndarray):
             array.setflags(False)  # type: ignore[call-arg]
-        self._data = array
+        self._array = array
 
     @property
     def requires_grad(self) -> bool:
@@ -180,7 +180,7 @@ class Tensor(Operators):
         if self.op is not None:
             raise GraphError(f"this tensor is a result of {self.op.name}; only a leaf can change requires_grad")
         if value:
-            _check_differentiable(self._data)
+            _check_differentiable(self._array)
         self._requires_grad = bool(value)
 
     @property
@@ -203,15 +203,15 @@ class Tensor(Operators):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return self._data.shape  # type: ignore[no-any-return]
+        return self._array.shape  # type: ignore[no-any-return]
 
     @property
     def size(self) -> int:
-        return self._data.size  # type: ignore[no-any-return]
+        return self._array.size  # type: ignore[no-any-return]
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        return self._data.dtype  # type: ignore[no-any-return]
+        return self._array.dtype  # type: ignore[no-any-return]
 
     def backward(self, gradient: Array = None, *, retain_graph: bool | None = None, create_graph: bool = False) -> None:
         """Add the gradient of this tensor to `.grad` of every leaf that it depends on.
@@ -239,8 +239,9 @@ class Tensor(Operators):
                 "backward() on a tensor with no history: nothing that it was computed from has requires_grad=True"
             )
         g = self._one() if gradient is None else self._weight(gradient)
-        retain_graph = create_graph if retain_graph is None else retain_graph
-        backward.backward(self, g if create_graph or not isinstance(g, Tensor) else g._data, retain_graph, create_graph)
+        if isinstance(g, Tensor) and not create_graph:
+            g = g._array
+        backward.backward(self, g, create_graph if retain_graph is None else retain_graph, create_graph)
 
     def _one(self) -> Array:
         """The gradient of this tensor with respect to itself, if it is of one element."""
@@ -249,7 +250,7 @@ class Tensor(Operators):
                 f"backward() without a gradient needs a tensor of one element, this one has shape {self.shape}: "
                 "reduce it (to its mean, say), or pass a gradient of its shape"
             )
-        return self.dtype.type(1) if isinstance(self._data, np.generic) else np.ones_like(self._data)
+        return self.dtype.type(1) if isinstance(self._array, np.generic) else np.ones_like(self._array)
 
     def _weight(self, gradient: Array) -> "Tensor":
         """A given gradient, checked against this tensor."""
@@ -263,7 +264,7 @@ class Tensor(Operators):
         if not isinstance(gradient, Tensor):
             gradient = wrap(gradient)
         elif self._grad is None:  # a tensor of its own, since an update of one gradient shall not reach another
-            gradient = gradient.holding(gradient._data) if gradient._requires_grad else wrap(gradient._data)
+            gradient = gradient.holding(gradient._array) if gradient._requires_grad else wrap(gradient._array)
         self._grad = gradient if self._grad is None else self._grad + gradient
 
     def retain_grad(self) -> None:
@@ -274,32 +275,34 @@ class Tensor(Operators):
 
     def detach(self) -> "Tensor":
         """A tensor of the same array without a history."""
-        return wrap(self._data, name=self.name)
+        return wrap(self._array, name=self.name)
 
     def numpy(self) -> Any:
         """A read-only view of the array; copy it to write to it. This leaves the graph, on purpose."""
-        if not isinstance(self._data, (np.ndarray, np.generic)):
-            return self._data
-        view = np.asarray(self._data).view()
+        if not isinstance(self._array, (np.ndarray, np.generic)):
+            return self._array
+        view = np.asarray(self._array).view()
         view.setflags(write=False)
         return view
 
-    def item(self) -> Any:
-        """The one element as a Python number."""
+    def item(self, *place: Any) -> Any:
+        """The one element as a Python number, or the one at a place."""
+        if place:
+            return self._array.item(*place)
         if self.size != 1:
             raise InputError(f"item() needs a tensor of one element, this one has shape {self.shape}")
-        if hasattr(self._data, "item"):
-            return self._data.item()
-        return _NUMBER_OF_KIND[self.dtype.kind](self._data.reshape(()))
+        if hasattr(self._array, "item"):
+            return self._array.item()
+        return _NUMBER_OF_KIND[self.dtype.kind](self._array.reshape(()))
 
     def tolist(self) -> Any:
         """The elements as Python numbers in nested lists."""
-        return self._data.tolist()
+        return self._array.tolist()
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         if self._requires_grad:
             raise UsageError(TURNED_INTO_ARRAY)
-        return np.array(self._data, dtype, copy=copy)
+        return np.array(self._array, dtype, copy=copy)
 
     def __float__(self) -> float:
         if self._requires_grad and mode.transforming:
@@ -337,9 +340,9 @@ class Tensor(Operators):
         return format(self.item() if specification else str(self), specification)
 
     def __repr__(self) -> str:
-        facts = [repr(self._data)]
-        if isinstance(self._data, (np.ndarray, np.generic)):
-            facts = [np.array2string(np.asarray(self._data), separator=", ", prefix="tensor(")]
+        facts = [repr(self._array)]
+        if isinstance(self._array, (np.ndarray, np.generic)):
+            facts = [np.array2string(np.asarray(self._array), separator=", ", prefix="tensor(")]
         if self.dtype not in (np.float64, np.int64, np.bool_) or self.size == 0:
             facts.append(f"dtype={self.dtype}")
         if self.size == 0 and self.ndim > 1:
@@ -358,8 +361,8 @@ class Tensor(Operators):
                 f"this tensor is a result of {self.op.name}, and a copy would lose its history: copy or pickle "
                 "tensor.detach()"
             )
-        grad = None if self._grad is None else self._grad._data
-        return _restored, (self._data, self._requires_grad, self.name, grad)
+        grad = None if self._grad is None else self._grad._array
+        return _restored, (self._array, self._requires_grad, self.name, grad)
 
     __iadd__ = _in_place("+", elementwise.add)
     __isub__ = _in_place("-", elementwise.subtract)
@@ -373,7 +376,7 @@ def wrap(array: Array, requires_grad: bool = False, name: str | None = None) -> 
     made = _new(Tensor)
     if isinstance(array, ndarray):
         array.setflags(False)  # type: ignore[call-arg]  # takes half the time of write=False
-    made._data = array
+    made._array = array
     made._requires_grad = requires_grad
     made._grad = None
     made.name = name

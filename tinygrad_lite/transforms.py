@@ -46,6 +46,7 @@ def value_and_grad(f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = 
         >>> print(value, gradient)
         5.0 [2. 4.]
     """
+    name_of(f)
 
     @wraps(f, updated=())
     def value_and_gradient(*args: Any, **kwargs: Any) -> Any:
@@ -132,8 +133,7 @@ def jvp(
         0.0 2.0
     """
     name = name_of(f)
-    for given in (primals, tangents):
-        check_one_entry_each(given, "jvp", name)
+    check_one_entry_each(primals, tangents, None, f"jvp of {name}")
     call = Call(f, primals, kwargs, tuple(range(len(primals))), has_aux)
     with new_level() as level:
         duals = trees.map_leaves(
@@ -141,9 +141,14 @@ def jvp(
         )
         result, aux = call.run(duals)
     changes = trees.map_leaves(lambda y: tangent_of(y, level, name), result)
-    values = trees.map_leaves(lambda y: y.primal if isinstance(y, Dual) and y.level == level else y, (result, aux))
-    finished = call.finished((values[0], changes, values[1]))
+    value, aux = (trees.map_leaves(lambda y: primal_of(y, level), part) for part in (result, aux))
+    finished = call.finished((value, changes, aux))
     return finished if has_aux else finished[:2]
+
+
+def primal_of(y: Any, level: int) -> Any:
+    """What a function returned without its tangent of this level."""
+    return y.primal if isinstance(y, Dual) and y.level == level else y
 
 
 def tangent_of(y: Any, level: int, name: str) -> Array:
@@ -175,10 +180,9 @@ def hvp(
         >>> tg.hvp(lambda x: np.sum(x**3), (np.array([1.0, 2.0]),), (np.array([1.0, 10.0]),))
         array([  6., 120.])
     """
-    name = name_of(f)
-    for given in (primals, tangents):
-        check_one_entry_each(given, "hvp", name)
-    gradient = grad(f, argnums if isinstance(argnums, (tuple, list)) else (argnums,), has_aux)
+    several = argnums if isinstance(argnums, (tuple, list)) else (argnums,)
+    check_one_entry_each(primals, tangents, len(several), f"hvp of {name_of(f)}")
+    gradient = grad(f, several, has_aux)
 
     def slope(*args: Any, **keywords: Any) -> Any:
         found = gradient(*args, **keywords)

@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+import tinygrad_lite as tg
 from tests.numpy_calls import check, check_value
+from tinygrad_lite.errors import UsageError
 
 A = np.array([[0.3, -1.2, 1.9], [1.6, 0.4, -0.7]])
 B = np.array([0.5, -2.0, 1.1])
@@ -35,6 +37,8 @@ UFUNCS: list[Row] = [
     (np.logaddexp2, [A, B]),
     (np.arctan2, [A, B]),
     (lambda x: np.arctan2(x, np.array([200, 100, 50], np.uint8)), [A]),
+    (lambda x: x / np.array([1.1, 2.3, 0.7], np.float16), [A]),
+    (lambda x: np.array([1.1, 2.3, 0.7], np.float32) ** x, [A]),
     (lambda x: np.arctan2(np.array([True, False, True]), x), [A]),
     (lambda x: x ** np.array([0, 2, 1], np.uint8), [A]),
     (lambda x: np.array([2, 3, 1], np.int8) ** x, [A]),
@@ -355,6 +359,12 @@ INDEXING: list[Row] = [
     (lambda x: x[2:2], [A]),
     (lambda x: [row * 2 for row in x], [A]),
     (lambda x: np.take(x, [0, 4, 4]), [A]),
+    (lambda x: np.take(x, [True, False], axis=1), [A]),
+    (lambda x: np.take(x, []), [A]),
+    (lambda x: x[x > 0], [E]),
+    (lambda w: np.bincount(np.array([0, 1, 1], np.uint8), w), [B]),
+    (lambda x: np.trapezoid(x, dx=np.ones((3, 1))), [B]),
+    (lambda x: x.astype(np.float64, copy=False).reshape((3, 2), copy=None), [A]),
     (lambda x: np.take(x, [[2, 0], [1, 1]], axis=1), [A]),
     (lambda x: np.take(x, 1, -1), [A]),
     (lambda x: np.take(x, [-1, 7], axis=1, mode="wrap"), [A]),
@@ -390,3 +400,39 @@ def test_calls(f: Callable[..., Any], arrays: list[Any]) -> None:
         check_value(f, *arrays)  # differences of numbers of few digits would say nothing of the gradient
     else:
         check(f, *arrays)
+
+
+def test_partitions_of_many_entries_are_numpys() -> None:
+    x = np.random.default_rng(0).uniform(size=(3, 700))
+    np.testing.assert_array_equal(np.partition(tg.tensor(x), 250).numpy(), np.partition(x, 250))
+
+
+def test_the_quotient_of_fmod_is_that_of_its_value() -> None:
+    assert 0.3 * 3 / 0.3 == 3
+    assert np.fmod(0.3 * 3, 0.3) > 0.29  # of which the quotient is 2
+    assert tg.grad(lambda b: np.fmod(0.3 * 3, b))(0.3) == -2
+
+
+def test_items_are_numbers() -> None:
+    x = tg.tensor(A)
+    assert (x.item(0), x.item(1, 2), x.item((0, 1))) == (0.3, -0.7, -1.2)
+
+
+def test_masked_arrays_do_not_lose_the_history() -> None:
+    masked = np.ma.array([1.0, 2.0], mask=[0, 1])
+    with pytest.raises(UsageError):
+        tg.grad(lambda x: np.sum(masked * x))(np.ones(2))
+
+
+@pytest.mark.parametrize(
+    ("f", "at", "slope"),
+    [
+        (lambda x: np.arctan2(x, 1e-200), 1e-200, 5e199),
+        (lambda x: np.arctan2(x, 1e200), 1e200, 5e-201),
+        (np.arcsinh, 1e200, 1e-200),
+        (np.arccosh, 1e200, 1e-200),
+        (np.expm1, -40.0, np.exp(-40.0)),
+    ],
+)
+def test_slopes_neither_overflow_nor_cancel(f: Callable[..., Any], at: float, slope: float) -> None:
+    np.testing.assert_allclose(tg.grad(f)(at), slope, rtol=1e-12)

@@ -50,7 +50,7 @@ power = elementwise(np.power, _power_by_base, _power_by_exponent, domain=(POSITI
 float_power = elementwise(np.float_power, _power_by_base, _power_by_exponent, domain=(POSITIVE, REAL))
 
 remainder = elementwise(np.remainder, 1, lambda y, a, b: -np.floor_divide(a, b), kink=_whole_quotients)
-fmod = elementwise(np.fmod, 1, lambda y, a, b: -np.trunc(a / b), kink=_whole_quotients)
+fmod = elementwise(np.fmod, 1, lambda y, a, b: -np.rint((a - y) / b), kink=_whole_quotients)
 floor_divide = elementwise(np.floor_divide, 0, 0, kink=_whole_quotients)
 
 
@@ -140,7 +140,7 @@ def frexp(x: Array, /) -> tuple[Array, Array]:
 
 exp = elementwise(np.exp, lambda y, x: y)
 exp2 = elementwise(np.exp2, lambda y, x: y * LOG_2)
-expm1 = elementwise(np.expm1, lambda y, x: y + 1)
+expm1 = elementwise(np.expm1, lambda y, x: np.exp(x))
 log = elementwise(np.log, lambda y, x: 1 / x, domain=(POSITIVE,))
 log2 = elementwise(np.log2, lambda y, x: 1 / (x * LOG_2), domain=(POSITIVE,))
 log10 = elementwise(np.log10, lambda y, x: 1 / (x * LOG_10), domain=(POSITIVE,))
@@ -163,8 +163,8 @@ arccos = elementwise(np.arccos, lambda y, x: -1 / np.sqrt(1 - x * x), domain=((-
 arctan = elementwise(np.arctan, lambda y, x: 1 / (1 + x * x))
 arctan2 = elementwise(
     np.arctan2,
-    lambda y, a, b: b / (a * a + b * b),
-    lambda y, a, b: -a / (a * a + b * b),
+    lambda y, a, b: b / np.hypot(a, b) / np.hypot(a, b),
+    lambda y, a, b: -a / np.hypot(a, b) / np.hypot(a, b),
     kink=lambda a, b: a,  # where b < 0 the angle jumps by 2π
 )
 degrees = elementwise(np.degrees, 180 / np.pi)
@@ -175,8 +175,8 @@ deg2rad = elementwise(np.deg2rad, np.pi / 180)
 sinh = elementwise(np.sinh, lambda y, x: np.cosh(x))
 cosh = elementwise(np.cosh, lambda y, x: np.sinh(x))
 tanh = elementwise(np.tanh, lambda y, x: 1 - y * y)
-arcsinh = elementwise(np.arcsinh, lambda y, x: 1 / np.sqrt(x * x + 1))
-arccosh = elementwise(np.arccosh, lambda y, x: 1 / np.sqrt(x * x - 1), domain=((1.0, np.inf),))
+arcsinh = elementwise(np.arcsinh, lambda y, x: 1 / np.hypot(x, 1))
+arccosh = elementwise(np.arccosh, lambda y, x: 1 / (np.sqrt(x - 1) * np.sqrt(x + 1)), domain=((1.0, np.inf),))
 arctanh = elementwise(np.arctanh, lambda y, x: 1 / (1 - x * x), domain=((-1.0, 1.0),))
 
 
@@ -251,6 +251,8 @@ nan_to_num = elementwise(_nan_to_num, lambda y, x, nan=0.0, posinf=None, neginf=
 def _nan_to_num_as_numpy(
     x: Array, copy: bool = True, nan: float = 0.0, posinf: Any = None, neginf: Any = None
 ) -> Array:
+    if not copy:
+        refuse_out("nan_to_num", x)
     return nan_to_num(x, nan=nan, posinf=posinf, neginf=neginf)
 
 

@@ -23,7 +23,7 @@ def _fixed_part(part: Any) -> Any:
     if isinstance(part, (int, slice, np.integer)) or part is None or part is Ellipsis:
         return part
     array = np.array(part)
-    return array if array.size or isinstance(part, np.ndarray) else array.astype(int)  # [] picks nothing
+    return array.astype(int) if isinstance(part, (list, tuple)) and not array.size else array  # [] picks nothing
 
 
 def _is_basic(index: Index) -> bool:
@@ -168,12 +168,14 @@ def _along(axis: int, ndim: int, entries: Any) -> Index:
 def take(a: Array, indices: Array, axis: int | None = None, out: Array = None, mode: str = "raise") -> Array:
     refuse_out("take", out)
     a = np.ravel(as_array(a)) if axis is None else as_array(a)
-    axis = axis or 0
+    axis = np.lib.array_utils.normalize_axis_index(axis or 0, a.ndim)
     return a[_along(axis, a.ndim, _in_range("take", indices, a.shape[axis], mode))]
 
 
 def _in_range(name: str, indices: Array, size: int, mode: str) -> Array:
     indices = np.asarray(indices)
+    if indices.dtype == bool or not indices.size:
+        indices = indices.astype(np.intp)  # a truth is 0 or 1 here, and no mask
     if mode == "wrap":
         return indices % size
     if mode == "clip":
@@ -225,11 +227,12 @@ def piecewise(x: Array, condlist: Any, funclist: Sequence[Any], *args: Any, **kw
 
 @implements(np.bincount)
 def bincount(x: Array, /, weights: Array = None, minlength: int = 0) -> Array:
-    places = np.asarray(x)
+    counts = np.bincount(np.asarray(x), minlength=minlength)  # which checks x, and is as long
     if weights is None:
-        return np.bincount(places, minlength=minlength)
-    size = int(np.max(places, initial=-1)) + 1
-    return index_add(np.zeros(size if size > minlength else minlength), weights, index=places)
+        return counts
+    if np.shape(weights) != np.shape(x):
+        raise ShapeError(f"bincount: weights of shape {np.shape(weights)} for numbers of shape {np.shape(x)}")
+    return index_add(np.zeros(len(counts)), weights, index=np.asarray(x).astype(np.intp))
 
 
 def _refuse_to_write(function: Callable[..., Any]) -> None:

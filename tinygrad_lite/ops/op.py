@@ -185,9 +185,11 @@ class Op:
         return arrays, params
 
     def real(self, arrays: Sequence[Array], dtype: Any) -> list[Array]:
-        """The arrays as the rules see them: integers as real numbers, whose products and differences do not wrap."""
+        """The arrays as the rules see them, in the result's dtype: integers would wrap, and few digits stay few."""
         return [
-            x.astype(dtype) if hasattr(x, "dtype") and x.dtype.kind in "biu" and self.vjps[i] is not None else x
+            x.astype(dtype)
+            if hasattr(x, "dtype") and x.dtype != dtype and x.dtype.kind in "biuf" and self.vjps[i] is not None
+            else x
             for i, x in enumerate(arrays)
         ]
 

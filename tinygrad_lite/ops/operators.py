@@ -12,7 +12,6 @@ import numpy as np
 from tinygrad_lite.errors import UsageError
 from tinygrad_lite.ops import (
     activations,
-    casting,
     elementwise,
     indexing,
     ordering,
@@ -22,6 +21,7 @@ from tinygrad_lite.ops import (
     selection,
     shaping,
 )
+from tinygrad_lite.ops.casting import cast
 from tinygrad_lite.ops.op import NO_PARAMS, Array, Op, Traced, answer_to
 
 TURNED_INTO_ARRAY = (
@@ -178,8 +178,8 @@ class Operators(Traced):
         """The last two axes exchanged."""
         return shaping.swapaxes(self, axis1=-1, axis2=-2)
 
-    def reshape(self, *shape: Any, order: str = "C") -> Any:
-        return answer_to(np.reshape)(self, _one_or_many(shape), order=order)
+    def reshape(self, *shape: Any, order: str = "C", copy: bool | None = None) -> Any:
+        return answer_to(np.reshape)(self, _one_or_many(shape), order=order, copy=copy)
 
     def transpose(self, *axes: Any) -> Any:
         order = _one_or_many(axes) if axes else None
@@ -188,9 +188,13 @@ class Operators(Traced):
     def flatten(self, order: str = "C") -> Any:
         return answer_to(np.ravel)(self, order=order)
 
-    def astype(self, dtype: Any) -> Any:
+    def astype(
+        self, dtype: Any, order: str = "K", casting: Any = "unsafe", subok: bool = True, copy: bool = True
+    ) -> Any:
         """The same values in another dtype; integers and booleans carry no gradient."""
-        return casting.cast(self, dtype=np.dtype(dtype))
+        if not np.can_cast(self.dtype, dtype, casting):
+            raise UsageError(f"astype: {self.dtype} does not go into {np.dtype(dtype)} under casting={casting!r}")
+        return cast(self, dtype=np.dtype(dtype))
 
     @property
     def real(self) -> Any:
@@ -234,9 +238,13 @@ class Operators(Traced):
     def choose(self, choices: Any, mode: str = "raise") -> Any:
         return selection.choose(self, choices, mode=mode)
 
-    def sort(self, *_: Any, **__: Any) -> None:
-        """Refused: it would sort in place."""
-        raise UsageError("arrays in a graph never change: write x = np.sort(x, axis)")
+    def _in_place(self, *_: Any, **__: Any) -> None:
+        raise UsageError(
+            "arrays in a graph never change: write x = np.sort(x), np.partition(x, k), np.resize(x, shape), or "
+            "x.at[index].set(values)"
+        )
+
+    sort = partition = resize = fill = put = __delitem__ = _in_place
 
     argmax = _method(selection.argmax)
     argmin = _method(selection.argmin)

@@ -26,12 +26,25 @@ def _in_order(a: Array, order: Array, axis: int | None) -> Array:
 @implements(np.sort)
 def sort(a: Array, axis: int | None = -1, kind: Any = None, order: Any = None, *, stable: Any = None) -> Array:
     """Sorted entries; equal ones keep their order, whatever `kind` says, so that the gradient is the same each time."""
+    np.sort(np.empty(0), kind=kind, stable=stable)  # which complains of what there is not
     return _in_order(a, argsort(a, axis=axis, kind="stable", order=order), axis)
+
+
+def _partition_places(x: Array, kth: Any, axis: int | None = -1, kind: Any = "introselect", order: Any = None) -> Array:
+    """Where each entry of the partition came from: the sorted entries of both are the same."""
+    x, axis = (np.ravel(x), 0) if axis is None else (x, axis)
+    origin, goal = (np.argsort(a, axis, kind="stable") for a in (x, np.partition(x, kth, axis, kind, order)))
+    places = np.empty_like(origin)
+    np.put_along_axis(places, goal, origin, axis)
+    return places
+
+
+partition_places = primitive(_partition_places, arity=1, examples=[([(2, 5)], {"kth": 2})])
 
 
 @implements(np.partition)
 def partition(a: Array, kth: Any, axis: int | None = -1, kind: str = "introselect", order: Any = None) -> Array:
-    return _in_order(a, argpartition(a, kth=kth, axis=axis, kind=kind, order=order), axis)
+    return _in_order(a, partition_places(a, kth=kth, axis=axis, kind=kind, order=order), axis)
 
 
 def _lines(x: Array, axis: Axis) -> tuple[Array, tuple[int, ...]]:

@@ -131,7 +131,11 @@ def _prod_vjp(
     lost = sorted(_axes(np.shape(x), axis))
     moved = np.moveaxis(chosen, lost, range(len(lost)))
     others = np.reshape(_others(np.reshape(moved, (_count(x, axis), *np.shape(moved)[len(lost) :]))), np.shape(moved))
-    return _spread(g, x, axis, keepdims, where) * np.moveaxis(others, range(len(lost)), lost) * initial
+    return (
+        _spread(g, x, axis, keepdims, where)
+        * np.moveaxis(others, range(len(lost)), lost)
+        * (1 if initial is None else initial)
+    )
 
 
 prod = primitive(

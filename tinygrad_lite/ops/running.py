@@ -182,13 +182,15 @@ def ediff1d(ary: Array, to_end: Array = None, to_begin: Array = None) -> Array:
 @implements(np.trapezoid)
 def trapezoid(y: Array, x: Array = None, dx: Array = 1.0, axis: int = -1) -> Array:
     y = as_array(y)
-    axis %= y.ndim
+    if not y.ndim:
+        raise ShapeError("trapezoid needs samples along an axis, got one number")
+    along, axis = axis, np.lib.array_utils.normalize_axis_index(axis, y.ndim)
     if x is not None:
         x = as_array(x)
         dx = np.diff(x, axis=-1 if x.ndim == 1 else axis)
         if x.ndim == 1:
             dx = np.reshape(dx, (-1, *(1,) * (y.ndim - axis - 1)))
-    return (dx * (y[_at(axis, slice(1, None))] + y[_at(axis, slice(None, -1))]) / 2.0).sum(axis)
+    return (dx * (y[_at(axis, slice(1, None))] + y[_at(axis, slice(None, -1))]) / 2.0).sum(along)
 
 
 @implements(np.gradient)
