@@ -151,6 +151,19 @@ CONVENTIONS: dict[str, tuple[Callable[..., Any], list[Any], list[Any]]] = {
         [[[0.1, 0.1, 0.1], [1, 2, 3]]],
         [[[0, 0, 0], [-0.408248290463863, 0, 0.408248290463863]]],
     ),
+    "prod with zeros": (np.prod, [[0.0, 2.0, 3.0]], [[6, 0, 0]]),
+    "cumprod with zeros": (lambda x: np.cumprod(x).sum(), [[2.0, 0.0, 3.0]], [[1, 8, 0]]),
+    "running maximum of equal entries": (
+        lambda x: np.maximum.accumulate(x)[[1, 2]].sum(),
+        [[1.0, 1.0, 0.0]],
+        [[2, 0, 0]],
+    ),
+    "sorted equal entries": (lambda x: np.sort(x) @ [1.0, 2.0, 3.0], [[5.0, 1.0, 1.0]], [[3, 1, 2]]),
+    "partitioned equal entries": (lambda x: np.partition(x, 1) @ [1.0, 2.0, 3.0], [[5.0, 1.0, 1.0]], [[3, 1, 2]]),
+    "median of equal entries": (np.median, [[1.0, 1.0, 1.0]], [[0, 1, 0]]),
+    "quantile between two": (lambda x: np.quantile(x, 0.25), [[4.0, 0.0, 2.0]], [[0, 0.5, 0.5]]),
+    "interp at a point": (lambda x: np.interp(x, [0, 1, 2], [0, 1, 5]).sum(), [[1.0, 2.0, 9.0]], [[4, 0, 0]]),
+    "initial value of a maximum": (lambda x: np.max(x, initial=1.0), [[1.0, 1.0]], [[1 / 3, 1 / 3]]),
     "a branch that is not taken": (lambda x: np.where(x > 0, x, 0 * x).sum(), [[-1.0, 1.0]], [[0, 1]]),
 }
 
