@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.errors import UsageError
-from tinygrad_lite.ops.op import Array, Example, implements, primitive
+from tinygrad_lite.ops.op import Array, Example, Rule, implements, primitive
 from tinygrad_lite.ops.reductions import Axis, closest
 
 argsort = primitive(np.argsort)
@@ -93,32 +93,23 @@ def _spread_by_share(
     return np.transpose(np.reshape(along, tuple(x.shape[i] for i in order)), np.argsort(order).tolist())
 
 
-def _quantile_vjp(
-    g: Array,
-    y: Array,
-    x: Array,
-    q: Any,
-    axis: Axis = None,
-    method: str = "linear",
-    keepdims: bool = False,
-    weights: Array = None,
-) -> Array:
-    return _spread_by_share(g, x, q, axis, method, weights)
+def _rule(percent: bool) -> Rule:
+    def vjp(
+        g: Array,
+        y: Array,
+        x: Array,
+        q: Any,
+        axis: Axis = None,
+        method: str = "linear",
+        keepdims: bool = False,
+        weights: Array = None,
+    ) -> Array:
+        return _spread_by_share(g, x, q, axis, method, weights, percent)
+
+    return vjp
 
 
-def _percentile_vjp(
-    g: Array,
-    y: Array,
-    x: Array,
-    q: Any,
-    axis: Axis = None,
-    method: str = "linear",
-    keepdims: bool = False,
-    weights: Array = None,
-) -> Array:
-    return _spread_by_share(g, x, q, axis, method, weights, percent=True)
-
-
+_quantile_vjp, _percentile_vjp = _rule(percent=False), _rule(percent=True)
 _METHODS = ("linear", "lower", "midpoint", "nearest", "hazen", "median_unbiased", "averaged_inverted_cdf")
 _AXES: list[Example] = [([(2, 5)], {"axis": axis}) for axis in (None, 0, -1, (1, 0))]
 _QUANTILES: list[Example] = [

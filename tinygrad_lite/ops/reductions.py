@@ -231,43 +231,33 @@ root = elementwise(  # of a sum of squares, with gradient 0 where that is 0
 )
 
 
-@implements(np.var)
-def var_as_numpy(
-    a: Array,
-    axis: Axis = None,
-    dtype: Any = None,
-    out: Array = None,
-    ddof: float = 0,
-    keepdims: bool = False,
-    *,
-    where: Array = True,
-    mean: Array = None,
-    correction: Any = np._NoValue,
-) -> Array:
-    refuse_out("var", out)
-    if mean is None:
-        return var(a, axis, dtype, None, ddof, keepdims, correction=correction, **_mask(where))
-    ddof = ddof if correction is np._NoValue else correction
-    return var_around(a, mean, axis=axis, dtype=dtype, ddof=ddof, keepdims=keepdims, where=where)
+def _with_mean(function: Rule, statistic: Op, of_variance: Rule) -> Rule:
+    """The function as NumPy has it: with the mean, where that is known, as an argument that may have a gradient too."""
+
+    @implements(function)
+    def answer(
+        a: Array,
+        axis: Axis = None,
+        dtype: Any = None,
+        out: Array = None,
+        ddof: float = 0,
+        keepdims: bool = False,
+        *,
+        where: Array = True,
+        mean: Array = None,
+        correction: Any = np._NoValue,
+    ) -> Array:
+        refuse_out(statistic.name, out)
+        if mean is None:
+            return statistic(a, axis, dtype, None, ddof, keepdims, correction=correction, **_mask(where))
+        ddof = ddof if correction is np._NoValue else correction
+        return of_variance(var_around(a, mean, axis=axis, dtype=dtype, ddof=ddof, keepdims=keepdims, where=where))
+
+    return answer
 
 
-@implements(np.std)
-def std_as_numpy(
-    a: Array,
-    axis: Axis = None,
-    dtype: Any = None,
-    out: Array = None,
-    ddof: float = 0,
-    keepdims: bool = False,
-    *,
-    where: Array = True,
-    mean: Array = None,
-    correction: Any = np._NoValue,
-) -> Array:
-    refuse_out("std", out)
-    if mean is None:
-        return std(a, axis, dtype, None, ddof, keepdims, correction=correction, **_mask(where))
-    return root(var_as_numpy(a, axis, dtype, None, ddof, keepdims, where=where, mean=mean, correction=correction))
+var_as_numpy = _with_mean(np.var, var, lambda v: v)
+std_as_numpy = _with_mean(np.std, std, root)
 
 
 def _extremum_vjp(
