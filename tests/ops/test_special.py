@@ -25,6 +25,8 @@ OPERATIONS = [
 PROPERTIES = [
     registry.test_first_order,
     registry.test_second_order,
+    registry.test_forward_mode_is_the_transpose_of_reverse_mode,
+    registry.test_modes_nest_in_every_order,
     registry.test_float32_stays_float32,
     registry.test_values_are_those_of_arrays,
     registry.test_forwards_leave_their_arguments_alone,
