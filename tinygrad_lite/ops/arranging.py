@@ -7,14 +7,10 @@ import numpy as np
 
 from tinygrad_lite.errors import InputError, UsageError
 from tinygrad_lite.ops.joining import concatenate
-from tinygrad_lite.ops.op import Array, implements, primitive
-from tinygrad_lite.ops.shaping import by_stand_in, places, ravel, taken
+from tinygrad_lite.ops.op import Array, as_array, implements, primitive
+from tinygrad_lite.ops.shaping import asked, by_stand_in, places, ravel, taken
 
 _MOVING: list[Callable[..., Any]] = [
-    np.flip,
-    np.fliplr,
-    np.flipud,
-    np.roll,
     np.rot90,
     np.diagonal,
     np.tile,
@@ -31,6 +27,45 @@ _MOVING: list[Callable[..., Any]] = [
 ]
 for _function in _MOVING:
     implements(_function)(by_stand_in(_function, places, lambda x, found: taken(ravel(x), found)))
+
+
+def _along(axis: int, entries: slice) -> tuple[slice, ...]:
+    return (*(slice(None),) * axis, entries)
+
+
+def _checked(function: Callable[..., Any], x: Array, *settings: Any) -> Array:
+    """The array, once NumPy has accepted the settings for one of as many axes."""
+    asked(function, [x], np.empty((1,) * np.ndim(x)), *settings)
+    return as_array(x)
+
+
+@implements(np.flip)
+def flip(m: Array, axis: int | tuple[int, ...] | None = None) -> Array:
+    m = _checked(np.flip, m, axis)
+    axes = range(m.ndim) if axis is None else np.lib.array_utils.normalize_axis_tuple(axis, m.ndim)
+    return m[tuple(slice(None, None, -1 if i in axes else 1) for i in range(m.ndim))]
+
+
+@implements(np.flipud)
+def flipud(m: Array) -> Array:
+    return np.flip(_checked(np.flipud, m), 0)
+
+
+@implements(np.fliplr)
+def fliplr(m: Array) -> Array:
+    return np.flip(_checked(np.fliplr, m), 1)
+
+
+@implements(np.roll)
+def roll(a: Array, shift: Any, axis: int | tuple[int, ...] | None = None) -> Array:
+    shift = np.asarray(shift)
+    a = _checked(np.roll, a, shift, axis)
+    if axis is None:
+        return np.reshape(roll(np.ravel(a), np.sum(shift), 0), a.shape)
+    for by, along in np.broadcast(shift, np.lib.array_utils.normalize_axis_tuple(axis, a.ndim, allow_duplicate=True)):
+        if by := int(by) % (a.shape[along] or 1):
+            a = np.concatenate([a[_along(along, slice(-by, None))], a[_along(along, slice(-by))]], axis=int(along))
+    return a
 
 
 def _taken_or_zero(x: Array, found: Any) -> Any:
