@@ -123,6 +123,13 @@ def test_checkpoint_keeps_nothing_of_what_it_computes() -> None:
     np.testing.assert_allclose(x.grad, np.exp(np.sin(X)) * np.cos(X) - np.sin(X))
 
 
+def test_checkpoint_around_a_tangent_that_has_no_influence() -> None:
+    def f(x: Any) -> Any:
+        return tg.jvp(lambda y: tg.checkpoint(lambda z: z * tg.stop_gradient(y * y))(x), (3.0,), (1.0,))[0]
+
+    assert float(tg.grad(f)(2.0)) == 9
+
+
 def test_checkpoint_without_a_gradient_just_runs() -> None:
     assert isinstance(tg.checkpoint(np.sin)(X), np.ndarray)
     with tg.no_grad():

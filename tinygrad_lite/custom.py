@@ -11,7 +11,7 @@ import numpy as np
 
 from tinygrad_lite import grad_mode, trees
 from tinygrad_lite.backward import history
-from tinygrad_lite.dual import Dual, Pullback, innermost, settle, variable
+from tinygrad_lite.dual import Pullback, innermost, pushes_tangents, settle, variable
 from tinygrad_lite.errors import GraphError, UsageError
 from tinygrad_lite.ops import selection
 from tinygrad_lite.ops.op import Array, ForEach, Op, Traced
@@ -108,7 +108,7 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
 
     The backward pass runs f once more and differentiates that, so of a long computation only what passes between its
     checkpointed parts stays in memory. Tensors that f reads without being given them, a module's parameters say, get
-    their gradients too. In forward mode, where nothing is kept anyway, f just runs.
+    their gradients too. While tangents are pushed forward, f just runs.
 
     Raises:
         GraphError: in the backward pass, if f gives another value than before (it draws random numbers, say), or if a
@@ -130,7 +130,7 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(f, updated=())
     def function(*args: Any, **kwargs: Any) -> Any:
         inputs = _variables((args, kwargs))
-        if not grad_mode.mode.enabled or any(isinstance(x, Dual) for x in inputs):
+        if not grad_mode.mode.enabled or pushes_tangents():
             return f(*args, **kwargs)
         template = _template((args, kwargs))
         packing = _Packing(name)
@@ -158,8 +158,6 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
 
         since = wrap(np.zeros(())).holding(np.zeros(())).index
         result, variables = run(inputs)
-        if any(isinstance(y, Dual) for y in trees.leaves(result)):
-            return f(*args, **kwargs)
         outside = _read_from_outside(trees.leaves(result), variables, since)
         packed = packing.pack(result)
         value = innermost(packed) if isinstance(packed, Tensor) else _copied(packed)

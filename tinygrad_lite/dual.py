@@ -39,6 +39,11 @@ def new_level() -> Iterator[int]:
         _running.discard(level)
 
 
+def pushes_tangents() -> bool:
+    """Whether a transform that pushes tangents forward is running."""
+    return bool(_running)
+
+
 class Dual(Operators):
     """A value in a function that tangents are pushed through.
 
