@@ -364,7 +364,7 @@ INDEXING: list[Row] = [
     (lambda x: x[x > 0], [E]),
     (lambda w: np.bincount(np.array([0, 1, 1], np.uint8), w), [B]),
     (lambda x: np.trapezoid(x, dx=np.ones((3, 1))), [B]),
-    (lambda x: x.astype(np.float64, copy=False).reshape((3, 2), copy=None), [A]),
+    (lambda x: x.astype(np.float64, order="C", casting="safe", copy=False), [A]),
     (lambda x: np.take(x, [[2, 0], [1, 1]], axis=1), [A]),
     (lambda x: np.take(x, 1, -1), [A]),
     (lambda x: np.take(x, [-1, 7], axis=1, mode="wrap"), [A]),

@@ -64,7 +64,7 @@ SPELLINGS: list[tuple[Any, list[Callable[[Any], Any]]]] = [
     (C, [lambda x: np.max(x, -1), lambda x: x.max(axis=-1), np.amax and (lambda x: np.maximum.reduce(x, axis=-1))]),
     (C, [lambda x: np.min(x, 0), lambda x: x.min(axis=0), lambda x: np.minimum.reduce(x)]),
     (C, [lambda x: F.logsumexp(x, 1), lambda x: x.logsumexp(axis=1), lambda x: np.log(np.sum(np.exp(x), axis=1))]),
-    (C, [lambda x: np.reshape(x, (4, 6)), lambda x: x.reshape(4, 6), lambda x: x.reshape((4, -1))]),
+    (C, [lambda x: np.reshape(x, (4, 6)), lambda x: x.reshape(4, 6), lambda x: x.reshape((4, -1), copy=None)]),
     (C, [lambda x: np.reshape(x, (4, 6), order="F"), lambda x: x.reshape(4, 6, order="F")]),
     (C, [np.ravel, lambda x: x.ravel(), lambda x: x.flatten(), lambda x: x.reshape(-1)]),
     (C, [np.transpose, lambda x: x.T, lambda x: x.transpose(), lambda x: np.transpose(x, (2, 1, 0))]),
