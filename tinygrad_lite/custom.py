@@ -15,8 +15,8 @@ from tinygrad_lite.dual import Pullback, innermost, pushes_tangents, settle, var
 from tinygrad_lite.errors import GraphError, UsageError
 from tinygrad_lite.ops import selection
 from tinygrad_lite.ops.op import Array, ForEach, Op, Traced
-from tinygrad_lite.runs import check_number
-from tinygrad_lite.tensor import Tensor, wrap
+from tinygrad_lite.runs import check_number, name_of
+from tinygrad_lite.tensor import Tensor, next_index
 
 
 def stop_gradient(x: Any) -> Any:
@@ -156,7 +156,7 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
                 )
             return Pullback(trees.leaves(result), [*variables, *outside])(trees.leaves(packing.unpack(g)))
 
-        since = wrap(np.zeros(())).holding(np.zeros(())).index
+        since = next_index()
         result, variables = run(inputs)
         outside = _read_from_outside(trees.leaves(result), variables, since)
         packed = packing.pack(result)
@@ -168,7 +168,7 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _name(f: Callable[..., Any]) -> str:
-    name = getattr(f, "__name__", type(f).__name__)
+    name = name_of(f)
     return "function" if name == "<lambda>" else name
 
 

@@ -22,7 +22,7 @@ from tinygrad_lite.errors import InputError, UsageError
 from tinygrad_lite.ops import selection
 from tinygrad_lite.ops.op import Array, Deferred, Op, Traced
 from tinygrad_lite.ops.operators import TURNED_INTO_ARRAY, Operators
-from tinygrad_lite.tensor import Tensor, wrap
+from tinygrad_lite.tensor import Tensor, number, wrap
 
 _next_level = count(1).__next__
 _running: set[int] = set()
@@ -71,10 +71,10 @@ class Dual(Operators):
         y = op(*primals, **params)
         if not op.vjps:
             return y
-        if getattr(y, "dtype", np.dtype(float)).kind == "c":
-            raise UsageError(f"{op.name} makes complex numbers; only real ones have a tangent")
         if not hasattr(y, "dtype"):
-            y = np.float64(y)
+            y = number(y, op)
+        if y.dtype.kind == "c":
+            raise UsageError(f"{op.name} makes complex numbers; only real ones have a tangent")
         follows = y.dtype.kind == "f" and grad_mode.mode.enabled
         tangent = _pushed(op, y, primals, tangents, params) if follows else None
         return y if tangent is None else Dual(y, tangent, level)

@@ -88,20 +88,18 @@ def _by_rows(run: Run) -> list[list[Array]]:
 
 def _by_columns(run: Run) -> list[list[Array]]:
     """The same by forward mode: one run for each entry of a variable."""
-    given = trees.leaves(run.call.chosen)
-    columns = [[_changes(run, j, one) for one in basis(x)] for j, x in enumerate(given)]
+    given = [real(x) for x in trees.leaves(run.call.chosen)]
+    columns = [[_changes(run, given, j, one) for one in basis(x)] for j, x in enumerate(given)]
     return [
         [run.call.finished(_block([changes[k] for changes in columns[j]], y, x, -1)) for j, x in enumerate(given)]
         for k, y in enumerate(run.values)
     ]
 
 
-def _changes(run: Run, j: int, direction: Array) -> list[Array]:
-    """How each value changes where the j-th of the chosen arrays moves in a direction."""
-    values = [real(x) for x in trees.leaves(run.call.chosen)]
+def _changes(run: Run, given: list[Array], j: int, direction: Array) -> list[Array]:
+    """How each value changes where the j-th of the given arrays moves in a direction."""
     with new_level() as level:
-        values[j] = Dual(values[j], direction, level)
-        remaining = iter(values)
+        remaining = iter([*given[:j], Dual(given[j], direction, level), *given[j + 1 :]])
         result, _ = run.call.run(trees.map_leaves(lambda _: next(remaining), run.call.chosen))
     return trees.leaves(trees.map_leaves(lambda _, y: tangent_of(y, level, run.call.name), run.result, result))
 

@@ -23,7 +23,8 @@ from tinygrad_lite.ops.operators import TURNED_INTO_ARRAY, Operators
 
 _SCALARS = frozenset({bool, int, float, complex, type(None), np.float64, np.float32})  # what nobody can change
 _NUMBER_OF_KIND = {"b": bool, "i": int, "u": int, "f": float, "c": complex}
-_next_index = count().__next__
+_FLOAT64 = np.dtype(np.float64)
+next_index = count().__next__
 _new = object.__new__
 
 
@@ -93,7 +94,7 @@ class Tensor(Operators):
                 arrays.append(x._array)
                 if x._requires_grad:
                     linked = True
-                elif x._array.dtype != np.float64:
+                elif x._array.dtype is not _FLOAT64:
                     mixed = True
             elif type(x) in _SCALARS:
                 arrays.append(x)
@@ -101,7 +102,7 @@ class Tensor(Operators):
                 return x.__trace__(op, inputs, params)  # a tensor gives way to any other traced value
             else:
                 arrays.append(_unchanging(x, op))
-                mixed = mixed or arrays[-1].dtype != np.float64
+                mixed = mixed or arrays[-1].dtype is not _FLOAT64
         try:
             value = op.forward(*arrays, **params) if params else op.forward(*arrays)
         except (TinygradError, np.linalg.LinAlgError):
@@ -111,7 +112,7 @@ class Tensor(Operators):
         if not hasattr(value, "dtype"):
             if not op.vjps:
                 return value  # an answer: a truth, a shape
-            value = _number(value, op)
+            value = number(value, op)
         result = wrap(value)
         if linked and op.vjps and mode.enabled:
             kind = value.dtype.kind
@@ -128,7 +129,7 @@ class Tensor(Operators):
         self.inputs: Any = inputs
         self.arrays = arrays
         self.params = params
-        self.index = _next_index()
+        self.index = next_index()
 
     def forget(self) -> None:
         """Let go of what this tensor was made of; that it had a history is remembered."""
@@ -391,7 +392,7 @@ def _restored(data: Array, requires_grad: bool, name: str | None, grad: Array) -
     return restored
 
 
-def _number(value: Any, op: Op) -> Array:
+def number(value: Any, op: Op) -> Array:
     """The array for a number that a declared forward returned in plain Python."""
     if not isinstance(value, (int, float)):
         raise UsageError(f"the forward of {op.name} returned {type(value).__name__}; an operation returns one array")

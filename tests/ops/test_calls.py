@@ -103,6 +103,7 @@ REDUCTIONS: list[Row] = [
     (np.var, [S]),
     (lambda x: np.var(x, axis=1, mean=np.mean(x, axis=1, keepdims=True), keepdims=True), [A]),
     (lambda x, m: np.var(x, mean=m, ddof=1), [A, np.array([[0.2]])]),
+    (lambda x, m: np.var(x, axis=1, mean=m), [A[:1], A[:, :1]]),
     (lambda x, m: np.std(x, axis=0, mean=m), [A, np.array([[0.2, 0.1, 3.0]])]),
     (lambda x: np.std(x, axis=1, where=M, ddof=0.5), [A]),
     (lambda x: np.std(x, keepdims=True, correction=1), [A]),

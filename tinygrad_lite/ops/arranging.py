@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.errors import InputError, UsageError
+from tinygrad_lite.ops.indexing import along
 from tinygrad_lite.ops.joining import concatenate
-from tinygrad_lite.ops.op import Array, as_array, implements, primitive
+from tinygrad_lite.ops.op import Array, as_array, implements, newer, primitive
 from tinygrad_lite.ops.shaping import asked, by_stand_in, places, ravel, taken
 
 _MOVING: list[Callable[..., Any]] = [
@@ -23,14 +24,10 @@ _MOVING: list[Callable[..., Any]] = [
     np.hsplit,
     np.vsplit,
     np.dsplit,
-    *([np.unstack] if hasattr(np, "unstack") else []),  # since NumPy 2.1
+    *newer("unstack"),
 ]
 for _function in _MOVING:
     implements(_function)(by_stand_in(_function, places, lambda x, found: taken(ravel(x), found)))
-
-
-def _along(axis: int, entries: slice) -> tuple[slice, ...]:
-    return (*(slice(None),) * axis, entries)
 
 
 def _checked(function: Callable[..., Any], x: Array, *settings: Any) -> Array:
@@ -62,9 +59,9 @@ def roll(a: Array, shift: Any, axis: int | tuple[int, ...] | None = None) -> Arr
     a = _checked(np.roll, a, shift, axis)
     if axis is None:
         return np.reshape(roll(np.ravel(a), np.sum(shift), 0), a.shape)
-    for by, along in np.broadcast(shift, np.lib.array_utils.normalize_axis_tuple(axis, a.ndim, allow_duplicate=True)):
-        if by := int(by) % (a.shape[along] or 1):
-            a = np.concatenate([a[_along(along, slice(-by, None))], a[_along(along, slice(-by))]], axis=int(along))
+    for by, i in np.broadcast(shift, np.lib.array_utils.normalize_axis_tuple(axis, a.ndim, allow_duplicate=True)):
+        if by := int(by) % (a.shape[i] or 1):
+            a = np.concatenate([a[along(i, slice(-by, None))], a[along(i, slice(-by))]], axis=int(i))
     return a
 
 

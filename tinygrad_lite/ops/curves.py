@@ -10,6 +10,8 @@ from tinygrad_lite.ops.op import Array, as_array, implements, primitive
 
 
 def _convolve(a: Array, v: Array, mode: Any = "full") -> Array:
+    if not (np.ndim(a) == np.ndim(v) == 1):
+        raise ShapeError(f"convolve takes arrays of one axis, got shapes {np.shape(a)} and {np.shape(v)}")
     return np.convolve(a, v, mode)
 
 

@@ -237,7 +237,8 @@ def _clip_as_numpy(
         raise UsageError("clip: a_min= and min= are the same bound, as are a_max= and max=; pass one of them")
     low = min if a_min is None else a_min
     high = max if a_max is None else a_max
-    return clip(a, low, high) if out is None else clip.refuse("out", out)
+    refuse_out("clip", out)
+    return clip(a, low, high)
 
 
 def _nan_to_num(x: Array, nan: float = 0.0, posinf: Any = None, neginf: Any = None) -> Array:
@@ -267,7 +268,8 @@ round = elementwise(
 
 @implements(np.round, np.around)
 def _round_as_numpy(a: Array, decimals: int = 0, out: Array = None) -> Array:
-    return round(a, decimals=decimals) if out is None else round.refuse("out", out)
+    refuse_out("round", out)
+    return round(a, decimals=decimals)
 
 
 @cache

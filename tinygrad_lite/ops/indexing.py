@@ -39,8 +39,8 @@ def _getitem(x: Array, index: Index) -> Array:
 
 
 def _scatter(*parts: Array, shape: tuple[int, ...], indices: Sequence[Index]) -> Array:
-    dtype = parts[0].dtype if len(parts) == 1 else np.result_type(*parts)
     first = parts[0]
+    dtype = first.dtype if len(parts) == 1 else np.result_type(*parts)
     known = isinstance(first, (np.ndarray, np.generic))
     total = np.zeros(shape, dtype) if known else np.zeros_like(first, dtype, shape=shape)
     for index, part in zip(indices, parts):
@@ -158,9 +158,8 @@ index_add = primitive(
 )
 
 
-def _along(axis: int, ndim: int, entries: Any) -> Index:
-    """The index of some entries along one axis."""
-    axis = np.lib.array_utils.normalize_axis_index(axis, ndim)
+def along(axis: int, entries: Any) -> Index:
+    """The index of some entries along one axis, counted from the front."""
     return (*(slice(None),) * axis, entries)
 
 
@@ -169,10 +168,11 @@ def take(a: Array, indices: Array, axis: int | None = None, out: Array = None, m
     refuse_out("take", out)
     a = np.ravel(as_array(a)) if axis is None else as_array(a)
     axis = np.lib.array_utils.normalize_axis_index(axis or 0, a.ndim)
-    return a[_along(axis, a.ndim, _in_range("take", indices, a.shape[axis], mode))]
+    return a[along(axis, in_range("take", indices, a.shape[axis], mode))]
 
 
-def _in_range(name: str, indices: Array, size: int, mode: str) -> Array:
+def in_range(name: str, indices: Array, size: int, mode: str) -> Array:
+    """Indices as a mode of NumPy's brings them into the range of `size` entries."""
     indices = np.asarray(indices)
     if indices.dtype == bool or not indices.size:
         indices = indices.astype(np.intp)  # a truth is 0 or 1 here, and no mask

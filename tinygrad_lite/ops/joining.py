@@ -7,6 +7,7 @@ import numpy as np
 
 from tinygrad_lite.errors import ShapeError
 from tinygrad_lite.ops.casting import cast
+from tinygrad_lite.ops.indexing import along
 from tinygrad_lite.ops.op import Array, Traced, given, implements, primitive, refuse_out
 from tinygrad_lite.ops.shaping import asked, places, ravel, reshape, taken
 
@@ -26,8 +27,7 @@ def _part(
 ) -> Array:
     """The slice of g that belongs to the i-th of the concatenated arrays."""
     sizes = [np.size(x) if axis is None else np.shape(x)[axis] for x in arrays[: i + 1]]
-    before = () if axis is None else (slice(None),) * (axis % np.ndim(g))
-    part = g[(*before, slice(sum(sizes[:i]), sum(sizes)))]
+    part = g[along((axis or 0) % np.ndim(g), slice(sum(sizes[:i]), sum(sizes)))]
     return np.reshape(part, np.shape(arrays[i]))
 
 
@@ -45,7 +45,7 @@ def _stack(*arrays: Array, axis: int = 0, dtype: Any = None, casting: Any = "sam
 def _layer(
     i: int, g: Array, y: Array, arrays: Sequence[Array], axis: int = 0, dtype: Any = None, casting: Any = "same_kind"
 ) -> Array:
-    return g[(slice(None),) * (axis % np.ndim(g)) + (i,)]
+    return g[along(axis % np.ndim(g), i)]
 
 
 stack = primitive(_stack, each=_layer, examples=[([(2, 3), (2, 3)], {"axis": axis}) for axis in (0, 1, -1)])

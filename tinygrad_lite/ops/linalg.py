@@ -8,7 +8,7 @@ import numpy as np
 
 from tinygrad_lite.errors import InputError, ShapeError
 from tinygrad_lite.ops import products
-from tinygrad_lite.ops.op import Array, Example, implements, primitive
+from tinygrad_lite.ops.op import Array, Example, implements, primitive, refuse_out
 
 Shape = tuple[int, ...]
 Axis = int | tuple[int, ...] | None
@@ -178,8 +178,7 @@ multi_dot = primitive(
 
 @implements(np.linalg.multi_dot)
 def _multi_dot_as_numpy(arrays: Sequence[Array], *, out: Array = None) -> Array:
-    if out is not None:
-        return multi_dot.refuse("out", out)
+    refuse_out("multi_dot", out)
     return np.dot(*arrays) if len(arrays) == 2 else multi_dot(*arrays)
 
 

@@ -193,7 +193,7 @@ class Op:
             for i, x in enumerate(arrays)
         ]
 
-    def refuse(self, name: str, value: Any) -> Array:
+    def refuse(self, name: str, value: Any) -> None:
         """Raise the error for a keyword that the derivatives do not know."""
         if name == "out":
             refuse_out(self.name, value)

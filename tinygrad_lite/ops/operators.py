@@ -22,7 +22,7 @@ from tinygrad_lite.ops import (
     shaping,
 )
 from tinygrad_lite.ops.casting import cast
-from tinygrad_lite.ops.op import NO_PARAMS, Array, Op, Traced, answer_to
+from tinygrad_lite.ops.op import NO_PARAMS, Array, Op, Traced, answer_to, as_array
 
 TURNED_INTO_ARRAY = (
     "NumPy was about to turn a value that is being differentiated into a plain array, and its history would be lost. "
@@ -57,7 +57,7 @@ def _cast_as_asked(ufunc: np.ufunc, inputs: tuple[Array, ...], params: dict[str,
     dtype = params.pop("dtype", None)
     if dtype is None:
         return inputs
-    arrays = [x if hasattr(x, "dtype") else np.asarray(x) for x in inputs]
+    arrays = [as_array(x) for x in inputs]
     for x in arrays:
         if not np.can_cast(x.dtype, dtype, casting):
             raise UsageError(f"{ufunc.__name__}: dtype={np.dtype(dtype)} cannot hold {x.dtype}")

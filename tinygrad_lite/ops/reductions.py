@@ -1,4 +1,4 @@
-"""Floor 1. Reductions: many entries to one, along an axis, several, or all; and the statistics made of them."""
+"""Floor 1. Reductions: many entries to one, along an axis, several, or all."""
 
 from functools import wraps
 from math import prod as product
@@ -161,8 +161,9 @@ def _deviation_vjp(
     keepdims: bool = False,
     where: Array = True,
 ) -> Array:
+    deviation = x - mean  # of more axes than x, where the mean has them
     freedom = np.maximum(_count(x, axis, where) - ddof, 0)
-    return _spread(g, x, axis, keepdims, where) * (x - mean) * 2 / freedom
+    return _spread(g, deviation, axis, keepdims, where) * deviation * 2 / freedom
 
 
 def _var_vjp(
@@ -294,28 +295,26 @@ min = primitive(np.min, _extremum_vjp, kink=closest, examples=_EXTREMUM_EXAMPLES
 def _logsumexp(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     largest = np.max(x, axis=axis, keepdims=True)
     shift = np.where(np.isfinite(largest), largest, 0)
-    total = np.sum(np.exp(x - shift), axis=axis, keepdims=True)
+    summed = np.sum(np.exp(x - shift), axis=axis, keepdims=True)
     with np.errstate(divide="ignore"):  # the logarithm of an empty sum is -∞, as it should be
-        y = np.log(total) + shift
+        y = np.log(summed) + shift
     return y if keepdims else np.squeeze(y, axis=axis)[()]
 
 
-logsumexp = primitive(
-    _logsumexp,
-    lambda g, y, x, axis=None, keepdims=False: (
-        _kept(g, x, axis, keepdims) * np.exp(above(x, _kept(y, x, axis, keepdims)))
-    ),
-    examples=EXAMPLES,
-)
+def _logsumexp_vjp(g: Array, y: Array, x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
+    return _kept(g, x, axis, keepdims) * np.exp(above(x, _kept(y, x, axis, keepdims)))
 
 
-def _logaddexp_reduce(x: Array, axis: Axis = 0, keepdims: bool = False) -> Array:
+logsumexp = primitive(_logsumexp, _logsumexp_vjp, examples=EXAMPLES)
+
+
+def _logaddexp_reduce(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     return np.logaddexp.reduce(x, axis=axis, keepdims=keepdims)  # type: ignore[call-overload]
 
 
 logaddexp_reduce = primitive(
     _logaddexp_reduce,
-    lambda g, y, x, axis=0, keepdims=False: _kept(g, x, axis, keepdims) * np.exp(above(x, _kept(y, x, axis, keepdims))),
+    _logsumexp_vjp,
     examples=[([(2, 3)], {"axis": 0}), ([(2, 3)], {"axis": 1, "keepdims": True})],
 )
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
+from tinygrad_lite.ops.indexing import along
 from tinygrad_lite.ops.op import Array, Example, as_array, implements, newer, primitive, refuse_out
 from tinygrad_lite.ops.reductions import without_nan
 
@@ -137,11 +138,6 @@ unwrap = primitive(
 )
 
 
-def _at(axis: int, index: Any) -> tuple[Any, ...]:
-    """The index of some entries along one axis, counted from the front."""
-    return (*(slice(None),) * axis, index)
-
-
 @implements(np.diff)
 def diff(a: Array, n: int = 1, axis: int = -1, prepend: Array = np._NoValue, append: Array = np._NoValue) -> Array:
     if n < 0:
@@ -161,7 +157,7 @@ def diff(a: Array, n: int = 1, axis: int = -1, prepend: Array = np._NoValue, app
     a = np.concatenate(around, axis) if len(around) > 1 else a
     difference = np.not_equal if a.dtype == bool else np.subtract
     for _ in range(n):
-        a = difference(a[_at(axis, slice(1, None))], a[_at(axis, slice(None, -1))])
+        a = difference(a[along(axis, slice(1, None))], a[along(axis, slice(None, -1))])
     return a
 
 
@@ -184,13 +180,13 @@ def trapezoid(y: Array, x: Array = None, dx: Array = 1.0, axis: int = -1) -> Arr
     y = as_array(y)
     if not y.ndim:
         raise ShapeError("trapezoid needs samples along an axis, got one number")
-    along, axis = axis, np.lib.array_utils.normalize_axis_index(axis, y.ndim)
+    summed, axis = axis, np.lib.array_utils.normalize_axis_index(axis, y.ndim)
     if x is not None:
         x = as_array(x)
         dx = np.diff(x, axis=-1 if x.ndim == 1 else axis)
         if x.ndim == 1:
             dx = np.reshape(dx, (-1, *(1,) * (y.ndim - axis - 1)))
-    return (dx * (y[_at(axis, slice(1, None))] + y[_at(axis, slice(None, -1))]) / 2.0).sum(along)
+    return (dx * (y[along(axis, slice(1, None))] + y[along(axis, slice(None, -1))]) / 2.0).sum(summed)
 
 
 @implements(np.gradient)
@@ -218,7 +214,7 @@ def _slopes(f: Array, spacing: Array, axis: int, edge_order: int) -> Array:
         spacing = _steps(as_array(spacing), n)
 
     def at(i: int | slice) -> Array:
-        return f[_at(axis, i)]
+        return f[along(axis, i)]
 
     before, here, after = at(slice(None, -2)), at(slice(1, -1)), at(slice(2, None))
     if np.ndim(spacing) == 0:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.errors import InputError, UsageError
+from tinygrad_lite.ops.indexing import in_range
 from tinygrad_lite.ops.op import Array, Traced, as_array, elementwise, implements, primitive, refuse_out
 
 # As rules of its own, since a mask times an infinite or undefined gradient would not be zero
@@ -44,12 +45,10 @@ def select(condlist: Sequence[Array], choicelist: Sequence[Array], default: Arra
 @implements(np.choose)
 def choose(a: Array, choices: Sequence[Array], out: Array = None, mode: str = "raise") -> Array:
     refuse_out("choose", out)
-    number, count = np.asarray(a), len(choices)
-    if mode not in ("raise", "wrap", "clip"):
-        raise InputError(f'choose: mode is "raise", "wrap" or "clip", got {mode!r}')
-    if mode == "raise" and (np.any(number < 0) or np.any(number >= count)):
+    count = len(choices)
+    number = in_range("choose", a, count, mode)
+    if np.any(number < 0) or np.any(number >= count):
         raise InputError(f"choose: numbers from {number.min()} to {number.max()} for {count} choices")
-    number = number % count if mode == "wrap" else np.clip(number, 0, count - 1)
     chosen = choices[0]
     for k in range(1, count):
         chosen = where(number == k, choices[k], chosen)
