@@ -23,6 +23,7 @@ import scipy.special  # so that its table is read too
 
 import tinygrad_lite as tg
 from tinygrad_lite.ops import op as declarations
+from tinygrad_lite.ops import registry
 
 PAGE = Path(__file__).with_name("operations.md")
 ORDER = [
@@ -120,7 +121,7 @@ def composition_cell(function: Callable[..., Any]) -> str:
 
 def path_of(function: Any) -> str | None:
     """How a user writes a function of NumPy's or SciPy's; None for our own."""
-    path = declarations._path(function)
+    path = registry._path(function)
     return path if path.startswith(("np.", "scipy.")) and "<" not in path else None
 
 
@@ -146,10 +147,10 @@ def keywords_of(answer: Any) -> list[str]:
 
 def page() -> str:
     functions: dict[Any, list[str]] = defaultdict(list)
-    for function, answer in declarations._ANSWERS.items():
+    for function, answer in registry._ANSWERS.items():
         path = path_of(function)
         functions[answer] += [path] if path else []
-    for operation in declarations.operations():
+    for operation in registry.operations():
         functions.setdefault(operation, [])
     by_home: dict[ModuleType, list[Any]] = defaultdict(list)
     for answer in functions:
@@ -186,7 +187,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="compare instead of writing")
     try:
-        declarations.answer_to(scipy.special.erf)
+        registry.answer_to(scipy.special.erf)
     except tg.errors.UsageError:
         raise SystemExit("the table of scipy.special was not read") from None
     text = page()

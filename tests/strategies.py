@@ -8,7 +8,8 @@ from hypothesis import assume
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from tinygrad_lite.ops.op import Op, operations
+from tinygrad_lite.ops.op import Op
+from tinygrad_lite.ops.registry import operations
 
 AXIS = st.one_of(st.none(), st.integers(-3, 2), st.lists(st.integers(-3, 2), max_size=3, unique=True).map(tuple))
 """Any axis; those that do not fit are refused by NumPy, and drawn again."""

@@ -13,7 +13,7 @@ PACKAGE = Path(tinygrad_lite.__file__).parent
 FLOORS = [
     ["errors", "trees"],
     ["ops"],
-    ["grad_mode", "tensor", "backward", "dual"],
+    ["grad_mode", "tensor", "backward", "dual", "complex_step"],
     ["runs", "transforms", "jacobians", "custom"],
     ["nn", "optim", "datasets"],
 ]

@@ -11,7 +11,7 @@ import numpy as np
 
 from tinygrad_lite import grad_mode, trees
 from tinygrad_lite.backward import history
-from tinygrad_lite.dual import Pullback, innermost, pushes_tangents, settle, variable
+from tinygrad_lite.dual import Dual, Pullback, innermost, pushes_tangents, settle, variable
 from tinygrad_lite.errors import GraphError, UsageError
 from tinygrad_lite.ops import selection
 from tinygrad_lite.ops.op import Array, ForEach, Op, Traced
@@ -253,7 +253,7 @@ def _of_variables(template: Any, gradient: Any, arrays: Iterator[Array]) -> list
 
 
 def _has_history(x: Any) -> bool:
-    return isinstance(x, Traced) and (not isinstance(x, Tensor) or x.requires_grad)
+    return isinstance(x, Dual) or (isinstance(x, Tensor) and x.requires_grad)
 
 
 def _read_from_outside(values: Sequence[Array], variables: Sequence[Tensor], since: int) -> list[Tensor]:

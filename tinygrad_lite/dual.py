@@ -20,7 +20,7 @@ from tinygrad_lite import grad_mode
 from tinygrad_lite.backward import fitted, history, propagate
 from tinygrad_lite.errors import InputError, UsageError
 from tinygrad_lite.ops import selection
-from tinygrad_lite.ops.op import Array, Deferred, Op, Traced
+from tinygrad_lite.ops.op import Array, Deferred, Op
 from tinygrad_lite.ops.operators import TURNED_INTO_ARRAY, Operators
 from tinygrad_lite.tensor import Tensor, number, wrap
 
@@ -145,9 +145,9 @@ def split(values: Iterable[Any], level: int) -> tuple[list[Any], list[Any]]:
 
 
 def innermost(x: Array) -> Array:
-    """The array in a traced value, under whatever levels."""
-    while isinstance(x, Traced):
-        x = x.data if isinstance(x, Tensor) else x.primal  # type: ignore[attr-defined]
+    """The array in a tensor or a dual, under whatever levels."""
+    while isinstance(x, (Tensor, Dual)):
+        x = x.data if isinstance(x, Tensor) else x.primal
     return x
 
 

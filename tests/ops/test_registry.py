@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 import tinygrad_lite as tg
 from tests.derivatives import numerical_gradients
 from tests.strategies import Call, calls, cotangents
-from tinygrad_lite.ops.op import Op, operations
+from tinygrad_lite.ops.op import Op
+from tinygrad_lite.ops.registry import operations
 
 DIFFERENTIABLE = [op for op in operations() if op.vjps]
 QUESTIONS = [op for op in operations() if not op.vjps]

@@ -8,7 +8,8 @@ import numpy as np
 from tinygrad_lite.errors import InputError, UsageError
 from tinygrad_lite.ops.indexing import along
 from tinygrad_lite.ops.joining import concatenate
-from tinygrad_lite.ops.op import Array, as_array, implements, newer, primitive
+from tinygrad_lite.ops.op import Array, as_array, primitive
+from tinygrad_lite.ops.registry import implements, newer
 from tinygrad_lite.ops.shaping import asked, by_stand_in, places, ravel, taken
 
 _MOVING: list[Callable[..., Any]] = [

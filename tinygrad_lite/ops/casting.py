@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.ops.op import Array, elementwise, implements, primitive
+from tinygrad_lite.ops.op import Array, elementwise, primitive
+from tinygrad_lite.ops.registry import implements
 
 
 def _cast(x: Array, dtype: Any) -> Array:

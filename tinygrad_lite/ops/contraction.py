@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.errors import ShapeError, UsageError
-from tinygrad_lite.ops.op import Array, as_array, implements, primitive, refuse_out
+from tinygrad_lite.ops.op import Array, as_array, primitive, refuse_out
+from tinygrad_lite.ops.registry import implements
 
 _LETTERS = ascii_uppercase + ascii_lowercase  # in the order in which NumPy sorts them
 

@@ -6,7 +6,8 @@ import numpy as np
 
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
 from tinygrad_lite.ops.indexing import index_add
-from tinygrad_lite.ops.op import Array, as_array, implements, primitive
+from tinygrad_lite.ops.op import Array, as_array, primitive
+from tinygrad_lite.ops.registry import implements
 
 
 def _convolve(a: Array, v: Array, mode: Any = "full") -> Array:

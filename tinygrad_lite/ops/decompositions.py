@@ -13,7 +13,8 @@ import numpy as np
 
 from tinygrad_lite.errors import InputError, UsageError
 from tinygrad_lite.ops.linalg import ANY, SQUARE, as_columns, singularity
-from tinygrad_lite.ops.op import POSITIVE, Array, Rule, Traced, implements, primitive
+from tinygrad_lite.ops.op import POSITIVE, Array, Rule, Traced, primitive
+from tinygrad_lite.ops.registry import implements
 
 Shape = tuple[int, ...]
 

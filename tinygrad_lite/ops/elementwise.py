@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.errors import UsageError
-from tinygrad_lite.ops.op import POSITIVE, REAL, Array, Op, elementwise, implements, primitive, refuse_out
+from tinygrad_lite.ops.op import POSITIVE, REAL, Array, Op, elementwise, primitive, refuse_out
+from tinygrad_lite.ops.registry import implements
 
 LOG_2 = float(np.log(2))
 LOG_10 = float(np.log(10))

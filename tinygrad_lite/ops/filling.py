@@ -7,7 +7,8 @@ import numpy as np
 from tinygrad_lite.errors import UsageError
 from tinygrad_lite.ops.indexing import index_set
 from tinygrad_lite.ops.joining import array
-from tinygrad_lite.ops.op import POSITIVE, Array, Traced, elementwise, implements, primitive
+from tinygrad_lite.ops.op import POSITIVE, Array, Traced, elementwise, primitive
+from tinygrad_lite.ops.registry import implements
 
 zeros_like = primitive(np.zeros_like)
 ones_like = primitive(np.ones_like)

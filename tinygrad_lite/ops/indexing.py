@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
-from tinygrad_lite.ops.op import Array, Deferred, Traced, as_array, implements, primitive, refuse_out
+from tinygrad_lite.ops.op import Array, Deferred, Traced, as_array, primitive, refuse_out
+from tinygrad_lite.ops.registry import implements
 
 Index = Any
 

@@ -8,7 +8,8 @@ import numpy as np
 from tinygrad_lite.errors import ShapeError
 from tinygrad_lite.ops.casting import cast
 from tinygrad_lite.ops.indexing import along
-from tinygrad_lite.ops.op import Array, Traced, given, implements, primitive, refuse_out
+from tinygrad_lite.ops.op import Array, Traced, given, primitive, refuse_out
+from tinygrad_lite.ops.registry import implements
 from tinygrad_lite.ops.shaping import asked, places, ravel, reshape, taken
 
 

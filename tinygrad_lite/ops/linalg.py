@@ -8,7 +8,8 @@ import numpy as np
 
 from tinygrad_lite.errors import InputError, ShapeError
 from tinygrad_lite.ops import products
-from tinygrad_lite.ops.op import Array, Example, implements, primitive, refuse_out
+from tinygrad_lite.ops.op import Array, Example, primitive, refuse_out
+from tinygrad_lite.ops.registry import implements
 
 Shape = tuple[int, ...]
 Axis = int | tuple[int, ...] | None

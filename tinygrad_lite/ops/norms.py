@@ -7,8 +7,9 @@ import numpy as np
 from tinygrad_lite.errors import InputError
 from tinygrad_lite.ops.decompositions import svdvals, through_values
 from tinygrad_lite.ops.linalg import singularity
-from tinygrad_lite.ops.op import Array, implements, primitive
+from tinygrad_lite.ops.op import Array, primitive
 from tinygrad_lite.ops.reductions import Axis
+from tinygrad_lite.ops.registry import implements
 
 Shape = tuple[int, ...]
 _FROBENIUS = (None, "fro", "f")

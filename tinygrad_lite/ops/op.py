@@ -1,20 +1,21 @@
 """Floor 1. What an operation is: plain NumPy with its derivatives beside it, declared once.
 
-`elementwise` and `primitive` make an `Op` out of such a declaration and enter it in the registry. Calling an `Op` on
-arrays computes its value; on values that are traced (a `Tensor`, say), each kind of traced value says what happens.
+`elementwise` and `primitive` make an `Op` out of such a declaration and enter it in the registry (`registry.py`).
+Calling an `Op` on arrays computes its value; on values that are traced (a `Tensor`, say), each kind of traced value
+says what happens.
 """
 
 import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from importlib import import_module
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from tinygrad_lite.errors import ShapeError, UsageError
+from tinygrad_lite.ops import registry
 
 Array: TypeAlias = Any
 """A NumPy array or scalar, a traced value, or any other array that speaks NumPy's protocols."""
@@ -66,6 +67,7 @@ class Op:
         keywords: the parameters that the rules know. Others are refused, never ignored.
         domain: per argument, the open interval in which it is real and smooth.
         kink: an expression of the arguments that is zero where the operation is not differentiable.
+        on_complex: its continuation to the complex plane, on complex arrays; None where the forward itself is that.
         examples: shapes and parameters to try it on, for whoever loops over the registry.
         linear: whether it is linear in each argument that has a derivative, the others held fixed.
         module: where it was declared.
@@ -80,6 +82,7 @@ class Op:
         arity: int | None,
         domain: Sequence[tuple[float, float]] | None = None,
         kink: Rule | None = None,
+        on_complex: Rule | None = None,
         examples: Sequence[Example] | None = None,
         linear: bool = False,
     ) -> None:
@@ -91,6 +94,7 @@ class Op:
         self.arity = arity
         self.domain = domain
         self.kink = kink
+        self.on_complex = on_complex
         self.examples = examples
         self.linear = linear
         self.derivatives: Sequence[Derivative] = ()
@@ -135,9 +139,9 @@ class Op:
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
-        if _OPERATIONS.get(self.name) is not self:
+        if not registry.is_registered(self):
             raise UsageError(f"operation {self.name} was declared again since, and would come back as another one")
-        return operation, (self.name,)
+        return registry.operation, (self.name,)
 
     def _sorted(
         self, inputs: tuple[Array, ...], params: Mapping[str, Any]
@@ -231,71 +235,9 @@ def given(arrays: Sequence[Array]) -> str:
     return " and ".join(f"{x.dtype}{list(x.shape)}" if hasattr(x, "dtype") else repr(x) for x in arrays)
 
 
-_OPERATIONS: dict[str, Op] = {}
-_ANSWERS: dict[Any, Callable[..., Any]] = {}
-TABLES = {"scipy.special": "tinygrad_lite.ops.special"}
-"""Tables of what other libraries compute, by library; read once a program that uses the library asks for more."""
-
-
-def operations() -> list[Op]:
-    """Every operation declared so far, in order."""
-    return list(_OPERATIONS.values())
-
-
-def operation(name: str) -> Op:
-    """The operation of this name."""
-    return _OPERATIONS[name]
-
-
-def answer_to(function: Callable[..., Any]) -> Callable[..., Any]:
-    """What of ours computes a NumPy function on traced values; raises `UsageError` where nothing does."""
-    try:
-        return _ANSWERS[function]
-    except KeyError:
-        for library, table in TABLES.items():
-            if library in sys.modules:
-                import_module(table)
-    if function in _ANSWERS:
-        return _ANSWERS[function]
-    path = _path(function)
-    raise UsageError(
-        f"{path} has no derivative here. Declare it with the derivatives of its arguments:\n"
-        f"    operation = tg.elementwise({path}, lambda y, x: ...)        # dy/dx, entry by entry, or\n"
-        f"    operation = tg.primitive({path}, lambda g, y, x: ...)       # the vector-Jacobian product\n"
-        "or leave the graph on purpose with tensor.detach().numpy()."
-    )
-
-
-def _path(function: Any) -> str:
-    """How the user wrote a function: np.exp, np.linalg.det, np.add.reduce."""
-    owner = getattr(function, "__self__", None)
-    if isinstance(owner, np.ufunc):
-        return f"{_path(owner)}.{function.__name__}"
-    name = function.__name__
-    homes = (home for home in ("numpy", *TABLES) if getattr(sys.modules.get(home), name, None) is function)
-    module = next(homes, getattr(function, "__module__", None))
-    return f"{module.replace('numpy', 'np', 1)}.{name}" if module else str(name)
-
-
-def implements(*functions: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Let the decorated function, made of operations, answer these NumPy functions on traced values."""
-
-    def enter(answer: Callable[..., Any]) -> Callable[..., Any]:
-        _ANSWERS.update(dict.fromkeys(functions, answer))
-        return answer
-
-    return enter
-
-
-def newer(*names: str) -> list[Callable[..., Any]]:
-    """Those of NumPy's functions that the installed NumPy has: for names younger than the oldest one supported."""
-    return [getattr(np, name) for name in names if hasattr(np, name)]
-
-
 def _register(op: Op) -> Op:
     op.module = sys._getframe(2).f_globals.get("__name__", "")  # whoever called elementwise or primitive
-    _OPERATIONS[op.name] = op
-    _ANSWERS[op.forward] = op
+    registry.register(op)
     return op
 
 
@@ -314,6 +256,7 @@ def elementwise(
     name: str | None = None,
     domain: Sequence[tuple[float, float]] | None = None,
     kink: Rule | None = None,
+    on_complex: Rule | None = None,
     examples: Sequence[Example] | None = None,
 ) -> Op:
     """Declare an operation that works entry by entry, as a calculus table does.
@@ -326,6 +269,8 @@ def elementwise(
     Args:
         domain: per argument, the open interval in which the operation is real and smooth.
         kink: an expression of the arguments that is zero where the operation is not differentiable.
+        on_complex: the forward's continuation to the complex plane, of complex arrays, for gradient checks to machine
+            precision; where the forward in NumPy's functions is that itself, as it mostly is, nothing needs saying.
         examples: (shapes, parameters) that tests try besides the broadcast shapes that they draw themselves.
 
     Example:
@@ -342,6 +287,7 @@ def elementwise(
         arity=arity,
         domain=domain,
         kink=kink,
+        on_complex=on_complex,
         examples=examples,
     )
     op.derivatives = derivatives
@@ -370,6 +316,7 @@ def primitive(
     arity: int | None = None,
     domain: Sequence[tuple[float, float]] | None = None,
     kink: Rule | None = None,
+    on_complex: Rule | None = None,
     examples: Sequence[Example] | None = None,
     linear: bool = False,
 ) -> Op:
@@ -382,7 +329,7 @@ def primitive(
 
     Args:
         each: for any number of arguments, one rule `each(i, g, y, x, **params)` for the i-th of them, x.
-        domain, kink, examples: as in `elementwise`.
+        domain, kink, on_complex, examples: as in `elementwise`.
         linear: say so where the operation is linear in each argument that has a derivative while the others are held
             fixed, as a product is: its Jacobian-vector product is then the operation itself. Without it, that product
             is made out of the vjps, for every operation.
@@ -394,7 +341,8 @@ def primitive(
         array([1., 2.])
     """
     if each is not None:
-        return _register(Op(forward, ForEach(each), name=name, arity=None, examples=examples, linear=linear))
+        op = Op(forward, ForEach(each), name=name, arity=None, on_complex=on_complex, examples=examples, linear=linear)
+        return _register(op)
     arity = len(vjps) or arity or 1
     return _register(
         Op(
@@ -404,6 +352,7 @@ def primitive(
             arity=arity,
             domain=domain,
             kink=kink,
+            on_complex=on_complex,
             examples=examples,
             linear=linear,
         )

@@ -22,7 +22,8 @@ from tinygrad_lite.ops import (
     shaping,
 )
 from tinygrad_lite.ops.casting import cast
-from tinygrad_lite.ops.op import NO_PARAMS, Array, Op, Traced, answer_to, as_array
+from tinygrad_lite.ops.op import NO_PARAMS, Array, Op, Traced, as_array
+from tinygrad_lite.ops.registry import answer_to
 
 TURNED_INTO_ARRAY = (
     "NumPy was about to turn a value that is being differentiated into a plain array, and its history would be lost. "

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.errors import UsageError
-from tinygrad_lite.ops.op import Array, Example, Rule, implements, primitive
+from tinygrad_lite.ops.op import Array, Example, Rule, primitive
 from tinygrad_lite.ops.reductions import Axis, closest
+from tinygrad_lite.ops.registry import implements
 
 argsort = primitive(np.argsort)
 argpartition = primitive(np.argpartition, examples=[([(2, 3)], {"kth": 1})])

@@ -7,7 +7,8 @@ import numpy as np
 
 from tinygrad_lite.errors import InputError, UsageError
 from tinygrad_lite.ops.joining import array, concatenate
-from tinygrad_lite.ops.op import Array, implements
+from tinygrad_lite.ops.op import Array
+from tinygrad_lite.ops.registry import implements
 from tinygrad_lite.ops.shaping import asked, places, ravel, taken
 
 # Each of these pads the first axis, by `before` and `after` entries.

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.errors import ShapeError
-from tinygrad_lite.ops.op import Array, as_array, implements, newer, primitive, refuse_out
+from tinygrad_lite.ops.op import Array, as_array, primitive, refuse_out
+from tinygrad_lite.ops.registry import implements, newer
 
 
 def _matmul_vjp_a(g: Array, y: Array, a: Array, b: Array) -> Array:

@@ -7,18 +7,8 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.ops.elementwise import above
-from tinygrad_lite.ops.op import (
-    POSITIVE,
-    Array,
-    Example,
-    Op,
-    Rule,
-    elementwise,
-    implements,
-    primitive,
-    refuse_out,
-    total,
-)
+from tinygrad_lite.ops.op import POSITIVE, Array, Example, Op, Rule, elementwise, primitive, refuse_out, total
+from tinygrad_lite.ops.registry import implements
 
 Axis = int | tuple[int, ...] | None
 

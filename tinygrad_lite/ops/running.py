@@ -7,8 +7,9 @@ import numpy as np
 
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
 from tinygrad_lite.ops.indexing import along
-from tinygrad_lite.ops.op import Array, Example, as_array, implements, newer, primitive, refuse_out
+from tinygrad_lite.ops.op import Array, Example, as_array, primitive, refuse_out
 from tinygrad_lite.ops.reductions import without_nan
+from tinygrad_lite.ops.registry import implements, newer
 
 _ALONG: list[Example] = [
     ([(2, 3)], {}),

@@ -8,7 +8,8 @@ import numpy as np
 
 from tinygrad_lite.errors import InputError, UsageError
 from tinygrad_lite.ops.indexing import in_range
-from tinygrad_lite.ops.op import Array, Traced, as_array, elementwise, implements, primitive, refuse_out
+from tinygrad_lite.ops.op import Array, Traced, as_array, elementwise, primitive, refuse_out
+from tinygrad_lite.ops.registry import implements
 
 # As rules of its own, since a mask times an infinite or undefined gradient would not be zero
 _where = primitive(

@@ -13,7 +13,8 @@ import numpy as np
 
 from tinygrad_lite.errors import ShapeError, UsageError
 from tinygrad_lite.ops.indexing import getitem
-from tinygrad_lite.ops.op import Array, Traced, given, implements, primitive
+from tinygrad_lite.ops.op import Array, Traced, given, primitive
+from tinygrad_lite.ops.registry import implements
 
 
 def _reshape(x: Array, shape: int | Sequence[int], order: Any = "C") -> Array:

@@ -13,7 +13,8 @@ from scipy.special._ufuncs import _zeta  # what special.zeta(x, q), which is no 
 
 from tinygrad_lite.errors import UsageError
 from tinygrad_lite.ops.elementwise import cbrt, exp2, expm1, log1p
-from tinygrad_lite.ops.op import POSITIVE, REAL, Array, Op, Rule, Traced, elementwise, implements
+from tinygrad_lite.ops.op import POSITIVE, REAL, Array, Op, Rule, Traced, elementwise
+from tinygrad_lite.ops.registry import implements
 
 UNIT = (0.0, 1.0)
 DEGREE = pi / 180

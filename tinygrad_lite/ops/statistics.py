@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
-from tinygrad_lite.ops.op import Array, as_array, implements, refuse_out
+from tinygrad_lite.ops.op import Array, as_array, refuse_out
 from tinygrad_lite.ops.reductions import Axis
+from tinygrad_lite.ops.registry import implements
 
 
 @implements(np.ptp)

@@ -1,0 +1,117 @@
+"""Floor 2. A value a tiny step off the real line: derivatives to machine precision, without a rule.
+
+For an analytic f, the imaginary part of f(x + ih·t) is h·∂f/∂x·t, up to h², and nothing is subtracted from anything, so
+that h can be so small that h² is nothing. A `ComplexStep` is such an x. It passes for a real array, with the entries of
+its real part, and carries each operation on by its continuation to the complex plane: `on_complex` where it is declared,
+else the forward itself, which for one in Python means the continuations of what it is made of.
+
+Tensors lie over it, as over any other array, so that functions which differentiate are no exception.
+
+Reference: W. Squire and G. Trapp, Using complex variables to estimate derivatives of real functions, SIAM Review 40
+(1998).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from types import FunctionType
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.dual import Dual
+from tinygrad_lite.errors import UsageError
+from tinygrad_lite.ops.op import Array, Op
+from tinygrad_lite.ops.operators import Operators
+from tinygrad_lite.tensor import Tensor, wrap
+
+STEP = 2.0**-332  # its square is nothing beside any value, and 1e-200 times it is still a normal number
+_REAL = {np.dtype(kind): np.zeros(0, kind).real.dtype for kind in (np.complex64, np.complex128, np.clongdouble)}
+
+
+class NotContinuedError(UsageError):
+    """A computation that cannot be followed to the complex plane."""
+
+
+class ComplexStep(Operators):
+    """A real array with a tiny imaginary part, which says how fast the array changes.
+
+    Attributes:
+        value: the complex array.
+    """
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Array) -> None:
+        self.value = value
+
+    def __trace__(self, op: Op, inputs: tuple[Array, ...], params: Mapping[str, Any]) -> Any:
+        if any(isinstance(x, (Tensor, Dual)) for x in inputs):
+            return op(*[wrap(x) if type(x) is ComplexStep else x for x in inputs], **params)
+        if not op.vjps and op.on_complex is None:
+            return op(*map(_real, inputs), **params)
+        if op.on_complex is None and _is_made_of_operations(op.forward):
+            return op.forward(*inputs, **params)
+        try:
+            y = (op.on_complex or op.forward)(*[x.value if type(x) is ComplexStep else x for x in inputs], **params)
+        except (TypeError, ValueError) as error:
+            raise NotContinuedError(f"{op} has no continuation to the complex plane: {error}") from error
+        if y.dtype.kind != "c":
+            raise NotContinuedError(f"{op} has no continuation to the complex plane: it makes real numbers of complex")
+        return ComplexStep(y)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.value.shape  # type: ignore[no-any-return]
+
+    @property
+    def size(self) -> int:
+        return self.value.size  # type: ignore[no-any-return]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return _REAL[self.value.dtype]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        raise NotContinuedError("the value left the operations that are followed, to become a plain array")
+
+    def __float__(self) -> float:
+        raise NotContinuedError("the value left the operations that are followed, to become a plain number")
+
+    __int__ = __bool__ = __float__  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"ComplexStep({self.value!r})"
+
+
+def _real(x: Array) -> Array:
+    return x.value.real if type(x) is ComplexStep else x
+
+
+def _is_made_of_operations(forward: Callable[..., Array]) -> bool:
+    """Whether a forward is a Python function, which calls NumPy's, and not one of NumPy's own."""
+    return isinstance(forward, FunctionType) and not forward.__module__.startswith("numpy")
+
+
+def not_continued(*_: Array, **__: Any) -> Array:
+    """For `on_complex` of an operation whose continuation to the complex plane nobody can compute."""
+    raise NotContinuedError("")
+
+
+def changes(f: Callable[..., Sequence[Array]], arrays: Sequence[Array], directions: Sequence[Array]) -> list[Array]:
+    """How each result of f changes along a direction: ∂f/∂x · t, of its shape.
+
+    Raises:
+        NotContinuedError: if something on the way has no continuation to the complex plane.
+    """
+    moved = []
+    for x, direction in zip(arrays, directions):
+        z = np.array(x, complex)
+        z.imag = STEP * direction
+        moved.append(wrap(ComplexStep(z[()])))
+    with np.errstate(all="ignore"):
+        results = f(*moved)
+    return [_change(y) for y in results]
+
+
+def _change(y: Array) -> Array:
+    y = y.data if isinstance(y, Tensor) else y
+    return y.value.imag / STEP if isinstance(y, ComplexStep) else np.zeros(np.shape(y))
