@@ -14,8 +14,10 @@ FLOORS = [
     ["errors", "trees"],
     ["ops"],
     ["grad_mode", "tensor", "backward", "dual", "complex_step"],
-    ["runs", "transforms", "jacobians", "custom"],
+    ["runs", "transforms", "jacobians", "custom", "recording"],
     ["nn", "optim", "datasets"],
+    ["checking"],
+    ["testing", "__main__"],
 ]
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 FILES = [path for path in sorted(PACKAGE.rglob("*.py")) if path != PACKAGE / "__init__.py"]

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 import tinygrad_lite as tg
 from tests.derivatives import numerical_gradients
-from tests.strategies import programs, values
 from tinygrad_lite.errors import GraphError, ShapeError
+from tinygrad_lite.testing import programs, values
 
 
 def test_a_value_used_many_times_adds_its_contributions() -> None:

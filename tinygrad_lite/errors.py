@@ -21,5 +21,17 @@ class GraphError(TinygradError, RuntimeError):
     """A graph that cannot do what was asked of it: it has no history, or was already freed."""
 
 
+class GradientError(TinygradError, AssertionError):
+    """A gradient that is not what it should be; the message says what is wrong, where, and why.
+
+    Attributes:
+        report: the `Report` of the check.
+    """
+
+    def __init__(self, report: object) -> None:
+        super().__init__(str(report))
+        self.report = report
+
+
 class MissingExtraError(TinygradError, RuntimeError):
     """An optional library that is not installed; the message says which extra brings it."""

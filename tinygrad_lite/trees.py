@@ -15,6 +15,19 @@ def leaves(tree: Any) -> list[Any]:
     return found
 
 
+def paths(tree: Any, name: str = "") -> list[str]:
+    """Where each leaf is, in order: `name.key.index`.
+
+    Example:
+        >>> paths({"a": 1, "b": (2, [3])}, "p")
+        ['p.a', 'p.b.0', 'p.b.1.0']
+    """
+    children = _children(tree)
+    if children is None:
+        return [name]
+    return [path for key, child in children.items() for path in paths(child, f"{name}.{key}" if name else str(key))]
+
+
 def map_leaves(function: Callable[..., Any], tree: Any, *others: Any) -> Any:
     """The same containers with each leaf replaced by function(leaf, ...), given the leaves of the others beside it.
 

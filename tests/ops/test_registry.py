@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 import tinygrad_lite as tg
 from tests.derivatives import numerical_gradients
-from tests.strategies import Call, calls, cotangents
 from tinygrad_lite.ops.op import Op
 from tinygrad_lite.ops.registry import operations
+from tinygrad_lite.testing import Call, cotangents, inputs_of
 
 DIFFERENTIABLE = [op for op in operations() if op.vjps]
 QUESTIONS = [op for op in operations() if not op.vjps]
@@ -41,7 +41,7 @@ def close(found: Any, expected: Any, tolerance: float = 1e-7) -> None:
 @pytest.mark.parametrize("op", DIFFERENTIABLE, ids=str)
 @given(data=st.data())
 def test_first_order(op: Op, data: st.DataObject) -> None:
-    call = data.draw(calls(op))
+    call = data.draw(inputs_of(op))
     g = data.draw(cotangents(call.value(*call.arrays)))
     expected = numerical_gradients(lambda *x: np.sum(g * call.value(*x)), call.arrays, call.differentiable)
     for found, reference, i in zip(gradients(call, g), expected, call.differentiable):
@@ -53,7 +53,7 @@ def test_first_order(op: Op, data: st.DataObject) -> None:
 @given(data=st.data())
 def test_second_order(op: Op, data: st.DataObject) -> None:
     """The gradient of a weighted sum of all first derivatives, cotangent included, against differences of these."""
-    call = data.draw(calls(op))
+    call = data.draw(inputs_of(op))
     g = data.draw(cotangents(call.value(*call.arrays)))
     weights = [data.draw(cotangents(np.asarray(call.arrays[i]))) for i in call.differentiable]
 
@@ -91,7 +91,7 @@ def as_function(call: Call) -> Any:
 @pytest.mark.parametrize("op", DIFFERENTIABLE, ids=str)
 @given(data=st.data())
 def test_forward_mode_is_the_transpose_of_reverse_mode(op: Op, data: st.DataObject) -> None:
-    call = data.draw(calls(op))
+    call = data.draw(inputs_of(op))
     f, variables = as_function(call)
     tangents = tuple(data.draw(cotangents(np.asarray(x))) for x in variables)
     y, change = tg.jvp(f, variables, tangents)
@@ -106,7 +106,7 @@ def test_forward_mode_is_the_transpose_of_reverse_mode(op: Op, data: st.DataObje
 @given(data=st.data())
 def test_modes_nest_in_every_order(op: Op, data: st.DataObject) -> None:
     """The Hessian times a vector: reverse over reverse, forward over reverse, and reverse over forward."""
-    call = data.draw(calls(op))
+    call = data.draw(inputs_of(op))
     f, variables = as_function(call)
     g = data.draw(cotangents(call.value(*call.arrays)))
     tangents = tuple(data.draw(cotangents(np.asarray(x))) for x in variables)
@@ -125,7 +125,7 @@ def test_modes_nest_in_every_order(op: Op, data: st.DataObject) -> None:
 @pytest.mark.parametrize("op", DIFFERENTIABLE, ids=str)
 @given(data=st.data())
 def test_float32_stays_float32(op: Op, data: st.DataObject) -> None:
-    call = data.draw(calls(op, np.float32))
+    call = data.draw(inputs_of(op, np.float32))
     if "dtype" in call.params:
         call.params["dtype"] = np.dtype(np.float32)
     y = call.value(*leaves(call))
@@ -142,7 +142,7 @@ def test_float32_stays_float32(op: Op, data: st.DataObject) -> None:
 @given(data=st.data())
 def test_values_are_those_of_arrays(op: Op, data: st.DataObject) -> None:
     """A tensor's value is bit for bit what the forward gives for its array, and its arrays stay as they were."""
-    call = data.draw(calls(op))
+    call = data.draw(inputs_of(op))
     arrays = [np.array(x) for x in call.arrays]
     expected = op.forward(*[x[()] for x in arrays], **call.params)
     found = call.value(*[tg.tensor(x) for x in call.arrays])
@@ -157,7 +157,7 @@ def test_values_are_those_of_arrays(op: Op, data: st.DataObject) -> None:
 @pytest.mark.parametrize("op", QUESTIONS, ids=str)
 @given(data=st.data())
 def test_questions_carry_no_gradient(op: Op, data: st.DataObject) -> None:
-    call = data.draw(calls(op))
+    call = data.draw(inputs_of(op))
     answer = call.value(*[tg.tensor(x, requires_grad=x.dtype.kind == "f") for x in call.arrays])
     assert not getattr(answer, "requires_grad", False)
 

@@ -90,7 +90,9 @@ def _sum(
     return np.sum(a, axis=axis, dtype=dtype, keepdims=keepdims, initial=initial, where=where)
 
 
-sum = primitive(_sum, _sum_vjp, examples=[*EXAMPLES, *_MASKED, ([(2, 3)], {"axis": 0, "initial": 2.5})])
+sum = primitive(
+    _sum, _sum_vjp, on_complex=_sum, examples=[*EXAMPLES, *_MASKED, ([(2, 3)], {"axis": 0, "initial": 2.5})]
+)
 mean = primitive(np.mean, _mean_vjp, linear=True, examples=[*EXAMPLES, *_MASKED])
 
 

@@ -1,0 +1,212 @@
+"""Floor 5. The comparison of a gradient with its reference: entry by entry where there are few, by bisection else.
+
+An entry is wrong only where it is further from its reference than the reference can be wrong, and than rounding can
+have moved either. How far that is, is measured and not assumed: at points close by, whose digits round differently, the
+distance of what is merely rounded changes, and that of what is wrong stays.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from tinygrad_lite.checking import references
+from tinygrad_lite.checking.subject import Matrix, Subject, Vector
+
+FULL = 1000  # entries of the arguments, up to which each is checked by itself
+NAMED = 64  # entries that a bisection goes down to, at most
+SAMPLES = 12  # points close by
+MEASURED = 32  # columns for which rounding is measured by themselves
+EPSILON = float(np.finfo(float).eps)
+
+
+@dataclass
+class Comparison:
+    """The gradient of each row (a weighted sum of the results) by each column (an entry of the arguments).
+
+    Attributes:
+        gradient: what is checked.
+        reference: what it should be, NaN where an entry was only checked along with others.
+        bound: the largest error of the reference.
+        suspicious: where the two differ by more than bound and rounding.
+        noise: how far rounding moves their difference; zero where it was not measured.
+        right, left: the slopes to either side, where they were computed.
+        side_bound: of their error.
+    """
+
+    gradient: Matrix
+    reference: Matrix
+    bound: Matrix
+    suspicious: Matrix
+    noise: Matrix
+    right: Matrix
+    left: Matrix
+    side_bound: Matrix
+
+
+class Examination:
+    """A gradient at a point, and the means to find what it should be there.
+
+    Attributes:
+        method: "complex", "forward" or "differences".
+        epsilon: the relative spacing of the numbers that the gradient is computed with.
+    """
+
+    def __init__(
+        self, subject: Subject, weights: Matrix, gradient: Matrix, method: str, epsilon: float, rng: "np.random.Generator"
+    ) -> None:
+        self.subject = subject
+        self.weights = weights
+        self.gradient = gradient
+        self.method = method
+        self.epsilon = epsilon
+        self._rng = rng
+        self.scales = _scales(subject)
+        self.floor = 500 * EPSILON if epsilon <= EPSILON else 64 * epsilon
+        if method == "differences":
+            direction = self.scales * rng.uniform(-1, 1, len(self.scales))
+            self.noise = references.noise(lambda t: self.at(subject.point + t * direction), 1.0)
+            self.at_0 = self.at(subject.point)
+
+    def at(self, x: Vector) -> Vector:
+        """The weighted sums of the results."""
+        return np.asarray(self.weights @ self.subject.values(x))
+
+    def slope(self, x: Vector, direction: Vector) -> Vector:
+        """How they change along a direction, to machine precision."""
+        changes = self.subject.changes if self.method == "complex" else self.subject.tangents
+        return np.asarray(self.weights @ changes(x, direction))
+
+    def difference(self, direction: Vector, factor: float = 1.0) -> references.Difference:
+        """The same by differences, of steps as large as the largest entry of the direction tells."""
+        size = float(np.max(np.abs(direction), initial=0)) or 1.0
+        point = self.subject.point
+        return references.difference(
+            lambda t: self.at(point + t * (direction / size)), self.at_0, size * factor, self.noise
+        )
+
+    def unit(self, column: int) -> Vector:
+        """The direction of one entry."""
+        one = np.zeros(len(self.scales))
+        one[column] = 1
+        return one
+
+    def compared(self, rtol: float, atol: float, leave_out: Callable[[int], bool]) -> Comparison:
+        """Each entry against its reference, or where there are many, those that a bisection leads to."""
+        columns = list(range(len(self.scales)))
+        if len(columns) > FULL:
+            columns = sorted(self._bisected())
+        found = self._blank()
+        for j in columns:
+            self._refer(found, j)
+        with np.errstate(invalid="ignore"):
+            error = np.abs(self.gradient - found.reference)
+            size = np.maximum(np.abs(self.gradient), np.abs(found.reference))
+            allowed = found.bound + self.floor * size + atol + rtol * np.abs(found.reference)
+            found.suspicious[:, columns] = ~(error <= allowed)[:, columns]
+        doubtful = [j for j in columns if np.any(found.suspicious[:, j]) and not leave_out(j)]
+        if doubtful:
+            self._measure(found, doubtful, error)
+            with np.errstate(invalid="ignore"):
+                found.suspicious &= ~(error <= found.bound + 10 * found.noise + allowed)
+        return found
+
+    def _blank(self) -> Comparison:
+        shape = self.gradient.shape
+        nan, zero = np.full(shape, np.nan), np.zeros(shape)
+        return Comparison(
+            self.gradient, nan, zero, np.zeros(shape, bool), zero.copy(), nan.copy(), nan.copy(), zero.copy()
+        )
+
+    def _refer(self, found: Comparison, j: int) -> None:
+        if self.method != "differences":
+            found.reference[:, j] = self.slope(self.subject.point, self.unit(j))
+            return
+        one = self.difference(self.unit(j) * self.scales[j])
+        found.reference[:, j], found.bound[:, j] = one.slope, one.bound
+        found.right[:, j], found.left[:, j], found.side_bound[:, j] = one.right, one.left, one.side_bound
+
+    def _measure(self, found: Comparison, doubtful: list[int], error: Matrix) -> None:
+        """Write down how far rounding moves the difference of gradient and reference, and which bounds are too small."""
+        if self.method == "differences":
+            for j in doubtful:
+                again = self.difference(self.unit(j) * self.scales[j], 0.61)
+                distance = np.abs(again.slope - found.reference[:, j])
+                found.noise[:, j] = (distance + again.bound) / 10
+            return
+        worst = sorted(doubtful, key=lambda j: -np.max(np.nan_to_num(error[:, j])))
+        # the smallest differences are those that rounding may explain, the largest speak for themselves
+        measured = [*worst[: MEASURED // 2], *worst[-MEASURED // 2 :]] if len(worst) > MEASURED else worst
+        points = [self._beside() for _ in range(SAMPLES)]
+        if self.subject.plain and not callable(self.subject.gradient):
+            gradients = [self.gradient] * SAMPLES  # an array, which is of this point alone
+        else:
+            gradients = [self.subject.rows(x, self.weights) for x in points]
+        for j in dict.fromkeys(measured):
+            with np.errstate(invalid="ignore"):
+                distances = [g[:, j] - self.slope(x, self.unit(j)) for x, g in zip(points, gradients)]
+                found.noise[:, j] = np.nan_to_num(np.std(distances, axis=0))
+        rest = [j for j in doubtful if j not in set(measured)]
+        if rest:
+            with np.errstate(all="ignore"):
+                relative = found.noise[:, measured] / np.abs(found.reference[:, measured])
+                typical = np.nanmedian(np.where(np.isfinite(relative), relative, np.nan), axis=1, keepdims=True)
+            found.noise[:, rest] = np.nan_to_num(typical) * np.abs(found.reference[:, rest])
+
+    def _beside(self) -> Vector:
+        """The point moved so little that only roundings change, in the numbers that the function computes with."""
+        by = 1e-7 if self.epsilon <= EPSILON else 100 * self.epsilon
+        if self.subject.plain and not callable(self.subject.gradient):
+            by = 4 * EPSILON
+        x = self.subject.point * (1 + by * self._rng.uniform(-1, 1, len(self.scales)))
+        return self.subject.rounded(x)
+
+    def _bisected(self) -> list[int]:
+        """The entries whose gradient differs from its reference, found along directions of fewer and fewer."""
+        ahead = list(self._blocks())
+        found: list[int] = []
+        while ahead and len(found) < NAMED:
+            block = ahead.pop()
+            if not self._differs(block):
+                continue
+            if len(block) == 1:
+                found.append(int(block[0]))
+            else:
+                ahead += [block[len(block) // 2 :], block[: len(block) // 2]]
+        return found
+
+    def _blocks(self) -> Iterator[Vector]:
+        """Some entries of one variable each, about a hundred blocks in all."""
+        size = max(256, len(self.scales) // 64)
+        for k in range(len(self.subject.variables)):
+            columns = np.arange(len(self.scales))[self.subject.columns(k)]
+            for start in range(0, len(columns), size):
+                yield columns[start : start + size]
+
+    def _differs(self, block: Vector) -> bool:
+        """Whether some entry of a block is wrong, as the slope along a random direction of the block tells."""
+        direction = np.zeros(len(self.scales))
+        direction[block] = self._rng.uniform(0.5, 1.5, len(block)) * self._rng.choice([-1.0, 1.0], len(block))
+        if self.method == "differences":
+            direction *= self.scales
+        terms = self.gradient[:, block] * direction[block]
+        expected = np.sum(terms, axis=1)
+        rounding = self.floor * np.sqrt(np.sum(terms**2, axis=1)) + 4 * EPSILON * np.sum(np.abs(terms), axis=1)
+        if self.method == "differences":
+            one = self.difference(direction)
+            slope, bound = one.slope, one.bound + rounding
+        else:
+            slope, bound = self.slope(self.subject.point, direction), rounding
+        with np.errstate(invalid="ignore"):
+            return bool(np.any(~(np.abs(slope - expected) <= bound)))
+
+
+def _scales(subject: Subject) -> Vector:
+    """How far each entry may be moved for a difference: its own size, or what is usual in its array."""
+    scales = np.abs(subject.point)
+    for k in range(len(subject.variables)):
+        part = scales[subject.columns(k)]
+        usual = float(np.sqrt(np.mean(part**2))) if part.size else 1.0
+        part[part < 0.1 * usual] = 0.1 * usual
+        part[part == 0] = 1.0
+    return scales

@@ -1,0 +1,139 @@
+"""Floor 5. Derivatives along a direction by differences, with a bound of their error: numerics, and nothing else."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from math import factorial
+
+import numpy as np
+
+from tinygrad_lite.checking.subject import Vector
+
+LEVELS = 12  # of steps, each half the one before
+ORDERS = 6  # of extrapolation
+FIRST_STEP = 0.0618  # in the scale of the argument; no fraction that a period could be a multiple of
+SAFETY = 4.0
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A derivative found by differences.
+
+    Attributes:
+        slope: of each result, along the direction.
+        bound: of the slope's error; infinite where nothing can be said.
+        right, left: the slopes to either side, and `side_bound` of their error.
+    """
+
+    slope: Vector
+    bound: Vector
+    right: Vector
+    left: Vector
+    side_bound: Vector
+
+
+def noise(f: Callable[[float], Vector], scale: float) -> Vector:
+    """How far rounding moves each result of f, as its values at points close to each other tell.
+
+    The differences of order k of a smooth function vanish there, and what remains is noise, of variance γ⁻¹ times as
+    large, with γ = (k!)² / (2k)!.
+
+    Reference: J. Moré and S. Wild, Estimating computational noise, SIAM Journal on Scientific Computing 33 (2011).
+    """
+    values = np.array([f(i * scale * 1e-5 * (1 + 1e-3 * i * i)) for i in range(8)])
+    found = 2 * np.finfo(float).eps * np.max(np.abs(values), axis=0)
+    for k in range(1, 7):
+        values = np.diff(values, axis=0)
+        if k >= 4:
+            found = np.maximum(found, np.sqrt(factorial(k) ** 2 / factorial(2 * k) * np.mean(values**2, axis=0)))
+    return np.asarray(found)
+
+
+def difference(f: Callable[[float], Vector], at_0: Vector, scale: float, noise: Vector) -> Difference:
+    """The derivative of f at 0 by central differences, extrapolated to a step of zero as Richardson did.
+
+    Of all the steps and orders the one with the smallest error bound is taken, for each result: twice the distance to
+    the two values that it was extrapolated from, and what the noise of f's values becomes in it.
+
+    Reference: C. Ridders, Accurate computation of F'(x) and F'(x)F''(x), Advances in Engineering Software 4 (1982).
+    """
+    best = _none(at_0)
+    largest = 32 * scale
+    while True:
+        found = _at_scale(f, at_0, scale, noise)
+        better = found.bound < best.bound
+        sides_better = found.side_bound < best.side_bound
+        best = Difference(
+            np.where(better, found.slope, best.slope),
+            np.where(better, found.bound, best.bound),
+            np.where(sides_better, found.right, best.right),
+            np.where(sides_better, found.left, best.left),
+            np.where(sides_better, found.side_bound, best.side_bound),
+        )
+        # where the noise is what limits a step of this size, a larger one may do better
+        limited = found.bound > 1e-9 * np.maximum(np.abs(found.slope), np.abs(at_0) / scale)
+        if not np.any(limited & better) or scale > largest:
+            return best
+        scale *= 32
+
+
+def _none(at_0: Vector) -> Difference:
+    unknown, unbounded = np.full(at_0.shape, np.nan), np.full(at_0.shape, np.inf)
+    return Difference(unknown, unbounded, unknown, unknown, unbounded)
+
+
+def _at_scale(f: Callable[[float], Vector], at_0: Vector, scale: float, noise: Vector) -> Difference:
+    best = _none(at_0)
+    slope, bound = best.slope.copy(), best.bound.copy()
+    sides, side_bound = (best.right.copy(), best.left.copy()), best.bound.copy()
+    former: list[Vector] = []
+    former_noise: list[float] = []
+    former_sides: tuple[Vector, ...] = ()
+    former_estimates: tuple[Vector, ...] = ()
+    for step in _steps(scale):
+        above, below = f(step), f(-step)
+        column, column_noise = [(above - below) / (2 * step)], [1 / step]
+        for j, (before, before_noise) in enumerate(zip(former[:ORDERS], former_noise), start=1):
+            weight = 1 / (4.0**j - 1)
+            column.append(column[-1] + weight * (column[-1] - before))
+            column_noise.append((1 + weight) * column_noise[-1] + weight * before_noise)
+            distance = np.maximum(np.abs(column[-1] - column[-2]), np.abs(column[-1] - before))
+            if j > 1:  # two steps may agree by chance, three do not
+                _take(bound, 2 * distance + SAFETY * noise * column_noise[-1], (slope, column[-1]))
+        now = ((above - at_0) / step, (at_0 - below) / step)
+        if former_sides:
+            estimates = tuple(2 * a - b for a, b in zip(now, former_sides))
+            if former_estimates:
+                moved = [np.abs(a - b) for a, b in zip(estimates, former_estimates)]
+                limit = 2 * np.maximum(*moved) + SAFETY * noise * 6 / step
+                _take(side_bound, limit, *zip(sides, estimates))
+            former_estimates = estimates
+        former, former_noise, former_sides = column, column_noise, now
+    return Difference(slope, bound, *sides, side_bound)
+
+
+def _steps(scale: float) -> Iterator[float]:
+    for level in range(LEVELS):
+        yield float(scale * FIRST_STEP * 2.0**-level)
+
+
+def _take(bound: Vector, limit: Vector, *found: tuple[Vector, Vector]) -> None:
+    """Write what was found into its place, for each result where its bound is the smallest so far."""
+    smaller = limit < bound  # and not where it is no number
+    bound[smaller] = limit[smaller]
+    for place, values in found:
+        place[smaller] = values[smaller]
+
+
+def remainder_slope(f: Callable[[float], Vector], at_0: Vector, slope: Vector, scale: float, noise: Vector) -> Vector:
+    """How fast the remainder of Taylor's first-order formula vanishes: |f(h) - f(0) - h · slope| ~ h to this power.
+
+    It is 2 for a right slope and 1 for a wrong one, whatever the steps; infinite where there is no remainder but noise.
+    """
+    steps = list(_steps(scale))
+    remainders = np.array([np.abs(f(step) - at_0 - step * slope) for step in steps])
+    powers = np.full(at_0.shape, np.inf)
+    for larger, smaller, step in zip(remainders, remainders[1:], steps[1:]):
+        said = smaller > 100 * (noise + np.finfo(float).eps * np.abs(step * slope))
+        with np.errstate(all="ignore"):
+            powers = np.where(said, np.log2(larger / smaller), powers)
+    return powers

@@ -1,0 +1,225 @@
+"""Floor 5. What a gradient check found: per entry a verdict, and per kind of mistake what is wrong, where, and why."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from html import escape
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.errors import InputError, MissingExtraError
+
+
+class Verdict(StrEnum):
+    """What can be said of one entry of a gradient."""
+
+    RIGHT = "right"
+    WRONG = "wrong"
+    KINK = "at a kink"
+    DOMAIN = "outside the domain"
+    NOISY = "too noisy to say"
+    NOT_FINITE = "not finite"
+    NOT_DETERMINISTIC = "not deterministic"
+    NO_GRADIENT = "no gradient"
+
+
+FAILING = frozenset({Verdict.WRONG, Verdict.DOMAIN, Verdict.NOT_FINITE, Verdict.NOT_DETERMINISTIC})
+
+
+@dataclass(frozen=True)
+class Checked:
+    """The gradient of one array, entry by entry.
+
+    Attributes:
+        path: how the array is called: `x`, `params.w`, `hidden.weight`.
+        gradient, reference, bound: what is checked, what it should be, and the largest error that the latter can have;
+            of shape (rows, *shape). A reference that was only checked along directions is NaN.
+        verdicts: of each entry, in the same shape.
+    """
+
+    path: str
+    shape: tuple[int, ...]
+    gradient: Any
+    reference: Any
+    bound: Any
+    verdicts: Any
+
+    @property
+    def error(self) -> Any:
+        """The distance of each entry from its reference."""
+        return np.abs(self.gradient - self.reference)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Entries of one array about which the same is to be said.
+
+    Attributes:
+        count, of: how many entries, of how many.
+        index: the entry where it is worst, and `row` the result that it is the derivative of.
+        fails: whether it makes the check fail.
+        where: the operation that is to blame and the user's line that called it, where one could be found.
+        why: what the mistake looks like.
+    """
+
+    verdict: Verdict
+    path: str
+    count: int
+    of: int
+    index: tuple[int, ...]
+    row: int | None
+    gradient: float
+    reference: float
+    bound: float
+    fails: bool
+    where: str = ""
+    why: str = ""
+
+    def __str__(self) -> str:
+        place = f"{self.path}[{', '.join(map(str, self.index))}]" if self.index else self.path
+        result = "" if self.row is None else f" (of result {self.row})"
+        many = "" if self.of == 1 else f", {self.count} of {self.of} entries"
+        lines = [f"{place}{result}: {self.verdict}{many}"]
+        if self.verdict not in (Verdict.NO_GRADIENT,) or self.fails:
+            lines.append(f"gradient {_number(self.gradient)}, {self._expected()}")
+        if self.where:
+            lines.append(f"where: {self.where}")
+        if self.why:
+            lines.append(f"why: {self.why}")
+        return "\n      ".join(lines)
+
+    def _expected(self) -> str:
+        if not np.isfinite(self.reference):
+            return "which should be a number" if not np.isfinite(self.gradient) else "nothing to compare it with"
+        bound = f" ± {self.bound:.0e}" if self.bound else ""
+        return f"should be {_number(self.reference)}{bound}"
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `gradcheck` found.
+
+    Attributes:
+        name: the function's.
+        method: how the reference was computed.
+        remarks: what else is to be known: why no sharper method applied, what was held fixed.
+        checked: the arrays, in the order of the arguments.
+        findings: what is to be said of entries that are not simply right.
+        order: of the derivative.
+    """
+
+    name: str
+    method: str
+    order: int
+    checked: Sequence[Checked]
+    findings: Sequence[Finding] = ()
+    remarks: Sequence[str] = field(default=())
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong; entries at a kink or too noisy to say leave it so."""
+        return not any(finding.fails for finding in self.findings)
+
+    def __getitem__(self, path: str) -> Checked:
+        for one in self.checked:
+            if one.path == path:
+                return one
+        raise InputError(
+            f"nothing called {path!r} was checked; there are {', '.join(one.path for one in self.checked)}"
+        )
+
+    def __iter__(self) -> Iterator[Checked]:
+        return iter(self.checked)
+
+    def counts(self) -> dict[Verdict, int]:
+        """How many entries have each verdict."""
+        found = {verdict: sum(int(np.sum(one.verdicts == verdict)) for one in self.checked) for verdict in Verdict}
+        return {verdict: count for verdict, count in found.items() if count}
+
+    def __str__(self) -> str:
+        counts = ", ".join(f"{count:,} {verdict}" for verdict, count in self.counts().items())
+        head = f"gradcheck of {self.name}: {'passed' if self.ok else 'FAILED'} ({counts}; by {self.method})"
+        lines = [head]
+        ordered = sorted(self.findings, key=lambda finding: not finding.fails)
+        lines += [f"  {'✗' if finding.fails else '·'} {finding}" for finding in ordered]
+        return "\n".join([*lines, *(f"  note: {remark}" for remark in self.remarks)])
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td>{escape(one.path)}</td><td>{'×'.join(map(str, one.shape)) or 'number'}</td>"
+            f"<td>{escape(_tally(one))}</td><td style='text-align:right'>{_largest(one.error)}</td>"
+            f"<td style='text-align:right'>{_largest(one.gradient)}</td></tr>"
+            for one in self.checked
+        )
+        findings = "".join(f"<li><pre style='margin:0'>{escape(str(finding))}</pre></li>" for finding in self.findings)
+        notes = "".join(f"<li>{escape(remark)}</li>" for remark in self.remarks)
+        return (
+            f"<div><b>gradcheck of {escape(self.name)}: {'passed' if self.ok else 'FAILED'}</b>, by "
+            f"{escape(self.method)}<table><thead><tr><th>array</th><th>shape</th><th>entries</th>"
+            f"<th>largest error</th><th>largest gradient</th></tr></thead><tbody>{rows}</tbody></table>"
+            f"<ul>{findings}{notes}</ul></div>"
+        )
+
+    def to_frame(self) -> Any:
+        """Every entry as a row of a pandas frame: array, result, index, gradient, reference, error, bound, verdict.
+
+        Raises:
+            MissingExtraError: if pandas is not installed.
+        """
+        try:
+            import pandas as pd
+        except ImportError:
+            raise MissingExtraError("to_frame needs pandas: pip install 'tinygrad-lite[examples]'") from None
+        columns: dict[str, list[Any]] = {
+            name: [] for name in ("array", "result", "index", "gradient", "reference", "error", "bound", "verdict")
+        }
+        for one in self.checked:
+            for place in np.ndindex(one.gradient.shape):
+                row, index = place[0], place[1:]
+                values = (one.gradient[place], one.reference[place], one.error[place], one.bound[place])
+                for name, value in zip(columns, (one.path, row, index, *values, str(one.verdicts[place]))):
+                    columns[name].append(value)
+        return pd.DataFrame(columns)
+
+    def plot(self) -> Any:
+        """A Matplotlib figure with a heat map of each array's error, in powers of ten of its largest gradient.
+
+        Raises:
+            MissingExtraError: if Matplotlib is not installed.
+        """
+        try:
+            from matplotlib.figure import Figure
+        except ImportError:
+            raise MissingExtraError("plot needs Matplotlib: pip install 'tinygrad-lite[examples]'") from None
+        figure = Figure(figsize=(3.2 * len(self.checked) + 1, 3.2), layout="constrained")
+        axes = figure.subplots(1, len(self.checked), squeeze=False)[0]
+        for axis, one in zip(axes, self.checked):
+            scale = np.max(np.abs(one.gradient), initial=0, where=np.isfinite(one.gradient)) or 1.0
+            error = np.max(np.where(np.isfinite(one.error), one.error, 0), axis=0) / scale
+            picture = _picture(np.log10(np.maximum(error, 1e-17)))
+            image = axis.imshow(picture, vmin=-17, vmax=0, cmap="cividis", aspect="auto", interpolation="nearest")
+            axis.set_title(f"{one.path}  {'×'.join(map(str, one.shape))}", fontsize=9)
+            axis.set_xticks([])
+            axis.set_yticks([])
+        figure.colorbar(image, ax=axes, label="log₁₀ of error / largest gradient")
+        return figure
+
+
+def _picture(values: Any) -> Any:
+    """An array as rows and columns."""
+    return values.reshape(-1, values.shape[-1]) if values.ndim > 1 else values.reshape(1, -1)
+
+
+def _number(value: float) -> str:
+    return f"{value:.6g}" if abs(value) < 1e16 else f"{value:.3e}"
+
+
+def _largest(values: Any) -> str:
+    finite = values[np.isfinite(values)]
+    return f"{np.max(np.abs(finite)):.2g}" if finite.size else "—"
+
+
+def _tally(one: Checked) -> str:
+    verdicts, counts = np.unique(one.verdicts.astype(str), return_counts=True)
+    return ", ".join(f"{count:,} {verdict}" for verdict, count in zip(verdicts, counts))

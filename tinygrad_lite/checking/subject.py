@@ -1,0 +1,311 @@
+"""Floor 5. What is checked: a function of nested arguments, as a function from one flat vector to another.
+
+It is run on copies of everything that it is given, so that nothing of the user's changes, and each way to run it is
+here: for its values, for its gradient, on the complex plane, and with tangents.
+"""
+
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite import complex_step, grad_mode, trees
+from tinygrad_lite.dual import Dual, Pullback, innermost, new_level, settle, variable
+from tinygrad_lite.errors import GraphError, InputError, ShapeError, UsageError
+from tinygrad_lite.nn.module import Module
+from tinygrad_lite.ops import elementwise
+from tinygrad_lite.ops.op import NO_PARAMS, Array
+from tinygrad_lite.recording import Step, recording
+from tinygrad_lite.runs import name_of
+from tinygrad_lite.tensor import Tensor, wrap
+
+Vector = np.ndarray[Any, Any]
+Matrix = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A real array that a function is differentiated by: where it is among the arguments, and what it was."""
+
+    path: str
+    array: Array
+    is_tensor: bool
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return np.shape(self.array)
+
+    @property
+    def size(self) -> int:
+        return int(np.size(self.array))
+
+
+class Subject:
+    """A function with the arguments at which it is checked.
+
+    Attributes:
+        name: the function's.
+        variables: each real array among the arguments, and each parameter of a module.
+        fixed: the paths of the integer arrays among the arguments, which have no gradient.
+        plain: whether the function is given plain arrays, as one is whose gradient comes from elsewhere.
+        point: the entries of all variables, in float64.
+        epsilon: the relative spacing of the coarsest numbers among the variables.
+    """
+
+    def __init__(self, f: Callable[..., Any], inputs: Sequence[Any], gradient: Any = None) -> None:
+        self.name = name_of(f)
+        self.plain = gradient is not None
+        self.gradient = gradient
+        self.inputs = inputs
+        self._parameters: list[Tensor] = []
+        if isinstance(f, Module):
+            self.name = type(f).__name__
+            if self.plain:
+                raise UsageError("gradient= is of a function; pass a function of the parameters, not a module")
+            f = deepcopy(f)
+            self._parameters = [parameter for _, parameter in f.named_parameters()]
+        self.f = f
+        self.variables: list[Variable] = []
+        self.fixed: list[str] = []
+        names = _argument_names(f, len(inputs))
+        places = [path for name, argument in zip(names, inputs) for path in trees.paths(argument, name)]
+        self._varies = [self._enter(path, leaf) for path, leaf in zip(places, trees.leaves(tuple(inputs)))]
+        for parameter in self._parameters:
+            self._enter(parameter.name or "parameter", parameter)
+        if not self.variables:
+            kind = "integers, which have no gradient: write 1.0 for 1" if self.fixed else "no arrays of real numbers"
+            raise UsageError(f"gradcheck of {self.name} was given {kind}")
+        sizes = [v.size for v in self.variables]
+        if not sum(sizes):
+            raise InputError(f"gradcheck of {self.name} was given empty arrays only: there is nothing to check")
+        self._bounds = np.cumsum([0, *sizes]).tolist()
+        self.point: Vector = np.concatenate([np.ravel(v.array).astype(float) for v in self.variables])
+        self.epsilon = float(max(np.finfo(v.array.dtype).eps for v in self.variables))
+        if not np.all(np.isfinite(self.point)):
+            bad = int(np.flatnonzero(~np.isfinite(self.point))[0])
+            raise InputError(f"gradcheck needs finite numbers, {self.place(bad)} is {self.point[bad]}")
+
+    def _enter(self, path: str, leaf: Any) -> bool:
+        """Whether a leaf of the arguments is a variable, which is noted."""
+        array = leaf.data if isinstance(leaf, Tensor) else leaf
+        kind = np.result_type(array).kind if isinstance(array, (int, float, complex, np.ndarray, np.generic)) else "-"
+        if kind == "c":
+            raise UsageError(f"{path} is complex; gradients are checked by real numbers: split it into two real arrays")
+        if kind == "f":
+            self.variables.append(Variable(path, np.array(array), isinstance(leaf, Tensor)))
+        elif kind in "iub":
+            self.fixed.append(path)
+        return kind == "f"
+
+    def place(self, column: int) -> str:
+        """How an entry of the flat vector is called: `w[2, 0]`."""
+        k, index = self.locate(column)
+        return f"{self.variables[k].path}{_subscript(index)}"
+
+    def locate(self, column: int) -> tuple[int, tuple[int, ...]]:
+        """Which variable an entry of the flat vector belongs to, and its index there."""
+        k = int(np.searchsorted(self._bounds, column, "right")) - 1
+        index = np.unravel_index(column - self._bounds[k], self.variables[k].shape)
+        return k, tuple(map(int, index))
+
+    def columns(self, k: int) -> slice:
+        """Where the k-th variable's entries are in the flat vector."""
+        return slice(self._bounds[k], self._bounds[k + 1])
+
+    def rounded(self, x: Vector) -> Vector:
+        """The flat vector in the precision of the variables."""
+        parts = [array.astype(v.array.dtype) for v, array in zip(self.variables, map(np.asarray, self.split(x)))]
+        return np.concatenate([np.ravel(part).astype(float) for part in parts])
+
+    def split(self, x: Vector) -> list[Array]:
+        """The flat vector as the arrays that it stands for, in float64."""
+        return [x[self.columns(k)].reshape(v.shape)[()] for k, v in enumerate(self.variables)]
+
+    def _arguments(self, leaves: Sequence[Any]) -> Any:
+        """The function's arguments, with these in place of its variables."""
+        varies, remaining = iter(self._varies), iter(leaves)
+        return trees.map_leaves(lambda x: next(remaining) if next(varies) else x, tuple(self.inputs))
+
+    def call(self, leaves: Sequence[Any]) -> list[Any]:
+        """The arrays that the function returns for these in place of the variables."""
+        arguments = self._arguments(leaves)
+        for parameter, stand_in in zip(self._parameters, leaves[sum(self._varies) :]):
+            _become(parameter, stand_in)
+        result = self.f(*arguments)
+        found = trees.leaves(result)
+        if not found:
+            raise UsageError(f"{self.name} returned nothing to differentiate; does it end with `return`?")
+        return found
+
+    @contextmanager
+    def _explaining(self, x: Vector) -> Iterator[None]:
+        """Say with an exception of the user's function what it was given."""
+        try:
+            with np.errstate(all="ignore"):  # a step may leave the domain, and is then not looked at
+                yield
+        except Exception as error:
+            moved = np.flatnonzero(x != self.point)
+            given = ", ".join(f"{self.place(j)} = {x[j]:.17g} in place of {self.point[j]:.17g}" for j in moved[:3])
+            error.add_note(f"raised by {self.name} in a gradient check, at {given or 'the given arguments'}")
+            raise
+
+    def values(self, x: Vector) -> Vector:
+        """All entries that the function returns, in float64."""
+        arrays = self.split(x)
+        if self.plain:
+            given: list[Any] = [
+                wrap(array.copy()) if v.is_tensor else np.array(array)[()] if v.shape else float(array)
+                for v, array in zip(self.variables, arrays)
+            ]
+        else:
+            given = [wrap(array.copy()) for array in arrays]
+        with self._explaining(x), grad_mode.no_grad():
+            results = self.call(given)
+        for v, before, after in zip(self.variables, arrays, given):
+            if isinstance(after, np.ndarray) and not np.array_equal(before, after, equal_nan=True):
+                raise UsageError(f"{self.name} changed {v.path} in place; compute with a copy of it, {v.path}.copy()")
+        return self._flat(results)
+
+    def _flat(self, results: Sequence[Any]) -> Vector:
+        for y in results:
+            dtype = innermost(y).dtype if isinstance(y, Tensor) else np.asarray(y).dtype
+            if dtype.kind not in "fiub":
+                kind = type(y).__name__ if dtype.kind in "OUS" else dtype
+                raise UsageError(f"{self.name} must return real numbers to have a gradient, it returned {kind}")
+        self.shapes = [np.shape(y) for y in results]
+        return np.concatenate([np.ravel(np.asarray(innermost(y), float)) for y in results])
+
+    def rows(self, x: Vector, weights: Matrix) -> Matrix:
+        """The gradient, by the rules in question, of each weighted sum of the results: one row for each."""
+        with self._explaining(x):
+            return self._given_rows(x, weights) if self.plain else self._pulled_rows(x, weights)
+
+    def _pulled_rows(self, x: Vector, weights: Matrix) -> Matrix:
+        variables = [variable(array.astype(v.array.dtype)[()]) for v, array in zip(self.variables, self.split(x))]
+        mode = grad_mode.mode
+        before = mode.enabled, mode.transforming
+        mode.enabled = mode.transforming = True
+        try:
+            results = self.call(variables)
+            settle(variables)
+            pull = Pullback(results, variables)
+            found = []
+            for row in weights:
+                start, gradients = 0, []
+                for y in results:
+                    size = int(np.size(y))
+                    part = row[start : start + size].reshape(np.shape(y))
+                    gradients.append(part.astype(np.result_type(y))[()] if isinstance(y, Tensor) else None)
+                    start += size
+                found.append(np.concatenate([np.ravel(innermost(g)).astype(float) for g in pull(gradients)]))
+        finally:
+            settle(variables)
+            mode.enabled, mode.transforming = before
+        return np.array(found).reshape(len(weights), len(x))
+
+    def _given_rows(self, x: Vector, weights: Matrix) -> Matrix:
+        """The same of a gradient that the user computes."""
+        arrays = self.split(x)
+        given = self.gradient
+        if callable(given):
+            given = given(*self._arguments([np.array(array)[()] for array in arrays]))
+        found = trees.leaves(given)
+        if len(found) != len(self.variables):
+            raise UsageError(
+                f"gradient= gave {len(found)} arrays for the {len(self.variables)} of the arguments: "
+                f"{', '.join(v.path for v in self.variables)}"
+            )
+        count = weights.shape[1]
+        blocks = []
+        for v, block in zip(self.variables, found):
+            block = np.asarray(innermost(block), float)
+            expected = v.shape if count == 1 else (*(self.shapes[0] if len(self.shapes) == 1 else (count,)), *v.shape)
+            if block.shape != expected and not (count == 1 and block.shape == (*self.shapes[0], *v.shape)):
+                raise ShapeError(f"gradient= gave shape {block.shape} for {v.path}, it should be {expected}")
+            blocks.append(block.reshape(count, v.size))
+        return np.asarray(weights @ np.concatenate(blocks, axis=1))
+
+    def changes(self, x: Vector, direction: Vector) -> Vector:
+        """How the results change along a direction, by the complex step."""
+        with grad_mode.no_grad():
+            found = complex_step.changes(lambda *z: self.call(z), self.split(x), self.split(direction))
+        return np.concatenate([np.ravel(change) for change in found])
+
+    def tangents(self, x: Vector, direction: Vector) -> Vector:
+        """The same by forward mode."""
+        with new_level() as level, grad_mode.enable_grad():
+            results = self.call([Dual(*pair, level) for pair in zip(self.split(x), self.split(direction))])
+        return np.concatenate(
+            [np.ravel(innermost(y.tangent)) if isinstance(y, Dual) else np.zeros(np.size(y)) for y in results]
+        )
+
+    def steps(self, x: Vector) -> list[Step]:
+        """The operations that it performs; none where it does not take tensors."""
+        return self.traced(x)[0]
+
+    def traced(self, x: Vector) -> tuple[list[Step], list[Tensor], list[Any]]:
+        """The operations that it performs, the variables as it is given them, and its results, all with a history."""
+        variables = [wrap(array.copy(), True) for array in self.split(x)]
+        try:
+            with recording() as steps, grad_mode.enable_grad(), np.errstate(all="ignore"):
+                results = self.call(variables)
+        except Exception:
+            if not self.plain:
+                raise
+            return [], [], []
+        return steps, variables, results
+
+
+class GradientOf(Subject):
+    """The gradient of a subject, of a fixed weighted sum of its results, as the function to check: second order."""
+
+    def __init__(self, first: Subject, weights: Vector) -> None:
+        self.__dict__.update(first.__dict__)
+        self._first = first
+        self._weights = weights
+        self.name = f"the gradient of {first.name}"
+
+    def call(self, leaves: Sequence[Any]) -> list[Any]:
+        inner = [variable(x.primal if isinstance(x, Dual) else x) for x in leaves]
+        variables = [
+            Dual(primal, x.tangent, x.level) if isinstance(x, Dual) else primal for primal, x in zip(inner, leaves)
+        ]
+        with grad_mode.enable_grad():
+            results = self._first.call(variables)
+            settle(inner)
+            parts = np.split(self._weights, np.cumsum([np.size(y) for y in results])[:-1])
+            gradients = [part.reshape(np.shape(y)).astype(np.result_type(y))[()] for y, part in zip(results, parts)]
+            return list(Pullback(results, inner)(gradients))
+
+
+def _become(parameter: Tensor, given: Tensor) -> None:
+    """Make a parameter of a copied module stand for another tensor, and hand its gradient on to that."""
+    if isinstance(given, Dual):
+        raise GraphError("forward mode does not reach a module's parameters: check a function of them")
+    parameter.op = None
+    parameter.replace(given.data)
+    parameter.requires_grad = given.requires_grad
+    if given.requires_grad:
+        parameter.remember(elementwise.positive, (given,), (given.data,), NO_PARAMS)
+
+
+def _argument_names(f: Callable[..., Any], count: int) -> list[str]:
+    """The names of a function's positional arguments."""
+    target = f.forward if isinstance(f, Module) else f
+    try:
+        parameters = [
+            p.name
+            for p in inspect.signature(target).parameters.values()
+            if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+        ]
+    except (TypeError, ValueError):
+        parameters = []
+    return (parameters + [f"argument {i}" for i in range(len(parameters), count)])[:count]
+
+
+def _subscript(index: tuple[int, ...]) -> str:
+    return f"[{', '.join(map(str, index))}]" if index else ""

@@ -1,0 +1,289 @@
+"""Floor 6. Hypothesis strategies for tests of functions that are differentiated; needs the extra `testing`.
+
+Inputs for operations come out of what their declarations say: shapes, domains, kinks and parameters.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.checking import gradcheck
+from tinygrad_lite.errors import GradientError, MissingExtraError, UsageError
+from tinygrad_lite.ops.op import REAL, Op
+from tinygrad_lite.ops.registry import operation, operations
+from tinygrad_lite.tensor import Tensor, tensor
+
+try:
+    from hypothesis import assume, given
+    from hypothesis import strategies as st
+    from hypothesis.extra import numpy as hnp
+except ImportError:
+    raise MissingExtraError("tinygrad_lite.testing needs Hypothesis: pip install 'tinygrad-lite[testing]'") from None
+
+Shape = tuple[int, ...]
+Interval = tuple[float, float]
+
+_AXIS = st.one_of(st.none(), st.integers(-3, 2), st.lists(st.integers(-3, 2), max_size=3, unique=True).map(tuple))
+_DIGITS = st.sampled_from([1, 2, 15, 15, 15])  # a failing example shrinks to few
+
+
+def values(shape: Shape, interval: Interval = REAL, dtype: Any = np.float64) -> st.SearchStrategy[Any]:
+    """Arrays of moderate numbers, well inside an interval, in no simple relation to each other.
+
+    Example:
+        >>> from hypothesis import find
+        >>> from tinygrad_lite import testing
+        >>> find(testing.values((2,), (0.0, 1.0)), lambda x: True).shape
+        (2,)
+    """
+    low, high = interval
+    low, high = max(low, min(-3.0, high - 3.0)), min(high, max(3.0, low + 3.0))
+    margin = 0.05 * (high - low)
+
+    def drawn(seed: int, digits: int) -> Any:
+        numbers = np.random.default_rng(seed).uniform(low + margin, high - margin, shape)
+        return np.round(numbers, digits).astype(dtype)[()]
+
+    return st.builds(drawn, st.integers(0, 2**32 - 1), _DIGITS)
+
+
+@st.composite
+def tensors(
+    draw: st.DrawFn,
+    shape: Shape | st.SearchStrategy[Shape] | None = None,
+    interval: Interval = REAL,
+    dtype: Any = np.float64,
+    requires_grad: bool = True,
+) -> Tensor:
+    """Tensors of a shape, or of any small one, with moderate numbers inside an interval.
+
+    Example:
+        >>> from hypothesis import find
+        >>> from tinygrad_lite import testing
+        >>> find(testing.tensors((2, 3)), lambda x: True).shape
+        (2, 3)
+    """
+    if shape is None:
+        shape = hnp.array_shapes(min_dims=0, max_dims=3, max_side=4)
+    found = draw(shape) if isinstance(shape, st.SearchStrategy) else shape
+    return tensor(draw(values(found, interval, dtype)), requires_grad)
+
+
+def broadcastable_shapes(count: int, min_side: int = 0) -> st.SearchStrategy[tuple[Shape, ...]]:
+    """As many shapes as asked for, which broadcast against each other, with empty ones and numbers among them.
+
+    Example:
+        >>> import numpy as np
+        >>> from hypothesis import find
+        >>> from tinygrad_lite import testing
+        >>> find(testing.broadcastable_shapes(2), lambda shapes: len(np.broadcast_shapes(*shapes)) == 2)
+        ((0, 0), ())
+    """
+    shapes = hnp.mutually_broadcastable_shapes(num_shapes=count, max_dims=3, max_side=3, min_side=min_side)
+    return shapes.map(lambda drawn: drawn.input_shapes)
+
+
+@dataclass
+class Call:
+    """An operation with arrays and parameters to call it with."""
+
+    op: Op
+    arrays: list[Any]
+    params: dict[str, Any]
+
+    @property
+    def differentiable(self) -> list[int]:
+        """The positions of the arguments that have a derivative."""
+        return [i for i in range(len(self.arrays)) if self.op.arity is None or self.op.vjps[i] is not None]
+
+    def value(self, *arrays: Any) -> Any:
+        """The operation's value for these arrays."""
+        return self.op(*arrays, **self.params)
+
+    def function(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        """The operation as a function of the arguments that have a derivative, and these."""
+
+        def f(*variables: Any) -> Any:
+            replaced = dict(zip(self.differentiable, variables))
+            return self.value(*[replaced.get(i, x) for i, x in enumerate(self.arrays)])
+
+        f.__name__ = self.op.name
+        return f, tuple(self.arrays[i] for i in self.differentiable)
+
+
+@st.composite
+def inputs_of(draw: st.DrawFn, op: Op | str, dtype: Any = np.float64) -> Call:
+    """Arguments of an operation, given by itself or by its name: inside its domain and away from its kinks.
+
+    Example:
+        >>> from hypothesis import find
+        >>> from tinygrad_lite import testing
+        >>> call = find(testing.inputs_of("log"), lambda call: call.arrays[0].size == 2)
+        >>> bool((call.arrays[0] > 0).all())
+        True
+    """
+    op = operation(op) if isinstance(op, str) else op
+    shapes, params = draw(st.one_of(_sources(op)))
+    arrays = [
+        draw(values(given, _interval(op, i), dtype)) if isinstance(given, tuple) else _typed(given, dtype)
+        for i, given in enumerate(shapes)
+    ]
+    if op.kink is not None:
+        with np.errstate(all="ignore"):
+            distance = op.kink(*arrays, **params)
+        assume(np.size(distance) == 0 or np.min(np.abs(distance)) > 0.05)
+    return Call(op, arrays, dict(params))
+
+
+def _typed(array: Any, dtype: Any) -> Any:
+    return array.astype(dtype) if array.dtype.kind == "f" else array
+
+
+def cotangents(y: Any) -> st.SearchStrategy[Any]:
+    """Upstream gradients for a result, of its shape and dtype, and never all ones.
+
+    Example:
+        >>> import numpy as np
+        >>> from hypothesis import find
+        >>> from tinygrad_lite import testing
+        >>> find(testing.cotangents(np.zeros((2, 3))), lambda g: True).shape
+        (2, 3)
+    """
+    return values(np.shape(y), REAL, y.dtype)
+
+
+def _interval(op: Op, i: int) -> Interval:
+    return REAL if op.domain is None else op.domain[i]
+
+
+def _sources(op: Op) -> list[st.SearchStrategy[Any]]:
+    """Where shapes and parameters come from: the declaration's examples, and whatever fits beside these."""
+    sources = [st.sampled_from(list(op.examples))] if op.examples else []
+    parameters = dict(op.examples[0][1]) if op.examples else {}
+    if op.derivatives and op.arity:  # entry by entry: any shapes that broadcast
+        sources.append(broadcastable_shapes(op.arity).map(lambda shapes: (shapes, parameters)))
+    if op.vjps and op.arity == 1 and {"axis", "keepdims"} <= op.keywords:  # reductions: any shape and axis
+        reductions = st.tuples(hnp.array_shapes(min_dims=0, max_side=3), _AXIS, st.booleans()).map(_reduction)
+        sources.append(reductions.map(lambda drawn: (drawn[0], parameters | drawn[1])))
+    return sources or [st.just(([(2, 3)] * (op.arity or 2), {}))]
+
+
+def _reduction(drawn: tuple[Shape, Any, bool]) -> Any:
+    shape, axis, keepdims = drawn
+    try:
+        np.mean(np.ones(shape), axis=axis)
+    except ValueError:
+        axis = None
+    return [shape], {"axis": axis, "keepdims": keepdims}
+
+
+@dataclass
+class Program:
+    """A straight-line program of operations on a few leaves; each step's value may be used by any later one.
+
+    Attributes:
+        steps: of each operation, the places of its arguments among leaves and earlier values, and its parameters.
+        scale: the largest number on the way.
+    """
+
+    leaves: list[Any]
+    steps: list[tuple[Op, tuple[int, ...], dict[str, Any]]]
+    scale: float = 1.0
+
+    def run(self, *leaves: Any) -> Any:
+        """The last value, for these leaves."""
+        made = list(leaves)
+        for op, places, params in self.steps:
+            made.append(op(*[made[place] for place in places], **params))
+        return made[-1]
+
+
+@st.composite
+def programs(draw: st.DrawFn, max_steps: int = 12, clear: float = 0.2) -> Program:
+    """Random graphs out of the registry's operations, inside their domains and of moderate values.
+
+    Args:
+        clear: how far from any kink, by the measure of its expression.
+
+    Example:
+        >>> from hypothesis import find
+        >>> from tinygrad_lite import testing
+        >>> program = find(testing.programs(), lambda program: len(program.steps) == 2)
+        >>> len(program.leaves)
+        5
+    """
+    shapes = [(2, 3), (3,), (3, 3), (), (1, 3)]
+    program = Program([draw(values(shape)) for shape in shapes], [])
+    made = list(program.leaves)
+    choices = [op for op in operations() if op.vjps and (op.arity is None or None not in op.vjps)]
+    for _ in range(draw(st.integers(1, max_steps))):
+        op = draw(st.sampled_from(choices))
+        count = op.arity or draw(st.integers(1, 3))
+        places = tuple(draw(st.integers(0, len(made) - 1)) for _ in range(count))
+        params = dict(draw(st.sampled_from(list(op.examples)))[1]) if op.examples else {}
+        value = _attempt(op, [made[place] for place in places], params, clear)
+        if value is not None:
+            made.append(value)
+            program.steps.append((op, places, params))
+            program.scale = max(program.scale, float(np.max(np.abs(value), initial=0)))
+    return program
+
+
+def _attempt(op: Op, arrays: list[Any], params: Mapping[str, Any], clear: float) -> Any:
+    """The value of a step, or None where its arrays do not fit, or lie outside the domain or close to a kink."""
+    for i, x in enumerate(arrays):
+        low, high = _interval(op, i)
+        if np.any(x < low + 0.2) or np.any(x > high - 0.2):
+            return None
+    try:
+        with np.errstate(all="ignore"):
+            value = op(*arrays, **params)
+        distance = np.inf if op.kink is None else np.min(np.abs(op.kink(*arrays, **params)), initial=np.inf)
+    except (ValueError, TypeError, IndexError, AttributeError):
+        return None
+    small = np.all(np.isfinite(value)) and np.max(np.abs(value), initial=0) < 50
+    return value if small and distance > clear else None
+
+
+def gradchecked(target: Any = None, *strategies: Any, **options: Any) -> Any:
+    """A property test of a function's or an operation's gradient, which shrinks to a small failing input.
+
+    The test draws inputs, checks the gradient there with `tg.gradcheck`, and fails with its diagnosis. For a function,
+    pass a strategy for each argument; an operation's inputs come from its declaration. Without a function it is a
+    decorator. Options are those of `tg.gradcheck`: `order=2`, `gradient=my_gradient`.
+
+    Raises:
+        UsageError: if there is no strategy for a function's arguments.
+
+    Example:
+        >>> import numpy as np
+        >>> from tinygrad_lite.testing import gradchecked, tensors
+        >>> @gradchecked(tensors((3,)), tensors(()))
+        ... def test_energy(x, stiffness):
+        ...     return stiffness * np.sum(x**2) / 2
+        >>> test_energy()
+        >>> gradchecked("tanh")()
+    """
+    if isinstance(target, st.SearchStrategy):
+        return lambda f: gradchecked(f, target, *strategies, **options)
+    if isinstance(target, (str, Op)):
+        drawn: st.SearchStrategy[Any] = inputs_of(target).map(Call.function)
+    elif not callable(target) or not strategies:
+        raise UsageError("gradchecked takes an operation, or a function and a strategy for each of its arguments")
+    else:
+        drawn = st.tuples(st.just(target), st.tuples(*strategies))
+
+    @given(drawn)
+    def test(checked: Any) -> None:
+        f, arguments = checked
+        if any(np.size(x) for x in arguments):
+            report = gradcheck(f, *arguments, raise_exception=False, **options)
+            if not report.ok:
+                inputs = "\n".join(f"  {x!r}" for x in arguments)
+                raise GradientError(f"{report}\nat the inputs\n{inputs}")
+
+    test.__name__ = getattr(target, "__name__", f"test_{target}")
+    test.__doc__ = getattr(target, "__doc__", None)
+    return test
