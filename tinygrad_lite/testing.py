@@ -214,19 +214,17 @@ def programs(draw: st.DrawFn, max_steps: int = 12, clear: float = 0.2) -> Progra
         >>> len(program.leaves)
         5
     """
-    shapes = [(2, 3), (3,), (3, 3), (), (1, 3)]
-    program = Program([draw(values(shape)) for shape in shapes], [])
+    program = Program([draw(values(shape)) for shape in ((2, 3), (3,), (3, 3), (), (1, 3))], [])
     made = list(program.leaves)
     choices = [op for op in operations() if op.vjps and (op.arity is None or None not in op.vjps)]
     for _ in range(draw(st.integers(1, max_steps))):
         op = draw(st.sampled_from(choices))
-        count = op.arity or draw(st.integers(1, 3))
-        places = tuple(draw(st.integers(0, len(made) - 1)) for _ in range(count))
-        params = dict(draw(st.sampled_from(list(op.examples)))[1]) if op.examples else {}
+        shapes, params = draw(st.sampled_from(list(op.examples))) if op.examples else ([()] * (op.arity or 2), {})
+        places = tuple(draw(st.integers(0, len(made) - 1)) for _ in shapes)
         value = _attempt(op, [made[place] for place in places], params, clear)
         if value is not None:
             made.append(value)
-            program.steps.append((op, places, params))
+            program.steps.append((op, places, dict(params)))
             program.scale = max(program.scale, float(np.max(np.abs(value), initial=0)))
     return program
 

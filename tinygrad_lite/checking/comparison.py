@@ -5,13 +5,17 @@ have moved either. How far that is, is measured and not assumed: at points close
 distance of what is merely rounded changes, and that of what is wrong stays.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tinygrad_lite.checking import references
 from tinygrad_lite.checking.subject import Matrix, Subject, Vector
+
+if TYPE_CHECKING:
+    from tinygrad_lite.checking.singular import Kinks
 
 FULL = 1000  # entries of the arguments, up to which each is checked by itself
 NAMED = 64  # entries that a bisection goes down to, at most
@@ -53,7 +57,13 @@ class Examination:
     """
 
     def __init__(
-        self, subject: Subject, weights: Matrix, gradient: Matrix, method: str, epsilon: float, rng: "np.random.Generator"
+        self,
+        subject: Subject,
+        weights: Matrix,
+        gradient: Matrix,
+        method: str,
+        epsilon: float,
+        rng: "np.random.Generator",
     ) -> None:
         self.subject = subject
         self.weights = weights
@@ -62,6 +72,10 @@ class Examination:
         self.epsilon = epsilon
         self._rng = rng
         self.scales = _scales(subject)
+        # less than that is nothing beside the other entries
+        self.smallest = 1e-200 + 1e-30 * float(np.max(np.abs(gradient), initial=0, where=np.isfinite(gradient)))
+        if epsilon > EPSILON:
+            self.smallest += float(np.finfo(np.float32).tiny)
         self.floor = 500 * EPSILON if epsilon <= EPSILON else 64 * epsilon
         if method == "differences":
             direction = self.scales * rng.uniform(-1, 1, len(self.scales))
@@ -77,12 +91,10 @@ class Examination:
         changes = self.subject.changes if self.method == "complex" else self.subject.tangents
         return np.asarray(self.weights @ changes(x, direction))
 
-    def difference(self, direction: Vector, factor: float = 1.0) -> references.Difference:
-        """The same by differences, of steps as large as the largest entry of the direction tells."""
-        size = float(np.max(np.abs(direction), initial=0)) or 1.0
-        point = self.subject.point
+    def difference(self, direction: Vector, scale: float = 1.0) -> references.Difference:
+        """The same by differences, with steps as large as the scale allows."""
         return references.difference(
-            lambda t: self.at(point + t * (direction / size)), self.at_0, size * factor, self.noise
+            lambda t: self.at(self.subject.point + t * direction), self.at_0, scale, self.noise
         )
 
     def unit(self, column: int) -> Vector:
@@ -91,9 +103,9 @@ class Examination:
         one[column] = 1
         return one
 
-    def compared(self, rtol: float, atol: float, leave_out: Callable[[int], bool]) -> Comparison:
+    def compared(self, rtol: float, atol: float, kinks: "Kinks") -> Comparison:
         """Each entry against its reference, or where there are many, those that a bisection leads to."""
-        columns = list(range(len(self.scales)))
+        columns = np.flatnonzero(self.subject.varies).tolist()
         if len(columns) > FULL:
             columns = sorted(self._bisected())
         found = self._blank()
@@ -102,11 +114,15 @@ class Examination:
         with np.errstate(invalid="ignore"):
             error = np.abs(self.gradient - found.reference)
             size = np.maximum(np.abs(self.gradient), np.abs(found.reference))
-            allowed = found.bound + self.floor * size + atol + rtol * np.abs(found.reference)
+            allowed = found.bound + self.floor * size + self.smallest + atol + rtol * np.abs(found.reference)
             found.suspicious[:, columns] = ~(error <= allowed)[:, columns]
-        doubtful = [j for j in columns if np.any(found.suspicious[:, j]) and not leave_out(j)]
-        if doubtful:
+        doubtful = [j for j in columns if np.any(found.suspicious[:, j]) and kinks.touches(j) is None]
+        if doubtful and self.method == "differences":
+            self._repeat(found, doubtful, kinks)
+            error = np.abs(self.gradient - found.reference)
+        elif doubtful:
             self._measure(found, doubtful, error)
+        if doubtful:
             with np.errstate(invalid="ignore"):
                 found.suspicious &= ~(error <= found.bound + 10 * found.noise + allowed)
         return found
@@ -122,18 +138,23 @@ class Examination:
         if self.method != "differences":
             found.reference[:, j] = self.slope(self.subject.point, self.unit(j))
             return
-        one = self.difference(self.unit(j) * self.scales[j])
+        one = self.difference(self.unit(j), self.scales[j])
         found.reference[:, j], found.bound[:, j] = one.slope, one.bound
         found.right[:, j], found.left[:, j], found.side_bound[:, j] = one.right, one.left, one.side_bound
 
+    def _repeat(self, found: Comparison, doubtful: list[int], kinks: "Kinks") -> None:
+        """Other differences for these columns, that meet no kink where such are known; unlike ones are both too sure."""
+        for j in doubtful:
+            part = kinks.clear(j)
+            if not part:
+                found.bound[:, j] = np.inf
+                continue
+            again = self.difference(self.unit(j), 0.61 * part * self.scales[j])
+            distance = np.abs(again.slope - found.reference[:, j]) if part == 1 else 0.0
+            found.reference[:, j], found.bound[:, j] = again.slope, again.bound + distance
+
     def _measure(self, found: Comparison, doubtful: list[int], error: Matrix) -> None:
-        """Write down how far rounding moves the difference of gradient and reference, and which bounds are too small."""
-        if self.method == "differences":
-            for j in doubtful:
-                again = self.difference(self.unit(j) * self.scales[j], 0.61)
-                distance = np.abs(again.slope - found.reference[:, j])
-                found.noise[:, j] = (distance + again.bound) / 10
-            return
+        """Write down how far rounding moves the difference of gradient and reference."""
         worst = sorted(doubtful, key=lambda j: -np.max(np.nan_to_num(error[:, j])))
         # the smallest differences are those that rounding may explain, the largest speak for themselves
         measured = [*worst[: MEASURED // 2], *worst[-MEASURED // 2 :]] if len(worst) > MEASURED else worst
@@ -179,7 +200,8 @@ class Examination:
         """Some entries of one variable each, about a hundred blocks in all."""
         size = max(256, len(self.scales) // 64)
         for k in range(len(self.subject.variables)):
-            columns = np.arange(len(self.scales))[self.subject.columns(k)]
+            inside = self.subject.columns(k)
+            columns = np.flatnonzero(self.subject.varies[inside]) + inside.start
             for start in range(0, len(columns), size):
                 yield columns[start : start + size]
 
@@ -203,10 +225,10 @@ class Examination:
 
 def _scales(subject: Subject) -> Vector:
     """How far each entry may be moved for a difference: its own size, or what is usual in its array."""
-    scales = np.abs(subject.point)
+    scales = np.where(subject.varies, np.abs(subject.point), 0)
     for k in range(len(subject.variables)):
         part = scales[subject.columns(k)]
         usual = float(np.sqrt(np.mean(part**2))) if part.size else 1.0
         part[part < 0.1 * usual] = 0.1 * usual
         part[part == 0] = 1.0
-    return scales
+    return np.asarray(scales * subject.varies)

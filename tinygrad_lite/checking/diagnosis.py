@@ -12,7 +12,7 @@ import numpy as np
 from tinygrad_lite.backward import fitted
 from tinygrad_lite.checking import references
 from tinygrad_lite.checking.comparison import EPSILON, Comparison, Examination
-from tinygrad_lite.checking.mistakes import INPUT, OVERWRITTEN, Contribution, factors, mistaken
+from tinygrad_lite.checking.mistakes import INPUT, OUTPUT, OVERWRITTEN, Contribution, factors, mistaken
 from tinygrad_lite.checking.subject import Vector
 from tinygrad_lite.complex_step import STEP, ComplexStep
 from tinygrad_lite.dual import innermost
@@ -101,10 +101,6 @@ class Diagnosis:
             return one.right
 
         self._pulled(seeds, note)
-        for step, i, one in right:
-            for sentence, candidate in mistaken(one):
-                if np.shape(candidate) == np.shape(one.right):
-                    yield step, sentence, self._pulled(seeds, _replacing(step, i, candidate))
         used: dict[int, list[tuple[Step, int]]] = {}
         for step, i, _ in right:
             used.setdefault(id(step.inputs[i]), []).append((step, i))
@@ -112,6 +108,10 @@ class Diagnosis:
             for kept in uses if len(uses) > 1 else ():
                 others = {(id(step), i) for step, i in uses} - {(id(kept[0]), kept[1])}
                 yield kept[0], OVERWRITTEN, self._pulled(seeds, _dropping(others))
+        for step, i, one in right:
+            for sentence, candidate in mistaken(one):
+                if np.shape(candidate) == np.shape(one.right):
+                    yield step, sentence, self._pulled(seeds, _replacing(step, i, candidate))
 
     def _pulled(self, seeds: Vector, change: Callable[[Step, int, Contribution], Array]) -> list[Array]:
         """The gradient of each variable, with each contribution on the way as `change` makes it."""
@@ -186,6 +186,8 @@ class _Local:
 
     def __init__(self, step: Step, i: int, arrays: Sequence[Array], value: Array) -> None:
         self._step, self._i, self._arrays, self._value = step, i, arrays, value
+        size = float(np.nanmax(np.abs(arrays[i]), initial=0)) or 1.0
+        self._rounding = 16 * EPSILON * float(np.nanmax(np.abs(value), initial=0)) / size  # of a slope, if it were 1
 
     def change(self, t: Array, arrays: Sequence[Array] | None = None, params: Any = None) -> tuple[Array, Array]:
         """How the value changes where the argument moves along t, and a bound of the error."""
@@ -208,7 +210,7 @@ class _Local:
             moved = self._step.op.forward(*arrays[:i], arrays[i] + h * t, *arrays[i + 1 :], **params)
             return np.ravel(np.asarray(moved, float))
 
-        scale = float(np.max(np.abs(arrays[i]), initial=0)) or 1.0
+        scale = float(np.nanmax(np.abs(arrays[i]), initial=0)) or 1.0
         one = references.difference(at, at(0.0), scale, references.noise(at, scale))
         return one.slope.reshape(shape), one.bound.reshape(shape)
 
@@ -219,7 +221,7 @@ class _Local:
             change, bound = self.change(t)
             with np.errstate(invalid="ignore"):
                 distance = np.abs(np.sum(found * t) - np.sum(g * change))
-                allowed = np.sum(np.abs(g) * bound) + 2000 * EPSILON * np.sum(np.abs(found * t))
+                allowed = np.sum(np.abs(g) * (bound + self._rounding)) + 2000 * EPSILON * np.sum(np.abs(found * t))
                 if not distance > allowed:
                     return False
         kink = self._step.op.kink
@@ -249,13 +251,23 @@ class _Local:
         for sentence, candidate in candidates:
             if sentence != INPUT and _same(found, candidate, tolerance) and not _same(right, candidate, tolerance):
                 return sentence
-        if np.shape(self._value) == np.shape(arrays[i]):
-            as_if = applied(
-                step, i, g, self._value, [*arrays[:i], self._value, *arrays[i + 1 :]], step.params, found.shape
-            )
-            if _same(as_if, right, tolerance):
-                return INPUT
-        return ""
+        return self._taken_for_another(found, right, g)
+
+    def _taken_for_another(self, found: Array, right: Array, g: Array) -> str:
+        """Whether the rule would be right with the output for the input, or reads the one and never the other."""
+        step, i, x, y = self._step, self._i, self._arrays[self._i], self._value
+        if np.shape(y) != np.shape(x):
+            return ""
+
+        def by_rule(y: Array, x: Array) -> Array:
+            return applied(step, i, g, y, [*self._arrays[:i], x, *self._arrays[i + 1 :]], step.params, np.shape(found))
+
+        if _same(by_rule(y, y), right, 1e-7):
+            return INPUT
+        reads_input, reads_output = (
+            not _same(moved, found, 1e-12) for moved in (by_rule(y, 1.01 * x), by_rule(1.01 * y, x))
+        )
+        return OUTPUT if reads_output and not reads_input else ""
 
 
 def no_gradient(look: Examination, steps: Sequence[Step], row: int, column: int, found: Comparison) -> tuple[str, str]:
@@ -263,18 +275,22 @@ def no_gradient(look: Examination, steps: Sequence[Step], row: int, column: int,
     reference = found.reference[row, column]
     largest = np.max(np.abs(found.reference[row]), initial=0, where=np.isfinite(found.reference[row]))
     movements = _movements(look, column)
+    if is_saturated(look, row, reference, largest):
+        return "", f"{SATURATED}: the derivative {reference:.1e} is less than rounding"
     if reference != 0 and (cut := cut_off(steps, movements)):
         return cut
-    if reference != 0 and np.abs(reference) <= 16 * EPSILON * max(
-        largest, np.max(np.abs(look.at(look.subject.point)), initial=0), 1
-    ):
-        return "", f"{SATURATED}: the derivative {reference:.1e} is less than rounding"
     if reference != 0:
         return "", "the result depends on it, and no gradient arrives"
     stops = [stepped for moving, stepped in movements if moving and not _moves(stepped.result) and stepped.op.vjps]
     if not stops:
         return "", "nothing that is returned depends on it"
     return place(stops[-1]), _why_it_ends(stops[-1])
+
+
+def is_saturated(look: Examination, row: int, reference: float, largest: float) -> bool:
+    """Whether a derivative is so small beside the values that rounding swallows it."""
+    value = np.abs(look.at(look.subject.point)[row])
+    return reference != 0 and abs(reference) <= 16 * EPSILON * max(largest, value, 1.0)
 
 
 def cut_off(steps: Sequence[Step], movements: Sequence[tuple[bool, Step]]) -> tuple[str, str] | None:

@@ -1,14 +1,16 @@
 """Floor 5. `gradcheck`: a verdict for each entry of a gradient, and for what is wrong, where and why."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 
 from tinygrad_lite.checking import diagnosis
 from tinygrad_lite.checking.comparison import EPSILON, FULL, Comparison, Examination
+from tinygrad_lite.checking.references import remainder_slope
 from tinygrad_lite.checking.report import FAILING, Checked, Finding, Report, Verdict
-from tinygrad_lite.checking.singular import Kinks, outside_domain
+from tinygrad_lite.checking.singular import Kinks, at_kink, outside_domain
 from tinygrad_lite.checking.subject import GradientOf, Matrix, Subject, Vector
 from tinygrad_lite.errors import GradientError, InputError, ShapeError, UsageError
 from tinygrad_lite.recording import Step
@@ -73,6 +75,8 @@ def gradcheck(
         raise InputError(f"order is 1 or 2, got {order!r}")
     if method not in ("auto", *_CALLED):
         raise InputError(f"method is one of auto, {', '.join(_CALLED)}; got {method!r}")
+    if method == "forward" and gradient is not None:
+        raise UsageError("forward mode is of our own gradient; check yours by another method")
     if order == 2 and gradient is not None:
         raise UsageError("order=2 checks the derivative of our own gradient: pass gradient= for order=1")
     subject = Subject(f, inputs, gradient)
@@ -94,6 +98,9 @@ class _Check:
     ) -> None:
         self.subject, self.rtol, self.atol, self.order, self.rng = subject, rtol, atol, order, rng
         self.remarks = [f"{path} holds integers, which have no gradient: held fixed" for path in subject.fixed]
+        if len(subject.point) > FULL and (kinked := at_kink(subject.steps(subject.point))):
+            subject.step_aside(rng)
+            self.remarks.append(f"checked a millionth beside the given point, which is at a kink of {kinked}")
         point = subject.point
         self.values = subject.values(point)
         shapes = subject.shapes
@@ -103,6 +110,7 @@ class _Check:
                 f"{subject.name} returned shapes {shapes}, and then {subject.shapes} for the same inputs: what is "
                 "checked must be a function of its inputs"
             )
+        self.remarks += [f"{subject.place(j)} is {point[j]}: held fixed" for j in np.flatnonzero(~subject.varies)[:3]]
         self.unsteady = ~_same(self.values, again)
         self.weights = self._weights(len(self.values))
         self.gradient = subject.rows(point, self.weights)
@@ -123,13 +131,14 @@ class _Check:
             return np.identity(count)
         self.by_result = False
         self.remarks.append(f"of {count:,} results, two random sums were checked")
-        return self.rng.uniform(0.5, 1.5, (2, count)) * self.rng.choice([-1.0, 1.0], (2, count))
+        signs: Matrix = self.rng.choice([-1.0, 1.0], (2, count))
+        return signs * self.rng.uniform(0.5, 1.5, (2, count))
 
     def _chosen(self, method: str) -> str:
         """The sharpest method that applies, and a remark why no sharper one does."""
         if method != "auto":
             return method
-        direction = self.rng.uniform(-1, 1, len(self.subject.point))
+        direction = self.rng.uniform(-1, 1, len(self.subject.point)) * self.subject.varies
         try:
             change = self.weights @ self.subject.changes(self.subject.point, direction)
         except Exception as error:  # whatever a function does to which a complex number is handed
@@ -143,9 +152,8 @@ class _Check:
 
     def _agrees(self, direction: Vector, change: Vector) -> bool:
         """Whether differences along a direction say the same as the complex step, as far as they can tell."""
-        one = Examination(self.subject, self.weights, self.gradient, "differences", EPSILON, self.rng).difference(
-            direction
-        )
+        look = Examination(self.subject, self.weights, self.gradient, "differences", EPSILON, self.rng)
+        one = look.difference(direction, float(np.min(look.scales[self.subject.varies])))
         with np.errstate(invalid="ignore"):
             return not np.any(np.abs(one.slope - change) > 100 * one.bound + 1e-6 * np.abs(change))
 
@@ -153,9 +161,7 @@ class _Check:
         kinks = Kinks(self.examination, self.steps)
         if self.method == "taylor":
             self._look_at_slopes()
-        compared = self.examination.compared(self.rtol, self.atol, kinks.touches)
-        if kinks.beside:
-            self.remarks.append(kinks.beside)
+        compared = self.examination.compared(self.rtol, self.atol, kinks)
         if len(self.subject.point) > FULL:
             self.remarks.append(
                 f"of {len(self.subject.point):,} entries, checked along directions, bisected where wrong"
@@ -185,7 +191,8 @@ class _Check:
         self.offence = offence
         verdicts[(~finite | unknown) & bool(offence)] = Verdict.DOMAIN
         verdicts[~finite & (not offence)] = Verdict.NOT_FINITE
-        idle = ~np.any(found.gradient, axis=0)
+        verdicts[:, ~self.subject.varies] = Verdict.RIGHT
+        idle = ~np.any(found.gradient, axis=0) & self.subject.varies
         if len(idle) <= FULL:
             verdicts[:, idle] = np.where(
                 np.isin(verdicts[:, idle], [Verdict.RIGHT, Verdict.WRONG]), Verdict.NO_GRADIENT, verdicts[:, idle]
@@ -202,15 +209,18 @@ class _Check:
             direction = np.zeros(len(self.subject.point))
             direction[columns] = look.scales[columns] * self.rng.uniform(-1, 1, v.size)
             slope = self.gradient @ direction
-            powers = references_slope(look, direction, slope)
+            powers = remainder_slope(partial(self._along, direction), look.at_0, slope, 1.0, look.noise)
             power = float(np.min(powers, initial=np.inf))
             said = "vanishes (linear)" if np.isinf(power) else f"falls as h^{power:.2f}"
             self.remarks.append(f"{v.path}: Taylor's remainder {said}; for a right gradient h^2 or faster")
 
+    def _along(self, direction: Vector, t: float) -> Vector:
+        return self.examination.at(self.subject.point + t * direction)
+
     def _checked(self, k: int, found: Comparison, verdicts: Any) -> Checked:
         v, columns = self.subject.variables[k], self.subject.columns(k)
         parts = (found.gradient, found.reference, found.bound, verdicts)
-        return Checked(v.path, v.shape, *(part[:, columns].reshape(-1, *v.shape) for part in parts))
+        return Checked(v.path, v.shape, *(part[:, columns].reshape(len(self.weights), *v.shape) for part in parts))
 
     def _findings(self, k: int, found: Comparison, verdicts: Any, kinks: Kinks) -> list[Finding]:
         columns = self.subject.columns(k)
@@ -258,14 +268,22 @@ class _Check:
         self, verdict: Verdict, row: int, column: int, found: Comparison, kinks: Kinks, fails: bool
     ) -> tuple[str, str]:
         """Where the fault is and what it looks like."""
-        if verdict is Verdict.WRONG:
-            return self._diagnosis(found).of(row, column)
+        if verdict is Verdict.NO_GRADIENT and fails:
+            where, why = diagnosis.no_gradient(self.examination, self.steps, row, column, found)
+            if why.startswith(diagnosis.SATURATED):
+                return where, why
+        if verdict is Verdict.WRONG or (verdict is Verdict.NO_GRADIENT and fails):
+            blamed = self._diagnosis(found).of(row, column)
+            if any(blamed):
+                return blamed
         if verdict is Verdict.KINK:
             return kinks.named(column), kinks.slopes(found, row, column)
         if verdict is Verdict.DOMAIN:
             return self.offence, "the derivative does not exist there; check at a point inside the domain"
         if verdict is Verdict.NOT_FINITE:
             return diagnosis.first_not_finite(self.steps, self.values)
+        if verdict is Verdict.WRONG:
+            return "", ""
         if verdict is Verdict.NO_GRADIENT:
             return diagnosis.no_gradient(self.examination, self.steps, row, column, found)
         if verdict is Verdict.NOT_DETERMINISTIC:
@@ -282,14 +300,6 @@ class _Check:
         if not hasattr(self, "_made"):
             self._made = diagnosis.Diagnosis(self.examination, found)
         return self._made
-
-
-def references_slope(look: Examination, direction: Vector, slope: Vector) -> Vector:
-    """The power with which Taylor's remainder falls along a direction."""
-    from tinygrad_lite.checking.references import remainder_slope
-
-    point = look.subject.point
-    return remainder_slope(lambda t: look.at(point + t * direction), look.at_0, slope, 1.0, look.noise)
 
 
 def _same(a: Any, b: Any) -> Any:

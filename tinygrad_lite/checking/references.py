@@ -39,12 +39,19 @@ def noise(f: Callable[[float], Vector], scale: float) -> Vector:
 
     Reference: J. Moré and S. Wild, Estimating computational noise, SIAM Journal on Scientific Computing 33 (2011).
     """
-    values = np.array([f(i * scale * 1e-5 * (1 + 1e-3 * i * i)) for i in range(8)])
+    values = np.array([f(i * scale * 1e-5) for i in range(8)])
     found = 2 * np.finfo(float).eps * np.max(np.abs(values), axis=0)
+    stuck = np.all(values == values[0], axis=0)
     for k in range(1, 7):
         values = np.diff(values, axis=0)
         if k >= 4:
             found = np.maximum(found, np.sqrt(factorial(k) ** 2 / factorial(2 * k) * np.mean(values**2, axis=0)))
+    if np.any(stuck):  # rounded so coarsely that nothing changes: the first change that there is tells how coarsely
+        at_0 = f(0.0)
+        for spacing in (1e-4, 1e-3, 1e-2):
+            jump = np.abs(f(scale * spacing) - at_0)
+            found = np.where(stuck, np.maximum(found, jump), found)
+            stuck &= jump == 0
     return np.asarray(found)
 
 
@@ -60,7 +67,8 @@ def difference(f: Callable[[float], Vector], at_0: Vector, scale: float, noise: 
     largest = 32 * scale
     while True:
         found = _at_scale(f, at_0, scale, noise)
-        better = found.bound < best.bound
+        agrees = np.isnan(best.slope) | (np.abs(found.slope - best.slope) <= best.bound + found.bound)
+        better = (found.bound < best.bound) & agrees  # a function that saturates looks flat from afar
         sides_better = found.side_bound < best.side_bound
         best = Difference(
             np.where(better, found.slope, best.slope),

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.checking.comparison import FULL, Comparison, Examination
-from tinygrad_lite.checking.subject import Matrix, Subject, Vector
+from tinygrad_lite.checking.references import FIRST_STEP
+from tinygrad_lite.checking.subject import Matrix, Vector
 from tinygrad_lite.recording import Step
 
 ASIDE = 2.0**-20  # how far the slopes to either side of a point are from it, in its scale
@@ -25,10 +26,9 @@ class Kinks:
         self._subject = examination.subject
         self._at_point = _expressions(steps)
         self._all = steps
-        self.steps = [k for k, values in self._at_point.items() if np.any(values == 0)]
+        self.steps = [k for k, (values, least) in self._at_point.items() if np.any(np.abs(values) <= least)]
         self._sides: dict[int, tuple[Matrix, Matrix, Matrix]] = {}
         self.touches = cache(self._touches)
-        self.beside = ""
 
     def _touches(self, column: int) -> int | None:
         """The operation that leaves its kink when this entry moves, by its place among the steps."""
@@ -40,14 +40,34 @@ class Kinks:
                 return self.steps[0]
             beside = _expressions(moved)
             for k in self.steps:
-                before, after = self._at_point[k], beside.get(k)
-                if after is None or np.shape(after) != np.shape(before) or np.any((before == 0) & (after != 0)):
+                (before, least), (after, _) = self._at_point[k], beside.get(k, (None, 0))
+                if np.shape(after) != np.shape(before):
+                    return k
+                if np.any((np.abs(before) <= least) & (np.abs(after) > 4 * least)):
                     return k
         return None
 
+    def clear(self, column: int) -> float:
+        """The part of a usual step up to which no kink is met when this entry moves; 0 where there is none."""
+        if not self._at_point:
+            return 1.0
+        signs = [np.sign(values) for values, _ in self._at_point.values()]
+        step = FIRST_STEP * self._look.scales[column] * self._look.unit(column)
+        part = 1.0
+        while part > ASIDE:
+            points = [self._subject.point + part * share * step for share in (1, -1, 0.618, -0.618, 0.3, -0.3)]
+            if all(self._has_signs(x, signs) for x in points):
+                return part
+            part /= 8
+        return 0.0
+
+    def _has_signs(self, x: Vector, signs: Sequence[Any]) -> bool:
+        beside = [np.sign(values) for values, _ in _expressions(self._subject.steps(x)).values()]
+        return len(beside) == len(signs) and all(map(np.array_equal, beside, signs))
+
     def _aside(self, column: int, part: float = 1.0) -> Vector:
         """A step of this entry so small that only a kink at the very point is left behind."""
-        return self._look.unit(column) * self._look.scales[column] * ASIDE * part
+        return np.asarray(part * ASIDE * self._look.scales[column] * self._look.unit(column))
 
     def _slopes(self, column: int) -> tuple[Matrix, Matrix]:
         """The slopes a little to the right and to the left of the point, at two distances."""
@@ -72,6 +92,9 @@ class Kinks:
                     bound = found.side_bound[:, column] + 1e-9 * (np.abs(right) + np.abs(left))
                     jumps = np.abs(right - left) > 4 * bound
                     places[:, column] = jumps & _between(found.gradient[:, column], right, left, bound)
+                    if touched:  # a jump, say, has no slope to one side at all
+                        unknown = ~(bound < 1e-3 * np.maximum(np.abs(right), np.abs(left)))
+                        places[:, column] |= suspicious[:, column] & unknown
             elif touched:
                 right, left = self._slopes(column)
                 size = np.max(np.abs(right), axis=0) + np.max(np.abs(left), axis=0)
@@ -95,8 +118,8 @@ class Kinks:
         k = self.touches(column)
         if k is None:
             return ""
-        step, values = self._all[k], self._at_point[k]
-        elements = np.argwhere(values == 0)
+        step, (values, least) = self._all[k], self._at_point[k]
+        elements = np.argwhere(np.abs(values) <= least)
         element = (
             f", at entry {elements[0].tolist()}" if np.shape(values) == np.shape(step.value) and np.ndim(values) else ""
         )
@@ -112,16 +135,18 @@ def _between(gradient: Vector, a: Vector, b: Vector, slack: Vector) -> Vector:
     return np.asarray((gradient >= np.minimum(a, b) - slack) & (gradient <= np.maximum(a, b) + slack))
 
 
-def _expressions(steps: Sequence[Step]) -> dict[int, Any]:
-    """For each operation that has kinks, the expression that is zero there."""
+def _expressions(steps: Sequence[Step]) -> dict[int, tuple[Any, float]]:
+    """For each operation that has kinks, the expression that is zero there, and what of it is zero but for rounding."""
     found = {}
     with np.errstate(all="ignore"):
         for k, step in enumerate(steps):
             if step.op.kink is not None:
                 try:
-                    found[k] = np.asarray(step.op.kink(*step.arrays, **step.params))
+                    values = np.asarray(step.op.kink(*step.arrays, **step.params), float)
                 except (ValueError, TypeError, np.linalg.LinAlgError):
                     continue  # an expression for the arguments that tests try, not for these
+                sizes = [np.abs(x[np.isfinite(x)]) for x in map(np.asarray, step.arrays) if x.dtype.kind == "f"]
+                found[k] = values, 1e-14 * max((float(np.max(size, initial=0)) for size in sizes), default=0.0)
     return found
 
 
@@ -145,6 +170,9 @@ def _called(step: Step) -> str:
     return f", called at {step.source}" if step.source else ""
 
 
-def has_kinks(subject: Subject) -> bool:
-    """Whether the function is at a kink of some operation."""
-    return any(np.any(values == 0) for values in _expressions(subject.steps(subject.point)).values())
+def at_kink(steps: Sequence[Step]) -> str:
+    """The first operation that is at a kink, and where it was called; empty if none is."""
+    for k, (values, least) in _expressions(steps).items():
+        if np.any(np.abs(values) <= least):
+            return f"{steps[k].op}{_called(steps[k])}"
+    return ""

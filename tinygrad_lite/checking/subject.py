@@ -53,6 +53,7 @@ class Subject:
         fixed: the paths of the integer arrays among the arguments, which have no gradient.
         plain: whether the function is given plain arrays, as one is whose gradient comes from elsewhere.
         point: the entries of all variables, in float64.
+        varies: which of them are finite; the others are held fixed.
         epsilon: the relative spacing of the coarsest numbers among the variables.
     """
 
@@ -85,9 +86,9 @@ class Subject:
         self._bounds = np.cumsum([0, *sizes]).tolist()
         self.point: Vector = np.concatenate([np.ravel(v.array).astype(float) for v in self.variables])
         self.epsilon = float(max(np.finfo(v.array.dtype).eps for v in self.variables))
-        if not np.all(np.isfinite(self.point)):
-            bad = int(np.flatnonzero(~np.isfinite(self.point))[0])
-            raise InputError(f"gradcheck needs finite numbers, {self.place(bad)} is {self.point[bad]}")
+        self.varies = np.isfinite(self.point)
+        if not np.any(self.varies):
+            raise InputError(f"gradcheck of {self.name} needs finite numbers, {self.place(0)} is {self.point[0]}")
 
     def _enter(self, path: str, leaf: Any) -> bool:
         """Whether a leaf of the arguments is a variable, which is noted."""
@@ -115,6 +116,12 @@ class Subject:
     def columns(self, k: int) -> slice:
         """Where the k-th variable's entries are in the flat vector."""
         return slice(self._bounds[k], self._bounds[k + 1])
+
+    def step_aside(self, rng: "np.random.Generator") -> None:
+        """Move the point a little, so that it is at no kink, in so far as the gradient is known there too."""
+        if not self.plain or callable(self.gradient):
+            size = np.maximum(np.abs(self.point), np.max(np.abs(self.point[self.varies])))
+            self.point = self.rounded(self.point + 1e-6 * size * rng.uniform(0.5, 1, len(self.point)))
 
     def rounded(self, x: Vector) -> Vector:
         """The flat vector in the precision of the variables."""
@@ -148,7 +155,7 @@ class Subject:
             with np.errstate(all="ignore"):  # a step may leave the domain, and is then not looked at
                 yield
         except Exception as error:
-            moved = np.flatnonzero(x != self.point)
+            moved = np.flatnonzero((x != self.point) & self.varies)
             given = ", ".join(f"{self.place(j)} = {x[j]:.17g} in place of {self.point[j]:.17g}" for j in moved[:3])
             error.add_note(f"raised by {self.name} in a gradient check, at {given or 'the given arguments'}")
             raise

@@ -1,0 +1,368 @@
+"""The gradient checker: each verdict, each method, what it says of where and why, and that it changes nothing."""
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_lite as tg
+from tests.checking.models import MODELS
+from tinygrad_lite import nn
+from tinygrad_lite.checking import Report, Verdict
+from tinygrad_lite.errors import GradientError, InputError, ShapeError, UsageError
+from tinygrad_lite.nn import functional as F
+
+X = np.array([0.5, -1.0, 2.0, 0.25])
+METHODS = ("complex", "differences", "forward", "taylor")
+
+
+def check(f: Any, *inputs: Any, **options: Any) -> Report:
+    return tg.gradcheck(f, *inputs, raise_exception=False, **options)
+
+
+def verdicts(report: Report) -> set[Verdict]:
+    return set(report.counts())
+
+
+def smooth(x: Any) -> Any:
+    return np.sum(np.sin(x) * np.exp(0.3 * x) / (1 + x**2)) + np.sum(x[1:] * x[:-1])
+
+
+def smooth_gradient(x: Any) -> Any:
+    """By hand: the derivative of the quotient, and of the neighbours' products."""
+    e, q = np.exp(0.3 * x), 1 + x**2
+    gradient = (np.cos(x) + 0.3 * np.sin(x)) * e / q - np.sin(x) * e * 2 * x / q**2
+    gradient[1:] += x[:-1]
+    gradient[:-1] += x[1:]
+    return gradient
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_passes_what_is_right(method: Any) -> None:
+    report = check(smooth, X, method=method)
+    assert report.ok
+    assert verdicts(report) == {Verdict.RIGHT}
+
+
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize(("f", "parameters"), MODELS, ids=lambda x: getattr(x, "__name__", ""))
+def test_whole_models(f: Callable[..., Any], parameters: Any, order: Any) -> None:
+    report = check(f, parameters, order=order)
+    assert report.ok, str(report)
+    assert Verdict.NOISY not in verdicts(report)
+    assert report.method == "complex step"
+
+
+@pytest.mark.parametrize(("method", "error"), [("complex", 1e-12), ("differences", 1e-8), ("taylor", 1e-8)])
+def test_the_smallest_error_in_one_entry_of_200_is_found(method: Any, error: float) -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(5 if method == "complex" else 1):
+        x = rng.normal(size=200)
+        entry = int(rng.integers(200))
+
+        def wrong(x: Any, entry: int = entry) -> Any:
+            gradient = smooth_gradient(x)
+            gradient[entry] *= 1 + error
+            return gradient
+
+        assert check(smooth, x, gradient=smooth_gradient, method=method).ok
+        report = check(smooth, x, gradient=wrong, method=method)
+        assert report.counts()[Verdict.WRONG] == 1
+        assert report.findings[0].index == (entry,)
+
+
+class TestVerdicts:
+    def test_at_a_kink(self) -> None:
+        report = check(lambda x: np.sum(2 * F.relu(x) + np.abs(x - 1)), np.array([0.0, 0.5, 1.0]))
+        assert report["x"].verdicts.ravel().tolist() == [Verdict.KINK, Verdict.RIGHT, Verdict.KINK]
+        assert report.ok
+        assert "relu, at entry [0]" in report.findings[0].where
+        assert "test_gradcheck.py" in report.findings[0].where
+        assert "from the left" in report.findings[0].why
+
+    def test_a_kink_that_only_differences_see(self) -> None:
+        def f(x: Any) -> Any:
+            return sum(abs(float(entry)) for entry in x)
+
+        assert check(f, np.array([0.0, 1.0]), gradient=np.sign).ok
+        report = check(f, np.array([0.0, 1.0]), gradient=lambda x: np.array([3.0, 1.0]))
+        assert report["x"].verdicts.ravel().tolist() == [Verdict.WRONG, Verdict.RIGHT]
+
+    def test_beyond_the_slopes_to_either_side_it_is_wrong(self) -> None:
+        report = check(lambda x: np.sum(np.abs(x)), np.array([0.0, 1.0]), gradient=lambda x: np.sign(x) - 2 * (x == 0))
+        assert report["x"].verdicts.ravel().tolist() == [Verdict.WRONG, Verdict.RIGHT]
+
+    def test_what_is_smooth_in_spite_of_a_kink_is_right(self) -> None:
+        report = check(lambda x: np.sum(F.relu(x) ** 2), np.array([0.0, 1.0, -1.0]))
+        assert report.ok
+        assert Verdict.KINK not in verdicts(report)
+
+    @pytest.mark.parametrize("method", ["auto", "differences"])
+    def test_ties(self, method: Any) -> None:
+        assert check(np.max, np.array([1.0, 2.0, 2.0, -1.0]), method=method).ok
+        assert check(lambda x: np.median(x), np.array([1.0, 1.0, 2.0, 3.0]), method=method).ok
+
+    def test_outside_the_domain(self) -> None:
+        report = check(lambda x: np.sum(np.log(x)), np.array([1.0, 0.0, 2.0]))
+        assert report["x"].verdicts.ravel()[1] == Verdict.DOMAIN
+        assert not report.ok
+        assert "log" in report.findings[-1].where
+        assert "given 0 at entry [1]" in report.findings[-1].where
+
+    def test_not_finite(self) -> None:
+        report = check(lambda x: np.sum(np.exp(1000 * x)), np.array([1.0, -1.0]))
+        finding = next(finding for finding in report.findings if finding.verdict == Verdict.NOT_FINITE)
+        assert "exp" in finding.where
+        assert "forward" in finding.why
+        assert not report.ok
+        safe = check(lambda x: np.sum(np.where(x > 0, np.arctan2(x, x * 0.0), 0 * x)), np.array([1.0, 0.0]))
+        assert Verdict.NOT_FINITE in verdicts(safe)
+        assert any("backward" in finding.why for finding in safe.findings)
+
+    def test_not_deterministic(self) -> None:
+        rng = np.random.default_rng(0)
+        report = check(lambda x: np.sum(x * rng.normal(size=4)), X)
+        assert verdicts(report) == {Verdict.NOT_DETERMINISTIC}
+        assert not report.ok
+
+    def test_too_noisy_to_say(self) -> None:
+        report = check(lambda x: (np.sum(x) + 1e14) - 1e14, X, method="differences")
+        assert report.ok
+        assert Verdict.NOISY in verdicts(report)
+        assert "rounding" in report.findings[0].why
+
+    @pytest.mark.parametrize(
+        ("f", "words"),
+        [
+            (lambda x: np.sum(x[1:] ** 2), "masked"),
+            (lambda x: np.sum(x * np.array([0.0, 1, 1, 1])), "multiplied by zero"),
+            (lambda x: np.sum(np.tanh(100 * x)), "saturated"),
+            (lambda x: np.sum(F.relu(x)), "other branch"),
+            (lambda x: np.sum(np.floor(x) + x * np.array([0.0, 1, 1, 1])), "zero"),
+        ],
+        ids=["index", "mask", "tanh", "relu", "floor"],
+    )
+    def test_no_gradient_where_there_is_none_to_be(self, f: Any, words: str) -> None:
+        report = check(f, X)
+        assert report.ok
+        found = [finding for finding in report.findings if finding.verdict == Verdict.NO_GRADIENT]
+        assert any(words in finding.why for finding in found), str(report)
+
+    @pytest.mark.parametrize(
+        ("f", "words"),
+        [
+            (lambda x: np.sum((x * 2).detach() ** 2), "detached"),
+            (lambda x: np.sum(tg.stop_gradient(np.sin(x)) * 2), "lets no gradient through"),
+            (lambda x: np.sum(np.sin(x).detach().numpy() * 2 + 0 * x), "detached"),
+        ],
+        ids=["detach", "stop_gradient", "numpy"],
+    )
+    def test_no_gradient_where_there_should_be_one(self, f: Any, words: str) -> None:
+        report = check(f, X)
+        assert not report.ok
+        assert any(words in finding.why for finding in report.findings), str(report)
+
+    def test_integers_are_held_fixed(self) -> None:
+        report = check(lambda x, labels: np.sum(x[labels]), X, np.array([0, 1, 2, 3]))
+        assert report.ok
+        assert "labels holds integers" in str(report)
+
+
+class TestWhere:
+    def test_the_operation_and_the_line(self) -> None:
+        cube = tg.elementwise(lambda x: x**3, lambda y, x: 3 * x, name="cube_with_a_wrong_rule")
+
+        def model(x: Any, w: Any) -> Any:
+            h = np.tanh(x @ w)
+            h = cube(h)  # this line
+            return np.sum(np.sin(h))
+
+        report = check(model, np.ones((3, 2)) / 3, np.ones((2, 2)) / 4)
+        for finding in report.findings:
+            assert finding.where.startswith("cube_with_a_wrong_rule, called at test_gradcheck.py:")
+            assert finding.where.endswith("h = cube(h)  # this line")
+
+    @pytest.mark.parametrize(
+        ("name", "words", "mistake"),
+        [
+            ("w2", "transposed", lambda g: {**g, "w2": g["w2"].T}),
+            ("b1", "sum over the batch is missing", None),
+            ("w1", "sign", lambda g: {**g, "w1": -g["w1"]}),
+            ("b2", "too large", lambda g: {**g, "b2": g["b2"] * 6}),
+            ("w2", "off by one", lambda g: {**g, "w2": np.roll(g["w2"], 1, 0)}),
+        ],
+    )
+    def test_gradients_derived_by_hand(self, name: str, words: str, mistake: Any) -> None:
+        rng = np.random.default_rng(1)
+        x, t = rng.normal(size=(6, 4)), rng.normal(size=(6, 3))
+        p = {"w1": rng.normal(size=(4, 3)), "b1": rng.normal(size=3), "w2": rng.normal(size=(3, 3)), "b2": np.zeros(3)}
+
+        def loss(p: Any) -> Any:
+            h = np.tanh(x @ p["w1"] + p["b1"])
+            return np.sum((h @ p["w2"] + p["b2"] - t) ** 2) / 6
+
+        def gradient(p: Any) -> Any:
+            h = np.tanh(x @ p["w1"] + p["b1"])
+            d = 2 * (h @ p["w2"] + p["b2"] - t) / 6
+            e = d @ p["w2"].T * (1 - h**2)
+            b1 = e[0] if mistake is None else e.sum(axis=0)
+            return {"w1": x.T @ e, "b1": b1, "w2": h.T @ d, "b2": d.sum(axis=0)}
+
+        report = check(loss, p, gradient=gradient if mistake is None else lambda p: mistake(gradient(p)))
+        failing = [finding for finding in report.findings if finding.fails]
+        assert [finding.path for finding in failing] == [f"p.{name}"]
+        assert words in failing[0].why
+
+    def test_gradients_that_overwrite_each_other(self) -> None:
+        def f(w: Any) -> Any:
+            return np.sum(np.sin(w)) + np.sum(w**3)
+
+        report = check(f, X, gradient=lambda w: 3 * w**2)
+        assert "overwritten" in report.findings[0].why
+
+
+class TestInputs:
+    def test_containers_tensors_and_several_results(self) -> None:
+        inputs = {"a": X, "b": [tg.tensor(2.0), (np.float64(1.0), None)]}
+        report = check(lambda p, scale: (p["a"] * p["b"][0], {"s": scale * p["b"][1][0]}), inputs, 3.0)
+        assert report.ok
+        assert [one.path for one in report] == ["p.a", "p.b.0", "p.b.1.0", "scale"]
+        assert report["p.a"].gradient.shape == (5, 4)
+
+    def test_a_module_is_checked_with_its_parameters(self) -> None:
+        model = nn.Sequential(nn.Linear(4, 3, rng=0), nn.Tanh(), nn.Linear(3, 2, rng=1))
+        report = check(model, np.ones((2, 4)))
+        assert report.ok
+        assert {"input", "0.weight", "2.bias"} & {one.path for one in report} >= {"0.weight", "2.bias"}
+
+    def test_float32_needs_no_settings(self) -> None:
+        rng = np.random.default_rng(0)
+        x, w = rng.normal(size=(5, 4)).astype(np.float32), rng.normal(size=(4, 3)).astype(np.float32)
+
+        def f(x: Any, w: Any) -> Any:
+            return F.cross_entropy(np.tanh(x @ w), np.array([0, 1, 2, 0, 1]))
+
+        assert check(f, x, w).ok
+        right = tg.grad(f, (0, 1))
+
+        def wrong(x: Any, w: Any) -> Any:
+            by_x, by_w = right(x.astype(np.float32), w.astype(np.float32))
+            return by_x, by_w * np.float32(1.001)
+
+        assert not check(f, x, w, gradient=wrong).ok
+
+    @pytest.mark.parametrize("wrong", [None, 17])
+    def test_many_entries_are_bisected(self, wrong: Any) -> None:
+        x = np.random.default_rng(0).normal(size=3000)
+
+        def gradient(x: Any) -> Any:
+            found = smooth_gradient(x)
+            if wrong is not None:
+                found[wrong] += 1e-6
+            return found
+
+        report = check(smooth, x, gradient=gradient)
+        assert report.ok is (wrong is None)
+        if wrong is not None:
+            assert report.findings[0].index == (wrong,)
+
+    def test_many_entries_at_kinks(self) -> None:
+        report = check(lambda x: np.sum(F.relu(x) * np.arange(1500.0)), np.zeros(1500))
+        assert report.ok
+        assert "a millionth beside" in str(report)
+
+    def test_nothing_of_the_users_changes(self) -> None:
+        model = nn.Sequential(nn.Linear(4, 3, rng=0), nn.Dropout(0.5, rng=1), nn.Linear(3, 1, rng=2)).train()
+        x = tg.tensor(np.ones((2, 4)), requires_grad=True)
+        (model(x).sum() + x.sum()).backward()
+        before = copy.deepcopy((model.state_dict(), [p.grad.numpy() for p in model.parameters()], x.grad.numpy()))
+        parameters = list(model.parameters())
+        check(model, x)
+        with pytest.raises(ZeroDivisionError):
+            tg.gradcheck(lambda x: x.sum() / 0 if x.requires_grad else 1 // 0, x)
+        after = (model.state_dict(), [p.grad.numpy() for p in model.parameters()], x.grad.numpy())
+        np.testing.assert_equal(after, before)
+        assert all(a is b for a, b in zip(parameters, model.parameters()))
+        assert model.training
+        assert x.is_leaf
+
+    def test_functions_of_other_libraries(self) -> None:
+        def f(x: Any) -> float:
+            return sum(float(entry) ** 3 for entry in x)
+
+        assert check(f, X, gradient=lambda x: 3 * x**2).ok
+        report = check(f, X, gradient=lambda x: 3 * x)
+        assert not report.ok
+        assert "differences" in report.method
+
+    def test_a_gradient_may_be_an_array(self) -> None:
+        assert check(smooth, X, gradient=smooth_gradient(X)).ok
+        assert not check(smooth, X, gradient=smooth_gradient(X) * (1 + 1e-9)).ok
+
+    def test_a_jacobian_by_hand(self) -> None:
+        a = np.arange(6.0).reshape(2, 3)
+        assert check(lambda x: a @ x, X[:3], gradient=lambda x: a).ok
+        assert not check(lambda x: a @ x, X[:3], gradient=lambda x: a[::-1]).ok
+
+    def test_tolerances_for_who_wants_them(self) -> None:
+        def rough(x: Any) -> Any:
+            return smooth_gradient(x) * (1 + 1e-6)
+
+        assert not check(smooth, X, gradient=rough).ok
+        assert check(smooth, X, gradient=rough, rtol=1e-5).ok
+        assert check(smooth, X, gradient=lambda x: smooth_gradient(x) + 1e-7, atol=1e-6).ok
+
+
+def _in_place(x: Any) -> Any:
+    x[0] = 1.0
+    return np.sum(x)
+
+
+_SHAPES = iter(range(3, 1000))
+
+BAD: list[tuple[Any, tuple[Any, ...], dict[str, Any], type[Exception], str]] = [
+    (np.sum, (np.array([1, 2]),), {}, UsageError, "write 1.0 for 1"),
+    (np.sum, (np.array([1j]),), {}, UsageError, "complex"),
+    (np.sum, (np.zeros(0),), {}, InputError, "empty"),
+    (np.sum, ("text",), {}, UsageError, "no arrays of real numbers"),
+    (np.sum, (np.array([np.nan]),), {}, InputError, "finite"),
+    (lambda x: None, (X,), {}, UsageError, "returned nothing"),
+    (lambda x: "text", (X,), {}, UsageError, "must return real numbers"),
+    (lambda x: x.reshape(-1)[0] * np.ones(next(_SHAPES)), (X,), {}, ShapeError, "function of its inputs"),
+    (_in_place, (X,), {}, UsageError, "never change"),
+    (_in_place, (X,), {"gradient": np.ones_like}, UsageError, "changed x in place"),
+    (np.sum, (X,), {"gradient": lambda a: np.ones(3)}, ShapeError, "gave shape (3,)"),
+    (np.sum, (X,), {"gradient": lambda a: (a, a)}, UsageError, "gave 2 arrays"),
+    (np.sum, (X,), {"order": 3}, InputError, "order is 1 or 2"),
+    (np.sum, (X,), {"method": "guess"}, InputError, "method is one of"),
+    (np.sum, (X,), {"order": 2, "gradient": np.ones_like}, UsageError, "order=1"),
+    (np.sum, (X,), {"method": "forward", "gradient": np.ones_like}, UsageError, "forward mode"),
+    (nn.Linear(4, 1, rng=0), (X,), {"gradient": np.ones_like}, UsageError, "not a module"),
+    (3.0, (X,), {}, UsageError, "function"),
+]
+
+
+@pytest.mark.parametrize(("f", "inputs", "options", "kind", "words"), BAD, ids=[case[4] for case in BAD])
+def test_bad_input(f: Any, inputs: Any, options: Any, kind: Any, words: str) -> None:
+    with pytest.raises(kind, match=words.replace("(", r"\(").replace(")", r"\)")):
+        tg.gradcheck(f, *inputs, **options)
+
+
+def test_exceptions_say_what_the_function_was_given() -> None:
+    def f(x: Any) -> Any:
+        if float(x[0]) != 0.5:
+            raise KeyError("no such entry")
+        return float(x[0])
+
+    with pytest.raises(KeyError) as caught:
+        tg.gradcheck(f, X, gradient=np.ones_like)
+    assert "x[0] = 0.5" in caught.value.__notes__[0]
+    assert "in place of 0.5" in caught.value.__notes__[0]
+
+
+def test_a_failing_check_raises_its_report() -> None:
+    with pytest.raises(GradientError, match="2 of 4 entries|4 of 4 entries") as caught:
+        tg.gradcheck(smooth, X, gradient=lambda x: 2 * smooth_gradient(x))
+    assert caught.value.report.findings
