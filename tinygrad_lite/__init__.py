@@ -1,7 +1,7 @@
 """tinygrad_lite: reverse-mode autodiff in which an operation is plain NumPy with its derivatives beside it."""
 
 from tinygrad_lite import datasets, nn, optim
-from tinygrad_lite.checking import Report, gradcheck
+from tinygrad_lite.checking import audit_gradients, detect_anomaly, gradcheck
 from tinygrad_lite.custom import checkpoint, custom_gradient, stop_gradient
 from tinygrad_lite.grad_mode import enable_grad, no_grad
 from tinygrad_lite.jacobians import hessian, jacobian
@@ -12,12 +12,13 @@ from tinygrad_lite.transforms import grad, hvp, jvp, value_and_grad, vjp
 
 __version__ = "0.1.0"
 __all__ = [
-    "Report",
     "Tensor",
     "array",
+    "audit_gradients",
     "checkpoint",
     "custom_gradient",
     "datasets",
+    "detect_anomaly",
     "elementwise",
     "enable_grad",
     "grad",

@@ -33,5 +33,9 @@ class GradientError(TinygradError, AssertionError):
         self.report = report
 
 
+class AnomalyError(TinygradError, FloatingPointError):
+    """A NaN or an infinity that an operation made; the message says which, where, of what numbers, and what helps."""
+
+
 class MissingExtraError(TinygradError, RuntimeError):
     """An optional library that is not installed; the message says which extra brings it."""

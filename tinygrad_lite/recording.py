@@ -3,13 +3,13 @@
 For as long as somebody looks, tensors trace their operations through `_observed`; otherwise this costs nothing.
 """
 
+import contextlib
+import functools
 import linecache
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from tinygrad_lite.dual import innermost
 from tinygrad_lite.ops.op import Array, Op, Traced
 from tinygrad_lite.tensor import Tensor
 
-_NOT_THE_USERS = tuple(str(Path(file).parent) for file in (__file__, np.__file__))
+_NOT_THE_USERS = (str(Path(__file__).parent), str(Path(np.__file__).parent), contextlib.__file__, functools.__file__)
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def _observed(self: Tensor, op: Op, inputs: tuple[Array, ...], params: Mapping[s
     return result
 
 
-@contextmanager
+@contextlib.contextmanager
 def observing(observe: Callable[[Step], None]) -> Iterator[None]:
     """Have `observe` called with each operation on tensors that this thread performs in the block."""
     global _open
@@ -98,7 +98,7 @@ def observing(observe: Callable[[Step], None]) -> Iterator[None]:
                 setattr(Tensor, "__trace__", _plain_trace)  # noqa: B010
 
 
-@contextmanager
+@contextlib.contextmanager
 def recording() -> Iterator[list[Step]]:
     """The list that each operation on tensors in the block is added to.
 
@@ -122,6 +122,6 @@ def calling_line() -> Source | None:
     return None if frame is None else Source(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name)
 
 
-@cache
+@functools.cache
 def _is_users(file: str) -> bool:
     return not file.startswith(_NOT_THE_USERS)

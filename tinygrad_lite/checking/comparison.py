@@ -5,7 +5,7 @@ have moved either. How far that is, is measured and not assumed: at points close
 distance of what is merely rounded changes, and that of what is wrong stays.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -72,19 +72,24 @@ class Examination:
         self.epsilon = epsilon
         self._rng = rng
         self.scales = _scales(subject)
-        # less than that is nothing beside the other entries
-        self.smallest = 1e-200 + 1e-30 * float(np.max(np.abs(gradient), initial=0, where=np.isfinite(gradient)))
-        if epsilon > EPSILON:
-            self.smallest += float(np.finfo(np.float32).tiny)
+        largest = float(np.max(np.abs(gradient), initial=0, where=np.isfinite(gradient)))
+        self.smallest = 1e-200 + 1e-30 * largest  # less than that is nothing beside the other entries
+        self.zero = 16 * epsilon * largest + float(np.finfo(np.float32).smallest_subnormal)  # what 0 may be rounded to
         self.floor = 500 * EPSILON if epsilon <= EPSILON else 64 * epsilon
         if method == "differences":
-            direction = self.scales * rng.uniform(-1, 1, len(self.scales))
-            self.noise = references.noise(lambda t: self.at(subject.point + t * direction), 1.0)
-            self.at_0 = self.at(subject.point)
+            self.floor = max(self.floor, 1e-10)  # the values themselves are no better than the functions that made them
+            self.at_0, self.noise = self._origin()
+
+    def _origin(self) -> tuple[Vector, Vector]:
+        """The weighted sums at the point, and how far rounding moves them."""
+        direction = self.scales * self._rng.uniform(-1, 1, len(self.scales))
+        at_0 = self.at(self.subject.point)
+        return at_0, references.noise(lambda t: self.at(self.subject.point + t * direction), 1.0)
 
     def at(self, x: Vector) -> Vector:
         """The weighted sums of the results."""
-        return np.asarray(self.weights @ self.subject.values(x))
+        with np.errstate(invalid="ignore"):
+            return np.asarray(self.weights @ self.subject.values(x))
 
     def slope(self, x: Vector, direction: Vector) -> Vector:
         """How they change along a direction, to machine precision."""
@@ -115,6 +120,7 @@ class Examination:
             error = np.abs(self.gradient - found.reference)
             size = np.maximum(np.abs(self.gradient), np.abs(found.reference))
             allowed = found.bound + self.floor * size + self.smallest + atol + rtol * np.abs(found.reference)
+            allowed += np.where((found.reference == 0) | (self.gradient == 0), self.zero, 0)
             found.suspicious[:, columns] = ~(error <= allowed)[:, columns]
         doubtful = [j for j in columns if np.any(found.suspicious[:, j]) and kinks.touches(j) is None]
         if doubtful and self.method == "differences":
@@ -125,6 +131,8 @@ class Examination:
         if doubtful:
             with np.errstate(invalid="ignore"):
                 found.suspicious &= ~(error <= found.bound + 10 * found.noise + allowed)
+        if self.method != "differences":
+            self._measure_what_values_hide(found, doubtful, error)
         return found
 
     def _blank(self) -> Comparison:
@@ -137,13 +145,20 @@ class Examination:
     def _refer(self, found: Comparison, j: int) -> None:
         if self.method != "differences":
             found.reference[:, j] = self.slope(self.subject.point, self.unit(j))
+            if np.all(np.isfinite(found.reference[:, j]) | ~np.isfinite(self.gradient[:, j])):
+                return
+            self.at_0, self.noise = self._origin()  # no continuation at this very point, as of a quotient 0 / 0
+        try:
+            one = self.difference(self.unit(j), self.scales[j])
+        except Exception:
+            if self.method == "differences":
+                raise
             return
-        one = self.difference(self.unit(j), self.scales[j])
         found.reference[:, j], found.bound[:, j] = one.slope, one.bound
         found.right[:, j], found.left[:, j], found.side_bound[:, j] = one.right, one.left, one.side_bound
 
     def _repeat(self, found: Comparison, doubtful: list[int], kinks: "Kinks") -> None:
-        """Other differences for these columns, that meet no kink where such are known; unlike ones are both too sure."""
+        """Other differences for these columns, that meet no known kink; where the two differ, both are too sure."""
         for j in doubtful:
             part = kinks.clear(j)
             if not part:
@@ -155,32 +170,52 @@ class Examination:
 
     def _measure(self, found: Comparison, doubtful: list[int], error: Matrix) -> None:
         """Write down how far rounding moves the difference of gradient and reference."""
-        worst = sorted(doubtful, key=lambda j: -np.max(np.nan_to_num(error[:, j])))
-        # the smallest differences are those that rounding may explain, the largest speak for themselves
-        measured = [*worst[: MEASURED // 2], *worst[-MEASURED // 2 :]] if len(worst) > MEASURED else worst
-        points = [self._beside() for _ in range(SAMPLES)]
-        if self.subject.plain and not callable(self.subject.gradient):
-            gradients = [self.gradient] * SAMPLES  # an array, which is of this point alone
-        else:
-            gradients = [self.subject.rows(x, self.weights) for x in points]
-        for j in dict.fromkeys(measured):
-            with np.errstate(invalid="ignore"):
-                distances = [g[:, j] - self.slope(x, self.unit(j)) for x, g in zip(points, gradients)]
-                found.noise[:, j] = np.nan_to_num(np.std(distances, axis=0))
+        largest = np.max(np.abs(self.gradient), initial=0, where=np.isfinite(self.gradient))
+        with np.errstate(invalid="ignore"):
+            smallest = np.min(np.where(found.suspicious, error, np.inf), axis=0)
+        marginal = [j for j in doubtful if smallest[j] <= 1e-6 * largest]
+        gross = [j for j in doubtful if not smallest[j] <= 1e-6 * largest]  # which rounding hardly explains
+        measured = [*marginal[:MEASURED], *gross[:: max(len(gross) // 3, 1)]]
+        fixed = self.subject.plain and not callable(self.subject.gradient)  # an array, which is of this point alone
+        by = 4 * EPSILON if fixed else 1e-7 if self.epsilon <= EPSILON else 100 * self.epsilon
+        points = [self._beside(by) for _ in range(SAMPLES)]
+        gradients = [self.gradient if fixed else self.subject.rows(x, self.weights) for x in points]
+        for j in measured:
+            distances = [g[:, j] - self.slope(x, self.unit(j)) for x, g in zip(points, gradients)]
+            found.noise[:, j] = _spread(distances)
         rest = [j for j in doubtful if j not in set(measured)]
         if rest:
             with np.errstate(all="ignore"):
                 relative = found.noise[:, measured] / np.abs(found.reference[:, measured])
-                typical = np.nanmedian(np.where(np.isfinite(relative), relative, np.nan), axis=1, keepdims=True)
-            found.noise[:, rest] = np.nan_to_num(typical) * np.abs(found.reference[:, rest])
+                typical = np.max(np.where(np.isfinite(relative), relative, 0), axis=1, keepdims=True)
+            found.noise[:, rest] = typical * np.abs(found.reference[:, rest])
 
-    def _beside(self) -> Vector:
-        """The point moved so little that only roundings change, in the numbers that the function computes with."""
-        by = 1e-7 if self.epsilon <= EPSILON else 100 * self.epsilon
-        if self.subject.plain and not callable(self.subject.gradient):
-            by = 4 * EPSILON
-        x = self.subject.point * (1 + by * self._rng.uniform(-1, 1, len(self.scales)))
-        return self.subject.rounded(x)
+    def _measure_what_values_hide(self, found: Comparison, doubtful: list[int], error: Matrix) -> None:
+        """Measure again, further away, where the difference is no larger than the rounding of the values themselves.
+
+        There a rounding may stay the same at all points close by, as that of 1 - y² does where y is nearly 1. What is
+        wrong by a factor stays wrong by that factor.
+        """
+        size = np.max(np.abs(self.at(self.subject.point)))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            hidden = found.suspicious & (error <= 64 * self.epsilon * size / self.scales)
+        columns = [j for j in doubtful if np.any(hidden[:, j])][:MEASURED]
+        if not columns or (self.subject.plain and not callable(self.subject.gradient)):
+            return
+        points = [self._beside(1e-3) for _ in range(SAMPLES)]
+        gradients = [self.subject.rows(x, self.weights) for x in points]
+        for j in columns:
+            slopes = np.array([self.slope(x, self.unit(j)) for x in points])
+            distances = np.array([g[:, j] for g in gradients]) - slopes
+            with np.errstate(all="ignore"):
+                spread = np.minimum(_spread(distances), np.abs(found.reference[:, j]) * _spread(distances / slopes))
+                explained = hidden[:, j] & (error[:, j] <= 10 * spread)
+            found.noise[explained, j] = spread[explained]
+            found.suspicious[explained, j] = False
+
+    def _beside(self, by: float) -> Vector:
+        """The point moved a little, so that other digits are rounded."""
+        return self.subject.rounded(self.subject.point * (1 + by * self._rng.uniform(-1, 1, len(self.scales))))
 
     def _bisected(self) -> list[int]:
         """The entries whose gradient differs from its reference, found along directions of fewer and fewer."""
@@ -232,3 +267,9 @@ def _scales(subject: Subject) -> Vector:
         part[part < 0.1 * usual] = 0.1 * usual
         part[part == 0] = 1.0
     return np.asarray(scales * subject.varies)
+
+
+def _spread(samples: Sequence[Vector] | Matrix) -> Vector:
+    """The standard deviation of each entry over the samples; 0 where it has none."""
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.nan_to_num(np.std(samples, axis=0)))

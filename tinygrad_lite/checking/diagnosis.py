@@ -26,19 +26,23 @@ _LONG = 300  # operations, up to which the mistakes are tried on the whole
 
 
 class Diagnosis:
-    """Where and why, for each wrong entry."""
+    """Where and why, for each wrong entry.
+
+    Attributes:
+        faults: the operations whose own rule is wrong, each with what the mistake looks like.
+    """
 
     def __init__(self, examination: Examination, found: Comparison) -> None:
         self._look = examination
         self._found = found
         subject = examination.subject
         self._steps, self._variables, self._results = subject.traced(subject.point)
-        self._faults = [fault for step in self._steps if (fault := fault_of(step))]
-        self._explained = self._explanations() if subject.plain and self._steps and not self._faults else {}
+        self.faults = [fault for step in self._steps if (fault := fault_of(step))]
+        self._explained = self._explanations() if subject.plain and self._steps and not self.faults else {}
 
     def of(self, row: int, column: int) -> tuple[str, str]:
         """The operation to blame, with the line that called it, and the mistake that it looks like."""
-        if self._faults:
+        if self.faults:
             blamed, why = self._blamed(column)
             return place(blamed), why
         if not self._look.subject.plain and (cut := cut_off(self._steps, _movements(self._look, column))):
@@ -51,13 +55,13 @@ class Diagnosis:
 
     def _blamed(self, column: int) -> tuple[Step, str]:
         """Of several faulty operations, the first that this entry has an influence on."""
-        if len(self._faults) > 1:
+        if len(self.faults) > 1:
             moving = [k for k, (moves, _) in enumerate(_movements(self._look, column)) if moves]
             places = {id(step): k for k, step in enumerate(self._steps)}
-            for step, why in self._faults:
+            for step, why in self.faults:
                 if places[id(step)] in moving:
                     return step, why
-        return self._faults[0]
+        return self.faults[0]
 
     def _pattern(self, k: int, row: int) -> str:
         """What the array looks like beside its reference, where nothing is known of how it came about."""
@@ -88,7 +92,7 @@ class Diagnosis:
         for step, sentence, pulled in self._variants(seeds):
             explained = [k for k in wrong if _same(pulled[k], given[k], 1e-7)]
             for k in explained:
-                if len(explained) > best.get(k, (0,))[0]:
+                if len(explained) >= best.get(k, (0,))[0]:  # of equals the one that comes closest to the variable
                     best[k] = (len(explained), step, sentence)
         return {k: (step, sentence) for k, (_, step, sentence) in best.items()}
 
@@ -101,6 +105,10 @@ class Diagnosis:
             return one.right
 
         self._pulled(seeds, note)
+        for step, i, one in right:
+            for sentence, candidate in mistaken(one):
+                if np.shape(candidate) == np.shape(one.right):
+                    yield step, sentence, self._pulled(seeds, _replacing(step, i, candidate))
         used: dict[int, list[tuple[Step, int]]] = {}
         for step, i, _ in right:
             used.setdefault(id(step.inputs[i]), []).append((step, i))
@@ -108,10 +116,6 @@ class Diagnosis:
             for kept in uses if len(uses) > 1 else ():
                 others = {(id(step), i) for step, i in uses} - {(id(kept[0]), kept[1])}
                 yield kept[0], OVERWRITTEN, self._pulled(seeds, _dropping(others))
-        for step, i, one in right:
-            for sentence, candidate in mistaken(one):
-                if np.shape(candidate) == np.shape(one.right):
-                    yield step, sentence, self._pulled(seeds, _replacing(step, i, candidate))
 
     def _pulled(self, seeds: Vector, change: Callable[[Step, int, Contribution], Array]) -> list[Array]:
         """The gradient of each variable, with each contribution on the way as `change` makes it."""
@@ -216,16 +220,32 @@ class _Local:
 
     def refutes(self, found: Array, g: Array, rng: "np.random.Generator") -> bool:
         """Whether what the rule hands on is not the transpose of how the value changes."""
+        kink = self._step.op.kink
+        at_kink = kink is not None and bool(np.any(np.asarray(kink(*self._arrays, **self._step.params)) == 0))
+        if at_kink and not self._step.op.derivatives:
+            return False
         for _ in range(2):
             t = rng.uniform(0.5, 1.5, np.shape(found)) * rng.choice([-1.0, 1.0], np.shape(found))
+            low, high, bound = self._changes(t, g, at_kink)
+            expected = np.sum(found * t)
+            allowed = np.sum(np.abs(g) * (bound + self._rounding)) + 2000 * EPSILON * np.sum(np.abs(found * t))
+            if not (expected < low - allowed or expected > high + allowed):
+                return False
+        return True
+
+    def _changes(self, t: Array, g: Array, at_kink: bool) -> tuple[Array, Array, Array]:
+        """Between which two numbers the weighted change along t lies, and a bound of the error of each change."""
+        if not at_kink:
             change, bound = self.change(t)
-            with np.errstate(invalid="ignore"):
-                distance = np.abs(np.sum(found * t) - np.sum(g * change))
-                allowed = np.sum(np.abs(g) * (bound + self._rounding)) + 2000 * EPSILON * np.sum(np.abs(found * t))
-                if not distance > allowed:
-                    return False
-        kink = self._step.op.kink
-        return kink is None or not np.any(np.asarray(kink(*self._arrays, **self._step.params)) == 0)
+            return np.sum(g * change), np.sum(g * change), bound
+        aside = 1e-6 * np.abs(t) * (float(np.nanmax(np.abs(self._arrays[self._i]), initial=0)) or 1.0)
+        sides = []
+        for side in (aside, -aside):
+            moved = list(self._arrays)
+            moved[self._i] = moved[self._i] + side
+            change, bound = self.change(t, moved)
+            sides.append(g * change)
+        return np.sum(np.minimum(*sides)), np.sum(np.maximum(*sides)), bound + 1e-5 * np.abs(change)
 
     def exact(self, g: Array, arrays: Sequence[Array], params: Any) -> Array:
         """The vector-Jacobian product, out of the change along each entry."""
@@ -356,9 +376,9 @@ def first_not_finite(steps: Sequence[Step], values: Vector) -> tuple[str, str]:
     for step in steps:
         value = np.asarray(step.value)
         inputs = [np.asarray(x) for x in step.arrays]
-        if value.dtype.kind == "f" and not np.all(np.isfinite(value)):
-            if all(np.all(np.isfinite(x)) for x in inputs if x.dtype.kind == "f"):
-                return place(step), "it made a value that is not finite, in the forward pass"
+        came_in = all(np.all(np.isfinite(x)) for x in inputs if x.dtype.kind == "f")
+        if came_in and value.dtype.kind == "f" and not np.all(np.isfinite(value)):
+            return place(step), "it made a value that is not finite, in the forward pass"
     if not np.all(np.isfinite(values)):
         return "", "a value is not finite, in the forward pass"
     for step in reversed(steps):

@@ -175,17 +175,22 @@ class _Check:
         verdicts = np.full(found.gradient.shape, Verdict.RIGHT, object)
         finite = np.isfinite(found.gradient)
         bad = found.suspicious
+        kinked = kinks.at(found, bad)
         size = np.maximum(np.abs(found.gradient), np.abs(found.reference))
         largest = np.max(np.abs(found.gradient), initial=0, where=finite)
         usual = np.max(np.abs(self.values), initial=0, where=np.isfinite(self.values)) / self.examination.scales
         with np.errstate(invalid="ignore"):
             uncertain = found.bound + 10 * found.noise
             blurred = uncertain > np.maximum(1e-3 * np.maximum(size, 1e-2 * largest), 1e-9 * usual)
-            unknown = ~np.isfinite(found.bound) | (bad & ~np.isfinite(found.reference) & finite)
+            unknown = (~np.isfinite(found.bound) | (bad & ~np.isfinite(found.reference))) & finite & ~kinked
         verdicts[bad] = Verdict.WRONG
         verdicts[blurred & ~bad] = Verdict.NOISY
         verdicts[unknown] = Verdict.NOISY
-        for row, column in np.argwhere(kinks.at(found, bad)):
+        if not self.subject.plain and kinks.steps and not self._diagnosis(found).faults:
+            # where kinks meet, the conventions at each need not add up to a slope of the whole
+            met = [kinks.touches(column) is not None for column in range(bad.shape[1])]
+            kinked |= bad & finite & np.array(met)
+        for row, column in np.argwhere(kinked):
             verdicts[row, column] = Verdict.KINK
         offence = outside_domain(self.steps) if np.any(~finite | unknown) else ""
         self.offence = offence
@@ -288,8 +293,8 @@ class _Check:
             return diagnosis.no_gradient(self.examination, self.steps, row, column, found)
         if verdict is Verdict.NOT_DETERMINISTIC:
             return "", (
-                "two runs at the same point differ: does it draw random numbers (dropout: call model.eval()), or change "
-                "what it reads?"
+                "two runs at the same point differ: does it draw random numbers (dropout: call model.eval()), or "
+                "change what it reads?"
             )
         digits = found.bound[row, column] + 10 * found.noise[row, column]
         if not np.isfinite(digits):

@@ -84,6 +84,8 @@ class Kinks:
         Where both sides have the same slope there is no kink after all, and the entry is compared with that slope.
         """
         places = np.zeros(found.gradient.shape, bool)
+        values = np.abs(self._look.at(self._subject.point))
+        nothing = 1e-12 * np.max(values, initial=0, where=np.isfinite(values))  # of a change
         for column in range(found.gradient.shape[1]) if found.gradient.shape[1] <= FULL else ():
             touched = self.touches(column) is not None
             if self._look.method == "differences":
@@ -99,7 +101,7 @@ class Kinks:
                 right, left = self._slopes(column)
                 size = np.max(np.abs(right), axis=0) + np.max(np.abs(left), axis=0)
                 far, near = np.abs(right - left)
-                jumps = (near > 0.75 * far) & (near > 1e-8 * size)
+                jumps = (near > 0.75 * far) & (near > 1e-8 * size + nothing / self._look.scales[column])
                 slack = 1e-5 * size + np.abs(right[0] - right[1]) + np.abs(left[0] - left[1])
                 within = _between(found.gradient[:, column], right[1], left[1], slack)
                 found.right[:, column], found.left[:, column] = right[1], left[1]
@@ -128,6 +130,8 @@ class Kinks:
     def slopes(self, found: Comparison, row: int, column: int) -> str:
         """What the slopes to either side are."""
         right, left = found.right[row, column], found.left[row, column]
+        if not min(right, left) <= found.gradient[row, column] <= max(right, left):
+            return "kinks of several operations meet, and the conventions at each do not add up to a slope of the whole"
         return f"the slope is {left:.6g} from the left and {right:.6g} from the right, and the gradient between them"
 
 

@@ -1,0 +1,46 @@
+"""The checker against the catalogue of faults, and against random programs in which nothing is wrong."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.special
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import tinygrad_lite as tg
+from tests.checking.catalogue import Trial, in_models, in_operations
+from tinygrad_lite.checking import Verdict
+from tinygrad_lite.errors import InputError
+from tinygrad_lite.ops.registry import answer_to
+from tinygrad_lite.testing import Program, programs
+
+answer_to(scipy.special.erf)  # reads the table of SciPy's functions, whose rules are checked too
+
+
+@pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
+@pytest.mark.parametrize(("trials", "least"), [(in_operations, 1800), (in_models, 900)], ids=["operations", "models"])
+def test_every_fault_is_caught_named_and_explained(trials: Callable[[], Iterator[Trial]], least: int) -> None:
+    tried = list(trials())
+    assert len(tried) > least
+    assert [trial.place for trial in tried if not trial.caught] == []
+    assert sum(trial.named for trial in tried) >= 0.99 * len(tried), [t.place for t in tried if not t.named]
+    assert sum(trial.guessed for trial in tried) >= 0.9 * len(tried), [t.place for t in tried if not t.guessed]
+
+
+@pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
+@settings(max_examples=150)
+@given(programs(clear=-1.0), st.booleans())
+def test_what_is_right_passes_at_kinks_too(program: Program, at_kinks: bool) -> None:
+    leaves = [np.round(x) if at_kinks else x for x in program.leaves]
+    try:
+        value = program.run(*leaves)
+        if not np.size(value) or np.size(value) > 50 or not np.all(np.isfinite(value)):
+            return
+        report = tg.gradcheck(program.run, *leaves, raise_exception=False)
+    except (InputError, ValueError):
+        return  # one of the operations refuses these numbers: a singular matrix, an index
+    undefined = (Verdict.DOMAIN, Verdict.NOT_FINITE)
+    wrong: list[Any] = [finding for finding in report.findings if finding.fails and finding.verdict not in undefined]
+    assert not wrong, str(report)

@@ -1,0 +1,69 @@
+"""The strategies for other people's tests, and a property test that says what is wrong."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import tinygrad_lite as tg
+from tinygrad_lite.errors import GradientError, UsageError
+from tinygrad_lite.ops.registry import operations
+from tinygrad_lite.testing import Program, broadcastable_shapes, gradchecked, inputs_of, programs, tensors, values
+
+
+@given(tensors((2, 3), (0.0, 1.0), np.float32), tensors())
+def test_tensors(x: Any, y: Any) -> None:
+    assert (x.shape, x.dtype, x.requires_grad) == ((2, 3), np.float32, True)
+    assert bool(((x > 0) & (x < 1)).all())
+    assert y.ndim <= 3
+
+
+@given(broadcastable_shapes(3))
+def test_shapes(shapes: Any) -> None:
+    np.broadcast_shapes(*shapes)
+
+
+@given(st.data())
+def test_inputs_are_inside_the_domain_and_away_from_kinks(data: st.DataObject) -> None:
+    op = data.draw(st.sampled_from([op for op in operations() if op.vjps]))
+    call = data.draw(inputs_of(op))
+    for x, (low, high) in zip(call.arrays, op.domain or ()):
+        assert np.all((x > low) & (x < high))
+    if op.kink is not None:
+        with np.errstate(all="ignore"):
+            assert np.all(np.abs(op.kink(*call.arrays, **call.params)) > 0.05)
+
+
+@given(programs(max_steps=5))
+def test_programs_run(program: Program) -> None:
+    assert len(program.steps) <= 5
+    assert np.all(np.isfinite(program.run(*program.leaves)))
+
+
+def test_a_right_function_passes() -> None:
+    @gradchecked(tensors((3,)), values(()))
+    def test_energy(x: Any, k: Any) -> Any:
+        return k * np.sum(x**2)
+
+    test_energy()
+    gradchecked("softmax")()
+    gradchecked(np.tanh, values((2,)), order=2)()
+
+
+def test_a_wrong_operation_fails_with_its_diagnosis() -> None:
+    wrong = tg.elementwise(lambda x: np.sin(x), lambda y, x: np.where(np.abs(x) > 1, -1, 1) * np.cos(x), name="sine")
+    test = gradchecked(wrong)
+    with pytest.raises(GradientError) as caught:
+        test()
+    message = str(caught.value)
+    assert "gradcheck of sine: FAILED" in message
+    assert "the sign is wrong" in message
+    assert "at the inputs" in message
+    assert len(message.splitlines()) < 12, "it shrinks to a small input"
+
+
+def test_what_it_needs() -> None:
+    with pytest.raises(UsageError, match="a strategy for each"):
+        gradchecked(np.sin)

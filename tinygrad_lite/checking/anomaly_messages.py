@@ -1,0 +1,152 @@
+"""Floor 5. What is said of an anomaly: the operation, the line, the entry and its numbers, the inputs, the remedy."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.checking import remedies
+from tinygrad_lite.ops.op import Op
+from tinygrad_lite.recording import Source, Step
+
+_SHOWN = 4
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call of an operation, without its arrays, which its result holds for as long as they are needed.
+
+    Attributes:
+        name: what to call the operation.
+        inputs: the name of each input, if it has one.
+    """
+
+    name: str
+    op: Op
+    source: Source | None
+    inputs: Sequence[str | None]
+
+
+def of_value(step: Step, made: Any, of_infinities: bool) -> str:
+    """A value that an operation made where `made` says so."""
+    name, value, place = step.op.name, step.value, first(made)
+    of_nothing = any(np.size(x) == 0 for x in step.arrays)
+    return _message(
+        f"{name} made {value[place]} in the forward pass",
+        step.source,
+        f"{_where(made)}{_entry(step.op, value, step.arrays, place)}",
+        *_inputs(step.arrays, [getattr(x, "name", None) for x in step.inputs]),
+        remedy=remedies.in_forward(name, value[place], value.dtype, of_infinities, of_nothing),
+    )
+
+
+def of_input(step: Step) -> str:
+    """A NaN that no operation made."""
+    names = [getattr(x, "name", None) for x in step.inputs]
+    which = [f"input {i}{_quoted(names[i])}" for i, x in enumerate(step.arrays) if is_real(x) and np.isnan(x).any()]
+    where = which[0] if which else "a setting"
+    return _message(
+        f"{step.op.name} was given nan in the forward pass, in {where}, and no operation in this block made it",
+        step.source,
+        *_inputs(step.arrays, names),
+        remedy="look at the data, np.isnan(x).any(axis=0), and at how the parameters were made, updated or loaded; "
+        "fill in missing values, np.where(np.isnan(x), 0, x), or leave them out",
+    )
+
+
+def of_gradient(call: Call, i: int, found: Any, g: Any, y: Any, arrays: Sequence[Any]) -> str:
+    """A gradient of the i-th input that an operation's derivative made of g, y and the arrays."""
+    arrived = g if np.ndim(g) == 0 else None
+    bad = ~np.isfinite(found)
+    place = first(bad)
+    told = f"the gradient is {found[place]}"
+    if call.op.derivatives and np.ndim(found) == np.ndim(y):
+        bad = np.broadcast_to(bad, np.shape(y))
+        place = first(bad)
+        arrived = np.broadcast_to(g, np.shape(y))[place]
+        handed = np.broadcast_to(found, np.shape(y))[place]
+        told = f"{_entry(call.op, y, arrays, place)}, the gradient {arrived} arrived and {handed} was handed on"
+    elif np.shape(arrays[i]) == np.shape(found):
+        told += f", where input {i} is {np.asarray(arrays[i])[place]}"
+    value = np.broadcast_to(found, np.shape(bad))[place]
+    return _message(
+        f"{call.name} made {value} in the backward pass, in the gradient of input {i}{_quoted(call.inputs[i])}",
+        call.source,
+        f"{_where(bad)}{told}",
+        f"the gradient that arrived: {_summary(g)}",
+        *_inputs(arrays, call.inputs),
+        remedy=remedies.in_backward(call.op.name, value, np.result_type(found), arrived),
+    )
+
+
+def of_arrival(call: Call, g: Any) -> str:
+    """A gradient that no rule made and that arrived at an operation's result."""
+    found = g[first(~np.isfinite(g))]
+    return _message(
+        f"{found} arrived at the result of {call.name} in the backward pass, and no operation in this block made it",
+        call.source,
+        f"the gradient that arrived: {_summary(g)}",
+        remedy="look at the gradient that backward() was given, and at what was computed before the block, which is "
+        "not watched; gradients whose sum is too large need a smaller loss: average instead of summing",
+    )
+
+
+def _message(head: str, source: Source | None, *lines: str, remedy: str) -> str:
+    remedies = f"remedy: {remedy}".replace("; ", "\n          ")
+    return "\n  ".join([head, *([str(source)] if source else []), *lines, remedies])
+
+
+def _where(bad: Any) -> str:
+    """The first entry in question, and how many there are."""
+    if np.ndim(bad) == 0:
+        return ""
+    count = int(np.sum(bad))
+    return f"at {[*first(bad)]}{f', the first of {count:,} such entries' if count > 1 else ''}: "
+
+
+def _entry(op: Op, y: Any, arrays: Sequence[Any], place: tuple[int, ...]) -> str:
+    """One entry of a result; with what it was made of, where the operation works entry by entry."""
+    if not op.derivatives:
+        return f"the value is {y[place]}"
+    entries = [str(np.broadcast_to(x, np.shape(y))[place]) for x in arrays]
+    return f"{op.name}({', '.join(entries)}) = {y[place]}"
+
+
+def _inputs(arrays: Sequence[Any], names: Sequence[str | None]) -> list[str]:
+    lines = [f"input {i}{_quoted(name)}: {_summary(x)}" for i, (x, name) in enumerate(zip(arrays, names))]
+    return [*lines[:_SHOWN], *([f"and {len(lines) - _SHOWN} more inputs"] if len(lines) > _SHOWN else [])]
+
+
+def _summary(x: Any) -> str:
+    """A number itself; of an array, between which numbers it lies, and how many are none."""
+    if np.ndim(x) == 0:
+        return str(x)
+    form = f"{x.dtype}{[*x.shape]}"
+    if not is_real(x):
+        return form
+    finite = x[np.isfinite(x)]
+    facts = [f"from {finite.min()} to {finite.max()}"] if finite.size else []
+    for name, found in (("nan", np.isnan(x)), ("inf", np.isposinf(x)), ("-inf", np.isneginf(x))):
+        if found.any():
+            facts.append(f"{int(found.sum()):,} × {name}, first at {[*first(found)]}")
+    return f"{form} {', '.join(facts) or 'without entries'}"
+
+
+def _quoted(name: str | None) -> str:
+    return f" {name!r}" if name else ""
+
+
+def first(where: Any) -> tuple[int, ...]:
+    """The first place that is true."""
+    return tuple(map(int, np.argwhere(where)[0]))
+
+
+def is_real(x: Any) -> bool:
+    """Whether these are floating-point numbers of Python's or NumPy's."""
+    return isinstance(x, (float, np.ndarray, np.generic)) and np.result_type(x).kind == "f"
+
+
+def is_finite(x: Any) -> bool:
+    """Whether no number is a NaN or an infinity."""
+    return not is_real(x) or bool(np.isfinite(x).all())

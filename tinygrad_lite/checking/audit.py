@@ -1,0 +1,248 @@
+"""Floor 5. The audit of a model's gradients: which parameters get none, and what in the graph is the cause."""
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite import grad_mode, trees
+from tinygrad_lite.checking.causes import Cause, Reasons, Units, units_without
+from tinygrad_lite.checking.detachment import detachment
+from tinygrad_lite.checking.gradient_flow import flow
+from tinygrad_lite.errors import GraphError, InputError, ShapeError, UsageError
+from tinygrad_lite.nn.module import Module
+from tinygrad_lite.recording import Step, recording
+from tinygrad_lite.tensor import Tensor
+
+EXPLODING = 1e3
+VANISHING = 1e-4
+
+
+class Status(StrEnum):
+    """What can be said of the gradient of one parameter."""
+
+    FINE = "fine"
+    NO_GRADIENT = "no gradient"
+    ZERO = "zero"
+    PARTLY_ZERO = "partly zero"
+    NOT_FINITE = "not finite"
+    EXPLODING = "exploding"
+    VANISHING = "vanishing"
+
+
+@dataclass(frozen=True)
+class AuditedParameter:
+    """The gradient of one parameter.
+
+    Attributes:
+        gradient_norm, weight_norm: the roots of the sums of squares; the former is None without a gradient.
+        ratio: of the two, which says how far one step moves the parameter; a weight that is nearly 0 is taken to be as
+            large, per entry, as the model's others are in the median.
+        units: where the gradient is partly zero, the places.
+        cause: why it is not fine.
+    """
+
+    path: str
+    shape: tuple[int, ...]
+    status: Status
+    gradient_norm: float | None
+    weight_norm: float
+    ratio: float | None
+    units: Units | None = None
+    cause: Cause | None = None
+
+
+@dataclass(frozen=True)
+class GradientAudit:
+    """What `audit_gradients` found; it prints as a table."""
+
+    parameters: tuple[AuditedParameter, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether every parameter is fine."""
+        return all(one.status is Status.FINE for one in self.parameters)
+
+    def __iter__(self) -> Iterator[AuditedParameter]:
+        return iter(self.parameters)
+
+    def __len__(self) -> int:
+        return len(self.parameters)
+
+    def __getitem__(self, path: str) -> AuditedParameter:
+        for one in self.parameters:
+            if one.path == path:
+                return one
+        raise InputError(f"there is no parameter {path!r}; there are {', '.join(one.path for one in self.parameters)}")
+
+    def __str__(self) -> str:
+        causes = {cause: f"[{k}]" for k, cause in enumerate(dict.fromkeys(one.cause for one in self if one.cause), 1)}
+        table: list[Sequence[str]] = [("parameter", "shape", "status", "|gradient|", "|weight|", "ratio", "cause")]
+        for one in self:
+            shape = "×".join(map(str, one.shape)) or "number"
+            norms = ["–" if x is None else f"{x:.2g}" for x in (one.gradient_norm, one.weight_norm, one.ratio)]
+            table.append((one.path, shape, one.status, *norms, causes[one.cause] if one.cause else ""))
+        widths = [max(map(len, column)) for column in zip(*table)]
+        fine = sum(one.status is Status.FINE for one in self)
+        return "\n".join(
+            [
+                f"{fine} of {len(self)} parameters get a fine gradient",
+                *("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in table),
+                *(f"{number} {cause}" for cause, number in causes.items()),
+            ]
+        )
+
+
+def audit_gradients(model: Any, loss: Tensor | Callable[[], Tensor]) -> GradientAudit:
+    """Which parameters of a model get no gradient, a zero or an exploding one, and what in the graph is the cause.
+
+    The gradients are those of a pass of its own: no `.grad` is written and the graph stays. Of each parameter w with
+    gradient g, the status is the first that applies:
+
+    - no gradient: no operation leads from it to the loss.
+    - not finite: some entry is a NaN or an infinity.
+    - zero: every entry is 0. Partly zero: so are all entries of some units, that is, of some places along an axis.
+    - exploding: the entries of g are, as a root mean square, above 1000 and above 1000 times those of w, so that a step
+      at a learning rate of 0.001 would move w by more than 1 and by more than its own size.
+    - vanishing: the ratio |g| / |w| is less than 1/10,000 of the largest in the model, of those that do not explode, so
+      that w stands still while others learn; or a saturated operation leaves less than 10⁻⁶ of the loss's gradient.
+    - fine.
+
+    Args:
+        model: a module, or a dict, list or tuple of tensors or modules.
+        loss: a tensor of one element with its graph, or a function without arguments that computes it. Such a function
+            is run once, and its operations are watched, so that a cause can name the user's line.
+
+    Raises:
+        GraphError: if the loss has no history, or its graph was freed.
+        ShapeError: if the loss has more than one element.
+        InputError: if the model has no parameters.
+        UsageError: if the model or the loss is something else.
+
+    Example:
+        >>> import numpy as np, tinygrad_lite as tg
+        >>> w = {"a": tg.tensor(2.0, requires_grad=True), "b": tg.tensor(0.0, requires_grad=True)}
+        >>> report = tg.audit_gradients(w, lambda: w["b"] * np.exp(w["a"]))
+        >>> report["b"].status, report["a"].status, report["a"].cause.text
+        (<Status.FINE: 'fine'>, <Status.ZERO: 'zero'>, "multiply by a zero weight: 'b'")
+    """
+    parameters = dict(_parameters(model))
+    if not parameters:
+        raise InputError(f"this {type(model).__name__} has no parameters: no tensor in it requires a gradient")
+    steps: Sequence[Step] = ()
+    if not isinstance(loss, Tensor):
+        loss, steps = _watched(loss)
+    if not loss.requires_grad:
+        causes = [f"\n  {path}: {_why_apart(w, loss, steps)}" for path, w in parameters.items()]
+        raise GraphError(
+            f"the loss has no history: nothing that it was computed from requires a gradient{''.join(causes)}"
+        )
+    if loss.size != 1:
+        raise ShapeError(
+            f"the loss has shape {loss.shape}, and gradients are of one number: reduce it, to its mean, say"
+        )
+    return GradientAudit(tuple(_Audit(parameters, loss, steps)))
+
+
+class _Audit:
+    """The audit of some parameters, one after another."""
+
+    def __init__(self, parameters: Mapping[str, Tensor], loss: Tensor, steps: Sequence[Step]) -> None:
+        self._parameters = parameters
+        self._loss = loss
+        self._steps = steps
+        self._flow = flow(loss)
+        self._reasons = Reasons(self._flow, steps, {w: path for path, w in parameters.items()})
+        sizes = {path: _mean_size(w.data) for path, w in parameters.items()}
+        typical = np.median([size for size in sizes.values() if 0 < size < np.inf] or [1.0])
+        self._slopes = {path: _mean_size(self._flow.arrived.get(w, 0.0)) for path, w in parameters.items()}
+        self._ratios = {path: slope / max(sizes[path], typical) for path, slope in self._slopes.items()}
+        self._largest = max((ratio for path, ratio in self._ratios.items() if not self._explodes(path)), default=0.0)
+
+    def _explodes(self, path: str) -> bool:
+        return not min(self._ratios[path], self._slopes[path]) <= EXPLODING  # nor is a NaN
+
+    def __iter__(self) -> Iterator[AuditedParameter]:
+        for path, w in self._parameters.items():
+            g = self._flow.arrived.get(w)
+            units = units_without(g) if g is not None and np.any(g) and np.isfinite(g).all() else None
+            status, cause = self._judged(path, w, g, units)
+            norm = None if g is None else _norm(g)
+            ratio = None if g is None else self._ratios[path]
+            yield AuditedParameter(path, w.shape, status, norm, _norm(w.data), ratio, units, cause)
+
+    def _judged(self, path: str, w: Tensor, g: Any, units: Units | None) -> tuple[Status, Cause | None]:
+        """The status of a parameter with its cause."""
+        reasons = self._reasons
+        if g is None:
+            connected = w in self._flow.uses
+            return Status.NO_GRADIENT, reasons.of_zero(w) if connected else _why_apart(w, self._loss, self._steps)
+        if not np.isfinite(g).all():
+            return Status.NOT_FINITE, reasons.of_not_finite(w)
+        if not np.any(g):
+            return (Status.ZERO, reasons.of_zero(w)) if w.size else (Status.FINE, None)
+        if units:
+            return Status.PARTLY_ZERO, reasons.of_zero(w, units)
+        if self._explodes(path):
+            return Status.EXPLODING, reasons.of_size(w, grows=True)
+        if self._ratios[path] < VANISHING * self._largest or reasons.saturation(w):
+            return Status.VANISHING, reasons.of_size(w, grows=False)
+        return Status.FINE, None
+
+
+def _why_apart(w: Tensor, loss: Tensor, steps: Sequence[Step]) -> Cause:
+    """Why a parameter is not in a loss's graph; of a recorded run, if there are steps."""
+    if not w.requires_grad:
+        return Cause("it does not require a gradient")
+    if steps:
+        return detachment(w, loss, steps)
+    return Cause(
+        "unused, or detached: nothing in the loss's graph leads to it; pass the function that computes the loss, and "
+        "the line is named"
+    )
+
+
+def _watched(loss: Any) -> tuple[Tensor, list[Step]]:
+    """The loss that a function computes, and the operations that it performed."""
+    if not callable(loss):
+        raise UsageError(f"the loss is a tensor, or a function that computes it; this is {type(loss).__name__}")
+    try:
+        inspect.signature(loss).bind()
+    except TypeError as error:
+        raise UsageError(f"the loss is computed without arguments, as by lambda: loss(model(x), t); {error}") from None
+    except ValueError:
+        pass  # a function written in C does not tell its signature
+    with recording() as steps, grad_mode.enable_grad():
+        result = loss()
+    if not isinstance(result, Tensor):
+        raise UsageError(
+            f"the loss must be a tensor, the function returned {type(result).__name__}: leave out float(), item() and "
+            "numpy()"
+        )
+    return result, steps
+
+
+def _parameters(model: Any) -> Iterator[tuple[str, Tensor]]:
+    """The path and the tensor of each parameter."""
+    for path, part in zip(trees.paths(model), trees.leaves(model)):
+        if isinstance(part, Tensor):
+            yield path or part.name or "parameter", part
+        elif isinstance(part, Module):
+            yield from ((f"{path}.{name}" if path else name, w) for name, w in part.named_parameters())
+        else:
+            raise UsageError(
+                f"a model is a module, or containers of tensors and modules; {path or 'this'} is {type(part).__name__}"
+            )
+
+
+def _norm(array: Any) -> float:
+    with np.errstate(all="ignore"):
+        return float(np.sqrt(np.sum(np.square(array))))
+
+
+def _mean_size(array: Any) -> float:
+    """The root mean square."""
+    return _norm(array) / max(float(np.sqrt(np.size(array))), 1.0)

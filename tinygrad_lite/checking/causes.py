@@ -1,0 +1,235 @@
+"""Floor 5. Why a parameter's gradient is lost, undefined, or far too large or small: the operation that is to blame."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.checking.anomaly_messages import is_finite, is_real
+from tinygrad_lite.checking.gradient_flow import Edge, Flow
+from tinygrad_lite.recording import Source, Step
+from tinygrad_lite.tensor import Tensor
+
+FLAT = 1e-6
+"""A derivative below this is as good as none: the operation is saturated."""
+
+_SATURATING = frozenset({"sigmoid", "tanh", "softmax", "arctan", "normal_cdf", "special.expit", "special.erf"})
+_FACTORS = {"multiply": 2, "matmul": 2, "linear": 2, "dot": 2, "inner": 2, "convolve": 2, "einsum": None}
+"""The products, and how many of their inputs are factors; None if all."""
+
+_CHOOSING = {
+    "where": "where chose the other branch",
+    "getitem": "the index leaves it out",
+    "index_set": "the entries were replaced",
+    "clip": "it lies beyond the bounds of clip",
+    "maximum": "the other argument of maximum is larger",
+    "minimum": "the other argument of minimum is smaller",
+    "max": "another entry is the largest",
+    "min": "another entry is the smallest",
+}
+
+
+@dataclass(frozen=True)
+class Cause:
+    """What happened to a gradient, by which operation, and the user's line that called it where it is known."""
+
+    text: str
+    operation: str | None = None
+    source: Source | None = None
+
+    def __str__(self) -> str:
+        return f"{self.text}\n    {self.source}" if self.source else self.text
+
+
+@dataclass(frozen=True)
+class Units:
+    """Places along an axis of a parameter: the units of a layer, say."""
+
+    axis: int
+    places: tuple[int, ...]
+    of: int
+
+    def all_zero(self, array: Any) -> bool:
+        """Whether an array has an axis of so many units, and is zero at these."""
+        axes = (axis for axis, length in enumerate(np.shape(array)) if length == self.of)
+        return any(not np.take(array, self.places, axis).any() for axis in axes)
+
+    def __str__(self) -> str:
+        places = ", ".join(map(str, self.places[:8])) + (", …" if len(self.places) > 8 else "")
+        return f"{len(self.places)} of {self.of} units along axis {self.axis}: {places}"
+
+
+def units_without(gradient: Any) -> Units | None:
+    """The units whose gradient is zero, along the first axis that has some."""
+    for axis, length in enumerate(np.shape(gradient)):
+        others = tuple(i for i in range(np.ndim(gradient)) if i != axis)
+        places = np.flatnonzero(~np.any(gradient, axis=others))
+        if places.size:
+            return Units(axis, tuple(places.tolist()), length)
+    return None
+
+
+class Reasons:
+    """What the gradients of a loss say about the operations that it was computed by.
+
+    The user's lines are those of the steps, if a run was recorded; `paths` says how the parameters are called.
+    """
+
+    def __init__(self, flow: Flow, steps: Sequence[Step], paths: Mapping[Tensor, str]) -> None:
+        self._flow = flow
+        self._paths = paths
+        self._lines = {step.result: step.source for step in steps if isinstance(step.result, Tensor)}
+
+    def of_zero(self, parameter: Tensor, units: Units | None = None) -> Cause:
+        """Why all of a parameter's gradient, or that of some units, is zero."""
+        edges = self._flow.sources(parameter, lambda g: g is None or _is_zero(g, units))
+        return _joined([self._lost(edge, units) for edge in edges], f", for {units}" if units else "")
+
+    def of_not_finite(self, parameter: Tensor) -> Cause:
+        """Which operation made a NaN or an infinity, of values or of gradients that were none."""
+        tells = "tg.detect_anomaly() tells of what numbers"
+        for result in self._flow.path:
+            name, y = result.op.name, result.data
+            if np.isnan(y).any() or (np.isinf(y).any() and all(map(is_finite, result.arrays))):
+                given = [label for label, _, x in self._inputs(result) if is_real(x) and np.isnan(x).any()]
+                what = f"was given nan, in {given[0]}," if given else "made it"
+                return self._cause(result, f"{name} {what} in the forward pass; {tells}")
+        edges = self._flow.sources(parameter, lambda g: g is not None and not np.isfinite(g).all())
+        made = [result for result, x in edges if not np.isfinite(self._flow.handed.get((result, x), 0)).all()]
+        found = [self._cause(result, f"{result.op.name} made it in the backward pass; {tells}") for result in made]
+        return _joined(found or [Cause("a sum of gradients is too large")])
+
+    def of_size(self, parameter: Tensor, grows: bool) -> Cause:
+        """Which operation makes the gradient grow or shrink the most on its way, all its calls together."""
+        factor, way = self._flow.factor, self._flow.way(parameter)
+        if not way:
+            return Cause("it is the loss itself")
+        by_name: dict[str, list[Edge]] = {}
+        for edge in way:
+            by_name.setdefault(edge[0].op.name, []).append(edge)
+        most = max if grows else min
+        name, calls = most(by_name.items(), key=lambda item: prod(map(factor, item[1])))
+        worst = most([edge for edge in calls if edge[1] is not parameter] or calls, key=factor)
+        text = (
+            f"the gradient {'grows' if grows else 'shrinks'} by {prod(map(factor, way)):.1g} on its way, "
+            f"by {prod(map(factor, calls)):.1g} in {f'{len(calls)} × ' if len(calls) > 1 else ''}{name}"
+        )
+        if not grows and (share := _saturated(worst)):
+            text += f", saturated: |derivative| < {FLAT:g} in {share:.0%} of its entries"
+        elif factors := self._factors(worst):
+            label, _, array = factors[0]
+            text += f", most with {label} of up to {np.max(np.abs(array)):.2g}"
+        return self._cause(worst[0], text)
+
+    def saturation(self, parameter: Tensor) -> bool:
+        """Whether on the way a saturated operation leaves less than `FLAT` of the loss's own gradient."""
+        remaining = 1.0
+        for edge in self._flow.way(parameter):
+            factor = self._flow.factor(edge)
+            remaining *= factor
+            if max(remaining, factor) < FLAT and edge[0].op.name in _SATURATING:
+                return True
+        return False
+
+    def _cause(self, result: Tensor, text: str) -> Cause:
+        return Cause(text, result.op.name, self._lines.get(result))
+
+    def _lost(self, edge: Edge, units: Units | None) -> Cause:
+        """How an operation made a gradient zero."""
+        result, _ = edge
+        op, i = result.op, _place(edge)
+        handed = self._flow.handed.get(edge)
+        if handed is None:
+            return self._cause(result, f"{op.name} has no derivative by its input {i}")
+        if not _is_zero(handed, units):
+            return self._cause(result, "the gradients of its uses cancel")
+        if (op.derivatives and op.derivatives[i] == 0) or op.name == "round":
+            return self._cause(result, f"{op.name} is flat: its derivative is 0 everywhere")
+        if _is_relu(result):
+            return self._cause(result, _dead(result, units))
+        for label, given, factor in self._factors(edge):
+            if _is_zero(factor, units):
+                return self._zero_factor(result, label, given, units)
+        if op.name in _CHOOSING:
+            return self._cause(result, _CHOOSING[op.name])
+        if share := _saturated(edge):
+            return self._cause(result, f"saturated {op.name}: |derivative| < {FLAT:g} in {share:.0%} of its entries")
+        return self._cause(result, f"the derivative of {op.name} is 0 at these numbers")
+
+    def _zero_factor(self, result: Tensor, label: str, given: Any, units: Units | None) -> Cause:
+        """What to call a product with zeros, by where the zeros come from."""
+        name = result.op.name
+        if isinstance(given, (int, float, np.generic)):
+            return self._cause(result, f"{name} by the number 0")
+        if not isinstance(given, Tensor) or not given.requires_grad:
+            return self._cause(result, f"{name} by zeros: {label} is a mask, or an input that is always 0")
+        if given.is_leaf:
+            return self._cause(result, f"{name} by a zero weight: {label}")
+        if _is_relu(given):
+            return self._cause(given, f"{name} by zeros: {_dead(given, units)}")
+        return self._cause(result, f"{name} by zeros: {label} is 0")
+
+    def _inputs(self, result: Tensor) -> list[tuple[str, Any, Any]]:
+        """The inputs of an operation: what to call each, what it is, and its array."""
+        inputs = zip(result.inputs, result.arrays)
+        return [(self._label(i, given), given, array) for i, (given, array) in enumerate(inputs)]
+
+    def _label(self, i: int, given: Any) -> str:
+        if isinstance(given, Tensor) and (name := self._paths.get(given, given.name)):
+            return repr(name)
+        if isinstance(given, Tensor) and given.op is not None:
+            return f"a result of {given.op.name}"
+        return f"its input {i}"
+
+    def _factors(self, edge: Edge) -> list[tuple[str, Any, Any]]:
+        """The other factors, if the operation is a product."""
+        result, x = edge
+        factors = self._inputs(result)[: _FACTORS.get(result.op.name, 0)]
+        return [(label, given, array) for label, given, array in factors if given is not x]
+
+
+def _joined(causes: Sequence[Cause], where: str = "") -> Cause:
+    """The first of the causes, and how many more there are."""
+    first, *others = dict.fromkeys(causes)
+    more = f", and {len(others)} more on other ways" if others else ""
+    return Cause(first.text + where + more, first.operation, first.source)
+
+
+def _is_zero(array: Any, units: Units | None) -> bool:
+    return units.all_zero(array) if units else not np.any(array)
+
+
+def _place(edge: Edge) -> int:
+    """Which input of the operation it is."""
+    result, x = edge
+    return next(i for i, given in enumerate(result.inputs) if given is x)
+
+
+def _saturated(edge: Edge) -> float:
+    """The share of entries in which the derivative of an elementwise operation is as good as zero."""
+    result, _ = edge
+    derivatives = result.op.derivatives
+    if not derivatives or not callable(derivative := derivatives[_place(edge)]):
+        return 0.0
+    with np.errstate(all="ignore"):
+        slopes = derivative(result.data, *result.arrays, **result.params)
+    return float(np.mean(np.abs(slopes) < FLAT))
+
+
+def _is_relu(result: Tensor) -> bool:
+    """Whether it is a relu, or the larger of a number and 0."""
+    if result.op.name == "maximum":
+        return any(np.ndim(x) == 0 and x == 0 for x in result.arrays)
+    return bool(result.op.name == "relu")
+
+
+def _dead(result: Tensor, units: Units | None) -> str:
+    """What is to be said of a relu that hands no gradient on."""
+    positive = np.greater(result.data, 0)
+    rows = np.reshape(positive, (-1, np.shape(positive)[-1] if np.ndim(positive) else 1))
+    dead = int(np.sum(~rows.any(axis=0)))
+    if not dead:
+        return "ReLU: its input is at most 0 wherever a gradient arrives"
+    return f"dead ReLU: its input is at most 0 in every row{'' if units else f', for {dead} of {rows.shape[1]} units'}"

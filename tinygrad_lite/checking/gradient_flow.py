@@ -1,0 +1,87 @@
+"""Floor 5. How a gradient flows through a history: what arrives at each tensor, and what each operation hands on."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.backward import history, propagate
+from tinygrad_lite.tensor import Tensor
+
+Edge = tuple[Tensor, Tensor]
+"""A result, and one of the tensors that it was made of."""
+
+
+@dataclass(frozen=True)
+class Flow:
+    """The gradients of a loss.
+
+    Attributes:
+        loss: where they come from.
+        path: the results that it was computed from, oldest first.
+        arrived: the gradient of each tensor that one reaches.
+        handed: along each edge, the part that the operation contributes.
+        uses: the results that each tensor went into.
+    """
+
+    loss: Tensor
+    path: Sequence[Tensor]
+    arrived: Mapping[Tensor, Any]
+    handed: Mapping[Edge, Any]
+    uses: Mapping[Tensor, list[Tensor]]
+
+    def sources(self, x: Tensor, lost: Callable[[Any], bool]) -> list[Edge]:
+        """Where on the way to x, coming from the loss, something is lost: not yet at a result, but at what made it."""
+        found: list[Edge] = []
+        seen = {x}
+        ahead = [x]
+        while ahead:
+            x = ahead.pop()
+            for result in self.uses.get(x, []):
+                if not lost(self.arrived.get(result)):
+                    found.append((result, x))
+                elif result not in seen:
+                    seen.add(result)
+                    ahead.append(result)
+        return found
+
+    def way(self, x: Tensor) -> list[Edge]:
+        """The edges from the loss to x, always along the largest contribution."""
+        edges: list[Edge] = []
+        while x is not self.loss:
+            result = max(self.uses[x], key=lambda result: size(self.handed.get((result, x))))
+            edges.append((result, x))
+            x = result
+        return edges[::-1]
+
+    def factor(self, edge: Edge) -> float:
+        """By how much an operation makes the gradient larger."""
+        result, _ = edge
+        before = size(self.arrived[result])
+        return size(self.handed[edge]) / before if before else 0.0
+
+
+def flow(loss: Tensor) -> Flow:
+    """The gradients of all tensors behind a loss; no tensor is written to, and the graph stays."""
+    path = history([loss])
+    arrived: dict[Tensor, Any] = {loss: np.ones_like(loss.data)}
+    handed: dict[Edge, Any] = {}
+    uses: dict[Tensor, list[Tensor]] = {}
+    with np.errstate(all="ignore"):
+        for result in reversed(path):
+            for x in dict.fromkeys(x for x in result.inputs if isinstance(x, Tensor)):
+                uses.setdefault(x, []).append(result)
+            if result in arrived:
+                parts = propagate([result], {result: arrived[result]}, create_graph=False)
+                parts.pop(result, None)  # which a tensor that retains its gradient leaves there
+                for x, part in parts.items():
+                    handed[result, x] = part
+                    arrived[x] = arrived[x] + part if x in arrived else part
+    return Flow(loss, path, arrived, handed, uses)
+
+
+def size(gradient: Any) -> float:
+    """The sum of the absolute values, which a mean over many rows does not make smaller; 0 where there is none."""
+    with np.errstate(all="ignore"):
+        return 0.0 if gradient is None else float(np.sum(np.abs(gradient)))
