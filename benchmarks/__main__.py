@@ -19,7 +19,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from benchmarks import operations, transforms
+from benchmarks import checking, operations, transforms
 from benchmarks.profile import profile
 from benchmarks.timing import compare
 from benchmarks.training_step import contestants
@@ -131,6 +131,7 @@ def main() -> None:
         training_step("784-128-64-10, 128 rows, float32", [784, 128, 64, 10], 128, np.float32),
         operations.table(),
         transforms.table(),
+        checking.table(),
         chains(),
         import_time(),
         [SHORTFALLS, profile()],

@@ -106,11 +106,8 @@ def _shape(text: str) -> tuple[int, ...]:
 
 def _coloured(text: str) -> str:
     """The report with its marks in colours that are told apart without red and green: bold and blue."""
-    lines = text.splitlines()
-    return "\n".join(
-        f"\033[1m{line}\033[0m" if line.startswith(("gradcheck", "  ✗")) else line.replace("where:", "\033[34mwhere:\033[0m")
-        for line in lines
-    )
+    lines = [line.replace("where:", "\033[34mwhere:\033[0m") for line in text.splitlines()]
+    return "\n".join(f"\033[1m{line}\033[0m" if line.startswith(("gradcheck", "  ✗")) else line for line in lines)
 
 
 if __name__ == "__main__":

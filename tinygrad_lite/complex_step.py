@@ -2,8 +2,8 @@
 
 For an analytic f, the imaginary part of f(x + ih·t) is h·∂f/∂x·t, up to h², and nothing is subtracted from anything, so
 that h can be so small that h² is nothing. A `ComplexStep` is such an x. It passes for a real array, with the entries of
-its real part, and carries each operation on by its continuation to the complex plane: `on_complex` where it is declared,
-else the forward itself, which for one in Python means the continuations of what it is made of.
+its real part, and carries each operation on by its continuation to the complex plane: `on_complex` where that is
+declared, else the forward itself, which for one in Python means the continuations of what it is made of.
 
 Tensors lie over it, as over any other array, so that functions which differentiate are no exception.
 
@@ -18,17 +18,13 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.dual import Dual
-from tinygrad_lite.errors import UsageError
+from tinygrad_lite.ops.continuation import NotContinuedError
 from tinygrad_lite.ops.op import Array, Op
 from tinygrad_lite.ops.operators import Operators
 from tinygrad_lite.tensor import Tensor, wrap
 
 STEP = 2.0**-332  # its square is nothing beside any value, and 1e-200 times it is still a normal number
 _REAL = {np.dtype(kind): np.zeros(0, kind).real.dtype for kind in (np.complex64, np.complex128, np.clongdouble)}
-
-
-class NotContinuedError(UsageError):
-    """A computation that cannot be followed to the complex plane."""
 
 
 class ComplexStep(Operators):
@@ -44,14 +40,18 @@ class ComplexStep(Operators):
         self.value = value
 
     def __trace__(self, op: Op, inputs: tuple[Array, ...], params: Mapping[str, Any]) -> Any:
-        if any(isinstance(x, (Tensor, Dual)) for x in inputs):
-            return op(*[wrap(x) if type(x) is ComplexStep else x for x in inputs], **params)
-        if not op.vjps and op.on_complex is None:
-            return op(*map(_real, inputs), **params)
-        if op.on_complex is None and _is_made_of_operations(op.forward):
-            return op.forward(*inputs, **params)
+        arrays = []
+        for x in inputs:
+            if isinstance(x, (Tensor, Dual)):
+                return op(*[wrap(x) if type(x) is ComplexStep else x for x in inputs], **params)
+            arrays.append(x.value if type(x) is ComplexStep else x)
+        if op.on_complex is None:
+            if not op.vjps:
+                return op(*map(_real, inputs), **params)
+            if _is_made_of_operations(op.forward):
+                return op.forward(*inputs, **params)
         try:
-            y = (op.on_complex or op.forward)(*[x.value if type(x) is ComplexStep else x for x in inputs], **params)
+            y = (op.on_complex or op.forward)(*arrays, **params)
         except (TypeError, ValueError) as error:
             raise NotContinuedError(f"{op} has no continuation to the complex plane: {error}") from error
         if y.dtype.kind != "c":
@@ -76,7 +76,7 @@ class ComplexStep(Operators):
     def __float__(self) -> float:
         raise NotContinuedError("the value left the operations that are followed, to become a plain number")
 
-    __int__ = __bool__ = __float__  # type: ignore[assignment]
+    __int__ = __bool__ = __float__
 
     def __repr__(self) -> str:
         return f"ComplexStep({self.value!r})"
@@ -91,13 +91,13 @@ def _is_made_of_operations(forward: Callable[..., Array]) -> bool:
     return isinstance(forward, FunctionType) and not forward.__module__.startswith("numpy")
 
 
-def not_continued(*_: Array, **__: Any) -> Array:
-    """For `on_complex` of an operation whose continuation to the complex plane nobody can compute."""
-    raise NotContinuedError("")
-
-
-def changes(f: Callable[..., Sequence[Array]], arrays: Sequence[Array], directions: Sequence[Array]) -> list[Array]:
+def changes(
+    f: Callable[..., Sequence[Array]], arrays: Sequence[Array], directions: Sequence[Array], as_tensors: bool = True
+) -> list[Array]:
     """How each result of f changes along a direction: ∂f/∂x · t, of its shape.
+
+    Args:
+        as_tensors: whether f shall be given tensors, for what only these can do; what is followed is faster without.
 
     Raises:
         NotContinuedError: if something on the way has no continuation to the complex plane.
@@ -106,7 +106,8 @@ def changes(f: Callable[..., Sequence[Array]], arrays: Sequence[Array], directio
     for x, direction in zip(arrays, directions):
         z = np.array(x, complex)
         z.imag = STEP * direction
-        moved.append(wrap(ComplexStep(z[()])))
+        step = ComplexStep(z[()])
+        moved.append(wrap(step) if as_tensors else step)
     with np.errstate(all="ignore"):
         results = f(*moved)
     return [_change(y) for y in results]

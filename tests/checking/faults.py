@@ -133,7 +133,7 @@ class Broken:
 @contextmanager
 def broken(op: Op, i: int, fault: Fault) -> Iterator[None]:
     """The operation with a fault in its i-th rule."""
-    before = op.vjps
+    before, _ = op.vjps, op.keywords  # which are read off the rules once
     op.vjps = Broken(before, i, fault)  # type: ignore[assignment]
     try:
         yield

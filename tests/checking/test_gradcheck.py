@@ -90,6 +90,11 @@ class TestVerdicts:
         report = check(f, np.array([0.0, 1.0]), gradient=lambda x: np.array([3.0, 1.0]))
         assert report["x"].verdicts.ravel().tolist() == [Verdict.WRONG, Verdict.RIGHT]
 
+    def test_a_choice_that_changes_is_a_kink_too(self) -> None:
+        report = check(lambda x: np.sum(np.where(x > 0, x, 0)), np.array([0.0, 1.0]))
+        assert report["x"].verdicts.ravel().tolist() == [Verdict.KINK, Verdict.RIGHT]
+        assert "greater, at entry [0]" in report.findings[0].where
+
     def test_beyond_the_slopes_to_either_side_it_is_wrong(self) -> None:
         report = check(lambda x: np.sum(np.abs(x)), np.array([0.0, 1.0]), gradient=lambda x: np.sign(x) - 2 * (x == 0))
         assert report["x"].verdicts.ravel().tolist() == [Verdict.WRONG, Verdict.RIGHT]
@@ -363,6 +368,6 @@ def test_exceptions_say_what_the_function_was_given() -> None:
 
 
 def test_a_failing_check_raises_its_report() -> None:
-    with pytest.raises(GradientError, match="2 of 4 entries|4 of 4 entries") as caught:
+    with pytest.raises(GradientError, match="4 of 4 entries") as caught:
         tg.gradcheck(smooth, X, gradient=lambda x: 2 * smooth_gradient(x))
     assert caught.value.report.findings

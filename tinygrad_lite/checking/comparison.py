@@ -74,7 +74,11 @@ class Examination:
         self.scales = _scales(subject)
         largest = float(np.max(np.abs(gradient), initial=0, where=np.isfinite(gradient)))
         self.smallest = 1e-200 + 1e-30 * largest  # less than that is nothing beside the other entries
-        self.zero = 16 * epsilon * largest + float(np.finfo(np.float32).smallest_subnormal)  # what 0 may be rounded to
+        values = np.abs(self.at(subject.point))
+        size = float(np.max(values, initial=0, where=np.isfinite(values)))
+        # what 0 may be rounded to, beside other entries and as the change of a value
+        with np.errstate(divide="ignore"):
+            self.zero = 16 * epsilon * (largest + size / self.scales) + float(np.finfo(np.float32).smallest_subnormal)
         self.floor = 500 * EPSILON if epsilon <= EPSILON else 64 * epsilon
         if method == "differences":
             self.floor = max(self.floor, 1e-10)  # the values themselves are no better than the functions that made them
@@ -166,7 +170,10 @@ class Examination:
                 continue
             again = self.difference(self.unit(j), 0.61 * part * self.scales[j])
             distance = np.abs(again.slope - found.reference[:, j]) if part == 1 else 0.0
-            found.reference[:, j], found.bound[:, j] = again.slope, again.bound + distance
+            bound = again.bound + distance
+            # a function that jumps has neither a slope nor a bound that can be relied upon
+            coarse = bound > 1e-3 * np.maximum(np.abs(again.slope), np.abs(self.gradient[:, j]))
+            found.reference[:, j], found.bound[:, j] = again.slope, np.where(coarse, 30 * bound, bound)
 
     def _measure(self, found: Comparison, doubtful: list[int], error: Matrix) -> None:
         """Write down how far rounding moves the difference of gradient and reference."""
@@ -181,7 +188,8 @@ class Examination:
         points = [self._beside(by) for _ in range(SAMPLES)]
         gradients = [self.gradient if fixed else self.subject.rows(x, self.weights) for x in points]
         for j in measured:
-            distances = [g[:, j] - self.slope(x, self.unit(j)) for x, g in zip(points, gradients)]
+            with np.errstate(invalid="ignore"):
+                distances = [g[:, j] - self.slope(x, self.unit(j)) for x, g in zip(points, gradients)]
             found.noise[:, j] = _spread(distances)
         rest = [j for j in doubtful if j not in set(measured)]
         if rest:
@@ -206,8 +214,8 @@ class Examination:
         gradients = [self.subject.rows(x, self.weights) for x in points]
         for j in columns:
             slopes = np.array([self.slope(x, self.unit(j)) for x in points])
-            distances = np.array([g[:, j] for g in gradients]) - slopes
             with np.errstate(all="ignore"):
+                distances = np.array([g[:, j] for g in gradients]) - slopes
                 spread = np.minimum(_spread(distances), np.abs(found.reference[:, j]) * _spread(distances / slopes))
                 explained = hidden[:, j] & (error[:, j] <= 10 * spread)
             found.noise[explained, j] = spread[explained]

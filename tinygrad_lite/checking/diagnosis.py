@@ -346,7 +346,7 @@ def _movements(look: Examination, column: int) -> list[tuple[bool, Step]]:
     """For each operation, whether moving this entry moves what it is given."""
     with recording() as stepped:
         try:
-            look.subject.changes(look.subject.point, look.unit(column))
+            look.subject.changes(look.subject.point, look.unit(column), as_tensors=True)
         except Exception:
             return []
     return [(any(map(_moves, step.inputs)), step) for step in stepped]

@@ -178,8 +178,8 @@ class _Check:
         kinked = kinks.at(found, bad)
         size = np.maximum(np.abs(found.gradient), np.abs(found.reference))
         largest = np.max(np.abs(found.gradient), initial=0, where=finite)
-        usual = np.max(np.abs(self.values), initial=0, where=np.isfinite(self.values)) / self.examination.scales
-        with np.errstate(invalid="ignore"):
+        with np.errstate(invalid="ignore", divide="ignore"):
+            usual = np.max(np.abs(self.values), initial=0, where=np.isfinite(self.values)) / self.examination.scales
             uncertain = found.bound + 10 * found.noise
             blurred = uncertain > np.maximum(1e-3 * np.maximum(size, 1e-2 * largest), 1e-9 * usual)
             unknown = (~np.isfinite(found.bound) | (bad & ~np.isfinite(found.reference))) & finite & ~kinked

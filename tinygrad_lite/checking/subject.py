@@ -63,6 +63,7 @@ class Subject:
         self.gradient = gradient
         self.inputs = inputs
         self._parameters: list[Tensor] = []
+        self._takes_no_tensors = True
         if isinstance(f, Module):
             self.name = type(f).__name__
             if self.plain:
@@ -175,9 +176,9 @@ class Subject:
         for v, before, after in zip(self.variables, arrays, given):
             if isinstance(after, np.ndarray) and not np.array_equal(before, after, equal_nan=True):
                 raise UsageError(f"{self.name} changed {v.path} in place; compute with a copy of it, {v.path}.copy()")
-        return self._flat(results)
+        return self._numbers(results)
 
-    def _flat(self, results: Sequence[Any]) -> Vector:
+    def _numbers(self, results: Sequence[Any]) -> Vector:
         for y in results:
             dtype = innermost(y).dtype if isinstance(y, Tensor) else np.asarray(y).dtype
             if dtype.kind not in "fiub":
@@ -236,11 +237,19 @@ class Subject:
             blocks.append(block.reshape(count, v.size))
         return np.asarray(weights @ np.concatenate(blocks, axis=1))
 
-    def changes(self, x: Vector, direction: Vector) -> Vector:
-        """How the results change along a direction, by the complex step."""
+    def changes(self, x: Vector, direction: Vector, as_tensors: bool = False) -> Vector:
+        """How the results change along a direction, by the complex step; with tensors, which a recording sees."""
+        arrays, directions = self.split(x), self.split(direction)
         with grad_mode.no_grad():
-            found = complex_step.changes(lambda *z: self.call(z), self.split(x), self.split(direction))
-        return np.concatenate([np.ravel(change) for change in found])
+            if self._takes_no_tensors and not as_tensors:
+                try:
+                    return _flat(complex_step.changes(self._call_all, arrays, directions, as_tensors=False))
+                except Exception:  # it calls what only tensors have
+                    self._takes_no_tensors = False
+            return _flat(complex_step.changes(self._call_all, arrays, directions))
+
+    def _call_all(self, *leaves: Any) -> list[Any]:
+        return self.call(leaves)
 
     def tangents(self, x: Vector, direction: Vector) -> Vector:
         """The same by forward mode."""
@@ -289,10 +298,15 @@ class GradientOf(Subject):
             return list(Pullback(results, inner)(gradients))
 
 
+def _flat(parts: Sequence[Array]) -> Vector:
+    return np.concatenate([np.ravel(part) for part in parts])
+
+
 def _become(parameter: Tensor, given: Tensor) -> None:
     """Make a parameter of a copied module stand for another tensor, and hand its gradient on to that."""
     if isinstance(given, Dual):
         raise GraphError("forward mode does not reach a module's parameters: check a function of them")
+    given = given if isinstance(given, Tensor) else wrap(given)
     parameter.op = None
     parameter.replace(given.data)
     parameter.requires_grad = given.requires_grad

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.errors import InputError, UsageError
+from tinygrad_lite.ops.continuation import of_dtype
 from tinygrad_lite.ops.indexing import along
 from tinygrad_lite.ops.joining import concatenate
 from tinygrad_lite.ops.op import Array, as_array, primitive
@@ -85,6 +86,7 @@ def _trace_vjp(
 trace = primitive(
     np.trace,
     _trace_vjp,
+    on_complex=of_dtype(np.trace),
     examples=[([(3, 4)], {}), ([(3, 2)], {"offset": -1}), ([(2, 4, 3)], {"axis1": -1, "axis2": 0, "offset": 1})],
     linear=True,
 )

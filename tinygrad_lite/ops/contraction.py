@@ -76,6 +76,7 @@ einsum = primitive(
     _einsum,
     each=_einsum_vjp,
     linear=True,
+    on_complex=_einsum,
     examples=[(shapes, {"subscripts": subscripts}) for subscripts, shapes in _EXAMPLES],
 )
 

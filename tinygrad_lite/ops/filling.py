@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.errors import UsageError
+from tinygrad_lite.ops.continuation import exact, of_dtype
 from tinygrad_lite.ops.indexing import index_set
 from tinygrad_lite.ops.joining import array
 from tinygrad_lite.ops.op import POSITIVE, Array, Traced, elementwise, primitive
@@ -63,6 +64,7 @@ linspace = primitive(
     _linspace,
     lambda g, y, start, stop, num, endpoint=True, dtype=None, axis=0: _total(g, 1 - _shares(num, endpoint), axis),
     lambda g, y, start, stop, num, endpoint=True, dtype=None, axis=0: _total(g, _shares(num, endpoint), axis),
+    on_complex=of_dtype(_linspace),
     examples=[([(), ()], {"num": 4}), ([(2, 1), (3,)], {"num": 3, "endpoint": False, "axis": -1})],
 )
 
@@ -75,6 +77,7 @@ linspace_step = elementwise(
     _linspace_step,
     lambda y, start, stop, num, endpoint=True: -1 / _intervals(num, endpoint),
     lambda y, start, stop, num, endpoint=True: 1 / _intervals(num, endpoint),
+    on_complex=_linspace_step,
     examples=[([(), ()], {"num": 4})],
 )
 
@@ -128,6 +131,7 @@ geomspace = primitive(
         _total(g * y, _shares(num, endpoint), axis) / stop
     ),
     domain=(POSITIVE, POSITIVE),
+    on_complex=of_dtype(_geomspace, exact(_geomspace)),
     examples=[([(), ()], {"num": 4}), ([(2, 1), (3,)], {"num": 3, "endpoint": False, "axis": -1})],
 )
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
+from tinygrad_lite.ops.continuation import dispatching
 from tinygrad_lite.ops.op import Array, Deferred, Traced, as_array, primitive, refuse_out
 from tinygrad_lite.ops.registry import implements
 
@@ -39,6 +40,7 @@ def _getitem(x: Array, index: Index) -> Array:
     return x[index]
 
 
+@dispatching
 def _scatter(*parts: Array, shape: tuple[int, ...], indices: Sequence[Index]) -> Array:
     first = parts[0]
     dtype = first.dtype if len(parts) == 1 else np.result_type(*parts)
@@ -92,10 +94,17 @@ _EXAMPLES = [
 ]
 
 
-getitem = primitive(_getitem, lambda g, y, x, index: Scattered(g, np.shape(x), index), linear=True, examples=_EXAMPLES)
+getitem = primitive(
+    _getitem,
+    lambda g, y, x, index: Scattered(g, np.shape(x), index),
+    linear=True,
+    on_complex=_getitem,
+    examples=_EXAMPLES,
+)
 scatter = primitive(
     _scatter,
     each=lambda i, g, y, parts, shape, indices: g[indices[i]],
+    on_complex=_scatter,
     examples=[
         *[
             ([np.empty((3, 4))[params["index"]].shape], {"shape": (3, 4), "indices": (params["index"],)})
@@ -106,6 +115,7 @@ scatter = primitive(
 )
 
 
+@dispatching
 def _index_set(x: Array, values: Array, index: Index) -> Array:
     result = np.array(x, np.result_type(x, values))
     result[index] = values
@@ -131,6 +141,7 @@ def _index_set_vjp_values(g: Array, y: Array, x: Array, values: Array, index: In
     return _like_values(np.where(last[index] == order, g[index], 0), values)
 
 
+@dispatching
 def _index_add(x: Array, values: Array, index: Index) -> Array:
     result = np.array(x, np.result_type(x, values))
     addend = np.empty_like(result[index])
@@ -150,11 +161,18 @@ def _with_values(examples: Any) -> Any:
             yield [shape, values], params
 
 
-index_set = primitive(_index_set, _index_set_vjp_x, _index_set_vjp_values, examples=list(_with_values(_EXAMPLES)))
+index_set = primitive(
+    _index_set,
+    _index_set_vjp_x,
+    _index_set_vjp_values,
+    on_complex=_index_set,
+    examples=list(_with_values(_EXAMPLES)),
+)
 index_add = primitive(
     _index_add,
     lambda g, y, x, values, index: g,
     lambda g, y, x, values, index: _like_values(g[index], values),
+    on_complex=_index_add,
     examples=list(_with_values(_EXAMPLES)),
 )
 

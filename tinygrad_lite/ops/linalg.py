@@ -8,6 +8,7 @@ import numpy as np
 
 from tinygrad_lite.errors import InputError, ShapeError
 from tinygrad_lite.ops import products
+from tinygrad_lite.ops.continuation import dispatching, exact, with_value
 from tinygrad_lite.ops.op import Array, Example, primitive, refuse_out
 from tinygrad_lite.ops.registry import implements
 
@@ -26,7 +27,13 @@ def singularity(x: Array, *_: Array, **__: Any) -> Array:
     return np.linalg.svd(x, compute_uv=False) / 8
 
 
-inv = primitive(np.linalg.inv, lambda g, y, x: -y.mT @ g @ y.mT, kink=singularity, examples=SQUARE)
+inv = primitive(
+    np.linalg.inv,
+    lambda g, y, x: -y.mT @ g @ y.mT,
+    kink=singularity,
+    on_complex=exact(np.linalg.inv),
+    examples=SQUARE,
+)
 
 
 def as_columns(b: Array, *vectors: Array) -> list[Array]:
@@ -72,6 +79,7 @@ def tensorsolve(a: Array, b: Array, axes: Sequence[int] | None = None) -> Array:
     return np.reshape(np.linalg.solve(np.reshape(a, (prod(shape), prod(shape))), np.ravel(b)), shape)
 
 
+@dispatching
 def _bases(x: Array) -> tuple[Array, ...]:
     """Orthogonal u and v, of determinant 1 together, in which x is diagonal: of each its strong and its weak columns.
 
@@ -109,7 +117,7 @@ def _det_vjp(g: Array, y: Array, x: Array) -> Array:
     return g[..., None, None] * (y[..., None, None] * inverse + of_weak).mT
 
 
-det = primitive(np.linalg.det, _det_vjp, examples=SQUARE)
+det = primitive(np.linalg.det, _det_vjp, on_complex=exact(np.linalg.det), examples=SQUARE)
 
 
 def _log_abs_det(x: Array) -> Array:
@@ -129,7 +137,15 @@ def _sign_of_det(x: Array) -> Array:
     return np.linalg.slogdet(x)[0]
 
 
-log_abs_det = primitive(_log_abs_det, _log_abs_det_vjp, kink=singularity, examples=SQUARE)
+def _log_abs_det_of_complex(x: Array) -> Array:
+    # the sign, of size 1, turns by what the determinant changes in relation to itself
+    sign, y = np.linalg.slogdet(x)
+    return with_value(y, np.log(sign / np.sign(np.real(sign))))
+
+
+log_abs_det = primitive(
+    _log_abs_det, _log_abs_det_vjp, kink=singularity, on_complex=_log_abs_det_of_complex, examples=SQUARE
+)
 sign_of_det = primitive(_sign_of_det, examples=SQUARE)
 
 
@@ -173,6 +189,7 @@ def _factor(i: int, g: Array, y: Array, arrays: Sequence[Array]) -> Array:
 multi_dot = primitive(
     _multi_dot,
     each=_factor,
+    on_complex=_multi_dot,
     examples=[([(2, 3), (3, 1), (1, 2)], {}), ([(2,), (2, 3), (3, 2), (2,)], {}), ([(3,), (3, 2), (2, 2)], {})],
 )
 

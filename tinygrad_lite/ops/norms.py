@@ -5,10 +5,11 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.errors import InputError
-from tinygrad_lite.ops.decompositions import svdvals, through_values
+from tinygrad_lite.ops.continuation import absolute_of, as_complex, exact, root_of, square_of
+from tinygrad_lite.ops.decompositions import svdvals, svdvals_of_complex, through_values
 from tinygrad_lite.ops.linalg import singularity
 from tinygrad_lite.ops.op import Array, primitive
-from tinygrad_lite.ops.reductions import Axis
+from tinygrad_lite.ops.reductions import Axis, extreme
 from tinygrad_lite.ops.registry import implements
 
 Shape = tuple[int, ...]
@@ -84,10 +85,49 @@ def _vector_ties(x: Array, axis: Axis = None, keepdims: bool = False, ord: float
 _MATRIX_ORDERS = ("fro", "nuc", 1, -1, 2, -2, np.inf, -np.inf)
 _VECTOR_ORDERS = (2, 1, 0, 3, 4, 2.5, 0.5, -1, -2, np.inf, -np.inf)
 
+
+def _vector_norm_of_complex(x: Array, axis: Axis = None, keepdims: bool = False, ord: float = 2) -> Array:
+    def total(entries: Array) -> Array:
+        return np.sum(entries, axis=axis, keepdims=keepdims)
+
+    if abs(ord) == np.inf:
+        return extreme(np.max if ord > 0 else np.min)(absolute_of(x), axis, keepdims)
+    if ord == 0:
+        return as_complex(total(np.not_equal(np.real(x), 0)))[()]
+    if ord == 2:
+        return root_of(total(square_of(x)))
+    powers = total(absolute_of(x) ** ord)
+    y: Any = np.linalg.vector_norm(np.real(x), axis=axis, keepdims=keepdims, ord=ord)  # type: ignore[arg-type]
+    none = np.equal(y, 0)
+    return np.where(none, 0, np.where(none, 1, powers) ** (1 / ord))
+
+
+def _matrix_norm_of_complex(x: Array, keepdims: bool = False, ord: Any = "fro") -> Array:
+    if ord in _FROBENIUS:
+        return _vector_norm_of_complex(x, (-2, -1), keepdims)
+    if ord in (1, -1, np.inf, -np.inf):
+        sums = np.sum(absolute_of(x), axis=-2 if abs(ord) == 1 else -1, keepdims=True)
+        y = extreme(np.max if ord > 0 else np.min)(sums, (-2, -1), True)
+    else:
+        values = np.expand_dims(svdvals_of_complex(x), -1)
+        reduce = np.sum if ord == "nuc" else extreme(np.max if ord > 0 else np.min)
+        y = reduce(values, axis=(-2, -1), keepdims=True)
+    return y if keepdims else y[..., 0, 0]
+
+
+def _norm_of_complex(x: Array, ord: Any = None, axes: Axis = None, keepdims: bool = False) -> Array:
+    places = _all_or(axes, x)
+    if ord is None or len(places) == 1:
+        return _vector_norm_of_complex(x, places, keepdims, 2 if ord is None else ord)
+    y = _matrix_norm_of_complex(np.moveaxis(x, places, (-2, -1)), True, ord)
+    return np.moveaxis(y, (-2, -1), places) if keepdims else y[..., 0, 0]
+
+
 vector_norm = primitive(
     np.linalg.vector_norm,
     _vector_norm_vjp,
     kink=_vector_ties,
+    on_complex=_vector_norm_of_complex,
     examples=[([(3,)], {"ord": ord}) for ord in _VECTOR_ORDERS]
     + [([(2, 3)], {"axis": axis, "ord": 3}) for axis in (None, 0, (1, 0))],
 )
@@ -95,12 +135,14 @@ matrix_norm = primitive(
     np.linalg.matrix_norm,
     _matrix_norm_vjp,
     kink=_ties,
+    on_complex=_matrix_norm_of_complex,
     examples=[([(2, 3)], {"ord": ord}) for ord in _MATRIX_ORDERS] + [([(2, 2, 2)], {"ord": 2, "keepdims": True})],
 )
 norm = primitive(
     _norm,
     _norm_vjp,
     kink=_ties,
+    on_complex=_norm_of_complex,
     examples=[([(2, 3)], {"ord": ord, "axes": (1, 0)}) for ord in _MATRIX_ORDERS]
     + [([(2, 3)], {"axes": axes}) for axes in (None, 1, (0, 1))],
 )
@@ -126,11 +168,20 @@ def _cond_vjp(g: Array, y: Array, x: Array, p: Any = None) -> Array:
     return _matrix_norm_vjp(g * other, size, x, True, p) - through_inverse
 
 
+def _cond_of_complex(x: Array, p: Any = None) -> Array:
+    if p in (None, 2, -2):
+        values = svdvals_of_complex(x)
+        largest, smallest = extreme(np.max)(values, -1), extreme(np.min)(values, -1)
+        return smallest / largest if p == -2 else largest / smallest
+    return _matrix_norm_of_complex(x, ord=p) * _matrix_norm_of_complex(exact(np.linalg.inv)(x), ord=p)
+
+
 cond = primitive(
     np.linalg.cond,
     _cond_vjp,
     kink=lambda x, p=None: np.concatenate(
         [_ties(x), np.ravel(singularity(x)), *([] if p in (None, 2, -2) else [_ties(np.linalg.inv(x))])]
     ),
+    on_complex=_cond_of_complex,
     examples=[([(2, 2)], {"p": p}) for p in (None, *_MATRIX_ORDERS)] + [([(2, 3)], {}), ([(2, 2, 2)], {})],
 )

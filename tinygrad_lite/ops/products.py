@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.errors import ShapeError
+from tinygrad_lite.ops.continuation import exact
 from tinygrad_lite.ops.op import Array, as_array, primitive, refuse_out
 from tinygrad_lite.ops.registry import implements, newer
 
@@ -39,7 +40,12 @@ _MATMUL_SHAPES: list[list[tuple[int, ...]]] = [
     [(2, 0), (0, 3)],
 ]
 matmul = primitive(
-    np.matmul, _matmul_vjp_a, _matmul_vjp_b, linear=True, examples=[(shapes, {}) for shapes in _MATMUL_SHAPES]
+    np.matmul,
+    _matmul_vjp_a,
+    _matmul_vjp_b,
+    linear=True,
+    on_complex=exact(np.matmul),
+    examples=[(shapes, {}) for shapes in _MATMUL_SHAPES],
 )
 
 
@@ -52,7 +58,7 @@ def _linear(x: Array, weight: Array, bias: Array) -> Array:
     if weight.ndim != 2 or bias.shape != weight.shape[:1]:
         raise ShapeError(f"linear needs a weight (out, in) and a bias (out), got {weight.shape} and {bias.shape}")
     y = np.matmul(x, weight.T)
-    if y.dtype != bias.dtype:
+    if type(y) is not type(bias) or y.dtype != bias.dtype:
         return y + bias
     y += bias  # the product is ours: no second array
     return y
@@ -63,6 +69,7 @@ linear = primitive(
     lambda g, y, x, weight, bias: np.matmul(g, weight),
     lambda g, y, x, weight, bias: np.matmul(_rows(x).T, _rows(g)).T,
     lambda g, y, x, weight, bias: g,
+    on_complex=exact(_linear),
     examples=[([(2, 3), (4, 3), (4,)], {}), ([(3,), (4, 3), (4,)], {}), ([(5, 2, 3), (4, 3), (4,)], {})],
 )
 
@@ -100,12 +107,14 @@ dot = primitive(
     np.dot,
     *_contraction(-1, -2),
     linear=True,
+    on_complex=exact(np.dot),
     examples=[(x, {}) for x in (*_DOT_SHAPES, [(2, 3), (3, 4)], [(2, 3), (4, 3, 2)], [(2, 2, 3), (3, 2)])],
 )
 inner = primitive(
     np.inner,
     *_contraction(-1, -1),
     linear=True,
+    on_complex=exact(np.inner),
     examples=[(x, {}) for x in (*_DOT_SHAPES, [(2, 3), (4, 3)], [(2, 3), (4, 2, 3)], [(2, 2, 3), (2, 3)])],
 )
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
+from tinygrad_lite.ops.continuation import exact, of_dtype
 from tinygrad_lite.ops.indexing import along
 from tinygrad_lite.ops.op import Array, Example, as_array, primitive, refuse_out
 from tinygrad_lite.ops.reductions import without_nan
@@ -17,23 +18,24 @@ _ALONG: list[Example] = [
     ([(3, 2, 2)], {"axis": -2}),
     ([(0,)], {}),
     ([(4,)], {}),
+    ([()], {"axis": 0}),
 ]
 
 
 def _laid_out(x: Array, axis: int | None) -> Array:
-    """The array with the axis that is run along last, flat if there is none."""
-    return np.ravel(x) if axis is None else np.moveaxis(x, axis, -1)
+    """The array with the axis that is run along last, flat if there is none; NumPy takes a number for a row of one."""
+    return np.moveaxis(x, axis, -1) if axis is not None and np.ndim(x) else np.ravel(x)
 
 
 def _back(g: Array, x: Array, axis: int | None) -> Array:
-    return np.reshape(g, np.shape(x)) if axis is None else np.moveaxis(g, -1, axis)
+    return np.moveaxis(g, -1, axis) if axis is not None and np.ndim(x) else np.reshape(g, np.shape(x))
 
 
 def _cumsum_vjp(g: Array, y: Array, x: Array, axis: int | None = None, dtype: Any = None) -> Array:
     return _back(np.flip(np.cumsum(np.flip(_laid_out(g, axis or 0), -1), -1), -1), x, axis)
 
 
-cumsum = primitive(np.cumsum, _cumsum_vjp, linear=True, examples=_ALONG)
+cumsum = primitive(np.cumsum, _cumsum_vjp, linear=True, on_complex=of_dtype(np.cumsum), examples=_ALONG)
 
 
 def _from_behind(x: Array, steps: int) -> Array:
@@ -55,7 +57,10 @@ def _cumprod_vjp(g: Array, y: Array, x: Array, axis: int | None = None, dtype: A
 
 
 cumprod = primitive(
-    np.cumprod, _cumprod_vjp, examples=[*_ALONG, ([np.array([2.0, 0.0, 3.0, 0.0, 5.0])], {}), ([(1,)], {})]
+    np.cumprod,
+    _cumprod_vjp,
+    on_complex=of_dtype(np.cumprod),
+    examples=[*_ALONG, ([np.array([2.0, 0.0, 3.0, 0.0, 5.0])], {}), ([(1,)], {})],
 )
 
 
@@ -136,6 +141,7 @@ unwrap = primitive(
     lambda g, y, p, discont=None, axis=-1, period=2 * np.pi: g,  # whole periods are added, wherever p is
     examples=[([np.array([0.5, 3.0, -2.5, 9.0])], {}), ([(2, 3)], {"axis": 0, "period": 1.1})],
     kink=lambda p, discont=None, axis=-1, period=2 * np.pi: np.cos(np.pi * np.diff(p, axis=axis) / period),
+    on_complex=exact(np.unwrap, lambda p, **_: p),
 )
 
 

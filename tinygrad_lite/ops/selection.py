@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.errors import InputError, UsageError
+from tinygrad_lite.ops.continuation import as_complex
 from tinygrad_lite.ops.indexing import in_range
 from tinygrad_lite.ops.op import Array, Traced, as_array, elementwise, primitive, refuse_out
 from tinygrad_lite.ops.registry import implements
@@ -17,6 +18,7 @@ _where = primitive(
     None,
     lambda g, y, condition, a, b: np.where(condition, g, 0),
     lambda g, y, condition, a, b: np.where(condition, 0, g),
+    on_complex=lambda condition, a, b: as_complex(np.where(np.real(condition), a, b))[()],
     examples=[([np.array([[True], [False]]), (2, 3), (3,)], {}), ([np.array([True, False]), (), (2,)], {})],
 )
 nonzero = primitive(np.nonzero)
@@ -56,12 +58,17 @@ def choose(a: Array, choices: Sequence[Array], out: Array = None, mode: str = "r
     return where(number >= 0, chosen, 0) if count == 1 else chosen
 
 
-equal = elementwise(np.equal)
-not_equal = elementwise(np.not_equal)
-less = elementwise(np.less)
-less_equal = elementwise(np.less_equal)
-greater = elementwise(np.greater)
-greater_equal = elementwise(np.greater_equal)
+def _apart(a: Array, b: Array) -> Array:
+    """Zero where the answer changes, and with it what is chosen by it."""
+    return np.subtract(a, b, dtype=float)
+
+
+equal = elementwise(np.equal, kink=_apart)
+not_equal = elementwise(np.not_equal, kink=_apart)
+less = elementwise(np.less, kink=_apart)
+less_equal = elementwise(np.less_equal, kink=_apart)
+greater = elementwise(np.greater, kink=_apart)
+greater_equal = elementwise(np.greater_equal, kink=_apart)
 
 logical_and = elementwise(np.logical_and)
 logical_or = elementwise(np.logical_or)
@@ -126,7 +133,8 @@ def _same(x: Array) -> Array:
     return x
 
 
-stop_gradient = primitive(_same, name="stop_gradient")
+# the value does change with its argument: what reads it on the complex plane is not the derivative
+stop_gradient = primitive(_same, name="stop_gradient", on_complex=_same)
 
 
 @implements(np.shape)

@@ -1,0 +1,121 @@
+"""Floor 1. Continuations to the complex plane: what a declaration says with `on_complex`.
+
+A continuation of f takes x + ih·t, with an h so small that h² is nothing, to f(x) + ih·∂f/∂x·t. It does not read ∂f/∂x,
+which it is there to check. NumPy's functions of complex numbers are mostly that, but three things go wrong. Some
+conjugate (a norm, a variance, a decomposition), and are not analytic. Some go on where the real function ends, as the
+square root does below 0. And some compute with complex numbers of ordinary size on the way: whatever rounding leaves of
+these in the imaginary part drowns the step, as 1e-16 is 1e84 times h.
+
+At kinks and ties the conventions are those of the derivatives.
+"""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.errors import UsageError
+from tinygrad_lite.ops.op import Array, Rule, Traced
+from tinygrad_lite.ops.registry import answer_to
+
+
+class NotContinuedError(UsageError):
+    """A computation that cannot be followed to the complex plane."""
+
+
+def not_continued(*_: Array, **__: Any) -> Array:
+    """For `on_complex` of an operation whose continuation to the complex plane nobody can compute."""
+    raise NotContinuedError("no way is known to compute it")
+
+
+def as_complex(x: Array) -> Array:
+    """A complex array of its own."""
+    return np.array(x, complex)
+
+
+def with_value(value: Array, z: Array) -> Array:
+    """Complex numbers with another real part."""
+    y = as_complex(z)
+    y.real = value
+    return y[()]
+
+
+def exact(function: Callable[..., Array], continuation: Rule | None = None) -> Rule:
+    """The continuation (the function itself unless told) with the very value of the function on the real line.
+
+    So comparisons come out as they do there, to the last digit, and what is no number there is none here.
+    """
+
+    def continued(*x: Array, **params: Any) -> Array:
+        return with_value(function(*map(np.real, x), **params), (continuation or function)(*x, **params))
+
+    return continued
+
+
+def constant(function: Callable[..., Array]) -> Rule:
+    """The continuation of what is constant almost everywhere."""
+    return lambda *x, **params: as_complex(function(*map(np.real, x), **params))[()]
+
+
+def by_parts(function: Callable[..., Array]) -> Rule:
+    """The continuation of what is linear in its first argument and knows no complex numbers."""
+
+    def continued(x: Array, *others: Array) -> Array:
+        y = as_complex(function(np.real(x), *others))
+        y.imag = function(np.imag(x), *others)
+        return y[()]
+
+    return continued
+
+
+def signed(x: Array, sign: Array) -> Array:
+    """x times 1, -1, 0 or NaN, which is no product since an infinite x has a step, too."""
+    return np.where(np.greater(sign, 0), x, np.where(np.less(sign, 0), -x, sign))
+
+
+def absolute_of(x: Array) -> Array:
+    """|x|, with the slope 0 at 0."""
+    return signed(x, np.sign(np.real(x)))
+
+
+square_of = exact(np.square)
+
+
+def root_of(x: Array) -> Array:
+    """The root of a sum of squares, with the slope 0 where that is 0."""
+    none = np.equal(np.real(x), 0)
+    return np.where(none, 0, np.sqrt(np.where(none, 1, x)))
+
+
+def of_dtype(function: Callable[..., Array], continuation: Rule | None = None) -> Rule:
+    """The continuation (the function itself unless told) of what takes the dtype of its result.
+
+    Whole numbers do not follow a step, and for one to be followed, no digit is rounded away.
+    """
+
+    def continued(*x: Array, dtype: Any = None, **params: Any) -> Array:
+        kind = "f" if dtype is None else np.dtype(dtype).kind
+        if kind not in "biuf":
+            raise NotContinuedError(f"a step cannot be told from numbers of dtype {np.dtype(dtype)}")
+        if kind == "f":
+            return (continuation or function)(*x, **params)
+        return constant(function)(*x, dtype=dtype, **params)
+
+    return continued
+
+
+def dispatching(forward: Callable[..., Array]) -> Callable[..., Array]:
+    """A forward that leaves traced values, which may be inside tensors, to its operation, as NumPy's functions do it.
+
+    For one whose parts cannot be continued, or not to what the whole is.
+    """
+
+    @wraps(forward)
+    def dispatched(*arrays: Array, **params: Any) -> Array:
+        for x in arrays:
+            if isinstance(x, Traced):
+                return answer_to(dispatched)(*arrays, **params)
+        return forward(*arrays, **params)
+
+    return dispatched
