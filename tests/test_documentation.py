@@ -32,9 +32,13 @@ def run(test: doctest.DocTest) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_pages(page: Path) -> None:
     """The Python blocks of a page, one after another, as one session; where the libraries that it imports are there."""
-    blocks = re.findall(r"^```python\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
     for library in re.findall(r"^>>> import (\w+)", page.read_text(), re.MULTILINE):
         pytest.importorskip(library)
+    run_page(page)
+
+
+def run_page(page: Path) -> None:
+    blocks = re.findall(r"^```python\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
     run(doctest.DocTestParser().get_doctest("\n".join(blocks), {}, page.name, str(page), 0))
 
 
