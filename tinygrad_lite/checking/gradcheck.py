@@ -6,12 +6,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from tinygrad_lite.checking import diagnosis
-from tinygrad_lite.checking.comparison import EPSILON, FULL, Comparison, Examination
+from tinygrad_lite.checking.comparison import EPSILON, FULL, Examination
 from tinygrad_lite.checking.references import remainder_slope
-from tinygrad_lite.checking.report import FAILING, Checked, Finding, Report, Verdict
-from tinygrad_lite.checking.singular import Kinks, at_kink, outside_domain
+from tinygrad_lite.checking.report import Report
+from tinygrad_lite.checking.singular import Kinks, at_kink
 from tinygrad_lite.checking.subject import GradientOf, Matrix, Subject, Vector
+from tinygrad_lite.checking.verdicts import Judgement
 from tinygrad_lite.errors import GradientError, InputError, ShapeError, UsageError
 from tinygrad_lite.recording import Step
 
@@ -158,53 +158,19 @@ class _Check:
             return not np.any(np.abs(one.slope - change) > 100 * one.bound + 1e-6 * np.abs(change))
 
     def report(self) -> Report:
+        """Compare, judge, and explain."""
+        subject = self.subject
         kinks = Kinks(self.examination, self.steps)
         if self.method == "taylor":
             self._look_at_slopes()
         compared = self.examination.compared(self.rtol, self.atol, kinks)
-        if len(self.subject.point) > FULL:
-            self.remarks.append(
-                f"of {len(self.subject.point):,} entries, checked along directions, bisected where wrong"
-            )
-        verdicts = self._verdicts(compared, kinks)
-        checked = [self._checked(k, compared, verdicts) for k in range(len(self.subject.variables))]
-        findings = [finding for k in range(len(checked)) for finding in self._findings(k, compared, verdicts, kinks)]
-        return Report(self.subject.name, _CALLED[self.method], self.order, checked, findings, self.remarks)
-
-    def _verdicts(self, found: Comparison, kinks: Kinks) -> Any:
-        verdicts = np.full(found.gradient.shape, Verdict.RIGHT, object)
-        finite = np.isfinite(found.gradient)
-        bad = found.suspicious
-        kinked = kinks.at(found, bad)
-        size = np.maximum(np.abs(found.gradient), np.abs(found.reference))
-        largest = np.max(np.abs(found.gradient), initial=0, where=finite)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            usual = np.max(np.abs(self.values), initial=0, where=np.isfinite(self.values)) / self.examination.scales
-            uncertain = found.bound + 10 * found.noise
-            blurred = uncertain > np.maximum(1e-3 * np.maximum(size, 1e-2 * largest), 1e-9 * usual)
-            unknown = (~np.isfinite(found.bound) | (bad & ~np.isfinite(found.reference))) & finite & ~kinked
-        verdicts[bad] = Verdict.WRONG
-        verdicts[blurred & ~bad] = Verdict.NOISY
-        verdicts[unknown] = Verdict.NOISY
-        if not self.subject.plain and kinks.steps and not self._diagnosis(found).faults:
-            # where kinks meet, the conventions at each need not add up to a slope of the whole
-            met = [kinks.touches(column) is not None for column in range(bad.shape[1])]
-            kinked |= bad & finite & np.array(met)
-        for row, column in np.argwhere(kinked):
-            verdicts[row, column] = Verdict.KINK
-        offence = outside_domain(self.steps) if np.any(~finite | unknown) else ""
-        self.offence = offence
-        verdicts[(~finite | unknown) & bool(offence)] = Verdict.DOMAIN
-        verdicts[~finite & (not offence)] = Verdict.NOT_FINITE
-        verdicts[:, ~self.subject.varies] = Verdict.RIGHT
-        idle = ~np.any(found.gradient, axis=0) & self.subject.varies
-        if len(idle) <= FULL:
-            verdicts[:, idle] = np.where(
-                np.isin(verdicts[:, idle], [Verdict.RIGHT, Verdict.WRONG]), Verdict.NO_GRADIENT, verdicts[:, idle]
-            )
+        if len(subject.point) > FULL:
+            self.remarks.append(f"of {len(subject.point):,} entries, checked along directions, bisected where wrong")
         unsteady = self.unsteady_entries | ((self.weights != 0) @ self.unsteady > 0)[:, None]
-        verdicts[unsteady] = Verdict.NOT_DETERMINISTIC
-        return verdicts
+        judgement = Judgement(self.examination, compared, kinks, self.steps, self.values, unsteady)
+        checked = [judgement.checked(k) for k in range(len(subject.variables))]
+        findings = [finding for k in range(len(checked)) for finding in judgement.findings(k)]
+        return Report(subject.name, _CALLED[self.method], self.order, checked, findings, self.remarks)
 
     def _look_at_slopes(self) -> None:
         """Add a remark with the slope of Taylor's remainder along a direction of each variable."""
@@ -221,90 +187,6 @@ class _Check:
 
     def _along(self, direction: Vector, t: float) -> Vector:
         return self.examination.at(self.subject.point + t * direction)
-
-    def _checked(self, k: int, found: Comparison, verdicts: Any) -> Checked:
-        v, columns = self.subject.variables[k], self.subject.columns(k)
-        parts = (found.gradient, found.reference, found.bound, verdicts)
-        return Checked(v.path, v.shape, *(part[:, columns].reshape(len(self.weights), *v.shape) for part in parts))
-
-    def _findings(self, k: int, found: Comparison, verdicts: Any, kinks: Kinks) -> list[Finding]:
-        columns = self.subject.columns(k)
-        mine = verdicts[:, columns]
-        findings = []
-        for verdict in Verdict:
-            places = np.argwhere(mine == verdict)
-            if verdict is Verdict.RIGHT or not len(places):
-                continue
-            wrong = found.suspicious[:, columns]
-            groups = [places]
-            if verdict is Verdict.NO_GRADIENT:  # where there should be one, and where there is none to be
-                groups = [places[[bool(wrong[tuple(place)]) is fails for place in places]] for fails in (True, False)]
-            for group in groups:
-                if len(group):
-                    findings.append(self._finding(k, verdict, group, found, kinks, mine.size))
-        return findings
-
-    def _finding(self, k: int, verdict: Verdict, places: Any, found: Comparison, kinks: Kinks, size: int) -> Finding:
-        start = self.subject.columns(k).start
-        with np.errstate(invalid="ignore"):
-            errors = [abs(found.gradient[r, start + c] - found.reference[r, start + c]) for r, c in places]
-        row, column = places[int(np.argmax(np.nan_to_num(errors)))]
-        column = int(start + column)
-        fails = verdict in FAILING or (verdict is Verdict.NO_GRADIENT and bool(found.suspicious[row, column]))
-        where, why = self._reason(verdict, int(row), column, found, kinks, fails)
-        if verdict is Verdict.NO_GRADIENT and why.startswith(diagnosis.SATURATED):
-            fails = False
-        return Finding(
-            verdict,
-            self.subject.variables[k].path,
-            len(places),
-            size,
-            self.subject.locate(column)[1],
-            int(row) if self.by_result and len(self.values) > 1 else None,
-            float(found.gradient[row, column]),
-            float(found.reference[row, column]),
-            float(found.bound[row, column]),
-            fails,
-            where,
-            why,
-        )
-
-    def _reason(
-        self, verdict: Verdict, row: int, column: int, found: Comparison, kinks: Kinks, fails: bool
-    ) -> tuple[str, str]:
-        """Where the fault is and what it looks like."""
-        if verdict is Verdict.NO_GRADIENT and fails:
-            where, why = diagnosis.no_gradient(self.examination, self.steps, row, column, found)
-            if why.startswith(diagnosis.SATURATED):
-                return where, why
-        if verdict is Verdict.WRONG or (verdict is Verdict.NO_GRADIENT and fails):
-            blamed = self._diagnosis(found).of(row, column)
-            if any(blamed):
-                return blamed
-        if verdict is Verdict.KINK:
-            return kinks.named(column), kinks.slopes(found, row, column)
-        if verdict is Verdict.DOMAIN:
-            return self.offence, "the derivative does not exist there; check at a point inside the domain"
-        if verdict is Verdict.NOT_FINITE:
-            return diagnosis.first_not_finite(self.steps, self.values)
-        if verdict is Verdict.WRONG:
-            return "", ""
-        if verdict is Verdict.NO_GRADIENT:
-            return diagnosis.no_gradient(self.examination, self.steps, row, column, found)
-        if verdict is Verdict.NOT_DETERMINISTIC:
-            return "", (
-                "two runs at the same point differ: does it draw random numbers (dropout: call model.eval()), or "
-                "change what it reads?"
-            )
-        digits = found.bound[row, column] + 10 * found.noise[row, column]
-        if not np.isfinite(digits):
-            return "", "no step of the differences gave a finite value"
-        return "", f"rounding in the function hides the derivative: it is known to ± {digits:.0e} only"
-
-    def _diagnosis(self, found: Comparison) -> diagnosis.Diagnosis:
-        if not hasattr(self, "_made"):
-            self._made = diagnosis.Diagnosis(self.examination, found)
-        return self._made
 
 
 def _same(a: Any, b: Any) -> Any:

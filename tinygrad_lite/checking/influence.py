@@ -1,0 +1,127 @@
+"""Floor 5. How far the influence of an entry reaches, and where its gradient ends or stops being finite."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.checking.comparison import EPSILON, Comparison, Examination
+from tinygrad_lite.checking.local import applied
+from tinygrad_lite.checking.subject import Vector
+from tinygrad_lite.complex_step import ComplexStep
+from tinygrad_lite.dual import innermost
+from tinygrad_lite.recording import Step, recording
+from tinygrad_lite.tensor import Tensor
+
+SATURATED = "saturated"
+
+
+def no_gradient(look: Examination, steps: Sequence[Step], row: int, column: int, found: Comparison) -> tuple[str, str]:
+    """Where the influence of an entry that has no gradient ends, or its gradient is cut off."""
+    reference = found.reference[row, column]
+    largest = np.max(np.abs(found.reference[row]), initial=0, where=np.isfinite(found.reference[row]))
+    moved = movements(look, column)
+    if is_saturated(look, row, reference, largest):
+        return "", f"{SATURATED}: the derivative {reference:.1e} is less than rounding"
+    if reference != 0 and (cut := cut_off(steps, moved)):
+        return cut
+    if reference != 0:
+        return "", "the result depends on it, and no gradient arrives"
+    stops = [stepped for moving, stepped in moved if moving and not _moves(stepped.result) and stepped.op.vjps]
+    if not stops:
+        return "", "nothing that is returned depends on it"
+    return place(stops[-1]), _why_it_ends(stops[-1])
+
+
+def is_saturated(look: Examination, row: int, reference: float, largest: float) -> bool:
+    """Whether a derivative is so small beside the values that rounding swallows it."""
+    value = np.abs(look.at(look.subject.point)[row])
+    return reference != 0 and abs(reference) <= 16 * EPSILON * max(largest, value, 1.0)
+
+
+def cut_off(steps: Sequence[Step], movements: Sequence[tuple[bool, Step]]) -> tuple[str, str] | None:
+    """Where a value that moves has no history any more, so that no gradient comes back this way."""
+    for step, (moving, stepped) in zip(steps, movements) if len(steps) == len(movements) else ():
+        if moving and not step.op.vjps and _moves(stepped.result):
+            return place(step), f"{step.op} lets no gradient through, although the result depends on it"
+        for i, (x, z) in enumerate(zip(step.inputs, stepped.inputs)):
+            if _moves(z) and not (isinstance(x, Tensor) and x.requires_grad):
+                maker = _maker(steps, x)
+                made = f"; it was made by {place(maker)}" if maker else ""
+                return place(step), f"argument {i} has been detached from its history{made}"
+    return None
+
+
+def _why_it_ends(step: Step) -> str:
+    """Why an operation passes a change of its argument on to nobody."""
+    name = step.op.name
+    if name in ("relu", "leaky_relu", "maximum", "minimum", "clip", "max", "min", "fmax", "fmin"):
+        return "it does not win there: the other branch is taken"
+    if name in ("getitem", "where", "index_set", "take", "compress", "select", "choose", "diagonal", "tril", "triu"):
+        return "masked: it is not among the entries that are taken"
+    if any(
+        x is not y and not np.all(np.asarray(_plain(x))) for x in step.inputs for y in (step.result,) if not _moves(x)
+    ):
+        return "multiplied by zero: a mask, or a weight that is zero"
+    if step.op.derivatives and all(derivative == 0 for derivative in step.op.derivatives):
+        return "the function is constant between its steps"
+    return f"{SATURATED}: its slope is zero there"
+
+
+def movements(look: Examination, column: int) -> list[tuple[bool, Step]]:
+    """For each operation, whether moving this entry moves what it is given."""
+    with recording() as stepped:
+        try:
+            look.subject.changes(look.subject.point, look.unit(column), as_tensors=True)
+        except Exception:
+            return []
+    return [(any(map(_moves, step.inputs)), step) for step in stepped]
+
+
+def _moves(x: Any) -> bool:
+    array = innermost(x)
+    return isinstance(array, ComplexStep) and bool(np.any(array.value.imag))
+
+
+def _plain(x: Any) -> Any:
+    array = innermost(x)
+    return array.value.real if isinstance(array, ComplexStep) else array
+
+
+def _maker(steps: Sequence[Step], x: Any) -> Step | None:
+    """The operation whose value an array is, also after it was detached."""
+    array = innermost(x)
+    for step in steps:
+        if isinstance(step.result, Tensor) and (step.value is array or getattr(array, "base", None) is step.value):
+            return step
+    return None
+
+
+def first_not_finite(steps: Sequence[Step], values: Vector) -> tuple[str, str]:
+    """The first operation that made a number that is none of numbers, or that this happened on the way back."""
+    for step in steps:
+        value = np.asarray(step.value)
+        inputs = [np.asarray(x) for x in step.arrays]
+        came_in = all(np.all(np.isfinite(x)) for x in inputs if x.dtype.kind == "f")
+        if came_in and value.dtype.kind == "f" and not np.all(np.isfinite(value)):
+            return place(step), "it made a value that is not finite, in the forward pass"
+    if not np.all(np.isfinite(values)):
+        return "", "a value is not finite, in the forward pass"
+    for step in reversed(steps):
+        if isinstance(step.result, Tensor) and step.op.vjps and step.value.dtype.kind == "f":
+            for i, x in enumerate(step.inputs):
+                if isinstance(x, Tensor) and x.requires_grad and step.op.vjps[i] is not None:
+                    with np.errstate(all="ignore"):
+                        found = applied(
+                            step, i, np.ones_like(step.value), step.value, step.arrays, step.params, x.shape
+                        )
+                    if not np.all(np.isfinite(found)):
+                        return place(step), f"its derivative by argument {i} is not finite, in the backward pass"
+    return "", "in the backward pass"
+
+
+def place(step: Step | None) -> str:
+    """An operation, and the line that called it."""
+    if step is None:
+        return ""
+    return f"{step.op}, called at {step.source}" if step.source else str(step.op)

@@ -1,0 +1,153 @@
+"""Floor 5. A verdict for each entry that was compared, and what is to be said of where and why."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.checking import influence
+from tinygrad_lite.checking.comparison import FULL, Comparison, Examination
+from tinygrad_lite.checking.diagnosis import Diagnosis
+from tinygrad_lite.checking.report import FAILING, Checked, Finding, Verdict
+from tinygrad_lite.checking.singular import Kinks, outside_domain
+from tinygrad_lite.checking.subject import Vector
+from tinygrad_lite.recording import Step
+
+
+class Judgement:
+    """What a comparison says, with what is known of kinks, of the operations on the way, and of repeated runs."""
+
+    def __init__(
+        self,
+        examination: Examination,
+        found: Comparison,
+        kinks: Kinks,
+        steps: Sequence[Step],
+        values: Vector,
+        unsteady: Any,
+    ) -> None:
+        self._look, self._found, self._kinks, self._steps, self._values = examination, found, kinks, steps, values
+        self._subject = examination.subject
+        self._verdicts = self._judged(unsteady)
+
+    def _judged(self, unsteady: Any) -> Any:
+        found, kinks = self._found, self._kinks
+        verdicts = np.full(found.gradient.shape, Verdict.RIGHT, object)
+        finite = np.isfinite(found.gradient)
+        bad = found.suspicious
+        kinked = kinks.at(found, bad)
+        size = np.maximum(np.abs(found.gradient), np.abs(found.reference))
+        largest = np.max(np.abs(found.gradient), initial=0, where=finite)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            usual = np.max(np.abs(self._values), initial=0, where=np.isfinite(self._values)) / self._look.scales
+            uncertain = found.bound + 10 * found.noise
+            blurred = uncertain > np.maximum(1e-3 * np.maximum(size, 1e-2 * largest), 1e-9 * usual)
+            unknown = (~np.isfinite(found.bound) | (bad & ~np.isfinite(found.reference))) & finite & ~kinked
+        verdicts[bad] = Verdict.WRONG
+        verdicts[blurred & ~bad] = Verdict.NOISY
+        verdicts[unknown] = Verdict.NOISY
+        if not self._subject.plain and kinks.steps and not self._diagnosis.faults:
+            # where kinks meet, the conventions at each need not add up to a slope of the whole
+            met = [kinks.touches(column) is not None for column in range(bad.shape[1])]
+            kinked |= bad & finite & np.array(met)
+        for row, column in np.argwhere(kinked):
+            verdicts[row, column] = Verdict.KINK
+        offence = outside_domain(self._steps) if np.any(~finite | unknown) else ""
+        self._offence = offence
+        verdicts[(~finite | unknown) & bool(offence)] = Verdict.DOMAIN
+        verdicts[~finite & (not offence)] = Verdict.NOT_FINITE
+        verdicts[:, ~self._subject.varies] = Verdict.RIGHT
+        idle = ~np.any(found.gradient, axis=0) & self._subject.varies
+        if len(idle) <= FULL:
+            verdicts[:, idle] = np.where(
+                np.isin(verdicts[:, idle], [Verdict.RIGHT, Verdict.WRONG]), Verdict.NO_GRADIENT, verdicts[:, idle]
+            )
+        verdicts[unsteady] = Verdict.NOT_DETERMINISTIC
+        return verdicts
+
+    def checked(self, k: int) -> Checked:
+        """The gradient of the k-th variable, with a verdict for each entry."""
+        found = self._found
+        v, columns = self._subject.variables[k], self._subject.columns(k)
+        parts = (found.gradient, found.reference, found.bound, self._verdicts)
+        return Checked(v.path, v.shape, *(part[:, columns].reshape(len(found.gradient), *v.shape) for part in parts))
+
+    def findings(self, k: int) -> list[Finding]:
+        """What is to be said of the entries of the k-th variable that are not simply right."""
+        columns = self._subject.columns(k)
+        mine = self._verdicts[:, columns]
+        findings = []
+        for verdict in Verdict:
+            places = np.argwhere(mine == verdict)
+            if verdict is Verdict.RIGHT or not len(places):
+                continue
+            wrong = self._found.suspicious[:, columns]
+            groups = [places]
+            if verdict is Verdict.NO_GRADIENT:  # where there should be one, and where there is none to be
+                groups = [places[[bool(wrong[tuple(place)]) is fails for place in places]] for fails in (True, False)]
+            for group in groups:
+                if len(group):
+                    findings.append(self._finding(k, verdict, group, mine.size))
+        return findings
+
+    def _finding(self, k: int, verdict: Verdict, places: Any, size: int) -> Finding:
+        found = self._found
+        start = self._subject.columns(k).start
+        with np.errstate(invalid="ignore"):
+            errors = [abs(found.gradient[r, start + c] - found.reference[r, start + c]) for r, c in places]
+        row, column = places[int(np.argmax(np.nan_to_num(errors)))]
+        column = int(start + column)
+        fails = verdict in FAILING or (verdict is Verdict.NO_GRADIENT and bool(found.suspicious[row, column]))
+        where, why = self._reason(verdict, int(row), column, fails)
+        if verdict is Verdict.NO_GRADIENT and why.startswith(influence.SATURATED):
+            fails = False
+        return Finding(
+            verdict,
+            self._subject.variables[k].path,
+            len(places),
+            size,
+            self._subject.locate(column)[1],
+            int(row) if len(self._values) == len(found.gradient) > 1 else None,
+            float(found.gradient[row, column]),
+            float(found.reference[row, column]),
+            float(found.bound[row, column]),
+            fails,
+            where,
+            why,
+        )
+
+    def _reason(self, verdict: Verdict, row: int, column: int, fails: bool) -> tuple[str, str]:
+        """Where the fault is and what it looks like."""
+        found, kinks = self._found, self._kinks
+        if verdict is Verdict.NO_GRADIENT and fails:
+            where, why = influence.no_gradient(self._look, self._steps, row, column, found)
+            if why.startswith(influence.SATURATED):
+                return where, why
+        if verdict is Verdict.WRONG or (verdict is Verdict.NO_GRADIENT and fails):
+            blamed = self._diagnosis.of(row, column)
+            if any(blamed):
+                return blamed
+        if verdict is Verdict.KINK:
+            return kinks.named(column), kinks.slopes(found, row, column)
+        if verdict is Verdict.DOMAIN:
+            return self._offence, "the derivative does not exist there; check at a point inside the domain"
+        if verdict is Verdict.NOT_FINITE:
+            return influence.first_not_finite(self._steps, self._values)
+        if verdict is Verdict.WRONG:
+            return "", ""
+        if verdict is Verdict.NO_GRADIENT:
+            return influence.no_gradient(self._look, self._steps, row, column, found)
+        if verdict is Verdict.NOT_DETERMINISTIC:
+            return "", (
+                "two runs at the same point differ: does it draw random numbers (dropout: call model.eval()), or "
+                "change what it reads?"
+            )
+        digits = found.bound[row, column] + 10 * found.noise[row, column]
+        if not np.isfinite(digits):
+            return "", "no step of the differences gave a finite value"
+        return "", f"rounding in the function hides the derivative: it is known to ± {digits:.0e} only"
+
+    @cached_property
+    def _diagnosis(self) -> Diagnosis:
+        return Diagnosis(self._look, self._found)
