@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tinygrad_lite as tg
-from tests.checking.catalogue import Trial, in_models, in_operations
+from tests.checking.catalogue import Trial, in_models, in_operations, largest_call
 from tinygrad_lite.checking import Verdict
 from tinygrad_lite.errors import InputError
-from tinygrad_lite.ops.registry import answer_to
+from tinygrad_lite.ops.op import Op
+from tinygrad_lite.ops.registry import answer_to, operations
 from tinygrad_lite.testing import Program, programs
 
 answer_to(scipy.special.erf)  # reads the table of SciPy's functions, whose rules are checked too
@@ -27,6 +28,17 @@ def test_every_fault_is_caught_named_and_explained(trials: Callable[[], Iterator
     assert [trial.place for trial in tried if not trial.caught] == []
     assert sum(trial.named for trial in tried) >= 0.99 * len(tried), [t.place for t in tried if not t.named]
     assert sum(trial.guessed for trial in tried) >= 0.9 * len(tried), [t.place for t in tried if not t.guessed]
+
+
+@pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("op", [op for op in operations() if op.vjps], ids=str)
+def test_every_operation_passes(op: Op, order: Any) -> None:
+    """To the last digits: rounding to float32 on the way, or a quadrature with a digit missing, would be found."""
+    f, variables = largest_call(op).function()
+    if any(np.size(x) for x in variables):
+        report = tg.gradcheck(f, *variables, order=order, raise_exception=False)
+        assert report.ok, str(report)
 
 
 @pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")

@@ -331,6 +331,7 @@ BAD: list[tuple[Any, tuple[Any, ...], dict[str, Any], type[Exception], str]] = [
     (np.sum, (np.array([1, 2]),), {}, UsageError, "write 1.0 for 1"),
     (np.sum, (np.array([1j]),), {}, UsageError, "complex"),
     (np.sum, (np.zeros(0),), {}, InputError, "empty"),
+    (lambda x: x[:0], (X,), {}, InputError, "returned empty arrays"),
     (np.sum, ("text",), {}, UsageError, "no arrays of real numbers"),
     (np.sum, (np.array([np.nan]),), {}, InputError, "finite"),
     (lambda x: None, (X,), {}, UsageError, "returned nothing"),

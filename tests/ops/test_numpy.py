@@ -422,3 +422,22 @@ def test_division_by_zero_is_numpys() -> None:
     with np.errstate(divide="ignore"):
         (x / 0).backward([1.0, 1.0])
     np.testing.assert_array_equal(x.grad, [np.inf, np.inf])
+
+
+def test_a_clip_without_an_inside_passes_nothing_on() -> None:
+    for low, high in ((-1.0, -1.0), (1.0, -1.0)):
+        for x in (-2.0, -1.0, 0.0, 1.0):
+            assert tg.grad(lambda x, low=low, high=high: np.clip(x, low, high))(x) == 0
+
+
+def test_the_gradient_by_evenly_spaced_places() -> None:
+    f = np.array([1.0, 3.0, 2.0, 5.0, 4.0])
+    for edge_order in (1, 2):
+        check_gradient = tg.gradcheck(
+            lambda f, x, order=edge_order: np.gradient(f, x, edge_order=order),
+            f,
+            np.arange(5.0),
+            method="differences",
+            raise_exception=False,
+        )
+        assert check_gradient.ok, str(check_gradient)

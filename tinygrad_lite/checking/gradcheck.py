@@ -103,6 +103,8 @@ class _Check:
             self.remarks.append(f"checked a millionth beside the given point, which is at a kink of {kinked}")
         point = subject.point
         self.values = subject.values(point)
+        if not self.values.size:
+            raise InputError(f"{subject.name} returned empty arrays: there is nothing to check")
         shapes = subject.shapes
         again = subject.values(point)
         if subject.shapes != shapes:

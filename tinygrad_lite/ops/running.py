@@ -8,7 +8,7 @@ import numpy as np
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
 from tinygrad_lite.ops.continuation import exact, of_dtype
 from tinygrad_lite.ops.indexing import along
-from tinygrad_lite.ops.op import Array, Example, as_array, primitive, refuse_out
+from tinygrad_lite.ops.op import Array, Example, Traced, as_array, primitive, refuse_out
 from tinygrad_lite.ops.reductions import without_nan
 from tinygrad_lite.ops.registry import implements, newer
 
@@ -246,8 +246,9 @@ def _slopes(f: Array, spacing: Array, axis: int, edge_order: int) -> Array:
 
 
 def _steps(places: Array, n: int) -> Array:
-    """The distances between places; one number if they are all the same, as NumPy has it."""
+    """The distances between places; one number if they are all the same, as NumPy has it, and have no derivative."""
     if places.ndim != 1 or len(places) != n:
         raise ShapeError(f"gradient: places of shape {places.shape} for an axis of {n} entries")
     steps = np.diff(places.astype(float) if places.dtype.kind in "biu" else places)
-    return steps[0] if np.all(np.equal(steps, steps[0])) else steps
+    even = len(steps) == 1 or (not isinstance(steps, Traced) and np.all(np.equal(steps, steps[0])))
+    return steps[0] if even else steps
