@@ -105,7 +105,7 @@ def changes(
     moved = []
     for x, direction in zip(arrays, directions):
         z = np.array(x, complex)
-        z.imag = STEP * direction
+        z.imag = STEP * np.asarray(direction, float)
         step = ComplexStep(z[()])
         moved.append(wrap(step) if as_tensors else step)
     with np.errstate(all="ignore"):
