@@ -428,6 +428,7 @@ def test_a_clip_without_an_inside_passes_nothing_on() -> None:
     for low, high in ((-1.0, -1.0), (1.0, -1.0)):
         for x in (-2.0, -1.0, 0.0, 1.0):
             assert tg.grad(lambda x, low=low, high=high: np.clip(x, low, high))(x) == 0
+            assert sum(tg.grad(np.clip, (0, 1, 2))(x, low, high)) == 1
 
 
 def test_the_gradient_by_evenly_spaced_places() -> None:

@@ -336,11 +336,19 @@ def _clip(x: Array, low: Array, high: Array) -> Array:
     return np.clip(x, low, high)
 
 
+def _is_low(y: Array, x: Array, low: Array, high: Array) -> Array:
+    return np.less(x, low) & (True if high is None else np.less_equal(low, high))
+
+
+def _is_high(y: Array, x: Array, low: Array, high: Array) -> Array:
+    # also where there is no inside, whatever x: the upper bound is what NumPy applies last
+    no_inside = False if low is None else np.greater(low, high) | (np.equal(low, high) & np.equal(x, high))
+    return np.greater(x, high) | no_inside
+
+
 def _within(y: Array, x: Array, low: Array, high: Array) -> Array:
-    not_below = True if low is None else np.greater_equal(x, low)
-    not_above = True if high is None else np.less_equal(x, high)
-    has_inside = True if low is None or high is None else np.less(low, high)
-    return not_below & not_above & has_inside
+    not_low = True if low is None else ~_is_low(y, x, low, high)
+    return not_low & (True if high is None else ~_is_high(y, x, low, high))
 
 
 def _distance_to_bounds(x: Array, low: Array, high: Array) -> Array:
@@ -348,19 +356,17 @@ def _distance_to_bounds(x: Array, low: Array, high: Array) -> Array:
 
 
 def _clip_of_complex(x: Array, low: Array, high: Array) -> Array:
+    real = [None if z is None else np.real(z) for z in (x, low, high)]
     if low is not None:
-        x = np.where(np.less(np.real(x), np.real(low)), low, x)
-    if high is not None:
-        beyond = np.greater(np.real(x), np.real(high))
-        x = np.where(beyond if low is None else beyond | np.less_equal(np.real(high), np.real(low)), high, x)
-    return as_complex(x)
+        x = np.where(_is_low(None, *real), low, x)
+    return as_complex(x if high is None else np.where(_is_high(None, *real), high, x))
 
 
 clip = elementwise(
     _clip,
     _within,
-    lambda y, x, low, high: np.less(x, low) & (True if high is None else np.less_equal(low, high)),
-    lambda y, x, low, high: np.greater(x, high) | (False if low is None else np.greater(low, high)),
+    _is_low,
+    _is_high,
     kink=_distance_to_bounds,
     on_complex=_clip_of_complex,
 )
