@@ -7,6 +7,7 @@ distance of what is merely rounded changes, and that of what is wrong stays.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -54,6 +55,7 @@ class Examination:
     Attributes:
         method: "complex", "forward" or "differences".
         epsilon: the relative spacing of the numbers that the gradient is computed with.
+        at_0: the weighted sums at the point; `size` the largest of them, and `largest` that of the gradient.
     """
 
     def __init__(
@@ -72,23 +74,23 @@ class Examination:
         self.epsilon = epsilon
         self._rng = rng
         self.scales = _scales(subject)
-        largest = float(np.max(np.abs(gradient), initial=0, where=np.isfinite(gradient)))
-        self.smallest = 1e-200 + 1e-30 * largest  # less than that is nothing beside the other entries
-        values = np.abs(self.at(subject.point))
-        size = float(np.max(values, initial=0, where=np.isfinite(values)))
+        self.at_0 = self.at(subject.point)
+        self.largest = float(np.max(np.abs(gradient), initial=0, where=np.isfinite(gradient)))
+        self.smallest = 1e-200 + 1e-30 * self.largest  # less than that is nothing beside the other entries
+        self.size = float(np.max(np.abs(self.at_0), initial=0, where=np.isfinite(self.at_0)))
         # what 0 may be rounded to, beside other entries and as the change of a value
         with np.errstate(divide="ignore"):
-            self.zero = 16 * epsilon * (largest + size / self.scales) + float(np.finfo(np.float32).smallest_subnormal)
+            self.zero = 16 * epsilon * (self.largest + self.size / self.scales)
+            self.zero += float(np.finfo(np.float32).smallest_subnormal)
         self.floor = 500 * EPSILON if epsilon <= EPSILON else 64 * epsilon
         if method == "differences":
             self.floor = max(self.floor, 1e-10)  # the values themselves are no better than the functions that made them
-            self.at_0, self.noise = self._origin()
 
-    def _origin(self) -> tuple[Vector, Vector]:
-        """The weighted sums at the point, and how far rounding moves them."""
+    @cached_property
+    def noise(self) -> Vector:
+        """How far rounding moves the weighted sums."""
         direction = self.scales * self._rng.uniform(-1, 1, len(self.scales))
-        at_0 = self.at(self.subject.point)
-        return at_0, references.noise(lambda t: self.at(self.subject.point + t * direction), 1.0)
+        return references.noise(lambda t: self.at(self.subject.point + t * direction), 1.0)
 
     def at(self, x: Vector) -> Vector:
         """The weighted sums of the results."""
@@ -151,8 +153,7 @@ class Examination:
             found.reference[:, j] = self.slope(self.subject.point, self.unit(j))
             if np.all(np.isfinite(found.reference[:, j]) | ~np.isfinite(self.gradient[:, j])):
                 return
-            self.at_0, self.noise = self._origin()  # no continuation at this very point, as of a quotient 0 / 0
-        try:
+        try:  # also where there is no continuation at this very point, as of a quotient 0 / 0
             one = self.difference(self.unit(j), self.scales[j])
         except Exception:
             if self.method == "differences":
@@ -177,13 +178,12 @@ class Examination:
 
     def _measure(self, found: Comparison, doubtful: list[int], error: Matrix) -> None:
         """Write down how far rounding moves the difference of gradient and reference."""
-        largest = np.max(np.abs(self.gradient), initial=0, where=np.isfinite(self.gradient))
         with np.errstate(invalid="ignore"):
             smallest = np.min(np.where(found.suspicious, error, np.inf), axis=0)
-        marginal = [j for j in doubtful if smallest[j] <= 1e-6 * largest]
-        gross = [j for j in doubtful if not smallest[j] <= 1e-6 * largest]  # which rounding hardly explains
+        marginal = [j for j in doubtful if smallest[j] <= 1e-6 * self.largest]
+        gross = [j for j in doubtful if not smallest[j] <= 1e-6 * self.largest]  # which rounding hardly explains
         measured = [*marginal[:MEASURED], *gross[:: max(len(gross) // 3, 1)]]
-        fixed = self.subject.plain and not callable(self.subject.gradient)  # an array, which is of this point alone
+        fixed = self.subject.is_known_at_one_point
         by = 4 * EPSILON if fixed else 1e-7 if self.epsilon <= EPSILON else 100 * self.epsilon
         points = [self._beside(by) for _ in range(SAMPLES)]
         gradients = [self.gradient if fixed else self.subject.rows(x, self.weights) for x in points]
@@ -204,11 +204,10 @@ class Examination:
         There a rounding may stay the same at all points close by, as that of 1 - y² does where y is nearly 1. What is
         wrong by a factor stays wrong by that factor.
         """
-        size = np.max(np.abs(self.at(self.subject.point)))
         with np.errstate(invalid="ignore", divide="ignore"):
-            hidden = found.suspicious & (error <= 64 * self.epsilon * size / self.scales)
+            hidden = found.suspicious & (error <= 64 * self.epsilon * np.max(np.abs(self.at_0)) / self.scales)
         columns = [j for j in doubtful if np.any(hidden[:, j])][:MEASURED]
-        if not columns or (self.subject.plain and not callable(self.subject.gradient)):
+        if not columns or self.subject.is_known_at_one_point:
             return
         points = [self._beside(1e-3) for _ in range(SAMPLES)]
         gradients = [self.subject.rows(x, self.weights) for x in points]

@@ -13,8 +13,7 @@ from tinygrad_lite.checking.comparison import Comparison, Examination
 from tinygrad_lite.checking.influence import cut_off, movements, place
 from tinygrad_lite.checking.local import applied, fault_of, same
 from tinygrad_lite.checking.mistakes import OVERWRITTEN, Contribution, factors, mistaken
-from tinygrad_lite.checking.subject import Vector
-from tinygrad_lite.dual import innermost
+from tinygrad_lite.checking.subject import Vector, shaped
 from tinygrad_lite.ops.op import Array
 from tinygrad_lite.recording import Step
 from tinygrad_lite.tensor import Tensor
@@ -83,17 +82,16 @@ class Diagnosis:
         if len(self._steps) > _LONG or len(subject.point) > _LONG * _LONG:
             return {}
         mix = np.cos(np.arange(len(look.weights)))
-        seeds = mix @ look.weights
         given = subject.split(mix @ look.gradient)
         best: dict[int, tuple[int, Step | None, str]] = {}
-        for step, sentence, pulled in self._variants(seeds):
+        for step, sentence, pulled in self._variants(mix @ look.weights):
             explained = [k for k in wrong if same(pulled[k], given[k], 1e-7)]
             for k in explained:
                 if len(explained) >= best.get(k, (0,))[0]:  # of equals the one that comes closest to the variable
                     best[k] = (len(explained), step, sentence)
         return {k: (step, sentence) for k, (_, step, sentence) in best.items()}
 
-    def _variants(self, seeds: Vector) -> Iterator[tuple[Step | None, str, list[Array]]]:
+    def _variants(self, weights: Vector) -> Iterator[tuple[Step | None, str, list[Array]]]:
         """Each usual mistake in each operation, and the gradients that would come of it."""
         right: list[tuple[Step, int, Contribution]] = []
 
@@ -101,28 +99,25 @@ class Diagnosis:
             right.append((step, i, one))
             return one.right
 
-        self._pulled(seeds, note)
+        self._pulled(weights, note)
         for step, i, one in right:
             for sentence, candidate in mistaken(one):
                 if np.shape(candidate) == np.shape(one.right):
-                    yield step, sentence, self._pulled(seeds, _replacing(step, i, candidate))
+                    yield step, sentence, self._pulled(weights, _replacing(step, i, candidate))
         used: dict[int, list[tuple[Step, int]]] = {}
         for step, i, _ in right:
             used.setdefault(id(step.inputs[i]), []).append((step, i))
         for uses in used.values():
             for kept in uses if len(uses) > 1 else ():
                 others = {(id(step), i) for step, i in uses} - {(id(kept[0]), kept[1])}
-                yield kept[0], OVERWRITTEN, self._pulled(seeds, _dropping(others))
+                yield kept[0], OVERWRITTEN, self._pulled(weights, _dropping(others))
 
-    def _pulled(self, seeds: Vector, change: Callable[[Step, int, Contribution], Array]) -> list[Array]:
+    def _pulled(self, weights: Vector, change: Callable[[Step, int, Contribution], Array]) -> list[Array]:
         """The gradient of each variable, with each contribution on the way as `change` makes it."""
         arrived: dict[Tensor, Array] = {}
-        start = 0
-        for y in self._results:
-            size = int(np.size(innermost(y)))
+        for y, g in zip(self._results, shaped(weights, self._results)):
             if isinstance(y, Tensor):
-                arrived[y] = arrived.get(y, 0) + seeds[start : start + size].reshape(y.shape)
-            start += size
+                arrived[y] = arrived.get(y, 0) + g
         with np.errstate(all="ignore"):
             for step in reversed(self._steps):
                 g = arrived.get(step.result) if isinstance(step.result, Tensor) else None

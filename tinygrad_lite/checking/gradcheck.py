@@ -129,9 +129,7 @@ class _Check:
     def _weights(self, count: int) -> Matrix:
         """Each result by itself, or where there are many, two random sums of all."""
         if count <= _ROWS and count * len(self.subject.point) <= _ENTRIES:
-            self.by_result = True
             return np.identity(count)
-        self.by_result = False
         self.remarks.append(f"of {count:,} results, two random sums were checked")
         signs: Matrix = self.rng.choice([-1.0, 1.0], (2, count))
         return signs * self.rng.uniform(0.5, 1.5, (2, count))

@@ -35,7 +35,7 @@ def no_gradient(look: Examination, steps: Sequence[Step], row: int, column: int,
 
 def is_saturated(look: Examination, row: int, reference: float, largest: float) -> bool:
     """Whether a derivative is so small beside the values that rounding swallows it."""
-    value = np.abs(look.at(look.subject.point)[row])
+    value = np.abs(look.at_0[row])
     return reference != 0 and abs(reference) <= 16 * EPSILON * max(largest, value, 1.0)
 
 
@@ -59,9 +59,7 @@ def _why_it_ends(step: Step) -> str:
         return "it does not win there: the other branch is taken"
     if name in ("getitem", "where", "index_set", "take", "compress", "select", "choose", "diagonal", "tril", "triu"):
         return "masked: it is not among the entries that are taken"
-    if any(
-        x is not y and not np.all(np.asarray(_plain(x))) for x in step.inputs for y in (step.result,) if not _moves(x)
-    ):
+    if any(not _moves(x) and not np.all(np.asarray(_plain(x))) for x in step.inputs):
         return "multiplied by zero: a mask, or a weight that is zero"
     if step.op.derivatives and all(derivative == 0 for derivative in step.op.derivatives):
         return "the function is constant between its steps"

@@ -1,7 +1,7 @@
 """Floor 5. What a gradient check found: per entry a verdict, and per kind of mistake what is wrong, where, and why."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from html import escape
 from typing import Any
@@ -81,7 +81,7 @@ class Finding:
         result = "" if self.row is None else f" (of result {self.row})"
         many = "" if self.of == 1 else f", {self.count} of {self.of} entries"
         lines = [f"{place}{result}: {self.verdict}{many}"]
-        if self.verdict not in (Verdict.NO_GRADIENT,) or self.fails:
+        if self.verdict is not Verdict.NO_GRADIENT or self.fails:
             lines.append(f"gradient {_number(self.gradient)}, {self._expected()}")
         if self.where:
             lines.append(f"where: {self.where}")
@@ -114,7 +114,7 @@ class Report:
     order: int
     checked: Sequence[Checked]
     findings: Sequence[Finding] = ()
-    remarks: Sequence[str] = field(default=())
+    remarks: Sequence[str] = ()
 
     @property
     def ok(self) -> bool:

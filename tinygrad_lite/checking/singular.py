@@ -84,8 +84,7 @@ class Kinks:
         Where both sides have the same slope there is no kink after all, and the entry is compared with that slope.
         """
         places = np.zeros(found.gradient.shape, bool)
-        values = np.abs(self._look.at(self._subject.point))
-        nothing = 1e-12 * np.max(values, initial=0, where=np.isfinite(values))  # of a change
+        nothing = 1e-12 * self._look.size  # of a change
         for column in range(found.gradient.shape[1]) if found.gradient.shape[1] <= FULL else ():
             touched = self.touches(column) is not None
             if self._look.method == "differences":

@@ -118,16 +118,21 @@ class Subject:
         """Where the k-th variable's entries are in the flat vector."""
         return slice(self._bounds[k], self._bounds[k + 1])
 
+    @property
+    def is_known_at_one_point(self) -> bool:
+        """Whether the gradient is an array from elsewhere, which says nothing of other points."""
+        return self.plain and not callable(self.gradient)
+
     def step_aside(self, rng: "np.random.Generator") -> None:
         """Move the point a little, so that it is at no kink, in so far as the gradient is known there too."""
-        if not self.plain or callable(self.gradient):
+        if not self.is_known_at_one_point:
             size = np.maximum(np.abs(self.point), np.max(np.abs(self.point[self.varies])))
             self.point = self.rounded(self.point + 1e-6 * size * rng.uniform(0.5, 1, len(self.point)))
 
     def rounded(self, x: Vector) -> Vector:
         """The flat vector in the precision of the variables."""
         parts = [array.astype(v.array.dtype) for v, array in zip(self.variables, map(np.asarray, self.split(x)))]
-        return np.concatenate([np.ravel(part).astype(float) for part in parts])
+        return _flat(parts).astype(float)
 
     def split(self, x: Vector) -> list[Array]:
         """The flat vector as the arrays that it stands for, in float64."""
@@ -185,7 +190,7 @@ class Subject:
                 kind = type(y).__name__ if dtype.kind in "OUS" else dtype
                 raise UsageError(f"{self.name} must return real numbers to have a gradient, it returned {kind}")
         self.shapes = [np.shape(y) for y in results]
-        return np.concatenate([np.ravel(np.asarray(innermost(y), float)) for y in results])
+        return _flat([np.asarray(innermost(y), float) for y in results])
 
     def rows(self, x: Vector, weights: Matrix) -> Matrix:
         """The gradient, by the rules in question, of each weighted sum of the results: one row for each."""
@@ -203,13 +208,7 @@ class Subject:
             pull = Pullback(results, variables)
             found = []
             for row in weights:
-                start, gradients = 0, []
-                for y in results:
-                    size = int(np.size(y))
-                    part = row[start : start + size].reshape(np.shape(y))
-                    gradients.append(part.astype(np.result_type(y))[()] if isinstance(y, Tensor) else None)
-                    start += size
-                found.append(np.concatenate([np.ravel(innermost(g)).astype(float) for g in pull(gradients)]))
+                found.append(_flat([innermost(g) for g in pull(seeds(results, row))]).astype(float))
         finally:
             settle(variables)
             mode.enabled, mode.transforming = before
@@ -255,9 +254,7 @@ class Subject:
         """The same by forward mode."""
         with new_level() as level, grad_mode.enable_grad():
             results = self.call([Dual(*pair, level) for pair in zip(self.split(x), self.split(direction))])
-        return np.concatenate(
-            [np.ravel(innermost(y.tangent)) if isinstance(y, Dual) else np.zeros(np.size(y)) for y in results]
-        )
+        return _flat([innermost(y.tangent) if isinstance(y, Dual) else np.zeros(np.size(y)) for y in results])
 
     def steps(self, x: Vector) -> list[Step]:
         """The operations that it performs; none where it does not take tensors."""
@@ -293,9 +290,18 @@ class GradientOf(Subject):
         with grad_mode.enable_grad():
             results = self._first.call(variables)
             settle(inner)
-            parts = np.split(self._weights, np.cumsum([np.size(y) for y in results])[:-1])
-            gradients = [part.reshape(np.shape(y)).astype(np.result_type(y))[()] for y, part in zip(results, parts)]
-            return list(Pullback(results, inner)(gradients))
+            return list(Pullback(results, inner)(seeds(results, self._weights)))
+
+
+def shaped(weights: Vector, results: Sequence[Array]) -> list[Array]:
+    """The weights of all entries, in the shapes of the results: the gradient of their weighted sum by each."""
+    parts = np.split(weights, np.cumsum([np.size(y) for y in results])[:-1])
+    return [part.reshape(np.shape(y)) for part, y in zip(parts, results)]
+
+
+def seeds(results: Sequence[Array], weights: Vector) -> list[Array]:
+    """The same in the dtypes of the results, for a reverse pass."""
+    return [part.astype(np.result_type(y))[()] for part, y in zip(shaped(weights, results), results)]
 
 
 def _flat(parts: Sequence[Array]) -> Vector:
