@@ -120,24 +120,20 @@ class Judgement:
     def _reason(self, verdict: Verdict, row: int, column: int, fails: bool) -> tuple[str, str]:
         """Where the fault is and what it looks like."""
         found, kinks = self._found, self._kinks
-        if verdict is Verdict.NO_GRADIENT and fails:
-            where, why = influence.no_gradient(self._look, self._steps, row, column, found)
-            if why.startswith(influence.SATURATED):
-                return where, why
-        if verdict is Verdict.WRONG or (verdict is Verdict.NO_GRADIENT and fails):
+        if verdict is Verdict.WRONG:
+            return self._diagnosis.of(row, column)
+        if verdict is Verdict.NO_GRADIENT:
+            ended = influence.no_gradient(self._look, self._steps, row, column, found)
+            if not fails or ended[1].startswith(influence.SATURATED):
+                return ended
             blamed = self._diagnosis.of(row, column)
-            if any(blamed):
-                return blamed
+            return blamed if any(blamed) else ended
         if verdict is Verdict.KINK:
             return kinks.named(column), kinks.slopes(found, row, column)
         if verdict is Verdict.DOMAIN:
             return self._offence, "the derivative does not exist there; check at a point inside the domain"
         if verdict is Verdict.NOT_FINITE:
             return influence.first_not_finite(self._steps, self._values)
-        if verdict is Verdict.WRONG:
-            return "", ""
-        if verdict is Verdict.NO_GRADIENT:
-            return influence.no_gradient(self._look, self._steps, row, column, found)
         if verdict is Verdict.NOT_DETERMINISTIC:
             return "", (
                 "two runs at the same point differ: does it draw random numbers (dropout: call model.eval()), or "
