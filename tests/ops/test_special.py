@@ -230,3 +230,14 @@ print(x.grad)
 """
     found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert found.stdout == "tensor(0.87878258)\n"
+
+
+@pytest.mark.parametrize("x", [1e15, -1e15, 1e300, -1e300, np.inf, -np.inf, np.nan])
+@pytest.mark.parametrize("op", OPERATIONS, ids=str)
+def test_returns_from_far_out(op: Op, x: float) -> None:
+    params = op.examples[0][1] if op.examples else {}
+    inputs = [tg.tensor(np.full(1, x), requires_grad=True) for _ in range(op.arity or 1)]
+    with np.errstate(all="ignore"):
+        y = op(*inputs, **params)
+        y.backward(np.ones(y.shape))
+    assert all(part.grad is None or part.grad.shape == (1,) for part in inputs)

@@ -35,12 +35,13 @@ def _in_last(
     *examples: Any,
     domain: tuple[float, float] = REAL,
     on_complex: Rule = not_continued,
+    compute: Rule | None = None,
 ) -> Op:
-    """Declare `ufunc(*order, x)` in x alone, with the derivative(y, *order, x)."""
+    """Declare `ufunc(*order, x)`, or what computes it better, in x alone, with the derivative(y, *order, x)."""
     name = ufunc.__name__.lstrip("_")
 
     def forward(x: Array, order: tuple[Array, ...]) -> Array:
-        return ufunc(*order, x)
+        return (compute or ufunc)(*order, x)
 
     def by_x(y: Array, x: Array, order: tuple[Array, ...]) -> Array:
         # in the result's precision: a quotient of narrow numbers would be one too
@@ -73,6 +74,12 @@ def _in_last(
 def _quotient(a: Array, b: Array) -> Array:
     """a / b, and 0 where both are 0."""
     return a / np.where(np.equal(a, 0) & np.equal(b, 0), 1, b)
+
+
+def _hyp1f1(a: Array, b: Array, x: Array) -> Array:
+    # SciPy's takes as long as x is large, and never returns from infinity; it is infinite long before
+    moderate = np.less(np.absolute(a) + np.absolute(b), 1e4)
+    return special.hyp1f1(a, b, np.where(moderate, np.minimum(x, 1e6), x))
 
 
 # SciPy's own variants of what NumPy has
@@ -156,7 +163,7 @@ elementwise(
 )
 elementwise(
     special.exprel,
-    lambda y, x: 0.5 * special.hyp1f1(2, 3, x),
+    lambda y, x: 0.5 * _hyp1f1(2, 3, x),
     on_complex=exact(special.exprel, _exprel_of_complex),
 )
 elementwise(
@@ -197,7 +204,7 @@ elementwise(
 
 def _box_cox_by_power(logarithm: Array, power: Array) -> Array:
     """The derivative of (e^(power · logarithm) - 1) / power with respect to the power."""
-    return 0.5 * np.square(logarithm) * special.hyp1f1(2, 3, power * logarithm)
+    return 0.5 * np.square(logarithm) * _hyp1f1(2, 3, power * logarithm)
 
 
 def _inverse_box_cox_by_power(z: Array, x: Array, power: Array) -> Array:
@@ -312,7 +319,7 @@ elementwise(
     domain=((0.0, 2.0),),
     on_complex=_inverse(special.erfcinv, special.erfc),
 )
-elementwise(special.dawsn, lambda y, x: special.hyp1f1(1, 0.5, -x * x), on_complex=exact(special.dawsn))
+elementwise(special.dawsn, lambda y, x: _hyp1f1(1, 0.5, -x * x), on_complex=exact(special.dawsn))
 
 
 def _hazard(x: Array) -> Array:
@@ -607,7 +614,7 @@ elementwise(
     on_complex=exact(special.ellipe, lambda m: _elliptic(m)[1]),
 )
 _in_last(special.hyp0f1, lambda y, b, x: special.hyp0f1(b + 1, x) / b, (1.5,))
-_in_last(special.hyp1f1, lambda y, a, b, x: a / b * special.hyp1f1(a + 1, b + 1, x), (0.5, 1.5))
+_in_last(special.hyp1f1, lambda y, a, b, x: a / b * _hyp1f1(a + 1, b + 1, x), (0.5, 1.5), compute=_hyp1f1)
 _in_last(
     special.hyp2f1,
     lambda y, a, b, c, x: a * b / c * special.hyp2f1(a + 1, b + 1, c + 1, x),
