@@ -12,7 +12,6 @@ Reference: W. Squire and G. Trapp, Using complex variables to estimate derivativ
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -48,7 +47,7 @@ class ComplexStep(Operators):
         if op.on_complex is None:
             if not op.vjps:
                 return op(*map(_real, inputs), **params)
-            if _is_made_of_operations(op.forward):
+            if op.is_composite:
                 return op.forward(*inputs, **params)
         try:
             y = (op.on_complex or op.forward)(*arrays, **params)
@@ -84,11 +83,6 @@ class ComplexStep(Operators):
 
 def _real(x: Array) -> Array:
     return x.value.real if type(x) is ComplexStep else x
-
-
-def _is_made_of_operations(forward: Callable[..., Array]) -> bool:
-    """Whether a forward is a Python function, which calls NumPy's, and not one of NumPy's own."""
-    return isinstance(forward, FunctionType) and not forward.__module__.startswith("numpy")
 
 
 def changes(

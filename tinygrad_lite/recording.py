@@ -117,11 +117,11 @@ def recording() -> Iterator[list[Step]]:
 def calling_line() -> Source | None:
     """The innermost line that is neither of this package nor of NumPy's."""
     frame = sys._getframe(1)
-    while frame is not None and not _is_users(frame.f_code.co_filename):
+    while frame is not None and not is_users(frame.f_code.co_filename):
         frame = frame.f_back  # type: ignore[assignment]
     return None if frame is None else Source(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name)
 
 
 @functools.cache
-def _is_users(file: str) -> bool:
+def is_users(file: str) -> bool:
     return not file.startswith(_NOT_THE_USERS)

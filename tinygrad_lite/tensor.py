@@ -89,12 +89,16 @@ class Tensor(Operators):
     def __trace__(self, op: Op, inputs: tuple[Array, ...], params: Mapping[str, Any]) -> Any:
         arrays: list[Array] = []
         linked = mixed = False
+        compute: Callable[..., Array] = op.forward
         for x in inputs:
             if type(x) is Tensor:
-                arrays.append(x._array)
+                array = x._array
+                arrays.append(array)
+                if type(array) is not ndarray and isinstance(array, Traced):
+                    compute = op  # what lies under tensors says for itself what happens
                 if x._requires_grad:
                     linked = True
-                elif x._array.dtype is not _FLOAT64:
+                elif array.dtype is not _FLOAT64:
                     mixed = True
             elif type(x) in _SCALARS:
                 arrays.append(x)
@@ -104,7 +108,7 @@ class Tensor(Operators):
                 arrays.append(_unchanging(x, op))
                 mixed = mixed or arrays[-1].dtype is not _FLOAT64
         try:
-            value = op.forward(*arrays, **params) if params else op.forward(*arrays)
+            value = compute(*arrays, **params) if params else compute(*arrays)
         except (TinygradError, np.linalg.LinAlgError):
             raise
         except (ValueError, TypeError) as error:

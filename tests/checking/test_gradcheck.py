@@ -55,6 +55,12 @@ def test_whole_models(f: Callable[..., Any], parameters: Any, order: Any) -> Non
     assert report.method == "complex step"
 
 
+def test_what_rounding_alone_makes_different_from_nothing_is_right() -> None:
+    x = np.array([[3.0, 1.0, 1.0], [-2.0, 0.0, -2.0], [-1.0, 2.0, 2.0]])  # whose inverse has a zero in it
+    report = check(lambda x: np.linalg.pinv(tg.grad(lambda x: np.sum(np.i0(x)))(x)), x)
+    assert report.ok, str(report)
+
+
 @pytest.mark.parametrize(("method", "error"), [("complex", 1e-12), ("differences", 1e-8), ("taylor", 1e-8)])
 def test_the_smallest_error_in_one_entry_of_200_is_found(method: Any, error: float) -> None:
     rng = np.random.default_rng(0)

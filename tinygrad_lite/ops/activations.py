@@ -4,12 +4,11 @@ from math import erfc, pi, sqrt
 
 import numpy as np
 
-from tinygrad_lite.ops.continuation import dispatching, exact
+from tinygrad_lite.ops.continuation import exact
 from tinygrad_lite.ops.elementwise import nodes_and_weights
 from tinygrad_lite.ops.op import Array, elementwise, primitive
 
 
-@dispatching
 def _relu(x: Array) -> Array:
     return np.maximum(x, 0)
 
@@ -56,7 +55,6 @@ def _silu(x: Array) -> Array:
 silu = elementwise(_silu, lambda y, x: y + sigmoid(x) * (1 - y))
 
 
-@dispatching
 def _normal_cdf(x: Array) -> Array:
     # NumPy has no error function; Python's is exact in both tails
     x = np.asarray(x)
@@ -85,7 +83,7 @@ normal_cdf = elementwise(
 
 
 def _gelu(x: Array) -> Array:
-    return x * _normal_cdf(x)
+    return x * normal_cdf(x)
 
 
 gelu = elementwise(_gelu, lambda y, x: normal_cdf(x) + x * _normal_density(x))

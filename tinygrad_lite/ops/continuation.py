@@ -10,14 +10,12 @@ At kinks and ties the conventions are those of the derivatives.
 """
 
 from collections.abc import Callable
-from functools import wraps
 from typing import Any
 
 import numpy as np
 
 from tinygrad_lite.errors import UsageError
-from tinygrad_lite.ops.op import Array, Rule, Traced
-from tinygrad_lite.ops.registry import answer_to
+from tinygrad_lite.ops.op import Array, Rule
 
 
 class NotContinuedError(UsageError):
@@ -103,19 +101,3 @@ def of_dtype(function: Callable[..., Array], continuation: Rule | None = None) -
         return constant(function)(*x, dtype=dtype, **params)
 
     return continued
-
-
-def dispatching(forward: Callable[..., Array]) -> Callable[..., Array]:
-    """A forward that leaves traced values, which may be inside tensors, to its operation, as NumPy's functions do it.
-
-    For one whose parts cannot be continued, or not to what the whole is.
-    """
-
-    @wraps(forward)
-    def dispatched(*arrays: Array, **params: Any) -> Array:
-        for x in arrays:
-            if isinstance(x, Traced):
-                return answer_to(dispatched)(*arrays, **params)
-        return forward(*arrays, **params)
-
-    return dispatched

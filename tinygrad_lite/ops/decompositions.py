@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.errors import InputError, UsageError
-from tinygrad_lite.ops.continuation import NotContinuedError, as_complex, dispatching, with_value
+from tinygrad_lite.ops.continuation import NotContinuedError, as_complex, with_value
 from tinygrad_lite.ops.linalg import ANY, SQUARE, as_columns, singularity
 from tinygrad_lite.ops.op import POSITIVE, Array, Rule, Traced, primitive
 from tinygrad_lite.ops.registry import implements
@@ -102,7 +102,6 @@ used = primitive(lambda x: x, lambda g, y, x: g + np.where(np.equal(g, 0), _MARK
 """The same values, whose gradient shows that they were used also where it is 0: it is then the smallest number."""
 
 
-@dispatching
 def _marks(g: Array) -> Array:
     return np.where(np.absolute(g) < 100 * _MARK, g, 0)
 
@@ -495,7 +494,6 @@ pinv = primitive(
 )
 
 
-@dispatching
 def _lstsq(a: Array, b: Array, rcond: float | None = None) -> Array:
     solution, residuals, rank, s = np.linalg.lstsq(a, b, rcond)
     return _pack((solution, residuals, np.asarray(rank, s.dtype), s), 0)

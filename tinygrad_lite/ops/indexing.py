@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
-from tinygrad_lite.ops.continuation import dispatching
 from tinygrad_lite.ops.op import Array, Deferred, Traced, as_array, primitive, refuse_out
 from tinygrad_lite.ops.registry import implements
 
@@ -40,7 +39,6 @@ def _getitem(x: Array, index: Index) -> Array:
     return x[index]
 
 
-@dispatching
 def _scatter(*parts: Array, shape: tuple[int, ...], indices: Sequence[Index]) -> Array:
     first = parts[0]
     dtype = first.dtype if len(parts) == 1 else np.result_type(*parts)
@@ -115,7 +113,6 @@ scatter = primitive(
 )
 
 
-@dispatching
 def _index_set(x: Array, values: Array, index: Index) -> Array:
     result = np.array(x, np.result_type(x, values))
     result[index] = values
@@ -141,7 +138,6 @@ def _index_set_vjp_values(g: Array, y: Array, x: Array, values: Array, index: In
     return _like_values(np.where(last[index] == order, g[index], 0), values)
 
 
-@dispatching
 def _index_add(x: Array, values: Array, index: Index) -> Array:
     result = np.array(x, np.result_type(x, values))
     addend = np.empty_like(result[index])

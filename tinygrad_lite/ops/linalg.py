@@ -8,7 +8,7 @@ import numpy as np
 
 from tinygrad_lite.errors import InputError, ShapeError
 from tinygrad_lite.ops import products
-from tinygrad_lite.ops.continuation import dispatching, exact, with_value
+from tinygrad_lite.ops.continuation import exact, with_value
 from tinygrad_lite.ops.op import Array, Example, primitive, refuse_out
 from tinygrad_lite.ops.registry import implements
 
@@ -79,7 +79,6 @@ def tensorsolve(a: Array, b: Array, axes: Sequence[int] | None = None) -> Array:
     return np.reshape(np.linalg.solve(np.reshape(a, (prod(shape), prod(shape))), np.ravel(b)), shape)
 
 
-@dispatching
 def _bases(x: Array) -> tuple[Array, ...]:
     """Orthogonal u and v, of determinant 1 together, in which x is diagonal: of each its strong and its weak columns.
 

@@ -9,7 +9,7 @@ import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from types import MappingProxyType
+from types import FunctionType, MappingProxyType
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -120,6 +120,11 @@ class Op:
     def reads_values(self) -> bool:
         """Whether a derivative depends on the arguments' values, so that nobody may change these."""
         return not self.derivatives or any(callable(derivative) for derivative in self.derivatives)
+
+    @cached_property
+    def is_composite(self) -> bool:
+        """Whether the forward is a Python function, which calls NumPy's, and not one of NumPy's own."""
+        return isinstance(self.forward, FunctionType) and not (self.forward.__module__ or "").startswith("numpy")
 
     def __call__(self, *inputs: Array, **params: Any) -> Array:
         if params or len(inputs) != self.arity:

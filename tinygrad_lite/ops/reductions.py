@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.ops.continuation import dispatching, exact, of_dtype, root_of, square_of, with_value
+from tinygrad_lite.ops.continuation import exact, of_dtype, root_of, square_of, with_value
 from tinygrad_lite.ops.elementwise import above
 from tinygrad_lite.ops.op import POSITIVE, Array, Example, Op, Rule, elementwise, primitive, refuse_out, total
 from tinygrad_lite.ops.registry import implements
@@ -240,7 +240,6 @@ var_around = primitive(
 )
 
 
-@dispatching
 def _root(x: Array) -> Array:
     return np.sqrt(x)
 

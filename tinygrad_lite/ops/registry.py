@@ -47,6 +47,15 @@ def answer_to(function: Callable[..., Any]) -> Callable[..., Any]:
     )
 
 
+def name_of_function(op: "Op") -> str | None:
+    """How one writes the library function that computes what an operation does; None if there is none."""
+    for function in (op.forward, *(function for function, answer in _ANSWERS.items() if answer is op)):
+        path = _path(function)
+        if path.startswith(("np.", *TABLES)):
+            return path
+    return None
+
+
 def _path(function: Any) -> str:
     """How the user wrote a function: np.exp, np.linalg.det, np.add.reduce."""
     owner = getattr(function, "__self__", None)

@@ -1,7 +1,6 @@
 """Floor 4. The optimisers: each is its update formula, in PyTorch's order of operations."""
 
 from collections.abc import Iterable
-from math import sqrt
 
 import numpy as np
 
@@ -105,7 +104,7 @@ class Adam(Optimizer):
         m = m + (1 - mean_decay) * (g - m)
         v = square_decay * state.get("square", 0.0) + (1 - square_decay) * (g * g)
         state.update(step=t, mean=m, square=v)
-        denominator = np.sqrt(v) / sqrt(1 - square_decay**t) + self.eps
+        denominator = np.sqrt(v) / (1 - square_decay**t) ** 0.5 + self.eps
         return w - self.lr / (1 - mean_decay**t) * (m / denominator)
 
 
