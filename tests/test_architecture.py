@@ -16,7 +16,7 @@ FLOORS = [
     ["grad_mode", "tensor", "backward", "dual", "complex_step"],
     ["runs", "transforms", "jacobians", "custom", "recording"],
     ["nn", "optim", "datasets"],
-    ["checking"],
+    ["checking", "compiler"],
     ["testing", "__main__"],
 ]
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}

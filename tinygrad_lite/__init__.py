@@ -2,6 +2,7 @@
 
 from tinygrad_lite import datasets, nn, optim
 from tinygrad_lite.checking import audit_gradients, detect_anomaly, gradcheck
+from tinygrad_lite.compiler import compile
 from tinygrad_lite.custom import checkpoint, custom_gradient, stop_gradient
 from tinygrad_lite.grad_mode import enable_grad, no_grad
 from tinygrad_lite.jacobians import hessian, jacobian
@@ -16,6 +17,7 @@ __all__ = [
     "array",
     "audit_gradients",
     "checkpoint",
+    "compile",
     "custom_gradient",
     "datasets",
     "detect_anomaly",

@@ -69,6 +69,10 @@ class ComplexStep(Operators):
     def dtype(self) -> np.dtype[Any]:
         return _REAL[self.value.dtype]
 
+    def numpy(self) -> "ComplexStep":
+        """The value itself, which is followed on."""
+        return self
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         raise NotContinuedError("the value left the operations that are followed, to become a plain array")
 

@@ -107,6 +107,8 @@ class Tensor(Operators):
             else:
                 arrays.append(_unchanging(x, op))
                 mixed = mixed or arrays[-1].dtype is not _FLOAT64
+        if compute is op:
+            arrays = [x._array if type(x) is Tensor else x for x in inputs]
         try:
             value = compute(*arrays, **params) if params else compute(*arrays)
         except (TinygradError, np.linalg.LinAlgError):
@@ -285,7 +287,7 @@ class Tensor(Operators):
     def numpy(self) -> Any:
         """A read-only view of the array; copy it to write to it. This leaves the graph, on purpose."""
         if not isinstance(self._array, (np.ndarray, np.generic)):
-            return self._array
+            return self._array.numpy() if hasattr(self._array, "numpy") else self._array
         view = np.asarray(self._array).view()
         view.setflags(write=False)
         return view

@@ -1,6 +1,6 @@
 """Floor 0. Nested tuples, lists, dicts and dataclasses: taken apart into leaves and put together again."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from copy import copy
 from dataclasses import fields, is_dataclass
 from typing import Any
@@ -26,6 +26,14 @@ def paths(tree: Any, name: str = "") -> list[str]:
     if children is None:
         return [name]
     return [path for key, child in children.items() for path in paths(child, f"{name}.{key}" if name else str(key))]
+
+
+def structure(tree: Any) -> Hashable:
+    """What containers there are, without the leaves: equal for trees that differ in their leaves alone."""
+    children = _children(tree)
+    if children is None:
+        return None
+    return type(tree), tuple((key, structure(child)) for key, child in children.items())
 
 
 def map_leaves(function: Callable[..., Any], tree: Any, *others: Any) -> Any:

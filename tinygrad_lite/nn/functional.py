@@ -10,8 +10,9 @@ import numpy as np
 
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
 from tinygrad_lite.nn.init import Rng
-from tinygrad_lite.ops import activations, losses, products, reductions
+from tinygrad_lite.ops import activations, losses, products, reductions, requirements
 from tinygrad_lite.ops.op import Array
+from tinygrad_lite.tensor import Tensor
 
 
 def linear(x: Array, weight: Array, bias: Array = None) -> Array:
@@ -277,8 +278,8 @@ def _rows(x: Array, target: Array, axis: int) -> tuple[Array, Array]:
         raise ShapeError(f"class numbers of shape {labels.shape} for predictions of shape {shape}")
     if labels.size and labels.dtype.kind not in "iu":
         raise UsageError(f"class numbers are integers, these are {labels.dtype}: write target.astype(int)")
-    if labels.size and not (labels.min() >= 0 and labels.max() < count):
-        raise InputError(f"class numbers lie in 0 … {count - 1}, got {labels.min()} … {labels.max()}")
+    message = f"class numbers lie in 0 … {count - 1}, got {{}}"
+    requirements.refuse_where((labels < 0) | (labels >= count), labels, message=message)
     if not labels.size:
         target = labels.astype(int)
     if len(shape) == 2:
@@ -289,9 +290,8 @@ def _rows(x: Array, target: Array, axis: int) -> tuple[Array, Array]:
 
 def _check_fractions(what: str, x: Array, advice: str) -> None:
     values = _values(x)
-    outside = ~((values >= 0) & (values <= 1))
-    if outside.any():
-        raise InputError(f"binary_cross_entropy takes {what} in [0, 1], got {values[outside].ravel()[0]}: {advice}")
+    message = f"binary_cross_entropy takes {what} in [0, 1], got {{}}: {advice}"
+    requirements.refuse_where(~((values >= 0) & (values <= 1)), values, message=message)
 
 
 def _shape(x: Array) -> tuple[int, ...]:
@@ -300,7 +300,9 @@ def _shape(x: Array) -> tuple[int, ...]:
 
 
 def _values(x: Array) -> Any:
-    return np.asarray(x.numpy() if hasattr(x, "numpy") else x)
+    """The array in a tensor, or of a list."""
+    x = x.data if isinstance(x, Tensor) else x
+    return x if hasattr(x, "dtype") else np.asarray(x)
 
 
 def check_reduction(reduction: str) -> None:

@@ -16,6 +16,7 @@ from tinygrad_lite.ops.continuation import NotContinuedError, as_complex, with_v
 from tinygrad_lite.ops.linalg import ANY, SQUARE, as_columns, singularity
 from tinygrad_lite.ops.op import POSITIVE, Array, Rule, Traced, primitive
 from tinygrad_lite.ops.registry import implements
+from tinygrad_lite.ops.requirements import refuse_where
 
 Shape = tuple[int, ...]
 
@@ -409,8 +410,11 @@ def _qr_vjp(g: Array, y: Array, x: Array, mode: Any = "reduced") -> Array:
     count = min(x.shape[-2:])
     gq, q = _leading(gq, q, count, "further columns of a complete qr"), q[..., :count]
     square, gr, g_rest = r[..., :count, :count], gr[..., :count, :count], gr[..., :count, count:]
-    if np.any(vanishing(np.diagonal(square, axis1=-2, axis2=-1))):
-        raise InputError("qr: the columns of q have no derivative where the first columns of the matrix are dependent")
+    refuse_where(
+        vanishing(np.diagonal(square, axis1=-2, axis2=-1)),
+        np.diagonal(square, axis1=-2, axis2=-1),
+        message="qr: the columns of q have no derivative where the first columns of the matrix are dependent",
+    )
     gq = gq + x[..., count:] @ g_rest.mT
     inner = square @ gr.mT - gq.mT @ q
     lower = inner * _halved(count)
@@ -460,11 +464,12 @@ def _pinv_vjp(
     # Golub and Pereyra, The differentiation of pseudo-inverses (1973), equation 4.12: for a rank that stays as it is
     if hermitian:
         x = np.where(np.tri(x.shape[-1], dtype=bool), x, x.mT)
-    if cuts_off(x, y):
-        raise InputError(
-            "pinv, lstsq: the derivative knows only singular values that count and those that are 0; here rcond= cuts "
-            "off others. Lower it, or write the truncated inverse out of np.linalg.svd"
-        )
+    refuse_where(
+        cuts_off(x, y),
+        cuts_off(x, y),
+        message="pinv, lstsq: the derivative knows only singular values that count and those that are 0; here rcond= "
+        "cuts off others. Lower it, or write the truncated inverse out of np.linalg.svd",
+    )
     turned = g.mT
     outside = turned - x @ (y @ turned)
     beside = turned - (turned @ y) @ x

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
-from tinygrad_lite.ops.op import Array, Deferred, Traced, as_array, primitive, refuse_out
+from tinygrad_lite.ops.op import Array, Deferred, Traced, as_array, primitive, refuse_out, unchanging
 from tinygrad_lite.ops.registry import implements
 
 Index = Any
@@ -23,7 +23,7 @@ def fixed(index: Index) -> Index:
 def _fixed_part(part: Any) -> Any:
     if isinstance(part, (int, slice, np.integer)) or part is None or part is Ellipsis:
         return part
-    array = np.array(part)
+    array = unchanging(part)
     return array.astype(int) if isinstance(part, (list, tuple)) and not array.size else array  # [] picks nothing
 
 
@@ -32,7 +32,7 @@ def _is_basic(index: Index) -> bool:
     if type(index) is int:
         return True
     parts = index if isinstance(index, tuple) else (index,)
-    return not any(isinstance(part, (np.ndarray, list, bool, np.bool_)) for part in parts)
+    return not any(isinstance(part, (np.ndarray, list, bool, np.bool_, Traced)) for part in parts)
 
 
 def _getitem(x: Array, index: Index) -> Array:
@@ -183,12 +183,12 @@ def take(a: Array, indices: Array, axis: int | None = None, out: Array = None, m
     refuse_out("take", out)
     a = np.ravel(as_array(a)) if axis is None else as_array(a)
     axis = np.lib.array_utils.normalize_axis_index(axis or 0, a.ndim)
-    return a[along(axis, in_range("take", indices, a.shape[axis], mode))]
+    return getitem(a, index=fixed(along(axis, in_range("take", indices, a.shape[axis], mode))))
 
 
 def in_range(name: str, indices: Array, size: int, mode: str) -> Array:
     """Indices as a mode of NumPy's brings them into the range of `size` entries."""
-    indices = np.asarray(indices)
+    indices = as_array(indices)
     if indices.dtype == bool or not indices.size:
         indices = indices.astype(np.intp)  # a truth is 0 or 1 here, and no mask
     if mode == "wrap":
@@ -202,14 +202,14 @@ def in_range(name: str, indices: Array, size: int, mode: str) -> Array:
 
 @implements(np.take_along_axis)
 def take_along_axis(arr: Array, indices: Array, axis: int | None = -1) -> Array:
-    arr, indices = as_array(arr), np.asarray(indices)
+    arr, indices = as_array(arr), as_array(indices)
     if axis is None:
-        return np.ravel(arr)[indices]
+        return getitem(np.ravel(arr), index=fixed(indices))
     if arr.ndim != indices.ndim:
         raise ShapeError(f"take_along_axis: indices of shape {indices.shape} for an array of shape {arr.shape}")
     axis = np.lib.array_utils.normalize_axis_index(axis, arr.ndim)
     others = np.ix_(*(np.arange(size) if i != axis else [0] for i, size in enumerate(arr.shape)))
-    return arr[(*others[:axis], indices, *others[axis + 1 :])]
+    return getitem(arr, index=fixed((*others[:axis], indices, *others[axis + 1 :])))
 
 
 @implements(np.compress)

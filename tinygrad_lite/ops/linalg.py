@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.errors import InputError, ShapeError
+from tinygrad_lite.errors import ShapeError
 from tinygrad_lite.ops import products
 from tinygrad_lite.ops.continuation import exact, with_value
 from tinygrad_lite.ops.op import Array, Example, primitive, refuse_out
 from tinygrad_lite.ops.registry import implements
+from tinygrad_lite.ops.requirements import refuse_where
 
 Shape = tuple[int, ...]
 Axis = int | tuple[int, ...] | None
@@ -124,11 +125,12 @@ def _log_abs_det(x: Array) -> Array:
 
 
 def _log_abs_det_vjp(g: Array, y: Array, x: Array) -> Array:
-    if np.any(np.equal(y, -np.inf)):
-        raise InputError(
-            "slogdet: log|det| of a singular matrix is -inf and has no gradient; leave such matrices out, or use "
-            "np.linalg.det, whose gradient always exists"
-        )
+    refuse_where(
+        np.equal(y, -np.inf),
+        y,
+        message="slogdet: log|det| of a singular matrix is -inf and has no gradient; leave such matrices out, or use "
+        "np.linalg.det, whose gradient always exists",
+    )
     return g[..., None, None] * np.linalg.inv(x).mT
 
 

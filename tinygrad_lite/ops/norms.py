@@ -4,13 +4,13 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.errors import InputError
 from tinygrad_lite.ops.continuation import absolute_of, as_complex, exact, root_of, square_of
 from tinygrad_lite.ops.decompositions import svdvals, svdvals_of_complex, through_values
 from tinygrad_lite.ops.linalg import singularity
 from tinygrad_lite.ops.op import Array, primitive
 from tinygrad_lite.ops.reductions import Axis, extreme
 from tinygrad_lite.ops.registry import implements
+from tinygrad_lite.ops.requirements import refuse_where
 
 Shape = tuple[int, ...]
 _FROBENIUS = (None, "fro", "f")
@@ -154,8 +154,11 @@ def _norm_as_numpy(x: Array, ord: Any = None, axis: Axis = None, keepdims: bool 
 
 
 def _cond_vjp(g: Array, y: Array, x: Array, p: Any = None) -> Array:
-    if not np.all(np.less(y, 1 / np.finfo(y.dtype).eps)):
-        raise InputError("cond: a matrix that is singular to rounding has no finite condition number, and no gradient")
+    refuse_where(
+        ~np.less(y, 1 / np.finfo(y.dtype).eps),
+        y,
+        message="cond: a matrix that is singular to rounding has no finite condition number, and no gradient",
+    )
     p = 2 if p is None else p
     g, y = g[..., None, None], y[..., None, None]
     size = np.linalg.matrix_norm(x, ord=p, keepdims=True)

@@ -165,7 +165,7 @@ class Op:
             return tuple(value)
         if isinstance(value, Traced) and value.dtype.kind not in "biu":
             raise UsageError(f"{self.name}: {name}= is a parameter without a derivative; pass a number, not a tensor")
-        return np.array(value)
+        return unchanging(value)
 
     @cached_property
     def signature(self) -> inspect.Signature:
@@ -216,6 +216,12 @@ class Op:
         """The error to raise in place of one that the forward raised when it was given these arrays."""
         kind = ShapeError if isinstance(error, ValueError) else UsageError
         return kind(f"{self.name} cannot take {given(arrays)}: {error}")
+
+
+def unchanging(x: Any) -> Array:
+    """An array as a parameter: a copy, which nobody can change; of a tensor what lies under it, if that is traced."""
+    under = getattr(x, "data", x) if isinstance(x, Traced) else x
+    return under if isinstance(under, Traced) else np.array(x)
 
 
 def as_array(x: Any) -> Array:

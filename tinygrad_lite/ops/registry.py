@@ -1,7 +1,8 @@
 """Floor 1. Which operations there are, and which of them answers a function of NumPy's on traced values."""
 
+import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -47,13 +48,21 @@ def answer_to(function: Callable[..., Any]) -> Callable[..., Any]:
     )
 
 
-def name_of_function(op: "Op") -> str | None:
+def name_of_function(op: "Op", params: Iterable[str] = ()) -> str | None:
     """How one writes the library function that computes what an operation does; None if there is none."""
-    for function in (op.forward, *(function for function, answer in _ANSWERS.items() if answer is op)):
+    twins = (function for function, answer in _ANSWERS.items() if answer is op and _takes(function, params))
+    for function in (op.forward, *twins):
         path = _path(function)
         if path.startswith(("np.", *TABLES)):
             return path
     return None
+
+
+def _takes(function: Callable[..., Any], params: Iterable[str]) -> bool:
+    try:
+        return set(params) <= set(inspect.signature(function).parameters)
+    except (TypeError, ValueError):  # before NumPy 2.4, a function written in C does not tell its signature
+        return not set(params)
 
 
 def _path(function: Any) -> str:

@@ -1,0 +1,85 @@
+"""Every operation of the registry, and random programs of them, compiled: as eager, with gradients."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, reject, settings
+from hypothesis import strategies as st
+
+import tinygrad_lite as tg
+from tests.ops.test_registry import DIFFERENTIABLE
+from tinygrad_lite import trees
+from tinygrad_lite.errors import InputError
+from tinygrad_lite.ops.op import Op
+from tinygrad_lite.testing import Program, cotangents, inputs_of, programs
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
+
+
+def value_and_gradients(f: Callable[..., Any], g: Any) -> Callable[..., Any]:
+    def both(*x: Any) -> Any:
+        y, pull = tg.vjp(f, *x)
+        return y, pull(g)
+
+    return both
+
+
+def same(f: Callable[..., Any], x: Any, backend: str, tolerance: float = 1e-12) -> None:
+    """Recorded, and then run again with other numbers, it gives what the function gives."""
+    compiled = tg.compile(f, backend)
+    compiled(*x)
+    assert compiled.report().backend == backend
+    with np.errstate(all="ignore"):
+        expected = trees.leaves(f(*x))
+    for found, right in zip(trees.leaves(compiled(*x)), expected, strict=True):
+        assert found.dtype == right.dtype
+        scale = np.max(np.abs(right), initial=1)
+        np.testing.assert_allclose(found, right, rtol=tolerance, atol=tolerance * scale)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("op", DIFFERENTIABLE, ids=str)
+@settings(max_examples=5)
+@given(data=st.data())
+def test_numpy(op: Op, dtype: Any, data: st.DataObject) -> None:
+    holds(op, dtype, data, "numpy")
+
+
+@pytest.mark.parametrize("op", DIFFERENTIABLE, ids=str)
+@settings(max_examples=1)
+@given(data=st.data(), dtype=st.sampled_from([np.float64, np.float32]))
+def test_numba(op: Op, dtype: Any, data: st.DataObject) -> None:
+    holds(op, dtype, data, "numba")
+
+
+def holds(op: Op, dtype: Any, data: st.DataObject, backend: str) -> None:
+    call = data.draw(inputs_of(op, dtype))
+    f, x = call.function()
+    g = data.draw(cotangents(call.value(*call.arrays)))
+    same(value_and_gradients(f, g), x, backend, 1e-12 if dtype == np.float64 else 1e-4)
+
+
+@pytest.mark.parametrize("backend", ["numpy", "numba"])
+@given(data=st.data())
+def test_random_programs(backend: str, data: st.DataObject) -> None:
+    program = data.draw(programs(max_steps=8))
+    assume(program.steps)
+    g = data.draw(cotangents(program.run(*program.leaves)))
+    try:
+        tg.vjp(program.run, *program.leaves)[1](g)
+    except InputError:
+        reject()  # a rule refuses these numbers
+    same(value_and_gradients(program.run, g), program.leaves, backend, 1e-9)
+
+
+@settings(max_examples=10)
+@given(program=programs(max_steps=5))
+def test_second_derivatives(program: Program) -> None:
+    assume(program.steps)
+
+    def second(*x: Any) -> Any:
+        return tg.hessian(lambda first: np.sum(program.run(first, *x[1:])))(x[0])
+
+    same(second, program.leaves, "numpy", 1e-9)

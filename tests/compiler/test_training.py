@@ -1,0 +1,381 @@
+"""Compiled training steps beside eager ones: the same numbers, the same state, and nobody else's numbers changed."""
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_lite as tg
+from tinygrad_lite import nn, optim
+from tinygrad_lite.errors import InputError, UsageError
+from tinygrad_lite.nn import functional as F
+
+_rng = np.random.default_rng(0)
+X = _rng.normal(size=(12, 4))
+Y = (_rng.random((12, 1)) < 0.5).astype(float)
+LABELS = _rng.integers(0, 3, 12)
+
+Model = Callable[[], nn.Module]
+Loss = Callable[[Any], Any]
+
+
+class Normalised(nn.Module):
+    """A model with running statistics."""
+
+    def __init__(self) -> None:
+        self.mean = tg.tensor(np.zeros(4))
+        self.out = nn.Linear(4, 1, rng=0)
+
+    def forward(self, x: Any) -> Any:
+        if self.training:
+            self.mean.data = 0.9 * self.mean + 0.1 * np.mean(x, axis=0)
+        return self.out(x - self.mean)
+
+
+class Attention(nn.Module):
+    def __init__(self) -> None:
+        self.keys = nn.Linear(4, 3, rng=0)
+        self.values = nn.Linear(4, 3, rng=1)
+        self.out = nn.Linear(3, 1, rng=2)
+
+    def forward(self, x: Any) -> Any:
+        weights = F.softmax(self.keys(x) @ self.keys(x).T / 3)
+        return self.out(np.tanh(weights @ self.values(x)))
+
+
+MODELS: dict[str, tuple[Model, Loss]] = {
+    "network": (
+        lambda: nn.Sequential(nn.Linear(4, 5, rng=0), nn.ReLU(), nn.Linear(5, 1, rng=1)),
+        lambda z: F.binary_cross_entropy_with_logits(z, Y),
+    ),
+    "classes": (
+        lambda: nn.Sequential(nn.Linear(4, 6, rng=0), nn.SiLU(), nn.Linear(6, 3, rng=1)),
+        lambda z: F.cross_entropy(z, LABELS),
+    ),
+    "dropout": (
+        lambda: nn.Sequential(nn.Linear(4, 5, rng=0), nn.Tanh(), nn.Dropout(0.4, rng=3), nn.Linear(5, 1, rng=1)),
+        lambda z: F.mse_loss(z, Y),
+    ),
+    "running statistics": (Normalised, lambda z: F.huber_loss(z, Y)),
+    "attention": (Attention, lambda z: F.mse_loss(z, Y)),
+}
+OPTIMIZERS: dict[str, Callable[[Any], optim.Optimizer]] = {
+    "sgd": lambda p: optim.SGD(p, lr=0.1),
+    "nesterov": lambda p: optim.SGD(p, lr=0.05, momentum=0.9, nesterov=True, weight_decay=0.01),
+    "adam": lambda p: optim.Adam(p, lr=0.01),
+    "adamw": lambda p: optim.AdamW(p, lr=0.01, weight_decay=0.1),
+    "rmsprop": lambda p: optim.RMSprop(p, lr=0.01, momentum=0.5, centered=True),
+}
+
+
+def training(model: nn.Module, optimizer: optim.Optimizer, loss: Loss) -> Callable[[Any], Any]:
+    def step(x: Any) -> Any:
+        optimizer.zero_grad()
+        value = loss(model(x))
+        value.backward()
+        optimizer.step()
+        return value
+
+    return step
+
+
+class Pair:
+    """The same model twice, one trained eagerly and one compiled."""
+
+    def __init__(self, backend: str, model: str = "network", optimizer: str = "sgd") -> None:
+        make, loss = MODELS[model]
+        self.models = make(), make()
+        self.optimizers = [OPTIMIZERS[optimizer](each.parameters()) for each in self.models]
+        self.eager, plain = (training(m, o, loss) for m, o in zip(self.models, self.optimizers))
+        self.compiled, self.uncompiled = tg.compile(plain, backend), plain
+
+    def step(self, x: Any = X, compiled: bool = True) -> None:
+        expected, found = self.eager(x), (self.compiled if compiled else self.uncompiled)(x)
+        np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=1e-9)
+
+    def check(self) -> None:
+        for expected, found in zip(*[model.parameters() for model in self.models]):
+            np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=1e-9, atol=1e-12)
+            np.testing.assert_allclose(found.grad.numpy(), expected.grad.numpy(), rtol=1e-9, atol=1e-12)
+        for expected, found in zip(*[model.state_dict().values() for model in self.models]):
+            np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
+        for expected, found in zip(*[optimizer.state for optimizer in self.optimizers]):
+            assert found.keys() == expected.keys()
+            for name, value in expected.items():
+                assert type(found[name]) is type(value)
+                np.testing.assert_allclose(found[name], value, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("model", MODELS)
+def test_trajectories(backend: str, model: str, optimizer: str) -> None:
+    pair = Pair(backend, model, optimizer)
+    for i in range(200):
+        pair.step()
+        if i == 100:
+            for each in pair.optimizers:
+                each.lr *= 0.5
+    pair.check()
+
+
+def test_eager_and_compiled_steps_may_take_turns(backend: str) -> None:
+    pair = Pair(backend, optimizer="adam")
+    states = [copy.deepcopy(model.state_dict()) for model in pair.models]
+    for i in range(20):
+        pair.step(compiled=i % 3 != 1)
+        if i == 10:
+            for model, state in zip(pair.models, states):
+                model.load_state_dict(state)
+        if i == 12:
+            kept = [copy.deepcopy(optimizer.state_dict()) for optimizer in pair.optimizers]
+        if i == 15:
+            for optimizer, state in zip(pair.optimizers, kept):
+                optimizer.load_state_dict(state)
+    pair.check()
+
+
+def test_another_shape_or_mode_is_recorded_anew(backend: str) -> None:
+    pair = Pair(backend, "dropout")
+    (_, loss) = MODELS["dropout"]
+    del loss
+    for i in range(6):
+        pair.step()
+        if i == 2:
+            [model.eval() for model in pair.models]
+        if i == 4:
+            [model.train() for model in pair.models]
+    pair.check()
+    model = nn.Linear(4, 2, rng=0)
+    predict = tg.no_grad()(tg.compile(model, backend))
+    for rows in (12, 5, 12, 1):
+        np.testing.assert_allclose(predict(X[:rows]).numpy(), model(X[:rows]).numpy(), rtol=1e-12)
+
+
+def test_what_others_hold_never_changes(backend: str) -> None:
+    pair = Pair(backend)
+    pair.step(), pair.step()
+    weight = next(pair.models[1].parameters())
+    held: list[tuple[Any, Any]] = []
+    for _ in range(5):
+        gradient = weight.grad
+        assert gradient is not None
+        for array in (weight.numpy(), weight.data, weight.detach().data, gradient.data, gradient.numpy()[1:]):
+            held.append((array, array.copy()))
+        held.append((gradient.data, gradient.data.copy()))
+        pair.step()
+    for array, before in held:
+        np.testing.assert_array_equal(array, before)
+    pair.check()
+
+
+def test_a_graph_from_before_a_step_keeps_its_numbers(backend: str) -> None:
+    pair = Pair(backend)
+    pair.step(), pair.step()
+    model = pair.models[1]
+    weights = [parameter.numpy().copy() for parameter in model.parameters()]
+    loss = np.sum(model(X))
+    pair.compiled(X)
+    model.zero_grad()
+    loss.backward()
+    expected = tg.grad(lambda p: np.sum(np.maximum(X @ p[0].T + p[1], 0) @ p[2].T + p[3]))(weights)
+    for parameter, right in zip(model.parameters(), expected):
+        np.testing.assert_allclose(parameter.grad.numpy(), right, rtol=1e-12)
+
+
+def test_gradients_add_up_without_zero_grad(backend: str) -> None:
+    models = MODELS["network"][0](), MODELS["network"][0]()
+
+    def accumulate(model: nn.Module) -> Callable[[Any], Any]:
+        def run(x: Any) -> Any:
+            loss = np.sum(model(x) ** 2)
+            loss.backward()
+            return loss
+
+        return run
+
+    eager, compiled = accumulate(models[0]), tg.compile(accumulate(models[1]), backend)
+    for i in range(5):
+        eager(X), compiled(X)
+        if i == 3:
+            [model.zero_grad() for model in models]
+    for a, b in zip(models[0].parameters(), models[1].parameters()):
+        np.testing.assert_allclose(b.grad.numpy(), a.grad.numpy(), rtol=1e-12)
+
+
+def test_gradients_of_arguments(backend: str) -> None:
+    def run(x: Any) -> Any:
+        np.sum(x**3).backward()
+
+    compiled = tg.compile(run, backend)
+    for _ in range(3):
+        x = tg.tensor([1.0, 2.0], requires_grad=True)
+        compiled(x)
+        np.testing.assert_allclose(x.grad.numpy(), [3, 12])
+
+
+def test_an_update_by_hand(backend: str) -> None:
+    def descent(compiled: bool) -> Any:
+        w = tg.tensor([1.0, -2.0], requires_grad=True)
+
+        def run(x: Any) -> Any:
+            nonlocal w
+            np.sum((w * x) ** 2).backward()
+            with tg.no_grad():
+                w -= 0.1 * w.grad
+            w.grad = None
+
+        run = tg.compile(run, backend) if compiled else run
+        for _ in range(5):
+            run(np.array([1.0, 0.5]))
+        assert w.grad is None
+        return w.numpy()
+
+    np.testing.assert_allclose(descent(True), descent(False), rtol=1e-12)
+
+
+def test_containers_and_arrays(backend: str) -> None:
+    def f(p: Any, x: Any) -> Any:
+        return {"y": np.tanh(x @ p["w"]) + p["b"], "rest": (np.sum(x), 3, None, "text")}
+
+    p = {"w": _rng.normal(size=(4, 2)), "b": _rng.normal(size=2)}
+    compiled = tg.compile(f, backend)
+    compiled(p, X)
+    found, expected = compiled(p, x=X), f(p, X)
+    assert type(found["y"]) is np.ndarray
+    assert found["rest"][1:] == (3, None, "text")
+    np.testing.assert_allclose(found["y"], expected["y"], rtol=1e-12)
+    np.testing.assert_allclose(found["rest"][0], expected["rest"][0], rtol=1e-12)
+
+
+def test_transforms_of_compiled_functions(backend: str) -> None:
+    f = tg.compile(lambda x: np.sum(np.sin(x) * x), backend)
+    x = _rng.normal(size=5)
+    f(x)
+    slope = np.cos(x) * x + np.sin(x)
+    np.testing.assert_allclose(tg.grad(f)(x), slope, rtol=1e-12)
+    np.testing.assert_allclose(tg.jvp(f, (x,), (x,))[1], slope @ x, rtol=1e-12)
+    assert tg.gradcheck(f, x).ok
+    t = tg.tensor(x, requires_grad=True)
+    f(t).backward()
+    np.testing.assert_allclose(t.grad.numpy(), slope, rtol=1e-12)
+    assert "history" in str(f.report())
+
+
+def test_random_draws_are_those_of_the_same_generator(backend: str) -> None:
+    mine, yours = np.random.default_rng(3), np.random.default_rng(3)
+    f = lambda x, rng: x + rng.normal(size=x.shape) * rng.random()  # noqa: E731
+    compiled = tg.compile(f, backend)
+    for _ in range(3):
+        np.testing.assert_allclose(compiled(X, yours), f(X, mine), rtol=1e-12)
+    outside = tg.compile(lambda x: x + yours.normal(size=x.shape), backend)
+    for _ in range(3):
+        np.testing.assert_allclose(outside(X), X + mine.normal(size=X.shape), rtol=1e-12)
+
+
+def test_arrays_from_outside_are_read_as_they_are(backend: str) -> None:
+    scale = np.ones(3)
+    f = tg.compile(lambda x: np.sum(x * scale), backend)
+    x = tg.tensor([1.0, 2.0, 3.0])
+    assert f(x).item() == f(x).item() == 6
+    scale[0] = 10
+    assert f(x).item() == 15
+
+
+@pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
+def test_nan_and_infinity_come_out_as_in_eager_mode(backend: str) -> None:
+    x = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 1e308, -1e308])
+
+    def f(x: Any) -> Any:
+        return np.exp(x), np.log(x), x * x, np.maximum(x, 1.0), 1 / x, np.sum(x), np.max(x), F.sigmoid(x), x - x
+
+    compiled = tg.compile(f, backend)
+    compiled(x)
+    for found, expected in zip(compiled(x), f(x)):
+        np.testing.assert_array_equal(found, expected)
+
+
+NEEDED: dict[str, Callable[[Any], Any]] = {
+    "if": lambda t: t if np.sum(t) > 0 else -t,
+    "float": lambda t: t * float(np.sum(t)),
+    "item": lambda t: t * np.sum(t).item(),
+    "numpy": lambda t: t * t.numpy(),
+    "asarray": lambda t: np.asarray(t),
+    "index": lambda t: [1, 2][(t[0, 0] > 0).astype(int)],
+    "format": lambda t: f"{np.sum(t):.2f}",
+    "tolist": lambda t: t.tolist(),
+}
+
+
+@pytest.mark.parametrize("f", NEEDED.values(), ids=NEEDED)
+def test_a_value_that_python_needs(f: Callable[[Any], Any]) -> None:
+    with pytest.raises(UsageError, match=r"(?s)while it is recorded at test_training\.py:\d+: .*lambda t.*np\.where"):
+        tg.compile(f)(tg.tensor(X))
+
+
+@pytest.mark.parametrize("f", [lambda t: t[t > 0], lambda t: np.nonzero(t), lambda t: np.allclose(t, t)])
+def test_shapes_and_answers_that_depend_on_values(f: Callable[[Any], Any]) -> None:
+    with pytest.raises(UsageError, match=r"depends on values|answers with"):
+        tg.compile(f)(tg.tensor(X))
+
+
+def test_a_failed_recording_leaves_all_as_it_was(backend: str) -> None:
+    model = MODELS["dropout"][0]()
+    optimizer = optim.Adam(model.parameters())
+    step = training(model, optimizer, lambda z: np.mean(z**2))
+
+    def wrong(x: Any) -> Any:
+        loss = step(x)
+        optimizer.lr = 7.0
+        return loss if loss > 0 else -loss
+
+    weights, draws = copy.deepcopy(model.state_dict()), model[2]._rng.bit_generator.state
+    with pytest.raises(UsageError, match="if loss > 0"):
+        tg.compile(wrong, backend)(X)
+    for name, array in model.state_dict().items():
+        np.testing.assert_array_equal(array, weights[name])
+    assert all(parameter.grad is None for parameter in model.parameters())
+    assert optimizer.lr == 1e-3
+    assert optimizer.state == [{}] * 4
+    assert model[2]._rng.bit_generator.state == draws
+    assert isinstance(model(X).numpy(), np.ndarray)
+
+
+def test_refused_values_leave_the_state_as_it_was(backend: str) -> None:
+    model = nn.Linear(4, 3, rng=0)
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+
+    def step(x: Any, labels: Any) -> Any:
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(x), labels)
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    compiled = tg.compile(step, backend)
+    compiled(X, LABELS), compiled(X, LABELS)
+    before = copy.deepcopy(model.state_dict())
+    with pytest.raises(InputError, match="0 … 2, got 5"):
+        compiled(X, np.full(12, 5))
+    for name, array in model.state_dict().items():
+        np.testing.assert_array_equal(array, before[name])
+    compiled(X, LABELS)
+
+
+_HIDDEN = [np.random.default_rng(0)]
+
+
+@pytest.mark.parametrize("draw", [lambda: _HIDDEN[0].normal(), lambda: np.random.default_rng().normal()])
+def test_what_changes_from_run_to_run_unseen_is_refused(draw: Callable[..., Any]) -> None:
+    with pytest.raises(UsageError, match="does not do the same when it is run again"):
+        tg.compile(lambda x: x + draw())(X)
+
+
+def test_bad_calls() -> None:
+    with pytest.raises(InputError, match="'numpy' or 'numba', got 'cuda'"):
+        tg.compile(np.sin, "cuda")
+    with pytest.raises(UsageError, match="call it once"):
+        tg.compile(lambda x: x).source
+    with pytest.raises(UsageError, match="function"):
+        tg.compile(3)  # type: ignore[arg-type]

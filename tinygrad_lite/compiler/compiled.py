@@ -1,0 +1,150 @@
+"""Floor 5. `tg.compile`: a function that is recorded when it is first called, and run as a program from then on."""
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite import grad_mode, trees
+from tinygrad_lite.compiler import repetition
+from tinygrad_lite.compiler.entry import MISS
+from tinygrad_lite.compiler.report import CompileReport
+from tinygrad_lite.compiler.run import Run
+from tinygrad_lite.compiler.watching import is_watching
+from tinygrad_lite.errors import UsageError
+from tinygrad_lite.nn.init import Rng
+from tinygrad_lite.ops.op import Traced
+from tinygrad_lite.runs import name_of
+from tinygrad_lite.tensor import Tensor
+
+
+class Compiled:
+    """A function that runs as a program. Made by `tg.compile`.
+
+    Attributes:
+        backend: "numpy" or "numba".
+    """
+
+    def __init__(self, f: Callable[..., Any], backend: str) -> None:
+        functools.update_wrapper(self, f)
+        self._f = f
+        self.backend = backend
+        self._runs: dict[Any, list[Run]] = {}
+        self._latest: Run | None = None
+        self._entry: tuple[int, Callable[..., Any]] = 0, _miss
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        arity, entry = self._entry
+        if len(args) == arity and not kwargs:
+            result = entry(*args)
+            if result is not MISS:
+                return result
+        if is_watching() or any(_is_followed(x) for x in trees.leaves((args, kwargs))):
+            return self._f(*args, **kwargs)  # whoever follows the values follows what is inside
+        run = self._latest = self.fitting(args, kwargs)
+        result = run(args, kwargs)
+        self._entry = len(args), run.entry(args, kwargs) or _miss
+        return result
+
+    def fitting(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Run:
+        """The run for these arguments, recorded now if there is none."""
+        key = trees.structure((args, kwargs)), tuple(map(_form, trees.leaves((args, kwargs)))), grad_mode.mode.enabled
+        runs = self._runs.setdefault(key, [])
+        for run in runs:
+            if run.fits(args, kwargs):
+                return run
+        runs.insert(0, Run(self._f, args, kwargs, self.backend))
+        return runs[0]
+
+    def repeat(self, turns: int, *args: Any, **kwargs: Any) -> Any:
+        """Call the function `turns` times with the same arguments, and return the results stacked along a first axis.
+
+        Natively, Python is met once for many turns; on a terminal a bar shows how far it is (with tqdm). Ctrl-C stops
+        it between turns, with parameters and state as the last turn left them.
+
+        Raises:
+            InputError: if turns is no whole number, at least 1.
+            ShapeError: if results differ in shape from turn to turn.
+
+        Example:
+            >>> import numpy as np, tinygrad_lite as tg
+            >>> w = tg.tensor(1.0, requires_grad=True)
+            >>> optimizer = tg.optim.SGD([w], lr=0.25)
+            >>> @tg.compile
+            ... def step():
+            ...     optimizer.zero_grad()
+            ...     loss = w * w
+            ...     loss.backward()
+            ...     optimizer.step()
+            ...     return loss
+            >>> step.repeat(3)
+            tensor([1.    , 0.25  , 0.0625])
+        """
+        return repetition.repeat(self, turns, args, kwargs)
+
+    def epochs(
+        self, arrays: Sequence[Any], batch_size: int, epochs: int = 1, *, rng: Rng = None, drop_last: bool = False
+    ) -> Any:
+        """Call the function with shuffled batches of some arrays, and return the results stacked along a first axis.
+
+        The batches, and their order, are those of the loop
+
+            for _ in range(epochs):
+                order = rng.permutation(len(arrays[0]))
+                for start in range(0, len(order), batch_size):
+                    step(*[array[order[start : start + batch_size]] for array in arrays])
+
+        with the same generator; the last one of an epoch may be smaller, and is left out with `drop_last`.
+
+        Raises:
+            InputError: if a number is not a whole one, at least 1, or a batch is larger than the arrays.
+            ShapeError: if the arrays differ in length, or results in shape from batch to batch.
+
+        Example:
+            >>> import numpy as np, tinygrad_lite as tg
+            >>> total = tg.compile(lambda x: np.sum(x))
+            >>> sums = total.epochs([np.arange(6.0)], batch_size=2, epochs=5, rng=0)
+            >>> sums.shape, float(np.sum(sums))
+            ((15,), 75.0)
+        """
+        return repetition.epochs(self, arrays, batch_size, epochs, np.random.default_rng(rng), drop_last)
+
+    @property
+    def source(self) -> str:
+        """The latest program as a function in NumPy."""
+        return self._recorded().source.text
+
+    def report(self) -> CompileReport:
+        """How the latest program runs, and which operations fall back to calls of NumPy's."""
+        return self._recorded().report()
+
+    def _recorded(self) -> Run:
+        if self._latest is None:
+            raise UsageError(f"{name_of(self._f)} was not recorded yet: call it once, and its program is known")
+        return self._latest
+
+
+def _miss(*_: Any) -> Any:
+    return MISS
+
+
+def _is_followed(x: Any) -> bool:
+    """Whether a value belongs to a transform, which must see every operation."""
+    array = x._array if isinstance(x, Tensor) else x
+    return isinstance(array, Traced) or (not isinstance(x, Tensor) and isinstance(x, Traced))
+
+
+def _form(x: Any) -> Any:
+    """What of an argument a program is made for."""
+    if isinstance(x, Tensor):
+        return Tensor, x.shape, x.dtype, x.requires_grad
+    if isinstance(x, (np.ndarray, np.generic)):
+        return np.ndarray, x.shape, x.dtype
+    if isinstance(x, np.random.Generator):
+        return np.random.Generator
+    try:
+        hash(x)
+    except TypeError:
+        return type(x), id(x)
+    return type(x), x

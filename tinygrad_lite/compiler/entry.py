@@ -1,0 +1,139 @@
+"""Floor 5. The way into a program: a function written for it, which takes well under a microsecond to see that it fits.
+
+It reads as what `Run.fits` and the executor do, with every name looked up beforehand. Where anything is not as it was
+in the run before, it returns MISS and leaves the call to those.
+"""
+
+from collections.abc import Callable, Sequence
+from sys import getrefcount
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite import grad_mode
+from tinygrad_lite.compiler.places import Argument, Attribute, Data, Entry, Gradient, Outside, Place
+from tinygrad_lite.tensor import Tensor, wrap
+
+MISS = object()
+
+
+class EntryWriter:
+    """Collects the lines of such a function and the objects that they name.
+
+    Attributes:
+        scope: the objects, by name.
+        tests: expressions of which none may be true.
+        body: what is done then.
+        results: the expressions for the leaves of the result.
+        lock: what is held meanwhile, if anything.
+    """
+
+    def __init__(self, leaves: Sequence[Any]) -> None:
+        self.scope: dict[str, Any] = {
+            "MISS": MISS,
+            "Tensor": Tensor,
+            "ndarray": np.ndarray,
+            "wrap": wrap,
+            "mode": grad_mode.mode,
+            "getrefcount": getrefcount,
+        }
+        self.parameters = [f"x{i}" for i in range(len(leaves))]
+        self.body: list[str] = []
+        self.tests: list[str] = []
+        self.results: list[str] = []
+        self.lock: Any = None
+        self._held: list[str] = []
+        self._names: dict[int, str] = {}
+        self._first: list[str] = []
+        for i, x in enumerate(leaves):
+            self._argument(i, x)
+        self.tests.append(f"mode.enabled is not {grad_mode.mode.enabled}")
+
+    def name(self, thing: Any) -> str:
+        """A name for an object in the function."""
+        if id(thing) not in self._names:
+            self._names[id(thing)] = name = f"o{len(self._names)}"
+            self.scope[name] = thing
+        return self._names[id(thing)]
+
+    def _argument(self, i: int, x: Any) -> None:
+        if not isinstance(x, (Tensor, np.ndarray, np.generic)):
+            self._first.append(f"a{i} = x{i}")
+            self.is_still(f"x{i}", x)
+            return
+        array = x._array if isinstance(x, Tensor) else x
+        tests = [f"type(a{i}) is not {self.name(type(array))}"]
+        if isinstance(array, np.ndarray):
+            tests += [f"a{i}.shape != {array.shape!r}", f"a{i}.dtype is not {self.name(array.dtype)}"]
+        tests = [" or ".join(tests)]
+        if isinstance(x, Tensor):
+            self._first += [f"if type(x{i}) is not Tensor: return MISS", f"a{i} = x{i}._array"]
+            self.tests.append(f"x{i}._requires_grad is not {x.requires_grad}")
+            tests = [f"a{i} is not {self.name(array)} and ({tests[0]})"]  # nobody changes the array of a tensor
+        else:
+            self._first.append(f"a{i} = x{i}")
+        self.tests += tests
+
+    def value(self, place: Place) -> str:
+        """The expression for what is in a place."""
+        if isinstance(place, Argument):
+            return f"a{place.index}"
+        if isinstance(place, Data):
+            return f"{self.name(place.tensor)}._array"
+        if isinstance(place, Attribute):
+            return f"{self.name(vars(place.owner))}[{place.name!r}]"
+        if isinstance(place, Entry):
+            state = place.optimizer.state
+            found = self.name(state[place.index])
+            for test in (
+                f"{self.name(vars(place.optimizer))}['state'] is not {self.name(state)}",
+                f"{self.name(state)}[{place.index}] is not {found}",
+            ):
+                if test not in self.tests:
+                    self.tests.append(test)
+            return f"{found}[{place.entry!r}]"
+        if isinstance(place, Outside):
+            return self.name(place.array)
+        return f"{self.gradient(place)}._array"
+
+    def write(self, place: Place, value: str) -> str:
+        """The statement that puts a value in a place."""
+        if isinstance(place, Data):
+            return f"{self.name(place.tensor)}.replace({value})"
+        if isinstance(place, Gradient):
+            return f"{self.gradient(place)} = wrap({value}) if {value} is not None else None"
+        if isinstance(place, Argument):
+            return f"x{place.index}.replace({value})"
+        return f"{self.value(place)} = {value}"
+
+    def gradient(self, place: Any) -> str:
+        """The expression for the tensor of a gradient."""
+        of = place.of
+        return f"{self.name(of.tensor) if isinstance(of, Data) else f'x{of.index}'}._grad"
+
+    def is_still(self, expression: str, thing: Any) -> None:
+        """Require that an expression gives this very object."""
+        self.tests.append(f"{expression} is not {self.name(thing)}")
+
+    def held_by_nobody_else(self, things: Sequence[Any]) -> None:
+        """Require that no more references to these objects exist than now, when nobody else has one."""
+        self._held += map(self.name, things)
+
+    def function(self, finish: Callable[..., Any] | None) -> Callable[..., Any]:
+        """The function; `finish` makes what it returns of its results, of which there is one if there is no need."""
+        if self._held:
+            exec(f"held = {', '.join(self._held)},", self.scope)  # noqa: S102
+            exec("counts = [*map(getrefcount, held)]", self.scope)  # noqa: S102
+            self.tests.append("[*map(getrefcount, held)] != counts")
+        result = self.results[0] if finish is None else f"{self.name(finish)}([{', '.join(self.results)}])"
+        body = [*self.body, f"return {result}"]
+        if self.lock is not None:
+            body = [f"with {self.name(self.lock)}:", *(f"    {line}" for line in body)]
+        lines = [*self._first, "if (", *_joined(self.tests), "): return MISS", *body]
+        text = "\n".join([f"def entry({', '.join(self.parameters)}):", *(f"    {line}" for line in lines)])
+        exec(compile(text, "<entry>", "exec"), self.scope)  # noqa: S102
+        return self.scope["entry"]  # type: ignore[no-any-return]
+
+
+def _joined(tests: list[str]) -> list[str]:
+    return [tests[0], *(f"or {test}" for test in tests[1:])]

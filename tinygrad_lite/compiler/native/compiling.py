@@ -1,0 +1,109 @@
+"""Floor 5. Compiling: the source of loops as machine code, by Numba, kept on disk for the next time.
+
+What is kept is found again by all that it depends on: the source and its types, the versions of Python, NumPy, Numba
+and LLVM, and the processor. What cannot be read, since another process is writing it or was killed while it did, is
+compiled anew.
+"""
+
+import hashlib
+import os
+import platform
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.compiler.native.source import NativeSource
+
+OPTIONS: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract"}}  # no flag that takes NaN or ∞ for absent
+
+
+def compiled(source: NativeSource) -> dict[int, Callable[..., None]]:
+    """A function for each part of the program that is loops."""
+    import numba
+
+    given = [_type_of(x.dtype, len(x.shape)) for x in source.arguments]
+    buffers = [numba.types.Array(numba.from_dtype(dtype), 1, "C") for dtype in source.buffers]
+    signature: Any = numba.void(*given, *buffers)
+    return {position: _compiled(f"part_{position}", text, signature) for position, text in source.texts.items()}
+
+
+def compiled_repetition(source: NativeSource, text: str, results: list[Any]) -> Callable[..., None]:
+    """A function for many turns of a program of one part; see `repeated` in writer.py."""
+    import numba
+
+    given: list[Any] = [numba.int64]
+    for x in source.arguments:
+        given += [_type_of(x.dtype, len(x.shape) + 1), numba.int64] if x.shape else [_type_of(x.dtype, 0)]
+    given += [numba.types.Array(numba.from_dtype(dtype), 1, "C") for dtype in (*source.buffers, *results)]
+    return _compiled("repeat_part_0", text, numba.void(*given))
+
+
+def cache_directory() -> Path:
+    """Where machine code is kept: TINYGRAD_LITE_CACHE, or a folder in the user's cache."""
+    chosen = os.environ.get("TINYGRAD_LITE_CACHE")
+    users = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return Path(chosen) if chosen else users / "tinygrad_lite"
+
+
+def _compiled(name: str, text: str, signature: Any) -> Callable[..., None]:
+    import numba
+
+    config: Any = numba.core.config
+    before, config.SLP_VECTORIZE = config.SLP_VECTORIZE, 1  # statements side by side as one on vectors
+    try:
+        return _function(name, text, signature)
+    finally:
+        config.SLP_VECTORIZE = before
+
+
+def _function(name: str, text: str, signature: Any) -> Callable[..., None]:
+    import numba
+
+    home = cache_directory() / _key(text, signature)
+    file = home / "loops.py"
+    try:
+        _write(file, text)
+        return numba.njit(signature, cache=True, **OPTIONS)(_defined(name, text, str(file)))  # type: ignore[no-any-return]
+    except Exception:
+        shutil.rmtree(home, ignore_errors=True)
+    return numba.njit(signature, **OPTIONS)(_defined(name, text, "<compiled>"))  # type: ignore[no-any-return]
+
+
+def _defined(name: str, text: str, file: str) -> Callable[..., None]:
+    # as a function of this module's, whose globals it is given when it is read from disk
+    scope: dict[str, Any] = {"np": np, "__name__": __name__}
+    exec(compile(text, file, "exec"), scope)  # noqa: S102
+    return scope[name]  # type: ignore[no-any-return]
+
+
+def _write(file: Path, text: str) -> None:
+    """Write a file as a whole or not at all, unless it is there."""
+    if file.exists():
+        return
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with tempfile.NamedTemporaryFile("w", dir=file.parent, delete=False, encoding="utf-8") as half:
+        half.write(text)
+    os.replace(half.name, file)
+
+
+def _key(text: str, signature: Any) -> str:
+    import llvmlite
+    import numba
+
+    cpu = (llvmlite.binding.get_host_cpu_name(), llvmlite.binding.get_host_cpu_features().flatten())
+    versions = (sys.version, np.__version__, numba.__version__, llvmlite.__version__, platform.machine())
+    facts = repr((text, str(signature), sorted(OPTIONS), versions, cpu))
+    return hashlib.sha256(facts.encode()).hexdigest()[:32]
+
+
+def _type_of(dtype: Any, ndim: int) -> Any:
+    """Numba's type of a number, or of an array that is only read."""
+    import numba
+
+    kind = numba.from_dtype(dtype)
+    return numba.types.Array(kind, ndim, "C", readonly=True) if ndim else kind

@@ -1,0 +1,250 @@
+"""Floor 5. Running a native program: its buffers, and the arrays in them that others see."""
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from sys import getrefcount
+from threading import Lock
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.compiler.entry import EntryWriter
+from tinygrad_lite.compiler.native.compiling import compiled, compiled_repetition
+from tinygrad_lite.compiler.native.layout import Layout
+from tinygrad_lite.compiler.native.loops import Opaque
+from tinygrad_lite.compiler.native.source import NativeSource, buffer_name
+from tinygrad_lite.compiler.native.writer import repeated
+from tinygrad_lite.compiler.places import Argument, Gradient, Leaves, Place
+from tinygrad_lite.compiler.program import Call, Program, Variable, mapped
+from tinygrad_lite.ops.op import Array
+
+
+class NativeExecutor:
+    """A program as native code, which works in buffers of its own.
+
+    What it writes to a place stays in a buffer, and is written over by the next run. Whoever else holds such an array
+    by then shall not notice: the program moves to other buffers.
+
+    Attributes:
+        source: the loops.
+        falls_back: the names of the operations that are calls of NumPy's.
+    """
+
+    backend = "numba"
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.lock = Lock()  # the buffers are for one run at a time
+        self.source = NativeSource(program)
+        self.falls_back = [part.call.op.name for part in self.source.parts if isinstance(part, Opaque)]
+        self._functions = compiled(self.source)
+        self._variables = {place: x for x, place in program.inputs.items()}
+        self._allocate({buffer_name(dtype): np.zeros(size, dtype) for dtype, size in self.source.buffers.items()})
+        for x, array in self.source.constants.items():
+            self._view(x, self.source.layouts[x])[...] = array
+
+    def _allocate(self, buffers: dict[str, Array]) -> None:
+        self._buffers = buffers
+        self._kept = {
+            place: self._view(self._variables.get(place) or self.program.updates[place], layout)
+            for place, layout in self.source.kept.items()
+        }
+        self._calls = [self._call(part.call) if isinstance(part, Opaque) else None for part in self.source.parts]
+        self._bound: dict[Place, Array] = {}
+        self._counts: list[int] = []
+
+    def _view(self, x: Variable, layout: Layout) -> Array:
+        buffer = self._buffers[layout.buffer]
+        strides = tuple(stride * buffer.itemsize for stride in layout.strides)
+        return np.ndarray(x.shape, buffer.dtype, buffer, layout.offset * buffer.itemsize, strides)
+
+    def _call(self, call: Call) -> Any:
+        """A call of NumPy's on what lies in the buffers, or among the arguments."""
+        views = {
+            x: self._view(x, self.source.layouts[x])
+            for x in (*call.reads, call.result)
+            if self.source.layouts[x].buffer in self._buffers
+        }
+
+        result = views[call.result]
+
+        def perform(given: Sequence[Array]) -> None:
+            def value(x: Any) -> Any:
+                if not isinstance(x, Variable):
+                    return x
+                if x not in views:
+                    return self._within(x, given)
+                return views[x].item() if x.is_number else views[x][()]
+
+            inputs, params = map(value, call.inputs), mapped(value, call.params)
+            if isinstance(call.op.forward, np.ufunc) and result.shape:
+                call.op.forward(*inputs, **params, out=result)
+            else:
+                result[...] = call.op.forward(*inputs, **params)
+
+        return perform
+
+    def _load(self, leaves: Leaves) -> None:
+        """Make sure that the buffers are nobody else's, and hold what is in the places."""
+        if self._counts != self._references():
+            self._allocate({name: buffer.copy() for name, buffer in self._buffers.items()})
+        for place, view in self._kept.items():
+            if place in self._variables:
+                value = place.read(leaves)
+                if value is not self._bound.get(place):
+                    view[...] = value
+
+    def run(self, leaves: Leaves) -> list[Any]:
+        """The results for these leaves of the arguments; places are read and written."""
+        with self.lock:
+            return self._run(leaves)
+
+    def _run(self, leaves: Leaves) -> list[Any]:
+        self._load(leaves)
+        given = [self._argument(x, leaves) for x in self.source.arguments] + [*self._buffers.values()]
+        for position, perform in enumerate(self._calls):
+            if perform is None:
+                self._functions[position](*given)
+            else:
+                perform(given)
+        results = [self._result(x, leaves) for x in self.program.results]
+        self._store(leaves)
+        return results
+
+    @cached_property
+    def _repetition(self) -> Any:
+        """The native function for many turns, and the results that it writes down; None where there is none."""
+        results = [x for x in self.program.results if isinstance(x, Variable)]
+        layouts = [self.source.layouts[x] for x in results]
+        if len(self._calls) != 1 or self._calls[0] is not None:
+            return None
+        if any(x.size != 1 or x.is_number or layout.buffer not in self._buffers for x, layout in zip(results, layouts)):
+            return None
+        sizes = {self.source.layouts[x].buffer: x.size for x in self.source.arguments if x.shape}
+        text = repeated(self.source.texts[0], sizes, [f"{each.buffer}[{each.offset}]" for each in layouts])
+        return compiled_repetition(self.source, text, [x.dtype for x in results]), results
+
+    def repeat(self, turns: int, leaves: Leaves, each: Mapping[int, Array]) -> list[Any] | None:
+        """The results of many runs, stacked; None if that cannot be done natively.
+
+        Args:
+            each: by the index of a leaf, the arrays that take its place in turn, stacked.
+        """
+        if self._repetition is None:
+            return None
+        function, variables = self._repetition
+        with self.lock:
+            self._load(leaves)
+            given: list[Any] = []
+            for x in self.source.arguments:
+                place = self.program.inputs[x]
+                if isinstance(place, Argument) and place.index in each:
+                    order = (0, *(axis + 1 for axis in x.order or range(len(x.shape))))
+                    given += [np.ascontiguousarray(each[place.index].transpose(order), x.dtype), x.size]
+                else:
+                    value = self._argument(x, leaves)
+                    given += [value[None], 0] if x.shape else [value]
+            results = {x: np.empty(turns, x.dtype) for x in variables}
+            function(turns, *given, *self._buffers.values(), *results.values())
+            self._store(leaves)
+        return [results[x].reshape(turns, *x.shape) if isinstance(x, Variable) else x for x in self.program.results]
+
+    def _argument(self, x: Variable, leaves: Leaves) -> Array:
+        place = self.program.inputs[x]
+        value = place.read(leaves)
+        if not x.shape:
+            return value
+        return np.ascontiguousarray(value if x.order is None else value.transpose(x.order), x.dtype)
+
+    def _within(self, x: Variable, given: Sequence[Array]) -> Array:
+        """A variable that is one of the arguments, or a view of one."""
+        layout = self.source.layouts[x]
+        array = given[int(layout.buffer[1:])]
+        if not x.shape and layout.buffer.startswith("n"):
+            return array
+        strides = tuple(stride * array.itemsize for stride in layout.strides)
+        return np.ndarray(x.shape, array.dtype, array.reshape(-1), layout.offset * array.itemsize, strides)
+
+    def _result(self, x: Any, leaves: Leaves) -> Any:
+        if not isinstance(x, Variable):
+            return x
+        layout = self.source.layouts[x]
+        if layout.buffer not in self._buffers:
+            return self._within(x, [self._argument(each, leaves) for each in self.source.arguments])
+        value = np.copy(self._view(x, layout), order="K")[()]
+        return value.item() if x.is_number else value
+
+    def _store(self, leaves: Leaves) -> None:
+        for place, x in self.program.updates.items():
+            if not isinstance(x, Variable):
+                place.write(x, leaves)
+            elif x.is_number or not x.shape:
+                value = self._kept[place][()]
+                place.write(value.item() if x.is_number else value, leaves)
+            elif place.read(leaves) is not (view := self._kept[place]):
+                place.write(view, leaves)
+                self._bound[place] = view
+        if not self._counts:
+            self._counts = self._references()
+
+    def enter(self, writer: EntryWriter, wrapped: Sequence[bool]) -> bool:
+        """Write what `run` does as lines of a function; False if it cannot be written so."""
+        if not all(map(_is_variable, self.program.results)):
+            return False
+        for place, view in self._kept.items():
+            if place in self._bound:
+                writer.is_still(writer.value(place), view)
+                if isinstance(place, Gradient):
+                    gradient = place.tensor(())._grad
+                    writer.is_still(writer.gradient(place), gradient)
+                    writer.held_by_nobody_else([gradient])
+            elif place in self._variables:
+                writer.body.append(f"{writer.name(view)}[...] = {writer.value(place)}")
+        writer.lock = self.lock
+        writer.held_by_nobody_else([*self._bound.values(), *self._buffers.values()])
+        given = [
+            writer.value(self.program.inputs[x]) + (f".transpose({x.order})" if x.order else "")
+            for x in self.source.arguments
+        ]
+        given += map(writer.name, self._buffers.values())
+        if len(self._calls) == 1 and self._calls[0] is None:
+            writer.body += [
+                "try:",
+                f"    {writer.name(self._functions[0])}({', '.join(given)})",
+                "except TypeError:  # an array that does not lie in memory as the others did",
+                "    return MISS",
+            ]
+        else:
+            for each, x in zip(given, self.source.arguments):
+                if x.shape:
+                    writer.tests.append(f"not {each}.flags.c_contiguous")
+            writer.body.append(f"given = ({', '.join(given)},)")
+            for position, perform in enumerate(self._calls):
+                if perform is None:
+                    writer.body.append(f"{writer.name(self._functions[position])}(*given)")
+                else:
+                    writer.body.append(f"{writer.name(perform)}(given)")
+        for place, x in self.program.updates.items():
+            if place not in self._bound:
+                if not isinstance(x, Variable):
+                    return False
+                value = f"{writer.name(self._kept[place])}[()]"
+                writer.body.append(f"{writer.value(place)} = {value}{'.item()' if x.is_number else ''}")
+        results = []
+        for x, is_wrapped in zip(self.program.results, wrapped):
+            layout = self.source.layouts[x]
+            if layout.buffer not in self._buffers or x.is_number:
+                return False
+            name = writer.name(self._buffers[layout.buffer])
+            value = f"{writer.name(self._view(x, layout))}.copy('K')" if x.shape else f"{name}[{layout.offset}]"
+            results.append(f"wrap({value})" if is_wrapped else value)
+        writer.results = results
+        return True
+
+    def _references(self) -> list[int]:
+        """How many hold what was handed out, this executor included."""
+        return [getrefcount(array) for array in (*self._bound.values(), *self._buffers.values())] if self._bound else []
+
+
+def _is_variable(x: Any) -> bool:
+    return isinstance(x, Variable)

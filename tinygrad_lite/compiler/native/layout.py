@@ -1,0 +1,56 @@
+"""Floor 5. Layout: where in memory each array of a program lies, as an offset and strides in a flat buffer.
+
+What NumPy makes a view of, a transpose or a slice, is a view here: NumPy is asked, with a stand-in of the same strides.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tinygrad_lite.compiler.program import Call, Variable, axes_in_memory
+
+
+@dataclass(frozen=True)
+class Layout:
+    """An array as entries of a flat buffer.
+
+    Attributes:
+        buffer: the buffer's name in the source.
+        offset: where the entry at all zeros is.
+        strides: how far apart neighbours along each axis are, in entries.
+    """
+
+    buffer: str
+    offset: int
+    strides: tuple[int, ...]
+
+
+def contiguous(shape: Sequence[int], order: Sequence[int] | None = None) -> tuple[int, ...]:
+    """The strides of an array without gaps; `order` has its axes from the slowest to the fastest."""
+    strides = [0] * len(shape)
+    step = 1
+    for axis in reversed(range(len(shape)) if order is None else order):
+        strides[axis] = step
+        step *= shape[axis]
+    return tuple(strides)
+
+
+def is_dense(shape: Sequence[int], strides: Sequence[int]) -> bool:
+    """Whether the entries of an array fill a stretch of memory, in whatever order of axes."""
+    kept = [(shape[axis], strides[axis]) for axis in axes_in_memory(strides) if shape[axis] != 1]
+    return [stride for _, stride in kept] == list(contiguous([size for size, _ in kept]))
+
+
+def view(call: Call, shape: tuple[int, ...], layout: Layout) -> Layout | None:
+    """The layout of what an operation makes of an array, if that is a view of it."""
+    reach = [stride * (size - 1) for stride, size in zip(layout.strides, shape)]
+    lowest = sum(ahead for ahead in reach if ahead < 0)
+    memory = np.empty(sum(map(abs, reach)) + 1, np.int8)
+    stand_in = np.lib.stride_tricks.as_strided(memory[-lowest:], shape, layout.strides)
+    arguments = [stand_in if isinstance(x, Variable) else x for x in call.inputs]
+    made = call.op.forward(*arguments, **call.params)
+    if not np.may_share_memory(made, memory):
+        return None
+    ahead = made.__array_interface__["data"][0] - stand_in.__array_interface__["data"][0]
+    return Layout(layout.buffer, layout.offset + ahead, made.strides)

@@ -1,0 +1,218 @@
+"""Floor 5. Loops: what a program computes, as nests of loops that are fused where one entry needs no more than another.
+
+A nest runs over dimensions, the outermost first. Each of its accesses to memory is an affine function of these, so that
+two nests can share a loop if every entry that one makes and the other reads belongs to the same turn of that loop.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from tinygrad_lite.compiler.program import Variable
+
+
+@dataclass(eq=False)
+class Dimension:
+    """A dimension that a loop runs over."""
+
+    extent: int
+
+
+@dataclass(frozen=True)
+class Access:
+    """An entry of memory that a statement reads or writes: offset + Σ stride · (turn of a dimension's loop).
+
+    Attributes:
+        variable: whose entry it is, for it to be a local variable if nobody else needs it.
+        buffer, offset: as in a layout.
+        strides: by dimension; those that the access does not depend on are left out.
+    """
+
+    variable: Variable
+    buffer: str
+    offset: int
+    strides: dict[Dimension, int]
+
+    def renamed(self, dimension: Dimension, other: Dimension) -> "Access":
+        """The same access by another loop of the same extent."""
+        strides = {other if each is dimension else each: stride for each, stride in self.strides.items()}
+        return Access(self.variable, self.buffer, self.offset, strides)
+
+
+@dataclass(eq=False)
+class Statement:
+    """An assignment of one entry.
+
+    Attributes:
+        target: what is written.
+        operands: what is read, numbers among them.
+        text: the right side, with {0}, {1}, ... for the operands.
+        accumulates: whether the target's former value is an operand too, the last one.
+        is_product: whether it is a term of a product of matrices.
+    """
+
+    target: Access
+    operands: list[Any]
+    text: str
+    accumulates: bool = False
+    is_product: bool = False
+
+    @property
+    def reads(self) -> list[Access]:
+        return [x for x in self.operands if isinstance(x, Access)]
+
+    @property
+    def writes(self) -> list[Access]:
+        return [self.target]
+
+    @property
+    def calls(self) -> bool:
+        """Whether it calls a function, such as the exponential, that takes many times as long as a product."""
+        return "np." in self.text and "np.m" not in self.text and "copysign" not in self.text
+
+    def renamed(self, dimension: Dimension, other: Dimension) -> "Statement":
+        operands = [x.renamed(dimension, other) if isinstance(x, Access) else x for x in self.operands]
+        return replace(self, target=self.target.renamed(dimension, other), operands=operands)
+
+
+@dataclass(eq=False)
+class Loop:
+    """A loop over a dimension."""
+
+    dimension: Dimension
+    body: list[Any] = field(default_factory=list)
+
+
+@dataclass(eq=False)
+class Opaque:
+    """What is no loop: a call of NumPy's, of whole arrays. With an effect of its own, nothing may pass it."""
+
+    reads: list[Access]
+    writes: list[Access]
+    call: Any
+    has_effect: bool
+    calls = is_product = False
+
+
+def statements(item: Any) -> Iterable[Any]:
+    """The statements in an item, in order."""
+    if isinstance(item, Loop):
+        for part in item.body:
+            yield from statements(part)
+    else:
+        yield item
+
+
+def place(
+    body: list[Any],
+    dimensions: Sequence[Dimension],
+    statement: Statement,
+    setup: Statement | None,
+    around: frozenset[Dimension] = frozenset(),
+) -> None:
+    """Put a nest behind what it depends on, into the loops that are there where they can be shared.
+
+    Args:
+        setup: what the target starts from, if the statement accumulates; it is run before the loop over the first
+            dimension that the target does not depend on.
+        around: the dimensions of the loops that the body is in.
+    """
+    if setup is not None and (not dimensions or dimensions[0] not in statement.target.strides):
+        found = _shared(body, dimensions, statement, around)
+        start = earliest(body, statement, around) if found is None else body.index(found)
+        own = {each: Dimension(each.extent) for each in dimensions if each in setup.target.strides}
+        for each, other in own.items():
+            setup = setup.renamed(each, other)
+        nest: list[Any] = []
+        place(nest, list(own.values()), setup, None)
+        body[start:start] = nest
+        setup = None
+    if not dimensions:
+        body.insert(earliest(body, statement, around), statement)
+        return
+    first, *rest = dimensions
+    loop = _shared(body, dimensions, statement, around)
+    if loop is None:
+        loop = Loop(first)
+        body.insert(earliest(body, statement, around), loop)
+    else:
+        statement = statement.renamed(first, loop.dimension)
+        setup = setup and setup.renamed(first, loop.dimension)
+    place(loop.body, rest, statement, setup, around | {loop.dimension})
+
+
+def _shared(
+    body: list[Any], dimensions: Sequence[Dimension], statement: Statement, around: frozenset[Dimension]
+) -> Loop | None:
+    """The latest loop that a statement can be run in, if there is one behind all that it depends on."""
+    if not dimensions:
+        return None
+    first = dimensions[0]
+    for item in reversed(body):
+        if isinstance(item, Loop) and item.dimension.extent == first.extent:
+            within = statement.renamed(first, item.dimension)
+            if all(_may_follow(within, other, item.dimension, around) for other in statements(item)):
+                return item
+        if any(_conflict(statement, other, around) for other in statements(item)):
+            return None
+    return None
+
+
+def earliest(body: list[Any], item: Any, around: frozenset[Dimension] = frozenset()) -> int:
+    """The first position behind all that an item must stay behind of."""
+    positions = range(len(body), 0, -1)
+    return next((i for i in positions if any(_conflict(item, other, around) for other in statements(body[i - 1]))), 0)
+
+
+def _pairs(item: Any, other: Any) -> Iterable[tuple[Access, Access]]:
+    """The accesses of two items of which at least one writes."""
+    for written in other.writes:
+        for x in (*item.reads, *item.writes):
+            yield x, written
+    for read in other.reads:
+        for written in item.writes:
+            yield written, read
+
+
+def _span(a: Access, b: Access, fixed: frozenset[Dimension]) -> tuple[int, int]:
+    """The first and the last entry that the first access meets, in turns of the fixed loops that both are in."""
+    first = last = a.offset
+    for dimension, stride in a.strides.items():
+        if dimension in fixed and b.strides.get(dimension) == stride:
+            continue
+        ahead = stride * (dimension.extent - 1)
+        first, last = first + min(ahead, 0), last + max(ahead, 0)
+    return first, last
+
+
+def _overlap(a: Access, b: Access, around: frozenset[Dimension]) -> bool:
+    if a.buffer != b.buffer:
+        return False
+    (first_a, last_a), (first_b, last_b) = _span(a, b, around), _span(b, a, around)
+    return first_a <= last_b and first_b <= last_a
+
+
+def _conflict(item: Any, other: Any, around: frozenset[Dimension]) -> bool:
+    """Whether an item must stay behind another one."""
+    if any(isinstance(each, Opaque) and each.has_effect for each in (item, other)):
+        return True
+    return any(_overlap(a, b, around) for a, b in _pairs(item, other))
+
+
+def _may_follow(statement: Statement, other: Any, dimension: Dimension, around: frozenset[Dimension]) -> bool:
+    """Whether a statement may run in the same turns of a loop as another one, after it."""
+    if isinstance(other, Opaque) or (statement.calls and other.is_product) or (statement.is_product and other.calls):
+        return False  # beside a call of a function, the compiler cannot keep a product's sums in registers
+    return all(
+        not _overlap(a, b, around) or _same_turn(a, b, dimension, around | {dimension})
+        for a, b in _pairs(statement, other)
+    )
+
+
+def _same_turn(a: Access, b: Access, dimension: Dimension, fixed: frozenset[Dimension]) -> bool:
+    """Whether two accesses meet the same entries in the same turn of a loop, and others in each other turn."""
+    stride = a.strides.get(dimension, 0)
+    if not stride or stride != b.strides.get(dimension, 0):
+        return False
+    bounds = (*_span(a, b, fixed), *_span(b, a, fixed))
+    return max(bounds) - min(bounds) < abs(stride)

@@ -1,0 +1,220 @@
+"""Floor 5. The source of the native function: layouts and loops for a program, and their text for Numba."""
+
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.compiler.native import scalars
+from tinygrad_lite.compiler.native.layout import Layout, contiguous, is_dense, view
+from tinygrad_lite.compiler.native.loops import Access, Dimension, Opaque, Statement, earliest, place
+from tinygrad_lite.compiler.native.writer import parts, written
+from tinygrad_lite.compiler.program import Call, Program, Variable, axes_in_memory
+from tinygrad_lite.ops import products, reductions
+from tinygrad_lite.ops.op import Array
+
+SMALL_PRODUCT = 2**15  # multiplications up to which a product is a loop and not a call of BLAS
+
+
+class NativeSource:
+    """Loops for a program.
+
+    Attributes:
+        buffers: the size of each flat buffer that the function works in, by dtype.
+        layouts: where each variable lies.
+        kept: where the value of a place lies that the function writes to.
+        arguments: the variables that are passed in as arrays or numbers of their own, in order.
+        parts: what is done one after the other: loops, or a call of NumPy's.
+        texts: the source of a function for each part that is loops, by its position.
+    """
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.buffers: dict[Any, int] = {}
+        self.layouts: dict[Variable, Layout] = {}
+        self.arguments: list[Variable] = []
+        self.kept: dict[Any, Layout] = {}
+        self.constants: dict[Variable, Array] = {}
+        self.body: list[Any] = []
+        self._own: set[Variable] = set()
+        self._roots: dict[Variable, Variable] = {}
+        self._pinned = {x for x in program.results if isinstance(x, Variable)}
+        self._written = set(program.updates)
+        for x, array in program.constants.items():
+            self._constant(x, array)
+        for x, source in program.inputs.items():
+            self._input(x, source)
+        for call in program.calls:
+            self._call(call)
+        for kept, value in program.updates.items():
+            self._update(kept, value)
+        arrays = [self.layouts[x].buffer for x in self.arguments]
+        self.parameters = arrays + [buffer_name(dtype) for dtype in self.buffers]
+        self.parts = parts(self.body)
+        local = self._own - {self._root(x) for x in self._pinned}
+        self.texts = written(self.parts, self.parameters, [name for name in arrays if name.startswith("a")], local)
+
+    # Memory
+
+    def _allocate(self, shape: tuple[int, ...], dtype: Any, order: Any = None) -> Layout:
+        offset = self.buffers.get(dtype, 0)
+        self.buffers[dtype] = offset + int(np.prod(shape))
+        return Layout(buffer_name(dtype), offset, contiguous(shape, order))
+
+    def _constant(self, x: Variable, array: Array) -> None:
+        self.layouts[x] = self._allocate(x.shape, x.dtype)
+        self.constants[x] = array
+
+    def _input(self, x: Variable, source: Any) -> None:
+        if source in self._written:
+            self.layouts[x] = self.kept[source] = self._allocate(x.shape, x.dtype, x.order)
+        else:
+            kind = "a" if x.shape else "n"
+            self.layouts[x] = Layout(f"{kind}{len(self.arguments)}", 0, contiguous(x.shape, x.order))
+            self.arguments.append(x)
+
+    def _update(self, target: Any, value: Any) -> None:
+        if not isinstance(value, Variable):
+            return
+        layout, root = self.layouts[value], self._root(value)
+        kept = self.kept.get(target)
+        if kept is None and root in self._own and root not in map(self._root, self._pinned):
+            self.kept[target] = layout
+            self._pinned.add(value)
+            return
+        if kept is None:
+            order = axes_in_memory(layout.strides) if is_dense(value.shape, layout.strides) else None
+            kept = self.kept[target] = self._allocate(value.shape, value.dtype, order)
+        self._elementwise(Variable(value.shape, value.dtype), kept, "{0}", [value], [None])
+
+    def _root(self, x: Variable) -> Variable:
+        """The variable whose memory a view lies in."""
+        return self._roots.get(x, x)
+
+    # Loops
+
+    def _access(self, x: Variable, layout: Layout, dimensions: list[Dimension | None]) -> Access:
+        """The entry at the loops' turns, with the last axes along the last dimensions."""
+        along = dimensions[len(dimensions) - len(x.shape) :] if x.shape else []
+        strides: dict[Dimension, int] = {}
+        for size, stride, dimension in zip(x.shape, layout.strides, along):
+            if size != 1 and dimension is not None:
+                strides[dimension] = strides.get(dimension, 0) + stride
+        return Access(self._root(x), layout.buffer, layout.offset, strides)
+
+    def _operand(self, x: Any, dimensions: list[Dimension | None]) -> Any:
+        return self._access(x, self.layouts[x], dimensions) if isinstance(x, Variable) else x
+
+    def _elementwise(self, result: Variable, layout: Layout, text: str, inputs: Any, dtypes: Any) -> None:
+        axes = [Dimension(size) if size != 1 else None for size in result.shape]
+        operands = [self._operand(x, axes) for x in inputs]
+        statement = Statement(self._access(result, layout, axes), _cast(operands, dtypes), text)
+        dimensions = [axes[axis] for axis in axes_in_memory(layout.strides)]
+        place(self.body, [each for each in dimensions if each], statement, None)
+
+    def _call(self, call: Call) -> None:
+        if call.view_of is not None and not call.has_effect:
+            made = view(call, call.view_of.shape, self.layouts[call.view_of])
+            if made is not None:
+                self.layouts[call.result] = made
+                self._roots[call.result] = self._root(call.view_of)
+                return
+        if call.op in _NESTS and _NESTS[call.op](self, call):
+            return
+        text = scalars.form(call)
+        if text is None:
+            self._opaque(call)
+            return
+        order = next(
+            (
+                axes_in_memory(self.layouts[x].strides)
+                for x in call.inputs
+                if isinstance(x, Variable) and x.shape == call.result.shape
+            ),
+            None,
+        )
+        layout = self.layouts[call.result] = self._allocate(call.result.shape, call.result.dtype, order)
+        self._own.add(call.result)
+        dtypes = scalars.input_dtypes(call)
+        self._elementwise(call.result, layout, _result_cast(text, call.result.dtype), call.inputs, dtypes)
+
+    def _opaque(self, call: Call) -> None:
+        """A call of NumPy's, between the loops."""
+        self.layouts[call.result] = self._allocate(call.result.shape, call.result.dtype)
+        item = Opaque([self._whole(x) for x in call.reads], [self._whole(call.result)], call, call.has_effect)
+        self._own.add(call.result)
+        self.body.insert(earliest(self.body, item), item)
+
+    def _whole(self, x: Variable) -> Access:
+        return self._access(x, self.layouts[x], [Dimension(size) for size in x.shape])
+
+    def _sum(self, call: Call) -> bool:
+        if set(call.params) - {"axis", "keepdims"} or call.inputs[0].dtype != call.result.dtype:
+            return False
+        self._reduce(call, "{1} + {0}", 0)
+        return True
+
+    def _max(self, call: Call) -> bool:
+        if set(call.params) - {"axis", "keepdims"} or call.result.dtype.kind != "f":
+            return False
+        self._reduce(call, "np.maximum({1}, {0})", -np.inf)
+        return True
+
+    def _reduce(self, call: Call, text: str, start: float) -> None:
+        (x,) = call.inputs
+        axis, keep = call.params.get("axis"), call.params.get("keepdims", False)
+        ndim = len(x.shape)
+        given = range(ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+        lost = {i % ndim for i in given}
+        axes = [Dimension(size) if size != 1 else None for size in x.shape]
+        result = [None if i in lost else axes[i] for i in range(ndim) if keep or i not in lost]
+        layout = self.layouts[call.result] = self._allocate(call.result.shape, call.result.dtype)
+        self._own.add(call.result)
+        target = self._access(call.result, layout, result)
+        statement = Statement(target, [self._operand(x, axes), target], text, accumulates=True)
+        order = [axes[i] for i in axes_in_memory(self.layouts[x].strides)]
+        self._accumulate(statement, [each for each in order if each], start)
+
+    def _accumulate(self, statement: Statement, dimensions: list[Dimension], start: float) -> None:
+        dtype = statement.target.variable.dtype
+        setup = Statement(statement.target, [dtype.type(start).item()], _result_cast("{0}", dtype))
+        place(self.body, dimensions, statement, setup)
+
+    def _matmul(self, call: Call) -> bool:
+        a, b = call.inputs
+        if len(a.shape) != 2 or len(b.shape) != 2 or a.dtype != b.dtype:
+            return False
+        (n, k), m = a.shape, b.shape[1]
+        if n * k * m > SMALL_PRODUCT or call.result.dtype.kind != "f":
+            return False
+        layout = self.layouts[call.result] = self._allocate((n, m), call.result.dtype)
+        self._own.add(call.result)
+        i, kk, j = (Dimension(size) if size != 1 else None for size in (n, k, m))
+        target = self._access(call.result, layout, [i, j])
+        operands = [self._operand(a, [i, kk]), self._operand(b, [kk, j]), target]
+        dimensions = [each for each in (i, kk, j) if each]
+        dimensions.sort(key=lambda each: -sum(x.strides.get(each, 0) for x in operands))
+        if kk is None:
+            place(self.body, dimensions, Statement(target, operands[:2], "{0} * {1}", is_product=True), None)
+        else:
+            statement = Statement(target, operands, "{2} + {0} * {1}", accumulates=True, is_product=True)
+            self._accumulate(statement, dimensions, 0)
+        return True
+
+
+_NESTS = {
+    reductions.sum: NativeSource._sum,
+    reductions.max: NativeSource._max,
+    products.matmul: NativeSource._matmul,
+}
+
+
+def buffer_name(dtype: Any) -> str:
+    return f"{dtype.kind}{dtype.itemsize}"
+
+
+def _cast(operands: list[Any], dtypes: list[Any]) -> list[Any]:
+    return operands
+
+
+def _result_cast(text: str, dtype: Any) -> str:
+    return text if dtype in (np.float64, np.bool_, np.int64) else scalars.as_dtype(text, dtype)

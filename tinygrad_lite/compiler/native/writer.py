@@ -1,0 +1,194 @@
+"""Floor 5. The writer: loops as the text of a Python function for Numba.
+
+Short inner loops are written out, and an entry that is needed in one turn of the loops around it alone is a local
+variable, which the compiler keeps in a register.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tinygrad_lite.compiler.native.loops import Access, Dimension, Loop, Opaque, statements
+from tinygrad_lite.compiler.program import Variable
+
+UNROLLED = 64  # statements that a loop may be written out as
+
+
+@dataclass(eq=False)
+class _Line:
+    """A statement in certain turns of the loops that are written out."""
+
+    statement: Any
+    turns: Mapping[Dimension, int]
+    around: tuple[Dimension, ...]
+
+    def address(self, x: Access) -> tuple[int, tuple[tuple[Dimension, int], ...]]:
+        """The offset of an entry, and its strides by the loops that are left."""
+        offset = x.offset + sum(stride * self.turns[each] for each, stride in x.strides.items() if each in self.turns)
+        return offset, tuple((each, stride) for each, stride in x.strides.items() if each not in self.turns)
+
+
+def parts(body: list[Any]) -> list[Any]:
+    """Stretches of loops, as lists, and what is between them."""
+    found: list[Any] = []
+    for item in body:
+        if isinstance(item, Opaque):
+            found.append(item)
+        elif found and isinstance(found[-1], list):
+            found[-1].append(item)
+        else:
+            found.append([item])
+    return found
+
+
+def written(parts: list[Any], parameters: Sequence[str], arrays: Sequence[str], own: set[Variable]) -> dict[int, str]:
+    """The source of a function for each stretch of loops, by its position.
+
+    Args:
+        own: the variables that are nobody's but the loops'.
+    """
+    trees = {
+        position: [part for item in items for part in _expanded(item, {}, ())]
+        for position, items in enumerate(parts)
+        if isinstance(items, list)
+    }
+    alone = own - _met_in_several(parts)
+    texts = {}
+    for position, tree in trees.items():
+        lines = [f"def part_{position}({', '.join(parameters)}):"]
+        lines += [f"    {name} = {name}.reshape(-1)" for name in arrays]
+        texts[position] = "\n".join([*lines, *_Text(tree, alone).lines]) + "\n"
+    return texts
+
+
+def repeated(text: str, sizes: Mapping[str, int], results: Sequence[str]) -> str:
+    """The source of a function that does what the one of a given source does, many times over.
+
+    Its first argument is how often. Each array is passed in with how far the next turn's one lies behind; and what each
+    turn leaves where `results` say is written down in arrays that are passed in last.
+    """
+    head, *body = text.splitlines()
+    name, parameters = head.removeprefix("def ").removesuffix("):").split("(")
+    given = ["turns"]
+    for each in parameters.split(", "):
+        given += [f"all_{each}", f"step_{each}"] if each in sizes else [each]
+    given += [f"result_{i}" for i in range(len(results))]
+    lines = [f"def repeat_{name}({', '.join(given)}):"]
+    lines += [f"    all_{each} = all_{each}.reshape(-1)" for each in sizes]
+    lines.append("    for turn in range(turns):")
+    for each, size in sizes.items():
+        lines.append(f"        {each} = all_{each}[turn * step_{each} : turn * step_{each} + {size}]")
+    lines += [f"    {line}" for line in body[len(sizes) :]]
+    lines += [f"        result_{i}[turn] = {result}" for i, result in enumerate(results)]
+    return "\n".join(lines) + "\n"
+
+
+def _met_in_several(parts: list[Any]) -> set[Variable]:
+    """The variables that more than one part reads or writes, or one that is no loop."""
+    first: dict[Variable, int] = {}
+    several = set()
+    for position, part in enumerate(parts):
+        for item in part if isinstance(part, list) else [part]:
+            for statement in statements(item):
+                for x in (*statement.reads, *statement.writes):
+                    if first.setdefault(x.variable, position) != position or part is statement:
+                        several.add(x.variable)
+    return several
+
+
+def _expanded(item: Any, turns: Mapping[Dimension, int], around: tuple[Dimension, ...]) -> list[Any]:
+    """An item with its short loops written out."""
+    if not isinstance(item, Loop):
+        return [_Line(item, turns, around)]
+    dimension = item.dimension
+    inside = [part for each in item.body for part in _expanded(each, turns, (*around, dimension))]
+    if dimension.extent * _count(inside) > UNROLLED or any(isinstance(part, tuple) for part in inside):
+        return [(dimension, inside)]
+    return [
+        part
+        for turn in range(dimension.extent)
+        for each in item.body
+        for part in _expanded(each, {**turns, dimension: turn}, around)
+    ]
+
+
+def _count(parts: Iterable[Any]) -> int:
+    return sum(1 for _ in _all_lines(parts))
+
+
+def _all_lines(parts: Iterable[Any]) -> Iterable[_Line]:
+    for part in parts:
+        if isinstance(part, tuple):
+            yield from _all_lines(part[1])
+        else:
+            yield part
+
+
+class _Text:
+    def __init__(self, tree: list[Any], own: set[Variable]) -> None:
+        self.lines: list[str] = []
+        self._loops: dict[Dimension, str] = {}
+        self._locals: dict[Variable, str] = {}
+        self._read = 0
+        self._find_locals(tree, own)
+        self._write(tree, 1)
+
+    def _find_locals(self, tree: list[Any], own: set[Variable]) -> None:
+        """Which variables are needed in one turn of the loops around them alone."""
+        accesses: dict[Variable, list[tuple[_Line, Access]]] = {}
+        for line in _all_lines(tree):
+            for x in (*line.statement.reads, line.statement.target):
+                accesses.setdefault(x.variable, []).append((line, x))
+        for x, found in accesses.items():
+            if x not in own:
+                continue
+            shared = found[0][0].around
+            for line, _ in found:
+                shared = tuple(a for a, b in zip(shared, line.around) if a is b)
+            forms = {tuple(sorted(((id(d), s) for d, s in line.address(access)[1]))) for line, access in found}
+            dims = {d for line, access in found for d, _ in line.address(access)[1]}
+            if len(forms) == 1 and dims <= set(shared):
+                self._locals[x] = f"v{len(self._locals)}"
+
+    def _entry(self, line: _Line, x: Any) -> str:
+        if not isinstance(x, Access):
+            return _literal(x)
+        offset, strides = line.address(x)
+        if x.buffer.startswith("n"):
+            return x.buffer
+        if x.variable in self._locals:
+            return f"{self._locals[x.variable]}_{offset}"
+        terms = [self._loops[each] if stride == 1 else f"{stride} * {self._loops[each]}" for each, stride in strides]
+        if offset or not terms:
+            terms.append(str(offset))
+        return f"{x.buffer}[{' + '.join(terms)}]"
+
+    def _write(self, parts: list[Any], depth: int) -> None:
+        indent = "    " * depth
+        loaded: dict[str, str] = {}
+        for part in parts:
+            if isinstance(part, tuple):
+                dimension, inside = part
+                name = self._loops[dimension] = f"i{len(self._loops)}"
+                self.lines.append(f"{indent}for {name} in range({dimension.extent}):")
+                self._write(inside, depth + 1)
+                continue
+            statement = part.statement
+            operands = []
+            for x in statement.operands:
+                text = self._entry(part, x)
+                if isinstance(x, Access) and x.buffer.startswith("a"):
+                    # read once, since the compiler takes each write to lie in an argument, perhaps
+                    if text not in loaded:
+                        self._read += 1
+                        loaded[text] = f"r{self._read}"
+                        self.lines.append(f"{indent}{loaded[text]} = {text}")
+                    text = loaded[text]
+                operands.append(f"({text})" if text.startswith("-") else text)
+            self.lines.append(f"{indent}{self._entry(part, statement.target)} = {statement.text.format(*operands)}")
+
+
+def _literal(x: Any) -> str:
+    if x != x:
+        return "np.nan"
+    return repr(x) if abs(x) != float("inf") else "np.inf" if x > 0 else "-np.inf"

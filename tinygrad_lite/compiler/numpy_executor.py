@@ -1,0 +1,57 @@
+"""Floor 5. Running a program's NumPy source."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.compiler.entry import EntryWriter
+from tinygrad_lite.compiler.numpy_source import NumpySource
+from tinygrad_lite.compiler.places import Leaves
+from tinygrad_lite.compiler.program import Program, Variable
+from tinygrad_lite.errors import InputError
+from tinygrad_lite.tensor import Tensor
+
+
+class NumpyExecutor:
+    """A program as the Python function that its source is."""
+
+    backend = "numpy"
+    falls_back: Sequence[str] = ()
+
+    def __init__(self, program: Program, source: NumpySource) -> None:
+        self.program = program
+        self._source = source
+        scope: dict[str, Any] = {"np": np, "ValueError": InputError, **source.helpers, **source.constants}
+        exec(compile(source.text, f"<{source.name}, compiled>", "exec"), scope)  # noqa: S102
+        self._function = scope[source.name]
+
+    def enter(self, writer: EntryWriter, wrapped: Sequence[bool]) -> bool:
+        """Write what `run` does as lines of a function."""
+        call = [f"a{i}" for i in range(len(writer.parameters))]
+        if self._source.has_state:
+            read = [f"{place.name!r}: {writer.value(place)}" for place in self._source.places]
+            writer.body.append(f"state = {{{', '.join(read)}}}")
+            call.append("state")
+        writer.body.append(f"found = {writer.name(self._function)}({', '.join(call)})")
+        writer.body += [writer.write(place, f"state[{place.name!r}]") for place in self.program.updates]
+        several = len(wrapped) > 1
+        found = [
+            (f"found[{i}]" if several else "found") if isinstance(x, Variable) else writer.name(x)
+            for i, x in enumerate(self.program.results)
+        ]
+        writer.results = [f"wrap({each})" if is_wrapped else each for each, is_wrapped in zip(found, wrapped)]
+        return True
+
+    def run(self, leaves: Leaves) -> list[Any]:
+        """The results for these leaves of the arguments; places are read and written."""
+        arrays = [x._array if type(x) is Tensor else x for x in leaves]
+        if self._source.has_state:
+            state = {place.name: place.read(leaves) for place in self._source.places}
+            found = self._function(*arrays, state)
+            for place in self.program.updates:
+                place.write(state[place.name], leaves)
+        else:
+            found = self._function(*arrays)
+        values = found if len(self.program.results) > 1 else [found]
+        return [value if isinstance(x, Variable) else x for x, value in zip(self.program.results, values)]

@@ -1,0 +1,184 @@
+"""Floor 5. Algebra: operations that change nothing, undo each other, or have a shorter form.
+
+Each rule keeps every bit of every result, infinities and signs of zero included; but for a sum over what was broadcast,
+which becomes a product and is rounded once. So x + 0 stays, since it is not x where x is -0.0.
+"""
+
+from collections.abc import Callable
+from copy import copy
+from dataclasses import replace
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.compiler.program import Call, Program, Variable
+from tinygrad_lite.ops import casting, elementwise, reductions, selection, shaping
+from tinygrad_lite.ops.op import Op
+
+
+class Definitions:
+    """The calls so far, by what they make."""
+
+    def __init__(self, program: Program) -> None:
+        self._calls: dict[Variable, Call] = {}
+        self._uses = program.uses()
+
+    def add(self, call: Call) -> None:
+        self._calls[call.result] = call
+
+    def made(self, x: Any, op: Op) -> Call | None:
+        """The call that made a variable, if it was of this operation."""
+        call = self._calls.get(x) if isinstance(x, Variable) else None
+        return call if call is not None and call.op is op else None
+
+    def result(self, op: Op, x: Any, number: float) -> Variable | None:
+        """What an operation made of a variable and a number, if it was performed."""
+        found = (call for call in self._calls.values() if call.op is op and call.inputs[0] is x)
+        return next((call.result for call in found if _is(number)(call.inputs[1])), None)
+
+    def is_used_once(self, x: Variable) -> bool:
+        """Whether a single call reads a variable."""
+        return self._uses.get(x) == 1
+
+
+Rule = Callable[[Call, Definitions], Any]
+"""A rule returns the variable that the result is, or the call or calls that make it more simply, or None."""
+
+
+def with_simpler_algebra(program: Program) -> Program:
+    """The program with every rule applied where it can be."""
+    definitions = Definitions(program)
+    same: dict[Variable, Any] = {}
+    calls = []
+    for call in program.calls:
+        call = call.with_variables(same)
+        made: Any = [call]
+        for rule in _RULES.get(call.op, ()):
+            found = rule(call, definitions)
+            if found is not None:
+                made = found
+                break
+        if isinstance(made, (Variable, int, float)):
+            same[call.result] = made
+            continue
+        for each in made if isinstance(made, list) else [made]:
+            definitions.add(each)
+            calls.append(each)
+    return program.with_calls(calls, same)
+
+
+def _unchanged(x: Any, call: Call) -> Any:
+    """An input that the result equals, if it is of the result's form too."""
+    y = call.result
+    fits = isinstance(x, Variable) and (x.shape, x.dtype, x.is_number) == (y.shape, y.dtype, y.is_number)
+    return x if fits else None
+
+
+def _is(number: float, *, negative: bool = False) -> Callable[[Any], bool]:
+    return lambda x: not isinstance(x, Variable) and np.ndim(x) == 0 and x == number and bool(np.signbit(x)) == negative
+
+
+def _neutral(place: int, is_neutral: Callable[[Any], bool]) -> Rule:
+    """x · 1, x - 0 and their kind, with the neutral number in a place."""
+    return lambda call, _: _unchanged(call.inputs[1 - place], call) if is_neutral(call.inputs[place]) else None
+
+
+def _same_form(call: Call, _: Definitions) -> Any:
+    """What makes the result of its argument's form: a cast, a reshape, a broadcast."""
+    return _unchanged(call.inputs[0], call)
+
+
+def _undone(op: Op) -> Rule:
+    """-(-x), and its kind."""
+
+    def rule(call: Call, definitions: Definitions) -> Any:
+        inner = definitions.made(call.inputs[0], op)
+        return _unchanged(inner.inputs[0], call) if inner else None
+
+    return rule
+
+
+def _transposed_twice(call: Call, definitions: Definitions) -> Any:
+    inner = definitions.made(call.inputs[0], shaping.transpose)
+    if inner is None:
+        return None
+    ndim = len(call.result.shape)
+    first, second = (_axes(each, ndim) for each in (inner, call))
+    both = tuple(first[axis] for axis in second)
+    if both == tuple(range(ndim)):
+        return inner.inputs[0]
+    return call.of(call.op, (inner.inputs[0],), {"axes": both})
+
+
+def _axes(call: Call, ndim: int) -> tuple[int, ...]:
+    axes = call.params.get("axes")
+    return tuple(range(ndim))[::-1] if axes is None else tuple(axis % ndim for axis in axes)
+
+
+def _reshaped_twice(call: Call, definitions: Definitions) -> Any:
+    if call.params.get("order", "C") != "C":
+        return None
+    for op in (shaping.reshape, shaping.ravel, shaping.expand_dims, shaping.squeeze):
+        inner = definitions.made(call.inputs[0], op)
+        if inner and inner.params.get("order", "C") == "C":
+            return call.of(call.op, (inner.inputs[0],), call.params)
+    return None
+
+
+def _sum_of_broadcast(call: Call, definitions: Definitions) -> Any:
+    """Σ of an array over the axes along which it was broadcast is a product."""
+    inner = definitions.made(call.inputs[0], shaping.broadcast_to)
+    if inner is None or set(call.params) - {"axis", "keepdims"} or not isinstance(inner.inputs[0], Variable):
+        return None
+    x, shape = inner.inputs[0], inner.result.shape
+    padded = (1,) * (len(shape) - len(x.shape)) + x.shape
+    axis = call.params.get("axis")
+    axes = range(len(shape)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    stretched = {i for i in range(len(shape)) if padded[i] != shape[i]}
+    if {i % len(shape) for i in axes} != stretched or (x.shape, x.dtype) != (call.result.shape, call.result.dtype):
+        return None
+    count = prod(shape[i] for i in stretched)
+    return call.of(elementwise.multiply, (x, float(count) if x.dtype.kind == "f" else count))
+
+
+def _subtraction(call: Call, definitions: Definitions) -> Any:
+    """a + (-b), and a + (-c)·b, are differences."""
+    a, b = call.inputs
+    inner = definitions.made(b, elementwise.negative)
+    if inner:
+        return call.of(elementwise.subtract, (a, inner.inputs[0])) if _unchanged(inner.inputs[0], inner) else None
+    product = definitions.made(b, elementwise.multiply)
+    negated = definitions.made(product.inputs[0], elementwise.negative) if product else None
+    if product is None or negated is None or not definitions.is_used_once(b):
+        return None
+    return [
+        replace(product, inputs=(negated.inputs[0], product.inputs[1]), result=(positive := copy(b))),
+        call.of(elementwise.subtract, (a, positive)),
+    ]
+
+
+def _positive_part(call: Call, definitions: Definitions) -> Any:
+    """x > 0 where max(x, 0) > 0, so that x need not be kept."""
+    x, zero = call.inputs
+    part = definitions.result(elementwise.maximum, x, 0) if _is(0)(zero) else None
+    return call.of(call.op, (part, zero)) if part is not None else None
+
+
+_RULES: dict[Op, tuple[Rule, ...]] = {
+    elementwise.multiply: (_neutral(0, _is(1)), _neutral(1, _is(1))),
+    elementwise.divide: (_neutral(1, _is(1)),),
+    elementwise.subtract: (_neutral(1, _is(0)),),
+    elementwise.add: (_neutral(1, _is(0, negative=True)), _neutral(0, _is(0, negative=True)), _subtraction),
+    elementwise.power: (_neutral(1, _is(1)),),
+    elementwise.negative: (_undone(elementwise.negative),),
+    elementwise.positive: (_same_form,),
+    selection.stop_gradient: (_same_form,),
+    casting.cast: (_same_form,),
+    shaping.transpose: (_transposed_twice,),
+    shaping.reshape: (_same_form, _reshaped_twice),
+    shaping.ravel: (_same_form, _reshaped_twice),
+    shaping.broadcast_to: (_same_form,),
+    selection.greater: (_positive_part,),
+    reductions.sum: (_sum_of_broadcast,),
+}

@@ -1,0 +1,45 @@
+"""Floor 5. Common subexpressions: what is computed twice from the same is computed once."""
+
+from collections.abc import Hashable
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.compiler.program import Call, Program, Variable
+
+
+def without_common_subexpressions(program: Program) -> Program:
+    """The program with each operation on the same inputs performed once."""
+    known: dict[Hashable, Variable] = {}
+    same: dict[Variable, Variable] = {}
+    calls = []
+    for call in program.calls:
+        call = call.with_variables(same)
+        if not call.has_effect:
+            first = known.setdefault(_key(call), call.result)
+            if first is not call.result:
+                same[call.result] = first
+                continue
+        calls.append(call)
+    return program.with_calls(calls, same)
+
+
+def _key(call: Call) -> Hashable:
+    return call.op, _identity(call.inputs), _identity(tuple(sorted(call.params.items()))), call.result.dtype
+
+
+def _identity(x: Any) -> Hashable:
+    """Equal for what is the same: 1 and 1.0 are not, nor 0.0 and -0.0."""
+    if isinstance(x, (tuple, list)):
+        return type(x), *map(_identity, x)
+    if isinstance(x, slice):
+        return slice, _identity((x.start, x.stop, x.step))
+    if isinstance(x, np.ndarray):
+        return x.shape, x.dtype, x.tobytes()
+    if isinstance(x, (int, float, np.generic)):
+        return type(x), repr(x)
+    try:
+        hash(x)
+    except TypeError:
+        return id(x)
+    return x  # type: ignore[no-any-return]

@@ -1,0 +1,74 @@
+"""Floor 5. Constant folding: what depends on nothing that changes from run to run is computed once and for all."""
+
+import numpy as np
+
+from tinygrad_lite.compiler.program import Call, Program, Variable, mapped
+from tinygrad_lite.ops import filling
+from tinygrad_lite.ops.op import Array
+
+SMALL = 2**12  # entries of a folded constant that a program may hold
+_BY_FORM = frozenset({filling.zeros_like, filling.ones_like})  # what depends on the form of its argument alone
+
+
+def with_folded_constants(program: Program) -> Program:
+    """The program with such results as constants; large ones are left to be made when they are needed."""
+    constants = dict(program.constants)
+    numbers: dict[Variable, object] = {}
+    calls = []
+    for call in program.calls:
+        call = call.with_variables(numbers)
+        if _is_constant(call, constants):
+            value = _value(call, constants)
+            if call.result.is_number:
+                numbers[call.result] = value.item() if hasattr(value, "item") else value
+            else:
+                constants[call.result] = value
+        else:
+            calls.append(call.of(call.op, tuple(_number(x, call, constants) for x in call.inputs), call.params))
+    program.constants.update(constants)
+    return program.with_calls(calls, numbers)
+
+
+def _is_constant(call: Call, constants: dict[Variable, Array]) -> bool:
+    if call.has_effect or call.result.size > SMALL:
+        return False
+    if call.op in _BY_FORM:
+        return True
+    return all(x in constants and not _may_change(constants[x]) for x in call.reads)
+
+
+def _may_change(array: Array) -> bool:
+    """Whether somebody else may write to an array."""
+    return isinstance(array, np.ndarray) and array.flags.writeable
+
+
+def _value(call: Call, constants: dict[Variable, Array]) -> Array:
+    if call.op in _BY_FORM:
+        x = call.inputs[0]
+        blank = np.zeros(x.shape, x.dtype)[()] if isinstance(x, Variable) else x
+        return call.op.forward(blank, **call.params)[()]
+    arrays = [constants.get(x, x) if isinstance(x, Variable) else x for x in call.inputs]
+    params = mapped(lambda x: constants[x] if isinstance(x, Variable) else x, call.params)
+    with np.errstate(all="ignore"):
+        return call.op.forward(*arrays, **params)
+
+
+def _number(x: object, call: Call, constants: dict[Variable, Array]) -> object:
+    """A constant whose entries are all the same as a plain number, where that changes neither dtype nor shape."""
+    if not isinstance(x, Variable) or x not in constants or x.dtype.kind != "f" or not call.op.derivatives:
+        return x
+    array = constants[x]
+    if not x.size or _may_change(array) or not _is_uniform(array):
+        return x
+    others = [other for other in call.inputs if isinstance(other, Variable) and other is not x]
+    typed = [other for other in others if other.dtype == x.dtype and not other.is_number and other not in constants]
+    if not typed or np.broadcast_shapes(*(other.shape for other in others)) != call.result.shape:
+        return x
+    return array.flat[0].item() if x.shape else array.item()
+
+
+def _is_uniform(array: Array) -> bool:
+    if not any(array.strides):
+        return True  # one entry, broadcast
+    first = array.flat[0]  # and of the same sign, for zeros
+    return bool(array.size <= SMALL and np.all((array == first) & (np.signbit(array) == np.signbit(first))))

@@ -1,0 +1,78 @@
+"""Floor 5. Random draws in a recorded function: each is a call of the program, and drawn anew in each run."""
+
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tinygrad_lite.compiler.draws import Draw
+from tinygrad_lite.errors import UsageError
+
+if TYPE_CHECKING:
+    from tinygrad_lite.compiler.recorder import Recorder
+
+_IN_PLACE = ("shuffle", "spawn")
+
+
+class RecordedGenerator(np.random.Generator):
+    """A generator in the place of the user's, which it draws from, and to whose state it goes back in the end."""
+
+    def __init__(self, generator: np.random.Generator, recorder: "Recorder") -> None:
+        super().__init__(generator.bit_generator)
+        self._original = generator
+        self._recorder = recorder
+        self._state = generator.bit_generator.state
+
+    def restore(self) -> None:
+        """As if nothing had been drawn."""
+        self._original.bit_generator.state = self._state
+
+    def __getattribute__(self, name: str) -> Any:
+        plain = object.__getattribute__(self, name)
+        if name.startswith("_") or name in ("restore", "bit_generator") or not callable(plain):
+            return plain
+        if name in _IN_PLACE:
+            raise UsageError(f"rng.{name}() in a compiled function: write rng.permutation, which returns what it draws")
+        recorder, original = object.__getattribute__(self, "_recorder"), object.__getattribute__(self, "_original")
+
+        def draw(*args: Any, **kwargs: Any) -> Any:
+            drawn = Draw(original, name, args, kwargs)
+            value = drawn.forward()
+            return recorder.add(drawn, (), {}, value if hasattr(value, "dtype") else np.asarray(value)[()])
+
+        return draw
+
+
+@contextmanager
+def generators_of(f: Callable[..., Any], stand_in: Callable[[np.random.Generator], Any]) -> Iterator[None]:
+    """Put stand-ins in the place of the generators that a function finds outside, for as long as the block runs."""
+    function = inspect.unwrap(f)
+    function = getattr(function, "__func__", function)
+    cells = [
+        (cell, cell.cell_contents)
+        for cell in getattr(function, "__closure__", None) or ()
+        if isinstance(_content(cell), np.random.Generator)
+    ]
+    names = function.__code__.co_names if inspect.isfunction(function) else ()
+    scope = getattr(function, "__globals__", {})
+    found = [(name, scope[name]) for name in names if isinstance(scope.get(name), np.random.Generator)]
+    for cell, generator in cells:
+        cell.cell_contents = stand_in(generator)
+    for name, generator in found:
+        scope[name] = stand_in(generator)
+    try:
+        yield
+    finally:
+        for cell, generator in cells:
+            cell.cell_contents = generator
+        for name, generator in found:
+            scope[name] = generator
+
+
+def _content(cell: Any) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return None

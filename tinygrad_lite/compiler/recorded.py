@@ -1,0 +1,74 @@
+"""Floor 5. `Recorded`: an array, or a number, of which every use is written down.
+
+It lies under tensors as an array does, so forward, backward and update are followed alike; and what Python would have
+to know of it, a truth or a number, is an error, since it would be another one in the next run.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import numpy as np
+
+from tinygrad_lite.compiler.program import Variable
+from tinygrad_lite.dual import Dual
+from tinygrad_lite.errors import UsageError
+from tinygrad_lite.ops.op import Array, Op
+from tinygrad_lite.ops.operators import Operators
+from tinygrad_lite.recording import calling_line
+from tinygrad_lite.tensor import Tensor, wrap
+
+if TYPE_CHECKING:
+    from tinygrad_lite.compiler.recorder import Recorder
+
+
+class Recorded(Operators):
+    """A value in a function that is being recorded.
+
+    Attributes:
+        value: the array or the Python number that it is in this run.
+        variable: what stands for it in the program.
+    """
+
+    __slots__ = ("recorder", "value", "variable")
+
+    def __init__(self, value: Any, variable: Variable, recorder: "Recorder") -> None:
+        self.value = value
+        self.variable = variable
+        self.recorder = recorder
+
+    def __trace__(self, op: Op, inputs: tuple[Array, ...], params: Mapping[str, Any]) -> Any:
+        if any(isinstance(x, (Tensor, Dual)) for x in inputs):
+            return op(*[wrap(x) if type(x) is Recorded else x for x in inputs], **params)
+        return self.recorder.call(op, inputs, params)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.variable.shape
+
+    @property
+    def size(self) -> int:
+        return self.variable.size
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.variable.dtype  # type: ignore[no-any-return]
+
+    def _needed(self, *_: Any, **__: Any) -> NoReturn:
+        """Refused: what would be fixed at recording."""
+        line = calling_line()
+        where = f" at {line}" if line else ""
+        raise UsageError(
+            f"a compiled function needs a value while it is recorded{where}\n"
+            "and the next run will have another: choose with np.where(condition, a, b) in place of `if`, stay with "
+            "tensors in place of float(t), t.item() and t.numpy(), or pass what Python has to know as an argument "
+            "that is a plain number"
+        )
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        self._needed()
+
+    __bool__ = __int__ = __float__ = __index__ = __complex__ = __format__ = _needed
+    item = tolist = numpy = _needed
+
+    def __repr__(self) -> str:
+        return f"Recorded({self.variable.dtype}{list(self.variable.shape)})"

@@ -1,0 +1,386 @@
+"""Floor 5. The recorder: runs a function once, writes down what it did, and leaves everything as it was."""
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite import backward, trees
+from tinygrad_lite.compiler.naming import Namer
+from tinygrad_lite.compiler.places import Argument, Attribute, Data, Entry, Gradient, Place
+from tinygrad_lite.compiler.program import BACKWARD, FORWARD, UPDATE, Call, Program, Variable, axes_in_memory, mapped
+from tinygrad_lite.compiler.randomness import RecordedGenerator, generators_of
+from tinygrad_lite.compiler.recorded import Recorded
+from tinygrad_lite.compiler.watching import UNSET, plain, set_plain, watching
+from tinygrad_lite.dual import innermost
+from tinygrad_lite.errors import UsageError
+from tinygrad_lite.ops import elementwise
+from tinygrad_lite.ops.op import Array, Op
+from tinygrad_lite.ops.requirements import refuse_where
+from tinygrad_lite.optim.optimizer import Optimizer
+from tinygrad_lite.recording import Source, is_users
+from tinygrad_lite.tensor import Tensor
+
+_SECTIONS = {backward.propagate.__code__: BACKWARD, Optimizer.step.__code__: UPDATE}
+_ERRORS = ("divide", "over", "under", "invalid")
+SCALARS = (bool, int, float, np.generic, str, type(None))
+
+
+class Recorder:
+    """What a run of a function did, as a program, and what the program relies on.
+
+    Attributes:
+        program: see there.
+        guards: values that the function read and that are fixed in the program: owner, attribute and value.
+        gradients: of which tensors it read the gradient before it wrote one, and whether there was one.
+        returned: what it returned: the containers, with True for what is wrapped in a tensor and False for what is not.
+        reason: why its calls cannot be run as a program, if they cannot.
+    """
+
+    def __init__(self, names: Mapping[int, str]) -> None:
+        self.program = Program()
+        self.guards: dict[tuple[int, str], tuple[Any, str, Any]] = {}
+        self.gradients: dict[Gradient, bool] = {}
+        self.returned: Any = None
+        self.reason = ""
+        self.namer = Namer()
+        self._names = names
+        self._places: dict[Place, Recorded] = {}
+        self._met: dict[Place, Place] = {}
+        self._taken: set[str] = set()
+        self._owners: dict[int, Place] = {}
+        self._constants: dict[int, Recorded] = {}
+        self._made: set[Tensor] = set()
+        self._before: dict[tuple[Tensor, str], Any] = {}
+        self._attributes: dict[tuple[int, str], tuple[Any, str, Any]] = {}
+        self._states: dict[int, tuple[Optimizer, list[dict[str, Any]]]] = {}
+        self._ops: dict[Op, Op] = {}
+        self._proxies: dict[int, RecordedGenerator] = {}
+        self._opened: list[Op] = []
+        self._errors = np.geterr()
+
+    def run(self, f: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        """Write down what the function does; everything is put back as it was."""
+        with watching(self), generators_of(f, self.generator):
+            try:
+                returned = f(*args, **kwargs)
+                self.program.results = [self._result(x) for x in trees.leaves(returned)]
+                self.returned = trees.map_leaves(lambda x: isinstance(x, Tensor) and x in self._made, returned)
+                self._finish()
+            finally:
+                self._restore()
+
+    # What is read and written
+
+    def given(self, place: Argument, x: Any) -> Any:
+        """A leaf of the arguments as the function is given it."""
+        if isinstance(x, Tensor):
+            self._owners[id(x)] = place
+            return x
+        if isinstance(x, np.random.Generator):
+            return self.generator(x)
+        return self.read(place, x) if isinstance(x, (np.ndarray, np.generic)) else x
+
+    def read(self, place: Place, value: Any) -> Recorded:
+        """The value in a place, as an input of the program."""
+        place = self._known(place)
+        if place not in self._places:
+            self._places[place] = made = self._recorded(value)
+            made.variable.name = place.name
+            self.program.inputs[made.variable] = place
+        return self._places[place]
+
+    def _known(self, place: Place) -> Place:
+        """The place as it was first met; with a number, if there was another one of its name."""
+        if place not in self._met:
+            named, count = place.name, 1
+            while place.name in self._taken:
+                count += 1
+                place.name = f"{named}_{count}"
+            self._taken.add(place.name)
+            self._met[place] = place
+        return self._met[place]
+
+    def read_slot(self, tensor: Tensor, slot: str, value: Any) -> Any:
+        if slot == "op":
+            return self._followed(value)
+        if slot == "_grad":
+            return self._read_gradient(tensor, value)
+        if type(value) is Recorded:
+            return value
+        if tensor in self._made:
+            known = self.constant(value)
+        else:
+            known = self.read(self._place(tensor), value)
+            self._before.setdefault((tensor, slot), value)
+        set_plain(tensor, slot, known)
+        return known
+
+    def _place(self, tensor: Tensor) -> Any:
+        return self._owners.get(id(tensor)) or self._known(Data(tensor, self._name(tensor)))
+
+    def _name(self, tensor: Tensor) -> str:
+        return tensor.name or self._names.get(id(tensor), "tensor")
+
+    def _read_gradient(self, tensor: Tensor, value: Any) -> Any:
+        if tensor not in self._made and (tensor, "_grad") not in self._before:
+            place = Gradient(self._place(tensor))
+            self.gradients.setdefault(place, value is not None)
+            if value is not None:
+                self._owners[id(value)] = place
+        return value
+
+    def write_slot(self, tensor: Tensor, slot: str, before: Any, value: Any) -> Any:
+        if before is UNSET:
+            self._made.add(tensor)
+        elif tensor not in self._made:
+            self._before.setdefault((tensor, slot), before)
+        return value
+
+    def read_attribute(self, owner: Any, name: str, value: Any) -> Any:
+        if isinstance(value, np.random.Generator):
+            return self.generator(value)
+        if isinstance(owner, Optimizer) and name in ("lr", "state"):
+            return self._read_optimizer(owner, name, value)
+        key = (id(owner), name)
+        if key not in self._attributes and not callable(getattr(type(owner), name, None)):
+            self.guards.setdefault(key, (owner, name, value))
+        return value
+
+    def _read_optimizer(self, owner: Optimizer, name: str, value: Any) -> Any:
+        if name == "state":
+            return self._state(owner, value)
+        if type(value) is Recorded:
+            return value
+        return self.read(Attribute(owner, name), value)
+
+    def _state(self, optimizer: Optimizer, state: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """An optimiser's state with recorded values, in containers of its own."""
+        if id(optimizer) not in self._states:
+            followed = [
+                {key: self.read(self._entry(optimizer, i, key), value) for key, value in entries.items()}
+                for i, entries in enumerate(state)
+            ]
+            self._states[id(optimizer)] = optimizer, followed
+        return self._states[id(optimizer)][1]
+
+    def _entry(self, optimizer: Optimizer, i: int, key: str) -> Entry:
+        return Entry(optimizer, i, key, self._name(vars(optimizer)["parameters"][i]))
+
+    def write_attribute(self, owner: Any, name: str, value: Any) -> Any:
+        key = (id(owner), name)
+        self._attributes.setdefault(key, (owner, name, vars(owner).get(name, UNSET)))
+        return value
+
+    def generator(self, generator: np.random.Generator) -> RecordedGenerator:
+        """A generator whose draws are calls of the program."""
+        if isinstance(generator, RecordedGenerator):
+            return generator
+        if id(generator) not in self._proxies:
+            self._proxies[id(generator)] = RecordedGenerator(generator, self)
+        return self._proxies[id(generator)]
+
+    # What is computed
+
+    def constant(self, array: Array) -> Recorded:
+        """An array that is the same in each run."""
+        if id(array) not in self._constants:
+            if not isinstance(array, (np.ndarray, np.generic)):
+                raise UsageError(f"a compiled function works on NumPy's arrays, this is {type(array).__name__}")
+            made = self._recorded(array)
+            self.program.constants[made.variable] = array
+            self._constants[id(array)] = made
+        return self._constants[id(array)]
+
+    def _recorded(self, value: Any) -> Recorded:
+        is_number = isinstance(value, (bool, int, float)) and not isinstance(value, np.generic)
+        dtype = np.result_type(type(value)) if is_number else value.dtype
+        order = None if np.ndim(value) < 2 or value.flags.c_contiguous else axes_in_memory(value.strides)
+        return Recorded(value, Variable(np.shape(value), dtype, is_number, order=order), self)
+
+    def call(self, op: Op, inputs: Sequence[Array], params: Mapping[str, Any]) -> Any:
+        """The result of an operation: of its parts, where its forward is made of operations."""
+        if op not in self._opened and op.is_composite:
+            done = len(self.program.calls)
+            self._opened.append(op)
+            try:
+                made = op.forward(*inputs, **params)
+                if type(made) is Recorded:
+                    return made
+            except Exception:  # noqa: S110, BLE001, RUF100  # it computes with the numbers themselves, and is called as a whole
+                pass
+            finally:
+                self._opened.pop()
+            del self.program.calls[done:]
+        return self._called(op, inputs, params)
+
+    def _called(self, op: Op, inputs: Sequence[Array], params: Mapping[str, Any]) -> Recorded:
+        operands = [
+            x
+            if type(x) is Recorded or _is_number(x)
+            else self.constant(x if isinstance(x, np.ndarray) and x.ndim else np.asarray(x)[()])
+            for x in inputs
+        ]
+        value = op(*map(_value, operands), **mapped(_value, params))
+        if not hasattr(value, "dtype"):
+            raise UsageError(
+                f"{op} answers with {type(value).__name__}, and a compiled function cannot act on that: the next run "
+                "will have another answer"
+            )
+        if _depends_on_values(op, operands, params, value):
+            raise UsageError(
+                f"the shape of what {op} returns depends on values, and a compiled function has one shape for all: "
+                "choose entries with np.where, or sum over a mask"
+            )
+        if all(_is_number(x) or (type(x) is Recorded and x.variable.is_number) for x in operands) and not value.shape:
+            value = value.item()
+        inputs = [x.variable if type(x) is Recorded else x for x in operands]
+        return self.add(op, inputs, params, value, list(map(_value, operands)))
+
+    def add(
+        self, op: Op, inputs: Sequence[Any], params: Mapping[str, Any], value: Any, arrays: Sequence[Any] = ()
+    ) -> Recorded:
+        """Write a call down; its result had this value."""
+        made = self._recorded(value)
+        section, source = self._origin(made.variable)
+        now = np.geterr()
+        ignoring = frozenset(kind for kind in _ERRORS if now[kind] == "ignore" != self._errors[kind])  # type: ignore[literal-required]
+        fixed = mapped(lambda x: x.variable if type(x) is Recorded else x, params)
+        view_of = next((x for x, array in zip(inputs, arrays) if _shares_memory(array, value)), None)
+        self.program.calls.append(Call(op, tuple(inputs), fixed, made.variable, section, source, ignoring, view_of))
+        self.namer.operation(made.variable, self._opened[0] if self._opened else op)
+        return made
+
+    def _origin(self, result: Variable) -> tuple[str, Source | None]:
+        """The pass that runs, and the user's line; on the way, what a person would call the result is noted."""
+        section, source = FORWARD, None
+        frame = sys._getframe(1)
+        while frame.f_code is not Recorder.run.__code__:
+            if frame.f_code is backward.propagate.__code__:
+                x = frame.f_locals.get("x")
+                if x is not None and type(plain(x, "_array")) is Recorded:
+                    self.namer.gradient(result, plain(x, "_array").variable)
+            section = _SECTIONS.get(frame.f_code, section)
+            if is_users(frame.f_code.co_filename):
+                if source is None:
+                    source = Source(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name)
+                if section == FORWARD:
+                    self.namer.line(result, id(frame), frame.f_code.co_filename, frame.f_lineno)
+            frame = frame.f_back  # type: ignore[assignment]
+        return section, source
+
+    def _followed(self, op: Any) -> Any:
+        """The operation behind a tensor, with rules that are called as a whole where they need values themselves."""
+        if op is None or op is elementwise.positive or op.arity is None:
+            return op
+        if op not in self._ops:
+            self._ops[op] = followed = object.__new__(Op)
+            vars(followed).update(vars(op))
+            followed.vjps = [vjp and self._rule(op, i, vjp) for i, vjp in enumerate(op.vjps)]
+        return self._ops[op]
+
+    def _rule(self, op: Op, i: int, vjp: Callable[..., Array]) -> Callable[..., Array]:
+        def rule(*inputs: Array, **params: Any) -> Array:
+            done = len(self.program.calls)
+            try:
+                return vjp(*inputs, **params)
+            except UsageError:
+                if any(isinstance(x, Tensor) for x in inputs):
+                    raise
+                del self.program.calls[done:]
+                whole = Op(vjp, [None], name=f"{op.name}_gradient_{i + 1}", arity=len(inputs))
+                return self._called(whole, inputs, params)
+
+        return rule
+
+    # How it ends
+
+    @property
+    def state_keys(self) -> list[tuple[Optimizer, list[set[str]]]]:
+        """The entries that the state of each optimiser had."""
+        return [(optimizer, [set(entries) for entries in optimizer.state]) for optimizer, _ in self._states.values()]
+
+    def _result(self, x: Any) -> Any:
+        if isinstance(x, Tensor) and x not in self._made:
+            return x
+        if isinstance(x, Tensor) and x.requires_grad and x.op is not None and x.inputs is not None:
+            self.reason = "it returns a tensor with a history, for somebody else to differentiate"
+        array = innermost(x)
+        if type(array) is Recorded:
+            return array.variable
+        return self.constant(array).variable if isinstance(array, (np.ndarray, np.generic)) else x
+
+    def _finish(self) -> None:
+        """What is left in each place that the function wrote to."""
+        for tensor, slot in self._before:
+            if slot == "_grad":
+                gradient = plain(tensor, "_grad")
+                if gradient is not self._before[tensor, slot] or gradient is not None:
+                    self._update(Gradient(self._place(tensor)), None if gradient is None else gradient._array)
+            else:
+                self._update(self._place(tensor), plain(tensor, slot))
+        for optimizer, state in self._states.values():
+            for i, entries in enumerate(state):
+                for key, value in entries.items():
+                    self._update(self._entry(optimizer, i, key), value)
+        for owner, name, before in self._attributes.values():
+            self._attribute(owner, name, before)
+        self.namer.finish()
+
+    def _update(self, place: Place, value: Any) -> None:
+        if type(value) is not Recorded:
+            value = value if value is None else self.constant(value) if hasattr(value, "dtype") else value
+        now = value.variable if type(value) is Recorded else value
+        place = self._known(place)
+        was = self._places.get(place)
+        if was is None or now is not was.variable:
+            self.program.updates[place] = now
+
+    def _attribute(self, owner: Any, name: str, before: Any) -> None:
+        value = vars(owner).get(name)
+        if isinstance(owner, Optimizer) and name == "lr":
+            self._update(Attribute(owner, name), value)
+        elif value is not before and (not isinstance(value, SCALARS) or value != before):
+            raise UsageError(
+                f"the function gives {type(owner).__name__}.{name} another value, of which the next runs would not "
+                f"know: make it a tensor in __init__, and write self.{name}.data = ..."
+            )
+
+    def _restore(self) -> None:
+        for (tensor, slot), value in self._before.items():
+            set_plain(tensor, slot, value)
+        for owner, name, value in self._attributes.values():
+            if value is UNSET:
+                vars(owner).pop(name, None)
+            else:
+                vars(owner)[name] = value
+        for proxy in self._proxies.values():
+            proxy.restore()
+
+
+def _shares_memory(x: Any, value: Any) -> bool:
+    return isinstance(x, np.ndarray) and isinstance(value, np.ndarray) and np.may_share_memory(x, value)
+
+
+def _is_number(x: Any) -> bool:
+    return isinstance(x, (bool, int, float)) and not isinstance(x, np.generic)
+
+
+def _value(x: Any) -> Any:
+    return x.value if type(x) is Recorded else x
+
+
+def _depends_on_values(op: Op, operands: Sequence[Any], params: Mapping[str, Any], value: Array) -> bool:
+    """Whether the shape of a result would be another one for other values."""
+    chosen: list[Any] = []
+    mapped(chosen.append, {name: value for name, value in params.items() if name in ("index", "indices")})
+    if any(type(x) is Recorded and x.dtype == bool and x.shape for x in chosen):
+        return True
+    if op.vjps or isinstance(op.forward, np.ufunc) or op is refuse_where:
+        return False
+    for fill in (np.zeros_like, np.ones_like):
+        other = op(*[fill(x.value) if type(x) is Recorded else x for x in operands], **mapped(_value, params))
+        if np.shape(other) != np.shape(value):
+            return True
+    return False

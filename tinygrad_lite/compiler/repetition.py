@@ -1,0 +1,160 @@
+"""Floor 5. Many turns of a compiled function: the same call again, or epochs of shuffled batches."""
+
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tinygrad_lite import trees
+from tinygrad_lite.errors import InputError, ShapeError
+from tinygrad_lite.ops.op import Array
+from tinygrad_lite.tensor import Tensor, wrap
+
+if TYPE_CHECKING:
+    from tinygrad_lite.compiler.compiled import Compiled
+
+FIRST = 100  # turns at once, before it is known how long they take
+CHUNK = 0.1  # seconds of native turns between two moments at which Python is met
+
+
+class _Turns:
+    """The turns that are done, with their results; and how many to do at once."""
+
+    def __init__(self, function: "Compiled", show: Callable[[int], Any]) -> None:
+        self._function = function
+        self._show = show
+        self._results: list[list[Any]] = []
+        self._template: Any = None
+        self._size = FIRST
+
+    def do(self, turns: int, args: Any, kwargs: Mapping[str, Any], each: Mapping[int, Array]) -> None:
+        """Do some turns, of which each has its own arrays in the place of some leaves of the arguments."""
+        leaves = trees.leaves((args, kwargs))
+        done = 0
+        while done < turns:
+            run = self._function.fitting(*_turn(args, kwargs, each, done))
+            count = min(self._size, turns - done)
+            start = perf_counter()
+            found = run.repeat(count, leaves, {i: stack[done : done + count] for i, stack in each.items()})
+            if found is None:
+                count, found = 1, self._one(*_turn(args, kwargs, each, done))
+            elif count == self._size:
+                self._size = max(1, int(count * CHUNK / (perf_counter() - start)))
+            self._results.append(found)
+            self._template = run.returned
+            done += count
+            self._show(count)
+
+    def _one(self, args: Any, kwargs: Mapping[str, Any]) -> list[Any]:
+        result = trees.leaves(self._function(*args, **kwargs))
+        arrays = [x.data if isinstance(x, Tensor) else x for x in result]
+        return [np.asarray(x)[None] if isinstance(x, (np.ndarray, np.generic)) else x for x in arrays]
+
+    def stacked(self) -> Any:
+        """The results in the function's containers."""
+        columns = iter(zip(*self._results))
+        return trees.map_leaves(lambda is_wrapped: _stacked(next(columns), is_wrapped), self._template)
+
+
+def _turn(args: Any, kwargs: Mapping[str, Any], each: Mapping[int, Array], turn: int) -> tuple[Any, Any]:
+    """The arguments of one turn."""
+    places = iter(range(len(trees.leaves((args, kwargs)))))
+
+    def replaced(x: Any) -> Any:
+        i = next(places)
+        if i not in each:
+            return x
+        return wrap(each[i][turn].copy()[()]) if isinstance(x, Tensor) else each[i][turn]
+
+    return trees.map_leaves(replaced, (args, dict(kwargs)))  # type: ignore[no-any-return]
+
+
+def _stacked(parts: Sequence[Any], is_wrapped: bool) -> Any:
+    if not isinstance(parts[0], np.ndarray):
+        return parts[-1]
+    if len({part.shape[1:] for part in parts}) > 1:
+        shapes = " and ".join(sorted({str(part.shape[1:]) for part in parts}))
+        raise ShapeError(f"results of shapes {shapes} cannot be stacked: return one shape, or pass drop_last=True")
+    joined = np.concatenate(parts)
+    return wrap(joined) if is_wrapped else joined
+
+
+def repeat(function: "Compiled", turns: int, args: Any, kwargs: Mapping[str, Any]) -> Any:
+    """See `Compiled.repeat`."""
+    _whole("turns", turns)
+    with _shown(turns) as show:
+        made = _Turns(function, show)
+        made.do(turns, args, kwargs, {})
+    return made.stacked()
+
+
+def epochs(
+    function: "Compiled", arrays: Sequence[Any], batch_size: int, count: int, rng: np.random.Generator, drop_last: bool
+) -> Any:
+    """See `Compiled.epochs`."""
+    _whole("epochs", count)
+    _whole("batch_size", batch_size)
+    plain = [np.asarray(x.data if isinstance(x, Tensor) else x) for x in arrays]
+    lengths = {len(x) if x.ndim else 0 for x in plain}
+    if len(lengths) != 1:
+        raise ShapeError(f"arrays of one length are needed, got {', '.join(str(x.shape) for x in plain)}")
+    (length,) = lengths
+    if batch_size > length:
+        raise InputError(f"batches of {batch_size} out of {length}")
+    full, rest = divmod(length, batch_size)
+    rest = 0 if drop_last else rest
+    kinds = [isinstance(x, Tensor) for x in arrays]
+    with _shown(count * (full + bool(rest))) as show:
+        made = _Turns(function, show)
+        for _ in range(count):
+            order = rng.permutation(length)
+            for start, turns, rows in ((0, full, batch_size), (full * batch_size, 1, rest)):
+                if rows:
+                    chosen = order[start : start + turns * rows]
+                    stacks = [x[chosen].reshape(turns, rows, *x.shape[1:]) for x in plain]
+                    example = tuple(wrap(x[0].copy()) if is_tensor else x[0] for x, is_tensor in zip(stacks, kinds))
+                    made.do(turns, example, {}, dict(enumerate(stacks)))
+    return made.stacked()
+
+
+def _whole(name: str, value: Any) -> None:
+    if not isinstance(value, (int, np.integer)) or value < 1:
+        raise InputError(f"{name} is a whole number, at least 1; got {value!r}")
+
+
+@contextmanager
+def _shown(total: int) -> Iterator[Callable[[int], Any]]:
+    """A function to be told of turns that are done: it moves a bar, and is where Ctrl-C takes effect."""
+    interrupted = False
+
+    def note(*_: Any) -> None:
+        nonlocal interrupted
+        interrupted = True
+
+    bar: Any = None
+    if sys.stderr.isatty() and find_spec("tqdm"):
+        from tqdm import tqdm
+
+        bar = tqdm(total=total, leave=False)
+    in_charge = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGINT, note) if in_charge else None
+
+    def show(count: int) -> None:
+        if bar is not None:
+            bar.update(count)
+        if interrupted:
+            raise KeyboardInterrupt
+
+    try:
+        yield show
+    finally:
+        if in_charge:
+            signal.signal(signal.SIGINT, before)
+        if bar is not None:
+            bar.close()

@@ -1,0 +1,193 @@
+"""Floor 5. A run: a program that was recorded for one form of arguments, what it relies on, and how it is executed."""
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite import trees
+from tinygrad_lite.compiler.entry import EntryWriter
+from tinygrad_lite.compiler.numpy_executor import NumpyExecutor
+from tinygrad_lite.compiler.numpy_source import NumpySource
+from tinygrad_lite.compiler.passes import simplified
+from tinygrad_lite.compiler.places import Argument, Data, Entry, Gradient
+from tinygrad_lite.compiler.recorder import SCALARS, Recorder
+from tinygrad_lite.compiler.report import CompileReport, counted
+from tinygrad_lite.compiler.same import difference, with_live_arrays
+from tinygrad_lite.errors import UsageError
+from tinygrad_lite.ops.op import Array
+from tinygrad_lite.runs import name_of
+from tinygrad_lite.tensor import Tensor, wrap
+
+
+class Run:
+    """A recorded function.
+
+    Attributes:
+        program: what it does.
+        source: the program in NumPy.
+        executor: what runs it; None if it cannot be run as a program, and is called as it is.
+        reason: why, then.
+        returned: the containers that the function returned, with True for a tensor and False for what is none.
+    """
+
+    def __init__(self, f: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], backend: str) -> None:
+        self._f = f
+        parameters = _parameters(f, args, kwargs)
+        name, names = name_of(f), _names(f)
+        first = _recorded(f, args, kwargs, parameters, names)
+        recorder = _recorded(f, args, kwargs, parameters, names)
+        differs = difference(first.program, recorder.program)
+        if differs:
+            raise UsageError(
+                f"{name} does not do the same when it is run again ({differs}), so it cannot be compiled: draw "
+                "random numbers from a numpy.random.Generator that is an argument, a field of a module or a variable "
+                "of the function's; and keep what changes from run to run in tensors"
+            )
+        recorder.program = with_live_arrays(recorder.program, first.program)
+        self._guards = list(recorder.guards.values())
+        self._gradients = recorder.gradients
+        self._states = recorder.state_keys
+        self.returned = recorder.returned
+        self._wrapped = trees.leaves(recorder.returned)
+        self.reason = recorder.reason
+        self._cannot_enter = bool(self.reason)
+        self.program = simplified(recorder.program)
+        self.source = NumpySource(self.program, name, parameters)
+        self.executor: Any = None
+        if not self.reason:
+            self.executor = self._executor(backend, trees.leaves((args, kwargs)))
+
+    def _executor(self, backend: str, leaves: list[Any]) -> Any:
+        self._cannot_enter = self._is_passing(leaves)
+        if self._cannot_enter and backend == "numba":
+            self.reason = "run once, since it makes what the next run starts from, such as the state of an optimiser"
+        if backend == "numba" and not self._cannot_enter:
+            from tinygrad_lite.compiler.native.executor import NativeExecutor
+
+            return NativeExecutor(self.program)
+        return NumpyExecutor(self.program, self.source)
+
+    def _is_passing(self, leaves: list[Any]) -> bool:
+        """Whether the run itself changes what the program relies on, so that the next one needs another program.
+
+        An optimiser's first step makes its state, and a first gradient is not yet added to another.
+        """
+        for place, value in self.program.updates.items():
+            if isinstance(place, Entry) and place.read(leaves) is None:
+                return True
+            if isinstance(place, Gradient) and self._gradients.get(place, value is not None) != (value is not None):
+                return True
+        return False
+
+    def fits(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
+        """Whether all that the program relies on is as it was when it was recorded."""
+        leaves = trees.leaves((args, kwargs))
+        return (
+            all(map(_holds, self._guards))
+            and all((place.read(leaves) is not None) == there for place, there in self._gradients.items())
+            and all([set(entries) for entries in optimizer.state] == keys for optimizer, keys in self._states)
+            and all(_has_form(place.read(leaves), x) for x, place in self.program.inputs.items())
+        )
+
+    def __call__(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        if self.executor is None:
+            return self._f(*args, **kwargs)
+        values = self.executor.run(trees.leaves((args, kwargs)))
+        return self._finished(map(_wrapped, values, self._wrapped))
+
+    def repeat(self, turns: int, leaves: list[Any], each: Mapping[int, Array]) -> list[Any] | None:
+        """The results of many calls, stacked leaf by leaf; None if they are to be made one by one."""
+        return self.executor.repeat(turns, leaves, each) if hasattr(self.executor, "repeat") else None
+
+    def report(self) -> CompileReport:
+        """How it runs."""
+        if self.executor is None:
+            return CompileReport("none", len(self.program.calls), {}, f"called as it is: {self.reason}")
+        falls_back = counted(self.executor.falls_back)
+        return CompileReport(self.executor.backend, len(self.program.calls), falls_back, self.reason)
+
+    def _finished(self, values: Iterable[Any]) -> Any:
+        """What the function returns, of these values."""
+        remaining = iter(values)
+        return trees.map_leaves(lambda _: next(remaining), self.returned)
+
+    def entry(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Callable[..., Any] | None:
+        """A quicker way to do the same again, for positional arguments that are no containers; see entry.py."""
+        if kwargs or self.executor is None or self._cannot_enter or any(map(_is_container, args)):
+            return None
+        self._cannot_enter = True  # until it is known better
+        writer = EntryWriter(args)
+        if any(isinstance(place, Gradient) and not isinstance(place.of, Data) for place in self.program.updates):
+            return None
+        for owner, name, value in self._guards:
+            fields = vars(owner)
+            found = f"{writer.name(fields)}[{name!r}]" if name in fields else f"{writer.name(owner)}.{name}"
+            writer.is_still(found, value)
+        for place, there in self._gradients.items():
+            writer.tests.append(f"({writer.gradient(place)} is None) is {there}")
+        if not self.executor.enter(writer, self._wrapped):
+            return None
+        self._cannot_enter = False
+        only = self.returned is True or self.returned is False
+        return writer.function(None if only else self._finished)
+
+
+def _is_container(x: Any) -> bool:
+    return trees.structure(x) is not None
+
+
+def _holds(guard: tuple[Any, str, Any]) -> bool:
+    """Whether an attribute is what it was."""
+    owner, name, value = guard
+    now = getattr(owner, name, None)
+    return now is value or (type(now) is type(value) and isinstance(now, SCALARS) and bool(now == value))
+
+
+def _wrapped(value: Any, is_wrapped: bool) -> Any:
+    return wrap(value) if is_wrapped else value
+
+
+def _recorded(
+    f: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    parameters: list[str],
+    names: Mapping[int, str],
+) -> Recorder:
+    recorder = Recorder(names)
+    places = iter([Argument(i, name) for i, name in enumerate(parameters)])
+    given, keywords = trees.map_leaves(lambda x: recorder.given(next(places), x), (args, dict(kwargs)))
+    recorder.run(f, given, keywords)
+    return recorder
+
+
+def _has_form(value: Any, x: Any) -> bool:
+    if x.is_number:
+        return isinstance(value, (bool, int, float)) and not isinstance(value, np.generic)
+    return bool(getattr(value, "shape", None) == x.shape and value.dtype == x.dtype)
+
+
+def _parameters(f: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[str]:
+    """A name for each leaf of the arguments."""
+    try:
+        bound = dict(inspect.signature(f).bind(*args, **kwargs).arguments)
+        paths = [path.replace(".", "_") for path in trees.paths(bound)]
+    except (TypeError, ValueError):
+        paths = []
+    count = len(trees.leaves((args, kwargs)))
+    return paths if len(paths) == count else [f"x{i + 1}" for i in range(count)]
+
+
+def _names(f: Any, depth: int = 3) -> dict[int, str]:
+    """What the function, and those that it calls, name the tensors that they find outside."""
+    function = inspect.unwrap(f)
+    function = getattr(function, "__func__", function)
+    if not inspect.isfunction(function) or not depth:
+        return {}
+    outside = inspect.getclosurevars(function)
+    found: dict[int, str] = {}
+    for name, value in {**outside.globals, **outside.nonlocals}.items():
+        found |= {id(value): name} if isinstance(value, Tensor) else _names(value, depth - 1)
+    return found

@@ -1,0 +1,60 @@
+"""Floor 5. Whether two recordings of a function are of the same program."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.compiler.places import Outside
+from tinygrad_lite.compiler.program import Program, Variable
+
+
+def difference(a: Program, b: Program) -> str | None:
+    """Where two programs differ, in words; None where they do not."""
+    known: dict[Variable, Variable] = {}
+
+    def same(x: Any, y: Any) -> bool:
+        if isinstance(x, Variable):
+            return known.get(x) is y
+        if isinstance(x, (tuple, list)):
+            return type(x) is type(y) and len(x) == len(y) and all(map(same, x, y))
+        if isinstance(x, slice):
+            return isinstance(y, slice) and same((x.start, x.stop, x.step), (y.start, y.stop, y.step))
+        if isinstance(x, (np.ndarray, np.generic)):
+            return isinstance(y, type(x)) and x.dtype == y.dtype and np.array_equal(x, y, equal_nan=x.dtype.kind == "f")
+        return x is y or (type(x) is type(y) and (bool(x == y) or x != x))
+
+    known.update(zip(a.inputs, b.inputs))
+    known.update(zip(a.constants, b.constants))
+    if list(a.inputs.values()) != list(b.inputs.values()) or len(a.constants) != len(b.constants):
+        return "it reads something else"
+    if not all(map(same, a.constants.values(), b.constants.values())):
+        return "an array has other values"
+    for first, second in zip(a.calls, b.calls):
+        known[first.result] = second.result
+        where = f"{first.op.name}, {first.source}" if first.source else first.op.name
+        if repr(first.op) != repr(second.op) or first.result.shape != second.result.shape:
+            return f"{second.op.name} in place of {where}"
+        if not same(first.inputs, second.inputs):
+            return f"{where}, is given something else"
+        if first.params.keys() != second.params.keys() or not all(
+            same(value, second.params[name]) for name, value in first.params.items()
+        ):
+            return f"{where}, has other parameters"
+    if len(a.calls) != len(b.calls) or not all(map(same, a.results, b.results)):
+        return "it returns something else"
+    if list(a.updates) != list(b.updates) or not all(map(same, a.updates.values(), b.updates.values())):
+        return "it leaves something else behind"
+    return None
+
+
+def with_live_arrays(program: Program, earlier: Program) -> Program:
+    """The program with the arrays that both recordings found outside as inputs, since somebody may write to them."""
+    before = {id(array) for array in earlier.constants.values()}
+    live = {
+        x: Outside(array, f"array_{i}")
+        for i, (x, array) in enumerate(program.constants.items(), start=1)
+        if id(array) in before and isinstance(array, np.ndarray) and array.flags.writeable
+    }
+    constants = {x: array for x, array in program.constants.items() if x not in live}
+    return replace(program, inputs={**program.inputs, **live}, constants=constants)

@@ -1,0 +1,108 @@
+"""Floor 5. Who reads and writes tensors, modules and optimisers while a function is recorded, and only then.
+
+For as long as a thread records, the slots of `Tensor` and the attributes of modules and optimisers report to its
+recorder. Otherwise this costs nothing.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+from tinygrad_lite.nn.module import Module
+from tinygrad_lite.optim.optimizer import Optimizer
+from tinygrad_lite.tensor import Tensor
+
+_SLOTS = {name: vars(Tensor)[name] for name in ("_array", "_grad", "op")}
+_WATCHED = (Module, Optimizer)
+
+
+class Watcher(Protocol):
+    """Who is told, and says what is to be read and kept instead."""
+
+    def read_slot(self, tensor: Tensor, slot: str, value: Any) -> Any: ...
+    def write_slot(self, tensor: Tensor, slot: str, before: Any, value: Any) -> Any: ...
+    def read_attribute(self, owner: Any, name: str, value: Any) -> Any: ...
+    def write_attribute(self, owner: Any, name: str, value: Any) -> Any: ...
+
+
+class _Active(threading.local):
+    watcher: Watcher | None = None
+
+
+_active = _Active()
+_lock = threading.Lock()
+_open = 0
+UNSET = object()
+
+
+class _Slot:
+    """A slot of tensors that reports."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, tensor: Tensor, kind: Any = None) -> Any:
+        value = _SLOTS[self._name].__get__(tensor)
+        watcher = _active.watcher
+        return value if watcher is None else watcher.read_slot(tensor, self._name, value)
+
+    def __set__(self, tensor: Tensor, value: Any) -> None:
+        if _active.watcher is not None and self._name != "op":
+            value = _active.watcher.write_slot(tensor, self._name, plain(tensor, self._name), value)
+        set_plain(tensor, self._name, value)
+
+
+def plain(tensor: Tensor, slot: str) -> Any:
+    """What is in a slot, without a report; UNSET if there is nothing yet."""
+    try:
+        return _SLOTS[slot].__get__(tensor)
+    except AttributeError:
+        return UNSET
+
+
+def set_plain(tensor: Tensor, slot: str, value: Any) -> None:
+    """Put something in a slot, without a report."""
+    _SLOTS[slot].__set__(tensor, value)
+
+
+def _get(self: Any, name: str) -> Any:
+    value = object.__getattribute__(self, name)
+    watcher = _active.watcher
+    return value if watcher is None or name.startswith("__") else watcher.read_attribute(self, name, value)
+
+
+def _set(self: Any, name: str, value: Any) -> None:
+    watcher = _active.watcher
+    object.__setattr__(self, name, value if watcher is None else watcher.write_attribute(self, name, value))
+
+
+@contextmanager
+def watching(watcher: Watcher) -> Iterator[None]:
+    """Have this thread's reads and writes in the block reported."""
+    global _open
+    with _lock:
+        _open += 1
+        for name in _SLOTS:
+            setattr(Tensor, name, _Slot(name))
+        for kind in _WATCHED:
+            setattr(kind, "__getattribute__", _get)  # noqa: B010
+            setattr(kind, "__setattr__", _set)  # noqa: B010
+    _active.watcher = watcher
+    try:
+        yield
+    finally:
+        _active.watcher = None
+        with _lock:
+            _open -= 1
+            if not _open:
+                for name, slot in _SLOTS.items():
+                    setattr(Tensor, name, slot)
+                for kind in _WATCHED:
+                    delattr(kind, "__getattribute__")
+                    delattr(kind, "__setattr__")
+
+
+def is_watching() -> bool:
+    """Whether this thread records a function."""
+    return _active.watcher is not None

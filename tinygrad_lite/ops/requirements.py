@@ -1,0 +1,16 @@
+"""Floor 1. Requirements: an operation that refuses some values, so that whoever follows the values follows this too."""
+
+import numpy as np
+
+from tinygrad_lite.errors import InputError
+from tinygrad_lite.ops.op import Array, primitive
+
+
+def _refuse_where(condition: Array, x: Array, message: str) -> Array:
+    if np.any(condition):
+        raise InputError(message.format(np.broadcast_to(x, np.shape(condition))[condition].flat[0]))
+    return x
+
+
+# the first entry of x that is refused goes into the message, in place of {}
+refuse_where = primitive(_refuse_where, arity=2, examples=[([np.array([False]), (1,)], {"message": "{} is too much"})])
