@@ -95,7 +95,7 @@ class Tensor(Operators):
                 array = x._array
                 arrays.append(array)
                 if type(array) is not ndarray and isinstance(array, Traced):
-                    compute = op  # what lies under tensors says for itself what happens
+                    compute, under = op, array  # what lies under tensors says for itself what happens
                 if x._requires_grad:
                     linked = True
                 elif array.dtype is not _FLOAT64:
@@ -108,7 +108,7 @@ class Tensor(Operators):
                 arrays.append(_unchanging(x, op))
                 mixed = mixed or arrays[-1].dtype is not _FLOAT64
         if compute is op:
-            arrays = [x._array if type(x) is Tensor else x for x in inputs]
+            arrays = [x._array if type(x) is Tensor else under.beside(x) for x in inputs]
         try:
             value = compute(*arrays, **params) if params else compute(*arrays)
         except (TinygradError, np.linalg.LinAlgError):

@@ -283,6 +283,21 @@ def test_arrays_from_outside_are_read_as_they_are(backend: str) -> None:
     assert f(x).item() == 15
 
 
+def test_and_so_they_are_in_gradients(backend: str) -> None:
+    base, matrix = np.full(3, 2.0), np.eye(3)
+    w = tg.tensor([1.0, 2.0, 3.0], requires_grad=True)
+
+    def run() -> Any:
+        w.grad = None
+        np.sum(matrix @ base**w).backward()
+        return w.grad
+
+    compiled = tg.compile(run, backend)
+    compiled()
+    base[:], matrix[0, 1] = 3.0, 5.0
+    np.testing.assert_allclose(compiled().numpy(), run().numpy(), rtol=1e-12)
+
+
 @pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
 def test_nan_and_infinity_come_out_as_in_eager_mode(backend: str) -> None:
     x = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 1e308, -1e308])

@@ -1,7 +1,9 @@
 """Floor 5. `tg.compile`: a function that is recorded when it is first called, and run as a program from then on."""
 
 import functools
+import os
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +11,7 @@ import numpy as np
 from tinygrad_lite import grad_mode, trees
 from tinygrad_lite.compiler import repetition
 from tinygrad_lite.compiler.entry import MISS
+from tinygrad_lite.compiler.export import module
 from tinygrad_lite.compiler.report import CompileReport
 from tinygrad_lite.compiler.run import Run
 from tinygrad_lite.compiler.watching import is_watching
@@ -114,6 +117,26 @@ class Compiled:
     def source(self) -> str:
         """The latest program as a function in NumPy."""
         return self._recorded().source.text
+
+    def export(self, path: str | os.PathLike[str]) -> None:
+        """Write the latest program as a module that needs NumPy alone.
+
+        The function in it takes the arguments of this one and, if there is any, its state: a dict of arrays and numbers
+        by the names that the module lists, which it reads and updates. `state()` gives the one of now.
+
+        Raises:
+            UsageError: if an operation is no NumPy, and its own source cannot be quoted; no file is written.
+        """
+        from tinygrad_lite import __version__
+
+        text = module(self._recorded().source, __version__)
+        Path(path).write_text(text, encoding="utf-8")
+
+    def state(self) -> dict[str, Any]:
+        """What the latest program reads from outside, by name: copies of arrays, and numbers."""
+        run = self._recorded()
+        values = {place.name: place.read(()) for place in run.source.places}
+        return {name: np.array(value) if isinstance(value, np.ndarray) else value for name, value in values.items()}
 
     def report(self) -> CompileReport:
         """How the latest program runs, and which operations fall back to calls of NumPy's."""

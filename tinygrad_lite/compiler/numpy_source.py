@@ -5,20 +5,21 @@ more takes the next result in.
 """
 
 import math
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from tinygrad_lite.compiler.draws import Draw
 from tinygrad_lite.compiler.naming import Identifiers, identifier
-from tinygrad_lite.compiler.places import Argument
+from tinygrad_lite.compiler.places import Argument, Gradient, Place
 from tinygrad_lite.compiler.program import BACKWARD, FORWARD, UPDATE, Call, Program, Variable
 from tinygrad_lite.ops import casting, indexing, reductions, shaping
 from tinygrad_lite.ops.registry import name_of_function
 from tinygrad_lite.ops.requirements import refuse_where
 
-WIDTH = 100
+WIDTH = 88  # columns, as the formatters of Python have it
 LARGE = 2**15  # bytes from which on a second array costs more than the look of the line
 _ATOM, _UNARY, _POWER, _PRODUCT, _SUM, _AND, _XOR, _OR, _COMPARISON = 20, 13, 14, 12, 11, 9, 8, 7, 6
 _OPERATORS: dict[Any, tuple[str, int]] = {
@@ -87,19 +88,32 @@ class NumpySource:
         self._program = program
         self.name = identifier(name)
         self.parameters = parameters
-        self.helpers: dict[str, Callable[..., Any]] = {}
-        self.constants: dict[str, Any] = {}
-        self._names = Identifiers((self.name, *parameters))
-        for call in program.calls:
-            self._function(call)  # which takes its name before the variables take theirs
         self._uses = program.uses()
-        self._ready: dict[Variable, Text] = {}
-        self._lines: list[str] = []
-        self._owned: set[Variable] = set()
         self._ends_set = set(program.ends)
         self._user = {x: position for position, call in enumerate(program.calls) for x in call.reads}
         self._last = _last_uses(program)
-        self.text = self._written()
+        self._own_line: set[Variable] = set()  # what would make the line too long in which it is used
+        before = -1
+        while before != (before := len(self._own_line)):
+            self._begin()
+            self.text = self._written()
+
+    def _begin(self) -> None:
+        self.helpers: dict[str, Callable[..., Any]] = {}
+        self.constants: dict[str, Any] = {}
+        self._names = Identifiers((self.name, *self.parameters))
+        for call in self._program.calls:
+            if call.op not in _FORMS and call.op.forward not in (*_OPERATORS, np.negative):
+                self._function(call)  # which takes its name before the variables take theirs
+        self._ready: dict[Variable, Text] = {}
+        self._lines: list[str] = []
+        self._owned: set[Variable] = set()
+        self._inline: dict[Variable, Call] = {}
+        self._kept_in: dict[Variable, list[Place]] = {}
+        for place, x in self._program.updates.items():
+            self._kept_in.setdefault(x, []).append(place)
+            if isinstance(x, Variable) and not isinstance(place, Gradient):
+                x.name = f"new_{identifier(place.name)}"
 
     # The function as a whole
 
@@ -115,10 +129,13 @@ class NumpySource:
             if x in used:
                 self._ready[x] = self._constant(x, array)
         self.has_state = bool(self.places or program.updates)
-        self._line(f"def {self.name}({', '.join([*self.parameters, 'state'] if self.has_state else self.parameters)}):")
+        parameters = ", ".join([*self.parameters, "state"] if self.has_state else self.parameters)
+        head = f"def {self.name}({parameters}):"
+        for line in [head] if len(head) <= WIDTH else [f"def {self.name}(", f"    {parameters}", "):"]:
+            self._line(line)
         for place, x in self.places.items():
             self._ready[x] = Text(self._names[x])
-            self._line(f"    {self._names[x]} = state[{_literal(place.name)}]")
+            self._line(f"    {self._names[x]} = state[{literal(place.name)}]")
         self._calls()
         self._ends()
         return "\n".join(self._lines) + "\n"
@@ -128,7 +145,9 @@ class NumpySource:
 
     def _constant(self, x: Variable, array: Any) -> Text:
         if not np.shape(array):
-            return Text(_literal(array))
+            return Text(literal(array))
+        if array.ndim == 1 and array.dtype == np.int64 and np.array_equal(array, np.arange(len(array))):
+            return Text(f"np.arange({len(array)})")
         x.name = x.name or "constant"
         name = self._names[x]
         self.constants[name] = array
@@ -140,6 +159,7 @@ class NumpySource:
             text = self._expression(call)
             if self._goes_inline(call, text, position):
                 self._ready[call.result] = text
+                self._inline[call.result] = call
                 continue
             if call.section != section:
                 section, source = call.section, None
@@ -151,7 +171,7 @@ class NumpySource:
 
     def _goes_inline(self, call: Call, text: Text, position: int) -> bool:
         x = call.result
-        if self._uses.get(x) != 1 or x in self._ends_set or call.ignoring or not call.reads:
+        if self._uses.get(x) != 1 or x in self._ends_set or x in self._own_line or call.ignoring or not call.reads:
             return False
         later = self._program.calls[self._user[x]]
         if later.section != call.section or len(text.text) > WIDTH // 2 or later.ignoring or not later.reads:
@@ -168,24 +188,45 @@ class NumpySource:
         x = call.result
         if call.op is refuse_where:
             condition, values = map(self._operand, call.inputs)
-            message = _literal(call.params["message"])
+            message = literal(call.params["message"])
             if "{}" in message:
                 message += f".format({values.within(_ATOM)}[{condition.text}].flat[0])"
             self._line(f"{indent}if np.any({condition.text}):")
-            self._line(f"{indent}    raise ValueError({message})")
+            line = f"{indent}    raise ValueError({message})"
+            broken = [f"{indent}    raise ValueError(", f"{indent}        {message}", f"{indent}    )"]
+            for part in [line] if len(line) <= WIDTH else broken:
+                self._line(part)
             self._ready[x] = values
             return
         target = self._in_place(call, position) if x.nbytes >= LARGE else None
         if target is None:
             name = self._names[x]
-            self._line(f"{indent}{name} = {text.text}")
+            places = [f"state[{literal(place.name)}]" for place in self._kept_in.pop(x, [])]
+            kept_only = places and self._uses[x] == len(places)
+            line = f"{indent}{' = '.join([*([] if kept_only else [name]), *places])} = {text.text}"
         else:
             self._names.take_over(x, target)
             name = self._names[x]
-            self._line(f"{indent}{self._updated(call, name, target)}")
+            line = f"{indent}{self._updated(call, name, target)}"
+        broken = [line]
+        if len(line) > WIDTH and not self._break(call) and target is None and text.binds < _ATOM:
+            broken = [line.removesuffix(text.text) + "(", f"{indent}    {text.text}", f"{indent})"]
+        for part in broken:
+            self._line(part)
         self._ready[x] = Text(name)
         if call.view_of is None and x.shape:
             self._owned.add(x)
+
+    def _break(self, call: Call) -> bool:
+        """Give the longest of the parts of a line a line of its own, next time; False if it has no parts."""
+        parts, ahead = [], [call]
+        while ahead:
+            inside = [x for x in ahead.pop().reads if x in self._inline]
+            parts += inside
+            ahead += [self._inline[x] for x in inside]
+        if parts:
+            self._own_line.add(max(parts, key=lambda x: len(self._ready[x].text)))
+        return bool(parts)
 
     def _in_place(self, call: Call, position: int) -> Variable | None:
         """The array that the result may be written into: of its form, made here, and not read any more."""
@@ -206,8 +247,8 @@ class NumpySource:
         return f"{self._function(call)}({operands}, out={name})"
 
     def _ends(self) -> None:
-        for place, x in self._program.updates.items():
-            self._line(f"    state[{_literal(place.name)}] = {self._operand(x).text}")
+        for place, x in [(place, x) for x, places in self._kept_in.items() for place in places]:
+            self._line(f"    state[{literal(place.name)}] = {self._operand(x).text}")
         results = [self._operand(x).text if isinstance(x, Variable) else "None" for x in self._program.results]
         if results:
             self._line(f"    return {', '.join(results)}")
@@ -234,7 +275,9 @@ class NumpySource:
         if forward in _OPERATORS and len(operands) == 2 and not call.params:
             symbol, binds = _OPERATORS[forward]
             if forward is np.power:
-                return Text(f"{operands[0].within(binds, right=True)}**{operands[1].within(_UNARY)}", binds)
+                base, exponent = operands[0].within(binds, right=True), operands[1].within(_UNARY)
+                hugs = all(re.fullmatch(r"-?[\w.]+", side) for side in (base, exponent))
+                return Text(f"{base}**{exponent}" if hugs else f"{base} ** {exponent}", binds)
             tight = _COMPARISON + 1 if binds == _COMPARISON else binds
             return Text(f"{operands[0].within(tight)} {symbol} {operands[1].within(binds, right=True)}", binds)
         if forward is np.negative:
@@ -268,10 +311,10 @@ class NumpySource:
             return f"({', '.join(parts)}{',' if len(parts) == 1 else ''})"
         if isinstance(value, np.ndarray):
             if value.ndim == 0 or value.size <= 8:
-                return _literal(value)
+                return literal(value)
             constant = Variable(value.shape, value.dtype, name="index")
             return self._constant(constant, value).text
-        return _literal(value)
+        return literal(value)
 
     def _index(self, index: Any) -> str:
         parts = index if isinstance(index, tuple) else (index,)
@@ -349,22 +392,17 @@ def _slice(part: Any, written: Callable[[Any], str]) -> str:
     return written(part)
 
 
-def _literal(value: Any) -> str:
+def literal(value: Any) -> str:
     """A value as it is written in Python."""
     if isinstance(value, np.dtype) or (isinstance(value, type) and issubclass(value, np.generic)):
         return f"np.{np.dtype(value).name}" if np.dtype(value) != bool else "bool"
     if isinstance(value, np.ndarray):
-        dtype = "" if value.dtype in (np.float64, np.int64, np.bool_) and value.size else f", {_literal(value.dtype)}"
+        dtype = "" if value.dtype in (np.float64, np.int64, np.bool_) and value.size else f", {literal(value.dtype)}"
         return f"np.array({value.tolist()!r}{dtype})".replace("nan", "np.nan").replace("inf", "np.inf")
     if isinstance(value, np.generic):
-        return f"np.{value.dtype.name}({_literal(value.item())})" if value.dtype != bool else str(bool(value))
+        return f"np.{value.dtype.name}({literal(value.item())})" if value.dtype != bool else str(bool(value))
     if isinstance(value, float) and not math.isfinite(value):
         return "np.nan" if math.isnan(value) else "np.inf" if value > 0 else "-np.inf"
     if isinstance(value, str):
         return f'"{value}"'
     return repr(value)
-
-
-def statements(lines: Iterable[str]) -> str:
-    """Lines of source as one text."""
-    return "\n".join(lines)

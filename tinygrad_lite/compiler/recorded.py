@@ -41,6 +41,10 @@ class Recorded(Operators):
             return op(*[wrap(x) if type(x) is Recorded else x for x in inputs], **params)
         return self.recorder.call(op, inputs, params)
 
+    def beside(self, x: Array) -> Array:
+        """An array from outside is followed too, so that what a rule makes of it is made anew in each run."""
+        return self.recorder.constant(x) if isinstance(x, np.ndarray) else x
+
     @property
     def shape(self) -> tuple[int, ...]:
         return self.variable.shape

@@ -207,6 +207,7 @@ class Recorder:
             try:
                 made = op.forward(*inputs, **params)
                 if type(made) is Recorded:
+                    self.namer.operation(made.variable, op)
                     return made
             except Exception:  # noqa: S110, BLE001, RUF100  # it computes with the numbers themselves, and is called as a whole
                 pass
@@ -249,7 +250,7 @@ class Recorder:
         fixed = mapped(lambda x: x.variable if type(x) is Recorded else x, params)
         view_of = next((x for x, array in zip(inputs, arrays) if _shares_memory(array, value)), None)
         self.program.calls.append(Call(op, tuple(inputs), fixed, made.variable, section, source, ignoring, view_of))
-        self.namer.operation(made.variable, self._opened[0] if self._opened else op)
+        self.namer.operation(made.variable, op)
         return made
 
     def _origin(self, result: Variable) -> tuple[str, Source | None]:

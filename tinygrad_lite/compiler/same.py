@@ -7,6 +7,7 @@ import numpy as np
 
 from tinygrad_lite.compiler.places import Outside
 from tinygrad_lite.compiler.program import Program, Variable
+from tinygrad_lite.ops.op import Array
 
 
 def difference(a: Program, b: Program) -> str | None:
@@ -50,11 +51,18 @@ def difference(a: Program, b: Program) -> str | None:
 
 def with_live_arrays(program: Program, earlier: Program) -> Program:
     """The program with the arrays that both recordings found outside as inputs, since somebody may write to them."""
-    before = {id(array) for array in earlier.constants.values()}
+    before = {id(_memory(array)) for array in earlier.constants.values()}
     live = {
         x: Outside(array, f"array_{i}")
         for i, (x, array) in enumerate(program.constants.items(), start=1)
-        if id(array) in before and isinstance(array, np.ndarray) and array.flags.writeable
+        if id(_memory(array)) in before and isinstance(array, np.ndarray) and _memory(array).flags.writeable
     }
     constants = {x: array for x, array in program.constants.items() if x not in live}
     return replace(program, inputs={**program.inputs, **live}, constants=constants)
+
+
+def _memory(array: Array) -> Array:
+    """The array whose memory an array is a view of."""
+    while isinstance(array, np.ndarray) and isinstance(array.base, np.ndarray):
+        array = array.base
+    return array

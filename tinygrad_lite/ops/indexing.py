@@ -32,7 +32,7 @@ def _is_basic(index: Index) -> bool:
     if type(index) is int:
         return True
     parts = index if isinstance(index, tuple) else (index,)
-    return not any(isinstance(part, (np.ndarray, list, bool, np.bool_, Traced)) for part in parts)
+    return not any(hasattr(part, "__array_function__") or isinstance(part, (list, bool, np.bool_)) for part in parts)
 
 
 def _getitem(x: Array, index: Index) -> Array:

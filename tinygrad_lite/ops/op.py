@@ -39,6 +39,10 @@ class Traced:
     __slots__ = ()
     dtype: Any
 
+    def beside(self, x: Array) -> Array:
+        """What stands for an array that meets this value, where it lies under tensors: unless told, the array."""
+        return x
+
     def __trace__(self, op: "Op", inputs: tuple[Array, ...], params: Mapping[str, Any]) -> Array:
         raise NotImplementedError
 

@@ -153,13 +153,19 @@ class NativeSource:
         self._reduce(call, "{1} + {0}", 0)
         return True
 
+    def _mean(self, call: Call) -> bool:
+        if set(call.params) - {"axis", "keepdims"} or call.result.dtype.kind != "f" or not call.result.size:
+            return False
+        self._reduce(call, "{1} + {0}", 0, f"{{0}} / {call.inputs[0].size // call.result.size}")
+        return True
+
     def _max(self, call: Call) -> bool:
         if set(call.params) - {"axis", "keepdims"} or call.result.dtype.kind != "f":
             return False
         self._reduce(call, "np.maximum({1}, {0})", -np.inf)
         return True
 
-    def _reduce(self, call: Call, text: str, start: float) -> None:
+    def _reduce(self, call: Call, text: str, start: float, end: str = "{0}") -> None:
         (x,) = call.inputs
         axis, keep = call.params.get("axis"), call.params.get("keepdims", False)
         ndim = len(x.shape)
@@ -167,12 +173,19 @@ class NativeSource:
         lost = {i % ndim for i in given}
         axes = [Dimension(size) if size != 1 else None for size in x.shape]
         result = [None if i in lost else axes[i] for i in range(ndim) if keep or i not in lost]
-        layout = self.layouts[call.result] = self._allocate(call.result.shape, call.result.dtype)
-        self._own.add(call.result)
-        target = self._access(call.result, layout, result)
+        total = call.result
+        if total.dtype == np.float32 or end != "{0}":  # added up with more digits than it has
+            total = Variable(call.result.shape, np.dtype(float))
+        layout = self.layouts[total] = self._allocate(total.shape, total.dtype)
+        self._own.add(total)
+        target = self._access(total, layout, result)
         statement = Statement(target, [self._operand(x, axes), target], text, accumulates=True)
         order = [axes[i] for i in axes_in_memory(self.layouts[x].strides)]
         self._accumulate(statement, [each for each in order if each], start)
+        if total is not call.result:
+            layout = self.layouts[call.result] = self._allocate(total.shape, call.result.dtype)
+            self._own.add(call.result)
+            self._elementwise(call.result, layout, _result_cast(end, call.result.dtype), [total], [None])
 
     def _accumulate(self, statement: Statement, dimensions: list[Dimension], start: float) -> None:
         dtype = statement.target.variable.dtype
@@ -203,6 +216,7 @@ class NativeSource:
 
 _NESTS = {
     reductions.sum: NativeSource._sum,
+    reductions.mean: NativeSource._mean,
     reductions.max: NativeSource._max,
     products.matmul: NativeSource._matmul,
 }

@@ -1,0 +1,75 @@
+"""The native backend: its cache, its layouts, and what it leaves to NumPy."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tinygrad_lite as tg
+from tinygrad_lite.nn import functional as F
+
+SCRIPT = """
+import numpy as np, tinygrad_lite as tg, numba
+f = tg.compile(lambda x: np.sum(np.sin(x) ** 2), "numba")
+x = np.arange(5.0)
+assert np.isclose(f(x), np.sum(np.sin(x) ** 2))
+print(sum(each.stats.cache_hits.total() for each in f._latest.executor._functions.values()))
+"""
+
+
+def cache_hits() -> int:
+    return int(subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True).stdout)
+
+
+def test_machine_code_is_kept_and_never_trusted(cache: Path) -> None:
+    assert cache_hits() == 0
+    assert cache_hits() == 1
+    for ending in ("*.nbc", "*.nbi", "loops.py"):
+        for file in cache.rglob(ending):
+            file.write_bytes(file.read_bytes()[:20])
+        assert cache_hits() == 0
+        assert cache_hits() + cache_hits() >= 1
+
+
+def test_a_cache_that_cannot_be_written(cache: Path) -> None:
+    cache.rmdir()
+    cache.write_text("a file where the folder should be")
+    assert cache_hits() == 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [lambda x: x.T, lambda x: x[::2], lambda x: x[:, ::-1], lambda x: np.asfortranarray(x), lambda x: x[1:]],
+    ids=["transposed", "strided", "reversed", "by columns", "sliced"],
+)
+def test_arrays_may_lie_in_memory_as_they_like(change: object) -> None:
+    x = change(np.random.default_rng(0).normal(size=(6, 6)))  # type: ignore[operator]
+    f = tg.compile(lambda x: (np.exp(x) @ x.T, np.sum(x, axis=0)), "numba")
+    for given in (np.ascontiguousarray(x), x, np.asfortranarray(x), x):
+        for found, expected in zip(f(given), (np.exp(x) @ x.T, np.sum(x, axis=0))):
+            np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+def test_what_has_no_native_form_is_said() -> None:
+    f = tg.compile(lambda x: np.sum(np.linalg.inv(x) @ np.tanh(x)), "numba")
+    x = np.eye(3) + 0.1
+    f(x)
+    report = f.report()
+    assert report.falls_back == {"inv": 1}
+    assert "inv (1)" in str(report)
+    np.testing.assert_allclose(f(x), np.sum(np.linalg.inv(x) @ np.tanh(x)))
+
+
+def test_sums_in_float32_keep_their_digits() -> None:
+    x = np.random.default_rng(0).random(100_000, dtype=np.float32)
+    f = tg.compile(lambda x: np.sum(x), "numba")
+    np.testing.assert_allclose(f(x), np.sum(x.astype(float)), rtol=1e-6)
+
+
+def test_short_loops_are_written_out_and_long_ones_shared() -> None:
+    f = tg.compile(lambda x, w: F.relu(x @ w) * 2 + 1, "numba")
+    f(np.ones((50, 3)), np.ones((3, 2)))
+    (text,) = f._latest.executor.source.texts.values()  # type: ignore[union-attr]
+    assert text.count("for ") == 1

@@ -1,0 +1,88 @@
+"""Each pass by itself: what it does, and that it keeps the meaning of random programs."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+
+import tinygrad_lite as tg
+from tinygrad_lite import trees
+from tinygrad_lite.compiler.numpy_executor import NumpyExecutor
+from tinygrad_lite.compiler.numpy_source import NumpySource
+from tinygrad_lite.compiler.passes import PASSES, simplified
+from tinygrad_lite.compiler.places import Argument
+from tinygrad_lite.compiler.program import Program as Recorded
+from tinygrad_lite.compiler.recorder import Recorder
+from tinygrad_lite.testing import Program, programs
+
+X = np.array([[0.5, -1.0, 2.0], [0.25, 3.0, -0.5]])
+
+
+def recorded(f: Callable[..., Any], *x: Any) -> Recorded:
+    recorder = Recorder({})
+    places = iter([Argument(i, f"x{i}") for i in range(len(trees.leaves(x)))])
+    recorder.run(f, trees.map_leaves(lambda each: recorder.given(next(places), each), x), {})
+    return recorder.program
+
+
+def run(program: Recorded, *x: Any) -> Any:
+    return NumpyExecutor(program, NumpySource(program, "f", [f"x{i}" for i in range(len(x))])).run(x)
+
+
+def names(program: Recorded) -> list[str]:
+    return [call.op.name for call in program.calls]
+
+
+@pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
+@pytest.mark.parametrize("simplify", [*PASSES, simplified], ids=lambda each: each.__name__)
+@settings(max_examples=20)
+@given(program=programs(max_steps=8))
+def test_keeps_the_meaning(simplify: Callable[[Recorded], Recorded], program: Program) -> None:
+    assume(program.steps)
+    before = recorded(program.run, *program.leaves)
+    found, expected = run(simplify(before), *program.leaves), [program.run(*program.leaves)]
+    np.testing.assert_allclose(found[0], expected[0], rtol=1e-12, atol=1e-12)
+
+
+SIMPLER: dict[str, tuple[Callable[[Any], Any], list[str]]] = {
+    "dead code": (lambda x: (np.exp(x), np.sin(x) * 2)[1], ["sin", "multiply"]),
+    "computed twice": (lambda x: np.exp(x) * np.sin(x) + np.exp(x), ["exp", "sin", "multiply", "add"]),
+    "not the same numbers": (lambda x: (x * 1.5) + (x * 2.5), ["multiply", "multiply", "add"]),
+    "constants": (lambda x: x * (np.arange(3.0) + 1), ["multiply"]),
+    "times one": (lambda x: x * 1.0 / 1.0 - 0.0, []),
+    "plus zero is not nothing, for -0.0": (lambda x: x + 0.0, ["add"]),
+    "transposed twice": (lambda x: x.T.T, []),
+    "axes in a round": (lambda x: np.transpose(np.transpose(x[None], (1, 2, 0)), (2, 0, 1))[0], ["getitem", "getitem"]),
+    "reshaped twice": (lambda x: np.reshape(np.reshape(x, (3, 2)), (6,)), ["reshape"]),
+    "reshaped to the same": (lambda x: np.reshape(x, (2, 3)), []),
+    "minus minus": (lambda x: np.negative(np.negative(x)), []),
+    "adding a negative": (lambda x: np.sin(x) + -np.cos(x), ["sin", "cos", "subtract"]),
+    "broadcast and summed": (lambda x: np.sum(np.broadcast_to(x, (4, 2, 3)), axis=0), ["multiply"]),
+    "the sign of a positive part": (lambda x: np.maximum(x, 0) * (x > 0), ["maximum", "greater", "multiply"]),
+}
+
+
+@pytest.mark.parametrize(("f", "left"), SIMPLER.values(), ids=SIMPLER)
+def test_simpler(f: Callable[[Any], Any], left: list[str]) -> None:
+    program = simplified(recorded(f, X))
+    assert names(program) == left
+    np.testing.assert_array_equal(run(program, X)[0], f(X))
+
+
+def test_a_positive_part_stands_for_what_it_came_of() -> None:
+    program = simplified(recorded(lambda x: np.maximum(x, 0) * (x > 0), X))
+    assert program.calls[1].inputs[0] is program.calls[0].result
+
+
+def test_signs_of_zero_are_kept() -> None:
+    x = np.array([-0.0, 0.0])
+    for f in (lambda x: x + 0.0, lambda x: x - 0.0, lambda x: np.negative(np.negative(x)), lambda x: x * 1.0):
+        found = run(simplified(recorded(f, x)), x)[0]
+        np.testing.assert_array_equal(np.signbit(found), np.signbit(f(x)))
+
+
+def test_a_gradient_is_as_short_as_by_hand() -> None:
+    program = simplified(recorded(lambda x: tg.grad(lambda x: np.sum(np.tanh(x)))(x), X))
+    assert names(program) == ["tanh", "multiply", "subtract"]

@@ -1,0 +1,114 @@
+"""Many turns at once: repeat and epochs, beside the loops that they stand for."""
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_lite as tg
+from tests.compiler.test_training import MODELS, Pair, X, Y
+from tinygrad_lite import nn, optim
+from tinygrad_lite.errors import InputError, ShapeError
+from tinygrad_lite.nn import functional as F
+
+ROWS = np.random.default_rng(1).normal(size=(50, 4))
+TARGETS = (np.random.default_rng(2).random((50, 1)) < 0.5).astype(float)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("model", MODELS)
+def test_repeat(backend: str, model: str, optimizer: str) -> None:
+    pair = Pair(backend, model, optimizer)
+    expected = [pair.eager(X).item() for _ in range(150)]
+    np.testing.assert_allclose(pair.compiled.repeat(150, X).numpy(), expected, rtol=1e-9)
+    pair.check()
+
+
+def trained(backend: str | None) -> tuple[nn.Module, Any]:
+    model = MODELS["network"][0]()
+    optimizer = optim.Adam(model.parameters(), lr=0.01)
+
+    def step(x: Any, target: Any) -> Any:
+        optimizer.zero_grad()
+        loss = F.binary_cross_entropy_with_logits(model(x), target)
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    return model, tg.compile(step, backend) if backend else step
+
+
+@pytest.mark.parametrize("kind", [np.asarray, tg.tensor])
+@pytest.mark.parametrize("drop_last", [False, True])
+def test_epochs(backend: str, kind: Callable[[Any], Any], drop_last: bool) -> None:
+    (eager, step), (model, compiled) = trained(None), trained(backend)
+    rng = np.random.default_rng(5)
+    expected = []
+    for _ in range(3):
+        order = rng.permutation(50)
+        for start in range(0, 48 if drop_last else 50, 8):
+            rows = order[start : start + 8]
+            expected.append(step(ROWS[rows], TARGETS[rows]).item())
+    losses = compiled.epochs([kind(ROWS), kind(TARGETS)], batch_size=8, epochs=3, rng=5, drop_last=drop_last)
+    np.testing.assert_allclose(losses.numpy(), expected, rtol=1e-9)
+    for a, b in zip(eager.parameters(), model.parameters()):
+        np.testing.assert_allclose(b.numpy(), a.numpy(), rtol=1e-9)
+
+
+def test_results_of_any_shape_are_stacked(backend: str) -> None:
+    f = tg.compile(lambda x: {"twice": 2 * x, "total": (np.sum(x), 3)}, backend)
+    found = f.repeat(4, X)
+    assert found["twice"].shape == (4, *X.shape)
+    assert found["total"][0].shape == (4,)
+    assert found["total"][1] == 3
+    with pytest.raises(ShapeError, match="cannot be stacked"):
+        f.epochs([X], batch_size=5)
+
+
+def test_an_interrupt_stops_between_turns(backend: str) -> None:
+    pair = Pair(backend)
+    pair.compiled.repeat(10, X)
+    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
+        pair.compiled.repeat(10**9, X)
+    weights = [parameter.numpy().copy() for parameter in pair.models[1].parameters()]
+    assert all(np.all(np.isfinite(w)) for w in weights)
+    pair.compiled(X)
+
+
+def test_threads_do_not_disturb_each_other(backend: str) -> None:
+    f = tg.compile(lambda x: (np.cumsum(np.sin(x)), np.sum(np.exp(x) * x)), backend)
+    f(X[0])
+    wrong: list[int] = []
+
+    def work(seed: int) -> None:
+        x = np.random.default_rng(seed).normal(size=4)
+        first, second = np.cumsum(np.sin(x)), np.sum(np.exp(x) * x)
+        for _ in range(500):
+            found = f(x)
+            if not (np.allclose(found[0], first) and np.allclose(found[1], second)):
+                wrong.append(seed)
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    assert wrong == []
+
+
+@pytest.mark.parametrize(
+    ("call", "kind", "words"),
+    [
+        (lambda f: f.repeat(0, X), InputError, "turns is a whole number, at least 1; got 0"),
+        (lambda f: f.repeat(1.5, X), InputError, "got 1.5"),
+        (lambda f: f.epochs([X, Y[:3]], batch_size=2), ShapeError, r"one length.*\(12, 4\), \(3, 1\)"),
+        (lambda f: f.epochs([X], batch_size=13), InputError, "batches of 13 out of 12"),
+        (lambda f: f.epochs([X], batch_size=2, epochs=0), InputError, "epochs is a whole number"),
+    ],
+)
+def test_bad_input(call: Callable[[Any], Any], kind: type[Exception], words: str) -> None:
+    with pytest.raises(kind, match=words):
+        call(tg.compile(lambda x: np.sum(x)))

@@ -1,0 +1,105 @@
+"""The NumPy source of compiled functions, as text, as a module of its own, and against the gradient checker."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_lite as tg
+from tests.compiler.test_training import MODELS, OPTIMIZERS, Pair, X
+from tinygrad_lite.errors import UsageError
+from tinygrad_lite.nn import functional as F
+
+
+def ruff(*command: str, path: Path) -> None:
+    found = subprocess.run(
+        [sys.executable, "-m", "ruff", *command, "--isolated", str(path)], capture_output=True, text=True, check=False
+    )
+    assert found.returncode == 0, found.stdout
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("model", MODELS)
+def test_formatted_lint_clean_and_the_same_each_time(model: str, optimizer: str, tmp_path: Path) -> None:
+    texts = []
+    for i in range(2):
+        pair = Pair("numpy", model, optimizer)
+        for _ in range(2):
+            pair.compiled(X)
+        pair.compiled.export(tmp_path / f"step_{i}.py")
+        texts.append((tmp_path / f"step_{i}.py").read_text())
+    assert texts[0] == texts[1]
+    ruff("format", "--check", path=tmp_path / "step_0.py")
+    ruff("check", path=tmp_path / "step_0.py")
+
+
+def test_a_module_trains_without_us(tmp_path: Path) -> None:
+    pair = Pair("numpy", optimizer="adam")
+    pair.step(), pair.step()
+    pair.compiled.export(tmp_path / "step.py")
+    np.savez(tmp_path / "state.npz", **pair.compiled.state())
+    script = """
+import sys
+sys.modules["tinygrad_lite"] = None
+import numpy as np
+from step import step
+with np.load("state.npz") as saved:
+    state = {name: saved[name] if saved[name].ndim else saved[name].item() for name in saved}
+x = np.load("x.npy")
+print(*[repr(float(step(x, state))) for _ in range(20)])
+"""
+    np.save(tmp_path / "x.npy", X)
+    found = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
+    np.testing.assert_allclose([float(x) for x in found.stdout.split()], [pair.eager(X).item() for _ in range(20)])
+
+
+def test_a_generated_gradient_passes_the_check(tmp_path: Path) -> None:
+    def loss(w: Any) -> Any:
+        return np.mean(F.gelu(X @ w) ** 2) + np.sum(np.sort(w)[:2])
+
+    w = np.linspace(-1.0, 0.7, 4)
+    gradient = tg.compile(tg.grad(loss), "numpy")
+    gradient(w)
+    gradient.export(tmp_path / "gradient.py")
+    scope: dict[str, Any] = {}
+    exec((tmp_path / "gradient.py").read_text(), scope)
+    assert tg.gradcheck(loss, w, gradient=lambda w: scope["loss"](w, gradient.state())).ok
+
+
+def test_names_are_those_of_the_user() -> None:
+    def potential(x: Any, stiffness: Any) -> Any:
+        stretch = np.diff(x)
+        energies = stiffness * stretch**2 / 2
+        return energies / np.sum(energies)
+
+    compiled = tg.compile(potential, "numpy")
+    compiled(np.arange(3.0), np.float64(2.0))
+    assert compiled.source == (
+        "def potential(x, stiffness):\n"
+        "    # forward\n"
+        "    # energies = stiffness * stretch**2 / 2\n"
+        "    energies = stiffness * np.square(x[1:] - x[:-1]) / 2\n"
+        "    # return energies / np.sum(energies)\n"
+        "    divide = energies / energies.sum()\n"
+        "    return divide\n"
+    )
+
+
+def test_large_arrays_take_results_in() -> None:
+    compiled = tg.compile(lambda x, y: np.exp(x * y) + 1, "numpy")
+    x = np.ones((100, 100))
+    compiled(x, x)
+    assert re.search(r"multiply = x \* y\n    np\.exp\(multiply, out=multiply\)\n    multiply \+= 1\n", compiled.source)
+
+
+def test_what_cannot_be_exported(tmp_path: Path) -> None:
+    op = tg.elementwise(lambda x: np.asarray([float(t) for t in x.ravel()]).reshape(x.shape), 1, name="by_list")
+    compiled = tg.compile(lambda x: op(x), "numpy")
+    compiled(np.ones(3))
+    with pytest.raises(UsageError, match="by_list cannot be exported"):
+        compiled.export(tmp_path / "module.py")
+    assert not (tmp_path / "module.py").exists()

@@ -1,0 +1,121 @@
+"""Floor 5. Export: a program's NumPy source as a module that needs NumPy alone."""
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Callable
+from types import CodeType, FunctionType, ModuleType
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.compiler.numpy_source import WIDTH, NumpySource, literal
+from tinygrad_lite.errors import UsageError
+from tinygrad_lite.ops.op import Op
+
+
+def module(source: NumpySource, version: str) -> str:
+    """The text of the module: imports, constants, the functions that NumPy lacks, and the program."""
+    quoted = _Quoted()
+    for name, helper in source.helpers.items():
+        if isinstance(helper, np.random.Generator):
+            quoted.values[name] = "np.random.default_rng()"
+        else:
+            quoted.function(name, helper)
+    values = [_broken(f"{name} = np.array(", array.tolist(), _dtype(array)) for name, array in source.constants.items()]
+    values += [f"{name} = {text}" for name, text in quoted.values.items()]
+    places = "".join(f"\n    {place.name}: {_form(x)}" for place, x in source.places.items())
+    state = f"\n\nThe state that `{source.name}` reads and writes is a dict of:\n{places}\n" if places else "\n"
+    what = f"`{source.name}`, recorded by tinygrad_lite {version}: plain NumPy, with every gradient written out."
+    head = f'"""{what}{state}"""'
+    imports = "\n".join(sorted({"import numpy as np", *quoted.imports}))
+    parts = [head, imports, *(["\n".join(values)] if values else [])]
+    return "\n\n".join(parts) + "\n\n\n" + "\n\n\n".join([*quoted.functions.values(), source.text])
+
+
+def _dtype(array: Any) -> str:
+    return "" if array.dtype in (np.float64, np.int64, np.bool_) else f", {literal(array.dtype)}"
+
+
+def _broken(head: str, values: Any, end: str) -> str:
+    """The definition of an array, over as many lines as it takes."""
+    line = f"{head}{_text(values)}{end})"
+    if len(line) <= WIDTH:
+        return line
+    if not end:
+        return "\n".join([head, *_lines(values, "    "), ")"])
+    return "\n".join([head, *_lines(values, "    ")]) + f",\n    {end[2:]},\n)"
+
+
+def _lines(values: Any, indent: str) -> list[str]:
+    if not isinstance(values, list) or len(f"{indent}{_text(values)},") <= WIDTH:
+        return [f"{indent}{_text(values)}"]
+    parts = [_lines(value, indent + "    ") for value in values]
+    return [f"{indent}[", *(line for part in parts for line in [*part[:-1], f"{part[-1]},"]), f"{indent}]"]
+
+
+def _text(values: Any) -> str:
+    return repr(values).replace("nan", "np.nan").replace("inf", "np.inf")
+
+
+def _form(x: Any) -> str:
+    return "a number" if x.is_number else f"{x.dtype} of shape {x.shape}"
+
+
+def _names(code: CodeType) -> set[str]:
+    """The global names in a function and in those within it."""
+    inside = (_names(each) for each in code.co_consts if isinstance(each, CodeType))
+    return set(code.co_names).union(*inside)
+
+
+class _Quoted:
+    """Functions of ours with what they call, as source of their own.
+
+    Attributes:
+        imports, values, functions: the lines and definitions that they need, by name.
+    """
+
+    def __init__(self) -> None:
+        self.imports: set[str] = set()
+        self.values: dict[str, str] = {}
+        self.functions: dict[str, str] = {}
+
+    def function(self, name: str, function: Callable[..., Any]) -> None:
+        """Quote a function under a name, and before it whatever it calls."""
+        if name in self.functions:
+            return
+        if not isinstance(function, FunctionType):
+            raise UsageError(f"{name} cannot be exported: it is no function in Python")
+        try:
+            tree: Any = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
+        except (OSError, SyntaxError) as error:
+            raise UsageError(f"{name} cannot be exported: its source is not known ({error})") from error
+        if not isinstance(tree, ast.FunctionDef) or function.__closure__:
+            raise UsageError(
+                f"{name} cannot be exported: it is a lambda, or reads variables of a function around it; give the "
+                "operation a function of its own as its forward"
+            )
+        self.functions[name] = ""  # it may call itself
+        for called in sorted(_names(function.__code__) & function.__globals__.keys()):
+            self._needed(name, called, function.__globals__[called])
+        tree.name, tree.decorator_list, tree.returns = name, [], None
+        given = tree.args
+        for argument in (*given.args, *given.kwonlyargs, *given.posonlyargs, given.vararg, given.kwarg):
+            if argument is not None:
+                argument.annotation = None
+        del self.functions[name]
+        self.functions[name] = ast.unparse(tree).replace("'", '"')
+
+    def _needed(self, user: str, name: str, value: Any) -> None:
+        if isinstance(value, ModuleType):
+            self.imports.add(f"import {value.__name__} as {name}" if value.__name__ != name else f"import {name}")
+        elif isinstance(value, Op):
+            self.function(name, value.forward)
+        elif isinstance(value, FunctionType):
+            self.function(name, value)
+        elif callable(value) and getattr(value, "__module__", "") in ("math", "numpy"):
+            self.imports.add(f"from {value.__module__} import {name}")
+        elif isinstance(value, (int, float, tuple)):
+            self.values[name] = repr(value)
+        else:
+            raise UsageError(f"{user} cannot be exported: it reads {name}, which is no function, module or number")
