@@ -19,7 +19,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from benchmarks import checking, operations, transforms
+from benchmarks import checking, compiling, operations, transforms
 from benchmarks.profile import profile
 from benchmarks.timing import compare
 from benchmarks.training_step import contestants
@@ -129,6 +129,7 @@ def main() -> None:
         training_step("13-8-1, 243 rows, float64", [13, 8, 1], 243, np.float64),
         training_step("13-8-1, 32 rows, float64", [13, 8, 1], 32, np.float64),
         training_step("784-128-64-10, 128 rows, float32", [784, 128, 64, 10], 128, np.float32),
+        compiling.table(),
         operations.table(),
         transforms.table(),
         checking.table(),

@@ -1,6 +1,6 @@
 """The heart-disease network: a tutorial's hand-derived gradients, replaced by a model definition.
 
-    python examples/heart_disease.py [--output DIR]
+    python examples/heart_disease.py [--output DIR] [--show-source]
 
 The tutorial trains a 13-8-1 and a 13-10-1 network on 270 patients by full-batch gradient descent, with every gradient
 derived by hand. Here the networks are reproduced to the last digits without a derivation, then measured beside
@@ -65,16 +65,31 @@ def train(
     The tutorial reports the mean of the loss over the patients, but steps along the gradient of its sum: its learning
     rate is 216 times larger than it seems. `descend="mean"` steps along what is reported.
     """
-    optimizer = tg.optim.SGD(model.parameters(), lr=lr)
-    curve = []
+    step = training_step(model, tg.optim.SGD(model.parameters(), lr=lr), descend)
     hidden = None if name else True  # None: shown on a terminal only
-    for _ in tqdm(range(iterations), name, leave=False, disable=hidden):
+    return [float(step(x, y)) for _ in tqdm(range(iterations), name, leave=False, disable=hidden)]
+
+
+def training_step(model: nn.Module, optimizer: tg.optim.Optimizer, descend: str) -> Callable[[Any, Any], Any]:
+    """A function that performs one step of `train`."""
+
+    def step(x: Any, y: Any) -> Any:
         optimizer.zero_grad()
         losses = clipped_cross_entropy(model(x), y)
         (losses.sum() if descend == "sum" else losses.mean()).backward()
         optimizer.step()
-        curve.append(float(losses.detach().mean()))
-    return curve
+        return losses.detach().mean()
+
+    return step
+
+
+def source() -> str:
+    """The tutorial's step as NumPy with every gradient written out, which it derived by hand."""
+    model = network(8)
+    step = tg.compile(training_step(model, tg.optim.SGD(model.parameters(), lr=0.001), "sum"), backend="numpy")
+    x_train, _, y_train, _ = split()
+    step(tg.tensor(x_train), tg.tensor(y_train[:, None].astype(float)))
+    return step.source
 
 
 def accuracy(model: Callable[[Any], Any], x: Any, y: Any) -> float:
@@ -230,7 +245,12 @@ def main() -> None:
     parser.add_argument(
         "--output", type=Path, default=Path("."), metavar="DIR", help="where loss.png and metrics.json go"
     )
-    output = parser.parse_args().output
+    parser.add_argument("--show-source", action="store_true", help="print the training step, derived, and stop")
+    arguments = parser.parse_args()
+    if arguments.show_source:
+        print(source(), end="")
+        return
+    output = arguments.output
     output.mkdir(parents=True, exist_ok=True)
 
     parts = split()

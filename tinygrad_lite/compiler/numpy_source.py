@@ -329,6 +329,11 @@ class NumpySource:
         text = operands[0].within(_ATOM)
         return Text(f"{text}.T") if axes is None else Text(f"{text}.transpose({self._parameter(axes)})")
 
+    def _swapaxes(self, call: Call, operands: list[Text]) -> Text:
+        if len(call.result.shape) == 2 and {axis % 2 for axis in call.params.values()} == {0, 1}:
+            return Text(f"{operands[0].within(_ATOM)}.T")
+        return self._named("np.swapaxes", call, operands)
+
     def _cast(self, call: Call, operands: list[Text]) -> Text:
         return Text(f"{operands[0].within(_ATOM)}.astype({self._parameter(call.params['dtype'])})")
 
@@ -355,6 +360,7 @@ class NumpySource:
 _FORMS: dict[Any, Callable[[NumpySource, Call, list[Text]], Text]] = {
     indexing.getitem: NumpySource._getitem,
     shaping.transpose: NumpySource._transpose,
+    shaping.swapaxes: NumpySource._swapaxes,
     shaping.reshape: NumpySource._reshape,
     shaping.ravel: NumpySource._reshape,
     casting.cast: NumpySource._cast,

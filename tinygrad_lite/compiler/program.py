@@ -86,9 +86,11 @@ class Call:
             view_of=_stand_in(self.view_of, stand_ins),
         )
 
-    def of(self, op: Op, inputs: tuple[Any, ...], params: Mapping[str, Any] = NO_PARAMS) -> "Call":
-        """Another operation that makes the same result."""
-        view_of = self.view_of if self.view_of in inputs or self.view_of is None else inputs[0]
+    def of(
+        self, op: Op, inputs: tuple[Any, ...], params: Mapping[str, Any] = NO_PARAMS, is_view: bool = True
+    ) -> "Call":
+        """Another operation that makes the same result; a view if this one does, unless told."""
+        view_of = (self.view_of if self.view_of in inputs else inputs[0]) if self.view_of and is_view else None
         return replace(self, op=op, inputs=inputs, params=params, view_of=view_of)
 
 

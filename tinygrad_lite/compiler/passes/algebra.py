@@ -1,7 +1,8 @@
 """Floor 5. Algebra: operations that change nothing, undo each other, or have a shorter form.
 
 Each rule keeps every bit of every result, infinities and signs of zero included; but for a sum over what was broadcast,
-which becomes a product and is rounded once. So x + 0 stays, since it is not x where x is -0.0.
+which becomes a product and is rounded once, and a product with a column, which BLAS may add up in another order. So
+x + 0 stays, since it is not x where x is -0.0.
 """
 
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.compiler.program import Call, Program, Variable
-from tinygrad_lite.ops import casting, elementwise, reductions, selection, shaping
+from tinygrad_lite.ops import casting, elementwise, indexing, products, reductions, selection, shaping
 from tinygrad_lite.ops.op import Op
 
 
@@ -158,6 +159,35 @@ def _subtraction(call: Call, definitions: Definitions) -> Any:
     ]
 
 
+def _negated(call: Call, _: Definitions) -> Any:
+    """-1 · x is -x."""
+    for i, x in enumerate(call.inputs):
+        if not isinstance(x, Variable) and x == -1 and _unchanged(call.inputs[1 - i], call) is not None:
+            return call.of(elementwise.negative, (call.inputs[1 - i],))
+    return None
+
+
+def _negated_product(call: Call, definitions: Definitions) -> Any:
+    """-((-a) · b) is a · b."""
+    product = definitions.made(call.inputs[0], elementwise.multiply)
+    negated = definitions.made(product.inputs[0], elementwise.negative) if product else None
+    if product is None or negated is None or call.result.is_number or negated.result.is_number:
+        return None
+    return call.of(elementwise.multiply, (negated.inputs[0], product.inputs[1]))
+
+
+def _column(call: Call, definitions: Definitions) -> Any:
+    """(a @ the column of v) without its axis of one is a @ v."""
+    product = definitions.made(call.inputs[0], products.matmul)
+    column = definitions.made(product.inputs[1], shaping.expand_dims) if product else None
+    if product is None or column is None or call.params["index"] != (Ellipsis, 0):
+        return None
+    vector, matrix = column.inputs[0], product.inputs[0]
+    if len(vector.shape) != 1 or len(matrix.shape) != 2 or column.params["axis"] not in (-1, 1):
+        return None
+    return call.of(products.matmul, (matrix, vector), is_view=False)
+
+
 def _positive_part(call: Call, definitions: Definitions) -> Any:
     """x > 0 where max(x, 0) > 0, so that x need not be kept."""
     x, zero = call.inputs
@@ -166,17 +196,18 @@ def _positive_part(call: Call, definitions: Definitions) -> Any:
 
 
 _RULES: dict[Op, tuple[Rule, ...]] = {
-    elementwise.multiply: (_neutral(0, _is(1)), _neutral(1, _is(1))),
+    elementwise.multiply: (_neutral(0, _is(1)), _neutral(1, _is(1)), _negated),
     elementwise.divide: (_neutral(1, _is(1)),),
     elementwise.subtract: (_neutral(1, _is(0)),),
     elementwise.add: (_neutral(1, _is(0, negative=True)), _neutral(0, _is(0, negative=True)), _subtraction),
     elementwise.power: (_neutral(1, _is(1)),),
-    elementwise.negative: (_undone(elementwise.negative),),
+    elementwise.negative: (_undone(elementwise.negative), _negated_product),
     elementwise.positive: (_same_form,),
     selection.stop_gradient: (_same_form,),
     casting.cast: (_same_form,),
     shaping.transpose: (_transposed_twice,),
     shaping.reshape: (_same_form, _reshaped_twice),
+    indexing.getitem: (_column,),
     shaping.ravel: (_same_form, _reshaped_twice),
     shaping.broadcast_to: (_same_form,),
     selection.greater: (_positive_part,),

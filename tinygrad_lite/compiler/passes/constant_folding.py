@@ -22,6 +22,8 @@ def with_folded_constants(program: Program) -> Program:
             if call.result.is_number:
                 numbers[call.result] = value.item() if hasattr(value, "item") else value
             else:
+                if isinstance(value, np.ndarray):
+                    value.setflags(write=False)
                 constants[call.result] = value
         else:
             calls.append(call.of(call.op, tuple(_number(x, call, constants) for x in call.inputs), call.params))

@@ -1,0 +1,187 @@
+"""Compiled training steps beside NumPy derived by hand: speed, memory, and how long it takes to compile.
+
+python -m benchmarks.compiling
+"""
+
+import gc
+import os
+import subprocess
+import sys
+import tempfile
+import tracemalloc
+from collections.abc import Callable
+from importlib.util import find_spec
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+import tinygrad_lite as tg
+from benchmarks.timing import compare
+from benchmarks.training_step import CONTESTANTS, Layers, Step, by_hand, data, our_loss, parameters
+
+SMALL, LARGE = [13, 8, 1], [784, 128, 64, 10]
+WORK = [
+    ("13-8-1, 32 rows", SMALL, 32, np.float64, 0.12),
+    ("13-8-1, 243 rows", SMALL, 243, np.float64, 0.35),
+    ("784-128-64-10 in float32, 128 rows", LARGE, 128, np.float32, 0.9),
+]
+
+
+def ours(layers: Layers, x: Any, y: Any, backend: str, optimizer: Callable[..., Any] = tg.optim.SGD) -> Any:
+    model, compute_loss = our_loss(layers, x, y)
+    updates = optimizer(model.parameters(), lr=0.01)
+
+    def step() -> Any:
+        updates.zero_grad()
+        loss = compute_loss()
+        loss.backward()
+        updates.step()
+        return loss
+
+    return tg.compile(step, backend)
+
+
+def adam_by_hand(layers: Layers, x: Any, y: Any, lr: float) -> Step:
+    """The network with one output, and Adam in place; every gradient worked out on paper."""
+    (w1, b1), (w2, b2) = layers
+    state = [(part, np.zeros_like(part), np.zeros_like(part)) for part in (w1, b1, w2, b2)]
+    t = 0
+
+    def step() -> Any:
+        nonlocal t
+        t += 1
+        a = x @ w1
+        a += b1
+        np.maximum(a, 0, out=a)
+        z = a @ w2
+        z += b2
+        loss = np.mean(np.maximum(z, 0) - z * y + np.log1p(np.exp(-np.abs(z))))
+        dz = 1 / (1 + np.exp(-z))
+        dz -= y
+        dz /= len(x)
+        da = dz @ w2.T
+        da *= a > 0
+        size, correction = lr / (1 - 0.9**t), (1 - 0.999**t) ** 0.5
+        for (w, m, v), g in zip(state, (x.T @ da, da.sum(axis=0), a.T @ dz, dz.sum(axis=0))):
+            m += 0.1 * (g - m)
+            v *= 0.999
+            v += 0.001 * (g * g)
+            w -= size * m / (np.sqrt(v) / correction + 1e-8)
+        return loss
+
+    return step
+
+
+def steps(sizes: list[int], rows: int, dtype: Any) -> dict[str, Step]:
+    """A step by each contestant, after a check that all agree on five losses."""
+    x, y = data(sizes, rows, dtype)
+    made: dict[str, Step] = {"by hand": by_hand(parameters(sizes, dtype), x, y, 0.01)}
+    for backend in ("numba", "numpy"):
+        made[backend] = ours(parameters(sizes, dtype), x, y, backend)
+    if find_spec("jax"):
+        made["JAX"] = CONTESTANTS["JAX, jit"][1](parameters(sizes, dtype), x, y, 0.01)
+    agree(made, 1e-4 if dtype == np.float32 else 1e-9)
+    return made
+
+
+def agree(made: dict[str, Step], tolerance: float) -> None:
+    losses = {name: [float(step()) for _ in range(5)] for name, step in made.items()}
+    for name, found in losses.items():
+        np.testing.assert_allclose(found, losses["by hand"], rtol=tolerance, err_msg=name)
+
+
+def repeated(sizes: list[int], rows: int) -> float:
+    """A step in `repeat(100)`, as a ratio to a step by hand."""
+    x, y = data(sizes, rows, np.float64)
+    hand, compiled = (
+        by_hand(parameters(sizes, np.float64), x, y, 0.01),
+        ours(parameters(sizes, np.float64), x, y, "numba"),
+    )
+    compiled.repeat(200)
+    found = compare({"by hand": lambda: [hand() for _ in range(100)], "repeat": lambda: compiled.repeat(100)})
+    return found["repeat"][1]
+
+
+def peak(step: Step) -> int:
+    """The most memory that a step holds at a time, beyond what it leaves."""
+    for _ in range(3):
+        step()
+    gc.collect()
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    step()
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return most - before
+
+
+_FIRST = """
+from time import perf_counter
+import numpy as np
+from benchmarks.compiling import SMALL, data, ours, parameters
+x, y = data(SMALL, 32, np.float64)
+step = ours(parameters(SMALL, np.float64), x, y, {backend!r})
+start = perf_counter()
+step()
+print(perf_counter() - start)
+"""
+
+
+def first_calls() -> dict[str, float]:
+    """Seconds of a first call in a new process, the import of Numba included: the median of five."""
+    with tempfile.TemporaryDirectory() as cache:
+
+        def run(backend: str, environment: dict[str, str]) -> float:
+            command = [sys.executable, "-c", _FIRST.format(backend=backend)]
+            found = subprocess.run(
+                command, capture_output=True, text=True, check=True, env={**os.environ, **environment}
+            )
+            return float(found.stdout)
+
+        fresh = [run("numba", {"TINYGRAD_LITE_CACHE": f"{cache}/{i}"}) for i in range(3)]
+        kept = [run("numba", {"TINYGRAD_LITE_CACHE": f"{cache}/0"}) for _ in range(5)]
+        source = [run("numpy", {}) for _ in range(5)]
+    return {"fresh": median(fresh), "kept": median(kept), "source": median(source)}
+
+
+def table() -> list[str]:
+    """The section of the page."""
+    start = perf_counter()
+    rows: list[tuple[str, str, str, str]] = []
+    for title, sizes, count, dtype, reach in WORK:
+        made = steps(sizes, count, dtype)
+        found = compare(made)
+        jax = f"{found['JAX'][1]:.2f}" if "JAX" in found else ""
+        rows.append((f"{title}, native", f"{reach:.2f}", f"{found['numba'][1]:.3f}", jax))
+        rows.append((f"{title}, NumPy source", "1.00", f"{found['numpy'][1]:.2f}", ""))
+        hand, ours_ = peak(made["by hand"]), peak(made["numpy"])
+        rows.append((f"{title}, peak memory of a step, NumPy source", "1.00", f"{ours_ / hand:.2f}", ""))
+    rows.append(("13-8-1, 32 rows, a step in `repeat(100)`", "0.10", f"{repeated(SMALL, 32):.3f}", ""))
+    x, y = data(SMALL, 32, np.float64)
+    made = {"by hand": adam_by_hand(parameters(SMALL, np.float64), x, y, 0.01)}
+    made |= {each: ours(parameters(SMALL, np.float64), x, y, each, tg.optim.Adam) for each in ("numba", "numpy")}
+    agree(made, 1e-9)
+    found = compare(made)
+    rows.append(("13-8-1, 32 rows, Adam, native", "0.12", f"{found['numba'][1]:.3f}", ""))
+    rows.append(("13-8-1, 32 rows, Adam, NumPy source", "1.00", f"{found['numpy'][1]:.2f}", ""))
+    took = first_calls()
+    print(f"compiled steps: {perf_counter() - start:.0f} s", file=sys.stderr)
+    return [
+        "## Compiled training steps",
+        "",
+        "`tg.compile` of a whole step, as a ratio to the same step derived by hand in NumPy, in one run, and JAX's `jit`",
+        "beside it. The memory is what NumPy holds at most within a step, beyond what is there before it.",
+        "",
+        "| | reach | measured | JAX, jit |",
+        "|---|---:|---:|---:|",
+        *(f"| {what} | {reach} | {found} | {jax} |" for what, reach, found, jax in rows),
+        f"| recording and NumPy source, 13-8-1 | 50 ms | {took['source'] * 1e3:.0f} ms | |",
+        f"| native, first call in a process, import of Numba included | 2 s | {took['fresh']:.2f} s | |",
+        f"| native, the same with machine code from the cache | 0.3 s | {took['kept']:.2f} s | |",
+    ]
+
+
+if __name__ == "__main__":
+    print("\n".join(table()))
