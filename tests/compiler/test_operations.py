@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, reject, settings
+from hypothesis import Phase, assume, given, reject, settings
 from hypothesis import strategies as st
 
 import tinygrad_lite as tg
@@ -48,7 +48,7 @@ def test_numpy(op: Op, dtype: Any, data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("op", DIFFERENTIABLE, ids=str)
-@settings(max_examples=1)
+@settings(max_examples=1, phases=[Phase.generate])
 @given(data=st.data(), dtype=st.sampled_from([np.float64, np.float32]))
 def test_numba(op: Op, dtype: Any, data: st.DataObject) -> None:
     holds(op, dtype, data, "numba")
@@ -62,6 +62,7 @@ def holds(op: Op, dtype: Any, data: st.DataObject, backend: str) -> None:
 
 
 @pytest.mark.parametrize("backend", ["numpy", "numba"])
+@settings(phases=[Phase.generate])  # to find a smaller program would compile hundreds of them
 @given(data=st.data())
 def test_random_programs(backend: str, data: st.DataObject) -> None:
     program = data.draw(programs(max_steps=8))

@@ -127,9 +127,7 @@ class Compiled:
         Raises:
             UsageError: if an operation is no NumPy, and its own source cannot be quoted; no file is written.
         """
-        from tinygrad_lite import __version__
-
-        text = module(self._recorded().source, __version__)
+        text = module(self._recorded().source)
         Path(path).write_text(text, encoding="utf-8")
 
     def state(self) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from tinygrad_lite.errors import UsageError
 from tinygrad_lite.ops.op import Op
 
 
-def module(source: NumpySource, version: str) -> str:
+def module(source: NumpySource) -> str:
     """The text of the module: imports, constants, the functions that NumPy lacks, and the program."""
     quoted = _Quoted()
     for name, helper in source.helpers.items():
@@ -26,9 +26,10 @@ def module(source: NumpySource, version: str) -> str:
     values += [f"{name} = {text}" for name, text in quoted.values.items()]
     places = "".join(f"\n    {place.name}: {_form(x)}" for place, x in source.places.items())
     state = f"\n\nThe state that `{source.name}` reads and writes is a dict of:\n{places}\n" if places else "\n"
-    what = f"`{source.name}`, recorded by tinygrad_lite {version}: plain NumPy, with every gradient written out."
+    what = f"`{source.name}`, recorded by tinygrad_lite: plain NumPy, with every gradient written out."
     head = f'"""{what}{state}"""'
-    imports = "\n".join(sorted({"import numpy as np", *quoted.imports}))
+    needed = {f"import {library}.special" for library in source.libraries}  # the part of SciPy whose rules are known
+    imports = "\n".join(sorted({"import numpy as np", *needed, *quoted.imports}))
     parts = [head, imports, *(["\n".join(values)] if values else [])]
     return "\n\n".join(parts) + "\n\n\n" + "\n\n\n".join([*quoted.functions.values(), source.text])
 

@@ -1,6 +1,7 @@
 """Floor 5. Running a program's NumPy source."""
 
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ class NumpyExecutor:
         self.program = program
         self._source = source
         scope: dict[str, Any] = {"np": np, "ValueError": InputError, **source.helpers, **source.constants}
+        scope |= {library: import_module(library) for library in source.libraries}
         exec(compile(source.text, f"<{source.name}, compiled>", "exec"), scope)  # noqa: S102
         self._function = scope[source.name]
 

@@ -80,6 +80,7 @@ class NumpySource:
     Attributes:
         name: the function's.
         text: the source, from `def` on.
+        libraries: what the source calls besides NumPy.
         helpers: what the source calls by name and NumPy does not have, by that name.
         parameters, places: what the function is given: the arguments by name, and the places in `state`.
     """
@@ -100,6 +101,7 @@ class NumpySource:
 
     def _begin(self) -> None:
         self.helpers: dict[str, Callable[..., Any]] = {}
+        self.libraries: set[str] = set()
         self.constants: dict[str, Any] = {}
         self._names = Identifiers((self.name, *self.parameters))
         for call in self._program.calls:
@@ -289,7 +291,8 @@ class NumpySource:
         return Text(f"{self._function(call)}({', '.join(arguments)})")
 
     def _keywords(self, call: Call) -> list[str]:
-        return [f"{name}={self._parameter(value)}" for name, value in call.params.items()]
+        given = {name: value for name, value in call.params.items() if value is not np._NoValue}
+        return [f"{name}={self._parameter(value)}" for name, value in given.items()]
 
     def _function(self, call: Call) -> str:
         op = call.op
@@ -299,6 +302,8 @@ class NumpySource:
             return f"{name}.{op.name}"
         known = name_of_function(op, call.params)
         if known:
+            if not known.startswith("np."):
+                self.libraries.add(known.split(".")[0])
             return known
         self.helpers[self._names[op]] = op.forward
         return self._names[op]

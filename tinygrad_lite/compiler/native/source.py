@@ -170,7 +170,7 @@ class NativeSource:
         axis, keep = call.params.get("axis"), call.params.get("keepdims", False)
         ndim = len(x.shape)
         given = range(ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
-        lost = {i % ndim for i in given}
+        lost = {i % ndim for i in given} if ndim else set()
         axes = [Dimension(size) if size != 1 else None for size in x.shape]
         result = [None if i in lost else axes[i] for i in range(ndim) if keep or i not in lost]
         total = call.result

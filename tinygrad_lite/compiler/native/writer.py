@@ -11,7 +11,7 @@ from typing import Any
 from tinygrad_lite.compiler.native.loops import Access, Dimension, Loop, Opaque, statements
 from tinygrad_lite.compiler.program import Variable
 
-UNROLLED = 64  # statements that a loop may be written out as
+UNROLLED = 32  # statements that a loop may be written out as
 
 
 @dataclass(eq=False)
@@ -169,7 +169,7 @@ class _Text:
         for part in parts:
             if isinstance(part, tuple):
                 dimension, inside = part
-                name = self._loops[dimension] = f"i{len(self._loops)}"
+                name = self._loops[dimension] = f"j{len(self._loops)}"
                 self.lines.append(f"{indent}for {name} in range({dimension.extent}):")
                 self._write(inside, depth + 1)
                 continue
