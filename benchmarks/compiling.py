@@ -171,8 +171,8 @@ def table() -> list[str]:
     return [
         "## Compiled training steps",
         "",
-        "`tg.compile` of a whole step, as a ratio to the same step derived by hand in NumPy, in one run; beside it that",
-        "of JAX's `jit`. The memory is what NumPy holds at most within a step, beyond what is there before it.",
+        "`tg.compile` of a whole step, as a ratio to the same step derived by hand in NumPy, in one run; beside that",
+        "the one of JAX's `jit`. The memory is what NumPy holds at most within a step, beyond what is there before it.",
         "",
         "| | reach | measured | JAX, jit |",
         "|---|---:|---:|---:|",
