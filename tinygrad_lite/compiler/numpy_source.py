@@ -343,11 +343,11 @@ class NumpySource:
         return Text(f"{operands[0].within(_ATOM)}.astype({self._parameter(call.params['dtype'])})")
 
     def _reshape(self, call: Call, operands: list[Text]) -> Text:
-        if call.params.get("order", "C") != "C":
-            return self._named(f"np.{call.op.name}", call, operands)
+        order = call.params.get("order", "C")
         shape = call.params["shape"] if call.op is shaping.reshape else (-1,)
         sizes = ", ".join(map(str, shape)) if isinstance(shape, tuple) and shape else self._parameter(shape)
-        return Text(f"{operands[0].within(_ATOM)}.reshape({sizes})")
+        ordered = "" if order == "C" else f", order={literal(order)}"
+        return Text(f"{operands[0].within(_ATOM)}.reshape({sizes}{ordered})")
 
     def _reduction(self, call: Call, operands: list[Text]) -> Text:
         if set(call.params) - {"axis", "keepdims"}:
