@@ -22,9 +22,10 @@ import scipy.special  # so that its table is read too
 import tinygrad_lite as tg
 from benchmarks.false_alarms import false_alarms
 from benchmarks.gradient_checkers import Checker, Ours, peers
-from benchmarks.questions import ENTRIES, at_kinks_and_in_float32, faults_caught, smallest_error, smooth
+from benchmarks.questions import ENTRIES, at_kinks_and_in_float32, faults_caught, smallest_error
 from benchmarks.timing import compare
 from tests.checking.catalogue import in_models, in_operations
+from tests.checking.models import smooth
 from tinygrad_lite.ops.registry import answer_to
 
 OURS: dict[str, Checker] = {"tinygrad_lite": Ours(), "tinygrad_lite, differences": Ours(method="differences")}
@@ -81,7 +82,7 @@ def times(checkers: dict[str, Checker]) -> dict[str, tuple[float, float]]:
     """Of a check of 200 entries, beside PyTorch's default if that is installed."""
     first = "PyTorch" if "PyTorch" in checkers else "tinygrad_lite"
     x = np.random.default_rng(0).normal(size=ENTRIES)
-    steps = {name: partial(checkers[name].passes, partial(smooth, checkers[name].xp), x) for name in checkers}
+    steps = {name: partial(checkers[name].passes, partial(smooth, xp=checkers[name].xp), x) for name in checkers}
     return compare({first: steps.pop(first), **steps}, rounds=7, seconds_each=0.1)
 
 

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import tempfile
 import tracemalloc
-from collections.abc import Callable
 from importlib.util import find_spec
 from statistics import median
 from time import perf_counter
@@ -18,8 +17,9 @@ from typing import Any
 import numpy as np
 
 import tinygrad_lite as tg
+from benchmarks import training_step
 from benchmarks.timing import compare
-from benchmarks.training_step import CONTESTANTS, Layers, Step, by_hand, data, our_loss, parameters
+from benchmarks.training_step import CONTESTANTS, Layers, Step, by_hand, data, parameters
 
 SMALL, LARGE = [13, 8, 1], [784, 128, 64, 10]
 WORK = [
@@ -29,18 +29,8 @@ WORK = [
 ]
 
 
-def ours(layers: Layers, x: Any, y: Any, backend: str, optimizer: Callable[..., Any] = tg.optim.SGD) -> Any:
-    model, compute_loss = our_loss(layers, x, y)
-    updates = optimizer(model.parameters(), lr=0.01)
-
-    def step() -> Any:
-        updates.zero_grad()
-        loss = compute_loss()
-        loss.backward()
-        updates.step()
-        return loss
-
-    return tg.compile(step, backend)
+def ours(layers: Layers, x: Any, y: Any, backend: str, kind: str = "SGD") -> Any:
+    return tg.compile(training_step.ours(layers, x, y, 0.01, kind), backend)
 
 
 def adam_by_hand(layers: Layers, x: Any, y: Any, lr: float) -> Step:
@@ -161,7 +151,7 @@ def table() -> list[str]:
     rows.append(("13-8-1, 32 rows, a step in `repeat(100)`", "0.10", f"{repeated(SMALL, 32):.3f}", ""))
     x, y = data(SMALL, 32, np.float64)
     made = {"by hand": adam_by_hand(parameters(SMALL, np.float64), x, y, 0.01)}
-    made |= {each: ours(parameters(SMALL, np.float64), x, y, each, tg.optim.Adam) for each in ("numba", "numpy")}
+    made |= {each: ours(parameters(SMALL, np.float64), x, y, each, "Adam") for each in ("numba", "numpy")}
     agree(made, 1e-9)
     found = compare(made)
     rows.append(("13-8-1, 32 rows, Adam, native", "0.12", f"{found['numba'][1]:.3f}", ""))

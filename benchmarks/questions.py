@@ -10,21 +10,10 @@ import scipy.special
 
 from benchmarks.gradient_checkers import Checker, Pull
 from tests.checking.faults import FAULTS
+from tests.checking.models import smooth, smooth_gradient
 
 ENTRIES = 200
 EXPONENTS = range(-1, -13, -1)
-
-
-def smooth(xp: Any, x: Any) -> Any:
-    return xp.sum(xp.sin(x) * xp.exp(0.3 * x) / (1 + x**2)) + xp.sum(x[1:] * x[:-1])
-
-
-def smooth_gradient(x: Any) -> Any:
-    e, q = np.exp(0.3 * x), 1 + x**2
-    gradient = (np.cos(x) + 0.3 * np.sin(x)) * e / q - np.sin(x) * e * 2 * x / q**2
-    gradient[1:] += x[:-1]
-    gradient[:-1] += x[1:]
-    return gradient
 
 
 def smallest_error(checker: Checker, trials: int) -> str:
@@ -47,7 +36,7 @@ def _is_caught(checker: Checker, error: float, trial: int) -> bool:
         gradient[entry] *= 1 + error
         return g * gradient
 
-    return not checker.passes_given(partial(smooth, np), pull, x)
+    return not checker.passes_given(smooth, pull, x)
 
 
 # Of a library's checker, a function with a kink, and a point at it.
@@ -94,6 +83,6 @@ def faults_caught(checker: Checker) -> tuple[int, int]:
 def at_kinks_and_in_float32(checker: Checker) -> dict[str, str]:
     """Whether right gradients pass, at each kink and of a function in float32."""
     single = np.random.default_rng(0).normal(size=ENTRIES).astype(np.float32)
-    points = {"float32": (partial(smooth, checker.xp), single)}
+    points = {"float32": (partial(smooth, xp=checker.xp), single)}
     points |= {name: (partial(f, checker), np.array(point)) for name, (f, point) in KINKS.items()}
     return {name: "passes" if checker.passes(f, x) else "false alarm" for name, (f, x) in points.items()}

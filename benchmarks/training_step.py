@@ -85,11 +85,11 @@ def our_loss(layers: Layers, x: Any, y: Any) -> tuple[Any, Step]:
     return model, lambda: loss_function(model(inputs), target)
 
 
-def ours(layers: Layers, x: Any, y: Any, lr: float) -> Step:
+def ours(layers: Layers, x: Any, y: Any, lr: float, kind: str = "SGD") -> Step:
     from tinygrad_lite import optim
 
     model, compute_loss = our_loss(layers, x, y)
-    optimizer = optim.SGD(model.parameters(), lr=lr)
+    optimizer = getattr(optim, kind)(model.parameters(), lr=lr)
 
     def step() -> Any:
         optimizer.zero_grad()

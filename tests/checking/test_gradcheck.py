@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import tinygrad_lite as tg
-from tests.checking.models import MODELS
+from tests.checking.models import MODELS, smooth, smooth_gradient
 from tinygrad_lite import nn
 from tinygrad_lite.checking import Report, Verdict
 from tinygrad_lite.errors import GradientError, InputError, ShapeError, UsageError
@@ -24,19 +24,6 @@ def check(f: Any, *inputs: Any, **options: Any) -> Report:
 
 def verdicts(report: Report) -> set[Verdict]:
     return set(report.counts())
-
-
-def smooth(x: Any) -> Any:
-    return np.sum(np.sin(x) * np.exp(0.3 * x) / (1 + x**2)) + np.sum(x[1:] * x[:-1])
-
-
-def smooth_gradient(x: Any) -> Any:
-    """By hand: the derivative of the quotient, and of the neighbours' products."""
-    e, q = np.exp(0.3 * x), 1 + x**2
-    gradient = (np.cos(x) + 0.3 * np.sin(x)) * e / q - np.sin(x) * e * 2 * x / q**2
-    gradient[1:] += x[:-1]
-    gradient[:-1] += x[1:]
-    return gradient
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -152,8 +152,7 @@ def _miss(*_: Any) -> Any:
 
 def _is_followed(x: Any) -> bool:
     """Whether a value belongs to a transform, which must see every operation."""
-    array = x._array if isinstance(x, Tensor) else x
-    return isinstance(array, Traced) or (not isinstance(x, Tensor) and isinstance(x, Traced))
+    return isinstance(x._array if isinstance(x, Tensor) else x, Traced)
 
 
 def _form(x: Any) -> Any:

@@ -32,7 +32,6 @@ class EntryWriter:
         self.scope: dict[str, Any] = {
             "MISS": MISS,
             "Tensor": Tensor,
-            "ndarray": np.ndarray,
             "wrap": wrap,
             "mode": grad_mode.mode,
             "getrefcount": getrefcount,
@@ -57,8 +56,9 @@ class EntryWriter:
         return self._names[id(thing)]
 
     def _argument(self, i: int, x: Any) -> None:
-        if not isinstance(x, (Tensor, np.ndarray, np.generic)):
+        if not isinstance(x, Tensor):
             self._first.append(f"a{i} = x{i}")
+        if not isinstance(x, (Tensor, np.ndarray, np.generic)):
             self.is_still(f"x{i}", x)
             return
         array = x._array if isinstance(x, Tensor) else x
@@ -70,8 +70,6 @@ class EntryWriter:
             self._first += [f"if type(x{i}) is not Tensor: return MISS", f"a{i} = x{i}._array"]
             self.tests.append(f"x{i}._requires_grad is not {x.requires_grad}")
             tests = [f"a{i} is not {self.name(array)} and ({tests[0]})"]  # nobody changes the array of a tensor
-        else:
-            self._first.append(f"a{i} = x{i}")
         self.tests += tests
 
     def value(self, place: Place) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 from tinygrad_lite.compiler.draws import Draw
 from tinygrad_lite.compiler.naming import Identifiers, identifier
 from tinygrad_lite.compiler.places import Argument, Gradient, Place
-from tinygrad_lite.compiler.program import BACKWARD, FORWARD, UPDATE, Call, Program, Variable
+from tinygrad_lite.compiler.program import FORWARD, Call, Program, Variable
 from tinygrad_lite.ops import casting, indexing, reductions, shaping
 from tinygrad_lite.ops.registry import name_of_function
 from tinygrad_lite.ops.requirements import refuse_where
@@ -43,7 +43,6 @@ _OPERATORS: dict[Any, tuple[str, int]] = {
 }
 _IN_PLACE = frozenset({np.add, np.subtract, np.multiply, np.divide, np.power, np.remainder, np.floor_divide})
 _DEFAULTS = (("axis", None), ("keepdims", False))
-_SECTIONS = {FORWARD: "forward", BACKWARD: "backward", UPDATE: "update"}
 
 
 class _Named:
@@ -165,7 +164,7 @@ class NumpySource:
                 continue
             if call.section != section:
                 section, source = call.section, None
-                self._line(f"    # {_SECTIONS[section]}")
+                self._line(f"    # {section}")
             if section == FORWARD and call.source and call.source.text and call.source != source:
                 source = call.source
                 self._line(f"    # {source.text[: WIDTH - 10]}")
@@ -184,7 +183,7 @@ class NumpySource:
     def _statement(self, call: Call, text: Text, position: int) -> None:
         indent = "    "
         if call.ignoring:
-            quiet = ", ".join(f"{kind}='ignore'".replace("'", '"') for kind in sorted(call.ignoring))
+            quiet = ", ".join(f'{kind}="ignore"' for kind in sorted(call.ignoring))
             self._line(f"    with np.errstate({quiet}):")
             indent = "        "
         x = call.result

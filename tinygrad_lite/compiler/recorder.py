@@ -223,7 +223,8 @@ class Recorder:
             else self.constant(x if isinstance(x, np.ndarray) and x.ndim else np.asarray(x)[()])
             for x in inputs
         ]
-        value = op(*map(_value, operands), **mapped(_value, params))
+        arrays = list(map(_value, operands))
+        value = op(*arrays, **mapped(_value, params))
         if not hasattr(value, "dtype"):
             raise UsageError(
                 f"{op} answers with {type(value).__name__}, and a compiled function cannot act on that: the next run "
@@ -237,7 +238,7 @@ class Recorder:
         if all(_is_number(x) or (type(x) is Recorded and x.variable.is_number) for x in operands) and not value.shape:
             value = value.item()
         inputs = [x.variable if type(x) is Recorded else x for x in operands]
-        return self.add(op, inputs, params, value, list(map(_value, operands)))
+        return self.add(op, inputs, params, value, arrays)
 
     def add(
         self, op: Op, inputs: Sequence[Any], params: Mapping[str, Any], value: Any, arrays: Sequence[Any] = ()

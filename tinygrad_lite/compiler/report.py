@@ -1,6 +1,5 @@
 """Floor 5. What became of a compiled function: how it runs, and what of it falls back."""
 
-from collections import Counter
 from dataclasses import dataclass
 
 
@@ -28,8 +27,3 @@ class CompileReport:
         if self.reason:
             lines.append(self.reason)
         return "\n".join(lines)
-
-
-def counted(names: list[str]) -> dict[str, int]:
-    """How often each name occurs."""
-    return dict(Counter(names))

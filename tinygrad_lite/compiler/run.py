@@ -1,6 +1,7 @@
 """Floor 5. A run: a program that was recorded for one form of arguments, what it relies on, and how it is executed."""
 
 import inspect
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -13,7 +14,7 @@ from tinygrad_lite.compiler.numpy_source import NumpySource
 from tinygrad_lite.compiler.passes import simplified
 from tinygrad_lite.compiler.places import Argument, Data, Entry, Gradient
 from tinygrad_lite.compiler.recorder import SCALARS, Recorder
-from tinygrad_lite.compiler.report import CompileReport, counted
+from tinygrad_lite.compiler.report import CompileReport
 from tinygrad_lite.compiler.same import difference, with_live_arrays
 from tinygrad_lite.errors import UsageError
 from tinygrad_lite.ops.op import Array
@@ -105,7 +106,7 @@ class Run:
         """How it runs."""
         if self.executor is None:
             return CompileReport("none", len(self.program.calls), {}, f"called as it is: {self.reason}")
-        falls_back = counted(self.executor.falls_back)
+        falls_back = dict(Counter(self.executor.falls_back))
         return CompileReport(self.executor.backend, len(self.program.calls), falls_back, self.reason)
 
     def _finished(self, values: Iterable[Any]) -> Any:

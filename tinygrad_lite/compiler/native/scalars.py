@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.compiler.program import Call, Variable
+from tinygrad_lite.compiler.program import Call
 from tinygrad_lite.ops import casting, elementwise, selection
 from tinygrad_lite.ops.op import Op
 
@@ -52,25 +52,6 @@ def _is_known(ufunc: np.ufunc) -> bool:
 
     known: Any = ufunc_db
     return ufunc in known.get_ufuncs() and getattr(np, ufunc.__name__, None) is ufunc
-
-
-def input_dtypes(call: Call) -> list[Any]:
-    """The dtypes in which an operation takes its inputs."""
-    result = call.result.dtype
-    ufunc = call.op.forward
-    if isinstance(ufunc, np.ufunc):
-        given = [_dtype(x) for x in call.inputs]
-        return list(ufunc.resolve_dtypes((*given, None)))[: ufunc.nin]
-    if call.op is selection._where:
-        return [np.dtype(bool), result, result]
-    return [None] * len(call.inputs)
-
-
-def _dtype(x: Any) -> Any:
-    """The dtype of an input for NumPy's promotion, in which a plain number is weak."""
-    if isinstance(x, Variable):
-        return {"f": float, "i": int, "b": np.dtype(bool)}[x.dtype.kind] if x.is_number else x.dtype
-    return np.dtype(bool) if isinstance(x, bool) else type(x)
 
 
 def as_dtype(text: str, dtype: Any) -> str:

@@ -1,5 +1,6 @@
 """Floor 5. The source of the native function: layouts and loops for a program, and their text for Numba."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -84,7 +85,7 @@ class NativeSource:
         if kept is None:
             order = axes_in_memory(layout.strides) if is_dense(value.shape, layout.strides) else None
             kept = self.kept[target] = self._allocate(value.shape, value.dtype, order)
-        self._elementwise(Variable(value.shape, value.dtype), kept, "{0}", [value], [None])
+        self._elementwise(Variable(value.shape, value.dtype), kept, "{0}", [value])
 
     def _root(self, x: Variable) -> Variable:
         """The variable whose memory a view lies in."""
@@ -104,10 +105,10 @@ class NativeSource:
     def _operand(self, x: Any, dimensions: list[Dimension | None]) -> Any:
         return self._access(x, self.layouts[x], dimensions) if isinstance(x, Variable) else x
 
-    def _elementwise(self, result: Variable, layout: Layout, text: str, inputs: Any, dtypes: Any) -> None:
+    def _elementwise(self, result: Variable, layout: Layout, text: str, inputs: Sequence[Any]) -> None:
         axes = [Dimension(size) if size != 1 else None for size in result.shape]
         operands = [self._operand(x, axes) for x in inputs]
-        statement = Statement(self._access(result, layout, axes), _cast(operands, dtypes), text)
+        statement = Statement(self._access(result, layout, axes), operands, text)
         dimensions = [axes[axis] for axis in axes_in_memory(layout.strides)]
         place(self.body, [each for each in dimensions if each], statement, None)
 
@@ -134,8 +135,7 @@ class NativeSource:
         )
         layout = self.layouts[call.result] = self._allocate(call.result.shape, call.result.dtype, order)
         self._own.add(call.result)
-        dtypes = scalars.input_dtypes(call)
-        self._elementwise(call.result, layout, _result_cast(text, call.result.dtype), call.inputs, dtypes)
+        self._elementwise(call.result, layout, _result_cast(text, call.result.dtype), call.inputs)
 
     def _opaque(self, call: Call) -> None:
         """A call of NumPy's, between the loops."""
@@ -185,7 +185,7 @@ class NativeSource:
         if total is not call.result:
             layout = self.layouts[call.result] = self._allocate(total.shape, call.result.dtype)
             self._own.add(call.result)
-            self._elementwise(call.result, layout, _result_cast(end, call.result.dtype), [total], [None])
+            self._elementwise(call.result, layout, _result_cast(end, call.result.dtype), [total])
 
     def _accumulate(self, statement: Statement, dimensions: list[Dimension], start: float) -> None:
         dtype = statement.target.variable.dtype
@@ -224,10 +224,6 @@ _NESTS = {
 
 def buffer_name(dtype: Any) -> str:
     return f"{dtype.kind}{dtype.itemsize}"
-
-
-def _cast(operands: list[Any], dtypes: list[Any]) -> list[Any]:
-    return operands
 
 
 def _result_cast(text: str, dtype: Any) -> str:
