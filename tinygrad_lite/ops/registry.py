@@ -58,6 +58,11 @@ def name_of_function(op: "Op", params: Iterable[str] = ()) -> str | None:
     return None
 
 
+def is_numpys(function: Callable[..., Any]) -> bool:
+    """Whether a function is one of NumPy's own, under its name."""
+    return getattr(np, getattr(function, "__name__", ""), None) is function
+
+
 def _takes(function: Callable[..., Any], params: Iterable[str]) -> bool:
     try:
         return set(params) <= set(inspect.signature(function).parameters)

@@ -5,6 +5,7 @@ import numpy as np
 from tinygrad_lite.compiler.program import Call, Program, Variable, mapped
 from tinygrad_lite.ops import filling
 from tinygrad_lite.ops.op import Array
+from tinygrad_lite.ops.registry import is_numpys
 
 SMALL = 2**12  # entries of a folded constant that a program may hold
 _BY_FORM = frozenset({filling.zeros_like, filling.ones_like})  # what depends on the form of its argument alone
@@ -62,6 +63,8 @@ def _number(x: object, call: Call, constants: dict[Variable, Array]) -> object:
     array = constants[x]
     if not x.size or _may_change(array) or not _is_uniform(array):
         return x
+    if x.dtype != np.float64 and not is_numpys(call.op.forward):
+        return x  # beside a number of Python, some ufuncs of SciPy make float64 of float32
     others = [other for other in call.inputs if isinstance(other, Variable) and other is not x]
     typed = [other for other in others if other.dtype == x.dtype and not other.is_number and other not in constants]
     if not typed or np.broadcast_shapes(*(other.shape for other in others)) != call.result.shape:
