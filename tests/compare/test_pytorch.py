@@ -132,3 +132,23 @@ def test_a_hundred_steps_of_training(name: str, settings: dict[str, Any]) -> Non
         np.testing.assert_allclose(float(loss), float(expected.detach()), rtol=1e-10)
     for path, array in model.state_dict().items():
         np.testing.assert_allclose(array, network.state_dict()[path].numpy(), rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("LambdaLR", {"lr_lambda": lambda t: 0.9**t}),
+        ("StepLR", {"step_size": 4, "gamma": 0.3}),
+        ("ExponentialLR", {"gamma": 0.9}),
+        ("LinearLR", {}),
+        ("CosineAnnealingLR", {"T_max": 7, "eta_min": 0.01}),
+    ],
+)
+def test_schedules(name: str, settings: dict[str, Any]) -> None:
+    ours = optim.SGD([tg.tensor(1.0, requires_grad=True)], lr=0.1)
+    theirs = torch.optim.SGD([torch.ones(1, requires_grad=True)], lr=0.1)
+    mine = getattr(optim.lr_scheduler, name)(ours, **settings)
+    yours = getattr(torch.optim.lr_scheduler, name)(theirs, **settings)
+    for _ in range(20):
+        np.testing.assert_allclose(ours.lr, theirs.param_groups[0]["lr"], rtol=1e-9)
+        theirs.step(), mine.step(), yours.step()

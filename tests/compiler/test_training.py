@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import tinygrad_lite as tg
+from tests.optim.test_lr_scheduler import SCHEDULES
 from tinygrad_lite import nn, optim
 from tinygrad_lite.errors import InputError, UsageError
 from tinygrad_lite.nn import functional as F
@@ -118,6 +119,32 @@ def test_trajectories(backend: str, model: str, optimizer: str) -> None:
             for each in pair.optimizers:
                 each.lr *= 0.5
     pair.check()
+
+
+@pytest.mark.parametrize("make", SCHEDULES.values(), ids=SCHEDULES)
+def test_schedules(backend: str, make: Callable[[optim.Optimizer], optim.lr_scheduler.LRScheduler]) -> None:
+    def lengths(compiled: bool) -> tuple[Any, ...]:
+        w = tg.tensor([1.0, -2.0], requires_grad=True)
+        optimizer = optim.SGD([w], lr=0.1)
+        scheduler = make(optimizer)
+
+        def step() -> Any:
+            optimizer.zero_grad()
+            loss = np.sum(w * w)
+            loss.backward()
+            optimizer.step()
+            scheduler.step()
+            return loss
+
+        run = tg.compile(step, backend) if compiled else step
+        losses = [run() for _ in range(15)]
+        scheduler.load_state_dict({"steps": 2, "base_lr": 0.2})
+        losses += [run() for _ in range(5)]
+        assert type(optimizer.lr) is float
+        return np.array([loss.item() for loss in losses]), optimizer.lr, scheduler.steps
+
+    for found, expected in zip(lengths(True), lengths(False)):
+        np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 
 def test_eager_and_compiled_steps_may_take_turns(backend: str) -> None:

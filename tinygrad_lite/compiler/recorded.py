@@ -72,7 +72,11 @@ class Recorded(Operators):
         self._needed()
 
     __bool__ = __int__ = __float__ = __index__ = __complex__ = __format__ = _needed
-    item = tolist = numpy = _needed
+    tolist = numpy = _needed
+
+    def item(self) -> Any:
+        """A number as it is; an entry of an array is needed as a number, and refused."""
+        return self if self.variable.is_number else self._needed()
 
     def __repr__(self) -> str:
         return f"Recorded({self.variable.dtype}{list(self.variable.shape)})"

@@ -18,11 +18,12 @@ from tinygrad_lite.errors import UsageError
 from tinygrad_lite.ops import elementwise
 from tinygrad_lite.ops.op import Array, Op
 from tinygrad_lite.ops.requirements import refuse_where
+from tinygrad_lite.optim.lr_scheduler import LRScheduler
 from tinygrad_lite.optim.optimizer import Optimizer
 from tinygrad_lite.recording import Source, is_users
 from tinygrad_lite.tensor import Tensor
 
-_SECTIONS = {backward.propagate.__code__: BACKWARD, Optimizer.step.__code__: UPDATE}
+_SECTIONS = {backward.propagate.__code__: BACKWARD, Optimizer.step.__code__: UPDATE, LRScheduler.step.__code__: UPDATE}
 _ERRORS = ("divide", "over", "under", "invalid")
 SCALARS = (bool, int, float, np.generic, str, type(None))
 
@@ -141,19 +142,14 @@ class Recorder:
     def read_attribute(self, owner: Any, name: str, value: Any) -> Any:
         if isinstance(value, np.random.Generator):
             return self.generator(value)
-        if isinstance(owner, Optimizer) and name in ("lr", "state"):
-            return self._read_optimizer(owner, name, value)
+        if isinstance(owner, Optimizer) and name == "state":
+            return self._state(owner, value)
+        if name in _varying(owner):
+            return value if type(value) is Recorded else self.read(Attribute(owner, name), value)
         key = (id(owner), name)
         if key not in self._attributes and not callable(getattr(type(owner), name, None)):
             self.guards.setdefault(key, (owner, name, value))
         return value
-
-    def _read_optimizer(self, owner: Optimizer, name: str, value: Any) -> Any:
-        if name == "state":
-            return self._state(owner, value)
-        if type(value) is Recorded:
-            return value
-        return self.read(Attribute(owner, name), value)
 
     def _state(self, optimizer: Optimizer, state: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """An optimiser's state with recorded values, in containers of its own."""
@@ -341,7 +337,7 @@ class Recorder:
 
     def _attribute(self, owner: Any, name: str, before: Any) -> None:
         value = vars(owner).get(name)
-        if isinstance(owner, Optimizer) and name == "lr":
+        if name in _varying(owner):
             self._update(Attribute(owner, name), value)
         elif value is not before and (not isinstance(value, SCALARS) or value != before):
             raise UsageError(
@@ -359,6 +355,11 @@ class Recorder:
                 vars(owner)[name] = value
         for proxy in self._proxies.values():
             proxy.restore()
+
+
+def _varying(owner: Any) -> tuple[str, ...]:
+    """The attributes of an owner that are read anew in each run."""
+    return getattr(type(owner), "varying", ())
 
 
 def _shares_memory(x: Any, value: Any) -> bool:

@@ -1,6 +1,6 @@
-"""Floor 5. Who reads and writes tensors, modules and optimisers while a function is recorded, and only then.
+"""Floor 5. Who reads and writes tensors, modules, optimisers and schedules while a function is recorded, and only then.
 
-For as long as a thread records, the slots of `Tensor` and the attributes of modules and optimisers report to its
+For as long as a thread records, the slots of `Tensor` and the attributes of the others report to its
 recorder. Otherwise this costs nothing.
 """
 
@@ -10,11 +10,12 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 from tinygrad_lite.nn.module import Module
+from tinygrad_lite.optim.lr_scheduler import LRScheduler
 from tinygrad_lite.optim.optimizer import Optimizer
 from tinygrad_lite.tensor import Tensor
 
 _SLOTS = {name: vars(Tensor)[name] for name in ("_array", "_grad", "op")}
-_WATCHED = (Module, Optimizer)
+_WATCHED = (Module, Optimizer, LRScheduler)
 
 
 class Watcher(Protocol):

@@ -14,6 +14,9 @@ from tinygrad_lite.tensor import Tensor
 class Optimizer:
     """Parameters, and a formula that makes new values out of their gradients. A subclass defines `update`.
 
+    Attributes:
+        varying: the names of the settings that are read anew in each run of a compiled step; a schedule changes lr.
+
     Example:
         >>> import tinygrad_lite as tg
         >>> class SignDescent(tg.optim.Optimizer):
@@ -26,6 +29,8 @@ class Optimizer:
         >>> w
         tensor(0.5, requires_grad=True)
     """
+
+    varying: tuple[str, ...] = ("lr",)
 
     def __init__(self, parameters: Iterable[Tensor], lr: float) -> None:
         self.parameters = _checked(parameters)
