@@ -14,7 +14,7 @@ FLOORS = [
     ["errors", "trees"],
     ["ops"],
     ["grad_mode", "tensor", "backward", "dual", "complex_step"],
-    ["runs", "transforms", "jacobians", "custom", "recording"],
+    ["runs", "transforms", "jacobians", "whole", "custom", "recording"],
     ["nn", "optim", "datasets"],
     ["checking", "compiler"],
     ["testing", "__main__"],

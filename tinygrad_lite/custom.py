@@ -14,9 +14,10 @@ from tinygrad_lite.backward import history
 from tinygrad_lite.dual import Dual, Pullback, innermost, pushes_tangents, settle, variable
 from tinygrad_lite.errors import GraphError, UsageError
 from tinygrad_lite.ops import selection
-from tinygrad_lite.ops.op import Array, ForEach, Op, Traced
-from tinygrad_lite.runs import check_number, name_of
+from tinygrad_lite.ops.op import Array, Traced
+from tinygrad_lite.runs import name_of
 from tinygrad_lite.tensor import Tensor, next_index
+from tinygrad_lite.whole import Packing, operation
 
 
 def stop_gradient(x: Any) -> Any:
@@ -59,7 +60,7 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
             raise UsageError(f"the gradient of {name} is by its positional arguments: pass the tensor as one")
         inputs = _variables(args)
         template = _template(args)
-        packing = _Packing(name)
+        packing = Packing(name)
 
         def value_and_rule(arrays: Sequence[Array]) -> tuple[Any, Callable[..., Any]]:
             found = f(*_replaced(template, arrays), **kwargs)
@@ -98,7 +99,7 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
             remaining = iter(arrays)
             return [gradient for x, part in zip(template, found) for gradient in _of_variables(x, part, remaining)]
 
-        return packing.unpack(_operation(name, forward, gradients)(*inputs))
+        return packing.unpack(operation(name, forward, gradients)(*inputs))
 
     return function
 
@@ -133,7 +134,7 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
         if not grad_mode.mode.enabled or pushes_tangents():
             return f(*args, **kwargs)
         template = _template((args, kwargs))
-        packing = _Packing(name)
+        packing = Packing(name)
 
         def run(arrays: Sequence[Array]) -> tuple[Any, list[Tensor]]:
             """The result of f as a graph of these variables."""
@@ -162,7 +163,7 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
         packed = packing.pack(result)
         value = innermost(packed) if isinstance(packed, Tensor) else _copied(packed)
         count = len(inputs)
-        return packing.unpack(_operation(name, lambda *_: value, gradients)(*inputs, *outside))
+        return packing.unpack(operation(name, lambda *_: value, gradients)(*inputs, *outside))
 
     return function
 
@@ -170,46 +171,6 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
 def _name(f: Callable[..., Any]) -> str:
     name = name_of(f)
     return "function" if name == "<lambda>" else name
-
-
-def _operation(name: str, forward: Callable[..., Array], gradients: Callable[..., list[Array]]) -> Op:
-    """An operation whose rules are computed all at once: gradients(g, y, *x) gives one for each array."""
-    asked: Any = None
-    found: dict[int, Array] = {}
-
-    def gradient(i: int, g: Array, y: Array, arrays: Sequence[Array]) -> Array:
-        nonlocal asked, found
-        if asked is not g or i not in found:  # the rules of all arrays are asked with one g
-            asked, found = g, dict(enumerate(gradients(g, y, *arrays)))
-        gradient = found.pop(i)  # and each once, so that none is kept
-        if not found:
-            asked = None
-        return gradient if grad_mode.mode.enabled else innermost(gradient)
-
-    return Op(forward, ForEach(gradient), name=name, arity=None)
-
-
-class _Packing:
-    """A result of containers as one array, since an operation has one value, and back."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def pack(self, result: Any) -> Array:
-        for y in trees.leaves(result):
-            check_number(y, self._name)
-        # of what it is made, without the entries themselves
-        self._like = trees.map_leaves(lambda x: np.broadcast_to(np.zeros((), np.result_type(x)), np.shape(x)), result)
-        if isinstance(self._like, np.ndarray):
-            return result
-        return np.concatenate([np.ravel(part) for part in trees.leaves(result)] or [np.zeros(0)])
-
-    def unpack(self, array: Array) -> Any:
-        if isinstance(self._like, np.ndarray):
-            return array
-        sizes = [like.size for like in trees.leaves(self._like)]
-        parts = iter(array[stop - size : stop] for size, stop in zip(sizes, np.cumsum(sizes).tolist()))
-        return trees.map_leaves(lambda like: next(parts).reshape(like.shape).astype(like.dtype), self._like)
 
 
 def _is_variable(x: Any) -> bool:

@@ -9,8 +9,8 @@ import pytest
 
 import tinygrad_lite as tg
 from tests.optim.test_lr_scheduler import SCHEDULES
-from tinygrad_lite import nn, optim
-from tinygrad_lite.errors import InputError, UsageError
+from tinygrad_lite import nn, optim, trees
+from tinygrad_lite.errors import GraphError, InputError, UsageError
 from tinygrad_lite.nn import functional as F
 
 _rng = np.random.default_rng(0)
@@ -287,7 +287,126 @@ def test_transforms_of_compiled_functions(backend: str) -> None:
     t = tg.tensor(x, requires_grad=True)
     f(t).backward()
     np.testing.assert_allclose(t.grad.numpy(), slope, rtol=1e-12)
-    assert "history" in str(f.report())
+    np.testing.assert_allclose(tg.hessian(f)(x), np.diag(2 * np.cos(x) - np.sin(x) * x), rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_compiled_model_is_trained_by_others(backend: str, name: str) -> None:
+    (make, loss) = MODELS[name]
+    eager, inside = make(), make()
+    compiled = tg.compile(inside, backend)
+    optimizers = [OPTIMIZERS["adam"](model.parameters()) for model in (eager, inside)]
+    for _ in range(10):
+        for f, optimizer in zip((eager, compiled), optimizers):
+            optimizer.zero_grad()
+            loss(f(X)).backward()
+            optimizer.step()
+    assert compiled.report().backend == backend
+    for found, expected in zip(inside.state_dict().values(), eager.state_dict().values()):
+        np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
+
+
+def test_results_of_which_some_have_a_history(backend: str) -> None:
+    w = tg.tensor([1.0, 2.0], requires_grad=True)
+
+    def f(x: Any) -> Any:
+        y = np.sin(w * x)
+        return {"total": np.sum(y), "y": y, "same": y, "positive": x > 0, "x": x, "w": w, "free": w.detach()}
+
+    compiled = tg.compile(f, backend)
+    for i in range(3):
+        x = tg.tensor([0.5 + i, -1.0], requires_grad=i > 0)
+        gradients = []
+        for function in (f, compiled):
+            w.grad = x.grad = None
+            made = function(x)
+            assert made["x"] is x
+            assert made["w"] is w
+            assert not made["free"].requires_grad
+            assert not made["positive"].requires_grad
+            (made["total"] * np.sum(made["y"] * made["same"])).backward()
+            gradients.append([w.grad.numpy(), x.grad.numpy() if i else 0])
+        np.testing.assert_allclose(gradients[1][0], gradients[0][0], rtol=1e-12)
+        np.testing.assert_allclose(gradients[1][1], gradients[0][1], rtol=1e-12)
+
+
+def test_a_graph_through_a_compiled_function(backend: str) -> None:
+    f = tg.compile(lambda x, scale: np.exp(x) * scale, backend)
+    x, scale = tg.tensor([0.5, -1.0], requires_grad=True), np.array([1.0, 2.0])
+    before = f(np.tanh(x), scale)
+    f(np.tanh(x) + 1, scale)
+    scale[:] = 7  # which is nothing to the graph
+    loss = np.sum(before * np.cos(x))
+    loss.backward(retain_graph=True), loss.backward()
+    t, c = np.tanh(x.numpy()), np.cos(x.numpy())
+    slope = np.exp(t) * np.array([1.0, 2.0]) * ((1 - t**2) * c - np.sin(x.numpy()))
+    np.testing.assert_allclose(x.grad.numpy(), 2 * slope, rtol=1e-12)
+    with pytest.raises(GraphError, match="freed"):
+        loss.backward()
+    with tg.no_grad():
+        assert not f(x, scale).requires_grad
+
+
+def test_gradients_of_a_compiled_function_that_cannot_be_run_again(backend: str) -> None:
+    dropout = nn.Dropout(0.5, rng=0)
+    f = tg.compile(lambda x: dropout(x * x), backend)
+    with pytest.raises(UsageError, match="cannot be differentiated again, since the function draws"):
+        tg.hessian(lambda x: np.sum(f(x)))(X[0])
+    g = tg.compile(lambda x: np.sum(x**3), backend)
+    x = tg.tensor([1.0, 2.0], requires_grad=True)
+    y = g(x)
+    x.data = [5.0, 6.0]
+    with pytest.raises(GraphError, match="was given new data between its run and this pass"):
+        y.backward(create_graph=True)
+
+
+def test_what_is_returned_as_it_was_found(backend: str) -> None:
+    w = tg.tensor([1.0, 2.0], requires_grad=True)
+
+    def f(x: Any) -> Any:
+        before = w.grad
+        np.sum(w * x).backward()
+        return before, w, x
+
+    np.sum(w).backward()
+    compiled = tg.compile(f, backend)
+    for i in range(4):
+        gradient, x = w.grad, tg.tensor(np.full(2, float(i)))
+        for found, expected in zip(compiled(x), (gradient, w, x), strict=True):
+            assert found is expected
+        np.testing.assert_array_equal(w.grad.numpy(), gradient.numpy() + i)
+
+
+FORMER: dict[str, Callable[[Any, Any], Any]] = {
+    "the value itself": lambda old, new: old,
+    "a view of it": lambda old, new: old[::-1],
+    "what is made of it": lambda old, new: old * 2,
+    "both": lambda old, new: (new, old.T, old[1:], old),
+}
+
+
+@pytest.mark.parametrize("returned", FORMER.values(), ids=FORMER)
+def test_former_values_outlive_an_update(backend: str, returned: Callable[[Any, Any], Any]) -> None:
+    def turns(compiled: bool) -> list[Any]:
+        a, b, c = (tg.tensor(np.arange(2.0) + i) for i in range(3))
+
+        def f(x: Any) -> Any:
+            old = a.detach()
+            a.data, b.data, c.data = b + x, c.detach(), old  # what each is given, another one was
+            return returned(old, a)
+
+        run = tg.compile(f, backend) if compiled else f
+        found = [trees.map_leaves(lambda t: t.numpy(), run(np.ones(2))) for _ in range(5)]
+        return [*trees.leaves(found), a.numpy(), b.numpy(), c.numpy()]
+
+    for found, expected in zip(turns(True), turns(False), strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_numbers_as_arrays_of_no_axes(backend: str) -> None:
+    f = tg.compile(lambda x, y: np.exp(x) * y, backend)
+    for x in (np.array(1.0), np.float64(2.0), np.array(3.0), tg.tensor(4.0), tg.tensor(5.0)):
+        np.testing.assert_allclose(f(x, X), np.exp(float(x)) * X, rtol=1e-12)
 
 
 def test_random_draws_are_those_of_the_same_generator(backend: str) -> None:

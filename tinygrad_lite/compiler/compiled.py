@@ -115,8 +115,12 @@ class Compiled:
 
     @property
     def source(self) -> str:
-        """The latest program as a function in NumPy."""
-        return self._recorded().source.text
+        """The latest program as a function in NumPy.
+
+        If what it returns has a history, the function also returns what a second one needs, which takes that and the
+        gradients of the results, and returns those of the tensors that have one.
+        """
+        return "\n\n".join(source.text for source in self._recorded().sources)
 
     def export(self, path: str | os.PathLike[str]) -> None:
         """Write the latest program as a module that needs NumPy alone.
@@ -127,7 +131,7 @@ class Compiled:
         Raises:
             UsageError: if an operation is no NumPy, and its own source cannot be quoted; no file is written.
         """
-        text = module(self._recorded().source)
+        text = module(self._recorded().sources)
         Path(path).write_text(text, encoding="utf-8")
 
     def state(self) -> dict[str, Any]:

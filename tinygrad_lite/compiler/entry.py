@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite import grad_mode
-from tinygrad_lite.compiler.places import Argument, Attribute, Data, Entry, Gradient, Outside, Place
 from tinygrad_lite.tensor import Tensor, wrap
 
 MISS = object()
@@ -72,46 +71,11 @@ class EntryWriter:
             tests = [f"a{i} is not {self.name(array)} and ({tests[0]})"]  # nobody changes the array of a tensor
         self.tests += tests
 
-    def value(self, place: Place) -> str:
-        """The expression for what is in a place."""
-        if isinstance(place, Argument):
-            return f"a{place.index}"
-        if isinstance(place, Data):
-            return f"{self.name(place.tensor)}._array"
-        if isinstance(place, Attribute):
-            return f"{self.name(vars(place.owner))}[{place.name!r}]"
-        if isinstance(place, Entry):
-            state = place.optimizer.state
-            found = self.name(state[place.index])
-            for test in (
-                f"{self.name(vars(place.optimizer))}['state'] is not {self.name(state)}",
-                f"{self.name(state)}[{place.index}] is not {found}",
-            ):
-                if test not in self.tests:
-                    self.tests.append(test)
-            return f"{found}[{place.entry!r}]"
-        if isinstance(place, Outside):
-            return self.name(place.array)
-        return f"{self.gradient(place)}._array"
-
-    def write(self, place: Place, value: str) -> str:
-        """The statement that puts a value in a place."""
-        if isinstance(place, Data):
-            return f"{self.name(place.tensor)}.replace({value})"
-        if isinstance(place, Gradient):
-            return f"{self.gradient(place)} = wrap({value}) if {value} is not None else None"
-        if isinstance(place, Argument):
-            return f"x{place.index}.replace({value})"
-        return f"{self.value(place)} = {value}"
-
-    def gradient(self, place: Any) -> str:
-        """The expression for the tensor of a gradient."""
-        of = place.of
-        return f"{self.name(of.tensor) if isinstance(of, Data) else f'x{of.index}'}._grad"
-
     def is_still(self, expression: str, thing: Any) -> None:
         """Require that an expression gives this very object."""
-        self.tests.append(f"{expression} is not {self.name(thing)}")
+        test = f"{expression} is not {self.name(thing)}"
+        if test not in self.tests:
+            self.tests.append(test)
 
     def held_by_nobody_else(self, things: Sequence[Any]) -> None:
         """Require that no more references to these objects exist than now, when nobody else has one."""

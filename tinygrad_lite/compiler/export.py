@@ -3,7 +3,7 @@
 import ast
 import inspect
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
@@ -14,24 +14,34 @@ from tinygrad_lite.errors import UsageError
 from tinygrad_lite.ops.op import Op
 
 
-def module(source: NumpySource) -> str:
-    """The text of the module: imports, constants, the functions that NumPy lacks, and the program."""
+def module(sources: Sequence[NumpySource]) -> str:
+    """The text of the module: imports, constants, the functions that NumPy lacks, and the programs."""
     quoted = _Quoted()
-    for name, helper in source.helpers.items():
+    for name, helper in [item for source in sources for item in source.helpers.items()]:
         if isinstance(helper, np.random.Generator):
             quoted.values[name] = "np.random.default_rng()"
         else:
             quoted.function(name, helper)
-    values = [_broken(f"{name} = np.array(", array.tolist(), _dtype(array)) for name, array in source.constants.items()]
+    constants = {name: array for source in sources for name, array in source.constants.items()}
+    values = [_broken(f"{name} = np.array(", array.tolist(), _dtype(array)) for name, array in constants.items()]
     values += [f"{name} = {text}" for name, text in quoted.values.items()]
-    places = "".join(f"\n    {place.name}: {_form(x)}" for place, x in source.places.items())
-    state = f"\n\nThe state that `{source.name}` reads and writes is a dict of:\n{places}\n" if places else "\n"
-    what = f"`{source.name}`, recorded by tinygrad_lite: plain NumPy, with every gradient written out."
-    head = f'"""{what}{state}"""'
-    needed = {f"import {library}.special" for library in source.libraries}  # the part of SciPy whose rules are known
+    libraries = {library for source in sources for library in source.libraries}
+    needed = {f"import {library}.special" for library in libraries}  # the part of SciPy whose rules are known
     imports = "\n".join(sorted({"import numpy as np", *needed, *quoted.imports}))
-    parts = [head, imports, *(["\n".join(values)] if values else [])]
-    return "\n\n".join(parts) + "\n\n\n" + "\n\n\n".join([*quoted.functions.values(), source.text])
+    parts = [_head(sources), imports, *(["\n".join(values)] if values else [])]
+    functions = [*quoted.functions.values(), *(source.text for source in sources)]
+    return "\n\n".join(parts) + "\n\n\n" + "\n\n\n".join(text.rstrip() for text in functions) + "\n"
+
+
+def _head(sources: Sequence[NumpySource]) -> str:
+    first, *rest = sources
+    text = f"`{first.name}`, recorded by tinygrad_lite: plain NumPy, with every gradient written out."
+    for source in rest:
+        text += f"\n\nIts last results are the first arguments of `{source.name}`, which takes gradients of the others."
+    places = "".join(f"\n    {place.name}: {_form(x)}" for place, x in first.places.items())
+    if places:
+        text += f"\n\nThe state that `{first.name}` reads and writes is a dict of:\n{places}"
+    return f'"""{text}\n"""'
 
 
 def _dtype(array: Any) -> str:

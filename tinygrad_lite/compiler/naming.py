@@ -5,6 +5,7 @@ import functools
 import keyword
 import linecache
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from tinygrad_lite.compiler.program import Variable
@@ -60,6 +61,12 @@ def identifier(name: str) -> str:
     if made[0].isdigit():
         made = f"layer_{made}"
     return f"{made}_" if keyword.iskeyword(made) else made
+
+
+def unique(names: Iterable[str]) -> list[str]:
+    """A name of Python's like each of these, and each another one."""
+    identifiers = Identifiers()
+    return [identifiers[Variable((), None, name=name)] for name in names]
 
 
 class Identifiers:

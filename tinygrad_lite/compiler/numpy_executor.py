@@ -1,6 +1,6 @@
 """Floor 5. Running a program's NumPy source."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -11,6 +11,7 @@ from tinygrad_lite.compiler.numpy_source import NumpySource
 from tinygrad_lite.compiler.places import Leaves
 from tinygrad_lite.compiler.program import Program, Variable
 from tinygrad_lite.errors import InputError
+from tinygrad_lite.ops.op import Array
 from tinygrad_lite.tensor import Tensor
 
 
@@ -32,11 +33,11 @@ class NumpyExecutor:
         """Write what `run` does as lines of a function."""
         call = [f"a{i}" for i in range(len(writer.parameters))]
         if self._source.has_state:
-            read = [f"{place.name!r}: {writer.value(place)}" for place in self._source.places]
+            read = [f"{place.name!r}: {place.reading(writer)}" for place in self._source.places]
             writer.body.append(f"state = {{{', '.join(read)}}}")
             call.append("state")
         writer.body.append(f"found = {writer.name(self._function)}({', '.join(call)})")
-        writer.body += [writer.write(place, f"state[{place.name!r}]") for place in self.program.updates]
+        writer.body += [place.writing(writer, f"state[{place.name!r}]") for place in self.program.updates]
         several = len(wrapped) > 1
         found = [
             (f"found[{i}]" if several else "found") if isinstance(x, Variable) else writer.name(x)
@@ -44,6 +45,9 @@ class NumpyExecutor:
         ]
         writer.results = [f"wrap({each})" if is_wrapped else each for each, is_wrapped in zip(found, wrapped)]
         return True
+
+    def repeat(self, turns: int, leaves: Leaves, each: Mapping[int, Array]) -> None:
+        """None: turns are made one by one."""
 
     def run(self, leaves: Leaves) -> list[Any]:
         """The results for these leaves of the arguments; places are read and written."""

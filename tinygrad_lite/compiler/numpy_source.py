@@ -6,7 +6,7 @@ more takes the next result in.
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -82,10 +82,14 @@ class NumpySource:
         libraries: what the source calls besides NumPy.
         helpers: what the source calls by name and NumPy does not have, by that name.
         parameters, places: what the function is given: the arguments by name, and the places in `state`.
+
+    Args:
+        taken: names that mean something else already.
     """
 
-    def __init__(self, program: Program, name: str, parameters: list[str]) -> None:
+    def __init__(self, program: Program, name: str, parameters: list[str], taken: Iterable[str] = ()) -> None:
         self._program = program
+        self._taken = (*taken, *parameters)
         self.name = identifier(name)
         self.parameters = parameters
         self._uses = program.uses()
@@ -102,7 +106,7 @@ class NumpySource:
         self.helpers: dict[str, Callable[..., Any]] = {}
         self.libraries: set[str] = set()
         self.constants: dict[str, Any] = {}
-        self._names = Identifiers((self.name, *self.parameters))
+        self._names = Identifiers((self.name, *self._taken))
         for call in self._program.calls:
             if call.op not in _FORMS and call.op.forward not in (*_OPERATORS, np.negative):
                 self._function(call)  # which takes its name before the variables take theirs
@@ -130,10 +134,9 @@ class NumpySource:
             if x in used:
                 self._ready[x] = self._constant(x, array)
         self.has_state = bool(self.places or program.updates)
-        parameters = ", ".join([*self.parameters, "state"] if self.has_state else self.parameters)
-        head = f"def {self.name}({parameters}):"
-        for line in [head] if len(head) <= WIDTH else [f"def {self.name}(", f"    {parameters}", "):"]:
-            self._line(line)
+        parameters = [*self.parameters, "state"] if self.has_state else self.parameters
+        head = f"def {self.name}({', '.join(parameters)}):"
+        self._lines += [head] if len(head) <= WIDTH else [f"def {self.name}(", *_listed(parameters, "    "), "):"]
         for place, x in self.places.items():
             self._ready[x] = Text(self._names[x])
             self._line(f"    {self._names[x]} = state[{literal(place.name)}]")
@@ -252,7 +255,9 @@ class NumpySource:
             self._line(f"    state[{literal(place.name)}] = {self._operand(x).text}")
         results = [self._operand(x).text if isinstance(x, Variable) else "None" for x in self._program.results]
         if results:
-            self._line(f"    return {', '.join(results)}")
+            line = f"    return {', '.join(results)}"
+            one_each = ["    return (", *(f"        {each}," for each in results), "    )"]
+            self._lines += [line] if len(line) <= WIDTH else one_each
         elif not self._program.updates:
             self._line("    return None")
 
@@ -391,6 +396,12 @@ def _last_uses(program: Program) -> dict[Variable, int]:
         if call.view_of is not None and call.result in last:
             last[call.view_of] = max(last.get(call.view_of, 0), last[call.result])
     return last
+
+
+def _listed(parts: list[str], indent: str) -> list[str]:
+    """Parts of a list between brackets that have lines of their own."""
+    line = indent + ", ".join(parts)
+    return [line] if len(line) <= WIDTH else [f"{indent}{part}," for part in parts]
 
 
 def _slice(part: Any, written: Callable[[Any], str]) -> str:

@@ -1,14 +1,18 @@
 """Floor 5. Places: where a compiled function reads what it computes with, and writes what it leaves behind.
 
 A place is read before a run and written after it, so that whoever holds the tensor, the module or the optimiser sees
-what the function did. A number (a learning rate, a count of steps) is in a place too.
+what the function did. A number (a learning rate, a count of steps) is in a place too. Each is read and written in two
+ways: by a call here, and by an expression in a function that is written for the purpose (see entry.py).
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tinygrad_lite.ops.op import Array
 from tinygrad_lite.tensor import Tensor, wrap
+
+if TYPE_CHECKING:
+    from tinygrad_lite.compiler.entry import EntryWriter
 
 Leaves = Sequence[Any]
 """The arguments of a call, leaf by leaf."""
@@ -33,6 +37,14 @@ class Place:
         """Keep another one."""
         raise NotImplementedError
 
+    def reading(self, writer: "EntryWriter") -> str:
+        """The expression for what is kept here."""
+        raise NotImplementedError
+
+    def writing(self, writer: "EntryWriter", value: str) -> str:
+        """The statement that keeps another value here."""
+        return f"{self.reading(writer)} = {value}"
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Place) and self.key == other.key
 
@@ -43,7 +55,31 @@ class Place:
         return self.name
 
 
-class Argument(Place):
+class TensorPlace(Place):
+    """The array of a tensor."""
+
+    def tensor(self, leaves: Leaves) -> Tensor:
+        """The tensor that is here now."""
+        raise NotImplementedError
+
+    def naming(self, writer: "EntryWriter") -> str:
+        """The expression for the tensor."""
+        raise NotImplementedError
+
+    def read(self, leaves: Leaves) -> Array:
+        return self.tensor(leaves)._array
+
+    def write(self, value: Array, leaves: Leaves) -> None:
+        self.tensor(leaves).replace(value)
+
+    def reading(self, writer: "EntryWriter") -> str:
+        return f"{self.naming(writer)}._array"
+
+    def writing(self, writer: "EntryWriter", value: str) -> str:
+        return f"{self.naming(writer)}.replace({value})"
+
+
+class Argument(TensorPlace):
     """A leaf of the arguments: an array, or the array of a tensor."""
 
     def __init__(self, index: int, name: str) -> None:
@@ -55,58 +91,72 @@ class Argument(Place):
         leaf = leaves[self.index]
         return leaf._array if type(leaf) is Tensor else leaf
 
-    def write(self, value: Array, leaves: Leaves) -> None:
-        leaves[self.index].replace(value)
+    def tensor(self, leaves: Leaves) -> Tensor:
+        return leaves[self.index]  # type: ignore[no-any-return]
+
+    def naming(self, writer: "EntryWriter") -> str:
+        return f"x{self.index}"
+
+    def reading(self, writer: "EntryWriter") -> str:
+        return f"a{self.index}"
 
 
-class Data(Place):
+class Data(TensorPlace):
     """The array of a tensor that the function knows from elsewhere."""
 
     def __init__(self, tensor: Tensor, name: str) -> None:
-        self.tensor = tensor
+        self._tensor = tensor
         self.name = name
         self.key = (Data, id(tensor))
 
-    def read(self, leaves: Leaves) -> Array:
-        return self.tensor._array
+    def tensor(self, leaves: Leaves) -> Tensor:
+        return self._tensor
 
-    def write(self, value: Array, leaves: Leaves) -> None:
-        self.tensor.replace(value)
+    def naming(self, writer: "EntryWriter") -> str:
+        return writer.name(self._tensor)
 
 
-class Gradient(Place):
+class Gradient(TensorPlace):
     """The gradient of the tensor in a place; None is written where the function leaves none."""
 
-    def __init__(self, of: Argument | Data) -> None:
+    def __init__(self, of: TensorPlace) -> None:
         self.of = of
         self.name = f"{of.name}.grad"
         self.key = (Gradient, of.key)
 
     def tensor(self, leaves: Leaves) -> Tensor:
-        """The tensor that the gradient belongs to."""
-        return self.of.tensor if isinstance(self.of, Data) else leaves[self.of.index]
+        return self.of.tensor(leaves)._grad  # type: ignore[return-value]
+
+    def naming(self, writer: "EntryWriter") -> str:
+        return f"{self.of.naming(writer)}._grad"
 
     def read(self, leaves: Leaves) -> Array:
-        gradient = self.tensor(leaves)._grad
+        gradient = self.tensor(leaves)
         return None if gradient is None else gradient._array
 
     def write(self, value: Array, leaves: Leaves) -> None:
-        self.tensor(leaves)._grad = None if value is None else wrap(value)
+        self.of.tensor(leaves)._grad = None if value is None else wrap(value)
+
+    def writing(self, writer: "EntryWriter", value: str) -> str:
+        return f"{self.naming(writer)} = wrap({value}) if {value} is not None else None"
 
 
 class Attribute(Place):
     """A number in an attribute, such as a learning rate."""
 
     def __init__(self, owner: Any, name: str) -> None:
-        self.owner = owner
-        self.name = name
+        self._fields = vars(owner)
+        self._field = self.name = name
         self.key = (Attribute, id(owner), name)
 
     def read(self, leaves: Leaves) -> Any:
-        return vars(self.owner)[self.name]
+        return self._fields[self._field]
 
     def write(self, value: Any, leaves: Leaves) -> None:
-        vars(self.owner)[self.name] = value
+        self._fields[self._field] = value
+
+    def reading(self, writer: "EntryWriter") -> str:
+        return f"{writer.name(self._fields)}[{self._field!r}]"
 
 
 class Entry(Place):
@@ -125,6 +175,13 @@ class Entry(Place):
     def write(self, value: Any, leaves: Leaves) -> None:
         self.optimizer.state[self.index][self.entry] = value
 
+    def reading(self, writer: "EntryWriter") -> str:
+        state = self.optimizer.state
+        entries = state[self.index]
+        writer.is_still(f"{writer.name(vars(self.optimizer))}['state']", state)
+        writer.is_still(f"{writer.name(state)}[{self.index}]", entries)
+        return f"{writer.name(entries)}[{self.entry!r}]"
+
 
 class Outside(Place):
     """An array that the function found outside; others may write to it, and the function never does."""
@@ -136,3 +193,14 @@ class Outside(Place):
 
     def read(self, leaves: Leaves) -> Array:
         return self.array
+
+    def reading(self, writer: "EntryWriter") -> str:
+        return writer.name(self.array)
+
+
+class Cotangent(Place):
+    """A gradient that comes from outside, of a result that has a history."""
+
+    def __init__(self, index: int) -> None:
+        self.name = f"cotangent_{index}"
+        self.key = (Cotangent, index)

@@ -8,7 +8,7 @@ import numpy as np
 
 from tinygrad_lite import backward, trees
 from tinygrad_lite.compiler.naming import Namer
-from tinygrad_lite.compiler.places import Argument, Attribute, Data, Entry, Gradient, Place
+from tinygrad_lite.compiler.places import Argument, Attribute, Cotangent, Data, Entry, Gradient, Place, TensorPlace
 from tinygrad_lite.compiler.program import BACKWARD, FORWARD, UPDATE, Call, Program, Variable, axes_in_memory, mapped
 from tinygrad_lite.compiler.randomness import RecordedGenerator, generators_of
 from tinygrad_lite.compiler.recorded import Recorded
@@ -35,8 +35,10 @@ class Recorder:
         program: see there.
         guards: values that the function read and that are fixed in the program: owner, attribute and value.
         gradients: of which tensors it read the gradient before it wrote one, and whether there was one.
-        returned: what it returned: the containers, with True for what is wrapped in a tensor and False for what is not.
-        reason: why its calls cannot be run as a program, if they cannot.
+        returned: what it returned: the containers, with True for a tensor and False for what is none.
+        passed: of the tensors that it returned as it found them, by the position among the results, where they are.
+        linked: the positions of the results that have a history, each with that of its tensor among all of them.
+        differentiated: the tensors whose gradients the program's last results are, given those of the linked ones.
     """
 
     def __init__(self, names: Mapping[int, str]) -> None:
@@ -44,7 +46,9 @@ class Recorder:
         self.guards: dict[tuple[int, str], tuple[Any, str, Any]] = {}
         self.gradients: dict[Gradient, bool] = {}
         self.returned: Any = None
-        self.reason = ""
+        self.passed: dict[int, TensorPlace] = {}
+        self.linked: dict[int, int] = {}
+        self.differentiated: list[TensorPlace] = []
         self.namer = Namer()
         self._names = names
         self._places: dict[Place, Recorded] = {}
@@ -66,9 +70,13 @@ class Recorder:
         with watching(self), generators_of(f, self.generator):
             try:
                 returned = f(*args, **kwargs)
-                self.program.results = [self._result(x) for x in trees.leaves(returned)]
-                self.returned = trees.map_leaves(lambda x: isinstance(x, Tensor) and x in self._made, returned)
+                leaves = trees.leaves(returned)
+                self.program.results = [self._result(i, x) for i, x in enumerate(leaves)]
+                self.returned = trees.map_leaves(lambda x: isinstance(x, Tensor), returned)
+                cotangents = self._differentiate(leaves)
                 self._finish()
+                for root, cotangent in cotangents.items():
+                    cotangent.name = f"d_{root.name or 'result'}"
             finally:
                 self._restore()
 
@@ -299,15 +307,34 @@ class Recorder:
         """The entries that the state of each optimiser had."""
         return [(optimizer, [set(entries) for entries in optimizer.state]) for optimizer, _ in self._states.values()]
 
-    def _result(self, x: Any) -> Any:
+    def _result(self, i: int, x: Any) -> Any:
         if isinstance(x, Tensor) and x not in self._made:
-            return x
-        if isinstance(x, Tensor) and x.requires_grad and x.op is not None and x.inputs is not None:
-            self.reason = "it returns a tensor with a history, for somebody else to differentiate"
-        array = innermost(x)
+            self.passed[i] = self._place(x)
+        return self._variable(innermost(x), x)
+
+    def _variable(self, array: Any, otherwise: Any = None) -> Any:
+        """The variable that stands for an array."""
         if type(array) is Recorded:
             return array.variable
-        return self.constant(array).variable if isinstance(array, (np.ndarray, np.generic)) else x
+        return self.constant(array).variable if isinstance(array, (np.ndarray, np.generic)) else otherwise
+
+    def _differentiate(self, returned: list[Any]) -> dict[Variable, Variable]:
+        """Write down the backward pass of what is returned with a history; the cotangents, by the results.
+
+        It ends at the tensors that were there before, whatever these were made of.
+        """
+        roots: dict[Tensor, int] = {}
+        for i, x in enumerate(returned):
+            if isinstance(x, Tensor) and x in self._made and x.requires_grad and x.op is not None and x.inputs:
+                self.linked[i] = roots.setdefault(x, len(roots))
+        cotangents = {x: self.read(Cotangent(i), np.ones_like(x._array.value)[()]) for x, i in roots.items()}
+        ends = {tensor for tensor, _ in self._before}
+        arrived = backward.propagate(backward.history(roots, ends), dict(cotangents), create_graph=False)
+        for tensor, gradient in arrived.items():
+            if tensor in ends and tensor.requires_grad:
+                self.differentiated.append(self._place(tensor))
+                self.program.results.append(self._variable(gradient))
+        return {x._array.variable: g.variable for x, g in cotangents.items()}
 
     def _finish(self) -> None:
         """What is left in each place that the function wrote to."""

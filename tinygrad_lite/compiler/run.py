@@ -9,10 +9,13 @@ import numpy as np
 
 from tinygrad_lite import trees
 from tinygrad_lite.compiler.entry import EntryWriter
+from tinygrad_lite.compiler.naming import unique
 from tinygrad_lite.compiler.numpy_executor import NumpyExecutor
 from tinygrad_lite.compiler.numpy_source import NumpySource
 from tinygrad_lite.compiler.passes import simplified
 from tinygrad_lite.compiler.places import Argument, Data, Entry, Gradient
+from tinygrad_lite.compiler.program import Program
+from tinygrad_lite.compiler.pullback import Pullback, own, split
 from tinygrad_lite.compiler.recorder import SCALARS, Recorder
 from tinygrad_lite.compiler.report import CompileReport
 from tinygrad_lite.compiler.same import difference, with_live_arrays
@@ -28,8 +31,9 @@ class Run:
     Attributes:
         program: what it does.
         source: the program in NumPy.
-        executor: what runs it; None if it cannot be run as a program, and is called as it is.
-        reason: why, then.
+        sources, executors: of this program, and of that of the backward pass of what it returns, if others want it.
+        executor: what runs it.
+        reason: why it is not run by the backend that was asked for; empty if it is.
         returned: the containers that the function returned, with True for a tensor and False for what is none.
     """
 
@@ -52,23 +56,31 @@ class Run:
         self._states = recorder.state_keys
         self.returned = recorder.returned
         self._wrapped = trees.leaves(recorder.returned)
-        self.reason = recorder.reason
-        self._cannot_enter = bool(self.reason)
+        self._passed = recorder.passed
+        self.reason = ""
         self.program = simplified(recorder.program)
+        backward = None
+        if recorder.linked:
+            self.program, backward = split(self.program, len(self._wrapped))
         self.source = NumpySource(self.program, name, parameters)
-        self.executor: Any = None
-        if not self.reason:
-            self.executor = self._executor(backend, trees.leaves((args, kwargs)))
-
-    def _executor(self, backend: str, leaves: list[Any]) -> Any:
-        self._cannot_enter = self._is_passing(leaves)
-        if self._cannot_enter and backend == "numba":
+        is_passing = self._is_passing(trees.leaves((args, kwargs)))
+        if is_passing and backend == "numba":
+            backend = "numpy"
             self.reason = "run once, since it makes what the next run starts from, such as the state of an optimiser"
-        if backend == "numba" and not self._cannot_enter:
-            from tinygrad_lite.compiler.native.executor import NativeExecutor
-
-            return NativeExecutor(self.program)
-        return NumpyExecutor(self.program, self.source)
+        self.executor = _executor(backend, self.program, self.source)
+        self.sources, self.executors = [self.source], [self.executor]
+        self._pullback = None
+        if backward is not None:
+            kept = unique(place.name for place in backward.inputs.values())
+            taken = (self.source.name, *self.source.constants, *self.source.helpers)
+            source = NumpySource(backward, f"{name}_backward", kept, taken)
+            executor = _executor(backend, backward, source)
+            self.sources.append(source)
+            self.executors.append(executor)
+            self._pullback = Pullback(
+                f, name, self.program, executor.run, recorder.linked, recorder.differentiated, self._wrapped
+            )
+        self._cannot_enter = is_passing or bool(self._passed) or self._pullback is not None
 
     def _is_passing(self, leaves: list[Any]) -> bool:
         """Whether the run itself changes what the program relies on, so that the next one needs another program.
@@ -93,21 +105,30 @@ class Run:
         )
 
     def __call__(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-        if self.executor is None:
-            return self._f(*args, **kwargs)
-        values = self.executor.run(trees.leaves((args, kwargs)))
-        return self._finished(map(_wrapped, values, self._wrapped))
+        if self._pullback is not None:
+            args, kwargs = trees.map_leaves(own, (args, dict(kwargs)))
+        leaves = trees.leaves((args, kwargs))
+        passed = {i: place.tensor(leaves) for i, place in self._passed.items()}
+        values = self.executor.run(leaves)
+        if self._pullback is not None:
+            values = self._pullback.link(values, leaves, args, kwargs)
+        results = [
+            wrap(x) if is_wrapped and type(x) is not Tensor else x for x, is_wrapped in zip(values, self._wrapped)
+        ]
+        for i, tensor in passed.items():
+            results[i] = tensor
+        return self._finished(results)
 
     def repeat(self, turns: int, leaves: list[Any], each: Mapping[int, Array]) -> list[Any] | None:
         """The results of many calls, stacked leaf by leaf; None if they are to be made one by one."""
-        return self.executor.repeat(turns, leaves, each) if hasattr(self.executor, "repeat") else None
+        found = self.executor.repeat(turns, leaves, each)
+        return None if found is None else found[: len(self._wrapped)]
 
     def report(self) -> CompileReport:
         """How it runs."""
-        if self.executor is None:
-            return CompileReport("none", len(self.program.calls), {}, f"called as it is: {self.reason}")
-        falls_back = dict(Counter(self.executor.falls_back))
-        return CompileReport(self.executor.backend, len(self.program.calls), falls_back, self.reason)
+        falls_back = Counter(name for executor in self.executors for name in executor.falls_back)
+        operations = sum(len(executor.program.calls) for executor in self.executors)
+        return CompileReport(self.executor.backend, operations, dict(falls_back), self.reason)
 
     def _finished(self, values: Iterable[Any]) -> Any:
         """What the function returns, of these values."""
@@ -116,7 +137,7 @@ class Run:
 
     def entry(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Callable[..., Any] | None:
         """A quicker way to do the same again, for positional arguments that are no containers; see entry.py."""
-        if kwargs or self.executor is None or self._cannot_enter or any(map(_is_container, args)):
+        if kwargs or self._cannot_enter or any(map(_is_container, args)):
             return None
         self._cannot_enter = True  # until it is known better
         writer = EntryWriter(args)
@@ -127,7 +148,7 @@ class Run:
             found = f"{writer.name(fields)}[{name!r}]" if name in fields else f"{writer.name(owner)}.{name}"
             writer.is_still(found, value)
         for place, there in self._gradients.items():
-            writer.tests.append(f"({writer.gradient(place)} is None) is {there}")
+            writer.tests.append(f"({place.naming(writer)} is None) is {there}")
         if not self.executor.enter(writer, self._wrapped):
             return None
         self._cannot_enter = False
@@ -146,8 +167,12 @@ def _holds(guard: tuple[Any, str, Any]) -> bool:
     return now is value or (type(now) is type(value) and isinstance(now, SCALARS) and bool(now == value))
 
 
-def _wrapped(value: Any, is_wrapped: bool) -> Any:
-    return wrap(value) if is_wrapped else value
+def _executor(backend: str, program: Program, source: NumpySource) -> Any:
+    if backend == "numpy":
+        return NumpyExecutor(program, source)
+    from tinygrad_lite.compiler.native.executor import NativeExecutor
+
+    return NativeExecutor(program)
 
 
 def _recorded(

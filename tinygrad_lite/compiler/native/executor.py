@@ -12,7 +12,7 @@ from tinygrad_lite.compiler.entry import EntryWriter
 from tinygrad_lite.compiler.native.compiling import compiled, compiled_repetition
 from tinygrad_lite.compiler.native.layout import Layout
 from tinygrad_lite.compiler.native.loops import Opaque
-from tinygrad_lite.compiler.native.source import NativeSource, buffer_name
+from tinygrad_lite.compiler.native.source import NativeSource, buffer_name, with_former_values
 from tinygrad_lite.compiler.native.writer import repeated
 from tinygrad_lite.compiler.places import Argument, Gradient, Leaves, Place
 from tinygrad_lite.compiler.program import Call, Program, Variable, mapped
@@ -33,7 +33,7 @@ class NativeExecutor:
     backend = "numba"
 
     def __init__(self, program: Program) -> None:
-        self.program = program
+        self.program = program = with_former_values(program)
         self.lock = Lock()  # the buffers are for one run at a time
         self.source = NativeSource(program)
         self.falls_back = [part.call.op.name for part in self.source.parts if isinstance(part, Opaque)]
@@ -153,7 +153,7 @@ class NativeExecutor:
         place = self.program.inputs[x]
         value = place.read(leaves)
         if not x.shape:
-            return value
+            return value[()] if isinstance(value, np.ndarray) else value
         return np.ascontiguousarray(value if x.order is None else value.transpose(x.order), x.dtype)
 
     def _within(self, x: Variable, given: Sequence[Array]) -> Array:
@@ -193,17 +193,17 @@ class NativeExecutor:
             return False
         for place, view in self._kept.items():
             if place in self._bound:
-                writer.is_still(writer.value(place), view)
+                writer.is_still(place.reading(writer), view)
                 if isinstance(place, Gradient):
-                    gradient = place.tensor(())._grad
-                    writer.is_still(writer.gradient(place), gradient)
+                    gradient = place.tensor(())
+                    writer.is_still(place.naming(writer), gradient)
                     writer.held_by_nobody_else([gradient])
             elif place in self._variables:
-                writer.body.append(f"{writer.name(view)}[...] = {writer.value(place)}")
+                writer.body.append(f"{writer.name(view)}[...] = {place.reading(writer)}")
         writer.lock = self.lock
         writer.held_by_nobody_else([*self._bound.values(), *self._buffers.values()])
         given = [
-            writer.value(self.program.inputs[x]) + (f".transpose({x.order})" if x.order else "")
+            self.program.inputs[x].reading(writer) + (f".transpose({x.order})" if x.order else "")
             for x in self.source.arguments
         ]
         given += map(writer.name, self._buffers.values())
@@ -229,7 +229,7 @@ class NativeExecutor:
                 if not isinstance(x, Variable):
                     return False
                 value = f"{writer.name(self._kept[place])}[()]"
-                writer.body.append(f"{writer.value(place)} = {value}{'.item()' if x.is_number else ''}")
+                writer.body.append(f"{place.reading(writer)} = {value}{'.item()' if x.is_number else ''}")
         results = []
         for x, is_wrapped in zip(self.program.results, wrapped):
             layout = self.source.layouts[x]

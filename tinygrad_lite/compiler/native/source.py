@@ -10,10 +10,24 @@ from tinygrad_lite.compiler.native.layout import Layout, contiguous, is_dense, v
 from tinygrad_lite.compiler.native.loops import Access, Dimension, Opaque, Statement, earliest, place
 from tinygrad_lite.compiler.native.writer import parts, written
 from tinygrad_lite.compiler.program import Call, Program, Variable, axes_in_memory
-from tinygrad_lite.ops import products, reductions
-from tinygrad_lite.ops.op import Array
+from tinygrad_lite.ops import elementwise, products, reductions
+from tinygrad_lite.ops.op import NO_PARAMS, Array
 
 SMALL_PRODUCT = 2**15  # multiplications up to which a product is a loop and not a call of BLAS
+
+
+def with_former_values(program: Program) -> Program:
+    """The program with copies of what leaves it and lies where it writes to: an old value outlives the new one."""
+    written = {x for x, place in program.inputs.items() if place in program.updates}
+    for call in program.calls:
+        if call.view_of in written:
+            written.add(call.result)
+    copies = {
+        x: Call(elementwise.positive, (x,), NO_PARAMS, Variable(x.shape, x.dtype, x.is_number))
+        for x in program.ends
+        if x in written
+    }
+    return program.with_calls([*program.calls, *copies.values()], {x: call.result for x, call in copies.items()})
 
 
 class NativeSource:

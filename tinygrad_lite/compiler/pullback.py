@@ -1,0 +1,124 @@
+"""Floor 5. The backward pass of what a compiled function returns, as a program of its own.
+
+A result that others differentiate is one operation in their graph. Its rule runs the program, on what the first program
+kept for it.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite import dual, grad_mode, trees
+from tinygrad_lite.compiler.passes.dead_code import without_dead_code
+from tinygrad_lite.compiler.places import Argument, Cotangent, Leaves, Outside, TensorPlace
+from tinygrad_lite.compiler.program import Program, Variable
+from tinygrad_lite.errors import GraphError, UsageError
+from tinygrad_lite.ops.op import NO_PARAMS, Array
+from tinygrad_lite.tensor import Tensor, wrap
+from tinygrad_lite.whole import Packing, operation
+
+
+def split(program: Program, count: int) -> tuple[Program, Program]:
+    """A program of which all results but the first `count` are gradients, as two.
+
+    The results of the first one are those `count`, and after them what the second one needs: its first arguments. The
+    others are the cotangents.
+    """
+    forward = without_dead_code(
+        Program(program.inputs, program.constants, program.calls, program.results[:count], program.updates)
+    )
+    made = {call.result for call in forward.calls}
+    backward = without_dead_code(
+        program.with_calls([call for call in program.calls if call.result not in made and not call.has_effect])
+    )
+    backward = Program(backward.inputs, backward.constants, backward.calls, program.results[count:])
+    own = {call.result for call in backward.calls} | backward.constants.keys()
+    read = dict.fromkeys(x for call in backward.calls for x in call.reads) | dict.fromkeys(backward.ends)
+    cotangents = [x for x, place in program.inputs.items() if isinstance(place, Cotangent)]
+    saved = [x for x in read if x not in own and x not in cotangents]
+    backward.inputs = {x: Argument(i, x.name or "value") for i, x in enumerate([*saved, *cotangents])}
+    forward.inputs = {x: place for x, place in program.inputs.items() if x in forward.inputs or x in saved}
+    forward.results = [*forward.results, *saved]
+    return forward, backward
+
+
+class Pullback:
+    """What makes the results of a compiled function that have a history parts of a graph.
+
+    Args:
+        f: the function itself, for derivatives of the gradient.
+        program: its first program, with what the second one needs among the results.
+        run: the second program.
+        linked, differentiated: see `Recorder`.
+    """
+
+    def __init__(
+        self,
+        f: Callable[..., Any],
+        name: str,
+        program: Program,
+        run: Callable[[Leaves], list[Any]],
+        linked: Mapping[int, int],
+        differentiated: Sequence[TensorPlace],
+        returned: Sequence[bool],
+    ) -> None:
+        self._f = f
+        self._name = name
+        self._run = run
+        self._linked = linked
+        self._differentiated = differentiated
+        self._count = len(returned)
+        self._is_repeatable = not program.updates and not any(call.has_effect for call in program.calls)
+        saved = program.results[self._count :]
+        others_may_write = not all(returned[i] for i, x in enumerate(program.results[: self._count]) if _is_array(x))
+        self._to_copy = [others_may_write or isinstance(program.inputs.get(x), Outside) for x in saved]
+
+    def link(self, values: list[Any], leaves: Leaves, args: Any, kwargs: Any) -> list[Any]:
+        """The function's results, those with a history as tensors that have one.
+
+        Args:
+            leaves, args, kwargs: what the function was given, with arrays that nobody else writes to.
+        """
+        results, kept = values[: self._count], values[self._count :]
+        saved = [np.copy(x) if to_copy else x for x, to_copy in zip(kept, self._to_copy)]
+        tensors = [place.tensor(leaves) for place in self._differentiated]
+        arrays = [x._array for x in tensors]
+        roots = {root: results[i] for i, root in self._linked.items()}
+        packing = Packing(self._name)
+
+        def gradients(g: Array, y: Array, *_: Array) -> list[Array]:
+            cotangents = trees.leaves(packing.unpack(g))
+            if not grad_mode.mode.enabled:
+                return self._run([*saved, *cotangents])
+            if any(x._array is not array for x, array in zip(tensors, arrays)):
+                raise GraphError(f"a tensor that {self._name} read was given new data between its run and this pass")
+            return self._again(args, kwargs, tensors)(cotangents)
+
+        packed = wrap(packing.pack([*roots.values()] if len(roots) > 1 else roots[0]))
+        op = operation(self._name, lambda *_: packed, gradients)
+        packed.remember(op, tuple(tensors), tuple(arrays), NO_PARAMS)
+        parts = trees.leaves(packing.unpack(packed))
+        return [parts[self._linked[i]] if i in self._linked else x for i, x in enumerate(results)]
+
+    def _again(self, args: Any, kwargs: Any, tensors: list[Tensor]) -> dual.Pullback:
+        """The backward pass as a graph, from the function itself."""
+        if not self._is_repeatable:
+            raise UsageError(
+                f"the gradient of {self._name}, compiled, cannot be differentiated again, since the function draws "
+                "random numbers or changes tensors: take derivatives of higher order of the function that is not "
+                "compiled"
+            )
+        with grad_mode.enable_grad():
+            returned = trees.leaves(self._f(*args, **kwargs))
+        roots = {root: returned[i] for i, root in self._linked.items()}
+        return dual.Pullback([*roots.values()], tensors)
+
+
+def own(x: Any) -> Any:
+    """A leaf of the arguments that nobody else writes to."""
+    return x.copy() if isinstance(x, np.ndarray) else x
+
+
+def _is_array(x: Any) -> bool:
+    return isinstance(x, Variable)
