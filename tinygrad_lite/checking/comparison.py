@@ -136,8 +136,8 @@ class Examination:
             self._measure(found, doubtful, error)
         if doubtful:
             with np.errstate(invalid="ignore"):
-                # what cannot be told from 0 beside the other entries may be all rounding, and unlike that close by
-                times = np.where(size <= self.zero, 100, 10)
+                # what can hardly be told from 0 beside the other entries may be all rounding, and unlike that close by
+                times = np.where(size <= 4 * self.zero, 100, 10)
                 found.suspicious &= ~(error <= found.bound + times * found.noise + allowed)
         if self.method != "differences":
             self._measure_what_values_hide(found, doubtful, error)
