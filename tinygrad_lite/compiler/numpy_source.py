@@ -20,7 +20,7 @@ from tinygrad_lite.ops.registry import name_of_function
 from tinygrad_lite.ops.requirements import refuse_where
 
 WIDTH = 88  # columns, as the formatters of Python have it
-LARGE = 2**15  # bytes from which on a second array costs more than the look of the line
+LARGE = 2**11  # bytes from which on a second array costs more than the look of the line
 _ATOM, _UNARY, _POWER, _PRODUCT, _SUM, _AND, _XOR, _OR, _COMPARISON = 20, 13, 14, 12, 11, 9, 8, 7, 6
 _OPERATORS: dict[Any, tuple[str, int]] = {
     np.add: ("+", _SUM),
