@@ -60,16 +60,29 @@ class EntryWriter:
         if not isinstance(x, (Tensor, np.ndarray, np.generic)):
             self.is_still(f"x{i}", x)
             return
-        array = x._array if isinstance(x, Tensor) else x
-        tests = [f"type(a{i}) is not {self.name(type(array))}"]
-        if isinstance(array, np.ndarray):
-            tests += [f"a{i}.shape != {array.shape!r}", f"a{i}.dtype is not {self.name(array.dtype)}"]
-        tests = [" or ".join(tests)]
         if isinstance(x, Tensor):
             self._first += [f"if type(x{i}) is not Tensor: return MISS", f"a{i} = x{i}._array"]
             self.tests.append(f"x{i}._requires_grad is not {x.requires_grad}")
-            tests = [f"a{i} is not {self.name(array)} and ({tests[0]})"]  # nobody changes the array of a tensor
-        self.tests += tests
+            self.is_like(f"a{i}", x._array, is_unchanging=True)
+        else:
+            self.is_like(f"a{i}", x)
+
+    def is_like(self, expression: str, value: Any, is_unchanging: bool = False, strides: Any = None) -> None:
+        """Require that an expression gives a value of this type, and an array of this form.
+
+        Args:
+            is_unchanging: whether nobody changes this very array, as that of a tensor.
+            strides: how its entries lie in memory, if that matters.
+        """
+        tests = [f"type({expression}) is not {self.name(type(value))}"]
+        if isinstance(value, np.ndarray):
+            tests += [f"{expression}.shape != {value.shape!r}", f"{expression}.dtype is not {self.name(value.dtype)}"]
+            if strides is not None:
+                tests.append(f"{expression}.strides != {strides!r}")
+        test = " or ".join(tests)
+        if is_unchanging:
+            test = f"{expression} is not {self.name(value)} and ({test})"
+        self.tests.append(test)
 
     def is_still(self, expression: str, thing: Any) -> None:
         """Require that an expression gives this very object."""
@@ -85,12 +98,13 @@ class EntryWriter:
         """The function; `finish` makes what it returns of its results, of which there is one if there is no need."""
         if self._held:
             exec(f"held = {', '.join(self._held)},", self.scope)  # noqa: S102
-            exec("counts = [*map(getrefcount, held)]", self.scope)  # noqa: S102
-            self.tests.append("[*map(getrefcount, held)] != counts")
+            exec("count = sum(map(getrefcount, held))", self.scope)  # noqa: S102
+            self.tests.append("sum(map(getrefcount, held)) != count")  # with all else as it was, none can be smaller
         result = self.results[0] if finish is None else f"{self.name(finish)}([{', '.join(self.results)}])"
         body = [*self.body, f"return {result}"]
         if self.lock is not None:
-            body = [f"with {self.name(self.lock)}:", *(f"    {line}" for line in body)]
+            acquire, release = self.name(self.lock.acquire), self.name(self.lock.release)
+            body = [f"{acquire}()", "try:", *(f"    {line}" for line in body), "finally:", f"    {release}()"]
         lines = [*self._first, "if (", *_joined(self.tests), "): return MISS", *body]
         text = "\n".join([f"def entry({', '.join(self.parameters)}):", *(f"    {line}" for line in lines)])
         exec(compile(text, "<entry>", "exec"), self.scope)  # noqa: S102

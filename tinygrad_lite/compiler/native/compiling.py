@@ -17,8 +17,10 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_lite.compiler.native import functions
 from tinygrad_lite.compiler.native.source import NativeSource
 
+TRIED = [(0, 68)]  # versions of Numba
 OPTIONS: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract"}}  # no flag that takes NaN or ∞ for absent
 
 
@@ -62,21 +64,47 @@ def _compiled(name: str, text: str, signature: Any) -> Callable[..., None]:
 
 
 def _function(name: str, text: str, signature: Any) -> Callable[..., None]:
+    """The function's own entry, which takes what it is given to be of the types that it was compiled for."""
     import numba
 
     home = cache_directory() / _key(text, signature)
     file = home / "loops.py"
     try:
         _write(file, text)
-        return numba.njit(signature, cache=True, **OPTIONS)(_defined(name, text, str(file)))  # type: ignore[no-any-return]
+        made = numba.njit(cache=True, **OPTIONS)(_defined(name, text, str(file)))
+        return _kept(made, signature) or _made(made, signature)
     except Exception:
         shutil.rmtree(home, ignore_errors=True)
-    return numba.njit(signature, **OPTIONS)(_defined(name, text, "<compiled>"))  # type: ignore[no-any-return]
+    return _made(numba.njit(**OPTIONS)(_defined(name, text, "<compiled>")), signature)
+
+
+def _made(dispatcher: Any, signature: Any) -> Callable[..., None]:
+    functions.introduce()
+    dispatcher.compile(signature)
+    (result,) = dispatcher.overloads.values()
+    return result.entry_point  # type: ignore[no-any-return]
+
+
+def _kept(dispatcher: Any, signature: Any) -> Callable[..., None] | None:
+    """The entry as it is on disk, if it is.
+
+    Numba would first import all that code could be made of, which takes ten times as long. Machine code needs only what
+    runs it; that this is so was tried with certain versions.
+    """
+    from numba import version_info
+    from numba.core.runtime.nrt import rtsys
+
+    if version_info.short not in TRIED:
+        return None
+    rtsys.initialize(dispatcher.targetctx)
+    result = dispatcher._cache._load_overload(signature, dispatcher.targetctx)
+    return result and result.entry_point  # type: ignore[no-any-return]
 
 
 def _defined(name: str, text: str, file: str) -> Callable[..., None]:
     # as a function of this module's, whose globals it is given when it is read from disk
-    scope: dict[str, Any] = {"np": np, "__name__": __name__}
+    own = {function.__name__: function for function in functions.BY_NUMPYS.values()}
+    scope: dict[str, Any] = {"np": np, "__name__": __name__, **own}
     exec(compile(text, file, "exec"), scope)  # noqa: S102
     return scope[name]  # type: ignore[no-any-return]
 
@@ -97,7 +125,7 @@ def _key(text: str, signature: Any) -> str:
 
     cpu = (llvmlite.binding.get_host_cpu_name(), llvmlite.binding.get_host_cpu_features().flatten())
     versions = (sys.version, np.__version__, numba.__version__, llvmlite.__version__, platform.machine())
-    facts = repr((text, str(signature), sorted(OPTIONS), versions, cpu))
+    facts = repr((text, functions.text(), str(signature), sorted(OPTIONS), versions, cpu))
     return hashlib.sha256(facts.encode()).hexdigest()[:32]
 
 

@@ -10,11 +10,11 @@ import numpy as np
 
 from tinygrad_lite.compiler.entry import EntryWriter
 from tinygrad_lite.compiler.native.compiling import compiled, compiled_repetition
-from tinygrad_lite.compiler.native.layout import Layout
+from tinygrad_lite.compiler.native.layout import Layout, contiguous
 from tinygrad_lite.compiler.native.loops import Opaque
 from tinygrad_lite.compiler.native.source import NativeSource, buffer_name, with_former_values
 from tinygrad_lite.compiler.native.writer import repeated
-from tinygrad_lite.compiler.places import Argument, Gradient, Leaves, Place
+from tinygrad_lite.compiler.places import Argument, Data, Gradient, Leaves, Place
 from tinygrad_lite.compiler.program import Call, Program, Variable, mapped
 from tinygrad_lite.ops.op import Array
 
@@ -192,32 +192,21 @@ class NativeExecutor:
         if not all(map(_is_variable, self.program.results)):
             return False
         for place, view in self._kept.items():
-            if place in self._bound:
+            if place in self._bound and isinstance(place, Gradient):
+                gradient = place.tensor(())
+                writer.is_still(place.naming(writer), gradient)
+                writer.is_still(f"{writer.name(gradient)}._array", view)
+                writer.held_by_nobody_else([gradient])
+            elif place in self._bound:
                 writer.is_still(place.reading(writer), view)
-                if isinstance(place, Gradient):
-                    gradient = place.tensor(())
-                    writer.is_still(place.naming(writer), gradient)
-                    writer.held_by_nobody_else([gradient])
             elif place in self._variables:
                 writer.body.append(f"{writer.name(view)}[...] = {place.reading(writer)}")
         writer.lock = self.lock
         writer.held_by_nobody_else([*self._bound.values(), *self._buffers.values()])
-        given = [
-            self.program.inputs[x].reading(writer) + (f".transpose({x.order})" if x.order else "")
-            for x in self.source.arguments
-        ]
-        given += map(writer.name, self._buffers.values())
+        given = [self._given(writer, x) for x in self.source.arguments] + [*map(writer.name, self._buffers.values())]
         if len(self._calls) == 1 and self._calls[0] is None:
-            writer.body += [
-                "try:",
-                f"    {writer.name(self._functions[0])}({', '.join(given)})",
-                "except TypeError:  # an array that does not lie in memory as the others did",
-                "    return MISS",
-            ]
+            writer.body.append(f"{writer.name(self._functions[0])}({', '.join(given)})")
         else:
-            for each, x in zip(given, self.source.arguments):
-                if x.shape:
-                    writer.tests.append(f"not {each}.flags.c_contiguous")
             writer.body.append(f"given = ({', '.join(given)},)")
             for position, perform in enumerate(self._calls):
                 if perform is None:
@@ -240,6 +229,17 @@ class NativeExecutor:
             results.append(f"wrap({value})" if is_wrapped else value)
         writer.results = results
         return True
+
+    def _given(self, writer: EntryWriter, x: Variable) -> str:
+        """The expression for an argument of the native functions, which take it to be as they expect."""
+        place = self.program.inputs[x]
+        expression: str = place.reading(writer)
+        strides = tuple(stride * x.dtype.itemsize for stride in contiguous(x.shape, x.order))
+        if isinstance(place, Argument) and x.shape:
+            writer.tests.append(f"{expression}.strides != {strides!r}")
+        elif not isinstance(place, Argument):
+            writer.is_like(expression, place.read(()), isinstance(place, Data), strides)
+        return expression + (f".transpose({x.order})" if x.order else "")
 
     def _references(self) -> list[int]:
         """How many hold what was handed out, this executor included."""

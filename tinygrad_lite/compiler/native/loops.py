@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from tinygrad_lite.compiler.native.scalars import Form
 from tinygrad_lite.compiler.program import Variable
 
 
@@ -46,14 +47,14 @@ class Statement:
     Attributes:
         target: what is written.
         operands: what is read, numbers among them.
-        text: the right side, with {0}, {1}, ... for the operands.
+        form: the right side.
         accumulates: whether the target's former value is an operand too, the last one.
         is_product: whether it is a term of a product of matrices.
     """
 
     target: Access
     operands: list[Any]
-    text: str
+    form: Form
     accumulates: bool = False
     is_product: bool = False
 
@@ -67,8 +68,7 @@ class Statement:
 
     @property
     def calls(self) -> bool:
-        """Whether it calls a function, such as the exponential, that takes many times as long as a product."""
-        return "np." in self.text and "np.m" not in self.text and "copysign" not in self.text
+        return self.form.calls
 
     def renamed(self, dimension: Dimension, other: Dimension) -> "Statement":
         operands = [x.renamed(dimension, other) if isinstance(x, Access) else x for x in self.operands]
@@ -201,8 +201,11 @@ def _conflict(item: Any, other: Any, around: frozenset[Dimension]) -> bool:
 
 def _may_follow(statement: Statement, other: Any, dimension: Dimension, around: frozenset[Dimension]) -> bool:
     """Whether a statement may run in the same turns of a loop as another one, after it."""
-    if isinstance(other, Opaque) or (statement.calls and other.is_product) or (statement.is_product and other.calls):
-        return False  # beside a call of a function, the compiler cannot keep a product's sums in registers
+    if isinstance(other, Opaque):
+        return False
+    for one, another in ((statement, other), (other, statement)):
+        if one.calls and (another.is_product or (another.accumulates and dimension not in another.target.strides)):
+            return False  # a loop of functions is made of vector instructions, unless something in it has an order
     return all(
         not _overlap(a, b, around) or _same_turn(a, b, dimension, around | {dimension})
         for a, b in _pairs(statement, other)

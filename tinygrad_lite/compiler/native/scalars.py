@@ -1,12 +1,31 @@
 """Floor 5. Scalars: what an operation does to one entry, as an expression for Numba."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from tinygrad_lite.compiler.native import functions
 from tinygrad_lite.compiler.program import Call
 from tinygrad_lite.ops import casting, elementwise, selection
 from tinygrad_lite.ops.op import Op
+
+
+class Form(NamedTuple):
+    """The text of an expression, with {0}, {1}, ... for the operands.
+
+    Attributes:
+        calls: whether it calls a function, such as the exponential, that takes many times as long as a product.
+    """
+
+    text: str
+    calls: bool = False
+
+    def cast(self, dtype: Any) -> "Form":
+        """The same, as a number of a dtype that Numba would not give it."""
+        if dtype in (np.float64, np.bool_, np.int64):
+            return self
+        return self._replace(text=f"np.{dtype.name}({self.text})")
+
 
 _OPERATORS: dict[Any, str] = {
     np.add: "{0} + {1}",
@@ -33,27 +52,31 @@ _FORMS: dict[Op, str] = {
     casting.conjugate: "{0}",
     elementwise.reciprocal: "1 / {0}",
 }
+# Numba's functions of one entry, named here since its own list takes a fifth of a second to import
+# fmt: off
+_INSTRUCTIONS = frozenset({
+    np.absolute, np.bitwise_and, np.bitwise_or, np.bitwise_xor, np.ceil, np.conjugate, np.copysign, np.fabs,
+    np.floor, np.fmax, np.fmin, np.invert, np.isfinite, np.isinf, np.isnan, np.left_shift, np.logical_and,
+    np.logical_not, np.logical_or, np.logical_xor, np.right_shift, np.rint, np.sign, np.signbit, np.sqrt, np.trunc,
+})
+_FUNCTIONS = frozenset({
+    np.arccos, np.arccosh, np.arcsin, np.arcsinh, np.arctan, np.arctan2, np.arctanh, np.cbrt, np.cos, np.cosh,
+    np.deg2rad, np.degrees, np.exp, np.exp2, np.expm1, np.float_power, np.floor_divide, np.fmod, np.gcd, np.hypot,
+    np.lcm, np.ldexp, np.log, np.log10, np.log1p, np.log2, np.logaddexp, np.logaddexp2, np.nextafter, np.power,
+    np.rad2deg, np.radians, np.reciprocal, np.remainder, np.sin, np.sinh, np.spacing, np.tan, np.tanh,
+})
+# fmt: on
 
 
-def form(call: Call) -> str | None:
-    """The expression with {0}, {1}, ... for the inputs; None if there is none."""
-    if call.op in _FORMS:
-        return _FORMS[call.op]
+def form(call: Call) -> Form | None:
+    """The expression for the inputs; None if there is none."""
     ufunc = call.op.forward
+    if call.op in _FORMS:
+        return Form(_FORMS[call.op])
     if ufunc in _OPERATORS:
-        return _OPERATORS[ufunc]
-    if not isinstance(ufunc, np.ufunc) or ufunc.signature or call.params or not _is_known(ufunc):
+        return Form(_OPERATORS[ufunc])
+    if not isinstance(ufunc, np.ufunc) or ufunc.signature or call.params or ufunc not in _INSTRUCTIONS | _FUNCTIONS:
         return None
-    return f"np.{ufunc.__name__}({', '.join(f'{{{i}}}' for i in range(ufunc.nin))})"
-
-
-def _is_known(ufunc: np.ufunc) -> bool:
-    from numba.np import ufunc_db
-
-    known: Any = ufunc_db
-    return ufunc in known.get_ufuncs() and getattr(np, ufunc.__name__, None) is ufunc
-
-
-def as_dtype(text: str, dtype: Any) -> str:
-    """An expression cast to a dtype."""
-    return f"np.{'bool_' if dtype.kind == 'b' else dtype.name}({text})"
+    operands = ", ".join(f"{{{i}}}" for i in range(ufunc.nin))
+    is_own = ufunc in functions.BY_NUMPYS and call.result.dtype.kind == "f"
+    return Form(f"{'' if is_own else 'np.'}{ufunc.__name__}({operands})", ufunc in _FUNCTIONS)

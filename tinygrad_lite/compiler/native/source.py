@@ -8,11 +8,13 @@ import numpy as np
 from tinygrad_lite.compiler.native import scalars
 from tinygrad_lite.compiler.native.layout import Layout, contiguous, is_dense, view
 from tinygrad_lite.compiler.native.loops import Access, Dimension, Opaque, Statement, earliest, place
+from tinygrad_lite.compiler.native.scalars import Form
 from tinygrad_lite.compiler.native.writer import parts, written
 from tinygrad_lite.compiler.program import Call, Program, Variable, axes_in_memory
 from tinygrad_lite.ops import elementwise, products, reductions
 from tinygrad_lite.ops.op import NO_PARAMS, Array
 
+FEW = 16  # sums that stay in registers
 SMALL_PRODUCT = 2**15  # multiplications up to which a product is a loop and not a call of BLAS
 
 
@@ -99,7 +101,7 @@ class NativeSource:
         if kept is None:
             order = axes_in_memory(layout.strides) if is_dense(value.shape, layout.strides) else None
             kept = self.kept[target] = self._allocate(value.shape, value.dtype, order)
-        self._elementwise(Variable(value.shape, value.dtype), kept, "{0}", [value])
+        self._elementwise(Variable(value.shape, value.dtype), kept, Form("{0}"), [value])
 
     def _root(self, x: Variable) -> Variable:
         """The variable whose memory a view lies in."""
@@ -119,10 +121,10 @@ class NativeSource:
     def _operand(self, x: Any, dimensions: list[Dimension | None]) -> Any:
         return self._access(x, self.layouts[x], dimensions) if isinstance(x, Variable) else x
 
-    def _elementwise(self, result: Variable, layout: Layout, text: str, inputs: Sequence[Any]) -> None:
+    def _elementwise(self, result: Variable, layout: Layout, form: Form, inputs: Sequence[Any]) -> None:
         axes = [Dimension(size) if size != 1 else None for size in result.shape]
         operands = [self._operand(x, axes) for x in inputs]
-        statement = Statement(self._access(result, layout, axes), operands, text)
+        statement = Statement(self._access(result, layout, axes), operands, form)
         dimensions = [axes[axis] for axis in axes_in_memory(layout.strides)]
         place(self.body, [each for each in dimensions if each], statement, None)
 
@@ -135,8 +137,8 @@ class NativeSource:
                 return
         if call.op in _NESTS and _NESTS[call.op](self, call):
             return
-        text = scalars.form(call)
-        if text is None:
+        form = scalars.form(call)
+        if form is None:
             self._opaque(call)
             return
         order = next(
@@ -149,7 +151,7 @@ class NativeSource:
         )
         layout = self.layouts[call.result] = self._allocate(call.result.shape, call.result.dtype, order)
         self._own.add(call.result)
-        self._elementwise(call.result, layout, _result_cast(text, call.result.dtype), call.inputs)
+        self._elementwise(call.result, layout, form.cast(call.result.dtype), call.inputs)
 
     def _opaque(self, call: Call) -> None:
         """A call of NumPy's, between the loops."""
@@ -187,23 +189,33 @@ class NativeSource:
         lost = {i % ndim for i in given} if ndim else set()
         axes = [Dimension(size) if size != 1 else None for size in x.shape]
         result = [None if i in lost else axes[i] for i in range(ndim) if keep or i not in lost]
-        total = call.result
-        if total.dtype == np.float32 or end != "{0}":  # added up with more digits than it has
-            total = Variable(call.result.shape, np.dtype(float))
-        layout = self.layouts[total] = self._allocate(total.shape, total.dtype)
-        self._own.add(total)
+        total, layout = self._total(call.result, end != "{0}")
         target = self._access(total, layout, result)
-        statement = Statement(target, [self._operand(x, axes), target], text, accumulates=True)
+        statement = Statement(target, [self._operand(x, axes), target], Form(text), accumulates=True)
         order = [axes[i] for i in axes_in_memory(self.layouts[x].strides)]
         self._accumulate(statement, [each for each in order if each], start)
-        if total is not call.result:
-            layout = self.layouts[call.result] = self._allocate(total.shape, call.result.dtype)
-            self._own.add(call.result)
-            self._elementwise(call.result, layout, _result_cast(end, call.result.dtype), [total])
+        self._finish(total, call.result, Form(end))
+
+    def _total(self, result: Variable, is_divided: bool = False, is_few: bool = False) -> tuple[Variable, Layout]:
+        """What a result is added up in: a few numbers in registers, or with more digits than the result has."""
+        narrow = result.dtype == np.float32
+        total = result
+        if narrow or is_divided or is_few or result.size <= FEW:
+            total = Variable(result.shape, np.dtype(float) if narrow or is_divided else result.dtype)
+        layout = self.layouts[total] = self._allocate(total.shape, total.dtype)
+        self._own.add(total)
+        return total, layout
+
+    def _finish(self, total: Variable, result: Variable, form: Form) -> None:
+        """Put what was added up where it belongs."""
+        if total is not result:
+            layout = self.layouts[result] = self._allocate(result.shape, result.dtype)
+            self._own.add(result)
+            self._elementwise(result, layout, form.cast(result.dtype), [total])
 
     def _accumulate(self, statement: Statement, dimensions: list[Dimension], start: float) -> None:
         dtype = statement.target.variable.dtype
-        setup = Statement(statement.target, [dtype.type(start).item()], _result_cast("{0}", dtype))
+        setup = Statement(statement.target, [dtype.type(start).item()], Form("{0}").cast(dtype))
         place(self.body, dimensions, statement, setup)
 
     def _matmul(self, call: Call) -> bool:
@@ -213,18 +225,20 @@ class NativeSource:
         (n, k), m = a.shape, b.shape[1]
         if n * k * m > SMALL_PRODUCT or call.result.dtype.kind != "f":
             return False
-        layout = self.layouts[call.result] = self._allocate((n, m), call.result.dtype)
-        self._own.add(call.result)
+        total, layout = self._total(call.result, is_few=m <= FEW)
         i, kk, j = (Dimension(size) if size != 1 else None for size in (n, k, m))
-        target = self._access(call.result, layout, [i, j])
+        target = self._access(total, layout, [i, j])
         operands = [self._operand(a, [i, kk]), self._operand(b, [kk, j]), target]
         dimensions = [each for each in (i, kk, j) if each]
         dimensions.sort(key=lambda each: -sum(x.strides.get(each, 0) for x in operands))
+        if kk in dimensions[:1] and len(dimensions) == 3:
+            dimensions[:2] = dimensions[1], dimensions[0]  # so that the sums of a row stay in registers
         if kk is None:
-            place(self.body, dimensions, Statement(target, operands[:2], "{0} * {1}", is_product=True), None)
+            place(self.body, dimensions, Statement(target, operands[:2], Form("{0} * {1}"), is_product=True), None)
         else:
-            statement = Statement(target, operands, "{2} + {0} * {1}", accumulates=True, is_product=True)
+            statement = Statement(target, operands, Form("{2} + {0} * {1}"), accumulates=True, is_product=True)
             self._accumulate(statement, dimensions, 0)
+        self._finish(total, call.result, Form("{0}"))
         return True
 
 
@@ -238,7 +252,3 @@ _NESTS = {
 
 def buffer_name(dtype: Any) -> str:
     return f"{dtype.kind}{dtype.itemsize}"
-
-
-def _result_cast(text: str, dtype: Any) -> str:
-    return text if dtype in (np.float64, np.bool_, np.int64) else scalars.as_dtype(text, dtype)

@@ -102,18 +102,15 @@ def _expanded(item: Any, turns: Mapping[Dimension, int], around: tuple[Dimension
         return [_Line(item, turns, around)]
     dimension = item.dimension
     inside = [part for each in item.body for part in _expanded(each, turns, (*around, dimension))]
-    if dimension.extent * _count(inside) > UNROLLED or any(isinstance(part, tuple) for part in inside):
+    count = sum(1 for _ in _all_lines(inside))
+    if dimension.extent * count > UNROLLED or any(isinstance(part, tuple) or part.statement.calls for part in inside):
         return [(dimension, inside)]
-    return [
+    return [  # statement by statement, for as many turns of one as there are to become one vector instruction
         part
-        for turn in range(dimension.extent)
         for each in item.body
+        for turn in range(dimension.extent)
         for part in _expanded(each, {**turns, dimension: turn}, around)
     ]
-
-
-def _count(parts: Iterable[Any]) -> int:
-    return sum(1 for _ in _all_lines(parts))
 
 
 def _all_lines(parts: Iterable[Any]) -> Iterable[_Line]:
@@ -185,7 +182,8 @@ class _Text:
                         self.lines.append(f"{indent}{loaded[text]} = {text}")
                     text = loaded[text]
                 operands.append(f"({text})" if text.startswith("-") else text)
-            self.lines.append(f"{indent}{self._entry(part, statement.target)} = {statement.text.format(*operands)}")
+            right = statement.form.text.format(*operands)
+            self.lines.append(f"{indent}{self._entry(part, statement.target)} = {right}")
 
 
 def _literal(x: Any) -> str:
