@@ -27,6 +27,18 @@ def test_repeat(backend: str, model: str, optimizer: str) -> None:
     pair.check()
 
 
+def test_draws_are_made_before_many_native_turns() -> None:
+    pair = Pair("numba", "dropout")
+    pair.compiled.repeat(2, X)
+    assert pair.compiled.report().falls_back == {"random": 1}
+    turns = {"native": 0}
+    executor = pair.compiled._latest.executor  # type: ignore[union-attr]
+    function, *rest = executor._repetition
+    executor._repetition = lambda *given: turns.update(native=given[0]) or function(*given), *rest
+    pair.compiled.repeat(50, X)
+    assert turns["native"] == 50
+
+
 def trained(backend: str | None) -> tuple[nn.Module, Any]:
     model = MODELS["network"][0]()
     optimizer = optim.Adam(model.parameters(), lr=0.01)

@@ -420,6 +420,26 @@ def test_random_draws_are_those_of_the_same_generator(backend: str) -> None:
         np.testing.assert_allclose(outside(X), X + mine.normal(size=X.shape), rtol=1e-12)
 
 
+def test_another_generator_is_drawn_from(backend: str) -> None:
+    f = lambda x, rng: x + rng.normal(size=x.shape)  # noqa: E731
+    compiled = tg.compile(f, backend)
+    dropout, plain = nn.Dropout(0.5, rng=0), nn.Dropout(0.5, rng=0)
+    thinned = tg.compile(lambda x: dropout(x), backend)
+    own = np.random.default_rng(0)
+    shared = tg.compile(lambda x, rng: x + rng.normal(size=x.shape) + own.normal(), backend)
+    shared(X, own)
+    for seed in (1, 1, 2):
+        np.testing.assert_allclose(
+            compiled(X, np.random.default_rng(seed)), f(X, np.random.default_rng(seed)), rtol=1e-12
+        )
+        dropout._rng, plain._rng = np.random.default_rng(seed), np.random.default_rng(seed)
+        np.testing.assert_array_equal(thinned(X), plain(X))
+        mine, given = np.random.default_rng(), np.random.default_rng(seed)
+        mine.bit_generator.state = own.bit_generator.state
+        expected = f(X, np.random.default_rng(seed)) + mine.normal()
+        np.testing.assert_allclose(shared(X, given), expected, rtol=1e-12)
+
+
 def test_arrays_from_outside_are_read_as_they_are(backend: str) -> None:
     scale = np.ones(3)
     f = tg.compile(lambda x: np.sum(x * scale), backend)

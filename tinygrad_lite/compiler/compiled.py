@@ -45,7 +45,7 @@ class Compiled:
                 return result
         if is_watching() or any(_is_followed(x) for x in trees.leaves((args, kwargs))):
             return self._f(*args, **kwargs)  # whoever follows the values follows what is inside
-        run = self._latest = self.fitting(args, kwargs)
+        run = self.fitting(args, kwargs)
         result = run(args, kwargs)
         self._entry = len(args), run.entry(args, kwargs) or _miss
         return result
@@ -54,11 +54,11 @@ class Compiled:
         """The run for these arguments, recorded now if there is none."""
         key = trees.structure((args, kwargs)), tuple(map(_form, trees.leaves((args, kwargs)))), grad_mode.mode.enabled
         runs = self._runs.setdefault(key, [])
-        for run in runs:
-            if run.fits(args, kwargs):
-                return run
-        runs.insert(0, Run(self._f, args, kwargs, self.backend))
-        return runs[0]
+        self._latest = next((run for run in runs if run.fits(args, kwargs)), None)
+        if self._latest is None:
+            self._latest = Run(self._f, args, kwargs, self.backend)
+            runs.insert(0, self._latest)
+        return self._latest
 
     def repeat(self, turns: int, *args: Any, **kwargs: Any) -> Any:
         """Call the function `turns` times with the same arguments, and return the results stacked along a first axis.

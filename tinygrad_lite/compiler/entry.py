@@ -57,6 +57,9 @@ class EntryWriter:
     def _argument(self, i: int, x: Any) -> None:
         if not isinstance(x, Tensor):
             self._first.append(f"a{i} = x{i}")
+        if isinstance(x, np.random.Generator):
+            self.tests.append(f"type(x{i}) is not {self.name(type(x))}")
+            return
         if not isinstance(x, (Tensor, np.ndarray, np.generic)):
             self.is_still(f"x{i}", x)
             return

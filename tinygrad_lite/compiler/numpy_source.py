@@ -300,6 +300,8 @@ class NumpySource:
 
     def _function(self, call: Call) -> str:
         op = call.op
+        if isinstance(op, Draw) and op.argument is not None:
+            return f"{self.parameters[op.argument]}.{op.name}"
         if isinstance(op, Draw):
             name = self._names[_Named(op.generator)]
             self.helpers[name] = op.generator

@@ -17,11 +17,16 @@ _IN_PLACE = ("shuffle", "spawn")
 
 
 class RecordedGenerator(np.random.Generator):
-    """A generator in the place of the user's, which it draws from, and to whose state it goes back in the end."""
+    """A generator in the place of the user's, which it draws from, and to whose state it goes back in the end.
 
-    def __init__(self, generator: np.random.Generator, recorder: "Recorder") -> None:
+    Args:
+        argument: which leaf of the arguments it is, if it is one.
+    """
+
+    def __init__(self, generator: np.random.Generator, argument: int | None, recorder: "Recorder") -> None:
         super().__init__(generator.bit_generator)
         self._original = generator
+        self._argument = argument
         self._recorder = recorder
         self._state = generator.bit_generator.state
 
@@ -35,10 +40,11 @@ class RecordedGenerator(np.random.Generator):
             return plain
         if name in _IN_PLACE:
             raise UsageError(f"rng.{name}() in a compiled function: write rng.permutation, which returns what it draws")
-        recorder, original = object.__getattribute__(self, "_recorder"), object.__getattribute__(self, "_original")
+        recorder = object.__getattribute__(self, "_recorder")
+        whence = (object.__getattribute__(self, "_original"), object.__getattribute__(self, "_argument"))
 
         def draw(*args: Any, **kwargs: Any) -> Any:
-            drawn = Draw(original, name, args, kwargs)
+            drawn = Draw(*whence, name, args, kwargs)
             value = drawn.forward()
             return recorder.add(drawn, (), {}, value if hasattr(value, "dtype") else np.asarray(value)[()])
 
@@ -46,8 +52,11 @@ class RecordedGenerator(np.random.Generator):
 
 
 @contextmanager
-def generators_of(f: Callable[..., Any], stand_in: Callable[[np.random.Generator], Any]) -> Iterator[None]:
-    """Put stand-ins in the place of the generators that a function finds outside, for as long as the block runs."""
+def generators_of(f: Callable[..., Any], stand_in: Callable[[Any, str, np.random.Generator], Any]) -> Iterator[None]:
+    """Put stand-ins in the place of the generators that a function finds outside, for as long as the block runs.
+
+    A stand-in is made of who has the generator, under what name, and the generator.
+    """
     function = inspect.unwrap(f)
     function = getattr(function, "__func__", function)
     cells = [
@@ -59,9 +68,9 @@ def generators_of(f: Callable[..., Any], stand_in: Callable[[np.random.Generator
     scope = getattr(function, "__globals__", {})
     found = [(name, scope[name]) for name in names if isinstance(scope.get(name), np.random.Generator)]
     for cell, generator in cells:
-        cell.cell_contents = stand_in(generator)
+        cell.cell_contents = stand_in(cell, "cell_contents", generator)
     for name, generator in found:
-        scope[name] = stand_in(generator)
+        scope[name] = stand_in(scope, name, generator)
     try:
         yield
     finally:

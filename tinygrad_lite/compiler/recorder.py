@@ -34,6 +34,7 @@ class Recorder:
     Attributes:
         program: see there.
         guards: values that the function read and that are fixed in the program: owner, attribute and value.
+        shared: of the arguments, by their positions, the generators that the function also knows from elsewhere.
         gradients: of which tensors it read the gradient before it wrote one, and whether there was one.
         returned: what it returned: the containers, with True for a tensor and False for what is none.
         passed: of the tensors that it returned as it found them, by the position among the results, where they are.
@@ -44,6 +45,7 @@ class Recorder:
     def __init__(self, names: Mapping[int, str]) -> None:
         self.program = Program()
         self.guards: dict[tuple[int, str], tuple[Any, str, Any]] = {}
+        self.shared: dict[int, np.random.Generator] = {}
         self.gradients: dict[Gradient, bool] = {}
         self.returned: Any = None
         self.passed: dict[int, TensorPlace] = {}
@@ -67,7 +69,7 @@ class Recorder:
 
     def run(self, f: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         """Write down what the function does; everything is put back as it was."""
-        with watching(self), generators_of(f, self.generator):
+        with watching(self), generators_of(f, self._outside):
             try:
                 returned = f(*args, **kwargs)
                 leaves = trees.leaves(returned)
@@ -88,7 +90,7 @@ class Recorder:
             self._owners[id(x)] = place
             return x
         if isinstance(x, np.random.Generator):
-            return self.generator(x)
+            return self._generator(x, place.index)
         return self.read(place, x) if isinstance(x, (np.ndarray, np.generic)) else x
 
     def read(self, place: Place, value: Any) -> Recorded:
@@ -149,7 +151,7 @@ class Recorder:
 
     def read_attribute(self, owner: Any, name: str, value: Any) -> Any:
         if isinstance(value, np.random.Generator):
-            return self.generator(value)
+            return self._outside(owner, name, value)
         if isinstance(owner, Optimizer) and name == "state":
             return self._state(owner, value)
         if name in _varying(owner):
@@ -177,12 +179,21 @@ class Recorder:
         self._attributes.setdefault(key, (owner, name, vars(owner).get(name, UNSET)))
         return value
 
-    def generator(self, generator: np.random.Generator) -> RecordedGenerator:
-        """A generator whose draws are calls of the program."""
+    def _outside(self, owner: Any, name: str, generator: np.random.Generator) -> RecordedGenerator:
+        """A generator that somebody has under a name, where the program expects to find it again."""
         if isinstance(generator, RecordedGenerator):
             return generator
+        self.guards.setdefault((id(owner), name), (owner, name, generator))
+        return self._generator(generator)
+
+    def _generator(self, generator: np.random.Generator, argument: int | None = None) -> RecordedGenerator:
+        """A generator whose draws are calls of the program."""
         if id(generator) not in self._proxies:
-            self._proxies[id(generator)] = RecordedGenerator(generator, self)
+            self._proxies[id(generator)] = RecordedGenerator(generator, argument, self)
+        else:  # it is met twice, and the next time these may be two
+            self.shared.update(
+                {i: generator for i in (argument, self._proxies[id(generator)]._argument) if i is not None}
+            )
         return self._proxies[id(generator)]
 
     # What is computed

@@ -52,6 +52,7 @@ class Run:
             )
         recorder.program = with_live_arrays(recorder.program, first.program)
         self._guards = list(recorder.guards.values())
+        self._shared = recorder.shared
         self._gradients = recorder.gradients
         self._states = recorder.state_keys
         self.returned = recorder.returned
@@ -99,6 +100,7 @@ class Run:
         leaves = trees.leaves((args, kwargs))
         return (
             all(map(_holds, self._guards))
+            and all(leaves[i] is generator for i, generator in self._shared.items())
             and all((place.read(leaves) is not None) == there for place, there in self._gradients.items())
             and all([set(entries) for entries in optimizer.state] == keys for optimizer, keys in self._states)
             and all(_has_form(place.read(leaves), x) for x, place in self.program.inputs.items())
@@ -143,8 +145,10 @@ class Run:
         writer = EntryWriter(args)
         if any(isinstance(place, Gradient) and not isinstance(place.of, Data) for place in self.program.updates):
             return None
+        for i, generator in self._shared.items():
+            writer.is_still(f"x{i}", generator)
         for owner, name, value in self._guards:
-            fields = vars(owner)
+            fields = owner if isinstance(owner, dict) else getattr(owner, "__dict__", {})
             found = f"{writer.name(fields)}[{name!r}]" if name in fields else f"{writer.name(owner)}.{name}"
             writer.is_still(found, value)
         for place, there in self._gradients.items():
@@ -163,7 +167,7 @@ def _is_container(x: Any) -> bool:
 def _holds(guard: tuple[Any, str, Any]) -> bool:
     """Whether an attribute is what it was."""
     owner, name, value = guard
-    now = getattr(owner, name, None)
+    now = owner.get(name) if isinstance(owner, dict) else getattr(owner, name, None)
     return now is value or (type(now) is type(value) and isinstance(now, SCALARS) and bool(now == value))
 
 

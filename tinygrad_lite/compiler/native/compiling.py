@@ -34,15 +34,15 @@ def compiled(source: NativeSource) -> dict[int, Callable[..., None]]:
     return {position: _compiled(f"part_{position}", text, signature) for position, text in source.texts.items()}
 
 
-def compiled_repetition(source: NativeSource, text: str, results: list[Any]) -> Callable[..., None]:
-    """A function for many turns of a program of one part; see `repeated` in writer.py."""
+def compiled_repetition(source: NativeSource, text: str, others: list[Any]) -> Callable[..., None]:
+    """A function for many turns of a program; see `repeated` in writer.py. `others`: dtypes of its last arguments."""
     import numba
 
     given: list[Any] = [numba.int64]
     for x in source.arguments:
         given += [_type_of(x.dtype, len(x.shape) + 1), numba.int64] if x.shape else [_type_of(x.dtype, 0)]
-    given += [numba.types.Array(numba.from_dtype(dtype), 1, "C") for dtype in (*source.buffers, *results)]
-    return _compiled("repeat_part_0", text, numba.void(*given))
+    given += [numba.types.Array(numba.from_dtype(dtype), 1, "C") for dtype in (*source.buffers, *others)]
+    return _compiled(text[4 : text.index("(")], text, numba.void(*given))
 
 
 def cache_directory() -> Path:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_lite.compiler.draws import Draw
 from tinygrad_lite.compiler.entry import EntryWriter
 from tinygrad_lite.compiler.native.compiling import compiled, compiled_repetition
 from tinygrad_lite.compiler.native.layout import Layout, contiguous
@@ -68,7 +69,7 @@ class NativeExecutor:
 
         result = views[call.result]
 
-        def perform(given: Sequence[Array]) -> None:
+        def perform(given: Sequence[Array], leaves: Leaves) -> None:
             def value(x: Any) -> Any:
                 if not isinstance(x, Variable):
                     return x
@@ -77,7 +78,9 @@ class NativeExecutor:
                 return views[x].item() if x.is_number else views[x][()]
 
             inputs, params = map(value, call.inputs), mapped(value, call.params)
-            if isinstance(call.op.forward, np.ufunc) and result.shape:
+            if isinstance(call.op, Draw):
+                result[...] = call.op.forward(leaves)
+            elif isinstance(call.op.forward, np.ufunc) and result.shape:
                 call.op.forward(*inputs, **params, out=result)
             else:
                 result[...] = call.op.forward(*inputs, **params)
@@ -106,23 +109,35 @@ class NativeExecutor:
             if perform is None:
                 self._functions[position](*given)
             else:
-                perform(given)
+                perform(given, leaves)
         results = [self._result(x, leaves) for x in self.program.results]
         self._store(leaves)
         return results
 
     @cached_property
     def _repetition(self) -> Any:
-        """The native function for many turns, and the results that it writes down; None where there is none."""
+        """The native function for many turns, the draws before it, and the results that it writes down.
+
+        None where there is no such function: it takes a program of draws and one part that is loops.
+        """
         results = [x for x in self.program.results if isinstance(x, Variable)]
         layouts = [self.source.layouts[x] for x in results]
-        if len(self._calls) != 1 or self._calls[0] is not None:
+        *first, last = self.source.parts
+        draws = [part.call for part in first if isinstance(part, Opaque) and isinstance(part.call.op, Draw)]
+        if len(draws) < len(first) or not isinstance(last, list):
             return None
         if any(x.size != 1 or x.is_number or layout.buffer not in self._buffers for x, layout in zip(results, layouts)):
             return None
         sizes = {self.source.layouts[x].buffer: x.size for x in self.source.arguments if x.shape}
-        text = repeated(self.source.texts[0], sizes, [f"{each.buffer}[{each.offset}]" for each in layouts])
-        return compiled_repetition(self.source, text, [x.dtype for x in results]), results
+        drawn = [(layout.buffer, layout.offset) for layout in (self.source.layouts[draw.result] for draw in draws)]
+        text = repeated(
+            self.source.texts[len(first)],
+            sizes,
+            [(*place, draw.result.size) for place, draw in zip(drawn, draws)],
+            [f"{each.buffer}[{each.offset}]" for each in layouts],
+        )
+        others = [x.dtype for x in [*(draw.result for draw in draws), *results]]
+        return compiled_repetition(self.source, text, others), draws, results
 
     def repeat(self, turns: int, leaves: Leaves, each: Mapping[int, Array]) -> list[Any] | None:
         """The results of many runs, stacked; None if that cannot be done natively.
@@ -132,7 +147,7 @@ class NativeExecutor:
         """
         if self._repetition is None:
             return None
-        function, variables = self._repetition
+        function, draws, variables = self._repetition
         with self.lock:
             self._load(leaves)
             given: list[Any] = []
@@ -144,8 +159,12 @@ class NativeExecutor:
                 else:
                     value = self._argument(x, leaves)
                     given += [value[None], 0] if x.shape else [value]
+            drawn = [np.empty((turns, *draw.result.shape), draw.result.dtype) for draw in draws]
+            for turn in range(turns if draws else 0):
+                for stack, draw in zip(drawn, draws):
+                    stack[turn] = draw.op.forward(leaves)
             results = {x: np.empty(turns, x.dtype) for x in variables}
-            function(turns, *given, *self._buffers.values(), *results.values())
+            function(turns, *given, *self._buffers.values(), *(x.reshape(-1) for x in drawn), *results.values())
             self._store(leaves)
         return [results[x].reshape(turns, *x.shape) if isinstance(x, Variable) else x for x in self.program.results]
 
@@ -207,12 +226,12 @@ class NativeExecutor:
         if len(self._calls) == 1 and self._calls[0] is None:
             writer.body.append(f"{writer.name(self._functions[0])}({', '.join(given)})")
         else:
-            writer.body.append(f"given = ({', '.join(given)},)")
+            writer.body.append(f"given, leaves = ({', '.join(given)},), ({', '.join([*writer.parameters, ''])})")
             for position, perform in enumerate(self._calls):
                 if perform is None:
                     writer.body.append(f"{writer.name(self._functions[position])}(*given)")
                 else:
-                    writer.body.append(f"{writer.name(perform)}(given)")
+                    writer.body.append(f"{writer.name(perform)}(given, leaves)")
         for place, x in self.program.updates.items():
             if place not in self._bound:
                 if not isinstance(x, Variable):

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tinygrad_lite.compiler.native.scalars import Form
-from tinygrad_lite.compiler.program import Variable
+from tinygrad_lite.compiler.program import Call, Variable
+from tinygrad_lite.ops.requirements import refuse_where
 
 
 @dataclass(eq=False)
@@ -85,12 +86,11 @@ class Loop:
 
 @dataclass(eq=False)
 class Opaque:
-    """What is no loop: a call of NumPy's, of whole arrays. With an effect of its own, nothing may pass it."""
+    """What is no loop: a call of NumPy's, of whole arrays. Those with an effect stay in order among each other."""
 
     reads: list[Access]
     writes: list[Access]
-    call: Any
-    has_effect: bool
+    call: Call
     calls = is_product = False
 
 
@@ -194,7 +194,9 @@ def _overlap(a: Access, b: Access, around: frozenset[Dimension]) -> bool:
 
 def _conflict(item: Any, other: Any, around: frozenset[Dimension]) -> bool:
     """Whether an item must stay behind another one."""
-    if any(isinstance(each, Opaque) and each.has_effect for each in (item, other)):
+    if isinstance(other, Opaque) and other.call.op is refuse_where:
+        return True  # what is refused must not have changed anything
+    if all(isinstance(each, Opaque) and each.call.has_effect for each in (item, other)):
         return True
     return any(_overlap(a, b, around) for a, b in _pairs(item, other))
 

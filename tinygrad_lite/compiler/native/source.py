@@ -1,15 +1,17 @@
 """Floor 5. The source of the native function: layouts and loops for a program, and their text for Numba."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from tinygrad_lite.compiler.native import scalars
 from tinygrad_lite.compiler.native.layout import Layout, contiguous, is_dense, view
+from tinygrad_lite.compiler.native.liveness import relocate, shared_memory
 from tinygrad_lite.compiler.native.loops import Access, Dimension, Opaque, Statement, earliest, place
 from tinygrad_lite.compiler.native.scalars import Form
-from tinygrad_lite.compiler.native.writer import parts, written
+from tinygrad_lite.compiler.native.writer import Writer, parts
 from tinygrad_lite.compiler.program import Call, Program, Variable, axes_in_memory
 from tinygrad_lite.ops import elementwise, products, reductions
 from tinygrad_lite.ops.op import NO_PARAMS, Array
@@ -49,7 +51,7 @@ class NativeSource:
         self.buffers: dict[Any, int] = {}
         self.layouts: dict[Variable, Layout] = {}
         self.arguments: list[Variable] = []
-        self.kept: dict[Any, Layout] = {}
+        self._kept: dict[Any, Variable] = {}
         self.constants: dict[Variable, Array] = {}
         self.body: list[Any] = []
         self._own: set[Variable] = set()
@@ -64,26 +66,46 @@ class NativeSource:
             self._call(call)
         for kept, value in program.updates.items():
             self._update(kept, value)
-        arrays = [self.layouts[x].buffer for x in self.arguments]
-        self.parameters = arrays + [buffer_name(dtype) for dtype in self.buffers]
         self.parts = parts(self.body)
-        local = self._own - {self._root(x) for x in self._pinned}
-        self.texts = written(self.parts, self.parameters, [name for name in arrays if name.startswith("a")], local)
+        writer = Writer(self.parts, self._passing)
+        self._share_memory(writer.locals)
+        self.kept = {place: self.layouts[x] for place, x in self._kept.items()}
+        names = [self.layouts[x].buffer for x in self.arguments]
+        parameters = names + [buffer_name(dtype) for dtype in self.buffers]
+        self.texts = writer.texts(parameters, [name for name in names if name.startswith("a")])
 
     # Memory
 
-    def _allocate(self, shape: tuple[int, ...], dtype: Any, order: Any = None) -> Layout:
-        offset = self.buffers.get(dtype, 0)
-        self.buffers[dtype] = offset + int(np.prod(shape))
-        return Layout(buffer_name(dtype), offset, contiguous(shape, order))
+    def _allocate(self, x: Variable, order: Any = None) -> Layout:
+        offset = self.buffers.get(x.dtype, 0)
+        self.buffers[x.dtype] = offset + x.size
+        self.layouts[x] = Layout(buffer_name(x.dtype), offset, contiguous(x.shape, order))
+        return self.layouts[x]
+
+    @property
+    def _passing(self) -> set[Variable]:
+        """The variables that are nobody's but the loops'."""
+        return self._own - {self._root(x) for x in self._pinned}
+
+    def _share_memory(self, without: Collection[Variable]) -> None:
+        """Have what is not needed at the same time lie in the same place; some variables need none."""
+        without = {*without, *self.arguments}
+        rooted = {x: layout for x, layout in self.layouts.items() if self._root(x) is x and x not in without}
+        moves, sizes = shared_memory(self.body, rooted, self._passing)
+        for item in self.body:
+            relocate(item, moves)
+        for x, layout in self.layouts.items():
+            self.layouts[x] = replace(layout, offset=layout.offset + moves.get(self._root(x), 0))
+        self.buffers = {dtype: sizes[buffer_name(dtype)] for dtype in self.buffers if buffer_name(dtype) in sizes}
 
     def _constant(self, x: Variable, array: Array) -> None:
-        self.layouts[x] = self._allocate(x.shape, x.dtype)
+        self._allocate(x)
         self.constants[x] = array
 
     def _input(self, x: Variable, source: Any) -> None:
         if source in self._written:
-            self.layouts[x] = self.kept[source] = self._allocate(x.shape, x.dtype, x.order)
+            self._kept[source] = x
+            self._allocate(x, x.order)
         else:
             kind = "a" if x.shape else "n"
             self.layouts[x] = Layout(f"{kind}{len(self.arguments)}", 0, contiguous(x.shape, x.order))
@@ -93,15 +115,16 @@ class NativeSource:
         if not isinstance(value, Variable):
             return
         layout, root = self.layouts[value], self._root(value)
-        kept = self.kept.get(target)
-        if kept is None and root in self._own and root not in map(self._root, self._pinned):
-            self.kept[target] = layout
+        kept = self._kept.get(target)
+        if kept is None and root in self._passing:
+            self._kept[target] = value
             self._pinned.add(value)
             return
         if kept is None:
             order = axes_in_memory(layout.strides) if is_dense(value.shape, layout.strides) else None
-            kept = self.kept[target] = self._allocate(value.shape, value.dtype, order)
-        self._elementwise(Variable(value.shape, value.dtype), kept, Form("{0}"), [value])
+            kept = self._kept[target] = Variable(value.shape, value.dtype)
+            self._allocate(kept, order)
+        self._elementwise(kept, Form("{0}"), [value])
 
     def _root(self, x: Variable) -> Variable:
         """The variable whose memory a view lies in."""
@@ -121,7 +144,8 @@ class NativeSource:
     def _operand(self, x: Any, dimensions: list[Dimension | None]) -> Any:
         return self._access(x, self.layouts[x], dimensions) if isinstance(x, Variable) else x
 
-    def _elementwise(self, result: Variable, layout: Layout, form: Form, inputs: Sequence[Any]) -> None:
+    def _elementwise(self, result: Variable, form: Form, inputs: Sequence[Any]) -> None:
+        layout = self.layouts[result]
         axes = [Dimension(size) if size != 1 else None for size in result.shape]
         operands = [self._operand(x, axes) for x in inputs]
         statement = Statement(self._access(result, layout, axes), operands, form)
@@ -149,14 +173,14 @@ class NativeSource:
             ),
             None,
         )
-        layout = self.layouts[call.result] = self._allocate(call.result.shape, call.result.dtype, order)
+        self._allocate(call.result, order)
         self._own.add(call.result)
-        self._elementwise(call.result, layout, form.cast(call.result.dtype), call.inputs)
+        self._elementwise(call.result, form.cast(call.result.dtype), call.inputs)
 
     def _opaque(self, call: Call) -> None:
         """A call of NumPy's, between the loops."""
-        self.layouts[call.result] = self._allocate(call.result.shape, call.result.dtype)
-        item = Opaque([self._whole(x) for x in call.reads], [self._whole(call.result)], call, call.has_effect)
+        self._allocate(call.result)
+        item = Opaque([self._whole(x) for x in call.reads], [self._whole(call.result)], call)
         self._own.add(call.result)
         self.body.insert(earliest(self.body, item), item)
 
@@ -202,16 +226,15 @@ class NativeSource:
         total = result
         if narrow or is_divided or is_few or result.size <= FEW:
             total = Variable(result.shape, np.dtype(float) if narrow or is_divided else result.dtype)
-        layout = self.layouts[total] = self._allocate(total.shape, total.dtype)
         self._own.add(total)
-        return total, layout
+        return total, self._allocate(total)
 
     def _finish(self, total: Variable, result: Variable, form: Form) -> None:
         """Put what was added up where it belongs."""
         if total is not result:
-            layout = self.layouts[result] = self._allocate(result.shape, result.dtype)
+            self._allocate(result)
             self._own.add(result)
-            self._elementwise(result, layout, form.cast(result.dtype), [total])
+            self._elementwise(result, form.cast(result.dtype), [total])
 
     def _accumulate(self, statement: Statement, dimensions: list[Dimension], start: float) -> None:
         dtype = statement.target.variable.dtype

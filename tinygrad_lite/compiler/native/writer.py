@@ -41,43 +41,75 @@ def parts(body: list[Any]) -> list[Any]:
     return found
 
 
-def written(parts: list[Any], parameters: Sequence[str], arrays: Sequence[str], own: set[Variable]) -> dict[int, str]:
-    """The source of a function for each stretch of loops, by its position.
+class Writer:
+    """The text of loops.
+
+    Attributes:
+        locals: the variables that are local ones in the text, and need no memory, with their names.
 
     Args:
+        parts: what is done one after the other.
         own: the variables that are nobody's but the loops'.
     """
-    trees = {
-        position: [part for item in items for part in _expanded(item, {}, ())]
-        for position, items in enumerate(parts)
-        if isinstance(items, list)
-    }
-    alone = own - _met_in_several(parts)
-    texts = {}
-    for position, tree in trees.items():
-        lines = [f"def part_{position}({', '.join(parameters)}):"]
-        lines += [f"    {name} = {name}.reshape(-1)" for name in arrays]
-        texts[position] = "\n".join([*lines, *_Text(tree, alone).lines]) + "\n"
-    return texts
+
+    def __init__(self, parts: list[Any], own: set[Variable]) -> None:
+        self._trees = {
+            position: [part for item in items for part in _expanded(item, {}, ())]
+            for position, items in enumerate(parts)
+            if isinstance(items, list)
+        }
+        self.locals: dict[Variable, str] = {}
+        alone = own - _met_in_several(parts)
+        for tree in self._trees.values():
+            self._find_locals(tree, alone)
+
+    def _find_locals(self, tree: list[Any], own: set[Variable]) -> None:
+        """Find which variables are needed in one turn of the loops around them alone."""
+        accesses: dict[Variable, list[tuple[_Line, Access]]] = {}
+        for line in _all_lines(tree):
+            for x in (*line.statement.reads, line.statement.target):
+                accesses.setdefault(x.variable, []).append((line, x))
+        for x, found in accesses.items():
+            if x not in own:
+                continue
+            shared = found[0][0].around
+            for line, _ in found:
+                shared = tuple(a for a, b in zip(shared, line.around) if a is b)
+            forms = {tuple(sorted(((id(d), s) for d, s in line.address(access)[1]))) for line, access in found}
+            dims = {d for line, access in found for d, _ in line.address(access)[1]}
+            if len(forms) == 1 and dims <= set(shared):
+                self.locals[x] = f"v{len(self.locals)}"
+
+    def texts(self, parameters: Sequence[str], arrays: Sequence[str]) -> dict[int, str]:
+        """The source of a function for each stretch of loops, by its position; `arrays`: which parameters are."""
+        texts = {}
+        for position, tree in self._trees.items():
+            lines = [f"def part_{position}({', '.join(parameters)}):"]
+            lines += [f"    {name} = {name}.reshape(-1)" for name in arrays]
+            texts[position] = "\n".join([*lines, *_Text(tree, self.locals).lines]) + "\n"
+        return texts
 
 
-def repeated(text: str, sizes: Mapping[str, int], results: Sequence[str]) -> str:
+def repeated(text: str, sizes: Mapping[str, int], drawn: Sequence[tuple[str, int, int]], results: Sequence[str]) -> str:
     """The source of a function that does what the one of a given source does, many times over.
 
-    Its first argument is how often. Each array is passed in with how far the next turn's one lies behind; and what each
-    turn leaves where `results` say is written down in arrays that are passed in last.
+    Its first argument is how often. Each array is passed in with how far the next turn's one lies behind. What was
+    drawn for all turns is passed in then, and put where `drawn` says: in which buffer, from where, and how much. What
+    each turn leaves where `results` say is written down in arrays that are passed in last.
     """
     head, *body = text.splitlines()
     name, parameters = head.removeprefix("def ").removesuffix("):").split("(")
     given = ["turns"]
     for each in parameters.split(", "):
         given += [f"all_{each}", f"step_{each}"] if each in sizes else [each]
-    given += [f"result_{i}" for i in range(len(results))]
+    given += [f"drawn_{i}" for i in range(len(drawn))] + [f"result_{i}" for i in range(len(results))]
     lines = [f"def repeat_{name}({', '.join(given)}):"]
     lines += [f"    all_{each} = all_{each}.reshape(-1)" for each in sizes]
     lines.append("    for turn in range(turns):")
     for each, size in sizes.items():
         lines.append(f"        {each} = all_{each}[turn * step_{each} : turn * step_{each} + {size}]")
+    for i, (buffer, start, size) in enumerate(drawn):
+        lines.append(f"        {buffer}[{start} : {start + size}] = drawn_{i}[turn * {size} : (turn + 1) * {size}]")
     lines += [f"    {line}" for line in body[len(sizes) :]]
     lines += [f"        result_{i}[turn] = {result}" for i, result in enumerate(results)]
     return "\n".join(lines) + "\n"
@@ -122,30 +154,12 @@ def _all_lines(parts: Iterable[Any]) -> Iterable[_Line]:
 
 
 class _Text:
-    def __init__(self, tree: list[Any], own: set[Variable]) -> None:
+    def __init__(self, tree: list[Any], local: Mapping[Variable, str]) -> None:
         self.lines: list[str] = []
         self._loops: dict[Dimension, str] = {}
-        self._locals: dict[Variable, str] = {}
+        self._locals = local
         self._read = 0
-        self._find_locals(tree, own)
         self._write(tree, 1)
-
-    def _find_locals(self, tree: list[Any], own: set[Variable]) -> None:
-        """Which variables are needed in one turn of the loops around them alone."""
-        accesses: dict[Variable, list[tuple[_Line, Access]]] = {}
-        for line in _all_lines(tree):
-            for x in (*line.statement.reads, line.statement.target):
-                accesses.setdefault(x.variable, []).append((line, x))
-        for x, found in accesses.items():
-            if x not in own:
-                continue
-            shared = found[0][0].around
-            for line, _ in found:
-                shared = tuple(a for a, b in zip(shared, line.around) if a is b)
-            forms = {tuple(sorted(((id(d), s) for d, s in line.address(access)[1]))) for line, access in found}
-            dims = {d for line, access in found for d, _ in line.address(access)[1]}
-            if len(forms) == 1 and dims <= set(shared):
-                self._locals[x] = f"v{len(self._locals)}"
 
     def _entry(self, line: _Line, x: Any) -> str:
         if not isinstance(x, Access):

@@ -1,0 +1,68 @@
+"""Floor 5. Liveness: arrays that are not needed at the same time share their memory."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from tinygrad_lite.compiler.native.layout import Layout
+from tinygrad_lite.compiler.native.loops import Access, Statement, statements
+from tinygrad_lite.compiler.program import Variable
+
+
+def shared_memory(
+    body: Sequence[Any], layouts: Mapping[Variable, Layout], own: Collection[Variable]
+) -> tuple[dict[Variable, int], dict[str, int]]:
+    """How far each variable moves within its buffer, and how large each buffer is then.
+
+    Args:
+        body: loops and calls, in order.
+        layouts: of the variables that have memory of their own, one behind the other.
+        own: those that are needed from the first item that meets them to the last one. The others stay for good.
+    """
+    life: dict[Variable, list[int]] = {}
+    for position, item in enumerate(body):
+        for statement in statements(item):
+            for x in (*statement.reads, *statement.writes):
+                life.setdefault(x.variable, [position, position])[1] = position
+    moves: dict[Variable, int] = {}
+    sizes: dict[str, int] = {}
+    for x, layout in layouts.items():
+        if x not in own:
+            moves[x] = sizes.get(layout.buffer, 0) - layout.offset
+            sizes[layout.buffer] = sizes.get(layout.buffer, 0) + x.size
+    free: dict[str, list[tuple[int, int]]] = {}  # stretches of a buffer: from where, and how long
+    living: list[tuple[int, str, int, int]] = []
+    for x in sorted((x for x in layouts if x in own and x in life), key=lambda x: life[x][0]):
+        first, last = life[x]
+        buffer, offset = layouts[x].buffer, layouts[x].offset
+        for each in [each for each in living if each[0] < first]:
+            living.remove(each)
+            free.setdefault(each[1], []).append(each[2:])
+        start = _taken(free.setdefault(buffer, []), x.size)
+        if start is None:
+            start = sizes.get(buffer, 0)
+            sizes[buffer] = start + x.size
+        living.append((last, buffer, start, x.size))
+        moves[x] = start - offset
+    return moves, sizes
+
+
+def _taken(free: list[tuple[int, int]], size: int) -> int | None:
+    """The start of a stretch that is long enough, which is then shorter; None if there is none."""
+    for i, (start, length) in enumerate(free):
+        if length >= size:
+            free[i] = start + size, length - size
+            return start
+    return None
+
+
+def relocate(item: Any, moves: Mapping[Variable, int]) -> None:
+    """Have an item of a body meet the variables where they are now."""
+
+    def moved(x: Any) -> Any:
+        return replace(x, offset=x.offset + moves.get(x.variable, 0)) if isinstance(x, Access) else x
+
+    for statement in statements(item):
+        if isinstance(statement, Statement):
+            statement.target = moved(statement.target)
+            statement.operands = [moved(x) for x in statement.operands]
