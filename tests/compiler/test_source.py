@@ -90,10 +90,14 @@ def test_names_are_those_of_the_user() -> None:
 
 
 def test_large_arrays_take_results_in() -> None:
-    compiled = tg.compile(lambda x, y: np.exp(x * y) + 1, "numpy")
+    def grown(x: Any, y: Any) -> Any:
+        size = np.exp(x * y) + 1
+        return np.sum(size), size
+
+    compiled = tg.compile(grown, "numpy")
     x = np.ones((100, 100))
     compiled(x, x)
-    assert re.search(r"multiply = x \* y\n    np\.exp\(multiply, out=multiply\)\n    multiply \+= 1\n", compiled.source)
+    assert re.search(r"    size = x \* y\n    np\.exp\(size, out=size\)\n    size \+= 1\n", compiled.source)
 
 
 def test_what_cannot_be_exported(tmp_path: Path) -> None:
@@ -103,3 +107,25 @@ def test_what_cannot_be_exported(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="by_list cannot be exported"):
         compiled.export(tmp_path / "module.py")
     assert not (tmp_path / "module.py").exists()
+
+
+def test_a_function_and_its_backward_pass(tmp_path: Path) -> None:
+    w = tg.tensor([[0.5, -1.0, 2.0]], requires_grad=True, name="w")
+    compiled = tg.compile(lambda x: (np.tanh(x @ w.T), np.sum(x)), "numpy")
+    x = np.random.default_rng(0).normal(size=(4, 3))
+    y, _ = compiled(x)
+    np.sum(y**2).backward()
+    assert compiled.source.count("def ") == 2
+    compiled.export(tmp_path / "both.py")
+    ruff("format", "--check", path=tmp_path / "both.py")
+    ruff("check", path=tmp_path / "both.py")
+    scope: dict[str, Any] = {}
+    exec((tmp_path / "both.py").read_text(), scope)
+    y, _, *kept = scope["lambda_"](x, compiled.state())
+    np.testing.assert_allclose(scope["lambda_backward"](*kept, 2 * y), w.grad.numpy(), rtol=1e-12)
+
+
+def test_formulas_of_optimisers_keep_their_names() -> None:
+    pair = Pair("numpy", optimizer="adam")
+    pair.step(), pair.step()
+    assert len(re.findall(r"denominator(_\d)? = ", pair.compiled.source)) == 4

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.compiler.numpy_source import WIDTH, NumpySource, literal
+from tinygrad_lite.compiler.expressions import literal
+from tinygrad_lite.compiler.numpy_source import WIDTH, NumpySource
 from tinygrad_lite.errors import UsageError
 from tinygrad_lite.ops.op import Op
 
@@ -17,15 +18,15 @@ from tinygrad_lite.ops.op import Op
 def module(sources: Sequence[NumpySource]) -> str:
     """The text of the module: imports, constants, the functions that NumPy lacks, and the programs."""
     quoted = _Quoted()
-    for name, helper in [item for source in sources for item in source.helpers.items()]:
+    for name, helper in [item for source in sources for item in source.expressions.helpers.items()]:
         if isinstance(helper, np.random.Generator):
             quoted.values[name] = "np.random.default_rng()"
         else:
             quoted.function(name, helper)
-    constants = {name: array for source in sources for name, array in source.constants.items()}
+    constants = {name: array for source in sources for name, array in source.expressions.constants.items()}
     values = [_broken(f"{name} = np.array(", array.tolist(), _dtype(array)) for name, array in constants.items()]
     values += [f"{name} = {text}" for name, text in quoted.values.items()]
-    libraries = {library for source in sources for library in source.libraries}
+    libraries = {library for source in sources for library in source.expressions.libraries}
     needed = {f"import {library}.special" for library in libraries}  # the part of SciPy whose rules are known
     imports = "\n".join(sorted({"import numpy as np", *needed, *quoted.imports}))
     parts = [_head(sources), imports, *(["\n".join(values)] if values else [])]

@@ -6,6 +6,7 @@ import keyword
 import linecache
 import re
 from collections.abc import Iterable
+from types import FrameType
 from typing import Any
 
 from tinygrad_lite.compiler.program import Variable
@@ -15,7 +16,7 @@ class Namer:
     """Notes, while a function is recorded, what a person would call each result."""
 
     def __init__(self) -> None:
-        self._lines: dict[tuple[int, str, int], Variable] = {}
+        self._lines: dict[tuple[FrameType, int], Variable] = {}
         self._gradients: dict[Variable, Variable] = {}
         self._operations: dict[Variable, str] = {}
 
@@ -23,9 +24,9 @@ class Namer:
         """It came of this operation."""
         self._operations[result] = op.name
 
-    def line(self, result: Variable, frame: int, file: str, line: int) -> None:
-        """It was computed on this line; the last result of a line is what the line assigns."""
-        self._lines[frame, file, line] = result
+    def line(self, result: Variable, frame: FrameType) -> None:
+        """It was computed on the line that runs there; the last result of a line is what the line assigns."""
+        self._lines[frame, frame.f_lineno] = result  # the frame itself, since another one may have its id later
 
     def gradient(self, result: Variable, of: Variable) -> None:
         """It was computed as the gradient of this; the last one is that."""
@@ -33,10 +34,12 @@ class Namer:
 
     def finish(self) -> None:
         """Name the results."""
-        for (_, file, line), result in self._lines.items():
-            target = _assigned(file, line)
+        for (frame, line), result in self._lines.items():
+            is_function = frame.f_code.co_name == "<lambda>"  # which is what the line assigns then
+            target = None if is_function else _assigned(frame.f_code.co_filename, line)
             if target:
                 result.name = target
+        self._lines.clear()
         for of, result in self._gradients.items():
             if result.name is None:
                 result.name = f"d_{identifier(of.name or self._operations.get(of, 'value'))}"

@@ -24,29 +24,28 @@ class NumpyExecutor:
 
     def __init__(self, program: Program, source: NumpySource) -> None:
         self.program = program
-        self._source = source
-        scope: dict[str, Any] = {"np": np, "ValueError": InputError, **source.helpers, **source.constants}
-        scope |= {library: import_module(library) for library in source.libraries}
-        exec(compile(_letting_go(source.text), f"<{source.name}, compiled>", "exec"), scope)  # noqa: S102
+        self._reads = [*source.places]
+        self._writes = [*program.updates]
+        self._anew = [place for place in self._writes if _is_made_anew(place, program)]
+        source = source.at_speed()
+        named = source.expressions
+        scope: dict[str, Any] = {"np": np, "ValueError": InputError, **named.helpers, **named.constants}
+        scope |= {library: import_module(library) for library in named.libraries}
+        tree = _letting_go(_with_plain_state(source, self._reads, self._writes))
+        exec(compile(tree, f"<{source.name}, compiled>", "exec"), scope)  # noqa: S102
         self._function = scope[source.name]
-        self._anew = [place for place in program.updates if _is_made_anew(place, program)]
 
     def enter(self, writer: EntryWriter, wrapped: Sequence[bool]) -> bool:
         """Write what `run` does as lines of a function."""
-        call = [f"a{i}" for i in range(len(writer.parameters))]
-        if self._source.has_state:
-            writer.body += [place.writing(writer, "None") for place in self._anew]
-            read = [f"{place.name!r}: {place.reading(writer)}" for place in self._source.places]
-            writer.body.append(f"state = {{{', '.join(read)}}}")
-            call.append("state")
-        writer.body.append(f"found = {writer.name(self._function)}({', '.join(call)})")
-        writer.body += [place.writing(writer, f"state[{place.name!r}]") for place in self.program.updates]
-        several = len(wrapped) > 1
-        found = [
-            (f"found[{i}]" if several else "found") if isinstance(x, Variable) else writer.name(x)
-            for i, x in enumerate(self.program.results)
-        ]
-        writer.results = [f"wrap({each})" if is_wrapped else each for each, is_wrapped in zip(found, wrapped)]
+        writer.body += [place.writing(writer, "None") for place in self._anew]
+        given = [f"a{i}" for i in range(len(writer.parameters))] + [place.reading(writer) for place in self._reads]
+        found = [f"r{i}" for i in range(len(self.program.results))]
+        written = [f"w{i}" for i in range(len(self._writes))]
+        made = "".join(f"{name}, " for name in [*found, *written])
+        writer.body.append(f"{made and made + '= '}{writer.name(self._function)}({', '.join(given)})")
+        writer.body += [place.writing(writer, name) for place, name in zip(self._writes, written)]
+        results = [name if isinstance(x, Variable) else writer.name(x) for name, x in zip(found, self.program.results)]
+        writer.results = [f"wrap({each})" if is_wrapped else each for each, is_wrapped in zip(results, wrapped)]
         return True
 
     def repeat(self, turns: int, leaves: Leaves, each: Mapping[int, Array]) -> None:
@@ -54,18 +53,14 @@ class NumpyExecutor:
 
     def run(self, leaves: Leaves) -> list[Any]:
         """The results for these leaves of the arguments; places are read and written."""
+        for place in self._anew:
+            place.write(None, leaves)
         arrays = [x._array if type(x) is Tensor else x for x in leaves]
-        if self._source.has_state:
-            for place in self._anew:
-                place.write(None, leaves)
-            state = {place.name: place.read(leaves) for place in self._source.places}
-            found = self._function(*arrays, state)
-            for place in self.program.updates:
-                place.write(state[place.name], leaves)
-        else:
-            found = self._function(*arrays)
-        values = found if len(self.program.results) > 1 else [found]
-        return [value if isinstance(x, Variable) else x for x, value in zip(self.program.results, values)]
+        found = self._function(*arrays, *[place.read(leaves) for place in self._reads])
+        count = len(self.program.results)
+        for place, value in zip(self._writes, found[count:]):
+            place.write(value, leaves)
+        return [value if isinstance(x, Variable) else x for x, value in zip(self.program.results, found[:count])]
 
 
 def _is_made_anew(place: Place, program: Program) -> bool:
@@ -73,9 +68,37 @@ def _is_made_anew(place: Place, program: Program) -> bool:
     return isinstance(place, Gradient) and place not in program.inputs.values()
 
 
-def _letting_go(text: str) -> ast.Module:
+def _with_plain_state(source: NumpySource, reads: Sequence[Place], writes: Sequence[Place]) -> ast.Module:
+    """The function with arguments in place of the state, and with what is to be written behind its results."""
+    tree = _PlainState().visit(ast.parse(source.text))
+    function = tree.body[0]
+    if source.has_state:
+        function.args.args.pop()
+    function.args.args += [ast.arg(_PlainState.name(place.name)) for place in reads]
+    results: list[Any] = []
+    if isinstance(function.body[-1], ast.Return):
+        value = function.body.pop().value
+        results = value.elts if len(source.program.results) > 1 else [value] if source.program.results else []
+    results += [ast.Name(_PlainState.name(place.name), ast.Load()) for place in writes]
+    function.body.append(ast.Return(ast.Tuple(results, ast.Load())))
+    return ast.fix_missing_locations(tree)  # type: ignore[no-any-return]
+
+
+class _PlainState(ast.NodeTransformer):
+    """Local variables in place of the entries of the state."""
+
+    @staticmethod
+    def name(entry: str) -> str:
+        return f"_state_{entry}"  # which no variable of the source is called
+
+    def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
+        if isinstance(node.value, ast.Name) and node.value.id == "state" and isinstance(node.slice, ast.Constant):
+            return ast.Name(self.name(str(node.slice.value)), node.ctx)
+        return self.generic_visit(node)
+
+
+def _letting_go(tree: ast.Module) -> ast.Module:
     """The function with each of its variables deleted after the last statement that reads it."""
-    tree = ast.parse(text)
     function: Any = tree.body[0]
     last: dict[str, int] = {}
     for position, statement in enumerate(function.body):

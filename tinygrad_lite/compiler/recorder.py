@@ -18,6 +18,7 @@ from tinygrad_lite.errors import UsageError
 from tinygrad_lite.ops import elementwise
 from tinygrad_lite.ops.op import Array, Op
 from tinygrad_lite.ops.requirements import refuse_where
+from tinygrad_lite.optim import updates
 from tinygrad_lite.optim.lr_scheduler import LRScheduler
 from tinygrad_lite.optim.optimizer import Optimizer
 from tinygrad_lite.recording import Source, is_users
@@ -279,11 +280,13 @@ class Recorder:
                 if x is not None and type(plain(x, "_array")) is Recorded:
                     self.namer.gradient(result, plain(x, "_array").variable)
             section = _SECTIONS.get(frame.f_code, section)
-            if is_users(frame.f_code.co_filename):
+            if frame.f_code.co_filename == updates.__file__:  # an optimiser's formula is read by its own names
+                self.namer.line(result, frame)
+            elif is_users(frame.f_code.co_filename):
                 if source is None:
                     source = Source(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name)
                 if section == FORWARD:
-                    self.namer.line(result, id(frame), frame.f_code.co_filename, frame.f_lineno)
+                    self.namer.line(result, frame)
             frame = frame.f_back  # type: ignore[assignment]
         return section, source
 

@@ -73,8 +73,8 @@ class Run:
         self._pullback = None
         if backward is not None:
             kept = unique(place.name for place in backward.inputs.values())
-            taken = (self.source.name, *self.source.constants, *self.source.helpers)
-            source = NumpySource(backward, f"{name}_backward", kept, taken)
+            taken = (self.source.name, *self.source.expressions.constants, *self.source.expressions.helpers)
+            source = NumpySource(backward, f"{self.source.name.rstrip('_')}_backward", kept, taken)
             executor = _executor(backend, backward, source)
             self.sources.append(source)
             self.executors.append(executor)

@@ -1,0 +1,250 @@
+"""Floor 5. Expressions: one operation as a person would write it in NumPy."""
+
+import math
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.compiler.draws import Draw
+from tinygrad_lite.compiler.naming import Identifiers
+from tinygrad_lite.compiler.program import Call, Variable
+from tinygrad_lite.ops import casting, indexing, reductions, shaping
+from tinygrad_lite.ops.registry import name_of_function
+
+ATOM, UNARY, _POWER, _PRODUCT, _SUM, _AND, _XOR, _OR, _COMPARISON = 20, 13, 14, 12, 11, 9, 8, 7, 6
+OPERATORS: dict[Any, tuple[str, int]] = {
+    np.add: ("+", _SUM),
+    np.subtract: ("-", _SUM),
+    np.multiply: ("*", _PRODUCT),
+    np.divide: ("/", _PRODUCT),
+    np.matmul: ("@", _PRODUCT),
+    np.floor_divide: ("//", _PRODUCT),
+    np.remainder: ("%", _PRODUCT),
+    np.power: ("**", _POWER),
+    np.bitwise_and: ("&", _AND),
+    np.bitwise_xor: ("^", _XOR),
+    np.bitwise_or: ("|", _OR),
+    np.equal: ("==", _COMPARISON),
+    np.not_equal: ("!=", _COMPARISON),
+    np.less: ("<", _COMPARISON),
+    np.less_equal: ("<=", _COMPARISON),
+    np.greater: (">", _COMPARISON),
+    np.greater_equal: (">=", _COMPARISON),
+}
+_DEFAULTS = (("axis", None), ("keepdims", False))
+
+
+class _Named:
+    """A generator as something to be named, the same for the same generator."""
+
+    name = "rng"
+
+    def __init__(self, generator: Any) -> None:
+        self._generator = generator
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Named) and other._generator is self._generator
+
+    def __hash__(self) -> int:
+        return id(self._generator)
+
+
+class Text:
+    """The text of an expression, and how tightly its outermost operator binds."""
+
+    def __init__(self, text: str, binds: int = ATOM) -> None:
+        self.text = text
+        self.binds = binds
+
+    def within(self, binds: int, right: bool = False) -> str:
+        """The text as an operand of an operator that binds so tightly."""
+        loose = self.binds <= binds if right else self.binds < binds
+        return f"({self.text})" if loose else self.text
+
+
+class Expressions:
+    """What the parts of a program are written as.
+
+    Attributes:
+        names: of variables and functions.
+        ready: how each variable is written where it is used.
+        constants: the arrays that the source names.
+        libraries: what the source calls besides NumPy.
+        helpers: what the source calls by name and NumPy does not have, by that name.
+
+    Args:
+        parameters: the names of the arguments.
+        taken: names that mean something else already.
+    """
+
+    def __init__(self, parameters: list[str], taken: Iterable[str]) -> None:
+        self._parameters = parameters
+        self.names = Identifiers((*taken, *parameters))
+        self.ready: dict[Variable, Text] = {}
+        self.constants: dict[str, Any] = {}
+        self.libraries: set[str] = set()
+        self.helpers: dict[str, Callable[..., Any]] = {}
+
+    def constant(self, x: Variable, array: Any) -> Text:
+        """An array that is the same in each run."""
+        if not np.shape(array):
+            return Text(literal(array))
+        if array.ndim == 1 and array.dtype == np.int64 and np.array_equal(array, np.arange(len(array))):
+            return Text(f"np.arange({len(array)})")
+        x.name = x.name or "constant"
+        name = self.names[x]
+        self.constants[name] = array
+        return Text(name)
+
+    def reserve(self, call: Call) -> None:
+        """Give the function that performs an operation its name, before the variables take theirs."""
+        if call.op not in _FORMS and call.op.forward not in (*OPERATORS, np.negative):
+            self.function(call)
+
+    def operand(self, x: Any) -> Text:
+        """An input of an operation."""
+        if isinstance(x, Variable):
+            return self.ready[x]
+        text = self._parameter(x)
+        return Text(text, UNARY if text.startswith("-") else ATOM)
+
+    def of(self, call: Call) -> Text:
+        """An operation with its inputs."""
+        operands = [self.operand(x) for x in call.inputs]
+        written = _FORMS.get(call.op, Expressions._call)(self, call, operands)
+        if call.result.is_number and call.op.forward not in (*OPERATORS, np.negative):
+            return Text(f"float({written.text})")
+        return written
+
+    def _call(self, call: Call, operands: list[Text]) -> Text:
+        forward = call.op.forward
+        if forward in OPERATORS and len(operands) == 2 and not call.params:
+            symbol, binds = OPERATORS[forward]
+            if forward is np.power:
+                base, exponent = operands[0].within(binds, right=True), operands[1].within(UNARY)
+                hugs = all(re.fullmatch(r"-?[\w.]+", side) for side in (base, exponent))
+                return Text(f"{base}**{exponent}" if hugs else f"{base} ** {exponent}", binds)
+            tight = _COMPARISON + 1 if binds == _COMPARISON else binds
+            return Text(f"{operands[0].within(tight)} {symbol} {operands[1].within(binds, right=True)}", binds)
+        if forward is np.negative:
+            return Text(f"-{operands[0].within(UNARY)}", UNARY)
+        arguments = [operand.text for operand in operands] + self._keywords(call)
+        if isinstance(call.op, Draw):
+            arguments = [*map(self._parameter, call.op.args)]
+            arguments += [f"{name}={self._parameter(value)}" for name, value in call.op.kwargs.items()]
+        return Text(f"{self.function(call)}({', '.join(arguments)})")
+
+    def _keywords(self, call: Call) -> list[str]:
+        given = {name: value for name, value in call.params.items() if value is not np._NoValue}
+        return [f"{name}={self._parameter(value)}" for name, value in given.items()]
+
+    def function(self, call: Call) -> str:
+        """The function that performs an operation."""
+        op = call.op
+        if isinstance(op, Draw) and op.argument is not None:
+            return f"{self._parameters[op.argument]}.{op.name}"
+        if isinstance(op, Draw):
+            name = self.names[_Named(op.generator)]
+            self.helpers[name] = op.generator
+            return f"{name}.{op.name}"
+        known = name_of_function(op, call.params)
+        if known:
+            if not known.startswith("np."):
+                self.libraries.add(known.split(".")[0])
+            return known
+        self.helpers[self.names[op]] = op.forward
+        return self.names[op]
+
+    def _parameter(self, value: Any) -> str:
+        if isinstance(value, Variable):
+            return self.ready[value].text
+        if isinstance(value, tuple):
+            parts = [self._parameter(part) for part in value]
+            return f"({', '.join(parts)}{',' if len(parts) == 1 else ''})"
+        if isinstance(value, np.ndarray):
+            if value.ndim == 0 or value.size <= 8:
+                return literal(value)
+            constant = Variable(value.shape, value.dtype, name="index")
+            return self.constant(constant, value).text
+        return literal(value)
+
+    def _index(self, index: Any) -> str:
+        parts = index if isinstance(index, tuple) else (index,)
+        texts = [_slice(part, self._parameter) for part in parts]
+        return ", ".join(texts) or "()"
+
+    def _getitem(self, call: Call, operands: list[Text]) -> Text:
+        return Text(f"{operands[0].within(ATOM)}[{self._index(call.params['index'])}]")
+
+    def _transpose(self, call: Call, operands: list[Text]) -> Text:
+        axes = call.params.get("axes")
+        text = operands[0].within(ATOM)
+        return Text(f"{text}.T") if axes is None else Text(f"{text}.transpose({self._parameter(axes)})")
+
+    def _swapaxes(self, call: Call, operands: list[Text]) -> Text:
+        if len(call.result.shape) == 2 and {axis % 2 for axis in call.params.values()} == {0, 1}:
+            return Text(f"{operands[0].within(ATOM)}.T")
+        return self._named("np.swapaxes", call, operands)
+
+    def _cast(self, call: Call, operands: list[Text]) -> Text:
+        return Text(f"{operands[0].within(ATOM)}.astype({self._parameter(call.params['dtype'])})")
+
+    def _reshape(self, call: Call, operands: list[Text]) -> Text:
+        order = call.params.get("order", "C")
+        shape = call.params["shape"] if call.op is shaping.reshape else (-1,)
+        sizes = ", ".join(map(str, shape)) if isinstance(shape, tuple) and shape else self._parameter(shape)
+        ordered = "" if order == "C" else f", order={literal(order)}"
+        return Text(f"{operands[0].within(ATOM)}.reshape({sizes}{ordered})")
+
+    def _reduction(self, call: Call, operands: list[Text]) -> Text:
+        if set(call.params) - {"axis", "keepdims"}:
+            return self._named(f"np.{call.op.name}", call, operands)
+        params = {name: value for name, value in call.params.items() if (name, value) not in _DEFAULTS}
+        if isinstance(params.get("axis"), tuple) and len(params["axis"]) == 1:
+            (params["axis"],) = params["axis"]
+        settings = ", ".join(f"{name}={self._parameter(value)}" for name, value in params.items())
+        return Text(f"{operands[0].within(ATOM)}.{call.op.name}({settings})")
+
+    def _named(self, function: str, call: Call, operands: list[Text]) -> Text:
+        return Text(f"{function}({', '.join([operand.text for operand in operands] + self._keywords(call))})")
+
+
+_FORMS: dict[Any, Callable[[Expressions, Call, list[Text]], Text]] = {
+    indexing.getitem: Expressions._getitem,
+    shaping.transpose: Expressions._transpose,
+    shaping.swapaxes: Expressions._swapaxes,
+    shaping.reshape: Expressions._reshape,
+    shaping.ravel: Expressions._reshape,
+    casting.cast: Expressions._cast,
+    reductions.sum: Expressions._reduction,
+    reductions.mean: Expressions._reduction,
+    reductions.max: Expressions._reduction,
+    reductions.min: Expressions._reduction,
+}
+
+
+def _slice(part: Any, written: Callable[[Any], str]) -> str:
+    if part is Ellipsis:
+        return "..."
+    if isinstance(part, slice):
+        ends = ["" if end is None else written(end) for end in (part.start, part.stop, part.step)]
+        return ":".join(ends if ends[2] else ends[:2])
+    return written(part)
+
+
+def literal(value: Any) -> str:
+    """A value as it is written in Python."""
+    if isinstance(value, np.dtype) or (isinstance(value, type) and issubclass(value, np.generic)):
+        return f"np.{np.dtype(value).name}" if np.dtype(value) != bool else "bool"
+    if isinstance(value, np.ndarray):
+        dtype = "" if value.dtype in (np.float64, np.int64, np.bool_) and value.size else f", {literal(value.dtype)}"
+        return f"np.array({value.tolist()!r}{dtype})".replace("nan", "np.nan").replace("inf", "np.inf")
+    if isinstance(value, np.generic):
+        return f"np.{value.dtype.name}({literal(value.item())})" if value.dtype != bool else str(bool(value))
+    if isinstance(value, float) and not math.isfinite(value):
+        return "np.nan" if math.isnan(value) else "np.inf" if value > 0 else "-np.inf"
+    if isinstance(value, str):
+        return f'"{value}"'
+    return repr(value)
