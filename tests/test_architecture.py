@@ -13,10 +13,10 @@ PACKAGE = Path(tinygrad_lite.__file__).parent
 FLOORS = [
     ["errors", "trees"],
     ["ops"],
-    ["grad_mode", "tensor", "backward", "dual", "complex_step"],
+    ["grad_mode", "tensor", "backward", "dual", "complex_step", "symbol", "notation"],
     ["runs", "transforms", "jacobians", "whole", "custom", "recording"],
     ["nn", "optim", "datasets"],
-    ["checking", "compiler"],
+    ["checking", "compiler", "explainer"],
     ["testing", "__main__"],
 ]
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}

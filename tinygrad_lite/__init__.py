@@ -4,6 +4,7 @@ from tinygrad_lite import datasets, nn, optim
 from tinygrad_lite.checking import audit_gradients, detect_anomaly, gradcheck
 from tinygrad_lite.compiler import compile
 from tinygrad_lite.custom import checkpoint, custom_gradient, stop_gradient
+from tinygrad_lite.explainer import backward_steps, explain
 from tinygrad_lite.grad_mode import enable_grad, no_grad
 from tinygrad_lite.jacobians import hessian, jacobian
 from tinygrad_lite.ops.joining import array
@@ -16,6 +17,7 @@ __all__ = [
     "Tensor",
     "array",
     "audit_gradients",
+    "backward_steps",
     "checkpoint",
     "compile",
     "custom_gradient",
@@ -23,6 +25,7 @@ __all__ = [
     "detect_anomaly",
     "elementwise",
     "enable_grad",
+    "explain",
     "grad",
     "gradcheck",
     "hessian",

@@ -1,0 +1,93 @@
+"""Floor 5. Explain: any model's backward pass as a lesson."""
+
+import sys
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from tinygrad_lite.tensor import Tensor
+
+if TYPE_CHECKING:
+    from tinygrad_lite.explainer.graph import Graph
+    from tinygrad_lite.explainer.lesson import Lesson
+    from tinygrad_lite.explainer.steps import BackwardStep
+
+
+def explain(result: Tensor | Callable[..., Any], *args: Any, **kwargs: Any) -> "Lesson":
+    """A lesson about how a tensor came about, and how each gradient behind it is computed.
+
+    It runs the backward pass itself, and changes no `.grad`. Of a tensor with more entries than one it explains the
+    gradient of their sum. A function is called with the arguments, and what it returns is explained; then each
+    operation is told with the line of the code that called it and the module that it belongs to.
+
+    Raises:
+        UsageError: if it is no tensor, nor a function that returns one.
+        GraphError: if it has no history, or its graph was freed by a backward pass.
+        InputError: if it is empty.
+
+    Example:
+        >>> import tinygrad_lite as tg
+        >>> x = tg.tensor(3.0, requires_grad=True, name="x")
+        >>> y = x * x
+        >>> print(tg.explain(y))
+        y: 1 operation, and a gradient for x
+        <BLANKLINE>
+        Forward, as the code computes it
+            x  a number  3.  needs a gradient
+          (1)  y = x · x  a number  9.
+        <BLANKLINE>
+        Backward, in the order in which it runs
+          ∂y/∂y = 1
+        <BLANKLINE>
+          (1) y = x · x
+              g = ∂/∂y = 1.
+              to x: g · x
+                  upstream × local, ∂y/∂x = x = 3.
+                  = 3.
+                  term 1 of 2 of ∂/∂x, which add up
+              to x: g · x
+                  upstream × local, ∂y/∂x = x = 3.
+                  = 3.
+                  term 2 of 2 of ∂/∂x, which add up
+        <BLANKLINE>
+        The gradients
+          ∂y/∂x = (1) 3. + (1) 3.
+                = 6.
+    """
+    from tinygrad_lite.explainer.lesson import Lesson
+
+    return Lesson(_graph(result, args, kwargs))
+
+
+def backward_steps(result: Tensor) -> Iterator["BackwardStep"]:
+    """The backward pass one operation at a time, so that one can stop and look; it changes no `.grad`.
+
+    Each step has the operation whose turn it is, the gradient that arrived at it (`upstream`), what it hands to each of
+    its inputs (`contributions`), and the gradients that there are so far, by name (`gradients`).
+
+    Raises:
+        as `explain`.
+
+    Example:
+        >>> import numpy as np, tinygrad_lite as tg
+        >>> x = tg.tensor([1.0, 2.0], requires_grad=True, name="x")
+        >>> for step in tg.backward_steps(np.sum(x**2)):
+        ...     print(step)
+        step 1: t2 = sum(t1)
+          to t1: broadcast_to(g, shape=(2,)) = [1., 1.]
+        step 2: t1 = x²
+          to x: g · 2 · x = [2., 4.]
+    """
+    from tinygrad_lite.explainer.steps import steps
+
+    return steps(_graph(result, (), {}), {}, {})
+
+
+def _graph(result: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> "Graph":
+    from tinygrad_lite.explainer.graph import Graph
+    from tinygrad_lite.explainer.watching import Watch, names_around
+
+    watch = Watch()
+    if callable(result) and not isinstance(result, Tensor):
+        result = watch.run(result, args, kwargs)
+    names = {**watch.names, **names_around(sys._getframe(2))}
+    return Graph(result, names, watch.sources, watch.modules)

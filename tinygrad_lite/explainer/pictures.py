@@ -1,0 +1,127 @@
+"""Floor 5. The graph as a picture: SVG, and the languages of Graphviz and Mermaid."""
+
+from collections.abc import Iterator
+from html import escape
+
+import numpy as np
+
+from tinygrad_lite import notation
+from tinygrad_lite.explainer.graph import Graph, Node
+from tinygrad_lite.explainer.layout import layers
+from tinygrad_lite.explainer.steps import Pass, brief
+
+WIDTH, HEIGHT, GAP_X, GAP_Y, MARGIN = 220, 74, 44, 26, 16
+LETTERS = 30  # of a line in a box
+_STYLE = """\
+svg { font-family: ui-sans-serif, system-ui, sans-serif; background: #fff; color: #1b1f24; }
+.box { fill: #fff; stroke: #57606a; stroke-width: 1.2; }
+.parameter .box { fill: #e8f1fb; stroke: #0550ae; stroke-width: 2; }
+.constant .box { stroke-dasharray: 5 4; }
+.root .box { stroke-width: 3; }
+.edge { fill: none; stroke: #6e7781; stroke-width: 1.3; }
+.edge.gradient { stroke: #0550ae; }
+text { fill: currentColor; font-size: 12px; }
+.name { font-weight: 600; font-size: 13px; }
+.small { font-size: 11px; }
+@media (prefers-color-scheme: dark) {
+  svg { background: #0d1117; color: #e6edf3; }
+  .box { fill: #161b22; stroke: #8b949e; }
+  .parameter .box { fill: #12263f; stroke: #79c0ff; }
+  .edge { stroke: #8b949e; }
+  .edge.gradient { stroke: #79c0ff; }
+}"""
+
+
+def svg(graph: Graph, found: Pass) -> str:
+    """The graph from left to right: a box for each node, with its formula, its form, its value and its gradient."""
+    columns = layers(graph)
+    height = max(map(len, columns))
+    corner = {
+        node: (
+            MARGIN + i * (WIDTH + GAP_X),
+            MARGIN + (j + (height - len(column)) / 2) * (HEIGHT + GAP_Y),
+        )
+        for i, column in enumerate(columns)
+        for j, node in enumerate(column)
+    }
+    across = 2 * MARGIN + len(columns) * (WIDTH + GAP_X) - GAP_X
+    down = 2 * MARGIN + height * (HEIGHT + GAP_Y) - GAP_Y
+    lines = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {across} {down:g}" width="{across}" height="{down:g}" '
+        f'role="img" aria-labelledby="title description">',
+        f'<title id="title">The graph behind {escape(graph.root.name)}</title>',
+        f'<desc id="description">{escape(_description(graph))}</desc>',
+        f"<style>{_STYLE}</style>",
+        '<defs><marker id="head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
+        '<path d="M0 0 L8 4 L0 8 z" fill="#6e7781"/></marker></defs>',
+    ]
+    for node in graph.operations:
+        for x in node.inputs:
+            if isinstance(x, Node):
+                lines.append(_edge(corner[x], corner[node], x.requires_grad))
+    for node in graph.nodes:
+        lines += _box(node, corner[node], graph, found)
+    return "\n".join([*lines, "</svg>"]) + "\n"
+
+
+def _description(graph: Graph) -> str:
+    return "; ".join(f"{node.name} = {notation.text(node.formula)}" for node in graph.operations)
+
+
+def _edge(start: tuple[float, float], end: tuple[float, float], has_gradient: bool) -> str:
+    x1, y1 = start[0] + WIDTH, start[1] + HEIGHT / 2
+    x2, y2 = end[0], end[1] + HEIGHT / 2
+    bend = max((x2 - x1) / 2, 20)
+    kind = "edge gradient" if has_gradient else "edge"
+    path = f"M{x1:g} {y1:g} C{x1 + bend:g} {y1:g} {x2 - bend:g} {y2:g} {x2:g} {y2:g}"
+    return f'<path class="{kind}" d="{path}" marker-end="url(#head)"/>'
+
+
+def _box(node: Node, corner: tuple[float, float], graph: Graph, found: Pass) -> Iterator[str]:
+    x, y = corner
+    kind = "operation" if node.op else "parameter" if node.requires_grad else "constant"
+    kind += " root" if node is graph.root else ""
+    rows = [("name", node.name), ("", notation.text(node.formula) if node.op else kind)]
+    rows.append(("small", f"{list(np.shape(node.value))}  {brief(node.value)}"))
+    if node in found.gradients:
+        rows.append(("small", f"gradient {brief(found.gradients[node])}"))
+    yield f'<g class="{kind}"><rect class="box" x="{x:g}" y="{y:g}" width="{WIDTH}" height="{HEIGHT}" rx="6"/>'
+    for i, (style, text) in enumerate(rows):
+        whole = f"<title>{escape(text)}</title>" if len(text) > LETTERS else ""
+        yield (f'<text class="{style}" x="{x + 10:g}" y="{y + 18 + 16 * i:g}">{whole}{escape(_shortened(text))}</text>')
+    yield "</g>"
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= LETTERS else text[: LETTERS - 1] + "…"
+
+
+def dot(graph: Graph) -> str:
+    """The graph in the language of Graphviz."""
+    lines = ["digraph {", "  rankdir=LR", '  node [shape=box, style=rounded, fontname="sans-serif"]']
+    ids = {node: f"n{i}" for i, node in enumerate(graph.nodes)}
+    for node, name in ids.items():
+        style = "" if node.op else ", penwidth=2" if node.requires_grad else ', style="rounded,dashed"'
+        lines.append(f"  {name} [label={_quoted(_label(node))}{style}]")
+    lines += [f"  {ids[x]} -> {ids[node]}" for node in graph.operations for x in node.inputs if isinstance(x, Node)]
+    return "\n".join([*lines, "}"]) + "\n"
+
+
+def mermaid(graph: Graph) -> str:
+    """The graph in the language of Mermaid."""
+    ids = {node: f"n{i}" for i, node in enumerate(graph.nodes)}
+    lines = ["flowchart LR"]
+    for node, name in ids.items():
+        label = "".join(f"#{ord(letter)};" if letter in '"#<>&`' else letter for letter in _label(node))
+        lines.append(f'  {name}["{label.replace(chr(10), "<br>")}"]')
+    lines += [f"  {ids[x]} --> {ids[node]}" for node in graph.operations for x in node.inputs if isinstance(x, Node)]
+    return "\n".join(lines) + "\n"
+
+
+def _label(node: Node) -> str:
+    text = f"{node.name} = {notation.text(node.formula)}" if node.op else node.name
+    return f"{text}\n{list(np.shape(node.value))}"
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'

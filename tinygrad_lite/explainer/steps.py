@@ -1,0 +1,170 @@
+"""Floor 5. The backward pass, one operation at a time, in the order in which the engine runs it."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite import notation
+from tinygrad_lite.backward import fitted
+from tinygrad_lite.explainer.graph import Graph, Node
+from tinygrad_lite.ops.op import Array, Deferred
+from tinygrad_lite.symbol import Symbol
+
+FEW = 12  # entries of an array that are shown one by one
+
+
+@dataclass(eq=False)
+class Contribution:
+    """What one operation hands to one of its inputs.
+
+    Attributes:
+        operation: from which.
+        to, position: to which input.
+        upstream: the gradient that arrived at the operation.
+        local: ∂y/∂x entry by entry, of an operation that works so, as a symbol or a number; else None.
+        rule: the vector-Jacobian product, as a symbol in g, or the text of it where it is no formula.
+        full: what the rule gives, before what broadcasting spread is summed.
+        summed: the axes of that sum.
+        value: the contribution, of the input's shape.
+    """
+
+    operation: Node
+    to: Node
+    position: int
+    upstream: Array
+    local: Any
+    rule: Any
+    full: Array
+    summed: tuple[int, ...]
+    value: Array
+
+    @property
+    def formula(self) -> str:
+        """The rule as text."""
+        return self.rule if isinstance(self.rule, str) else notation.text(self.rule)
+
+    def __repr__(self) -> str:
+        return f"{self.operation.name} → {self.to.name}: {self.formula}"
+
+
+@dataclass(eq=False)
+class BackwardStep:
+    """One operation of the backward pass.
+
+    Attributes:
+        number: the step's place in the pass, from 1.
+        operation: whose turn it is.
+        upstream: the gradient that arrived at it: complete, since all that uses its result had its turn before.
+        contributions: what it hands to its inputs.
+        gradients: the gradients that there are so far, by name: complete or still growing.
+    """
+
+    number: int
+    operation: Node
+    upstream: Array
+    contributions: list[Contribution]
+    gradients: Mapping[str, Array]
+
+    def __repr__(self) -> str:
+        lines = [f"step {self.number}: {self.operation.name} = {notation.text(self.operation.formula)}"]
+        for each in self.contributions:
+            lines.append(f"  to {each.to.name}: {each.formula} = {brief(each.value)}")
+        return "\n".join(lines)
+
+
+class Pass:
+    """A backward pass over a graph, with all that it finds.
+
+    Attributes:
+        steps: its steps, in order.
+        gradients: the gradient of each node that one reaches.
+        received: the contributions to each node, in the order in which they arrived.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self.gradients: dict[Node, Array] = {}
+        self.received: dict[Node, list[Contribution]] = {}
+        self.steps = list(steps(graph, self.gradients, self.received))
+
+
+def steps(
+    graph: Graph, gradients: dict[Node, Array], received: dict[Node, list[Contribution]]
+) -> Iterator[BackwardStep]:
+    """The steps of a backward pass; what they find is added to `gradients` and `received`.
+
+    Of a result with more entries than one, it is the gradient of their sum.
+    """
+    root = graph.root
+    gradients[root] = np.ones_like(root.value)[()]
+    number = 0
+    for operation in reversed(graph.operations):
+        if operation not in gradients:
+            continue
+        number += 1
+        g = gradients[operation]
+        made = []
+        for i, x in enumerate(operation.inputs):
+            if not (isinstance(x, Node) and x.requires_grad):
+                continue
+            contribution = _contribution(operation, x, i, g)
+            if contribution is None:
+                continue
+            made.append(contribution)
+            received.setdefault(x, []).append(contribution)
+            gradients[x] = gradients[x] + contribution.value if x in gradients else contribution.value
+        yield BackwardStep(number, operation, g, made, {node.name: gradient for node, gradient in gradients.items()})
+
+
+def _contribution(operation: Node, x: Node, i: int, g: Array) -> Contribution | None:
+    op: Any = operation.op
+    arrays, params = operation.arrays, operation.params
+    vjp = op.vjps[i]
+    if vjp is None:
+        return None
+    full = vjp(g, operation.value, *arrays, **params)
+    full = full.whole() if isinstance(full, Deferred) else full
+    value = fitted(full, x.shape, x.value.dtype, op, i)
+    shape = np.shape(full)
+    added = len(shape) - len(x.shape)
+    summed = tuple(
+        axis for axis, size in enumerate(shape) if axis < added or (x.shape[axis - added] == 1 and size != 1)
+    )
+    inputs = [_symbol(each, array) for each, array in zip(operation.inputs, arrays)]
+    y, upstream = operation.symbol, Symbol(g, "g")
+    local = op.derivatives[i] if op.derivatives else None
+    if callable(local):
+        local = _read(local, y, *inputs, **params)
+    rule = _read(vjp, upstream, y, *inputs, **params)
+    return Contribution(operation, x, i, g, local, rule, full, summed, value)
+
+
+def _symbol(x: Any, array: Array) -> Any:
+    return Symbol(array, x.name) if isinstance(x, Node) else array
+
+
+def _read(rule: Any, *symbols: Any, **params: Any) -> Any:
+    """What a rule returns for symbols, or in words what it does."""
+    try:
+        found = rule(*symbols, **params)
+    except Exception:  # noqa: BLE001, RUF100  it computes with the numbers themselves, and runs all the same
+        return "a rule that is no formula, since it depends on the numbers"
+    return "g where the entries were taken from, 0 elsewhere" if isinstance(found, Deferred) else found
+
+
+def brief(array: Array) -> str:
+    """An array in one line: all of its entries if they are few, else its form, mean and range."""
+    array = np.asarray(array)
+    if not array.shape:
+        return f"{array:.6g}" if array.dtype.kind == "f" else str(array)
+    if array.size <= FEW:
+        return np.array2string(array, precision=4, suppress_small=True, separator=", ").replace("\n", "")
+    if array.dtype.kind not in "fiub":
+        return f"{array.dtype} of shape {array.shape}"
+    finite = array[np.isfinite(array)] if array.dtype.kind == "f" else array
+    lost = array.size - finite.size
+    told = f", {lost} not finite" if lost else ""
+    if not finite.size:
+        return f"shape {array.shape}{told}"
+    return f"shape {array.shape}, mean {np.mean(finite):.4g}, from {np.min(finite):.4g} to {np.max(finite):.4g}{told}"

@@ -1,0 +1,85 @@
+"""Floor 5. What a lesson knows beyond the graph: what the user calls things, which line and which module made them."""
+
+import sys
+from collections.abc import Callable, Mapping
+from types import FrameType
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.nn.module import Module
+from tinygrad_lite.recording import Source, Step, is_users, observing
+from tinygrad_lite.tensor import Tensor
+
+
+def names_around(frame: FrameType | None) -> dict[int, str]:
+    """The variables that stand for tensors and arrays in the functions that are running, by ids, the innermost first.
+
+    What is in a tuple, a list or a dict has no name of its own.
+    """
+    found: dict[int, str] = {}
+    while frame is not None:
+        if is_users(frame.f_code.co_filename):
+            for scope in (frame.f_locals, frame.f_globals):
+                _note(found, scope)
+                for value in list(scope.values()):
+                    if isinstance(value, Module):
+                        list(value.named_parameters())  # which gives each its path for a name
+        frame = frame.f_back
+    return found
+
+
+def _note(found: dict[int, str], scope: Mapping[str, Any]) -> None:
+    for name, value in list(scope.items()):
+        if isinstance(value, (Tensor, np.ndarray)) and not name.startswith("_"):
+            found.setdefault(id(value), name)
+
+
+class Watch:
+    """A run of a function, of which the lines and the modules are noted.
+
+    Attributes:
+        names: of the tensors and arrays that the function met or made, by their ids.
+        sources, modules: of the tensors that it made.
+    """
+
+    def __init__(self) -> None:
+        self.names: dict[int, str] = {}
+        self._kept: list[Any] = []  # whose ids shall not be others'
+        self.sources: dict[Tensor, Source] = {}
+        self.modules: dict[Tensor, str] = {}
+        self._paths: dict[int, tuple[Module, Mapping[Module, str]]] = {}
+
+    def run(self, f: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        """What the function returns."""
+        with observing(self.note):
+            result = f(*args, **kwargs)
+        name = getattr(f, "__name__", type(f).__name__)
+        if isinstance(result, Tensor) and name.isidentifier():
+            self.names.setdefault(id(result), name)
+        return result
+
+    def note(self, step: Step) -> None:
+        """Note an operation."""
+        if not isinstance(step.result, Tensor):
+            return
+        self._kept.append(step)
+        if step.source is not None:
+            self.sources[step.result] = step.source
+        frame: FrameType | None = sys._getframe(2)
+        inner, outer = None, None
+        while frame is not None:
+            if frame.f_code is Module.__call__.__code__:
+                outer = frame.f_locals["self"]
+                inner = inner or outer
+            if is_users(frame.f_code.co_filename):
+                _note(self.names, frame.f_locals)
+            frame = frame.f_back
+        if outer is not None and inner is not None:
+            self.modules[step.result] = self._path(outer, inner)
+
+    def _path(self, outer: Module, inner: Module) -> str:
+        if id(outer) not in self._paths:
+            list(outer.named_parameters())
+            self._paths[id(outer)] = outer, {module: path for path, module in outer.named_modules()}
+        return self._paths[id(outer)][1].get(inner, type(inner).__name__)

@@ -1,0 +1,105 @@
+"""Floor 2. `Symbol`: an array that remembers the expression it is computed by, so that code can be read as a formula.
+
+A declaration that is given symbols in place of arrays returns its own formula: what a lesson shows is the very code
+that runs. The numbers go along, so that what depends on a shape, or picks a branch for all entries alike, is resolved.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
+
+import numpy as np
+
+from tinygrad_lite.errors import UsageError
+from tinygrad_lite.ops import elementwise, selection
+from tinygrad_lite.ops.op import NO_PARAMS, Array, Op
+from tinygrad_lite.ops.operators import Operators
+
+
+class Symbol(Operators):
+    """A named array, or what an operation makes of symbols.
+
+    Attributes:
+        value: the numbers.
+        name: what it is called; None for what an operation made.
+        op, inputs, params: how it was made; op is None for what has a name.
+
+    Example:
+        >>> import numpy as np
+        >>> from tinygrad_lite.ops.elementwise import tanh
+        >>> x = Symbol(np.array([0.5, 1.0]), "x")
+        >>> tanh.derivatives[0](Symbol(np.tanh(x.value), "y"), x)
+        1 - y · y
+    """
+
+    __slots__ = ("inputs", "name", "op", "params", "value")
+
+    def __init__(
+        self,
+        value: Array,
+        name: str | None = None,
+        op: Op | None = None,
+        inputs: Sequence[Any] = (),
+        params: Mapping[str, Any] = NO_PARAMS,
+    ) -> None:
+        self.value = value
+        self.name = name
+        self.op = op
+        self.inputs = inputs
+        self.params = params
+
+    def __trace__(self, op: Op, inputs: tuple[Array, ...], params: Mapping[str, Any]) -> Any:
+        value = op(*[numbers(x) for x in inputs], **{name: numbers(each) for name, each in params.items()})
+        if not hasattr(value, "dtype"):
+            return value  # an answer about its form
+        same = _simpler(op, inputs)
+        return Symbol(value, None, op, inputs, params) if same is None else same
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return np.shape(self.value)
+
+    @property
+    def size(self) -> int:
+        return int(np.size(self.value))
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.value.dtype  # type: ignore[no-any-return]
+
+    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
+        raise UsageError("a formula depends on numbers that are not known to it")
+
+    __bool__ = __int__ = __float__ = __index__ = __array__ = item = tolist = _refuse
+
+    def __repr__(self) -> str:
+        from tinygrad_lite.notation import text
+
+        return text(self)
+
+
+def numbers(x: Any) -> Any:
+    """The numbers of a symbol; anything else as it is."""
+    if isinstance(x, tuple):
+        return tuple(map(numbers, x))
+    return x.value if type(x) is Symbol else x
+
+
+def _simpler(op: Op, inputs: Sequence[Any]) -> Any:
+    """What the result is the same as, if it is one of the inputs for all entries."""
+    if op is elementwise.multiply:
+        for x, other in (inputs, inputs[::-1]):
+            if type(x) is Symbol and _is_number(other, 1) and x.shape == np.broadcast_shapes(x.shape, np.shape(other)):
+                return x
+    if op is elementwise.power and _is_number(inputs[1], 1):
+        return inputs[0]
+    if op is selection._where:
+        condition = np.asarray(numbers(inputs[0]))
+        if condition.size and (np.all(condition) or not np.any(condition)):
+            chosen = inputs[1] if condition.flat[0] else inputs[2]
+            shape = np.broadcast_shapes(*(np.shape(numbers(x)) for x in inputs))
+            return chosen if type(chosen) is Symbol and chosen.shape == shape else None
+    return None
+
+
+def _is_number(x: Any, number: float) -> bool:
+    return type(x) is not Symbol and np.ndim(x) == 0 and bool(x == number)
