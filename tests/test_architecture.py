@@ -16,7 +16,8 @@ FLOORS = [
     ["grad_mode", "tensor", "backward", "dual", "complex_step", "symbol", "notation"],
     ["runs", "transforms", "jacobians", "whole", "custom", "recording"],
     ["nn", "optim", "datasets"],
-    ["checking", "compiler", "explainer"],
+    ["checking", "compiler"],
+    ["explainer"],
     ["testing", "__main__"],
 ]
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}

@@ -1,4 +1,4 @@
-"""Floor 6. The command line: `python -m tinygrad_lite check package.module:function`."""
+"""Floor 7. The command line: `python -m tinygrad_lite check package.module:function`."""
 
 import argparse
 import sys

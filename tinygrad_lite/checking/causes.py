@@ -1,7 +1,7 @@
 """Floor 5. Why a parameter's gradient is lost, undefined, or far too large or small: the operation that is to blame."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any
 
@@ -33,11 +33,16 @@ _CHOOSING = {
 
 @dataclass(frozen=True)
 class Cause:
-    """What happened to a gradient, by which operation, and the user's line that called it where it is known."""
+    """What happened to a gradient, by which operation, and the user's line that called it where it is known.
+
+    Attributes:
+        result: what the operation made.
+    """
 
     text: str
     operation: str | None = None
     source: Source | None = None
+    result: Tensor | None = field(default=None, compare=False, repr=False)
 
     def __str__(self) -> str:
         return f"{self.text}\n    {self.source}" if self.source else self.text
@@ -134,7 +139,7 @@ class Reasons:
         return False
 
     def _cause(self, result: Tensor, text: str) -> Cause:
-        return Cause(text, result.op.name, self._lines.get(result))
+        return Cause(text, result.op.name, self._lines.get(result), result)
 
     def _lost(self, edge: Edge, units: Units | None) -> Cause:
         """How an operation made a gradient zero."""
@@ -194,7 +199,7 @@ def _joined(causes: Sequence[Cause], where: str = "") -> Cause:
     """The first of the causes, and how many more there are."""
     first, *others = dict.fromkeys(causes)
     more = f", and {len(others)} more on other ways" if others else ""
-    return Cause(first.text + where + more, first.operation, first.source)
+    return replace(first, text=first.text + where + more)
 
 
 def _is_zero(array: Any, units: Units | None) -> bool:

@@ -1,4 +1,4 @@
-"""Floor 5. Explain: any model's backward pass as a lesson."""
+"""Floor 6. Explain: any model's backward pass as a lesson."""
 
 import sys
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""Floor 5. The graph behind a tensor as a lesson tells it: nodes with names, numbers and shapes, in forward order."""
+"""Floor 6. The graph behind a tensor as a lesson tells it: nodes with names, numbers and shapes, in forward order."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -126,8 +126,9 @@ class Graph:
     def _operation(self, tensor: Tensor) -> None:
         inputs = [self._input(x, array) for x, array in zip(tensor.inputs, tensor.arrays)]
         number = len(self.operations) + 1
+        module = self._modules.get(tensor, _owner(inputs))
         node = Node(
-            self._names.of(tensor, f"t{number}"),
+            self._names.of(tensor, module or f"t{number}"),
             tensor.data,
             number,
             tensor.op,
@@ -137,7 +138,7 @@ class Graph:
             tensor,
             True,
             self._sources.get(tensor),
-            self._modules.get(tensor, _owner(inputs)),
+            module,
         )
         self._nodes[tensor] = node
         self.operations.append(node)
@@ -149,7 +150,7 @@ class Graph:
         if key not in self._nodes:
             tensor = x if isinstance(x, Tensor) else None
             name = self._names.of(x, f"x{len(self.leaves) + 1}")
-            value = x.data if isinstance(x, Tensor) else array
+            value = array.astype(x.dtype) if isinstance(x, Tensor) else array  # as it was then: a leaf may be updated
             leaf = Node(name, value, tensor=tensor, requires_grad=tensor is not None and tensor.requires_grad)
             leaf.module = name.rpartition(".")[0]
             self._nodes[key] = leaf

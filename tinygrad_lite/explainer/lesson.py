@@ -1,8 +1,15 @@
-"""Floor 5. A lesson about the graph behind a tensor, and the forms in which it can be had."""
+"""Floor 6. A lesson about the graph behind a tensor, and the forms in which it can be had."""
 
-from tinygrad_lite.explainer import words
+import os
+import tempfile
+from html import escape
+from pathlib import Path
+
+from tinygrad_lite.errors import InputError
+from tinygrad_lite.explainer import derivation, page, pictures, rerun, words
 from tinygrad_lite.explainer.graph import Graph
 from tinygrad_lite.explainer.steps import Pass
+from tinygrad_lite.optim.optimizer import Optimizer
 
 
 class Lesson:
@@ -21,3 +28,79 @@ class Lesson:
         return words.lesson(self.graph, self.backward)
 
     __repr__ = __str__
+
+    def to_html(self, path: str | os.PathLike[str], optimizer: Optimizer | None = None) -> None:
+        """Write the lesson as a page: one file to open in a browser, which needs no network.
+
+        Args:
+            optimizer: whose next step the page shows beside plain gradient descent; it is not taken.
+
+        Raises:
+            InputError: if the path cannot be written; a file that was there stays as it was.
+
+        Example:
+            >>> import tempfile, tinygrad_lite as tg
+            >>> x = tg.tensor(3.0, requires_grad=True, name="x")
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     tg.explain(x * x).to_html(f"{folder}/lesson.html")
+        """
+        update = None if optimizer is None else rerun.update(self.graph, self.backward, optimizer)
+        _write(Path(path), page.html(self.graph, self.backward, update))
+
+    def to_svg(self, path: str | os.PathLike[str] | None = None) -> str:
+        """The graph as a picture, from left to right; written to a file if there is a path.
+
+        Raises:
+            InputError: as `to_html`.
+        """
+        return _written(path, pictures.svg(self.graph, self.backward))
+
+    def to_dot(self, path: str | os.PathLike[str] | None = None) -> str:
+        """The graph in the language of Graphviz; written to a file if there is a path.
+
+        Raises:
+            InputError: as `to_html`.
+        """
+        return _written(path, pictures.dot(self.graph))
+
+    def to_mermaid(self, path: str | os.PathLike[str] | None = None) -> str:
+        """The graph in the language of Mermaid; written to a file if there is a path.
+
+        Raises:
+            InputError: as `to_html`.
+        """
+        return _written(path, pictures.mermaid(self.graph))
+
+    def to_latex(self, path: str | os.PathLike[str] | None = None) -> str:
+        """The derivation line by line, as one would set it in a handout: v̄ is the gradient by v; it needs amsmath.
+
+        Raises:
+            InputError: as `to_html`.
+        """
+        return _written(path, derivation.latex(self.graph, self.backward))
+
+    def _repr_html_(self) -> str:
+        content = escape(page.html(self.graph, self.backward, None), quote=True)
+        return (
+            f'<iframe srcdoc="{content}" title="The backward pass of {escape(self.graph.root.name)}" '
+            'style="width:100%;height:760px;border:1px solid #8888"></iframe>'
+        )
+
+
+def _written(path: str | os.PathLike[str] | None, text: str) -> str:
+    if path is not None:
+        _write(Path(path), text)
+    return text
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", encoding="utf-8", newline="\n", dir=path.parent, prefix=f".{path.name}.", delete=False
+        ) as file:
+            file.write(text)
+        os.chmod(file.name, 0o644)  # as open() would leave it for most people
+        os.replace(file.name, path)
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror or error}") from error

@@ -1,4 +1,4 @@
-"""Floor 5. The graph as a picture: SVG, and the languages of Graphviz and Mermaid."""
+"""Floor 6. The graph as a picture: SVG, and the languages of Graphviz and Mermaid."""
 
 from collections.abc import Iterator
 from html import escape

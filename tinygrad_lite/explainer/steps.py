@@ -1,6 +1,6 @@
-"""Floor 5. The backward pass, one operation at a time, in the order in which the engine runs it."""
+"""Floor 6. The backward pass, one operation at a time, in the order in which the engine runs it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,14 +58,26 @@ class BackwardStep:
         operation: whose turn it is.
         upstream: the gradient that arrived at it: complete, since all that uses its result had its turn before.
         contributions: what it hands to its inputs.
-        gradients: the gradients that there are so far, by name: complete or still growing.
     """
 
     number: int
     operation: Node
     upstream: Array
     contributions: list[Contribution]
-    gradients: Mapping[str, Array]
+    _before: "BackwardStep | None"
+
+    @property
+    def gradients(self) -> dict[str, Array]:
+        """The gradients that there are so far, by name: complete or still growing."""
+        steps = [self]
+        while (before := steps[-1]._before) is not None:
+            steps.append(before)
+        first = steps[-1]
+        found = {first.operation.name: first.upstream}
+        for each in (each for step in reversed(steps) for each in step.contributions):
+            name = each.to.name
+            found[name] = found[name] + each.value if name in found else each.value
+        return found
 
     def __repr__(self) -> str:
         lines = [f"step {self.number}: {self.operation.name} = {notation.text(self.operation.formula)}"]
@@ -98,11 +110,10 @@ def steps(
     """
     root = graph.root
     gradients[root] = np.ones_like(root.value)[()]
-    number = 0
+    before: BackwardStep | None = None
     for operation in reversed(graph.operations):
         if operation not in gradients:
             continue
-        number += 1
         g = gradients[operation]
         made = []
         for i, x in enumerate(operation.inputs):
@@ -114,7 +125,8 @@ def steps(
             made.append(contribution)
             received.setdefault(x, []).append(contribution)
             gradients[x] = gradients[x] + contribution.value if x in gradients else contribution.value
-        yield BackwardStep(number, operation, g, made, {node.name: gradient for node, gradient in gradients.items()})
+        before = BackwardStep(1 if before is None else before.number + 1, operation, g, made, before)
+        yield before
 
 
 def _contribution(operation: Node, x: Node, i: int, g: Array) -> Contribution | None:
@@ -123,8 +135,9 @@ def _contribution(operation: Node, x: Node, i: int, g: Array) -> Contribution | 
     vjp = op.vjps[i]
     if vjp is None:
         return None
-    full = vjp(g, operation.value, *arrays, **params)
-    full = full.whole() if isinstance(full, Deferred) else full
+    with np.errstate(all="ignore"):  # what is infinite or undefined is shown as that
+        full = vjp(g, operation.value, *arrays, **params)
+        full = full.whole() if isinstance(full, Deferred) else full
     value = fitted(full, x.shape, x.value.dtype, op, i)
     shape = np.shape(full)
     added = len(shape) - len(x.shape)
@@ -147,7 +160,8 @@ def _symbol(x: Any, array: Array) -> Any:
 def _read(rule: Any, *symbols: Any, **params: Any) -> Any:
     """What a rule returns for symbols, or in words what it does."""
     try:
-        found = rule(*symbols, **params)
+        with np.errstate(all="ignore"):
+            found = rule(*symbols, **params)
     except Exception:  # noqa: BLE001, RUF100  it computes with the numbers themselves, and runs all the same
         return "a rule that is no formula, since it depends on the numbers"
     return "g where the entries were taken from, 0 elsewhere" if isinstance(found, Deferred) else found

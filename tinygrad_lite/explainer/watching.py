@@ -1,4 +1,4 @@
-"""Floor 5. What a lesson knows beyond the graph: what the user calls things, which line and which module made them."""
+"""Floor 6. What a lesson knows beyond the graph: what the user calls things, which line and which module made them."""
 
 import sys
 from collections.abc import Callable, Mapping

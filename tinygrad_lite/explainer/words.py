@@ -1,4 +1,4 @@
-"""Floor 5. A lesson in words: the forward pass as numbered formulas, then each step back with its numbers."""
+"""Floor 6. A lesson in words: the forward pass as numbered formulas, then each step back with its numbers."""
 
 from collections.abc import Iterator
 

@@ -1,0 +1,255 @@
+"""Floor 6. JavaScript printed from a declaration: a forward or a rule run on `Scripted` values writes itself down.
+
+The page's own small NumPy (`page/numpy.js`) has the functions that are written here under NumPy's names, so that a
+page computes with the declarations themselves. What depends on numbers in Python, or has no such function, is not
+printable, and the page says that it shows what was recorded.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NoReturn
+
+import numpy as np
+
+from tinygrad_lite.errors import UsageError
+from tinygrad_lite.ops.op import Array, Deferred, Op
+from tinygrad_lite.ops.operators import Operators
+
+UNARY = (
+    "negative positive reciprocal square sqrt cbrt absolute fabs sign floor ceil trunc rint exp exp2 expm1 log log2 "
+    "log10 log1p sin cos tan arcsin arccos arctan degrees rad2deg radians deg2rad sinh cosh tanh arcsinh arccosh "
+    "arctanh logical_not invert isfinite isinf isnan signbit zeros_like ones_like normal_cdf"
+).split()
+BINARY = (
+    "add subtract multiply divide power float_power remainder fmod floor_divide hypot copysign heaviside logaddexp "
+    "logaddexp2 arctan2 maximum minimum fmax fmin equal not_equal less less_equal greater greater_equal logical_and "
+    "logical_or logical_xor bitwise_and bitwise_or bitwise_xor"
+).split()
+REDUCTIONS = "sum mean prod max min all any".split()
+FUNCTIONS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys([*UNARY, *BINARY, "where", "matmul", "dot", "inner", "inv", "solve", "det"], ()),
+    **dict.fromkeys(REDUCTIONS, ("axis", "keepdims", "initial")),
+    **dict.fromkeys(("var", "std"), ("axis", "keepdims", "ddof", "correction")),
+    "norm": ("axes", "keepdims"),
+    "cumsum": ("axis",),
+    "cumprod": ("axis",),
+    "clip": (),
+    "concatenate": ("axis",),
+    "stack": ("axis",),
+    "transpose": ("axes",),
+    "swapaxes": ("axis1", "axis2"),
+    "einsum": ("subscripts",),
+}
+"""What the page's own NumPy computes, and the parameters that it knows of each."""
+
+_SAME_ENTRIES = frozenset({"reshape", "ravel", "expand_dims", "squeeze", "cast", "stop_gradient", "positive", "real"})
+_FEW = 4096  # constants that are written out
+
+
+class NotPrintableError(UsageError):
+    """What cannot be written as JavaScript, and why."""
+
+
+class Scripted(Operators):
+    """An array that writes down, as JavaScript, how it is computed.
+
+    Attributes:
+        value: the numbers that it has now, of which only the form and the dtype are used.
+        text: the expression.
+    """
+
+    __slots__ = ("_script", "text", "value")
+
+    def __init__(self, value: Array, text: str, script: "_Script") -> None:
+        self.value = value
+        self.text = text
+        self._script = script
+
+    def __trace__(self, op: Op, inputs: tuple[Array, ...], params: Mapping[str, Any]) -> Any:
+        return self._script.performed(op, inputs, params)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return np.shape(self.value)
+
+    @property
+    def size(self) -> int:
+        return int(np.size(self.value))
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.value.dtype  # type: ignore[no-any-return]
+
+    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
+        raise NotPrintableError("it depends on numbers in Python")
+
+    __bool__ = __int__ = __float__ = __index__ = __array__ = item = tolist = _refuse
+
+
+class _Script:
+    """The lines of a function, as they are written."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self._within: list[Op] = []
+
+    def performed(self, op: Op, inputs: Sequence[Array], params: Mapping[str, Any]) -> Any:
+        """What an operation makes of scripted values."""
+        if op.is_composite and not self._has(op) and op not in self._within:
+            self._within.append(op)
+            try:
+                return op.forward(*inputs, **params)
+            finally:
+                self._within.pop()
+        if any(isinstance(each, Scripted) for each in params.values()):
+            raise NotPrintableError(f"{op} takes a parameter that depends on numbers")
+        with np.errstate(all="ignore"):
+            value = op.forward(*map(_value, inputs), **params)
+        if not hasattr(value, "dtype"):
+            raise NotPrintableError(f"{op} answers a question about numbers")
+        text = self._call(op, inputs, dict(params), value)
+        if value.dtype == np.float32 and op.name not in _SAME_ENTRIES and op.name not in _MOVES:
+            text = f"np.float32({text})"
+        self.lines.append(f"const v{len(self.lines)} = {text};")
+        return Scripted(value, f"v{len(self.lines) - 1}", self)
+
+    def _has(self, op: Op) -> bool:
+        return op.name in FUNCTIONS or op.name in _SAME_ENTRIES or op.name in _MOVES
+
+    def _call(self, op: Op, inputs: Sequence[Array], params: dict[str, Any], value: Array) -> str:
+        if op.name in _MOVES:
+            return _MOVES[op.name](*map(self.written, inputs), *map(np.shape, inputs), value, **params)
+        if op.name in _SAME_ENTRIES:
+            if params.get("order", "C") != "C":
+                raise NotPrintableError(f"{op} in another order than C")
+            return f"np.reshape({self.written(inputs[0])}, {json.dumps(np.shape(value))})"
+        if op.name not in FUNCTIONS:
+            raise NotPrintableError(f"{op} has no form in the page")
+        if "subscripts" in params or "axes" in params:
+            params = {name: list(each) if isinstance(each, tuple) else each for name, each in params.items()}
+        unknown = [name for name in params if name not in FUNCTIONS[op.name]]
+        if unknown and not all(params[name] in (None, False, "same_kind") for name in unknown):
+            raise NotPrintableError(f"{op} has no form in the page with {unknown[0]}=")
+        told = {
+            name: each
+            for name, each in params.items()
+            if name in FUNCTIONS[op.name] and (each is not None or name == "axis")
+        }
+        parts = [self.written(x) for x in inputs] + ([json.dumps(told, default=_plain)] if told else [])
+        return f"np.{op.name}({', '.join(parts)})"
+
+    def written(self, x: Any) -> str:
+        """A value as an expression."""
+        if isinstance(x, Scripted):
+            return x.text
+        if x is None:
+            return "null"
+        if np.ndim(x) == 0:
+            return _number(x)
+        array = np.asarray(x)
+        if array.dtype.kind not in "biuf" or array.size > _FEW:
+            raise NotPrintableError(f"a constant {array.dtype} of shape {array.shape}")
+        return f"np.array({json.dumps(array.shape)}, [{', '.join(map(_number, array.ravel().tolist()))}])"
+
+
+def function(rule: Callable[..., Any], arguments: Mapping[str, Array], params: Mapping[str, Any]) -> str:
+    """A forward or a rule as a JavaScript function of the page's NumPy and of the named arrays.
+
+    Arguments that are plain numbers, or arrays of other than real ones, are written into it.
+
+    Raises:
+        NotPrintableError: if it has no such form.
+
+    Example:
+        >>> import numpy as np
+        >>> from tinygrad_lite.ops.activations import sigmoid
+        >>> print(function(sigmoid.derivatives[0], {"y": np.ones(2), "x": np.ones(2)}, {}))
+        (np, y, x) => {
+          const v0 = np.subtract(1, y);
+          const v1 = np.multiply(y, v0);
+          return v1;
+        }
+    """
+    script = _Script()
+    given = [Scripted(x, name, script) if _is_real(x) else x for name, x in arguments.items()]
+    try:
+        found = rule(*given, **params)
+        found = found.whole() if isinstance(found, Deferred) else found
+        result = script.written(found)
+    except NotPrintableError:
+        raise
+    except Exception as error:  # whatever a rule does with numbers that it is not shown
+        raise NotPrintableError(f"it depends on numbers in Python ({error})") from error
+    body = "".join(f"  {line}\n" for line in script.lines)
+    return f"({', '.join(['np', *arguments])}) => {{\n{body}  return {result};\n}}"
+
+
+def _is_real(x: Any) -> bool:
+    """Whether it is an array of real numbers; labels, indices and masks are written into a program as they are."""
+    return isinstance(x, (np.ndarray, np.generic)) and x.dtype.kind == "f"
+
+
+def _getitem(x: str, shape: tuple[int, ...], value: Array, index: Any) -> str:
+    return f"np.take({x}, {json.dumps(np.shape(value))}, {_places(shape, index)})"
+
+
+def _scatter(*given: Any, shape: tuple[int, ...], indices: Sequence[Any]) -> str:
+    parts = given[: len(indices)]
+    places = [_places(shape, index) for index in indices]
+    return f"np.scatter({json.dumps(shape)}, [{', '.join(parts)}], [{', '.join(places)}])"
+
+
+def _index_set(x: str, values: str, shape: tuple[int, ...], _: Any, value: Array, index: Any) -> str:
+    return f"np.index_set({x}, {values}, {_places(shape, index)}, {json.dumps(_form(shape, index))})"
+
+
+def _index_add(x: str, values: str, shape: tuple[int, ...], _: Any, value: Array, index: Any) -> str:
+    return f"np.index_add({x}, {values}, {_places(shape, index)}, {json.dumps(_form(shape, index))})"
+
+
+def _broadcast_to(x: str, _: Any, value: Array, **__: Any) -> str:
+    return f"np.broadcast_to({x}, {json.dumps(np.shape(value))})"
+
+
+_MOVES: dict[str, Callable[..., str]] = {
+    "getitem": _getitem,
+    "scatter": _scatter,
+    "index_set": _index_set,
+    "index_add": _index_add,
+    "broadcast_to": _broadcast_to,
+}
+"""What moves entries: how it is written, of the inputs' texts, their shapes, the value and the parameters."""
+
+
+def _places(shape: tuple[int, ...], index: Any) -> str:
+    """Which entries an index reads, counted along the flat array."""
+    if any(isinstance(part, Scripted) for part in (index if isinstance(index, tuple) else (index,))):
+        raise NotPrintableError("an index that depends on numbers")
+    places = np.arange(int(np.prod(shape))).reshape(shape)[index]
+    if places.size > _FEW:
+        raise NotPrintableError(f"an index of {places.size} entries")
+    return json.dumps(places.ravel().tolist(), separators=(",", ":"))
+
+
+def _form(shape: tuple[int, ...], index: Any) -> tuple[int, ...]:
+    return np.shape(np.empty(shape, bool)[index])
+
+
+def _value(x: Any) -> Any:
+    return x.value if isinstance(x, Scripted) else x
+
+
+def _number(x: Any) -> str:
+    number = np.asarray(x).item()
+    if isinstance(number, bool):
+        return str(int(number))
+    if isinstance(number, (int, float)):
+        special = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
+        return special.get(repr(number), repr(number))
+    raise NotPrintableError(f"a {type(number).__name__}")
+
+
+def _plain(x: Any) -> Any:
+    if isinstance(x, np.generic):
+        return x.item()
+    raise NotPrintableError(f"a parameter of type {type(x).__name__}")

@@ -1,0 +1,51 @@
+"""Floor 6. What is the matter with a graph, marked on the node that is the cause: as `tg.audit_gradients` finds it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tinygrad_lite.checking import audit_gradients
+from tinygrad_lite.checking.audit import Status
+from tinygrad_lite.explainer.graph import Graph, Node
+
+MANY = 200  # leaves, of which each is looked into
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What is the matter at a node: in a word, and in a sentence."""
+
+    kind: str
+    text: str
+
+
+def marks(graph: Graph) -> dict[Node, list[Mark]]:
+    """The marks of each node that has some: dead units, saturation, vanishing, exploding and undefined gradients."""
+    found: dict[Node, list[Mark]] = {}
+    for node in graph.operations:
+        if not np.all(np.isfinite(node.value)) and all(np.all(np.isfinite(x)) for x in node.arrays if _is_real(x)):
+            found.setdefault(node, []).append(Mark("not finite", f"{node.op} makes {_lost(node)} of finite numbers"))
+    parameters = {leaf.name: leaf for leaf in graph.leaves if leaf.requires_grad and leaf.value.size}
+    if graph.root.value.size > 1 or not 0 < len(parameters) <= MANY:
+        return found
+    of = {node.tensor: node for node in graph.nodes if node.tensor is not None}
+    loss = graph.root.tensor
+    assert loss is not None
+    for one in audit_gradients({name: leaf.tensor for name, leaf in parameters.items()}, loss):
+        if one.status is Status.FINE or one.cause is None:
+            continue
+        leaf = parameters[one.path]
+        cause = of.get(one.cause.result, leaf) if one.cause.result is not None else leaf
+        mark = Mark(one.status.value, f"{leaf.name}: {one.status.value} gradient: {one.cause.text}")
+        for node in {cause: None, leaf: None}:
+            found.setdefault(node, []).append(mark)
+    return found
+
+
+def _is_real(x: object) -> bool:
+    return np.asarray(x).dtype.kind in "iufb"
+
+
+def _lost(node: Node) -> str:
+    count = int(np.sum(~np.isfinite(node.value)))
+    return f"{count} NaN or infinite number{'s' if count > 1 else ''}"

@@ -1,0 +1,66 @@
+"""Floor 6. Arrays as a page holds them: to the last bit if they are small, else sampled, and then it says so."""
+
+from base64 import b64encode
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.ops.op import Array
+
+WHOLE = 20_000
+"""Entries of an array that a page has all of."""
+
+ROWS = COLUMNS = 64
+"""Of a sample."""
+
+
+class Budget:
+    """How many entries a page still has room for, all arrays together."""
+
+    def __init__(self, entries: int = 1_500_000) -> None:
+        self.left = entries
+
+    def allows(self, array: Array) -> bool:
+        """Whether there is room for all of an array; if so, it is taken."""
+        size = int(np.size(array))
+        if size > WHOLE or size > self.left:
+            return False
+        self.left -= size
+        return True
+
+
+def packed(array: Array, budget: Budget) -> dict[str, Any]:
+    """An array for a page.
+
+    Of a sample, `rows` and `columns` say which ones it has of the array laid out as a matrix along its last axis.
+    """
+    array = np.asarray(array)
+    form: dict[str, Any] = {"shape": list(array.shape), "dtype": str(array.dtype)}
+    if budget.allows(array):
+        return form | {"data": _entries(array)}
+    columns = array.shape[-1] if array.ndim > 1 else array.size
+    matrix = np.reshape(array, (prod(array.shape[:-1]) if array.ndim > 1 else 1, columns))
+    rows_taken, columns_taken = (_spread(size, most) for size, most in zip(matrix.shape, (ROWS, COLUMNS)))
+    finite = matrix[np.isfinite(matrix)]
+    told = {"mean": float(np.mean(finite)), "min": float(np.min(finite)), "max": float(np.max(finite))}
+    sample = matrix[np.ix_(rows_taken, columns_taken)]
+    return form | {
+        "rows": rows_taken.tolist(),
+        "columns": columns_taken.tolist(),
+        "data": _entries(sample),
+        "told": told if finite.size else {},
+    }
+
+
+def _entries(array: Array) -> Any:
+    """A few entries as text that says each to its last digit, more of them as the bytes of float64 or float32."""
+    if array.size <= 4:
+        return [repr(float(x)) for x in np.ravel(array).tolist()]
+    kind = "<f4" if array.dtype == np.float32 else "<f8"
+    return b64encode(np.ascontiguousarray(array).astype(kind).tobytes()).decode("ascii")
+
+
+def _spread(size: int, most: int) -> Any:
+    """At most so many places, evenly spread, the first and the last among them."""
+    return np.unique(np.linspace(0, size - 1, min(size, most)).round().astype(int))

@@ -1,0 +1,234 @@
+"""Floor 6. The lesson as a page: one file that holds the graph, its numbers, its declarations as JavaScript, and all
+that shows them. It needs no network, and is the same, byte for byte, for the same lesson.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from html import escape
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite import notation
+from tinygrad_lite.explainer import javascript
+from tinygrad_lite.explainer.graph import Graph, Node
+from tinygrad_lite.explainer.marks import marks
+from tinygrad_lite.explainer.packing import WHOLE, Budget, packed
+from tinygrad_lite.explainer.rerun import Update, measured, result
+from tinygrad_lite.explainer.steps import Contribution, Pass, brief
+from tinygrad_lite.ops.op import Op
+from tinygrad_lite.symbol import Symbol
+
+SCRIPTS = ("numpy", "lesson", "arrays", "products", "layout", "graph", "steps", "tensor", "optimizer", "quiz", "main")
+MEASURED = 3
+"""Entries of each leaf whose derivative is measured here, where the page cannot."""
+
+RATES = (0.001, 0.01, 0.1, 1.0)
+"""Learning rates whose step is measured here, where the page cannot."""
+
+
+def html(graph: Graph, found: Pass, update: Update | None) -> str:
+    """The page, with the step of an optimiser if there is one."""
+    content = _Content(graph, found, update)
+    data = json.dumps(content.data, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    parts = {
+        "title": escape(f"The backward pass of {graph.root.name}"),
+        "style": _asset("page.css"),
+        "data": data.replace("<", "\\u003c"),
+        "programs": "const programs = [\n" + ",\n".join(content.programs) + "\n];",
+        "script": "\n".join(_asset(f"{name}.js") for name in SCRIPTS),
+    }
+    page = _asset("page.html")
+    for name, text in parts.items():
+        before, after = page.split(f"{{{{{name}}}}}")
+        page = before + text + after
+    return page
+
+
+@cache
+def _asset(name: str) -> str:
+    return (files("tinygrad_lite.explainer") / "page" / name).read_text(encoding="utf-8")
+
+
+class _Content:
+    """What a page holds.
+
+    Attributes:
+        data: the graph and its numbers, for JSON.
+        programs: the JavaScript functions that `data` refers to by their places.
+    """
+
+    def __init__(self, graph: Graph, found: Pass, update: Update | None) -> None:
+        self.programs: list[str] = []
+        self._places: dict[str, int] = {}
+        self._known: dict[Any, int | str] = {}
+        self._place = {node: i for i, node in enumerate(graph.nodes)}
+        self._budget = Budget()
+        self._noted = marks(graph)
+        nodes = [self._node(node, found) for node in graph.nodes]
+        steps = [
+            {"node": self._place[step.operation], "to": [self._contribution(each) for each in step.contributions]}
+            for step in found.steps
+        ]
+        reason = self._why_not_live(nodes, steps)
+        self.data: dict[str, Any] = {
+            "root": self._place[graph.root],
+            "nodes": nodes,
+            "steps": steps,
+            "recordedOnly": reason,
+            "optimizer": None if update is None else self._optimizer(update),
+        }
+        if reason:
+            self.data["measured"] = dict(self._measured(graph, found))
+            self.data["descent"] = list(_descent(graph, found))
+
+    def _node(self, node: Node, found: Pass) -> dict[str, Any]:
+        told: dict[str, Any] = {
+            "name": node.name,
+            "module": node.module,
+            "value": packed(node.value, self._budget),
+            "needsGradient": node.requires_grad,
+            "brief": brief(node.value),
+        }
+        if node.source:
+            told["source"] = str(node.source)
+        if node in found.gradients:
+            told["gradient"] = packed(found.gradients[node], self._budget)
+        if node in self._noted:
+            told["marks"] = [[mark.kind, mark.text] for mark in self._noted[node]]
+        if node.op is not None:
+            told["op"] = str(node.op)
+            told["formula"] = notation.text(node.formula)
+            told["inputs"] = [self._place[x] if isinstance(x, Node) else repr(float(x)) for x in node.inputs]
+            if definition := _definition(node):
+                told["definition"] = definition
+            arguments = {f"x{i}": x for i, x in enumerate(node.arrays)}
+            told["forward"] = self._program(node.op, "forward", node.op, arguments, node.params)
+        return told
+
+    def _contribution(self, each: Contribution) -> dict[str, Any]:
+        node = each.operation
+        assert node.op is not None
+        arguments = {"y": node.value, **{f"x{i}": x for i, x in enumerate(node.arrays)}}
+        upstream = {"g": np.asarray(each.upstream), **arguments}
+        vjp: Any = node.op.vjps[each.position]
+        told: dict[str, Any] = {
+            "input": each.position,
+            "node": self._place[each.to],
+            "rule": each.formula,
+            "full": list(np.shape(each.full)),
+            "summed": list(each.summed),
+            "vjp": self._program(node.op, f"vjp {each.position}", vjp, upstream, node.params),
+        }
+        recorded = isinstance(told["vjp"], str) or any(np.size(x) > WHOLE for x in (*node.arrays, node.value))
+        if recorded:
+            told["value"] = packed(each.value, self._budget)
+        if each.local is not None and not isinstance(each.local, str):
+            told["local"] = notation.text(each.local)
+            rule: Any = node.op.derivatives[each.position]
+            told["slope"] = (
+                self._program(node.op, f"slope {each.position}", rule, arguments, node.params)
+                if callable(rule)
+                else self._constant(rule)
+            )
+            if recorded and isinstance(each.local, Symbol):
+                told["slopes"] = packed(each.local.value, self._budget)
+        if factors := _factors(each.rule):
+            told["factors"] = factors
+        return told
+
+    def _program(
+        self, op: Op, part: str, rule: Callable[..., Any], arguments: Mapping[str, Any], params: Mapping[str, Any]
+    ) -> int | str:
+        """The place of the program of a rule, or why there is none."""
+        key = (op.name, part, repr(params), tuple(map(_signature, arguments.values())))
+        if key not in self._known:
+            try:
+                text = javascript.function(rule, arguments, params)
+            except javascript.NotPrintableError as error:
+                self._known[key] = f"{op}: {error}"
+            else:
+                self._known[key] = self._enter(text)
+        return self._known[key]
+
+    def _enter(self, text: str) -> int:
+        if text not in self._places:
+            self._places[text] = len(self.programs)
+            self.programs.append(text)
+        return self._places[text]
+
+    def _constant(self, number: float) -> int:
+        return self._enter(f"() => {number!r}")
+
+    def _why_not_live(self, nodes: list[dict[str, Any]], steps: list[dict[str, Any]]) -> str | None:
+        """Why the page cannot compute everything again, if it cannot."""
+        for node in nodes:
+            if "rows" in node["value"]:
+                return f"{node['name']} is too large for the page to hold all of it"
+            if isinstance(node.get("forward"), str):
+                return f"{node['name']}: {node['forward']}"
+        for step in steps:
+            for each in step["to"]:
+                if isinstance(each["vjp"], str):
+                    return f"the rule of {each['vjp']}"
+        return None
+
+    def _optimizer(self, update: Update) -> dict[str, Any]:
+        after = {self._place[leaf]: packed(new, self._budget) for leaf, new in update.after.items()}
+        return {"name": update.name, "after": after, "predicted": repr(update.predicted), "real": repr(update.real)}
+
+    def _measured(self, graph: Graph, found: Pass) -> Iterator[tuple[int, Any]]:
+        for leaf in graph.leaves:
+            if leaf in found.gradients and leaf.value.size:
+                largest = np.argsort(-np.abs(np.ravel(found.gradients[leaf])), kind="stable")[:MEASURED]
+                entries = [measured(graph, leaf, int(place)) for place in largest]
+                yield self._place[leaf], [[each.place, repr(each.estimate), repr(each.error)] for each in entries]
+
+
+def _definition(node: Node) -> str | None:
+    """What an operation is made of, as a formula, where it is made of others."""
+    op = node.op
+    assert op is not None
+    if not op.is_composite:
+        return None
+    symbols = [Symbol(array, x.name) if isinstance(x, Node) else array for x, array in zip(node.inputs, node.arrays)]
+    try:
+        found = op.forward(*symbols, **node.params)
+    except Exception:  # noqa: BLE001, RUF100  it computes with the numbers themselves
+        return None
+    text = notation.text(found) if isinstance(found, Symbol) else None
+    return text if text != notation.text(node.formula) else None
+
+
+def _factors(rule: Any) -> list[list[str]]:
+    """The factors of each matrix product in a formula, in the order in which they are multiplied."""
+    found: list[list[str]] = []
+    seen: set[int] = set()
+
+    def look(x: Any) -> None:
+        if type(x) is Symbol and id(x) not in seen:
+            seen.add(id(x))
+            for each in x.inputs:
+                look(each)
+            if str(x.op) == "matmul":
+                found.append([notation.text(each) for each in x.inputs])
+
+    look(rule)
+    return found
+
+
+def _descent(graph: Graph, found: Pass) -> Iterator[list[Any]]:
+    leaves = {leaf: found.gradients[leaf] for leaf in graph.leaves if leaf in found.gradients}
+    before = float(np.sum(graph.root.value))
+    for rate in RATES:
+        after = {leaf: leaf.value - rate * g for leaf, g in leaves.items()}
+        predicted = -rate * sum(float(np.sum(g * g)) for g in leaves.values())
+        yield [rate, repr(predicted), repr(float(np.sum(result(graph, after))) - before)]
+
+
+def _signature(x: Any) -> Any:
+    if isinstance(x, (np.ndarray, np.generic)) and x.dtype.kind == "f":
+        return x.shape, str(x.dtype)
+    return (np.shape(x), np.asarray(x).tobytes()) if np.ndim(x) else repr(x)

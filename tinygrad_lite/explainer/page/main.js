@@ -1,0 +1,139 @@
+// The page as a whole: which step is shown, which tensor is chosen, and who is told.
+
+const main = (() => {
+  const get = (id) => document.getElementById(id);
+  const tabs = ["step", "tensor", "optimizer", "quiz"];
+  let [position, selected, tab] = [0, lesson.root, "step"];
+
+  const fromAddress = () => {
+    const found = /^#step=(\d+)$/.exec(location.hash);
+    return found ? Math.min(+found[1], lesson.last) : null;
+  };
+
+  // What the graph shows at this position.
+  function state() {
+    const at = lesson.at(position);
+    // Backward steps that have had their turn; while a question is asked, those before it
+    const back = tab === "quiz" ? quizView.turn() : position - lesson.operations.length;
+    const active = tab !== "quiz" && at.phase === "backward" ? lesson.steps[at.turn] : null;
+    const inside = new Map();
+    return {
+      current: at.node ?? null,
+      selected,
+      hasValue: (i) => !lesson.isOperation(lesson.nodes[i]) || tab === "quiz" || lesson.forwardPosition(i) <= position,
+      gradient: (i) => lesson.gradientAfter(i, back),
+      isComplete: (i) => lesson.received[i].every(([turn]) => turn < back),
+      edge: (i, input) => {
+        if (!active || active.node !== i) return null;
+        const k = active.to.findIndex((each) => each.input === input);
+        return k < 0 ? null : k;
+      },
+      marksIn: (group) => within(group).filter((i) => lesson.nodes[i].marks).length,
+      currentIn: (group) => at.node !== undefined && within(group).includes(at.node),
+    };
+    function within(item) {
+      if (typeof item === "number") return [item];
+      if (!inside.has(item)) inside.set(item, item.items.flatMap(within));
+      return inside.get(item);
+    }
+  }
+
+  function status() {
+    const at = lesson.at(position);
+    if (at.phase === "start") return `Start: ${counted(lesson.operations.length, "operation")} forward, then ${counted(lesson.steps.length, "step")} backward`;
+    const node = lesson.nodes[at.node];
+    if (at.phase === "forward") return `Forward ${position} of ${lesson.operations.length}: ${node.name} = ${node.formula}`;
+    const targets = lesson.steps[at.turn].to.map((each) => lesson.nodes[each.node].name);
+    return `Backward ${at.turn + 1} of ${lesson.steps.length}: the gradient of ${node.name} goes to ${targets.join(" and to ") || "nothing"}`;
+  }
+
+  function go(to, { reveal = true } = {}) {
+    position = Math.min(Math.max(to, 0), lesson.last);
+    if (fromAddress() !== position) history.replaceState(null, "", `#step=${position}`);
+    const at = lesson.at(position);
+    if (at.node !== undefined) selected = at.node;
+    get("slider").value = position;
+    get("slider").setAttribute("aria-valuetext", status());
+    get("status").textContent = status();
+    for (const id of ["first", "previous"]) get(id).disabled = position === 0;
+    for (const id of ["next", "last"]) get(id).disabled = position === lesson.last;
+    if (at.node !== undefined && reveal) graphView.show(at.node, state(), false);
+    else graphView.draw(state());
+    panel();
+  }
+
+  function panel() {
+    if (tab === "step") stepView.show(position);
+    else if (tab === "tensor") tensorView.show(selected);
+    else if (tab === "optimizer") optimizerView.draw();
+    else quizView.draw();
+  }
+
+  function open(name, focus = false) {
+    tab = name;
+    for (const each of tabs) {
+      const button = get(`tab-${each}`);
+      button.setAttribute("aria-selected", String(each === name));
+      button.tabIndex = each === name ? 0 : -1;
+      get(each).hidden = each !== name;
+      if (focus && each === name) button.focus();
+    }
+    redraw();
+  }
+
+  function choose(i) {
+    selected = i;
+    open("tensor");
+    graphView.show(i, state(), false);
+  }
+
+  function redraw() {
+    graphView.draw(state());
+    panel();
+  }
+
+  function start() {
+    const root = lesson.nodes[lesson.root];
+    document.getElementById("title").textContent = `The backward pass of ${root.name}`;
+    get("slider").max = lesson.last;
+    graphView.connect({ choose, state });
+    get("first").addEventListener("click", () => go(0));
+    get("previous").addEventListener("click", () => go(position - 1));
+    get("next").addEventListener("click", () => go(position + 1));
+    get("last").addEventListener("click", () => go(lesson.last));
+    get("slider").addEventListener("input", () => go(+get("slider").value));
+    window.addEventListener("hashchange", () => {
+      const wanted = fromAddress();
+      if (wanted === null) return;
+      tab = "step";
+      open("step");
+      go(wanted);
+    });
+    dark.addEventListener("change", redraw);
+    document.addEventListener("keydown", (event) => {
+      if (event.defaultPrevented || event.altKey || event.ctrlKey || event.metaKey) return;
+      if (event.target.closest("input, select, textarea, [role=tablist]")) return;
+      if (event.key === "ArrowRight") go(position + 1);
+      else if (event.key === "ArrowLeft") go(position - 1);
+      else if (event.key === "Home") go(0);
+      else if (event.key === "End") go(lesson.last);
+      else return;
+      event.preventDefault();
+    });
+    tabs.forEach((name, k) => {
+      get(`tab-${name}`).addEventListener("click", () => open(name));
+      get(`tab-${name}`).addEventListener("keydown", (event) => {
+        const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+        if (!step) return;
+        event.preventDefault();
+        open(tabs[(k + step + tabs.length) % tabs.length], true);
+      });
+    });
+    open("step");
+    go(fromAddress() ?? 0);
+  }
+
+  return { start, choose, redraw };
+})();
+
+main.start();

@@ -1,0 +1,106 @@
+// The panel of an optimiser's step: before, after, and the change of the result that the gradients predict beside the
+// one that it makes.
+
+const optimizerView = (() => {
+  const panel = document.getElementById("optimizer");
+  let [kind, rate] = [lesson.data.optimizer ? "given" : "descent", 0.1];
+
+  const parameters = lesson.leaves.filter((i) => lesson.nodes[i].needsGradient && lesson.nodes[i].gradient);
+  const name = () => lesson.nodes[lesson.root].name;
+
+  function descended() {
+    return new Map(
+      parameters.map((i) => {
+        const [w, g] = [lesson.value(i), lesson.gradient(i)];
+        return [i, { ...w, data: w.data.map((x, k) => x - rate * g.data[k]) }];
+      }),
+    );
+  }
+
+  function given() {
+    const { after } = lesson.data.optimizer;
+    return new Map(Object.entries(after).map(([i, packed]) => [+i, lesson.recordedArray(packed)]));
+  }
+
+  function outcome() {
+    if (kind === "given") {
+      const { predicted, real } = lesson.data.optimizer;
+      return { after: given(), predicted: lesson.number(predicted), real: lesson.number(real) };
+    }
+    if (!lesson.live) {
+      const [, predicted, real] = lesson.data.descent.find(([each]) => each === rate) ?? [];
+      return { after: new Map(), predicted: lesson.number(predicted), real: lesson.number(real) };
+    }
+    const after = descended();
+    let predicted = 0;
+    for (const i of parameters) predicted -= rate * lesson.gradient(i).data.reduce((sum, x) => sum + x * x, 0);
+    return { after, predicted, real: lesson.resultWith(after) - lesson.result() };
+  }
+
+  function draw() {
+    if (!parameters.length) {
+      panel.replaceChildren(stepView.heading("An optimiser's step"), element("p", {}, "There is no leaf that needs a gradient."));
+      return;
+    }
+    const kinds = element(
+      "select",
+      { onchange: () => ((kind = kinds.value), draw()) },
+      element("option", { value: "descent", selected: kind === "descent" }, "gradient descent: w − rate · gradient"),
+      lesson.data.optimizer ? element("option", { value: "given", selected: kind === "given" }, lesson.data.optimizer.name) : null,
+    );
+    const rates = lesson.live
+      ? element("input", { type: "number", step: "any", min: 0, value: rate, id: "rate", onchange: () => ((rate = Math.max(+rates.value, 0)), draw()) })
+      : element("select", { id: "rate", onchange: () => ((rate = +rates.value), draw()) }, lesson.data.descent.map(([each]) => element("option", { value: each, selected: each === rate }, String(each))));
+    const { after, predicted, real } = outcome();
+    const stale = kind === "given" && lesson.changed();
+    panel.replaceChildren(
+      stepView.heading("An optimiser's step"),
+      element("p", { class: "choices" }, element("label", {}, "by ", kinds), kind === "descent" ? [" ", element("label", { for: "rate" }, "learning rate "), rates] : null),
+      element(
+        "table",
+        { class: "outcome" },
+        element("caption", {}, `What the step does to ${name()}`),
+        element(
+          "tbody",
+          {},
+          row("before", told(kind === "given" ? lesson.recordedArray(lesson.nodes[lesson.root].value).data.reduce((a, b) => a + b, 0) : lesson.result(), 8)),
+          row("predicted change, Σ gradient · step", told(predicted, 6)),
+          row("real change", told(real, 6)),
+          row("real / predicted", predicted ? told(real / predicted, 4) : "–"),
+        ),
+      ),
+      element("p", { class: "hint" }, verdict(predicted, real)),
+      stale ? element("p", { class: "note" }, "This step was computed in Python of the numbers as they were recorded.") : "",
+      lesson.live && !stale
+        ? element("p", {}, element("button", { type: "button", onclick: () => take(after) }, "Take the step"), " ", element("button", { type: "button", onclick: () => (lesson.reset(), main.redraw()), disabled: !lesson.changed() }, "As recorded"))
+        : "",
+      ...parameters.filter((i) => after.has(i)).slice(0, 12).map((i) => beforeAndAfter(i, after.get(i))),
+      stepView.liveNote() ?? "",
+    );
+  }
+
+  const row = (label, text) => element("tr", {}, element("th", { scope: "row" }, label), element("td", {}, text));
+
+  function verdict(predicted, real) {
+    if (predicted === 0) return "The gradient is zero: the step changes nothing.";
+    const share = real / predicted;
+    if (!Number.isFinite(share)) return "The result is not finite.";
+    if (share < 0) return "The result moved the other way than predicted: the step is too long for the slope to hold.";
+    if (Math.abs(share - 1) < 0.1) return "The prediction is good: over so short a step the function is nearly a straight line.";
+    return "The slope changes along the step, so that the prediction is a rough one.";
+  }
+
+  function beforeAndAfter(i, after) {
+    const before = kind === "given" ? lesson.recordedArray(lesson.nodes[i].value) : lesson.value(i);
+    const change = before.sample || after.sample ? null : { ...before, data: after.data.map((x, k) => x - before.data[k]) };
+    const maps = [heatMap(before, { label: "before" }), heatMap(after, { label: "after" }), change && heatMap(change, { label: "change" })];
+    return element("section", { class: "update" }, element("h4", {}, stepView.link(i)), element("div", { class: "maps" }, maps.filter(Boolean).map((map) => map.figure)));
+  }
+
+  function take(after) {
+    lesson.change(after);
+    main.redraw();
+  }
+
+  return { draw };
+})();

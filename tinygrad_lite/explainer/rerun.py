@@ -1,0 +1,87 @@
+"""Floor 6. A graph computed again with other numbers: what a change does to the result, measured and not derived."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from tinygrad_lite.explainer.graph import Graph, Node
+from tinygrad_lite.explainer.steps import Pass
+from tinygrad_lite.ops.op import Array
+from tinygrad_lite.optim.optimizer import Optimizer
+
+
+def result(graph: Graph, changed: Mapping[Node, Array]) -> Array:
+    """The value of the root when some nodes have other values than they had; in float64."""
+    values: dict[Node, Array] = {node: np.asarray(array, float) for node, array in changed.items()}
+    with np.errstate(all="ignore"):
+        for node in graph.operations:
+            if node in values or not any(x in values for x in node.inputs if isinstance(x, Node)):
+                continue
+            arrays = [
+                values.get(x, array) if isinstance(x, Node) else array for x, array in zip(node.inputs, node.arrays)
+            ]
+            assert node.op is not None
+            values[node] = node.op(*arrays, **node.params)
+    return values.get(graph.root, graph.root.value)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A derivative of the result's sum with respect to one entry, from differences of values.
+
+    Attributes:
+        place: the entry, counted along the flat array.
+        estimate: Richardson's extrapolation of two central differences.
+        error: how far it may be off: by how much the extrapolation moved it, and rounding.
+    """
+
+    place: int
+    estimate: float
+    error: float
+
+
+def measured(graph: Graph, node: Node, place: int) -> Measured:
+    """The derivative with respect to one entry of a node, measured."""
+    x = np.array(node.value, float)
+    step = 1e-3 * max(1.0, abs(float(x.flat[place])))
+
+    def value(shift: float) -> float:
+        moved = x.copy()
+        moved.flat[place] += shift
+        return float(np.sum(result(graph, {node: moved})))
+
+    wide, narrow = ((value(h) - value(-h)) / (2 * h) for h in (step, step / 2))
+    estimate = (4 * narrow - wide) / 3
+    rounding = np.finfo(float).eps * abs(value(0.0)) / step
+    return Measured(place, estimate, abs(estimate - narrow) + rounding)
+
+
+@dataclass(frozen=True)
+class Update:
+    """An optimiser's step on the leaves of a graph: predicted by the gradients, and what it really does.
+
+    Attributes:
+        name: how the optimiser prints.
+        after: the new value of each leaf that it updates.
+        predicted: the change of the result's sum to first order, Σ g · Δw.
+        real: the change that it makes.
+    """
+
+    name: str
+    after: Mapping[Node, Array]
+    predicted: float
+    real: float
+
+
+def update(graph: Graph, found: Pass, optimizer: Optimizer) -> Update:
+    """The step that an optimiser would take; nothing of it, nor of its parameters, is changed."""
+    after: dict[Node, Array] = {}
+    nodes = {leaf.tensor: leaf for leaf in graph.leaves}
+    for parameter, state in zip(optimizer.parameters, optimizer.state):
+        leaf = nodes.get(parameter)
+        if leaf is not None and leaf in found.gradients:
+            after[leaf] = optimizer.update(leaf.value, found.gradients[leaf], dict(state))
+    predicted = sum(float(np.sum(found.gradients[leaf] * (new - leaf.value))) for leaf, new in after.items())
+    real = float(np.sum(result(graph, after))) - float(np.sum(graph.root.value))
+    return Update(repr(optimizer), after, predicted, real)
