@@ -61,6 +61,7 @@ sphinx_gallery_conf = {
 }
 
 # The look
+highlight_options = {"python": {"stripnl": True}}  # a session ends with an empty line for doctest alone
 html_theme = "furo"
 html_title = "tinygrad_lite"
 html_static_path = ["static"]

@@ -6,7 +6,7 @@ for them.
 
 import re
 import shutil
-from html import unescape
+from html import escape, unescape
 from pathlib import Path
 from typing import Any
 
@@ -36,5 +36,16 @@ def _description(picture: Path) -> str:
 
 
 def _picture(path: Path, text: str) -> str:
-    source = f"/{path.as_posix()}"
-    return f".. container:: picture\n\n   .. image:: {source}\n      :alt: {text}\n"
+    """A picture in a frame that moves with the arrow keys, too, where the picture is wider."""
+    return f"""\
+.. raw:: html
+
+   <div class="picture" role="region" aria-label="{escape(text)}" tabindex="0">
+
+.. image:: /{path.as_posix()}
+   :alt: {text}
+
+.. raw:: html
+
+   </div>
+"""
