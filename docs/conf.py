@@ -38,9 +38,10 @@ napoleon_custom_sections = [("Attributes", "params_style")]
 default_role = "literal"
 python_maximum_signature_line_length = 88
 # What signatures name and the site does not describe: names of Python's and other libraries', since no build asks the
-# network for their documentation, and our own private ones.
-nitpick_ignore_regex = [("py:class", r"(collections|hypothesis|numpy|os)\..*|tuple\[.*|tinygrad_lite\..*\._\w+")]
-nitpick_ignore = [("py:exc", "as explain.")]  # "Raises: as `explain`", which names no error
+# network for their documentation, and our own private ones and type variables.
+nitpick_ignore_regex = [
+    ("py:class", r"(collections|hypothesis|numpy|os)\..*|tuple\[.*|tinygrad_lite\..*\.(_\w+|[A-Z])")
+]
 
 # The gallery: each script of examples/gallery runs during the build
 html_extra_path = ["gallery/pages"]

@@ -5,6 +5,7 @@ import re
 from sphinx.application import Sphinx
 
 _CODE = re.compile(r"(`[^`]*`)")
+_RAISES_AS = re.compile(r"Raises:\n +(as .*)")
 _MARKUP = re.compile(r"([\\*|]|_(?=\W|$))")
 
 
@@ -32,7 +33,8 @@ def _escaped(part: str) -> str:
 
 
 def prepare(app: Sphinx, what: str, name: str, item: object, options: object, lines: list[str]) -> None:
-    lines[:] = prepared(lines)
+    text = _RAISES_AS.sub(r"Raises \1", "\n".join(lines))  # a sentence, since it is no error's name
+    lines[:] = prepared(text.splitlines())
 
 
 def setup(app: Sphinx) -> None:
