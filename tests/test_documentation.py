@@ -64,6 +64,13 @@ def test_the_page_of_operations_is_what_the_code_says() -> None:
     assert found.returncode == 0, found.stderr
 
 
+def test_the_page_of_peers_has_its_figures_from_the_benchmarks() -> None:
+    measured = (ROOT / "docs" / "benchmarks.md").read_text()
+    figures = re.findall(r"\b\d+\.\d+\b", (ROOT / "docs" / "why.md").read_text())
+    assert figures
+    assert not [figure for figure in figures if not re.search(rf"(?<![\d.]){re.escape(figure)}(?![\d.])", measured)]
+
+
 def public_functions() -> list[Any]:
     owners = [tinygrad_lite, *(getattr(tinygrad_lite, name) for name in ("nn", "optim", "datasets"))]
     owners += [tinygrad_lite.nn.functional, tinygrad_lite.nn.init]

@@ -83,7 +83,7 @@ class Module:
 
         Raises:
             InputError: if entries are missing or unknown; the module stays as it was.
-        UsageError: if an entry is of a dtype that would lose its values; the module stays as it was.
+            UsageError: if an entry is of a dtype that would lose its values; the module stays as it was.
             ShapeError: if an entry has another shape; the module stays as it was.
         """
         fields = dict(self._tensors())

@@ -1,0 +1,51 @@
+"""What the scripts of the gallery write, as figures of their pages: pictures (.svg, .png) and whole pages (.html).
+
+A script writes its files beside itself, as it would for whoever runs it by hand. They are moved to where the site looks
+for them.
+"""
+
+import re
+import shutil
+from html import escape, unescape
+from pathlib import Path
+from typing import Any
+
+PAGES = Path(__file__).parents[1] / "gallery" / "pages"  # which conf.py copies into the site
+
+
+def collect_pictures(block: Any, block_vars: dict[str, Any], gallery_conf: dict[str, Any]) -> str:
+    """The figures of one block of a script, in reStructuredText."""
+    script = Path(block_vars["src_file"])
+    figures = []
+    for written in sorted(script.parent.glob("*")):
+        if written.suffix in (".svg", ".png"):
+            text = _description(written)
+            target = Path(next(block_vars["image_path_iterator"])).with_suffix(written.suffix)
+            shutil.move(written, target)
+            figures.append(_picture(target.relative_to(gallery_conf["src_dir"]), text))
+        elif written.suffix == ".html":
+            shutil.move(written, PAGES / written.name)
+            figures.append(f"`Open {written.name}, the lesson as a page <../{written.name}>`__\n")
+    return "\n".join(figures)
+
+
+def _description(picture: Path) -> str:
+    """What a picture shows: its own title, or the name of its file."""
+    title = re.search("<title[^>]*>(.*?)</title>", picture.read_text()) if picture.suffix == ".svg" else None
+    return unescape(title[1]) if title else picture.stem.replace("_", " ")
+
+
+def _picture(path: Path, text: str) -> str:
+    """A picture in a frame that moves with the arrow keys, too, where the picture is wider."""
+    return f"""\
+.. raw:: html
+
+   <div class="picture" role="region" aria-label="{escape(text)}" tabindex="0">
+
+.. image:: /{path.as_posix()}
+   :alt: {text}
+
+.. raw:: html
+
+   </div>
+"""

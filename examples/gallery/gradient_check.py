@@ -1,0 +1,40 @@
+"""
+Where a gradient is wrong
+=========================
+
+A gradient derived by hand, in which the one of ``w1`` has the derivative of tanh wrong in two of its eight units. The
+heat maps show the error of every entry beside the largest gradient of its array, in powers of ten: dark entries agree
+with the reference to the last digits, and the two bright columns are the mistake.
+"""
+
+import numpy as np
+
+import tinygrad_lite as tg
+
+data, disease = tg.datasets.load_heart(return_X_y=True)
+x = ((data - data.mean(axis=0)) / data.std(axis=0))[:40]
+t = disease[:40, np.newaxis]
+rng = np.random.default_rng(0)
+parameters = {"w1": rng.normal(size=(13, 8)) / 4, "w2": rng.normal(size=(8, 1)) / 3}
+
+
+def loss(p):
+    z = np.tanh(x @ p["w1"]) @ p["w2"]
+    return np.mean(np.logaddexp(0, z) - t * z)
+
+
+def gradient(p):
+    h = np.tanh(x @ p["w1"])
+    dz = (1 / (1 + np.exp(-(h @ p["w2"]))) - t) / len(x)
+    slope = 1 - h**2
+    slope[:, [2, 5]] = 1 - h[:, [2, 5]]
+    return {"w1": x.T @ (dz @ p["w2"].T * slope), "w2": h.T @ dz}
+
+
+report = tg.gradcheck(loss, parameters, gradient=gradient, raise_exception=False)
+report.plot().savefig("gradient_check.png", dpi=120)
+
+# %%
+# In words:
+
+print(report)

@@ -1,0 +1,46 @@
+"""
+The heart-disease network
+=========================
+
+13 measurements of a patient, 8 hidden units, one probability: the network of the tutorial, and the mean cross-entropy
+over 4 patients. Parameters have the path of their module for a name, arrays the variable that holds them. Blue lines
+are those along which a gradient comes back.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+import tinygrad_lite as tg
+from tinygrad_lite import nn
+from tinygrad_lite.explainer import pictures
+
+
+class Network(nn.Module):
+    def __init__(self):
+        self.hidden = nn.Linear(13, 8, rng=0)
+        self.output = nn.Linear(8, 1, rng=1)
+
+    def forward(self, x):
+        return self.output(nn.functional.relu(self.hidden(x)))
+
+
+data, disease = tg.datasets.load_heart(return_X_y=True)
+patients = ((data - data.mean(axis=0)) / data.std(axis=0))[:4]
+target = disease[:4, np.newaxis].astype(float)
+model = Network()
+
+
+def loss_of(patients, target):
+    return nn.functional.binary_cross_entropy_with_logits(model(patients), target)
+
+
+lesson = tg.explain(loss_of, patients, target)
+Path("heart_network.svg").write_text(pictures.svg(lesson.graph, lesson.backward))
+if hasattr(lesson, "to_html"):
+    lesson.to_html("heart_network_lesson.html")
+
+# %%
+# The same lesson in words, of which this is the end:
+
+print(*str(lesson).splitlines()[-12:], sep="\n")
