@@ -1,12 +1,12 @@
 """Floor 2. Notation: a symbol as text and as LaTeX."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from tinygrad_lite.ops import casting, elementwise, indexing, products, selection, shaping
-from tinygrad_lite.ops.op import Op
+from tinygrad_lite.ops.op import NO_PARAMS, Op
 from tinygrad_lite.symbol import Symbol
 
 _ATOM, _POWER, _UNARY, _PRODUCT, _SUM, _COMPARISON, _LOGIC = 7, 6, 5, 4, 3, 2, 1
@@ -130,8 +130,11 @@ class _Text(_Writer):
 
 
 class _Latex(_Writer):
+    def __init__(self, names: Mapping[str, str]) -> None:
+        self._names = names
+
     def name(self, name: str) -> str:
-        return latex_name(name)
+        return self._names.get(name) or latex_name(name)
 
     def symbol(self, op: Op) -> str:
         return _INFIX[op][1]
@@ -187,16 +190,16 @@ def text(x: Any) -> str:
     return _Text().of(x)[0]
 
 
-def latex(x: Any) -> str:
-    r"""The expression as LaTeX, for a formula.
+def latex(x: Any, names: Mapping[str, str] = NO_PARAMS) -> str:
+    r"""The expression as LaTeX, for a formula; some names stand for LaTeX of their own.
 
     Example:
         >>> import numpy as np
         >>> a, b = (Symbol(np.ones((2, 2)), name) for name in "ab")
-        >>> print(latex(np.exp(a) @ b.T - a**2 / (a + b)))
-        e^{a} \, {b}^{\top} - \frac{{a}^{2}}{a + b}
+        >>> print(latex(np.exp(a) @ b.T - a**2 / (a + b), {"b": r"\beta"}))
+        e^{a} \, {\beta}^{\top} - \frac{{a}^{2}}{a + \beta}
     """
-    return _Latex().of(x)[0]
+    return _Latex(names).of(x)[0]
 
 
 def latex_name(name: str) -> str:

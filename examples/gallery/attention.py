@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 
 import tinygrad_lite as tg
-from tinygrad_lite.explainer import pictures
 from tinygrad_lite.nn.functional import softmax
 
 rng = np.random.default_rng(0)
@@ -27,4 +26,4 @@ weights = softmax(scores, axis=-1)
 result = weights @ values
 
 lesson = tg.explain(np.mean(result**2))
-Path("attention.svg").write_text(pictures.svg(lesson.graph, lesson.backward))
+Path("attention.svg").write_text(lesson.to_svg())

@@ -10,7 +10,6 @@ arrives at ``b`` is their sum: 4 from the product and 2 + 2 from the sum, 8 toge
 from pathlib import Path
 
 import tinygrad_lite as tg
-from tinygrad_lite.explainer import pictures
 
 a = tg.tensor(1.0, requires_grad=True, name="a")
 b = a + a
@@ -18,4 +17,4 @@ c = b + b
 d = b * c
 
 lesson = tg.explain(d)
-Path("fan_out.svg").write_text(pictures.svg(lesson.graph, lesson.backward))
+Path("fan_out.svg").write_text(lesson.to_svg())

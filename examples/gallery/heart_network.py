@@ -13,7 +13,6 @@ import numpy as np
 
 import tinygrad_lite as tg
 from tinygrad_lite import nn
-from tinygrad_lite.explainer import pictures
 
 
 class Network(nn.Module):
@@ -36,9 +35,8 @@ def loss_of(patients, target):
 
 
 lesson = tg.explain(loss_of, patients, target)
-Path("heart_network.svg").write_text(pictures.svg(lesson.graph, lesson.backward))
-if hasattr(lesson, "to_html"):
-    lesson.to_html("heart_network_lesson.html")
+Path("heart_network.svg").write_text(lesson.to_svg())
+lesson.to_html("heart_network_lesson.html")
 
 # %%
 # The same lesson in words, of which this is the end:

@@ -32,26 +32,23 @@ def explain(result: Tensor | Callable[..., Any], *args: Any, **kwargs: Any) -> "
         y: 1 operation, and a gradient for x
         <BLANKLINE>
         Forward, as the code computes it
-            x  a number  3.  needs a gradient
-          (1)  y = x · x  a number  9.
+          x, needs a gradient
+              3
+          (1) y = x · x
+              9
         <BLANKLINE>
         Backward, in the order in which it runs
           ∂y/∂y = 1
         <BLANKLINE>
           (1) y = x · x
-              g = ∂/∂y = 1.
+              g = ∂y/∂y = 1
               to x: g · x
-                  upstream × local, ∂y/∂x = x = 3.
-                  = 3.
-                  term 1 of 2 of ∂/∂x, which add up
+                  upstream × local = 1 × 3 = 3, since ∂y/∂x = x
               to x: g · x
-                  upstream × local, ∂y/∂x = x = 3.
-                  = 3.
-                  term 2 of 2 of ∂/∂x, which add up
+                  upstream × local = 1 × 3 = 3, since ∂y/∂x = x
         <BLANKLINE>
         The gradients
-          ∂y/∂x = (1) 3. + (1) 3.
-                = 6.
+          ∂y/∂x = 3 from (1) + 3 from (1) = 6
     """
     from tinygrad_lite.explainer.lesson import Lesson
 
@@ -72,7 +69,7 @@ def backward_steps(result: Tensor) -> Iterator["BackwardStep"]:
         >>> x = tg.tensor([1.0, 2.0], requires_grad=True, name="x")
         >>> for step in tg.backward_steps(np.sum(x**2)):
         ...     print(step)
-        step 1: t2 = sum(t1)
+        step 1: result = sum(t1)
           to t1: broadcast_to(g, shape=(2,)) = [1., 1.]
         step 2: t1 = x²
           to x: g · 2 · x = [2., 4.]

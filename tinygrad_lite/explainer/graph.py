@@ -71,8 +71,10 @@ class Graph:
         root: the node of the tensor itself.
         leaves: what no operation made, in the order in which it is met.
         operations: what one did, in forward order.
+        upstream: the gradient that the backward pass starts from.
 
     Args:
+        upstream: 1 for each entry of the result unless given, so that gradients are those of the sum of its entries.
         names: what the user calls some tensors and arrays, by their ids.
         sources, modules: the line and the module of each tensor that is known to have one.
 
@@ -88,6 +90,7 @@ class Graph:
         names: Mapping[int, str],
         sources: Mapping[Tensor, Source],
         modules: Mapping[Tensor, str],
+        upstream: Array = None,
     ) -> None:
         if not isinstance(result, Tensor):
             raise UsageError(f"what is explained is a tensor, such as a loss; got {type(result).__name__}")
@@ -110,14 +113,22 @@ class Graph:
         for tensor in path:
             if tensor.name or id(tensor) in names:
                 self._names.reserve(tensor)
+        if not (result.name or id(result) in names):
+            self._names.reserve(result, "result")
         for tensor in path:
             self._operation(tensor)
         self.root = self._nodes[result]
+        self.upstream = np.ones_like(self.root.value)[()] if upstream is None else upstream
 
     @property
     def nodes(self) -> list[Node]:
         """All nodes: leaves first, then operations in forward order."""
         return [*self.leaves, *self.operations]
+
+    def total(self, value: Array) -> float:
+        """What is differentiated: the sum of the result's entries, each times what the backward pass starts from."""
+        with np.errstate(all="ignore"):
+            return float(np.sum(self.upstream * value))
 
     def consumers(self, node: Node) -> list[tuple[Node, int]]:
         """Which operations take a node in, and as which input."""
@@ -128,7 +139,7 @@ class Graph:
         number = len(self.operations) + 1
         module = self._modules.get(tensor, _owner(inputs))
         node = Node(
-            self._names.of(tensor, module or f"t{number}"),
+            self._names.of(tensor, _named_after(module) or f"t{number}"),
             tensor.data,
             number,
             tensor.op,
@@ -165,6 +176,11 @@ def _owner(inputs: Sequence[Any]) -> str:
     return next((path.rpartition(".")[0] for path in paths), "")
 
 
+def _named_after(module: str) -> str:
+    """A name for what a module returns: its path, unless that would read as a number."""
+    return module if module.rpartition(".")[2].isidentifier() else ""
+
+
 class _Names:
     """A name for each tensor or array, each given once: its own, the user's, or one that is made up."""
 
@@ -173,9 +189,9 @@ class _Names:
         self._taken: set[str] = set()
         self._reserved: dict[Tensor, str] = {}
 
-    def reserve(self, tensor: Tensor) -> None:
-        """Have a tensor get its name before those that have none."""
-        self._reserved[tensor] = self._free(tensor.name or self._users[id(tensor)])
+    def reserve(self, tensor: Tensor, name: str | None = None) -> None:
+        """Have a tensor get its name, or a given one, before those that have none."""
+        self._reserved[tensor] = self._free(name or tensor.name or self._users[id(tensor)])
 
     def of(self, x: Any, otherwise: str) -> str:
         if isinstance(x, Tensor) and x in self._reserved:

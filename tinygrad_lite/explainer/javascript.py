@@ -12,20 +12,21 @@ from typing import Any, NoReturn
 import numpy as np
 
 from tinygrad_lite.errors import UsageError
+from tinygrad_lite.ops.contraction import axes_by_letters
 from tinygrad_lite.ops.op import Array, Deferred, Op
 from tinygrad_lite.ops.operators import Operators
 
-UNARY = (
-    "negative positive reciprocal square sqrt cbrt absolute fabs sign floor ceil trunc rint exp exp2 expm1 log log2 "
-    "log10 log1p sin cos tan arcsin arccos arctan degrees rad2deg radians deg2rad sinh cosh tanh arcsinh arccosh "
-    "arctanh logical_not invert isfinite isinf isnan signbit zeros_like ones_like normal_cdf"
-).split()
-BINARY = (
-    "add subtract multiply divide power float_power remainder fmod floor_divide hypot copysign heaviside logaddexp "
-    "logaddexp2 arctan2 maximum minimum fmax fmin equal not_equal less less_equal greater greater_equal logical_and "
-    "logical_or logical_xor bitwise_and bitwise_or bitwise_xor"
-).split()
-REDUCTIONS = "sum mean prod max min all any".split()
+UNARY = """
+    negative positive reciprocal square sqrt cbrt absolute fabs sign floor ceil trunc rint exp exp2 expm1 log log2 log10
+    log1p sin cos tan arcsin arccos arctan degrees rad2deg radians deg2rad sinh cosh tanh arcsinh arccosh arctanh
+    logical_not invert isfinite isinf isnan signbit zeros_like ones_like normal_cdf
+""".split()  # noqa: SIM905  words are read more easily than quotes and commas
+BINARY = """
+    add subtract multiply divide power float_power remainder fmod floor_divide hypot copysign heaviside logaddexp
+    logaddexp2 arctan2 maximum minimum fmax fmin equal not_equal less less_equal greater greater_equal logical_and
+    logical_or logical_xor bitwise_and bitwise_or bitwise_xor
+""".split()  # noqa: SIM905
+REDUCTIONS = ("sum", "mean", "prod", "max", "min", "all", "any")
 FUNCTIONS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys([*UNARY, *BINARY, "where", "matmul", "dot", "inner", "inv", "solve", "det"], ()),
     **dict.fromkeys(REDUCTIONS, ("axis", "keepdims", "initial")),
@@ -121,12 +122,14 @@ class _Script:
             return _MOVES[op.name](*map(self.written, inputs), *map(np.shape, inputs), value, **params)
         if op.name in _SAME_ENTRIES:
             if params.get("order", "C") != "C":
-                raise NotPrintableError(f"{op} in another order than C")
+                places = op.forward(np.arange(np.size(value)).reshape(np.shape(inputs[0])), **params)
+                return f"np.take({self.written(inputs[0])}, {json.dumps(np.shape(value))}, {_listed(places)})"
             return f"np.reshape({self.written(inputs[0])}, {json.dumps(np.shape(value))})"
         if op.name not in FUNCTIONS:
             raise NotPrintableError(f"{op} has no form in the page")
-        if "subscripts" in params or "axes" in params:
-            params = {name: list(each) if isinstance(each, tuple) else each for name, each in params.items()}
+        if op.name == "einsum":
+            terms, output = axes_by_letters(params["subscripts"], [np.ndim(x) for x in map(_value, inputs)])
+            params["subscripts"] = f"{','.join(terms)}->{output}"
         unknown = [name for name in params if name not in FUNCTIONS[op.name]]
         if unknown and not all(params[name] in (None, False, "same_kind") for name in unknown):
             raise NotPrintableError(f"{op} has no form in the page with {unknown[0]}=")
@@ -225,7 +228,10 @@ def _places(shape: tuple[int, ...], index: Any) -> str:
     """Which entries an index reads, counted along the flat array."""
     if any(isinstance(part, Scripted) for part in (index if isinstance(index, tuple) else (index,))):
         raise NotPrintableError("an index that depends on numbers")
-    places = np.arange(int(np.prod(shape))).reshape(shape)[index]
+    return _listed(np.arange(int(np.prod(shape))).reshape(shape)[index])
+
+
+def _listed(places: Array) -> str:
     if places.size > _FEW:
         raise NotPrintableError(f"an index of {places.size} entries")
     return json.dumps(places.ravel().tolist(), separators=(",", ":"))

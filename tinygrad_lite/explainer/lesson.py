@@ -1,7 +1,7 @@
 """Floor 6. A lesson about the graph behind a tensor, and the forms in which it can be had."""
 
 import os
-import tempfile
+import sys
 from html import escape
 from pathlib import Path
 
@@ -25,7 +25,8 @@ class Lesson:
         self.backward = Pass(graph)
 
     def __str__(self) -> str:
-        return words.lesson(self.graph, self.backward)
+        text = words.lesson(self.graph, self.backward)
+        return words.coloured(text) if sys.stdout.isatty() and "NO_COLOR" not in os.environ else text
 
     __repr__ = __str__
 
@@ -95,12 +96,10 @@ def _written(path: str | os.PathLike[str] | None, text: str) -> str:
 
 def _write(path: Path, text: str) -> None:
     """Write a file whole or not at all."""
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", newline="\n", dir=path.parent, prefix=f".{path.name}.", delete=False
-        ) as file:
-            file.write(text)
-        os.chmod(file.name, 0o644)  # as open() would leave it for most people
-        os.replace(file.name, path)
+        unfinished.write_text(text, encoding="utf-8", newline="\n")
+        os.replace(unfinished, path)
     except OSError as error:
+        unfinished.unlink(missing_ok=True)
         raise InputError(f"cannot write {path}: {error.strerror or error}") from error

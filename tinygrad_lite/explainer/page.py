@@ -1,5 +1,7 @@
-"""Floor 6. The lesson as a page: one file that holds the graph, its numbers, its declarations as JavaScript, and all
-that shows them. It needs no network, and is the same, byte for byte, for the same lesson.
+"""Floor 6. The lesson as a page: one file that holds the graph, its numbers, and all that shows them.
+
+The declarations are in it as JavaScript, so that it computes for itself. It needs no network, and is the same, byte for
+byte, for the same lesson.
 """
 
 import json
@@ -23,7 +25,10 @@ from tinygrad_lite.symbol import Symbol
 
 SCRIPTS = ("numpy", "lesson", "arrays", "products", "layout", "graph", "steps", "tensor", "optimizer", "quiz", "main")
 MEASURED = 3
-"""Entries of each leaf whose derivative is measured here, where the page cannot."""
+"""Entries of each tensor whose derivative is measured here, where the page cannot: those with the largest gradients."""
+
+FEW = 50
+"""Operations of a graph in which that is done for results too, and not for leaves alone."""
 
 RATES = (0.001, 0.01, 0.1, 1.0)
 """Learning rates whose step is measured here, where the page cannot."""
@@ -102,8 +107,11 @@ class _Content:
             told["op"] = str(node.op)
             told["formula"] = notation.text(node.formula)
             told["inputs"] = [self._place[x] if isinstance(x, Node) else repr(float(x)) for x in node.inputs]
-            if definition := _definition(node):
-                told["definition"] = definition
+            definition = _definition(node)
+            if definition is not None:
+                told["definition"] = notation.text(definition)
+            if factors := _factors(node.formula if definition is None else definition):
+                told["factors"] = factors
             arguments = {f"x{i}": x for i, x in enumerate(node.arrays)}
             told["forward"] = self._program(node.op, "forward", node.op, arguments, node.params)
         return told
@@ -180,14 +188,15 @@ class _Content:
         return {"name": update.name, "after": after, "predicted": repr(update.predicted), "real": repr(update.real)}
 
     def _measured(self, graph: Graph, found: Pass) -> Iterator[tuple[int, Any]]:
-        for leaf in graph.leaves:
-            if leaf in found.gradients and leaf.value.size:
-                largest = np.argsort(-np.abs(np.ravel(found.gradients[leaf])), kind="stable")[:MEASURED]
-                entries = [measured(graph, leaf, int(place)) for place in largest]
-                yield self._place[leaf], [[each.place, repr(each.estimate), repr(each.error)] for each in entries]
+        for node in graph.nodes if len(graph.operations) < FEW else graph.leaves:
+            if node in found.gradients and node.value.size:
+                g = np.ravel(found.gradients[node])
+                entries = [measured(graph, node, int(i)) for i in np.argsort(-np.abs(g), kind="stable")[:MEASURED]]
+                told = [[each.place, *map(repr, (float(g[each.place]), each.estimate, each.error))] for each in entries]
+                yield self._place[node], told
 
 
-def _definition(node: Node) -> str | None:
+def _definition(node: Node) -> Symbol | None:
     """What an operation is made of, as a formula, where it is made of others."""
     op = node.op
     assert op is not None
@@ -195,11 +204,13 @@ def _definition(node: Node) -> str | None:
         return None
     symbols = [Symbol(array, x.name) if isinstance(x, Node) else array for x, array in zip(node.inputs, node.arrays)]
     try:
-        found = op.forward(*symbols, **node.params)
+        with np.errstate(all="ignore"):
+            found = op.forward(*symbols, **node.params)
     except Exception:  # noqa: BLE001, RUF100  it computes with the numbers themselves
         return None
-    text = notation.text(found) if isinstance(found, Symbol) else None
-    return text if text != notation.text(node.formula) else None
+    if isinstance(found, Symbol) and notation.text(found) != notation.text(node.formula):
+        return found
+    return None
 
 
 def _factors(rule: Any) -> list[list[str]]:
@@ -221,11 +232,11 @@ def _factors(rule: Any) -> list[list[str]]:
 
 def _descent(graph: Graph, found: Pass) -> Iterator[list[Any]]:
     leaves = {leaf: found.gradients[leaf] for leaf in graph.leaves if leaf in found.gradients}
-    before = float(np.sum(graph.root.value))
+    before = graph.total(graph.root.value)
     for rate in RATES:
         after = {leaf: leaf.value - rate * g for leaf, g in leaves.items()}
         predicted = -rate * sum(float(np.sum(g * g)) for g in leaves.values())
-        yield [rate, repr(predicted), repr(float(np.sum(result(graph, after))) - before)]
+        yield [rate, repr(predicted), repr(graph.total(result(graph, after)) - before)]
 
 
 def _signature(x: Any) -> Any:

@@ -28,7 +28,7 @@ def result(graph: Graph, changed: Mapping[Node, Array]) -> Array:
 
 @dataclass(frozen=True)
 class Measured:
-    """A derivative of the result's sum with respect to one entry, from differences of values.
+    """A derivative of the result with respect to one entry, from differences of values.
 
     Attributes:
         place: the entry, counted along the flat array.
@@ -49,12 +49,12 @@ def measured(graph: Graph, node: Node, place: int) -> Measured:
     def value(shift: float) -> float:
         moved = x.copy()
         moved.flat[place] += shift
-        return float(np.sum(result(graph, {node: moved})))
+        return graph.total(result(graph, {node: moved}))
 
     wide, narrow = ((value(h) - value(-h)) / (2 * h) for h in (step, step / 2))
     estimate = (4 * narrow - wide) / 3
-    rounding = np.finfo(float).eps * abs(value(0.0)) / step
-    return Measured(place, estimate, abs(estimate - narrow) + rounding)
+    rounding = float(np.finfo(float).eps) * abs(value(0.0)) / step
+    return Measured(place, float(estimate), float(abs(estimate - narrow) + rounding))
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Update:
     Attributes:
         name: how the optimiser prints.
         after: the new value of each leaf that it updates.
-        predicted: the change of the result's sum to first order, Σ g · Δw.
+        predicted: the change of the result to first order, Σ g · Δw.
         real: the change that it makes.
     """
 
@@ -83,5 +83,5 @@ def update(graph: Graph, found: Pass, optimizer: Optimizer) -> Update:
         if leaf is not None and leaf in found.gradients:
             after[leaf] = optimizer.update(leaf.value, found.gradients[leaf], dict(state))
     predicted = sum(float(np.sum(found.gradients[leaf] * (new - leaf.value))) for leaf, new in after.items())
-    real = float(np.sum(result(graph, after))) - float(np.sum(graph.root.value))
+    real = graph.total(result(graph, after)) - graph.total(graph.root.value)
     return Update(repr(optimizer), after, predicted, real)

@@ -109,7 +109,7 @@ def steps(
     Of a result with more entries than one, it is the gradient of their sum.
     """
     root = graph.root
-    gradients[root] = np.ones_like(root.value)[()]
+    gradients[root] = graph.upstream
     before: BackwardStep | None = None
     for operation in reversed(graph.operations):
         if operation not in gradients:

@@ -1,6 +1,7 @@
 """Floor 6. A lesson in words: the forward pass as numbered formulas, then each step back with its numbers."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -19,11 +20,11 @@ def lesson(graph: Graph, found: Pass) -> str:
     lines += ["", "Backward, in the order in which it runs"]
     lines.append(f"  {_start(graph)}")
     for step in found.steps:
-        lines += _step(step, found)
+        lines += _step(graph, step, found)
     lines += ["", "The gradients"]
     for node in graph.leaves:
         if node.requires_grad:
-            lines += _gradient(graph.root, node, found)
+            lines.append(_gradient(graph.root, node, found))
     return "\n".join(lines)
 
 
@@ -50,6 +51,8 @@ def _form(array: Array) -> str:
 
 def _start(graph: Graph) -> str:
     root = graph.root
+    if not np.all(graph.upstream == 1):
+        return f"backward started from g = {brief(graph.upstream)} for {root.name}"
     if np.size(root.value) == 1:
         return f"∂{root.name}/∂{root.name} = 1"
     return (
@@ -57,61 +60,73 @@ def _start(graph: Graph) -> str:
     )
 
 
-def _step(step: BackwardStep, found: Pass) -> Iterator[str]:
+def _step(graph: Graph, step: BackwardStep, found: Pass) -> Iterator[str]:
     operation = step.operation
     yield ""
     yield f"  ({operation.number}) {operation.name} = {notation.text(operation.formula)}"
-    yield f"      g = ∂/∂{operation.name} = {brief(step.upstream)}"
+    terms = found.received.get(operation, [])
+    yield f"      g = ∂{graph.root.name}/∂{operation.name} = {_sum(terms)}{brief(step.upstream)}"
     if not step.contributions:
         yield "      hands nothing on: its rules let no gradient through"
     for each in step.contributions:
-        yield from _contribution(each, found)
+        yield from _contribution(each)
 
 
-def _contribution(each: Contribution, found: Pass) -> Iterator[str]:
+def _contribution(each: Contribution) -> Iterator[str]:
+    """The rule, and its numbers: upstream × local = contribution where that is how it works."""
     yield f"      to {each.to.name}: {each.formula}"
-    if each.local is not None and not isinstance(each.local, str):
-        local = f"∂{each.operation.name}/∂{each.to.name} = {notation.text(each.local)}"
-        value = f" = {brief(each.local.value)}" if isinstance(each.local, Symbol) else ""
-        yield f"          upstream × local, {local}{value}"
+    local = None if each.local is None or isinstance(each.local, str) else each.local
+    slope = f"∂{each.operation.name}/∂{each.to.name} = {notation.text(local)}" if local is not None else ""
+    numbers = np.asarray(local.value if isinstance(local, Symbol) else local) if local is not None else None
+    if numbers is not None and not np.ndim(each.full) and not each.to.shape:
+        yield f"          upstream × local = {brief(each.upstream)} × {brief(numbers)} = {brief(each.value)}, since {slope}"
+        return
+    if numbers is not None:
+        yield f"          upstream        {brief(each.upstream)}"
+        yield f"        × local           {brief(numbers)}, since {slope}"
     if each.summed:
-        shape = np.shape(each.full)
         axes = ", ".join(map(str, each.summed))
+        yield f"        = for each entry  {brief(each.full)}"
         yield (
-            f"          = {brief(each.full)}, of shape {shape}; {each.to.name} was broadcast from {each.to.shape}, so "
-            f"sum over axis {axes}"
+            f"          which is of shape {np.shape(each.full)}, and {each.to.name} of shape {each.to.shape} was "
+            f"broadcast: the sum over axis {axes}"
         )
-    yield f"          = {brief(each.value)}"
+    yield f"        = contribution    {brief(each.value)}"
     if np.size(each.value) > FEW:
-        yield f"          {_one_entry(each)}"
-    terms = found.received[each.to]
-    if len(terms) > 1:
-        position = terms.index(each) + 1
-        yield f"          term {position} of {len(terms)} of ∂/∂{each.to.name}, which add up"
+        yield f"          {_one_entry(each, numbers)}"
 
 
-def _one_entry(each: Contribution) -> str:
+def _one_entry(each: Contribution, local: Array) -> str:
     """One entry of a large contribution, followed in full: the largest."""
     flat = np.abs(np.nan_to_num(np.ravel(each.value)))
     place = tuple(int(i) for i in np.unravel_index(int(np.argmax(flat)), each.to.shape))
-    told = f"entry {list(place)}: {each.to.value[place]:.4g} receives {each.value[place]:.4g}"
-    if each.local is not None and not isinstance(each.local, str) and not each.summed:
-        numbers = each.local.value if isinstance(each.local, Symbol) else each.local
-        local = np.broadcast_to(numbers, np.shape(each.full))
-        upstream = np.broadcast_to(each.upstream, np.shape(each.full))
-        told += f" = {upstream[place]:.4g} × {local[place]:.4g}"
-    return told
+    told = f"for example, entry {list(place)}: "
+    if local is not None and not each.summed:
+        factors = (np.broadcast_to(x, np.shape(each.full))[place] for x in (each.upstream, local))
+        told += " × ".join(f"{factor:.4g}" for factor in factors) + " = "
+    return told + f"{each.value[place]:.4g}"
 
 
-def _gradient(root: Node, node: Node, found: Pass) -> Iterator[str]:
-    terms = found.received.get(node, [])
+def _sum(terms: Sequence[Contribution]) -> str:
+    """The terms of a gradient that several operations contribute to, each with the number of its operation."""
+    if len(terms) < 2:
+        return ""
+    return " + ".join(f"{brief(each.value)} from ({each.operation.number})" for each in terms) + " = "
+
+
+def _gradient(root: Node, node: Node, found: Pass) -> str:
     name = f"∂{root.name}/∂{node.name}"
-    if not terms:
-        yield f"  {name} = 0: no gradient reaches it"
-        return
-    if len(terms) > 1:
-        parts = " + ".join(f"({each.operation.number}) {brief(each.value)}" for each in terms)
-        yield f"  {name} = {parts}"
-        yield f"  {' ' * len(name)} = {brief(found.gradients[node])}"
-    else:
-        yield f"  {name} = {brief(found.gradients[node])}"
+    if node not in found.gradients:
+        return f"  {name} = 0: no gradient reaches it"
+    return f"  {name} = {_sum(found.received.get(node, []))}{brief(found.gradients[node])}"
+
+
+def coloured(text: str) -> str:
+    """The lesson for a terminal: headings and the numbers of operations stand out."""
+    bold, blue, plain = "\033[1m", "\033[34m", "\033[0m"
+    lines = []
+    for line in text.splitlines():
+        if line and not line.startswith(" "):
+            line = f"{bold}{line}{plain}"
+        lines.append(re.sub(r"\(\d+\)", lambda found: f"{blue}{found[0]}{plain}", line))
+    return "\n".join(lines)

@@ -17,7 +17,7 @@ def _einsum(*arrays: Array, subscripts: str, optimize: Any = False) -> Array:
     return np.einsum(subscripts, *arrays, optimize=optimize)
 
 
-def _terms(subscripts: str, ndims: Sequence[int]) -> tuple[list[str], str]:
+def axes_by_letters(subscripts: str, ndims: Sequence[int]) -> tuple[list[str], str]:
     """The axes of each operand and of the result by letters alone, those too that an ellipsis stands for."""
     inputs, arrow, output = subscripts.replace(" ", "").partition("->")
     operands = inputs.split(",")
@@ -34,7 +34,7 @@ def _terms(subscripts: str, ndims: Sequence[int]) -> tuple[list[str], str]:
 
 
 def _einsum_vjp(i: int, g: Array, y: Array, arrays: Sequence[Array], subscripts: str, optimize: Any = False) -> Array:
-    terms, output = _terms(subscripts, [np.ndim(x) for x in arrays])
+    terms, output = axes_by_letters(subscripts, [np.ndim(x) for x in arrays])
     operands = [(output, g), *((term, x) for k, (term, x) in enumerate(zip(terms, arrays)) if k != i)]
     unused = iter([letter for letter in _LETTERS if letter not in "".join(terms)])
     wanted = ""

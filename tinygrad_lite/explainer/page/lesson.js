@@ -87,7 +87,9 @@ const lesson = (() => {
     return found;
   }
 
-  const total = (array) => np.sum(array).data[0];
+  // What is differentiated: the sum of the result's entries, each times what the backward pass starts from.
+  const upstream = recordedArray(nodes[root].gradient);
+  const total = (array) => np.sum(np.multiply(array, upstream)).data[0];
   const result = () => total(value(root));
 
   // The result's sum when a node has other numbers; in full precision.
@@ -102,7 +104,7 @@ const lesson = (() => {
   function recompute() {
     values = new Map();
     values = affected(changes);
-    gradients = new Map([[root, typed(np.ones_like(value(root)), root)]]);
+    gradients = new Map([[root, upstream]]);
     const arrived = gradients;
     for (const step of steps) {
       for (const each of step.to) {

@@ -49,7 +49,7 @@ const main = (() => {
 
   function go(to, { reveal = true } = {}) {
     position = Math.min(Math.max(to, 0), lesson.last);
-    if (fromAddress() !== position) history.replaceState(null, "", `#step=${position}`);
+    if (fromAddress() !== position && location.protocol !== "about:") history.replaceState(null, "", `#step=${position}`);
     const at = lesson.at(position);
     if (at.node !== undefined) selected = at.node;
     get("slider").value = position;

@@ -237,9 +237,21 @@ const np = (() => {
     return array([...outer, ...(rows ? [] : [n]), ...(columns ? [] : [p])], data);
   }
 
+  // The sum over the last axis of a and one axis of b, as one matrix product.
+  function contracted(a, b, axis) {
+    [a, b] = [asArray(a), asArray(b)];
+    if (!a.shape.length || !b.shape.length) return binary(twoArguments.multiply)(a, b);
+    const at = axis + b.shape.length;
+    const free = b.shape.map((_, i) => i).filter((i) => i !== at);
+    const moved = transpose(b, { axes: [at, ...free] });
+    const [n, shape] = [a.shape.at(-1), [...a.shape.slice(0, -1), ...free.map((i) => b.shape[i])]];
+    const [rows, columns] = [a.shape.slice(0, -1), free.map((i) => b.shape[i])].map(sizeOf);
+    return reshape(matmul(reshape(a, [rows, n]), reshape(moved, [n, columns])), shape);
+  }
+
   function einsum(...given) {
     const { subscripts } = given.pop();
-    const [inputs, output] = subscripts.replaceAll(" ", "").split("->");
+    const [inputs, output] = subscripts.split("->");
     const terms = inputs.split(",");
     const sizes = {};
     terms.forEach((term, k) =>
@@ -248,9 +260,7 @@ const np = (() => {
         if (size !== 1 || !(letter in sizes)) sizes[letter] = size;
       }),
     );
-    const named = [...new Set(inputs.replaceAll(",", ""))];
-    const result = output ?? named.filter((c) => inputs.split(c).length === 2).sort().join("");
-    const letters = [...new Set([...result, ...named])];
+    const letters = [...new Set([...output, ...inputs.replaceAll(",", "")])];
     const shape = letters.map((letter) => sizes[letter]);
     const laid = terms.map((term, k) => {
       const x = asArray(given[k]);
@@ -261,7 +271,7 @@ const np = (() => {
       return placesOf(shape, strides).map((place) => x.data[place]);
     });
     const all = array(shape, laid[0].map((_, i) => laid.reduce((value, x) => value * x[i], 1)));
-    const lost = letters.map((_, i) => i).slice(result.length);
+    const lost = letters.map((_, i) => i).slice(output.length);
     return lost.length ? functions.sum(all, { axis: lost }) : all;
   }
 
@@ -451,11 +461,8 @@ const np = (() => {
     cumsum: running((a, b) => a + b),
     cumprod: running((a, b) => a * b),
     norm: (x, { axes, keepdims } = {}) => reduction((row) => Math.hypot(...row))(x, { axis: axes, keepdims }),
-    dot: (a, b) => (asArray(a).shape.length && asArray(b).shape.length ? matmul(a, b) : binary(twoArguments.multiply)(a, b)),
-    inner: (a, b) =>
-      asArray(a).shape.length && asArray(b).shape.length
-        ? matmul(a, b.shape.length > 1 ? swapaxes(b, { axis1: -1, axis2: -2 }) : b)
-        : binary(twoArguments.multiply)(a, b),
+    dot: (a, b) => contracted(a, b, asArray(b).shape.length > 1 ? -2 : -1),
+    inner: (a, b) => contracted(a, b, -1),
     matmul,
     einsum,
     inv,

@@ -171,5 +171,5 @@ const quizView = (() => {
 
   const sentence = (text) => `${text[0].toUpperCase()}${text.slice(1)}.`;
 
-  return { draw, turn: () => questions[at]?.turn ?? lesson.steps.length };
+  return { draw, question: () => questions[at], turn: () => questions[at]?.turn ?? lesson.steps.length };
 })();

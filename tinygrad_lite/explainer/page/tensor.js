@@ -64,24 +64,26 @@ const tensorView = (() => {
       const slope = gradient ? `; ${indexed(stepView.gradientOf(i), value, at)} = ${told(gradient.data[at], 8)}` : "";
       numbers.textContent = `${indexed(node.name, value, at)} = ${told(value.data[at], 8)}${slope}`;
       field.value = String(value.data[at]);
-      measured.textContent = gradient ? measurement(i, at, gradient.data[at]) : "";
+      measured.replaceChildren(...(gradient ? (lesson.live ? [measurement(i, at, gradient.data[at])] : recordedMeasurements(i)) : []));
     }
     update();
     return element("div", {}, element("div", { class: "maps" }, maps.map((map) => map.figure)), element("p", { class: "choices" }, fields.box), numbers, measured, form);
   }
 
   function measurement(i, place, derived) {
-    if (!lesson.live) {
-      const found = (lesson.data.measured?.[i] ?? []).find(([at]) => at === place);
-      if (!found) return "Measured in Python for the entries with the largest gradients of each leaf only.";
-      const [, estimate, error] = found.map(lesson.number);
-      return `Measured by differences (in Python): ${told(estimate, 8)}, give or take ${told(error, 2)}; off by ${told(Math.abs(estimate - derived), 2)}.`;
-    }
     const { estimate, error, left, right } = lesson.measured(i, place);
     const off = Math.abs(estimate - derived);
     const kink = Math.abs(left - right) > 1e-4 * Math.max(1, Math.abs(left), Math.abs(right)) ? ` From the left the slope is ${told(left)}, from the right ${told(right)}: a kink.` : "";
     return `Measured by differences: ${told(estimate, 8)}, give or take ${told(error, 2)}; the gradient is off by ${told(off, 2)}.${kink}`;
   }
+
+  const recordedMeasurements = (i) =>
+    (lesson.data.measured[i] ?? []).flatMap((entry) => {
+      const [place, derived, estimate, error] = entry.map(lesson.number);
+      const name = indexed(stepView.gradientOf(i), { shape: lesson.nodes[i].value.shape }, place);
+      const text = `${name} = ${told(derived, 8)}; measured by differences, in Python: ${told(estimate, 8)}, give or take ${told(error, 2)}; off by ${told(Math.abs(estimate - derived), 2)}.`;
+      return [text, element("br")];
+    });
 
   // Where the gradient comes from: one term for each use.
   function accumulation(i) {

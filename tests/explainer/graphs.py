@@ -1,0 +1,90 @@
+"""The graphs that the lesson's tests look at: a scalar one, the heart network, attention, and a long one."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+import tinygrad_lite as tg
+from tinygrad_lite import nn
+from tinygrad_lite.explainer.lesson import Lesson
+
+
+class Heart(nn.Module):
+    def __init__(self) -> None:
+        self.hidden = nn.Linear(13, 8, rng=0)
+        self.output = nn.Linear(8, 1, rng=1)
+
+    def forward(self, x: Any) -> Any:
+        activation = nn.functional.relu(self.hidden(x))
+        return self.output(activation)
+
+
+class Attention(nn.Module):
+    def __init__(self) -> None:
+        rng = np.random.default_rng(0)
+        self.query, self.key, self.value = (nn.Linear(4, 4, rng=rng) for _ in range(3))
+
+    def forward(self, x: Any) -> Any:
+        query, key, value = self.query(x), self.key(x), self.value(x)
+        weights = nn.functional.softmax(query @ key.T / 2.0)
+        return weights @ value
+
+
+class Block(nn.Module):
+    def __init__(self) -> None:
+        self.attention = Attention()
+        self.out = nn.Linear(4, 3, rng=1)
+
+    def forward(self, x: Any) -> Any:
+        return self.out(np.mean(nn.functional.gelu(x + self.attention(x)), axis=0, keepdims=True))
+
+
+def scalar(changes: Mapping[str, Any] | None = None) -> Lesson:
+    """b is used three times: a = 1, b = a + a, c = b + b, d = b · c."""
+    a = tg.tensor(1.0, requires_grad=True, name="a")
+    if changes:
+        a = tg.tensor(changes["a"], requires_grad=True, name="a")
+    b = a + a
+    c = b + b
+    d = b * c
+    return tg.explain(d)
+
+
+def heart(changes: Mapping[str, Any] | None = None) -> Lesson:
+    model = Heart()
+    x, target = tg.datasets.load_heart(return_X_y=True)
+    data = (x - x.mean(axis=0)) / x.std(axis=0)
+    return _explained(model, changes, _heart_loss, data, target[:, None].astype(float))
+
+
+def _heart_loss(model: nn.Module, data: Any, target: Any) -> Any:
+    return nn.functional.binary_cross_entropy_with_logits(model(data), target)
+
+
+def attention(changes: Mapping[str, Any] | None = None) -> Lesson:
+    x = np.random.default_rng(1).normal(size=(5, 4))
+    return _explained(Block(), changes, _attention_loss, x, np.array([2]))
+
+
+def _attention_loss(model: nn.Module, x: Any, label: Any) -> Any:
+    return nn.functional.cross_entropy(model(x), label)
+
+
+def _explained(model: nn.Module, changes: Mapping[str, Any] | None, loss: Callable[..., Any], *args: Any) -> Lesson:
+    parameters = dict(model.named_parameters())
+    for name, value in (changes or {}).items():
+        parameters[name].replace(np.asarray(value))
+    return tg.explain(loss, model, *args)
+
+
+def long(changes: Mapping[str, Any] | None = None) -> Lesson:
+    """10,000 operations one after another."""
+    x = tg.tensor((changes or {"x": 0.5})["x"], requires_grad=True, name="x")
+    y = x
+    for _ in range(5_000):
+        y = np.sin(y) + 0.1
+    return tg.explain(y)
+
+
+LESSONS: dict[str, Callable[..., Lesson]] = {"scalar": scalar, "heart": heart, "attention": attention, "long": long}

@@ -1,0 +1,222 @@
+"""Lessons in words and step by step: on the graphs of the registry, of random programs, and of a user's mistakes."""
+
+import contextlib
+import io
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import tinygrad_lite as tg
+from tests.explainer.graphs import LESSONS, heart, scalar
+from tests.ops.test_registry import DIFFERENTIABLE
+from tinygrad_lite import nn
+from tinygrad_lite.errors import GraphError, InputError, TinygradError, UsageError
+from tinygrad_lite.explainer.steps import brief
+from tinygrad_lite.ops.op import Op
+from tinygrad_lite.testing import Program, inputs_of, programs
+
+
+@pytest.mark.parametrize("op", DIFFERENTIABLE, ids=str)
+@settings(max_examples=3)
+@given(data=st.data())
+@pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
+def test_every_operation_is_explained(op: Op, data: st.DataObject) -> None:
+    call = data.draw(inputs_of(op))
+    inputs = [tg.tensor(x, requires_grad=True) if i in call.differentiable else x for i, x in enumerate(call.arrays)]
+    y = call.value(*inputs)
+    if not y.size:
+        with pytest.raises(InputError, match="empty"):
+            tg.explain(y)
+        return
+    lesson = tg.explain(y)
+    text = str(lesson)
+    assert f"= {brief(y.data)}" in text or brief(y.data) in text
+    rules = [each.formula for step in lesson.backward.steps for each in step.contributions]
+    assert all(rule in text for rule in rules)
+    assert_gradients(lesson, y)
+
+
+def assert_gradients(lesson: Any, y: tg.Tensor) -> None:
+    """Those of the lesson are those of `backward`, up to the order of a sum."""
+    y.backward(np.ones(y.shape, y.dtype))
+    for leaf in lesson.graph.leaves:
+        if leaf.tensor is not None and leaf.tensor.grad is not None:
+            found, expected = lesson.backward.gradients[leaf], leaf.tensor.grad.numpy()
+            np.testing.assert_allclose(found, expected, rtol=1e-14, atol=1e-14)
+
+
+@settings(max_examples=50)
+@given(program=programs())
+@pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
+def test_random_programs(program: Program) -> None:
+    leaves = [tg.tensor(x, requires_grad=True) for x in program.leaves]
+    y = program.run(*leaves)
+    if y.op is None:
+        return
+    lesson = tg.explain(y)
+    assert all(leaf.grad is None for leaf in leaves), "no .grad is written"
+    assert str(lesson) == str(tg.explain(y))
+    assert_gradients(lesson, y)
+
+
+def test_the_rule_is_the_declaration_read_as_a_formula() -> None:
+    cube = tg.elementwise(lambda x: x**3, lambda y, x: 3 * x**2, name="test_cube")
+    x = tg.tensor(2.0, requires_grad=True, name="x")
+    text = str(tg.explain(cube(x)))
+    assert "to x: g · 3 · x²" in text
+    assert "upstream × local = 1 × 12 = 12, since ∂result/∂x = 3 · x²" in text
+
+
+def test_accumulation_is_a_sum_of_terms() -> None:
+    text = str(scalar())
+    assert "g = ∂d/∂b = 4 from (3) + 2 from (2) + 2 from (2) = 8" in text
+    assert "∂d/∂a = 8 from (1) + 8 from (1) = 16" in text
+
+
+def test_broadcasting_is_told() -> None:
+    text = str(heart())
+    assert "hidden.bias of shape (8,) was broadcast: the sum over axis 0" in text
+
+
+def test_large_arrays_are_summarised_and_one_entry_is_followed() -> None:
+    x = tg.tensor(np.linspace(-1, 1, 40), requires_grad=True, name="x")
+    text = str(tg.explain(np.sum(np.tanh(x))))
+    assert "shape (40,), mean" in text
+    entry, upstream, local, product = re.findall(r"example, entry \[(\d+)\]: ([\d.]+) × ([\d.]+) = ([\d.]+)", text)[0]
+    assert float(upstream) * float(local) == pytest.approx(float(product), rel=1e-3)
+    assert float(product) == pytest.approx(1 - np.tanh(np.linspace(-1, 1, 40)[int(entry)]) ** 2, rel=1e-3)
+
+
+def test_steps_one_at_a_time() -> None:
+    a = tg.tensor(1.0, requires_grad=True, name="a")
+    b = a + a
+    c = b + b
+    steps = tg.backward_steps(b * c)
+    first = next(steps)
+    assert first.gradients == {"result": 1.0, "b": 4.0, "c": 2.0}, "only what there is so far"
+    rest = list(steps)
+    assert [step.operation.name for step in rest] == ["c", "b"]
+    assert rest[0].gradients["b"] == 8.0
+    assert rest[1].gradients["a"] == 16.0
+    assert first.gradients == {"result": 1.0, "b": 4.0, "c": 2.0}, "an earlier step stays as it was"
+    assert repr(first).startswith("step 1: result = b · c")
+    assert a.grad is None
+
+
+def test_names() -> None:
+    """Its own, the module's path, the user's variable, else a number; each once."""
+    model = nn.Sequential(nn.Linear(2, 2, rng=0))
+    data = np.ones((1, 2))
+    named = tg.tensor(2.0, requires_grad=True, name="rate")
+    scaled = model(data) * named
+    names = [node.name for node in tg.explain(np.sum(scaled * data)).graph.nodes]
+    assert names == ["data", "0.weight", "0.bias", "rate", "t1", "scaled", "t3", "result"]
+    twin = tg.tensor(3.0, requires_grad=True, name="rate")
+    names = [node.name for node in tg.explain(named * twin).graph.nodes]
+    assert names == ["rate", "rate_2", "result"]
+
+
+def test_lines_and_modules_of_a_function() -> None:
+    lesson = heart()
+    by_name = {node.name: node for node in lesson.graph.nodes}
+    assert by_name["activation"].source.text == "activation = nn.functional.relu(self.hidden(x))"
+    assert by_name["hidden"].module == by_name["hidden.weight"].module == "hidden"
+
+
+def test_a_leaf_is_shown_as_it_was() -> None:
+    w = tg.tensor([1.0, 2.0], requires_grad=True, name="w")
+    loss = np.sum(w * w)
+    with tg.no_grad():
+        w -= 0.5
+    lesson = tg.explain(loss)
+    np.testing.assert_array_equal(lesson.graph.leaves[0].value, [1.0, 2.0])
+
+
+@pytest.mark.parametrize("name", LESSONS)
+def test_colour_where_there_is_one(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    lesson = LESSONS[name]() if name != "long" else scalar()
+    plain = str(lesson)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    with contextlib.redirect_stdout(Terminal()) as terminal:
+        print(lesson)
+    assert "\033[1m" in terminal.getvalue()
+    assert re.sub(r"\033\[\d+m", "", terminal.getvalue()) == f"{plain}\n"
+    monkeypatch.setenv("NO_COLOR", "1")
+    with contextlib.redirect_stdout(Terminal()) as terminal:
+        print(lesson)
+    assert terminal.getvalue() == f"{plain}\n"
+
+
+def freed() -> tg.Tensor:
+    x = tg.tensor(2.0, requires_grad=True)
+    y = x * x
+    y.backward()
+    return y
+
+
+@pytest.mark.parametrize(
+    ("make", "kind", "message"),
+    [
+        (lambda: np.ones(3), UsageError, "is a tensor, such as a loss; got ndarray"),
+        (lambda: tg.tensor(2.0), GraphError, "nothing to explain"),
+        (lambda: tg.tensor(2.0, requires_grad=True), GraphError, "no operation made it"),
+        (freed, GraphError, "freed by an earlier backward pass"),
+        (lambda: tg.tensor(np.ones((0, 2)), requires_grad=True) * 2, InputError, r"empty \(shape \(0, 2\)\)"),
+    ],
+)
+def test_bad_input(make: Callable[[], Any], kind: type[TinygradError], message: str) -> None:
+    result = make()
+    for look in (tg.explain, lambda result: next(tg.backward_steps(result))):
+        with pytest.raises(kind, match=message):
+            look(result)
+
+
+def test_a_function_that_returns_no_tensor() -> None:
+    with pytest.raises(UsageError, match="got float"):
+        tg.explain(lambda: 3.0)
+
+
+@pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
+def test_nan_is_shown_as_it_is() -> None:
+    x = tg.tensor([-1.0, 4.0], requires_grad=True, name="x")
+    text = str(tg.explain(np.sum(np.sqrt(x))))
+    assert "[nan,  2.]" in text
+    assert "∂result/∂x = [ nan, 0.25]" in text
+
+
+@pytest.mark.parametrize("write", ["to_html", "to_svg", "to_dot", "to_mermaid", "to_latex"])
+def test_a_path_that_cannot_be_written(write: str, tmp_path: Path) -> None:
+    """No half-written file is left, and one that was there stays."""
+    lesson = scalar()
+    missing = tmp_path / "missing" / "lesson.html"
+    with pytest.raises(InputError, match=re.escape(f"cannot write {missing}")):
+        getattr(lesson, write)(missing)
+    folder = tmp_path / "folder"
+    (folder / "kept").mkdir(parents=True)
+    with pytest.raises(InputError, match="cannot write"):
+        getattr(lesson, write)(folder)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder"]
+    path = tmp_path / "lesson.html"
+    path.write_text("before")
+    getattr(lesson, write)(path)
+    assert path.read_text(encoding="utf-8") != "before"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "lesson.html"]
+
+
+def test_the_optimiser_is_not_touched(tmp_path: Path) -> None:
+    w = tg.tensor([1.0, 2.0], requires_grad=True, name="w")
+    optimizer = tg.optim.Adam([w], lr=0.1)
+    tg.explain(np.sum(w * w)).to_html(tmp_path / "lesson.html", optimizer=optimizer)
+    assert optimizer.state == [{}]
+    assert w.grad is None
+    np.testing.assert_array_equal(w.numpy(), [1.0, 2.0])

@@ -1,0 +1,456 @@
+"""The lesson's page in a browser, used as a person would: with a mouse, with a keyboard, and read aloud."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_lite as tg
+from tests.explainer.conftest import Opened
+from tests.explainer.graphs import LESSONS, Block, attention, heart, long, scalar
+from tinygrad_lite import nn
+from tinygrad_lite.explainer import rerun
+
+Show = Callable[..., Opened]
+NUMBER = r"−?\d+(?:\.\d+)?(?:e−?\d+)?"
+lessons = pytest.mark.parametrize("name", LESSONS)
+
+
+def numbers(text: str) -> list[float]:
+    """The numbers in a text of the page, with its minus signs."""
+    return [float(found.replace("−", "-")) for found in re.findall(rf"(?<![\w.]){NUMBER}", text)]
+
+
+@lessons
+def test_the_graph_is_laid_out(show: Show, name: str) -> None:
+    """Ability 1: nodes with name, formula, shape, value and gradient, in modules that open and close."""
+    opened = show(LESSONS[name](), step=0)
+    boxes = opened.page.locator("#graph .node .box, #graph .group.closed > .box")
+    assert 0 < boxes.count() <= 60, "of a long graph only what is open is drawn"
+    rectangles = [box.bounding_box() for box in boxes.all()]
+    for i, a in enumerate(rectangles):
+        for b in rectangles[:i]:
+            apart = (
+                a["x"] >= b["x"] + b["width"]
+                or b["x"] >= a["x"] + a["width"]
+                or a["y"] >= b["y"] + b["height"]
+                or b["y"] >= a["y"] + a["height"]
+            )
+            assert apart, "no box covers another"
+
+
+def test_a_node_tells_what_it_is(show: Show) -> None:
+    opened = show(heart())
+    opened.go(opened.page.evaluate("lesson.last"))
+    label = opened.node("hidden.weight").get_attribute("aria-label")
+    assert label.startswith("hidden.weight, a leaf with a gradient; 8 × 13; value mean")
+    assert "gradient mean" in label
+    assert opened.node("hidden.weight").locator("image").count() == 2, "a heat map of the value, one of the gradient"
+    assert "activation = relu(hidden)" in opened.node("activation").get_attribute("aria-label")
+    opened.node("activation").click()
+    assert "graphs.py" in opened.panel()
+    assert "activation = nn.functional.relu(self.hidden(x))" in opened.panel()
+
+
+def test_modules_close_and_open(show: Show) -> None:
+    opened = show(attention())
+    before = opened.page.locator("#graph .node").count()
+    query = opened.page.locator('#graph [data-group="attention.query"]')
+    assert query.get_attribute("aria-expanded") == "true"
+    query.click()
+    assert opened.page.locator("#graph .node").count() == before - 3
+    query = opened.page.locator('#graph [data-group="attention.query"]')
+    assert query.get_attribute("aria-expanded") == "false"
+    query.focus()
+    opened.page.keyboard.press("Enter")
+    assert opened.page.locator("#graph .node").count() == before
+
+
+def test_a_long_graph_opens_part_by_part(show: Show) -> None:
+    opened = show(long())
+    closed = opened.page.locator('#graph [aria-expanded="false"]')
+    first = closed.count()
+    closed.first.click()
+    assert opened.page.locator('#graph [aria-expanded="false"]').count() > first
+    opened.page.locator('#graph [aria-expanded="false"]').first.click()
+    assert opened.page.locator("#graph .node.operation").count() >= 40
+
+
+@lessons
+def test_steps_in_the_order_in_which_they_run(show: Show, name: str) -> None:
+    """Ability 2: forward and backward, by button, key or slider, each step with its address."""
+    lesson = LESSONS[name]()
+    opened = show(lesson)
+    assert opened.status().startswith("Start")
+    operations, steps = lesson.graph.operations, lesson.backward.steps
+    last = len(operations) + len(steps)
+    opened.page.click("#next")
+    assert opened.status() == f"Forward 1 of {len(operations)}: {_formula(operations[0])}"
+    opened.page.keyboard.press("ArrowRight")
+    assert opened.status().startswith("Forward 2 of") or len(operations) == 1
+    opened.page.keyboard.press("ArrowLeft")
+    assert opened.page.evaluate("location.hash") == "#step=1"
+    opened.page.focus("#slider")
+    opened.page.keyboard.press("End")
+    assert opened.status().startswith(f"Backward {len(steps)} of {len(steps)}")
+    assert opened.page.evaluate("location.hash") == f"#step={last}"
+    for k in sorted({1, 2, len(steps) // 2, len(steps)} - {0}):
+        opened.go(len(operations) + k)
+        assert f"the gradient of {steps[k - 1].operation.name} goes to" in opened.status()
+    opened.page.click("#first")
+    assert opened.status().startswith("Start")
+
+
+def _formula(node: Any) -> str:
+    from tinygrad_lite import notation
+
+    return f"{node.name} = {notation.text(node.formula)}"
+
+
+def test_a_link_leads_to_a_step(show: Show) -> None:
+    assert show(scalar(), step=5).status() == "Backward 2 of 3: the gradient of c goes to b and to b"
+    assert show(scalar(), step=12_345).status().startswith("Backward 3 of 3")
+
+
+def test_gradients_grow_as_the_steps_go(show: Show) -> None:
+    opened = show(scalar(), step=4)
+    assert "gradient so far 4" in opened.node("b").get_attribute("aria-label")
+    opened.go(5)
+    assert "gradient 8" in opened.node("b").get_attribute("aria-label")
+    assert "gradient" not in opened.node("a").get_attribute("aria-label").removeprefix("a, a leaf with a gradient")
+
+
+def test_upstream_times_local(show: Show) -> None:
+    """Ability 3: the rule in symbols, and the numbers of one entry."""
+    lesson = heart()
+    opened = show(lesson, step=7)
+    assert "contribution = g · (hidden > 0)" in opened.panel()
+    assert "upstream × local: g × (hidden > 0), since ∂activation/∂hidden = hidden > 0" in opened.panel()
+    fields = opened.page.locator('#step input[type="number"]')
+    fields.nth(0).fill("3")
+    fields.nth(1).fill("5")
+    fields.nth(1).press("Enter")
+    step = lesson.backward.steps[2]
+    text = opened.page.locator("#step .contribution .numbers").last.inner_text()
+    assert text.startswith("hidden[3, 5] receives ")
+    upstream, local, contribution = numbers(text.partition("receives")[2])
+    assert upstream == pytest.approx(step.upstream[3, 5], rel=1e-3, abs=1e-12)
+    assert local == float(lesson.graph.operations[0].value[3, 5] > 0)
+    assert contribution == pytest.approx(step.contributions[0].value[3, 5], rel=1e-5, abs=1e-12)
+
+
+def test_a_product_cell_by_cell(show: Show) -> None:
+    """Ability 4: the row, the column and the dot product, forward and for both gradients; one row of the batch."""
+    lesson = heart()
+    opened = show(lesson, step=1)
+    graph = lesson.graph
+    data, weight = (next(node.value for node in graph.leaves if node.name == name) for name in ("data", "hidden.weight"))
+    _point_at(opened, 0, row=100.5 / 270, column=2.5 / 8)
+    text = opened.page.locator(".product .numbers").inner_text()
+    row = int(re.match(r"\[(\d+), 2\]: row \1 of data · column 2 of hidden\.weightᵀ = ", text).group(1))  # type: ignore[union-attr]
+    assert abs(row - 100) <= 1, "a row is less than a pixel high"
+    assert numbers(text)[-1] == pytest.approx(float(data[row] @ weight[2]), rel=1e-5)
+
+    opened.go(6)  # output = activation @ output.weightᵀ: both gradients
+    products = opened.page.locator(".product")
+    assert products.count() == 2
+    g = lesson.backward.steps[1].upstream
+    activation = next(node.value for node in graph.operations if node.name == "activation")
+    text = products.nth(1).locator(".numbers").inner_text()
+    row, column = (int(x) for x in re.findall(r"\d+", text)[:2])
+    assert numbers(text)[-1] == pytest.approx(float(activation[:, row] @ g[:, column]), rel=1e-4)
+    products.nth(1).locator("select").select_option("17")
+    text = products.nth(1).locator(".numbers").inner_text()
+    assert numbers(text)[-1] == pytest.approx(float(activation[17, row] * g[17, column]), rel=1e-4, abs=1e-9)
+    products.nth(1).locator("select").select_option("mean")
+    text = products.nth(1).locator(".numbers").inner_text()
+    assert numbers(text)[-1] == pytest.approx(float(np.mean(activation[:, row] * g[:, column])), rel=1e-4)
+
+
+def _point_at(opened: Opened, product: int, row: float, column: float) -> None:
+    canvas = opened.page.locator(".product").nth(product).locator("canvas").last
+    box = canvas.bounding_box()
+    canvas.hover(position={"x": column * box["width"], "y": row * box["height"]})
+
+
+def test_contributions_add_up(show: Show) -> None:
+    """Ability 5: fan-out as a sum with a term for each use, and broadcasting as axes that are summed."""
+    opened = show(scalar(), step=6)
+    terms = opened.page.locator("#step .term")
+    assert [numbers(term.inner_text().partition("): ")[2])[-1] for term in terms.all()] == [4.0, 2.0, 2.0]
+    colours = {term.evaluate("e => getComputedStyle(e).borderLeftColor") for term in terms.all()}
+    assert len(colours) == 3
+    assert opened.page.locator("#graph .edge.active").count() == 2, "two lines for a + a"
+
+
+def test_broadcasting_expands_and_sums(show: Show) -> None:
+    lesson = heart()
+    opened = show(lesson, step=1)
+    assert "→ ×270" in opened.page.locator("#step table.axes").first.inner_text()
+    opened.go(8)
+    bias = opened.page.locator("#step .contribution").nth(1)
+    assert "Σ of 270" in bias.inner_text()
+    bias.locator("select").last.select_option("3")
+    assert "only 3 along axis 0" in bias.inner_text()
+
+
+@pytest.mark.parametrize(
+    ("make", "leaf", "place", "value"),
+    [(scalar, "a", 0, 2.5), (heart, "hidden.weight", 17, -1.25), (attention, "attention.key.weight", 3, 0.75)],
+)
+def test_everything_is_computed_again(show: Show, make: Any, leaf: str, place: int, value: float) -> None:
+    """Ability 6: with another number in a leaf, every value and gradient is what Python finds, to 1e-9."""
+    lesson = make()
+    opened = show(lesson)
+    opened.node(leaf).click()
+    node = lesson.graph.nodes[opened.index(leaf)]
+    if node.shape:
+        for axis, i in enumerate(np.unravel_index(place, node.shape)):
+            field = opened.page.locator('#tensor input[type="number"]').nth(axis)
+            field.fill(str(i))
+            field.press("Enter")
+    opened.page.fill("#new-value", str(value))
+    opened.page.press("#new-value", "Enter")
+    changed = np.array(node.value)
+    changed.flat[place] = value
+    again = make({leaf: changed})
+    compared = 0
+    for other in again.graph.nodes:
+        np.testing.assert_allclose(
+            opened.data("value", other.name), np.ravel(other.value), rtol=1e-9, atol=1e-9, err_msg=other.name
+        )
+        if other in again.backward.gradients:
+            expected = np.ravel(again.backward.gradients[other])
+            np.testing.assert_allclose(opened.data("gradient", other.name), expected, rtol=1e-9, atol=1e-9)
+            compared += 1
+    assert compared == len(lesson.backward.gradients)
+    root = lesson.graph.root
+    assert float(rerun.result(lesson.graph, {node: changed})) == pytest.approx(opened.data("value", root.name)[0])
+    opened.page.get_by_role("button", name="As recorded").click()
+    np.testing.assert_array_equal(opened.data("value", root.name), np.ravel(root.value))
+
+
+def test_what_is_no_number_is_not_taken(show: Show) -> None:
+    opened = show(scalar())
+    opened.node("a").click()
+    for text in ("", "two"):
+        opened.page.fill("#new-value", text)
+        opened.page.press("#new-value", "Enter")
+        assert opened.page.get_attribute("#new-value", "aria-invalid") == "true"
+    assert opened.data("value", "d") == [8.0]
+
+
+def test_recorded_only(show: Show) -> None:
+    """An operation without a form in the page: it says so, and shows what Python computed and measured."""
+    x = tg.tensor([1.0, 4.0, 2.0], requires_grad=True, name="x")
+    middle = np.median(x * x)
+    opened = show(tg.explain(middle))
+    assert "Recorded only: middle: median" in opened.panel()
+    opened.node("x").click()
+    assert opened.page.locator("#new-value").count() == 0
+    assert "∂middle/∂x[2] = 4; measured by differences, in Python: 4," in opened.panel()
+    opened.page.click("#tab-optimizer")
+    assert "real / predicted" in opened.panel()
+
+
+@pytest.mark.parametrize(("make", "name"), [(scalar, "b"), (heart, "output.weight"), (attention, "weights")])
+def test_differences_beside_the_gradient(show: Show, make: Any, name: str) -> None:
+    """Ability 7: the estimate, its error, and how far the gradient is off."""
+    opened = show(make())
+    opened.node(name).click()
+    text = opened.page.locator("#tensor .measured").inner_text()
+    estimate, error, off = numbers(text)
+    assert off <= error + 1e-9 * abs(estimate)
+
+
+def test_a_kink_is_told(show: Show) -> None:
+    x = tg.tensor(0.0, requires_grad=True, name="x")
+    opened = show(tg.explain(nn.functional.relu(x)))
+    opened.node("x").click()
+    assert "From the left the slope is 0, from the right 1: a kink." in opened.panel()
+
+
+def test_what_is_the_matter_is_marked_on_its_cause(show: Show) -> None:
+    """Ability 8: dead units, saturation, vanishing gradients, and NaN."""
+    rng = np.random.default_rng(0)
+    w = tg.tensor(rng.normal(size=(3, 4)), requires_grad=True, name="w")
+    bias = tg.tensor([0.0, -50.0, 0.0, 0.0], requires_grad=True, name="bias")
+    units = nn.functional.relu(rng.normal(size=(5, 3)) @ w + bias)
+    opened = show(tg.explain(np.mean(units)))
+    assert "dead ReLU" in opened.node("units").get_attribute("aria-label")
+    assert opened.node("units").locator(".mark").count() == 1
+    opened.node("units").click()
+    assert "dead ReLU" in opened.page.locator("#tensor .warning").first.inner_text()
+
+    deep = tg.tensor(40.0, requires_grad=True, name="deep")
+    flat = nn.functional.sigmoid(deep)
+    opened = show(tg.explain(flat * 1.0))
+    assert "saturated sigmoid" in opened.node("flat").get_attribute("aria-label")
+
+
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
+def test_nan_is_marked_and_shown(show: Show) -> None:
+    x = tg.tensor([-1.0, 2.0], requires_grad=True, name="x")
+    root = np.sqrt(x)
+    opened = show(tg.explain(np.sum(root * 3)))
+    assert "makes 1 NaN or infinite number of finite numbers" in opened.node("root").get_attribute("aria-label")
+    opened.node("root").click()
+    assert "1 not finite" in opened.panel()
+
+
+def test_an_optimisers_step(show: Show) -> None:
+    """Ability 9: before, after, the predicted and the real change."""
+    model = Block()
+    lesson = _block_lesson(model)
+    optimizer = tg.optim.Adam(model.parameters(), lr=0.01)
+    state = [dict(each) for each in optimizer.state]
+    opened = show(lesson, optimizer=optimizer)
+    assert [dict(each) for each in optimizer.state] == state, "no step was taken"
+    opened.page.click("#tab-optimizer")
+    before = float(lesson.graph.root.value)
+    _expect_step(opened, lesson, rerun.update(lesson.graph, lesson.backward, optimizer), before)
+
+    opened.page.locator("#optimizer select").first.select_option("descent")
+    opened.page.fill("#rate", "0.05")
+    opened.page.press("#rate", "Enter")
+    descent = rerun.update(lesson.graph, lesson.backward, tg.optim.SGD(model.parameters(), lr=0.05))
+    _expect_step(opened, lesson, descent, before)
+    opened.page.get_by_role("button", name="Take the step").click()
+    assert opened.data("value", lesson.graph.root.name)[0] == pytest.approx(before + descent.real, rel=1e-9)
+
+
+def _block_lesson(model: Block) -> Any:
+    x = np.random.default_rng(1).normal(size=(5, 4))
+    loss = nn.functional.cross_entropy(model(x), np.array([2]))
+    return tg.explain(loss)
+
+
+def _expect_step(opened: Opened, lesson: Any, update: rerun.Update, before: float) -> None:
+    cells = opened.page.locator("#optimizer table.outcome td").all_inner_texts()
+    found = [float(cell.replace("−", "-")) for cell in cells]
+    assert found[:3] == pytest.approx([before, update.predicted, update.real], rel=1e-5)
+
+
+def test_a_quiz(show: Show) -> None:
+    """Ability 10: predict, then see; the score counts."""
+    opened = show(scalar())
+    opened.page.click("#tab-quiz")
+    assert "Question 1 of" in opened.panel()
+    assert "0 right of 0 answered" in opened.panel()
+    assert "gradient 8" not in opened.node("b").get_attribute("aria-label"), "the graph does not tell the answer"
+    answer = opened.page.evaluate("quizView.question().answer()")
+    opened.page.fill("#answer", "123456")
+    opened.page.press("#answer", "Enter")
+    assert "Not yet" in opened.panel()
+    opened.page.fill("#answer", str(answer))
+    opened.page.press("#answer", "Enter")
+    assert "1 right of 1 answered" in opened.panel()
+    opened.page.keyboard.press("Enter")  # the next question has the focus
+    assert "Question 2 of" in opened.panel()
+    opened.page.get_by_role("button", name="Show the answer").click()
+    assert "1 right of 2 answered" in opened.panel()
+
+
+@lessons
+def test_every_question_has_its_answer(show: Show, name: str) -> None:
+    opened = show(LESSONS[name]())
+    opened.page.click("#tab-quiz")
+    count = int(re.search(r"Question 1 of (\d+)", opened.panel()).group(1))  # type: ignore[union-attr]
+    for _ in range(count):
+        answer = opened.page.evaluate("quizView.question().answer()")
+        if opened.page.locator("select#answer").count():
+            opened.page.select_option("#answer", str(answer))
+        else:
+            opened.page.fill("#answer", str(answer))
+        opened.page.get_by_role("button", name="Check").click()
+        opened.page.get_by_role("button", name="Next question").click()
+    assert f"{count} of {count} right" in opened.panel()
+
+
+def test_with_the_keyboard_alone(show: Show) -> None:
+    opened = show(heart())
+    page = opened.page
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.closest('#graph [role=button]') !== null"):
+            break
+    else:
+        pytest.fail("Tab does not lead into the graph")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("ArrowUp")
+    name = page.evaluate("document.activeElement.getAttribute('aria-label')").split(" ")[0]
+    page.keyboard.press("Enter")
+    assert name in opened.panel()
+    page.focus("#tab-tensor")
+    page.keyboard.press("ArrowRight")
+    assert "An optimiser's step" in opened.panel()
+    page.keyboard.press("ArrowRight")
+    assert "Question 1" in opened.panel()
+
+
+@lessons
+@pytest.mark.parametrize("settings", [{"color_scheme": "dark"}, {"viewport": {"width": 390, "height": 800}}], ids=str)
+def test_accessibility(show: Show, name: str, settings: Any) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    lesson = LESSONS[name]()
+    opened = show(lesson, step=len(lesson.graph.operations) + 1, **settings)
+    for tab in ("step", "tensor", "optimizer", "quiz"):
+        opened.page.click(f"#tab-{tab}")
+        results = Axe().run(opened.page)
+        assert results.violations_count == 0, results.generate_report()
+    wide = opened.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert wide <= 0, "nothing sticks out at the side"
+
+
+def test_on_paper(show: Show) -> None:
+    opened = show(scalar(), step=5)
+    opened.page.emulate_media(media="print")
+    assert not opened.page.is_visible(".controls")
+    assert opened.page.is_visible("#graph svg")
+    assert opened.page.is_visible("#step")
+
+
+def test_names_are_text(show: Show) -> None:
+    name = "<script>document.title = 'taken'</script><b>&amp;"
+    x = tg.tensor([2.0, 3.0], requires_grad=True, name=name)
+    opened = show(tg.explain(np.sum(x * x)), step=3)
+    assert opened.page.title().startswith("The backward pass of")
+    assert name in opened.panel() or name in opened.node(name).get_attribute("aria-label")
+    assert opened.page.locator("#panel b b, #panel script").count() == 0
+
+
+def test_large_tensors_are_sampled_and_the_page_says_so(show: Show) -> None:
+    big = tg.tensor(np.random.default_rng(0).normal(size=(1000, 1000)), requires_grad=True, name="big")
+    lesson = tg.explain(np.mean(np.tanh(big)))
+    opened = show(lesson)
+    assert opened.path.stat().st_size < 2_000_000
+    opened.node("big").click()
+    assert "4,096 entries of 1,000,000 shown, evenly spread" in opened.panel()
+    text = opened.page.locator("#tensor .numbers").inner_text()
+    row, column = map(int, re.findall(r"big\[(\d+), (\d+)\]", text)[0])
+    gradient = lesson.backward.gradients[lesson.graph.leaves[0]]
+    assert numbers(text.partition(" = ")[2].partition(";")[0])[0] == pytest.approx(big.data[row, column], rel=1e-7)
+    assert numbers(text)[-1] == pytest.approx(gradient[row, column], rel=1e-7)
+
+
+def test_the_same_file_on_each_run(tmp_path: Path) -> None:
+    script = "import sys; from tests.explainer.graphs import attention; attention().to_html(sys.argv[1])"
+    for name in ("one", "two"):
+        subprocess.run([sys.executable, "-c", script, str(tmp_path / name)], check=True)
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+
+
+def test_in_a_notebook(browser: Any) -> None:
+    page = browser.new_page()
+    page.set_content(f"<!DOCTYPE html><title>Notebook</title>{scalar()._repr_html_()}")
+    frame = page.frame_locator("iframe")
+    frame.locator("#graph svg").wait_for()
+    frame.locator("#next").click()
+    assert frame.locator("#status").text_content() == "Forward 1 of 3: b = a + a"
+    page.close()
