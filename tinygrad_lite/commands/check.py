@@ -1,8 +1,8 @@
-"""Floor 6. The command line: `python -m tinygrad_lite check package.module:function`."""
+"""Floor 7. `python -m tinygrad_lite check package.module:function`: the gradient checker from a shell."""
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.checking import gradcheck
-from tinygrad_lite.errors import InputError, TinygradError
+from tinygrad_lite.errors import InputError
 
 _EXAMPLES = """\
 the inputs are taken from a function or a tuple of the same module, FUNCTION_inputs or inputs, or drawn for the shapes:
@@ -23,10 +23,8 @@ exit status: 0 if the gradient is right, 1 if it is not, 2 if the check could no
 """
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command, print what it found, and return the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m tinygrad_lite")
-    commands = parser.add_subparsers(dest="command", required=True)
+def add_to(commands: Any) -> None:
+    """Enter the command with its arguments."""
     check = commands.add_parser(
         "check",
         help="check the gradient of a function",
@@ -40,22 +38,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     check.add_argument("--order", type=int, choices=(1, 2), default=1)
     check.add_argument("--method", choices=("auto", "complex", "differences", "forward", "taylor"), default="auto")
     check.add_argument("--seed", type=int, default=0, help="of the inputs that are drawn")
-    given = parser.parse_args(arguments)
-    sys.path.insert(0, "")
-    try:
-        module, f = _found(given.target)
-        gradient = None if given.gradient is None else _attribute(module, given.gradient)
-        report = gradcheck(
-            f,
-            *_inputs(module, given),
-            gradient=gradient,
-            order=given.order,
-            method=given.method,
-            raise_exception=False,
-        )
-    except TinygradError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    check.set_defaults(run=run)
+
+
+def run(given: argparse.Namespace) -> int:
+    """Check, print what was found, and return the exit status."""
+    module, f = _found(given.target)
+    gradient = None if given.gradient is None else _attribute(module, given.gradient)
+    report = gradcheck(
+        f,
+        *_inputs(module, given),
+        gradient=gradient,
+        order=given.order,
+        method=given.method,
+        raise_exception=False,
+    )
     print(_coloured(str(report)) if sys.stdout.isatty() else report)
     return 0 if report.ok else 1
 
@@ -108,7 +105,3 @@ def _coloured(text: str) -> str:
     """The report with its marks in colours that are told apart without red and green: bold and blue."""
     lines = [line.replace("where:", "\033[34mwhere:\033[0m") for line in text.splitlines()]
     return "\n".join(f"\033[1m{line}\033[0m" if line.startswith(("gradcheck", "  ✗")) else line for line in lines)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,0 +1,28 @@
+"""Floor 8. The command line: `python -m tinygrad_lite COMMAND`."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from tinygrad_lite.commands import COMMANDS
+from tinygrad_lite.errors import TinygradError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command, print what it found, and return the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m tinygrad_lite")
+    commands = parser.add_subparsers(dest="command", required=True)
+    for command in COMMANDS:
+        command.add_to(commands)
+    given = parser.parse_args(arguments)
+    sys.path.insert(0, "")
+    try:
+        status: int = given.run(given)
+    except TinygradError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
