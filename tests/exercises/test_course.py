@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -136,3 +137,9 @@ def test_a_mistake_inside_a_network_is_placed(fault: str) -> None:
 
     told = {"tanh": "in tanh, the input is used where the output should be", "rows": "a sum in place of a mean over 5"}
     assert told[fault] in str(tg.exercises.start("hidden_weight").check(vjp))
+
+
+def test_the_lessons_name_every_exercise_and_no_other() -> None:
+    lessons = Path(__file__).parents[2] / "docs" / "lessons"
+    named = {name for page in lessons.glob("[01]*.md") for name in re.findall(r'start\("(\w+)"\)', page.read_text())}
+    assert named == set(BY_NAME)
