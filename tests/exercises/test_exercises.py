@@ -10,6 +10,7 @@ import pytest
 
 import tinygrad_lite as tg
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
+from tinygrad_lite.exercises.mark import distance
 
 X = np.array([0.5, -1.0, 2.0])
 
@@ -131,6 +132,26 @@ def test_results_that_change_are_told() -> None:
 
 def test_a_number_will_do_for_a_derivative_that_is_the_same_everywhere() -> None:
     assert declared(lambda x: 3 * x + 1).check(lambda y, x: 3).ok
+
+
+@pytest.mark.parametrize(
+    ("found", "right", "words"),
+    [
+        (1.0, 1.05, "too small, a little"),
+        (-1.05, -1.0, "too large, a little"),
+        (1.0, 1.5, "too small, by less than a half"),
+        (1.0, 3.0, "at most half as large as it should be"),
+        (0.0, 3.0, "at most half as large as it should be"),
+        (3.0, -1.0, "its sign is wrong"),
+        (3.0, 1.0, "at least twice as large as it should be"),
+        (3.0, 0.0, "at least twice as large as it should be"),
+        (1.0, 1.0001, "nearly right, beyond what rounding explains"),
+        (np.nan, 1.0, "it is nan"),
+        (1.0, np.inf, "no finite number is right here"),
+    ],
+)
+def test_how_far_a_number_is_off(found: float, right: float, words: str) -> None:
+    assert distance(found, right) == words
 
 
 def test_wrong_in_the_last_digits_is_wrong() -> None:

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 if TYPE_CHECKING:
     from tinygrad_lite.exercises.catalogue import Catalogue
     from tinygrad_lite.exercises.declaration import Form
@@ -90,4 +92,5 @@ def declare(
     from tinygrad_lite.exercises.catalogue import enter
     from tinygrad_lite.exercises.declaration import Declaration
 
-    enter(Declaration(name, question, function, write, tuple(map(dict, inputs)), by, tuple(hints)))
+    trials = tuple({key: np.array(x)[()] for key, x in trial.items()} for trial in inputs)  # copies, which stay
+    enter(Declaration(name, question, function, write, trials, by, tuple(hints)))

@@ -16,7 +16,7 @@ class Mark(Shown):
 
     Attributes:
         exercise: its name.
-        attempt: the how manieth it was.
+        attempt: which one it was, counted from 1.
         ok: whether the submission is right.
         summary: for a right one, what was compared, and how.
         remarks: for a wrong one, where it is wrong and why.
@@ -45,7 +45,7 @@ def distance(found: float, right: float) -> str:
     if not np.isfinite(found):
         return f"it is {found}"
     if not np.isfinite(right):
-        return "it should not be a number like the others"
+        return "no finite number is right here"
     if found * right < 0:
         return "its sign is wrong"
     error, size = abs(found - right), max(abs(found), abs(right))
