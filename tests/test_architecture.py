@@ -17,8 +17,9 @@ FLOORS = [
     ["runs", "transforms", "jacobians", "whole", "custom", "recording"],
     ["nn", "optim", "datasets"],
     ["checking", "compiler"],
-    ["explainer"],
-    ["testing", "__main__"],
+    ["exercises", "explainer", "testing"],
+    ["commands"],
+    ["__main__"],
 ]
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 FILES = [path for path in sorted(PACKAGE.rglob("*.py")) if path != PACKAGE / "__init__.py"]

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tinygrad_lite.__main__ import main
+from tinygrad_lite.exercises import catalogue
 
 MODULE = """
 import numpy as np
@@ -78,3 +79,84 @@ def test_what_cannot_be_checked(
 
 def test_a_file_may_be_named_by_its_path(directory: Path) -> None:
     assert main(["check", f"{directory}/springs_here.py:energy"]) == 0
+
+
+RIGHT = "def derivative(y, x):\n    return 2 * x\n"
+
+
+def test_an_exercise_from_question_to_mark(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["exercise", "square"]) == 0
+    assert "def derivative(y, x):" in capsys.readouterr().out
+    written = directory / "square.py"
+    assert main(["exercise", "square", "--check", str(written)]) == 2
+    assert "returned Ellipsis" in capsys.readouterr().err
+    written.write_text(written.read_text().replace("return ...\n", "return x\n"))
+    assert main(["exercise", "square", "--check", str(written)]) == 1
+    assert "a factor of 2 is missing" in capsys.readouterr().out
+    written.write_text(RIGHT)
+    assert main(["exercise", "square", "--check", "square.py"]) == 0
+    assert "square, attempt 1: right" in capsys.readouterr().out
+    assert main(["exercise", "square"]) == 0
+    assert "stays as it is" in capsys.readouterr().out
+    assert written.read_text() == RIGHT
+    assert {path.name for path in directory.iterdir()} == {"springs_here.py", "square.py"}
+
+
+def test_exercises_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["exercise"]) == 0
+    assert "softplus" in capsys.readouterr().out
+    assert main(["exercise", "softplus", "--hint", "2"]) == 0
+    assert capsys.readouterr().out.startswith("hint 2 of 2: ")
+
+
+def test_a_teachers_file_of_exercises(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (directory / "course.py").write_text(
+        "import numpy as np, tinygrad_lite as tg\n"
+        "tg.exercises.declare('cube_here', 'A cube.', lambda x: x**3, write='derivative', inputs=[{'x': np.ones(1)}])\n"
+    )
+    (directory / "mine.py").write_text("def derivative(y, x):\n    return 3 * x**2\n")
+    try:
+        assert main(["exercise", "cube_here", "--course", "course.py", "--check", "mine.py"]) == 0
+    finally:
+        catalogue._DECLARED.pop("cube_here", None)
+    assert "cube_here, attempt 1: right" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("def derivative(y, x) return x", "answer.py, line 1: "),
+        ("import nowhere_here", "answer.py cannot be run: ModuleNotFoundError"),
+        ("def vjp(g, y, x):\n    return g", "has no function `derivative`"),
+        ("def derivative(x):\n    return x", "begin with `def derivative(y, x):`"),
+        ("def derivative(y, x):\n    return x[9]", "raised by your derivative, line 2: return x[9]"),
+    ],
+)
+def test_an_answer_that_cannot_be_marked(
+    directory: Path, capsys: pytest.CaptureFixture[str], text: str, words: str
+) -> None:
+    (directory / "answer.py").write_text(text)
+    assert main(["exercise", "square", "--check", "answer.py"]) == 2
+    assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["sqare"], "did you mean square"),
+        (["square", "--check", "nowhere.py"], "no Python file"),
+        (["square", "--hint", "7"], "has 2 hints"),
+        (["square", "--course", "nowhere.py"], "no Python file"),
+    ],
+)
+def test_an_exercise_that_cannot_be_had(
+    directory: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
+) -> None:
+    assert main(["exercise", *arguments]) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_a_directory_that_cannot_be_written(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (directory / "square.py").symlink_to(directory / "nowhere" / "square.py")
+    assert main(["exercise", "square"]) == 0  # a link is somebody's, too, and is not followed
+    assert "stays as it is" in capsys.readouterr().out

@@ -1,6 +1,6 @@
 """tinygrad_lite: reverse-mode autodiff in which an operation is plain NumPy with its derivatives beside it."""
 
-from tinygrad_lite import datasets, nn, optim
+from tinygrad_lite import datasets, exercises, nn, optim
 from tinygrad_lite.checking import audit_gradients, detect_anomaly, gradcheck
 from tinygrad_lite.compiler import compile
 from tinygrad_lite.custom import checkpoint, custom_gradient, stop_gradient
@@ -25,6 +25,7 @@ __all__ = [
     "detect_anomaly",
     "elementwise",
     "enable_grad",
+    "exercises",
     "explain",
     "grad",
     "gradcheck",

@@ -1,4 +1,4 @@
-"""Floor 7. Hypothesis strategies for tests of functions that are differentiated; needs the extra `testing`.
+"""Floor 6. Hypothesis strategies for tests of functions that are differentiated; needs the extra `testing`.
 
 Inputs for operations come out of what their declarations say: shapes, domains, kinks and parameters.
 """

@@ -13,6 +13,7 @@ from tinygrad_lite import nn
 from tinygrad_lite.checking import Report, Verdict
 from tinygrad_lite.errors import GradientError, InputError, ShapeError, UsageError
 from tinygrad_lite.nn import functional as F
+from tinygrad_lite.ops.op import Op
 
 X = np.array([0.5, -1.0, 2.0, 0.25])
 METHODS = ("complex", "differences", "forward", "taylor")
@@ -219,6 +220,19 @@ class TestWhere:
 
         report = check(f, X, gradient=lambda w: 3 * w**2)
         assert "overwritten" in report.findings[0].why
+
+    @pytest.mark.parametrize(
+        ("rule", "words"),
+        [
+            (lambda g, y, x: 2 * x, "the gradient that arrives is left out"),
+            (lambda g, y, x: g, "the local derivative is left out"),
+        ],
+    )
+    def test_half_of_a_chain(self, rule: Any, words: str) -> None:
+        square = Op(lambda x: x**2, [rule], name="half_a_square", arity=1)
+        report = check(lambda x: np.sum(np.sin(square(x))), X)
+        assert words in report.findings[0].why
+        assert report.findings[0].where.startswith("half_a_square")
 
 
 class TestInputs:

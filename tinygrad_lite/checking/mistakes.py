@@ -22,6 +22,8 @@ TWICE = "a factor of 2 too much"
 HALF = "a factor of 2 is missing"
 TOO_LARGE = "{0} times too large: a sum in place of a mean over {0}"
 TOO_SMALL = "{0} times too small: a mean in place of a sum over {0}"
+UPSTREAM = "the gradient that arrives is left out: its factor is missing"
+LOCAL = "what arrives is handed on as it is: the local derivative is left out"
 OVERWRITTEN = "only one of several uses counts: gradients are overwritten where they should be added up"
 
 
@@ -60,6 +62,7 @@ def mistaken(one: Contribution) -> Iterator[tuple[str, Array]]:
                 yield SHIFTED.format(axis), np.roll(right, by, axis)
                 yield SHIFTED.format(axis), _moved(right, by, axis)
     yield from factors(right, (right, one.y, one.g, *one.arrays))
+    yield LOCAL, np.asarray(one.g)
 
 
 def factors(right: Array, arrays: Sequence[Array]) -> Iterator[tuple[str, Array]]:
@@ -86,6 +89,7 @@ def _other_values(one: Contribution) -> Iterator[tuple[str, Array]]:
     if np.shape(y) == np.shape(arrays[i]) and one.op is not None:
         yield from attempt(OUTPUT, g, y, [*arrays[:i], y, *arrays[i + 1 :]], params)
         yield from attempt(INPUT, g, arrays[i], arrays, params)
+    yield from attempt(UPSTREAM, np.ones_like(g), y, arrays, params)
     for axis, size in enumerate(g.shape):
         if size > 1:
             for sentence, kept in ((FIRST, 0), (LAST, size - 1)):

@@ -1,0 +1,44 @@
+"""The right answers to the course's exercises, which are nowhere else."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+
+def _hidden_weight(g: Any, y: Any, w1: Any, b1: Any, w2: Any, b2: Any, x: Any, t: Any) -> Any:
+    a = np.tanh(x @ w1 + b1)
+    z = a @ w2 + b2
+    dz = g * (1 / (1 + np.exp(-z)) - t) / t.size
+    return x.T @ (dz @ w2.T * (1 - a**2))
+
+
+def _standardise(g: Any, y: Any, x: Any) -> Any:
+    centred = g - np.mean(g, axis=1, keepdims=True) - y * np.mean(g * y, axis=1, keepdims=True)
+    return centred / np.std(x, axis=1, keepdims=True)
+
+
+ANSWERS: dict[str, Callable[..., Any]] = {
+    "chain_rule": lambda y, x: 6 * (3 * x + 1),
+    "square": lambda y, x: 2 * x,
+    "exp": lambda y, x: y,
+    "sigmoid": lambda y, x: y * (1 - y),
+    "tanh": lambda y, x: 1 - y**2,
+    "softplus": lambda y, x: 1 / (1 + np.exp(-x)),
+    "relu": lambda y, x: x > 0,
+    "numerator": lambda y, a, b: 1 / b,
+    "denominator": lambda y, a, b: -a / b**2,
+    "used_twice": lambda y, x: np.sin(x) + x * np.cos(x),
+    "bias": lambda g, y, x, b: g.sum(axis=0),
+    "sum": lambda g, y, x: g * np.ones_like(x),
+    "mean": lambda g, y, x: np.full(x.shape, g / x.size),
+    "matmul_left": lambda g, y, a, b: g @ b.T,
+    "matmul_right": lambda g, y, a, b: a.T @ g,
+    "softmax": lambda g, y, x: y * (g - np.sum(g * y, axis=1, keepdims=True)),
+    "logsumexp": lambda g, y, x: g[:, None] * np.exp(x - y[:, None]),
+    "mean_squared_error": lambda g, y, p, t: g * 2 * (p - t) / p.size,
+    "cross_entropy": lambda g, y, z, t: g * (1 / (1 + np.exp(-z)) - t) / z.size,
+    "standardise": _standardise,
+    "hidden_weight": _hidden_weight,
+    "second_derivative": lambda y, x: -2 * np.tanh(x) * y,
+}

@@ -1,0 +1,145 @@
+"""The course's exercises: right answers pass, each usual mistake is found and named, and nobody is told the answer."""
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_lite as tg
+from tests.checking.faults import FAULTS, Fault
+from tests.exercises.answers import ANSWERS
+from tinygrad_lite.exercises.course import COURSE
+from tinygrad_lite.exercises.declaration import Declaration
+from tinygrad_lite.exercises.exercise import Exercise
+
+BY_NAME = {declaration.name: declaration for declaration in COURSE}
+
+READ_BOTH = ("standardise", "second_derivative")
+"""Exercises whose answer reads x as well as y: with one for the other it is wrong, but nobody can tell why."""
+
+
+def returned(declaration: Declaration, function: Callable[..., Any], trial: Any) -> Any:
+    """What a submission gives for a trial, whatever arrives."""
+    y = declaration.value(trial)
+    g = 1 + np.arange(np.size(y)).reshape(np.shape(y)) / 7
+    return np.asarray(function(*([g] if declaration.write == "vjp" else []), y, *trial.values()), float)
+
+
+def with_fault(declaration: Declaration, fault: Fault) -> Callable[..., Any]:
+    """The right answer, spoilt."""
+    answer = ANSWERS[declaration.name]
+    if declaration.write == "vjp":
+        return fault.break_rule(lambda *given: 1.0 * answer(*given), declaration.position)
+    rule = fault.break_rule(lambda g, y, *x: g * answer(y, *x), declaration.position)
+    return lambda y, *x: rule(np.ones_like(y), y, *x)
+
+
+def spoilt() -> Iterator[Any]:
+    """Each fault in each answer that it changes."""
+    for declaration in COURSE:
+        for fault in FAULTS:
+            function = with_fault(declaration, fault)
+            pairs = [
+                (returned(declaration, ANSWERS[declaration.name], trial), returned(declaration, function, trial))
+                for trial in declaration.inputs
+            ]
+            if any(right.shape != found.shape or np.any(abs(right - found) > 1e-6) for right, found in pairs):
+                yield pytest.param(declaration, fault, id=f"{declaration.name}-{fault.name}")
+
+
+SPOILT = [*spoilt()]
+
+
+def test_every_exercise_has_an_answer_here() -> None:
+    assert [*ANSWERS] == [*BY_NAME]
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_the_right_answer_is_right(name: str) -> None:
+    exercise = tg.exercises.start(name)
+    mark = exercise.check(ANSWERS[name])
+    assert mark.ok, str(mark)
+    assert exercise.solved
+    assert "entr" in mark.summary
+
+
+@pytest.mark.parametrize(("declaration", "fault"), SPOILT)
+def test_usual_mistakes_are_found_and_named(declaration: Declaration, fault: Fault) -> None:
+    mark = Exercise(declaration).check(with_fault(declaration, fault))
+    assert not mark.ok
+    text = str(mark)
+    assert "entries" in text or "wrong at" in text or "shape" in text
+    exchanged = fault.name in ("output for input", "input for output")
+    if not (exchanged and declaration.name in READ_BOTH):
+        assert any(word in text for word in fault.words), text
+
+
+@pytest.mark.parametrize(("declaration", "fault"), SPOILT)
+def test_no_mark_tells_the_answer(declaration: Declaration, fault: Fault) -> None:
+    mark = Exercise(declaration).check(with_fault(declaration, fault))
+    inputs = {round(float(x), 4) for trial in declaration.inputs for part in trial.values() for x in np.ravel(part)}
+    largest = max(np.size(part) for trial in declaration.inputs for part in trial.values())
+    counts = set(range(max(largest, len(declaration.hints), 2) + 1))  # of entries, indices, hints, and a factor of 2
+    assert numbers(str(mark)) <= inputs | counts
+    assert numbers(mark.markdown()) <= inputs | counts
+
+
+@pytest.mark.parametrize("declaration", COURSE, ids=lambda declaration: declaration.name)
+def test_no_question_tells_the_answer(declaration: Declaration) -> None:
+    exercise = Exercise(declaration)
+    hints = [str(exercise.hint()) for _ in declaration.hints]
+    inputs = {round(float(x), 4) for part in declaration.inputs[0].values() for x in np.ravel(part)}
+    fractions = {number for number in numbers(f"{exercise} {exercise.markdown()}") if number % 1}
+    assert fractions <= inputs
+    assert not any(number % 1 for number in numbers(" ".join(hints)))
+    assert declaration.name in str(exercise)
+    assert declaration.head in str(exercise)
+
+
+def numbers(text: str) -> set[float]:
+    return {round(float(found), 4) for found in re.findall(r"(?<![\w.])-?\d+\.?\d*(?:e[-+]\d+)?", text)}
+
+
+@pytest.mark.parametrize(
+    ("name", "answer", "words"),
+    [
+        ("chain_rule", lambda y, x: 2 * (3 * x + 1), "in multiply, what arrives is handed on as it is"),
+        ("square", lambda y, x: 2 * y, "the output is used where the input should be"),
+        ("exp", lambda y, x: np.ones_like(x), "what arrives is handed on as it is"),
+        ("tanh", lambda y, x: y, "the value y stands where its derivative should be"),
+        ("relu", lambda y, x: x >= 0, "at the kink x[1] = 0"),
+        ("used_twice", lambda y, x: np.sin(x), "only one of several uses counts"),
+        ("bias", lambda g, y, x, b: g, "the sum over what that repeated is missing"),
+        ("sum", lambda g, y, x: np.ones_like(x), "the gradient that arrives is left out"),
+        ("mean", lambda g, y, x: g / 3 * np.ones_like(x), "the inputs were x = [["),  # 3 is the size of the first only
+        ("matmul_right", lambda g, y, a, b: a.T @ y, "y stands where g should be"),
+        ("matmul_right", lambda g, y, a, b: g.T @ a, "it is transposed"),
+        ("cross_entropy", lambda g, y, z, t: np.full(3, np.nan), "it is nan"),
+    ],
+)
+def test_what_a_learner_is_told(name: str, answer: Any, words: str) -> None:
+    mark = tg.exercises.start(name).check(answer)
+    assert not mark.ok
+    assert words in str(mark)
+
+
+@pytest.mark.parametrize("fault", ["tanh", "rows"])
+def test_a_mistake_inside_a_network_is_placed(fault: str) -> None:
+    def vjp(g: Any, y: Any, w1: Any, b1: Any, w2: Any, b2: Any, x: Any, t: Any) -> Any:
+        before = x @ w1 + b1
+        a = np.tanh(before)
+        z = a @ w2 + b2
+        dz = g * (1 / (1 + np.exp(-z)) - t) / (1 if fault == "rows" else t.size)
+        return x.T @ (dz @ w2.T * (1 - (before if fault == "tanh" else a) ** 2))
+
+    told = {"tanh": "in tanh, the input is used where the output should be", "rows": "a sum in place of a mean over 5"}
+    assert told[fault] in str(tg.exercises.start("hidden_weight").check(vjp))
+
+
+def test_the_lessons_name_every_exercise_and_no_other() -> None:
+    lessons = Path(__file__).parents[2] / "docs" / "lessons"
+    named = {name for page in lessons.glob("[01]*.md") for name in re.findall(r'start\("(\w+)"\)', page.read_text())}
+    assert named == set(BY_NAME)

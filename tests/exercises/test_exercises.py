@@ -1,0 +1,240 @@
+"""What the learner meets: the question, hints, marks and attempts; and the teacher, who declares."""
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_lite as tg
+from tinygrad_lite.errors import InputError, ShapeError, UsageError
+from tinygrad_lite.exercises.mark import distance
+
+X = np.array([0.5, -1.0, 2.0])
+
+
+def declared(function: Any = lambda x: x**2, **changes: Any) -> Any:
+    fields: dict[str, Any] = {"write": "derivative", "inputs": [{"x": X}], **changes}
+    tg.exercises.declare("trial", "A trial.", function, **fields)
+    return tg.exercises.start("trial")
+
+
+@pytest.fixture(autouse=True)
+def _forget() -> Any:
+    from tinygrad_lite.exercises import catalogue
+
+    yield
+    catalogue._DECLARED.pop("trial", None)
+
+
+def test_a_session(capsys: pytest.CaptureFixture[str]) -> None:
+    exercise = tg.exercises.start("softplus")
+    assert "y = log(1 + exp(x))" in repr(exercise)
+
+    @exercise.submit
+    def derivative(y: Any, x: Any) -> Any:
+        return np.exp(x)
+
+    assert "softplus, attempt 1: not yet" in capsys.readouterr().out
+    assert str(exercise.hint()).startswith("hint 1 of 2: ")
+    assert str(exercise.hint()).startswith("hint 2 of 2: ")
+    assert str(exercise.hint()) == "there is no further hint"
+    assert str(exercise.hint(1)).startswith("hint 1 of 2: ")
+
+    @exercise.submit
+    def again(y: Any, x: Any) -> Any:
+        return 1 - np.exp(-y)
+
+    assert "softplus, attempt 2: right" in capsys.readouterr().out
+    assert again(np.log(2.0), 0.0) == pytest.approx(0.5)  # the decorated function is still there
+    assert (exercise.attempts, exercise.solved, exercise.name) == (2, True, "softplus")
+
+
+def test_a_notebook_shows_markdown() -> None:
+    exercise = tg.exercises.start("bias")
+    assert "```python\ndef vjp(g, y, x, b):\n    return ...\n```" in exercise._repr_markdown_()
+    mark = exercise.check(lambda g, y, x, b: -g.sum(axis=0))
+    assert mark._repr_markdown_().startswith("**bias, attempt 1: not yet**\n\n- ")
+    assert "| `bias` |" in tg.exercises.list()._repr_markdown_()
+    assert exercise.hint()._repr_markdown_().startswith("hint 1")
+
+
+def test_a_function_of_several_lines_is_shown_as_code() -> None:
+    assert "a = np.tanh(x @ w1 + b1)" in str(tg.exercises.start("hidden_weight"))
+
+
+def test_what_has_neither_code_nor_formula_is_named() -> None:
+    assert "y = f(x)" in str(declared(lambda x: np.float64(x[0]) * np.asarray(x, float), inputs=[{"x": X}]))
+
+
+def test_exercises_are_listed_and_found() -> None:
+    names = [*tg.exercises.list()]
+    assert len(names) == len(tg.exercises.list())
+    assert all(name in str(tg.exercises.list()) for name in names)
+    with pytest.raises(InputError, match="did you mean softplus"):
+        tg.exercises.start("sofplus")
+    with pytest.raises(InputError, match="there are chain_rule, square"):
+        tg.exercises.start("???")
+
+
+def test_the_course_is_read_when_it_is_asked_for() -> None:
+    script = "import sys, json, tinygrad_lite; print(json.dumps([m for m in sys.modules if '.exercises.' in m]))"
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert json.loads(found.stdout) == []
+
+
+def _in_place(y: Any, x: Any) -> Any:
+    x *= 2
+    return x
+
+
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        (2, r"submit a function, def derivative\(y, x\), not int"),
+        (lambda x: x, r"begin with `def derivative\(y, x\):`"),
+        (lambda g, y, x: x, "2 arguments that it is given, y, x"),
+        (lambda y, x: None, "returned None"),
+        (lambda y, x: ..., "returned Ellipsis"),
+        (lambda y, x: "2x", "an array of real numbers, it returned str"),
+        (lambda y, x: x + 0j, "an array of real numbers"),
+        (lambda y, x: [x, x[:1]], "an array of real numbers, it returned list"),
+        (_in_place, r"changed x, which others read too: work on x.copy\(\)"),
+    ],
+)
+def test_what_cannot_be_marked(function: Any, words: str) -> None:
+    exercise = tg.exercises.start("square")
+    with pytest.raises(UsageError, match=words):
+        exercise.check(function)
+    assert exercise.attempts == 0
+
+
+def test_an_exception_is_passed_on_with_its_line() -> None:
+    def derivative(y: Any, x: Any) -> Any:
+        return 2 * x[7]
+
+    exercise = tg.exercises.start("square")
+    with pytest.raises(IndexError) as caught:
+        exercise.check(derivative)
+    assert caught.value.__notes__[0].startswith("raised by your derivative, line ")
+    assert caught.value.__notes__[0].endswith("return 2 * x[7]")
+    assert exercise.attempts == 0
+
+
+def test_results_that_change_are_told() -> None:
+    rng = np.random.default_rng(0)
+    mark = tg.exercises.start("square").check(lambda y, x: 2 * x + rng.normal(size=x.shape))
+    assert not mark.ok
+    assert "two calls with the same arguments" in str(mark)
+
+
+def test_a_number_will_do_for_a_derivative_that_is_the_same_everywhere() -> None:
+    assert declared(lambda x: 3 * x + 1).check(lambda y, x: 3).ok
+
+
+@pytest.mark.parametrize(
+    ("found", "right", "words"),
+    [
+        (1.0, 1.05, "too small, a little"),
+        (-1.05, -1.0, "too large, a little"),
+        (1.0, 1.5, "too small, by less than a half"),
+        (1.0, 3.0, "at most half as large as it should be"),
+        (0.0, 3.0, "at most half as large as it should be"),
+        (3.0, -1.0, "its sign is wrong"),
+        (3.0, 1.0, "at least twice as large as it should be"),
+        (3.0, 0.0, "at least twice as large as it should be"),
+        (1.0, 1.0001, "nearly right, beyond what rounding explains"),
+        (np.nan, 1.0, "it is nan"),
+        (1.0, np.inf, "no finite number is right here"),
+    ],
+)
+def test_how_far_a_number_is_off(found: float, right: float, words: str) -> None:
+    assert distance(found, right) == words
+
+
+def test_wrong_in_the_last_digits_is_wrong() -> None:
+    mark = tg.exercises.start("sigmoid").check(lambda y, x: y * (1 - y) * (1 + 1e-10))
+    assert "nearly right, beyond what rounding explains" in str(mark)
+
+
+def test_a_teacher_needs_no_answer() -> None:
+    exercise = declared(lambda x: x / (1 + np.abs(x)))
+    assert exercise.check(lambda y, x: (1 - np.abs(y)) ** 2).ok
+    assert not exercise.check(lambda y, x: (1 - np.abs(x)) ** 2).ok
+    assert str(exercise.hint()) == "there is no hint"
+    assert "hint" not in str(exercise).lower()
+
+
+def test_a_function_that_leaves_numpy_is_marked_by_differences() -> None:
+    exercise = declared(lambda x: np.array([float(each) ** 3 for each in x]))
+    mark = exercise.check(lambda y, x: 3 * x**2)
+    assert mark.ok
+    assert "differences" in str(mark)
+    assert not exercise.check(lambda y, x: 3 * x**2 * (1 + 1e-5)).ok
+
+
+def test_a_function_that_rounds_too_coarsely_is_told_to_its_author() -> None:
+    exercise = declared(lambda x: np.array([round(float(each), 2) for each in x]))
+    with pytest.raises(InputError, match="trial cannot be marked: its function rounds so coarsely"):
+        exercise.check(lambda y, x: 1)
+
+
+def test_at_a_kink_without_a_convention_any_slope_between_will_do() -> None:
+    exercise = declared(lambda x: np.array([max(float(each), 0.0) for each in x]), inputs=[{"x": X - 0.5}])
+    assert exercise.check(lambda y, x: x >= 0).ok
+    assert exercise.check(lambda y, x: x > 0).ok
+    assert not exercise.check(lambda y, x: 1).ok
+
+
+def test_a_tie_follows_the_convention() -> None:
+    exercise = declared(lambda x: np.max(x), write="vjp", inputs=[{"x": np.array([2.0, 2.0, 1.0])}])
+    assert exercise.check(lambda g, y, x: g * (x == y) / np.sum(x == y)).ok
+    assert "at the kink x[0] = 2" in str(exercise.check(lambda g, y, x: g * np.array([1.0, 0.0, 0.0])))
+
+
+def test_an_operation_with_a_rule_of_its_own_is_marked_without_it() -> None:
+    before = tg.grad(np.tanh)(0.5)
+    wrong = tg.elementwise(lambda x: np.log1p(np.square(x)), lambda y, x: -x, name="trial_operation")
+    try:
+        assert declared(wrong).check(lambda y, x: 2 * x / (1 + x * x)).ok
+    finally:
+        from tinygrad_lite.ops import registry
+
+        del registry._OPERATIONS["trial_operation"]
+    assert tg.grad(np.tanh)(0.5) == before
+
+
+def test_marking_enters_no_operation() -> None:
+    from tinygrad_lite.ops.registry import operations
+
+    before = operations()
+    tg.exercises.start("exp").check(lambda y, x: -y)
+    tg.exercises.start("bias").check(lambda g, y, x, b: -g.sum(axis=0))
+    assert operations() == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind", "words"),
+    [
+        ({"write": "gradient"}, InputError, "write is 'derivative' or 'vjp'"),
+        ({"inputs": []}, InputError, "got none"),
+        ({"inputs": [{}]}, InputError, "got none"),
+        ({"by": "w"}, InputError, "to differentiate by w"),
+        ({"inputs": [{"x": X}, {"z": X}]}, InputError, "the same arguments, x"),
+        ({"inputs": [{"x": np.array([1, 2])}]}, InputError, "x must hold real numbers, got int64"),
+        ({"inputs": [{"x": np.array([])}]}, InputError, "x must hold real numbers"),
+        ({"inputs": [{"x": np.zeros(1001)}]}, InputError, "at most 1,000 entries"),
+        ({"inputs": [{"x": np.array([1e200])}]}, InputError, "finite real numbers"),
+        ({"function": np.sum}, ShapeError, "ask for write='vjp'"),
+    ],
+)
+def test_a_declaration_that_cannot_be_marked(changes: dict[str, Any], kind: type[Exception], words: str) -> None:
+    with pytest.raises(kind, match=words):
+        declared(**changes)
+
+
+def test_the_name_is_a_files_too() -> None:
+    with pytest.raises(InputError, match="an identifier"):
+        tg.exercises.declare("two words", "", np.exp, write="vjp", inputs=[{"x": X}])

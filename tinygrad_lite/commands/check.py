@@ -1,0 +1,107 @@
+"""Floor 7. `python -m tinygrad_lite check package.module:function`: the gradient checker from a shell."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.checking import gradcheck
+from tinygrad_lite.errors import InputError
+
+_EXAMPLES = """\
+the inputs are taken from a function or a tuple of the same module, FUNCTION_inputs or inputs, or drawn for the shapes:
+
+    python -m tinygrad_lite check models.energy:spring --inputs spring_inputs
+    python -m tinygrad_lite check models.energy:spring --shapes 3,2 2 "()"
+    python -m tinygrad_lite check models.energy:spring --gradient spring_gradient
+
+exit status: 0 if the gradient is right, 1 if it is not, 2 if the check could not be made
+"""
+
+
+def add_to(commands: Any) -> None:
+    """Enter the command with its arguments."""
+    check = commands.add_parser(
+        "check",
+        help="check the gradient of a function",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    check.add_argument("target", metavar="package.module:function", help="a function, or a module (nn.Module)")
+    check.add_argument("--inputs", metavar="NAME", help="a tuple of inputs, or a function that returns one")
+    check.add_argument("--shapes", metavar="SHAPE", nargs="+", help='shapes to draw inputs for: 3,2 or 4 or "()"')
+    check.add_argument("--gradient", metavar="NAME", help="a function of the same inputs: the gradient to check")
+    check.add_argument("--order", type=int, choices=(1, 2), default=1)
+    check.add_argument("--method", choices=("auto", "complex", "differences", "forward", "taylor"), default="auto")
+    check.add_argument("--seed", type=int, default=0, help="of the inputs that are drawn")
+    check.set_defaults(run=run)
+
+
+def run(given: argparse.Namespace) -> int:
+    """Check, print what was found, and return the exit status."""
+    module, f = _found(given.target)
+    gradient = None if given.gradient is None else _attribute(module, given.gradient)
+    report = gradcheck(
+        f,
+        *_inputs(module, given),
+        gradient=gradient,
+        order=given.order,
+        method=given.method,
+        raise_exception=False,
+    )
+    print(_coloured(str(report)) if sys.stdout.isatty() else report)
+    return 0 if report.ok else 1
+
+
+def _found(target: str) -> tuple[Any, Callable[..., Any]]:
+    path, colon, name = target.partition(":")
+    if not (path and colon and name):
+        raise InputError(f"the function is given as package.module:function, got {target!r}")
+    if path.endswith(".py"):
+        sys.path.insert(0, str(Path(path).parent))
+        path = Path(path).stem
+    try:
+        module = import_module(path)
+    except ModuleNotFoundError as error:
+        raise InputError(f"no module {error.name!r}: run this where `import {path}` works") from None
+    return module, _attribute(module, name)
+
+
+def _attribute(module: Any, name: str) -> Any:
+    found = module
+    for part in name.split("."):
+        if not hasattr(found, part):
+            known = ", ".join(sorted(key for key in vars(module) if not key.startswith("_")))
+            raise InputError(f"{module.__name__} has no {name!r}; it has {known}")
+        found = getattr(found, part)
+    return found
+
+
+def _inputs(module: Any, given: argparse.Namespace) -> tuple[Any, ...]:
+    if given.shapes:
+        rng = np.random.default_rng(given.seed)
+        return tuple(rng.normal(size=_shape(text)) for text in given.shapes)
+    own = f"{given.target.partition(':')[2]}_inputs"
+    name = given.inputs or next((name for name in (own, "inputs") if hasattr(module, name)), None)
+    if name is None:
+        raise InputError(f"no inputs: define {own} in {module.__name__}, or pass --inputs NAME or --shapes 3,2 4")
+    found = _attribute(module, name)
+    found = found() if callable(found) else found
+    return tuple(found) if isinstance(found, (tuple, list)) else (found,)
+
+
+def _shape(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(size) for size in text.strip("()").split(",") if size.strip())
+    except ValueError:
+        raise InputError(f'a shape is given as 3,2 or 4 or "()", got {text!r}') from None
+
+
+def _coloured(text: str) -> str:
+    """The report with its marks in colours that are told apart without red and green: bold and blue."""
+    lines = [line.replace("where:", "\033[34mwhere:\033[0m") for line in text.splitlines()]
+    return "\n".join(f"\033[1m{line}\033[0m" if line.startswith(("gradcheck", "  ✗")) else line for line in lines)

@@ -1,0 +1,96 @@
+"""Floor 7. `python -m tinygrad_lite exercise NAME`: an exercise in a file of one's own, marked from a shell."""
+
+import argparse
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from tinygrad_lite import exercises
+from tinygrad_lite.errors import InputError, TinygradError
+from tinygrad_lite.exercises.exercise import Exercise
+
+_EXAMPLES = """\
+    python -m tinygrad_lite exercise                               the exercises that there are
+    python -m tinygrad_lite exercise softplus                      the question, and softplus.py to begin with
+    python -m tinygrad_lite exercise softplus --check softplus.py  the mark
+    python -m tinygrad_lite exercise softplus --hint 1             the first hint
+
+exit status of --check: 0 if the answer is right, 1 if it is not, 2 if it could not be marked
+"""
+
+
+def add_to(commands: Any) -> None:
+    """Enter the command with its arguments."""
+    exercise = commands.add_parser(
+        "exercise",
+        help="an exercise that marks itself",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    exercise.add_argument("name", nargs="?", help="which one; without it, all are listed")
+    exercise.add_argument("--check", metavar="FILE", type=Path, help="mark the function in this file")
+    exercise.add_argument("--hint", metavar="N", type=int, help="show the n-th hint")
+    exercise.add_argument("--course", metavar="FILE", type=Path, help="a file that declares further exercises")
+    exercise.set_defaults(run=run)
+
+
+def run(given: argparse.Namespace) -> int:
+    """List, ask, give a hint or mark, and return the exit status."""
+    if given.course is not None:
+        _loaded(given.course)
+    if given.name is None:
+        print(exercises.list())
+        return 0
+    exercise = exercises.start(given.name)
+    if given.check is not None:
+        return _marked(exercise, given.check)
+    if given.hint is not None:
+        print(exercise.hint(given.hint))
+        return 0
+    print(exercise)
+    path = Path(f"{exercise.name}.py")
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(exercise.template())
+        print(f"\nwrote {path}: fill it in, and mark it with --check {path}")
+    except FileExistsError:
+        print(f"\n{path} is there already and stays as it is; mark it with --check {path}")
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror}") from None
+    return 0
+
+
+def _marked(exercise: Exercise, path: Path) -> int:
+    module = _loaded(path)
+    function = getattr(module, exercise.asks_for, None)
+    if function is None:
+        raise InputError(f"{path} has no function `{exercise.asks_for}`, which {exercise.name} asks for")
+    try:
+        mark = exercise.check(function)
+    except TinygradError:
+        raise
+    except Exception as error:
+        notes = "".join(f"\n  {note}" for note in getattr(error, "__notes__", ()))
+        raise InputError(f"{type(error).__name__}: {error}{notes}") from error
+    print(mark)
+    return 0 if mark.ok else 1
+
+
+def _loaded(path: Path) -> ModuleType:
+    """A user's file, run as a module."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if not path.is_file() or spec is None or spec.loader is None:
+        raise InputError(f"{path} is no Python file that can be read")
+    module = importlib.util.module_from_spec(spec)
+    writes, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # a learner's directory gets no further files
+    try:
+        spec.loader.exec_module(module)
+    except SyntaxError as error:
+        raise InputError(f"{path}, line {error.lineno}: {error.msg}") from None
+    except Exception as error:
+        raise InputError(f"{path} cannot be run: {type(error).__name__}: {error}") from error
+    finally:
+        sys.dont_write_bytecode = writes
+    return module

@@ -1,0 +1,43 @@
+"""Floor 7. `python -m tinygrad_lite explain script.py`: a script is run, and its last `backward()` is explained."""
+
+import argparse
+import webbrowser
+from pathlib import Path
+from typing import Any
+
+from tinygrad_lite.explainer.script import lesson_of_script
+
+_EXAMPLES = """\
+    python -m tinygrad_lite explain train.py                      run it, and open the lesson in a browser
+    python -m tinygrad_lite explain train.py -o lesson.html       write the lesson instead
+    python -m tinygrad_lite explain train.py --text -- --epochs 3 print it; the script gets --epochs 3
+"""
+
+
+def add_to(commands: Any) -> None:
+    """Enter the command with its arguments."""
+    explain = commands.add_parser(
+        "explain",
+        help="run a script and explain its last backward()",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    explain.add_argument("script", type=Path, help="a Python file")
+    explain.add_argument("arguments", nargs="*", help="of the script, after --")
+    explain.add_argument("-o", "--output", metavar="FILE", type=Path, help="write the page here, and open nothing")
+    explain.add_argument("--text", action="store_true", help="print the lesson in words, and write nothing")
+    explain.set_defaults(run=run)
+
+
+def run(given: argparse.Namespace) -> int:
+    """Run the script, show the lesson, and return the exit status."""
+    lesson = lesson_of_script(given.script, given.arguments)
+    if given.text:
+        print(lesson)
+        return 0
+    path = given.output or Path(f"{given.script.stem}_lesson.html")
+    lesson.to_html(path)
+    print(f"wrote {path}")
+    if given.output is None:
+        webbrowser.open(path.resolve().as_uri())
+    return 0

@@ -1,0 +1,49 @@
+"""Floor 6. Which exercises there are: those of the course, and those that were declared since."""
+
+from collections.abc import Iterator
+from difflib import get_close_matches
+
+from tinygrad_lite.errors import InputError
+from tinygrad_lite.exercises.course import COURSE
+from tinygrad_lite.exercises.declaration import Declaration
+from tinygrad_lite.exercises.shown import Shown
+
+_DECLARED = {declaration.name: declaration for declaration in COURSE}
+
+
+def enter(declaration: Declaration) -> None:
+    """Add an exercise, or put it in the place of its namesake."""
+    _DECLARED[declaration.name] = declaration
+
+
+def find(name: str) -> Declaration:
+    """The exercise of this name; raises `InputError` if there is none."""
+    if name in _DECLARED:
+        return _DECLARED[name]
+    close = get_close_matches(str(name), _DECLARED)
+    advice = f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(_DECLARED)}"
+    raise InputError(f"there is no exercise called {name!r}; {advice}")
+
+
+class Catalogue(Shown):
+    """All exercises: the names by iteration, and a table of what is asked as its text."""
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([*_DECLARED])
+
+    def __len__(self) -> int:
+        return len(_DECLARED)
+
+    def __str__(self) -> str:
+        width = max(map(len, _DECLARED))
+        return "\n".join(f"{name:{width}}  {_asked(each)}" for name, each in _DECLARED.items())
+
+    def markdown(self) -> str:
+        """The same as a table."""
+        rows = [f"| `{name}` | {_asked(each)} |" for name, each in _DECLARED.items()]
+        return "\n".join(["| exercise | asked for |", "|---|---|", *rows])
+
+
+def _asked(declaration: Declaration) -> str:
+    """The first sentence of the question."""
+    return declaration.question.split("\n")[0]

@@ -1,0 +1,115 @@
+"""Floor 6. What an exercise consists of: a function, the argument to differentiate by, and inputs to try it on."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from textwrap import dedent
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from tinygrad_lite import notation
+from tinygrad_lite.checking.comparison import FULL
+from tinygrad_lite.errors import InputError, ShapeError
+from tinygrad_lite.ops.op import Array
+from tinygrad_lite.symbol import Symbol
+
+Form = Literal["derivative", "vjp"]
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """One exercise, as its author wrote it; the fields are the arguments of `tg.exercises.declare`."""
+
+    name: str
+    question: str
+    function: Callable[..., Any]
+    write: Form
+    inputs: tuple[Mapping[str, Array], ...]
+    by: str | None = None
+    hints: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.name.isidentifier():
+            raise InputError(f"an exercise is called by an identifier, which a file can have too; got {self.name!r}")
+        if self.write not in get_args(Form):
+            raise InputError(f"{self.name}: write is 'derivative' or 'vjp', got {self.write!r}")
+        if not self.inputs or not all(self.inputs):
+            raise InputError(f"{self.name}: inputs is a list of trials, each a dict of arguments by name; got none")
+        for trial in self.inputs:
+            self._look_at(trial)
+
+    def _look_at(self, trial: Mapping[str, Array]) -> None:
+        """Raise an error where a trial cannot be marked."""
+        if [*trial] != self.names or self.argument not in trial:
+            raise InputError(
+                f"{self.name}: each trial has the same arguments, {', '.join(self.names)}, and one of them to "
+                f"differentiate by; got {', '.join(trial)}, to differentiate by {self.argument}"
+            )
+        x, y = np.asarray(trial[self.argument]), self.value(trial)
+        if x.dtype.kind != "f" or not x.size:
+            raise InputError(f"{self.name}: {self.argument} must hold real numbers, got {x.dtype}{[*x.shape]}")
+        if x.size > FULL:
+            raise InputError(f"{self.name}: of {self.argument} at most {FULL:,} entries are looked at one by one")
+        if y.dtype.kind != "f" or not np.all(np.isfinite(y)):
+            raise InputError(f"{self.name}: the function must give finite real numbers, it gave {y}")
+        if self.write == "derivative" and y.shape != x.shape:
+            raise ShapeError(
+                f"{self.name}: y has shape {y.shape} and {self.argument} has {x.shape}; entry by entry they must be "
+                "the same: ask for write='vjp', or try other inputs"
+            )
+
+    @property
+    def names(self) -> list[str]:
+        """The function's arguments, in order."""
+        return [*self.inputs[0]]
+
+    @property
+    def argument(self) -> str:
+        """Which of them to differentiate by."""
+        return self.by or self.names[0]
+
+    @property
+    def position(self) -> int:
+        """Its place among them."""
+        return self.names.index(self.argument)
+
+    @property
+    def parameters(self) -> list[str]:
+        """What the submitted function is given."""
+        return [*(["g"] if self.write == "vjp" else []), "y", *self.names]
+
+    @property
+    def head(self) -> str:
+        """The first line of the function to write."""
+        return f"def {self.write}({', '.join(self.parameters)}):"
+
+    @property
+    def task(self) -> str:
+        """What to write, in words."""
+        if self.write == "derivative":
+            return f"Write ∂y/∂{self.argument}, entry by entry, in NumPy:"
+        return (
+            f"Given g, the gradient that arrives at y and of its shape, write what goes on to {self.argument}, of the "
+            f"shape of {self.argument}, in NumPy:"
+        )
+
+    def value(self, trial: Mapping[str, Array]) -> Array:
+        """y."""
+        with np.errstate(all="ignore"):  # what overflows is not finite, and is told so
+            return np.asarray(self.function(*trial.values()))[()]
+
+    @cached_property
+    def formula(self) -> str:
+        """What the function computes: its code, or where that is a line of it, the formula; read off, not repeated."""
+        if inspect.isfunction(self.function) and self.function.__name__ != "<lambda>":
+            try:
+                return dedent(inspect.getsource(self.function)).strip()
+            except OSError:  # it was typed where nothing keeps the lines
+                pass
+        try:
+            symbols = [Symbol(np.asarray(x)[()], name) for name, x in self.inputs[0].items()]
+            return f"y = {notation.text(self.function(*symbols))}"
+        except Exception:  # whatever it does that is no formula
+            return f"y = f({', '.join(self.names)})"

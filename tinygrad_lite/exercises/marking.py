@@ -1,0 +1,184 @@
+"""Floor 6. Marking: a submission against how the function's values change, with the gradient checker's diagnosis."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.checking import Report, Verdict, gradcheck
+from tinygrad_lite.checking.local import fault_of, same
+from tinygrad_lite.checking.mistakes import OUTPUT, SWAPPED
+from tinygrad_lite.checking.report import Finding
+from tinygrad_lite.errors import InputError
+from tinygrad_lite.exercises.declaration import Declaration
+from tinygrad_lite.exercises.mark import distance
+from tinygrad_lite.exercises.shown import brief
+from tinygrad_lite.exercises.submission import Submission
+from tinygrad_lite.ops.op import NO_PARAMS, Array, Op
+from tinygrad_lite.recording import Step
+from tinygrad_lite.tensor import wrap
+from tinygrad_lite.transforms import grad
+
+_VALUE = "the value y stands where its derivative should be"
+_VALUE_FOR_G = "y stands where g should be"
+
+# Σ g·y, whose gradient is what a vjp computes. It is in no registry, and known by its name.
+_weigh = Op(
+    lambda y, g: np.sum(g * y), [lambda u, s, y, g: u * g, lambda u, s, y, g: u * y], name="the arriving g", arity=2
+)
+
+
+def remarks_on(declaration: Declaration, submission: Submission) -> tuple[str, tuple[str, ...]]:
+    """What was compared, and what there is to be said against a submission: nothing if it is right.
+
+    The first trial that it fails is told. Whatever the submission raises is passed on.
+    """
+    entries = kinks = 0
+    methods: dict[str, None] = {}
+    for number, trial in enumerate(declaration.inputs):
+        marking = _Marking(declaration, submission, trial)
+        remarks = marking.remarks()
+        if remarks:
+            return "", (*remarks, *(_inputs(trial) if number else ()))
+        counts = marking.report.counts()
+        entries, kinks = entries + sum(counts.values()), kinks + counts.get(Verdict.KINK, 0)
+        methods[marking.report.method] = None
+    told = f"{entries} {'entry' if entries == 1 else 'entries'}{f', {kinks} at a kink' if kinks else ''}"
+    return f"{told}, by {' and '.join(methods)}", ()
+
+
+class _Marking:
+    """A submission on one trial."""
+
+    def __init__(self, declaration: Declaration, submission: Submission, trial: Mapping[str, Array]) -> None:
+        self._declaration, self._submission, self._trial = declaration, submission, trial
+        self._x = np.asarray(trial[declaration.argument])[()]
+        self._y = declaration.value(trial)
+        shape = np.shape(self._y)
+        # a derivative entry by entry shows itself where each entry arrives as it is
+        derivative = declaration.write == "derivative"
+        self._g = np.ones(shape)[()] if derivative else np.random.default_rng(0).uniform(0.5, 1.5, shape)
+        self.report: Report
+
+    def remarks(self) -> list[str]:
+        """What is wrong; nothing if it is right."""
+        found = self._submission(self._g, self._y, self._trial)
+        shape = np.shape(self._x)
+        if found.shape != shape and not (self._declaration.write == "derivative" and not found.shape):
+            return self._of_shape(found.shape, shape)
+        self.report = gradcheck(self._weighted, self._x, gradient=self._gradient, raise_exception=False)
+        failing = [finding for finding in self.report.findings if finding.fails]
+        if Verdict.NOISY in self.report.counts():
+            raise InputError(
+                f"{self._declaration.name} cannot be marked: its function rounds so coarsely that nobody can tell a "
+                "right derivative from a wrong one; declare it in float64"
+            )
+        if failing:
+            why = self._why(np.broadcast_to(found, shape), failing)
+            return [self._told(failing), *([f"it looks like this: {why}"] if why else [])]
+        return self._at_kinks(found)
+
+    def _moved(self, x: Array) -> dict[str, Array]:
+        return {**self._trial, self._declaration.argument: x}
+
+    def _weighted(self, x: Array) -> Array:
+        return _weigh(self._declaration.function(*self._moved(x).values()), self._g)
+
+    def _gradient(self, x: Array) -> Array:
+        return self._by(self._g, self._declaration.value(self._moved(x)), self._moved(x))
+
+    def _by(self, g: Array, y: Array, trial: Mapping[str, Array]) -> Array:
+        """What the submission hands on to the argument."""
+        found = self._submission(g, y, trial)
+        return g * found if self._declaration.write == "derivative" else found
+
+    def _of_shape(self, found: tuple[int, ...], expected: tuple[int, ...]) -> list[str]:
+        name = self._declaration.argument
+        remarks = [f"it has shape {found}; a gradient has the shape of what it is by, and {name} has {expected}"]
+        if found == np.shape(self._y) and len(found) > len(expected):
+            remarks.append(f"it looks like this: {name} was broadcast, and the sum over what that repeated is missing")
+        elif found == expected[::-1]:
+            remarks.append("it looks like this: it is transposed")
+        return remarks
+
+    def _told(self, failing: list[Finding]) -> str:
+        """Which entries are wrong, and how far."""
+        worst = max(failing, key=lambda finding: np.nan_to_num(abs(finding.gradient - finding.reference), nan=np.inf))
+        where = self._entry(worst.index)
+        if worst.verdict is Verdict.NOT_DETERMINISTIC:
+            return f"two calls with the same arguments gave different results, at {where}"
+        how = distance(worst.gradient, worst.reference)
+        if worst.of == 1:
+            return f"wrong at {where}: {how}"
+        count = sum(finding.count for finding in failing)
+        return f"{count} of {worst.of} entries {'is' if count == 1 else 'are'} wrong, furthest {where}: {how}"
+
+    def _entry(self, index: tuple[int, ...]) -> str:
+        """An entry of the argument, by its name, with its number."""
+        subscript = f"[{', '.join(map(str, index))}]" if index else ""
+        return f"{self._declaration.argument}{subscript} = {brief(self._x[index] if index else self._x)}"
+
+    def _why(self, found: Array, failing: list[Finding]) -> str:
+        """Which usual mistake it looks like: of the whole function, else of an operation in it."""
+        if self._declaration.write == "derivative" and same(found, self._y, 1e-9):
+            return _VALUE
+        if why := self._of_the_whole():
+            return why
+        for finding in failing:
+            operation = finding.where.split(",")[0]
+            if operation == _weigh.name and finding.why == SWAPPED:
+                return _VALUE_FOR_G
+            if finding.why:
+                return f"in {operation}, {finding.why}" if operation else finding.why
+        return ""
+
+    def _of_the_whole(self) -> str:
+        """The mistake in the function taken as one operation, whose rule is the submission."""
+        declaration, n = self._declaration, len(self._trial)
+        arrays = [np.asarray(x)[()] for x in self._trial.values()]
+
+        def rule(g: Array, y: Array, *x: Array) -> Array:
+            return self._by(g, y, dict(zip(declaration.names, x)))
+
+        rules: list[Any] = [rule if i == declaration.position else None for i in range(n)]
+        function = declaration.function
+        kink, on_complex = (getattr(function, fact, None) for fact in ("kink", "on_complex"))
+        op = Op(function, rules, name=declaration.name, arity=n, kink=kink, on_complex=on_complex)
+        if declaration.write == "derivative":
+            op.derivatives = [0.0] * n  # which says that it works entry by entry; what is run are the rules
+        try:
+            fault = fault_of(Step(op, tuple(arrays), NO_PARAMS, wrap(np.array(self._y)), None))
+        except Exception:  # the submission is tried on other numbers than it was asked for
+            return ""
+        why = fault[1] if fault else ""
+        return "" if why == OUTPUT and not self._is_right_with(self._x) else why
+
+    def _is_right_with(self, y: Array) -> bool:
+        """Whether the submission would be right if it were given this in place of y."""
+        given = self._by(self._g, y, self._trial)
+        return gradcheck(self._weighted, self._x, gradient=given, raise_exception=False).ok
+
+    def _at_kinks(self, found: Array) -> list[str]:
+        """Where the function has a kink, the answer is a convention, which is the one of this package."""
+        checked = self.report[self.report.checked[0].path]
+        kinked = np.asarray(checked.verdicts[0] == Verdict.KINK)
+        if not np.any(kinked):
+            return []
+        try:
+            convention: Array = grad(self._weighted)(self._x)
+        except Exception:  # what leaves NumPy's functions has no rule, and so no convention either
+            return []
+        gradient = self._g * found if self._declaration.write == "derivative" else found
+        off = np.argwhere(kinked & (np.abs(gradient - convention) > 1e-9))
+        if not len(off):
+            return []
+        return [
+            f"at the kink {self._entry(tuple(map(int, off[0])))} any number between the slopes to either side would "
+            "do, but the convention is another one"
+        ]
+
+
+def _inputs(trial: Mapping[str, Array]) -> list[str]:
+    """The arguments of a trial that the question did not show."""
+    told = (f"{name} = {brief(x)}" for name, x in trial.items())
+    return [f"the inputs were {', '.join(told)}"]

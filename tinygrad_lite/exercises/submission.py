@@ -1,0 +1,70 @@
+"""Floor 6. What a learner submits: a function, run on copies, whose slips are told in the learner's terms."""
+
+import inspect
+import linecache
+import traceback
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.errors import UsageError
+from tinygrad_lite.exercises.declaration import Declaration
+from tinygrad_lite.ops.op import Array
+
+
+class Submission:
+    """A learner's function, which takes what an exercise gives it."""
+
+    def __init__(self, declaration: Declaration, function: Callable[..., Any]) -> None:
+        self._declaration, self._function = declaration, function
+        if not callable(function):
+            raise UsageError(f"submit a function, {declaration.head[:-1]}, not {type(function).__name__}")
+        self._name = getattr(function, "__name__", declaration.write)
+        try:
+            signature = inspect.signature(function)
+            signature.bind(*declaration.parameters)
+        except TypeError:
+            raise UsageError(
+                f"{self._name}{signature} cannot be called with the {len(declaration.parameters)} arguments that it is "
+                f"given, {', '.join(declaration.parameters)}: begin with `{declaration.head}`"
+            ) from None
+        except ValueError:  # written in C, it does not tell: the call will show
+            pass
+
+    def __call__(self, g: Array, y: Array, trial: Mapping[str, Array]) -> Array:
+        """What the function returns for these, as a real array.
+
+        Raises:
+            UsageError: if it changes what it is given, or returns no real numbers.
+        """
+        first = [g] if self._declaration.write == "vjp" else []
+        given = [np.array(x)[()] for x in (*first, y, *trial.values())]
+        before = [np.array(x) for x in given]
+        try:
+            found = self._function(*given)
+        except Exception as error:
+            error.add_note(f"raised by your {self._name}{_line(error)}")
+            raise
+        for name, a, b in zip(self._declaration.parameters, before, given):
+            if not np.array_equal(a, b, equal_nan=True):
+                raise UsageError(f"{self._name} changed {name}, which others read too: work on {name}.copy()")
+        if found is None or found is ...:
+            raise UsageError(f"{self._name} returned {found}: let it end with `return` and the derivative")
+        try:
+            array = np.asarray(found)
+        except ValueError:
+            array = np.asarray(None)
+        if array.dtype.kind not in "fiub":
+            raise UsageError(f"{self._name} must return an array of real numbers, it returned {type(found).__name__}")
+        return array.astype(float)
+
+
+def _line(error: Exception) -> str:
+    """The innermost line of the learner's file that an exception passed through."""
+    frames = traceback.extract_tb(error.__traceback__)[1:]
+    if not frames:
+        return ""
+    own = [frame for frame in frames if frame.filename == frames[0].filename][-1]
+    text = linecache.getline(own.filename, own.lineno or 0).strip()
+    return f", line {own.lineno}: {text}".rstrip(": ")
