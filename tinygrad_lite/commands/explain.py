@@ -8,9 +8,9 @@ from typing import Any
 from tinygrad_lite.explainer.script import lesson_of_script
 
 _EXAMPLES = """\
-    python -m tinygrad_lite explain train.py                      run it, and open the lesson in a browser
-    python -m tinygrad_lite explain train.py -o lesson.html       write the lesson instead
-    python -m tinygrad_lite explain train.py --text -- --epochs 3 print it; the script gets --epochs 3
+    python -m tinygrad_lite explain train.py                        run it, and open the lesson in a browser
+    python -m tinygrad_lite explain -o lesson.html train.py         write the lesson instead
+    python -m tinygrad_lite explain --text train.py --epochs 3      print it; what follows the script is the script's
 """
 
 
@@ -22,10 +22,10 @@ def add_to(commands: Any) -> None:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    explain.add_argument("script", type=Path, help="a Python file")
-    explain.add_argument("arguments", nargs="*", help="of the script, after --")
     explain.add_argument("-o", "--output", metavar="FILE", type=Path, help="write the page here, and open nothing")
     explain.add_argument("--text", action="store_true", help="print the lesson in words, and write nothing")
+    explain.add_argument("script", type=Path, help="a Python file")
+    explain.add_argument("arguments", nargs=argparse.REMAINDER, help="of the script")
     explain.set_defaults(run=run)
 
 

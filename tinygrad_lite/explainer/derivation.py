@@ -1,4 +1,4 @@
-r"""Floor 5. The derivation, line by line, in LaTeX, as one would set it in a handout.
+r"""Floor 6. The derivation, line by line, in LaTeX, as one would set it in a handout.
 
 The gradient of the result by a value v is written v̄. A rule is printed with the gradient that arrives in its place.
 """

@@ -1,52 +1,84 @@
 """Floor 6. Layout: where each node of a graph stands, in layers from what is given to the result.
 
 K. Sugiyama, S. Tagawa and M. Toda (1981), Methods for visual understanding of hierarchical system structures, in the
-simplest form: layers by the longest way, and in each layer the order of what stands before it, and behind it, in turn.
+simplest form: layers by the longest way, a passage through each layer that an edge crosses, and in each layer the order
+of what stands before it, and behind it, in turn.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
 
 from tinygrad_lite.explainer.graph import Graph, Node
 
 SWEEPS = 4
 
 
-def layers(graph: Graph) -> list[list[Node]]:
-    """The nodes layer by layer, each layer in an order in which few edges cross."""
+@dataclass(eq=False)
+class Passage:
+    """Room in a layer for an edge that only passes it."""
+
+
+Place: TypeAlias = Node | Passage
+
+
+@dataclass
+class Layout:
+    """Where things stand.
+
+    Attributes:
+        layers: what is in each, in an order in which few edges cross.
+        passages: of each edge, from a node to one that takes it in, the passages on its way.
+    """
+
+    layers: list[list[Place]]
+    passages: dict[tuple[Node, Node], list[Passage]]
+
+
+def laid_out(graph: Graph) -> Layout:
+    """The nodes of a graph in layers."""
+    depth = _depths(graph)
+    layers: list[list[Place]] = [[] for _ in range(max(depth.values()) + 1)]
+    for node in graph.nodes:
+        layers[depth[node]].append(node)
+    passages: dict[tuple[Node, Node], list[Passage]] = {}
+    before: dict[Place, list[Place]] = {}
+    behind: dict[Place, list[Place]] = {}
+    for node in graph.operations:
+        for x in node.inputs:
+            if not isinstance(x, Node) or (x, node) in passages:
+                continue
+            passages[x, node] = [Passage() for _ in range(depth[node] - depth[x] - 1)]
+            for i, passage in enumerate(passages[x, node]):
+                layers[depth[x] + 1 + i].append(passage)
+            way = [x, *passages[x, node], node]
+            for a, b in zip(way, way[1:]):
+                behind.setdefault(a, []).append(b)
+                before.setdefault(b, []).append(a)
+    for sweep in range(SWEEPS):
+        _order(layers if sweep % 2 == 0 else layers[::-1], before if sweep % 2 == 0 else behind)
+    return Layout(layers, passages)
+
+
+def _depths(graph: Graph) -> dict[Node, int]:
+    """The layer of each node: of an operation by the longest way, of a leaf beside what it is used by."""
     depth: dict[Node, int] = {}
     for node in graph.operations:
         depth[node] = 1 + max((depth.get(x, 0) for x in node.inputs if isinstance(x, Node)), default=0)
-    uses: dict[Node, list[Node]] = {}
     for node in graph.operations:
         for x in node.inputs:
-            if isinstance(x, Node):
-                uses.setdefault(x, []).append(node)
-    for leaf in graph.leaves:  # beside what it is used by, and not all of them in the first layer
-        depth[leaf] = min(depth[user] for user in uses[leaf]) - 1
-    found: list[list[Node]] = [[] for _ in range(max(depth.values()) + 1)]
-    for node in graph.nodes:
-        found[depth[node]].append(node)
-    made = {node: [x for x in node.inputs if isinstance(x, Node)] for node in graph.operations}
-    for sweep in range(SWEEPS):
-        _ordered(found if sweep % 2 == 0 else found[::-1], made if sweep % 2 == 0 else uses)
-    return found
+            if isinstance(x, Node) and x.op is None:
+                depth[x] = min(depth.get(x, depth[node] - 1), depth[node] - 1)
+    return depth
 
 
-def _ordered(found: Sequence[list[Node]], neighbours: Mapping[Node, Sequence[Node]]) -> None:
+def _order(layers: Sequence[list[Place]], neighbours: Mapping[Place, Sequence[Place]]) -> None:
     """Order each layer by the mean place of the neighbours that have one already."""
-    place: dict[Node, float] = {}
-    for layer in found:
-        layer.sort(key=_mean(place, neighbours, layer))
-        place.update({node: (i + 0.5) / len(layer) for i, node in enumerate(layer)})
-
-
-def _mean(
-    place: Mapping[Node, float], neighbours: Mapping[Node, Sequence[Node]], layer: Sequence[Node]
-) -> Callable[[Node], float]:
-    own = {node: (i + 0.5) / len(layer) for i, node in enumerate(layer)}
-
-    def mean(node: Node) -> float:
-        found = [place[x] for x in neighbours.get(node, ()) if x in place]
-        return sum(found) / len(found) if found else own[node]
-
-    return mean
+    place: dict[Place, float] = {}
+    for layer in layers:
+        means: dict[Place, float] = {}
+        for i, item in enumerate(layer):
+            found = [place[x] for x in neighbours.get(item, ()) if x in place]
+            means[item] = sum(found) / len(found) if found else (i + 0.5) / len(layer)
+        layer.sort(key=means.__getitem__)
+        place.update({item: (i + 0.5) / len(layer) for i, item in enumerate(layer)})

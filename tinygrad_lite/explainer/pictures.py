@@ -1,16 +1,15 @@
 """Floor 6. The graph as a picture: SVG, and the languages of Graphviz and Mermaid."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from html import escape
-
-import numpy as np
 
 from tinygrad_lite import notation
 from tinygrad_lite.explainer.graph import Graph, Node
-from tinygrad_lite.explainer.layout import layers
+from tinygrad_lite.explainer.layout import Layout, Passage, Place, laid_out
 from tinygrad_lite.explainer.steps import Pass, brief
 
 WIDTH, HEIGHT, GAP_X, GAP_Y, MARGIN = 220, 74, 44, 26, 16
+PASSAGE = 8  # the height of the room for an edge that passes a layer
 LETTERS = 30  # of a line in a box
 _STYLE = """\
 svg { font-family: ui-sans-serif, system-ui, sans-serif; background: #fff; color: #1b1f24; }
@@ -34,18 +33,8 @@ text { fill: currentColor; font-size: 12px; }
 
 def svg(graph: Graph, found: Pass) -> str:
     """The graph from left to right: a box for each node, with its formula, its form, its value and its gradient."""
-    columns = layers(graph)
-    height = max(map(len, columns))
-    corner = {
-        node: (
-            MARGIN + i * (WIDTH + GAP_X),
-            MARGIN + (j + (height - len(column)) / 2) * (HEIGHT + GAP_Y),
-        )
-        for i, column in enumerate(columns)
-        for j, node in enumerate(column)
-    }
-    across = 2 * MARGIN + len(columns) * (WIDTH + GAP_X) - GAP_X
-    down = 2 * MARGIN + height * (HEIGHT + GAP_Y) - GAP_Y
+    layout = laid_out(graph)
+    corner, across, down = _corners(layout)
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {across} {down:g}" width="{across}" height="{down:g}" '
         f'role="img" aria-labelledby="title description">',
@@ -58,7 +47,8 @@ def svg(graph: Graph, found: Pass) -> str:
     for node in graph.operations:
         for x in node.inputs:
             if isinstance(x, Node):
-                lines.append(_edge(corner[x], corner[node], x.requires_grad))
+                way = [corner[passage] for passage in layout.passages[x, node]]
+                lines.append(_edge(corner[x], way, corner[node], x.requires_grad))
     for node in graph.nodes:
         lines += _box(node, corner[node], graph, found)
     return "\n".join([*lines, "</svg>"]) + "\n"
@@ -68,13 +58,36 @@ def _description(graph: Graph) -> str:
     return "; ".join(f"{node.name} = {notation.text(node.formula)}" for node in graph.operations)
 
 
-def _edge(start: tuple[float, float], end: tuple[float, float], has_gradient: bool) -> str:
-    x1, y1 = start[0] + WIDTH, start[1] + HEIGHT / 2
-    x2, y2 = end[0], end[1] + HEIGHT / 2
-    bend = max((x2 - x1) / 2, 20)
+def _corners(layout: Layout) -> tuple[dict[Place, tuple[float, float]], float, float]:
+    """The corner of each node and passage, and how wide and high the picture is."""
+    heights = [sum(map(_height, layer)) + GAP_Y * (len(layer) - 1) for layer in layout.layers]
+    corner: dict[Place, tuple[float, float]] = {}
+    for i, (layer, height) in enumerate(zip(layout.layers, heights)):
+        y = MARGIN + (max(heights) - height) / 2
+        for item in layer:
+            corner[item] = (MARGIN + i * (WIDTH + GAP_X), y)
+            y += _height(item) + GAP_Y
+    return corner, 2 * MARGIN + len(heights) * (WIDTH + GAP_X) - GAP_X, 2 * MARGIN + max(heights)
+
+
+def _height(item: Place) -> float:
+    return PASSAGE if isinstance(item, Passage) else HEIGHT
+
+
+def _edge(
+    start: tuple[float, float], way: Sequence[tuple[float, float]], end: tuple[float, float], has_gradient: bool
+) -> str:
+    """A curve from a box to a box, straight where it passes a layer."""
+    points = [(start[0] + WIDTH, start[1] + HEIGHT / 2)]
+    for x, y in way:
+        points += [(x, y + PASSAGE / 2), (x + WIDTH, y + PASSAGE / 2)]
+    points.append((end[0], end[1] + HEIGHT / 2))
+    curves = [f"M{points[0][0]:g} {points[0][1]:g}"]
+    for (x1, y1), (x2, y2) in zip(points, points[1:]):
+        bend = (x2 - x1) / 2
+        curves.append(f"C{x1 + bend:g} {y1:g} {x2 - bend:g} {y2:g} {x2:g} {y2:g}")
     kind = "edge gradient" if has_gradient else "edge"
-    path = f"M{x1:g} {y1:g} C{x1 + bend:g} {y1:g} {x2 - bend:g} {y2:g} {x2:g} {y2:g}"
-    return f'<path class="{kind}" d="{path}" marker-end="url(#head)"/>'
+    return f'<path class="{kind}" d="{" ".join(curves)}" marker-end="url(#head)"/>'
 
 
 def _box(node: Node, corner: tuple[float, float], graph: Graph, found: Pass) -> Iterator[str]:
@@ -82,7 +95,7 @@ def _box(node: Node, corner: tuple[float, float], graph: Graph, found: Pass) -> 
     kind = "operation" if node.op else "parameter" if node.requires_grad else "constant"
     kind += " root" if node is graph.root else ""
     rows = [("name", node.name), ("", notation.text(node.formula) if node.op else kind)]
-    rows.append(("small", f"{list(np.shape(node.value))}  {brief(node.value)}"))
+    rows.append(("small", f"{list(node.shape)}  {brief(node.value)}" if node.shape else brief(node.value)))
     if node in found.gradients:
         rows.append(("small", f"gradient {brief(found.gradients[node])}"))
     yield f'<g class="{kind}"><rect class="box" x="{x:g}" y="{y:g}" width="{WIDTH}" height="{HEIGHT}" rx="6"/>'
@@ -120,7 +133,7 @@ def mermaid(graph: Graph) -> str:
 
 def _label(node: Node) -> str:
     text = f"{node.name} = {notation.text(node.formula)}" if node.op else node.name
-    return f"{text}\n{list(np.shape(node.value))}"
+    return f"{text}\n{list(node.shape)}" if node.shape else text
 
 
 def _quoted(text: str) -> str:

@@ -119,7 +119,7 @@ function paint(canvas, array, { width, height, numbers, rows: marked, columns: r
 function heatMap(array, { label, choose, hover }) {
   const { rows, columns } = asMatrix(array);
   const numbers = rows <= 16 && columns <= 8 && rows * columns <= 96;
-  const width = numbers ? Math.min(columns * 62, 360) : Math.max(Math.min(columns * 20, 300), 24);
+  const width = numbers ? Math.min(columns * 62, 360) : Math.max(Math.min(columns * 18, 290), 24);
   const height = numbers ? rows * 24 : Math.max(Math.min(rows * 20, 220), 16);
   const canvas = element("canvas", { style: `width:${width}px;height:${height}px`, "aria-hidden": "true" });
   const place = (event) => {

@@ -234,8 +234,10 @@ const stepView = (() => {
       return `${name}${dotProduct(sources.map((i) => upstream[i]), sources.map((i) => local[i])).replaceAll("·", "×")} = ${sum}`;
     }
     show();
-    const drawn = value.data.length === 1 ? [] : pictures;
-    return element("div", {}, element("div", { class: "maps" }, drawn.map((picture) => picture.figure)), element("p", { class: "choices" }, fields.box), text);
+    const drawn = value.data.length === 1 ? [] : pictures.map((picture) => picture.figure);
+    const signs = pictures.length === 3 ? ["", "×", "="] : ["", "→"];
+    const maps = drawn.flatMap((figure, k) => [signs[k], figure]);
+    return element("div", {}, element("div", { class: "maps" }, maps), element("p", { class: "choices" }, fields.box), text);
   }
 
   // Whether an entry of the whole contribution is summed into a place of what it is summed to.
