@@ -149,9 +149,8 @@ def test_a_product_cell_by_cell(show: Show) -> None:
     lesson = heart()
     opened = show(lesson, step=1)
     graph = lesson.graph
-    data, weight = (
-        next(node.value for node in graph.leaves if node.name == name) for name in ("data", "hidden.weight")
-    )
+    leaves = {node.name: node.value for node in graph.leaves}
+    data, weight = leaves["data"], leaves["hidden.weight"]
     _point_at(opened, 0, row=100.5 / 270, column=2.5 / 8)
     text = opened.page.locator(".product .numbers").inner_text()
     row = int(re.match(r"\[(\d+), 2\]: row \1 of data · column 2 of hidden\.weightᵀ = ", text).group(1))  # type: ignore[union-attr]

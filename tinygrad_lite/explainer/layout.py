@@ -7,6 +7,7 @@ of what stands before it, and behind it, in turn.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TypeAlias
 
 from tinygrad_lite.explainer.graph import Graph, Node
@@ -51,8 +52,8 @@ def laid_out(graph: Graph) -> Layout:
             passages[x, node] = [Passage() for _ in range(depth[node] - depth[x] - 1)]
             for i, passage in enumerate(passages[x, node]):
                 layers[depth[x] + 1 + i].append(passage)
-            way = [x, *passages[x, node], node]
-            for a, b in zip(way, way[1:]):
+            way: list[Place] = [x, *passages[x, node], node]
+            for a, b in pairwise(way):
                 behind.setdefault(a, []).append(b)
                 before.setdefault(b, []).append(a)
     for sweep in range(SWEEPS):

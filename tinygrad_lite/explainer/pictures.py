@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from html import escape
+from itertools import pairwise
 
 from tinygrad_lite import notation
 from tinygrad_lite.explainer.graph import Graph, Node
@@ -83,7 +84,7 @@ def _edge(
         points += [(x, y + PASSAGE / 2), (x + WIDTH, y + PASSAGE / 2)]
     points.append((end[0], end[1] + HEIGHT / 2))
     curves = [f"M{points[0][0]:g} {points[0][1]:g}"]
-    for (x1, y1), (x2, y2) in zip(points, points[1:]):
+    for (x1, y1), (x2, y2) in pairwise(points):
         bend = (x2 - x1) / 2
         curves.append(f"C{x1 + bend:g} {y1:g} {x2 - bend:g} {y2:g} {x2:g} {y2:g}")
     kind = "edge gradient" if has_gradient else "edge"
@@ -95,7 +96,7 @@ def _box(node: Node, corner: tuple[float, float], graph: Graph, found: Pass) -> 
     kind = "operation" if node.op else "parameter" if node.requires_grad else "constant"
     kind += " root" if node is graph.root else ""
     rows = [("name", node.name), ("", notation.text(node.formula) if node.op else kind)]
-    rows.append(("small", f"{list(node.shape)}  {brief(node.value)}" if node.shape else brief(node.value)))
+    rows.append(("small", f"value {brief(node.value)}"))
     if node in found.gradients:
         rows.append(("small", f"gradient {brief(found.gradients[node])}"))
     yield f'<g class="{kind}"><rect class="box" x="{x:g}" y="{y:g}" width="{WIDTH}" height="{HEIGHT}" rx="6"/>'

@@ -79,7 +79,8 @@ def _contribution(each: Contribution) -> Iterator[str]:
     slope = f"∂{each.operation.name}/∂{each.to.name} = {notation.text(local)}" if local is not None else ""
     numbers = np.asarray(local.value if isinstance(local, Symbol) else local) if local is not None else None
     if numbers is not None and not np.ndim(each.full) and not each.to.shape:
-        yield f"          upstream × local = {brief(each.upstream)} × {brief(numbers)} = {brief(each.value)}, since {slope}"
+        product = f"{brief(each.upstream)} × {brief(numbers)} = {brief(each.value)}"
+        yield f"          upstream × local = {product}, since {slope}"
         return
     if numbers is not None:
         yield f"          upstream        {brief(each.upstream)}"
