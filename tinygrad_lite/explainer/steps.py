@@ -68,7 +68,7 @@ class BackwardStep:
 
     @property
     def gradients(self) -> dict[str, Array]:
-        """The gradients that there are so far, by name: complete or still growing."""
+        """The gradients that there are so far, complete or still growing, by name."""
         steps = [self]
         while (before := steps[-1]._before) is not None:
             steps.append(before)
