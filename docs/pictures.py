@@ -1,6 +1,6 @@
 """Make the picture of a lesson's page that the README and docs/explaining.md show.
 
-`python docs/pictures.py` runs the command that both name, and opens what it wrote in the system's Chromium, by Playwright.
+`python docs/pictures.py` runs the command that both name, and opens what it wrote in Chromium, by Playwright.
 """
 
 import shutil
