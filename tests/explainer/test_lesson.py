@@ -220,3 +220,37 @@ def test_the_optimiser_is_not_touched(tmp_path: Path) -> None:
     assert optimizer.state == [{}]
     assert w.grad is None
     np.testing.assert_array_equal(w.numpy(), [1.0, 2.0])
+
+
+def test_arrays_of_other_libraries() -> None:
+    dask = pytest.importorskip("dask.array")
+    x = tg.tensor(dask.ones((4, 3), chunks=2) * 2, requires_grad=True, name="x")
+    lesson = tg.explain(np.sum(x * x))
+    np.testing.assert_array_equal(lesson.backward.gradients[lesson.graph.leaves[0]], np.full((4, 3), 4.0))
+
+
+def test_functions_that_have_run_are_not_run_again(tmp_path: Path) -> None:
+    """What stands for a run, as a compiled function's result does, is shown as it was, and never computed anew."""
+    w = tg.tensor([1.0, 2.0], requires_grad=True, name="w")
+    calls = []
+
+    @tg.custom_gradient
+    def doubled(x: Any) -> Any:
+        return 2 * x, lambda g: calls.append(1) or 2 * g
+
+    compiled = tg.compile(lambda x: np.sum(x @ w), backend="numpy")
+    for result in (np.sum(doubled(w)), compiled(np.eye(2))):
+        lesson = tg.explain(result)
+        calls.clear()
+        assert "itself computes it" in str(lesson)
+        lesson.to_html(tmp_path / "lesson.html", optimizer=tg.optim.SGD([w], lr=0.1))
+        assert not calls
+        assert "it is a function of its own, which has run" in (tmp_path / "lesson.html").read_text()
+
+
+def test_second_derivatives() -> None:
+    x = tg.tensor([1.0, 2.0], requires_grad=True, name="x")
+    (x**3).sum().backward(create_graph=True)
+    assert x.grad is not None
+    lesson = tg.explain(np.sum(x.grad))
+    np.testing.assert_allclose(lesson.backward.gradients[lesson.graph.leaves[0]], [6.0, 12.0])

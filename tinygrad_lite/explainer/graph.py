@@ -9,6 +9,7 @@ import numpy as np
 from tinygrad_lite import backward
 from tinygrad_lite.errors import GraphError, InputError, UsageError
 from tinygrad_lite.ops.op import NO_PARAMS, Array, Op
+from tinygrad_lite.ops.registry import is_registered
 from tinygrad_lite.recording import Source
 from tinygrad_lite.symbol import Symbol
 from tinygrad_lite.tensor import Tensor
@@ -45,6 +46,11 @@ class Node:
     @property
     def shape(self) -> tuple[int, ...]:
         return np.shape(self.value)
+
+    @property
+    def is_declared(self) -> bool:
+        """Whether the operation is of the registry, and so a function of its inputs; not one that stands for a run."""
+        return self.op is not None and is_registered(self.op)
 
     @property
     def symbol(self) -> Symbol:
@@ -103,18 +109,13 @@ class Graph:
             raise InputError(
                 f"this tensor is empty (shape {result.shape}): there is no entry whose gradient to explain"
             )
-        self._names = _Names(names)
         self._sources, self._modules = sources, modules
         self._nodes: dict[Any, Node] = {}
         self._keep: list[Any] = []
         self.leaves: list[Node] = []
         self.operations: list[Node] = []
         path = backward.history([result])
-        for tensor in path:
-            if tensor.name or id(tensor) in names:
-                self._names.reserve(tensor)
-        if not (result.name or id(result) in names):
-            self._names.reserve(result, "result")
+        self._names = _Names(path, names)
         for tensor in path:
             self._operation(tensor)
         self.root = self._nodes[result]
@@ -130,21 +131,17 @@ class Graph:
         with np.errstate(all="ignore"):
             return float(np.sum(self.upstream * value))
 
-    def consumers(self, node: Node) -> list[tuple[Node, int]]:
-        """Which operations take a node in, and as which input."""
-        return [(each, i) for each in self.operations for i, x in enumerate(each.inputs) if x is node]
-
     def _operation(self, tensor: Tensor) -> None:
         inputs = [self._input(x, array) for x, array in zip(tensor.inputs, tensor.arrays)]
         number = len(self.operations) + 1
         module = self._modules.get(tensor, _owner(inputs))
         node = Node(
             self._names.of(tensor, _named_after(module) or f"t{number}"),
-            tensor.data,
+            _numpy(tensor.data),
             number,
             tensor.op,
             inputs,
-            tensor.arrays,
+            [_numpy(array) for array in tensor.arrays],
             tensor.params,
             tensor,
             True,
@@ -155,14 +152,14 @@ class Graph:
         self.operations.append(node)
 
     def _input(self, x: Any, array: Array) -> Any:
-        if not isinstance(x, Tensor) and np.ndim(x) == 0:
+        if _is_number(x):
             return x.item() if hasattr(x, "item") else x
-        key = x if isinstance(x, Tensor) else id(x)
+        key = _key(x)
         if key not in self._nodes:
             tensor = x if isinstance(x, Tensor) else None
             name = self._names.of(x, f"x{len(self.leaves) + 1}")
             value = array.astype(x.dtype) if isinstance(x, Tensor) else array  # as it was then: a leaf may be updated
-            leaf = Node(name, value, tensor=tensor, requires_grad=tensor is not None and tensor.requires_grad)
+            leaf = Node(name, _numpy(value), tensor=tensor, requires_grad=tensor is not None and tensor.requires_grad)
             leaf.module = name.rpartition(".")[0]
             self._nodes[key] = leaf
             self._keep.append(x)  # whose id shall not be another's
@@ -182,21 +179,24 @@ def _named_after(module: str) -> str:
 
 
 class _Names:
-    """A name for each tensor or array, each given once: its own, the user's, or one that is made up."""
+    """A name for each tensor or array, each given once: its own, the user's, or one that is made up.
 
-    def __init__(self, users: Mapping[int, str]) -> None:
-        self._users = users
+    What has a name keeps it before any is made up; of two with the same name, the one that comes first.
+    """
+
+    def __init__(self, path: Sequence[Tensor], users: Mapping[int, str]) -> None:
         self._taken: set[str] = set()
-        self._reserved: dict[Tensor, str] = {}
-
-    def reserve(self, tensor: Tensor, name: str | None = None) -> None:
-        """Have a tensor get its name, or a given one, before those that have none."""
-        self._reserved[tensor] = self._free(name or tensor.name or self._users[id(tensor)])
+        self._known: dict[Any, str] = {}
+        for result in path:
+            for x in (*result.inputs, result):
+                known = getattr(x, "name", None) or users.get(id(x))
+                if known and _key(x) not in self._known and not _is_number(x):
+                    self._known[_key(x)] = self._free(known)
+        if path[-1] not in self._known:
+            self._known[path[-1]] = self._free("result")
 
     def of(self, x: Any, otherwise: str) -> str:
-        if isinstance(x, Tensor) and x in self._reserved:
-            return self._reserved[x]
-        return self._free(getattr(x, "name", None) or self._users.get(id(x)) or otherwise)
+        return self._known.get(_key(x)) or self._free(otherwise)
 
     def _free(self, name: str) -> str:
         found, count = name, 1
@@ -205,3 +205,17 @@ class _Names:
             found = f"{name}_{count}"
         self._taken.add(found)
         return found
+
+
+def _key(x: Any) -> Any:
+    """What a tensor or an array is found by: arrays are equal to many things, and cannot be hashed."""
+    return x if isinstance(x, Tensor) else id(x)
+
+
+def _is_number(x: Any) -> bool:
+    return not isinstance(x, Tensor) and np.ndim(x) == 0
+
+
+def _numpy(array: Array) -> Array:
+    """The array as NumPy's: a lesson shows numbers, wherever they lie."""
+    return array if isinstance(array, (np.ndarray, np.generic, int, float)) else np.asarray(array)

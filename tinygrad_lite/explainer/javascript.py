@@ -13,7 +13,7 @@ import numpy as np
 
 from tinygrad_lite.errors import UsageError
 from tinygrad_lite.ops.contraction import axes_by_letters
-from tinygrad_lite.ops.op import Array, Deferred, Op
+from tinygrad_lite.ops.op import Array, Deferred, Op, Traced
 from tinygrad_lite.ops.operators import Operators
 
 UNARY = """
@@ -147,6 +147,8 @@ class _Script:
             return x.text
         if x is None:
             return "null"
+        if isinstance(x, Traced):
+            raise NotPrintableError(f"it depends on a {type(x).__name__} from outside")
         if np.ndim(x) == 0:
             return _number(x)
         array = np.asarray(x)

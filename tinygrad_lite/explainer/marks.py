@@ -26,11 +26,12 @@ def marks(graph: Graph) -> dict[Node, list[Mark]]:
         if not np.all(np.isfinite(node.value)) and all(np.all(np.isfinite(x)) for x in node.arrays if _is_real(x)):
             found.setdefault(node, []).append(Mark("not finite", f"{node.op} makes {_lost(node)} of finite numbers"))
     parameters = {leaf.name: leaf for leaf in graph.leaves if leaf.requires_grad and leaf.value.size}
-    if graph.root.value.size > 1 or not 0 < len(parameters) <= MANY:
+    loss = graph.root.tensor
+    if loss is None or not isinstance(loss.data, (np.ndarray, np.generic)) or graph.root.value.size > 1:
+        return found
+    if not 0 < len(parameters) <= MANY:
         return found
     of = {node.tensor: node for node in graph.nodes if node.tensor is not None}
-    loss = graph.root.tensor
-    assert loss is not None
     for one in audit_gradients({name: leaf.tensor for name, leaf in parameters.items()}, loss):
         if one.status is Status.FINE or one.cause is None:
             continue

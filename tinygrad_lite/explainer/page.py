@@ -18,9 +18,8 @@ from tinygrad_lite.explainer import javascript
 from tinygrad_lite.explainer.graph import Graph, Node
 from tinygrad_lite.explainer.marks import marks
 from tinygrad_lite.explainer.packing import WHOLE, Budget, packed
-from tinygrad_lite.explainer.rerun import Update, measured, result
+from tinygrad_lite.explainer.rerun import Update, is_possible, measured, result
 from tinygrad_lite.explainer.steps import Contribution, Pass, brief
-from tinygrad_lite.ops.op import Op
 from tinygrad_lite.symbol import Symbol
 
 SCRIPTS = ("numpy", "lesson", "arrays", "products", "layout", "graph", "steps", "tensor", "optimizer", "quiz", "main")
@@ -85,7 +84,7 @@ class _Content:
             "recordedOnly": reason,
             "optimizer": None if update is None else self._optimizer(update),
         }
-        if reason:
+        if reason and is_possible(graph):
             self.data["measured"] = dict(self._measured(graph, found))
             self.data["descent"] = list(_descent(graph, found))
 
@@ -113,7 +112,7 @@ class _Content:
             if factors := _factors(node.formula if definition is None else definition):
                 told["factors"] = factors
             arguments = {f"x{i}": x for i, x in enumerate(node.arrays)}
-            told["forward"] = self._program(node.op, "forward", node.op, arguments, node.params)
+            told["forward"] = self._program(node, "forward", node.op, arguments)
         return told
 
     def _contribution(self, each: Contribution) -> dict[str, Any]:
@@ -128,7 +127,7 @@ class _Content:
             "rule": each.formula,
             "full": list(np.shape(each.full)),
             "summed": list(each.summed),
-            "vjp": self._program(node.op, f"vjp {each.position}", vjp, upstream, node.params),
+            "vjp": self._program(node, f"vjp {each.position}", vjp, upstream),
         }
         recorded = isinstance(told["vjp"], str) or any(np.size(x) > WHOLE for x in (*node.arrays, node.value))
         if recorded:
@@ -137,7 +136,7 @@ class _Content:
             told["local"] = notation.text(each.local)
             rule: Any = node.op.derivatives[each.position]
             told["slope"] = (
-                self._program(node.op, f"slope {each.position}", rule, arguments, node.params)
+                self._program(node, f"slope {each.position}", rule, arguments)
                 if callable(rule)
                 else self._constant(rule)
             )
@@ -147,14 +146,15 @@ class _Content:
             told["factors"] = factors
         return told
 
-    def _program(
-        self, op: Op, part: str, rule: Callable[..., Any], arguments: Mapping[str, Any], params: Mapping[str, Any]
-    ) -> int | str:
-        """The place of the program of a rule, or why there is none."""
-        key = (op.name, part, repr(params), tuple(map(_signature, arguments.values())))
+    def _program(self, node: Node, part: str, rule: Callable[..., Any], arguments: Mapping[str, Any]) -> int | str:
+        """The place of the program of a node's forward or rule, or why there is none."""
+        op = node.op
+        if not node.is_declared:
+            return f"{op}: it is a function of its own, which has run"
+        key = (op, part, repr(node.params), tuple(map(_signature, arguments.values())))
         if key not in self._known:
             try:
-                text = javascript.function(rule, arguments, params)
+                text = javascript.function(rule, arguments, node.params)
             except javascript.NotPrintableError as error:
                 self._known[key] = f"{op}: {error}"
             else:

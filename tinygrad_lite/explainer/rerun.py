@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import nan
 
 import numpy as np
 
@@ -9,6 +10,11 @@ from tinygrad_lite.explainer.graph import Graph, Node
 from tinygrad_lite.explainer.steps import Pass
 from tinygrad_lite.ops.op import Array
 from tinygrad_lite.optim.optimizer import Optimizer
+
+
+def is_possible(graph: Graph) -> bool:
+    """Whether every operation can be run again: some stand for a run of a function that is over."""
+    return all(node.is_declared for node in graph.operations)
 
 
 def result(graph: Graph, changed: Mapping[Node, Array]) -> Array:
@@ -65,7 +71,7 @@ class Update:
         name: how the optimiser prints.
         after: the new value of each leaf that it updates.
         predicted: the change of the result to first order, Σ g · Δw.
-        real: the change that it makes.
+        real: the change that it makes; NaN where the graph cannot be run again.
     """
 
     name: str
@@ -83,5 +89,5 @@ def update(graph: Graph, found: Pass, optimizer: Optimizer) -> Update:
         if leaf is not None and leaf in found.gradients:
             after[leaf] = optimizer.update(leaf.value, found.gradients[leaf], dict(state))
     predicted = sum(float(np.sum(found.gradients[leaf] * (new - leaf.value))) for leaf, new in after.items())
-    real = graph.total(result(graph, after)) - graph.total(graph.root.value)
+    real = graph.total(result(graph, after)) - graph.total(graph.root.value) if is_possible(graph) else nan
     return Update(repr(optimizer), after, predicted, real)

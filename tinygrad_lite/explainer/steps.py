@@ -9,6 +9,7 @@ import numpy as np
 from tinygrad_lite import notation
 from tinygrad_lite.backward import fitted
 from tinygrad_lite.explainer.graph import Graph, Node
+from tinygrad_lite.grad_mode import no_grad
 from tinygrad_lite.ops.op import Array, Deferred
 from tinygrad_lite.symbol import Symbol
 
@@ -135,7 +136,7 @@ def _contribution(operation: Node, x: Node, i: int, g: Array) -> Contribution | 
     vjp = op.vjps[i]
     if vjp is None:
         return None
-    with np.errstate(all="ignore"):  # what is infinite or undefined is shown as that
+    with np.errstate(all="ignore"), no_grad():  # what is infinite or undefined is shown as that
         full = vjp(g, operation.value, *arrays, **params)
         full = full.whole() if isinstance(full, Deferred) else full
     value = fitted(full, x.shape, x.value.dtype, op, i)
@@ -149,7 +150,7 @@ def _contribution(operation: Node, x: Node, i: int, g: Array) -> Contribution | 
     local = op.derivatives[i] if op.derivatives else None
     if callable(local):
         local = _read(local, y, *inputs, **params)
-    rule = _read(vjp, upstream, y, *inputs, **params)
+    rule = _read(vjp, upstream, y, *inputs, **params) if operation.is_declared else f"as {op} itself computes it"
     return Contribution(operation, x, i, g, local, rule, full, summed, value)
 
 

@@ -38,8 +38,13 @@ const optimizerView = (() => {
   }
 
   function draw() {
-    if (!parameters.length) {
-      panel.replaceChildren(stepView.heading("An optimiser's step"), element("p", {}, "There is no leaf that needs a gradient."));
+    const none = !parameters.length
+      ? "There is no leaf that needs a gradient."
+      : !lesson.live && !lesson.data.descent
+        ? `No step can be tried: ${lesson.data.recordedOnly}.`
+        : null;
+    if (none) {
+      panel.replaceChildren(stepView.heading("An optimiser's step"), element("p", {}, none));
       return;
     }
     const kinds = element(

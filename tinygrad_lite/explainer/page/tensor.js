@@ -78,7 +78,7 @@ const tensorView = (() => {
   }
 
   const recordedMeasurements = (i) =>
-    (lesson.data.measured[i] ?? []).flatMap((entry) => {
+    (lesson.data.measured?.[i] ?? []).flatMap((entry) => {
       const [place, derived, estimate, error] = entry.map(lesson.number);
       const name = indexed(stepView.gradientOf(i), { shape: lesson.nodes[i].value.shape }, place);
       const text = `${name} = ${told(derived, 8)}; measured by differences, in Python: ${told(estimate, 8)}, give or take ${told(error, 2)}; off by ${told(Math.abs(estimate - derived), 2)}.`;
