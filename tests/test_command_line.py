@@ -109,16 +109,16 @@ def test_exercises_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.startswith("hint 2 of 2: ")
 
 
-def test_a_teachers_file_of_exercises(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_teachers_file_of_exercises(
+    directory: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catalogue, "_DECLARED", dict(catalogue._DECLARED))
     (directory / "course.py").write_text(
         "import numpy as np, tinygrad_lite as tg\n"
         "tg.exercises.declare('cube_here', 'A cube.', lambda x: x**3, write='derivative', inputs=[{'x': np.ones(1)}])\n"
     )
     (directory / "mine.py").write_text("def derivative(y, x):\n    return 3 * x**2\n")
-    try:
-        assert main(["exercise", "cube_here", "--course", "course.py", "--check", "mine.py"]) == 0
-    finally:
-        catalogue._DECLARED.pop("cube_here", None)
+    assert main(["exercise", "cube_here", "--course", "course.py", "--check", "mine.py"]) == 0
     assert "cube_here, attempt 1: right" in capsys.readouterr().out
 
 

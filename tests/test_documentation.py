@@ -15,12 +15,21 @@ import numpy as np
 import pytest
 
 import tinygrad_lite
+from tinygrad_lite.exercises import catalogue
+from tinygrad_lite.ops import registry
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 MODULES = [
     importlib.import_module(found.name) for found in pkgutil.walk_packages(tinygrad_lite.__path__, "tinygrad_lite.")
 ]
+
+
+@pytest.fixture(autouse=True)
+def _declarations_end_with_their_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An operation or an exercise of an example is not there for the tests that follow: its names end with it."""
+    for module, table in ((registry, "_OPERATIONS"), (registry, "_ANSWERS"), (catalogue, "_DECLARED")):
+        monkeypatch.setattr(module, table, dict(getattr(module, table)))
 
 
 def run(test: doctest.DocTest) -> None:
