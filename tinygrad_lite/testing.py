@@ -5,6 +5,7 @@ Inputs for operations come out of what their declarations say: shapes, domains, 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,8 @@ Shape = tuple[int, ...]
 Interval = tuple[float, float]
 
 _AXIS = st.one_of(st.none(), st.integers(-3, 2), st.lists(st.integers(-3, 2), max_size=3, unique=True).map(tuple))
-_DIGITS = st.sampled_from([1, 2, 15, 15, 15])  # a failing example shrinks to few
+_DRAWN = st.tuples(st.integers(0, 2**32 - 1), st.sampled_from([1, 2, 15, 15, 15]))
+"""What numbers are made of: a seed, and how many digits they have; a failing example shrinks to few."""
 
 
 def values(shape: Shape, interval: Interval = REAL, dtype: Any = np.float64) -> st.SearchStrategy[Any]:
@@ -40,15 +42,16 @@ def values(shape: Shape, interval: Interval = REAL, dtype: Any = np.float64) -> 
         ...     assert np.all(np.sqrt(x) > x)
         >>> test_root()
     """
+    return _DRAWN.map(lambda drawn: _numbers(drawn, shape, interval, dtype))
+
+
+def _numbers(drawn: tuple[int, int], shape: Shape, interval: Interval = REAL, dtype: Any = np.float64) -> Any:
     low, high = interval
     low, high = max(low, min(-3.0, high - 3.0)), min(high, max(3.0, low + 3.0))
     margin = 0.05 * (high - low)
-
-    def drawn(seed: int, digits: int) -> Any:
-        numbers = np.random.default_rng(seed).uniform(low + margin, high - margin, shape)
-        return np.round(numbers, digits).astype(dtype)[()]
-
-    return st.builds(drawn, st.integers(0, 2**32 - 1), _DIGITS)
+    seed, digits = drawn
+    numbers = np.random.default_rng(seed).uniform(low + margin, high - margin, shape)
+    return np.round(numbers, digits).astype(dtype)[()]
 
 
 @st.composite
@@ -73,7 +76,7 @@ def tensors(
     if shape is None:
         shape = hnp.array_shapes(min_dims=0, max_dims=3, max_side=4)
     found = draw(shape) if isinstance(shape, st.SearchStrategy) else shape
-    return tensor(draw(values(found, interval, dtype)), requires_grad)
+    return tensor(_numbers(draw(_DRAWN), found, interval, dtype), requires_grad)
 
 
 def broadcastable_shapes(count: int, min_side: int = 0) -> st.SearchStrategy[tuple[Shape, ...]]:
@@ -133,9 +136,9 @@ def inputs_of(draw: st.DrawFn, op: Op | str, dtype: Any = np.float64) -> Call:
         >>> test_log()
     """
     op = operation(op) if isinstance(op, str) else op
-    shapes, params = draw(st.one_of(_sources(op)))
+    shapes, params = draw(_sources(op))
     arrays = [
-        draw(values(given, _interval(op, i), dtype)) if isinstance(given, tuple) else _typed(given, dtype)
+        _numbers(draw(_DRAWN), given, _interval(op, i), dtype) if isinstance(given, tuple) else _typed(given, dtype)
         for i, given in enumerate(shapes)
     ]
     if op.kink is not None:
@@ -170,7 +173,8 @@ def _interval(op: Op, i: int) -> Interval:
     return REAL if op.domain is None else op.domain[i]
 
 
-def _sources(op: Op) -> list[st.SearchStrategy[Any]]:
+@cache
+def _sources(op: Op) -> st.SearchStrategy[Any]:
     """Where shapes and parameters come from: the declaration's examples, and whatever fits beside these."""
     sources = [st.sampled_from(list(op.examples))] if op.examples else []
     parameters = dict(op.examples[0][1]) if op.examples else {}
@@ -179,7 +183,7 @@ def _sources(op: Op) -> list[st.SearchStrategy[Any]]:
     if op.vjps and op.arity == 1 and {"axis", "keepdims"} <= op.keywords:  # reductions: any shape and axis
         reductions = st.tuples(hnp.array_shapes(min_dims=0, max_side=3), _AXIS, st.booleans()).map(_reduction)
         sources.append(reductions.map(lambda drawn: (drawn[0], parameters | drawn[1])))
-    return sources or [st.just(([(2, 3)] * (op.arity or 2), {}))]
+    return st.one_of(sources or [st.just(([(2, 3)] * (op.arity or 2), {}))])
 
 
 def _reduction(drawn: tuple[Shape, Any, bool]) -> Any:
@@ -227,7 +231,7 @@ def programs(draw: st.DrawFn, max_steps: int = 12, clear: float = 0.2) -> Progra
         ...     assert np.all(np.isfinite(program.run(*program.leaves)))
         >>> test_values()
     """
-    program = Program([draw(values(shape)) for shape in ((2, 3), (3,), (3, 3), (), (1, 3))], [])
+    program = Program([_numbers(draw(_DRAWN), shape) for shape in ((2, 3), (3,), (3, 3), (), (1, 3))], [])
     made = list(program.leaves)
     choices = [op for op in operations() if op.vjps and (op.arity is None or None not in op.vjps)]
     for _ in range(draw(st.integers(1, max_steps))):

@@ -80,7 +80,12 @@ class TestVerdicts:
         def f(x: Any) -> Any:
             return sum(abs(float(entry)) for entry in x)
 
-        assert check(f, np.array([0.0, 1.0]), gradient=np.sign).ok
+        right = check(f, np.array([0.0, 1e-9, 1.0]), gradient=np.sign)
+        assert right["x"].verdicts.ravel().tolist() == [Verdict.KINK, Verdict.KINK, Verdict.RIGHT]
+        assert right.ok
+        assert right.findings[0].why == (
+            "the slope is -1 from the left and 1 from the right, and the gradient between them"
+        )
         report = check(f, np.array([0.0, 1.0]), gradient=lambda x: np.array([3.0, 1.0]))
         assert report["x"].verdicts.ravel().tolist() == [Verdict.WRONG, Verdict.RIGHT]
 
@@ -92,6 +97,8 @@ class TestVerdicts:
     def test_beyond_the_slopes_to_either_side_it_is_wrong(self) -> None:
         report = check(lambda x: np.sum(np.abs(x)), np.array([0.0, 1.0]), gradient=lambda x: np.sign(x) - 2 * (x == 0))
         assert report["x"].verdicts.ravel().tolist() == [Verdict.WRONG, Verdict.RIGHT]
+        assert "absolute, at entry [0]" in report.findings[0].where
+        assert "the gradient not between them" in report.findings[0].why
 
     def test_what_is_smooth_in_spite_of_a_kink_is_right(self) -> None:
         report = check(lambda x: np.sum(F.relu(x) ** 2), np.array([0.0, 1.0, -1.0]))
@@ -110,6 +117,19 @@ class TestVerdicts:
         assert "log" in report.findings[-1].where
         assert "given 0 at entry [1]" in report.findings[-1].where
 
+    def test_nothing_can_be_said_of_what_is_no_number(self) -> None:
+        report = check(lambda x: np.sum(np.log(x)), np.array([1.0, -1.0, 2.0]))
+        assert verdicts(report) == {Verdict.DOMAIN}
+        assert "given -1 at entry [1]" in report.findings[0].where
+        report = check(lambda x: np.sum(x * 2) + np.inf - np.inf, X, gradient=lambda x: 3 + 0 * x)
+        assert verdicts(report) == {Verdict.NOT_FINITE}
+        assert not report.ok
+
+    def test_a_branch_that_is_not_chosen(self) -> None:
+        report = check(lambda x: np.sum(np.where(x > 0, np.sqrt(x), 0)), np.array([1.0, 0.0]))
+        assert report["x"].verdicts.ravel().tolist() == [Verdict.RIGHT, Verdict.DOMAIN]
+        assert "choose before the operation as well" in report.findings[0].why
+
     def test_not_finite(self) -> None:
         report = check(lambda x: np.sum(np.exp(1000 * x)), np.array([1.0, -1.0]))
         finding = next(finding for finding in report.findings if finding.verdict == Verdict.NOT_FINITE)
@@ -126,6 +146,13 @@ class TestVerdicts:
         assert verdicts(report) == {Verdict.NOT_DETERMINISTIC}
         assert not report.ok
 
+    @pytest.mark.parametrize("seed", range(8))
+    def test_two_runs_that_are_the_same_by_chance(self, seed: int) -> None:
+        model = nn.Sequential(nn.Linear(4, 1, rng=0), nn.Dropout(0.5, rng=seed))
+        report = check(model, X)
+        assert not report.ok
+        assert verdicts(report) <= {Verdict.NOT_DETERMINISTIC, Verdict.RIGHT}
+
     def test_too_noisy_to_say(self) -> None:
         report = check(lambda x: (np.sum(x) + 1e14) - 1e14, X, method="differences")
         assert report.ok
@@ -140,8 +167,9 @@ class TestVerdicts:
             (lambda x: np.sum(np.tanh(100 * x)), "saturated"),
             (lambda x: np.sum(F.relu(x)), "other branch"),
             (lambda x: np.sum(np.floor(x) + x * np.array([0.0, 1, 1, 1])), "zero"),
+            (lambda x: np.sum(x.astype(int) * 2.0), "made an integer"),
         ],
-        ids=["index", "mask", "tanh", "relu", "floor"],
+        ids=["index", "mask", "tanh", "relu", "floor", "integer"],
     )
     def test_no_gradient_where_there_is_none_to_be(self, f: Any, words: str) -> None:
         report = check(f, X)
@@ -214,6 +242,24 @@ class TestWhere:
         assert [finding.path for finding in failing] == [f"p.{name}"]
         assert words in failing[0].why
 
+    def test_a_rule_that_is_right_to_first_order_alone(self) -> None:
+        cube = tg.elementwise(lambda x: x**3, lambda y, x: 3 * x * tg.stop_gradient(x), name="cube")
+
+        def f(x: Any) -> Any:
+            return np.sum(np.sin(cube(np.exp(x))))
+
+        assert check(f, X).ok
+        report = check(f, X, order=2)
+        assert {finding.where for finding in report.findings if finding.fails} == {
+            f"cube, called at test_gradcheck.py:{f.__code__.co_firstlineno + 1}: return np.sum(np.sin(cube(np.exp(x))))"
+        }
+        assert all("without its history" in finding.why for finding in report.findings if finding.fails)
+
+    def test_a_small_error_is_shown_and_no_mistake_is_made_up_for_it(self) -> None:
+        report = check(lambda x: np.sum(x**2), X, gradient=lambda x: 2 * x * (1 + 1e-10))
+        assert "gradient 4.0000000004, should be 4" in str(report)
+        assert report.findings[0].where == report.findings[0].why == ""
+
     def test_gradients_that_overwrite_each_other(self) -> None:
         def f(w: Any) -> Any:
             return np.sum(np.sin(w)) + np.sum(w**3)
@@ -280,6 +326,12 @@ class TestInputs:
         if wrong is not None:
             assert report.findings[0].index == (wrong,)
 
+    def test_what_a_search_does_not_come_to_is_not_called_right(self) -> None:
+        report = check(smooth, np.random.default_rng(0).normal(size=3000), gradient=lambda x: -smooth_gradient(x))
+        assert report.counts() == {Verdict.WRONG: 64, Verdict.NOT_CHECKED: 2936}
+        assert "the sign is wrong" in str(report)
+        assert "the search ended" in str(report)
+
     def test_many_entries_at_kinks(self) -> None:
         report = check(lambda x: np.sum(F.relu(x) * np.arange(1500.0)), np.zeros(1500))
         assert report.ok
@@ -327,6 +379,16 @@ class TestInputs:
         assert check(smooth, X, gradient=lambda x: smooth_gradient(x) + 1e-7, atol=1e-6).ok
 
 
+def _in_place_by_index(x: Any, i: Any) -> Any:
+    i[0] = 1
+    return np.sum(x[i])
+
+
+def _gradient_in_place(x: Any) -> Any:
+    x *= 2
+    return x
+
+
 def _in_place(x: Any) -> Any:
     x[0] = 1.0
     return np.sum(x)
@@ -345,7 +407,9 @@ BAD: list[tuple[Any, tuple[Any, ...], dict[str, Any], type[Exception], str]] = [
     (lambda x: "text", (X,), {}, UsageError, "must return real numbers"),
     (lambda x: x.reshape(-1)[0] * np.ones(next(_SHAPES)), (X,), {}, ShapeError, "function of its inputs"),
     (_in_place, (X,), {}, UsageError, "never change"),
-    (_in_place, (X,), {"gradient": np.ones_like}, UsageError, "changed x in place"),
+    (_in_place, (X,), {"gradient": np.ones_like}, UsageError, "_in_place changed x in place"),
+    (_in_place_by_index, (X, np.array([0, 1])), {}, UsageError, "changed i in place"),
+    (lambda x: np.sum(x**2), (X,), {"gradient": _gradient_in_place}, UsageError, "_gradient_in_place changed x"),
     (np.sum, (X,), {"gradient": lambda a: np.ones(3)}, ShapeError, "gave shape (3,)"),
     (np.sum, (X,), {"gradient": lambda a: (a, a)}, UsageError, "gave 2 arrays"),
     (np.sum, (X,), {"order": 3}, InputError, "order is 1 or 2"),

@@ -1,5 +1,9 @@
-"""Machine code of a test run is kept where the run ends, so that nothing is found that an earlier one left."""
+"""Machine code of a test run is kept with the run's own files, so that nothing is found that an earlier one left.
 
+The processes of a run share it, as those of a user do: what one has compiled, another need not compile again.
+"""
+
+import os
 from pathlib import Path
 
 import pytest
@@ -7,8 +11,10 @@ import pytest
 
 @pytest.fixture(autouse=True, scope="session")
 def _cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    own = tmp_path_factory.getbasetemp()
+    of_the_run = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TINYGRAD_LITE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("TINYGRAD_LITE_CACHE", str(of_the_run / "machine-code"))
         yield
 
 

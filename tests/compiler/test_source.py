@@ -1,5 +1,6 @@
 """The NumPy source of compiled functions, as text, as a module of its own, and against the gradient checker."""
 
+import itertools
 import re
 import subprocess
 import sys
@@ -15,26 +16,26 @@ from tinygrad_lite.errors import UsageError
 from tinygrad_lite.nn import functional as F
 
 
-def ruff(*command: str, path: Path) -> None:
-    found = subprocess.run(
-        [sys.executable, "-m", "ruff", *command, "--isolated", str(path)], capture_output=True, text=True, check=False
-    )
-    assert found.returncode == 0, found.stdout
+def is_clean(path: Path) -> None:
+    """A file, or all files of a folder."""
+    for command in (["format", "--diff"], ["check"]):
+        ruff = [sys.executable, "-m", "ruff", *command, "--isolated", str(path)]
+        found = subprocess.run(ruff, capture_output=True, text=True, check=False)
+        assert found.returncode == 0, found.stdout
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize("model", MODELS)
-def test_formatted_lint_clean_and_the_same_each_time(model: str, optimizer: str, tmp_path: Path) -> None:
-    texts = []
-    for i in range(2):
-        pair = Pair("numpy", model, optimizer)
+def test_formatted_lint_clean_and_the_same_each_time(tmp_path: Path) -> None:
+    for model, optimizer in itertools.product(MODELS, OPTIMIZERS):
+        texts = []
         for _ in range(2):
-            pair.compiled(X)
-        pair.compiled.export(tmp_path / f"step_{i}.py")
-        texts.append((tmp_path / f"step_{i}.py").read_text())
-    assert texts[0] == texts[1]
-    ruff("format", "--check", path=tmp_path / "step_0.py")
-    ruff("check", path=tmp_path / "step_0.py")
+            pair = Pair("numpy", model, optimizer)
+            for _ in range(2):
+                pair.compiled(X)
+            path = tmp_path / f"{model.replace(' ', '_')}_{optimizer}.py"
+            pair.compiled.export(path)
+            texts.append(path.read_text())
+        assert texts[0] == texts[1], path.name
+    is_clean(tmp_path)
 
 
 def test_a_module_trains_without_us(tmp_path: Path) -> None:
@@ -117,8 +118,7 @@ def test_a_function_and_its_backward_pass(tmp_path: Path) -> None:
     np.sum(y**2).backward()
     assert compiled.source.count("def ") == 2
     compiled.export(tmp_path / "both.py")
-    ruff("format", "--check", path=tmp_path / "both.py")
-    ruff("check", path=tmp_path / "both.py")
+    is_clean(tmp_path / "both.py")
     scope: dict[str, Any] = {}
     exec((tmp_path / "both.py").read_text(), scope)
     y, _, *kept = scope["lambda_"](x, compiled.state())

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 FULL = 1000  # entries of the arguments, up to which each is checked by itself
 NAMED = 64  # entries that a bisection goes down to, at most
 SAMPLES = 12  # points close by
+FEW_SAMPLES = 4  # where rounding hardly explains an error
 MEASURED = 32  # columns for which rounding is measured by themselves
 EPSILON = float(np.finfo(float).eps)
 
@@ -37,6 +38,7 @@ class Comparison:
         noise: how far rounding moves their difference; zero where it was not measured.
         right, left: the slopes to either side, where they were computed.
         side_bound: of their error.
+        unchecked: the columns that a bisection did not come to.
     """
 
     gradient: Matrix
@@ -47,6 +49,7 @@ class Comparison:
     right: Matrix
     left: Matrix
     side_bound: Matrix
+    unchecked: Vector
 
 
 class Examination:
@@ -117,9 +120,9 @@ class Examination:
     def compared(self, rtol: float, atol: float, kinks: "Kinks") -> Comparison:
         """Each entry against its reference, or where there are many, those that a bisection leads to."""
         columns = np.flatnonzero(self.subject.varies).tolist()
-        if len(columns) > FULL:
-            columns = sorted(self._bisected())
         found = self._blank()
+        if len(columns) > FULL:
+            columns = sorted(self._bisected(found.unchecked))
         for j in columns:
             self._refer(found, j)
         with np.errstate(invalid="ignore"):
@@ -146,9 +149,8 @@ class Examination:
     def _blank(self) -> Comparison:
         shape = self.gradient.shape
         nan, zero = np.full(shape, np.nan), np.zeros(shape)
-        return Comparison(
-            self.gradient, nan, zero, np.zeros(shape, bool), zero.copy(), nan.copy(), nan.copy(), zero.copy()
-        )
+        no = np.zeros(shape, bool)
+        return Comparison(self.gradient, nan, zero, no, zero.copy(), nan.copy(), nan.copy(), zero.copy(), no[0].copy())
 
     def _refer(self, found: Comparison, j: int) -> None:
         if self.method != "differences":
@@ -187,7 +189,7 @@ class Examination:
         measured = [*marginal[:MEASURED], *gross[:: max(len(gross) // 3, 1)]]
         fixed = self.subject.is_known_at_one_point
         by = 4 * EPSILON if fixed else 1e-7 if self.epsilon <= EPSILON else 100 * self.epsilon
-        points = [self._beside(by) for _ in range(SAMPLES)]
+        points = [self._beside(by) for _ in range(SAMPLES if marginal else FEW_SAMPLES)]
         gradients = [self.gradient if fixed else self.subject.rows(x, self.weights) for x in points]
         for j in measured:
             with np.errstate(invalid="ignore"):
@@ -226,8 +228,11 @@ class Examination:
         """The point moved a little, so that other digits are rounded."""
         return self.subject.rounded(self.subject.point * (1 + by * self._rng.uniform(-1, 1, len(self.scales))))
 
-    def _bisected(self) -> list[int]:
-        """The entries whose gradient differs from its reference, found along directions of fewer and fewer."""
+    def _bisected(self, unchecked: Vector) -> list[int]:
+        """The entries whose gradient differs from its reference, found along directions of fewer and fewer.
+
+        Where there are many, the search ends, and says which entries it did not come to.
+        """
         ahead = list(self._blocks())
         found: list[int] = []
         while ahead and len(found) < NAMED:
@@ -238,6 +243,8 @@ class Examination:
                 found.append(int(block[0]))
             else:
                 ahead += [block[len(block) // 2 :], block[: len(block) // 2]]
+        for block in ahead:
+            unchecked[block] = True
         return found
 
     def _blocks(self) -> Iterator[Vector]:

@@ -13,7 +13,8 @@ from tinygrad_lite.checking.comparison import Comparison, Examination
 from tinygrad_lite.checking.influence import cut_off, movements, place
 from tinygrad_lite.checking.local import applied, fault_of, same
 from tinygrad_lite.checking.mistakes import OVERWRITTEN, Contribution, factors, mistaken
-from tinygrad_lite.checking.subject import Vector, shaped
+from tinygrad_lite.checking.second_order import SECOND, is_wrong_in_second_order
+from tinygrad_lite.checking.subject import GradientOf, Vector, shaped
 from tinygrad_lite.ops.op import Array
 from tinygrad_lite.recording import Step
 from tinygrad_lite.tensor import Tensor
@@ -34,6 +35,9 @@ class Diagnosis:
         subject = examination.subject
         self._steps, self._variables, self._results = subject.traced(subject.point)
         self.faults = [fault for step in self._steps if (fault := fault_of(step))]
+        if isinstance(subject, GradientOf) and not self.faults:
+            first, _, _ = subject.first.traced(subject.point)
+            self.faults = [(step, SECOND) for step in first if is_wrong_in_second_order(step)]
         self._explained = self._explanations() if subject.plain and self._steps and not self.faults else {}
 
     def of(self, row: int, column: int) -> tuple[str, str]:
@@ -51,7 +55,7 @@ class Diagnosis:
 
     def _blamed(self, column: int) -> tuple[Step, str]:
         """Of several faulty operations, the first that this entry has an influence on."""
-        if len(self.faults) > 1:
+        if len(self.faults) > 1 and not isinstance(self._look.subject, GradientOf):
             moving = [k for k, (moves, _) in enumerate(movements(self._look, column)) if moves]
             places = {id(step): k for k, step in enumerate(self._steps)}
             for step, why in self.faults:
@@ -83,9 +87,11 @@ class Diagnosis:
             return {}
         mix = np.cos(np.arange(len(look.weights)))
         given = subject.split(mix @ look.gradient)
+        right = self._pulled(mix @ look.weights, lambda step, i, one: one.right)
         best: dict[int, tuple[int, Step | None, str]] = {}
         for step, sentence, pulled in self._variants(mix @ look.weights):
-            explained = [k for k in wrong if same(pulled[k], given[k], 1e-7)]
+            changed = [k for k in wrong if not same(pulled[k], right[k], 1e-7)]
+            explained = [k for k in changed if same(pulled[k], given[k], 1e-7)]
             for k in explained:
                 if len(explained) >= best.get(k, (0,))[0]:  # of equals the one that comes closest to the variable
                     best[k] = (len(explained), step, sentence)

@@ -166,11 +166,20 @@ class _Check:
         compared = self.examination.compared(self.rtol, self.atol, kinks)
         if len(subject.point) > FULL:
             self.remarks.append(f"of {len(subject.point):,} entries, checked along directions, bisected where wrong")
+        if np.any(compared.suspicious) or np.any(compared.noise):
+            self._run_again()
         unsteady = self.unsteady_entries | ((self.weights != 0) @ self.unsteady > 0)[:, None]
         judgement = Judgement(self.examination, compared, kinks, self.steps, self.values, unsteady)
         checked = [judgement.checked(k) for k in range(len(subject.variables))]
         findings = [finding for k in range(len(checked)) for finding in judgement.findings(k)]
         return Report(subject.name, _CALLED[self.method], self.order, checked, findings, self.remarks)
+
+    def _run_again(self) -> None:
+        """See whether what differs from its reference differs from itself: two runs may be the same by chance."""
+        point = self.subject.point
+        for _ in range(3):
+            self.unsteady |= ~_same(self.values, self.subject.values(point))
+            self.unsteady_entries |= ~_same(self.gradient, self.subject.rows(point, self.weights))
 
     def _look_at_slopes(self) -> None:
         """Add a remark with the slope of Taylor's remainder along a direction of each variable."""

@@ -57,6 +57,8 @@ def _why_it_ends(step: Step) -> str:
     name = step.op.name
     if name in ("relu", "leaky_relu", "maximum", "minimum", "clip", "max", "min", "fmax", "fmin"):
         return "it does not win there: the other branch is taken"
+    if name == "cast" and np.dtype(step.params["dtype"]).kind in "iub":
+        return "it is made an integer, which has no gradient"
     if name in ("getitem", "where", "index_set", "take", "compress", "select", "choose", "diagonal", "tril", "triu"):
         return "masked: it is not among the entries that are taken"
     if any(not _moves(x) and not np.all(np.asarray(_plain(x))) for x in step.inputs):

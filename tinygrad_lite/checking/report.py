@@ -22,6 +22,7 @@ class Verdict(StrEnum):
     NOT_FINITE = "not finite"
     NOT_DETERMINISTIC = "not deterministic"
     NO_GRADIENT = "no gradient"
+    NOT_CHECKED = "not checked"
 
 
 FAILING = frozenset({Verdict.WRONG, Verdict.DOMAIN, Verdict.NOT_FINITE, Verdict.NOT_DETERMINISTIC})
@@ -82,18 +83,25 @@ class Finding:
         many = "" if self.of == 1 else f", {self.count} of {self.of} entries"
         lines = [f"{place}{result}: {self.verdict}{many}"]
         if self.verdict is not Verdict.NO_GRADIENT or self.fails:
-            lines.append(f"gradient {_number(self.gradient)}, {self._expected()}")
+            digits = self._digits()
+            lines.append(f"gradient {_number(self.gradient, digits)}, {self._expected(digits)}")
         if self.where:
             lines.append(f"where: {self.where}")
         if self.why:
             lines.append(f"why: {self.why}")
         return "\n      ".join(lines)
 
-    def _expected(self) -> str:
+    def _digits(self) -> int:
+        """How many digits tell the gradient from what it should be."""
+        if not self.fails or self.gradient == self.reference:
+            return 6
+        return next((n for n in range(6, 17) if _number(self.gradient, n) != _number(self.reference, n)), 17)
+
+    def _expected(self, digits: int) -> str:
         if not np.isfinite(self.reference):
             return "which should be a number" if not np.isfinite(self.gradient) else "nothing to compare it with"
         bound = f" ± {self.bound:.0e}" if self.bound else ""
-        return f"should be {_number(self.reference)}{bound}"
+        return f"should be {_number(self.reference, digits)}{bound}"
 
 
 @dataclass(frozen=True)
@@ -211,8 +219,8 @@ def _picture(values: Any) -> Any:
     return values.reshape(-1, values.shape[-1]) if values.ndim > 1 else values.reshape(1, -1)
 
 
-def _number(value: float) -> str:
-    return f"{value:.6g}" if abs(value) < 1e16 else f"{value:.3e}"
+def _number(value: float, digits: int) -> str:
+    return f"{value:.{digits}g}" if abs(value) < 1e16 else f"{value:.3e}"
 
 
 def _largest(values: Any) -> str:

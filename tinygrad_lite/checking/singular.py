@@ -19,6 +19,7 @@ class Kinks:
 
     Attributes:
         steps: the operations that are at a kink there.
+        jumps: of which results by which entries the slopes to either side differ, once `at` has looked.
     """
 
     def __init__(self, examination: Examination, steps: Sequence[Step]) -> None:
@@ -29,6 +30,7 @@ class Kinks:
         self.steps = [k for k, (values, least) in self._at_point.items() if np.any(np.abs(values) <= least)]
         self._sides: dict[int, tuple[Matrix, Matrix, Matrix]] = {}
         self.touches = cache(self._touches)
+        self.jumps: Matrix = np.zeros(examination.gradient.shape, bool)
 
     def _touches(self, column: int) -> int | None:
         """The operation that leaves its kink when this entry moves, by its place among the steps."""
@@ -88,14 +90,14 @@ class Kinks:
         for column in range(found.gradient.shape[1]) if found.gradient.shape[1] <= FULL else ():
             touched = self.touches(column) is not None
             if self._look.method == "differences":
-                if touched or np.any(suspicious[:, column]):
-                    right, left = found.right[:, column], found.left[:, column]
-                    bound = found.side_bound[:, column] + 1e-9 * (np.abs(right) + np.abs(left))
-                    jumps = np.abs(right - left) > 4 * bound
-                    places[:, column] = jumps & _between(found.gradient[:, column], right, left, bound)
-                    if touched:  # a jump, say, has no slope to one side at all
-                        unknown = ~(bound < 1e-3 * np.maximum(np.abs(right), np.abs(left)))
-                        places[:, column] |= suspicious[:, column] & unknown
+                right, left = found.right[:, column], found.left[:, column]
+                bound = found.side_bound[:, column] + 1e-9 * (np.abs(right) + np.abs(left))
+                jumps = np.abs(right - left) > 4 * bound
+                places[:, column] = jumps & _between(found.gradient[:, column], right, left, bound)
+                if touched:  # a jump, say, has no slope to one side at all
+                    unknown = ~(bound < 1e-3 * np.maximum(np.abs(right), np.abs(left)))
+                    places[:, column] |= suspicious[:, column] & unknown
+                self.jumps[:, column] = jumps
             elif touched:
                 right, left = self._slopes(column)
                 size = np.max(np.abs(right), axis=0) + np.max(np.abs(left), axis=0)
@@ -112,6 +114,7 @@ class Kinks:
                 error = np.abs(found.gradient[:, column] - middle)
                 suspicious[smooth, column] = ~(error <= near + slack)[smooth]
                 suspicious[:, column] |= jumps & ~within
+                self.jumps[:, column] = jumps
         return places
 
     def named(self, column: int) -> str:
@@ -129,9 +132,12 @@ class Kinks:
     def slopes(self, found: Comparison, row: int, column: int) -> str:
         """What the slopes to either side are."""
         right, left = found.right[row, column], found.left[row, column]
-        if not min(right, left) <= found.gradient[row, column] <= max(right, left):
+        slack = found.side_bound[row, column] + 1e-5 * (abs(right) + abs(left))
+        between = min(right, left) - slack <= found.gradient[row, column] <= max(right, left) + slack
+        if not between and not self.jumps[row, column]:
             return "kinks of several operations meet, and the conventions at each do not add up to a slope of the whole"
-        return f"the slope is {left:.6g} from the left and {right:.6g} from the right, and the gradient between them"
+        sides = f"the slope is {left:.6g} from the left and {right:.6g} from the right"
+        return f"{sides}, and the gradient {'' if between else 'not '}between them"
 
 
 def _between(gradient: Vector, a: Vector, b: Vector, slack: Vector) -> Vector:

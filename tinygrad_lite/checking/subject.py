@@ -75,7 +75,9 @@ class Subject:
         self.fixed: list[str] = []
         names = _argument_names(f, len(inputs))
         places = [path for name, argument in zip(names, inputs) for path in trees.paths(argument, name)]
-        self._varies = [self._enter(path, leaf) for path, leaf in zip(places, trees.leaves(tuple(inputs)))]
+        leaves = trees.leaves(tuple(inputs))
+        self._varies = [self._enter(path, leaf) for path, leaf in zip(places, leaves)]
+        self._held = [(path, leaf) for path, leaf, varies in zip(places, leaves, self._varies) if not varies]
         for parameter in self._parameters:
             self._enter(parameter.name or "parameter", parameter)
         if not self.variables:
@@ -138,18 +140,20 @@ class Subject:
         """The flat vector as the arrays that it stands for, in float64."""
         return [x[self.columns(k)].reshape(v.shape)[()] for k, v in enumerate(self.variables)]
 
-    def _arguments(self, leaves: Sequence[Any]) -> Any:
-        """The function's arguments, with these in place of its variables."""
-        varies, remaining = iter(self._varies), iter(leaves)
-        return trees.map_leaves(lambda x: next(remaining) if next(varies) else x, tuple(self.inputs))
+    def _run(self, f: Callable[..., Any], leaves: Sequence[Any]) -> Any:
+        """What a function gives for the arguments with these in place of the variables, and copies of the others."""
+        held = [x.copy() if isinstance(x, np.ndarray) else x for _, x in self._held]
+        varies, variables, others = iter(self._varies), iter(leaves), iter(held)
+        result = f(*trees.map_leaves(lambda _: next(variables if next(varies) else others), tuple(self.inputs)))
+        for (path, before), after in zip(self._held, held):
+            _require_same(name_of(f), path, before, after)
+        return result
 
     def call(self, leaves: Sequence[Any]) -> list[Any]:
         """The arrays that the function returns for these in place of the variables."""
-        arguments = self._arguments(leaves)
         for parameter, stand_in in zip(self._parameters, leaves[sum(self._varies) :]):
             _become(parameter, stand_in)
-        result = self.f(*arguments)
-        found = trees.leaves(result)
+        found = trees.leaves(self._run(self.f, leaves))
         if not found:
             raise UsageError(f"{self.name} returned nothing to differentiate; does it end with `return`?")
         return found
@@ -179,8 +183,7 @@ class Subject:
         with self._explaining(x), grad_mode.no_grad():
             results = self.call(given)
         for v, before, after in zip(self.variables, arrays, given):
-            if isinstance(after, np.ndarray) and not np.array_equal(before, after, equal_nan=True):
-                raise UsageError(f"{self.name} changed {v.path} in place; compute with a copy of it, {v.path}.copy()")
+            _require_same(self.name, v.path, before, after)
         return self._numbers(results)
 
     def _numbers(self, results: Sequence[Any]) -> Vector:
@@ -219,7 +222,10 @@ class Subject:
         arrays = self.split(x)
         given = self.gradient
         if callable(given):
-            given = given(*self._arguments([np.array(array)[()] for array in arrays]))
+            own = [np.array(array)[()] for array in arrays]
+            given = self._run(given, own)
+            for v, before, after in zip(self.variables, arrays, own):
+                _require_same(name_of(self.gradient), v.path, before, after)
         found = trees.leaves(given)
         if len(found) != len(self.variables):
             raise UsageError(
@@ -274,11 +280,15 @@ class Subject:
 
 
 class GradientOf(Subject):
-    """The gradient of a subject, of a fixed weighted sum of its results, as the function to check: second order."""
+    """The gradient of a subject, of a fixed weighted sum of its results, as the function to check: second order.
+
+    Attributes:
+        first: the subject.
+    """
 
     def __init__(self, first: Subject, weights: Vector) -> None:
         self.__dict__.update(first.__dict__)
-        self._first = first
+        self.first = first
         self._weights = weights
         self.name = f"the gradient of {first.name}"
 
@@ -288,7 +298,7 @@ class GradientOf(Subject):
             Dual(primal, x.tangent, x.level) if isinstance(x, Dual) else primal for primal, x in zip(inner, leaves)
         ]
         with grad_mode.enable_grad():
-            results = self._first.call(variables)
+            results = self.first.call(variables)
             settle(inner)
             return list(Pullback(results, inner)(seeds(results, self._weights)))
 
@@ -302,6 +312,13 @@ def shaped(weights: Vector, results: Sequence[Array]) -> list[Array]:
 def seeds(results: Sequence[Array], weights: Vector) -> list[Array]:
     """The same in the dtypes of the results, for a reverse pass."""
     return [part.astype(np.result_type(y))[()] for part, y in zip(shaped(weights, results), results)]
+
+
+def _require_same(name: str, path: str, before: Any, after: Any) -> None:
+    if not isinstance(after, np.ndarray) or after.dtype.kind == "O":
+        return
+    if not np.array_equal(before, after, equal_nan=after.dtype.kind == "f"):
+        raise UsageError(f"{name} changed {path} in place; compute with a copy of it, {path}.copy()")
 
 
 def _flat(parts: Sequence[Array]) -> Vector:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.checking import influence
-from tinygrad_lite.checking.comparison import FULL, Comparison, Examination
+from tinygrad_lite.checking.comparison import FULL, NAMED, Comparison, Examination
 from tinygrad_lite.checking.diagnosis import Diagnosis
 from tinygrad_lite.checking.report import FAILING, Checked, Finding, Verdict
 from tinygrad_lite.checking.singular import Kinks, outside_domain
@@ -43,6 +43,8 @@ class Judgement:
             usual = np.max(np.abs(self._values), initial=0, where=np.isfinite(self._values)) / self._look.scales
             uncertain = found.bound + 10 * found.noise
             blurred = uncertain > np.maximum(1e-3 * np.maximum(size, 1e-2 * largest), 1e-9 * usual)
+            undefined = bad & finite & ~np.isfinite(self._look.at_0)[:, None]  # derivatives of what is no number
+            found.reference[undefined] = np.nan
             unknown = (~np.isfinite(found.bound) | (bad & ~np.isfinite(found.reference))) & finite & ~kinked
         verdicts[bad] = Verdict.WRONG
         verdicts[blurred & ~bad] = Verdict.NOISY
@@ -56,14 +58,15 @@ class Judgement:
         offence = outside_domain(self._steps) if np.any(~finite | unknown) else ""
         self._offence = offence
         verdicts[(~finite | unknown) & bool(offence)] = Verdict.DOMAIN
-        verdicts[~finite & (not offence)] = Verdict.NOT_FINITE
+        verdicts[(~finite | undefined) & (not offence)] = Verdict.NOT_FINITE
         verdicts[:, ~self._subject.varies] = Verdict.RIGHT
         idle = ~np.any(found.gradient, axis=0) & self._subject.varies
         if len(idle) <= FULL:
             verdicts[:, idle] = np.where(
                 np.isin(verdicts[:, idle], [Verdict.RIGHT, Verdict.WRONG]), Verdict.NO_GRADIENT, verdicts[:, idle]
             )
-        verdicts[unsteady] = Verdict.NOT_DETERMINISTIC
+        verdicts[:, found.unchecked] = Verdict.NOT_CHECKED
+        verdicts[unsteady | (np.any(unsteady) & (verdicts != Verdict.RIGHT))] = Verdict.NOT_DETERMINISTIC
         return verdicts
 
     def checked(self, k: int) -> Checked:
@@ -94,8 +97,9 @@ class Judgement:
     def _finding(self, k: int, verdict: Verdict, places: Any, size: int) -> Finding:
         found = self._found
         start = self._subject.columns(k).start
+        rows, columns = places[:, 0], start + places[:, 1]
         with np.errstate(invalid="ignore"):
-            errors = [abs(found.gradient[r, start + c] - found.reference[r, start + c]) for r, c in places]
+            errors = np.abs(found.gradient[rows, columns] - found.reference[rows, columns])
         row, column = places[int(np.argmax(np.nan_to_num(errors)))]
         column = int(start + column)
         fails = verdict in FAILING or (verdict is Verdict.NO_GRADIENT and bool(found.suspicious[row, column]))
@@ -121,7 +125,10 @@ class Judgement:
         """Where the fault is and what it looks like."""
         found, kinks = self._found, self._kinks
         if verdict is Verdict.WRONG:
-            return self._diagnosis.of(row, column)
+            where, why = self._diagnosis.of(row, column)
+            if not (where or why) and kinks.jumps[row, column]:
+                return kinks.named(column), kinks.slopes(found, row, column)
+            return where, why
         if verdict is Verdict.NO_GRADIENT:
             ended = influence.no_gradient(self._look, self._steps, row, column, found)
             if not fails or ended[1].startswith(influence.SATURATED):
@@ -131,6 +138,11 @@ class Judgement:
         if verdict is Verdict.KINK:
             return kinks.named(column), kinks.slopes(found, row, column)
         if verdict is Verdict.DOMAIN:
+            if np.isnan(found.gradient[row, column]) and found.reference[row, column] == 0:
+                return self._offence, (
+                    "the result does not depend on it, but 0 times an infinite slope is nan: choose before the "
+                    "operation as well, f(np.where(ok, x, 1)), and not only after it"
+                )
             return self._offence, "the derivative does not exist there; check at a point inside the domain"
         if verdict is Verdict.NOT_FINITE:
             return influence.first_not_finite(self._steps, self._values)
@@ -139,8 +151,12 @@ class Judgement:
                 "two runs at the same point differ: does it draw random numbers (dropout: call model.eval()), or "
                 "change what it reads?"
             )
+        if verdict is Verdict.NOT_CHECKED:
+            return "", f"the search ended when it had found {NAMED} entries that are wrong"
         digits = found.bound[row, column] + 10 * found.noise[row, column]
         if not np.isfinite(digits):
+            if np.all(np.isfinite(self._look.at_0)) and not kinks.clear(column):
+                return "", "a kink is closer to it than any step of the differences"
             return "", "no step of the differences gave a finite value"
         return "", f"rounding in the function hides the derivative: it is known to ± {digits:.0e} only"
 

@@ -7,8 +7,7 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_lite.errors import InputError, MissingExtraError
-from tinygrad_lite.runs import name_of
+from tinygrad_lite.errors import InputError, MissingExtraError, UsageError
 
 if TYPE_CHECKING:
     from tinygrad_lite.compiler.compiled import Compiled
@@ -26,7 +25,8 @@ def compile(f: Callable[..., Any], backend: str | None = None) -> "Compiled":
         backend: "numpy" for Python source, "numba" for native code; left out, it is Numba where that is installed.
 
     Raises:
-        UsageError: if a value is needed while the function is recorded, or it does not do the same when run again.
+        UsageError: if f is no function; when it is called, if a value is needed while it is recorded, or it does not do
+            the same when run again.
         InputError: on another backend.
         MissingExtraError: if Numba is asked for and not installed.
 
@@ -47,7 +47,8 @@ def compile(f: Callable[..., Any], backend: str | None = None) -> "Compiled":
             return d_x
         <BLANKLINE>
     """
-    name_of(f)
+    if not callable(f):
+        raise UsageError(f"a function is compiled, this is {type(f).__name__}: write tg.compile(f)(x), not of f(x)")
     if backend not in (None, "numpy", "numba"):
         raise InputError(f"a backend is 'numpy' or 'numba', got {backend!r}")
     installed = bool(find_spec("numba"))

@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     from tinygrad_lite.compiler.recorder import Recorder
 
 
+def at_line() -> str:
+    """The user's line that is being recorded, for an error about it."""
+    line = calling_line()
+    return f" at {line}" if line else ""
+
+
 class Recorded(Operators):
     """A value in a function that is being recorded.
 
@@ -59,10 +65,8 @@ class Recorded(Operators):
 
     def _needed(self, *_: Any, **__: Any) -> NoReturn:
         """Refused: what would be fixed at recording."""
-        line = calling_line()
-        where = f" at {line}" if line else ""
         raise UsageError(
-            f"a compiled function needs a value while it is recorded{where}\n"
+            f"a compiled function needs a value while it is recorded{at_line()}\n"
             "and the next run will have another: choose with np.where(condition, a, b) in place of `if`, stay with "
             "tensors in place of float(t), t.item() and t.numpy(), or pass what Python has to know as an argument "
             "that is a plain number"

@@ -11,7 +11,7 @@ from tinygrad_lite.compiler.naming import Namer
 from tinygrad_lite.compiler.places import Argument, Attribute, Cotangent, Data, Entry, Gradient, Place, TensorPlace
 from tinygrad_lite.compiler.program import BACKWARD, FORWARD, UPDATE, Call, Program, Variable, axes_in_memory, mapped
 from tinygrad_lite.compiler.randomness import RecordedGenerator, generators_of
-from tinygrad_lite.compiler.recorded import Recorded
+from tinygrad_lite.compiler.recorded import Recorded, at_line
 from tinygrad_lite.compiler.watching import UNSET, plain, set_plain, watching
 from tinygrad_lite.dual import innermost
 from tinygrad_lite.errors import UsageError
@@ -243,13 +243,13 @@ class Recorder:
         value = op(*arrays, **mapped(_value, params))
         if not hasattr(value, "dtype"):
             raise UsageError(
-                f"{op} answers with {type(value).__name__}, and a compiled function cannot act on that: the next run "
-                "will have another answer"
+                f"{op} answers with {type(value).__name__}{at_line()}\n"
+                "and a compiled function cannot act on that: the next run will have another answer"
             )
         if _depends_on_values(op, operands, params, value):
             raise UsageError(
-                f"the shape of what {op} returns depends on values, and a compiled function has one shape for all: "
-                "choose entries with np.where, or sum over a mask"
+                f"the shape of what {op} returns depends on values{at_line()}\n"
+                "and a compiled function has one shape for all: choose entries with np.where, or sum over a mask"
             )
         if all(_is_number(x) or (type(x) is Recorded and x.variable.is_number) for x in operands) and not value.shape:
             value = value.item()

@@ -226,7 +226,8 @@ class NativeExecutor:
         if len(self._calls) == 1 and self._calls[0] is None:
             writer.body.append(f"{writer.name(self._functions[0])}({', '.join(given)})")
         else:
-            writer.body.append(f"given, leaves = ({', '.join(given)},), ({', '.join([*writer.parameters, ''])})")
+            for name, values in (("given", given), ("leaves", writer.parameters)):
+                writer.body.append(f"{name} = ({', '.join([*values, ''])})")
             for position, perform in enumerate(self._calls):
                 if perform is None:
                     writer.body.append(f"{writer.name(self._functions[position])}(*given)")

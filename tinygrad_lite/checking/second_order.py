@@ -1,0 +1,48 @@
+"""Floor 5. One operation checked by itself to second order, on the values that flowed through it."""
+
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.checking.comparison import EPSILON, FULL, Examination
+from tinygrad_lite.checking.singular import Kinks
+from tinygrad_lite.checking.subject import GradientOf, Subject
+from tinygrad_lite.recording import Step
+from tinygrad_lite.tensor import Tensor
+
+SECOND = "its derivative is right, but the derivative of that is not: does the rule use a value without its history?"
+
+
+def is_wrong_in_second_order(step: Step) -> bool:
+    """Whether the derivative of what an operation's rules compute is another than they say."""
+    try:
+        return _is_wrong(step)
+    except Exception:  # which it is only where it was called, if it cannot be called by itself
+        return False
+
+
+def _is_wrong(step: Step) -> bool:
+    op, params = step.op, step.params
+    places = [i for i, x in enumerate(step.inputs) if isinstance(x, Tensor) and x.requires_grad]
+    arrays = [np.asarray(step.arrays[i]) for i in places]
+    if not op.vjps or not places or not 0 < sum(map(np.size, arrays)) <= FULL:
+        return False
+
+    def f(*variables: Any) -> Any:
+        given = dict(zip(places, variables))
+        return op(*[given.get(i, x) for i, x in enumerate(step.arrays)], **params)
+
+    rng = np.random.default_rng(0)
+    first = Subject(f, arrays)
+    count = len(first.values(first.point))
+    subject = GradientOf(first, rng.uniform(0.5, 1.5, count))
+    weights = rng.uniform(0.5, 1.5, (2, len(subject.values(subject.point))))
+    gradient = subject.rows(subject.point, weights)
+    method = "complex"
+    try:
+        subject.changes(subject.point, np.ones(len(subject.point)))
+    except Exception:  # an operation, or a rule, without a continuation to the complex plane
+        method = "differences"
+    look = Examination(subject, weights, gradient, method, max(first.epsilon, EPSILON), rng)
+    kinks = Kinks(look, subject.steps(subject.point))
+    return bool(not kinks.steps and np.any(look.compared(0, 0, kinks).suspicious))
