@@ -19,7 +19,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from benchmarks import checking, compiling, operations, transforms
+from benchmarks import checking, compiling, explaining, operations, transforms
 from benchmarks.profile import profile
 from benchmarks.timing import compare
 from benchmarks.training_step import contestants
@@ -133,6 +133,7 @@ def main() -> None:
         operations.table(),
         transforms.table(),
         checking.table(),
+        explaining.table(),
         chains(),
         import_time(),
         [SHORTFALLS, profile()],
