@@ -1,6 +1,7 @@
 """The graphs that the lesson's tests look at: a scalar one, the heart network, attention, and a long one."""
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -42,9 +43,7 @@ class Block(nn.Module):
 
 def scalar(changes: Mapping[str, Any] | None = None) -> Lesson:
     """b is used three times: a = 1, b = a + a, c = b + b, d = b · c."""
-    a = tg.tensor(1.0, requires_grad=True, name="a")
-    if changes:
-        a = tg.tensor(changes["a"], requires_grad=True, name="a")
+    a = tg.tensor((changes or {"a": 1.0})["a"], requires_grad=True, name="a")
     b = a + a
     c = b + b
     d = b * c
@@ -78,9 +77,10 @@ def _explained(model: nn.Module, changes: Mapping[str, Any] | None, loss: Callab
     return tg.explain(loss, model, *args)
 
 
-def long(changes: Mapping[str, Any] | None = None) -> Lesson:
+@cache
+def long() -> Lesson:
     """10,000 operations one after another."""
-    x = tg.tensor((changes or {"x": 0.5})["x"], requires_grad=True, name="x")
+    x = tg.tensor(0.5, requires_grad=True, name="x")
     y = x
     for _ in range(5_000):
         y = np.sin(y) + 0.1

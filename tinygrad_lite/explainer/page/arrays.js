@@ -42,17 +42,20 @@ function summary(array) {
 }
 
 // Blue below zero, orange above it, the paper's colour at it: told apart without red and green.
-function colour(x, largest) {
-  if (!Number.isFinite(x)) return "#c026d3";
+function mixture(x, largest) {
+  if (!Number.isFinite(x)) return [192, 38, 211];
   const share = largest > 0 ? Math.min(Math.abs(x) / largest, 1) ** 0.7 : 0;
   const paper = dark.matches ? [22, 27, 34] : [250, 250, 248];
   const ink = dark.matches ? (x < 0 ? [88, 166, 255] : [255, 166, 77]) : x < 0 ? [5, 80, 174] : [176, 80, 0];
-  return `rgb(${paper.map((part, i) => Math.round(part + share * (ink[i] - part))).join(" ")})`;
+  return paper.map((part, i) => Math.round(part + share * (ink[i] - part)));
 }
 
+const colour = (x, largest) => `rgb(${mixture(x, largest).join(" ")})`;
+
+// Black or white, whichever is read more easily on the colour of a number.
 function readableOn(x, largest) {
-  const strong = Number.isFinite(x) ? largest > 0 && (Math.abs(x) / largest) ** 0.7 > 0.55 : true;
-  return strong !== dark.matches ? "#fff" : "#0d1117";
+  const [red, green, blue] = mixture(x, largest);
+  return 0.299 * red + 0.587 * green + 0.114 * blue > 125 ? "#0d1117" : "#fff";
 }
 
 const largestOf = (data) => data.reduce((most, x) => (Number.isFinite(x) ? Math.max(most, Math.abs(x)) : most), 0);

@@ -73,7 +73,7 @@ const graphView = (() => {
     const form = node.value.shape.length ? shapeOf(node.value.shape) : "";
     group.append(shape("text", { class: "name", x: 10, y: 18 }, cutBefore(node.name, 25 - form.length)));
     group.append(shape("text", { class: "small", x: box.width - 10, y: 18, "text-anchor": "end" }, form));
-    group.append(shape("text", { class: "formula", x: 10, y: 35 }, cut(lesson.isOperation(node) ? node.formula : kind === "constant" ? "constant" : "leaf, needs a gradient", 32)));
+    group.append(shape("text", { class: "formula", x: 10, y: 35 }, cut(lesson.isOperation(node) ? node.formula : kind === "constant" ? "constant" : "leaf, needs a gradient", 30)));
     const half = (box.width - 28) / 2;
     if (state.hasValue(i)) group.append(...numbersOf(lesson.value(i), 10, 52, half, "value"));
     const gradient = state.gradient(i);
