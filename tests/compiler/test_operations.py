@@ -75,12 +75,13 @@ def test_random_programs(backend: str, data: st.DataObject) -> None:
     same(value_and_gradients(program.run, g), program.leaves, backend, 1e-9)
 
 
-@settings(max_examples=10)
+@pytest.mark.parametrize("backend", ["numpy", "numba"])
+@settings(max_examples=10, phases=[Phase.generate])
 @given(program=programs(max_steps=5))
-def test_second_derivatives(program: Program) -> None:
+def test_second_derivatives(backend: str, program: Program) -> None:
     assume(program.steps)
 
     def second(*x: Any) -> Any:
         return tg.hessian(lambda first: np.sum(program.run(first, *x[1:])))(x[0])
 
-    same(second, program.leaves, "numpy", 1e-9)
+    same(second, program.leaves, backend, 1e-9)
