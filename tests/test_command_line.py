@@ -77,6 +77,14 @@ def test_what_cannot_be_checked(
     assert words in capsys.readouterr().err
 
 
+def test_a_function_that_fails(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (directory / "failing_here.py").write_text("def f(x):\n    return x / undefined\n\nf_inputs = 1.0\n")
+    assert main(["check", "failing_here:f"]) == 2
+    found = capsys.readouterr().err
+    assert "return x / undefined" in found
+    assert "NameError" in found
+
+
 def test_a_file_may_be_named_by_its_path(directory: Path) -> None:
     assert main(["check", f"{directory}/springs_here.py:energy"]) == 0
 

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import traceback
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.checking import gradcheck
-from tinygrad_lite.errors import InputError
+from tinygrad_lite.errors import InputError, TinygradError
 
 _EXAMPLES = """\
 the inputs are taken from a function or a tuple of the same module, FUNCTION_inputs or inputs, or drawn for the shapes:
@@ -45,14 +46,15 @@ def run(given: argparse.Namespace) -> int:
     """Check, print what was found, and return the exit status."""
     module, f = _found(given.target)
     gradient = None if given.gradient is None else _attribute(module, given.gradient)
-    report = gradcheck(
-        f,
-        *_inputs(module, given),
-        gradient=gradient,
-        order=given.order,
-        method=given.method,
-        raise_exception=False,
-    )
+    settings = {"order": given.order, "method": given.method, "raise_exception": False}
+    inputs = _inputs(module, given)
+    try:
+        report = gradcheck(f, *inputs, gradient=gradient, **settings)
+    except TinygradError:
+        raise
+    except Exception:  # of the user's function
+        traceback.print_exc()
+        return 2
     print(_coloured(str(report)) if sys.stdout.isatty() else report)
     return 0 if report.ok else 1
 
