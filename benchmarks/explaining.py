@@ -66,7 +66,7 @@ def table() -> list[str]:
     return [
         "## Explaining",
         "",
-        "A lesson (`tg.explain`), its page (`to_html`), and, in headless Chromium, the time until the page is drawn and",
+        "A lesson (`tg.explain`), its page (`to_html`), and, in headless Chromium, the time until it is drawn and",
         "that of one step on it. Medians.",
         "",
         "| | lesson, ms | page, ms | size, KB | opens, ms | a step, ms |",
