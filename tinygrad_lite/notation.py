@@ -58,7 +58,7 @@ class _Writer:
             return self.transposed(inputs[0]), _POWER
         if op is indexing.getitem:
             return self.indexed(inputs[0], _index(x.params["index"])), _ATOM
-        return self.call(x), _ATOM
+        return self.call(x)
 
     def within(self, x: Any, binds: int) -> str:
         """An expression as an operand of an operator that binds so tightly."""
@@ -67,8 +67,10 @@ class _Writer:
 
     def infix(self, op: Op, a: Any, b: Any) -> tuple[str, int]:
         text, binds = self.symbol(op), _INFIX[op][2]
+        left = binds + 1 if binds == _COMPARISON else binds
         right = binds + 1 if op in (elementwise.subtract, elementwise.divide) or binds == _COMPARISON else binds
-        return f"{self.within(a, binds)} {text} {self.within(b, right)}", binds
+        left, right = (binds + 1 if _differs(x, op) else own for x, own in ((a, left), (b, right)))
+        return f"{self.within(a, left)} {text} {self.within(b, right)}", binds
 
     def number(self, x: Any) -> tuple[str, int]:
         if isinstance(x, str):
@@ -97,7 +99,7 @@ class _Writer:
     def indexed(self, x: Any, index: str) -> str:
         raise NotImplementedError
 
-    def call(self, x: Symbol) -> str:
+    def call(self, x: Symbol) -> tuple[str, int]:
         raise NotImplementedError
 
 
@@ -123,15 +125,22 @@ class _Text(_Writer):
     def indexed(self, x: Any, index: str) -> str:
         return f"{self.within(x, _ATOM)}[{index}]"
 
-    def call(self, x: Symbol) -> str:
+    def call(self, x: Symbol) -> tuple[str, int]:
         parts = [self.of(each)[0] for each in x.inputs]
         parts += [f"{name}={_parameter(value)}" for name, value in _told(x)]
-        return f"{_name(x.op)}({', '.join(parts)})"
+        return f"{_name(x.op)}({', '.join(parts)})", _ATOM
 
 
 class _Latex(_Writer):
     def __init__(self, names: Mapping[str, str]) -> None:
         self._names = names
+
+    def number(self, x: Any) -> tuple[str, int]:
+        text, binds = super().number(x)
+        mantissa, e, exponent = text.partition("e")
+        if e and exponent[-1:].isdigit():
+            return rf"{mantissa} \cdot 10^{{{int(exponent)}}}", _PRODUCT
+        return text.replace("inf", r"\infty"), binds
 
     def name(self, name: str) -> str:
         return self._names.get(name) or latex_name(name)
@@ -141,7 +150,7 @@ class _Latex(_Writer):
 
     def infix(self, op: Op, a: Any, b: Any) -> tuple[str, int]:
         if op is elementwise.divide:
-            return rf"\frac{{{self.of(a)[0]}}}{{{self.of(b)[0]}}}", _ATOM
+            return rf"\frac{{{self.of(a)[0]}}}{{{self.of(b)[0]}}}", _POWER
         text, binds = super().infix(op, a, b)
         if op is elementwise.multiply and (np.ndim(_value(a)) == 0 or np.ndim(_value(b)) == 0):
             text = text.replace(r" \odot ", r" \cdot ", 1) if r"\odot" not in self.within(a, binds) else text
@@ -159,20 +168,20 @@ class _Latex(_Writer):
     def indexed(self, x: Any, index: str) -> str:
         return f"{{{self.within(x, _ATOM)}}}_{{{escaped(index)}}}"
 
-    def call(self, x: Symbol) -> str:
+    def call(self, x: Symbol) -> tuple[str, int]:
         name = _name(x.op)
         parts = [self.of(each)[0] for each in x.inputs]
         if name == "exp":
-            return f"e^{{{parts[0]}}}"
+            return f"e^{{{parts[0]}}}", _POWER
         if name == "sqrt":
-            return rf"\sqrt{{{parts[0]}}}"
+            return rf"\sqrt{{{parts[0]}}}", _ATOM
         if name == "absolute":
-            return rf"\left|{parts[0]}\right|"
+            return rf"\left|{parts[0]}\right|", _ATOM
         if name == "sum" and x.params.get("axis") is None:
-            return rf"\sum {self.within(x.inputs[0], _PRODUCT)}"
+            return rf"\sum {self.within(x.inputs[0], _PRODUCT)}", _SUM
         parts += [rf"\text{{{escaped(f'{key}={_parameter(value)}')}}}" for key, value in _told(x)]
         command = _GREEK.get(name) or (f"\\{name}" if name in _NAMED else rf"\operatorname{{{escaped(name)}}}")
-        return rf"{command}\left({', '.join(parts)}\right)"
+        return rf"{command}\left({', '.join(parts)}\right)", _ATOM
 
 
 _RAISED = {"2": "²", "3": "³", "4": "⁴", "-1": "⁻¹", "-2": "⁻²"}
@@ -233,6 +242,13 @@ def _told(x: Symbol) -> list[tuple[str, Any]]:
 
 def _value(x: Any) -> Any:
     return x.value if type(x) is Symbol else x
+
+
+def _differs(x: Any, op: Op) -> bool:
+    """Whether an operand is a matrix product in another one, or "or" in "and": which is first is not to be guessed."""
+    while type(x) is Symbol and x.op in _UNCHANGED:
+        x = x.inputs[0]
+    return type(x) is Symbol and x.op is not op and bool({x.op, op} & {products.matmul, selection.bitwise_or})
 
 
 def _is_transposed(x: Symbol) -> bool:

@@ -187,6 +187,7 @@ class _Names:
     def __init__(self, path: Sequence[Tensor], users: Mapping[int, str]) -> None:
         self._taken: set[str] = set()
         self._known: dict[Any, str] = {}
+        self._counts: dict[str, int] = {}
         for result in path:
             for x in (*result.inputs, result):
                 known = getattr(x, "name", None) or users.get(id(x))
@@ -199,10 +200,11 @@ class _Names:
         return self._known.get(_key(x)) or self._free(otherwise)
 
     def _free(self, name: str) -> str:
-        found, count = name, 1
+        found, count = name, self._counts.get(name, 1)
         while found in self._taken:
             count += 1
             found = f"{name}_{count}"
+        self._counts[name] = count
         self._taken.add(found)
         return found
 
@@ -218,4 +220,4 @@ def _is_number(x: Any) -> bool:
 
 def _numpy(array: Array) -> Array:
     """The array as NumPy's: a lesson shows numbers, wherever they lie."""
-    return array if isinstance(array, (np.ndarray, np.generic, int, float)) else np.asarray(array)
+    return array if array is None or isinstance(array, (np.ndarray, np.generic, int, float)) else np.asarray(array)

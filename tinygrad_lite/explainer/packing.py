@@ -43,13 +43,14 @@ def packed(array: Array, budget: Budget) -> dict[str, Any]:
     matrix = np.reshape(array, (prod(array.shape[:-1]) if array.ndim > 1 else 1, columns))
     rows_taken, columns_taken = (_spread(size, most) for size, most in zip(matrix.shape, (ROWS, COLUMNS)))
     finite = matrix[np.isfinite(matrix)]
-    told = {"mean": float(np.mean(finite)), "min": float(np.min(finite)), "max": float(np.max(finite))}
+    with np.errstate(over="ignore"):
+        told = {f.__name__: repr(float(f(finite))) for f in (np.mean, np.min, np.max)} if finite.size else {}
     sample = matrix[np.ix_(rows_taken, columns_taken)]
     return form | {
         "rows": rows_taken.tolist(),
         "columns": columns_taken.tolist(),
         "data": _entries(sample),
-        "told": told if finite.size else {},
+        "told": told,
     }
 
 

@@ -5,6 +5,7 @@ byte, for the same lesson.
 """
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from html import escape
@@ -44,11 +45,7 @@ def html(graph: Graph, found: Pass, update: Update | None) -> str:
         "programs": "const programs = [\n" + ",\n".join(content.programs) + "\n];",
         "script": "\n".join(_asset(f"{name}.js") for name in SCRIPTS),
     }
-    page = _asset("page.html")
-    for name, text in parts.items():
-        before, after = page.split(f"{{{{{name}}}}}")
-        page = before + text + after
-    return page
+    return re.sub(r"\{\{(\w+)\}\}", lambda place: parts[place[1]], _asset("page.html"))
 
 
 @cache
@@ -105,7 +102,9 @@ class _Content:
         if node.op is not None:
             told["op"] = str(node.op)
             told["formula"] = notation.text(node.formula)
-            told["inputs"] = [self._place[x] if isinstance(x, Node) else repr(float(x)) for x in node.inputs]
+            told["inputs"] = [
+                self._place[x] if isinstance(x, Node) else None if x is None else repr(float(x)) for x in node.inputs
+            ]
             definition = _definition(node)
             if definition is not None:
                 told["definition"] = notation.text(definition)
@@ -151,7 +150,7 @@ class _Content:
         op = node.op
         if not node.is_declared:
             return f"{op}: it is a function of its own, which has run"
-        key = (op, part, repr(node.params), tuple(map(_signature, arguments.values())))
+        key = (op, part, _exact(node.params), tuple(map(_signature, arguments.values())))
         if key not in self._known:
             try:
                 text = javascript.function(rule, arguments, node.params)
@@ -237,6 +236,15 @@ def _descent(graph: Graph, found: Pass) -> Iterator[list[Any]]:
         after = {leaf: leaf.value - rate * g for leaf, g in leaves.items()}
         predicted = -rate * sum(float(np.sum(g * g)) for g in leaves.values())
         yield [rate, repr(predicted), repr(graph.total(result(graph, after)) - before)]
+
+
+def _exact(x: Any) -> Any:
+    """What tells parameters apart: their text would leave out the middle of a long array."""
+    if isinstance(x, Mapping):
+        return tuple((name, _exact(each)) for name, each in x.items())
+    if isinstance(x, (tuple, list)):
+        return type(x), tuple(map(_exact, x))
+    return (x.shape, str(x.dtype), x.tobytes()) if isinstance(x, np.ndarray) else repr(x)
 
 
 def _signature(x: Any) -> Any:

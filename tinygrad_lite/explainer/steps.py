@@ -174,7 +174,7 @@ def brief(array: Array) -> str:
     if not array.shape:
         return f"{array:.6g}" if array.dtype.kind == "f" else str(array)
     if array.size <= FEW:
-        return np.array2string(array, precision=4, suppress_small=True, separator=", ").replace("\n", "")
+        return np.array2string(array, precision=4, separator=", ").replace("\n", "")
     if array.dtype.kind not in "fiub":
         return f"{array.dtype} of shape {array.shape}"
     finite = array[np.isfinite(array)] if array.dtype.kind == "f" else array

@@ -29,10 +29,11 @@ def names_around(frame: FrameType | None) -> dict[int, str]:
     return found
 
 
-def _note(found: dict[int, str], scope: Mapping[str, Any]) -> None:
+def _note(found: dict[int, str], scope: Mapping[str, Any], kept: list[Any] | None = None) -> None:
     for name, value in list(scope.items()):
         if isinstance(value, (Tensor, np.ndarray)) and not name.startswith("_"):
-            found.setdefault(id(value), name)
+            if found.setdefault(id(value), name) is name and kept is not None:
+                kept.append(value)
 
 
 class Watch:
@@ -73,7 +74,7 @@ class Watch:
                 outer = frame.f_locals["self"]
                 inner = inner or outer
             if is_users(frame.f_code.co_filename):
-                _note(self.names, frame.f_locals)
+                _note(self.names, frame.f_locals, self._kept)
             frame = frame.f_back
         if outer is not None and inner is not None:
             self.modules[step.result] = self._path(outer, inner)

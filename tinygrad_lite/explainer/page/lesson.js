@@ -6,6 +6,8 @@ const lesson = (() => {
 
   const number = (text) => ({ nan: NaN, inf: Infinity, "-inf": -Infinity })[text] ?? Number(text);
 
+  const mapped = (told) => Object.fromEntries(Object.entries(told).map(([name, text]) => [name, number(text)]));
+
   // An array as it came, once it is asked for.
   function unpacked(packed) {
     if (Array.isArray(packed.data)) return packed.data.map(number);
@@ -17,7 +19,7 @@ const lesson = (() => {
   function recordedArray(packed) {
     if (!recorded.has(packed)) {
       const { shape, dtype, rows, columns, told } = packed;
-      recorded.set(packed, { shape, dtype, data: unpacked(packed), sample: rows && { rows, columns, told } });
+      recorded.set(packed, { shape, dtype, data: unpacked(packed), sample: rows && { rows, columns, told: mapped(told) } });
     }
     return recorded.get(packed);
   }

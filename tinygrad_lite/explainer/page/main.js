@@ -109,6 +109,13 @@ const main = (() => {
       open("step");
       go(wanted);
     });
+    document.addEventListener("click", (event) => {
+      const found = /^#step=(\d+)$/.exec(event.target.closest?.("a")?.getAttribute("href") ?? "");
+      if (!found || location.protocol !== "about:") return; // in a notebook, an address is that of the page around
+      event.preventDefault();
+      open("step");
+      go(+found[1]);
+    });
     dark.addEventListener("change", redraw);
     document.addEventListener("keydown", (event) => {
       if (event.defaultPrevented || event.altKey || event.ctrlKey || event.metaKey) return;

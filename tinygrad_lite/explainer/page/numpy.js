@@ -153,7 +153,7 @@ const np = (() => {
   // The array with the axes that are reduced last, as rows of them, and the shape of what is left.
   function rowsOf(x, axis, keepdims) {
     const ndim = x.shape.length;
-    const lost = ([axis ?? x.shape.map((_, i) => i)].flat()).map((i) => (i + ndim) % ndim);
+    const lost = ndim ? [axis ?? x.shape.map((_, i) => i)].flat().map((i) => (i + ndim) % ndim) : [];
     const kept = x.shape.map((_, i) => i).filter((i) => !lost.includes(i));
     const moved = lost.length && kept.length ? transpose(x, { axes: [...kept, ...lost.sort((a, b) => a - b)] }) : x;
     const count = sizeOf(lost.map((i) => x.shape[i]));
@@ -377,7 +377,7 @@ const np = (() => {
     square: (x) => x * x,
     absolute: Math.abs,
     fabs: Math.abs,
-    sign: (x) => (x > 0) - (x < 0) + 0 * x,
+    sign: Math.sign,
     rint: toEven,
     exp2: (x) => 2 ** x,
     degrees: (x) => x * (180 / Math.PI),

@@ -18,7 +18,7 @@ const quizView = (() => {
         if (each.local !== undefined && isNumber(step.node) && isNumber(each.node)) {
           yield {
             kind: "contribution",
-            text: `${node.name} = ${node.formula}. The gradient that arrives is g = ${told(lesson.gradient(step.node).data[0])}. What does it hand to ${target.name}, ${values(node)}?`,
+            text: () => `${node.name} = ${node.formula}. The gradient that arrives is g = ${told(lesson.gradient(step.node).data[0])}. What does it hand to ${target.name}, ${values(node)}?`,
             answer: () => lesson.contribution(step, each).value.data[0],
             because: () => `g · local, where ∂${node.name}/∂${target.name} = ${each.local}`,
             turn,
@@ -31,7 +31,7 @@ const quizView = (() => {
             const [g, local] = [lesson.gradient(step.node), slope].map((x) => np.broadcast_to(x, full.shape).data[place]);
             yield {
               kind: "entry",
-              text: `${node.name} = ${node.formula}, and ∂${node.name}/∂${target.name} = ${each.local}. At ${indexed(target.name, value, place)} the gradient that arrives is ${told(g)} and the local derivative ${told(local)}. What is the contribution?`,
+              text: () => `${node.name} = ${node.formula}, and ∂${node.name}/∂${target.name} = ${each.local}. At ${indexed(target.name, value, place)} the gradient that arrives is ${told(g)} and the local derivative ${told(local)}. What is the contribution?`,
               answer: () => value.data[place],
               because: () => "upstream × local",
               turn,
@@ -41,7 +41,7 @@ const quizView = (() => {
         if (each.summed.length) {
           yield {
             kind: "axes",
-            text: `${target.name} has shape (${target.value.shape.join(", ")}), and the gradient that ${node.op} makes for it has shape (${each.full.join(", ")}). Over how many axes is it summed?`,
+            text: () => `${target.name} has shape (${target.value.shape.join(", ")}), and the gradient that ${node.op} makes for it has shape (${each.full.join(", ")}). Over how many axes is it summed?`,
             answer: () => each.summed.length,
             because: () => `${target.name} was broadcast along axis ${each.summed.join(", ")}; what was copied forward is summed backward`,
             turn,
@@ -55,7 +55,7 @@ const quizView = (() => {
         const choices = [next, others[(turn * 7) % others.length], others[(turn * 7 + 3) % others.length]].map(nameOf);
         yield {
           kind: "order",
-          text: `The backward pass has just handed on the gradient of ${node.name}. Whose turn is next?`,
+          text: () => `The backward pass has just handed on the gradient of ${node.name}. Whose turn is next?`,
           choices: [...new Set(choices)].sort(),
           answer: () => nameOf(next),
           because: () => "operations have their turn in the reverse of the order in which they were computed, so that each gradient is complete before it is handed on",
@@ -71,7 +71,7 @@ const quizView = (() => {
     if (terms > 1) {
       yield {
         kind: "terms",
-        text: `How many contributions add up in ${stepView.gradientOf(i)}?`,
+        text: () => `How many contributions add up in ${stepView.gradientOf(i)}?`,
         answer: () => terms,
         because: () => `${nameOf(i)} is used ${terms} times, and each use hands back a term`,
         turn,
@@ -79,7 +79,7 @@ const quizView = (() => {
       if (isNumber(i) && lesson.live) {
         yield {
           kind: "total",
-          text: `The contributions to ${nameOf(i)} are ${lesson.received[i].slice(0, 6).map(([k, each]) => told(lesson.contribution(lesson.steps[k], each).value.data[0])).join(", ")}. What is ${stepView.gradientOf(i)}?`,
+          text: () => `The contributions to ${nameOf(i)} are ${lesson.received[i].slice(0, 6).map(([k, each]) => told(lesson.contribution(lesson.steps[k], each).value.data[0])).join(", ")}. What is ${stepView.gradientOf(i)}?`,
           answer: () => lesson.gradient(i).data[0],
           because: () => "gradients of several uses add",
           turn,
@@ -162,7 +162,7 @@ const quizView = (() => {
     const next = element("button", { type: "button", hidden: true, onclick: () => ((at += 1), main.redraw(), panel.querySelector("#answer, button")?.focus()) }, "Next question");
     panel.replaceChildren(
       stepView.heading(`Question ${at + 1} of ${questions.length}`),
-      element("form", { onsubmit: check }, element("label", { for: "answer", class: "question" }, question.text), element("p", {}, field, " ", buttons)),
+      element("form", { onsubmit: check }, element("label", { for: "answer", class: "question" }, question.text()), element("p", {}, field, " ", buttons)),
       outcome,
       element("p", {}, next, " ", element("a", { href: `#step=${lesson.operations.length + question.turn + 1}` }, "look at the step")),
       tally,
