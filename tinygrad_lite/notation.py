@@ -76,7 +76,7 @@ class _Writer:
         if isinstance(x, str):
             return x, _ATOM
         if np.ndim(x) or not np.issubdtype(np.result_type(x), np.number):
-            return self.name(f"array{list(np.shape(x))}" if np.ndim(x) else str(x)), _ATOM
+            return self.name(_listed(x) if np.ndim(x) else str(x)), _ATOM
         number = complex(x) if np.iscomplexobj(x) else x.item() if hasattr(x, "item") else x
         text = f"{number:.6g}" if isinstance(number, float) else str(number)
         return text, _UNARY if text.startswith("-") else _ATOM
@@ -267,11 +267,23 @@ def _is_transposed(x: Symbol) -> bool:
 
 def _parameter(value: Any) -> str:
     if isinstance(value, np.ndarray) and value.ndim:
-        return f"array{list(value.shape)}"
+        return _listed(value)
+    if isinstance(value, str) and not value.isidentifier():
+        return repr(value)
     if isinstance(value, tuple):
         inside = ", ".join(map(_parameter, value))
         return f"({inside},)" if len(value) == 1 else f"({inside})"
     return str(value)
+
+
+def _listed(array: Any) -> str:
+    """A few entries as a list, of many how many there are; of a symbol what it is."""
+    if type(array) is Symbol:
+        return text(array)
+    array = np.asarray(array)
+    if array.size <= 8:
+        return str(array.tolist())
+    return f"({' × '.join(map(str, array.shape))} {'truths' if array.dtype == bool else 'numbers'})"
 
 
 def _index(index: Any) -> str:
@@ -284,4 +296,4 @@ def _part(part: Any) -> str:
         return ":".join(ends) + ("" if part.step is None else f":{part.step}")
     if part is Ellipsis:
         return "..."
-    return f"array{list(np.shape(part))}" if np.ndim(part) else str(part)
+    return _listed(part) if np.ndim(part) else str(part)

@@ -84,6 +84,37 @@ def numbers(x: Any) -> Any:
     return x.value if type(x) is Symbol else x
 
 
+def extent(x: Any) -> int:
+    """How many operations an expression has when it is written out, where what is used twice stands twice."""
+    counts: dict[int, int] = {}
+    ahead = [x]
+    while ahead:
+        top = ahead[-1]
+        if type(top) is not Symbol or id(top) in counts:
+            ahead.pop()
+            continue
+        waiting = [each for each in top.inputs if type(each) is Symbol and id(each) not in counts]
+        if waiting:
+            ahead += waiting
+        else:
+            counts[id(top)] = (top.op is not None) + sum(counts.get(id(each), 0) for each in top.inputs)
+            ahead.pop()
+    return counts.get(id(x), 0)
+
+
+def without_numbers(x: Any) -> Any:
+    """The same expression, which lets go of the numbers that its operations made; their form remains."""
+    ahead = [x]
+    seen: set[int] = set()
+    while ahead:
+        top = ahead.pop()
+        if type(top) is Symbol and top.op is not None and id(top) not in seen:
+            seen.add(id(top))
+            top.value = np.broadcast_to(np.zeros((), top.dtype), top.shape)
+            ahead += top.inputs
+    return x
+
+
 def _simpler(op: Op, inputs: Sequence[Any]) -> Any:
     """What the result is the same as, if it is one of the inputs for all entries."""
     if op is elementwise.multiply:

@@ -55,7 +55,7 @@ class Tensor(Operators):
         inputs: what the operation was given, tensors and others; None once the graph is freed.
         arrays: the array of each input, as it was then.
         params: the operation's parameters.
-        index: its place in the order of creation.
+        index: its place in the order of creation; what an operation made has none if it has no history.
         retains_grad: whether `backward` keeps its gradient although it is no leaf.
     """
 
@@ -429,7 +429,9 @@ def tensor(data: Any, requires_grad: bool = False, *, dtype: Any = None, name: s
     array = _copied(data, dtype)
     if requires_grad:
         _check_differentiable(array)
-    return wrap(array, bool(requires_grad), name)
+    made = wrap(array, bool(requires_grad), name)
+    made.index = next_index()
+    return made
 
 
 def _check_differentiable(array: Array) -> None:

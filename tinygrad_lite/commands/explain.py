@@ -35,7 +35,7 @@ def run(given: argparse.Namespace) -> int:
     if given.text:
         print(lesson)
         return 0
-    path = given.output or Path(f"{given.script.stem}_lesson.html")
+    path = given.output or Path(f"{given.script.stem.removesuffix('_lesson')}_lesson.html")
     lesson.to_html(path)
     print(f"wrote {path}")
     if given.output is None:

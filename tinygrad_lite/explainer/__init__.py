@@ -43,9 +43,9 @@ def explain(result: Tensor | Callable[..., Any], *args: Any, **kwargs: Any) -> "
           (1) y = x · x
               g = ∂y/∂y = 1
               to x: g · x
-                  upstream × local = 1 × 3 = 3, since ∂y/∂x = x
+                  upstream × local = 1 × 3 = 3, since ∂y/∂x = x by this use
               to x: g · x
-                  upstream × local = 1 × 3 = 3, since ∂y/∂x = x
+                  upstream × local = 1 × 3 = 3, since ∂y/∂x = x by this use
         <BLANKLINE>
         The gradients
           ∂y/∂x = 3 from (1) + 3 from (1) = 6
@@ -80,11 +80,12 @@ def backward_steps(result: Tensor) -> Iterator["BackwardStep"]:
 
 
 def _graph(result: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> "Graph":
-    from tinygrad_lite.explainer.graph import Graph
+    from tinygrad_lite.explainer.graph import Graph, Seen
     from tinygrad_lite.explainer.watching import Watch, names_around
 
-    watch = Watch()
+    seen = Seen({}, {}, {}, None)
     if callable(result) and not isinstance(result, Tensor):
-        result = watch.run(result, args, kwargs)
-    names = {**watch.names, **names_around(sys._getframe(2))}
-    return Graph(result, names, watch.sources, watch.modules)
+        watch = Watch()
+        result, seen = watch.run(result, args, kwargs), watch.seen
+    seen.names.update(names_around(sys._getframe(2)))
+    return Graph(result, seen)

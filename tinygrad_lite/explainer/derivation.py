@@ -3,21 +3,28 @@ r"""Floor 6. The derivation, line by line, in LaTeX, as one would set it in a ha
 The gradient of the result by a value v is written v̄. A rule is printed with the gradient that arrives in its place.
 """
 
+import numpy as np
+
 from tinygrad_lite import notation
 from tinygrad_lite.explainer.graph import Graph, Node
-from tinygrad_lite.explainer.steps import Contribution, Pass
+from tinygrad_lite.explainer.steps import Contribution, Pass, brief
 
 
 def latex(graph: Graph, found: Pass) -> str:
     """Two aligned blocks: the forward pass, and the gradients in the order in which they are complete."""
     lines = ["\\begin{align*}"]
     lines += [f"  {_name(node)} &= {notation.latex(node.formula)} \\\\" for node in graph.operations]
-    lines += ["\\end{align*}", "\\begin{align*}", f"  {_bar(graph.root)} &= 1 \\\\"]
+    lines += ["\\end{align*}", "\\begin{align*}", f"  {_bar(graph.root)} &= {_start(graph)} \\\\"]
     for node in [node for node in reversed(graph.operations) if node in found.received] + graph.leaves:
         terms = found.received.get(node, [])
         if terms:
-            lines.append(f"  {_bar(node)} &= {' + '.join(map(_term, terms))} \\\\")
+            found_terms = " + ".join(_term(each, graph.letter) for each in terms)
+            lines.append(f"  {_bar(node)} &= {found_terms} \\\\")
     return "\n".join([*lines, "\\end{align*}"]) + "\n"
+
+
+def _start(graph: Graph) -> str:
+    return "1" if np.all(graph.upstream == 1) else rf"\text{{{notation.escaped(brief(graph.upstream))}}}"
 
 
 def _name(node: Node) -> str:
@@ -28,10 +35,10 @@ def _bar(node: Node) -> str:
     return rf"\overline{{{_name(node)}}}"
 
 
-def _term(each: Contribution) -> str:
+def _term(each: Contribution, letter: str) -> str:
     if isinstance(each.rule, str):
         return rf"\text{{({notation.escaped(each.rule)})}}"
-    term = notation.latex(each.rule, {"g": _bar(each.operation)})
+    term = notation.latex(each.rule, {letter: _bar(each.operation)})
     if each.summed:
         axes = ", ".join(map(str, each.summed))
         return rf"\sum_{{\text{{axis {axes}}}}} {term}"

@@ -10,7 +10,7 @@ from tinygrad_lite import backward
 from tinygrad_lite.errors import GraphError, InputError, UsageError
 from tinygrad_lite.ops.op import NO_PARAMS, Array, Op
 from tinygrad_lite.ops.registry import is_registered
-from tinygrad_lite.recording import Source
+from tinygrad_lite.recording import Source, Step
 from tinygrad_lite.symbol import Symbol
 from tinygrad_lite.tensor import Tensor
 
@@ -70,19 +70,38 @@ class Node:
         return f"{self.name}: {self.op}" if self.op else self.name
 
 
+@dataclass
+class Seen:
+    """What is known of how values came about, beyond the graph.
+
+    Attributes:
+        names: what the user calls some tensors and arrays, by their ids.
+        sources, modules: the line and the module of each tensor that is known to have one.
+        made: what was computed of the graph's values without a history, such as masks; None if nobody looked.
+        decisions: operations whose answer Python was given, to act on.
+    """
+
+    names: dict[int, str]
+    sources: dict[Tensor, Source]
+    modules: dict[Tensor, str]
+    made: dict[Tensor, Step] | None
+    decisions: list[Op] = field(default_factory=list)
+
+
 class Graph:
     """The nodes behind a tensor.
 
     Attributes:
         root: the node of the tensor itself.
         leaves: what no operation made, in the order in which it is met.
-        operations: what one did, in forward order.
+        operations: what one did, in forward order; those too that carry no gradient, where somebody saw them.
         upstream: the gradient that the backward pass starts from.
+        letter: what a gradient that arrives is called in formulas: g, unless that is somebody's name.
+        frozen: why other values would not come out as the user's code makes them: what is fixed in this graph though
+            it may have been computed from its values. None if nothing is.
 
     Args:
         upstream: 1 for each entry of the result unless given, so that gradients are those of the sum of its entries.
-        names: what the user calls some tensors and arrays, by their ids.
-        sources, modules: the line and the module of each tensor that is known to have one.
 
     Raises:
         UsageError: if it is no tensor.
@@ -90,14 +109,7 @@ class Graph:
         InputError: if it is empty.
     """
 
-    def __init__(
-        self,
-        result: Tensor,
-        names: Mapping[int, str],
-        sources: Mapping[Tensor, Source],
-        modules: Mapping[Tensor, str],
-        upstream: Array = None,
-    ) -> None:
+    def __init__(self, result: Tensor, seen: Seen, upstream: Array = None) -> None:
         if not isinstance(result, Tensor):
             raise UsageError(f"what is explained is a tensor, such as a loss; got {type(result).__name__}")
         if result.op is None:
@@ -109,17 +121,21 @@ class Graph:
             raise InputError(
                 f"this tensor is empty (shape {result.shape}): there is no entry whose gradient to explain"
             )
-        self._sources, self._modules = sources, modules
+        self._seen = seen
+        self._made = seen.made or {}
         self._nodes: dict[Any, Node] = {}
-        self._keep: list[Any] = []
+        self._arrays: dict[Any, Array] = {}
         self.leaves: list[Node] = []
         self.operations: list[Node] = []
-        path = backward.history([result])
-        self._names = _Names(path, names)
+        path = self._path(result)
+        self._names = _Names(path, result, seen.names)
+        self._outputs = _outputs(path, seen.modules)
         for tensor in path:
             self._operation(tensor)
         self.root = self._nodes[result]
         self.upstream = np.ones_like(self.root.value)[()] if upstream is None else upstream
+        self.letter = "upstream" if any(node.name == "g" for node in self.nodes) else "g"
+        self.frozen = self._frozen()
 
     @property
     def nodes(self) -> list[Node]:
@@ -131,21 +147,47 @@ class Graph:
         with np.errstate(all="ignore"):
             return float(np.sum(self.upstream * value))
 
+    def _path(self, result: Tensor) -> list[Tensor]:
+        """The history of the result, and of what was made of its values without one, as a mask is."""
+        roots = {result}
+        looked: set[Tensor] = set()
+        while True:
+            path = backward.history(roots)
+            looked.update(path)
+            before = len(roots)
+            ahead = [x for tensor in path for x in tensor.inputs]
+            while ahead:
+                x = ahead.pop()
+                if not isinstance(x, Tensor) or x in looked:
+                    continue
+                looked.add(x)
+                if x in self._made:
+                    ahead += self._made[x].inputs
+                elif x.op is not None and x.inputs is not None:
+                    roots.add(x)
+            if len(roots) == before:
+                return path
+
     def _operation(self, tensor: Tensor) -> None:
-        inputs = [self._input(x, array) for x, array in zip(tensor.inputs, tensor.arrays)]
+        self._add(tensor, tensor.op, tensor.inputs, tensor.arrays, tensor.params, requires_grad=True)
+
+    def _add(
+        self, tensor: Tensor, op: Op, given: Any, arrays: Any, params: Mapping[str, Any], requires_grad: bool
+    ) -> None:
+        inputs = [self._input(x, array) for x, array in zip(given, arrays)]
         number = len(self.operations) + 1
-        module = self._modules.get(tensor, _owner(inputs))
+        module = self._seen.modules.get(tensor, _owner(inputs))
         node = Node(
-            self._names.of(tensor, _named_after(module) or f"t{number}"),
+            self._names.of(tensor, (tensor in self._outputs and _named_after(module)) or f"t{number}"),
             _numpy(tensor.data),
             number,
-            tensor.op,
+            op,
             inputs,
-            [_numpy(array) for array in tensor.arrays],
-            tensor.params,
+            [_numpy(array) for array in arrays],
+            params,
             tensor,
-            True,
-            self._sources.get(tensor),
+            requires_grad,
+            self._seen.sources.get(tensor),
             module,
         )
         self._nodes[tensor] = node
@@ -155,16 +197,81 @@ class Graph:
         if _is_number(x):
             return x.item() if hasattr(x, "item") else x
         key = _key(x)
-        if key not in self._nodes:
-            tensor = x if isinstance(x, Tensor) else None
-            name = self._names.of(x, f"x{len(self.leaves) + 1}")
-            value = array.astype(x.dtype) if isinstance(x, Tensor) else array  # as it was then: a leaf may be updated
-            leaf = Node(name, _numpy(value), tensor=tensor, requires_grad=tensor is not None and tensor.requires_grad)
-            leaf.module = name.rpartition(".")[0]
-            self._nodes[key] = leaf
-            self._keep.append(x)  # whose id shall not be another's
-            self.leaves.append(leaf)
-        return self._nodes[key]
+        if isinstance(x, Tensor) and x.op is None and x in self._made:
+            self._computed(x)
+        known = self._nodes.get(key)
+        if known is not None and (known.op is not None or self._is_same(key, array)):
+            return known
+        tensor = x if isinstance(x, Tensor) else None
+        name = self._names.of(x, f"x{len(self.leaves) + 1}", known is not None)
+        value = array.astype(x.dtype) if isinstance(x, Tensor) else array  # as it was then: a leaf may be updated
+        leaf = Node(name, _numpy(value), tensor=tensor, requires_grad=tensor is not None and tensor.requires_grad)
+        leaf.module = name.rpartition(".")[0]
+        self._nodes[key] = leaf
+        self._arrays[key] = array
+        self.leaves.append(leaf)
+        return leaf
+
+    def _is_same(self, key: Any, array: Array) -> bool:
+        """Whether an array or a leaf, met again, is as it was: it may have been changed between its uses."""
+        former = self._arrays[key]
+        return (
+            array is former
+            or bool(np.array_equal(_numpy(former), _numpy(array), equal_nan=False))
+            or _are_nan(former, array)
+        )
+
+    def _computed(self, x: Tensor) -> None:
+        """Add the operations that made a tensor without a history of the graph's values, before what takes it in."""
+        ahead = [x]
+        while ahead:
+            top = ahead[-1]
+            step = self._made[top]
+            waiting = [y for y in step.inputs if isinstance(y, Tensor) and y in self._made and y not in self._nodes]
+            if top in self._nodes or not waiting:
+                ahead.pop()
+                if top not in self._nodes:
+                    self._add(top, step.op, step.inputs, step.arrays, step.params, requires_grad=False)
+            else:
+                ahead += waiting
+
+    def _frozen(self) -> str | None:
+        if self._seen.decisions:
+            return f"the code asked {self._seen.decisions[0]} of its values and acted on the answer"
+        for node in self.operations:
+            if any(map(_has_array, node.params.values())) and (
+                self._seen.made is None or any(x.dtype.kind in "iub" for x in self._made)
+            ):
+                return f"{node.name} takes entries by an index, which may have been computed from values"
+        for leaf in self.leaves:
+            if self._seen.made is None and leaf.tensor is not None and not hasattr(leaf.tensor, "index"):
+                return (
+                    f"{leaf.name} was made by an operation without a history, and may have been computed from other "
+                    "values; that is known if the function is explained, as tg.explain(function, *arguments)"
+                )
+        return None
+
+
+def _has_array(x: Any) -> bool:
+    return any(map(_has_array, x)) if isinstance(x, tuple) else isinstance(x, np.ndarray) and x.ndim > 0
+
+
+def _are_nan(a: Array, b: Array) -> bool:
+    """Whether two arrays differ in nothing but that NaN is not equal to itself."""
+    a, b = np.asarray(a), np.asarray(b)
+    real = a.dtype.kind == b.dtype.kind == "f"
+    return real and bool(np.array_equal(a, b, equal_nan=True))
+
+
+def _outputs(path: Sequence[Tensor], modules: Mapping[Tensor, str]) -> set[Tensor]:
+    """What modules return: results that nothing in the same module goes on with."""
+    inside = {
+        x
+        for tensor in path
+        for x in tensor.inputs
+        if isinstance(x, Tensor) and x in modules and f"{modules.get(tensor, '')}.".startswith(f"{modules[x]}.")
+    }
+    return {tensor for tensor in path if tensor not in inside}
 
 
 def _owner(inputs: Sequence[Any]) -> str:
@@ -184,7 +291,7 @@ class _Names:
     What has a name keeps it before any is made up; of two with the same name, the one that comes first.
     """
 
-    def __init__(self, path: Sequence[Tensor], users: Mapping[int, str]) -> None:
+    def __init__(self, path: Sequence[Tensor], root: Tensor, users: Mapping[int, str]) -> None:
         self._taken: set[str] = set()
         self._known: dict[Any, str] = {}
         self._counts: dict[str, int] = {}
@@ -193,11 +300,13 @@ class _Names:
                 known = getattr(x, "name", None) or users.get(id(x))
                 if known and _key(x) not in self._known and not _is_number(x):
                     self._known[_key(x)] = self._free(known)
-        if path[-1] not in self._known:
-            self._known[path[-1]] = self._free("result")
+        if root not in self._known:
+            self._known[root] = self._free("result")
 
-    def of(self, x: Any, otherwise: str) -> str:
-        return self._known.get(_key(x)) or self._free(otherwise)
+    def of(self, x: Any, otherwise: str, changed: bool = False) -> str:
+        """The name of a tensor or an array; another one if it was changed since it got its name."""
+        known = self._known.get(_key(x))
+        return known if known and not changed else self._free(known or otherwise)
 
     def _free(self, name: str) -> str:
         found, count = name, self._counts.get(name, 1)

@@ -201,7 +201,8 @@ def _getitem(x: str, shape: tuple[int, ...], value: Array, index: Any) -> str:
 def _scatter(*given: Any, shape: tuple[int, ...], indices: Sequence[Any]) -> str:
     parts = given[: len(indices)]
     places = [_places(shape, index) for index in indices]
-    return f"np.scatter({json.dumps(shape)}, [{', '.join(parts)}], [{', '.join(places)}])"
+    forms = [list(_form(shape, index)) for index in indices]
+    return f"np.scatter({json.dumps(shape)}, [{', '.join(parts)}], [{', '.join(places)}], {json.dumps(forms)})"
 
 
 def _index_set(x: str, values: str, shape: tuple[int, ...], _: Any, value: Array, index: Any) -> str:

@@ -13,6 +13,7 @@ from typing import TypeAlias
 from tinygrad_lite.explainer.graph import Graph, Node
 
 SWEEPS = 4
+MOST = 5_000  # passages of a picture; beyond, edges go straight
 
 
 @dataclass(eq=False)
@@ -43,19 +44,20 @@ def laid_out(graph: Graph) -> Layout:
     for node in graph.nodes:
         layers[depth[node]].append(node)
     passages: dict[tuple[Node, Node], list[Passage]] = {}
+    pairs = {
+        (x, node): depth[node] - depth[x] - 1 for node in graph.operations for x in node.inputs if isinstance(x, Node)
+    }
+    straight = sum(pairs.values()) > MOST
     before: dict[Place, list[Place]] = {}
     behind: dict[Place, list[Place]] = {}
-    for node in graph.operations:
-        for x in node.inputs:
-            if not isinstance(x, Node) or (x, node) in passages:
-                continue
-            passages[x, node] = [Passage() for _ in range(depth[node] - depth[x] - 1)]
-            for i, passage in enumerate(passages[x, node]):
-                layers[depth[x] + 1 + i].append(passage)
-            way: list[Place] = [x, *passages[x, node], node]
-            for a, b in pairwise(way):
-                behind.setdefault(a, []).append(b)
-                before.setdefault(b, []).append(a)
+    for (x, node), between in pairs.items():
+        passages[x, node] = [] if straight else [Passage() for _ in range(between)]
+        for i, passage in enumerate(passages[x, node]):
+            layers[depth[x] + 1 + i].append(passage)
+        way: list[Place] = [x, *passages[x, node], node]
+        for a, b in pairwise(way):
+            behind.setdefault(a, []).append(b)
+            before.setdefault(b, []).append(a)
     for sweep in range(SWEEPS):
         _order(layers if sweep % 2 == 0 else layers[::-1], before if sweep % 2 == 0 else behind)
     return Layout(layers, passages)

@@ -1,5 +1,6 @@
 """Floor 6. A lesson about the graph behind a tensor, and the forms in which it can be had."""
 
+import contextlib
 import os
 import sys
 from html import escape
@@ -25,10 +26,18 @@ class Lesson:
         self.backward = Pass(graph)
 
     def __str__(self) -> str:
-        text = words.lesson(self.graph, self.backward)
+        text = self.to_text()
         return words.coloured(text) if sys.stdout.isatty() and "NO_COLOR" not in os.environ else text
 
     __repr__ = __str__
+
+    def to_text(self, path: str | os.PathLike[str] | None = None) -> str:
+        """The lesson in words, without the colours of a terminal; written to a file if there is a path.
+
+        Raises:
+            InputError: as `to_html`.
+        """
+        return _written(path, words.lesson(self.graph, self.backward))
 
     def to_html(self, path: str | os.PathLike[str], optimizer: Optimizer | None = None) -> None:
         """Write the lesson as a page: one file to open in a browser, which needs no network.
@@ -96,10 +105,14 @@ def _written(path: str | os.PathLike[str] | None, text: str) -> str:
 
 def _write(path: Path, text: str) -> None:
     """Write a file whole or not at all."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    unfinished = path.parent / f".{os.getpid()}.unfinished"
     try:
-        unfinished.write_text(text, encoding="utf-8", newline="\n")
+        if not path.name or path.is_dir():
+            raise IsADirectoryError("it is a folder")
+        unfinished.write_text(text, encoding="utf-8", errors="replace", newline="\n")
         os.replace(unfinished, path)
-    except OSError as error:
-        unfinished.unlink(missing_ok=True)
-        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot write {path}: {getattr(error, 'strerror', None) or error}") from error
+    finally:
+        with contextlib.suppress(OSError):
+            unfinished.unlink()

@@ -19,18 +19,25 @@ class Mark:
     text: str
 
 
-def marks(graph: Graph) -> dict[Node, list[Mark]]:
-    """The marks of each node that has some: dead units, saturation, vanishing, exploding and undefined gradients."""
+def marks(graph: Graph) -> tuple[dict[Node, list[Mark]], str | None]:
+    """The marks of each node that has some, and why nobody looked for some of them, if so.
+
+    They are of dead units, saturation, vanishing, exploding and undefined gradients.
+    """
     found: dict[Node, list[Mark]] = {}
     for node in graph.operations:
         if not np.all(np.isfinite(node.value)) and all(np.all(np.isfinite(x)) for x in node.arrays if _is_real(x)):
             found.setdefault(node, []).append(Mark("not finite", f"{node.op} makes {_lost(node)} of finite numbers"))
     parameters = {leaf.name: leaf for leaf in graph.leaves if leaf.requires_grad and leaf.value.size}
     loss = graph.root.tensor
-    if loss is None or not isinstance(loss.data, (np.ndarray, np.generic)) or graph.root.value.size > 1:
-        return found
-    if not 0 < len(parameters) <= MANY:
-        return found
+    if loss is None or not isinstance(loss.data, (np.ndarray, np.generic)):
+        return found, "the arrays are not NumPy's"
+    if graph.root.value.size > 1:
+        return found, "the result has more entries than one"
+    if len(parameters) > MANY:
+        return found, f"there are more than {MANY} leaves"
+    if not parameters:
+        return found, None
     of = {node.tensor: node for node in graph.nodes if node.tensor is not None}
     for one in audit_gradients({name: leaf.tensor for name, leaf in parameters.items()}, loss):
         if one.status is Status.FINE or one.cause is None:
@@ -40,7 +47,7 @@ def marks(graph: Graph) -> dict[Node, list[Mark]]:
         mark = Mark(one.status.value, f"{leaf.name}: {one.status.value} gradient: {one.cause.text}")
         for node in {cause: None, leaf: None}:
             found.setdefault(node, []).append(mark)
-    return found
+    return found, None
 
 
 def _is_real(x: object) -> bool:

@@ -18,17 +18,22 @@ from tinygrad_lite import notation
 from tinygrad_lite.explainer import javascript
 from tinygrad_lite.explainer.graph import Graph, Node
 from tinygrad_lite.explainer.marks import marks
-from tinygrad_lite.explainer.packing import WHOLE, Budget, packed
-from tinygrad_lite.explainer.rerun import Update, is_possible, measured, result
-from tinygrad_lite.explainer.steps import Contribution, Pass, brief
+from tinygrad_lite.explainer.packing import Budget, packed
+from tinygrad_lite.explainer.rerun import EVALUATIONS, Update, is_possible, measured, result
+from tinygrad_lite.explainer.steps import Contribution, Pass
 from tinygrad_lite.symbol import Symbol
 
 SCRIPTS = ("numpy", "lesson", "arrays", "products", "layout", "graph", "steps", "tensor", "optimizer", "quiz", "main")
 MEASURED = 3
 """Entries of each tensor whose derivative is measured here, where the page cannot: those with the largest gradients."""
 
-FEW = 50
-"""Operations of a graph in which that is done for results too, and not for leaves alone."""
+MOST = 60
+"""Arguments of a program."""
+
+WORK = 30_000_000
+"""Entries that are computed for these measurements at most, and what an operation costs besides, in entries."""
+
+CALL = 1000
 
 RATES = (0.001, 0.01, 0.1, 1.0)
 """Learning rates whose step is measured here, where the page cannot."""
@@ -67,23 +72,24 @@ class _Content:
         self._known: dict[Any, int | str] = {}
         self._place = {node: i for i, node in enumerate(graph.nodes)}
         self._budget = Budget()
-        self._noted = marks(graph)
-        nodes = [self._node(node, found) for node in graph.nodes]
+        self._noted, unlooked = marks(graph)
+        self._nodes = [self._node(node, found) for node in graph.nodes]
         steps = [
             {"node": self._place[step.operation], "to": [self._contribution(each) for each in step.contributions]}
             for step in found.steps
         ]
-        reason = self._why_not_live(nodes, steps)
+        reason = self._why_not_live(graph, steps)
         self.data: dict[str, Any] = {
             "root": self._place[graph.root],
-            "nodes": nodes,
+            "letter": graph.letter,
+            "nodes": self._nodes,
             "steps": steps,
             "recordedOnly": reason,
+            "notLookedInto": unlooked,
             "optimizer": None if update is None else self._optimizer(update),
         }
         if reason and is_possible(graph):
-            self.data["measured"] = dict(self._measured(graph, found))
-            self.data["descent"] = list(_descent(graph, found))
+            self.data |= _measurements(graph, found, self._place)
 
     def _node(self, node: Node, found: Pass) -> dict[str, Any]:
         told: dict[str, Any] = {
@@ -91,7 +97,6 @@ class _Content:
             "module": node.module,
             "value": packed(node.value, self._budget),
             "needsGradient": node.requires_grad,
-            "brief": brief(node.value),
         }
         if node.source:
             told["source"] = str(node.source)
@@ -118,36 +123,49 @@ class _Content:
         node = each.operation
         assert node.op is not None
         arguments = {"y": node.value, **{f"x{i}": x for i, x in enumerate(node.arrays)}}
-        upstream = {"g": np.asarray(each.upstream), **arguments}
         vjp: Any = node.op.vjps[each.position]
+        program = self._program(node, f"vjp {each.position}", vjp, {"g": np.asarray(each.upstream), **arguments})
         told: dict[str, Any] = {
             "input": each.position,
             "node": self._place[each.to],
             "rule": each.formula,
             "full": list(np.shape(each.full)),
             "summed": list(each.summed),
-            "vjp": self._program(node, f"vjp {each.position}", vjp, upstream),
+            "vjp": program,
         }
-        recorded = isinstance(told["vjp"], str) or any(np.size(x) > WHOLE for x in (*node.arrays, node.value))
-        if recorded:
+        if recorded := isinstance(program, str) or not self._has_all_of(node):
             told["value"] = packed(each.value, self._budget)
         if each.local is not None and not isinstance(each.local, str):
-            told["local"] = notation.text(each.local)
-            rule: Any = node.op.derivatives[each.position]
-            told["slope"] = (
-                self._program(node, f"slope {each.position}", rule, arguments)
-                if callable(rule)
-                else self._constant(rule)
-            )
-            if recorded and isinstance(each.local, Symbol):
-                told["slopes"] = packed(each.local.value, self._budget)
+            told |= self._local(each, arguments, recorded)
         if factors := _factors(each.rule):
             told["factors"] = factors
         return told
 
+    def _local(self, each: Contribution, arguments: Mapping[str, Any], recorded: bool) -> dict[str, Any]:
+        """The local derivative: its formula, and its numbers or the program that computes them."""
+        node = each.operation
+        assert node.op is not None
+        rule: Any = node.op.derivatives[each.position]
+        told: dict[str, Any] = {"local": notation.text(each.local)}
+        if not callable(rule):
+            told["slope"] = self._enter(f"() => {rule!r}")
+        elif recorded and isinstance(each.local, Symbol):
+            told["slopes"] = packed(each.local.value, self._budget)
+        else:
+            told["slope"] = self._program(node, f"slope {each.position}", rule, arguments)
+        return told
+
+    def _has_all_of(self, node: Node) -> bool:
+        """Whether the page has every number that a rule of this node computes with."""
+        own = self._nodes[self._place[node]]
+        given = [self._nodes[self._place[x]]["value"] for x in node.inputs if isinstance(x, Node)]
+        return not any("rows" in array for array in (own["value"], own["gradient"], *given))
+
     def _program(self, node: Node, part: str, rule: Callable[..., Any], arguments: Mapping[str, Any]) -> int | str:
         """The place of the program of a node's forward or rule, or why there is none."""
         op = node.op
+        if len(arguments) > MOST:
+            return f"{op} of {len(node.inputs)} inputs is too large for the page"
         if not node.is_declared:
             return f"{op}: it is a function of its own, which has run"
         key = (op, part, _exact(node.params), tuple(map(_signature, arguments.values())))
@@ -166,13 +184,10 @@ class _Content:
             self.programs.append(text)
         return self._places[text]
 
-    def _constant(self, number: float) -> int:
-        return self._enter(f"() => {number!r}")
-
-    def _why_not_live(self, nodes: list[dict[str, Any]], steps: list[dict[str, Any]]) -> str | None:
+    def _why_not_live(self, graph: Graph, steps: list[dict[str, Any]]) -> str | None:
         """Why the page cannot compute everything again, if it cannot."""
-        for node in nodes:
-            if "rows" in node["value"]:
+        for node in self._nodes:
+            if "rows" in node["value"] or "rows" in node.get("gradient", ()):
                 return f"{node['name']} is too large for the page to hold all of it"
             if isinstance(node.get("forward"), str):
                 return f"{node['name']}: {node['forward']}"
@@ -180,19 +195,11 @@ class _Content:
             for each in step["to"]:
                 if isinstance(each["vjp"], str):
                     return f"the rule of {each['vjp']}"
-        return None
+        return graph.frozen
 
     def _optimizer(self, update: Update) -> dict[str, Any]:
         after = {self._place[leaf]: packed(new, self._budget) for leaf, new in update.after.items()}
         return {"name": update.name, "after": after, "predicted": repr(update.predicted), "real": repr(update.real)}
-
-    def _measured(self, graph: Graph, found: Pass) -> Iterator[tuple[int, Any]]:
-        for node in graph.nodes if len(graph.operations) < FEW else graph.leaves:
-            if node in found.gradients and node.value.size:
-                g = np.ravel(found.gradients[node])
-                entries = [measured(graph, node, int(i)) for i in np.argsort(-np.abs(g), kind="stable")[:MEASURED]]
-                told = [[each.place, *map(repr, (float(g[each.place]), each.estimate, each.error))] for each in entries]
-                yield self._place[node], told
 
 
 def _definition(node: Node) -> Symbol | None:
@@ -227,6 +234,24 @@ def _factors(rule: Any) -> list[list[str]]:
 
     look(rule)
     return found
+
+
+def _measurements(graph: Graph, found: Pass, place: Mapping[Node, int]) -> dict[str, Any]:
+    """Derivatives and descents as Python measures them, as many as there is time for: the entries that matter most."""
+    entries = sum(np.size(node.value) + CALL for node in graph.operations)
+    left = WORK // (entries * EVALUATIONS)
+    measurements: dict[int, Any] = {}
+    nodes = [*reversed(graph.leaves), *reversed(graph.operations)]
+    for node in [node for node in nodes if node in found.gradients and node.value.size]:
+        g = np.ravel(found.gradients[node])
+        largest = np.argsort(-np.abs(g), kind="stable")[: min(MEASURED, left)]
+        left -= len(largest)
+        told = [measured(graph, node, int(i)) for i in largest]
+        if told:
+            measurements[place[node]] = [
+                [each.place, *map(repr, (float(g[each.place]), each.estimate, each.error))] for each in told
+            ]
+    return {"measured": measurements, "descent": list(_descent(graph, found))}
 
 
 def _descent(graph: Graph, found: Pass) -> Iterator[list[Any]]:

@@ -1,7 +1,7 @@
 """Floor 6. The graph as a picture: SVG, and the languages of Graphviz and Mermaid."""
 
+import html
 from collections.abc import Iterator, Sequence
-from html import escape
 from itertools import pairwise
 
 from tinygrad_lite import notation
@@ -46,10 +46,11 @@ def svg(graph: Graph, found: Pass) -> str:
         '<path d="M0 0 L8 4 L0 8 z" fill="#6e7781"/></marker></defs>',
     ]
     for node in graph.operations:
-        for x in node.inputs:
-            if isinstance(x, Node):
-                way = [corner[passage] for passage in layout.passages[x, node]]
-                lines.append(_edge(corner[x], way, corner[node], x.requires_grad))
+        given = [x for x in node.inputs if isinstance(x, Node)]
+        for i, x in enumerate(given):
+            way = [corner[passage] for passage in layout.passages[x, node]]
+            aside = 9 * (given[:i].count(x) - (given.count(x) - 1) / 2)  # one line for each use
+            lines.append(_edge(corner[x], way, corner[node], aside, x.requires_grad))
     for node in graph.nodes:
         lines += _box(node, corner[node], graph, found)
     return "\n".join([*lines, "</svg>"]) + "\n"
@@ -76,13 +77,17 @@ def _height(item: Place) -> float:
 
 
 def _edge(
-    start: tuple[float, float], way: Sequence[tuple[float, float]], end: tuple[float, float], has_gradient: bool
+    start: tuple[float, float],
+    way: Sequence[tuple[float, float]],
+    end: tuple[float, float],
+    aside: float,
+    has_gradient: bool,
 ) -> str:
     """A curve from a box to a box, straight where it passes a layer."""
-    points = [(start[0] + WIDTH, start[1] + HEIGHT / 2)]
+    points = [(start[0] + WIDTH, start[1] + HEIGHT / 2 + aside)]
     for x, y in way:
         points += [(x, y + PASSAGE / 2), (x + WIDTH, y + PASSAGE / 2)]
-    points.append((end[0], end[1] + HEIGHT / 2))
+    points.append((end[0], end[1] + HEIGHT / 2 + aside))
     curves = [f"M{points[0][0]:g} {points[0][1]:g}"]
     for (x1, y1), (x2, y2) in pairwise(points):
         bend = (x2 - x1) / 2
@@ -104,6 +109,11 @@ def _box(node: Node, corner: tuple[float, float], graph: Graph, found: Pass) -> 
         whole = f"<title>{escape(text)}</title>" if len(text) > LETTERS else ""
         yield (f'<text class="{style}" x="{x + 10:g}" y="{y + 18 + 16 * i:g}">{whole}{escape(_shortened(text))}</text>')
     yield "</g>"
+
+
+def escape(text: str) -> str:
+    """Text in XML, which knows no control characters."""
+    return html.escape("".join(letter if letter.isprintable() else "�" for letter in text))
 
 
 def _shortened(text: str) -> str:

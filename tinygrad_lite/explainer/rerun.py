@@ -6,6 +6,8 @@ from math import nan
 
 import numpy as np
 
+from tinygrad_lite.checking.references import difference, noise
+from tinygrad_lite.errors import InputError
 from tinygrad_lite.explainer.graph import Graph, Node
 from tinygrad_lite.explainer.steps import Pass
 from tinygrad_lite.ops.op import Array
@@ -38,8 +40,8 @@ class Measured:
 
     Attributes:
         place: the entry, counted along the flat array.
-        estimate: Richardson's extrapolation of two central differences.
-        error: how far it may be off: by how much the extrapolation moved it, and rounding.
+        estimate: the derivative.
+        error: how far it may be off.
     """
 
     place: int
@@ -47,20 +49,23 @@ class Measured:
     error: float
 
 
+EVALUATIONS = 40
+"""How often about a graph is run to measure one derivative."""
+
+
 def measured(graph: Graph, node: Node, place: int) -> Measured:
     """The derivative with respect to one entry of a node, measured."""
     x = np.array(node.value, float)
-    step = 1e-3 * max(1.0, abs(float(x.flat[place])))
+    scale = abs(float(x.flat[place])) or 1.0
 
-    def value(shift: float) -> float:
+    def value(shift: float) -> Array:
         moved = x.copy()
         moved.flat[place] += shift
-        return graph.total(result(graph, {node: moved}))
+        return np.array([graph.total(result(graph, {node: moved}))])
 
-    wide, narrow = ((value(h) - value(-h)) / (2 * h) for h in (step, step / 2))
-    estimate = (4 * narrow - wide) / 3
-    rounding = float(np.finfo(float).eps) * abs(value(0.0)) / step
-    return Measured(place, float(estimate), float(abs(estimate - narrow) + rounding))
+    with np.errstate(all="ignore"):
+        found = difference(value, value(0.0), scale, noise(value, scale))
+    return Measured(place, float(found.slope[0]), float(found.bound[0]))
 
 
 @dataclass(frozen=True)
@@ -83,7 +88,10 @@ class Update:
 def update(graph: Graph, found: Pass, optimizer: Optimizer) -> Update:
     """The step that an optimiser would take; nothing of it, nor of its parameters, is changed."""
     after: dict[Node, Array] = {}
-    nodes = {leaf.tensor: leaf for leaf in graph.leaves}
+    leaves = [leaf for leaf in graph.leaves if leaf.tensor is not None]
+    nodes = {leaf.tensor: leaf for leaf in leaves}
+    if len(nodes) < len(leaves):
+        raise InputError("a leaf was changed between two of its uses, and an optimiser's step would start from neither")
     for parameter, state in zip(optimizer.parameters, optimizer.state):
         leaf = nodes.get(parameter)
         if leaf is not None and leaf in found.gradients:

@@ -28,14 +28,13 @@ def lesson_of_script(path: Path, arguments: Sequence[str] = ()) -> Lesson:
     """
     if not path.is_file():
         raise InputError(f"there is no script {path}")
-    before, sys.argv = sys.argv, [str(path), *arguments]
-    sys.path.insert(0, str(path.resolve().parent))
+    before, sys.argv = (sys.argv, sys.path), [str(path), *arguments]
+    sys.path = [str(path.resolve().parent), *sys.path]
     try:
         with _last_backward() as found, contextlib.suppress(SystemExit):
             runpy.run_path(str(path), run_name="__main__")
     finally:
-        sys.argv = before
-        sys.path.remove(str(path.resolve().parent))
+        sys.argv, sys.path = before
     if not found:
         raise InputError(f"{path} ran, and called no backward(): there is nothing to explain")
     return Lesson(found[0])
@@ -47,23 +46,28 @@ def _last_backward() -> Iterator[list[Graph]]:
     found: list[Graph] = []
     watch = Watch()
     plain = Tensor.backward
-    passing: list[Tensor] = []  # what the script itself would have let go of after its last pass
+    passing: set[Tensor] = set()  # what the script itself would have let go of after its last pass
 
     def backward(self: Tensor, gradient: Any = None, **settings: Any) -> None:
         nonlocal watch, passing
-        known, watch = watch, Watch()
         if not (self.requires_grad and isinstance(self.data, (np.ndarray, np.generic))):
             plain(self, gradient, **settings)  # an error, or a pass over what another reader looks at
             return
-        names = {**known.names, **names_around(sys._getframe(1))}
+        path = history([self])
+        repeated = not passing.isdisjoint(path)
+        if repeated or passing.difference(path):
+            for node in passing:
+                node.forget()
+        if repeated:
+            plain(self, gradient, **settings)  # which says that the graph was freed
+            return
         retain = settings.get("retain_graph")
         plain(self, gradient, **(settings | {"retain_graph": True}))
+        known, watch = watch.seen, Watch()
+        known.names.update(names_around(sys._getframe(1)))
         upstream = None if gradient is None else np.asarray(getattr(gradient, "data", gradient), self.dtype)
-        found[:] = [Graph(self, names, known.sources, known.modules, upstream)]
-        path = history([self])
-        for node in set(passing).difference(path):
-            node.forget()
-        passing = [] if retain or (retain is None and settings.get("create_graph")) else path
+        found[:] = [Graph(self, known, upstream)]
+        passing = set() if retain or (retain is None and settings.get("create_graph")) else set(path)
 
     setattr(Tensor, "backward", backward)  # noqa: B010, since a type checker takes methods to be fixed
     try:

@@ -11,9 +11,10 @@ from tinygrad_lite.backward import fitted
 from tinygrad_lite.explainer.graph import Graph, Node
 from tinygrad_lite.grad_mode import no_grad
 from tinygrad_lite.ops.op import Array, Deferred
-from tinygrad_lite.symbol import Symbol
+from tinygrad_lite.symbol import Symbol, extent, without_numbers
 
 FEW = 12  # entries of an array that are shown one by one
+LONG = 60  # operations of a rule that is printed
 
 
 @dataclass(eq=False)
@@ -117,10 +118,12 @@ def steps(
             continue
         g = gradients[operation]
         made = []
+        symbols = [_symbol(each, array) for each, array in zip(operation.inputs, operation.arrays)]
+        upstream = Symbol(g, graph.letter)
         for i, x in enumerate(operation.inputs):
             if not (isinstance(x, Node) and x.requires_grad):
                 continue
-            contribution = _contribution(operation, x, i, g)
+            contribution = _contribution(operation, x, i, upstream, symbols)
             if contribution is None:
                 continue
             made.append(contribution)
@@ -130,9 +133,9 @@ def steps(
         yield before
 
 
-def _contribution(operation: Node, x: Node, i: int, g: Array) -> Contribution | None:
+def _contribution(operation: Node, x: Node, i: int, upstream: Symbol, symbols: list[Any]) -> Contribution | None:
     op: Any = operation.op
-    arrays, params = operation.arrays, operation.params
+    arrays, params, g = operation.arrays, operation.params, upstream.value
     vjp = op.vjps[i]
     if vjp is None:
         return None
@@ -145,12 +148,17 @@ def _contribution(operation: Node, x: Node, i: int, g: Array) -> Contribution | 
     summed = tuple(
         axis for axis, size in enumerate(shape) if axis < added or (x.shape[axis - added] == 1 and size != 1)
     )
-    inputs = [_symbol(each, array) for each, array in zip(operation.inputs, arrays)]
-    y, upstream = operation.symbol, Symbol(g, "g")
+    y = operation.symbol
     local = op.derivatives[i] if op.derivatives else None
     if callable(local):
-        local = _read(local, y, *inputs, **params)
-    rule = _read(vjp, upstream, y, *inputs, **params) if operation.is_declared else f"as {op} itself computes it"
+        local = _read(local, y, *symbols, **params)
+        if isinstance(local, Symbol) and local.op is not None:
+            numbers = local.value
+            local = without_numbers(local)
+            local.value = numbers
+    rule = f"as {op} itself computes it"
+    if operation.is_declared:
+        rule = without_numbers(_read(vjp, upstream, y, *symbols, **params))
     return Contribution(operation, x, i, g, local, rule, full, summed, value)
 
 
@@ -165,7 +173,10 @@ def _read(rule: Any, *symbols: Any, **params: Any) -> Any:
             found = rule(*symbols, **params)
     except Exception:  # noqa: BLE001, RUF100  it computes with the numbers themselves, and runs all the same
         return "a rule that is no formula, since it depends on the numbers"
-    return "g where the entries were taken from, 0 elsewhere" if isinstance(found, Deferred) else found
+    if isinstance(found, Deferred):
+        return "g where the entries were taken from, 0 elsewhere"
+    size = extent(found)
+    return found if size <= LONG else f"a rule of {size:,} operations, too long to print"
 
 
 def brief(array: Array) -> str:

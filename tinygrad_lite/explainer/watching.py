@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_lite.explainer.graph import Seen
 from tinygrad_lite.nn.module import Module
-from tinygrad_lite.recording import Source, Step, is_users, observing
+from tinygrad_lite.recording import Step, is_users, observing
 from tinygrad_lite.tensor import Tensor
 
 
@@ -29,26 +30,26 @@ def names_around(frame: FrameType | None) -> dict[int, str]:
     return found
 
 
-def _note(found: dict[int, str], scope: Mapping[str, Any], kept: list[Any] | None = None) -> None:
+def _note(found: dict[int, str], scope: Mapping[str, Any]) -> list[Any]:
+    """Note the names in a scope, and return what has one since."""
+    new = []
     for name, value in list(scope.items()):
-        if isinstance(value, (Tensor, np.ndarray)) and not name.startswith("_"):
-            if found.setdefault(id(value), name) is name and kept is not None:
-                kept.append(value)
+        if isinstance(value, (Tensor, np.ndarray)) and not name.startswith("_") and id(value) not in found:
+            found[id(value)] = name
+            new.append(value)
+    return new
 
 
 class Watch:
-    """A run of a function, of which the lines and the modules are noted.
+    """A run of a function, of which the lines and the modules are noted, and what was computed without a history.
 
     Attributes:
-        names: of the tensors and arrays that the function met or made, by their ids.
-        sources, modules: of the tensors that it made.
+        seen: what was noted.
     """
 
     def __init__(self) -> None:
-        self.names: dict[int, str] = {}
+        self.seen = Seen({}, {}, {}, {})
         self._kept: list[Any] = []  # whose ids shall not be others'
-        self.sources: dict[Tensor, Source] = {}
-        self.modules: dict[Tensor, str] = {}
         self._paths: dict[int, tuple[Module, Mapping[Module, str]]] = {}
 
     def run(self, f: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
@@ -57,16 +58,23 @@ class Watch:
             result = f(*args, **kwargs)
         name = getattr(f, "__name__", type(f).__name__)
         if isinstance(result, Tensor) and name.isidentifier():
-            self.names.setdefault(id(result), name)
+            self.seen.names.setdefault(id(result), name)
         return result
 
     def note(self, step: Step) -> None:
         """Note an operation."""
-        if not isinstance(step.result, Tensor):
+        made, result = self.seen.made, step.result
+        assert made is not None
+        follows = any(isinstance(x, Tensor) and (x.requires_grad or x in made) for x in step.inputs)
+        if not isinstance(result, Tensor):
+            if follows:
+                self.seen.decisions.append(step.op)
             return
         self._kept.append(step)
+        if follows and result.op is None:
+            made[result] = step
         if step.source is not None:
-            self.sources[step.result] = step.source
+            self.seen.sources[result] = step.source
         frame: FrameType | None = sys._getframe(2)
         inner, outer = None, None
         while frame is not None:
@@ -74,10 +82,10 @@ class Watch:
                 outer = frame.f_locals["self"]
                 inner = inner or outer
             if is_users(frame.f_code.co_filename):
-                _note(self.names, frame.f_locals, self._kept)
+                self._kept += _note(self.seen.names, frame.f_locals)
             frame = frame.f_back
         if outer is not None and inner is not None:
-            self.modules[step.result] = self._path(outer, inner)
+            self.seen.modules[result] = self._path(outer, inner)
 
     def _path(self, outer: Module, inner: Module) -> str:
         if id(outer) not in self._paths:

@@ -52,11 +52,12 @@ def _form(array: Array) -> str:
 def _start(graph: Graph) -> str:
     root = graph.root
     if not np.all(graph.upstream == 1):
-        return f"backward started from g = {brief(graph.upstream)} for {root.name}"
+        return f"backward started from {graph.letter} = {brief(graph.upstream)} for {root.name}"
     if np.size(root.value) == 1:
         return f"∂{root.name}/∂{root.name} = 1"
     return (
-        f"{root.name} has {np.size(root.value)} entries: what follows is the gradient of their sum, from g = 1 for each"
+        f"{root.name} has {np.size(root.value)} entries: what follows is the gradient of their sum, from "
+        f"{graph.letter} = 1 for each"
     )
 
 
@@ -65,7 +66,7 @@ def _step(graph: Graph, step: BackwardStep, found: Pass) -> Iterator[str]:
     yield ""
     yield f"  ({operation.number}) {operation.name} = {notation.text(operation.formula)}"
     terms = found.received.get(operation, [])
-    yield f"      g = ∂{graph.root.name}/∂{operation.name} = {_sum(terms)}{brief(step.upstream)}"
+    yield f"      {graph.letter} = ∂{graph.root.name}/∂{operation.name} = {_sum(terms)}{brief(step.upstream)}"
     if not step.contributions:
         yield "      hands nothing on: its rules let no gradient through"
     for each in step.contributions:
@@ -77,6 +78,8 @@ def _contribution(each: Contribution) -> Iterator[str]:
     yield f"      to {each.to.name}: {each.formula}"
     local = None if each.local is None or isinstance(each.local, str) else each.local
     slope = f"∂{each.operation.name}/∂{each.to.name} = {notation.text(local)}" if local is not None else ""
+    if sum(x is each.to for x in each.operation.inputs) > 1:
+        slope += " by this use"
     numbers = np.asarray(local.value if isinstance(local, Symbol) else local) if local is not None else None
     if numbers is not None and not np.ndim(each.full) and not each.to.shape:
         product = f"{brief(each.upstream)} × {brief(numbers)} = {brief(each.value)}"
@@ -129,5 +132,5 @@ def coloured(text: str) -> str:
     for line in text.splitlines():
         if line and not line.startswith(" "):
             line = f"{bold}{line}{plain}"
-        lines.append(re.sub(r"\(\d+\)", lambda found: f"{blue}{found[0]}{plain}", line))
+        lines.append(re.sub(r"(^  |from )(\(\d+\))", rf"\1{blue}\2{plain}", line))
     return "\n".join(lines)

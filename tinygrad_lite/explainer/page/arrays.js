@@ -24,6 +24,12 @@ function told(x, digits = 4) {
   return text.replaceAll("-", "−").replace("e+", "e");
 }
 
+// The number that somebody typed, or null.
+function parsed(text) {
+  const plain = text.trim().replaceAll("−", "-").replace(/^(-?\d*),(\d+)$/, "$1.$2");
+  return /^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$/i.test(plain) && Number.isFinite(Number(plain)) ? Number(plain) : null;
+}
+
 const shapeOf = (shape) => (shape.length ? shape.join(" × ") : "a number");
 const counted = (count, one, many = `${one}s`) => `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
 

@@ -79,8 +79,8 @@ const graphView = (() => {
     const gradient = state.gradient(i);
     if (gradient) group.append(...numbersOf(gradient, 18 + half, 52, half, state.isComplete(i) ? "gradient" : "gradient so far"));
     if (node.marks) {
-      group.append(shape("path", { class: "mark", d: `M${box.width - 24} -10 h26 v18 h-26 z` }));
-      group.append(shape("text", { class: "mark-text", x: box.width - 11, y: 4, "text-anchor": "middle" }, "!"));
+      group.append(shape("path", { class: "mark", d: `M${box.width - 30} -15 h26 v15 h-26 z` }));
+      group.append(shape("text", { class: "mark-text", x: box.width - 17, y: -3, "text-anchor": "middle" }, "!"));
     }
     return group;
   }
@@ -237,29 +237,24 @@ const graphView = (() => {
       scale = Math.min(Math.max(scale * factor, 0.15), 2);
       draw(state());
     };
-    const fit = () => {
-      const box = boxes.get(groups.root);
-      scale = Math.min(1, Math.max((region.clientWidth - 24) / box.width, 0.3));
+    const fit = (least) => {
+      scale = Math.min(1, Math.max((region.clientWidth - 24) / boxes.get(groups.root).width, least));
       draw(state());
     };
     tools.append(
       element("button", { type: "button", onclick: () => zoom(1 / 1.25), "aria-label": "Smaller" }, "−"),
       element("button", { type: "button", onclick: () => zoom(1.25), "aria-label": "Larger" }, "+"),
-      element("button", { type: "button", onclick: fit }, "Fit"),
+      element("button", { type: "button", onclick: () => fit(0.1) }, "Fit"),
     );
-    fit();
+    fit(0.45);
   }
 
   // Have a node, or the closed group that it is in, on the screen.
-  function show(i, state, open) {
-    if (open) {
-      groups.reveal(i);
-      ({ boxes, way } = laidOut());
-    }
+  function show(i, state) {
     focused = groups.visible(i);
     draw(state);
     intoView(focused);
   }
 
-  return { connect, draw, relaid, show };
+  return { connect, draw, show };
 })();

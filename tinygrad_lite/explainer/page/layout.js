@@ -66,11 +66,7 @@ const groups = (() => {
     return shown;
   }
 
-  function reveal(i) {
-    for (let group = owner.get(i); group; group = group.parent) group.open = true;
-  }
-
-  return { root, owner, visible, reveal, operationsIn, first };
+  return { root, owner, visible, operationsIn, first };
 })();
 
 // The boxes on the screen, for each node or closed group and each open group its corner and size; and the ways of edges

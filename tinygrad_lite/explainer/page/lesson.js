@@ -69,7 +69,9 @@ const lesson = (() => {
     const parts = received[i].filter(([turn]) => turn < turns);
     if (parts.length === received[i].length) return turns >= 0 ? gradient(i) : null;
     const found = parts.map(([turn, each]) => contribution(steps[turn], each).value);
-    return found.length ? found.reduce((a, b) => np.add(a, b)) : null;
+    // Samples of arrays of one shape are of the same places; what is told of the whole array is not known of a part.
+    const sample = found[0]?.sample && { ...found[0].sample, told: undefined };
+    return found.length ? { ...found.reduce((a, b) => np.add(a, b)), sample } : null;
   }
 
   function slope(step, each) {
@@ -93,13 +95,14 @@ const lesson = (() => {
   const upstream = recordedArray(nodes[root].gradient);
   const total = (array) => np.sum(np.multiply(array, upstream)).data[0];
   const result = () => total(value(root));
+  const recordedResult = total(value(root));
 
   // The result's sum when a node has other numbers; in full precision.
   const resultWith = (changed) => np.unrounded(() => total(affected(changed).get(root) ?? value(root)));
 
   // Everything, with other numbers in some leaves.
   function change(changed) {
-    for (const [leaf, array] of changed) changes.set(leaf, array);
+    for (const [leaf, array] of changed) changes.set(leaf, typed(array, leaf));
     recompute();
   }
 
@@ -121,26 +124,59 @@ const lesson = (() => {
     [values, gradients, changes] = [new Map(), new Map(), new Map()];
   }
 
-  // The derivative by one entry of a node, from values alone: two central differences, and Richardson's extrapolation.
+  // The derivative by one entry of a node, from values alone: central differences with ever smaller steps, extrapolated
+  // (C. Ridders, 1982), and of these the one with the smallest error; and the slopes to either side.
   function measured(i, place) {
     const array = value(i);
     const x = array.data[place];
+    const scale = Math.abs(x) || 1;
     const shifted = (h) => {
       const moved = array.data.slice();
       moved[place] = x + h;
       return resultWith(new Map([[i, { ...array, data: moved }]]));
     };
-    const step = 1e-3 * Math.max(1, Math.abs(x));
-    const [wide, narrow] = [step, step / 2].map((h) => (shifted(h) - shifted(-h)) / (2 * h));
-    const [left, middle, right] = [shifted(-step * 1e-3), shifted(0), shifted(step * 1e-3)];
-    const estimate = (4 * narrow - wide) / 3;
-    const rounding = (2 ** -52 * Math.abs(middle)) / step;
-    return {
-      estimate,
-      error: Math.abs(estimate - narrow) + rounding,
-      left: (middle - left) / (step * 1e-3),
-      right: (right - middle) / (step * 1e-3),
-    };
+    const here = shifted(0);
+    const rounding = noise(shifted, scale * 1e-5);
+    let best = { estimate: NaN, error: Infinity };
+    let sides = { left: NaN, right: NaN, error: Infinity };
+    let [former, formerSides, formerEstimates] = [[], null, null];
+    for (let level = 0; level < 12; level++) {
+      const step = scale * 0.0618 * 2 ** -level;
+      const [above, below] = [shifted(step), shifted(-step)];
+      const column = [{ value: (above - below) / (2 * step), noise: rounding / step }];
+      former.slice(0, 6).forEach((before, k) => {
+        const [weight, last] = [1 / (4 ** (k + 1) - 1), column.at(-1)];
+        column.push({ value: last.value + weight * (last.value - before.value), noise: (1 + weight) * last.noise + weight * before.noise });
+        const distance = Math.max(Math.abs(column.at(-1).value - last.value), Math.abs(column.at(-1).value - before.value));
+        const error = 2 * distance + 4 * column.at(-1).noise;
+        if (k > 0 && error < best.error) best = { estimate: column.at(-1).value, error };
+      });
+      const now = [(here - below) / step, (above - here) / step];
+      const estimates = formerSides && now.map((slope, k) => 2 * slope - formerSides[k]);
+      if (formerEstimates) {
+        const moved = Math.max(...estimates.map((slope, k) => Math.abs(slope - formerEstimates[k])));
+        const error = 2 * moved + (24 * rounding) / step;
+        if (error < sides.error) sides = { left: estimates[0], right: estimates[1], error };
+      }
+      [former, formerSides, formerEstimates] = [column, now, estimates];
+    }
+    const jump = Math.abs(sides.right - sides.left);
+    return { ...best, ...{ left: sides.left, right: sides.right }, kink: jump > 4 * sides.error && jump > 1e-6 * Math.abs(sides.right) };
+  }
+
+  // How far rounding moves a result: differences of high order vanish at close points, and what remains of them is noise
+  // (J. Moré and S. Wild, 2011).
+  function noise(f, spacing) {
+    let values = Array.from({ length: 8 }, (_, k) => f(k * spacing));
+    let found = 2 ** -51 * Math.max(...values.map(Math.abs));
+    let factor = 1; // (k!)² / (2k)!
+    for (let k = 1; k <= 6; k++) {
+      values = values.slice(1).map((x, i) => x - values[i]);
+      factor *= k / (2 * (2 * k - 1));
+      const mean = values.reduce((sum, x) => sum + x * x, 0) / values.length;
+      if (k >= 4) found = Math.max(found, Math.sqrt(factor * mean));
+    }
+    return found;
   }
 
   return {
@@ -148,12 +184,15 @@ const lesson = (() => {
     nodes,
     steps,
     root,
+    letter: data.letter,
+    startsFromOnes: upstream.data.every((x) => x === 1),
     operations,
     leaves,
-    turn,
     uses,
     received,
     live: data.recordedOnly === null,
+    // Labels, masks and indices are written into the programs.
+    isEditable: (i) => !isOperation(nodes[i]) && data.recordedOnly === null && nodes[i].value.dtype.startsWith("float"),
     number,
     isOperation,
     recordedArray,
@@ -163,8 +202,8 @@ const lesson = (() => {
     forward,
     contribution,
     slope,
-    argument,
     result,
+    recordedResult,
     resultWith,
     measured,
     change,

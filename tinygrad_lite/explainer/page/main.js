@@ -40,14 +40,15 @@ const main = (() => {
 
   function status() {
     const at = lesson.at(position);
-    if (at.phase === "start") return `Start: ${counted(lesson.operations.length, "operation")} forward, then ${counted(lesson.steps.length, "step")} backward`;
+    const changed = lesson.changed() ? " (with changed numbers)" : "";
+    if (at.phase === "start") return `Start: ${counted(lesson.operations.length, "operation")} forward, then ${counted(lesson.steps.length, "step")} backward${changed}`;
     const node = lesson.nodes[at.node];
-    if (at.phase === "forward") return `Forward ${position} of ${lesson.operations.length}: ${node.name} = ${node.formula}`;
+    if (at.phase === "forward") return `Forward ${position} of ${lesson.operations.length}: ${node.name} = ${node.formula}${changed}`;
     const targets = lesson.steps[at.turn].to.map((each) => lesson.nodes[each.node].name);
-    return `Backward ${at.turn + 1} of ${lesson.steps.length}: the gradient of ${node.name} goes to ${targets.join(" and to ") || "nothing"}`;
+    return `Backward ${at.turn + 1} of ${lesson.steps.length}: the gradient of ${node.name} goes to ${targets.join(" and to ") || "nothing"}${changed}`;
   }
 
-  function go(to, { reveal = true } = {}) {
+  function go(to) {
     position = Math.min(Math.max(to, 0), lesson.last);
     if (fromAddress() !== position && location.protocol !== "about:") history.replaceState(null, "", `#step=${position}`);
     const at = lesson.at(position);
@@ -57,7 +58,7 @@ const main = (() => {
     get("status").textContent = status();
     for (const id of ["first", "previous"]) get(id).disabled = position === 0;
     for (const id of ["next", "last"]) get(id).disabled = position === lesson.last;
-    if (at.node !== undefined && reveal) graphView.show(at.node, state(), false);
+    if (at.node !== undefined) graphView.show(at.node, state());
     else graphView.draw(state());
     panel();
   }
@@ -84,12 +85,16 @@ const main = (() => {
   function choose(i) {
     selected = i;
     open("tensor");
-    graphView.show(i, state(), false);
+    graphView.show(i, state());
   }
 
+  // Everything again, with what has the focus keeping it.
   function redraw() {
+    const focused = document.activeElement?.id;
     graphView.draw(state());
     panel();
+    get("status").textContent = status();
+    if (focused && document.activeElement?.id !== focused) (get(focused)?.disabled ? get(tab) : (get(focused) ?? get(tab))).focus();
   }
 
   function start() {
@@ -105,16 +110,18 @@ const main = (() => {
     window.addEventListener("hashchange", () => {
       const wanted = fromAddress();
       if (wanted === null) return;
-      tab = "step";
       open("step");
       go(wanted);
     });
     document.addEventListener("click", (event) => {
-      const found = /^#step=(\d+)$/.exec(event.target.closest?.("a")?.getAttribute("href") ?? "");
-      if (!found || location.protocol !== "about:") return; // in a notebook, an address is that of the page around
+      const address = event.target.closest?.("a")?.getAttribute("href");
+      if (!address || location.protocol !== "about:") return; // in a notebook, an address is that of the page around
       event.preventDefault();
-      open("step");
-      go(+found[1]);
+      const found = /^#step=(\d+)$/.exec(address);
+      if (found) {
+        open("step");
+        go(+found[1]);
+      } else get(address.slice(1)).focus();
     });
     dark.addEventListener("change", redraw);
     document.addEventListener("keydown", (event) => {

@@ -74,7 +74,7 @@ const np = (() => {
     const shapes = [condition, a, b].map((x) => asArray(x).shape);
     const shape = broadcastShapes(...shapes);
     const [c, x, y] = [condition, a, b].map((each) => broadcast_to(each, shape).data);
-    return array(shape, c.map((truth, i) => (truth ? x[i] : y[i])));
+    return array(shape, c.map((truth, i) => (truth !== 0 ? x[i] : y[i])));
   };
 
   // ---- moving entries
@@ -82,9 +82,12 @@ const np = (() => {
   const reshape = (x, shape) => array(shape, asArray(x).data);
   const take = (x, shape, places) => array(shape, places.map((place) => x.data[place]));
 
-  function scatter(shape, parts, places) {
+  function scatter(shape, parts, places, forms) {
     const total = full(shape, 0);
-    parts.forEach((part, k) => places[k].forEach((place, i) => (total.data[place] += asArray(part).data[i])));
+    parts.forEach((part, k) => {
+      const entries = fitting(part, forms[k]);
+      places[k].forEach((place, i) => (total.data[place] += entries[i]));
+    });
     return total;
   }
 
@@ -232,8 +235,11 @@ const np = (() => {
         }
       }
     }
-    const result = array([...outer, n, p], data);
-    if (products && !outer.length) products.push({ left, right, result });
+    if (products) {
+      const part = (all, k, ...shape) => array(shape, all.slice(k * sizeOf(shape), (k + 1) * sizeOf(shape)));
+      const at = (k) => ({ left: part(x, k, n, m), right: part(y, k, m, p), result: part(data, k, n, p) });
+      products.push({ count: sizeOf(outer), at });
+    }
     return array([...outer, ...(rows ? [] : [n]), ...(columns ? [] : [p])], data);
   }
 
@@ -333,7 +339,7 @@ const np = (() => {
 
   const toEven = (x) => (Math.abs(x % 1) === 0.5 ? 2 * Math.round(x / 2) : Math.round(x));
   const remainder = (a, b) => {
-    if (b === 0) return NaN;
+    if (b === 0 || b !== b) return NaN;
     if (!Number.isFinite(b)) return Number.isFinite(a) ? (a === 0 || a > 0 === b > 0 ? a : b) : NaN;
     const rest = a % b;
     return rest !== 0 && rest < 0 !== b < 0 ? rest + b : rest;
@@ -369,6 +375,8 @@ const np = (() => {
     }
   }
 
+  const isTrue = (x) => x !== 0; // NaN is true, in NumPy
+  const power = (a, b) => (a === 1 || b === 0 || (a === -1 && Math.abs(b) === Infinity) ? 1 : a ** b);
   const truth = (f) => (...x) => +f(...x);
   const oneArgument = {
     negative: (x) => -x,
@@ -390,8 +398,8 @@ const np = (() => {
     arcsinh: Math.asinh,
     arccosh: Math.acosh,
     arctanh: Math.atanh,
-    logical_not: truth((x) => !x),
-    invert: truth((x) => !x),
+    logical_not: truth((x) => !isTrue(x)),
+    invert: truth((x) => !isTrue(x)),
     isfinite: truth(Number.isFinite),
     isinf: truth((x) => Math.abs(x) === Infinity),
     isnan: truth(Number.isNaN),
@@ -409,8 +417,8 @@ const np = (() => {
     subtract: (a, b) => a - b,
     multiply: (a, b) => a * b,
     divide: (a, b) => a / b,
-    power: (a, b) => (a === 1 || b === 0 ? 1 : a ** b),
-    float_power: (a, b) => (a === 1 || b === 0 ? 1 : a ** b),
+    power,
+    float_power: power,
     remainder,
     fmod: (a, b) => a % b,
     floor_divide: (a, b) => (b === 0 ? a / b : Math.round((a - remainder(a, b)) / b)),
@@ -430,9 +438,9 @@ const np = (() => {
     less_equal: truth((a, b) => a <= b),
     greater: truth((a, b) => a > b),
     greater_equal: truth((a, b) => a >= b),
-    logical_and: truth((a, b) => Boolean(a && b)),
-    logical_or: truth((a, b) => Boolean(a || b)),
-    logical_xor: truth((a, b) => !a !== !b),
+    logical_and: truth((a, b) => isTrue(a) && isTrue(b)),
+    logical_or: truth((a, b) => isTrue(a) || isTrue(b)),
+    logical_xor: truth((a, b) => isTrue(a) !== isTrue(b)),
     bitwise_and: (a, b) => a & b,
     bitwise_or: (a, b) => a | b,
     bitwise_xor: (a, b) => a ^ b,
@@ -444,8 +452,8 @@ const np = (() => {
     prod: reduction((row, { initial = 1 }) => row.reduce((a, b) => a * b, initial)),
     max: reduction((row, { initial = -Infinity }) => row.reduce(larger, initial)),
     min: reduction((row, { initial = Infinity }) => row.reduce(smaller, initial)),
-    all: reduction((row) => +row.every(Boolean)),
-    any: reduction((row) => +row.some(Boolean)),
+    all: reduction((row) => +row.every(isTrue)),
+    any: reduction((row) => +row.some(isTrue)),
     var: reduction(variance),
     std: reduction((row, settings) => Math.sqrt(variance(row, settings))),
     where,
@@ -485,10 +493,8 @@ const np = (() => {
     ...functions,
     array,
     asArray,
-    full,
     sizeOf,
     stridesOf,
-    placesOf,
     reshape,
     broadcast_to,
     take,

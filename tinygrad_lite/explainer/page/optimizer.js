@@ -54,7 +54,7 @@ const optimizerView = (() => {
       lesson.data.optimizer ? element("option", { value: "given", selected: kind === "given" }, lesson.data.optimizer.name) : null,
     );
     const rates = lesson.live
-      ? element("input", { type: "number", step: "any", min: 0, value: rate, id: "rate", onchange: () => ((rate = Math.max(+rates.value, 0)), draw()) })
+      ? element("input", { type: "number", step: "any", min: 0, value: rate, id: "rate", onchange: () => tryRate(rates) })
       : element("select", { id: "rate", onchange: () => ((rate = +rates.value), draw()) }, lesson.data.descent.map(([each]) => element("option", { value: each, selected: each === rate }, String(each))));
     const { after, predicted, real } = outcome();
     const stale = kind === "given" && lesson.changed();
@@ -64,11 +64,11 @@ const optimizerView = (() => {
       element(
         "table",
         { class: "outcome" },
-        element("caption", {}, `What the step does to ${name()}`),
+        element("caption", {}, `What the step does to ${lesson.value(lesson.root).data.length > 1 ? `the sum of ${name()}` : name()}`),
         element(
           "tbody",
           {},
-          row("before", told(kind === "given" ? lesson.recordedArray(lesson.nodes[lesson.root].value).data.reduce((a, b) => a + b, 0) : lesson.result(), 8)),
+          row("before", told(kind === "given" ? lesson.recordedResult : lesson.result(), 8)),
           row("predicted change, Σ gradient · step", told(predicted, 6)),
           row("real change", told(real, 6)),
           row("real / predicted", predicted ? told(real / predicted, 4) : "–"),
@@ -84,9 +84,19 @@ const optimizerView = (() => {
     );
   }
 
+  function tryRate(field) {
+    const wanted = parsed(field.value);
+    field.setAttribute("aria-invalid", String(wanted === null || wanted < 0));
+    if (wanted === null || wanted < 0) return;
+    rate = wanted;
+    draw();
+    document.getElementById("rate").focus();
+  }
+
   const row = (label, text) => element("tr", {}, element("th", { scope: "row" }, label), element("td", {}, text));
 
   function verdict(predicted, real) {
+    if (kind === "descent" && rate === 0) return "At a rate of 0 nothing moves.";
     if (predicted === 0) return "The gradient is zero: the step changes nothing.";
     const share = real / predicted;
     if (!Number.isFinite(share)) return "The result is not finite.";

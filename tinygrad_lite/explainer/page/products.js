@@ -10,7 +10,17 @@ function dotProduct(a, b) {
   return `${terms.join(" + ")}${more}`;
 }
 
-function productView({ left, right, result }, { names, title }) {
+// Of several products at once, one for each matrix along the further axes, one is shown.
+function productView({ count, at }, settings) {
+  if (count === 1) return oneProduct(at(0), settings);
+  const holder = element("div", {});
+  const which = element("input", { type: "number", min: 0, max: count - 1, value: 0, "aria-label": `Which of the ${count} products`, onchange: () => draw() });
+  const draw = () => holder.replaceChildren(oneProduct(at(Math.min(Math.max(Math.trunc(+which.value) || 0, 0), count - 1)), settings));
+  draw();
+  return element("div", {}, element("p", { class: "choices" }, `${count} products; number `, which), holder);
+}
+
+function oneProduct({ left, right, result }, { names, title }) {
   const [n, m, p] = [left.shape[0], left.shape[1], right.shape[1]];
   let [row, column, term] = [0, 0, "sum"];
   const largest = result.data.reduce((most, x, i) => (Math.abs(x) > Math.abs(result.data[most]) ? i : most), 0);

@@ -18,9 +18,9 @@ const quizView = (() => {
         if (each.local !== undefined && isNumber(step.node) && isNumber(each.node)) {
           yield {
             kind: "contribution",
-            text: () => `${node.name} = ${node.formula}. The gradient that arrives is g = ${told(lesson.gradient(step.node).data[0])}. What does it hand to ${target.name}, ${values(node)}?`,
+            text: () => `${node.name} = ${node.formula}. The gradient that arrives is ${lesson.letter} = ${told(lesson.gradient(step.node).data[0])}. What does it hand to ${target.name}, ${values(node)}?`,
             answer: () => lesson.contribution(step, each).value.data[0],
-            because: () => `g · local, where ∂${node.name}/∂${target.name} = ${each.local}`,
+            because: () => `upstream × local, where ∂${node.name}/∂${target.name} = ${each.local}`,
             turn,
           };
         } else if (each.local !== undefined) {
@@ -94,8 +94,11 @@ const quizView = (() => {
   // A dozen of them at most: each kind has its turn, the earliest first.
   const questions = (() => {
     const byKind = new Map();
+    const seen = new Set();
     let looked = 0;
     for (const question of possible()) {
+      if (seen.has(question.text())) continue;
+      seen.add(question.text());
       if (!byKind.has(question.kind)) byKind.set(question.kind, []);
       byKind.get(question.kind).push(question);
       if (++looked > 400) break;
@@ -110,12 +113,11 @@ const quizView = (() => {
   const isRight = (question, given) => {
     const answer = question.answer();
     if (question.choices) return given === answer;
-    const x = Number(String(given).trim().replace("−", "-").replace(",", "."));
-    return String(given).trim() !== "" && Math.abs(x - answer) <= 0.01 * Math.abs(answer) + 1e-9;
+    return Math.abs(parsed(given) - answer) <= 0.01 * Math.abs(answer) + 1e-9;
   };
 
   function draw() {
-    const tally = element("p", { class: "score", role: "status" }, `${score.right} right of ${score.asked} answered`);
+    const tally = element("p", { class: "score", role: "status" }, `${score.right} right at the first try, of ${score.asked} answered`);
     if (!questions.length) {
       panel.replaceChildren(stepView.heading("Quiz"), element("p", {}, "This graph is too plain for a question."));
       return;
@@ -123,7 +125,7 @@ const quizView = (() => {
     if (at >= questions.length) {
       panel.replaceChildren(
         stepView.heading("Quiz"),
-        element("p", {}, `That was the last question: ${score.right} of ${questions.length} right.`),
+        element("p", {}, `That was the last question: ${score.right} of ${questions.length} right at the first try.`),
         tally,
         element("button", { type: "button", onclick: () => ((at = 0), (score.right = score.asked = 0), main.redraw()) }, "Once more"),
       );
@@ -134,7 +136,7 @@ const quizView = (() => {
     const field = question.choices
       ? element("select", { id: "answer" }, element("option", { value: "" }, "choose"), question.choices.map((each) => element("option", { value: each }, each)))
       : element("input", { id: "answer", type: "text", inputmode: "decimal", autocomplete: "off" });
-    let done = false;
+    let [done, tries] = [false, 0];
     function finish(right, text) {
       if (!done) {
         score.asked += 1;
@@ -142,7 +144,7 @@ const quizView = (() => {
       }
       done = true;
       outcome.textContent = text;
-      tally.textContent = `${score.right} right of ${score.asked} answered`;
+      tally.textContent = `${score.right} right at the first try, of ${score.asked} answered`;
       buttons.forEach((button) => (button.disabled = true));
       field.disabled = true;
       next.hidden = false;
@@ -152,12 +154,17 @@ const quizView = (() => {
     const check = (event) => {
       event.preventDefault();
       if (done || field.value === "") return;
-      if (isRight(question, field.value)) finish(true, `Right: ${answerText()}. ${sentence(question.because())}`);
+      if (!question.choices && parsed(field.value) === null) {
+        outcome.textContent = "That is not a number, such as 0.5 or −1e−3.";
+        return;
+      }
+      tries += 1;
+      if (isRight(question, field.value)) finish(tries === 1, `Right: ${answerText()}. Why: ${question.because()}.`);
       else outcome.textContent = "Not yet. Try again, or have it shown.";
     };
     const buttons = [
       element("button", { type: "submit" }, "Check"),
-      element("button", { type: "button", onclick: () => finish(false, `It is ${answerText()}. ${sentence(question.because())}`) }, "Show the answer"),
+      element("button", { type: "button", onclick: () => finish(false, `It is ${answerText()}. Why: ${question.because()}.`) }, "Show the answer"),
     ];
     const next = element("button", { type: "button", hidden: true, onclick: () => ((at += 1), main.redraw(), panel.querySelector("#answer, button")?.focus()) }, "Next question");
     panel.replaceChildren(
@@ -168,8 +175,6 @@ const quizView = (() => {
       tally,
     );
   }
-
-  const sentence = (text) => `${text[0].toUpperCase()}${text.slice(1)}.`;
 
   return { draw, question: () => questions[at], turn: () => questions[at]?.turn ?? lesson.steps.length };
 })();

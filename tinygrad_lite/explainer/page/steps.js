@@ -23,6 +23,7 @@ const stepView = (() => {
       heading("Before the first step"),
       element("p", {}, `${lesson.nodes[lesson.root].name} is computed by ${counted(lesson.operations.length, "operation")} from the values at the top of the graph. Step on to see each of them compute; then the backward pass goes the same way back and finds how much the result changes with each value.`),
       element("p", {}, "The gradient is found for: ", leaves.flatMap((i, k) => (k ? [", ", link(i)] : [link(i)])), "."),
+      lesson.data.notLookedInto ? element("p", { class: "hint" }, `Nobody looked for dead units or vanishing gradients: ${lesson.data.notLookedInto}.`) : "",
       element("p", { class: "hint" }, "Arrow keys left and right step; the address in the browser names the step, so that you can link to it."),
       liveNote() ?? "",
     );
@@ -55,7 +56,7 @@ const stepView = (() => {
     const given = [...new Set(node.inputs.filter((x) => typeof x === "number"))];
     parts.push(expansion(i, given));
     let products = [];
-    if (lesson.live) products = np.watched(() => lesson.forward(i));
+    if (typeof node.forward === "number" && [...given, i].every((x) => !lesson.value(x).sample)) products = np.watched(() => lesson.forward(i));
     if (products.length) {
       products.forEach((product, k) => parts.push(productView(product, { names: node.factors?.[k] ?? ["the left factor", "the right factor"], title: products.length > 1 ? `product ${k + 1}` : "the product" })));
     }
@@ -134,7 +135,7 @@ const stepView = (() => {
       heading(`Backward ${turn + 1} of ${lesson.steps.length}: ${node.op}`),
       formula(`${node.name} = ${node.formula}`),
       about(step.node),
-      element("p", {}, `What arrives (upstream): g = ${gradientOf(step.node)}${origin(step.node)}`),
+      element("p", {}, `What arrives (upstream): ${lesson.letter} = ${gradientOf(step.node)}${origin(step.node)}`),
       tensorView.accumulation(step.node),
     ];
     if (!step.to.length) parts.push(element("p", {}, "It hands nothing on: its rules let no gradient through."));
@@ -144,7 +145,8 @@ const stepView = (() => {
 
   function origin(i) {
     const terms = lesson.received[i].length;
-    if (!terms) return ", which is 1: the result changes as much as itself";
+    if (!terms && !lesson.startsFromOnes) return ", which backward() was started with";
+    if (!terms) return lesson.value(i).data.length > 1 ? ", which is 1 for each entry: what is differentiated is their sum" : ", which is 1: the result changes as much as itself";
     return terms > 1 ? `, the sum of ${terms} contributions, complete by now` : "";
   }
 
@@ -155,7 +157,7 @@ const stepView = (() => {
     const box = element("section", { class: `contribution hue${k % 5}` }, element("h4", {}, "to ", link(each.node)));
     box.append(formula(`contribution = ${each.rule}${each.summed.length ? `, summed over axis ${each.summed.join(", ")}` : ""}`));
     if (each.local !== undefined) {
-      box.append(element("p", { class: "formula" }, `upstream × local: g × ${bracketed(each.local)}, since ∂${node.name}/∂${target.name} = ${each.local}`));
+      box.append(element("p", { class: "formula" }, `upstream × local: ${lesson.letter} × ${bracketed(each.local)}, since ∂${node.name}/∂${target.name} = ${each.local}${node.inputs.filter((x) => x === each.node).length > 1 ? " by this use" : ""}`));
     }
     if (each.summed.length) {
       box.append(axesTable(each.full, [[target.name, target.value.shape]], "The axes that were broadcast are summed", "Σ"));
@@ -168,7 +170,7 @@ const stepView = (() => {
         }),
       ),
     );
-    if (each.summed.length && full) box.append(sumView(step, each, full, value));
+    if (each.summed.length === 1 && full) box.append(sumView(step, each, full, value));
     box.append(numbersView(step, each, g, slope, full, value));
     return box;
   }
@@ -207,7 +209,7 @@ const stepView = (() => {
   function numbersView(step, each, g, slope, full, value) {
     const key = `${step.node} ${each.input}`;
     const target = lesson.nodes[each.node];
-    const pictures = slope ? [heatMap(g, { label: "g, upstream" })] : [];
+    const pictures = slope ? [heatMap(g, { label: `${lesson.letter === "g" ? "g, " : ""}upstream` })] : [];
     if (slope && slope.shape.length) pictures.push(heatMap(slope, { label: `local, ${each.local}` }));
     const choose = (place) => (cells.set(key, place), show());
     pictures.push(heatMap(value, { label: `contribution to ${target.name}`, choose }));

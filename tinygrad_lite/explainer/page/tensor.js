@@ -30,11 +30,13 @@ const tensorView = (() => {
     const fields = cellFields(formOf(value), node.name, choose);
     const [numbers, measured] = [element("p", { class: "numbers", "aria-live": "polite" }), element("p", { class: "measured" })];
     const field = element("input", { type: "text", inputmode: "decimal", id: "new-value", "aria-describedby": "change-hint" });
+    const hint = element("span", { id: "change-hint", class: "hint", role: "status" }, "Everything is computed again in this page; what Python decided by looking at numbers stays.");
     const change = (event) => {
       event.preventDefault();
-      const wanted = Number(field.value.replace("−", "-").replace(",", "."));
-      if (field.value.trim() === "" || Number.isNaN(wanted)) {
-        field.setAttribute("aria-invalid", "true");
+      const wanted = parsed(field.value);
+      field.setAttribute("aria-invalid", String(wanted === null));
+      if (wanted === null) {
+        hint.textContent = `“${field.value}” is not a number, such as 0.5 or −1e−3.`;
         return;
       }
       const data = lesson.value(i).data.slice();
@@ -42,20 +44,19 @@ const tensorView = (() => {
       lesson.change([[i, { ...lesson.value(i), data }]]);
       main.redraw();
     };
-    const form =
-      !lesson.isOperation(node) && lesson.live
-        ? element(
-            "form",
-            { class: "change", onsubmit: change },
-            element("label", { for: "new-value" }, "new value: "),
-            field,
-            element("button", { type: "submit" }, "Change it"),
-            element("button", { type: "button", onclick: () => (lesson.reset(), main.redraw()), disabled: !lesson.changed() }, "As recorded"),
-            element("span", { id: "change-hint", class: "hint" }, "Everything is computed again in this page."),
-          )
-        : !lesson.isOperation(node)
-          ? stepView.liveNote()
-          : null;
+    const form = lesson.isEditable(i)
+      ? element(
+          "form",
+          { class: "change", onsubmit: change },
+          element("label", { for: "new-value" }, "new value: "),
+          field,
+          element("button", { type: "submit", id: "change-it" }, "Change it"),
+          element("button", { type: "button", id: "as-recorded", onclick: () => (lesson.reset(), main.redraw()), disabled: !lesson.changed() }, "As recorded"),
+          hint,
+        )
+      : lesson.isOperation(node)
+        ? null
+        : (stepView.liveNote() ?? element("p", { class: "hint" }, "Labels, masks and indices stay as they were recorded."));
     const place = () => cells.get(i) ?? (gradient ? stepView.largestPlace(gradient) : 0);
     function update() {
       const at = place();
@@ -71,17 +72,17 @@ const tensorView = (() => {
   }
 
   function measurement(i, place, derived) {
-    const { estimate, error, left, right } = lesson.measured(i, place);
-    const off = Math.abs(estimate - derived);
-    const kink = Math.abs(left - right) > 1e-4 * Math.max(1, Math.abs(left), Math.abs(right)) ? ` From the left the slope is ${told(left)}, from the right ${told(right)}: a kink.` : "";
-    return `Measured by differences: ${told(estimate, 8)}, give or take ${told(error, 2)}; the gradient is off by ${told(off, 2)}.${kink}`;
+    const { estimate, error, left, right, kink } = lesson.measured(i, place);
+    if (kink) return `Measured by differences: from the left the slope is ${told(left)}, from the right ${told(right)}: a kink.`;
+    if (!Number.isFinite(error)) return "The result is not finite close by, so that no slope can be measured.";
+    return `Measured by differences: ${told(estimate, 8)}, give or take ${told(error, 2)}; it and the gradient differ by ${told(Math.abs(estimate - derived), 2)}.`;
   }
 
   const recordedMeasurements = (i) =>
     (lesson.data.measured?.[i] ?? []).flatMap((entry) => {
       const [place, derived, estimate, error] = entry.map(lesson.number);
       const name = indexed(stepView.gradientOf(i), { shape: lesson.nodes[i].value.shape }, place);
-      const text = `${name} = ${told(derived, 8)}; measured by differences, in Python: ${told(estimate, 8)}, give or take ${told(error, 2)}; off by ${told(Math.abs(estimate - derived), 2)}.`;
+      const text = `${name} = ${told(derived, 8)}; measured by differences, in Python: ${told(estimate, 8)}, give or take ${told(error, 2)}; they differ by ${told(Math.abs(estimate - derived), 2)}.`;
       return [text, element("br")];
     });
 
