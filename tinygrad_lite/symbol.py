@@ -128,7 +128,9 @@ def _simpler(op: Op, inputs: Sequence[Any]) -> Any:
         if condition.size and (np.all(condition) or not np.any(condition)):
             chosen = inputs[1] if condition.flat[0] else inputs[2]
             shape = np.broadcast_shapes(*(np.shape(numbers(x)) for x in inputs))
-            return chosen if type(chosen) is Symbol and chosen.shape == shape else None
+            if type(chosen) is Symbol:
+                return chosen if chosen.shape == shape else None
+            return chosen if np.ndim(chosen) == 0 and shape != () else None
     return None
 
 

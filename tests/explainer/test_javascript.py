@@ -110,3 +110,19 @@ def test_normal_distribution_far_out(runtime: Any) -> None:
 def test_what_depends_on_numbers_is_not_printed(rule: Any) -> None:
     with pytest.raises(NotPrintableError):
         function(rule, {"x": np.array([2.0, 1.0])}, {})
+
+
+def test_numbers_are_reduced_along_an_axis_as_numpy_does(runtime: Any) -> None:
+    x = np.array(2.5)[()]
+    for reduce in (np.sum, np.prod, np.max, np.min):
+        for axis in (0, -1):
+            program = function(lambda x, reduce=reduce, axis=axis: reduce(x, axis=axis), {"x": x}, {})
+            close(computed(runtime, program, {"x": x}), 2.5)
+
+
+def test_parts_that_are_broadcast_are_scattered(runtime: Any) -> None:
+    from tinygrad_lite.ops.indexing import scatter
+
+    part = np.array(3.0)[()]
+    program = function(lambda part: scatter(part, shape=(4,), indices=(slice(1, 3),)), {"part": part}, {})
+    close(computed(runtime, program, {"part": part}), [0, 3, 3, 0])

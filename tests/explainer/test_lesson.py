@@ -253,3 +253,66 @@ def test_second_derivatives() -> None:
     assert x.grad is not None
     lesson = tg.explain(np.sum(x.grad))
     np.testing.assert_allclose(lesson.backward.gradients[lesson.graph.leaves[0]], [6.0, 12.0])
+
+
+def test_arrays_that_change_between_their_uses_are_two() -> None:
+    w = tg.tensor([1.0, 1.0], requires_grad=True, name="w")
+    array = np.array([1.0, 2.0])
+    y = w * array
+    array += 10
+    lesson = tg.explain(np.sum(y * array))
+    by_name = {node.name: node.value.tolist() for node in lesson.graph.leaves}
+    assert by_name == {"w": [1.0, 1.0], "array": [1.0, 2.0], "array_2": [11.0, 12.0]}
+    with tg.no_grad():
+        w -= 0.5
+    lesson = tg.explain(np.sum(y * w))
+    assert [leaf.name for leaf in lesson.graph.leaves] == ["w", "array", "w_2"]
+    with pytest.raises(InputError, match="changed between two of its uses"):
+        lesson.to_html("never.html", optimizer=tg.optim.SGD([w]))
+    assert not Path("never.html").exists()
+
+
+def test_a_tensor_may_be_called_g() -> None:
+    g = tg.tensor([1.0, 2.0], requires_grad=True)
+    w = tg.tensor([3.0, 4.0], requires_grad=True)
+    lesson = tg.explain(np.sum(g * w))
+    assert "to w: upstream · g" in str(lesson)
+    assert r"\overline{w} = \overline{t_{1}} \odot g" in lesson.to_latex().replace("&", "")
+
+
+def test_small_numbers_stay() -> None:
+    x = tg.tensor([1e-4, 2e-4], requires_grad=True, name="x")
+    assert "∂result/∂x = [3.0e-08, 1.2e-07]" in str(tg.explain(np.sum(x**3)))
+
+
+def test_long_rules_are_not_printed() -> None:
+    x = tg.tensor(np.linspace(1, 2, 12), requires_grad=True, name="x")
+    text = str(tg.explain(np.prod(x)))
+    assert "too long to print" in text
+    assert max(map(len, text.splitlines())) < 400
+
+
+def test_masks_are_operations_where_they_were_seen() -> None:
+    x = tg.tensor([1.0, -2.0], requires_grad=True, name="x")
+    lesson = tg.explain(lambda: np.sum(x * (x > 0)))
+    assert [str(node.op) for node in lesson.graph.operations] == ["greater", "multiply", "sum"]
+    assert "(1) t1 = x > 0" in str(lesson)
+
+
+def test_the_text_has_no_colours(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    lesson = scalar()
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    assert "\033" not in lesson.to_text(tmp_path / "lesson.txt")
+    assert (tmp_path / "lesson.txt").read_text(encoding="utf-8") == lesson.to_text()
+
+
+def test_large_lessons_are_made_in_time(tmp_path: Path) -> None:
+    """What is quadratic shows in memory and in the size of what is made: not here."""
+    leaves = [tg.tensor(float(k), requires_grad=True) for k in range(300)]
+    stacked = tg.explain(np.sum(np.stack(leaves)))
+    stacked.to_html(tmp_path / "lesson.html")
+    assert (tmp_path / "lesson.html").stat().st_size < 1_000_000
+    y = w = tg.tensor(1.01, requires_grad=True, name="w")
+    for _ in range(1000):
+        y = y * w
+    assert len(tg.explain(y).to_svg()) < 3_000_000

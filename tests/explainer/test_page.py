@@ -3,18 +3,22 @@
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
 import tinygrad_lite as tg
 from tests.explainer.conftest import Opened
 from tests.explainer.graphs import LESSONS, Block, attention, heart, long, scalar
 from tinygrad_lite import nn
 from tinygrad_lite.explainer import rerun
+from tinygrad_lite.testing import programs
 
 Show = Callable[..., Opened]
 NUMBER = r"−?\d+(?:\.\d+)?(?:e−?\d+)?"
@@ -236,6 +240,95 @@ def test_everything_is_computed_again(show: Show, make: Any, leaf: str, place: i
     np.testing.assert_array_equal(opened.data("value", root.name), np.ravel(root.value))
 
 
+MASKED: dict[str, Callable[[Any], Any]] = {
+    "where": lambda x: np.sum(np.where(x > 0, x, 0.1 * x) ** 2),
+    "mask": lambda x: np.sum(x * (x > 0)),
+    "stopped": lambda x: np.sum(x * tg.stop_gradient(np.exp(x))),
+}
+
+
+@pytest.mark.parametrize("name", MASKED)
+def test_what_has_no_history_is_computed_again_too(show: Show, name: str) -> None:
+    """A mask follows the values that it was made of, where the function was seen to make it."""
+
+    def lesson(numbers: Any) -> Any:
+        return tg.explain(MASKED[name], tg.tensor(numbers, requires_grad=True, name="x"))
+
+    opened = show(lesson([1.0, -2.0, 3.0]))
+    changed = [1.0, 5.0, -0.5]
+    opened.page.evaluate("([i, data]) => lesson.change([[i, { shape: [3], data }]])", [opened.index("x"), changed])
+    again = lesson(changed)
+    root = again.graph.root
+    np.testing.assert_allclose(opened.data("value", root.name), np.ravel(root.value), rtol=1e-12)
+    gradient = again.backward.gradients[next(leaf for leaf in again.graph.leaves if leaf.name == "x")]
+    np.testing.assert_allclose(opened.data("gradient", "x"), gradient, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (lambda x: tg.explain(np.sum(x * (x > 0))), "was made without a history"),
+        (lambda x: tg.explain(lambda x: np.sum(x * (x * x).detach()), x), "was made without a history"),
+        (lambda x: tg.explain(np.sum(np.sort(x) * np.arange(3.0))), "takes entries by an index"),
+        (lambda x: tg.explain(lambda x: np.sum(np.sort(x) * np.arange(3.0)), x), "takes entries by an index"),
+        (lambda x: tg.explain(lambda x: np.sum(x if np.allclose(x, 1) else -x), x), "acted on the answer"),
+    ],
+)
+def test_what_may_have_been_computed_from_values_is_said_to_be_fixed(show: Show, make: Any, reason: str) -> None:
+    opened = show(make(tg.tensor([1.0, -2.0, 3.0], requires_grad=True, name="x")))
+    assert "Recorded only" in opened.panel()
+    assert reason in opened.panel()
+    opened.node("x").click()
+    assert opened.page.locator("#new-value").count() == 0
+
+
+def test_labels_are_not_for_changing(show: Show) -> None:
+    logits = tg.tensor(np.eye(3), requires_grad=True, name="logits")
+    labels = np.array([0, 2, 1])
+    opened = show(tg.explain(lambda: nn.functional.cross_entropy(logits, labels)))
+    opened.node("labels").click()
+    assert opened.page.locator("#new-value").count() == 0
+    assert "Labels, masks and indices stay as they were recorded." in opened.panel()
+    opened.node("logits").click()
+    assert opened.page.locator("#new-value").count() == 1
+
+
+@settings(max_examples=10)
+@given(data=st.data())
+@pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
+def test_random_programs_are_computed_again(browser: Any, data: st.DataObject) -> None:
+    program = data.draw(programs())
+    leaves = [tg.tensor(x, requires_grad=True, name=f"leaf{k}") for k, x in enumerate(program.leaves)]
+    result = program.run(*leaves)
+    assume(result.op is not None and result.size)
+    lesson = tg.explain(program.run, *leaves)
+    moved = [np.asarray(x) * 1.01 + 0.001 for x in program.leaves]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "lesson.html"
+        lesson.to_html(path)
+        page = browser.new_page()
+        page.goto(path.as_uri())
+        names = [node.name for node in lesson.graph.nodes]
+        given = [
+            [names.index(f"leaf{k}"), {"shape": list(x.shape), "data": np.ravel(x).tolist()}]
+            for k, x in enumerate(moved)
+            if f"leaf{k}" in names
+        ]
+        live = page.evaluate("given => lesson.live && (lesson.change(given), true)", given)
+        found = page.evaluate("lesson.nodes.map((_, i) => [lesson.value(i).data, lesson.gradient(i)?.data ?? null])")
+        page.close()
+    assume(live)
+    again = tg.explain(program.run, *[tg.tensor(x, requires_grad=True, name=f"leaf{k}") for k, x in enumerate(moved)])
+    assume([node.name for node in again.graph.nodes] == names)  # another branch may be another graph
+    for node, (value, gradient) in zip(again.graph.nodes, found, strict=True):
+        scale = 1e-9 * (1 + np.max(np.abs(node.value), initial=0, where=np.isfinite(node.value)))
+        np.testing.assert_allclose(value, np.ravel(node.value), rtol=1e-9, atol=scale)
+        if node in again.backward.gradients:
+            expected = np.ravel(again.backward.gradients[node])
+            scale = 1e-9 * (1 + np.max(np.abs(expected), initial=0, where=np.isfinite(expected)))
+            np.testing.assert_allclose(gradient, expected, rtol=1e-9, atol=scale)
+
+
 def test_what_is_no_number_is_not_taken(show: Show) -> None:
     opened = show(scalar())
     opened.node("a").click()
@@ -267,6 +360,30 @@ def test_differences_beside_the_gradient(show: Show, make: Any, name: str) -> No
     text = opened.page.locator("#tensor .measured").inner_text()
     estimate, error, off = numbers(text)
     assert off <= error + 1e-9 * abs(estimate)
+
+
+@pytest.mark.parametrize(
+    ("f", "x", "slope"),
+    [
+        (np.log, 0.005, 200.0),
+        (np.sqrt, 0.002, 0.5 / np.sqrt(0.002)),
+        (lambda x: 1 / x, 0.01, -1e4),
+        (lambda x: np.sin(1000 * x), 3.0, 1000 * np.cos(3000.0)),
+        (lambda x: np.maximum(x, 0), 5e-4, 1.0),
+        (lambda x: np.maximum(x, 0) + np.log(np.absolute(x)), 5e-4, 2001.0),
+        (lambda x: (x * 1e-3 + 1e8) - 1e8, 1.0, 1e-3),
+    ],
+)
+def test_differences_have_a_step_that_fits(show: Show, f: Any, x: float, slope: float) -> None:
+    """No smooth function is said to have a kink, and the error that is told covers the distance."""
+    point = tg.tensor(x, requires_grad=True, name="point")
+    opened = show(tg.explain(lambda: f(point)))
+    opened.node("point").click()
+    text = opened.page.locator("#tensor .measured").inner_text()
+    assert "kink" not in text
+    estimate, error, off = numbers(text)
+    assert abs(estimate - slope) <= error + 1e-6 * abs(slope)
+    assert off <= error + 1e-6 * abs(slope)
 
 
 def test_a_kink_is_told(show: Show) -> None:
@@ -447,6 +564,37 @@ def test_the_same_file_on_each_run(tmp_path: Path) -> None:
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
 
 
+def test_placeholders_of_the_page_are_no_names(show: Show) -> None:
+    x = tg.tensor(2.0, requires_grad=True, name="{{script}}")
+    opened = show(tg.explain(x * x))
+    assert "{{script}}" in opened.node("{{script}}").get_attribute("aria-label")
+
+
+def test_batched_products_are_shown_one_by_one(show: Show) -> None:
+    a, b = (
+        tg.tensor(np.random.default_rng(k).normal(size=(3, 2, 2)), requires_grad=True, name="ab"[k]) for k in (0, 1)
+    )
+    lesson = tg.explain(np.sum(a @ b))
+    opened = show(lesson, step=1)
+    field = opened.page.get_by_label("Which of the 3 products")
+    field.fill("2")
+    field.press("Enter")
+    text = opened.page.locator(".product .numbers").inner_text()
+    row, column = (int(x) for x in re.findall(r"\d+", text)[:2])
+    assert numbers(text)[-1] == pytest.approx(float((a.data[2] @ b.data[2])[row, column]), rel=1e-5)
+
+
+def test_the_focus_stays_where_it_was(show: Show) -> None:
+    opened = show(scalar())
+    opened.node("a").click()
+    for text, focus in (("3", "new-value"), ("4", "change-it")):
+        opened.page.fill("#new-value", text)
+        opened.page.focus(f"#{focus}")
+        opened.page.keyboard.press("Enter")
+        assert opened.page.evaluate("document.activeElement.id") == focus
+    assert "(with changed numbers)" in opened.status()
+
+
 def test_in_a_notebook(browser: Any) -> None:
     page = browser.new_page()
     page.set_content(f"<!DOCTYPE html><title>Notebook</title>{scalar()._repr_html_()}")
@@ -454,4 +602,7 @@ def test_in_a_notebook(browser: Any) -> None:
     frame.locator("#graph svg").wait_for()
     frame.locator("#next").click()
     assert frame.locator("#status").text_content() == "Forward 1 of 3: b = a + a"
+    frame.locator("#last").click()
+    frame.get_by_role("link", name="from d (backward 1)").click()
+    assert str(frame.locator("#status").text_content()).startswith("Backward 1 of 3")
     page.close()

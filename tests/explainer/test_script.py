@@ -134,3 +134,12 @@ def test_errors_of_backward_stay_the_users(tmp_path: Path) -> None:
     path.write_text("import tinygrad_lite as tg\ntg.tensor(2.0).backward()\n")
     with pytest.raises(tg.errors.GraphError, match="no history"):
         lesson_of_script(path)
+
+
+def test_a_second_backward_is_an_error_as_ever(tmp_path: Path) -> None:
+    path = tmp_path / "twice.py"
+    path.write_text(
+        "import tinygrad_lite as tg\nx = tg.tensor(2.0, requires_grad=True)\ny = x * x\ny.backward()\ny.backward()\n"
+    )
+    with pytest.raises(tg.errors.GraphError, match="freed by an earlier backward pass"):
+        lesson_of_script(path)

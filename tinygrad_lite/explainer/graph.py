@@ -243,11 +243,13 @@ class Graph:
                 self._seen.made is None or any(x.dtype.kind in "iub" for x in self._made)
             ):
                 return f"{node.name} takes entries by an index, which may have been computed from values"
+            if not node.requires_grad and node.value.dtype.kind in "iu":
+                return f"{node.name} counts or numbers values ({node.op}), and what it was used for is fixed"
         for leaf in self.leaves:
-            if self._seen.made is None and leaf.tensor is not None and not hasattr(leaf.tensor, "index"):
+            if leaf.tensor is not None and not hasattr(leaf.tensor, "index"):
                 return (
-                    f"{leaf.name} was made by an operation without a history, and may have been computed from other "
-                    "values; that is known if the function is explained, as tg.explain(function, *arguments)"
+                    f"{leaf.name} was made without a history, and may have been computed from other values; what a mask "
+                    "was made of is known if the function is explained, as tg.explain(function, *arguments)"
                 )
         return None
 

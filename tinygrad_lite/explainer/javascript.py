@@ -160,7 +160,7 @@ class _Script:
 def function(rule: Callable[..., Any], arguments: Mapping[str, Array], params: Mapping[str, Any]) -> str:
     """A forward or a rule as a JavaScript function of the page's NumPy and of the named arrays.
 
-    Arguments that are plain numbers, or arrays of other than real ones, are written into it.
+    Arguments that are plain numbers, or arrays of integers, are written into it.
 
     Raises:
         NotPrintableError: if it has no such form.
@@ -176,7 +176,7 @@ def function(rule: Callable[..., Any], arguments: Mapping[str, Array], params: M
         }
     """
     script = _Script()
-    given = [Scripted(x, name, script) if _is_real(x) else x for name, x in arguments.items()]
+    given = [Scripted(x, name, script) if is_argument(x) else x for name, x in arguments.items()]
     try:
         found = rule(*given, **params)
         found = found.whole() if isinstance(found, Deferred) else found
@@ -189,9 +189,9 @@ def function(rule: Callable[..., Any], arguments: Mapping[str, Array], params: M
     return f"({', '.join(['np', *arguments])}) => {{\n{body}  return {result};\n}}"
 
 
-def _is_real(x: Any) -> bool:
-    """Whether it is an array of real numbers; labels, indices and masks are written into a program as they are."""
-    return isinstance(x, (np.ndarray, np.generic)) and x.dtype.kind == "f"
+def is_argument(x: Any) -> bool:
+    """Whether it is an array that a program is given; labels and indices, of integers, are written into it."""
+    return isinstance(x, (np.ndarray, np.generic)) and x.dtype.kind in "fb"
 
 
 def _getitem(x: str, shape: tuple[int, ...], value: Array, index: Any) -> str:

@@ -273,6 +273,6 @@ def _exact(x: Any) -> Any:
 
 
 def _signature(x: Any) -> Any:
-    if isinstance(x, (np.ndarray, np.generic)) and x.dtype.kind == "f":
+    if javascript.is_argument(x):
         return x.shape, str(x.dtype)
     return (np.shape(x), np.asarray(x).tobytes()) if np.ndim(x) else repr(x)

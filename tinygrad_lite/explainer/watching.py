@@ -34,7 +34,12 @@ def _note(found: dict[int, str], scope: Mapping[str, Any]) -> list[Any]:
     """Note the names in a scope, and return what has one since."""
     new = []
     for name, value in list(scope.items()):
-        if isinstance(value, (Tensor, np.ndarray)) and not name.startswith("_") and id(value) not in found:
+        if (
+            isinstance(value, (Tensor, np.ndarray))
+            and name.isidentifier()
+            and not name.startswith("_")
+            and id(value) not in found
+        ):
             found[id(value)] = name
             new.append(value)
     return new

@@ -191,7 +191,7 @@ const lesson = (() => {
     uses,
     received,
     live: data.recordedOnly === null,
-    // Labels, masks and indices are written into the programs.
+    // Labels and indices are written into the programs; a mask has two values only.
     isEditable: (i) => !isOperation(nodes[i]) && data.recordedOnly === null && nodes[i].value.dtype.startsWith("float"),
     number,
     isOperation,
