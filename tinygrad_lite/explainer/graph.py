@@ -248,8 +248,8 @@ class Graph:
         for leaf in self.leaves:
             if leaf.tensor is not None and not hasattr(leaf.tensor, "index"):
                 return (
-                    f"{leaf.name} was made without a history, and may have been computed from other values; what a mask "
-                    "was made of is known if the function is explained, as tg.explain(function, *arguments)"
+                    f"{leaf.name} was made without a history, and may have been computed from other values; what a "
+                    "mask was made of is known if the function is explained, as tg.explain(function, *arguments)"
                 )
         return None
 
