@@ -19,7 +19,7 @@ def list() -> "Catalogue":
     Example:
         >>> import tinygrad_lite as tg
         >>> [*tg.exercises.list()][:3]
-        ['chain_rule', 'square', 'exp']
+        ['square', 'exp', 'chain_rule']
     """
     from tinygrad_lite.exercises.catalogue import Catalogue
 
