@@ -260,7 +260,7 @@ def main() -> None:
     print()
     print(table(rows))
     if any("note" in row for row in rows):
-        print("\nTo fill in what is missing: pip install 'tinygrad-lite[compare]'")
+        print("\nTo fill in what is missing, in this clone: pip install -e '.[compare]'")
     print(
         f"\nThe tutorial reports the mean loss but descends its sum: with the same learning rate on the mean, 100 steps"
         f" only reach {rows[2]['last_loss']:.4f}.\n"

@@ -100,7 +100,7 @@ def test_an_exercise_from_question_to_mark(directory: Path, capsys: pytest.Captu
     assert "returned Ellipsis" in capsys.readouterr().err
     written.write_text(written.read_text().replace("return ...\n", "return x\n"))
     assert main(["exercise", "square", "--check", str(written)]) == 1
-    assert "a factor of 2 is missing" in capsys.readouterr().out
+    assert "a constant factor is missing" in capsys.readouterr().out
     written.write_text(RIGHT)
     assert main(["exercise", "square", "--check", "square.py"]) == 0
     assert "square, attempt 1: right" in capsys.readouterr().out
@@ -135,6 +135,8 @@ def test_a_teachers_file_of_exercises(
     [
         ("def derivative(y, x) return x", "answer.py, line 1: "),
         ("import nowhere_here", "answer.py cannot be run: ModuleNotFoundError"),
+        ("raise SystemExit", "answer.py leaves Python when it is run"),
+        ("import sys\ndef derivative(y, x):\n    sys.exit(0)", "derivative leaves Python: let it end with `return`"),
         ("def vjp(g, y, x):\n    return g", "has no function `derivative`"),
         ("def derivative(x):\n    return x", "begin with `def derivative(y, x):`"),
         ("def derivative(y, x):\n    return x[9]", "raised by your derivative, line 2: return x[9]"),
@@ -152,14 +154,20 @@ def test_an_answer_that_cannot_be_marked(
     ("arguments", "words"),
     [
         (["sqare"], "did you mean square"),
-        (["square", "--check", "nowhere.py"], "no Python file"),
+        (
+            ["square", "--check", "nowhere.py"],
+            "there is no nowhere.py; `exercise square` writes square.py to begin with",
+        ),
+        (["square", "--check", "."], ". is a directory"),
+        (["square", "--check", "notes.txt"], "notes.txt is no Python file: let its name end with .py"),
         (["square", "--hint", "7"], "has 2 hints"),
-        (["square", "--course", "nowhere.py"], "no Python file"),
+        (["square", "--course", "nowhere.py"], "there is no nowhere.py"),
     ],
 )
 def test_an_exercise_that_cannot_be_had(
     directory: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
 ) -> None:
+    (directory / "notes.txt").write_text("")
     assert main(["exercise", *arguments]) == 2
     assert words in capsys.readouterr().err
 

@@ -38,4 +38,16 @@ class AnomalyError(TinygradError, FloatingPointError):
 
 
 class MissingExtraError(TinygradError, RuntimeError):
-    """An optional library that is not installed; the message says which extra brings it."""
+    """An optional library that is not installed; the message says which extra brings it, and how to get that.
+
+    Args:
+        what: what needs it.
+        library: as its authors write its name.
+        extra: of this package.
+    """
+
+    def __init__(self, what: str, library: str, extra: str) -> None:
+        super().__init__(
+            f"{what} needs {library}, which the extra `{extra}` brings: in a clone of the repository, "
+            f"pip install -e '.[{extra}]'"
+        )

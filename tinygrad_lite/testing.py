@@ -21,7 +21,7 @@ try:
     from hypothesis import strategies as st
     from hypothesis.extra import numpy as hnp
 except ImportError:
-    raise MissingExtraError("tinygrad_lite.testing needs Hypothesis: pip install 'tinygrad-lite[testing]'") from None
+    raise MissingExtraError("tinygrad_lite.testing", "Hypothesis", "testing") from None
 
 Shape = tuple[int, ...]
 Interval = tuple[float, float]

@@ -178,7 +178,7 @@ class Report:
         try:
             import pandas as pd
         except ImportError:
-            raise MissingExtraError("to_frame needs pandas: pip install 'tinygrad-lite[examples]'") from None
+            raise MissingExtraError("to_frame", "pandas", "examples") from None
         columns: dict[str, list[Any]] = {
             name: [] for name in ("array", "result", "index", "gradient", "reference", "error", "bound", "verdict")
         }
@@ -199,7 +199,7 @@ class Report:
         try:
             from matplotlib.figure import Figure
         except ImportError:
-            raise MissingExtraError("plot needs Matplotlib: pip install 'tinygrad-lite[examples]'") from None
+            raise MissingExtraError("plot", "Matplotlib", "examples") from None
         figure = Figure(figsize=(3.2 * len(self.checked) + 1, 3.2), layout="constrained")
         axes = figure.subplots(1, len(self.checked), squeeze=False)[0]
         for axis, one in zip(axes, self.checked):

@@ -63,6 +63,8 @@ def run(given: argparse.Namespace) -> int:
 
 
 def _marked(exercise: Exercise, path: Path) -> int:
+    if not path.exists():
+        raise InputError(f"there is no {path}; `exercise {exercise.name}` writes {exercise.name}.py to begin with")
     module = _loaded(path)
     function = getattr(module, exercise.asks_for, None)
     if function is None:
@@ -80,15 +82,19 @@ def _marked(exercise: Exercise, path: Path) -> int:
 
 def _loaded(path: Path) -> ModuleType:
     """A user's file, run as a module."""
+    if not path.is_file():
+        raise InputError(f"{path} is a directory, not a file" if path.exists() else f"there is no {path}")
     spec = importlib.util.spec_from_file_location(path.stem, path)
-    if not path.is_file() or spec is None or spec.loader is None:
-        raise InputError(f"{path} is no Python file that can be read")
+    if spec is None or spec.loader is None:
+        raise InputError(f"{path} is no Python file: let its name end with .py")
     module = importlib.util.module_from_spec(spec)
     writes, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # a learner's directory gets no further files
     try:
         spec.loader.exec_module(module)
     except SyntaxError as error:
         raise InputError(f"{path}, line {error.lineno}: {error.msg}") from None
+    except SystemExit:  # else the command would end here, with the exit status of a right answer
+        raise InputError(f"{path} leaves Python when it is run: take out what calls exit") from None
     except Exception as error:
         raise InputError(f"{path} cannot be run: {type(error).__name__}: {error}") from error
     finally:

@@ -53,7 +53,7 @@ def compile(f: Callable[..., Any], backend: str | None = None) -> "Compiled":
         raise InputError(f"a backend is 'numpy' or 'numba', got {backend!r}")
     installed = bool(find_spec("numba"))
     if backend == "numba" and not installed:
-        raise MissingExtraError("backend='numba' needs Numba: pip install 'tinygrad-lite[compile]'")
+        raise MissingExtraError("backend='numba'", "Numba", "compile")
     from tinygrad_lite.compiler.compiled import Compiled
 
     return Compiled(f, backend or ("numba" if installed else "numpy"))

@@ -112,5 +112,5 @@ def _pandas() -> Any:
     try:
         import pandas
     except ImportError as error:
-        raise MissingExtraError("as_frame=True needs pandas: pip install 'tinygrad-lite[examples]'") from error
+        raise MissingExtraError("as_frame=True", "pandas", "examples") from error
     return pandas

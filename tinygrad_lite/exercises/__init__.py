@@ -19,7 +19,7 @@ def list() -> "Catalogue":
     Example:
         >>> import tinygrad_lite as tg
         >>> [*tg.exercises.list()][:3]
-        ['chain_rule', 'square', 'exp']
+        ['square', 'exp', 'chain_rule']
     """
     from tinygrad_lite.exercises.catalogue import Catalogue
 
@@ -39,8 +39,8 @@ def start(name: str) -> "Exercise":
         ... def derivative(y, x):
         ...     return x
         square, attempt 1: not yet
-          3 of 3 entries are wrong, furthest x[2] = 3: at most half as large as it should be
-          it looks like this: a factor of 2 is missing
+          3 of 3 entries are wrong, furthest at x[2], where x is 3: much too near 0
+          it looks like this: a constant factor is missing
           hints left: 2
     """
     from tinygrad_lite.exercises.catalogue import find
@@ -87,7 +87,7 @@ def declare(
         ...     inputs=[{"x": np.array([1.0, -2.0])}],
         ... )
         >>> tg.exercises.start("cube").check(lambda y, x: 3 * x**2)
-        cube, attempt 1: right (2 entries, by complex step)
+        cube, attempt 1: right (2 entries)
     """
     from tinygrad_lite.exercises.catalogue import enter
     from tinygrad_lite.exercises.declaration import Declaration

@@ -1,4 +1,4 @@
-"""Floor 6. The exercises of the course, from one number to a network; each is a declaration, and none has an answer."""
+"""Floor 6. The exercises of the course, in its order; each is a declaration, and none has an answer."""
 
 import numpy as np
 
@@ -33,17 +33,6 @@ def _patients(count: int) -> dict[str, Array]:
 
 COURSE = [
     Declaration(
-        "chain_rule",
-        "One number goes through two steps, u = 3x + 1 and y = u². How fast does y change with x?",
-        lambda x: (3 * x + 1) ** 2,
-        "derivative",
-        ({"x": 2.0}, {"x": -1.5}),
-        hints=(
-            "Nudge u alone first: how fast does u² change? Then ask how fast u changes with x.",
-            "The two rates are multiplied, and the first is taken at u, not at x.",
-        ),
-    ),
-    Declaration(
         "square",
         "The square of each entry.",
         lambda x: x**2,
@@ -63,25 +52,14 @@ COURSE = [
         hints=("Which function is its own derivative?",),
     ),
     Declaration(
-        "sigmoid",
-        "The logistic function, which makes a probability of any number.",
-        lambda x: 1 / (1 + np.exp(-x)),
+        "chain_rule",
+        "One number goes through two steps, u = 3x + 1 and y = u². How fast does y change with x?",
+        lambda x: (3 * x + 1) ** 2,
         "derivative",
-        ({"x": np.array([-3.0, 0.0, 2.0])}, {"x": _OTHERS}),
+        ({"x": 2.0}, {"x": -1.5}),
         hints=(
-            "It can be written with y alone.",
-            "Where y is nearly 0 or nearly 1, the curve is flat: which product of two factors vanishes at both ends?",
-        ),
-    ),
-    Declaration(
-        "tanh",
-        "The hyperbolic tangent, which goes from -1 to 1.",
-        lambda x: np.tanh(x),
-        "derivative",
-        ({"x": _NUMBERS}, {"x": _OTHERS}),
-        hints=(
-            "It can be written with y alone.",
-            "Derive sinh/cosh as a quotient, and recognise the square of y in what comes out.",
+            "Nudge u alone first: how fast does u² change? Then ask how fast u changes with x.",
+            "The two rates are multiplied, and the first is taken at u, not at x.",
         ),
     ),
     Declaration(
@@ -92,16 +70,8 @@ COURSE = [
         ({"x": np.array([-2.0, 0.25, 3.0])}, {"x": _OTHERS}),
         hints=(
             "Two steps: a logarithm, and what is inside it. Multiply the two rates.",
-            "Compare what you get with the exercise `sigmoid`.",
+            "Inside, 1 stands still. What is the rate of a logarithm, taken at what is inside?",
         ),
-    ),
-    Declaration(
-        "relu",
-        "The rectifier, max(x, 0). At its corner take the slope from the left, as docs/conventions.md has it.",
-        relu,
-        "derivative",
-        ({"x": np.array([-1.5, 0.0, 2.0, 0.5])}, {"x": np.array([0.0, 3.0, -4.0])}),
-        hints=("To either side the curve is a straight line: what are the two slopes?",),
     ),
     Declaration(
         "numerator",
@@ -139,6 +109,17 @@ COURSE = [
         hints=(
             "Call the two uses u and v, derive by each while the other stands still; then both are x again.",
             "One use contributes the other factor; the other one goes through the sine. They add up.",
+        ),
+    ),
+    Declaration(
+        "two_losses",
+        "Two losses pull at the same w, (w - 3)² and (2w)². What does .grad show after backward() of both?",
+        lambda w: (w - 3) ** 2 + (2 * w) ** 2,
+        "derivative",
+        ({"w": 2.0}, {"w": -1.0}),
+        hints=(
+            "Each loss by itself first: two steps, of which the outer one is a square.",
+            "Nothing was set to zero between the two passes.",
         ),
     ),
     Declaration(
@@ -194,6 +175,29 @@ COURSE = [
         ),
     ),
     Declaration(
+        "sigmoid",
+        "The logistic function, which makes a probability of any number.",
+        lambda x: 1 / (1 + np.exp(-x)),
+        "derivative",
+        ({"x": np.array([-3.0, 0.0, 2.0])}, {"x": _OTHERS}),
+        hints=(
+            "It can be written with y alone.",
+            "Where y is nearly 0 or nearly 1, the curve is flat: which product of two factors vanishes at both ends?",
+        ),
+    ),
+    Declaration(
+        "cross_entropy",
+        "The mean cross-entropy of the probability sigmoid(z) of a label t, which is 0 or 1; by z.",
+        lambda z, t: np.mean(np.log(1 + np.exp(z)) - t * z),
+        "vjp",
+        ({"z": _NUMBERS, "t": np.array([0, 1, 1])}, {"z": _OTHERS, "t": np.array([1, 0])}),
+        by="z",
+        hints=(
+            "Each of the two terms by itself; you know the first from `softplus`.",
+            "What is left is the distance of the probability from the label, shared among the entries by the mean.",
+        ),
+    ),
+    Declaration(
         "softmax",
         "Each row becomes probabilities. Every entry of a row moves all of it.",
         lambda x: np.exp(x) / np.sum(np.exp(x), axis=1, keepdims=True),
@@ -225,26 +229,14 @@ COURSE = [
         hints=("Three steps: a difference, a square, a mean. Each has its own factor.",),
     ),
     Declaration(
-        "cross_entropy",
-        "The mean cross-entropy of the probability sigmoid(z) of a label t, which is 0 or 1; by z.",
-        lambda z, t: np.mean(np.log(1 + np.exp(z)) - t * z),
-        "vjp",
-        ({"z": _NUMBERS, "t": np.array([0, 1, 1])}, {"z": _OTHERS, "t": np.array([1, 0])}),
-        by="z",
+        "tanh",
+        "The hyperbolic tangent, which goes from -1 to 1.",
+        lambda x: np.tanh(x),
+        "derivative",
+        ({"x": _NUMBERS}, {"x": _OTHERS}),
         hints=(
-            "Each of the two terms by itself; you know the first from `softplus`.",
-            "What is left is the distance of the probability from the label, shared among the entries by the mean.",
-        ),
-    ),
-    Declaration(
-        "standardise",
-        "Each row is moved to mean 0 and scaled to standard deviation 1, as layer normalisation does.",
-        lambda x: (x - np.mean(x, axis=1, keepdims=True)) / np.std(x, axis=1, keepdims=True),
-        "vjp",
-        ({"x": _MATRIX}, {"x": _ROWS}),
-        hints=(
-            "y does not change when x is moved or stretched: what goes on to a row has mean 0, and no part along y.",
-            "Start from g and take out, row by row, the two parts that the first hint forbids; the scale is left.",
+            "It can be written with y alone.",
+            "With p for sigmoid(2x), y is 2p - 1: multiply three rates, and write p with y again.",
         ),
     ),
     Declaration(
@@ -257,6 +249,25 @@ COURSE = [
         hints=(
             "Compute a and z again, then go back step by step, and write down the shape of each step.",
             "The order: z (as in `cross_entropy`), a (`matmul_left`), before the tanh (`tanh`), w1 (`matmul_right`).",
+        ),
+    ),
+    Declaration(
+        "relu",
+        "The rectifier, max(x, 0). At its corner take the slope from the left, as docs/conventions.md has it.",
+        relu,
+        "derivative",
+        ({"x": np.array([-1.5, 0.0, 2.0, 0.5])}, {"x": np.array([0.0, 3.0, -4.0])}),
+        hints=("To either side the curve is a straight line: what are the two slopes?",),
+    ),
+    Declaration(
+        "standardise",
+        "Each row is moved to mean 0 and scaled to standard deviation 1, as layer normalisation does.",
+        lambda x: (x - np.mean(x, axis=1, keepdims=True)) / np.std(x, axis=1, keepdims=True),
+        "vjp",
+        ({"x": _MATRIX}, {"x": _ROWS}),
+        hints=(
+            "y does not change when x is moved or stretched: what goes on to a row has mean 0, and no part along y.",
+            "Start from g and take out, row by row, the two parts that the first hint forbids; the scale is left.",
         ),
     ),
     Declaration(

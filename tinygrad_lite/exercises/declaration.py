@@ -89,7 +89,7 @@ class Declaration:
     def task(self) -> str:
         """What to write, in words."""
         if self.write == "derivative":
-            return f"Write ∂y/∂{self.argument}, entry by entry, in NumPy:"
+            return f"Write ∂y/∂{self.argument}, entry by entry, in NumPy; y is handed over too, as it is known by then:"
         return (
             f"Given g, the gradient that arrives at y and of its shape, write what goes on to {self.argument}, of the "
             f"shape of {self.argument}, in NumPy:"

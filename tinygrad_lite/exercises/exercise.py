@@ -49,7 +49,7 @@ class Exercise(Shown):
             >>> @exercise.submit
             ... def derivative(y, x):
             ...     return y
-            exp, attempt 1: right (5 entries, by complex step)
+            exp, attempt 1: right (5 entries)
         """
         print(self.check(function))
         return function
@@ -58,7 +58,8 @@ class Exercise(Shown):
         """The mark of a function; what cannot be marked raises, and does not count as an attempt.
 
         Raises:
-            UsageError: if it cannot be called as the question says, changes what it is given, or returns no numbers.
+            UsageError: if it cannot be called as the question says, changes what it is given, leaves Python, or returns
+                no numbers.
             Exception: whatever it raises itself, with a note of the line.
 
         Example:
@@ -114,7 +115,9 @@ class Exercise(Shown):
         inputs = "\n".join(f"{name} = {brief(x)}" for name, x in one.inputs[0].items())
         parts = [f"{title.format(one.name)}: {one.question}", block(one.formula), one.task, block(_stub(one))]
         parts += ["It is tried on these, and on more:", block(inputs)]
-        return "\n\n".join([*parts, *([f"Hints: {len(one.hints)}"] if one.hints else [])])
+        return "\n\n".join(
+            [*parts, *([f"Hints: {len(one.hints)} (`hint()`, or `--hint 1` in a shell)"] if one.hints else [])]
+        )
 
 
 def _stub(declaration: Declaration) -> str:

@@ -1,17 +1,19 @@
 """Floor 6. Marking: a submission against how the function's values change, with the gradient checker's diagnosis."""
 
+import io
 from collections.abc import Mapping
+from contextlib import redirect_stdout
 from typing import Any
 
 import numpy as np
 
 from tinygrad_lite.checking import Report, Verdict, gradcheck
 from tinygrad_lite.checking.local import fault_of, same
-from tinygrad_lite.checking.mistakes import OUTPUT, SWAPPED
+from tinygrad_lite.checking.mistakes import OUTPUT, SIGN, SWAPPED, TRANSPOSED
 from tinygrad_lite.checking.report import Finding
 from tinygrad_lite.errors import InputError
 from tinygrad_lite.exercises.declaration import Declaration
-from tinygrad_lite.exercises.mark import distance
+from tinygrad_lite.exercises.mark import NUMBERS, distance, kind
 from tinygrad_lite.exercises.shown import brief
 from tinygrad_lite.exercises.submission import Submission
 from tinygrad_lite.ops.op import NO_PARAMS, Array, Op
@@ -34,17 +36,17 @@ def remarks_on(declaration: Declaration, submission: Submission) -> tuple[str, t
     The first trial that it fails is told. Whatever the submission raises is passed on.
     """
     entries = kinks = 0
-    methods: dict[str, None] = {}
     for number, trial in enumerate(declaration.inputs):
         marking = _Marking(declaration, submission, trial)
-        remarks = marking.remarks()
-        if remarks:
-            return "", (*remarks, *(_inputs(trial) if number else ()))
+        told, looks_like = marking.remarks()
+        if number and looks_like in NUMBERS.values():  # which depends on the trial: it was right for the first
+            looks_like = ""
+        if told:
+            likeness = [f"it looks like this: {looks_like}"] if looks_like else []
+            return "", (told, *likeness, *([_not_for(trial, hardcoded=not looks_like)] if number else []))
         counts = marking.report.counts()
         entries, kinks = entries + sum(counts.values()), kinks + counts.get(Verdict.KINK, 0)
-        methods[marking.report.method] = None
-    told = f"{entries} {'entry' if entries == 1 else 'entries'}{f', {kinks} at a kink' if kinks else ''}"
-    return f"{told}, by {' and '.join(methods)}", ()
+    return f"{entries} {'entry' if entries == 1 else 'entries'}{f', {kinks} at a kink' if kinks else ''}", ()
 
 
 class _Marking:
@@ -60,8 +62,8 @@ class _Marking:
         self._g = np.ones(shape)[()] if derivative else np.random.default_rng(0).uniform(0.5, 1.5, shape)
         self.report: Report
 
-    def remarks(self) -> list[str]:
-        """What is wrong; nothing if it is right."""
+    def remarks(self) -> tuple[str, str]:
+        """What is wrong, and which usual mistake it looks like; nothing if it is right."""
         found = self._submission(self._g, self._y, self._trial)
         shape = np.shape(self._x)
         if found.shape != shape and not (self._declaration.write == "derivative" and not found.shape):
@@ -75,8 +77,8 @@ class _Marking:
             )
         if failing:
             why = self._why(np.broadcast_to(found, shape), failing)
-            return [self._told(failing), *([f"it looks like this: {why}"] if why else [])]
-        return self._at_kinks(found)
+            return (_only_in_sign(failing), "") if why == SIGN else (self._told(failing), why)
+        return self._at_kinks(found), ""
 
     def _moved(self, x: Array) -> dict[str, Array]:
         return {**self._trial, self._declaration.argument: x}
@@ -88,18 +90,17 @@ class _Marking:
         return self._by(self._g, self._declaration.value(self._moved(x)), self._moved(x))
 
     def _by(self, g: Array, y: Array, trial: Mapping[str, Array]) -> Array:
-        """What the submission hands on to the argument."""
-        found = self._submission(g, y, trial)
+        """What the submission hands on to the argument; in silence, as what it prints was read at its first call."""
+        with redirect_stdout(io.StringIO()):
+            found = self._submission(g, y, trial)
         return g * found if self._declaration.write == "derivative" else found
 
-    def _of_shape(self, found: tuple[int, ...], expected: tuple[int, ...]) -> list[str]:
+    def _of_shape(self, found: tuple[int, ...], expected: tuple[int, ...]) -> tuple[str, str]:
         name = self._declaration.argument
-        remarks = [f"it has shape {found}; a gradient has the shape of what it is by, and {name} has {expected}"]
+        told = f"it has shape {found}; a gradient has the shape of what it is by, and {name} has {expected}"
         if found == np.shape(self._y) and len(found) > len(expected):
-            remarks.append(f"it looks like this: {name} was broadcast, and the sum over what that repeated is missing")
-        elif found == expected[::-1]:
-            remarks.append("it looks like this: it is transposed")
-        return remarks
+            return told, f"{name} was repeated by broadcasting, and that is not undone"
+        return told, TRANSPOSED if found == expected[::-1] else ""
 
     def _told(self, failing: list[Finding]) -> str:
         """Which entries are wrong, and how far."""
@@ -110,26 +111,30 @@ class _Marking:
         how = distance(worst.gradient, worst.reference)
         if worst.of == 1:
             return f"wrong at {where}: {how}"
-        count = sum(finding.count for finding in failing)
-        return f"{count} of {worst.of} entries {'is' if count == 1 else 'are'} wrong, furthest {where}: {how}"
+        alone = sum(finding.count for finding in failing) == 1
+        return f"{_counted(failing)} wrong, {'' if alone else 'furthest '}at {where}: {how}"
 
     def _entry(self, index: tuple[int, ...]) -> str:
         """An entry of the argument, by its name, with its number."""
-        subscript = f"[{', '.join(map(str, index))}]" if index else ""
-        return f"{self._declaration.argument}{subscript} = {brief(self._x[index] if index else self._x)}"
+        name = self._declaration.argument
+        if not index:
+            return f"{name} = {brief(self._x)}"
+        return f"{name}[{', '.join(map(str, index))}], where {name} is {brief(self._x[index])}"
 
     def _why(self, found: Array, failing: list[Finding]) -> str:
         """Which usual mistake it looks like: of the whole function, else of an operation in it."""
+        if not np.all(np.isfinite(found)):
+            return ""  # whatever made it
         if self._declaration.write == "derivative" and same(found, self._y, 1e-9):
             return _VALUE
         if why := self._of_the_whole():
-            return why
+            return kind(why)
         for finding in failing:
             operation = finding.where.split(",")[0]
             if operation == _weigh.name and finding.why == SWAPPED:
                 return _VALUE_FOR_G
             if finding.why:
-                return f"in {operation}, {finding.why}" if operation else finding.why
+                return f"in {operation}, {kind(finding.why)}" if operation else kind(finding.why)
         return ""
 
     def _of_the_whole(self) -> str:
@@ -158,27 +163,38 @@ class _Marking:
         given = self._by(self._g, y, self._trial)
         return gradcheck(self._weighted, self._x, gradient=given, raise_exception=False).ok
 
-    def _at_kinks(self, found: Array) -> list[str]:
+    def _at_kinks(self, found: Array) -> str:
         """Where the function has a kink, the answer is a convention, which is the one of this package."""
         checked = self.report[self.report.checked[0].path]
         kinked = np.asarray(checked.verdicts[0] == Verdict.KINK)
         if not np.any(kinked):
-            return []
+            return ""
         try:
             convention: Array = grad(self._weighted)(self._x)
         except Exception:  # what leaves NumPy's functions has no rule, and so no convention either
-            return []
+            return ""
         gradient = self._g * found if self._declaration.write == "derivative" else found
         off = np.argwhere(kinked & (np.abs(gradient - convention) > 1e-9))
         if not len(off):
-            return []
-        return [
-            f"at the kink {self._entry(tuple(map(int, off[0])))} any number between the slopes to either side would "
+            return ""
+        return (
+            f"at the kink {self._entry(tuple(map(int, off[0])))}, any number between the slopes to either side would "
             "do, but the convention is another one"
-        ]
+        )
 
 
-def _inputs(trial: Mapping[str, Array]) -> list[str]:
-    """The arguments of a trial that the question did not show."""
-    told = (f"{name} = {brief(x)}" for name, x in trial.items())
-    return [f"the inputs were {', '.join(told)}"]
+def _counted(failing: list[Finding]) -> str:
+    """How many entries are wrong, of how many."""
+    count = sum(finding.count for finding in failing)
+    return f"{count} of {failing[0].of} entries {'is' if count == 1 else 'are'}"
+
+
+def _only_in_sign(failing: list[Finding]) -> str:
+    return "only its sign is wrong" if failing[0].of == 1 else f"{_counted(failing)} wrong, and only in sign"
+
+
+def _not_for(trial: Mapping[str, Array], hardcoded: bool) -> str:
+    """That it is wrong for a trial that the question does not show; it was right for the one that it shows."""
+    inputs = ", ".join(f"{name} = {brief(x)}" for name, x in trial.items())
+    question = ": is a size, or a value, written as a number?" if hardcoded else ""
+    return f"it is right for the inputs that were shown, but not for {inputs}{question}"

@@ -36,7 +36,7 @@ class Submission:
         """What the function returns for these, as a real array.
 
         Raises:
-            UsageError: if it changes what it is given, or returns no real numbers.
+            UsageError: if it changes what it is given, leaves Python, or returns no real numbers.
         """
         first = [g] if self._declaration.write == "vjp" else []
         given = [np.array(x)[()] for x in (*first, y, *trial.values())]
@@ -46,6 +46,8 @@ class Submission:
         except Exception as error:
             error.add_note(f"raised by your {self._name}{_line(error)}")
             raise
+        except SystemExit:  # else marking would end here, with the exit status of a right answer
+            raise UsageError(f"{self._name} leaves Python: let it end with `return` and the derivative") from None
         for name, a, b in zip(self._declaration.parameters, before, given):
             if not np.array_equal(a, b, equal_nan=True):
                 raise UsageError(f"{self._name} changed {name}, which others read too: work on {name}.copy()")
@@ -56,7 +58,8 @@ class Submission:
         except ValueError:
             array = np.asarray(None)
         if array.dtype.kind not in "fiub":
-            raise UsageError(f"{self._name} must return an array of real numbers, it returned {type(found).__name__}")
+            what = f"an array of {found.dtype}" if isinstance(found, np.ndarray) else type(found).__name__
+            raise UsageError(f"{self._name} must return an array of real numbers, it returned {what}")
         return array.astype(float)
 
 

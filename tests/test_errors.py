@@ -1,0 +1,35 @@
+"""Errors say what to do: an extra that a message names is one that there is, and one that brings the library."""
+
+import ast
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import tinygrad_lite
+from tinygrad_lite.errors import MissingExtraError
+
+PACKAGE = Path(tinygrad_lite.__file__).parent
+EXTRAS = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+
+
+def raised() -> list[ast.Call]:
+    """Every `MissingExtraError(what, library, extra)` of the package."""
+    calls = (node for path in PACKAGE.rglob("*.py") for node in ast.walk(ast.parse(path.read_text())))
+    return [
+        node for node in calls if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "MissingExtraError"
+    ]
+
+
+@pytest.mark.parametrize("call", raised(), ids=ast.unparse)
+def test_the_extra_brings_the_library(call: ast.Call) -> None:
+    _, library, extra = map(ast.literal_eval, call.args)
+    assert library.lower() in EXTRAS[extra]
+
+
+def test_a_missing_extra_is_installed_from_a_clone() -> None:
+    assert raised()
+    assert str(MissingExtraError("plot", "Matplotlib", "examples")) == (
+        "plot needs Matplotlib, which the extra `examples` brings: in a clone of the repository, "
+        "pip install -e '.[examples]'"
+    )
