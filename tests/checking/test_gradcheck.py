@@ -443,3 +443,17 @@ def test_a_failing_check_raises_its_report() -> None:
     with pytest.raises(GradientError, match="4 of 4 entries") as caught:
         tg.gradcheck(smooth, X, gradient=lambda x: 2 * smooth_gradient(x))
     assert caught.value.report.findings
+
+
+def test_a_gradient_that_is_all_rounding_is_not_called_wrong() -> None:
+    """Of what is the identity whatever the matrix; and wrong it is called where it is a little more than that."""
+
+    def identity(a: Any) -> Any:
+        return np.linalg.inv(a) @ a
+
+    wrong = np.zeros((3, 3, 3, 3))
+    wrong[0, 0, 0, 0] = 1e-12
+    for a in np.random.default_rng(1).uniform(-2.7, 2.7, (40, 3, 3)):
+        report = tg.gradcheck(identity, a, raise_exception=False)
+        assert report.ok, str(report)
+    assert not tg.gradcheck(identity, a, gradient=wrong, raise_exception=False).ok

@@ -184,8 +184,9 @@ class Examination:
         """Write down how far rounding moves the difference of gradient and reference."""
         with np.errstate(invalid="ignore"):
             smallest = np.min(np.where(found.suspicious, error, np.inf), axis=0)
-        marginal = [j for j in doubtful if smallest[j] <= 1e-6 * self.largest]
-        gross = [j for j in doubtful if not smallest[j] <= 1e-6 * self.largest]  # which rounding hardly explains
+        slight = smallest <= np.maximum(1e-6 * self.largest, self.zero)  # where all is rounding, the largest is, too
+        marginal = [j for j in doubtful if slight[j]]
+        gross = [j for j in doubtful if not slight[j]]  # which rounding hardly explains
         measured = [*marginal[:MEASURED], *gross[:: max(len(gross) // 3, 1)]]
         fixed = self.subject.is_known_at_one_point
         by = 4 * EPSILON if fixed else 1e-7 if self.epsilon <= EPSILON else 100 * self.epsilon
