@@ -7,7 +7,7 @@ import numpy as np
 
 from tinygrad_lite.ops import casting, elementwise, indexing, products, selection, shaping
 from tinygrad_lite.ops.op import NO_PARAMS, Op
-from tinygrad_lite.symbol import Symbol
+from tinygrad_lite.symbol import Symbol, numbers
 
 _ATOM, _POWER, _UNARY, _PRODUCT, _SUM, _COMPARISON, _LOGIC = 7, 6, 5, 4, 3, 2, 1
 _INFIX: dict[Op, tuple[str, str, int]] = {
@@ -152,7 +152,7 @@ class _Latex(_Writer):
         if op is elementwise.divide:
             return rf"\frac{{{self.of(a)[0]}}}{{{self.of(b)[0]}}}", _POWER
         text, binds = super().infix(op, a, b)
-        if op is elementwise.multiply and (np.ndim(_value(a)) == 0 or np.ndim(_value(b)) == 0):
+        if op is elementwise.multiply and (np.ndim(numbers(a)) == 0 or np.ndim(numbers(b)) == 0):
             text = text.replace(r" \odot ", r" \cdot ", 1) if r"\odot" not in self.within(a, binds) else text
         return text, binds
 
@@ -240,10 +240,6 @@ def _told(x: Symbol) -> list[tuple[str, Any]]:
     return [(name, value) for name, value in x.params.items() if value is not None and (name, value) not in _USUAL]
 
 
-def _value(x: Any) -> Any:
-    return x.value if type(x) is Symbol else x
-
-
 def _differs(x: Any, op: Op) -> bool:
     """Whether an operand is a matrix product in another one, or "or" in "and": which is first is not to be guessed."""
     while type(x) is Symbol and x.op in _UNCHANGED:
@@ -254,14 +250,9 @@ def _differs(x: Any, op: Op) -> bool:
 def _is_transposed(x: Symbol) -> bool:
     if x.op is shaping.transpose:
         return x.params.get("axes") is None
+    last = {len(x.shape) - 2, len(x.shape) - 1}
     return (
-        x.op is shaping.swapaxes
-        and len(x.shape) >= 2
-        and {each % len(x.shape) for each in x.params.values()}
-        == {
-            len(x.shape) - 1,
-            len(x.shape) - 2,
-        }
+        x.op is shaping.swapaxes and len(x.shape) >= 2 and {each % len(x.shape) for each in x.params.values()} == last
     )
 
 

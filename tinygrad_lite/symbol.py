@@ -15,7 +15,39 @@ from tinygrad_lite.ops.op import NO_PARAMS, Array, Op
 from tinygrad_lite.ops.operators import Operators
 
 
-class Symbol(Operators):
+class Numbered(Operators):
+    """A traced value that knows its numbers, for their form and dtype, and lets nobody in Python act on them.
+
+    Attributes:
+        value: the numbers.
+    """
+
+    __slots__ = ("value",)
+    value: Array
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return np.shape(self.value)
+
+    @property
+    def size(self) -> int:
+        return int(np.size(self.value))
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.value.dtype  # type: ignore[no-any-return]
+
+    def refusal(self) -> UsageError:
+        """The error for who asks for the numbers."""
+        return UsageError("a formula depends on numbers that are not known to it")
+
+    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
+        raise self.refusal()
+
+    __bool__ = __int__ = __float__ = __index__ = __array__ = item = tolist = _refuse
+
+
+class Symbol(Numbered):
     """A named array, or what an operation makes of symbols.
 
     Attributes:
@@ -31,7 +63,7 @@ class Symbol(Operators):
         1 - y · y
     """
 
-    __slots__ = ("inputs", "name", "op", "params", "value")
+    __slots__ = ("inputs", "name", "op", "params")
 
     def __init__(
         self,
@@ -54,23 +86,6 @@ class Symbol(Operators):
         same = _simpler(op, inputs)
         return Symbol(value, None, op, inputs, params) if same is None else same
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return np.shape(self.value)
-
-    @property
-    def size(self) -> int:
-        return int(np.size(self.value))
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        return self.value.dtype  # type: ignore[no-any-return]
-
-    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
-        raise UsageError("a formula depends on numbers that are not known to it")
-
-    __bool__ = __int__ = __float__ = __index__ = __array__ = item = tolist = _refuse
-
     def __repr__(self) -> str:
         from tinygrad_lite.notation import text
 
@@ -78,10 +93,10 @@ class Symbol(Operators):
 
 
 def numbers(x: Any) -> Any:
-    """The numbers of a symbol; anything else as it is."""
+    """The numbers of a value that knows them; anything else as it is."""
     if isinstance(x, tuple):
         return tuple(map(numbers, x))
-    return x.value if type(x) is Symbol else x
+    return x.value if isinstance(x, Numbered) else x
 
 
 def extent(x: Any) -> int:

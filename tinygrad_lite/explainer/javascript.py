@@ -7,17 +7,17 @@ printable, and the page says that it shows what was recorded.
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
 from tinygrad_lite.errors import UsageError
 from tinygrad_lite.ops.contraction import axes_by_letters
 from tinygrad_lite.ops.op import Array, Deferred, Op, Traced
-from tinygrad_lite.ops.operators import Operators
+from tinygrad_lite.symbol import Numbered, numbers
 
 UNARY = """
-    negative positive reciprocal square sqrt cbrt absolute fabs sign floor ceil trunc rint exp exp2 expm1 log log2 log10
+    negative reciprocal square sqrt cbrt absolute fabs sign floor ceil trunc rint exp exp2 expm1 log log2 log10
     log1p sin cos tan arcsin arccos arctan degrees rad2deg radians deg2rad sinh cosh tanh arcsinh arccosh arctanh
     logical_not invert isfinite isinf isnan signbit zeros_like ones_like normal_cdf
 """.split()  # noqa: SIM905  words are read more easily than quotes and commas
@@ -51,15 +51,14 @@ class NotPrintableError(UsageError):
     """What cannot be written as JavaScript, and why."""
 
 
-class Scripted(Operators):
+class Scripted(Numbered):
     """An array that writes down, as JavaScript, how it is computed.
 
     Attributes:
-        value: the numbers that it has now, of which only the form and the dtype are used.
         text: the expression.
     """
 
-    __slots__ = ("_script", "text", "value")
+    __slots__ = ("_script", "text")
 
     def __init__(self, value: Array, text: str, script: "_Script") -> None:
         self.value = value
@@ -69,22 +68,9 @@ class Scripted(Operators):
     def __trace__(self, op: Op, inputs: tuple[Array, ...], params: Mapping[str, Any]) -> Any:
         return self._script.performed(op, inputs, params)
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return np.shape(self.value)
-
-    @property
-    def size(self) -> int:
-        return int(np.size(self.value))
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        return self.value.dtype  # type: ignore[no-any-return]
-
-    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
-        raise NotPrintableError("it depends on numbers in Python")
-
-    __bool__ = __int__ = __float__ = __index__ = __array__ = item = tolist = _refuse
+    def refusal(self) -> NotPrintableError:
+        """The error for who asks for the numbers."""
+        return NotPrintableError("it depends on numbers in Python")
 
 
 class _Script:
@@ -96,7 +82,7 @@ class _Script:
 
     def performed(self, op: Op, inputs: Sequence[Array], params: Mapping[str, Any]) -> Any:
         """What an operation makes of scripted values."""
-        if op.is_composite and not self._has(op) and op not in self._within:
+        if op.is_composite and not (op.name in FUNCTIONS or _moves(op)) and op not in self._within:
             self._within.append(op)
             try:
                 return op.forward(*inputs, **params)
@@ -105,17 +91,14 @@ class _Script:
         if any(isinstance(each, Scripted) for each in params.values()):
             raise NotPrintableError(f"{op} takes a parameter that depends on numbers")
         with np.errstate(all="ignore"):
-            value = op.forward(*map(_value, inputs), **params)
+            value = op.forward(*map(numbers, inputs), **params)
         if not hasattr(value, "dtype"):
             raise NotPrintableError(f"{op} answers a question about numbers")
         text = self._call(op, inputs, dict(params), value)
-        if value.dtype == np.float32 and op.name not in _SAME_ENTRIES and op.name not in _MOVES:
+        if value.dtype == np.float32 and not _moves(op):
             text = f"np.float32({text})"
         self.lines.append(f"const v{len(self.lines)} = {text};")
         return Scripted(value, f"v{len(self.lines) - 1}", self)
-
-    def _has(self, op: Op) -> bool:
-        return op.name in FUNCTIONS or op.name in _SAME_ENTRIES or op.name in _MOVES
 
     def _call(self, op: Op, inputs: Sequence[Array], params: dict[str, Any], value: Array) -> str:
         if op.name in _MOVES:
@@ -128,7 +111,7 @@ class _Script:
         if op.name not in FUNCTIONS:
             raise NotPrintableError(f"{op} has no form in the page")
         if op.name == "einsum":
-            terms, output = axes_by_letters(params["subscripts"], [np.ndim(x) for x in map(_value, inputs)])
+            terms, output = axes_by_letters(params["subscripts"], [np.ndim(x) for x in map(numbers, inputs)])
             params["subscripts"] = f"{','.join(terms)}->{output}"
         unknown = [name for name in params if name not in FUNCTIONS[op.name]]
         if unknown and not all(params[name] in (None, False, "same_kind") for name in unknown):
@@ -205,12 +188,13 @@ def _scatter(*given: Any, shape: tuple[int, ...], indices: Sequence[Any]) -> str
     return f"np.scatter({json.dumps(shape)}, [{', '.join(parts)}], [{', '.join(places)}], {json.dumps(forms)})"
 
 
-def _index_set(x: str, values: str, shape: tuple[int, ...], _: Any, value: Array, index: Any) -> str:
-    return f"np.index_set({x}, {values}, {_places(shape, index)}, {json.dumps(_form(shape, index))})"
+def _indexed(name: str) -> Callable[..., str]:
+    """How an operation is written that puts values at the entries of an index."""
 
+    def write(x: str, values: str, shape: tuple[int, ...], _: Any, value: Array, index: Any) -> str:
+        return f"np.{name}({x}, {values}, {_places(shape, index)}, {json.dumps(_form(shape, index))})"
 
-def _index_add(x: str, values: str, shape: tuple[int, ...], _: Any, value: Array, index: Any) -> str:
-    return f"np.index_add({x}, {values}, {_places(shape, index)}, {json.dumps(_form(shape, index))})"
+    return write
 
 
 def _broadcast_to(x: str, _: Any, value: Array, **__: Any) -> str:
@@ -220,11 +204,16 @@ def _broadcast_to(x: str, _: Any, value: Array, **__: Any) -> str:
 _MOVES: dict[str, Callable[..., str]] = {
     "getitem": _getitem,
     "scatter": _scatter,
-    "index_set": _index_set,
-    "index_add": _index_add,
+    "index_set": _indexed("index_set"),
+    "index_add": _indexed("index_add"),
     "broadcast_to": _broadcast_to,
 }
 """What moves entries: how it is written, of the inputs' texts, their shapes, the value and the parameters."""
+
+
+def _moves(op: Op) -> bool:
+    """Whether an operation computes nothing, and only moves entries, if at all."""
+    return op.name in _SAME_ENTRIES or op.name in _MOVES
 
 
 def _places(shape: tuple[int, ...], index: Any) -> str:
@@ -242,10 +231,6 @@ def _listed(places: Array) -> str:
 
 def _form(shape: tuple[int, ...], index: Any) -> tuple[int, ...]:
     return np.shape(np.empty(shape, bool)[index])
-
-
-def _value(x: Any) -> Any:
-    return x.value if isinstance(x, Scripted) else x
 
 
 def _number(x: Any) -> str:

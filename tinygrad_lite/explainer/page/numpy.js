@@ -380,7 +380,6 @@ const np = (() => {
   const truth = (f) => (...x) => +f(...x);
   const oneArgument = {
     negative: (x) => -x,
-    positive: (x) => x,
     reciprocal: (x) => 1 / x,
     square: (x) => x * x,
     absolute: Math.abs,
