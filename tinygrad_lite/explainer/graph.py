@@ -58,6 +58,11 @@ class Node:
         return Symbol(self.value, self.name)
 
     @property
+    def symbols(self) -> list[Any]:
+        """What the operation was given, each value under its name."""
+        return [Symbol(array, x.name) if isinstance(x, Node) else array for x, array in zip(self.inputs, self.arrays)]
+
+    @property
     def formula(self) -> Any:
         """How it was made, as a symbol; its own name if it was not."""
         if self.op is None:
@@ -215,11 +220,10 @@ class Graph:
     def _is_same(self, key: Any, array: Array) -> bool:
         """Whether an array or a leaf, met again, is as it was: it may have been changed between its uses."""
         former = self._arrays[key]
-        return (
-            array is former
-            or bool(np.array_equal(_numpy(former), _numpy(array), equal_nan=False))
-            or _are_nan(former, array)
-        )
+        if array is former:
+            return True
+        a, b = np.asarray(former), np.asarray(array)
+        return bool(np.array_equal(a, b, equal_nan=a.dtype.kind == b.dtype.kind == "f"))
 
     def _computed(self, x: Tensor) -> None:
         """Add the operations that made a tensor without a history of the graph's values, before what takes it in."""
@@ -256,13 +260,6 @@ class Graph:
 
 def _has_array(x: Any) -> bool:
     return any(map(_has_array, x)) if isinstance(x, tuple) else isinstance(x, np.ndarray) and x.ndim > 0
-
-
-def _are_nan(a: Array, b: Array) -> bool:
-    """Whether two arrays differ in nothing but that NaN is not equal to itself."""
-    a, b = np.asarray(a), np.asarray(b)
-    real = a.dtype.kind == b.dtype.kind == "f"
-    return real and bool(np.array_equal(a, b, equal_nan=True))
 
 
 def _outputs(path: Sequence[Tensor], modules: Mapping[Tensor, str]) -> set[Tensor]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinygrad_lite.checking import audit_gradients
+from tinygrad_lite.checking.anomaly_messages import is_finite
 from tinygrad_lite.checking.audit import Status
 from tinygrad_lite.explainer.graph import Graph, Node
 
@@ -26,7 +27,7 @@ def marks(graph: Graph) -> tuple[dict[Node, list[Mark]], str | None]:
     """
     found: dict[Node, list[Mark]] = {}
     for node in graph.operations:
-        if not np.all(np.isfinite(node.value)) and all(np.all(np.isfinite(x)) for x in node.arrays if _is_real(x)):
+        if not is_finite(node.value) and all(map(is_finite, node.arrays)):
             found.setdefault(node, []).append(Mark("not finite", f"{node.op} makes {_lost(node)} of finite numbers"))
     parameters = {leaf.name: leaf for leaf in graph.leaves if leaf.requires_grad and leaf.value.size}
     loss = graph.root.tensor
@@ -48,10 +49,6 @@ def marks(graph: Graph) -> tuple[dict[Node, list[Mark]], str | None]:
         for node in {cause: None, leaf: None}:
             found.setdefault(node, []).append(mark)
     return found, None
-
-
-def _is_real(x: object) -> bool:
-    return np.asarray(x).dtype.kind in "iufb"
 
 
 def _lost(node: Node) -> str:

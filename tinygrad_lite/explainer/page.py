@@ -19,8 +19,8 @@ from tinygrad_lite.explainer import javascript
 from tinygrad_lite.explainer.graph import Graph, Node
 from tinygrad_lite.explainer.marks import marks
 from tinygrad_lite.explainer.packing import Budget, packed
-from tinygrad_lite.explainer.rerun import EVALUATIONS, Update, is_possible, measured, result
-from tinygrad_lite.explainer.steps import Contribution, Pass
+from tinygrad_lite.explainer.rerun import EVALUATIONS, Update, change, is_possible, measured
+from tinygrad_lite.explainer.steps import Contribution, Pass, formula_of
 from tinygrad_lite.symbol import Symbol
 
 SCRIPTS = ("numpy", "lesson", "arrays", "products", "layout", "graph", "steps", "tensor", "optimizer", "quiz", "main")
@@ -208,12 +208,7 @@ def _definition(node: Node) -> Symbol | None:
     assert op is not None
     if not op.is_composite:
         return None
-    symbols = [Symbol(array, x.name) if isinstance(x, Node) else array for x, array in zip(node.inputs, node.arrays)]
-    try:
-        with np.errstate(all="ignore"):
-            found = op.forward(*symbols, **node.params)
-    except Exception:  # noqa: BLE001, RUF100  it computes with the numbers themselves
-        return None
+    found = formula_of(op.forward, *node.symbols, **node.params)
     if isinstance(found, Symbol) and notation.text(found) != notation.text(node.formula):
         return found
     return None
@@ -256,11 +251,10 @@ def _measurements(graph: Graph, found: Pass, place: Mapping[Node, int]) -> dict[
 
 def _descent(graph: Graph, found: Pass) -> Iterator[list[Any]]:
     leaves = {leaf: found.gradients[leaf] for leaf in graph.leaves if leaf in found.gradients}
-    before = graph.total(graph.root.value)
     for rate in RATES:
         after = {leaf: leaf.value - rate * g for leaf, g in leaves.items()}
         predicted = -rate * sum(float(np.sum(g * g)) for g in leaves.values())
-        yield [rate, repr(predicted), repr(graph.total(result(graph, after)) - before)]
+        yield [rate, repr(predicted), repr(change(graph, after))]
 
 
 def _exact(x: Any) -> Any:

@@ -34,6 +34,11 @@ def result(graph: Graph, changed: Mapping[Node, Array]) -> Array:
     return values.get(graph.root, graph.root.value)
 
 
+def change(graph: Graph, changed: Mapping[Node, Array]) -> float:
+    """By how much the result changes when some nodes have other values than they had."""
+    return graph.total(result(graph, changed)) - graph.total(graph.root.value)
+
+
 @dataclass(frozen=True)
 class Measured:
     """A derivative of the result with respect to one entry, from differences of values.
@@ -97,5 +102,5 @@ def update(graph: Graph, found: Pass, optimizer: Optimizer) -> Update:
         if leaf is not None and leaf in found.gradients:
             after[leaf] = optimizer.update(leaf.value, found.gradients[leaf], dict(state))
     predicted = sum(float(np.sum(found.gradients[leaf] * (new - leaf.value))) for leaf, new in after.items())
-    real = graph.total(result(graph, after)) - graph.total(graph.root.value) if is_possible(graph) else nan
+    real = change(graph, after) if is_possible(graph) else nan
     return Update(repr(optimizer), after, predicted, real)

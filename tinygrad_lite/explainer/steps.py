@@ -118,7 +118,7 @@ def steps(
             continue
         g = gradients[operation]
         made = []
-        symbols = [_symbol(each, array) for each, array in zip(operation.inputs, operation.arrays)]
+        symbols = operation.symbols
         upstream = Symbol(g, graph.letter)
         for i, x in enumerate(operation.inputs):
             if not (isinstance(x, Node) and x.requires_grad):
@@ -152,26 +152,27 @@ def _contribution(operation: Node, x: Node, i: int, upstream: Symbol, symbols: l
     local = op.derivatives[i] if op.derivatives else None
     if callable(local):
         local = _read(local, y, *symbols, **params)
-        if isinstance(local, Symbol) and local.op is not None:
-            numbers = local.value
-            local = without_numbers(local)
-            local.value = numbers
+        for each in getattr(local, "inputs", ()):
+            without_numbers(each)  # its own are shown, and not those on the way to them
     rule = f"as {op} itself computes it"
     if operation.is_declared:
         rule = without_numbers(_read(vjp, upstream, y, *symbols, **params))
     return Contribution(operation, x, i, g, local, rule, full, summed, value)
 
 
-def _symbol(x: Any, array: Array) -> Any:
-    return Symbol(array, x.name) if isinstance(x, Node) else array
+def formula_of(rule: Any, *symbols: Any, **params: Any) -> Any:
+    """What a rule or a forward returns for symbols; None where it computes with the numbers themselves."""
+    try:
+        with np.errstate(all="ignore"):
+            return rule(*symbols, **params)
+    except Exception:  # noqa: BLE001, RUF100  whatever it does with numbers that it is not shown
+        return None
 
 
 def _read(rule: Any, *symbols: Any, **params: Any) -> Any:
     """What a rule returns for symbols, or in words what it does."""
-    try:
-        with np.errstate(all="ignore"):
-            found = rule(*symbols, **params)
-    except Exception:  # noqa: BLE001, RUF100  it computes with the numbers themselves, and runs all the same
+    found = formula_of(rule, *symbols, **params)
+    if found is None:
         return "a rule that is no formula, since it depends on the numbers"
     if isinstance(found, Deferred):
         return "g where the entries were taken from, 0 elsewhere"
