@@ -12,8 +12,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command, print what it found, and return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m tinygrad_lite")
     commands = parser.add_subparsers(dest="command", required=True)
-    for command in COMMANDS:
-        command.add_to(commands)
+    for name, command in COMMANDS.items():
+        layout = argparse.RawDescriptionHelpFormatter
+        own = commands.add_parser(name, help=command.HELP, epilog=command.EXAMPLES, formatter_class=layout)
+        command.add_arguments(own)
+        own.set_defaults(run=command.run)
     given = parser.parse_args(arguments)
     sys.path.insert(0, "")
     try:

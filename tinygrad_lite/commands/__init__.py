@@ -2,6 +2,6 @@
 
 from tinygrad_lite.commands import check, exercise, explain
 
-COMMANDS = (check, exercise, explain)
-"""Modules that have `add_to(commands)`, which enters the command with its arguments, and `run(given)`, which returns
-the exit status."""
+COMMANDS = {"check": check, "exercise": exercise, "explain": explain}
+"""By their names, modules that have `HELP` in a line, `EXAMPLES` to show below it, `add_arguments(parser)`, and
+`run(given)`, which returns the exit status."""

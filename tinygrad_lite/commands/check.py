@@ -13,7 +13,8 @@ import numpy as np
 from tinygrad_lite.checking import gradcheck
 from tinygrad_lite.errors import InputError, TinygradError
 
-_EXAMPLES = """\
+HELP = "check the gradient of a function"
+EXAMPLES = """\
 the inputs are taken from a function or a tuple of the same module, FUNCTION_inputs or inputs, or drawn for the shapes:
 
     python -m tinygrad_lite check models.energy:spring --inputs spring_inputs
@@ -24,22 +25,15 @@ exit status: 0 if the gradient is right, 1 if it is not, 2 if the check could no
 """
 
 
-def add_to(commands: Any) -> None:
-    """Enter the command with its arguments."""
-    check = commands.add_parser(
-        "check",
-        help="check the gradient of a function",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    check.add_argument("target", metavar="package.module:function", help="a function, or a module (nn.Module)")
-    check.add_argument("--inputs", metavar="NAME", help="a tuple of inputs, or a function that returns one")
-    check.add_argument("--shapes", metavar="SHAPE", nargs="+", help='shapes to draw inputs for: 3,2 or 4 or "()"')
-    check.add_argument("--gradient", metavar="NAME", help="a function of the same inputs: the gradient to check")
-    check.add_argument("--order", type=int, choices=(1, 2), default=1)
-    check.add_argument("--method", choices=("auto", "complex", "differences", "forward", "taylor"), default="auto")
-    check.add_argument("--seed", type=int, default=0, help="of the inputs that are drawn")
-    check.set_defaults(run=run)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Say what the command takes."""
+    parser.add_argument("target", metavar="package.module:function", help="a function, or a module (nn.Module)")
+    parser.add_argument("--inputs", metavar="NAME", help="a tuple of inputs, or a function that returns one")
+    parser.add_argument("--shapes", metavar="SHAPE", nargs="+", help='shapes to draw inputs for: 3,2 or 4 or "()"')
+    parser.add_argument("--gradient", metavar="NAME", help="a function of the same inputs: the gradient to check")
+    parser.add_argument("--order", type=int, choices=(1, 2), default=1)
+    parser.add_argument("--method", choices=("auto", "complex", "differences", "forward", "taylor"), default="auto")
+    parser.add_argument("--seed", type=int, default=0, help="of the inputs that are drawn")
 
 
 def run(given: argparse.Namespace) -> int:

@@ -5,13 +5,13 @@ import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 from tinygrad_lite import exercises
 from tinygrad_lite.errors import InputError, TinygradError
 from tinygrad_lite.exercises.exercise import Exercise
 
-_EXAMPLES = """\
+HELP = "an exercise that marks itself"
+EXAMPLES = """\
     python -m tinygrad_lite exercise                               the exercises that there are
     python -m tinygrad_lite exercise softplus                      the question, and softplus.py to begin with
     python -m tinygrad_lite exercise softplus --check softplus.py  the mark
@@ -21,19 +21,12 @@ exit status of --check: 0 if the answer is right, 1 if it is not, 2 if it could 
 """
 
 
-def add_to(commands: Any) -> None:
-    """Enter the command with its arguments."""
-    exercise = commands.add_parser(
-        "exercise",
-        help="an exercise that marks itself",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    exercise.add_argument("name", nargs="?", help="which one; without it, all are listed")
-    exercise.add_argument("--check", metavar="FILE", type=Path, help="mark the function in this file")
-    exercise.add_argument("--hint", metavar="N", type=int, help="show the n-th hint")
-    exercise.add_argument("--course", metavar="FILE", type=Path, help="a file that declares further exercises")
-    exercise.set_defaults(run=run)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Say what the command takes."""
+    parser.add_argument("name", nargs="?", help="which one; without it, all are listed")
+    parser.add_argument("--check", metavar="FILE", type=Path, help="mark the function in this file")
+    parser.add_argument("--hint", metavar="N", type=int, help="show the n-th hint")
+    parser.add_argument("--course", metavar="FILE", type=Path, help="a file that declares further exercises")
 
 
 def run(given: argparse.Namespace) -> int:

@@ -3,30 +3,23 @@
 import argparse
 import webbrowser
 from pathlib import Path
-from typing import Any
 
 from tinygrad_lite.explainer.script import lesson_of_script
 
-_EXAMPLES = """\
+HELP = "run a script and explain its last backward()"
+EXAMPLES = """\
     python -m tinygrad_lite explain train.py                        run it, and open the lesson in a browser
     python -m tinygrad_lite explain -o lesson.html train.py         write the lesson instead
     python -m tinygrad_lite explain --text train.py --epochs 3      print it; what follows the script is the script's
 """
 
 
-def add_to(commands: Any) -> None:
-    """Enter the command with its arguments."""
-    explain = commands.add_parser(
-        "explain",
-        help="run a script and explain its last backward()",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    explain.add_argument("-o", "--output", metavar="FILE", type=Path, help="write the page here, and open nothing")
-    explain.add_argument("--text", action="store_true", help="print the lesson in words, and write nothing")
-    explain.add_argument("script", type=Path, help="a Python file")
-    explain.add_argument("arguments", nargs=argparse.REMAINDER, help="of the script")
-    explain.set_defaults(run=run)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Say what the command takes."""
+    parser.add_argument("-o", "--output", metavar="FILE", type=Path, help="write the page here, and open nothing")
+    parser.add_argument("--text", action="store_true", help="print the lesson in words, and write nothing")
+    parser.add_argument("script", type=Path, help="a Python file")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="of the script")
 
 
 def run(given: argparse.Namespace) -> int:
