@@ -66,6 +66,19 @@ function readableOn(x, largest) {
 
 const largestOf = (data) => data.reduce((most, x) => (Number.isFinite(x) ? Math.max(most, Math.abs(x)) : most), 0);
 
+// The place of the entry that is furthest from zero.
+const largestPlace = (array) => array.data.reduce((most, x, i) => (Math.abs(x) > Math.abs(array.data[most]) ? i : most), 0);
+
+// A choice of how much of a sum to look at: all of it, its mean, or one of its terms.
+const chooseTerm = (count, choose) =>
+  element(
+    "select",
+    { onchange: (event) => choose(event.target.value) },
+    element("option", { value: "sum" }, `the sum of all ${count}`),
+    element("option", { value: "mean" }, "the mean of them"),
+    Array.from({ length: Math.min(count, 1000) }, (_, k) => element("option", { value: k }, `only ${k}`)),
+  );
+
 // An array as rows and columns: its last axis runs across, all others down.
 function asMatrix(array) {
   if (array.sample) return { rows: array.sample.rows.length, columns: array.sample.columns.length };

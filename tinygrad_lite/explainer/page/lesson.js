@@ -179,6 +179,8 @@ const lesson = (() => {
     return found;
   }
 
+  const live = data.recordedOnly === null;
+
   return {
     data,
     nodes,
@@ -190,9 +192,9 @@ const lesson = (() => {
     leaves,
     uses,
     received,
-    live: data.recordedOnly === null,
+    live,
     // Labels and indices are written into the programs; a mask has two values only.
-    isEditable: (i) => !isOperation(nodes[i]) && data.recordedOnly === null && nodes[i].value.dtype.startsWith("float"),
+    isEditable: (i) => !isOperation(nodes[i]) && live && nodes[i].value.dtype.startsWith("float"),
     number,
     isOperation,
     recordedArray,

@@ -23,7 +23,7 @@ function productView({ count, at }, settings) {
 function oneProduct({ left, right, result }, { names, title }) {
   const [n, m, p] = [left.shape[0], left.shape[1], right.shape[1]];
   let [row, column, term] = [0, 0, "sum"];
-  const largest = result.data.reduce((most, x, i) => (Math.abs(x) > Math.abs(result.data[most]) ? i : most), 0);
+  const largest = largestPlace(result);
   if (p) [row, column] = [Math.floor(largest / p), largest % p];
 
   const box = element("section", { class: "product", "aria-label": title });
@@ -34,13 +34,7 @@ function oneProduct({ left, right, result }, { names, title }) {
   };
   const fields = cellFields([n, p], title, point);
   const maps = element("div", { class: "maps" });
-  const terms = element(
-    "select",
-    { onchange: () => ((term = terms.value), draw()) },
-    element("option", { value: "sum" }, `the sum of all ${m}`),
-    element("option", { value: "mean" }, "the mean of them"),
-    Array.from({ length: Math.min(m, 1000) }, (_, k) => element("option", { value: k }, `only ${k}`)),
-  );
+  const terms = chooseTerm(m, (choice) => ((term = choice), draw()));
 
   function shown() {
     if (term === "sum") return result;

@@ -27,7 +27,7 @@ const quizView = (() => {
           const { value, full } = lesson.contribution(step, each);
           const slope = lesson.slope(step, each);
           if (full && slope && !each.summed.length && value.data.length && np.sizeOf(full.shape) === value.data.length) {
-            const place = stepView.largestPlace(value);
+            const place = largestPlace(value);
             const [g, local] = [lesson.gradient(step.node), slope].map((x) => np.broadcast_to(x, full.shape).data[place]);
             yield {
               kind: "entry",

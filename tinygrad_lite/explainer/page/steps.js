@@ -5,8 +5,6 @@ const stepView = (() => {
   const gradientOf = (i) => `∂${lesson.nodes[lesson.root].name}/∂${lesson.nodes[i].name}`;
   const cells = new Map(); // the entry that is looked at, of each contribution and node
 
-  const largestPlace = (array) => array.data.reduce((most, x, i) => (Math.abs(x) > Math.abs(array.data[most]) ? i : most), 0);
-
   function chosen(key, array) {
     const place = cells.get(key);
     return place !== undefined && place < array.data.length ? place : largestPlace(array);
@@ -180,15 +178,8 @@ const stepView = (() => {
     const [axis] = each.summed;
     const size = full.shape[axis];
     const holder = element("div", {});
-    const select = element(
-      "select",
-      { onchange: () => draw() },
-      element("option", { value: "sum" }, `the sum of all ${size}`),
-      element("option", { value: "mean" }, "the mean of them"),
-      Array.from({ length: Math.min(size, 1000) }, (_, k) => element("option", { value: k }, `only ${k}`)),
-    );
-    function draw() {
-      const choice = select.value;
+    const select = chooseTerm(size, draw);
+    function draw(choice) {
       const settings = { axis, keepdims: true };
       const shown =
         choice === "sum"
@@ -198,7 +189,7 @@ const stepView = (() => {
             : np.take(full, full.shape.map((n, i) => (i === axis ? 1 : n)), rowPlaces(full.shape, axis, +choice));
       holder.replaceChildren(heatMap(shown, { label: choice === "sum" ? "summed" : choice === "mean" ? "the mean" : `only ${choice} along axis ${axis}` }).figure);
     }
-    draw();
+    draw("sum");
     return element("div", {}, element("label", {}, `along axis ${axis}: `, select), holder);
   }
 
@@ -255,5 +246,5 @@ const stepView = (() => {
     else backward(at.turn);
   }
 
-  return { show, gradientOf, link, liveNote, heading, formula, about, largestPlace };
+  return { show, gradientOf, link, liveNote, heading, formula, about };
 })();

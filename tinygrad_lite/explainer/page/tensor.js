@@ -57,7 +57,7 @@ const tensorView = (() => {
       : lesson.isOperation(node)
         ? null
         : (stepView.liveNote() ?? element("p", { class: "hint" }, "Labels, masks and indices stay as they were recorded."));
-    const place = () => cells.get(i) ?? (gradient ? stepView.largestPlace(gradient) : 0);
+    const place = () => cells.get(i) ?? (gradient ? largestPlace(gradient) : 0);
     function update() {
       const at = place();
       maps.forEach((map) => map.show({ place: at }));
