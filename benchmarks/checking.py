@@ -20,7 +20,7 @@ import numpy as np
 import scipy.special  # so that its table is read too
 
 import tinygrad_lite as tg
-from benchmarks.false_alarms import false_alarms
+from benchmarks.false_alarms import false_alarms, false_alarms_of_rounding
 from benchmarks.gradient_checkers import Checker, Ours, peers
 from benchmarks.questions import ENTRIES, at_kinks_and_in_float32, faults_caught, smallest_error
 from benchmarks.timing import compare
@@ -106,21 +106,24 @@ def table(checks: int = 10_000, trials: int = 40) -> list[str]:
         faults = [submit(catalogue, whole_models) for whole_models in (False, True)]
         parts = 10
         alarms = [submit(false_alarms, checks // parts, i, at_kinks=bool(i % 2)) for i in range(parts)]
-        for done, part in enumerate([*smallest.values(), *faults, *alarms], start=1):
+        of_rounding = [submit(false_alarms_of_rounding, range(i, checks // 500, 4)) for i in range(4)]
+        ahead = [*smallest.values(), *faults, *alarms, *of_rounding]
+        for done, part in enumerate(ahead, start=1):
             part.result()
-            _tell(f"gradient checks: {done} of {len(OURS) + 2 + parts} parts")
+            _tell(f"gradient checks: {done} of {len(ahead)} parts")
         errors = {name: part.result() for name, part in smallest.items()}
         in_single, in_whole = (part.result() for part in faults)
-        random: Counter[str] = sum((part.result() for part in alarms), Counter())
+        random, cancelling = (sum((part.result() for part in some), Counter()) for some in (alarms, of_rounding))
     _tell("gradient checks: peers")
     errors |= {name: smallest_error(checker, trials) for name, checker in others.items()}
-    ours = _ours(errors, random, in_single, in_whole, large, took)
+    ours = _ours(errors, random, cancelling, in_single, in_whole, large, took)
     return [*ours, "", *_beside_peers(checkers, errors, took)]
 
 
 def _ours(
     errors: dict[str, str],
     random: Counter[str],
+    cancelling: Counter[str],
     in_single: Counter[str],
     in_whole: Counter[str],
     large: dict[str, tuple[float, bool]],
@@ -134,6 +137,11 @@ def _ours(
             f"false alarms in {random['checked']:,} random programs, half of them at kinks and ties",
             "0",
             f"{random['false alarms']:,}",
+        ),
+        (
+            f"false alarms in {cancelling['checked']:,} checks of functions that cancel to nothing",
+            "0",
+            f"{cancelling['false alarms']:,}",
         ),
     ]
     for place, tally in (("operations", in_single), ("models of 10 to 100 operations", in_whole)):

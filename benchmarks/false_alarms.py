@@ -1,4 +1,6 @@
-"""Random programs with right gradients, half of them at kinks and ties, and what `tg.gradcheck` says of each.
+"""Right gradients, and what `tg.gradcheck` says of each.
+
+They are of random programs, half of them at kinks and ties, and of functions that cancel to nothing.
 
     python -m benchmarks.false_alarms [count]
 
@@ -8,7 +10,9 @@ prints each false alarm as code that shows it again.
 import sys
 import warnings
 from collections import Counter
-from typing import Any
+from collections.abc import Callable, Iterable
+from itertools import product
+from typing import Any, Literal
 
 import numpy as np
 import scipy.special  # so that its table is read too
@@ -16,6 +20,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 import tinygrad_lite as tg
+from tests.checking.cancelling import CANCELLING
 from tinygrad_lite.checking import Verdict
 from tinygrad_lite.checking.singular import outside_domain
 from tinygrad_lite.errors import InputError
@@ -52,7 +57,7 @@ def false_alarms(count: int, first_seed: int, at_kinks: bool) -> Counter[str]:
             tally["left out"] += 1
             return
         try:
-            complaint = complaint_about(program, leaves)
+            complaint = complaint_about(program.run, leaves)
         except InputError:  # a rule says that there is no derivative
             tally["left out"] += 1
             return
@@ -67,6 +72,19 @@ def false_alarms(count: int, first_seed: int, at_kinks: bool) -> Counter[str]:
     return tally
 
 
+def false_alarms_of_rounding(seeds: Iterable[int]) -> Counter[str]:
+    """The same of functions that cancel to nothing, to both orders, at a random point for each seed."""
+    tally: Counter[str] = Counter()
+    for name, (f, draw) in CANCELLING.items():
+        for number, order in product(seeds, (1, 2)):
+            complaint = complaint_about(f, [draw(np.random.default_rng(number))], order)
+            tally["checked"] += 1
+            if complaint:
+                tally["false alarms"] += 1
+                print(f"# {name}, seed {number}, order {order}", complaint, sep="\n", file=sys.stderr, flush=True)
+    return tally
+
+
 def is_regular(program: Program, leaves: list[Any]) -> bool:
     """Whether every value on the way is finite, and every operation inside its domain."""
     try:
@@ -78,10 +96,10 @@ def is_regular(program: Program, leaves: list[Any]) -> bool:
     return bool(finite and np.size(y) and not outside_domain(steps))
 
 
-def complaint_about(program: Program, leaves: list[Any]) -> str:
+def complaint_about(f: Callable[..., Any], leaves: list[Any], order: Literal[1, 2] = 1) -> str:
     """What the check says against a right gradient; nothing if it passes, or something is not finite."""
     try:
-        report = tg.gradcheck(program.run, *leaves, raise_exception=False)
+        report = tg.gradcheck(f, *leaves, order=order, raise_exception=False)
     except InputError:
         raise
     except Exception as error:
@@ -113,3 +131,4 @@ if __name__ == "__main__":
     number = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
     for kinks in (False, True):
         print(f"{'at kinks' if kinks else 'away from kinks'}: {dict(false_alarms(number // 2, 0, kinks))}")
+    print(f"of what cancels to nothing: {dict(false_alarms_of_rounding(range(number // 500)))}")

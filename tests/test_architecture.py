@@ -13,7 +13,7 @@ PACKAGE = Path(tinygrad_lite.__file__).parent
 FLOORS = [
     ["errors", "trees"],
     ["ops"],
-    ["grad_mode", "tensor", "backward", "dual", "complex_step", "symbol", "notation"],
+    ["grad_mode", "tensor", "backward", "dual", "complex_step", "random_rounding", "symbol", "notation"],
     ["runs", "transforms", "jacobians", "whole", "custom", "recording"],
     ["nn", "optim", "datasets"],
     ["checking", "compiler"],

@@ -1,11 +1,11 @@
 """Floor 5. The comparison of a gradient with its reference: entry by entry where there are few, by bisection else.
 
 An entry is wrong only where it is further from its reference than the reference can be wrong, and than rounding can
-have moved either. How far that is, is measured and not assumed: at points close by, whose digits round differently, the
+have moved either. How far that is, is measured and not assumed: where every operation is rounded at random, the
 distance of what is merely rounded changes, and that of what is wrong stays.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -13,17 +13,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tinygrad_lite.checking import references
-from tinygrad_lite.checking.subject import Matrix, Subject, Vector
+from tinygrad_lite.checking.roundings import ALLOWED, FEW_SAMPLES, SAMPLES, Roundings
+from tinygrad_lite.checking.subject import EPSILON, Matrix, Rounding, Subject, Vector
 
 if TYPE_CHECKING:
     from tinygrad_lite.checking.singular import Kinks
 
 FULL = 1000  # entries of the arguments, up to which each is checked by itself
 NAMED = 64  # entries that a bisection goes down to, at most
-SAMPLES = 12  # points close by
-FEW_SAMPLES = 4  # where rounding hardly explains an error
-MEASURED = 32  # columns for which rounding is measured by themselves
-EPSILON = float(np.finfo(float).eps)
 
 
 @dataclass
@@ -77,6 +74,7 @@ class Examination:
         self.epsilon = epsilon
         self._rng = rng
         self.scales = _scales(subject)
+        self.roundings = Roundings(self, rng)
         self.at_0 = self.at(subject.point)
         self.largest = float(np.max(np.abs(gradient), initial=0, where=np.isfinite(gradient)))
         self.smallest = 1e-200 + 1e-30 * self.largest  # less than that is nothing beside the other entries
@@ -91,25 +89,29 @@ class Examination:
 
     @cached_property
     def noise(self) -> Vector:
-        """How far rounding moves the weighted sums."""
-        direction = self.scales * self._rng.uniform(-1, 1, len(self.scales))
-        return references.noise(lambda t: self.at(self.subject.point + t * direction), 1.0)
+        """How far rounding moves the weighted sums, as their values along a line tell."""
+        return self.roundings.along_a_line(self.at)
 
-    def at(self, x: Vector) -> Vector:
+    def at(self, x: Vector, rounding: Rounding = None) -> Vector:
         """The weighted sums of the results."""
         with np.errstate(invalid="ignore"):
-            return np.asarray(self.weights @ self.subject.values(x))
+            return np.asarray(self.weights @ self.subject.values(x, rounding))
 
-    def slope(self, x: Vector, direction: Vector) -> Vector:
+    def slope(self, x: Vector, direction: Vector, rounding: Rounding = None) -> Vector:
         """How they change along a direction, to machine precision."""
         changes = self.subject.changes if self.method == "complex" else self.subject.tangents
-        return np.asarray(self.weights @ changes(x, direction))
+        return np.asarray(self.weights @ changes(x, direction, rounding))
 
     def difference(self, direction: Vector, scale: float = 1.0) -> references.Difference:
         """The same by differences, with steps as large as the scale allows."""
-        return references.difference(
-            lambda t: self.at(self.subject.point + t * direction), self.at_0, scale, self.noise
-        )
+
+        def along(t: float) -> Vector:
+            try:
+                return self.at(self.subject.point + t * direction)
+            except np.linalg.LinAlgError:  # outside the domain, where other functions give nan
+                return np.full(self.at_0.shape, np.nan)
+
+        return references.difference(along, self.at_0, scale, self.noise)
 
     def unit(self, column: int) -> Vector:
         """The direction of one entry."""
@@ -135,15 +137,13 @@ class Examination:
         if doubtful and self.method == "differences":
             self._repeat(found, doubtful, kinks)
             error = np.abs(self.gradient - found.reference)
+            allowed += found.bound
         elif doubtful:
-            self._measure(found, doubtful, error)
+            self._measure(found, doubtful, FEW_SAMPLES)
+            beyond = np.any(found.suspicious & (error > allowed + 10 * ALLOWED * np.max(found.noise)), axis=0)
+            self._measure(found, [j for j in doubtful if not beyond[j]], SAMPLES)
         if doubtful:
-            with np.errstate(invalid="ignore"):
-                # what can hardly be told from 0 beside the other entries may be all rounding, and unlike that close by
-                times = np.where(size <= 4 * self.zero, 100, 10)
-                found.suspicious &= ~(error <= found.bound + times * found.noise + allowed)
-        if self.method != "differences":
-            self._measure_what_values_hide(found, doubtful, error)
+            found.suspicious &= ~(error <= ALLOWED * found.noise + allowed)
         return found
 
     def _blank(self) -> Comparison:
@@ -168,6 +168,8 @@ class Examination:
 
     def _repeat(self, found: Comparison, doubtful: list[int], kinks: "Kinks") -> None:
         """Other differences for these columns, that meet no known kink; where the two differ, both are too sure."""
+        self.noise = np.maximum(self.noise, self.roundings.of_values)
+        found.noise[:, doubtful] = self.roundings.of_gradient[:, doubtful]
         for j in doubtful:
             part = kinks.clear(j)
             if not part:
@@ -180,54 +182,10 @@ class Examination:
             coarse = bound > 1e-3 * np.maximum(np.abs(again.slope), np.abs(self.gradient[:, j]))
             found.reference[:, j], found.bound[:, j] = again.slope, np.where(coarse, 30 * bound, bound)
 
-    def _measure(self, found: Comparison, doubtful: list[int], error: Matrix) -> None:
-        """Write down how far rounding moves the difference of gradient and reference."""
-        with np.errstate(invalid="ignore"):
-            smallest = np.min(np.where(found.suspicious, error, np.inf), axis=0)
-        slight = smallest <= np.maximum(1e-6 * self.largest, self.zero)  # where all is rounding, the largest is, too
-        marginal = [j for j in doubtful if slight[j]]
-        gross = [j for j in doubtful if not slight[j]]  # which rounding hardly explains
-        measured = [*marginal[:MEASURED], *gross[:: max(len(gross) // 3, 1)]]
-        fixed = self.subject.is_known_at_one_point
-        by = 4 * EPSILON if fixed else 1e-7 if self.epsilon <= EPSILON else 100 * self.epsilon
-        points = [self._beside(by) for _ in range(SAMPLES if marginal else FEW_SAMPLES)]
-        gradients = [self.gradient if fixed else self.subject.rows(x, self.weights) for x in points]
-        for j in measured:
-            with np.errstate(invalid="ignore"):
-                distances = [g[:, j] - self.slope(x, self.unit(j)) for x, g in zip(points, gradients)]
-            found.noise[:, j] = _spread(distances)
-        rest = [j for j in doubtful if j not in set(measured)]
-        if rest:
-            with np.errstate(all="ignore"):
-                relative = found.noise[:, measured] / np.abs(found.reference[:, measured])
-                typical = np.max(np.where(np.isfinite(relative), relative, 0), axis=1, keepdims=True)
-            found.noise[:, rest] = typical * np.abs(found.reference[:, rest])
-
-    def _measure_what_values_hide(self, found: Comparison, doubtful: list[int], error: Matrix) -> None:
-        """Measure again, further away, where the difference is no larger than the rounding of the values themselves.
-
-        There a rounding may stay the same at all points close by, as that of 1 - y² does where y is nearly 1. What is
-        wrong by a factor stays wrong by that factor.
-        """
-        with np.errstate(invalid="ignore", divide="ignore"):
-            hidden = found.suspicious & (error <= 64 * self.epsilon * np.max(np.abs(self.at_0)) / self.scales)
-        columns = [j for j in doubtful if np.any(hidden[:, j])][:MEASURED]
-        if not columns or self.subject.is_known_at_one_point:
-            return
-        points = [self._beside(1e-3) for _ in range(SAMPLES)]
-        gradients = [self.subject.rows(x, self.weights) for x in points]
+    def _measure(self, found: Comparison, columns: list[int], samples: int) -> None:
+        """Write down how far rounding moves the difference of these columns' gradient and reference."""
         for j in columns:
-            slopes = np.array([self.slope(x, self.unit(j)) for x in points])
-            with np.errstate(all="ignore"):
-                distances = np.array([g[:, j] for g in gradients]) - slopes
-                spread = np.minimum(_spread(distances), np.abs(found.reference[:, j]) * _spread(distances / slopes))
-                explained = hidden[:, j] & (error[:, j] <= 10 * spread)
-            found.noise[explained, j] = spread[explained]
-            found.suspicious[explained, j] = False
-
-    def _beside(self, by: float) -> Vector:
-        """The point moved a little, so that other digits are rounded."""
-        return self.subject.rounded(self.subject.point * (1 + by * self._rng.uniform(-1, 1, len(self.scales))))
+            found.noise[:, j] = self.roundings.of_distance(self.unit(j), samples)
 
     def _bisected(self, unchecked: Vector) -> list[int]:
         """The entries whose gradient differs from its reference, found along directions of fewer and fewer.
@@ -272,7 +230,10 @@ class Examination:
         else:
             slope, bound = self.slope(self.subject.point, direction), rounding
         with np.errstate(invalid="ignore"):
-            return bool(np.any(~(np.abs(slope - expected) <= bound)))
+            differs = ~(np.abs(slope - expected) <= bound)
+        if self.method != "differences" and np.any(differs):
+            differs &= ~(np.abs(slope - expected) <= bound + ALLOWED * self.roundings.of_distance(direction, SAMPLES))
+        return bool(np.any(differs))
 
 
 def _scales(subject: Subject) -> Vector:
@@ -284,9 +245,3 @@ def _scales(subject: Subject) -> Vector:
         part[part < 0.1 * usual] = 0.1 * usual
         part[part == 0] = 1.0
     return np.asarray(scales * subject.varies)
-
-
-def _spread(samples: Sequence[Vector] | Matrix) -> Vector:
-    """The standard deviation of each entry over the samples; 0 where it has none."""
-    with np.errstate(invalid="ignore"):
-        return np.asarray(np.nan_to_num(np.std(samples, axis=0)))

@@ -6,11 +6,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from tinygrad_lite.checking.comparison import EPSILON, FULL, Examination
+from tinygrad_lite.checking.comparison import FULL, Examination
 from tinygrad_lite.checking.references import remainder_slope
 from tinygrad_lite.checking.report import Report
 from tinygrad_lite.checking.singular import Kinks, at_kink
-from tinygrad_lite.checking.subject import GradientOf, Matrix, Subject, Vector
+from tinygrad_lite.checking.subject import EPSILON, GradientOf, Matrix, Subject, Vector
 from tinygrad_lite.checking.verdicts import Judgement
 from tinygrad_lite.errors import GradientError, InputError, ShapeError, UsageError
 from tinygrad_lite.recording import Step

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.checking.comparison import EPSILON, Comparison, Examination
+from tinygrad_lite.checking.comparison import Comparison, Examination
 from tinygrad_lite.checking.local import applied
-from tinygrad_lite.checking.subject import Vector
+from tinygrad_lite.checking.subject import EPSILON, Vector
 from tinygrad_lite.complex_step import ComplexStep
 from tinygrad_lite.dual import innermost
 from tinygrad_lite.recording import Step, recording

@@ -7,9 +7,8 @@ import numpy as np
 
 from tinygrad_lite.backward import fitted
 from tinygrad_lite.checking import references
-from tinygrad_lite.checking.comparison import EPSILON
 from tinygrad_lite.checking.mistakes import INPUT, OUTPUT, Contribution, mistaken
-from tinygrad_lite.checking.subject import Vector
+from tinygrad_lite.checking.subject import EPSILON, Vector
 from tinygrad_lite.complex_step import STEP, ComplexStep
 from tinygrad_lite.ops.op import Array, Deferred
 from tinygrad_lite.recording import Step

@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.checking.comparison import EPSILON, FULL, Examination
+from tinygrad_lite.checking.comparison import FULL, Examination
 from tinygrad_lite.checking.singular import Kinks
-from tinygrad_lite.checking.subject import GradientOf, Subject
+from tinygrad_lite.checking.subject import EPSILON, GradientOf, Subject
 from tinygrad_lite.recording import Step
 from tinygrad_lite.tensor import Tensor
 

@@ -1,7 +1,7 @@
 """Floor 5. What is checked: a function of nested arguments, as a function from one flat vector to another.
 
 It is run on copies of everything that it is given, so that nothing of the user's changes, and each way to run it is
-here: for its values, for its gradient, on the complex plane, and with tangents.
+here: for its values, for its gradient, on the complex plane, with tangents, and with every operation rounded at random.
 """
 
 import inspect
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -18,13 +18,17 @@ from tinygrad_lite.dual import Dual, Pullback, innermost, new_level, settle, var
 from tinygrad_lite.errors import GraphError, InputError, ShapeError, UsageError
 from tinygrad_lite.nn.module import Module
 from tinygrad_lite.ops import elementwise
-from tinygrad_lite.ops.op import NO_PARAMS, Array
+from tinygrad_lite.ops.op import NO_PARAMS, Array, as_array
+from tinygrad_lite.random_rounding import RandomlyRounded, exactly
 from tinygrad_lite.recording import Step, recording
 from tinygrad_lite.runs import name_of
 from tinygrad_lite.tensor import Tensor, wrap
 
 Vector = np.ndarray[Any, Any]
 Matrix = np.ndarray[Any, Any]
+EPSILON = float(np.finfo(float).eps)
+Rounding: TypeAlias = "np.random.Generator | None"
+"""Where the randomness comes from, if every operation shall be rounded at random."""
 
 
 @dataclass(frozen=True)
@@ -170,7 +174,7 @@ class Subject:
             error.add_note(f"raised by {self.name} in a gradient check, at {given or 'the given arguments'}")
             raise
 
-    def values(self, x: Vector) -> Vector:
+    def values(self, x: Vector, rounding: Rounding = None) -> Vector:
         """All entries that the function returns, in float64."""
         arrays = self.split(x)
         if self.plain:
@@ -181,10 +185,10 @@ class Subject:
         else:
             given = [wrap(array.copy()) for array in arrays]
         with self._explaining(x), grad_mode.no_grad():
-            results = self.call(given)
+            results = self.call(_rounded(given, rounding))
         for v, before, after in zip(self.variables, arrays, given):
             _require_same(self.name, v.path, before, after)
-        return self._numbers(results)
+        return self._numbers([_array(y) for y in results] if rounding else results)
 
     def _numbers(self, results: Sequence[Any]) -> Vector:
         for y in results:
@@ -195,13 +199,14 @@ class Subject:
         self.shapes = [np.shape(y) for y in results]
         return _flat([np.asarray(innermost(y), float) for y in results])
 
-    def rows(self, x: Vector, weights: Matrix) -> Matrix:
+    def rows(self, x: Vector, weights: Matrix, rounding: Rounding = None) -> Matrix:
         """The gradient, by the rules in question, of each weighted sum of the results: one row for each."""
         with self._explaining(x):
-            return self._given_rows(x, weights) if self.plain else self._pulled_rows(x, weights)
+            return (self._given_rows if self.plain else self._pulled_rows)(x, weights, rounding)
 
-    def _pulled_rows(self, x: Vector, weights: Matrix) -> Matrix:
-        variables = [variable(array.astype(v.array.dtype)[()]) for v, array in zip(self.variables, self.split(x))]
+    def _pulled_rows(self, x: Vector, weights: Matrix, rounding: Rounding) -> Matrix:
+        arrays = [array.astype(v.array.dtype)[()] for v, array in zip(self.variables, self.split(x))]
+        variables = [variable(array) for array in _rounded(arrays, rounding)]
         mode = grad_mode.mode
         before = mode.enabled, mode.transforming
         mode.enabled = mode.transforming = True
@@ -211,18 +216,18 @@ class Subject:
             pull = Pullback(results, variables)
             found = []
             for row in weights:
-                found.append(_flat([innermost(g) for g in pull(seeds(results, row))]).astype(float))
+                found.append(_flat([_array(g) for g in pull(_rounded(seeds(results, row), rounding))]).astype(float))
         finally:
             settle(variables)
             mode.enabled, mode.transforming = before
         return np.array(found).reshape(len(weights), len(x))
 
-    def _given_rows(self, x: Vector, weights: Matrix) -> Matrix:
+    def _given_rows(self, x: Vector, weights: Matrix, rounding: Rounding) -> Matrix:
         """The same of a gradient that the user computes."""
         arrays = self.split(x)
         given = self.gradient
         if callable(given):
-            own = [np.array(array)[()] for array in arrays]
+            own = _rounded([np.array(array)[()] for array in arrays], rounding)
             given = self._run(given, own)
             for v, before, after in zip(self.variables, arrays, own):
                 _require_same(name_of(self.gradient), v.path, before, after)
@@ -235,32 +240,34 @@ class Subject:
         count = weights.shape[1]
         blocks = []
         for v, block in zip(self.variables, found):
-            block = np.asarray(innermost(block), float)
+            block = np.asarray(_array(block), float)
             expected = v.shape if count == 1 else (*(self.shapes[0] if len(self.shapes) == 1 else (count,)), *v.shape)
             if block.shape != expected and not (count == 1 and block.shape == (*self.shapes[0], *v.shape)):
                 raise ShapeError(f"gradient= gave shape {block.shape} for {v.path}, it should be {expected}")
             blocks.append(block.reshape(count, v.size))
         return np.asarray(weights @ np.concatenate(blocks, axis=1))
 
-    def changes(self, x: Vector, direction: Vector, as_tensors: bool = False) -> Vector:
+    def changes(self, x: Vector, direction: Vector, rounding: Rounding = None, as_tensors: bool = False) -> Vector:
         """How the results change along a direction, by the complex step; with tensors, which a recording sees."""
         arrays, directions = self.split(x), self.split(direction)
+
+        def f(*leaves: Any) -> list[Any]:
+            return [_array(y) for y in self.call(_rounded(leaves, rounding))]
+
         with grad_mode.no_grad():
             if self._takes_no_tensors and not as_tensors:
                 try:
-                    return _flat(complex_step.changes(self._call_all, arrays, directions, as_tensors=False))
+                    return _flat(complex_step.changes(f, arrays, directions, as_tensors=False))
                 except Exception:  # it calls what only tensors have
                     self._takes_no_tensors = False
-            return _flat(complex_step.changes(self._call_all, arrays, directions))
+            return _flat(complex_step.changes(f, arrays, directions))
 
-    def _call_all(self, *leaves: Any) -> list[Any]:
-        return self.call(leaves)
-
-    def tangents(self, x: Vector, direction: Vector) -> Vector:
+    def tangents(self, x: Vector, direction: Vector, rounding: Rounding = None) -> Vector:
         """The same by forward mode."""
         with new_level() as level, grad_mode.enable_grad():
-            results = self.call([Dual(*pair, level) for pair in zip(self.split(x), self.split(direction))])
-        return _flat([innermost(y.tangent) if isinstance(y, Dual) else np.zeros(np.size(y)) for y in results])
+            parts = [_rounded(self.split(part), rounding) for part in (x, direction)]
+            results = self.call([Dual(primal, tangent, level) for primal, tangent in zip(*parts)])
+        return _flat([_array(y.tangent) if isinstance(y, Dual) else np.zeros(np.size(y)) for y in results])
 
     def steps(self, x: Vector) -> list[Step]:
         """The operations that it performs; none where it does not take tensors."""
@@ -312,6 +319,21 @@ def shaped(weights: Vector, results: Sequence[Array]) -> list[Array]:
 def seeds(results: Sequence[Array], weights: Vector) -> list[Array]:
     """The same in the dtypes of the results, for a reverse pass."""
     return [part.astype(np.result_type(y))[()] for part, y in zip(shaped(weights, results), results)]
+
+
+def _rounded(leaves: Sequence[Any], rounding: Rounding) -> list[Any]:
+    """Values to be followed, as ones whose every operation is rounded at random, if it shall be."""
+    if rounding is None:
+        return list(leaves)
+    return [
+        wrap(RandomlyRounded(x.data, rounding)) if isinstance(x, Tensor) else RandomlyRounded(as_array(x), rounding)
+        for x in leaves
+    ]
+
+
+def _array(x: Any) -> Array:
+    """What lies under a value that was followed."""
+    return exactly(innermost(x))
 
 
 def _require_same(name: str, path: str, before: Any, after: Any) -> None:

@@ -10,6 +10,7 @@ from tinygrad_lite.checking import influence
 from tinygrad_lite.checking.comparison import FULL, NAMED, Comparison, Examination
 from tinygrad_lite.checking.diagnosis import Diagnosis
 from tinygrad_lite.checking.report import FAILING, Checked, Finding, Verdict
+from tinygrad_lite.checking.roundings import ALLOWED
 from tinygrad_lite.checking.singular import Kinks, outside_domain
 from tinygrad_lite.checking.subject import Vector
 from tinygrad_lite.recording import Step
@@ -41,7 +42,7 @@ class Judgement:
         largest = np.max(np.abs(found.gradient), initial=0, where=finite)
         with np.errstate(invalid="ignore", divide="ignore"):
             usual = np.max(np.abs(self._values), initial=0, where=np.isfinite(self._values)) / self._look.scales
-            uncertain = found.bound + 10 * found.noise
+            uncertain = found.bound + ALLOWED * found.noise
             blurred = uncertain > np.maximum(1e-3 * np.maximum(size, 1e-2 * largest), 1e-9 * usual)
             undefined = bad & finite & ~np.isfinite(self._look.at_0)[:, None]  # derivatives of what is no number
             found.reference[undefined] = np.nan
@@ -153,7 +154,7 @@ class Judgement:
             )
         if verdict is Verdict.NOT_CHECKED:
             return "", f"the search ended when it had found {NAMED} entries that are wrong"
-        digits = found.bound[row, column] + 10 * found.noise[row, column]
+        digits = found.bound[row, column] + ALLOWED * found.noise[row, column]
         if not np.isfinite(digits):
             if np.all(np.isfinite(self._look.at_0)) and not kinks.clear(column):
                 return "", "a kink is closer to it than any step of the differences"

@@ -1,0 +1,106 @@
+"""Floor 2. A value that every operation rounds at random: how far rounding moves what is computed, measured.
+
+What an operation is given, and what comes of it, is moved by about the last digit that it holds, each entry by another
+part of it, so that a result which hangs on those digits differs from run to run by about as much as it may be wrong.
+Unlike a bound, which grows with every operation, this sees how roundings cancel; unlike points close by, whose digits
+may happen to round alike, it sees a rounding wherever there may be one.
+
+A `RandomlyRounded` stands under tensors, and over complex steps, as an array does, so that a reverse pass and a
+complex step are followed like any other computation.
+
+Reference: D. S. Parker, Monte Carlo arithmetic: exploiting randomness in floating-point arithmetic, report CSD-970002,
+University of California, Los Angeles (1997).
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.complex_step import ComplexStep
+from tinygrad_lite.dual import Dual
+from tinygrad_lite.errors import UsageError
+from tinygrad_lite.ops.op import Array, Op, Traced
+from tinygrad_lite.ops.operators import Operators
+from tinygrad_lite.tensor import Tensor, wrap
+
+
+class RandomlyRounded(Operators):
+    """An array whose every operation is rounded at random.
+
+    Attributes:
+        value: the array, or what passes for one.
+        rng: where the randomness comes from.
+    """
+
+    __slots__ = ("rng", "value")
+
+    def __init__(self, value: Array, rng: "np.random.Generator") -> None:
+        self.value = value
+        self.rng = rng
+
+    def __trace__(self, op: Op, inputs: tuple[Array, ...], params: Mapping[str, Any]) -> Any:
+        if any(isinstance(x, (Tensor, Dual)) for x in inputs):
+            return op(*[wrap(x) if type(x) is RandomlyRounded else x for x in inputs], **params)
+        if not op.vjps:
+            return op(*map(exactly, inputs), **params)
+        y = op(*map(exactly, inputs), **params)
+        if not _is_selected(y, inputs):
+            y = self._rounded(
+                op(*[self._rounded(x.value) if type(x) is RandomlyRounded else x for x in inputs], **params)
+            )
+        return RandomlyRounded(y, self.rng)
+
+    def _rounded(self, x: Array) -> Array:
+        if x.dtype.kind != "f":
+            return x
+        spacing = np.finfo(x.dtype).eps
+        return x * (1 + spacing * self.rng.uniform(-1, 1, x.shape)).astype(x.dtype)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.value.shape  # type: ignore[no-any-return]
+
+    @property
+    def size(self) -> int:
+        return self.value.size  # type: ignore[no-any-return]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.value.dtype  # type: ignore[no-any-return]
+
+    def numpy(self) -> "RandomlyRounded":
+        """The value itself, which is followed on."""
+        return self
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        raise UsageError("the value left the operations that are rounded at random, to become a plain array")
+
+    def __float__(self) -> float:
+        raise UsageError("the value left the operations that are rounded at random, to become a plain number")
+
+    __int__ = __float__
+
+    def __bool__(self) -> bool:
+        return bool(self.value)
+
+    def __repr__(self) -> str:
+        return f"RandomlyRounded({self.value!r})"
+
+
+def _is_selected(y: Array, inputs: tuple[Array, ...]) -> bool:
+    """Whether each number of a result is one of the arguments', up to its sign, so that nothing was rounded."""
+    numbers = [
+        np.abs(np.ravel(_real(x))) for x in (y, *inputs) if isinstance(x, (np.ndarray, np.generic, float, Traced))
+    ]
+    return bool(np.all(np.isin(numbers[0], [0.0, *np.concatenate(numbers[1:])])))
+
+
+def _real(x: Array) -> Array:
+    x = exactly(x)
+    return x.value.real if type(x) is ComplexStep else x
+
+
+def exactly(x: Array) -> Array:
+    """The array itself that is rounded at random, or any other."""
+    return x.value if type(x) is RandomlyRounded else x
