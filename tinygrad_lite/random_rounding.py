@@ -90,10 +90,11 @@ class RandomlyRounded(Operators):
 
 def _is_selected(y: Array, inputs: tuple[Array, ...]) -> bool:
     """Whether each number of a result is one of the arguments', up to its sign, so that nothing was rounded."""
-    numbers = [
-        np.abs(np.ravel(_real(x))) for x in (y, *inputs) if isinstance(x, (np.ndarray, np.generic, float, Traced))
-    ]
-    return bool(np.all(np.isin(numbers[0], [0.0, *np.concatenate(numbers[1:])])))
+    arrays = [_real(x) for x in (y, *inputs) if isinstance(x, (np.ndarray, np.generic, float, Traced))]
+    numbers, *given = [np.abs(np.ravel(x)) for x in arrays]
+    if numbers.size and numbers[0] and not any(np.any(numbers[0] == x) for x in given):
+        return False  # as is mostly so, and quickly seen
+    return bool(np.all(np.isin(numbers, [0.0, *np.concatenate(given)])))
 
 
 def _real(x: Array) -> Array:

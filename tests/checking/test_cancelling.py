@@ -22,8 +22,7 @@ WAYS: dict[str, dict[str, Any]] = {
 def test_what_is_nothing_but_rounding_is_not_called_wrong(name: str, way: str) -> None:
     f, draw = CANCELLING[name]
     options = WAYS.get(way, {"gradient": tg.jacobian(f)})
-    for seed in range(3):
-        tg.gradcheck(f, draw(np.random.default_rng(seed)), **options)
+    tg.gradcheck(f, draw(np.random.default_rng(0)), **options)
 
 
 @pytest.mark.parametrize("name", CANCELLING)

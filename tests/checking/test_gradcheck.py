@@ -452,7 +452,7 @@ def test_a_gradient_that_is_all_rounding_is_not_called_wrong() -> None:
         return np.linalg.inv(a) @ a
 
     wrong = np.zeros((3, 3, 3, 3))
-    for a in np.random.default_rng(1).uniform(-2.7, 2.7, (40, 3, 3)):
+    for a in np.random.default_rng(1).uniform(-2.7, 2.7, (10, 3, 3)):
         report = tg.gradcheck(identity, a, raise_exception=False)
         assert report.ok, str(report)
         wrong[0, 0, 0, 0] = 1e-14 * np.linalg.cond(a) ** 2

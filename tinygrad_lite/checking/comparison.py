@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tinygrad_lite.checking import references
-from tinygrad_lite.checking.roundings import ALLOWED, FEW_SAMPLES, SAMPLES, Roundings
+from tinygrad_lite.checking.roundings import ALLOWED, FEW_SAMPLES, Roundings
 from tinygrad_lite.checking.subject import EPSILON, Matrix, Rounding, Subject, Vector
 
 if TYPE_CHECKING:
@@ -139,9 +139,9 @@ class Examination:
             error = np.abs(self.gradient - found.reference)
             allowed += found.bound
         elif doubtful:
-            self._measure(found, doubtful, FEW_SAMPLES)
-            beyond = np.any(found.suspicious & (error > allowed + 10 * ALLOWED * np.max(found.noise)), axis=0)
-            self._measure(found, [j for j in doubtful if not beyond[j]], SAMPLES)
+            for j in doubtful:
+                in_question = np.where(found.suspicious[:, j], error[:, j], np.inf)
+                found.noise[:, j] = self.roundings.behind(in_question, self.unit(j))
         if doubtful:
             found.suspicious &= ~(error <= ALLOWED * found.noise + allowed)
         return found
@@ -181,11 +181,6 @@ class Examination:
             # a function that jumps has neither a slope nor a bound that can be relied upon
             coarse = bound > 1e-3 * np.maximum(np.abs(again.slope), np.abs(self.gradient[:, j]))
             found.reference[:, j], found.bound[:, j] = again.slope, np.where(coarse, 30 * bound, bound)
-
-    def _measure(self, found: Comparison, columns: list[int], samples: int) -> None:
-        """Write down how far rounding moves the difference of these columns' gradient and reference."""
-        for j in columns:
-            found.noise[:, j] = self.roundings.of_distance(self.unit(j), samples)
 
     def _bisected(self, unchecked: Vector) -> list[int]:
         """The entries whose gradient differs from its reference, found along directions of fewer and fewer.
@@ -230,9 +225,11 @@ class Examination:
         else:
             slope, bound = self.slope(self.subject.point, direction), rounding
         with np.errstate(invalid="ignore"):
-            differs = ~(np.abs(slope - expected) <= bound)
+            error = np.abs(slope - expected)
+            differs = ~(error <= bound)
         if self.method != "differences" and np.any(differs):
-            differs &= ~(np.abs(slope - expected) <= bound + ALLOWED * self.roundings.of_distance(direction, SAMPLES))
+            noise = self.roundings.behind(np.where(differs, error, np.inf), direction, FEW_SAMPLES)
+            differs &= ~(error <= bound + ALLOWED * noise)
         return bool(np.any(differs))
 
 

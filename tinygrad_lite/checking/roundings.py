@@ -17,11 +17,12 @@ from tinygrad_lite.checking.subject import EPSILON, Matrix, Rounding, Vector
 if TYPE_CHECKING:
     from tinygrad_lite.checking.comparison import Examination
 
-FEW_SAMPLES = 3  # where an error is so large that these tell
 SAMPLES = 12
+FEW_SAMPLES = 4  # of a sum of many entries, which never round all alike
 ALLOWED = 100
 """Standard deviations that rounding may explain: LAPACK's iterations end where about so many last digits are left, and
 err alike at points close by (TOLMUL in its routine dbdsqr)."""
+FAR = 10 * ALLOWED  # beyond which an error needs no measurement
 
 
 class Roundings:
@@ -33,32 +34,72 @@ class Roundings:
         self._rng = rng
         self._gradients: list[tuple[Vector, Matrix]] = []
 
-    def of_distance(self, direction: Vector, samples: int) -> Vector:
-        """The standard deviation of how far the slope by the gradient is from that by the reference."""
+    def behind(self, error: Vector, direction: Vector, samples: int = SAMPLES) -> Vector:
+        """What of errors along a direction may be rounding: its standard deviation; 0 where they are plainly more."""
+        if np.all(~(error <= FAR * self._overall)):
+            return np.zeros(len(error))
+        every = np.identity(len(error))
+        while len(self._gradients) < samples:
+            self._gradients.append(self._beside(every))
+        return _known(self._of_distance(direction, every, self._gradients[:samples]))
+
+    @cached_property
+    def _overall(self) -> float:
+        """The same of a random sum of all that is compared, which mostly is more than that of any part of it."""
+        mix = self._random(np.ones(len(self._look.weights)))[None]
+        direction = self._random(self._subject.varies)
+        samples = max(FEW_SAMPLES, SAMPLES // np.size(self._look.gradient))
+        found = float(self._of_distance(direction, mix, [self._beside(mix) for _ in range(samples)])[0])
+        return found if np.isfinite(found) else np.inf
+
+    def _of_distance(self, direction: Vector, mix: Matrix, gradients: Sequence[tuple[Vector, Matrix]]) -> Vector:
+        """The standard deviation of how far sums of slopes by the gradient are from those by the reference."""
         along = np.flatnonzero(direction)
         distances = []
-        for x, gradient in self._rounded_gradients(samples):
-            slope = self._look.slope(x, direction, self._of_slopes)
+        for x, gradient in gradients:
+            slope = mix @ self._at_random(partial(self._look.slope, x, direction))
             with np.errstate(invalid="ignore"):
                 distances.append(gradient[:, along] @ direction[along] - slope)
         return _deviation(distances)
 
+    def _beside(self, mix: Matrix) -> tuple[Vector, Matrix]:
+        """The point moved a little, so that other digits are rounded, and sums of the gradient's rows there."""
+        fixed = self._subject.is_known_at_one_point
+        by = 4 * EPSILON if fixed else 1e-7 if self._look.epsilon <= EPSILON else 100 * self._look.epsilon
+        moved = self._subject.point * (1 + by * self._rng.uniform(-1, 1, len(self._look.scales)))
+        x = self._subject.rounded(moved)
+        return x, self._at_random(partial(self._rows, x, mix))
+
+    def _at_random(self, f: Callable[[Rounding], Matrix]) -> Matrix:
+        """What a function gives with every operation rounded at random, if it is made of operations; else as it is."""
+        try:
+            return f(self._rng)
+        except Exception:
+            return f(None)
+
+    def _rows(self, x: Vector, mix: Matrix, rounding: Rounding) -> Matrix:
+        if self._subject.is_known_at_one_point:
+            return np.asarray(mix @ self._look.gradient)
+        return self._subject.rows(x, mix @ self._look.weights, rounding)
+
+    def _random(self, size: Vector) -> Vector:
+        return np.asarray(size * self._rng.uniform(0.5, 1.5, len(size)) * self._rng.choice([-1.0, 1.0], len(size)))
+
     @cached_property
     def of_gradient(self) -> Matrix:
         """The standard deviation of the gradient itself, at the point."""
-        point, rows = self._subject.point, partial(self._subject.rows, weights=self._look.weights)
-        if self._subject.is_known_at_one_point:
-            return np.zeros(self._look.gradient.shape)
-        if self._of_gradients is not None:
-            return _deviation([rows(point, rounding=self._rng) for _ in range(SAMPLES)])
-        return self.along_a_line(rows)
+        point, every = self._subject.point, np.identity(len(self._look.weights))
+        try:
+            return _known(_deviation([self._rows(point, every, self._rng) for _ in range(SAMPLES)]))
+        except Exception:  # what is not made of operations
+            return self.along_a_line(lambda x: self._rows(x, every, None))
 
     @cached_property
     def of_values(self) -> Vector:
         """The standard deviation of the weighted sums of the values, at the point; 0 where it is not to be had."""
         try:
-            return _deviation([self._look.at(self._subject.point, self._rng) for _ in range(SAMPLES)])
-        except Exception:  # what is not made of operations
+            return _known(_deviation([self._look.at(self._subject.point, self._rng) for _ in range(SAMPLES)]))
+        except Exception:
             return np.zeros(len(self._look.weights))
 
     def along_a_line(self, f: Callable[[Vector], Vector]) -> Vector:
@@ -66,42 +107,13 @@ class Roundings:
         direction = self._look.scales * self._rng.uniform(-1, 1, len(self._look.scales))
         return references.noise(lambda t: f(self._subject.point + t * direction), 1.0)
 
-    def _rounded_gradients(self, count: int) -> list[tuple[Vector, Matrix]]:
-        """Gradients at points close by, each with its point."""
-        while len(self._gradients) < count:
-            x = self._beside()
-            fixed = self._subject.is_known_at_one_point
-            gradient = self._look.gradient if fixed else self._subject.rows(x, self._look.weights, self._of_gradients)
-            self._gradients.append((x, gradient))
-        return self._gradients[:count]
-
-    @cached_property
-    def _of_gradients(self) -> Rounding:
-        """What gradients are rounded with, where they can be rounded at random."""
-        try:
-            self._subject.rows(self._subject.point, self._look.weights, self._rng)
-        except Exception:  # what is not made of operations
-            return None
-        return self._rng
-
-    @cached_property
-    def _of_slopes(self) -> Rounding:
-        """The same of the reference."""
-        try:
-            self._look.slope(self._subject.point, self._look.scales, self._rng)
-        except Exception:
-            return None
-        return self._rng
-
-    def _beside(self) -> Vector:
-        """The point moved a little, so that other digits are rounded."""
-        by = 1e-7 if self._look.epsilon <= EPSILON else 100 * self._look.epsilon
-        by = 4 * EPSILON if self._subject.is_known_at_one_point else by
-        return self._subject.rounded(self._subject.point * (1 + by * self._rng.uniform(-1, 1, len(self._look.scales))))
-
 
 def _deviation(samples: Sequence[Matrix]) -> Matrix:
-    """The standard deviation of each entry; 0 where it has none."""
+    """The standard deviation of each entry."""
     with np.errstate(invalid="ignore"):
-        moved = samples - samples[0]  # since the mean of what is much larger is rounded itself
-        return np.asarray(np.nan_to_num(np.std(moved, axis=0)))
+        return np.asarray(np.std(samples - samples[0], axis=0))  # the mean of what is much larger is rounded itself
+
+
+def _known(deviation: Matrix) -> Matrix:
+    """0 where there is none."""
+    return np.nan_to_num(deviation)
