@@ -457,3 +457,13 @@ def test_a_gradient_that_is_all_rounding_is_not_called_wrong() -> None:
         assert report.ok, str(report)
         wrong[0, 0, 0, 0] = 1e-14 * np.linalg.cond(a) ** 2
         assert not tg.gradcheck(identity, a, gradient=wrong, raise_exception=False).ok
+
+
+@pytest.mark.parametrize(
+    "left", [lambda x: x[0].item(), lambda x: x.detach().numpy()[0], lambda x: float(x.numpy()[0])]
+)
+def test_a_value_that_left_its_graph_is_named_with_the_line(left: Any) -> None:
+    report = tg.gradcheck(lambda x: np.sum(x[1:] * left(x)), X, raise_exception=False)
+    (finding,) = [finding for finding in report.findings if finding.fails]
+    assert finding.where.startswith("multiply, called at test_gradcheck.py")
+    assert "detached" in finding.why

@@ -159,7 +159,7 @@ class Reasons:
                 return self._zero_factor(result, label, given, units)
         if op.name in _CHOOSING:
             return self._cause(result, _CHOOSING[op.name])
-        if share := _saturated(edge):
+        if op.name in _SATURATING and (share := _saturated(edge)):
             return self._cause(result, f"saturated {op.name}: |derivative| < {FLAT:g} in {share:.0%} of its entries")
         return self._cause(result, f"the derivative of {op.name} is 0 at these numbers")
 

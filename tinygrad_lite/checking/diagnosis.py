@@ -45,7 +45,7 @@ class Diagnosis:
         if self.faults:
             blamed, why = self._blamed(column)
             return place(blamed), why
-        if not self._look.subject.plain and (cut := cut_off(self._steps, movements(self._look, column))):
+        if not self._look.subject.plain and (cut := cut_off(movements(self._look, self._steps, column))):
             return cut
         k, _ = self._look.subject.locate(column)
         if k in self._explained:
@@ -56,7 +56,7 @@ class Diagnosis:
     def _blamed(self, column: int) -> tuple[Step, str]:
         """Of several faulty operations, the first that this entry has an influence on."""
         if len(self.faults) > 1 and not isinstance(self._look.subject, GradientOf):
-            moving = [k for k, (moves, _) in enumerate(movements(self._look, column)) if moves]
+            moving = [k for k, each in enumerate(movements(self._look, self._steps, column)) if any(each.arguments)]
             places = {id(step): k for k, step in enumerate(self._steps)}
             for step, why in self.faults:
                 if places[id(step)] in moving:

@@ -1,6 +1,8 @@
 """Floor 5. How far the influence of an entry reaches, and where its gradient ends or stops being finite."""
 
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,23 +16,33 @@ from tinygrad_lite.recording import Step, recording
 from tinygrad_lite.tensor import Tensor
 
 SATURATED = "saturated"
+ASIDE = 1e-4  # how far an entry is moved, in its scale, to see what moves with it where a complex step is not followed
+
+
+@dataclass(frozen=True)
+class Movement:
+    """Which arguments of an operation move with an entry, and whether its result does."""
+
+    step: Step
+    arguments: Sequence[bool]
+    result: bool
 
 
 def no_gradient(look: Examination, steps: Sequence[Step], row: int, column: int, found: Comparison) -> tuple[str, str]:
     """Where the influence of an entry that has no gradient ends, or its gradient is cut off."""
     reference = found.reference[row, column]
     largest = np.max(np.abs(found.reference[row]), initial=0, where=np.isfinite(found.reference[row]))
-    moved = movements(look, column)
+    moved = movements(look, steps, column)
     if is_saturated(look, row, reference, largest):
         return "", f"{SATURATED}: the derivative {reference:.1e} is less than rounding"
-    if reference != 0 and (cut := cut_off(steps, moved)):
+    if reference != 0 and (cut := cut_off(moved)):
         return cut
     if reference != 0:
         return "", "the result depends on it, and no gradient arrives"
-    stops = [stepped for moving, stepped in moved if moving and not _moves(stepped.result) and stepped.op.vjps]
+    stops = [each for each in moved if any(each.arguments) and not each.result and each.step.op.vjps]
     if not stops:
         return "", "nothing that is returned depends on it"
-    return place(stops[-1]), _why_it_ends(stops[-1])
+    return place(stops[-1].step), _why_it_ends(stops[-1])
 
 
 def is_saturated(look: Examination, row: int, reference: float, largest: float) -> bool:
@@ -39,21 +51,23 @@ def is_saturated(look: Examination, row: int, reference: float, largest: float) 
     return reference != 0 and abs(reference) <= 16 * EPSILON * max(largest, value, 1.0)
 
 
-def cut_off(steps: Sequence[Step], movements: Sequence[tuple[bool, Step]]) -> tuple[str, str] | None:
+def cut_off(movements: Sequence[Movement]) -> tuple[str, str] | None:
     """Where a value that moves has no history any more, so that no gradient comes back this way."""
-    for step, (moving, stepped) in zip(steps, movements) if len(steps) == len(movements) else ():
-        if moving and not step.op.vjps and _moves(stepped.result):
+    for each in movements:
+        step = each.step
+        if any(each.arguments) and not step.op.vjps and each.result:
             return place(step), f"{step.op} lets no gradient through, although the result depends on it"
-        for i, (x, z) in enumerate(zip(step.inputs, stepped.inputs)):
-            if _moves(z) and not (isinstance(x, Tensor) and x.requires_grad):
-                maker = _maker(steps, x)
+        for i, x in enumerate(step.inputs):
+            if each.arguments[i] and not (isinstance(x, Tensor) and x.requires_grad):
+                maker = _maker([other.step for other in movements], x)
                 made = f"; it was made by {place(maker)}" if maker else ""
                 return place(step), f"argument {i} has been detached from its history{made}"
     return None
 
 
-def _why_it_ends(step: Step) -> str:
+def _why_it_ends(movement: Movement) -> str:
     """Why an operation passes a change of its argument on to nobody."""
+    step = movement.step
     name = step.op.name
     if name in ("relu", "leaky_relu", "maximum", "minimum", "clip", "max", "min", "fmax", "fmin"):
         return "it does not win there: the other branch is taken"
@@ -61,21 +75,33 @@ def _why_it_ends(step: Step) -> str:
         return "it is made an integer, which has no gradient"
     if name in ("getitem", "where", "index_set", "take", "compress", "select", "choose", "diagonal", "tril", "triu"):
         return "masked: it is not among the entries that are taken"
-    if any(not _moves(x) and not np.all(np.asarray(_plain(x))) for x in step.inputs):
+    if any(not moves and not np.all(np.asarray(x)) for moves, x in zip(movement.arguments, step.arrays)):
         return "multiplied by zero: a mask, or a weight that is zero"
     if step.op.derivatives and all(derivative == 0 for derivative in step.op.derivatives):
         return "the function is constant between its steps"
     return f"{SATURATED}: its slope is zero there"
 
 
-def movements(look: Examination, column: int) -> list[tuple[bool, Step]]:
-    """For each operation, whether moving this entry moves what it is given."""
-    with recording() as stepped:
-        try:
-            look.subject.changes(look.subject.point, look.unit(column), as_tensors=True)
-        except Exception:
-            return []
-    return [(any(map(_moves, step.inputs)), step) for step in stepped]
+def movements(look: Examination, steps: Sequence[Step], column: int) -> list[Movement]:
+    """For each operation, what moves when this entry does; nothing where other operations are performed then."""
+    with recording() as followed, suppress(Exception):
+        look.subject.changes(look.subject.point, look.unit(column), as_tensors=True)
+    if _are_alike(steps, followed):
+        return [
+            Movement(step, [_moves(x) for x in after.inputs], _moves(after.result))
+            for step, after in zip(steps, followed)
+        ]
+    moved = look.subject.steps(look.subject.point + ASIDE * look.scales[column] * look.unit(column))
+    if not _are_alike(steps, moved):
+        return []
+    return [
+        Movement(step, list(map(_differ, step.arrays, after.arrays)), _differ(step.value, after.value))
+        for step, after in zip(steps, moved)
+    ]
+
+
+def _are_alike(steps: Sequence[Step], others: Sequence[Step]) -> bool:
+    return [step.op for step in steps] == [step.op for step in others]
 
 
 def _moves(x: Any) -> bool:
@@ -83,9 +109,8 @@ def _moves(x: Any) -> bool:
     return isinstance(array, ComplexStep) and bool(np.any(array.value.imag))
 
 
-def _plain(x: Any) -> Any:
-    array = innermost(x)
-    return array.value.real if isinstance(array, ComplexStep) else array
+def _differ(x: Any, y: Any) -> bool:
+    return not np.array_equal(np.asarray(x), np.asarray(y))
 
 
 def _maker(steps: Sequence[Step], x: Any) -> Step | None:

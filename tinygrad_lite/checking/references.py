@@ -39,17 +39,17 @@ def noise(f: Callable[[float], Vector], scale: float) -> Vector:
 
     Reference: J. Moré and S. Wild, Estimating computational noise, SIAM Journal on Scientific Computing 33 (2011).
     """
-    values = np.array([f(i * scale * 1e-5) for i in range(8)])
+    values = np.array([f(i * scale * 1e-5) for i in range(1, 9)])  # none where it is asked for, as at a kink it jumps
+    first = values[0]
     found = 2 * np.finfo(float).eps * np.max(np.abs(values), axis=0)
-    stuck = np.all(values == values[0], axis=0)
+    stuck = np.all(values == first, axis=0)
     for k in range(1, 7):
         values = np.diff(values, axis=0)
         if k >= 4:
             found = np.maximum(found, np.sqrt(factorial(k) ** 2 / factorial(2 * k) * np.mean(values**2, axis=0)))
     if np.any(stuck):  # rounded so coarsely that nothing changes: the first change that there is tells how coarsely
-        at_0 = f(0.0)
         for spacing in (1e-4, 1e-3, 1e-2):
-            jump = np.abs(f(scale * spacing) - at_0)
+            jump = np.abs(f(scale * spacing) - first)
             found = np.where(stuck, np.maximum(found, jump), found)
             stuck &= jump == 0
     return np.asarray(found)
