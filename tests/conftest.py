@@ -3,6 +3,7 @@
 `quick` is for the further environments of a run, where it is versions that differ and not values.
 """
 
+import gc
 from collections.abc import Iterator
 from importlib.util import find_spec
 
@@ -19,6 +20,16 @@ settings.register_profile("ci", max_examples=25, derandomize=True, **shared)
 settings.register_profile("quick", max_examples=5, derandomize=True, **shared)
 settings.register_profile("thorough", max_examples=1000, **shared)
 settings.load_profile("ci")
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector what stays until the end, of which it would find nothing, many times over.
+
+    Else a search costs as much as all modules and all tests that were collected are large, whatever a test makes.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000)  # compilers and graphs make far more objects than the 700 after which it would look
 
 
 @pytest.fixture(autouse=True)
