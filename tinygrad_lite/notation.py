@@ -31,6 +31,8 @@ _GREEK = {"sigmoid": r"\sigma", "normal_cdf": r"\Phi"}
 _NAMED = ("exp", "log", "sin", "cos", "tan", "sinh", "cosh", "tanh", "max", "min", "arg")
 _GREEK_LETTERS = frozenset("alpha beta gamma delta epsilon theta lambda mu sigma tau phi omega eta".split())  # noqa: SIM905
 
+_NEUTRAL = {selection.bitwise_and: True, selection.bitwise_or: False}
+
 
 class _Writer:
     """How the parts of an expression are put together: each part is its text and how tightly it binds."""
@@ -46,6 +48,9 @@ class _Writer:
         op, inputs = x.op, x.inputs
         if op in _UNCHANGED:
             return self.of(inputs[0])
+        said = [each for each in inputs if not _goes_without_saying(op, each)]
+        if op in _NEUTRAL and len(said) == 1:
+            return self.of(said[0])
         if op in _INFIX:
             return self.infix(op, *inputs)
         if op is elementwise.negative:
@@ -238,6 +243,11 @@ def _name(op: Op | None) -> str:
 def _told(x: Symbol) -> list[tuple[str, Any]]:
     """The parameters that say something: those that are not as they mostly are."""
     return [(name, value) for name, value in x.params.items() if value is not None and (name, value) not in _USUAL]
+
+
+def _goes_without_saying(op: Op, x: Any) -> bool:
+    """Whether an operand of "and" is true, or of "or" false, whatever the variables are."""
+    return type(x) is not Symbol and np.ndim(x) == 0 and isinstance(x, (bool, np.bool)) and x == _NEUTRAL.get(op)
 
 
 def _differs(x: Any, op: Op) -> bool:

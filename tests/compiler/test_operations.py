@@ -47,9 +47,10 @@ def test_numpy(op: Op, dtype: Any, data: st.DataObject) -> None:
     holds(op, dtype, data, "numpy")
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("op", DIFFERENTIABLE, ids=str)
 @settings(max_examples=1, phases=[Phase.generate])
-@given(data=st.data(), dtype=st.sampled_from([np.float64, np.float32]))
+@given(data=st.data())
 def test_numba(op: Op, dtype: Any, data: st.DataObject) -> None:
     holds(op, dtype, data, "numba")
 

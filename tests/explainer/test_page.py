@@ -348,6 +348,9 @@ def test_recorded_only(show: Show) -> None:
     opened.node("x").click()
     assert opened.page.locator("#new-value").count() == 0
     assert "∂middle/∂x[2] = 4; measured by differences, in Python: 4, give or take" in opened.panel()
+    opened.page.fill("#tensor .choices input", "1")
+    opened.page.press("#tensor .choices input", "Tab")
+    assert "∂middle/∂x[1] = 0; measured by differences, in Python: 0" in opened.panel()
     opened.page.click("#tab-optimizer")
     assert "real / predicted" in opened.panel()
 

@@ -25,12 +25,12 @@ from tinygrad_lite.symbol import Symbol
 
 SCRIPTS = ("numpy", "lesson", "arrays", "products", "layout", "graph", "steps", "tensor", "optimizer", "quiz", "main")
 MEASURED = 3
-"""Entries of each tensor whose derivative is measured here, where the page cannot: those with the largest gradients."""
+"""Entries of each tensor whose derivative is measured here first, where the page cannot: those that matter most."""
 
 MOST = 60
 """Arguments of a program."""
 
-WORK = 30_000_000
+WORK = 200_000_000
 """Entries that are computed for these measurements at most, and what an operation costs besides, in entries."""
 
 CALL = 1000
@@ -232,20 +232,18 @@ def _factors(rule: Any) -> list[list[str]]:
 
 
 def _measurements(graph: Graph, found: Pass, place: Mapping[Node, int]) -> dict[str, Any]:
-    """Derivatives and descents as Python measures them, as many as there is time for: the entries that matter most."""
+    """Derivatives and descents as Python measures them, as many as there is time for, the largest first."""
     entries = sum(np.size(node.value) + CALL for node in graph.operations)
-    left = WORK // (entries * EVALUATIONS)
-    measurements: dict[int, Any] = {}
-    nodes = [*reversed(graph.leaves), *reversed(graph.operations)]
-    for node in [node for node in nodes if node in found.gradients and node.value.size]:
-        g = np.ravel(found.gradients[node])
-        largest = np.argsort(-np.abs(g), kind="stable")[: min(MEASURED, left)]
-        left -= len(largest)
-        told = [measured(graph, node, int(i)) for i in largest]
-        if told:
-            measurements[place[node]] = [
-                [each.place, *map(repr, (float(g[each.place]), each.estimate, each.error))] for each in told
-            ]
+    nodes = [node for node in (*reversed(graph.leaves), *reversed(graph.operations)) if node in found.gradients]
+    flat = {node: np.ravel(found.gradients[node]) for node in nodes}
+    order = {node: np.argsort(-np.abs(g), kind="stable").tolist() for node, g in flat.items()}
+    wanted = [(node, i) for node in nodes for i in order[node][:MEASURED]]
+    wanted += [(node, i) for node in nodes for i in order[node][MEASURED:]]
+    measurements: dict[int, list[Any]] = {}
+    for node, i in wanted[: WORK // (entries * EVALUATIONS)]:
+        one = measured(graph, node, i)
+        told = [i, *map(repr, (float(flat[node][i]), one.estimate, one.error))]
+        measurements.setdefault(place[node], []).append(told)
     return {"measured": measurements, "descent": list(_descent(graph, found))}
 
 

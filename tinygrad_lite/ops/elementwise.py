@@ -337,18 +337,20 @@ def _clip(x: Array, low: Array, high: Array) -> Array:
 
 
 def _is_low(y: Array, x: Array, low: Array, high: Array) -> Array:
-    return np.less(x, low) & (True if high is None else np.less_equal(low, high))
+    return np.less(x, low) if high is None else np.less(x, low) & np.less_equal(low, high)
 
 
 def _is_high(y: Array, x: Array, low: Array, high: Array) -> Array:
     # also where there is no inside, whatever x: the upper bound is what NumPy applies last
-    no_inside = False if low is None else np.greater(low, high) | (np.equal(low, high) & np.equal(x, high))
-    return np.greater(x, high) | no_inside
+    if low is None:
+        return np.greater(x, high)
+    return np.greater(x, high) | np.greater(low, high) | (np.equal(low, high) & np.equal(x, high))
 
 
 def _within(y: Array, x: Array, low: Array, high: Array) -> Array:
-    not_low = True if low is None else ~_is_low(y, x, low, high)
-    return not_low & (True if high is None else ~_is_high(y, x, low, high))
+    above = True if low is None else np.less_equal(low, x)
+    below = True if high is None else np.less_equal(x, high)
+    return above & below & (True if low is None or high is None else np.less(low, high))
 
 
 def _distance_to_bounds(x: Array, low: Array, high: Array) -> Array:

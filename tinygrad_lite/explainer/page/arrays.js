@@ -89,14 +89,17 @@ function asMatrix(array) {
 // The index of an entry along each axis.
 const indexOf = (shape, place) => np.stridesOf(shape).map((step, i) => Math.floor(place / step) % shape[i]);
 
-// The name of an entry, which is counted along what the page has of the array.
-function indexed(name, array, place) {
-  if (!array.shape.length) return name;
-  const { rows, columns } = array.sample ?? {};
+// Where an entry, which is counted along what the page has of the array, is in the whole array.
+function wholePlace(array, place) {
+  if (!array.sample) return place;
+  const { rows, columns } = array.sample;
   const width = array.shape.length > 1 ? array.shape.at(-1) : np.sizeOf(array.shape);
-  const whole = rows ? rows[Math.floor(place / columns.length)] * width + columns[place % columns.length] : place;
-  return `${name}[${indexOf(array.shape, whole).join(", ")}]`;
+  return rows[Math.floor(place / columns.length)] * width + columns[place % columns.length];
 }
+
+// The name of an entry.
+const indexed = (name, array, place) =>
+  array.shape.length ? `${name}[${indexOf(array.shape, wholePlace(array, place)).join(", ")}]` : name;
 
 // The shape of what the page has of an array.
 const formOf = (array) => (array.sample ? [array.sample.rows.length, array.sample.columns.length] : array.shape);

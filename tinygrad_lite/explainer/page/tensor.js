@@ -65,7 +65,7 @@ const tensorView = (() => {
       const slope = gradient ? `; ${indexed(stepView.gradientOf(i), value, at)} = ${told(gradient.data[at], 8)}` : "";
       numbers.textContent = `${indexed(node.name, value, at)} = ${told(value.data[at], 8)}${slope}`;
       field.value = String(value.data[at]);
-      measured.replaceChildren(...(gradient ? (lesson.live ? [measurement(i, at, gradient.data[at])] : recordedMeasurements(i)) : []));
+      measured.replaceChildren(...(gradient ? (lesson.live ? [measurement(i, at, gradient.data[at])] : recordedMeasurements(i, wholePlace(value, at))) : []));
     }
     update();
     return element("div", {}, element("div", { class: "maps" }, maps.map((map) => map.figure)), element("p", { class: "choices" }, fields.box), numbers, measured, form);
@@ -78,13 +78,20 @@ const tensorView = (() => {
     return `Measured by differences: ${told(estimate, 8)}, give or take ${told(error, 2)}; it and the gradient differ by ${told(Math.abs(estimate - derived), 2)}.`;
   }
 
-  const recordedMeasurements = (i) =>
-    (lesson.data.measured?.[i] ?? []).flatMap((entry) => {
+  // What Python measured of the chosen entry; where it had no time for that one, of the largest.
+  function recordedMeasurements(i, at) {
+    const measured = lesson.data.measured?.[i] ?? [];
+    const chosen = measured.filter(([place]) => place === at);
+    const { shape } = lesson.nodes[i].value;
+    const left = chosen.length || !measured.length ? [] : [`Of these ${np.sizeOf(shape)} entries, Python measured ${measured.length}, and not this one.`, element("br")];
+    const lines = (chosen.length ? chosen : measured.slice(0, 3)).flatMap((entry) => {
       const [place, derived, estimate, error] = entry.map(lesson.number);
-      const name = indexed(stepView.gradientOf(i), { shape: lesson.nodes[i].value.shape }, place);
+      const name = indexed(stepView.gradientOf(i), { shape }, place);
       const text = `${name} = ${told(derived, 8)}; measured by differences, in Python: ${told(estimate, 8)}, give or take ${told(error, 2)}; they differ by ${told(Math.abs(estimate - derived), 2)}.`;
       return [text, element("br")];
     });
+    return [...left, ...lines];
+  }
 
   // Where the gradient comes from: one term for each use.
   function accumulation(i) {
