@@ -4,12 +4,14 @@ import importlib
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import tinygrad_lite as tg
 from tinygrad_lite.compiler.native import functions, scalars
+from tinygrad_lite.compiler.native.source import NativeSource
 from tinygrad_lite.nn import functional as F
 
 SCRIPT = """
@@ -78,6 +80,43 @@ def test_short_loops_are_written_out_and_long_ones_shared() -> None:
     f(np.ones((50, 3)), np.ones((3, 2)))
     (text,) = f._latest.executor.source.texts.values()  # type: ignore[union-attr]
     assert text.count("for ") == 1
+
+
+def source_of(f: Any, *x: Any) -> NativeSource:
+    compiled = tg.compile(f, "numba")
+    expected = f(*x)
+    compiled(*x)
+    np.testing.assert_allclose(compiled(*x), expected, rtol=1e-12)
+    return compiled._latest.executor.source  # type: ignore[union-attr]
+
+
+def test_what_runs_entry_by_entry_and_the_sum_behind_it_are_one_loop_without_an_array_between() -> None:
+    source = source_of(lambda x: np.sum((x * 2 + 1) * (x - 3)), np.arange(1000.0))
+    (text,) = source.texts.values()
+    assert text.count("for ") == 1
+    assert sum(source.buffers.values()) == 1  # the sum
+
+
+def test_functions_are_in_a_loop_of_their_own_which_a_sum_would_keep_from_being_vectorised() -> None:
+    source = source_of(lambda x: np.sum(np.tanh(x * 2 + 1) * np.exp(-x)), np.ones(1000))
+    (text,) = source.texts.values()
+    assert text.count("for ") == 2
+
+
+def test_views_take_no_memory() -> None:
+    x = np.arange(60.0).reshape(6, 10)
+    source = source_of(lambda x: np.exp(np.reshape(x.T[::2], (5, 2, 3))[:, 1]), x)
+    assert sum(source.buffers.values()) == 15  # the result
+
+
+def test_arrays_that_are_not_needed_at_the_same_time_share_their_memory() -> None:
+    def f(x: Any) -> Any:
+        for _ in range(10):
+            x = np.cos(x @ x)
+        return x
+
+    source = source_of(f, np.random.default_rng(0).normal(size=(40, 40)) / 7)
+    assert sum(source.buffers.values()) <= 3 * 40 * 40
 
 
 @pytest.mark.parametrize("ufunc", functions.BY_NUMPYS, ids=lambda ufunc: ufunc.__name__)
