@@ -176,3 +176,20 @@ def test_a_directory_that_cannot_be_written(directory: Path, capsys: pytest.Capt
     (directory / "square.py").symlink_to(directory / "nowhere" / "square.py")
     assert main(["exercise", "square"]) == 0  # a link is somebody's, too, and is not followed
     assert "stays as it is" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("code", ["raise SystemExit(0)", "1 / 0", "x = ("])
+def test_a_module_that_ends_before_it_is_checked_has_not_passed(
+    directory: Path, code: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = f"ends_{len(code)}"
+    (directory / f"{name}.py").write_text(code + "\n")
+    assert main(["check", f"{name}:f", "--shapes", "3"]) == 2
+    said = capsys.readouterr().err
+    assert "before it was checked" in said or "ZeroDivisionError" in said or "SyntaxError" in said
+
+
+def test_a_reader_that_has_read_enough(directory: Path) -> None:
+    command = f"{sys.executable} -m tinygrad_lite exercise | true"
+    found = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=False)
+    assert not found.stderr

@@ -1,6 +1,7 @@
 """Floor 8. The command line: `python -m tinygrad_lite COMMAND`."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -21,6 +22,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sys.path.insert(0, "")
     try:
         status: int = given.run(given)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever reads has read enough, as `head` has after some lines
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except TinygradError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

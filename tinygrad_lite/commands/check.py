@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.checking import gradcheck
-from tinygrad_lite.errors import InputError, TinygradError
+from tinygrad_lite.errors import InputError, TinygradError, UsageError
 
 HELP = "check the gradient of a function"
 EXAMPLES = """\
@@ -38,15 +38,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace) -> int:
     """Check, print what was found, and return the exit status."""
-    module, f = _found(given.target)
-    gradient = None if given.gradient is None else _attribute(module, given.gradient)
     settings = {"order": given.order, "method": given.method, "raise_exception": False}
-    inputs = _inputs(module, given)
     try:
-        report = gradcheck(f, *inputs, gradient=gradient, **settings)
+        module, f = _found(given.target)
+        gradient = None if given.gradient is None else _attribute(module, given.gradient)
+        report = gradcheck(f, *_inputs(module, given), gradient=gradient, **settings)
     except TinygradError:
         raise
-    except Exception:  # of the user's function
+    except SystemExit as error:
+        raise UsageError(
+            f"{given.target} ended Python, with {error.code!r}, before it was checked: what runs as a script belongs "
+            'behind if __name__ == "__main__":'
+        ) from None
+    except Exception:  # of the user's code
         traceback.print_exc()
         return 2
     print(_coloured(str(report)) if sys.stdout.isatty() else report)
