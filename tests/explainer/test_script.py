@@ -79,6 +79,26 @@ def test_what_backward_started_from(tmp_path: Path) -> None:
     assert "backward started from g = [10.,  1.] for y" in str(lesson)
 
 
+def test_lines_of_what_was_computed_before_an_earlier_backward(tmp_path: Path) -> None:
+    path = tmp_path / "two_losses.py"
+    path.write_text(
+        "import numpy as np, tinygrad_lite as tg\n"
+        "x = tg.tensor(0.5, requires_grad=True)\n"
+        "shared = np.sin(x)\n"
+        "first = shared * 2\n"
+        "second = np.exp(x)\n"
+        "first.backward()\n"
+        "second.backward()\n"
+    )
+    lesson = lesson_of_script(path)
+    assert [str(node.source) for node in lesson.graph.operations] == ["two_losses.py:5: second = np.exp(x)"]
+    path.write_text(
+        path.read_text().replace("first.backward()", "first.backward(retain_graph=True)") + "first.backward()\n"
+    )
+    lesson = lesson_of_script(path)
+    assert [node.source.line for node in lesson.graph.operations] == [3, 4]
+
+
 def test_what_the_script_has_let_go_of_is_let_go(tmp_path: Path) -> None:
     """Of all graphs of a long run one is kept, although the script holds its losses."""
     path = tmp_path / "losses.py"

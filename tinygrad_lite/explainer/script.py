@@ -63,11 +63,11 @@ def _last_backward() -> Iterator[list[Graph]]:
             return
         retain = settings.get("retain_graph")
         plain(self, gradient, **(settings | {"retain_graph": True}))
-        known, watch = watch.seen, Watch()
+        passing = set() if retain or (retain is None and settings.get("create_graph")) else set(path)
+        known, watch = watch.seen, watch.rest(passing)
         known.names.update(names_around(sys._getframe(1)))
         upstream = None if gradient is None else np.asarray(getattr(gradient, "data", gradient), self.dtype)
         found[:] = [Graph(self, known, upstream)]
-        passing = set() if retain or (retain is None and settings.get("create_graph")) else set(path)
 
     setattr(Tensor, "backward", backward)  # noqa: B010, since a type checker takes methods to be fixed
     try:

@@ -1,7 +1,7 @@
 """Floor 6. What a lesson knows beyond the graph: what the user calls things, which line and which module made them."""
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from types import FrameType
 from typing import Any
 
@@ -11,6 +11,8 @@ from tinygrad_lite.explainer.graph import Seen
 from tinygrad_lite.nn.module import Module
 from tinygrad_lite.recording import Step, is_users, observing
 from tinygrad_lite.tensor import Tensor
+
+LATEST = 1000  # values of which a watch that goes on knows where they came from: else a long run would keep them all
 
 
 def names_around(frame: FrameType | None) -> dict[int, str]:
@@ -65,6 +67,16 @@ class Watch:
         if isinstance(result, Tensor) and name.isidentifier():
             self.seen.names.setdefault(id(result), name)
         return result
+
+    def rest(self, over: Collection[Tensor]) -> "Watch":
+        """A watch that goes on, and knows the latest of what this one noted, except of what is over."""
+        found = Watch()
+
+        def latest(notes: Mapping[Tensor, Any] | None) -> dict[Tensor, Any]:
+            return dict([(x, noted) for x, noted in (notes or {}).items() if x not in over][-LATEST:])
+
+        found.seen = Seen({}, latest(self.seen.sources), latest(self.seen.modules), latest(self.seen.made))
+        return found
 
     def note(self, step: Step) -> None:
         """Note an operation."""
