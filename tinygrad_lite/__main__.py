@@ -23,9 +23,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         status: int = given.run(given)
         sys.stdout.flush()
-    except BrokenPipeError:  # whoever reads has read enough, as `head` has after some lines
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+    except BrokenPipeError:
+        try:
+            print(flush=True)
+        except BrokenPipeError:  # whoever reads has read enough, as `head` has after some lines
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 2
+        raise
     except TinygradError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

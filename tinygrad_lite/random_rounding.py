@@ -3,7 +3,8 @@
 What an operation is given, and what comes of it, is moved by about the last digit that it holds, each entry by another
 part of it, so that a result which hangs on those digits differs from run to run by about as much as it may be wrong.
 Unlike a bound, which grows with every operation, this sees how roundings cancel; unlike points close by, whose digits
-may happen to round alike, it sees a rounding wherever there may be one.
+may happen to round alike, it sees a rounding wherever there may be one. Beside it the value is kept as it would have
+been, and answers what is asked of it, so that every run takes the same branches.
 
 A `RandomlyRounded` stands under tensors, and over complex steps, as an array does, so that a reverse pass and a
 complex step are followed like any other computation.
@@ -12,7 +13,7 @@ Reference: D. S. Parker, Monte Carlo arithmetic: exploiting randomness in floati
 University of California, Los Angeles (1997).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,30 +31,32 @@ class RandomlyRounded(Operators):
 
     Attributes:
         value: the array, or what passes for one.
+        exact: what it would be if nothing had been rounded at random.
         rng: where the randomness comes from.
     """
 
-    __slots__ = ("rng", "value")
+    __slots__ = ("exact", "rng", "value")
 
-    def __init__(self, value: Array, rng: "np.random.Generator") -> None:
+    def __init__(self, value: Array, exact: Array, rng: "np.random.Generator") -> None:
         self.value = value
+        self.exact = exact
         self.rng = rng
 
     def __trace__(self, op: Op, inputs: tuple[Array, ...], params: Mapping[str, Any]) -> Any:
         if any(isinstance(x, (Tensor, Dual)) for x in inputs):
             return op(*[wrap(x) if type(x) is RandomlyRounded else x for x in inputs], **params)
-        if not op.vjps:
-            return op(*map(exactly, inputs), **params)
-        y = op(*map(exactly, inputs), **params)
-        if not _is_selected(y, inputs):
-            y = self._rounded(
-                op(*[self._rounded(x.value) if type(x) is RandomlyRounded else x for x in inputs], **params)
-            )
-        return RandomlyRounded(y, self.rng)
+        given = list(map(exactly, inputs))
+        exact = op(*given, **params)
+        if not op.vjps or exact.dtype.kind != "f":
+            return exact
+        arrays = [x.value if type(x) is RandomlyRounded else x for x in inputs]
+        if _is_selected(exact, given):
+            return RandomlyRounded(op(*arrays, **params), exact, self.rng)
+        moved = [self._moved(x.value) if type(x) is RandomlyRounded else x for x in inputs]
+        return RandomlyRounded(self._moved(op(*moved, **params)), exact, self.rng)
 
-    def _rounded(self, x: Array) -> Array:
-        if x.dtype.kind != "f":
-            return x
+    def _moved(self, x: Array) -> Array:
+        """An array with each entry moved by a part of the distance to its neighbours among the numbers."""
         spacing = np.finfo(x.dtype).eps
         return x * (1 + spacing * self.rng.uniform(-1, 1, x.shape)).astype(x.dtype)
 
@@ -82,26 +85,35 @@ class RandomlyRounded(Operators):
     __int__ = __float__
 
     def __bool__(self) -> bool:
-        return bool(self.value)
+        return bool(self.exact)
 
     def __repr__(self) -> str:
         return f"RandomlyRounded({self.value!r})"
 
 
-def _is_selected(y: Array, inputs: tuple[Array, ...]) -> bool:
+def _is_selected(y: Array, inputs: Sequence[Array]) -> bool:
     """Whether each number of a result is one of the arguments', up to its sign, so that nothing was rounded."""
-    arrays = [_real(x) for x in (y, *inputs) if isinstance(x, (np.ndarray, np.generic, float, Traced))]
+    arrays = [_real(x) for x in (y, *inputs) if isinstance(x, (np.ndarray, np.generic, float, int, Traced))]
     numbers, *given = [np.abs(np.ravel(x)) for x in arrays]
     if numbers.size and numbers[0] and not any(np.any(numbers[0] == x) for x in given):
         return False  # as is mostly so, and quickly seen
-    return bool(np.all(np.isin(numbers, [0.0, *np.concatenate(given)])))
+    return bool(np.all(np.isin(numbers, np.concatenate([[0.0], *given]))))
 
 
 def _real(x: Array) -> Array:
-    x = exactly(x)
     return x.value.real if type(x) is ComplexStep else x
 
 
 def exactly(x: Array) -> Array:
-    """The array itself that is rounded at random, or any other."""
+    """What is rounded at random as it would be if it were not; any other array as it is."""
+    return x.exact if type(x) is RandomlyRounded else x
+
+
+def randomly_rounded(x: Array, rng: "np.random.Generator") -> RandomlyRounded:
+    """An array with which a computation begins."""
+    return RandomlyRounded(x, x, rng)
+
+
+def rounded(x: Array) -> Array:
+    """What came of a computation."""
     return x.value if type(x) is RandomlyRounded else x

@@ -1,5 +1,6 @@
 """Right gradients that are nothing but rounding, by every method: none is called wrong, and what is wrong still is."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 
 import tinygrad_lite as tg
 from tests.checking.cancelling import CANCELLING
-from tinygrad_lite.random_rounding import RandomlyRounded, exactly
+from tinygrad_lite.random_rounding import randomly_rounded, rounded
 
 WAYS: dict[str, dict[str, Any]] = {
     "complex": {},
@@ -34,6 +35,46 @@ def test_a_little_more_than_rounding_is_called_wrong(name: str) -> None:
     assert not tg.gradcheck(f, x, gradient=wrong, raise_exception=False).ok
 
 
+bad_square = tg.elementwise(lambda x: x * x, lambda y, x: x, name="bad_square")
+bad_sin = tg.elementwise(lambda x: np.sin(x), lambda y, x: 2 * np.cos(x), name="bad_sin")
+X = np.array([1.2, 2.3, 3.1])
+WRONG: dict[str, tuple[Callable[..., Any], Any, dict[str, Any]]] = {
+    "in float16": (lambda x: np.sum(bad_square(x)), X.astype(np.float16), {}),
+    "a step in float16": (lambda x: np.sum(bad_square(x)) + np.sum((0 * x).astype(np.float16)), X, {}),
+    "from elsewhere, in float16": (lambda x: np.sum(x * x), X.astype(np.float16), {"gradient": lambda x: x}),
+    "fast waves in float32": (np.sin, np.float32(1000.3), {"gradient": lambda x: 2 * np.cos(x)}),
+    "fast waves": (lambda x: np.sum(bad_sin(x)), 1e5 * X + 0.3, {}),
+    "behind a rounding": (lambda x: np.sum(np.where(np.round(x) == 2, bad_square(x), 5 * x)), X, {}),
+    "behind a sign": (lambda x: np.sum(np.where(np.sign(x - 2) == 1, bad_square(x), 3 * x)), X, {}),
+    "behind a remainder": (lambda x: np.sum(np.where(np.floor(x) % 2 == 0, bad_square(x), 5 * x)), X, {}),
+    "behind a quotient": (lambda x: np.sum(np.where(x / np.max(x) == 1, bad_square(x), 3 * x)), X, {}),
+    "behind integer bounds": (lambda x: np.sum(np.where(np.clip(x, -1, 2) == 2, bad_square(x), x)), X, {}),
+    "large": (lambda x: 1e180 * np.sin(x), 1.0, {"gradient": lambda x: 2e180 * np.cos(x)}),
+}
+
+
+@pytest.mark.parametrize("method", ["auto", "differences"])
+@pytest.mark.parametrize("name", WRONG)
+def test_what_is_wrong_is_not_taken_for_rounding(name: str, method: Any) -> None:
+    f, x, options = WRONG[name]
+    assert not tg.gradcheck(f, x, method=method, raise_exception=False, **options).ok
+
+
+@pytest.mark.parametrize("factor", [-1.0, 2.0])
+def test_a_wrong_gradient_with_many_jumps_close_by(factor: float) -> None:
+    """Written in loops, which cannot be rounded at random."""
+    rng = np.random.default_rng(0)
+    a, b, w = rng.normal(size=(200, 5)), rng.normal(size=200), rng.normal(size=5)
+
+    def loss(w: Any) -> float:
+        return sum(abs(float(a[i] @ w) - b[i]) for i in range(200))
+
+    def gradient(w: Any) -> Any:
+        return sum(factor * np.sign(float(a[i] @ w) - b[i]) * a[i] for i in range(200))
+
+    assert not tg.gradcheck(loss, w, gradient=gradient, raise_exception=False).ok
+
+
 def test_many_entries_that_are_nothing_but_rounding_are_not_called_wrong() -> None:
     a = np.random.default_rng(0).normal(size=(40, 40))
     assert tg.gradcheck(lambda a: np.linalg.solve(a, a), a).ok
@@ -42,11 +83,11 @@ def test_many_entries_that_are_nothing_but_rounding_are_not_called_wrong() -> No
 def test_rounding_at_random_moves_last_digits_of_what_is_rounded_and_no_others() -> None:
     rng = np.random.default_rng(0)
     x = np.array([3.0, 1.0, 3.0])
-    rounded = RandomlyRounded(x, rng)
-    assert set(exactly(np.max(rounded, axis=0)).ravel()) == {3.0}
-    assert np.array_equal(exactly(np.sort(-rounded)), np.sort(-x))
-    runs = np.array([exactly(np.exp(rounded) / 3) for _ in range(200)])
+    moved = randomly_rounded(x, rng)
+    assert set(rounded(np.max(moved, axis=0)).ravel()) == {3.0}
+    assert np.array_equal(rounded(np.sort(-moved)), np.sort(-x))
+    runs = np.array([rounded(np.exp(moved) / 3) for _ in range(200)])
     deviation = np.std(runs / (np.exp(x) / 3) - 1, axis=0)
     assert np.all((deviation > 1e-16) & (deviation < 2e-15))
-    narrow = RandomlyRounded(x.astype(np.float32), rng)
-    assert exactly(np.exp(narrow)).dtype == np.float32
+    narrow = randomly_rounded(x.astype(np.float32), rng)
+    assert rounded(np.exp(narrow)).dtype == np.float32

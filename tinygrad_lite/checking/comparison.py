@@ -32,7 +32,7 @@ class Comparison:
         reference: what it should be, NaN where an entry was only checked along with others.
         bound: the largest error of the reference.
         suspicious: where the two differ by more than bound and rounding.
-        noise: how far rounding moves their difference; zero where it was not measured.
+        noise: how far rounding moves their difference, or by differences the gradient; zero where it was not measured.
         right, left: the slopes to either side, where they were computed.
         side_bound: of their error.
         unchecked: the columns that a bisection did not come to.
@@ -90,12 +90,17 @@ class Examination:
     @cached_property
     def noise(self) -> Vector:
         """How far rounding moves the weighted sums, as their values along a line tell."""
-        return self.roundings.along_a_line(self.at)
+        direction = self.scales * self._rng.uniform(-1, 1, len(self.scales))
+        return references.noise(lambda t: self.at(self.subject.point + t * direction), 1.0)
 
     def at(self, x: Vector, rounding: Rounding = None) -> Vector:
         """The weighted sums of the results."""
+        try:
+            values = self.subject.values(x, rounding)
+        except np.linalg.LinAlgError:  # outside the domain, where other functions give nan
+            values = np.full(self.weights.shape[1], np.nan)
         with np.errstate(invalid="ignore"):
-            return np.asarray(self.weights @ self.subject.values(x, rounding))
+            return np.asarray(self.weights @ values)
 
     def slope(self, x: Vector, direction: Vector, rounding: Rounding = None) -> Vector:
         """How they change along a direction, to machine precision."""
@@ -104,14 +109,9 @@ class Examination:
 
     def difference(self, direction: Vector, scale: float = 1.0) -> references.Difference:
         """The same by differences, with steps as large as the scale allows."""
-
-        def along(t: float) -> Vector:
-            try:
-                return self.at(self.subject.point + t * direction)
-            except np.linalg.LinAlgError:  # outside the domain, where other functions give nan
-                return np.full(self.at_0.shape, np.nan)
-
-        return references.difference(along, self.at_0, scale, self.noise)
+        return references.difference(
+            lambda t: self.at(self.subject.point + t * direction), self.at_0, scale, self.noise
+        )
 
     def unit(self, column: int) -> Vector:
         """The direction of one entry."""

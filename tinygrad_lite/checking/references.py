@@ -31,11 +31,14 @@ class Difference:
     side_bound: Vector
 
 
-def noise(f: Callable[[float], Vector], scale: float) -> Vector:
+def noise(f: Callable[[float], Vector], scale: float, coarse: bool = True) -> Vector:
     """How far rounding moves each result of f, as its values at points close to each other tell.
 
     The differences of order k of a smooth function vanish there, and what remains is noise, of variance γ⁻¹ times as
     large, with γ = (k!)² / (2k)!.
+
+    Args:
+        coarse: whether what does not change may be rounded coarsely; else it is taken to be constant.
 
     Reference: J. Moré and S. Wild, Estimating computational noise, SIAM Journal on Scientific Computing 33 (2011).
     """
@@ -46,8 +49,10 @@ def noise(f: Callable[[float], Vector], scale: float) -> Vector:
     for k in range(1, 7):
         values = np.diff(values, axis=0)
         if k >= 4:
-            found = np.maximum(found, np.sqrt(factorial(k) ** 2 / factorial(2 * k) * np.mean(values**2, axis=0)))
-    if np.any(stuck):  # rounded so coarsely that nothing changes: the first change that there is tells how coarsely
+            size = np.max(np.abs(values), initial=1, where=np.isfinite(values))  # whose square may be too large
+            mean = size * np.sqrt(np.mean((values / size) ** 2, axis=0))
+            found = np.maximum(found, np.sqrt(factorial(k) ** 2 / factorial(2 * k)) * mean)
+    if coarse and np.any(stuck):  # the first change that there is tells how coarsely it is rounded
         for spacing in (1e-4, 1e-3, 1e-2):
             jump = np.abs(f(scale * spacing) - first)
             found = np.where(stuck, np.maximum(found, jump), found)

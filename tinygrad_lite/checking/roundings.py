@@ -1,12 +1,12 @@
 """Floor 5. How far rounding moves a gradient, and what it is compared with.
 
-That is measured, and not assumed: at points close by, with every operation rounded at random, the distance of what is
-merely rounded changes from run to run, and that of what is wrong stays. A computation that is not made of operations
-cannot be rounded at random; that the digits of points close by round in other ways has to do there.
+That is measured, and not assumed: with every operation rounded at random, the distance of what is merely rounded
+changes from run to run, and that of what is wrong stays. A computation that is not made of operations cannot be rounded
+at random; that the digits of points close by round in other ways has to do there.
 """
 
-from collections.abc import Callable, Sequence
-from functools import cached_property, partial
+from collections.abc import Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 SAMPLES = 12
 FEW_SAMPLES = 4  # of a sum of many entries, which never round all alike
 ALLOWED = 100
-"""Standard deviations that rounding may explain: LAPACK's iterations end where about so many last digits are left, and
-err alike at points close by (TOLMUL in its routine dbdsqr)."""
+"""Standard deviations that rounding may explain: LAPACK's iterations end where about so many last digits are left
+(TOLMUL in its routine dbdsqr)."""
+BESIDE = 0.1
+"""What the deviations of points close by count: what is wrong differs there as well, if by little."""
 FAR = 10 * ALLOWED  # beyond which an error needs no measurement
 
 
@@ -36,12 +38,16 @@ class Roundings:
 
     def behind(self, error: Vector, direction: Vector, samples: int = SAMPLES) -> Vector:
         """What of errors along a direction may be rounding: its standard deviation; 0 where they are plainly more."""
-        if np.all(~(error <= FAR * self._overall)):
-            return np.zeros(len(error))
-        every = np.identity(len(error))
-        while len(self._gradients) < samples:
-            self._gradients.append(self._beside(every))
-        return _known(self._of_distance(direction, every, self._gradients[:samples]))
+        nothing = np.zeros(len(error))
+        try:
+            if np.all(~(error <= FAR * self._overall)):
+                return nothing
+            every = np.identity(len(error))
+            while len(self._gradients) < samples:
+                self._gradients.append(self._gradient(every))
+            return _known(self._of_distance(direction, every, self._gradients[:samples]))
+        except Exception:  # a function that refuses points close by
+            return nothing
 
     @cached_property
     def _overall(self) -> float:
@@ -49,7 +55,7 @@ class Roundings:
         mix = self._random(np.ones(len(self._look.weights)))[None]
         direction = self._random(self._subject.varies)
         samples = max(FEW_SAMPLES, SAMPLES // np.size(self._look.gradient))
-        found = float(self._of_distance(direction, mix, [self._beside(mix) for _ in range(samples)])[0])
+        found = float(self._of_distance(direction, mix, [self._gradient(mix) for _ in range(samples)])[0])
         return found if np.isfinite(found) else np.inf
 
     def _of_distance(self, direction: Vector, mix: Matrix, gradients: Sequence[tuple[Vector, Matrix]]) -> Vector:
@@ -57,25 +63,32 @@ class Roundings:
         along = np.flatnonzero(direction)
         distances = []
         for x, gradient in gradients:
-            slope = mix @ self._at_random(partial(self._look.slope, x, direction))
+            slope = mix @ self._look.slope(x, direction, self._rounding)
             with np.errstate(invalid="ignore"):
                 distances.append(gradient[:, along] @ direction[along] - slope)
-        return _deviation(distances)
+        return _deviation(distances) * (1 if self._rounding else BESIDE)
 
-    def _beside(self, mix: Matrix) -> tuple[Vector, Matrix]:
-        """The point moved a little, so that other digits are rounded, and sums of the gradient's rows there."""
-        fixed = self._subject.is_known_at_one_point
-        by = 4 * EPSILON if fixed else 1e-7 if self._look.epsilon <= EPSILON else 100 * self._look.epsilon
-        moved = self._subject.point * (1 + by * self._rng.uniform(-1, 1, len(self._look.scales)))
-        x = self._subject.rounded(moved)
-        return x, self._at_random(partial(self._rows, x, mix))
+    def _gradient(self, mix: Matrix) -> tuple[Vector, Matrix]:
+        """A point, and sums of the gradient's rows there, rounded in another way."""
+        x, epsilon = self._subject.point, self._look.epsilon
+        if self._subject.is_known_at_one_point:  # in no more digits than that point has
+            x = self._moved(4 * epsilon)
+        elif not self._rounding:
+            x = self._subject.rounded(self._moved(1e-7 if epsilon <= EPSILON else 100 * epsilon))
+        return x, self._rows(x, mix, self._rounding)
 
-    def _at_random(self, f: Callable[[Rounding], Matrix]) -> Matrix:
-        """What a function gives with every operation rounded at random, if it is made of operations; else as it is."""
+    def _moved(self, by: float) -> Vector:
+        return np.asarray(self._subject.point * (1 + by * self._rng.uniform(-1, 1, len(self._look.scales))))
+
+    @cached_property
+    def _rounding(self) -> Rounding:
+        """What operations are rounded with, if both the gradient and the reference are made of operations."""
         try:
-            return f(self._rng)
+            self._rows(self._subject.point, np.ones((1, len(self._look.weights))), self._rng)
+            self._look.slope(self._subject.point, self._look.scales, self._rng)
         except Exception:
-            return f(None)
+            return None
+        return self._rng
 
     def _rows(self, x: Vector, mix: Matrix, rounding: Rounding) -> Matrix:
         if self._subject.is_known_at_one_point:
@@ -87,12 +100,13 @@ class Roundings:
 
     @cached_property
     def of_gradient(self) -> Matrix:
-        """The standard deviation of the gradient itself, at the point."""
+        """The standard deviation of the gradient itself."""
         point, every = self._subject.point, np.identity(len(self._look.weights))
         try:
             return _known(_deviation([self._rows(point, every, self._rng) for _ in range(SAMPLES)]))
-        except Exception:  # what is not made of operations
-            return self.along_a_line(lambda x: self._rows(x, every, None))
+        except Exception:  # what is not made of operations; along a line so short that the gradient hardly jumps
+            line = self._look.scales * self._rng.uniform(-1, 1, len(self._look.scales))
+            return BESIDE * references.noise(lambda t: self._rows(point + t * line, every, None), 1e-3, coarse=False)
 
     @cached_property
     def of_values(self) -> Vector:
@@ -102,18 +116,15 @@ class Roundings:
         except Exception:
             return np.zeros(len(self._look.weights))
 
-    def along_a_line(self, f: Callable[[Vector], Vector]) -> Vector:
-        """How far rounding moves what a function gives, as its values along a line tell."""
-        direction = self._look.scales * self._rng.uniform(-1, 1, len(self._look.scales))
-        return references.noise(lambda t: f(self._subject.point + t * direction), 1.0)
-
 
 def _deviation(samples: Sequence[Matrix]) -> Matrix:
     """The standard deviation of each entry."""
-    with np.errstate(invalid="ignore"):
-        return np.asarray(np.std(samples - samples[0], axis=0))  # the mean of what is much larger is rounded itself
+    with np.errstate(invalid="ignore", over="ignore"):
+        moved = samples - samples[0]  # since the mean of what is much larger is rounded itself
+        largest = np.max(np.abs(moved), initial=1, where=np.isfinite(moved))  # whose square may be too large
+        return np.asarray(np.std(moved / largest, axis=0) * largest)
 
 
 def _known(deviation: Matrix) -> Matrix:
     """0 where there is none."""
-    return np.nan_to_num(deviation)
+    return np.nan_to_num(deviation, posinf=0)

@@ -19,7 +19,7 @@ from tinygrad_lite.errors import GraphError, InputError, ShapeError, UsageError
 from tinygrad_lite.nn.module import Module
 from tinygrad_lite.ops import elementwise
 from tinygrad_lite.ops.op import NO_PARAMS, Array, as_array
-from tinygrad_lite.random_rounding import RandomlyRounded, exactly
+from tinygrad_lite.random_rounding import randomly_rounded, rounded
 from tinygrad_lite.recording import Step, recording
 from tinygrad_lite.runs import name_of
 from tinygrad_lite.tensor import Tensor, wrap
@@ -259,7 +259,7 @@ class Subject:
                 try:
                     return _flat(complex_step.changes(f, arrays, directions, as_tensors=False))
                 except Exception:  # it calls what only tensors have
-                    self._takes_no_tensors = False
+                    self._takes_no_tensors = rounding is not None
             return _flat(complex_step.changes(f, arrays, directions))
 
     def tangents(self, x: Vector, direction: Vector, rounding: Rounding = None) -> Vector:
@@ -326,14 +326,14 @@ def _rounded(leaves: Sequence[Any], rounding: Rounding) -> list[Any]:
     if rounding is None:
         return list(leaves)
     return [
-        wrap(RandomlyRounded(x.data, rounding)) if isinstance(x, Tensor) else RandomlyRounded(as_array(x), rounding)
+        wrap(randomly_rounded(x.data, rounding)) if isinstance(x, Tensor) else randomly_rounded(as_array(x), rounding)
         for x in leaves
     ]
 
 
 def _array(x: Any) -> Array:
     """What lies under a value that was followed."""
-    return exactly(innermost(x))
+    return rounded(innermost(x))
 
 
 def _require_same(name: str, path: str, before: Any, after: Any) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from html import escape
 from importlib.resources import files
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -236,11 +237,12 @@ def _measurements(graph: Graph, found: Pass, place: Mapping[Node, int]) -> dict[
     entries = sum(np.size(node.value) + CALL for node in graph.operations)
     nodes = [node for node in (*reversed(graph.leaves), *reversed(graph.operations)) if node in found.gradients]
     flat = {node: np.ravel(found.gradients[node]) for node in nodes}
-    order = {node: np.argsort(-np.abs(g), kind="stable").tolist() for node, g in flat.items()}
-    wanted = [(node, i) for node in nodes for i in order[node][:MEASURED]]
-    wanted += [(node, i) for node in nodes for i in order[node][MEASURED:]]
+    most = WORK // (entries * EVALUATIONS)
+    order = {node: np.argsort(-np.abs(g), kind="stable")[:most].tolist() for node, g in flat.items() if most}
+    first = ((node, i) for node in order for i in order[node][:MEASURED])
+    others = ((node, i) for node in order for i in order[node][MEASURED:])
     measurements: dict[int, list[Any]] = {}
-    for node, i in wanted[: WORK // (entries * EVALUATIONS)]:
+    for node, i in islice(chain(first, others), most):
         one = measured(graph, node, i)
         told = [i, *map(repr, (float(flat[node][i]), one.estimate, one.error))]
         measurements.setdefault(place[node], []).append(told)

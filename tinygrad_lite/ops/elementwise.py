@@ -348,6 +348,7 @@ def _is_high(y: Array, x: Array, low: Array, high: Array) -> Array:
 
 
 def _within(y: Array, x: Array, low: Array, high: Array) -> Array:
+    # and 0 for nan, as for maximum
     above = True if low is None else np.less_equal(low, x)
     below = True if high is None else np.less_equal(x, high)
     return above & below & (True if low is None or high is None else np.less(low, high))
