@@ -14,6 +14,7 @@ University of California, Los Angeles (1997).
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,21 +27,35 @@ from tinygrad_lite.ops.operators import Operators
 from tinygrad_lite.tensor import Tensor, wrap
 
 
+@dataclass(frozen=True)
+class Rounding:
+    """How operations are rounded.
+
+    Attributes:
+        rng: where the randomness comes from.
+        spacing: the relative distance of the numbers that are computed with, where it is more than that of a value's
+            own dtype: of what was computed elsewhere, in fewer digits.
+    """
+
+    rng: "np.random.Generator"
+    spacing: float = 0.0
+
+
 class RandomlyRounded(Operators):
     """An array whose every operation is rounded at random.
 
     Attributes:
         value: the array, or what passes for one.
         exact: what it would be if nothing had been rounded at random.
-        rng: where the randomness comes from.
+        rounding: how it is rounded.
     """
 
-    __slots__ = ("exact", "rng", "value")
+    __slots__ = ("exact", "rounding", "value")
 
-    def __init__(self, value: Array, exact: Array, rng: "np.random.Generator") -> None:
+    def __init__(self, value: Array, exact: Array, rounding: Rounding) -> None:
         self.value = value
         self.exact = exact
-        self.rng = rng
+        self.rounding = rounding
 
     def __trace__(self, op: Op, inputs: tuple[Array, ...], params: Mapping[str, Any]) -> Any:
         if any(isinstance(x, (Tensor, Dual)) for x in inputs):
@@ -51,14 +66,14 @@ class RandomlyRounded(Operators):
             return exact
         arrays = [x.value if type(x) is RandomlyRounded else x for x in inputs]
         if _is_selected(exact, given):
-            return RandomlyRounded(op(*arrays, **params), exact, self.rng)
+            return RandomlyRounded(op(*arrays, **params), exact, self.rounding)
         moved = [self._moved(x.value) if type(x) is RandomlyRounded else x for x in inputs]
-        return RandomlyRounded(self._moved(op(*moved, **params)), exact, self.rng)
+        return RandomlyRounded(self._moved(op(*moved, **params)), exact, self.rounding)
 
     def _moved(self, x: Array) -> Array:
         """An array with each entry moved by a part of the distance to its neighbours among the numbers."""
-        spacing = np.finfo(x.dtype).eps
-        return x * (1 + spacing * self.rng.uniform(-1, 1, x.shape)).astype(x.dtype)
+        spacing = max(np.finfo(x.dtype).eps, self.rounding.spacing)
+        return x * (1 + spacing * self.rounding.rng.uniform(-1, 1, x.shape)).astype(x.dtype)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -109,9 +124,9 @@ def exactly(x: Array) -> Array:
     return x.exact if type(x) is RandomlyRounded else x
 
 
-def randomly_rounded(x: Array, rng: "np.random.Generator") -> RandomlyRounded:
+def randomly_rounded(x: Array, rounding: Rounding) -> RandomlyRounded:
     """An array with which a computation begins."""
-    return RandomlyRounded(x, x, rng)
+    return RandomlyRounded(x, x, rounding)
 
 
 def rounded(x: Array) -> Array:

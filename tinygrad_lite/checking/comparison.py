@@ -14,7 +14,8 @@ import numpy as np
 
 from tinygrad_lite.checking import references
 from tinygrad_lite.checking.roundings import ALLOWED, FEW_SAMPLES, Roundings
-from tinygrad_lite.checking.subject import EPSILON, Matrix, Rounding, Subject, Vector
+from tinygrad_lite.checking.subject import EPSILON, Matrix, Subject, Vector
+from tinygrad_lite.random_rounding import Rounding
 
 if TYPE_CHECKING:
     from tinygrad_lite.checking.singular import Kinks
@@ -93,7 +94,7 @@ class Examination:
         direction = self.scales * self._rng.uniform(-1, 1, len(self.scales))
         return references.noise(lambda t: self.at(self.subject.point + t * direction), 1.0)
 
-    def at(self, x: Vector, rounding: Rounding = None) -> Vector:
+    def at(self, x: Vector, rounding: Rounding | None = None) -> Vector:
         """The weighted sums of the results."""
         try:
             values = self.subject.values(x, rounding)
@@ -102,7 +103,7 @@ class Examination:
         with np.errstate(invalid="ignore"):
             return np.asarray(self.weights @ values)
 
-    def slope(self, x: Vector, direction: Vector, rounding: Rounding = None) -> Vector:
+    def slope(self, x: Vector, direction: Vector, rounding: Rounding | None = None) -> Vector:
         """How they change along a direction, to machine precision."""
         changes = self.subject.changes if self.method == "complex" else self.subject.tangents
         return np.asarray(self.weights @ changes(x, direction, rounding))

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tinygrad_lite.checking import references
-from tinygrad_lite.checking.subject import EPSILON, Matrix, Rounding, Vector
+from tinygrad_lite.checking.subject import EPSILON, Matrix, Vector
+from tinygrad_lite.random_rounding import Rounding
 
 if TYPE_CHECKING:
     from tinygrad_lite.checking.comparison import Examination
@@ -71,26 +72,25 @@ class Roundings:
     def _gradient(self, mix: Matrix) -> tuple[Vector, Matrix]:
         """A point, and sums of the gradient's rows there, rounded in another way."""
         x, epsilon = self._subject.point, self._look.epsilon
-        if self._subject.is_known_at_one_point:  # in no more digits than that point has
-            x = self._moved(4 * epsilon)
-        elif not self._rounding:
-            x = self._subject.rounded(self._moved(1e-7 if epsilon <= EPSILON else 100 * epsilon))
+        if not self._rounding:
+            fixed = self._subject.is_known_at_one_point
+            by = 4 * epsilon if fixed else 1e-7 if epsilon <= EPSILON else 100 * epsilon
+            moved = x * (1 + by * self._rng.uniform(-1, 1, len(self._look.scales)))
+            x = moved if fixed else self._subject.rounded(moved)
         return x, self._rows(x, mix, self._rounding)
 
-    def _moved(self, by: float) -> Vector:
-        return np.asarray(self._subject.point * (1 + by * self._rng.uniform(-1, 1, len(self._look.scales))))
-
     @cached_property
-    def _rounding(self) -> Rounding:
-        """What operations are rounded with, if both the gradient and the reference are made of operations."""
+    def _rounding(self) -> Rounding | None:
+        """How operations are rounded, if both the gradient and the reference are made of operations."""
+        rounding = Rounding(self._rng, self._look.epsilon if self._subject.is_known_at_one_point else 0.0)
         try:
-            self._rows(self._subject.point, np.ones((1, len(self._look.weights))), self._rng)
-            self._look.slope(self._subject.point, self._look.scales, self._rng)
+            self._rows(self._subject.point, np.ones((1, len(self._look.weights))), rounding)
+            self._look.slope(self._subject.point, self._look.scales, rounding)
         except Exception:
             return None
-        return self._rng
+        return rounding
 
-    def _rows(self, x: Vector, mix: Matrix, rounding: Rounding) -> Matrix:
+    def _rows(self, x: Vector, mix: Matrix, rounding: Rounding | None) -> Matrix:
         if self._subject.is_known_at_one_point:
             return np.asarray(mix @ self._look.gradient)
         return self._subject.rows(x, mix @ self._look.weights, rounding)
@@ -103,7 +103,7 @@ class Roundings:
         """The standard deviation of the gradient itself."""
         point, every = self._subject.point, np.identity(len(self._look.weights))
         try:
-            return _known(_deviation([self._rows(point, every, self._rng) for _ in range(SAMPLES)]))
+            return _known(_deviation([self._rows(point, every, Rounding(self._rng)) for _ in range(SAMPLES)]))
         except Exception:  # what is not made of operations; along a line so short that the gradient hardly jumps
             line = self._look.scales * self._rng.uniform(-1, 1, len(self._look.scales))
             return BESIDE * references.noise(lambda t: self._rows(point + t * line, every, None), 1e-3, coarse=False)
@@ -112,7 +112,7 @@ class Roundings:
     def of_values(self) -> Vector:
         """The standard deviation of the weighted sums of the values, at the point; 0 where it is not to be had."""
         try:
-            return _known(_deviation([self._look.at(self._subject.point, self._rng) for _ in range(SAMPLES)]))
+            return _known(_deviation([self._look.at(self._subject.point, Rounding(self._rng)) for _ in range(SAMPLES)]))
         except Exception:
             return np.zeros(len(self._look.weights))
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from tinygrad_lite.errors import GraphError, InputError, ShapeError, UsageError
 from tinygrad_lite.nn.module import Module
 from tinygrad_lite.ops import elementwise
 from tinygrad_lite.ops.op import NO_PARAMS, Array, as_array
-from tinygrad_lite.random_rounding import randomly_rounded, rounded
+from tinygrad_lite.random_rounding import Rounding, randomly_rounded, rounded
 from tinygrad_lite.recording import Step, recording
 from tinygrad_lite.runs import name_of
 from tinygrad_lite.tensor import Tensor, wrap
@@ -27,8 +27,6 @@ from tinygrad_lite.tensor import Tensor, wrap
 Vector = np.ndarray[Any, Any]
 Matrix = np.ndarray[Any, Any]
 EPSILON = float(np.finfo(float).eps)
-Rounding: TypeAlias = "np.random.Generator | None"
-"""Where the randomness comes from, if every operation shall be rounded at random."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,7 @@ class Subject:
         plain: whether the function is given plain arrays, as one is whose gradient comes from elsewhere.
         point: the entries of all variables, in float64.
         varies: which of them are finite; the others are held fixed.
-        epsilon: the relative spacing of the coarsest numbers among the variables.
+        epsilon: the relative spacing of the coarsest numbers among the variables, and in a gradient that is an array.
     """
 
     def __init__(self, f: Callable[..., Any], inputs: Sequence[Any], gradient: Any = None) -> None:
@@ -92,7 +90,10 @@ class Subject:
             raise InputError(f"gradcheck of {self.name} was given empty arrays only: there is nothing to check")
         self._bounds = np.cumsum([0, *sizes]).tolist()
         self.point: Vector = np.concatenate([np.ravel(v.array).astype(float) for v in self.variables])
-        self.epsilon = float(max(np.finfo(v.array.dtype).eps for v in self.variables))
+        kinds = [v.array.dtype for v in self.variables]
+        if self.is_known_at_one_point:
+            kinds += [kind for kind in map(np.result_type, trees.leaves(gradient)) if kind.kind == "f"]
+        self.epsilon = float(max(np.finfo(kind).eps for kind in kinds))
         self.varies = np.isfinite(self.point)
         if not np.any(self.varies):
             raise InputError(f"gradcheck of {self.name} needs finite numbers, {self.place(0)} is {self.point[0]}")
@@ -174,7 +175,7 @@ class Subject:
             error.add_note(f"raised by {self.name} in a gradient check, at {given or 'the given arguments'}")
             raise
 
-    def values(self, x: Vector, rounding: Rounding = None) -> Vector:
+    def values(self, x: Vector, rounding: Rounding | None = None) -> Vector:
         """All entries that the function returns, in float64."""
         arrays = self.split(x)
         if self.plain:
@@ -199,12 +200,12 @@ class Subject:
         self.shapes = [np.shape(y) for y in results]
         return _flat([np.asarray(innermost(y), float) for y in results])
 
-    def rows(self, x: Vector, weights: Matrix, rounding: Rounding = None) -> Matrix:
+    def rows(self, x: Vector, weights: Matrix, rounding: Rounding | None = None) -> Matrix:
         """The gradient, by the rules in question, of each weighted sum of the results: one row for each."""
         with self._explaining(x):
             return (self._given_rows if self.plain else self._pulled_rows)(x, weights, rounding)
 
-    def _pulled_rows(self, x: Vector, weights: Matrix, rounding: Rounding) -> Matrix:
+    def _pulled_rows(self, x: Vector, weights: Matrix, rounding: Rounding | None) -> Matrix:
         arrays = [array.astype(v.array.dtype)[()] for v, array in zip(self.variables, self.split(x))]
         variables = [variable(array) for array in _rounded(arrays, rounding)]
         mode = grad_mode.mode
@@ -222,7 +223,7 @@ class Subject:
             mode.enabled, mode.transforming = before
         return np.array(found).reshape(len(weights), len(x))
 
-    def _given_rows(self, x: Vector, weights: Matrix, rounding: Rounding) -> Matrix:
+    def _given_rows(self, x: Vector, weights: Matrix, rounding: Rounding | None) -> Matrix:
         """The same of a gradient that the user computes."""
         arrays = self.split(x)
         given = self.gradient
@@ -247,7 +248,9 @@ class Subject:
             blocks.append(block.reshape(count, v.size))
         return np.asarray(weights @ np.concatenate(blocks, axis=1))
 
-    def changes(self, x: Vector, direction: Vector, rounding: Rounding = None, as_tensors: bool = False) -> Vector:
+    def changes(
+        self, x: Vector, direction: Vector, rounding: Rounding | None = None, as_tensors: bool = False
+    ) -> Vector:
         """How the results change along a direction, by the complex step; with tensors, which a recording sees."""
         arrays, directions = self.split(x), self.split(direction)
 
@@ -262,7 +265,7 @@ class Subject:
                     self._takes_no_tensors = rounding is not None
             return _flat(complex_step.changes(f, arrays, directions))
 
-    def tangents(self, x: Vector, direction: Vector, rounding: Rounding = None) -> Vector:
+    def tangents(self, x: Vector, direction: Vector, rounding: Rounding | None = None) -> Vector:
         """The same by forward mode."""
         with new_level() as level, grad_mode.enable_grad():
             parts = [_rounded(self.split(part), rounding) for part in (x, direction)]
@@ -321,7 +324,7 @@ def seeds(results: Sequence[Array], weights: Vector) -> list[Array]:
     return [part.astype(np.result_type(y))[()] for part, y in zip(shaped(weights, results), results)]
 
 
-def _rounded(leaves: Sequence[Any], rounding: Rounding) -> list[Any]:
+def _rounded(leaves: Sequence[Any], rounding: Rounding | None) -> list[Any]:
     """Values to be followed, as ones whose every operation is rounded at random, if it shall be."""
     if rounding is None:
         return list(leaves)
