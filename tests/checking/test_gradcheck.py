@@ -467,3 +467,10 @@ def test_a_value_that_left_its_graph_is_named_with_the_line(left: Any) -> None:
     (finding,) = [finding for finding in report.findings if finding.fails]
     assert finding.where.startswith("multiply, called at test_gradcheck.py")
     assert "detached" in finding.why
+
+
+def test_where_a_value_jumps_and_several_are_the_largest() -> None:
+    """The mantissa jumps at each power of 2 and at 0, where its slope is to neither side."""
+    x = np.array([[-2.0, -2.0, 1.0], [-1.5, -0.0, 2.0]])
+    report = tg.gradcheck(lambda x: np.max(np.frexp(x)[0]), x)
+    assert report.counts()[Verdict.KINK] == 3

@@ -78,11 +78,12 @@ class _Local:
             return False
         for _ in range(2):
             t = rng.uniform(0.5, 1.5, np.shape(found)) * rng.choice([-1.0, 1.0], np.shape(found))
-            low, high, bound = self._changes(t, g, at_kink)
             expected = np.sum(found * t)
-            allowed = np.sum(np.abs(g) * (bound + self._rounding)) + 2000 * EPSILON * np.sum(np.abs(found * t))
-            if not (expected < low - allowed or expected > high + allowed):
-                return False
+            for aside in (True, False) if at_kink else (False,):  # the slope at a kink itself may be to neither side
+                low, high, bound = self._changes(t, g, aside)
+                allowed = np.sum(np.abs(g) * (bound + self._rounding)) + 2000 * EPSILON * np.sum(np.abs(found * t))
+                if not (expected < low - allowed or expected > high + allowed):
+                    return False
         return True
 
     def _changes(self, t: Array, g: Array, at_kink: bool) -> tuple[Array, Array, Array]:

@@ -189,7 +189,7 @@ exponent = elementwise(_exponent)
 mantissa = elementwise(
     _mantissa,
     lambda y, x: np.ldexp(1.0, -exponent(x)),
-    kink=lambda x: 1 - 2 * np.absolute(_mantissa(x)),
+    kink=lambda x: _mantissa(x) * (1 - 2 * np.absolute(_mantissa(x))),
     on_complex=exact(_mantissa, lambda x: x * np.ldexp(1.0, -_exponent(np.real(x)))),
 )
 ldexp = primitive(
