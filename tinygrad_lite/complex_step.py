@@ -12,7 +12,7 @@ Reference: W. Squire and G. Trapp, Using complex variables to estimate derivativ
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -26,14 +26,52 @@ STEP = 2.0**-332  # its square is nothing beside any value, and 1e-200 times it 
 _REAL = {np.dtype(kind): np.zeros(0, kind).real.dtype for kind in (np.complex64, np.complex128, np.clongdouble)}
 
 
-class ComplexStep(Operators):
+class Followed(Operators):
+    """A value that stands under tensors as an array does, and is never turned into one on the way.
+
+    Attributes:
+        value: the array, or what passes for one.
+    """
+
+    __slots__ = ("value",)
+    value: Array
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.value.shape  # type: ignore[no-any-return]
+
+    @property
+    def size(self) -> int:
+        return self.value.size  # type: ignore[no-any-return]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.value.dtype  # type: ignore[no-any-return]
+
+    def numpy(self) -> Self:
+        """The value itself, which is followed on."""
+        return self
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        raise NotContinuedError("the value left the operations that are followed, to become a plain array")
+
+    def __float__(self) -> float:
+        raise NotContinuedError("the value left the operations that are followed, to become a plain number")
+
+    __int__ = __bool__ = __float__
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.value!r})"
+
+
+class ComplexStep(Followed):
     """A real array with a tiny imaginary part, which says how fast the array changes.
 
     Attributes:
         value: the complex array.
     """
 
-    __slots__ = ("value",)
+    __slots__ = ()
 
     def __init__(self, value: Array) -> None:
         self.value = value
@@ -58,31 +96,8 @@ class ComplexStep(Operators):
         return ComplexStep(y)
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        return self.value.shape  # type: ignore[no-any-return]
-
-    @property
-    def size(self) -> int:
-        return self.value.size  # type: ignore[no-any-return]
-
-    @property
     def dtype(self) -> np.dtype[Any]:
         return _REAL[self.value.dtype]
-
-    def numpy(self) -> "ComplexStep":
-        """The value itself, which is followed on."""
-        return self
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
-        raise NotContinuedError("the value left the operations that are followed, to become a plain array")
-
-    def __float__(self) -> float:
-        raise NotContinuedError("the value left the operations that are followed, to become a plain number")
-
-    __int__ = __bool__ = __float__
-
-    def __repr__(self) -> str:
-        return f"ComplexStep({self.value!r})"
 
 
 def _real(x: Array) -> Array:

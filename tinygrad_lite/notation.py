@@ -48,8 +48,7 @@ class _Writer:
         op, inputs = x.op, x.inputs
         if op in _UNCHANGED:
             return self.of(inputs[0])
-        said = [each for each in inputs if not _goes_without_saying(op, each)]
-        if op in _NEUTRAL and len(said) == 1:
+        if op in _NEUTRAL and len(said := [each for each in inputs if not _goes_without_saying(op, each)]) == 1:
             return self.of(said[0])
         if op in _INFIX:
             return self.infix(op, *inputs)

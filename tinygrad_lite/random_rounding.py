@@ -19,11 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.complex_step import ComplexStep
+from tinygrad_lite.complex_step import ComplexStep, Followed
 from tinygrad_lite.dual import Dual
-from tinygrad_lite.errors import UsageError
 from tinygrad_lite.ops.op import Array, Op, Traced
-from tinygrad_lite.ops.operators import Operators
 from tinygrad_lite.tensor import Tensor, wrap
 
 
@@ -41,7 +39,7 @@ class Rounding:
     spacing: float = 0.0
 
 
-class RandomlyRounded(Operators):
+class RandomlyRounded(Followed):
     """An array whose every operation is rounded at random.
 
     Attributes:
@@ -50,7 +48,7 @@ class RandomlyRounded(Operators):
         rounding: how it is rounded.
     """
 
-    __slots__ = ("exact", "rounding", "value")
+    __slots__ = ("exact", "rounding")
 
     def __init__(self, value: Array, exact: Array, rounding: Rounding) -> None:
         self.value = value
@@ -75,35 +73,8 @@ class RandomlyRounded(Operators):
         spacing = max(np.finfo(x.dtype).eps, self.rounding.spacing)
         return x * (1 + spacing * self.rounding.rng.uniform(-1, 1, x.shape)).astype(x.dtype)
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.value.shape  # type: ignore[no-any-return]
-
-    @property
-    def size(self) -> int:
-        return self.value.size  # type: ignore[no-any-return]
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        return self.value.dtype  # type: ignore[no-any-return]
-
-    def numpy(self) -> "RandomlyRounded":
-        """The value itself, which is followed on."""
-        return self
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
-        raise UsageError("the value left the operations that are rounded at random, to become a plain array")
-
-    def __float__(self) -> float:
-        raise UsageError("the value left the operations that are rounded at random, to become a plain number")
-
-    __int__ = __float__
-
     def __bool__(self) -> bool:
         return bool(self.exact)
-
-    def __repr__(self) -> str:
-        return f"RandomlyRounded({self.value!r})"
 
 
 def _is_selected(y: Array, inputs: Sequence[Array]) -> bool:

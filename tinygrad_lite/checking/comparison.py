@@ -14,7 +14,7 @@ import numpy as np
 
 from tinygrad_lite.checking import references
 from tinygrad_lite.checking.roundings import ALLOWED, FEW_SAMPLES, Roundings
-from tinygrad_lite.checking.subject import EPSILON, Matrix, Subject, Vector
+from tinygrad_lite.checking.subject import EPSILON, Matrix, Subject, Vector, random_weights
 from tinygrad_lite.random_rounding import Rounding
 
 if TYPE_CHECKING:
@@ -214,7 +214,7 @@ class Examination:
     def _differs(self, block: Vector) -> bool:
         """Whether some entry of a block is wrong, as the slope along a random direction of the block tells."""
         direction = np.zeros(len(self.scales))
-        direction[block] = self._rng.uniform(0.5, 1.5, len(block)) * self._rng.choice([-1.0, 1.0], len(block))
+        direction[block] = random_weights(self._rng, len(block))
         if self.method == "differences":
             direction *= self.scales
         terms = self.gradient[:, block] * direction[block]

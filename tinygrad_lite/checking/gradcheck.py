@@ -10,7 +10,7 @@ from tinygrad_lite.checking.comparison import FULL, Examination
 from tinygrad_lite.checking.references import remainder_slope
 from tinygrad_lite.checking.report import Report
 from tinygrad_lite.checking.singular import Kinks, at_kink
-from tinygrad_lite.checking.subject import EPSILON, GradientOf, Matrix, Subject, Vector
+from tinygrad_lite.checking.subject import EPSILON, GradientOf, Matrix, Subject, Vector, random_weights
 from tinygrad_lite.checking.verdicts import Judgement
 from tinygrad_lite.errors import GradientError, InputError, ShapeError, UsageError
 from tinygrad_lite.recording import Step
@@ -83,7 +83,7 @@ def gradcheck(
     rng = np.random.default_rng(rng)
     if order == 2:
         count = len(subject.values(subject.point))
-        subject = GradientOf(subject, rng.uniform(0.5, 1.5, count) * rng.choice([-1.0, 1.0], count))
+        subject = GradientOf(subject, random_weights(rng, count))
     report = _Check(subject, method, rng, rtol, atol, order).report()
     if raise_exception and not report.ok:
         raise GradientError(report)

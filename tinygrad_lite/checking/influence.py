@@ -32,9 +32,9 @@ def no_gradient(look: Examination, steps: Sequence[Step], row: int, column: int,
     """Where the influence of an entry that has no gradient ends, or its gradient is cut off."""
     reference = found.reference[row, column]
     largest = np.max(np.abs(found.reference[row]), initial=0, where=np.isfinite(found.reference[row]))
-    moved = movements(look, steps, column)
     if is_saturated(look, row, reference, largest):
         return "", f"{SATURATED}: the derivative {reference:.1e} is less than rounding"
+    moved = movements(look, steps, column)
     if reference != 0 and (cut := cut_off(moved)):
         return cut
     if reference != 0:

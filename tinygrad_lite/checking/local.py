@@ -8,7 +8,7 @@ import numpy as np
 from tinygrad_lite.backward import fitted
 from tinygrad_lite.checking import references
 from tinygrad_lite.checking.mistakes import INPUT, OUTPUT, Contribution, mistaken
-from tinygrad_lite.checking.subject import EPSILON, Vector
+from tinygrad_lite.checking.subject import EPSILON, Vector, random_weights
 from tinygrad_lite.complex_step import STEP, ComplexStep
 from tinygrad_lite.ops.op import Array, Deferred
 from tinygrad_lite.recording import Step
@@ -77,7 +77,7 @@ class _Local:
         if at_kink and not self._step.op.derivatives:
             return False
         for _ in range(2):
-            t = rng.uniform(0.5, 1.5, np.shape(found)) * rng.choice([-1.0, 1.0], np.shape(found))
+            t = random_weights(rng, np.shape(found))
             expected = np.sum(found * t)
             for aside in (True, False) if at_kink else (False,):  # the slope at a kink itself may be to neither side
                 low, high, bound = self._changes(t, g, aside)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tinygrad_lite.checking import references
-from tinygrad_lite.checking.subject import EPSILON, Matrix, Vector
+from tinygrad_lite.checking.subject import EPSILON, Matrix, Vector, random_weights
 from tinygrad_lite.random_rounding import Rounding
 
 if TYPE_CHECKING:
@@ -53,8 +53,8 @@ class Roundings:
     @cached_property
     def _overall(self) -> float:
         """The same of a random sum of all that is compared, which mostly is more than that of any part of it."""
-        mix = self._random(np.ones(len(self._look.weights)))[None]
-        direction = self._random(self._subject.varies)
+        mix = random_weights(self._rng, (1, len(self._look.weights)))
+        direction = random_weights(self._rng, len(self._subject.point)) * self._subject.varies
         samples = max(FEW_SAMPLES, SAMPLES // np.size(self._look.gradient))
         found = float(self._of_distance(direction, mix, [self._gradient(mix) for _ in range(samples)])[0])
         return found if np.isfinite(found) else np.inf
@@ -94,9 +94,6 @@ class Roundings:
         if self._subject.is_known_at_one_point:
             return np.asarray(mix @ self._look.gradient)
         return self._subject.rows(x, mix @ self._look.weights, rounding)
-
-    def _random(self, size: Vector) -> Vector:
-        return np.asarray(size * self._rng.uniform(0.5, 1.5, len(size)) * self._rng.choice([-1.0, 1.0], len(size)))
 
     @cached_property
     def of_gradient(self) -> Matrix:

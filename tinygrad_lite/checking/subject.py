@@ -324,6 +324,11 @@ def seeds(results: Sequence[Array], weights: Vector) -> list[Array]:
     return [part.astype(np.result_type(y))[()] for part, y in zip(shaped(weights, results), results)]
 
 
+def random_weights(rng: "np.random.Generator", shape: Any) -> Array:
+    """Random numbers of either sign, all of about one size."""
+    return rng.uniform(0.5, 1.5, shape) * rng.choice([-1.0, 1.0], shape)
+
+
 def _rounded(leaves: Sequence[Any], rounding: Rounding | None) -> list[Any]:
     """Values to be followed, as ones whose every operation is rounded at random, if it shall be."""
     if rounding is None:
