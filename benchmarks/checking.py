@@ -26,7 +26,7 @@ from benchmarks.questions import ENTRIES, at_kinks_and_in_float32, faults_caught
 from benchmarks.timing import compare
 from tests.checking.catalogue import in_models, in_operations
 from tests.checking.models import smooth
-from tinygrad_lite.ops.registry import answer_to
+from tinygrad_lite.engine.registry import answer_to
 
 OURS: dict[str, Checker] = {"tinygrad_lite": Ours(), "tinygrad_lite, differences": Ours(method="differences")}
 

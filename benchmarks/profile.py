@@ -12,8 +12,8 @@ import numpy as np
 
 from benchmarks.timing import microseconds
 from benchmarks.training_step import by_hand, data, our_loss, ours, parameters
-from tinygrad_lite.backward import history
-from tinygrad_lite.tensor import Tensor
+from tinygrad_lite.engine.backward import history
+from tinygrad_lite.engine.tensor import Tensor
 
 REPETITIONS = 3000
 

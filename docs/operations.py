@@ -22,8 +22,8 @@ import numpy as np
 import scipy.special  # so that its table is read too
 
 import tinygrad_lite as tg
-from tinygrad_lite.ops import op as declarations
-from tinygrad_lite.ops import registry
+from tinygrad_lite.engine import op as declarations
+from tinygrad_lite.engine import registry
 
 PAGE = Path(__file__).with_name("operations.md")
 ORDER = [
@@ -49,6 +49,7 @@ ORDER = [
     "special",
     "activations",
     "losses",
+    "requirements",
 ]
 INTRODUCTION = """\
 # Operations
@@ -128,14 +129,14 @@ def path_of(function: Any) -> str | None:
 def tables() -> list[ModuleType]:
     """The modules that declare operations, in the order of the page."""
     prefix = "tinygrad_lite.ops."
-    names = [name.removeprefix(prefix) for name in sys.modules if name.startswith(prefix)]
-    names = sorted(set(names) - {"op", "operators"}, key=lambda name: [*ORDER, name].index(name))
-    return [sys.modules[prefix + name] for name in names]
+    found = {name.rpartition(".")[2]: module for name, module in sys.modules.items() if name.startswith(prefix)}
+    return [found[name] for name in ORDER]
 
 
 def home_of(answer: Any) -> ModuleType:
     """The table that declares an operation or a composition."""
-    return sys.modules[answer.module if isinstance(answer, declarations.Op) else answer.__module__]
+    home = answer.module if isinstance(answer, declarations.Op) else answer.__module__
+    return tables()[0] if home == declarations.__name__ else sys.modules[home]  # np.positive, which the engine declares
 
 
 def keywords_of(answer: Any) -> list[str]:
@@ -160,8 +161,8 @@ def page() -> str:
 
 
 def section(module: ModuleType, answers: list[Any], functions: dict[Any, list[str]]) -> str:
-    file = module.__name__.rpartition(".")[2] + ".py"
-    title = (module.__doc__ or "").split("\n")[0].removeprefix("Floor 1. ").rstrip(".")
+    file = module.__name__.removeprefix("tinygrad_lite.ops.").replace(".", "/") + ".py"
+    title = (module.__doc__ or "").split("\n")[0].rstrip(".")
     rows, named = [], {}
     for answer in answers:
         if "raise UsageError" in inspect.getsource(answer) if inspect.isfunction(answer) else False:

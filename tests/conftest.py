@@ -10,7 +10,7 @@ from importlib.util import find_spec
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tinygrad_lite.ops import registry
+from tinygrad_lite.engine import registry
 
 if find_spec("scipy"):
     import tinygrad_lite.ops.special  # noqa: F401  a loop over the registry is the same in each part of the suite

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 import tinygrad_lite
+from tinygrad_lite.engine import registry
 from tinygrad_lite.exercises import catalogue
-from tinygrad_lite.ops import registry
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]

@@ -13,8 +13,8 @@ import pytest
 
 import tinygrad_lite as tg
 from tinygrad_lite import nn
-from tinygrad_lite.ops.op import Op
-from tinygrad_lite.ops.registry import operations
+from tinygrad_lite.engine.op import Op
+from tinygrad_lite.engine.registry import operations
 
 dask = pytest.importorskip("dask", reason="Dask comes with the extra `arrays`")
 distributed = pytest.importorskip("distributed", reason="Dask's cluster comes with the extra `arrays`")

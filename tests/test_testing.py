@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinygrad_lite as tg
+from tinygrad_lite.engine.registry import operations
 from tinygrad_lite.errors import GradientError, UsageError
-from tinygrad_lite.ops.registry import operations
 from tinygrad_lite.testing import Program, broadcastable_shapes, gradchecked, inputs_of, programs, tensors, values
 
 

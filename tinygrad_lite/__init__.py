@@ -3,14 +3,14 @@
 from tinygrad_lite import datasets, exercises, nn, optim
 from tinygrad_lite.checking import audit_gradients, detect_anomaly, gradcheck
 from tinygrad_lite.compiler import compile
-from tinygrad_lite.custom import checkpoint, custom_gradient, stop_gradient
+from tinygrad_lite.engine.grad_mode import enable_grad, no_grad
+from tinygrad_lite.engine.op import elementwise, primitive
+from tinygrad_lite.engine.tensor import Tensor, tensor
 from tinygrad_lite.explainer import backward_steps, explain
-from tinygrad_lite.grad_mode import enable_grad, no_grad
-from tinygrad_lite.jacobians import hessian, jacobian
-from tinygrad_lite.ops.joining import array
-from tinygrad_lite.ops.op import elementwise, primitive
-from tinygrad_lite.tensor import Tensor, tensor
-from tinygrad_lite.transforms import grad, hvp, jvp, value_and_grad, vjp
+from tinygrad_lite.ops.shapes.joining import array
+from tinygrad_lite.transforms.custom import checkpoint, custom_gradient, stop_gradient
+from tinygrad_lite.transforms.gradients import grad, hvp, jvp, value_and_grad, vjp
+from tinygrad_lite.transforms.jacobians import hessian, jacobian
 
 __version__ = "0.1.0"
 __all__ = [

@@ -1,4 +1,4 @@
-"""Floor 8. The command line: `python -m tinygrad_lite COMMAND`."""
+"""The command line: `python -m tinygrad_lite COMMAND`."""
 
 import argparse
 import os

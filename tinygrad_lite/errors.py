@@ -1,4 +1,4 @@
-"""Floor 0. The errors that this package raises: few kinds, each also the built-in kind that callers expect."""
+"""The errors that this package raises: few kinds, each also the built-in kind that callers expect."""
 
 
 class TinygradError(Exception):

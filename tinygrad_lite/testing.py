@@ -1,4 +1,4 @@
-"""Floor 6. Hypothesis strategies for tests of functions that are differentiated; needs the extra `testing`.
+"""Hypothesis strategies for tests of functions that are differentiated; needs the extra `testing`.
 
 Inputs for operations come out of what their declarations say: shapes, domains, kinks and parameters.
 """
@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.checking import gradcheck
+from tinygrad_lite.engine.op import REAL, Op
+from tinygrad_lite.engine.registry import operation, operations
+from tinygrad_lite.engine.tensor import Tensor, tensor
 from tinygrad_lite.errors import GradientError, MissingExtraError, UsageError
-from tinygrad_lite.ops.op import REAL, Op
-from tinygrad_lite.ops.registry import operation, operations
-from tinygrad_lite.tensor import Tensor, tensor
 
 try:
     from hypothesis import assume, given, reject

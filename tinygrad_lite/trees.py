@@ -1,4 +1,4 @@
-"""Floor 0. Nested tuples, lists, dicts and dataclasses: taken apart into leaves and put together again."""
+"""Nested tuples, lists, dicts and dataclasses: taken apart into leaves and put together again."""
 
 from collections.abc import Callable, Hashable
 from copy import copy

@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 import tinygrad_lite as tg
 from tests.checking.faults import FAULTS, Fault, broken, matters
 from tests.checking.models import MODELS
-from tinygrad_lite.ops.op import Op
-from tinygrad_lite.ops.registry import operations
-from tinygrad_lite.recording import recording
+from tinygrad_lite.engine.op import Op
+from tinygrad_lite.engine.registry import operations
+from tinygrad_lite.readers.recording import recording
 from tinygrad_lite.testing import Call, inputs_of
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.backward import fitted
-from tinygrad_lite.ops.op import Deferred, Op
+from tinygrad_lite.engine.backward import fitted
+from tinygrad_lite.engine.op import Deferred, Op
 
 Rule = Callable[..., Any]
 

@@ -13,9 +13,9 @@ import pytest
 import tinygrad_lite as tg
 from tinygrad_lite import nn
 from tinygrad_lite.checking.audit import GradientAudit, Status, audit_gradients
+from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import GraphError, InputError, ShapeError, UsageError
 from tinygrad_lite.nn import functional
-from tinygrad_lite.tensor import Tensor
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(64, 5))

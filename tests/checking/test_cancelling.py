@@ -8,7 +8,7 @@ import pytest
 
 import tinygrad_lite as tg
 from tests.checking.cancelling import CANCELLING
-from tinygrad_lite.random_rounding import Rounding, randomly_rounded, rounded
+from tinygrad_lite.readers.random_rounding import Rounding, randomly_rounded, rounded
 
 WAYS: dict[str, dict[str, Any]] = {
     "complex": {},

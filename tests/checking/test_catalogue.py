@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 import tinygrad_lite as tg
 from tests.checking.catalogue import Trial, in_models, in_operations, largest_call
 from tinygrad_lite.checking import Verdict
+from tinygrad_lite.engine.op import Op
+from tinygrad_lite.engine.registry import answer_to, operations
 from tinygrad_lite.errors import InputError
-from tinygrad_lite.ops.op import Op
-from tinygrad_lite.ops.registry import answer_to, operations
 from tinygrad_lite.testing import Program, programs
 
 answer_to(scipy.special.erf)  # reads the table of SciPy's functions, whose rules are checked too

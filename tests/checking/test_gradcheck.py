@@ -11,9 +11,9 @@ import tinygrad_lite as tg
 from tests.checking.models import MODELS, smooth, smooth_gradient
 from tinygrad_lite import nn
 from tinygrad_lite.checking import Report, Verdict
+from tinygrad_lite.engine.op import Op
 from tinygrad_lite.errors import GradientError, InputError, ShapeError, UsageError
 from tinygrad_lite.nn import functional as F
-from tinygrad_lite.ops.op import Op
 
 X = np.array([0.5, -1.0, 2.0, 0.25])
 METHODS = ("complex", "differences", "forward", "taylor")

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 import tinygrad_lite as tg
 from tests.ops.test_registry import DIFFERENTIABLE
 from tinygrad_lite import trees
+from tinygrad_lite.engine.op import Op
 from tinygrad_lite.errors import InputError
-from tinygrad_lite.ops.op import Op
 from tinygrad_lite.testing import Program, cotangents, inputs_of, programs
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import tinygrad_lite as tg
+from tinygrad_lite.engine import registry
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
 from tinygrad_lite.exercises import catalogue
 from tinygrad_lite.exercises.mark import distance
-from tinygrad_lite.ops import registry
 
 X = np.array([0.5, -1.0, 2.0])
 

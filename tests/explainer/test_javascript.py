@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.ops.test_registry import DIFFERENTIABLE
+from tinygrad_lite.engine.op import Deferred, Op
 from tinygrad_lite.explainer.javascript import FUNCTIONS, NotPrintableError, function
-from tinygrad_lite.ops.op import Deferred, Op
 from tinygrad_lite.testing import cotangents, inputs_of
 
 RECORDED_ONLY = frozenset(
@@ -90,7 +90,7 @@ def test_float32_stays_float32(runtime: Any) -> None:
 
 
 def test_normal_distribution_far_out(runtime: Any) -> None:
-    from tinygrad_lite.ops.activations import normal_cdf
+    from tinygrad_lite.ops.networks.activations import normal_cdf
 
     x = np.array([-30.0, -8.0, -3.01, -2.99, -1e-9, 0.0, 1.0, 2.99, 3.01, 8.0])
     found = computed(runtime, function(normal_cdf, {"x": x}, {}), {"x": x})
@@ -121,7 +121,7 @@ def test_numbers_are_reduced_along_an_axis_as_numpy_does(runtime: Any) -> None:
 
 
 def test_parts_that_are_broadcast_are_scattered(runtime: Any) -> None:
-    from tinygrad_lite.ops.indexing import scatter
+    from tinygrad_lite.ops.shapes.indexing import scatter
 
     part = np.array(3.0)[()]
     program = function(lambda part: scatter(part, shape=(4,), indices=(slice(1, 3),)), {"part": part}, {})

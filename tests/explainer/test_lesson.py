@@ -16,9 +16,9 @@ import tinygrad_lite as tg
 from tests.explainer.graphs import LESSONS, heart, scalar
 from tests.ops.test_registry import DIFFERENTIABLE
 from tinygrad_lite import nn
+from tinygrad_lite.engine.op import Op
 from tinygrad_lite.errors import GraphError, InputError, TinygradError, UsageError
 from tinygrad_lite.explainer.steps import brief
-from tinygrad_lite.ops.op import Op
 from tinygrad_lite.testing import Program, inputs_of, programs
 
 

@@ -111,7 +111,7 @@ def test_steps_in_the_order_in_which_they_run(show: Show, name: str) -> None:
 
 
 def _formula(node: Any) -> str:
-    from tinygrad_lite import notation
+    from tinygrad_lite.readers import notation
 
     return f"{node.name} = {notation.text(node.formula)}"
 

@@ -10,9 +10,9 @@ import pytest
 
 import tinygrad_lite as tg
 from tinygrad_lite.__main__ import main
+from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import InputError
 from tinygrad_lite.explainer.script import lesson_of_script
-from tinygrad_lite.tensor import Tensor
 
 TRAINING = """
 import sys

@@ -10,7 +10,7 @@ import tinygrad_lite as tg
 from tests.numpy_calls import check, check_value
 from tests.ops.moving import EMPTY, SCALAR, A, B, C, Calls, check_linear, rows
 from tinygrad_lite.errors import ShapeError, UsageError
-from tinygrad_lite.ops.joining import array
+from tinygrad_lite.ops.shapes.joining import array
 
 X = np.array(0.4)
 Y = np.array(-1.3)

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 import tinygrad_lite as tg
 from tests.derivatives import numerical_gradients
-from tinygrad_lite.ops.op import Op
-from tinygrad_lite.ops.registry import operations
+from tinygrad_lite.engine.op import Op
+from tinygrad_lite.engine.registry import operations
 from tinygrad_lite.testing import Call, cotangents, inputs_of
 
 DIFFERENTIABLE = [op for op in operations() if op.vjps]

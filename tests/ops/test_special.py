@@ -11,9 +11,9 @@ import pytest
 import tinygrad_lite as tg
 from tests.numpy_calls import check
 from tests.ops import test_registry as registry
+from tinygrad_lite.engine.op import Op
+from tinygrad_lite.engine.registry import operations
 from tinygrad_lite.errors import UsageError
-from tinygrad_lite.ops.op import Op
-from tinygrad_lite.ops.registry import operations
 
 special = pytest.importorskip("scipy.special")
 table = pytest.importorskip("tinygrad_lite.ops.special")

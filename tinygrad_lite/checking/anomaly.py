@@ -1,4 +1,4 @@
-"""Floor 5. Anomaly detection: the first operation, forward or backward, that makes a NaN or an infinity.
+"""Anomaly detection: the first operation, forward or backward, that makes a NaN or an infinity.
 
 Forward, each result is looked at as it comes. For the backward pass, each result is given a copy of its operation whose
 rules have what they return looked at; outside a block of `detect_anomaly` they are the rules as they were.
@@ -13,19 +13,26 @@ from typing import Any, Self
 import numpy as np
 
 from tinygrad_lite import trees
-from tinygrad_lite.backward import fitted
 from tinygrad_lite.checking import anomaly_messages as messages
 from tinygrad_lite.checking.anomaly_messages import Call, first, is_finite, is_real
-from tinygrad_lite.dual import innermost
+from tinygrad_lite.engine.backward import fitted
+from tinygrad_lite.engine.op import Array, Deferred, ForEach, Op, Rule, positive
+from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import AnomalyError
-from tinygrad_lite.ops import elementwise
-from tinygrad_lite.ops.op import Array, Deferred, ForEach, Op, Rule
-from tinygrad_lite.recording import Source, Step, calling_line, observing
-from tinygrad_lite.tensor import Tensor
+from tinygrad_lite.readers.recording import Source, Step, calling_line, observing
+from tinygrad_lite.transforms.dual import innermost
 
 _MOVING = frozenset(
     f"tinygrad_lite.ops.{table}"
-    for table in ("arranging", "casting", "indexing", "joining", "padding", "selection", "shaping")
+    for table in (
+        "arithmetic.casting",
+        "arithmetic.selection",
+        "shapes.arranging",
+        "shapes.indexing",
+        "shapes.joining",
+        "shapes.padding",
+        "shapes.shaping",
+    )
 )
 
 
@@ -97,7 +104,7 @@ def _look_at(step: Step) -> None:
     elif source == _state.rule[1]:  # a derivative of ours computed it, on behalf of the line that called its operation
         name, source = f"{name}, in the derivative of {_state.rule[0].name},", _state.rule[0].source
     result = step.result
-    if isinstance(result, Tensor) and result.op is step.op and step.op is not elementwise.positive:
+    if isinstance(result, Tensor) and result.op is step.op and step.op is not positive:
         call = Call(name, step.op, source, [getattr(x, "name", None) for x in step.inputs])
         result.op = _checked(call, [(np.shape(x), getattr(x, "dtype", None)) for x in step.arrays])
 

@@ -1,4 +1,4 @@
-"""Floor 5. What is said of an anomaly: the operation, the line, the entry and its numbers, the inputs, the remedy."""
+"""What is said of an anomaly: the operation, the line, the entry and its numbers, the inputs, the remedy."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.checking import remedies
-from tinygrad_lite.ops.op import Op
-from tinygrad_lite.recording import Source, Step
+from tinygrad_lite.engine.op import Op
+from tinygrad_lite.readers.recording import Source, Step
 
 _SHOWN = 4
 

@@ -1,4 +1,4 @@
-"""Floor 5. The audit of a model's gradients: which parameters get none, and what in the graph is the cause."""
+"""The audit of a model's gradients: which parameters get none, and what in the graph is the cause."""
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -8,14 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite import grad_mode, trees
+from tinygrad_lite import trees
 from tinygrad_lite.checking.causes import Cause, Reasons, Units, units_without
 from tinygrad_lite.checking.detachment import detachment
 from tinygrad_lite.checking.gradient_flow import flow
+from tinygrad_lite.engine import grad_mode
+from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import GraphError, InputError, ShapeError, UsageError
 from tinygrad_lite.nn.module import Module
-from tinygrad_lite.recording import Step, recording
-from tinygrad_lite.tensor import Tensor
+from tinygrad_lite.readers.recording import Step, recording
 
 EXPLODING = 1e3
 VANISHING = 1e-4

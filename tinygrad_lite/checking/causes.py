@@ -1,4 +1,4 @@
-"""Floor 5. Why a parameter's gradient is lost, undefined, or far too large or small: the operation that is to blame."""
+"""Why a parameter's gradient is lost, undefined, or far too large or small: the operation that is to blame."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -9,8 +9,8 @@ import numpy as np
 
 from tinygrad_lite.checking.anomaly_messages import is_finite, is_real
 from tinygrad_lite.checking.gradient_flow import Edge, Flow
-from tinygrad_lite.recording import Source, Step
-from tinygrad_lite.tensor import Tensor
+from tinygrad_lite.engine.tensor import Tensor
+from tinygrad_lite.readers.recording import Source, Step
 
 FLAT = 1e-6
 """A derivative below this is as good as none: the operation is saturated."""

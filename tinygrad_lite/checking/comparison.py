@@ -1,4 +1,4 @@
-"""Floor 5. The comparison of a gradient with its reference: entry by entry where there are few, by bisection else.
+"""The comparison of a gradient with its reference: entry by entry where there are few, by bisection else.
 
 An entry is wrong only where it is further from its reference than the reference can be wrong, and than rounding can
 have moved either. How far that is, is measured and not assumed: where every operation is rounded at random, the
@@ -15,7 +15,7 @@ import numpy as np
 from tinygrad_lite.checking import references
 from tinygrad_lite.checking.roundings import ALLOWED, FEW_SAMPLES, Roundings
 from tinygrad_lite.checking.subject import EPSILON, Matrix, Subject, Vector, random_weights
-from tinygrad_lite.random_rounding import Rounding
+from tinygrad_lite.readers.random_rounding import Rounding
 
 if TYPE_CHECKING:
     from tinygrad_lite.checking.singular import Kinks

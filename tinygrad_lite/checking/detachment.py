@@ -1,4 +1,4 @@
-"""Floor 5. Why nothing of a loss leads to a parameter: where in a run its values lost their history."""
+"""Why nothing of a loss leads to a parameter: where in a run its values lost their history."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.checking.causes import Cause
-from tinygrad_lite.dual import innermost
-from tinygrad_lite.recording import Step
-from tinygrad_lite.tensor import Tensor
+from tinygrad_lite.engine.tensor import Tensor
+from tinygrad_lite.readers.recording import Step
+from tinygrad_lite.transforms.dual import innermost
 
 
 def detachment(parameter: Tensor, loss: Tensor, steps: Sequence[Step]) -> Cause:

@@ -1,4 +1,4 @@
-"""Floor 5. Where a gradient goes wrong, and what the mistake looks like.
+"""Where a gradient goes wrong, and what the mistake looks like.
 
 Each operation on the way is checked by itself, on the values that flowed through it. Where all are right, the gradient
 was computed elsewhere, and is compared with what each usual mistake in each operation would make of the whole.
@@ -15,9 +15,9 @@ from tinygrad_lite.checking.local import applied, fault_of, same
 from tinygrad_lite.checking.mistakes import OVERWRITTEN, Contribution, factors, mistaken
 from tinygrad_lite.checking.second_order import SECOND, is_wrong_in_second_order
 from tinygrad_lite.checking.subject import GradientOf, Vector, shaped
-from tinygrad_lite.ops.op import Array
-from tinygrad_lite.recording import Step
-from tinygrad_lite.tensor import Tensor
+from tinygrad_lite.engine.op import Array
+from tinygrad_lite.engine.tensor import Tensor
+from tinygrad_lite.readers.recording import Step
 
 _LONG = 300  # operations, up to which the mistakes are tried on the whole
 

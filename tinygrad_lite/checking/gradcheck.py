@@ -1,4 +1,4 @@
-"""Floor 5. `gradcheck`: a verdict for each entry of a gradient, and for what is wrong, where and why."""
+"""`gradcheck`: a verdict for each entry of a gradient, and for what is wrong, where and why."""
 
 from collections.abc import Callable
 from functools import partial
@@ -13,7 +13,7 @@ from tinygrad_lite.checking.singular import Kinks, at_kink
 from tinygrad_lite.checking.subject import EPSILON, GradientOf, Matrix, Subject, Vector, random_weights
 from tinygrad_lite.checking.verdicts import Judgement
 from tinygrad_lite.errors import GradientError, InputError, ShapeError, UsageError
-from tinygrad_lite.recording import Step
+from tinygrad_lite.readers.recording import Step
 
 Method = Literal["auto", "complex", "differences", "forward", "taylor"]
 _CALLED = {

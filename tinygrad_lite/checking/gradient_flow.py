@@ -1,4 +1,4 @@
-"""Floor 5. How a gradient flows through a history: what arrives at each tensor, and what each operation hands on."""
+"""How a gradient flows through a history: what arrives at each tensor, and what each operation hands on."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.backward import history, propagate
-from tinygrad_lite.tensor import Tensor
+from tinygrad_lite.engine.backward import history, propagate
+from tinygrad_lite.engine.tensor import Tensor
 
 Edge = tuple[Tensor, Tensor]
 """A result, and one of the tensors that it was made of."""

@@ -1,4 +1,4 @@
-"""Floor 5. How far the influence of an entry reaches, and where its gradient ends or stops being finite."""
+"""How far the influence of an entry reaches, and where its gradient ends or stops being finite."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -10,10 +10,10 @@ import numpy as np
 from tinygrad_lite.checking.comparison import Comparison, Examination
 from tinygrad_lite.checking.local import applied
 from tinygrad_lite.checking.subject import EPSILON, Vector
-from tinygrad_lite.complex_step import ComplexStep
-from tinygrad_lite.dual import innermost
-from tinygrad_lite.recording import Step, recording
-from tinygrad_lite.tensor import Tensor
+from tinygrad_lite.engine.tensor import Tensor
+from tinygrad_lite.readers.complex_step import ComplexStep
+from tinygrad_lite.readers.recording import Step, recording
+from tinygrad_lite.transforms.dual import innermost
 
 SATURATED = "saturated"
 ASIDE = 1e-4  # how far an entry is moved, in its scale, to see what moves with it where a complex step is not followed

@@ -1,18 +1,18 @@
-"""Floor 5. One operation checked by itself, on the values that flowed through it."""
+"""One operation checked by itself, on the values that flowed through it."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.backward import fitted
 from tinygrad_lite.checking import references
 from tinygrad_lite.checking.mistakes import INPUT, OUTPUT, Contribution, mistaken
 from tinygrad_lite.checking.subject import EPSILON, Vector, random_weights
-from tinygrad_lite.complex_step import STEP, ComplexStep
-from tinygrad_lite.ops.op import Array, Deferred
-from tinygrad_lite.recording import Step
-from tinygrad_lite.tensor import Tensor
+from tinygrad_lite.engine.backward import fitted
+from tinygrad_lite.engine.op import Array, Deferred
+from tinygrad_lite.engine.tensor import Tensor
+from tinygrad_lite.readers.complex_step import STEP, ComplexStep
+from tinygrad_lite.readers.recording import Step
 
 _LARGE = 400  # entries of an argument, up to which its local derivative is found in full
 

@@ -1,4 +1,4 @@
-"""Floor 5. The usual mistakes in a derivative, each as what it makes of the right one."""
+"""The usual mistakes in a derivative, each as what it makes of the right one."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.ops.op import Array, Op
+from tinygrad_lite.engine.op import Array, Op
 
 SIGN = "the sign is wrong"
 STOPPED = "nothing arrives: the derivative of this argument is left out, or stopped"

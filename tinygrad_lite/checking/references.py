@@ -1,4 +1,4 @@
-"""Floor 5. Derivatives along a direction by differences, with a bound of their error: numerics, and nothing else."""
+"""Derivatives along a direction by differences, with a bound of their error: numerics, and nothing else."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

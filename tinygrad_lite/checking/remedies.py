@@ -1,4 +1,4 @@
-"""Floor 5. What helps against a NaN or an infinity, by the operation that made it: code to write instead."""
+"""What helps against a NaN or an infinity, by the operation that made it: code to write instead."""
 
 from typing import Any
 

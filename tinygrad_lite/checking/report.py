@@ -1,4 +1,4 @@
-"""Floor 5. What a gradient check found: per entry a verdict, and per kind of mistake what is wrong, where, and why."""
+"""What a gradient check found: per entry a verdict, and per kind of mistake what is wrong, where, and why."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

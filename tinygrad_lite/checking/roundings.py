@@ -1,4 +1,4 @@
-"""Floor 5. How far rounding moves a gradient, and what it is compared with.
+"""How far rounding moves a gradient, and what it is compared with.
 
 That is measured, and not assumed: with every operation rounded at random, the distance of what is merely rounded
 changes from run to run, and that of what is wrong stays. A computation that is not made of operations cannot be rounded
@@ -13,7 +13,7 @@ import numpy as np
 
 from tinygrad_lite.checking import references
 from tinygrad_lite.checking.subject import EPSILON, Matrix, Vector, random_weights
-from tinygrad_lite.random_rounding import Rounding
+from tinygrad_lite.readers.random_rounding import Rounding
 
 if TYPE_CHECKING:
     from tinygrad_lite.checking.comparison import Examination

@@ -1,4 +1,4 @@
-"""Floor 5. One operation checked by itself to second order, on the values that flowed through it."""
+"""One operation checked by itself to second order, on the values that flowed through it."""
 
 from typing import Any
 
@@ -7,8 +7,8 @@ import numpy as np
 from tinygrad_lite.checking.comparison import FULL, Examination
 from tinygrad_lite.checking.singular import Kinks
 from tinygrad_lite.checking.subject import EPSILON, GradientOf, Subject
-from tinygrad_lite.recording import Step
-from tinygrad_lite.tensor import Tensor
+from tinygrad_lite.engine.tensor import Tensor
+from tinygrad_lite.readers.recording import Step
 
 SECOND = "its derivative is right, but the derivative of that is not: does the rule use a value without its history?"
 

@@ -1,4 +1,4 @@
-"""Floor 5. Where there is no derivative to check: kinks, as declared or as one-sided slopes show them, and domains."""
+"""Where there is no derivative to check: kinks, as declared or as one-sided slopes show them, and domains."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -9,7 +9,7 @@ import numpy as np
 from tinygrad_lite.checking.comparison import FULL, Comparison, Examination
 from tinygrad_lite.checking.references import FIRST_STEP
 from tinygrad_lite.checking.subject import Matrix, Vector
-from tinygrad_lite.recording import Step
+from tinygrad_lite.readers.recording import Step
 
 ASIDE = 2.0**-20  # how far the slopes to either side of a point are from it, in its scale
 

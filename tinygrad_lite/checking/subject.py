@@ -1,4 +1,4 @@
-"""Floor 5. What is checked: a function of nested arguments, as a function from one flat vector to another.
+"""What is checked: a function of nested arguments, as a function from one flat vector to another.
 
 It is run on copies of everything that it is given, so that nothing of the user's changes, and each way to run it is
 here: for its values, for its gradient, on the complex plane, with tangents, and with every operation rounded at random.
@@ -13,16 +13,17 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite import complex_step, grad_mode, trees
-from tinygrad_lite.dual import Dual, Pullback, innermost, new_level, settle, variable
+from tinygrad_lite import trees
+from tinygrad_lite.engine import grad_mode
+from tinygrad_lite.engine.op import NO_PARAMS, Array, as_array, positive
+from tinygrad_lite.engine.tensor import Tensor, wrap
 from tinygrad_lite.errors import GraphError, InputError, ShapeError, UsageError
 from tinygrad_lite.nn.module import Module
-from tinygrad_lite.ops import elementwise
-from tinygrad_lite.ops.op import NO_PARAMS, Array, as_array
-from tinygrad_lite.random_rounding import Rounding, randomly_rounded, rounded
-from tinygrad_lite.recording import Step, recording
-from tinygrad_lite.runs import name_of
-from tinygrad_lite.tensor import Tensor, wrap
+from tinygrad_lite.readers import complex_step
+from tinygrad_lite.readers.random_rounding import Rounding, randomly_rounded, rounded
+from tinygrad_lite.readers.recording import Step, recording
+from tinygrad_lite.transforms.dual import Dual, Pullback, innermost, new_level, settle, variable
+from tinygrad_lite.transforms.runs import name_of
 
 Vector = np.ndarray[Any, Any]
 Matrix = np.ndarray[Any, Any]
@@ -364,7 +365,7 @@ def _become(parameter: Tensor, given: Tensor) -> None:
     parameter.replace(given.data)
     parameter.requires_grad = given.requires_grad
     if given.requires_grad:
-        parameter.remember(elementwise.positive, (given,), (given.data,), NO_PARAMS)
+        parameter.remember(positive, (given,), (given.data,), NO_PARAMS)
 
 
 def _argument_names(f: Callable[..., Any], count: int) -> list[str]:

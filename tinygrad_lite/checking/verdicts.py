@@ -1,4 +1,4 @@
-"""Floor 5. A verdict for each entry that was compared, and what is to be said of where and why."""
+"""A verdict for each entry that was compared, and what is to be said of where and why."""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -13,7 +13,7 @@ from tinygrad_lite.checking.report import FAILING, Checked, Finding, Verdict
 from tinygrad_lite.checking.roundings import ALLOWED
 from tinygrad_lite.checking.singular import Kinks, outside_domain
 from tinygrad_lite.checking.subject import Vector
-from tinygrad_lite.recording import Step
+from tinygrad_lite.readers.recording import Step
 
 
 class Judgement:

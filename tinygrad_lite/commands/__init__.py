@@ -1,4 +1,4 @@
-"""Floor 7. The commands of the command line: each says what it takes, and runs."""
+"""The commands of the command line: each says what it takes, and runs."""
 
 from tinygrad_lite.commands import check, exercise, explain
 

@@ -1,4 +1,4 @@
-"""Floor 7. `python -m tinygrad_lite check package.module:function`: the gradient checker from a shell."""
+"""`python -m tinygrad_lite check package.module:function`: the gradient checker from a shell."""
 
 import argparse
 import sys

@@ -1,4 +1,4 @@
-"""Floor 7. `python -m tinygrad_lite exercise NAME`: an exercise in a file of one's own, marked from a shell."""
+"""`python -m tinygrad_lite exercise NAME`: an exercise in a file of one's own, marked from a shell."""
 
 import argparse
 import importlib.util

@@ -1,4 +1,4 @@
-"""Floor 7. `python -m tinygrad_lite explain script.py`: a script is run, and its last `backward()` is explained."""
+"""`python -m tinygrad_lite explain script.py`: a script is run, and its last `backward()` is explained."""
 
 import argparse
 import webbrowser

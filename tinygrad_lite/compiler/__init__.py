@@ -1,4 +1,4 @@
-"""Floor 5. Compile: from a recorded function to NumPy source, and to a native function.
+"""Compile: from a recorded function to NumPy source, and to a native function.
 
 What this takes is imported when the first function is compiled.
 """

@@ -1,4 +1,4 @@
-"""Floor 5. `tg.compile`: a function that is recorded when it is first called, and run as a program from then on."""
+"""`tg.compile`: a function that is recorded when it is first called, and run as a program from then on."""
 
 import functools
 import os
@@ -8,18 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite import grad_mode, trees
+from tinygrad_lite import trees
 from tinygrad_lite.compiler import repetition
 from tinygrad_lite.compiler.entry import MISS
 from tinygrad_lite.compiler.export import module
 from tinygrad_lite.compiler.report import CompileReport
 from tinygrad_lite.compiler.run import Run
 from tinygrad_lite.compiler.watching import is_watching
+from tinygrad_lite.engine import grad_mode
+from tinygrad_lite.engine.op import Traced
+from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import UsageError
 from tinygrad_lite.nn.init import Rng
-from tinygrad_lite.ops.op import Traced
-from tinygrad_lite.runs import name_of
-from tinygrad_lite.tensor import Tensor
+from tinygrad_lite.transforms.runs import name_of
 
 
 class Compiled:

@@ -1,4 +1,4 @@
-"""Floor 5. A draw of random numbers, in the place of an operation."""
+"""A draw of random numbers, in the place of an operation."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Floor 5. The way into a program: a function written for it, which takes well under a microsecond to see that it fits.
+"""The way into a program: a function written for it, which takes well under a microsecond to see that it fits.
 
 It reads as what `Run.fits` and the executor do, with every name looked up beforehand. Where anything is not as it was
 in the run before, it returns MISS and leaves the call to those.
@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite import grad_mode
-from tinygrad_lite.tensor import Tensor, wrap
+from tinygrad_lite.engine import grad_mode
+from tinygrad_lite.engine.tensor import Tensor, wrap
 
 MISS = object()
 

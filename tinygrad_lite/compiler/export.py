@@ -1,4 +1,4 @@
-"""Floor 5. Export: a program's NumPy source as a module that needs NumPy alone."""
+"""Export: a program's NumPy source as a module that needs NumPy alone."""
 
 import ast
 import inspect
@@ -11,8 +11,8 @@ import numpy as np
 
 from tinygrad_lite.compiler.expressions import literal
 from tinygrad_lite.compiler.numpy_source import WIDTH, NumpySource
+from tinygrad_lite.engine.op import Op
 from tinygrad_lite.errors import UsageError
-from tinygrad_lite.ops.op import Op
 
 
 def module(sources: Sequence[NumpySource]) -> str:

@@ -1,4 +1,4 @@
-"""Floor 5. Expressions: one operation as a person would write it in NumPy."""
+"""Expressions: one operation as a person would write it in NumPy."""
 
 import math
 import re
@@ -10,8 +10,9 @@ import numpy as np
 from tinygrad_lite.compiler.draws import Draw
 from tinygrad_lite.compiler.naming import Identifiers
 from tinygrad_lite.compiler.program import Call, Variable
-from tinygrad_lite.ops import casting, indexing, reductions, shaping
-from tinygrad_lite.ops.registry import name_of_function
+from tinygrad_lite.engine.registry import name_of_function
+from tinygrad_lite.ops.arithmetic import casting, reductions
+from tinygrad_lite.ops.shapes import indexing, shaping
 
 ATOM, UNARY, _POWER, _PRODUCT, _SUM, _AND, _XOR, _OR, _COMPARISON = 20, 13, 14, 12, 11, 9, 8, 7, 6
 OPERATORS: dict[Any, tuple[str, int]] = {

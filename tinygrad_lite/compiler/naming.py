@@ -1,4 +1,4 @@
-"""Floor 5. Names for what a program computes: the user's own where there are, else those of the operations."""
+"""Names for what a program computes: the user's own where there are, else those of the operations."""
 
 import ast
 import functools

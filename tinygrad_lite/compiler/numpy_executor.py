@@ -1,4 +1,4 @@
-"""Floor 5. Running a program's NumPy source, with no more memory than by hand."""
+"""Running a program's NumPy source, with no more memory than by hand."""
 
 import ast
 from collections.abc import Mapping, Sequence
@@ -11,9 +11,9 @@ from tinygrad_lite.compiler.entry import EntryWriter
 from tinygrad_lite.compiler.numpy_source import NumpySource
 from tinygrad_lite.compiler.places import Gradient, Leaves, Place
 from tinygrad_lite.compiler.program import Program, Variable
+from tinygrad_lite.engine.op import Array
+from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import InputError
-from tinygrad_lite.ops.op import Array
-from tinygrad_lite.tensor import Tensor
 
 
 class NumpyExecutor:

@@ -1,4 +1,4 @@
-"""Floor 5. The NumPy backend: a program as the source of a function, as a careful person would write it.
+"""The NumPy backend: a program as the source of a function, as a careful person would write it.
 
 A value that is used once is written where it is used while the line stays short; a large array that is not read any
 more takes the next result in.

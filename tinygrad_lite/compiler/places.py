@@ -1,4 +1,4 @@
-"""Floor 5. Places: where a compiled function reads what it computes with, and writes what it leaves behind.
+"""Places: where a compiled function reads what it computes with, and writes what it leaves behind.
 
 A place is read before a run and written after it, so that whoever holds the tensor, the module or the optimiser sees
 what the function did. A number (a learning rate, a count of steps) is in a place too. Each is read and written in two
@@ -8,8 +8,8 @@ ways: by a call here, and by an expression in a function that is written for the
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_lite.ops.op import Array
-from tinygrad_lite.tensor import Tensor, wrap
+from tinygrad_lite.engine.op import Array
+from tinygrad_lite.engine.tensor import Tensor, wrap
 
 if TYPE_CHECKING:
     from tinygrad_lite.compiler.entry import EntryWriter

@@ -1,4 +1,4 @@
-"""Floor 5. A recorded program: what it reads, its calls in order, and what it leaves behind."""
+"""A recorded program: what it reads, its calls in order, and what it leaves behind."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.compiler.draws import Draw
-from tinygrad_lite.ops.op import NO_PARAMS, Array, Op
+from tinygrad_lite.engine.op import NO_PARAMS, Array, Op
 from tinygrad_lite.ops.requirements import refuse_where
-from tinygrad_lite.recording import Source
+from tinygrad_lite.readers.recording import Source
 
 FORWARD, BACKWARD, UPDATE = "forward", "backward", "update"
 

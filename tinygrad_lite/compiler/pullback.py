@@ -1,4 +1,4 @@
-"""Floor 5. The backward pass of what a compiled function returns, as a program of its own.
+"""The backward pass of what a compiled function returns, as a program of its own.
 
 A result that others differentiate is one operation in their graph. Its rule runs the program, on what the first program
 kept for it.
@@ -9,14 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite import dual, grad_mode, trees
+from tinygrad_lite import trees
 from tinygrad_lite.compiler.passes.dead_code import without_dead_code
 from tinygrad_lite.compiler.places import Argument, Cotangent, Leaves, Outside, TensorPlace
 from tinygrad_lite.compiler.program import Program, Variable
+from tinygrad_lite.engine import grad_mode
+from tinygrad_lite.engine.op import NO_PARAMS, Array
+from tinygrad_lite.engine.tensor import Tensor, wrap
 from tinygrad_lite.errors import GraphError, UsageError
-from tinygrad_lite.ops.op import NO_PARAMS, Array
-from tinygrad_lite.tensor import Tensor, wrap
-from tinygrad_lite.whole import Packing, operation
+from tinygrad_lite.transforms import dual
+from tinygrad_lite.transforms.whole import Packing, operation
 
 
 def split(program: Program, count: int) -> tuple[Program, Program]:

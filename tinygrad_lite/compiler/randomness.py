@@ -1,4 +1,4 @@
-"""Floor 5. Random draws in a recorded function: each is a call of the program, and drawn anew in each run."""
+"""Random draws in a recorded function: each is a call of the program, and drawn anew in each run."""
 
 import inspect
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""Floor 5. `Recorded`: an array, or a number, of which every use is written down.
+"""`Recorded`: an array, or a number, of which every use is written down.
 
 It lies under tensors as an array does, so forward, backward and update are followed alike; and what Python would have
 to know of it, a truth or a number, is an error, since it would be another one in the next run.
@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from tinygrad_lite.compiler.program import Variable
-from tinygrad_lite.dual import Dual
+from tinygrad_lite.engine.op import Array, Op
+from tinygrad_lite.engine.operators import Operators
+from tinygrad_lite.engine.tensor import Tensor, wrap
 from tinygrad_lite.errors import UsageError
-from tinygrad_lite.ops.op import Array, Op
-from tinygrad_lite.ops.operators import Operators
-from tinygrad_lite.recording import calling_line
-from tinygrad_lite.tensor import Tensor, wrap
+from tinygrad_lite.readers.recording import calling_line
+from tinygrad_lite.transforms.dual import Dual
 
 if TYPE_CHECKING:
     from tinygrad_lite.compiler.recorder import Recorder

@@ -1,4 +1,4 @@
-"""Floor 5. The recorder: runs a function once, writes down what it did, and leaves everything as it was."""
+"""The recorder: runs a function once, writes down what it did, and leaves everything as it was."""
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -6,23 +6,23 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite import backward, trees
+from tinygrad_lite import trees
 from tinygrad_lite.compiler.naming import Namer
 from tinygrad_lite.compiler.places import Argument, Attribute, Cotangent, Data, Entry, Gradient, Place, TensorPlace
 from tinygrad_lite.compiler.program import BACKWARD, FORWARD, UPDATE, Call, Program, Variable, axes_in_memory, mapped
 from tinygrad_lite.compiler.randomness import RecordedGenerator, generators_of
 from tinygrad_lite.compiler.recorded import Recorded, at_line
 from tinygrad_lite.compiler.watching import UNSET, plain, set_plain, watching
-from tinygrad_lite.dual import innermost
+from tinygrad_lite.engine import backward
+from tinygrad_lite.engine.op import Array, Op, positive
+from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import UsageError
-from tinygrad_lite.ops import elementwise
-from tinygrad_lite.ops.op import Array, Op
 from tinygrad_lite.ops.requirements import refuse_where
 from tinygrad_lite.optim import updates
 from tinygrad_lite.optim.lr_scheduler import LRScheduler
 from tinygrad_lite.optim.optimizer import Optimizer
-from tinygrad_lite.recording import Source, is_users
-from tinygrad_lite.tensor import Tensor
+from tinygrad_lite.readers.recording import Source, is_users
+from tinygrad_lite.transforms.dual import innermost
 
 _SECTIONS = {backward.propagate.__code__: BACKWARD, Optimizer.step.__code__: UPDATE, LRScheduler.step.__code__: UPDATE}
 _ERRORS = ("divide", "over", "under", "invalid")
@@ -292,7 +292,7 @@ class Recorder:
 
     def _followed(self, op: Any) -> Any:
         """The operation behind a tensor, with rules that are called as a whole where they need values themselves."""
-        if op is None or op is elementwise.positive or op.arity is None:
+        if op is None or op is positive or op.arity is None:
             return op
         if op not in self._ops:
             self._ops[op] = followed = object.__new__(Op)

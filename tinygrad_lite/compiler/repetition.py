@@ -1,4 +1,4 @@
-"""Floor 5. Many turns of a compiled function: the same call again, or epochs of shuffled batches."""
+"""Many turns of a compiled function: the same call again, or epochs of shuffled batches."""
 
 import signal
 import sys
@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_lite import trees
+from tinygrad_lite.engine.op import Array
+from tinygrad_lite.engine.tensor import Tensor, wrap
 from tinygrad_lite.errors import InputError, ShapeError
-from tinygrad_lite.ops.op import Array
-from tinygrad_lite.tensor import Tensor, wrap
 
 if TYPE_CHECKING:
     from tinygrad_lite.compiler.compiled import Compiled

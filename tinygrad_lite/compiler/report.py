@@ -1,4 +1,4 @@
-"""Floor 5. What became of a compiled function: how it runs, and what of it falls back."""
+"""What became of a compiled function: how it runs, and what of it falls back."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Floor 5. A run: a program that was recorded for one form of arguments, what it relies on, and how it is executed."""
+"""A run: a program that was recorded for one form of arguments, what it relies on, and how it is executed."""
 
 import inspect
 from collections import Counter
@@ -19,10 +19,10 @@ from tinygrad_lite.compiler.pullback import Pullback, own, split
 from tinygrad_lite.compiler.recorder import SCALARS, Recorder
 from tinygrad_lite.compiler.report import CompileReport
 from tinygrad_lite.compiler.same import difference, with_live_arrays
+from tinygrad_lite.engine.op import Array
+from tinygrad_lite.engine.tensor import Tensor, wrap
 from tinygrad_lite.errors import UsageError
-from tinygrad_lite.ops.op import Array
-from tinygrad_lite.runs import name_of
-from tinygrad_lite.tensor import Tensor, wrap
+from tinygrad_lite.transforms.runs import name_of
 
 
 class Run:

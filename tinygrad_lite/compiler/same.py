@@ -1,4 +1,4 @@
-"""Floor 5. Whether two recordings of a function are of the same program."""
+"""Whether two recordings of a function are of the same program."""
 
 from dataclasses import replace
 from typing import Any
@@ -7,7 +7,7 @@ import numpy as np
 
 from tinygrad_lite.compiler.places import Outside
 from tinygrad_lite.compiler.program import Program, Variable
-from tinygrad_lite.ops.op import Array
+from tinygrad_lite.engine.op import Array
 
 
 def difference(a: Program, b: Program) -> str | None:

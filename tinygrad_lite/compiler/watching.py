@@ -1,4 +1,4 @@
-"""Floor 5. Who reads and writes tensors, modules, optimisers and schedules while a function is recorded, and only then.
+"""Who reads and writes tensors, modules, optimisers and schedules while a function is recorded, and only then.
 
 For as long as a thread records, the slots of `Tensor` and the attributes of the others report to its
 recorder. Otherwise this costs nothing.
@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
+from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.nn.module import Module
 from tinygrad_lite.optim.lr_scheduler import LRScheduler
 from tinygrad_lite.optim.optimizer import Optimizer
-from tinygrad_lite.tensor import Tensor
 
 _SLOTS = {name: vars(Tensor)[name] for name in ("_array", "_grad", "op")}
 _WATCHED = (Module, Optimizer, LRScheduler)

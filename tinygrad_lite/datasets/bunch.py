@@ -1,4 +1,4 @@
-"""Floor 4. `Bunch`: what the loaders return."""
+"""`Bunch`: what the loaders return."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Floor 4. The heart-disease data: 270 patients of the Statlog selection, or all 303 from Cleveland."""
+"""The heart-disease data: 270 patients of the Statlog selection, or all 303 from Cleveland."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Floor 6. Exercises that mark themselves: write a derivative, and read what is wrong with it, never the answer."""
+"""Exercises that mark themselves: write a derivative, and read what is wrong with it, never the answer."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any

@@ -1,4 +1,4 @@
-"""Floor 6. Which exercises there are: those of the course, and those that were declared since."""
+"""Which exercises there are: those of the course, and those that were declared since."""
 
 from collections.abc import Iterator
 from difflib import get_close_matches

@@ -1,10 +1,10 @@
-"""Floor 6. The exercises of the course, in its order; each is a declaration, and none has an answer."""
+"""The exercises of the course, in its order; each is a declaration, and none has an answer."""
 
 import numpy as np
 
+from tinygrad_lite.engine.op import Array
 from tinygrad_lite.exercises.declaration import Declaration
-from tinygrad_lite.ops.activations import relu
-from tinygrad_lite.ops.op import Array
+from tinygrad_lite.ops.networks.activations import relu
 
 _NUMBERS = np.array([-2.0, 0.5, 1.5])
 _OTHERS = np.array([0.75, -1.25])

@@ -1,4 +1,4 @@
-"""Floor 6. What an exercise consists of: a function, the argument to differentiate by, and inputs to try it on."""
+"""What an exercise consists of: a function, the argument to differentiate by, and inputs to try it on."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -9,11 +9,11 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from tinygrad_lite import notation
 from tinygrad_lite.checking.comparison import FULL
+from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import InputError, ShapeError
-from tinygrad_lite.ops.op import Array
-from tinygrad_lite.symbol import Symbol
+from tinygrad_lite.readers import notation
+from tinygrad_lite.readers.symbol import Symbol
 
 Form = Literal["derivative", "vjp"]
 

@@ -1,4 +1,4 @@
-"""Floor 6. An exercise that somebody works on: its question, its hints, and the attempts so far."""
+"""An exercise that somebody works on: its question, its hints, and the attempts so far."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar

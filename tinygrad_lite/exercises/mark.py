@@ -1,4 +1,4 @@
-"""Floor 6. A mark: whether a submission is right, and if not, where and what it looks like; never the answer.
+"""A mark: whether a submission is right, and if not, where and what it looks like; never the answer.
 
 A distance from the right value gives that value away to whoever divides by it, so it is told in a few steps; and of a
 usual mistake is told which kind it is, not the number or the sum that would mend it.

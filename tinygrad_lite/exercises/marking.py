@@ -1,4 +1,4 @@
-"""Floor 6. Marking: a submission against how the function's values change, with the gradient checker's diagnosis."""
+"""Marking: a submission against how the function's values change, with the gradient checker's diagnosis."""
 
 import io
 from collections.abc import Mapping
@@ -11,15 +11,15 @@ from tinygrad_lite.checking import Report, Verdict, gradcheck
 from tinygrad_lite.checking.local import fault_of, same
 from tinygrad_lite.checking.mistakes import OUTPUT, SIGN, SWAPPED, TRANSPOSED
 from tinygrad_lite.checking.report import Finding
+from tinygrad_lite.engine.op import NO_PARAMS, Array, Op
+from tinygrad_lite.engine.tensor import wrap
 from tinygrad_lite.errors import InputError
 from tinygrad_lite.exercises.declaration import Declaration
 from tinygrad_lite.exercises.mark import NUMBERS, distance, kind
 from tinygrad_lite.exercises.shown import brief
 from tinygrad_lite.exercises.submission import Submission
-from tinygrad_lite.ops.op import NO_PARAMS, Array, Op
-from tinygrad_lite.recording import Step
-from tinygrad_lite.tensor import wrap
-from tinygrad_lite.transforms import grad
+from tinygrad_lite.readers.recording import Step
+from tinygrad_lite.transforms.gradients import grad
 
 _VALUE = "the value y stands where its derivative should be"
 _VALUE_FOR_G = "y stands where g should be"

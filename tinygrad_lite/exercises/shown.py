@@ -1,4 +1,4 @@
-"""Floor 6. What shows itself: as text in a terminal, as Markdown in a notebook.
+"""What shows itself: as text in a terminal, as Markdown in a notebook.
 
 Markdown and not HTML, so that what a teacher writes in a question, such as a formula or `x`, is set there, too.
 """

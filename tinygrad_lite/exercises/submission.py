@@ -1,4 +1,4 @@
-"""Floor 6. What a learner submits: a function, run on copies, whose slips are told in the learner's terms."""
+"""What a learner submits: a function, run on copies, whose slips are told in the learner's terms."""
 
 import inspect
 import linecache
@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import UsageError
 from tinygrad_lite.exercises.declaration import Declaration
-from tinygrad_lite.ops.op import Array
 
 
 class Submission:

@@ -1,10 +1,10 @@
-"""Floor 6. Explain: any model's backward pass as a lesson."""
+"""Explain: any model's backward pass as a lesson."""
 
 import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_lite.tensor import Tensor
+from tinygrad_lite.engine.tensor import Tensor
 
 if TYPE_CHECKING:
     from tinygrad_lite.explainer.graph import Graph

@@ -1,13 +1,13 @@
-r"""Floor 6. The derivation, line by line, in LaTeX, as one would set it in a handout.
+r"""The derivation, line by line, in LaTeX, as one would set it in a handout.
 
 The gradient of the result by a value v is written v̄. A rule is printed with the gradient that arrives in its place.
 """
 
 import numpy as np
 
-from tinygrad_lite import notation
 from tinygrad_lite.explainer.graph import Graph, Node
 from tinygrad_lite.explainer.steps import Contribution, Pass, brief
+from tinygrad_lite.readers import notation
 
 
 def latex(graph: Graph, found: Pass) -> str:

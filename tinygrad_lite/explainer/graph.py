@@ -1,4 +1,4 @@
-"""Floor 6. The graph behind a tensor as a lesson tells it: nodes with names, numbers and shapes, in forward order."""
+"""The graph behind a tensor as a lesson tells it: nodes with names, numbers and shapes, in forward order."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite import backward
+from tinygrad_lite.engine import backward
+from tinygrad_lite.engine.op import NO_PARAMS, Array, Op
+from tinygrad_lite.engine.registry import is_registered
+from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import GraphError, InputError, UsageError
-from tinygrad_lite.ops.op import NO_PARAMS, Array, Op
-from tinygrad_lite.ops.registry import is_registered
-from tinygrad_lite.recording import Source, Step
-from tinygrad_lite.symbol import Symbol
-from tinygrad_lite.tensor import Tensor
+from tinygrad_lite.readers.recording import Source, Step
+from tinygrad_lite.readers.symbol import Symbol
 
 
 @dataclass(eq=False)

@@ -1,4 +1,4 @@
-"""Floor 6. JavaScript printed from a declaration: a forward or a rule run on `Scripted` values writes itself down.
+"""JavaScript printed from a declaration: a forward or a rule run on `Scripted` values writes itself down.
 
 The page's own small NumPy (`page/numpy.js`) has the functions that are written here under NumPy's names, so that a
 page computes with the declarations themselves. What depends on numbers in Python, or has no such function, is not
@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_lite.engine.op import Array, Deferred, Op, Traced
 from tinygrad_lite.errors import UsageError
-from tinygrad_lite.ops.contraction import axes_by_letters
-from tinygrad_lite.ops.op import Array, Deferred, Op, Traced
-from tinygrad_lite.symbol import Numbered, numbers
+from tinygrad_lite.ops.linear.contraction import axes_by_letters
+from tinygrad_lite.readers.symbol import Numbered, numbers
 
 UNARY = """
     negative reciprocal square sqrt cbrt absolute fabs sign floor ceil trunc rint exp exp2 expm1 log log2 log10
@@ -150,7 +150,7 @@ def function(rule: Callable[..., Any], arguments: Mapping[str, Array], params: M
 
     Example:
         >>> import numpy as np
-        >>> from tinygrad_lite.ops.activations import sigmoid
+        >>> from tinygrad_lite.ops.networks.activations import sigmoid
         >>> print(function(sigmoid.derivatives[0], {"y": np.ones(2), "x": np.ones(2)}, {}))
         (np, y, x) => {
           const v0 = np.subtract(1, y);

@@ -1,4 +1,4 @@
-"""Floor 6. Layout: where each node of a graph stands, in layers from what is given to the result.
+"""Layout: where each node of a graph stands, in layers from what is given to the result.
 
 K. Sugiyama, S. Tagawa and M. Toda (1981), Methods for visual understanding of hierarchical system structures, in the
 simplest form: layers by the longest way, a passage through each layer that an edge crosses, and in each layer the order

@@ -1,4 +1,4 @@
-"""Floor 6. A lesson about the graph behind a tensor, and the forms in which it can be had."""
+"""A lesson about the graph behind a tensor, and the forms in which it can be had."""
 
 import contextlib
 import os

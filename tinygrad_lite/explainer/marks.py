@@ -1,4 +1,4 @@
-"""Floor 6. What is the matter with a graph, marked on the node that is the cause: as `tg.audit_gradients` finds it."""
+"""What is the matter with a graph, marked on the node that is the cause: as `tg.audit_gradients` finds it."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Floor 6. Arrays as a page holds them: to the last bit if they are small, else sampled, and then it says so."""
+"""Arrays as a page holds them: to the last bit if they are small, else sampled, and then it says so."""
 
 from base64 import b64encode
 from math import prod
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.ops.op import Array
+from tinygrad_lite.engine.op import Array
 
 WHOLE = 20_000
 """Entries of an array that a page has all of."""

@@ -1,4 +1,4 @@
-"""Floor 6. The lesson as a page: one file that holds the graph, its numbers, and all that shows them.
+"""The lesson as a page: one file that holds the graph, its numbers, and all that shows them.
 
 The declarations are in it as JavaScript, so that it computes for itself. It needs no network, and is the same, byte for
 byte, for the same lesson.
@@ -15,14 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite import notation
 from tinygrad_lite.explainer import javascript
 from tinygrad_lite.explainer.graph import Graph, Node
 from tinygrad_lite.explainer.marks import marks
 from tinygrad_lite.explainer.packing import Budget, packed
 from tinygrad_lite.explainer.rerun import EVALUATIONS, Update, change, is_possible, measured
 from tinygrad_lite.explainer.steps import Contribution, Pass, formula_of
-from tinygrad_lite.symbol import Symbol
+from tinygrad_lite.readers import notation
+from tinygrad_lite.readers.symbol import Symbol
 
 SCRIPTS = ("numpy", "lesson", "arrays", "products", "layout", "graph", "steps", "tensor", "optimizer", "quiz", "main")
 MEASURED = 3

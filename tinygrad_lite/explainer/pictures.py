@@ -1,13 +1,13 @@
-"""Floor 6. The graph as a picture: SVG, and the languages of Graphviz and Mermaid."""
+"""The graph as a picture: SVG, and the languages of Graphviz and Mermaid."""
 
 import html
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from tinygrad_lite import notation
 from tinygrad_lite.explainer.graph import Graph, Node
 from tinygrad_lite.explainer.layout import Layout, Passage, Place, laid_out
 from tinygrad_lite.explainer.steps import Pass, brief
+from tinygrad_lite.readers import notation
 
 WIDTH, HEIGHT, GAP_X, GAP_Y, MARGIN = 220, 74, 44, 26, 16
 PASSAGE = 8  # the height of the room for an edge that passes a layer

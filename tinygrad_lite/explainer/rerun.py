@@ -1,4 +1,4 @@
-"""Floor 6. A graph computed again with other numbers: what a change does to the result, measured and not derived."""
+"""A graph computed again with other numbers: what a change does to the result, measured and not derived."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,10 +7,10 @@ from math import nan
 import numpy as np
 
 from tinygrad_lite.checking.references import difference, noise
+from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import InputError
 from tinygrad_lite.explainer.graph import Graph, Node
 from tinygrad_lite.explainer.steps import Pass
-from tinygrad_lite.ops.op import Array
 from tinygrad_lite.optim.optimizer import Optimizer
 
 

@@ -1,4 +1,4 @@
-"""Floor 6. The lesson of a script: it is run as it stands, and its last `backward()` is explained."""
+"""The lesson of a script: it is run as it stands, and its last `backward()` is explained."""
 
 import contextlib
 import runpy
@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.backward import history
+from tinygrad_lite.engine.backward import history
+from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import InputError
 from tinygrad_lite.explainer.graph import Graph
 from tinygrad_lite.explainer.lesson import Lesson
 from tinygrad_lite.explainer.watching import Watch, names_around
-from tinygrad_lite.recording import observing
-from tinygrad_lite.tensor import Tensor
+from tinygrad_lite.readers.recording import observing
 
 
 def lesson_of_script(path: Path, arguments: Sequence[str] = ()) -> Lesson:

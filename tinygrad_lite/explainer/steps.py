@@ -1,4 +1,4 @@
-"""Floor 6. The backward pass, one operation at a time, in the order in which the engine runs it."""
+"""The backward pass, one operation at a time, in the order in which the engine runs it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite import notation
-from tinygrad_lite.backward import fitted
+from tinygrad_lite.engine.backward import fitted
+from tinygrad_lite.engine.grad_mode import no_grad
+from tinygrad_lite.engine.op import Array, Deferred
 from tinygrad_lite.explainer.graph import Graph, Node
-from tinygrad_lite.grad_mode import no_grad
-from tinygrad_lite.ops.op import Array, Deferred
-from tinygrad_lite.symbol import Symbol, extent, without_numbers
+from tinygrad_lite.readers import notation
+from tinygrad_lite.readers.symbol import Symbol, extent, without_numbers
 
 FEW = 12  # entries of an array that are shown one by one
 LONG = 60  # operations of a rule that is printed

@@ -1,4 +1,4 @@
-"""Floor 6. What a lesson knows beyond the graph: what the user calls things, which line and which module made them."""
+"""What a lesson knows beyond the graph: what the user calls things, which line and which module made them."""
 
 import sys
 from collections.abc import Callable, Collection, Mapping
@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.explainer.graph import Seen
 from tinygrad_lite.nn.module import Module
-from tinygrad_lite.recording import Step, is_users, observing
-from tinygrad_lite.tensor import Tensor
+from tinygrad_lite.readers.recording import Step, is_users, observing
 
 LATEST = 1000  # values of which a watch that goes on knows where they came from: else a long run would keep them all
 

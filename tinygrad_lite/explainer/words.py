@@ -1,15 +1,15 @@
-"""Floor 6. A lesson in words: the forward pass as numbered formulas, then each step back with its numbers."""
+"""A lesson in words: the forward pass as numbered formulas, then each step back with its numbers."""
 
 import re
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from tinygrad_lite import notation
+from tinygrad_lite.engine.op import Array
 from tinygrad_lite.explainer.graph import Graph, Node
 from tinygrad_lite.explainer.steps import FEW, BackwardStep, Contribution, Pass, brief
-from tinygrad_lite.ops.op import Array
-from tinygrad_lite.symbol import Symbol
+from tinygrad_lite.readers import notation
+from tinygrad_lite.readers.symbol import Symbol
 
 
 def lesson(graph: Graph, found: Pass) -> str:

@@ -1,4 +1,4 @@
-"""Floor 4. Modules, layers, losses and initialisers, under PyTorch's names."""
+"""Modules, layers, losses and initialisers, under PyTorch's names."""
 
 from tinygrad_lite.nn import functional, init
 from tinygrad_lite.nn.layers import (
@@ -14,15 +14,7 @@ from tinygrad_lite.nn.layers import (
     Softmax,
     Tanh,
 )
-from tinygrad_lite.nn.losses import (
-    BCELoss,
-    BCEWithLogitsLoss,
-    CrossEntropyLoss,
-    HuberLoss,
-    L1Loss,
-    MSELoss,
-    NLLLoss,
-)
+from tinygrad_lite.nn.losses import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, HuberLoss, L1Loss, MSELoss, NLLLoss
 from tinygrad_lite.nn.module import Module
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""Floor 4. Functions of models that NumPy lacks: activations, dropout, and the losses, of arrays or tensors.
+"""Functions of models that NumPy lacks: activations, dropout, and the losses, of arrays or tensors.
 
 A loss takes the prediction first, then the target of the same shape, and reduces its entries to their mean, their sum,
 or not at all: `reduction="mean"`, `"sum"` or `"none"`.
@@ -8,11 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_lite.engine.op import Array
+from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
 from tinygrad_lite.nn.init import Rng
-from tinygrad_lite.ops import activations, losses, products, reductions, requirements
-from tinygrad_lite.ops.op import Array
-from tinygrad_lite.tensor import Tensor
+from tinygrad_lite.ops import requirements
+from tinygrad_lite.ops.arithmetic import reductions
+from tinygrad_lite.ops.linear import products
+from tinygrad_lite.ops.networks import activations, losses
 
 
 def linear(x: Array, weight: Array, bias: Array = None) -> Array:

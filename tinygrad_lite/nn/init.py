@@ -1,4 +1,4 @@
-"""Floor 4. Initialisers: arrays to begin with, drawn from the `rng` that is passed in (a seed or a Generator)."""
+"""Initialisers: arrays to begin with, drawn from the `rng` that is passed in (a seed or a Generator)."""
 
 from collections.abc import Sequence
 from math import prod, sqrt

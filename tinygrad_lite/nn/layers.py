@@ -1,4 +1,4 @@
-"""Floor 4. Layers: the fields that each one has, and a forward that reads as its formula."""
+"""Layers: the fields that each one has, and a forward that reads as its formula."""
 
 from collections.abc import Mapping
 from math import prod, sqrt
@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_lite.engine.op import Array
+from tinygrad_lite.engine.tensor import Tensor, tensor
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
 from tinygrad_lite.nn import functional, init
 from tinygrad_lite.nn.module import Module
-from tinygrad_lite.ops.op import Array
-from tinygrad_lite.tensor import Tensor, tensor
 
 
 class Linear(Module):

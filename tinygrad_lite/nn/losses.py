@@ -1,9 +1,9 @@
-"""Floor 4. Losses as modules: each keeps its `reduction` and calls its function in `nn.functional`."""
+"""Losses as modules: each keeps its `reduction` and calls its function in `nn.functional`."""
 
+from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import InputError
 from tinygrad_lite.nn import functional
 from tinygrad_lite.nn.module import Module
-from tinygrad_lite.ops.op import Array
 
 
 class _Loss(Module):

@@ -1,12 +1,12 @@
-"""Floor 4. `Module`: a model is its fields, and a `forward` that reads as its formula."""
+"""`Module`: a model is its fields, and a `forward` that reads as its formula."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Self
 
 import numpy as np
 
+from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
-from tinygrad_lite.tensor import Tensor
 
 
 class Module:

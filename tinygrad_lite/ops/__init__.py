@@ -1,31 +1,21 @@
-"""Floor 1. What each operation computes and how it differentiates; nothing here knows of tensors.
+"""What each operation computes and how it differentiates; nothing here knows of tensors.
 
 These are the tables; `special` is read when a program that uses SciPy asks for it.
 """
 
-from tinygrad_lite.ops import (
-    activations,
-    arranging,
+from tinygrad_lite.ops.arithmetic import (
     casting,
-    contraction,
     curves,
-    decompositions,
     elementwise,
-    filling,
-    indexing,
-    joining,
-    linalg,
-    losses,
-    norms,
     ordering,
-    padding,
-    products,
     reductions,
     running,
     selection,
-    shaping,
     statistics,
 )
+from tinygrad_lite.ops.linear import contraction, decompositions, linalg, norms, products
+from tinygrad_lite.ops.networks import activations, losses
+from tinygrad_lite.ops.shapes import arranging, filling, indexing, joining, padding, shaping
 
 __all__ = [
     "activations",

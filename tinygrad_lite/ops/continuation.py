@@ -1,4 +1,4 @@
-"""Floor 1. Continuations to the complex plane: what a declaration says with `on_complex`.
+"""Continuations to the complex plane: what a declaration says with `on_complex`.
 
 A continuation of f takes x + ih·t, with an h so small that h² is nothing, to f(x) + ih·∂f/∂x·t. It does not read ∂f/∂x,
 which it is there to check. NumPy's functions of complex numbers are mostly that, but three things go wrong. Some
@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_lite.engine.op import Array, Rule
 from tinygrad_lite.errors import UsageError
-from tinygrad_lite.ops.op import Array, Rule
 
 
 class NotContinuedError(UsageError):

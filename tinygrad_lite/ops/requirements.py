@@ -1,9 +1,9 @@
-"""Floor 1. Requirements: an operation that refuses some values, so that whoever follows the values follows this too."""
+"""Requirements: an operation that refuses some values, so that whoever follows the values follows this too."""
 
 import numpy as np
 
+from tinygrad_lite.engine.op import Array, primitive
 from tinygrad_lite.errors import InputError
-from tinygrad_lite.ops.op import Array, primitive
 
 
 def _refuse_where(condition: Array, x: Array, message: str) -> Array:

@@ -1,4 +1,4 @@
-"""Floor 1. The special functions of SciPy, read when the first of them meets a traced value; see `op.answer_to`.
+"""The special functions of SciPy, read when the first of them meets a traced value; see `op.answer_to`.
 
 What SciPy has as a ufunc comes here by itself when a traced value is given to `scipy.special`. Where a function has no
 derivative in closed form with respect to its first arguments (the order of a Bessel function), these are parameters.
@@ -11,7 +11,10 @@ import numpy as np
 from scipy import special
 from scipy.special._ufuncs import _zeta  # what special.zeta(x, q), which is no ufunc itself, hands its arguments to
 
+from tinygrad_lite.engine.op import POSITIVE, REAL, Array, Op, Rule, Traced, elementwise
+from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import UsageError
+from tinygrad_lite.ops.arithmetic.elementwise import cbrt, exp2, expm1, log1p, nodes_and_weights
 from tinygrad_lite.ops.continuation import (
     NotContinuedError,
     absolute_of,
@@ -21,9 +24,6 @@ from tinygrad_lite.ops.continuation import (
     signed,
     square_of,
 )
-from tinygrad_lite.ops.elementwise import cbrt, exp2, expm1, log1p, nodes_and_weights
-from tinygrad_lite.ops.op import POSITIVE, REAL, Array, Op, Rule, Traced, elementwise
-from tinygrad_lite.ops.registry import implements
 
 UNIT = (0.0, 1.0)
 DEGREE = pi / 180

@@ -1,4 +1,4 @@
-"""Floor 4. Optimisers, under PyTorch's names and with its update formulas."""
+"""Optimisers, under PyTorch's names and with its update formulas."""
 
 from tinygrad_lite.optim import lr_scheduler
 from tinygrad_lite.optim.optimizer import Optimizer

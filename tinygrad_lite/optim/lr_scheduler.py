@@ -1,4 +1,4 @@
-"""Floor 4. Learning rates that change from step to step: each schedule is its formula, under PyTorch's names."""
+"""Learning rates that change from step to step: each schedule is its formula, under PyTorch's names."""
 
 from collections.abc import Callable, Mapping
 from typing import Any

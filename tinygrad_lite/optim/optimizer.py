@@ -1,4 +1,4 @@
-"""Floor 4. What optimisers share: their parameters, each with its state, and the step that updates them all."""
+"""What optimisers share: their parameters, each with its state, and the step that updates them all."""
 
 import warnings
 from collections.abc import Iterable, Mapping
@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_lite.engine.op import Array
+from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
-from tinygrad_lite.ops.op import Array
-from tinygrad_lite.tensor import Tensor
 
 
 class Optimizer:

@@ -1,13 +1,13 @@
-"""Floor 4. The optimisers: each is its update formula, in PyTorch's order of operations."""
+"""The optimisers: each is its update formula, in PyTorch's order of operations."""
 
 from collections.abc import Iterable
 
 import numpy as np
 
+from tinygrad_lite.engine.op import Array
+from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import InputError
-from tinygrad_lite.ops.op import Array
 from tinygrad_lite.optim.optimizer import Optimizer, fraction, not_negative, positive
-from tinygrad_lite.tensor import Tensor
 
 
 class SGD(Optimizer):

@@ -1,1 +1,1 @@
-"""Floor 5. The native backend: a program as loops, compiled by Numba."""
+"""The native backend: a program as loops, compiled by Numba."""

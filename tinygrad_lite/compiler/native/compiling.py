@@ -1,4 +1,4 @@
-"""Floor 5. Compiling: the source of loops as machine code, by Numba, kept on disk for the next time.
+"""Compiling: the source of loops as machine code, by Numba, kept on disk for the next time.
 
 What is kept is found again by all that it depends on: the source and its types, the versions of Python, NumPy, Numba
 and LLVM, and the processor. What cannot be read, since another process is writing it or was killed while it did, is

@@ -1,4 +1,4 @@
-"""Floor 5. Running a native program: its buffers, and the arrays in them that others see."""
+"""Running a native program: its buffers, and the arrays in them that others see."""
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -17,7 +17,7 @@ from tinygrad_lite.compiler.native.source import NativeSource, buffer_name, with
 from tinygrad_lite.compiler.native.writer import repeated
 from tinygrad_lite.compiler.places import Argument, Data, Gradient, Leaves, Place
 from tinygrad_lite.compiler.program import Call, Program, Variable, mapped
-from tinygrad_lite.ops.op import Array
+from tinygrad_lite.engine.op import Array
 
 
 class NativeExecutor:

@@ -1,4 +1,4 @@
-"""Floor 5. Functions of one entry as plain arithmetic, which LLVM makes vector instructions of.
+"""Functions of one entry as plain arithmetic, which LLVM makes vector instructions of.
 
 There is no branch in them and no call. The C library's, which LLVM would call instead, take one entry at a time, and
 five times as long. Each is right to the last digits, at zeros, infinities and NaN included.

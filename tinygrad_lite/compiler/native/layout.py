@@ -1,4 +1,4 @@
-"""Floor 5. Layout: where in memory each array of a program lies, as an offset and strides in a flat buffer.
+"""Layout: where in memory each array of a program lies, as an offset and strides in a flat buffer.
 
 What NumPy makes a view of, a transpose or a slice, is a view here: NumPy is asked, with a stand-in of the same strides.
 """

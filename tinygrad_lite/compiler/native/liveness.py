@@ -1,4 +1,4 @@
-"""Floor 5. Liveness: arrays that are not needed at the same time share their memory."""
+"""Liveness: arrays that are not needed at the same time share their memory."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Floor 5. Loops: what a program computes, as nests of loops that are fused where one entry needs no more than another.
+"""Loops: what a program computes, as nests of loops that are fused where one entry needs no more than another.
 
 A nest runs over dimensions, the outermost first. Each of its accesses to memory is an affine function of these, so that
 two nests can share a loop if every entry that one makes and the other reads belongs to the same turn of that loop.

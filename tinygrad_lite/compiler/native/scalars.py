@@ -1,4 +1,4 @@
-"""Floor 5. Scalars: what an operation does to one entry, as an expression for Numba."""
+"""Scalars: what an operation does to one entry, as an expression for Numba."""
 
 from typing import Any, NamedTuple
 
@@ -6,8 +6,8 @@ import numpy as np
 
 from tinygrad_lite.compiler.native import functions
 from tinygrad_lite.compiler.program import Call
-from tinygrad_lite.ops import casting, elementwise, selection
-from tinygrad_lite.ops.op import Op
+from tinygrad_lite.engine.op import Op
+from tinygrad_lite.ops.arithmetic import casting, elementwise, selection
 
 
 class Form(NamedTuple):

@@ -1,4 +1,4 @@
-"""Floor 5. The source of the native function: layouts and loops for a program, and their text for Numba."""
+"""The source of the native function: layouts and loops for a program, and their text for Numba."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
@@ -13,8 +13,9 @@ from tinygrad_lite.compiler.native.loops import Access, Dimension, Opaque, State
 from tinygrad_lite.compiler.native.scalars import Form
 from tinygrad_lite.compiler.native.writer import Writer, parts
 from tinygrad_lite.compiler.program import Call, Program, Variable, axes_in_memory
-from tinygrad_lite.ops import elementwise, products, reductions
-from tinygrad_lite.ops.op import NO_PARAMS, Array
+from tinygrad_lite.engine.op import NO_PARAMS, Array, positive
+from tinygrad_lite.ops.arithmetic import reductions
+from tinygrad_lite.ops.linear import products
 
 FEW = 16  # sums that stay in registers
 SMALL_PRODUCT = 2**15  # multiplications up to which a product is a loop and not a call of BLAS
@@ -27,7 +28,7 @@ def with_former_values(program: Program) -> Program:
         if call.view_of in written:
             written.add(call.result)
     copies = {
-        x: Call(elementwise.positive, (x,), NO_PARAMS, Variable(x.shape, x.dtype, x.is_number))
+        x: Call(positive, (x,), NO_PARAMS, Variable(x.shape, x.dtype, x.is_number))
         for x in program.ends
         if x in written
     }

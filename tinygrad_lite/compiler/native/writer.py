@@ -1,4 +1,4 @@
-"""Floor 5. The writer: loops as the text of a Python function for Numba.
+"""The writer: loops as the text of a Python function for Numba.
 
 Short inner loops are written out, and an entry that is needed in one turn of the loops around it alone is a local
 variable, which the compiler keeps in a register.

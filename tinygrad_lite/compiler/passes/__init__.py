@@ -1,4 +1,4 @@
-"""Floor 5. Passes: functions from a program to a simpler one that does the same."""
+"""Passes: functions from a program to a simpler one that does the same."""
 
 from tinygrad_lite.compiler.passes.algebra import with_simpler_algebra
 from tinygrad_lite.compiler.passes.common_subexpressions import without_common_subexpressions

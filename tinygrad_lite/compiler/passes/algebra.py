@@ -1,4 +1,4 @@
-"""Floor 5. Algebra: operations that change nothing, undo each other, or have a shorter form.
+"""Algebra: operations that change nothing, undo each other, or have a shorter form.
 
 Each rule keeps every bit of every result, infinities and signs of zero included; but for a sum over what was broadcast,
 which becomes a product and is rounded once, and a product with a column, which BLAS may add up in another order. So
@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.compiler.program import Call, Program, Variable
-from tinygrad_lite.ops import casting, elementwise, indexing, products, reductions, selection, shaping
-from tinygrad_lite.ops.op import Op
+from tinygrad_lite.engine.op import Op, positive
+from tinygrad_lite.ops.arithmetic import casting, elementwise, reductions, selection
+from tinygrad_lite.ops.linear import products
+from tinygrad_lite.ops.shapes import indexing, shaping
 
 
 class Definitions:
@@ -202,7 +204,7 @@ _RULES: dict[Op, tuple[Rule, ...]] = {
     elementwise.add: (_neutral(1, _is(0, negative=True)), _neutral(0, _is(0, negative=True)), _subtraction),
     elementwise.power: (_neutral(1, _is(1)),),
     elementwise.negative: (_undone(elementwise.negative), _negated_product),
-    elementwise.positive: (_same_form,),
+    positive: (_same_form,),
     selection.stop_gradient: (_same_form,),
     casting.cast: (_same_form,),
     shaping.transpose: (_transposed_twice,),

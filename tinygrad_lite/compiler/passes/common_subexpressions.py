@@ -1,4 +1,4 @@
-"""Floor 5. Common subexpressions: what is computed twice from the same is computed once."""
+"""Common subexpressions: what is computed twice from the same is computed once."""
 
 from collections.abc import Hashable
 from typing import Any

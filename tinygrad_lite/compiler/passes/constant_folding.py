@@ -1,11 +1,11 @@
-"""Floor 5. Constant folding: what depends on nothing that changes from run to run is computed once and for all."""
+"""Constant folding: what depends on nothing that changes from run to run is computed once and for all."""
 
 import numpy as np
 
 from tinygrad_lite.compiler.program import Call, Program, Variable, mapped
-from tinygrad_lite.ops import filling
-from tinygrad_lite.ops.op import Array
-from tinygrad_lite.ops.registry import is_numpys
+from tinygrad_lite.engine.op import Array
+from tinygrad_lite.engine.registry import is_numpys
+from tinygrad_lite.ops.shapes import filling
 
 SMALL = 2**12  # entries of a folded constant that a program may hold
 _BY_FORM = frozenset({filling.zeros_like, filling.ones_like})  # what depends on the form of its argument alone

@@ -1,4 +1,4 @@
-"""Floor 5. Dead code: calls whose result nobody reads, and inputs and constants that nobody reads any more."""
+"""Dead code: calls whose result nobody reads, and inputs and constants that nobody reads any more."""
 
 from tinygrad_lite.compiler.program import Program
 

@@ -1,0 +1,209 @@
+"""Functions whose gradient is stopped, given by hand, or recomputed."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_lite as tg
+from tinygrad_lite import nn
+from tinygrad_lite.errors import GraphError, UsageError
+
+X = np.array([0.3, -1.2, 2.0])
+
+
+def test_stop_gradient_stops_every_mode_and_keeps_containers() -> None:
+    assert float(tg.jvp(lambda x: x * tg.stop_gradient(x), (3.0,), (1.0,))[1]) == 3
+    assert float(tg.grad(tg.grad(lambda x: x**2 * tg.stop_gradient(x)))(3.0)) == 6
+    stopped = tg.stop_gradient({"a": (tg.tensor(1.0, requires_grad=True), X), "b": None})
+    assert not stopped["a"][0].requires_grad
+    assert stopped["a"][1] is X
+    assert stopped["b"] is None
+    # d/dx of d/dy (x y) at a y that is x, stopped: the perturbation of x stops, the inner gradient does not
+    assert float(tg.grad(lambda x: tg.grad(lambda y: x * y)(tg.stop_gradient(x)))(3.0)) == 1
+
+
+@tg.custom_gradient
+def twice_as_steep(x: Any) -> Any:
+    return np.sin(x), lambda g: 2 * g * np.cos(x)
+
+
+@tg.custom_gradient
+def product(p: Any, scale: float, y: Any) -> Any:
+    """Two results, containers, and an argument without a gradient."""
+    a, b = p["a"], p["b"]
+    return {"ab": a * b, "y": y * scale}, lambda g: (
+        {"a": 10 * g["ab"] * b, "b": 10 * g["ab"] * a},
+        None,
+        100 * g["y"] * scale,
+    )
+
+
+def test_custom_gradient_is_the_rule_in_both_modes_and_all_orders() -> None:
+    np.testing.assert_allclose(twice_as_steep(X), np.sin(X))
+    np.testing.assert_allclose(tg.grad(lambda x: twice_as_steep(x).sum())(X), 2 * np.cos(X))
+    np.testing.assert_allclose(tg.jvp(twice_as_steep, (X,), (X,))[1], 2 * np.cos(X) * X)
+    second = tg.grad(lambda x: tg.grad(lambda x: twice_as_steep(x).sum())(x).sum())(X)
+    np.testing.assert_allclose(second, -2 * np.sin(X))
+    forward_over_reverse = tg.jvp(tg.grad(lambda x: twice_as_steep(x).sum()), (X,), (X,))[1]
+    np.testing.assert_allclose(forward_over_reverse, -2 * np.sin(X) * X)
+    np.testing.assert_allclose(tg.hvp(lambda x: twice_as_steep(x).sum(), (X,), (X,)), -2 * np.sin(X) * X)
+
+
+def test_custom_gradient_with_containers() -> None:
+    def f(p: Any, y: Any) -> Any:
+        result = product(p, 3.0, y)
+        return np.sum(result["ab"]) + result["y"]
+
+    p = {"a": X, "b": 2 * X}
+    by_p, by_y = tg.grad(f, (0, 1))(p, 5.0)
+    np.testing.assert_allclose(by_p["a"], 20 * X)
+    np.testing.assert_allclose(by_p["b"], 10 * X)
+    assert float(by_y) == 300
+    assert f(p, 5.0) == np.sum(2 * X * X) + 15
+    tangents = ({"a": X, "b": 0 * X}, 1.0)
+    np.testing.assert_allclose(tg.jvp(f, (p, 5.0), tangents)[1], np.sum(20 * X * X) + 300)
+
+
+def block(x: Any, scale: Any) -> Any:
+    for _ in range(5):
+        x = np.sin(scale * x)
+    return x
+
+
+def test_checkpoint_has_the_same_gradient_in_every_mode_and_order() -> None:
+    def plain(x: Any, scale: Any) -> Any:
+        return np.sum(block(block(x, scale), scale) * X)
+
+    def saved(x: Any, scale: Any) -> Any:
+        run = tg.checkpoint(block)
+        return np.sum(run(run(x, scale), scale=scale) * X)
+
+    for transform in (
+        lambda f: tg.grad(f, (0, 1))(X, 1.5),
+        lambda f: tg.hessian(f, (0, 1))(X, 1.5)[0],
+        lambda f: tg.jvp(f, (X, 1.5), (X, 1.0)),
+        lambda f: tg.jvp(tg.grad(f), (X, 1.5), (X, 1.0)),
+        lambda f: tg.hvp(f, (X, 1.5), (X, 1.0), (0, 1)),
+    ):
+        for found, expected in zip(transform(saved), transform(plain)):
+            np.testing.assert_allclose(found, expected, rtol=1e-14)
+
+
+def test_checkpoint_gives_parameters_that_it_reads_their_gradients() -> None:
+    model = nn.Sequential(nn.Linear(3, 4, rng=0), nn.Tanh(), nn.Linear(4, 2, rng=1))
+    gradients = []
+    for transform in (lambda f: f, tg.checkpoint):
+        x = tg.tensor(X, requires_grad=True)
+        shift = 2 * x  # a result from outside, which the block reads
+        block = transform(lambda x, shift=[shift]: model(x * shift[0]))
+        (transform(model)(x * shift).sum() + block(x).sum()).backward()
+        gradients.append([x.grad, *(parameter.grad for parameter in model.parameters())])
+        for parameter in model.parameters():
+            parameter.grad = None
+    for found, expected in zip(*gradients, strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_checkpoint_keeps_nothing_of_what_it_computes() -> None:
+    runs = []
+
+    def chain(x: Any) -> Any:
+        runs.append(len(runs))
+        return np.exp(np.sin(x)), {"also": np.cos(x)}
+
+    x = tg.tensor(X, requires_grad=True)
+    y, also = tg.checkpoint(chain)(x)
+    ops = {node.op.name for node in tg.engine.backward.history([y, also["also"]])}
+    assert "sin" not in ops
+    assert "chain" in ops
+    (y.sum() + also["also"].sum()).backward()
+    assert len(runs) == 2
+    np.testing.assert_allclose(x.grad, np.exp(np.sin(X)) * np.cos(X) - np.sin(X))
+
+
+def test_checkpoint_around_a_tangent_that_has_no_influence() -> None:
+    def f(x: Any) -> Any:
+        return tg.jvp(lambda y: tg.checkpoint(lambda z: z * tg.stop_gradient(y * y))(x), (3.0,), (1.0,))[0]
+
+    assert float(tg.grad(f)(2.0)) == 9
+
+
+def test_checkpoint_without_a_gradient_just_runs() -> None:
+    assert isinstance(tg.checkpoint(np.sin)(X), np.ndarray)
+    with tg.no_grad():
+        assert not tg.checkpoint(np.sin)(tg.tensor(X, requires_grad=True)).requires_grad
+    assert not tg.checkpoint(np.sin)(tg.tensor(X)).requires_grad
+
+
+@pytest.mark.parametrize(
+    "make", [tg.checkpoint, lambda f: tg.custom_gradient(lambda x, a: (f(x, a), lambda g: (g * a, None)))]
+)
+def test_arrays_that_change_after_the_call_do_not_matter(make: Any) -> None:
+    x, a = tg.tensor(X, requires_grad=True), np.ones(3)
+    y = make(lambda x, a: x * a)(x, a)
+    a[:] = 100
+    y.backward(np.ones(3))
+    np.testing.assert_array_equal(x.grad, np.ones(3))
+
+
+def test_tensors_of_whole_numbers_are_constants() -> None:
+    places = tg.tensor([2, 0])
+    x = tg.tensor(X, requires_grad=True)
+    tg.checkpoint(lambda x, i: x[i] * 2)(x, places).sum().backward()
+    np.testing.assert_array_equal(x.grad, [2, 0, 2])
+    taken = tg.custom_gradient(lambda x, i: (x[i], lambda g: (np.zeros(3), None)))
+    np.testing.assert_array_equal(tg.grad(lambda x: taken(x, places).sum())(X), np.zeros(3))
+
+
+def changing(x: Any, calls: list[int] = []) -> Any:  # noqa: B006
+    calls.append(1)
+    return x * len(calls)
+
+
+def changed() -> Any:
+    w = tg.tensor(2.0, requires_grad=True)
+    y = tg.checkpoint(lambda x: x * w)(tg.tensor(1.0, requires_grad=True))
+    w.data = np.float64(3.0)
+    return y
+
+
+CLOSED = tg.tensor(2.0, requires_grad=True)
+
+
+@pytest.mark.parametrize(
+    ("attempt", "kind", "message"),
+    [
+        (lambda: tg.grad(tg.checkpoint(changing))(1.0), GraphError, "changing gave another value"),
+        (lambda: changed().backward(), GraphError, "new data between"),
+        (
+            lambda: tg.grad(tg.custom_gradient(lambda x: (x * CLOSED, lambda g: g)))(1.0),
+            UsageError,
+            "without being given",
+        ),
+        (lambda: tg.grad(lambda x: twice_as_steep(x=x))(1.0), UsageError, "positional"),
+        (lambda: tg.grad(tg.custom_gradient(np.sin))(1.0), UsageError, r"a pair \(value, rule\)"),
+        (lambda: tg.custom_gradient(lambda x: (x, 3))(1.0), UsageError, r"a pair \(value, rule\)"),
+        (
+            lambda: tg.grad(lambda w: tg.grad(tg.custom_gradient(lambda x: (np.sin(x), lambda g: g * w)))(1.0))(2.0),
+            UsageError,
+            "the rule of function reads a tensor",
+        ),
+        (lambda: tg.checkpoint(lambda x: "text")(CLOSED), UsageError, "returned str"),
+        (lambda: tg.grad(lambda x: product({"a": x, "b": x}, 1.0, x, 1))(1.0), TypeError, "positional"),
+        (
+            lambda: tg.grad(tg.custom_gradient(lambda x, y: (x * y, lambda g: g)), (0, 1))(1.0, 2.0),
+            UsageError,
+            "one gradient for each of 2 arguments",
+        ),
+        (
+            lambda: tg.grad(lambda x: tg.custom_gradient(lambda p: (p[0] * p[1], lambda g: (g,)))((x, x)))(1.0),
+            UsageError,
+            "containers that do not match",
+        ),
+    ],
+)
+def test_errors(attempt: Callable[[], Any], kind: type[Exception], message: str) -> None:
+    with pytest.raises(kind, match=message):
+        attempt()

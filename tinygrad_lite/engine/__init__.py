@@ -1,0 +1,1 @@
+"""What one reads in fifteen minutes: an operation, a value with a history, and the reverse pass."""

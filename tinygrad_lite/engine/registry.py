@@ -1,0 +1,133 @@
+"""Which operations there are, and which of them answers a function of NumPy's on traced values."""
+
+import inspect
+import sys
+from collections.abc import Callable, Iterable
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tinygrad_lite.errors import UsageError
+
+if TYPE_CHECKING:
+    from tinygrad_lite.engine.op import Op
+
+_OPERATIONS: dict[str, "Op"] = {}
+_ANSWERS: dict[Any, Callable[..., Any]] = {}
+_WAITING: dict[Any, list[Callable[[Any], None]]] = {}
+TABLES = {"scipy.special": "tinygrad_lite.ops.special"}
+"""Tables of what other libraries compute, by library; read once a program that uses the library asks for more."""
+
+
+def operations() -> list["Op"]:
+    """Every operation declared so far, in order."""
+    return list(_OPERATIONS.values())
+
+
+def operation(name: str) -> "Op":
+    """The operation of this name."""
+    return _OPERATIONS[name]
+
+
+def answer_to(function: Callable[..., Any]) -> Callable[..., Any]:
+    """What of ours computes a NumPy function on traced values; raises `UsageError` where nothing does."""
+    try:
+        return _ANSWERS[function]
+    except KeyError:
+        for library, table in TABLES.items():
+            if library in sys.modules:
+                import_module(table)
+    if function in _ANSWERS:
+        return _ANSWERS[function]
+    path = _path(function)
+    raise UsageError(
+        f"{path} has no derivative here. Declare it with the derivatives of its arguments:\n"
+        f"    operation = tg.elementwise({path}, lambda y, x: ...)        # dy/dx, entry by entry, or\n"
+        f"    operation = tg.primitive({path}, lambda g, y, x: ...)       # the vector-Jacobian product\n"
+        "or leave the graph on purpose with tensor.detach().numpy()."
+    )
+
+
+def name_of_function(op: "Op", params: Iterable[str] = ()) -> str | None:
+    """How one writes the library function that computes what an operation does; None if there is none."""
+    twins = (function for function, answer in _ANSWERS.items() if answer is op and _takes(function, params))
+    for function in (op.forward, *twins):
+        path = _path(function)
+        if path.startswith(("np.", *TABLES)):
+            return path
+    return None
+
+
+def is_numpys(function: Callable[..., Any]) -> bool:
+    """Whether a function is one of NumPy's own, under its name."""
+    return getattr(np, getattr(function, "__name__", ""), None) is function
+
+
+def _takes(function: Callable[..., Any], params: Iterable[str]) -> bool:
+    try:
+        return set(params) <= set(inspect.signature(function).parameters)
+    except (TypeError, ValueError):  # before NumPy 2.4, a function written in C does not tell its signature
+        return not set(params)
+
+
+def _path(function: Any) -> str:
+    """How the user wrote a function: np.exp, np.linalg.det, np.add.reduce."""
+    owner = getattr(function, "__self__", None)
+    if isinstance(owner, np.ufunc):
+        return f"{_path(owner)}.{function.__name__}"
+    name = function.__name__
+    homes = (home for home in ("numpy", *TABLES) if getattr(sys.modules.get(home), name, None) is function)
+    module = next(homes, getattr(function, "__module__", None))
+    return f"{module.replace('numpy', 'np', 1)}.{name}" if module else str(name)
+
+
+def implements(*functions: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Let the decorated function, made of operations, answer these NumPy functions on traced values."""
+
+    def enter(answer: Callable[..., Any]) -> Callable[..., Any]:
+        for function in functions:
+            _enter(function, answer)
+        return answer
+
+    return enter
+
+
+def when_declared(function: Callable[..., Any] | str, use: Callable[[Any], None]) -> None:
+    """Have `use` called, once, with what answers this function, or with the operation of this name."""
+    _WAITING.setdefault(function, []).append(use)
+
+
+def _enter(function: Callable[..., Any] | str, answer: Callable[..., Any]) -> None:
+    _ANSWERS[function] = answer
+    _hand_out(function, answer)
+
+
+def _hand_out(key: Callable[..., Any] | str, answer: Callable[..., Any]) -> None:
+    for use in _WAITING.pop(key, ()):
+        use(answer)
+
+
+def newer(*names: str) -> list[Callable[..., Any]]:
+    """Those of NumPy's functions that the installed NumPy has: for names younger than the oldest one supported."""
+    return [getattr(np, name) for name in names if hasattr(np, name)]
+
+
+def register(op: "Op") -> None:
+    """Enter an operation under its name, and as the answer to its forward.
+
+    An operation that takes the place of another with the same forward has the domain, the kink and the continuation of
+    that one, unless it states its own: they are the function's, whatever its derivatives.
+    """
+    former = _ANSWERS.get(op.forward)
+    for fact in ("domain", "kink", "on_complex"):
+        if getattr(op, fact) is None:
+            setattr(op, fact, getattr(former, fact, None))
+    _OPERATIONS[op.name] = op
+    _hand_out(op.name, op)
+    _enter(op.forward, op)
+
+
+def is_registered(op: "Op") -> bool:
+    """Whether this very operation is the one of its name."""
+    return _OPERATIONS.get(op.name) is op

@@ -1,0 +1,217 @@
+"""Sampled curves: convolution, polynomials, and interpolation between points."""
+
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.engine.op import Array, as_array, primitive
+from tinygrad_lite.engine.registry import implements
+from tinygrad_lite.errors import InputError, ShapeError, UsageError
+from tinygrad_lite.ops.continuation import as_complex
+from tinygrad_lite.ops.shapes.indexing import index_add
+
+
+def _convolve(a: Array, v: Array, mode: Any = "full") -> Array:
+    if not (np.ndim(a) == np.ndim(v) == 1):
+        raise ShapeError(f"convolve takes arrays of one axis, got shapes {np.shape(a)} and {np.shape(v)}")
+    return np.convolve(a, v, mode)
+
+
+def _in_full(g: Array, a: Array, v: Array, mode: str) -> Array:
+    """The gradient of a part of the convolution as one of the whole."""
+    shorter, longer = sorted((np.size(a), np.size(v)))
+    before = {"full": 0, "same": (shorter - 1) // 2, "valid": shorter - 1}[mode]
+    after = shorter + longer - 1 - before - np.size(g)
+    return np.concatenate([np.zeros(before, g.dtype), g, np.zeros(after, g.dtype)])
+
+
+convolve = primitive(
+    _convolve,
+    lambda g, y, a, v, mode="full": np.correlate(_in_full(g, a, v, mode), v, "valid"),
+    lambda g, y, a, v, mode="full": np.correlate(_in_full(g, a, v, mode), a, "valid"),
+    linear=True,
+    on_complex=_convolve,
+    examples=[
+        ([(m,), (n,)], {"mode": mode})
+        for m, n in ((4, 3), (2, 5), (3, 3), (4, 2), (1, 1))
+        for mode in ("full", "same", "valid")
+    ],
+)
+
+
+@implements(np.convolve)
+def _convolve_as_numpy(a: Array, v: Array, mode: str = "full") -> Array:
+    a, v = np.atleast_1d(as_array(a)), np.atleast_1d(as_array(v))
+    if not (a.size and v.size):
+        raise ShapeError(f"convolve takes no empty array, got shapes {a.shape} and {v.shape}")
+    return convolve(a, v, mode=_spelled_out(mode))
+
+
+@implements(np.correlate)
+def correlate(a: Array, v: Array, mode: str = "valid") -> Array:
+    a, v, mode = as_array(a), as_array(v), _spelled_out(mode)
+    # NumPy slides the shorter over the longer one, and turns the result around where it exchanged them
+    return np.flip(convolve(v, np.flip(a), mode=mode)) if len(a) < len(v) else convolve(a, np.flip(v), mode=mode)
+
+
+def _spelled_out(mode: str) -> str:
+    for known in ("full", "same", "valid"):
+        if isinstance(mode, str) and mode and known.startswith(mode):
+            return known
+    raise InputError(f'the mode of a convolution is "full", "same" or "valid", got {mode!r}')
+
+
+@implements(np.polyval)
+def polyval(p: Array, x: Array) -> Array:
+    x = as_array(x)
+    y = np.zeros_like(x)
+    for coefficient in as_array(p):
+        y = y * x + coefficient
+    return y
+
+
+def _in_step(a1: Array, a2: Array) -> list[Array]:
+    """Two polynomials with zeros in front of the shorter one."""
+    a1, a2 = np.atleast_1d(as_array(a1)), np.atleast_1d(as_array(a2))
+    size = max(len(a1), len(a2))
+    return [np.concatenate([np.zeros(size - len(a), a.dtype), a]) for a in (a1, a2)]
+
+
+@implements(np.polyadd)
+def polyadd(a1: Array, a2: Array) -> Array:
+    return np.add(*_in_step(a1, a2))
+
+
+@implements(np.polysub)
+def polysub(a1: Array, a2: Array) -> Array:
+    return np.subtract(*_in_step(a1, a2))
+
+
+@implements(np.polymul)
+def polymul(a1: Array, a2: Array) -> Array:
+    return np.convolve(a1, a2)
+
+
+@implements(np.polyder)
+def polyder(p: Array, m: int = 1) -> Array:
+    p = as_array(p)
+    for _ in range(_times("polyder", m)):
+        p = p[:-1] * np.arange(len(p) - 1, 0, -1)
+    return p
+
+
+@implements(np.polyint)
+def polyint(p: Array, m: int = 1, k: Array = None) -> Array:
+    constants = np.zeros(_times("polyint", m)) if k is None else np.atleast_1d(as_array(k))
+    if constants.shape not in ((1,), (m,)):
+        raise ShapeError(f"polyint: one constant k or {m} of them, got shape {constants.shape}")
+    p = as_array(p)
+    for i in range(m):
+        constant = constants[i if len(constants) > 1 else 0]
+        p = np.concatenate([p / np.arange(len(p), 0, -1), np.reshape(constant, (1,))])
+    return p
+
+
+def _times(name: str, m: int) -> int:
+    if m < 0:
+        raise InputError(f"{name}: the order m={m} must not be negative")
+    return m
+
+
+@implements(np.polyfit)
+def polyfit(
+    x: Array, y: Array, deg: int, rcond: float | None = None, full: bool = False, w: Array = None, cov: Any = False
+) -> Array:
+    if full or cov:
+        raise UsageError("polyfit: the diagnostics of full= and cov= have no derivative here; leave them out")
+    x, y = (a.astype(float) if a.dtype.kind in "biu" else a for a in (as_array(x), as_array(y)))
+    if x.ndim != 1 or len(x) != len(y):
+        raise ShapeError(f"polyfit: x must be of one axis and y as long, got shapes {x.shape} and {y.shape}")
+    rcond = len(x) * np.finfo(x.dtype).eps if rcond is None else rcond
+    powers = np.vander(x, deg + 1)
+    if w is not None:
+        w = as_array(w)
+        powers, y = powers * w[:, None], y * (w if y.ndim == 1 else w[:, None])
+    scale = np.sqrt((powers * powers).sum(axis=0))
+    coefficients = np.linalg.lstsq(powers / scale, y, rcond)[0]
+    return (coefficients.T / scale).T
+
+
+def _interp(x: Array, xp: Array, fp: Array, left: Any = None, right: Any = None) -> Array:
+    return np.interp(x, xp, fp, left, right)
+
+
+def _segments(x: Array, xp: Array, fp: Array) -> tuple[Array, ...]:
+    """Which points begin and end the segment of each x, the slope there, and how much the end counts; 0 outside."""
+    last = np.size(xp) - 1
+    begin = np.clip(np.searchsorted(xp, x, "right") - 1, 0, max(last - 1, 0))
+    end = np.minimum(begin + 1, last)
+    inside = np.greater_equal(x, xp[0]) & np.less(x, xp[-1])
+    width = np.where(inside, xp[end] - xp[begin], 1)
+    slope = np.where(inside, (fp[end] - fp[begin]) / width, 0)
+    return begin, end, slope, np.where(inside, (x - xp[begin]) / width, 0)
+
+
+def _to_points(points: Array, begin: Array, to_begin: Array, end: Array, to_end: Array) -> Array:
+    """What arrives at the points that begin and end the segments, added up."""
+    return index_add(index_add(np.zeros(np.shape(points)), to_begin, index=begin), to_end, index=end)
+
+
+def _interp_vjp_x(g: Array, y: Array, x: Array, xp: Array, fp: Array, left: Any = None, right: Any = None) -> Array:
+    return g * _segments(x, xp, fp)[2]
+
+
+def _interp_vjp_xp(g: Array, y: Array, x: Array, xp: Array, fp: Array, left: Any = None, right: Any = None) -> Array:
+    begin, end, slope, share = _segments(x, xp, fp)
+    return _to_points(xp, begin, -g * slope * (1 - share), end, -g * slope * share)
+
+
+def _interp_vjp_fp(g: Array, y: Array, x: Array, xp: Array, fp: Array, left: Any = None, right: Any = None) -> Array:
+    begin, end, _, share = _segments(x, xp, fp)
+    before, behind = np.less(x, xp[0]), np.greater(x, xp[-1])
+    to_begin = np.where(np.equal(x, xp[-1]) | behind | (before & (left is not None)), 0, 1 - share)
+    to_end = np.where(np.equal(x, xp[-1]) | (behind & (right is None)), 1, share)
+    return _to_points(fp, begin, g * to_begin, end, g * to_end)
+
+
+def _interp_of_complex(x: Array, xp: Array, fp: Array, left: Any = None, right: Any = None) -> Array:
+    places, last = np.real(xp), len(xp) - 1
+    begin = np.clip(np.searchsorted(places, np.real(x), "right") - 1, 0, max(last - 1, 0))
+    end = np.minimum(begin + 1, last)
+    between = fp[begin] + (x - xp[begin]) * ((fp[end] - fp[begin]) / np.where(begin == end, 1, xp[end] - xp[begin]))
+    y = np.where(np.less(np.real(x), places[0]), fp[0] if left is None else left, between)
+    y = np.where(np.equal(np.real(x), places[-1]), fp[-1], y)
+    return as_complex(np.where(np.greater(np.real(x), places[-1]), fp[-1] if right is None else right, y))[()]
+
+
+_POINTS = np.array([-1.0, 0.5, 1.5, 2.0])
+interp = primitive(
+    _interp,
+    _interp_vjp_x,
+    _interp_vjp_xp,
+    _interp_vjp_fp,
+    kink=lambda x, xp, fp, **_: np.expand_dims(x, -1) - xp,
+    on_complex=_interp_of_complex,
+    examples=[
+        ([(2, 3), _POINTS, (4,)], {}),
+        ([(3,), _POINTS, (4,)], {"left": 5.0, "right": -5.0}),
+        ([(), _POINTS, (4,)], {}),
+        ([(2,), _POINTS[:1], (1,)], {}),
+    ],
+)
+
+
+@implements(np.interp)
+def _interp_as_numpy(x: Array, xp: Array, fp: Array, left: Any = None, right: Any = None, period: Any = None) -> Array:
+    x, xp, fp = as_array(x), as_array(xp), as_array(fp)
+    if xp.ndim != 1 or xp.shape != fp.shape:
+        raise ShapeError(f"interp: xp and fp must be of one axis and one length, got shapes {xp.shape} and {fp.shape}")
+    if period is None:
+        return interp(x, xp, fp, left=left, right=right)
+    if period == 0:
+        raise InputError("interp: the period must not be zero")
+    period = abs(period)
+    order = np.argsort(xp % period)
+    xp, fp = (xp % period)[order], fp[order]
+    around = np.concatenate([xp[-1:] - period, xp, xp[:1] + period])
+    return interp(x % period, around, np.concatenate([fp[-1:], fp, fp[:1]]))

@@ -1,0 +1,486 @@
+"""Arithmetic and the elementary functions: NumPy's ufuncs as a calculus table.
+
+Each line is an operation with the derivative of each argument, in y (the value) and x or a, b (the arguments).
+"""
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.engine.op import POSITIVE, REAL, Array, Op, Rule, elementwise, primitive, refuse_out
+from tinygrad_lite.engine.registry import implements
+from tinygrad_lite.errors import UsageError
+from tinygrad_lite.ops.continuation import absolute_of, as_complex, by_parts, constant, exact, signed, square_of
+
+LOG_2 = float(np.log(2))
+LOG_10 = float(np.log(10))
+
+
+def _is_zero(x: Array) -> Array:
+    return np.equal(x, 0)
+
+
+def _between_whole_numbers(x: Array) -> Array:
+    return np.sin(np.pi * x)
+
+
+def _whole_quotients(a: Array, b: Array) -> Array:
+    return b * np.sin(np.pi * a / b) * np.minimum(1, np.absolute(b / a))
+
+
+add = elementwise(np.add, 1, 1)
+subtract = elementwise(np.subtract, 1, -1)
+multiply = elementwise(np.multiply, lambda y, a, b: b, lambda y, a, b: a, on_complex=exact(np.multiply))
+divide = elementwise(
+    np.divide,
+    lambda y, a, b: np.divide(1, b),
+    lambda y, a, b: -y / b,
+    kink=lambda a, b: b,
+    on_complex=exact(np.divide),
+)
+negative = elementwise(np.negative, -1)
+reciprocal = elementwise(np.reciprocal, lambda y, x: -y * y, kink=lambda x: x, on_complex=exact(np.reciprocal))
+
+
+def _power_by_base(y: Array, a: Array, b: Array) -> Array:
+    # a⁰ is constant, also at a = 0, where 0 · 0⁻¹ would not be a number
+    return b * np.power(a, np.where(_is_zero(a) & _is_zero(b), 1.0, np.subtract(b, 1)))
+
+
+def _power_by_exponent(y: Array, a: Array, b: Array) -> Array:
+    # 0ᵇ is constant for b > 0, where 0 · log 0 would not be a number
+    return y * np.log(np.where(_is_zero(a) & np.greater(b, 0), 1.0, a))
+
+
+def _power_of_complex(a: Array, b: Array) -> Array:
+    # of a negative base the logarithm has an imaginary part of π, which would be left over but for rounding
+    side = np.where(np.less(np.real(a), 0), -1, 1)
+    whole = np.where(np.equal(np.imag(b), 0), np.real(b), np.nan)  # an exponent that moves is not a whole number
+    moving = np.where(np.equal(a, 0) & np.greater(np.real(b), 0), np.real(b), b)
+    return np.where(np.less(side, 0), np.power(-1.0, whole), 1) * np.power(side * a, moving)
+
+
+power = elementwise(
+    np.power,
+    _power_by_base,
+    _power_by_exponent,
+    domain=(POSITIVE, REAL),
+    on_complex=exact(np.power, _power_of_complex),
+)
+float_power = elementwise(
+    np.float_power,
+    _power_by_base,
+    _power_by_exponent,
+    domain=(POSITIVE, REAL),
+    on_complex=exact(np.float_power, _power_of_complex),
+)
+
+remainder = elementwise(
+    np.remainder,
+    1,
+    lambda y, a, b: -np.floor_divide(a, b),
+    kink=_whole_quotients,
+    on_complex=exact(np.remainder, lambda a, b: a - b * np.floor_divide(np.real(a), np.real(b))),
+)
+fmod = elementwise(
+    np.fmod,
+    1,
+    lambda y, a, b: -np.rint((a - y) / b),
+    kink=_whole_quotients,
+    on_complex=exact(np.fmod, lambda a, b: a - b * np.trunc(np.real(a) / np.real(b))),
+)
+floor_divide = elementwise(np.floor_divide, 0, 0, kink=_whole_quotients, on_complex=constant(np.floor_divide))
+
+
+@implements(np.divmod)
+def divmod(a: Array, b: Array) -> tuple[Array, Array]:
+    return floor_divide(a, b), remainder(a, b)
+
+
+square = elementwise(np.square, lambda y, x: 2 * x, on_complex=square_of)
+sqrt = elementwise(np.sqrt, lambda y, x: 0.5 / y, domain=(POSITIVE,), on_complex=exact(np.sqrt))
+cbrt = elementwise(
+    np.cbrt,
+    lambda y, x: 1 / (3 * y * y),
+    kink=lambda x: x,
+    on_complex=exact(np.cbrt, lambda x: signed(absolute_of(x) ** (1 / 3), np.sign(np.real(x)))),
+)
+
+
+def _hypot_slope(side: Array, y: Array) -> Array:
+    # at the origin, where the distance has a kink, 0 by convention
+    return np.where(_is_zero(y), 0, side / np.where(_is_zero(y), 1, y))
+
+
+def _hypot_of_complex(a: Array, b: Array) -> Array:
+    y = np.hypot(np.real(a), np.real(b))
+    none = np.equal(y, 0)
+    unit = np.where(none, 1, y)  # so that no square overflows
+    return np.where(none, 0, unit * np.sqrt(np.square(a / unit) + np.square(b / unit)))
+
+
+hypot = elementwise(
+    np.hypot,
+    lambda y, a, b: _hypot_slope(a, y),
+    lambda y, a, b: _hypot_slope(b, y),
+    kink=lambda a, b: np.hypot(a, b),
+    on_complex=exact(np.hypot, _hypot_of_complex),
+)
+
+absolute = elementwise(np.absolute, lambda y, x: np.sign(x), kink=lambda x: x, on_complex=absolute_of)
+fabs = elementwise(np.fabs, lambda y, x: np.sign(x), kink=lambda x: x, on_complex=absolute_of)
+sign = elementwise(np.sign, 0, kink=lambda x: x, on_complex=constant(np.sign))
+copysign = elementwise(
+    np.copysign,
+    lambda y, a, b: np.sign(a) * np.copysign(1, b),
+    0,
+    kink=lambda a, b: a * b,
+    on_complex=exact(np.copysign, lambda a, b: signed(absolute_of(a), np.copysign(1, np.real(b)))),
+)
+heaviside = elementwise(
+    np.heaviside,
+    0,
+    lambda y, x, at_zero: _is_zero(x),
+    kink=lambda x, at_zero: x,
+    on_complex=exact(np.heaviside, lambda x, at_zero: np.where(_is_zero(np.real(x)), at_zero, 0)),
+)
+
+floor = elementwise(np.floor, 0, kink=_between_whole_numbers, on_complex=constant(np.floor))
+ceil = elementwise(np.ceil, 0, kink=_between_whole_numbers, on_complex=constant(np.ceil))
+trunc = elementwise(np.trunc, 0, kink=_between_whole_numbers, on_complex=constant(np.trunc))
+rint = elementwise(np.rint, 0, kink=lambda x: np.cos(np.pi * x), on_complex=constant(np.rint))
+
+
+@implements(np.fix)
+def fix(x: Array, out: Array = None) -> Array:
+    refuse_out("fix", out)
+    return trunc(x)
+
+
+@implements(np.angle)
+def angle(z: Array, deg: bool = False) -> Array:
+    half_turn = np.where(np.less(z, 0), 180.0 if deg else np.pi, 0.0)
+    return half_turn.astype(np.result_type(z, np.float16)) + 0 * z
+
+
+def _fraction(x: Array) -> Array:
+    return np.modf(x)[0]
+
+
+fraction = elementwise(_fraction, 1, kink=_between_whole_numbers, on_complex=exact(_fraction, lambda x: x))
+
+
+@implements(np.modf)
+def modf(x: Array, /) -> tuple[Array, Array]:
+    return fraction(x), trunc(x)
+
+
+def _exponent(x: Array) -> Array:
+    return np.frexp(x)[1]
+
+
+def _mantissa(x: Array) -> Array:
+    return np.frexp(x)[0]
+
+
+exponent = elementwise(_exponent)
+mantissa = elementwise(
+    _mantissa,
+    lambda y, x: np.ldexp(1.0, -exponent(x)),
+    kink=lambda x: _mantissa(x) * (1 - 2 * np.absolute(_mantissa(x))),
+    on_complex=exact(_mantissa, lambda x: x * np.ldexp(1.0, -_exponent(np.real(x)))),
+)
+ldexp = primitive(
+    np.ldexp,
+    lambda g, y, x, exponent: np.ldexp(g, exponent),
+    None,
+    linear=True,
+    on_complex=by_parts(np.ldexp),
+    examples=[([(2, 3), np.array([1, -2, 3])], {})],
+)
+
+
+@implements(np.frexp)
+def frexp(x: Array, /) -> tuple[Array, Array]:
+    return mantissa(x), exponent(x)
+
+
+exp = elementwise(np.exp, lambda y, x: y)
+exp2 = elementwise(np.exp2, lambda y, x: y * LOG_2, on_complex=exact(np.exp2))
+expm1 = elementwise(np.expm1, lambda y, x: np.exp(x), on_complex=exact(np.expm1))
+log = elementwise(np.log, lambda y, x: 1 / x, domain=(POSITIVE,), on_complex=exact(np.log))
+log2 = elementwise(np.log2, lambda y, x: 1 / (x * LOG_2), domain=(POSITIVE,), on_complex=exact(np.log2))
+log10 = elementwise(np.log10, lambda y, x: 1 / (x * LOG_10), domain=(POSITIVE,), on_complex=exact(np.log10))
+log1p = elementwise(np.log1p, lambda y, x: 1 / (1 + x), domain=((-1.0, np.inf),), on_complex=exact(np.log1p))
+
+
+def above(x: Array, y: Array) -> Array:
+    """x - y, and x itself where both are -∞, whose difference would not be a number."""
+    return x - np.where(np.equal(y, -np.inf), 0, y)
+
+
+def _logaddexp_of_complex(a: Array, b: Array) -> Array:
+    a_leads = np.greater(np.real(a), np.real(b))
+    high, low = np.where(a_leads, a, b), np.where(a_leads, b, a)
+    return high + np.log1p(np.exp(above(low, np.where(np.isinf(high), np.real(high), high))))
+
+
+logaddexp = elementwise(
+    np.logaddexp,
+    lambda y, a, b: np.exp(above(a, y)),
+    lambda y, a, b: np.exp(above(b, y)),
+    on_complex=exact(np.logaddexp, _logaddexp_of_complex),
+)
+logaddexp2 = elementwise(
+    np.logaddexp2,
+    lambda y, a, b: np.exp2(above(a, y)),
+    lambda y, a, b: np.exp2(above(b, y)),
+    on_complex=exact(np.logaddexp2, lambda a, b: _logaddexp_of_complex(a * LOG_2, b * LOG_2) / LOG_2),
+)
+
+sin = elementwise(np.sin, lambda y, x: np.cos(x))
+cos = elementwise(np.cos, lambda y, x: -np.sin(x))
+tan = elementwise(np.tan, lambda y, x: 1 + y * y, domain=((-np.pi / 2, np.pi / 2),))
+arcsin = elementwise(np.arcsin, lambda y, x: 1 / np.sqrt(1 - x * x), domain=((-1.0, 1.0),), on_complex=exact(np.arcsin))
+arccos = elementwise(
+    np.arccos, lambda y, x: -1 / np.sqrt(1 - x * x), domain=((-1.0, 1.0),), on_complex=exact(np.arccos)
+)
+arctan = elementwise(np.arctan, lambda y, x: 1 / (1 + x * x))
+
+
+def _arctan2_of_complex(a: Array, b: Array) -> Array:
+    # but for a constant, which the value brings
+    steep = np.greater(np.absolute(a), np.absolute(b))
+    return np.where(steep, -np.arctan(b / a), np.arctan(a / b))
+
+
+arctan2 = elementwise(
+    np.arctan2,
+    lambda y, a, b: b / np.hypot(a, b) / np.hypot(a, b),
+    lambda y, a, b: -a / np.hypot(a, b) / np.hypot(a, b),
+    kink=lambda a, b: a,  # where b < 0 the angle jumps by 2π
+    on_complex=exact(np.arctan2, _arctan2_of_complex),
+)
+degrees = elementwise(np.degrees, 180 / np.pi, on_complex=by_parts(np.degrees))
+rad2deg = elementwise(np.rad2deg, 180 / np.pi, on_complex=by_parts(np.rad2deg))
+radians = elementwise(np.radians, np.pi / 180, on_complex=by_parts(np.radians))
+deg2rad = elementwise(np.deg2rad, np.pi / 180, on_complex=by_parts(np.deg2rad))
+
+sinh = elementwise(np.sinh, lambda y, x: np.cosh(x))
+cosh = elementwise(np.cosh, lambda y, x: np.sinh(x))
+tanh = elementwise(np.tanh, lambda y, x: 1 - y * y)
+arcsinh = elementwise(np.arcsinh, lambda y, x: 1 / np.hypot(x, 1))
+arccosh = elementwise(
+    np.arccosh,
+    lambda y, x: 1 / (np.sqrt(x - 1) * np.sqrt(x + 1)),
+    domain=((1.0, np.inf),),
+    on_complex=exact(np.arccosh),
+)
+arctanh = elementwise(np.arctanh, lambda y, x: 1 / (1 - x * x), domain=((-1.0, 1.0),), on_complex=exact(np.arctanh))
+
+
+def _wins(a: Array, b: Array) -> Array:
+    """1 where a > b, 1/2 where they tie."""
+    return np.where(np.equal(a, b), 0.5, np.greater(a, b))
+
+
+def _wins_or_is_alone(a: Array, b: Array, a_wins: Array) -> Array:
+    """As fmax and fmin have it: a number wins against what is none."""
+    return np.where(np.isnan(b), ~np.isnan(a), a_wins)
+
+
+def _selecting(extremum: np.ufunc) -> Rule:
+    """The continuation of what selects one of two numbers, and their mean where they tie."""
+
+    def selected(a: Array, b: Array) -> Array:
+        y = extremum(np.real(a), np.real(b))
+        is_a, is_b = np.equal(np.real(a), y), np.equal(np.real(b), y)
+        return np.where(is_a & is_b, (a + b) / 2, np.where(is_a, a, b))
+
+    return exact(extremum, selected)
+
+
+maximum = elementwise(
+    np.maximum,
+    lambda y, a, b: _wins(a, b),
+    lambda y, a, b: _wins(b, a),
+    kink=lambda a, b: a - b,
+    on_complex=_selecting(np.maximum),
+)
+minimum = elementwise(
+    np.minimum,
+    lambda y, a, b: _wins(b, a),
+    lambda y, a, b: _wins(a, b),
+    kink=lambda a, b: a - b,
+    on_complex=_selecting(np.minimum),
+)
+fmax = elementwise(
+    np.fmax,
+    lambda y, a, b: _wins_or_is_alone(a, b, _wins(a, b)),
+    lambda y, a, b: _wins_or_is_alone(b, a, _wins(b, a)),
+    kink=lambda a, b: a - b,
+    on_complex=_selecting(np.fmax),
+)
+fmin = elementwise(
+    np.fmin,
+    lambda y, a, b: _wins_or_is_alone(a, b, _wins(b, a)),
+    lambda y, a, b: _wins_or_is_alone(b, a, _wins(a, b)),
+    kink=lambda a, b: a - b,
+    on_complex=_selecting(np.fmin),
+)
+
+
+def _clip(x: Array, low: Array, high: Array) -> Array:
+    return np.clip(x, low, high)
+
+
+def _is_low(y: Array, x: Array, low: Array, high: Array) -> Array:
+    return np.less(x, low) if high is None else np.less(x, low) & np.less_equal(low, high)
+
+
+def _is_high(y: Array, x: Array, low: Array, high: Array) -> Array:
+    # also where there is no inside, whatever x: the upper bound is what NumPy applies last
+    if low is None:
+        return np.greater(x, high)
+    return np.greater(x, high) | np.greater(low, high) | (np.equal(low, high) & np.equal(x, high))
+
+
+def _within(y: Array, x: Array, low: Array, high: Array) -> Array:
+    # and 0 for nan, as for maximum
+    above = True if low is None else np.less_equal(low, x)
+    below = True if high is None else np.less_equal(x, high)
+    return above & below & (True if low is None or high is None else np.less(low, high))
+
+
+def _distance_to_bounds(x: Array, low: Array, high: Array) -> Array:
+    return np.minimum(np.minimum(np.absolute(x - low), np.absolute(x - high)), np.absolute(low - high))
+
+
+def _clip_of_complex(x: Array, low: Array, high: Array) -> Array:
+    real = [None if z is None else np.real(z) for z in (x, low, high)]
+    if low is not None:
+        x = np.where(_is_low(None, *real), low, x)
+    return as_complex(x if high is None else np.where(_is_high(None, *real), high, x))
+
+
+clip = elementwise(
+    _clip,
+    _within,
+    _is_low,
+    _is_high,
+    kink=_distance_to_bounds,
+    on_complex=_clip_of_complex,
+)
+
+
+@implements(np.clip)
+def _clip_as_numpy(
+    a: Array, a_min: Array = None, a_max: Array = None, out: Array = None, *, min: Array = None, max: Array = None
+) -> Array:
+    if (a_min is not None and min is not None) or (a_max is not None and max is not None):
+        raise UsageError("clip: a_min= and min= are the same bound, as are a_max= and max=; pass one of them")
+    low = min if a_min is None else a_min
+    high = max if a_max is None else a_max
+    refuse_out("clip", out)
+    return clip(a, low, high)
+
+
+def _nan_to_num(x: Array, nan: float = 0.0, posinf: Any = None, neginf: Any = None) -> Array:
+    return np.nan_to_num(x, nan=nan, posinf=posinf, neginf=neginf)
+
+
+nan_to_num = elementwise(
+    _nan_to_num,
+    lambda y, x, nan=0.0, posinf=None, neginf=None: np.isfinite(x),
+    on_complex=exact(_nan_to_num, lambda x, **_: np.where(np.isfinite(np.real(x)), x, 0)),
+)
+
+
+@implements(np.nan_to_num)
+def _nan_to_num_as_numpy(
+    x: Array, copy: bool = True, nan: float = 0.0, posinf: Any = None, neginf: Any = None
+) -> Array:
+    if not copy:
+        refuse_out("nan_to_num", x)
+    return nan_to_num(x, nan=nan, posinf=posinf, neginf=neginf)
+
+
+def _round(x: Array, decimals: int = 0) -> Array:
+    return np.round(x, decimals)
+
+
+round = elementwise(
+    _round,
+    lambda y, x, decimals=0: np.zeros_like(x),
+    kink=lambda x, decimals=0: np.cos(np.pi * x * 10.0**decimals),
+    on_complex=constant(_round),
+)
+
+
+@implements(np.round, np.around)
+def _round_as_numpy(a: Array, decimals: int = 0, out: Array = None) -> Array:
+    refuse_out("round", out)
+    return round(a, decimals=decimals)
+
+
+@cache
+def nodes_and_weights() -> Any:
+    """Of Gauss and Legendre's rule on 40 points, for integrals from -1 to 1, to the last digit."""
+    x: Any = np.polynomial.legendre.leggauss(40)[0].astype(np.longdouble)
+    for _ in range(3):  # Newton's steps to the zeros of Legendre's polynomial, for the digit or two that NumPy's lack
+        below, value = np.ones_like(x), x
+        for k in range(2, 41):
+            below, value = value, ((2 * k - 1) * x * value - (k - 1) * below) / k
+        slope = 40 * (x * value - below) / (x * x - 1)
+        x = x - value / slope
+    return x.astype(float), (2 / ((1 - x * x) * slope * slope)).astype(float)
+
+
+def _sine_derivative(x: Array, order: int) -> Array:
+    return (-1) ** (order // 2) * (np.cos(x) if order % 2 else np.sin(x))
+
+
+def _sinc_derivative(x: Array, order: int) -> Array:
+    # sin u / u is the mean of cos(tu) for t from 0 to 1: no 0 / 0, whatever the order. Far from 0, where the nodes have
+    # fewer digits, the derivatives of u · (sin u / u) = sin u, one after another
+    u = np.pi * x
+    near = np.less(np.absolute(u), 2 * order + 2)
+    nodes, weights = nodes_and_weights()
+    t = (nodes + 1) / 2
+    waves = _sine_derivative(np.expand_dims(np.where(near, u, 0), -1) * t, order + 1)
+    mean = np.sum(weights / 2 * t**order * waves, axis=-1)
+    far = np.where(near, 1, u)
+    quotient = np.sin(far) / far
+    for k in range(1, order + 1):
+        quotient = (_sine_derivative(far, k) - k * quotient) / far
+    return (np.pi**order * np.where(near, mean, quotient)).astype(x.dtype)
+
+
+sinc_derivative: Op = elementwise(
+    _sinc_derivative,
+    lambda y, x, order: sinc_derivative(x, order=order + 1),
+    examples=[([(2, 3)], {"order": 1}), ([(2, 3)], {"order": 4})],
+)
+# sin(πx) / (πx) itself would have no digits left for its change where x is close to 0
+sinc = elementwise(
+    np.sinc,
+    lambda y, x: sinc_derivative(x, order=1),
+    on_complex=exact(np.sinc, lambda x: _sinc_derivative(x, 0)),
+)
+
+
+def _i0_derivative(x: Array, order: int) -> Array:
+    # the mean of e^(x cos t) cosⁿ t over the circle, opposite points together: on 256 of them it has all digits, up to
+    # where i0 overflows
+    cosine = np.cos(np.pi / 128 * (np.arange(64) + 0.5))
+    exponential = np.sinh if order % 2 else np.cosh
+    return np.mean(exponential(np.expand_dims(x, -1) * cosine) * cosine**order, axis=-1).astype(x.dtype)
+
+
+i0_derivative: Op = elementwise(
+    _i0_derivative,
+    lambda y, x, order: i0_derivative(x, order=order + 1),
+    examples=[([(2, 3)], {"order": 1}), ([(2, 3)], {"order": 4})],
+)
+i0 = elementwise(np.i0, lambda y, x: i0_derivative(x, order=1), on_complex=exact(np.i0, lambda x: _i0_derivative(x, 0)))

@@ -1,0 +1,193 @@
+"""Order: sorting, and the median and its kin, which are a place between two of the sorted entries."""
+
+from collections.abc import Callable
+from functools import wraps
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.engine.op import Array, Example, Rule, primitive
+from tinygrad_lite.engine.registry import implements
+from tinygrad_lite.errors import UsageError
+from tinygrad_lite.ops.arithmetic.reductions import Axis, closest
+
+argsort = primitive(np.argsort)
+argpartition = primitive(np.argpartition, examples=[([(2, 3)], {"kth": 1})])
+lexsort = primitive(np.lexsort)
+searchsorted = primitive(np.searchsorted, arity=2, examples=[([np.arange(3.0), (2, 3)], {})])
+digitize = primitive(np.digitize, arity=2, examples=[([(4,), np.arange(3.0)], {})])
+unique = primitive(np.unique)
+
+
+def _in_order(a: Array, order: Array, axis: int | None) -> Array:
+    return np.ravel(a)[order] if axis is None else np.take_along_axis(a, order, axis)
+
+
+@implements(np.sort)
+def sort(a: Array, axis: int | None = -1, kind: Any = None, order: Any = None, *, stable: Any = None) -> Array:
+    """Sorted entries; equal ones keep their order, whatever `kind` says, so that the gradient is the same each time."""
+    np.sort(np.empty(0), kind=kind, stable=stable)  # which complains of what there is not
+    return _in_order(a, argsort(a, axis=axis, kind="stable", order=order), axis)
+
+
+def _partition_places(x: Array, kth: Any, axis: int | None = -1, kind: Any = "introselect", order: Any = None) -> Array:
+    """Where each entry of the partition came from: the sorted entries of both are the same."""
+    x, axis = (np.ravel(x), 0) if axis is None else (x, axis)
+    origin, goal = (np.argsort(a, axis, kind="stable") for a in (x, np.partition(x, kth, axis, kind, order)))
+    places = np.empty_like(origin)
+    np.put_along_axis(places, goal, origin, axis)
+    return places
+
+
+partition_places = primitive(_partition_places, arity=1, examples=[([(2, 5)], {"kth": 2})])
+
+
+@implements(np.partition)
+def partition(a: Array, kth: Any, axis: int | None = -1, kind: str = "introselect", order: Any = None) -> Array:
+    return _in_order(a, partition_places(a, kth=kth, axis=axis, kind=kind, order=order), axis)
+
+
+def _lines(x: Array, axis: Axis) -> tuple[Array, tuple[int, ...]]:
+    """The array with the reduced axes joined into the last one, and in which order its axes stand there."""
+    reduced = np.lib.array_utils.normalize_axis_tuple(range(x.ndim) if axis is None else axis, x.ndim)
+    kept = tuple(i for i in range(x.ndim) if i not in reduced)
+    moved = np.transpose(x, (*kept, *reduced))
+    length = prod(x.shape[i] for i in reduced)
+    return np.reshape(moved, (*moved.shape[: len(kept)], length)), (*kept, *reduced)
+
+
+def _quantile_weights(x: Array, q: Any, axis: Axis, method: str, weights: Array, percent: bool) -> Array:
+    """How much each entry counts in each quantile: an array of q's shape, and then of the shape of x's lines.
+
+    Any method picks a place between two sorted entries; which, the same quantile of 0, 1, 2, ... says. NaN stand last,
+    and count for nothing.
+    """
+    lines, _ = _lines(x, axis)
+    quantile: Any = np.percentile if percent else np.quantile
+    if weights is not None:  # then it is one of the entries
+        chosen = np.equal(lines, np.expand_dims(quantile(x, q, axis=axis, method=method, weights=weights), -1))
+        return (chosen / np.sum(chosen, axis=-1, keepdims=True)).astype(x.dtype)
+    counts = np.sum(~np.isnan(lines), axis=-1)
+    places = np.full((*np.shape(q), *counts.shape), -1.0)  # no place in a line of nothing but NaN
+    for count in np.unique(counts[counts > 0]):
+        place = quantile(np.arange(count, dtype=x.dtype), q, method=method)
+        places[..., counts == count] = np.expand_dims(place, -1)
+    ranks = np.argsort(np.argsort(lines, axis=-1, kind="stable"), axis=-1)
+    return np.maximum(1 - np.abs(ranks - np.expand_dims(places, -1)), 0).astype(x.dtype)
+
+
+quantile_weights = primitive(
+    _quantile_weights,
+    arity=1,
+    examples=[([(2, 3)], {"q": 0.3, "axis": 1, "method": "linear", "weights": None, "percent": False})],
+)
+
+
+def _spread_by_share(
+    g: Array, x: Array, q: Any, axis: Axis, method: str = "linear", weights: Array = None, percent: bool = False
+) -> Array:
+    share = quantile_weights(x, q=q, axis=axis, method=method, weights=weights, percent=percent)
+    of_lines = np.expand_dims(np.reshape(g, share.shape[:-1]), -1)
+    along = np.sum(of_lines * share, axis=tuple(range(np.ndim(q))))
+    _, order = _lines(x, axis)
+    return np.transpose(np.reshape(along, tuple(x.shape[i] for i in order)), np.argsort(order).tolist())
+
+
+def _rule(percent: bool) -> Rule:
+    def vjp(
+        g: Array,
+        y: Array,
+        x: Array,
+        q: Any,
+        axis: Axis = None,
+        method: str = "linear",
+        keepdims: bool = False,
+        weights: Array = None,
+    ) -> Array:
+        return _spread_by_share(g, x, q, axis, method, weights, percent)
+
+    return vjp
+
+
+def _shared_out(function: Callable[..., Array], percent: bool = False) -> Rule:
+    """The continuation of a quantile: the sum of what each entry has in it.
+
+    The shares are those of the derivative, but here the value is made of them as well, and would be wrong with them.
+    """
+
+    def continued(x: Array, axis: Axis = None, keepdims: bool = False, **params: Any) -> Array:
+        y = function(np.real(x), axis=axis, keepdims=keepdims, **params)
+        method, weights = params.get("method", "linear"), params.get("weights")
+        share = _quantile_weights(np.real(x), params.get("q", 0.5), axis, method, weights, percent)
+        lines, _ = _lines(x, axis)
+        z = np.sum(np.where(np.equal(share, 0), 0, share * lines), axis=-1)
+        return np.where(np.isnan(y), np.nan, np.reshape(z, np.shape(y)))
+
+    return continued
+
+
+_quantile_vjp, _percentile_vjp = _rule(percent=False), _rule(percent=True)
+_METHODS = ("linear", "lower", "midpoint", "nearest", "hazen", "median_unbiased", "averaged_inverted_cdf")
+_AXES: list[Example] = [([(2, 5)], {"axis": axis}) for axis in (None, 0, -1, (1, 0))]
+_QUANTILES: list[Example] = [
+    *[(x, {**params, "q": q}) for x, params in _AXES for q in (0.3, np.array([0.0, 0.6, 1.0]))],
+    *[([(7,)], {"q": 0.3, "method": method}) for method in _METHODS],
+    ([(2, 5)], {"q": 0.3, "axis": 1, "keepdims": True}),
+    ([(4,)], {"q": 0.5, "method": "inverted_cdf", "weights": np.array([1.0, 3.0, 0.5, 2.0])}),
+]
+_PERCENTILES: list[Example] = [(x, {**params, "q": params["q"] * 100}) for x, params in _QUANTILES]
+median = primitive(
+    np.median,
+    lambda g, y, x, axis=None, keepdims=False: _spread_by_share(g, x, 0.5, axis),
+    kink=closest,
+    on_complex=_shared_out(np.median),
+    examples=_AXES,
+)
+nanmedian = primitive(
+    np.nanmedian,
+    lambda g, y, x, axis=None, keepdims=False: _spread_by_share(g, x, 0.5, axis),
+    kink=closest,
+    on_complex=_shared_out(np.nanmedian),
+    examples=[
+        ([np.array([[0.5, np.nan, -2.0, 1.0], [np.nan, 1.5, 3.0, np.nan]])], {"axis": axis}) for axis in (None, 1)
+    ],
+)
+quantile = primitive(np.quantile, _quantile_vjp, kink=closest, on_complex=_shared_out(np.quantile), examples=_QUANTILES)
+percentile = primitive(
+    np.percentile,
+    _percentile_vjp,
+    kink=closest,
+    on_complex=_shared_out(np.percentile, percent=True),
+    examples=_PERCENTILES,
+)
+
+
+def _of_one_axis(function: Callable[..., Array]) -> Callable[..., Array]:
+    """A function of quantiles that refuses several axes of them, whose order NumPy itself confuses."""
+
+    @wraps(function)
+    def checked(a: Array, q: Any, *args: Any, **params: Any) -> Array:
+        if np.ndim(q) > 1:
+            raise UsageError(f"{function.__name__}: q has {np.ndim(q)} axes; pass np.ravel(q), and reshape the result")
+        return function(a, q, *args, **params)
+
+    return checked
+
+
+nanquantile = primitive(
+    _of_one_axis(np.nanquantile),
+    _quantile_vjp,
+    kink=closest,
+    on_complex=_shared_out(np.nanquantile),
+    examples=_QUANTILES,
+)
+nanpercentile = primitive(
+    _of_one_axis(np.nanpercentile),
+    _percentile_vjp,
+    kink=closest,
+    on_complex=_shared_out(np.nanpercentile, percent=True),
+    examples=_PERCENTILES,
+)
+implements(np.nanquantile)(nanquantile)
+implements(np.nanpercentile)(nanpercentile)

@@ -1,0 +1,435 @@
+"""Reductions: many entries to one, along an axis, several, or all."""
+
+from collections.abc import Callable
+from functools import wraps
+from math import prod as product
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.engine.op import POSITIVE, Array, Example, Op, Rule, elementwise, primitive, refuse_out, total
+from tinygrad_lite.engine.registry import implements
+from tinygrad_lite.ops.arithmetic.elementwise import above
+from tinygrad_lite.ops.continuation import exact, of_dtype, root_of, square_of, with_value
+
+Axis = int | tuple[int, ...] | None
+
+EXAMPLES: list[Example] = [
+    ([(2, 3)], {"axis": axis, "keepdims": keep}) for axis in (None, 0, -1, (0, 1), ()) for keep in (False, True)
+]
+_MASK = np.array([[True, False, True], [False, True, True]])
+_MASKED: list[Example] = [([(2, 3)], {"axis": axis, "where": _MASK}) for axis in (None, 1)]
+
+
+def _kept(reduced: Array, x: Array, axis: Axis, keepdims: bool) -> Array:
+    """A reduced array with its lost axes put back, so that it broadcasts against x."""
+    if keepdims or np.ndim(reduced) == 0:
+        return reduced
+    lost = _axes(np.shape(x), axis)
+    return np.reshape(reduced, tuple(1 if i in lost else size for i, size in enumerate(np.shape(x))))
+
+
+def _axes(shape: tuple[int, ...], axis: Axis) -> set[int]:
+    """The axes that a reduction removes, counted from the front."""
+    if axis is None:
+        return set(range(len(shape)))
+    return {i % len(shape) for i in (axis if isinstance(axis, tuple) else (axis,))} if shape else set()
+
+
+def _count(x: Array, axis: Axis, where: Array = True) -> Any:
+    """How many entries each result is made of; with a mask, in an array that broadcasts against x."""
+    if where is not True:
+        return np.sum(np.broadcast_to(where, np.shape(x)), axis=axis, keepdims=True)
+    shape = np.shape(x)
+    return product(shape[i] for i in _axes(shape, axis))
+
+
+def _mask(where: Array) -> dict[str, Array]:
+    """The keyword of a reduction for a mask, if there is one: arrays of other libraries do not know it."""
+    return {} if where is True else {"where": where}
+
+
+def _spread(g: Array, x: Array, axis: Axis, keepdims: bool, where: Array = True) -> Array:
+    """The gradient of a reduced array handed to each entry that it was made of."""
+    shape = np.shape(x)
+    if isinstance(g, np.generic):  # np.broadcast_to takes six times as long
+        g = np.ndarray(shape, g.dtype, g, strides=(0,) * len(shape))
+    else:
+        g = np.broadcast_to(_kept(g, x, axis, keepdims), shape)
+    return g if where is True else np.where(where, g, 0)
+
+
+def _sum_vjp(
+    g: Array,
+    y: Array,
+    x: Array,
+    axis: Axis = None,
+    dtype: Any = None,
+    keepdims: bool = False,
+    initial: Any = 0,
+    where: Array = True,
+) -> Array:
+    return _spread(g, x, axis, keepdims, where)
+
+
+def _mean_vjp(
+    g: Array, y: Array, x: Array, axis: Axis = None, dtype: Any = None, keepdims: bool = False, where: Array = True
+) -> Array:
+    return _spread(_kept(g, x, axis, keepdims) / _count(x, axis, where), x, axis, True, where)
+
+
+def _sum(
+    a: Array,
+    axis: Axis = None,
+    dtype: Any = None,
+    out: Array = None,
+    keepdims: bool = False,
+    initial: Any = np._NoValue,
+    where: Array = True,
+) -> Array:
+    if dtype is None and initial is np._NoValue and where is True:
+        return total(a, axis, keepdims)
+    return np.sum(a, axis=axis, dtype=dtype, keepdims=keepdims, initial=initial, where=where)
+
+
+sum = primitive(
+    _sum, _sum_vjp, on_complex=of_dtype(_sum), examples=[*EXAMPLES, *_MASKED, ([(2, 3)], {"axis": 0, "initial": 2.5})]
+)
+mean = primitive(np.mean, _mean_vjp, linear=True, on_complex=of_dtype(np.mean), examples=[*EXAMPLES, *_MASKED])
+
+
+def _others(x: Array) -> Array:
+    """For each entry along the first axis, the product of all others: no division, so that zeros may be among them."""
+    n = len(x)
+    if n < 2:
+        return np.ones_like(x)
+    if n % 2:
+        x = np.concatenate([x, np.ones_like(x[:1])])
+    a, b = x[0::2], x[1::2]
+    beside = _others(a * b)
+    pairs = np.stack([beside * b, beside * a], axis=1)
+    return np.reshape(pairs, np.shape(x))[:n]
+
+
+def _prod_vjp(
+    g: Array,
+    y: Array,
+    x: Array,
+    axis: Axis = None,
+    dtype: Any = None,
+    keepdims: bool = False,
+    initial: Any = 1,
+    where: Array = True,
+) -> Array:
+    chosen = x if where is True else np.where(where, x, 1)
+    lost = sorted(_axes(np.shape(x), axis))
+    moved = np.moveaxis(chosen, lost, range(len(lost)))
+    others = np.reshape(_others(np.reshape(moved, (_count(x, axis), *np.shape(moved)[len(lost) :]))), np.shape(moved))
+    return (
+        _spread(g, x, axis, keepdims, where)
+        * np.moveaxis(others, range(len(lost)), lost)
+        * (1 if initial is None else initial)
+    )
+
+
+prod = primitive(
+    np.prod,
+    _prod_vjp,
+    on_complex=of_dtype(np.prod),
+    examples=[
+        *EXAMPLES,
+        *_MASKED,
+        ([(2, 3)], {"axis": 1, "initial": 2.5}),
+        ([np.array([[0.0, 2.0, 3.0], [0.5, 0.0, 0.0]])], {"axis": 1}),
+    ],
+)
+
+
+def _deviation_vjp(
+    g: Array,
+    y: Array,
+    x: Array,
+    mean: Array,
+    axis: Axis = None,
+    dtype: Any = None,
+    ddof: float = 0,
+    keepdims: bool = False,
+    where: Array = True,
+) -> Array:
+    deviation = x - mean  # of more axes than x, where the mean has them
+    freedom = np.maximum(_count(x, axis, where) - ddof, 0)
+    return _spread(g, deviation, axis, keepdims, where) * deviation * 2 / freedom
+
+
+def _var_vjp(
+    g: Array,
+    y: Array,
+    x: Array,
+    axis: Axis = None,
+    dtype: Any = None,
+    ddof: float = 0,
+    keepdims: bool = False,
+    where: Array = True,
+    correction: float | None = None,
+) -> Array:
+    mean = np.mean(x, axis=axis, keepdims=True, **_mask(where))
+    return _deviation_vjp(g, y, x, mean, axis, dtype, ddof if correction is None else correction, keepdims, where)
+
+
+def _std_vjp(
+    g: Array,
+    y: Array,
+    x: Array,
+    axis: Axis = None,
+    dtype: Any = None,
+    ddof: float = 0,
+    keepdims: bool = False,
+    where: Array = True,
+    correction: float | None = None,
+) -> Array:
+    # where all entries are equal the distance to the mean has a kink, and its gradient is 0 by convention
+    if where is True and x.size:
+        flat = np.equal(np.max(x, axis=axis, keepdims=keepdims), np.min(x, axis=axis, keepdims=keepdims))
+    else:
+        highest = np.max(x, axis=axis, keepdims=keepdims, initial=-np.inf, where=where)
+        flat = np.equal(highest, np.min(x, axis=axis, keepdims=keepdims, initial=np.inf, where=where))
+    slope = np.where(flat, 0, 0.5 / np.where(flat, 1, y))
+    return _var_vjp(g * slope, y, x, axis, dtype, ddof, keepdims, where, correction)
+
+
+def _spreads(x: Array, axis: Axis = None, where: Array = True, **_: Any) -> Array:
+    return np.std(x, axis=axis, where=where)
+
+
+_VAR_EXAMPLES: list[Example] = [*EXAMPLES, *_MASKED, ([(2, 3)], {"axis": 1, "ddof": 1}), ([(4,)], {"correction": 0.5})]
+
+
+def _var_of_complex(
+    x: Array,
+    mean: Array = None,
+    axis: Axis = None,
+    ddof: float = 0,
+    keepdims: bool = False,
+    where: Array = True,
+    correction: float | None = None,
+) -> Array:
+    mean = np.mean(x, axis=axis, keepdims=True, where=where) if mean is None else mean
+    squares = np.sum(square_of(x - mean), axis=axis, keepdims=keepdims, where=where)
+    count = np.sum(np.ones(np.shape(x)), axis=axis, keepdims=keepdims, where=where)
+    return squares / np.maximum(count - (ddof if correction is None else correction), 0)
+
+
+def _std_of_complex(x: Array, **params: Any) -> Array:
+    return root_of(_var_of_complex(x, **params))
+
+
+var = primitive(np.var, _var_vjp, on_complex=of_dtype(np.var, _var_of_complex), examples=_VAR_EXAMPLES)
+std = primitive(np.std, _std_vjp, kink=_spreads, on_complex=of_dtype(np.std, _std_of_complex), examples=_VAR_EXAMPLES)
+
+
+def _var_around(x: Array, mean: Array, **params: Any) -> Array:
+    return np.var(x, mean=mean, **params)
+
+
+var_around = primitive(
+    _var_around,
+    _deviation_vjp,
+    lambda g, y, x, mean, **params: -_deviation_vjp(g, y, x, mean, **params),
+    on_complex=of_dtype(_var_around, _var_of_complex),
+    examples=[([(2, 3), (2, 1)], params | {"axis": 1}) for params in ({}, {"keepdims": True, "ddof": 1})],
+)
+
+
+def _root(x: Array) -> Array:
+    return np.sqrt(x)
+
+
+root = elementwise(  # of a sum of squares, with gradient 0 where that is 0
+    _root,
+    lambda y, x: np.where(np.equal(y, 0), 0, 0.5 / np.where(np.equal(y, 0), 1, y)),
+    domain=(POSITIVE,),
+    on_complex=exact(_root, root_of),
+)
+
+
+def _with_mean(function: Rule, statistic: Op, of_variance: Rule) -> Rule:
+    """The function as NumPy has it: with the mean, where that is known, as an argument that may have a gradient too."""
+
+    @implements(function)
+    def answer(
+        a: Array,
+        axis: Axis = None,
+        dtype: Any = None,
+        out: Array = None,
+        ddof: float = 0,
+        keepdims: bool = False,
+        *,
+        where: Array = True,
+        mean: Array = None,
+        correction: Any = np._NoValue,
+    ) -> Array:
+        refuse_out(statistic.name, out)
+        if mean is None:
+            return statistic(a, axis, dtype, None, ddof, keepdims, correction=correction, **_mask(where))
+        ddof = ddof if correction is np._NoValue else correction
+        return of_variance(var_around(a, mean, axis=axis, dtype=dtype, ddof=ddof, keepdims=keepdims, where=where))
+
+    return answer
+
+
+var_as_numpy = _with_mean(np.var, var, lambda v: v)
+std_as_numpy = _with_mean(np.std, std, root)
+
+
+def _extremum_vjp(
+    g: Array,
+    y: Array,
+    x: Array,
+    axis: Axis = None,
+    keepdims: bool = False,
+    initial: Any = None,
+    where: Array = True,
+) -> Array:
+    kept = _kept(y, x, axis, keepdims)
+    winners = np.equal(x, kept) if where is True else np.equal(x, kept) & where
+    ties = np.sum(winners, axis=axis, keepdims=True)  # which share equally, the initial value among them
+    if initial is not None:
+        ties = ties + np.equal(kept, initial)
+    return winners * (_kept(g, x, axis, keepdims) / np.maximum(ties, 1))
+
+
+def closest(x: Array, **_: Any) -> Array:
+    """The differences between neighbouring entries in order: zero where any two tie."""
+    return np.diff(np.sort(x[~np.isnan(x)]))
+
+
+def extreme(extremum: Callable[..., Array]) -> Rule:
+    """The continuation of what selects an entry of an array, and the mean of those that tie."""
+
+    def selected(x: Array, axis: Axis = None, keepdims: bool = False, where: Array = True, **initial: Any) -> Array:
+        y = extremum(np.real(x), axis=axis, keepdims=True, where=where, **initial)
+        winners = np.equal(np.real(x), y) & where
+        ties = np.sum(winners, axis=axis, keepdims=True)
+        if initial:
+            ties = ties + np.equal(y, initial["initial"])
+        steps = np.sum(np.where(winners, x - np.real(x), 0), axis=axis, keepdims=True) / np.maximum(ties, 1)
+        z = with_value(y, steps)
+        return z if keepdims else np.squeeze(z, axis=axis)[()]
+
+    return selected
+
+
+_EXTREMUM_EXAMPLES: list[Example] = [
+    *EXAMPLES,
+    *[(x, {**params, "initial": 0.3}) for x, params in _MASKED],
+    ([(2, 0)], {"axis": 1, "initial": 0.3}),
+]
+max = primitive(np.max, _extremum_vjp, kink=closest, on_complex=extreme(np.max), examples=_EXTREMUM_EXAMPLES)
+min = primitive(np.min, _extremum_vjp, kink=closest, on_complex=extreme(np.min), examples=_EXTREMUM_EXAMPLES)
+
+
+def _logsumexp(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
+    largest = np.max(x, axis=axis, keepdims=True)
+    shift = np.where(np.isfinite(largest), largest, 0)
+    summed = np.sum(np.exp(x - shift), axis=axis, keepdims=True)
+    with np.errstate(divide="ignore"):  # the logarithm of an empty sum is -∞, as it should be
+        y = np.log(summed) + shift
+    return y if keepdims else np.squeeze(y, axis=axis)[()]
+
+
+def _logsumexp_vjp(g: Array, y: Array, x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
+    return _kept(g, x, axis, keepdims) * np.exp(above(x, _kept(y, x, axis, keepdims)))
+
+
+logsumexp = primitive(_logsumexp, _logsumexp_vjp, examples=EXAMPLES)
+
+
+def _logaddexp_reduce(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
+    return np.logaddexp.reduce(x, axis=axis, keepdims=keepdims)  # type: ignore[call-overload]
+
+
+logaddexp_reduce = primitive(
+    _logaddexp_reduce,
+    _logsumexp_vjp,
+    on_complex=exact(_logaddexp_reduce, _logsumexp),
+    examples=[([(2, 3)], {"axis": 0}), ([(2, 3)], {"axis": 1, "keepdims": True})],
+)
+
+
+def _reduces(ufunc: np.ufunc, reduction: Op) -> None:
+    """Let `ufunc.reduce`, which reduces the first axis unless told, be answered by a reduction."""
+
+    @implements(ufunc.reduce)
+    def reduce(
+        array: Array,
+        axis: Axis = 0,
+        dtype: Any = None,
+        out: Array = None,
+        keepdims: bool = False,
+        initial: Any = np._NoValue,
+        where: Array = True,
+    ) -> Array:
+        rest = {"dtype": dtype, "out": out, "where": None if where is True else where}
+        given = {name: value for name, value in rest.items() if value is not None}
+        if initial is not np._NoValue:
+            given["initial"] = initial
+        return reduction(array, axis=axis, keepdims=keepdims, **given)
+
+
+implements(np.sum)(sum)
+implements(np.amax)(max)
+implements(np.amin)(min)
+_reduces(np.add, sum)
+_reduces(np.multiply, prod)
+_reduces(np.maximum, max)
+_reduces(np.minimum, min)
+_reduces(np.logaddexp, logaddexp_reduce)
+
+
+def without_nan(x: Array, stand_in: float) -> Array:
+    """The array with its NaN replaced."""
+    return np.where(np.isnan(x), np.array(stand_in, x.dtype), x) if x.dtype.kind == "f" else x
+
+
+def _among_numbers(rule: Rule, stand_in: float = 0) -> Rule:
+    """The rule of a reduction for the one that leaves out NaN."""
+
+    @wraps(rule)
+    def vjp(g: Array, y: Array, x: Array, *, where: Array = True, **params: Any) -> Array:
+        return rule(g, y, without_nan(x, stand_in), where=~np.isnan(x) & where, **params)
+
+    return vjp
+
+
+def _of_numbers(continuation: Rule) -> Rule:
+    """The continuation of a reduction for the one that leaves out NaN."""
+    return lambda x, *, where=True, **params: continuation(x, where=~np.isnan(np.real(x)) & where, **params)
+
+
+_WITH_NAN: list[Example] = [
+    ([np.array([[0.5, np.nan, -2.0], [np.nan, 1.5, 3.0]])], params)
+    for params in ({}, {"axis": 1}, {"axis": 1, "keepdims": True}, {"axis": 0, "where": _MASK})
+]
+nansum = primitive(
+    np.nansum, _among_numbers(_sum_vjp), on_complex=of_dtype(np.nansum, _of_numbers(np.sum)), examples=_WITH_NAN
+)
+nanprod = primitive(
+    np.nanprod, _among_numbers(_prod_vjp, 1), on_complex=of_dtype(np.nanprod, _of_numbers(np.prod)), examples=_WITH_NAN
+)
+nanmean = primitive(
+    np.nanmean, _among_numbers(_mean_vjp), on_complex=of_dtype(np.nanmean, _of_numbers(np.mean)), examples=_WITH_NAN
+)
+nanvar = primitive(
+    np.nanvar,
+    _among_numbers(_var_vjp),
+    on_complex=of_dtype(np.nanvar, _of_numbers(_var_of_complex)),
+    examples=_WITH_NAN[:3],
+)
+nanstd = primitive(
+    np.nanstd,
+    _among_numbers(_std_vjp),
+    on_complex=of_dtype(np.nanstd, _of_numbers(_std_of_complex)),
+    examples=_WITH_NAN[:3],
+)
+nanmax = primitive(np.nanmax, _extremum_vjp, kink=closest, on_complex=extreme(np.nanmax), examples=_WITH_NAN[:3])
+nanmin = primitive(np.nanmin, _extremum_vjp, kink=closest, on_complex=extreme(np.nanmin), examples=_WITH_NAN[:3])

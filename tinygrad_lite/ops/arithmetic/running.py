@@ -1,0 +1,254 @@
+"""Along an axis: running sums and products, differences, and the rules of calculus on samples."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.engine.op import Array, Example, Traced, as_array, primitive, refuse_out
+from tinygrad_lite.engine.registry import implements, newer
+from tinygrad_lite.errors import InputError, ShapeError, UsageError
+from tinygrad_lite.ops.arithmetic.reductions import without_nan
+from tinygrad_lite.ops.continuation import exact, of_dtype
+from tinygrad_lite.ops.shapes.indexing import along
+
+_ALONG: list[Example] = [
+    ([(2, 3)], {}),
+    ([(2, 3)], {"axis": 0}),
+    ([(3, 2, 2)], {"axis": -2}),
+    ([(0,)], {}),
+    ([(4,)], {}),
+    ([()], {"axis": 0}),
+]
+
+
+def _laid_out(x: Array, axis: int | None) -> Array:
+    """The array with the axis that is run along last, flat if there is none; NumPy takes a number for a row of one."""
+    return np.moveaxis(x, axis, -1) if axis is not None and np.ndim(x) else np.ravel(x)
+
+
+def _back(g: Array, x: Array, axis: int | None) -> Array:
+    return np.moveaxis(g, -1, axis) if axis is not None and np.ndim(x) else np.reshape(g, np.shape(x))
+
+
+def _cumsum_vjp(g: Array, y: Array, x: Array, axis: int | None = None, dtype: Any = None) -> Array:
+    return _back(np.flip(np.cumsum(np.flip(_laid_out(g, axis or 0), -1), -1), -1), x, axis)
+
+
+cumsum = primitive(np.cumsum, _cumsum_vjp, linear=True, on_complex=of_dtype(np.cumsum), examples=_ALONG)
+
+
+def _from_behind(x: Array, steps: int) -> Array:
+    """Each entry replaced by the one some steps further along the last axis, zeros at the end."""
+    return np.concatenate([x[..., steps:], np.zeros_like(x[..., :steps])], axis=-1)
+
+
+def _cumprod_vjp(g: Array, y: Array, x: Array, axis: int | None = None, dtype: Any = None) -> Array:
+    # ∂/∂xᵢ is the product before i times rᵢ = gᵢ + xᵢ₊₁ rᵢ₊₁: no division, so that zeros may be among the factors.
+    # The recurrence is solved by doubling: after k rounds r has 2ᵏ terms, and factor the product of 2ᵏ factors
+    x_along, r = _laid_out(x, axis), _laid_out(g, axis or 0)
+    before = np.concatenate([np.ones_like(x_along[..., :1]), np.cumprod(x_along, -1)[..., :-1]], axis=-1)
+    factor, steps = _from_behind(x_along, 1), 1
+    while steps < np.shape(x_along)[-1]:
+        r = r + factor * _from_behind(r, steps)
+        factor = factor * _from_behind(factor, steps)
+        steps *= 2
+    return _back(before * r, x, axis)
+
+
+cumprod = primitive(
+    np.cumprod,
+    _cumprod_vjp,
+    on_complex=of_dtype(np.cumprod),
+    examples=[*_ALONG, ([np.array([2.0, 0.0, 3.0, 0.0, 5.0])], {}), ([(1,)], {})],
+)
+
+
+def _accumulates(ufunc: np.ufunc, running: Callable[..., Array]) -> None:
+    """Let `ufunc.accumulate`, which runs along the first axis unless told, be answered by a running operation."""
+
+    @implements(ufunc.accumulate)
+    def accumulate(array: Array, axis: int = 0, dtype: Any = None, out: Array = None) -> Array:
+        refuse_out(f"{ufunc.__name__}.accumulate", out)
+        return running(array, axis=axis, dtype=dtype)
+
+
+def _running_place(x: Array, largest: bool, axis: int) -> Array:
+    """Where each entry of a running maximum or minimum stands: the first of equal ones."""
+    extremum = (np.maximum if largest else np.minimum).accumulate(x, axis)
+    along = np.moveaxis(extremum, axis, -1)
+    same = np.equal(along[..., 1:], along[..., :-1]) | np.isnan(along[..., :-1])
+    place = np.arange(along.shape[-1]) * np.concatenate([np.ones_like(same, shape=(*same.shape[:-1], 1)), ~same], -1)
+    return np.moveaxis(np.maximum.accumulate(place, -1), -1, axis)
+
+
+running_place = primitive(_running_place, arity=1, examples=[([(2, 3)], {"largest": True, "axis": 0})])
+
+
+def _running_extremum(largest: bool) -> Callable[..., Array]:
+    def running(array: Array, axis: int, dtype: Any) -> Array:
+        array = array if dtype is None else array.astype(dtype)
+        return np.take_along_axis(array, running_place(array, largest=largest, axis=axis), axis)
+
+    return running
+
+
+_accumulates(np.add, cumsum)
+_accumulates(np.multiply, cumprod)
+_accumulates(np.maximum, _running_extremum(largest=True))
+_accumulates(np.minimum, _running_extremum(largest=False))
+
+
+def _from_start(running: Any, x: Array, axis: int | None, dtype: Any, out: Array, include_initial: bool) -> Array:
+    refuse_out(running.name, out)
+    if axis is None:
+        if x.ndim > 1:
+            raise UsageError(f"{running.name} of an array of shape {x.shape} needs an axis=")
+        axis = 0
+    y = running(np.atleast_1d(x), axis=axis, dtype=dtype)
+    if not include_initial:
+        return y
+    start = np.zeros_like if running is cumsum else np.ones_like
+    return np.concatenate([start(np.take(y, [0], axis)), y], axis=axis)
+
+
+@implements(*newer("cumulative_sum"))
+def cumulative_sum(
+    x: Array, /, *, axis: int | None = None, dtype: Any = None, out: Array = None, include_initial: bool = False
+) -> Array:
+    return _from_start(cumsum, x, axis, dtype, out, include_initial)
+
+
+@implements(*newer("cumulative_prod"))
+def cumulative_prod(
+    x: Array, /, *, axis: int | None = None, dtype: Any = None, out: Array = None, include_initial: bool = False
+) -> Array:
+    return _from_start(cumprod, x, axis, dtype, out, include_initial)
+
+
+@implements(np.nancumsum)
+def nancumsum(a: Array, axis: int | None = None, dtype: Any = None, out: Array = None) -> Array:
+    return np.cumsum(without_nan(a, 0), axis, dtype, out)
+
+
+@implements(np.nancumprod)
+def nancumprod(a: Array, axis: int | None = None, dtype: Any = None, out: Array = None) -> Array:
+    return np.cumprod(without_nan(a, 1), axis, dtype, out)
+
+
+unwrap = primitive(
+    np.unwrap,
+    lambda g, y, p, discont=None, axis=-1, period=2 * np.pi: g,  # whole periods are added, wherever p is
+    examples=[([np.array([0.5, 3.0, -2.5, 9.0])], {}), ([(2, 3)], {"axis": 0, "period": 1.1})],
+    kink=lambda p, discont=None, axis=-1, period=2 * np.pi: np.cos(np.pi * np.diff(p, axis=axis) / period),
+    on_complex=exact(np.unwrap, lambda p, **_: p),
+)
+
+
+@implements(np.diff)
+def diff(a: Array, n: int = 1, axis: int = -1, prepend: Array = np._NoValue, append: Array = np._NoValue) -> Array:
+    if n < 0:
+        raise InputError(f"diff: n={n} must not be negative")
+    a = as_array(a)
+    if not a.ndim:
+        raise ShapeError("diff needs an array of one axis or more")
+    if n == 0:
+        return a
+    axis = np.lib.array_utils.normalize_axis_index(axis, a.ndim)
+    around = []
+    for x in (prepend, a, append):
+        if x is np._NoValue:
+            continue
+        x = as_array(x)
+        around.append(x if x.ndim else np.broadcast_to(x, (*a.shape[:axis], 1, *a.shape[axis + 1 :])))
+    a = np.concatenate(around, axis) if len(around) > 1 else a
+    difference = np.not_equal if a.dtype == bool else np.subtract
+    for _ in range(n):
+        a = difference(a[along(axis, slice(1, None))], a[along(axis, slice(None, -1))])
+    return a
+
+
+@implements(np.ediff1d)
+def ediff1d(ary: Array, to_end: Array = None, to_begin: Array = None) -> Array:
+    flat = np.ravel(as_array(ary))
+    parts = [flat[1:] - flat[:-1]]
+    for name, extra in (("to_begin", to_begin), ("to_end", to_end)):
+        if extra is None:
+            continue
+        extra = np.ravel(as_array(extra))
+        if not np.can_cast(extra.dtype, flat.dtype, "same_kind"):
+            raise UsageError(f"ediff1d: {name} of dtype {extra.dtype} does not go into an array of {flat.dtype}")
+        parts.insert(0 if name == "to_begin" else len(parts), extra.astype(flat.dtype))
+    return np.concatenate(parts) if len(parts) > 1 else parts[0]
+
+
+@implements(np.trapezoid)
+def trapezoid(y: Array, x: Array = None, dx: Array = 1.0, axis: int = -1) -> Array:
+    y = as_array(y)
+    if not y.ndim:
+        raise ShapeError("trapezoid needs samples along an axis, got one number")
+    summed, axis = axis, np.lib.array_utils.normalize_axis_index(axis, y.ndim)
+    if x is not None:
+        x = as_array(x)
+        dx = np.diff(x, axis=-1 if x.ndim == 1 else axis)
+        if x.ndim == 1:
+            dx = np.reshape(dx, (-1, *(1,) * (y.ndim - axis - 1)))
+    return (dx * (y[along(axis, slice(1, None))] + y[along(axis, slice(None, -1))]) / 2.0).sum(summed)
+
+
+@implements(np.gradient)
+def gradient(f: Array, *varargs: Array, axis: int | Sequence[int] | None = None, edge_order: int = 1) -> Any:
+    f = as_array(f)
+    f = f.astype(float) if f.dtype.kind in "biu" else f
+    axes = np.lib.array_utils.normalize_axis_tuple(range(f.ndim) if axis is None else axis, f.ndim)
+    if edge_order not in (1, 2):
+        raise InputError(f"gradient: edge_order is 1 or 2, got {edge_order}")
+    spacings = list(varargs) or [1.0]
+    if len(spacings) == 1 and np.ndim(spacings[0]) == 0:
+        spacings *= len(axes)
+    if len(spacings) != len(axes):
+        raise UsageError(f"gradient takes no spacing, one number, or one spacing for each axis, got {len(varargs)}")
+    found = tuple(_slopes(f, spacing, axis, edge_order) for axis, spacing in zip(axes, spacings))
+    return found[0] if len(axes) == 1 else found
+
+
+def _slopes(f: Array, spacing: Array, axis: int, edge_order: int) -> Array:
+    """The derivative along one axis: second-order differences inside, one-sided ones at the edges."""
+    n = f.shape[axis]
+    if n < edge_order + 1:
+        raise ShapeError(f"gradient: axis {axis} of {n} entries is too short for edges of order {edge_order}")
+    if np.ndim(spacing):
+        spacing = _steps(as_array(spacing), n)
+
+    def at(i: int | slice) -> Array:
+        return f[along(axis, i)]
+
+    before, here, after = at(slice(None, -2)), at(slice(1, -1)), at(slice(2, None))
+    if np.ndim(spacing) == 0:
+        h = k = spacing
+        inner = (after - before) / (2.0 * spacing)
+    else:
+        h, k = (np.reshape(steps, (-1, *(1,) * (f.ndim - axis - 1))) for steps in (spacing[:-1], spacing[1:]))
+        inner = -k / (h * (h + k)) * before + (k - h) / (h * k) * here + h / (k * (h + k)) * after
+        h, k = spacing[0], spacing[-1]
+    if edge_order == 1:
+        first, last = (at(1) - at(0)) / h, (at(-1) - at(-2)) / k
+    elif np.ndim(spacing) == 0:
+        first = -1.5 / h * at(0) + 2.0 / h * at(1) + -0.5 / h * at(2)
+        last = 0.5 / h * at(-3) + -2.0 / h * at(-2) + 1.5 / h * at(-1)
+    else:
+        k = spacing[1]
+        first = -(2.0 * h + k) / (h * (h + k)) * at(0) + (h + k) / (h * k) * at(1) + -h / (k * (h + k)) * at(2)
+        h, k = spacing[-2], spacing[-1]
+        last = k / (h * (h + k)) * at(-3) + -(k + h) / (h * k) * at(-2) + (2.0 * k + h) / (k * (h + k)) * at(-1)
+    edges = (np.expand_dims(edge, axis) for edge in (first, last))
+    return np.concatenate([next(edges), inner, next(edges)], axis=axis)
+
+
+def _steps(places: Array, n: int) -> Array:
+    """The distances between places; one number if they are all the same, as NumPy has it, and have no derivative."""
+    if places.ndim != 1 or len(places) != n:
+        raise ShapeError(f"gradient: places of shape {places.shape} for an axis of {n} entries")
+    steps = np.diff(places.astype(float) if places.dtype.kind in "biu" else places)
+    even = len(steps) == 1 or (not isinstance(steps, Traced) and np.all(np.equal(steps, steps[0])))
+    return steps[0] if even else steps

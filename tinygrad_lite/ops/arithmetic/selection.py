@@ -1,0 +1,159 @@
+"""Selection and questions: where, comparisons, argmax, and other answers that carry no gradient."""
+
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.engine.op import Array, Traced, as_array, elementwise, primitive, refuse_out
+from tinygrad_lite.engine.registry import implements
+from tinygrad_lite.errors import InputError, UsageError
+from tinygrad_lite.ops.continuation import as_complex
+from tinygrad_lite.ops.shapes.indexing import in_range
+
+# As rules of its own, since a mask times an infinite or undefined gradient would not be zero
+_where = primitive(
+    np.where,
+    None,
+    lambda g, y, condition, a, b: np.where(condition, g, 0),
+    lambda g, y, condition, a, b: np.where(condition, 0, g),
+    on_complex=lambda condition, a, b: as_complex(np.where(np.real(condition), a, b))[()],
+    examples=[([np.array([[True], [False]]), (2, 3), (3,)], {}), ([np.array([True, False]), (), (2,)], {})],
+)
+nonzero = primitive(np.nonzero)
+
+
+@implements(np.where)
+def where(condition: Array, *branches: Array) -> Array:
+    if len(branches) not in (0, 2):
+        raise UsageError(
+            f"where takes a condition and two branches, or a condition alone; got {len(branches)} branch(es)"
+        )
+    return _where(condition, *branches) if branches else nonzero(condition)
+
+
+@implements(np.select)
+def select(condlist: Sequence[Array], choicelist: Sequence[Array], default: Array = 0) -> Array:
+    if len(condlist) != len(choicelist) or not len(condlist):
+        raise InputError(f"select needs as many choices as conditions, got {len(choicelist)} and {len(condlist)}")
+    chosen = default
+    for condition, choice in zip(map(as_array, reversed(condlist)), reversed(choicelist)):
+        if condition.dtype != bool:
+            raise UsageError(f"select: a condition is of booleans, got {condition.dtype}")
+        chosen = where(condition, choice, chosen)
+    return chosen.astype(np.result_type(*choicelist, default))
+
+
+@implements(np.choose)
+def choose(a: Array, choices: Sequence[Array], out: Array = None, mode: str = "raise") -> Array:
+    refuse_out("choose", out)
+    count = len(choices)
+    number = in_range("choose", a, count, mode)
+    if np.any(number < 0) or np.any(number >= count):
+        raise InputError(f"choose: numbers from {number.min()} to {number.max()} for {count} choices")
+    chosen = choices[0]
+    for k in range(1, count):
+        chosen = where(number == k, choices[k], chosen)
+    return where(number >= 0, chosen, 0) if count == 1 else chosen
+
+
+def _apart(a: Array, b: Array) -> Array:
+    """Zero where the answer changes, and with it what is chosen by it."""
+    return np.subtract(a, b, dtype=float)
+
+
+equal = elementwise(np.equal, kink=_apart)
+not_equal = elementwise(np.not_equal, kink=_apart)
+less = elementwise(np.less, kink=_apart)
+less_equal = elementwise(np.less_equal, kink=_apart)
+greater = elementwise(np.greater, kink=_apart)
+greater_equal = elementwise(np.greater_equal, kink=_apart)
+
+logical_and = elementwise(np.logical_and)
+logical_or = elementwise(np.logical_or)
+logical_xor = elementwise(np.logical_xor)
+logical_not = elementwise(np.logical_not)
+_TRUTHS = np.array([True, False])
+bitwise_and = elementwise(np.bitwise_and, examples=[([_TRUTHS, _TRUTHS], {})])
+bitwise_or = elementwise(np.bitwise_or, examples=[([_TRUTHS, _TRUTHS], {})])
+bitwise_xor = elementwise(np.bitwise_xor, examples=[([_TRUTHS, _TRUTHS], {})])
+invert = elementwise(np.invert, examples=[([_TRUTHS], {})])
+
+isfinite = elementwise(np.isfinite)
+isinf = elementwise(np.isinf)
+isnan = elementwise(np.isnan)
+signbit = elementwise(np.signbit)
+isclose = primitive(np.isclose, arity=2)
+
+all = primitive(np.all)
+any = primitive(np.any)
+count_nonzero = primitive(np.count_nonzero)
+argmax = primitive(np.argmax)
+argmin = primitive(np.argmin)
+nanargmax = primitive(np.nanargmax)
+nanargmin = primitive(np.nanargmin)
+flatnonzero = primitive(np.flatnonzero)
+argwhere = primitive(np.argwhere)
+isin = primitive(np.isin, arity=2)
+isposinf = primitive(np.isposinf)
+isneginf = primitive(np.isneginf)
+histogram = primitive(np.histogram)
+
+allclose = primitive(np.allclose, arity=2)
+array_equal = primitive(np.array_equal, arity=2)
+array_equiv = primitive(np.array_equiv, arity=2)
+
+
+_function: Any
+for _function in (np.gcd, np.lcm, np.left_shift, np.right_shift):
+    elementwise(_function, examples=[([np.array([12, 3]), np.array([2, 1])], {})])
+elementwise(np.bitwise_count, examples=[([np.array([12, 3])], {})])
+for _function in (np.shares_memory, np.may_share_memory):
+    primitive(_function, arity=2, examples=[([(3,), (3,)], {})])
+for _function in (np.unique_all, np.unique_counts, np.unique_inverse, np.unique_values):
+    primitive(_function)
+for _function in (np.diag_indices_from, np.tril_indices_from, np.triu_indices_from):
+    primitive(_function, examples=[([(3, 3)], {})])
+for _function in (np.array2string, np.array_repr, np.array_str, np.min_scalar_type):
+    primitive(_function)
+
+
+@implements(np.unravel_index)
+def unravel_index(indices: Array, shape: Any, order: str = "C") -> tuple[Array, ...]:
+    return np.unravel_index(np.asarray(indices), shape, order)  # type: ignore[call-overload, no-any-return]
+
+
+@implements(np.can_cast)
+def can_cast(from_: Any, to: Any, casting: Any = "safe") -> bool:
+    return np.can_cast(from_.dtype if isinstance(from_, Traced) else from_, to, casting)
+
+
+def _same(x: Array) -> Array:
+    return x
+
+
+# the value does change with its argument: what reads it on the complex plane is not the derivative
+stop_gradient = primitive(_same, name="stop_gradient", on_complex=_same)
+
+
+@implements(np.shape)
+def shape(a: Array) -> tuple[int, ...]:
+    return a.shape  # type: ignore[no-any-return]
+
+
+@implements(np.ndim)
+def ndim(a: Array) -> int:
+    return len(a.shape)
+
+
+@implements(np.size)
+def size(a: Array, axis: Any = None) -> int:
+    if axis is None:
+        return a.size  # type: ignore[no-any-return]
+    return prod(a.shape[i] for i in (axis if isinstance(axis, tuple) else (axis,)))
+
+
+@implements(np.result_type)
+def result_type(*arrays: Array) -> Any:
+    return np.result_type(*(array.dtype if isinstance(array, Traced) else array for array in arrays))

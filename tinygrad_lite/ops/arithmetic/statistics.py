@@ -1,0 +1,111 @@
+"""Statistics made of reductions: ranges, weighted means, covariances."""
+
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.engine.op import Array, as_array, refuse_out
+from tinygrad_lite.engine.registry import implements
+from tinygrad_lite.errors import InputError, ShapeError, UsageError
+from tinygrad_lite.ops.arithmetic.reductions import Axis
+
+
+@implements(np.ptp)
+def ptp(a: Array, axis: Axis = None, out: Array = None, keepdims: bool = False) -> Array:
+    refuse_out("ptp", out)
+    return np.max(a, axis=axis, keepdims=keepdims) - np.min(a, axis=axis, keepdims=keepdims)
+
+
+@implements(np.average)
+def average(
+    a: Array, axis: Axis = None, weights: Array = None, returned: bool = False, *, keepdims: bool = False
+) -> Any:
+    if weights is None:
+        mean = np.mean(a, axis=axis, keepdims=keepdims)
+        total = np.broadcast_to(mean.dtype.type(np.size(a) / mean.size), mean.shape)
+        return (mean, total) if returned else mean
+    a, weights = as_array(a), as_array(weights)
+    if np.shape(weights) != np.shape(a):
+        weights = _along(weights, a, axis)
+    dtype = np.result_type(a.dtype, weights.dtype, *(["f8"] if a.dtype.kind in "biu" else []))
+    total = np.sum(weights, axis=axis, dtype=dtype, keepdims=keepdims)
+    if np.any(np.equal(total, 0)):
+        raise InputError("average: the weights sum to zero, and nothing can be divided by that")
+    mean = np.sum(a.astype(dtype) * weights.astype(dtype), axis=axis, keepdims=keepdims) / total
+    return (mean, np.broadcast_to(total, mean.shape)) if returned else mean
+
+
+def _along(weights: Array, a: Array, axis: Axis) -> Array:
+    """Weights of some axes of an array, in their order, as an array that broadcasts against it."""
+    if axis is None:
+        raise UsageError(f"average: weights of shape {np.shape(weights)} for an array of shape {a.shape} need an axis=")
+    axes = [i % a.ndim for i in (axis if isinstance(axis, tuple) else (axis,))]
+    if np.shape(weights) != tuple(a.shape[i] for i in axes):
+        raise ShapeError(f"average: weights of shape {np.shape(weights)} along axis={axis} of an array {a.shape}")
+    weights = np.transpose(weights, np.argsort(axes))
+    return np.reshape(weights, tuple(size if i in axes else 1 for i, size in enumerate(a.shape)))
+
+
+@implements(np.cov)
+def cov(
+    m: Array,
+    y: Array = None,
+    rowvar: bool = True,
+    bias: bool = False,
+    ddof: int | None = None,
+    fweights: Array = None,
+    aweights: Array = None,
+    *,
+    dtype: Any = None,
+) -> Array:
+    samples = [as_array(x) for x in (m, y) if x is not None]
+    for x in samples:
+        if x.ndim > 2:
+            raise ShapeError(f"cov: samples have one or two axes, got shape {x.shape}")
+    if ddof is not None and ddof != int(ddof):
+        raise InputError(f"cov: ddof={ddof} must be a whole number")
+    dtype = np.result_type(*(x.dtype for x in samples), np.float64) if dtype is None else dtype
+    X, *more = (np.atleast_2d(x).astype(dtype) for x in samples)
+    X = X if rowvar or samples[0].ndim == 1 else X.T
+    if not len(X):
+        return np.zeros((0, 0))
+    more = [Y if rowvar or len(Y) == 1 else Y.T for Y in more]
+    X = np.concatenate([X, *more]) if more else X
+    ddof = int(not bias) if ddof is None else ddof
+    weights = [_weights(name, w, X.shape[1]) for name, w in (("fweights", fweights), ("aweights", aweights))]
+    if weights[0] is not None and np.any(np.not_equal(weights[0], np.round(weights[0]))):
+        raise UsageError("cov: fweights count samples, and must be whole numbers")
+    given = [w for w in weights if w is not None]
+    w = given[0] * given[1] if len(given) == 2 else given[0] if given else None
+    mean, total = np.average(X, axis=1, weights=w, returned=True)
+    freedom = total[0]
+    if w is None:
+        freedom = X.shape[1] - ddof
+    elif ddof:
+        freedom = freedom - ddof * (1 if aweights is None else np.sum(w * weights[1]) / freedom)
+    if freedom <= 0:
+        raise InputError(f"cov: {X.shape[1]} samples and ddof={ddof} leave no degree of freedom")
+    X = (X - mean[:, None]).astype(dtype)
+    products = np.dot(X, (X if w is None else X * w).T)
+    return np.squeeze((products * np.true_divide(1, freedom)).astype(products.dtype))
+
+
+def _weights(name: str, weights: Array, count: int) -> Array:
+    if weights is None:
+        return None
+    weights = as_array(weights)
+    weights = weights if weights.dtype.kind == "f" else weights.astype(float)
+    if weights.shape != (count,):
+        raise ShapeError(f"cov: {name} of shape {weights.shape} for {count} samples")
+    if np.any(np.less(weights, 0)):
+        raise InputError(f"cov: {name} must not be negative")
+    return weights
+
+
+@implements(np.corrcoef)
+def corrcoef(x: Array, y: Array = None, rowvar: bool = True, *, dtype: Any = None) -> Array:
+    c = np.cov(x, y, rowvar, dtype=dtype)
+    if not c.ndim:
+        return c / c
+    deviation = np.sqrt(np.diag(c))
+    return np.clip(c / deviation[:, None] / deviation[None, :], -1, 1)

@@ -1,0 +1,557 @@
+"""Decompositions of matrices: Cholesky's, eigenvalues, singular values, QR, and what is made of them.
+
+A matrix does not determine the vectors of a decomposition wherever two of its values are equal: any two orthogonal
+vectors of their plane would do, and LAPACK returns some. The rules ask what depends on that choice to vanish
+(`quotient`), and refuse to give a number where it does not.
+"""
+
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.engine.op import POSITIVE, Array, Rule, Traced, primitive
+from tinygrad_lite.engine.registry import implements
+from tinygrad_lite.errors import InputError, UsageError
+from tinygrad_lite.ops.continuation import NotContinuedError, as_complex, with_value
+from tinygrad_lite.ops.linear.linalg import ANY, SQUARE, as_columns, singularity
+from tinygrad_lite.ops.requirements import refuse_where
+
+Shape = tuple[int, ...]
+
+
+def _result_of(decompose: Any) -> Any:
+    return type(decompose(np.eye(1)))
+
+
+EighResult, QRResult, SVDResult = map(_result_of, (np.linalg.eigh, np.linalg.qr, np.linalg.svd))
+
+
+def _halved(size: int) -> Array:
+    """Weights of the lower triangle: 1, and 1/2 on the diagonal."""
+    return np.tri(size) - np.eye(size) / 2
+
+
+def _in_triangle(g: Array, upper: bool = False) -> Array:
+    """The gradient of a symmetric matrix as that of the triangle that was read: the other one has no influence."""
+    weights = _halved(g.shape[-1])
+    return (g + g.mT) * (weights.T if upper else weights)
+
+
+def _cholesky_vjp(g: Array, y: Array, x: Array, upper: bool = False) -> Array:
+    # Murray, Differentiation of the Cholesky decomposition (2016)
+    if upper:
+        g, y = g.mT, y.mT
+    inverse = np.linalg.inv(y)
+    return _in_triangle(inverse.mT @ (y.mT @ g * _halved(y.shape[-1])) @ inverse, upper)
+
+
+def _cholesky_of_complex(x: Array, upper: bool = False) -> Array:
+    # column by column, from y yᵀ = x: LAPACK's is of the conjugate
+    x = x.mT if upper else x
+    y = np.zeros_like(x)
+    for j in range(x.shape[-1]):
+        column = x[..., j:, j] - (y[..., j:, :j] @ y[..., j, :j, None])[..., 0]
+        y[..., j:, j] = column / np.sqrt(column[..., :1])
+    return y.mT if upper else y
+
+
+cholesky = primitive(
+    np.linalg.cholesky,
+    _cholesky_vjp,
+    domain=(POSITIVE,),
+    kink=lambda x, upper=False: np.maximum(np.linalg.eigvalsh(x, "U" if upper else "L"), 0) / 8,
+    on_complex=_cholesky_of_complex,
+    examples=[([shape], {"upper": upper}) for shape in ((1, 1), (2, 2)) for upper in (False, True)],
+)
+
+
+def _pack(parts: Sequence[Array], batch: int) -> Array:
+    """Several arrays as one, side by side along the last axis, after the first `batch` axes, which they share."""
+    if len({part.dtype for part in parts}) > 1:
+        raise UsageError("of complex matrices there is no decomposition here: leave the graph first, with x.numpy()")
+    return np.concatenate([part.reshape(*part.shape[:batch], prod(part.shape[batch:])) for part in parts], axis=-1)
+
+
+def _unpack(packed: Array, *shapes: Shape) -> list[Array]:
+    """The arrays of these shapes out of one."""
+    parts, start = [], 0
+    for shape in shapes:
+        part = packed[..., start : start + prod(shape)]
+        parts.append(np.reshape(part, (*packed.shape[:-1], *shape)))
+        start += prod(shape)
+    return parts
+
+
+def _steady(decompose: Rule, distance: Rule) -> Rule:
+    """A kink: this distance, and 0 also where LAPACK gives a vector another sign a little further."""
+
+    def kink(x: Array, **params: Any) -> Array:
+        y = decompose(x, **params)
+        steps = 0.005 * np.eye(x.size).reshape(x.size, *x.shape)
+        return distance(x, **params) * all(
+            np.allclose(decompose(x + step, **params), y, atol=0.5) for step in (*steps, *-steps)
+        )
+
+    return kink
+
+
+_MARK = np.finfo(np.float32).smallest_subnormal
+
+used = primitive(lambda x: x, lambda g, y, x: g + np.where(np.equal(g, 0), _MARK, 0 * _MARK), name="used")
+"""The same values, whose gradient shows that they were used also where it is 0: it is then the smallest number."""
+
+
+def _marks(g: Array) -> Array:
+    return np.where(np.absolute(g) < 100 * _MARK, g, 0)
+
+
+marks = primitive(_marks)
+
+
+def _rounding(values: Array) -> Array:
+    """How far two eigenvalues or singular values may be apart and still be equal but for LAPACK's rounding."""
+    largest = np.max(np.absolute(values), axis=-1, keepdims=True, initial=0)
+    return 10 * values.shape[-1] * np.finfo(values.dtype).eps * largest
+
+
+def _vanishing(values: Array) -> Array:
+    return np.absolute(values) <= _rounding(values)
+
+
+def _equal_pairs(values: Array) -> Array:
+    return np.absolute(values[..., None, :] - values[..., :, None]) <= _rounding(values)[..., None]
+
+
+vanishing = primitive(_vanishing)
+equal_pairs = primitive(_equal_pairs)
+
+
+def _quotient(part: Array, gap: Array, reference: Array, vectors: str = "vectors", or_nan: bool = False) -> Array:
+    none = np.equal(gap, 0)
+    largest = np.max(np.absolute(reference), axis=(-2, -1), keepdims=True, initial=0)
+    lost = none & (np.absolute(part) > np.finfo(part.dtype).eps ** 0.75 * largest)
+    if np.any(lost) and not or_nan:
+        raise InputError(
+            f"the matrix does not determine the {vectors}: what depends on their choice has no derivative, and that of "
+            "what depends on their values as well cannot be told. Take the values from eigvalsh or svdvals, leave "
+            "these vectors out, or make the values differ"
+        )
+    return np.where(lost, np.nan, np.where(none, 0, part) / np.where(none, 1, gap).astype(part.dtype))
+
+
+def _quotient_vjp_part(
+    g: Array, y: Array, part: Array, gap: Array, reference: Array, vectors: str = "vectors", or_nan: bool = False
+) -> Array:
+    return quotient(g, gap, g, or_nan=True)
+
+
+def _quotient_vjp_gap(g: Array, y: Array, part: Array, gap: Array, reference: Array, **_: Any) -> Array:
+    return -quotient(g * y, gap, g, or_nan=True)
+
+
+quotient = primitive(
+    _quotient,
+    _quotient_vjp_part,
+    _quotient_vjp_gap,
+    None,
+    kink=lambda part, gap, reference, **_: gap,
+    examples=[([(2, 3, 3), (2, 3, 3), (2, 3, 3)], {}), ([(3, 2), (2,), (3, 2)], {})],
+)
+"""part / gap, and 0 where the gap is 0: there the part has to vanish as well, but for the rounding of `reference`.
+
+Backward it raises an error where it does not. Its own derivative, of which forward mode is made, is nan there instead:
+the tangent of a vector that is not determined, beside those that are.
+"""
+
+
+def _turning(gradient: Array, gaps: Array, g_values: Array, both_used: Array, vectors: str) -> Array:
+    """What changes in the matrix turn the vectors, for a gradient in their own basis: antisymmetric, over the gaps.
+
+    A function f(x) = v f(w) vᵀ does not depend on the choice of v among equal w, but its derivative there is f'(w),
+    which the gradient of v does not know. So where values and vectors were both used, all that belongs to an equal pair
+    has to vanish, and the two values have to have the same gradient.
+    """
+    gaps = gaps + np.eye(gaps.shape[-1])  # nothing turns towards itself
+    mixed = np.absolute(gradient) + np.absolute(g_values[..., None, :] - g_values[..., :, None])
+    part = np.where(np.equal(gaps, 0) & both_used, mixed, gradient - gradient.mT)
+    return quotient(part, gaps, np.absolute(gradient) + np.absolute(g_values)[..., None, :], vectors=vectors) / 2
+
+
+def _differences(values: Array) -> Array:
+    """valueⱼ - valueᵢ, and exactly 0 where the two are equal."""
+    return np.where(equal_pairs(values), 0, values[..., None, :] - values[..., :, None])
+
+
+def _unmarked(g: Array) -> tuple[Array, Array]:
+    """A gradient without the mark, and whether it arrived at all."""
+    return g - marks(g), np.any(np.not_equal(g, 0))
+
+
+def _symmetric_vjp(gw: Array, gv: Array, w: Array, v: Array, both_used: Array, upper: bool = False) -> Array:
+    """From the gradients of the eigenvalues and eigenvectors of a symmetric matrix to its own."""
+    # Giles, An extended collection of matrix derivative results (2008), section 3.1
+    turning = _turning(v.mT @ gv, _differences(w), gw, both_used, "eigenvectors of equal eigenvalues")
+    return _in_triangle((v * gw[..., None, :] + v @ turning) @ v.mT, upper)
+
+
+def _eigh(x: Array, UPLO: Any = "L", values_used: bool = False) -> Array:
+    return _pack(np.linalg.eigh(x, UPLO), np.ndim(x) - 2)
+
+
+def _eigenvalue_gaps(x: Array, UPLO: Any = "L", values_used: bool = False) -> Array:
+    return np.diff(np.linalg.eigvalsh(x, UPLO)) / 8
+
+
+def _eigh_parts(packed: Array, x: Array) -> list[Array]:
+    size = x.shape[-1]
+    return _unpack(packed, (size,), (size, size))
+
+
+def _eigh_vjp(g: Array, y: Array, x: Array, UPLO: Any = "L", values_used: bool = False) -> Array:
+    (gw, w_used), (gv, v_used) = map(_unmarked, _eigh_parts(g, x))
+    w, v = map(used, _eigh_parts(y, x))
+    return _symmetric_vjp(gw, gv, w, v, (values_used | w_used) & v_used, UPLO.upper() == "U")
+
+
+def _as_read(x: Array, upper: bool = False) -> Array:
+    """The symmetric matrix of which LAPACK reads one triangle."""
+    lower = np.tri(x.shape[-1], dtype=bool)
+    return np.where(lower.T if upper else lower, x, x.mT)
+
+
+def _refuse_equal(values: Array) -> None:
+    if np.any(_equal_pairs(values) & ~np.eye(values.shape[-1], dtype=bool)):
+        raise NotContinuedError("of equal values the vectors are not determined")
+
+
+def _eigh_of_complex(x: Array, UPLO: Any = "L", values_used: bool = False) -> Array:
+    # Ogita and Aishima, Iterative refinement for symmetric eigenvalue decomposition (2018): one round, from the
+    # decomposition of the real part, whose error is the step, and that of the result its square
+    x = _as_read(x, UPLO.upper() == "U")
+    w, v = np.linalg.eigh(np.real(x), UPLO)
+    _refuse_equal(w)
+    found, itself = v.mT @ x @ v, np.eye(x.shape[-1], dtype=bool)
+    turned = np.where(itself, 0, found / np.where(itself, 1, w[..., None, :] - w[..., :, None]))
+    return _pack((np.diagonal(found, axis1=-2, axis2=-1), v + v @ turned), np.ndim(x) - 2)
+
+
+packed_eigh = primitive(
+    _eigh,
+    _eigh_vjp,
+    kink=_steady(_eigh, _eigenvalue_gaps),
+    on_complex=_eigh_of_complex,
+    examples=[*SQUARE, ([(3, 3)], {"UPLO": "U"})],
+)
+
+
+@implements(np.linalg.eigh)
+def eigh(a: Array, UPLO: Any = "L") -> Any:
+    return EighResult(*map(used, _eigh_parts(packed_eigh(a, UPLO=UPLO), a)))
+
+
+def _eigvalsh_vjp(g: Array, y: Array, x: Array, UPLO: Any = "L") -> Array:
+    # a gradient that is traced may be made of the values: see `_turning`
+    _, v = _eigh_parts(packed_eigh(x, UPLO=UPLO, values_used=isinstance(g, Traced)), x)
+    return _in_triangle((v * g[..., None, :]) @ v.mT, UPLO.upper() == "U")
+
+
+def _eigvalsh_of_complex(x: Array, UPLO: Any = "L") -> Array:
+    # Rayleigh's quotients, whose error is the square of that of the vectors
+    x = _as_read(x, UPLO.upper() == "U")
+    _, v = np.linalg.eigh(np.real(x), UPLO)
+    return np.diagonal(v.mT @ x @ v, axis1=-2, axis2=-1)
+
+
+eigvalsh = primitive(
+    np.linalg.eigvalsh,
+    _eigvalsh_vjp,
+    kink=_eigenvalue_gaps,
+    on_complex=_eigvalsh_of_complex,
+    examples=packed_eigh.examples,
+)
+
+
+def _svd(x: Array, full_matrices: bool = True, hermitian: bool = False, values_used: bool = False) -> Array:
+    return _pack(np.linalg.svd(x, full_matrices, hermitian=hermitian), np.ndim(x) - 2)
+
+
+def _singular_gaps(x: Array, hermitian: bool = False, **_: Any) -> Array:
+    """The differences of neighbouring singular values, and the smallest."""
+    return np.diff(np.linalg.svd(x, compute_uv=False, hermitian=hermitian), append=0) / 8
+
+
+def _svd_parts(packed: Array, x: Array, full_matrices: bool) -> list[Array]:
+    m, n = x.shape[-2:]
+    few = min(m, n)
+    return _unpack(packed, (m, m if full_matrices else few), (few,), (n if full_matrices else few, n))
+
+
+def _leading(g: Array, q: Array, count: int, vectors: str) -> Array:
+    """The gradient of the first columns of an orthogonal matrix. The further ones fill up the space and have none."""
+    first, rest = q[..., :count], q[..., count:]
+    turned = quotient(g[..., count:], 0.0, g[..., count:], vectors=vectors)  # 0, or an error
+    return g[..., :count] - rest @ turned.mT @ first
+
+
+def _svd_vjp(
+    g: Array, y: Array, x: Array, full_matrices: bool = True, hermitian: bool = False, values_used: bool = False
+) -> Array:
+    # Townsend, Differentiating the singular value decomposition (2016), with 1/(b² - a²) taken apart into 1/(b - a) and
+    # 1/(b + a): what is common to u and v, as in the orthogonal factor u vᵀ, has no part in the former
+    (gu, u_used), (gs, s_used), (gvt, vt_used) = map(_unmarked, _svd_parts(g, x, full_matrices))
+    u, s, vt = map(used, _svd_parts(y, x, full_matrices))
+    both_used, count = (values_used | s_used) & (u_used | vt_used), s.shape[-1]
+    further = "further columns of a full svd"
+    gu, gv = _leading(gu, u, count, further), _leading(gvt.mT, vt.mT, count, further)
+    u, v = u[..., :count], vt.mT[..., :count]
+    if hermitian:  # u are the eigenvectors, and v are these with the signs of the eigenvalues
+        signs = np.sign(np.sum(u * v, axis=-2))
+        return _symmetric_vjp(gs * signs, gu + gv * signs[..., None, :], s * signs, u, both_used)
+    left, right = u.mT @ gu, v.mT @ gv
+    s_or_0 = np.where(vanishing(s), 0, s)
+    sums = s_or_0[..., None, :] + s_or_0[..., :, None]
+    equal, none = "singular vectors of equal singular values", "singular vectors of singular values that are 0"
+    together = _turning(left + right, _differences(s), gs, both_used, equal)
+    apart = _turning(left - right, sums, gs, both_used, none)
+
+    def leaving(g: Array, q: Array) -> Array:
+        """What turns the vectors out of the space that they span, beyond which all values are 0."""
+        outside = g - q @ (q.mT @ g)
+        mixed = np.absolute(outside) + np.absolute(gs)[..., None, :]
+        part = np.where(np.equal(s_or_0, 0)[..., None, :] & both_used, mixed, outside)
+        return quotient(part, s_or_0[..., None, :], np.absolute(g) + np.absolute(gs)[..., None, :], vectors=none)
+
+    columns = u * gs[..., None, :] + u @ (together + apart)
+    if x.shape[-2] > count:
+        columns = columns + leaving(gu, u)
+    gradient = columns @ v.mT
+    return gradient + u @ leaving(gv, v).mT if x.shape[-1] > count else gradient
+
+
+def svdvals_of_complex(x: Array, hermitian: bool = False) -> Array:
+    """The continuation of singular values, with the slope 0 where they are 0."""
+    x = _as_read(x) if hermitian else x
+    u, s, vt = np.linalg.svd(np.real(x), full_matrices=False, hermitian=hermitian)
+    return np.where(_vanishing(s), s, np.diagonal(u.mT @ x @ vt.mT, axis1=-2, axis2=-1))
+
+
+def _svd_of_complex(x: Array, full_matrices: bool = True, hermitian: bool = False, values_used: bool = False) -> Array:
+    # one round of refinement, as for eigh: u and v are eigenvectors of [[0, x], [xᵀ, 0]], one above the other
+    if full_matrices and x.shape[-2] != x.shape[-1]:
+        raise NotContinuedError("the further columns of a full svd are not determined")
+    x = _as_read(x) if hermitian else x
+    u, s, vt = np.linalg.svd(np.real(x), full_matrices=False, hermitian=hermitian)
+    _refuse_equal(np.append(s, np.zeros_like(s[..., :1]), axis=-1))
+    v, found, itself = vt.mT, u.mT @ x @ vt.mT, np.eye(s.shape[-1], dtype=bool)
+    own, other = s[..., None, :], s[..., :, None]
+    gaps = np.where(itself, 1, (own - other) * (own + other))
+    u_turned = u @ np.where(itself, 0, (found * own + found.mT * other) / gaps)
+    v_turned = v @ np.where(itself, 0, (found * other + found.mT * own) / gaps)
+    u_left, v_left = (x @ v - u @ found) / own, (x.mT @ u - v @ found.mT) / own
+    values = np.diagonal(found, axis1=-2, axis2=-1)
+    return _pack((u + u_turned + u_left, values, (v + v_turned + v_left).mT), np.ndim(x) - 2)
+
+
+packed_svd = primitive(
+    _svd,
+    _svd_vjp,
+    kink=_steady(_svd, _singular_gaps),
+    on_complex=_svd_of_complex,
+    examples=[(shapes, {"full_matrices": False}) for shapes, _ in ANY]
+    + [([(3, 3)], {"full_matrices": False, "hermitian": True})],
+)
+
+
+def _svdvals(x: Array, hermitian: bool = False) -> Array:
+    return np.linalg.svd(x, compute_uv=False, hermitian=hermitian)
+
+
+def through_values(g: Array, x: Array, hermitian: bool = False) -> Array:
+    """The gradient of singular values as that of their matrix; 0, as |x| has it, from those that are 0."""
+    packed = packed_svd(x, full_matrices=False, hermitian=hermitian, values_used=isinstance(g, Traced))
+    u, s, vt = _svd_parts(packed, x, full_matrices=False)
+    gradient = (u * np.where(vanishing(s), 0, g)[..., None, :]) @ vt
+    return _in_triangle(gradient) if hermitian else gradient
+
+
+svdvals = primitive(
+    _svdvals,
+    lambda g, y, x, hermitian=False: through_values(g, x, hermitian),
+    kink=_singular_gaps,
+    on_complex=svdvals_of_complex,
+    examples=[*ANY, ([(3, 3)], {"hermitian": True})],
+)
+implements(np.linalg.svdvals)(svdvals)
+
+
+@implements(np.linalg.svd)
+def svd(a: Array, full_matrices: bool = True, compute_uv: bool = True, hermitian: bool = False) -> Any:
+    if not compute_uv:
+        return svdvals(a, hermitian=hermitian)
+    packed = packed_svd(a, full_matrices=full_matrices, hermitian=hermitian)
+    return SVDResult(*map(used, _svd_parts(packed, a, full_matrices)))
+
+
+def _qr(x: Array, mode: Any = "reduced") -> Array:
+    return _pack(np.linalg.qr(x, mode), np.ndim(x) - 2)
+
+
+def _qr_parts(packed: Array, x: Array, mode: str) -> list[Array]:
+    m, n = x.shape[-2:]
+    rows = m if mode == "complete" else min(m, n)
+    return _unpack(packed, (m, rows), (rows, n))
+
+
+def _qr_vjp(g: Array, y: Array, x: Array, mode: Any = "reduced") -> Array:
+    # Roberts and Roberts, QR and LQ decomposition matrix backpropagation algorithms (2020)
+    (gq, gr), (q, r) = _qr_parts(g, x, mode), _qr_parts(y, x, mode)
+    count = min(x.shape[-2:])
+    gq, q = _leading(gq, q, count, "further columns of a complete qr"), q[..., :count]
+    square, gr, g_rest = r[..., :count, :count], gr[..., :count, :count], gr[..., :count, count:]
+    refuse_where(
+        vanishing(np.diagonal(square, axis1=-2, axis2=-1)),
+        np.diagonal(square, axis1=-2, axis2=-1),
+        message="qr: the columns of q have no derivative where the first columns of the matrix are dependent",
+    )
+    gq = gq + x[..., count:] @ g_rest.mT
+    inner = square @ gr.mT - gq.mT @ q
+    lower = inner * _halved(count)
+    columns = np.linalg.solve(square, (gq + q @ (lower + lower.mT)).mT).mT
+    return np.concatenate([columns, q @ g_rest], axis=-1)
+
+
+def _qr_of_complex(x: Array, mode: Any = "reduced") -> Array:
+    # x r⁻¹ with the r of the real part is q but for a step, and what is left to do well-conditioned: xᵀx = rᵀr
+    m, n = x.shape[-2:]
+    if mode == "complete" and m > n:
+        raise NotContinuedError("the further columns of a complete qr are not determined")
+    columns = x[..., : min(m, n)]
+    near = columns @ np.linalg.inv(np.linalg.qr(np.real(columns)).R)
+    q = near @ np.linalg.inv(_cholesky_of_complex(near.mT @ near, upper=True))
+    return _pack((q, np.triu(q.mT @ x)), np.ndim(x) - 2)
+
+
+packed_qr = primitive(_qr, _qr_vjp, kink=_steady(_qr, singularity), on_complex=_qr_of_complex, examples=ANY)
+
+
+@implements(np.linalg.qr)
+def qr(a: Array, mode: Any = "reduced") -> Any:
+    if mode not in ("reduced", "complete", "r"):
+        raise UsageError(f"qr: mode={mode!r} has no derivative here; pass 'reduced', 'complete' or 'r'")
+    kind = "reduced" if mode == "r" else mode
+    q, r = _qr_parts(packed_qr(a, mode=kind), a, kind)
+    return r if mode == "r" else QRResult(q, r)
+
+
+def _cuts_off(x: Array, y: Array) -> Array:
+    """Whether y = x⁺ neglects singular values of x that are not small beside those that it keeps."""
+    s = np.linalg.svd(x, compute_uv=False)
+    rank = np.rint(np.sum(x * y.mT, axis=(-2, -1)))[..., None]  # the trace of a projection
+    kept = np.arange(s.shape[-1]) < rank
+    largest_neglected = np.max(s, axis=-1, where=~kept, initial=0)
+    smallest_kept = np.min(s, axis=-1, where=kept, initial=np.inf)
+    return np.any(largest_neglected > np.sqrt(np.finfo(s.dtype).eps) * smallest_kept)
+
+
+cuts_off = primitive(_cuts_off, arity=2, examples=[([(3, 2), (2, 3)], {})])
+
+
+def _pinv_vjp(
+    g: Array, y: Array, x: Array, rcond: Any = None, hermitian: bool = False, rtol: Any = np._NoValue
+) -> Array:
+    # Golub and Pereyra, The differentiation of pseudo-inverses (1973), equation 4.12: for a rank that stays as it is
+    if hermitian:
+        x = np.where(np.tri(x.shape[-1], dtype=bool), x, x.mT)
+    refuse_where(
+        cuts_off(x, y),
+        cuts_off(x, y),
+        message="pinv, lstsq: the derivative knows only singular values that count and those that are 0; here rcond= "
+        "cuts off others. Lower it, or write the truncated inverse out of np.linalg.svd",
+    )
+    turned = g.mT
+    outside = turned - x @ (y @ turned)
+    beside = turned - (turned @ y) @ x
+    gradient = outside @ y @ y.mT + y.mT @ y @ beside - y.mT @ g @ y.mT
+    return _in_triangle(gradient) if hermitian else gradient
+
+
+def _pinv_of_complex(x: Array, hermitian: bool = False, **cutoff: Any) -> Array:
+    # (xᵀx)⁻¹ xᵀ, of x r⁻¹ with the r of the real part, whose square is well-conditioned
+    y = np.linalg.pinv(np.real(x), hermitian=hermitian, **cutoff)
+    x = _as_read(x) if hermitian else x
+    if np.any(np.sum(np.real(x) * y.mT, axis=(-2, -1)) < min(x.shape[-2:]) - 0.5):
+        raise NotContinuedError("a step would raise the rank, which is not full")
+    tall = x if x.shape[-2] >= x.shape[-1] else x.mT
+    inverse = np.linalg.inv(np.linalg.qr(np.real(tall)).R)
+    q = tall @ inverse
+    found = inverse @ np.linalg.solve(q.mT @ q, q.mT)
+    return with_value(y, found if tall is x else found.mT)
+
+
+pinv = primitive(
+    np.linalg.pinv,
+    _pinv_vjp,
+    kink=singularity,
+    on_complex=_pinv_of_complex,
+    examples=[*ANY, ([(2, 2)], {"hermitian": True}), ([(3, 2)], {"rcond": 1e-9}), ([(3, 2)], {"rtol": 1e-9})],
+)
+
+
+def _lstsq(a: Array, b: Array, rcond: float | None = None) -> Array:
+    solution, residuals, rank, s = np.linalg.lstsq(a, b, rcond)
+    return _pack((solution, residuals, np.asarray(rank, s.dtype), s), 0)
+
+
+def _lstsq_parts(packed: Array, a: Array, b: Array) -> list[Array]:
+    (m, n), columns = np.shape(a), np.shape(b)[1:]
+    residuals = packed.size - n * prod(columns) - 1 - min(m, n)  # none unless a has full rank and more rows
+    return _unpack(packed, (n, *columns), (residuals,), (), (min(m, n),))
+
+
+def _lstsq_terms(g: Array, y: Array, a: Array, b: Array, rcond: float | None) -> tuple[Array, ...]:
+    """What both rules are made of: a⁺, the solution and its gradient, and the gradient of b - a·solution."""
+    (g_solution, g_residuals, _, _), (solution, residuals, _, _) = _lstsq_parts(g, a, b), _lstsq_parts(y, a, b)
+    solution, g_solution, b = as_columns(b, solution, g_solution, b)
+    epsilon = np.finfo(np.float64).eps
+    cutoff = max(a.shape) * epsilon if rcond is None else epsilon if rcond < 0 else rcond
+    g_rest = 2 * (b - a @ solution) * (g_residuals if residuals.size else 0)
+    return np.linalg.pinv(a, cutoff), solution, g_solution, b, g_rest
+
+
+def _lstsq_vjp_a(g: Array, y: Array, a: Array, b: Array, rcond: float | None = None) -> Array:
+    inverse, solution, g_solution, b_columns, g_rest = _lstsq_terms(g, y, a, b, rcond)
+    through_inverse = _pinv_vjp(g_solution @ b_columns.mT, inverse, a)
+    return through_inverse - g_rest @ solution.mT + through_values(_lstsq_parts(g, a, b)[-1], a)
+
+
+def _lstsq_vjp_b(g: Array, y: Array, a: Array, b: Array, rcond: float | None = None) -> Array:
+    inverse, _, g_solution, _, g_rest = _lstsq_terms(g, y, a, b, rcond)
+    return np.reshape(inverse.mT @ g_solution + g_rest, np.shape(b))
+
+
+def _lstsq_of_complex(a: Array, b: Array, rcond: float | None = None) -> Array:
+    _, residuals, rank, _ = np.linalg.lstsq(np.real(a), np.real(b), rcond)
+    if rank < min(a.shape):
+        raise NotContinuedError("a step would raise the rank, which is not full")
+    solution = _pinv_of_complex(a) @ b
+    residuals = np.reshape(np.sum(np.square(b - a @ solution), axis=0), -1)[: residuals.size]
+    return _pack([as_complex(part) for part in (solution, residuals, rank, svdvals_of_complex(a))], 0)
+
+
+packed_lstsq = primitive(
+    _lstsq,
+    _lstsq_vjp_a,
+    _lstsq_vjp_b,
+    kink=singularity,
+    on_complex=_lstsq_of_complex,
+    examples=[(shapes, {}) for shapes in ([(3, 2), (3,)], [(3, 2), (3, 2)], [(2, 3), (2,)], [(2, 2), (2, 1)])]
+    + [([(3, 2), (3,)], {"rcond": 1e-9})],
+)
+
+
+@implements(np.linalg.lstsq)
+def lstsq(a: Array, b: Array, rcond: float | None = None) -> tuple[Array, ...]:
+    solution, residuals, rank, s = _lstsq_parts(packed_lstsq(a, b, rcond=rcond), a, b)
+    return solution, residuals, rank.astype(np.intc), s

@@ -1,0 +1,249 @@
+"""Linear algebra: systems, determinants, powers and products of matrices, which are the last two axes."""
+
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.engine.op import Array, Example, primitive, refuse_out
+from tinygrad_lite.engine.registry import implements
+from tinygrad_lite.errors import ShapeError
+from tinygrad_lite.ops.continuation import exact, with_value
+from tinygrad_lite.ops.linear import products
+from tinygrad_lite.ops.requirements import refuse_where
+
+Shape = tuple[int, ...]
+Axis = int | tuple[int, ...] | None
+
+
+SlogdetResult: Any = type(np.linalg.slogdet(np.eye(1)))
+
+SQUARE: list[Example] = [([shape], {}) for shape in ((1, 1), (3, 3), (2, 2, 2), (2, 0, 0))]
+ANY: list[Example] = [([shape], {}) for shape in ((3, 3), (3, 2), (2, 3), (2, 2, 2))]
+
+
+def singularity(x: Array, *_: Array, **__: Any) -> Array:
+    """Zero where the matrix is singular, and small already where x⁻¹ bends too much for differences."""
+    return np.linalg.svd(x, compute_uv=False) / 8
+
+
+inv = primitive(
+    np.linalg.inv,
+    lambda g, y, x: -y.mT @ g @ y.mT,
+    kink=singularity,
+    on_complex=exact(np.linalg.inv),
+    examples=SQUARE,
+)
+
+
+def as_columns(b: Array, *vectors: Array) -> list[Array]:
+    """NumPy's rule: a right side of one dimension is a vector; of more, matrices."""
+    return [np.expand_dims(x, -1) if np.ndim(b) == 1 else x for x in vectors]
+
+
+def _solve_vjp_b(g: Array, y: Array, a: Array, b: Array) -> Array:
+    solution = np.linalg.solve(a.mT, *as_columns(b, g))
+    return solution[..., 0] if np.ndim(b) == 1 else solution
+
+
+def _solve_vjp_a(g: Array, y: Array, a: Array, b: Array) -> Array:
+    g, y = as_columns(b, g, y)
+    return -np.linalg.solve(a.mT, g) @ y.mT
+
+
+_SYSTEMS: list[list[Shape]] = [
+    [(1, 1), (1,)],
+    [(2, 2), (2,)],
+    [(2, 2), (2, 3)],
+    [(3, 2, 2), (2,)],
+    [(2, 2), (3, 2, 1)],
+]
+solve = primitive(
+    np.linalg.solve, _solve_vjp_a, _solve_vjp_b, kink=singularity, examples=[(shapes, {}) for shapes in _SYSTEMS]
+)
+
+
+@implements(np.linalg.tensorinv)
+def tensorinv(a: Array, ind: int = 2) -> Array:
+    if ind <= 0:
+        raise ShapeError(f"tensorinv: ind= counts the first axes, which the inverse has last; got {ind}")
+    first, last = a.shape[:ind], a.shape[ind:]
+    return np.reshape(np.linalg.inv(np.reshape(a, (prod(last), -1))), last + first)
+
+
+@implements(np.linalg.tensorsolve)
+def tensorsolve(a: Array, b: Array, axes: Sequence[int] | None = None) -> Array:
+    moved = tuple(axes or ())
+    a = np.transpose(a, [axis for axis in range(np.ndim(a)) if axis not in moved] + [*moved])
+    shape = a.shape[np.ndim(b) - np.ndim(a) :]
+    return np.reshape(np.linalg.solve(np.reshape(a, (prod(shape), prod(shape))), np.ravel(b)), shape)
+
+
+def _bases(x: Array) -> tuple[Array, ...]:
+    """Orthogonal u and v, of determinant 1 together, in which x is diagonal: of each its strong and its weak columns.
+
+    Weak are those of singular values so small that x⁻¹ would leave higher derivatives without digits.
+    """
+    u, s, vt = np.linalg.svd(x)
+    u[..., :1] *= np.linalg.det(u @ vt)[..., None, None]
+    weak = s <= np.finfo(s.dtype).eps ** (1 / 3) * s[..., :1]
+    strong = x.shape[-1] - np.max(np.sum(weak, axis=-1), initial=0)
+    return u[..., :strong], u[..., strong:], vt.mT[..., :strong], vt.mT[..., strong:]
+
+
+bases = primitive(_bases, examples=SQUARE)
+
+
+def _adjugate(x: Array) -> Array:
+    """det x · x⁻¹ as the polynomial that it is, by Faddeev and LeVerrier: good for small entries, singular or not."""
+    size = x.shape[-1]
+    found = np.eye(size)
+    for k in range(1, size):
+        found = x @ found
+        found = np.trace(found, axis1=-2, axis2=-1)[..., None, None] / k * np.eye(size) - found
+    return found
+
+
+def _det_vjp(g: Array, y: Array, x: Array) -> Array:
+    # Of a regular matrix it is y x⁻ᵀ. Of any other, elimination of the strong block leaves a weak one that may be 0:
+    # det x = det(strong) · det(weak), and the second is differentiated as the polynomial that it is.
+    u, u_weak, v, v_weak = bases(x)
+    strong = u.mT @ x @ v
+    inverse = v @ np.linalg.inv(strong) @ u.mT
+    left = u_weak.mT - u_weak.mT @ x @ inverse
+    right = v_weak - inverse @ x @ v_weak
+    of_weak = np.linalg.det(strong)[..., None, None] * (right @ _adjugate(left @ x @ v_weak) @ left)
+    return g[..., None, None] * (y[..., None, None] * inverse + of_weak).mT
+
+
+det = primitive(np.linalg.det, _det_vjp, on_complex=exact(np.linalg.det), examples=SQUARE)
+
+
+def _log_abs_det(x: Array) -> Array:
+    return np.linalg.slogdet(x)[1]
+
+
+def _log_abs_det_vjp(g: Array, y: Array, x: Array) -> Array:
+    refuse_where(
+        np.equal(y, -np.inf),
+        y,
+        message="slogdet: log|det| of a singular matrix is -inf and has no gradient; leave such matrices out, or use "
+        "np.linalg.det, whose gradient always exists",
+    )
+    return g[..., None, None] * np.linalg.inv(x).mT
+
+
+def _sign_of_det(x: Array) -> Array:
+    return np.linalg.slogdet(x)[0]
+
+
+def _log_abs_det_of_complex(x: Array) -> Array:
+    # the sign, of size 1, turns by what the determinant changes in relation to itself
+    sign, y = np.linalg.slogdet(x)
+    return with_value(y, np.log(sign / np.sign(np.real(sign))))
+
+
+log_abs_det = primitive(
+    _log_abs_det, _log_abs_det_vjp, kink=singularity, on_complex=_log_abs_det_of_complex, examples=SQUARE
+)
+sign_of_det = primitive(_sign_of_det, examples=SQUARE)
+
+
+@implements(np.linalg.slogdet)
+def slogdet(a: Array) -> Any:
+    return SlogdetResult(sign_of_det(a), log_abs_det(a))
+
+
+def _matrix_power_vjp(g: Array, y: Array, x: Array, n: int) -> Array:
+    # Higham, Functions of Matrices (2008), theorem 3.6: f([[x, e], [0, x]]) has the derivative along e in its corner
+    size = x.shape[-1]
+    top = np.concatenate([x.mT, g], axis=-1)
+    bottom = np.concatenate([np.zeros_like(x), x.mT], axis=-1)
+    return np.linalg.matrix_power(np.concatenate([top, bottom], axis=-2), n)[..., :size, size:]
+
+
+matrix_power = primitive(
+    np.linalg.matrix_power,
+    _matrix_power_vjp,
+    kink=singularity,
+    examples=[([(2, 2)], {"n": n}) for n in (0, 1, 2, 3, 5, -1, -3)] + [([(2, 2, 2)], {"n": 4})],
+)
+
+
+def _multi_dot(*arrays: Array) -> Array:
+    if len(arrays) < 3:
+        raise ShapeError(f"multi_dot takes two arrays or more, got {len(arrays)}")
+    return np.linalg.multi_dot(arrays)
+
+
+def _factor(i: int, g: Array, y: Array, arrays: Sequence[Array]) -> Array:
+    """The gradient of the i-th factor: a product of the others, each turned, on the sides where they stood."""
+    first, *others, last = arrays
+    first = first[None, :] if np.ndim(first) == 1 else first
+    last = last[:, None] if np.ndim(last) == 1 else last
+    turned = [x.mT for x in (first, *others, last)]
+    g = np.reshape(g, (turned[0].shape[1], turned[-1].shape[0]))
+    return np.reshape(np.linalg.multi_dot([*turned[:i][::-1], g, *turned[i + 1 :][::-1]]), np.shape(arrays[i]))
+
+
+multi_dot = primitive(
+    _multi_dot,
+    each=_factor,
+    on_complex=_multi_dot,
+    examples=[([(2, 3), (3, 1), (1, 2)], {}), ([(2,), (2, 3), (3, 2), (2,)], {}), ([(3,), (3, 2), (2, 2)], {})],
+)
+
+
+@implements(np.linalg.multi_dot)
+def _multi_dot_as_numpy(arrays: Sequence[Array], *, out: Array = None) -> Array:
+    refuse_out("multi_dot", out)
+    return np.dot(*arrays) if len(arrays) == 2 else multi_dot(*arrays)
+
+
+matrix_rank = primitive(np.linalg.matrix_rank)
+
+implements(np.linalg.matmul)(products.matmul)
+
+
+@implements(np.linalg.matrix_transpose)
+def matrix_transpose(x: Array, /) -> Array:
+    return np.matrix_transpose(x)
+
+
+@implements(np.linalg.diagonal)
+def diagonal(x: Array, /, *, offset: int = 0) -> Array:
+    return np.diagonal(x, offset, -2, -1)
+
+
+@implements(np.linalg.trace)
+def trace(x: Array, /, *, offset: int = 0, dtype: Any = None) -> Array:
+    return np.trace(x, offset, -2, -1, dtype)
+
+
+@implements(np.linalg.tensordot)
+def tensordot(x1: Array, x2: Array, /, *, axes: Any = 2) -> Array:
+    return np.tensordot(x1, x2, axes)
+
+
+@implements(np.linalg.vecdot)
+def vecdot(x1: Array, x2: Array, /, *, axis: int = -1) -> Array:
+    return np.vecdot(x1, x2, axis=axis)  # type: ignore[call-overload]
+
+
+@implements(np.linalg.outer)
+def outer(x1: Array, x2: Array, /) -> Array:
+    if not np.ndim(x1) == np.ndim(x2) == 1:
+        raise ShapeError(
+            f"outer: np.linalg.outer takes two vectors, got {np.shape(x1)} and {np.shape(x2)}; np.outer ravels"
+        )
+    return np.outer(x1, x2)
+
+
+@implements(np.linalg.cross)
+def cross(x1: Array, x2: Array, /, *, axis: int = -1) -> Array:
+    if not np.shape(x1)[axis] == np.shape(x2)[axis] == 3:
+        raise ShapeError(
+            f"cross: np.linalg.cross takes vectors of 3 along axis {axis}, got {np.shape(x1)} and {np.shape(x2)}"
+        )
+    return np.cross(x1, x2, axis=axis)

@@ -1,0 +1,190 @@
+"""Norms of vectors and matrices, and the condition number made of them."""
+
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.engine.op import Array, primitive
+from tinygrad_lite.engine.registry import implements
+from tinygrad_lite.ops.arithmetic.reductions import Axis, extreme
+from tinygrad_lite.ops.continuation import absolute_of, as_complex, exact, root_of, square_of
+from tinygrad_lite.ops.linear.decompositions import svdvals, svdvals_of_complex, through_values
+from tinygrad_lite.ops.linear.linalg import singularity
+from tinygrad_lite.ops.requirements import refuse_where
+
+Shape = tuple[int, ...]
+_FROBENIUS = (None, "fro", "f")
+
+
+def _all_or(axis: Axis, x: Array) -> Shape:
+    if axis is None:
+        return tuple(range(np.ndim(x)))
+    return axis if isinstance(axis, tuple) else (axis,)
+
+
+def _extreme_share(values: Array, axis: int | Shape, ord: float) -> Array:
+    """What each of these numbers has in the largest, or for a negative order in the smallest; ties share equally."""
+    if values.size == 0:
+        return values
+    extreme = np.max if ord > 0 else np.min
+    winners = np.equal(values, extreme(values, axis=axis, keepdims=True))
+    return winners / np.sum(winners, axis=axis, keepdims=True)
+
+
+def _vector_norm_vjp(g: Array, y: Array, x: Array, axis: Axis = None, keepdims: bool = False, ord: float = 2) -> Array:
+    axes = _all_or(axis, x)
+    if not keepdims:
+        g, y = np.expand_dims(g, axes), np.expand_dims(y, axes)
+    if abs(ord) == np.inf:
+        return g * np.sign(x) * _extreme_share(np.absolute(x), axes, ord)
+    if ord in (0, 1):
+        return g * np.sign(x) * ord
+    # sign(x) |x / y|^(ord - 1), and 0 where the norm is 0
+    ratio = x / np.where(np.equal(y, 0), 1, y)
+    if ord > 0 and ord % 2 == 0:
+        return g * np.where(np.equal(y, 0), 0, ratio ** (ord - 1))
+    none = np.equal(ratio, 0)
+    return g * np.where(none | np.equal(y, 0), 0, np.sign(x) * np.absolute(np.where(none, 1, ratio)) ** (ord - 1))
+
+
+def _matrix_norm_vjp(g: Array, y: Array, x: Array, keepdims: bool = False, ord: Any = "fro") -> Array:
+    if ord in _FROBENIUS:
+        return _vector_norm_vjp(g, y, x, (-2, -1), keepdims)
+    g = g if keepdims else g[..., None, None]
+    if ord in (1, -1, np.inf, -np.inf):
+        summed, compared = (-2, -1) if abs(ord) == 1 else (-1, -2)
+        sums = np.sum(np.absolute(x), axis=summed, keepdims=True)
+        return g * np.sign(x) * _extreme_share(sums, compared, ord)
+    return through_values(g[..., 0] if ord == "nuc" else g[..., 0] * _extreme_share(svdvals(x), -1, ord), x)
+
+
+def _norm_vjp(g: Array, y: Array, x: Array, ord: Any = None, axes: Axis = None, keepdims: bool = False) -> Array:
+    axes = _all_or(axes, x)
+    if ord in _FROBENIUS or len(axes) == 1:
+        return _vector_norm_vjp(g, y, x, axes, keepdims, 2 if ord in _FROBENIUS else ord)
+    g = g if keepdims else np.expand_dims(g, axes)
+    g, x = np.moveaxis(g, axes, (-2, -1)), np.moveaxis(x, axes, (-2, -1))
+    return np.moveaxis(_matrix_norm_vjp(g, y, x, True, ord), (-2, -1), axes)
+
+
+def _norm(x: Array, ord: Any = None, axes: Axis = None, keepdims: bool = False) -> Array:
+    return np.linalg.norm(x, ord, axes, keepdims)
+
+
+def _ties(x: Array, **_: Any) -> Array:
+    """Zero where an entry is 0, or two entries, two sums of rows or columns, or two singular values are equal."""
+    sizes = np.absolute(np.atleast_2d(x))
+    compared = (np.ravel(sizes), sizes.sum(axis=-1), sizes.sum(axis=-2), np.linalg.svdvals(np.atleast_2d(x)) / 4)
+    return np.concatenate([np.ravel(np.diff(np.sort(values), prepend=0)) for values in compared])
+
+
+def _vector_ties(x: Array, axis: Axis = None, keepdims: bool = False, ord: float = 2) -> Array:
+    return np.linalg.vector_norm(x, axis=axis) if ord == 2 else _ties(x)
+
+
+_MATRIX_ORDERS = ("fro", "nuc", 1, -1, 2, -2, np.inf, -np.inf)
+_VECTOR_ORDERS = (2, 1, 0, 3, 4, 2.5, 0.5, -1, -2, np.inf, -np.inf)
+
+
+def _vector_norm_of_complex(x: Array, axis: Axis = None, keepdims: bool = False, ord: float = 2) -> Array:
+    def total(entries: Array) -> Array:
+        return np.sum(entries, axis=axis, keepdims=keepdims)
+
+    if abs(ord) == np.inf:
+        return extreme(np.max if ord > 0 else np.min)(absolute_of(x), axis, keepdims)
+    if ord == 0:
+        return as_complex(total(np.not_equal(np.real(x), 0)))[()]
+    if ord == 2:
+        return root_of(total(square_of(x)))
+    powers = total(absolute_of(x) ** ord)
+    y: Any = np.linalg.vector_norm(np.real(x), axis=axis, keepdims=keepdims, ord=ord)  # type: ignore[arg-type]
+    none = np.equal(y, 0)
+    return np.where(none, 0, np.where(none, 1, powers) ** (1 / ord))
+
+
+def _matrix_norm_of_complex(x: Array, keepdims: bool = False, ord: Any = "fro") -> Array:
+    if ord in _FROBENIUS:
+        return _vector_norm_of_complex(x, (-2, -1), keepdims)
+    if ord in (1, -1, np.inf, -np.inf):
+        sums = np.sum(absolute_of(x), axis=-2 if abs(ord) == 1 else -1, keepdims=True)
+        y = extreme(np.max if ord > 0 else np.min)(sums, (-2, -1), True)
+    else:
+        values = np.expand_dims(svdvals_of_complex(x), -1)
+        reduce = np.sum if ord == "nuc" else extreme(np.max if ord > 0 else np.min)
+        y = reduce(values, axis=(-2, -1), keepdims=True)
+    return y if keepdims else y[..., 0, 0]
+
+
+def _norm_of_complex(x: Array, ord: Any = None, axes: Axis = None, keepdims: bool = False) -> Array:
+    places = _all_or(axes, x)
+    if ord is None or len(places) == 1:
+        return _vector_norm_of_complex(x, places, keepdims, 2 if ord is None else ord)
+    y = _matrix_norm_of_complex(np.moveaxis(x, places, (-2, -1)), True, ord)
+    return np.moveaxis(y, (-2, -1), places) if keepdims else y[..., 0, 0]
+
+
+vector_norm = primitive(
+    np.linalg.vector_norm,
+    _vector_norm_vjp,
+    kink=_vector_ties,
+    on_complex=_vector_norm_of_complex,
+    examples=[([(3,)], {"ord": ord}) for ord in _VECTOR_ORDERS]
+    + [([(2, 3)], {"axis": axis, "ord": 3}) for axis in (None, 0, (1, 0))],
+)
+matrix_norm = primitive(
+    np.linalg.matrix_norm,
+    _matrix_norm_vjp,
+    kink=_ties,
+    on_complex=_matrix_norm_of_complex,
+    examples=[([(2, 3)], {"ord": ord}) for ord in _MATRIX_ORDERS] + [([(2, 2, 2)], {"ord": 2, "keepdims": True})],
+)
+norm = primitive(
+    _norm,
+    _norm_vjp,
+    kink=_ties,
+    on_complex=_norm_of_complex,
+    examples=[([(2, 3)], {"ord": ord, "axes": (1, 0)}) for ord in _MATRIX_ORDERS]
+    + [([(2, 3)], {"axes": axes}) for axes in (None, 1, (0, 1))],
+)
+
+
+@implements(np.linalg.norm)
+def _norm_as_numpy(x: Array, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> Array:
+    return norm(x, ord=ord, axes=axis, keepdims=keepdims)
+
+
+def _cond_vjp(g: Array, y: Array, x: Array, p: Any = None) -> Array:
+    refuse_where(
+        ~np.less(y, 1 / np.finfo(y.dtype).eps),
+        y,
+        message="cond: a matrix that is singular to rounding has no finite condition number, and no gradient",
+    )
+    p = 2 if p is None else p
+    g, y = g[..., None, None], y[..., None, None]
+    size = np.linalg.matrix_norm(x, ord=p, keepdims=True)
+    if p in (2, -2):  # a quotient of singular values, also where there is no inverse
+        other = np.linalg.matrix_norm(x, ord=-p, keepdims=True)
+        return _matrix_norm_vjp(g / other, size, x, True, p) - _matrix_norm_vjp(g * y / other, other, x, True, -p)
+    inverse = np.linalg.inv(x)
+    other = np.linalg.matrix_norm(inverse, ord=p, keepdims=True)
+    through_inverse = inverse.mT @ _matrix_norm_vjp(g * size, other, inverse, True, p) @ inverse.mT
+    return _matrix_norm_vjp(g * other, size, x, True, p) - through_inverse
+
+
+def _cond_of_complex(x: Array, p: Any = None) -> Array:
+    if p in (None, 2, -2):
+        values = svdvals_of_complex(x)
+        largest, smallest = extreme(np.max)(values, -1), extreme(np.min)(values, -1)
+        return smallest / largest if p == -2 else largest / smallest
+    return _matrix_norm_of_complex(x, ord=p) * _matrix_norm_of_complex(exact(np.linalg.inv)(x), ord=p)
+
+
+cond = primitive(
+    np.linalg.cond,
+    _cond_vjp,
+    kink=lambda x, p=None: np.concatenate(
+        [_ties(x), np.ravel(singularity(x)), *([] if p in (None, 2, -2) else [_ties(np.linalg.inv(x))])]
+    ),
+    on_complex=_cond_of_complex,
+    examples=[([(2, 2)], {"p": p}) for p in (None, *_MATRIX_ORDERS)] + [([(2, 3)], {}), ([(2, 2, 2)], {})],
+)

@@ -1,0 +1,189 @@
+"""Products: sums over a shared axis."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.engine.op import Array, as_array, primitive, refuse_out
+from tinygrad_lite.engine.registry import implements, newer
+from tinygrad_lite.errors import ShapeError
+from tinygrad_lite.ops.continuation import exact
+
+
+def _matmul_vjp_a(g: Array, y: Array, a: Array, b: Array) -> Array:
+    if np.ndim(b) == 1:
+        return np.expand_dims(g, -1) * b
+    if np.ndim(a) == 1:
+        return np.matmul(b, np.expand_dims(g, -1))[..., 0]
+    return np.matmul(g, np.swapaxes(b, -1, -2))
+
+
+def _matmul_vjp_b(g: Array, y: Array, a: Array, b: Array) -> Array:
+    if np.ndim(a) == 1:
+        return a * g if np.ndim(b) == 1 else np.expand_dims(a, -1) * np.expand_dims(g, -2)
+    if np.ndim(b) == 1:
+        return np.matmul(np.swapaxes(a, -1, -2), np.expand_dims(g, -1))[..., 0]
+    return np.matmul(np.swapaxes(a, -1, -2), g)
+
+
+_MATMUL_SHAPES: list[list[tuple[int, ...]]] = [
+    [(3,), (3,)],
+    [(3,), (3, 2)],
+    [(2, 3), (3,)],
+    [(2, 3), (3, 4)],
+    [(5, 2, 3), (3, 4)],
+    [(2, 3), (5, 3, 4)],
+    [(4, 1, 2, 3), (5, 3, 2)],
+    [(3,), (5, 3, 2)],
+    [(5, 2, 3), (3,)],
+    [(2, 0), (0, 3)],
+]
+matmul = primitive(
+    np.matmul,
+    _matmul_vjp_a,
+    _matmul_vjp_b,
+    linear=True,
+    on_complex=exact(np.matmul),
+    examples=[(shapes, {}) for shapes in _MATMUL_SHAPES],
+)
+
+
+def _rows(x: Array) -> Array:
+    """The array as a matrix whose rows run along the last axis."""
+    return x if x.ndim == 2 else np.reshape(x, (-1, x.shape[-1]))
+
+
+def _linear(x: Array, weight: Array, bias: Array) -> Array:
+    if weight.ndim != 2 or bias.shape != weight.shape[:1]:
+        raise ShapeError(f"linear needs a weight (out, in) and a bias (out), got {weight.shape} and {bias.shape}")
+    y = np.matmul(x, weight.T)
+    if type(y) is not type(bias) or y.dtype != bias.dtype:
+        return y + bias
+    y += bias  # the product is ours: no second array
+    return y
+
+
+linear = primitive(
+    _linear,
+    lambda g, y, x, weight, bias: np.matmul(g, weight),
+    lambda g, y, x, weight, bias: np.matmul(_rows(x).T, _rows(g)).T,
+    lambda g, y, x, weight, bias: g,
+    on_complex=exact(_linear),
+    examples=[([(2, 3), (4, 3), (4,)], {}), ([(3,), (4, 3), (4,)], {}), ([(5, 2, 3), (4, 3), (4,)], {})],
+)
+
+
+def _free(x: Array, place: int) -> list[int]:
+    """The axes of an array that a sum over one of them leaves."""
+    return [i for i in range(np.ndim(x)) if i != place % np.ndim(x)]
+
+
+def _contraction(place_a: int, place_b: int) -> list[Any]:
+    """The rules of a product that sums over one axis of each factor and then has the free axes of a, and of b."""
+
+    def by_a(g: Array, y: Array, a: Array, b: Array) -> Array:
+        if not (np.ndim(a) and np.ndim(b)):
+            return g * b
+        free = _free(b, _place(b, place_b))
+        behind = list(range(np.ndim(a) - 1, np.ndim(g)))
+        return np.moveaxis(np.tensordot(g, b, (behind, free)), -1, _place(a, place_a))
+
+    def by_b(g: Array, y: Array, a: Array, b: Array) -> Array:
+        if not (np.ndim(a) and np.ndim(b)):
+            return g * a
+        free = _free(a, _place(a, place_a))
+        return np.moveaxis(np.tensordot(a, g, (free, list(range(len(free))))), 0, _place(b, place_b))
+
+    return [by_a, by_b]
+
+
+def _place(x: Array, place: int) -> int:
+    return max(place, -np.ndim(x))
+
+
+_DOT_SHAPES: list[Any] = [[(), (2, 3)], [(3,), ()], [(3,), (3,)], [(2, 3), (3,)], [(0,), (0,)]]
+dot = primitive(
+    np.dot,
+    *_contraction(-1, -2),
+    linear=True,
+    on_complex=exact(np.dot),
+    examples=[(x, {}) for x in (*_DOT_SHAPES, [(2, 3), (3, 4)], [(2, 3), (4, 3, 2)], [(2, 2, 3), (3, 2)])],
+)
+inner = primitive(
+    np.inner,
+    *_contraction(-1, -1),
+    linear=True,
+    on_complex=exact(np.inner),
+    examples=[(x, {}) for x in (*_DOT_SHAPES, [(2, 3), (4, 3)], [(2, 3), (4, 2, 3)], [(2, 2, 3), (2, 3)])],
+)
+
+
+@implements(np.vdot)
+def vdot(a: Array, b: Array, /) -> Array:
+    return np.dot(np.ravel(a), np.ravel(b))
+
+
+@implements(np.outer)
+def outer(a: Array, b: Array, out: Array = None) -> Array:
+    refuse_out("outer", out)
+    return np.ravel(a)[:, None] * np.ravel(b)[None, :]
+
+
+@implements(np.vecdot)
+def vecdot(x1: Array, x2: Array, /, *, axis: int = -1) -> Array:
+    a, b = np.moveaxis(as_array(x1), axis, -1), np.moveaxis(as_array(x2), axis, -1)
+    return np.matmul(np.expand_dims(a, -2), np.expand_dims(b, -1))[..., 0, 0]
+
+
+@implements(*newer("matvec"))
+def matvec(x1: Array, x2: Array, /) -> Array:
+    return np.matmul(x1, np.expand_dims(x2, -1))[..., 0]
+
+
+@implements(*newer("vecmat"))
+def vecmat(x1: Array, x2: Array, /) -> Array:
+    return np.matmul(np.expand_dims(x1, -2), x2)[..., 0, :]
+
+
+@implements(np.tensordot)
+def tensordot(a: Array, b: Array, axes: Any = 2) -> Array:
+    a, b = as_array(a), as_array(b)
+    if np.ndim(axes) == 0 and not isinstance(axes, (tuple, list)):
+        of_a, of_b = list(range(a.ndim - int(axes), a.ndim)), list(range(int(axes)))
+    else:
+        of_a, of_b = ([axis] if np.ndim(axis) == 0 else list(axis) for axis in axes)
+    of_a, of_b = [i % (a.ndim or 1) for i in of_a], [i % (b.ndim or 1) for i in of_b]
+    if [a.shape[i] for i in of_a] != [b.shape[i] for i in of_b]:
+        raise ShapeError(f"tensordot of {a.shape} and {b.shape}: the axes {axes} to sum over differ in length")
+    free_a, free_b = ([i for i in range(x.ndim) if i not in summed] for x, summed in ((a, of_a), (b, of_b)))
+    count = int(np.prod([a.shape[i] for i in of_a]))
+    left = np.reshape(np.transpose(a, free_a + of_a), (-1 if a.size else _size(a, free_a), count))
+    right = np.reshape(np.transpose(b, of_b + free_b), (count, -1 if b.size else _size(b, free_b)))
+    return np.reshape(np.dot(left, right), tuple(a.shape[i] for i in free_a) + tuple(b.shape[i] for i in free_b))
+
+
+def _size(x: Array, axes: Sequence[int]) -> int:
+    return int(np.prod([x.shape[i] for i in axes]))
+
+
+@implements(np.kron)
+def kron(a: Array, b: Array) -> Array:
+    a, b = as_array(a), as_array(b)
+    if not (a.ndim and b.ndim):
+        return a * b
+    ndim = max(a.ndim, b.ndim)
+    a, b = (np.reshape(x, (1,) * (ndim - x.ndim) + x.shape) for x in (a, b))
+    blocks = np.expand_dims(a, tuple(range(1, 2 * ndim, 2))) * np.expand_dims(b, tuple(range(0, 2 * ndim, 2)))
+    return np.reshape(blocks, tuple(m * n for m, n in zip(a.shape, b.shape)))
+
+
+@implements(np.cross)
+def cross(a: Array, b: Array, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None) -> Array:
+    if axis is not None:
+        axisa = axisb = axisc = axis
+    a, b = np.moveaxis(as_array(a), axisa, -1), np.moveaxis(as_array(b), axisb, -1)
+    if a.shape[-1] != 3 or b.shape[-1] != 3:
+        raise ShapeError(f"cross: vectors of 3 entries are needed, got {a.shape[-1]} and {b.shape[-1]}")
+    (a0, a1, a2), (b0, b1, b2) = ([x[..., i] for i in range(3)] for x in (a, b))
+    return np.stack([a1 * b2 - a2 * b1, a2 * b0 - a0 * b2, a0 * b1 - a1 * b0], axis=axisc)

@@ -1,0 +1,118 @@
+"""Losses that are an operation of their own, because their parts would overflow or take longer."""
+
+import numpy as np
+
+from tinygrad_lite.engine.op import REAL, Array, Example, elementwise, primitive, total
+from tinygrad_lite.errors import ShapeError
+from tinygrad_lite.ops.networks.activations import sigmoid, softmax
+
+REDUCTIONS = ("mean", "sum", "none")
+
+
+def check_same_shape(prediction: Array, target: Array) -> None:
+    """Raise `ShapeError` where broadcasting would let every entry meet the wrong ones."""
+    if np.shape(prediction) != np.shape(target):
+        raise ShapeError(
+            f"the prediction has shape {np.shape(prediction)} and the target {np.shape(target)}; they would broadcast, "
+            "and every entry would meet the wrong ones: reshape one of them"
+        )
+
+
+def _reduced(entries: Array, reduction: str) -> Array:
+    if reduction == "none":
+        return entries
+    summed = total(entries)
+    return summed / entries.size if reduction == "mean" else summed
+
+
+def _per_entry(g: Array, entries: Array, reduction: str) -> Array:
+    """The gradient that arrives at each entry of a reduced loss."""
+    return g / entries.size if reduction == "mean" else g
+
+
+def _log(p: Array) -> Array:
+    """log p, at least -100, so that a confident mistake stays finite."""
+    with np.errstate(divide="ignore"):
+        return np.maximum(np.log(p), -100)
+
+
+def _log_complement(p: Array) -> Array:
+    """log(1 - p), at least -100."""
+    with np.errstate(divide="ignore"):
+        return np.maximum(np.log1p(-p), -100)
+
+
+def _binary_cross_entropy(p: Array, target: Array) -> Array:
+    return -(target * _log(p) + (1 - target) * _log_complement(p))
+
+
+binary_cross_entropy = elementwise(
+    _binary_cross_entropy,
+    lambda y, p, target: (p - target) / np.maximum(p * (1 - p), 1e-12),
+    lambda y, p, target: _log_complement(p) - _log(p),
+    domain=((0.0, 1.0), REAL),
+)
+
+
+def _binary_cross_entropy_with_logits(z: Array, target: Array, reduction: str) -> Array:
+    check_same_shape(z, target)
+    # log(1 + eᶻ) - z·target, with the exponential of a negative number only
+    return _reduced(np.maximum(z, 0.0) - z * target + np.log1p(np.exp(np.copysign(z, -1.0))), reduction)
+
+
+binary_cross_entropy_with_logits = primitive(
+    _binary_cross_entropy_with_logits,
+    lambda g, y, z, target, reduction: _per_entry(g, z, reduction) * (sigmoid(z) - target),
+    lambda g, y, z, target, reduction: _per_entry(g, z, reduction) * -z,
+    examples=[([(2, 3), (2, 3)], {"reduction": reduction}) for reduction in REDUCTIONS],
+)
+
+
+def _negative_log_likelihood(x: Array, labels: Array) -> Array:
+    return -x[np.arange(len(labels)), labels]
+
+
+def _one_hot(labels: Array, x: Array) -> Array:
+    return np.equal(np.expand_dims(labels, 1), np.arange(np.shape(x)[1]))
+
+
+_LABELLED: list[Example] = [([(3, 4), np.array([0, 3, 1])], {}), ([(0, 2), np.array([], int)], {})]
+negative_log_likelihood = primitive(
+    _negative_log_likelihood,
+    lambda g, y, x, labels: np.where(_one_hot(labels, x), -np.expand_dims(g, 1), 0),
+    None,
+    examples=_LABELLED,
+)
+
+
+def _cross_entropy(logits: Array, labels: Array, reduction: str) -> Array:
+    shifted = logits - np.max(logits, axis=1, keepdims=True)
+    log_total = np.log(np.sum(np.exp(shifted), axis=1))
+    return _reduced(log_total + _negative_log_likelihood(shifted, labels), reduction)
+
+
+def _cross_entropy_vjp(g: Array, y: Array, logits: Array, labels: Array, reduction: str) -> Array:
+    per_row = _per_entry(g, labels, reduction)
+    per_row = np.expand_dims(per_row, 1) if reduction == "none" else per_row
+    return per_row * (softmax(logits, axis=1) - _one_hot(labels, logits))
+
+
+cross_entropy = primitive(
+    _cross_entropy,
+    _cross_entropy_vjp,
+    None,
+    examples=[(x, {"reduction": reduction}) for x, _ in _LABELLED[:1] for reduction in REDUCTIONS],
+)
+
+
+def _huber(x: Array, delta: float) -> Array:
+    size = np.absolute(x)
+    return np.where(np.less_equal(size, delta), 0.5 * x * x, delta * (size - 0.5 * delta))
+
+
+huber = elementwise(
+    _huber,
+    lambda y, x, delta: np.clip(x, -delta, delta),
+    kink=lambda x, delta: np.absolute(x) - delta,
+    examples=[([(2, 3)], {"delta": 1.0}), ([(2, 3)], {"delta": 0.25})],
+)

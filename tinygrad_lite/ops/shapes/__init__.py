@@ -1,0 +1,1 @@
+"""Where entries stand: shapes, indices, joining, padding, filling."""

@@ -1,0 +1,298 @@
+"""Indexing: reading entries, and the functional ways to replace or add to them.
+
+An index is a parameter, not an array: no gradient flows through it.
+"""
+
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.engine.op import Array, Deferred, Traced, as_array, primitive, refuse_out, unchanging
+from tinygrad_lite.engine.registry import implements
+from tinygrad_lite.errors import InputError, ShapeError, UsageError
+
+Index = Any
+
+
+def fixed(index: Index) -> Index:
+    """The index with its lists, arrays and tensors as arrays of its own, so that nobody can change it later."""
+    return tuple(_fixed_part(part) for part in index) if isinstance(index, tuple) else _fixed_part(index)
+
+
+def _fixed_part(part: Any) -> Any:
+    if isinstance(part, (int, slice, np.integer)) or part is None or part is Ellipsis:
+        return part
+    array = unchanging(part)
+    return array.astype(int) if isinstance(part, (list, tuple)) and not array.size else array  # [] picks nothing
+
+
+def _is_basic(index: Index) -> bool:
+    """Whether an index is made of slices and integers alone, so that it meets no entry twice."""
+    if type(index) is int:
+        return True
+    parts = index if isinstance(index, tuple) else (index,)
+    return not any(hasattr(part, "__array_function__") or isinstance(part, (list, bool, np.bool_)) for part in parts)
+
+
+def _getitem(x: Array, index: Index) -> Array:
+    return x[index]
+
+
+def _scatter(*parts: Array, shape: tuple[int, ...], indices: Sequence[Index]) -> Array:
+    first = parts[0]
+    dtype = first.dtype if len(parts) == 1 else np.result_type(*parts)
+    known = isinstance(first, (np.ndarray, np.generic))
+    total = np.zeros(shape, dtype) if known else np.zeros_like(first, dtype, shape=shape)
+    for index, part in zip(indices, parts):
+        _add_at(total, index, part)
+    return total
+
+
+class Scattered(Deferred):
+    """The gradients of some entries of an array: many of them cost one array, and not one each."""
+
+    def __init__(self, part: Array, shape: tuple[int, ...], index: Index) -> None:
+        self._shape = shape
+        self.parts = [part]
+        self.indices = [index]
+
+    def add(self, gradient: Any) -> "Scattered":
+        scattered = isinstance(gradient, Scattered)
+        self.parts += gradient.parts if scattered else [gradient]
+        self.indices += gradient.indices if scattered else [...]
+        return self
+
+    def whole(self) -> Array:
+        traced = any(isinstance(part, Traced) for part in self.parts)
+        return (scatter if traced else _scatter)(*self.parts, shape=self._shape, indices=tuple(self.indices))
+
+
+def _add_at(total: Array, index: Index, addend: Array) -> None:
+    if _is_basic(index):
+        total[index] += addend
+    else:
+        np.add.at(total, index, addend)
+
+
+_EXAMPLES = [
+    ([(3, 4)], {"index": index})
+    for index in (
+        1,
+        (slice(None), -1),
+        (slice(None, None, -2), slice(1, 3)),
+        (Ellipsis, None, 0),
+        np.array([0, 2, 0]),
+        np.array([], int),
+        (np.array([[0], [2]]), np.array([1, 1, 3])),
+        (slice(None), np.array([True, False, True, True])),
+        np.arange(12).reshape(3, 4) % 3 == 0,
+        (),
+    )
+]
+
+
+getitem = primitive(
+    _getitem,
+    lambda g, y, x, index: Scattered(g, np.shape(x), index),
+    linear=True,
+    on_complex=_getitem,
+    examples=_EXAMPLES,
+)
+
+
+@implements(operator.getitem)
+def read(x: Array, index: Index) -> Array:
+    return getitem(x, index=fixed(index))
+
+
+scatter = primitive(
+    _scatter,
+    each=lambda i, g, y, parts, shape, indices: g[indices[i]],
+    on_complex=_scatter,
+    examples=[
+        *[
+            ([np.empty((3, 4))[params["index"]].shape], {"shape": (3, 4), "indices": (params["index"],)})
+            for _, params in _EXAMPLES
+        ],
+        ([(4,), (3, 4), (2, 4)], {"shape": (3, 4), "indices": (1, ..., np.array([2, 1]))}),
+    ],
+)
+
+
+def _index_set(x: Array, values: Array, index: Index) -> Array:
+    result = np.array(x, np.result_type(x, values))
+    result[index] = values
+    return result
+
+
+def _index_set_vjp_x(g: Array, y: Array, x: Array, values: Array, index: Index) -> Array:
+    return index_set(g, 0, index=index)
+
+
+def _like_values(g: Array, values: Array) -> Array:
+    """The gradient at the entries as one of the values, which may have further axes of one in front."""
+    return np.reshape(g, (1,) * (np.ndim(values) - np.ndim(g)) + np.shape(g))
+
+
+def _index_set_vjp_values(g: Array, y: Array, x: Array, values: Array, index: Index) -> Array:
+    if _is_basic(index):
+        return _like_values(g[index], values)
+    # where an index meets an entry twice, the last value stays and the others have no influence
+    order = np.arange(np.size(np.empty(np.shape(x), bool)[index])).reshape(np.shape(g[index]))
+    last = np.empty(np.shape(x), int)
+    last[index] = order
+    return _like_values(np.where(last[index] == order, g[index], 0), values)
+
+
+def _index_add(x: Array, values: Array, index: Index) -> Array:
+    result = np.array(x, np.result_type(x, values))
+    addend = np.empty_like(result[index])
+    addend[...] = values  # as an assignment broadcasts; np.add.at crashes on values of more axes than the entries have
+    _add_at(result, index, addend)
+    return result
+
+
+def _with_values(examples: Any) -> Any:
+    for (shape,), params in examples:
+        index = params["index"]
+        entries = np.empty(shape)[index].shape
+        is_mask = (
+            isinstance(index, np.ndarray) and index.dtype.kind == "b"
+        )  # to which NumPy assigns one-dimensional values only
+        for values in (entries, ()) if is_mask else (entries, (), (1, 1, *entries)):
+            yield [shape, values], params
+
+
+index_set = primitive(
+    _index_set,
+    _index_set_vjp_x,
+    _index_set_vjp_values,
+    on_complex=_index_set,
+    examples=list(_with_values(_EXAMPLES)),
+)
+index_add = primitive(
+    _index_add,
+    lambda g, y, x, values, index: g,
+    lambda g, y, x, values, index: _like_values(g[index], values),
+    on_complex=_index_add,
+    examples=list(_with_values(_EXAMPLES)),
+)
+
+
+def along(axis: int, entries: Any) -> Index:
+    """The index of some entries along one axis, counted from the front."""
+    return (*(slice(None),) * axis, entries)
+
+
+@implements(np.take)
+def take(a: Array, indices: Array, axis: int | None = None, out: Array = None, mode: str = "raise") -> Array:
+    refuse_out("take", out)
+    a = np.ravel(as_array(a)) if axis is None else as_array(a)
+    axis = np.lib.array_utils.normalize_axis_index(axis or 0, a.ndim)
+    return getitem(a, index=fixed(along(axis, in_range("take", indices, a.shape[axis], mode))))
+
+
+def in_range(name: str, indices: Array, size: int, mode: str) -> Array:
+    """Indices as a mode of NumPy's brings them into the range of `size` entries."""
+    indices = as_array(indices)
+    if indices.dtype == bool or not indices.size:
+        indices = indices.astype(np.intp)  # a truth is 0 or 1 here, and no mask
+    if mode == "wrap":
+        return indices % size
+    if mode == "clip":
+        return np.clip(indices, 0, size - 1)
+    if mode != "raise":
+        raise InputError(f'{name}: mode is "raise", "wrap" or "clip", got {mode!r}')
+    return indices
+
+
+@implements(np.take_along_axis)
+def take_along_axis(arr: Array, indices: Array, axis: int | None = -1) -> Array:
+    arr, indices = as_array(arr), as_array(indices)
+    if axis is None:
+        return getitem(np.ravel(arr), index=fixed(indices))
+    if arr.ndim != indices.ndim:
+        raise ShapeError(f"take_along_axis: indices of shape {indices.shape} for an array of shape {arr.shape}")
+    axis = np.lib.array_utils.normalize_axis_index(axis, arr.ndim)
+    others = np.ix_(*(np.arange(size) if i != axis else [0] for i, size in enumerate(arr.shape)))
+    return getitem(arr, index=fixed((*others[:axis], indices, *others[axis + 1 :])))
+
+
+@implements(np.compress)
+def compress(condition: Array, a: Array, axis: int | None = None, out: Array = None) -> Array:
+    refuse_out("compress", out)
+    return np.take(a, np.flatnonzero(np.asarray(condition)), axis)
+
+
+@implements(np.extract)
+def extract(condition: Array, arr: Array) -> Array:
+    return np.take(arr, np.flatnonzero(np.asarray(condition)))
+
+
+@implements(np.piecewise)
+def piecewise(x: Array, condlist: Any, funclist: Sequence[Any], *args: Any, **kw: Any) -> Array:
+    x = as_array(x)
+    conditions = np.asarray(condlist, bool)
+    if conditions.ndim == x.ndim:
+        conditions = conditions[None]
+    if len(funclist) == len(conditions) + 1:
+        conditions = np.concatenate([conditions, ~np.any(conditions, axis=0, keepdims=True)])
+    if len(funclist) != len(conditions):
+        raise InputError(f"piecewise: {len(conditions)} conditions need as many functions or one more: {len(funclist)}")
+    y = np.zeros_like(x)
+    for condition, function in zip(conditions, funclist):
+        entries = function(x[condition], *args, **kw) if callable(function) else function
+        y = index_set(y, entries, index=condition)
+    return y
+
+
+@implements(np.bincount)
+def bincount(x: Array, /, weights: Array = None, minlength: int = 0) -> Array:
+    counts = np.bincount(np.asarray(x), minlength=minlength)  # which checks x, and is as long
+    if weights is None:
+        return counts
+    if np.shape(weights) != np.shape(x):
+        raise ShapeError(f"bincount: weights of shape {np.shape(weights)} for numbers of shape {np.shape(x)}")
+    return index_add(np.zeros(len(counts)), weights, index=np.asarray(x).astype(np.intp))
+
+
+def _refuse_to_write(function: Callable[..., Any]) -> None:
+    @implements(function)
+    def refuse(*args: Any, **params: Any) -> Array:
+        raise UsageError(
+            f"np.{function.__name__} would write into an array, and arrays in a graph never change: write "
+            "x.at[index].set(values), or np.where(condition, values, x)"
+        )
+
+
+for _function in (np.put, np.place, np.putmask, np.put_along_axis):
+    _refuse_to_write(_function)
+
+
+@implements(operator.setitem)
+class At:
+    """Indexing for a changed copy: `x.at[i].set(v)` and `x.at[i].add(v)`."""
+
+    def __init__(self, x: Array) -> None:
+        self._x = x
+
+    def __getitem__(self, index: Index) -> "Entries":
+        return Entries(self._x, fixed(index))
+
+
+class Entries:
+    """Some entries of a traced value, waiting for what to do there."""
+
+    def __init__(self, x: Array, index: Index) -> None:
+        self._x = x
+        self._index = index
+
+    def set(self, values: Array) -> Any:
+        """A copy with these entries replaced; where an index repeats, the last value stays."""
+        return index_set(self._x, values, index=self._index)
+
+    def add(self, values: Array) -> Any:
+        """A copy with these values added; where an index repeats, each is added."""
+        return index_add(self._x, values, index=self._index)

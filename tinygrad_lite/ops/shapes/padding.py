@@ -1,0 +1,113 @@
+"""Padding: an array with a border of constants, of its own entries, or of what is computed from them."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.engine.op import Array
+from tinygrad_lite.engine.registry import implements
+from tinygrad_lite.errors import InputError, UsageError
+from tinygrad_lite.ops.shapes.joining import array, concatenate
+from tinygrad_lite.ops.shapes.shaping import asked, places, ravel, taken
+
+# Each of these pads the first axis, by `before` and `after` entries.
+_Growing = Callable[[Array, int, int, Any], Array]
+
+
+def _bordered(front: Array, x: Array, back: Array) -> Array:
+    return concatenate(front, x, back, axis=0, dtype=x.dtype, casting="unsafe")
+
+
+def _linear_ramp(x: Array, before: int, after: int, ends: Array) -> Array:
+    front = np.linspace(ends[0], x[0], before, endpoint=False, dtype=x.dtype)
+    back = np.linspace(ends[1], x[-1], after, endpoint=False, dtype=x.dtype)
+    return _bordered(front, x, back[::-1])
+
+
+def _statistic(function: Callable[..., Array]) -> _Growing:
+    def grown(x: Array, before: int, after: int, lengths: Array) -> Array:
+        first, last = (len(x) if length is None else min(round(length), len(x)) for length in lengths)
+        if first < 0 or last < 0:
+            raise InputError(f"pad: stat_length counts entries, got {lengths[0]} and {lengths[1]}")
+        values = [function(part, axis=0, keepdims=True) for part in (x[:first], x[len(x) - last :])]
+        if x.dtype.kind in "iu":
+            values = [np.round(value) for value in values]
+        front, back = (np.broadcast_to(value, (n, *x.shape[1:])) for value, n in zip(values, (before, after)))
+        return _bordered(front, x, back)
+
+    return grown
+
+
+def _odd(x: Array, before: int, after: int, mode: str) -> Array:
+    """Reflected at the edge as at a point: 2 · edge - x, again and again as long as entries are missing."""
+    if len(x) == 1:
+        return np.repeat(x, 1 + before + after, axis=0)
+    skipped = int(mode == "reflect")  # whose border does not repeat the edge
+    period = len(x) - skipped
+    while before or after:
+        reach = (len(x) - skipped) // period * period
+        i, j, end = min(before, reach), min(after, reach), len(x) - skipped
+        x = _bordered(2 * x[:1] - x[skipped : skipped + i][::-1], x, 2 * x[-1:] - x[end - j : end][::-1])
+        before, after = before - i, after - j
+    return x
+
+
+# mode: what grows an axis, the setting that it reads, and that setting's default
+_COMPUTED: dict[str, tuple[_Growing, str, Any]] = {
+    "linear_ramp": (_linear_ramp, "end_values", 0),
+    "maximum": (_statistic(np.max), "stat_length", None),
+    "minimum": (_statistic(np.min), "stat_length", None),
+    "mean": (_statistic(np.mean), "stat_length", None),
+    "median": (_statistic(np.median), "stat_length", None),
+}
+
+
+def _pairs(setting: Any, ndim: int) -> Any:
+    """A setting for the front and the back of each axis, out of any of the ways to write it."""
+    values = array(setting)
+    pairs = np.broadcast_to(values, (ndim, 2))
+    # np.pad makes Python numbers of more than two, and that shows in the last digit of float32
+    return pairs.tolist() if isinstance(pairs, np.ndarray) and values.size > 2 else pairs
+
+
+def _of_all_axes(widths: dict[int, Any], ndim: int) -> list[Any]:
+    """Widths that are given for some axes (since NumPy 2.3), as a list."""
+    pairs: list[Any] = [(0, 0)] * ndim
+    for axis, width in widths.items():
+        pairs[axis] = np.broadcast_to(width, 2)
+    return pairs
+
+
+def _with_entries(x: Array, widths: Any, mode: str, **settings: Any) -> Array:
+    """Padded with entries of x, or constants: NumPy finds which of them goes where, with their places."""
+    constants = array(settings.get("constant_values", 0), x.dtype)
+    if mode == "empty" and not settings:
+        mode = "constant"
+    if mode == "constant":
+        settings["constant_values"] = x.size + places(constants.shape)
+    found = asked(np.pad, [x], places(x.shape), widths, mode, **settings)
+    return taken(concatenate(ravel(x), ravel(constants)), found)
+
+
+@implements(np.pad)
+def _pad_as_numpy(array: Array, pad_width: Any, mode: Any = "constant", **settings: Any) -> Array:
+    if callable(mode):
+        raise UsageError("pad: a function as mode writes into its array, and arrays here never change; pass a name")
+    if isinstance(pad_width, dict):
+        pad_width = _of_all_axes(pad_width, array.ndim)
+    if mode in _COMPUTED:
+        grown, name, default = _COMPUTED[mode]
+        values = _pairs(settings.pop(name, default), array.ndim)
+        if settings:
+            raise UsageError(f"pad: mode {mode!r} has {name}, not {', '.join(settings)}")
+    elif mode in ("reflect", "symmetric") and settings == {"reflect_type": "odd"}:
+        grown, values = _odd, [mode] * array.ndim
+    else:
+        return _with_entries(array, pad_width, mode, **settings)
+    # whatever is wrong with the widths, NumPy says it
+    asked(np.pad, [array], np.empty(array.shape, bool), pad_width, "edge")
+    for axis, ((before, after), value) in enumerate(zip(_pairs(pad_width, array.ndim), values)):
+        if before or after:
+            array = np.moveaxis(grown(np.moveaxis(array, axis, 0), before, after, value), 0, axis)
+    return array

@@ -1,0 +1,303 @@
+"""Notation: a symbol as text and as LaTeX."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.engine.op import NO_PARAMS, Op, positive
+from tinygrad_lite.ops.arithmetic import casting, elementwise, selection
+from tinygrad_lite.ops.linear import products
+from tinygrad_lite.ops.shapes import indexing, shaping
+from tinygrad_lite.readers.symbol import Symbol, numbers
+
+_ATOM, _POWER, _UNARY, _PRODUCT, _SUM, _COMPARISON, _LOGIC = 7, 6, 5, 4, 3, 2, 1
+_INFIX: dict[Op, tuple[str, str, int]] = {
+    elementwise.add: ("+", "+", _SUM),
+    elementwise.subtract: ("-", "-", _SUM),
+    elementwise.multiply: ("·", r"\odot", _PRODUCT),
+    elementwise.divide: ("/", "/", _PRODUCT),
+    products.matmul: ("@", r"\,", _PRODUCT),
+    selection.equal: ("==", "=", _COMPARISON),
+    selection.not_equal: ("≠", r"\neq", _COMPARISON),
+    selection.less: ("<", "<", _COMPARISON),
+    selection.less_equal: ("≤", r"\leq", _COMPARISON),
+    selection.greater: (">", ">", _COMPARISON),
+    selection.greater_equal: ("≥", r"\geq", _COMPARISON),
+    selection.bitwise_and: ("and", r"\wedge", _LOGIC),
+    selection.bitwise_or: ("or", r"\vee", _LOGIC),
+}
+_UNCHANGED = (positive, casting.cast, selection.stop_gradient)
+_USUAL = [("order", "C"), ("casting", "same_kind"), ("optimize", False), ("keepdims", False)]
+_GREEK = {"sigmoid": r"\sigma", "normal_cdf": r"\Phi"}
+_NAMED = ("exp", "log", "sin", "cos", "tan", "sinh", "cosh", "tanh", "max", "min", "arg")
+_GREEK_LETTERS = frozenset("alpha beta gamma delta epsilon theta lambda mu sigma tau phi omega eta".split())  # noqa: SIM905
+
+_NEUTRAL = {selection.bitwise_and: True, selection.bitwise_or: False}
+
+
+class _Writer:
+    """How the parts of an expression are put together: each part is its text and how tightly it binds."""
+
+    superscript: Callable[[str, str], str]
+
+    def of(self, x: Any) -> tuple[str, int]:
+        """An expression, and how tightly its outermost operator binds."""
+        if type(x) is not Symbol:
+            return self.number(x)
+        if x.op is None:
+            return self.name(x.name or "x"), _ATOM
+        op, inputs = x.op, x.inputs
+        if op in _UNCHANGED:
+            return self.of(inputs[0])
+        if op in _NEUTRAL and len(said := [each for each in inputs if not _goes_without_saying(op, each)]) == 1:
+            return self.of(said[0])
+        if op in _INFIX:
+            return self.infix(op, *inputs)
+        if op is elementwise.negative:
+            return f"-{self.within(inputs[0], _UNARY)}", _UNARY
+        if op is elementwise.square:
+            return self.power(inputs[0], "2"), _POWER
+        if op is elementwise.power:
+            return self.power(inputs[0], self.of(inputs[1])[0]), _POWER
+        if _is_transposed(x):
+            return self.transposed(inputs[0]), _POWER
+        if op is indexing.getitem:
+            return self.indexed(inputs[0], _index(x.params["index"])), _ATOM
+        return self.call(x)
+
+    def within(self, x: Any, binds: int) -> str:
+        """An expression as an operand of an operator that binds so tightly."""
+        text, own = self.of(x)
+        return self.bracketed(text) if own < binds else text
+
+    def infix(self, op: Op, a: Any, b: Any) -> tuple[str, int]:
+        text, binds = self.symbol(op), _INFIX[op][2]
+        left = binds + 1 if binds == _COMPARISON else binds
+        right = binds + 1 if op in (elementwise.subtract, elementwise.divide) or binds == _COMPARISON else binds
+        left, right = (binds + 1 if _differs(x, op) else own for x, own in ((a, left), (b, right)))
+        return f"{self.within(a, left)} {text} {self.within(b, right)}", binds
+
+    def number(self, x: Any) -> tuple[str, int]:
+        if isinstance(x, str):
+            return x, _ATOM
+        if np.ndim(x) or not np.issubdtype(np.result_type(x), np.number):
+            return self.name(_listed(x) if np.ndim(x) else str(x)), _ATOM
+        number = complex(x) if np.iscomplexobj(x) else x.item() if hasattr(x, "item") else x
+        text = f"{number:.6g}" if isinstance(number, float) else str(number)
+        return text, _UNARY if text.startswith("-") else _ATOM
+
+    def name(self, name: str) -> str:
+        raise NotImplementedError
+
+    def symbol(self, op: Op) -> str:
+        raise NotImplementedError
+
+    def bracketed(self, text: str) -> str:
+        raise NotImplementedError
+
+    def power(self, x: Any, exponent: str) -> str:
+        raise NotImplementedError
+
+    def transposed(self, x: Any) -> str:
+        raise NotImplementedError
+
+    def indexed(self, x: Any, index: str) -> str:
+        raise NotImplementedError
+
+    def call(self, x: Symbol) -> tuple[str, int]:
+        raise NotImplementedError
+
+
+class _Text(_Writer):
+    def name(self, name: str) -> str:
+        return name
+
+    def symbol(self, op: Op) -> str:
+        return _INFIX[op][0]
+
+    def bracketed(self, text: str) -> str:
+        return f"({text})"
+
+    def power(self, x: Any, exponent: str) -> str:
+        base = self.within(x, _POWER + 1)
+        if exponent in _RAISED:
+            return base + _RAISED[exponent]
+        return f"{base}^{exponent}" if exponent.isalnum() else f"{base}^({exponent})"
+
+    def transposed(self, x: Any) -> str:
+        return f"{self.within(x, _ATOM)}ᵀ"
+
+    def indexed(self, x: Any, index: str) -> str:
+        return f"{self.within(x, _ATOM)}[{index}]"
+
+    def call(self, x: Symbol) -> tuple[str, int]:
+        parts = [self.of(each)[0] for each in x.inputs]
+        parts += [f"{name}={_parameter(value)}" for name, value in _told(x)]
+        return f"{_name(x.op)}({', '.join(parts)})", _ATOM
+
+
+class _Latex(_Writer):
+    def __init__(self, names: Mapping[str, str]) -> None:
+        self._names = names
+
+    def number(self, x: Any) -> tuple[str, int]:
+        text, binds = super().number(x)
+        mantissa, e, exponent = text.partition("e")
+        if e and exponent[-1:].isdigit():
+            return rf"{mantissa} \cdot 10^{{{int(exponent)}}}", _PRODUCT
+        return text.replace("inf", r"\infty"), binds
+
+    def name(self, name: str) -> str:
+        return self._names.get(name) or latex_name(name)
+
+    def symbol(self, op: Op) -> str:
+        return _INFIX[op][1]
+
+    def infix(self, op: Op, a: Any, b: Any) -> tuple[str, int]:
+        if op is elementwise.divide:
+            return rf"\frac{{{self.of(a)[0]}}}{{{self.of(b)[0]}}}", _POWER
+        text, binds = super().infix(op, a, b)
+        if op is elementwise.multiply and (np.ndim(numbers(a)) == 0 or np.ndim(numbers(b)) == 0):
+            text = text.replace(r" \odot ", r" \cdot ", 1) if r"\odot" not in self.within(a, binds) else text
+        return text, binds
+
+    def bracketed(self, text: str) -> str:
+        return rf"\left({text}\right)"
+
+    def power(self, x: Any, exponent: str) -> str:
+        return f"{{{self.within(x, _POWER + 1)}}}^{{{exponent}}}"
+
+    def transposed(self, x: Any) -> str:
+        return rf"{{{self.within(x, _ATOM)}}}^{{\top}}"
+
+    def indexed(self, x: Any, index: str) -> str:
+        return f"{{{self.within(x, _ATOM)}}}_{{{escaped(index)}}}"
+
+    def call(self, x: Symbol) -> tuple[str, int]:
+        name = _name(x.op)
+        parts = [self.of(each)[0] for each in x.inputs]
+        if name == "exp":
+            return f"e^{{{parts[0]}}}", _POWER
+        if name == "sqrt":
+            return rf"\sqrt{{{parts[0]}}}", _ATOM
+        if name == "absolute":
+            return rf"\left|{parts[0]}\right|", _ATOM
+        if name == "sum" and x.params.get("axis") is None:
+            return rf"\sum {self.within(x.inputs[0], _PRODUCT)}", _SUM
+        parts += [rf"\text{{{escaped(f'{key}={_parameter(value)}')}}}" for key, value in _told(x)]
+        command = _GREEK.get(name) or (f"\\{name}" if name in _NAMED else rf"\operatorname{{{escaped(name)}}}")
+        return rf"{command}\left({', '.join(parts)}\right)", _ATOM
+
+
+_RAISED = {"2": "²", "3": "³", "4": "⁴", "-1": "⁻¹", "-2": "⁻²"}
+
+
+def text(x: Any) -> str:
+    """The expression as text.
+
+    Example:
+        >>> import numpy as np
+
+            >>> a, b = (Symbol(np.ones((2, 2)), name) for name in "ab")
+        >>> text(np.exp(a) @ b.T - a**2 / (a + b))
+        'exp(a) @ bᵀ - a² / (a + b)'
+    """
+    return _Text().of(x)[0]
+
+
+def latex(x: Any, names: Mapping[str, str] = NO_PARAMS) -> str:
+    r"""The expression as LaTeX, for a formula; some names stand for LaTeX of their own.
+
+    Example:
+        >>> import numpy as np
+
+            >>> a, b = (Symbol(np.ones((2, 2)), name) for name in "ab")
+        >>> print(latex(np.exp(a) @ b.T - a**2 / (a + b), {"b": r"\beta"}))
+        e^{a} \, {\beta}^{\top} - \frac{{a}^{2}}{a + \beta}
+    """
+    return _Latex(names).of(x)[0]
+
+
+def latex_name(name: str) -> str:
+    """A name in a formula: a letter as it is, Greek where it spells a Greek letter, longer ones upright."""
+    head, _, tail = name.partition("_")
+    if len(name) == 1:
+        return escaped(name)
+    if name in _GREEK_LETTERS:
+        return f"\\{name}"
+    if (len(head) == 1 or head in _GREEK_LETTERS) and tail and "." not in name:
+        return f"{latex_name(head)}_{{{escaped(tail)}}}"
+    if len(name) > 1 and name[0].isalpha() and name[1:].isdigit():
+        return f"{escaped(name[0])}_{{{name[1:]}}}"
+    return rf"\text{{{escaped(name)}}}"
+
+
+def escaped(text: str) -> str:
+    """Text without what LaTeX would take for a command."""
+    named = {"\\": r"\textbackslash{}", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}"}
+    return "".join(named.get(letter, f"\\{letter}" if letter in "#$%&_{}" else letter) for letter in text)
+
+
+def _name(op: Op | None) -> str:
+    return str(op).rsplit(".", 1)[-1]
+
+
+def _told(x: Symbol) -> list[tuple[str, Any]]:
+    """The parameters that say something: those that are not as they mostly are."""
+    return [(name, value) for name, value in x.params.items() if value is not None and (name, value) not in _USUAL]
+
+
+def _goes_without_saying(op: Op, x: Any) -> bool:
+    """Whether an operand of "and" is true, or of "or" false, whatever the variables are."""
+    return type(x) is not Symbol and np.ndim(x) == 0 and isinstance(x, (bool, np.bool)) and x == _NEUTRAL.get(op)
+
+
+def _differs(x: Any, op: Op) -> bool:
+    """Whether an operand is a matrix product in another one, or "or" in "and": which is first is not to be guessed."""
+    while type(x) is Symbol and x.op in _UNCHANGED:
+        x = x.inputs[0]
+    return type(x) is Symbol and x.op is not op and bool({x.op, op} & {products.matmul, selection.bitwise_or})
+
+
+def _is_transposed(x: Symbol) -> bool:
+    if x.op is shaping.transpose:
+        return x.params.get("axes") is None
+    last = {len(x.shape) - 2, len(x.shape) - 1}
+    return (
+        x.op is shaping.swapaxes and len(x.shape) >= 2 and {each % len(x.shape) for each in x.params.values()} == last
+    )
+
+
+def _parameter(value: Any) -> str:
+    if isinstance(value, np.ndarray) and value.ndim:
+        return _listed(value)
+    if isinstance(value, str) and not value.isidentifier():
+        return repr(value)
+    if isinstance(value, tuple):
+        inside = ", ".join(map(_parameter, value))
+        return f"({inside},)" if len(value) == 1 else f"({inside})"
+    return str(value)
+
+
+def _listed(array: Any) -> str:
+    """A few entries as a list, of many how many there are; of a symbol what it is."""
+    if type(array) is Symbol:
+        return text(array)
+    array = np.asarray(array)
+    if array.size <= 8:
+        return str(array.tolist())
+    return f"({' × '.join(map(str, array.shape))} {'truths' if array.dtype == bool else 'numbers'})"
+
+
+def _index(index: Any) -> str:
+    return ", ".join(_part(part) for part in (index if isinstance(index, tuple) else (index,)))
+
+
+def _part(part: Any) -> str:
+    if isinstance(part, slice):
+        ends = ["" if each is None else str(each) for each in (part.start, part.stop)]
+        return ":".join(ends) + ("" if part.step is None else f":{part.step}")
+    if part is Ellipsis:
+        return "..."
+    return _listed(part) if np.ndim(part) else str(part)

@@ -1,0 +1,132 @@
+"""The operations that tensors meet while a block runs, in order, each with the user's line that called it.
+
+For as long as somebody looks, tensors trace their operations through `_observed`; otherwise this costs nothing.
+"""
+
+import contextlib
+import functools
+import linecache
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.engine.op import Array, Op, Traced
+from tinygrad_lite.engine.tensor import Tensor
+from tinygrad_lite.transforms.dual import innermost
+
+_NOT_THE_USERS = (
+    str(Path(__file__).parents[1]),
+    str(Path(np.__file__).parent),
+    contextlib.__file__,
+    functools.__file__,
+)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A line of the user's code."""
+
+    file: str
+    line: int
+    function: str
+
+    @property
+    def text(self) -> str:
+        """The line itself, where its file can be read."""
+        return linecache.getline(self.file, self.line).strip()
+
+    def __str__(self) -> str:
+        return f"{Path(self.file).name}:{self.line}: {self.text}".rstrip(": ")
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """An operation that was performed: what it was given, what came of it, and who called it."""
+
+    op: Op
+    inputs: tuple[Any, ...]
+    params: Mapping[str, Any]
+    result: Any
+    source: Source | None
+
+    @property
+    def arrays(self) -> list[Array]:
+        """What the operation was given, as arrays."""
+        return [innermost(x) for x in self.inputs]
+
+    @property
+    def value(self) -> Array:
+        """The array that came of it, or the answer."""
+        return innermost(self.result)
+
+
+class _Observers(threading.local):
+    def __init__(self) -> None:
+        self.all: list[Callable[[Step], None]] = []
+
+
+_observers = _Observers()
+_plain_trace: Callable[..., Any] = Tensor.__trace__
+_open = 0
+_lock = threading.Lock()
+
+
+def _observed(self: Tensor, op: Op, inputs: tuple[Array, ...], params: Mapping[str, Any]) -> Any:
+    result = _plain_trace(self, op, inputs, params)
+    if _observers.all and (isinstance(result, Tensor) or not isinstance(result, Traced)):
+        step = Step(op, inputs, params, result, calling_line())
+        for observe in _observers.all:
+            observe(step)
+    return result
+
+
+@contextlib.contextmanager
+def observing(observe: Callable[[Step], None]) -> Iterator[None]:
+    """Have `observe` called with each operation on tensors that this thread performs in the block."""
+    global _open
+    with _lock:
+        _open += 1
+        setattr(Tensor, "__trace__", _observed)  # noqa: B010, since a type checker takes methods to be fixed
+    _observers.all.append(observe)
+    try:
+        yield
+    finally:
+        _observers.all.remove(observe)
+        with _lock:
+            _open -= 1
+            if not _open:
+                setattr(Tensor, "__trace__", _plain_trace)  # noqa: B010
+
+
+@contextlib.contextmanager
+def recording() -> Iterator[list[Step]]:
+    """The list that each operation on tensors in the block is added to.
+
+    Example:
+        >>> import numpy as np, tinygrad_lite as tg
+        >>> with recording() as steps:
+        ...     y = np.sin(tg.tensor(1.0)) * 2
+        >>> [step.op for step in steps]
+        [sin, multiply]
+    """
+    steps: list[Step] = []
+    with observing(steps.append):
+        yield steps
+
+
+def calling_line() -> Source | None:
+    """The innermost line that is neither of this package nor of NumPy's."""
+    frame = sys._getframe(1)
+    while frame is not None and not is_users(frame.f_code.co_filename):
+        frame = frame.f_back  # type: ignore[assignment]
+    return None if frame is None else Source(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name)
+
+
+@functools.cache
+def is_users(file: str) -> bool:
+    return not file.startswith(_NOT_THE_USERS)

@@ -1,0 +1,153 @@
+"""`Symbol`: an array that remembers the expression it is computed by, so that code can be read as a formula.
+
+A declaration that is given symbols in place of arrays returns its own formula: what a lesson shows is the very code
+that runs. The numbers go along, so that what depends on a shape, or picks a branch for all entries alike, is resolved.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
+
+import numpy as np
+
+from tinygrad_lite.engine.op import NO_PARAMS, Array, Op
+from tinygrad_lite.engine.operators import Operators
+from tinygrad_lite.errors import UsageError
+from tinygrad_lite.ops.arithmetic import elementwise, selection
+
+
+class Numbered(Operators):
+    """A traced value that knows its numbers, for their form and dtype, and lets nobody in Python act on them.
+
+    Attributes:
+        value: the numbers.
+    """
+
+    __slots__ = ("value",)
+    value: Array
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return np.shape(self.value)
+
+    @property
+    def size(self) -> int:
+        return int(np.size(self.value))
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.value.dtype  # type: ignore[no-any-return]
+
+    def refusal(self) -> UsageError:
+        """The error for who asks for the numbers."""
+        return UsageError("a formula depends on numbers that are not known to it")
+
+    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
+        raise self.refusal()
+
+    __bool__ = __int__ = __float__ = __index__ = __array__ = item = tolist = _refuse
+
+
+class Symbol(Numbered):
+    """A named array, or what an operation makes of symbols.
+
+    Attributes:
+        value: the numbers.
+        name: what it is called; None for what an operation made.
+        op, inputs, params: how it was made; op is None for what has a name.
+
+    Example:
+        >>> import numpy as np
+        >>> from tinygrad_lite.ops.arithmetic.elementwise import tanh
+        >>> x = Symbol(np.array([0.5, 1.0]), "x")
+        >>> tanh.derivatives[0](Symbol(np.tanh(x.value), "y"), x)
+        1 - y · y
+    """
+
+    __slots__ = ("inputs", "name", "op", "params")
+
+    def __init__(
+        self,
+        value: Array,
+        name: str | None = None,
+        op: Op | None = None,
+        inputs: Sequence[Any] = (),
+        params: Mapping[str, Any] = NO_PARAMS,
+    ) -> None:
+        self.value = value
+        self.name = name
+        self.op = op
+        self.inputs = inputs
+        self.params = params
+
+    def __trace__(self, op: Op, inputs: tuple[Array, ...], params: Mapping[str, Any]) -> Any:
+        value = op(*[numbers(x) for x in inputs], **{name: numbers(each) for name, each in params.items()})
+        if not hasattr(value, "dtype"):
+            return value  # an answer about its form
+        same = _simpler(op, inputs)
+        return Symbol(value, None, op, inputs, params) if same is None else same
+
+    def __repr__(self) -> str:
+        from tinygrad_lite.readers.notation import text
+
+        return text(self)
+
+
+def numbers(x: Any) -> Any:
+    """The numbers of a value that knows them; anything else as it is."""
+    if isinstance(x, tuple):
+        return tuple(map(numbers, x))
+    return x.value if isinstance(x, Numbered) else x
+
+
+def extent(x: Any) -> int:
+    """How many operations an expression has when it is written out, where what is used twice stands twice."""
+    counts: dict[int, int] = {}
+    ahead = [x]
+    while ahead:
+        top = ahead[-1]
+        if type(top) is not Symbol or id(top) in counts:
+            ahead.pop()
+            continue
+        waiting = [each for each in top.inputs if type(each) is Symbol and id(each) not in counts]
+        if waiting:
+            ahead += waiting
+        else:
+            counts[id(top)] = (top.op is not None) + sum(counts.get(id(each), 0) for each in top.inputs)
+            ahead.pop()
+    return counts.get(id(x), 0)
+
+
+def without_numbers(x: Any) -> Any:
+    """The same expression, which lets go of the numbers that its operations made; their form remains."""
+    ahead = [x]
+    seen: set[int] = set()
+    while ahead:
+        top = ahead.pop()
+        if type(top) is Symbol and top.op is not None and id(top) not in seen:
+            seen.add(id(top))
+            top.value = np.broadcast_to(np.zeros((), top.dtype), top.shape)
+            ahead += top.inputs
+    return x
+
+
+def _simpler(op: Op, inputs: Sequence[Any]) -> Any:
+    """What the result is the same as, if it is one of the inputs for all entries."""
+    if op is elementwise.multiply:
+        for x, other in (inputs, inputs[::-1]):
+            if type(x) is Symbol and _is_number(other, 1) and x.shape == np.broadcast_shapes(x.shape, np.shape(other)):
+                return x
+    if op is elementwise.power and _is_number(inputs[1], 1):
+        return inputs[0]
+    if op is selection._where:
+        condition = np.asarray(numbers(inputs[0]))
+        if condition.size and (np.all(condition) or not np.any(condition)):
+            chosen = inputs[1] if condition.flat[0] else inputs[2]
+            shape = np.broadcast_shapes(*(np.shape(numbers(x)) for x in inputs))
+            if type(chosen) is Symbol:
+                return chosen if chosen.shape == shape else None
+            return chosen if np.ndim(chosen) == 0 and shape != () else None
+    return None
+
+
+def _is_number(x: Any, number: float) -> bool:
+    return type(x) is not Symbol and np.ndim(x) == 0 and bool(x == number)

@@ -1,0 +1,291 @@
+"""Forward mode: a value that carries its tangent, and how the two modes meet.
+
+An operation on a `Dual` runs on the primals, and its Jacobian-vector product on the tangents beside them. Each
+transform that pushes tangents forward has a level of its own, an inner one a higher level, so that nested ones are not
+confused.
+
+A dual is always outermost: its primal and tangent may be tensors, or duals of lower levels. The reverse pass of dual
+values is therefore the reverse pass of their parts, which is what `Pullback` makes of it.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import count
+from threading import RLock
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.engine import grad_mode
+from tinygrad_lite.engine.backward import fitted, history, propagate
+from tinygrad_lite.engine.op import Array, Deferred, Op
+from tinygrad_lite.engine.operators import TURNED_INTO_ARRAY, Operators
+from tinygrad_lite.engine.tensor import Tensor, number, wrap
+from tinygrad_lite.errors import InputError, UsageError
+from tinygrad_lite.ops.arithmetic import selection
+
+_next_level = count(1).__next__
+_running: set[int] = set()
+
+
+@contextmanager
+def new_level() -> Iterator[int]:
+    """The level of a transform that pushes tangents forward, for as long as it runs."""
+    level = _next_level()
+    _running.add(level)
+    try:
+        yield level
+    finally:
+        _running.discard(level)
+
+
+def pushes_tangents() -> bool:
+    """Whether a transform that pushes tangents forward is running."""
+    return bool(_running)
+
+
+class Dual(Operators):
+    """A value in a function that tangents are pushed through.
+
+    Attributes:
+        primal: the value itself.
+        tangent: how fast it changes along the direction in question; of its shape and dtype.
+        level: which transform the tangent belongs to.
+    """
+
+    __slots__ = ("level", "primal", "tangent")
+
+    def __init__(self, primal: Array, tangent: Array, level: int) -> None:
+        self.primal = primal
+        self.tangent = tangent
+        self.level = level
+
+    def __trace__(self, op: Op, inputs: tuple[Array, ...], params: Mapping[str, Any]) -> Any:
+        level = highest_level(inputs)
+        if level not in _running:
+            raise UsageError(
+                f"{op.name} met a value of a function that tangents were pushed through and that has returned: return "
+                "what you want to keep (as aux, with has_aux=True)"
+            )
+        primals, tangents = split([np.asarray(x) if isinstance(x, (list, tuple)) else x for x in inputs], level)
+        y = op(*primals, **params)
+        if not op.vjps:
+            return y
+        if not hasattr(y, "dtype"):
+            y = number(y, op)
+        if y.dtype.kind == "c":
+            raise UsageError(f"{op.name} makes complex numbers; only real ones have a tangent")
+        follows = y.dtype.kind == "f" and grad_mode.mode.enabled
+        tangent = _pushed(op, y, primals, tangents, params) if follows else None
+        return y if tangent is None else Dual(y, tangent, level)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.primal.shape  # type: ignore[no-any-return]
+
+    @property
+    def size(self) -> int:
+        return self.primal.size  # type: ignore[no-any-return]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.primal.dtype  # type: ignore[no-any-return]
+
+    def detach(self) -> Array:
+        """The same value as a constant."""
+        return selection.stop_gradient(self)
+
+    def backward(self, *_: Any, **__: Any) -> None:
+        """Refused: tangents go forward."""
+        raise UsageError(
+            "backward() in a function that tangents are pushed through: use tg.grad, which nests with them"
+        )
+
+    def numpy(self) -> Any:
+        """The array itself. This leaves the derivative, on purpose."""
+        return innermost(self)
+
+    def item(self) -> Any:
+        """The one element as a Python number. This leaves the derivative, on purpose."""
+        return innermost(self).item()
+
+    def __format__(self, specification: str) -> str:
+        return format(self.item() if specification else str(self), specification)
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        raise UsageError(TURNED_INTO_ARRAY)
+
+    def __float__(self) -> float:
+        raise UsageError(
+            "float(x) inside a function that is being differentiated would lose the tangent of x: write np.sin for "
+            "math.sin, and so on; or x.item() to leave it on purpose"
+        )
+
+    def __bool__(self) -> bool:
+        if self.size != 1:
+            raise InputError(f"the truth of an array of shape {self.shape} is ambiguous: write .any() or .all()")
+        return bool(self.primal)
+
+    def __repr__(self) -> str:
+        return f"Dual({self.primal!r}, {self.tangent!r})"
+
+
+def highest_level(values: Iterable[Any]) -> int:
+    """The level of the innermost transform that some of these values belong to; 0 if there is none."""
+    return max((x.level for x in values if type(x) is Dual), default=0)
+
+
+def split(values: Iterable[Any], level: int) -> tuple[list[Any], list[Any]]:
+    """The primals and the tangents of this level; None is the tangent of what is constant."""
+    pairs = [(x.primal, x.tangent) if type(x) is Dual and x.level == level else (x, None) for x in values]
+    return [primal for primal, _ in pairs], [tangent for _, tangent in pairs]
+
+
+def innermost(x: Array) -> Array:
+    """The array in a tensor or a dual, under whatever levels."""
+    while isinstance(x, (Tensor, Dual)):
+        x = x.data if isinstance(x, Tensor) else x.primal
+    return x
+
+
+def _pushed(op: Op, y: Array, primals: Sequence[Array], tangents: Sequence[Array], params: Mapping[str, Any]) -> Array:
+    """The Jacobian-vector product Σᵢ ∂y/∂xᵢ · tᵢ; None where no tangent has an influence."""
+    total = None
+    primals = op.real(primals, y.dtype)
+    for i, t in enumerate(tangents):
+        if t is None or op.vjps[i] is None:
+            continue
+        if op.derivatives:  # entry by entry: the Jacobian is diagonal, and its own transpose
+            part = op.vjps[i](t, y, *primals, **params)  # type: ignore[misc]
+        elif op.linear:
+            part = op(*primals[:i], t, *primals[i + 1 :], **params)
+        else:
+            part = _transposed(op, i, t, y, primals, params)
+        total = part if total is None else total + part
+    if total is None:
+        return None
+    if np.shape(total) != y.shape:
+        total = np.broadcast_to(total, y.shape)
+    return total if total.dtype == y.dtype else total.astype(y.dtype)
+
+
+def _transposed(op: Op, i: int, t: Array, y: Array, primals: Sequence[Array], params: Mapping[str, Any]) -> Array:
+    """∂y/∂xᵢ · t out of the vector-Jacobian product alone: that is linear in g, and this is its transpose."""
+    x = primals[i]
+    g = variable(np.zeros_like(innermost(y)))
+    try:
+        with grad_mode.enable_grad(), np.errstate(all="ignore"):  # the value at g = 0 is thrown away
+            back = fitted(op.vjps[i](g, y, *primals, **params), np.shape(x), np.result_type(x), op, i)  # type: ignore[misc]
+    finally:
+        settle([g])
+    return Pullback([back.whole() if isinstance(back, Deferred) else back], [g])([t])[0]
+
+
+_variables: set[Tensor] = set()
+
+
+def variable(given: Array) -> Tensor:
+    """A tensor for a function to be given in place of an array or a tensor, and for a gradient to arrive at."""
+    given = given if isinstance(given, Tensor) else wrap(given)
+    made: Tensor = given.holding(given.data)
+    _variables.add(made)
+    return made
+
+
+def settle(variables: Iterable[Tensor]) -> None:
+    """End the time of variables, once the function has run: from now on they are only what they stand for."""
+    for x in variables:
+        _variables.discard(x)
+        x.settle()
+
+
+@contextmanager
+def revived(variables: Sequence[Tensor]) -> Iterator[None]:
+    """A time in which settled variables need a gradient again: for functions that a pass runs once more."""
+    settled = [x for x in variables if not x.requires_grad]
+    for x in settled:
+        x.requires_grad = True
+    try:
+        yield
+    finally:
+        for x in settled:
+            x.requires_grad = False
+
+
+class Pullback:
+    """What gradients of some values become at some variables: Σ gᵀ ∂value/∂variable, once for each call.
+
+    Where values or gradients are duals, so are the results. Where they hang on other tensors than the variables, the
+    results have a history, so that transforms nest.
+
+    Attributes:
+        hangs_on_others: whether a value does.
+    """
+
+    def __init__(self, values: Sequence[Array], variables: Sequence[Tensor]) -> None:
+        self._values = values
+        self._variables = variables
+        self._lock = RLock()  # one pass at a time, since it revives the variables
+        self._level = highest_level(values)
+        self.hangs_on_others: bool
+        if self._level:
+            primals, tangents = split(values, self._level)
+            self._of_primals, self._of_tangents = Pullback(primals, variables), Pullback(tangents, variables)
+            self.hangs_on_others = self._of_primals.hangs_on_others or self._of_tangents.hangs_on_others
+        else:
+            roots = [value for value in values if isinstance(value, Tensor)]
+            self._path, self._between, self.hangs_on_others = between(roots, frozenset(variables))
+
+    def __call__(self, gradients: Sequence[Array]) -> list[Array]:
+        level = max(self._level, highest_level(gradients))
+        return self._pull_dual(gradients, level) if level else self._pull(gradients)
+
+    def _pull_dual(self, gradients: Sequence[Array], level: int) -> list[Array]:
+        """The product rule: the tangent of g · ∂value is g · ∂tangent + (tangent of g) · ∂primal."""
+        own = level == self._level
+        of_primals = self._of_primals if own else self
+        primals, tangents = split(gradients, level)
+        found = of_primals(primals)
+        parts = [of_primals(tangents)] if any(tangent is not None for tangent in tangents) else []
+        if own:
+            parts.append(self._of_tangents(primals))
+        return [Dual(x, sum(moved[1:], moved[0]), level) for x, *moved in zip(found, *parts)]
+
+    def _pull(self, gradients: Sequence[Array]) -> list[Array]:
+        create_graph = grad_mode.mode.enabled and (
+            self.hangs_on_others or any(isinstance(g, Tensor) and g.requires_grad for g in gradients)
+        )
+        arrived: dict[Tensor, Array] = {}
+        for value, g in zip(self._values, gradients):
+            if g is not None and isinstance(value, Tensor) and value in self._between:
+                g = g if create_graph else innermost(g)
+                arrived[value] = arrived[value] + g if value in arrived else g
+        with self._lock, revived(self._variables):
+            found = propagate(self._path, arrived, create_graph, only=self._between)
+        return [found[x] if x in found else np.zeros_like(x.data) for x in self._variables]
+
+
+def between(roots: Iterable[Tensor], ends: frozenset[Tensor]) -> tuple[list[Tensor], set[Tensor], bool]:
+    """What lies between some roots and ends, as a history and as a set, and whether a root hangs on anything else.
+
+    Something else is a variable of a running transform, too, and what an end stands for if that needs a gradient.
+    """
+    roots = list(roots)
+    path = history(roots, ends, oldest=min((end.index if end.op is not None else 0 for end in ends), default=0))
+    known = ends.union(path)
+    on_path = set(ends)
+    beside = {end for end in ends if end.requires_grad}
+    for node in path:
+        if node in _variables:
+            beside.add(node)
+        for x in node.inputs:
+            if type(x) is Tensor:
+                if x in on_path:
+                    on_path.add(node)
+                if x in beside or (x.requires_grad and x not in known):
+                    beside.add(node)
+    hangs_on_others = any(root in beside or (root.requires_grad and root not in known) for root in roots)
+    return [node for node in path if node in on_path], on_path, hangs_on_others

@@ -1,0 +1,194 @@
+"""Functions made out of functions: derivatives, in reverse and in forward mode.
+
+Arrays in, arrays out; tensors in, tensors out. A result that hangs on an outer tensor that requires a gradient, through
+an argument or a closure, stays a tensor with a history, and one that hangs on an outer tangent keeps it, so that
+transforms nest in any order.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite import trees
+from tinygrad_lite.engine.op import Array, Traced
+from tinygrad_lite.errors import ShapeError, UsageError
+from tinygrad_lite.transforms.dual import Dual, innermost, new_level
+from tinygrad_lite.transforms.runs import (
+    NUMBERS,
+    Argnums,
+    Call,
+    Run,
+    change_of,
+    check_number,
+    check_one_entry_each,
+    name_of,
+    real,
+)
+
+
+def value_and_grad(f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) -> Callable[..., Any]:
+    """A function that returns f(*args) and its gradient with respect to some of the arguments.
+
+    (f(x), ∂f/∂x) for a function with one real result. The gradient has the containers of the argument and its shapes;
+    with a tuple of `argnums` it is a tuple. With `has_aux`, f returns (result, anything) and so does the new function
+    in place of the value. Keyword arguments are passed through.
+
+    Raises:
+        UsageError: if an argument to differentiate by holds no floating-point numbers, or f returns no number.
+        ShapeError: if f returns more than one number.
+        InputError: if there is no argument of this position, or one is named twice.
+
+    Example:
+        >>> import numpy as np, tinygrad_lite as tg
+        >>> value, gradient = tg.value_and_grad(lambda x: np.sum(x**2))(np.array([1.0, 2.0]))
+        >>> print(value, gradient)
+        5.0 [2. 4.]
+    """
+    name_of(f)
+
+    @wraps(f, updated=())
+    def value_and_gradient(*args: Any, **kwargs: Any) -> Any:
+        call = Call(f, args, kwargs, argnums, has_aux)
+        run = Run(call)
+        if not isinstance(run.result, (Traced, *NUMBERS)):
+            kind = type(run.result).__name__
+            raise UsageError(f"{call.name} must return a number to have a gradient, it returned {kind}")
+        value: Any = run.result
+        if np.size(value) != 1:
+            shape = np.shape(value)
+            raise ShapeError(f"{call.name} must return one number to have a gradient, it returned shape {shape}")
+        gradient = run.gradient([np.ones_like(innermost(value))])
+        return run.finished((run.result, run.aux) if has_aux else run.result), gradient
+
+    return value_and_gradient
+
+
+def grad(f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) -> Callable[..., Any]:
+    """A function that returns the gradient of f, ∂f/∂x, with respect to some of its arguments.
+
+    As `value_and_grad` without the value; with `has_aux` it returns (gradient, anything).
+
+    Example:
+        >>> import numpy as np, tinygrad_lite as tg
+        >>> float(tg.grad(np.tanh)(0.0))
+        1.0
+        >>> third = tg.grad(tg.grad(tg.grad(np.sin)))
+        >>> float(third(0.0))
+        -1.0
+    """
+    with_value = value_and_grad(f, argnums, has_aux)
+
+    @wraps(f, updated=())
+    def gradient(*args: Any, **kwargs: Any) -> Any:
+        value, found = with_value(*args, **kwargs)
+        return (found, value[1]) if has_aux else found
+
+    return gradient
+
+
+def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False, **kwargs: Any) -> Any:
+    """f(*primals), and the function that takes a gradient of this result to the gradients of the arguments.
+
+    The second is g ↦ (gᵀ ∂f/∂x₁, gᵀ ∂f/∂x₂, ...), one for each argument, for a g of the result's containers and shapes;
+    it can be called any number of times. With `has_aux`, f returns (result, anything), and `anything` comes third.
+
+    Raises:
+        UsageError: if an argument holds no floating-point numbers, or g has other containers than the result.
+        ShapeError: if g has another shape than the result.
+
+    Example:
+        >>> import numpy as np, tinygrad_lite as tg
+        >>> y, pull = tg.vjp(lambda a, b: a * b, np.array([1.0, 2.0]), 3.0)
+        >>> by_a, by_b = pull(np.array([1.0, 10.0]))
+        >>> print(y, by_a, by_b)
+        [3. 6.] [ 3. 30.] 21.0
+    """
+    run = Run(Call(f, primals, kwargs, tuple(range(len(primals))), has_aux))
+
+    def pull(g: Any) -> Any:
+        return run.gradient(trees.leaves(trees.map_leaves(lambda y, g: change_of("gradient", y, g), run.result, g)))
+
+    result = run.finished(run.result)
+    return (result, pull, run.finished(run.aux)) if has_aux else (result, pull)
+
+
+def jvp(
+    f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], has_aux: bool = False, **kwargs: Any
+) -> Any:
+    """f(*primals), and its directional derivative Σᵢ ∂f/∂xᵢ · tᵢ along the tangents, by forward mode.
+
+    One tangent for each argument, in the argument's containers and shapes. With `has_aux`, f returns (result,
+    anything), and `anything` comes third.
+
+    Raises:
+        UsageError: if an argument holds no floating-point numbers, or its tangent has other containers.
+        ShapeError: if a tangent has another shape than its argument.
+
+    Example:
+        >>> import numpy as np, tinygrad_lite as tg
+        >>> y, change = tg.jvp(np.sin, (0.0,), (2.0,))
+        >>> print(y, change)
+        0.0 2.0
+    """
+    name = name_of(f)
+    check_one_entry_each(primals, tangents, None, f"jvp of {name}")
+    call = Call(f, primals, kwargs, tuple(range(len(primals))), has_aux)
+    with new_level() as level:
+        duals = trees.map_leaves(
+            lambda x, t: Dual(real(x), change_of("tangent", x, t), level), tuple(primals), tuple(tangents)
+        )
+        result, aux = call.run(duals)
+    changes = trees.map_leaves(lambda y: tangent_of(y, level, name), result)
+    value, aux = (trees.map_leaves(lambda y: primal_of(y, level), part) for part in (result, aux))
+    finished = call.finished((value, changes, aux))
+    return finished if has_aux else finished[:2]
+
+
+def primal_of(y: Any, level: int) -> Any:
+    """What a function returned without its tangent of this level."""
+    return y.primal if isinstance(y, Dual) and y.level == level else y
+
+
+def tangent_of(y: Any, level: int, name: str) -> Array:
+    """The tangent of this level of what a function returned; zero where it has none."""
+    check_number(y, name)
+    return y.tangent if isinstance(y, Dual) and y.level == level else np.zeros_like(innermost(y))
+
+
+def hvp(
+    f: Callable[..., Any],
+    primals: Sequence[Any],
+    tangents: Sequence[Any],
+    argnums: Argnums = 0,
+    has_aux: bool = False,
+    **kwargs: Any,
+) -> Any:
+    """The product of the Hessian of f with a vector, ∂²f/∂x∂x · t, for f with one real result, without the Hessian.
+
+    The tangents are a tuple with one entry for each argument in `argnums`, in the argument's containers and shapes. As
+    the gradient of ∂f/∂x · t it costs about three gradients. With `has_aux` it returns (product, anything).
+
+    Raises:
+        UsageError, ShapeError, InputError: as `grad` and `jvp` do.
+
+    Reference: B. A. Pearlmutter, Fast exact multiplication by the Hessian, Neural Computation 6 (1994).
+
+    Example:
+        >>> import numpy as np, tinygrad_lite as tg
+        >>> tg.hvp(lambda x: np.sum(x**3), (np.array([1.0, 2.0]),), (np.array([1.0, 10.0]),))
+        array([  6., 120.])
+    """
+    several = argnums if isinstance(argnums, (tuple, list)) else (argnums,)
+    check_one_entry_each(primals, tangents, len(several), f"hvp of {name_of(f)}")
+    gradient = grad(f, several, has_aux)
+
+    def slope(*args: Any, **keywords: Any) -> Any:
+        found = gradient(*args, **keywords)
+        by_x, aux = found if has_aux else (found, None)
+        parts = trees.map_leaves(lambda g, t: np.sum(g * change_of("tangent", g, t)), by_x, tuple(tangents))
+        total = sum(trees.leaves(parts))
+        return (total, aux) if has_aux else total
+
+    return grad(wraps(f, updated=())(slope), argnums, has_aux)(*primals, **kwargs)

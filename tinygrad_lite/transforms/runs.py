@@ -1,0 +1,199 @@
+"""A run of a user's function under a transform: what it is given, and what becomes of what it returns."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from operator import index
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite import trees
+from tinygrad_lite.engine import grad_mode
+from tinygrad_lite.engine.op import Array, Traced
+from tinygrad_lite.engine.tensor import Tensor, tensor, wrap
+from tinygrad_lite.errors import InputError, ShapeError, UsageError
+from tinygrad_lite.transforms.dual import Dual, Pullback, between, settle, variable
+
+Argnums = int | Sequence[int]
+NUMBERS = (int, float, np.generic, np.ndarray)
+
+
+class Call:
+    """A call of a user's function, of which some arguments are to be differentiated by.
+
+    Attributes:
+        name: the function's, for messages.
+        chosen: the arguments to differentiate by, as they were given.
+    """
+
+    def __init__(
+        self, f: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], argnums: Argnums, has_aux: bool
+    ) -> None:
+        self.name = name_of(f)
+        self._f, self._args, self._kwargs, self._has_aux = f, args, kwargs, has_aux
+        self._one = not isinstance(argnums, (tuple, list))
+        self._positions = _positions(argnums, len(args), self.name)
+        self.chosen = tuple(args[position] for position in self._positions)
+        self._as_arrays = not _holds_tensors(self.chosen)
+
+    def run(self, chosen: Sequence[Any]) -> tuple[Any, Any]:
+        """The function's result and what it returned besides, for these in place of the chosen arguments."""
+        args = list(self._args)
+        for position, x in zip(self._positions, chosen, strict=True):
+            args[position] = x
+        mode = grad_mode.mode
+        before = mode.enabled, mode.transforming
+        mode.enabled = mode.transforming = True
+        try:
+            result = self._f(*args, **self._kwargs)
+        finally:
+            mode.enabled, mode.transforming = before
+        if not self._has_aux:
+            return result, None
+        if not (isinstance(result, tuple) and len(result) == 2):
+            raise UsageError(f"with has_aux, {self.name} must return a pair (result, anything); it returned {result!r}")
+        return result
+
+    def shaped(self, found: Sequence[Any]) -> Any:
+        """One thing for each array among the chosen arguments, in their containers."""
+        remaining = iter(found)
+        tree = trees.map_leaves(lambda _: next(remaining), self.chosen)
+        return tree[0] if self._one else tree
+
+    def finished(self, tree: Any, hangs_on_others: Callable[[Tensor], bool] = lambda _: True) -> Any:
+        """A result as it is handed out: arrays if the chosen arguments were, and tensors otherwise.
+
+        What hangs on an outer tensor keeps its history, and what hangs on an outer tangent keeps it.
+        """
+        return trees.map_leaves(lambda x: self._finished(x, hangs_on_others), tree)
+
+    def _finished(self, x: Any, hangs_on_others: Callable[[Tensor], bool]) -> Any:
+        if isinstance(x, Dual):
+            primal, tangent = self._finished(x.primal, hangs_on_others), self._finished(x.tangent, hangs_on_others)
+            return Dual(primal, tangent, x.level)
+        if not isinstance(x, Tensor) or (x.requires_grad and grad_mode.mode.enabled and hangs_on_others(x)):
+            return x
+        return x.data if self._as_arrays else x.detach()
+
+
+class Run:
+    """A call that was made with variables in place of the chosen arguments: ready to be pulled back.
+
+    Attributes:
+        result, aux: what the function returned, in terms of the variables.
+        values: the leaves of the result.
+        variables: one for each array among the chosen arguments.
+    """
+
+    def __init__(self, call: Call) -> None:
+        self.call = call
+        self.variables: list[Tensor] = []
+        try:
+            self.result, self.aux = call.run(trees.map_leaves(self._variable, call.chosen))
+        finally:
+            settle(self.variables)
+        self.values = trees.leaves(self.result)
+        for y in self.values:
+            check_number(y, call.name)
+        self.pull = Pullback(self.values, self.variables)
+
+    def _variable(self, x: Any) -> Array:
+        """What the function is given in place of x: a tensor for the gradient to arrive at, or a dual of one."""
+        if isinstance(x, Dual):
+            return Dual(self._variable(x.primal), x.tangent, x.level)
+        self.variables.append(variable(real(x)))
+        return self.variables[-1]
+
+    def gradient(self, gradients: Sequence[Array]) -> Any:
+        """Σ gᵀ ∂value/∂x over the values, in the containers of the chosen arguments."""
+        return self.call.shaped([self.finished(as_traced(x)) for x in self.pull(gradients)])
+
+    def finished(self, tree: Any) -> Any:
+        """What the function returned, or a gradient, as it is handed out."""
+        return self.call.finished(tree, self._hangs_on_others)
+
+    def _hangs_on_others(self, x: Tensor) -> bool:
+        is_value = any(x is y for y in self.values)
+        return self.pull.hangs_on_others if is_value else between([x], frozenset(self.variables))[2]
+
+
+def name_of(f: Callable[..., Any]) -> str:
+    """What messages call a function, which must be one."""
+    if not callable(f):
+        raise UsageError(f"a function is differentiated, this is {type(f).__name__}: write tg.grad(f)(x), not of f(x)")
+    return getattr(f, "__name__", type(f).__name__)
+
+
+def _positions(argnums: Any, count: int, name: str) -> list[int]:
+    """The chosen positions among a call's positional arguments."""
+    if type(argnums) is int and 0 <= argnums < count:
+        return [argnums]
+    try:
+        positions = [index(k) for k in (argnums if isinstance(argnums, (tuple, list)) else (argnums,))]
+    except TypeError:
+        raise UsageError(f"argnums is a position or a tuple of positions, got {argnums!r}") from None
+    if not all(-count <= position < count for position in positions):
+        raise InputError(f"argnums={argnums} for a call of {name} with {count} positional arguments")
+    positions = [position % count for position in positions]
+    if len(set(positions)) < len(positions):
+        raise InputError(f"argnums={argnums} names an argument twice")
+    return positions
+
+
+def check_number(y: Any, name: str) -> None:
+    """Raise the error for a result that is no array of numbers."""
+    if not isinstance(y, (Traced, *NUMBERS)):
+        raise UsageError(f"{name} must return numbers or arrays to be differentiated, it returned {type(y).__name__}")
+    dtype = getattr(y, "dtype", np.dtype(float))
+    if dtype.kind == "c":
+        raise UsageError(f"{name} must return real numbers to be differentiated, it returned {dtype}")
+
+
+def check_one_entry_each(primals: Any, tangents: Any, count: int | None, what: str) -> None:
+    """Raise the error for arguments and tangents that are not tuples, or for too many or too few tangents."""
+    for given in (primals, tangents):
+        if not isinstance(given, (tuple, list)):
+            raise UsageError(f"{what} takes tuples with one entry for each argument, got {type(given).__name__}")
+    count = len(primals) if count is None else count
+    if len(tangents) != count:
+        raise UsageError(f"{what} takes one tangent for each of {count} arguments, got {len(tangents)}")
+
+
+def real(x: Any) -> Array:
+    """A value to differentiate by: a traced one, or an array of its own that nobody can change."""
+    given = x if isinstance(x, Traced) else tensor(x).data
+    if given.dtype.kind != "f":
+        raise UsageError(f"a gradient with respect to {given.dtype} is not defined: pass real floating-point numbers")
+    return given
+
+
+def change_of(what: str, x: Any, change: Any) -> Array:
+    """A tangent or a gradient of x as an array of x's shape and dtype."""
+    change = change if isinstance(change, Traced) else tensor(change).data
+    if change.dtype.kind == "c":
+        raise UsageError(f"a {what} is of real numbers, this one is {change.dtype}")
+    if change.shape != np.shape(x):
+        raise ShapeError(f"a {what} of shape {change.shape} for a value of shape {np.shape(x)}")
+    dtype = np.result_type(x)
+    return change if change.dtype == dtype else change.astype(dtype)
+
+
+def basis(x: Array) -> Iterator[Array]:
+    """Every array of x's shape and dtype with a single one in it."""
+    dtype = np.result_type(x)
+    for k in range(np.size(x)):
+        one = np.zeros(np.size(x), dtype if dtype.kind == "f" else float)
+        one[k] = 1
+        yield one.reshape(np.shape(x))[()]
+
+
+def as_traced(x: Array) -> Traced:
+    """An array as a tensor, for it to be handed out in the form that the call asks for."""
+    return x if isinstance(x, Traced) else wrap(x)
+
+
+def _holds_tensors(tree: Any) -> bool:
+    return any(map(_is_tensor, trees.leaves(tree)))
+
+
+def _is_tensor(x: Any) -> bool:
+    return _is_tensor(x.primal) if isinstance(x, Dual) else isinstance(x, Tensor)
