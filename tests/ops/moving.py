@@ -1,4 +1,4 @@
-"""What the tests of shaping, arranging, joining and padding share: calls that are linear in their arrays."""
+"""What the tests of shapes and of casting share: calls that are linear in their arrays."""
 
 from collections.abc import Callable
 from typing import Any
