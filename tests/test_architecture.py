@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -65,3 +66,14 @@ def test_the_core_imports_numpy_alone() -> None:
     )
     found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "{'tinygrad_lite'}"
+
+
+def test_the_version_is_read_when_it_is_asked_for() -> None:
+    script = (
+        "import sys, numpy; before = set(sys.modules); import tinygrad_lite; "
+        "print('importlib.metadata' in set(sys.modules) - before, tinygrad_lite.__version__)"
+    )
+    printed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    assert printed.split() == ["False", metadata.version("tinygrad-lite")]
+    with pytest.raises(AttributeError, match="no attribute 'version'"):
+        _ = tinygrad_lite.version

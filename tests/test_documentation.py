@@ -19,7 +19,7 @@ from tinygrad_lite.engine import registry
 from tinygrad_lite.exercises import catalogue
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 MODULES = [
     importlib.import_module(found.name) for found in pkgutil.walk_packages(tinygrad_lite.__path__, "tinygrad_lite.")
 ]

@@ -1,5 +1,7 @@
 """tinygrad_lite: reverse-mode autodiff in which an operation is plain NumPy with its derivatives beside it."""
 
+from typing import TYPE_CHECKING
+
 from tinygrad_lite import datasets, exercises, nn, optim
 from tinygrad_lite.checking import audit_gradients, detect_anomaly, gradcheck
 from tinygrad_lite.compiler import compile
@@ -12,7 +14,7 @@ from tinygrad_lite.transforms.custom import checkpoint, custom_gradient, stop_gr
 from tinygrad_lite.transforms.gradients import grad, hvp, jvp, value_and_grad, vjp
 from tinygrad_lite.transforms.jacobians import hessian, jacobian
 
-__version__ = "0.1.0"
+__version__: str
 __all__ = [
     "Tensor",
     "array",
@@ -42,3 +44,13 @@ __all__ = [
     "value_and_grad",
     "vjp",
 ]
+
+if not TYPE_CHECKING:  # a type checker would take it for a promise that any name is there
+
+    def __getattr__(name: str) -> str:
+        """`__version__`, read when it is asked for, since that takes a fifth as long as importing NumPy."""
+        if name != "__version__":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib.metadata import version
+
+        return version("tinygrad-lite")
