@@ -38,6 +38,7 @@ class Traced:
 
     __slots__ = ()
     dtype: Any
+    holds_tangent = False  # which a plain array would lose
 
     def beside(self, x: Array) -> Array:
         """What stands for an array that meets this value, where it lies under tensors: unless told, the array."""

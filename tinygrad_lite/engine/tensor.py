@@ -40,6 +40,7 @@ def _in_place(symbol: str, op: Callable[..., Any]) -> Callable[..., "Tensor"]:
                 f"x {symbol}= ... of a leaf that requires a gradient would make it something else than a leaf: to "
                 f"update it, write it under tg.no_grad(); for a new tensor, write y = x {symbol} ..."
             )
+        constant(other)
         self.data = result
         return self
 
@@ -162,9 +163,7 @@ class Tensor(Operators):
 
     @data.setter
     def data(self, value: Array) -> None:
-        if self.op is not None:
-            raise GraphError(f"this tensor is a result of {self.op.name}; only a leaf can be given new data")
-        array = value._array if isinstance(value, Tensor) else _copied(value)
+        array = constant(value) if isinstance(value, Traced) else _copied(value)
         if array.shape != self.shape:
             raise ShapeError(f"new data of shape {array.shape} for a tensor of shape {self.shape}")
         if not np.can_cast(array.dtype, self.dtype, "same_kind"):
@@ -173,9 +172,11 @@ class Tensor(Operators):
 
     def replace(self, array: Array) -> None:
         """Give a leaf a new array, which nobody else may write to: what an optimiser does."""
+        if self.op is not None:
+            raise GraphError(f"this tensor is a result of {self.op.name}; only a leaf can be given new data")
         if isinstance(array, np.ndarray):
             array.setflags(False)  # type: ignore[call-arg]
-        self._array = array
+        self._array = constant(array)
 
     @property
     def requires_grad(self) -> bool:
@@ -442,8 +443,23 @@ def _check_differentiable(array: Array) -> None:
         )
 
 
+def constant(value: Any) -> Any:
+    """A value for a tensor to hold, out of its own tensor; refused if the history of what is differentiated is lost."""
+    if not isinstance(value, Traced):
+        return value
+    has_history = isinstance(value, Tensor) and value.requires_grad and not value.is_leaf
+    if value.holds_tangent or (has_history and mode.transforming):
+        raise UsageError(
+            "a tensor cannot be given the data of a value that is being differentiated, whose history would be lost. "
+            "To run a module on other parameters, write tg.nn.functional_call(module, state, *inputs); to "
+            "differentiate by a module's own, tg.grad(f)(module); to give up the history on purpose, value.detach()"
+        )
+    return value._array if isinstance(value, Tensor) else value
+
+
 def _copied(data: Any, dtype: Any = None) -> Array:
     """An array of its own, which nobody else can change; an array type other than NumPy's is kept as it is."""
+    data = constant(data)
     if hasattr(data, "__array_function__") and not isinstance(data, (np.ndarray, np.generic)):
         return data.copy() if dtype is None else data.copy().astype(dtype)
     if isinstance(data, np.ma.MaskedArray):

@@ -5,7 +5,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from tinygrad_lite.engine.tensor import Tensor
+from tinygrad_lite.engine.tensor import Tensor, constant
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
 
 
@@ -143,7 +143,7 @@ class Module:
 
 def _in_the_form_of(path: str, field: Tensor, value: Any) -> Any:
     """A copy of an array in the dtype and the memory layout of a field."""
-    array = np.asarray(value.data if isinstance(value, Tensor) else value)
+    array = np.asarray(constant(value))
     if not np.can_cast(array.dtype, field.dtype, "same_kind"):
         raise UsageError(f"{path} has dtype {array.dtype}, which would not keep its values as {field.dtype}")
     return np.array(array, field.dtype, order="F" if np.isfortran(field.numpy()) else "C")

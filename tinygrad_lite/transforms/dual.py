@@ -54,6 +54,7 @@ class Dual(Operators):
     """
 
     __slots__ = ("level", "primal", "tangent")
+    holds_tangent = True
 
     def __init__(self, primal: Array, tangent: Array, level: int) -> None:
         self.primal = primal

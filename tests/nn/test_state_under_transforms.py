@@ -1,0 +1,120 @@
+"""What a module or a tensor holds while a function is differentiated: given a value of it, refused; else as ever."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_lite as tg
+from tinygrad_lite import nn
+from tinygrad_lite.errors import UsageError
+
+TRANSFORMS: dict[str, Callable[[Callable[[Any], Any], Any], Any]] = {
+    "grad": lambda f, x: tg.grad(f)(x),
+    "value_and_grad": lambda f, x: tg.value_and_grad(f)(x),
+    "vjp": lambda f, x: tg.vjp(f, x),
+    "jvp": lambda f, x: tg.jvp(f, (x,), (np.ones_like(x),)),
+    "jacobian in reverse": lambda f, x: tg.jacobian(f, mode="reverse")(x),
+    "jacobian forward": lambda f, x: tg.jacobian(f, mode="forward")(x),
+    "hessian": lambda f, x: tg.hessian(f)(x),
+    "hvp": lambda f, x: tg.hvp(f, (x,), (np.ones_like(x),)),
+    "grad of a checkpoint": lambda f, x: tg.grad(tg.checkpoint(f))(x),
+    "grad of jvp": lambda f, x: tg.grad(lambda x: tg.jvp(f, (x,), (np.ones(2),))[1])(x),
+    "jvp of grad": lambda f, x: tg.jvp(tg.grad(f), (x,), (np.ones_like(x),)),
+}
+
+
+def _by_data(p: tg.Tensor, s: Any) -> None:
+    p.data = s
+
+
+def _in_place(change: Callable[[tg.Tensor, Any], Any]) -> Callable[[tg.Tensor, Any], None]:
+    def update(p: tg.Tensor, s: Any) -> None:
+        with tg.no_grad():
+            change(p, s)
+
+    return update
+
+
+def _by_loading(p: tg.Tensor, s: Any) -> None:
+    module = nn.Module()
+    module.p = p  # type: ignore[attr-defined]
+    module.load_state_dict({"p": s})
+
+
+def _by_gradient(p: tg.Tensor, s: Any) -> None:
+    p.grad = s
+    tg.optim.SGD([p], lr=0.1).step()
+
+
+WAYS: dict[str, Callable[[tg.Tensor, Any], None]] = {
+    "data": _by_data,
+    "data of a result": lambda p, s: _by_data(p, 2 * s),
+    "replace": lambda p, s: p.replace(s),
+    "+=": _in_place(lambda p, s: p.__iadd__(s)),
+    "-=": _in_place(lambda p, s: p.__isub__(s)),
+    "*=": _in_place(lambda p, s: p.__imul__(s)),
+    "/=": _in_place(lambda p, s: p.__itruediv__(s)),
+    "**=": _in_place(lambda p, s: p.__ipow__(s)),
+    "load_state_dict": _by_loading,
+}
+
+
+@pytest.mark.parametrize("transform", TRANSFORMS.values(), ids=TRANSFORMS)
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+def test_what_is_differentiated_is_no_data(way: Callable[..., None], transform: Callable[..., Any]) -> None:
+    p = tg.tensor([1.0, 2.0], requires_grad=True)
+
+    def f(x: Any) -> Any:
+        way(p, x)
+        return np.sum(p * p)
+
+    with pytest.raises(UsageError, match=r"functional_call\(module, state, \*inputs\).*tg\.grad\(f\)\(module\)"):
+        transform(f, np.array([3.0, 4.0]))
+    np.testing.assert_array_equal(p.numpy(), [1, 2])
+
+
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+def test_what_is_detached_is_data(way: Callable[..., None]) -> None:
+    def f(x: Any) -> Any:
+        p = tg.tensor([1.0, 2.0], requires_grad=True)
+        way(p, x.detach())
+        return np.sum(x * p.detach())
+
+    x = np.array([3.0, 4.0])
+    expected = tg.tensor([1.0, 2.0], requires_grad=True)
+    way(expected, x)
+    for gradient in (tg.grad(f)(x), tg.jacobian(f, mode="forward")(x)):
+        np.testing.assert_array_equal(gradient, expected.numpy())
+
+
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+def test_outside_a_transform_data_is_given_as_ever(way: Callable[..., None]) -> None:
+    """A moving average of another model's parameters, say."""
+    p, q = (tg.tensor([1.0, 2.0], requires_grad=True) for _ in range(2))
+    way(p, q)
+    assert p.is_leaf
+
+
+def test_a_model_may_learn_inside_a_function_that_is_differentiated() -> None:
+    def learnt(x: Any) -> Any:
+        w = tg.tensor(0.0, requires_grad=True)
+        optimizer = tg.optim.SGD([w], lr=0.1)
+        for _ in range(3):
+            optimizer.zero_grad()
+            ((w - 1) ** 2).backward()
+            optimizer.step()
+            with tg.no_grad():
+                w -= 0.1 * w.grad
+        return w.detach() * x
+
+    expected = learnt(1.0)
+    np.testing.assert_array_equal(tg.grad(learnt)(2.0), expected)
+    np.testing.assert_array_equal(tg.jvp(learnt, (2.0,), (1.0,))[1], expected)
+
+
+def test_a_dual_is_copied_into_no_tensor() -> None:
+    for f in (tg.tensor, lambda x: tg.tensor([x, x]), lambda x: _by_gradient(tg.tensor(1.0, requires_grad=True), x)):
+        with pytest.raises(UsageError):
+            tg.jvp(f, (2.0,), (1.0,))
