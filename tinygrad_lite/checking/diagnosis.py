@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.checking.comparison import Comparison, Examination
+from tinygrad_lite.checking.examination import Comparison, Examination
 from tinygrad_lite.checking.influence import cut_off, movements, place
 from tinygrad_lite.checking.local import applied, fault_of, same
 from tinygrad_lite.checking.mistakes import OVERWRITTEN, Contribution, factors, mistaken

@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from tinygrad_lite.checking.comparison import FULL, Examination
+from tinygrad_lite.checking.comparison import compared
+from tinygrad_lite.checking.examination import FULL, Examination
 from tinygrad_lite.checking.references import remainder_slope
 from tinygrad_lite.checking.report import Report
 from tinygrad_lite.checking.singular import Kinks, at_kink
@@ -163,13 +164,13 @@ class _Check:
         kinks = Kinks(self.examination, self.steps)
         if self.method == "taylor":
             self._look_at_slopes()
-        compared = self.examination.compared(self.rtol, self.atol, kinks)
+        comparison = compared(self.examination, kinks, self.rtol, self.atol)
         if len(subject.point) > FULL:
             self.remarks.append(f"of {len(subject.point):,} entries, checked along directions, bisected where wrong")
-        if np.any(compared.suspicious) or np.any(compared.noise):
+        if np.any(comparison.suspicious) or np.any(comparison.noise):
             self._run_again()
         unsteady = self.unsteady_entries | ((self.weights != 0) @ self.unsteady > 0)[:, None]
-        judgement = Judgement(self.examination, compared, kinks, self.steps, self.values, unsteady)
+        judgement = Judgement(self.examination, comparison, kinks, self.steps, self.values, unsteady)
         checked = [judgement.checked(k) for k in range(len(subject.variables))]
         findings = [finding for k in range(len(checked)) for finding in judgement.findings(k)]
         return Report(subject.name, _CALLED[self.method], self.order, checked, findings, self.remarks)

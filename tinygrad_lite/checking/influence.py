@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.checking.comparison import Comparison, Examination
+from tinygrad_lite.checking.examination import Comparison, Examination
 from tinygrad_lite.checking.local import applied
 from tinygrad_lite.checking.subject import EPSILON, Vector
 from tinygrad_lite.engine.tensor import Tensor

@@ -7,16 +7,13 @@ at random; that the digits of points close by round in other ways has to do ther
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tinygrad_lite.checking import references
+from tinygrad_lite.checking.examination import Examination
 from tinygrad_lite.checking.subject import EPSILON, Matrix, Vector, random_weights
 from tinygrad_lite.readers.random_rounding import Rounding
-
-if TYPE_CHECKING:
-    from tinygrad_lite.checking.comparison import Examination
 
 SAMPLES = 12
 FEW_SAMPLES = 4  # of a sum of many entries, which never round all alike
@@ -31,10 +28,13 @@ FAR = 10 * ALLOWED  # beyond which an error needs no measurement
 class Roundings:
     """What rounding does to an examination."""
 
-    def __init__(self, examination: "Examination", rng: "np.random.Generator") -> None:
+    def __init__(
+        self,
+        examination: Examination,
+    ) -> None:
         self._look = examination
         self._subject = examination.subject
-        self._rng = rng
+        self._rng = examination.rng
         self._gradients: list[tuple[Vector, Matrix]] = []
 
     def behind(self, error: Vector, direction: Vector, samples: int = SAMPLES) -> Vector:

@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.checking.comparison import FULL, Examination
+from tinygrad_lite.checking.comparison import compared
+from tinygrad_lite.checking.examination import FULL, Examination
 from tinygrad_lite.checking.singular import Kinks
 from tinygrad_lite.checking.subject import EPSILON, GradientOf, Subject
 from tinygrad_lite.engine.tensor import Tensor
@@ -45,4 +46,4 @@ def _is_wrong(step: Step) -> bool:
         method = "differences"
     look = Examination(subject, weights, gradient, method, max(first.epsilon, EPSILON), rng)
     kinks = Kinks(look, subject.steps(subject.point))
-    return bool(not kinks.steps and np.any(look.compared(0, 0, kinks).suspicious))
+    return bool(not kinks.steps and np.any(compared(look, kinks).suspicious))

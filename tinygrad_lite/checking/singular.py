@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.checking.comparison import FULL, Comparison, Examination
+from tinygrad_lite.checking.examination import FULL, Comparison, Examination
 from tinygrad_lite.checking.references import FIRST_STEP
 from tinygrad_lite.checking.subject import Matrix, Vector
 from tinygrad_lite.readers.recording import Step

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.checking import influence
-from tinygrad_lite.checking.comparison import FULL, NAMED, Comparison, Examination
+from tinygrad_lite.checking.comparison import NAMED
 from tinygrad_lite.checking.diagnosis import Diagnosis
+from tinygrad_lite.checking.examination import FULL, Comparison, Examination
 from tinygrad_lite.checking.report import FAILING, Checked, Finding, Verdict
 from tinygrad_lite.checking.roundings import ALLOWED
 from tinygrad_lite.checking.singular import Kinks, outside_domain

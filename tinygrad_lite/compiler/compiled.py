@@ -85,7 +85,7 @@ class Compiled:
             >>> step.repeat(3)
             tensor([1.    , 0.25  , 0.0625])
         """
-        return repetition.repeat(self, turns, args, kwargs)
+        return repetition.repeat(self, self.fitting, turns, args, kwargs)
 
     def epochs(
         self, arrays: Sequence[Any], batch_size: int, epochs: int = 1, *, rng: Rng = None, drop_last: bool = False
@@ -112,7 +112,7 @@ class Compiled:
             >>> sums.shape, float(np.sum(sums))
             ((15,), 75.0)
         """
-        return repetition.epochs(self, arrays, batch_size, epochs, np.random.default_rng(rng), drop_last)
+        return repetition.epochs(self, self.fitting, arrays, batch_size, epochs, np.random.default_rng(rng), drop_last)
 
     @property
     def source(self) -> str:

@@ -3,15 +3,12 @@
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from tinygrad_lite.compiler.draws import Draw
 from tinygrad_lite.errors import UsageError
-
-if TYPE_CHECKING:
-    from tinygrad_lite.compiler.recorder import Recorder
 
 _IN_PLACE = ("shuffle", "spawn")
 
@@ -21,13 +18,14 @@ class RecordedGenerator(np.random.Generator):
 
     Args:
         argument: which leaf of the arguments it is, if it is one.
+        write: writes a call down; see `Recorder.add`.
     """
 
-    def __init__(self, generator: np.random.Generator, argument: int | None, recorder: "Recorder") -> None:
+    def __init__(self, generator: np.random.Generator, argument: int | None, write: Callable[..., Any]) -> None:
         super().__init__(generator.bit_generator)
         self._original = generator
         self._argument = argument
-        self._recorder = recorder
+        self._write = write
         self._state = generator.bit_generator.state
 
     def restore(self) -> None:
@@ -40,13 +38,13 @@ class RecordedGenerator(np.random.Generator):
             return plain
         if name in _IN_PLACE:
             raise UsageError(f"rng.{name}() in a compiled function: write rng.permutation, which returns what it draws")
-        recorder = object.__getattribute__(self, "_recorder")
+        write = object.__getattribute__(self, "_write")
         whence = (object.__getattribute__(self, "_original"), object.__getattribute__(self, "_argument"))
 
         def draw(*args: Any, **kwargs: Any) -> Any:
             drawn = Draw(*whence, name, args, kwargs)
             value = drawn.forward()
-            return recorder.add(drawn, (), {}, value if hasattr(value, "dtype") else np.asarray(value)[()])
+            return write(drawn, (), {}, value if hasattr(value, "dtype") else np.asarray(value)[()])
 
         return draw
 

@@ -4,8 +4,8 @@ It lies under tensors as an array does, so forward, backward and update are foll
 to know of it, a truth or a number, is an error, since it would be another one in the next run.
 """
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NoReturn
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn, Protocol
 
 import numpy as np
 
@@ -17,8 +17,15 @@ from tinygrad_lite.errors import UsageError
 from tinygrad_lite.readers.recording import calling_line
 from tinygrad_lite.transforms.dual import Dual
 
-if TYPE_CHECKING:
-    from tinygrad_lite.compiler.recorder import Recorder
+
+class Writer(Protocol):
+    """What a recorded value asks of the recorder."""
+
+    def call(self, op: Op, inputs: Sequence[Array], params: Mapping[str, Any]) -> Any:
+        """The result of an operation, which is written down."""
+
+    def constant(self, array: Array) -> Any:
+        """An array that is the same in each run."""
 
 
 def at_line() -> str:
@@ -37,7 +44,7 @@ class Recorded(Operators):
 
     __slots__ = ("recorder", "value", "variable")
 
-    def __init__(self, value: Any, variable: Variable, recorder: "Recorder") -> None:
+    def __init__(self, value: Any, variable: Variable, recorder: Writer) -> None:
         self.value = value
         self.variable = variable
         self.recorder = recorder

@@ -190,7 +190,7 @@ class Recorder:
     def _generator(self, generator: np.random.Generator, argument: int | None = None) -> RecordedGenerator:
         """A generator whose draws are calls of the program."""
         if id(generator) not in self._proxies:
-            self._proxies[id(generator)] = RecordedGenerator(generator, argument, self)
+            self._proxies[id(generator)] = RecordedGenerator(generator, argument, self.add)
         else:  # it is met twice, and the next time these may be two
             self.shared.update(
                 {i: generator for i in (argument, self._proxies[id(generator)]._argument) if i is not None}

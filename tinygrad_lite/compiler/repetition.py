@@ -7,27 +7,27 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from tinygrad_lite import trees
+from tinygrad_lite.compiler.run import Run
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor, wrap
 from tinygrad_lite.errors import InputError, ShapeError
 
-if TYPE_CHECKING:
-    from tinygrad_lite.compiler.compiled import Compiled
-
 FIRST = 100  # turns at once, before it is known how long they take
+Fitting = Callable[[Any, Any], Run]  # see `Compiled.fitting`
 CHUNK = 0.1  # seconds of native turns between two moments at which Python is met
 
 
 class _Turns:
     """The turns that are done, with their results; and how many to do at once."""
 
-    def __init__(self, function: "Compiled", show: Callable[[int], Any]) -> None:
+    def __init__(self, function: Callable[..., Any], fitting: Fitting, show: Callable[[int], Any]) -> None:
         self._function = function
+        self._fitting = fitting
         self._show = show
         self._results: list[list[Any]] = []
         self._template: Any = None
@@ -38,7 +38,7 @@ class _Turns:
         leaves = trees.leaves((args, kwargs))
         done = 0
         while done < turns:
-            run = self._function.fitting(*_turn(args, kwargs, each, done))
+            run = self._fitting(*_turn(args, kwargs, each, done))
             count = min(self._size, turns - done)
             start = perf_counter()
             found = run.repeat(count, leaves, {i: stack[done : done + count] for i, stack in each.items()})
@@ -85,17 +85,23 @@ def _stacked(parts: Sequence[Any], is_wrapped: bool) -> Any:
     return wrap(joined) if is_wrapped else joined
 
 
-def repeat(function: "Compiled", turns: int, args: Any, kwargs: Mapping[str, Any]) -> Any:
+def repeat(function: Callable[..., Any], fitting: Fitting, turns: int, args: Any, kwargs: Mapping[str, Any]) -> Any:
     """See `Compiled.repeat`."""
     _whole("turns", turns)
     with _shown(turns) as show:
-        made = _Turns(function, show)
+        made = _Turns(function, fitting, show)
         made.do(turns, args, kwargs, {})
     return made.stacked()
 
 
 def epochs(
-    function: "Compiled", arrays: Sequence[Any], batch_size: int, count: int, rng: np.random.Generator, drop_last: bool
+    function: Callable[..., Any],
+    fitting: Fitting,
+    arrays: Sequence[Any],
+    batch_size: int,
+    count: int,
+    rng: np.random.Generator,
+    drop_last: bool,
 ) -> Any:
     """See `Compiled.epochs`."""
     _whole("epochs", count)
@@ -111,7 +117,7 @@ def epochs(
     rest = 0 if drop_last else rest
     kinds = [isinstance(x, Tensor) for x in arrays]
     with _shown(count * (full + bool(rest))) as show:
-        made = _Turns(function, show)
+        made = _Turns(function, fitting, show)
         for _ in range(count):
             order = rng.permutation(length)
             for start, turns, rows in ((0, full, batch_size), (full * batch_size, 1, rest)):

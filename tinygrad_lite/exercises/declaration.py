@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from tinygrad_lite.checking.comparison import FULL
+from tinygrad_lite.checking.examination import FULL
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import InputError, ShapeError
 from tinygrad_lite.readers import notation

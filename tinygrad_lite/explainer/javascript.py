@@ -14,7 +14,7 @@ import numpy as np
 from tinygrad_lite.engine.op import Array, Deferred, Op, Traced
 from tinygrad_lite.errors import UsageError
 from tinygrad_lite.ops.linear.contraction import axes_by_letters
-from tinygrad_lite.readers.symbol import Numbered, numbers
+from tinygrad_lite.readers.expression import Numbered, numbers
 
 UNARY = """
     negative reciprocal square sqrt cbrt absolute fabs sign floor ceil trunc rint exp exp2 expm1 log log2 log10

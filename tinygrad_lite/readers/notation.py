@@ -1,4 +1,4 @@
-"""Notation: a symbol as text and as LaTeX."""
+"""Notation: an expression as text and as LaTeX."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -9,7 +9,7 @@ from tinygrad_lite.engine.op import NO_PARAMS, Op, positive
 from tinygrad_lite.ops.arithmetic import casting, elementwise, selection
 from tinygrad_lite.ops.linear import products
 from tinygrad_lite.ops.shapes import indexing, shaping
-from tinygrad_lite.readers.symbol import Symbol, numbers
+from tinygrad_lite.readers.expression import Expression, numbers
 
 _ATOM, _POWER, _UNARY, _PRODUCT, _SUM, _COMPARISON, _LOGIC = 7, 6, 5, 4, 3, 2, 1
 _INFIX: dict[Op, tuple[str, str, int]] = {
@@ -43,7 +43,7 @@ class _Writer:
 
     def of(self, x: Any) -> tuple[str, int]:
         """An expression, and how tightly its outermost operator binds."""
-        if type(x) is not Symbol:
+        if not isinstance(x, Expression):
             return self.number(x)
         if x.op is None:
             return self.name(x.name or "x"), _ATOM
@@ -105,7 +105,7 @@ class _Writer:
     def indexed(self, x: Any, index: str) -> str:
         raise NotImplementedError
 
-    def call(self, x: Symbol) -> tuple[str, int]:
+    def call(self, x: Expression) -> tuple[str, int]:
         raise NotImplementedError
 
 
@@ -131,7 +131,7 @@ class _Text(_Writer):
     def indexed(self, x: Any, index: str) -> str:
         return f"{self.within(x, _ATOM)}[{index}]"
 
-    def call(self, x: Symbol) -> tuple[str, int]:
+    def call(self, x: Expression) -> tuple[str, int]:
         parts = [self.of(each)[0] for each in x.inputs]
         parts += [f"{name}={_parameter(value)}" for name, value in _told(x)]
         return f"{_name(x.op)}({', '.join(parts)})", _ATOM
@@ -174,7 +174,7 @@ class _Latex(_Writer):
     def indexed(self, x: Any, index: str) -> str:
         return f"{{{self.within(x, _ATOM)}}}_{{{escaped(index)}}}"
 
-    def call(self, x: Symbol) -> tuple[str, int]:
+    def call(self, x: Expression) -> tuple[str, int]:
         name = _name(x.op)
         parts = [self.of(each)[0] for each in x.inputs]
         if name == "exp":
@@ -198,8 +198,8 @@ def text(x: Any) -> str:
 
     Example:
         >>> import numpy as np
-
-            >>> a, b = (Symbol(np.ones((2, 2)), name) for name in "ab")
+        >>> from tinygrad_lite.readers.symbol import Symbol
+        >>> a, b = (Symbol(np.ones((2, 2)), name) for name in "ab")
         >>> text(np.exp(a) @ b.T - a**2 / (a + b))
         'exp(a) @ bᵀ - a² / (a + b)'
     """
@@ -211,8 +211,8 @@ def latex(x: Any, names: Mapping[str, str] = NO_PARAMS) -> str:
 
     Example:
         >>> import numpy as np
-
-            >>> a, b = (Symbol(np.ones((2, 2)), name) for name in "ab")
+        >>> from tinygrad_lite.readers.symbol import Symbol
+        >>> a, b = (Symbol(np.ones((2, 2)), name) for name in "ab")
         >>> print(latex(np.exp(a) @ b.T - a**2 / (a + b), {"b": r"\beta"}))
         e^{a} \, {\beta}^{\top} - \frac{{a}^{2}}{a + \beta}
     """
@@ -243,24 +243,26 @@ def _name(op: Op | None) -> str:
     return str(op).rsplit(".", 1)[-1]
 
 
-def _told(x: Symbol) -> list[tuple[str, Any]]:
+def _told(x: Expression) -> list[tuple[str, Any]]:
     """The parameters that say something: those that are not as they mostly are."""
     return [(name, value) for name, value in x.params.items() if value is not None and (name, value) not in _USUAL]
 
 
 def _goes_without_saying(op: Op, x: Any) -> bool:
     """Whether an operand of "and" is true, or of "or" false, whatever the variables are."""
-    return type(x) is not Symbol and np.ndim(x) == 0 and isinstance(x, (bool, np.bool)) and x == _NEUTRAL.get(op)
+    return (
+        not isinstance(x, Expression) and np.ndim(x) == 0 and isinstance(x, (bool, np.bool)) and x == _NEUTRAL.get(op)
+    )
 
 
 def _differs(x: Any, op: Op) -> bool:
     """Whether an operand is a matrix product in another one, or "or" in "and": which is first is not to be guessed."""
-    while type(x) is Symbol and x.op in _UNCHANGED:
+    while isinstance(x, Expression) and x.op in _UNCHANGED:
         x = x.inputs[0]
-    return type(x) is Symbol and x.op is not op and bool({x.op, op} & {products.matmul, selection.bitwise_or})
+    return isinstance(x, Expression) and x.op is not op and bool({x.op, op} & {products.matmul, selection.bitwise_or})
 
 
-def _is_transposed(x: Symbol) -> bool:
+def _is_transposed(x: Expression) -> bool:
     if x.op is shaping.transpose:
         return x.params.get("axes") is None
     last = {len(x.shape) - 2, len(x.shape) - 1}
@@ -282,7 +284,7 @@ def _parameter(value: Any) -> str:
 
 def _listed(array: Any) -> str:
     """A few entries as a list, of many how many there are; of a symbol what it is."""
-    if type(array) is Symbol:
+    if isinstance(array, Expression):
         return text(array)
     array = np.asarray(array)
     if array.size <= 8:

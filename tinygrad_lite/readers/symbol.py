@@ -5,55 +5,18 @@ that runs. The numbers go along, so that what depends on a shape, or picks a bra
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.engine.op import NO_PARAMS, Array, Op
-from tinygrad_lite.engine.operators import Operators
-from tinygrad_lite.errors import UsageError
+from tinygrad_lite.engine.op import Array, Op
 from tinygrad_lite.ops.arithmetic import elementwise, selection
+from tinygrad_lite.readers import notation
+from tinygrad_lite.readers.expression import Expression, numbers
 
 
-class Numbered(Operators):
-    """A traced value that knows its numbers, for their form and dtype, and lets nobody in Python act on them.
-
-    Attributes:
-        value: the numbers.
-    """
-
-    __slots__ = ("value",)
-    value: Array
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return np.shape(self.value)
-
-    @property
-    def size(self) -> int:
-        return int(np.size(self.value))
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        return self.value.dtype  # type: ignore[no-any-return]
-
-    def refusal(self) -> UsageError:
-        """The error for who asks for the numbers."""
-        return UsageError("a formula depends on numbers that are not known to it")
-
-    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
-        raise self.refusal()
-
-    __bool__ = __int__ = __float__ = __index__ = __array__ = item = tolist = _refuse
-
-
-class Symbol(Numbered):
-    """A named array, or what an operation makes of symbols.
-
-    Attributes:
-        value: the numbers.
-        name: what it is called; None for what an operation made.
-        op, inputs, params: how it was made; op is None for what has a name.
+class Symbol(Expression):
+    """A named array, or what an operation makes of symbols; see `Expression` for its attributes.
 
     Example:
         >>> import numpy as np
@@ -63,21 +26,7 @@ class Symbol(Numbered):
         1 - y · y
     """
 
-    __slots__ = ("inputs", "name", "op", "params")
-
-    def __init__(
-        self,
-        value: Array,
-        name: str | None = None,
-        op: Op | None = None,
-        inputs: Sequence[Any] = (),
-        params: Mapping[str, Any] = NO_PARAMS,
-    ) -> None:
-        self.value = value
-        self.name = name
-        self.op = op
-        self.inputs = inputs
-        self.params = params
+    __slots__ = ()
 
     def __trace__(self, op: Op, inputs: tuple[Array, ...], params: Mapping[str, Any]) -> Any:
         value = op(*[numbers(x) for x in inputs], **{name: numbers(each) for name, each in params.items()})
@@ -87,16 +36,7 @@ class Symbol(Numbered):
         return Symbol(value, None, op, inputs, params) if same is None else same
 
     def __repr__(self) -> str:
-        from tinygrad_lite.readers.notation import text
-
-        return text(self)
-
-
-def numbers(x: Any) -> Any:
-    """The numbers of a value that knows them; anything else as it is."""
-    if isinstance(x, tuple):
-        return tuple(map(numbers, x))
-    return x.value if isinstance(x, Numbered) else x
+        return notation.text(self)
 
 
 def extent(x: Any) -> int:
