@@ -2,7 +2,8 @@
 
 A matrix does not determine the vectors of a decomposition wherever two of its values are equal: any two orthogonal
 vectors of their plane would do, and LAPACK returns some. The rules ask what depends on that choice to vanish
-(`quotient`), and refuse to give a number where it does not.
+(`quotient`), and refuse to give a number where it does not. Nor has one of several equal values a derivative: the
+matrix next to this one may have it first or last. Only a result that treats them alike has one (`_refuse_uneven`).
 """
 
 from collections.abc import Sequence
@@ -124,19 +125,84 @@ def _equal_pairs(values: Array) -> Array:
     return np.absolute(values[..., None, :] - values[..., :, None]) <= _rounding(values)[..., None]
 
 
+def _uneven(g: Array, values: Array) -> Array:
+    """Which pairs of equal values have upstream gradients that differ by more than rounding explains."""
+    sizes, weights = np.absolute(values), np.absolute(g)
+    gaps = np.absolute(values[..., None, :] - values[..., :, None])
+    larger = np.maximum(sizes[..., None, :], sizes[..., :, None])
+    # of small values that differ a little for their size, a power or a logarithm has gradients that differ as much
+    drift = np.minimum(10 * gaps / np.where(np.equal(larger, 0), 1, larger), 0.1)
+    largest = np.max(weights, axis=-1, keepdims=True, initial=0)[..., None]
+    allowed = np.sqrt(np.finfo(values.dtype).eps) * largest
+    allowed = allowed + drift * np.maximum(weights[..., None, :], weights[..., :, None])
+    return _equal_pairs(values) & (np.absolute(g[..., None, :] - g[..., :, None]) > allowed)
+
+
 vanishing = primitive(_vanishing)
 equal_pairs = primitive(_equal_pairs)
+uneven = primitive(_uneven, arity=2, examples=[([(2, 3), (2, 3)], {})])
+
+
+def _refuse_uneven(g: Array, values: Array, kind: str, but: Array = np.False_) -> None:
+    """Refuse upstream gradients that tell equal values apart, except where `but` holds."""
+    refuse_where(
+        uneven(g, values) & ~but,
+        values[..., None, :],
+        message=f"two {kind} are equal, {{:.6g}}, and have a derivative together only: the result must treat them "
+        "alike (their upstream gradients must be equal), as their sum or their mean does. Write such a result, or make "
+        "the values differ",
+    )
+
+
+def _aligned(inner: Array, values: Array, descending: bool = False) -> Array:
+    """Turns of the vectors of equal values, in whose basis `inner` is diagonal, and sorted as the values are."""
+    turns = np.zeros_like(inner) + np.eye(inner.shape[-1], dtype=inner.dtype)
+    slack = _rounding(values)
+    for place in np.ndindex(values.shape[:-1]):
+        ends = np.flatnonzero(np.absolute(np.diff(values[place])) > slack[place]) + 1
+        for group in np.split(np.arange(values.shape[-1]), ends):
+            block = inner[place][np.ix_(group, group)]
+            if len(group) > 1 and np.all(np.isfinite(block)):
+                _, turn = np.linalg.eigh((block + block.T) / 2)
+                turns[place][np.ix_(group, group)] = turn[:, ::-1] if descending else turn
+    return turns
+
+
+aligned = primitive(_aligned, arity=2, examples=[([(2, 3, 3), (2, 3)], {})])
+
+
+def _values_along(t: Array, u: Array, v: Array, values: Array, descending: bool) -> Array:
+    """How the values change where the matrix changes by t: of equal ones, the values of t in their space, sorted."""
+    inner = u.mT @ t @ v
+    turns = aligned(inner, values, descending=descending)
+    return np.sum(turns * (inner @ turns), axis=-2)
+
+
+composed = primitive(
+    lambda g, u, v, values, descending=False: (u * g[..., None, :]) @ v.mT,
+    lambda t, y, g, u, v, values, descending=False: _values_along(t, u, v, values, descending),
+    lambda t, y, g, u, v, values, descending=False: t @ v * g[..., None, :],
+    lambda t, y, g, u, v, values, descending=False: t.mT @ u * g[..., None, :],
+    None,
+    name="composed",
+    examples=[([(2, 3), (2, 4, 3), (2, 5, 3), np.array([[1.0, 2.0, 4.0], [1.0, 3.0, 5.0]])], {})],
+)
+"""u diag(g) vᵀ, the gradient of the values of a matrix that has these vectors.
+
+Forward mode is made of its derivative by g, which is how the values change: not linear where some are equal.
+"""
 
 
 def _quotient(part: Array, gap: Array, reference: Array, vectors: str = "vectors", or_nan: bool = False) -> Array:
     none = np.equal(gap, 0)
     largest = np.max(np.absolute(reference), axis=(-2, -1), keepdims=True, initial=0)
-    lost = none & (np.absolute(part) > np.finfo(part.dtype).eps ** 0.75 * largest)
+    small = 0 if or_nan else np.finfo(part.dtype).eps ** 0.75 * largest
+    lost = none & ((largest if or_nan else np.absolute(part)) > small)
     if np.any(lost) and not or_nan:
         raise InputError(
-            f"the matrix does not determine the {vectors}: what depends on their choice has no derivative, and that of "
-            "what depends on their values as well cannot be told. Take the values from eigvalsh or svdvals, leave "
-            "these vectors out, or make the values differ"
+            f"the matrix does not determine the {vectors}: what depends on their choice has no derivative, and nothing "
+            "shows that this result does not. Take the values from eigvalsh or svdvals, leave these vectors out, or "
+            "make the values differ"
         )
     return np.where(lost, np.nan, np.where(none, 0, part) / np.where(none, 1, gap).astype(part.dtype))
 
@@ -161,21 +227,59 @@ quotient = primitive(
 )
 """part / gap, and 0 where the gap is 0: there the part has to vanish as well, but for the rounding of `reference`.
 
-Backward it raises an error where it does not. Its own derivative, of which forward mode is made, is nan there instead:
-the tangent of a vector that is not determined, beside those that are.
+Backward it raises an error where it does not. Its own derivative, of which forward mode is made, is nan wherever the
+gap is 0: the tangent of a vector that is not determined, beside those that are.
 """
 
 
-def _turning(gradient: Array, gaps: Array, g_values: Array, both_used: Array, vectors: str) -> Array:
+def _untold(inner: Array, vectors: Array) -> Array:
+    """Whether a symmetric gradient in the basis of some vectors says nothing of a result's dependence on their choice.
+
+    Turning two vectors changes the result by inner - innerᵀ, which is 0 also where a result that does depend on the
+    turn is stationary, as an entry of the identity is. It says something only where both sides are there, and where
+    the vectors do not lie along the axes, on which such points are.
+    """
+    largest = np.max(np.absolute(inner), axis=(-2, -1), keepdims=True, initial=0)
+    epsilon = np.finfo(inner.dtype).eps
+    none = np.absolute(inner + inner.mT) <= epsilon**0.75 * largest
+    along_axes = np.any(np.absolute(vectors) <= np.sqrt(epsilon), axis=-2)
+    return none | along_axes[..., None, :] | along_axes[..., :, None]
+
+
+untold = primitive(_untold, arity=2, examples=[([(2, 3, 3), (2, 3, 3)], {})])
+
+
+def _lopsided(inner: Array) -> Array:
+    """Where a matrix is not symmetric, beyond rounding."""
+    largest = np.max(np.absolute(inner), axis=(-2, -1), keepdims=True, initial=0)
+    return np.absolute(inner - inner.mT) > np.finfo(inner.dtype).eps ** 0.75 * largest
+
+
+lopsided = primitive(_lopsided, examples=[([(2, 3, 3)], {})])
+
+
+def _arriving(g: Array) -> Array:
+    """How much of a gradient arrives at each column."""
+    return np.sum(np.absolute(g), axis=-2)
+
+
+def _by_chance(used: Array, arriving: Array) -> Array:
+    """1 where vectors were used and yet no gradient arrives at any of them, which tells nothing; else 0."""
+    return (used & ~np.any(np.not_equal(arriving, 0))).astype(arriving.dtype)
+
+
+def _turning(gradient: Array, gaps: Array, g_values: Array, doubtful: Array, arriving: Array, vectors: str) -> Array:
     """What changes in the matrix turn the vectors, for a gradient in their own basis: antisymmetric, over the gaps.
 
     A function f(x) = v f(w) vᵀ does not depend on the choice of v among equal w, but its derivative there is f'(w),
-    which the gradient of v does not know. So where values and vectors were both used, all that belongs to an equal pair
-    has to vanish, and the two values have to have the same gradient.
+    which the gradient of v does not know. So where values and vectors were both used, or where a symmetric gradient
+    says nothing, the pair is doubtful: all that belongs to it has to vanish, and the two values have to have the same
+    gradient.
     """
     gaps = gaps + np.eye(gaps.shape[-1])  # nothing turns towards itself
     mixed = np.absolute(gradient) + np.absolute(g_values[..., None, :] - g_values[..., :, None])
-    part = np.where(np.equal(gaps, 0) & both_used, mixed, gradient - gradient.mT)
+    mixed = mixed + arriving[..., None, :] + arriving[..., :, None]
+    part = np.where(np.equal(gaps, 0) & doubtful, mixed, gradient - gradient.mT)
     return quotient(part, gaps, np.absolute(gradient) + np.absolute(g_values)[..., None, :], vectors=vectors) / 2
 
 
@@ -189,18 +293,24 @@ def _unmarked(g: Array) -> tuple[Array, Array]:
     return g - marks(g), np.any(np.not_equal(g, 0))
 
 
-def _symmetric_vjp(gw: Array, gv: Array, w: Array, v: Array, both_used: Array, upper: bool = False) -> Array:
+def _symmetric_vjp(
+    gw: Array, gv: Array, w: Array, v: Array, values_used: Array, v_used: Array, upper: bool, alike: bool
+) -> Array:
     """From the gradients of the eigenvalues and eigenvectors of a symmetric matrix to its own."""
     # Giles, An extended collection of matrix derivative results (2008), section 3.1
-    turning = _turning(v.mT @ gv, _differences(w), gw, both_used, "eigenvectors of equal eigenvalues")
-    return _in_triangle((v * gw[..., None, :] + v @ turning) @ v.mT, upper)
+    inner, doubtful, arriving = v.mT @ gv, values_used & v_used, 0 * gw
+    if not alike:
+        doubtful, arriving = doubtful | (untold(inner, v) & v_used), _arriving(gv)
+        arriving = arriving + _by_chance(v_used, arriving)
+    turning = _turning(inner, _differences(w), gw, doubtful, arriving, "eigenvectors of equal eigenvalues")
+    return _in_triangle(composed(gw, v, v, w) + v @ turning @ v.mT, upper)
 
 
-def _eigh(x: Array, UPLO: Any = "L", values_used: bool = False) -> Array:
+def _eigh(x: Array, UPLO: Any = "L", values_used: bool = False, alike: bool = False) -> Array:
     return _pack(np.linalg.eigh(x, UPLO), np.ndim(x) - 2)
 
 
-def _eigenvalue_gaps(x: Array, UPLO: Any = "L", values_used: bool = False) -> Array:
+def _eigenvalue_gaps(x: Array, UPLO: Any = "L", **_: Any) -> Array:
     return np.diff(np.linalg.eigvalsh(x, UPLO)) / 8
 
 
@@ -209,10 +319,11 @@ def _eigh_parts(packed: Array, x: Array) -> list[Array]:
     return _unpack(packed, (size,), (size, size))
 
 
-def _eigh_vjp(g: Array, y: Array, x: Array, UPLO: Any = "L", values_used: bool = False) -> Array:
+def _eigh_vjp(g: Array, y: Array, x: Array, UPLO: Any = "L", values_used: bool = False, alike: bool = False) -> Array:
     (gw, w_used), (gv, v_used) = map(_unmarked, _eigh_parts(g, x))
     w, v = map(used, _eigh_parts(y, x))
-    return _symmetric_vjp(gw, gv, w, v, (values_used | w_used) & v_used, UPLO.upper() == "U")
+    _refuse_uneven(gw, w, "eigenvalues", but=v_used)  # of which `_turning` asks more
+    return _symmetric_vjp(gw, gv, w, v, values_used | w_used, v_used, UPLO.upper() == "U", alike)
 
 
 def _as_read(x: Array, upper: bool = False) -> Array:
@@ -226,7 +337,7 @@ def _refuse_equal(values: Array) -> None:
         raise NotContinuedError("of equal values the vectors are not determined")
 
 
-def _eigh_of_complex(x: Array, UPLO: Any = "L", values_used: bool = False) -> Array:
+def _eigh_of_complex(x: Array, UPLO: Any = "L", **_: Any) -> Array:
     # Ogita and Aishima, Iterative refinement for symmetric eigenvalue decomposition (2018): one round, from the
     # decomposition of the real part, whose error is the step, and that of the result its square
     x = _as_read(x, UPLO.upper() == "U")
@@ -252,9 +363,11 @@ def eigh(a: Array, UPLO: Any = "L") -> Any:
 
 
 def _eigvalsh_vjp(g: Array, y: Array, x: Array, UPLO: Any = "L") -> Array:
+    _refuse_uneven(g, y, "eigenvalues")
     # a gradient that is traced may be made of the values: see `_turning`
-    _, v = _eigh_parts(packed_eigh(x, UPLO=UPLO, values_used=isinstance(g, Traced)), x)
-    return _in_triangle((v * g[..., None, :]) @ v.mT, UPLO.upper() == "U")
+    packed = packed_eigh(x, UPLO=UPLO, values_used=isinstance(g, Traced), alike=True)
+    _, v = _eigh_parts(packed, x)
+    return _in_triangle(composed(g, v, v, y), UPLO.upper() == "U")
 
 
 def _eigvalsh_of_complex(x: Array, UPLO: Any = "L") -> Array:
@@ -273,7 +386,9 @@ eigvalsh = primitive(
 )
 
 
-def _svd(x: Array, full_matrices: bool = True, hermitian: bool = False, values_used: bool = False) -> Array:
+def _svd(
+    x: Array, full_matrices: bool = True, hermitian: bool = False, values_used: bool = False, alike: bool = False
+) -> Array:
     return _pack(np.linalg.svd(x, full_matrices, hermitian=hermitian), np.ndim(x) - 2)
 
 
@@ -296,7 +411,13 @@ def _leading(g: Array, q: Array, count: int, vectors: str) -> Array:
 
 
 def _svd_vjp(
-    g: Array, y: Array, x: Array, full_matrices: bool = True, hermitian: bool = False, values_used: bool = False
+    g: Array,
+    y: Array,
+    x: Array,
+    full_matrices: bool = True,
+    hermitian: bool = False,
+    values_used: bool = False,
+    alike: bool = False,
 ) -> Array:
     # Townsend, Differentiating the singular value decomposition (2016), with 1/(b² - a²) taken apart into 1/(b - a) and
     # 1/(b + a): what is common to u and v, as in the orthogonal factor u vᵀ, has no part in the former
@@ -306,28 +427,44 @@ def _svd_vjp(
     further = "further columns of a full svd"
     gu, gv = _leading(gu, u, count, further), _leading(gvt.mT, vt.mT, count, further)
     u, v = u[..., :count], vt.mT[..., :count]
+    _refuse_uneven(gs, s, "singular values", but=u_used | vt_used)
     if hermitian:  # u are the eigenvectors, and v are these with the signs of the eigenvalues
         signs = np.sign(np.sum(u * v, axis=-2))
-        return _symmetric_vjp(gs * signs, gu + gv * signs[..., None, :], s * signs, u, both_used)
+        gv = gu + gv * signs[..., None, :]
+        return _symmetric_vjp(gs * signs, gv, s * signs, u, values_used | s_used, u_used | vt_used, False, alike)
     left, right = u.mT @ gu, v.mT @ gv
     s_or_0 = np.where(vanishing(s), 0, s)
     sums = s_or_0[..., None, :] + s_or_0[..., :, None]
     equal, none = "singular vectors of equal singular values", "singular vectors of singular values that are 0"
-    together = _turning(left + right, _differences(s), gs, both_used, equal)
-    apart = _turning(left - right, sums, gs, both_used, none)
+    doubtful, at_u, at_v = both_used, 0 * gs, 0 * gs
+    if not alike:
+        at_u, at_v, zero = _arriving(gu), _arriving(gv), np.equal(s_or_0, 0)
+        rounding = np.finfo(s.dtype).eps ** 0.75 * np.max(at_u + at_v, axis=-1, keepdims=True, initial=0)
+        refuse_where(
+            zero & (np.minimum(at_u, at_v) > rounding),
+            s,
+            message=f"the matrix does not determine the sign of u vᵀ for {none}, and what depends on both has no "
+            "derivative. Leave one of these vectors out",
+        )
+        # u and v turn together: what a turn of u would change and that of v takes back is no coincidence
+        told = lopsided(left) & ~zero[..., None, :]
+        at_u, at_v = at_u + _by_chance(u_used, at_u + at_v), at_v + _by_chance(vt_used, at_u + at_v)
+        silent = untold(left + right, np.concatenate([u, v], axis=-2)) & ~told
+        doubtful = both_used | (silent & (u_used | vt_used))
+    together = _turning(left + right, _differences(s), gs, doubtful, at_u + at_v, equal)
+    apart = _turning(left - right, sums, gs, doubtful, at_u + at_v, none)
 
-    def leaving(g: Array, q: Array) -> Array:
+    def leaving(g: Array, q: Array, arriving: Array) -> Array:
         """What turns the vectors out of the space that they span, beyond which all values are 0."""
         outside = g - q @ (q.mT @ g)
-        mixed = np.absolute(outside) + np.absolute(gs)[..., None, :]
-        part = np.where(np.equal(s_or_0, 0)[..., None, :] & both_used, mixed, outside)
+        mixed = np.absolute(outside) + (np.absolute(gs) * both_used + arriving)[..., None, :]
+        part = np.where(np.equal(s_or_0, 0)[..., None, :], mixed, outside)
         return quotient(part, s_or_0[..., None, :], np.absolute(g) + np.absolute(gs)[..., None, :], vectors=none)
 
-    columns = u * gs[..., None, :] + u @ (together + apart)
+    gradient = composed(gs, u, v, s, descending=True) + u @ (together + apart) @ v.mT
     if x.shape[-2] > count:
-        columns = columns + leaving(gu, u)
-    gradient = columns @ v.mT
-    return gradient + u @ leaving(gv, v).mT if x.shape[-1] > count else gradient
+        gradient = gradient + leaving(gu, u, at_u) @ v.mT
+    return gradient + u @ leaving(gv, v, at_v).mT if x.shape[-1] > count else gradient
 
 
 def svdvals_of_complex(x: Array, hermitian: bool = False) -> Array:
@@ -337,7 +474,7 @@ def svdvals_of_complex(x: Array, hermitian: bool = False) -> Array:
     return np.where(_vanishing(s), s, np.diagonal(u.mT @ x @ vt.mT, axis1=-2, axis2=-1))
 
 
-def _svd_of_complex(x: Array, full_matrices: bool = True, hermitian: bool = False, values_used: bool = False) -> Array:
+def _svd_of_complex(x: Array, full_matrices: bool = True, hermitian: bool = False, **_: Any) -> Array:
     # one round of refinement, as for eigh: u and v are eigenvectors of [[0, x], [xᵀ, 0]], one above the other
     if full_matrices and x.shape[-2] != x.shape[-1]:
         raise NotContinuedError("the further columns of a full svd are not determined")
@@ -370,15 +507,21 @@ def _svdvals(x: Array, hermitian: bool = False) -> Array:
 
 def through_values(g: Array, x: Array, hermitian: bool = False) -> Array:
     """The gradient of singular values as that of their matrix; 0, as |x| has it, from those that are 0."""
-    packed = packed_svd(x, full_matrices=False, hermitian=hermitian, values_used=isinstance(g, Traced))
+    packed = packed_svd(x, full_matrices=False, hermitian=hermitian, values_used=isinstance(g, Traced), alike=True)
     u, s, vt = _svd_parts(packed, x, full_matrices=False)
-    gradient = (u * np.where(vanishing(s), 0, g)[..., None, :]) @ vt
+    gradient = composed(np.where(vanishing(s), 0, g), u, vt.mT, s, descending=True)
     return _in_triangle(gradient) if hermitian else gradient
+
+
+def _svdvals_vjp(g: Array, y: Array, x: Array, hermitian: bool = False) -> Array:
+    none = vanishing(y)
+    _refuse_uneven(g, y, "singular values", none[..., None, :] & none[..., :, None])
+    return through_values(g, x, hermitian)
 
 
 svdvals = primitive(
     _svdvals,
-    lambda g, y, x, hermitian=False: through_values(g, x, hermitian),
+    _svdvals_vjp,
     kink=_singular_gaps,
     on_complex=svdvals_of_complex,
     examples=[*ANY, ([(3, 3)], {"hermitian": True})],
@@ -522,8 +665,10 @@ def _lstsq_terms(g: Array, y: Array, a: Array, b: Array, rcond: float | None) ->
 
 def _lstsq_vjp_a(g: Array, y: Array, a: Array, b: Array, rcond: float | None = None) -> Array:
     inverse, solution, g_solution, b_columns, g_rest = _lstsq_terms(g, y, a, b, rcond)
+    *_, g_values = _lstsq_parts(g, a, b)
+    *_, values = _lstsq_parts(y, a, b)
     through_inverse = _pinv_vjp(g_solution @ b_columns.mT, inverse, a)
-    return through_inverse - g_rest @ solution.mT + through_values(_lstsq_parts(g, a, b)[-1], a)
+    return through_inverse - g_rest @ solution.mT + _svdvals_vjp(g_values, values, a)
 
 
 def _lstsq_vjp_b(g: Array, y: Array, a: Array, b: Array, rcond: float | None = None) -> Array:

@@ -8,7 +8,7 @@ from tinygrad_lite.engine.op import Array, primitive
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.ops.arithmetic.reductions import Axis, extreme
 from tinygrad_lite.ops.continuation import absolute_of, as_complex, exact, root_of, square_of
-from tinygrad_lite.ops.linear.decompositions import svdvals, svdvals_of_complex, through_values
+from tinygrad_lite.ops.linear.decompositions import equal_pairs, svdvals, svdvals_of_complex, through_values
 from tinygrad_lite.ops.linear.linalg import singularity
 from tinygrad_lite.ops.requirements import refuse_where
 
@@ -27,8 +27,20 @@ def _extreme_share(values: Array, axis: int | Shape, ord: float) -> Array:
     if values.size == 0:
         return values
     extreme = np.max if ord > 0 else np.min
-    winners = np.equal(values, extreme(values, axis=axis, keepdims=True))
+    return _shared(np.equal(values, extreme(values, axis=axis, keepdims=True)), axis)
+
+
+def _shared(winners: Array, axis: int | Shape) -> Array:
     return winners / np.sum(winners, axis=axis, keepdims=True)
+
+
+def _extreme_values_share(x: Array, ord: float) -> Array:
+    """What each singular value has in the largest, or for a negative order in the smallest; ties but for rounding."""
+    values = svdvals(x)
+    if values.shape[-1] == 0:
+        return values
+    place = 0 if ord > 0 else -1
+    return _shared(equal_pairs(values)[..., place], -1)
 
 
 def _vector_norm_vjp(g: Array, y: Array, x: Array, axis: Axis = None, keepdims: bool = False, ord: float = 2) -> Array:
@@ -55,7 +67,7 @@ def _matrix_norm_vjp(g: Array, y: Array, x: Array, keepdims: bool = False, ord: 
         summed, compared = (-2, -1) if abs(ord) == 1 else (-1, -2)
         sums = np.sum(np.absolute(x), axis=summed, keepdims=True)
         return g * np.sign(x) * _extreme_share(sums, compared, ord)
-    return through_values(g[..., 0] if ord == "nuc" else g[..., 0] * _extreme_share(svdvals(x), -1, ord), x)
+    return through_values(g[..., 0] if ord == "nuc" else g[..., 0] * _extreme_values_share(x, ord), x)
 
 
 def _norm_vjp(g: Array, y: Array, x: Array, ord: Any = None, axes: Axis = None, keepdims: bool = False) -> Array:
