@@ -47,7 +47,7 @@ def test_numpy(op: Op, dtype: Any, data: st.DataObject) -> None:
     holds(op, dtype, data, "numpy")
 
 
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("dtype", [np.float64, pytest.param(np.float32, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("op", DIFFERENTIABLE, ids=str)
 @settings(max_examples=1, phases=[Phase.generate])
 @given(data=st.data())

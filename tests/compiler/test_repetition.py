@@ -19,7 +19,14 @@ ROWS = np.random.default_rng(1).normal(size=(50, 4))
 TARGETS = (np.random.default_rng(2).random((50, 1)) < 0.5).astype(float)
 
 
-@pytest.mark.parametrize(("model", "optimizer"), [("network", "sgd"), ("classes", "adam"), ("dropout", "sgd")])
+@pytest.mark.parametrize(
+    ("model", "optimizer"),
+    [
+        ("network", "sgd"),
+        pytest.param("classes", "adam", marks=pytest.mark.slow),
+        pytest.param("dropout", "sgd", marks=pytest.mark.slow),
+    ],
+)
 def test_repeat(backend: str, model: str, optimizer: str) -> None:
     pair = Pair(backend, model, optimizer)
     expected = [pair.eager(X).item() for _ in range(150)]

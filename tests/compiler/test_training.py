@@ -109,8 +109,18 @@ class Pair:
                 np.testing.assert_allclose(found[name], value, rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize("model", MODELS)
+ONCE = dict(zip(MODELS, OPTIMIZERS, strict=True))  # each model, and each optimiser, in one pair
+PAIRS = [
+    pytest.param(
+        backend, model, optimizer, marks=[pytest.mark.slow] if backend == "numba" and ONCE[model] != optimizer else []
+    )
+    for backend in ("numpy", "numba")
+    for model in MODELS
+    for optimizer in OPTIMIZERS
+]
+
+
+@pytest.mark.parametrize(("backend", "model", "optimizer"), PAIRS)
 def test_trajectories(backend: str, model: str, optimizer: str) -> None:
     pair = Pair(backend, model, optimizer)
     for i in range(200):

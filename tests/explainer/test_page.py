@@ -514,7 +514,9 @@ def test_with_the_keyboard_alone(show: Show) -> None:
     assert "Question 1" in opened.panel()
 
 
-@lessons
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in ("attention", "long") else []) for name in LESSONS]
+)
 @pytest.mark.parametrize("settings", [{"color_scheme": "dark"}, {"viewport": {"width": 390, "height": 800}}], ids=str)
 def test_accessibility(show: Show, name: str, settings: Any) -> None:
     from axe_playwright_python.sync_playwright import Axe
