@@ -122,7 +122,7 @@ def composition_cell(function: Callable[..., Any]) -> str:
 
 def path_of(function: Any) -> str | None:
     """How a user writes a function of NumPy's or SciPy's; None for our own."""
-    path = registry._path(function)
+    path = registry.path_of(function)
     return path if path.startswith(("np.", "scipy.")) and "<" not in path else None
 
 

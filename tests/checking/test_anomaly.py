@@ -12,8 +12,7 @@ import pytest
 
 import tinygrad_lite as tg
 from tinygrad_lite.checking.anomaly import detect_anomaly
-from tinygrad_lite.engine.op import positive
-from tinygrad_lite.engine.tensor import Tensor
+from tinygrad_lite.engine.tensor import Tensor, positive
 from tinygrad_lite.errors import AnomalyError, TinygradError
 from tinygrad_lite.nn import functional
 

@@ -326,6 +326,7 @@ def test_threads_differentiate_their_own_graphs() -> None:
 def test_pandas_leaves_the_operation_to_the_tensor(x: tg.Tensor) -> None:
     pandas = pytest.importorskip("pandas", reason="pandas comes with the extra `examples`")
     series = pandas.Series([1.0, 2.0, 3.0])
-    for y in (series * x, x * series):
-        assert isinstance(y, tg.Tensor)
-        np.testing.assert_array_equal(y.numpy(), [1, 4, 9])
+    for multiply in (lambda: series * x, lambda: x * series):
+        with pytest.raises(UsageError, match=r"labels of this Series .* pass its plain array"):
+            multiply()
+    np.testing.assert_array_equal((series.to_numpy() * x).numpy(), [1, 4, 9])

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.engine.backward import history, propagate
+from tinygrad_lite.engine.backward import contributions, history, summed, whole
 from tinygrad_lite.engine.tensor import Tensor
 
 Edge = tuple[Tensor, Tensor]
@@ -73,11 +73,9 @@ def flow(loss: Tensor) -> Flow:
             for x in dict.fromkeys(x for x in result.inputs if isinstance(x, Tensor)):
                 uses.setdefault(x, []).append(result)
             if result in arrived:
-                parts = propagate([result], {result: arrived[result]}, create_graph=False)
-                parts.pop(result, None)  # which a tensor that retains its gradient leaves there
-                for x, part in parts.items():
-                    handed[result, x] = part
-                    arrived[x] = arrived[x] + part if x in arrived else part
+                for x, part in contributions(result, whole(arrived[result])):
+                    handed[result, x] = whole(summed(handed[result, x], part) if (result, x) in handed else part)
+                    arrived[x] = whole(summed(arrived[x], part) if x in arrived else part)
     return Flow(loss, path, arrived, handed, uses)
 
 

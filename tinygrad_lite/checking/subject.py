@@ -15,8 +15,8 @@ import numpy as np
 
 from tinygrad_lite import trees
 from tinygrad_lite.engine import grad_mode
-from tinygrad_lite.engine.op import NO_PARAMS, Array, as_array, positive
-from tinygrad_lite.engine.tensor import Tensor, wrap
+from tinygrad_lite.engine.op import NO_PARAMS, Array, as_array
+from tinygrad_lite.engine.tensor import Tensor, positive, wrap
 from tinygrad_lite.errors import GraphError, InputError, ShapeError, UsageError
 from tinygrad_lite.nn.module import Module
 from tinygrad_lite.readers import complex_step
@@ -209,20 +209,16 @@ class Subject:
     def _pulled_rows(self, x: Vector, weights: Matrix, rounding: Rounding | None) -> Matrix:
         arrays = [array.astype(v.array.dtype)[()] for v, array in zip(self.variables, self.split(x))]
         variables = [variable(array) for array in _rounded(arrays, rounding)]
-        mode = grad_mode.mode
-        before = mode.enabled, mode.transforming
-        mode.enabled = mode.transforming = True
         try:
-            results = self.call(variables)
-            settle(variables)
-            pull = Pullback(results, variables)
-            found = []
-            for row in weights:
-                found.append(_flat([_array(g) for g in pull(_rounded(seeds(results, row), rounding))]).astype(float))
+            with grad_mode.Differentiating():
+                results = self.call(variables)
+                settle(variables)
+                pull = Pullback(results, variables)
+                pulled = [pull(_rounded(seeds(results, row), rounding)) for row in weights]
         finally:
             settle(variables)
-            mode.enabled, mode.transforming = before
-        return np.array(found).reshape(len(weights), len(x))
+        rows = [_flat(list(map(_array, gradients))).astype(float) for gradients in pulled]
+        return np.array(rows).reshape(len(weights), len(x))
 
     def _given_rows(self, x: Vector, weights: Matrix, rounding: Rounding | None) -> Matrix:
         """The same of a gradient that the user computes."""

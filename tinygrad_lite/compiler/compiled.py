@@ -53,7 +53,8 @@ class Compiled:
 
     def fitting(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Run:
         """The run for these arguments, recorded now if there is none."""
-        key = trees.structure((args, kwargs)), tuple(map(_form, trees.leaves((args, kwargs)))), grad_mode.mode.enabled
+        builds_graph = bool(grad_mode.enabled.get())
+        key = trees.structure((args, kwargs)), tuple(map(_form, trees.leaves((args, kwargs)))), builds_graph
         runs = self._runs.setdefault(key, [])
         self._latest = next((run for run in runs if run.fits(args, kwargs)), None)
         if self._latest is None:

@@ -32,7 +32,7 @@ class EntryWriter:
             "MISS": MISS,
             "Tensor": Tensor,
             "wrap": wrap,
-            "mode": grad_mode.mode,
+            "enabled": grad_mode.enabled,
             "getrefcount": getrefcount,
         }
         self.parameters = [f"x{i}" for i in range(len(leaves))]
@@ -45,7 +45,7 @@ class EntryWriter:
         self._first: list[str] = []
         for i, x in enumerate(leaves):
             self._argument(i, x)
-        self.tests.append(f"mode.enabled is not {grad_mode.mode.enabled}")
+        self.tests.append(f"enabled.get() is not {bool(grad_mode.enabled.get())}")
 
     def name(self, thing: Any) -> str:
         """A name for an object in the function."""

@@ -1,5 +1,6 @@
 """Expressions: one operation as a person would write it in NumPy."""
 
+import inspect
 import math
 import re
 from collections.abc import Callable, Iterable
@@ -10,7 +11,8 @@ import numpy as np
 from tinygrad_lite.compiler.draws import Draw
 from tinygrad_lite.compiler.naming import Identifiers
 from tinygrad_lite.compiler.program import Call, Variable
-from tinygrad_lite.engine.registry import name_of_function
+from tinygrad_lite.engine.op import Op
+from tinygrad_lite.engine.registry import TABLES, functions_of, path_of
 from tinygrad_lite.ops.arithmetic import casting, reductions
 from tinygrad_lite.ops.shapes import indexing, shaping
 
@@ -150,7 +152,7 @@ class Expressions:
             name = self.names[_Named(op.generator)]
             self.helpers[name] = op.generator
             return f"{name}.{op.name}"
-        known = name_of_function(op, call.params)
+        known = _name_of_function(op, call.params)
         if known:
             if not known.startswith("np."):
                 self.libraries.add(known.split(".")[0])
@@ -249,3 +251,17 @@ def literal(value: Any) -> str:
     if isinstance(value, str):
         return f'"{value}"'
     return repr(value)
+
+
+def _name_of_function(op: Op, params: Iterable[str]) -> str | None:
+    """How one writes the library function that computes what an operation does; None if there is none."""
+    own, *twins = functions_of(op)
+    paths = [path_of(function) for function in (own, *(twin for twin in twins if _takes(twin, params)))]
+    return next((path for path in paths if path.startswith(("np.", *TABLES))), None)
+
+
+def _takes(function: Callable[..., Any], params: Iterable[str]) -> bool:
+    try:
+        return set(params) <= set(inspect.signature(function).parameters)
+    except (TypeError, ValueError):  # before NumPy 2.4, a function written in C does not tell its signature
+        return not set(params)

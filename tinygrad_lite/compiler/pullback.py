@@ -91,7 +91,7 @@ class Pullback:
 
         def gradients(g: Array, y: Array, *_: Array) -> list[Array]:
             cotangents = trees.leaves(packing.unpack(g))
-            if not grad_mode.mode.enabled:
+            if not grad_mode.enabled.get():
                 return self._run([*saved, *cotangents])
             if any(x._array is not array for x, array in zip(tensors, arrays)):
                 raise GraphError(f"a tensor that {self._name} read was given new data between its run and this pass")

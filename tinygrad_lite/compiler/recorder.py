@@ -14,8 +14,8 @@ from tinygrad_lite.compiler.randomness import RecordedGenerator, generators_of
 from tinygrad_lite.compiler.recorded import Recorded, at_line
 from tinygrad_lite.compiler.watching import UNSET, plain, set_plain, watching
 from tinygrad_lite.engine import backward
-from tinygrad_lite.engine.op import Array, Op, positive
-from tinygrad_lite.engine.tensor import Tensor
+from tinygrad_lite.engine.op import Array, Op
+from tinygrad_lite.engine.tensor import Tensor, positive
 from tinygrad_lite.errors import UsageError
 from tinygrad_lite.ops.requirements import refuse_where
 from tinygrad_lite.optim import updates
@@ -162,6 +162,12 @@ class Recorder:
             self.guards.setdefault(key, (owner, name, value))
         return value
 
+    def reaches(self, tensor: Tensor, g: Any) -> None:
+        """A gradient, or a contribution to it, is handed to a tensor in the reverse pass."""
+        array, g = plain(tensor, "_array"), innermost(g)
+        if type(array) is type(g) is Recorded:
+            self.namer.gradient(g.variable, array.variable)
+
     def _state(self, optimizer: Optimizer, state: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """An optimiser's state with recorded values, in containers of its own."""
         if id(optimizer) not in self._states:
@@ -275,10 +281,6 @@ class Recorder:
         section, source = FORWARD, None
         frame = sys._getframe(1)
         while frame.f_code is not Recorder.run.__code__:
-            if frame.f_code is backward.propagate.__code__:
-                x = frame.f_locals.get("x")
-                if x is not None and type(plain(x, "_array")) is Recorded:
-                    self.namer.gradient(result, plain(x, "_array").variable)
             section = _SECTIONS.get(frame.f_code, section)
             if frame.f_code.co_filename == updates.__file__:  # an optimiser's formula is read by its own names
                 self.namer.line(result, frame)

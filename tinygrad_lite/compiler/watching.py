@@ -9,12 +9,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
+from tinygrad_lite.engine import backward
+from tinygrad_lite.engine.backward import Node
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.nn.module import Module
 from tinygrad_lite.optim.lr_scheduler import LRScheduler
 from tinygrad_lite.optim.optimizer import Optimizer
 
-_SLOTS = {name: vars(Tensor)[name] for name in ("_array", "_grad", "op")}
+_SLOTS = {name: getattr(Tensor, name) for name in ("_array", "_grad", "op")}
+_HOMES = {name: Tensor if name in vars(Tensor) else Node for name in _SLOTS}
+_contributions = backward.contributions
 _WATCHED = (Module, Optimizer, LRScheduler)
 
 
@@ -25,6 +29,7 @@ class Watcher(Protocol):
     def write_slot(self, tensor: Tensor, slot: str, before: Any, value: Any) -> Any: ...
     def read_attribute(self, owner: Any, name: str, value: Any) -> Any: ...
     def write_attribute(self, owner: Any, name: str, value: Any) -> Any: ...
+    def reaches(self, tensor: Tensor, g: Any) -> None: ...
 
 
 class _Active(threading.local):
@@ -52,6 +57,17 @@ class _Slot:
         if _active.watcher is not None and self._name != "op":
             value = _active.watcher.write_slot(tensor, self._name, plain(tensor, self._name), value)
         set_plain(tensor, self._name, value)
+
+
+def _reported(node: Tensor, g: Any, create_graph: bool = False, only: Any = None) -> Iterator[tuple[Tensor, Any]]:
+    """What the reverse pass hands out, and that it does."""
+    watcher = _active.watcher
+    if watcher is not None:
+        watcher.reaches(node, g)
+    for x, contribution in _contributions(node, g, create_graph, only):
+        if watcher is not None:
+            watcher.reaches(x, contribution)
+        yield x, contribution
 
 
 def plain(tensor: Tensor, slot: str) -> Any:
@@ -84,8 +100,9 @@ def watching(watcher: Watcher) -> Iterator[None]:
     global _open
     with _lock:
         _open += 1
-        for name in _SLOTS:
-            setattr(Tensor, name, _Slot(name))
+        for name, home in _HOMES.items():
+            setattr(home, name, _Slot(name))
+        setattr(backward, "contributions", _reported)  # noqa: B010
         for kind in _WATCHED:
             setattr(kind, "__getattribute__", _get)  # noqa: B010
             setattr(kind, "__setattr__", _set)  # noqa: B010
@@ -98,7 +115,8 @@ def watching(watcher: Watcher) -> Iterator[None]:
             _open -= 1
             if not _open:
                 for name, slot in _SLOTS.items():
-                    setattr(Tensor, name, slot)
+                    setattr(_HOMES[name], name, slot)
+                setattr(backward, "contributions", _contributions)  # noqa: B010
                 for kind in _WATCHED:
                     delattr(kind, "__getattribute__")
                     delattr(kind, "__setattr__")

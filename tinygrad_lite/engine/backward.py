@@ -1,136 +1,146 @@
 """The reverse pass: from a result back to what it was made of.
 
-Every tensor that an operation made remembers the operation, its inputs and the arrays that it was given. The pass
-walks these memories in reverse order of creation, hands the gradient that arrived (g) to the operation's derivatives,
-and adds up what each input receives. Derivatives run on plain arrays; with `create_graph` the same code runs on
-tensors, so that the gradient is a graph itself.
+Every node that an operation made remembers the operation, its inputs and the arrays that it was called with. The pass
+walks these memories in reverse order of creation, hands the upstream gradient g of each to the operation's rules, and
+adds up what each input receives. Rules run on plain arrays; with `create_graph` the same code runs on tensors, so that
+the gradient is a graph itself.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import Any, Self
 
 import numpy as np
 
 from tinygrad_lite.engine import grad_mode
-from tinygrad_lite.engine.op import Array, Deferred, Op, total
+from tinygrad_lite.engine.arguments import Array
+from tinygrad_lite.engine.op import Deferred, Op, total
 from tinygrad_lite.errors import GraphError, ShapeError, UsageError
 
-if TYPE_CHECKING:
-    from tinygrad_lite.engine.tensor import Tensor
 
-_by_age = attrgetter("index")
+class Node:
+    """A value with a history, as the pass reads it: inert data, in which nothing points forward.
+
+    Attributes:
+        op: the operation that made it; None for a leaf.
+        inputs: what the operation was called with, nodes and others; None once the graph is freed.
+        arrays: the array of each input, as it was then.
+        params: the operation's parameters.
+        index: its place in the order of creation; what an operation made has none if it has no history.
+        retains_grad: whether `backward` keeps its gradient although it is no leaf.
+    """
+
+    __slots__ = ("_array", "_requires_grad", "arrays", "index", "inputs", "op", "params", "retains_grad")
+
+    _array: Array
+    _requires_grad: bool
+    op: Any
+    inputs: Any
+    arrays: tuple[Array, ...]
+    params: Mapping[str, Any]
+    index: int
+    retains_grad: bool
+
+    def holding(self, array: Array) -> Self:
+        """A node of this array that hands its gradient on to this one."""
+        raise NotImplementedError
 
 
-def history(roots: Iterable["Tensor"], ends: Collection["Tensor"] = (), oldest: int = 0) -> list["Tensor"]:
-    """Every tensor behind the roots that an operation made, they included, oldest first.
+def history(roots: Iterable[Any], ends: Collection[Any] = (), oldest: int = 0) -> list[Any]:
+    """Every node behind the roots that an operation made, they included, oldest first.
 
     It looks no further than `ends`, and leaves out what is older than `oldest` in the order of creation.
 
     Raises:
         GraphError: if a part of the graph was freed by an earlier backward pass.
     """
-    path: list[Tensor] = []
+    path: list[Any] = []
+    ahead: list[Any] = list(roots)
     seen = {*ends}
-    ahead: list[Tensor] = []
-    kind = None
-    for root in roots:
-        kind = type(root)
-        if root.op is not None and root not in seen:
-            seen.add(root)
-            ahead.append(root)
     while ahead:
         node = ahead.pop()
-        if node.index < oldest:
+        if not isinstance(node, Node) or node.op is None or node in seen or node.index < oldest:
             continue
+        seen.add(node)
         if node.inputs is None:
             raise GraphError(
                 f"the graph behind this result of {node.op} was freed by an earlier backward pass; pass "
                 "retain_graph=True to that one, or compute the result again"
             )
         path.append(node)
-        for x in node.inputs:
-            if type(x) is kind and x.op is not None and x not in seen:
-                seen.add(x)
-                ahead.append(x)
-    path.sort(key=_by_age)
+        ahead += node.inputs
+    path.sort(key=attrgetter("index"))
     return path
 
 
 def propagate(
-    path: list["Tensor"], arrived: dict["Tensor", Array], create_graph: bool, only: Collection["Tensor"] | None = None
-) -> dict["Tensor", Array]:
-    """Play a history back: from the gradients of its roots to that of each leaf and each tensor that retains its own.
+    path: list[Any], arrived: dict[Any, Array], create_graph: bool, only: Collection[Any] | None = None
+) -> dict[Any, Array]:
+    """Play a history back: from the gradients of its roots to that of each leaf and each node that retains its own.
 
-    `arrived` holds the former, and is made to hold the latter. With `only`, no gradient is computed for any other
-    tensor.
+    `arrived` holds the former, and is made to hold the latter. With `only`, no gradient is computed for other nodes.
     """
-    kind = type(path[0]) if path else None
-    deferred = False
-    before, grad_mode.mode.enabled = grad_mode.mode.enabled, create_graph
+    mode = grad_mode.enabled.set(create_graph)
     try:
         for node in reversed(path):
             g = arrived.get(node) if node.retains_grad else arrived.pop(node, None)
-            if g is None:
-                continue
-            if deferred and isinstance(g, Deferred):
-                g = g.whole()
-            op, params = node.op, node.params
-            y: Array = node
-            if create_graph:
-                arrays = _linked(node)
-            else:
-                y, arrays = node._array, node.arrays
-            for i, x in enumerate(node.inputs):
-                if type(x) is not kind or not (x._requires_grad if only is None else x in only):
-                    continue
-                if op.arity is None:
-                    contribution = op.vjps.rule(i, g, y, arrays, **params)  # not a copy of many arrays for each of many
-                else:
-                    vjp = op.vjps[i]
-                    if vjp is None:
-                        continue
-                    contribution = vjp(g, y, *arrays, **params)
-                array = x._array
-                if getattr(contribution, "shape", None) != array.shape or contribution.dtype != array.dtype:
-                    contribution = fitted(contribution, array.shape, array.dtype, op, i)
-                    deferred = deferred or isinstance(contribution, Deferred)
-                if x in arrived:
-                    contribution = _sum(arrived[x], contribution) if deferred else arrived[x] + contribution
-                arrived[x] = contribution
-        for x, g in arrived.items() if deferred else ():
-            if isinstance(g, Deferred):
-                arrived[x] = g.whole()
+            if g is not None:
+                for x, contribution in contributions(node, whole(g), create_graph, only):
+                    arrived[x] = summed(arrived[x], contribution) if x in arrived else contribution
+        return {x: whole(g) for x, g in arrived.items()}
     finally:
-        grad_mode.mode.enabled = before
-    return arrived
+        grad_mode.enabled.reset(mode)
 
 
-def _linked(node: "Tensor") -> tuple[Array, ...]:
-    """The arrays that an operation was given, as tensors where a gradient flows to them.
+def contributions(
+    node: Node, g: Array, create_graph: bool = False, only: Collection[Any] | None = None
+) -> Iterator[tuple[Any, Array]]:
+    """What the gradient of a node contributes to that of each input: g ∂node/∂x, by the operation's rules."""
+    op, params = node.op, node.params
+    y, arrays = (node, _linked(node)) if create_graph else (node._array, node.arrays)
+    for i, x in enumerate(node.inputs):
+        if not isinstance(x, Node) or not (x._requires_grad if only is None else x in only):
+            continue
+        if op.arity is None:
+            contribution = op.vjps.rule(i, g, y, arrays, **params)  # not a copy of many arrays for each of many
+        elif (vjp := op.vjps[i]) is not None:
+            contribution = vjp(g, y, *arrays, **params)
+        else:
+            continue
+        array = x._array
+        if getattr(contribution, "shape", None) != array.shape or contribution.dtype != array.dtype:
+            contribution = fitted(contribution, array.shape, array.dtype, op, i)
+        yield x, contribution
 
-    Arrays other than NumPy's are tensors in any case: on the left of a tensor, some would try to compute with it.
+
+def whole(g: Array) -> Array:
+    """A gradient as an array."""
+    return g.whole() if isinstance(g, Deferred) else g
+
+
+def summed(a: Array, b: Array) -> Array:
+    """a + b; what is deferred takes in the other."""
+    return b + a if isinstance(b, Deferred) else a + b
+
+
+def _linked(node: Node) -> tuple[Array, ...]:
+    """The arrays that an operation was called with, as nodes where a gradient flows to them.
+
+    Arrays other than NumPy's are nodes in any case: on the left of a tensor, some would try to compute with it.
     """
-    arrays = []
-    for x, array in zip(node.inputs, node.arrays):
-        if type(x) is type(node) and (x.requires_grad or not isinstance(array, (np.ndarray, np.generic))):
-            array = x if x.data is array else x.holding(array)
-        arrays.append(array)
-    return tuple(arrays)
-
-
-def _sum(a: Array, b: Array) -> Array:
-    """a + b, where either may be deferred."""
-    if isinstance(a, Deferred):
-        return a.add(b)
-    return b.add(a) if isinstance(b, Deferred) else a + b
+    return tuple(
+        (x if x._array is array else x.holding(array))
+        if isinstance(x, Node) and (x._requires_grad or not isinstance(array, (np.ndarray, np.generic)))
+        else array
+        for x, array in zip(node.inputs, node.arrays)
+    )
 
 
 def fitted(g: Any, shape: tuple[int, ...], dtype: Any, op: Op, i: int) -> Array:
     """A gradient summed over the axes that broadcasting added to its argument or stretched, in the argument's dtype."""
+    if isinstance(g, Deferred):
+        return g
     if not hasattr(g, "dtype"):
-        if isinstance(g, Deferred):
-            return g
         if not isinstance(g, (int, float)):
             kind = type(g).__name__
             raise UsageError(f"the derivative of {op} with respect to argument {i} returned {kind}, not an array")
@@ -148,13 +158,3 @@ def fitted(g: Any, shape: tuple[int, ...], dtype: Any, op: Op, i: int) -> Array:
             f"argument's shape {shape}"
         )
     return g if g.dtype == dtype else g.astype(dtype)
-
-
-def backward(root: "Tensor", g: Array, retain_graph: bool, create_graph: bool) -> None:
-    """Add the gradient of root, weighted by g, to `.grad` of each leaf and each tensor that retains its own."""
-    path = history([root])
-    for x, gradient in propagate(path, {root: g}, create_graph).items():
-        x.accumulate(gradient)
-    if not retain_graph:
-        for node in path:
-            node.forget()

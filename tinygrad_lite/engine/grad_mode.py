@@ -1,37 +1,97 @@
-"""Whether operations are written into the graph: switched per thread, for a block or a function."""
+"""Whether operations are written into the graph: for a block or a function, in one thread, task or generator alone."""
 
-import threading
-from contextlib import ContextDecorator
+import contextlib
+import sys
+from collections.abc import Callable
+from contextvars import ContextVar
+from functools import wraps
+from inspect import CO_ASYNC_GENERATOR, CO_GENERATOR, isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
+from types import FrameType
 from typing import Any, Self
 
+from tinygrad_lite.errors import UsageError
 
-class _Mode(threading.local):
-    enabled = True
-    transforming = False  # whether a transform is running a user's function
+enabled: "ContextVar[bool | _InGenerator]" = ContextVar("enabled", default=True)
+"""Whether operations are written into the graph."""
+
+transforming: ContextVar[bool] = ContextVar("transforming", default=False)
+"""Whether a transform is running a user's function."""
 
 
-mode = _Mode()
+class Differentiating:
+    """A block in which a transform runs a user's function."""
+
+    def __enter__(self) -> None:
+        self._before = enabled.set(True), transforming.set(True)
+
+    def __exit__(self, *exception: Any) -> None:
+        enabled.reset(self._before[0])
+        transforming.reset(self._before[1])
 
 
-class _Switch(ContextDecorator):
-    def __init__(self, enabled: bool) -> None:
-        self._enabled = enabled
-        self._before: list[bool] = []
+class _InGenerator:
+    """The mode of a block in a generator: while that is suspended, those that it yields to keep their own."""
 
-    def _recreate_cm(self) -> "_Switch":
-        return _Switch(self._enabled)  # a decorated function may run in several threads at once
+    def __init__(self, frame: FrameType, setting: bool, before: "bool | _InGenerator") -> None:
+        self.frame: FrameType | None = frame
+        self.setting = setting
+        self.before = before
+
+    def __bool__(self) -> bool:
+        frame: FrameType | None = sys._getframe(1)
+        while frame is not None and frame is not self.frame:
+            frame = frame.f_back
+        return bool(self.before) if frame is None else self.setting
+
+
+class _Switch:
+    def __init__(self, setting: bool) -> None:
+        self._setting = setting
+        self._entered: list[bool | _InGenerator] = []
 
     def __enter__(self) -> Self:
-        self._before.append(mode.enabled)
-        mode.enabled = self._enabled
+        before, frame = enabled.get(), sys._getframe(1)
+        self._entered.append(before)
+        if frame.f_code.co_flags & (CO_GENERATOR | CO_ASYNC_GENERATOR) and not _is_manager(frame):
+            self._entered[-1] = in_generator = _InGenerator(frame, self._setting, before)
+            enabled.set(in_generator)
+        else:
+            enabled.set(self._setting)
         return self
 
     def __exit__(self, *exception: Any) -> None:
-        mode.enabled = self._before.pop()
+        before = self._entered.pop()
+        if isinstance(before, _InGenerator) and before.frame is sys._getframe(1):
+            before.frame = None  # others may have begun a block since: for them it is over, too
+            if enabled.get() is not before:
+                return
+            before = before.before
+        enabled.set(before)
+
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        if any(test(function) for test in (isgeneratorfunction, iscoroutinefunction, isasyncgenfunction)):
+            raise UsageError(
+                f"{function.__name__} runs later than it is called, and not under a decorator: write the block `with "
+                "tg.no_grad():`, or tg.enable_grad(), in its body"
+            )
+
+        @wraps(function)
+        def switched(*args: Any, **kwargs: Any) -> Any:
+            with _Switch(self._setting):
+                return function(*args, **kwargs)
+
+        return switched
+
+
+def _is_manager(frame: FrameType) -> bool:
+    """Whether a generator is a context manager, which sets the mode for the block that it yields to on purpose."""
+    return frame.f_back is not None and frame.f_back.f_code.co_filename == contextlib.__file__
 
 
 def no_grad() -> _Switch:
-    """A context manager or decorator under which this thread builds no graph, and leaves may be updated with `-=`.
+    """A context manager or decorator under which no graph is built, and leaves may be updated with `-=`.
+
+    It holds for the block, in this thread or task; a generator may yield out of the block, and be awaited in it.
 
     Example:
         >>> import tinygrad_lite as tg
@@ -45,7 +105,7 @@ def no_grad() -> _Switch:
 
 
 def enable_grad() -> _Switch:
-    """A context manager or decorator under which this thread builds a graph, also inside `no_grad`.
+    """A context manager or decorator under which a graph is built, also inside `no_grad`.
 
     Example:
         >>> import tinygrad_lite as tg

@@ -1,31 +1,29 @@
 """Which operations there are, and which of them answers a function of NumPy's on traced values."""
 
-import inspect
+import copyreg
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from tinygrad_lite.engine.op import Op, listeners
 from tinygrad_lite.errors import UsageError
 
-if TYPE_CHECKING:
-    from tinygrad_lite.engine.op import Op
-
-_OPERATIONS: dict[str, "Op"] = {}
+_OPERATIONS: dict[str, Op] = {}
 _ANSWERS: dict[Any, Callable[..., Any]] = {}
 _WAITING: dict[Any, list[Callable[[Any], None]]] = {}
 TABLES = {"scipy.special": "tinygrad_lite.ops.special"}
 """Tables of what other libraries compute, by library; read once a program that uses the library asks for more."""
 
 
-def operations() -> list["Op"]:
+def operations() -> list[Op]:
     """Every operation declared so far, in order."""
     return list(_OPERATIONS.values())
 
 
-def operation(name: str) -> "Op":
+def operation(name: str) -> Op:
     """The operation of this name."""
     return _OPERATIONS[name]
 
@@ -40,7 +38,7 @@ def answer_to(function: Callable[..., Any]) -> Callable[..., Any]:
                 import_module(table)
     if function in _ANSWERS:
         return _ANSWERS[function]
-    path = _path(function)
+    path = path_of(function)
     raise UsageError(
         f"{path} has no derivative here. Declare it with the derivatives of its arguments:\n"
         f"    operation = tg.elementwise({path}, lambda y, x: ...)        # dy/dx, entry by entry, or\n"
@@ -49,33 +47,16 @@ def answer_to(function: Callable[..., Any]) -> Callable[..., Any]:
     )
 
 
-def name_of_function(op: "Op", params: Iterable[str] = ()) -> str | None:
-    """How one writes the library function that computes what an operation does; None if there is none."""
-    twins = (function for function, answer in _ANSWERS.items() if answer is op and _takes(function, params))
-    for function in (op.forward, *twins):
-        path = _path(function)
-        if path.startswith(("np.", *TABLES)):
-            return path
-    return None
+def functions_of(op: Op) -> list[Callable[..., Any]]:
+    """The library functions that an operation answers, its own forward first."""
+    return [op.forward, *(function for function, answer in _ANSWERS.items() if answer is op)]
 
 
-def is_numpys(function: Callable[..., Any]) -> bool:
-    """Whether a function is one of NumPy's own, under its name."""
-    return getattr(np, getattr(function, "__name__", ""), None) is function
-
-
-def _takes(function: Callable[..., Any], params: Iterable[str]) -> bool:
-    try:
-        return set(params) <= set(inspect.signature(function).parameters)
-    except (TypeError, ValueError):  # before NumPy 2.4, a function written in C does not tell its signature
-        return not set(params)
-
-
-def _path(function: Any) -> str:
+def path_of(function: Any) -> str:
     """How the user wrote a function: np.exp, np.linalg.det, np.add.reduce."""
     owner = getattr(function, "__self__", None)
     if isinstance(owner, np.ufunc):
-        return f"{_path(owner)}.{function.__name__}"
+        return f"{path_of(owner)}.{function.__name__}"
     name = function.__name__
     homes = (home for home in ("numpy", *TABLES) if getattr(sys.modules.get(home), name, None) is function)
     module = next(homes, getattr(function, "__module__", None))
@@ -113,7 +94,7 @@ def newer(*names: str) -> list[Callable[..., Any]]:
     return [getattr(np, name) for name in names if hasattr(np, name)]
 
 
-def register(op: "Op") -> None:
+def register(op: Op) -> None:
     """Enter an operation under its name, and as the answer to its forward.
 
     An operation that takes the place of another with the same forward has the domain, the kink and the continuation of
@@ -128,6 +109,16 @@ def register(op: "Op") -> None:
     _enter(op.forward, op)
 
 
-def is_registered(op: "Op") -> bool:
+def is_registered(op: Op) -> bool:
     """Whether this very operation is the one of its name."""
     return _OPERATIONS.get(op.name) is op
+
+
+def _pickled(op: Op) -> tuple[Any, ...]:
+    if not is_registered(op):
+        raise UsageError(f"operation {op.name} was declared again since, and would come back as another one")
+    return operation, (op.name,)
+
+
+listeners.append(register)
+copyreg.pickle(Op, _pickled)

@@ -5,27 +5,26 @@ history points backward only, so dropping the last tensor of a graph frees all o
 """
 
 import operator
-import sys
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from itertools import count
-from opcode import opmap
-from types import FrameType
 from typing import Any
 
 import numpy as np
 from numpy import ndarray
 
-from tinygrad_lite.engine import backward
-from tinygrad_lite.engine.grad_mode import mode
-from tinygrad_lite.engine.op import NO_PARAMS, Array, Op, Traced, given, positive
-from tinygrad_lite.engine.operators import TURNED_INTO_ARRAY, Operators
-from tinygrad_lite.errors import GraphError, InputError, ShapeError, TinygradError, UsageError
+from tinygrad_lite.engine import grad_mode
+from tinygrad_lite.engine.backward import Node, history, propagate
+from tinygrad_lite.engine.conversions import NUMBERS, Conversions, constant, number, owned, received
+from tinygrad_lite.engine.op import NO_PARAMS, Array, Op, Traced, elementwise, in_words
+from tinygrad_lite.errors import GraphError, ShapeError, UsageError
 
-_SCALARS = frozenset({bool, int, float, complex, type(None), np.float64, np.float32})  # what nobody can change
-_NUMBER_OF_KIND = {"b": bool, "i": int, "u": int, "f": float, "c": complex}
-_FLOAT64 = np.dtype(np.float64)
 next_index = count().__next__
 _new = object.__new__
+_accumulating = threading.Lock()
+
+positive = elementwise(np.positive, 1)
+"""y = x, the simplest of declarations: what stands in for a tensor, and hands its gradient on, is made by it."""
 
 
 def _in_place(symbol: str, op: Callable[..., Any]) -> Callable[..., "Tensor"]:
@@ -33,9 +32,9 @@ def _in_place(symbol: str, op: Callable[..., Any]) -> Callable[..., "Tensor"]:
 
     def update(self: "Tensor", other: Array) -> Any:
         result = op(self, other)
-        if self.op is not None or (mode.enabled and not self.requires_grad):
+        if self.op is not None or (grad_mode.enabled.get() and not self.requires_grad):
             return result
-        if mode.enabled:
+        if grad_mode.enabled.get():
             raise UsageError(
                 f"x {symbol}= ... of a leaf that requires a gradient would make it something else than a leaf: to "
                 f"update it, write it under tg.no_grad(); for a new tensor, write y = x {symbol} ..."
@@ -47,39 +46,18 @@ def _in_place(symbol: str, op: Callable[..., Any]) -> Callable[..., "Tensor"]:
     return update
 
 
-class Tensor(Operators):
+class Tensor(Conversions, Node):
     """An array in a graph of operations. Make one with `tg.tensor`.
 
     Attributes:
         name: how lessons, reports and messages call it.
-        op: the operation that made it; None for a leaf.
-        inputs: what the operation was given, tensors and others; None once the graph is freed.
-        arrays: the array of each input, as it was then.
-        params: the operation's parameters.
-        index: its place in the order of creation; what an operation made has none if it has no history.
-        retains_grad: whether `backward` keeps its gradient although it is no leaf.
+        op, inputs, arrays, params, index, retains_grad: its history, see `Node`.
     """
 
-    __slots__ = (
-        "__weakref__",
-        "_array",
-        "_grad",
-        "_requires_grad",
-        "arrays",
-        "index",
-        "inputs",
-        "name",
-        "op",
-        "params",
-        "retains_grad",
-    )
+    __slots__ = ("__weakref__", "_grad", "name")
 
-    _array: Array
-    _requires_grad: bool
     _grad: "Tensor | None"
     name: str | None
-    op: Any
-    retains_grad: bool
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         raise UsageError("make a tensor with tg.tensor(data), which copies the data")
@@ -89,54 +67,43 @@ class Tensor(Operators):
 
     def __trace__(self, op: Op, inputs: tuple[Array, ...], params: Mapping[str, Any]) -> Any:
         arrays: list[Array] = []
-        linked = mixed = False
-        compute: Callable[..., Array] = op.forward
+        linked = False
         for x in inputs:
             if type(x) is Tensor:
                 array = x._array
-                arrays.append(array)
+                linked = linked or x._requires_grad
                 if type(array) is not ndarray and isinstance(array, Traced):
-                    compute, under = op, array  # what lies under tensors says for itself what happens
-                if x._requires_grad:
-                    linked = True
-                elif array.dtype is not _FLOAT64:
-                    mixed = True
-            elif type(x) in _SCALARS:
-                arrays.append(x)
+                    return _over(array, op, inputs, params)
+            elif type(x) in NUMBERS:
+                array = x
             elif isinstance(x, Traced):
                 return x.__trace__(op, inputs, params)  # a tensor gives way to any other traced value
             else:
-                arrays.append(_unchanging(x, op))
-                mixed = mixed or arrays[-1].dtype is not _FLOAT64
-        if compute is op:
-            arrays = [x._array if type(x) is Tensor else under.beside(x) for x in inputs]
+                array = received(x, op)
+            arrays.append(array)
         try:
-            value = compute(*arrays, **params) if params else compute(*arrays)
-        except (TinygradError, np.linalg.LinAlgError):
-            raise
+            value = op.forward(*arrays, **params)
         except (ValueError, TypeError) as error:
-            raise op.complaint(error, arrays) from error
-        if not hasattr(value, "dtype"):
-            if not op.vjps:
-                return value  # an answer: a truth, a shape
-            value = number(value, op)
-        result = wrap(value)
-        if linked and op.vjps and mode.enabled:
-            kind = value.dtype.kind
-            if kind == "f":
-                result.remember(op, inputs, tuple(op.real(arrays, value.dtype) if mixed else arrays), params)
-            elif kind == "c":
-                raise UsageError(f"{op.name} makes complex numbers of {given(arrays)}; only real ones have a gradient")
+            op.complain(error, arrays)
+        result = _wrapped(value, op)
+        if linked and op.vjps and grad_mode.enabled.get():
+            result.remember(op, inputs, arrays, params)
         return result
 
-    def remember(self, op: Op, inputs: tuple[Array, ...], arrays: tuple[Array, ...], params: Mapping[str, Any]) -> None:
-        """Keep how this tensor was made, for the reverse pass."""
-        self._requires_grad = True
-        self.op = op
-        self.inputs: Any = inputs
-        self.arrays = arrays
-        self.params = params
-        self.index = next_index()
+    def remember(self, op: Op, inputs: tuple[Array, ...], arrays: Sequence[Array], params: Mapping[str, Any]) -> None:
+        """Keep how this tensor was made, for the reverse pass; nothing, where it holds whole numbers or truths."""
+        dtype = self._array.dtype
+        if dtype.kind == "c":
+            raise UsageError(f"{op.name} makes complex numbers of {in_words(arrays)}; only real ones have a gradient")
+        if dtype.kind == "f":
+            if any([getattr(x, "dtype", dtype) is not dtype for x in arrays]):  # noqa: C419  faster than a generator
+                arrays = op.real(arrays, dtype)
+            self._requires_grad = True
+            self.op = op
+            self.inputs = inputs
+            self.arrays = tuple(arrays)
+            self.params = params
+            self.index = next_index()
 
     def forget(self) -> None:
         """Let go of what this tensor was made of; that it had a history is remembered."""
@@ -163,7 +130,7 @@ class Tensor(Operators):
 
     @data.setter
     def data(self, value: Array) -> None:
-        array = constant(value) if isinstance(value, Traced) else _copied(value)
+        array = constant(value) if isinstance(value, Traced) else owned(value)
         if array.shape != self.shape:
             raise ShapeError(f"new data of shape {array.shape} for a tensor of shape {self.shape}")
         if not np.can_cast(array.dtype, self.dtype, "same_kind"):
@@ -209,18 +176,6 @@ class Tensor(Operators):
         """Whether no operation made it."""
         return self.op is None
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self._array.shape  # type: ignore[no-any-return]
-
-    @property
-    def size(self) -> int:
-        return self._array.size  # type: ignore[no-any-return]
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        return self._array.dtype  # type: ignore[no-any-return]
-
     def backward(self, gradient: Array = None, *, retain_graph: bool | None = None, create_graph: bool = False) -> None:
         """Add the gradient of this tensor to `.grad` of every leaf that it depends on.
 
@@ -249,7 +204,12 @@ class Tensor(Operators):
         g = self._one() if gradient is None else self._weight(gradient)
         if isinstance(g, Tensor) and not create_graph:
             g = g._array
-        backward.backward(self, g, create_graph if retain_graph is None else retain_graph, create_graph)
+        path = history([self])
+        for x, contribution in propagate(path, {self: g}, create_graph).items():
+            x.accumulate(contribution)
+        if not (create_graph if retain_graph is None else retain_graph):
+            for node in path:
+                node.forget()
 
     def _one(self) -> Array:
         """The gradient of this tensor with respect to itself, if it is of one element."""
@@ -268,12 +228,13 @@ class Tensor(Operators):
         return weight if weight.dtype == self.dtype else weight.astype(self.dtype)
 
     def accumulate(self, gradient: Array) -> None:
-        """Add to `.grad`."""
+        """Add to `.grad`, one thread at a time."""
         if not isinstance(gradient, Tensor):
             gradient = wrap(gradient)
         elif self._grad is None:  # a tensor of its own, since an update of one gradient shall not reach another
             gradient = gradient.holding(gradient._array) if gradient._requires_grad else wrap(gradient._array)
-        self._grad = gradient if self._grad is None else self._grad + gradient
+        with _accumulating:
+            self._grad = gradient if self._grad is None else self._grad + gradient
 
     def retain_grad(self) -> None:
         """Have `backward` keep the gradient of this tensor, though it is no leaf."""
@@ -284,84 +245,6 @@ class Tensor(Operators):
     def detach(self) -> "Tensor":
         """A tensor of the same array without a history."""
         return wrap(self._array, name=self.name)
-
-    def numpy(self) -> Any:
-        """A read-only view of the array; copy it to write to it. This leaves the graph, on purpose."""
-        if not isinstance(self._array, (np.ndarray, np.generic)):
-            return self._array.numpy() if hasattr(self._array, "numpy") else self._array
-        view = np.asarray(self._array).view()
-        view.setflags(write=False)
-        return view
-
-    def item(self, *place: Any) -> Any:
-        """The one element as a Python number, or the one at a place."""
-        if place:
-            return self._array.item(*place)
-        if self.size != 1:
-            raise InputError(f"item() needs a tensor of one element, this one has shape {self.shape}")
-        if hasattr(self._array, "item"):
-            return self._array.item()
-        return _NUMBER_OF_KIND[self.dtype.kind](self._array.reshape(()))
-
-    def tolist(self) -> Any:
-        """The elements as Python numbers in nested lists."""
-        return self._array.tolist()
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
-        if self._requires_grad:
-            raise UsageError(TURNED_INTO_ARRAY)
-        return np.array(self._array, dtype, copy=copy)
-
-    def __float__(self) -> float:
-        if self._requires_grad and mode.transforming:
-            raise UsageError(
-                "float(tensor) inside a function that is being differentiated would lose the tensor's history: write "
-                "np.sin for math.sin, and so on; or tensor.item() to leave the graph on purpose"
-            )
-        if self._requires_grad and _assigns_an_item(sys._getframe(1)):
-            raise UsageError(
-                "array[i] = tensor would lose the tensor's history: collect the parts in a list and np.stack them, or "
-                "write x = x.at[i].set(tensor) on a tensor x"
-            )
-        return float(self.item())
-
-    def __int__(self) -> int:
-        return int(self.item())
-
-    def __index__(self) -> int:
-        if self.dtype.kind not in "iu":
-            raise UsageError(f"only an integer tensor can be an index, this one is {self.dtype}")
-        return int(self.item())
-
-    def __bool__(self) -> bool:
-        if self.size != 1:
-            raise InputError(
-                f"the truth of a tensor of shape {self.shape} is ambiguous: write .any() or .all(), or np.where for a "
-                "choice per entry"
-            )
-        return bool(self.item())
-
-    def __contains__(self, value: Array) -> bool:
-        return bool((self == value).any())
-
-    def __format__(self, specification: str) -> str:
-        return format(self.item() if specification else str(self), specification)
-
-    def __repr__(self) -> str:
-        facts = [repr(self._array)]
-        if isinstance(self._array, (np.ndarray, np.generic)):
-            facts = [np.array2string(np.asarray(self._array), separator=", ", prefix="tensor(")]
-        if self.dtype not in (np.float64, np.int64, np.bool_) or self.size == 0:
-            facts.append(f"dtype={self.dtype}")
-        if self.size == 0 and self.ndim > 1:
-            facts.append(f"shape={self.shape}")
-        if self.op is not None:
-            facts.append(f"op={self.op.name}")
-        elif self._requires_grad:
-            facts.append("requires_grad=True")
-        if self.name is not None:
-            facts.append(f"name={self.name!r}")
-        return f"tensor({', '.join(facts)})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self.op is not None:
@@ -393,17 +276,34 @@ def wrap(array: Array, requires_grad: bool = False, name: str | None = None) -> 
     return made
 
 
+def _wrapped(value: Any, op: Op) -> Any:
+    """The value of an operation as a tensor; a truth, a shape, or another answer that is no array, as it is."""
+    if not hasattr(value, "dtype"):
+        if not op.vjps:
+            return value
+        value = number(value, op)
+    return wrap(value)
+
+
+def _over(under: Traced, op: Op, inputs: tuple[Array, ...], params: Mapping[str, Any]) -> Any:
+    """The result of an operation on tensors under which another reader lies: that says for itself what happens."""
+    for x in inputs:
+        if isinstance(x, Traced) and type(x) is not Tensor:
+            return x.__trace__(op, inputs, params)
+    arrays = [x._array if type(x) is Tensor else under.beside(x) for x in inputs]
+    try:
+        result = _wrapped(op(*arrays, **params), op)
+    except (ValueError, TypeError) as error:
+        op.complain(error, arrays)
+    if op.vjps and grad_mode.enabled.get() and any(type(x) is Tensor and x._requires_grad for x in inputs):
+        result.remember(op, inputs, arrays, params)
+    return result
+
+
 def _restored(data: Array, requires_grad: bool, name: str | None, grad: Array) -> Tensor:
     restored = wrap(data[()], requires_grad, name)
     restored._grad = None if grad is None else wrap(grad)
     return restored
-
-
-def number(value: Any, op: Op) -> Array:
-    """The array for a number that a declared forward returned in plain Python."""
-    if not isinstance(value, (int, float)):
-        raise UsageError(f"the forward of {op.name} returned {type(value).__name__}; an operation returns one array")
-    return np.float64(value)
 
 
 def tensor(data: Any, requires_grad: bool = False, *, dtype: Any = None, name: str | None = None) -> Tensor:
@@ -427,7 +327,7 @@ def tensor(data: Any, requires_grad: bool = False, *, dtype: Any = None, name: s
         if data.requires_grad:
             raise UsageError("tg.tensor() of a tensor that requires a gradient would lose its history: use detach()")
         data = data.data
-    array = _copied(data, dtype)
+    array = owned(data, dtype)
     if requires_grad:
         _check_differentiable(array)
     made = wrap(array, bool(requires_grad), name)
@@ -441,59 +341,3 @@ def _check_differentiable(array: Array) -> None:
             f"requires_grad needs real floating-point numbers, this is {array.dtype}: write 1.0 for 1, or pass "
             "dtype=float"
         )
-
-
-def constant(value: Any) -> Any:
-    """A value for a tensor to hold, out of its own tensor; refused if the history of what is differentiated is lost."""
-    if not isinstance(value, Traced):
-        return value
-    has_history = isinstance(value, Tensor) and value.requires_grad and not value.is_leaf
-    if value.holds_tangent or (has_history and mode.transforming):
-        raise UsageError(
-            "a tensor cannot be given the data of a value that is being differentiated, whose history would be lost. "
-            "To run a module on other parameters, write tg.nn.functional_call(module, state, *inputs); to "
-            "differentiate by a module's own, tg.grad(f)(module); to give up the history on purpose, value.detach()"
-        )
-    return value._array if isinstance(value, Tensor) else value
-
-
-def _copied(data: Any, dtype: Any = None) -> Array:
-    """An array of its own, which nobody else can change; an array type other than NumPy's is kept as it is."""
-    data = constant(data)
-    if hasattr(data, "__array_function__") and not isinstance(data, (np.ndarray, np.generic)):
-        return data.copy() if dtype is None else data.copy().astype(dtype)
-    if isinstance(data, np.ma.MaskedArray):
-        raise UsageError("the mask of a masked array would be lost: fill it first, with array.filled(...)")
-    try:
-        array = np.array(np.asarray(data), dtype)
-    except ValueError as error:
-        raise ShapeError(f"no array can be made of this: {error}") from error
-    if array.dtype.kind not in "fiubc":
-        raise UsageError(f"a tensor holds numbers, this {type(data).__name__} makes an array of dtype {array.dtype}")
-    return array[()]  # a 0-d array as NumPy's own functions return it: a scalar, which is faster
-
-
-def _unchanging(x: Array, op: Op) -> Array:
-    """What an operation is given besides tensors, as a value that nobody can change before the derivatives read it."""
-    if isinstance(x, np.generic):
-        return x
-    if type(x) is np.ndarray and x.dtype.kind in "fiubc" and (not op.reads_values or _is_read_only(x)):
-        return x
-    try:
-        return _copied(x)
-    except TinygradError as error:
-        raise type(error)(f"{op.name}: {error}") from None
-
-
-def _assigns_an_item(caller: FrameType) -> bool:
-    """Whether a caller is at `array[i] = ...`, where NumPy asks for a float that nobody wrote."""
-    return caller.f_code.co_code[caller.f_lasti] == opmap["STORE_SUBSCR"]
-
-
-def _is_read_only(array: Any) -> bool:
-    """Whether nobody holds a writable view of this memory, as far as NumPy knows."""
-    while isinstance(array, np.ndarray):
-        if array.flags.writeable:
-            return False
-        array = array.base
-    return array is None or isinstance(array, bytes)

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.engine.op import Array, Deferred, Op, Traced
+from tinygrad_lite.engine.backward import whole
+from tinygrad_lite.engine.op import Array, Op, Traced
 from tinygrad_lite.errors import UsageError
 from tinygrad_lite.ops.linear.contraction import axes_by_letters
 from tinygrad_lite.readers.expression import Numbered, numbers
@@ -162,7 +163,7 @@ def function(rule: Callable[..., Any], arguments: Mapping[str, Array], params: M
     given = [Scripted(x, name, script) if is_argument(x) else x for name, x in arguments.items()]
     try:
         found = rule(*given, **params)
-        found = found.whole() if isinstance(found, Deferred) else found
+        found = whole(found)
         result = script.written(found)
     except NotPrintableError:
         raise

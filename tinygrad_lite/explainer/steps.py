@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.engine.backward import fitted
+from tinygrad_lite.engine.backward import fitted, whole
 from tinygrad_lite.engine.grad_mode import no_grad
 from tinygrad_lite.engine.op import Array, Deferred
 from tinygrad_lite.explainer.graph import Graph, Node
@@ -141,7 +141,7 @@ def _contribution(operation: Node, x: Node, i: int, upstream: Symbol, symbols: l
         return None
     with np.errstate(all="ignore"), no_grad():  # what is infinite or undefined is shown as that
         full = vjp(g, operation.value, *arrays, **params)
-        full = full.whole() if isinstance(full, Deferred) else full
+        full = whole(full)
     value = fitted(full, x.shape, x.value.dtype, op, i)
     shape = np.shape(full)
     added = len(shape) - len(x.shape)

@@ -5,7 +5,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from tinygrad_lite.engine.tensor import Tensor, constant
+from tinygrad_lite.engine.conversions import constant
+from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
 
 

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.engine.op import NO_PARAMS, Op, positive
+from tinygrad_lite.engine.op import NO_PARAMS, Op
+from tinygrad_lite.engine.tensor import positive
 from tinygrad_lite.ops.arithmetic import casting, elementwise, selection
 from tinygrad_lite.ops.linear import products
 from tinygrad_lite.ops.shapes import indexing, shaping

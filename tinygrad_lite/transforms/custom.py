@@ -89,7 +89,7 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
                 rule = value_and_rule(arrays)[1]
             with grad_mode.enable_grad():
                 found = rule(packing.unpack(g))
-            if not grad_mode.mode.enabled and any(map(_has_history, trees.leaves(found))):
+            if not grad_mode.enabled.get() and any(map(_has_history, trees.leaves(found))):
                 raise UsageError(
                     f"the rule of {name} reads a tensor that requires a gradient, of which the second derivative would "
                     "not know: make that an argument, or write tg.stop_gradient(tensor)"
@@ -132,7 +132,7 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(f, updated=())
     def function(*args: Any, **kwargs: Any) -> Any:
         inputs = _variables((args, kwargs))
-        if not grad_mode.mode.enabled or pushes_tangents():
+        if not grad_mode.enabled.get() or pushes_tangents():
             return f(*args, **kwargs)
         template = _template((args, kwargs))
         packing = Packing(name)

@@ -17,11 +17,13 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.engine import grad_mode
-from tinygrad_lite.engine.backward import fitted, history, propagate
-from tinygrad_lite.engine.op import Array, Deferred, Op
-from tinygrad_lite.engine.operators import TURNED_INTO_ARRAY, Operators
-from tinygrad_lite.engine.tensor import Tensor, number, wrap
+from tinygrad_lite.engine.backward import fitted, history, propagate, whole
+from tinygrad_lite.engine.conversions import NUMBERS, number
+from tinygrad_lite.engine.op import Array, Op, Traced
+from tinygrad_lite.engine.operators import Operators
+from tinygrad_lite.engine.tensor import Tensor, wrap
 from tinygrad_lite.errors import InputError, UsageError
+from tinygrad_lite.foreign import TURNED_INTO_ARRAY, numbers_of
 from tinygrad_lite.ops.arithmetic import selection
 
 _next_level = count(1).__next__
@@ -68,7 +70,7 @@ class Dual(Operators):
                 f"{op.name} met a value of a function that tangents were pushed through and that has returned: return "
                 "what you want to keep (as aux, with has_aux=True)"
             )
-        primals, tangents = split([np.asarray(x) if isinstance(x, (list, tuple)) else x for x in inputs], level)
+        primals, tangents = split([_of_numbers(x, op) for x in inputs], level)
         y = op(*primals, **params)
         if not op.vjps:
             return y
@@ -76,7 +78,7 @@ class Dual(Operators):
             y = number(y, op)
         if y.dtype.kind == "c":
             raise UsageError(f"{op.name} makes complex numbers; only real ones have a tangent")
-        follows = y.dtype.kind == "f" and grad_mode.mode.enabled
+        follows = y.dtype.kind == "f" and grad_mode.enabled.get()
         tangent = _pushed(op, y, primals, tangents, params) if follows else None
         return y if tangent is None else Dual(y, tangent, level)
 
@@ -145,6 +147,10 @@ def split(values: Iterable[Any], level: int) -> tuple[list[Any], list[Any]]:
     return [primal for primal, _ in pairs], [tangent for _, tangent in pairs]
 
 
+def _of_numbers(x: Any, op: Op) -> Array:
+    return x if type(x) in NUMBERS or isinstance(x, Traced) else numbers_of(x, op.name)
+
+
 def innermost(x: Array) -> Array:
     """The array in a tensor or a dual, under whatever levels."""
     while isinstance(x, (Tensor, Dual)):
@@ -182,7 +188,7 @@ def _transposed(op: Op, i: int, t: Array, y: Array, primals: Sequence[Array], pa
             back = fitted(op.vjps[i](g, y, *primals, **params), np.shape(x), np.result_type(x), op, i)  # type: ignore[misc]
     finally:
         settle([g])
-    return Pullback([back.whole() if isinstance(back, Deferred) else back], [g])([t])[0]
+    return Pullback([whole(back)], [g])([t])[0]
 
 
 _variables: set[Tensor] = set()
@@ -256,7 +262,7 @@ class Pullback:
         return [Dual(x, sum(moved[1:], moved[0]), level) for x, *moved in zip(found, *parts)]
 
     def _pull(self, gradients: Sequence[Array]) -> list[Array]:
-        create_graph = grad_mode.mode.enabled and (
+        create_graph = bool(grad_mode.enabled.get()) and (
             self.hangs_on_others or any(isinstance(g, Tensor) and g.requires_grad for g in gradients)
         )
         arrived: dict[Tensor, Array] = {}

@@ -40,13 +40,8 @@ class Call:
         args = list(self._args)
         for position, x in zip(self._positions, chosen, strict=True):
             args[position] = x
-        mode = grad_mode.mode
-        before = mode.enabled, mode.transforming
-        mode.enabled = mode.transforming = True
-        try:
+        with grad_mode.Differentiating():
             result = self._f(*args, **self._kwargs)
-        finally:
-            mode.enabled, mode.transforming = before
         if not self._has_aux:
             return result, None
         if not (isinstance(result, tuple) and len(result) == 2):
@@ -70,7 +65,7 @@ class Call:
         if isinstance(x, Dual):
             primal, tangent = self._finished(x.primal, hangs_on_others), self._finished(x.tangent, hangs_on_others)
             return Dual(primal, tangent, x.level)
-        if not isinstance(x, Tensor) or (x.requires_grad and grad_mode.mode.enabled and hangs_on_others(x)):
+        if not isinstance(x, Tensor) or (x.requires_grad and grad_mode.enabled.get() and hangs_on_others(x)):
             return x
         return x.data if self._as_arrays else x.detach()
 

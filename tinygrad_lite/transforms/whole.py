@@ -24,7 +24,7 @@ def operation(name: str, forward: Callable[..., Array], gradients: Callable[...,
         gradient = found.pop(i)  # and each once, so that none is kept
         if not found:
             asked = None
-        return gradient if grad_mode.mode.enabled else innermost(gradient)
+        return gradient if grad_mode.enabled.get() else innermost(gradient)
 
     return Op(forward, ForEach(gradient), name="function" if name == "<lambda>" else name, arity=None)
 

@@ -13,7 +13,8 @@ from tinygrad_lite.compiler.native.loops import Access, Dimension, Opaque, State
 from tinygrad_lite.compiler.native.scalars import Form
 from tinygrad_lite.compiler.native.writer import Writer, parts
 from tinygrad_lite.compiler.program import Call, Program, Variable, axes_in_memory
-from tinygrad_lite.engine.op import NO_PARAMS, Array, positive
+from tinygrad_lite.engine.op import NO_PARAMS, Array
+from tinygrad_lite.engine.tensor import positive
 from tinygrad_lite.ops.arithmetic import reductions
 from tinygrad_lite.ops.linear import products
 

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.compiler.program import Call, Program, Variable
-from tinygrad_lite.engine.op import Op, positive
+from tinygrad_lite.engine.op import Op
+from tinygrad_lite.engine.tensor import positive
 from tinygrad_lite.ops.arithmetic import casting, elementwise, reductions, selection
 from tinygrad_lite.ops.linear import products
 from tinygrad_lite.ops.shapes import indexing, shaping

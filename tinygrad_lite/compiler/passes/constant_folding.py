@@ -4,7 +4,7 @@ import numpy as np
 
 from tinygrad_lite.compiler.program import Call, Program, Variable, mapped
 from tinygrad_lite.engine.op import Array
-from tinygrad_lite.engine.registry import is_numpys
+from tinygrad_lite.engine.registry import path_of
 from tinygrad_lite.ops.shapes import filling
 
 SMALL = 2**12  # entries of a folded constant that a program may hold
@@ -63,7 +63,7 @@ def _number(x: object, call: Call, constants: dict[Variable, Array]) -> object:
     array = constants[x]
     if not x.size or _may_change(array) or not _is_uniform(array):
         return x
-    if x.dtype != np.float64 and not is_numpys(call.op.forward):
+    if x.dtype != np.float64 and not path_of(call.op.forward).startswith("np."):
         return x  # beside a number of Python, some ufuncs of SciPy make float64 of float32
     others = [other for other in call.inputs if isinstance(other, Variable) and other is not x]
     typed = [other for other in others if other.dtype == x.dtype and not other.is_number and other not in constants]

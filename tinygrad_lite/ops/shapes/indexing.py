@@ -58,7 +58,7 @@ class Scattered(Deferred):
         self.parts = [part]
         self.indices = [index]
 
-    def add(self, gradient: Any) -> "Scattered":
+    def __add__(self, gradient: Any) -> "Scattered":
         scattered = isinstance(gradient, Scattered)
         self.parts += gradient.parts if scattered else [gradient]
         self.indices += gradient.indices if scattered else [...]

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.engine.op import Array, Traced, given, primitive, refuse_out
+from tinygrad_lite.engine.op import Array, Traced, in_words, primitive, refuse_out
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import ShapeError
 from tinygrad_lite.ops.arithmetic.casting import cast
@@ -198,7 +198,7 @@ def apply_over_axes(func: Callable[[Array, int], Array], a: Array, axes: int | S
             result = np.expand_dims(result, axis)
         if result.ndim != a.ndim:
             raise ShapeError(
-                f"apply_over_axes: {func} made {given([result])} of {given([a])}, which has lost other axes"
+                f"apply_over_axes: {func} made {in_words([result])} of {in_words([a])}, which has lost other axes"
             )
         a = result
     return a

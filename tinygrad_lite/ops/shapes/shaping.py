@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.engine.op import Array, Traced, given, primitive
+from tinygrad_lite.engine.op import Array, Traced, in_words, primitive
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import ShapeError, UsageError
 from tinygrad_lite.ops.shapes.indexing import getitem
@@ -101,7 +101,7 @@ def asked(function: Callable[..., Any], arrays: Sequence[Array], *args: Any, **p
         return function(*args, **params)
     except (ValueError, TypeError) as error:
         kind = ShapeError if isinstance(error, ValueError) else UsageError
-        raise kind(f"{function.__name__} cannot take {given(arrays)}: {error}") from error
+        raise kind(f"{function.__name__} cannot take {in_words(arrays)}: {error}") from error
 
 
 def by_stand_in(

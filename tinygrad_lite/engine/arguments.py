@@ -1,0 +1,145 @@
+"""The arguments of a call, sorted into what an operation computes with and what it is told: arrays and parameters."""
+
+import inspect
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import Any, NoReturn
+
+import numpy as np
+
+from tinygrad_lite.errors import ShapeError, TinygradError, UsageError
+
+Array = Any
+"""A NumPy array or scalar, a traced value, or any other array that speaks NumPy's protocols."""
+
+Rule = Callable[..., Array]
+Derivative = Rule | float
+_TORCHS = {"dim": "dim (axis, in NumPy's terms)", "keepdim": "keepdim (keepdims, in NumPy's terms)"}
+
+
+class ForEach(Sequence[Rule]):
+    """The rules of an operation that takes any number of arrays: `rule(i, g, y, x, **params)`, for the i-th of x."""
+
+    def __init__(self, rule: Rule) -> None:
+        self.rule = rule
+
+    def __getitem__(self, i: Any) -> Any:
+        return lambda g, y, *x, **params: self.rule(i, g, y, x, **params)
+
+    def __len__(self) -> int:
+        return sys.maxsize
+
+
+class Arguments:
+    """How an operation takes the arguments of a call: as its rules do, in the order of its forward."""
+
+    name: str
+    forward: Callable[..., Array]
+    arity: int | None
+    vjps: Sequence[Rule | None]
+    derivatives: Sequence[Derivative] = ()
+
+    @cached_property
+    def signature(self) -> inspect.Signature:
+        """That of the forward."""
+        return signature_of(self.forward)
+
+    @cached_property
+    def keywords(self) -> frozenset[str]:
+        """The parameters that the rules know; of an operation that answers a question, those of the forward."""
+        rules: Sequence[Any] = self.derivatives or self.vjps or [self.forward]
+        before = (self.arity or 0) + (1 if self.derivatives else 2 if self.vjps else 0)  # y or g, y; and the arrays
+        if isinstance(rules, ForEach):
+            rules, before = [rules.rule], 4  # i, g, y, x
+        rule = next(filter(callable, rules), lambda: None)
+        parameters = list(signature_of(rule).parameters.values())[before:]
+        return frozenset(
+            p.name for p in parameters if p.name != "out" and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+        )
+
+    def sort(self, inputs: tuple[Array, ...], params: Mapping[str, Any]) -> tuple[tuple[Array, ...], Mapping[str, Any]]:
+        """The arrays, and the parameters as values that nobody can change."""
+        if self.arity not in (len(inputs), None) or not self.keywords.issuperset(params):
+            inputs, params = self.bind(inputs, params)
+        if any(isinstance(value, (list, np.ndarray)) or _is_traced(value) for value in params.values()):
+            params = {name: self._fixed(name, value) for name, value in params.items()}
+        return inputs, params
+
+    def _fixed(self, name: str, value: Any) -> Any:
+        if _is_traced(value) and value.dtype.kind not in "biu":
+            raise UsageError(f"{self.name}: {name}= is a parameter without a derivative; pass a number, not a tensor")
+        if isinstance(value, list):
+            return tuple(value)
+        return unchanging(value) if isinstance(value, np.ndarray) or _is_traced(value) else value
+
+    def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[tuple[Array, ...], dict[str, Any]]:
+        """Sort the arguments of a call in the forward's own signature."""
+        for name, value in kwargs.items():
+            if name not in self.signature.parameters:
+                self.refuse(name, value)
+        try:
+            bound = self.signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise UsageError(f"{self.name}{self.signature}: {error}") from None
+        bound.apply_defaults()
+        values = list(bound.arguments.items())
+        params = {}
+        for name, value in values[self.arity :]:
+            default = self.signature.parameters[name].default
+            if value is default or (name not in self.keywords and (value is None or value is np._NoValue)):
+                continue
+            if name not in self.keywords:
+                self.refuse(name, value)
+            params[name] = value
+        return tuple(value for _, value in values[: self.arity]), params
+
+    def refuse(self, name: str, value: Any) -> None:
+        """Raise the error for a keyword that the derivatives do not know."""
+        if name == "out":
+            refuse_out(self.name, value)
+        known = ", ".join(f"{keyword}=" for keyword in sorted(self.keywords)) or "no keyword"
+        raise UsageError(f"{self.name}: {_TORCHS.get(name, name)}={value!r} has no derivative here; it knows {known}")
+
+    def complain(self, error: Exception, arrays: Sequence[Array]) -> NoReturn:
+        """Raise the forward's error, with the operation and what it was called with where these are not in it."""
+        if isinstance(error, (TinygradError, np.linalg.LinAlgError)):
+            raise error
+        kind = ShapeError if isinstance(error, ValueError) else UsageError
+        raise kind(f"{self.name} cannot take {in_words(arrays)}: {error}") from error
+
+
+def signature_of(function: Callable[..., Any]) -> inspect.Signature:
+    """The signature of a function, also where NumPy does not tell it."""
+    try:
+        return inspect.signature(function)
+    except ValueError:  # before NumPy 2.4, a function written in C does not tell its signature
+        count = getattr(function, "nin", 1)
+        kind = inspect.Parameter.POSITIONAL_ONLY
+        return inspect.Signature([inspect.Parameter(f"x{i + 1}", kind) for i in range(count)])
+
+
+def _is_traced(x: Any) -> bool:
+    return hasattr(type(x), "__trace__")
+
+
+def unchanging(x: Any) -> Array:
+    """An array as a parameter: a copy, which nobody can change. A traced value under a tensor stays what it is."""
+    array = getattr(x, "data", x) if _is_traced(x) else x
+    return array if _is_traced(array) else np.array(x)
+
+
+def as_array(x: Any) -> Array:
+    """A list or a number as an array; an array of any kind as it is."""
+    return x if hasattr(x, "dtype") else np.asarray(x)
+
+
+def refuse_out(name: str, out: Array) -> None:
+    """Raise the error for an array that the result of `name` is to be written into, if there is one."""
+    if out is not None:
+        raise UsageError(f"{name}: out= would write into an array, and arrays here never change; use the result")
+
+
+def in_words(arrays: Sequence[Array]) -> str:
+    """What an operation was called with, for messages: dtypes with shapes, and numbers."""
+    return " and ".join(f"{x.dtype}{list(x.shape)}" if hasattr(x, "dtype") else repr(x) for x in arrays)

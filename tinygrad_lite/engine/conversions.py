@@ -1,0 +1,158 @@
+"""To and from Python and NumPy: the one gate for what comes from outside, and how a value leaves the graph."""
+
+import sys
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.engine import grad_mode
+from tinygrad_lite.engine.arguments import Array
+from tinygrad_lite.engine.op import Op, Traced
+from tinygrad_lite.engine.operators import Operators
+from tinygrad_lite.errors import InputError, UsageError
+from tinygrad_lite.foreign import TURNED_INTO_ARRAY, as_numpy, lost_from, numbers_of, silent_exit
+
+NUMBERS = frozenset({bool, int, float, complex, type(None), np.float64, np.float32})
+"""What needs no look: nobody can change it, and it is of no container."""
+
+_NUMBER_OF_KIND = {"b": bool, "i": int, "u": int, "f": float, "c": complex}
+
+
+def received(x: Any, op: Op) -> Array:
+    """What an operation is called with besides traced values: an array that nobody can change before a rule reads it.
+
+    It is copied even where it is read-only, since it may be a view of an array that is not.
+    """
+    array = numbers_of(x, op.name)
+    return array.copy() if op.reads_values and not isinstance(array, np.generic) else array
+
+
+def owned(data: Any, dtype: Any = None) -> Array:
+    """A copy of an array, a number or nested lists; an array type other than NumPy's is kept as it is."""
+    data = constant(data)
+    if lost_from(type(data)) in ("units", "mask"):  # labels and names of axes are left behind on purpose
+        numbers_of(data, "tensor")
+    if hasattr(data, "__array_function__") and not isinstance(data, (np.ndarray, np.generic)):
+        return data.copy() if dtype is None else data.copy().astype(dtype)
+    array = np.array(as_numpy(data), dtype)
+    if array.dtype.kind not in "fiubc":
+        raise UsageError(f"a tensor holds numbers, this {type(data).__name__} makes an array of dtype {array.dtype}")
+    return array[()]  # a 0-d array as NumPy's own functions return it: a scalar, which is faster
+
+
+def number(value: Any, op: Op) -> Array:
+    """The array for a number that a declared forward returned in plain Python."""
+    if not isinstance(value, (int, float)):
+        raise UsageError(f"the forward of {op.name} returned {type(value).__name__}; an operation returns one array")
+    return np.float64(value)
+
+
+class Conversions(Operators):
+    """How a value with a history becomes a number, an array or text: never without a word, if it leaves the graph."""
+
+    __slots__ = ()
+    _array: Array
+    _requires_grad: bool
+    op: Any
+    name: str | None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self._array.shape  # type: ignore[no-any-return]
+
+    @property
+    def size(self) -> int:
+        return self._array.size  # type: ignore[no-any-return]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self._array.dtype  # type: ignore[no-any-return]
+
+    def numpy(self) -> Any:
+        """A read-only view of the array; copy it to write to it. This leaves the graph, on purpose."""
+        if not isinstance(self._array, (np.ndarray, np.generic)):
+            return self._array.numpy() if hasattr(self._array, "numpy") else self._array
+        view = np.asarray(self._array).view()
+        view.setflags(write=False)
+        return view
+
+    def item(self, *place: Any) -> Any:
+        """The one element as a Python number, or the one at a place."""
+        if place:
+            return self._array.item(*place)
+        if self.size != 1:
+            raise InputError(f"item() needs a tensor of one element, this one has shape {self.shape}")
+        if hasattr(self._array, "item"):
+            return self._array.item()
+        return _NUMBER_OF_KIND[self.dtype.kind](self._array.reshape(()))
+
+    def tolist(self) -> Any:
+        """The elements as Python numbers in nested lists."""
+        return self._array.tolist()
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        if self._requires_grad:
+            raise UsageError(TURNED_INTO_ARRAY)
+        return np.array(self._array, dtype, copy=copy)
+
+    def __float__(self) -> float:
+        if self._requires_grad and grad_mode.transforming.get():
+            raise UsageError(
+                "float(tensor) inside a function that is being differentiated would lose the tensor's history: write "
+                "np.sin for math.sin, and so on; or tensor.item() to leave the graph on purpose"
+            )
+        if self._requires_grad and (reason := silent_exit(sys._getframe(1))):
+            raise UsageError(reason)
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __index__(self) -> int:
+        if self.dtype.kind not in "iu":
+            raise UsageError(f"only an integer tensor can be an index, this one is {self.dtype}")
+        return int(self.item())
+
+    def __bool__(self) -> bool:
+        if self.size != 1:
+            raise InputError(
+                f"the truth of a tensor of shape {self.shape} is ambiguous: write .any() or .all(), or np.where for a "
+                "choice per entry"
+            )
+        return bool(self.item())
+
+    def __contains__(self, value: Array) -> bool:
+        return bool((self == value).any())
+
+    def __format__(self, specification: str) -> str:
+        return format(self.item() if specification else str(self), specification)
+
+    def __repr__(self) -> str:
+        facts = [repr(self._array)]
+        if isinstance(self._array, (np.ndarray, np.generic)):
+            facts = [np.array2string(np.asarray(self._array), separator=", ", prefix="tensor(")]
+        if self.dtype not in (np.float64, np.int64, np.bool_) or self.size == 0:
+            facts.append(f"dtype={self.dtype}")
+        if self.size == 0 and self.ndim > 1:
+            facts.append(f"shape={self.shape}")
+        if self.op is not None:
+            facts.append(f"op={self.op.name}")
+        elif self._requires_grad:
+            facts.append("requires_grad=True")
+        if self.name is not None:
+            facts.append(f"name={self.name!r}")
+        return f"tensor({', '.join(facts)})"
+
+
+def constant(value: Any) -> Any:
+    """A value for a tensor to hold, out of its own tensor; refused if the history of what is differentiated is lost."""
+    if not isinstance(value, Traced):
+        return value
+    has_history = isinstance(value, Conversions) and value._requires_grad and value.op is not None
+    if value.holds_tangent or (has_history and grad_mode.transforming.get()):
+        raise UsageError(
+            "a tensor cannot be given the data of a value that is being differentiated, whose history would be lost. "
+            "To run a module on other parameters, write tg.nn.functional_call(module, state, *inputs); to "
+            "differentiate by a module's own, tg.grad(f)(module); to give up the history on purpose, value.detach()"
+        )
+    return value._array if isinstance(value, Conversions) else value

@@ -1,0 +1,131 @@
+"""Other people's containers and libraries: what would be lost without a word when they meet a value with a history."""
+
+from opcode import opmap
+from types import FrameType
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.errors import ShapeError, TinygradError, UsageError
+
+TURNED_INTO_ARRAY = (
+    "NumPy was about to turn a value that is being differentiated into a plain array, and its history would be lost. "
+    "Write tg.array([...]), np.stack([...]) or np.concatenate([...]) in place of np.array([...]); np.dot(array, "
+    "tensor) in place of array.dot(tensor); tg.nn.functional's softmax, log_softmax and logsumexp in place of those of "
+    "scipy.special; and tensor.numpy() to leave the graph on purpose"
+)
+_LABELS = {"iloc": "labels", "dims": "names of axes", "units": "units", "unit": "units", "mask": "mask"}
+"""What containers know besides their numbers, by the attribute that tells."""
+
+LIBRARIES = ("numpy", "scipy", "pandas", "sklearn", "statsmodels", "xarray")
+
+
+def numbers_of(x: Any, name: str) -> Any:
+    """The array of numbers, and of nothing else, that an operation of this name was called with.
+
+    Raises:
+        UsageError: if it is a container that knows more than numbers, such as labels, or one of anything else.
+    """
+    kind = type(x)
+    if kind is np.ndarray or isinstance(x, np.generic):
+        array = x
+    elif isinstance(x, np.ndarray) and kind is not np.memmap:
+        plain = "x.filled(value)" if hasattr(x, "filled") else "np.asarray(x)"
+        raise UsageError(
+            f"{name}: {kind.__name__} has a meaning of its own for some operations, which would be lost; write {plain} "
+            "for the plain array"
+        )
+    elif lost := lost_from(kind):
+        raise UsageError(
+            f"{name}: the {lost} of this {kind.__name__} would be lost, and values combined by position; pass its "
+            "plain array (x.to_numpy(), x.values, x.magnitude), in the order and in the units that you mean"
+        )
+    else:
+        array = x if hasattr(x, "__array_function__") else as_numpy(x)
+    if array.dtype.kind not in "fiubc":
+        raise UsageError(f"{name}: a tensor holds numbers, this {kind.__name__} makes an array of dtype {array.dtype}")
+    return array
+
+
+def lost_from(kind: type) -> str | None:
+    """What a container of this kind knows that a plain array does not."""
+    return next((lost for attribute, lost in _LABELS.items() if hasattr(kind, attribute)), None)
+
+
+def as_numpy(x: Any) -> Any:
+    """A number, nested lists or another container as an array of NumPy's."""
+    try:
+        return np.asarray(x)
+    except TinygradError:
+        raise
+    except ValueError as error:
+        raise ShapeError(f"no array can be made of this: {error}") from error
+
+
+def silent_exit(frame: FrameType) -> str | None:
+    """Why a number that a frame asks for would leave the graph without a word; None where it was asked for aloud."""
+    if frame.f_code.co_code[frame.f_lasti] == opmap["STORE_SUBSCR"]:
+        return (
+            "array[i] = tensor would lose the tensor's history: collect the parts in a list and np.stack them, or "
+            "write x = x.at[i].set(tensor) on a tensor x"
+        )
+    if library := library_at(frame):
+        return (
+            f"{library} was about to turn a tensor that requires a gradient into a plain number, and its history would "
+            "be lost: np.stack a list of tensors, or pass tensor.item() to leave the graph on purpose"
+        )
+    return None
+
+
+def library_at(frame: FrameType) -> str | None:
+    """Which function of which library is at work in a frame, as far as that can be told: scipy.integrate, np.fromiter.
+
+    A library's functions in C have no frame of their own; the call is then in that of whoever called them.
+    """
+    module = frame.f_globals.get("__name__", "")
+    if module.partition(".")[0] in LIBRARIES:
+        return ".".join(part for part in module.split(".") if not part.startswith("_"))
+    call = _call_at(frame)
+    if call is None:
+        return None
+    import ast
+
+    function = _value_of(call.func, frame)
+    owner = getattr(function, "__self__", None)
+    home = type(owner).__module__ if type(owner).__module__ == "numpy" else getattr(function, "__module__", None) or ""
+    unknown_array = function is None and hasattr(np.ndarray, getattr(call.func, "attr", ""))
+    is_a_librarys = home.partition(".")[0] in LIBRARIES and not isinstance(function, type)
+    return ast.unparse(call.func) if is_a_librarys or unknown_array else None
+
+
+def _call_at(frame: FrameType) -> Any:
+    """The call that a frame is at, as syntax; None if it is at something else, or its source is not known."""
+    import ast
+    import linecache
+
+    positions = list(frame.f_code.co_positions())[frame.f_lasti // 2]
+    first, last, start, end = positions
+    lines = linecache.getlines(frame.f_code.co_filename)
+    if None in positions or not lines:
+        return None
+    text = [line.encode() for line in lines[first - 1 : last]]  # type: ignore[operator]
+    text[-1] = text[-1][:end]
+    text[0] = text[0][start:]
+    try:
+        expression = ast.parse(b"".join(text), mode="eval").body
+    except SyntaxError:
+        return None
+    return expression if isinstance(expression, ast.Call) else None
+
+
+def _value_of(expression: Any, frame: FrameType) -> Any:
+    """What a dotted name stands for in a frame; None where it is something else."""
+    import ast
+
+    if isinstance(expression, ast.Name):
+        namespaces = (frame.f_locals, frame.f_globals, frame.f_builtins)
+        return next((names[expression.id] for names in namespaces if expression.id in names), None)
+    if isinstance(expression, ast.Attribute):
+        owner = _value_of(expression.value, frame)
+        return None if owner is None else getattr(owner, expression.attr, None)
+    return None
