@@ -1,6 +1,7 @@
 """The floors of the house: imports go down only, and the core needs NumPy alone."""
 
 import ast
+import re
 import subprocess
 import sys
 from graphlib import CycleError, TopologicalSorter
@@ -53,6 +54,12 @@ def imported_rooms(path: Path) -> set[str]:
     return rooms
 
 
+def test_the_table_for_contributors_shows_the_same_floors() -> None:
+    page = (PACKAGE.parent / "docs" / "contributing.md").read_text()
+    rows = re.findall(r"^\| (`.*?`) \|", page.split("## The rooms of the house")[1], re.MULTILINE)
+    assert [re.findall(r"`(\w+)(?:/|\.py)`", row) for row in rows[: len(FLOORS)]] == FLOORS
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_imports_go_down(path: Path) -> None:
     room = room_of(path)
@@ -82,6 +89,28 @@ def test_no_import_goes_in_a_circle() -> None:
         TopologicalSorter(imports).prepare()
     except CycleError as error:
         pytest.fail(" imports ".join(reversed(error.args[1])))
+
+
+def lines_of(node: ast.AST, text: str) -> int:
+    """How many lines of code there are in a node, docstrings and blank lines left out."""
+    docstrings = {
+        number
+        for inner in ast.walk(node)
+        if isinstance(inner, ast.Expr) and isinstance(inner.value, ast.Constant) and isinstance(inner.value.value, str)
+        for number in range(inner.lineno, (inner.end_lineno or 0) + 1)
+    }
+    lines = text.splitlines()
+    first, last = getattr(node, "lineno", 1), getattr(node, "end_lineno", len(lines))
+    return sum(bool(lines[k - 1].strip()) and k not in docstrings for k in range(first, last + 1))
+
+
+def test_the_engine_is_short_enough_to_read() -> None:
+    files = {path.stem: path.read_text() for path in (PACKAGE / "engine").glob("*.py")}
+    sizes = {name: lines_of(ast.parse(text), text) for name, text in files.items()}
+    assert sizes["op"] + sizes["tensor"] + sizes["backward"] <= 500
+    for file, function in (("tensor", "__trace__"), ("backward", "propagate")):
+        nodes = [x for x in ast.walk(ast.parse(files[file])) if getattr(x, "name", "") == function]
+        assert [lines_of(node, files[file]) <= 25 for node in nodes] == [True], function
 
 
 def test_operations_do_not_know_tensors() -> None:
