@@ -16,7 +16,7 @@ from tinygrad_lite.engine.op import POSITIVE, Array, Rule, Traced, primitive
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import InputError, UsageError
 from tinygrad_lite.ops.continuation import NotContinuedError, as_complex, with_value
-from tinygrad_lite.ops.linear.linalg import ANY, SQUARE, as_columns, singularity
+from tinygrad_lite.ops.linear.linalg import ANY, SQUARE, as_columns, converging, singularity
 from tinygrad_lite.ops.requirements import refuse_where
 
 Shape = tuple[int, ...]
@@ -386,10 +386,13 @@ eigvalsh = primitive(
 )
 
 
+_decompose = converging(np.linalg.svd)
+
+
 def _svd(
     x: Array, full_matrices: bool = True, hermitian: bool = False, values_used: bool = False, alike: bool = False
 ) -> Array:
-    return _pack(np.linalg.svd(x, full_matrices, hermitian=hermitian), np.ndim(x) - 2)
+    return _pack(_decompose(x, full_matrices, hermitian=hermitian), np.ndim(x) - 2)
 
 
 def _singular_gaps(x: Array, hermitian: bool = False, **_: Any) -> Array:
@@ -502,7 +505,7 @@ packed_svd = primitive(
 
 
 def _svdvals(x: Array, hermitian: bool = False) -> Array:
-    return np.linalg.svd(x, compute_uv=False, hermitian=hermitian)
+    return _decompose(x, compute_uv=False, hermitian=hermitian)
 
 
 def through_values(g: Array, x: Array, hermitian: bool = False) -> Array:
@@ -634,7 +637,7 @@ def _pinv_of_complex(x: Array, hermitian: bool = False, **cutoff: Any) -> Array:
 
 
 pinv = primitive(
-    np.linalg.pinv,
+    converging(np.linalg.pinv),
     _pinv_vjp,
     kink=singularity,
     on_complex=_pinv_of_complex,
@@ -642,8 +645,12 @@ pinv = primitive(
 )
 
 
+implements(np.linalg.pinv)(pinv)
+_least_squares = converging(np.linalg.lstsq, "SVD did not converge in Linear Least Squares")
+
+
 def _lstsq(a: Array, b: Array, rcond: float | None = None) -> Array:
-    solution, residuals, rank, s = np.linalg.lstsq(a, b, rcond)
+    solution, residuals, rank, s = _least_squares(a, b, rcond)
     return _pack((solution, residuals, np.asarray(rank, s.dtype), s), 0)
 
 

@@ -1,6 +1,7 @@
 """Linear algebra: systems, determinants, powers and products of matrices, which are the last two axes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import wraps
 from math import prod
 from typing import Any
 
@@ -26,6 +27,22 @@ ANY: list[Example] = [([shape], {}) for shape in ((3, 3), (3, 2), (2, 3), (2, 2,
 def singularity(x: Array, *_: Array, **__: Any) -> Array:
     """Zero where the matrix is singular, and small already where x⁻¹ bends too much for differences."""
     return np.linalg.svd(x, compute_uv=False) / 8
+
+
+def converging(function: Callable[..., Any], message: str = "SVD did not converge") -> Callable[..., Any]:
+    """A function of NumPy's that needs singular values, which raises NumPy's error at once for a NaN or an infinity.
+
+    LAPACK's iteration prints a complaint there, or never ends.
+    """
+
+    @wraps(function)
+    def of_finite(x: Array, *args: Any, **params: Any) -> Any:
+        reads_one_triangle = params.get("hermitian")
+        if isinstance(x, np.ndarray) and not reads_one_triangle and not np.all(np.isfinite(x)):
+            raise np.linalg.LinAlgError(message)
+        return function(x, *args, **params)
+
+    return of_finite
 
 
 inv = primitive(
@@ -85,7 +102,8 @@ def _bases(x: Array) -> tuple[Array, ...]:
 
     Weak are those of singular values so small that x⁻¹ would leave higher derivatives without digits.
     """
-    u, s, vt = np.linalg.svd(x)
+    finite = np.all(np.isfinite(x), axis=(-2, -1), keepdims=True)
+    u, s, vt = np.linalg.svd(np.where(finite, x, np.eye(x.shape[-1], dtype=x.dtype)))
     u[..., :1] *= np.linalg.det(u @ vt)[..., None, None]
     weak = s <= np.finfo(s.dtype).eps ** (1 / 3) * s[..., :1]
     strong = x.shape[-1] - np.max(np.sum(weak, axis=-1), initial=0)
@@ -201,7 +219,8 @@ def _multi_dot_as_numpy(arrays: Sequence[Array], *, out: Array = None) -> Array:
     return np.dot(*arrays) if len(arrays) == 2 else multi_dot(*arrays)
 
 
-matrix_rank = primitive(np.linalg.matrix_rank)
+matrix_rank = primitive(converging(np.linalg.matrix_rank))
+implements(np.linalg.matrix_rank)(matrix_rank)
 
 implements(np.linalg.matmul)(products.matmul)
 

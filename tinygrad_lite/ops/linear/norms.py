@@ -9,11 +9,12 @@ from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.ops.arithmetic.reductions import Axis, extreme
 from tinygrad_lite.ops.continuation import absolute_of, as_complex, exact, root_of, square_of
 from tinygrad_lite.ops.linear.decompositions import equal_pairs, svdvals, svdvals_of_complex, through_values
-from tinygrad_lite.ops.linear.linalg import singularity
+from tinygrad_lite.ops.linear.linalg import converging, singularity
 from tinygrad_lite.ops.requirements import refuse_where
 
 Shape = tuple[int, ...]
 _FROBENIUS = (None, "fro", "f")
+_SPECTRAL = (2, -2, "nuc")  # of singular values
 
 
 def _all_or(axis: Axis, x: Array) -> Shape:
@@ -80,7 +81,19 @@ def _norm_vjp(g: Array, y: Array, x: Array, ord: Any = None, axes: Axis = None, 
 
 
 def _norm(x: Array, ord: Any = None, axes: Axis = None, keepdims: bool = False) -> Array:
-    return np.linalg.norm(x, ord, axes, keepdims)
+    spectral = ord in _SPECTRAL and len(_all_or(axes, x)) == 2
+    function = converging(np.linalg.norm) if spectral else np.linalg.norm
+    return function(x, ord, axes, keepdims)
+
+
+def _matrix_norm(x: Array, keepdims: bool = False, ord: Any = "fro") -> Array:
+    function = converging(np.linalg.matrix_norm) if ord in _SPECTRAL else np.linalg.matrix_norm
+    return function(x, keepdims=keepdims, ord=ord)
+
+
+def _cond(x: Array, p: Any = None) -> Array:
+    function = converging(np.linalg.cond) if p is None or p in _SPECTRAL else np.linalg.cond
+    return function(x, p)
 
 
 def _ties(x: Array, **_: Any) -> Array:
@@ -144,12 +157,13 @@ vector_norm = primitive(
     + [([(2, 3)], {"axis": axis, "ord": 3}) for axis in (None, 0, (1, 0))],
 )
 matrix_norm = primitive(
-    np.linalg.matrix_norm,
+    _matrix_norm,
     _matrix_norm_vjp,
     kink=_ties,
     on_complex=_matrix_norm_of_complex,
     examples=[([(2, 3)], {"ord": ord}) for ord in _MATRIX_ORDERS] + [([(2, 2, 2)], {"ord": 2, "keepdims": True})],
 )
+implements(np.linalg.matrix_norm)(matrix_norm)
 norm = primitive(
     _norm,
     _norm_vjp,
@@ -167,7 +181,7 @@ def _norm_as_numpy(x: Array, ord: Any = None, axis: Axis = None, keepdims: bool 
 
 def _cond_vjp(g: Array, y: Array, x: Array, p: Any = None) -> Array:
     refuse_where(
-        ~np.less(y, 1 / np.finfo(y.dtype).eps),
+        np.greater_equal(y, 1 / np.finfo(y.dtype).eps),
         y,
         message="cond: a matrix that is singular to rounding has no finite condition number, and no gradient",
     )
@@ -192,7 +206,7 @@ def _cond_of_complex(x: Array, p: Any = None) -> Array:
 
 
 cond = primitive(
-    np.linalg.cond,
+    _cond,
     _cond_vjp,
     kink=lambda x, p=None: np.concatenate(
         [_ties(x), np.ravel(singularity(x)), *([] if p in (None, 2, -2) else [_ties(np.linalg.inv(x))])]
@@ -200,3 +214,4 @@ cond = primitive(
     on_complex=_cond_of_complex,
     examples=[([(2, 2)], {"p": p}) for p in (None, *_MATRIX_ORDERS)] + [([(2, 3)], {}), ([(2, 2, 2)], {})],
 )
+implements(np.linalg.cond)(cond)
