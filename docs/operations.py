@@ -42,6 +42,7 @@ ORDER = [
     "casting",
     "filling",
     "padding",
+    "windows",
     "indexing",
     "linalg",
     "decompositions",

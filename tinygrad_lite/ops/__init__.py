@@ -15,7 +15,7 @@ from tinygrad_lite.ops.arithmetic import (
 )
 from tinygrad_lite.ops.linear import contraction, decompositions, linalg, norms, products
 from tinygrad_lite.ops.networks import activations, losses
-from tinygrad_lite.ops.shapes import arranging, filling, indexing, joining, padding, shaping
+from tinygrad_lite.ops.shapes import arranging, filling, indexing, joining, padding, shaping, windows
 
 __all__ = [
     "activations",
@@ -39,4 +39,5 @@ __all__ = [
     "selection",
     "shaping",
     "statistics",
+    "windows",
 ]

@@ -1,0 +1,67 @@
+"""Sliding windows, called in every documented way, and what their gradient costs."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.lib.stride_tricks import sliding_window_view
+
+import tinygrad_lite as tg
+from tests.ops.moving import EMPTY, A, B, C, Calls, check_linear, rows
+from tinygrad_lite.errors import ShapeError, UsageError
+from tinygrad_lite.ops.shapes import windows
+
+LONG = np.sin(np.arange(24.0)).reshape(2, 3, 4)
+
+CALLS: Calls = {
+    "one axis": [(lambda x, n=n: sliding_window_view(x, n), B) for n in (1, 2, 3, (2,))],
+    "all axes": [
+        (lambda x: sliding_window_view(x, (2, 2)), A),
+        (lambda x: sliding_window_view(x, [1, 3]), A),
+        (lambda x: sliding_window_view(x, window_shape=(2, 1, 2), axis=None), C),
+    ],
+    "some axes": [
+        (lambda x: sliding_window_view(x, 2, 1), LONG),
+        (lambda x: sliding_window_view(x, 2, axis=-1), LONG),
+        (lambda x: sliding_window_view(x, (2, 3), axis=(1, -1)), LONG),
+        (lambda x: sliding_window_view(x, (3, 2), axis=[2, 0]), LONG),
+    ],
+    "one axis twice": [(lambda x: sliding_window_view(x, (2, 3), axis=(2, 2)), LONG)],
+    "an empty window": [(lambda x: sliding_window_view(x, 0), B)],
+    "nothing": [(lambda x: sliding_window_view(x, 2, 1), EMPTY)],
+    "no axis": [(lambda x: sliding_window_view(x, (), ()), A)],
+    "read-only": [(lambda x: sliding_window_view(x, 2, writeable=False), B)],
+    "a sum": [(lambda x: np.sum(sliding_window_view(x, (2, 2), (0, 1)) * A[:2, :2], axis=(-1, -2)), A)],
+}
+
+
+@pytest.mark.parametrize(("f", "arrays"), rows(CALLS))
+def test_as_numpy(f: Callable[..., Any], arrays: list[Any]) -> None:
+    check_linear(f, *arrays)
+
+
+def test_the_gradient_is_summed_window_place_by_window_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    counts = []
+    scatter = windows.scatter
+    monkeypatch.setattr(
+        windows, "scatter", lambda *parts, **params: counts.append(len(parts)) or scatter(*parts, **params)
+    )
+    x = np.ones((200, 300))
+    gradient = tg.grad(lambda x: np.sum(sliding_window_view(x, (3, 5))))(x)
+    assert counts == [15]
+    assert gradient[0, 0] == 1
+    assert gradient[100, 100] == 15
+
+
+@pytest.mark.parametrize(
+    ("attempt", "kind", "message"),
+    [
+        (lambda x: sliding_window_view(x, (3, 3)), ShapeError, r"sliding_window_view cannot take float64\[2, 3\]"),
+        (lambda x: sliding_window_view(x, 2), ShapeError, "sliding_window_view"),
+        (lambda x: sliding_window_view(x, 2, 1, writeable=True), UsageError, "writeable=True"),
+    ],
+)
+def test_refused(attempt: Callable[[Any], Any], kind: type[Exception], message: str) -> None:
+    with pytest.raises(kind, match=message):
+        attempt(tg.tensor(A, requires_grad=True))

@@ -1,0 +1,43 @@
+"""Windows: every stretch of an array that a window of some shape can see."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.lib.array_utils import normalize_axis_tuple
+from numpy.lib.stride_tricks import sliding_window_view
+
+from tinygrad_lite.engine.op import Array, primitive
+from tinygrad_lite.ops.shapes.indexing import scatter
+
+Sizes = int | Sequence[int]
+
+
+def _windows_vjp(g: Array, y: Array, x: Array, window_shape: Sizes, axis: Any = None) -> Array:
+    # the entries at one place of all windows are a stretch of the array: so the loop is over the window
+    shape: tuple[int, ...] = np.shape(x)
+    axes = normalize_axis_tuple(range(len(shape)) if axis is None else axis, len(shape), allow_duplicate=True)
+    sizes = np.shape(g)[len(shape) :]
+    if not np.size(g):
+        return np.zeros_like(x)
+    parts, indices = [], []
+    for place in np.ndindex(*sizes):
+        starts = [sum(step for step, a in zip(place, axes) if a == i) for i in range(len(shape))]
+        parts.append(g[(..., *place)])
+        indices.append(tuple(slice(start, start + size) for start, size in zip(starts, np.shape(g))))
+    return scatter(*parts, shape=shape, indices=tuple(indices))
+
+
+windows = primitive(
+    sliding_window_view,
+    _windows_vjp,
+    linear=True,
+    on_complex=sliding_window_view,
+    examples=[
+        ([(5,)], {"window_shape": 2}),
+        ([(3, 4)], {"window_shape": (2, 3)}),
+        ([(2, 4, 3)], {"window_shape": 2, "axis": 1}),
+        ([(2, 4, 3)], {"window_shape": (2, 3), "axis": (-1, 1)}),
+        ([(5,)], {"window_shape": (2, 3), "axis": (0, 0)}),
+    ],
+)
