@@ -14,7 +14,7 @@ from tinygrad_lite.engine.registry import operation, operations
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import UsageError
 from tinygrad_lite.nn import functional as F
-from tinygrad_lite.ops.continuation import NotContinuedError, not_continued
+from tinygrad_lite.ops.continuations.forms import NotContinuedError, not_continued
 from tinygrad_lite.readers.complex_step import ComplexStep, changes
 from tinygrad_lite.testing import Call, inputs_of, values
 

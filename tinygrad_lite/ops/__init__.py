@@ -1,8 +1,10 @@
 """What each operation computes and how it differentiates; nothing here knows of tensors.
 
-These are the tables; `special` is read when a program that uses SciPy asks for it.
+These are the tables; `special` is read when a program that uses SciPy asks for it. How operations continue to the
+complex plane is a table of its own, `continuations`.
 """
 
+from tinygrad_lite.ops import continuations
 from tinygrad_lite.ops.arithmetic import (
     casting,
     curves,
@@ -21,6 +23,7 @@ __all__ = [
     "activations",
     "arranging",
     "casting",
+    "continuations",
     "contraction",
     "curves",
     "decompositions",

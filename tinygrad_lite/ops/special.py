@@ -15,7 +15,7 @@ from tinygrad_lite.engine.op import POSITIVE, REAL, Array, Op, Rule, Traced, ele
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import UsageError
 from tinygrad_lite.ops.arithmetic.elementwise import cbrt, exp2, expm1, log1p, nodes_and_weights
-from tinygrad_lite.ops.continuation import (
+from tinygrad_lite.ops.continuations.forms import (
     NotContinuedError,
     absolute_of,
     as_complex,

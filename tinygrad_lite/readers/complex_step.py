@@ -19,7 +19,7 @@ import numpy as np
 from tinygrad_lite.engine.op import Array, Op
 from tinygrad_lite.engine.operators import Operators
 from tinygrad_lite.engine.tensor import Tensor, wrap
-from tinygrad_lite.ops.continuation import NotContinuedError
+from tinygrad_lite.ops.continuations.forms import NotContinuedError
 from tinygrad_lite.transforms.dual import Dual
 
 STEP = 2.0**-332  # its square is nothing beside any value, and 1e-200 times it is still a normal number

@@ -78,7 +78,7 @@ def _simpler(op: Op, inputs: Sequence[Any]) -> Any:
                 return x
     if op is elementwise.power and _is_number(inputs[1], 1):
         return inputs[0]
-    if op is selection._where:
+    if op is selection.where_else:
         condition = np.asarray(numbers(inputs[0]))
         if condition.size and (np.all(condition) or not np.any(condition)):
             chosen = inputs[1] if condition.flat[0] else inputs[2]

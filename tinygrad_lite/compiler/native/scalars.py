@@ -45,7 +45,7 @@ _OPERATORS: dict[Any, str] = {
     np.greater_equal: "{0} >= {1}",
 }
 _FORMS: dict[Op, str] = {
-    selection._where: "{1} if {0} else {2}",
+    selection.where_else: "{1} if {0} else {2}",
     selection.stop_gradient: "{0}",
     casting.cast: "{0}",
     casting.real: "{0}",

@@ -6,7 +6,6 @@ import numpy as np
 
 from tinygrad_lite.engine.op import Array, elementwise, primitive
 from tinygrad_lite.engine.registry import implements
-from tinygrad_lite.ops.continuation import constant, of_dtype
 
 
 def _cast(x: Array, dtype: Any) -> Array:
@@ -18,7 +17,6 @@ cast = primitive(
     lambda g, y, x, dtype: g,  # the engine casts each gradient to the dtype of what it belongs to
     examples=[([(2, 3)], {"dtype": np.dtype(np.float64)})],
     linear=True,
-    on_complex=of_dtype(_cast, lambda x: x),
 )
 
 
@@ -33,10 +31,10 @@ def copy(a: Array, order: str = "K", subok: bool = False) -> Array:
 
 
 # of real numbers, which those with a step stand for
-real = elementwise(np.real, 1, on_complex=lambda x: x)
-imag = elementwise(np.imag, 0, on_complex=constant(np.imag))
-conjugate = elementwise(np.conjugate, 1, on_complex=lambda x: x)
-real_if_close = primitive(np.real_if_close, lambda g, y, a, tol=100: g, linear=True, on_complex=lambda a, tol=100: a)
+real = elementwise(np.real, 1)
+imag = elementwise(np.imag, 0)
+conjugate = elementwise(np.conjugate, 1)
+real_if_close = primitive(np.real_if_close, lambda g, y, a, tol=100: g, linear=True)
 isreal = elementwise(np.isreal)
 iscomplex = elementwise(np.iscomplex)
 

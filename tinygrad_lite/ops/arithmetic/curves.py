@@ -7,7 +7,6 @@ import numpy as np
 from tinygrad_lite.engine.op import Array, as_array, primitive
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
-from tinygrad_lite.ops.continuation import as_complex
 from tinygrad_lite.ops.shapes.indexing import index_add
 
 
@@ -30,7 +29,6 @@ convolve = primitive(
     lambda g, y, a, v, mode="full": np.correlate(_in_full(g, a, v, mode), v, "valid"),
     lambda g, y, a, v, mode="full": np.correlate(_in_full(g, a, v, mode), a, "valid"),
     linear=True,
-    on_complex=_convolve,
     examples=[
         ([(m,), (n,)], {"mode": mode})
         for m, n in ((4, 3), (2, 5), (3, 3), (4, 2), (1, 1))
@@ -174,16 +172,6 @@ def _interp_vjp_fp(g: Array, y: Array, x: Array, xp: Array, fp: Array, left: Any
     return _to_points(fp, begin, g * to_begin, end, g * to_end)
 
 
-def _interp_of_complex(x: Array, xp: Array, fp: Array, left: Any = None, right: Any = None) -> Array:
-    places, last = np.real(xp), len(xp) - 1
-    begin = np.clip(np.searchsorted(places, np.real(x), "right") - 1, 0, max(last - 1, 0))
-    end = np.minimum(begin + 1, last)
-    between = fp[begin] + (x - xp[begin]) * ((fp[end] - fp[begin]) / np.where(begin == end, 1, xp[end] - xp[begin]))
-    y = np.where(np.less(np.real(x), places[0]), fp[0] if left is None else left, between)
-    y = np.where(np.equal(np.real(x), places[-1]), fp[-1], y)
-    return as_complex(np.where(np.greater(np.real(x), places[-1]), fp[-1] if right is None else right, y))[()]
-
-
 _POINTS = np.array([-1.0, 0.5, 1.5, 2.0])
 interp = primitive(
     _interp,
@@ -191,7 +179,6 @@ interp = primitive(
     _interp_vjp_xp,
     _interp_vjp_fp,
     kink=lambda x, xp, fp, **_: np.expand_dims(x, -1) - xp,
-    on_complex=_interp_of_complex,
     examples=[
         ([(2, 3), _POINTS, (4,)], {}),
         ([(3,), _POINTS, (4,)], {"left": 5.0, "right": -5.0}),

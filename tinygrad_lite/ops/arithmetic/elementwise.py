@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.engine.op import POSITIVE, REAL, Array, Op, Rule, elementwise, primitive, refuse_out
+from tinygrad_lite.engine.op import POSITIVE, REAL, Array, Op, elementwise, primitive, refuse_out
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import UsageError
-from tinygrad_lite.ops.continuation import absolute_of, as_complex, by_parts, constant, exact, signed, square_of
 
 LOG_2 = float(np.log(2))
 LOG_10 = float(np.log(10))
@@ -31,16 +30,10 @@ def _whole_quotients(a: Array, b: Array) -> Array:
 
 add = elementwise(np.add, 1, 1)
 subtract = elementwise(np.subtract, 1, -1)
-multiply = elementwise(np.multiply, lambda y, a, b: b, lambda y, a, b: a, on_complex=exact(np.multiply))
-divide = elementwise(
-    np.divide,
-    lambda y, a, b: np.divide(1, b),
-    lambda y, a, b: -y / b,
-    kink=lambda a, b: b,
-    on_complex=exact(np.divide),
-)
+multiply = elementwise(np.multiply, lambda y, a, b: b, lambda y, a, b: a)
+divide = elementwise(np.divide, lambda y, a, b: np.divide(1, b), lambda y, a, b: -y / b, kink=lambda a, b: b)
 negative = elementwise(np.negative, -1)
-reciprocal = elementwise(np.reciprocal, lambda y, x: -y * y, kink=lambda x: x, on_complex=exact(np.reciprocal))
+reciprocal = elementwise(np.reciprocal, lambda y, x: -y * y, kink=lambda x: x)
 
 
 def _power_by_base(y: Array, a: Array, b: Array) -> Array:
@@ -53,44 +46,12 @@ def _power_by_exponent(y: Array, a: Array, b: Array) -> Array:
     return y * np.log(np.where(_is_zero(a) & np.greater(b, 0), 1.0, a))
 
 
-def _power_of_complex(a: Array, b: Array) -> Array:
-    # of a negative base the logarithm has an imaginary part of π, which would be left over but for rounding
-    side = np.where(np.less(np.real(a), 0), -1, 1)
-    whole = np.where(np.equal(np.imag(b), 0), np.real(b), np.nan)  # an exponent that moves is not a whole number
-    moving = np.where(np.equal(a, 0) & np.greater(np.real(b), 0), np.real(b), b)
-    return np.where(np.less(side, 0), np.power(-1.0, whole), 1) * np.power(side * a, moving)
+power = elementwise(np.power, _power_by_base, _power_by_exponent, domain=(POSITIVE, REAL))
+float_power = elementwise(np.float_power, _power_by_base, _power_by_exponent, domain=(POSITIVE, REAL))
 
-
-power = elementwise(
-    np.power,
-    _power_by_base,
-    _power_by_exponent,
-    domain=(POSITIVE, REAL),
-    on_complex=exact(np.power, _power_of_complex),
-)
-float_power = elementwise(
-    np.float_power,
-    _power_by_base,
-    _power_by_exponent,
-    domain=(POSITIVE, REAL),
-    on_complex=exact(np.float_power, _power_of_complex),
-)
-
-remainder = elementwise(
-    np.remainder,
-    1,
-    lambda y, a, b: -np.floor_divide(a, b),
-    kink=_whole_quotients,
-    on_complex=exact(np.remainder, lambda a, b: a - b * np.floor_divide(np.real(a), np.real(b))),
-)
-fmod = elementwise(
-    np.fmod,
-    1,
-    lambda y, a, b: -np.rint((a - y) / b),
-    kink=_whole_quotients,
-    on_complex=exact(np.fmod, lambda a, b: a - b * np.trunc(np.real(a) / np.real(b))),
-)
-floor_divide = elementwise(np.floor_divide, 0, 0, kink=_whole_quotients, on_complex=constant(np.floor_divide))
+remainder = elementwise(np.remainder, 1, lambda y, a, b: -np.floor_divide(a, b), kink=_whole_quotients)
+fmod = elementwise(np.fmod, 1, lambda y, a, b: -np.rint((a - y) / b), kink=_whole_quotients)
+floor_divide = elementwise(np.floor_divide, 0, 0, kink=_whole_quotients)
 
 
 @implements(np.divmod)
@@ -98,14 +59,9 @@ def divmod(a: Array, b: Array) -> tuple[Array, Array]:
     return floor_divide(a, b), remainder(a, b)
 
 
-square = elementwise(np.square, lambda y, x: 2 * x, on_complex=square_of)
-sqrt = elementwise(np.sqrt, lambda y, x: 0.5 / y, domain=(POSITIVE,), on_complex=exact(np.sqrt))
-cbrt = elementwise(
-    np.cbrt,
-    lambda y, x: 1 / (3 * y * y),
-    kink=lambda x: x,
-    on_complex=exact(np.cbrt, lambda x: signed(absolute_of(x) ** (1 / 3), np.sign(np.real(x)))),
-)
+square = elementwise(np.square, lambda y, x: 2 * x)
+sqrt = elementwise(np.sqrt, lambda y, x: 0.5 / y, domain=(POSITIVE,))
+cbrt = elementwise(np.cbrt, lambda y, x: 1 / (3 * y * y), kink=lambda x: x)
 
 
 def _hypot_slope(side: Array, y: Array) -> Array:
@@ -113,43 +69,23 @@ def _hypot_slope(side: Array, y: Array) -> Array:
     return np.where(_is_zero(y), 0, side / np.where(_is_zero(y), 1, y))
 
 
-def _hypot_of_complex(a: Array, b: Array) -> Array:
-    y = np.hypot(np.real(a), np.real(b))
-    none = np.equal(y, 0)
-    unit = np.where(none, 1, y)  # so that no square overflows
-    return np.where(none, 0, unit * np.sqrt(np.square(a / unit) + np.square(b / unit)))
-
-
 hypot = elementwise(
     np.hypot,
     lambda y, a, b: _hypot_slope(a, y),
     lambda y, a, b: _hypot_slope(b, y),
     kink=lambda a, b: np.hypot(a, b),
-    on_complex=exact(np.hypot, _hypot_of_complex),
 )
 
-absolute = elementwise(np.absolute, lambda y, x: np.sign(x), kink=lambda x: x, on_complex=absolute_of)
-fabs = elementwise(np.fabs, lambda y, x: np.sign(x), kink=lambda x: x, on_complex=absolute_of)
-sign = elementwise(np.sign, 0, kink=lambda x: x, on_complex=constant(np.sign))
-copysign = elementwise(
-    np.copysign,
-    lambda y, a, b: np.sign(a) * np.copysign(1, b),
-    0,
-    kink=lambda a, b: a * b,
-    on_complex=exact(np.copysign, lambda a, b: signed(absolute_of(a), np.copysign(1, np.real(b)))),
-)
-heaviside = elementwise(
-    np.heaviside,
-    0,
-    lambda y, x, at_zero: _is_zero(x),
-    kink=lambda x, at_zero: x,
-    on_complex=exact(np.heaviside, lambda x, at_zero: np.where(_is_zero(np.real(x)), at_zero, 0)),
-)
+absolute = elementwise(np.absolute, lambda y, x: np.sign(x), kink=lambda x: x)
+fabs = elementwise(np.fabs, lambda y, x: np.sign(x), kink=lambda x: x)
+sign = elementwise(np.sign, 0, kink=lambda x: x)
+copysign = elementwise(np.copysign, lambda y, a, b: np.sign(a) * np.copysign(1, b), 0, kink=lambda a, b: a * b)
+heaviside = elementwise(np.heaviside, 0, lambda y, x, at_zero: _is_zero(x), kink=lambda x, at_zero: x)
 
-floor = elementwise(np.floor, 0, kink=_between_whole_numbers, on_complex=constant(np.floor))
-ceil = elementwise(np.ceil, 0, kink=_between_whole_numbers, on_complex=constant(np.ceil))
-trunc = elementwise(np.trunc, 0, kink=_between_whole_numbers, on_complex=constant(np.trunc))
-rint = elementwise(np.rint, 0, kink=lambda x: np.cos(np.pi * x), on_complex=constant(np.rint))
+floor = elementwise(np.floor, 0, kink=_between_whole_numbers)
+ceil = elementwise(np.ceil, 0, kink=_between_whole_numbers)
+trunc = elementwise(np.trunc, 0, kink=_between_whole_numbers)
+rint = elementwise(np.rint, 0, kink=lambda x: np.cos(np.pi * x))
 
 
 @implements(np.fix)
@@ -168,7 +104,7 @@ def _fraction(x: Array) -> Array:
     return np.modf(x)[0]
 
 
-fraction = elementwise(_fraction, 1, kink=_between_whole_numbers, on_complex=exact(_fraction, lambda x: x))
+fraction = elementwise(_fraction, 1, kink=_between_whole_numbers)
 
 
 @implements(np.modf)
@@ -189,14 +125,12 @@ mantissa = elementwise(
     _mantissa,
     lambda y, x: np.ldexp(1.0, -exponent(x)),
     kink=lambda x: _mantissa(x) * (1 - 2 * np.absolute(_mantissa(x))),
-    on_complex=exact(_mantissa, lambda x: x * np.ldexp(1.0, -_exponent(np.real(x)))),
 )
 ldexp = primitive(
     np.ldexp,
     lambda g, y, x, exponent: np.ldexp(g, exponent),
     None,
     linear=True,
-    on_complex=by_parts(np.ldexp),
     examples=[([(2, 3), np.array([1, -2, 3])], {})],
 )
 
@@ -207,12 +141,12 @@ def frexp(x: Array, /) -> tuple[Array, Array]:
 
 
 exp = elementwise(np.exp, lambda y, x: y)
-exp2 = elementwise(np.exp2, lambda y, x: y * LOG_2, on_complex=exact(np.exp2))
-expm1 = elementwise(np.expm1, lambda y, x: np.exp(x), on_complex=exact(np.expm1))
-log = elementwise(np.log, lambda y, x: 1 / x, domain=(POSITIVE,), on_complex=exact(np.log))
-log2 = elementwise(np.log2, lambda y, x: 1 / (x * LOG_2), domain=(POSITIVE,), on_complex=exact(np.log2))
-log10 = elementwise(np.log10, lambda y, x: 1 / (x * LOG_10), domain=(POSITIVE,), on_complex=exact(np.log10))
-log1p = elementwise(np.log1p, lambda y, x: 1 / (1 + x), domain=((-1.0, np.inf),), on_complex=exact(np.log1p))
+exp2 = elementwise(np.exp2, lambda y, x: y * LOG_2)
+expm1 = elementwise(np.expm1, lambda y, x: np.exp(x))
+log = elementwise(np.log, lambda y, x: 1 / x, domain=(POSITIVE,))
+log2 = elementwise(np.log2, lambda y, x: 1 / (x * LOG_2), domain=(POSITIVE,))
+log10 = elementwise(np.log10, lambda y, x: 1 / (x * LOG_10), domain=(POSITIVE,))
+log1p = elementwise(np.log1p, lambda y, x: 1 / (1 + x), domain=((-1.0, np.inf),))
 
 
 def above(x: Array, y: Array) -> Array:
@@ -220,39 +154,15 @@ def above(x: Array, y: Array) -> Array:
     return x - np.where(np.equal(y, -np.inf), 0, y)
 
 
-def _logaddexp_of_complex(a: Array, b: Array) -> Array:
-    a_leads = np.greater(np.real(a), np.real(b))
-    high, low = np.where(a_leads, a, b), np.where(a_leads, b, a)
-    return high + np.log1p(np.exp(above(low, np.where(np.isinf(high), np.real(high), high))))
-
-
-logaddexp = elementwise(
-    np.logaddexp,
-    lambda y, a, b: np.exp(above(a, y)),
-    lambda y, a, b: np.exp(above(b, y)),
-    on_complex=exact(np.logaddexp, _logaddexp_of_complex),
-)
-logaddexp2 = elementwise(
-    np.logaddexp2,
-    lambda y, a, b: np.exp2(above(a, y)),
-    lambda y, a, b: np.exp2(above(b, y)),
-    on_complex=exact(np.logaddexp2, lambda a, b: _logaddexp_of_complex(a * LOG_2, b * LOG_2) / LOG_2),
-)
+logaddexp = elementwise(np.logaddexp, lambda y, a, b: np.exp(above(a, y)), lambda y, a, b: np.exp(above(b, y)))
+logaddexp2 = elementwise(np.logaddexp2, lambda y, a, b: np.exp2(above(a, y)), lambda y, a, b: np.exp2(above(b, y)))
 
 sin = elementwise(np.sin, lambda y, x: np.cos(x))
 cos = elementwise(np.cos, lambda y, x: -np.sin(x))
 tan = elementwise(np.tan, lambda y, x: 1 + y * y, domain=((-np.pi / 2, np.pi / 2),))
-arcsin = elementwise(np.arcsin, lambda y, x: 1 / np.sqrt(1 - x * x), domain=((-1.0, 1.0),), on_complex=exact(np.arcsin))
-arccos = elementwise(
-    np.arccos, lambda y, x: -1 / np.sqrt(1 - x * x), domain=((-1.0, 1.0),), on_complex=exact(np.arccos)
-)
+arcsin = elementwise(np.arcsin, lambda y, x: 1 / np.sqrt(1 - x * x), domain=((-1.0, 1.0),))
+arccos = elementwise(np.arccos, lambda y, x: -1 / np.sqrt(1 - x * x), domain=((-1.0, 1.0),))
 arctan = elementwise(np.arctan, lambda y, x: 1 / (1 + x * x))
-
-
-def _arctan2_of_complex(a: Array, b: Array) -> Array:
-    # but for a constant, which the value brings
-    steep = np.greater(np.absolute(a), np.absolute(b))
-    return np.where(steep, -np.arctan(b / a), np.arctan(a / b))
 
 
 arctan2 = elementwise(
@@ -260,24 +170,18 @@ arctan2 = elementwise(
     lambda y, a, b: b / np.hypot(a, b) / np.hypot(a, b),
     lambda y, a, b: -a / np.hypot(a, b) / np.hypot(a, b),
     kink=lambda a, b: a,  # where b < 0 the angle jumps by 2π
-    on_complex=exact(np.arctan2, _arctan2_of_complex),
 )
-degrees = elementwise(np.degrees, 180 / np.pi, on_complex=by_parts(np.degrees))
-rad2deg = elementwise(np.rad2deg, 180 / np.pi, on_complex=by_parts(np.rad2deg))
-radians = elementwise(np.radians, np.pi / 180, on_complex=by_parts(np.radians))
-deg2rad = elementwise(np.deg2rad, np.pi / 180, on_complex=by_parts(np.deg2rad))
+degrees = elementwise(np.degrees, 180 / np.pi)
+rad2deg = elementwise(np.rad2deg, 180 / np.pi)
+radians = elementwise(np.radians, np.pi / 180)
+deg2rad = elementwise(np.deg2rad, np.pi / 180)
 
 sinh = elementwise(np.sinh, lambda y, x: np.cosh(x))
 cosh = elementwise(np.cosh, lambda y, x: np.sinh(x))
 tanh = elementwise(np.tanh, lambda y, x: 1 - y * y)
 arcsinh = elementwise(np.arcsinh, lambda y, x: 1 / np.hypot(x, 1))
-arccosh = elementwise(
-    np.arccosh,
-    lambda y, x: 1 / (np.sqrt(x - 1) * np.sqrt(x + 1)),
-    domain=((1.0, np.inf),),
-    on_complex=exact(np.arccosh),
-)
-arctanh = elementwise(np.arctanh, lambda y, x: 1 / (1 - x * x), domain=((-1.0, 1.0),), on_complex=exact(np.arctanh))
+arccosh = elementwise(np.arccosh, lambda y, x: 1 / (np.sqrt(x - 1) * np.sqrt(x + 1)), domain=((1.0, np.inf),))
+arctanh = elementwise(np.arctanh, lambda y, x: 1 / (1 - x * x), domain=((-1.0, 1.0),))
 
 
 def _wins(a: Array, b: Array) -> Array:
@@ -290,44 +194,19 @@ def _wins_or_is_alone(a: Array, b: Array, a_wins: Array) -> Array:
     return np.where(np.isnan(b), ~np.isnan(a), a_wins)
 
 
-def _selecting(extremum: np.ufunc) -> Rule:
-    """The continuation of what selects one of two numbers, and their mean where they tie."""
-
-    def selected(a: Array, b: Array) -> Array:
-        y = extremum(np.real(a), np.real(b))
-        is_a, is_b = np.equal(np.real(a), y), np.equal(np.real(b), y)
-        return np.where(is_a & is_b, (a + b) / 2, np.where(is_a, a, b))
-
-    return exact(extremum, selected)
-
-
-maximum = elementwise(
-    np.maximum,
-    lambda y, a, b: _wins(a, b),
-    lambda y, a, b: _wins(b, a),
-    kink=lambda a, b: a - b,
-    on_complex=_selecting(np.maximum),
-)
-minimum = elementwise(
-    np.minimum,
-    lambda y, a, b: _wins(b, a),
-    lambda y, a, b: _wins(a, b),
-    kink=lambda a, b: a - b,
-    on_complex=_selecting(np.minimum),
-)
+maximum = elementwise(np.maximum, lambda y, a, b: _wins(a, b), lambda y, a, b: _wins(b, a), kink=lambda a, b: a - b)
+minimum = elementwise(np.minimum, lambda y, a, b: _wins(b, a), lambda y, a, b: _wins(a, b), kink=lambda a, b: a - b)
 fmax = elementwise(
     np.fmax,
     lambda y, a, b: _wins_or_is_alone(a, b, _wins(a, b)),
     lambda y, a, b: _wins_or_is_alone(b, a, _wins(b, a)),
     kink=lambda a, b: a - b,
-    on_complex=_selecting(np.fmax),
 )
 fmin = elementwise(
     np.fmin,
     lambda y, a, b: _wins_or_is_alone(a, b, _wins(b, a)),
     lambda y, a, b: _wins_or_is_alone(b, a, _wins(a, b)),
     kink=lambda a, b: a - b,
-    on_complex=_selecting(np.fmin),
 )
 
 
@@ -357,21 +236,7 @@ def _distance_to_bounds(x: Array, low: Array, high: Array) -> Array:
     return np.minimum(np.minimum(np.absolute(x - low), np.absolute(x - high)), np.absolute(low - high))
 
 
-def _clip_of_complex(x: Array, low: Array, high: Array) -> Array:
-    real = [None if z is None else np.real(z) for z in (x, low, high)]
-    if low is not None:
-        x = np.where(_is_low(None, *real), low, x)
-    return as_complex(x if high is None else np.where(_is_high(None, *real), high, x))
-
-
-clip = elementwise(
-    _clip,
-    _within,
-    _is_low,
-    _is_high,
-    kink=_distance_to_bounds,
-    on_complex=_clip_of_complex,
-)
+clip = elementwise(_clip, _within, _is_low, _is_high, kink=_distance_to_bounds)
 
 
 @implements(np.clip)
@@ -390,11 +255,7 @@ def _nan_to_num(x: Array, nan: float = 0.0, posinf: Any = None, neginf: Any = No
     return np.nan_to_num(x, nan=nan, posinf=posinf, neginf=neginf)
 
 
-nan_to_num = elementwise(
-    _nan_to_num,
-    lambda y, x, nan=0.0, posinf=None, neginf=None: np.isfinite(x),
-    on_complex=exact(_nan_to_num, lambda x, **_: np.where(np.isfinite(np.real(x)), x, 0)),
-)
+nan_to_num = elementwise(_nan_to_num, lambda y, x, nan=0.0, posinf=None, neginf=None: np.isfinite(x))
 
 
 @implements(np.nan_to_num)
@@ -414,7 +275,6 @@ round = elementwise(
     _round,
     lambda y, x, decimals=0: np.zeros_like(x),
     kink=lambda x, decimals=0: np.cos(np.pi * x * 10.0**decimals),
-    on_complex=constant(_round),
 )
 
 
@@ -463,11 +323,7 @@ sinc_derivative: Op = elementwise(
     examples=[([(2, 3)], {"order": 1}), ([(2, 3)], {"order": 4})],
 )
 # sin(πx) / (πx) itself would have no digits left for its change where x is close to 0
-sinc = elementwise(
-    np.sinc,
-    lambda y, x: sinc_derivative(x, order=1),
-    on_complex=exact(np.sinc, lambda x: _sinc_derivative(x, 0)),
-)
+sinc = elementwise(np.sinc, lambda y, x: sinc_derivative(x, order=1))
 
 
 def _i0_derivative(x: Array, order: int) -> Array:
@@ -483,4 +339,4 @@ i0_derivative: Op = elementwise(
     lambda y, x, order: i0_derivative(x, order=order + 1),
     examples=[([(2, 3)], {"order": 1}), ([(2, 3)], {"order": 4})],
 )
-i0 = elementwise(np.i0, lambda y, x: i0_derivative(x, order=1), on_complex=exact(np.i0, lambda x: _i0_derivative(x, 0)))
+i0 = elementwise(np.i0, lambda y, x: i0_derivative(x, order=1))

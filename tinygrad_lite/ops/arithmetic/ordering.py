@@ -48,7 +48,7 @@ def partition(a: Array, kth: Any, axis: int | None = -1, kind: str = "introselec
     return _in_order(a, partition_places(a, kth=kth, axis=axis, kind=kind, order=order), axis)
 
 
-def _lines(x: Array, axis: Axis) -> tuple[Array, tuple[int, ...]]:
+def lines_along(x: Array, axis: Axis) -> tuple[Array, tuple[int, ...]]:
     """The array with the reduced axes joined into the last one, and in which order its axes stand there."""
     reduced = np.lib.array_utils.normalize_axis_tuple(range(x.ndim) if axis is None else axis, x.ndim)
     kept = tuple(i for i in range(x.ndim) if i not in reduced)
@@ -63,7 +63,7 @@ def _quantile_weights(x: Array, q: Any, axis: Axis, method: str, weights: Array,
     Any method picks a place between two sorted entries; which, the same quantile of 0, 1, 2, ... says. NaN stand last,
     and count for nothing.
     """
-    lines, _ = _lines(x, axis)
+    lines, _ = lines_along(x, axis)
     quantile: Any = np.percentile if percent else np.quantile
     if weights is not None:  # then it is one of the entries
         chosen = np.equal(lines, np.expand_dims(quantile(x, q, axis=axis, method=method, weights=weights), -1))
@@ -90,7 +90,7 @@ def _spread_by_share(
     share = quantile_weights(x, q=q, axis=axis, method=method, weights=weights, percent=percent)
     of_lines = np.expand_dims(np.reshape(g, share.shape[:-1]), -1)
     along = np.sum(of_lines * share, axis=tuple(range(np.ndim(q))))
-    _, order = _lines(x, axis)
+    _, order = lines_along(x, axis)
     return np.transpose(np.reshape(along, tuple(x.shape[i] for i in order)), np.argsort(order).tolist())
 
 
@@ -110,23 +110,6 @@ def _rule(percent: bool) -> Rule:
     return vjp
 
 
-def _shared_out(function: Callable[..., Array], percent: bool = False) -> Rule:
-    """The continuation of a quantile: the sum of what each entry has in it.
-
-    The shares are those of the derivative, but here the value is made of them as well, and would be wrong with them.
-    """
-
-    def continued(x: Array, axis: Axis = None, keepdims: bool = False, **params: Any) -> Array:
-        y = function(np.real(x), axis=axis, keepdims=keepdims, **params)
-        method, weights = params.get("method", "linear"), params.get("weights")
-        share = _quantile_weights(np.real(x), params.get("q", 0.5), axis, method, weights, percent)
-        lines, _ = _lines(x, axis)
-        z = np.sum(np.where(np.equal(share, 0), 0, share * lines), axis=-1)
-        return np.where(np.isnan(y), np.nan, np.reshape(z, np.shape(y)))
-
-    return continued
-
-
 _quantile_vjp, _percentile_vjp = _rule(percent=False), _rule(percent=True)
 _METHODS = ("linear", "lower", "midpoint", "nearest", "hazen", "median_unbiased", "averaged_inverted_cdf")
 _AXES: list[Example] = [([(2, 5)], {"axis": axis}) for axis in (None, 0, -1, (1, 0))]
@@ -141,26 +124,18 @@ median = primitive(
     np.median,
     lambda g, y, x, axis=None, keepdims=False: _spread_by_share(g, x, 0.5, axis),
     kink=closest,
-    on_complex=_shared_out(np.median),
     examples=_AXES,
 )
 nanmedian = primitive(
     np.nanmedian,
     lambda g, y, x, axis=None, keepdims=False: _spread_by_share(g, x, 0.5, axis),
     kink=closest,
-    on_complex=_shared_out(np.nanmedian),
     examples=[
         ([np.array([[0.5, np.nan, -2.0, 1.0], [np.nan, 1.5, 3.0, np.nan]])], {"axis": axis}) for axis in (None, 1)
     ],
 )
-quantile = primitive(np.quantile, _quantile_vjp, kink=closest, on_complex=_shared_out(np.quantile), examples=_QUANTILES)
-percentile = primitive(
-    np.percentile,
-    _percentile_vjp,
-    kink=closest,
-    on_complex=_shared_out(np.percentile, percent=True),
-    examples=_PERCENTILES,
-)
+quantile = primitive(np.quantile, _quantile_vjp, kink=closest, examples=_QUANTILES)
+percentile = primitive(np.percentile, _percentile_vjp, kink=closest, examples=_PERCENTILES)
 
 
 def _of_one_axis(function: Callable[..., Array]) -> Callable[..., Array]:
@@ -175,19 +150,7 @@ def _of_one_axis(function: Callable[..., Array]) -> Callable[..., Array]:
     return checked
 
 
-nanquantile = primitive(
-    _of_one_axis(np.nanquantile),
-    _quantile_vjp,
-    kink=closest,
-    on_complex=_shared_out(np.nanquantile),
-    examples=_QUANTILES,
-)
-nanpercentile = primitive(
-    _of_one_axis(np.nanpercentile),
-    _percentile_vjp,
-    kink=closest,
-    on_complex=_shared_out(np.nanpercentile, percent=True),
-    examples=_PERCENTILES,
-)
+nanquantile = primitive(_of_one_axis(np.nanquantile), _quantile_vjp, kink=closest, examples=_QUANTILES)
+nanpercentile = primitive(_of_one_axis(np.nanpercentile), _percentile_vjp, kink=closest, examples=_PERCENTILES)
 implements(np.nanquantile)(nanquantile)
 implements(np.nanpercentile)(nanpercentile)

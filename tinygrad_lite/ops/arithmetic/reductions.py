@@ -1,6 +1,5 @@
 """Reductions: many entries to one, along an axis, several, or all."""
 
-from collections.abc import Callable
 from functools import wraps
 from math import prod as product
 from typing import Any
@@ -10,7 +9,6 @@ import numpy as np
 from tinygrad_lite.engine.op import POSITIVE, Array, Example, Op, Rule, elementwise, primitive, refuse_out, total
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.ops.arithmetic.elementwise import above
-from tinygrad_lite.ops.continuation import exact, of_dtype, root_of, square_of, with_value
 
 Axis = int | tuple[int, ...] | None
 
@@ -92,10 +90,8 @@ def _sum(
     return np.sum(a, axis=axis, dtype=dtype, keepdims=keepdims, initial=initial, where=where)
 
 
-sum = primitive(
-    _sum, _sum_vjp, on_complex=of_dtype(_sum), examples=[*EXAMPLES, *_MASKED, ([(2, 3)], {"axis": 0, "initial": 2.5})]
-)
-mean = primitive(np.mean, _mean_vjp, linear=True, on_complex=of_dtype(np.mean), examples=[*EXAMPLES, *_MASKED])
+sum = primitive(_sum, _sum_vjp, examples=[*EXAMPLES, *_MASKED, ([(2, 3)], {"axis": 0, "initial": 2.5})])
+mean = primitive(np.mean, _mean_vjp, linear=True, examples=[*EXAMPLES, *_MASKED])
 
 
 def _others(x: Array) -> Array:
@@ -135,7 +131,6 @@ def _prod_vjp(
 prod = primitive(
     np.prod,
     _prod_vjp,
-    on_complex=of_dtype(np.prod),
     examples=[
         *EXAMPLES,
         *_MASKED,
@@ -204,27 +199,8 @@ def _spreads(x: Array, axis: Axis = None, where: Array = True, **_: Any) -> Arra
 _VAR_EXAMPLES: list[Example] = [*EXAMPLES, *_MASKED, ([(2, 3)], {"axis": 1, "ddof": 1}), ([(4,)], {"correction": 0.5})]
 
 
-def _var_of_complex(
-    x: Array,
-    mean: Array = None,
-    axis: Axis = None,
-    ddof: float = 0,
-    keepdims: bool = False,
-    where: Array = True,
-    correction: float | None = None,
-) -> Array:
-    mean = np.mean(x, axis=axis, keepdims=True, where=where) if mean is None else mean
-    squares = np.sum(square_of(x - mean), axis=axis, keepdims=keepdims, where=where)
-    count = np.sum(np.ones(np.shape(x)), axis=axis, keepdims=keepdims, where=where)
-    return squares / np.maximum(count - (ddof if correction is None else correction), 0)
-
-
-def _std_of_complex(x: Array, **params: Any) -> Array:
-    return root_of(_var_of_complex(x, **params))
-
-
-var = primitive(np.var, _var_vjp, on_complex=of_dtype(np.var, _var_of_complex), examples=_VAR_EXAMPLES)
-std = primitive(np.std, _std_vjp, kink=_spreads, on_complex=of_dtype(np.std, _std_of_complex), examples=_VAR_EXAMPLES)
+var = primitive(np.var, _var_vjp, examples=_VAR_EXAMPLES)
+std = primitive(np.std, _std_vjp, kink=_spreads, examples=_VAR_EXAMPLES)
 
 
 def _var_around(x: Array, mean: Array, **params: Any) -> Array:
@@ -235,7 +211,6 @@ var_around = primitive(
     _var_around,
     _deviation_vjp,
     lambda g, y, x, mean, **params: -_deviation_vjp(g, y, x, mean, **params),
-    on_complex=of_dtype(_var_around, _var_of_complex),
     examples=[([(2, 3), (2, 1)], params | {"axis": 1}) for params in ({}, {"keepdims": True, "ddof": 1})],
 )
 
@@ -248,7 +223,6 @@ root = elementwise(  # of a sum of squares, with gradient 0 where that is 0
     _root,
     lambda y, x: np.where(np.equal(y, 0), 0, 0.5 / np.where(np.equal(y, 0), 1, y)),
     domain=(POSITIVE,),
-    on_complex=exact(_root, root_of),
 )
 
 
@@ -303,29 +277,13 @@ def closest(x: Array, **_: Any) -> Array:
     return np.diff(np.sort(x[~np.isnan(x)]))
 
 
-def extreme(extremum: Callable[..., Array]) -> Rule:
-    """The continuation of what selects an entry of an array, and the mean of those that tie."""
-
-    def selected(x: Array, axis: Axis = None, keepdims: bool = False, where: Array = True, **initial: Any) -> Array:
-        y = extremum(np.real(x), axis=axis, keepdims=True, where=where, **initial)
-        winners = np.equal(np.real(x), y) & where
-        ties = np.sum(winners, axis=axis, keepdims=True)
-        if initial:
-            ties = ties + np.equal(y, initial["initial"])
-        steps = np.sum(np.where(winners, x - np.real(x), 0), axis=axis, keepdims=True) / np.maximum(ties, 1)
-        z = with_value(y, steps)
-        return z if keepdims else np.squeeze(z, axis=axis)[()]
-
-    return selected
-
-
 _EXTREMUM_EXAMPLES: list[Example] = [
     *EXAMPLES,
     *[(x, {**params, "initial": 0.3}) for x, params in _MASKED],
     ([(2, 0)], {"axis": 1, "initial": 0.3}),
 ]
-max = primitive(np.max, _extremum_vjp, kink=closest, on_complex=extreme(np.max), examples=_EXTREMUM_EXAMPLES)
-min = primitive(np.min, _extremum_vjp, kink=closest, on_complex=extreme(np.min), examples=_EXTREMUM_EXAMPLES)
+max = primitive(np.max, _extremum_vjp, kink=closest, examples=_EXTREMUM_EXAMPLES)
+min = primitive(np.min, _extremum_vjp, kink=closest, examples=_EXTREMUM_EXAMPLES)
 
 
 def _logsumexp(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
@@ -351,7 +309,6 @@ def _logaddexp_reduce(x: Array, axis: Axis = None, keepdims: bool = False) -> Ar
 logaddexp_reduce = primitive(
     _logaddexp_reduce,
     _logsumexp_vjp,
-    on_complex=exact(_logaddexp_reduce, _logsumexp),
     examples=[([(2, 3)], {"axis": 0}), ([(2, 3)], {"axis": 1, "keepdims": True})],
 )
 
@@ -401,35 +358,14 @@ def _among_numbers(rule: Rule, stand_in: float = 0) -> Rule:
     return vjp
 
 
-def _of_numbers(continuation: Rule) -> Rule:
-    """The continuation of a reduction for the one that leaves out NaN."""
-    return lambda x, *, where=True, **params: continuation(x, where=~np.isnan(np.real(x)) & where, **params)
-
-
 _WITH_NAN: list[Example] = [
     ([np.array([[0.5, np.nan, -2.0], [np.nan, 1.5, 3.0]])], params)
     for params in ({}, {"axis": 1}, {"axis": 1, "keepdims": True}, {"axis": 0, "where": _MASK})
 ]
-nansum = primitive(
-    np.nansum, _among_numbers(_sum_vjp), on_complex=of_dtype(np.nansum, _of_numbers(np.sum)), examples=_WITH_NAN
-)
-nanprod = primitive(
-    np.nanprod, _among_numbers(_prod_vjp, 1), on_complex=of_dtype(np.nanprod, _of_numbers(np.prod)), examples=_WITH_NAN
-)
-nanmean = primitive(
-    np.nanmean, _among_numbers(_mean_vjp), on_complex=of_dtype(np.nanmean, _of_numbers(np.mean)), examples=_WITH_NAN
-)
-nanvar = primitive(
-    np.nanvar,
-    _among_numbers(_var_vjp),
-    on_complex=of_dtype(np.nanvar, _of_numbers(_var_of_complex)),
-    examples=_WITH_NAN[:3],
-)
-nanstd = primitive(
-    np.nanstd,
-    _among_numbers(_std_vjp),
-    on_complex=of_dtype(np.nanstd, _of_numbers(_std_of_complex)),
-    examples=_WITH_NAN[:3],
-)
-nanmax = primitive(np.nanmax, _extremum_vjp, kink=closest, on_complex=extreme(np.nanmax), examples=_WITH_NAN[:3])
-nanmin = primitive(np.nanmin, _extremum_vjp, kink=closest, on_complex=extreme(np.nanmin), examples=_WITH_NAN[:3])
+nansum = primitive(np.nansum, _among_numbers(_sum_vjp), examples=_WITH_NAN)
+nanprod = primitive(np.nanprod, _among_numbers(_prod_vjp, 1), examples=_WITH_NAN)
+nanmean = primitive(np.nanmean, _among_numbers(_mean_vjp), examples=_WITH_NAN)
+nanvar = primitive(np.nanvar, _among_numbers(_var_vjp), examples=_WITH_NAN[:3])
+nanstd = primitive(np.nanstd, _among_numbers(_std_vjp), examples=_WITH_NAN[:3])
+nanmax = primitive(np.nanmax, _extremum_vjp, kink=closest, examples=_WITH_NAN[:3])
+nanmin = primitive(np.nanmin, _extremum_vjp, kink=closest, examples=_WITH_NAN[:3])

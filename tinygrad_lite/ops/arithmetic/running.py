@@ -9,7 +9,6 @@ from tinygrad_lite.engine.op import Array, Example, Traced, as_array, primitive,
 from tinygrad_lite.engine.registry import implements, newer
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
 from tinygrad_lite.ops.arithmetic.reductions import without_nan
-from tinygrad_lite.ops.continuation import exact, of_dtype
 from tinygrad_lite.ops.shapes.indexing import along
 
 _ALONG: list[Example] = [
@@ -35,7 +34,7 @@ def _cumsum_vjp(g: Array, y: Array, x: Array, axis: int | None = None, dtype: An
     return _back(np.flip(np.cumsum(np.flip(_laid_out(g, axis or 0), -1), -1), -1), x, axis)
 
 
-cumsum = primitive(np.cumsum, _cumsum_vjp, linear=True, on_complex=of_dtype(np.cumsum), examples=_ALONG)
+cumsum = primitive(np.cumsum, _cumsum_vjp, linear=True, examples=_ALONG)
 
 
 def _from_behind(x: Array, steps: int) -> Array:
@@ -59,7 +58,6 @@ def _cumprod_vjp(g: Array, y: Array, x: Array, axis: int | None = None, dtype: A
 cumprod = primitive(
     np.cumprod,
     _cumprod_vjp,
-    on_complex=of_dtype(np.cumprod),
     examples=[*_ALONG, ([np.array([2.0, 0.0, 3.0, 0.0, 5.0])], {}), ([(1,)], {})],
 )
 
@@ -141,7 +139,6 @@ unwrap = primitive(
     lambda g, y, p, discont=None, axis=-1, period=2 * np.pi: g,  # whole periods are added, wherever p is
     examples=[([np.array([0.5, 3.0, -2.5, 9.0])], {}), ([(2, 3)], {"axis": 0, "period": 1.1})],
     kink=lambda p, discont=None, axis=-1, period=2 * np.pi: np.cos(np.pi * np.diff(p, axis=axis) / period),
-    on_complex=exact(np.unwrap, lambda p, **_: p),
 )
 
 

@@ -9,16 +9,14 @@ import numpy as np
 from tinygrad_lite.engine.op import Array, Traced, as_array, elementwise, primitive, refuse_out
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import InputError, UsageError
-from tinygrad_lite.ops.continuation import as_complex
 from tinygrad_lite.ops.shapes.indexing import in_range
 
 # As rules of its own, since a mask times an infinite or undefined gradient would not be zero
-_where = primitive(
+where_else = primitive(
     np.where,
     None,
     lambda g, y, condition, a, b: np.where(condition, g, 0),
     lambda g, y, condition, a, b: np.where(condition, 0, g),
-    on_complex=lambda condition, a, b: as_complex(np.where(np.real(condition), a, b))[()],
     examples=[([np.array([[True], [False]]), (2, 3), (3,)], {}), ([np.array([True, False]), (), (2,)], {})],
 )
 nonzero = primitive(np.nonzero)
@@ -30,7 +28,7 @@ def where(condition: Array, *branches: Array) -> Array:
         raise UsageError(
             f"where takes a condition and two branches, or a condition alone; got {len(branches)} branch(es)"
         )
-    return _where(condition, *branches) if branches else nonzero(condition)
+    return where_else(condition, *branches) if branches else nonzero(condition)
 
 
 @implements(np.select)
@@ -133,8 +131,7 @@ def _same(x: Array) -> Array:
     return x
 
 
-# the value does change with its argument: what reads it on the complex plane is not the derivative
-stop_gradient = primitive(_same, name="stop_gradient", on_complex=_same)
+stop_gradient = primitive(_same, name="stop_gradient")
 
 
 @implements(np.shape)

@@ -15,7 +15,7 @@ import numpy as np
 from tinygrad_lite.engine.op import POSITIVE, Array, Rule, Traced, primitive
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import InputError, UsageError
-from tinygrad_lite.ops.continuation import NotContinuedError, as_complex, with_value
+from tinygrad_lite.ops.continuations.forms import NotContinuedError, as_complex, with_value
 from tinygrad_lite.ops.linear.linalg import ANY, SQUARE, as_columns, converging, singularity
 from tinygrad_lite.ops.requirements import refuse_where
 

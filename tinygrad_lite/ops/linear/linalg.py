@@ -10,7 +10,7 @@ import numpy as np
 from tinygrad_lite.engine.op import Array, Example, primitive, refuse_out
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import ShapeError
-from tinygrad_lite.ops.continuation import exact, with_value
+from tinygrad_lite.ops.continuations.forms import exact, with_value
 from tinygrad_lite.ops.linear import products
 from tinygrad_lite.ops.requirements import refuse_where
 

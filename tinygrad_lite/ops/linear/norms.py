@@ -6,8 +6,9 @@ import numpy as np
 
 from tinygrad_lite.engine.op import Array, primitive
 from tinygrad_lite.engine.registry import implements
-from tinygrad_lite.ops.arithmetic.reductions import Axis, extreme
-from tinygrad_lite.ops.continuation import absolute_of, as_complex, exact, root_of, square_of
+from tinygrad_lite.ops.arithmetic.reductions import Axis
+from tinygrad_lite.ops.continuations.arithmetic import extreme
+from tinygrad_lite.ops.continuations.forms import absolute_of, as_complex, exact, root_of, square_of
 from tinygrad_lite.ops.linear.decompositions import equal_pairs, svdvals, svdvals_of_complex, through_values
 from tinygrad_lite.ops.linear.linalg import converging, singularity
 from tinygrad_lite.ops.requirements import refuse_where

@@ -8,7 +8,7 @@ import numpy as np
 from tinygrad_lite.engine.op import Array, as_array, primitive, refuse_out
 from tinygrad_lite.engine.registry import implements, newer
 from tinygrad_lite.errors import ShapeError
-from tinygrad_lite.ops.continuation import exact
+from tinygrad_lite.ops.continuations.forms import exact
 
 
 def _matmul_vjp_a(g: Array, y: Array, a: Array, b: Array) -> Array:

@@ -5,20 +5,13 @@ from math import erfc, pi, sqrt
 import numpy as np
 
 from tinygrad_lite.engine.op import Array, elementwise, primitive
-from tinygrad_lite.ops.arithmetic.elementwise import nodes_and_weights
-from tinygrad_lite.ops.continuation import exact
 
 
 def _relu(x: Array) -> Array:
     return np.maximum(x, 0)
 
 
-relu = elementwise(
-    _relu,
-    lambda y, x: np.greater(x, 0),
-    kink=lambda x: x,
-    on_complex=lambda x: np.where(np.less_equal(np.real(x), 0), 0, x),
-)
+relu = elementwise(_relu, lambda y, x: np.greater(x, 0), kink=lambda x: x)
 
 
 def _leaky_relu(x: Array, negative_slope: Array = 0.01) -> Array:
@@ -66,20 +59,7 @@ def _normal_density(x: Array) -> Array:
     return np.exp(-x * x / 2) / sqrt(2 * pi)
 
 
-def _normal_cdf_of_complex(x: Array) -> Array:
-    # Φ(-|x|) is the integral of φ(|x| + s) over s > 0; all but e⁻⁴⁰ of it ends where (|x| + s)² is x² + 80
-    positive = np.greater(np.real(x), 0)
-    size = np.expand_dims(np.where(positive, x, -x), -1)
-    nodes, weights = nodes_and_weights()
-    end = 80 / (np.sqrt(np.square(np.real(size)) + 80) + np.real(size))
-    s = end * (nodes + 1) / 2
-    tail = _normal_density(size[..., 0]) * np.sum(end / 2 * weights * np.exp(-s * (s / 2 + size)), axis=-1)
-    return np.where(positive, 1 - tail, tail)
-
-
-normal_cdf = elementwise(
-    _normal_cdf, lambda y, x: _normal_density(x), on_complex=exact(_normal_cdf, _normal_cdf_of_complex)
-)
+normal_cdf = elementwise(_normal_cdf, lambda y, x: _normal_density(x))
 
 
 def _gelu(x: Array) -> Array:

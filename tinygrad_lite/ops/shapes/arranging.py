@@ -8,7 +8,6 @@ import numpy as np
 from tinygrad_lite.engine.op import Array, as_array, primitive
 from tinygrad_lite.engine.registry import implements, newer
 from tinygrad_lite.errors import InputError, UsageError
-from tinygrad_lite.ops.continuation import of_dtype
 from tinygrad_lite.ops.shapes.indexing import along
 from tinygrad_lite.ops.shapes.joining import concatenate
 from tinygrad_lite.ops.shapes.shaping import asked, by_stand_in, places, ravel, taken
@@ -86,7 +85,6 @@ def _trace_vjp(
 trace = primitive(
     np.trace,
     _trace_vjp,
-    on_complex=of_dtype(np.trace),
     examples=[([(3, 4)], {}), ([(3, 2)], {"offset": -1}), ([(2, 4, 3)], {"axis1": -1, "axis2": 0, "offset": 1})],
     linear=True,
 )

@@ -7,7 +7,6 @@ import numpy as np
 from tinygrad_lite.engine.op import POSITIVE, Array, Traced, elementwise, primitive
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import UsageError
-from tinygrad_lite.ops.continuation import exact, of_dtype
 from tinygrad_lite.ops.shapes.indexing import index_set
 from tinygrad_lite.ops.shapes.joining import array
 
@@ -64,7 +63,6 @@ linspace = primitive(
     _linspace,
     lambda g, y, start, stop, num, endpoint=True, dtype=None, axis=0: _total(g, 1 - _shares(num, endpoint), axis),
     lambda g, y, start, stop, num, endpoint=True, dtype=None, axis=0: _total(g, _shares(num, endpoint), axis),
-    on_complex=of_dtype(_linspace),
     examples=[([(), ()], {"num": 4}), ([(2, 1), (3,)], {"num": 3, "endpoint": False, "axis": -1})],
 )
 
@@ -77,7 +75,6 @@ linspace_step = elementwise(
     _linspace_step,
     lambda y, start, stop, num, endpoint=True: -1 / _intervals(num, endpoint),
     lambda y, start, stop, num, endpoint=True: 1 / _intervals(num, endpoint),
-    on_complex=_linspace_step,
     examples=[([(), ()], {"num": 4})],
 )
 
@@ -131,7 +128,6 @@ geomspace = primitive(
         _total(g * y, _shares(num, endpoint), axis) / stop
     ),
     domain=(POSITIVE, POSITIVE),
-    on_complex=of_dtype(_geomspace, exact(_geomspace)),
     examples=[([(), ()], {"num": 4}), ([(2, 1), (3,)], {"num": 3, "endpoint": False, "axis": -1})],
 )
 

@@ -93,13 +93,7 @@ _EXAMPLES = [
 ]
 
 
-getitem = primitive(
-    _getitem,
-    lambda g, y, x, index: Scattered(g, np.shape(x), index),
-    linear=True,
-    on_complex=_getitem,
-    examples=_EXAMPLES,
-)
+getitem = primitive(_getitem, lambda g, y, x, index: Scattered(g, np.shape(x), index), linear=True, examples=_EXAMPLES)
 
 
 @implements(operator.getitem)
@@ -110,7 +104,6 @@ def read(x: Array, index: Index) -> Array:
 scatter = primitive(
     _scatter,
     each=lambda i, g, y, parts, shape, indices: g[indices[i]],
-    on_complex=_scatter,
     examples=[
         *[
             ([np.empty((3, 4))[params["index"]].shape], {"shape": (3, 4), "indices": (params["index"],)})
@@ -165,18 +158,11 @@ def _with_values(examples: Any) -> Any:
             yield [shape, values], params
 
 
-index_set = primitive(
-    _index_set,
-    _index_set_vjp_x,
-    _index_set_vjp_values,
-    on_complex=_index_set,
-    examples=list(_with_values(_EXAMPLES)),
-)
+index_set = primitive(_index_set, _index_set_vjp_x, _index_set_vjp_values, examples=list(_with_values(_EXAMPLES)))
 index_add = primitive(
     _index_add,
     lambda g, y, x, values, index: g,
     lambda g, y, x, values, index: _like_values(g[index], values),
-    on_complex=_index_add,
     examples=list(_with_values(_EXAMPLES)),
 )
 

@@ -9,7 +9,6 @@ from tinygrad_lite.engine.op import Array, Traced, in_words, primitive, refuse_o
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import ShapeError
 from tinygrad_lite.ops.arithmetic.casting import cast
-from tinygrad_lite.ops.continuation import of_dtype
 from tinygrad_lite.ops.shapes.indexing import along
 from tinygrad_lite.ops.shapes.shaping import asked, places, ravel, reshape, taken
 
@@ -36,7 +35,6 @@ def _part(
 concatenate = primitive(
     _concatenate,
     each=_part,
-    on_complex=of_dtype(_concatenate),
     examples=[([(2, 3), (2, 1)], {"axis": -1}), ([(1, 3), (2, 3), (0, 3)], {}), ([(2,), (1, 3)], {"axis": None})],
 )
 
@@ -51,12 +49,7 @@ def _layer(
     return g[along(axis % np.ndim(g), i)]
 
 
-stack = primitive(
-    _stack,
-    each=_layer,
-    on_complex=of_dtype(_stack),
-    examples=[([(2, 3), (2, 3)], {"axis": axis}) for axis in (0, 1, -1)],
-)
+stack = primitive(_stack, each=_layer, examples=[([(2, 3), (2, 3)], {"axis": axis}) for axis in (0, 1, -1)])
 
 
 def array(data: Any, dtype: Any = None) -> Array:

@@ -31,14 +31,12 @@ reshape = primitive(
     lambda g, y, x, shape, order="C": _reshape(g, np.shape(x), order),
     examples=[([(2, 3)], {"shape": (3, 2)}), ([(2, 3)], {"shape": (-1, 2), "order": "F"}), ([()], {"shape": (1, 1)})],
     linear=True,
-    on_complex=_reshape,
 )
 ravel = primitive(
     _ravel,
     lambda g, y, x, order="C": _reshape(g, np.shape(x), order),
     examples=[([(2, 3)], {}), ([(2, 3)], {"order": "F"})],
     linear=True,
-    on_complex=_ravel,
 )
 expand_dims = primitive(
     np.expand_dims,

@@ -1,4 +1,4 @@
-"""Continuations to the complex plane: what a declaration says with `on_complex`.
+"""What a continuation to the complex plane is, and the forms that most of them take.
 
 A continuation of f takes x + ih·t, with an h so small that h² is nothing, to f(x) + ih·∂f/∂x·t. It does not read ∂f/∂x,
 which it is there to check. NumPy's functions of complex numbers are mostly that, but three things go wrong. Some
@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.engine.op import Array, Rule
+from tinygrad_lite.engine.op import Array, Op, Rule
 from tinygrad_lite.errors import UsageError
 
 
@@ -22,8 +22,13 @@ class NotContinuedError(UsageError):
     """A computation that cannot be followed to the complex plane."""
 
 
+def continuation(op: Op, rule: Rule) -> None:
+    """Enter the continuation of an operation; a user's own operation states it in its declaration, as `on_complex`."""
+    op.on_complex = rule
+
+
 def not_continued(*_: Array, **__: Any) -> Array:
-    """For `on_complex` of an operation whose continuation to the complex plane nobody can compute."""
+    """Stands for a continuation that nobody can compute."""
     raise NotContinuedError("no way is known to compute it")
 
 
@@ -39,14 +44,14 @@ def with_value(value: Array, z: Array) -> Array:
     return y[()]
 
 
-def exact(function: Callable[..., Array], continuation: Rule | None = None) -> Rule:
-    """The continuation (the function itself unless told) with the very value of the function on the real line.
+def exact(function: Callable[..., Array], rule: Rule | None = None) -> Rule:
+    """The rule (the function itself unless told) with the very value of the function on the real line.
 
     So comparisons come out as they do there, to the last digit, and what is no number there is none here.
     """
 
     def continued(*x: Array, **params: Any) -> Array:
-        return with_value(function(*map(np.real, x), **params), (continuation or function)(*x, **params))
+        return with_value(function(*map(np.real, x), **params), (rule or function)(*x, **params))
 
     return continued
 
@@ -86,8 +91,8 @@ def root_of(x: Array) -> Array:
     return np.where(none, 0, np.sqrt(np.where(none, 1, x)))
 
 
-def of_dtype(function: Callable[..., Array], continuation: Rule | None = None) -> Rule:
-    """The continuation (the function itself unless told) of what takes the dtype of its result.
+def of_dtype(function: Callable[..., Array], rule: Rule | None = None) -> Rule:
+    """The rule (the function itself unless told) for the continuation of what takes the dtype of its result.
 
     Whole numbers do not follow a step, and for one to be followed, no digit is rounded away.
     """
@@ -97,7 +102,7 @@ def of_dtype(function: Callable[..., Array], continuation: Rule | None = None) -
         if kind not in "biuf":
             raise NotContinuedError(f"a step cannot be told from numbers of dtype {np.dtype(dtype)}")
         if kind == "f":
-            return (continuation or function)(*x, **params)
+            return (rule or function)(*x, **params)
         return constant(function)(*x, dtype=dtype, **params)
 
     return continued

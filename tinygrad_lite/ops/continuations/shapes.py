@@ -1,0 +1,20 @@
+"""Continuations to the complex plane of shapes: where entries go, complex ones go as well."""
+
+from tinygrad_lite.ops.continuations.forms import continuation, exact, of_dtype
+from tinygrad_lite.ops.shapes import arranging, filling, indexing, joining, shaping
+
+for op in (
+    shaping.reshape,
+    shaping.ravel,
+    indexing.getitem,
+    indexing.scatter,
+    indexing.index_set,
+    indexing.index_add,
+    filling.linspace_step,
+):
+    continuation(op, op.forward)
+
+for op in (joining.concatenate, joining.stack, filling.linspace, arranging.trace):
+    continuation(op, of_dtype(op.forward))
+
+continuation(filling.geomspace, of_dtype(filling.geomspace.forward, exact(filling.geomspace.forward)))
