@@ -45,6 +45,7 @@ ORDER = [
     "windows",
     "indexing",
     "linalg",
+    "triangular",
     "decompositions",
     "norms",
     "special",

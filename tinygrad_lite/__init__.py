@@ -2,13 +2,14 @@
 
 from typing import TYPE_CHECKING
 
-from tinygrad_lite import datasets, exercises, nn, optim
+from tinygrad_lite import datasets, errors, exercises, nn, optim
 from tinygrad_lite.checking import audit_gradients, detect_anomaly, gradcheck
 from tinygrad_lite.compiler import compile
 from tinygrad_lite.engine.grad_mode import enable_grad, no_grad
 from tinygrad_lite.engine.op import elementwise, primitive
 from tinygrad_lite.engine.tensor import Tensor, tensor
 from tinygrad_lite.explainer import backward_steps, explain
+from tinygrad_lite.ops.linear import triangular as linalg
 from tinygrad_lite.ops.shapes.joining import array
 from tinygrad_lite.transforms.custom import checkpoint, custom_gradient, stop_gradient
 from tinygrad_lite.transforms.gradients import grad, hvp, jvp, value_and_grad, vjp
@@ -27,6 +28,7 @@ __all__ = [
     "detect_anomaly",
     "elementwise",
     "enable_grad",
+    "errors",
     "exercises",
     "explain",
     "grad",
@@ -35,6 +37,7 @@ __all__ = [
     "hvp",
     "jacobian",
     "jvp",
+    "linalg",
     "nn",
     "no_grad",
     "optim",

@@ -15,7 +15,7 @@ from tinygrad_lite.ops.arithmetic import (
     selection,
     statistics,
 )
-from tinygrad_lite.ops.linear import contraction, decompositions, linalg, norms, products
+from tinygrad_lite.ops.linear import contraction, decompositions, linalg, norms, products, triangular
 from tinygrad_lite.ops.networks import activations, losses
 from tinygrad_lite.ops.shapes import arranging, filling, indexing, joining, padding, shaping, windows
 
@@ -42,5 +42,6 @@ __all__ = [
     "selection",
     "shaping",
     "statistics",
+    "triangular",
     "windows",
 ]

@@ -1,0 +1,168 @@
+"""Triangular systems and Cholesky's: by the names and signatures that they have in scipy.linalg, which sees no tensors.
+
+Public as `tg.linalg`.
+"""
+
+from typing import Any, Literal
+
+import numpy as np
+
+from tinygrad_lite.engine.op import Array, as_array, primitive
+from tinygrad_lite.errors import InputError, ShapeError
+from tinygrad_lite.ops.linear.linalg import as_columns
+
+Transposed = Literal[0, 1, 2, "N", "T", "C"]
+
+
+def _triangle(a: Array, lower: bool, unit_diagonal: bool) -> Array:
+    """The entries that are read of a triangular matrix; 1 on its diagonal, if told so."""
+    strict = np.tri(a.shape[-1], k=-1, dtype=bool)
+    itself = np.eye(a.shape[-1], dtype=bool)
+    side = strict if lower else strict.T
+    return np.where(side, a, np.where(itself, 1, 0)) if unit_diagonal else np.where(side | itself, a, 0)
+
+
+def _solve(a: Array, b: Array, transposed: bool = False, lower: bool = False, unit_diagonal: bool = False) -> Array:
+    triangle = _triangle(a, lower, unit_diagonal)
+    (columns,) = as_columns(b, b)
+    # of an upper triangle, elimination has nothing to do and nothing to exchange: what it does is substitution
+    if transposed:
+        triangle = triangle.mT
+    if transposed == lower:
+        y = np.linalg.solve(triangle, columns)
+    else:
+        y = np.linalg.solve(triangle[..., ::-1, ::-1], columns[..., ::-1, :])[..., ::-1, :]
+    return y[..., 0] if np.ndim(b) == 1 else y
+
+
+def _solve_vjp_b(
+    g: Array, y: Array, a: Array, b: Array, transposed: bool = False, lower: bool = False, unit_diagonal: bool = False
+) -> Array:
+    if np.ndim(b) > 1:
+        return triangular(a, g, transposed=not transposed, lower=lower, unit_diagonal=unit_diagonal)
+    solution = triangular(a, g[..., None], transposed=not transposed, lower=lower, unit_diagonal=unit_diagonal)
+    return solution[..., 0]
+
+
+def _solve_vjp_a(
+    g: Array, y: Array, a: Array, b: Array, transposed: bool = False, lower: bool = False, unit_diagonal: bool = False
+) -> Array:
+    g, y = as_columns(b, g, y)
+    back = triangular(a, g, transposed=not transposed, lower=lower, unit_diagonal=unit_diagonal)
+    gradient = -y @ back.mT if transposed else -back @ y.mT
+    read = np.tri(a.shape[-1], k=-1 if unit_diagonal else 0, dtype=bool)
+    return np.where(read if lower else read.T, gradient, 0)
+
+
+def _singularity(a: Array, b: Array, transposed: bool = False, lower: bool = False, unit_diagonal: bool = False) -> Any:
+    return np.linalg.svd(_triangle(a, lower, unit_diagonal), compute_uv=False) / 8
+
+
+triangular = primitive(
+    _solve,
+    _solve_vjp_a,
+    _solve_vjp_b,
+    name="solve_triangular",
+    kink=_singularity,
+    examples=[
+        (shapes, {"transposed": transposed, "lower": lower, "unit_diagonal": unit_diagonal})
+        for shapes, transposed, lower, unit_diagonal in (
+            ([(1, 1), (1,)], False, False, False),
+            ([(2, 2), (2,)], False, False, False),
+            ([(2, 2), (2, 3)], True, False, False),
+            ([(2, 2), (2, 3)], False, True, False),
+            ([(2, 2), (2,)], True, True, False),
+            ([(3, 3), (3, 1)], False, True, True),
+            ([(3, 3), (3,)], True, False, True),
+            ([(3, 2, 2), (2,)], False, True, False),
+            ([(2, 2), (3, 2, 1)], False, False, False),
+        )
+    ],
+)
+
+
+def solve_triangular(
+    a: Array,
+    b: Array,
+    trans: Transposed = 0,
+    lower: bool = False,
+    unit_diagonal: bool = False,
+    overwrite_b: bool = False,
+    check_finite: bool = True,
+) -> Array:
+    """The solution y of a triangular system, a y = b, or aᵀ y = b.
+
+    As scipy.linalg.solve_triangular, for arrays and tensors, and with NumPy's rule for stacks: a is (..., n, n), b a
+    vector (n,) or (..., n, k). The other triangle is not read and has the gradient 0; so has a unit diagonal.
+
+    Args:
+        trans: 0 or "N" for a, 1 or "T" (or 2 or "C", which is the same for real numbers) for aᵀ.
+        overwrite_b: ignored, since arrays here never change.
+        check_finite: refuse NaN and infinity, as SciPy does.
+
+    Raises:
+        InputError: if `trans` is something else, or `check_finite` finds NaN or infinity.
+        ShapeError: if a is not square, or b does not fit it.
+        numpy.linalg.LinAlgError: if a is singular.
+
+    Example:
+        >>> import numpy as np, tinygrad_lite as tg
+        >>> a = np.array([[2.0, 0.0], [1.0, 4.0]])
+        >>> tg.linalg.solve_triangular(a, np.array([2.0, 9.0]), lower=True)
+        array([1., 2.])
+    """
+    if trans not in (0, 1, 2, "N", "T", "C"):
+        raise InputError(f'trans is 0, 1 or 2, or "N", "T" or "C", got {trans!r}')
+    a, b = as_array(a), as_array(b)
+    if np.ndim(a) < 2 or a.shape[-1] != a.shape[-2]:
+        raise ShapeError(f"solve_triangular needs a square matrix, or a stack of them, got shape {np.shape(a)}")
+    if check_finite:
+        _check_finite("solve_triangular", a, b)
+    return triangular(a, b, transposed=trans not in (0, "N"), lower=bool(lower), unit_diagonal=bool(unit_diagonal))
+
+
+def cho_factor(
+    a: Array, lower: bool = False, overwrite_a: bool = False, check_finite: bool = True
+) -> tuple[Array, bool]:
+    """Cholesky's factor of a symmetric positive definite matrix, for `cho_solve`: (c, lower).
+
+    a = c cᵀ with a lower triangle c, or cᵀ c with an upper one. As scipy.linalg.cho_factor, except that the other
+    triangle of c is 0.
+
+    Raises:
+        InputError: if `check_finite` finds NaN or infinity.
+        numpy.linalg.LinAlgError: if a is not positive definite.
+
+    Example:
+        >>> import numpy as np, tinygrad_lite as tg
+        >>> tg.linalg.cho_factor(np.array([[4.0, 2.0], [2.0, 5.0]]), lower=True)
+        (array([[2., 0.],
+               [1., 2.]]), True)
+    """
+    if check_finite:
+        _check_finite("cho_factor", a)
+    return np.linalg.cholesky(as_array(a), upper=not lower), bool(lower)
+
+
+def cho_solve(c_and_lower: tuple[Array, bool], b: Array, overwrite_b: bool = False, check_finite: bool = True) -> Array:
+    """The solution y of a y = b for a symmetric positive definite a, out of its factor: `cho_factor(a)`.
+
+    As scipy.linalg.cho_solve. Two triangular systems, c z = b and cᵀ y = z for a lower triangle c.
+
+    Raises:
+        InputError, ShapeError, numpy.linalg.LinAlgError: as `solve_triangular` does.
+
+    Example:
+        >>> import numpy as np, tinygrad_lite as tg
+        >>> a = np.array([[4.0, 2.0], [2.0, 5.0]])
+        >>> tg.linalg.cho_solve(tg.linalg.cho_factor(a), np.array([8.0, 12.0]))
+        array([1., 2.])
+    """
+    c, lower = c_and_lower
+    z = solve_triangular(c, b, "N" if lower else "T", lower, check_finite=check_finite)
+    return solve_triangular(c, z, "T" if lower else "N", lower, check_finite=False)
+
+
+def _check_finite(name: str, *arrays: Array) -> None:
+    if not all(np.all(np.isfinite(x)) for x in arrays):
+        raise InputError(f"{name}: the arrays hold NaN or infinity; pass check_finite=False to compute with them")
