@@ -1,7 +1,7 @@
 """Hypothesis profiles, chosen with `pytest --hypothesis-profile thorough`; `usual` is the default.
 
-`quick` is for the further environments of a run, where it is versions that differ and not values. `thorough` draws other
-examples on each run.
+`quick` is for the further environments of a run, where it is versions that differ and not values. `thorough` draws
+other examples on each run.
 """
 
 import gc

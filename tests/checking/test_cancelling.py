@@ -8,6 +8,7 @@ import pytest
 
 import tinygrad_lite as tg
 from tests.checking.cancelling import CANCELLING
+from tests.marks import param
 from tinygrad_lite.readers.random_rounding import Rounding, randomly_rounded, rounded
 
 WAYS: dict[str, dict[str, Any]] = {
@@ -18,13 +19,14 @@ WAYS: dict[str, dict[str, Any]] = {
 }
 
 
-LONG = ("qᵀ q", "q w qᵀ - a", "u s vᵀ - a", "det a det a⁻¹")  # whose rules are long to round at random, many times
+# whose rules take long to round at random, many times
+LONG = ("qᵀ q", "q w qᵀ - a", "u s vᵀ - a", "det a det a⁻¹", "a⁺ a", "a⁺ - a⁻¹", "Σ eigenvalues - trace")
 
 
 @pytest.mark.parametrize(
     ("way", "name"),
     [
-        pytest.param(way, name, marks=[pytest.mark.slow] if name in LONG and way != "complex" else [])
+        param(way, name, slow=name in LONG and way != "complex")
         for way in (*WAYS, "from elsewhere")
         for name in CANCELLING
     ],

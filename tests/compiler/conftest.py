@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+BACKENDS = ("numpy", "numba")
+
 
 @pytest.fixture(autouse=True, scope="session")
 def _cache(tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -18,7 +20,7 @@ def _cache(tmp_path_factory: pytest.TempPathFactory) -> None:
         yield
 
 
-@pytest.fixture(params=["numpy", "numba"])
+@pytest.fixture(params=BACKENDS)
 def backend(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

@@ -39,7 +39,7 @@ def same(f: Callable[..., Any], x: Any, backend: str, tolerance: float = 1e-12) 
         np.testing.assert_allclose(found, right, rtol=tolerance, atol=tolerance * scale)
 
 
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("dtype", [np.float64, pytest.param(np.float32, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("op", DIFFERENTIABLE, ids=str)
 @settings(max_examples=5)
 @given(data=st.data())

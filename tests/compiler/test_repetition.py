@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 import tinygrad_lite as tg
+from tests.compiler.conftest import BACKENDS
 from tests.compiler.test_training import MODELS, Pair, X, Y
+from tests.marks import param
 from tinygrad_lite import nn, optim
 from tinygrad_lite.errors import InputError, ShapeError
 from tinygrad_lite.nn import functional as F
@@ -20,11 +22,11 @@ TARGETS = (np.random.default_rng(2).random((50, 1)) < 0.5).astype(float)
 
 
 @pytest.mark.parametrize(
-    ("model", "optimizer"),
+    ("backend", "model", "optimizer"),
     [
-        ("network", "sgd"),
-        pytest.param("classes", "adam", marks=pytest.mark.slow),
-        pytest.param("dropout", "sgd", marks=pytest.mark.slow),
+        param(backend, *pair, slow=backend == "numba" and pair != ("network", "sgd"))
+        for backend in BACKENDS
+        for pair in [("network", "sgd"), ("classes", "adam"), ("dropout", "sgd")]
     ],
 )
 def test_repeat(backend: str, model: str, optimizer: str) -> None:

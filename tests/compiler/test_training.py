@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 import tinygrad_lite as tg
+from tests.compiler.conftest import BACKENDS
+from tests.marks import param
 from tests.optim.test_lr_scheduler import SCHEDULES
 from tinygrad_lite import nn, optim, trees
 from tinygrad_lite.errors import GraphError, InputError, UsageError
@@ -111,10 +113,8 @@ class Pair:
 
 ONCE = dict(zip(MODELS, OPTIMIZERS, strict=True))  # each model, and each optimiser, in one pair
 PAIRS = [
-    pytest.param(
-        backend, model, optimizer, marks=[pytest.mark.slow] if backend == "numba" and ONCE[model] != optimizer else []
-    )
-    for backend in ("numpy", "numba")
+    param(backend, model, optimizer, slow=backend == "numba" and ONCE[model] != optimizer)
+    for backend in BACKENDS
     for model in MODELS
     for optimizer in OPTIMIZERS
 ]
@@ -300,7 +300,10 @@ def test_transforms_of_compiled_functions(backend: str) -> None:
     np.testing.assert_allclose(tg.hessian(f)(x), np.diag(2 * np.cos(x) - np.sin(x) * x), rtol=1e-12)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(
+    ("backend", "name"),
+    [param(backend, name, slow=backend == "numba" and name == "attention") for backend in BACKENDS for name in MODELS],
+)
 def test_a_compiled_model_is_trained_by_others(backend: str, name: str) -> None:
     (make, loss) = MODELS[name]
     eager, inside = make(), make()

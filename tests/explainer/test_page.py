@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 import tinygrad_lite as tg
 from tests.explainer.conftest import Opened
 from tests.explainer.graphs import LESSONS, Block, attention, heart, long, scalar
+from tests.marks import param
 from tinygrad_lite import nn
 from tinygrad_lite.explainer import rerun
 from tinygrad_lite.testing import programs
@@ -23,6 +24,7 @@ from tinygrad_lite.testing import programs
 Show = Callable[..., Opened]
 NUMBER = r"−?\d+(?:\.\d+)?(?:e−?\d+)?"
 lessons = pytest.mark.parametrize("name", LESSONS)
+shorter_lessons = pytest.mark.parametrize("name", [param(name, slow=name in ("attention", "long")) for name in LESSONS])
 
 
 def numbers(text: str) -> list[float]:
@@ -477,7 +479,7 @@ def test_a_quiz(show: Show) -> None:
     assert "0 right at the first try, of 2 answered" in opened.panel()
 
 
-@lessons
+@shorter_lessons
 def test_every_question_has_its_answer(show: Show, name: str) -> None:
     opened = show(LESSONS[name]())
     opened.page.click("#tab-quiz")
@@ -514,9 +516,7 @@ def test_with_the_keyboard_alone(show: Show) -> None:
     assert "Question 1" in opened.panel()
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in ("attention", "long") else []) for name in LESSONS]
-)
+@shorter_lessons
 @pytest.mark.parametrize("settings", [{"color_scheme": "dark"}, {"viewport": {"width": 390, "height": 800}}], ids=str)
 def test_accessibility(show: Show, name: str, settings: Any) -> None:
     from axe_playwright_python.sync_playwright import Axe
