@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.engine.backward import contributions, history, summed, whole
+from tinygrad_lite.engine.backward import contribute, history, whole
 from tinygrad_lite.engine.tensor import Tensor
 
 Edge = tuple[Tensor, Tensor]
@@ -73,9 +73,11 @@ def flow(loss: Tensor) -> Flow:
             for x in dict.fromkeys(x for x in result.inputs if isinstance(x, Tensor)):
                 uses.setdefault(x, []).append(result)
             if result in arrived:
-                for x, part in contributions(result, whole(arrived[result])):
-                    handed[result, x] = whole(summed(handed[result, x], part) if (result, x) in handed else part)
-                    arrived[x] = whole(summed(arrived[x], part) if x in arrived else part)
+                parts: dict[Tensor, Any] = {}
+                contribute(result, arrived[result], parts)
+                for x, part in parts.items():
+                    handed[result, x] = whole(part)
+                    arrived[x] = arrived[x] + handed[result, x] if x in arrived else handed[result, x]
     return Flow(loss, path, arrived, handed, uses)
 
 

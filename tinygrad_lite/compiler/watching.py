@@ -18,7 +18,7 @@ from tinygrad_lite.optim.optimizer import Optimizer
 
 _SLOTS = {name: getattr(Tensor, name) for name in ("_array", "_grad", "op")}
 _HOMES = {name: Tensor if name in vars(Tensor) else Node for name in _SLOTS}
-_contributions = backward.contributions
+_contribute = backward.contribute
 _WATCHED = (Module, Optimizer, LRScheduler)
 
 
@@ -59,15 +59,14 @@ class _Slot:
         set_plain(tensor, self._name, value)
 
 
-def _reported(node: Tensor, g: Any, create_graph: bool = False, only: Any = None) -> Iterator[tuple[Tensor, Any]]:
-    """What the reverse pass hands out, and that it does."""
-    watcher = _active.watcher
-    if watcher is not None:
-        watcher.reaches(node, g)
-    for x, contribution in _contributions(node, g, create_graph, only):
-        if watcher is not None:
-            watcher.reaches(x, contribution)
-        yield x, contribution
+def _reported(node: Tensor, g: Any, arrived: dict[Tensor, Any], *settings: Any) -> None:
+    """What the reverse pass adds up, and that it does."""
+    _contribute(node, g, arrived, *settings)
+    if _active.watcher is not None:
+        _active.watcher.reaches(node, g)
+        for x in node.inputs:
+            if isinstance(x, Tensor) and x in arrived:
+                _active.watcher.reaches(x, arrived[x])
 
 
 def plain(tensor: Tensor, slot: str) -> Any:
@@ -102,7 +101,7 @@ def watching(watcher: Watcher) -> Iterator[None]:
         _open += 1
         for name, home in _HOMES.items():
             setattr(home, name, _Slot(name))
-        setattr(backward, "contributions", _reported)  # noqa: B010
+        setattr(backward, "contribute", _reported)  # noqa: B010
         for kind in _WATCHED:
             setattr(kind, "__getattribute__", _get)  # noqa: B010
             setattr(kind, "__setattr__", _set)  # noqa: B010
@@ -116,7 +115,7 @@ def watching(watcher: Watcher) -> Iterator[None]:
             if not _open:
                 for name, slot in _SLOTS.items():
                     setattr(_HOMES[name], name, slot)
-                setattr(backward, "contributions", _contributions)  # noqa: B010
+                setattr(backward, "contribute", _contribute)  # noqa: B010
                 for kind in _WATCHED:
                     delattr(kind, "__getattribute__")
                     delattr(kind, "__setattr__")

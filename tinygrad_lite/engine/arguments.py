@@ -62,16 +62,17 @@ class Arguments:
         """The arrays, and the parameters as values that nobody can change."""
         if self.arity not in (len(inputs), None) or not self.keywords.issuperset(params):
             inputs, params = self.bind(inputs, params)
-        if any(isinstance(value, (list, np.ndarray)) or _is_traced(value) for value in params.values()):
-            params = {name: self._fixed(name, value) for name, value in params.items()}
+        for name, value in params.items():
+            if isinstance(value, (list, np.ndarray)) or hasattr(value, "__trace__"):
+                params = {**params, name: self._fixed(name, value)}
         return inputs, params
 
     def _fixed(self, name: str, value: Any) -> Any:
-        if _is_traced(value) and value.dtype.kind not in "biu":
-            raise UsageError(f"{self.name}: {name}= is a parameter without a derivative; pass a number, not a tensor")
         if isinstance(value, list):
             return tuple(value)
-        return unchanging(value) if isinstance(value, np.ndarray) or _is_traced(value) else value
+        if hasattr(value, "__trace__") and value.dtype.kind not in "biu":
+            raise UsageError(f"{self.name}: {name}= is a parameter without a derivative; pass a number, not a tensor")
+        return unchanging(value)
 
     def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[tuple[Array, ...], dict[str, Any]]:
         """Sort the arguments of a call in the forward's own signature."""
@@ -119,14 +120,10 @@ def signature_of(function: Callable[..., Any]) -> inspect.Signature:
         return inspect.Signature([inspect.Parameter(f"x{i + 1}", kind) for i in range(count)])
 
 
-def _is_traced(x: Any) -> bool:
-    return hasattr(type(x), "__trace__")
-
-
 def unchanging(x: Any) -> Array:
     """An array as a parameter: a copy, which nobody can change. A traced value under a tensor stays what it is."""
-    array = getattr(x, "data", x) if _is_traced(x) else x
-    return array if _is_traced(array) else np.array(x)
+    array = getattr(x, "data", x) if hasattr(x, "__trace__") else x
+    return array if hasattr(array, "__trace__") else np.array(x)
 
 
 def as_array(x: Any) -> Array:

@@ -6,7 +6,7 @@ adds up what each input receives. Rules run on plain arrays; with `create_graph`
 the gradient is a graph itself.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from operator import attrgetter
 from typing import Any, Self
 
@@ -16,6 +16,9 @@ from tinygrad_lite.engine import grad_mode
 from tinygrad_lite.engine.arguments import Array
 from tinygrad_lite.engine.op import Deferred, Op, total
 from tinygrad_lite.errors import GraphError, ShapeError, UsageError
+
+
+_by_age = attrgetter("index")
 
 
 class Node:
@@ -55,11 +58,11 @@ def history(roots: Iterable[Any], ends: Collection[Any] = (), oldest: int = 0) -
         GraphError: if a part of the graph was freed by an earlier backward pass.
     """
     path: list[Any] = []
-    ahead: list[Any] = list(roots)
     seen = {*ends}
+    ahead = list(roots)
     while ahead:
         node = ahead.pop()
-        if not isinstance(node, Node) or node.op is None or node in seen or node.index < oldest:
+        if node.op is None or node in seen or node.index < oldest:
             continue
         seen.add(node)
         if node.inputs is None:
@@ -68,8 +71,10 @@ def history(roots: Iterable[Any], ends: Collection[Any] = (), oldest: int = 0) -
                 "retain_graph=True to that one, or compute the result again"
             )
         path.append(node)
-        ahead += node.inputs
-    path.sort(key=attrgetter("index"))
+        for x in node.inputs:
+            if isinstance(x, Node) and x.op is not None and x not in seen:
+                ahead.append(x)
+    path.sort(key=_by_age)
     return path
 
 
@@ -85,42 +90,44 @@ def propagate(
         for node in reversed(path):
             g = arrived.get(node) if node.retains_grad else arrived.pop(node, None)
             if g is not None:
-                for x, contribution in contributions(node, whole(g), create_graph, only):
-                    arrived[x] = summed(arrived[x], contribution) if x in arrived else contribution
-        return {x: whole(g) for x, g in arrived.items()}
+                contribute(node, g, arrived, create_graph, only)
+        for x, g in arrived.items():
+            if isinstance(g, Deferred):
+                arrived[x] = g.whole()
     finally:
         grad_mode.enabled.reset(mode)
+    return arrived
 
 
-def contributions(
-    node: Node, g: Array, create_graph: bool = False, only: Collection[Any] | None = None
-) -> Iterator[tuple[Any, Array]]:
-    """What the gradient of a node contributes to that of each input: g ∂node/∂x, by the operation's rules."""
-    op, params = node.op, node.params
+def contribute(
+    node: Any, g: Array, arrived: dict[Any, Array], create_graph: bool = False, only: Collection[Any] | None = None
+) -> None:
+    """Add, to what has arrived at each input of a node, what its upstream gradient g contributes: g ∂node/∂x."""
+    if isinstance(g, Deferred):
+        g = g.whole()
+    op, params, kind = node.op, node.params, type(node)
     y, arrays = (node, _linked(node)) if create_graph else (node._array, node.arrays)
     for i, x in enumerate(node.inputs):
-        if not isinstance(x, Node) or not (x._requires_grad if only is None else x in only):
+        if type(x) is not kind or not (x._requires_grad if only is None else x in only):
             continue
         if op.arity is None:
             contribution = op.vjps.rule(i, g, y, arrays, **params)  # not a copy of many arrays for each of many
         elif (vjp := op.vjps[i]) is not None:
-            contribution = vjp(g, y, *arrays, **params)
+            contribution = vjp(g, y, *arrays, **params) if params else vjp(g, y, *arrays)
         else:
             continue
         array = x._array
         if getattr(contribution, "shape", None) != array.shape or contribution.dtype != array.dtype:
             contribution = fitted(contribution, array.shape, array.dtype, op, i)
-        yield x, contribution
+        if x in arrived:
+            before = arrived[x]
+            contribution = contribution + before if isinstance(contribution, Deferred) else before + contribution
+        arrived[x] = contribution
 
 
 def whole(g: Array) -> Array:
     """A gradient as an array."""
     return g.whole() if isinstance(g, Deferred) else g
-
-
-def summed(a: Array, b: Array) -> Array:
-    """a + b; what is deferred takes in the other."""
-    return b + a if isinstance(b, Deferred) else a + b
 
 
 def _linked(node: Node) -> tuple[Array, ...]:

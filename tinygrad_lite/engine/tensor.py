@@ -82,10 +82,10 @@ class Tensor(Conversions, Node):
                 array = received(x, op)
             arrays.append(array)
         try:
-            value = op.forward(*arrays, **params)
+            value = op.forward(*arrays, **params) if params else op.forward(*arrays)
         except (ValueError, TypeError) as error:
             op.complain(error, arrays)
-        result = _wrapped(value, op)
+        result = wrap(value) if hasattr(value, "dtype") else _answer(value, op)
         if linked and op.vjps and grad_mode.enabled.get():
             result.remember(op, inputs, arrays, params)
         return result
@@ -93,17 +93,18 @@ class Tensor(Conversions, Node):
     def remember(self, op: Op, inputs: tuple[Array, ...], arrays: Sequence[Array], params: Mapping[str, Any]) -> None:
         """Keep how this tensor was made, for the reverse pass; nothing, where it holds whole numbers or truths."""
         dtype = self._array.dtype
-        if dtype.kind == "c":
-            raise UsageError(f"{op.name} makes complex numbers of {in_words(arrays)}; only real ones have a gradient")
         if dtype.kind == "f":
-            if any([getattr(x, "dtype", dtype) is not dtype for x in arrays]):  # noqa: C419  faster than a generator
-                arrays = op.real(arrays, dtype)
             self._requires_grad = True
             self.op = op
             self.inputs = inputs
             self.arrays = tuple(arrays)
+            for x in arrays:
+                if type(x) is not float and getattr(x, "dtype", dtype) is not dtype:
+                    self.arrays = op.real(arrays, dtype)
             self.params = params
             self.index = next_index()
+        elif dtype.kind == "c":
+            raise UsageError(f"{op.name} makes complex numbers of {in_words(arrays)}; only real ones have a gradient")
 
     def forget(self) -> None:
         """Let go of what this tensor was made of; that it had a history is remembered."""
@@ -276,13 +277,9 @@ def wrap(array: Array, requires_grad: bool = False, name: str | None = None) -> 
     return made
 
 
-def _wrapped(value: Any, op: Op) -> Any:
-    """The value of an operation as a tensor; a truth, a shape, or another answer that is no array, as it is."""
-    if not hasattr(value, "dtype"):
-        if not op.vjps:
-            return value
-        value = number(value, op)
-    return wrap(value)
+def _answer(value: Any, op: Op) -> Any:
+    """What a forward returned that is no array: a number as a tensor; a truth, a shape, or another answer as it is."""
+    return wrap(number(value, op)) if op.vjps else value
 
 
 def _over(under: Traced, op: Op, inputs: tuple[Array, ...], params: Mapping[str, Any]) -> Any:
@@ -292,9 +289,10 @@ def _over(under: Traced, op: Op, inputs: tuple[Array, ...], params: Mapping[str,
             return x.__trace__(op, inputs, params)
     arrays = [x._array if type(x) is Tensor else under.beside(x) for x in inputs]
     try:
-        result = _wrapped(op(*arrays, **params), op)
+        value = op(*arrays, **params)
     except (ValueError, TypeError) as error:
         op.complain(error, arrays)
+    result = wrap(value) if hasattr(value, "dtype") else _answer(value, op)
     if op.vjps and grad_mode.enabled.get() and any(type(x) is Tensor and x._requires_grad for x in inputs):
         result.remember(op, inputs, arrays, params)
     return result
