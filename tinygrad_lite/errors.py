@@ -17,6 +17,22 @@ class UsageError(TinygradError, TypeError):
     """A kind of argument, dtype or call that has no meaning here; the message says what to write instead."""
 
 
+class NoDerivativeError(UsageError):
+    """A function that has no derivative here; the message says how to declare one.
+
+    Args:
+        path: how the function is written: np.exp.
+    """
+
+    def __init__(self, path: str) -> None:
+        super().__init__(
+            f"{path} has no derivative here. Declare it with the derivatives of its arguments:\n"
+            f"    operation = tg.elementwise({path}, lambda y, x: ...)        # dy/dx, entry by entry, or\n"
+            f"    operation = tg.primitive({path}, lambda g, y, x: ...)       # the vector-Jacobian product\n"
+            "or leave the graph on purpose with tensor.detach().numpy()."
+        )
+
+
 class GraphError(TinygradError, RuntimeError):
     """A graph that cannot do what was asked of it: it has no history, or was already freed."""
 

@@ -14,6 +14,11 @@ TURNED_INTO_ARRAY = (
     "tensor) in place of array.dot(tensor); tg.nn.functional's softmax, log_softmax and logsumexp in place of those of "
     "scipy.special; and tensor.numpy() to leave the graph on purpose"
 )
+DATA_WITHOUT_HISTORY = (
+    "a tensor cannot be given the data of a value that is being differentiated, whose history would be lost. To run a "
+    "module on other parameters, write tg.nn.functional_call(module, state, *inputs); to differentiate by a module's "
+    "own, tg.grad(f)(module); to give up the history on purpose, value.detach()"
+)
 _LABELS = {"iloc": "labels", "dims": "names of axes", "units": "units", "unit": "units", "mask": "mask"}
 """What containers know besides their numbers, by the attribute that tells."""
 
@@ -62,8 +67,25 @@ def as_numpy(x: Any) -> Any:
         raise ShapeError(f"no array can be made of this: {error}") from error
 
 
-def silent_exit(frame: FrameType) -> str | None:
+def copied(x: Any, dtype: Any = None) -> Any:
+    """A copy of an array, a number or nested lists; an array type other than NumPy's is kept as it is."""
+    if lost_from(type(x)) in ("units", "mask"):  # labels and names of axes are left behind on purpose
+        numbers_of(x, "tensor")
+    if hasattr(x, "__array_function__") and not isinstance(x, (np.ndarray, np.generic)):
+        return x.copy() if dtype is None else x.copy().astype(dtype)
+    array = np.array(as_numpy(x), dtype)
+    if array.dtype.kind not in "fiubc":
+        raise UsageError(f"a tensor holds numbers, this {type(x).__name__} makes an array of dtype {array.dtype}")
+    return array[()]  # a 0-d array as NumPy's own functions return it: a scalar, which is faster
+
+
+def silent_exit(frame: FrameType, transforming: bool) -> str | None:
     """Why a number that a frame asks for would leave the graph without a word; None where it was asked for aloud."""
+    if transforming:
+        return (
+            "float(tensor) inside a function that is being differentiated would lose the tensor's history: write "
+            "np.sin for math.sin, and so on; or tensor.item() to leave the graph on purpose"
+        )
     if frame.f_code.co_code[frame.f_lasti] == opmap["STORE_SUBSCR"]:
         return (
             "array[i] = tensor would lose the tensor's history: collect the parts in a list and np.stack them, or "

@@ -15,8 +15,9 @@ import numpy as np
 from tinygrad_lite import trees
 from tinygrad_lite.checking import anomaly_messages as messages
 from tinygrad_lite.checking.anomaly_messages import Call, first, is_finite, is_real
+from tinygrad_lite.engine.arguments import ForEach
 from tinygrad_lite.engine.backward import fitted
-from tinygrad_lite.engine.op import Array, Deferred, ForEach, Op, Rule
+from tinygrad_lite.engine.op import Array, Deferred, Op, Rule
 from tinygrad_lite.engine.tensor import Tensor, positive
 from tinygrad_lite.errors import AnomalyError
 from tinygrad_lite.readers.recording import Source, Step, calling_line, observing

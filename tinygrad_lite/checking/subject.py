@@ -15,7 +15,8 @@ import numpy as np
 
 from tinygrad_lite import trees
 from tinygrad_lite.engine import grad_mode
-from tinygrad_lite.engine.op import NO_PARAMS, Array, as_array
+from tinygrad_lite.engine.arguments import as_array
+from tinygrad_lite.engine.op import NO_PARAMS, Array
 from tinygrad_lite.engine.tensor import Tensor, positive, wrap
 from tinygrad_lite.errors import GraphError, InputError, ShapeError, UsageError
 from tinygrad_lite.nn.module import Module

@@ -10,18 +10,13 @@ import numpy as np
 
 from tinygrad_lite.errors import ShapeError, TinygradError, UsageError
 
-Array = Any
-"""A NumPy array or scalar, a traced value, or any other array that speaks NumPy's protocols."""
-
-Rule = Callable[..., Array]
-Derivative = Rule | float
 _TORCHS = {"dim": "dim (axis, in NumPy's terms)", "keepdim": "keepdim (keepdims, in NumPy's terms)"}
 
 
-class ForEach(Sequence[Rule]):
+class ForEach(Sequence[Any]):
     """The rules of an operation that takes any number of arrays: `rule(i, g, y, x, **params)`, for the i-th of x."""
 
-    def __init__(self, rule: Rule) -> None:
+    def __init__(self, rule: Callable[..., Any]) -> None:
         self.rule = rule
 
     def __getitem__(self, i: Any) -> Any:
@@ -35,10 +30,10 @@ class Arguments:
     """How an operation takes the arguments of a call: as its rules do, in the order of its forward."""
 
     name: str
-    forward: Callable[..., Array]
+    forward: Callable[..., Any]
     arity: int | None
-    vjps: Sequence[Rule | None]
-    derivatives: Sequence[Derivative] = ()
+    vjps: Sequence[Any]
+    derivatives: Sequence[Any] = ()
 
     @cached_property
     def signature(self) -> inspect.Signature:
@@ -58,7 +53,7 @@ class Arguments:
             p.name for p in parameters if p.name != "out" and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
         )
 
-    def sort(self, inputs: tuple[Array, ...], params: Mapping[str, Any]) -> tuple[tuple[Array, ...], Mapping[str, Any]]:
+    def sort(self, inputs: tuple[Any, ...], params: Mapping[str, Any]) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
         """The arrays, and the parameters as values that nobody can change."""
         if self.arity not in (len(inputs), None) or not self.keywords.issuperset(params):
             inputs, params = self.bind(inputs, params)
@@ -74,7 +69,7 @@ class Arguments:
             raise UsageError(f"{self.name}: {name}= is a parameter without a derivative; pass a number, not a tensor")
         return unchanging(value)
 
-    def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[tuple[Array, ...], dict[str, Any]]:
+    def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Sort the arguments of a call in the forward's own signature."""
         for name, value in kwargs.items():
             if name not in self.signature.parameters:
@@ -102,7 +97,7 @@ class Arguments:
         known = ", ".join(f"{keyword}=" for keyword in sorted(self.keywords)) or "no keyword"
         raise UsageError(f"{self.name}: {_TORCHS.get(name, name)}={value!r} has no derivative here; it knows {known}")
 
-    def complain(self, error: Exception, arrays: Sequence[Array]) -> NoReturn:
+    def complain(self, error: Exception, arrays: Sequence[Any]) -> NoReturn:
         """Raise the forward's error, with the operation and what it was called with where these are not in it."""
         if isinstance(error, (TinygradError, np.linalg.LinAlgError)):
             raise error
@@ -120,23 +115,23 @@ def signature_of(function: Callable[..., Any]) -> inspect.Signature:
         return inspect.Signature([inspect.Parameter(f"x{i + 1}", kind) for i in range(count)])
 
 
-def unchanging(x: Any) -> Array:
+def unchanging(x: Any) -> Any:
     """An array as a parameter: a copy, which nobody can change. A traced value under a tensor stays what it is."""
     array = getattr(x, "data", x) if hasattr(x, "__trace__") else x
     return array if hasattr(array, "__trace__") else np.array(x)
 
 
-def as_array(x: Any) -> Array:
+def as_array(x: Any) -> Any:
     """A list or a number as an array; an array of any kind as it is."""
     return x if hasattr(x, "dtype") else np.asarray(x)
 
 
-def refuse_out(name: str, out: Array) -> None:
+def refuse_out(name: str, out: Any) -> None:
     """Raise the error for an array that the result of `name` is to be written into, if there is one."""
     if out is not None:
         raise UsageError(f"{name}: out= would write into an array, and arrays here never change; use the result")
 
 
-def in_words(arrays: Sequence[Array]) -> str:
+def in_words(arrays: Sequence[Any]) -> str:
     """What an operation was called with, for messages: dtypes with shapes, and numbers."""
     return " and ".join(f"{x.dtype}{list(x.shape)}" if hasattr(x, "dtype") else repr(x) for x in arrays)

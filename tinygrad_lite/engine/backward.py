@@ -13,10 +13,8 @@ from typing import Any, Self
 import numpy as np
 
 from tinygrad_lite.engine import grad_mode
-from tinygrad_lite.engine.arguments import Array
-from tinygrad_lite.engine.op import Deferred, Op, total
+from tinygrad_lite.engine.op import Array, Deferred, Op, total
 from tinygrad_lite.errors import GraphError, ShapeError, UsageError
-
 
 _by_age = attrgetter("index")
 

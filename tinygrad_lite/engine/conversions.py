@@ -6,11 +6,10 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.engine import grad_mode
-from tinygrad_lite.engine.arguments import Array
-from tinygrad_lite.engine.op import Op, Traced
+from tinygrad_lite.engine.op import Array, Op, Traced
 from tinygrad_lite.engine.operators import Operators
 from tinygrad_lite.errors import InputError, UsageError
-from tinygrad_lite.foreign import TURNED_INTO_ARRAY, as_numpy, lost_from, numbers_of, silent_exit
+from tinygrad_lite.foreign import DATA_WITHOUT_HISTORY, TURNED_INTO_ARRAY, numbers_of, silent_exit
 
 NUMBERS = frozenset({bool, int, float, complex, type(None), np.float64, np.float32})
 """What needs no look: nobody can change it, and it is of no container."""
@@ -25,19 +24,6 @@ def received(x: Any, op: Op) -> Array:
     """
     array = numbers_of(x, op.name)
     return array.copy() if op.reads_values and not isinstance(array, np.generic) else array
-
-
-def owned(data: Any, dtype: Any = None) -> Array:
-    """A copy of an array, a number or nested lists; an array type other than NumPy's is kept as it is."""
-    data = constant(data)
-    if lost_from(type(data)) in ("units", "mask"):  # labels and names of axes are left behind on purpose
-        numbers_of(data, "tensor")
-    if hasattr(data, "__array_function__") and not isinstance(data, (np.ndarray, np.generic)):
-        return data.copy() if dtype is None else data.copy().astype(dtype)
-    array = np.array(as_numpy(data), dtype)
-    if array.dtype.kind not in "fiubc":
-        raise UsageError(f"a tensor holds numbers, this {type(data).__name__} makes an array of dtype {array.dtype}")
-    return array[()]  # a 0-d array as NumPy's own functions return it: a scalar, which is faster
 
 
 def number(value: Any, op: Op) -> Array:
@@ -96,12 +82,7 @@ class Conversions(Operators):
         return np.array(self._array, dtype, copy=copy)
 
     def __float__(self) -> float:
-        if self._requires_grad and grad_mode.transforming.get():
-            raise UsageError(
-                "float(tensor) inside a function that is being differentiated would lose the tensor's history: write "
-                "np.sin for math.sin, and so on; or tensor.item() to leave the graph on purpose"
-            )
-        if self._requires_grad and (reason := silent_exit(sys._getframe(1))):
+        if self._requires_grad and (reason := silent_exit(sys._getframe(1), grad_mode.transforming.get())):
             raise UsageError(reason)
         return float(self.item())
 
@@ -115,10 +96,7 @@ class Conversions(Operators):
 
     def __bool__(self) -> bool:
         if self.size != 1:
-            raise InputError(
-                f"the truth of a tensor of shape {self.shape} is ambiguous: write .any() or .all(), or np.where for a "
-                "choice per entry"
-            )
+            raise InputError(f"the truth of a tensor of shape {self.shape} is ambiguous: write .any() or .all()")
         return bool(self.item())
 
     def __contains__(self, value: Array) -> bool:
@@ -128,20 +106,16 @@ class Conversions(Operators):
         return format(self.item() if specification else str(self), specification)
 
     def __repr__(self) -> str:
-        facts = [repr(self._array)]
-        if isinstance(self._array, (np.ndarray, np.generic)):
-            facts = [np.array2string(np.asarray(self._array), separator=", ", prefix="tensor(")]
-        if self.dtype not in (np.float64, np.int64, np.bool_) or self.size == 0:
-            facts.append(f"dtype={self.dtype}")
-        if self.size == 0 and self.ndim > 1:
-            facts.append(f"shape={self.shape}")
-        if self.op is not None:
-            facts.append(f"op={self.op.name}")
-        elif self._requires_grad:
-            facts.append("requires_grad=True")
-        if self.name is not None:
-            facts.append(f"name={self.name!r}")
-        return f"tensor({', '.join(facts)})"
+        is_numpys = isinstance(self._array, (np.ndarray, np.generic))
+        numbers = np.array2string(np.asarray(self._array), separator=", ", prefix="tensor(") if is_numpys else None
+        facts = {
+            f"dtype={self.dtype}": self.dtype not in (np.float64, np.int64, np.bool_) or self.size == 0,
+            f"shape={self.shape}": self.size == 0 and self.ndim > 1,
+            f"op={self.op}": self.op is not None,
+            "requires_grad=True": self.op is None and self._requires_grad,
+            f"name={self.name!r}": self.name is not None,
+        }
+        return f"tensor({', '.join([numbers or repr(self._array), *(fact for fact, holds in facts.items() if holds)])})"
 
 
 def constant(value: Any) -> Any:
@@ -150,9 +124,5 @@ def constant(value: Any) -> Any:
         return value
     has_history = isinstance(value, Conversions) and value._requires_grad and value.op is not None
     if value.holds_tangent or (has_history and grad_mode.transforming.get()):
-        raise UsageError(
-            "a tensor cannot be given the data of a value that is being differentiated, whose history would be lost. "
-            "To run a module on other parameters, write tg.nn.functional_call(module, state, *inputs); to "
-            "differentiate by a module's own, tg.grad(f)(module); to give up the history on purpose, value.detach()"
-        )
+        raise UsageError(DATA_WITHOUT_HISTORY)
     return value._array if isinstance(value, Conversions) else value

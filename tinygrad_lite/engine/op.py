@@ -13,22 +13,14 @@ from typing import Any, Self, TypedDict, Unpack
 
 import numpy as np
 
-from tinygrad_lite.engine.arguments import (
-    Arguments,
-    Array,
-    Derivative,
-    ForEach,
-    Rule,
-    as_array,
-    in_words,
-    refuse_out,
-    signature_of,
-    unchanging,
-)
+from tinygrad_lite.engine.arguments import Arguments, ForEach, signature_of
 from tinygrad_lite.errors import UsageError
 
-__all__ = ["Array", "Derivative", "ForEach", "Rule", "as_array", "in_words", "refuse_out", "unchanging"]
+Array = Any
+"""A NumPy array or scalar, a traced value, or any other array that speaks NumPy's protocols."""
 
+Rule = Callable[..., Array]
+Derivative = Rule | float
 Example = tuple[Sequence[Any], Mapping[str, Any]]
 """A call to try: for each array its shape, or the array itself where not any values will do; and the parameters."""
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.engine.arguments import Array, as_array
-from tinygrad_lite.engine.op import NO_PARAMS, Traced
+from tinygrad_lite.engine.arguments import as_array
+from tinygrad_lite.engine.op import NO_PARAMS, Array, Traced
 from tinygrad_lite.engine.registry import answer_to, when_declared
 from tinygrad_lite.errors import UsageError
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.engine.op import Op, listeners
-from tinygrad_lite.errors import UsageError
+from tinygrad_lite.errors import NoDerivativeError, UsageError
 
 _OPERATIONS: dict[str, Op] = {}
 _ANSWERS: dict[Any, Callable[..., Any]] = {}
@@ -30,21 +30,13 @@ def operation(name: str) -> Op:
 
 def answer_to(function: Callable[..., Any]) -> Callable[..., Any]:
     """What of ours computes a NumPy function on traced values; raises `UsageError` where nothing does."""
-    try:
-        return _ANSWERS[function]
-    except KeyError:
+    if function not in _ANSWERS:
         for library, table in TABLES.items():
             if library in sys.modules:
                 import_module(table)
     if function in _ANSWERS:
         return _ANSWERS[function]
-    path = path_of(function)
-    raise UsageError(
-        f"{path} has no derivative here. Declare it with the derivatives of its arguments:\n"
-        f"    operation = tg.elementwise({path}, lambda y, x: ...)        # dy/dx, entry by entry, or\n"
-        f"    operation = tg.primitive({path}, lambda g, y, x: ...)       # the vector-Jacobian product\n"
-        "or leave the graph on purpose with tensor.detach().numpy()."
-    )
+    raise NoDerivativeError(path_of(function))
 
 
 def functions_of(op: Op) -> list[Callable[..., Any]]:
@@ -114,7 +106,7 @@ def is_registered(op: Op) -> bool:
     return _OPERATIONS.get(op.name) is op
 
 
-def _pickled(op: Op) -> tuple[Any, ...]:
+def _pickled(op: Op) -> Any:
     if not is_registered(op):
         raise UsageError(f"operation {op.name} was declared again since, and would come back as another one")
     return operation, (op.name,)

@@ -14,10 +14,12 @@ import numpy as np
 from numpy import ndarray
 
 from tinygrad_lite.engine import grad_mode
+from tinygrad_lite.engine.arguments import in_words
 from tinygrad_lite.engine.backward import Node, history, propagate
-from tinygrad_lite.engine.conversions import NUMBERS, Conversions, constant, number, owned, received
-from tinygrad_lite.engine.op import NO_PARAMS, Array, Op, Traced, elementwise, in_words
+from tinygrad_lite.engine.conversions import NUMBERS, Conversions, constant, number, received
+from tinygrad_lite.engine.op import NO_PARAMS, Array, Op, Traced, elementwise
 from tinygrad_lite.errors import GraphError, ShapeError, UsageError
+from tinygrad_lite.foreign import copied
 
 next_index = count().__next__
 _new = object.__new__
@@ -131,7 +133,7 @@ class Tensor(Conversions, Node):
 
     @data.setter
     def data(self, value: Array) -> None:
-        array = constant(value) if isinstance(value, Traced) else owned(value)
+        array = constant(value) if isinstance(value, Traced) else copied(value)
         if array.shape != self.shape:
             raise ShapeError(f"new data of shape {array.shape} for a tensor of shape {self.shape}")
         if not np.can_cast(array.dtype, self.dtype, "same_kind"):
@@ -166,11 +168,7 @@ class Tensor(Conversions, Node):
 
     @grad.setter
     def grad(self, value: Array) -> None:
-        if value is not None:
-            value = value if isinstance(value, Tensor) else tensor(value, dtype=self.dtype)
-            if value.shape != self.shape:
-                raise ShapeError(f"a gradient of shape {value.shape} for a tensor of shape {self.shape}")
-        self._grad = value
+        self._grad = None if value is None else self._weight(value)
 
     @property
     def is_leaf(self) -> bool:
@@ -199,9 +197,7 @@ class Tensor(Conversions, Node):
             tensor([2., 4.])
         """
         if not self._requires_grad:
-            raise GraphError(
-                "backward() on a tensor with no history: nothing that it was computed from has requires_grad=True"
-            )
+            raise GraphError("backward() on a tensor with no history: nothing behind it has requires_grad=True")
         g = self._one() if gradient is None else self._weight(gradient)
         if isinstance(g, Tensor) and not create_graph:
             g = g._array
@@ -216,8 +212,8 @@ class Tensor(Conversions, Node):
         """The gradient of this tensor with respect to itself, if it is of one element."""
         if self.size != 1:
             raise ShapeError(
-                f"backward() without a gradient needs a tensor of one element, this one has shape {self.shape}: "
-                "reduce it (to its mean, say), or pass a gradient of its shape"
+                f"backward() without a gradient needs a tensor of one element, this one has shape {self.shape}: reduce "
+                "it (to its mean, say), or pass a gradient of its shape"
             )
         return self.dtype.type(1) if isinstance(self._array, np.generic) else np.ones_like(self._array)
 
@@ -249,10 +245,7 @@ class Tensor(Conversions, Node):
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self.op is not None:
-            raise GraphError(
-                f"this tensor is a result of {self.op.name}, and a copy would lose its history: copy or pickle "
-                "tensor.detach()"
-            )
+            raise GraphError(f"a copy of this result of {self.op.name} would lose its history: use tensor.detach()")
         grad = None if self._grad is None else self._grad._array
         return _restored, (self._array, self._requires_grad, self.name, grad)
 
@@ -325,7 +318,7 @@ def tensor(data: Any, requires_grad: bool = False, *, dtype: Any = None, name: s
         if data.requires_grad:
             raise UsageError("tg.tensor() of a tensor that requires a gradient would lose its history: use detach()")
         data = data.data
-    array = owned(data, dtype)
+    array = copied(constant(data), dtype)
     if requires_grad:
         _check_differentiable(array)
     made = wrap(array, bool(requires_grad), name)

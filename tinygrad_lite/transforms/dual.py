@@ -166,7 +166,7 @@ def _pushed(op: Op, y: Array, primals: Sequence[Array], tangents: Sequence[Array
         if t is None or op.vjps[i] is None:
             continue
         if op.derivatives:  # entry by entry: the Jacobian is diagonal, and its own transpose
-            part = op.vjps[i](t, y, *primals, **params)  # type: ignore[misc]
+            part = op.vjps[i](t, y, *primals, **params)
         elif op.linear:
             part = op(*primals[:i], t, *primals[i + 1 :], **params)
         else:
@@ -185,7 +185,7 @@ def _transposed(op: Op, i: int, t: Array, y: Array, primals: Sequence[Array], pa
     g = variable(np.zeros_like(innermost(y)))
     try:
         with grad_mode.enable_grad(), np.errstate(all="ignore"):  # the value at g = 0 is thrown away
-            back = fitted(op.vjps[i](g, y, *primals, **params), np.shape(x), np.result_type(x), op, i)  # type: ignore[misc]
+            back = fitted(op.vjps[i](g, y, *primals, **params), np.shape(x), np.result_type(x), op, i)
     finally:
         settle([g])
     return Pullback([whole(back)], [g])([t])[0]

@@ -7,7 +7,8 @@ import numpy as np
 
 from tinygrad_lite import trees
 from tinygrad_lite.engine import grad_mode
-from tinygrad_lite.engine.op import Array, ForEach, Op
+from tinygrad_lite.engine.arguments import ForEach
+from tinygrad_lite.engine.op import Array, Op
 from tinygrad_lite.transforms.dual import innermost
 from tinygrad_lite.transforms.runs import check_number
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.engine.op import POSITIVE, REAL, Array, Op, elementwise, primitive, refuse_out
+from tinygrad_lite.engine.arguments import refuse_out
+from tinygrad_lite.engine.op import POSITIVE, REAL, Array, Op, elementwise, primitive
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import UsageError
 

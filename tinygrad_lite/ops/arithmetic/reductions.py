@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.engine.op import POSITIVE, Array, Example, Op, Rule, elementwise, primitive, refuse_out, total
+from tinygrad_lite.engine.arguments import refuse_out
+from tinygrad_lite.engine.op import POSITIVE, Array, Example, Op, Rule, elementwise, primitive, total
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.ops.arithmetic.elementwise import above
 

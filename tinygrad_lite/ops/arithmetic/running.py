@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.engine.op import Array, Example, Traced, as_array, primitive, refuse_out
+from tinygrad_lite.engine.arguments import as_array, refuse_out
+from tinygrad_lite.engine.op import Array, Example, Traced, primitive
 from tinygrad_lite.engine.registry import implements, newer
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
 from tinygrad_lite.ops.arithmetic.reductions import without_nan

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.engine.op import Array, Example, primitive, refuse_out
+from tinygrad_lite.engine.arguments import refuse_out
+from tinygrad_lite.engine.op import Array, Example, primitive
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import ShapeError
 from tinygrad_lite.ops.continuations.forms import exact, with_value

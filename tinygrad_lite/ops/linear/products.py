@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.engine.op import Array, as_array, primitive, refuse_out
+from tinygrad_lite.engine.arguments import as_array, refuse_out
+from tinygrad_lite.engine.op import Array, primitive
 from tinygrad_lite.engine.registry import implements, newer
 from tinygrad_lite.errors import ShapeError
 from tinygrad_lite.ops.continuations.forms import exact

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.engine.op import Array, Deferred, Traced, as_array, primitive, refuse_out, unchanging
+from tinygrad_lite.engine.arguments import as_array, refuse_out, unchanging
+from tinygrad_lite.engine.op import Array, Deferred, Traced, primitive
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
 

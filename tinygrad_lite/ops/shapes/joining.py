@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.engine.op import Array, Traced, in_words, primitive, refuse_out
+from tinygrad_lite.engine.arguments import in_words, refuse_out
+from tinygrad_lite.engine.op import Array, Traced, primitive
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import ShapeError
 from tinygrad_lite.ops.arithmetic.casting import cast

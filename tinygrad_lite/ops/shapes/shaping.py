@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.engine.op import Array, Traced, in_words, primitive
+from tinygrad_lite.engine.arguments import in_words
+from tinygrad_lite.engine.op import Array, Traced, primitive
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import ShapeError, UsageError
 from tinygrad_lite.ops.shapes.indexing import getitem
