@@ -11,6 +11,7 @@ from tinygrad_lite.engine import grad_mode
 from tinygrad_lite.engine.op import Array, Traced
 from tinygrad_lite.engine.tensor import Tensor, tensor, wrap
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
+from tinygrad_lite.foreign import numbers_of
 from tinygrad_lite.transforms.dual import Dual, Pullback, between, settle, variable
 
 Argnums = int | Sequence[int]
@@ -155,7 +156,7 @@ def check_one_entry_each(primals: Any, tangents: Any, count: int | None, what: s
 
 def real(x: Any) -> Array:
     """A value to differentiate by: a traced one, or an array of its own that nobody can change."""
-    given = x if isinstance(x, Traced) else tensor(x).data
+    given = x if isinstance(x, Traced) else tensor(numbers_of(x, "differentiation")).data
     if given.dtype.kind != "f":
         raise UsageError(f"a gradient with respect to {given.dtype} is not defined: pass real floating-point numbers")
     return given

@@ -1,0 +1,181 @@
+"""What comes from outside: right or refused, in both modes; and what would leave the graph without a word."""
+
+import math
+from collections.abc import Callable
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_lite as tg
+from tinygrad_lite.engine.op import Op
+from tinygrad_lite.engine.registry import operations
+from tinygrad_lite.errors import TinygradError, UsageError
+
+X = np.array([1.0, 2.0, 3.0])
+
+
+class Labelled:
+    """A container with names of axes, as xarray has them."""
+
+    dims = ("time",)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        return np.array(X, dtype)
+
+
+class Quantity(Labelled):
+    """Numbers with a unit, as pint has them."""
+
+    units = "metre"
+    dims = property()  # type: ignore[assignment]
+
+
+class Table:
+    """Numbers with labels, as pandas has them."""
+
+    iloc = None
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        return np.array(X, dtype)
+
+
+class Subclass(np.ndarray):
+    pass
+
+
+REFUSED = {
+    "object array": np.array([1.0, Fraction(1, 2), 2.0], object),
+    "fractions": [Fraction(1, 2)] * 3,
+    "decimals": [Decimal(1)] * 3,
+    "text": np.array(["1", "2", "3"]),
+    "dates": np.array([1, 2, 3], "datetime64[s]"),
+    "durations": np.array([1, 2, 3], "timedelta64[s]"),
+    "structured": np.zeros(3, [("a", float)]),
+    "subclass": X.view(Subclass),
+    "matrix product": np.ones((3, 3)).view(type("matrix", (np.ndarray,), {})),
+    "masked": np.ma.MaskedArray(X, [True, False, False]),
+    "record array": np.zeros(3, [("a", float)]).view(np.recarray),
+    "labels": Table(),
+    "names of axes": Labelled(),
+    "units": Quantity(),
+}
+MODES: dict[str, Callable[[Any], Any]] = {
+    "reverse": lambda f: tg.grad(lambda x: np.sum(f(x)))(X),
+    "forward": lambda f: tg.jvp(f, (X,), (X,)),
+    "forward over reverse": lambda f: tg.hvp(lambda x: np.sum(f(x)), (X,), (X,)),
+    "a graph": lambda f: f(tg.tensor(X, requires_grad=True)),
+    "no graph": lambda f: f(tg.tensor(X)),
+}
+BINARY = [np.multiply, np.add, np.maximum, np.hypot, np.inner, lambda a, b: np.where(a > 0, a, b)]
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("other", REFUSED)
+@pytest.mark.parametrize("f", BINARY, ids=lambda f: f.__name__)
+def test_what_knows_more_than_numbers_is_refused(f: Any, other: str, mode: str) -> None:
+    with pytest.raises(UsageError):
+        MODES[mode](lambda x: f(x, REFUSED[other]))
+
+
+@pytest.mark.parametrize("other", REFUSED)
+def test_the_refusal_says_what_to_pass(other: str) -> None:
+    with pytest.raises(UsageError, match=r"^multiply: .*(write|pass|holds numbers)"):
+        np.multiply(tg.tensor(X), REFUSED[other])
+
+
+@pytest.mark.parametrize(
+    "other",
+    [[1.0, 2.0, 3.0], (1, 2, 3), 2, np.float16(2), X, X[::-1], X.astype(np.float32), np.broadcast_to(2.0, 3), True],
+    ids=str,
+)
+@pytest.mark.parametrize("mode", MODES)
+def test_numbers_are_taken(other: Any, mode: str) -> None:
+    MODES[mode](lambda x: x * other)
+
+
+def test_a_memory_map_is_an_array(tmp_path: Any) -> None:
+    stored = np.memmap(tmp_path / "numbers", float, "w+", shape=3)
+    stored[:] = [2.0, 3.0, 4.0]
+    np.testing.assert_array_equal(tg.grad(lambda x: np.sum(x * stored))(X), [2, 3, 4])
+    np.testing.assert_array_equal(tg.jvp(lambda x: x * stored, (X,), (X,))[1], [2, 6, 12])
+
+
+def test_labels_do_not_align_by_position() -> None:
+    pandas = pytest.importorskip("pandas", reason="pandas comes with the extra `examples`")
+    one, other = pandas.Series([1.0, 2.0], ["a", "b"]), pandas.Series([10.0, 0.1], ["b", "a"])
+    with pytest.raises(UsageError, match="labels of this Series"):
+        tg.grad(lambda w: np.sum(w * other))(one)
+    with pytest.raises(UsageError, match="labels of this Series"):
+        tg.jvp(lambda w: w * other, (one,), (one,))
+    with pytest.raises(UsageError, match="labels of this Series"):
+        tg.grad(np.sum)(one)
+    assert tg.tensor(one).shape == (2,)  # on purpose
+
+
+FLOATS = [
+    op for op in operations() if op.vjps and op.arity == 2 and op.derivatives and op.domain is None and not op.keywords
+]
+
+
+@pytest.mark.parametrize("op", FLOATS, ids=repr)
+def test_an_array_that_somebody_can_still_write_to_is_copied(op: Op) -> None:
+    b = np.array([0.5, 0.25, 0.75])
+    view = b[:]
+    b.flags.writeable = False  # which says nothing of the view
+    t = tg.tensor([0.3, 0.6, 0.9], requires_grad=True)
+    y = np.sum(op(t, b))
+    expected = tg.grad(lambda x: np.sum(op(x, np.array([0.5, 0.25, 0.75]))))(t.numpy())
+    view[:] = 100
+    y.backward()
+    np.testing.assert_array_equal(t.grad.numpy(), expected)
+
+
+def _quad(t: Any) -> Any:
+    return pytest.importorskip("scipy.integrate").quad(lambda s: t * s, 0, 1)
+
+
+def _series_map(t: Any) -> Any:
+    pandas = pytest.importorskip("pandas")
+    return pandas.Series([1.0, 2.0]).map(lambda v: t * v).astype(float)
+
+
+TAKEN_BY_LIBRARIES: dict[str, Callable[[Any], Any]] = {
+    "fromiter": lambda t: np.fromiter((t * k for k in range(3)), float),
+    "fill": lambda t: np.zeros(3).fill(t),
+    "fill of a name": lambda t: (a := np.zeros(3)).fill(t) or a,
+    "full": lambda t: np.full(3, 0.0).fill(t),
+    "vectorize": lambda t: np.vectorize(lambda k: t * k, otypes=[float])(np.arange(3)),
+    "structured array": lambda t: np.array([(t, 1.0)], [("a", float), ("b", float)]),
+    "an entry": lambda t: np.zeros(3).__setitem__(0, t),
+    "quad": _quad,
+    "Series.map": _series_map,
+}
+
+
+@pytest.mark.parametrize("take", TAKEN_BY_LIBRARIES)
+def test_a_library_takes_no_number_without_a_word(take: str) -> None:
+    t = tg.tensor(2.0, requires_grad=True)
+    with pytest.raises((TinygradError, ValueError)) as caught:  # NumPy's words, and ours behind them
+        TAKEN_BY_LIBRARIES[take](t)
+    error = caught.value if isinstance(caught.value, TinygradError) else caught.value.__cause__
+    assert "history would be lost" in str(error)
+
+
+ON_PURPOSE: dict[str, Callable[[Any], Any]] = {
+    "float": lambda t: float(t),
+    "item": lambda t: t.item(),
+    "math": lambda t: math.sin(t),
+    "np.float64": lambda t: np.float64(t.item()),
+    "format": lambda t: f"{t:.3f}",
+    "percent": lambda t: "%.3f" % t,  # noqa: UP031
+    "int": lambda t: int(t),
+    "round": lambda t: round(float(t), 2),
+}
+
+
+@pytest.mark.parametrize("take", ON_PURPOSE)
+def test_a_number_is_handed_out_on_purpose(take: str) -> None:
+    ON_PURPOSE[take](tg.tensor(2.0, requires_grad=True))
