@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from tinygrad_lite.engine.op import Array, as_array, primitive
+from tinygrad_lite.engine.arguments import as_array
+from tinygrad_lite.engine.op import Array, primitive
 from tinygrad_lite.errors import InputError, ShapeError
 from tinygrad_lite.ops.linear.linalg import as_columns
 
