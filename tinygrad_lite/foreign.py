@@ -1,24 +1,31 @@
 """Other people's containers and libraries: what would be lost without a word when they meet a value with a history."""
 
+from itertools import takewhile
 from opcode import opmap
-from types import FrameType
+from types import FrameType, FunctionType
 from typing import Any
 
 import numpy as np
 
 from tinygrad_lite.errors import ShapeError, TinygradError, UsageError
 
-TURNED_INTO_ARRAY = (
+_TURNED_INTO_ARRAY = (
     "NumPy was about to turn a value that is being differentiated into a plain array, and its history would be lost. "
     "Write tg.array([...]), np.stack([...]) or np.concatenate([...]) in place of np.array([...]); np.dot(array, "
-    "tensor) in place of array.dot(tensor); tg.nn.functional's softmax, log_softmax and logsumexp in place of those of "
-    "scipy.special; and tensor.numpy() to leave the graph on purpose"
+    "tensor) in place of array.dot(tensor); and tensor.numpy() to leave the graph on purpose"
 )
 DATA_WITHOUT_HISTORY = (
     "a tensor cannot be given the data of a value that is being differentiated, whose history would be lost. To run a "
     "module on other parameters, write tg.nn.functional_call(module, state, *inputs); to differentiate by a module's "
     "own, tg.grad(f)(module); to give up the history on purpose, value.detach()"
 )
+_INSTEAD = {
+    **{f"scipy.linalg.{name}": f"tg.linalg.{name}" for name in ("solve_triangular", "cho_factor", "cho_solve")},
+    **{f"np.{name}": "np.broadcast_to" for name in ("full", "full_like")},
+    **{f"scipy.special.{name}": f"tg.nn.functional.{name}" for name in ("softmax", "log_softmax", "logsumexp")},
+}
+"""What to write in place of a library's function that asks for a plain array."""
+
 _LABELS = {"iloc": "labels", "dims": "names of axes", "units": "units", "unit": "units", "mask": "mask"}
 """What containers know besides their numbers, by the attribute that tells."""
 
@@ -99,13 +106,63 @@ def silent_exit(frame: FrameType, transforming: bool) -> str | None:
     return None
 
 
+def lost_array(frame: FrameType) -> str:
+    """Why an array that a frame asks for would lose a history, and what to write instead."""
+    function = _function_around(frame)
+    if function is None:
+        return _TURNED_INTO_ARRAY
+    library, _, name = function.rpartition(".")
+    has_twin = library == "scipy.linalg" and hasattr(np.linalg, name) and name not in ("eig", "eigvals")
+    instead = _INSTEAD.get(function, f"np.linalg.{name}" if has_twin else None)
+    advice = f"use {instead}" if instead else "declare it with tg.primitive, which takes its derivatives"
+    return (
+        f"{function} has no derivative here: it was about to turn a value that is being differentiated into a plain "
+        f"array, and its history would be lost. To differentiate through it, {advice}; to leave the graph on purpose, "
+        "pass tensor.detach().numpy()"
+    )
+
+
+def _function_around(frame: FrameType) -> str | None:
+    """The function of a library that a frame belongs to or is at, as its users call it; None if it is none."""
+    inside: FrameType | None = None
+    outside: FrameType | None = frame
+    while outside is not None and _library_of(outside.f_globals.get("__name__", "")):
+        inside, outside = outside, outside.f_back
+    call = None if outside is None else _call_at(outside)
+    function: Any = None if outside is None or call is None else _value_of(call.func, outside)
+    home = getattr(function, "__module__", None) or ""
+    if _library_of(home) and not (inside is None and home.partition(".")[0] == "numpy"):  # not np.array, np.asarray
+        return f"{_public(home)}.{function.__name__}"
+    return None if inside is None else _name_of(inside)
+
+
+def _name_of(frame: FrameType) -> str:
+    """The function that runs in a frame; of a decorator's, the one that it wraps."""
+    code = frame.f_code
+    inner = (frame.f_locals.get(name) for name in code.co_freevars)
+    wrapped = next((x for x in inner if isinstance(x, FunctionType) and _library_of(x.__module__)), None)
+    if wrapped is not None:
+        return f"{_public(wrapped.__module__)}.{wrapped.__qualname__}"
+    return f"{_public(frame.f_globals['__name__'])}.{code.co_qualname}"
+
+
+def _library_of(module: str) -> bool:
+    return module.partition(".")[0] in LIBRARIES
+
+
+def _public(module: str) -> str:
+    """The name of a module as far as it is public, and with np for numpy."""
+    first, *others = takewhile(lambda part: not part.startswith("_"), module.split("."))
+    return ".".join(["np" if first == "numpy" else first, *others])
+
+
 def library_at(frame: FrameType) -> str | None:
     """Which function of which library is at work in a frame, as far as that can be told: scipy.integrate, np.fromiter.
 
     A library's functions in C have no frame of their own; the call is then in that of whoever called them.
     """
     module = frame.f_globals.get("__name__", "")
-    if module.partition(".")[0] in LIBRARIES:
+    if _library_of(module):
         return ".".join(part for part in module.split(".") if not part.startswith("_"))
     call = _call_at(frame)
     if call is None:
@@ -116,7 +173,7 @@ def library_at(frame: FrameType) -> str | None:
     owner = getattr(function, "__self__", None)
     home = type(owner).__module__ if type(owner).__module__ == "numpy" else getattr(function, "__module__", None) or ""
     unknown_array = function is None and hasattr(np.ndarray, getattr(call.func, "attr", ""))
-    is_a_librarys = home.partition(".")[0] in LIBRARIES and not isinstance(function, type)
+    is_a_librarys = _library_of(home) and not isinstance(function, type)
     return ast.unparse(call.func) if is_a_librarys or unknown_array else None
 
 

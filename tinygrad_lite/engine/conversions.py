@@ -9,7 +9,7 @@ from tinygrad_lite.engine import grad_mode
 from tinygrad_lite.engine.op import Array, Op, Traced
 from tinygrad_lite.engine.operators import Operators
 from tinygrad_lite.errors import InputError, UsageError
-from tinygrad_lite.foreign import DATA_WITHOUT_HISTORY, TURNED_INTO_ARRAY, numbers_of, silent_exit
+from tinygrad_lite.foreign import DATA_WITHOUT_HISTORY, lost_array, numbers_of, silent_exit
 
 NUMBERS = frozenset({bool, int, float, complex, type(None), np.float64, np.float32})
 """What needs no look: nobody can change it, and it is of no container."""
@@ -78,7 +78,7 @@ class Conversions(Operators):
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         if self._requires_grad:
-            raise UsageError(TURNED_INTO_ARRAY)
+            raise UsageError(lost_array(sys._getframe(1)))
         return np.array(self._array, dtype, copy=copy)
 
     def __float__(self) -> float:

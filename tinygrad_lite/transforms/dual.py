@@ -8,6 +8,7 @@ A dual is always outermost: its primal and tangent may be tensors, or duals of l
 values is therefore the reverse pass of their parts, which is what `Pullback` makes of it.
 """
 
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import count
@@ -23,7 +24,7 @@ from tinygrad_lite.engine.op import Array, Op, Traced
 from tinygrad_lite.engine.operators import Operators
 from tinygrad_lite.engine.tensor import Tensor, wrap
 from tinygrad_lite.errors import InputError, UsageError
-from tinygrad_lite.foreign import TURNED_INTO_ARRAY, numbers_of
+from tinygrad_lite.foreign import lost_array, numbers_of
 from tinygrad_lite.ops.arithmetic import selection
 
 _next_level = count(1).__next__
@@ -119,7 +120,7 @@ class Dual(Operators):
         return int(self.item())
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
-        raise UsageError(TURNED_INTO_ARRAY)
+        raise UsageError(lost_array(sys._getframe(1)))
 
     def __float__(self) -> float:
         raise UsageError(

@@ -258,6 +258,35 @@ for _function in (np.put, np.place, np.putmask, np.put_along_axis):
     _refuse_to_write(_function)
 
 
+def _refuse_scattered(ufunc: np.ufunc) -> None:
+    name = f"np.{ufunc.__name__}"
+    values = {"np.add": "add(values)", "np.subtract": "add(-values)"}.get(name)
+    instead = values or f"set({name}(x[index]{', values' if ufunc.nin == 2 else ''}))"
+    once = "" if values else ", if no entry is named twice"
+
+    @implements(ufunc.at)
+    def at(*args: Any, **params: Any) -> Array:
+        raise UsageError(
+            f"{name}.at would write into an array, and arrays in a graph never change: write "
+            f"x = x.at[index].{instead}{once}; of an array, tg.tensor(array).at[index]"
+        )
+
+    if ufunc.nin == 2:
+
+        @implements(ufunc.reduceat)
+        def reduceat(*args: Any, **params: Any) -> Array:
+            into_bins = " or, to sum the rows of x into bins, tg.tensor(zeros).at[bins].add(x)" * (name == "np.add")
+            raise UsageError(
+                f"{name}.reduceat has no derivative here: write np.stack([{name}.reduce(x[i:j]) for i, j in "
+                f"pairwise([*indices, len(x)])]){into_bins}"
+            )
+
+
+for _ufunc in dict.fromkeys(x for x in vars(np).values() if isinstance(x, np.ufunc) and x.nout == 1):
+    if not _ufunc.signature:
+        _refuse_scattered(_ufunc)
+
+
 @implements(operator.setitem)
 class At:
     """Indexing for a changed copy: `x.at[i].set(v)` and `x.at[i].add(v)`."""
