@@ -12,6 +12,7 @@ from tinygrad_lite.explainer.lesson import Lesson
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 QUIET = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
+DESKTOP = {"viewport": {"width": 1280, "height": 900}}
 
 
 @pytest.fixture(scope="session")
@@ -57,28 +58,44 @@ class Opened:
         return self.page.evaluate(f"i => lesson.{what}(i).data", self.index(name))
 
 
+@pytest.fixture(scope="session")
+def page(browser: Any) -> Any:
+    """A page that tests use one after another, since a new one takes longer than most of them."""
+    return browser.new_page(**DESKTOP)
+
+
 @pytest.fixture
-def show(browser: Any, tmp_path: Path) -> Iterator[Callable[..., Opened]]:
+def show(browser: Any, page: Any, tmp_path: Path) -> Iterator[Callable[..., Opened]]:
     """Open a lesson in a page; afterwards, that nothing went wrong in it and that it asked for nothing."""
+    path = tmp_path / "lesson.html"
     complaints: list[str] = []
-    contexts = []
+    listeners = {
+        "console": lambda message: complaints.append(f"console: {message.text}"),
+        "pageerror": lambda error: complaints.append(f"error: {error}"),
+        "request": lambda request: _note_request(complaints, request, path),
+    }
+    used: list[Any] = []
 
     def opened(lesson: Lesson, *, step: int | None = None, optimizer: Any = None, **settings: Any) -> Opened:
-        path = tmp_path / "lesson.html"
         lesson.to_html(path, optimizer=optimizer)
-        context = browser.new_context(**({"viewport": {"width": 1280, "height": 900}} | settings))
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda message: complaints.append(f"console: {message.text}"))
-        page.on("pageerror", lambda error: complaints.append(f"error: {error}"))
-        page.on("request", lambda request: _note_request(complaints, request, path))
-        page.goto(path.as_uri() + ("" if step is None else f"#step={step}"))
-        page.wait_for_selector("#graph svg")
-        return Opened(page, lesson, path)
+        shown = browser.new_page(**DESKTOP | settings) if settings else page
+        shown.goto("about:blank")  # else another step of the same file would be no new page
+        if shown not in used:
+            used.append(shown)
+            for event, listener in listeners.items():
+                shown.on(event, listener)
+        shown.goto(path.as_uri() + ("" if step is None else f"#step={step}"))
+        shown.wait_for_selector("#graph svg")
+        return Opened(shown, lesson, path)
 
     yield opened
-    for context in contexts:
-        context.close()
+    for shown in used:
+        for event, listener in listeners.items():
+            shown.remove_listener(event, listener)
+        if shown is not page:
+            shown.close()
+    page.emulate_media(media="null")
+    page.mouse.move(0, 0)
     assert not complaints
 
 

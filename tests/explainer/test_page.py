@@ -298,7 +298,7 @@ def test_labels_are_not_for_changing(show: Show) -> None:
 @settings(max_examples=10)
 @given(data=st.data())
 @pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
-def test_random_programs_are_computed_again(browser: Any, data: st.DataObject) -> None:
+def test_random_programs_are_computed_again(page: Any, data: st.DataObject) -> None:
     program = data.draw(programs())
     leaves = [tg.tensor(x, requires_grad=True, name=f"leaf{k}") for k, x in enumerate(program.leaves)]
     result = program.run(*leaves)
@@ -308,7 +308,6 @@ def test_random_programs_are_computed_again(browser: Any, data: st.DataObject) -
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "lesson.html"
         lesson.to_html(path)
-        page = browser.new_page()
         page.goto(path.as_uri())
         names = [node.name for node in lesson.graph.nodes]
         given = [
@@ -318,7 +317,6 @@ def test_random_programs_are_computed_again(browser: Any, data: st.DataObject) -
         ]
         live = page.evaluate("given => lesson.live && (lesson.change(given), true)", given)
         found = page.evaluate("lesson.nodes.map((_, i) => [lesson.value(i).data, lesson.gradient(i)?.data ?? null])")
-        page.close()
     assume(live)
     again = tg.explain(program.run, *[tg.tensor(x, requires_grad=True, name=f"leaf{k}") for k, x in enumerate(moved)])
     assume([node.name for node in again.graph.nodes] == names)  # another branch may be another graph
