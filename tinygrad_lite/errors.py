@@ -1,4 +1,10 @@
-"""The errors that this package raises: few kinds, each also the built-in kind that callers expect."""
+"""The errors that this package raises: few kinds, each also the built-in kind that callers expect; and its warning."""
+
+import sys
+import warnings
+from pathlib import Path
+
+_PACKAGE = str(Path(__file__).parent)
 
 
 class TinygradError(Exception):
@@ -67,3 +73,15 @@ class MissingExtraError(TinygradError, RuntimeError):
             f"{what} needs {library}, which the extra `{extra}` brings: in a clone of the repository, "
             f"pip install -e '.[{extra}]'"
         )
+
+
+class TinygradWarning(UserWarning):
+    """What can be computed and was hardly meant; the message says what it is, and what to write instead."""
+
+
+def warn(message: str) -> None:
+    """Give a `TinygradWarning` at the user's line: the innermost one outside this package."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, TinygradWarning, stacklevel=level)

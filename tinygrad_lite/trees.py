@@ -1,11 +1,27 @@
 """Nested tuples, lists, dicts and dataclasses: taken apart into leaves and put together again."""
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from copy import copy
 from dataclasses import fields, is_dataclass
-from typing import Any
+from typing import Any, Self
 
 from tinygrad_lite.errors import UsageError
+
+DEEPEST = 200
+"""How deep containers may be nested. Those that hold themselves are deeper."""
+
+
+class Parametric:
+    """A leaf with parameters in it, which transforms take for the dict of these: a module."""
+
+    def named_parameters(self) -> Iterator[tuple[str, Any]]:
+        """The name and the value of each parameter."""
+        raise NotImplementedError
+
+    def substituted(self, state: Mapping[str, Any]) -> AbstractContextManager[Self]:
+        """What stands for this, for a while, with other values in place of the parameters of these names."""
+        raise NotImplementedError
 
 
 def leaves(tree: Any) -> list[Any]:
@@ -15,32 +31,33 @@ def leaves(tree: Any) -> list[Any]:
     return found
 
 
-def paths(tree: Any, name: str = "") -> list[str]:
+def paths(tree: Any, name: str = "", depth: int = 0) -> list[str]:
     """Where each leaf is, in order: `name.key.index`.
 
     Example:
         >>> paths({"a": 1, "b": (2, [3])}, "p")
         ['p.a', 'p.b.0', 'p.b.1.0']
     """
-    children = _children(tree)
+    children = _children(tree, depth)
     if children is None:
         return [name]
-    return [path for key, child in children.items() for path in paths(child, f"{name}.{key}" if name else str(key))]
+    places = [(f"{name}.{key}" if name else str(key), child) for key, child in children.items()]
+    return [path for place, child in places for path in paths(child, place, depth + 1)]
 
 
-def structure(tree: Any) -> Hashable:
+def structure(tree: Any, depth: int = 0) -> Hashable:
     """What containers there are, without the leaves: equal for trees that differ in their leaves alone."""
-    children = _children(tree)
+    children = _children(tree, depth)
     if children is None:
         return None
-    return type(tree), tuple((key, structure(child)) for key, child in children.items())
+    return type(tree), tuple((key, structure(child, depth + 1)) for key, child in children.items())
 
 
 def map_leaves(function: Callable[..., Any], tree: Any, *others: Any) -> Any:
     """The same containers with each leaf replaced by function(leaf, ...), given the leaves of the others beside it.
 
     Raises:
-        UsageError: if another tree has other containers; the message says where.
+        UsageError: if another tree has other containers (the message says where), or they are nested too deeply.
 
     Example:
         >>> map_leaves(lambda x: x + 1, {"a": 1, "b": (2, [3])})
@@ -48,22 +65,22 @@ def map_leaves(function: Callable[..., Any], tree: Any, *others: Any) -> Any:
         >>> map_leaves(lambda x, y: x * y, (1, [2]), (3, [4]))
         (3, [8])
     """
-    return _walked(function, tree, others, "") if others else _mapped(function, tree)
+    return _walked(function, tree, others, "", 0) if others else _mapped(function, tree, 0)
 
 
-def _mapped(function: Callable[[Any], Any], tree: Any) -> Any:
+def _mapped(function: Callable[[Any], Any], tree: Any, depth: int) -> Any:
     kind = type(tree)
-    if kind is tuple or kind is list:
-        return kind([_mapped(function, child) for child in tree])
-    children = _children(tree)
+    if (kind is tuple or kind is list) and depth < DEEPEST:
+        return kind([_mapped(function, child, depth + 1) for child in tree])
+    children = _children(tree, depth)
     if children is None:
         return function(tree)
-    return _rebuilt(tree, {key: _mapped(function, child) for key, child in children.items()})
+    return _rebuilt(tree, {key: _mapped(function, child, depth + 1) for key, child in children.items()})
 
 
-def _walked(function: Callable[..., Any], tree: Any, others: tuple[Any, ...], path: str) -> Any:
-    children = _children(tree)
-    beside = [_children(other) for other in others]
+def _walked(function: Callable[..., Any], tree: Any, others: tuple[Any, ...], path: str, depth: int) -> Any:
+    children = _children(tree, depth)
+    beside = [_children(other, depth) for other in others]
     for other, found in zip(others, beside):
         if (found is None) != (children is None) or (found or {}).keys() != (children or {}).keys():
             raise UsageError(
@@ -72,21 +89,32 @@ def _walked(function: Callable[..., Any], tree: Any, others: tuple[Any, ...], pa
     if children is None:
         return function(tree, *others)
     mapped = {
-        key: _walked(function, child, tuple(other[key] for other in beside if other is not None), f"{path}[{key!r}]")
+        key: _walked(
+            function, child, tuple(other[key] for other in beside if other is not None), f"{path}[{key!r}]", depth + 1
+        )
         for key, child in children.items()
     }
     return _rebuilt(tree, mapped)
 
 
-def _children(tree: Any) -> dict[Any, Any] | None:
+def _children(tree: Any, depth: int) -> dict[Any, Any] | None:
     """What a container holds, by key, index or field; None for a leaf."""
+    children = _opened(tree)
+    if children and depth >= DEEPEST:
+        raise UsageError(
+            f"these containers are nested more than {DEEPEST} deep, or hold themselves: pass a flat list, or an array"
+        )
+    return children
+
+
+def _opened(tree: Any) -> dict[Any, Any] | None:
     if tree is None:
         return {}
     if isinstance(tree, dict):
         return dict(tree)
     if isinstance(tree, (tuple, list)):
         return dict(enumerate(tree))
-    if is_dataclass(tree) and not isinstance(tree, type):
+    if is_dataclass(tree) and not isinstance(tree, (type, Parametric)):
         return {field.name: getattr(tree, field.name) for field in fields(tree) if hasattr(tree, field.name)}
     return None
 
@@ -109,5 +137,5 @@ def _rebuilt(tree: Any, children: dict[Any, Any]) -> Any:
 
 
 def _kind(tree: Any) -> str:
-    children = _children(tree)
+    children = _opened(tree)
     return type(tree).__name__ if children is None else f"{type(tree).__name__} of {list(children)}"

@@ -196,3 +196,22 @@ def test_initialisers(initialise: Callable[..., Any], deviation: float) -> None:
 
 def test_zeros() -> None:
     np.testing.assert_array_equal(nn.init.zeros((2, 3), rng=0), np.zeros((2, 3)))
+
+
+def test_sequential_is_a_sequence_of_modules() -> None:
+    modules = [nn.Linear(3, 2, rng=0), nn.ReLU(), nn.Linear(2, 2, rng=1), nn.Tanh()]
+    model = nn.Sequential(*modules).eval()
+    assert len(model) == 4
+    assert list(model) == modules
+    for i in (0, 2, -1, -4, np.int64(1)):
+        assert model[i] is modules[i]
+    for i in (4, -5):
+        with pytest.raises(IndexError):
+            model[i]
+    for part in (slice(2), slice(1, None), slice(None, None, -1), slice(-2, None), slice(9, 10)):
+        assert type(model[part]) is nn.Sequential
+        assert list(model[part]) == modules[part]
+        assert not model[part].training
+    x = np.ones((1, 3))
+    np.testing.assert_array_equal(model[2:](model[:2](x)).numpy(), model(x).numpy())
+    assert list(model[:1].parameters()) == list(modules[0].parameters())

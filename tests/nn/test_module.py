@@ -1,8 +1,15 @@
 """Modules: what they consist of, how they are saved, and what they say when something does not fit."""
 
 import copy
+import itertools
+import logging
 import pickle
+import threading
+from collections import UserDict, deque
 from collections.abc import Callable
+from dataclasses import make_dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +17,7 @@ import pytest
 
 import tinygrad_lite as tg
 from tinygrad_lite import nn
-from tinygrad_lite.errors import InputError, ShapeError, UsageError
+from tinygrad_lite.errors import InputError, ShapeError, TinygradWarning, UsageError
 
 
 class Model(nn.Module):
@@ -188,3 +195,167 @@ def test_repr_is_a_tree_with_counts() -> None:
 def test_a_module_without_a_forward_says_so() -> None:
     with pytest.raises(UsageError, match=r"Empty defines no forward"):
         type("Empty", (nn.Module,), {})()(1.0)
+
+
+class Table(nn.Module):
+    """Arrays among the fields, and in containers."""
+
+    def __init__(self) -> None:
+        self.weight = tg.tensor(np.ones(3), requires_grad=True)
+        self.mask = np.array([True, False, True])
+        self.counts = [np.zeros(2, np.int32), (np.zeros((2, 2), np.float32), {"deep": np.ones(1)})]
+        self.names = np.array(["a", "b"])
+        self.eps = np.float64(1e-5)
+
+
+ARRAYS = ["mask", "counts.0", "counts.1.0", "counts.1.1.deep"]
+
+
+def test_arrays_among_the_fields_are_buffers() -> None:
+    model, other = Table(), Table()
+    assert list(model.state_dict()) == ["weight", *ARRAYS]
+    assert [path for path, _ in model.named_parameters()] == ["weight"]
+    model.mask[1] = True
+    model.counts[0][:] = [3, 4]
+    model.counts[1][1]["deep"] += 1
+    state = model.state_dict()
+    model.mask[:] = False
+    assert not any(array.flags.writeable for array in state.values())
+    other.load_state_dict(state)
+    for path, array in other.state_dict().items():
+        np.testing.assert_array_equal(array, state[path])
+        assert array.dtype == state[path].dtype
+    other.mask[0] = False  # what a module computes with may be written to, as before
+    assert state["mask"].all()
+    assert model.counts[0].tolist() == [3, 4]
+
+
+@pytest.mark.parametrize("path", ["weight", *ARRAYS])
+def test_an_array_that_does_not_fit_changes_nothing(path: str) -> None:
+    model = Table()
+    before = model.state_dict()
+    for value, kind in ((np.zeros(7), (ShapeError, UsageError)), (np.full(before[path].shape, 1j), UsageError)):
+        with pytest.raises(kind, match=rf"\b{path}\b"):
+            model.load_state_dict(
+                {**{other: array + array.dtype.type(1) for other, array in before.items()}, path: value}
+            )
+    for other, array in model.state_dict().items():
+        np.testing.assert_array_equal(array, before[other])
+
+
+class Holder:
+    def __init__(self, inside: Any) -> None:
+        self.inside = inside
+
+
+def _closure(x: Any) -> Callable[[], Any]:
+    return lambda: x
+
+
+def _generator(x: Any) -> Any:
+    yield 1
+    yield x
+
+
+def _started(x: Any) -> Any:
+    generator = _generator(x)
+    next(generator)
+    return generator
+
+
+class Slotted:
+    __slots__ = ("inside",)
+
+    def __init__(self, inside: Any) -> None:
+        self.inside = inside
+
+
+OUT_OF_SIGHT: dict[str, Callable[[Any], Any]] = {
+    "set": lambda x: {x},
+    "frozenset": lambda x: frozenset([x]),
+    "deque": lambda x: deque([x]),
+    "object": Holder,
+    "object of an object": lambda x: Holder([Holder({"a": x})]),
+    "object with slots": Slotted,
+    "dataclass": make_dataclass("Box", ["inside"]),
+    "class that is a mapping": lambda x: UserDict(a=x),
+    "view of a dict": lambda x: {"a": x}.values(),
+    "closure": _closure,
+    "default": lambda x: lambda y=x: y,
+    "partial": lambda x: partial(max, x),
+    "method": lambda x: Holder(x).__init__,
+    "generator": _generator,
+    "generator that has begun": _started,
+    "iterator": lambda x: iter([x]),
+    "map": lambda x: map(str, [x]),
+    "object array": lambda x: np.array([None, Holder(x)], dtype=object),
+}
+
+
+@pytest.mark.parametrize("hide", OUT_OF_SIGHT.values(), ids=OUT_OF_SIGHT)
+@pytest.mark.parametrize("kind", [lambda: nn.Linear(2, 2, rng=0), lambda: tg.tensor(1.0, requires_grad=True)])
+@pytest.mark.parametrize("place", [lambda x: x, lambda x: [{"a": x}]], ids=["field", "in containers"])
+def test_what_is_out_of_sight_is_said_to_be(hide: Callable[[Any], Any], kind: Any, place: Any) -> None:
+    module, inside = nn.Module(), kind()
+    module.field = place(hide(inside))
+    for ask in (module.state_dict, lambda: list(module.parameters()), lambda: module.load_state_dict({})):
+        with pytest.warns(
+            TinygradWarning, match=r"^field.* of Module is an? .* that holds a tensor or module"
+        ) as warned:
+            ask()
+        assert warned[0].filename == __file__
+    module.zero_grad()
+    module.seen = inside  # in sight elsewhere
+    assert list(module.parameters())
+    module.load_state_dict(module.state_dict())
+
+
+HARMLESS: dict[str, Any] = {
+    "functions": [np.tanh, np.sum, max, lambda x: x, nn.functional.relu, _closure(1)],
+    "modules and classes": [np, nn, nn.Linear, type],
+    "numbers": {1, "a", 2.5, None, (1, 2)},
+    "a random generator": np.random.default_rng(0),
+    "objects": Holder(Holder({"path": Path(), "lock": threading.Lock(), "log": logging.getLogger("x")})),
+    "a result": Holder(tg.tensor(1.0, requires_grad=True) * 2),
+    "an iterator": itertools.count(),
+}
+
+
+@pytest.mark.parametrize("field", HARMLESS.values(), ids=HARMLESS)
+def test_what_holds_nothing_is_not_warned_of(field: Any) -> None:
+    module = nn.Sequential(nn.Linear(2, 2, rng=0), np.tanh)
+    module.field = field
+    assert len(list(module.parameters())) == 2
+    assert len(module.state_dict()) == 2
+
+
+def test_an_object_that_knows_the_module_is_not_warned_of() -> None:
+    model = Model()
+    model.helper = Holder(model)
+    model.method = model.hidden.forward
+    model.optimizer = tg.optim.Adam(model.parameters())
+    assert [path for path, _ in model.named_parameters()] == PATHS
+
+
+@pytest.mark.parametrize("depth", [500, 1_500])
+def test_modules_however_deep(depth: int) -> None:
+    model: nn.Module = nn.Linear(1, 1, rng=0)
+    for _ in range(depth):
+        model = nn.Sequential(model)
+    path = "0." * depth
+    assert [path for path, _ in model.named_parameters()] == [f"{path}weight", f"{path}bias"]
+    state = {path: array + 1 for path, array in model.state_dict().items()}
+    model.load_state_dict(state)
+    np.testing.assert_array_equal(model.state_dict()[f"{path}bias"], state[f"{path}bias"])
+    assert not any(module.training for module in model.eval().modules())
+    gradient = tg.grad(lambda m: sum(np.sum(p**2) for p in m.parameters()))(model)
+    np.testing.assert_array_equal(gradient[f"{path}bias"].detach(), 2 * state[f"{path}bias"])
+
+
+def test_containers_of_a_module_that_hold_themselves() -> None:
+    module = nn.Module()
+    module.loop = [tg.tensor(1.0, requires_grad=True)]
+    module.loop.append(module.loop)
+    assert [path for path, _ in module.named_parameters()] == ["loop.0"]
+    with pytest.raises(UsageError, match="hold themselves"):
+        tg.grad(lambda m: m.loop[0])(module)

@@ -15,7 +15,7 @@ from tinygrad_lite.nn.layers import (
     Tanh,
 )
 from tinygrad_lite.nn.losses import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, HuberLoss, L1Loss, MSELoss, NLLLoss
-from tinygrad_lite.nn.module import Module
+from tinygrad_lite.nn.module import Module, functional_call
 
 __all__ = [
     "GELU",
@@ -38,5 +38,6 @@ __all__ = [
     "Softmax",
     "Tanh",
     "functional",
+    "functional_call",
     "init",
 ]

@@ -1,6 +1,6 @@
 """Layers: the fields that each one has, and a forward that reads as its formula."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from math import prod, sqrt
 from typing import Any
 
@@ -165,8 +165,16 @@ class Sequential(Module):
             x = module(x)
         return x
 
-    def __getitem__(self, i: int) -> Any:
-        return self._modules[i]
+    def __getitem__(self, i: Any) -> Any:
+        """The module at a position; for a slice a `Sequential` of these modules, which it shares."""
+        if not isinstance(i, slice):
+            return self._modules[i]
+        part = Sequential(*self._modules[i])
+        part.training = self.training
+        return part
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._modules)
 
     def __len__(self) -> int:
         return len(self._modules)

@@ -1,20 +1,29 @@
 """`Module`: a model is its fields, and a `forward` that reads as its formula."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from types import MethodType
 from typing import Any, Self
 
 import numpy as np
 
+from tinygrad_lite import trees
 from tinygrad_lite.engine.conversions import constant
-from tinygrad_lite.engine.tensor import Tensor
-from tinygrad_lite.errors import InputError, ShapeError, UsageError
+from tinygrad_lite.engine.op import Traced
+from tinygrad_lite.engine.tensor import Tensor, tensor
+from tinygrad_lite.errors import InputError, ShapeError, UsageError, warn
+from tinygrad_lite.nn.hidden import holds_another
 
 
-class Module:
-    """A part of a model: fields that are tensors, modules, or lists, tuples and dicts of them, and a `forward`.
+class Module(trees.Parametric):
+    """A part of a model: fields that are tensors, arrays, modules, or lists, tuples and dicts of them, and a `forward`.
 
-    Fields that require a gradient are its parameters; all tensors among the fields are its state. A path such as
-    `layers.0.weight` names each of them.
+    Tensors that require a gradient are its parameters; all tensors and arrays among the fields are its state. A path
+    such as `layers.0.weight` names each of them. A field of another kind that holds a tensor or a module (a set, an
+    object, a closure) is no state, and a `TinygradWarning` says so.
+
+    To a transform, a module stands for the dict of its parameters: `tg.grad(f)(module)` is the gradient by the path of
+    each, and f is given a module like this one, which holds the values that are differentiated.
 
     Example:
         >>> import numpy as np, tinygrad_lite as tg
@@ -28,6 +37,7 @@ class Module:
     """
 
     training: bool = True
+    _substitutes: Mapping[int, bool] = {}  # by identity, of a stand-in: whether each is in place of a parameter
 
     def forward(self, *inputs: Any, **options: Any) -> Any:
         """The module's formula, from its inputs to its result."""
@@ -42,10 +52,10 @@ class Module:
 
     def named_modules(self) -> Iterator[tuple[str, "Module"]]:
         """The module itself, under the empty path, and each one within, in the order of their fields."""
-        seen: set[Module] = set()
-        for path, field in _walk("", self, frozenset()):
-            if isinstance(field, Module) and field not in seen:
-                seen.add(field)
+        seen: set[int] = set()
+        for path, field, _ in _walk(self):
+            if isinstance(field, Module) and id(field) not in seen:
+                seen.add(id(field))
                 yield path, field
 
     def modules(self) -> Iterator["Module"]:
@@ -54,50 +64,72 @@ class Module:
 
     def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
         """The path and the tensor of each parameter, once each; a tensor without a name is given its path."""
-        seen: set[Tensor] = set()
-        for path, field in self._tensors():
-            if field.requires_grad and field not in seen:
-                seen.add(field)
-                if field.name is None or path.endswith(f".{field.name}"):
-                    field.name = path
-                yield path, field
+        self._warn_of_what_is_hidden()
+        return self._parameters()
 
     def parameters(self) -> Iterator[Tensor]:
         """Each parameter once, for an optimiser."""
         return (parameter for _, parameter in self.named_parameters())
 
-    def _tensors(self) -> Iterator[tuple[str, Tensor]]:
-        return ((path, field) for path, field in _walk("", self, frozenset()) if isinstance(field, Tensor))
+    def _parameters(self) -> Iterator[tuple[str, Tensor]]:
+        seen: set[int] = set()
+        for path, field, is_parameter in self._state():
+            if is_parameter and id(field) not in seen:
+                seen.add(id(field))
+                if isinstance(field, Tensor) and (field.name is None or path.endswith(f".{field.name}")):
+                    field.name = path
+                yield path, field
+
+    def _state(self) -> Iterator[tuple[str, Any, bool]]:
+        """The path of each tensor and array among the fields, the field itself, and whether it is a parameter."""
+        for path, field, substitutes in _walk(self):
+            if id(field) in substitutes:
+                yield path, field, substitutes[id(field)]
+            elif isinstance(field, Tensor) and field.is_leaf:  # a kept result is no state
+                yield path, field, field.requires_grad
+            elif isinstance(field, np.ndarray) and field.dtype.kind in "biufc":
+                yield path, field, False
+
+    def _warn_of_what_is_hidden(self) -> None:
+        fields = [(path, field) for path, field, _ in _walk(self)]
+        in_sight = {id(field) for _, field in fields}
+        for path, field in fields:
+            if holds_another(field, in_sight):
+                warn(
+                    f"{path} of {type(self).__name__} is a {type(field).__name__} that holds a tensor or module, which "
+                    "is therefore no parameter and no state: make that a field of its own, or put it into a list, a "
+                    "tuple or a dict"
+                )
 
     def state_dict(self) -> dict[str, Any]:
-        """The path and the array of each tensor among the fields; the arrays are read-only and stay as they are.
+        """The path and the array of each tensor and array among the fields; these are read-only, and stay as they are.
+
+        Of a module that a transform gives to a function they are the values that are differentiated.
 
         Example:
             >>> import tinygrad_lite as tg
             >>> {path: array.shape for path, array in tg.nn.Linear(3, 2).state_dict().items()}
             {'weight': (2, 3), 'bias': (2,)}
         """
-        return {path: field.numpy() for path, field in self._tensors()}
+        self._warn_of_what_is_hidden()
+        return {path: field if id(field) in self._substitutes else _snapshot(field) for path, field, _ in self._state()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Give each tensor among the fields the array of its path, cast to its dtype.
+        """Give each tensor and array among the fields the array of its path, cast to its dtype.
 
         Raises:
             InputError: if entries are missing or unknown; the module stays as it was.
-            UsageError: if an entry is of a dtype that would lose its values; the module stays as it was.
+            UsageError: if an entry is of a dtype that would lose its values, or is being differentiated (see
+                `functional_call`); the module stays as it was.
             ShapeError: if an entry has another shape; the module stays as it was.
         """
-        fields = dict(self._tensors())
-        missing = [path for path in fields if path not in state]
-        unknown = [path for path in state if path not in fields]
-        if missing or unknown:
-            raise InputError(
-                f"this state does not fit {type(self).__name__}: "
-                + "; ".join(
-                    f"{what} {', '.join(paths)}"
-                    for what, paths in (("missing", missing), ("unknown", unknown))
-                    if paths
-                )
+        self._warn_of_what_is_hidden()
+        fields = {path: field for path, field, _ in self._state()}
+        self._check_names(state, fields, fields)
+        if any(id(field) in self._substitutes for field in fields.values()):
+            raise UsageError(
+                f"this {type(self).__name__} stands for another, with the parameters that are being differentiated: to "
+                "run it on others, write tg.nn.functional_call(module, state, *inputs)"
             )
         arrays = {path: _in_the_form_of(path, field, state[path]) for path, field in fields.items()}
         misfits = [
@@ -108,7 +140,67 @@ class Module:
         if misfits:
             raise ShapeError(f"this state does not fit {type(self).__name__}: {'; '.join(misfits)}")
         for path, field in fields.items():
-            field.replace(arrays[path][()])
+            if isinstance(field, Tensor):
+                field.replace(arrays[path][()])
+        replaced = {id(field): arrays[path] for path, field in fields.items() if not isinstance(field, Tensor)}
+        for module in self.modules() if replaced else ():
+            vars(module).update({name: _exchanged(field, replaced) for name, field in vars(module).items()})
+
+    def _check_names(self, state: Mapping[str, Any], fields: Mapping[str, Any], needed: Iterable[str]) -> None:
+        if not isinstance(state, Mapping):
+            kind = type(state).__name__
+            raise UsageError(f"a state is a dict of values by name, as state_dict() returns it; got {kind}")
+        missing = [path for path in needed if path not in state]
+        unknown = [path for path in state if path not in fields]
+        if missing or unknown:
+            raise InputError(
+                f"this state does not fit {type(self).__name__}: "
+                + "; ".join(
+                    f"{what} {', '.join(paths)}"
+                    for what, paths in (("missing", missing), ("unknown", unknown))
+                    if paths
+                )
+            )
+
+    @contextmanager
+    def substituted(self, state: Mapping[str, Any], *, strict: bool = False) -> Iterator[Self]:
+        """A module like this one, for a block, with other values in place of its tensors and arrays of these names.
+
+        This one is not touched, so that threads may do so at once; but for other fields that the block sets anew.
+
+        Raises:
+            InputError: if a name is unknown, if one is missing and `strict`, or if one tensor under two names is given
+                two values.
+        """
+        fields = {path: (field, is_parameter) for path, field, is_parameter in self._state()}
+        replaced = {id(field) for path, (field, _) in fields.items() if path in state}
+        needed = [path for path, (field, _) in fields.items() if strict and id(field) not in replaced]
+        self._check_names(state, fields, needed)
+        stands_for: dict[int, Any] = {}
+        substitutes = dict(self._substitutes)
+        for path, value in state.items():
+            field, is_parameter = fields[path]
+            substitute = _substitute(field, value)
+            if id(field) in stands_for and not _is_same(substitute, stands_for[id(field)]):
+                raise InputError(f"{path} is one tensor under several names, and the state has two values for it")
+            stands_for[id(field)] = substitute
+            substitutes[id(substitute)] = is_parameter
+        modules = list(self.modules())
+        stand_ins = [object.__new__(type(module)) for module in modules]
+        stands_for.update({id(module): stand_in for module, stand_in in zip(modules, stand_ins)})
+        before = [dict(vars(module)) for module in modules]
+        for fields_before, stand_in in zip(before, stand_ins):
+            vars(stand_in).update({name: _exchanged(field, stands_for) for name, field in fields_before.items()})
+            stand_in._substitutes = substitutes
+        start = [dict(vars(stand_in)) for stand_in in stand_ins]
+        try:
+            yield stands_for[id(self)]
+        finally:
+            for module, stand_in, fields_before, fields_at_start in zip(modules, stand_ins, before, start):
+                for name, field in vars(stand_in).items():
+                    is_new = field is not fields_at_start.get(name, fields_at_start)
+                    if is_new and fields_at_start.get(name) is fields_before.get(name):
+                        vars(module)[name] = field
 
     def train(self, mode: bool = True) -> Self:
         """Switch this module and all within to training, where dropout drops; returns the module."""
@@ -122,7 +214,7 @@ class Module:
 
     def zero_grad(self) -> None:
         """Set `.grad` of each parameter to None."""
-        for parameter in self.parameters():
+        for _, parameter in self._parameters():
             parameter.grad = None
 
     def summary(self) -> str:
@@ -142,28 +234,113 @@ class Module:
         return "\n".join([f"{lines[0]} parameters" if rows[0][1] else lines[0], *lines[1:]])
 
 
-def _in_the_form_of(path: str, field: Tensor, value: Any) -> Any:
+def functional_call(
+    module: Module, state: Mapping[str, Any], *inputs: Any, strict: bool = False, **options: Any
+) -> Any:
+    """What a module gives for some inputs with other parameters and buffers, as PyTorch's function of this name.
+
+    Gradients flow to the values in the state, in each mode and to any order. A single tuple as `inputs` holds all of
+    them. The module is not touched; what its forward writes into a buffer that is in the state goes to the value there.
+
+    Args:
+        state: values by name, as in `state_dict()`, arrays or tensors; for the rest the module has its own.
+        strict: whether the state must be complete.
+
+    Raises:
+        InputError: if a name is unknown, if one is missing and `strict`, or if one tensor under two names is given two
+            values.
+
+    Example:
+        >>> import numpy as np, tinygrad_lite as tg
+        >>> layer = tg.nn.Linear(2, 1, rng=0)
+        >>> state = {"weight": np.array([[1.0, 2.0]]), "bias": np.zeros(1)}
+        >>> tg.nn.functional_call(layer, state, np.array([3.0, 4.0]))
+        tensor([11.])
+        >>> tg.grad(lambda state: tg.nn.functional_call(layer, state, np.array([3.0, 4.0]))[0])(state)["weight"]
+        array([[3., 4.]])
+    """
+    if not isinstance(module, Module):
+        raise UsageError(f"functional_call takes a module first, got {type(module).__name__}")
+    if len(inputs) == 1 and isinstance(inputs[0], tuple):
+        inputs = inputs[0]
+    with module.substituted(state, strict=strict) as stand_in:
+        return stand_in(*inputs, **options)
+
+
+def _snapshot(field: Any) -> Any:
+    """The array of a tensor, or a copy of an array, to which others may write."""
+    if isinstance(field, Tensor):
+        return field.numpy()
+    array = field.copy()
+    array.setflags(write=False)
+    return array
+
+
+def _in_the_form_of(path: str, field: Any, value: Any) -> Any:
     """A copy of an array in the dtype and the memory layout of a field."""
     array = np.asarray(constant(value))
     if not np.can_cast(array.dtype, field.dtype, "same_kind"):
         raise UsageError(f"{path} has dtype {array.dtype}, which would not keep its values as {field.dtype}")
-    return np.array(array, field.dtype, order="F" if np.isfortran(field.numpy()) else "C")
+    layout = field.numpy() if isinstance(field, Tensor) else field
+    return np.array(array, field.dtype, order="F" if np.isfortran(layout) else "C")
 
 
-def _walk(path: str, field: Any, above: frozenset[int]) -> Iterator[tuple[str, Any]]:
-    """Every tensor and module in a field, with its path, parents first."""
-    if isinstance(field, Module) or (isinstance(field, Tensor) and field.is_leaf):  # a kept result is no state
-        yield path, field
-    inside = _fields(field)
-    if inside and id(field) not in above:  # a module may refer back to the one that holds it
-        for name, part in inside.items():
-            yield from _walk(f"{path}.{name}" if path else str(name), part, above | {id(field)})
+def _substitute(field: Any, value: Any) -> Any:
+    """A value as it stands for a field: a tensor for a tensor, unless it is traced already."""
+    if isinstance(value, Traced):
+        return value
+    return tensor(value) if isinstance(field, Traced) else np.asarray(value)
+
+
+def _is_same(a: Any, b: Any) -> bool:
+    return a is b or (_is_constant(a) and _is_constant(b) and np.array_equal(a, b))
+
+
+def _is_constant(x: Any) -> bool:
+    return not isinstance(x, Traced) or (isinstance(x, Tensor) and not x.requires_grad)
+
+
+def _exchanged(field: Any, stands_for: Mapping[int, Any]) -> Any:
+    """A field with other values in place of some within it, by identity; the field itself if there are none."""
+
+    def exchanged(leaf: Any) -> Any:
+        if isinstance(leaf, MethodType) and id(leaf.__self__) in stands_for:
+            return MethodType(leaf.__func__, stands_for[id(leaf.__self__)])
+        return stands_for.get(id(leaf), leaf)
+
+    if not isinstance(field, (list, tuple, dict)):
+        return exchanged(field)
+    leaves = trees.leaves(field)
+    others = [exchanged(leaf) for leaf in leaves]
+    if all(other is leaf for other, leaf in zip(others, leaves)):
+        return field
+    remaining = iter(others)
+    return trees.map_leaves(lambda _: next(remaining), field)
+
+
+def _walk(module: Module) -> Iterator[tuple[str, Any, Mapping[int, bool]]]:
+    """Whatever a module's fields hold, containers taken apart, with its path, parents first.
+
+    Beside it the substitutes of the module that holds it. A module may refer back to the one that holds it.
+    """
+    ahead: list[tuple[str, Any, Mapping[int, bool], frozenset[int]]] = [("", module, module._substitutes, frozenset())]
+    while ahead:
+        path, field, substitutes, above = ahead.pop()
+        is_container = isinstance(field, (Module, dict, list, tuple))
+        if isinstance(field, Module):
+            substitutes = field._substitutes
+        if isinstance(field, Module) or not is_container:
+            yield path, field, substitutes
+        if is_container and id(field) not in above:
+            inside = [(f"{path}.{name}" if path else str(name), part) for name, part in _fields(field).items()]
+            above |= {id(field)}
+            ahead += [(name, part, substitutes, above) for name, part in reversed(inside)]
 
 
 def _fields(field: Any) -> Mapping[Any, Any]:
     if isinstance(field, Module):
         return field.fields()
-    if isinstance(field, Mapping):
+    if isinstance(field, dict):
         return field
     return dict(enumerate(field)) if isinstance(field, (list, tuple)) else {}
 
@@ -175,7 +352,7 @@ def _rows(
     above |= {id(module)}
     children = [(path, part) for path, part in _children(module.fields()) if id(part) not in above]
     summary = module.summary().removesuffix("()") if children else module.summary()
-    yield f"{first}{name}{summary}", sum(parameter.size for parameter in module.parameters())
+    yield f"{first}{name}{summary}", sum(parameter.size for _, parameter in module._parameters())
     for i, (path, part) in enumerate(children):
         last = i == len(children) - 1
         yield from _rows(part, f"{path}: ", rest + ("└─ " if last else "├─ "), rest + ("   " if last else "│  "), above)

@@ -137,9 +137,11 @@ def jvp(
     call = Call(f, primals, kwargs, tuple(range(len(primals))), has_aux)
     with new_level() as level:
         duals = trees.map_leaves(
-            lambda x, t: Dual(real(x), change_of("tangent", x, t), level), tuple(primals), tuple(tangents)
+            lambda x, t: Dual(real(x), change_of("tangent", x, t), level), call.chosen, tuple(tangents)
         )
         result, aux = call.run(duals)
+    if not any(isinstance(y, Dual) and y.level == level for y in trees.leaves(result)):
+        call.warn_of_bystanders(trees.leaves(result))
     changes = trees.map_leaves(lambda y: tangent_of(y, level, name), result)
     value, aux = (trees.map_leaves(lambda y: primal_of(y, level), part) for part in (result, aux))
     finished = call.finished((value, changes, aux))

@@ -1,6 +1,7 @@
 """A run of a user's function under a transform: what it is given, and what becomes of what it returns."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from operator import index
 from typing import Any
 
@@ -12,6 +13,7 @@ from tinygrad_lite.engine.op import Array, Traced
 from tinygrad_lite.engine.tensor import Tensor, tensor, wrap
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
 from tinygrad_lite.foreign import numbers_of
+from tinygrad_lite.transforms.bystanders import warn_of_bystanders
 from tinygrad_lite.transforms.dual import Dual, Pullback, between, settle, variable
 
 Argnums = int | Sequence[int]
@@ -23,7 +25,7 @@ class Call:
 
     Attributes:
         name: the function's, for messages.
-        chosen: the arguments to differentiate by, as they were given.
+        chosen: the arguments to differentiate by, as they were given; a module is the dict of its parameters.
     """
 
     def __init__(
@@ -33,21 +35,28 @@ class Call:
         self._f, self._args, self._kwargs, self._has_aux = f, args, kwargs, has_aux
         self._one = not isinstance(argnums, (tuple, list))
         self._positions = _positions(argnums, len(args), self.name)
-        self.chosen = tuple(args[position] for position in self._positions)
+        given = tuple(args[position] for position in self._positions)
+        self._modules = [x for x in trees.leaves(given) if isinstance(x, trees.Parametric)]
+        self.chosen = trees.map_leaves(_opened, given) if self._modules else given
         self._as_arrays = not _holds_tensors(self.chosen)
 
     def run(self, chosen: Sequence[Any]) -> tuple[Any, Any]:
         """The function's result and what it returned besides, for these in place of the chosen arguments."""
         args = list(self._args)
-        for position, x in zip(self._positions, chosen, strict=True):
-            args[position] = x
-        with grad_mode.Differentiating():
+        with ExitStack() as stand_ins, grad_mode.Differentiating():
+            for position, x in zip(self._positions, chosen, strict=True):
+                args[position] = _standing_in(args[position], x, stand_ins) if self._modules else x
             result = self._f(*args, **self._kwargs)
         if not self._has_aux:
             return result, None
         if not (isinstance(result, tuple) and len(result) == 2):
             raise UsageError(f"with has_aux, {self.name} must return a pair (result, anything); it returned {result!r}")
         return result
+
+    def warn_of_bystanders(self, values: Sequence[Array], variables: Sequence[Tensor] = ()) -> None:
+        """Warn if the function reads what it is differentiated by in place of what it is given for that."""
+        others = [x for i, x in enumerate(self._args) if i not in self._positions] + list(self._kwargs.values())
+        warn_of_bystanders(self.name, self.chosen, values, variables, others=others, modules=self._modules)
 
     def shaped(self, found: Sequence[Any]) -> Any:
         """One thing for each array among the chosen arguments, in their containers."""
@@ -90,6 +99,7 @@ class Run:
         self.values = trees.leaves(self.result)
         for y in self.values:
             check_number(y, call.name)
+        call.warn_of_bystanders(self.values, self.variables)
         self.pull = Pullback(self.values, self.variables)
 
     def _variable(self, x: Any) -> Array:
@@ -185,6 +195,22 @@ def basis(x: Array) -> Iterator[Array]:
 def as_traced(x: Array) -> Traced:
     """An array as a tensor, for it to be handed out in the form that the call asks for."""
     return x if isinstance(x, Traced) else wrap(x)
+
+
+def _opened(x: Any) -> Any:
+    return dict(x.named_parameters()) if isinstance(x, trees.Parametric) else x
+
+
+def _standing_in(argument: Any, chosen: Any, stand_ins: ExitStack) -> Any:
+    """An argument with other values in place of its arrays and of its modules' parameters."""
+    remaining = iter(trees.leaves(chosen))
+
+    def standing_in(x: Any) -> Any:
+        if not isinstance(x, trees.Parametric):
+            return next(remaining)
+        return stand_ins.enter_context(x.substituted({path: next(remaining) for path, _ in x.named_parameters()}))
+
+    return trees.map_leaves(standing_in, argument)
 
 
 def _holds_tensors(tree: Any) -> bool:

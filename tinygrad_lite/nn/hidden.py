@@ -1,0 +1,43 @@
+"""What the fields of a module hold out of sight: tensors and modules in sets, in objects, in closures."""
+
+import gc
+from collections.abc import Set
+from types import BuiltinFunctionType, FunctionType, ModuleType
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.engine.op import Traced
+from tinygrad_lite.engine.tensor import Tensor
+from tinygrad_lite.trees import Parametric
+
+_PLAIN = (type(None), bool, int, float, complex, str, bytes, np.generic, np.dtype, np.ufunc)
+_NOT_LOOKED_INTO = (*_PLAIN, type, ModuleType, BuiltinFunctionType)
+_MOST = 10_000
+
+
+def holds_another(field: Any, in_sight: Set[int]) -> bool:
+    """Whether a field that is no container holds a module or a leaf tensor that is not in sight, as far as one sees."""
+    if isinstance(field, (*_PLAIN, Traced, Parametric)):
+        return False
+    seen: set[int] = set()
+    ahead = _inside(field)
+    while ahead and len(seen) < _MOST:
+        thing = ahead.pop()
+        if id(thing) in seen or id(thing) in in_sight or isinstance(thing, _NOT_LOOKED_INTO):
+            continue
+        seen.add(id(thing))
+        if isinstance(thing, Parametric) or (isinstance(thing, Tensor) and thing.is_leaf):
+            return True
+        if not isinstance(thing, Traced):
+            ahead += _inside(thing)
+    return False
+
+
+def _inside(thing: Any) -> list[Any]:
+    """What an object refers to; of a function what it closes over, not all that its module knows."""
+    if isinstance(thing, FunctionType):
+        return [*(thing.__closure__ or ()), *(thing.__defaults__ or ()), *(thing.__kwdefaults__ or {}).values()]
+    if isinstance(thing, np.ndarray):
+        return list(thing.flat) if thing.dtype.kind == "O" else []
+    return gc.get_referents(thing)
