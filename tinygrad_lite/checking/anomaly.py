@@ -23,19 +23,6 @@ from tinygrad_lite.errors import AnomalyError
 from tinygrad_lite.readers.recording import Source, Step, calling_line, observing
 from tinygrad_lite.transforms.dual import innermost
 
-_MOVING = frozenset(
-    f"tinygrad_lite.ops.{table}"
-    for table in (
-        "arithmetic.casting",
-        "arithmetic.selection",
-        "shapes.arranging",
-        "shapes.indexing",
-        "shapes.joining",
-        "shapes.padding",
-        "shapes.shaping",
-    )
-)
-
 
 def detect_anomaly() -> "_Detection":
     """A context manager or decorator under which the first operation that makes a NaN or an infinity raises an error.
@@ -128,7 +115,7 @@ def _check_value(step: Step) -> None:
     if made.any():
         of_infinities = bool(np.broadcast_to(inf_came, value.shape)[first(made)])
         raise AnomalyError(messages.of_value(step, made, of_infinities))
-    if np.isnan(value).any() and op.module not in _MOVING:
+    if np.isnan(value).any() and not op.moves:
         raise AnomalyError(messages.of_input(step))
 
 

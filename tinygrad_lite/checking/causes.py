@@ -9,26 +9,12 @@ import numpy as np
 
 from tinygrad_lite.checking.anomaly_messages import is_finite, is_real
 from tinygrad_lite.checking.gradient_flow import Edge, Flow
+from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.readers.recording import Source, Step
 
 FLAT = 1e-6
 """A derivative below this is as good as none: the operation is saturated."""
-
-_SATURATING = frozenset({"sigmoid", "tanh", "softmax", "arctan", "normal_cdf", "special.expit", "special.erf"})
-_FACTORS = {"multiply": 2, "matmul": 2, "linear": 2, "dot": 2, "inner": 2, "convolve": 2, "einsum": None}
-"""The products, and how many of their inputs are factors; None if all."""
-
-_CHOOSING = {
-    "where": "where chose the other branch",
-    "getitem": "the index leaves it out",
-    "index_set": "the entries were replaced",
-    "clip": "it lies beyond the bounds of clip",
-    "maximum": "the other argument of maximum is larger",
-    "minimum": "the other argument of minimum is smaller",
-    "max": "another entry is the largest",
-    "min": "another entry is the smallest",
-}
 
 
 @dataclass(frozen=True)
@@ -134,7 +120,7 @@ class Reasons:
         for edge in self._flow.way(parameter):
             factor = self._flow.factor(edge)
             remaining *= factor
-            if max(remaining, factor) < FLAT and edge[0].op.name in _SATURATING:
+            if max(remaining, factor) < FLAT and edge[0].op.saturates:
                 return True
         return False
 
@@ -150,17 +136,17 @@ class Reasons:
             return self._cause(result, f"{op.name} has no derivative by its input {i}")
         if not _is_zero(handed, units):
             return self._cause(result, "the gradients of its uses cancel")
-        if (op.derivatives and op.derivatives[i] == 0) or op.name == "round":
-            return self._cause(result, f"{op.name} is flat: its derivative is 0 everywhere")
         if _is_relu(result):
             return self._cause(result, _dead(result, units))
         for label, given, factor in self._factors(edge):
             if _is_zero(factor, units):
                 return self._zero_factor(result, label, given, units)
-        if op.name in _CHOOSING:
-            return self._cause(result, _CHOOSING[op.name])
-        if op.name in _SATURATING and (share := _saturated(edge)):
+        if op.chooses:
+            return self._cause(result, op.chooses)
+        if op.saturates and (share := _saturated(edge)):
             return self._cause(result, f"saturated {op.name}: |derivative| < {FLAT:g} in {share:.0%} of its entries")
+        if _is_flat(edge):
+            return self._cause(result, f"{op.name} is flat: its derivative is 0 everywhere")
         return self._cause(result, f"the derivative of {op.name} is 0 at these numbers")
 
     def _zero_factor(self, result: Tensor, label: str, given: Any, units: Units | None) -> Cause:
@@ -191,7 +177,9 @@ class Reasons:
     def _factors(self, edge: Edge) -> list[tuple[str, Any, Any]]:
         """The other factors, if the operation is a product."""
         result, x = edge
-        factors = self._inputs(result)[: _FACTORS.get(result.op.name, 0)]
+        op, inputs = result.op, self._inputs(result)
+        several = [rule is not None for rule, _ in zip(op.vjps, inputs)].count(True) > 1
+        factors = inputs if op.linear and several else inputs[: op.factors]
         return [(label, given, array) for label, given, array in factors if given is not x]
 
 
@@ -215,19 +203,38 @@ def _place(edge: Edge) -> int:
 def _saturated(edge: Edge) -> float:
     """The share of entries in which the derivative of an elementwise operation is as good as zero."""
     result, _ = edge
-    derivatives = result.op.derivatives
-    if not derivatives or not callable(derivative := derivatives[_place(edge)]):
-        return 0.0
+    slopes = _slopes(edge, result.data, result.arrays)
+    return 0.0 if slopes is None else float(np.mean(np.abs(slopes) < FLAT))
+
+
+def _is_flat(edge: Edge) -> bool:
+    """Whether the derivative of an elementwise operation is 0 at other numbers, near and far, too."""
+    result, _ = edge
+    rng = np.random.default_rng(0)
+    for scale in (1, 30, 1000):
+        arrays = [x + scale * rng.normal(size=np.shape(x)) if is_real(x) else x for x in result.arrays]
+        with np.errstate(all="ignore"):
+            slopes = _slopes(edge, result.op.forward(*arrays, **result.params), arrays)
+        if slopes is None or np.any(slopes):
+            return False
+    return True
+
+
+def _slopes(edge: Edge, y: Array, arrays: Sequence[Array]) -> Array:
+    """The derivative of an elementwise operation, entry by entry; None of another operation."""
+    result, _ = edge
+    if not result.op.derivatives:
+        return None
+    derivative = result.op.derivatives[_place(edge)]
     with np.errstate(all="ignore"):
-        slopes = derivative(result.data, *result.arrays, **result.params)
-    return float(np.mean(np.abs(slopes) < FLAT))
+        return derivative(y, *arrays, **result.params) if callable(derivative) else derivative
 
 
 def _is_relu(result: Tensor) -> bool:
     """Whether it is a relu, or the larger of a number and 0."""
-    if result.op.name == "maximum":
+    if result.op.forward is np.maximum:
         return any(np.ndim(x) == 0 and x == 0 for x in result.arrays)
-    return bool(result.op.name == "relu")
+    return bool(result.op.rectifies)
 
 
 def _dead(result: Tensor, units: Units | None) -> str:

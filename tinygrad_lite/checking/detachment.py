@@ -7,6 +7,7 @@ import numpy as np
 
 from tinygrad_lite.checking.causes import Cause
 from tinygrad_lite.engine.tensor import Tensor
+from tinygrad_lite.ops.arithmetic.selection import stop_gradient
 from tinygrad_lite.readers.recording import Step
 from tinygrad_lite.transforms.dual import innermost
 
@@ -47,7 +48,7 @@ def detachment(parameter: Tensor, loss: Tensor, steps: Sequence[Step]) -> Cause:
 
 def _cut(step: Step) -> str:
     """Why the result of an operation on a tensor with a history has none."""
-    if step.op.name == "stop_gradient":
+    if step.op is stop_gradient:
         return "detached by stop_gradient"
     if not step.op.vjps:
         return f"{step.op.name} answers a question, and no gradient flows through that"

@@ -68,13 +68,10 @@ def cut_off(movements: Sequence[Movement]) -> tuple[str, str] | None:
 def _why_it_ends(movement: Movement) -> str:
     """Why an operation passes a change of its argument on to nobody."""
     step = movement.step
-    name = step.op.name
-    if name in ("relu", "leaky_relu", "maximum", "minimum", "clip", "max", "min", "fmax", "fmin"):
-        return "it does not win there: the other branch is taken"
-    if name == "cast" and np.dtype(step.params["dtype"]).kind in "iub":
+    if step.op.chooses:
+        return f"not chosen: {step.op.chooses}"
+    if step.op.moves and step.value.dtype.kind in "iub":
         return "it is made an integer, which has no gradient"
-    if name in ("getitem", "where", "index_set", "take", "compress", "select", "choose", "diagonal", "tril", "triu"):
-        return "masked: it is not among the entries that are taken"
     if any(not moves and not np.all(np.asarray(x)) for moves, x in zip(movement.arguments, step.arrays)):
         return "multiplied by zero: a mask, or a weight that is zero"
     if step.op.derivatives and all(derivative == 0 for derivative in step.op.derivatives):

@@ -76,6 +76,14 @@ class Facts(TypedDict, total=False):
         examples: shapes and parameters to try it on, for whoever loops over the registry.
         linear: whether it is linear in each argument that has a derivative, the others held fixed, as a product is: its
             Jacobian-vector product is then the operation itself. Without it, that is made out of the vjps.
+        factors: of a product to which something is added, how many of the first arguments are factors. Of an operation
+            that is linear in several arguments, all of these are.
+        moves: whether it moves, picks and replaces entries, and takes them as they are: a NaN may pass.
+        saturates: whether its derivative vanishes far out, as that of tanh does.
+        rectifies: whether it is 0 for all numbers of one sign, as relu is: a unit may die of it.
+        chooses: why an entry gets no gradient where another is chosen, in words: "another entry is the largest".
+
+    Diagnoses are made of the last five.
     """
 
     domain: Sequence[tuple[float, float]] | None
@@ -83,6 +91,11 @@ class Facts(TypedDict, total=False):
     on_complex: Rule | None
     examples: Sequence[Example] | None
     linear: bool
+    factors: int
+    moves: bool
+    saturates: bool
+    rectifies: bool
+    chooses: str
 
 
 class Op(Arguments):
@@ -95,7 +108,7 @@ class Op(Arguments):
         arity: how many arrays it takes; None if any number, in which case `vjps[i]` exists for every i.
         derivatives: of an operation that works entry by entry, as they were declared; else empty.
         keywords: the parameters that the rules know. Others are refused, never ignored.
-        domain, kink, on_complex, examples, linear: see `Facts`.
+        domain, kink, on_complex, and so on: see `Facts`.
         module: where it was declared.
     """
 
@@ -103,7 +116,9 @@ class Op(Arguments):
     kink: Rule | None = None
     on_complex: Rule | None = None
     examples: Sequence[Example] | None = None
-    linear = False
+    linear = moves = saturates = rectifies = False
+    factors = 0
+    chooses = ""
     module = __name__
 
     def __init__(

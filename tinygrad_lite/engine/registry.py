@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.engine.op import Op, listeners
+from tinygrad_lite.engine.op import Facts, Op, listeners
 from tinygrad_lite.errors import NoDerivativeError, UsageError
 
 _OPERATIONS: dict[str, Op] = {}
@@ -89,13 +89,13 @@ def newer(*names: str) -> list[Callable[..., Any]]:
 def register(op: Op) -> None:
     """Enter an operation under its name, and as the answer to its forward.
 
-    An operation that takes the place of another with the same forward has the domain, the kink and the continuation of
-    that one, unless it states its own: they are the function's, whatever its derivatives.
+    An operation that takes the place of another with the same forward has the domain, the kink, the continuation and so
+    on of that one, unless it states its own: they are the function's, whatever its derivatives.
     """
     former = _ANSWERS.get(op.forward)
-    for fact in ("domain", "kink", "on_complex"):
-        if getattr(op, fact) is None:
-            setattr(op, fact, getattr(former, fact, None))
+    for fact in Facts.__annotations__.keys() - {"examples", "linear"}:
+        if not getattr(op, fact):
+            setattr(op, fact, getattr(former, fact, getattr(op, fact)))
     _OPERATIONS[op.name] = op
     _hand_out(op.name, op)
     _enter(op.forward, op)

@@ -31,7 +31,7 @@ def _whole_quotients(a: Array, b: Array) -> Array:
 
 add = elementwise(np.add, 1, 1)
 subtract = elementwise(np.subtract, 1, -1)
-multiply = elementwise(np.multiply, lambda y, a, b: b, lambda y, a, b: a)
+multiply = elementwise(np.multiply, lambda y, a, b: b, lambda y, a, b: a, linear=True)
 divide = elementwise(np.divide, lambda y, a, b: np.divide(1, b), lambda y, a, b: -y / b, kink=lambda a, b: b)
 negative = elementwise(np.negative, -1)
 reciprocal = elementwise(np.reciprocal, lambda y, x: -y * y, kink=lambda x: x)
@@ -163,7 +163,7 @@ cos = elementwise(np.cos, lambda y, x: -np.sin(x))
 tan = elementwise(np.tan, lambda y, x: 1 + y * y, domain=((-np.pi / 2, np.pi / 2),))
 arcsin = elementwise(np.arcsin, lambda y, x: 1 / np.sqrt(1 - x * x), domain=((-1.0, 1.0),))
 arccos = elementwise(np.arccos, lambda y, x: -1 / np.sqrt(1 - x * x), domain=((-1.0, 1.0),))
-arctan = elementwise(np.arctan, lambda y, x: 1 / (1 + x * x))
+arctan = elementwise(np.arctan, lambda y, x: 1 / (1 + x * x), saturates=True)
 
 
 arctan2 = elementwise(
@@ -179,7 +179,7 @@ deg2rad = elementwise(np.deg2rad, np.pi / 180)
 
 sinh = elementwise(np.sinh, lambda y, x: np.cosh(x))
 cosh = elementwise(np.cosh, lambda y, x: np.sinh(x))
-tanh = elementwise(np.tanh, lambda y, x: 1 - y * y)
+tanh = elementwise(np.tanh, lambda y, x: 1 - y * y, saturates=True)
 arcsinh = elementwise(np.arcsinh, lambda y, x: 1 / np.hypot(x, 1))
 arccosh = elementwise(np.arccosh, lambda y, x: 1 / (np.sqrt(x - 1) * np.sqrt(x + 1)), domain=((1.0, np.inf),))
 arctanh = elementwise(np.arctanh, lambda y, x: 1 / (1 - x * x), domain=((-1.0, 1.0),))
@@ -195,19 +195,33 @@ def _wins_or_is_alone(a: Array, b: Array, a_wins: Array) -> Array:
     return np.where(np.isnan(b), ~np.isnan(a), a_wins)
 
 
-maximum = elementwise(np.maximum, lambda y, a, b: _wins(a, b), lambda y, a, b: _wins(b, a), kink=lambda a, b: a - b)
-minimum = elementwise(np.minimum, lambda y, a, b: _wins(b, a), lambda y, a, b: _wins(a, b), kink=lambda a, b: a - b)
+maximum = elementwise(
+    np.maximum,
+    lambda y, a, b: _wins(a, b),
+    lambda y, a, b: _wins(b, a),
+    kink=lambda a, b: a - b,
+    chooses="the other argument of maximum is larger",
+)
+minimum = elementwise(
+    np.minimum,
+    lambda y, a, b: _wins(b, a),
+    lambda y, a, b: _wins(a, b),
+    kink=lambda a, b: a - b,
+    chooses="the other argument of minimum is smaller",
+)
 fmax = elementwise(
     np.fmax,
     lambda y, a, b: _wins_or_is_alone(a, b, _wins(a, b)),
     lambda y, a, b: _wins_or_is_alone(b, a, _wins(b, a)),
     kink=lambda a, b: a - b,
+    chooses="the other argument of fmax is larger",
 )
 fmin = elementwise(
     np.fmin,
     lambda y, a, b: _wins_or_is_alone(a, b, _wins(b, a)),
     lambda y, a, b: _wins_or_is_alone(b, a, _wins(a, b)),
     kink=lambda a, b: a - b,
+    chooses="the other argument of fmin is smaller",
 )
 
 
@@ -237,7 +251,9 @@ def _distance_to_bounds(x: Array, low: Array, high: Array) -> Array:
     return np.minimum(np.minimum(np.absolute(x - low), np.absolute(x - high)), np.absolute(low - high))
 
 
-clip = elementwise(_clip, _within, _is_low, _is_high, kink=_distance_to_bounds)
+clip = elementwise(
+    _clip, _within, _is_low, _is_high, kink=_distance_to_bounds, chooses="it lies beyond the bounds of clip"
+)
 
 
 @implements(np.clip)
@@ -256,7 +272,11 @@ def _nan_to_num(x: Array, nan: float = 0.0, posinf: Any = None, neginf: Any = No
     return np.nan_to_num(x, nan=nan, posinf=posinf, neginf=neginf)
 
 
-nan_to_num = elementwise(_nan_to_num, lambda y, x, nan=0.0, posinf=None, neginf=None: np.isfinite(x))
+nan_to_num = elementwise(
+    _nan_to_num,
+    lambda y, x, nan=0.0, posinf=None, neginf=None: np.isfinite(x),
+    chooses="it is not finite, and was replaced",
+)
 
 
 @implements(np.nan_to_num)

@@ -283,8 +283,12 @@ _EXTREMUM_EXAMPLES: list[Example] = [
     *[(x, {**params, "initial": 0.3}) for x, params in _MASKED],
     ([(2, 0)], {"axis": 1, "initial": 0.3}),
 ]
-max = primitive(np.max, _extremum_vjp, kink=closest, examples=_EXTREMUM_EXAMPLES)
-min = primitive(np.min, _extremum_vjp, kink=closest, examples=_EXTREMUM_EXAMPLES)
+max = primitive(
+    np.max, _extremum_vjp, kink=closest, chooses="another entry is the largest", examples=_EXTREMUM_EXAMPLES
+)
+min = primitive(
+    np.min, _extremum_vjp, kink=closest, chooses="another entry is the smallest", examples=_EXTREMUM_EXAMPLES
+)
 
 
 def _logsumexp(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
@@ -368,5 +372,9 @@ nanprod = primitive(np.nanprod, _among_numbers(_prod_vjp, 1), examples=_WITH_NAN
 nanmean = primitive(np.nanmean, _among_numbers(_mean_vjp), examples=_WITH_NAN)
 nanvar = primitive(np.nanvar, _among_numbers(_var_vjp), examples=_WITH_NAN[:3])
 nanstd = primitive(np.nanstd, _among_numbers(_std_vjp), examples=_WITH_NAN[:3])
-nanmax = primitive(np.nanmax, _extremum_vjp, kink=closest, examples=_WITH_NAN[:3])
-nanmin = primitive(np.nanmin, _extremum_vjp, kink=closest, examples=_WITH_NAN[:3])
+nanmax = primitive(
+    np.nanmax, _extremum_vjp, kink=closest, chooses="another entry is the largest", examples=_WITH_NAN[:3]
+)
+nanmin = primitive(
+    np.nanmin, _extremum_vjp, kink=closest, chooses="another entry is the smallest", examples=_WITH_NAN[:3]
+)

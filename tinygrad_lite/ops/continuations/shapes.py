@@ -1,7 +1,7 @@
 """Continuations to the complex plane of shapes: where entries go, complex ones go as well."""
 
 from tinygrad_lite.ops.continuations.forms import continuation, exact, of_dtype
-from tinygrad_lite.ops.shapes import arranging, filling, indexing, joining, shaping
+from tinygrad_lite.ops.shapes import arranging, filling, indexing, joining, shaping, windows
 
 for op in (
     shaping.reshape,
@@ -11,6 +11,7 @@ for op in (
     indexing.index_set,
     indexing.index_add,
     filling.linspace_step,
+    windows.windows,
 ):
     continuation(op, op.forward)
 

@@ -11,7 +11,9 @@ def _relu(x: Array) -> Array:
     return np.maximum(x, 0)
 
 
-relu = elementwise(_relu, lambda y, x: np.greater(x, 0), kink=lambda x: x)
+relu = elementwise(
+    _relu, lambda y, x: np.greater(x, 0), kink=lambda x: x, rectifies=True, chooses="its input is at most 0"
+)
 
 
 def _leaky_relu(x: Array, negative_slope: Array = 0.01) -> Array:
@@ -23,6 +25,7 @@ leaky_relu = elementwise(
     lambda y, x, negative_slope: np.where(np.greater(x, 0), 1, negative_slope),  # at 0 as relu: the slope from the left
     lambda y, x, negative_slope: np.minimum(x, 0),
     kink=lambda x, negative_slope: x,
+    chooses="its input is on the other side of 0",
 )
 
 
@@ -31,7 +34,7 @@ def _sigmoid(x: Array) -> Array:
     return np.exp(np.minimum(x, 0.0)) / (1.0 + np.exp(np.copysign(x, -1.0)))
 
 
-sigmoid = elementwise(_sigmoid, lambda y, x: y * (1 - y))
+sigmoid = elementwise(_sigmoid, lambda y, x: y * (1 - y), saturates=True)
 
 
 def _softplus(x: Array) -> Array:
@@ -59,7 +62,7 @@ def _normal_density(x: Array) -> Array:
     return np.exp(-x * x / 2) / sqrt(2 * pi)
 
 
-normal_cdf = elementwise(_normal_cdf, lambda y, x: _normal_density(x))
+normal_cdf = elementwise(_normal_cdf, lambda y, x: _normal_density(x), saturates=True)
 
 
 def _gelu(x: Array) -> Array:
@@ -79,6 +82,7 @@ def _softmax(x: Array, axis: int | tuple[int, ...] | None = -1) -> Array:
 softmax = primitive(
     _softmax,
     lambda g, y, x, axis=-1: y * (g - np.sum(g * y, axis=axis, keepdims=True)),
+    saturates=True,
     examples=AXES,
 )
 

@@ -94,7 +94,14 @@ _EXAMPLES = [
 ]
 
 
-getitem = primitive(_getitem, lambda g, y, x, index: Scattered(g, np.shape(x), index), linear=True, examples=_EXAMPLES)
+getitem = primitive(
+    _getitem,
+    lambda g, y, x, index: Scattered(g, np.shape(x), index),
+    linear=True,
+    moves=True,
+    chooses="the index leaves it out",
+    examples=_EXAMPLES,
+)
 
 
 @implements(operator.getitem)
@@ -105,6 +112,7 @@ def read(x: Array, index: Index) -> Array:
 scatter = primitive(
     _scatter,
     each=lambda i, g, y, parts, shape, indices: g[indices[i]],
+    moves=True,
     examples=[
         *[
             ([np.empty((3, 4))[params["index"]].shape], {"shape": (3, 4), "indices": (params["index"],)})
@@ -159,11 +167,19 @@ def _with_values(examples: Any) -> Any:
             yield [shape, values], params
 
 
-index_set = primitive(_index_set, _index_set_vjp_x, _index_set_vjp_values, examples=list(_with_values(_EXAMPLES)))
+index_set = primitive(
+    _index_set,
+    _index_set_vjp_x,
+    _index_set_vjp_values,
+    moves=True,
+    chooses="the entries were replaced",
+    examples=list(_with_values(_EXAMPLES)),
+)
 index_add = primitive(
     _index_add,
     lambda g, y, x, values, index: g,
     lambda g, y, x, values, index: _like_values(g[index], values),
+    moves=True,
     examples=list(_with_values(_EXAMPLES)),
 )
 

@@ -32,7 +32,7 @@ windows = primitive(
     sliding_window_view,
     _windows_vjp,
     linear=True,
-    on_complex=sliding_window_view,
+    moves=True,
     examples=[
         ([(5,)], {"window_shape": 2}),
         ([(3, 4)], {"window_shape": (2, 3)}),
