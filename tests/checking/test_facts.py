@@ -21,13 +21,13 @@ def own_rectifier() -> Op:
         lambda x: np.where(x > 0, x, 0),
         lambda y, x: np.greater(x, 0),
         name="own",
-        rectifies=True,
+        kind="rectifying",
         chooses="its input is at most 0",
     )
 
 
 def own_sigmoid() -> Op:
-    return tg.elementwise(lambda x: functional.sigmoid(x), lambda y, x: y * (1 - y), name="own", saturates=True)
+    return tg.elementwise(lambda x: functional.sigmoid(x), lambda y, x: y * (1 - y), name="own", kind="saturating")
 
 
 def own_largest() -> Op:
@@ -48,7 +48,7 @@ def own_layer() -> Op:
         lambda g, y, x, w, b: g.T @ x,
         lambda g, y, x, w, b: g,
         name="own",
-        factors=2,
+        kind="multiplying",
     )
 
 
@@ -58,13 +58,13 @@ def own_steps() -> Op:
 
 # for each fact, an operation of a user's that states it, which of ours does, and a loss that hangs on w by it
 ALIKE: dict[str, tuple[Callable[[], Op], str, Callable[[Any, Any], Any]]] = {
-    "rectifies": (own_rectifier, "relu", lambda op, w: np.mean(op(X @ w - 100))),
+    "rectifying": (own_rectifier, "relu", lambda op, w: np.mean(op(X @ w - 100))),
     "zeros of one that rectifies": (own_rectifier, "relu", lambda op, w: np.mean(op(X @ w - 100) * np.sum(w))),
-    "saturates": (own_sigmoid, "sigmoid", lambda op, w: np.mean(op(X @ w - 60))),
-    "saturates, and the gradient is 0": (own_sigmoid, "sigmoid", lambda op, w: np.mean(op(X @ w - 1000))),
+    "saturating": (own_sigmoid, "sigmoid", lambda op, w: np.mean(op(X @ w - 60))),
+    "saturating, and the gradient is 0": (own_sigmoid, "sigmoid", lambda op, w: np.mean(op(X @ w - 1000))),
     "chooses": (own_largest, "max", lambda op, w: np.mean(op(X @ w + 1e3 * (np.arange(8) == 3)))),
     "linear": (own_product, "multiply", lambda op, w: np.mean(op(X @ w, np.zeros(8)))),
-    "factors": (own_layer, "linear", lambda op, w: np.mean(op(np.zeros((64, 5)), w.T, np.ones(8)))),
+    "multiplying": (own_layer, "linear", lambda op, w: np.mean(op(np.zeros((64, 5)), w.T, np.ones(8)))),
     "flat": (own_steps, "floor", lambda op, w: np.mean(op(X @ w))),
 }
 
@@ -89,7 +89,7 @@ def test_a_users_own_operation_is_diagnosed_as_ours_is(fact: str) -> None:
     assert "at these numbers" not in diagnoses[0][1]  # that is what is said where nothing is known
 
 
-@pytest.mark.parametrize("fact", ["rectifies", "chooses", "saturates, and the gradient is 0"])
+@pytest.mark.parametrize("fact", ["rectifying", "chooses", "saturating, and the gradient is 0"])
 def test_the_checker_says_alike_why_there_is_no_gradient(fact: str) -> None:
     x = np.array([[-1e4, 1.0], [2.0, -1e4]])
     own = ALIKE[fact][0]()
@@ -99,7 +99,7 @@ def test_the_checker_says_alike_why_there_is_no_gradient(fact: str) -> None:
     assert why == {f"not chosen: {own.chooses}" if own.chooses else "saturated: its slope is zero there"}
 
 
-MOVING = [op for op in operations() if op.moves]
+MOVING = [op for op in operations() if op.kind == "moving"]
 
 
 @pytest.mark.parametrize("op", MOVING, ids=str)
@@ -115,11 +115,11 @@ def test_a_users_own_operation_that_moves_entries_lets_a_nan_pass() -> None:
     with pytest.raises(AnomalyError), tg.detect_anomaly():
         tg.primitive(lambda x: x[::-1].copy(), lambda g, y, x: g[::-1], name="computing")(x)
     with tg.detect_anomaly():
-        tg.primitive(lambda x: x[::-1].copy(), lambda g, y, x: g[::-1], name="turned", moves=True)(x)
+        tg.primitive(lambda x: x[::-1].copy(), lambda g, y, x: g[::-1], name="turned", kind="moving")(x)
 
 
 def test_an_operation_in_the_place_of_another_takes_over_its_facts() -> None:
     ours = operation("tanh")
-    assert ours.saturates
+    assert ours.kind == "saturating"
     again = tg.elementwise(np.tanh, lambda y, x: 1 - y * y, name="own_tanh")
-    assert (again.saturates, again.on_complex) == (True, ours.on_complex)
+    assert (again.kind, again.on_complex) == (ours.kind, ours.on_complex)

@@ -115,7 +115,7 @@ def _check_value(step: Step) -> None:
     if made.any():
         of_infinities = bool(np.broadcast_to(inf_came, value.shape)[first(made)])
         raise AnomalyError(messages.of_value(step, made, of_infinities))
-    if np.isnan(value).any() and not op.moves:
+    if np.isnan(value).any() and op.kind != "moving":
         raise AnomalyError(messages.of_input(step))
 
 

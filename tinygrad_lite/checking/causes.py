@@ -120,7 +120,7 @@ class Reasons:
         for edge in self._flow.way(parameter):
             factor = self._flow.factor(edge)
             remaining *= factor
-            if max(remaining, factor) < FLAT and edge[0].op.saturates:
+            if max(remaining, factor) < FLAT and edge[0].op.kind == "saturating":
                 return True
         return False
 
@@ -143,7 +143,7 @@ class Reasons:
                 return self._zero_factor(result, label, given, units)
         if op.chooses:
             return self._cause(result, op.chooses)
-        if op.saturates and (share := _saturated(edge)):
+        if op.kind == "saturating" and (share := _saturated(edge)):
             return self._cause(result, f"saturated {op.name}: |derivative| < {FLAT:g} in {share:.0%} of its entries")
         if _is_flat(edge):
             return self._cause(result, f"{op.name} is flat: its derivative is 0 everywhere")
@@ -179,8 +179,8 @@ class Reasons:
         result, x = edge
         op, inputs = result.op, self._inputs(result)
         several = [rule is not None for rule, _ in zip(op.vjps, inputs)].count(True) > 1
-        factors = inputs if op.linear and several else inputs[: op.factors]
-        return [(label, given, array) for label, given, array in factors if given is not x]
+        count = len(inputs) if op.linear and several else 2 if op.kind == "multiplying" else 0
+        return [(label, given, array) for label, given, array in inputs[:count] if given is not x]
 
 
 def _joined(causes: Sequence[Cause], where: str = "") -> Cause:
@@ -234,7 +234,7 @@ def _is_relu(result: Tensor) -> bool:
     """Whether it is a relu, or the larger of a number and 0."""
     if result.op.forward is np.maximum:
         return any(np.ndim(x) == 0 and x == 0 for x in result.arrays)
-    return bool(result.op.rectifies)
+    return bool(result.op.kind == "rectifying")
 
 
 def _dead(result: Tensor, units: Units | None) -> str:

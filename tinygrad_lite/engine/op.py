@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from inspect import CO_VARKEYWORDS
 from types import FunctionType, MappingProxyType
-from typing import Any, Self, TypedDict, Unpack
+from typing import Any, Literal, Self, TypedDict, Unpack
 
 import numpy as np
 
@@ -76,14 +76,12 @@ class Facts(TypedDict, total=False):
         examples: shapes and parameters to try it on, for whoever loops over the registry.
         linear: whether it is linear in each argument that has a derivative, the others held fixed, as a product is: its
             Jacobian-vector product is then the operation itself. Without it, that is made out of the vjps.
-        factors: of a product to which something is added, how many of the first arguments are factors. Of an operation
-            that is linear in several arguments, all of these are.
-        moves: whether it moves, picks and replaces entries, and takes them as they are: a NaN may pass.
-        saturates: whether its derivative vanishes far out, as that of tanh does.
-        rectifies: whether it is 0 for all numbers of one sign, as relu is: a unit may die of it.
+        kind: what diagnoses are made of. "moving": it moves, picks and replaces entries, and takes them as they are, so
+            that a NaN may pass. "multiplying": its first two arguments are the factors of a product, to which something
+            may be added; where an operation is linear in several arguments, all of them are factors. "rectifying": for
+            all numbers of one sign it is 0, as relu is, and a unit may die of it. "saturating": its derivative vanishes
+            far out, as that of tanh does.
         chooses: why an entry gets no gradient where another is chosen, in words: "another entry is the largest".
-
-    Diagnoses are made of the last five.
     """
 
     domain: Sequence[tuple[float, float]] | None
@@ -91,10 +89,7 @@ class Facts(TypedDict, total=False):
     on_complex: Rule | None
     examples: Sequence[Example] | None
     linear: bool
-    factors: int
-    moves: bool
-    saturates: bool
-    rectifies: bool
+    kind: Literal["moving", "multiplying", "rectifying", "saturating"] | None
     chooses: str
 
 
@@ -116,9 +111,8 @@ class Op(Arguments):
     kink: Rule | None = None
     on_complex: Rule | None = None
     examples: Sequence[Example] | None = None
-    linear = moves = saturates = rectifies = False
-    factors = 0
-    chooses = ""
+    linear, chooses = False, ""
+    kind: str | None = None
     module = __name__
 
     def __init__(

@@ -71,12 +71,9 @@ def when_declared(function: Callable[..., Any] | str, use: Callable[[Any], None]
     _WAITING.setdefault(function, []).append(use)
 
 
-def _enter(function: Callable[..., Any] | str, answer: Callable[..., Any]) -> None:
-    _ANSWERS[function] = answer
-    _hand_out(function, answer)
-
-
-def _hand_out(key: Callable[..., Any] | str, answer: Callable[..., Any]) -> None:
+def _enter(key: Callable[..., Any] | str, answer: Callable[..., Any]) -> None:
+    if callable(key):
+        _ANSWERS[key] = answer
     for use in _WAITING.pop(key, ()):
         use(answer)
 
@@ -92,12 +89,10 @@ def register(op: Op) -> None:
     An operation that takes the place of another with the same forward has the domain, the kink, the continuation and so
     on of that one, unless it states its own: they are the function's, whatever its derivatives.
     """
-    former = _ANSWERS.get(op.forward)
     for fact in Facts.__annotations__.keys() - {"examples", "linear"}:
-        if not getattr(op, fact):
-            setattr(op, fact, getattr(former, fact, getattr(op, fact)))
+        setattr(op, fact, getattr(op, fact) or getattr(_ANSWERS.get(op.forward), fact, getattr(op, fact)))
     _OPERATIONS[op.name] = op
-    _hand_out(op.name, op)
+    _enter(op.name, op)
     _enter(op.forward, op)
 
 

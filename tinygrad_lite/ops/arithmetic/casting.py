@@ -17,7 +17,7 @@ cast = primitive(
     lambda g, y, x, dtype: g,  # the engine casts each gradient to the dtype of what it belongs to
     examples=[([(2, 3)], {"dtype": np.dtype(np.float64)})],
     linear=True,
-    moves=True,
+    kind="moving",
 )
 
 
@@ -32,10 +32,10 @@ def copy(a: Array, order: str = "K", subok: bool = False) -> Array:
 
 
 # of real numbers, which those with a step stand for
-real = elementwise(np.real, 1, moves=True)
-imag = elementwise(np.imag, 0, moves=True)
-conjugate = elementwise(np.conjugate, 1, moves=True)
-real_if_close = primitive(np.real_if_close, lambda g, y, a, tol=100: g, linear=True, moves=True)
+real = elementwise(np.real, 1, kind="moving")
+imag = elementwise(np.imag, 0, kind="moving")
+conjugate = elementwise(np.conjugate, 1, kind="moving")
+real_if_close = primitive(np.real_if_close, lambda g, y, a, tol=100: g, linear=True, kind="moving")
 isreal = elementwise(np.isreal)
 iscomplex = elementwise(np.iscomplex)
 

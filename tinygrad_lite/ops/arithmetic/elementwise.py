@@ -163,7 +163,7 @@ cos = elementwise(np.cos, lambda y, x: -np.sin(x))
 tan = elementwise(np.tan, lambda y, x: 1 + y * y, domain=((-np.pi / 2, np.pi / 2),))
 arcsin = elementwise(np.arcsin, lambda y, x: 1 / np.sqrt(1 - x * x), domain=((-1.0, 1.0),))
 arccos = elementwise(np.arccos, lambda y, x: -1 / np.sqrt(1 - x * x), domain=((-1.0, 1.0),))
-arctan = elementwise(np.arctan, lambda y, x: 1 / (1 + x * x), saturates=True)
+arctan = elementwise(np.arctan, lambda y, x: 1 / (1 + x * x), kind="saturating")
 
 
 arctan2 = elementwise(
@@ -179,7 +179,7 @@ deg2rad = elementwise(np.deg2rad, np.pi / 180)
 
 sinh = elementwise(np.sinh, lambda y, x: np.cosh(x))
 cosh = elementwise(np.cosh, lambda y, x: np.sinh(x))
-tanh = elementwise(np.tanh, lambda y, x: 1 - y * y, saturates=True)
+tanh = elementwise(np.tanh, lambda y, x: 1 - y * y, kind="saturating")
 arcsinh = elementwise(np.arcsinh, lambda y, x: 1 / np.hypot(x, 1))
 arccosh = elementwise(np.arccosh, lambda y, x: 1 / (np.sqrt(x - 1) * np.sqrt(x + 1)), domain=((1.0, np.inf),))
 arctanh = elementwise(np.arctanh, lambda y, x: 1 / (1 - x * x), domain=((-1.0, 1.0),))

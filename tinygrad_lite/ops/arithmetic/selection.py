@@ -18,7 +18,7 @@ where_else = primitive(
     None,
     lambda g, y, condition, a, b: np.where(condition, g, 0),
     lambda g, y, condition, a, b: np.where(condition, 0, g),
-    moves=True,
+    kind="moving",
     chooses="where chose the other branch",
     examples=[([np.array([[True], [False]]), (2, 3), (3,)], {}), ([np.array([True, False]), (), (2,)], {})],
 )

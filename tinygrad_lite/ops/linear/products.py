@@ -70,7 +70,7 @@ linear = primitive(
     lambda g, y, x, weight, bias: np.matmul(g, weight),
     lambda g, y, x, weight, bias: np.matmul(_rows(x).T, _rows(g)).T,
     lambda g, y, x, weight, bias: g,
-    factors=2,
+    kind="multiplying",
     on_complex=exact(_linear),
     examples=[([(2, 3), (4, 3), (4,)], {}), ([(3,), (4, 3), (4,)], {}), ([(5, 2, 3), (4, 3), (4,)], {})],
 )

@@ -12,7 +12,7 @@ def _relu(x: Array) -> Array:
 
 
 relu = elementwise(
-    _relu, lambda y, x: np.greater(x, 0), kink=lambda x: x, rectifies=True, chooses="its input is at most 0"
+    _relu, lambda y, x: np.greater(x, 0), kink=lambda x: x, kind="rectifying", chooses="its input is at most 0"
 )
 
 
@@ -34,7 +34,7 @@ def _sigmoid(x: Array) -> Array:
     return np.exp(np.minimum(x, 0.0)) / (1.0 + np.exp(np.copysign(x, -1.0)))
 
 
-sigmoid = elementwise(_sigmoid, lambda y, x: y * (1 - y), saturates=True)
+sigmoid = elementwise(_sigmoid, lambda y, x: y * (1 - y), kind="saturating")
 
 
 def _softplus(x: Array) -> Array:
@@ -62,7 +62,7 @@ def _normal_density(x: Array) -> Array:
     return np.exp(-x * x / 2) / sqrt(2 * pi)
 
 
-normal_cdf = elementwise(_normal_cdf, lambda y, x: _normal_density(x), saturates=True)
+normal_cdf = elementwise(_normal_cdf, lambda y, x: _normal_density(x), kind="saturating")
 
 
 def _gelu(x: Array) -> Array:
@@ -82,7 +82,7 @@ def _softmax(x: Array, axis: int | tuple[int, ...] | None = -1) -> Array:
 softmax = primitive(
     _softmax,
     lambda g, y, x, axis=-1: y * (g - np.sum(g * y, axis=axis, keepdims=True)),
-    saturates=True,
+    kind="saturating",
     examples=AXES,
 )
 

@@ -98,7 +98,7 @@ getitem = primitive(
     _getitem,
     lambda g, y, x, index: Scattered(g, np.shape(x), index),
     linear=True,
-    moves=True,
+    kind="moving",
     chooses="the index leaves it out",
     examples=_EXAMPLES,
 )
@@ -112,7 +112,7 @@ def read(x: Array, index: Index) -> Array:
 scatter = primitive(
     _scatter,
     each=lambda i, g, y, parts, shape, indices: g[indices[i]],
-    moves=True,
+    kind="moving",
     examples=[
         *[
             ([np.empty((3, 4))[params["index"]].shape], {"shape": (3, 4), "indices": (params["index"],)})
@@ -171,7 +171,7 @@ index_set = primitive(
     _index_set,
     _index_set_vjp_x,
     _index_set_vjp_values,
-    moves=True,
+    kind="moving",
     chooses="the entries were replaced",
     examples=list(_with_values(_EXAMPLES)),
 )
@@ -179,7 +179,7 @@ index_add = primitive(
     _index_add,
     lambda g, y, x, values, index: g,
     lambda g, y, x, values, index: _like_values(g[index], values),
-    moves=True,
+    kind="moving",
     examples=list(_with_values(_EXAMPLES)),
 )
 

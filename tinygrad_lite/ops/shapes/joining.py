@@ -36,7 +36,7 @@ def _part(
 concatenate = primitive(
     _concatenate,
     each=_part,
-    moves=True,
+    kind="moving",
     examples=[([(2, 3), (2, 1)], {"axis": -1}), ([(1, 3), (2, 3), (0, 3)], {}), ([(2,), (1, 3)], {"axis": None})],
 )
 
@@ -51,7 +51,9 @@ def _layer(
     return g[along(axis % np.ndim(g), i)]
 
 
-stack = primitive(_stack, each=_layer, moves=True, examples=[([(2, 3), (2, 3)], {"axis": axis}) for axis in (0, 1, -1)])
+stack = primitive(
+    _stack, each=_layer, kind="moving", examples=[([(2, 3), (2, 3)], {"axis": axis}) for axis in (0, 1, -1)]
+)
 
 
 def array(data: Any, dtype: Any = None) -> Array:

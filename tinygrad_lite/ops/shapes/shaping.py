@@ -32,28 +32,28 @@ reshape = primitive(
     lambda g, y, x, shape, order="C": _reshape(g, np.shape(x), order),
     examples=[([(2, 3)], {"shape": (3, 2)}), ([(2, 3)], {"shape": (-1, 2), "order": "F"}), ([()], {"shape": (1, 1)})],
     linear=True,
-    moves=True,
+    kind="moving",
 )
 ravel = primitive(
     _ravel,
     lambda g, y, x, order="C": _reshape(g, np.shape(x), order),
     examples=[([(2, 3)], {}), ([(2, 3)], {"order": "F"})],
     linear=True,
-    moves=True,
+    kind="moving",
 )
 expand_dims = primitive(
     np.expand_dims,
     lambda g, y, x, axis: np.reshape(g, np.shape(x)),
     examples=[([(2, 3)], {"axis": axis}) for axis in (0, -1, (0, 2))],
     linear=True,
-    moves=True,
+    kind="moving",
 )
 squeeze = primitive(
     np.squeeze,
     lambda g, y, x, axis=None: np.reshape(g, np.shape(x)),
     examples=[([(1, 3, 1)], {"axis": axis}) for axis in (None, 0, (0, -1))],
     linear=True,
-    moves=True,
+    kind="moving",
 )
 
 
@@ -67,21 +67,21 @@ transpose = primitive(
     _transpose_vjp,
     examples=[([(2, 3, 4)], {"axes": axes}) for axes in (None, (1, 2, 0), (-1, 0, 1))],
     linear=True,
-    moves=True,
+    kind="moving",
 )
 swapaxes = primitive(
     np.swapaxes,
     lambda g, y, x, axis1, axis2: np.swapaxes(g, axis1, axis2),
     examples=[([(2, 3, 4)], {"axis1": 0, "axis2": -1})],
     linear=True,
-    moves=True,
+    kind="moving",
 )
 broadcast_to = primitive(
     np.broadcast_to,
     lambda g, y, x, shape, subok=False: g,  # the engine sums over the axes that were broadcast
     examples=[([(3,)], {"shape": (2, 3)}), ([(2, 1)], {"shape": (2, 3)}), ([()], {"shape": (2,)})],
     linear=True,
-    moves=True,
+    kind="moving",
 )
 
 

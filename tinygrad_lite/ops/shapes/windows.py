@@ -32,7 +32,7 @@ windows = primitive(
     sliding_window_view,
     _windows_vjp,
     linear=True,
-    moves=True,
+    kind="moving",
     examples=[
         ([(5,)], {"window_shape": 2}),
         ([(3, 4)], {"window_shape": (2, 3)}),
