@@ -172,6 +172,7 @@ RUNNING: list[Row] = [
     (lambda x: np.maximum.accumulate(x, dtype=np.float32), [A]),
     (np.minimum.accumulate, [np.array([2.0, 3.0, 1.0, 1.5, 0.5])]),
     (np.maximum.accumulate, [np.array([1.0, 3.0, 2.0, 4.0])]),
+    (lambda x: np.minimum.accumulate(x, axis=(0,)), [A]),
     *(CUMULATIVE if hasattr(np, "cumulative_sum") else []),
     (np.unwrap, [np.array([0.5, 3.0, -2.5, 9.0])]),
     (lambda x: np.unwrap(x, axis=0, period=1.1), [A]),
@@ -311,6 +312,7 @@ PRODUCTS: list[Row] = [
     (np.polyadd, [B, B[:2]]),
     (np.polysub, [B[:2], B]),
     (np.polymul, [B, B[:2]]),
+    (np.polyadd, [A, A + 1]),
     (lambda p: np.polyder(p, 2), [A.ravel()]),
     (np.polyder, [B]),
     (np.polyint, [B]),
@@ -362,6 +364,7 @@ INDEXING: list[Row] = [
     (lambda x: np.take(x, [0, 4, 4]), [A]),
     (lambda x: np.take(x, [True, False], axis=1), [A]),
     (lambda x: np.take(x, []), [A]),
+    (lambda x: np.take(x, [0, -1, 0], axis=0), [S]),
     (lambda x: x[x > 0], [E]),
     (lambda w: np.bincount(np.array([0, 1, 1], np.uint8), w), [B]),
     (lambda x: np.trapezoid(x, dx=np.ones((3, 1))), [B]),
@@ -388,6 +391,7 @@ INDEXING: list[Row] = [
     (lambda x, y: np.where(x > 0, x, y), [A, B]),
     (lambda x: np.piecewise(x, [x < 0, x >= 0], [lambda x: -x, lambda x: x**2]), [A]),
     (lambda x: np.piecewise(x, [x < 0], [lambda x: x**3, 7.0]), [A]),
+    (lambda x: np.piecewise(x, [x < 9, x > 9], [lambda x: x**3, lambda x: 1 / x[0]]), [B]),
     (lambda w: np.bincount(PLACES, weights=w), [B]),
     (lambda w: np.bincount(PLACES, w, minlength=5), [B]),
 ]
@@ -401,6 +405,57 @@ def test_calls(f: Callable[..., Any], arrays: list[Any]) -> None:
         check_value(f, *arrays)  # differences of numbers of few digits would say nothing of the gradient
     else:
         check(f, *arrays)
+
+
+VALUES: list[Row] = [  # at jumps, of whole numbers, and of dtypes of which differences say nothing
+    *[(np.angle, [np.array([1.5, -2.0, np.inf, -np.inf], dtype)]) for dtype in (np.float16, np.longdouble)],
+    (np.modf, [M]),
+    (np.modf, [PLACES]),
+    (np.polymul, [Z[1][::-1], B]),
+    (np.polymul, [np.zeros(2), B]),
+    (lambda x: np.full_like(x, 2.5, np.int64), [A]),
+    (lambda x: np.choose([[1], [0]], [x], mode="clip"), [M]),
+    (np.trapezoid, [B[:2], B[:2, None]]),
+    (np.linalg.matrix_rank, [np.float64(np.nan)]),
+]
+
+
+@pytest.mark.parametrize(("f", "arrays"), VALUES, ids=range(len(VALUES)))
+def test_values(f: Callable[..., Any], arrays: list[Any]) -> None:
+    check_value(f, *arrays)
+
+
+@pytest.mark.parametrize(
+    ("f", "x"),
+    [
+        (lambda x: np.take(x, 0, axis=()), B),
+        (lambda x: np.take_along_axis(x, np.array([[0]]), None), A),
+        (lambda x: np.compress(np.array(True), x), B),
+        (np.add.accumulate, S),
+        (np.maximum.accumulate, S),
+        *([(lambda x: np.matvec(x, x), B), (lambda x: np.vecmat(x, x), B)] if hasattr(np, "matvec") else []),
+    ],
+)
+def test_what_numpy_refuses_is_refused(f: Callable[..., Any], x: Any) -> None:
+    for argument in (x, tg.tensor(x, requires_grad=True)):
+        with pytest.raises((TypeError, ValueError)):
+            f(argument)
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        *(np.max, np.min, np.ptp, np.median),
+        lambda x, axis: np.quantile(x, [0.3, 0.5], axis),
+        lambda x, axis: np.percentile(x, 40, axis, method="nearest"),
+        lambda x, axis: np.linalg.norm(x, np.inf, axis),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
+def test_where_a_nan_decides_there_is_no_gradient(f: Callable[..., Any]) -> None:
+    y, pull = tg.vjp(lambda x: f(x, axis=0), N)
+    (gradient,) = pull(np.ones_like(y))
+    np.testing.assert_array_equal(np.isnan(gradient), [[True, True, False], [True, True, False]])
 
 
 def test_partitions_of_many_entries_are_numpys() -> None:

@@ -73,7 +73,7 @@ def _in_step(a1: Array, a2: Array) -> list[Array]:
     """Two polynomials with zeros in front of the shorter one."""
     a1, a2 = np.atleast_1d(as_array(a1)), np.atleast_1d(as_array(a2))
     size = max(len(a1), len(a2))
-    return [np.concatenate([np.zeros(size - len(a), a.dtype), a]) for a in (a1, a2)]
+    return [np.concatenate([np.zeros(size - len(a), a.dtype), a]) if len(a) < size else a for a in (a1, a2)]
 
 
 @implements(np.polyadd)
@@ -88,7 +88,13 @@ def polysub(a1: Array, a2: Array) -> Array:
 
 @implements(np.polymul)
 def polymul(a1: Array, a2: Array) -> Array:
-    return np.convolve(a1, a2)
+    return np.convolve(*(_without_zeros_in_front(np.atleast_1d(as_array(a))) for a in (a1, a2)))
+
+
+def _without_zeros_in_front(p: Array) -> Array:
+    """A polynomial of the degree that it has; of nothing but zeros, the last of them."""
+    places = np.flatnonzero(p)
+    return p[places[0] if len(places) else len(p) - 1 :]
 
 
 @implements(np.polyder)

@@ -95,10 +95,11 @@ def fix(x: Array, out: Array = None) -> Array:
     return trunc(x)
 
 
-@implements(np.angle)
-def angle(z: Array, deg: bool = False) -> Array:
-    half_turn = np.where(np.less(z, 0), 180.0 if deg else np.pi, 0.0)
-    return half_turn.astype(np.result_type(z, np.float16)) + 0 * z
+angle = elementwise(  # of real numbers
+    np.angle,
+    lambda y, z, deg=False: np.zeros_like(y),
+    kink=lambda z, deg=False: z,
+)
 
 
 def _fraction(x: Array) -> Array:
@@ -110,7 +111,8 @@ fraction = elementwise(_fraction, 1, kink=_between_whole_numbers)
 
 @implements(np.modf)
 def modf(x: Array, /) -> tuple[Array, Array]:
-    return fraction(x), trunc(x)
+    part = fraction(x)
+    return part, trunc(x).astype(part.dtype)  # real, also of whole numbers
 
 
 def _exponent(x: Array) -> Array:

@@ -10,7 +10,7 @@ import numpy as np
 from tinygrad_lite.engine.op import Array, Example, Rule, primitive
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import UsageError
-from tinygrad_lite.ops.arithmetic.reductions import Axis, closest
+from tinygrad_lite.ops.arithmetic.reductions import Axis, closest, unless_nan
 
 argsort = primitive(np.argsort)
 argpartition = primitive(np.argpartition, examples=[([(2, 3)], {"kth": 1})])
@@ -105,7 +105,7 @@ def _rule(percent: bool) -> Rule:
         keepdims: bool = False,
         weights: Array = None,
     ) -> Array:
-        return _spread_by_share(g, x, q, axis, method, weights, percent)
+        return _spread_by_share(unless_nan(g, y), x, q, axis, method, weights, percent)
 
     return vjp
 
@@ -122,13 +122,13 @@ _QUANTILES: list[Example] = [
 _PERCENTILES: list[Example] = [(x, {**params, "q": params["q"] * 100}) for x, params in _QUANTILES]
 median = primitive(
     np.median,
-    lambda g, y, x, axis=None, keepdims=False: _spread_by_share(g, x, 0.5, axis),
+    lambda g, y, x, axis=None, keepdims=False: _spread_by_share(unless_nan(g, y), x, 0.5, axis),
     kink=closest,
     examples=_AXES,
 )
 nanmedian = primitive(
     np.nanmedian,
-    lambda g, y, x, axis=None, keepdims=False: _spread_by_share(g, x, 0.5, axis),
+    lambda g, y, x, axis=None, keepdims=False: _spread_by_share(unless_nan(g, y), x, 0.5, axis),
     kink=closest,
     examples=[
         ([np.array([[0.5, np.nan, -2.0, 1.0], [np.nan, 1.5, 3.0, np.nan]])], {"axis": axis}) for axis in (None, 1)

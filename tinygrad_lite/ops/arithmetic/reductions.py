@@ -270,7 +270,12 @@ def _extremum_vjp(
     ties = np.sum(winners, axis=axis, keepdims=True)  # which share equally, the initial value among them
     if initial is not None:
         ties = ties + np.equal(kept, initial)
-    return winners * (_kept(g, x, axis, keepdims) / np.maximum(ties, 1))
+    return winners * (_kept(unless_nan(g, y), x, axis, keepdims) / np.maximum(ties, 1))
+
+
+def unless_nan(g: Array, y: Array) -> Array:
+    """The upstream gradient of what is selected, and NaN where it is NaN: the number behind that may be any."""
+    return np.where(np.isnan(y), y, g)
 
 
 def closest(x: Array, **_: Any) -> Array:

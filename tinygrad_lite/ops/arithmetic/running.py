@@ -69,6 +69,9 @@ def _accumulates(ufunc: np.ufunc, running: Callable[..., Array]) -> None:
     @implements(ufunc.accumulate)
     def accumulate(array: Array, axis: int = 0, dtype: Any = None, out: Array = None) -> Array:
         refuse_out(f"{ufunc.__name__}.accumulate", out)
+        if not np.ndim(array):
+            raise ShapeError(f"{ufunc.__name__}.accumulate runs along an axis, and a 0-d array has none")
+        axis = axis[0] if isinstance(axis, tuple) and len(axis) == 1 else axis
         return running(array, axis=axis, dtype=dtype)
 
 
@@ -188,7 +191,7 @@ def trapezoid(y: Array, x: Array = None, dx: Array = 1.0, axis: int = -1) -> Arr
     summed, axis = axis, np.lib.array_utils.normalize_axis_index(axis, y.ndim)
     if x is not None:
         x = as_array(x)
-        dx = np.diff(x, axis=-1 if x.ndim == 1 else axis)
+        dx = np.diff(x, axis=-1 if x.ndim == 1 else summed)
         if x.ndim == 1:
             dx = np.reshape(dx, (-1, *(1,) * (y.ndim - axis - 1)))
     return (dx * (y[along(axis, slice(1, None))] + y[along(axis, slice(None, -1))]) / 2.0).sum(summed)

@@ -56,7 +56,7 @@ def choose(a: Array, choices: Sequence[Array], out: Array = None, mode: str = "r
     chosen = choices[0]
     for k in range(1, count):
         chosen = where(number == k, choices[k], chosen)
-    return where(number >= 0, chosen, 0) if count == 1 else chosen
+    return where(number >= 0, chosen, np.zeros_like(chosen)) if count == 1 else chosen
 
 
 def _apart(a: Array, b: Array) -> Array:

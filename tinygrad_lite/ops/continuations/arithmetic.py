@@ -51,6 +51,7 @@ for op in (
     elementwise.floor,
     elementwise.ceil,
     elementwise.trunc,
+    elementwise.angle,
     elementwise.rint,
     elementwise.round,
     casting.imag,

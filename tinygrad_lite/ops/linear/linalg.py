@@ -39,7 +39,7 @@ def converging(function: Callable[..., Any], message: str = "SVD did not converg
     @wraps(function)
     def of_finite(x: Array, *args: Any, **params: Any) -> Any:
         reads_one_triangle = params.get("hermitian")
-        if isinstance(x, np.ndarray) and not reads_one_triangle and not np.all(np.isfinite(x)):
+        if np.ndim(x) > 1 and isinstance(x, np.ndarray) and not reads_one_triangle and not np.all(np.isfinite(x)):
             raise np.linalg.LinAlgError(message)
         return function(x, *args, **params)
 

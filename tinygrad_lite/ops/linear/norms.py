@@ -45,10 +45,13 @@ def _extreme_values_share(x: Array, ord: float) -> Array:
     return _shared(equal_pairs(values)[..., place], -1)
 
 
-def _vector_norm_vjp(g: Array, y: Array, x: Array, axis: Axis = None, keepdims: bool = False, ord: float = 2) -> Array:
+def _vector_norm_vjp(
+    g: Array, y: Array, x: Array, axis: Axis = None, keepdims: bool = False, ord: float | None = 2
+) -> Array:
     axes = _all_or(axis, x)
     if not keepdims:
         g, y = np.expand_dims(g, axes), np.expand_dims(y, axes)
+    ord = 2 if ord is None else ord
     if abs(ord) == np.inf:
         return g * np.sign(x) * _extreme_share(np.absolute(x), axes, ord)
     if ord in (0, 1):
@@ -104,18 +107,19 @@ def _ties(x: Array, **_: Any) -> Array:
     return np.concatenate([np.ravel(np.diff(np.sort(values), prepend=0)) for values in compared])
 
 
-def _vector_ties(x: Array, axis: Axis = None, keepdims: bool = False, ord: float = 2) -> Array:
-    return np.linalg.vector_norm(x, axis=axis) if ord == 2 else _ties(x)
+def _vector_ties(x: Array, axis: Axis = None, keepdims: bool = False, ord: float | None = 2) -> Array:
+    return np.linalg.vector_norm(x, axis=axis) if ord in (None, 2) else _ties(x)
 
 
 _MATRIX_ORDERS = ("fro", "nuc", 1, -1, 2, -2, np.inf, -np.inf)
-_VECTOR_ORDERS = (2, 1, 0, 3, 4, 2.5, 0.5, -1, -2, np.inf, -np.inf)
+_VECTOR_ORDERS = (None, 2, 1, 0, 3, 4, 2.5, 0.5, -1, -2, np.inf, -np.inf)
 
 
-def _vector_norm_of_complex(x: Array, axis: Axis = None, keepdims: bool = False, ord: float = 2) -> Array:
+def _vector_norm_of_complex(x: Array, axis: Axis = None, keepdims: bool = False, ord: float | None = 2) -> Array:
     def total(entries: Array) -> Array:
         return np.sum(entries, axis=axis, keepdims=keepdims)
 
+    ord = 2 if ord is None else ord
     if abs(ord) == np.inf:
         return extreme(np.max if ord > 0 else np.min)(absolute_of(x), axis, keepdims)
     if ord == 0:

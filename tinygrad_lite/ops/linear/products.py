@@ -140,11 +140,15 @@ def vecdot(x1: Array, x2: Array, /, *, axis: int = -1) -> Array:
 
 @implements(*newer("matvec"))
 def matvec(x1: Array, x2: Array, /) -> Array:
+    if np.ndim(x1) < 2:
+        raise ShapeError(f"matvec takes a matrix and a vector, got shapes {np.shape(x1)} and {np.shape(x2)}")
     return np.matmul(x1, np.expand_dims(x2, -1))[..., 0]
 
 
 @implements(*newer("vecmat"))
 def vecmat(x1: Array, x2: Array, /) -> Array:
+    if np.ndim(x2) < 2:
+        raise ShapeError(f"vecmat takes a vector and a matrix, got shapes {np.shape(x1)} and {np.shape(x2)}")
     return np.matmul(np.expand_dims(x1, -2), x2)[..., 0, :]
 
 

@@ -31,7 +31,7 @@ def full_like(
     device: str | None = None,
 ) -> Array:
     blank = zeros_like(a, dtype=dtype, shape=shape)
-    return index_set(blank, array(fill_value, blank.dtype), index=...)
+    return index_set(blank, array(fill_value).astype(blank.dtype), index=...)
 
 
 @implements(np.copyto)

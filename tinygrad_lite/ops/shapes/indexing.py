@@ -192,8 +192,8 @@ def along(axis: int, entries: Any) -> Index:
 @implements(np.take)
 def take(a: Array, indices: Array, axis: int | None = None, out: Array = None, mode: str = "raise") -> Array:
     refuse_out("take", out)
-    a = np.ravel(as_array(a)) if axis is None else as_array(a)
-    axis = np.lib.array_utils.normalize_axis_index(axis or 0, a.ndim)
+    a = np.ravel(as_array(a)) if axis is None or not np.ndim(a) else as_array(a)  # of a number, the axis 0 too
+    axis = np.lib.array_utils.normalize_axis_index(0 if axis is None else axis, a.ndim)
     return getitem(a, index=fixed(along(axis, in_range("take", indices, a.shape[axis], mode))))
 
 
@@ -215,6 +215,8 @@ def in_range(name: str, indices: Array, size: int, mode: str) -> Array:
 def take_along_axis(arr: Array, indices: Array, axis: int | None = -1) -> Array:
     arr, indices = as_array(arr), as_array(indices)
     if axis is None:
+        if indices.ndim != 1:
+            raise ShapeError(f"take_along_axis: without an axis, indices have one axis; got shape {indices.shape}")
         return getitem(np.ravel(arr), index=fixed(indices))
     if arr.ndim != indices.ndim:
         raise ShapeError(f"take_along_axis: indices of shape {indices.shape} for an array of shape {arr.shape}")
@@ -226,7 +228,10 @@ def take_along_axis(arr: Array, indices: Array, axis: int | None = -1) -> Array:
 @implements(np.compress)
 def compress(condition: Array, a: Array, axis: int | None = None, out: Array = None) -> Array:
     refuse_out("compress", out)
-    return np.take(a, np.flatnonzero(np.asarray(condition)), axis)
+    condition = np.asarray(condition)
+    if condition.ndim != 1:
+        raise ShapeError(f"compress: the condition has one axis, got shape {condition.shape}")
+    return np.take(a, np.flatnonzero(condition), axis)
 
 
 @implements(np.extract)
@@ -246,6 +251,8 @@ def piecewise(x: Array, condlist: Any, funclist: Sequence[Any], *args: Any, **kw
         raise InputError(f"piecewise: {len(conditions)} conditions need as many functions or one more: {len(funclist)}")
     y = np.zeros_like(x)
     for condition, function in zip(conditions, funclist):
+        if callable(function) and not np.any(condition):
+            continue  # as NumPy, which calls a function for what entries there are
         entries = function(x[condition], *args, **kw) if callable(function) else function
         y = index_set(y, entries, index=condition)
     return y
