@@ -12,7 +12,8 @@ from tinygrad_lite import trees
 from tinygrad_lite.checking.causes import Cause, Reasons, Units, units_without
 from tinygrad_lite.checking.detachment import detachment
 from tinygrad_lite.checking.gradient_flow import flow
-from tinygrad_lite.engine import grad_mode
+from tinygrad_lite.engine import grad_mode, registry
+from tinygrad_lite.engine.backward import history
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import GraphError, InputError, ShapeError, UsageError
 from tinygrad_lite.nn.module import Module
@@ -58,9 +59,15 @@ class AuditedParameter:
 
 @dataclass(frozen=True)
 class GradientAudit:
-    """What `audit_gradients` found; it prints as a table."""
+    """What `audit_gradients` found; it prints as a table.
+
+    Attributes:
+        widened: where numbers became wider than the parameters, float64 for float32: the operation, and the user's
+            line where it is known.
+    """
 
     parameters: tuple[AuditedParameter, ...]
+    widened: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -93,6 +100,7 @@ class GradientAudit:
                 f"{fine} of {len(self)} parameters get a fine gradient",
                 *("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in table),
                 *(f"{number} {cause}" for cause, number in causes.items()),
+                *self.widened,
             ]
         )
 
@@ -145,7 +153,7 @@ def audit_gradients(model: Any, loss: Tensor | Callable[[], Tensor]) -> Gradient
         raise ShapeError(
             f"the loss has shape {loss.shape}, and gradients are of one number: reduce it, to its mean, say"
         )
-    return GradientAudit(tuple(_Audit(parameters, loss, steps)))
+    return GradientAudit(tuple(_Audit(parameters, loss, steps)), tuple(_widened(loss, steps)))
 
 
 class _Audit:
@@ -204,6 +212,17 @@ def _why_apart(w: Tensor, loss: Tensor, steps: Sequence[Step]) -> Cause:
         "unused, or detached: nothing in the loss's graph leads to it; pass the function that computes the loss, and "
         "the line is named"
     )
+
+
+def _widened(loss: Tensor, steps: Sequence[Step]) -> Iterator[str]:
+    """Where an operation made wider numbers of its input without being asked to."""
+    sources = {id(step.result): step.source for step in steps}
+    for node in history([loss]):
+        inputs = [x.dtype for x in node.inputs if isinstance(x, Tensor) and x.requires_grad]
+        if node.op is not registry.operation("cast") and any(kind.itemsize < node.dtype.itemsize for kind in inputs):
+            source = sources.get(id(node))
+            called = f", called at {source}" if source else ""
+            yield f"{min(inputs, key=lambda kind: kind.itemsize)} became {node.dtype}: {node.op}{called}"
 
 
 def _watched(loss: Any) -> tuple[Tensor, list[Step]]:

@@ -7,6 +7,7 @@ the gradient is a graph itself.
 """
 
 from collections.abc import Collection, Iterable, Mapping
+from contextvars import ContextVar
 from operator import attrgetter
 from typing import Any, Self
 
@@ -47,6 +48,10 @@ class Node:
         raise NotImplementedError
 
 
+widened: ContextVar[Any] = ContextVar("widened", default=None)
+"""The first operation that made wider numbers of an input, in the pass that ran last, and the dtypes; else None."""
+
+
 def history(roots: Iterable[Any], ends: Collection[Any] = (), oldest: int = 0) -> list[Any]:
     """Every node behind the roots that an operation made, they included, oldest first.
 
@@ -83,15 +88,13 @@ def propagate(
 
     `arrived` holds the former, and is made to hold the latter. With `only`, no gradient is computed for other nodes.
     """
-    mode = grad_mode.enabled.set(create_graph)
+    mode, _ = grad_mode.enabled.set(create_graph), widened.set(None)
     try:
         for node in reversed(path):
             g = arrived.get(node) if node.retains_grad else arrived.pop(node, None)
             if g is not None:
                 contribute(node, g, arrived, create_graph, only)
-        for x, g in arrived.items():
-            if isinstance(g, Deferred):
-                arrived[x] = g.whole()
+        arrived.update({x: g.whole() for x, g in arrived.items() if isinstance(g, Deferred)})
     finally:
         grad_mode.enabled.reset(mode)
     return arrived
@@ -101,8 +104,7 @@ def contribute(
     node: Any, g: Array, arrived: dict[Any, Array], create_graph: bool = False, only: Collection[Any] | None = None
 ) -> None:
     """Add, to what has arrived at each input of a node, what its upstream gradient g contributes: g ∂node/∂x."""
-    if isinstance(g, Deferred):
-        g = g.whole()
+    g = g.whole() if isinstance(g, Deferred) else g
     op, params, kind = node.op, node.params, type(node)
     y, arrays = (node, _linked(node)) if create_graph else (node._array, node.arrays)
     for i, x in enumerate(node.inputs):
@@ -117,6 +119,8 @@ def contribute(
         array = x._array
         if getattr(contribution, "shape", None) != array.shape or contribution.dtype != array.dtype:
             contribution = fitted(contribution, array.shape, array.dtype, op, i)
+            if y.dtype.itemsize > array.dtype.itemsize:
+                widened.set((op, array.dtype, y.dtype))
         if x in arrived:
             before = arrived[x]
             contribution = contribution + before if isinstance(contribution, Deferred) else before + contribution
@@ -147,8 +151,7 @@ def fitted(g: Any, shape: tuple[int, ...], dtype: Any, op: Op, i: int) -> Array:
         return g
     if not hasattr(g, "dtype"):
         if not isinstance(g, (int, float)):
-            kind = type(g).__name__
-            raise UsageError(f"the derivative of {op} with respect to argument {i} returned {kind}, not an array")
+            raise UsageError(f"the derivative of {op} with respect to argument {i} returned {type(g)}, not an array")
         g = np.float64(g)
     arrived = g.shape
     added = len(arrived) - len(shape)

@@ -190,8 +190,8 @@ class Module(trees.Parametric):
         stands_for.update({id(module): stand_in for module, stand_in in zip(modules, stand_ins)})
         before = [dict(vars(module)) for module in modules]
         for fields_before, stand_in in zip(before, stand_ins):
-            vars(stand_in).update({name: _exchanged(field, stands_for) for name, field in fields_before.items()})
-            stand_in._substitutes = substitutes
+            exchanged = {name: _exchanged(field, stands_for) for name, field in fields_before.items()}
+            vars(stand_in).update(exchanged, _substitutes=substitutes)
         start = [dict(vars(stand_in)) for stand_in in stand_ins]
         try:
             yield stands_for[id(self)]

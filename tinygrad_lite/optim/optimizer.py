@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_lite.engine import registry
+from tinygrad_lite.engine.backward import widened
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor
-from tinygrad_lite.errors import InputError, ShapeError, UsageError
+from tinygrad_lite.errors import InputError, ShapeError, UsageError, warn
 
 
 class Optimizer:
@@ -42,7 +44,8 @@ class Optimizer:
         raise UsageError(f"{type(self).__name__} defines no update(self, w, g, state)")
 
     def step(self) -> None:
-        """Update each parameter that has a gradient; warns of those that have none."""
+        """Update each parameter that has a gradient; warns of those that have none, and of numbers made wider."""
+        self._warn_of_wider_numbers()
         without = []
         for i, (parameter, state) in enumerate(zip(self.parameters, self.state, strict=True)):
             w, gradient = parameter.data, parameter.grad
@@ -58,6 +61,15 @@ class Optimizer:
                 f"{type(self).__name__}.step(): no gradient for parameter {', '.join(without)}, which stays as it is: "
                 "the loss does not depend on it, or backward() did not run",
                 stacklevel=2,
+            )
+
+    def _warn_of_wider_numbers(self) -> None:
+        op, narrow, wide = widened.get() or (None, None, None)
+        if op is not None and op is not registry.operation("cast") and any(p.dtype == narrow for p in self.parameters):
+            warn(
+                f"{type(self).__name__}.step(): the parameters are {narrow}, and {op} computed in {wide}: something of "
+                f"that dtype was beside them, such as np.sqrt(8), a target or a first state. Convert it, as by "
+                f"np.{narrow}(x); tg.audit_gradients(model, lambda: loss) names the line"
             )
 
     def zero_grad(self) -> None:

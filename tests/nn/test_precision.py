@@ -1,0 +1,67 @@
+"""Models in float32: what makes float64 of them is NumPy's rules, and is said."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_lite as tg
+from tinygrad_lite import nn
+from tinygrad_lite.errors import TinygradWarning
+from tinygrad_lite.nn import functional as F
+
+X = np.ones((5, 3), np.float32)
+
+
+def recurrent(model: Any, state: Any) -> Any:
+    for x in X:
+        state = np.tanh(model(x) + state)
+    return np.sum(state)
+
+
+WIDER: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "a scalar of NumPy's": (lambda m: np.sum(m(X) / np.sqrt(8)), "divide"),
+    "a target": (lambda m: F.mse_loss(m(X), np.zeros((5, 2))), "subtract"),
+    "a first state": (lambda m: recurrent(m, np.zeros(2)), "add"),
+    "an input": (lambda m: np.sum(m(X.astype(float))), "linear"),
+    "a tensor": (lambda m: np.sum(m(X) * tg.tensor(2.0)), "multiply"),
+}
+AS_NARROW: dict[str, Callable[[Any], Any]] = {
+    "a number of Python's": lambda m: np.sum(m(X) / 8**0.5),
+    "a scalar of the same dtype": lambda m: np.sum(m(X) / np.sqrt(np.float32(8))),
+    "a target": lambda m: F.mse_loss(m(X), np.zeros((5, 2), np.float32)),
+    "a first state": lambda m: recurrent(m, np.zeros(2, np.float32)),
+    "half precision": lambda m: np.sum(m(X) * np.float16(2)),
+    "a cast": lambda m: np.sum(m(X).astype(np.float64) * np.sqrt(8)),
+}
+
+
+def model() -> nn.Linear:
+    return nn.Linear(3, 2, dtype=np.float32, rng=0)
+
+
+@pytest.mark.parametrize(("loss", "op"), WIDER.values(), ids=WIDER)
+def test_what_makes_wider_numbers_is_named(loss: Callable[[Any], Any], op: str) -> None:
+    m = model()
+    assert loss(m).dtype == np.float64  # as NumPy has it
+    audit = tg.audit_gradients(m, lambda: loss(m))
+    assert audit.widened[0].startswith(f"float32 became float64: {op}")
+    assert "test_precision.py:" in audit.widened[0]
+    assert audit.widened[0] in str(audit)
+    assert tg.audit_gradients(m, loss(m)).widened[0] == f"float32 became float64: {op}"
+    optimizer = tg.optim.Adam(m.parameters())
+    loss(m).backward()
+    with pytest.warns(TinygradWarning, match=rf"Adam\.step.*float32, and {op} computed in float64.*audit_gradients"):
+        optimizer.step()
+    assert m.weight.dtype == np.float32
+
+
+@pytest.mark.parametrize("loss", AS_NARROW.values(), ids=AS_NARROW)
+def test_what_keeps_its_digits_is_not_warned_of(loss: Callable[[Any], Any]) -> None:
+    m, other = model(), model()
+    np.sum(other(X) * np.sqrt(8)).backward()  # another model's pass says nothing of this one's
+    assert not tg.audit_gradients(m, lambda: loss(m)).widened
+    optimizer = tg.optim.Adam(m.parameters())
+    loss(m).backward()
+    optimizer.step()
