@@ -76,11 +76,12 @@ def as_numpy(x: Any) -> Any:
 
 def copied(x: Any, dtype: Any = None) -> Any:
     """A copy of an array, a number or nested lists; an array type other than NumPy's is kept as it is."""
-    if lost_from(type(x)) in ("units", "mask"):  # labels and names of axes are left behind on purpose
-        numbers_of(x, "tensor")
-    if hasattr(x, "__array_function__") and not isinstance(x, (np.ndarray, np.generic)):
-        return x.copy() if dtype is None else x.copy().astype(dtype)
-    array = np.array(as_numpy(x), dtype)
+    if type(x) is not np.ndarray:
+        if lost_from(type(x)) in ("units", "mask"):  # labels and names of axes are left behind on purpose
+            numbers_of(x, "tensor")
+        if hasattr(x, "__array_function__") and not isinstance(x, (np.ndarray, np.generic)):
+            return x.copy() if dtype is None else x.copy().astype(dtype)
+    array = np.array(x if type(x) is np.ndarray else as_numpy(x), dtype)
     if array.dtype.kind not in "fiubc":
         raise UsageError(f"a tensor holds numbers, this {type(x).__name__} makes an array of dtype {array.dtype}")
     return array[()]  # a 0-d array as NumPy's own functions return it: a scalar, which is faster
