@@ -23,7 +23,7 @@ from tinygrad_lite.foreign import copied
 
 next_index = count().__next__
 _new = object.__new__
-_accumulating = threading.Lock()
+_accumulating = threading.Lock()  # held by the one thread that adds to gradients
 
 positive = elementwise(np.positive, 1)
 """y = x, the simplest of declarations: what stands in for a tensor, and hands its gradient on, is made by it."""
@@ -202,8 +202,10 @@ class Tensor(Conversions, Node):
         if isinstance(g, Tensor) and not create_graph:
             g = g._array
         path = history([self])
-        for x, contribution in propagate(path, {self: g}, create_graph).items():
-            x.accumulate(contribution)
+        gradients = propagate(path, {self: g}, create_graph)
+        with _accumulating:
+            for x, gradient in gradients.items():
+                x.accumulate(gradient)
         if not (create_graph if retain_graph is None else retain_graph):
             for node in path:
                 node.forget()
@@ -225,13 +227,12 @@ class Tensor(Conversions, Node):
         return weight if weight.dtype == self.dtype else weight.astype(self.dtype)
 
     def accumulate(self, gradient: Array) -> None:
-        """Add to `.grad`, one thread at a time."""
+        """Add to `.grad`."""
         if not isinstance(gradient, Tensor):
             gradient = wrap(gradient)
         elif self._grad is None:  # a tensor of its own, since an update of one gradient shall not reach another
             gradient = gradient.holding(gradient._array) if gradient._requires_grad else wrap(gradient._array)
-        with _accumulating:
-            self._grad = gradient if self._grad is None else self._grad + gradient
+        self._grad = gradient if self._grad is None else self._grad + gradient
 
     def retain_grad(self) -> None:
         """Have `backward` keep the gradient of this tensor, though it is no leaf."""
