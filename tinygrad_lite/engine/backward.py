@@ -9,7 +9,7 @@ the gradient is a graph itself.
 from collections.abc import Collection, Iterable, Mapping
 from contextvars import ContextVar
 from operator import attrgetter
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
@@ -42,10 +42,6 @@ class Node:
     params: Mapping[str, Any]
     index: int
     retains_grad: bool
-
-    def holding(self, array: Array) -> Self:
-        """A node of this array that hands its gradient on to this one."""
-        raise NotImplementedError
 
 
 widened: ContextVar[Any] = ContextVar("widened", default=None)
@@ -132,14 +128,14 @@ def whole(g: Array) -> Array:
     return g.whole() if isinstance(g, Deferred) else g
 
 
-def _linked(node: Node) -> tuple[Array, ...]:
+def _linked(node: Any) -> tuple[Array, ...]:
     """The arrays that an operation was called with, as nodes where a gradient flows to them.
 
     Arrays other than NumPy's are nodes in any case: on the left of a tensor, some would try to compute with it.
     """
     return tuple(
         (x if x._array is array else x.holding(array))
-        if isinstance(x, Node) and (x._requires_grad or not isinstance(array, (np.ndarray, np.generic)))
+        if type(x) is type(node) and (x._requires_grad or not isinstance(array, (np.ndarray, np.generic)))
         else array
         for x, array in zip(node.inputs, node.arrays)
     )
