@@ -408,7 +408,7 @@ def test_what_is_the_matter_is_marked_on_its_cause(show: Show) -> None:
     opened.node("units").click()
     assert "dead ReLU" in opened.page.locator("#tensor .warning").first.inner_text()
 
-    deep = tg.tensor(40.0, requires_grad=True, name="deep")
+    deep = tg.tensor(800.0, requires_grad=True, name="deep")
     flat = nn.functional.sigmoid(deep)
     opened = show(tg.explain(flat * 1.0))
     assert "saturated sigmoid" in opened.node("flat").get_attribute("aria-label")

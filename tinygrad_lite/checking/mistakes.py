@@ -26,6 +26,13 @@ UPSTREAM = "the gradient that arrives is left out: its factor is missing"
 LOCAL = "what arrives is handed on as it is: the local derivative is left out"
 OVERWRITTEN = "only one of several uses counts: gradients are overwritten where they should be added up"
 
+# Derivatives as they are written by hand, in the output, where the rule is another one that keeps its digits
+BY_HAND: dict[str, Callable[[Array], Array]] = {
+    "tanh": lambda y: 1 - y * y,
+    "sigmoid": lambda y: y * (1 - y),
+    "expit": lambda y: y * (1 - y),
+}
+
 
 @dataclass(frozen=True)
 class Contribution:
@@ -89,6 +96,8 @@ def _other_values(one: Contribution) -> Iterator[tuple[str, Array]]:
     if np.shape(y) == np.shape(arrays[i]) and one.op is not None:
         yield from attempt(OUTPUT, g, y, [*arrays[:i], y, *arrays[i + 1 :]], params)
         yield from attempt(INPUT, g, arrays[i], arrays, params)
+        if one.op.name in BY_HAND:
+            yield INPUT, g * BY_HAND[one.op.name](arrays[i])
     yield from attempt(UPSTREAM, np.ones_like(g), y, arrays, params)
     for axis, size in enumerate(g.shape):
         if size > 1:

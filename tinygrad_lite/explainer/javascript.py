@@ -151,11 +151,11 @@ def function(rule: Callable[..., Any], arguments: Mapping[str, Array], params: M
 
     Example:
         >>> import numpy as np
-        >>> from tinygrad_lite.ops.networks.activations import sigmoid
-        >>> print(function(sigmoid.derivatives[0], {"y": np.ones(2), "x": np.ones(2)}, {}))
+        >>> from tinygrad_lite.ops.arithmetic.elementwise import tan
+        >>> print(function(tan.derivatives[0], {"y": np.ones(2), "x": np.ones(2)}, {}))
         (np, y, x) => {
-          const v0 = np.subtract(1, y);
-          const v1 = np.multiply(y, v0);
+          const v0 = np.multiply(y, y);
+          const v1 = np.add(1, v0);
           return v1;
         }
     """

@@ -14,7 +14,15 @@ from scipy.special._ufuncs import _zeta  # what special.zeta(x, q), which is no 
 from tinygrad_lite.engine.op import POSITIVE, REAL, Array, Op, Rule, Traced, elementwise
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import UsageError
-from tinygrad_lite.ops.arithmetic.elementwise import cbrt, exp2, expm1, log1p, nodes_and_weights
+from tinygrad_lite.ops.arithmetic.elementwise import (
+    cbrt,
+    cosine_of_angle,
+    exp2,
+    exp_of_square,
+    expm1,
+    log1p,
+    nodes_and_weights,
+)
 from tinygrad_lite.ops.continuations.forms import (
     NotContinuedError,
     absolute_of,
@@ -77,9 +85,25 @@ def _quotient(a: Array, b: Array) -> Array:
 
 
 def _hyp1f1(a: Array, b: Array, x: Array) -> Array:
-    # SciPy's takes as long as x is large, and never returns from infinity; it is infinite long before
+    # SciPy's takes as long as x is large, and never returns from infinity. But for polynomials, it is infinite long
+    # before. The bound is of float64, since float16 has no such number
+    bound = np.float64(1e8)
+    far = np.greater(x, bound) & ~(np.less_equal(a, 0) & np.equal(a, np.rint(a)))
     moderate = np.less(np.absolute(a) + np.absolute(b), 1e4)
-    return special.hyp1f1(a, b, np.where(moderate, np.minimum(x, 1e6), x))
+    y = special.hyp1f1(a, b, np.where(far, 1, np.where(moderate | np.greater(x, -bound), x, -1)))
+    y = np.where(moderate | np.greater(x, -bound) | np.isnan(x), y, special.hyp1f1(a, b, -bound).astype(y.dtype))
+    return np.where(far, special.hyp1f1(a, b, bound).astype(y.dtype), y)[()]
+
+
+def _hurwitz_zeta(s: Array, x: Array) -> Array:
+    # SciPy's adds up one term for each whole number between x and 0. Of a whole s, what lies below 0 is mirrored
+    start = np.floor(x)
+    far = np.less(x, -1e4) & np.greater(x, start)
+    rest = np.where(far, x - start, 0.5)
+    sign = np.where(np.equal(np.remainder(s, 2), 0), 1, np.where(np.equal(s, np.rint(s)), -1, np.nan))
+    mirrored = sign * (_zeta(s, 1 - rest) - _zeta(s, np.where(far, 1 - x, 1))) + _zeta(s, rest)
+    y = _zeta(s, np.where(far, 1, x))
+    return np.where(far, mirrored.astype(y.dtype), y)[()]
 
 
 # SciPy's own variants of what NumPy has
@@ -110,13 +134,13 @@ elementwise(
 )
 elementwise(
     special.tandg,
-    lambda y, x: DEGREE * (1 + y * y),
+    lambda y, x: DEGREE / np.square(special.cosdg(x)),
     domain=((-90.0, 90.0),),
     on_complex=exact(special.tandg, _of_degrees(np.tan)),
 )
 elementwise(
     special.cotdg,
-    lambda y, x: -DEGREE * (1 + y * y),
+    lambda y, x: -DEGREE / np.square(special.sindg(x)),
     domain=((0.0, 180.0),),
     on_complex=exact(special.cotdg, _of_degrees(lambda angle: 1 / np.tan(angle))),
 )
@@ -151,6 +175,26 @@ def _relative(numerator: Rule, slope: Rule) -> Rule:
 _exprel_of_complex = _relative(np.expm1, np.exp)
 _log1prel_of_complex = _relative(np.log1p, lambda x: 1 / (1 + x))
 
+
+def _exprel_derivative(x: Array, order: int) -> Array:
+    # the mean of tⁿeᵗˣ for t from 0 to 1; far from 0, by parts: the mean of one power less
+    near = np.less(np.absolute(x), 2 * order + 2)
+    nodes, weights = nodes_and_weights()
+    t = (nodes + 1) / 2
+    mean = np.sum(weights / 2 * t**order * np.exp(np.expand_dims(np.where(near, x, 0), -1) * t), axis=-1)
+    far = np.where(near, 1, x)
+    exponential = np.exp(far)
+    quotient = np.expm1(far) / far
+    for k in range(1, order + 1):
+        quotient = (exponential - k * quotient) / far
+    return np.where(near, mean, quotient).astype(x.dtype)
+
+
+exprel_derivative: Op = elementwise(
+    _exprel_derivative,
+    lambda y, x, order: exprel_derivative(x, order=order + 1),
+    examples=[([(2, 3)], {"order": 1}), ([(2, 3)], {"order": 4})],
+)
 elementwise(special.expit, lambda y, x: y * special.expit(-x), on_complex=exact(special.expit, _expit_of_complex))
 elementwise(
     special.log_expit, lambda y, x: special.expit(-x), on_complex=exact(special.log_expit, _log_expit_of_complex)
@@ -163,7 +207,7 @@ elementwise(
 )
 elementwise(
     special.exprel,
-    lambda y, x: 0.5 * _hyp1f1(2, 3, x),
+    lambda y, x: exprel_derivative(x, order=1),
     on_complex=exact(special.exprel, _exprel_of_complex),
 )
 elementwise(
@@ -204,12 +248,16 @@ elementwise(
 
 def _box_cox_by_power(logarithm: Array, power: Array) -> Array:
     """The derivative of (e^(power · logarithm) - 1) / power with respect to the power."""
-    return 0.5 * np.square(logarithm) * _hyp1f1(2, 3, power * logarithm)
+    return np.square(logarithm) * exprel_derivative(power * logarithm, order=1)
 
 
 def _inverse_box_cox_by_power(z: Array, x: Array, power: Array) -> Array:
     """The derivative of z = (1 + power · x)^(1 / power) with respect to the power."""
-    return -0.5 * z * np.square(x) * special.hyp2f1(2, 2, 3, -power * x)
+    u = power * x
+    near = np.less(np.absolute(u), 0.5)
+    far = np.where(near, 1, u)
+    quotient = (far / (1 + far) - np.log1p(far)) / np.square(far)
+    return z * np.square(x) * np.where(near, -0.5 * special.hyp2f1(2, 2, 3, -np.where(near, u, 0)), quotient)
 
 
 def _box_cox_of_complex(logarithm: Array, power: Array) -> Array:
@@ -267,14 +315,20 @@ elementwise(
 )
 
 
+def _pseudo_huber_by_delta(y: Array, delta: Array, r: Array) -> Array:
+    distance = np.hypot(delta, r)
+    excess = r * (r / (delta + distance))  # distance - delta
+    return excess * (excess / distance)
+
+
 def _pseudo_huber_of_complex(delta: Array, r: Array) -> Array:
     return delta * np.square(r) / (delta + np.sqrt(np.square(delta) + np.square(r)))
 
 
 elementwise(
     special.pseudo_huber,
-    lambda y, delta, r: np.square(y / delta) / np.hypot(delta, r),
-    lambda y, delta, r: delta * r / np.hypot(delta, r),
+    _pseudo_huber_by_delta,
+    lambda y, delta, r: delta * cosine_of_angle(r, delta),
     domain=(POSITIVE, REAL),
     on_complex=exact(special.pseudo_huber, _pseudo_huber_of_complex),
 )
@@ -282,14 +336,27 @@ elementwise(
 # The error function and the normal distribution
 
 
-def _erfcx_slope(y: Array, x: Array) -> Array:
-    # far out the two terms cancel: there by their asymptotic series, (2 / √π) Σ (2n - 1)!! (-1 / 2x²)ⁿ (DLMF 7.12.1)
-    far = np.greater(x, 10)
-    t = -0.5 / np.square(np.where(far, x, 10))
-    series: Array = 1
-    for k in range(21, 1, -2):
-        series = 1 + k * t * series
-    return 2 * np.where(far, t * series / sqrt(pi), x * y - 1 / sqrt(pi))
+def _erfcx_derivative(x: Array, order: int) -> Array:
+    # 2 / √π times the integral of (-2t)ⁿ e^(-t² - 2xt) over t > 0, all but e⁻⁴⁰ of which ends where t² + 2xt is 40 and
+    # more; below 0 by the recurrence that follows from y' = 2xy - 2 / √π, where nothing cancels
+    positive = np.greater(x, 0)
+    nodes, weights = nodes_and_weights()
+    above = np.expand_dims(np.where(positive, x, 0.0), -1)
+    end = 60 / (above + np.sqrt(np.square(above) + 60))
+    t = end * (nodes + 1) / 2
+    integral = np.sum(end / sqrt(pi) * weights * (-2 * t) ** order * np.exp(-t * (t + 2 * above)), axis=-1)
+    below = np.where(positive, -1.0, x)
+    before, slope = special.erfcx(below), 2 * below * special.erfcx(below) - 2 / sqrt(pi)
+    for k in range(1, order):
+        before, slope = slope, 2 * (below * slope + k * before)
+    return np.where(positive, integral, slope).astype(x.dtype)
+
+
+erfcx_derivative: Op = elementwise(
+    _erfcx_derivative,
+    lambda y, x, order: erfcx_derivative(x, order=order + 1),
+    examples=[([(2, 3)], {"order": 1}), ([(2, 3)], {"order": 3})],
+)
 
 
 def _inverse(inverse: np.ufunc, function: Rule) -> Rule:
@@ -303,31 +370,43 @@ def _inverse(inverse: np.ufunc, function: Rule) -> Rule:
     return continued
 
 
-elementwise(special.erf, lambda y, x: 2 / sqrt(pi) * np.exp(-x * x), on_complex=exact(special.erf))
-elementwise(special.erfc, lambda y, x: -2 / sqrt(pi) * np.exp(-x * x), on_complex=exact(special.erfc))
-elementwise(special.erfcx, _erfcx_slope, on_complex=exact(special.erfcx))
-elementwise(special.erfi, lambda y, x: 2 / sqrt(pi) * np.exp(x * x), on_complex=exact(special.erfi))
+elementwise(special.erf, lambda y, x: 2 / sqrt(pi) * exp_of_square(x, factor=-1.0), on_complex=exact(special.erf))
+elementwise(special.erfc, lambda y, x: -2 / sqrt(pi) * exp_of_square(x, factor=-1.0), on_complex=exact(special.erfc))
+elementwise(special.erfcx, lambda y, x: erfcx_derivative(x, order=1), on_complex=exact(special.erfcx))
+elementwise(special.erfi, lambda y, x: 2 / sqrt(pi) * exp_of_square(x, factor=1.0), on_complex=exact(special.erfi))
 elementwise(
     special.erfinv,
-    lambda y, x: sqrt(pi) / 2 * np.exp(y * y),
+    lambda y, x: sqrt(pi) / 2 * exp_of_square(y, factor=1.0),
     domain=((-1.0, 1.0),),
     on_complex=_inverse(special.erfinv, special.erf),
 )
 elementwise(
     special.erfcinv,
-    lambda y, x: -sqrt(pi) / 2 * np.exp(y * y),
+    lambda y, x: -sqrt(pi) / 2 * exp_of_square(y, factor=1.0),
     domain=((0.0, 2.0),),
     on_complex=_inverse(special.erfcinv, special.erfc),
 )
-elementwise(special.dawsn, lambda y, x: _hyp1f1(1, 0.5, -x * x), on_complex=exact(special.dawsn))
+elementwise(special.dawsn, lambda y, x: hyp1f1(-x * x, order=(1, 0.5)), on_complex=exact(special.dawsn))
 
 
 def _hazard(x: Array) -> Array:
-    return sqrt(2 / pi) / special.erfcx(x / -sqrt(2))
+    # erfcx is eˣ² on the one side, and what is left of Φ when it is taken out on the other
+    positive = np.greater(x, 0)
+    above, below = np.where(positive, x, 0), np.where(positive, 0, x)
+    far_up = exp_of_square(above, factor=-0.5) / sqrt(2 * pi) / special.ndtr(above)
+    return np.where(positive, far_up, sqrt(2 / pi) / special.erfcx(below / -sqrt(2)))
+
+
+def _hazard_slope(y: Array, x: Array) -> Array:
+    # -y(x + y), and below 0, where that sum would cancel, the slope of erfcx
+    positive = np.greater(x, 0)
+    below = np.where(positive, 0, x)
+    slope = sqrt(pi) / 2 * np.square(np.where(positive, 0, y)) * erfcx_derivative(below / -sqrt(2), order=1)
+    return np.where(positive, -y * (x + y), slope)
 
 
 # φ(x) / Φ(x) of the normal distribution, which neither vanishes nor overflows where Φ does
-hazard = elementwise(_hazard, lambda y, x: -y * (x + y), name="normal_hazard")
+hazard = elementwise(_hazard, _hazard_slope, name="normal_hazard")
 
 
 def _log_ndtr_of_complex(x: Array) -> Array:
@@ -340,11 +419,11 @@ def _log_ndtr_of_complex(x: Array) -> Array:
     )
 
 
-elementwise(special.ndtr, lambda y, x: np.exp(-x * x / 2) / sqrt(2 * pi), on_complex=exact(special.ndtr))
+elementwise(special.ndtr, lambda y, x: exp_of_square(x, factor=-0.5) / sqrt(2 * pi), on_complex=exact(special.ndtr))
 elementwise(special.log_ndtr, lambda y, x: hazard(x), on_complex=exact(special.log_ndtr, _log_ndtr_of_complex))
 elementwise(
     special.ndtri,
-    lambda y, x: sqrt(2 * pi) * np.exp(y * y / 2),
+    lambda y, x: sqrt(2 * pi) * exp_of_square(y, factor=0.5),
     domain=(UNIT,),
     on_complex=_inverse(special.ndtri, special.ndtr),
 )
@@ -378,15 +457,16 @@ def _zeta_of_complex(x: Array, order: tuple[Array]) -> Array:
     return y
 
 
-_in_last(
+zeta: Op = _in_last(
     _zeta,
-    lambda y, s, x: -s * special.zeta(s + 1, x),
+    lambda y, s, x: -s * zeta(x, order=(s + 1,)),
     (2,),
     (1.5,),
     domain=POSITIVE,
-    on_complex=exact(lambda x, order: _zeta(*order, x), _zeta_of_complex),
+    compute=_hurwitz_zeta,
+    on_complex=exact(lambda x, order: _hurwitz_zeta(order[0], x), _zeta_of_complex),
 )
-elementwise(special.digamma, lambda y, x: special.zeta(2, x), domain=(POSITIVE,), on_complex=exact(special.digamma))
+elementwise(special.digamma, lambda y, x: zeta(x, order=(2,)), domain=(POSITIVE,), on_complex=exact(special.digamma))
 
 
 def _gammaln_of_complex(x: Array) -> Array:
@@ -418,23 +498,34 @@ elementwise(
     on_complex=exact(special.gammaln, _gammaln_of_complex),
 )
 elementwise(special.loggamma, lambda y, x: special.digamma(x), domain=(POSITIVE,), on_complex=exact(special.loggamma))
+
+
+def _digamma_less(a: Array, b: Array) -> Array:
+    """ψ(a) - ψ(a + b), and for a small b, where that would cancel, the integral of ψ' in between."""
+    near = np.less(np.absolute(b), a / 2)
+    nodes, weights = nodes_and_weights()
+    step = np.where(near, b, 0)
+    slopes = zeta(np.expand_dims(a, -1) + np.expand_dims(step, -1) * ((nodes + 1) / 2), order=(2,))
+    return np.where(near, -step * np.sum(weights / 2 * slopes, axis=-1), special.digamma(a) - special.digamma(a + b))
+
+
 elementwise(
     special.beta,
-    lambda y, a, b: y * (special.digamma(a) - special.digamma(a + b)),
-    lambda y, a, b: y * (special.digamma(b) - special.digamma(a + b)),
+    lambda y, a, b: y * _digamma_less(a, b),
+    lambda y, a, b: y * _digamma_less(b, a),
     domain=(POSITIVE, POSITIVE),
     on_complex=_by_logarithm(special.beta, _betaln_of_complex),
 )
 elementwise(
     special.betaln,
-    lambda y, a, b: special.digamma(a) - special.digamma(a + b),
-    lambda y, a, b: special.digamma(b) - special.digamma(a + b),
+    lambda y, a, b: _digamma_less(a, b),
+    lambda y, a, b: _digamma_less(b, a),
     domain=(POSITIVE, POSITIVE),
     on_complex=exact(special.betaln, _betaln_of_complex),
 )
 elementwise(
     special.binom,
-    lambda y, n, k: y * (special.digamma(n + 1) - special.digamma(n - k + 1)),
+    lambda y, n, k: y * _digamma_less(n + 1, -k),
     lambda y, n, k: y * (special.digamma(n - k + 1) - special.digamma(k + 1)),
     domain=((3.0, np.inf), (0.0, 3.0)),
     on_complex=_by_logarithm(
@@ -451,14 +542,31 @@ def _beta_density(a: Array, b: Array, x: Array) -> Array:
     return np.exp(special.xlogy(a - 1, x) + special.xlog1py(b - 1, -x) - special.betaln(a, b))
 
 
+def _beta_density_of_both(a: Array, b: Array, x: Array, rest: Array) -> Array:
+    """The density at x, of which 1 - x is known with more digits than x has room for."""
+    return np.exp(special.xlogy(a - 1, x) + special.xlogy(b - 1, rest) - special.betaln(a, b))
+
+
 _in_last(special.gammainc, lambda y, a, x: _gamma_density(a, x), (2.5,), (1.0,), domain=POSITIVE)
 _in_last(special.gammaincc, lambda y, a, x: -_gamma_density(a, x), (2.5,), (1.0,), domain=POSITIVE)
 _in_last(special.gammaincinv, lambda y, a, x: 1 / _gamma_density(a, y), (2.5,), (1.0,), domain=UNIT)
 _in_last(special.gammainccinv, lambda y, a, x: -1 / _gamma_density(a, y), (2.5,), (1.0,), domain=UNIT)
 _in_last(special.betainc, lambda y, a, b, x: _beta_density(a, b, x), (2.5, 1.5), (1, 2), domain=UNIT)
 _in_last(special.betaincc, lambda y, a, b, x: -_beta_density(a, b, x), (2.5, 1.5), (1, 2), domain=UNIT)
-_in_last(special.betaincinv, lambda y, a, b, x: 1 / _beta_density(a, b, y), (2.5, 1.5), (1, 2), domain=UNIT)
-_in_last(special.betainccinv, lambda y, a, b, x: -1 / _beta_density(a, b, y), (2.5, 1.5), (1, 2), domain=UNIT)
+_in_last(
+    special.betaincinv,
+    lambda y, a, b, x: 1 / _beta_density_of_both(a, b, y, special.betainccinv(b, a, x)),
+    (2.5, 1.5),
+    (1, 2),
+    domain=UNIT,
+)
+_in_last(
+    special.betainccinv,
+    lambda y, a, b, x: -1 / _beta_density_of_both(a, b, y, special.betaincinv(b, a, x)),
+    (2.5, 1.5),
+    (1, 2),
+    domain=UNIT,
+)
 
 # Bessel functions: DLMF 10.6.1 and 10.29.1. Of complex numbers SciPy computes all but K by turning them by a quarter,
 # and what rounding leaves of that drowns the step; so J and I of whole order are the means over a circle that they are
@@ -614,7 +722,9 @@ elementwise(
     on_complex=exact(special.ellipe, lambda m: _elliptic(m)[1]),
 )
 _in_last(special.hyp0f1, lambda y, b, x: special.hyp0f1(b + 1, x) / b, (1.5,))
-_in_last(special.hyp1f1, lambda y, a, b, x: a / b * _hyp1f1(a + 1, b + 1, x), (0.5, 1.5), compute=_hyp1f1)
+hyp1f1: Op = _in_last(
+    special.hyp1f1, lambda y, a, b, x: a / b * hyp1f1(x, order=(a + 1, b + 1)), (0.5, 1.5), compute=_hyp1f1
+)
 _in_last(
     special.hyp2f1,
     lambda y, a, b, c, x: a * b / c * special.hyp2f1(a + 1, b + 1, c + 1, x),

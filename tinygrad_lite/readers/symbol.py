@@ -23,7 +23,7 @@ class Symbol(Expression):
         >>> from tinygrad_lite.ops.arithmetic.elementwise import tanh
         >>> x = Symbol(np.array([0.5, 1.0]), "x")
         >>> tanh.derivatives[0](Symbol(np.tanh(x.value), "y"), x)
-        1 - y · y
+        sech(x)²
     """
 
     __slots__ = ()

@@ -65,15 +65,27 @@ sqrt = elementwise(np.sqrt, lambda y, x: 0.5 / y, domain=(POSITIVE,))
 cbrt = elementwise(np.cbrt, lambda y, x: 1 / (3 * y * y), kink=lambda x: x)
 
 
-def _hypot_slope(side: Array, y: Array) -> Array:
+def _over_distance(x: Array, a: Array, b: Array) -> Array:
     # at the origin, where the distance has a kink, 0 by convention
-    return np.where(_is_zero(y), 0, side / np.where(_is_zero(y), 1, y))
+    y = np.hypot(a, b)
+    return x / np.where(_is_zero(y), 1, y)
 
 
+def _cosine_of_angle(a: Array, b: Array) -> Array:
+    return _over_distance(a, a, b)
+
+
+# a / √(a² + b²), an operation of its own because the derivative of the quotient would cancel where a² ≫ b²
+cosine_of_angle: Op = elementwise(
+    _cosine_of_angle,
+    lambda y, a, b: _over_distance(np.square(cosine_of_angle(b, a)), a, b),
+    lambda y, a, b: -_over_distance(y * cosine_of_angle(b, a), a, b),
+    kink=lambda a, b: np.hypot(a, b),
+)
 hypot = elementwise(
     np.hypot,
-    lambda y, a, b: _hypot_slope(a, y),
-    lambda y, a, b: _hypot_slope(b, y),
+    lambda y, a, b: cosine_of_angle(a, b),
+    lambda y, a, b: cosine_of_angle(b, a),
     kink=lambda a, b: np.hypot(a, b),
 )
 
@@ -152,19 +164,33 @@ log10 = elementwise(np.log10, lambda y, x: 1 / (x * LOG_10), domain=(POSITIVE,))
 log1p = elementwise(np.log1p, lambda y, x: 1 / (1 + x), domain=((-1.0, np.inf),))
 
 
+def _sigmoid(x: Array) -> Array:
+    # e^min(x, 0) / (1 + e^-|x|): nothing overflows, and both tails keep all their digits
+    return np.exp(np.minimum(x, 0.0)) / (1.0 + np.exp(np.copysign(x, -1.0)))
+
+
+# 1 - y has no digits left where y is close to 1
+sigmoid: Op = elementwise(_sigmoid, lambda y, x: y * sigmoid(-x), kind="saturating")
+
+
 def above(x: Array, y: Array) -> Array:
     """x - y, and x itself where both are -∞, whose difference would not be a number."""
     return x - np.where(np.equal(y, -np.inf), 0, y)
 
 
-logaddexp = elementwise(np.logaddexp, lambda y, a, b: np.exp(above(a, y)), lambda y, a, b: np.exp(above(b, y)))
-logaddexp2 = elementwise(np.logaddexp2, lambda y, a, b: np.exp2(above(a, y)), lambda y, a, b: np.exp2(above(b, y)))
+logaddexp = elementwise(np.logaddexp, lambda y, a, b: sigmoid(above(a, b)), lambda y, a, b: sigmoid(above(b, a)))
+logaddexp2 = elementwise(
+    np.logaddexp2,
+    lambda y, a, b: sigmoid(LOG_2 * above(a, b)),
+    lambda y, a, b: sigmoid(LOG_2 * above(b, a)),
+)
 
 sin = elementwise(np.sin, lambda y, x: np.cos(x))
 cos = elementwise(np.cos, lambda y, x: -np.sin(x))
 tan = elementwise(np.tan, lambda y, x: 1 + y * y, domain=((-np.pi / 2, np.pi / 2),))
-arcsin = elementwise(np.arcsin, lambda y, x: 1 / np.sqrt(1 - x * x), domain=((-1.0, 1.0),))
-arccos = elementwise(np.arccos, lambda y, x: -1 / np.sqrt(1 - x * x), domain=((-1.0, 1.0),))
+# (1 - x)(1 + x) in place of 1 - x², which has few digits left next to ±1
+arcsin = elementwise(np.arcsin, lambda y, x: 1 / np.sqrt((1 - x) * (1 + x)), domain=((-1.0, 1.0),))
+arccos = elementwise(np.arccos, lambda y, x: -1 / np.sqrt((1 - x) * (1 + x)), domain=((-1.0, 1.0),))
 arctan = elementwise(np.arctan, lambda y, x: 1 / (1 + x * x), kind="saturating")
 
 
@@ -181,10 +207,31 @@ deg2rad = elementwise(np.deg2rad, np.pi / 180)
 
 sinh = elementwise(np.sinh, lambda y, x: np.cosh(x))
 cosh = elementwise(np.cosh, lambda y, x: np.sinh(x))
-tanh = elementwise(np.tanh, lambda y, x: 1 - y * y, kind="saturating")
+
+
+def _sech(x: Array) -> Array:
+    with np.errstate(over="ignore"):  # 1 / ∞ is 0, as it should be
+        return 1 / np.cosh(x)
+
+
+sech: Op = elementwise(_sech, lambda y, x: -y * np.tanh(x))
+# 1 - y² has no digits left where y is close to 1
+tanh = elementwise(np.tanh, lambda y, x: np.square(sech(x)), kind="saturating")
 arcsinh = elementwise(np.arcsinh, lambda y, x: 1 / np.hypot(x, 1))
 arccosh = elementwise(np.arccosh, lambda y, x: 1 / (np.sqrt(x - 1) * np.sqrt(x + 1)), domain=((1.0, np.inf),))
-arctanh = elementwise(np.arctanh, lambda y, x: 1 / (1 - x * x), domain=((-1.0, 1.0),))
+arctanh = elementwise(np.arctanh, lambda y, x: 1 / ((1 - x) * (1 + x)), domain=((-1.0, 1.0),))
+
+
+def _exp_of_square(x: Array, factor: float) -> Array:
+    # x² in two parts, the square of some first digits and a small rest: rounded as one, it would cost e^x² many digits
+    x = np.clip(x, -40, 40)
+    head = np.rint(16 * x) / 16
+    return np.exp(factor * head * head) * np.exp(factor * (x - head) * (x + head))
+
+
+exp_of_square = elementwise(
+    _exp_of_square, lambda y, x, factor: 2 * factor * x * y, examples=[([(2, 3)], {"factor": -0.5})]
+)
 
 
 def _wins(a: Array, b: Array) -> Array:
@@ -334,9 +381,10 @@ def _sinc_derivative(x: Array, order: int) -> Array:
     waves = _sine_derivative(np.expand_dims(np.where(near, u, 0), -1) * t, order + 1)
     mean = np.sum(weights / 2 * t**order * waves, axis=-1)
     far = np.where(near, 1, u)
-    quotient = np.sin(far) / far
+    angle = np.where(near, 1, np.pi * (x - 2 * np.rint(x / 2)))  # without the whole turns, which would cost digits
+    quotient = np.sin(angle) / far
     for k in range(1, order + 1):
-        quotient = (_sine_derivative(far, k) - k * quotient) / far
+        quotient = (_sine_derivative(angle, k) - k * quotient) / far
     return (np.pi**order * np.where(near, mean, quotient)).astype(x.dtype)
 
 

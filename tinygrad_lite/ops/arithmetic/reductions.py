@@ -306,7 +306,10 @@ def _logsumexp(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
 
 
 def _logsumexp_vjp(g: Array, y: Array, x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
-    return _kept(g, x, axis, keepdims) * np.exp(above(x, _kept(y, x, axis, keepdims)))
+    # the share of each exponential, by the largest: of x - y few digits are left where both are large
+    weights = np.exp(above(x, np.max(x, axis=axis, keepdims=True)))
+    total_weight = np.sum(weights, axis=axis, keepdims=True)
+    return _kept(g, x, axis, keepdims) * (weights / np.where(np.equal(total_weight, 0), 1, total_weight))
 
 
 logsumexp = primitive(_logsumexp, _logsumexp_vjp, examples=EXAMPLES)

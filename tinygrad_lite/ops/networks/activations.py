@@ -5,6 +5,8 @@ from math import erfc, pi, sqrt
 import numpy as np
 
 from tinygrad_lite.engine.op import Array, elementwise, primitive
+from tinygrad_lite.ops.arithmetic.elementwise import exp_of_square
+from tinygrad_lite.ops.arithmetic.elementwise import sigmoid as sigmoid
 
 
 def _relu(x: Array) -> Array:
@@ -29,14 +31,6 @@ leaky_relu = elementwise(
 )
 
 
-def _sigmoid(x: Array) -> Array:
-    # e^min(x, 0) / (1 + e^-|x|): nothing overflows, and both tails keep all their digits
-    return np.exp(np.minimum(x, 0.0)) / (1.0 + np.exp(np.copysign(x, -1.0)))
-
-
-sigmoid = elementwise(_sigmoid, lambda y, x: y * (1 - y), kind="saturating")
-
-
 def _softplus(x: Array) -> Array:
     return np.maximum(x, 0.0) + np.log1p(np.exp(np.copysign(x, -1.0)))
 
@@ -45,10 +39,10 @@ softplus = elementwise(_softplus, lambda y, x: sigmoid(x))
 
 
 def _silu(x: Array) -> Array:
-    return x * _sigmoid(x)
+    return x * sigmoid(x)
 
 
-silu = elementwise(_silu, lambda y, x: y + sigmoid(x) * (1 - y))
+silu = elementwise(_silu, lambda y, x: sigmoid(x) * (1 + x * sigmoid(-x)))
 
 
 def _normal_cdf(x: Array) -> Array:
@@ -59,7 +53,7 @@ def _normal_cdf(x: Array) -> Array:
 
 
 def _normal_density(x: Array) -> Array:
-    return np.exp(-x * x / 2) / sqrt(2 * pi)
+    return exp_of_square(x, factor=-0.5) / sqrt(2 * pi)
 
 
 normal_cdf = elementwise(_normal_cdf, lambda y, x: _normal_density(x), kind="saturating")

@@ -1,0 +1,103 @@
+"""Digits of the derivatives, over the whole domain of every elementwise operation, against mpmath."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tinygrad_lite.engine.op import Op
+from tinygrad_lite.engine.registry import operation, operations
+
+pytest.importorskip("mpmath")
+pytest.importorskip("tinygrad_lite.ops.special")
+accuracy = pytest.importorskip("benchmarks.accuracy")
+
+LIMIT = 16.0  # ulps
+LIMITS = {  # where more is lost, and why
+    # the exponent or the difference of the arguments is rounded, and the result is its exponential
+    "power": 256,
+    "float_power": 256,
+    "logaddexp": 512,
+    "logaddexp2": 512,
+    "boxcox": 512,
+    "boxcox1p": 512,
+    # the value, from SciPy, is off by as much
+    "inv_boxcox": 256,
+    "inv_boxcox1p": 64,
+    "erfcx": 64,
+    "beta": 128,
+    "binom": 128,
+    "dawsn": 32,
+    "ellipk": 64,
+    "hyp0f1": 64,
+    # the last digit of the value is the argument of a steep function
+    "erfinv": 128,
+    "erfcinv": 256,
+    "ndtri": 256,
+    "ndtri_exp": 256,
+    "gammaincinv": 128,
+    "gammainccinv": 64,
+    # next to a zero of the derivative
+    "j0": 64,
+    "jv": 256,
+    # terms that come close to each other; in JAX, too
+    "i0e": 1024,
+    "i1e": 1024,
+    "k0e": 1024,
+    "k1e": 1024,
+    "ive": 2048,
+    "kve": 1024,
+    # in the second derivative alone
+    "binary_cross_entropy": 2e5,
+    "normal_hazard": 3e5,
+}
+
+# of which the derivative is made of 0, 1, a number or an argument; and what other operations are differentiated to
+EXACT = {
+    *("absolute", "fabs", "copysign", "heaviside", "maximum", "minimum", "fmax", "fmin", "clip", "nan_to_num", "round"),
+    *("relu", "leaky_relu", "huber", "remainder", "fmod", "mantissa", "linspace_step"),
+}
+REACHED_BY_OTHERS = {"sinc_derivative", "i0_derivative", "exprel_derivative", "erfcx_derivative"}
+TWINS = {f"special.{name}" for name in ("cbrt", "exp2", "expm1", "log1p")}
+OURS = [op for op in operations() if op.module.startswith("tinygrad_lite.ops.")]
+
+
+def test_every_elementwise_operation_has_a_reference() -> None:
+    curved = {op.name for op in OURS if any(map(callable, op.derivatives))}
+    assert curved - EXACT - REACHED_BY_OTHERS - TWINS == set(accuracy.REFERENCES)
+
+
+@pytest.mark.parametrize(("op", "i", "params"), list(accuracy.cases()), ids=str)
+def test_derivatives_keep_their_digits(op: Op, i: int, params: dict[str, Any]) -> None:
+    for order, error in zip(("first", "second"), accuracy.errors(op, i, params, accuracy.ours(op, params))):
+        worst = np.argmax(error)
+        at = [float(x[worst]) for x in accuracy.samples(op)]
+        assert error[worst] <= LIMITS.get(op.name, LIMIT), f"the {order} derivative at {at}"
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_no_limit_is_wider_than_it_must_be(name: str) -> None:
+    """An operation that has become better leaves the table of limits."""
+    worst = max(
+        np.max(error)
+        for op, i, params in accuracy.cases()
+        if op.name == name
+        for error in accuracy.errors(op, i, params, accuracy.ours(op, params))
+    )
+    assert worst > LIMIT / 2
+
+
+def test_a_rule_that_loses_digits_is_found() -> None:
+    """What the table would be with the rules that everybody writes first."""
+    for name, rule in {
+        "sigmoid": lambda y, x: y * (1 - y),
+        "tanh": lambda y, x: 1 - y * y,
+        "arcsin": lambda y, x: 1 / np.sqrt(1 - x * x),
+        "arctanh": lambda y, x: 1 / (1 - x * x),
+    }.items():
+        op = operation(name)
+        (x,) = accuracy.samples(op)
+        with np.errstate(all="ignore"):
+            slope = rule(op(x), x)
+        error = accuracy.errors(op, 0, {}, lambda x, i, slope=slope: (slope, slope))[0]
+        assert np.max(error) > 1e6
