@@ -482,3 +482,16 @@ def test_where_a_value_jumps_and_several_are_the_largest() -> None:
     x = np.array([[-2.0, -2.0, 1.0], [-1.5, -0.0, 2.0]])
     report = tg.gradcheck(lambda x: np.max(np.frexp(x)[0]), x)
     assert report.counts()[Verdict.KINK] == 3
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: np.sum(np.linalg.eigvalsh(x) ** 2),
+        lambda x: np.linalg.norm(x, "nuc") + np.sum(np.linalg.svdvals(x) ** 3),
+        lambda x: np.sum(np.linalg.eigh(x).eigenvalues),
+    ],
+)
+def test_a_rule_that_refuses_other_weights_is_not_at_fault(f: Any) -> None:
+    """Of equal eigenvalues, only what treats them alike has a gradient."""
+    assert tg.gradcheck(f, np.eye(3)).ok
