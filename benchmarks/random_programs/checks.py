@@ -14,9 +14,12 @@ import tinygrad_lite as tg
 from benchmarks.random_programs.programs import Program, parts
 from tinygrad_lite.checking.references import Difference, difference, noise
 from tinygrad_lite.checking.singular import at_kink, outside_domain
+from tinygrad_lite.engine.tensor import wrap
 from tinygrad_lite.errors import TinygradError
 from tinygrad_lite.readers.complex_step import changes
+from tinygrad_lite.readers.random_rounding import Rounding, randomly_rounded, rounded
 from tinygrad_lite.readers.recording import recording
+from tinygrad_lite.transforms.dual import Pullback, innermost, settle, variable
 
 EPSILON = float(np.finfo(float).eps)
 ROUNDING = 1000  # units in the last place, of the largest term of a slope
@@ -28,9 +31,10 @@ SELECTIONS = {
     ],
     *("np.maximum.accumulate", "np.minimum.accumulate", "np.where", "np.select", ".clip", "np.copysign", "np.angle"),
     *("np.floor", "np.ceil", "np.rint", "np.trunc", "np.fix", "np.round", "np.around", ".round", "operator.floordiv"),
-    *[f'operation("{name}")' for name in ("relu", "leaky_relu", "clip", "huber", "round")],
+    *[f'operation("{name}")' for name in ("relu", "leaky_relu", "clip", "huber", "round", "mantissa")],
 }
 """Entry by entry, these hand on or do not, and hand nothing on where NaN decides; in the table of conventions."""
+IN_ORDER = ("sort", "partition", "accumulate", "max", "min")
 SECONDS = 5.0  # of a processor, for one program
 
 
@@ -128,6 +132,7 @@ class _Check:
         self.program, self.found, self.caught = program, found, caught
         self.rng = np.random.default_rng(len(program.steps) + 7 * len(program.leaves))
         self.count = len(program.steps)
+        self.differs = False
 
     def run(self) -> None:
         program, found = self.program, self.found
@@ -139,6 +144,7 @@ class _Check:
             found.outcome = found.outcome or "carries no gradient"
             return
         self.outputs = outputs
+        self.in_double = kinds == {np.dtype(float)}
         self.epsilon = max(float(np.finfo(kind).eps) for kind in kinds)
         self.points = [program.leaves[i] for i in program.variables]
         self.y = [np.asarray(program.values[k]) for k in outputs]
@@ -218,6 +224,12 @@ class _Check:
         x = x.detach().numpy() if isinstance(x, tg.Tensor) else x
         if same(np.asarray(x), np.asarray(y)):
             return
+        before, self.differs = self.differs, True  # and with this value whatever comes of it
+        if before and not self.found.faults:
+            return
+        if path.endswith(IN_ORDER) and np.array_equal(x, y, equal_nan=True):
+            self.found.remarks.append("equal zeros of either sign stand in another order")
+            return
         if not np.ndim(x) and self._within_roundings(x, y):
             self.found.remarks.append("differs in rounding from NumPy's arithmetic of scalars, as its arrays do")
             return
@@ -240,6 +252,8 @@ class _Check:
 
     def _by_layout(self, x: Any, y: Any) -> bool:
         """Whether two values differ by no more than a few roundings, and the program's arrays lie in unusual order."""
+        if any(step.path == "np.polyfit" for step in self.program.steps):
+            return self._within_roundings(x, y)  # LAPACK rounds as its matrix lies in memory
         unusual = any(isinstance(v, np.ndarray) and not v.flags.c_contiguous for v in self.program.values)
         return unusual and self._within_roundings(x, y)
 
@@ -247,7 +261,11 @@ class _Check:
         x, y = np.asarray(x), np.asarray(y)
         with np.errstate(all="ignore"):
             same_kind = x.dtype == y.dtype and x.shape == y.shape and is_real(x)
-            return bool(same_kind and np.allclose(x, y, 8 * np.finfo(x.dtype).eps, 0, equal_nan=True))
+            if not same_kind:
+                return False
+            eps = np.finfo(x.dtype).eps
+            largest = np.max(np.abs(y), initial=0, where=np.isfinite(y))
+            return bool(np.allclose(x, y, 8 * eps, 8 * eps * largest, equal_nan=True))
 
     # gradients
 
@@ -283,7 +301,7 @@ class _Check:
                 )
                 return
         for warning in self.caught:
-            if not issubclass(warning.category, RuntimeWarning):
+            if not issubclass(warning.category, RuntimeWarning) and str(warning.message) not in self.program.warnings:
                 found.fault("the derivative warns", f"{warning.category.__name__}: {warning.message}")
         if self.caught and not self.program.warnings and all(np.all(np.isfinite(g)) for g in gradients):
             found.remarks.append(f"the derivative warns, and is finite: {self.caught[0].message}")
@@ -319,9 +337,11 @@ class _Check:
             self.found.fault("forward mode raises an error that is not ours", short(error))
             return
         for k, value, tangent in zip(self.outputs, y, change):
-            if not same(np.asarray(value), np.asarray(self.program.values[k])) and not self._by_layout(
-                value, self.program.values[k]
-            ):
+            expected = np.asarray(self.program.values[k])
+            if not self.differs and not same(value := np.asarray(value), expected):
+                if self._within_roundings(value, expected):
+                    self.found.remarks.append("differs in rounding in forward mode, with the layout in memory")
+                    continue
                 self.found.fault("has another value in forward mode", f"{value!r}, NumPy: {self.program.values[k]!r}")
             if np.shape(tangent) != np.shape(value) or np.asarray(tangent).dtype != np.asarray(value).dtype:
                 self.found.fault("a tangent of another shape or dtype", f"{tangent!r} for {value!r}")
@@ -351,8 +371,8 @@ class _Check:
         return next(kind for kind in kinds if float(np.finfo(kind).eps) == self.epsilon)
 
     def _shaken(self, direction: list[Any], slope: float) -> float:
-        """How far the slope moves where the inputs are moved by about their last digit."""
-        moved = 0.0
+        """How far the slope moves where the inputs are moved by about their last digit, or all is rounded at random."""
+        moved = self._moved_by_rounding(direction, slope)
         for _ in range(3):
             points = [
                 (x * (1 + self.epsilon * self.rng.uniform(-2, 2, np.shape(x)))).astype(x.dtype)[()] for x in self.points
@@ -367,14 +387,29 @@ class _Check:
             moved = max(moved, abs(other - slope))
         return moved
 
+    def _moved_by_rounding(self, direction: list[Any], slope: float) -> float:
+        rounding = Rounding(self.rng, self.epsilon)
+        moved = 0.0
+        for _ in range(3):
+            variables = [variable(wrap(randomly_rounded(np.asarray(x)[()], rounding))) for x in self.points]
+            try:
+                gradients = Pullback(self._function()(*variables), variables)(self.weights)
+                other, _ = weighted([rounded(innermost(g)) for g in gradients], direction)
+            except Exception:  # what cannot be rounded at random
+                return moved
+            finally:
+                settle(variables)
+            moved = max(moved, abs(other - slope)) if np.isfinite(other) else moved
+        return moved
+
     def _compare_slopes(self, gradients: list[Any]) -> None:
         """Hold the gradient to the complex step along some directions, and failing that to differences."""
         found = self.found
         if not any(np.any(w) for w in self.weights):
             found.outcome = "nothing finite, or no entry" if any(y.size for y in self.y) else "no entries"
             return
-        if self.epsilon > EPSILON and not self._values_agree():
-            found.outcome = "few digits: the value itself is off"
+        if not self.in_double and not self._values_agree():
+            found.outcome = "the value in double is another one"
             return
         outcomes = [self._compared(gradients, direction) for direction in self._directions()]
         # the least that is known of any direction
@@ -506,7 +541,8 @@ class _Check:
     def _of_nan(self, gradients: list[Any]) -> None:
         """Where a value is NaN because an input is, a finite gradient must not hang on the number that is missing."""
         if (
-            not all(map(is_real, self.program.values))
+            any(step.path in SELECTIONS for step in self.program.steps)
+            or not all(map(is_real, self.program.values))
             or not any(np.any(np.isnan(y)) for y in self.y)
             or not any(np.any(np.isnan(x)) for x in self.points)
         ):

@@ -18,9 +18,10 @@ from tinygrad_lite.engine.registry import _ANSWERS, answer_to, functions_of, ope
 
 WRITING = {f"np.{name}" for name in ("put", "place", "putmask", "put_along_axis", "copyto", "fill_diagonal")}
 OTHER_ANSWERS = {
-    f"np.{name}" for name in ("array2string", "array_repr", "array_str", "ix_", "einsum_path", "empty_like")
+    *("np.array2string", "np.array_repr", "np.array_str", "np.ix_", "np.einsum_path", "np.empty_like"),
+    *("np.shares_memory", "np.may_share_memory"),
 }
-"""Functions of text and of index grids, and one whose entries are any; neither says anything of a tensor's value."""
+"""Functions of text, of index grids and of memory, and one whose entries are any; none says anything of values."""
 OPERATORS = ["add", "sub", "mul", "truediv", "pow", "neg", "matmul", "floordiv", "mod", "abs", "lt", "getitem"]
 METHODS = (
     *("sum", "mean", "var", "std", "max", "min", "prod", "cumsum", "cumprod", "take", "repeat", "diagonal", "trace"),

@@ -416,7 +416,9 @@ VALUES: list[Row] = [  # at jumps, of whole numbers, and of dtypes of which diff
     (lambda x: np.full_like(x, 2.5, np.int64), [A]),
     (lambda x: np.choose([[1], [0]], [x], mode="clip"), [M]),
     (np.trapezoid, [B[:2], B[:2, None]]),
+    (lambda x: np.gradient(x, np.array([0.0, 0.5, 2.0]), axis=1), [F]),
     (np.linalg.matrix_rank, [np.float64(np.nan)]),
+    (np.vdot, [np.array([0.0]), np.float64(-1.5)]),
 ]
 
 
@@ -433,6 +435,7 @@ def test_values(f: Callable[..., Any], arrays: list[Any]) -> None:
         (lambda x: np.compress(np.array(True), x), B),
         (np.add.accumulate, S),
         (np.maximum.accumulate, S),
+        (lambda x: np.polyfit(x, x, 1), np.zeros(0)),
         *([(lambda x: np.matvec(x, x), B), (lambda x: np.vecmat(x, x), B)] if hasattr(np, "matvec") else []),
     ],
 )
@@ -456,6 +459,11 @@ def test_where_a_nan_decides_there_is_no_gradient(f: Callable[..., Any]) -> None
     y, pull = tg.vjp(lambda x: f(x, axis=0), N)
     (gradient,) = pull(np.ones_like(y))
     np.testing.assert_array_equal(np.isnan(gradient), [[True, True, False], [True, True, False]])
+
+
+def test_the_inverse_of_nothing_asks_lapack_nothing_which_knows_no_float16() -> None:
+    y, pull = tg.vjp(np.linalg.pinv, np.zeros((0, 3), np.float16))
+    assert pull(y)[0].shape == (0, 3)
 
 
 def test_partitions_of_many_entries_are_numpys() -> None:

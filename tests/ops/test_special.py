@@ -29,6 +29,12 @@ def test_what_holds_of_every_operation_is_tested_of_these_too() -> None:
     assert set(OPERATIONS) <= {*registry.DIFFERENTIABLE, *registry.QUESTIONS}
 
 
+@pytest.mark.parametrize("function", [special.yn, special.kn])
+@pytest.mark.filterwarnings("ignore:floating point number truncated:RuntimeWarning")
+def test_orders_that_scipy_cuts_to_whole_numbers_are_cut_in_derivatives_too(function: Callable[..., Any]) -> None:
+    assert tg.grad(lambda x: function(2.5, x))(1.5) == tg.grad(lambda x: function(2, x))(1.5)
+
+
 def derivative(f: Callable[..., Any], order: int) -> Callable[..., Any]:
     for _ in range(order):
         f = tg.grad(f)

@@ -650,9 +650,22 @@ elementwise(
     domain=(POSITIVE,),
     on_complex=exact(special.k1e, _of_order(special.kve, 1)),
 )
+
+
+def _of_whole_order(derivative: Rule) -> Rule:
+    """The derivative of a function that cuts off the fraction of its order, as SciPy's yn and kn do."""
+    return lambda y, n, x: derivative(y, np.trunc(n), x)
+
+
 _in_last(special.jv, lambda y, v, x: (special.jv(v - 1, x) - special.jv(v + 1, x)) / 2, (0,), (1.5,), domain=POSITIVE)
 _in_last(special.yv, lambda y, v, x: (special.yv(v - 1, x) - special.yv(v + 1, x)) / 2, (0,), (1.5,), domain=POSITIVE)
-_in_last(special.yn, lambda y, n, x: (special.yn(n - 1, x) - special.yn(n + 1, x)) / 2, (0.0,), (2.0,), domain=POSITIVE)
+_in_last(
+    special.yn,
+    _of_whole_order(lambda y, n, x: (special.yn(n - 1, x) - special.yn(n + 1, x)) / 2),
+    (0.0,),
+    (2.0,),
+    domain=POSITIVE,
+)
 _in_last(special.iv, lambda y, v, x: (special.iv(v - 1, x) + special.iv(v + 1, x)) / 2, (0,), (1.5,), domain=POSITIVE)
 _in_last(
     special.kv,
@@ -664,7 +677,7 @@ _in_last(
 )
 _in_last(
     special.kn,
-    lambda y, n, x: -(special.kn(n - 1, x) + special.kn(n + 1, x)) / 2,
+    _of_whole_order(lambda y, n, x: -(special.kn(n - 1, x) + special.kn(n + 1, x)) / 2),
     (0.0,),
     (2.0,),
     domain=POSITIVE,

@@ -130,8 +130,10 @@ def polyfit(
     if full or cov:
         raise UsageError("polyfit: the diagnostics of full= and cov= have no derivative here; leave them out")
     x, y = (a.astype(float) if a.dtype.kind in "biu" else a for a in (as_array(x), as_array(y)))
-    if x.ndim != 1 or len(x) != len(y):
-        raise ShapeError(f"polyfit: x must be of one axis and y as long, got shapes {x.shape} and {y.shape}")
+    if x.ndim != 1 or not len(x) or len(x) != len(y):
+        raise ShapeError(
+            f"polyfit: x must be of one axis, not empty, and y as long, got shapes {x.shape} and {y.shape}"
+        )
     rcond = len(x) * np.finfo(x.dtype).eps if rcond is None else rcond
     powers = np.vander(x, deg + 1)
     if w is not None:

@@ -243,7 +243,8 @@ def _slopes(f: Array, spacing: Array, axis: int, edge_order: int) -> Array:
         h, k = spacing[-2], spacing[-1]
         last = k / (h * (h + k)) * at(-3) + -(k + h) / (h * k) * at(-2) + (2.0 * k + h) / (k * (h + k)) * at(-1)
     edges = (np.expand_dims(edge, axis) for edge in (first, last))
-    return np.concatenate([next(edges), inner, next(edges)], axis=axis)
+    slopes = np.concatenate([next(edges), inner, next(edges)], axis=axis)
+    return slopes if slopes.dtype == f.dtype else slopes.astype(f.dtype)  # whatever the dtype of the spacing
 
 
 def _steps(places: Array, n: int) -> Array:

@@ -121,9 +121,14 @@ inner = primitive(
 )
 
 
-@implements(np.vdot)
-def vdot(a: Array, b: Array, /) -> Array:
-    return np.dot(np.ravel(a), np.ravel(b))
+vdot = primitive(
+    np.vdot,
+    lambda g, y, a, b: g * np.reshape(b, np.shape(a)),
+    lambda g, y, a, b: g * np.reshape(a, np.shape(b)),
+    linear=True,
+    on_complex=lambda a, b: np.dot(np.ravel(a), np.ravel(b)),
+    examples=[([shape, shape], {}) for shape in ((), (3,), (2, 3), (0, 2))] + [([(2, 3), (6,)], {})],
+)
 
 
 @implements(np.outer)

@@ -1,0 +1,16 @@
+"""Programs that nobody wrote: a few of those that `python -m benchmarks.random_programs` draws."""
+
+import pytest
+
+pytest.importorskip("scipy.special")
+
+from benchmarks.random_programs.__main__ import examined, kept_from_the_screen  # noqa: E402
+
+
+@pytest.mark.parametrize("seeds", [range(300), pytest.param(range(300, 6000), marks=pytest.mark.slow)], ids=len)
+def test_random_programs_show_no_fault(seeds: range) -> None:
+    with kept_from_the_screen() as printed:
+        examinations = [examined(seed, printed) for seed in seeds]
+    faults = [code for _, fault in examinations if fault for code in fault]
+    assert not faults, "\n\n".join(faults)
+    assert sum(remarks[0].startswith("outcome: right") for remarks, _ in examinations) > 0.5 * len(seeds)
