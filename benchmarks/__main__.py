@@ -3,7 +3,7 @@
     python -m benchmarks [--write docs/benchmarks.md]
 
 Ratios are medians over rounds in which every contestant runs once, so that a machine that slows down slows them all.
-Peers that are not installed are left out; `pip install torch mygrad autograd jax` brings all of them.
+Peers that are not installed are left out; `pip install torch mygrad autograd jax` installs all of them.
 """
 
 import argparse
@@ -27,36 +27,36 @@ from benchmarks.training_step import contestants
 INTRODUCTION = """\
 # Benchmarks
 
-This page is printed by
+This command writes the page:
 
 ```sh
 python -m benchmarks --write docs/benchmarks.md
 ```
 
-on whichever peers are installed (`pip install torch mygrad autograd jax`). Ratios are medians over rounds in which each
-contestant runs in turn; the microseconds are medians too, and tell more of the machine than of the contestants. A test
-never asserts a time.
+It measures the peers that are installed (`pip install torch mygrad autograd jax`). Ratios are medians over rounds in
+which each contestant runs in turn. The microseconds are medians too, and say more about the machine than about the
+contestants. Tests never assert a time.
 
 "Derived by hand" is the code in [benchmarks/training_step.py](../benchmarks/training_step.py): NumPy with the gradients
-worked out on paper, nothing computed twice, updated in place. A training step is forward, backward and update; before
-it is timed, each contestant must reach the same losses.
+worked out on paper, which computes nothing twice and updates in place. A training step is forward, backward and update.
+Before the timing, each contestant must reach the same losses.
 """
 
 
 SHORTFALLS = """\
 ## Where the time goes
 
-The profile below (`python -m benchmarks.profile`) times the operations of one step without any tensor, each many times
-over, so with its arrays in the cache. What is left of the whole step is Python's (tensors, dispatch, the reverse pass)
-and, on the larger network, arrays that the cache no longer holds.
+The profile below (`python -m benchmarks.profile`) times the operations of one step without any tensors. It runs each
+many times, so the arrays are in the cache. The rest of the step is Python's time (tensors, dispatch, the reverse pass)
+and, on the larger network, access to arrays that no longer fit in the cache.
 
 Two things keep the larger network from coming closer to the code by hand. The cross-entropy computes its softmax a
-second time in the backward pass, since a derivative is given the arguments and the value and no intermediate result,
-which the code by hand keeps. And its ratio moves from run to run of the command above, between 1.03 and 1.23 where this
-page was measured, with the time that the matrix products take on two cores.
+second time in the backward pass, since a derivative receives the arguments and the value, but no intermediate result;
+the code by hand keeps it. And the ratio varies from run to run with the time that the matrix products take on two
+cores, between 1.03 and 1.23 on the machine that measured this page.
 
-In the chain, NumPy's two multiplications are the smaller part of an operation; the rest are Python calls, and the
-garbage collector's visits to a graph that grows to 100,000 tensors.
+In the chain, NumPy's two multiplications take the smaller part of an operation's time. The rest goes to Python calls,
+and to the garbage collector, which visits a graph that grows to 100,000 tensors.
 """
 
 
@@ -87,7 +87,7 @@ def chains() -> list[str]:
     return [
         "## A chain of 100,000 operations on 4 numbers, forward and backward",
         "",
-        "Each in a process of its own; the memory is what the process grows by during the forward pass.",
+        "Each library runs in its own process; the memory is the growth of the process during the forward pass.",
         "",
         "| | µs an operation | bytes an operation |",
         "|---|---:|---:|",
@@ -122,7 +122,7 @@ def machine() -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--write", type=Path, metavar="PAGE", help="write the page there instead of printing it")
+    parser.add_argument("--write", type=Path, metavar="PAGE", help="write to PAGE instead of printing")
     page = parser.parse_args().write
     parts = [
         [INTRODUCTION, machine()],

@@ -56,17 +56,17 @@ ORDER = [
 INTRODUCTION = """\
 # Operations
 
-Every NumPy function that works on tensors, with its derivative as the code has it. The page is written by
-`python docs/operations.py` out of the tables in [tinygrad_lite/ops](../tinygrad_lite/ops). Each function can be
-differentiated any number of times, in both modes.
+This page lists every NumPy function that works on tensors, with its derivative as it stands in the code.
+`python docs/operations.py` writes the page from the tables in [tinygrad_lite/ops](../tinygrad_lite/ops). You can
+differentiate each function any number of times, in both modes.
 
-- One expression for each argument: ∂y/∂x, entry by entry, in terms of the value `y` and the arguments.
-- An expression with a `g` in it: the vector-Jacobian product, `g` being the gradient that arrives at `y`. A rule that
-  has a name is printed below its table.
-- Composed: made of other operations on this page, whose derivatives it has.
-- Answers: no gradient flows through them.
+- One expression for each argument is ∂y/∂x, entry by entry, in terms of the value `y` and the arguments.
+- An expression with a `g` is the vector-Jacobian product, where `g` is the upstream gradient of `y`. If a rule has a
+  name, it is printed below its table.
+- "Composed": the function is made of other operations on this page, and gets its derivatives from them.
+- "Answers": the function passes no gradient.
 
-The keywords are those that the function knows on tensors; any other is an error. Written with NumPy {numpy}.
+The keywords listed work on tensors; any other is an error. Written with NumPy {numpy}.
 """
 
 

@@ -3,8 +3,8 @@
     python examples/heart_disease.py [--output DIR] [--show-source]
 
 The tutorial trains a 13-8-1 and a 13-10-1 network on 270 patients by full-batch gradient descent, with every gradient
-derived by hand. Here the networks are reproduced to the last digits without a derivation, then measured beside
-scikit-learn and Keras, and by cross-validation, since one split of 54 test patients says little.
+derived by hand. This script reproduces the networks to the last digits without a derivation. It then compares them with
+scikit-learn and Keras, and runs cross-validation, since one split with 54 test patients says little.
 
 Writes loss.png (the loss curves) and metrics.json (all the numbers) to DIR.
 """
@@ -33,9 +33,9 @@ from tinygrad_lite import nn
 
 SEEDS = range(5)
 
-# The tutorial keeps probabilities above 1e-10 inside the logarithm and inside the division of its derivative, so the
-# derivative is 1 / max(p, 1e-10) also where the maximum makes the logarithm constant. An operation is declared with
-# the derivative that it shall have:
+# The tutorial keeps probabilities above 1e-10 in the logarithm and in the division of its derivative, so the
+# derivative is 1 / max(p, 1e-10) even where the maximum makes the logarithm constant. The declaration of an operation
+# states the derivative that you want:
 clipped_log = tg.elementwise(
     lambda p: np.log(np.maximum(p, 1e-10)),
     lambda y, p: 1 / np.maximum(p, 1e-10),
@@ -62,8 +62,8 @@ def train(
 ) -> list[float]:
     """Full-batch gradient descent; returns the mean loss before each update.
 
-    The tutorial reports the mean of the loss over the patients, but steps along the gradient of its sum: its learning
-    rate is 216 times larger than it seems. `descend="mean"` steps along what is reported.
+    The tutorial reports the mean of the loss over the patients, but steps along the gradient of the sum, so its
+    learning rate is 216 times larger than it seems. `descend="mean"` steps along the gradient of the mean.
     """
     step = training_step(model, tg.optim.SGD(model.parameters(), lr=lr), descend)
     hidden = None if name else True  # None: shown on a terminal only
@@ -84,7 +84,7 @@ def training_step(model: nn.Module, optimizer: tg.optim.Optimizer, descend: str)
 
 
 def source() -> str:
-    """The tutorial's step as NumPy with every gradient written out, which it derived by hand."""
+    """The tutorial's step as NumPy source, with every gradient that the tutorial derived by hand."""
     model = network(8)
     step = tg.compile(training_step(model, tg.optim.SGD(model.parameters(), lr=0.001), "sum"), backend="numpy")
     x_train, _, y_train, _ = split()
@@ -111,7 +111,7 @@ def split() -> tuple[Any, Any, Any, Any]:
 
 
 def ours(x_train: Any, x_test: Any, y_train: Any, y_test: Any) -> tuple[list[dict[str, Any]], dict[str, list[float]]]:
-    """The tutorial's two networks, and the first once more with the mean for the sum."""
+    """The tutorial's two networks, and the first one again with the mean in place of the sum."""
     rows, curves = [], {}
     for name, hidden, lr, iterations, descend in (
         ("tutorial 13-8-1", 8, 0.001, 100, "sum"),
@@ -135,7 +135,7 @@ def ours(x_train: Any, x_test: Any, y_train: Any, y_test: Any) -> tuple[list[dic
 
 
 def several_seeds(name: str, fit: Callable[[int], dict[str, float]]) -> dict[str, Any]:
-    """A rival over several seeds: the mean of each figure, and the standard deviation of its test accuracy."""
+    """A rival over several seeds: the mean of each figure, and the standard deviation of the test accuracy."""
     runs = pd.DataFrame([fit(seed) for seed in tqdm(SEEDS, name, leave=False, disable=None)])
     spread = float(runs["test_accuracy"].std())
     return {"model": name, **runs.mean().to_dict(), "test_accuracy_std": spread, "seeds": len(SEEDS)}
@@ -144,7 +144,7 @@ def several_seeds(name: str, fit: Callable[[int], dict[str, float]]) -> dict[str
 def scikit_learn(x_train: Any, x_test: Any, y_train: Any, y_test: Any) -> dict[str, Any]:
     def fit(seed: int) -> dict[str, float]:
         model = MLPClassifier(hidden_layer_sizes=(8,), learning_rate_init=0.001, max_iter=100, random_state=seed)
-        with warnings.catch_warnings():  # it says that 100 iterations are too few, which is the tutorial's choice
+        with warnings.catch_warnings():  # it warns that 100 iterations, the tutorial's choice, are too few
             warnings.simplefilter("ignore")
             model.fit(x_train, y_train)
         return {
@@ -159,7 +159,7 @@ def scikit_learn(x_train: Any, x_test: Any, y_train: Any, y_test: Any) -> dict[s
 
 def keras(x_train: Any, x_test: Any, y_train: Any, y_test: Any) -> dict[str, Any]:
     name = "Keras Dense(8)-Dense(1)"
-    if find_spec("torch"):  # what the extra `compare` installs; Keras would look for TensorFlow
+    if find_spec("torch"):  # the extra `compare` installs it; Keras would look for TensorFlow
         os.environ.setdefault("KERAS_BACKEND", "torch")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
@@ -195,7 +195,7 @@ def cross_validation() -> Iterator[dict[str, Any]]:
         scores.append(accuracy(plain(model), scaler.transform(x[test_rows]), y[test_rows]))
     logistic = cross_val_score(make_pipeline(StandardScaler(), LogisticRegression()), x, y, cv=folds)
     for name, found in (("tutorial 13-8-1", np.array(scores)), ("logistic regression", logistic)):
-        # the spread of whole repetitions: the folds of one are not independent
+        # the spread over whole repetitions: the folds of one repetition are not independent
         repetitions = found.reshape(5, 10).mean(axis=1)
         yield {
             "model": f"{name}, 5 x 10-fold",
@@ -243,9 +243,9 @@ def table(rows: list[dict[str, Any]]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Train the heart-disease networks and compare them.")
     parser.add_argument(
-        "--output", type=Path, default=Path("."), metavar="DIR", help="where loss.png and metrics.json go"
+        "--output", type=Path, default=Path("."), metavar="DIR", help="the folder for loss.png and metrics.json"
     )
-    parser.add_argument("--show-source", action="store_true", help="print the training step, derived, and stop")
+    parser.add_argument("--show-source", action="store_true", help="print the source of the training step and stop")
     arguments = parser.parse_args()
     if arguments.show_source:
         print(source(), end="")
@@ -260,7 +260,7 @@ def main() -> None:
     print()
     print(table(rows))
     if any("note" in row for row in rows):
-        print("\nTo fill in what is missing, in this clone: pip install -e '.[compare]'")
+        print("\nTo fill in the missing rows, run in this clone: pip install -e '.[compare]'")
     print(
         f"\nThe tutorial reports the mean loss but descends its sum: with the same learning rate on the mean, 100 steps"
         f" only reach {rows[2]['last_loss']:.4f}.\n"

@@ -1,4 +1,4 @@
-"""The heart-disease network of 13, 8 and 1 units, trained for a while, as something to look into.
+"""The heart-disease network of 13, 8 and 1 units, trained for a few steps, to explain.
 
 Run it as it is, or with `python -m tinygrad_lite explain examples/heart_lesson.py`.
 """

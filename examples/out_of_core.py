@@ -1,10 +1,10 @@
-"""Logistic regression on more data than the memory holds, on a cluster of two processes.
+"""Logistic regression on more data than fits in memory, on a cluster of two processes.
 
     python examples/out_of_core.py [--rows N] [--memory LIMIT] [--steps N]
 
-The data exist in chunks only: each is drawn again from its own seed whenever a worker comes to it. Model, loss and
-optimiser are those for NumPy arrays. On Dask arrays they describe what is to be computed; a step asks for the loss and
-the gradients together, so that the workers pass over the data once.
+The data exist only in chunks: a worker draws a chunk again from its own seed whenever it needs it. Model, loss and
+optimiser are the same as for NumPy arrays. On Dask arrays they describe a computation. A step asks for the loss and the
+gradients together, so that the workers pass over the data once.
 
 Needs the extra `arrays`.
 """
@@ -25,7 +25,7 @@ from tinygrad_lite import nn
 
 
 def true_weights(features: int) -> Any:
-    """The weights of the model that draws the labels: equal in size, in turn positive and negative."""
+    """The weights of the model that draws the labels: equal in size, with alternating signs."""
     return (-1.0) ** np.arange(features) / np.sqrt(features)
 
 
@@ -54,7 +54,7 @@ def train(model: nn.Module, table: Any, steps: int, lr: float) -> Iterator[float
     for _ in range(steps):
         optimizer.zero_grad()
         loss = loss_function(model(x), labels)
-        loss.backward()  # a description of the gradients; nothing has been computed so far
+        loss.backward()  # a description of the gradients; nothing is computed so far
         value, gradients = dask.compute(loss.data, [w.grad.data for w in optimizer.parameters])
         for w, gradient in zip(optimizer.parameters, gradients, strict=True):
             w.grad = gradient
@@ -63,11 +63,11 @@ def train(model: nn.Module, table: Any, steps: int, lr: float) -> Iterator[float
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Logistic regression on more data than the memory holds.")
+    parser = argparse.ArgumentParser(description="Logistic regression on more data than fits in memory.")
     parser.add_argument("--rows", type=int, default=4_000_000)
     parser.add_argument("--features", type=int, default=32)
     parser.add_argument("--chunk", type=int, default=25_000, help="rows in a chunk")
-    parser.add_argument("--memory", default="400MB", metavar="LIMIT", help="what each of the two workers may use")
+    parser.add_argument("--memory", default="400MB", metavar="LIMIT", help="the limit for each of the two workers")
     parser.add_argument("--steps", type=int, default=6)
     parser.add_argument("--lr", type=float, default=3.0)
     options = parser.parse_args()
@@ -75,7 +75,7 @@ def main() -> None:
     table = lazy_table(options.rows, options.features, options.chunk)
     size, limit = format_bytes(table.nbytes), format_bytes(2 * parse_bytes(options.memory))
     print(f"{options.rows:,} rows of {options.features} features and a label: {size} in {table.npartitions} chunks")
-    print(f"two workers, with {limit} of memory together")
+    print(f"two workers, with {limit} of memory in all")
 
     model = nn.Linear(options.features, 1, rng=0)
     cluster = LocalCluster(n_workers=2, threads_per_worker=1, memory_limit=options.memory, dashboard_address=None)
@@ -91,7 +91,7 @@ def main() -> None:
             start = time.perf_counter()
 
     error = np.max(np.abs(model.weight.numpy() - true_weights(options.features)))
-    print(f"the weights found differ from those that drew the labels by {error:.4f} at most")
+    print(f"the fitted weights differ from those that drew the labels by {error:.4f} at most")
 
 
 if __name__ == "__main__":

@@ -2,9 +2,9 @@
 Attention, in three lines
 =========================
 
-Scaled dot-product attention is not among the operations; it is three lines, and none of them is about gradients. Five
-positions of a sequence, four numbers each: a position asks with its row of ``queries``, and gets the average of the
-rows of ``values``, weighted by how well the ``keys`` answer.
+Scaled dot-product attention is not a built-in operation. It takes three lines, and none of them deals with gradients.
+The sequence has five positions, with four numbers each. A position asks with its row of ``queries``, and gets the
+average of the rows of ``values``, weighted by how well the ``keys`` answer.
 
 A. Vaswani et al. (2017), Attention is all you need, eq. 1.
 """

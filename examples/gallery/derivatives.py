@@ -2,8 +2,8 @@
 A function and three derivatives
 ================================
 
-The gradient of a function is a function, so it has a gradient as well. None of the three is a difference quotient: each
-is exact up to rounding.
+The gradient of a function is a function, so it has a gradient as well. None of the three derivatives is a difference
+quotient: each is exact up to rounding.
 """
 
 import numpy as np

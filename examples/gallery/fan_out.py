@@ -2,9 +2,9 @@
 A value that is used twice
 ==========================
 
-Two operations take ``b``, and one of them takes it twice. A gradient comes back along each of these ways, and what
-arrives at ``b`` is their sum: 4 from the product and 2 + 2 from the sum, 8 together. The pass must have finished with
-``c`` before it may go on from ``b``; that is why it runs in reverse order of creation.
+Two operations use ``b``, and one of them uses it twice. A gradient comes back from each use, and the gradient of ``b``
+is their sum: 4 from the product and 2 + 2 from the sum, 8 in all. The pass must finish with ``c`` before it goes on
+from ``b``, which is why it runs in reverse order of creation.
 """
 
 from pathlib import Path

@@ -2,9 +2,9 @@
 Where a gradient is wrong
 =========================
 
-A gradient derived by hand, in which the one of ``w1`` has the derivative of tanh wrong in two of its eight units. The
-heat maps show the error of every entry beside the largest gradient of its array, in powers of ten: dark entries agree
-with the reference to the last digits, and the two bright columns are the mistake.
+This gradient was derived by hand. For ``w1``, it has the derivative of tanh wrong in two of the eight units. The heat
+maps show the error of every entry relative to the largest gradient of its array, in powers of ten. Dark entries agree
+with the reference to the last digits; the two bright columns are the mistake.
 """
 
 import numpy as np

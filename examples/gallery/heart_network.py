@@ -2,9 +2,9 @@
 The heart-disease network
 =========================
 
-13 measurements of a patient, 8 hidden units, one probability: the network of the tutorial, and the mean cross-entropy
-over 4 patients. Parameters have the path of their module for a name, arrays the variable that holds them. Blue lines
-are those along which a gradient comes back.
+The tutorial's network takes 13 measurements of a patient, and has 8 hidden units and one probability. The loss is the
+mean cross-entropy over 4 patients. The graph names parameters after the path of their module, and arrays after the
+variable that holds them. Gradients come back along the blue lines.
 """
 
 from pathlib import Path
@@ -39,6 +39,6 @@ Path("heart_network.svg").write_text(lesson.to_svg())
 lesson.to_html("heart_network_lesson.html")
 
 # %%
-# The same lesson in words, of which this is the end:
+# The same lesson ends like this in words:
 
 print(*str(lesson).splitlines()[-12:], sep="\n")

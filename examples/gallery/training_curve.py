@@ -2,8 +2,8 @@
 A training curve
 ================
 
-The heart-disease network, trained by plain gradient descent and by Adam from the same first weights. An optimiser is
-its update formula, so that the two runs differ in one line.
+Plain gradient descent and Adam train the heart-disease network from the same first weights. An optimiser consists of
+its update formula, so the two runs differ in one line.
 """
 
 import numpy as np
