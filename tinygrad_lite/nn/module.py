@@ -64,25 +64,24 @@ class Module(trees.Parametric):
 
     def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
         """The path and the tensor of each parameter, once each; a tensor without a name is given its path."""
-        self._warn_of_what_is_hidden()
-        return self._parameters()
+        return self._parameters(self._looked_through())
 
     def parameters(self) -> Iterator[Tensor]:
         """Each parameter once, for an optimiser."""
         return (parameter for _, parameter in self.named_parameters())
 
-    def _parameters(self) -> Iterator[tuple[str, Tensor]]:
+    def _parameters(self, fields: "Iterable[_Field] | None" = None) -> Iterator[tuple[str, Tensor]]:
         seen: set[int] = set()
-        for path, field, is_parameter in self._state():
+        for path, field, is_parameter in self._state(fields):
             if is_parameter and id(field) not in seen:
                 seen.add(id(field))
                 if isinstance(field, Tensor) and (field.name is None or path.endswith(f".{field.name}")):
                     field.name = path
                 yield path, field
 
-    def _state(self) -> Iterator[tuple[str, Any, bool]]:
+    def _state(self, fields: "Iterable[_Field] | None" = None) -> Iterator[tuple[str, Any, bool]]:
         """The path of each tensor and array among the fields, the field itself, and whether it is a parameter."""
-        for path, field, substitutes in _walk(self):
+        for path, field, substitutes in _walk(self) if fields is None else fields:
             if id(field) in substitutes:
                 yield path, field, substitutes[id(field)]
             elif isinstance(field, Tensor) and field.is_leaf:  # a kept result is no state
@@ -90,16 +89,18 @@ class Module(trees.Parametric):
             elif isinstance(field, np.ndarray) and field.dtype.kind in "biufc":
                 yield path, field, False
 
-    def _warn_of_what_is_hidden(self) -> None:
-        fields = [(path, field) for path, field, _ in _walk(self)]
-        in_sight = {id(field) for _, field in fields}
-        for path, field in fields:
+    def _looked_through(self) -> "list[_Field]":
+        """What the fields hold, with a warning of what that holds out of sight."""
+        fields = list(_walk(self))
+        in_sight = {id(field) for _, field, _ in fields}
+        for path, field, _ in fields:
             if holds_another(field, in_sight):
                 warn(
                     f"{path} of {type(self).__name__} is a {type(field).__name__} that holds a tensor or module, which "
                     "is therefore no parameter and no state: make that a field of its own, or put it into a list, a "
                     "tuple or a dict"
                 )
+        return fields
 
     def state_dict(self) -> dict[str, Any]:
         """The path and the array of each tensor and array among the fields; these are read-only, and stay as they are.
@@ -111,8 +112,8 @@ class Module(trees.Parametric):
             >>> {path: array.shape for path, array in tg.nn.Linear(3, 2).state_dict().items()}
             {'weight': (2, 3), 'bias': (2,)}
         """
-        self._warn_of_what_is_hidden()
-        return {path: field if id(field) in self._substitutes else _snapshot(field) for path, field, _ in self._state()}
+        fields = self._state(self._looked_through())
+        return {path: field if id(field) in self._substitutes else _snapshot(field) for path, field, _ in fields}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Give each tensor and array among the fields the array of its path, cast to its dtype.
@@ -123,8 +124,7 @@ class Module(trees.Parametric):
                 `functional_call`); the module stays as it was.
             ShapeError: if an entry has another shape; the module stays as it was.
         """
-        self._warn_of_what_is_hidden()
-        fields = {path: field for path, field, _ in self._state()}
+        fields = {path: field for path, field, _ in self._state(self._looked_through())}
         self._check_names(state, fields, fields)
         if any(id(field) in self._substitutes for field in fields.values()):
             raise UsageError(
@@ -318,7 +318,10 @@ def _exchanged(field: Any, stands_for: Mapping[int, Any]) -> Any:
     return trees.map_leaves(lambda _: next(remaining), field)
 
 
-def _walk(module: Module) -> Iterator[tuple[str, Any, Mapping[int, bool]]]:
+_Field = tuple[str, Any, Mapping[int, bool]]
+
+
+def _walk(module: Module) -> Iterator[_Field]:
     """Whatever a module's fields hold, containers taken apart, with its path, parents first.
 
     Beside it the substitutes of the module that holds it. A module may refer back to the one that holds it.

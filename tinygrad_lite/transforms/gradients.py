@@ -140,7 +140,7 @@ def jvp(
             lambda x, t: Dual(real(x), change_of("tangent", x, t), level), call.chosen, tuple(tangents)
         )
         result, aux = call.run(duals)
-    if not any(isinstance(y, Dual) and y.level == level for y in trees.leaves(result)):
+    if call.takes_tensors and not any(isinstance(y, Dual) and y.level == level for y in trees.leaves(result)):
         call.warn_of_bystanders(trees.leaves(result))
     changes = trees.map_leaves(lambda y: tangent_of(y, level, name), result)
     value, aux = (trees.map_leaves(lambda y: primal_of(y, level), part) for part in (result, aux))

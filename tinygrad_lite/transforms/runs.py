@@ -26,6 +26,7 @@ class Call:
     Attributes:
         name: the function's, for messages.
         chosen: the arguments to differentiate by, as they were given; a module is the dict of its parameters.
+        takes_tensors: whether there is a tensor among them, so that tensors come out as well.
     """
 
     def __init__(
@@ -38,7 +39,7 @@ class Call:
         given = tuple(args[position] for position in self._positions)
         self._modules = [x for x in trees.leaves(given) if isinstance(x, trees.Parametric)]
         self.chosen = trees.map_leaves(_opened, given) if self._modules else given
-        self._as_arrays = not _holds_tensors(self.chosen)
+        self.takes_tensors = _holds_tensors(self.chosen)
 
     def run(self, chosen: Sequence[Any]) -> tuple[Any, Any]:
         """The function's result and what it returned besides, for these in place of the chosen arguments."""
@@ -77,7 +78,7 @@ class Call:
             return Dual(primal, tangent, x.level)
         if not isinstance(x, Tensor) or (x.requires_grad and grad_mode.enabled.get() and hangs_on_others(x)):
             return x
-        return x.data if self._as_arrays else x.detach()
+        return x.detach() if self.takes_tensors else x.data
 
 
 class Run:
@@ -99,7 +100,8 @@ class Run:
         self.values = trees.leaves(self.result)
         for y in self.values:
             check_number(y, call.name)
-        call.warn_of_bystanders(self.values, self.variables)
+        if any(x.requires_grad for x in self.variables):  # as what they stand for
+            call.warn_of_bystanders(self.values, self.variables)
         self.pull = Pullback(self.values, self.variables)
 
     def _variable(self, x: Any) -> Array:
