@@ -30,6 +30,6 @@ def test_the_extra_brings_the_library(call: ast.Call) -> None:
 def test_a_missing_extra_is_installed_from_a_clone() -> None:
     assert raised()
     assert str(MissingExtraError("plot", "Matplotlib", "examples")) == (
-        "plot needs Matplotlib, which the extra `examples` brings: in a clone of the repository, "
+        "plot needs Matplotlib, which comes with the extra `examples`: in a clone of the repository, run "
         "pip install -e '.[examples]'"
     )

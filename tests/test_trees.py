@@ -73,7 +73,7 @@ WALKS: dict[str, Callable[[Any], Any]] = {
 @pytest.mark.parametrize("walk", WALKS.values(), ids=WALKS)
 def test_too_deep_and_cyclic_containers_are_refused(walk: Callable[[Any], Any], kind: str) -> None:
     for tree in (nested(KINDS[kind], 500), nested(KINDS[kind], 20_000), cyclic(kind)):
-        with pytest.raises(UsageError, match=rf"more than {trees.DEEPEST} deep, or hold themselves"):
+        with pytest.raises(UsageError, match=rf"more than {trees.DEEPEST} deep, or contain themselves"):
             walk(tree)
 
 

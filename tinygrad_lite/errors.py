@@ -1,4 +1,4 @@
-"""The errors that this package raises: few kinds, each also the built-in kind that callers expect; and its warning."""
+"""The errors that this package raises, each also of the built-in kind that callers expect; and its warning."""
 
 import sys
 import warnings
@@ -20,14 +20,14 @@ class InputError(TinygradError, ValueError):
 
 
 class UsageError(TinygradError, TypeError):
-    """A kind of argument, dtype or call that has no meaning here; the message says what to write instead."""
+    """An argument, dtype or call of a kind that is not supported; the message says what to write instead."""
 
 
 class NoDerivativeError(UsageError):
     """A function that has no derivative here; the message says how to declare one.
 
     Args:
-        path: how the function is written: np.exp.
+        path: the function's name as users write it, such as np.exp.
     """
 
     def __init__(self, path: str) -> None:
@@ -40,7 +40,7 @@ class NoDerivativeError(UsageError):
 
 
 class GraphError(TinygradError, RuntimeError):
-    """A graph that cannot do what was asked of it: it has no history, or was already freed."""
+    """A graph that does not support the request: it has no history, or it was already freed."""
 
 
 class GradientError(TinygradError, AssertionError):
@@ -56,31 +56,31 @@ class GradientError(TinygradError, AssertionError):
 
 
 class AnomalyError(TinygradError, FloatingPointError):
-    """A NaN or an infinity that an operation made; the message says which, where, of what numbers, and what helps."""
+    """A NaN or an infinity that an operation produced; the message names the operation, its inputs and a remedy."""
 
 
 class MissingExtraError(TinygradError, RuntimeError):
-    """An optional library that is not installed; the message says which extra brings it, and how to get that.
+    """An optional library that is not installed; the message says which extra to install, and how.
 
     Args:
-        what: what needs it.
-        library: as its authors write its name.
-        extra: of this package.
+        what: the feature that needs the library.
+        library: its name, as its authors write it.
+        extra: the extra of this package that includes it.
     """
 
     def __init__(self, what: str, library: str, extra: str) -> None:
         super().__init__(
-            f"{what} needs {library}, which the extra `{extra}` brings: in a clone of the repository, "
+            f"{what} needs {library}, which comes with the extra `{extra}`: in a clone of the repository, run "
             f"pip install -e '.[{extra}]'"
         )
 
 
 class TinygradWarning(UserWarning):
-    """What can be computed and was hardly meant; the message says what it is, and what to write instead."""
+    """Code that runs but hardly does what was meant; the message says why, and what to write instead."""
 
 
 def warn(message: str) -> None:
-    """Give a `TinygradWarning` at the user's line: the innermost one outside this package."""
+    """Issue a `TinygradWarning` at the user's line, the innermost one outside this package."""
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
         frame, level = frame.f_back, level + 1

@@ -1,4 +1,4 @@
-"""Other people's containers and libraries: what would be lost without a word when they meet a value with a history."""
+"""Other libraries and their containers: finds what would be lost silently when they meet a value with a history."""
 
 from itertools import takewhile
 from opcode import opmap
@@ -10,33 +10,33 @@ import numpy as np
 from tinygrad_lite.errors import ShapeError, TinygradError, UsageError
 
 _TURNED_INTO_ARRAY = (
-    "NumPy was about to turn a value that is being differentiated into a plain array, and its history would be lost. "
+    "NumPy was about to turn a value that is being differentiated into a plain array; its history would be lost. "
     "Write tg.array([...]), np.stack([...]) or np.concatenate([...]) in place of np.array([...]); np.dot(array, "
     "tensor) in place of array.dot(tensor); and tensor.numpy() to leave the graph on purpose"
 )
 DATA_WITHOUT_HISTORY = (
-    "a tensor cannot be given the data of a value that is being differentiated, whose history would be lost. To run a "
+    "a value that is being differentiated cannot become the data of a tensor: its history would be lost. To run a "
     "module on other parameters, write tg.nn.functional_call(module, state, *inputs); to differentiate by a module's "
-    "own, tg.grad(f)(module); to give up the history on purpose, value.detach()"
+    "own parameters, tg.grad(f)(module); to drop the history on purpose, value.detach()"
 )
 _INSTEAD = {
     **{f"scipy.linalg.{name}": f"tg.linalg.{name}" for name in ("solve_triangular", "cho_factor", "cho_solve")},
     **{f"np.{name}": "np.broadcast_to" for name in ("full", "full_like")},
     **{f"scipy.special.{name}": f"tg.nn.functional.{name}" for name in ("softmax", "log_softmax", "logsumexp")},
 }
-"""What to write in place of a library's function that asks for a plain array."""
+"""What to write in place of a library function that needs a plain array."""
 
 _LABELS = {"iloc": "labels", "dims": "names of axes", "units": "units", "unit": "units", "mask": "mask"}
-"""What containers know besides their numbers, by the attribute that tells."""
+"""What containers hold besides numbers, by the attribute that shows it."""
 
 LIBRARIES = ("numpy", "scipy", "pandas", "sklearn", "statsmodels", "xarray")
 
 
 def numbers_of(x: Any, name: str) -> Any:
-    """The array of numbers, and of nothing else, that an operation of this name was called with.
+    """The array of plain numbers in an argument of the operation of this name.
 
     Raises:
-        UsageError: if it is a container that knows more than numbers, such as labels, or one of anything else.
+        UsageError: if the argument holds more than numbers, such as labels, or something other than numbers.
     """
     kind = type(x)
     if kind is np.ndarray or isinstance(x, np.generic):
@@ -44,34 +44,36 @@ def numbers_of(x: Any, name: str) -> Any:
     elif isinstance(x, np.ndarray) and kind is not np.memmap:
         plain = "x.filled(value)" if hasattr(x, "filled") else "np.asarray(x)"
         raise UsageError(
-            f"{name}: {kind.__name__} has a meaning of its own for some operations, which would be lost; write {plain} "
-            "for the plain array"
+            f"{name}: {kind.__name__} gives some operations a meaning of its own, which would be lost; pass the plain "
+            f"array, {plain}"
         )
     elif lost := lost_from(kind):
         raise UsageError(
             f"{name}: the {lost} of this {kind.__name__} would be lost, and values combined by position; pass its "
-            "plain array (x.to_numpy(), x.values, x.magnitude), in the order and in the units that you mean"
+            "plain array (x.to_numpy(), x.values, x.magnitude) in the order and the units that you mean"
         )
     else:
         array = x if hasattr(x, "__array_function__") else as_numpy(x)
     if array.dtype.kind not in "fiubc":
-        raise UsageError(f"{name}: a tensor holds numbers, this {kind.__name__} makes an array of dtype {array.dtype}")
+        raise UsageError(
+            f"{name}: a tensor holds numbers, but this {kind.__name__} holds {array.dtype}: convert it first"
+        )
     return array
 
 
 def lost_from(kind: type) -> str | None:
-    """What a container of this kind knows that a plain array does not."""
+    """What a container of this kind holds that a plain array does not."""
     return next((lost for attribute, lost in _LABELS.items() if hasattr(kind, attribute)), None)
 
 
 def as_numpy(x: Any) -> Any:
-    """A number, nested lists or another container as an array of NumPy's."""
+    """Convert a number, nested lists or another container to a NumPy array."""
     try:
         return np.asarray(x)
     except TinygradError:
         raise
     except ValueError as error:
-        raise ShapeError(f"no array can be made of this: {error}") from error
+        raise ShapeError(f"cannot make an array of this {type(x).__name__}: {error}") from error
 
 
 def copied(x: Any, dtype: Any = None) -> Any:
@@ -83,12 +85,12 @@ def copied(x: Any, dtype: Any = None) -> Any:
             return x.copy() if dtype is None else x.copy().astype(dtype)
     array = np.array(x if type(x) is np.ndarray else as_numpy(x), dtype)
     if array.dtype.kind not in "fiubc":
-        raise UsageError(f"a tensor holds numbers, this {type(x).__name__} makes an array of dtype {array.dtype}")
-    return array[()]  # a 0-d array as NumPy's own functions return it: a scalar, which is faster
+        raise UsageError(f"a tensor holds numbers, but this {type(x).__name__} holds {array.dtype}: convert it first")
+    return array[()]  # a scalar for a 0-d array, as NumPy's own functions return it: it is faster
 
 
 def silent_exit(frame: FrameType, transforming: bool) -> str | None:
-    """Why a number that a frame asks for would leave the graph without a word; None where it was asked for aloud."""
+    """Why a number that a frame asks for would leave the graph silently; None if the user asked for it explicitly."""
     if transforming:
         return (
             "float(tensor) inside a function that is being differentiated would lose the tensor's history: write "
@@ -124,7 +126,7 @@ def lost_array(frame: FrameType) -> str:
 
 
 def _function_around(frame: FrameType) -> str | None:
-    """The function of a library that a frame belongs to or is at, as its users call it; None if it is none."""
+    """The library function that a frame belongs to or calls, by its public name; None if there is none."""
     inside: FrameType | None = None
     outside: FrameType | None = frame
     while outside is not None and _library_of(outside.f_globals.get("__name__", "")):
@@ -138,7 +140,7 @@ def _function_around(frame: FrameType) -> str | None:
 
 
 def _name_of(frame: FrameType) -> str:
-    """The function that runs in a frame; of a decorator's, the one that it wraps."""
+    """The function that runs in a frame; for a decorator's wrapper, the function that it wraps."""
     code = frame.f_code
     inner = (frame.f_locals.get(name) for name in code.co_freevars)
     wrapped = next((x for x in inner if isinstance(x, FunctionType) and _library_of(x.__module__)), None)
@@ -152,15 +154,15 @@ def _library_of(module: str) -> bool:
 
 
 def _public(module: str) -> str:
-    """The name of a module as far as it is public, and with np for numpy."""
+    """The public part of a module's name, with np for numpy."""
     first, *others = takewhile(lambda part: not part.startswith("_"), module.split("."))
     return ".".join(["np" if first == "numpy" else first, *others])
 
 
 def library_at(frame: FrameType) -> str | None:
-    """Which function of which library is at work in a frame, as far as that can be told: scipy.integrate, np.fromiter.
+    """The library, or the library function, that runs in a frame, if that is known: scipy.integrate, np.fromiter.
 
-    A library's functions in C have no frame of their own; the call is then in that of whoever called them.
+    A library's functions in C have no frame of their own; the frame is then the caller's.
     """
     module = frame.f_globals.get("__name__", "")
     if _library_of(module):
@@ -179,7 +181,7 @@ def library_at(frame: FrameType) -> str | None:
 
 
 def _call_at(frame: FrameType) -> Any:
-    """The call that a frame is at, as syntax; None if it is at something else, or its source is not known."""
+    """The call that a frame is executing, as syntax; None if it executes something else or its source is unknown."""
     import ast
     import linecache
 
@@ -199,7 +201,7 @@ def _call_at(frame: FrameType) -> Any:
 
 
 def _value_of(expression: Any, frame: FrameType) -> Any:
-    """What a dotted name stands for in a frame; None where it is something else."""
+    """The value of a dotted name in a frame; None for any other expression."""
     import ast
 
     if isinstance(expression, ast.Name):

@@ -1,4 +1,4 @@
-"""Nested tuples, lists, dicts and dataclasses: taken apart into leaves and put together again."""
+"""Trees are nested tuples, lists, dicts and dataclasses; these functions flatten them into leaves and rebuild them."""
 
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import AbstractContextManager
@@ -9,7 +9,7 @@ from typing import Any, Self
 from tinygrad_lite.errors import UsageError
 
 DEEPEST = 200
-"""How deep containers may be nested. Those that hold themselves are deeper."""
+"""How deep containers may be nested; a container that contains itself exceeds any depth."""
 
 
 class Parametric:
@@ -26,13 +26,13 @@ class Parametric:
 
 def leaves(tree: Any) -> list[Any]:
     """The leaves of nested containers, in order; None is an empty container."""
-    found: list[Any] = []
-    map_leaves(found.append, tree)
-    return found
+    flat: list[Any] = []
+    map_leaves(flat.append, tree)
+    return flat
 
 
 def paths(tree: Any, name: str = "", depth: int = 0) -> list[str]:
-    """Where each leaf is, in order: `name.key.index`.
+    """The path of each leaf, in order: `name.key.index`.
 
     Example:
         >>> paths({"a": 1, "b": (2, [3])}, "p")
@@ -46,7 +46,7 @@ def paths(tree: Any, name: str = "", depth: int = 0) -> list[str]:
 
 
 def structure(tree: Any, depth: int = 0) -> Hashable:
-    """What containers there are, without the leaves: equal for trees that differ in their leaves alone."""
+    """The containers without their leaves: equal for trees that differ only in their leaves."""
     children = _children(tree, depth)
     if children is None:
         return None
@@ -54,10 +54,10 @@ def structure(tree: Any, depth: int = 0) -> Hashable:
 
 
 def map_leaves(function: Callable[..., Any], tree: Any, *others: Any) -> Any:
-    """The same containers with each leaf replaced by function(leaf, ...), given the leaves of the others beside it.
+    """Replace each leaf by function(leaf, ...), with the leaves at the same place in the other trees as well.
 
     Raises:
-        UsageError: if another tree has other containers (the message says where), or they are nested too deeply.
+        UsageError: if another tree has different containers (the message says where), or they are nested too deeply.
 
     Example:
         >>> map_leaves(lambda x: x + 1, {"a": 1, "b": (2, [3])})
@@ -65,7 +65,7 @@ def map_leaves(function: Callable[..., Any], tree: Any, *others: Any) -> Any:
         >>> map_leaves(lambda x, y: x * y, (1, [2]), (3, [4]))
         (3, [8])
     """
-    return _walked(function, tree, others, "", 0) if others else _mapped(function, tree, 0)
+    return _mapped_together(function, tree, others, "", 0) if others else _mapped(function, tree, 0)
 
 
 def _mapped(function: Callable[[Any], Any], tree: Any, depth: int) -> Any:
@@ -78,19 +78,23 @@ def _mapped(function: Callable[[Any], Any], tree: Any, depth: int) -> Any:
     return _rebuilt(tree, {key: _mapped(function, child, depth + 1) for key, child in children.items()})
 
 
-def _walked(function: Callable[..., Any], tree: Any, others: tuple[Any, ...], path: str, depth: int) -> Any:
+def _mapped_together(function: Callable[..., Any], tree: Any, others: tuple[Any, ...], path: str, depth: int) -> Any:
     children = _children(tree, depth)
-    beside = [_children(other, depth) for other in others]
-    for other, found in zip(others, beside):
-        if (found is None) != (children is None) or (found or {}).keys() != (children or {}).keys():
+    counterparts = [_children(other, depth) for other in others]
+    for other, same in zip(others, counterparts):
+        if (same is None) != (children is None) or (same or {}).keys() != (children or {}).keys():
             raise UsageError(
-                f"containers that do not match{path and f' at {path}'}: {_kind(tree)} here, {_kind(other)} there"
+                f"the containers do not match{path and f' at {path}'}: expected {_kind(tree)}, got {_kind(other)}"
             )
     if children is None:
         return function(tree, *others)
     mapped = {
-        key: _walked(
-            function, child, tuple(other[key] for other in beside if other is not None), f"{path}[{key!r}]", depth + 1
+        key: _mapped_together(
+            function,
+            child,
+            tuple(same[key] for same in counterparts if same is not None),
+            f"{path}[{key!r}]",
+            depth + 1,
         )
         for key, child in children.items()
     }
@@ -98,11 +102,11 @@ def _walked(function: Callable[..., Any], tree: Any, others: tuple[Any, ...], pa
 
 
 def _children(tree: Any, depth: int) -> dict[Any, Any] | None:
-    """What a container holds, by key, index or field; None for a leaf."""
+    """The contents of a container by key, index or field; None for a leaf."""
     children = _opened(tree)
     if children and depth >= DEEPEST:
         raise UsageError(
-            f"these containers are nested more than {DEEPEST} deep, or hold themselves: pass a flat list, or an array"
+            f"these containers are nested more than {DEEPEST} deep, or contain themselves: pass a flat list or an array"
         )
     return children
 
@@ -120,7 +124,7 @@ def _opened(tree: Any) -> dict[Any, Any] | None:
 
 
 def _rebuilt(tree: Any, children: dict[Any, Any]) -> Any:
-    """A container of the same kind as `tree`, of these children."""
+    """A container of the same kind as `tree`, with these children."""
     if tree is None:
         return None
     if isinstance(tree, tuple) and hasattr(tree, "_fields"):
@@ -132,7 +136,7 @@ def _rebuilt(tree: Any, children: dict[Any, Any]) -> Any:
         same_kind.update(children)
     else:
         for name, child in children.items():
-            object.__setattr__(same_kind, name, child)  # also where the dataclass is frozen
+            object.__setattr__(same_kind, name, child)  # works on a frozen dataclass, too
     return same_kind
 
 

@@ -128,7 +128,7 @@ def test_data_can_be_replaced_on_a_leaf(x: tg.Tensor) -> None:
     x.data = new
     new[:] = 5
     np.testing.assert_array_equal(x.numpy(), [0, 0, 0])
-    with pytest.raises(ShapeError, match=r"\(2,\).*\(3,\)"):
+    with pytest.raises(ShapeError, match=r"shape \(3,\), got \(2,\)"):
         x.data = np.zeros(2)
     with pytest.raises(GraphError, match="result of multiply"):
         (x * 2).data = new
@@ -149,14 +149,14 @@ ERRORS: dict[str, tuple[Callable[[tg.Tensor], Any], type[Exception], str]] = {
     "object operand": (lambda x: x * np.array([1, None, 2]), UsageError, "multiply.*object"),
     "tensor of a tensor": (lambda x: tg.tensor(x), UsageError, r"detach\(\)"),
     "freeze a result": (lambda x: setattr(x * 2, "requires_grad", False), GraphError, "result of multiply"),
-    "grad of another shape": (lambda x: setattr(x, "grad", np.ones(2)), ShapeError, r"\(2,\).*\(3,\)"),
+    "grad of another shape": (lambda x: setattr(x, "grad", np.ones(2)), ShapeError, r"shape \(3,\), got \(2,\)"),
     "item assignment": (lambda x: x.__setitem__(0, 1.0), UsageError, r"x\.at\[index\]\.set\(values\)"),
     "no history": (lambda x: tg.tensor(1.0).backward(), GraphError, "no history"),
     "not scalar": (lambda x: (x * x).backward(), ShapeError, r"shape \(3,\)"),
-    "cotangent": (lambda x: (x * x).backward(np.ones((3, 1))), ShapeError, r"\(3, 1\).*\(3,\)"),
+    "cotangent": (lambda x: (x * x).backward(np.ones((3, 1))), ShapeError, r"shape \(3,\), got \(3, 1\)"),
     "retain": (lambda x: tg.tensor(1.0).retain_grad(), GraphError, "no history"),
     "the class itself": (lambda x: tg.Tensor([1.0]), UsageError, r"tg\.tensor"),
-    "a subclass": (lambda x: type("Mine", (tg.Tensor,), {}), UsageError, "inherited"),
+    "a subclass": (lambda x: type("Mine", (tg.Tensor,), {}), UsageError, "subclassed"),
     "truth": (lambda x: bool(x > 1), InputError, r"\.any\(\)"),
     "item": (lambda x: x.item(), InputError, r"shape \(3,\)"),
     "float index": (lambda x: [1, 2][x[0]], UsageError, "float64"),

@@ -200,7 +200,7 @@ CLOSED = tg.tensor(2.0, requires_grad=True)
         (
             lambda: tg.grad(lambda x: tg.custom_gradient(lambda p: (p[0] * p[1], lambda g: (g,)))((x, x)))(1.0),
             UsageError,
-            "containers that do not match",
+            "the containers do not match",
         ),
     ],
 )

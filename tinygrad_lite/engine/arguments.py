@@ -1,4 +1,4 @@
-"""The arguments of a call, sorted into what an operation computes with and what it is told: arrays and parameters."""
+"""Sorts the arguments of a call into the arrays that an operation computes with, and its parameters."""
 
 import inspect
 import sys
@@ -14,7 +14,7 @@ _TORCHS = {"dim": "dim (axis, in NumPy's terms)", "keepdim": "keepdim (keepdims,
 
 
 class ForEach(Sequence[Any]):
-    """The rules of an operation that takes any number of arrays: `rule(i, g, y, x, **params)`, for the i-th of x."""
+    """The rules of an operation on any number of arrays: `rule(i, g, y, x, **params)` differentiates by x[i]."""
 
     def __init__(self, rule: Callable[..., Any]) -> None:
         self.rule = rule
@@ -27,7 +27,7 @@ class ForEach(Sequence[Any]):
 
 
 class Arguments:
-    """How an operation takes the arguments of a call: as its rules do, in the order of its forward."""
+    """How an operation takes its arguments: in the order of its forward, and only parameters that its rules know."""
 
     name: str
     forward: Callable[..., Any]
@@ -37,12 +37,12 @@ class Arguments:
 
     @cached_property
     def signature(self) -> inspect.Signature:
-        """That of the forward."""
+        """The signature of the forward."""
         return signature_of(self.forward)
 
     @cached_property
     def keywords(self) -> frozenset[str]:
-        """The parameters that the rules know; of an operation that answers a question, those of the forward."""
+        """The parameters that the rules know; for an operation that answers a question, those of the forward."""
         rules: Sequence[Any] = self.derivatives or self.vjps or [self.forward]
         before = (self.arity or 0) + (1 if self.derivatives else 2 if self.vjps else 0)  # y or g, y; and the arrays
         if isinstance(rules, ForEach):
@@ -54,7 +54,7 @@ class Arguments:
         )
 
     def sort(self, inputs: tuple[Any, ...], params: Mapping[str, Any]) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
-        """The arrays, and the parameters as values that nobody can change."""
+        """Separate the arrays from the parameters, whose values nobody else can change afterwards."""
         if self.arity not in (len(inputs), None) or not self.keywords.issuperset(params):
             inputs, params = self.bind(inputs, params)
         for name, value in params.items():
@@ -70,7 +70,7 @@ class Arguments:
         return unchanging(value)
 
     def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Sort the arguments of a call in the forward's own signature."""
+        """Separate the arrays from the parameters by the forward's signature."""
         for name, value in kwargs.items():
             if name not in self.signature.parameters:
                 self.refuse(name, value)
@@ -91,14 +91,14 @@ class Arguments:
         return tuple(value for _, value in values[: self.arity]), params
 
     def refuse(self, name: str, value: Any) -> None:
-        """Raise the error for a keyword that the derivatives do not know."""
+        """Raise the error for a parameter that the rules do not know."""
         if name == "out":
             refuse_out(self.name, value)
         known = ", ".join(f"{keyword}=" for keyword in sorted(self.keywords)) or "no keyword"
         raise UsageError(f"{self.name}: {_TORCHS.get(name, name)}={value!r} has no derivative here; it knows {known}")
 
     def complain(self, error: Exception, arrays: Sequence[Any]) -> NoReturn:
-        """Raise the forward's error, with the operation and what it was called with where these are not in it."""
+        """Raise the forward's error again; add the operation and its arguments unless the error names them."""
         if isinstance(error, (TinygradError, np.linalg.LinAlgError)):
             raise error
         kind = ShapeError if isinstance(error, ValueError) else UsageError
@@ -106,32 +106,32 @@ class Arguments:
 
 
 def signature_of(function: Callable[..., Any]) -> inspect.Signature:
-    """The signature of a function, also where NumPy does not tell it."""
+    """The signature of a function, including a NumPy function that does not report its own."""
     try:
         return inspect.signature(function)
-    except ValueError:  # before NumPy 2.4, a function written in C does not tell its signature
+    except ValueError:  # before NumPy 2.4, functions written in C report no signature
         count = getattr(function, "nin", 1)
         kind = inspect.Parameter.POSITIONAL_ONLY
         return inspect.Signature([inspect.Parameter(f"x{i + 1}", kind) for i in range(count)])
 
 
 def unchanging(x: Any) -> Any:
-    """An array as a parameter: a copy, which nobody can change. A traced value under a tensor stays what it is."""
+    """A copy of an array parameter, which nobody else can change; a traced value inside a tensor is kept as it is."""
     array = getattr(x, "data", x) if hasattr(x, "__trace__") else x
     return array if hasattr(array, "__trace__") else np.array(x)
 
 
 def as_array(x: Any) -> Any:
-    """A list or a number as an array; an array of any kind as it is."""
+    """Convert a list or a number to an array; return an array of any kind as it is."""
     return x if hasattr(x, "dtype") else np.asarray(x)
 
 
 def refuse_out(name: str, out: Any) -> None:
-    """Raise the error for an array that the result of `name` is to be written into, if there is one."""
+    """Raise the error for `out=`, an array to write the result of `name` into, if there is one."""
     if out is not None:
         raise UsageError(f"{name}: out= would write into an array, and arrays here never change; use the result")
 
 
 def in_words(arrays: Sequence[Any]) -> str:
-    """What an operation was called with, for messages: dtypes with shapes, and numbers."""
+    """The arguments of an operation in words, for messages: dtypes with shapes, and numbers."""
     return " and ".join(f"{x.dtype}{list(x.shape)}" if hasattr(x, "dtype") else repr(x) for x in arrays)

@@ -1,9 +1,9 @@
-"""The reverse pass: from a result back to what it was made of.
+"""The reverse pass: from a result back to the leaves that it depends on.
 
-Every node that an operation made remembers the operation, its inputs and the arrays that it was called with. The pass
-walks these memories in reverse order of creation, hands the upstream gradient g of each to the operation's rules, and
-adds up what each input receives. Rules run on plain arrays; with `create_graph` the same code runs on tensors, so that
-the gradient is a graph itself.
+A node remembers the operation that made it, the operation's inputs and their arrays. The pass visits the nodes in
+reverse order of creation, passes the upstream gradient g of each node to the operation's rules, and adds up what each
+input receives. Rules run on plain arrays; with `create_graph` the same code runs on tensors, so that the gradient has
+a graph itself.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -21,15 +21,15 @@ _by_age = attrgetter("index")
 
 
 class Node:
-    """A value with a history, as the pass reads it: inert data, in which nothing points forward.
+    """A value with a history, as the reverse pass reads it: inert data that never points forward.
 
     Attributes:
         op: the operation that made it; None for a leaf.
-        inputs: what the operation was called with, nodes and others; None once the graph is freed.
-        arrays: the array of each input, as it was then.
+        inputs: the arguments of the operation, nodes and others; None once the graph is freed.
+        arrays: the array of each input at the time of the call.
         params: the operation's parameters.
-        index: its place in the order of creation; what an operation made has none if it has no history.
-        retains_grad: whether `backward` keeps its gradient although it is no leaf.
+        index: its rank in the order of creation; a result without a history has none.
+        retains_grad: whether `backward` keeps its gradient although it is not a leaf.
     """
 
     __slots__ = ("_array", "_requires_grad", "arrays", "index", "inputs", "op", "params", "retains_grad")
@@ -45,13 +45,13 @@ class Node:
 
 
 widened: ContextVar[Any] = ContextVar("widened", default=None)
-"""The first operation that made wider numbers of an input, in the pass that ran last, and the dtypes; else None."""
+"""The first operation that widened the dtype of an input in the latest pass, with the dtypes; None if there is none."""
 
 
 def history(roots: Iterable[Any], ends: Collection[Any] = (), oldest: int = 0) -> list[Any]:
-    """Every node behind the roots that an operation made, they included, oldest first.
+    """Every result of an operation that the roots depend on, including the roots, oldest first.
 
-    It looks no further than `ends`, and leaves out what is older than `oldest` in the order of creation.
+    The search stops at `ends`, and at nodes older than `oldest` in the order of creation.
 
     Raises:
         GraphError: if a part of the graph was freed by an earlier backward pass.
@@ -67,7 +67,7 @@ def history(roots: Iterable[Any], ends: Collection[Any] = (), oldest: int = 0) -
         if node.inputs is None:
             raise GraphError(
                 f"the graph behind this result of {node.op} was freed by an earlier backward pass; pass "
-                "retain_graph=True to that one, or compute the result again"
+                "retain_graph=True to that pass, or compute the result again"
             )
         path.append(node)
         for x in node.inputs:
@@ -80,9 +80,10 @@ def history(roots: Iterable[Any], ends: Collection[Any] = (), oldest: int = 0) -
 def propagate(
     path: list[Any], arrived: dict[Any, Array], create_graph: bool, only: Collection[Any] | None = None
 ) -> dict[Any, Array]:
-    """Play a history back: from the gradients of its roots to that of each leaf and each node that retains its own.
+    """Play a history back, from the upstream gradients of its roots to the gradients of its leaves.
 
-    `arrived` holds the former, and is made to hold the latter. With `only`, no gradient is computed for other nodes.
+    `arrived` holds the gradient that has arrived at each node so far: at first those of the roots, in the end those of
+    the leaves and of the nodes that retain theirs. With `only`, no other node gets a gradient.
     """
     mode, _ = grad_mode.enabled.set(create_graph), widened.set(None)
     try:
@@ -99,7 +100,7 @@ def propagate(
 def contribute(
     node: Any, g: Array, arrived: dict[Any, Array], create_graph: bool = False, only: Collection[Any] | None = None
 ) -> None:
-    """Add, to what has arrived at each input of a node, what its upstream gradient g contributes: g ∂node/∂x."""
+    """For each input x of a node with upstream gradient g, add gᵀ ∂node/∂x to what has arrived at x."""
     g = g.whole() if isinstance(g, Deferred) else g
     op, params, kind = node.op, node.params, type(node)
     y, arrays = (node, _linked(node)) if create_graph else (node._array, node.arrays)
@@ -107,7 +108,7 @@ def contribute(
         if type(x) is not kind or not (x._requires_grad if only is None else x in only):
             continue
         if op.arity is None:
-            contribution = op.vjps.rule(i, g, y, arrays, **params)  # not a copy of many arrays for each of many
+            contribution = op.vjps.rule(i, g, y, arrays, **params)  # vjps[i] would copy all arrays for each
         elif (vjp := op.vjps[i]) is not None:
             contribution = vjp(g, y, *arrays, **params) if params else vjp(g, y, *arrays)
         else:
@@ -124,14 +125,14 @@ def contribute(
 
 
 def whole(g: Array) -> Array:
-    """A gradient as an array."""
+    """The gradient as an array, also if it was deferred."""
     return g.whole() if isinstance(g, Deferred) else g
 
 
 def _linked(node: Any) -> tuple[Array, ...]:
     """The arrays that an operation was called with, as nodes where a gradient flows to them.
 
-    Arrays other than NumPy's are nodes in any case: on the left of a tensor, some would try to compute with it.
+    Arrays other than NumPy's are always nodes: as the left operand, some would try to compute with a tensor themselves.
     """
     return tuple(
         (x if x._array is array else x.holding(array))
@@ -142,7 +143,7 @@ def _linked(node: Any) -> tuple[Array, ...]:
 
 
 def fitted(g: Any, shape: tuple[int, ...], dtype: Any, op: Op, i: int) -> Array:
-    """A gradient summed over the axes that broadcasting added to its argument or stretched, in the argument's dtype."""
+    """The gradient of an argument, summed over the axes that broadcasting added or stretched, in its dtype."""
     if isinstance(g, Deferred):
         return g
     if not hasattr(g, "dtype"):

@@ -1,4 +1,4 @@
-"""To and from Python and NumPy: the one gate for what comes from outside, and how a value leaves the graph."""
+"""Conversions to and from Python and NumPy: the one gate into the graph, and the ways out of it."""
 
 import sys
 from typing import Any
@@ -12,29 +12,29 @@ from tinygrad_lite.errors import InputError, UsageError
 from tinygrad_lite.foreign import DATA_WITHOUT_HISTORY, lost_array, numbers_of, silent_exit
 
 NUMBERS = frozenset({bool, int, float, complex, type(None), np.float64, np.float32})
-"""What needs no look: nobody can change it, and it is of no container."""
+"""Types that need no check: their values never change, and no container holds them."""
 
 _NUMBER_OF_KIND = {"b": bool, "i": int, "u": int, "f": float, "c": complex}
 
 
 def received(x: Any, op: Op) -> Array:
-    """What an operation is called with besides traced values: an array that nobody can change before a rule reads it.
+    """An operation's argument that is not traced, as an array that nobody can change before a rule reads it.
 
-    It is copied even where it is read-only, since it may be a view of an array that is not.
+    Even a read-only array is copied, since it may be a view of a writable one.
     """
     array = numbers_of(x, op.name)
     return array.copy() if op.reads_values and not isinstance(array, np.generic) else array
 
 
 def number(value: Any, op: Op) -> Array:
-    """The array for a number that a declared forward returned in plain Python."""
+    """Convert the Python number that a declared forward returned to an array."""
     if not isinstance(value, (int, float)):
         raise UsageError(f"the forward of {op.name} returned {type(value).__name__}; an operation returns one array")
     return np.float64(value)
 
 
 class Conversions(Operators):
-    """How a value with a history becomes a number, an array or text: never without a word, if it leaves the graph."""
+    """Conversions of a value with a history to numbers, arrays and text; it never leaves the graph silently."""
 
     __slots__ = ()
     _array: Array
@@ -55,19 +55,19 @@ class Conversions(Operators):
         return self._array.dtype  # type: ignore[no-any-return]
 
     def numpy(self) -> Any:
-        """A read-only view of the array; copy it to write to it. This leaves the graph, on purpose."""
+        """A read-only view of the array, outside the graph. Copy it to write to it."""
         if not isinstance(self._array, (np.ndarray, np.generic)):
             return self._array.numpy() if hasattr(self._array, "numpy") else self._array
         view = np.asarray(self._array).view()
         view.setflags(write=False)
         return view
 
-    def item(self, *place: Any) -> Any:
-        """The one element as a Python number, or the one at a place."""
-        if place:
-            return self._array.item(*place)
+    def item(self, *index: Any) -> Any:
+        """The only element, or the element at an index, as a Python number outside the graph."""
+        if index:
+            return self._array.item(*index)
         if self.size != 1:
-            raise InputError(f"item() needs a tensor of one element, this one has shape {self.shape}")
+            raise InputError(f"item() needs a tensor of one element or an index, got shape {self.shape}")
         if hasattr(self._array, "item"):
             return self._array.item()
         return _NUMBER_OF_KIND[self.dtype.kind](self._array.reshape(()))
@@ -91,7 +91,7 @@ class Conversions(Operators):
 
     def __index__(self) -> int:
         if self.dtype.kind not in "iu":
-            raise UsageError(f"only an integer tensor can be an index, this one is {self.dtype}")
+            raise UsageError(f"an index must be an integer tensor, got {self.dtype}: write int(tensor)")
         return int(self.item())
 
     def __bool__(self) -> bool:
@@ -119,7 +119,7 @@ class Conversions(Operators):
 
 
 def constant(value: Any) -> Any:
-    """A value for a tensor to hold, out of its own tensor; refused if the history of what is differentiated is lost."""
+    """The array for a tensor to hold; raises if the history of a value that is being differentiated would be lost."""
     if not isinstance(value, Traced):
         return value
     has_history = isinstance(value, Conversions) and value._requires_grad and value.op is not None

@@ -1,4 +1,4 @@
-"""Whether operations are written into the graph: for a block or a function, in one thread, task or generator alone."""
+"""The gradient mode: whether operations are recorded in the graph. Each thread, task and generator has its own."""
 
 import contextlib
 import sys
@@ -12,7 +12,7 @@ from typing import Any, Self
 from tinygrad_lite.errors import UsageError
 
 enabled: "ContextVar[bool | _InGenerator]" = ContextVar("enabled", default=True)
-"""Whether operations are written into the graph."""
+"""Whether operations are recorded in the graph."""
 
 transforming: ContextVar[bool] = ContextVar("transforming", default=False)
 """Whether a transform is running a user's function."""
@@ -30,7 +30,7 @@ class Differentiating:
 
 
 class _InGenerator:
-    """The mode of a block in a generator: while that is suspended, those that it yields to keep their own."""
+    """The mode of a block in a generator; while the generator is suspended, its consumer keeps its own mode."""
 
     def __init__(self, frame: FrameType, setting: bool, before: "bool | _InGenerator") -> None:
         self.frame: FrameType | None = frame
@@ -62,7 +62,7 @@ class _Switch:
     def __exit__(self, *exception: Any) -> None:
         before = self._entered.pop()
         if isinstance(before, _InGenerator) and before.frame is sys._getframe(1):
-            before.frame = None  # others may have begun a block since: for them it is over, too
+            before.frame = None  # inside blocks that have begun since, this mode is over, too
             if enabled.get() is not before:
                 return
             before = before.before
@@ -71,8 +71,8 @@ class _Switch:
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
         if any(test(function) for test in (isgeneratorfunction, iscoroutinefunction, isasyncgenfunction)):
             raise UsageError(
-                f"{function.__name__} runs later than it is called, and not under a decorator: write the block `with "
-                "tg.no_grad():`, or tg.enable_grad(), in its body"
+                f"{function.__name__} is a generator or a coroutine: it runs later than the call that the decorator "
+                "wraps. Write `with tg.no_grad():` (or tg.enable_grad()) in its body"
             )
 
         @wraps(function)
@@ -84,14 +84,14 @@ class _Switch:
 
 
 def _is_manager(frame: FrameType) -> bool:
-    """Whether a generator is a context manager, which sets the mode for the block that it yields to on purpose."""
+    """Whether a generator is a context manager, which means to set the mode for the block that it yields to."""
     return frame.f_back is not None and frame.f_back.f_code.co_filename == contextlib.__file__
 
 
 def no_grad() -> _Switch:
-    """A context manager or decorator under which no graph is built, and leaves may be updated with `-=`.
+    """A context manager or decorator under which no graph is built, and `-=` updates leaves.
 
-    It holds for the block, in this thread or task; a generator may yield out of the block, and be awaited in it.
+    It holds for the block, in this thread or task alone; the block may contain `yield` and `await`.
 
     Example:
         >>> import tinygrad_lite as tg
@@ -105,7 +105,7 @@ def no_grad() -> _Switch:
 
 
 def enable_grad() -> _Switch:
-    """A context manager or decorator under which a graph is built, also inside `no_grad`.
+    """A context manager or decorator under which a graph is built, even inside `no_grad`.
 
     Example:
         >>> import tinygrad_lite as tg

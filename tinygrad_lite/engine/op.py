@@ -1,7 +1,7 @@
 """What an operation is: plain NumPy with its derivatives beside it, declared once.
 
-`elementwise` and `primitive` make an `Op` out of such a declaration. Calling it on arrays computes its value; on values
-that are traced (a `Tensor`, say), each kind of traced value says what happens.
+`elementwise` and `primitive` make an `Op` from such a declaration. Calling it on arrays computes its value. Called on
+traced values (a `Tensor`, say), it lets them decide what happens.
 """
 
 import sys
@@ -22,7 +22,7 @@ Array = Any
 Rule = Callable[..., Array]
 Derivative = Rule | float
 Example = tuple[Sequence[Any], Mapping[str, Any]]
-"""A call to try: for each array its shape, or the array itself where not any values will do; and the parameters."""
+"""A sample call: for each array its shape, or the array itself where the values matter; and the parameters."""
 
 NO_PARAMS: Mapping[str, Any] = MappingProxyType({})
 REAL = (-np.inf, np.inf)
@@ -30,17 +30,17 @@ POSITIVE = (0.0, np.inf)
 
 
 class Traced:
-    """A value that says for itself what happens when an operation meets it.
+    """A value that decides for itself what an operation does with it.
 
-    An operation hands itself to the first traced value among its inputs, a Python operator to its left side.
+    An operation passes itself to the first traced value among its inputs; a Python operator, to its left operand.
     """
 
     __slots__ = ()
     dtype: Any
-    holds_tangent = False  # which a plain array would lose
+    holds_tangent = False  # whether it carries a tangent, which a plain array would lose
 
     def beside(self, x: Array) -> Array:
-        """What stands for an array that meets this value, where it lies under tensors: unless told, the array."""
+        """Prepare an array that meets this value inside a tensor; by default, return the array itself."""
         return x
 
     def __trace__(self, op: "Op", inputs: tuple[Array, ...], params: Mapping[str, Any]) -> Array:
@@ -48,39 +48,38 @@ class Traced:
 
 
 class Deferred:
-    """A gradient, nearly all zeros, that its rule made no array of: it takes in others, and is made whole once."""
+    """A sparse gradient that is not an array yet: it takes in other gradients and becomes an array once, at the end."""
 
     def __add__(self, gradient: Any) -> Self:
-        """Take in another gradient of the same argument, an array or deferred too."""
+        """Take in another gradient of the same argument, an array or a deferred one."""
         raise NotImplementedError
 
     def whole(self) -> Array:
-        """The array."""
+        """The gradient as an array."""
         raise NotImplementedError
 
 
 def total(x: Array, axis: Any = None, keepdims: bool = False) -> Array:
-    """The sum of an array of any kind; of NumPy's own in half the time that np.sum takes."""
+    """The sum of an array of any kind; for a NumPy array, in half the time of np.sum."""
     reduce: Any = np.add.reduce if type(x) is np.ndarray else np.sum
     return reduce(x, axis=axis, keepdims=keepdims)
 
 
 class Facts(TypedDict, total=False):
-    """What a declaration can say of an operation besides its value and its derivatives.
+    """What a declaration can state about an operation besides its value and its derivatives.
 
     Attributes:
-        domain: per argument, the open interval in which the operation is real and smooth.
+        domain: for each argument, the open interval in which the operation is real and smooth.
         kink: an expression of the arguments that is zero where the operation is not differentiable.
-        on_complex: its continuation to the complex plane, on complex arrays, for gradient checks to machine precision;
-            where the forward in NumPy's functions is that itself, as it mostly is, nothing needs saying.
-        examples: shapes and parameters to try it on, for whoever loops over the registry.
-        linear: whether it is linear in each argument that has a derivative, the others held fixed, as a product is: its
-            Jacobian-vector product is then the operation itself. Without it, that is made out of the vjps.
-        kind: what diagnoses are made of. "moving": it moves, picks and replaces entries, and takes them as they are, so
-            that a NaN may pass. "multiplying": its first two arguments are the factors of a product, to which something
-            may be added; where an operation is linear in several arguments, all of them are factors. "rectifying": for
-            all numbers of one sign it is 0, as relu is, and a unit may die of it. "saturating": its derivative vanishes
-            far out, as that of tanh does.
+        on_complex: its continuation to the complex plane, a function of complex arrays, for gradient checks to machine
+            precision. Usually the forward is its own continuation, and there is nothing to state.
+        examples: shapes and parameters to try it on, for code that loops over the registry.
+        linear: whether it is linear in each differentiable argument while the others are fixed, as a product is. Its
+            Jacobian-vector product is then the operation itself; otherwise the engine derives it from the vjps.
+        kind: its part in diagnoses. "moving": it moves, picks or replaces entries and does not change them, so NaN may
+            pass. "multiplying": its first two arguments are the factors of a product, to which it may add something; if
+            it is linear in several arguments, all of them are factors. "rectifying": it is 0 for all numbers of one
+            sign, as relu is, and can kill a unit. "saturating": its derivative vanishes far out, as that of tanh does.
         chooses: why an entry gets no gradient where another is chosen, in words: "another entry is the largest".
     """
 
@@ -94,17 +93,17 @@ class Facts(TypedDict, total=False):
 
 
 class Op(Arguments):
-    """An operation: its value and the vector-Jacobian product of each argument, both as plain NumPy.
+    """An operation: its value and the vector-Jacobian product of each argument, both in plain NumPy.
 
     Attributes:
         forward: the value; arrays are positional, parameters are keywords.
-        vjps: one `vjp(g, y, *x, **params)` per argument, None where an argument has no derivative. Empty for what
-            answers a question (a comparison, an argmax) and so carries no gradient.
-        arity: how many arrays it takes; None if any number, in which case `vjps[i]` exists for every i.
-        derivatives: of an operation that works entry by entry, as they were declared; else empty.
-        keywords: the parameters that the rules know. Others are refused, never ignored.
+        vjps: one `vjp(g, y, *x, **params)` per argument; None for an argument without a derivative. Empty for an
+            operation that answers a question (a comparison, an argmax) and so carries no gradient.
+        arity: the number of arrays it takes; None for any number, in which case `vjps[i]` exists for every i.
+        derivatives: the declared derivatives of an elementwise operation; empty for any other.
+        keywords: the parameters that the rules know. Any other is refused, never ignored.
         domain, kink, on_complex, and so on: see `Facts`.
-        module: where it was declared.
+        module: the name of the module that declares it.
     """
 
     domain: Sequence[tuple[float, float]] | None = None
@@ -129,19 +128,19 @@ class Op(Arguments):
         self.arity = arity
         self.name = name or forward.__name__.lstrip("_")
         if self.name == "<lambda>":
-            raise UsageError("an operation needs a name, to be printed and found by: pass name=")
+            raise UsageError("an operation needs a name, and a lambda has none: pass name=")
         if unknown := facts.keys() - Facts.__annotations__.keys():
-            raise UsageError(f"{self.name}: a declaration states {', '.join(Facts.__annotations__)}; not {unknown}")
+            raise UsageError(f"{self.name}: a declaration can state {', '.join(Facts.__annotations__)}; got {unknown}")
         vars(self).update(facts)
 
     @cached_property
     def reads_values(self) -> bool:
-        """Whether a derivative depends on the arguments' values, so that nobody may change these."""
+        """Whether a derivative reads the values of the arguments, so that nobody may change them."""
         return not self.derivatives or any(callable(derivative) for derivative in self.derivatives)
 
     @cached_property
     def is_composite(self) -> bool:
-        """Whether the forward is a Python function, which calls NumPy's, and not one of NumPy's own."""
+        """Whether the forward is a Python function that calls NumPy, not a NumPy function itself."""
         return isinstance(self.forward, FunctionType) and not (self.forward.__module__ or "").startswith("numpy")
 
     def __call__(self, *inputs: Array, **params: Any) -> Array:
@@ -162,7 +161,7 @@ class Op(Arguments):
         return self
 
     def real(self, arrays: Sequence[Array], dtype: Any) -> tuple[Array, ...]:
-        """The arrays as the rules see them, in the result's dtype: integers would wrap, and few digits stay few."""
+        """The arrays in the result's dtype, for the rules: integers would wrap around, low precision would stay low."""
         return tuple(
             x.astype(dtype)
             if hasattr(x, "dtype") and x.dtype != dtype and x.dtype.kind in "biuf" and self.vjps[i] is not None
@@ -172,7 +171,7 @@ class Op(Arguments):
 
 
 listeners: list[Callable[[Op], None]] = []
-"""Who hears of each declaration: the registry."""
+"""Functions to call with each new operation; the registry adds one."""
 
 
 def elementwise(
@@ -180,10 +179,10 @@ def elementwise(
 ) -> Op:
     """Declare an operation that works entry by entry, as a calculus table does.
 
-    y = forward(*x) broadcasts as NumPy does, and `derivatives[i](y, *x)` is ∂y/∂xᵢ, entry by entry, in NumPy and
-    operators; or a plain number (1, -1, 0). Parameters are keywords, of the forward and of each derivative. Without
-    any derivative the operation answers a question, and no gradient flows through it. The product with the upstream
-    gradient and the sum over broadcast axes are the engine's. `facts` are those of `Facts`.
+    y = forward(*x) broadcasts as NumPy does. `derivatives[i](y, *x)` is ∂y/∂xᵢ, entry by entry, written with NumPy and
+    operators; it may also be a plain number (1, -1, 0). Parameters are keywords of the forward and of each derivative.
+    An operation without derivatives answers a question, and no gradient flows through it. The engine multiplies by the
+    upstream gradient and sums over broadcast axes. `facts` are those of `Facts`.
 
     Example:
         >>> import numpy as np, tinygrad_lite as tg
@@ -198,14 +197,14 @@ def elementwise(
 
 
 def _times(derivative: Derivative, arity: int) -> Rule:
-    """The vector-Jacobian product of an operation that works entry by entry: the upstream gradient × the derivative."""
+    """The vector-Jacobian product of an elementwise operation: the upstream gradient times the derivative."""
     if isinstance(derivative, (int, float)):
         return _BY_NUMBER.get(derivative) or (lambda g, y, *x, **params: g * derivative)
     if not callable(derivative):
         raise UsageError(f"a derivative is a function of y and the arguments, or a number; got {derivative!r}")
     code = getattr(derivative, "__code__", None)
     if code and code.co_argcount == arity + 1 and not (code.co_kwonlyargcount or code.co_flags & CO_VARKEYWORDS):
-        if arity == 1:  # calls without stars, which take half the time
+        if arity == 1:  # a call without star arguments takes half the time
             return lambda g, y, x: g * derivative(y, x)
         if arity == 2:
             return lambda g, y, a, b: g * derivative(y, a, b)
@@ -227,16 +226,16 @@ def primitive(
     arity: int | None = None,
     **facts: Unpack[Facts],
 ) -> Op:
-    """Declare an operation that is not entry by entry: a product, a reduction, a loss.
+    """Declare an operation that does not work entry by entry: a product, a reduction, a loss.
 
-    `vjps[i](g, y, *x, **params)` is the vector-Jacobian product gᵀ ∂y/∂xᵢ, with g of y's shape and the result of xᵢ's
-    shape, or of a shape that broadcasting made of it: the engine sums over broadcast axes. None stands for an argument
-    without a derivative. The parameters that the rules name are those that the operation knows. Without any rule the
-    operation answers a question about its first `arity` (1 unless told) arguments, and no gradient flows through it.
-    `facts` are those of `Facts`.
+    `vjps[i](g, y, *x, **params)` is the vector-Jacobian product gᵀ ∂y/∂xᵢ. The upstream gradient g has y's shape; the
+    result has xᵢ's shape, or a shape that xᵢ was broadcast to, in which case the engine sums over the broadcast axes.
+    Use None for an argument without a derivative. The operation knows the parameters that its rules name. An operation
+    without rules answers a question about its first `arity` arguments (by default one), and no gradient flows through
+    it. `facts` are those of `Facts`.
 
     Args:
-        each: for any number of arguments, one rule `each(i, g, y, x, **params)` for the i-th of them, x.
+        each: for any number of arguments, one rule `each(i, g, y, x, **params)`, which differentiates by x[i].
 
     Example:
         >>> import numpy as np, tinygrad_lite as tg
@@ -250,7 +249,7 @@ def primitive(
 
 
 def _declared(op: Op) -> Op:
-    op.module = sys._getframe(2).f_globals.get("__name__", "")  # whoever called elementwise or primitive
-    for hear in listeners:
-        hear(op)
+    op.module = sys._getframe(2).f_globals.get("__name__", "")  # the caller of elementwise or primitive
+    for listener in listeners:
+        listener(op)
     return op

@@ -1,8 +1,8 @@
-"""Python's operators, NumPy's methods and NumPy's protocols, which every traced value shares.
+"""Python's operators, NumPy's methods and NumPy's protocols, which all traced values share.
 
 A traced value that inherits `Operators` and defines `__trace__` works with `x + y`, `x.sum(axis=0)`, `x[1:]`, and
-with NumPy's own functions, which find their way here through `__array_ufunc__` and `__array_function__`. Each stands
-for a function of NumPy's and is bound to the operation that answers it, once that is declared.
+with NumPy's own functions, which arrive here through `__array_ufunc__` and `__array_function__`. Each operator and
+method stands for a NumPy function and is bound to the operation that answers it when that is declared.
 """
 
 import operator
@@ -18,7 +18,7 @@ from tinygrad_lite.errors import UsageError
 
 
 class _Bound:
-    """An attribute made of what answers a function of NumPy's, or of the operation of a name, once it is declared."""
+    """An attribute that is made from an operation, given by the NumPy function it answers or by name, once declared."""
 
     def __init__(self, function: Callable[..., Any] | str, make: Callable[[Any], Any]) -> None:
         self._function = function
@@ -49,8 +49,8 @@ def _both(function: Callable[..., Any]) -> Any:
 
 
 def _cast_as_asked(ufunc: np.ufunc, inputs: tuple[Array, ...], params: dict[str, Any]) -> tuple[Array, ...]:
-    """The inputs in the dtype that a ufunc is asked to compute in; what is settled with that leaves the keywords."""
-    for name in ("order", "subok"):  # how the result lies in memory
+    """The inputs in the dtype that a ufunc is asked to compute in; removes the keywords that this takes care of."""
+    for name in ("order", "subok"):  # the layout of the result in memory
         params.pop(name, None)
     casting, dtype = params.pop("casting", "same_kind"), params.pop("dtype", None)
     if dtype is None:
@@ -63,7 +63,7 @@ def _cast_as_asked(ufunc: np.ufunc, inputs: tuple[Array, ...], params: dict[str,
 
 
 class Operators(Traced):
-    """Python's operators and NumPy's methods and protocols, each as the operation that it stands for."""
+    """Python's operators and NumPy's methods and protocols, each bound to its operation."""
 
     __slots__ = ()
     __pandas_priority__ = 5000  # pandas objects leave `frame * tensor` to the tensor
@@ -81,7 +81,7 @@ class Operators(Traced):
             a, b = inputs
             inputs = (np.reshape(a, np.shape(a) + (1,) * np.ndim(b)), b)
         elif method != "__call__":
-            params.pop("array", None)  # the one array, which NumPy hands on twice if it was named
+            params.pop("array", None)  # NumPy passes the array twice if it was passed by keyword
             return answer_to(getattr(ufunc, method))(*inputs, **params)
         if params:
             inputs = _cast_as_asked(ufunc, inputs, params)
@@ -110,7 +110,7 @@ class Operators(Traced):
     at = _Bound(operator.setitem, property)
 
     def __pow__(self, exponent: Array) -> Any:
-        # NumPy's own shortcut for arrays, several times faster than the general power
+        # NumPy's own shortcut, several times faster than the general power
         return self.square() if type(exponent) is int and exponent == 2 else self._power(exponent)
 
     def __rdivmod__(self, other: Array) -> Any:
@@ -179,5 +179,5 @@ class Operators(Traced):
 
 
 def _one_or_many(sizes: tuple[Any, ...]) -> Any:
-    """`t.reshape(2, 3)` and `t.reshape((2, 3))` are the same."""
+    """The sizes in `t.reshape(2, 3)` or `t.reshape((2, 3))`, which mean the same."""
     return sizes[0] if len(sizes) == 1 else sizes

@@ -1,4 +1,4 @@
-"""Which operations there are, and which of them answers a function of NumPy's on traced values."""
+"""The registry of all operations, and of the NumPy functions that each of them answers on traced values."""
 
 import copyreg
 import sys
@@ -15,7 +15,7 @@ _OPERATIONS: dict[str, Op] = {}
 _ANSWERS: dict[Any, Callable[..., Any]] = {}
 _WAITING: dict[Any, list[Callable[[Any], None]]] = {}
 TABLES = {"scipy.special": "tinygrad_lite.ops.special"}
-"""Tables of what other libraries compute, by library; read once a program that uses the library asks for more."""
+"""Modules that declare the functions of other libraries; each is imported once a program needs it."""
 
 
 def operations() -> list[Op]:
@@ -29,7 +29,11 @@ def operation(name: str) -> Op:
 
 
 def answer_to(function: Callable[..., Any]) -> Callable[..., Any]:
-    """What of ours computes a NumPy function on traced values; raises `UsageError` where nothing does."""
+    """The operation or function that computes a NumPy function on traced values.
+
+    Raises:
+        NoDerivativeError: if there is none.
+    """
     if function not in _ANSWERS:
         for library, table in TABLES.items():
             if library in sys.modules:
@@ -45,7 +49,7 @@ def functions_of(op: Op) -> list[Callable[..., Any]]:
 
 
 def path_of(function: Any) -> str:
-    """How the user wrote a function: np.exp, np.linalg.det, np.add.reduce."""
+    """A function's name as users write it: np.exp, np.linalg.det, np.add.reduce."""
     owner = getattr(function, "__self__", None)
     if isinstance(owner, np.ufunc):
         return f"{path_of(owner)}.{function.__name__}"
@@ -56,7 +60,7 @@ def path_of(function: Any) -> str:
 
 
 def implements(*functions: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Let the decorated function, made of operations, answer these NumPy functions on traced values."""
+    """Let the decorated function, which is composed of operations, answer these NumPy functions on traced values."""
 
     def enter(answer: Callable[..., Any]) -> Callable[..., Any]:
         for function in functions:
@@ -67,7 +71,7 @@ def implements(*functions: Callable[..., Any]) -> Callable[[Callable[..., Any]],
 
 
 def when_declared(function: Callable[..., Any] | str, use: Callable[[Any], None]) -> None:
-    """Have `use` called, once, with what answers this function, or with the operation of this name."""
+    """Call `use` once with the answer to this function, or the operation of this name, when it is declared."""
     _WAITING.setdefault(function, []).append(use)
 
 
@@ -79,15 +83,15 @@ def _enter(key: Callable[..., Any] | str, answer: Callable[..., Any]) -> None:
 
 
 def newer(*names: str) -> list[Callable[..., Any]]:
-    """Those of NumPy's functions that the installed NumPy has: for names younger than the oldest one supported."""
+    """The NumPy functions of these names that the installed version has; some are newer than the oldest supported."""
     return [getattr(np, name) for name in names if hasattr(np, name)]
 
 
 def register(op: Op) -> None:
-    """Enter an operation under its name, and as the answer to its forward.
+    """Enter an operation under its name and as the answer to its forward.
 
-    An operation that takes the place of another with the same forward has the domain, the kink, the continuation and so
-    on of that one, unless it states its own: they are the function's, whatever its derivatives.
+    An operation that replaces another with the same forward inherits its domain, kink, continuation and so on, unless
+    it states its own: these belong to the function, whatever its derivatives.
     """
     for fact in Facts.__annotations__.keys() - {"examples", "linear"}:
         setattr(op, fact, getattr(op, fact) or getattr(_ANSWERS.get(op.forward), fact, getattr(op, fact)))
@@ -97,13 +101,13 @@ def register(op: Op) -> None:
 
 
 def is_registered(op: Op) -> bool:
-    """Whether this very operation is the one of its name."""
+    """Whether this operation is the one registered under its name."""
     return _OPERATIONS.get(op.name) is op
 
 
 def _pickled(op: Op) -> Any:
     if not is_registered(op):
-        raise UsageError(f"operation {op.name} was declared again since, and would come back as another one")
+        raise UsageError(f"operation {op.name} was declared again since: a copy would be the new operation")
     return operation, (op.name,)
 
 

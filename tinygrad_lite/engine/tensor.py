@@ -1,7 +1,7 @@
-"""A value with a history: an array, and, where a gradient can flow, how it was made.
+"""A value with a history: an array and, if a gradient can flow to it, a record of how it was made.
 
-The array of a tensor is never written to, so no gradient is wrong because somebody changed a value in between. A
-history points backward only, so dropping the last tensor of a graph frees all of it at once.
+Nobody ever writes to the array of a tensor, so a later change of a value cannot make a gradient wrong. A history only
+points backward, so dropping the last tensor of a graph frees the whole graph at once.
 """
 
 import operator
@@ -26,11 +26,11 @@ _new = object.__new__
 _accumulating = threading.Lock()  # held by the one thread that adds to gradients
 
 positive = elementwise(np.positive, 1)
-"""y = x, the simplest of declarations: what stands in for a tensor, and hands its gradient on, is made by it."""
+"""y = x, the simplest declaration. It makes the stand-in for a tensor, which passes its gradient on to the tensor."""
 
 
 def _in_place(symbol: str, op: Callable[..., Any]) -> Callable[..., "Tensor"]:
-    """`-=` and its kind: a new array for a leaf under `no_grad`, a new tensor for anything else."""
+    """An in-place operator such as `-=`: gives a leaf under `no_grad` a new array; otherwise makes a new tensor."""
 
     def update(self: "Tensor", other: Array) -> Any:
         result = op(self, other)
@@ -38,8 +38,8 @@ def _in_place(symbol: str, op: Callable[..., Any]) -> Callable[..., "Tensor"]:
             return result
         if grad_mode.enabled.get():
             raise UsageError(
-                f"x {symbol}= ... of a leaf that requires a gradient would make it something else than a leaf: to "
-                f"update it, write it under tg.no_grad(); for a new tensor, write y = x {symbol} ..."
+                f"x {symbol}= ... on a leaf that requires a gradient would turn it into a result: to update the leaf, "
+                f"write it under tg.no_grad(); to make a new tensor, write y = x {symbol} ..."
             )
         constant(other)
         self.data = result
@@ -52,7 +52,7 @@ class Tensor(Conversions, Node):
     """An array in a graph of operations. Make one with `tg.tensor`.
 
     Attributes:
-        name: how lessons, reports and messages call it.
+        name: its name in lessons, reports and messages.
         op, inputs, arrays, params, index, retains_grad: its history, see `Node`.
     """
 
@@ -65,7 +65,7 @@ class Tensor(Conversions, Node):
         raise UsageError("make a tensor with tg.tensor(data), which copies the data")
 
     def __init_subclass__(cls) -> None:
-        raise UsageError("a tensor is not to be inherited from: what operations return would be plain tensors")
+        raise UsageError("Tensor cannot be subclassed, since operations return plain tensors: hold one in a field")
 
     def __trace__(self, op: Op, inputs: tuple[Array, ...], params: Mapping[str, Any]) -> Any:
         arrays: list[Array] = []
@@ -93,7 +93,7 @@ class Tensor(Conversions, Node):
         return result
 
     def remember(self, op: Op, inputs: tuple[Array, ...], arrays: Sequence[Array], params: Mapping[str, Any]) -> None:
-        """Keep how this tensor was made, for the reverse pass; nothing, where it holds whole numbers or truths."""
+        """Record how this tensor was made, for the reverse pass; integers and booleans have no history."""
         dtype = self._array.dtype
         if dtype.kind == "f":
             self._requires_grad = True
@@ -106,42 +106,42 @@ class Tensor(Conversions, Node):
             self.params = params
             self.index = next_index()
         elif dtype.kind == "c":
-            raise UsageError(f"{op.name} makes complex numbers of {in_words(arrays)}; only real ones have a gradient")
+            raise UsageError(f"{op.name} of {in_words(arrays)} is complex; only real results have a gradient")
 
     def forget(self) -> None:
-        """Let go of what this tensor was made of; that it had a history is remembered."""
-        if self.op is not positive:  # which holds nothing, and may be the variable of a running transform
+        """Free the inputs that this tensor was made from; it still knows that it had a history."""
+        if self.op is not positive:  # that holds nothing, and may be the variable of a running transform
             self.inputs = None
             self.arrays = ()
 
     def holding(self, array: Array) -> "Tensor":
-        """A tensor of this array that hands its gradient on to this one."""
+        """A stand-in with this array, which passes its gradient on to this tensor."""
         stand_in = wrap(array)
         stand_in.remember(positive, (self,), (array,), NO_PARAMS)
         return stand_in
 
     def settle(self) -> None:
-        """End a stand-in's time as a variable, once its function has run: it needs a gradient as what it stands for."""
+        """After its function has run, let a stand-in require a gradient only if the original does."""
         if not self.inputs[0]._requires_grad:
             self._requires_grad = False
             self.op = None
 
     @property
     def data(self) -> Array:
-        """The array itself, read-only. Assigning gives a leaf a new one, of the same shape and dtype."""
+        """The array itself, read-only. Assigning gives a leaf a new array; its shape and dtype stay the same."""
         return self._array
 
     @data.setter
     def data(self, value: Array) -> None:
         array = constant(value) if isinstance(value, Traced) else copied(value)
         if array.shape != self.shape:
-            raise ShapeError(f"new data of shape {array.shape} for a tensor of shape {self.shape}")
+            raise ShapeError(f"new data must have the tensor's shape {self.shape}, got {array.shape}")
         if not np.can_cast(array.dtype, self.dtype, "same_kind"):
-            raise UsageError(f"new data of dtype {array.dtype} for a tensor of dtype {self.dtype}")
+            raise UsageError(f"new data must fit the tensor's dtype {self.dtype}, got {array.dtype}: cast it first")
         self.replace(array.astype(self.dtype, copy=False))
 
     def replace(self, array: Array) -> None:
-        """Give a leaf a new array, which nobody else may write to: what an optimiser does."""
+        """Give a leaf a new array, as an optimiser does; nobody else may write to that array."""
         if self.op is not None:
             raise GraphError(f"this tensor is a result of {self.op.name}; only a leaf can be given new data")
         if isinstance(array, np.ndarray):
@@ -150,7 +150,7 @@ class Tensor(Conversions, Node):
 
     @property
     def requires_grad(self) -> bool:
-        """Whether a gradient can flow to this tensor. Assigning freezes or frees a leaf."""
+        """Whether a gradient can flow to this tensor. Assign False to freeze a leaf, True to unfreeze it."""
         return self._requires_grad
 
     @requires_grad.setter
@@ -163,7 +163,7 @@ class Tensor(Conversions, Node):
 
     @property
     def grad(self) -> "Tensor | None":
-        """The gradient that `backward` added up here, of the same shape; None before."""
+        """The gradient that `backward` has accumulated here, of the tensor's shape; None before the first pass."""
         return self._grad
 
     @grad.setter
@@ -172,18 +172,18 @@ class Tensor(Conversions, Node):
 
     @property
     def is_leaf(self) -> bool:
-        """Whether no operation made it."""
+        """Whether this tensor is not the result of a recorded operation."""
         return self.op is None
 
     def backward(self, gradient: Array = None, *, retain_graph: bool | None = None, create_graph: bool = False) -> None:
         """Add the gradient of this tensor to `.grad` of every leaf that it depends on.
 
-        For each leaf w: w.grad += gᵀ ∂self/∂w, with g the given gradient, of this tensor's shape; for a tensor of one
-        element it is 1.
+        For each leaf w: w.grad += gᵀ ∂self/∂w, where g is `gradient`, the upstream gradient, of this tensor's shape; it
+        defaults to 1 for a tensor of one element.
 
         Args:
-            retain_graph: keep the graph for another pass; as `create_graph` unless given.
-            create_graph: make the gradients tensors with a graph of their own, to be differentiated again.
+            retain_graph: keep the graph for another pass; by default the value of `create_graph`.
+            create_graph: give the gradients a graph of their own, so that they can be differentiated again.
 
         Raises:
             GraphError: if this tensor has no history, or its graph was freed.
@@ -197,7 +197,7 @@ class Tensor(Conversions, Node):
             tensor([2., 4.])
         """
         if not self._requires_grad:
-            raise GraphError("backward() on a tensor with no history: nothing behind it has requires_grad=True")
+            raise GraphError("backward() on a tensor with no history: nothing it depends on has requires_grad=True")
         g = self._one() if gradient is None else self._weight(gradient)
         if isinstance(g, Tensor) and not create_graph:
             g = g._array
@@ -211,42 +211,42 @@ class Tensor(Conversions, Node):
                 node.forget()
 
     def _one(self) -> Array:
-        """The gradient of this tensor with respect to itself, if it is of one element."""
+        """The gradient of this tensor with respect to itself, if it has one element."""
         if self.size != 1:
             raise ShapeError(
-                f"backward() without a gradient needs a tensor of one element, this one has shape {self.shape}: reduce "
-                "it (to its mean, say), or pass a gradient of its shape"
+                f"backward() without a gradient needs a tensor of one element, got shape {self.shape}: reduce it (to "
+                "its mean, say), or pass a gradient of its shape"
             )
         return self.dtype.type(1) if isinstance(self._array, np.generic) else np.ones_like(self._array)
 
     def _weight(self, gradient: Array) -> "Tensor":
-        """A given gradient, checked against this tensor."""
+        """The upstream gradient that the caller passed, checked against this tensor."""
         weight = gradient if isinstance(gradient, Tensor) else tensor(gradient)
         if weight.shape != self.shape:
-            raise ShapeError(f"a gradient of shape {weight.shape} for a tensor of shape {self.shape}")
+            raise ShapeError(f"the gradient must have the tensor's shape {self.shape}, got {weight.shape}")
         return weight if weight.dtype == self.dtype else weight.astype(self.dtype)
 
     def accumulate(self, gradient: Array) -> None:
         """Add to `.grad`."""
         if not isinstance(gradient, Tensor):
             gradient = wrap(gradient)
-        elif self._grad is None:  # a tensor of its own, since an update of one gradient shall not reach another
+        elif self._grad is None:  # a tensor of its own, so that updating one gradient does not change another
             gradient = gradient.holding(gradient._array) if gradient._requires_grad else wrap(gradient._array)
         self._grad = gradient if self._grad is None else self._grad + gradient
 
     def retain_grad(self) -> None:
-        """Have `backward` keep the gradient of this tensor, though it is no leaf."""
+        """Make `backward` keep the gradient of this tensor although it is not a leaf."""
         if not self._requires_grad:
             raise GraphError("retain_grad() on a tensor with no history: no gradient will reach it")
         self.retains_grad = self.op is not None
 
     def detach(self) -> "Tensor":
-        """A tensor of the same array without a history."""
+        """A tensor with the same array and no history."""
         return wrap(self._array, name=self.name)
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self.op is not None:
-            raise GraphError(f"a copy of this result of {self.op.name} would lose its history: use tensor.detach()")
+            raise GraphError(f"a copy of this result of {self.op.name} would lose its history: copy tensor.detach()")
         grad = None if self._grad is None else self._grad._array
         return _restored, (self._array, self._requires_grad, self.name, grad)
 
@@ -258,30 +258,30 @@ class Tensor(Conversions, Node):
 
 
 def wrap(array: Array, requires_grad: bool = False, name: str | None = None) -> Tensor:
-    """A tensor of this very array, which nobody else may write to; for results, where `tensor` would copy."""
-    made = _new(Tensor)
+    """A tensor that holds this array itself, not a copy as `tensor` does; nobody else may write to the array."""
+    result = _new(Tensor)
     if isinstance(array, ndarray):
         array.setflags(False)  # type: ignore[call-arg]  # takes half the time of write=False
-    made._array = array
-    made._requires_grad = requires_grad
-    made._grad = None
-    made.name = name
-    made.op = None
-    made.retains_grad = False
-    return made
+    result._array = array
+    result._requires_grad = requires_grad
+    result._grad = None
+    result.name = name
+    result.op = None
+    result.retains_grad = False
+    return result
 
 
 def _answer(value: Any, op: Op) -> Any:
-    """What a forward returned that is no array: a number as a tensor; a truth, a shape, or another answer as it is."""
+    """The result of a forward that returned no array: a number becomes a tensor; any other answer stays as it is."""
     return wrap(number(value, op)) if op.vjps else value
 
 
-def _over(under: Traced, op: Op, inputs: tuple[Array, ...], params: Mapping[str, Any]) -> Any:
-    """The result of an operation on tensors under which another reader lies: that says for itself what happens."""
+def _over(held: Traced, op: Op, inputs: tuple[Array, ...], params: Mapping[str, Any]) -> Any:
+    """The result of an operation on tensors that hold another traced value, which decides what happens."""
     for x in inputs:
         if isinstance(x, Traced) and type(x) is not Tensor:
             return x.__trace__(op, inputs, params)
-    arrays = [x._array if type(x) is Tensor else under.beside(x) for x in inputs]
+    arrays = [x._array if type(x) is Tensor else held.beside(x) for x in inputs]
     try:
         value = op(*arrays, **params)
     except (ValueError, TypeError) as error:
@@ -299,15 +299,15 @@ def _restored(data: Array, requires_grad: bool, name: str | None, grad: Array) -
 
 
 def tensor(data: Any, requires_grad: bool = False, *, dtype: Any = None, name: str | None = None) -> Tensor:
-    """A tensor holding a copy of an array, a number, or a nested list of numbers.
+    """A tensor that holds a copy of an array, a number, or a nested list of numbers.
 
     Args:
-        requires_grad: whether `backward` shall compute a gradient for it; floating-point data only.
-        dtype: as in NumPy; by default that of the data (Python floats make float64).
-        name: how lessons, reports and messages call it.
+        requires_grad: whether `backward` computes a gradient for it; floating-point data only.
+        dtype: as in NumPy; by default the dtype of the data (Python floats make float64).
+        name: its name in lessons, reports and messages.
 
     Raises:
-        UsageError: if it requires a gradient and is not of a real floating-point dtype, or is no array of numbers.
+        UsageError: if the data are not numbers, or it requires a gradient and they are not real floating-point numbers.
 
     Example:
         >>> import tinygrad_lite as tg
@@ -322,14 +322,13 @@ def tensor(data: Any, requires_grad: bool = False, *, dtype: Any = None, name: s
     array = copied(constant(data), dtype)
     if requires_grad:
         _check_differentiable(array)
-    made = wrap(array, bool(requires_grad), name)
-    made.index = next_index()
-    return made
+    result = wrap(array, bool(requires_grad), name)
+    result.index = next_index()
+    return result
 
 
 def _check_differentiable(array: Array) -> None:
     if array.dtype.kind != "f":
         raise UsageError(
-            f"requires_grad needs real floating-point numbers, this is {array.dtype}: write 1.0 for 1, or pass "
-            "dtype=float"
+            f"requires_grad needs real floating-point numbers, got {array.dtype}: write 1.0 for 1, or pass dtype=float"
         )
