@@ -104,7 +104,7 @@ def test_jvp_is_the_gradient_along_the_tangent() -> None:
     value, change = tg.jvp(penalised, (model,), (tangent,))
     np.testing.assert_allclose(value.detach(), penalised(model).detach())
     np.testing.assert_allclose(change.detach(), sum(np.sum(gradient[path] * tangent[path]) for path in tangent))
-    with pytest.raises(UsageError, match="containers that do not match"):
+    with pytest.raises(UsageError, match="the containers do not match"):
         tg.jvp(penalised, (model,), (list(tangent.values()),))
 
 
