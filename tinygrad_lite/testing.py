@@ -84,8 +84,8 @@ def tensors(
     """
     if shape is None:
         shape = hnp.array_shapes(min_dims=0, max_dims=3, max_side=4)
-    found = draw(shape) if isinstance(shape, st.SearchStrategy) else shape
-    return tensor(_numbers(draw(_DRAWN), found, interval, dtype), requires_grad)
+    sizes = draw(shape) if isinstance(shape, st.SearchStrategy) else shape
+    return tensor(_numbers(draw(_DRAWN), sizes, interval, dtype), requires_grad)
 
 
 def broadcastable_shapes(count: int, min_side: int = 0) -> st.SearchStrategy[tuple[Shape, ...]]:
@@ -147,8 +147,10 @@ def inputs_of(draw: st.DrawFn, op: Op | str, dtype: Any = np.float64) -> Call:
     op = operation(op) if isinstance(op, str) else op
     shapes, params = draw(_sources(op))
     arrays = [
-        _numbers(draw(_DRAWN), given, _interval(op, i), dtype) if isinstance(given, tuple) else _typed(given, dtype)
-        for i, given in enumerate(shapes)
+        _numbers(draw(_DRAWN), template, _interval(op, i), dtype)
+        if isinstance(template, tuple)
+        else _typed(template, dtype)
+        for i, template in enumerate(shapes)
     ]
     if op.kink is not None:
         try:

@@ -23,7 +23,7 @@ X = np.array([[0.5, -1.0, 2.0], [0.25, 3.0, -0.5]])
 def recorded(f: Callable[..., Any], *x: Any) -> Recorded:
     recorder = Recorder({})
     places = iter([Argument(i, f"x{i}") for i in range(len(trees.leaves(x)))])
-    recorder.run(f, trees.map_leaves(lambda each: recorder.given(next(places), each), x), {})
+    recorder.run(f, trees.map_leaves(lambda each: recorder.passed_in(next(places), each), x), {})
     return recorder.program
 
 

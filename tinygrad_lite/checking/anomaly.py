@@ -122,14 +122,14 @@ def _check_value(step: Step) -> None:
 def _checked(call: Call, forms: Sequence[tuple[tuple[int, ...], Any]]) -> Op:
     """A copy of an operation whose rules have what they return looked at, for inputs of these shapes and dtypes."""
 
-    def one(i: int, rule: Rule) -> Rule:
+    def checked_rule(i: int, rule: Rule) -> Rule:
         @wraps(rule)
         def checked(g: Array, y: Array, *x: Array, **params: Any) -> Array:
             return _run(call, i, forms[i], partial(rule, g, y, *x, **params), g, y, x)
 
         return checked
 
-    def any_one(rule: Rule) -> Rule:
+    def checked_common_rule(rule: Rule) -> Rule:
         @wraps(rule)
         def checked(i: int, g: Array, y: Array, x: Sequence[Array], **params: Any) -> Array:
             return _run(call, i, forms[i], partial(rule, i, g, y, x, **params), g, y, x)
@@ -140,9 +140,9 @@ def _checked(call: Call, forms: Sequence[tuple[tuple[int, ...], Any]]) -> Op:
     copy = object.__new__(Op)
     vars(copy).update(vars(call.op))
     if isinstance(rules, ForEach):
-        copy.vjps = ForEach(any_one(rules.rule))
+        copy.vjps = ForEach(checked_common_rule(rules.rule))
     else:
-        copy.vjps = [rule and one(i, rule) for i, rule in enumerate(rules)]
+        copy.vjps = [rule and checked_rule(i, rule) for i, rule in enumerate(rules)]
     return copy
 
 
@@ -162,12 +162,12 @@ def _run(
         raise AnomalyError(messages.of_arrival(call, innermost(g)))
     before, _state.rule = _state.rule, (call, calling_line())
     try:
-        found = compute()
-        contribution = fitted(found, *form, call.op, i)
+        returned = compute()
+        contribution = fitted(returned, *form, call.op, i)
     finally:
         _state.rule = before
-    for gradient in (found, contribution):
+    for gradient in (returned, contribution):
         if not isinstance(gradient, Deferred) and not is_finite(innermost(gradient)):
-            given = [innermost(x) for x in arrays]
-            raise AnomalyError(messages.of_gradient(call, i, innermost(gradient), innermost(g), innermost(y), given))
+            values = [innermost(x) for x in arrays]
+            raise AnomalyError(messages.of_gradient(call, i, innermost(gradient), innermost(g), innermost(y), values))
     return contribution

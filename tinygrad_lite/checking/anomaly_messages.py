@@ -55,36 +55,36 @@ def of_input(step: Step) -> str:
     )
 
 
-def of_gradient(call: Call, i: int, found: Any, g: Any, y: Any, arrays: Sequence[Any]) -> str:
+def of_gradient(call: Call, i: int, gradient: Any, g: Any, y: Any, arrays: Sequence[Any]) -> str:
     """A gradient of the i-th input that an operation's derivative made of g, y and the arrays."""
     arrived = g if np.ndim(g) == 0 else None
-    bad = ~np.isfinite(found)
+    bad = ~np.isfinite(gradient)
     place = first(bad)
-    told = f"the gradient is {found[place]}"
-    if call.op.derivatives and np.ndim(found) == np.ndim(y):
+    told = f"the gradient is {gradient[place]}"
+    if call.op.derivatives and np.ndim(gradient) == np.ndim(y):
         bad = np.broadcast_to(bad, np.shape(y))
         place = first(bad)
         arrived = np.broadcast_to(g, np.shape(y))[place]
-        handed = np.broadcast_to(found, np.shape(y))[place]
+        handed = np.broadcast_to(gradient, np.shape(y))[place]
         told = f"{_entry(call.op, y, arrays, place)}, the gradient {arrived} arrived and {handed} was handed on"
-    elif np.shape(arrays[i]) == np.shape(found):
+    elif np.shape(arrays[i]) == np.shape(gradient):
         told += f", where input {i} is {np.asarray(arrays[i])[place]}"
-    value = np.broadcast_to(found, np.shape(bad))[place]
+    value = np.broadcast_to(gradient, np.shape(bad))[place]
     return _message(
         f"{call.name} made {value} in the backward pass, in the gradient of input {i}{_quoted(call.inputs[i])}",
         call.source,
         f"{_where(bad)}{told}",
         f"the gradient that arrived: {_summary(g)}",
         *_inputs(arrays, call.inputs),
-        remedy=remedies.in_backward(call.op.name, value, np.result_type(found), arrived),
+        remedy=remedies.in_backward(call.op.name, value, np.result_type(gradient), arrived),
     )
 
 
 def of_arrival(call: Call, g: Any) -> str:
     """A gradient that no rule made and that arrived at an operation's result."""
-    found = g[first(~np.isfinite(g))]
+    number = g[first(~np.isfinite(g))]
     return _message(
-        f"{found} arrived at the result of {call.name} in the backward pass, and no operation in this block made it",
+        f"{number} arrived at the result of {call.name} in the backward pass, and no operation in this block made it",
         call.source,
         f"the gradient that arrived: {_summary(g)}",
         remedy="look at the gradient that backward() was given, and at what was computed before the block, which is "
@@ -127,9 +127,9 @@ def _summary(x: Any) -> str:
         return form
     finite = x[np.isfinite(x)]
     facts = [f"from {finite.min()} to {finite.max()}"] if finite.size else []
-    for name, found in (("nan", np.isnan(x)), ("inf", np.isposinf(x)), ("-inf", np.isneginf(x))):
-        if found.any():
-            facts.append(f"{int(found.sum()):,} × {name}, first at {[*first(found)]}")
+    for name, mask in (("nan", np.isnan(x)), ("inf", np.isposinf(x)), ("-inf", np.isneginf(x))):
+        if mask.any():
+            facts.append(f"{int(mask.sum()):,} × {name}, first at {[*first(mask)]}")
     return f"{form} {', '.join(facts) or 'without entries'}"
 
 

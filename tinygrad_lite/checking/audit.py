@@ -72,7 +72,7 @@ class GradientAudit:
     @property
     def ok(self) -> bool:
         """Whether every parameter is fine."""
-        return all(one.status is Status.FINE for one in self.parameters)
+        return all(parameter.status is Status.FINE for parameter in self.parameters)
 
     def __iter__(self) -> Iterator[AuditedParameter]:
         return iter(self.parameters)
@@ -81,20 +81,30 @@ class GradientAudit:
         return len(self.parameters)
 
     def __getitem__(self, path: str) -> AuditedParameter:
-        for one in self.parameters:
-            if one.path == path:
-                return one
-        raise InputError(f"there is no parameter {path!r}; there are {', '.join(one.path for one in self.parameters)}")
+        for parameter in self.parameters:
+            if parameter.path == path:
+                return parameter
+        raise InputError(
+            f"there is no parameter {path!r}; there are {', '.join(parameter.path for parameter in self.parameters)}"
+        )
 
     def __str__(self) -> str:
-        causes = {cause: f"[{k}]" for k, cause in enumerate(dict.fromkeys(one.cause for one in self if one.cause), 1)}
+        causes = {
+            cause: f"[{k}]"
+            for k, cause in enumerate(dict.fromkeys(parameter.cause for parameter in self if parameter.cause), 1)
+        }
         table: list[Sequence[str]] = [("parameter", "shape", "status", "|gradient|", "|weight|", "ratio", "cause")]
-        for one in self:
-            shape = "×".join(map(str, one.shape)) or "number"
-            norms = ["–" if x is None else f"{x:.2g}" for x in (one.gradient_norm, one.weight_norm, one.ratio)]
-            table.append((one.path, shape, one.status, *norms, causes[one.cause] if one.cause else ""))
+        for parameter in self:
+            shape = "×".join(map(str, parameter.shape)) or "number"
+            norms = [
+                "–" if x is None else f"{x:.2g}"
+                for x in (parameter.gradient_norm, parameter.weight_norm, parameter.ratio)
+            ]
+            table.append(
+                (parameter.path, shape, parameter.status, *norms, causes[parameter.cause] if parameter.cause else "")
+            )
         widths = [max(map(len, column)) for column in zip(*table)]
-        fine = sum(one.status is Status.FINE for one in self)
+        fine = sum(parameter.status is Status.FINE for parameter in self)
         return "\n".join(
             [
                 f"{fine} of {len(self)} parameters get a fine gradient",

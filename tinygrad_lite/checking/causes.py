@@ -84,13 +84,13 @@ class Reasons:
         for result in self._flow.path:
             name, y = result.op.name, result.data
             if np.isnan(y).any() or (np.isinf(y).any() and all(map(is_finite, result.arrays))):
-                given = [label for label, _, x in self._inputs(result) if is_real(x) and np.isnan(x).any()]
-                what = f"was given nan, in {given[0]}," if given else "made it"
-                return self._cause(result, f"{name} {what} in the forward pass; {tells}")
+                labels = [label for label, _, x in self._inputs(result) if is_real(x) and np.isnan(x).any()]
+                origin = f"was given nan, in {labels[0]}," if labels else "made it"
+                return self._cause(result, f"{name} {origin} in the forward pass; {tells}")
         edges = self._flow.sources(parameter, lambda g: g is not None and not np.isfinite(g).all())
         made = [result for result, x in edges if not np.isfinite(self._flow.handed.get((result, x), 0)).all()]
-        found = [self._cause(result, f"{result.op.name} made it in the backward pass; {tells}") for result in made]
-        return _joined(found or [Cause("a sum of gradients is too large")])
+        causes = [self._cause(result, f"{result.op.name} made it in the backward pass; {tells}") for result in made]
+        return _joined(causes or [Cause("a sum of gradients is too large")])
 
     def of_size(self, parameter: Tensor, grows: bool) -> Cause:
         """Which operation makes the gradient grow or shrink the most on its way, all its calls together."""
@@ -138,9 +138,9 @@ class Reasons:
             return self._cause(result, "the gradients of its uses cancel")
         if _is_relu(result):
             return self._cause(result, _dead(result, units))
-        for label, given, factor in self._factors(edge):
+        for label, argument, factor in self._factors(edge):
             if _is_zero(factor, units):
-                return self._zero_factor(result, label, given, units)
+                return self._zero_factor(result, label, argument, units)
         if op.chooses:
             return self._cause(result, op.chooses)
         if op.kind == "saturating" and (share := _saturated(edge)):
@@ -149,29 +149,29 @@ class Reasons:
             return self._cause(result, f"{op.name} is flat: its derivative is 0 everywhere")
         return self._cause(result, f"the derivative of {op.name} is 0 at these numbers")
 
-    def _zero_factor(self, result: Tensor, label: str, given: Any, units: Units | None) -> Cause:
+    def _zero_factor(self, result: Tensor, label: str, argument: Any, units: Units | None) -> Cause:
         """What to call a product with zeros, by where the zeros come from."""
         name = result.op.name
-        if isinstance(given, (int, float, np.generic)):
+        if isinstance(argument, (int, float, np.generic)):
             return self._cause(result, f"{name} by the number 0")
-        if not isinstance(given, Tensor) or not given.requires_grad:
+        if not isinstance(argument, Tensor) or not argument.requires_grad:
             return self._cause(result, f"{name} by zeros: {label} is a mask, or an input that is always 0")
-        if given.is_leaf:
+        if argument.is_leaf:
             return self._cause(result, f"{name} by a zero weight: {label}")
-        if _is_relu(given):
-            return self._cause(given, f"{name} by zeros: {_dead(given, units)}")
+        if _is_relu(argument):
+            return self._cause(argument, f"{name} by zeros: {_dead(argument, units)}")
         return self._cause(result, f"{name} by zeros: {label} is 0")
 
     def _inputs(self, result: Tensor) -> list[tuple[str, Any, Any]]:
         """The inputs of an operation: what to call each, what it is, and its array."""
         inputs = zip(result.inputs, result.arrays)
-        return [(self._label(i, given), given, array) for i, (given, array) in enumerate(inputs)]
+        return [(self._label(i, argument), argument, array) for i, (argument, array) in enumerate(inputs)]
 
-    def _label(self, i: int, given: Any) -> str:
-        if isinstance(given, Tensor) and (name := self._paths.get(given, given.name)):
+    def _label(self, i: int, argument: Any) -> str:
+        if isinstance(argument, Tensor) and (name := self._paths.get(argument, argument.name)):
             return repr(name)
-        if isinstance(given, Tensor) and given.op is not None:
-            return f"a result of {given.op.name}"
+        if isinstance(argument, Tensor) and argument.op is not None:
+            return f"a result of {argument.op.name}"
         return f"its input {i}"
 
     def _factors(self, edge: Edge) -> list[tuple[str, Any, Any]]:
@@ -180,7 +180,7 @@ class Reasons:
         op, inputs = result.op, self._inputs(result)
         several = [rule is not None for rule, _ in zip(op.vjps, inputs)].count(True) > 1
         count = len(inputs) if op.linear and several else 2 if op.kind == "multiplying" else 0
-        return [(label, given, array) for label, given, array in inputs[:count] if given is not x]
+        return [(label, argument, array) for label, argument, array in inputs[:count] if argument is not x]
 
 
 def _joined(causes: Sequence[Cause], where: str = "") -> Cause:
@@ -197,7 +197,7 @@ def _is_zero(array: Any, units: Units | None) -> bool:
 def _place(edge: Edge) -> int:
     """Which input of the operation it is."""
     result, x = edge
-    return next(i for i, given in enumerate(result.inputs) if given is x)
+    return next(i for i, argument in enumerate(result.inputs) if argument is x)
 
 
 def _saturated(edge: Edge) -> float:

@@ -33,29 +33,29 @@ class _Comparing:
     def compare(self, rtol: float, atol: float) -> Comparison:
         look = self._look
         columns = np.flatnonzero(look.subject.varies).tolist()
-        found = self._blank()
+        comparison = self._blank()
         if len(columns) > FULL:
-            columns = sorted(self._bisected(found.unchecked))
+            columns = sorted(self._bisected(comparison.unchecked))
         for j in columns:
-            self._refer(found, j)
+            self._refer(comparison, j)
         with np.errstate(invalid="ignore"):
-            error = np.abs(look.gradient - found.reference)
-            size = np.maximum(np.abs(look.gradient), np.abs(found.reference))
-            allowed = found.bound + look.floor * size + look.smallest + atol + rtol * np.abs(found.reference)
-            allowed += np.where((found.reference == 0) | (look.gradient == 0), look.zero, 0)
-            found.suspicious[:, columns] = ~(error <= allowed)[:, columns]
-        doubtful = [j for j in columns if np.any(found.suspicious[:, j]) and self._kinks.touches(j) is None]
+            error = np.abs(look.gradient - comparison.reference)
+            size = np.maximum(np.abs(look.gradient), np.abs(comparison.reference))
+            allowed = comparison.bound + look.floor * size + look.smallest + atol + rtol * np.abs(comparison.reference)
+            allowed += np.where((comparison.reference == 0) | (look.gradient == 0), look.zero, 0)
+            comparison.suspicious[:, columns] = ~(error <= allowed)[:, columns]
+        doubtful = [j for j in columns if np.any(comparison.suspicious[:, j]) and self._kinks.touches(j) is None]
         if doubtful and look.method == "differences":
-            self._repeat(found, doubtful)
-            error = np.abs(look.gradient - found.reference)
-            allowed += found.bound
+            self._repeat(comparison, doubtful)
+            error = np.abs(look.gradient - comparison.reference)
+            allowed += comparison.bound
         elif doubtful:
             for j in doubtful:
-                in_question = np.where(found.suspicious[:, j], error[:, j], np.inf)
-                found.noise[:, j] = self._roundings.behind(in_question, look.unit(j))
+                in_question = np.where(comparison.suspicious[:, j], error[:, j], np.inf)
+                comparison.noise[:, j] = self._roundings.behind(in_question, look.unit(j))
         if doubtful:
-            found.suspicious &= ~(error <= ALLOWED * found.noise + allowed)
-        return found
+            comparison.suspicious &= ~(error <= ALLOWED * comparison.noise + allowed)
+        return comparison
 
     def _blank(self) -> Comparison:
         gradient = self._look.gradient
@@ -63,35 +63,39 @@ class _Comparing:
         no = np.zeros(gradient.shape, bool)
         return Comparison(gradient, nan, zero, no, zero.copy(), nan.copy(), nan.copy(), zero.copy(), no[0].copy())
 
-    def _refer(self, found: Comparison, j: int) -> None:
+    def _refer(self, comparison: Comparison, j: int) -> None:
         if self._look.method != "differences":
-            found.reference[:, j] = self._look.slope(self._look.subject.point, self._look.unit(j))
-            if np.all(np.isfinite(found.reference[:, j]) | ~np.isfinite(self._look.gradient[:, j])):
+            comparison.reference[:, j] = self._look.slope(self._look.subject.point, self._look.unit(j))
+            if np.all(np.isfinite(comparison.reference[:, j]) | ~np.isfinite(self._look.gradient[:, j])):
                 return
         try:  # also where there is no continuation at this very point, as of a quotient 0 / 0
-            one = self._look.difference(self._look.unit(j), self._look.scales[j])
+            difference = self._look.difference(self._look.unit(j), self._look.scales[j])
         except Exception:
             if self._look.method == "differences":
                 raise
             return
-        found.reference[:, j], found.bound[:, j] = one.slope, one.bound
-        found.right[:, j], found.left[:, j], found.side_bound[:, j] = one.right, one.left, one.side_bound
+        comparison.reference[:, j], comparison.bound[:, j] = difference.slope, difference.bound
+        comparison.right[:, j], comparison.left[:, j], comparison.side_bound[:, j] = (
+            difference.right,
+            difference.left,
+            difference.side_bound,
+        )
 
-    def _repeat(self, found: Comparison, doubtful: list[int]) -> None:
+    def _repeat(self, comparison: Comparison, doubtful: list[int]) -> None:
         """Other differences for these columns, that meet no known kink; where the two differ, both are too sure."""
         self._look.noise = np.maximum(self._look.noise, self._roundings.of_values)
-        found.noise[:, doubtful] = self._roundings.of_gradient[:, doubtful]
+        comparison.noise[:, doubtful] = self._roundings.of_gradient[:, doubtful]
         for j in doubtful:
             part = self._kinks.clear(j)
             if not part:
-                found.bound[:, j] = np.inf
+                comparison.bound[:, j] = np.inf
                 continue
             again = self._look.difference(self._look.unit(j), 0.61 * part * self._look.scales[j])
-            distance = np.abs(again.slope - found.reference[:, j]) if part == 1 else 0.0
+            distance = np.abs(again.slope - comparison.reference[:, j]) if part == 1 else 0.0
             bound = again.bound + distance
             # a function that jumps has neither a slope nor a bound that can be relied upon
             coarse = bound > 1e-3 * np.maximum(np.abs(again.slope), np.abs(self._look.gradient[:, j]))
-            found.reference[:, j], found.bound[:, j] = again.slope, np.where(coarse, 30 * bound, bound)
+            comparison.reference[:, j], comparison.bound[:, j] = again.slope, np.where(coarse, 30 * bound, bound)
 
     def _bisected(self, unchecked: Vector) -> list[int]:
         """The entries whose gradient differs from its reference, found along directions of fewer and fewer.
@@ -99,18 +103,18 @@ class _Comparing:
         Where there are many, the search ends, and says which entries it did not come to.
         """
         ahead = list(self._blocks())
-        found: list[int] = []
-        while ahead and len(found) < NAMED:
+        columns: list[int] = []
+        while ahead and len(columns) < NAMED:
             block = ahead.pop()
             if not self._differs(block):
                 continue
             if len(block) == 1:
-                found.append(int(block[0]))
+                columns.append(int(block[0]))
             else:
                 ahead += [block[len(block) // 2 :], block[: len(block) // 2]]
         for block in ahead:
             unchecked[block] = True
-        return found
+        return columns
 
     def _blocks(self) -> Iterator[Vector]:
         """Some entries of one variable each, about a hundred blocks in all."""
@@ -131,8 +135,8 @@ class _Comparing:
         expected = np.sum(terms, axis=1)
         rounding = self._look.floor * np.sqrt(np.sum(terms**2, axis=1)) + 4 * EPSILON * np.sum(np.abs(terms), axis=1)
         if self._look.method == "differences":
-            one = self._look.difference(direction)
-            slope, bound = one.slope, one.bound + rounding
+            difference = self._look.difference(direction)
+            slope, bound = difference.slope, difference.bound + rounding
         else:
             slope, bound = self._look.slope(self._look.subject.point, direction), rounding
         with np.errstate(invalid="ignore"):

@@ -29,9 +29,9 @@ class Diagnosis:
         faults: the operations whose own rule is wrong, each with what the mistake looks like.
     """
 
-    def __init__(self, examination: Examination, found: Comparison) -> None:
+    def __init__(self, examination: Examination, comparison: Comparison) -> None:
         self._look = examination
-        self._found = found
+        self._comparison = comparison
         subject = examination.subject
         self._steps, self._variables, self._results = subject.traced(subject.point)
         self.faults = [fault for step in self._steps if (fault := fault_of(step))]
@@ -56,7 +56,9 @@ class Diagnosis:
     def _blamed(self, column: int) -> tuple[Step, str]:
         """Of several faulty operations, the first that this entry has an influence on."""
         if len(self.faults) > 1 and not isinstance(self._look.subject, GradientOf):
-            moving = [k for k, each in enumerate(movements(self._look, self._steps, column)) if any(each.arguments)]
+            moving = [
+                k for k, movement in enumerate(movements(self._look, self._steps, column)) if any(movement.arguments)
+            ]
             places = {id(step): k for k, step in enumerate(self._steps)}
             for step, why in self.faults:
                 if places[id(step)] in moving:
@@ -67,14 +69,14 @@ class Diagnosis:
         """What the array looks like beside its reference, where nothing is known of how it came about."""
         columns = self._look.subject.columns(k)
         shape = self._look.subject.variables[k].shape
-        gradient = self._found.gradient[row, columns].reshape(shape)
-        reference = self._found.reference[row, columns].reshape(shape)
+        gradient = self._comparison.gradient[row, columns].reshape(shape)
+        reference = self._comparison.reference[row, columns].reshape(shape)
         if not np.all(np.isfinite(reference)):
             known = np.isfinite(reference)
             gradient, reference = gradient[known], reference[known]
-        one = Contribution(None, 0, reference, reference, [reference], {}, reference, _unknown)
+        contribution = Contribution(None, 0, reference, reference, [reference], {}, reference, _unknown)
         sizes = [np.empty(v.shape) for v in self._look.subject.variables]
-        for sentence, candidate in (*mistaken(one), *factors(reference, sizes)):
+        for sentence, candidate in (*mistaken(contribution), *factors(reference, sizes)):
             if same(gradient, candidate, 1e-6) and not same(reference, candidate, 1e-6):
                 return sentence
         return ""
@@ -82,16 +84,16 @@ class Diagnosis:
     def _explanations(self) -> dict[int, tuple[Step | None, str]]:
         """For each wrong variable the mistake that explains it, best one that explains several."""
         look, subject = self._look, self._look.subject
-        wrong = [k for k in range(len(subject.variables)) if np.any(self._found.suspicious[:, subject.columns(k)])]
+        wrong = [k for k in range(len(subject.variables)) if np.any(self._comparison.suspicious[:, subject.columns(k)])]
         if len(self._steps) > _LONG or len(subject.point) > _LONG * _LONG:
             return {}
         mix = np.cos(np.arange(len(look.weights)))
-        given = subject.split(mix @ look.gradient)
-        right = self._pulled(mix @ look.weights, lambda step, i, one: one.right)
+        gradients = subject.split(mix @ look.gradient)
+        right = self._pulled(mix @ look.weights, lambda step, i, contribution: contribution.right)
         best: dict[int, tuple[int, Step | None, str]] = {}
         for step, sentence, pulled in self._variants(mix @ look.weights):
             changed = [k for k in wrong if not same(pulled[k], right[k], 1e-7)]
-            explained = [k for k in changed if same(pulled[k], given[k], 1e-7)]
+            explained = [k for k in changed if same(pulled[k], gradients[k], 1e-7)]
             for k in explained:
                 if len(explained) >= best.get(k, (0,))[0]:  # of equals the one that comes closest to the variable
                     best[k] = (len(explained), step, sentence)
@@ -101,14 +103,14 @@ class Diagnosis:
         """Each usual mistake in each operation, and the gradients that would come of it."""
         right: list[tuple[Step, int, Contribution]] = []
 
-        def note(step: Step, i: int, one: Contribution) -> Array:
-            right.append((step, i, one))
-            return one.right
+        def note(step: Step, i: int, contribution: Contribution) -> Array:
+            right.append((step, i, contribution))
+            return contribution.right
 
         self._pulled(weights, note)
-        for step, i, one in right:
-            for sentence, candidate in mistaken(one):
-                if np.shape(candidate) == np.shape(one.right):
+        for step, i, contribution in right:
+            for sentence, candidate in mistaken(contribution):
+                if np.shape(candidate) == np.shape(contribution.right):
                     yield step, sentence, self._pulled(weights, _replacing(step, i, candidate))
         used: dict[int, list[tuple[Step, int]]] = {}
         for step, i, _ in right:
@@ -147,11 +149,11 @@ def _by_rule(step: Step, i: int, g: Array) -> Contribution:
 
 
 def _replacing(step: Step, i: int, candidate: Array) -> Callable[[Step, int, Contribution], Array]:
-    return lambda at, j, one: candidate if at is step and j == i else one.right
+    return lambda at, j, contribution: candidate if at is step and j == i else contribution.right
 
 
 def _dropping(uses: set[tuple[int, int]]) -> Callable[[Step, int, Contribution], Array]:
-    return lambda at, j, one: np.zeros_like(one.right) if (id(at), j) in uses else one.right
+    return lambda at, j, contribution: np.zeros_like(contribution.right) if (id(at), j) in uses else contribution.right
 
 
 def _unknown(*_: Any) -> Array:

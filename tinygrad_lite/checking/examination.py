@@ -77,9 +77,9 @@ class Examination:
 
     def unit(self, column: int) -> Vector:
         """The direction of one entry."""
-        one = np.zeros(len(self.scales))
-        one[column] = 1
-        return one
+        direction = np.zeros(len(self.scales))
+        direction[column] = 1
+        return direction
 
 
 @dataclass

@@ -154,9 +154,9 @@ class _Check:
     def _agrees(self, direction: Vector, change: Vector) -> bool:
         """Whether differences along a direction say the same as the complex step, as far as they can tell."""
         look = Examination(self.subject, self.weights, self.gradient, "differences", EPSILON, self.rng)
-        one = look.difference(direction, float(np.min(look.scales[self.subject.varies])))
+        difference = look.difference(direction, float(np.min(look.scales[self.subject.varies])))
         with np.errstate(invalid="ignore"):
-            return not np.any(np.abs(one.slope - change) > 100 * one.bound + 1e-6 * np.abs(change))
+            return not np.any(np.abs(difference.slope - change) > 100 * difference.bound + 1e-6 * np.abs(change))
 
     def report(self) -> Report:
         """Compare, judge, and explain."""

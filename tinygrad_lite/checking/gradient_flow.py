@@ -33,18 +33,18 @@ class Flow:
 
     def sources(self, x: Tensor, lost: Callable[[Any], bool]) -> list[Edge]:
         """Where on the way to x, coming from the loss, something is lost: not yet at a result, but at what made it."""
-        found: list[Edge] = []
+        edges: list[Edge] = []
         seen = {x}
         ahead = [x]
         while ahead:
             x = ahead.pop()
             for result in self.uses.get(x, []):
                 if not lost(self.arrived.get(result)):
-                    found.append((result, x))
+                    edges.append((result, x))
                 elif result not in seen:
                     seen.add(result)
                     ahead.append(result)
-        return found
+        return edges
 
     def way(self, x: Tensor) -> list[Edge]:
         """The edges from the loss to x, always along the largest contribution."""

@@ -28,10 +28,12 @@ class Movement:
     result: bool
 
 
-def no_gradient(look: Examination, steps: Sequence[Step], row: int, column: int, found: Comparison) -> tuple[str, str]:
+def no_gradient(
+    look: Examination, steps: Sequence[Step], row: int, column: int, comparison: Comparison
+) -> tuple[str, str]:
     """Where the influence of an entry that has no gradient ends, or its gradient is cut off."""
-    reference = found.reference[row, column]
-    largest = np.max(np.abs(found.reference[row]), initial=0, where=np.isfinite(found.reference[row]))
+    reference = comparison.reference[row, column]
+    largest = np.max(np.abs(comparison.reference[row]), initial=0, where=np.isfinite(comparison.reference[row]))
     if is_saturated(look, row, reference, largest):
         return "", f"{SATURATED}: the derivative {reference:.1e} is less than rounding"
     moved = movements(look, steps, column)
@@ -39,7 +41,9 @@ def no_gradient(look: Examination, steps: Sequence[Step], row: int, column: int,
         return cut
     if reference != 0:
         return "", "the result depends on it, and no gradient arrives"
-    stops = [each for each in moved if any(each.arguments) and not each.result and each.step.op.vjps]
+    stops = [
+        movement for movement in moved if any(movement.arguments) and not movement.result and movement.step.op.vjps
+    ]
     if not stops:
         return "", "nothing that is returned depends on it"
     return place(stops[-1].step), _why_it_ends(stops[-1])
@@ -53,12 +57,12 @@ def is_saturated(look: Examination, row: int, reference: float, largest: float) 
 
 def cut_off(movements: Sequence[Movement]) -> tuple[str, str] | None:
     """Where a value that moves has no history any more, so that no gradient comes back this way."""
-    for each in movements:
-        step = each.step
-        if any(each.arguments) and not step.op.vjps and each.result:
+    for movement in movements:
+        step = movement.step
+        if any(movement.arguments) and not step.op.vjps and movement.result:
             return place(step), f"{step.op} lets no gradient through, although the result depends on it"
         for i, x in enumerate(step.inputs):
-            if each.arguments[i] and not (isinstance(x, Tensor) and x.requires_grad):
+            if movement.arguments[i] and not (isinstance(x, Tensor) and x.requires_grad):
                 maker = _maker([other.step for other in movements], x)
                 made = f"; it was made by {place(maker)}" if maker else ""
                 return place(step), f"argument {i} has been detached from its history{made}"
@@ -136,10 +140,10 @@ def first_not_finite(steps: Sequence[Step], values: Vector) -> tuple[str, str]:
             for i, x in enumerate(step.inputs):
                 if isinstance(x, Tensor) and x.requires_grad and step.op.vjps[i] is not None:
                     with np.errstate(all="ignore"):
-                        found = applied(
+                        gradient = applied(
                             step, i, np.ones_like(step.value), step.value, step.arrays, step.params, x.shape
                         )
-                    if not np.all(np.isfinite(found)):
+                    if not np.all(np.isfinite(gradient)):
                         return place(step), f"its derivative by argument {i} is not finite, in the backward pass"
     return "", "in the backward pass"
 

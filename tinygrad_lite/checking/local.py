@@ -32,12 +32,12 @@ def fault_of(step: Step) -> tuple[Step, str] | None:
                 continue
             local = _Local(step, i, arrays, value)
             try:
-                found = applied(step, i, g, value, arrays, step.params, np.shape(x))
+                contribution = applied(step, i, g, value, arrays, step.params, np.shape(x))
             except InputError:  # a rule that refuses these weights says nothing wrong
                 continue
-            if not local.refutes(found, g, rng):
+            if not local.refutes(contribution, g, rng):
                 continue
-            return step, local.mistake(found, g)
+            return step, local.mistake(contribution, g)
     return None
 
 
@@ -71,21 +71,23 @@ class _Local:
             return np.ravel(np.asarray(moved, float))
 
         scale = float(np.nanmax(np.abs(arrays[i]), initial=0)) or 1.0
-        one = references.difference(at, at(0.0), scale, references.noise(at, scale))
-        return one.slope.reshape(shape), one.bound.reshape(shape)
+        difference = references.difference(at, at(0.0), scale, references.noise(at, scale))
+        return difference.slope.reshape(shape), difference.bound.reshape(shape)
 
-    def refutes(self, found: Array, g: Array, rng: "np.random.Generator") -> bool:
+    def refutes(self, contribution: Array, g: Array, rng: "np.random.Generator") -> bool:
         """Whether what the rule hands on is not the transpose of how the value changes."""
         kink = self._step.op.kink
         at_kink = kink is not None and bool(np.any(np.asarray(kink(*self._arrays, **self._step.params)) == 0))
         if at_kink and not self._step.op.derivatives:
             return False
         for _ in range(2):
-            t = random_weights(rng, np.shape(found))
-            expected = np.sum(found * t)
+            t = random_weights(rng, np.shape(contribution))
+            expected = np.sum(contribution * t)
             for aside in (True, False) if at_kink else (False,):  # the slope at a kink itself may be to neither side
                 low, high, bound = self._changes(t, g, aside)
-                allowed = np.sum(np.abs(g) * (bound + self._rounding)) + 2000 * EPSILON * np.sum(np.abs(found * t))
+                allowed = np.sum(np.abs(g) * (bound + self._rounding)) + 2000 * EPSILON * np.sum(
+                    np.abs(contribution * t)
+                )
                 if not (expected < low - allowed or expected > high + allowed):
                     return False
         return True
@@ -107,42 +109,44 @@ class _Local:
     def exact(self, g: Array, arrays: Sequence[Array], params: Any) -> Array:
         """The vector-Jacobian product, out of the change along each entry."""
         shape = np.shape(arrays[self._i])
-        found = np.zeros(shape)
+        contribution = np.zeros(shape)
         for place in np.ndindex(shape):
-            one = np.zeros(shape)
-            one[place] = 1
-            found[place] = np.sum(g * self.change(one, arrays, params)[0])
-        return found
+            direction = np.zeros(shape)
+            direction[place] = 1
+            contribution[place] = np.sum(g * self.change(direction, arrays, params)[0])
+        return contribution
 
-    def mistake(self, found: Array, g: Array) -> str:
+    def mistake(self, contribution: Array, g: Array) -> str:
         """Which of the usual mistakes makes what was found of the right derivative."""
-        if np.size(found) > _LARGE:
+        if np.size(contribution) > _LARGE:
             return ""
         step, i, arrays = self._step, self._i, self._arrays
         right = self.exact(g, arrays, step.params)
-        one = Contribution(
+        right_contribution = Contribution(
             step.op, i, g, self._value, arrays, step.params, right, lambda g, y, x, params: self.exact(g, x, params)
         )
         tolerance = 1e-7
-        candidates = mistaken(one)
+        candidates = mistaken(right_contribution)
         for sentence, candidate in candidates:
-            if sentence != INPUT and same(found, candidate, tolerance) and not same(right, candidate, tolerance):
+            if sentence != INPUT and same(contribution, candidate, tolerance) and not same(right, candidate, tolerance):
                 return sentence
-        return self._taken_for_another(found, right, g)
+        return self._taken_for_another(contribution, right, g)
 
-    def _taken_for_another(self, found: Array, right: Array, g: Array) -> str:
+    def _taken_for_another(self, contribution: Array, right: Array, g: Array) -> str:
         """Whether the rule would be right with the output for the input, or reads the one and never the other."""
         step, i, x, y = self._step, self._i, self._arrays[self._i], self._value
         if np.shape(y) != np.shape(x):
             return ""
 
         def by_rule(y: Array, x: Array) -> Array:
-            return applied(step, i, g, y, [*self._arrays[:i], x, *self._arrays[i + 1 :]], step.params, np.shape(found))
+            return applied(
+                step, i, g, y, [*self._arrays[:i], x, *self._arrays[i + 1 :]], step.params, np.shape(contribution)
+            )
 
         if same(by_rule(y, y), right, 1e-7):
             return INPUT
         reads_input, reads_output = (
-            not same(moved, found, 1e-12) for moved in (by_rule(y, 1.01 * x), by_rule(1.01 * y, x))
+            not same(moved, contribution, 1e-12) for moved in (by_rule(y, 1.01 * x), by_rule(1.01 * y, x))
         )
         return OUTPUT if reads_output and not reads_input else ""
 
@@ -150,10 +154,10 @@ class _Local:
 def applied(step: Step, i: int, g: Array, y: Array, arrays: Sequence[Array], params: Any, shape: Any) -> Array:
     """The i-th rule of an operation on these values, summed over what was broadcast."""
     rule: Any = step.op.vjps[i]
-    found = rule(g, y, *arrays, **params)
-    if isinstance(found, Deferred):
-        found = found.whole()
-    return fitted(found, shape, np.dtype(float), step.op, i)
+    contribution = rule(g, y, *arrays, **params)
+    if isinstance(contribution, Deferred):
+        contribution = contribution.whole()
+    return fitted(contribution, shape, np.dtype(float), step.op, i)
 
 
 def same(a: Array, b: Array, tolerance: float) -> bool:

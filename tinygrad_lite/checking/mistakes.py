@@ -53,23 +53,23 @@ class Contribution:
     again: Callable[..., Array]
 
 
-def mistaken(one: Contribution) -> Iterator[tuple[str, Array]]:
+def mistaken(contribution: Contribution) -> Iterator[tuple[str, Array]]:
     """Each of the usual mistakes, and what would come of it."""
-    right = np.asarray(one.right)
+    right = np.asarray(contribution.right)
     yield SIGN, -right
     yield STOPPED, np.zeros_like(right)
     if right.ndim > 1:
         yield TRANSPOSED, np.reshape(np.swapaxes(right, -1, -2), right.shape)
     yield TWICE, 2 * right
     yield HALF, right / 2
-    yield from _other_values(one)
+    yield from _other_values(contribution)
     for axis in range(right.ndim):
         for by in (1, -1):
             if right.shape[axis] > 1:
                 yield SHIFTED.format(axis), np.roll(right, by, axis)
                 yield SHIFTED.format(axis), _moved(right, by, axis)
-    yield from factors(right, (right, one.y, one.g, *one.arrays))
-    yield LOCAL, np.asarray(one.g)
+    yield from factors(right, (right, contribution.y, contribution.g, *contribution.arrays))
+    yield LOCAL, np.asarray(contribution.g)
 
 
 def factors(right: Array, arrays: Sequence[Array]) -> Iterator[tuple[str, Array]]:
@@ -81,19 +81,19 @@ def factors(right: Array, arrays: Sequence[Array]) -> Iterator[tuple[str, Array]
         yield TOO_SMALL.format(count), right / count
 
 
-def _other_values(one: Contribution) -> Iterator[tuple[str, Array]]:
+def _other_values(contribution: Contribution) -> Iterator[tuple[str, Array]]:
     """What comes of the rule with something else in the place of what it should be given."""
-    g, y, arrays, params = np.asarray(one.g), one.y, list(one.arrays), one.params
-    i = one.argument
+    g, y, arrays, params = np.asarray(contribution.g), contribution.y, list(contribution.arrays), contribution.params
+    i = contribution.argument
 
     def attempt(sentence: str, *changed: Any) -> Iterator[tuple[str, Array]]:
         try:
             with np.errstate(all="ignore"):
-                yield sentence, one.again(*changed)
+                yield sentence, contribution.again(*changed)
         except Exception:  # noqa: S110  # what does not fit is not the mistake that was made
             pass
 
-    if np.shape(y) == np.shape(arrays[i]) and one.op is not None:
+    if np.shape(y) == np.shape(arrays[i]) and contribution.op is not None:
         yield from attempt(OUTPUT, g, y, [*arrays[:i], y, *arrays[i + 1 :]], params)
         yield from attempt(INPUT, g, arrays[i], arrays, params)
         if one.op.name in BY_HAND:

@@ -44,20 +44,20 @@ def noise(f: Callable[[float], Vector], scale: float, coarse: bool = True) -> Ve
     """
     values = np.array([f(i * scale * 1e-5) for i in range(1, 9)])  # none where it is asked for, as at a kink it jumps
     first = values[0]
-    found = 2 * np.finfo(float).eps * np.max(np.abs(values), axis=0)
+    rounding = 2 * np.finfo(float).eps * np.max(np.abs(values), axis=0)
     stuck = np.all(values == first, axis=0)
     for k in range(1, 7):
         values = np.diff(values, axis=0)
         if k >= 4:
             size = np.max(np.abs(values), initial=1, where=np.isfinite(values))  # whose square may be too large
             mean = size * np.sqrt(np.mean((values / size) ** 2, axis=0))
-            found = np.maximum(found, np.sqrt(factorial(k) ** 2 / factorial(2 * k)) * mean)
+            rounding = np.maximum(rounding, np.sqrt(factorial(k) ** 2 / factorial(2 * k)) * mean)
     if coarse and np.any(stuck):  # the first change that there is tells how coarsely it is rounded
         for spacing in (1e-4, 1e-3, 1e-2):
             jump = np.abs(f(scale * spacing) - first)
-            found = np.where(stuck, np.maximum(found, jump), found)
+            rounding = np.where(stuck, np.maximum(rounding, jump), rounding)
             stuck &= jump == 0
-    return np.asarray(found)
+    return np.asarray(rounding)
 
 
 def difference(f: Callable[[float], Vector], at_0: Vector, scale: float, noise: Vector) -> Difference:
@@ -71,19 +71,19 @@ def difference(f: Callable[[float], Vector], at_0: Vector, scale: float, noise: 
     best = _none(at_0)
     largest = 32 * scale
     while True:
-        found = _at_scale(f, at_0, scale, noise)
-        agrees = np.isnan(best.slope) | (np.abs(found.slope - best.slope) <= best.bound + found.bound)
-        better = (found.bound < best.bound) & agrees  # a function that saturates looks flat from afar
-        sides_better = found.side_bound < best.side_bound
+        estimate = _at_scale(f, at_0, scale, noise)
+        agrees = np.isnan(best.slope) | (np.abs(estimate.slope - best.slope) <= best.bound + estimate.bound)
+        better = (estimate.bound < best.bound) & agrees  # a function that saturates looks flat from afar
+        sides_better = estimate.side_bound < best.side_bound
         best = Difference(
-            np.where(better, found.slope, best.slope),
-            np.where(better, found.bound, best.bound),
-            np.where(sides_better, found.right, best.right),
-            np.where(sides_better, found.left, best.left),
-            np.where(sides_better, found.side_bound, best.side_bound),
+            np.where(better, estimate.slope, best.slope),
+            np.where(better, estimate.bound, best.bound),
+            np.where(sides_better, estimate.right, best.right),
+            np.where(sides_better, estimate.left, best.left),
+            np.where(sides_better, estimate.side_bound, best.side_bound),
         )
         # where the noise is what limits a step of this size, a larger one may do better
-        limited = found.bound > 1e-9 * np.maximum(np.abs(found.slope), np.abs(at_0) / scale)
+        limited = estimate.bound > 1e-9 * np.maximum(np.abs(estimate.slope), np.abs(at_0) / scale)
         if not np.any(limited & better) or scale > largest:
             return best
         scale *= 32
@@ -129,11 +129,11 @@ def _steps(scale: float) -> Iterator[float]:
         yield float(scale * FIRST_STEP * 2.0**-level)
 
 
-def _take(bound: Vector, limit: Vector, *found: tuple[Vector, Vector]) -> None:
+def _take(bound: Vector, limit: Vector, *estimates: tuple[Vector, Vector]) -> None:
     """Write what was found into its place, for each result where its bound is the smallest so far."""
     smaller = limit < bound  # and not where it is no number
     bound[smaller] = limit[smaller]
-    for place, values in found:
+    for place, values in estimates:
         place[smaller] = values[smaller]
 
 

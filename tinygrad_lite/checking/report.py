@@ -130,11 +130,11 @@ class Report:
         return not any(finding.fails for finding in self.findings)
 
     def __getitem__(self, path: str) -> Checked:
-        for one in self.checked:
-            if one.path == path:
-                return one
+        for argument in self.checked:
+            if argument.path == path:
+                return argument
         raise InputError(
-            f"nothing called {path!r} was checked; there are {', '.join(one.path for one in self.checked)}"
+            f"nothing called {path!r} was checked; there are {', '.join(argument.path for argument in self.checked)}"
         )
 
     def __iter__(self) -> Iterator[Checked]:
@@ -142,8 +142,10 @@ class Report:
 
     def counts(self) -> dict[Verdict, int]:
         """How many entries have each verdict."""
-        found = {verdict: sum(int(np.sum(one.verdicts == verdict)) for one in self.checked) for verdict in Verdict}
-        return {verdict: count for verdict, count in found.items() if count}
+        counts = {
+            verdict: sum(int(np.sum(argument.verdicts == verdict)) for argument in self.checked) for verdict in Verdict
+        }
+        return {verdict: count for verdict, count in counts.items() if count}
 
     def __str__(self) -> str:
         counts = ", ".join(f"{count:,} {verdict}" for verdict, count in self.counts().items())
@@ -155,10 +157,10 @@ class Report:
 
     def _repr_html_(self) -> str:
         rows = "".join(
-            f"<tr><td>{escape(one.path)}</td><td>{'×'.join(map(str, one.shape)) or 'number'}</td>"
-            f"<td>{escape(_tally(one))}</td><td style='text-align:right'>{_largest(one.error)}</td>"
-            f"<td style='text-align:right'>{_largest(one.gradient)}</td></tr>"
-            for one in self.checked
+            f"<tr><td>{escape(argument.path)}</td><td>{'×'.join(map(str, argument.shape)) or 'number'}</td>"
+            f"<td>{escape(_tally(argument))}</td><td style='text-align:right'>{_largest(argument.error)}</td>"
+            f"<td style='text-align:right'>{_largest(argument.gradient)}</td></tr>"
+            for argument in self.checked
         )
         findings = "".join(f"<li><pre style='margin:0'>{escape(str(finding))}</pre></li>" for finding in self.findings)
         notes = "".join(f"<li>{escape(remark)}</li>" for remark in self.remarks)
@@ -182,11 +184,16 @@ class Report:
         columns: dict[str, list[Any]] = {
             name: [] for name in ("array", "result", "index", "gradient", "reference", "error", "bound", "verdict")
         }
-        for one in self.checked:
-            for place in np.ndindex(one.gradient.shape):
+        for argument in self.checked:
+            for place in np.ndindex(argument.gradient.shape):
                 row, index = place[0], place[1:]
-                values = (one.gradient[place], one.reference[place], one.error[place], one.bound[place])
-                for name, value in zip(columns, (one.path, row, index, *values, str(one.verdicts[place]))):
+                values = (
+                    argument.gradient[place],
+                    argument.reference[place],
+                    argument.error[place],
+                    argument.bound[place],
+                )
+                for name, value in zip(columns, (argument.path, row, index, *values, str(argument.verdicts[place]))):
                     columns[name].append(value)
         return pd.DataFrame(columns)
 
@@ -202,12 +209,12 @@ class Report:
             raise MissingExtraError("plot", "Matplotlib", "examples") from None
         figure = Figure(figsize=(3.2 * len(self.checked) + 1, 3.2), layout="constrained")
         axes = figure.subplots(1, len(self.checked), squeeze=False)[0]
-        for axis, one in zip(axes, self.checked):
-            scale = np.max(np.abs(one.gradient), initial=0, where=np.isfinite(one.gradient)) or 1.0
-            error = np.max(np.where(np.isfinite(one.error), one.error, 0), axis=0) / scale
+        for axis, argument in zip(axes, self.checked):
+            scale = np.max(np.abs(argument.gradient), initial=0, where=np.isfinite(argument.gradient)) or 1.0
+            error = np.max(np.where(np.isfinite(argument.error), argument.error, 0), axis=0) / scale
             picture = _picture(np.log10(np.maximum(error, 1e-17)))
             image = axis.imshow(picture, vmin=-17, vmax=0, cmap="cividis", aspect="auto", interpolation="nearest")
-            axis.set_title(f"{one.path}  {'×'.join(map(str, one.shape))}", fontsize=9)
+            axis.set_title(f"{argument.path}  {'×'.join(map(str, argument.shape))}", fontsize=9)
             axis.set_xticks([])
             axis.set_yticks([])
         figure.colorbar(image, ax=axes, label="log₁₀ of error / largest gradient")
@@ -228,6 +235,6 @@ def _largest(values: Any) -> str:
     return f"{np.max(np.abs(finite)):.2g}" if finite.size else "—"
 
 
-def _tally(one: Checked) -> str:
-    verdicts, counts = np.unique(one.verdicts.astype(str), return_counts=True)
+def _tally(argument: Checked) -> str:
+    verdicts, counts = np.unique(argument.verdicts.astype(str), return_counts=True)
     return ", ".join(f"{count:,} {verdict}" for verdict, count in zip(verdicts, counts))

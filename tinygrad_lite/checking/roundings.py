@@ -56,8 +56,8 @@ class Roundings:
         mix = random_weights(self._rng, (1, len(self._look.weights)))
         direction = random_weights(self._rng, len(self._subject.point)) * self._subject.varies
         samples = max(FEW_SAMPLES, SAMPLES // np.size(self._look.gradient))
-        found = float(self._of_distance(direction, mix, [self._gradient(mix) for _ in range(samples)])[0])
-        return found if np.isfinite(found) else np.inf
+        rounding = float(self._of_distance(direction, mix, [self._gradient(mix) for _ in range(samples)])[0])
+        return rounding if np.isfinite(rounding) else np.inf
 
     def _of_distance(self, direction: Vector, mix: Matrix, gradients: Sequence[tuple[Vector, Matrix]]) -> Vector:
         """The standard deviation of how far sums of slopes by the gradient are from those by the reference."""

@@ -30,8 +30,8 @@ def _is_wrong(step: Step) -> bool:
         return False
 
     def f(*variables: Any) -> Any:
-        given = dict(zip(places, variables))
-        return op(*[given.get(i, x) for i, x in enumerate(step.arrays)], **params)
+        replaced = dict(zip(places, variables))
+        return op(*[replaced.get(i, x) for i, x in enumerate(step.arrays)], **params)
 
     rng = np.random.default_rng(0)
     first = Subject(f, arrays)

@@ -80,20 +80,20 @@ class Kinks:
         )
         return np.array(right), np.array(left)
 
-    def at(self, found: Comparison, suspicious: Matrix) -> Matrix:
+    def at(self, comparison: Comparison, suspicious: Matrix) -> Matrix:
         """Which entries are at a kink, and have a slope between those to either side.
 
         Where both sides have the same slope there is no kink after all, and the entry is compared with that slope.
         """
-        places = np.zeros(found.gradient.shape, bool)
+        places = np.zeros(comparison.gradient.shape, bool)
         nothing = 1e-12 * self._look.size  # of a change
-        for column in range(found.gradient.shape[1]) if found.gradient.shape[1] <= FULL else ():
+        for column in range(comparison.gradient.shape[1]) if comparison.gradient.shape[1] <= FULL else ():
             touched = self.touches(column) is not None
             if self._look.method == "differences":
-                right, left = found.right[:, column], found.left[:, column]
-                bound = found.side_bound[:, column] + 1e-9 * (np.abs(right) + np.abs(left))
+                right, left = comparison.right[:, column], comparison.left[:, column]
+                bound = comparison.side_bound[:, column] + 1e-9 * (np.abs(right) + np.abs(left))
                 jumps = np.abs(right - left) > 4 * bound
-                places[:, column] = jumps & _between(found.gradient[:, column], right, left, bound)
+                places[:, column] = jumps & _between(comparison.gradient[:, column], right, left, bound)
                 if touched:  # a jump, say, has no slope to one side at all
                     unknown = ~(bound < 1e-3 * np.maximum(np.abs(right), np.abs(left)))
                     places[:, column] |= suspicious[:, column] & unknown
@@ -104,14 +104,14 @@ class Kinks:
                 far, near = np.abs(right - left)
                 jumps = (near > 0.75 * far) & (near > 1e-8 * size + nothing / self._look.scales[column])
                 slack = 1e-5 * size + np.abs(right[0] - right[1]) + np.abs(left[0] - left[1])
-                within = _between(found.gradient[:, column], right[1], left[1], slack)
-                found.right[:, column], found.left[:, column] = right[1], left[1]
+                within = _between(comparison.gradient[:, column], right[1], left[1], slack)
+                comparison.right[:, column], comparison.left[:, column] = right[1], left[1]
                 places[:, column] = jumps & within
                 smooth = ~jumps
                 middle = (right[1] + left[1]) / 2
-                found.reference[smooth, column] = middle[smooth]
-                found.bound[smooth, column] = (near + slack)[smooth]
-                error = np.abs(found.gradient[:, column] - middle)
+                comparison.reference[smooth, column] = middle[smooth]
+                comparison.bound[smooth, column] = (near + slack)[smooth]
+                error = np.abs(comparison.gradient[:, column] - middle)
                 suspicious[smooth, column] = ~(error <= near + slack)[smooth]
                 suspicious[:, column] |= jumps & ~within
                 self.jumps[:, column] = jumps
@@ -129,11 +129,11 @@ class Kinks:
         )
         return f"{step.op}{element}{_called(step)}"
 
-    def slopes(self, found: Comparison, row: int, column: int) -> str:
+    def slopes(self, comparison: Comparison, row: int, column: int) -> str:
         """What the slopes to either side are."""
-        right, left = found.right[row, column], found.left[row, column]
-        slack = found.side_bound[row, column] + 1e-5 * (abs(right) + abs(left))
-        between = min(right, left) - slack <= found.gradient[row, column] <= max(right, left) + slack
+        right, left = comparison.right[row, column], comparison.left[row, column]
+        slack = comparison.side_bound[row, column] + 1e-5 * (abs(right) + abs(left))
+        between = min(right, left) - slack <= comparison.gradient[row, column] <= max(right, left) + slack
         if not between and not self.jumps[row, column]:
             return "kinks of several operations meet, and the conventions at each do not add up to a slope of the whole"
         sides = f"the slope is {left:.6g} from the left and {right:.6g} from the right"
@@ -146,7 +146,7 @@ def _between(gradient: Vector, a: Vector, b: Vector, slack: Vector) -> Vector:
 
 def _expressions(steps: Sequence[Step]) -> dict[int, tuple[Any, float]]:
     """For each operation that has kinks, the expression that is zero there, and what of it is zero but for rounding."""
-    found = {}
+    expressions = {}
     with np.errstate(all="ignore"):
         for k, step in enumerate(steps):
             if step.op.kink is not None:
@@ -155,8 +155,8 @@ def _expressions(steps: Sequence[Step]) -> dict[int, tuple[Any, float]]:
                 except (ValueError, TypeError, np.linalg.LinAlgError):
                     continue  # an expression for the arguments that tests try, not for these
                 sizes = [np.abs(x[np.isfinite(x)]) for x in map(np.asarray, step.arrays) if x.dtype.kind == "f"]
-                found[k] = values, 1e-14 * max((float(np.max(size, initial=0)) for size in sizes), default=0.0)
-    return found
+                expressions[k] = values, 1e-14 * max((float(np.max(size, initial=0)) for size in sizes), default=0.0)
+    return expressions
 
 
 def outside_domain(steps: Sequence[Step]) -> str:

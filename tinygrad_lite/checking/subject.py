@@ -160,10 +160,10 @@ class Subject:
         """The arrays that the function returns for these in place of the variables."""
         for parameter, stand_in in zip(self._parameters, leaves[sum(self._varies) :]):
             _become(parameter, stand_in)
-        found = trees.leaves(self._run(self.f, leaves))
-        if not found:
+        results = trees.leaves(self._run(self.f, leaves))
+        if not results:
             raise UsageError(f"{self.name} returned nothing to differentiate; does it end with `return`?")
-        return found
+        return results
 
     @contextmanager
     def _explaining(self, x: Vector) -> Iterator[None]:
@@ -173,23 +173,23 @@ class Subject:
                 yield
         except Exception as error:
             moved = np.flatnonzero((x != self.point) & self.varies)
-            given = ", ".join(f"{self.place(j)} = {x[j]:.17g} in place of {self.point[j]:.17g}" for j in moved[:3])
-            error.add_note(f"raised by {self.name} in a gradient check, at {given or 'the given arguments'}")
+            moves = ", ".join(f"{self.place(j)} = {x[j]:.17g} in place of {self.point[j]:.17g}" for j in moved[:3])
+            error.add_note(f"raised by {self.name} in a gradient check, at {moves or 'the given arguments'}")
             raise
 
     def values(self, x: Vector, rounding: Rounding | None = None) -> Vector:
         """All entries that the function returns, in float64."""
         arrays = self.split(x)
         if self.plain:
-            given: list[Any] = [
+            arguments: list[Any] = [
                 wrap(array.copy()) if v.is_tensor else np.array(array)[()] if v.shape else float(array)
                 for v, array in zip(self.variables, arrays)
             ]
         else:
-            given = [wrap(array.copy()) for array in arrays]
+            arguments = [wrap(array.copy()) for array in arrays]
         with self._explaining(x), grad_mode.no_grad():
-            results = self.call(_rounded(given, rounding))
-        for v, before, after in zip(self.variables, arrays, given):
+            results = self.call(_rounded(arguments, rounding))
+        for v, before, after in zip(self.variables, arrays, arguments):
             _require_same(self.name, v.path, before, after)
         return self._numbers([_array(y) for y in results] if rounding else results)
 
@@ -224,21 +224,21 @@ class Subject:
     def _given_rows(self, x: Vector, weights: Matrix, rounding: Rounding | None) -> Matrix:
         """The same of a gradient that the user computes."""
         arrays = self.split(x)
-        given = self.gradient
-        if callable(given):
+        gradient = self.gradient
+        if callable(gradient):
             own = _rounded([np.array(array)[()] for array in arrays], rounding)
-            given = self._run(given, own)
+            gradient = self._run(gradient, own)
             for v, before, after in zip(self.variables, arrays, own):
                 _require_same(name_of(self.gradient), v.path, before, after)
-        found = trees.leaves(given)
-        if len(found) != len(self.variables):
+        gradients = trees.leaves(gradient)
+        if len(gradients) != len(self.variables):
             raise UsageError(
-                f"gradient= gave {len(found)} arrays for the {len(self.variables)} of the arguments: "
+                f"gradient= gave {len(gradients)} arrays for the {len(self.variables)} of the arguments: "
                 f"{', '.join(v.path for v in self.variables)}"
             )
         count = weights.shape[1]
         blocks = []
-        for v, block in zip(self.variables, found):
+        for v, block in zip(self.variables, gradients):
             block = np.asarray(_array(block), float)
             expected = v.shape if count == 1 else (*(self.shapes[0] if len(self.shapes) == 1 else (count,)), *v.shape)
             if block.shape != expected and not (count == 1 and block.shape == (*self.shapes[0], *v.shape)):
@@ -353,16 +353,16 @@ def _flat(parts: Sequence[Array]) -> Vector:
     return np.concatenate([np.ravel(part) for part in parts])
 
 
-def _become(parameter: Tensor, given: Tensor) -> None:
+def _become(parameter: Tensor, value: Tensor) -> None:
     """Make a parameter of a copied module stand for another tensor, and hand its gradient on to that."""
-    if isinstance(given, Dual):
+    if isinstance(value, Dual):
         raise GraphError("forward mode does not reach a module's parameters: check a function of them")
-    given = given if isinstance(given, Tensor) else wrap(given)
+    value = value if isinstance(value, Tensor) else wrap(value)
     parameter.op = None
-    parameter.replace(given.data)
-    parameter.requires_grad = given.requires_grad
-    if given.requires_grad:
-        parameter.remember(positive, (given,), (given.data,), NO_PARAMS)
+    parameter.replace(value.data)
+    parameter.requires_grad = value.requires_grad
+    if value.requires_grad:
+        parameter.remember(positive, (value,), (value.data,), NO_PARAMS)
 
 
 def _argument_names(f: Callable[..., Any], count: int) -> list[str]:

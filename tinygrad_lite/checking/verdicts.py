@@ -23,31 +23,37 @@ class Judgement:
     def __init__(
         self,
         examination: Examination,
-        found: Comparison,
+        comparison: Comparison,
         kinks: Kinks,
         steps: Sequence[Step],
         values: Vector,
         unsteady: Any,
     ) -> None:
-        self._look, self._found, self._kinks, self._steps, self._values = examination, found, kinks, steps, values
+        self._look, self._comparison, self._kinks, self._steps, self._values = (
+            examination,
+            comparison,
+            kinks,
+            steps,
+            values,
+        )
         self._subject = examination.subject
         self._verdicts = self._judged(unsteady)
 
     def _judged(self, unsteady: Any) -> Any:
-        found, kinks = self._found, self._kinks
-        verdicts = np.full(found.gradient.shape, Verdict.RIGHT, object)
-        finite = np.isfinite(found.gradient)
-        bad = found.suspicious
-        kinked = kinks.at(found, bad)
-        size = np.maximum(np.abs(found.gradient), np.abs(found.reference))
-        largest = np.max(np.abs(found.gradient), initial=0, where=finite)
+        comparison, kinks = self._comparison, self._kinks
+        verdicts = np.full(comparison.gradient.shape, Verdict.RIGHT, object)
+        finite = np.isfinite(comparison.gradient)
+        bad = comparison.suspicious
+        kinked = kinks.at(comparison, bad)
+        size = np.maximum(np.abs(comparison.gradient), np.abs(comparison.reference))
+        largest = np.max(np.abs(comparison.gradient), initial=0, where=finite)
         with np.errstate(invalid="ignore", divide="ignore"):
             usual = np.max(np.abs(self._values), initial=0, where=np.isfinite(self._values)) / self._look.scales
-            uncertain = found.bound + ALLOWED * found.noise
+            uncertain = comparison.bound + ALLOWED * comparison.noise
             blurred = uncertain > np.maximum(1e-3 * np.maximum(size, 1e-2 * largest), 1e-9 * usual)
             undefined = bad & finite & ~np.isfinite(self._look.at_0)[:, None]  # derivatives of what is no number
-            found.reference[undefined] = np.nan
-            unknown = (~np.isfinite(found.bound) | (bad & ~np.isfinite(found.reference))) & finite & ~kinked
+            comparison.reference[undefined] = np.nan
+            unknown = (~np.isfinite(comparison.bound) | (bad & ~np.isfinite(comparison.reference))) & finite & ~kinked
         verdicts[bad] = Verdict.WRONG
         verdicts[blurred & ~bad] = Verdict.NOISY
         verdicts[unknown] = Verdict.NOISY
@@ -62,21 +68,23 @@ class Judgement:
         verdicts[(~finite | unknown) & bool(offence)] = Verdict.DOMAIN
         verdicts[(~finite | undefined) & (not offence)] = Verdict.NOT_FINITE
         verdicts[:, ~self._subject.varies] = Verdict.RIGHT
-        idle = ~np.any(found.gradient, axis=0) & self._subject.varies
+        idle = ~np.any(comparison.gradient, axis=0) & self._subject.varies
         if len(idle) <= FULL:
             verdicts[:, idle] = np.where(
                 np.isin(verdicts[:, idle], [Verdict.RIGHT, Verdict.WRONG]), Verdict.NO_GRADIENT, verdicts[:, idle]
             )
-        verdicts[:, found.unchecked] = Verdict.NOT_CHECKED
+        verdicts[:, comparison.unchecked] = Verdict.NOT_CHECKED
         verdicts[unsteady | (np.any(unsteady) & (verdicts != Verdict.RIGHT))] = Verdict.NOT_DETERMINISTIC
         return verdicts
 
     def checked(self, k: int) -> Checked:
         """The gradient of the k-th variable, with a verdict for each entry."""
-        found = self._found
+        comparison = self._comparison
         v, columns = self._subject.variables[k], self._subject.columns(k)
-        parts = (found.gradient, found.reference, found.bound, self._verdicts)
-        return Checked(v.path, v.shape, *(part[:, columns].reshape(len(found.gradient), *v.shape) for part in parts))
+        parts = (comparison.gradient, comparison.reference, comparison.bound, self._verdicts)
+        return Checked(
+            v.path, v.shape, *(part[:, columns].reshape(len(comparison.gradient), *v.shape) for part in parts)
+        )
 
     def findings(self, k: int) -> list[Finding]:
         """What is to be said of the entries of the k-th variable that are not simply right."""
@@ -87,7 +95,7 @@ class Judgement:
             places = np.argwhere(mine == verdict)
             if verdict is Verdict.RIGHT or not len(places):
                 continue
-            wrong = self._found.suspicious[:, columns]
+            wrong = self._comparison.suspicious[:, columns]
             groups = [places]
             if verdict is Verdict.NO_GRADIENT:  # where there should be one, and where there is none to be
                 groups = [places[[bool(wrong[tuple(place)]) is fails for place in places]] for fails in (True, False)]
@@ -97,14 +105,14 @@ class Judgement:
         return findings
 
     def _finding(self, k: int, verdict: Verdict, places: Any, size: int) -> Finding:
-        found = self._found
+        comparison = self._comparison
         start = self._subject.columns(k).start
         rows, columns = places[:, 0], start + places[:, 1]
         with np.errstate(invalid="ignore"):
-            errors = np.abs(found.gradient[rows, columns] - found.reference[rows, columns])
+            errors = np.abs(comparison.gradient[rows, columns] - comparison.reference[rows, columns])
         row, column = places[int(np.argmax(np.nan_to_num(errors)))]
         column = int(start + column)
-        fails = verdict in FAILING or (verdict is Verdict.NO_GRADIENT and bool(found.suspicious[row, column]))
+        fails = verdict in FAILING or (verdict is Verdict.NO_GRADIENT and bool(comparison.suspicious[row, column]))
         where, why = self._reason(verdict, int(row), column, fails)
         if verdict is Verdict.NO_GRADIENT and why.startswith(influence.SATURATED):
             fails = False
@@ -114,10 +122,10 @@ class Judgement:
             len(places),
             size,
             self._subject.locate(column)[1],
-            int(row) if len(self._values) == len(found.gradient) > 1 else None,
-            float(found.gradient[row, column]),
-            float(found.reference[row, column]),
-            float(found.bound[row, column]),
+            int(row) if len(self._values) == len(comparison.gradient) > 1 else None,
+            float(comparison.gradient[row, column]),
+            float(comparison.reference[row, column]),
+            float(comparison.bound[row, column]),
             fails,
             where,
             why,
@@ -125,22 +133,22 @@ class Judgement:
 
     def _reason(self, verdict: Verdict, row: int, column: int, fails: bool) -> tuple[str, str]:
         """Where the fault is and what it looks like."""
-        found, kinks = self._found, self._kinks
+        comparison, kinks = self._comparison, self._kinks
         if verdict is Verdict.WRONG:
             where, why = self._diagnosis.of(row, column)
             if not (where or why) and kinks.jumps[row, column]:
-                return kinks.named(column), kinks.slopes(found, row, column)
+                return kinks.named(column), kinks.slopes(comparison, row, column)
             return where, why
         if verdict is Verdict.NO_GRADIENT:
-            ended = influence.no_gradient(self._look, self._steps, row, column, found)
+            ended = influence.no_gradient(self._look, self._steps, row, column, comparison)
             if not fails or ended[1].startswith(influence.SATURATED):
                 return ended
             blamed = self._diagnosis.of(row, column)
             return blamed if any(blamed) else ended
         if verdict is Verdict.KINK:
-            return kinks.named(column), kinks.slopes(found, row, column)
+            return kinks.named(column), kinks.slopes(comparison, row, column)
         if verdict is Verdict.DOMAIN:
-            if np.isnan(found.gradient[row, column]) and found.reference[row, column] == 0:
+            if np.isnan(comparison.gradient[row, column]) and comparison.reference[row, column] == 0:
                 return self._offence, (
                     "the result does not depend on it, but 0 times an infinite slope is nan: choose before the "
                     "operation as well, f(np.where(ok, x, 1)), and not only after it"
@@ -155,7 +163,7 @@ class Judgement:
             )
         if verdict is Verdict.NOT_CHECKED:
             return "", f"the search ended when it had found {NAMED} entries that are wrong"
-        digits = found.bound[row, column] + ALLOWED * found.noise[row, column]
+        digits = comparison.bound[row, column] + ALLOWED * comparison.noise[row, column]
         if not np.isfinite(digits):
             if np.all(np.isfinite(self._look.at_0)) and not kinks.clear(column):
                 return "", "a kink is closer to it than any step of the differences"
@@ -164,4 +172,4 @@ class Judgement:
 
     @cached_property
     def _diagnosis(self) -> Diagnosis:
-        return Diagnosis(self._look, self._found)
+        return Diagnosis(self._look, self._comparison)

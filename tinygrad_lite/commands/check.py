@@ -36,18 +36,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the inputs that are drawn")
 
 
-def run(given: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> int:
     """Check, print what was found, and return the exit status."""
-    settings = {"order": given.order, "method": given.method, "raise_exception": False}
+    settings = {"order": args.order, "method": args.method, "raise_exception": False}
     try:
-        module, f = _found(given.target)
-        gradient = None if given.gradient is None else _attribute(module, given.gradient)
-        report = gradcheck(f, *_inputs(module, given), gradient=gradient, **settings)
+        module, f = _found(args.target)
+        gradient = None if args.gradient is None else _attribute(module, args.gradient)
+        report = gradcheck(f, *_inputs(module, args), gradient=gradient, **settings)
     except TinygradError:
         raise
     except SystemExit as error:
         raise UsageError(
-            f"{given.target} ended Python, with {error.code!r}, before it was checked: what runs as a script belongs "
+            f"{args.target} ended Python, with {error.code!r}, before it was checked: what runs as a script belongs "
             'behind if __name__ == "__main__":'
         ) from None
     except Exception:  # of the user's code
@@ -72,26 +72,26 @@ def _found(target: str) -> tuple[Any, Callable[..., Any]]:
 
 
 def _attribute(module: Any, name: str) -> Any:
-    found = module
+    owner = module
     for part in name.split("."):
-        if not hasattr(found, part):
+        if not hasattr(owner, part):
             known = ", ".join(sorted(key for key in vars(module) if not key.startswith("_")))
             raise InputError(f"{module.__name__} has no {name!r}; it has {known}")
-        found = getattr(found, part)
-    return found
+        owner = getattr(owner, part)
+    return owner
 
 
-def _inputs(module: Any, given: argparse.Namespace) -> tuple[Any, ...]:
-    if given.shapes:
-        rng = np.random.default_rng(given.seed)
-        return tuple(rng.normal(size=_shape(text)) for text in given.shapes)
-    own = f"{given.target.partition(':')[2]}_inputs"
-    name = given.inputs or next((name for name in (own, "inputs") if hasattr(module, name)), None)
+def _inputs(module: Any, args: argparse.Namespace) -> tuple[Any, ...]:
+    if args.shapes:
+        rng = np.random.default_rng(args.seed)
+        return tuple(rng.normal(size=_shape(text)) for text in args.shapes)
+    own = f"{args.target.partition(':')[2]}_inputs"
+    name = args.inputs or next((name for name in (own, "inputs") if hasattr(module, name)), None)
     if name is None:
         raise InputError(f"no inputs: define {own} in {module.__name__}, or pass --inputs NAME or --shapes 3,2 4")
-    found = _attribute(module, name)
-    found = found() if callable(found) else found
-    return tuple(found) if isinstance(found, (tuple, list)) else (found,)
+    value = _attribute(module, name)
+    value = value() if callable(value) else value
+    return tuple(value) if isinstance(value, (tuple, list)) else (value,)
 
 
 def _shape(text: str) -> tuple[int, ...]:

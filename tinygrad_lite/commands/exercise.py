@@ -29,18 +29,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--course", metavar="FILE", type=Path, help="a file that declares further exercises")
 
 
-def run(given: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> int:
     """List, ask, give a hint or mark, and return the exit status."""
-    if given.course is not None:
-        _loaded(given.course)
-    if given.name is None:
+    if args.course is not None:
+        _loaded(args.course)
+    if args.name is None:
         print(exercises.list())
         return 0
-    exercise = exercises.start(given.name)
-    if given.check is not None:
-        return _marked(exercise, given.check)
-    if given.hint is not None:
-        print(exercise.hint(given.hint))
+    exercise = exercises.start(args.name)
+    if args.check is not None:
+        return _marked(exercise, args.check)
+    if args.hint is not None:
+        print(exercise.hint(args.hint))
         return 0
     print(exercise)
     path = Path(f"{exercise.name}.py")

@@ -22,15 +22,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="of the script")
 
 
-def run(given: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> int:
     """Run the script, show the lesson, and return the exit status."""
-    lesson = lesson_of_script(given.script, given.arguments)
-    if given.text:
+    lesson = lesson_of_script(args.script, args.arguments)
+    if args.text:
         print(lesson)
         return 0
-    path = given.output or Path(f"{given.script.stem.removesuffix('_lesson')}_lesson.html")
+    path = args.output or Path(f"{args.script.stem.removesuffix('_lesson')}_lesson.html")
     lesson.to_html(path)
     print(f"wrote {path}")
-    if given.output is None:
+    if args.output is None:
         webbrowser.open(path.resolve().as_uri())
     return 0

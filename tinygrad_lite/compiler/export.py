@@ -76,7 +76,7 @@ def _form(x: Any) -> str:
 
 def _names(code: CodeType) -> set[str]:
     """The global names in a function and in those within it."""
-    inside = (_names(each) for each in code.co_consts if isinstance(each, CodeType))
+    inside = (_names(constant) for constant in code.co_consts if isinstance(constant, CodeType))
     return set(code.co_names).union(*inside)
 
 
@@ -111,8 +111,14 @@ class _Quoted:
         for called in sorted(_names(function.__code__) & function.__globals__.keys()):
             self._needed(name, called, function.__globals__[called])
         tree.name, tree.decorator_list, tree.returns = name, [], None
-        given = tree.args
-        for argument in (*given.args, *given.kwonlyargs, *given.posonlyargs, given.vararg, given.kwarg):
+        arguments = tree.args
+        for argument in (
+            *arguments.args,
+            *arguments.kwonlyargs,
+            *arguments.posonlyargs,
+            arguments.vararg,
+            arguments.kwarg,
+        ):
             if argument is not None:
                 argument.annotation = None
         del self.functions[name]

@@ -140,8 +140,8 @@ class Expressions:
         return Text(f"{self.function(call)}({', '.join(arguments)})")
 
     def _keywords(self, call: Call) -> list[str]:
-        given = {name: value for name, value in call.params.items() if value is not np._NoValue}
-        return [f"{name}={self._parameter(value)}" for name, value in given.items()]
+        keywords = {name: value for name, value in call.params.items() if value is not np._NoValue}
+        return [f"{name}={self._parameter(value)}" for name, value in keywords.items()]
 
     def function(self, call: Call) -> str:
         """The function that performs an operation."""

@@ -38,17 +38,19 @@ class NumpyExecutor:
     def enter(self, writer: EntryWriter, wrapped: Sequence[bool]) -> bool:
         """Write what `run` does as lines of a function."""
         writer.body += [place.writing(writer, "None") for place in self._anew]
-        given = [f"a{i}" for i in range(len(writer.parameters))] + [place.reading(writer) for place in self._reads]
-        found = [f"r{i}" for i in range(len(self.program.results))]
+        arguments = [f"a{i}" for i in range(len(writer.parameters))] + [place.reading(writer) for place in self._reads]
+        computed = [f"r{i}" for i in range(len(self.program.results))]
         written = [f"w{i}" for i in range(len(self._writes))]
-        made = "".join(f"{name}, " for name in [*found, *written])
-        writer.body.append(f"{made and made + '= '}{writer.name(self._function)}({', '.join(given)})")
+        made = "".join(f"{name}, " for name in [*computed, *written])
+        writer.body.append(f"{made and made + '= '}{writer.name(self._function)}({', '.join(arguments)})")
         writer.body += [place.writing(writer, name) for place, name in zip(self._writes, written)]
-        results = [name if isinstance(x, Variable) else writer.name(x) for name, x in zip(found, self.program.results)]
-        writer.results = [f"wrap({each})" if is_wrapped else each for each, is_wrapped in zip(results, wrapped)]
+        results = [
+            name if isinstance(x, Variable) else writer.name(x) for name, x in zip(computed, self.program.results)
+        ]
+        writer.results = [f"wrap({result})" if is_wrapped else result for result, is_wrapped in zip(results, wrapped)]
         return True
 
-    def repeat(self, turns: int, leaves: Leaves, each: Mapping[int, Array]) -> None:
+    def repeat(self, turns: int, leaves: Leaves, stacks: Mapping[int, Array]) -> None:
         """None: turns are made one by one."""
 
     def run(self, leaves: Leaves) -> list[Any]:
@@ -56,11 +58,11 @@ class NumpyExecutor:
         for place in self._anew:
             place.write(None, leaves)
         arrays = [x._array if type(x) is Tensor else x for x in leaves]
-        found = self._function(*arrays, *[place.read(leaves) for place in self._reads])
+        results = self._function(*arrays, *[place.read(leaves) for place in self._reads])
         count = len(self.program.results)
-        for place, value in zip(self._writes, found[count:]):
+        for place, value in zip(self._writes, results[count:]):
             place.write(value, leaves)
-        return [value if isinstance(x, Variable) else x for x, value in zip(self.program.results, found[:count])]
+        return [value if isinstance(x, Variable) else x for x, value in zip(self.program.results, results[:count])]
 
 
 def _is_made_anew(place: Place, program: Program) -> bool:

@@ -207,7 +207,7 @@ class NumpySource:
         ]
         if results:
             line = f"    return {', '.join(results)}"
-            one_each = ["    return (", *(f"        {each}," for each in results), "    )"]
+            one_each = ["    return (", *(f"        {result}," for result in results), "    )"]
             self._lines += [line] if len(line) <= WIDTH else one_each
         elif not self.program.updates:
             self._line("    return None")

@@ -64,17 +64,17 @@ def generators_of(f: Callable[..., Any], stand_in: Callable[[Any, str, np.random
     ]
     names = function.__code__.co_names if inspect.isfunction(function) else ()
     scope = getattr(function, "__globals__", {})
-    found = [(name, scope[name]) for name in names if isinstance(scope.get(name), np.random.Generator)]
+    generators = [(name, scope[name]) for name in names if isinstance(scope.get(name), np.random.Generator)]
     for cell, generator in cells:
         cell.cell_contents = stand_in(cell, "cell_contents", generator)
-    for name, generator in found:
+    for name, generator in generators:
         scope[name] = stand_in(scope, name, generator)
     try:
         yield
     finally:
         for cell, generator in cells:
             cell.cell_contents = generator
-        for name, generator in found:
+        for name, generator in generators:
             scope[name] = generator
 
 

@@ -85,7 +85,7 @@ class Recorder:
 
     # What is read and written
 
-    def given(self, place: Argument, x: Any) -> Any:
+    def passed_in(self, place: Argument, x: Any) -> Any:
         """A leaf of the arguments as the function is given it."""
         if isinstance(x, Tensor):
             self._owners[id(x)] = place

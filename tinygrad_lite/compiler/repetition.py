@@ -33,25 +33,25 @@ class _Turns:
         self._template: Any = None
         self._size = FIRST
 
-    def do(self, turns: int, args: Any, kwargs: Mapping[str, Any], each: Mapping[int, Array]) -> None:
+    def do(self, turns: int, args: Any, kwargs: Mapping[str, Any], stacks: Mapping[int, Array]) -> None:
         """Do some turns, of which each has its own arrays in the place of some leaves of the arguments."""
         leaves = trees.leaves((args, kwargs))
         done = 0
         while done < turns:
-            run = self._fitting(*_turn(args, kwargs, each, done))
+            run = self._fitting(*_turn(args, kwargs, stacks, done))
             count = min(self._size, turns - done)
             start = perf_counter()
-            found = run.repeat(count, leaves, {i: stack[done : done + count] for i, stack in each.items()})
-            if found is None:
-                count, found = 1, self._one(*_turn(args, kwargs, each, done))
+            results = run.repeat(count, leaves, {i: stack[done : done + count] for i, stack in stacks.items()})
+            if results is None:
+                count, results = 1, self._single(*_turn(args, kwargs, stacks, done))
             elif count == self._size:
                 self._size = max(1, int(count * CHUNK / (perf_counter() - start)))
-            self._results.append(found)
+            self._results.append(results)
             self._template = run.returned
             done += count
             self._show(count)
 
-    def _one(self, args: Any, kwargs: Mapping[str, Any]) -> list[Any]:
+    def _single(self, args: Any, kwargs: Mapping[str, Any]) -> list[Any]:
         result = trees.leaves(self._function(*args, **kwargs))
         arrays = [x.data if isinstance(x, Tensor) else x for x in result]
         return [np.asarray(x)[None] if isinstance(x, (np.ndarray, np.generic)) else x for x in arrays]
@@ -62,15 +62,15 @@ class _Turns:
         return trees.map_leaves(lambda is_wrapped: _stacked(next(columns), is_wrapped), self._template)
 
 
-def _turn(args: Any, kwargs: Mapping[str, Any], each: Mapping[int, Array], turn: int) -> tuple[Any, Any]:
+def _turn(args: Any, kwargs: Mapping[str, Any], stacks: Mapping[int, Array], turn: int) -> tuple[Any, Any]:
     """The arguments of one turn."""
     places = iter(range(len(trees.leaves((args, kwargs)))))
 
     def replaced(x: Any) -> Any:
         i = next(places)
-        if i not in each:
+        if i not in stacks:
             return x
-        return wrap(each[i][turn].copy()[()]) if isinstance(x, Tensor) else each[i][turn]
+        return wrap(stacks[i][turn].copy()[()]) if isinstance(x, Tensor) else stacks[i][turn]
 
     return trees.map_leaves(replaced, (args, dict(kwargs)))  # type: ignore[no-any-return]
 

@@ -121,10 +121,10 @@ class Run:
             results[i] = tensor
         return self._finished(results)
 
-    def repeat(self, turns: int, leaves: list[Any], each: Mapping[int, Array]) -> list[Any] | None:
+    def repeat(self, turns: int, leaves: list[Any], stacks: Mapping[int, Array]) -> list[Any] | None:
         """The results of many calls, stacked leaf by leaf; None if they are to be made one by one."""
-        found = self.executor.repeat(turns, leaves, each)
-        return None if found is None else found[: len(self._wrapped)]
+        results = self.executor.repeat(turns, leaves, stacks)
+        return None if results is None else results[: len(self._wrapped)]
 
     def report(self) -> CompileReport:
         """How it runs."""
@@ -149,8 +149,8 @@ class Run:
             writer.is_still(f"x{i}", generator)
         for owner, name, value in self._guards:
             fields = owner if isinstance(owner, dict) else getattr(owner, "__dict__", {})
-            found = f"{writer.name(fields)}[{name!r}]" if name in fields else f"{writer.name(owner)}.{name}"
-            writer.is_still(found, value)
+            entry = f"{writer.name(fields)}[{name!r}]" if name in fields else f"{writer.name(owner)}.{name}"
+            writer.is_still(entry, value)
         for place, there in self._gradients.items():
             writer.tests.append(f"({place.naming(writer)} is None) is {there}")
         if not self.executor.enter(writer, self._wrapped):
@@ -188,8 +188,8 @@ def _recorded(
 ) -> Recorder:
     recorder = Recorder(names)
     places = iter([Argument(i, name) for i, name in enumerate(parameters)])
-    given, keywords = trees.map_leaves(lambda x: recorder.given(next(places), x), (args, dict(kwargs)))
-    recorder.run(f, given, keywords)
+    arguments, keywords = trees.map_leaves(lambda x: recorder.passed_in(next(places), x), (args, dict(kwargs)))
+    recorder.run(f, arguments, keywords)
     return recorder
 
 
@@ -218,7 +218,7 @@ def _names(f: Any, depth: int = 3) -> dict[int, str]:
     if not inspect.isfunction(function) or not depth:
         return {}
     outside = inspect.getclosurevars(function)
-    found: dict[int, str] = {}
+    names: dict[int, str] = {}
     for name, value in {**outside.globals, **outside.nonlocals}.items():
-        found |= {id(value): name} if isinstance(value, Tensor) else _names(value, depth - 1)
-    return found
+        names |= {id(value): name} if isinstance(value, Tensor) else _names(value, depth - 1)
+    return names

@@ -36,11 +36,11 @@ class Catalogue(Shown):
 
     def __str__(self) -> str:
         width = max(map(len, _DECLARED))
-        return "\n".join(f"{name:{width}}  {_asked(each)}" for name, each in _DECLARED.items())
+        return "\n".join(f"{name:{width}}  {_asked(declared)}" for name, declared in _DECLARED.items())
 
     def markdown(self) -> str:
         """The same as a table."""
-        rows = [f"| `{name}` | {_asked(each)} |" for name, each in _DECLARED.items()]
+        rows = [f"| `{name}` | {_asked(declared)} |" for name, declared in _DECLARED.items()]
         return "\n".join(["| exercise | asked for |", "|---|---|", *rows])
 
 

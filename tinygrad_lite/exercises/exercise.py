@@ -111,12 +111,24 @@ class Exercise(Shown):
         return self._question("**{}**", lambda code: f"```python\n{code}\n```")
 
     def _question(self, title: str, block: Callable[[str], str]) -> str:
-        one = self._declaration
-        inputs = "\n".join(f"{name} = {brief(x)}" for name, x in one.inputs[0].items())
-        parts = [f"{title.format(one.name)}: {one.question}", block(one.formula), one.task, block(_stub(one))]
+        declaration = self._declaration
+        inputs = "\n".join(f"{name} = {brief(x)}" for name, x in declaration.inputs[0].items())
+        parts = [
+            f"{title.format(declaration.name)}: {declaration.question}",
+            block(declaration.formula),
+            declaration.task,
+            block(_stub(declaration)),
+        ]
         parts += ["It is tried on these, and on more:", block(inputs)]
         return "\n\n".join(
-            [*parts, *([f"Hints: {len(one.hints)} (`hint()`, or `--hint 1` in a shell)"] if one.hints else [])]
+            [
+                *parts,
+                *(
+                    [f"Hints: {len(declaration.hints)} (`hint()`, or `--hint 1` in a shell)"]
+                    if declaration.hints
+                    else []
+                ),
+            ]
         )
 
 

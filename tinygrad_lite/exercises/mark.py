@@ -56,24 +56,24 @@ class Mark(Shown):
         return f"{self.exercise}, attempt {self.attempt}: {said}"
 
 
-def distance(found: float, right: float) -> str:
+def distance(value: float, right: float) -> str:
     """How far a number is from what it should be, in words that do not tell what that is.
 
     A little is up to a tenth; much is a factor of two or more.
     """
-    if not np.isfinite(found):
-        return f"it is {found}"
+    if not np.isfinite(value):
+        return f"it is {value}"
     if not np.isfinite(right):
         return "no finite number is right here"
-    if found * right < 0:
+    if value * right < 0:
         return "its sign is wrong"
-    if found == 0:
+    if value == 0:
         return "it is 0, and should not be"
-    smaller, larger = sorted((abs(found), abs(right)))
+    smaller, larger = sorted((abs(value), abs(right)))
     if larger - smaller <= 1e-3 * larger:
         return "nearly right, but off by more than rounding explains"
     by = "a little " if smaller > 0.9 * larger else "" if smaller > 0.5 * larger else "much "
-    return f"{by}too {'near' if abs(found) < abs(right) else 'far from'} 0"
+    return f"{by}too {'near' if abs(value) < abs(right) else 'far from'} 0"
 
 
 def kind(mistake: str) -> str:

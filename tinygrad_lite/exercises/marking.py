@@ -64,10 +64,10 @@ class _Marking:
 
     def remarks(self) -> tuple[str, str]:
         """What is wrong, and which usual mistake it looks like; nothing if it is right."""
-        found = self._submission(self._g, self._y, self._trial)
+        answer = self._submission(self._g, self._y, self._trial)
         shape = np.shape(self._x)
-        if found.shape != shape and not (self._declaration.write == "derivative" and not found.shape):
-            return self._of_shape(found.shape, shape)
+        if answer.shape != shape and not (self._declaration.write == "derivative" and not answer.shape):
+            return self._of_shape(answer.shape, shape)
         self.report = gradcheck(self._weighted, self._x, gradient=self._gradient, raise_exception=False)
         failing = [finding for finding in self.report.findings if finding.fails]
         if Verdict.NOISY in self.report.counts():
@@ -76,9 +76,9 @@ class _Marking:
                 "right derivative from a wrong one; declare it in float64"
             )
         if failing:
-            why = self._why(np.broadcast_to(found, shape), failing)
+            why = self._why(np.broadcast_to(answer, shape), failing)
             return (_only_in_sign(failing), "") if why == SIGN else (self._told(failing), why)
-        return self._at_kinks(found), ""
+        return self._at_kinks(answer), ""
 
     def _moved(self, x: Array) -> dict[str, Array]:
         return {**self._trial, self._declaration.argument: x}
@@ -92,15 +92,15 @@ class _Marking:
     def _by(self, g: Array, y: Array, trial: Mapping[str, Array]) -> Array:
         """What the submission hands on to the argument; in silence, as what it prints was read at its first call."""
         with redirect_stdout(io.StringIO()):
-            found = self._submission(g, y, trial)
-        return g * found if self._declaration.write == "derivative" else found
+            answer = self._submission(g, y, trial)
+        return g * answer if self._declaration.write == "derivative" else answer
 
-    def _of_shape(self, found: tuple[int, ...], expected: tuple[int, ...]) -> tuple[str, str]:
+    def _of_shape(self, shape: tuple[int, ...], expected: tuple[int, ...]) -> tuple[str, str]:
         name = self._declaration.argument
-        told = f"it has shape {found}; a gradient has the shape of what it is by, and {name} has {expected}"
-        if found == np.shape(self._y) and len(found) > len(expected):
+        told = f"it has shape {shape}; a gradient has the shape of what it is by, and {name} has {expected}"
+        if shape == np.shape(self._y) and len(shape) > len(expected):
             return told, f"{name} was repeated by broadcasting, and that is not undone"
-        return told, TRANSPOSED if found == expected[::-1] else ""
+        return told, TRANSPOSED if shape == expected[::-1] else ""
 
     def _told(self, failing: list[Finding]) -> str:
         """Which entries are wrong, and how far."""
@@ -121,11 +121,11 @@ class _Marking:
             return f"{name} = {brief(self._x)}"
         return f"{name}[{', '.join(map(str, index))}], where {name} is {brief(self._x[index])}"
 
-    def _why(self, found: Array, failing: list[Finding]) -> str:
+    def _why(self, answer: Array, failing: list[Finding]) -> str:
         """Which usual mistake it looks like: of the whole function, else of an operation in it."""
-        if not np.all(np.isfinite(found)):
+        if not np.all(np.isfinite(answer)):
             return ""  # whatever made it
-        if self._declaration.write == "derivative" and same(found, self._y, 1e-9):
+        if self._declaration.write == "derivative" and same(answer, self._y, 1e-9):
             return _VALUE
         if why := self._of_the_whole():
             return kind(why)
@@ -160,10 +160,10 @@ class _Marking:
 
     def _is_right_with(self, y: Array) -> bool:
         """Whether the submission would be right if it were given this in place of y."""
-        given = self._by(self._g, y, self._trial)
-        return gradcheck(self._weighted, self._x, gradient=given, raise_exception=False).ok
+        answer = self._by(self._g, y, self._trial)
+        return gradcheck(self._weighted, self._x, gradient=answer, raise_exception=False).ok
 
-    def _at_kinks(self, found: Array) -> str:
+    def _at_kinks(self, answer: Array) -> str:
         """Where the function has a kink, the answer is a convention, which is the one of this package."""
         checked = self.report[self.report.checked[0].path]
         kinked = np.asarray(checked.verdicts[0] == Verdict.KINK)
@@ -173,7 +173,7 @@ class _Marking:
             convention: Array = grad(self._weighted)(self._x)
         except Exception:  # what leaves NumPy's functions has no rule, and so no convention either
             return ""
-        gradient = self._g * found if self._declaration.write == "derivative" else found
+        gradient = self._g * answer if self._declaration.write == "derivative" else answer
         off = np.argwhere(kinked & (np.abs(gradient - convention) > 1e-9))
         if not len(off):
             return ""

@@ -39,27 +39,27 @@ class Submission:
             UsageError: if it changes what it is given, leaves Python, or returns no real numbers.
         """
         first = [g] if self._declaration.write == "vjp" else []
-        given = [np.array(x)[()] for x in (*first, y, *trial.values())]
-        before = [np.array(x) for x in given]
+        arguments = [np.array(x)[()] for x in (*first, y, *trial.values())]
+        before = [np.array(x) for x in arguments]
         try:
-            found = self._function(*given)
+            answer = self._function(*arguments)
         except Exception as error:
             error.add_note(f"raised by your {self._name}{_line(error)}")
             raise
         except SystemExit:  # else marking would end here, with the exit status of a right answer
             raise UsageError(f"{self._name} leaves Python: let it end with `return` and the derivative") from None
-        for name, a, b in zip(self._declaration.parameters, before, given):
+        for name, a, b in zip(self._declaration.parameters, before, arguments):
             if not np.array_equal(a, b, equal_nan=True):
                 raise UsageError(f"{self._name} changed {name}, which others read too: work on {name}.copy()")
-        if found is None or found is ...:
-            raise UsageError(f"{self._name} returned {found}: let it end with `return` and the derivative")
+        if answer is None or answer is ...:
+            raise UsageError(f"{self._name} returned {answer}: let it end with `return` and the derivative")
         try:
-            array = np.asarray(found)
+            array = np.asarray(answer)
         except ValueError:
             array = np.asarray(None)
         if array.dtype.kind not in "fiub":
-            what = f"an array of {found.dtype}" if isinstance(found, np.ndarray) else type(found).__name__
-            raise UsageError(f"{self._name} must return an array of real numbers, it returned {what}")
+            kind = f"an array of {answer.dtype}" if isinstance(answer, np.ndarray) else type(answer).__name__
+            raise UsageError(f"{self._name} must return an array of real numbers, it returned {kind}")
         return array.astype(float)
 
 

@@ -10,16 +10,16 @@ from tinygrad_lite.explainer.steps import Contribution, Pass, brief
 from tinygrad_lite.readers import notation
 
 
-def latex(graph: Graph, found: Pass) -> str:
+def latex(graph: Graph, backward_pass: Pass) -> str:
     """Two aligned blocks: the forward pass, and the gradients in the order in which they are complete."""
     lines = ["\\begin{align*}"]
     lines += [f"  {_name(node)} &= {notation.latex(node.formula)} \\\\" for node in graph.operations]
     lines += ["\\end{align*}", "\\begin{align*}", f"  {_bar(graph.root)} &= {_start(graph)} \\\\"]
-    for node in [node for node in reversed(graph.operations) if node in found.received] + graph.leaves:
-        terms = found.received.get(node, [])
+    for node in [node for node in reversed(graph.operations) if node in backward_pass.received] + graph.leaves:
+        terms = backward_pass.received.get(node, [])
         if terms:
-            found_terms = " + ".join(_term(each, graph.letter) for each in terms)
-            lines.append(f"  {_bar(node)} &= {found_terms} \\\\")
+            named_terms = " + ".join(_term(contribution, graph.letter) for contribution in terms)
+            lines.append(f"  {_bar(node)} &= {named_terms} \\\\")
     return "\n".join([*lines, "\\end{align*}"]) + "\n"
 
 
@@ -35,11 +35,11 @@ def _bar(node: Node) -> str:
     return rf"\overline{{{_name(node)}}}"
 
 
-def _term(each: Contribution, letter: str) -> str:
-    if isinstance(each.rule, str):
-        return rf"\text{{({notation.escaped(each.rule)})}}"
-    term = notation.latex(each.rule, {letter: _bar(each.operation)})
-    if each.summed:
-        axes = ", ".join(map(str, each.summed))
+def _term(contribution: Contribution, letter: str) -> str:
+    if isinstance(contribution.rule, str):
+        return rf"\text{{({notation.escaped(contribution.rule)})}}"
+    term = notation.latex(contribution.rule, {letter: _bar(contribution.operation)})
+    if contribution.summed:
+        axes = ", ".join(map(str, contribution.summed))
         return rf"\sum_{{\text{{axis {axes}}}}} {term}"
     return term

@@ -177,9 +177,9 @@ class Graph:
         self._add(tensor, tensor.op, tensor.inputs, tensor.arrays, tensor.params, requires_grad=True)
 
     def _add(
-        self, tensor: Tensor, op: Op, given: Any, arrays: Any, params: Mapping[str, Any], requires_grad: bool
+        self, tensor: Tensor, op: Op, arguments: Any, arrays: Any, params: Mapping[str, Any], requires_grad: bool
     ) -> None:
-        inputs = [self._input(x, array) for x, array in zip(given, arrays)]
+        inputs = [self._input(x, array) for x, array in zip(arguments, arrays)]
         number = len(self.operations) + 1
         module = self._seen.modules.get(tensor, _owner(inputs))
         node = Node(
@@ -308,13 +308,13 @@ class _Names:
         return known if known and not changed else self._free(known or otherwise)
 
     def _free(self, name: str) -> str:
-        found, count = name, self._counts.get(name, 1)
-        while found in self._taken:
+        free_name, count = name, self._counts.get(name, 1)
+        while free_name in self._taken:
             count += 1
-            found = f"{name}_{count}"
+            free_name = f"{name}_{count}"
         self._counts[name] = count
-        self._taken.add(found)
-        return found
+        self._taken.add(free_name)
+        return free_name
 
 
 def _key(x: Any) -> Any:

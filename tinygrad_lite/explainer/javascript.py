@@ -89,7 +89,7 @@ class _Script:
                 return op.forward(*inputs, **params)
             finally:
                 self._within.pop()
-        if any(isinstance(each, Scripted) for each in params.values()):
+        if any(isinstance(parameter, Scripted) for parameter in params.values()):
             raise NotPrintableError(f"{op} takes a parameter that depends on numbers")
         with np.errstate(all="ignore"):
             value = op.forward(*map(numbers, inputs), **params)
@@ -118,9 +118,9 @@ class _Script:
         if unknown and not all(params[name] in (None, False, "same_kind") for name in unknown):
             raise NotPrintableError(f"{op} has no form in the page with {unknown[0]}=")
         told = {
-            name: each
-            for name, each in params.items()
-            if name in FUNCTIONS[op.name] and (each is not None or name == "axis")
+            name: parameter
+            for name, parameter in params.items()
+            if name in FUNCTIONS[op.name] and (parameter is not None or name == "axis")
         }
         parts = [self.written(x) for x in inputs] + ([json.dumps(told, default=_plain)] if told else [])
         return f"np.{op.name}({', '.join(parts)})"
@@ -160,11 +160,11 @@ def function(rule: Callable[..., Any], arguments: Mapping[str, Array], params: M
         }
     """
     script = _Script()
-    given = [Scripted(x, name, script) if is_argument(x) else x for name, x in arguments.items()]
+    scripted = [Scripted(x, name, script) if is_argument(x) else x for name, x in arguments.items()]
     try:
-        found = rule(*given, **params)
-        found = whole(found)
-        result = script.written(found)
+        gradient = rule(*scripted, **params)
+        gradient = whole(gradient)
+        result = script.written(gradient)
     except NotPrintableError:
         raise
     except Exception as error:  # whatever a rule does with numbers that it is not shown
@@ -182,8 +182,8 @@ def _getitem(x: str, shape: tuple[int, ...], value: Array, index: Any) -> str:
     return f"np.take({x}, {json.dumps(np.shape(value))}, {_places(shape, index)})"
 
 
-def _scatter(*given: Any, shape: tuple[int, ...], indices: Sequence[Any]) -> str:
-    parts = given[: len(indices)]
+def _scatter(*texts: Any, shape: tuple[int, ...], indices: Sequence[Any]) -> str:
+    parts = texts[: len(indices)]
     places = [_places(shape, index) for index in indices]
     forms = [list(_form(shape, index)) for index in indices]
     return f"np.scatter({json.dumps(shape)}, [{', '.join(parts)}], [{', '.join(places)}], {json.dumps(forms)})"

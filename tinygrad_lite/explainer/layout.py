@@ -81,7 +81,7 @@ def _order(layers: Sequence[list[Place]], neighbours: Mapping[Place, Sequence[Pl
     for layer in layers:
         means: dict[Place, float] = {}
         for i, item in enumerate(layer):
-            found = [place[x] for x in neighbours.get(item, ()) if x in place]
-            means[item] = sum(found) / len(found) if found else (i + 0.5) / len(layer)
+            places = [place[x] for x in neighbours.get(item, ()) if x in place]
+            means[item] = sum(places) / len(places) if places else (i + 0.5) / len(layer)
         layer.sort(key=means.__getitem__)
         place.update({item: (i + 0.5) / len(layer) for i, item in enumerate(layer)})

@@ -25,30 +25,30 @@ def marks(graph: Graph) -> tuple[dict[Node, list[Mark]], str | None]:
 
     They are of dead units, saturation, vanishing, exploding and undefined gradients.
     """
-    found: dict[Node, list[Mark]] = {}
+    marked: dict[Node, list[Mark]] = {}
     for node in graph.operations:
         if not is_finite(node.value) and all(map(is_finite, node.arrays)):
-            found.setdefault(node, []).append(Mark("not finite", f"{node.op} makes {_lost(node)} of finite numbers"))
+            marked.setdefault(node, []).append(Mark("not finite", f"{node.op} makes {_lost(node)} of finite numbers"))
     parameters = {leaf.name: leaf for leaf in graph.leaves if leaf.requires_grad and leaf.value.size}
     loss = graph.root.tensor
     if loss is None or not isinstance(loss.data, (np.ndarray, np.generic)):
-        return found, "the arrays are not NumPy's"
+        return marked, "the arrays are not NumPy's"
     if graph.root.value.size > 1:
-        return found, "the result has more entries than one"
+        return marked, "the result has more entries than one"
     if len(parameters) > MANY:
-        return found, f"there are more than {MANY} leaves"
+        return marked, f"there are more than {MANY} leaves"
     if not parameters:
-        return found, None
+        return marked, None
     of = {node.tensor: node for node in graph.nodes if node.tensor is not None}
-    for one in audit_gradients({name: leaf.tensor for name, leaf in parameters.items()}, loss):
-        if one.status is Status.FINE or one.cause is None:
+    for parameter in audit_gradients({name: leaf.tensor for name, leaf in parameters.items()}, loss):
+        if parameter.status is Status.FINE or parameter.cause is None:
             continue
-        leaf = parameters[one.path]
-        cause = of.get(one.cause.result, leaf) if one.cause.result is not None else leaf
-        mark = Mark(one.status.value, f"{leaf.name}: {one.status.value} gradient: {one.cause.text}")
+        leaf = parameters[parameter.path]
+        cause = of.get(parameter.cause.result, leaf) if parameter.cause.result is not None else leaf
+        mark = Mark(parameter.status.value, f"{leaf.name}: {parameter.status.value} gradient: {parameter.cause.text}")
         for node in {cause: None, leaf: None}:
-            found.setdefault(node, []).append(mark)
-    return found, None
+            marked.setdefault(node, []).append(mark)
+    return marked, None
 
 
 def _lost(node: Node) -> str:

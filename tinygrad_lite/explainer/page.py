@@ -40,9 +40,9 @@ RATES = (0.001, 0.01, 0.1, 1.0)
 """Learning rates whose step is measured here, where the page cannot."""
 
 
-def html(graph: Graph, found: Pass, update: Update | None) -> str:
+def html(graph: Graph, backward_pass: Pass, update: Update | None) -> str:
     """The page, with the step of an optimiser if there is one."""
-    content = _Content(graph, found, update)
+    content = _Content(graph, backward_pass, update)
     data = json.dumps(content.data, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
     parts = {
         "title": escape(f"The backward pass of {graph.root.name}"),
@@ -67,17 +67,20 @@ class _Content:
         programs: the JavaScript functions that `data` refers to by their places.
     """
 
-    def __init__(self, graph: Graph, found: Pass, update: Update | None) -> None:
+    def __init__(self, graph: Graph, backward_pass: Pass, update: Update | None) -> None:
         self.programs: list[str] = []
         self._places: dict[str, int] = {}
         self._known: dict[Any, int | str] = {}
         self._place = {node: i for i, node in enumerate(graph.nodes)}
         self._budget = Budget()
         self._noted, unlooked = marks(graph)
-        self._nodes = [self._node(node, found) for node in graph.nodes]
+        self._nodes = [self._node(node, backward_pass) for node in graph.nodes]
         steps = [
-            {"node": self._place[step.operation], "to": [self._contribution(each) for each in step.contributions]}
-            for step in found.steps
+            {
+                "node": self._place[step.operation],
+                "to": [self._contribution(contribution) for contribution in step.contributions],
+            }
+            for step in backward_pass.steps
         ]
         reason = self._why_not_live(graph, steps)
         self.data: dict[str, Any] = {
@@ -90,9 +93,9 @@ class _Content:
             "optimizer": None if update is None else self._optimizer(update),
         }
         if reason and is_possible(graph):
-            self.data |= _measurements(graph, found, self._place)
+            self.data |= _measurements(graph, backward_pass, self._place)
 
-    def _node(self, node: Node, found: Pass) -> dict[str, Any]:
+    def _node(self, node: Node, backward_pass: Pass) -> dict[str, Any]:
         told: dict[str, Any] = {
             "name": node.name,
             "module": node.module,
@@ -101,8 +104,8 @@ class _Content:
         }
         if node.source:
             told["source"] = str(node.source)
-        if node in found.gradients:
-            told["gradient"] = packed(found.gradients[node], self._budget)
+        if node in backward_pass.gradients:
+            told["gradient"] = packed(backward_pass.gradients[node], self._budget)
         if node in self._noted:
             told["marks"] = [[mark.kind, mark.text] for mark in self._noted[node]]
         if node.op is not None:
@@ -120,47 +123,49 @@ class _Content:
             told["forward"] = self._program(node, "forward", node.op, arguments)
         return told
 
-    def _contribution(self, each: Contribution) -> dict[str, Any]:
-        node = each.operation
+    def _contribution(self, contribution: Contribution) -> dict[str, Any]:
+        node = contribution.operation
         assert node.op is not None
         arguments = {"y": node.value, **{f"x{i}": x for i, x in enumerate(node.arrays)}}
-        vjp: Any = node.op.vjps[each.position]
-        program = self._program(node, f"vjp {each.position}", vjp, {"g": np.asarray(each.upstream), **arguments})
+        vjp: Any = node.op.vjps[contribution.position]
+        program = self._program(
+            node, f"vjp {contribution.position}", vjp, {"g": np.asarray(contribution.upstream), **arguments}
+        )
         told: dict[str, Any] = {
-            "input": each.position,
-            "node": self._place[each.to],
-            "rule": each.formula,
-            "full": list(np.shape(each.full)),
-            "summed": list(each.summed),
+            "input": contribution.position,
+            "node": self._place[contribution.to],
+            "rule": contribution.formula,
+            "full": list(np.shape(contribution.full)),
+            "summed": list(contribution.summed),
             "vjp": program,
         }
         if recorded := isinstance(program, str) or not self._has_all_of(node):
-            told["value"] = packed(each.value, self._budget)
-        if each.local is not None and not isinstance(each.local, str):
-            told |= self._local(each, arguments, recorded)
-        if factors := _factors(each.rule):
+            told["value"] = packed(contribution.value, self._budget)
+        if contribution.local is not None and not isinstance(contribution.local, str):
+            told |= self._local(contribution, arguments, recorded)
+        if factors := _factors(contribution.rule):
             told["factors"] = factors
         return told
 
-    def _local(self, each: Contribution, arguments: Mapping[str, Any], recorded: bool) -> dict[str, Any]:
+    def _local(self, contribution: Contribution, arguments: Mapping[str, Any], recorded: bool) -> dict[str, Any]:
         """The local derivative: its formula, and its numbers or the program that computes them."""
-        node = each.operation
+        node = contribution.operation
         assert node.op is not None
-        rule: Any = node.op.derivatives[each.position]
-        told: dict[str, Any] = {"local": notation.text(each.local)}
+        rule: Any = node.op.derivatives[contribution.position]
+        told: dict[str, Any] = {"local": notation.text(contribution.local)}
         if not callable(rule):
             told["slope"] = self._enter(f"() => {rule!r}")
-        elif recorded and isinstance(each.local, Symbol):
-            told["slopes"] = packed(each.local.value, self._budget)
+        elif recorded and isinstance(contribution.local, Symbol):
+            told["slopes"] = packed(contribution.local.value, self._budget)
         else:
-            told["slope"] = self._program(node, f"slope {each.position}", rule, arguments)
+            told["slope"] = self._program(node, f"slope {contribution.position}", rule, arguments)
         return told
 
     def _has_all_of(self, node: Node) -> bool:
         """Whether the page has every number that a rule of this node computes with."""
         own = self._nodes[self._place[node]]
-        given = [self._nodes[self._place[x]]["value"] for x in node.inputs if isinstance(x, Node)]
-        return not any("rows" in array for array in (own["value"], own["gradient"], *given))
+        values = [self._nodes[self._place[x]]["value"] for x in node.inputs if isinstance(x, Node)]
+        return not any("rows" in array for array in (own["value"], own["gradient"], *values))
 
     def _program(self, node: Node, part: str, rule: Callable[..., Any], arguments: Mapping[str, Any]) -> int | str:
         """The place of the program of a node's forward or rule, or why there is none."""
@@ -193,9 +198,9 @@ class _Content:
             if isinstance(node.get("forward"), str):
                 return f"{node['name']}: {node['forward']}"
         for step in steps:
-            for each in step["to"]:
-                if isinstance(each["vjp"], str):
-                    return f"the rule of {each['vjp']}"
+            for contribution in step["to"]:
+                if isinstance(contribution["vjp"], str):
+                    return f"the rule of {contribution['vjp']}"
         return graph.frozen
 
     def _optimizer(self, update: Update) -> dict[str, Any]:
@@ -209,48 +214,48 @@ def _definition(node: Node) -> Symbol | None:
     assert op is not None
     if not op.is_composite:
         return None
-    found = formula_of(op.forward, *node.symbols, **node.params)
-    if isinstance(found, Symbol) and notation.text(found) != notation.text(node.formula):
-        return found
+    formula = formula_of(op.forward, *node.symbols, **node.params)
+    if isinstance(formula, Symbol) and notation.text(formula) != notation.text(node.formula):
+        return formula
     return None
 
 
 def _factors(rule: Any) -> list[list[str]]:
     """The factors of each matrix product in a formula, in the order in which they are multiplied."""
-    found: list[list[str]] = []
+    factors: list[list[str]] = []
     seen: set[int] = set()
 
     def look(x: Any) -> None:
         if type(x) is Symbol and id(x) not in seen:
             seen.add(id(x))
-            for each in x.inputs:
-                look(each)
+            for operand in x.inputs:
+                look(operand)
             if str(x.op) == "matmul":
-                found.append([notation.text(each) for each in x.inputs])
+                factors.append([notation.text(operand) for operand in x.inputs])
 
     look(rule)
-    return found
+    return factors
 
 
-def _measurements(graph: Graph, found: Pass, place: Mapping[Node, int]) -> dict[str, Any]:
+def _measurements(graph: Graph, backward_pass: Pass, place: Mapping[Node, int]) -> dict[str, Any]:
     """Derivatives and descents as Python measures them, as many as there is time for, the largest first."""
     entries = sum(np.size(node.value) + CALL for node in graph.operations)
-    nodes = [node for node in (*reversed(graph.leaves), *reversed(graph.operations)) if node in found.gradients]
-    flat = {node: np.ravel(found.gradients[node]) for node in nodes}
+    nodes = [node for node in (*reversed(graph.leaves), *reversed(graph.operations)) if node in backward_pass.gradients]
+    flat = {node: np.ravel(backward_pass.gradients[node]) for node in nodes}
     most = WORK // (entries * EVALUATIONS)
     order = {node: np.argsort(-np.abs(g), kind="stable")[:most].tolist() for node, g in flat.items() if most}
     first = ((node, i) for node in order for i in order[node][:MEASURED])
     others = ((node, i) for node in order for i in order[node][MEASURED:])
     measurements: dict[int, list[Any]] = {}
     for node, i in islice(chain(first, others), most):
-        one = measured(graph, node, i)
-        told = [i, *map(repr, (float(flat[node][i]), one.estimate, one.error))]
+        measurement = measured(graph, node, i)
+        told = [i, *map(repr, (float(flat[node][i]), measurement.estimate, measurement.error))]
         measurements.setdefault(place[node], []).append(told)
-    return {"measured": measurements, "descent": list(_descent(graph, found))}
+    return {"measured": measurements, "descent": list(_descent(graph, backward_pass))}
 
 
-def _descent(graph: Graph, found: Pass) -> Iterator[list[Any]]:
-    leaves = {leaf: found.gradients[leaf] for leaf in graph.leaves if leaf in found.gradients}
+def _descent(graph: Graph, backward_pass: Pass) -> Iterator[list[Any]]:
+    leaves = {leaf: backward_pass.gradients[leaf] for leaf in graph.leaves if leaf in backward_pass.gradients}
     for rate in RATES:
         after = {leaf: leaf.value - rate * g for leaf, g in leaves.items()}
         predicted = -rate * sum(float(np.sum(g * g)) for g in leaves.values())
@@ -260,7 +265,7 @@ def _descent(graph: Graph, found: Pass) -> Iterator[list[Any]]:
 def _exact(x: Any) -> Any:
     """What tells parameters apart: their text would leave out the middle of a long array."""
     if isinstance(x, Mapping):
-        return tuple((name, _exact(each)) for name, each in x.items())
+        return tuple((name, _exact(entry)) for name, entry in x.items())
     if isinstance(x, (tuple, list)):
         return type(x), tuple(map(_exact, x))
     return (x.shape, str(x.dtype), x.tobytes()) if isinstance(x, np.ndarray) else repr(x)

@@ -32,7 +32,7 @@ text { fill: currentColor; font-size: 12px; }
 }"""
 
 
-def svg(graph: Graph, found: Pass) -> str:
+def svg(graph: Graph, backward_pass: Pass) -> str:
     """The graph from left to right: a box for each node, with its formula, its form, its value and its gradient."""
     layout = laid_out(graph)
     corner, across, down = _corners(layout)
@@ -46,13 +46,13 @@ def svg(graph: Graph, found: Pass) -> str:
         '<path d="M0 0 L8 4 L0 8 z" fill="#6e7781"/></marker></defs>',
     ]
     for node in graph.operations:
-        given = [x for x in node.inputs if isinstance(x, Node)]
-        for i, x in enumerate(given):
+        operands = [x for x in node.inputs if isinstance(x, Node)]
+        for i, x in enumerate(operands):
             way = [corner[passage] for passage in layout.passages[x, node]]
-            aside = 9 * (given[:i].count(x) - (given.count(x) - 1) / 2)  # one line for each use
+            aside = 9 * (operands[:i].count(x) - (operands.count(x) - 1) / 2)  # one line for each use
             lines.append(_edge(corner[x], way, corner[node], aside, x.requires_grad))
     for node in graph.nodes:
-        lines += _box(node, corner[node], graph, found)
+        lines += _box(node, corner[node], graph, backward_pass)
     return "\n".join([*lines, "</svg>"]) + "\n"
 
 
@@ -96,14 +96,14 @@ def _edge(
     return f'<path class="{kind}" d="{" ".join(curves)}" marker-end="url(#head)"/>'
 
 
-def _box(node: Node, corner: tuple[float, float], graph: Graph, found: Pass) -> Iterator[str]:
+def _box(node: Node, corner: tuple[float, float], graph: Graph, backward_pass: Pass) -> Iterator[str]:
     x, y = corner
     kind = "operation" if node.op else "parameter" if node.requires_grad else "constant"
     kind += " root" if node is graph.root else ""
     rows = [("name", node.name), ("", notation.text(node.formula) if node.op else kind)]
     rows.append(("small", f"value {brief(node.value)}"))
-    if node in found.gradients:
-        rows.append(("small", f"gradient {brief(found.gradients[node])}"))
+    if node in backward_pass.gradients:
+        rows.append(("small", f"gradient {brief(backward_pass.gradients[node])}"))
     yield f'<g class="{kind}"><rect class="box" x="{x:g}" y="{y:g}" width="{WIDTH}" height="{HEIGHT}" rx="6"/>'
     for i, (style, text) in enumerate(rows):
         whole = f"<title>{escape(text)}</title>" if len(text) > LETTERS else ""

@@ -69,8 +69,8 @@ def measured(graph: Graph, node: Node, place: int) -> Measured:
         return np.array([graph.total(result(graph, {node: moved}))])
 
     with np.errstate(all="ignore"):
-        found = difference(value, value(0.0), scale, noise(value, scale))
-    return Measured(place, float(found.slope[0]), float(found.bound[0]))
+        slope = difference(value, value(0.0), scale, noise(value, scale))
+    return Measured(place, float(slope.slope[0]), float(slope.bound[0]))
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class Update:
     real: float
 
 
-def update(graph: Graph, found: Pass, optimizer: Optimizer) -> Update:
+def update(graph: Graph, backward_pass: Pass, optimizer: Optimizer) -> Update:
     """The step that an optimiser would take; nothing of it, nor of its parameters, is changed."""
     after: dict[Node, Array] = {}
     leaves = [leaf for leaf in graph.leaves if leaf.tensor is not None]
@@ -99,8 +99,8 @@ def update(graph: Graph, found: Pass, optimizer: Optimizer) -> Update:
         raise InputError("a leaf was changed between two of its uses, and an optimiser's step would start from neither")
     for parameter, state in zip(optimizer.parameters, optimizer.state):
         leaf = nodes.get(parameter)
-        if leaf is not None and leaf in found.gradients:
-            after[leaf] = optimizer.update(leaf.value, found.gradients[leaf], dict(state))
-    predicted = sum(float(np.sum(found.gradients[leaf] * (new - leaf.value))) for leaf, new in after.items())
+        if leaf is not None and leaf in backward_pass.gradients:
+            after[leaf] = optimizer.update(leaf.value, backward_pass.gradients[leaf], dict(state))
+    predicted = sum(float(np.sum(backward_pass.gradients[leaf] * (new - leaf.value))) for leaf, new in after.items())
     real = change(graph, after) if is_possible(graph) else nan
     return Update(repr(optimizer), after, predicted, real)

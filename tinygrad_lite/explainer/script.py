@@ -31,19 +31,19 @@ def lesson_of_script(path: Path, arguments: Sequence[str] = ()) -> Lesson:
     before, sys.argv = (sys.argv, sys.path), [str(path), *arguments]
     sys.path = [str(path.resolve().parent), *sys.path]
     try:
-        with _last_backward() as found, contextlib.suppress(SystemExit):
+        with _last_backward() as graphs, contextlib.suppress(SystemExit):
             runpy.run_path(str(path), run_name="__main__")
     finally:
         sys.argv, sys.path = before
-    if not found:
+    if not graphs:
         raise InputError(f"{path} ran, and called no backward(): there is nothing to explain")
-    return Lesson(found[0])
+    return Lesson(graphs[0])
 
 
 @contextlib.contextmanager
 def _last_backward() -> Iterator[list[Graph]]:
     """A list that holds, once the block has run, the graph of the last `backward()` in it."""
-    found: list[Graph] = []
+    graphs: list[Graph] = []
     watch = Watch()
     plain = Tensor.backward
     passing: set[Tensor] = set()  # what the script itself would have let go of after its last pass
@@ -67,11 +67,11 @@ def _last_backward() -> Iterator[list[Graph]]:
         known, watch = watch.seen, watch.rest(passing)
         known.names.update(names_around(sys._getframe(1)))
         upstream = None if gradient is None else np.asarray(getattr(gradient, "data", gradient), self.dtype)
-        found[:] = [Graph(self, known, upstream)]
+        graphs[:] = [Graph(self, known, upstream)]
 
     setattr(Tensor, "backward", backward)  # noqa: B010, since a type checker takes methods to be fixed
     try:
         with observing(lambda step: watch.note(step)):
-            yield found
+            yield graphs
     finally:
         setattr(Tensor, "backward", plain)  # noqa: B010

@@ -75,16 +75,18 @@ class BackwardStep:
         while (before := steps[-1]._before) is not None:
             steps.append(before)
         first = steps[-1]
-        found = {first.operation.name: first.upstream}
-        for each in (each for step in reversed(steps) for each in step.contributions):
-            name = each.to.name
-            found[name] = found[name] + each.value if name in found else each.value
-        return found
+        gradients_by_name = {first.operation.name: first.upstream}
+        for contribution in (contribution for step in reversed(steps) for contribution in step.contributions):
+            name = contribution.to.name
+            gradients_by_name[name] = (
+                gradients_by_name[name] + contribution.value if name in gradients_by_name else contribution.value
+            )
+        return gradients_by_name
 
     def __repr__(self) -> str:
         lines = [f"step {self.number}: {self.operation.name} = {notation.text(self.operation.formula)}"]
-        for each in self.contributions:
-            lines.append(f"  to {each.to.name}: {each.formula} = {brief(each.value)}")
+        for contribution in self.contributions:
+            lines.append(f"  to {contribution.to.name}: {contribution.formula} = {brief(contribution.value)}")
         return "\n".join(lines)
 
 
@@ -152,8 +154,8 @@ def _contribution(operation: Node, x: Node, i: int, upstream: Symbol, symbols: l
     local = op.derivatives[i] if op.derivatives else None
     if callable(local):
         local = _read(local, y, *symbols, **params)
-        for each in getattr(local, "inputs", ()):
-            without_numbers(each)  # its own are shown, and not those on the way to them
+        for operand in getattr(local, "inputs", ()):
+            without_numbers(operand)  # its own are shown, and not those on the way to them
     rule = f"as {op} itself computes it"
     if operation.is_declared:
         rule = without_numbers(_read(vjp, upstream, y, *symbols, **params))
@@ -171,13 +173,13 @@ def formula_of(rule: Any, *symbols: Any, **params: Any) -> Any:
 
 def _read(rule: Any, *symbols: Any, **params: Any) -> Any:
     """What a rule returns for symbols, or in words what it does."""
-    found = formula_of(rule, *symbols, **params)
-    if found is None:
+    formula = formula_of(rule, *symbols, **params)
+    if formula is None:
         return "a rule that is no formula, since it depends on the numbers"
-    if isinstance(found, Deferred):
+    if isinstance(formula, Deferred):
         return "g where the entries were taken from, 0 elsewhere"
-    size = extent(found)
-    return found if size <= LONG else f"a rule of {size:,} operations, too long to print"
+    size = extent(formula)
+    return formula if size <= LONG else f"a rule of {size:,} operations, too long to print"
 
 
 def brief(array: Array) -> str:

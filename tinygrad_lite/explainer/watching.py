@@ -20,19 +20,19 @@ def names_around(frame: FrameType | None) -> dict[int, str]:
 
     What is in a tuple, a list or a dict has no name of its own.
     """
-    found: dict[int, str] = {}
+    names: dict[int, str] = {}
     while frame is not None:
         if is_users(frame.f_code.co_filename):
             for scope in (frame.f_locals, frame.f_globals):
-                _note(found, scope)
+                _note(names, scope)
                 for value in list(scope.values()):
                     if isinstance(value, Module):
                         list(value.named_parameters())  # which gives each its path for a name
         frame = frame.f_back
-    return found
+    return names
 
 
-def _note(found: dict[int, str], scope: Mapping[str, Any]) -> list[Any]:
+def _note(names: dict[int, str], scope: Mapping[str, Any]) -> list[Any]:
     """Note the names in a scope, and return what has one since."""
     new = []
     for name, value in list(scope.items()):
@@ -40,9 +40,9 @@ def _note(found: dict[int, str], scope: Mapping[str, Any]) -> list[Any]:
             isinstance(value, (Tensor, np.ndarray))
             and name.isidentifier()
             and not name.startswith("_")
-            and id(value) not in found
+            and id(value) not in names
         ):
-            found[id(value)] = name
+            names[id(value)] = name
             new.append(value)
     return new
 
@@ -70,13 +70,13 @@ class Watch:
 
     def rest(self, over: Collection[Tensor]) -> "Watch":
         """A watch that goes on, and knows the latest of what this one noted, except of what is over."""
-        found = Watch()
+        names = Watch()
 
         def latest(notes: Mapping[Tensor, Any] | None) -> dict[Tensor, Any]:
             return dict([(x, noted) for x, noted in (notes or {}).items() if x not in over][-LATEST:])
 
-        found.seen = Seen({}, latest(self.seen.sources), latest(self.seen.modules), latest(self.seen.made))
-        return found
+        names.seen = Seen({}, latest(self.seen.sources), latest(self.seen.modules), latest(self.seen.made))
+        return names
 
     def note(self, step: Step) -> None:
         """Note an operation."""

@@ -12,19 +12,19 @@ from tinygrad_lite.readers import notation
 from tinygrad_lite.readers.symbol import Symbol
 
 
-def lesson(graph: Graph, found: Pass) -> str:
+def lesson(graph: Graph, backward_pass: Pass) -> str:
     """The lesson as text."""
     lines = [_title(graph), "", "Forward, as the code computes it"]
     for node in graph.nodes:
         lines += _node(node)
     lines += ["", "Backward, in the order in which it runs"]
     lines.append(f"  {_start(graph)}")
-    for step in found.steps:
-        lines += _step(graph, step, found)
+    for step in backward_pass.steps:
+        lines += _step(graph, step, backward_pass)
     lines += ["", "The gradients"]
     for node in graph.leaves:
         if node.requires_grad:
-            lines.append(_gradient(graph.root, node, found))
+            lines.append(_gradient(graph.root, node, backward_pass))
     return "\n".join(lines)
 
 
@@ -61,68 +61,73 @@ def _start(graph: Graph) -> str:
     )
 
 
-def _step(graph: Graph, step: BackwardStep, found: Pass) -> Iterator[str]:
+def _step(graph: Graph, step: BackwardStep, backward_pass: Pass) -> Iterator[str]:
     operation = step.operation
     yield ""
     yield f"  ({operation.number}) {operation.name} = {notation.text(operation.formula)}"
-    terms = found.received.get(operation, [])
+    terms = backward_pass.received.get(operation, [])
     yield f"      {graph.letter} = ∂{graph.root.name}/∂{operation.name} = {_sum(terms)}{brief(step.upstream)}"
     if not step.contributions:
         yield "      hands nothing on: its rules let no gradient through"
-    for each in step.contributions:
-        yield from _contribution(each)
+    for contribution in step.contributions:
+        yield from _contribution(contribution)
 
 
-def _contribution(each: Contribution) -> Iterator[str]:
+def _contribution(contribution: Contribution) -> Iterator[str]:
     """The rule, and its numbers: upstream × local = contribution where that is how it works."""
-    yield f"      to {each.to.name}: {each.formula}"
-    local = None if each.local is None or isinstance(each.local, str) else each.local
-    slope = f"∂{each.operation.name}/∂{each.to.name} = {notation.text(local)}" if local is not None else ""
-    if sum(x is each.to for x in each.operation.inputs) > 1:
+    yield f"      to {contribution.to.name}: {contribution.formula}"
+    local = None if contribution.local is None or isinstance(contribution.local, str) else contribution.local
+    slope = (
+        f"∂{contribution.operation.name}/∂{contribution.to.name} = {notation.text(local)}" if local is not None else ""
+    )
+    if sum(x is contribution.to for x in contribution.operation.inputs) > 1:
         slope += " by this use"
     numbers = np.asarray(local.value if isinstance(local, Symbol) else local) if local is not None else None
-    if numbers is not None and not np.ndim(each.full) and not each.to.shape:
-        product = f"{brief(each.upstream)} × {brief(numbers)} = {brief(each.value)}"
+    if numbers is not None and not np.ndim(contribution.full) and not contribution.to.shape:
+        product = f"{brief(contribution.upstream)} × {brief(numbers)} = {brief(contribution.value)}"
         yield f"          upstream × local = {product}, since {slope}"
         return
     if numbers is not None:
-        yield f"          upstream        {brief(each.upstream)}"
+        yield f"          upstream        {brief(contribution.upstream)}"
         yield f"        × local           {brief(numbers)}, since {slope}"
-    if each.summed:
-        axes = ", ".join(map(str, each.summed))
-        yield f"        = for each entry  {brief(each.full)}"
+    if contribution.summed:
+        axes = ", ".join(map(str, contribution.summed))
+        yield f"        = for each entry  {brief(contribution.full)}"
         yield (
-            f"          which is of shape {np.shape(each.full)}, and {each.to.name} of shape {each.to.shape} was "
-            f"broadcast: the sum over axis {axes}"
+            f"          which is of shape {np.shape(contribution.full)}, and {contribution.to.name} of shape "
+            f"{contribution.to.shape} was broadcast: the sum over axis {axes}"
         )
-    yield f"        = contribution    {brief(each.value)}"
-    if np.size(each.value) > FEW:
-        yield f"          {_one_entry(each, numbers)}"
+    yield f"        = contribution    {brief(contribution.value)}"
+    if np.size(contribution.value) > FEW:
+        yield f"          {_one_entry(contribution, numbers)}"
 
 
-def _one_entry(each: Contribution, local: Array) -> str:
+def _one_entry(contribution: Contribution, local: Array) -> str:
     """One entry of a large contribution, followed in full: the largest."""
-    flat = np.abs(np.nan_to_num(np.ravel(each.value)))
-    place = tuple(int(i) for i in np.unravel_index(int(np.argmax(flat)), each.to.shape))
+    flat = np.abs(np.nan_to_num(np.ravel(contribution.value)))
+    place = tuple(int(i) for i in np.unravel_index(int(np.argmax(flat)), contribution.to.shape))
     told = f"for example, entry {list(place)}: "
-    if local is not None and not each.summed:
-        factors = (np.broadcast_to(x, np.shape(each.full))[place] for x in (each.upstream, local))
+    if local is not None and not contribution.summed:
+        factors = (np.broadcast_to(x, np.shape(contribution.full))[place] for x in (contribution.upstream, local))
         told += " × ".join(f"{factor:.4g}" for factor in factors) + " = "
-    return told + f"{each.value[place]:.4g}"
+    return told + f"{contribution.value[place]:.4g}"
 
 
 def _sum(terms: Sequence[Contribution]) -> str:
     """The terms of a gradient that several operations contribute to, each with the number of its operation."""
     if len(terms) < 2:
         return ""
-    return " + ".join(f"{brief(each.value)} from ({each.operation.number})" for each in terms) + " = "
+    return (
+        " + ".join(f"{brief(contribution.value)} from ({contribution.operation.number})" for contribution in terms)
+        + " = "
+    )
 
 
-def _gradient(root: Node, node: Node, found: Pass) -> str:
+def _gradient(root: Node, node: Node, backward_pass: Pass) -> str:
     name = f"∂{root.name}/∂{node.name}"
-    if node not in found.gradients:
+    if node not in backward_pass.gradients:
         return f"  {name} = 0: no gradient reaches it"
-    return f"  {name} = {_sum(found.received.get(node, []))}{brief(found.gradients[node])}"
+    return f"  {name} = {_sum(backward_pass.received.get(node, []))}{brief(backward_pass.gradients[node])}"
 
 
 def coloured(text: str) -> str:

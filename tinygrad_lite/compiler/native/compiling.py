@@ -28,9 +28,9 @@ def compiled(source: NativeSource) -> dict[int, Callable[..., None]]:
     """A function for each part of the program that is loops."""
     import numba
 
-    given = [_type_of(x.dtype, len(x.shape)) for x in source.arguments]
+    types_of_arguments = [_type_of(x.dtype, len(x.shape)) for x in source.arguments]
     buffers = [numba.types.Array(numba.from_dtype(dtype), 1, "C") for dtype in source.buffers]
-    signature: Any = numba.void(*given, *buffers)
+    signature: Any = numba.void(*types_of_arguments, *buffers)
     return {position: _compiled(f"part_{position}", text, signature) for position, text in source.texts.items()}
 
 
@@ -38,11 +38,11 @@ def compiled_repetition(source: NativeSource, text: str, others: list[Any]) -> C
     """A function for many turns of a program; see `repeated` in writer.py. `others`: dtypes of its last arguments."""
     import numba
 
-    given: list[Any] = [numba.int64]
+    types_of_arguments: list[Any] = [numba.int64]
     for x in source.arguments:
-        given += [_type_of(x.dtype, len(x.shape) + 1), numba.int64] if x.shape else [_type_of(x.dtype, 0)]
-    given += [numba.types.Array(numba.from_dtype(dtype), 1, "C") for dtype in (*source.buffers, *others)]
-    return _compiled(text[4 : text.index("(")], text, numba.void(*given))
+        types_of_arguments += [_type_of(x.dtype, len(x.shape) + 1), numba.int64] if x.shape else [_type_of(x.dtype, 0)]
+    types_of_arguments += [numba.types.Array(numba.from_dtype(dtype), 1, "C") for dtype in (*source.buffers, *others)]
+    return _compiled(text[4 : text.index("(")], text, numba.void(*types_of_arguments))
 
 
 def cache_directory() -> Path:

@@ -69,12 +69,12 @@ class NativeExecutor:
 
         result = views[call.result]
 
-        def perform(given: Sequence[Array], leaves: Leaves) -> None:
+        def perform(arrays: Sequence[Array], leaves: Leaves) -> None:
             def value(x: Any) -> Any:
                 if not isinstance(x, Variable):
                     return x
                 if x not in views:
-                    return self._within(x, given)
+                    return self._within(x, arrays)
                 return views[x].item() if x.is_number else views[x][()]
 
             inputs, params = map(value, call.inputs), mapped(value, call.params)
@@ -104,12 +104,12 @@ class NativeExecutor:
 
     def _run(self, leaves: Leaves) -> list[Any]:
         self._load(leaves)
-        given = [self._argument(x, leaves) for x in self.source.arguments] + [*self._buffers.values()]
+        arrays = [self._argument(x, leaves) for x in self.source.arguments] + [*self._buffers.values()]
         for position, perform in enumerate(self._calls):
             if perform is None:
-                self._functions[position](*given)
+                self._functions[position](*arrays)
             else:
-                perform(given, leaves)
+                perform(arrays, leaves)
         results = [self._result(x, leaves) for x in self.program.results]
         self._store(leaves)
         return results
@@ -134,12 +134,12 @@ class NativeExecutor:
             self.source.texts[len(first)],
             sizes,
             [(*place, draw.result.size) for place, draw in zip(drawn, draws)],
-            [f"{each.buffer}[{each.offset}]" for each in layouts],
+            [f"{placed.buffer}[{placed.offset}]" for placed in layouts],
         )
         others = [x.dtype for x in [*(draw.result for draw in draws), *results]]
         return compiled_repetition(self.source, text, others), draws, results
 
-    def repeat(self, turns: int, leaves: Leaves, each: Mapping[int, Array]) -> list[Any] | None:
+    def repeat(self, turns: int, leaves: Leaves, stacks: Mapping[int, Array]) -> list[Any] | None:
         """The results of many runs, stacked; None if that cannot be done natively.
 
         Args:
@@ -150,21 +150,21 @@ class NativeExecutor:
         function, draws, variables = self._repetition
         with self.lock:
             self._load(leaves)
-            given: list[Any] = []
+            arguments: list[Any] = []
             for x in self.source.arguments:
                 place = self.program.inputs[x]
-                if isinstance(place, Argument) and place.index in each:
+                if isinstance(place, Argument) and place.index in stacks:
                     order = (0, *(axis + 1 for axis in x.order or range(len(x.shape))))
-                    given += [np.ascontiguousarray(each[place.index].transpose(order), x.dtype), x.size]
+                    arguments += [np.ascontiguousarray(stacks[place.index].transpose(order), x.dtype), x.size]
                 else:
                     value = self._argument(x, leaves)
-                    given += [value[None], 0] if x.shape else [value]
+                    arguments += [value[None], 0] if x.shape else [value]
             drawn = [np.empty((turns, *draw.result.shape), draw.result.dtype) for draw in draws]
             for turn in range(turns if draws else 0):
                 for stack, draw in zip(drawn, draws):
                     stack[turn] = draw.op.forward(leaves)
             results = {x: np.empty(turns, x.dtype) for x in variables}
-            function(turns, *given, *self._buffers.values(), *(x.reshape(-1) for x in drawn), *results.values())
+            function(turns, *arguments, *self._buffers.values(), *(x.reshape(-1) for x in drawn), *results.values())
             self._store(leaves)
         return [results[x].reshape(turns, *x.shape) if isinstance(x, Variable) else x for x in self.program.results]
 
@@ -175,10 +175,10 @@ class NativeExecutor:
             return value[()] if isinstance(value, np.ndarray) else value
         return np.ascontiguousarray(value if x.order is None else value.transpose(x.order), x.dtype)
 
-    def _within(self, x: Variable, given: Sequence[Array]) -> Array:
+    def _within(self, x: Variable, arrays: Sequence[Array]) -> Array:
         """A variable that is one of the arguments, or a view of one."""
         layout = self.source.layouts[x]
-        array = given[int(layout.buffer[1:])]
+        array = arrays[int(layout.buffer[1:])]
         if not x.shape and layout.buffer.startswith("n"):
             return array
         strides = tuple(stride * array.itemsize for stride in layout.strides)
@@ -189,7 +189,7 @@ class NativeExecutor:
             return x
         layout = self.source.layouts[x]
         if layout.buffer not in self._buffers:
-            return self._within(x, [self._argument(each, leaves) for each in self.source.arguments])
+            return self._within(x, [self._argument(argument, leaves) for argument in self.source.arguments])
         value = np.copy(self._view(x, layout), order="K")[()]
         return value.item() if x.is_number else value
 
@@ -222,17 +222,19 @@ class NativeExecutor:
                 writer.body.append(f"{writer.name(view)}[...] = {place.reading(writer)}")
         writer.lock = self.lock
         writer.held_by_nobody_else([*self._bound.values(), *self._buffers.values()])
-        given = [self._given(writer, x) for x in self.source.arguments] + [*map(writer.name, self._buffers.values())]
+        arguments = [self._name_of_argument(writer, x) for x in self.source.arguments] + [
+            *map(writer.name, self._buffers.values())
+        ]
         if len(self._calls) == 1 and self._calls[0] is None:
-            writer.body.append(f"{writer.name(self._functions[0])}({', '.join(given)})")
+            writer.body.append(f"{writer.name(self._functions[0])}({', '.join(arguments)})")
         else:
-            for name, values in (("given", given), ("leaves", writer.parameters)):
+            for name, values in (("arguments", arguments), ("leaves", writer.parameters)):
                 writer.body.append(f"{name} = ({', '.join([*values, ''])})")
             for position, perform in enumerate(self._calls):
                 if perform is None:
-                    writer.body.append(f"{writer.name(self._functions[position])}(*given)")
+                    writer.body.append(f"{writer.name(self._functions[position])}(*arguments)")
                 else:
-                    writer.body.append(f"{writer.name(perform)}(given, leaves)")
+                    writer.body.append(f"{writer.name(perform)}(arguments, leaves)")
         for place, x in self.program.updates.items():
             if place not in self._bound:
                 if not isinstance(x, Variable):
@@ -250,7 +252,7 @@ class NativeExecutor:
         writer.results = results
         return True
 
-    def _given(self, writer: EntryWriter, x: Variable) -> str:
+    def _name_of_argument(self, writer: EntryWriter, x: Variable) -> str:
         """The expression for an argument of the native functions, which take it to be as they expect."""
         place = self.program.inputs[x]
         expression: str = place.reading(writer)

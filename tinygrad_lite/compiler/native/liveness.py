@@ -35,9 +35,9 @@ def shared_memory(
     for x in sorted((x for x in layouts if x in own and x in life), key=lambda x: life[x][0]):
         first, last = life[x]
         buffer, offset = layouts[x].buffer, layouts[x].offset
-        for each in [each for each in living if each[0] < first]:
-            living.remove(each)
-            free.setdefault(each[1], []).append(each[2:])
+        for interval in [interval for interval in living if interval[0] < first]:
+            living.remove(interval)
+            free.setdefault(interval[1], []).append(interval[2:])
         start = _taken(free.setdefault(buffer, []), x.size)
         if start is None:
             start = sizes.get(buffer, 0)

@@ -37,7 +37,7 @@ class Access:
 
     def renamed(self, dimension: Dimension, other: Dimension) -> "Access":
         """The same access by another loop of the same extent."""
-        strides = {other if each is dimension else each: stride for each, stride in self.strides.items()}
+        strides = {other if axis is dimension else axis: stride for axis, stride in self.strides.items()}
         return Access(self.variable, self.buffer, self.offset, strides)
 
 
@@ -118,11 +118,11 @@ def place(
         around: the dimensions of the loops that the body is in.
     """
     if setup is not None and (not dimensions or dimensions[0] not in statement.target.strides):
-        found = _shared(body, dimensions, statement, around)
-        start = earliest(body, statement, around) if found is None else body.index(found)
-        own = {each: Dimension(each.extent) for each in dimensions if each in setup.target.strides}
-        for each, other in own.items():
-            setup = setup.renamed(each, other)
+        body_shared = _shared(body, dimensions, statement, around)
+        start = earliest(body, statement, around) if body_shared is None else body.index(body_shared)
+        own = {axis: Dimension(axis.extent) for axis in dimensions if axis in setup.target.strides}
+        for axis, other in own.items():
+            setup = setup.renamed(axis, other)
         nest: list[Any] = []
         place(nest, list(own.values()), setup, None)
         body[start:start] = nest
@@ -196,7 +196,7 @@ def _conflict(item: Any, other: Any, around: frozenset[Dimension]) -> bool:
     """Whether an item must stay behind another one."""
     if isinstance(other, Opaque) and other.call.op is refuse_where:
         return True  # what is refused must not have changed anything
-    if all(isinstance(each, Opaque) and each.call.has_effect for each in (item, other)):
+    if all(isinstance(part, Opaque) and part.call.has_effect for part in (item, other)):
         return True
     return any(_overlap(a, b, around) for a, b in _pairs(item, other))
 
@@ -205,8 +205,8 @@ def _may_follow(statement: Statement, other: Any, dimension: Dimension, around: 
     """Whether a statement may run in the same turns of a loop as another one, after it."""
     if isinstance(other, Opaque):
         return False
-    for one, another in ((statement, other), (other, statement)):
-        if one.calls and (another.is_product or (another.accumulates and dimension not in another.target.strides)):
+    for first, second in ((statement, other), (other, statement)):
+        if first.calls and (second.is_product or (second.accumulates and dimension not in second.target.strides)):
             return False  # a loop of functions is made of vector instructions, unless something in it has an order
     return all(
         not _overlap(a, b, around) or _same_turn(a, b, dimension, around | {dimension})

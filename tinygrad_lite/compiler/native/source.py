@@ -152,7 +152,7 @@ class NativeSource:
         operands = [self._operand(x, axes) for x in inputs]
         statement = Statement(self._access(result, layout, axes), operands, form)
         dimensions = [axes[axis] for axis in axes_in_memory(layout.strides)]
-        place(self.body, [each for each in dimensions if each], statement, None)
+        place(self.body, [dimension for dimension in dimensions if dimension], statement, None)
 
     def _call(self, call: Call) -> None:
         if call.view_of is not None and not call.has_effect:
@@ -211,15 +211,15 @@ class NativeSource:
         (x,) = call.inputs
         axis, keep = call.params.get("axis"), call.params.get("keepdims", False)
         ndim = len(x.shape)
-        given = range(ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
-        lost = {i % ndim for i in given} if ndim else set()
+        reduced = range(ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+        lost = {i % ndim for i in reduced} if ndim else set()
         axes = [Dimension(size) if size != 1 else None for size in x.shape]
         result = [None if i in lost else axes[i] for i in range(ndim) if keep or i not in lost]
         total, layout = self._total(call.result, end != "{0}")
         target = self._access(total, layout, result)
         statement = Statement(target, [self._operand(x, axes), target], Form(text), accumulates=True)
         order = [axes[i] for i in axes_in_memory(self.layouts[x].strides)]
-        self._accumulate(statement, [each for each in order if each], start)
+        self._accumulate(statement, [dimension for dimension in order if dimension], start)
         self._finish(total, call.result, Form(end))
 
     def _total(self, result: Variable, is_divided: bool = False, is_few: bool = False) -> tuple[Variable, Layout]:
@@ -254,8 +254,8 @@ class NativeSource:
         i, kk, j = (Dimension(size) if size != 1 else None for size in (n, k, m))
         target = self._access(total, layout, [i, j])
         operands = [self._operand(a, [i, kk]), self._operand(b, [kk, j]), target]
-        dimensions = [each for each in (i, kk, j) if each]
-        dimensions.sort(key=lambda each: -sum(x.strides.get(each, 0) for x in operands))
+        dimensions = [dimension for dimension in (i, kk, j) if dimension]
+        dimensions.sort(key=lambda dimension: -sum(x.strides.get(dimension, 0) for x in operands))
         if kk in dimensions[:1] and len(dimensions) == 3:
             dimensions[:2] = dimensions[1], dimensions[0]  # so that the sums of a row stay in registers
         if kk is None:

@@ -24,21 +24,25 @@ class _Line:
 
     def address(self, x: Access) -> tuple[int, tuple[tuple[Dimension, int], ...]]:
         """The offset of an entry, and its strides by the loops that are left."""
-        offset = x.offset + sum(stride * self.turns[each] for each, stride in x.strides.items() if each in self.turns)
-        return offset, tuple((each, stride) for each, stride in x.strides.items() if each not in self.turns)
+        offset = x.offset + sum(
+            stride * self.turns[dimension] for dimension, stride in x.strides.items() if dimension in self.turns
+        )
+        return offset, tuple(
+            (dimension, stride) for dimension, stride in x.strides.items() if dimension not in self.turns
+        )
 
 
 def parts(body: list[Any]) -> list[Any]:
     """Stretches of loops, as lists, and what is between them."""
-    found: list[Any] = []
+    innermost: list[Any] = []
     for item in body:
         if isinstance(item, Opaque):
-            found.append(item)
-        elif found and isinstance(found[-1], list):
-            found[-1].append(item)
+            innermost.append(item)
+        elif innermost and isinstance(innermost[-1], list):
+            innermost[-1].append(item)
         else:
-            found.append([item])
-    return found
+            innermost.append([item])
+    return innermost
 
 
 class Writer:
@@ -69,14 +73,14 @@ class Writer:
         for line in _all_lines(tree):
             for x in (*line.statement.reads, line.statement.target):
                 accesses.setdefault(x.variable, []).append((line, x))
-        for x, found in accesses.items():
+        for x, uses in accesses.items():
             if x not in own:
                 continue
-            shared = found[0][0].around
-            for line, _ in found:
+            shared = uses[0][0].around
+            for line, _ in uses:
                 shared = tuple(a for a, b in zip(shared, line.around) if a is b)
-            forms = {tuple(sorted(((id(d), s) for d, s in line.address(access)[1]))) for line, access in found}
-            dims = {d for line, access in found for d, _ in line.address(access)[1]}
+            forms = {tuple(sorted(((id(d), s) for d, s in line.address(access)[1]))) for line, access in uses}
+            dims = {d for line, access in uses for d, _ in line.address(access)[1]}
             if len(forms) == 1 and dims <= set(shared):
                 self.locals[x] = f"v{len(self.locals)}"
 
@@ -99,15 +103,17 @@ def repeated(text: str, sizes: Mapping[str, int], drawn: Sequence[tuple[str, int
     """
     head, *body = text.splitlines()
     name, parameters = head.removeprefix("def ").removesuffix("):").split("(")
-    given = ["turns"]
-    for each in parameters.split(", "):
-        given += [f"all_{each}", f"step_{each}"] if each in sizes else [each]
-    given += [f"drawn_{i}" for i in range(len(drawn))] + [f"result_{i}" for i in range(len(results))]
-    lines = [f"def repeat_{name}({', '.join(given)}):"]
-    lines += [f"    all_{each} = all_{each}.reshape(-1)" for each in sizes]
+    arguments = ["turns"]
+    for parameter in parameters.split(", "):
+        arguments += [f"all_{parameter}", f"step_{parameter}"] if parameter in sizes else [parameter]
+    arguments += [f"drawn_{i}" for i in range(len(drawn))] + [f"result_{i}" for i in range(len(results))]
+    lines = [f"def repeat_{name}({', '.join(arguments)}):"]
+    lines += [f"    all_{parameter} = all_{parameter}.reshape(-1)" for parameter in sizes]
     lines.append("    for turn in range(turns):")
-    for each, size in sizes.items():
-        lines.append(f"        {each} = all_{each}[turn * step_{each} : turn * step_{each} + {size}]")
+    for parameter, size in sizes.items():
+        lines.append(
+            f"        {parameter} = all_{parameter}[turn * step_{parameter} : turn * step_{parameter} + {size}]"
+        )
     for i, (buffer, start, size) in enumerate(drawn):
         lines.append(f"        {buffer}[{start} : {start + size}] = drawn_{i}[turn * {size} : (turn + 1) * {size}]")
     lines += [f"    {line}" for line in body[len(sizes) :]]
@@ -133,15 +139,15 @@ def _expanded(item: Any, turns: Mapping[Dimension, int], around: tuple[Dimension
     if not isinstance(item, Loop):
         return [_Line(item, turns, around)]
     dimension = item.dimension
-    inside = [part for each in item.body for part in _expanded(each, turns, (*around, dimension))]
+    inside = [part for inner in item.body for part in _expanded(inner, turns, (*around, dimension))]
     count = sum(1 for _ in _all_lines(inside))
     if dimension.extent * count > UNROLLED or any(isinstance(part, tuple) or part.statement.calls for part in inside):
         return [(dimension, inside)]
     return [  # statement by statement, for as many turns of one as there are to become one vector instruction
         part
-        for each in item.body
+        for inner in item.body
         for turn in range(dimension.extent)
-        for part in _expanded(each, {**turns, dimension: turn}, around)
+        for part in _expanded(inner, {**turns, dimension: turn}, around)
     ]
 
 
@@ -169,7 +175,10 @@ class _Text:
             return x.buffer
         if x.variable in self._locals:
             return f"{self._locals[x.variable]}_{offset}"
-        terms = [self._loops[each] if stride == 1 else f"{stride} * {self._loops[each]}" for each, stride in strides]
+        terms = [
+            self._loops[dimension] if stride == 1 else f"{stride} * {self._loops[dimension]}"
+            for dimension, stride in strides
+        ]
         if offset or not terms:
             terms.append(str(offset))
         return f"{x.buffer}[{' + '.join(terms)}]"

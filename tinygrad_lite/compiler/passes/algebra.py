@@ -38,8 +38,8 @@ class Definitions:
 
     def result(self, op: Op, x: Any, number: float) -> Variable | None:
         """What an operation made of a variable and a number, if it was performed."""
-        found = (call for call in self._calls.values() if call.op is op and call.inputs[0] is x)
-        return next((call.result for call in found if _is(number)(call.inputs[1])), None)
+        calls = (call for call in self._calls.values() if call.op is op and call.inputs[0] is x)
+        return next((call.result for call in calls if _is(number)(call.inputs[1])), None)
 
     def is_used_once(self, x: Variable) -> bool:
         """Whether a single call reads a variable."""
@@ -59,16 +59,16 @@ def with_simpler_algebra(program: Program) -> Program:
         call = call.with_variables(same)
         made: Any = [call]
         for rule in _RULES.get(call.op, ()):
-            found = rule(call, definitions)
-            if found is not None:
-                made = found
+            simpler = rule(call, definitions)
+            if simpler is not None:
+                made = simpler
                 break
         if isinstance(made, (Variable, int, float)):
             same[call.result] = made
             continue
-        for each in made if isinstance(made, list) else [made]:
-            definitions.add(each)
-            calls.append(each)
+        for call_made in made if isinstance(made, list) else [made]:
+            definitions.add(call_made)
+            calls.append(call_made)
     return program.with_calls(calls, same)
 
 
@@ -108,7 +108,7 @@ def _transposed_twice(call: Call, definitions: Definitions) -> Any:
     if inner is None:
         return None
     ndim = len(call.result.shape)
-    first, second = (_axes(each, ndim) for each in (inner, call))
+    first, second = (_axes(transposition, ndim) for transposition in (inner, call))
     both = tuple(first[axis] for axis in second)
     if both == tuple(range(ndim)):
         return inner.inputs[0]
