@@ -15,7 +15,7 @@ import tinygrad_lite as tg
 from tinygrad_lite import nn
 
 Function = Callable[[Any], Any]
-Pull = Callable[[Any, Any, Any], Any]  # of the gradient g that arrives, the value y and x
+Pull = Callable[[Any, Any, Any], Any]  # of the upstream gradient g, the value y and x
 
 
 class Checker(Protocol):

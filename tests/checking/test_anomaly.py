@@ -172,11 +172,11 @@ def test_a_message_of_the_backward_pass() -> None:
         root = np.sqrt(x)
         np.sum(3 * root).backward()
 
-    head, source, place, arrived, given, *_ = anomaly(step).splitlines()
+    head, source, place, upstream, given, *_ = anomaly(step).splitlines()
     assert head == "sqrt made inf in the backward pass, in the gradient of input 0 'x'"
     assert source.endswith("root = np.sqrt(x)")
-    assert place == "  at [1]: sqrt(0.0) = 0.0, the gradient 3.0 arrived and inf was handed on"
-    assert arrived == "  the gradient that arrived: float64[2] from 3.0 to 3.0"
+    assert place == "  at [1]: sqrt(0.0) = 0.0, the upstream gradient was 3.0, and inf was handed on"
+    assert upstream == "  the upstream gradient: float64[2] from 3.0 to 3.0"
     assert given == "  input 0 'x': float64[2] from 0.0 to 4.0"
 
 

@@ -278,7 +278,7 @@ class TestWhere:
     @pytest.mark.parametrize(
         ("rule", "words"),
         [
-            (lambda g, y, x: 2 * x, "the gradient that arrives is left out"),
+            (lambda g, y, x: 2 * x, "the upstream gradient is left out"),
             (lambda g, y, x: g, "the local derivative is left out"),
         ],
     )

@@ -52,7 +52,7 @@ def test_first_order(op: Op, data: st.DataObject) -> None:
 @pytest.mark.parametrize("op", DIFFERENTIABLE, ids=str)
 @given(data=st.data())
 def test_second_order(op: Op, data: st.DataObject) -> None:
-    """The gradient of a weighted sum of all first derivatives, cotangent included, against differences of these."""
+    """The gradient of a weighted sum of all first derivatives, and by the upstream gradient, against differences."""
     call = data.draw(inputs_of(op))
     g = data.draw(cotangents(call.value(*call.arrays)))
     weights = [data.draw(cotangents(np.asarray(call.arrays[i]))) for i in call.differentiable]
@@ -61,12 +61,12 @@ def test_second_order(op: Op, data: st.DataObject) -> None:
         return sum(np.sum(weight * gradient) for weight, gradient in zip(weights, found))
 
     def first(*arguments: Any) -> float:
-        *arrays, cotangent = arguments
-        return float(weighted(gradients(Call(op, arrays, call.params), cotangent)))
+        *arrays, upstream = arguments
+        return float(weighted(gradients(Call(op, arrays, call.params), upstream)))
 
     inputs = leaves(call)
-    cotangent = tg.tensor(g, requires_grad=True)
-    call.value(*inputs).backward(cotangent, create_graph=True)
+    upstream = tg.tensor(g, requires_grad=True)
+    call.value(*inputs).backward(upstream, create_graph=True)
     variables = [inputs[i] for i in call.differentiable]
     total = weighted([x.grad for x in variables])
     for x in variables:
@@ -74,7 +74,7 @@ def test_second_order(op: Op, data: st.DataObject) -> None:
     if total.requires_grad:
         total.backward()
     expected = numerical_gradients(first, [*call.arrays, g], [*call.differentiable, len(call.arrays)])
-    for x, reference in zip([*variables, cotangent], expected):
+    for x, reference in zip([*variables, upstream], expected):
         close(np.zeros(x.shape) if x.grad is None else x.grad.numpy(), reference, 1e-6)
 
 

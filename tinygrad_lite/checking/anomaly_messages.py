@@ -57,16 +57,16 @@ def of_input(step: Step) -> str:
 
 def of_gradient(call: Call, i: int, gradient: Any, g: Any, y: Any, arrays: Sequence[Any]) -> str:
     """A gradient of the i-th input that an operation's derivative made of g, y and the arrays."""
-    arrived = g if np.ndim(g) == 0 else None
+    upstream = g if np.ndim(g) == 0 else None
     bad = ~np.isfinite(gradient)
     place = first(bad)
     told = f"the gradient is {gradient[place]}"
     if call.op.derivatives and np.ndim(gradient) == np.ndim(y):
         bad = np.broadcast_to(bad, np.shape(y))
         place = first(bad)
-        arrived = np.broadcast_to(g, np.shape(y))[place]
+        upstream = np.broadcast_to(g, np.shape(y))[place]
         handed = np.broadcast_to(gradient, np.shape(y))[place]
-        told = f"{_entry(call.op, y, arrays, place)}, the gradient {arrived} arrived and {handed} was handed on"
+        told = f"{_entry(call.op, y, arrays, place)}, the upstream gradient was {upstream}, and {handed} was handed on"
     elif np.shape(arrays[i]) == np.shape(gradient):
         told += f", where input {i} is {np.asarray(arrays[i])[place]}"
     value = np.broadcast_to(gradient, np.shape(bad))[place]
@@ -74,19 +74,19 @@ def of_gradient(call: Call, i: int, gradient: Any, g: Any, y: Any, arrays: Seque
         f"{call.name} made {value} in the backward pass, in the gradient of input {i}{_quoted(call.inputs[i])}",
         call.source,
         f"{_where(bad)}{told}",
-        f"the gradient that arrived: {_summary(g)}",
+        f"the upstream gradient: {_summary(g)}",
         *_inputs(arrays, call.inputs),
-        remedy=remedies.in_backward(call.op.name, value, np.result_type(gradient), arrived),
+        remedy=remedies.in_backward(call.op.name, value, np.result_type(gradient), upstream),
     )
 
 
 def of_arrival(call: Call, g: Any) -> str:
-    """A gradient that no rule made and that arrived at an operation's result."""
+    """A number that is not finite, of no rule's making, in the upstream gradient of an operation's result."""
     number = g[first(~np.isfinite(g))]
     return _message(
         f"{number} arrived at the result of {call.name} in the backward pass, and no operation in this block made it",
         call.source,
-        f"the gradient that arrived: {_summary(g)}",
+        f"the upstream gradient: {_summary(g)}",
         remedy="look at the gradient that backward() was given, and at what was computed before the block, which is "
         "not watched; gradients whose sum is too large need a smaller loss: average instead of summing",
     )

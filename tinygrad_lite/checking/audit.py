@@ -177,7 +177,7 @@ class _Audit:
         self._reasons = Reasons(self._flow, steps, {w: path for path, w in parameters.items()})
         sizes = {path: _mean_size(w.data) for path, w in parameters.items()}
         typical = np.median([size for size in sizes.values() if 0 < size < np.inf] or [1.0])
-        self._slopes = {path: _mean_size(self._flow.arrived.get(w, 0.0)) for path, w in parameters.items()}
+        self._slopes = {path: _mean_size(self._flow.gradients.get(w, 0.0)) for path, w in parameters.items()}
         self._ratios = {path: slope / max(sizes[path], typical) for path, slope in self._slopes.items()}
         self._largest = max((ratio for path, ratio in self._ratios.items() if not self._explodes(path)), default=0.0)
 
@@ -186,7 +186,7 @@ class _Audit:
 
     def __iter__(self) -> Iterator[AuditedParameter]:
         for path, w in self._parameters.items():
-            g = self._flow.arrived.get(w)
+            g = self._flow.gradients.get(w)
             units = units_without(g) if g is not None and np.any(g) and np.isfinite(g).all() else None
             status, cause = self._judged(path, w, g, units)
             norm = None if g is None else _norm(g)

@@ -243,5 +243,5 @@ def _dead(result: Tensor, units: Units | None) -> str:
     rows = np.reshape(positive, (-1, np.shape(positive)[-1] if np.ndim(positive) else 1))
     dead = int(np.sum(~rows.any(axis=0)))
     if not dead:
-        return "ReLU: its input is at most 0 wherever a gradient arrives"
+        return "ReLU: its input is at most 0 wherever the upstream gradient is not 0"
     return f"dead ReLU: its input is at most 0 in every row{'' if units else f', for {dead} of {rows.shape[1]} units'}"

@@ -122,18 +122,18 @@ class Diagnosis:
 
     def _pulled(self, weights: Vector, change: Callable[[Step, int, Contribution], Array]) -> list[Array]:
         """The gradient of each variable, with each contribution on the way as `change` makes it."""
-        arrived: dict[Tensor, Array] = {}
+        gradients_of: dict[Tensor, Array] = {}
         for y, g in zip(self._results, shaped(weights, self._results)):
             if isinstance(y, Tensor):
-                arrived[y] = arrived.get(y, 0) + g
+                gradients_of[y] = gradients_of.get(y, 0) + g
         with np.errstate(all="ignore"):
             for step in reversed(self._steps):
-                g = arrived.get(step.result) if isinstance(step.result, Tensor) else None
+                g = gradients_of.get(step.result) if isinstance(step.result, Tensor) else None
                 for i, x in enumerate(step.inputs) if g is not None and step.op.vjps else ():
                     if isinstance(x, Tensor) and x.requires_grad and step.op.vjps[i] is not None:
                         part = change(step, i, _by_rule(step, i, g))
-                        arrived[x] = arrived[x] + part if x in arrived else part
-        return [arrived.get(x, np.zeros(x.shape)) for x in self._variables]
+                        gradients_of[x] = gradients_of[x] + part if x in gradients_of else part
+        return [gradients_of.get(x, np.zeros(x.shape)) for x in self._variables]
 
 
 def _by_rule(step: Step, i: int, g: Array) -> Contribution:

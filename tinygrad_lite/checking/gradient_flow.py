@@ -1,4 +1,4 @@
-"""How a gradient flows through a history: what arrives at each tensor, and what each operation hands on."""
+"""How a gradient flows through a history: the gradient of each tensor, and what each operation hands on."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,14 +20,14 @@ class Flow:
     Attributes:
         loss: where they come from.
         path: the results that it was computed from, oldest first.
-        arrived: the gradient of each tensor that one reaches.
+        gradients: of each tensor that one reaches.
         handed: along each edge, the part that the operation contributes.
         uses: the results that each tensor went into.
     """
 
     loss: Tensor
     path: Sequence[Tensor]
-    arrived: Mapping[Tensor, Any]
+    gradients: Mapping[Tensor, Any]
     handed: Mapping[Edge, Any]
     uses: Mapping[Tensor, list[Tensor]]
 
@@ -39,7 +39,7 @@ class Flow:
         while ahead:
             x = ahead.pop()
             for result in self.uses.get(x, []):
-                if not lost(self.arrived.get(result)):
+                if not lost(self.gradients.get(result)):
                     edges.append((result, x))
                 elif result not in seen:
                     seen.add(result)
@@ -58,27 +58,27 @@ class Flow:
     def factor(self, edge: Edge) -> float:
         """By how much an operation makes the gradient larger."""
         result, _ = edge
-        before = size(self.arrived[result])
+        before = size(self.gradients[result])
         return size(self.handed[edge]) / before if before else 0.0
 
 
 def flow(loss: Tensor) -> Flow:
     """The gradients of all tensors behind a loss; no tensor is written to, and the graph stays."""
     path = history([loss])
-    arrived: dict[Tensor, Any] = {loss: np.ones_like(loss.data)}
+    gradients: dict[Tensor, Any] = {loss: np.ones_like(loss.data)}
     handed: dict[Edge, Any] = {}
     uses: dict[Tensor, list[Tensor]] = {}
     with np.errstate(all="ignore"):
         for result in reversed(path):
             for x in dict.fromkeys(x for x in result.inputs if isinstance(x, Tensor)):
                 uses.setdefault(x, []).append(result)
-            if result in arrived:
+            if result in gradients:
                 parts: dict[Tensor, Any] = {}
-                contribute(result, arrived[result], parts)
+                contribute(result, gradients[result], parts)
                 for x, part in parts.items():
                     handed[result, x] = whole(part)
-                    arrived[x] = arrived[x] + handed[result, x] if x in arrived else handed[result, x]
-    return Flow(loss, path, arrived, handed, uses)
+                    gradients[x] = gradients[x] + handed[result, x] if x in gradients else handed[result, x]
+    return Flow(loss, path, gradients, handed, uses)
 
 
 def size(gradient: Any) -> float:

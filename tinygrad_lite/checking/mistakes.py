@@ -22,8 +22,8 @@ TWICE = "a factor of 2 too much"
 HALF = "a factor of 2 is missing"
 TOO_LARGE = "{0} times too large: a sum in place of a mean over {0}"
 TOO_SMALL = "{0} times too small: a mean in place of a sum over {0}"
-UPSTREAM = "the gradient that arrives is left out: its factor is missing"
-LOCAL = "what arrives is handed on as it is: the local derivative is left out"
+UPSTREAM = "the upstream gradient is left out: its factor is missing"
+LOCAL = "the upstream gradient is handed on as it is: the local derivative is left out"
 OVERWRITTEN = "only one of several uses counts: gradients are overwritten where they should be added up"
 
 # Derivatives as they are written by hand, in the output, where the rule is another one that keeps its digits

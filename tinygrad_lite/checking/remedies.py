@@ -97,7 +97,7 @@ def in_backward(name: str, value: float, dtype: np.dtype[Any], g: float | None) 
     remedy = _filled(_BACKWARD.get(name) or _FORWARD.get(name) or general, name, dtype)
     if g == 0 and np.isnan(value):
         return (
-            "the gradient that arrived is 0, as a branch gets that np.where did not choose, but 0 · ∞ = nan: choose "
+            "the upstream gradient is 0, as a branch gets that np.where did not choose, but 0 · ∞ = nan: choose "
             f"before the operation as well; {remedy}"
         )
     return remedy

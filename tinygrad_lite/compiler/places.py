@@ -198,9 +198,9 @@ class Outside(Place):
         return writer.name(self.array)
 
 
-class Cotangent(Place):
+class Upstream(Place):
     """A gradient that comes from outside, of a result that has a history."""
 
     def __init__(self, index: int) -> None:
-        self.name = f"cotangent_{index}"
-        self.key = (Cotangent, index)
+        self.name = f"upstream_{index}"
+        self.key = (Upstream, index)

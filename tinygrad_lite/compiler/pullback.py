@@ -11,7 +11,7 @@ import numpy as np
 
 from tinygrad_lite import trees
 from tinygrad_lite.compiler.passes.dead_code import without_dead_code
-from tinygrad_lite.compiler.places import Argument, Cotangent, Leaves, Outside, TensorPlace
+from tinygrad_lite.compiler.places import Argument, Leaves, Outside, TensorPlace, Upstream
 from tinygrad_lite.compiler.program import Program, Variable
 from tinygrad_lite.engine import grad_mode
 from tinygrad_lite.engine.op import NO_PARAMS, Array
@@ -25,7 +25,7 @@ def split(program: Program, count: int) -> tuple[Program, Program]:
     """A program of which all results but the first `count` are gradients, as two.
 
     The results of the first one are those `count`, and after them what the second one needs: its first arguments. The
-    others are the cotangents.
+    others are the upstream gradients.
     """
     forward = without_dead_code(
         Program(program.inputs, program.constants, program.calls, program.results[:count], program.updates)
@@ -37,9 +37,9 @@ def split(program: Program, count: int) -> tuple[Program, Program]:
     backward = Program(backward.inputs, backward.constants, backward.calls, program.results[count:])
     own = {call.result for call in backward.calls} | backward.constants.keys()
     read = dict.fromkeys(x for call in backward.calls for x in call.reads) | dict.fromkeys(backward.ends)
-    cotangents = [x for x, place in program.inputs.items() if isinstance(place, Cotangent)]
-    saved = [x for x in read if x not in own and x not in cotangents]
-    backward.inputs = {x: Argument(i, x.name or "value") for i, x in enumerate([*saved, *cotangents])}
+    upstreams = [x for x, place in program.inputs.items() if isinstance(place, Upstream)]
+    saved = [x for x in read if x not in own and x not in upstreams]
+    backward.inputs = {x: Argument(i, x.name or "value") for i, x in enumerate([*saved, *upstreams])}
     forward.inputs = {x: place for x, place in program.inputs.items() if x in forward.inputs or x in saved}
     forward.results = [*forward.results, *saved]
     return forward, backward
@@ -90,12 +90,12 @@ class Pullback:
         packing = Packing(self._name)
 
         def gradients(g: Array, y: Array, *_: Array) -> list[Array]:
-            cotangents = trees.leaves(packing.unpack(g))
+            upstreams = trees.leaves(packing.unpack(g))
             if not grad_mode.enabled.get():
-                return self._run([*saved, *cotangents])
+                return self._run([*saved, *upstreams])
             if any(x._array is not array for x, array in zip(tensors, arrays)):
                 raise GraphError(f"a tensor that {self._name} read was given new data between its run and this pass")
-            return self._again(args, kwargs, tensors)(cotangents)
+            return self._again(args, kwargs, tensors)(upstreams)
 
         packed = wrap(packing.pack([*roots.values()] if len(roots) > 1 else roots[0]))
         op = operation(self._name, lambda *_: packed, gradients)

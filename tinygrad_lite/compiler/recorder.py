@@ -8,7 +8,7 @@ import numpy as np
 
 from tinygrad_lite import trees
 from tinygrad_lite.compiler.naming import Namer
-from tinygrad_lite.compiler.places import Argument, Attribute, Cotangent, Data, Entry, Gradient, Place, TensorPlace
+from tinygrad_lite.compiler.places import Argument, Attribute, Data, Entry, Gradient, Place, TensorPlace, Upstream
 from tinygrad_lite.compiler.program import BACKWARD, FORWARD, UPDATE, Call, Program, Variable, axes_in_memory, mapped
 from tinygrad_lite.compiler.randomness import RecordedGenerator, generators_of
 from tinygrad_lite.compiler.recorded import Recorded, at_line
@@ -76,10 +76,10 @@ class Recorder:
                 leaves = trees.leaves(returned)
                 self.program.results = [self._result(i, x) for i, x in enumerate(leaves)]
                 self.returned = trees.map_leaves(lambda x: isinstance(x, Tensor), returned)
-                cotangents = self._differentiate(leaves)
+                upstreams = self._differentiate(leaves)
                 self._finish()
-                for root, cotangent in cotangents.items():
-                    cotangent.name = f"d_{root.name or 'result'}"
+                for root, upstream in upstreams.items():
+                    upstream.name = f"d_{root.name or 'result'}"
             finally:
                 self._restore()
 
@@ -335,7 +335,7 @@ class Recorder:
         return self.constant(array).variable if isinstance(array, (np.ndarray, np.generic)) else otherwise
 
     def _differentiate(self, returned: list[Any]) -> dict[Variable, Variable]:
-        """Write down the backward pass of what is returned with a history; the cotangents, by the results.
+        """Write down the backward pass of what is returned with a history; the upstream gradients, by the results.
 
         It ends at the tensors that were there before, whatever these were made of.
         """
@@ -343,14 +343,14 @@ class Recorder:
         for i, x in enumerate(returned):
             if isinstance(x, Tensor) and x in self._made and x.requires_grad and x.op is not None and x.inputs:
                 self.linked[i] = roots.setdefault(x, len(roots))
-        cotangents = {x: self.read(Cotangent(i), np.ones_like(x._array.value)[()]) for x, i in roots.items()}
+        upstreams = {x: self.read(Upstream(i), np.ones_like(x._array.value)[()]) for x, i in roots.items()}
         ends = {tensor for tensor, _ in self._before}
-        arrived = backward.propagate(backward.history(roots, ends), dict(cotangents), create_graph=False)
-        for tensor, gradient in arrived.items():
+        gradients = backward.propagate(backward.history(roots, ends), dict(upstreams), create_graph=False)
+        for tensor, gradient in gradients.items():
             if tensor in ends and tensor.requires_grad:
                 self.differentiated.append(self._place(tensor))
                 self.program.results.append(self._variable(gradient))
-        return {x._array.variable: g.variable for x, g in cotangents.items()}
+        return {x._array.variable: g.variable for x, g in upstreams.items()}
 
     def _finish(self) -> None:
         """What is left in each place that the function wrote to."""

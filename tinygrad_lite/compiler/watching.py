@@ -59,14 +59,14 @@ class _Slot:
         set_plain(tensor, self._name, value)
 
 
-def _reported(node: Tensor, g: Any, arrived: dict[Tensor, Any], *settings: Any) -> None:
+def _reported(node: Tensor, g: Any, gradients: dict[Tensor, Any], *settings: Any) -> None:
     """What the reverse pass adds up, and that it does."""
-    _contribute(node, g, arrived, *settings)
+    _contribute(node, g, gradients, *settings)
     if _active.watcher is not None:
         _active.watcher.reaches(node, g)
         for x in node.inputs:
-            if isinstance(x, Tensor) and x in arrived:
-                _active.watcher.reaches(x, arrived[x])
+            if isinstance(x, Tensor) and x in gradients:
+                _active.watcher.reaches(x, gradients[x])
 
 
 def plain(tensor: Tensor, slot: str) -> Any:

@@ -91,7 +91,7 @@ class Declaration:
         if self.write == "derivative":
             return f"Write ∂y/∂{self.argument}, entry by entry, in NumPy; y is handed over too, as it is known by then:"
         return (
-            f"Given g, the gradient that arrives at y and of its shape, write what goes on to {self.argument}, of the "
+            f"Given g, the upstream gradient, of y's shape, write what goes on to {self.argument}, of the "
             f"shape of {self.argument}, in NumPy:"
         )
 

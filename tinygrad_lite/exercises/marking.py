@@ -26,7 +26,10 @@ _VALUE_FOR_G = "y stands where g should be"
 
 # Σ g·y, whose gradient is what a vjp computes. It is in no registry, and known by its name.
 _weigh = Op(
-    lambda y, g: np.sum(g * y), [lambda u, s, y, g: u * g, lambda u, s, y, g: u * y], name="the arriving g", arity=2
+    lambda y, g: np.sum(g * y),
+    [lambda u, s, y, g: u * g, lambda u, s, y, g: u * y],
+    name="the upstream gradient",
+    arity=2,
 )
 
 

@@ -58,7 +58,7 @@ def explain(result: Tensor | Callable[..., Any], *args: Any, **kwargs: Any) -> "
 def backward_steps(result: Tensor) -> Iterator["BackwardStep"]:
     """The backward pass one operation at a time, so that one can stop and look; it changes no `.grad`.
 
-    Each step has the operation whose turn it is, the gradient that arrived at it (`upstream`), what it hands to each of
+    Each step has the operation whose turn it is, the upstream gradient (`upstream`), what it hands to each of
     its inputs (`contributions`), and the gradients that there are so far, by name (`gradients`).
 
     Raises:

@@ -1,6 +1,6 @@
 r"""The derivation, line by line, in LaTeX, as one would set it in a handout.
 
-The gradient of the result by a value v is written v̄. A rule is printed with the gradient that arrives in its place.
+The gradient of the result by a value v is written v̄. A rule is printed with the upstream gradient in its place.
 """
 
 import numpy as np

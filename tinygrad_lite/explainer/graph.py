@@ -101,7 +101,7 @@ class Graph:
         leaves: what no operation made, in the order in which it is met.
         operations: what one did, in forward order; those too that carry no gradient, where somebody saw them.
         upstream: the gradient that the backward pass starts from.
-        letter: what a gradient that arrives is called in formulas: g, unless that is somebody's name.
+        letter: what the upstream gradient is called in formulas: g, unless that is somebody's name.
         frozen: why other values would not come out as the user's code makes them: what is fixed in this graph though
             it may have been computed from its values. None if nothing is.
 

@@ -24,7 +24,7 @@ class Contribution:
     Attributes:
         operation: from which.
         to, position: to which input.
-        upstream: the gradient that arrived at the operation.
+        upstream: the upstream gradient of the operation.
         local: ∂y/∂x entry by entry, of an operation that works so, as a symbol or a number; else None.
         rule: the vector-Jacobian product, as a symbol in g, or the text of it where it is no formula.
         full: what the rule gives, before what broadcasting spread is summed.
@@ -58,7 +58,7 @@ class BackwardStep:
     Attributes:
         number: the step's place in the pass, from 1.
         operation: whose turn it is.
-        upstream: the gradient that arrived at it: complete, since all that uses its result had its turn before.
+        upstream: the upstream gradient: complete, since all that uses its result had its turn before.
         contributions: what it hands to its inputs.
     """
 
