@@ -96,8 +96,8 @@ def _other_values(contribution: Contribution) -> Iterator[tuple[str, Array]]:
     if np.shape(y) == np.shape(arrays[i]) and contribution.op is not None:
         yield from attempt(OUTPUT, g, y, [*arrays[:i], y, *arrays[i + 1 :]], params)
         yield from attempt(INPUT, g, arrays[i], arrays, params)
-        if one.op.name in BY_HAND:
-            yield INPUT, g * BY_HAND[one.op.name](arrays[i])
+        if contribution.op.name in BY_HAND:
+            yield INPUT, g * BY_HAND[contribution.op.name](arrays[i])
     yield from attempt(UPSTREAM, np.ones_like(g), y, arrays, params)
     for axis, size in enumerate(g.shape):
         if size > 1:
