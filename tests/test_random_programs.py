@@ -4,7 +4,7 @@ import pytest
 
 pytest.importorskip("scipy.special")
 
-from benchmarks.random_programs.__main__ import examined, kept_from_the_screen  # noqa: E402
+from benchmarks.random_programs.__main__ import examined, kept_from_the_screen
 
 
 @pytest.mark.parametrize("seeds", [range(300), pytest.param(range(300, 6000), marks=pytest.mark.slow)], ids=len)
