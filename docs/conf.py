@@ -40,7 +40,8 @@ python_maximum_signature_line_length = 88
 # What signatures name and the site does not describe: names of Python's and other libraries', since no build asks the
 # network for their documentation, and our own private ones and type variables.
 nitpick_ignore_regex = [
-    ("py:class", r"(collections|hypothesis|numpy|os)\..*|tuple\[.*|Form|tinygrad_lite\..*\.(_\w+|[A-Z])")
+    ("py:class", r"(collections|hypothesis|numpy|os)\..*|tuple\[.*|Form|tinygrad_lite\..*\.(_\w+|[A-Z])"),
+    ("py:exc", r"numpy\..*"),
 ]
 
 # The gallery: each script of examples/gallery runs during the build

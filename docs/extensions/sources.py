@@ -30,6 +30,8 @@ class LinksToSources(SphinxTransform):
         for node in list(self.document.findall(_is_path)):
             _, absolute = self.env.relfn2path(node["reftarget"].partition("#")[0], self.env.docname)
             path = Path(absolute).resolve()
+            if node.get("reftype") == "doc":  # MyST takes the ending off a link to Markdown
+                path = path.with_name(f"{path.name}.md")
             if not path.exists() or not path.is_relative_to(PROJECT) or path.is_relative_to(self.env.srcdir):
                 continue
             linked.add(path)
@@ -38,7 +40,10 @@ class LinksToSources(SphinxTransform):
 
 
 def _is_path(node: nodes.Node) -> bool:
-    return isinstance(node, (addnodes.download_reference, addnodes.pending_xref)) and node.get("reftype") == "myst"
+    return isinstance(node, (addnodes.download_reference, addnodes.pending_xref)) and node.get("reftype") in (
+        "myst",
+        "doc",
+    )
 
 
 def _linked(env: BuildEnvironment) -> dict[str, set[Path]]:
@@ -69,11 +74,12 @@ def pages(app: Sphinx) -> Iterator[tuple[str, dict[str, Any], str]]:
 
 
 def _files(folder: Path) -> list[Path]:
-    return [path for path in sorted(folder.iterdir()) if path.suffix in LANGUAGES]
+    return [path for path in sorted(folder.rglob("*")) if path.suffix in LANGUAGES]
 
 
 def _folder(folder: Path) -> str:
-    links = (f'<li><a href="{folder.name}/{file.name}.html">{escape(file.name)}</a></li>' for file in _files(folder))
+    names = [file.relative_to(folder).as_posix() for file in _files(folder)]
+    links = (f'<li><a href="{folder.name}/{name}.html">{escape(name)}</a></li>' for name in names)
     return f"<ul>{''.join(links)}</ul>"
 
 
