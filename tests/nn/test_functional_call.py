@@ -1,5 +1,7 @@
 """Modules run on other parameters than their own, and modules that are differentiated by their own."""
 
+import copy
+import pickle
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +11,7 @@ import pytest
 
 import tinygrad_lite as tg
 from tinygrad_lite import nn
-from tinygrad_lite.errors import InputError, TinygradWarning, UsageError
+from tinygrad_lite.errors import GraphError, InputError, TinygradWarning, UsageError
 from tinygrad_lite.nn import functional as F
 
 RNG = np.random.default_rng(0)
@@ -272,6 +274,16 @@ def test_the_parameters_of_a_running_function_are_not_to_be_changed(change: Any,
 
     with pytest.raises(UsageError, match=message):
         tg.grad(f)(model)
+
+
+@pytest.mark.parametrize("again", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
+@pytest.mark.parametrize("mode", ["reverse", "forward"])
+def test_a_copy_does_not_lose_the_parameters(again: Callable[[Any], Any], mode: Any) -> None:
+    model = nn.Linear(3, 1, rng=0)
+    with pytest.raises((UsageError, GraphError), match="would lose"):
+        tg.jacobian(lambda m: loss(again(m)), mode=mode)(model)
+    found = tg.jacobian(lambda m: penalised(copy.copy(m)), mode=mode)(model)
+    assert_same(found, expected_gradient(penalised, model))
 
 
 def test_the_state_of_a_running_function_has_its_values() -> None:

@@ -177,7 +177,7 @@ class Module(trees.Parametric):
         needed = [path for path, (field, _) in fields.items() if strict and id(field) not in replaced]
         self._check_names(state, fields, needed)
         stands_for: dict[int, Any] = {}
-        substitutes = dict(self._substitutes)
+        substitutes = _Substitutes(self._substitutes)
         for path, value in state.items():
             field, is_parameter = fields[path]
             substitute = _substitute(field, value)
@@ -190,6 +190,7 @@ class Module(trees.Parametric):
         stands_for.update({id(module): stand_in for module, stand_in in zip(modules, stand_ins)})
         before = [dict(vars(module)) for module in modules]
         for fields_before, stand_in in zip(before, stand_ins):
+            fields_before.pop("_substitutes", None)
             exchanged = {name: _exchanged(field, stands_for) for name, field in fields_before.items()}
             vars(stand_in).update(exchanged, _substitutes=substitutes)
         start = [dict(vars(stand_in)) for stand_in in stand_ins]
@@ -232,6 +233,16 @@ class Module(trees.Parametric):
         digits = len(f"{rows[0][1]:,}")
         lines = [f"{text:<{width}}    {count:>{digits},}" if count else text for text, count in rows]
         return "\n".join([f"{lines[0]} parameters" if rows[0][1] else lines[0], *lines[1:]])
+
+
+class _Substitutes(dict[int, bool]):
+    """What a stand-in was given, by identity, and whether each is in place of a parameter."""
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise UsageError(
+            "a deep copy of a module that is being differentiated would lose what its parameters stand for: write "
+            "tg.nn.functional_call(module, state, *inputs) to run it on others"
+        )
 
 
 def functional_call(
