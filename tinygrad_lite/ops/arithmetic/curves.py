@@ -176,7 +176,8 @@ def _interp_vjp_xp(g: Array, y: Array, x: Array, xp: Array, fp: Array, left: Any
 def _interp_vjp_fp(g: Array, y: Array, x: Array, xp: Array, fp: Array, left: Any = None, right: Any = None) -> Array:
     begin, end, _, share = _segments(x, xp, fp)
     before, behind = np.less(x, xp[0]), np.greater(x, xp[-1])
-    to_begin = np.where(np.equal(x, xp[-1]) | behind | (before & (left is not None)), 0, 1 - share)
+    elsewhere = np.equal(x, xp[-1]) | behind | np.isnan(x) | (before & (left is not None))
+    to_begin = np.where(elsewhere, 0, 1 - share)
     to_end = np.where(np.equal(x, xp[-1]) | (behind & (right is None)), 1, share)
     return _to_points(fp, begin, g * to_begin, end, g * to_end)
 

@@ -43,6 +43,11 @@ def _count(x: Array, axis: Axis, where: Array = True) -> Any:
     return product(shape[i] for i in _axes(shape, axis))
 
 
+def divided(x: Array, count: Any) -> Array:
+    """x / count, of which float16 may not hold the count."""
+    return (x / np.float32(count)).astype(x.dtype) if x.dtype == np.float16 else x / count
+
+
 def _mask(where: Array) -> dict[str, Array]:
     """The keyword of a reduction for a mask, if there is one: arrays of other libraries do not know it."""
     return {} if where is True else {"where": where}
@@ -74,7 +79,7 @@ def _sum_vjp(
 def _mean_vjp(
     g: Array, y: Array, x: Array, axis: Axis = None, dtype: Any = None, keepdims: bool = False, where: Array = True
 ) -> Array:
-    return _spread(_kept(g, x, axis, keepdims) / _count(x, axis, where), x, axis, True, where)
+    return _spread(divided(_kept(g, x, axis, keepdims), _count(x, axis, where)), x, axis, True, where)
 
 
 def _sum(
@@ -154,7 +159,7 @@ def _deviation_vjp(
 ) -> Array:
     deviation = x - mean  # of more axes than x, where the mean has them
     freedom = np.maximum(_count(x, axis, where) - ddof, 0)
-    return _spread(g, deviation, axis, keepdims, where) * deviation * 2 / freedom
+    return divided(_spread(g, deviation, axis, keepdims, where) * deviation * 2, freedom)
 
 
 def _var_vjp(
@@ -189,8 +194,15 @@ def _std_vjp(
     else:
         highest = np.max(x, axis=axis, keepdims=keepdims, initial=-np.inf, where=where)
         flat = np.equal(highest, np.min(x, axis=axis, keepdims=keepdims, initial=np.inf, where=where))
+    x = x.astype(np.float32) if x.dtype == np.float16 else x  # of which few squares are large enough
+    # twice, since the mean is rounded, and of entries that are equal but for rounding nothing else would be left
+    deviation = x - np.mean(x, axis=axis, keepdims=True, **_mask(where))
+    deviation = deviation - np.mean(deviation, axis=axis, keepdims=True, **_mask(where))
+    ddof = ddof if correction is None else correction
+    y = np.std(deviation, axis=axis, ddof=ddof, keepdims=keepdims, **_mask(where))
+    flat = flat | np.equal(y, 0)
     slope = np.where(flat, 0, 0.5 / np.where(flat, 1, y))
-    return _var_vjp(g * slope, y, x, axis, dtype, ddof, keepdims, where, correction)
+    return _deviation_vjp(g * slope, y, deviation, 0, axis, dtype, ddof, keepdims, where)
 
 
 def _spreads(x: Array, axis: Axis = None, where: Array = True, **_: Any) -> Array:

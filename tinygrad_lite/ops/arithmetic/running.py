@@ -111,7 +111,9 @@ def _from_start(running: Any, x: Array, axis: int | None, dtype: Any, out: Array
     if not include_initial:
         return y
     start = np.zeros_like if running is cumsum else np.ones_like
-    return np.concatenate([start(np.take(y, [0], axis)), y], axis=axis)
+    shape = list(y.shape)
+    shape[axis] = 1
+    return np.concatenate([start(y, shape=tuple(shape)), y], axis=axis)
 
 
 @implements(*newer("cumulative_sum"))

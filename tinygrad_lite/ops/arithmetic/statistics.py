@@ -23,8 +23,9 @@ def average(
 ) -> Any:
     if weights is None:
         mean = np.mean(a, axis=axis, keepdims=keepdims)
-        total = np.broadcast_to(mean.dtype.type(np.size(a) / mean.size), mean.shape)
-        return (mean, total) if returned else mean
+        if not returned:
+            return mean
+        return mean, np.broadcast_to(mean.dtype.type(np.size(a) / mean.size), mean.shape)
     a, weights = as_array(a), as_array(weights)
     if np.shape(weights) != np.shape(a):
         weights = _along(weights, a, axis)
@@ -94,8 +95,7 @@ def cov(
 def _weights(name: str, weights: Array, count: int) -> Array:
     if weights is None:
         return None
-    weights = as_array(weights)
-    weights = weights if weights.dtype.kind == "f" else weights.astype(float)
+    weights = as_array(weights).astype(float)  # as in NumPy, so that no product of two overflows
     if weights.shape != (count,):
         raise ShapeError(f"cov: {name} of shape {weights.shape} for {count} samples")
     if np.any(np.less(weights, 0)):

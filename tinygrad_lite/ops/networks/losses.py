@@ -4,6 +4,7 @@ import numpy as np
 
 from tinygrad_lite.engine.op import REAL, Array, Example, elementwise, primitive, total
 from tinygrad_lite.errors import ShapeError
+from tinygrad_lite.ops.arithmetic.reductions import divided
 from tinygrad_lite.ops.networks.activations import sigmoid, softmax
 
 REDUCTIONS = ("mean", "sum", "none")
@@ -21,13 +22,15 @@ def check_same_shape(prediction: Array, target: Array) -> None:
 def _reduced(entries: Array, reduction: str) -> Array:
     if reduction == "none":
         return entries
+    if reduction == "mean" and entries.dtype == np.float16:
+        return np.mean(entries)  # which adds up in float32: the sum may be larger than float16 holds
     summed = total(entries)
     return summed / entries.size if reduction == "mean" else summed
 
 
 def _per_entry(g: Array, entries: Array, reduction: str) -> Array:
     """The gradient that arrives at each entry of a reduced loss."""
-    return g / entries.size if reduction == "mean" else g
+    return divided(g, entries.size) if reduction == "mean" else g
 
 
 def _log(p: Array) -> Array:

@@ -242,9 +242,9 @@ def extract(condition: Array, arr: Array) -> Array:
 @implements(np.piecewise)
 def piecewise(x: Array, condlist: Any, funclist: Sequence[Any], *args: Any, **kw: Any) -> Array:
     x = as_array(x)
+    if np.ndim(condlist) == 0 or (np.ndim(condlist[0]) == 0 and x.ndim):
+        condlist = [condlist]  # one condition; rows of an array are several, as in NumPy
     conditions = np.asarray(condlist, bool)
-    if conditions.ndim == x.ndim:
-        conditions = conditions[None]
     if len(funclist) == len(conditions) + 1:
         conditions = np.concatenate([conditions, ~np.any(conditions, axis=0, keepdims=True)])
     if len(funclist) != len(conditions):

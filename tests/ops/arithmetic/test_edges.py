@@ -1,0 +1,61 @@
+"""Rows of conditions, NaN between points, entries that are equal but for rounding, and nothing at all."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_lite as tg
+
+
+@pytest.mark.parametrize("shape", [(), (2,), (3,), (2, 2), (2, 3)])
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("default", [False, True])
+@pytest.mark.parametrize("rows", [False, True])
+def test_piecewise_reads_conditions_as_numpy_does(shape: Any, count: int, default: bool, rows: bool) -> None:
+    """As a list of conditions, and as an array whose rows are conditions: the same value, or an error in both."""
+    x = np.random.default_rng(0).normal(size=shape)
+    conditions: Any = [x < 0, x > 0.3][:count]
+    conditions = conditions[0] if rows else conditions
+    functions = [lambda v: v**2, lambda v: 3 * v, lambda v: -v][: count + default]
+    try:
+        expected = np.piecewise(x, conditions, functions)
+    except (ValueError, IndexError):
+        with pytest.raises((ValueError, IndexError)):
+            np.piecewise(tg.tensor(x, requires_grad=True), conditions, functions)
+        return
+    t = tg.tensor(x, requires_grad=True)
+    y = np.piecewise(t, conditions, functions)
+    np.testing.assert_array_equal(y.detach(), expected)
+    (y + 0 * t).sum().backward()
+    assert t.grad is not None
+    assert t.grad.shape == shape
+
+
+def test_interp_of_nan_counts_for_no_point() -> None:
+    x, xp, fp = np.array([0.5, np.nan]), np.array([0.0, 1.0, 2.0]), np.array([0.0, 10.0, 5.0])
+    f = lambda *x: np.sum(np.interp(*x)[:1])  # noqa: E731
+    for i in range(3):
+        both = tg.grad(lambda *x: np.sum(np.interp(*x)), i)(x, xp, fp)
+        np.testing.assert_array_equal(both, tg.grad(f, i)(x, xp, fp))
+
+
+@pytest.mark.parametrize("f", [np.std, np.nanstd, lambda x: np.std(x, where=np.array([True, True, True]))])
+def test_std_of_entries_that_are_equal_but_for_rounding(f: Callable[[Any], Any]) -> None:
+    x = np.array([0.1 + 0.2, 0.3, 0.3])
+    np.testing.assert_allclose(tg.grad(f)(x), [np.sqrt(2) / 3, -np.sqrt(2) / 6, -np.sqrt(2) / 6], rtol=1e-12)
+    for n in range(1, 20):
+        assert not np.any(tg.grad(np.std)(np.full(n, 0.1)))
+
+
+@pytest.mark.parametrize("running", [np.cumulative_sum, np.cumulative_prod])
+@pytest.mark.parametrize(
+    ("shape", "axis"), [((0,), None), ((0,), 0), ((2, 0), 1), ((2, 0), -1), ((0, 2), 1), ((3,), 0)]
+)
+def test_running_from_the_start_of_nothing(running: Callable[..., Any], shape: Any, axis: int | None) -> None:
+    x = np.full(shape, 0.5)
+    y = running(tg.tensor(x, requires_grad=True), axis=axis, include_initial=True)
+    np.testing.assert_array_equal(y.detach(), running(x, axis=axis, include_initial=True))
+    gradient = tg.grad(lambda x: np.sum(running(x, axis=axis, include_initial=True)))(x)
+    assert gradient.shape == shape

@@ -1,0 +1,91 @@
+"""float16 and float32: no count of entries and no number of plain Python makes a rule overflow or lose digits."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_lite as tg
+from tinygrad_lite.engine.op import Op
+from tinygrad_lite.engine.registry import operations
+
+COUNT = 70_000  # more than float16 can hold
+REDUCED = {(2, 3): (2, COUNT // 2), (4,): (COUNT,)}
+LEFT_OUT = {"convolve", "cumsum"}  # takes quadratic time; adds up in float16 from entry to entry, as NumPy does
+
+
+def cases() -> list[tuple[Op, dict[str, Any]]]:
+    """Reductions, losses and whatever else takes arrays of any length, with the parameters of their examples."""
+    found = []
+    for op in operations():
+        if not op.module.startswith(("tinygrad_lite.ops.arithmetic.", "tinygrad_lite.ops.networks.")):
+            continue
+        if op.derivatives or not op.vjps or not op.arity or op.name in LEFT_OUT:
+            continue
+        for shapes, params in op.examples or []:
+            if not params.keys() & {"where", "weights"} and all(
+                isinstance(shape, tuple) and shape in REDUCED for shape in shapes
+            ):
+                found.append((op, {"shapes": shapes, **params}))
+    return found
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+@pytest.mark.parametrize(("op", "params"), cases(), ids=str)
+def test_counts(op: Op, params: dict[str, Any], dtype: Any) -> None:
+    """The gradients of many entries are those of the same entries in float64, in as many digits as there are."""
+    params = dict(params)
+    rng = np.random.default_rng(0)
+    arrays = [rng.uniform(0.25, 0.75, REDUCED[shape]).astype(dtype) for shape in params.pop("shapes")]
+
+    def gradients(arrays: list[Any]) -> list[Any]:
+        y, pullback = tg.vjp(lambda *x: op(*x, **params), *arrays)
+        return list(pullback(np.random.default_rng(1).normal(size=y.shape).astype(dtype).astype(y.dtype)))
+
+    limits = np.finfo(dtype)
+    for found, expected in zip(gradients(arrays), gradients([x.astype(float) for x in arrays])):
+        assert found.dtype == dtype
+        held = np.abs(expected) < limits.max
+        np.testing.assert_allclose(
+            found[held],
+            expected[held],
+            rtol=32 * limits.eps,
+            atol=32 * limits.eps * np.abs(expected[held]).max(initial=0),
+        )
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        np.mean,
+        np.average,
+        np.std,
+        np.var,
+        np.nanmean,
+        lambda x: tg.nn.functional.mse_loss(x, np.zeros_like(x)),
+        lambda x: tg.nn.functional.binary_cross_entropy_with_logits(x, np.zeros_like(x)),
+    ],
+)
+def test_means_of_many_entries_in_float16(f: Callable[[Any], Any]) -> None:
+    x = np.random.default_rng(0).uniform(-1, 1, COUNT).astype(np.float16)
+    found, expected = tg.grad(f)(x), tg.grad(f)(x.astype(float))
+    assert np.count_nonzero(found) > COUNT / 2
+    np.testing.assert_allclose(found, expected, rtol=0.01, atol=6e-8)  # the step of the smallest numbers of float16
+
+
+@pytest.mark.parametrize("a", [np.float32(1.5), np.float16(1.5), np.array(1.5, np.float32), 1.5])
+def test_a_narrow_number_beside_wide_ones_costs_no_digits(a: Any) -> None:
+    for f in (lambda x: a**x, lambda x: x**a, lambda x: np.logaddexp(a, x), lambda x: np.arctan2(a, x)):
+        x = np.array([2.3])
+        wide = tg.grad(lambda x, f=f: np.sum(f(x)))(x)
+        exact = (f(x + 1e-4) - f(x - 1e-4)) / 2e-4
+        np.testing.assert_allclose(wide, exact, rtol=3e-8)
+    np.testing.assert_allclose(tg.grad(lambda x: np.sum(a**x))(np.array([2.3])), 1.5**2.3 * np.log(1.5), rtol=1e-15)
+
+
+def test_cov_with_weights_in_float16() -> None:
+    m, w = np.arange(3.0) ** 3, np.array([0.1, 0.2, 0.3], np.float16)
+    f = lambda m: np.cov(m, aweights=w)  # noqa: E731
+    np.testing.assert_array_equal(f(tg.tensor(m, requires_grad=True)).detach(), f(m))
+    np.testing.assert_allclose(tg.grad(f)(m), tg.grad(lambda m: np.cov(m, aweights=w.astype(float)))(m), rtol=1e-15)
