@@ -30,7 +30,7 @@ METHODS = (
 )
 INTERNAL = {
     *("used", "marks", "vanishing", "equal_pairs", "cuts_off", "bases", "refuse_where", "stop_gradient", "positive"),
-    *("composed", "negative_log_likelihood", "cross_entropy"),
+    *("linspace_step", "composed", "negative_log_likelihood", "cross_entropy"),
 }
 """Operations that others are made of, or that functions hand on to which check what they are given."""
 
@@ -52,6 +52,12 @@ class Step:
         if self.path.startswith("."):
             return getattr(args[0], self.path[1:])(*args[1:], **kwargs)
         return functions()[self.path](*args, **kwargs)
+
+    @property
+    def dtypes(self) -> list[Any]:
+        """The real dtypes that it names."""
+        arguments = [*self.args, *self.kwargs.values()]
+        return [x for x in arguments if isinstance(x, np.dtype) and x.kind == "f"]
 
     @property
     def places(self) -> set[int]:

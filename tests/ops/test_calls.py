@@ -173,6 +173,7 @@ RUNNING: list[Row] = [
     (np.minimum.accumulate, [np.array([2.0, 3.0, 1.0, 1.5, 0.5])]),
     (np.maximum.accumulate, [np.array([1.0, 3.0, 2.0, 4.0])]),
     (lambda x: np.minimum.accumulate(x, axis=(0,)), [A]),
+    (lambda x: np.maximum.accumulate(x, axis=None), [B]),
     *(CUMULATIVE if hasattr(np, "cumulative_sum") else []),
     (np.unwrap, [np.array([0.5, 3.0, -2.5, 9.0])]),
     (lambda x: np.unwrap(x, axis=0, period=1.1), [A]),
@@ -419,6 +420,8 @@ VALUES: list[Row] = [  # at jumps, of whole numbers, and of dtypes of which diff
     (lambda x: np.gradient(x, np.array([0.0, 0.5, 2.0]), axis=1), [F]),
     (np.linalg.matrix_rank, [np.float64(np.nan)]),
     (np.vdot, [np.array([0.0]), np.float64(-1.5)]),
+    (lambda x: np.piecewise(x, [x > 1], [2.5, lambda x: x / 2]), [PLACES]),
+    (lambda x, f: np.interp(x, [-1.0, 0.5, 2.0], f, period=2.0), [A.astype(np.float16), B.astype(np.float16)]),
 ]
 
 
@@ -459,6 +462,19 @@ def test_where_a_nan_decides_there_is_no_gradient(f: Callable[..., Any]) -> None
     y, pull = tg.vjp(lambda x: f(x, axis=0), N)
     (gradient,) = pull(np.ones_like(y))
     np.testing.assert_array_equal(np.isnan(gradient), [[True, True, False], [True, True, False]])
+
+
+def test_the_logarithm_of_an_empty_sum_has_an_empty_gradient() -> None:
+    y, pull = tg.vjp(np.logaddexp.reduce, np.zeros(0))
+    assert y == -np.inf
+    assert pull(y)[0].shape == (0,)
+
+
+def test_quantiles_of_nothing_are_nan_and_their_gradient_is_empty() -> None:
+    with np.errstate(all="ignore"), pytest.warns(RuntimeWarning):
+        y, pull = tg.vjp(lambda x: np.nanquantile(x, [0.1, 0.9], axis=1), np.zeros((2, 0)))
+    assert np.all(np.isnan(y))
+    assert pull(y)[0].shape == (2, 0)
 
 
 def test_the_inverse_of_nothing_asks_lapack_nothing_which_knows_no_float16() -> None:

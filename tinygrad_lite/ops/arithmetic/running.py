@@ -72,6 +72,7 @@ def _accumulates(ufunc: np.ufunc, running: Callable[..., Array]) -> None:
         if not np.ndim(array):
             raise ShapeError(f"{ufunc.__name__}.accumulate runs along an axis, and a 0-d array has none")
         axis = axis[0] if isinstance(axis, tuple) and len(axis) == 1 else axis
+        axis = 0 if axis is None and np.ndim(array) == 1 else axis
         return running(array, axis=axis, dtype=dtype)
 
 

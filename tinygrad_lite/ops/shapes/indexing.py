@@ -253,7 +253,8 @@ def piecewise(x: Array, condlist: Any, funclist: Sequence[Any], *args: Any, **kw
     for condition, function in zip(conditions, funclist):
         if callable(function) and not np.any(condition):
             continue  # as NumPy, which calls a function for what entries there are
-        entries = function(x[condition], *args, **kw) if callable(function) else function
+        entries = as_array(function(x[condition], *args, **kw) if callable(function) else function)
+        entries = entries if entries.dtype == y.dtype else entries.astype(y.dtype)  # y is of x's dtype, as in NumPy
         y = index_set(y, entries, index=condition)
     return y
 
