@@ -66,5 +66,5 @@ def test_each_call_gives_data_of_its_own() -> None:
 def test_errors() -> None:
     with pytest.raises(InputError, match="'statlog' or 'cleveland', got 'hungary'"):
         load_heart(source="hungary")
-    with pytest.raises(AttributeError, match=r"no 'images' here; there is data"):
+    with pytest.raises(AttributeError, match=r"no 'images' here, only data"):
         _ = load_heart().images

@@ -262,7 +262,7 @@ def test_frozen_parameters_are_no_variables() -> None:
     ("change", "message"),
     [
         (lambda m: m.load_state_dict(m.state_dict()), r"functional_call\(module, state, \*inputs\)"),
-        (lambda m: tg.optim.SGD(m.parameters()), "parameters are leaves with requires_grad=True"),
+        (lambda m: tg.optim.SGD(m.parameters()), "parameters must be leaves with requires_grad=True"),
     ],
 )
 def test_the_parameters_of_a_running_function_are_not_to_be_changed(change: Any, message: str) -> None:

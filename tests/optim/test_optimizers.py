@@ -134,9 +134,9 @@ ERRORS: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "lr zero": (lambda: optim.SGD([x], lr=0), InputError, "lr must be positive, got 0"),
     "lr negative": (lambda: optim.Adam([x], lr=-1e-3), InputError, "lr must be positive"),
     "lr nan": (lambda: optim.Adam([x], lr=float("nan")), InputError, "lr must be positive"),
-    "lr text": (lambda: optim.SGD([x], lr="fast"), UsageError, "lr is a number, got 'fast'"),
+    "lr text": (lambda: optim.SGD([x], lr="fast"), UsageError, "lr must be a number, got 'fast'"),
     "momentum": (lambda: optim.SGD([x], momentum=-1), InputError, "momentum must not be negative"),
-    "nesterov": (lambda: optim.SGD([x], nesterov=True), InputError, "nesterov needs a momentum"),
+    "nesterov": (lambda: optim.SGD([x], nesterov=True), InputError, "nesterov needs momentum"),
     "betas": (lambda: optim.Adam([x], betas=(0.9, 1.0)), InputError, r"betas\[1\] must lie in \[0, 1\)"),
     "one beta": (lambda: optim.Adam([x], betas=0.9), InputError, "two numbers"),
     "eps": (lambda: optim.RMSprop([x], eps=0), InputError, "eps must be positive"),
@@ -185,6 +185,6 @@ def test_a_state_that_does_not_fit_changes_nothing() -> None:
         optimizer.load_state_dict({})
     state = optimizer.state_dict()
     state["state"][1]["mean"] = np.ones(7)
-    with pytest.raises(ShapeError, match=r"mean has shape \(7,\)"):
+    with pytest.raises(ShapeError, match=r"mean must have its parameter\'s shape .*, got \(7,\)"):
         optimizer.load_state_dict(state)
     assert repr(optimizer.state_dict()) == before

@@ -553,7 +553,7 @@ class Changing:
         (lambda: tg.jvp(np.sin, (1.0,), (1j,)), UsageError, "a tangent is of real numbers"),
         (lambda: tg.vjp(np.sin, 1.0)[1](1j), UsageError, "a gradient is of real numbers"),
         (lambda: tg.jvp(with_a_backward_inside, (3.0,), (1.0,)), UsageError, "use tg.grad"),
-        (lambda: leaked() * 2, UsageError, "that has returned"),
+        (lambda: leaked() * 2, UsageError, "a forward-mode transform that has ended"),
     ],
 )
 def test_errors_of_the_other_transforms(attempt: Callable[[], Any], kind: type[Exception], message: str) -> None:

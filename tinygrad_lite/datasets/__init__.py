@@ -1,4 +1,4 @@
-"""Data that come with the package, in the form in which scikit-learn's loaders return theirs."""
+"""Datasets that come with the package, in the form of scikit-learn's loaders."""
 
 from tinygrad_lite.datasets.bunch import Bunch
 from tinygrad_lite.datasets.heart import load_heart

@@ -1,10 +1,10 @@
-"""`Bunch`: what the loaders return."""
+"""`Bunch`, the type that the loaders return."""
 
 from typing import Any
 
 
 class Bunch(dict[str, Any]):
-    """A dictionary whose values are attributes too, as in scikit-learn.
+    """A dictionary whose values are attributes as well, as in scikit-learn.
 
     Example:
         >>> Bunch(data=[1.0]).data
@@ -15,7 +15,7 @@ class Bunch(dict[str, Any]):
         try:
             return self[name]
         except KeyError:
-            raise AttributeError(f"no {name!r} here; there is {', '.join(self)}") from None
+            raise AttributeError(f"there is no {name!r} here, only {', '.join(self)}") from None
 
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *self]

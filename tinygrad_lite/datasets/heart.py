@@ -1,4 +1,4 @@
-"""The heart-disease data: 270 patients of the Statlog selection, or all 303 from Cleveland."""
+"""The heart-disease data: the 270 patients of the Statlog selection, or all 303 patients from Cleveland."""
 
 from pathlib import Path
 from typing import Any
@@ -59,19 +59,20 @@ UCI Machine Learning Repository. https://doi.org/10.24432/C52P4X
 
 
 def load_heart(*, source: str = "statlog", return_X_y: bool = False, as_frame: bool = False) -> Any:
-    """The heart-disease data, as scikit-learn's loaders return theirs.
+    """Load the heart-disease data, in the form of scikit-learn's loaders.
 
     Args:
         source: "statlog" (270 × 13, nothing missing) or "cleveland" (303 × 13, missing values are NaN).
-        return_X_y: return (data, target) alone.
-        as_frame: data as a pandas DataFrame and target as a Series, beside `frame`, which holds both.
+        return_X_y: return only (data, target).
+        as_frame: return data as a pandas DataFrame and target as a Series, and both together as `frame`.
 
     Returns:
         A `Bunch` with `data` (float64), `target` (0 absent, 1 present), `feature_names`, `target_names`, `frame` (None
-        unless `as_frame`), and `DESCR` with the units, the licence and the citation; from Cleveland also `severity`.
+        unless `as_frame`), and `DESCR`, which states the units, the licence and the citation. The Cleveland data also
+        have `severity`.
 
     Raises:
-        InputError: on another source.
+        InputError: if there is no such source.
 
     Example:
         >>> heart = load_heart()
@@ -89,7 +90,7 @@ def load_heart(*, source: str = "statlog", return_X_y: bool = False, as_frame: b
         graded = {"target": (severity > 0).astype(np.int64), "severity": severity}
         description = _CLEVELAND
     else:
-        raise InputError(f"source is 'statlog' or 'cleveland', got {source!r}")
+        raise InputError(f"source must be 'statlog' or 'cleveland', got {source!r}")
     heart = Bunch(
         data=table[:, :-1],
         **graded,

@@ -1,7 +1,7 @@
-"""Functions of models that NumPy lacks: activations, dropout, and the losses, of arrays or tensors.
+"""The functions of neural networks that NumPy lacks: activations, dropout and losses, on arrays or tensors.
 
-A loss takes the prediction first, then the target of the same shape, and reduces its entries to their mean, their sum,
-or not at all: `reduction="mean"`, `"sum"` or `"none"`.
+A loss takes the prediction first and then a target of the same shape. Its `reduction` is `"mean"`, `"sum"` or `"none"`:
+it returns the mean of its entries, their sum, or the entries themselves.
 """
 
 from typing import Any
@@ -39,7 +39,7 @@ def relu(x: Array) -> Array:
 
 
 def leaky_relu(x: Array, negative_slope: Array = 0.01) -> Array:
-    """x where positive, else negative_slope · x; the slope may be a tensor of its own.
+    """x where positive, else negative_slope · x; the slope may be a tensor, too.
 
     Example:
         >>> leaky_relu(np.array([-1.0, 2.0]), 0.5)
@@ -123,10 +123,10 @@ def logsumexp(x: Array, axis: int | tuple[int, ...] | None = None, keepdims: boo
 
 
 def dropout(x: Array, p: float = 0.5, training: bool = True, *, rng: Rng = None) -> Array:
-    """In training, x with each entry set to zero with probability p and the others divided by 1 - p; else x.
+    """x with each entry set to zero with probability p and the others divided by 1 - p; outside training, x itself.
 
     Raises:
-        InputError: if p is no probability.
+        InputError: if p does not lie in [0, 1].
 
     Example:
         >>> dropout(np.ones(6), 0.5, rng=0)
@@ -143,7 +143,7 @@ def dropout(x: Array, p: float = 0.5, training: bool = True, *, rng: Rng = None)
 def check_probability(p: float) -> None:
     """Raise `InputError` unless 0 ≤ p ≤ 1."""
     if not 0 <= p <= 1:
-        raise InputError(f"a dropout probability lies in [0, 1], got {p}")
+        raise InputError(f"a dropout probability must lie in [0, 1], got {p}")
 
 
 def mse_loss(prediction: Array, target: Array, reduction: str = "mean") -> Array:
@@ -196,7 +196,7 @@ def huber_loss(prediction: Array, target: Array, reduction: str = "mean", delta:
 def binary_cross_entropy(prediction: Array, target: Array, reduction: str = "mean") -> Array:
     """-(t log p + (1 - t) log(1 - p)), with logarithms of at least -100, so that it is finite at 0 and 1.
 
-    From logits, `binary_cross_entropy_with_logits` is faster and exact.
+    For logits, `binary_cross_entropy_with_logits` is faster and exact.
 
     Raises:
         ShapeError: if the shapes differ.
@@ -213,7 +213,7 @@ def binary_cross_entropy(prediction: Array, target: Array, reduction: str = "mea
 
 
 def binary_cross_entropy_with_logits(logits: Array, target: Array, reduction: str = "mean") -> Array:
-    """log(1 + eᶻ) - z t, which is the binary cross-entropy of sigmoid(z), without overflow.
+    """log(1 + eᶻ) - z t, the binary cross-entropy of sigmoid(z), without overflow.
 
     Raises:
         ShapeError: if the shapes differ.
@@ -227,10 +227,10 @@ def binary_cross_entropy_with_logits(logits: Array, target: Array, reduction: st
 
 
 def cross_entropy(logits: Array, target: Array, reduction: str = "mean") -> Array:
-    """log Σ eᶻ - z[t], which is the negative log-likelihood of softmax(z), without overflow.
+    """log Σ eᶻ - z[t], the negative log-likelihood of softmax(z), without overflow.
 
-    The logits have shape (C,), (N, C) or (N, C, …). The target holds class numbers, integers of the same shape without
-    the class axis; or it holds probabilities of the logits' shape, and the loss is -Σ t log softmax(z).
+    The logits have shape (C,), (N, C) or (N, C, …). The target holds class numbers: integers, in the logits' shape
+    without the class axis. Or it holds probabilities in the logits' shape, and the loss is -Σ t log softmax(z).
 
     Raises:
         ShapeError: if the shapes do not fit.
@@ -251,7 +251,7 @@ def cross_entropy(logits: Array, target: Array, reduction: str = "mean") -> Arra
 
 
 def nll_loss(log_probabilities: Array, target: Array, reduction: str = "mean") -> Array:
-    """-log p[t], from log-probabilities of shape (C,), (N, C) or (N, C, …) and class numbers as in `cross_entropy`.
+    """-log p[t] for log-probabilities of shape (C,), (N, C) or (N, C, …) and class numbers as in `cross_entropy`.
 
     Raises:
         ShapeError, UsageError, InputError: as `cross_entropy`.
@@ -265,7 +265,7 @@ def nll_loss(log_probabilities: Array, target: Array, reduction: str = "mean") -
 
 
 def _class_axis(x: Array) -> int:
-    """The axis of the classes: the second, or the only one."""
+    """The class axis: the second axis, or the only one."""
     axes = len(_shape(x))
     if axes == 0:
         raise ShapeError("a classification needs an axis of classes, got a 0-d array")
@@ -278,9 +278,9 @@ def _rows(x: Array, target: Array, axis: int) -> tuple[Array, Array]:
     shape = _shape(x)
     count = shape[axis]
     if labels.shape != shape[:axis] + shape[axis + 1 :]:
-        raise ShapeError(f"class numbers of shape {labels.shape} for predictions of shape {shape}")
+        raise ShapeError(f"class numbers must have the shape {shape[:axis] + shape[axis + 1 :]}, got {labels.shape}")
     if labels.size and labels.dtype.kind not in "iu":
-        raise UsageError(f"class numbers are integers, these are {labels.dtype}: write target.astype(int)")
+        raise UsageError(f"class numbers must be integers, got {labels.dtype}: write target.astype(int)")
     message = f"class numbers lie in 0 … {count - 1}, got {{}}"
     requirements.refuse_where((labels < 0) | (labels >= count), labels, message=message)
     if not labels.size:
@@ -298,20 +298,20 @@ def _check_fractions(what: str, x: Array, advice: str) -> None:
 
 
 def _shape(x: Array) -> tuple[int, ...]:
-    """The shape of a tensor or an array, which know it, or of what NumPy makes an array of."""
+    """The shape of a tensor or an array, or of nested lists."""
     return x.shape if hasattr(x, "shape") else np.shape(x)
 
 
 def _values(x: Array) -> Any:
-    """The array in a tensor, or of a list."""
+    """The array in a tensor, or an array of a list's values."""
     x = x.data if isinstance(x, Tensor) else x
     return x if hasattr(x, "dtype") else np.asarray(x)
 
 
 def check_reduction(reduction: str) -> None:
-    """Raise `InputError` unless it is one of the three."""
+    """Raise `InputError` unless the reduction is one of the three."""
     if reduction not in losses.REDUCTIONS:
-        raise InputError(f"reduction is 'mean', 'sum' or 'none', got {reduction!r}")
+        raise InputError(f"reduction must be 'mean', 'sum' or 'none', got {reduction!r}")
 
 
 def _reduced(loss: Array, reduction: str) -> Array:

@@ -1,4 +1,4 @@
-"""What the fields of a module hold out of sight: tensors and modules in sets, in objects, in closures."""
+"""Finds tensors and modules that a module's fields hide: in sets, in objects, in closures."""
 
 import gc
 from collections.abc import Set
@@ -17,7 +17,7 @@ _MOST = 10_000
 
 
 def holds_another(field: Any, in_sight: Set[int]) -> bool:
-    """Whether a field that is no container holds a module or a leaf tensor that is not in sight, as far as one sees."""
+    """Whether a field that is not a container holds a module or a leaf tensor that is not in sight."""
     if isinstance(field, (*_PLAIN, Traced, Parametric)):
         return False
     seen: set[int] = set()
@@ -35,7 +35,7 @@ def holds_another(field: Any, in_sight: Set[int]) -> bool:
 
 
 def _inside(thing: Any) -> list[Any]:
-    """What an object refers to; of a function what it closes over, not all that its module knows."""
+    """The objects that an object refers to; for a function those that it closes over, but not its global names."""
     if isinstance(thing, FunctionType):
         return [*(thing.__closure__ or ()), *(thing.__defaults__ or ()), *(thing.__kwdefaults__ or {}).values()]
     if isinstance(thing, np.ndarray):

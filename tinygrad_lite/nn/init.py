@@ -1,4 +1,4 @@
-"""Initialisers: arrays to begin with, drawn from the `rng` that is passed in (a seed or a Generator)."""
+"""Initialisers: initial arrays, drawn from the `rng` that the caller passes (a seed or a Generator)."""
 
 from collections.abc import Sequence
 from math import prod, sqrt
@@ -9,11 +9,11 @@ import numpy as np
 from tinygrad_lite.errors import ShapeError
 
 Rng: TypeAlias = "int | np.random.Generator | None"
-"""A seed, a generator to draw from, or None for one that nobody can repeat."""
+"""A seed, a generator to draw from, or None for numbers that cannot be reproduced."""
 
 
 def zeros(shape: int | Sequence[int], *, dtype: Any = np.float64, rng: Rng = None) -> Any:
-    """All zeros; `rng` is there so that it can stand in for any other initialiser, and is not drawn from.
+    """An array of zeros; `rng` is not used, but lets this stand in for any other initialiser.
 
     Example:
         >>> zeros(2)
@@ -25,7 +25,7 @@ def zeros(shape: int | Sequence[int], *, dtype: Any = np.float64, rng: Rng = Non
 def normal(
     shape: int | Sequence[int], mean: float = 0.0, std: float = 1.0, *, dtype: Any = np.float64, rng: Rng = None
 ) -> Any:
-    """Normally distributed: N(mean, std²).
+    """Normally distributed numbers, N(mean, std²).
 
     Example:
         >>> normal((2, 3), std=0.1, rng=0).shape
@@ -37,7 +37,7 @@ def normal(
 def uniform(
     shape: int | Sequence[int], low: float = 0.0, high: float = 1.0, *, dtype: Any = np.float64, rng: Rng = None
 ) -> Any:
-    """Uniformly distributed: U(low, high).
+    """Uniformly distributed numbers, U(low, high).
 
     Example:
         >>> bool(uniform(100, -1, 1, rng=0).min() < 0)
@@ -47,9 +47,9 @@ def uniform(
 
 
 def xavier_uniform(shape: Sequence[int], gain: float = 1.0, *, dtype: Any = np.float64, rng: Rng = None) -> Any:
-    """U(-a, a) with a = gain · √(6 / (fan_in + fan_out)): the same variance forward and backward.
+    """U(-a, a) with a = gain · √(6 / (fan_in + fan_out)): keeps the variance both forward and backward.
 
-    The shape is (out, in, …), where further axes are a receptive field.
+    The shape is (out, in, …); further axes are a receptive field.
     Source: Glorot and Bengio (2010), Understanding the difficulty of training deep feedforward neural networks, eq. 16.
 
     Raises:
@@ -80,7 +80,7 @@ def kaiming_uniform(
 ) -> Any:
     """U(-a, a) with a = √(6 / ((1 + negative_slope²) · fan_in)): keeps the variance through (leaky) ReLUs.
 
-    The shape is (out, in, …), where further axes are a receptive field.
+    The shape is (out, in, …); further axes are a receptive field.
     Source: He et al. (2015), Delving deep into rectifiers, eq. 14 and 15.
 
     Raises:
@@ -107,7 +107,7 @@ def kaiming_normal(
 
 
 def _fans(shape: Sequence[int]) -> tuple[int, int]:
-    """How many inputs each unit has, and how many units read each input."""
+    """The number of inputs of each unit, and the number of units that read each input."""
     if np.ndim(shape) == 0 or len(shape) < 2:
         raise ShapeError(f"this initialiser needs a shape of at least two axes, (out, in, ...); got {shape}")
     receptive_field = prod(shape[2:])

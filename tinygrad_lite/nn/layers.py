@@ -1,4 +1,4 @@
-"""Layers: the fields that each one has, and a forward that reads as its formula."""
+"""Layers: each has its fields, and a forward that reads as its formula."""
 
 from collections.abc import Iterator, Mapping
 from math import prod, sqrt
@@ -20,7 +20,7 @@ class Linear(Module):
     start from U(-1/√in, 1/√in).
 
     Raises:
-        ShapeError: on an x whose last axis is not in_features.
+        ShapeError: if the last axis of x does not have in_features entries.
 
     Example:
         >>> import numpy as np, tinygrad_lite as tg
@@ -33,13 +33,13 @@ class Linear(Module):
     ) -> None:
         if not all(isinstance(n, (int, np.integer)) and n >= 1 for n in (in_features, out_features)):
             raise InputError(
-                f"Linear needs whole numbers of features, at least one, got {in_features!r} and {out_features!r}"
+                f"Linear needs whole numbers of features, at least 1; got {in_features!r} and {out_features!r}"
             )
         rng = np.random.default_rng(rng)
         bound = 1 / sqrt(in_features)
         self.in_features = in_features
         self.out_features = out_features
-        # column by column in memory, so that the product with its transpose reads straight on
+        # column by column in memory, so that the product with the transpose reads it in order
         weight = np.asfortranarray(init.uniform((out_features, in_features), -bound, bound, dtype=dtype, rng=rng))
         self.weight = tensor(weight, requires_grad=True)
         self.bias: Tensor | None = None
@@ -115,7 +115,7 @@ class Softmax(Module):
 
 
 class Dropout(Module):
-    """In training, sets each entry to zero with probability p and divides the others by 1 - p; else the identity."""
+    """Sets each entry to zero with probability p in training, and divides the others by 1 - p; else the identity."""
 
     def __init__(self, p: float = 0.5, *, rng: init.Rng = None) -> None:
         functional.check_probability(p)
@@ -127,7 +127,7 @@ class Dropout(Module):
 
 
 class Flatten(Module):
-    """All axes from `start_axis` on as one; the first axis, the batch, stays unless told."""
+    """Merges all axes from `start_axis` on into one; by default the first axis, the batch, stays."""
 
     def __init__(self, start_axis: int = 1) -> None:
         self.start_axis = start_axis
@@ -138,7 +138,7 @@ class Flatten(Module):
 
 
 class Sequential(Module):
-    """Modules one after another; any function of one array will do as one.
+    """Modules applied one after another; any function of one array can take the place of a module.
 
     Example:
         >>> import tinygrad_lite as tg
@@ -166,7 +166,7 @@ class Sequential(Module):
         return x
 
     def __getitem__(self, i: Any) -> Any:
-        """The module at a position; for a slice a `Sequential` of these modules, which it shares."""
+        """The module at a position; for a slice, a `Sequential` that shares those modules."""
         if not isinstance(i, slice):
             return self._modules[i]
         part = Sequential(*self._modules[i])

@@ -1,4 +1,4 @@
-"""`Module`: a model is its fields, and a `forward` that reads as its formula."""
+"""`Module`: a model consists of its fields and a `forward` that reads as its formula."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,12 +18,12 @@ from tinygrad_lite.nn.hidden import holds_another
 class Module(trees.Parametric):
     """A part of a model: fields that are tensors, arrays, modules, or lists, tuples and dicts of them, and a `forward`.
 
-    Tensors that require a gradient are its parameters; all tensors and arrays among the fields are its state. A path
-    such as `layers.0.weight` names each of them. A field of another kind that holds a tensor or a module (a set, an
-    object, a closure) is no state, and a `TinygradWarning` says so.
+    The tensors that require a gradient are its parameters; all tensors and arrays among the fields are its state. A
+    path such as `layers.0.weight` names each of them. A field of another kind that holds a tensor or a module (a set,
+    an object, a closure) is not part of the state, and a `TinygradWarning` says so.
 
-    To a transform, a module stands for the dict of its parameters: `tg.grad(f)(module)` is the gradient by the path of
-    each, and f is given a module like this one, which holds the values that are differentiated.
+    To a transform, a module stands for the dict of its parameters: `tg.grad(f)(module)` maps the path of each parameter
+    to its gradient. The transform passes f a module like this one, which holds the values that are differentiated.
 
     Example:
         >>> import numpy as np, tinygrad_lite as tg
@@ -37,7 +37,7 @@ class Module(trees.Parametric):
     """
 
     training: bool = True
-    _substitutes: Mapping[int, bool] = {}  # by identity, of a stand-in: whether each is in place of a parameter
+    _substitutes: Mapping[int, bool] = {}  # in a stand-in, by identity: whether the value replaces a parameter
 
     def forward(self, *inputs: Any, **options: Any) -> Any:
         """The module's formula, from its inputs to its result."""
@@ -47,11 +47,11 @@ class Module(trees.Parametric):
         return self.forward(*inputs, **options)
 
     def fields(self) -> Mapping[str, Any]:
-        """What the module is made of, by name: its attributes, unless a subclass knows better."""
+        """The module's fields by name: its attributes, unless a subclass says otherwise."""
         return vars(self)
 
     def named_modules(self) -> Iterator[tuple[str, "Module"]]:
-        """The module itself, under the empty path, and each one within, in the order of their fields."""
+        """The module itself, under the empty path, and all modules inside it, in the order of their fields."""
         seen: set[int] = set()
         for path, field, _ in _walk(self):
             if isinstance(field, Module) and id(field) not in seen:
@@ -59,11 +59,11 @@ class Module(trees.Parametric):
                 yield path, field
 
     def modules(self) -> Iterator["Module"]:
-        """The module itself and each one within."""
+        """The module itself and all modules inside it."""
         return (module for _, module in self.named_modules())
 
     def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
-        """The path and the tensor of each parameter, once each; a tensor without a name is given its path."""
+        """The path and the tensor of each parameter, once each; a tensor without a name gets its path as its name."""
         return self._parameters(self._looked_through())
 
     def parameters(self) -> Iterator[Tensor]:
@@ -84,28 +84,28 @@ class Module(trees.Parametric):
         for path, field, substitutes in _walk(self) if fields is None else fields:
             if id(field) in substitutes:
                 yield path, field, substitutes[id(field)]
-            elif isinstance(field, Tensor) and field.is_leaf:  # a kept result is no state
+            elif isinstance(field, Tensor) and field.is_leaf:  # a stored result is not part of the state
                 yield path, field, field.requires_grad
             elif isinstance(field, np.ndarray) and field.dtype.kind in "biufc":
                 yield path, field, False
 
     def _looked_through(self) -> "list[_Field]":
-        """What the fields hold, with a warning of what that holds out of sight."""
+        """The fields; warns about tensors and modules that some of them hide."""
         fields = list(_walk(self))
         in_sight = {id(field) for _, field, _ in fields}
         for path, field, _ in fields:
             if holds_another(field, in_sight):
                 warn(
                     f"{path} of {type(self).__name__} is a {type(field).__name__} that holds a tensor or module, which "
-                    "is therefore no parameter and no state: make that a field of its own, or put it into a list, a "
+                    "is therefore no parameter and no state: make it a field of its own, or put it into a list, a "
                     "tuple or a dict"
                 )
         return fields
 
     def state_dict(self) -> dict[str, Any]:
-        """The path and the array of each tensor and array among the fields; these are read-only, and stay as they are.
+        """The path and the array of each tensor and array among the fields; the arrays are read-only and never change.
 
-        Of a module that a transform gives to a function they are the values that are differentiated.
+        For a module that a transform passes to a function, they are the values that are differentiated.
 
         Example:
             >>> import tinygrad_lite as tg
@@ -120,8 +120,8 @@ class Module(trees.Parametric):
 
         Raises:
             InputError: if entries are missing or unknown; the module stays as it was.
-            UsageError: if an entry is of a dtype that would lose its values, or is being differentiated (see
-                `functional_call`); the module stays as it was.
+            UsageError: if the dtype of a field cannot hold the values of its entry, or the values are being
+                differentiated (see `functional_call`); the module stays as it was.
             ShapeError: if an entry has another shape; the module stays as it was.
         """
         fields = {path: field for path, field, _ in self._state(self._looked_through())}
@@ -164,13 +164,14 @@ class Module(trees.Parametric):
 
     @contextmanager
     def substituted(self, state: Mapping[str, Any], *, strict: bool = False) -> Iterator[Self]:
-        """A module like this one, for a block, with other values in place of its tensors and arrays of these names.
+        """A block with a module like this one that has other values for the tensors and arrays of these names.
 
-        This one is not touched, so that threads may do so at once; but for other fields that the block sets anew.
+        This module does not change, so several threads may do this at once; only other fields that the block assigns
+        are assigned here as well.
 
         Raises:
-            InputError: if a name is unknown, if one is missing and `strict`, or if one tensor under two names is given
-                two values.
+            InputError: if a name is unknown, if a name is missing although `strict`, or if the state has two values for
+                one tensor with two names.
         """
         fields = {path: (field, is_parameter) for path, field, is_parameter in self._state()}
         replaced = {id(field) for path, (field, _) in fields.items() if path in state}
@@ -204,13 +205,13 @@ class Module(trees.Parametric):
                         vars(module)[name] = field
 
     def train(self, mode: bool = True) -> Self:
-        """Switch this module and all within to training, where dropout drops; returns the module."""
+        """Switch this module and all modules inside it to training, in which dropout is active; return the module."""
         for module in self.modules():
             module.training = mode
         return self
 
     def eval(self) -> Self:
-        """Switch this module and all within to evaluation; returns the module."""
+        """Switch this module and all modules inside it to evaluation; return the module."""
         return self.train(False)
 
     def zero_grad(self) -> None:
@@ -219,7 +220,7 @@ class Module(trees.Parametric):
             parameter.grad = None
 
     def summary(self) -> str:
-        """How the module was made, in one line; for its `repr`."""
+        """The call that makes such a module, in one line, for its `repr`."""
         settings = {
             name: field
             for name, field in self.fields().items()
@@ -248,18 +249,18 @@ class _Substitutes(dict[int, bool]):
 def functional_call(
     module: Module, state: Mapping[str, Any], *inputs: Any, strict: bool = False, **options: Any
 ) -> Any:
-    """What a module gives for some inputs with other parameters and buffers, as PyTorch's function of this name.
+    """The result of a module with other parameters and buffers, as PyTorch's function of this name.
 
-    Gradients flow to the values in the state, in each mode and to any order. A single tuple as `inputs` holds all of
-    them. The module is not touched; what its forward writes into a buffer that is in the state goes to the value there.
+    Gradients flow to the values in the state, in either mode and to any order. A single tuple as `inputs` holds all
+    inputs. The module does not change: when its forward writes into a buffer, it writes into the value in the state.
 
     Args:
-        state: values by name, as in `state_dict()`, arrays or tensors; for the rest the module has its own.
+        state: arrays or tensors by name, as in `state_dict()`; the module's own values serve for all other names.
         strict: whether the state must be complete.
 
     Raises:
-        InputError: if a name is unknown, if one is missing and `strict`, or if one tensor under two names is given two
-            values.
+        InputError: if a name is unknown, if a name is missing although `strict`, or if the state has two values for one
+            tensor with two names.
 
     Example:
         >>> import numpy as np, tinygrad_lite as tg
@@ -279,7 +280,7 @@ def functional_call(
 
 
 def _snapshot(field: Any) -> Any:
-    """The array of a tensor, or a copy of an array, to which others may write."""
+    """The array of a tensor, or a read-only copy of an array, since others may write to the original."""
     if isinstance(field, Tensor):
         return field.numpy()
     array = field.copy()
@@ -297,7 +298,7 @@ def _in_the_form_of(path: str, field: Any, value: Any) -> Any:
 
 
 def _substitute(field: Any, value: Any) -> Any:
-    """A value as it stands for a field: a tensor for a tensor, unless it is traced already."""
+    """The value to put in place of a field: a tensor in place of a tensor, unless the value is traced already."""
     if isinstance(value, Traced):
         return value
     return tensor(value) if isinstance(field, Traced) else np.asarray(value)
@@ -312,7 +313,7 @@ def _is_constant(x: Any) -> bool:
 
 
 def _exchanged(field: Any, stands_for: Mapping[int, Any]) -> Any:
-    """A field with other values in place of some within it, by identity; the field itself if there are none."""
+    """A field with some of the values inside it replaced, by identity; the field itself if there are none of them."""
 
     def exchanged(leaf: Any) -> Any:
         if isinstance(leaf, MethodType) and id(leaf.__self__) in stands_for:
@@ -333,9 +334,9 @@ _Field = tuple[str, Any, Mapping[int, bool]]
 
 
 def _walk(module: Module) -> Iterator[_Field]:
-    """Whatever a module's fields hold, containers taken apart, with its path, parents first.
+    """The path of each value in a module's fields and containers, the value, and its module's substitutes.
 
-    Beside it the substitutes of the module that holds it. A module may refer back to the one that holds it.
+    Parents come first. A module may refer back to the module that holds it.
     """
     ahead: list[tuple[str, Any, Mapping[int, bool], frozenset[int]]] = [("", module, module._substitutes, frozenset())]
     while ahead:
@@ -362,7 +363,7 @@ def _fields(field: Any) -> Mapping[Any, Any]:
 def _rows(
     module: Module, name: str, first: str, rest: str, above: frozenset[int] = frozenset()
 ) -> Iterator[tuple[str, int]]:
-    """The lines of a module's tree, each with its number of parameters."""
+    """The lines of a module's tree, each with a number of parameters."""
     above |= {id(module)}
     children = [(path, part) for path, part in _children(module.fields()) if id(part) not in above]
     summary = module.summary().removesuffix("()") if children else module.summary()
@@ -373,7 +374,7 @@ def _rows(
 
 
 def _children(fields: Mapping[Any, Any]) -> Iterator[tuple[str, Module]]:
-    """The modules right below, also those in containers."""
+    """The modules directly inside, including those in containers."""
     for name, field in fields.items():
         if isinstance(field, Module):
             yield str(name), field

@@ -10,12 +10,12 @@ from tinygrad_lite.optim.optimizer import Optimizer, not_negative, positive
 
 
 class LRScheduler:
-    """An optimiser's learning rate as a function of the steps taken. A subclass defines `rate`.
+    """Sets an optimiser's learning rate as a function of the steps taken. A subclass defines the function, `rate`.
 
     Attributes:
-        optimizer: whose `lr` is set: now, and after each step.
-        base_lr: the learning rate that the optimiser had.
-        steps: the steps taken so far.
+        optimizer: the optimiser whose `lr` it sets, at once and after each step.
+        base_lr: the learning rate that the optimiser had at first.
+        steps: the number of steps taken so far.
 
     Example:
         >>> import tinygrad_lite as tg
@@ -34,14 +34,16 @@ class LRScheduler:
 
     def __init__(self, optimizer: Optimizer) -> None:
         if not isinstance(optimizer, Optimizer):
-            raise UsageError(f"a schedule sets the learning rate of an optimiser, got {type(optimizer).__name__}")
+            raise UsageError(
+                f"a schedule needs an optimiser, whose learning rate it sets; got {type(optimizer).__name__}"
+            )
         self.optimizer = optimizer
         self.base_lr = optimizer.lr
         self.steps = 0
         self._set()
 
     def rate(self, t: int) -> Any:
-        """The learning rate after t steps; in NumPy's functions, for a compiled step to follow."""
+        """The learning rate after t steps; written in NumPy's functions, so that a compiled step can follow it."""
         raise UsageError(f"{type(self).__name__} defines no rate(self, t)")
 
     def step(self) -> None:
@@ -54,17 +56,17 @@ class LRScheduler:
         self.optimizer.lr = rate.item() if hasattr(rate, "item") else rate
 
     def state_dict(self) -> dict[str, Any]:
-        """What `load_state_dict` goes on from: the steps taken, and the learning rate that they started from."""
+        """The state that `load_state_dict` continues from: the steps taken and the base learning rate."""
         return {"steps": self.steps, "base_lr": self.base_lr}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state_dict` returned.
+        """Continue from a state that `state_dict` returned.
 
         Raises:
-            InputError: if it is something else; nothing is changed.
+            InputError: if it is not such a state; nothing changes then.
         """
         if set(state) != {"steps", "base_lr"}:
-            raise InputError(f"a schedule's state has the entries steps and base_lr, this one has {', '.join(state)}")
+            raise InputError(f"a schedule's state must have the entries steps and base_lr, got {', '.join(state)}")
         self.base_lr = positive("base_lr", state["base_lr"])
         self.steps = int(not_negative("steps", state["steps"]))
         self._set()
@@ -74,7 +76,7 @@ class LRScheduler:
 
 
 class LambdaLR(LRScheduler):
-    """A multiple of the first learning rate: η(t) = η₀ · f(t).
+    """A multiple of the base learning rate: η(t) = η₀ · f(t).
 
     Example:
         >>> import tinygrad_lite as tg
@@ -94,10 +96,10 @@ class LambdaLR(LRScheduler):
 
 
 class StepLR(LRScheduler):
-    """Smaller by a factor every so many steps: η(t) = η₀ γ^⌊t / size⌋.
+    """Decay by a factor γ every `step_size` steps: η(t) = η₀ γ^⌊t / step_size⌋.
 
     Raises:
-        InputError: if step_size is no whole number, at least 1, or gamma is not positive.
+        InputError: if step_size is not a whole number of at least 1, or gamma is not positive.
 
     Example:
         >>> import tinygrad_lite as tg
@@ -119,7 +121,7 @@ class StepLR(LRScheduler):
 
 
 class ExponentialLR(LRScheduler):
-    """Smaller by a factor at every step: η(t) = η₀ γ^t.
+    """Decay by a factor γ at every step: η(t) = η₀ γ^t.
 
     Raises:
         InputError: if gamma is not positive.
@@ -145,7 +147,7 @@ class LinearLR(LRScheduler):
     """A warm-up or a decay along a line: η(t) = η₀ (s + (e - s) min(t, T) / T), from the factor s to the factor e.
 
     Raises:
-        InputError: if total_iters is no whole number, at least 1, or a factor is out of its range.
+        InputError: if total_iters is not a whole number of at least 1, or a factor is out of its range.
 
     Example:
         >>> import tinygrad_lite as tg
@@ -170,12 +172,12 @@ class LinearLR(LRScheduler):
 
 
 class CosineAnnealingLR(LRScheduler):
-    """Half a wave down, in T steps, and up again: η(t) = η_min + (η₀ - η_min) (1 + cos(π t / T)) / 2.
+    """Half a cosine wave down in T steps, then up again: η(t) = η_min + (η₀ - η_min) (1 + cos(π t / T)) / 2.
 
     Source: Loshchilov and Hutter (2017), SGDR: stochastic gradient descent with warm restarts, equation 5.
 
     Raises:
-        InputError: if T_max is no whole number, at least 1, or eta_min is negative.
+        InputError: if T_max is not a whole number of at least 1, or eta_min is negative.
 
     Example:
         >>> import tinygrad_lite as tg
@@ -197,5 +199,5 @@ class CosineAnnealingLR(LRScheduler):
 
 def _steps(name: str, value: int) -> int:
     if not isinstance(value, int) or value < 1:
-        raise InputError(f"{name} is a whole number of steps, at least 1; got {value!r}")
+        raise InputError(f"{name} must be a whole number of steps, at least 1; got {value!r}")
     return value

@@ -1,4 +1,4 @@
-"""What optimisers share: their parameters, each with its state, and the step that updates them all."""
+"""The base of all optimisers: the parameters, a state for each, and the step that updates them all."""
 
 import warnings
 from collections.abc import Iterable, Mapping
@@ -14,10 +14,10 @@ from tinygrad_lite.errors import InputError, ShapeError, UsageError, warn
 
 
 class Optimizer:
-    """Parameters, and a formula that makes new values out of their gradients. A subclass defines `update`.
+    """Updates parameters from their gradients by a formula. A subclass defines the formula, `update`.
 
     Attributes:
-        varying: the names of the settings that are read anew in each run of a compiled step; a schedule changes lr.
+        varying: the names of the settings that a compiled step reads again in each run; a schedule changes lr.
 
     Example:
         >>> import tinygrad_lite as tg
@@ -40,11 +40,11 @@ class Optimizer:
         self.state: list[dict[str, Array]] = [{} for _ in self.parameters]
 
     def update(self, w: Array, g: Array, state: dict[str, Array]) -> Array:
-        """The new value of a parameter w with gradient g; `state` is its own to read and to write, empty at first."""
+        """The new value of a parameter w with gradient g; it may read and write w's own `state`, empty at first."""
         raise UsageError(f"{type(self).__name__} defines no update(self, w, g, state)")
 
     def step(self) -> None:
-        """Update each parameter that has a gradient; warns of those that have none, and of numbers made wider."""
+        """Update each parameter that has a gradient; warn about parameters without one, and about a widened dtype."""
         self._warn_of_wider_numbers()
         without = []
         for i, (parameter, state) in enumerate(zip(self.parameters, self.state, strict=True)):
@@ -59,7 +59,7 @@ class Optimizer:
         if without:
             warnings.warn(
                 f"{type(self).__name__}.step(): no gradient for parameter {', '.join(without)}, which stays as it is: "
-                "the loss does not depend on it, or backward() did not run",
+                "either the loss does not depend on it, or backward() did not run",
                 stacklevel=2,
             )
 
@@ -67,8 +67,8 @@ class Optimizer:
         op, narrow, wide = widened.get() or (None, None, None)
         if op is not None and op is not registry.operation("cast") and any(p.dtype == narrow for p in self.parameters):
             warn(
-                f"{type(self).__name__}.step(): the parameters are {narrow}, and {op} computed in {wide}: something of "
-                f"that dtype was beside them, such as np.sqrt(8), a target or a first state. Convert it, as by "
+                f"{type(self).__name__}.step(): the parameters are {narrow}, but {op} computed in {wide}, the dtype of "
+                f"its other argument, such as np.sqrt(8), a target or a first state. Convert that argument, as in "
                 f"np.{narrow}(x); tg.audit_gradients(model, lambda: loss) names the line"
             )
 
@@ -78,20 +78,18 @@ class Optimizer:
             parameter.grad = None
 
     def state_dict(self) -> dict[str, Any]:
-        """The settings, and for each parameter, in order, the arrays of its state."""
+        """The settings, and the arrays in the state of each parameter, in order."""
         return {"settings": self._settings(), "state": [dict(state) for state in self.state]}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state_dict` returned.
+        """Continue from a state that `state_dict` returned.
 
         Raises:
-            InputError: if it belongs to another kind of optimiser or number of parameters; nothing is changed.
-            ShapeError: if a parameter has another shape; nothing is changed.
+            InputError: if the optimiser's kind or its number of parameters differs; nothing changes then.
+            ShapeError: if the shape of a parameter differs; nothing changes then.
         """
         if not {"settings", "state"} <= set(state):
-            raise InputError(
-                f"an optimiser's state has the entries settings and state, this one has {', '.join(state)}"
-            )
+            raise InputError(f"an optimiser's state must have the entries settings and state, got {', '.join(state)}")
         settings, states = state["settings"], state["state"]
         if settings.keys() != self._settings().keys() or len(states) != len(self.state):
             raise InputError(
@@ -101,7 +99,7 @@ class Optimizer:
         for parameter, arrays in zip(self.parameters, states, strict=True):
             for name, array in arrays.items():
                 if np.shape(array) not in ((), parameter.shape):
-                    raise ShapeError(f"{name} has shape {np.shape(array)} for a parameter of shape {parameter.shape}")
+                    raise ShapeError(f"{name} must have its parameter's shape {parameter.shape}, got {np.shape(array)}")
         vars(self).update(settings)
         self.state = [{name: _own(array) for name, array in arrays.items()} for arrays in states]
 
@@ -138,26 +136,26 @@ def _number(name: str, value: Any) -> float:
     try:
         return float(value)
     except (TypeError, ValueError):
-        raise UsageError(f"{name} is a number, got {value!r}") from None
+        raise UsageError(f"{name} must be a number, got {value!r}") from None
 
 
 def _own(value: Array) -> Array:
-    """An entry of a state, as the update formulas made it: an array, or for a count a Python number."""
+    """A copy of an entry of a state, as the update formulas make it: an array, or for a count a Python number."""
     array = np.array(value)[()]
     return int(array) if array.dtype.kind in "iu" else array
 
 
 def _checked(parameters: Iterable[Tensor]) -> list[Tensor]:
     if isinstance(parameters, Tensor) or not isinstance(parameters, Iterable):
-        raise UsageError(f"parameters are an iterable of tensors, such as model.parameters(); got {parameters!r}")
+        raise UsageError(f"parameters must be an iterable of tensors, such as model.parameters(); got {parameters!r}")
     checked = list(parameters)
     if not checked:
         raise InputError("no parameters to optimise: the model has no tensor that requires a gradient")
     for parameter in checked:
         if not isinstance(parameter, Tensor):
-            raise UsageError(f"parameters are tensors, such as model.parameters(); got {type(parameter).__name__}")
+            raise UsageError(f"parameters must be tensors, such as model.parameters(); got {type(parameter).__name__}")
         if not parameter.is_leaf or not parameter.requires_grad:
-            raise UsageError(f"parameters are leaves with requires_grad=True; got {parameter!r}")
+            raise UsageError(f"parameters must be leaves with requires_grad=True; got {parameter!r}")
     if len(set(checked)) < len(checked):
-        raise InputError("the same parameter was given twice, and would be updated twice in a step")
+        raise InputError("a parameter appears twice, and each step would update it twice: pass it once")
     return checked

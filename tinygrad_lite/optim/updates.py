@@ -13,11 +13,11 @@ from tinygrad_lite.optim.optimizer import Optimizer, fraction, not_negative, pos
 class SGD(Optimizer):
     """Stochastic gradient descent: w ← w - lr · g, with momentum m ← μ m + g in place of g.
 
-    Nesterov's momentum uses g + μ m; weight decay adds λ w to the gradient first.
+    Nesterov momentum uses g + μ m; weight decay first adds λ w to the gradient.
     Source: Sutskever et al. (2013), The importance of initialization and momentum in deep learning, as in PyTorch.
 
     Raises:
-        InputError: if a setting is out of its range, or Nesterov is asked for without momentum.
+        InputError: if a setting is out of its range, or `nesterov` is set without momentum.
 
     Example:
         >>> import tinygrad_lite as tg
@@ -45,7 +45,7 @@ class SGD(Optimizer):
         self.weight_decay = not_negative("weight_decay", weight_decay)
         self.nesterov = nesterov
         if nesterov and not momentum:
-            raise InputError("nesterov needs a momentum, such as 0.9")
+            raise InputError("nesterov needs momentum, such as momentum=0.9")
 
     def update(self, w: Array, g: Array, state: dict[str, Array]) -> Array:
         if self.weight_decay:
@@ -60,7 +60,7 @@ class SGD(Optimizer):
 class Adam(Optimizer):
     """Adam: w ← w - lr · m̂ / (√v̂ + ε), with m, v the running means of g, g², and m̂, v̂ their unbiased values.
 
-    Weight decay adds λ w to the gradient first.
+    Weight decay first adds λ w to the gradient.
     Source: Kingma and Ba (2015), Adam: a method for stochastic optimization, algorithm 1.
 
     Raises:
@@ -87,7 +87,7 @@ class Adam(Optimizer):
     ) -> None:
         super().__init__(parameters, lr)
         if np.shape(betas) != (2,):
-            raise InputError(f"betas are two numbers, such as (0.9, 0.999); got {betas!r}")
+            raise InputError(f"betas must be two numbers, such as (0.9, 0.999); got {betas!r}")
         self.betas = (fraction("betas[0]", betas[0]), fraction("betas[1]", betas[1]))
         self.eps = positive("eps", eps)
         self.weight_decay = not_negative("weight_decay", weight_decay)
@@ -144,8 +144,8 @@ class AdamW(Adam):
 class RMSprop(Optimizer):
     """RMSprop: w ← w - lr · g / (√v + ε), with v the running mean of g².
 
-    Centered, the squared running mean of g is taken from v; with momentum, m ← μ m + g / (√v + ε) is the step; weight
-    decay adds λ w to the gradient first.
+    With `centered`, v is less the square of the running mean of g. With momentum, the step is m ← μ m + g / (√v + ε).
+    Weight decay first adds λ w to the gradient.
     Source: Tieleman and Hinton (2012), Lecture 6.5: rmsprop; centered as in Graves (2013), eq. 38 to 45.
 
     Raises:

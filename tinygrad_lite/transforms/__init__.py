@@ -1,1 +1,1 @@
-"""Functions made out of functions: gradients, Jacobians, forward mode, custom rules, checkpoints."""
+"""Transforms make functions out of functions: gradients, Jacobians, forward mode, custom rules, checkpoints."""

@@ -1,7 +1,7 @@
-"""Tensors that a function is differentiated by, and that it reads by another way than it is given them.
+"""Bystanders: tensors that a function is differentiated by, but reads directly and not through its arguments.
 
-`tg.grad(lambda p: loss(model))(list(model.parameters()))` is zero, since the loss does not depend on p. What tells it
-from a gradient that is rightly zero is that the loss depends on the very tensors that were passed in.
+`tg.grad(lambda p: loss(model))(list(model.parameters()))` is zero, since the loss does not depend on p. It differs from
+a gradient that is rightly zero in that the loss depends on the very tensors that the caller passed in.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -24,17 +24,17 @@ def warn_of_bystanders(
     others: Sequence[Any] = (),
     modules: Sequence[trees.Parametric] = (),
 ) -> None:
-    """Warn if a function reads a leaf that it is differentiated by, and does not read what it was given in its place.
+    """Warn if a function reads a leaf that it is differentiated by, and not the variable that stands for the leaf.
 
-    Of a module it shall read none by another way, whether it uses what it was given or not. What is passed as another
-    argument as well is read for good reason.
+    It must not read the leaves of a module directly even if it also reads their variables. A leaf that is passed as
+    another argument as well may be read.
 
     Args:
-        chosen: the arguments that it is differentiated by.
-        values: what it returned.
-        variables: what it was given in place of the arguments; nothing if that is known to be without influence.
+        chosen: the arguments that the function is differentiated by.
+        values: the leaves of its result.
+        variables: the variables that stand for the chosen arguments; empty if they are known to have no influence.
         others: its other arguments.
-        modules: those among the arguments that it is differentiated by.
+        modules: the modules among the chosen arguments.
     """
     places = [(path, _leaf(x)) for path, x in zip(trees.paths(chosen), trees.leaves(chosen))]
     passed = {id(x) for x in others}
@@ -47,14 +47,14 @@ def warn_of_bystanders(
     missed = [x.name or f"argument {path}" for x, path in leaves.items() if x in read and x not in replaced]
     if missed:
         warn(
-            f"{name} is differentiated by {', '.join(missed)}, and reads these itself in place of what it is given for "
-            "them: the gradient lacks what they contribute there. Compute with the arguments; to run a module on them, "
+            f"{name} is differentiated by {', '.join(missed)}, but reads these directly and not through its arguments: "
+            "the gradient misses what they contribute there. Compute with the arguments; to run a module on them, "
             "write tg.grad(f)(module) for an f(module), or tg.nn.functional_call(module, state, *inputs)"
         )
 
 
 def _leaf(x: Any) -> Tensor | None:
-    """The leaf that a value stands for, if it does for any: as the variable of a transform, or of several."""
+    """The leaf that a value is or stands for, as the variable of one transform or of several; None if there is none."""
     while isinstance(x, Dual):
         x = x.primal
     while isinstance(x, Tensor) and x.op is positive:
@@ -63,7 +63,7 @@ def _leaf(x: Any) -> Tensor | None:
 
 
 def _read(values: Sequence[Array], variables: frozenset[Tensor]) -> Iterator[Tensor]:
-    """The tensors that values hang on, but for those that are read through what stands for them."""
+    """The tensors that values depend on, except those that are only read through their variables."""
     roots = [tensor for value in values for tensor in _tensors(value)]
     yield from roots
     for node in history(roots, variables):

@@ -1,6 +1,6 @@
-"""Functions whose gradient is not that of their operations: stopped, given by hand, or recomputed.
+"""Functions whose gradient is stopped, written by hand, or recomputed.
 
-The last two make one operation out of a whole function, for the traced values among its arguments.
+The last two turn a whole function into one operation on the traced values among its arguments.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -22,7 +22,7 @@ from tinygrad_lite.transforms.whole import Packing, operation
 
 
 def stop_gradient(x: Any) -> Any:
-    """The same values, as constants: no derivative of any order or mode flows through; containers are kept.
+    """Return the same values as constants, in the same containers: no derivative of any order or mode flows through.
 
     Example:
         >>> import tinygrad_lite as tg
@@ -35,14 +35,14 @@ def stop_gradient(x: Any) -> Any:
 def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
     """A decorator for a function that returns its value and its own gradient rule.
 
-    f(*args) returns (y, rule), and rule(g) returns gᵀ ∂y/∂x in the containers of the arguments: for one argument the
-    gradient itself, for more a tuple, with None for an argument that has none. Written in NumPy, the rule can be
-    differentiated again. Forward mode is made out of it as well, and takes it to be linear in g, as a gradient is: a
-    rule that clips g is not, and has a meaning in reverse mode alone.
+    f(*args) returns (y, rule). rule(g) takes the upstream gradient g and returns gᵀ ∂y/∂x in the containers of the
+    arguments: for one argument the gradient itself, for several a tuple, with None for an argument without a gradient.
+    A rule written in NumPy can be differentiated again. Forward mode uses the rule, too, and assumes that it is linear
+    in g, as a gradient is. A rule that clips g is not linear and only makes sense in reverse mode.
 
     Raises:
-        UsageError: if f reads a tensor that requires a gradient without being given it, since the rule does not speak
-            for that; if a tensor is passed by keyword; or if the rule returns other containers than the arguments.
+        UsageError: if f reads a tensor that requires a gradient and is not an argument, since the rule does not cover
+            it; if a tensor is passed by keyword; or if the rule returns other containers than the arguments.
 
     Example:
         >>> import numpy as np, tinygrad_lite as tg
@@ -58,16 +58,16 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(f, updated=())
     def function(*args: Any, **kwargs: Any) -> Any:
         if _variables(kwargs):
-            raise UsageError(f"the gradient of {name} is by its positional arguments: pass the tensor as one")
+            raise UsageError(f"{name} has a gradient for its positional arguments only: pass the tensor by position")
         inputs = _variables(args)
         template = _template(args)
         packing = Packing(name)
 
         def value_and_rule(arrays: Sequence[Array]) -> tuple[Any, Callable[..., Any]]:
-            found = f(*_replaced(template, arrays), **kwargs)
-            if not (isinstance(found, tuple) and len(found) == 2 and callable(found[1])):
+            result = f(*_replaced(template, arrays), **kwargs)
+            if not (isinstance(result, tuple) and len(result) == 2 and callable(result[1])):
                 raise UsageError(f"{name} has a gradient of its own, and so must return a pair (value, rule)")
-            return found
+            return result
 
         if not inputs:
             return value_and_rule([])[0]
@@ -77,8 +77,8 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
             y, rule = value_and_rule(arrays)
             if any(_has_history(part) for part in trees.leaves(y)):
                 raise UsageError(
-                    f"{name} has a gradient of its own, and reads a tensor that requires a gradient without being "
-                    "given it: make that an argument, or write tg.stop_gradient(tensor)"
+                    f"{name} has a gradient of its own, but reads a tensor that requires a gradient and is not an "
+                    "argument: make it an argument, or write tg.stop_gradient(tensor)"
                 )
             latest[:] = [arrays, rule]
             return _copied(packing.pack(y))
@@ -88,17 +88,17 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
             if any(a is not b for a, b in zip(before, arrays)):  # tensors, for the rule to be differentiated again
                 rule = value_and_rule(arrays)[1]
             with grad_mode.enable_grad():
-                found = rule(packing.unpack(g))
-            if not grad_mode.enabled.get() and any(map(_has_history, trees.leaves(found))):
+                by_argument = rule(packing.unpack(g))
+            if not grad_mode.enabled.get() and any(map(_has_history, trees.leaves(by_argument))):
                 raise UsageError(
-                    f"the rule of {name} reads a tensor that requires a gradient, of which the second derivative would "
-                    "not know: make that an argument, or write tg.stop_gradient(tensor)"
+                    f"the rule of {name} reads a tensor that requires a gradient and is not an argument, which the "
+                    "second derivative would miss: make it an argument, or write tg.stop_gradient(tensor)"
                 )
-            found = (found,) if len(template) == 1 else found
-            if not isinstance(found, tuple) or len(found) != len(template):
+            by_argument = (by_argument,) if len(template) == 1 else by_argument
+            if not isinstance(by_argument, tuple) or len(by_argument) != len(template):
                 raise UsageError(f"the rule of {name} must return one gradient for each of {len(template)} arguments")
             remaining = iter(arrays)
-            return [gradient for x, part in zip(template, found) for gradient in _of_variables(x, part, remaining)]
+            return [part for x, whole in zip(template, by_argument) for part in _of_variables(x, whole, remaining)]
 
         return packing.unpack(operation(name, forward, gradients)(*inputs))
 
@@ -106,15 +106,15 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
-    """A function of f's value and gradient that keeps nothing of what it computes, and computes it again when needed.
+    """A function with the value and gradient of f that stores no intermediate results, and recomputes them when needed.
 
-    The backward pass runs f once more and differentiates that, so of a long computation only what passes between its
-    checkpointed parts stays in memory. Tensors that f reads without being given them, a module's parameters say, get
-    their gradients too. While tangents are pushed forward, f just runs.
+    The backward pass runs f once more and differentiates that run. So only the values that pass between the
+    checkpointed parts of a long computation stay in memory. Tensors that f reads without taking them as arguments, such
+    as a module's parameters, get their gradients, too. In forward mode, f simply runs.
 
     Raises:
-        GraphError: in the backward pass, if f gives another value than before (it draws random numbers, say), or if a
-            tensor that it reads was given new data in between.
+        GraphError: in the backward pass, if f returns a different value than before (because it draws random numbers,
+            say), or if a tensor that it reads has new data since.
 
     Reference: A. Griewank and A. Walther, Revolve, ACM Transactions on Mathematical Software 26 (2000).
 
@@ -149,12 +149,14 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
 
         def gradients(g: Array, y: Array, *arrays: Array) -> list[Array]:
             if any(innermost(x) is not read.data for x, read in zip(arrays[count:], outside)):
-                raise GraphError(f"a tensor that {name} reads was given new data between its run and the backward pass")
+                raise GraphError(
+                    f"a tensor that {name} reads was given new data before the backward pass: update it afterwards"
+                )
             result, variables = run(arrays[:count])
             if not np.array_equal(innermost(packing.pack(result)), innermost(y), equal_nan=True):
                 raise GraphError(
-                    f"{name} gave another value when it was run again in the backward pass; what is checkpointed must "
-                    "not draw random numbers or depend on what changes: draw them before, and pass them in"
+                    f"{name} returned another value when it ran again in the backward pass; a checkpointed function "
+                    "must not draw random numbers or depend on what changes: draw them before, and pass them in"
                 )
             return Pullback(trees.leaves(result), [*variables, *outside])(trees.leaves(packing.unpack(g)))
 
@@ -184,14 +186,14 @@ def _variables(tree: Any) -> list[Any]:
 
 
 class _Place:
-    """Where a variable stood in containers."""
+    """Marks where a variable was in its containers."""
 
 
 _PLACE = _Place()
 
 
 def _template(tree: Any) -> Any:
-    """The containers without their variables, which nobody shall keep alive, and with arrays that nobody can change."""
+    """The containers without their variables, so as not to keep them alive, and with copies of their arrays."""
     return trees.map_leaves(lambda x: _PLACE if _is_variable(x) else _copied(x), tree)
 
 
@@ -200,13 +202,13 @@ def _copied(x: Any) -> Any:
 
 
 def _replaced(template: Any, arrays: Sequence[Array]) -> Any:
-    """The containers with these arrays in place of their variables."""
+    """The containers with these arrays in place of the variables."""
     remaining = iter(arrays)
     return trees.map_leaves(lambda x: next(remaining) if x is _PLACE else x, template)
 
 
 def _of_variables(template: Any, gradient: Any, arrays: Iterator[Array]) -> list[Array]:
-    """The gradients of the variables in one argument; None for the whole stands for zero."""
+    """The gradients of the variables in one argument; None in place of them all stands for zero."""
     if gradient is None:
         return [np.zeros_like(innermost(next(arrays))) for x in trees.leaves(template) if x is _PLACE]
     pairs: list[tuple[Any, Any]] = []
@@ -219,7 +221,7 @@ def _has_history(x: Any) -> bool:
 
 
 def _read_from_outside(values: Sequence[Array], variables: Sequence[Tensor], since: int) -> list[Tensor]:
-    """What values hang on besides the variables: tensors that require a gradient and were there before."""
+    """The older tensors that values depend on besides the variables, and that require a gradient."""
     roots = [y for y in values if isinstance(y, Tensor)]
     path = history(roots, variables, oldest=since)
     read = dict.fromkeys(x for node in path for x in node.inputs if isinstance(x, Tensor)) | dict.fromkeys(roots)

@@ -1,11 +1,10 @@
 """Forward mode: a value that carries its tangent, and how the two modes meet.
 
-An operation on a `Dual` runs on the primals, and its Jacobian-vector product on the tangents beside them. Each
-transform that pushes tangents forward has a level of its own, an inner one a higher level, so that nested ones are not
-confused.
+An operation on a `Dual` runs on the primals, and its Jacobian-vector product runs on the tangents. Each forward-mode
+transform has a level of its own, higher than those around it, so that nested transforms do not mix up their tangents.
 
-A dual is always outermost: its primal and tangent may be tensors, or duals of lower levels. The reverse pass of dual
-values is therefore the reverse pass of their parts, which is what `Pullback` makes of it.
+A dual is always outermost: its primal and tangent may be tensors, or duals of lower levels. The reverse pass of a dual
+is therefore the reverse pass of its parts, and that is how `Pullback` computes it.
 """
 
 import sys
@@ -33,7 +32,7 @@ _running: set[int] = set()
 
 @contextmanager
 def new_level() -> Iterator[int]:
-    """The level of a transform that pushes tangents forward, for as long as it runs."""
+    """The level of a forward-mode transform, for as long as it runs."""
     level = _next_level()
     _running.add(level)
     try:
@@ -43,17 +42,17 @@ def new_level() -> Iterator[int]:
 
 
 def pushes_tangents() -> bool:
-    """Whether a transform that pushes tangents forward is running."""
+    """Whether a forward-mode transform is running."""
     return bool(_running)
 
 
 class Dual(Operators):
-    """A value in a function that tangents are pushed through.
+    """A value in forward mode, with its tangent.
 
     Attributes:
         primal: the value itself.
-        tangent: how fast it changes along the direction in question; of its shape and dtype.
-        level: which transform the tangent belongs to.
+        tangent: its directional derivative, of the same shape and dtype.
+        level: the level of the transform that the tangent belongs to.
     """
 
     __slots__ = ("level", "primal", "tangent")
@@ -68,8 +67,8 @@ class Dual(Operators):
         level = highest_level(inputs)
         if level not in _running:
             raise UsageError(
-                f"{op.name} met a value of a function that tangents were pushed through and that has returned: return "
-                "what you want to keep (as aux, with has_aux=True)"
+                f"{op.name} met a value from inside a forward-mode transform that has ended: return the values that "
+                "you want to keep (as aux, with has_aux=True)"
             )
         primals, tangents = split([_of_numbers(x, op) for x in inputs], level)
         y = op(*primals, **params)
@@ -78,7 +77,7 @@ class Dual(Operators):
         if not hasattr(y, "dtype"):
             y = number(y, op)
         if y.dtype.kind == "c":
-            raise UsageError(f"{op.name} makes complex numbers; only real ones have a tangent")
+            raise UsageError(f"{op.name} makes complex numbers; only real results have a tangent")
         follows = y.dtype.kind == "f" and grad_mode.enabled.get()
         tangent = _pushed(op, y, primals, tangents, params) if follows else None
         return y if tangent is None else Dual(y, tangent, level)
@@ -101,16 +100,14 @@ class Dual(Operators):
 
     def backward(self, *_: Any, **__: Any) -> None:
         """Refused: tangents go forward."""
-        raise UsageError(
-            "backward() in a function that tangents are pushed through: use tg.grad, which nests with them"
-        )
+        raise UsageError("backward() does not work inside a forward-mode transform: use tg.grad, which nests with it")
 
     def numpy(self) -> Any:
-        """The array itself. This leaves the derivative, on purpose."""
+        """The array itself, as a constant: no derivative flows through it."""
         return innermost(self)
 
     def item(self) -> Any:
-        """The one element as a Python number. This leaves the derivative, on purpose."""
+        """The only element as a Python number and constant: no derivative flows through it."""
         return innermost(self).item()
 
     def __format__(self, specification: str) -> str:
@@ -125,7 +122,7 @@ class Dual(Operators):
     def __float__(self) -> float:
         raise UsageError(
             "float(x) inside a function that is being differentiated would lose the tangent of x: write np.sin for "
-            "math.sin, and so on; or x.item() to leave it on purpose"
+            "math.sin, and so on; or x.item() to drop the tangent on purpose"
         )
 
     def __bool__(self) -> bool:
@@ -138,12 +135,12 @@ class Dual(Operators):
 
 
 def highest_level(values: Iterable[Any]) -> int:
-    """The level of the innermost transform that some of these values belong to; 0 if there is none."""
+    """The highest level among these values, that of the innermost transform; 0 if no value is a dual."""
     return max((x.level for x in values if type(x) is Dual), default=0)
 
 
 def split(values: Iterable[Any], level: int) -> tuple[list[Any], list[Any]]:
-    """The primals and the tangents of this level; None is the tangent of what is constant."""
+    """The primals and the tangents of this level; the tangent of a constant is None."""
     pairs = [(x.primal, x.tangent) if type(x) is Dual and x.level == level else (x, None) for x in values]
     return [primal for primal, _ in pairs], [tangent for _, tangent in pairs]
 
@@ -153,14 +150,14 @@ def _of_numbers(x: Any, op: Op) -> Array:
 
 
 def innermost(x: Array) -> Array:
-    """The array in a tensor or a dual, under whatever levels."""
+    """The array inside a tensor or a dual, below all levels."""
     while isinstance(x, (Tensor, Dual)):
         x = x.data if isinstance(x, Tensor) else x.primal
     return x
 
 
 def _pushed(op: Op, y: Array, primals: Sequence[Array], tangents: Sequence[Array], params: Mapping[str, Any]) -> Array:
-    """The Jacobian-vector product Σᵢ ∂y/∂xᵢ · tᵢ; None where no tangent has an influence."""
+    """The Jacobian-vector product Σᵢ ∂y/∂xᵢ · tᵢ; None if y depends on no tangent."""
     total = None
     primals = op.real(primals, y.dtype)
     for i, t in enumerate(tangents):
@@ -181,11 +178,11 @@ def _pushed(op: Op, y: Array, primals: Sequence[Array], tangents: Sequence[Array
 
 
 def _transposed(op: Op, i: int, t: Array, y: Array, primals: Sequence[Array], params: Mapping[str, Any]) -> Array:
-    """∂y/∂xᵢ · t out of the vector-Jacobian product alone: that is linear in g, and this is its transpose."""
+    """∂y/∂xᵢ · t from the vector-Jacobian product alone: that is linear in g, so its own pullback is the transpose."""
     x = primals[i]
     g = variable(np.zeros_like(innermost(y)))
     try:
-        with grad_mode.enable_grad(), np.errstate(all="ignore"):  # the value at g = 0 is thrown away
+        with grad_mode.enable_grad(), np.errstate(all="ignore"):  # the value at g = 0 is not used
             back = fitted(op.vjps[i](g, y, *primals, **params), np.shape(x), np.result_type(x), op, i)
     finally:
         settle([g])
@@ -195,16 +192,16 @@ def _transposed(op: Op, i: int, t: Array, y: Array, primals: Sequence[Array], pa
 _variables: set[Tensor] = set()
 
 
-def variable(given: Array) -> Tensor:
-    """A tensor for a function to be given in place of an array or a tensor, and for a gradient to arrive at."""
-    given = given if isinstance(given, Tensor) else wrap(given)
-    made: Tensor = given.holding(given.data)
-    _variables.add(made)
-    return made
+def variable(x: Array) -> Tensor:
+    """A stand-in for an array or a tensor, which a function takes in its place and at which a gradient arrives."""
+    original = x if isinstance(x, Tensor) else wrap(x)
+    stand_in: Tensor = original.holding(original.data)
+    _variables.add(stand_in)
+    return stand_in
 
 
 def settle(variables: Iterable[Tensor]) -> None:
-    """End the time of variables, once the function has run: from now on they are only what they stand for."""
+    """After the function has run, let variables require a gradient only if their originals do."""
     for x in variables:
         _variables.discard(x)
         x.settle()
@@ -212,7 +209,7 @@ def settle(variables: Iterable[Tensor]) -> None:
 
 @contextmanager
 def revived(variables: Sequence[Tensor]) -> Iterator[None]:
-    """A time in which settled variables need a gradient again: for functions that a pass runs once more."""
+    """A block in which settled variables require a gradient again, since a pass may run a function once more."""
     settled = [x for x in variables if not x.requires_grad]
     for x in settled:
         x.requires_grad = True
@@ -224,13 +221,13 @@ def revived(variables: Sequence[Tensor]) -> Iterator[None]:
 
 
 class Pullback:
-    """What gradients of some values become at some variables: Σ gᵀ ∂value/∂variable, once for each call.
+    """The reverse pass from some values to some variables: each call computes Σ gᵀ ∂value/∂variable.
 
-    Where values or gradients are duals, so are the results. Where they hang on other tensors than the variables, the
+    If values or gradients are duals, so are the results. If they depend on other tensors than the variables, the
     results have a history, so that transforms nest.
 
     Attributes:
-        hangs_on_others: whether a value does.
+        hangs_on_others: whether a value depends on other tensors.
     """
 
     def __init__(self, values: Sequence[Array], variables: Sequence[Tensor]) -> None:
@@ -256,11 +253,11 @@ class Pullback:
         own = level == self._level
         of_primals = self._of_primals if own else self
         primals, tangents = split(gradients, level)
-        found = of_primals(primals)
+        pulled = of_primals(primals)
         parts = [of_primals(tangents)] if any(tangent is not None for tangent in tangents) else []
         if own:
             parts.append(self._of_tangents(primals))
-        return [Dual(x, sum(moved[1:], moved[0]), level) for x, *moved in zip(found, *parts)]
+        return [Dual(primal, sum(rest, first), level) for primal, first, *rest in zip(pulled, *parts)]
 
     def _pull(self, gradients: Sequence[Array]) -> list[Array]:
         create_graph = bool(grad_mode.enabled.get()) and (
@@ -272,14 +269,14 @@ class Pullback:
                 g = g if create_graph else innermost(g)
                 arrived[value] = arrived[value] + g if value in arrived else g
         with self._lock, revived(self._variables):
-            found = propagate(self._path, arrived, create_graph, only=self._between)
-        return [found[x] if x in found else np.zeros_like(x.data) for x in self._variables]
+            propagate(self._path, arrived, create_graph, only=self._between)
+        return [arrived[x] if x in arrived else np.zeros_like(x.data) for x in self._variables]
 
 
 def between(roots: Iterable[Tensor], ends: frozenset[Tensor]) -> tuple[list[Tensor], set[Tensor], bool]:
-    """What lies between some roots and ends, as a history and as a set, and whether a root hangs on anything else.
+    """The nodes between roots and ends, as a history and as a set, and whether a root depends on anything else.
 
-    Something else is a variable of a running transform, too, and what an end stands for if that needs a gradient.
+    A variable of a running transform counts as something else, as does the original of an end that requires a gradient.
     """
     roots = list(roots)
     path = history(roots, ends, oldest=min((end.index if end.op is not None else 0 for end in ends), default=0))

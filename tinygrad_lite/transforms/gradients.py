@@ -1,8 +1,8 @@
-"""Functions made out of functions: derivatives, in reverse and in forward mode.
+"""Transforms that differentiate a function, in reverse and in forward mode.
 
-Arrays in, arrays out; tensors in, tensors out. A result that hangs on an outer tensor that requires a gradient, through
-an argument or a closure, stays a tensor with a history, and one that hangs on an outer tangent keeps it, so that
-transforms nest in any order.
+Arrays in, arrays out; tensors in, tensors out. Transforms nest in any order: a result that depends on an outer tensor
+that requires a gradient, through an argument or a closure, stays a tensor with a history, and a result that depends on
+an outer tangent keeps the tangent.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,9 +31,9 @@ from tinygrad_lite.transforms.runs import (
 def value_and_grad(f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) -> Callable[..., Any]:
     """A function that returns f(*args) and its gradient with respect to some of the arguments.
 
-    (f(x), ∂f/∂x) for a function with one real result. The gradient has the containers of the argument and its shapes;
-    with a tuple of `argnums` it is a tuple. With `has_aux`, f returns (result, anything) and so does the new function
-    in place of the value. Keyword arguments are passed through.
+    It returns (f(x), ∂f/∂x) for a function with one real result. The gradient has the containers and shapes of the
+    argument; with a tuple of `argnums` it is a tuple. With `has_aux`, f returns (result, anything), and the new
+    function returns that pair in place of the value. Keyword arguments are passed through.
 
     Raises:
         UsageError: if an argument to differentiate by holds no floating-point numbers, or f returns no number.
@@ -68,7 +68,7 @@ def value_and_grad(f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = 
 def grad(f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) -> Callable[..., Any]:
     """A function that returns the gradient of f, ∂f/∂x, with respect to some of its arguments.
 
-    As `value_and_grad` without the value; with `has_aux` it returns (gradient, anything).
+    It is `value_and_grad` without the value; with `has_aux` it returns (gradient, anything).
 
     Example:
         >>> import numpy as np, tinygrad_lite as tg
@@ -89,10 +89,11 @@ def grad(f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) -> 
 
 
 def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False, **kwargs: Any) -> Any:
-    """f(*primals), and the function that takes a gradient of this result to the gradients of the arguments.
+    """Return f(*primals) and the function that maps an upstream gradient to the gradients of the arguments.
 
-    The second is g ↦ (gᵀ ∂f/∂x₁, gᵀ ∂f/∂x₂, ...), one for each argument, for a g of the result's containers and shapes;
-    it can be called any number of times. With `has_aux`, f returns (result, anything), and `anything` comes third.
+    That function is g ↦ (gᵀ ∂f/∂x₁, gᵀ ∂f/∂x₂, ...), with one gradient for each argument. The upstream gradient g has
+    the result's containers and shapes, and the function can be called any number of times. With `has_aux`, f returns
+    (result, anything), and `anything` comes third.
 
     Raises:
         UsageError: if an argument holds no floating-point numbers, or g has other containers than the result.
@@ -117,9 +118,9 @@ def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False, **kwargs: A
 def jvp(
     f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], has_aux: bool = False, **kwargs: Any
 ) -> Any:
-    """f(*primals), and its directional derivative Σᵢ ∂f/∂xᵢ · tᵢ along the tangents, by forward mode.
+    """Return f(*primals) and its directional derivative Σᵢ ∂f/∂xᵢ · tᵢ along the tangents, by forward mode.
 
-    One tangent for each argument, in the argument's containers and shapes. With `has_aux`, f returns (result,
+    There is one tangent for each argument, in the argument's containers and shapes. With `has_aux`, f returns (result,
     anything), and `anything` comes third.
 
     Raises:
@@ -149,12 +150,12 @@ def jvp(
 
 
 def primal_of(y: Any, level: int) -> Any:
-    """What a function returned without its tangent of this level."""
+    """A function's result without its tangent of this level."""
     return y.primal if isinstance(y, Dual) and y.level == level else y
 
 
 def tangent_of(y: Any, level: int, name: str) -> Array:
-    """The tangent of this level of what a function returned; zero where it has none."""
+    """The tangent of this level of a function's result; zero if it has none."""
     check_number(y, name)
     return y.tangent if isinstance(y, Dual) and y.level == level else np.zeros_like(innermost(y))
 
@@ -167,10 +168,11 @@ def hvp(
     has_aux: bool = False,
     **kwargs: Any,
 ) -> Any:
-    """The product of the Hessian of f with a vector, ∂²f/∂x∂x · t, for f with one real result, without the Hessian.
+    """Return the Hessian-vector product ∂²f/∂x∂x · t of a function with one real result, without making the Hessian.
 
-    The tangents are a tuple with one entry for each argument in `argnums`, in the argument's containers and shapes. As
-    the gradient of ∂f/∂x · t it costs about three gradients. With `has_aux` it returns (product, anything).
+    The tangents are a tuple with one entry for each argument in `argnums`, in the argument's containers and shapes. The
+    product is the gradient of ∂f/∂x · t and costs about three gradients. With `has_aux`, the result is (product,
+    anything).
 
     Raises:
         UsageError, ShapeError, InputError: as `grad` and `jvp` do.
@@ -187,8 +189,8 @@ def hvp(
     gradient = grad(f, several, has_aux)
 
     def slope(*args: Any, **keywords: Any) -> Any:
-        found = gradient(*args, **keywords)
-        by_x, aux = found if has_aux else (found, None)
+        result = gradient(*args, **keywords)
+        by_x, aux = result if has_aux else (result, None)
         parts = trees.map_leaves(lambda g, t: np.sum(g * change_of("tangent", g, t)), by_x, tuple(tangents))
         total = sum(trees.leaves(parts))
         return (total, aux) if has_aux else total

@@ -1,4 +1,4 @@
-"""All derivatives at once: the jacobian, row by row or column by column, and the hessian."""
+"""The Jacobian, by rows or by columns, and the Hessian."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -13,7 +13,7 @@ from tinygrad_lite.transforms.dual import Dual, new_level
 from tinygrad_lite.transforms.gradients import grad, tangent_of
 from tinygrad_lite.transforms.runs import Argnums, Call, Run, as_traced, basis, real
 
-_RUN_PER_PASS = 2.0  # what a forward run costs, in reverse passes (measured)
+_RUN_PER_PASS = 2.0  # the cost of a forward run in reverse passes (measured)
 
 
 def jacobian(
@@ -22,19 +22,19 @@ def jacobian(
     has_aux: bool = False,
     mode: Literal["forward", "reverse"] | None = None,
 ) -> Callable[..., Any]:
-    """A function that returns all derivatives of f, ∂yᵢ/∂xⱼ, with respect to some of its arguments.
+    """A function that returns the Jacobian of f, ∂yᵢ/∂xⱼ, with respect to some of its arguments.
 
-    For a result of shape y and an argument of shape x, an array of shape y + x; for containers, the result's containers
-    of the argument's containers of such arrays. With `has_aux`, f returns (result, anything), and the new function
-    (jacobian, anything).
+    For a result of shape y and an argument of shape x, the Jacobian is an array of shape y + x. For containers, it is
+    such arrays in the argument's containers, within the result's containers. With `has_aux`, f returns (result,
+    anything), and the new function returns (jacobian, anything).
 
     Args:
-        mode: "reverse" makes one pass for each entry of the result, "forward" one run for each entry of the arguments;
-            left out, it is the cheaper one by these numbers.
+        mode: "reverse" makes one pass for each entry of the result, "forward" one run for each entry of the arguments.
+            By default, the mode is the cheaper of the two.
 
     Raises:
-        UsageError: if an argument to differentiate by holds no floating-point numbers, or f returns no arrays.
-        InputError: if there is no argument of this position, or no such mode.
+        UsageError: if an argument to differentiate by does not hold floating-point numbers, or f returns no arrays.
+        InputError: if there is no argument at this position, or no such mode.
 
     Example:
         >>> import numpy as np, tinygrad_lite as tg
@@ -43,7 +43,7 @@ def jacobian(
                [0., 4., 0.]])
     """
     if mode not in (None, "forward", "reverse"):
-        raise InputError(f'mode is "forward", "reverse" or left out, got {mode!r}')
+        raise InputError(f'mode must be "forward", "reverse" or left out, got {mode!r}')
 
     @wraps(f, updated=())
     def jacobian_of_f(*args: Any, **kwargs: Any) -> Any:
@@ -52,17 +52,17 @@ def jacobian(
         columns = sum(x.size for x in run.variables)
         forward = columns * _RUN_PER_PASS < rows if mode is None else mode == "forward"
         blocks = iter(_by_columns(run) if forward else _by_rows(run))
-        found = trees.map_leaves(lambda _: run.call.shaped(next(blocks)), run.result)
-        return (found, run.finished(run.aux)) if has_aux else found
+        result = trees.map_leaves(lambda _: run.call.shaped(next(blocks)), run.result)
+        return (result, run.finished(run.aux)) if has_aux else result
 
     return jacobian_of_f
 
 
 def hessian(f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) -> Callable[..., Any]:
-    """A function that returns all second derivatives of f, ∂²f/∂xᵢ∂xⱼ, for f with one real result.
+    """A function that returns the Hessian of f, ∂²f/∂xᵢ∂xⱼ, for a function with one real result.
 
-    For an argument of shape x, an array of shape x + x; for containers or several arguments, the jacobian of the
-    gradient in these.
+    For an argument of shape x, the Hessian is an array of shape x + x. For containers or several arguments, it is the
+    Jacobian of the gradient in their containers.
 
     Raises:
         UsageError, ShapeError, InputError: as `grad` does.
@@ -81,30 +81,30 @@ def _by_rows(run: Run) -> list[list[Array]]:
     blocks = []
     for k, y in enumerate(run.values):
         others = [None] * len(run.values)
-        rows = [run.pull([*others[:k], one, *others[k + 1 :]]) for one in basis(y)]
+        rows = [run.pull([*others[:k], unit, *others[k + 1 :]]) for unit in basis(y)]
         blocks.append([_block([row[j] for row in rows], y, x, 0) for j, x in enumerate(run.variables)])
     return [[run.finished(block) for block in of_value] for of_value in blocks]
 
 
 def _by_columns(run: Run) -> list[list[Array]]:
-    """The same by forward mode: one run for each entry of a variable."""
-    given = [real(x) for x in trees.leaves(run.call.chosen)]
-    columns = [[_changes(run, given, j, one) for one in basis(x)] for j, x in enumerate(given)]
+    """For each value, the block of each variable: one forward run for each entry of the variable."""
+    primals = [real(x) for x in trees.leaves(run.call.chosen)]
+    columns = [[_changes(run, primals, j, unit) for unit in basis(x)] for j, x in enumerate(primals)]
     return [
-        [run.call.finished(_block([changes[k] for changes in columns[j]], y, x, -1)) for j, x in enumerate(given)]
+        [run.call.finished(_block([changes[k] for changes in columns[j]], y, x, -1)) for j, x in enumerate(primals)]
         for k, y in enumerate(run.values)
     ]
 
 
-def _changes(run: Run, given: list[Array], j: int, direction: Array) -> list[Array]:
-    """How each value changes where the j-th of the given arrays moves in a direction."""
+def _changes(run: Run, primals: list[Array], j: int, direction: Array) -> list[Array]:
+    """The directional derivative of each value along a direction in the j-th argument."""
     with new_level() as level:
-        remaining = iter([*given[:j], Dual(given[j], direction, level), *given[j + 1 :]])
+        remaining = iter([*primals[:j], Dual(primals[j], direction, level), *primals[j + 1 :]])
         result, _ = run.call.run(trees.map_leaves(lambda _: next(remaining), run.call.chosen))
     return trees.leaves(trees.map_leaves(lambda _, y: tangent_of(y, level, run.call.name), run.result, result))
 
 
 def _block(parts: list[Array], y: Array, x: Array, axis: int) -> Any:
-    """The derivatives of y by x out of their rows (along axis 0) or columns (along axis -1)."""
+    """The derivatives of y by x, put together from their rows (along axis 0) or columns (along axis -1)."""
     shape = (*np.shape(y), *np.shape(x))
     return as_traced(np.reshape(np.stack(parts, axis), shape) if parts else np.zeros(shape, np.result_type(y, x)))

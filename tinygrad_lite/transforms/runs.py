@@ -1,4 +1,4 @@
-"""A run of a user's function under a transform: what it is given, and what becomes of what it returns."""
+"""A run of a user's function under a transform: prepares its arguments, and finishes its results."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -21,12 +21,12 @@ NUMBERS = (int, float, np.generic, np.ndarray)
 
 
 class Call:
-    """A call of a user's function, of which some arguments are to be differentiated by.
+    """A call of a user's function, and the choice of arguments to differentiate by.
 
     Attributes:
-        name: the function's, for messages.
-        chosen: the arguments to differentiate by, as they were given; a module is the dict of its parameters.
-        takes_tensors: whether there is a tensor among them, so that tensors come out as well.
+        name: the function's name, for messages.
+        chosen: the arguments to differentiate by, as the user passed them; a module becomes the dict of its parameters.
+        takes_tensors: whether there is a tensor among them, so that the results are tensors as well.
     """
 
     def __init__(
@@ -36,13 +36,13 @@ class Call:
         self._f, self._args, self._kwargs, self._has_aux = f, args, kwargs, has_aux
         self._one = not isinstance(argnums, (tuple, list))
         self._positions = _positions(argnums, len(args), self.name)
-        given = tuple(args[position] for position in self._positions)
-        self._modules = [x for x in trees.leaves(given) if isinstance(x, trees.Parametric)]
-        self.chosen = trees.map_leaves(_opened, given) if self._modules else given
+        chosen = tuple(args[position] for position in self._positions)
+        self._modules = [x for x in trees.leaves(chosen) if isinstance(x, trees.Parametric)]
+        self.chosen = trees.map_leaves(_opened, chosen) if self._modules else chosen
         self.takes_tensors = _holds_tensors(self.chosen)
 
     def run(self, chosen: Sequence[Any]) -> tuple[Any, Any]:
-        """The function's result and what it returned besides, for these in place of the chosen arguments."""
+        """The function's result and its auxiliary output, with these values in place of the chosen arguments."""
         args = list(self._args)
         with ExitStack() as stand_ins, grad_mode.Differentiating():
             for position, x in zip(self._positions, chosen, strict=True):
@@ -55,20 +55,20 @@ class Call:
         return result
 
     def warn_of_bystanders(self, values: Sequence[Array], variables: Sequence[Tensor] = ()) -> None:
-        """Warn if the function reads what it is differentiated by in place of what it is given for that."""
+        """Warn if the function reads leaves that it is differentiated by directly, not through its arguments."""
         others = [x for i, x in enumerate(self._args) if i not in self._positions] + list(self._kwargs.values())
         warn_of_bystanders(self.name, self.chosen, values, variables, others=others, modules=self._modules)
 
-    def shaped(self, found: Sequence[Any]) -> Any:
-        """One thing for each array among the chosen arguments, in their containers."""
-        remaining = iter(found)
+    def shaped(self, parts: Sequence[Any]) -> Any:
+        """Put one part for each array among the chosen arguments into their containers."""
+        remaining = iter(parts)
         tree = trees.map_leaves(lambda _: next(remaining), self.chosen)
         return tree[0] if self._one else tree
 
     def finished(self, tree: Any, hangs_on_others: Callable[[Tensor], bool] = lambda _: True) -> Any:
-        """A result as it is handed out: arrays if the chosen arguments were, and tensors otherwise.
+        """Convert a result for the user: to arrays if the chosen arguments were arrays, else to tensors.
 
-        What hangs on an outer tensor keeps its history, and what hangs on an outer tangent keeps it.
+        A result that depends on an outer tensor keeps its history; one that depends on an outer tangent keeps that.
         """
         return trees.map_leaves(lambda x: self._finished(x, hangs_on_others), tree)
 
@@ -82,10 +82,10 @@ class Call:
 
 
 class Run:
-    """A call that was made with variables in place of the chosen arguments: ready to be pulled back.
+    """A call that has run with variables in place of the chosen arguments, ready for the reverse pass.
 
     Attributes:
-        result, aux: what the function returned, in terms of the variables.
+        result, aux: the function's result and auxiliary output, as functions of the variables.
         values: the leaves of the result.
         variables: one for each array among the chosen arguments.
     """
@@ -105,7 +105,7 @@ class Run:
         self.pull = Pullback(self.values, self.variables)
 
     def _variable(self, x: Any) -> Array:
-        """What the function is given in place of x: a tensor for the gradient to arrive at, or a dual of one."""
+        """The value to pass in place of x: a tensor at which the gradient arrives, or a dual of such a tensor."""
         if isinstance(x, Dual):
             return Dual(self._variable(x.primal), x.tangent, x.level)
         self.variables.append(variable(real(x)))
@@ -116,7 +116,7 @@ class Run:
         return self.call.shaped([self.finished(as_traced(x)) for x in self.pull(gradients)])
 
     def finished(self, tree: Any) -> Any:
-        """What the function returned, or a gradient, as it is handed out."""
+        """Convert a result or a gradient for the user."""
         return self.call.finished(tree, self._hangs_on_others)
 
     def _hangs_on_others(self, x: Tensor) -> bool:
@@ -125,7 +125,7 @@ class Run:
 
 
 def name_of(f: Callable[..., Any]) -> str:
-    """What messages call a function, which must be one."""
+    """The name of a function for messages; raises if it is not a function."""
     if not callable(f):
         raise UsageError(f"a function is differentiated, this is {type(f).__name__}: write tg.grad(f)(x), not of f(x)")
     return getattr(f, "__name__", type(f).__name__)
@@ -148,7 +148,7 @@ def _positions(argnums: Any, count: int, name: str) -> list[int]:
 
 
 def check_number(y: Any, name: str) -> None:
-    """Raise the error for a result that is no array of numbers."""
+    """Raise the error for a result that is not an array of numbers."""
     if not isinstance(y, (Traced, *NUMBERS)):
         raise UsageError(f"{name} must return numbers or arrays to be differentiated, it returned {type(y).__name__}")
     dtype = getattr(y, "dtype", np.dtype(float))
@@ -158,24 +158,24 @@ def check_number(y: Any, name: str) -> None:
 
 def check_one_entry_each(primals: Any, tangents: Any, count: int | None, what: str) -> None:
     """Raise the error for arguments and tangents that are not tuples, or for too many or too few tangents."""
-    for given in (primals, tangents):
-        if not isinstance(given, (tuple, list)):
-            raise UsageError(f"{what} takes tuples with one entry for each argument, got {type(given).__name__}")
+    for entries in (primals, tangents):
+        if not isinstance(entries, (tuple, list)):
+            raise UsageError(f"{what} takes tuples with one entry for each argument, got {type(entries).__name__}")
     count = len(primals) if count is None else count
     if len(tangents) != count:
         raise UsageError(f"{what} takes one tangent for each of {count} arguments, got {len(tangents)}")
 
 
 def real(x: Any) -> Array:
-    """A value to differentiate by: a traced one, or an array of its own that nobody can change."""
-    given = x if isinstance(x, Traced) else tensor(numbers_of(x, "differentiation")).data
-    if given.dtype.kind != "f":
-        raise UsageError(f"a gradient with respect to {given.dtype} is not defined: pass real floating-point numbers")
-    return given
+    """The value to differentiate by: a traced value itself, or a copy of an array, which nobody else can change."""
+    value = x if isinstance(x, Traced) else tensor(numbers_of(x, "differentiation")).data
+    if value.dtype.kind != "f":
+        raise UsageError(f"a gradient with respect to {value.dtype} is not defined: pass real floating-point numbers")
+    return value
 
 
 def change_of(what: str, x: Any, change: Any) -> Array:
-    """A tangent or a gradient of x as an array of x's shape and dtype."""
+    """A tangent or an upstream gradient of x, as an array of x's shape and dtype."""
     change = change if isinstance(change, Traced) else tensor(change).data
     if change.dtype.kind == "c":
         raise UsageError(f"a {what} is of real numbers, this one is {change.dtype}")
@@ -186,16 +186,16 @@ def change_of(what: str, x: Any, change: Any) -> Array:
 
 
 def basis(x: Array) -> Iterator[Array]:
-    """Every array of x's shape and dtype with a single one in it."""
+    """Every array of x's shape and dtype that has a single 1 among zeros."""
     dtype = np.result_type(x)
     for k in range(np.size(x)):
-        one = np.zeros(np.size(x), dtype if dtype.kind == "f" else float)
-        one[k] = 1
-        yield one.reshape(np.shape(x))[()]
+        unit = np.zeros(np.size(x), dtype if dtype.kind == "f" else float)
+        unit[k] = 1
+        yield unit.reshape(np.shape(x))[()]
 
 
 def as_traced(x: Array) -> Traced:
-    """An array as a tensor, for it to be handed out in the form that the call asks for."""
+    """The array as a tensor, so that `finished` converts it for the user."""
     return x if isinstance(x, Traced) else wrap(x)
 
 

@@ -1,4 +1,4 @@
-"""A whole function as one operation: its results as one array, and its rules computed all at once."""
+"""A whole function as one operation: its results packed into one array, its gradients computed all at once."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -14,24 +14,24 @@ from tinygrad_lite.transforms.runs import check_number
 
 
 def operation(name: str, forward: Callable[..., Array], gradients: Callable[..., list[Array]]) -> Op:
-    """An operation whose rules are computed all at once: gradients(g, y, *x) gives one for each array."""
-    asked: Any = None
-    found: dict[int, Array] = {}
+    """An operation whose gradients are computed all at once: gradients(g, y, *x) returns one for each array."""
+    latest: Any = None
+    pending: dict[int, Array] = {}
 
     def gradient(i: int, g: Array, y: Array, arrays: Sequence[Array]) -> Array:
-        nonlocal asked, found
-        if asked is not g or i not in found:  # the rules of all arrays are asked with one g
-            asked, found = g, dict(enumerate(gradients(g, y, *arrays)))
-        gradient = found.pop(i)  # and each once, so that none is kept
-        if not found:
-            asked = None
+        nonlocal latest, pending
+        if latest is not g or i not in pending:  # a pass calls the rules of all arrays with the same g
+            latest, pending = g, dict(enumerate(gradients(g, y, *arrays)))
+        gradient = pending.pop(i)  # a pass asks once for each, so nothing is kept
+        if not pending:
+            latest = None
         return gradient if grad_mode.enabled.get() else innermost(gradient)
 
     return Op(forward, ForEach(gradient), name="function" if name == "<lambda>" else name, arity=None)
 
 
 class Packing:
-    """A result of containers as one array, since an operation has one value, and back."""
+    """Packs a result in containers into one array, since an operation has one value, and unpacks it again."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -39,7 +39,7 @@ class Packing:
     def pack(self, result: Any) -> Array:
         for y in trees.leaves(result):
             check_number(y, self._name)
-        # of what it is made, without the entries themselves
+        # the containers, shapes and dtypes, without the entries
         self._like = trees.map_leaves(lambda x: np.broadcast_to(np.zeros((), np.result_type(x)), np.shape(x)), result)
         if isinstance(self._like, np.ndarray):
             return result
