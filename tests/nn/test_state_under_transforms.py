@@ -118,3 +118,16 @@ def test_a_dual_is_copied_into_no_tensor() -> None:
     for f in (tg.tensor, lambda x: tg.tensor([x, x]), lambda x: _by_gradient(tg.tensor(1.0, requires_grad=True), x)):
         with pytest.raises(UsageError):
             tg.jvp(f, (2.0,), (1.0,))
+
+
+def test_parameters_are_not_updated_while_they_are_differentiated() -> None:
+    model = nn.Linear(2, 1, rng=0)
+
+    def loss(module: nn.Module) -> Any:
+        with tg.no_grad():
+            for parameter in module.parameters():
+                parameter -= 0.1
+        return np.sum(module(np.ones(2)))
+
+    with pytest.raises(UsageError, match="value that is being differentiated"):
+        tg.grad(loss)(model)

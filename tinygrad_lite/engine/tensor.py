@@ -33,6 +33,8 @@ def _in_place(symbol: str, op: Callable[..., Any]) -> Callable[..., "Tensor"]:
     """An in-place operator such as `-=`: gives a leaf under `no_grad` a new array; otherwise makes a new tensor."""
 
     def update(self: "Tensor", other: Array) -> Any:
+        if self.op is positive and not grad_mode.enabled.get():
+            constant(self)  # an error while a transform runs: its function would go on with the old value
         result = op(self, other)
         if self.op is not None or (grad_mode.enabled.get() and not self.requires_grad):
             return result
