@@ -66,7 +66,12 @@ PLANTED: dict[str, tuple[Callable[[dict[str, Any]], Any], str, str]] = {
         "multiply by zeros: a result|ReLU",
     ),
     "sigmoid": (loss_through(lambda h: functional.sigmoid(h - 60)), "vanishing", "saturated: .* in 100%"),
-    "tanh": (loss_through(lambda h: np.tanh(h + 60)), "zero", r"saturated tanh: \|derivative\| < 1e-06 in 100%"),
+    "tanh": (loss_through(lambda h: np.tanh(h + 60)), "vanishing", "saturated: .* in 100%"),
+    "tanh far out": (
+        loss_through(lambda h: np.tanh(h + 800)),
+        "zero",
+        r"saturated tanh: \|derivative\| < 1e-06 in 100%",
+    ),
     "all sigmoids": (
         lambda p: np.mean((functional.sigmoid(X @ p["w"] - 30) * p["v"] - T) ** 2),
         "vanishing",
