@@ -120,7 +120,8 @@ def test_a_dual_is_copied_into_no_tensor() -> None:
             tg.jvp(f, (2.0,), (1.0,))
 
 
-def test_parameters_are_not_updated_while_they_are_differentiated() -> None:
+@pytest.mark.parametrize("mode", ["forward", "reverse"])
+def test_parameters_are_not_updated_while_they_are_differentiated(mode: Any) -> None:
     model = nn.Linear(2, 1, rng=0)
 
     def loss(module: nn.Module) -> Any:
@@ -130,4 +131,16 @@ def test_parameters_are_not_updated_while_they_are_differentiated() -> None:
         return np.sum(module(np.ones(2)))
 
     with pytest.raises(UsageError, match="value that is being differentiated"):
-        tg.grad(loss)(model)
+        tg.jacobian(loss, mode=mode)(model)
+
+
+@pytest.mark.parametrize("mode", ["forward", "reverse"])
+def test_an_augmented_assignment_where_a_graph_is_built_makes_a_new_value(mode: Any) -> None:
+    def f(x: Any) -> Any:
+        y = x * 1.0
+        y -= 2.0
+        y *= x
+        y **= 2
+        return np.sum(y)
+
+    np.testing.assert_allclose(tg.jacobian(f, mode=mode)(np.array([3.0])), [2 * 3 * 4.0])

@@ -23,7 +23,7 @@ from tinygrad_lite.engine.op import Array, Op, Traced
 from tinygrad_lite.engine.operators import Operators
 from tinygrad_lite.engine.tensor import Tensor, wrap
 from tinygrad_lite.errors import InputError, UsageError
-from tinygrad_lite.foreign import lost_array, numbers_of
+from tinygrad_lite.foreign import DATA_WITHOUT_HISTORY, lost_array, numbers_of
 from tinygrad_lite.ops.arithmetic import selection
 
 _next_level = count(1).__next__
@@ -93,6 +93,14 @@ class Dual(Operators):
     @property
     def dtype(self) -> np.dtype[Any]:
         return self.primal.dtype  # type: ignore[no-any-return]
+
+    def _in_place(self, other: Array) -> Any:
+        """Refused under `no_grad`, where it would be meant for whoever holds this value; else as any other result."""
+        if not grad_mode.enabled.get():
+            raise UsageError(DATA_WITHOUT_HISTORY)
+        return NotImplemented
+
+    __iadd__ = __isub__ = __imul__ = __itruediv__ = __ipow__ = _in_place
 
     def detach(self) -> Array:
         """The same value as a constant."""

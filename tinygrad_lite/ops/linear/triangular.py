@@ -12,6 +12,8 @@ from tinygrad_lite.engine.op import Array, primitive
 from tinygrad_lite.errors import InputError, ShapeError
 from tinygrad_lite.ops.linear.linalg import as_columns
 
+__all__ = ["cho_factor", "cho_solve", "solve_triangular"]
+
 Transposed = Literal[0, 1, 2, "N", "T", "C"]
 
 
