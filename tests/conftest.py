@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, settings
 from tinygrad_lite.engine import registry
 
 if find_spec("scipy"):
-    import tinygrad_lite.ops.special  # noqa: F401  a loop over the registry is the same in each part of the suite
+    import tinygrad_lite.ops.continuations.special  # noqa: F401  a loop over the registry is the same in each part of the suite
 
 shared = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large]}
 settings.register_profile("quick", max_examples=5, derandomize=True, **shared)

@@ -14,7 +14,7 @@ from tinygrad_lite.errors import NoDerivativeError, UsageError
 _OPERATIONS: dict[str, Op] = {}
 _ANSWERS: dict[Any, Callable[..., Any]] = {}
 _WAITING: dict[Any, list[Callable[[Any], None]]] = {}
-TABLES = {"scipy.special": "tinygrad_lite.ops.special"}
+TABLES = {"scipy.special": "tinygrad_lite.ops.continuations.special"}  # which reads the table itself first
 """Modules that declare the functions of other libraries; each is imported once a program needs it."""
 
 

@@ -4,7 +4,7 @@ What SciPy has as a ufunc comes here by itself when a traced value is given to `
 derivative in closed form with respect to its first arguments (the order of a Bessel function), these are parameters.
 """
 
-from math import factorial, log, pi, sqrt
+from math import log, pi, sqrt
 from typing import Any
 
 import numpy as np
@@ -23,15 +23,6 @@ from tinygrad_lite.ops.arithmetic.elementwise import (
     log1p,
     nodes_and_weights,
 )
-from tinygrad_lite.ops.continuations.forms import (
-    NotContinuedError,
-    absolute_of,
-    as_complex,
-    exact,
-    not_continued,
-    signed,
-    square_of,
-)
 
 UNIT = (0.0, 1.0)
 DEGREE = pi / 180
@@ -42,7 +33,6 @@ def _in_last(
     derivative: Rule,
     *examples: Any,
     domain: tuple[float, float] = REAL,
-    on_complex: Rule = not_continued,
     compute: Rule | None = None,
 ) -> Op:
     """Declare `ufunc(*order, x)`, or what computes it better, in x alone, with the derivative(y, *order, x)."""
@@ -60,7 +50,6 @@ def _in_last(
         by_x,
         name=name,
         domain=(domain,),
-        on_complex=on_complex,
         # narrow numbers: beside a number of plain Python, some ufuncs of SciPy make float64 of float32
         examples=[([(2, 3)], {"order": tuple(map(np.float32, example))}) for example in examples],
     )
@@ -79,7 +68,7 @@ def _in_last(
     return op
 
 
-def _quotient(a: Array, b: Array) -> Array:
+def ratio(a: Array, b: Array) -> Array:
     """a / b, and 0 where both are 0."""
     return a / np.where(np.equal(a, 0) & np.equal(b, 0), 1, b)
 
@@ -115,65 +104,17 @@ for twin in (cbrt, exp2, expm1, log1p):
         name=f"special.{twin}",
         domain=twin.domain,
         kink=twin.kink,
-        on_complex=twin.on_complex,
     )
 
 
-def _of_degrees(function: Rule) -> Rule:
-    """The continuation of a function of an angle in degrees, which keeps its digits after many turns."""
-    return lambda x: function(DEGREE * (x - 360 * np.rint(np.real(x) / 360)))
-
-
-elementwise(special.exp10, lambda y, x: y * log(10), on_complex=exact(special.exp10, lambda x: np.exp(x * log(10))))
-elementwise(
-    special.cosm1, lambda y, x: -np.sin(x), on_complex=exact(special.cosm1, lambda x: -2 * np.square(np.sin(x / 2)))
-)
-elementwise(special.sindg, lambda y, x: DEGREE * special.cosdg(x), on_complex=exact(special.sindg, _of_degrees(np.sin)))
-elementwise(
-    special.cosdg, lambda y, x: -DEGREE * special.sindg(x), on_complex=exact(special.cosdg, _of_degrees(np.cos))
-)
-elementwise(
-    special.tandg,
-    lambda y, x: DEGREE / np.square(special.cosdg(x)),
-    domain=((-90.0, 90.0),),
-    on_complex=exact(special.tandg, _of_degrees(np.tan)),
-)
-elementwise(
-    special.cotdg,
-    lambda y, x: -DEGREE / np.square(special.sindg(x)),
-    domain=((0.0, 180.0),),
-    on_complex=exact(special.cotdg, _of_degrees(lambda angle: 1 / np.tan(angle))),
-)
+elementwise(special.exp10, lambda y, x: y * log(10))
+elementwise(special.cosm1, lambda y, x: -np.sin(x))
+elementwise(special.sindg, lambda y, x: DEGREE * special.cosdg(x))
+elementwise(special.cosdg, lambda y, x: -DEGREE * special.sindg(x))
+elementwise(special.tandg, lambda y, x: DEGREE / np.square(special.cosdg(x)), domain=((-90.0, 90.0),))
+elementwise(special.cotdg, lambda y, x: -DEGREE / np.square(special.sindg(x)), domain=((0.0, 180.0),))
 
 # Logarithms and exponentials
-
-
-def _expit_of_complex(x: Array) -> Array:
-    below = np.less(np.real(x), 0)
-    small = np.exp(np.where(below, x, -x))
-    return np.where(below, small, 1) / (1 + small)
-
-
-def _log_expit_of_complex(x: Array) -> Array:
-    below = np.less(np.real(x), 0)
-    return np.where(below, x, 0) - np.log1p(np.exp(np.where(below, x, -x)))
-
-
-def _relative(numerator: Rule, slope: Rule) -> Rule:
-    """numerator(x) / x, and near 0, where no digits would be left, the mean of the slope between 0 and x."""
-
-    def quotient(x: Array) -> Array:
-        near = np.less(np.absolute(x), 0.5)
-        nodes, weights = nodes_and_weights()
-        slopes = slope(np.expand_dims(np.where(near, x, 0), -1) * (nodes + 1) / 2)
-        far = np.where(near, 1, x)
-        return np.where(near, np.sum(weights / 2 * slopes, axis=-1), numerator(far) / far)
-
-    return quotient
-
-
-_exprel_of_complex = _relative(np.expm1, np.exp)
-_log1prel_of_complex = _relative(np.log1p, lambda x: 1 / (1 + x))
 
 
 def _exprel_derivative(x: Array, order: int) -> Array:
@@ -195,54 +136,29 @@ exprel_derivative: Op = elementwise(
     lambda y, x, order: exprel_derivative(x, order=order + 1),
     examples=[([(2, 3)], {"order": 1}), ([(2, 3)], {"order": 4})],
 )
-elementwise(special.expit, lambda y, x: y * special.expit(-x), on_complex=exact(special.expit, _expit_of_complex))
-elementwise(
-    special.log_expit, lambda y, x: special.expit(-x), on_complex=exact(special.log_expit, _log_expit_of_complex)
-)
-elementwise(
-    special.logit,
-    lambda y, x: 1 / (x * (1 - x)),
-    domain=(UNIT,),
-    on_complex=exact(special.logit, lambda x: np.log(x) - np.log1p(-x)),
-)
-elementwise(
-    special.exprel,
-    lambda y, x: exprel_derivative(x, order=1),
-    on_complex=exact(special.exprel, _exprel_of_complex),
-)
-elementwise(
-    special.xlogy,
-    lambda y, a, b: np.log(b),
-    lambda y, a, b: _quotient(a, b),
-    domain=(REAL, POSITIVE),
-    on_complex=exact(special.xlogy),
-)
+elementwise(special.expit, lambda y, x: y * special.expit(-x), kind="saturating")
+elementwise(special.log_expit, lambda y, x: special.expit(-x))
+elementwise(special.logit, lambda y, x: 1 / (x * (1 - x)), domain=(UNIT,))
+elementwise(special.exprel, lambda y, x: exprel_derivative(x, order=1))
+elementwise(special.xlogy, lambda y, a, b: np.log(b), lambda y, a, b: ratio(a, b), domain=(REAL, POSITIVE))
 elementwise(
     special.xlog1py,
     lambda y, a, b: np.log1p(b),
-    lambda y, a, b: _quotient(a, 1 + b),
+    lambda y, a, b: ratio(a, 1 + b),
     domain=(REAL, (-1.0, np.inf)),
-    on_complex=exact(special.xlog1py),
 )
-elementwise(
-    special.entr,
-    lambda y, x: -np.log(x) - 1,
-    domain=(POSITIVE,),
-    on_complex=exact(special.entr, lambda x: -special.xlogy(x, x)),
-)
+elementwise(special.entr, lambda y, x: -np.log(x) - 1, domain=(POSITIVE,))
 elementwise(
     special.rel_entr,
-    lambda y, a, b: np.log(_quotient(a, b)) + 1,
-    lambda y, a, b: -_quotient(a, b),
+    lambda y, a, b: np.log(ratio(a, b)) + 1,
+    lambda y, a, b: -ratio(a, b),
     domain=(POSITIVE, POSITIVE),
-    on_complex=exact(special.rel_entr, lambda a, b: special.xlogy(a, _quotient(a, b))),
 )
 elementwise(
     special.kl_div,
-    lambda y, a, b: np.log(_quotient(a, b)),
-    lambda y, a, b: 1 - _quotient(a, b),
+    lambda y, a, b: np.log(ratio(a, b)),
+    lambda y, a, b: 1 - ratio(a, b),
     domain=(POSITIVE, POSITIVE),
-    on_complex=exact(special.kl_div, lambda a, b: special.xlogy(a, _quotient(a, b)) - a + b),
 )
 
 
@@ -260,49 +176,32 @@ def _inverse_box_cox_by_power(z: Array, x: Array, power: Array) -> Array:
     return z * np.square(x) * np.where(near, -0.5 * special.hyp2f1(2, 2, 3, -np.where(near, u, 0)), quotient)
 
 
-def _box_cox_of_complex(logarithm: Array, power: Array) -> Array:
-    return logarithm * _exprel_of_complex(power * logarithm)
-
-
-def _log_inverse_box_cox_of_complex(x: Array, power: Array) -> Array:
-    return x * _log1prel_of_complex(power * x)
-
-
 elementwise(
     special.boxcox,
     lambda y, x, power: np.power(x, power - 1),
     lambda y, x, power: _box_cox_by_power(np.log(x), power),
     domain=(POSITIVE, REAL),
-    on_complex=exact(special.boxcox, lambda x, power: _box_cox_of_complex(np.log(x), power)),
 )
 elementwise(
     special.boxcox1p,
     lambda y, x, power: np.power(1 + x, power - 1),
     lambda y, x, power: _box_cox_by_power(np.log1p(x), power),
     domain=((-1.0, np.inf), REAL),
-    on_complex=exact(special.boxcox1p, lambda x, power: _box_cox_of_complex(np.log1p(x), power)),
 )
 elementwise(
     special.inv_boxcox,
     lambda y, x, power: y / (1 + power * x),
     lambda y, x, power: _inverse_box_cox_by_power(y, x, power),
     domain=(POSITIVE, POSITIVE),
-    on_complex=exact(special.inv_boxcox, lambda x, power: np.exp(_log_inverse_box_cox_of_complex(x, power))),
 )
 elementwise(
     special.inv_boxcox1p,
     lambda y, x, power: (1 + y) / (1 + power * x),
     lambda y, x, power: _inverse_box_cox_by_power(1 + y, x, power),
     domain=(POSITIVE, POSITIVE),
-    on_complex=exact(special.inv_boxcox1p, lambda x, power: np.expm1(_log_inverse_box_cox_of_complex(x, power))),
 )
 
 # Losses
-
-
-def _huber_of_complex(delta: Array, r: Array) -> Array:
-    size = absolute_of(r)
-    return np.where(np.less_equal(np.real(size), np.real(delta)), square_of(r) / 2, delta * (size - delta / 2))
 
 
 elementwise(
@@ -311,7 +210,6 @@ elementwise(
     lambda y, delta, r: np.clip(r, -delta, delta),
     domain=(POSITIVE, REAL),
     kink=lambda delta, r: np.absolute(r) - delta,
-    on_complex=exact(special.huber, _huber_of_complex),
 )
 
 
@@ -321,16 +219,11 @@ def _pseudo_huber_by_delta(y: Array, delta: Array, r: Array) -> Array:
     return excess * (excess / distance)
 
 
-def _pseudo_huber_of_complex(delta: Array, r: Array) -> Array:
-    return delta * np.square(r) / (delta + np.sqrt(np.square(delta) + np.square(r)))
-
-
 elementwise(
     special.pseudo_huber,
     _pseudo_huber_by_delta,
     lambda y, delta, r: delta * cosine_of_angle(r, delta),
     domain=(POSITIVE, REAL),
-    on_complex=exact(special.pseudo_huber, _pseudo_huber_of_complex),
 )
 
 # The error function and the normal distribution
@@ -359,34 +252,13 @@ erfcx_derivative: Op = elementwise(
 )
 
 
-def _inverse(inverse: np.ufunc, function: Rule) -> Rule:
-    """The continuation of an inverse: a step of its own in the function's argument says how much makes one there."""
-
-    def continued(x: Array) -> Array:
-        y = as_complex(inverse(np.real(x)))
-        y.imag = np.imag(x) / (np.imag(function(y + 1e-100j)) / 1e-100)
-        return y[()]
-
-    return continued
-
-
-elementwise(special.erf, lambda y, x: 2 / sqrt(pi) * exp_of_square(x, factor=-1.0), on_complex=exact(special.erf))
-elementwise(special.erfc, lambda y, x: -2 / sqrt(pi) * exp_of_square(x, factor=-1.0), on_complex=exact(special.erfc))
-elementwise(special.erfcx, lambda y, x: erfcx_derivative(x, order=1), on_complex=exact(special.erfcx))
-elementwise(special.erfi, lambda y, x: 2 / sqrt(pi) * exp_of_square(x, factor=1.0), on_complex=exact(special.erfi))
-elementwise(
-    special.erfinv,
-    lambda y, x: sqrt(pi) / 2 * exp_of_square(y, factor=1.0),
-    domain=((-1.0, 1.0),),
-    on_complex=_inverse(special.erfinv, special.erf),
-)
-elementwise(
-    special.erfcinv,
-    lambda y, x: -sqrt(pi) / 2 * exp_of_square(y, factor=1.0),
-    domain=((0.0, 2.0),),
-    on_complex=_inverse(special.erfcinv, special.erfc),
-)
-elementwise(special.dawsn, lambda y, x: hyp1f1(-x * x, order=(1, 0.5)), on_complex=exact(special.dawsn))
+elementwise(special.erf, lambda y, x: 2 / sqrt(pi) * exp_of_square(x, factor=-1.0), kind="saturating")
+elementwise(special.erfc, lambda y, x: -2 / sqrt(pi) * exp_of_square(x, factor=-1.0), kind="saturating")
+elementwise(special.erfcx, lambda y, x: erfcx_derivative(x, order=1))
+elementwise(special.erfi, lambda y, x: 2 / sqrt(pi) * exp_of_square(x, factor=1.0))
+elementwise(special.erfinv, lambda y, x: sqrt(pi) / 2 * exp_of_square(y, factor=1.0), domain=((-1.0, 1.0),))
+elementwise(special.erfcinv, lambda y, x: -sqrt(pi) / 2 * exp_of_square(y, factor=1.0), domain=((0.0, 2.0),))
+elementwise(special.dawsn, lambda y, x: hyp1f1(-x * x, order=(1, 0.5)))
 
 
 def _hazard(x: Array) -> Array:
@@ -409,52 +281,12 @@ def _hazard_slope(y: Array, x: Array) -> Array:
 hazard = elementwise(_hazard, _hazard_slope, name="normal_hazard")
 
 
-def _log_ndtr_of_complex(x: Array) -> Array:
-    positive = np.greater(np.real(x), 0)
-    x, below = np.where(positive, x, 1), np.where(positive, -1, x)
-    return np.where(
-        positive,
-        np.log1p(-special.ndtr(-x)),
-        np.log(special.erfcx(-below / sqrt(2)) / 2) - np.square(below) / 2,
-    )
-
-
-elementwise(special.ndtr, lambda y, x: exp_of_square(x, factor=-0.5) / sqrt(2 * pi), on_complex=exact(special.ndtr))
-elementwise(special.log_ndtr, lambda y, x: hazard(x), on_complex=exact(special.log_ndtr, _log_ndtr_of_complex))
-elementwise(
-    special.ndtri,
-    lambda y, x: sqrt(2 * pi) * exp_of_square(y, factor=0.5),
-    domain=(UNIT,),
-    on_complex=_inverse(special.ndtri, special.ndtr),
-)
-elementwise(
-    special.ndtri_exp,
-    lambda y, x: 1 / hazard(y),
-    domain=((-np.inf, 0.0),),
-    on_complex=_inverse(special.ndtri_exp, _log_ndtr_of_complex),
-)
+elementwise(special.ndtr, lambda y, x: exp_of_square(x, factor=-0.5) / sqrt(2 * pi), kind="saturating")
+elementwise(special.log_ndtr, lambda y, x: hazard(x))
+elementwise(special.ndtri, lambda y, x: sqrt(2 * pi) * exp_of_square(y, factor=0.5), domain=(UNIT,))
+elementwise(special.ndtri_exp, lambda y, x: 1 / hazard(y), domain=((-np.inf, 0.0),))
 
 # The gamma and beta functions
-
-
-def _size(x: Array) -> int:
-    """The largest of the finite sizes, for a sum of about as many terms."""
-    size = np.max(np.absolute(x), initial=0, where=np.isfinite(x))
-    if size > 1e5:
-        raise NotContinuedError(f"it would be a sum of {size:.1g} terms")
-    return int(size)
-
-
-def _zeta_of_complex(x: Array, order: tuple[Array]) -> Array:
-    # Euler and Maclaurin's sum (DLMF 25.11.7), the terms of which fall by 10 and more where a is 12
-    s = order[0]
-    count = 12 + _size(np.minimum(np.real(x), 0))
-    a = x + count
-    y = np.sum((np.expand_dims(x, -1) + np.arange(count)) ** -np.expand_dims(s, -1), axis=-1)
-    y = y + a ** (1 - s) / (s - 1) + a**-s / 2
-    for n, bernoulli in enumerate(special.bernoulli(16)[2::2], start=1):
-        y = y + bernoulli * special.poch(s, 2 * n - 1) / factorial(2 * n) * a ** (1 - s - 2 * n)
-    return y
 
 
 zeta: Op = _in_last(
@@ -464,40 +296,13 @@ zeta: Op = _in_last(
     (1.5,),
     domain=POSITIVE,
     compute=_hurwitz_zeta,
-    on_complex=exact(lambda x, order: _hurwitz_zeta(order[0], x), _zeta_of_complex),
 )
-elementwise(special.digamma, lambda y, x: zeta(x, order=(2,)), domain=(POSITIVE,), on_complex=exact(special.digamma))
+elementwise(special.digamma, lambda y, x: zeta(x, order=(2,)), domain=(POSITIVE,))
 
 
-def _gammaln_of_complex(x: Array) -> Array:
-    # below 0 by reflection, Γ(x) Γ(1 - x) sin πx = π: there SciPy's own has an imaginary part of its own
-    below = np.less(np.real(x), 0)
-    y = special.loggamma(np.where(below, 1 - x, x))
-    return np.where(below, log(pi) - np.log(absolute_of(np.sin(pi * np.where(below, x, 0.5)))) - y, y)
-
-
-def _by_logarithm(function: np.ufunc, logarithm: Rule) -> Rule:
-    """The continuation of a function of which the logarithm has one, but for the sign."""
-    return exact(function, lambda *x: signed(np.exp(logarithm(*x)), np.sign(function(*map(np.real, x)))))
-
-
-def _betaln_of_complex(a: Array, b: Array) -> Array:
-    return _gammaln_of_complex(a) + _gammaln_of_complex(b) - _gammaln_of_complex(a + b)
-
-
-elementwise(
-    special.gamma,
-    lambda y, x: y * special.digamma(x),
-    domain=(POSITIVE,),
-    on_complex=_by_logarithm(special.gamma, _gammaln_of_complex),
-)
-elementwise(
-    special.gammaln,
-    lambda y, x: special.digamma(x),
-    domain=(POSITIVE,),
-    on_complex=exact(special.gammaln, _gammaln_of_complex),
-)
-elementwise(special.loggamma, lambda y, x: special.digamma(x), domain=(POSITIVE,), on_complex=exact(special.loggamma))
+elementwise(special.gamma, lambda y, x: y * special.digamma(x), domain=(POSITIVE,))
+elementwise(special.gammaln, lambda y, x: special.digamma(x), domain=(POSITIVE,))
+elementwise(special.loggamma, lambda y, x: special.digamma(x), domain=(POSITIVE,))
 
 
 def _digamma_less(a: Array, b: Array) -> Array:
@@ -514,23 +319,18 @@ elementwise(
     lambda y, a, b: y * _digamma_less(a, b),
     lambda y, a, b: y * _digamma_less(b, a),
     domain=(POSITIVE, POSITIVE),
-    on_complex=_by_logarithm(special.beta, _betaln_of_complex),
 )
 elementwise(
     special.betaln,
     lambda y, a, b: _digamma_less(a, b),
     lambda y, a, b: _digamma_less(b, a),
     domain=(POSITIVE, POSITIVE),
-    on_complex=exact(special.betaln, _betaln_of_complex),
 )
 elementwise(
     special.binom,
     lambda y, n, k: y * _digamma_less(n + 1, -k),
     lambda y, n, k: y * (special.digamma(n - k + 1) - special.digamma(k + 1)),
     domain=((3.0, np.inf), (0.0, 3.0)),
-    on_complex=_by_logarithm(
-        special.binom, lambda n, k: -_betaln_of_complex(n - k + 1, k + 1) - np.log(absolute_of(n + 1))
-    ),
 )
 
 
@@ -568,88 +368,21 @@ _in_last(
     domain=UNIT,
 )
 
-# Bessel functions: DLMF 10.6.1 and 10.29.1. Of complex numbers SciPy computes all but K by turning them by a quarter,
-# and what rounding leaves of that drowns the step; so J and I of whole order are the means over a circle that they are
+# Bessel functions: DLMF 10.6.1 and 10.29.1
 
 
-def _bessel(order: int) -> Rule:
-    """The continuation of J, by Bessel's integral (DLMF 10.9.2), on more points than it has waves."""
-
-    def continued(x: Array) -> Array:
-        count = 32 + _size(x)
-        angle = pi / count * (np.arange(count) + 0.5)
-        return np.mean(np.cos(order * angle - np.expand_dims(x, -1) * np.sin(angle)), axis=-1)
-
-    return continued
-
-
-def _modified_bessel(order: int, scaled: bool = False) -> Rule:
-    """The continuation of I (DLMF 10.32.3), on points that the peak of a large x does not fall between."""
-
-    def continued(x: Array) -> Array:
-        count = 32 + 8 * _size(np.sqrt(np.absolute(x)))
-        angle = pi / count * (np.arange(count) + 0.5)
-        exponent = np.expand_dims(x, -1) * np.cos(angle)
-        exponent = exponent - np.expand_dims(absolute_of(x), -1) if scaled else exponent
-        return np.mean(np.exp(exponent) * np.cos(order * angle), axis=-1)
-
-    return continued
-
-
-def _of_order(function: np.ufunc, order: int) -> Rule:
-    return lambda x: function(order, x)
-
-
-elementwise(special.j0, lambda y, x: -special.j1(x), on_complex=exact(special.j0, _bessel(0)))
-elementwise(special.j1, lambda y, x: (special.j0(x) - special.jv(2, x)) / 2, on_complex=exact(special.j1, _bessel(1)))
-elementwise(special.y0, lambda y, x: -special.y1(x), domain=(POSITIVE,), on_complex=not_continued)
-elementwise(
-    special.y1, lambda y, x: (special.y0(x) - special.yv(2, x)) / 2, domain=(POSITIVE,), on_complex=not_continued
-)
-elementwise(
-    special.i0, lambda y, x: special.i1(x), name="special.i0", on_complex=exact(special.i0, _modified_bessel(0))
-)
-elementwise(
-    special.i1,
-    lambda y, x: (special.i0(x) + special.iv(2, x)) / 2,
-    on_complex=exact(special.i1, _modified_bessel(1)),
-)
-elementwise(
-    special.k0,
-    lambda y, x: -special.k1(x),
-    domain=(POSITIVE,),
-    on_complex=exact(special.k0, _of_order(special.kv, 0)),
-)
-elementwise(
-    special.k1,
-    lambda y, x: -(special.k0(x) + special.kv(2, x)) / 2,
-    domain=(POSITIVE,),
-    on_complex=exact(special.k1, _of_order(special.kv, 1)),
-)
-elementwise(
-    special.i0e,
-    lambda y, x: special.i1e(x) - np.sign(x) * y,
-    kink=lambda x: x,
-    on_complex=exact(special.i0e, _modified_bessel(0, scaled=True)),
-)
-elementwise(
-    special.i1e,
-    lambda y, x: (special.i0e(x) + special.ive(2, x)) / 2 - np.sign(x) * y,
-    kink=lambda x: x,
-    on_complex=exact(special.i1e, _modified_bessel(1, scaled=True)),
-)
-elementwise(
-    special.k0e,
-    lambda y, x: y - special.k1e(x),
-    domain=(POSITIVE,),
-    on_complex=exact(special.k0e, _of_order(special.kve, 0)),
-)
-elementwise(
-    special.k1e,
-    lambda y, x: y - (special.k0e(x) + special.kve(2, x)) / 2,
-    domain=(POSITIVE,),
-    on_complex=exact(special.k1e, _of_order(special.kve, 1)),
-)
+elementwise(special.j0, lambda y, x: -special.j1(x))
+elementwise(special.j1, lambda y, x: (special.j0(x) - special.jv(2, x)) / 2)
+elementwise(special.y0, lambda y, x: -special.y1(x), domain=(POSITIVE,))
+elementwise(special.y1, lambda y, x: (special.y0(x) - special.yv(2, x)) / 2, domain=(POSITIVE,))
+elementwise(special.i0, lambda y, x: special.i1(x), name="special.i0")
+elementwise(special.i1, lambda y, x: (special.i0(x) + special.iv(2, x)) / 2)
+elementwise(special.k0, lambda y, x: -special.k1(x), domain=(POSITIVE,))
+elementwise(special.k1, lambda y, x: -(special.k0(x) + special.kv(2, x)) / 2, domain=(POSITIVE,))
+elementwise(special.i0e, lambda y, x: special.i1e(x) - np.sign(x) * y, kink=lambda x: x)
+elementwise(special.i1e, lambda y, x: (special.i0e(x) + special.ive(2, x)) / 2 - np.sign(x) * y, kink=lambda x: x)
+elementwise(special.k0e, lambda y, x: y - special.k1e(x), domain=(POSITIVE,))
+elementwise(special.k1e, lambda y, x: y - (special.k0e(x) + special.kve(2, x)) / 2, domain=(POSITIVE,))
 
 
 def _of_whole_order(derivative: Rule) -> Rule:
@@ -667,21 +400,13 @@ _in_last(
     domain=POSITIVE,
 )
 _in_last(special.iv, lambda y, v, x: (special.iv(v - 1, x) + special.iv(v + 1, x)) / 2, (0,), (1.5,), domain=POSITIVE)
-_in_last(
-    special.kv,
-    lambda y, v, x: -(special.kv(v - 1, x) + special.kv(v + 1, x)) / 2,
-    (0,),
-    (1.5,),
-    domain=POSITIVE,
-    on_complex=exact(lambda x, order: special.kv(*order, x)),
-)
+_in_last(special.kv, lambda y, v, x: -(special.kv(v - 1, x) + special.kv(v + 1, x)) / 2, (0,), (1.5,), domain=POSITIVE)
 _in_last(
     special.kn,
     _of_whole_order(lambda y, n, x: -(special.kn(n - 1, x) + special.kn(n + 1, x)) / 2),
     (0.0,),
     (2.0,),
     domain=POSITIVE,
-    on_complex=exact(lambda x, order: special.kv(*order, x)),
 )
 _in_last(
     special.ive,
@@ -696,7 +421,6 @@ _in_last(
     (0,),
     (1.5,),
     domain=POSITIVE,
-    on_complex=exact(lambda x, order: special.kve(*order, x)),
 )
 
 # Integrals, and the hypergeometric functions that they differentiate to
@@ -709,31 +433,11 @@ def _spence_slope(y: Array, x: Array) -> Array:
     return np.where(near, -special.hyp2f1(1, 1, 2, np.where(near, 1 - x, 0)), quotient)
 
 
-def _elliptic(m: Array) -> tuple[Array, Array]:
-    """The complete integrals of the first and the second kind, by arithmetic and geometric means (DLMF 19.8)."""
-    a, b, c, weight, total = 1.0, np.sqrt(1 - m), m, 0.5, 0.0
-    for _ in range(16):
-        total = total + weight * c
-        a, b, c, weight = (a + b) / 2, np.sqrt(a * b), np.square((a - b) / 2), 2 * weight
-    return pi / (2 * a), pi / (2 * a) * (1 - total)
-
-
-# SciPy ends the series of these on the complex plane when the real part stands still, with digits of the step missing
-elementwise(special.exp1, lambda y, x: -np.exp(-x) / x, domain=(POSITIVE,), on_complex=not_continued)
-elementwise(special.expi, lambda y, x: np.exp(x) / x, kink=lambda x: x, on_complex=not_continued)
-elementwise(special.spence, _spence_slope, domain=(POSITIVE,), on_complex=not_continued)
-elementwise(
-    special.ellipk,
-    lambda y, m: pi / 8 * special.hyp2f1(1.5, 1.5, 2, m),
-    domain=((-np.inf, 1.0),),
-    on_complex=exact(special.ellipk, lambda m: _elliptic(m)[0]),
-)
-elementwise(
-    special.ellipe,
-    lambda y, m: -pi / 8 * special.hyp2f1(0.5, 1.5, 2, m),
-    domain=((-np.inf, 1.0),),
-    on_complex=exact(special.ellipe, lambda m: _elliptic(m)[1]),
-)
+elementwise(special.exp1, lambda y, x: -np.exp(-x) / x, domain=(POSITIVE,))
+elementwise(special.expi, lambda y, x: np.exp(x) / x, kink=lambda x: x)
+elementwise(special.spence, _spence_slope, domain=(POSITIVE,))
+elementwise(special.ellipk, lambda y, m: pi / 8 * special.hyp2f1(1.5, 1.5, 2, m), domain=((-np.inf, 1.0),))
+elementwise(special.ellipe, lambda y, m: -pi / 8 * special.hyp2f1(0.5, 1.5, 2, m), domain=((-np.inf, 1.0),))
 _in_last(special.hyp0f1, lambda y, b, x: special.hyp0f1(b + 1, x) / b, (1.5,))
 hyp1f1: Op = _in_last(
     special.hyp1f1, lambda y, a, b, x: a / b * hyp1f1(x, order=(a + 1, b + 1)), (0.5, 1.5), compute=_hyp1f1
