@@ -14,7 +14,7 @@ import numpy as np
 
 from tinygrad_lite import trees
 from tinygrad_lite.checking import anomaly_messages as messages
-from tinygrad_lite.checking.anomaly_messages import Call, first, is_finite, is_real
+from tinygrad_lite.checking.anomaly_messages import CalledOperation, first, is_finite, is_real
 from tinygrad_lite.engine.arguments import ForEach
 from tinygrad_lite.engine.backward import fitted
 from tinygrad_lite.engine.op import Array, Deferred, Op, Rule
@@ -77,7 +77,7 @@ class _Detection(ContextDecorator):
 
 class _State(threading.local):
     depth = 0
-    rule: tuple[Call, Source | None] | None = None
+    rule: tuple[CalledOperation, Source | None] | None = None
     """The call whose derivative is being computed, and the line that asked for it."""
 
 
@@ -93,7 +93,7 @@ def _look_at(step: Step) -> None:
         name, source = f"{name}, in the derivative of {_state.rule[0].name},", _state.rule[0].source
     result = step.result
     if isinstance(result, Tensor) and result.op is step.op and step.op is not positive:
-        call = Call(name, step.op, source, [getattr(x, "name", None) for x in step.inputs])
+        call = CalledOperation(name, step.op, source, [getattr(x, "name", None) for x in step.inputs])
         result.op = _checked(call, [(np.shape(x), getattr(x, "dtype", None)) for x in step.arrays])
 
 
@@ -119,7 +119,7 @@ def _check_value(step: Step) -> None:
         raise AnomalyError(messages.of_input(step))
 
 
-def _checked(call: Call, forms: Sequence[tuple[tuple[int, ...], Any]]) -> Op:
+def _checked(call: CalledOperation, forms: Sequence[tuple[tuple[int, ...], Any]]) -> Op:
     """A copy of an operation whose rules have what they return looked at, for inputs of these shapes and dtypes."""
 
     def checked_rule(i: int, rule: Rule) -> Rule:
@@ -147,7 +147,7 @@ def _checked(call: Call, forms: Sequence[tuple[tuple[int, ...], Any]]) -> Op:
 
 
 def _run(
-    call: Call,
+    call: CalledOperation,
     i: int,
     form: tuple[tuple[int, ...], Any],
     compute: Callable[[], Array],

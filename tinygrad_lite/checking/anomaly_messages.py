@@ -14,7 +14,7 @@ _SHOWN = 4
 
 
 @dataclass(frozen=True)
-class Call:
+class CalledOperation:
     """A call of an operation, without its arrays, which its result holds for as long as they are needed.
 
     Attributes:
@@ -55,7 +55,7 @@ def of_input(step: Step) -> str:
     )
 
 
-def of_gradient(call: Call, i: int, gradient: Any, g: Any, y: Any, arrays: Sequence[Any]) -> str:
+def of_gradient(call: CalledOperation, i: int, gradient: Any, g: Any, y: Any, arrays: Sequence[Any]) -> str:
     """A gradient of the i-th input that an operation's derivative made of g, y and the arrays."""
     upstream = g if np.ndim(g) == 0 else None
     bad = ~np.isfinite(gradient)
@@ -80,7 +80,7 @@ def of_gradient(call: Call, i: int, gradient: Any, g: Any, y: Any, arrays: Seque
     )
 
 
-def of_arrival(call: Call, g: Any) -> str:
+def of_arrival(call: CalledOperation, g: Any) -> str:
     """A number that is not finite, of no rule's making, in the upstream gradient of an operation's result."""
     number = g[first(~np.isfinite(g))]
     return _message(

@@ -130,7 +130,7 @@ class Reasons:
     def _lost(self, edge: Edge, units: Units | None) -> Cause:
         """How an operation made a gradient zero."""
         result, _ = edge
-        op, i = result.op, _place(edge)
+        op, i = result.op, _position(edge)
         handed = self._flow.handed.get(edge)
         if handed is None:
             return self._cause(result, f"{op.name} has no derivative by its input {i}")
@@ -194,7 +194,7 @@ def _is_zero(array: Any, units: Units | None) -> bool:
     return units.all_zero(array) if units else not np.any(array)
 
 
-def _place(edge: Edge) -> int:
+def _position(edge: Edge) -> int:
     """Which input of the operation it is."""
     result, x = edge
     return next(i for i, argument in enumerate(result.inputs) if argument is x)
@@ -225,7 +225,7 @@ def _slopes(edge: Edge, y: Array, arrays: Sequence[Array]) -> Array:
     result, _ = edge
     if not result.op.derivatives:
         return None
-    derivative = result.op.derivatives[_place(edge)]
+    derivative = result.op.derivatives[_position(edge)]
     with np.errstate(all="ignore"):
         return derivative(y, *arrays, **result.params) if callable(derivative) else derivative
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.checking.examination import Comparison, Examination
-from tinygrad_lite.checking.influence import cut_off, movements, place
+from tinygrad_lite.checking.influence import call_site, cut_off, movements
 from tinygrad_lite.checking.local import applied, fault_of, same
 from tinygrad_lite.checking.mistakes import OVERWRITTEN, Contribution, factors, mistaken
 from tinygrad_lite.checking.second_order import SECOND, is_wrong_in_second_order
@@ -44,13 +44,13 @@ class Diagnosis:
         """The operation to blame, with the line that called it, and the mistake that it looks like."""
         if self.faults:
             blamed, why = self._blamed(column)
-            return place(blamed), why
+            return call_site(blamed), why
         if not self._look.subject.plain and (cut := cut_off(movements(self._look, self._steps, column))):
             return cut
         k, _ = self._look.subject.locate(column)
         if k in self._explained:
             step, why = self._explained[k]
-            return place(step), why
+            return call_site(step), why
         return "", self._pattern(k, row)
 
     def _blamed(self, column: int) -> tuple[Step, str]:

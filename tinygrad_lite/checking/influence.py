@@ -46,7 +46,7 @@ def no_gradient(
     ]
     if not stops:
         return "", "nothing that is returned depends on it"
-    return place(stops[-1].step), _why_it_ends(stops[-1])
+    return call_site(stops[-1].step), _why_it_ends(stops[-1])
 
 
 def is_saturated(look: Examination, row: int, reference: float, largest: float) -> bool:
@@ -60,12 +60,12 @@ def cut_off(movements: Sequence[Movement]) -> tuple[str, str] | None:
     for movement in movements:
         step = movement.step
         if any(movement.arguments) and not step.op.vjps and movement.result:
-            return place(step), f"{step.op} lets no gradient through, although the result depends on it"
+            return call_site(step), f"{step.op} lets no gradient through, although the result depends on it"
         for i, x in enumerate(step.inputs):
             if movement.arguments[i] and not (isinstance(x, Tensor) and x.requires_grad):
                 maker = _maker([other.step for other in movements], x)
-                made = f"; it was made by {place(maker)}" if maker else ""
-                return place(step), f"argument {i} has been detached from its history{made}"
+                made = f"; it was made by {call_site(maker)}" if maker else ""
+                return call_site(step), f"argument {i} has been detached from its history{made}"
     return None
 
 
@@ -132,7 +132,7 @@ def first_not_finite(steps: Sequence[Step], values: Vector) -> tuple[str, str]:
         inputs = [np.asarray(x) for x in step.arrays]
         came_in = all(np.all(np.isfinite(x)) for x in inputs if x.dtype.kind == "f")
         if came_in and value.dtype.kind == "f" and not np.all(np.isfinite(value)):
-            return place(step), "it made a value that is not finite, in the forward pass"
+            return call_site(step), "it made a value that is not finite, in the forward pass"
     if not np.all(np.isfinite(values)):
         return "", "a value is not finite, in the forward pass"
     for step in reversed(steps):
@@ -144,11 +144,11 @@ def first_not_finite(steps: Sequence[Step], values: Vector) -> tuple[str, str]:
                             step, i, np.ones_like(step.value), step.value, step.arrays, step.params, x.shape
                         )
                     if not np.all(np.isfinite(gradient)):
-                        return place(step), f"its derivative by argument {i} is not finite, in the backward pass"
+                        return call_site(step), f"its derivative by argument {i} is not finite, in the backward pass"
     return "", "in the backward pass"
 
 
-def place(step: Step | None) -> str:
+def call_site(step: Step | None) -> str:
     """An operation, and the line that called it."""
     if step is None:
         return ""

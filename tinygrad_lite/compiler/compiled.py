@@ -10,9 +10,9 @@ import numpy as np
 
 from tinygrad_lite import trees
 from tinygrad_lite.compiler import repetition
+from tinygrad_lite.compiler.compile_report import CompileReport
 from tinygrad_lite.compiler.entry import MISS
 from tinygrad_lite.compiler.export import module
-from tinygrad_lite.compiler.report import CompileReport
 from tinygrad_lite.compiler.run import Run
 from tinygrad_lite.compiler.watching import is_watching
 from tinygrad_lite.engine import grad_mode

@@ -10,7 +10,7 @@ import numpy as np
 
 from tinygrad_lite.compiler.draws import Draw
 from tinygrad_lite.compiler.naming import Identifiers
-from tinygrad_lite.compiler.program import Call, Variable
+from tinygrad_lite.compiler.program import Instruction, Variable
 from tinygrad_lite.engine.op import Op
 from tinygrad_lite.engine.registry import TABLES, functions_of, path_of
 from tinygrad_lite.ops.arithmetic import casting, reductions
@@ -101,7 +101,7 @@ class Expressions:
         self.constants[name] = array
         return Text(name)
 
-    def reserve(self, call: Call) -> None:
+    def reserve(self, call: Instruction) -> None:
         """Give the function that performs an operation its name, before the variables take theirs."""
         if call.op not in _FORMS and call.op.forward not in (*OPERATORS, np.negative):
             self.function(call)
@@ -113,7 +113,7 @@ class Expressions:
         text = self._parameter(x)
         return Text(text, UNARY if text.startswith("-") else ATOM)
 
-    def of(self, call: Call) -> Text:
+    def of(self, call: Instruction) -> Text:
         """An operation with its inputs."""
         operands = [self.operand(x) for x in call.inputs]
         written = _FORMS.get(call.op, Expressions._call)(self, call, operands)
@@ -121,7 +121,7 @@ class Expressions:
             return Text(f"float({written.text})")
         return written
 
-    def _call(self, call: Call, operands: list[Text]) -> Text:
+    def _call(self, call: Instruction, operands: list[Text]) -> Text:
         forward = call.op.forward
         if forward in OPERATORS and len(operands) == 2 and not call.params:
             symbol, binds = OPERATORS[forward]
@@ -139,11 +139,11 @@ class Expressions:
             arguments += [f"{name}={self._parameter(value)}" for name, value in call.op.kwargs.items()]
         return Text(f"{self.function(call)}({', '.join(arguments)})")
 
-    def _keywords(self, call: Call) -> list[str]:
+    def _keywords(self, call: Instruction) -> list[str]:
         keywords = {name: value for name, value in call.params.items() if value is not np._NoValue}
         return [f"{name}={self._parameter(value)}" for name, value in keywords.items()]
 
-    def function(self, call: Call) -> str:
+    def function(self, call: Instruction) -> str:
         """The function that performs an operation."""
         op = call.op
         if isinstance(op, Draw) and op.argument is not None:
@@ -178,30 +178,30 @@ class Expressions:
         texts = [_slice(part, self._parameter) for part in parts]
         return ", ".join(texts) or "()"
 
-    def _getitem(self, call: Call, operands: list[Text]) -> Text:
+    def _getitem(self, call: Instruction, operands: list[Text]) -> Text:
         return Text(f"{operands[0].within(ATOM)}[{self._index(call.params['index'])}]")
 
-    def _transpose(self, call: Call, operands: list[Text]) -> Text:
+    def _transpose(self, call: Instruction, operands: list[Text]) -> Text:
         axes = call.params.get("axes")
         text = operands[0].within(ATOM)
         return Text(f"{text}.T") if axes is None else Text(f"{text}.transpose({self._parameter(axes)})")
 
-    def _swapaxes(self, call: Call, operands: list[Text]) -> Text:
+    def _swapaxes(self, call: Instruction, operands: list[Text]) -> Text:
         if len(call.result.shape) == 2 and {axis % 2 for axis in call.params.values()} == {0, 1}:
             return Text(f"{operands[0].within(ATOM)}.T")
         return self._named("np.swapaxes", call, operands)
 
-    def _cast(self, call: Call, operands: list[Text]) -> Text:
+    def _cast(self, call: Instruction, operands: list[Text]) -> Text:
         return Text(f"{operands[0].within(ATOM)}.astype({self._parameter(call.params['dtype'])})")
 
-    def _reshape(self, call: Call, operands: list[Text]) -> Text:
+    def _reshape(self, call: Instruction, operands: list[Text]) -> Text:
         order = call.params.get("order", "C")
         shape = call.params["shape"] if call.op is shaping.reshape else (-1,)
         sizes = ", ".join(map(str, shape)) if isinstance(shape, tuple) and shape else self._parameter(shape)
         ordered = "" if order == "C" else f", order={literal(order)}"
         return Text(f"{operands[0].within(ATOM)}.reshape({sizes}{ordered})")
 
-    def _reduction(self, call: Call, operands: list[Text]) -> Text:
+    def _reduction(self, call: Instruction, operands: list[Text]) -> Text:
         if set(call.params) - {"axis", "keepdims"}:
             return self._named(f"np.{call.op.name}", call, operands)
         params = {name: value for name, value in call.params.items() if (name, value) not in _DEFAULTS}
@@ -210,11 +210,11 @@ class Expressions:
         settings = ", ".join(f"{name}={self._parameter(value)}" for name, value in params.items())
         return Text(f"{operands[0].within(ATOM)}.{call.op.name}({settings})")
 
-    def _named(self, function: str, call: Call, operands: list[Text]) -> Text:
+    def _named(self, function: str, call: Instruction, operands: list[Text]) -> Text:
         return Text(f"{function}({', '.join([operand.text for operand in operands] + self._keywords(call))})")
 
 
-_FORMS: dict[Any, Callable[[Expressions, Call, list[Text]], Text]] = {
+_FORMS: dict[Any, Callable[[Expressions, Instruction, list[Text]], Text]] = {
     indexing.getitem: Expressions._getitem,
     shaping.transpose: Expressions._transpose,
     shaping.swapaxes: Expressions._swapaxes,

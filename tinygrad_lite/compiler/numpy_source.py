@@ -12,7 +12,7 @@ import numpy as np
 from tinygrad_lite.compiler.expressions import ATOM, OPERATORS, Expressions, Text, literal
 from tinygrad_lite.compiler.naming import identifier
 from tinygrad_lite.compiler.places import Argument, Gradient, Place
-from tinygrad_lite.compiler.program import FORWARD, Call, Program, Variable
+from tinygrad_lite.compiler.program import FORWARD, Instruction, Program, Variable
 from tinygrad_lite.ops.requirements import refuse_where
 
 WIDTH = 88  # columns, as the formatters of Python have it
@@ -67,7 +67,7 @@ class NumpySource:
         self._lines: list[str] = []
         self._owned: set[Variable] = set()
         self._places_taken: dict[Variable, Variable] = {}
-        self._inline: dict[Variable, Call] = {}
+        self._inline: dict[Variable, Instruction] = {}
         self._kept_in: dict[Variable, list[Place]] = {}
         for place, x in self.program.updates.items():
             self._kept_in.setdefault(x, []).append(place)
@@ -117,7 +117,7 @@ class NumpySource:
                 self._line(f"    # {source.text[: WIDTH - 10]}")
             self._statement(call, text, position)
 
-    def _goes_inline(self, call: Call, text: Text, position: int) -> bool:
+    def _goes_inline(self, call: Instruction, text: Text, position: int) -> bool:
         x = call.result
         if self._uses.get(x) != 1 or x in self._ends_set or x in self._own_line or call.ignoring or not call.reads:
             return False
@@ -127,7 +127,7 @@ class NumpySource:
         takes_in = later.result.shape == x.shape and later.result.dtype == x.dtype and _is_plain_ufunc(later)
         return not (x.nbytes >= self._large and (takes_in or self._in_place(call, position)))
 
-    def _statement(self, call: Call, text: Text, position: int) -> None:
+    def _statement(self, call: Instruction, text: Text, position: int) -> None:
         indent = "    "
         if call.ignoring:
             quiet = ", ".join(f'{kind}="ignore"' for kind in sorted(call.ignoring))
@@ -170,7 +170,7 @@ class NumpySource:
         if call.view_of is None and x.shape:
             self._owned.add(x)
 
-    def _break(self, call: Call) -> bool:
+    def _break(self, call: Instruction) -> bool:
         """Give the longest of the parts of a line a line of its own, next time; False if it has no parts."""
         parts, ahead = [], [call]
         while ahead:
@@ -181,7 +181,7 @@ class NumpySource:
             self._own_line.add(max(parts, key=lambda x: len(self.expressions.ready[x].text)))
         return bool(parts)
 
-    def _in_place(self, call: Call, position: int) -> Variable | None:
+    def _in_place(self, call: Instruction, position: int) -> Variable | None:
         """The array that the result may be written into: of its form, made here, and not read any more."""
         if not _is_plain_ufunc(call):
             return None
@@ -192,7 +192,7 @@ class NumpySource:
                 return x
         return None
 
-    def _updated(self, call: Call, name: str, target: Variable) -> str:
+    def _updated(self, call: Instruction, name: str, target: Variable) -> str:
         operator = OPERATORS.get(call.op.forward)
         if operator and call.op.forward in _IN_PLACE and call.inputs[0] is target:
             return f"{name} {operator[0]}= {self.expressions.operand(call.inputs[1]).text}"
@@ -213,7 +213,7 @@ class NumpySource:
             self._line("    return None")
 
 
-def _is_plain_ufunc(call: Call) -> bool:
+def _is_plain_ufunc(call: Instruction) -> bool:
     return isinstance(call.op.forward, np.ufunc) and not call.op.forward.signature and not call.params
 
 

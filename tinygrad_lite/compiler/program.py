@@ -44,7 +44,7 @@ class Variable:
 
 
 @dataclass(eq=False, frozen=True, slots=True)
-class Call:
+class Instruction:
     """An operation in a program.
 
     Attributes:
@@ -75,7 +75,7 @@ class Call:
         """Whether it does something besides its result: it draws random numbers, or refuses values."""
         return isinstance(self.op, Draw) or self.op is refuse_where
 
-    def with_variables(self, stand_ins: Mapping[Variable, Any]) -> "Call":
+    def with_variables(self, stand_ins: Mapping[Variable, Any]) -> "Instruction":
         """The same call of other variables."""
         if not any(x in stand_ins for x in self.reads):
             return self
@@ -88,7 +88,7 @@ class Call:
 
     def of(
         self, op: Op, inputs: tuple[Any, ...], params: Mapping[str, Any] = NO_PARAMS, is_view: bool = True
-    ) -> "Call":
+    ) -> "Instruction":
         """Another operation that makes the same result; a view if this one does, unless told."""
         view_of = (self.view_of if self.view_of in inputs else inputs[0]) if self.view_of and is_view else None
         return replace(self, op=op, inputs=inputs, params=params, view_of=view_of)
@@ -108,11 +108,11 @@ class Program:
 
     inputs: dict[Variable, Any] = field(default_factory=dict)
     constants: dict[Variable, Array] = field(default_factory=dict)
-    calls: list[Call] = field(default_factory=list)
+    calls: list[Instruction] = field(default_factory=list)
     results: list[Any] = field(default_factory=list)
     updates: dict[Any, Any] = field(default_factory=dict)
 
-    def with_calls(self, calls: list[Call], stand_ins: Mapping[Any, Any] = NO_PARAMS) -> "Program":
+    def with_calls(self, calls: list[Instruction], stand_ins: Mapping[Any, Any] = NO_PARAMS) -> "Program":
         """The same program by other calls, with stand-ins for variables that they do not make any more."""
         results = [_stand_in(x, stand_ins) for x in self.results]
         updates = {place: _stand_in(x, stand_ins) for place, x in self.updates.items()}

@@ -9,7 +9,16 @@ import numpy as np
 from tinygrad_lite import trees
 from tinygrad_lite.compiler.naming import Namer
 from tinygrad_lite.compiler.places import Argument, Attribute, Data, Entry, Gradient, Place, TensorPlace, Upstream
-from tinygrad_lite.compiler.program import BACKWARD, FORWARD, UPDATE, Call, Program, Variable, axes_in_memory, mapped
+from tinygrad_lite.compiler.program import (
+    BACKWARD,
+    FORWARD,
+    UPDATE,
+    Instruction,
+    Program,
+    Variable,
+    axes_in_memory,
+    mapped,
+)
 from tinygrad_lite.compiler.randomness import RecordedGenerator, generators_of
 from tinygrad_lite.compiler.recorded import Recorded, at_line
 from tinygrad_lite.compiler.watching import UNSET, plain, set_plain, watching
@@ -272,7 +281,9 @@ class Recorder:
         ignoring = frozenset(kind for kind in _ERRORS if now[kind] == "ignore" != self._errors[kind])  # type: ignore[literal-required]
         fixed = mapped(lambda x: x.variable if type(x) is Recorded else x, params)
         view_of = next((x for x, array in zip(inputs, arrays) if _shares_memory(array, value)), None)
-        self.program.calls.append(Call(op, tuple(inputs), fixed, made.variable, section, source, ignoring, view_of))
+        self.program.calls.append(
+            Instruction(op, tuple(inputs), fixed, made.variable, section, source, ignoring, view_of)
+        )
         self.namer.operation(made.variable, op)
         return made
 

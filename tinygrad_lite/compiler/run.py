@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite import trees
+from tinygrad_lite.compiler.compile_report import CompileReport
 from tinygrad_lite.compiler.entry import EntryWriter
 from tinygrad_lite.compiler.naming import unique
 from tinygrad_lite.compiler.numpy_executor import NumpyExecutor
@@ -17,7 +18,6 @@ from tinygrad_lite.compiler.places import Argument, Data, Entry, Gradient
 from tinygrad_lite.compiler.program import Program
 from tinygrad_lite.compiler.pullback import Pullback, own, split
 from tinygrad_lite.compiler.recorder import SCALARS, Recorder
-from tinygrad_lite.compiler.report import CompileReport
 from tinygrad_lite.compiler.same import difference, with_live_arrays
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor, wrap

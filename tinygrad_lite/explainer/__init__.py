@@ -81,7 +81,7 @@ def backward_steps(result: Tensor) -> Iterator["BackwardStep"]:
 
 def _graph(result: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> "Graph":
     from tinygrad_lite.explainer.graph import Graph, Seen
-    from tinygrad_lite.explainer.watching import Watch, names_around
+    from tinygrad_lite.explainer.origins import Watch, names_around
 
     seen = Seen({}, {}, {}, None)
     if callable(result) and not isinstance(result, Tensor):

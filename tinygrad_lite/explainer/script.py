@@ -14,7 +14,7 @@ from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import InputError
 from tinygrad_lite.explainer.graph import Graph
 from tinygrad_lite.explainer.lesson import Lesson
-from tinygrad_lite.explainer.watching import Watch, names_around
+from tinygrad_lite.explainer.origins import Watch, names_around
 from tinygrad_lite.readers.recording import observing
 
 

@@ -14,7 +14,15 @@ from tinygrad_lite.nn.layers import (
     Softmax,
     Tanh,
 )
-from tinygrad_lite.nn.losses import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, HuberLoss, L1Loss, MSELoss, NLLLoss
+from tinygrad_lite.nn.loss_modules import (
+    BCELoss,
+    BCEWithLogitsLoss,
+    CrossEntropyLoss,
+    HuberLoss,
+    L1Loss,
+    MSELoss,
+    NLLLoss,
+)
 from tinygrad_lite.nn.module import Module, functional_call
 
 __all__ = [

@@ -18,7 +18,7 @@ from tinygrad_lite.transforms.dual import Dual, innermost, new_level
 from tinygrad_lite.transforms.runs import (
     NUMBERS,
     Argnums,
-    Call,
+    FunctionCall,
     Run,
     change_of,
     check_number,
@@ -50,7 +50,7 @@ def value_and_grad(f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = 
 
     @wraps(f, updated=())
     def value_and_gradient(*args: Any, **kwargs: Any) -> Any:
-        call = Call(f, args, kwargs, argnums, has_aux)
+        call = FunctionCall(f, args, kwargs, argnums, has_aux)
         run = Run(call)
         if not isinstance(run.result, (Traced, *NUMBERS)):
             kind = type(run.result).__name__
@@ -106,7 +106,7 @@ def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False, **kwargs: A
         >>> print(y, by_a, by_b)
         [3. 6.] [ 3. 30.] 21.0
     """
-    run = Run(Call(f, primals, kwargs, tuple(range(len(primals))), has_aux))
+    run = Run(FunctionCall(f, primals, kwargs, tuple(range(len(primals))), has_aux))
 
     def pull(g: Any) -> Any:
         return run.gradient(trees.leaves(trees.map_leaves(lambda y, g: change_of("gradient", y, g), run.result, g)))
@@ -135,7 +135,7 @@ def jvp(
     """
     name = name_of(f)
     check_one_entry_each(primals, tangents, None, f"jvp of {name}")
-    call = Call(f, primals, kwargs, tuple(range(len(primals))), has_aux)
+    call = FunctionCall(f, primals, kwargs, tuple(range(len(primals))), has_aux)
     with new_level() as level:
         duals = trees.map_leaves(
             lambda x, t: Dual(real(x), change_of("tangent", x, t), level), call.chosen, tuple(tangents)

@@ -11,7 +11,7 @@ from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import InputError
 from tinygrad_lite.transforms.dual import Dual, new_level
 from tinygrad_lite.transforms.gradients import grad, tangent_of
-from tinygrad_lite.transforms.runs import Argnums, Call, Run, as_traced, basis, real
+from tinygrad_lite.transforms.runs import Argnums, FunctionCall, Run, as_traced, basis, real
 
 _RUN_PER_PASS = 2.0  # the cost of a forward run in reverse passes (measured)
 
@@ -47,7 +47,7 @@ def jacobian(
 
     @wraps(f, updated=())
     def jacobian_of_f(*args: Any, **kwargs: Any) -> Any:
-        run = Run(Call(f, args, kwargs, argnums, has_aux))
+        run = Run(FunctionCall(f, args, kwargs, argnums, has_aux))
         rows = sum(np.size(y) for y in run.values)
         columns = sum(x.size for x in run.variables)
         forward = columns * _RUN_PER_PASS < rows if mode is None else mode == "forward"

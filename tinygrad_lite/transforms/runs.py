@@ -20,7 +20,7 @@ Argnums = int | Sequence[int]
 NUMBERS = (int, float, np.generic, np.ndarray)
 
 
-class Call:
+class FunctionCall:
     """A call of a user's function, and the choice of arguments to differentiate by.
 
     Attributes:
@@ -90,7 +90,7 @@ class Run:
         variables: one for each array among the chosen arguments.
     """
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: FunctionCall) -> None:
         self.call = call
         self.variables: list[Tensor] = []
         try:

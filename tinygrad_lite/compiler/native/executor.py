@@ -11,12 +11,12 @@ import numpy as np
 from tinygrad_lite.compiler.draws import Draw
 from tinygrad_lite.compiler.entry import EntryWriter
 from tinygrad_lite.compiler.native.compiling import compiled, compiled_repetition
-from tinygrad_lite.compiler.native.layout import Layout, contiguous
 from tinygrad_lite.compiler.native.loops import Opaque
+from tinygrad_lite.compiler.native.memory import Layout, contiguous
 from tinygrad_lite.compiler.native.source import NativeSource, buffer_name, with_former_values
 from tinygrad_lite.compiler.native.writer import repeated
 from tinygrad_lite.compiler.places import Argument, Data, Gradient, Leaves, Place
-from tinygrad_lite.compiler.program import Call, Program, Variable, mapped
+from tinygrad_lite.compiler.program import Instruction, Program, Variable, mapped
 from tinygrad_lite.engine.op import Array
 
 
@@ -59,7 +59,7 @@ class NativeExecutor:
         strides = tuple(stride * buffer.itemsize for stride in layout.strides)
         return np.ndarray(x.shape, buffer.dtype, buffer, layout.offset * buffer.itemsize, strides)
 
-    def _call(self, call: Call) -> Any:
+    def _call(self, call: Instruction) -> Any:
         """A call of NumPy's on what lies in the buffers, or among the arguments."""
         views = {
             x: self._view(x, self.source.layouts[x])

@@ -4,8 +4,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from tinygrad_lite.compiler.native.layout import Layout
 from tinygrad_lite.compiler.native.loops import Access, Statement, statements
+from tinygrad_lite.compiler.native.memory import Layout
 from tinygrad_lite.compiler.program import Variable
 
 

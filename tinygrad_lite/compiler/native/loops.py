@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tinygrad_lite.compiler.native.scalars import Form
-from tinygrad_lite.compiler.program import Call, Variable
+from tinygrad_lite.compiler.program import Instruction, Variable
 from tinygrad_lite.ops.requirements import refuse_where
 
 
@@ -90,7 +90,7 @@ class Opaque:
 
     reads: list[Access]
     writes: list[Access]
-    call: Call
+    call: Instruction
     calls = is_product = False
 
 

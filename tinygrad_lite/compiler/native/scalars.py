@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinygrad_lite.compiler.native import functions
-from tinygrad_lite.compiler.program import Call
+from tinygrad_lite.compiler.program import Instruction
 from tinygrad_lite.engine.op import Op
 from tinygrad_lite.ops.arithmetic import casting, elementwise, selection
 
@@ -68,7 +68,7 @@ _FUNCTIONS = frozenset({
 # fmt: on
 
 
-def form(call: Call) -> Form | None:
+def form(call: Instruction) -> Form | None:
     """The expression for the inputs; None if there is none."""
     ufunc = call.op.forward
     if call.op in _FORMS:

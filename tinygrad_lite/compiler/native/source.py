@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.compiler.native import scalars
-from tinygrad_lite.compiler.native.layout import Layout, contiguous, is_dense, view
 from tinygrad_lite.compiler.native.liveness import relocate, shared_memory
 from tinygrad_lite.compiler.native.loops import Access, Dimension, Opaque, Statement, earliest, place
+from tinygrad_lite.compiler.native.memory import Layout, contiguous, is_dense, view
 from tinygrad_lite.compiler.native.scalars import Form
 from tinygrad_lite.compiler.native.writer import Writer, parts
-from tinygrad_lite.compiler.program import Call, Program, Variable, axes_in_memory
+from tinygrad_lite.compiler.program import Instruction, Program, Variable, axes_in_memory
 from tinygrad_lite.engine.op import NO_PARAMS, Array
 from tinygrad_lite.engine.tensor import positive
 from tinygrad_lite.ops.arithmetic import reductions
@@ -29,7 +29,7 @@ def with_former_values(program: Program) -> Program:
         if call.view_of in written:
             written.add(call.result)
     copies = {
-        x: Call(positive, (x,), NO_PARAMS, Variable(x.shape, x.dtype, x.is_number))
+        x: Instruction(positive, (x,), NO_PARAMS, Variable(x.shape, x.dtype, x.is_number))
         for x in program.ends
         if x in written
     }
@@ -154,7 +154,7 @@ class NativeSource:
         dimensions = [axes[axis] for axis in axes_in_memory(layout.strides)]
         place(self.body, [dimension for dimension in dimensions if dimension], statement, None)
 
-    def _call(self, call: Call) -> None:
+    def _call(self, call: Instruction) -> None:
         if call.view_of is not None and not call.has_effect:
             made = view(call, call.view_of.shape, self.layouts[call.view_of])
             if made is not None:
@@ -179,7 +179,7 @@ class NativeSource:
         self._own.add(call.result)
         self._elementwise(call.result, form.cast(call.result.dtype), call.inputs)
 
-    def _opaque(self, call: Call) -> None:
+    def _opaque(self, call: Instruction) -> None:
         """A call of NumPy's, between the loops."""
         self._allocate(call.result)
         item = Opaque([self._whole(x) for x in call.reads], [self._whole(call.result)], call)
@@ -189,25 +189,25 @@ class NativeSource:
     def _whole(self, x: Variable) -> Access:
         return self._access(x, self.layouts[x], [Dimension(size) for size in x.shape])
 
-    def _sum(self, call: Call) -> bool:
+    def _sum(self, call: Instruction) -> bool:
         if set(call.params) - {"axis", "keepdims"} or call.inputs[0].dtype != call.result.dtype:
             return False
         self._reduce(call, "{1} + {0}", 0)
         return True
 
-    def _mean(self, call: Call) -> bool:
+    def _mean(self, call: Instruction) -> bool:
         if set(call.params) - {"axis", "keepdims"} or call.result.dtype.kind != "f" or not call.result.size:
             return False
         self._reduce(call, "{1} + {0}", 0, f"{{0}} / {call.inputs[0].size // call.result.size}")
         return True
 
-    def _max(self, call: Call) -> bool:
+    def _max(self, call: Instruction) -> bool:
         if set(call.params) - {"axis", "keepdims"} or call.result.dtype.kind != "f":
             return False
         self._reduce(call, "np.maximum({1}, {0})", -np.inf)
         return True
 
-    def _reduce(self, call: Call, text: str, start: float, end: str = "{0}") -> None:
+    def _reduce(self, call: Instruction, text: str, start: float, end: str = "{0}") -> None:
         (x,) = call.inputs
         axis, keep = call.params.get("axis"), call.params.get("keepdims", False)
         ndim = len(x.shape)
@@ -243,7 +243,7 @@ class NativeSource:
         setup = Statement(statement.target, [dtype.type(start).item()], Form("{0}").cast(dtype))
         place(self.body, dimensions, statement, setup)
 
-    def _matmul(self, call: Call) -> bool:
+    def _matmul(self, call: Instruction) -> bool:
         a, b = call.inputs
         if len(a.shape) != 2 or len(b.shape) != 2 or a.dtype != b.dtype:
             return False

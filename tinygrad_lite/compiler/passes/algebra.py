@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.compiler.program import Call, Program, Variable
+from tinygrad_lite.compiler.program import Instruction, Program, Variable
 from tinygrad_lite.engine.op import Op
 from tinygrad_lite.engine.tensor import positive
 from tinygrad_lite.ops.arithmetic import casting, elementwise, reductions, selection
@@ -25,13 +25,13 @@ class Definitions:
     """The calls so far, by what they make."""
 
     def __init__(self, program: Program) -> None:
-        self._calls: dict[Variable, Call] = {}
+        self._calls: dict[Variable, Instruction] = {}
         self._uses = program.uses()
 
-    def add(self, call: Call) -> None:
+    def add(self, call: Instruction) -> None:
         self._calls[call.result] = call
 
-    def made(self, x: Any, op: Op) -> Call | None:
+    def made(self, x: Any, op: Op) -> Instruction | None:
         """The call that made a variable, if it was of this operation."""
         call = self._calls.get(x) if isinstance(x, Variable) else None
         return call if call is not None and call.op is op else None
@@ -46,7 +46,7 @@ class Definitions:
         return self._uses.get(x) == 1
 
 
-Rule = Callable[[Call, Definitions], Any]
+Rule = Callable[[Instruction, Definitions], Any]
 """A rule returns the variable that the result is, or the call or calls that make it more simply, or None."""
 
 
@@ -72,7 +72,7 @@ def with_simpler_algebra(program: Program) -> Program:
     return program.with_calls(calls, same)
 
 
-def _unchanged(x: Any, call: Call) -> Any:
+def _unchanged(x: Any, call: Instruction) -> Any:
     """An input that the result equals, if it is of the result's form too."""
     y = call.result
     fits = isinstance(x, Variable) and (x.shape, x.dtype, x.is_number) == (y.shape, y.dtype, y.is_number)
@@ -88,7 +88,7 @@ def _neutral(place: int, is_neutral: Callable[[Any], bool]) -> Rule:
     return lambda call, _: _unchanged(call.inputs[1 - place], call) if is_neutral(call.inputs[place]) else None
 
 
-def _same_form(call: Call, _: Definitions) -> Any:
+def _same_form(call: Instruction, _: Definitions) -> Any:
     """What makes the result of its argument's form: a cast, a reshape, a broadcast."""
     return _unchanged(call.inputs[0], call)
 
@@ -96,14 +96,14 @@ def _same_form(call: Call, _: Definitions) -> Any:
 def _undone(op: Op) -> Rule:
     """-(-x), and its kind."""
 
-    def rule(call: Call, definitions: Definitions) -> Any:
+    def rule(call: Instruction, definitions: Definitions) -> Any:
         inner = definitions.made(call.inputs[0], op)
         return _unchanged(inner.inputs[0], call) if inner else None
 
     return rule
 
 
-def _transposed_twice(call: Call, definitions: Definitions) -> Any:
+def _transposed_twice(call: Instruction, definitions: Definitions) -> Any:
     inner = definitions.made(call.inputs[0], shaping.transpose)
     if inner is None:
         return None
@@ -115,12 +115,12 @@ def _transposed_twice(call: Call, definitions: Definitions) -> Any:
     return call.of(call.op, (inner.inputs[0],), {"axes": both})
 
 
-def _axes(call: Call, ndim: int) -> tuple[int, ...]:
+def _axes(call: Instruction, ndim: int) -> tuple[int, ...]:
     axes = call.params.get("axes")
     return tuple(range(ndim))[::-1] if axes is None else tuple(axis % ndim for axis in axes)
 
 
-def _reshaped_twice(call: Call, definitions: Definitions) -> Any:
+def _reshaped_twice(call: Instruction, definitions: Definitions) -> Any:
     if call.params.get("order", "C") != "C":
         return None
     for op in (shaping.reshape, shaping.ravel, shaping.expand_dims, shaping.squeeze):
@@ -130,7 +130,7 @@ def _reshaped_twice(call: Call, definitions: Definitions) -> Any:
     return None
 
 
-def _sum_of_broadcast(call: Call, definitions: Definitions) -> Any:
+def _sum_of_broadcast(call: Instruction, definitions: Definitions) -> Any:
     """Σ of an array over the axes along which it was broadcast is a product."""
     inner = definitions.made(call.inputs[0], shaping.broadcast_to)
     if inner is None or set(call.params) - {"axis", "keepdims"} or not isinstance(inner.inputs[0], Variable):
@@ -146,7 +146,7 @@ def _sum_of_broadcast(call: Call, definitions: Definitions) -> Any:
     return call.of(elementwise.multiply, (x, float(count) if x.dtype.kind == "f" else count))
 
 
-def _subtraction(call: Call, definitions: Definitions) -> Any:
+def _subtraction(call: Instruction, definitions: Definitions) -> Any:
     """a + (-b), and a + (-c)·b, are differences."""
     a, b = call.inputs
     inner = definitions.made(b, elementwise.negative)
@@ -162,7 +162,7 @@ def _subtraction(call: Call, definitions: Definitions) -> Any:
     ]
 
 
-def _negated(call: Call, _: Definitions) -> Any:
+def _negated(call: Instruction, _: Definitions) -> Any:
     """-1 · x is -x."""
     for i, x in enumerate(call.inputs):
         if not isinstance(x, Variable) and x == -1 and _unchanged(call.inputs[1 - i], call) is not None:
@@ -170,7 +170,7 @@ def _negated(call: Call, _: Definitions) -> Any:
     return None
 
 
-def _negated_product(call: Call, definitions: Definitions) -> Any:
+def _negated_product(call: Instruction, definitions: Definitions) -> Any:
     """-((-a) · b) is a · b."""
     product = definitions.made(call.inputs[0], elementwise.multiply)
     negated = definitions.made(product.inputs[0], elementwise.negative) if product else None
@@ -179,7 +179,7 @@ def _negated_product(call: Call, definitions: Definitions) -> Any:
     return call.of(elementwise.multiply, (negated.inputs[0], product.inputs[1]))
 
 
-def _column(call: Call, definitions: Definitions) -> Any:
+def _column(call: Instruction, definitions: Definitions) -> Any:
     """(a @ the column of v) without its axis of one is a @ v."""
     product = definitions.made(call.inputs[0], products.matmul)
     column = definitions.made(product.inputs[1], shaping.expand_dims) if product else None
@@ -191,7 +191,7 @@ def _column(call: Call, definitions: Definitions) -> Any:
     return call.of(products.matmul, (matrix, vector), is_view=False)
 
 
-def _positive_part(call: Call, definitions: Definitions) -> Any:
+def _positive_part(call: Instruction, definitions: Definitions) -> Any:
     """x > 0 where max(x, 0) > 0, so that x need not be kept."""
     x, zero = call.inputs
     part = definitions.result(elementwise.maximum, x, 0) if _is(0)(zero) else None

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.compiler.program import Call, Program, Variable
+from tinygrad_lite.compiler.program import Instruction, Program, Variable
 
 
 def without_common_subexpressions(program: Program) -> Program:
@@ -24,7 +24,7 @@ def without_common_subexpressions(program: Program) -> Program:
     return program.with_calls(calls, same)
 
 
-def _key(call: Call) -> Hashable:
+def _key(call: Instruction) -> Hashable:
     return call.op, _identity(call.inputs), _identity(tuple(sorted(call.params.items()))), call.result.dtype
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tinygrad_lite.compiler.program import Call, Program, Variable, mapped
+from tinygrad_lite.compiler.program import Instruction, Program, Variable, mapped
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.registry import path_of
 from tinygrad_lite.ops.shapes import filling
@@ -32,7 +32,7 @@ def with_folded_constants(program: Program) -> Program:
     return program.with_calls(calls, numbers)
 
 
-def _is_constant(call: Call, constants: dict[Variable, Array]) -> bool:
+def _is_constant(call: Instruction, constants: dict[Variable, Array]) -> bool:
     if call.has_effect or call.result.size > SMALL:
         return False
     if call.op in _BY_FORM:
@@ -45,7 +45,7 @@ def _may_change(array: Array) -> bool:
     return isinstance(array, np.ndarray) and array.flags.writeable
 
 
-def _value(call: Call, constants: dict[Variable, Array]) -> Array:
+def _value(call: Instruction, constants: dict[Variable, Array]) -> Array:
     if call.op in _BY_FORM:
         x = call.inputs[0]
         blank = np.zeros(x.shape, x.dtype)[()] if isinstance(x, Variable) else x
@@ -56,7 +56,7 @@ def _value(call: Call, constants: dict[Variable, Array]) -> Array:
         return call.op.forward(*arrays, **params)
 
 
-def _number(x: object, call: Call, constants: dict[Variable, Array]) -> object:
+def _number(x: object, call: Instruction, constants: dict[Variable, Array]) -> object:
     """A constant whose entries are all the same as a plain number, where that changes neither dtype nor shape."""
     if not isinstance(x, Variable) or x not in constants or x.dtype.kind != "f" or not call.op.derivatives:
         return x

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinygrad_lite.compiler.program import Call, Variable, axes_in_memory
+from tinygrad_lite.compiler.program import Instruction, Variable, axes_in_memory
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def is_dense(shape: Sequence[int], strides: Sequence[int]) -> bool:
     return [stride for _, stride in kept] == list(contiguous([size for size, _ in kept]))
 
 
-def view(call: Call, shape: tuple[int, ...], layout: Layout) -> Layout | None:
+def view(call: Instruction, shape: tuple[int, ...], layout: Layout) -> Layout | None:
     """The layout of what an operation makes of an array, if that is a view of it."""
     reach = [stride * (size - 1) for stride, size in zip(layout.strides, shape)]
     lowest = sum(ahead for ahead in reach if ahead < 0)
