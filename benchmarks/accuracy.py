@@ -1,9 +1,9 @@
-"""How many digits the derivatives keep, in the tails of their domains too, as a page of Markdown.
+"""The digits that derivatives keep, also in the tails of their domains, as a page of Markdown.
 
     python -m benchmarks.accuracy [--write docs/accuracy.md]
 
-The reference is mpmath, which differentiates the operation itself, by differences of numbers of hundreds of digits, and
-so knows none of our rules. JAX and PyTorch stand beside it where they are installed, both in float64.
+The reference is mpmath, which differentiates the operation itself by differences of numbers with hundreds of digits,
+and so uses none of our rules. The page compares JAX and PyTorch, both in float64, if they are installed.
 """
 
 import argparse
@@ -21,23 +21,24 @@ import tinygrad_lite.ops.special
 from tinygrad_lite.engine.op import POSITIVE, REAL, Op
 from tinygrad_lite.engine.registry import operations
 
-DIGITS = 700  # of a sigmoid at 700, for one, the change begins at the 304th
+DIGITS = 700  # a sigmoid at 700, for example, changes first in its 304th digit
 
 INTRODUCTION = """\
 # Digits of the derivatives
 
-This page is printed by
+This command writes the page:
 
 ```sh
 python -m benchmarks.accuracy --write docs/accuracy.md
 ```
 
-For every elementwise operation it says how many units in the last place (ulps) the derivatives in float64 are off, at
-most, over points in the whole domain: down to 1e-300, out to ±700, and next to each bound. The true ones are mpmath's,
-by differences of the operation itself in numbers of up to 700 digits. "Second" is the derivative of the derivative.
-"All" means that no digit is right somewhere; an empty cell, that the library has no such function, or no derivative.
+For every elementwise operation, the table shows the largest error of its derivatives in float64, in units in the last
+place (ulps), over points in the whole domain: down to 1e-300, out to ±700, and next to each bound. mpmath computes the
+true derivatives by differences of the operation itself, in numbers of up to 700 digits. "Second" is the derivative of
+the derivative. "All" means that at some point no digit is right. An empty cell means that the library does not have the
+function or its derivative.
 
-[test_accuracy.py](../tests/ops/test_accuracy.py) holds every operation to 16 ulps, and says why where that is not so.
+[test_accuracy.py](../tests/ops/test_accuracy.py) holds every operation to 16 ulps, or says why it does not.
 """
 
 
@@ -82,7 +83,7 @@ def _entropy(a: Any, b: Any) -> Any:
 
 
 def _inverse(function: Callable[..., Any], start: str) -> Callable[..., Any]:
-    """The inverse in the last argument, by Newton's steps from SciPy's value."""
+    """The inverse in the last argument, by Newton steps from SciPy's value."""
 
     def inverse(*arguments: Any) -> Any:
         *order, x = arguments
@@ -218,14 +219,14 @@ REFERENCES: dict[str, Callable[..., Any]] = {
     "hyp2f1": mp.hyp2f1,
 }
 
-SLOW = {  # to compute in many digits: by fewer, and at moderate points
+SLOW = {  # with many digits, so these get fewer digits and moderate points
     *("psi", "gamma", "gammaln", "loggamma", "beta", "betaln", "binom", "zeta", "gammainc", "gammaincc", "gammaincinv"),
     *("gammainccinv", "betainc", "betaincc", "betaincinv", "betainccinv", "j0", "j1", "y0", "y1", "special.i0", "i1"),
     *("k0", "k1", "i0e", "i1e", "k0e", "k1e", "jv", "yv", "yn", "iv", "kv", "kn", "ive", "kve", "exp1", "expi"),
     *("spence", "ellipk", "ellipe", "hyp0f1", "hyp1f1", "hyp2f1", "dawsn"),
 }
-FEW_DIGITS = {*SLOW, "i0", "erfinv", "erfcinv", "ndtri", "ndtri_exp"}  # whose changes are as large as they
-# where an operation says something else by convention, or SciPy's value is wrong
+FEW_DIGITS = {*SLOW, "i0", "erfinv", "erfcinv", "ndtri", "ndtri_exp"}  # they change as much as their size
+# domains for operations that follow a convention elsewhere, or for which SciPy's value is wrong
 INSIDE = {
     "binary_cross_entropy": ((1e-6, 1 - 1e-6), REAL),
     "inv_boxcox1p": (POSITIVE, (1e-9, np.inf)),
@@ -235,7 +236,7 @@ MODERATE = (1e-3, 0.1, 0.3, 0.9, 1.5, 3.5, 7.0, 19.0)
 
 
 def points(interval: tuple[float, float], sizes: tuple[float, ...] = SIZES) -> list[float]:
-    """Numbers inside an interval, from the middle of it out to both ends and next to them."""
+    """Numbers inside an interval, from its middle out to both ends and next to them."""
     low, high = interval
     if np.isinf(low) and np.isinf(high):
         return [sign * size for sign in (-1, 1) for size in sizes]
@@ -251,7 +252,7 @@ def points(interval: tuple[float, float], sizes: tuple[float, ...] = SIZES) -> l
 
 
 def samples(op: Op) -> list[Any]:
-    """An array for each argument: points of its domain, each with each."""
+    """An array for each argument: all combinations of points in the domains."""
     sizes = MODERATE if op.name in SLOW else SIZES if op.arity == 1 else SIZES[::2]
     if op.name in ("sigmoid", "expit"):  # the second derivative crosses 0 at 0, where its terms cancel
         sizes = SIZES[4:]
@@ -272,7 +273,7 @@ def _true(op: Op, x: list[float], i: int, order: tuple[Any, ...]) -> tuple[Any, 
     before, here, after = f(-1), f(0), f(1)
     noise = max(abs(here), 1) * mpf(10) ** (20 - mp.dps)
     first, second = after - before, after - 2 * here + before
-    crosses_0 = abs(first) < abs(second) * mpf(10) ** -10  # but for what the differences leave out
+    crosses_0 = abs(first) < abs(second) * mpf(10) ** -10  # except for the error of the differences
     return (
         first / (2 * h) if abs(first) > noise and not crosses_0 else mpf(0),
         second / (h * h) if abs(second) > noise else mpf(0),
@@ -280,7 +281,7 @@ def _true(op: Op, x: list[float], i: int, order: tuple[Any, ...]) -> tuple[Any, 
 
 
 def _ulps(found: Any, true: Any) -> float:
-    """How far a number is off; 0 where the true one overflows or is subnormal."""
+    """The error of a number in ulps; 0 where the true number overflows or is subnormal."""
     if not 1e-290 < abs(true) < 1e290:
         return 0.0
     return (
@@ -305,7 +306,7 @@ def ours(op: Op, params: dict[str, Any]) -> Derivatives:
 
 
 def of_jax(function: Callable[..., Any]) -> Derivatives:
-    """The same by JAX."""
+    """The same derivatives, by JAX."""
     import jax
 
     def derivatives(x: list[Any], i: int) -> tuple[Any, Any]:
@@ -316,7 +317,7 @@ def of_jax(function: Callable[..., Any]) -> Derivatives:
 
 
 def of_torch(function: Callable[..., Any]) -> Derivatives:
-    """The same by PyTorch."""
+    """The same derivatives, by PyTorch."""
     import torch
 
     def derivatives(x: list[Any], i: int) -> tuple[Any, Any]:
@@ -336,14 +337,14 @@ def _references(op: Op, i: int, params: Any) -> list[tuple[Any, Any]]:
 
 
 def errors(op: Op, i: int, params: dict[str, Any], derivatives: Derivatives) -> tuple[Any, Any]:
-    """How many ulps the first and the second derivative are off, at each of the samples."""
+    """The errors of the first and the second derivative in ulps, at each of the samples."""
     true = _references(op, i, tuple(params.items()))
     both = derivatives(samples(op), i)
     return tuple(np.array([_ulps(a, t[k]) for a, t in zip(found, true)]) for k, found in enumerate(both))
 
 
 def cases() -> Iterator[tuple[Op, int, dict[str, Any]]]:
-    """Every operation with a reference, each of its arguments, with the parameters of its first example."""
+    """Every operation with a reference and each of its arguments, with the parameters of its first example."""
     for op in operations():
         if op.name in REFERENCES:
             for i in range(op.arity or 0):
@@ -354,7 +355,7 @@ SYNONYMS = {"normal_cdf": "ndtr", "psi": "digamma", "gammaln": "lgamma", "log_ex
 
 
 def peers() -> dict[str, Callable[[str], Derivatives | None]]:
-    """For each installed library, what looks up its derivatives of an operation by name."""
+    """For each installed library, a function that looks up its derivatives of an operation by name."""
     found: dict[str, Callable[[str], Derivatives | None]] = {}
 
     def of(modules: tuple[Any, ...], make: Callable[[Any], Derivatives]) -> Callable[[str], Derivatives | None]:

@@ -2,7 +2,7 @@
 
     python -m benchmarks.chain tinygrad_lite
 
-prints microseconds and bytes for one operation, measured in a process of its own.
+prints microseconds and bytes for one operation, measured in its own process.
 """
 
 import sys

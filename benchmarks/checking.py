@@ -1,4 +1,4 @@
-"""Gradient checks: how small an error is found, how often there is a false alarm, what is named, and how long it takes.
+"""Gradient checks: the smallest error found, false alarms, what the check names, and how long it takes.
 
 python -m benchmarks.checking [--quick]
 """
@@ -32,7 +32,7 @@ OURS: dict[str, Checker] = {"tinygrad_lite": Ours(), "tinygrad_lite, differences
 
 
 def catalogue(whole_models: bool) -> Counter[str]:
-    """What the checker makes of each fault in each operation, or in models of 10 to 100 operations."""
+    """What the checker says about each fault in each operation, or in models of 10 to 100 operations."""
     answer_to(scipy.special.erf)
     tally: Counter[str] = Counter()
     for trial in in_models() if whole_models else in_operations():
@@ -49,7 +49,7 @@ SIZES = [784, 1100, 100, 10]
 
 
 def million() -> dict[str, tuple[float, bool]]:
-    """Seconds for a check of a million parameters, right or with one wrong entry, and whether it says what is so."""
+    """Seconds for a check of a million parameters, right or with one wrong entry, and whether the verdict is right."""
     rng = np.random.default_rng(0)
     weights = {f"w{i}": rng.normal(size=sizes) / sizes[0] ** 0.5 for i, sizes in enumerate(pairwise(SIZES), start=1)}
     weights |= {f"b{i}": rng.normal(size=size) for i, size in enumerate(SIZES[1:], start=1)}
@@ -79,7 +79,7 @@ def million() -> dict[str, tuple[float, bool]]:
 
 
 def times(checkers: dict[str, Checker]) -> dict[str, tuple[float, float]]:
-    """Of a check of 200 entries, beside PyTorch's default if that is installed."""
+    """Times of a check of 200 entries, beside PyTorch's default if that is installed."""
     first = "PyTorch" if "PyTorch" in checkers else "tinygrad_lite"
     x = np.random.default_rng(0).normal(size=ENTRIES)
     steps = {name: partial(checkers[name].passes, partial(smooth, xp=checkers[name].xp), x) for name in checkers}
@@ -161,9 +161,9 @@ def _ours(
     return [
         "## Checking gradients",
         "",
-        "What `tg.gradcheck` reaches, beside what it should. The faults are those of",
-        "[tests/checking/faults.py](../tests/checking/faults.py), put into each operation of the registry and into a",
-        "dozen models; the random programs are made of the registry's operations, with right gradients.",
+        "The table shows what `tg.gradcheck` should reach, and what it reaches. The faults are those of",
+        "[tests/checking/faults.py](../tests/checking/faults.py), in each operation of the registry and in a dozen",
+        "models. The random programs consist of the registry's operations, with right gradients.",
         "",
         "| | reach | measured |",
         "|---|---:|---:|",
@@ -178,10 +178,10 @@ def _beside_peers(
     said = {name: at_kinks_and_in_float32(checker) for name, checker in checkers.items()}
     columns = list(said["tinygrad_lite"])
     return [
-        "Each checker with its own settings: `torch.autograd.gradcheck`, `autograd.test_util.check_grads` and",
-        "`jax.test_util.check_grads`, the latter two in reverse mode and first order. The faults are those of the",
-        f"catalogue, {faults['tinygrad_lite'][1]} in all, in ten functions whose gradient is given to each library. No",
-        "right gradient should be refused: not of a function in float32, and not at kinks.",
+        "Each checker runs with its own settings: `torch.autograd.gradcheck`, `autograd.test_util.check_grads` and",
+        "`jax.test_util.check_grads`, the latter two in reverse mode and first order. Each library receives ten",
+        f"functions and their gradients, with the {faults['tinygrad_lite'][1]} faults of the catalogue. A checker",
+        "should refuse no right gradient, even of a function in float32 or at a kink.",
         "",
         f"| | smallest error caught | faults caught | ms for {ENTRIES} entries | ratio | {' | '.join(columns)} |",
         "|---|---:|---:|---:|---:|" + "---|" * len(columns),

@@ -34,7 +34,7 @@ def ours(layers: Layers, x: Any, y: Any, backend: str, kind: str = "SGD") -> Any
 
 
 def adam_by_hand(layers: Layers, x: Any, y: Any, lr: float) -> Step:
-    """The network with one output, and Adam in place; every gradient worked out on paper."""
+    """The network with one output, and Adam in place, with every gradient worked out on paper."""
     (w1, b1), (w2, b2) = layers
     state = [(part, np.zeros_like(part), np.zeros_like(part)) for part in (w1, b1, w2, b2)]
     t = 0
@@ -65,7 +65,7 @@ def adam_by_hand(layers: Layers, x: Any, y: Any, lr: float) -> Step:
 
 
 def steps(sizes: list[int], rows: int, dtype: Any) -> dict[str, Step]:
-    """A step by each contestant, after a check that all agree on five losses."""
+    """A step of each contestant, after a check that all agree on five losses."""
     x, y = data(sizes, rows, dtype)
     made: dict[str, Step] = {"by hand": by_hand(parameters(sizes, dtype), x, y, 0.01)}
     for backend in ("numba", "numpy"):
@@ -95,7 +95,7 @@ def repeated(sizes: list[int], rows: int) -> float:
 
 
 def peak(step: Step) -> int:
-    """The most memory that a step holds at a time, beyond what it leaves."""
+    """The most memory that a step holds at a time, beyond what it leaves behind."""
     for _ in range(3):
         step()
     gc.collect()
@@ -120,7 +120,7 @@ print(perf_counter() - start)
 
 
 def first_calls() -> dict[str, float]:
-    """Seconds of a first call in a new process, the import of Numba included: the median of five."""
+    """Seconds for a first call in a new process, including the import of Numba: the median of five."""
     with tempfile.TemporaryDirectory() as cache:
 
         def run(backend: str, environment: dict[str, str]) -> float:
@@ -161,8 +161,8 @@ def table() -> list[str]:
     return [
         "## Compiled training steps",
         "",
-        "`tg.compile` of a whole step, as a ratio to the same step derived by hand in NumPy, in one run; beside that",
-        "the one of JAX's `jit`. The memory is what NumPy holds at most within a step, beyond what is there before it.",
+        "The table shows `tg.compile` of a whole step, as a ratio to the same step derived by hand in NumPy, and JAX's",
+        "`jit` in the same run. The memory is the most that NumPy holds during a step, beyond what it held before.",
         "",
         "| | reach | measured | JAX, jit |",
         "|---|---:|---:|---:|",

@@ -1,4 +1,4 @@
-"""Lessons: how long they take to make, how large their pages are, and how fast these open and step in a browser.
+"""Lessons: how long they take to make, how large their pages are, and how fast a browser opens and steps them.
 
 python -m benchmarks.explaining
 """
@@ -66,8 +66,8 @@ def table() -> list[str]:
     return [
         "## Explaining",
         "",
-        "A lesson (`tg.explain`), its page (`to_html`), and, in headless Chromium, the time until it is drawn and",
-        "that of one step on it. Medians.",
+        "These are the times to make a lesson (`tg.explain`) and its page (`to_html`), and, in headless Chromium, to",
+        "draw the page and to take one step on it. All are medians.",
         "",
         "| | lesson, ms | page, ms | size, KB | opens, ms | a step, ms |",
         "|---|---:|---:|---:|---:|---:|",
@@ -95,7 +95,7 @@ def _milliseconds(act: Callable[[], Any]) -> float:
 
 
 def _in_browser(path: Path) -> tuple[str, str]:
-    """The times in a browser, where there is one."""
+    """The times in a browser, if one is installed."""
     if CHROMIUM is None or find_spec("playwright") is None:
         return "", ""
     from playwright.sync_api import sync_playwright

@@ -1,10 +1,10 @@
-"""Right gradients, and what `tg.gradcheck` says of each.
+"""Right gradients, and what `tg.gradcheck` says about each.
 
-They are of random programs, half of them at kinks and ties, and of functions that cancel to nothing.
+The gradients belong to random programs, half of them at kinks and ties, and to functions that cancel to nothing.
 
     python -m benchmarks.false_alarms [count]
 
-prints each false alarm as code that shows it again.
+prints each false alarm as code that reproduces it.
 """
 
 import sys
@@ -35,7 +35,7 @@ IMPORTS = (
 
 
 def false_alarms(count: int, first_seed: int, at_kinks: bool) -> Counter[str]:
-    """How many random programs were checked, and for how many the check failed or raised."""
+    """The number of random programs checked, and the number for which the check failed or raised."""
     answer_to(scipy.special.erf)
     tally: Counter[str] = Counter()
     rounding = st.sampled_from([1, 2] if at_kinks else [None])  # to integers, or to halves
@@ -73,7 +73,7 @@ def false_alarms(count: int, first_seed: int, at_kinks: bool) -> Counter[str]:
 
 
 def false_alarms_of_rounding(seeds: Iterable[int]) -> Counter[str]:
-    """The same of functions that cancel to nothing, to both orders, at a random point for each seed."""
+    """The same for functions that cancel to nothing, to both orders, at a random point for each seed."""
     tally: Counter[str] = Counter()
     for name, (f, draw) in CANCELLING.items():
         for number, order in product(seeds, (1, 2)):
@@ -86,7 +86,7 @@ def false_alarms_of_rounding(seeds: Iterable[int]) -> Counter[str]:
 
 
 def is_regular(program: Program, leaves: list[Any]) -> bool:
-    """Whether every value on the way is finite, and every operation inside its domain."""
+    """Whether every value on the way is finite and every operation is inside its domain."""
     try:
         with recording() as steps, np.errstate(all="ignore"):
             y = program.run(*[tg.tensor(x, requires_grad=True) for x in leaves])
@@ -97,7 +97,7 @@ def is_regular(program: Program, leaves: list[Any]) -> bool:
 
 
 def complaint_about(f: Callable[..., Any], leaves: list[Any], order: Literal[1, 2] = 1) -> str:
-    """What the check says against a right gradient; nothing if it passes, or something is not finite."""
+    """The complaint of the check about a right gradient; empty if it passes, or if a value is not finite."""
     try:
         report = tg.gradcheck(f, *leaves, order=order, raise_exception=False)
     except InputError:
@@ -111,7 +111,7 @@ def complaint_about(f: Callable[..., Any], leaves: list[Any], order: Literal[1, 
 
 
 def as_code(program: Program, leaves: list[Any]) -> str:
-    """A program as code, without the steps that its last value does not depend on."""
+    """A program as code, without the steps that do not affect its last value."""
     needed = {len(leaves) + len(program.steps) - 1}
     for place, (_, places, _) in reversed(list(enumerate(program.steps, start=len(leaves)))):
         needed |= set(places) if place in needed else set()

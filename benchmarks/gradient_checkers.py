@@ -1,7 +1,7 @@
 """The gradient checkers of several libraries behind the same two questions, each with its own defaults.
 
-`passes(f, x)` asks whether the library finds its own gradient of f right, f being written with its functions, and
-`passes_given(value, pull, x)` whether it finds a gradient right that is given beside the value, both in NumPy.
+`passes(f, x)` asks whether the library accepts its own gradient of f, which is written with the library's functions.
+`passes_given(value, pull, x)` asks whether it accepts a gradient that comes with the value, both written in NumPy.
 """
 
 import warnings

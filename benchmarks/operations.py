@@ -26,7 +26,7 @@ OPERATIONS: dict[str, Callable[[Any, Any, Any], Any]] = {
 
 
 def step(library: Any, function: Callable[[Any, Any, Any], Any], leaf: Callable[[Any], Any], array: Any) -> Step:
-    """One forward and one backward pass through an operation, its gradients thrown away."""
+    """One forward and one backward pass through an operation, which discards the gradients."""
     rng = np.random.default_rng(0)
     x, w = (leaf(rng.uniform(0.5, 1.5, SHAPE)) for _ in range(2))
     g = array(np.ones(function(library, x, w).shape))
@@ -51,7 +51,7 @@ def contestants(name: str) -> dict[str, Step]:
 
 
 def table() -> list[str]:
-    """Microseconds of each operation, and ours as a share of PyTorch's, in one table."""
+    """A table with the microseconds of each operation, and ours as a ratio to PyTorch's."""
     rows = []
     for name in OPERATIONS:
         times = compare(contestants(name), rounds=9, seconds_each=0.02)

@@ -2,8 +2,8 @@
 
     python -m benchmarks.profile
 
-times the forward and the derivatives of every operation of one step on the arrays that it was given, without any
-tensor, and sets their sum beside the whole step.
+times the forward and the derivatives of every operation of one step on its own arrays, without any tensors, and
+compares their sum with the whole step.
 """
 
 from typing import Any
@@ -57,8 +57,8 @@ def table(title: str, sizes: list[int], rows: int, dtype: type) -> str:
     lines += [f"| {name} | {forward:.1f} | {backward:.1f} |" for name, forward, backward in parts]
     lines += [
         "",
-        f"NumPy's work in these {numpy_work - update:.0f} µs and in the update {update:.0f} µs; the whole step "
-        f"{whole:.0f} µs, so {whole - numpy_work:.0f} µs are left for the rest. By hand, the step takes "
+        f"NumPy's work takes {numpy_work - update:.0f} µs in these and {update:.0f} µs in the update. The whole step "
+        f"takes {whole:.0f} µs, so {whole - numpy_work:.0f} µs are left for the rest. By hand, the step takes "
         f"{by_hand_whole:.0f} µs.",
     ]
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""What each gradient checker is asked: how small an error it finds, which faults, and whether right gradients pass."""
+"""The questions to each gradient checker: the smallest error it finds, its faults, and whether right gradients pass."""
 
 import sys
 from collections.abc import Callable
@@ -17,7 +17,7 @@ EXPONENTS = range(-1, -13, -1)
 
 
 def smallest_error(checker: Checker, trials: int) -> str:
-    """The smallest relative error of one entry from which on every error is caught."""
+    """The smallest relative error of one entry such that the checker catches it and every larger one."""
     caught = ""
     for exponent in EXPONENTS:
         if not all(_is_caught(checker, 10.0**exponent, trial) for trial in range(trials)):
@@ -39,7 +39,7 @@ def _is_caught(checker: Checker, error: float, trial: int) -> bool:
     return not checker.passes_given(smooth, pull, x)
 
 
-# Of a library's checker, a function with a kink, and a point at it.
+# For a library's checker: a function with a kink, and a point at the kink.
 KINKS: dict[str, tuple[Callable[[Checker, Any], Any], list[float]]] = {
     "relu at 0": (lambda of, x: of.xp.sum(of.relu(x)), [0.0, 1.0, -2.0]),
     "abs at 0": (lambda of, x: of.xp.sum(of.xp.abs(x)), [0.0, 1.0, -2.0]),
@@ -48,7 +48,7 @@ KINKS: dict[str, tuple[Callable[[Checker, Any], Any], list[float]]] = {
 }
 A = np.random.default_rng(0).normal(size=(4, 3))
 
-# Values and their vector-Jacobian products, of x of shape (4, 3) or (3,), for faults to be put into.
+# Values and their vector-Jacobian products for x of shape (4, 3) or (3,), into which faults are put.
 FUNCTIONS: dict[str, tuple[Callable[[Any], Any], Pull, tuple[int, ...]]] = {
     "sin": (np.sin, lambda g, y, x: g * np.cos(x), (4, 3)),
     "exp": (np.exp, lambda g, y, x: g * y, (4, 3)),
@@ -64,7 +64,7 @@ FUNCTIONS: dict[str, tuple[Callable[[Any], Any], Pull, tuple[int, ...]]] = {
 
 
 def faults_caught(checker: Checker) -> tuple[int, int]:
-    """Of the catalogue's faults in a few functions, how many are caught, and how many there are."""
+    """The number of the catalogue's faults in a few functions that the checker catches, and the number of all."""
     rng = np.random.default_rng(0)
     found = []
     for name, (value, pull, shape) in FUNCTIONS.items():
@@ -81,7 +81,7 @@ def faults_caught(checker: Checker) -> tuple[int, int]:
 
 
 def at_kinks_and_in_float32(checker: Checker) -> dict[str, str]:
-    """Whether right gradients pass, at each kink and of a function in float32."""
+    """Whether right gradients pass, at each kink and for a function in float32."""
     single = np.random.default_rng(0).normal(size=ENTRIES).astype(np.float32)
     points = {"float32": (partial(smooth, xp=checker.xp), single)}
     points |= {name: (partial(f, checker), np.array(point)) for name, (f, point) in KINKS.items()}

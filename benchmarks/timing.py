@@ -8,7 +8,7 @@ Step = Callable[[], object]
 
 
 def microseconds(step: Step, repetitions: int) -> float:
-    """The time of one call, averaged over some."""
+    """The time of one call, averaged over several."""
     start = perf_counter()
     for _ in range(repetitions):
         step()
@@ -18,7 +18,7 @@ def microseconds(step: Step, repetitions: int) -> float:
 def compare(
     contestants: dict[str, Step], rounds: int = 15, seconds_each: float = 0.05
 ) -> dict[str, tuple[float, float]]:
-    """For each contestant the median time in microseconds, and the median ratio to the first within a round."""
+    """For each contestant, the median time in microseconds, and the median ratio to the first in the same round."""
     repetitions = {}
     for name, step in contestants.items():
         microseconds(step, 3)

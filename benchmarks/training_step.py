@@ -1,7 +1,7 @@
 """A whole training step (forward, backward, update) of the same network, by each contestant.
 
-`by_hand` is what a good NumPy programmer writes who has derived the gradients: nothing computed twice, updates in
-place. Every contestant starts from the same numbers and is checked to reach the same loss.
+`by_hand` is the code of a good NumPy programmer who derived the gradients: it computes nothing twice and updates in
+place. Every contestant starts from the same numbers, and must reach the same loss.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ def parameters(sizes: list[int], dtype: Any) -> Layers:
 
 
 def data(sizes: list[int], rows: int, dtype: Any) -> tuple[Any, Any]:
-    """Inputs, and the target: zeros and ones of shape (rows, 1) for one output, else class numbers."""
+    """Inputs and target: zeros and ones of shape (rows, 1) for one output, else class numbers."""
     rng = np.random.default_rng(1)
     x = rng.normal(size=(rows, sizes[0])).astype(dtype)
     if sizes[-1] == 1:
@@ -125,7 +125,7 @@ def pytorch(layers: Layers, x: Any, y: Any, lr: float) -> Step:
 
 
 def _loss(np_: Any, z: Any, y: Any, rows: Any) -> Any:
-    """The loss of the logits in another NumPy's functions."""
+    """The loss of the logits, with the functions of another library's NumPy."""
     if y.ndim == 2:
         return np_.mean(np_.maximum(z, 0) - z * y + np_.log(1 + np_.exp(-np_.abs(z))))
     z = z - np_.max(z, axis=1, keepdims=True)
@@ -220,7 +220,7 @@ CONTESTANTS: dict[str, tuple[str, Callable[[Layers, Any, Any, float], Step]]] = 
 
 
 def contestants(sizes: list[int], rows: int, dtype: Any, lr: float = 0.01) -> dict[str, Step]:
-    """The step of each contestant that is installed, after a check that all agree on the losses of five steps."""
+    """The step of each installed contestant, after a check that all agree on the losses of five steps."""
     x, y = data(sizes, rows, dtype)
     steps = {
         name: make(parameters(sizes, dtype), x, y, lr)

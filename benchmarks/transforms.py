@@ -1,4 +1,4 @@
-"""Jacobians, products with a Hessian, and reads of rows, in units of what they are made of."""
+"""Jacobians, products with a Hessian, and reads of rows, as multiples of the passes of which they consist."""
 
 import numpy as np
 
@@ -34,7 +34,7 @@ def loss(x: object) -> object:
 
 
 def rows() -> tg.Tensor:
-    """A sum over 1,000 rows that are read one by one."""
+    """A sum over 1,000 rows, read one by one."""
     x = tg.tensor(TABLE, requires_grad=True)
     total = x[0].sum()
     for i in range(1, ROWS):
@@ -43,7 +43,7 @@ def rows() -> tg.Tensor:
 
 
 def stacked_rows() -> tg.Tensor:
-    """The same rows, put together again."""
+    """The same rows, stacked again."""
     x = tg.tensor(TABLE, requires_grad=True)
     return np.stack([x[i] for i in range(ROWS)]).sum()
 
@@ -60,7 +60,7 @@ COMPARISONS: dict[str, tuple[Step, Step]] = {
 
 
 def table() -> list[str]:
-    """Each as a multiple of its unit."""
+    """A table of each time as a multiple of its unit."""
     lines = ["## Transforms and indexing", "", "| | unit, µs | ratio |", "|---|---:|---:|"]
     for name, (unit, step) in COMPARISONS.items():
         times = compare({"unit": unit, "step": step}, rounds=9, seconds_each=0.02)

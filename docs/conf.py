@@ -1,4 +1,4 @@
-"""The site's settings: `sphinx-build -W --keep-going -n docs docs/_build/html` builds it, without the network."""
+"""The site's settings: `sphinx-build -W --keep-going -n docs docs/_build/html` builds it, without a network."""
 
 import sys
 from pathlib import Path
@@ -29,16 +29,16 @@ extensions = [
 myst_enable_extensions = ["dollarmath", "amsmath"]
 myst_heading_anchors = 3
 
-# The reference: the order of the source, types as they are written there
+# The reference: in the order of the source, with types as written there
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 napoleon_numpy_docstring = False
-napoleon_use_param = False  # a list, in which one entry may stand for several names
+napoleon_use_param = False  # a list, so that one entry may stand for several names
 napoleon_custom_sections = [("Attributes", "params_style")]
 default_role = "literal"
 python_maximum_signature_line_length = 88
-# What signatures name and the site does not describe: names of Python's and other libraries', since no build asks the
-# network for their documentation, and our own private ones and type variables.
+# Names that occur in signatures and that the site does not describe: those of Python and other libraries, since the
+# build does not ask the network for their documentation, and our own private ones and type variables.
 nitpick_ignore_regex = [
     ("py:class", r"(collections|hypothesis|numpy|os)\..*|tuple\[.*|Form|tinygrad_lite\..*\.(_\w+|[A-Z])"),
     ("py:exc", r"numpy\..*"),

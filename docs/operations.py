@@ -1,9 +1,9 @@
-"""Writes docs/operations.md: every NumPy function that works on tensors, with its rule as the code has it.
+"""Writes docs/operations.md: every NumPy function that works on tensors, with its rule as it stands in the code.
 
     python docs/operations.py [--check]
 
-The rules are cut out of the source of the tables in tinygrad_lite/ops; with --check, nothing is written, and the exit
-code says whether the page is what would be.
+It copies the rules from the source of the tables in tinygrad_lite/ops. With --check it writes nothing, and the exit
+code says whether the page is up to date.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-import scipy.special  # so that its table is read too
+import scipy.special  # so that the registry reads its table, too
 
 import tinygrad_lite as tg
 from tinygrad_lite.engine import op as declarations
@@ -123,7 +123,7 @@ def composition_cell(function: Callable[..., Any]) -> str:
 
 
 def path_of(function: Any) -> str | None:
-    """How a user writes a function of NumPy's or SciPy's; None for our own."""
+    """The path by which a user calls a function of NumPy or SciPy; None for our own."""
     path = registry.path_of(function)
     return path if path.startswith(("np.", "scipy.")) and "<" not in path else None
 
@@ -188,16 +188,16 @@ def section(module: ModuleType, answers: list[Any], functions: dict[Any, list[st
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true", help="compare instead of writing")
+    parser.add_argument("--check", action="store_true", help="compare the page instead of writing it")
     try:
         registry.answer_to(scipy.special.erf)
     except tg.errors.UsageError:
-        raise SystemExit("the table of scipy.special was not read") from None
+        raise SystemExit("the registry did not read the table of scipy.special") from None
     text = page()
     if not parser.parse_args().check:
         PAGE.write_text(text)
     elif PAGE.read_text() != text:
-        raise SystemExit(f"{PAGE.name} is not what the code says: run python docs/operations.py")
+        raise SystemExit(f"{PAGE.name} is out of date: run python docs/operations.py")
 
 
 if __name__ == "__main__":

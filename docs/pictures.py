@@ -1,6 +1,6 @@
-"""Make the picture of a lesson's page that the README and docs/explaining.md show.
+"""Makes the picture of a lesson's page that the README and docs/explaining.md show.
 
-`python docs/pictures.py` runs the command that both name, and opens what it wrote in Chromium, by Playwright.
+`python docs/pictures.py` runs the command that both pages show, and opens the result in Chromium with Playwright.
 """
 
 import shutil
