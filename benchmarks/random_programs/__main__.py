@@ -140,7 +140,7 @@ def main() -> None:
     counts, faults = tally(range(options.seed, options.seed + options.count))
     for code in faults.values():
         print(code, end="\n\n")
-    for what, number in counts.most_common():
+    for what, number in sorted(counts.items(), key=lambda item: (not item[0].startswith("outcome"), -item[1])):
         print(f"{number:8,}  {what}")
     print(f"{options.count:,} programs in {time.perf_counter() - begin:.0f} s")
 

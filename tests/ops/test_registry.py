@@ -122,6 +122,27 @@ def test_modes_nest_in_every_order(op: Op, data: st.DataObject) -> None:
             close(a, b, 1e-10)
 
 
+@pytest.mark.parametrize("op", [op for op in DIFFERENTIABLE if op.derivatives and (op.arity or 0) > 1], ids=str)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_to_the_derivatives_true_is_one_with_all_digits(op: Op) -> None:
+    params = dict(op.examples[0][1]) if op.examples else {}
+    x = np.linspace(0.3, 0.7, 3)
+    for i in range(op.arity or 0):
+
+        def f(x: Any, one: Any, i: int = i) -> Any:
+            return op(*[one if k == i else x for k in range(op.arity or 0)], **params)
+
+        try:
+            f(x, np.True_)
+        except TypeError:  # NumPy has no negative of a truth
+            continue
+        for slope in (
+            lambda one, f=f: tg.vjp(lambda x: f(x, one), x)[1](np.ones(3))[0],
+            lambda one, f=f: tg.jvp(lambda x: f(x, one), (x,), (np.ones(3),))[1],
+        ):
+            np.testing.assert_array_equal(slope(True), slope(1.0))
+
+
 @pytest.mark.parametrize("op", DIFFERENTIABLE, ids=str)
 @given(data=st.data())
 def test_float32_stays_float32(op: Op, data: st.DataObject) -> None:

@@ -11,7 +11,7 @@ from tinygrad_lite.engine.operators import Operators
 from tinygrad_lite.errors import InputError, UsageError
 from tinygrad_lite.foreign import DATA_WITHOUT_HISTORY, lost_array, numbers_of, silent_exit
 
-NUMBERS = frozenset({bool, int, float, complex, type(None), np.float64, np.float32})
+NUMBERS = frozenset({int, float, complex, type(None), np.float64, np.float32})
 """Types that need no check: their values never change, and no container holds them."""
 
 _NUMBER_OF_KIND = {"b": bool, "i": int, "u": int, "f": float, "c": complex}

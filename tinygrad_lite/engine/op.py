@@ -161,13 +161,16 @@ class Op(Arguments):
         return self
 
     def real(self, arrays: Sequence[Array], dtype: Any) -> tuple[Array, ...]:
-        """The arrays in the result's dtype, for the rules: integers would wrap around, low precision would stay low."""
+        """The arrays in the result's dtype, for the rules: integers would wrap around, few digits stay few."""
         return tuple(
-            x.astype(dtype)
-            if hasattr(x, "dtype") and x.dtype != dtype and x.dtype.kind in "biuf" and self.vjps[i] is not None
-            else x
-            for i, x in enumerate(arrays)
+            x.astype(dtype) if self.vjps[i] is not None and _is_coarser(x, dtype) else x for i, x in enumerate(arrays)
         )
+
+
+def _is_coarser(x: Array, dtype: Any) -> bool:
+    """Whether an array holds integers or booleans, or fewer digits than a dtype."""
+    kind = getattr(x, "dtype", dtype)
+    return kind != dtype and (kind.kind in "biu" or np.promote_types(kind, dtype) == dtype)
 
 
 listeners: list[Callable[[Op], None]] = []
