@@ -269,8 +269,8 @@ def test_products_and_decompositions(f: Any, arrays: list[Any]) -> None:
         (lambda x: np.linalg.qr(x[:, :1], "complete")[0], "further columns of a complete qr"),
         (lambda x: np.linalg.pinv(x * [0, 1]), "a step would raise the rank"),
         (lambda x: np.linalg.lstsq(x * [0, 1], np.ones(2))[0], "a step would raise the rank"),
-        (lambda x: x.astype(complex), "a step cannot be told from numbers of dtype complex128"),
-        (lambda x: np.sum(x, dtype=complex), "a step cannot be told from numbers of dtype complex128"),
+        (lambda x: x.astype(complex), "numbers of dtype complex128 cannot carry a step"),
+        (lambda x: np.sum(x, dtype=complex), "numbers of dtype complex128 cannot carry a step"),
     ],
 )
 def test_what_a_step_does_not_tell(f: Callable[..., Any], message: str) -> None:

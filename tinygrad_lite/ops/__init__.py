@@ -1,7 +1,7 @@
-"""What each operation computes and how it differentiates; nothing here knows of tensors.
+"""The tables: what each operation computes and how it differentiates. No rule here knows about tensors.
 
-These are the tables; `special` is read when a program that uses SciPy asks for it. How operations continue to the
-complex plane is a table of its own, `continuations`.
+`special` is imported when a program that uses SciPy needs it. `continuations` is the table of how operations continue
+to the complex plane.
 """
 
 from tinygrad_lite.ops import continuations

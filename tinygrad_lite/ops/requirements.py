@@ -1,4 +1,4 @@
-"""Requirements: an operation that refuses some values, so that whoever follows the values follows this too."""
+"""Requirements: an operation that refuses some values, so that a recording of the operations checks them, too."""
 
 import numpy as np
 
@@ -12,5 +12,5 @@ def _refuse_where(condition: Array, x: Array, message: str) -> Array:
     return x
 
 
-# the first entry of x that is refused goes into the message, in place of {}
+# the first refused entry of x replaces {} in the message
 refuse_where = primitive(_refuse_where, arity=2, examples=[([np.array([False]), (1,)], {"message": "{} is too much"})])

@@ -1,7 +1,7 @@
-"""The special functions of SciPy, read when the first of them meets a traced value; see `op.answer_to`.
+"""The special functions of SciPy; imported when the first of them meets a traced value, see `registry.answer_to`.
 
-What SciPy has as a ufunc comes here by itself when a traced value is given to `scipy.special`. Where a function has no
-derivative in closed form with respect to its first arguments (the order of a Bessel function), these are parameters.
+A ufunc of `scipy.special` that is called with a traced value arrives here by itself. If a function has no derivative in
+closed form with respect to its first arguments (the order of a Bessel function), these are parameters.
 """
 
 from math import log, pi, sqrt
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from scipy import special
-from scipy.special._ufuncs import _zeta  # what special.zeta(x, q), which is no ufunc itself, hands its arguments to
+from scipy.special._ufuncs import _zeta  # the ufunc behind special.zeta(x, q)
 
 from tinygrad_lite.engine.op import POSITIVE, REAL, Array, Op, Rule, Traced, elementwise
 from tinygrad_lite.engine.registry import implements
@@ -35,14 +35,14 @@ def _in_last(
     domain: tuple[float, float] = REAL,
     compute: Rule | None = None,
 ) -> Op:
-    """Declare `ufunc(*order, x)`, or what computes it better, in x alone, with the derivative(y, *order, x)."""
+    """Declare `ufunc(*order, x)`, or the better `compute`, as an operation on x alone; derivative(y, *order, x)."""
     name = ufunc.__name__.lstrip("_")
 
     def forward(x: Array, order: tuple[Array, ...]) -> Array:
         return (compute or ufunc)(*order, x)
 
     def by_x(y: Array, x: Array, order: tuple[Array, ...]) -> Array:
-        # in the result's precision: a quotient of narrow numbers would be one too
+        # in the result's precision, since a quotient of narrow numbers would be narrow, too
         return derivative(y, *(np.asarray(value, y.dtype)[()] for value in order), x)
 
     op = elementwise(
@@ -74,8 +74,8 @@ def ratio(a: Array, b: Array) -> Array:
 
 
 def _hyp1f1(a: Array, b: Array, x: Array) -> Array:
-    # SciPy's takes as long as x is large, and never returns from infinity. But for polynomials, it is infinite long
-    # before. The bound is of float64, since float16 has no such number
+    # SciPy's version takes time in proportion to x, and never returns at infinity. Unless it is a polynomial, the value
+    # is infinite long before. The bound is a float64, since float16 has no such number
     bound = np.float64(1e8)
     far = np.greater(x, bound) & ~(np.less_equal(a, 0) & np.equal(a, np.rint(a)))
     moderate = np.less(np.absolute(a) + np.absolute(b), 1e4)
@@ -85,7 +85,7 @@ def _hyp1f1(a: Array, b: Array, x: Array) -> Array:
 
 
 def _hurwitz_zeta(s: Array, x: Array) -> Array:
-    # SciPy's adds up one term for each whole number between x and 0. Of a whole s, what lies below 0 is mirrored
+    # SciPy's version adds up one term for each integer between x and 0. For an integer s, the terms below 0 are mirrored
     start = np.floor(x)
     far = np.less(x, -1e4) & np.greater(x, start)
     rest = np.where(far, x - start, 0.5)
@@ -95,7 +95,7 @@ def _hurwitz_zeta(s: Array, x: Array) -> Array:
     return np.where(far, mirrored.astype(y.dtype), y)[()]
 
 
-# SciPy's own variants of what NumPy has
+# SciPy's variants of NumPy functions
 
 for twin in (cbrt, exp2, expm1, log1p):
     elementwise(
@@ -118,7 +118,7 @@ elementwise(special.cotdg, lambda y, x: -DEGREE / np.square(special.sindg(x)), d
 
 
 def _exprel_derivative(x: Array, order: int) -> Array:
-    # the mean of tⁿeᵗˣ for t from 0 to 1; far from 0, by parts: the mean of one power less
+    # the mean of tⁿeᵗˣ for t from 0 to 1; far from 0, integrated by parts, which lowers the power by one
     near = np.less(np.absolute(x), 2 * order + 2)
     nodes, weights = nodes_and_weights()
     t = (nodes + 1) / 2
@@ -230,8 +230,8 @@ elementwise(
 
 
 def _erfcx_derivative(x: Array, order: int) -> Array:
-    # 2 / √π times the integral of (-2t)ⁿ e^(-t² - 2xt) over t > 0, all but e⁻⁴⁰ of which ends where t² + 2xt is 40 and
-    # more; below 0 by the recurrence that follows from y' = 2xy - 2 / √π, where nothing cancels
+    # 2 / √π times the integral of (-2t)ⁿ e^(-t² - 2xt) over t > 0; the part where t² + 2xt is above 40 is below e⁻⁴⁰.
+    # Below 0, the recurrence from y' = 2xy - 2 / √π, in which nothing cancels there
     positive = np.greater(x, 0)
     nodes, weights = nodes_and_weights()
     above = np.expand_dims(np.where(positive, x, 0.0), -1)
@@ -262,7 +262,7 @@ elementwise(special.dawsn, lambda y, x: hyp1f1(-x * x, order=(1, 0.5)))
 
 
 def _hazard(x: Array) -> Array:
-    # erfcx is eˣ² on the one side, and what is left of Φ when it is taken out on the other
+    # erfcx grows as eˣ² on one side; on the other side it is Φ without that factor
     positive = np.greater(x, 0)
     above, below = np.where(positive, x, 0), np.where(positive, 0, x)
     far_up = exp_of_square(above, factor=-0.5) / sqrt(2 * pi) / special.ndtr(above)
@@ -270,14 +270,14 @@ def _hazard(x: Array) -> Array:
 
 
 def _hazard_slope(y: Array, x: Array) -> Array:
-    # -y(x + y), and below 0, where that sum would cancel, the slope of erfcx
+    # -y(x + y); below 0, where that sum would cancel, the slope of erfcx
     positive = np.greater(x, 0)
     below = np.where(positive, 0, x)
     slope = sqrt(pi) / 2 * np.square(np.where(positive, 0, y)) * erfcx_derivative(below / -sqrt(2), order=1)
     return np.where(positive, -y * (x + y), slope)
 
 
-# φ(x) / Φ(x) of the normal distribution, which neither vanishes nor overflows where Φ does
+# φ(x) / Φ(x) of the normal distribution; it stays finite where Φ vanishes
 hazard = elementwise(_hazard, _hazard_slope, name="normal_hazard")
 
 
@@ -306,7 +306,7 @@ elementwise(special.loggamma, lambda y, x: special.digamma(x), domain=(POSITIVE,
 
 
 def _digamma_less(a: Array, b: Array) -> Array:
-    """ψ(a) - ψ(a + b), and for a small b, where that would cancel, the integral of ψ' in between."""
+    """ψ(a) - ψ(a + b); for a small b, where that would cancel, the integral of ψ' between the two."""
     near = np.less(np.absolute(b), a / 2)
     nodes, weights = nodes_and_weights()
     step = np.where(near, b, 0)
@@ -343,7 +343,7 @@ def _beta_density(a: Array, b: Array, x: Array) -> Array:
 
 
 def _beta_density_of_both(a: Array, b: Array, x: Array, rest: Array) -> Array:
-    """The density at x, of which 1 - x is known with more digits than x has room for."""
+    """The density at x, given 1 - x with more digits than x itself can hold."""
     return np.exp(special.xlogy(a - 1, x) + special.xlogy(b - 1, rest) - special.betaln(a, b))
 
 
@@ -423,11 +423,11 @@ _in_last(
     domain=POSITIVE,
 )
 
-# Integrals, and the hypergeometric functions that they differentiate to
+# Integrals, and the hypergeometric functions in their derivatives
 
 
 def _spence_slope(y: Array, x: Array) -> Array:
-    # log(x) / (1 - x), and near 1, where that is 0 / 0, the function that it is there (DLMF 15.4.1)
+    # log(x) / (1 - x); near 1, where that is 0 / 0, as a hypergeometric function (DLMF 15.4.1)
     near = np.less(np.absolute(x - 1), 0.5)
     quotient = np.log(x) / np.where(near, 1, 1 - x)
     return np.where(near, -special.hyp2f1(1, 1, 2, np.where(near, 1 - x, 0)), quotient)

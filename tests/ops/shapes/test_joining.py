@@ -195,11 +195,11 @@ def test_apply_along_axis_has_the_dtype_of_the_first_result() -> None:
         (lambda x: np.block([x, (x, x)]), UsageError, "block.*tuple"),
         (lambda x: np.insert(x, [0, 1], [1.0, 2.0, 3.0]), ShapeError, "insert cannot take"),
         (lambda x: np.insert(x, 9, 1.0), IndexError, "out of bounds"),
-        (lambda x: array([[x[0, 0], 1.0], [x[0, 1]]]), ShapeError, r"data\[1\] is of shape \(1,\), and data\[0\] of"),
+        (lambda x: array([[x[0, 0], 1.0], [x[0, 1]]]), ShapeError, r"data\[1\] has shape \(1,\), but data\[0\] has"),
         (
             lambda x: array([[1, [x[0, 0]]]]),
             ShapeError,
-            r"data\[0\]\[1\] is of shape \(1,\), and data\[0\]\[0\] of \(\)",
+            r"data\[0\]\[1\] has shape \(1,\), but data\[0\]\[0\] has \(\)",
         ),
         (lambda x: np.apply_along_axis(np.sum, 0, x[:, :0]), ShapeError, r"at least one slice.*\(2, 0\)"),
         (lambda x: np.apply_over_axes(np.sum, x, 2), ShapeError, "sum.*axis 2"),

@@ -14,7 +14,7 @@ def _cast(x: Array, dtype: Any) -> Array:
 
 cast = primitive(
     _cast,
-    lambda g, y, x, dtype: g,  # the engine casts each gradient to the dtype of what it belongs to
+    lambda g, y, x, dtype: g,  # the engine casts each gradient to the dtype of its argument
     examples=[([(2, 3)], {"dtype": np.dtype(np.float64)})],
     linear=True,
     kind="moving",
@@ -31,7 +31,7 @@ def copy(a: Array, order: str = "K", subok: bool = False) -> Array:
     return cast(a, dtype=a.dtype)
 
 
-# of real numbers, which those with a step stand for
+# of real numbers, for which the complex numbers with a step stand
 real = elementwise(np.real, 1, kind="moving")
 imag = elementwise(np.imag, 0, kind="moving")
 conjugate = elementwise(np.conjugate, 1, kind="moving")

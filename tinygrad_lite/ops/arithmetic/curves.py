@@ -18,7 +18,7 @@ def _convolve(a: Array, v: Array, mode: Any = "full") -> Array:
 
 
 def _in_full(g: Array, a: Array, v: Array, mode: str) -> Array:
-    """The gradient of a part of the convolution as one of the whole."""
+    """The gradient of a part of the convolution, extended to the full convolution."""
     shorter, longer = sorted((np.size(a), np.size(v)))
     before = {"full": 0, "same": (shorter - 1) // 2, "valid": shorter - 1}[mode]
     after = shorter + longer - 1 - before - np.size(g)
@@ -42,14 +42,14 @@ convolve = primitive(
 def _convolve_as_numpy(a: Array, v: Array, mode: str = "full") -> Array:
     a, v = np.atleast_1d(as_array(a)), np.atleast_1d(as_array(v))
     if not (a.size and v.size):
-        raise ShapeError(f"convolve takes no empty array, got shapes {a.shape} and {v.shape}")
+        raise ShapeError(f"convolve needs arrays that are not empty, got shapes {a.shape} and {v.shape}")
     return convolve(a, v, mode=_spelled_out(mode))
 
 
 @implements(np.correlate)
 def correlate(a: Array, v: Array, mode: str = "valid") -> Array:
     a, v, mode = as_array(a), as_array(v), _spelled_out(mode)
-    # NumPy slides the shorter over the longer one, and turns the result around where it exchanged them
+    # NumPy slides the shorter array over the longer one, and reverses the result if it exchanged them
     return np.flip(convolve(v, np.flip(a), mode=mode)) if len(a) < len(v) else convolve(a, np.flip(v), mode=mode)
 
 
@@ -57,7 +57,7 @@ def _spelled_out(mode: str) -> str:
     for known in ("full", "same", "valid"):
         if isinstance(mode, str) and mode and known.startswith(mode):
             return known
-    raise InputError(f'the mode of a convolution is "full", "same" or "valid", got {mode!r}')
+    raise InputError(f'the mode of a convolution must be "full", "same" or "valid", got {mode!r}')
 
 
 @implements(np.polyval)
@@ -70,7 +70,7 @@ def polyval(p: Array, x: Array) -> Array:
 
 
 def _in_step(a1: Array, a2: Array) -> list[Array]:
-    """Two polynomials with zeros in front of the shorter one."""
+    """Two polynomials, the shorter one with zeros in front."""
     a1, a2 = np.atleast_1d(as_array(a1)), np.atleast_1d(as_array(a2))
     size = max(len(a1), len(a2))
     return [np.concatenate([np.zeros(size - len(a), a.dtype), a]) if len(a) < size else a for a in (a1, a2)]
@@ -92,7 +92,7 @@ def polymul(a1: Array, a2: Array) -> Array:
 
 
 def _without_zeros_in_front(p: Array) -> Array:
-    """A polynomial of the degree that it has; of nothing but zeros, the last of them."""
+    """A polynomial without leading zeros; if it is all zeros, its last coefficient."""
     places = np.flatnonzero(p)
     return p[places[0] if len(places) else len(p) - 1 :]
 
@@ -149,7 +149,7 @@ def _interp(x: Array, xp: Array, fp: Array, left: Any = None, right: Any = None)
 
 
 def _segments(x: Array, xp: Array, fp: Array) -> tuple[Array, ...]:
-    """Which points begin and end the segment of each x, the slope there, and how much the end counts; 0 outside."""
+    """The points that begin and end the segment of each x, its slope, and the share of its end; 0 outside."""
     last = np.size(xp) - 1
     begin = np.clip(np.searchsorted(xp, x, "right") - 1, 0, max(last - 1, 0))
     end = np.minimum(begin + 1, last)
@@ -160,7 +160,7 @@ def _segments(x: Array, xp: Array, fp: Array) -> tuple[Array, ...]:
 
 
 def _to_points(points: Array, begin: Array, to_begin: Array, end: Array, to_end: Array) -> Array:
-    """What arrives at the points that begin and end the segments, added up."""
+    """The sum of the gradients that arrive at the points which begin and end the segments."""
     return index_add(index_add(np.zeros(np.shape(points)), to_begin, index=begin), to_end, index=end)
 
 
@@ -202,7 +202,7 @@ interp = primitive(
 def _interp_as_numpy(x: Array, xp: Array, fp: Array, left: Any = None, right: Any = None, period: Any = None) -> Array:
     x, xp, fp = as_array(x), as_array(xp), as_array(fp)
     if xp.ndim != 1 or xp.shape != fp.shape:
-        raise ShapeError(f"interp: xp and fp must be of one axis and one length, got shapes {xp.shape} and {fp.shape}")
+        raise ShapeError(f"interp: xp and fp must have one axis and the same length, got {xp.shape} and {fp.shape}")
     if period is None:
         return interp(x, xp, fp, left=left, right=right)
     if period == 0:

@@ -38,12 +38,12 @@ reciprocal = elementwise(np.reciprocal, lambda y, x: -y * y, kink=lambda x: x)
 
 
 def _power_by_base(y: Array, a: Array, b: Array) -> Array:
-    # a⁰ is constant, also at a = 0, where 0 · 0⁻¹ would not be a number
+    # a⁰ is constant even at a = 0, where 0 · 0⁻¹ would be NaN
     return b * np.power(a, np.where(_is_zero(a) & _is_zero(b), 1.0, np.subtract(b, 1)))
 
 
 def _power_by_exponent(y: Array, a: Array, b: Array) -> Array:
-    # 0ᵇ is constant for b > 0, where 0 · log 0 would not be a number
+    # 0ᵇ is constant for b > 0, where 0 · log 0 would be NaN
     return y * np.log(np.where(_is_zero(a) & np.greater(b, 0), 1.0, a))
 
 
@@ -66,7 +66,7 @@ cbrt = elementwise(np.cbrt, lambda y, x: 1 / (3 * y * y), kink=lambda x: x)
 
 
 def _over_distance(x: Array, a: Array, b: Array) -> Array:
-    # at the origin, where the distance has a kink, 0 by convention
+    # 0 by convention at the origin, where the distance has a kink
     y = np.hypot(a, b)
     return x / np.where(_is_zero(y), 1, y)
 
@@ -75,7 +75,7 @@ def _cosine_of_angle(a: Array, b: Array) -> Array:
     return _over_distance(a, a, b)
 
 
-# a / √(a² + b²), an operation of its own because the derivative of the quotient would cancel where a² ≫ b²
+# a / √(a² + b²); it is an operation of its own because the derivative of the quotient would cancel where a² ≫ b²
 cosine_of_angle: Op = elementwise(
     _cosine_of_angle,
     lambda y, a, b: _over_distance(np.square(cosine_of_angle(b, a)), a, b),
@@ -124,7 +124,7 @@ fraction = elementwise(_fraction, 1, kink=_between_whole_numbers)
 @implements(np.modf)
 def modf(x: Array, /) -> tuple[Array, Array]:
     part = fraction(x)
-    return part, trunc(x).astype(part.dtype)  # real, also of whole numbers
+    return part, trunc(x).astype(part.dtype)  # real, even for integers
 
 
 def _exponent(x: Array) -> Array:
@@ -165,7 +165,7 @@ log1p = elementwise(np.log1p, lambda y, x: 1 / (1 + x), domain=((-1.0, np.inf),)
 
 
 def _sigmoid(x: Array) -> Array:
-    # e^min(x, 0) / (1 + e^-|x|): nothing overflows, and both tails keep all their digits
+    # e^min(x, 0) / (1 + e^-|x|) does not overflow, and keeps all digits in both tails
     return np.exp(np.minimum(x, 0.0)) / (1.0 + np.exp(np.copysign(x, -1.0)))
 
 
@@ -174,7 +174,7 @@ sigmoid: Op = elementwise(_sigmoid, lambda y, x: y * sigmoid(-x), kind="saturati
 
 
 def above(x: Array, y: Array) -> Array:
-    """x - y, and x itself where both are -∞, whose difference would not be a number."""
+    """x - y; or x itself where both are -∞, whose difference would be NaN."""
     return x - np.where(np.equal(y, -np.inf), 0, y)
 
 
@@ -223,7 +223,7 @@ arctanh = elementwise(np.arctanh, lambda y, x: 1 / ((1 - x) * (1 + x)), domain=(
 
 
 def _exp_of_square(x: Array, factor: float) -> Array:
-    # x² in two parts, the square of some first digits and a small rest: rounded as one, it would cost e^x² many digits
+    # x² in two parts, the square of its leading digits and a small rest; rounding x² itself would cost e^x² many digits
     x = np.clip(x, -40, 40)
     head = np.rint(16 * x) / 16
     return np.exp(factor * head * head) * np.exp(factor * (x - head) * (x + head))
@@ -240,7 +240,7 @@ def _wins(a: Array, b: Array) -> Array:
 
 
 def _wins_or_is_alone(a: Array, b: Array, a_wins: Array) -> Array:
-    """As fmax and fmin have it: a number wins against what is none."""
+    """The same for fmax and fmin, where a number wins against NaN."""
     return np.where(np.isnan(b), ~np.isnan(a), a_wins)
 
 
@@ -283,14 +283,14 @@ def _is_low(y: Array, x: Array, low: Array, high: Array) -> Array:
 
 
 def _is_high(y: Array, x: Array, low: Array, high: Array) -> Array:
-    # also where there is no inside, whatever x: the upper bound is what NumPy applies last
+    # also for every x if the bounds leave no inside, since NumPy applies the upper bound last
     if low is None:
         return np.greater(x, high)
     return np.greater(x, high) | np.greater(low, high) | (np.equal(low, high) & np.equal(x, high))
 
 
 def _within(y: Array, x: Array, low: Array, high: Array) -> Array:
-    # and 0 for nan, as for maximum
+    # 0 for NaN, as for maximum
     above = True if low is None else np.less_equal(low, x)
     below = True if high is None else np.less_equal(x, high)
     return above & below & (True if low is None or high is None else np.less(low, high))
@@ -356,9 +356,9 @@ def _round_as_numpy(a: Array, decimals: int = 0, out: Array = None) -> Array:
 
 @cache
 def nodes_and_weights() -> Any:
-    """Of Gauss and Legendre's rule on 40 points, for integrals from -1 to 1, to the last digit."""
+    """The nodes and weights of Gauss-Legendre quadrature on 40 points from -1 to 1, to the last digit."""
     x: Any = np.polynomial.legendre.leggauss(40)[0].astype(np.longdouble)
-    for _ in range(3):  # Newton's steps to the zeros of Legendre's polynomial, for the digit or two that NumPy's lack
+    for _ in range(3):  # Newton steps to the zeros of the Legendre polynomial; NumPy's lack a digit or two
         below, value = np.ones_like(x), x
         for k in range(2, 41):
             below, value = value, ((2 * k - 1) * x * value - (k - 1) * below) / k
@@ -372,8 +372,8 @@ def _sine_derivative(x: Array, order: int) -> Array:
 
 
 def _sinc_derivative(x: Array, order: int) -> Array:
-    # sin u / u is the mean of cos(tu) for t from 0 to 1: no 0 / 0, whatever the order. Far from 0, where the nodes have
-    # fewer digits, the derivatives of u · (sin u / u) = sin u, one after another
+    # sin u / u is the mean of cos(tu) for t from 0 to 1, which avoids 0 / 0 at any order. Far from 0, where quadrature
+    # loses digits, the derivatives follow one after another from u · (sin u / u) = sin u
     u = np.pi * x
     near = np.less(np.absolute(u), 2 * order + 2)
     nodes, weights = nodes_and_weights()
@@ -381,7 +381,7 @@ def _sinc_derivative(x: Array, order: int) -> Array:
     waves = _sine_derivative(np.expand_dims(np.where(near, u, 0), -1) * t, order + 1)
     mean = np.sum(weights / 2 * t**order * waves, axis=-1)
     far = np.where(near, 1, u)
-    angle = np.where(near, 1, np.pi * (x - 2 * np.rint(x / 2)))  # without the whole turns, which would cost digits
+    angle = np.where(near, 1, np.pi * (x - 2 * np.rint(x / 2)))  # without whole turns, which would cost digits
     quotient = np.sin(angle) / far
     for k in range(1, order + 1):
         quotient = (_sine_derivative(angle, k) - k * quotient) / far
@@ -393,12 +393,12 @@ sinc_derivative: Op = elementwise(
     lambda y, x, order: sinc_derivative(x, order=order + 1),
     examples=[([(2, 3)], {"order": 1}), ([(2, 3)], {"order": 4})],
 )
-# sin(πx) / (πx) itself would have no digits left for its change where x is close to 0
+# the derivative of sin(πx) / (πx) as a quotient would have no digits left close to 0
 sinc = elementwise(np.sinc, lambda y, x: sinc_derivative(x, order=1))
 
 
 def _i0_derivative(x: Array, order: int) -> Array:
-    # the mean of e^(x cos t) cosⁿ t over the circle, opposite points together: on 256 of them it has all digits, up to
+    # the mean of e^(x cos t) cosⁿ t over the circle, with opposite points combined; 256 points give all digits up to
     # where i0 overflows
     cosine = np.cos(np.pi / 128 * (np.arange(64) + 0.5))
     exponential = np.sinh if order % 2 else np.cosh

@@ -1,4 +1,4 @@
-"""Order: sorting, and the median and its kin, which are a place between two of the sorted entries."""
+"""Order: sorting, and the median and other quantiles, which lie between two sorted entries."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -26,13 +26,13 @@ def _in_order(a: Array, order: Array, axis: int | None) -> Array:
 
 @implements(np.sort)
 def sort(a: Array, axis: int | None = -1, kind: Any = None, order: Any = None, *, stable: Any = None) -> Array:
-    """Sorted entries; equal ones keep their order, whatever `kind` says, so that the gradient is the same each time."""
-    np.sort(np.empty(0), kind=kind, stable=stable)  # which complains of what there is not
+    """Sort; equal entries keep their order for every `kind`, so that the gradient is always the same."""
+    np.sort(np.empty(0), kind=kind, stable=stable)  # raises NumPy's error for an unknown kind
     return _in_order(a, argsort(a, axis=axis, kind="stable", order=order), axis)
 
 
 def _partition_places(x: Array, kth: Any, axis: int | None = -1, kind: Any = "introselect", order: Any = None) -> Array:
-    """Where each entry of the partition came from: the sorted entries of both are the same."""
+    """The original position of each entry of the partition, found by sorting both."""
     x, axis = (np.ravel(x), 0) if axis is None else (x, axis)
     origin, goal = (np.argsort(a, axis, kind="stable") for a in (x, np.partition(x, kth, axis, kind, order)))
     places = np.empty_like(origin)
@@ -49,7 +49,7 @@ def partition(a: Array, kth: Any, axis: int | None = -1, kind: str = "introselec
 
 
 def lines_along(x: Array, axis: Axis) -> tuple[Array, tuple[int, ...]]:
-    """The array with the reduced axes joined into the last one, and in which order its axes stand there."""
+    """The array with the reduced axes joined into the last axis, and the order of its axes before joining."""
     reduced = np.lib.array_utils.normalize_axis_tuple(range(x.ndim) if axis is None else axis, x.ndim)
     kept = tuple(i for i in range(x.ndim) if i not in reduced)
     moved = np.transpose(x, (*kept, *reduced))
@@ -58,18 +58,18 @@ def lines_along(x: Array, axis: Axis) -> tuple[Array, tuple[int, ...]]:
 
 
 def _quantile_weights(x: Array, q: Any, axis: Axis, method: str, weights: Array, percent: bool) -> Array:
-    """How much each entry counts in each quantile: an array of q's shape, and then of the shape of x's lines.
+    """The share of each entry in each quantile: an array of q's shape followed by the shape of x's lines.
 
-    Any method picks a place between two sorted entries; which, the same quantile of 0, 1, 2, ... says. NaN stand last,
-    and count for nothing.
+    Every method chooses a point between two sorted entries: the same quantile of 0, 1, 2, ... gives its position. NaN
+    come last and have no share.
     """
     lines, _ = lines_along(x, axis)
     quantile: Any = np.percentile if percent else np.quantile
-    if weights is not None:  # then it is one of the entries
+    if weights is not None:  # then the quantile is one of the entries
         chosen = np.equal(lines, np.expand_dims(quantile(x, q, axis=axis, method=method, weights=weights), -1))
         return (chosen / np.sum(chosen, axis=-1, keepdims=True)).astype(x.dtype)
     counts = np.sum(~np.isnan(lines), axis=-1)
-    places = np.full((*np.shape(q), *counts.shape), -1.0)  # no place in a line of nothing but NaN
+    places = np.full((*np.shape(q), *counts.shape), -1.0)  # a line of NaN alone has no position
     for count in np.unique(counts[counts > 0]):
         place = quantile(np.arange(count, dtype=x.dtype), q, method=method)
         places[..., counts == count] = np.expand_dims(place, -1)
@@ -141,12 +141,14 @@ percentile = primitive(np.percentile, _percentile_vjp, kink=closest, examples=_P
 
 
 def _of_one_axis(function: Callable[..., Array]) -> Callable[..., Array]:
-    """A function of quantiles that refuses several axes of them, whose order NumPy itself confuses."""
+    """The function with a check that q has at most one axis, since NumPy itself confuses the order of several."""
 
     @wraps(function)
     def checked(a: Array, q: Any, *args: Any, **params: Any) -> Array:
         if np.ndim(q) > 1:
-            raise UsageError(f"{function.__name__}: q has {np.ndim(q)} axes; pass np.ravel(q), and reshape the result")
+            raise UsageError(
+                f"{function.__name__}: q must have one axis at most; pass np.ravel(q), and reshape the result"
+            )
         return function(a, q, *args, **params)
 
     return checked

@@ -1,4 +1,4 @@
-"""Reductions: many entries to one, along an axis, several, or all."""
+"""Reductions: many entries become one, along one axis, several, or all."""
 
 from functools import wraps
 from math import prod as product
@@ -21,7 +21,7 @@ _MASKED: list[Example] = [([(2, 3)], {"axis": axis, "where": _MASK}) for axis in
 
 
 def _kept(reduced: Array, x: Array, axis: Axis, keepdims: bool) -> Array:
-    """A reduced array with its lost axes put back, so that it broadcasts against x."""
+    """A reduced array with the removed axes restored, so that it broadcasts against x."""
     if keepdims or np.ndim(reduced) == 0:
         return reduced
     lost = _axes(np.shape(x), axis)
@@ -36,7 +36,7 @@ def _axes(shape: tuple[int, ...], axis: Axis) -> set[int]:
 
 
 def _count(x: Array, axis: Axis, where: Array = True) -> Any:
-    """How many entries each result is made of; with a mask, in an array that broadcasts against x."""
+    """The number of entries in each result; with a mask, an array that broadcasts against x."""
     if where is not True:
         return np.sum(np.broadcast_to(where, np.shape(x)), axis=axis, keepdims=True)
     shape = np.shape(x)
@@ -49,12 +49,12 @@ def divided(x: Array, count: Any) -> Array:
 
 
 def _mask(where: Array) -> dict[str, Array]:
-    """The keyword of a reduction for a mask, if there is one: arrays of other libraries do not know it."""
+    """The keyword for a mask, if there is one; arrays of other libraries do not know it."""
     return {} if where is True else {"where": where}
 
 
 def _spread(g: Array, x: Array, axis: Axis, keepdims: bool, where: Array = True) -> Array:
-    """The gradient of a reduced array handed to each entry that it was made of."""
+    """The gradient of a reduced array, broadcast to the entries that it came from."""
     shape = np.shape(x)
     if isinstance(g, np.generic):  # np.broadcast_to takes six times as long
         g = np.ndarray(shape, g.dtype, g, strides=(0,) * len(shape))
@@ -101,7 +101,7 @@ mean = primitive(np.mean, _mean_vjp, linear=True, examples=[*EXAMPLES, *_MASKED]
 
 
 def _others(x: Array) -> Array:
-    """For each entry along the first axis, the product of all others: no division, so that zeros may be among them."""
+    """For each entry along the first axis, the product of all others, without division, so zeros are no problem."""
     n = len(x)
     if n < 2:
         return np.ones_like(x)
@@ -157,7 +157,7 @@ def _deviation_vjp(
     keepdims: bool = False,
     where: Array = True,
 ) -> Array:
-    deviation = x - mean  # of more axes than x, where the mean has them
+    deviation = x - mean  # has more axes than x if the mean has
     freedom = np.maximum(_count(x, axis, where) - ddof, 0)
     return divided(_spread(g, deviation, axis, keepdims, where) * deviation * 2, freedom)
 
@@ -188,7 +188,7 @@ def _std_vjp(
     where: Array = True,
     correction: float | None = None,
 ) -> Array:
-    # where all entries are equal the distance to the mean has a kink, and its gradient is 0 by convention
+    # if all entries are equal, the standard deviation has a kink, and its gradient is 0 by convention
     if where is True and x.size:
         flat = np.equal(np.max(x, axis=axis, keepdims=keepdims), np.min(x, axis=axis, keepdims=keepdims))
     else:
@@ -232,7 +232,7 @@ def _root(x: Array) -> Array:
     return np.sqrt(x)
 
 
-root = elementwise(  # of a sum of squares, with gradient 0 where that is 0
+root = elementwise(  # the root of a sum of squares; its gradient is 0 where the sum is 0
     _root,
     lambda y, x: np.where(np.equal(y, 0), 0, 0.5 / np.where(np.equal(y, 0), 1, y)),
     domain=(POSITIVE,),
@@ -240,7 +240,7 @@ root = elementwise(  # of a sum of squares, with gradient 0 where that is 0
 
 
 def _with_mean(function: Rule, statistic: Op, of_variance: Rule) -> Rule:
-    """The function as NumPy has it: with the mean, where that is known, as an argument that may have a gradient too."""
+    """The function with NumPy's signature, in which a known mean is an argument that may have a gradient, too."""
 
     @implements(function)
     def answer(
@@ -279,19 +279,19 @@ def _extremum_vjp(
 ) -> Array:
     kept = _kept(y, x, axis, keepdims)
     winners = np.equal(x, kept) if where is True else np.equal(x, kept) & where
-    ties = np.sum(winners, axis=axis, keepdims=True)  # which share equally, the initial value among them
+    ties = np.sum(winners, axis=axis, keepdims=True)  # ties share equally, and the initial value is one of them
     if initial is not None:
         ties = ties + np.equal(kept, initial)
     return winners * (_kept(unless_nan(g, y), x, axis, keepdims) / np.maximum(ties, 1))
 
 
 def unless_nan(g: Array, y: Array) -> Array:
-    """The upstream gradient of what is selected, and NaN where it is NaN: the number behind that may be any."""
+    """The upstream gradient of a selected value; NaN where the value is NaN, since any number may be behind that."""
     return np.where(np.isnan(y), y, g)
 
 
 def closest(x: Array, **_: Any) -> Array:
-    """The differences between neighbouring entries in order: zero where any two tie."""
+    """The differences between neighbouring sorted entries: zero where two entries tie."""
     return np.diff(np.sort(x[~np.isnan(x)]))
 
 
@@ -318,9 +318,7 @@ def _logsumexp(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
 
 
 def _logsumexp_vjp(g: Array, y: Array, x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
-    if not x.size:  # whose largest number there is not
-        return np.zeros_like(x)
-    # the share of each exponential, by the largest: of x - y few digits are left where both are large
+    # the share of each exponential, relative to the largest; x - y would keep few digits where both are large
     weights = np.exp(above(x, np.max(x, axis=axis, keepdims=True)))
     total_weight = np.sum(weights, axis=axis, keepdims=True)
     return _kept(g, x, axis, keepdims) * (weights / np.where(np.equal(total_weight, 0), 1, total_weight))
@@ -341,7 +339,7 @@ logaddexp_reduce = primitive(
 
 
 def _reduces(ufunc: np.ufunc, reduction: Op) -> None:
-    """Let `ufunc.reduce`, which reduces the first axis unless told, be answered by a reduction."""
+    """Let a reduction answer `ufunc.reduce`, which by default reduces the first axis."""
 
     @implements(ufunc.reduce)
     def reduce(
@@ -353,11 +351,11 @@ def _reduces(ufunc: np.ufunc, reduction: Op) -> None:
         initial: Any = np._NoValue,
         where: Array = True,
     ) -> Array:
-        rest = {"dtype": dtype, "out": out, "where": None if where is True else where}
-        given = {name: value for name, value in rest.items() if value is not None}
+        optional = {"dtype": dtype, "out": out, "where": None if where is True else where}
+        params = {name: value for name, value in optional.items() if value is not None}
         if initial is not np._NoValue:
-            given["initial"] = initial
-        return reduction(array, axis=axis, keepdims=keepdims, **given)
+            params["initial"] = initial
+        return reduction(array, axis=axis, keepdims=keepdims, **params)
 
 
 implements(np.sum)(sum)
@@ -376,7 +374,7 @@ def without_nan(x: Array, stand_in: float) -> Array:
 
 
 def _among_numbers(rule: Rule, stand_in: float = 0) -> Rule:
-    """The rule of a reduction for the one that leaves out NaN."""
+    """The rule for the variant of a reduction that leaves out NaN."""
 
     @wraps(rule)
     def vjp(g: Array, y: Array, x: Array, *, where: Array = True, **params: Any) -> Array:

@@ -23,7 +23,7 @@ _ALONG: list[Example] = [
 
 
 def _laid_out(x: Array, axis: int | None) -> Array:
-    """The array with the axis that is run along last, flat if there is none; NumPy takes a number for a row of one."""
+    """The array with the axis in question last, or flat without an axis; NumPy treats a number as a row of one."""
     return np.moveaxis(x, axis, -1) if axis is not None and np.ndim(x) else np.ravel(x)
 
 
@@ -39,13 +39,13 @@ cumsum = primitive(np.cumsum, _cumsum_vjp, linear=True, examples=_ALONG)
 
 
 def _from_behind(x: Array, steps: int) -> Array:
-    """Each entry replaced by the one some steps further along the last axis, zeros at the end."""
+    """Each entry replaced by the entry some steps further along the last axis, with zeros at the end."""
     return np.concatenate([x[..., steps:], np.zeros_like(x[..., :steps])], axis=-1)
 
 
 def _cumprod_vjp(g: Array, y: Array, x: Array, axis: int | None = None, dtype: Any = None) -> Array:
-    # ∂/∂xᵢ is the product before i times rᵢ = gᵢ + xᵢ₊₁ rᵢ₊₁: no division, so that zeros may be among the factors.
-    # The recurrence is solved by doubling: after k rounds r has 2ᵏ terms, and factor the product of 2ᵏ factors
+    # ∂/∂xᵢ is the product before i times rᵢ = gᵢ + xᵢ₊₁ rᵢ₊₁, without division, so that zeros are no problem.
+    # Doubling solves the recurrence: after k rounds, r has 2ᵏ terms, and `factor` is the product of 2ᵏ factors
     x_along, r = _laid_out(x, axis), _laid_out(g, axis or 0)
     before = np.concatenate([np.ones_like(x_along[..., :1]), np.cumprod(x_along, -1)[..., :-1]], axis=-1)
     factor, steps = _from_behind(x_along, 1), 1
@@ -64,7 +64,7 @@ cumprod = primitive(
 
 
 def _accumulates(ufunc: np.ufunc, running: Callable[..., Array]) -> None:
-    """Let `ufunc.accumulate`, which runs along the first axis unless told, be answered by a running operation."""
+    """Let a running operation answer `ufunc.accumulate`, which by default runs along the first axis."""
 
     @implements(ufunc.accumulate)
     def accumulate(array: Array, axis: int = 0, dtype: Any = None, out: Array = None) -> Array:
@@ -77,7 +77,7 @@ def _accumulates(ufunc: np.ufunc, running: Callable[..., Array]) -> None:
 
 
 def _running_place(x: Array, largest: bool, axis: int) -> Array:
-    """Where each entry of a running maximum or minimum stands: the first of equal ones."""
+    """The position of each entry of a running maximum or minimum, the first of equal entries."""
     extremum = (np.maximum if largest else np.minimum).accumulate(x, axis)
     along = np.moveaxis(extremum, axis, -1)
     same = np.equal(along[..., 1:], along[..., :-1]) | np.isnan(along[..., :-1])

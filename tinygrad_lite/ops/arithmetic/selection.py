@@ -1,4 +1,4 @@
-"""Selection and questions: where, comparisons, argmax, and other answers that carry no gradient."""
+"""Selection and questions: where, comparisons, argmax, and other answers, which carry no gradient."""
 
 from collections.abc import Sequence
 from math import prod
@@ -12,7 +12,7 @@ from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import InputError, UsageError
 from tinygrad_lite.ops.shapes.indexing import in_range
 
-# As rules of its own, since a mask times an infinite or undefined gradient would not be zero
+# with rules of its own, since a mask times an infinite or undefined gradient would not be zero
 where_else = primitive(
     np.where,
     None,
@@ -41,7 +41,7 @@ def select(condlist: Sequence[Array], choicelist: Sequence[Array], default: Arra
     chosen = default
     for condition, choice in zip(map(as_array, reversed(condlist)), reversed(choicelist)):
         if condition.dtype != bool:
-            raise UsageError(f"select: a condition is of booleans, got {condition.dtype}")
+            raise UsageError(f"select: a condition must hold booleans, got {condition.dtype}")
         chosen = where(condition, choice, chosen)
     return chosen.astype(np.result_type(*choicelist, default))
 
@@ -52,7 +52,7 @@ def choose(a: Array, choices: Sequence[Array], out: Array = None, mode: str = "r
     count = len(choices)
     number = in_range("choose", a, count, mode)
     if np.any(number < 0) or np.any(number >= count):
-        raise InputError(f"choose: numbers from {number.min()} to {number.max()} for {count} choices")
+        raise InputError(f"choose: numbers must lie in 0 … {count - 1}, got {number.min()} to {number.max()}")
     chosen = choices[0]
     for k in range(1, count):
         chosen = where(number == k, choices[k], chosen)
@@ -60,7 +60,7 @@ def choose(a: Array, choices: Sequence[Array], out: Array = None, mode: str = "r
 
 
 def _apart(a: Array, b: Array) -> Array:
-    """Zero where the answer changes, and with it what is chosen by it."""
+    """The difference: zero where the answer changes, and so does anything that is chosen by the answer."""
     return np.subtract(a, b, dtype=float)
 
 

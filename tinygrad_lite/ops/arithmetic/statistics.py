@@ -32,18 +32,18 @@ def average(
     dtype = np.result_type(a.dtype, weights.dtype, *(["f8"] if a.dtype.kind in "biu" else []))
     total = np.sum(weights, axis=axis, dtype=dtype, keepdims=keepdims)
     if np.any(np.equal(total, 0)):
-        raise InputError("average: the weights sum to zero, and nothing can be divided by that")
+        raise InputError("average: the weights sum to zero, so there is no weighted mean")
     mean = np.sum(a.astype(dtype) * weights.astype(dtype), axis=axis, keepdims=keepdims) / total
     return (mean, np.broadcast_to(total, mean.shape)) if returned else mean
 
 
 def _along(weights: Array, a: Array, axis: Axis) -> Array:
-    """Weights of some axes of an array, in their order, as an array that broadcasts against it."""
+    """The weights along some axes of an array, reshaped to broadcast against it."""
     if axis is None:
         raise UsageError(f"average: weights of shape {np.shape(weights)} for an array of shape {a.shape} need an axis=")
     axes = [i % a.ndim for i in (axis if isinstance(axis, tuple) else (axis,))]
     if np.shape(weights) != tuple(a.shape[i] for i in axes):
-        raise ShapeError(f"average: weights of shape {np.shape(weights)} along axis={axis} of an array {a.shape}")
+        raise ShapeError(f"average: weights of shape {np.shape(weights)} do not fit axis={axis} of an array {a.shape}")
     weights = np.transpose(weights, np.argsort(axes))
     return np.reshape(weights, tuple(size if i in axes else 1 for i, size in enumerate(a.shape)))
 
@@ -63,7 +63,7 @@ def cov(
     samples = [as_array(x) for x in (m, y) if x is not None]
     for x in samples:
         if x.ndim > 2:
-            raise ShapeError(f"cov: samples have one or two axes, got shape {x.shape}")
+            raise ShapeError(f"cov: samples must have one or two axes, got shape {x.shape}")
     if ddof is not None and ddof != int(ddof):
         raise InputError(f"cov: ddof={ddof} must be a whole number")
     dtype = np.result_type(*(x.dtype for x in samples), np.float64) if dtype is None else dtype
@@ -77,8 +77,8 @@ def cov(
     weights = [_weights(name, w, X.shape[1]) for name, w in (("fweights", fweights), ("aweights", aweights))]
     if weights[0] is not None and np.any(np.not_equal(weights[0], np.round(weights[0]))):
         raise UsageError("cov: fweights count samples, and must be whole numbers")
-    given = [w for w in weights if w is not None]
-    w = given[0] * given[1] if len(given) == 2 else given[0] if given else None
+    factors = [w for w in weights if w is not None]
+    w = factors[0] * factors[1] if len(factors) == 2 else factors[0] if factors else None
     mean, total = np.average(X, axis=1, weights=w, returned=True)
     freedom = total[0]
     if w is None:
@@ -86,7 +86,7 @@ def cov(
     elif ddof:
         freedom = freedom - ddof * (1 if aweights is None else np.sum(w * weights[1]) / freedom)
     if freedom <= 0:
-        raise InputError(f"cov: {X.shape[1]} samples and ddof={ddof} leave no degree of freedom")
+        raise InputError(f"cov: {X.shape[1]} samples and ddof={ddof} leave no degrees of freedom")
     X = (X - mean[:, None]).astype(dtype)
     products = np.dot(X, (X if w is None else X * w).T)
     return np.squeeze((products * np.true_divide(1, freedom)).astype(products.dtype))

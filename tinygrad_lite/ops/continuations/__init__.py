@@ -1,6 +1,6 @@
-"""Continuations to the complex plane, one file for each shelf of operations; see `forms` for what a continuation is.
+"""Continuations to the complex plane, one file for each folder of operations; `forms` says what a continuation is.
 
-What is not entered here needs nothing said: its forward, on complex numbers, is its continuation.
+An operation that is not listed here is its own continuation: its forward also takes complex numbers.
 """
 
 from tinygrad_lite.ops.continuations import arithmetic, networks, shapes

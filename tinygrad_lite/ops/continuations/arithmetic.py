@@ -1,4 +1,4 @@
-"""Continuations to the complex plane of arithmetic: entry by entry, in order, reduced, and along an axis."""
+"""Continuations of arithmetic to the complex plane: elementwise, reductions, order, and along an axis."""
 
 from collections.abc import Callable
 from typing import Any
@@ -63,9 +63,9 @@ for op in (elementwise.ldexp, elementwise.degrees, elementwise.rad2deg, elementw
 
 
 def _power(a: Array, b: Array) -> Array:
-    # of a negative base the logarithm has an imaginary part of π, which would be left over but for rounding
+    # the logarithm of a negative base has an imaginary part of π, of which rounding would leave a part in the result
     side = np.where(np.less(np.real(a), 0), -1, 1)
-    whole = np.where(np.equal(np.imag(b), 0), np.real(b), np.nan)  # an exponent that moves is not a whole number
+    whole = np.where(np.equal(np.imag(b), 0), np.real(b), np.nan)  # an exponent with a step is not a whole number
     moving = np.where(np.equal(a, 0) & np.greater(np.real(b), 0), np.real(b), b)
     return np.where(np.less(side, 0), np.power(-1.0, whole), 1) * np.power(side * a, moving)
 
@@ -116,7 +116,7 @@ continuation(
 
 
 def _arctan2(a: Array, b: Array) -> Array:
-    # but for a constant, which the value brings
+    # up to a constant, which the exact value provides
     steep = np.greater(np.absolute(a), np.absolute(b))
     return np.where(steep, -np.arctan(b / a), np.arctan(a / b))
 
@@ -125,7 +125,7 @@ continuation(elementwise.arctan2, exact(np.arctan2, _arctan2))
 
 
 def _selecting(extremum: Callable[..., Array]) -> Rule:
-    """The continuation of what selects one of two numbers, and their mean where they tie."""
+    """The continuation of an operation that selects one of two numbers, or their mean if they tie."""
 
     def selected(a: Array, b: Array) -> Array:
         y = extremum(np.real(a), np.real(b))
@@ -143,7 +143,7 @@ def _clip(x: Array, low: Array, high: Array) -> Array:
     y = x if low is None else np.where(np.less(np.real(x), np.real(low)), low, x)
     if high is not None:
         upper = np.greater(np.real(y), np.real(high))
-        if low is not None:  # at two bounds that are equal to it, x counts as the upper one
+        if low is not None:  # an x that equals both bounds counts as the upper one
             upper = upper | (np.equal(np.real(low), np.real(high)) & np.equal(np.real(x), np.real(high)))
         y = np.where(upper, high, y)
     return as_complex(y)
@@ -157,7 +157,7 @@ continuation(
 continuation(elementwise.sinc, exact(np.sinc, lambda x: sinc_derivative(x, order=0)))
 continuation(elementwise.i0, exact(np.i0, lambda x: i0_derivative(x, order=0)))
 
-# Casts, of real numbers, which those with a step stand for
+# Casts of real numbers, for which the complex numbers with a step stand
 
 continuation(casting.cast, of_dtype(casting.cast.forward, lambda x: x))
 continuation(casting.real, lambda x: x)
@@ -167,7 +167,7 @@ continuation(casting.real_if_close, lambda a, tol=100: a)
 # Selection
 
 continuation(selection.where_else, lambda condition, a, b: as_complex(np.where(np.real(condition), a, b))[()])
-# its value does change with its argument: what reads that on the complex plane is not the derivative
+# the value does change with the argument, so its step on the complex plane is not the derivative
 continuation(selection.stop_gradient, lambda x: x)
 
 # Reductions
@@ -193,12 +193,12 @@ def _std(x: Array, **params: Any) -> Array:
 
 
 def _of_numbers(rule: Rule) -> Rule:
-    """The continuation of a reduction for the one that leaves out NaN."""
+    """The continuation of the variant of a reduction that leaves out NaN."""
     return lambda x, *, where=True, **params: rule(x, where=~np.isnan(np.real(x)) & where, **params)
 
 
 def extreme(extremum: Callable[..., Array]) -> Rule:
-    """The continuation of what selects an entry of an array, and the mean of those that tie."""
+    """The continuation of an operation that selects an entry of an array, or the mean of entries that tie."""
 
     def selected(x: Array, axis: Axis = None, keepdims: bool = False, where: Array = True, **initial: Any) -> Array:
         y = extremum(np.real(x), axis=axis, keepdims=True, where=where, **initial)
@@ -235,9 +235,9 @@ continuation(reductions.logaddexp_reduce, exact(reductions.logaddexp_reduce.forw
 
 
 def _shared_out(function: Callable[..., Array], percent: bool = False) -> Rule:
-    """The continuation of a quantile: the sum of what each entry has in it.
+    """The continuation of a quantile: the sum of the entries, each times its share.
 
-    The shares are those of the derivative, but here the value is made of them as well, and would be wrong with them.
+    The shares are those of the derivative, but here the value is computed from them, too, so wrong shares would show.
     """
 
     def continued(x: Array, axis: Axis = None, keepdims: bool = False, **params: Any) -> Array:

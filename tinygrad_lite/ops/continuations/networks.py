@@ -1,4 +1,4 @@
-"""Continuations to the complex plane of what networks are made of."""
+"""Continuations of activations to the complex plane."""
 
 from math import pi, sqrt
 

@@ -1,4 +1,4 @@
-"""Continuations to the complex plane of shapes: where entries go, complex ones go as well."""
+"""Continuations of shape operations to the complex plane: they move complex entries as they move real ones."""
 
 from tinygrad_lite.ops.continuations.forms import continuation, exact, of_dtype
 from tinygrad_lite.ops.shapes import arranging, filling, indexing, joining, shaping, windows

@@ -1,4 +1,4 @@
-"""Einstein's summation: every product and sum over named axes, and its own derivative."""
+"""Einstein summation: any product and sum over named axes; its derivative is an Einstein summation, too."""
 
 from collections.abc import Sequence
 from string import ascii_lowercase, ascii_uppercase
@@ -19,11 +19,11 @@ def _einsum(*arrays: Array, subscripts: str, optimize: Any = False) -> Array:
 
 
 def axes_by_letters(subscripts: str, ndims: Sequence[int]) -> tuple[list[str], str]:
-    """The axes of each operand and of the result by letters alone, those too that an ellipsis stands for."""
+    """The letters of the axes of each operand and of the result, including axes that an ellipsis stands for."""
     inputs, arrow, output = subscripts.replace(" ", "").partition("->")
     operands = inputs.split(",")
     if len(operands) != len(ndims):
-        raise ShapeError(f"einsum: {subscripts!r} names {len(operands)} operands, and there are {len(ndims)}")
+        raise ShapeError(f"einsum: {subscripts!r} names {len(operands)} operands, got {len(ndims)}")
     if not arrow:
         named = inputs.replace(",", "").replace(".", "")
         output = "..." * ("." in inputs) + "".join(c for c in sorted(set(named)) if named.count(c) == 1)
@@ -40,13 +40,13 @@ def _einsum_vjp(i: int, g: Array, y: Array, arrays: Sequence[Array], subscripts:
     unused = iter([letter for letter in _LETTERS if letter not in "".join(terms)])
     wanted = ""
     for letter, size in zip(terms[i], np.shape(arrays[i])):
-        if letter in wanted:  # a diagonal was taken: what arrives goes back onto it
+        if letter in wanted:  # a diagonal was taken: its gradient goes back onto it
             again = next(unused)
             operands.append((letter + again, np.eye(size, dtype=g.dtype)))
             wanted += again
         else:
             lengths = [np.shape(x)[term.index(letter)] for term, x in operands if letter in term]
-            if size not in lengths:  # summed over on its own: each entry gets the same
+            if size not in lengths:  # summed over in this operand alone: each entry gets the same gradient
                 operands.append((letter, np.ones(size, g.dtype)))
             wanted += letter
     return np.einsum(

@@ -1,4 +1,4 @@
-"""Linear algebra: systems, determinants, powers and products of matrices, which are the last two axes."""
+"""Linear algebra: systems, determinants, powers and products of matrices in the last two axes."""
 
 from collections.abc import Callable, Sequence
 from functools import wraps
@@ -26,7 +26,7 @@ ANY: list[Example] = [([shape], {}) for shape in ((3, 3), (3, 2), (2, 3), (2, 2,
 
 
 def singularity(x: Array, *_: Array, **__: Any) -> Array:
-    """Zero where the matrix is singular, and small already where x⁻¹ bends too much for differences."""
+    """Zero where the matrix is singular, and small where x⁻¹ bends too much for finite differences."""
     return np.linalg.svd(x, compute_uv=False) / 8
 
 
@@ -56,7 +56,7 @@ inv = primitive(
 
 
 def as_columns(b: Array, *vectors: Array) -> list[Array]:
-    """NumPy's rule: a right side of one dimension is a vector; of more, matrices."""
+    """NumPy's rule: a right-hand side with one axis is a vector; with more axes, it holds matrices."""
     return [np.expand_dims(x, -1) if np.ndim(b) == 1 else x for x in vectors]
 
 
@@ -85,7 +85,7 @@ solve = primitive(
 @implements(np.linalg.tensorinv)
 def tensorinv(a: Array, ind: int = 2) -> Array:
     if ind <= 0:
-        raise ShapeError(f"tensorinv: ind= counts the first axes, which the inverse has last; got {ind}")
+        raise ShapeError(f"tensorinv: ind= must be positive, the number of first axes that become the last; got {ind}")
     first, last = a.shape[:ind], a.shape[ind:]
     return np.reshape(np.linalg.inv(np.reshape(a, (prod(last), -1))), last + first)
 
@@ -99,9 +99,9 @@ def tensorsolve(a: Array, b: Array, axes: Sequence[int] | None = None) -> Array:
 
 
 def _bases(x: Array) -> tuple[Array, ...]:
-    """Orthogonal u and v, of determinant 1 together, in which x is diagonal: of each its strong and its weak columns.
+    """The strong and weak columns of orthogonal u and v, whose determinants multiply to 1, in which x is diagonal.
 
-    Weak are those of singular values so small that x⁻¹ would leave higher derivatives without digits.
+    Weak columns belong to singular values so small that higher derivatives by x⁻¹ would have no digits left.
     """
     finite = np.all(np.isfinite(x), axis=(-2, -1), keepdims=True)
     u, s, vt = np.linalg.svd(np.where(finite, x, np.eye(x.shape[-1], dtype=x.dtype)))
@@ -115,7 +115,7 @@ bases = primitive(_bases, examples=SQUARE)
 
 
 def _adjugate(x: Array) -> Array:
-    """det x · x⁻¹ as the polynomial that it is, by Faddeev and LeVerrier: good for small entries, singular or not."""
+    """det x · x⁻¹ as a polynomial, by Faddeev and LeVerrier; it works for small entries, also if x is singular."""
     size = x.shape[-1]
     found = np.eye(size)
     for k in range(1, size):
@@ -125,8 +125,8 @@ def _adjugate(x: Array) -> Array:
 
 
 def _det_vjp(g: Array, y: Array, x: Array) -> Array:
-    # Of a regular matrix it is y x⁻ᵀ. Of any other, elimination of the strong block leaves a weak one that may be 0:
-    # det x = det(strong) · det(weak), and the second is differentiated as the polynomial that it is.
+    # For a regular matrix it is y x⁻ᵀ. For any other, eliminating the strong block leaves a weak block that may be 0:
+    # det x = det(strong) · det(weak), and the second factor is differentiated as a polynomial.
     u, u_weak, v, v_weak = bases(x)
     strong = u.mT @ x @ v
     inverse = v @ np.linalg.inv(strong) @ u.mT
@@ -158,7 +158,7 @@ def _sign_of_det(x: Array) -> Array:
 
 
 def _log_abs_det_of_complex(x: Array) -> Array:
-    # the sign, of size 1, turns by what the determinant changes in relation to itself
+    # the sign has size 1 and turns by the relative change of the determinant
     sign, y = np.linalg.slogdet(x)
     return with_value(y, np.log(sign / np.sign(np.real(sign))))
 
@@ -197,7 +197,7 @@ def _multi_dot(*arrays: Array) -> Array:
 
 
 def _factor(i: int, g: Array, y: Array, arrays: Sequence[Array]) -> Array:
-    """The gradient of the i-th factor: a product of the others, each turned, on the sides where they stood."""
+    """The gradient of the i-th factor: the product of g with the others, transposed, each on its own side."""
     first, *others, last = arrays
     first = first[None, :] if np.ndim(first) == 1 else first
     last = last[:, None] if np.ndim(last) == 1 else last

@@ -1,4 +1,4 @@
-"""Norms of vectors and matrices, and the condition number made of them."""
+"""Norms of vectors and matrices, and the condition number, which is made of them."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ def _all_or(axis: Axis, x: Array) -> Shape:
 
 
 def _extreme_share(values: Array, axis: int | Shape, ord: float) -> Array:
-    """What each of these numbers has in the largest, or for a negative order in the smallest; ties share equally."""
+    """The share of each number in the largest, or for a negative order in the smallest; ties share equally."""
     if values.size == 0:
         return values
     extreme = np.max if ord > 0 else np.min
@@ -56,7 +56,7 @@ def _vector_norm_vjp(
         return g * np.sign(x) * _extreme_share(np.absolute(x), axes, ord)
     if ord in (0, 1):
         return g * np.sign(x) * ord
-    # sign(x) |x / y|^(ord - 1), and 0 where the norm is 0
+    # sign(x) |x / y|^(ord - 1); 0 where the norm is 0
     ratio = x / np.where(np.equal(y, 0), 1, y)
     if ord > 0 and ord % 2 == 0:
         return g * np.where(np.equal(y, 0), 0, ratio ** (ord - 1))
@@ -101,7 +101,7 @@ def _cond(x: Array, p: Any = None) -> Array:
 
 
 def _ties(x: Array, **_: Any) -> Array:
-    """Zero where an entry is 0, or two entries, two sums of rows or columns, or two singular values are equal."""
+    """Zero if an entry is 0, or if two entries, two row or column sums, or two singular values are equal."""
     sizes = np.absolute(np.atleast_2d(x))
     compared = (np.ravel(sizes), sizes.sum(axis=-1), sizes.sum(axis=-2), np.linalg.svdvals(np.atleast_2d(x)) / 4)
     return np.concatenate([np.ravel(np.diff(np.sort(values), prepend=0)) for values in compared])

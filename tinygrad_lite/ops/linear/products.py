@@ -1,4 +1,4 @@
-"""Products: sums over a shared axis."""
+"""Products that sum over a shared axis."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -51,7 +51,7 @@ matmul = primitive(
 
 
 def _rows(x: Array) -> Array:
-    """The array as a matrix whose rows run along the last axis."""
+    """The array as a matrix whose rows are its slices along the last axis."""
     return x if x.ndim == 2 else np.reshape(x, (-1, x.shape[-1]))
 
 
@@ -61,7 +61,7 @@ def _linear(x: Array, weight: Array, bias: Array) -> Array:
     y = np.matmul(x, weight.T)
     if type(y) is not type(bias) or y.dtype != bias.dtype:
         return y + bias
-    y += bias  # the product is ours: no second array
+    y += bias  # in place, since nobody else holds the product
     return y
 
 
@@ -77,12 +77,12 @@ linear = primitive(
 
 
 def _free(x: Array, place: int) -> list[int]:
-    """The axes of an array that a sum over one of them leaves."""
+    """The axes of an array that remain after a sum over one of them."""
     return [i for i in range(np.ndim(x)) if i != place % np.ndim(x)]
 
 
 def _contraction(place_a: int, place_b: int) -> list[Any]:
-    """The rules of a product that sums over one axis of each factor and then has the free axes of a, and of b."""
+    """The rules of a product that sums over one axis of each factor; the result has the free axes of a, then of b."""
 
     def by_a(g: Array, y: Array, a: Array, b: Array) -> Array:
         if not (np.ndim(a) and np.ndim(b)):
@@ -195,6 +195,6 @@ def cross(a: Array, b: Array, axisa: int = -1, axisb: int = -1, axisc: int = -1,
         axisa = axisb = axisc = axis
     a, b = np.moveaxis(as_array(a), axisa, -1), np.moveaxis(as_array(b), axisb, -1)
     if a.shape[-1] != 3 or b.shape[-1] != 3:
-        raise ShapeError(f"cross: vectors of 3 entries are needed, got {a.shape[-1]} and {b.shape[-1]}")
+        raise ShapeError(f"cross needs vectors of 3 entries, got {a.shape[-1]} and {b.shape[-1]}")
     (a0, a1, a2), (b0, b1, b2) = ([x[..., i] for i in range(3)] for x in (a, b))
     return np.stack([a1 * b2 - a2 * b1, a2 * b0 - a0 * b2, a0 * b1 - a1 * b0], axis=axisc)

@@ -1,4 +1,4 @@
-"""Triangular systems and Cholesky's: by the names and signatures that they have in scipy.linalg, which sees no tensors.
+"""Triangular systems and Cholesky factors, with the names and signatures of scipy.linalg, which does not take tensors.
 
 Public as `tg.linalg`.
 """
@@ -18,7 +18,7 @@ Transposed = Literal[0, 1, 2, "N", "T", "C"]
 
 
 def _triangle(a: Array, lower: bool, unit_diagonal: bool) -> Array:
-    """The entries that are read of a triangular matrix; 1 on its diagonal, if told so."""
+    """The entries of a triangular matrix that are read; its diagonal is 1 if `unit_diagonal`."""
     strict = np.tri(a.shape[-1], k=-1, dtype=bool)
     itself = np.eye(a.shape[-1], dtype=bool)
     side = strict if lower else strict.T
@@ -28,7 +28,7 @@ def _triangle(a: Array, lower: bool, unit_diagonal: bool) -> Array:
 def _solve(a: Array, b: Array, transposed: bool = False, lower: bool = False, unit_diagonal: bool = False) -> Array:
     triangle = _triangle(a, lower, unit_diagonal)
     (columns,) = as_columns(b, b)
-    # of an upper triangle, elimination has nothing to do and nothing to exchange: what it does is substitution
+    # elimination leaves an upper triangle as it is, without exchanging rows: only the substitution remains
     if transposed:
         triangle = triangle.mT
     if transposed == lower:
@@ -93,13 +93,14 @@ def solve_triangular(
     overwrite_b: bool = False,
     check_finite: bool = True,
 ) -> Array:
-    """The solution y of a triangular system, a y = b, or aᵀ y = b.
+    """Solve a triangular system, a y = b or aᵀ y = b, for y.
 
-    As scipy.linalg.solve_triangular, for arrays and tensors, and with NumPy's rule for stacks: a is (..., n, n), b a
-    vector (n,) or (..., n, k). The other triangle is not read and has the gradient 0; so has a unit diagonal.
+    This is scipy.linalg.solve_triangular for arrays and tensors, with NumPy's rule for stacks: a has the shape (..., n,
+    n), and b has the shape (n,) or (..., n, k). The other triangle is not read and has gradient 0; so has a unit
+    diagonal.
 
     Args:
-        trans: 0 or "N" for a, 1 or "T" (or 2 or "C", which is the same for real numbers) for aᵀ.
+        trans: 0 or "N" for a, 1 or "T" for aᵀ (also 2 or "C", which means the same for real numbers).
         overwrite_b: ignored, since arrays here never change.
         check_finite: refuse NaN and infinity, as SciPy does.
 
@@ -115,7 +116,7 @@ def solve_triangular(
         array([1., 2.])
     """
     if trans not in (0, 1, 2, "N", "T", "C"):
-        raise InputError(f'trans is 0, 1 or 2, or "N", "T" or "C", got {trans!r}')
+        raise InputError(f'trans must be 0, 1 or 2, or "N", "T" or "C", got {trans!r}')
     a, b = as_array(a), as_array(b)
     if np.ndim(a) < 2 or a.shape[-1] != a.shape[-2]:
         raise ShapeError(f"solve_triangular needs a square matrix, or a stack of them, got shape {np.shape(a)}")
@@ -127,10 +128,10 @@ def solve_triangular(
 def cho_factor(
     a: Array, lower: bool = False, overwrite_a: bool = False, check_finite: bool = True
 ) -> tuple[Array, bool]:
-    """Cholesky's factor of a symmetric positive definite matrix, for `cho_solve`: (c, lower).
+    """The Cholesky factor (c, lower) of a symmetric positive definite matrix, for `cho_solve`.
 
-    a = c cᵀ with a lower triangle c, or cᵀ c with an upper one. As scipy.linalg.cho_factor, except that the other
-    triangle of c is 0.
+    a = c cᵀ for a lower triangle c, or cᵀ c for an upper triangle. This is scipy.linalg.cho_factor, except that the
+    other triangle of c is 0.
 
     Raises:
         InputError: if `check_finite` finds NaN or infinity.
@@ -148,9 +149,9 @@ def cho_factor(
 
 
 def cho_solve(c_and_lower: tuple[Array, bool], b: Array, overwrite_b: bool = False, check_finite: bool = True) -> Array:
-    """The solution y of a y = b for a symmetric positive definite a, out of its factor: `cho_factor(a)`.
+    """Solve a y = b for y, where a is symmetric positive definite, from its Cholesky factor `cho_factor(a)`.
 
-    As scipy.linalg.cho_solve. Two triangular systems, c z = b and cᵀ y = z for a lower triangle c.
+    This is scipy.linalg.cho_solve. It solves two triangular systems, c z = b and cᵀ y = z for a lower triangle c.
 
     Raises:
         InputError, ShapeError, numpy.linalg.LinAlgError: as `solve_triangular` does.
@@ -168,4 +169,4 @@ def cho_solve(c_and_lower: tuple[Array, bool], b: Array, overwrite_b: bool = Fal
 
 def _check_finite(name: str, *arrays: Array) -> None:
     if not all(np.all(np.isfinite(x)) for x in arrays):
-        raise InputError(f"{name}: the arrays hold NaN or infinity; pass check_finite=False to compute with them")
+        raise InputError(f"{name}: the arrays hold NaN or infinity; pass check_finite=False to compute with these")

@@ -1,1 +1,1 @@
-"""What networks are made of and NumPy lacks: activations and losses."""
+"""The operations of neural networks that NumPy lacks: activations and losses."""

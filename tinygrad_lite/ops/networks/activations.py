@@ -1,4 +1,4 @@
-"""What networks are made of and NumPy lacks: activations, and the softmax family."""
+"""Activations of neural networks, and the softmax family."""
 
 from math import erfc, pi, sqrt
 

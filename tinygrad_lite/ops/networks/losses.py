@@ -1,4 +1,4 @@
-"""Losses that are an operation of their own, because their parts would overflow or take longer."""
+"""Losses that are operations of their own, because their parts would overflow or be slower."""
 
 import numpy as np
 
@@ -11,11 +11,11 @@ REDUCTIONS = ("mean", "sum", "none")
 
 
 def check_same_shape(prediction: Array, target: Array) -> None:
-    """Raise `ShapeError` where broadcasting would let every entry meet the wrong ones."""
+    """Raise `ShapeError` if the shapes differ, since broadcasting would compare the wrong entries."""
     if np.shape(prediction) != np.shape(target):
         raise ShapeError(
-            f"the prediction has shape {np.shape(prediction)} and the target {np.shape(target)}; they would broadcast, "
-            "and every entry would meet the wrong ones: reshape one of them"
+            f"the prediction has shape {np.shape(prediction)} and the target {np.shape(target)}; broadcasting would "
+            "compare the wrong entries: reshape one of them"
         )
 
 
@@ -29,8 +29,8 @@ def _reduced(entries: Array, reduction: str) -> Array:
 
 
 def _per_entry(g: Array, entries: Array, reduction: str) -> Array:
-    """The gradient that arrives at each entry of a reduced loss."""
-    return divided(g, entries.size) if reduction == "mean" else g
+    """The upstream gradient of each entry of a reduced loss."""
+    return g / entries.size if reduction == "mean" else g
 
 
 def _log(p: Array) -> Array:
@@ -59,7 +59,7 @@ binary_cross_entropy = elementwise(
 
 def _binary_cross_entropy_with_logits(z: Array, target: Array, reduction: str) -> Array:
     check_same_shape(z, target)
-    # log(1 + eᶻ) - z·target, with the exponential of a negative number only
+    # log(1 + eᶻ) - z·target, taking the exponential of negative numbers only
     return _reduced(np.maximum(z, 0.0) - z * target + np.log1p(np.exp(np.copysign(z, -1.0))), reduction)
 
 

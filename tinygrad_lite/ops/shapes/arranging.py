@@ -1,4 +1,4 @@
-"""Arranging: the same entries at other places, some of them several times, some not at all."""
+"""Arranging: the same entries in other positions; some may repeat, and some may be left out."""
 
 from collections.abc import Callable
 from typing import Any
@@ -29,11 +29,11 @@ _MOVING: list[Callable[..., Any]] = [
     *newer("unstack"),
 ]
 for _function in _MOVING:
-    implements(_function)(by_stand_in(_function, places, lambda x, found: taken(ravel(x), found)))
+    implements(_function)(by_stand_in(_function, places, lambda x, positions: taken(ravel(x), positions)))
 
 
 def _checked(function: Callable[..., Any], x: Array, *settings: Any) -> Array:
-    """The array, once NumPy has accepted the settings for one of as many axes."""
+    """The array, after NumPy has accepted the settings for an array with as many axes."""
     asked(function, [x], np.empty((1,) * np.ndim(x)), *settings)
     return as_array(x)
 
@@ -67,9 +67,9 @@ def roll(a: Array, shift: Any, axis: int | tuple[int, ...] | None = None) -> Arr
     return a
 
 
-def _taken_or_zero(x: Array, found: Any) -> Any:
-    """The entries at places that count from 1, and zeros where NumPy filled in zeros."""
-    return taken(concatenate(np.zeros(1, x.dtype), ravel(x)), found)
+def _taken_or_zero(x: Array, positions: Any) -> Any:
+    """The entries at positions that count from 1; position 0 is where NumPy filled in a zero."""
+    return taken(concatenate(np.zeros(1, x.dtype), ravel(x)), positions)
 
 
 for _function in (np.diag, np.diagflat, np.tril, np.triu, np.resize):
@@ -95,7 +95,7 @@ trace = primitive(
 def trim_zeros(filt: Array, trim: str = "fb", axis: int | tuple[int, ...] | None = None) -> Array:
     trim = trim.lower()
     if trim not in ("f", "b", "fb", "bf"):
-        raise InputError(f"trim_zeros: trim is 'f' (front), 'b' (back) or 'fb', got {trim!r}")
+        raise InputError(f"trim_zeros: trim must be 'f' (front), 'b' (back) or 'fb', got {trim!r}")
     axes = range(filt.ndim) if axis is None else np.lib.array_utils.normalize_axis_tuple(axis, filt.ndim)
     index = [slice(None)] * filt.ndim
     others = np.nonzero(filt)

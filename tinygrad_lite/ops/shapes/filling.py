@@ -1,4 +1,4 @@
-"""Filling: arrays made by a pattern: of one value, of evenly spaced ones, of powers."""
+"""Filling: arrays that follow a pattern, such as a constant, evenly spaced values, or powers."""
 
 from typing import Any
 
@@ -36,7 +36,7 @@ def full_like(
 
 @implements(np.copyto)
 def copyto(dst: Array, src: Array, casting: Any = "same_kind", where: Array = True) -> None:
-    """Behind np.full and np.full_like, to which NumPy gives a tensor only as the value, and never asks it."""
+    """NumPy calls this inside np.full and np.full_like, where a tensor can only be the value."""
     if isinstance(dst, Traced):
         raise UsageError("copyto would write into a tensor, and arrays in a graph never change: use the values instead")
     np.copyto(dst, np.asarray(src), casting, np.asarray(where))
@@ -47,7 +47,7 @@ def _intervals(num: int, endpoint: bool) -> int:
 
 
 def _shares(num: int, endpoint: bool) -> Array:
-    """How far each of the spaced numbers has come from start to stop."""
+    """How far each of the spaced numbers is on the way from start to stop, from 0 to 1."""
     return np.arange(num) / max(_intervals(num, endpoint), 1)
 
 
@@ -140,7 +140,7 @@ def _geomspace_as_numpy(
 
 
 def _vander_vjp(g: Array, y: Array, x: Array, N: int | None = None, increasing: bool = False) -> Array:
-    """Each power's derivative is its exponent times the power before it, which stands in the column beside."""
+    """The derivative of each power is its exponent times the next lower power, which is in the neighbouring column."""
     towards = 1 if increasing else -1
     powers, g = y[:, ::towards], g[:, ::towards]
     return np.sum(g[:, 1:] * powers[:, :-1] * np.arange(1, np.shape(y)[1]), axis=1)

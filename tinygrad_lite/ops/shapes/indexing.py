@@ -1,4 +1,4 @@
-"""Indexing: reading entries, and the functional ways to replace or add to them.
+"""Indexing: reading entries, and functional ways to replace them or add to them.
 
 An index is a parameter, not an array: no gradient flows through it.
 """
@@ -18,7 +18,7 @@ Index = Any
 
 
 def fixed(index: Index) -> Index:
-    """The index with its lists, arrays and tensors as arrays of its own, so that nobody can change it later."""
+    """The index with copies of its lists, arrays and tensors, so that nobody can change it later."""
     return tuple(_fixed_part(part) for part in index) if isinstance(index, tuple) else _fixed_part(index)
 
 
@@ -26,11 +26,11 @@ def _fixed_part(part: Any) -> Any:
     if isinstance(part, (int, slice, np.integer)) or part is None or part is Ellipsis:
         return part
     array = unchanging(part)
-    return array.astype(int) if isinstance(part, (list, tuple)) and not array.size else array  # [] picks nothing
+    return array.astype(int) if isinstance(part, (list, tuple)) and not array.size else array  # [] selects nothing
 
 
 def _is_basic(index: Index) -> bool:
-    """Whether an index is made of slices and integers alone, so that it meets no entry twice."""
+    """Whether an index consists of slices and integers alone, so that no entry occurs twice."""
     if type(index) is int:
         return True
     parts = index if isinstance(index, tuple) else (index,)
@@ -52,7 +52,7 @@ def _scatter(*parts: Array, shape: tuple[int, ...], indices: Sequence[Index]) ->
 
 
 class Scattered(Deferred):
-    """The gradients of some entries of an array: many of them cost one array, and not one each."""
+    """The gradients of some entries of an array; many of these make one array together, not one array each."""
 
     def __init__(self, part: Array, shape: tuple[int, ...], index: Index) -> None:
         self._shape = shape
@@ -134,14 +134,14 @@ def _index_set_vjp_x(g: Array, y: Array, x: Array, values: Array, index: Index) 
 
 
 def _like_values(g: Array, values: Array) -> Array:
-    """The gradient at the entries as one of the values, which may have further axes of one in front."""
+    """The gradient at the entries, reshaped as the values, which may have further axes of length 1 in front."""
     return np.reshape(g, (1,) * (np.ndim(values) - np.ndim(g)) + np.shape(g))
 
 
 def _index_set_vjp_values(g: Array, y: Array, x: Array, values: Array, index: Index) -> Array:
     if _is_basic(index):
         return _like_values(g[index], values)
-    # where an index meets an entry twice, the last value stays and the others have no influence
+    # if an entry occurs twice in the index, the last value stays and the others have no influence
     order = np.arange(np.size(np.empty(np.shape(x), bool)[index])).reshape(np.shape(g[index]))
     last = np.empty(np.shape(x), int)
     last[index] = order
@@ -151,7 +151,7 @@ def _index_set_vjp_values(g: Array, y: Array, x: Array, values: Array, index: In
 def _index_add(x: Array, values: Array, index: Index) -> Array:
     result = np.array(x, np.result_type(x, values))
     addend = np.empty_like(result[index])
-    addend[...] = values  # as an assignment broadcasts; np.add.at crashes on values of more axes than the entries have
+    addend[...] = values  # broadcasts as an assignment; np.add.at crashes if the values have more axes than the entries
     _add_at(result, index, addend)
     return result
 
@@ -162,7 +162,7 @@ def _with_values(examples: Any) -> Any:
         entries = np.empty(shape)[index].shape
         is_mask = (
             isinstance(index, np.ndarray) and index.dtype.kind == "b"
-        )  # to which NumPy assigns one-dimensional values only
+        )  # NumPy assigns only one-dimensional values to a mask
         for values in (entries, ()) if is_mask else (entries, (), (1, 1, *entries)):
             yield [shape, values], params
 
@@ -198,16 +198,16 @@ def take(a: Array, indices: Array, axis: int | None = None, out: Array = None, m
 
 
 def in_range(name: str, indices: Array, size: int, mode: str) -> Array:
-    """Indices as a mode of NumPy's brings them into the range of `size` entries."""
+    """The indices, brought into the range of `size` entries as NumPy's `mode` says."""
     indices = as_array(indices)
     if indices.dtype == bool or not indices.size:
-        indices = indices.astype(np.intp)  # a truth is 0 or 1 here, and no mask
+        indices = indices.astype(np.intp)  # here a boolean means 0 or 1; it is not a mask
     if mode == "wrap":
         return indices % size
     if mode == "clip":
         return np.clip(indices, 0, size - 1)
     if mode != "raise":
-        raise InputError(f'{name}: mode is "raise", "wrap" or "clip", got {mode!r}')
+        raise InputError(f'{name}: mode must be "raise", "wrap" or "clip", got {mode!r}')
     return indices
 
 
@@ -219,7 +219,7 @@ def take_along_axis(arr: Array, indices: Array, axis: int | None = -1) -> Array:
             raise ShapeError(f"take_along_axis: without an axis, indices have one axis; got shape {indices.shape}")
         return getitem(np.ravel(arr), index=fixed(indices))
     if arr.ndim != indices.ndim:
-        raise ShapeError(f"take_along_axis: indices of shape {indices.shape} for an array of shape {arr.shape}")
+        raise ShapeError(f"take_along_axis: indices of shape {indices.shape} need the {arr.ndim} axes of {arr.shape}")
     axis = np.lib.array_utils.normalize_axis_index(axis, arr.ndim)
     others = np.ix_(*(np.arange(size) if i != axis else [0] for i, size in enumerate(arr.shape)))
     return getitem(arr, index=fixed((*others[:axis], indices, *others[axis + 1 :])))
@@ -261,11 +261,11 @@ def piecewise(x: Array, condlist: Any, funclist: Sequence[Any], *args: Any, **kw
 
 @implements(np.bincount)
 def bincount(x: Array, /, weights: Array = None, minlength: int = 0) -> Array:
-    counts = np.bincount(np.asarray(x), minlength=minlength)  # which checks x, and is as long
+    counts = np.bincount(np.asarray(x), minlength=minlength)  # checks x, and gives the length
     if weights is None:
         return counts
     if np.shape(weights) != np.shape(x):
-        raise ShapeError(f"bincount: weights of shape {np.shape(weights)} for numbers of shape {np.shape(x)}")
+        raise ShapeError(f"bincount: weights must have the shape of x, {np.shape(x)}, got {np.shape(weights)}")
     return index_add(np.zeros(len(counts)), weights, index=np.asarray(x).astype(np.intp))
 
 
@@ -286,7 +286,7 @@ def _refuse_scattered(ufunc: np.ufunc) -> None:
     name = f"np.{ufunc.__name__}"
     values = {"np.add": "add(values)", "np.subtract": "add(-values)"}.get(name)
     instead = values or f"set({name}(x[index]{', values' if ufunc.nin == 2 else ''}))"
-    once = "" if values else ", if no entry is named twice"
+    once = "" if values else ", if no entry occurs twice"
 
     @implements(ufunc.at)
     def at(*args: Any, **params: Any) -> Array:
@@ -323,16 +323,16 @@ class At:
 
 
 class Entries:
-    """Some entries of a traced value, waiting for what to do there."""
+    """Some entries of a traced value, to be replaced or added to."""
 
     def __init__(self, x: Array, index: Index) -> None:
         self._x = x
         self._index = index
 
     def set(self, values: Array) -> Any:
-        """A copy with these entries replaced; where an index repeats, the last value stays."""
+        """A copy with these entries replaced; if an entry occurs twice, the last value stays."""
         return index_set(self._x, values, index=self._index)
 
     def add(self, values: Array) -> Any:
-        """A copy with these values added; where an index repeats, each is added."""
+        """A copy with these values added; if an entry occurs twice, each value is added."""
         return index_add(self._x, values, index=self._index)

@@ -1,4 +1,4 @@
-"""Joining: one array of several, and of what a function makes of the slices of one."""
+"""Joining: one array made of several arrays, or of a function's results for the slices of an array."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -57,16 +57,16 @@ stack = primitive(
 
 
 def array(data: Any, dtype: Any = None) -> Array:
-    """An array put together from nested lists and tuples of numbers, arrays and tensors, as `np.array` does it.
+    """Make an array of nested lists and tuples of numbers, arrays and tensors, as `np.array` does.
 
-    `np.array` itself cannot: it would take the numbers out of the tensors. The result is a tensor where a tensor is
-    among the data, and an array otherwise.
+    `np.array` itself would take the numbers out of the tensors and lose their history. The result is a tensor if a
+    tensor is among the data, and otherwise an array.
 
     Args:
-        dtype: as in NumPy; by default one that holds all of the data.
+        dtype: as in NumPy; by default a dtype that holds all of the data.
 
     Raises:
-        ShapeError: if the parts of a list differ in shape; the message names the place.
+        ShapeError: if the parts of a list differ in shape; the message says where.
 
     Example:
         >>> import numpy as np, tinygrad_lite as tg
@@ -90,8 +90,8 @@ def _joined(data: Any, place: str = "") -> Array:
     for i, part in enumerate(parts):
         if np.shape(part) != np.shape(parts[0]):
             raise ShapeError(
-                f"array: data{place}[{i}] is of shape {np.shape(part)}, and data{place}[0] of {np.shape(parts[0])}: "
-                "the parts of a list must be of one shape"
+                f"array: data{place}[{i}] has shape {np.shape(part)}, but data{place}[0] has {np.shape(parts[0])}: "
+                "the parts of a list must have the same shape"
             )
     return stack(*parts) if parts else np.empty(0)
 
@@ -149,17 +149,17 @@ def block(arrays: Any) -> Array:
     parts: list[Array] = []
 
     def numbered(nested: Any) -> Any:
-        """The same lists, with the places that entries will have in one flat array in place of the entries."""
+        """The same lists, with the position of each entry in one flat array in place of the entry."""
         if isinstance(nested, list):
             return [numbered(part) for part in nested]
         if isinstance(nested, tuple):
-            return nested  # of which np.block will complain
+            return nested  # np.block raises the error for it
         start = sum(np.size(part) for part in parts)
         parts.append(np.atleast_1d(nested))
         return start + places(np.shape(nested))
 
-    found = asked(np.block, parts, numbered(arrays))
-    return taken(concatenate(*parts, axis=None), found)
+    positions = asked(np.block, parts, numbered(arrays))
+    return taken(concatenate(*parts, axis=None), positions)
 
 
 @implements(np.insert)
@@ -168,8 +168,8 @@ def insert(arr: Array, obj: Any, values: Array, axis: int | None = None) -> Arra
     values = array(values, arr.dtype)
     new = arr.size + places(values.shape)
     index = np.asarray(obj) if isinstance(obj, Traced) else obj
-    found = asked(np.insert, [arr, values], places(arr.shape), index, new, axis)
-    return taken(concatenate(ravel(arr), ravel(values)), found)
+    positions = asked(np.insert, [arr, values], places(arr.shape), index, new, axis)
+    return taken(concatenate(ravel(arr), ravel(values)), positions)
 
 
 @implements(np.apply_along_axis)
@@ -195,7 +195,7 @@ def apply_over_axes(func: Callable[[Array, int], Array], a: Array, axes: int | S
             result = np.expand_dims(result, axis)
         if result.ndim != a.ndim:
             raise ShapeError(
-                f"apply_over_axes: {func} made {in_words([result])} of {in_words([a])}, which has lost other axes"
+                f"apply_over_axes: {func} must keep the other axes, but made {in_words([result])} of {in_words([a])}"
             )
         a = result
     return a

@@ -1,4 +1,4 @@
-"""Padding: an array with a border of constants, of its own entries, or of what is computed from them."""
+"""Padding: an array with a border of constants, of its own entries, or of values computed from them."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +11,7 @@ from tinygrad_lite.errors import InputError, UsageError
 from tinygrad_lite.ops.shapes.joining import array, concatenate
 from tinygrad_lite.ops.shapes.shaping import asked, places, ravel, taken
 
-# Each of these pads the first axis, by `before` and `after` entries.
+# A function that pads the first axis by `before` and `after` entries.
 _Growing = Callable[[Array, int, int, Any], Array]
 
 
@@ -29,7 +29,7 @@ def _statistic(function: Callable[..., Array]) -> _Growing:
     def grown(x: Array, before: int, after: int, lengths: Array) -> Array:
         first, last = (len(x) if length is None else min(round(length), len(x)) for length in lengths)
         if first < 0 or last < 0:
-            raise InputError(f"pad: stat_length counts entries, got {lengths[0]} and {lengths[1]}")
+            raise InputError(f"pad: stat_length must not be negative, got {lengths[0]} and {lengths[1]}")
         values = [function(part, axis=0, keepdims=True) for part in (x[:first], x[len(x) - last :])]
         if x.dtype.kind in "iu":
             values = [np.round(value) for value in values]
@@ -40,10 +40,10 @@ def _statistic(function: Callable[..., Array]) -> _Growing:
 
 
 def _odd(x: Array, before: int, after: int, mode: str) -> Array:
-    """Reflected at the edge as at a point: 2 · edge - x, again and again as long as entries are missing."""
+    """Reflection in the point at the edge: 2 · edge - x, repeated as long as entries are missing."""
     if len(x) == 1:
         return np.repeat(x, 1 + before + after, axis=0)
-    skipped = int(mode == "reflect")  # whose border does not repeat the edge
+    skipped = int(mode == "reflect")  # "reflect" does not repeat the edge in the border
     period = len(x) - skipped
     while before or after:
         reach = (len(x) - skipped) // period * period
@@ -53,7 +53,7 @@ def _odd(x: Array, before: int, after: int, mode: str) -> Array:
     return x
 
 
-# mode: what grows an axis, the setting that it reads, and that setting's default
+# for each mode: the function that pads an axis, the setting that it reads, and the default of that setting
 _COMPUTED: dict[str, tuple[_Growing, str, Any]] = {
     "linear_ramp": (_linear_ramp, "end_values", 0),
     "maximum": (_statistic(np.max), "stat_length", None),
@@ -64,15 +64,15 @@ _COMPUTED: dict[str, tuple[_Growing, str, Any]] = {
 
 
 def _pairs(setting: Any, ndim: int) -> Any:
-    """A setting for the front and the back of each axis, out of any of the ways to write it."""
+    """A setting for the front and the back of each axis, from any form in which NumPy takes it."""
     values = array(setting)
     pairs = np.broadcast_to(values, (ndim, 2))
-    # np.pad makes Python numbers of more than two, and that shows in the last digit of float32
+    # np.pad converts more than two values to Python numbers, which shows in the last digit of float32
     return pairs.tolist() if isinstance(pairs, np.ndarray) and values.size > 2 else pairs
 
 
 def _of_all_axes(widths: dict[int, Any], ndim: int) -> list[Any]:
-    """Widths that are given for some axes (since NumPy 2.3), as a list."""
+    """Widths for some of the axes (since NumPy 2.3), as a list for all axes."""
     pairs: list[Any] = [(0, 0)] * ndim
     for axis, width in widths.items():
         pairs[axis] = np.broadcast_to(width, 2)
@@ -80,14 +80,14 @@ def _of_all_axes(widths: dict[int, Any], ndim: int) -> list[Any]:
 
 
 def _with_entries(x: Array, widths: Any, mode: str, **settings: Any) -> Array:
-    """Padded with entries of x, or constants: NumPy finds which of them goes where, with their places."""
+    """Pad with entries of x or constants; NumPy, called on their positions, tells which of them goes where."""
     constants = array(settings.get("constant_values", 0), x.dtype)
     if mode == "empty" and not settings:
         mode = "constant"
     if mode == "constant":
         settings["constant_values"] = x.size + places(constants.shape)
-    found = asked(np.pad, [x], places(x.shape), widths, mode, **settings)
-    return taken(concatenate(ravel(x), ravel(constants)), found)
+    positions = asked(np.pad, [x], places(x.shape), widths, mode, **settings)
+    return taken(concatenate(ravel(x), ravel(constants)), positions)
 
 
 @implements(np.pad)
@@ -100,12 +100,12 @@ def _pad_as_numpy(array: Array, pad_width: Any, mode: Any = "constant", **settin
         grown, name, default = _COMPUTED[mode]
         values = _pairs(settings.pop(name, default), array.ndim)
         if settings:
-            raise UsageError(f"pad: mode {mode!r} has {name}, not {', '.join(settings)}")
+            raise UsageError(f"pad: mode {mode!r} takes {name}=, not {', '.join(settings)}")
     elif mode in ("reflect", "symmetric") and settings == {"reflect_type": "odd"}:
         grown, values = _odd, [mode] * array.ndim
     else:
         return _with_entries(array, pad_width, mode, **settings)
-    # whatever is wrong with the widths, NumPy says it
+    # NumPy raises the error for invalid widths
     asked(np.pad, [array], np.empty(array.shape, bool), pad_width, "edge")
     for axis, ((before, after), value) in enumerate(zip(_pairs(pad_width, array.ndim), values)):
         if before or after:

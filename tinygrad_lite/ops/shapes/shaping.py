@@ -1,7 +1,7 @@
-"""Shaping: the same entries under other axes.
+"""Shaping: the same entries under different axes.
 
-What a NumPy function does to axes, shapes or places, it does in the same way to any array of that shape. So most
-functions need no rule of their own: NumPy itself is asked, with a stand-in for the array.
+A NumPy function rearranges the axes or entries of all arrays of a shape in the same way. So most functions need no rule
+of their own: we call NumPy's function on a stand-in for the array and see where the axes or entries go.
 """
 
 import inspect
@@ -19,7 +19,8 @@ from tinygrad_lite.ops.shapes.indexing import getitem
 
 
 def _reshape(x: Array, shape: int | Sequence[int], order: Any = "C") -> Array:
-    # the order by position, since NumPy 2.1 renamed the keyword, and only where it is not C, which others do not know
+    # the order is passed by position, since NumPy 2.1 renamed the keyword, and not at all if it is "C", since other
+    # libraries do not know it
     return np.reshape(x, shape) if order == "C" else np.reshape(x, shape, order)
 
 
@@ -78,7 +79,7 @@ swapaxes = primitive(
 )
 broadcast_to = primitive(
     np.broadcast_to,
-    lambda g, y, x, shape, subok=False: g,  # the engine sums over the axes that were broadcast
+    lambda g, y, x, shape, subok=False: g,  # the engine sums over the broadcast axes
     examples=[([(3,)], {"shape": (2, 3)}), ([(2, 1)], {"shape": (2, 3)}), ([()], {"shape": (2,)})],
     linear=True,
     kind="moving",
@@ -102,7 +103,7 @@ def _ravel_as_numpy(a: Array, order: str = "C") -> Array:
 
 
 def asked(function: Callable[..., Any], arrays: Sequence[Array], *args: Any, **params: Any) -> Any:
-    """What a NumPy function answers about stand-ins; its complaints name the arrays that these stand in for."""
+    """Call a NumPy function on stand-ins; its errors name the arrays that they stand for."""
     try:
         return function(*args, **params)
     except (ValueError, TypeError) as error:
@@ -113,7 +114,7 @@ def asked(function: Callable[..., Any], arrays: Sequence[Array], *args: Any, **p
 def by_stand_in(
     function: Callable[..., Any], stand_in: Callable[[tuple[int, ...]], Array], make: Callable[[Array, Any], Any]
 ) -> Callable[..., Any]:
-    """A NumPy function of one array x, as `make(x, found)`, with what it found for the stand-in of x's shape."""
+    """A NumPy function of one array x as `make(x, result)`, with its result for a stand-in of x's shape."""
     signature = inspect.signature(function)
 
     def answer(*args: Any, **params: Any) -> Any:
@@ -126,7 +127,7 @@ def by_stand_in(
 
 
 def _numbered_axes(shape: tuple[int, ...]) -> Array:
-    """An array whose axes are as long as their numbers: wherever they go, they can be told by their lengths."""
+    """An array in which axis i has length i, so that the axes can be told apart by their lengths."""
     return np.empty(tuple(range(len(shape))))
 
 
@@ -135,35 +136,35 @@ def _of_shape(shape: tuple[int, ...]) -> Array:
 
 
 def places(shape: tuple[int, ...]) -> Array:
-    """The place of each entry in the flattened array."""
+    """The position of each entry in the flattened array."""
     return np.arange(prod(shape)).reshape(shape)
 
 
-def taken(flat: Array, found: Any) -> Any:
-    """The entries at some places of a flat array; for several arrays of places, as many results."""
-    if isinstance(found, (list, tuple)):
-        return type(found)(taken(flat, each) for each in found)
-    return reshape(getitem(flat, index=np.ravel(found)), shape=found.shape)
+def taken(flat: Array, positions: Any) -> Any:
+    """The entries of a flat array at an array of positions; for several such arrays, several results."""
+    if isinstance(positions, (list, tuple)):
+        return type(positions)(taken(flat, part) for part in positions)
+    return reshape(getitem(flat, index=np.ravel(positions)), shape=positions.shape)
 
 
 for _function in (np.moveaxis, np.rollaxis, np.matrix_transpose):
-    implements(_function)(by_stand_in(_function, _numbered_axes, lambda x, found: transpose(x, axes=found.shape)))
+    implements(_function)(by_stand_in(_function, _numbered_axes, lambda x, moved: transpose(x, axes=moved.shape)))
 
 
 def _of_each(function: Callable[[Array], Array]) -> Callable[..., Any]:
-    """The function of one array, or the tuple of what it makes of several."""
+    """A function that applies `function` to one array, or to each of several and returns a tuple."""
     return lambda *arys: function(*arys) if len(arys) == 1 else tuple(map(function, arys))
 
 
 for _function in (np.atleast_1d, np.atleast_2d, np.atleast_3d):
-    _one = by_stand_in(_function, _of_shape, lambda x, found: reshape(x, shape=found.shape))
-    implements(_function)(_of_each(_one))
+    _of_one = by_stand_in(_function, _of_shape, lambda x, reshaped: reshape(x, shape=reshaped.shape))
+    implements(_function)(_of_each(_of_one))
 
 
 @implements(np.broadcast_arrays)
 def broadcast_arrays(*args: Array, subok: bool = False) -> tuple[Array, ...]:
-    found = asked(np.broadcast_arrays, args, *[_of_shape(np.shape(x)) for x in args])
-    return tuple(broadcast_to(x, shape=each.shape) for x, each in zip(args, found))
+    stand_ins = asked(np.broadcast_arrays, args, *[_of_shape(np.shape(x)) for x in args])
+    return tuple(broadcast_to(x, shape=stand_in.shape) for x, stand_in in zip(args, stand_ins))
 
 
 @implements(np.meshgrid)

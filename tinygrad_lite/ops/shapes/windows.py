@@ -1,4 +1,4 @@
-"""Windows: every stretch of an array that a window of some shape can see."""
+"""Sliding windows over an array."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,7 +14,7 @@ Sizes = int | Sequence[int]
 
 
 def _windows_vjp(g: Array, y: Array, x: Array, window_shape: Sizes, axis: Any = None) -> Array:
-    # the entries at one place of all windows are a stretch of the array: so the loop is over the window
+    # the entries at the same place in all windows are a slice of the array, so it suffices to loop over the window
     shape: tuple[int, ...] = np.shape(x)
     axes = normalize_axis_tuple(range(len(shape)) if axis is None else axis, len(shape), allow_duplicate=True)
     sizes = np.shape(g)[len(shape) :]
