@@ -263,8 +263,8 @@ def test_products_and_decompositions(f: Any, arrays: list[Any]) -> None:
 @pytest.mark.parametrize(
     ("f", "message"),
     [
-        (lambda x: np.linalg.eigh(x @ x.T)[1], "of equal values the vectors are not determined"),
-        (lambda x: np.linalg.svd(x)[0], "of equal values the vectors are not determined"),
+        (lambda x: np.linalg.eigh(x @ x.T)[1], "the vectors of equal values are not determined"),
+        (lambda x: np.linalg.svd(x)[0], "the vectors of equal values are not determined"),
         (lambda x: np.linalg.svd(x[:, :1])[0], "further columns of a full svd"),
         (lambda x: np.linalg.qr(x[:, :1], "complete")[0], "further columns of a complete qr"),
         (lambda x: np.linalg.pinv(x * [0, 1]), "a step would raise the rank"),

@@ -85,7 +85,7 @@ def _hyp1f1(a: Array, b: Array, x: Array) -> Array:
 
 
 def _hurwitz_zeta(s: Array, x: Array) -> Array:
-    # SciPy's version adds up one term for each integer between x and 0. For an integer s, the terms below 0 are mirrored
+    # SciPy's version adds one term for each integer between x and 0. For an integer s, the terms below 0 are mirrored
     start = np.floor(x)
     far = np.less(x, -1e4) & np.greater(x, start)
     rest = np.where(far, x - start, 0.5)

@@ -515,7 +515,7 @@ REFUSED: dict[str, tuple[Callable[[Any], Any], type[Exception], str]] = {
     "unknown qr": (lambda x: np.linalg.qr(x, mode="thin"), UsageError, "mode='thin'"),
     "out of multi_dot": (lambda x: np.linalg.multi_dot([x, x], out=np.empty((3, 3))), UsageError, "multi_dot: out="),
     "one factor": (lambda x: np.linalg.multi_dot([x]), ShapeError, "two arrays or more, got 1"),
-    "tensorinv from 0": (lambda x: np.linalg.tensorinv(x, ind=0), ShapeError, "ind= counts the first axes"),
+    "tensorinv from 0": (lambda x: np.linalg.tensorinv(x, ind=0), ShapeError, "ind= must be positive"),
     "tensorsolve with negative axes": (
         lambda x: np.linalg.tensorsolve(x, V3, axes=(-1,)),
         ShapeError,

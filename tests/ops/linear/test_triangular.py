@@ -100,7 +100,7 @@ def test_dtypes_are_numpys(dtype: Any) -> None:
 @pytest.mark.parametrize(
     ("attempt", "kind", "message"),
     [
-        (lambda x: tg.linalg.solve_triangular(x, VECTOR, trans=3), InputError, 'trans is 0, 1 or 2, or "N"'),
+        (lambda x: tg.linalg.solve_triangular(x, VECTOR, trans=3), InputError, 'trans must be 0, 1 or 2, or "N"'),
         (lambda x: tg.linalg.solve_triangular(x[:2], VECTOR), ShapeError, r"a square matrix.*got shape \(2, 4\)"),
         (lambda x: tg.linalg.solve_triangular(x[0], VECTOR), ShapeError, r"a square matrix.*got shape \(4,\)"),
         (lambda x: tg.linalg.solve_triangular(x, VECTOR[:2]), ShapeError, "solve_triangular cannot take"),

@@ -107,7 +107,11 @@ def test_large_arrays_in_other_layouts_are_bit_for_bit_those_of_numpy(mode: Any)
         (lambda x: np.pad(x, (1, 2, 3), "edge"), ShapeError, "pad cannot take"),
         (lambda x: np.pad(x[:0], 1, "mean"), ShapeError, "pad.*empty axis 0"),
         (lambda x: np.pad(x, 1, "maximum", stat_length=0), ShapeError, "max"),
-        (lambda x: np.pad(x, 1, "mean", stat_length=(1, -2)), InputError, "stat_length must not be negative, got 1 and -2"),
+        (
+            lambda x: np.pad(x, 1, "mean", stat_length=(1, -2)),
+            InputError,
+            "stat_length must not be negative, got 1 and -2",
+        ),
         (lambda x: np.pad(x, 1, "elsewhere"), ShapeError, "'elsewhere' is not supported"),
         (lambda x: np.pad(x, 1, "mean", end_values=2), UsageError, "'mean' takes stat_length=, not end_values"),
         (lambda x: np.pad(x, 1, "empty", end_values=2), ShapeError, "pad.*unsupported keyword"),

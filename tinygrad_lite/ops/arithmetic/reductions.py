@@ -318,6 +318,8 @@ def _logsumexp(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
 
 
 def _logsumexp_vjp(g: Array, y: Array, x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
+    if not x.size:  # then there is no largest entry
+        return np.zeros_like(x)
     # the share of each exponential, relative to the largest; x - y would keep few digits where both are large
     weights = np.exp(above(x, np.max(x, axis=axis, keepdims=True)))
     total_weight = np.sum(weights, axis=axis, keepdims=True)

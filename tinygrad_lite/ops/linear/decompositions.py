@@ -1,9 +1,9 @@
-"""Decompositions of matrices: Cholesky's, eigenvalues, singular values, QR, and what is made of them.
+"""Decompositions of matrices: Cholesky, eigenvalues, singular values, QR, and functions made of them.
 
-A matrix does not determine the vectors of a decomposition wherever two of its values are equal: any two orthogonal
-vectors of their plane would do, and LAPACK returns some. The rules ask what depends on that choice to vanish
-(`quotient`), and refuse to give a number where it does not. Nor has one of several equal values a derivative: the
-matrix next to this one may have it first or last. Only a result that treats them alike has one (`_refuse_uneven`).
+If two values of a matrix are equal, the matrix does not determine their vectors: any two orthogonal vectors in their
+plane will do, and LAPACK returns some pair. The rules require that whatever depends on this choice vanishes
+(`quotient`), and otherwise raise an error. A single one of several equal values has no derivative either: in a nearby
+matrix, it may come first or last. Only a result that treats equal values alike has a derivative (`_refuse_uneven`).
 """
 
 from collections.abc import Sequence
@@ -30,12 +30,12 @@ EighResult, QRResult, SVDResult = map(_result_of, (np.linalg.eigh, np.linalg.qr,
 
 
 def _halved(size: int) -> Array:
-    """Weights of the lower triangle: 1, and 1/2 on the diagonal."""
+    """Weights of the lower triangle: 1 below the diagonal and 1/2 on it."""
     return np.tri(size) - np.eye(size) / 2
 
 
 def _in_triangle(g: Array, upper: bool = False) -> Array:
-    """The gradient of a symmetric matrix as that of the triangle that was read: the other one has no influence."""
+    """The gradient of a symmetric matrix, moved to the triangle that was read; the other triangle has no influence."""
     weights = _halved(g.shape[-1])
     return (g + g.mT) * (weights.T if upper else weights)
 
@@ -49,7 +49,7 @@ def _cholesky_vjp(g: Array, y: Array, x: Array, upper: bool = False) -> Array:
 
 
 def _cholesky_of_complex(x: Array, upper: bool = False) -> Array:
-    # column by column, from y yᵀ = x: LAPACK's is of the conjugate
+    # column by column, from y yᵀ = x; LAPACK's factor involves the conjugate
     x = x.mT if upper else x
     y = np.zeros_like(x)
     for j in range(x.shape[-1]):
@@ -69,14 +69,14 @@ cholesky = primitive(
 
 
 def _pack(parts: Sequence[Array], batch: int) -> Array:
-    """Several arrays as one, side by side along the last axis, after the first `batch` axes, which they share."""
+    """Several arrays in one, side by side along the last axis; they share the first `batch` axes."""
     if len({part.dtype for part in parts}) > 1:
-        raise UsageError("of complex matrices there is no decomposition here: leave the graph first, with x.numpy()")
+        raise UsageError("complex matrices have no decomposition here: leave the graph first, with x.numpy()")
     return np.concatenate([part.reshape(*part.shape[:batch], prod(part.shape[batch:])) for part in parts], axis=-1)
 
 
 def _unpack(packed: Array, *shapes: Shape) -> list[Array]:
-    """The arrays of these shapes out of one."""
+    """The arrays of these shapes that were packed into one."""
     parts, start = [], 0
     for shape in shapes:
         part = packed[..., start : start + prod(shape)]
@@ -86,7 +86,7 @@ def _unpack(packed: Array, *shapes: Shape) -> list[Array]:
 
 
 def _steady(decompose: Rule, distance: Rule) -> Rule:
-    """A kink: this distance, and 0 also where LAPACK gives a vector another sign a little further."""
+    """A kink: this distance; also 0 where LAPACK changes the sign of a vector in the neighbourhood."""
 
     def kink(x: Array, **params: Any) -> Array:
         y = decompose(x, **params)
@@ -101,7 +101,7 @@ def _steady(decompose: Rule, distance: Rule) -> Rule:
 _MARK = np.finfo(np.float32).smallest_subnormal
 
 used = primitive(lambda x: x, lambda g, y, x: g + np.where(np.equal(g, 0), _MARK, 0 * _MARK), name="used")
-"""The same values, whose gradient shows that they were used also where it is 0: it is then the smallest number."""
+"""The same values; a gradient of 0 becomes the smallest number, which shows that the values were used."""
 
 
 def _marks(g: Array) -> Array:
@@ -112,7 +112,7 @@ marks = primitive(_marks)
 
 
 def _rounding(values: Array) -> Array:
-    """How far two eigenvalues or singular values may be apart and still be equal but for LAPACK's rounding."""
+    """The largest distance of two eigenvalues or singular values that are equal up to LAPACK's rounding."""
     largest = np.max(np.absolute(values), axis=-1, keepdims=True, initial=0)
     return 10 * values.shape[-1] * np.finfo(values.dtype).eps * largest
 
@@ -126,11 +126,11 @@ def _equal_pairs(values: Array) -> Array:
 
 
 def _uneven(g: Array, values: Array) -> Array:
-    """Which pairs of equal values have upstream gradients that differ by more than rounding explains."""
+    """The pairs of equal values whose upstream gradients differ by more than rounding explains."""
     sizes, weights = np.absolute(values), np.absolute(g)
     gaps = np.absolute(values[..., None, :] - values[..., :, None])
     larger = np.maximum(sizes[..., None, :], sizes[..., :, None])
-    # of small values that differ a little for their size, a power or a logarithm has gradients that differ as much
+    # if small values differ by a small part of their size, the gradients of a power or a logarithm differ as much
     drift = np.minimum(10 * gaps / np.where(np.equal(larger, 0), 1, larger), 0.1)
     largest = np.max(weights, axis=-1, keepdims=True, initial=0)[..., None]
     allowed = np.sqrt(np.finfo(values.dtype).eps) * largest
@@ -148,14 +148,14 @@ def _refuse_uneven(g: Array, values: Array, kind: str, but: Array = np.False_) -
     refuse_where(
         uneven(g, values) & ~but,
         values[..., None, :],
-        message=f"two {kind} are equal, {{:.6g}}, and have a derivative together only: the result must treat them "
+        message=f"two {kind} are equal, {{:.6g}}, and only have a derivative together: the result must treat them "
         "alike (their upstream gradients must be equal), as their sum or their mean does. Write such a result, or make "
         "the values differ",
     )
 
 
 def _aligned(inner: Array, values: Array, descending: bool = False) -> Array:
-    """Turns of the vectors of equal values, in whose basis `inner` is diagonal, and sorted as the values are."""
+    """Rotations of the vectors of equal values that make `inner` diagonal, sorted as the values are."""
     turns = np.zeros_like(inner) + np.eye(inner.shape[-1], dtype=inner.dtype)
     slack = _rounding(values)
     for place in np.ndindex(values.shape[:-1]):
@@ -172,7 +172,7 @@ aligned = primitive(_aligned, arity=2, examples=[([(2, 3, 3), (2, 3)], {})])
 
 
 def _values_along(t: Array, u: Array, v: Array, values: Array, descending: bool) -> Array:
-    """How the values change where the matrix changes by t: of equal ones, the values of t in their space, sorted."""
+    """The change of the values if the matrix changes by t; for equal values, the sorted values of t in their space."""
     inner = u.mT @ t @ v
     turns = aligned(inner, values, descending=descending)
     return np.sum(turns * (inner @ turns), axis=-2)
@@ -187,9 +187,10 @@ composed = primitive(
     name="composed",
     examples=[([(2, 3), (2, 4, 3), (2, 5, 3), np.array([[1.0, 2.0, 4.0], [1.0, 3.0, 5.0]])], {})],
 )
-"""u diag(g) vᵀ, the gradient of the values of a matrix that has these vectors.
+"""u diag(g) vᵀ, the gradient of a matrix through its values, given their vectors.
 
-Forward mode is made of its derivative by g, which is how the values change: not linear where some are equal.
+Forward mode is derived from its derivative by g, which gives the change of the values; it is not linear where values
+are equal.
 """
 
 
@@ -200,8 +201,8 @@ def _quotient(part: Array, gap: Array, reference: Array, vectors: str = "vectors
     lost = none & ((largest if or_nan else np.absolute(part)) > small)
     if np.any(lost) and not or_nan:
         raise InputError(
-            f"the matrix does not determine the {vectors}: what depends on their choice has no derivative, and nothing "
-            "shows that this result does not. Take the values from eigvalsh or svdvals, leave these vectors out, or "
+            f"the matrix does not determine the {vectors}: a result that depends on their choice has no derivative, "
+            "and this result may depend on it. Take the values from eigvalsh or svdvals, leave these vectors out, or "
             "make the values differ"
         )
     return np.where(lost, np.nan, np.where(none, 0, part) / np.where(none, 1, gap).astype(part.dtype))
@@ -225,19 +226,19 @@ quotient = primitive(
     kink=lambda part, gap, reference, **_: gap,
     examples=[([(2, 3, 3), (2, 3, 3), (2, 3, 3)], {}), ([(3, 2), (2,), (3, 2)], {})],
 )
-"""part / gap, and 0 where the gap is 0: there the part has to vanish as well, but for the rounding of `reference`.
+"""part / gap; 0 where the gap is 0, and there the part must vanish, too, up to the rounding of `reference`.
 
-Backward it raises an error where it does not. Its own derivative, of which forward mode is made, is nan wherever the
-gap is 0: the tangent of a vector that is not determined, beside those that are.
+The reverse pass raises an error where it does not vanish. The derivative of this quotient, from which forward mode is
+derived, is NaN wherever the gap is 0: that is the tangent of a vector that is not determined.
 """
 
 
 def _untold(inner: Array, vectors: Array) -> Array:
-    """Whether a symmetric gradient in the basis of some vectors says nothing of a result's dependence on their choice.
+    """Whether a symmetric gradient in the basis of some vectors leaves open if the result depends on their choice.
 
-    Turning two vectors changes the result by inner - innerᵀ, which is 0 also where a result that does depend on the
-    turn is stationary, as an entry of the identity is. It says something only where both sides are there, and where
-    the vectors do not lie along the axes, on which such points are.
+    A rotation of two vectors changes the result by inner - innerᵀ. This is also 0 where a result that does depend on
+    the rotation is stationary, as an entry of the identity is. It is conclusive only if both sides are different from
+    0, and if the vectors do not lie along the axes, where such stationary points are.
     """
     largest = np.max(np.absolute(inner), axis=(-2, -1), keepdims=True, initial=0)
     epsilon = np.finfo(inner.dtype).eps
@@ -250,7 +251,7 @@ untold = primitive(_untold, arity=2, examples=[([(2, 3, 3), (2, 3, 3)], {})])
 
 
 def _lopsided(inner: Array) -> Array:
-    """Where a matrix is not symmetric, beyond rounding."""
+    """The entries where a matrix is not symmetric, beyond rounding."""
     largest = np.max(np.absolute(inner), axis=(-2, -1), keepdims=True, initial=0)
     return np.absolute(inner - inner.mT) > np.finfo(inner.dtype).eps ** 0.75 * largest
 
@@ -259,24 +260,24 @@ lopsided = primitive(_lopsided, examples=[([(2, 3, 3)], {})])
 
 
 def _arriving(g: Array) -> Array:
-    """How much of a gradient arrives at each column."""
+    """The size of the gradient that arrives at each column."""
     return np.sum(np.absolute(g), axis=-2)
 
 
 def _by_chance(used: Array, arriving: Array) -> Array:
-    """1 where vectors were used and yet no gradient arrives at any of them, which tells nothing; else 0."""
+    """1 if vectors were used and yet no gradient arrives at any of them, which is inconclusive; else 0."""
     return (used & ~np.any(np.not_equal(arriving, 0))).astype(arriving.dtype)
 
 
 def _turning(gradient: Array, gaps: Array, g_values: Array, doubtful: Array, arriving: Array, vectors: str) -> Array:
-    """What changes in the matrix turn the vectors, for a gradient in their own basis: antisymmetric, over the gaps.
+    """The gradient of a matrix through rotations of its vectors, in their basis: the antisymmetric part over the gaps.
 
     A function f(x) = v f(w) vᵀ does not depend on the choice of v among equal w, but its derivative there is f'(w),
-    which the gradient of v does not know. So where values and vectors were both used, or where a symmetric gradient
-    says nothing, the pair is doubtful: all that belongs to it has to vanish, and the two values have to have the same
+    which the gradient of v does not contain. So if values and vectors were both used, or if a symmetric gradient is
+    inconclusive, the pair is doubtful: everything that belongs to it must vanish, and the two values must have the same
     gradient.
     """
-    gaps = gaps + np.eye(gaps.shape[-1])  # nothing turns towards itself
+    gaps = gaps + np.eye(gaps.shape[-1])  # no vector rotates towards itself
     mixed = np.absolute(gradient) + np.absolute(g_values[..., None, :] - g_values[..., :, None])
     mixed = mixed + arriving[..., None, :] + arriving[..., :, None]
     part = np.where(np.equal(gaps, 0) & doubtful, mixed, gradient - gradient.mT)
@@ -284,19 +285,19 @@ def _turning(gradient: Array, gaps: Array, g_values: Array, doubtful: Array, arr
 
 
 def _differences(values: Array) -> Array:
-    """valueⱼ - valueᵢ, and exactly 0 where the two are equal."""
+    """valueⱼ - valueᵢ; exactly 0 where the two are equal."""
     return np.where(equal_pairs(values), 0, values[..., None, :] - values[..., :, None])
 
 
 def _unmarked(g: Array) -> tuple[Array, Array]:
-    """A gradient without the mark, and whether it arrived at all."""
+    """A gradient without the marks, and whether any gradient arrived."""
     return g - marks(g), np.any(np.not_equal(g, 0))
 
 
 def _symmetric_vjp(
     gw: Array, gv: Array, w: Array, v: Array, values_used: Array, v_used: Array, upper: bool, alike: bool
 ) -> Array:
-    """From the gradients of the eigenvalues and eigenvectors of a symmetric matrix to its own."""
+    """The gradient of a symmetric matrix from the gradients of its eigenvalues and eigenvectors."""
     # Giles, An extended collection of matrix derivative results (2008), section 3.1
     inner, doubtful, arriving = v.mT @ gv, values_used & v_used, 0 * gw
     if not alike:
@@ -322,30 +323,30 @@ def _eigh_parts(packed: Array, x: Array) -> list[Array]:
 def _eigh_vjp(g: Array, y: Array, x: Array, UPLO: Any = "L", values_used: bool = False, alike: bool = False) -> Array:
     (gw, w_used), (gv, v_used) = map(_unmarked, _eigh_parts(g, x))
     w, v = map(used, _eigh_parts(y, x))
-    _refuse_uneven(gw, w, "eigenvalues", but=v_used)  # of which `_turning` asks more
+    _refuse_uneven(gw, w, "eigenvalues", but=v_used)  # `_turning` requires more of these
     return _symmetric_vjp(gw, gv, w, v, values_used | w_used, v_used, UPLO.upper() == "U", alike)
 
 
 def _as_read(x: Array, upper: bool = False) -> Array:
-    """The symmetric matrix of which LAPACK reads one triangle."""
+    """The symmetric matrix that LAPACK sees when it reads one triangle."""
     lower = np.tri(x.shape[-1], dtype=bool)
     return np.where(lower.T if upper else lower, x, x.mT)
 
 
 def _refuse_equal(values: Array) -> None:
     if np.any(_equal_pairs(values) & ~np.eye(values.shape[-1], dtype=bool)):
-        raise NotContinuedError("of equal values the vectors are not determined")
+        raise NotContinuedError("the vectors of equal values are not determined")
 
 
 def _eigh_of_complex(x: Array, UPLO: Any = "L", **_: Any) -> Array:
-    # Ogita and Aishima, Iterative refinement for symmetric eigenvalue decomposition (2018): one round, from the
-    # decomposition of the real part, whose error is the step, and that of the result its square
+    # Ogita and Aishima, Iterative refinement for symmetric eigenvalue decomposition (2018): one round from the
+    # decomposition of the real part. The error at the start is the step; the error of the result is its square
     x = _as_read(x, UPLO.upper() == "U")
     w, v = np.linalg.eigh(np.real(x), UPLO)
     _refuse_equal(w)
-    found, itself = v.mT @ x @ v, np.eye(x.shape[-1], dtype=bool)
-    turned = np.where(itself, 0, found / np.where(itself, 1, w[..., None, :] - w[..., :, None]))
-    return _pack((np.diagonal(found, axis1=-2, axis2=-1), v + v @ turned), np.ndim(x) - 2)
+    inner, itself = v.mT @ x @ v, np.eye(x.shape[-1], dtype=bool)
+    turned = np.where(itself, 0, inner / np.where(itself, 1, w[..., None, :] - w[..., :, None]))
+    return _pack((np.diagonal(inner, axis1=-2, axis2=-1), v + v @ turned), np.ndim(x) - 2)
 
 
 packed_eigh = primitive(
@@ -364,14 +365,14 @@ def eigh(a: Array, UPLO: Any = "L") -> Any:
 
 def _eigvalsh_vjp(g: Array, y: Array, x: Array, UPLO: Any = "L") -> Array:
     _refuse_uneven(g, y, "eigenvalues")
-    # a gradient that is traced may be made of the values: see `_turning`
+    # a traced gradient may depend on the values, see `_turning`
     packed = packed_eigh(x, UPLO=UPLO, values_used=isinstance(g, Traced), alike=True)
     _, v = _eigh_parts(packed, x)
     return _in_triangle(composed(g, v, v, y), UPLO.upper() == "U")
 
 
 def _eigvalsh_of_complex(x: Array, UPLO: Any = "L") -> Array:
-    # Rayleigh's quotients, whose error is the square of that of the vectors
+    # Rayleigh quotients, whose error is the square of the error of the vectors
     x = _as_read(x, UPLO.upper() == "U")
     _, v = np.linalg.eigh(np.real(x), UPLO)
     return np.diagonal(v.mT @ x @ v, axis1=-2, axis2=-1)
@@ -396,7 +397,7 @@ def _svd(
 
 
 def _singular_gaps(x: Array, hermitian: bool = False, **_: Any) -> Array:
-    """The differences of neighbouring singular values, and the smallest."""
+    """The differences of neighbouring singular values, and the smallest singular value."""
     return np.diff(np.linalg.svd(x, compute_uv=False, hermitian=hermitian), append=0) / 8
 
 
@@ -407,7 +408,7 @@ def _svd_parts(packed: Array, x: Array, full_matrices: bool) -> list[Array]:
 
 
 def _leading(g: Array, q: Array, count: int, vectors: str) -> Array:
-    """The gradient of the first columns of an orthogonal matrix. The further ones fill up the space and have none."""
+    """The gradient of the first columns of an orthogonal matrix; the others only fill up the space and have none."""
     first, rest = q[..., :count], q[..., count:]
     turned = quotient(g[..., count:], 0.0, g[..., count:], vectors=vectors)  # 0, or an error
     return g[..., :count] - rest @ turned.mT @ first
@@ -422,8 +423,8 @@ def _svd_vjp(
     values_used: bool = False,
     alike: bool = False,
 ) -> Array:
-    # Townsend, Differentiating the singular value decomposition (2016), with 1/(b² - a²) taken apart into 1/(b - a) and
-    # 1/(b + a): what is common to u and v, as in the orthogonal factor u vᵀ, has no part in the former
+    # Townsend, Differentiating the singular value decomposition (2016), with 1/(b² - a²) split into 1/(b - a) and
+    # 1/(b + a): a result common to u and v, such as the orthogonal factor u vᵀ, does not involve the former
     (gu, u_used), (gs, s_used), (gvt, vt_used) = map(_unmarked, _svd_parts(g, x, full_matrices))
     u, s, vt = map(used, _svd_parts(y, x, full_matrices))
     both_used, count = (values_used | s_used) & (u_used | vt_used), s.shape[-1]
@@ -431,7 +432,7 @@ def _svd_vjp(
     gu, gv = _leading(gu, u, count, further), _leading(gvt.mT, vt.mT, count, further)
     u, v = u[..., :count], vt.mT[..., :count]
     _refuse_uneven(gs, s, "singular values", but=u_used | vt_used)
-    if hermitian:  # u are the eigenvectors, and v are these with the signs of the eigenvalues
+    if hermitian:  # u holds the eigenvectors, and v the same with the signs of the eigenvalues
         signs = np.sign(np.sum(u * v, axis=-2))
         gv = gu + gv * signs[..., None, :]
         return _symmetric_vjp(gs * signs, gv, s * signs, u, values_used | s_used, u_used | vt_used, False, alike)
@@ -446,10 +447,10 @@ def _svd_vjp(
         refuse_where(
             zero & (np.minimum(at_u, at_v) > rounding),
             s,
-            message=f"the matrix does not determine the sign of u vᵀ for {none}, and what depends on both has no "
-            "derivative. Leave one of these vectors out",
+            message=f"the matrix does not determine the sign of u vᵀ for {none}, and a result that depends on both has "
+            "no derivative. Leave one of these vectors out",
         )
-        # u and v turn together: what a turn of u would change and that of v takes back is no coincidence
+        # u and v rotate together: if v takes back what a rotation of u changes, that is no coincidence
         told = lopsided(left) & ~zero[..., None, :]
         at_u, at_v = at_u + _by_chance(u_used, at_u + at_v), at_v + _by_chance(vt_used, at_u + at_v)
         silent = untold(left + right, np.concatenate([u, v], axis=-2)) & ~told
@@ -458,7 +459,7 @@ def _svd_vjp(
     apart = _turning(left - right, sums, gs, doubtful, at_u + at_v, none)
 
     def leaving(g: Array, q: Array, arriving: Array) -> Array:
-        """What turns the vectors out of the space that they span, beyond which all values are 0."""
+        """The part that rotates the vectors out of the space that they span; outside, all values are 0."""
         outside = g - q @ (q.mT @ g)
         mixed = np.absolute(outside) + (np.absolute(gs) * both_used + arriving)[..., None, :]
         part = np.where(np.equal(s_or_0, 0)[..., None, :], mixed, outside)
@@ -471,7 +472,7 @@ def _svd_vjp(
 
 
 def svdvals_of_complex(x: Array, hermitian: bool = False) -> Array:
-    """The continuation of singular values, with the slope 0 where they are 0."""
+    """The continuation of singular values, with slope 0 where they are 0."""
     x = _as_read(x) if hermitian else x
     u, s, vt = np.linalg.svd(np.real(x), full_matrices=False, hermitian=hermitian)
     return np.where(_vanishing(s), s, np.diagonal(u.mT @ x @ vt.mT, axis1=-2, axis2=-1))
@@ -484,13 +485,13 @@ def _svd_of_complex(x: Array, full_matrices: bool = True, hermitian: bool = Fals
     x = _as_read(x) if hermitian else x
     u, s, vt = np.linalg.svd(np.real(x), full_matrices=False, hermitian=hermitian)
     _refuse_equal(np.append(s, np.zeros_like(s[..., :1]), axis=-1))
-    v, found, itself = vt.mT, u.mT @ x @ vt.mT, np.eye(s.shape[-1], dtype=bool)
+    v, inner, itself = vt.mT, u.mT @ x @ vt.mT, np.eye(s.shape[-1], dtype=bool)
     own, other = s[..., None, :], s[..., :, None]
     gaps = np.where(itself, 1, (own - other) * (own + other))
-    u_turned = u @ np.where(itself, 0, (found * own + found.mT * other) / gaps)
-    v_turned = v @ np.where(itself, 0, (found * other + found.mT * own) / gaps)
-    u_left, v_left = (x @ v - u @ found) / own, (x.mT @ u - v @ found.mT) / own
-    values = np.diagonal(found, axis1=-2, axis2=-1)
+    u_turned = u @ np.where(itself, 0, (inner * own + inner.mT * other) / gaps)
+    v_turned = v @ np.where(itself, 0, (inner * other + inner.mT * own) / gaps)
+    u_left, v_left = (x @ v - u @ inner) / own, (x.mT @ u - v @ inner.mT) / own
+    values = np.diagonal(inner, axis1=-2, axis2=-1)
     return _pack((u + u_turned + u_left, values, (v + v_turned + v_left).mT), np.ndim(x) - 2)
 
 
@@ -509,7 +510,7 @@ def _svdvals(x: Array, hermitian: bool = False) -> Array:
 
 
 def through_values(g: Array, x: Array, hermitian: bool = False) -> Array:
-    """The gradient of singular values as that of their matrix; 0, as |x| has it, from those that are 0."""
+    """The gradient of a matrix through its singular values; those that are 0 contribute 0, as for |x|."""
     packed = packed_svd(x, full_matrices=False, hermitian=hermitian, values_used=isinstance(g, Traced), alike=True)
     u, s, vt = _svd_parts(packed, x, full_matrices=False)
     gradient = composed(np.where(vanishing(s), 0, g), u, vt.mT, s, descending=True)
@@ -559,7 +560,7 @@ def _qr_vjp(g: Array, y: Array, x: Array, mode: Any = "reduced") -> Array:
     refuse_where(
         vanishing(np.diagonal(square, axis1=-2, axis2=-1)),
         np.diagonal(square, axis1=-2, axis2=-1),
-        message="qr: the columns of q have no derivative where the first columns of the matrix are dependent",
+        message="qr: the columns of q have no derivative if the first columns of the matrix are linearly dependent",
     )
     gq = gq + x[..., count:] @ g_rest.mT
     inner = square @ gr.mT - gq.mT @ q
@@ -569,7 +570,7 @@ def _qr_vjp(g: Array, y: Array, x: Array, mode: Any = "reduced") -> Array:
 
 
 def _qr_of_complex(x: Array, mode: Any = "reduced") -> Array:
-    # x r⁻¹ with the r of the real part is q but for a step, and what is left to do well-conditioned: xᵀx = rᵀr
+    # x r⁻¹, with the r of the real part, is q up to a step; the rest is well-conditioned: xᵀx = rᵀr
     m, n = x.shape[-2:]
     if mode == "complete" and m > n:
         raise NotContinuedError("the further columns of a complete qr are not determined")
@@ -592,7 +593,7 @@ def qr(a: Array, mode: Any = "reduced") -> Any:
 
 
 def _cuts_off(x: Array, y: Array) -> Array:
-    """Whether y = x⁺ neglects singular values of x that are not small beside those that it keeps."""
+    """Whether y = x⁺ neglects singular values of x that are not small compared with those that it keeps."""
     s = np.linalg.svd(x, compute_uv=False)
     rank = np.rint(np.sum(x * y.mT, axis=(-2, -1)))[..., None]  # the trace of a projection
     kept = np.arange(s.shape[-1]) < rank
@@ -607,16 +608,16 @@ cuts_off = primitive(_cuts_off, arity=2, examples=[([(3, 2), (2, 3)], {})])
 def _pinv_vjp(
     g: Array, y: Array, x: Array, rcond: Any = None, hermitian: bool = False, rtol: Any = np._NoValue
 ) -> Array:
-    if not x.size:  # of which NumPy asks LAPACK nothing, which knows no float16
+    if not x.size:  # NumPy then does not call LAPACK, which does not take float16
         return np.zeros_like(x)
-    # Golub and Pereyra, The differentiation of pseudo-inverses (1973), equation 4.12: for a rank that stays as it is
+    # Golub and Pereyra, The differentiation of pseudo-inverses (1973), equation 4.12, for a constant rank
     if hermitian:
         x = np.where(np.tri(x.shape[-1], dtype=bool), x, x.mT)
     refuse_where(
         cuts_off(x, y),
         cuts_off(x, y),
-        message="pinv, lstsq: the derivative knows only singular values that count and those that are 0; here rcond= "
-        "cuts off others. Lower it, or write the truncated inverse out of np.linalg.svd",
+        message="pinv, lstsq: rcond= cuts off singular values that are not negligible, for which there is no "
+        "derivative. Lower it, or compute the truncated inverse from np.linalg.svd",
     )
     turned = g.mT
     outside = turned - x @ (y @ turned)
@@ -626,7 +627,7 @@ def _pinv_vjp(
 
 
 def _pinv_of_complex(x: Array, hermitian: bool = False, **cutoff: Any) -> Array:
-    # (xᵀx)⁻¹ xᵀ, of x r⁻¹ with the r of the real part, whose square is well-conditioned
+    # (xᵀx)⁻¹ xᵀ for x r⁻¹, with the r of the real part, so that its square is well-conditioned
     y = np.linalg.pinv(np.real(x), hermitian=hermitian, **cutoff)
     x = _as_read(x) if hermitian else x
     if np.any(np.sum(np.real(x) * y.mT, axis=(-2, -1)) < min(x.shape[-2:]) - 0.5):
@@ -634,8 +635,8 @@ def _pinv_of_complex(x: Array, hermitian: bool = False, **cutoff: Any) -> Array:
     tall = x if x.shape[-2] >= x.shape[-1] else x.mT
     inverse = np.linalg.inv(np.linalg.qr(np.real(tall)).R)
     q = tall @ inverse
-    found = inverse @ np.linalg.solve(q.mT @ q, q.mT)
-    return with_value(y, found if tall is x else found.mT)
+    z = inverse @ np.linalg.solve(q.mT @ q, q.mT)
+    return with_value(y, z if tall is x else z.mT)
 
 
 pinv = primitive(
@@ -658,12 +659,12 @@ def _lstsq(a: Array, b: Array, rcond: float | None = None) -> Array:
 
 def _lstsq_parts(packed: Array, a: Array, b: Array) -> list[Array]:
     (m, n), columns = np.shape(a), np.shape(b)[1:]
-    residuals = packed.size - n * prod(columns) - 1 - min(m, n)  # none unless a has full rank and more rows
+    residuals = packed.size - n * prod(columns) - 1 - min(m, n)  # none unless a has full rank and is tall
     return _unpack(packed, (n, *columns), (residuals,), (), (min(m, n),))
 
 
 def _lstsq_terms(g: Array, y: Array, a: Array, b: Array, rcond: float | None) -> tuple[Array, ...]:
-    """What both rules are made of: a⁺, the solution and its gradient, and the gradient of b - a·solution."""
+    """The terms of both rules: a⁺, the solution and its gradient, b, and the gradient of b - a·solution."""
     (g_solution, g_residuals, _, _), (solution, residuals, _, _) = _lstsq_parts(g, a, b), _lstsq_parts(y, a, b)
     solution, g_solution, b = as_columns(b, solution, g_solution, b)
     epsilon = np.finfo(np.float64).eps

@@ -30,7 +30,7 @@ def _reduced(entries: Array, reduction: str) -> Array:
 
 def _per_entry(g: Array, entries: Array, reduction: str) -> Array:
     """The upstream gradient of each entry of a reduced loss."""
-    return g / entries.size if reduction == "mean" else g
+    return divided(g, entries.size) if reduction == "mean" else g
 
 
 def _log(p: Array) -> Array:
