@@ -85,4 +85,4 @@ def test_signs_of_zero_are_kept() -> None:
 
 def test_a_gradient_is_as_short_as_by_hand() -> None:
     program = simplified(recorded(lambda x: tg.grad(lambda x: np.sum(np.tanh(x)))(x), X))
-    assert names(program) == ["tanh", "multiply", "subtract"]
+    assert names(program) == ["cosh", "divide", "square"]  # and no tanh, which the derivative does not read
