@@ -122,11 +122,15 @@ def test_threads_do_not_disturb_each_other(backend: str) -> None:
 @pytest.mark.parametrize(
     ("call", "kind", "words"),
     [
-        (lambda f: f.repeat(0, X), InputError, "turns is a whole number, at least 1; got 0"),
+        (lambda f: f.repeat(0, X), InputError, "turns must be a whole number of at least 1, got 0"),
         (lambda f: f.repeat(1.5, X), InputError, "got 1.5"),
-        (lambda f: f.epochs([X, Y[:3]], batch_size=2), ShapeError, r"one length.*\(12, 4\), \(3, 1\)"),
-        (lambda f: f.epochs([X], batch_size=13), InputError, "batches of 13 out of 12"),
-        (lambda f: f.epochs([X], batch_size=2, epochs=0), InputError, "epochs is a whole number"),
+        (lambda f: f.epochs([X, Y[:3]], batch_size=2), ShapeError, r"same length.*\(12, 4\), \(3, 1\)"),
+        (
+            lambda f: f.epochs([X], batch_size=13),
+            InputError,
+            "batch_size=13 is larger than the arrays",
+        ),
+        (lambda f: f.epochs([X], batch_size=2, epochs=0), InputError, "epochs must be a whole number"),
     ],
 )
 def test_bad_input(call: Callable[[Any], Any], kind: type[Exception], words: str) -> None:

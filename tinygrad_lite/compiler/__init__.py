@@ -1,6 +1,6 @@
 """Compile: from a recorded function to NumPy source, and to a native function.
 
-What this takes is imported when the first function is compiled.
+The compiler itself is imported when the first function is compiled.
 """
 
 from collections.abc import Callable
@@ -14,21 +14,21 @@ if TYPE_CHECKING:
 
 
 def compile(f: Callable[..., Any], backend: str | None = None) -> "Compiled":
-    """The function as a program: recorded when it is first called, and run without overhead from then on.
+    """Compile a function: its first call records it as a program, and later calls run that program without overhead.
 
-    It may call models, `backward()`, `tg.grad`, optimisers. For each form of its arguments (their shapes, dtypes and
-    containers), each mode of the modules that it meets and each gradient mode, it is recorded anew. Tensors that it
-    finds outside, and optimisers' state, are read and written as the function itself would. Python's numbers, and what
-    the names in the function stand for, are fixed when it is recorded; an optimiser's lr is not.
+    The function may call models, `backward()`, `tg.grad` and optimisers. It is recorded again for each form of its
+    arguments (shapes, dtypes and containers), for each mode of the modules that it uses, and for each gradient mode.
+    The program reads and writes outside tensors and the state of optimisers as the function itself would. The recording
+    fixes Python numbers and the meaning of names; an optimiser's lr may change.
 
     Args:
-        backend: "numpy" for Python source, "numba" for native code; left out, it is Numba where that is installed.
+        backend: "numpy" for Python source or "numba" for native code; by default Numba if it is installed.
 
     Raises:
-        UsageError: if f is no function; when it is called, if a value is needed while it is recorded, or it does not do
-            the same when run again.
-        InputError: on another backend.
-        MissingExtraError: if Numba is asked for and not installed.
+        UsageError: if f is not a function; in a call, if Python needs a value during the recording, or if the function
+            does not do the same when it runs again.
+        InputError: if there is no such backend.
+        MissingExtraError: if the backend is "numba" and Numba is not installed.
 
     Example:
         >>> import numpy as np, tinygrad_lite as tg
@@ -48,9 +48,11 @@ def compile(f: Callable[..., Any], backend: str | None = None) -> "Compiled":
         <BLANKLINE>
     """
     if not callable(f):
-        raise UsageError(f"a function is compiled, this is {type(f).__name__}: write tg.compile(f)(x), not of f(x)")
+        raise UsageError(
+            f"tg.compile takes a function, got {type(f).__name__}: write tg.compile(f)(x), not tg.compile(f(x))"
+        )
     if backend not in (None, "numpy", "numba"):
-        raise InputError(f"a backend is 'numpy' or 'numba', got {backend!r}")
+        raise InputError(f"backend must be 'numpy' or 'numba', got {backend!r}")
     installed = bool(find_spec("numba"))
     if backend == "numba" and not installed:
         raise MissingExtraError("backend='numba'", "Numba", "compile")

@@ -1,4 +1,4 @@
-"""What became of a compiled function: how it runs, and what of it falls back."""
+"""The report of a compiled function: how it runs, and which operations fall back to NumPy."""
 
 from dataclasses import dataclass
 
@@ -8,10 +8,10 @@ class CompileReport:
     """How a compiled function runs.
 
     Attributes:
-        backend: "numpy" or "numba"; "none" if it is called as it is, for the reason that is given.
-        operations: how many the program has, after all passes.
-        falls_back: the names of those that are calls of NumPy's between native code, with how often.
-        reason: why it is not run as a program by the backend that was asked for; empty if it is.
+        backend: "numpy" or "numba"; "none" if the function itself is called, for the reason in `reason`.
+        operations: the number of operations in the program, after all passes.
+        falls_back: the names of the operations that are NumPy calls between native code, with their counts.
+        reason: why the requested backend does not run it as a program; empty if it does.
     """
 
     backend: str
@@ -23,7 +23,7 @@ class CompileReport:
         lines = [f"{self.operations} operations, run by {self.backend}"]
         if self.falls_back:
             named = ", ".join(f"{name} ({count})" for name, count in self.falls_back.items())
-            lines.append(f"calls of NumPy's between native code: {named}")
+            lines.append(f"NumPy calls between native code: {named}")
         if self.reason:
             lines.append(self.reason)
         return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""`tg.compile`: a function that is recorded when it is first called, and run as a program from then on."""
+"""`tg.compile`: a function whose first call records it, and whose later calls run the recorded program."""
 
 import functools
 import os
@@ -24,7 +24,7 @@ from tinygrad_lite.transforms.runs import name_of
 
 
 class Compiled:
-    """A function that runs as a program. Made by `tg.compile`.
+    """A function that runs as a recorded program, made by `tg.compile`.
 
     Attributes:
         backend: "numpy" or "numba".
@@ -45,14 +45,14 @@ class Compiled:
             if result is not MISS:
                 return result
         if is_watching() or any(_is_followed(x) for x in trees.leaves((args, kwargs))):
-            return self._f(*args, **kwargs)  # whoever follows the values follows what is inside
+            return self._f(*args, **kwargs)  # a reader of the values must see every operation
         run = self.fitting(args, kwargs)
         result = run(args, kwargs)
         self._entry = len(args), run.entry(args, kwargs) or _miss
         return result
 
     def fitting(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Run:
-        """The run for these arguments, recorded now if there is none."""
+        """The run for these arguments; records one if there is none."""
         builds_graph = bool(grad_mode.enabled.get())
         key = trees.structure((args, kwargs)), tuple(map(_form, trees.leaves((args, kwargs)))), builds_graph
         runs = self._runs.setdefault(key, [])
@@ -63,13 +63,13 @@ class Compiled:
         return self._latest
 
     def repeat(self, turns: int, *args: Any, **kwargs: Any) -> Any:
-        """Call the function `turns` times with the same arguments, and return the results stacked along a first axis.
+        """Call the function `turns` times with the same arguments; return the results stacked along a new first axis.
 
-        Natively, Python is met once for many turns; on a terminal a bar shows how far it is (with tqdm). Ctrl-C stops
-        it between turns, with parameters and state as the last turn left them.
+        Native code does many turns without returning to Python. On a terminal, a bar shows the progress (with tqdm).
+        Ctrl-C stops between turns, and leaves parameters and state as the last turn did.
 
         Raises:
-            InputError: if turns is no whole number, at least 1.
+            InputError: if `turns` is not a whole number of at least 1.
             ShapeError: if results differ in shape from turn to turn.
 
         Example:
@@ -91,20 +91,20 @@ class Compiled:
     def epochs(
         self, arrays: Sequence[Any], batch_size: int, epochs: int = 1, *, rng: Rng = None, drop_last: bool = False
     ) -> Any:
-        """Call the function with shuffled batches of some arrays, and return the results stacked along a first axis.
+        """Call the function with shuffled batches of arrays; return the results stacked along a new first axis.
 
-        The batches, and their order, are those of the loop
+        The batches and their order are those of the loop
 
             for _ in range(epochs):
                 order = rng.permutation(len(arrays[0]))
                 for start in range(0, len(order), batch_size):
                     step(*[array[order[start : start + batch_size]] for array in arrays])
 
-        with the same generator; the last one of an epoch may be smaller, and is left out with `drop_last`.
+        with the same generator. The last batch of an epoch may be smaller; `drop_last` leaves it out.
 
         Raises:
-            InputError: if a number is not a whole one, at least 1, or a batch is larger than the arrays.
-            ShapeError: if the arrays differ in length, or results in shape from batch to batch.
+            InputError: if a number is not a whole number of at least 1, or a batch is larger than the arrays.
+            ShapeError: if the arrays differ in length, or the results of the batches in shape.
 
         Example:
             >>> import numpy as np, tinygrad_lite as tg
@@ -117,38 +117,38 @@ class Compiled:
 
     @property
     def source(self) -> str:
-        """The latest program as a function in NumPy.
+        """The source of the latest program, a function in NumPy.
 
-        If what it returns has a history, the function also returns what a second one needs, which takes that and the
-        gradients of the results, and returns those of the tensors that have one.
+        If its results have a history, there is a second function for the reverse pass. It takes what the first function
+        returns for it and the upstream gradients of the results, and returns the gradients of the tensors.
         """
         return "\n\n".join(source.text for source in self._recorded().sources)
 
     def export(self, path: str | os.PathLike[str]) -> None:
         """Write the latest program as a module that needs NumPy alone.
 
-        The function in it takes the arguments of this one and, if there is any, its state: a dict of arrays and numbers
-        by the names that the module lists, which it reads and updates. `state()` gives the one of now.
+        The exported function takes the same arguments and, if there is any, the state: a dict of arrays and numbers
+        under the names that the module lists. It reads and updates that dict. `state()` returns the current state.
 
         Raises:
-            UsageError: if an operation is no NumPy, and its own source cannot be quoted; no file is written.
+            UsageError: if an operation is not NumPy's and its source cannot be quoted; then no file is written.
         """
         text = module(self._recorded().sources)
         Path(path).write_text(text, encoding="utf-8")
 
     def state(self) -> dict[str, Any]:
-        """What the latest program reads from outside, by name: copies of arrays, and numbers."""
+        """The values that the latest program reads from outside, by name: copies of arrays, and numbers."""
         run = self._recorded()
         values = {place.name: place.read(()) for place in run.source.places}
         return {name: np.array(value) if isinstance(value, np.ndarray) else value for name, value in values.items()}
 
     def report(self) -> CompileReport:
-        """How the latest program runs, and which operations fall back to calls of NumPy's."""
+        """A report of how the latest program runs, and of the operations that fall back to NumPy calls."""
         return self._recorded().report()
 
     def _recorded(self) -> Run:
         if self._latest is None:
-            raise UsageError(f"{name_of(self._f)} was not recorded yet: call it once, and its program is known")
+            raise UsageError(f"{name_of(self._f)} has no recording yet: call it once first")
         return self._latest
 
 
@@ -162,7 +162,7 @@ def _is_followed(x: Any) -> bool:
 
 
 def _form(x: Any) -> Any:
-    """What of an argument a program is made for."""
+    """The form of an argument that a program depends on."""
     if isinstance(x, Tensor):
         return Tensor, x.shape, x.dtype, x.requires_grad
     if isinstance(x, (np.ndarray, np.generic)):

@@ -1,4 +1,4 @@
-"""A draw of random numbers, in the place of an operation."""
+"""A draw of random numbers, as an operation of a program."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,12 +7,12 @@ import numpy as np
 
 
 class Draw:
-    """A draw from a generator: what it takes the place of an operation with.
+    """A draw from a generator, which takes the place of an operation.
 
     Attributes:
         name: the generator's method.
-        generator: to draw from; where it is an argument, the one of the call that was recorded.
-        argument: which leaf of the arguments is the generator, if one is.
+        generator: the generator to draw from; if it is an argument, that of the recorded call.
+        argument: the index of the generator among the leaves of the arguments, if it is one of them.
     """
 
     def __init__(

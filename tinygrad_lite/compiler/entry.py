@@ -1,7 +1,7 @@
-"""The way into a program: a function written for it, which takes well under a microsecond to see that it fits.
+"""The entry of a program: a generated function that checks in well under a microsecond whether the program fits.
 
-It reads as what `Run.fits` and the executor do, with every name looked up beforehand. Where anything is not as it was
-in the run before, it returns MISS and leaves the call to those.
+It does what `Run.fits` and the executor do, but looks up every name beforehand. If anything has changed since the last
+run, it returns MISS and leaves the call to them.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,14 +17,14 @@ MISS = object()
 
 
 class EntryWriter:
-    """Collects the lines of such a function and the objects that they name.
+    """Collects the lines of such a function and the objects that they use.
 
     Attributes:
         scope: the objects, by name.
-        tests: expressions of which none may be true.
-        body: what is done then.
+        tests: expressions that must all be false for the program to fit.
+        body: the statements that run the program.
         results: the expressions for the leaves of the result.
-        lock: what is held meanwhile, if anything.
+        lock: the lock to hold meanwhile, if any.
     """
 
     def __init__(self, leaves: Sequence[Any]) -> None:
@@ -71,11 +71,11 @@ class EntryWriter:
             self.is_like(f"a{i}", x)
 
     def is_like(self, expression: str, value: Any, is_unchanging: bool = False, strides: Any = None) -> None:
-        """Require that an expression gives a value of this type, and an array of this form.
+        """Require that the value of an expression has this type and, if it is an array, this form.
 
         Args:
-            is_unchanging: whether nobody changes this very array, as that of a tensor.
-            strides: how its entries lie in memory, if that matters.
+            is_unchanging: whether nobody ever writes to this array, as to that of a tensor.
+            strides: the required layout of its entries in memory, if that matters.
         """
         tests = [f"type({expression}) is not {self.name(type(value))}"]
         if isinstance(value, np.ndarray):
@@ -88,21 +88,21 @@ class EntryWriter:
         self.tests.append(test)
 
     def is_still(self, expression: str, thing: Any) -> None:
-        """Require that an expression gives this very object."""
+        """Require that the value of an expression is this very object."""
         test = f"{expression} is not {self.name(thing)}"
         if test not in self.tests:
             self.tests.append(test)
 
     def held_by_nobody_else(self, things: Sequence[Any]) -> None:
-        """Require that no more references to these objects exist than now, when nobody else has one."""
+        """Require that these objects have no more references than now, when nobody else has one."""
         self._held += map(self.name, things)
 
     def function(self, finish: Callable[..., Any] | None) -> Callable[..., Any]:
-        """The function; `finish` makes what it returns of its results, of which there is one if there is no need."""
+        """The function; `finish` makes its return value from the results, and is None if it returns the only result."""
         if self._held:
             exec(f"held = {', '.join(self._held)},", self.scope)  # noqa: S102
             exec("count = sum(map(getrefcount, held))", self.scope)  # noqa: S102
-            self.tests.append("sum(map(getrefcount, held)) != count")  # with all else as it was, none can be smaller
+            self.tests.append("sum(map(getrefcount, held)) != count")  # all else being equal, it cannot be smaller
         result = self.results[0] if finish is None else f"{self.name(finish)}([{', '.join(self.results)}])"
         body = [*self.body, f"return {result}"]
         if self.lock is not None:

@@ -27,7 +27,7 @@ def module(sources: Sequence[NumpySource]) -> str:
     values = [_broken(f"{name} = np.array(", array.tolist(), _dtype(array)) for name, array in constants.items()]
     values += [f"{name} = {text}" for name, text in quoted.values.items()]
     libraries = {library for source in sources for library in source.expressions.libraries}
-    needed = {f"import {library}.special" for library in libraries}  # the part of SciPy whose rules are known
+    needed = {f"import {library}.special" for library in libraries}  # the only part of SciPy that has rules
     imports = "\n".join(sorted({"import numpy as np", *needed, *quoted.imports}))
     parts = [_head(sources), imports, *(["\n".join(values)] if values else [])]
     functions = [*quoted.functions.values(), *(source.text for source in sources)]
@@ -50,7 +50,7 @@ def _dtype(array: Any) -> str:
 
 
 def _broken(head: str, values: Any, end: str) -> str:
-    """The definition of an array, over as many lines as it takes."""
+    """The definition of an array, on as many lines as necessary."""
     line = f"{head}{_text(values)}{end})"
     if len(line) <= WIDTH:
         return line
@@ -75,16 +75,16 @@ def _form(x: Any) -> str:
 
 
 def _names(code: CodeType) -> set[str]:
-    """The global names in a function and in those within it."""
+    """The global names in a function and in the functions inside it."""
     inside = (_names(constant) for constant in code.co_consts if isinstance(constant, CodeType))
     return set(code.co_names).union(*inside)
 
 
 class _Quoted:
-    """Functions of ours with what they call, as source of their own.
+    """Source of our own functions, together with everything that they call.
 
     Attributes:
-        imports, values, functions: the lines and definitions that they need, by name.
+        imports, values, functions: the import lines and definitions that they need, by name.
     """
 
     def __init__(self) -> None:
@@ -93,11 +93,11 @@ class _Quoted:
         self.functions: dict[str, str] = {}
 
     def function(self, name: str, function: Callable[..., Any]) -> None:
-        """Quote a function under a name, and before it whatever it calls."""
+        """Quote a function under a name, after everything that it calls."""
         if name in self.functions:
             return
         if not isinstance(function, FunctionType):
-            raise UsageError(f"{name} cannot be exported: it is no function in Python")
+            raise UsageError(f"{name} cannot be exported: it is not a Python function")
         try:
             tree: Any = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
         except (OSError, SyntaxError) as error:
@@ -136,4 +136,4 @@ class _Quoted:
         elif isinstance(value, (int, float, tuple)):
             self.values[name] = repr(value)
         else:
-            raise UsageError(f"{user} cannot be exported: it reads {name}, which is no function, module or number")
+            raise UsageError(f"{user} cannot be exported: it reads {name}, which is not a function, module or number")

@@ -40,7 +40,7 @@ _DEFAULTS = (("axis", None), ("keepdims", False))
 
 
 class _Named:
-    """A generator as something to be named, the same for the same generator."""
+    """A generator that gets a name, the same for the same generator."""
 
     name = "rng"
 
@@ -55,31 +55,31 @@ class _Named:
 
 
 class Text:
-    """The text of an expression, and how tightly its outermost operator binds."""
+    """The text of an expression, and the precedence of its outermost operator."""
 
     def __init__(self, text: str, binds: int = ATOM) -> None:
         self.text = text
         self.binds = binds
 
     def within(self, binds: int, right: bool = False) -> str:
-        """The text as an operand of an operator that binds so tightly."""
+        """The text as an operand of an operator with this precedence."""
         loose = self.binds <= binds if right else self.binds < binds
         return f"({self.text})" if loose else self.text
 
 
 class Expressions:
-    """What the parts of a program are written as.
+    """How the parts of a program are written.
 
     Attributes:
-        names: of variables and functions.
-        ready: how each variable is written where it is used.
-        constants: the arrays that the source names.
-        libraries: what the source calls besides NumPy.
-        helpers: what the source calls by name and NumPy does not have, by that name.
+        names: the names of variables and functions.
+        ready: the text of each variable where it is used.
+        constants: the arrays that have a name in the source.
+        libraries: the libraries that the source calls besides NumPy.
+        helpers: the functions that the source calls and NumPy lacks, by name.
 
     Args:
         parameters: the names of the arguments.
-        taken: names that mean something else already.
+        taken: names that already mean something else.
     """
 
     def __init__(self, parameters: list[str], taken: Iterable[str]) -> None:
@@ -91,7 +91,7 @@ class Expressions:
         self.helpers: dict[str, Callable[..., Any]] = {}
 
     def constant(self, x: Variable, array: Any) -> Text:
-        """An array that is the same in each run."""
+        """The text of an array that is the same in each run."""
         if not np.shape(array):
             return Text(literal(array))
         if array.ndim == 1 and array.dtype == np.int64 and np.array_equal(array, np.arange(len(array))):
@@ -107,7 +107,7 @@ class Expressions:
             self.function(call)
 
     def operand(self, x: Any) -> Text:
-        """An input of an operation."""
+        """The text of an input of an operation."""
         if isinstance(x, Variable):
             return self.ready[x]
         text = self._parameter(x)
@@ -238,7 +238,7 @@ def _slice(part: Any, written: Callable[[Any], str]) -> str:
 
 
 def literal(value: Any) -> str:
-    """A value as it is written in Python."""
+    """The Python literal of a value."""
     if isinstance(value, np.dtype) or (isinstance(value, type) and issubclass(value, np.generic)):
         return f"np.{np.dtype(value).name}" if np.dtype(value) != bool else "bool"
     if isinstance(value, np.ndarray):
@@ -254,7 +254,7 @@ def literal(value: Any) -> str:
 
 
 def _name_of_function(op: Op, params: Iterable[str]) -> str | None:
-    """How one writes the library function that computes what an operation does; None if there is none."""
+    """The text of the library function that performs an operation; None if there is none."""
     own, *twins = functions_of(op)
     paths = [path_of(function) for function in (own, *(twin for twin in twins if _takes(twin, params)))]
     return next((path for path in paths if path.startswith(("np.", *TABLES))), None)
@@ -263,5 +263,5 @@ def _name_of_function(op: Op, params: Iterable[str]) -> str | None:
 def _takes(function: Callable[..., Any], params: Iterable[str]) -> bool:
     try:
         return set(params) <= set(inspect.signature(function).parameters)
-    except (TypeError, ValueError):  # before NumPy 2.4, a function written in C does not tell its signature
+    except (TypeError, ValueError):  # before NumPy 2.4, functions written in C report no signature
         return not set(params)

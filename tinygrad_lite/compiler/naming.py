@@ -1,4 +1,4 @@
-"""Names for what a program computes: the user's own where there are, else those of the operations."""
+"""Names for the values of a program: the user's own names if there are any, else those of the operations."""
 
 import ast
 import functools
@@ -13,7 +13,7 @@ from tinygrad_lite.compiler.program import Variable
 
 
 class Namer:
-    """Notes, while a function is recorded, what a person would call each result."""
+    """Notes during the recording of a function what a person would call each result."""
 
     def __init__(self) -> None:
         self._lines: dict[tuple[FrameType, int], Variable] = {}
@@ -21,21 +21,21 @@ class Namer:
         self._operations: dict[Variable, str] = {}
 
     def operation(self, result: Variable, op: Any) -> None:
-        """It came of this operation."""
+        """Note that the result comes from this operation."""
         self._operations[result] = op.name
 
     def line(self, result: Variable, frame: FrameType) -> None:
-        """It was computed on the line that runs there; the last result of a line is what the line assigns."""
-        self._lines[frame, frame.f_lineno] = result  # the frame itself, since another one may have its id later
+        """Note that the result was computed on this frame's line; a line assigns its last result."""
+        self._lines[frame, frame.f_lineno] = result  # the frame itself, since another frame may have its id later
 
     def gradient(self, result: Variable, of: Variable) -> None:
-        """It was computed as the gradient of this; the last one is that."""
+        """Note that the result was computed for the gradient of this; the last such result is the gradient."""
         self._gradients[of] = result
 
     def finish(self) -> None:
         """Name the results."""
         for (frame, line), result in self._lines.items():
-            is_function = frame.f_code.co_name == "<lambda>"  # which is what the line assigns then
+            is_function = frame.f_code.co_name == "<lambda>"  # then the line assigns the function
             target = None if is_function else _assigned(frame.f_code.co_filename, line)
             if target:
                 result.name = target
@@ -59,7 +59,7 @@ def _assigned(file: str, line: int) -> str | None:
 
 
 def identifier(name: str) -> str:
-    """A name of Python's like this one: hidden_weight for hidden.weight, layer_0_weight for 0.weight."""
+    """A Python name like this one: hidden_weight for hidden.weight, layer_0_weight for 0.weight."""
     made = re.sub(r"\W+", "_", name).strip("_") or "value"
     if made[0].isdigit():
         made = f"layer_{made}"
@@ -67,7 +67,7 @@ def identifier(name: str) -> str:
 
 
 def unique(names: Iterable[str]) -> list[str]:
-    """A name of Python's like each of these, and each another one."""
+    """A Python name like each of these, all different."""
     identifiers = Identifiers()
     return [identifiers[Variable((), None, name=name)] for name in names]
 
@@ -91,5 +91,5 @@ class Identifiers:
         return self._of[variable]
 
     def take_over(self, variable: Any, former: Any) -> None:
-        """Let a variable have the name of one that is not read any more."""
+        """Give a variable the name of another variable that is not read any more."""
         self._of[variable] = self[former]

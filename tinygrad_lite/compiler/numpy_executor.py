@@ -1,4 +1,4 @@
-"""Running a program's NumPy source, with no more memory than by hand."""
+"""Runs a program's NumPy source, with no more memory than code written by hand."""
 
 import ast
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ from tinygrad_lite.errors import InputError
 
 
 class NumpyExecutor:
-    """A program as the Python function that its source is."""
+    """A program as a Python function, compiled from its source."""
 
     backend = "numpy"
     falls_back: Sequence[str] = ()
@@ -36,7 +36,7 @@ class NumpyExecutor:
         self._function = scope[source.name]
 
     def enter(self, writer: EntryWriter, wrapped: Sequence[bool]) -> bool:
-        """Write what `run` does as lines of a function."""
+        """Write the work of `run` as lines of a function."""
         writer.body += [place.writing(writer, "None") for place in self._anew]
         arguments = [f"a{i}" for i in range(len(writer.parameters))] + [place.reading(writer) for place in self._reads]
         computed = [f"r{i}" for i in range(len(self.program.results))]
@@ -51,10 +51,10 @@ class NumpyExecutor:
         return True
 
     def repeat(self, turns: int, leaves: Leaves, stacks: Mapping[int, Array]) -> None:
-        """None: turns are made one by one."""
+        """None: turns run one by one."""
 
     def run(self, leaves: Leaves) -> list[Any]:
-        """The results for these leaves of the arguments; places are read and written."""
+        """Read the places, run, write the places, and return the results for these leaves of the arguments."""
         for place in self._anew:
             place.write(None, leaves)
         arrays = [x._array if type(x) is Tensor else x for x in leaves]
@@ -66,12 +66,12 @@ class NumpyExecutor:
 
 
 def _is_made_anew(place: Place, program: Program) -> bool:
-    """Whether a former gradient is nothing to the program, so that it can go before the next one is made."""
+    """Whether the program ignores a former gradient, which can then be freed before it makes the next one."""
     return isinstance(place, Gradient) and place not in program.inputs.values()
 
 
 def _with_plain_state(source: NumpySource, reads: Sequence[Place], writes: Sequence[Place]) -> ast.Module:
-    """The function with arguments in place of the state, and with what is to be written behind its results."""
+    """The function with arguments in place of the state; it returns the values to write after its results."""
     tree = _PlainState().visit(ast.parse(source.text))
     function = tree.body[0]
     if source.has_state:
@@ -87,11 +87,11 @@ def _with_plain_state(source: NumpySource, reads: Sequence[Place], writes: Seque
 
 
 class _PlainState(ast.NodeTransformer):
-    """Local variables in place of the entries of the state."""
+    """Replaces the entries of the state by local variables."""
 
     @staticmethod
     def name(entry: str) -> str:
-        return f"_state_{entry}"  # which no variable of the source is called
+        return f"_state_{entry}"  # no variable of the source has this name
 
     def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
         if isinstance(node.value, ast.Name) and node.value.id == "state" and isinstance(node.slice, ast.Constant):

@@ -1,7 +1,7 @@
 """The NumPy backend: a program as the source of a function, as a careful person would write it.
 
-A value that is used once is written where it is used while the line stays short; a large array that is not read any
-more takes the next result in.
+A value that is used once is written where it is used, as long as the line stays short. A large array that is not read
+any more takes up the next result.
 """
 
 from collections.abc import Iterable
@@ -15,9 +15,9 @@ from tinygrad_lite.compiler.places import Argument, Gradient, Place
 from tinygrad_lite.compiler.program import FORWARD, Instruction, Program, Variable
 from tinygrad_lite.ops.requirements import refuse_where
 
-WIDTH = 88  # columns, as the formatters of Python have it
-LARGE = 2**15  # bytes from which on a second array costs more than the look of the line
-MEDIUM = 2**11  # bytes from which on it costs time
+WIDTH = 88  # columns, as in Python's formatters
+LARGE = 2**15  # bytes; above this, a second array costs more than readability is worth
+MEDIUM = 2**11  # bytes; above this, a second array costs time
 _IN_PLACE = frozenset({np.add, np.subtract, np.multiply, np.divide, np.power, np.remainder, np.floor_divide})
 
 
@@ -25,15 +25,15 @@ class NumpySource:
     """A program as a Python function in NumPy.
 
     Attributes:
-        program: what the function does.
-        name: the function's.
+        program: the program that the function performs.
+        name: the function's name.
         text: the source, from `def` on.
-        expressions: what it is written in, with the names that it uses.
-        parameters, places: what the function is given: the arguments by name, and the places in `state`.
+        expressions: the texts of its parts, with the names that they use.
+        parameters, places: the inputs of the function: its arguments by name, and the places in `state`.
 
     Args:
-        taken: names that mean something else already.
-        large: bytes from which on an array that is not read any more takes the next result in.
+        taken: names that already mean something else.
+        large: the number of bytes above which an array that is not read any more takes up the next result.
     """
 
     def __init__(
@@ -48,8 +48,8 @@ class NumpySource:
         self._ends_set = set(program.ends)
         self._user = {x: position for position, call in enumerate(program.calls) for x in call.reads}
         self._last = _last_uses(program)
-        self._own_line: set[Variable] = set()  # what would make the line too long in which it is used
-        self._becomes: dict[Variable, Variable] = {}  # what takes the place of an array in the end, and names it
+        self._own_line: set[Variable] = set()  # variables that would make the line that uses them too long
+        self._becomes: dict[Variable, Variable] = {}  # the variable that finally replaces an array, and names it
         before: Any = None
         while before != (before := (len(self._own_line), dict(self._becomes))):
             self._begin()
@@ -57,7 +57,7 @@ class NumpySource:
             self._becomes = self._places_taken
 
     def at_speed(self) -> "NumpySource":
-        """The same function as it runs fastest: arrays are written over where that costs the look of a line."""
+        """The same function in its fastest form, which overwrites arrays even if that costs readability."""
         return NumpySource(self.program, self.name, self.parameters, self._taken[1:], MEDIUM)
 
     def _begin(self) -> None:
@@ -218,7 +218,7 @@ def _is_plain_ufunc(call: Instruction) -> bool:
 
 
 def _last_uses(program: Program) -> dict[Variable, int]:
-    """The position of the last call that reads each variable or a view of it; the end for what leaves the program."""
+    """The position of the last call that reads each variable or a view of it; the end if it leaves the program."""
     last: dict[Variable, int] = {}
     for position, call in enumerate(program.calls):
         for x in call.reads:
@@ -232,6 +232,6 @@ def _last_uses(program: Program) -> dict[Variable, int]:
 
 
 def _listed(parts: list[str], indent: str) -> list[str]:
-    """Parts of a list between brackets that have lines of their own."""
+    """The parts of a list between brackets, each on its own line."""
     line = indent + ", ".join(parts)
     return [line] if len(line) <= WIDTH else [f"{indent}{part}," for part in parts]

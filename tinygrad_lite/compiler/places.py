@@ -1,8 +1,8 @@
-"""Places: where a compiled function reads what it computes with, and writes what it leaves behind.
+"""Places: where a compiled function reads its inputs from, and where it writes the values that it leaves behind.
 
-A place is read before a run and written after it, so that whoever holds the tensor, the module or the optimiser sees
-what the function did. A number (a learning rate, a count of steps) is in a place too. Each is read and written in two
-ways: by a call here, and by an expression in a function that is written for the purpose (see entry.py).
+A place is read before a run and written after it, so that the tensor, module or optimiser shows what the function did.
+A number (a learning rate, a count of steps) has a place, too. There are two ways to read and write a place: by a call
+of its methods, and by an expression in a generated function (see entry.py).
 """
 
 from collections.abc import Sequence
@@ -19,30 +19,30 @@ Leaves = Sequence[Any]
 
 
 class Place:
-    """Where a value is kept; two places that are the same are equal.
+    """Where a value is kept; places for the same value are equal.
 
     Attributes:
         name: what a person would call it, such as hidden.weight.
-        key: what the place is.
+        key: what identifies the place.
     """
 
     name: str
     key: tuple[Any, ...]
 
     def read(self, leaves: Leaves) -> Any:
-        """The array or the number that is kept here now; None if there is none."""
+        """The current array or number in this place; None if there is none."""
         raise NotImplementedError
 
     def write(self, value: Any, leaves: Leaves) -> None:
-        """Keep another one."""
+        """Put another value into this place."""
         raise NotImplementedError
 
     def reading(self, writer: "EntryWriter") -> str:
-        """The expression for what is kept here."""
+        """The expression for the value in this place."""
         raise NotImplementedError
 
     def writing(self, writer: "EntryWriter", value: str) -> str:
-        """The statement that keeps another value here."""
+        """The statement that puts another value into this place."""
         return f"{self.reading(writer)} = {value}"
 
     def __eq__(self, other: object) -> bool:
@@ -59,7 +59,7 @@ class TensorPlace(Place):
     """The array of a tensor."""
 
     def tensor(self, leaves: Leaves) -> Tensor:
-        """The tensor that is here now."""
+        """The current tensor."""
         raise NotImplementedError
 
     def naming(self, writer: "EntryWriter") -> str:
@@ -102,7 +102,7 @@ class Argument(TensorPlace):
 
 
 class Data(TensorPlace):
-    """The array of a tensor that the function knows from elsewhere."""
+    """The array of a tensor that the function knows from outside its arguments."""
 
     def __init__(self, tensor: Tensor, name: str) -> None:
         self._tensor = tensor
@@ -117,7 +117,7 @@ class Data(TensorPlace):
 
 
 class Gradient(TensorPlace):
-    """The gradient of the tensor in a place; None is written where the function leaves none."""
+    """The gradient of the tensor in a place; None if the function leaves none."""
 
     def __init__(self, of: TensorPlace) -> None:
         self.of = of
@@ -184,7 +184,7 @@ class Entry(Place):
 
 
 class Outside(Place):
-    """An array that the function found outside; others may write to it, and the function never does."""
+    """An array that the function reads from outside; others may write to it, but the function does not."""
 
     def __init__(self, array: Array, name: str) -> None:
         self.array = array
@@ -199,7 +199,7 @@ class Outside(Place):
 
 
 class Upstream(Place):
-    """A gradient that comes from outside, of a result that has a history."""
+    """The upstream gradient of a result that has a history, which comes from outside."""
 
     def __init__(self, index: int) -> None:
         self.name = f"upstream_{index}"

@@ -1,4 +1,4 @@
-"""A recorded program: what it reads, its calls in order, and what it leaves behind."""
+"""A recorded program: its inputs, its calls in order, and the values that it leaves behind."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,13 +16,13 @@ FORWARD, BACKWARD, UPDATE = "forward", "backward", "update"
 
 @dataclass(eq=False, slots=True)
 class Variable:
-    """A value of a program, known by its form until the program runs.
+    """A value of a program; until the program runs, only its form is known.
 
     Attributes:
-        shape, dtype: of the array; of a Python number, () and the dtype that it has by itself.
+        shape, dtype: those of the array; for a Python number, () and the dtype that it has on its own.
         is_number: whether it is a Python number, which takes the dtype of the array that it meets.
-        name: how a person would call it.
-        order: its axes from the slowest in memory to the fastest, as they were at recording; C's unless told.
+        name: what a person would call it.
+        order: its axes from the slowest to the fastest in memory, as recorded; by default C order.
     """
 
     shape: tuple[int, ...]
@@ -49,11 +49,11 @@ class Instruction:
 
     Attributes:
         inputs: variables, and the Python numbers of the user's code.
-        params: as the operation takes them, with variables where a value of the program is one, as an index may be.
+        params: the operation's parameters, with a variable for each value of the program among them, such as an index.
         section: the pass that it belongs to: forward, backward or update.
-        source: the line of the user's that it comes from.
-        ignoring: the floating-point errors that are not warned of here.
-        view_of: the input whose memory the result shares, if it does.
+        source: the user's line that it comes from.
+        ignoring: the floating-point errors that give no warning here.
+        view_of: the input whose memory the result shares, if there is one.
     """
 
     op: Op
@@ -67,12 +67,12 @@ class Instruction:
 
     @property
     def reads(self) -> list[Variable]:
-        """The variables that it is given, as inputs or within its parameters; each as often as it is given."""
+        """The variables among its inputs and within its parameters, each as often as it occurs."""
         return [*variables(self.inputs), *variables(tuple(self.params.values()))]
 
     @property
     def has_effect(self) -> bool:
-        """Whether it does something besides its result: it draws random numbers, or refuses values."""
+        """Whether it has an effect besides its result: it draws random numbers, or refuses values."""
         return isinstance(self.op, Draw) or self.op is refuse_where
 
     def with_variables(self, stand_ins: Mapping[Variable, Any]) -> "Instruction":
@@ -96,14 +96,14 @@ class Instruction:
 
 @dataclass(eq=False)
 class Program:
-    """What a function did: from what it read, by calls in order, to what it returned and wrote.
+    """The work of a function: what it read, its calls in order, and what it returned and wrote.
 
     Attributes:
-        inputs: the variables that are read, and where each is read from.
+        inputs: the variables that it reads, each with the place that it is read from.
         constants: arrays that are the same in each run.
         calls: the operations, in an order in which they can run.
-        results: what is returned, leaf by leaf: variables, or what is no array.
-        updates: where a value is written when all is done, and which.
+        results: the returned leaves: variables, or values that are not arrays.
+        updates: the places that are written at the end, each with its value.
     """
 
     inputs: dict[Variable, Any] = field(default_factory=dict)
@@ -124,7 +124,7 @@ class Program:
         return [x for x in (*self.results, *self.updates.values()) if isinstance(x, Variable)]
 
     def uses(self) -> dict[Variable, int]:
-        """How often each variable is used, leaving the program included."""
+        """How often each variable is used; leaving the program counts as a use."""
         count: dict[Variable, int] = {}
         for x in [x for call in self.calls for x in call.reads] + self.ends:
             count[x] = count.get(x, 0) + 1
@@ -132,7 +132,7 @@ class Program:
 
 
 def variables(tree: Any) -> Iterator[Variable]:
-    """The variables in what an operation is given, an index and its slices included."""
+    """The variables in the parameters of an operation, including those in an index and its slices."""
     if isinstance(tree, Variable):
         yield tree
     elif isinstance(tree, (tuple, list)):
@@ -146,7 +146,7 @@ def axes_in_memory(strides: Sequence[int]) -> tuple[int, ...]:
 
 
 def mapped(function: Callable[[Any], Any], params: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters with the function applied to what is in them, the parts of an index included."""
+    """The parameters with a function applied to their contents, including the parts of an index."""
     return {name: _walked(function, value) for name, value in params.items()}
 
 

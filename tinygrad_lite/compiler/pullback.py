@@ -1,7 +1,7 @@
-"""The backward pass of what a compiled function returns, as a program of its own.
+"""The reverse pass of a compiled function's results, as a program of its own.
 
-A result that others differentiate is one operation in their graph. Its rule runs the program, on what the first program
-kept for it.
+If a caller differentiates the results, the compiled function is one operation in the caller's graph. The rule of this
+operation runs the second program on the values that the first program kept for it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -22,10 +22,10 @@ from tinygrad_lite.transforms.whole import Packing, operation
 
 
 def split(program: Program, count: int) -> tuple[Program, Program]:
-    """A program of which all results but the first `count` are gradients, as two.
+    """Split a program whose results after the first `count` are gradients into two programs.
 
-    The results of the first one are those `count`, and after them what the second one needs: its first arguments. The
-    others are the upstream gradients.
+    The first program returns those `count` results, followed by the values that the second program needs. The second
+    program takes these values and then the upstream gradients.
     """
     forward = without_dead_code(
         Program(program.inputs, program.constants, program.calls, program.results[:count], program.updates)
@@ -46,11 +46,11 @@ def split(program: Program, count: int) -> tuple[Program, Program]:
 
 
 class Pullback:
-    """What makes the results of a compiled function that have a history parts of a graph.
+    """Puts the results of a compiled function that have a history into the caller's graph.
 
     Args:
         f: the function itself, for derivatives of the gradient.
-        program: its first program, with what the second one needs among the results.
+        program: its first program, which also returns the values that the second one needs.
         run: the second program.
         linked, differentiated: see `Recorder`.
     """
@@ -77,10 +77,10 @@ class Pullback:
         self._to_copy = [others_may_write or isinstance(program.inputs.get(x), Outside) for x in saved]
 
     def link(self, values: list[Any], leaves: Leaves, args: Any, kwargs: Any) -> list[Any]:
-        """The function's results, those with a history as tensors that have one.
+        """The function's results; those with a history become tensors with a history.
 
         Args:
-            leaves, args, kwargs: what the function was given, with arrays that nobody else writes to.
+            leaves, args, kwargs: the function's arguments, with arrays that nobody else writes to.
         """
         results, kept = values[: self._count], values[self._count :]
         saved = [np.copy(x) if to_copy else x for x, to_copy in zip(kept, self._to_copy)]
@@ -94,7 +94,9 @@ class Pullback:
             if not grad_mode.enabled.get():
                 return self._run([*saved, *upstreams])
             if any(x._array is not array for x, array in zip(tensors, arrays)):
-                raise GraphError(f"a tensor that {self._name} read was given new data between its run and this pass")
+                raise GraphError(
+                    f"a tensor that {self._name} read was given new data before this pass: update it afterwards"
+                )
             return self._again(args, kwargs, tensors)(upstreams)
 
         packed = wrap(packing.pack([*roots.values()] if len(roots) > 1 else roots[0]))
@@ -104,12 +106,12 @@ class Pullback:
         return [parts[self._linked[i]] if i in self._linked else x for i, x in enumerate(results)]
 
     def _again(self, args: Any, kwargs: Any, tensors: list[Tensor]) -> dual.Pullback:
-        """The backward pass as a graph, from the function itself."""
+        """The reverse pass as a graph, from the function itself."""
         if not self._is_repeatable:
             raise UsageError(
-                f"the gradient of {self._name}, compiled, cannot be differentiated again, since the function draws "
-                "random numbers or changes tensors: take derivatives of higher order of the function that is not "
-                "compiled"
+                f"the gradient of the compiled {self._name} cannot be differentiated again, since the function draws "
+                "random numbers or changes tensors: take derivatives of higher order of the function without "
+                "tg.compile"
             )
         with grad_mode.enable_grad():
             returned = trees.leaves(self._f(*args, **kwargs))
@@ -118,7 +120,7 @@ class Pullback:
 
 
 def own(x: Any) -> Any:
-    """A leaf of the arguments that nobody else writes to."""
+    """A leaf of the arguments, copied if others may write to it."""
     return x.copy() if isinstance(x, np.ndarray) else x
 
 

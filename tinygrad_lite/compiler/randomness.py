@@ -1,4 +1,4 @@
-"""Random draws in a recorded function: each is a call of the program, and drawn anew in each run."""
+"""Random draws in a recorded function: each becomes a call of the program, which draws anew in each run."""
 
 import inspect
 from collections.abc import Callable, Iterator
@@ -14,11 +14,11 @@ _IN_PLACE = ("shuffle", "spawn")
 
 
 class RecordedGenerator(np.random.Generator):
-    """A generator in the place of the user's, which it draws from, and to whose state it goes back in the end.
+    """Stands in for the user's generator: it draws from it, and restores its state in the end.
 
     Args:
-        argument: which leaf of the arguments it is, if it is one.
-        write: writes a call down; see `Recorder.add`.
+        argument: its index among the leaves of the arguments, if it is one of them.
+        write: records a call, see `Recorder.add`.
     """
 
     def __init__(self, generator: np.random.Generator, argument: int | None, write: Callable[..., Any]) -> None:
@@ -29,7 +29,7 @@ class RecordedGenerator(np.random.Generator):
         self._state = generator.bit_generator.state
 
     def restore(self) -> None:
-        """As if nothing had been drawn."""
+        """Restore the generator's state, as if nothing had been drawn."""
         self._original.bit_generator.state = self._state
 
     def __getattribute__(self, name: str) -> Any:
@@ -51,9 +51,9 @@ class RecordedGenerator(np.random.Generator):
 
 @contextmanager
 def generators_of(f: Callable[..., Any], stand_in: Callable[[Any, str, np.random.Generator], Any]) -> Iterator[None]:
-    """Put stand-ins in the place of the generators that a function finds outside, for as long as the block runs.
+    """For the block, replace the generators that a function uses from outside by stand-ins.
 
-    A stand-in is made of who has the generator, under what name, and the generator.
+    `stand_in` takes the owner of a generator, the generator's name there, and the generator.
     """
     function = inspect.unwrap(f)
     function = getattr(function, "__func__", function)

@@ -1,7 +1,7 @@
-"""`Recorded`: an array, or a number, of which every use is written down.
+"""`Recorded`: an array or a number whose every use is recorded.
 
-It lies under tensors as an array does, so forward, backward and update are followed alike; and what Python would have
-to know of it, a truth or a number, is an error, since it would be another one in the next run.
+It takes the place of the array in a tensor, so the recording covers forward, backward and update alike. If Python needs
+its value, as a boolean or a number, that is an error, since the value would differ in the next run.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,17 +19,17 @@ from tinygrad_lite.transforms.dual import Dual
 
 
 class Writer(Protocol):
-    """What a recorded value asks of the recorder."""
+    """The services of the recorder that a recorded value uses."""
 
     def call(self, op: Op, inputs: Sequence[Array], params: Mapping[str, Any]) -> Any:
-        """The result of an operation, which is written down."""
+        """Record an operation, and return its result."""
 
     def constant(self, array: Array) -> Any:
-        """An array that is the same in each run."""
+        """Record an array that is the same in each run."""
 
 
 def at_line() -> str:
-    """The user's line that is being recorded, for an error about it."""
+    """The user's line that is being recorded, for an error message."""
     line = calling_line()
     return f" at {line}" if line else ""
 
@@ -38,8 +38,8 @@ class Recorded(Operators):
     """A value in a function that is being recorded.
 
     Attributes:
-        value: the array or the Python number that it is in this run.
-        variable: what stands for it in the program.
+        value: the array or the Python number in this run.
+        variable: its variable in the program.
     """
 
     __slots__ = ("recorder", "value", "variable")
@@ -55,7 +55,7 @@ class Recorded(Operators):
         return self.recorder.call(op, inputs, params)
 
     def beside(self, x: Array) -> Array:
-        """An array from outside is followed too, so that what a rule makes of it is made anew in each run."""
+        """Record an array from outside, too, so that each run computes anew what a rule makes of it."""
         return self.recorder.constant(x) if isinstance(x, np.ndarray) else x
 
     @property
@@ -71,12 +71,12 @@ class Recorded(Operators):
         return self.variable.dtype  # type: ignore[no-any-return]
 
     def _needed(self, *_: Any, **__: Any) -> NoReturn:
-        """Refused: what would be fixed at recording."""
+        """Refuse to give a value that the recording would fix."""
         raise UsageError(
             f"a compiled function needs a value while it is recorded{at_line()}\n"
-            "and the next run will have another: choose with np.where(condition, a, b) in place of `if`, stay with "
-            "tensors in place of float(t), t.item() and t.numpy(), or pass what Python has to know as an argument "
-            "that is a plain number"
+            "but the next run will have another value: write np.where(condition, a, b) in place of `if`, keep "
+            "tensors in place of float(t), t.item() and t.numpy(), or pass the value that Python needs as an "
+            "argument that is a plain number"
         )
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
@@ -86,7 +86,7 @@ class Recorded(Operators):
     tolist = numpy = _needed
 
     def item(self) -> Any:
-        """A number as it is; an entry of an array is needed as a number, and refused."""
+        """A number as it is; for an array, refuse to give the value of an entry."""
         return self if self.variable.is_number else self._needed()
 
     def __repr__(self) -> str:

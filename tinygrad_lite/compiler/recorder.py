@@ -1,4 +1,4 @@
-"""The recorder: runs a function once, writes down what it did, and leaves everything as it was."""
+"""The recorder: runs a function once, records what it does, and restores everything afterwards."""
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -39,17 +39,17 @@ SCALARS = (bool, int, float, np.generic, str, type(None))
 
 
 class Recorder:
-    """What a run of a function did, as a program, and what the program relies on.
+    """The recording of one run of a function as a program, and of everything that the program relies on.
 
     Attributes:
-        program: see there.
-        guards: values that the function read and that are fixed in the program: owner, attribute and value.
-        shared: of the arguments, by their positions, the generators that the function also knows from elsewhere.
-        gradients: of which tensors it read the gradient before it wrote one, and whether there was one.
-        returned: what it returned: the containers, with True for a tensor and False for what is none.
-        passed: of the tensors that it returned as it found them, by the position among the results, where they are.
-        linked: the positions of the results that have a history, each with that of its tensor among all of them.
-        differentiated: the tensors whose gradients the program's last results are, given those of the linked ones.
+        program: the program.
+        guards: values that the function read and that the program fixes: owner, attribute and value.
+        shared: the generators among the arguments that the function also uses from outside, by position.
+        gradients: the tensors whose gradient it read before it wrote one, and whether there was one.
+        returned: the containers that it returned, with True for a tensor and False for anything else.
+        passed: the places of the tensors that it returned unchanged, by their position among the results.
+        linked: the positions of the results that have a history, each with the position of its tensor.
+        differentiated: the tensors whose gradients are the last results of the program, given those of the linked ones.
     """
 
     def __init__(self, names: Mapping[int, str]) -> None:
@@ -78,7 +78,7 @@ class Recorder:
         self._errors = np.geterr()
 
     def run(self, f: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-        """Write down what the function does; everything is put back as it was."""
+        """Record what the function does, and restore everything afterwards."""
         with watching(self), generators_of(f, self._outside):
             try:
                 returned = f(*args, **kwargs)
@@ -95,7 +95,7 @@ class Recorder:
     # What is read and written
 
     def passed_in(self, place: Argument, x: Any) -> Any:
-        """A leaf of the arguments as the function is given it."""
+        """The value to pass to the function for a leaf of its arguments."""
         if isinstance(x, Tensor):
             self._owners[id(x)] = place
             return x
@@ -104,7 +104,7 @@ class Recorder:
         return self.read(place, x) if isinstance(x, (np.ndarray, np.generic)) else x
 
     def read(self, place: Place, value: Any) -> Recorded:
-        """The value in a place, as an input of the program."""
+        """Record the value in a place as an input of the program."""
         place = self._known(place)
         if place not in self._places:
             self._places[place] = made = self._recorded(value)
@@ -113,7 +113,7 @@ class Recorder:
         return self._places[place]
 
     def _known(self, place: Place) -> Place:
-        """The place as it was first met; with a number, if there was another one of its name."""
+        """The first place that is equal to this one; its name gets a number if another place has the same name."""
         if place not in self._met:
             named, count = place.name, 1
             while place.name in self._taken:
@@ -172,13 +172,13 @@ class Recorder:
         return value
 
     def reaches(self, tensor: Tensor, g: Any) -> None:
-        """A gradient, or a contribution to it, is handed to a tensor in the reverse pass."""
+        """Note that the reverse pass hands a gradient, or a contribution to it, to a tensor."""
         array, g = plain(tensor, "_array"), innermost(g)
         if type(array) is type(g) is Recorded:
             self.namer.gradient(g.variable, array.variable)
 
     def _state(self, optimizer: Optimizer, state: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """An optimiser's state with recorded values, in containers of its own."""
+        """A copy of an optimiser's state with recorded values."""
         if id(optimizer) not in self._states:
             followed = [
                 {key: self.read(self._entry(optimizer, i, key), value) for key, value in entries.items()}
@@ -196,17 +196,17 @@ class Recorder:
         return value
 
     def _outside(self, owner: Any, name: str, generator: np.random.Generator) -> RecordedGenerator:
-        """A generator that somebody has under a name, where the program expects to find it again."""
+        """A stand-in for a generator, and a guard that its owner still has it under the same name."""
         if isinstance(generator, RecordedGenerator):
             return generator
         self.guards.setdefault((id(owner), name), (owner, name, generator))
         return self._generator(generator)
 
     def _generator(self, generator: np.random.Generator, argument: int | None = None) -> RecordedGenerator:
-        """A generator whose draws are calls of the program."""
+        """A stand-in whose draws become calls of the program."""
         if id(generator) not in self._proxies:
             self._proxies[id(generator)] = RecordedGenerator(generator, argument, self.add)
-        else:  # it is met twice, and the next time these may be two
+        else:  # it occurs twice, and next time there may be two generators
             self.shared.update(
                 {i: generator for i in (argument, self._proxies[id(generator)]._argument) if i is not None}
             )
@@ -215,10 +215,10 @@ class Recorder:
     # What is computed
 
     def constant(self, array: Array) -> Recorded:
-        """An array that is the same in each run."""
+        """Record an array that is the same in each run."""
         if id(array) not in self._constants:
             if not isinstance(array, (np.ndarray, np.generic)):
-                raise UsageError(f"a compiled function works on NumPy's arrays, this is {type(array).__name__}")
+                raise UsageError(f"a compiled function works on NumPy arrays, got {type(array).__name__}")
             made = self._recorded(array)
             self.program.constants[made.variable] = array
             self._constants[id(array)] = made
@@ -231,7 +231,7 @@ class Recorder:
         return Recorded(value, Variable(np.shape(value), dtype, is_number, order=order), self)
 
     def call(self, op: Op, inputs: Sequence[Array], params: Mapping[str, Any]) -> Any:
-        """The result of an operation: of its parts, where its forward is made of operations."""
+        """Record an operation and return its result; if its forward is composed of operations, record these instead."""
         if op not in self._opened and op.is_composite:
             done = len(self.program.calls)
             self._opened.append(op)
@@ -240,7 +240,7 @@ class Recorder:
                 if type(made) is Recorded:
                     self.namer.operation(made.variable, op)
                     return made
-            except Exception:  # noqa: S110, BLE001, RUF100  # it computes with the numbers themselves, and is called as a whole
+            except Exception:  # noqa: S110, BLE001, RUF100  # it reads the values, so it is called as a whole
                 pass
             finally:
                 self._opened.pop()
@@ -259,12 +259,12 @@ class Recorder:
         if not hasattr(value, "dtype"):
             raise UsageError(
                 f"{op} answers with {type(value).__name__}{at_line()}\n"
-                "and a compiled function cannot act on that: the next run will have another answer"
+                "but a compiled function cannot use that answer: the next run will have another one"
             )
         if _depends_on_values(op, operands, params, value):
             raise UsageError(
-                f"the shape of what {op} returns depends on values{at_line()}\n"
-                "and a compiled function has one shape for all: choose entries with np.where, or sum over a mask"
+                f"the shape of the result of {op} depends on values{at_line()}\n"
+                "but a compiled function has fixed shapes: choose entries with np.where, or sum over a mask"
             )
         if all(_is_number(x) or (type(x) is Recorded and x.variable.is_number) for x in operands) and not value.shape:
             value = value.item()
@@ -274,7 +274,7 @@ class Recorder:
     def add(
         self, op: Op, inputs: Sequence[Any], params: Mapping[str, Any], value: Any, arrays: Sequence[Any] = ()
     ) -> Recorded:
-        """Write a call down; its result had this value."""
+        """Record a call whose result has this value."""
         made = self._recorded(value)
         section, source = self._origin(made.variable)
         now = np.geterr()
@@ -288,7 +288,7 @@ class Recorder:
         return made
 
     def _origin(self, result: Variable) -> tuple[str, Source | None]:
-        """The pass that runs, and the user's line; on the way, what a person would call the result is noted."""
+        """The pass that is running, and the user's line; also notes what a person would call the result."""
         section, source = FORWARD, None
         frame = sys._getframe(1)
         while frame.f_code is not Recorder.run.__code__:
@@ -304,7 +304,7 @@ class Recorder:
         return section, source
 
     def _followed(self, op: Any) -> Any:
-        """The operation behind a tensor, with rules that are called as a whole where they need values themselves."""
+        """The operation behind a tensor, with rules that are called as a whole if they read values."""
         if op is None or op is positive or op.arity is None:
             return op
         if op not in self._ops:
@@ -331,7 +331,7 @@ class Recorder:
 
     @property
     def state_keys(self) -> list[tuple[Optimizer, list[set[str]]]]:
-        """The entries that the state of each optimiser had."""
+        """The entries in the state of each optimiser before the run."""
         return [(optimizer, [set(entries) for entries in optimizer.state]) for optimizer, _ in self._states.values()]
 
     def _result(self, i: int, x: Any) -> Any:
@@ -346,9 +346,9 @@ class Recorder:
         return self.constant(array).variable if isinstance(array, (np.ndarray, np.generic)) else otherwise
 
     def _differentiate(self, returned: list[Any]) -> dict[Variable, Variable]:
-        """Write down the backward pass of what is returned with a history; the upstream gradients, by the results.
+        """Record the reverse pass of the results that have a history; return their upstream gradients.
 
-        It ends at the tensors that were there before, whatever these were made of.
+        The pass ends at the tensors that were there before the run, even if these have a history.
         """
         roots: dict[Tensor, int] = {}
         for i, x in enumerate(returned):
@@ -364,7 +364,7 @@ class Recorder:
         return {x._array.variable: g.variable for x, g in upstreams.items()}
 
     def _finish(self) -> None:
-        """What is left in each place that the function wrote to."""
+        """Record the final value in each place that the function wrote to."""
         for tensor, slot in self._before:
             if slot == "_grad":
                 gradient = plain(tensor, "_grad")
@@ -395,8 +395,8 @@ class Recorder:
             self._update(Attribute(owner, name), value)
         elif value is not before and (not isinstance(value, SCALARS) or value != before):
             raise UsageError(
-                f"the function gives {type(owner).__name__}.{name} another value, of which the next runs would not "
-                f"know: make it a tensor in __init__, and write self.{name}.data = ..."
+                f"the function assigns {type(owner).__name__}.{name}, which the program cannot repeat in the next "
+                f"runs: make it a tensor in __init__, and write self.{name}.data = ..."
             )
 
     def _restore(self) -> None:
@@ -412,7 +412,7 @@ class Recorder:
 
 
 def _varying(owner: Any) -> tuple[str, ...]:
-    """The attributes of an owner that are read anew in each run."""
+    """The attributes of an owner that each run reads again."""
     return getattr(type(owner), "varying", ())
 
 
@@ -429,7 +429,7 @@ def _value(x: Any) -> Any:
 
 
 def _depends_on_values(op: Op, operands: Sequence[Any], params: Mapping[str, Any], value: Array) -> bool:
-    """Whether the shape of a result would be another one for other values."""
+    """Whether the shape of a result depends on values."""
     chosen: list[Any] = []
     mapped(chosen.append, {name: value for name, value in params.items() if name in ("index", "indices")})
     if any(type(x) is Recorded and x.dtype == bool and x.shape for x in chosen):

@@ -17,13 +17,13 @@ from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor, wrap
 from tinygrad_lite.errors import InputError, ShapeError
 
-FIRST = 100  # turns at once, before it is known how long they take
+FIRST = 100  # turns in the first group, before we know how long a turn takes
 Fitting = Callable[[Any, Any], Run]  # see `Compiled.fitting`
-CHUNK = 0.1  # seconds of native turns between two moments at which Python is met
+CHUNK = 0.1  # seconds of native turns between two returns to Python
 
 
 class _Turns:
-    """The turns that are done, with their results; and how many to do at once."""
+    """The finished turns with their results, and the number of turns to do at once."""
 
     def __init__(self, function: Callable[..., Any], fitting: Fitting, show: Callable[[int], Any]) -> None:
         self._function = function
@@ -34,7 +34,7 @@ class _Turns:
         self._size = FIRST
 
     def do(self, turns: int, args: Any, kwargs: Mapping[str, Any], stacks: Mapping[int, Array]) -> None:
-        """Do some turns, of which each has its own arrays in the place of some leaves of the arguments."""
+        """Do some turns; each has its own arrays in place of some leaves of the arguments."""
         leaves = trees.leaves((args, kwargs))
         done = 0
         while done < turns:
@@ -80,7 +80,9 @@ def _stacked(parts: Sequence[Any], is_wrapped: bool) -> Any:
         return parts[-1]
     if len({part.shape[1:] for part in parts}) > 1:
         shapes = " and ".join(sorted({str(part.shape[1:]) for part in parts}))
-        raise ShapeError(f"results of shapes {shapes} cannot be stacked: return one shape, or pass drop_last=True")
+        raise ShapeError(
+            f"results of the shapes {shapes} cannot be stacked: return the same shape each time, or pass drop_last=True"
+        )
     joined = np.concatenate(parts)
     return wrap(joined) if is_wrapped else joined
 
@@ -109,10 +111,10 @@ def epochs(
     plain = [np.asarray(x.data if isinstance(x, Tensor) else x) for x in arrays]
     lengths = {len(x) if x.ndim else 0 for x in plain}
     if len(lengths) != 1:
-        raise ShapeError(f"arrays of one length are needed, got {', '.join(str(x.shape) for x in plain)}")
+        raise ShapeError(f"the arrays must have the same length, got {', '.join(str(x.shape) for x in plain)}")
     (length,) = lengths
     if batch_size > length:
-        raise InputError(f"batches of {batch_size} out of {length}")
+        raise InputError(f"batch_size={batch_size} is larger than the arrays, which have {length} rows")
     full, rest = divmod(length, batch_size)
     rest = 0 if drop_last else rest
     kinds = [isinstance(x, Tensor) for x in arrays]
@@ -131,12 +133,12 @@ def epochs(
 
 def _whole(name: str, value: Any) -> None:
     if not isinstance(value, (int, np.integer)) or value < 1:
-        raise InputError(f"{name} is a whole number, at least 1; got {value!r}")
+        raise InputError(f"{name} must be a whole number of at least 1, got {value!r}")
 
 
 @contextmanager
 def _shown(total: int) -> Iterator[Callable[[int], Any]]:
-    """A function to be told of turns that are done: it moves a bar, and is where Ctrl-C takes effect."""
+    """A function to call after finished turns: it moves a progress bar, and lets Ctrl-C take effect."""
     interrupted = False
 
     def note(*_: Any) -> None:

@@ -1,4 +1,4 @@
-"""A run: a program that was recorded for one form of arguments, what it relies on, and how it is executed."""
+"""A run: a program that was recorded for one form of arguments, its requirements, and its executor."""
 
 import inspect
 from collections import Counter
@@ -29,12 +29,12 @@ class Run:
     """A recorded function.
 
     Attributes:
-        program: what it does.
+        program: the recorded program.
         source: the program in NumPy.
-        sources, executors: of this program, and of that of the backward pass of what it returns, if others want it.
-        executor: what runs it.
-        reason: why it is not run by the backend that was asked for; empty if it is.
-        returned: the containers that the function returned, with True for a tensor and False for what is none.
+        sources, executors: those of this program and, if callers differentiate its results, of its reverse pass.
+        executor: the executor that runs the program.
+        reason: why the requested backend does not run it; empty if it does.
+        returned: the containers that the function returned, with True for a tensor and False for anything else.
     """
 
     def __init__(self, f: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], backend: str) -> None:
@@ -67,7 +67,7 @@ class Run:
         is_passing = self._is_passing(trees.leaves((args, kwargs)))
         if is_passing and backend == "numba":
             backend = "numpy"
-            self.reason = "run once, since it makes what the next run starts from, such as the state of an optimiser"
+            self.reason = "it ran once, and made what the next run starts from, such as the state of an optimiser"
         self.executor = _executor(backend, self.program, self.source)
         self.sources, self.executors = [self.source], [self.executor]
         self._pullback = None
@@ -84,7 +84,7 @@ class Run:
         self._cannot_enter = is_passing or bool(self._passed) or self._pullback is not None
 
     def _is_passing(self, leaves: list[Any]) -> bool:
-        """Whether the run itself changes what the program relies on, so that the next one needs another program.
+        """Whether the run itself changes what the program relies on, so that the next run needs another program.
 
         An optimiser's first step makes its state, and a first gradient is not yet added to another.
         """
@@ -96,7 +96,7 @@ class Run:
         return False
 
     def fits(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
-        """Whether all that the program relies on is as it was when it was recorded."""
+        """Whether everything that the program relies on is as it was at the recording."""
         leaves = trees.leaves((args, kwargs))
         return (
             all(map(_holds, self._guards))
@@ -122,7 +122,7 @@ class Run:
         return self._finished(results)
 
     def repeat(self, turns: int, leaves: list[Any], stacks: Mapping[int, Array]) -> list[Any] | None:
-        """The results of many calls, stacked leaf by leaf; None if they are to be made one by one."""
+        """The results of many calls, stacked leaf by leaf; None if they must run one by one."""
         results = self.executor.repeat(turns, leaves, stacks)
         return None if results is None else results[: len(self._wrapped)]
 
@@ -133,15 +133,15 @@ class Run:
         return CompileReport(self.executor.backend, operations, dict(falls_back), self.reason)
 
     def _finished(self, values: Iterable[Any]) -> Any:
-        """What the function returns, of these values."""
+        """Make the function's return value from these values."""
         remaining = iter(values)
         return trees.map_leaves(lambda _: next(remaining), self.returned)
 
     def entry(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Callable[..., Any] | None:
-        """A quicker way to do the same again, for positional arguments that are no containers; see entry.py."""
+        """A quicker way to run again, for positional arguments that are not containers; see entry.py."""
         if kwargs or self._cannot_enter or any(map(_is_container, args)):
             return None
-        self._cannot_enter = True  # until it is known better
+        self._cannot_enter = True  # until shown otherwise
         writer = EntryWriter(args)
         if any(isinstance(place, Gradient) and not isinstance(place.of, Data) for place in self.program.updates):
             return None
@@ -165,7 +165,7 @@ def _is_container(x: Any) -> bool:
 
 
 def _holds(guard: tuple[Any, str, Any]) -> bool:
-    """Whether an attribute is what it was."""
+    """Whether an attribute still has the same value."""
     owner, name, value = guard
     now = owner.get(name) if isinstance(owner, dict) else getattr(owner, name, None)
     return now is value or (type(now) is type(value) and isinstance(now, SCALARS) and bool(now == value))
@@ -212,7 +212,7 @@ def _parameters(f: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[st
 
 
 def _names(f: Any, depth: int = 3) -> dict[int, str]:
-    """What the function, and those that it calls, name the tensors that they find outside."""
+    """The names that the function, and the functions that it calls, have for outside tensors."""
     function = inspect.unwrap(f)
     function = getattr(function, "__func__", function)
     if not inspect.isfunction(function) or not depth:

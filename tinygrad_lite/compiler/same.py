@@ -1,4 +1,4 @@
-"""Whether two recordings of a function are of the same program."""
+"""Whether two recordings of a function give the same program."""
 
 from dataclasses import replace
 from typing import Any
@@ -11,7 +11,7 @@ from tinygrad_lite.engine.op import Array
 
 
 def difference(a: Program, b: Program) -> str | None:
-    """Where two programs differ, in words; None where they do not."""
+    """The difference between two programs in words; None if they are the same."""
     known: dict[Variable, Variable] = {}
 
     def same(x: Any, y: Any) -> bool:
@@ -50,7 +50,7 @@ def difference(a: Program, b: Program) -> str | None:
 
 
 def with_live_arrays(program: Program, earlier: Program) -> Program:
-    """The program with the arrays that both recordings found outside as inputs, since somebody may write to them."""
+    """The program with the outside arrays of both recordings as inputs, since somebody may write to them."""
     before = {id(_memory(array)) for array in earlier.constants.values()}
     live = {
         x: Outside(array, f"array_{i}")

@@ -1,7 +1,7 @@
-"""Who reads and writes tensors, modules, optimisers and schedules while a function is recorded, and only then.
+"""Watches reads and writes of tensors, modules, optimisers and schedules while a function is recorded.
 
-For as long as a thread records, the slots of `Tensor` and the attributes of the others report to its
-recorder. Otherwise this costs nothing.
+As long as a thread is recording, the slots of `Tensor` and the attributes of the other classes report to its recorder.
+At any other time, this costs nothing.
 """
 
 import threading
@@ -23,7 +23,7 @@ _WATCHED = (Module, Optimizer, LRScheduler)
 
 
 class Watcher(Protocol):
-    """Who is told, and says what is to be read and kept instead."""
+    """Hears of reads and writes, and returns the values to read and store instead."""
 
     def read_slot(self, tensor: Tensor, slot: str, value: Any) -> Any: ...
     def write_slot(self, tensor: Tensor, slot: str, before: Any, value: Any) -> Any: ...
@@ -43,7 +43,7 @@ UNSET = object()
 
 
 class _Slot:
-    """A slot of tensors that reports."""
+    """A slot of tensors that reports reads and writes."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -60,7 +60,7 @@ class _Slot:
 
 
 def _reported(node: Tensor, g: Any, gradients: dict[Tensor, Any], *settings: Any) -> None:
-    """What the reverse pass adds up, and that it does."""
+    """Report what the reverse pass adds up."""
     _contribute(node, g, gradients, *settings)
     if _active.watcher is not None:
         _active.watcher.reaches(node, g)
@@ -70,7 +70,7 @@ def _reported(node: Tensor, g: Any, gradients: dict[Tensor, Any], *settings: Any
 
 
 def plain(tensor: Tensor, slot: str) -> Any:
-    """What is in a slot, without a report; UNSET if there is nothing yet."""
+    """Read a slot without a report; UNSET if it is empty."""
     try:
         return _SLOTS[slot].__get__(tensor)
     except AttributeError:
@@ -78,7 +78,7 @@ def plain(tensor: Tensor, slot: str) -> Any:
 
 
 def set_plain(tensor: Tensor, slot: str, value: Any) -> None:
-    """Put something in a slot, without a report."""
+    """Write to a slot without a report."""
     _SLOTS[slot].__set__(tensor, value)
 
 
@@ -95,7 +95,7 @@ def _set(self: Any, name: str, value: Any) -> None:
 
 @contextmanager
 def watching(watcher: Watcher) -> Iterator[None]:
-    """Have this thread's reads and writes in the block reported."""
+    """Report this thread's reads and writes for the block."""
     global _open
     with _lock:
         _open += 1
@@ -122,5 +122,5 @@ def watching(watcher: Watcher) -> Iterator[None]:
 
 
 def is_watching() -> bool:
-    """Whether this thread records a function."""
+    """Whether this thread is recording a function."""
     return _active.watcher is not None

@@ -1,8 +1,8 @@
-"""Compiling: the source of loops as machine code, by Numba, kept on disk for the next time.
+"""Compiles the source of loops to machine code with Numba, and keeps the code on disk for the next time.
 
-What is kept is found again by all that it depends on: the source and its types, the versions of Python, NumPy, Numba
-and LLVM, and the processor. What cannot be read, since another process is writing it or was killed while it did, is
-compiled anew.
+The key of a file covers everything that the code depends on: the source and its types, the versions of Python, NumPy,
+Numba and LLVM, and the processor. A file that cannot be read, because another process is writing it or was killed in
+the middle, is compiled anew.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from tinygrad_lite.compiler.native import functions
 from tinygrad_lite.compiler.native.source import NativeSource
 
 TRIED = [(0, 68)]  # versions of Numba
-OPTIONS: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract"}}  # no flag that takes NaN or ∞ for absent
+OPTIONS: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract"}}  # no flag that rules out NaN or ∞
 
 
 def compiled(source: NativeSource) -> dict[int, Callable[..., None]]:
@@ -46,7 +46,7 @@ def compiled_repetition(source: NativeSource, text: str, others: list[Any]) -> C
 
 
 def cache_directory() -> Path:
-    """Where machine code is kept: TINYGRAD_LITE_CACHE, or a folder in the user's cache."""
+    """The folder for machine code: TINYGRAD_LITE_CACHE, or a folder in the user's cache."""
     chosen = os.environ.get("TINYGRAD_LITE_CACHE")
     users = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return Path(chosen) if chosen else users / "tinygrad_lite"
@@ -56,7 +56,7 @@ def _compiled(name: str, text: str, signature: Any) -> Callable[..., None]:
     import numba
 
     config: Any = numba.core.config
-    before, config.SLP_VECTORIZE = config.SLP_VECTORIZE, 1  # statements side by side as one on vectors
+    before, config.SLP_VECTORIZE = config.SLP_VECTORIZE, 1  # combine neighbouring statements into vector instructions
     try:
         return _function(name, text, signature)
     finally:
@@ -64,7 +64,7 @@ def _compiled(name: str, text: str, signature: Any) -> Callable[..., None]:
 
 
 def _function(name: str, text: str, signature: Any) -> Callable[..., None]:
-    """The function's own entry, which takes what it is given to be of the types that it was compiled for."""
+    """The function's raw entry point, which assumes arguments of the types that it was compiled for."""
     import numba
 
     home = cache_directory() / _key(text, signature)
@@ -86,10 +86,10 @@ def _made(dispatcher: Any, signature: Any) -> Callable[..., None]:
 
 
 def _kept(dispatcher: Any, signature: Any) -> Callable[..., None] | None:
-    """The entry as it is on disk, if it is.
+    """The entry point from disk, if it is there.
 
-    Numba would first import all that code could be made of, which takes ten times as long. Machine code needs only what
-    runs it; that this is so was tried with certain versions.
+    Numba would first import everything that a compilation needs, which takes ten times as long. Machine code needs only
+    the part that runs it; this was tested with certain versions.
     """
     from numba import version_info
     from numba.core.runtime.nrt import rtsys
@@ -130,7 +130,7 @@ def _key(text: str, signature: Any) -> str:
 
 
 def _type_of(dtype: Any, ndim: int) -> Any:
-    """Numba's type of a number, or of an array that is only read."""
+    """The Numba type of a number, or of an array that is only read."""
     import numba
 
     kind = numba.from_dtype(dtype)

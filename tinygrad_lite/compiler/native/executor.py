@@ -1,4 +1,4 @@
-"""Running a native program: its buffers, and the arrays in them that others see."""
+"""Runs a native program: its buffers, and the arrays in them that others see."""
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -23,19 +23,19 @@ from tinygrad_lite.engine.op import Array
 class NativeExecutor:
     """A program as native code, which works in buffers of its own.
 
-    What it writes to a place stays in a buffer, and is written over by the next run. Whoever else holds such an array
-    by then shall not notice: the program moves to other buffers.
+    A value that it writes to a place stays in a buffer, which the next run overwrites. If anybody else still holds that
+    array by then, the program moves to other buffers.
 
     Attributes:
         source: the loops.
-        falls_back: the names of the operations that are calls of NumPy's.
+        falls_back: the names of the operations that are NumPy calls.
     """
 
     backend = "numba"
 
     def __init__(self, program: Program) -> None:
         self.program = program = with_former_values(program)
-        self.lock = Lock()  # the buffers are for one run at a time
+        self.lock = Lock()  # the buffers serve one run at a time
         self.source = NativeSource(program)
         self.falls_back = [part.call.op.name for part in self.source.parts if isinstance(part, Opaque)]
         self._functions = compiled(self.source)
@@ -88,7 +88,7 @@ class NativeExecutor:
         return perform
 
     def _load(self, leaves: Leaves) -> None:
-        """Make sure that the buffers are nobody else's, and hold what is in the places."""
+        """Make sure that nobody else uses the buffers and that they hold the values in the places."""
         if self._counts != self._references():
             self._allocate({name: buffer.copy() for name, buffer in self._buffers.items()})
         for place, view in self._kept.items():
@@ -98,7 +98,7 @@ class NativeExecutor:
                     view[...] = value
 
     def run(self, leaves: Leaves) -> list[Any]:
-        """The results for these leaves of the arguments; places are read and written."""
+        """Read the places, run, write the places, and return the results for these leaves of the arguments."""
         with self.lock:
             return self._run(leaves)
 
@@ -116,9 +116,9 @@ class NativeExecutor:
 
     @cached_property
     def _repetition(self) -> Any:
-        """The native function for many turns, the draws before it, and the results that it writes down.
+        """The native function for many turns, the draws before it, and the results that it stores.
 
-        None where there is no such function: it takes a program of draws and one part that is loops.
+        None if there is no such function: it requires a program of draws and a single part, made of loops.
         """
         results = [x for x in self.program.results if isinstance(x, Variable)]
         layouts = [self.source.layouts[x] for x in results]
@@ -143,7 +143,7 @@ class NativeExecutor:
         """The results of many runs, stacked; None if that cannot be done natively.
 
         Args:
-            each: by the index of a leaf, the arrays that take its place in turn, stacked.
+            each: the stacked arrays that take the place of a leaf in turn, by the index of the leaf.
         """
         if self._repetition is None:
             return None
@@ -176,7 +176,7 @@ class NativeExecutor:
         return np.ascontiguousarray(value if x.order is None else value.transpose(x.order), x.dtype)
 
     def _within(self, x: Variable, arrays: Sequence[Array]) -> Array:
-        """A variable that is one of the arguments, or a view of one."""
+        """A variable that is an argument, or a view of one."""
         layout = self.source.layouts[x]
         array = arrays[int(layout.buffer[1:])]
         if not x.shape and layout.buffer.startswith("n"):
@@ -207,7 +207,7 @@ class NativeExecutor:
             self._counts = self._references()
 
     def enter(self, writer: EntryWriter, wrapped: Sequence[bool]) -> bool:
-        """Write what `run` does as lines of a function; False if it cannot be written so."""
+        """Write the work of `run` as lines of a function; False if that is not possible."""
         if not all(map(_is_variable, self.program.results)):
             return False
         for place, view in self._kept.items():
@@ -253,7 +253,7 @@ class NativeExecutor:
         return True
 
     def _name_of_argument(self, writer: EntryWriter, x: Variable) -> str:
-        """The expression for an argument of the native functions, which take it to be as they expect."""
+        """The expression for an argument of the native functions, which do not check its form themselves."""
         place = self.program.inputs[x]
         expression: str = place.reading(writer)
         strides = tuple(stride * x.dtype.itemsize for stride in contiguous(x.shape, x.order))
@@ -264,7 +264,7 @@ class NativeExecutor:
         return expression + (f".transpose({x.order})" if x.order else "")
 
     def _references(self) -> list[int]:
-        """How many hold what was handed out, this executor included."""
+        """The number of references to the arrays that were handed out, including those of this executor."""
         return [getrefcount(array) for array in (*self._bound.values(), *self._buffers.values())] if self._bound else []
 
 

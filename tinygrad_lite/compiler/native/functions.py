@@ -1,7 +1,7 @@
-"""Functions of one entry as plain arithmetic, which LLVM makes vector instructions of.
+"""Functions of one entry as plain arithmetic, which LLVM turns into vector instructions.
 
-There is no branch in them and no call. The C library's, which LLVM would call instead, take one entry at a time, and
-five times as long. Each is right to the last digits, at zeros, infinities and NaN included.
+They contain no branch and no call. LLVM would otherwise call the C library's functions, which take one entry at a time
+and five times as long. Each function is right to the last digits, including at zeros, infinities and NaN.
 """
 
 from collections.abc import Callable
@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 LN2_HIGH, LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10  # their sum has 85 bits
-ROUNDING = 1.5 * 2.0**52  # added and taken away again, it leaves a whole number
+ROUNDING = 1.5 * 2.0**52  # adding and subtracting it rounds to a whole number
 
 
 def exp(x: Any) -> Any:
-    """The exponential, as 2ⁿ eʳ with |r| ≤ ln 2 / 2, and Taylor's polynomial for eʳ."""
+    """The exponential, as 2ⁿ eʳ with |r| ≤ ln 2 / 2, and the Taylor polynomial for eʳ."""
     t = min(max(x, -746.0), 710.0) if x == x else x
     n = (t * 1.4426950408889634 + ROUNDING) - ROUNDING
     r = (t - n * LN2_HIGH) - n * LN2_LOW
@@ -60,13 +60,13 @@ def log(x: Any) -> Any:
     p = p * z + 6.666666666666735130e-01
     square = 0.5 * f * f
     y = k * LN2_HIGH - ((square - (s * (square + p * z) + k * LN2_LOW)) - f)
-    y = y if x < np.inf else x  # which keeps NaN, too
+    y = y if x < np.inf else x  # keeps NaN, too
     y = np.float64(np.nan) if x < 0.0 else y
     return -np.inf if x == 0.0 else y
 
 
 def log1p(x: Any) -> Any:
-    """The logarithm of 1 + x, with what rounding takes from 1 + x put back."""
+    """The logarithm of 1 + x, with a correction for the rounding of 1 + x."""
     x = np.float64(x)
     w = 1.0 + x
     lost = (x - (w - 1.0)) / w if 0.0 < w < np.inf else 0.0
@@ -87,12 +87,12 @@ def tanh(x: Any) -> Any:
 
 
 BY_NUMPYS: dict[Any, Callable[[Any], Any]] = {np.exp: exp, np.log: log, np.log1p: log1p, np.tanh: tanh}
-"""Which of NumPy's functions each is."""
+"""The NumPy function that each of them computes."""
 
 
 @cache
 def introduce() -> None:
-    """Tell Numba of the functions, so that what it compiles may call them."""
+    """Register the functions with Numba, so that compiled code may call them."""
     from numba.extending import register_jitable
 
     for function in BY_NUMPYS.values():

@@ -12,12 +12,12 @@ from tinygrad_lite.compiler.program import Variable
 def shared_memory(
     body: Sequence[Any], layouts: Mapping[Variable, Layout], own: Collection[Variable]
 ) -> tuple[dict[Variable, int], dict[str, int]]:
-    """How far each variable moves within its buffer, and how large each buffer is then.
+    """The distance that each variable moves within its buffer, and the resulting size of each buffer.
 
     Args:
         body: loops and calls, in order.
-        layouts: of the variables that have memory of their own, one behind the other.
-        own: those that are needed from the first item that meets them to the last one. The others stay for good.
+        layouts: the layouts of the variables that have memory of their own, one after another.
+        own: the variables that are only needed from the first item that uses them to the last. The others stay.
     """
     life: dict[Variable, list[int]] = {}
     for position, item in enumerate(body):
@@ -30,7 +30,7 @@ def shared_memory(
         if x not in own:
             moves[x] = sizes.get(layout.buffer, 0) - layout.offset
             sizes[layout.buffer] = sizes.get(layout.buffer, 0) + x.size
-    free: dict[str, list[tuple[int, int]]] = {}  # stretches of a buffer: from where, and how long
+    free: dict[str, list[tuple[int, int]]] = {}  # free blocks of a buffer: start and length
     living: list[tuple[int, str, int, int]] = []
     for x in sorted((x for x in layouts if x in own and x in life), key=lambda x: life[x][0]):
         first, last = life[x]
@@ -48,7 +48,7 @@ def shared_memory(
 
 
 def _taken(free: list[tuple[int, int]], size: int) -> int | None:
-    """The start of a stretch that is long enough, which is then shorter; None if there is none."""
+    """Take a block out of the free ones, and return its start; None if none is long enough."""
     for i, (start, length) in enumerate(free):
         if length >= size:
             free[i] = start + size, length - size
@@ -57,7 +57,7 @@ def _taken(free: list[tuple[int, int]], size: int) -> int | None:
 
 
 def relocate(item: Any, moves: Mapping[Variable, int]) -> None:
-    """Have an item of a body meet the variables where they are now."""
+    """Update the accesses of an item to the new positions of the variables."""
 
     def moved(x: Any) -> Any:
         return replace(x, offset=x.offset + moves.get(x.variable, 0)) if isinstance(x, Access) else x

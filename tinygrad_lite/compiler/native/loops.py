@@ -1,7 +1,7 @@
-"""Loops: what a program computes, as nests of loops that are fused where one entry needs no more than another.
+"""Loops: a program as nests of loops, which are fused where each entry depends only on the entry of the same turn.
 
-A nest runs over dimensions, the outermost first. Each of its accesses to memory is an affine function of these, so that
-two nests can share a loop if every entry that one makes and the other reads belongs to the same turn of that loop.
+A nest runs over dimensions, the outermost first. Each of its memory accesses is an affine function of these. Two nests
+can share a loop if every entry that one of them makes and the other reads belongs to the same turn of that loop.
 """
 
 from collections.abc import Iterable, Sequence
@@ -25,9 +25,9 @@ class Access:
     """An entry of memory that a statement reads or writes: offset + Σ stride · (turn of a dimension's loop).
 
     Attributes:
-        variable: whose entry it is, for it to be a local variable if nobody else needs it.
+        variable: the variable that the entry belongs to; it can be a local variable if nothing else needs it.
         buffer, offset: as in a layout.
-        strides: by dimension; those that the access does not depend on are left out.
+        strides: by dimension, without those that the access does not depend on.
     """
 
     variable: Variable
@@ -46,11 +46,11 @@ class Statement:
     """An assignment of one entry.
 
     Attributes:
-        target: what is written.
-        operands: what is read, numbers among them.
-        form: the right side.
-        accumulates: whether the target's former value is an operand too, the last one.
-        is_product: whether it is a term of a product of matrices.
+        target: the entry that is written.
+        operands: the entries and numbers that are read.
+        form: the right-hand side.
+        accumulates: whether the last operand is the target's former value.
+        is_product: whether it is a term of a matrix product.
     """
 
     target: Access
@@ -86,7 +86,7 @@ class Loop:
 
 @dataclass(eq=False)
 class Opaque:
-    """What is no loop: a call of NumPy's, of whole arrays. Those with an effect stay in order among each other."""
+    """A NumPy call on whole arrays, not a loop; calls with an effect keep their order."""
 
     reads: list[Access]
     writes: list[Access]
@@ -110,12 +110,12 @@ def place(
     setup: Statement | None,
     around: frozenset[Dimension] = frozenset(),
 ) -> None:
-    """Put a nest behind what it depends on, into the loops that are there where they can be shared.
+    """Insert a nest after everything that it depends on; share existing loops where possible.
 
     Args:
-        setup: what the target starts from, if the statement accumulates; it is run before the loop over the first
+        setup: the initial value of the target, if the statement accumulates; it runs before the loop over the first
             dimension that the target does not depend on.
-        around: the dimensions of the loops that the body is in.
+        around: the dimensions of the loops around the body.
     """
     if setup is not None and (not dimensions or dimensions[0] not in statement.target.strides):
         body_shared = _shared(body, dimensions, statement, around)
@@ -144,7 +144,7 @@ def place(
 def _shared(
     body: list[Any], dimensions: Sequence[Dimension], statement: Statement, around: frozenset[Dimension]
 ) -> Loop | None:
-    """The latest loop that a statement can be run in, if there is one behind all that it depends on."""
+    """The last loop that a statement can run in, if there is one after everything that it depends on."""
     if not dimensions:
         return None
     first = dimensions[0]
@@ -159,13 +159,13 @@ def _shared(
 
 
 def earliest(body: list[Any], item: Any, around: frozenset[Dimension] = frozenset()) -> int:
-    """The first position behind all that an item must stay behind of."""
+    """The first position after everything that an item must come after."""
     positions = range(len(body), 0, -1)
     return next((i for i in positions if any(_conflict(item, other, around) for other in statements(body[i - 1]))), 0)
 
 
 def _pairs(item: Any, other: Any) -> Iterable[tuple[Access, Access]]:
-    """The accesses of two items of which at least one writes."""
+    """The pairs of accesses of two items in which at least one writes."""
     for written in other.writes:
         for x in (*item.reads, *item.writes):
             yield x, written
@@ -175,7 +175,7 @@ def _pairs(item: Any, other: Any) -> Iterable[tuple[Access, Access]]:
 
 
 def _span(a: Access, b: Access, fixed: frozenset[Dimension]) -> tuple[int, int]:
-    """The first and the last entry that the first access meets, in turns of the fixed loops that both are in."""
+    """The first and last entry of the first access, relative to the turn of the fixed loops around both."""
     first = last = a.offset
     for dimension, stride in a.strides.items():
         if dimension in fixed and b.strides.get(dimension) == stride:
@@ -193,21 +193,21 @@ def _overlap(a: Access, b: Access, around: frozenset[Dimension]) -> bool:
 
 
 def _conflict(item: Any, other: Any, around: frozenset[Dimension]) -> bool:
-    """Whether an item must stay behind another one."""
+    """Whether an item must come after another."""
     if isinstance(other, Opaque) and other.call.op is refuse_where:
-        return True  # what is refused must not have changed anything
+        return True  # a refused run must not have changed anything
     if all(isinstance(part, Opaque) and part.call.has_effect for part in (item, other)):
         return True
     return any(_overlap(a, b, around) for a, b in _pairs(item, other))
 
 
 def _may_follow(statement: Statement, other: Any, dimension: Dimension, around: frozenset[Dimension]) -> bool:
-    """Whether a statement may run in the same turns of a loop as another one, after it."""
+    """Whether a statement may run in the same turns of a loop as an earlier one, after it."""
     if isinstance(other, Opaque):
         return False
     for first, second in ((statement, other), (other, statement)):
         if first.calls and (second.is_product or (second.accumulates and dimension not in second.target.strides)):
-            return False  # a loop of functions is made of vector instructions, unless something in it has an order
+            return False  # a loop of functions becomes vector instructions, unless its statements have an order
     return all(
         not _overlap(a, b, around) or _same_turn(a, b, dimension, around | {dimension})
         for a, b in _pairs(statement, other)
@@ -215,7 +215,7 @@ def _may_follow(statement: Statement, other: Any, dimension: Dimension, around: 
 
 
 def _same_turn(a: Access, b: Access, dimension: Dimension, fixed: frozenset[Dimension]) -> bool:
-    """Whether two accesses meet the same entries in the same turn of a loop, and others in each other turn."""
+    """Whether two accesses touch the same entries in the same turn of a loop, and different ones in all other turns."""
     stride = a.strides.get(dimension, 0)
     if not stride or stride != b.strides.get(dimension, 0):
         return False

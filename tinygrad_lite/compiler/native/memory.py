@@ -1,6 +1,7 @@
 """Layout: where in memory each array of a program lies, as an offset and strides in a flat buffer.
 
-What NumPy makes a view of, a transpose or a slice, is a view here: NumPy is asked, with a stand-in of the same strides.
+If NumPy makes a view, as for a transpose or a slice, it is a view here, too: we call NumPy on a stand-in with the same
+strides.
 """
 
 from collections.abc import Sequence
@@ -17,8 +18,8 @@ class Layout:
 
     Attributes:
         buffer: the buffer's name in the source.
-        offset: where the entry at all zeros is.
-        strides: how far apart neighbours along each axis are, in entries.
+        offset: the position of the entry at index 0 along all axes.
+        strides: the distance between neighbours along each axis, in entries.
     """
 
     buffer: str
@@ -37,7 +38,7 @@ def contiguous(shape: Sequence[int], order: Sequence[int] | None = None) -> tupl
 
 
 def is_dense(shape: Sequence[int], strides: Sequence[int]) -> bool:
-    """Whether the entries of an array fill a stretch of memory, in whatever order of axes."""
+    """Whether the entries of an array fill a block of memory, in any order of axes."""
     kept = [(shape[axis], strides[axis]) for axis in axes_in_memory(strides) if shape[axis] != 1]
     return [stride for _, stride in kept] == list(contiguous([size for size, _ in kept]))
 

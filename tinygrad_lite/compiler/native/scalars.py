@@ -1,4 +1,4 @@
-"""Scalars: what an operation does to one entry, as an expression for Numba."""
+"""Scalars: the effect of an operation on one entry, as an expression for Numba."""
 
 from typing import Any, NamedTuple
 
@@ -21,7 +21,7 @@ class Form(NamedTuple):
     calls: bool = False
 
     def cast(self, dtype: Any) -> "Form":
-        """The same, as a number of a dtype that Numba would not give it."""
+        """The same expression, cast to a dtype that Numba would not give it."""
         if dtype in (np.float64, np.bool_, np.int64):
             return self
         return self._replace(text=f"np.{dtype.name}({self.text})")
@@ -39,7 +39,7 @@ _OPERATORS: dict[Any, str] = {
     np.not_equal: "{0} != {1}",
     np.less: "{0} < {1}",
     np.less_equal: "{0} <= {1}",
-    np.maximum: "{0} if {0} > {1} or {0} != {0} else {1}",  # as NumPy has it: NaN goes on, of equals the second
+    np.maximum: "{0} if {0} > {1} or {0} != {0} else {1}",  # as in NumPy: NaN propagates; of equals, the second
     np.minimum: "{0} if {0} < {1} or {0} != {0} else {1}",
     np.greater: "{0} > {1}",
     np.greater_equal: "{0} >= {1}",
@@ -52,7 +52,7 @@ _FORMS: dict[Op, str] = {
     casting.conjugate: "{0}",
     elementwise.reciprocal: "1 / {0}",
 }
-# Numba's functions of one entry, named here since its own list takes a fifth of a second to import
+# Numba's scalar functions, listed here since importing its own list takes a fifth of a second
 # fmt: off
 _INSTRUCTIONS = frozenset({
     np.absolute, np.bitwise_and, np.bitwise_or, np.bitwise_xor, np.ceil, np.conjugate, np.copysign, np.fabs,

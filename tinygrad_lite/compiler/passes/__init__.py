@@ -10,7 +10,7 @@ PASSES = (without_dead_code, with_folded_constants, with_simpler_algebra, withou
 
 
 def simplified(program: Program) -> Program:
-    """The program after all passes, until these find nothing more to do."""
+    """Apply all passes to a program until they find nothing more to do."""
     count = -1
     while count != (count := len(program.calls)):
         for simplify in PASSES:

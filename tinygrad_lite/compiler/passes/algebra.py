@@ -1,8 +1,8 @@
 """Algebra: operations that change nothing, undo each other, or have a shorter form.
 
-Each rule keeps every bit of every result, infinities and signs of zero included; but for a sum over what was broadcast,
-which becomes a product and is rounded once, and a product with a column, which BLAS may add up in another order. So
-x + 0 stays, since it is not x where x is -0.0.
+Each rule keeps every bit of every result, including infinities and the sign of zero. So x + 0 stays, since it is not x
+if x is -0.0. There are two exceptions: the sum of a broadcast array becomes a product, which is rounded once, and BLAS
+may add up the product with a column in another order.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ from tinygrad_lite.ops.shapes import indexing, shaping
 
 
 class Definitions:
-    """The calls so far, by what they make."""
+    """The calls so far, by their results."""
 
     def __init__(self, program: Program) -> None:
         self._calls: dict[Variable, Instruction] = {}
@@ -37,7 +37,7 @@ class Definitions:
         return call if call is not None and call.op is op else None
 
     def result(self, op: Op, x: Any, number: float) -> Variable | None:
-        """What an operation made of a variable and a number, if it was performed."""
+        """The result of an operation on a variable and a number, if the program computes it."""
         calls = (call for call in self._calls.values() if call.op is op and call.inputs[0] is x)
         return next((call.result for call in calls if _is(number)(call.inputs[1])), None)
 
@@ -51,7 +51,7 @@ Rule = Callable[[Instruction, Definitions], Any]
 
 
 def with_simpler_algebra(program: Program) -> Program:
-    """The program with every rule applied where it can be."""
+    """Apply every rule wherever it applies."""
     definitions = Definitions(program)
     same: dict[Variable, Any] = {}
     calls = []
@@ -84,7 +84,7 @@ def _is(number: float, *, negative: bool = False) -> Callable[[Any], bool]:
 
 
 def _neutral(place: int, is_neutral: Callable[[Any], bool]) -> Rule:
-    """x · 1, x - 0 and their kind, with the neutral number in a place."""
+    """The rule for x · 1, x - 0 and the like, with the neutral number in one position."""
     return lambda call, _: _unchanged(call.inputs[1 - place], call) if is_neutral(call.inputs[place]) else None
 
 
@@ -94,7 +94,7 @@ def _same_form(call: Instruction, _: Definitions) -> Any:
 
 
 def _undone(op: Op) -> Rule:
-    """-(-x), and its kind."""
+    """The rule for -(-x) and the like."""
 
     def rule(call: Instruction, definitions: Definitions) -> Any:
         inner = definitions.made(call.inputs[0], op)

@@ -1,4 +1,4 @@
-"""Common subexpressions: what is computed twice from the same is computed once."""
+"""Common subexpressions: the same computation on the same inputs is done once."""
 
 from collections.abc import Hashable
 from typing import Any
@@ -9,7 +9,7 @@ from tinygrad_lite.compiler.program import Instruction, Program, Variable
 
 
 def without_common_subexpressions(program: Program) -> Program:
-    """The program with each operation on the same inputs performed once."""
+    """Perform each operation on the same inputs only once."""
     known: dict[Hashable, Variable] = {}
     same: dict[Variable, Variable] = {}
     calls = []
@@ -29,7 +29,7 @@ def _key(call: Instruction) -> Hashable:
 
 
 def _identity(x: Any) -> Hashable:
-    """Equal for what is the same: 1 and 1.0 are not, nor 0.0 and -0.0."""
+    """A key that is equal for identical values; 1 differs from 1.0, and 0.0 from -0.0."""
     if isinstance(x, (tuple, list)):
         return type(x), *map(_identity, x)
     if isinstance(x, slice):

@@ -1,4 +1,4 @@
-"""Constant folding: what depends on nothing that changes from run to run is computed once and for all."""
+"""Constant folding: results that do not depend on anything that changes between runs are computed once."""
 
 import numpy as np
 
@@ -7,12 +7,12 @@ from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.registry import path_of
 from tinygrad_lite.ops.shapes import filling
 
-SMALL = 2**12  # entries of a folded constant that a program may hold
-_BY_FORM = frozenset({filling.zeros_like, filling.ones_like})  # what depends on the form of its argument alone
+SMALL = 2**12  # the largest number of entries of a folded constant
+_BY_FORM = frozenset({filling.zeros_like, filling.ones_like})  # they depend only on their argument's form
 
 
 def with_folded_constants(program: Program) -> Program:
-    """The program with such results as constants; large ones are left to be made when they are needed."""
+    """Turn such results into constants; large ones are still computed in each run."""
     constants = dict(program.constants)
     numbers: dict[Variable, object] = {}
     calls = []
@@ -64,7 +64,7 @@ def _number(x: object, call: Instruction, constants: dict[Variable, Array]) -> o
     if not x.size or _may_change(array) or not _is_uniform(array):
         return x
     if x.dtype != np.float64 and not path_of(call.op.forward).startswith("np."):
-        return x  # beside a number of Python, some ufuncs of SciPy make float64 of float32
+        return x  # some SciPy ufuncs convert float32 to float64 beside a Python number
     others = [other for other in call.inputs if isinstance(other, Variable) and other is not x]
     typed = [other for other in others if other.dtype == x.dtype and not other.is_number and other not in constants]
     if not typed or np.broadcast_shapes(*(other.shape for other in others)) != call.result.shape:

@@ -4,7 +4,7 @@ from tinygrad_lite.compiler.program import Program
 
 
 def without_dead_code(program: Program) -> Program:
-    """The program without what does not reach its results or updates; draws and requirements stay."""
+    """Remove the calls that do not reach results or updates; draws and requirements stay."""
     needed = set(program.ends)
     kept = []
     for call in reversed(program.calls):
