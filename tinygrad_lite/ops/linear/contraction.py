@@ -77,7 +77,6 @@ einsum = primitive(
     _einsum,
     each=_einsum_vjp,
     linear=True,
-    on_complex=_einsum,
     examples=[(shapes, {"subscripts": subscripts}) for subscripts, shapes in _EXAMPLES],
 )
 

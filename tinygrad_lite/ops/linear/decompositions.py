@@ -15,7 +15,6 @@ import numpy as np
 from tinygrad_lite.engine.op import POSITIVE, Array, Rule, Traced, primitive
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import InputError, UsageError
-from tinygrad_lite.ops.continuations.forms import NotContinuedError, as_complex, with_value
 from tinygrad_lite.ops.linear.linalg import ANY, SQUARE, as_columns, converging, singularity
 from tinygrad_lite.ops.requirements import refuse_where
 
@@ -48,27 +47,16 @@ def _cholesky_vjp(g: Array, y: Array, x: Array, upper: bool = False) -> Array:
     return _in_triangle(inverse.mT @ (y.mT @ g * _halved(y.shape[-1])) @ inverse, upper)
 
 
-def _cholesky_of_complex(x: Array, upper: bool = False) -> Array:
-    # column by column, from y yᵀ = x; LAPACK's factor involves the conjugate
-    x = x.mT if upper else x
-    y = np.zeros_like(x)
-    for j in range(x.shape[-1]):
-        column = x[..., j:, j] - (y[..., j:, :j] @ y[..., j, :j, None])[..., 0]
-        y[..., j:, j] = column / np.sqrt(column[..., :1])
-    return y.mT if upper else y
-
-
 cholesky = primitive(
     np.linalg.cholesky,
     _cholesky_vjp,
     domain=(POSITIVE,),
     kink=lambda x, upper=False: np.maximum(np.linalg.eigvalsh(x, "U" if upper else "L"), 0) / 8,
-    on_complex=_cholesky_of_complex,
     examples=[([shape], {"upper": upper}) for shape in ((1, 1), (2, 2)) for upper in (False, True)],
 )
 
 
-def _pack(parts: Sequence[Array], batch: int) -> Array:
+def pack(parts: Sequence[Array], batch: int) -> Array:
     """Several arrays in one, side by side along the last axis; they share the first `batch` axes."""
     if len({part.dtype for part in parts}) > 1:
         raise UsageError("complex matrices have no decomposition here: leave the graph first, with x.numpy()")
@@ -308,7 +296,7 @@ def _symmetric_vjp(
 
 
 def _eigh(x: Array, UPLO: Any = "L", values_used: bool = False, alike: bool = False) -> Array:
-    return _pack(np.linalg.eigh(x, UPLO), np.ndim(x) - 2)
+    return pack(np.linalg.eigh(x, UPLO), np.ndim(x) - 2)
 
 
 def _eigenvalue_gaps(x: Array, UPLO: Any = "L", **_: Any) -> Array:
@@ -327,33 +315,16 @@ def _eigh_vjp(g: Array, y: Array, x: Array, UPLO: Any = "L", values_used: bool =
     return _symmetric_vjp(gw, gv, w, v, values_used | w_used, v_used, UPLO.upper() == "U", alike)
 
 
-def _as_read(x: Array, upper: bool = False) -> Array:
+def as_read(x: Array, upper: bool = False) -> Array:
     """The symmetric matrix that LAPACK sees when it reads one triangle."""
     lower = np.tri(x.shape[-1], dtype=bool)
     return np.where(lower.T if upper else lower, x, x.mT)
-
-
-def _refuse_equal(values: Array) -> None:
-    if np.any(_equal_pairs(values) & ~np.eye(values.shape[-1], dtype=bool)):
-        raise NotContinuedError("the vectors of equal values are not determined")
-
-
-def _eigh_of_complex(x: Array, UPLO: Any = "L", **_: Any) -> Array:
-    # Ogita and Aishima, Iterative refinement for symmetric eigenvalue decomposition (2018): one round from the
-    # decomposition of the real part. The error at the start is the step; the error of the result is its square
-    x = _as_read(x, UPLO.upper() == "U")
-    w, v = np.linalg.eigh(np.real(x), UPLO)
-    _refuse_equal(w)
-    inner, itself = v.mT @ x @ v, np.eye(x.shape[-1], dtype=bool)
-    turned = np.where(itself, 0, inner / np.where(itself, 1, w[..., None, :] - w[..., :, None]))
-    return _pack((np.diagonal(inner, axis1=-2, axis2=-1), v + v @ turned), np.ndim(x) - 2)
 
 
 packed_eigh = primitive(
     _eigh,
     _eigh_vjp,
     kink=_steady(_eigh, _eigenvalue_gaps),
-    on_complex=_eigh_of_complex,
     examples=[*SQUARE, ([(3, 3)], {"UPLO": "U"})],
 )
 
@@ -371,20 +342,7 @@ def _eigvalsh_vjp(g: Array, y: Array, x: Array, UPLO: Any = "L") -> Array:
     return _in_triangle(composed(g, v, v, y), UPLO.upper() == "U")
 
 
-def _eigvalsh_of_complex(x: Array, UPLO: Any = "L") -> Array:
-    # Rayleigh quotients, whose error is the square of the error of the vectors
-    x = _as_read(x, UPLO.upper() == "U")
-    _, v = np.linalg.eigh(np.real(x), UPLO)
-    return np.diagonal(v.mT @ x @ v, axis1=-2, axis2=-1)
-
-
-eigvalsh = primitive(
-    np.linalg.eigvalsh,
-    _eigvalsh_vjp,
-    kink=_eigenvalue_gaps,
-    on_complex=_eigvalsh_of_complex,
-    examples=packed_eigh.examples,
-)
+eigvalsh = primitive(np.linalg.eigvalsh, _eigvalsh_vjp, kink=_eigenvalue_gaps, examples=packed_eigh.examples)
 
 
 _decompose = converging(np.linalg.svd)
@@ -393,7 +351,7 @@ _decompose = converging(np.linalg.svd)
 def _svd(
     x: Array, full_matrices: bool = True, hermitian: bool = False, values_used: bool = False, alike: bool = False
 ) -> Array:
-    return _pack(_decompose(x, full_matrices, hermitian=hermitian), np.ndim(x) - 2)
+    return pack(_decompose(x, full_matrices, hermitian=hermitian), np.ndim(x) - 2)
 
 
 def _singular_gaps(x: Array, hermitian: bool = False, **_: Any) -> Array:
@@ -471,35 +429,10 @@ def _svd_vjp(
     return gradient + u @ leaving(gv, v, at_v).mT if x.shape[-1] > count else gradient
 
 
-def svdvals_of_complex(x: Array, hermitian: bool = False) -> Array:
-    """The continuation of singular values, with slope 0 where they are 0."""
-    x = _as_read(x) if hermitian else x
-    u, s, vt = np.linalg.svd(np.real(x), full_matrices=False, hermitian=hermitian)
-    return np.where(_vanishing(s), s, np.diagonal(u.mT @ x @ vt.mT, axis1=-2, axis2=-1))
-
-
-def _svd_of_complex(x: Array, full_matrices: bool = True, hermitian: bool = False, **_: Any) -> Array:
-    # one round of refinement, as for eigh: u and v are eigenvectors of [[0, x], [xᵀ, 0]], one above the other
-    if full_matrices and x.shape[-2] != x.shape[-1]:
-        raise NotContinuedError("the further columns of a full svd are not determined")
-    x = _as_read(x) if hermitian else x
-    u, s, vt = np.linalg.svd(np.real(x), full_matrices=False, hermitian=hermitian)
-    _refuse_equal(np.append(s, np.zeros_like(s[..., :1]), axis=-1))
-    v, inner, itself = vt.mT, u.mT @ x @ vt.mT, np.eye(s.shape[-1], dtype=bool)
-    own, other = s[..., None, :], s[..., :, None]
-    gaps = np.where(itself, 1, (own - other) * (own + other))
-    u_turned = u @ np.where(itself, 0, (inner * own + inner.mT * other) / gaps)
-    v_turned = v @ np.where(itself, 0, (inner * other + inner.mT * own) / gaps)
-    u_left, v_left = (x @ v - u @ inner) / own, (x.mT @ u - v @ inner.mT) / own
-    values = np.diagonal(inner, axis1=-2, axis2=-1)
-    return _pack((u + u_turned + u_left, values, (v + v_turned + v_left).mT), np.ndim(x) - 2)
-
-
 packed_svd = primitive(
     _svd,
     _svd_vjp,
     kink=_steady(_svd, _singular_gaps),
-    on_complex=_svd_of_complex,
     examples=[(shapes, {"full_matrices": False}) for shapes, _ in ANY]
     + [([(3, 3)], {"full_matrices": False, "hermitian": True})],
 )
@@ -523,13 +456,7 @@ def _svdvals_vjp(g: Array, y: Array, x: Array, hermitian: bool = False) -> Array
     return through_values(g, x, hermitian)
 
 
-svdvals = primitive(
-    _svdvals,
-    _svdvals_vjp,
-    kink=_singular_gaps,
-    on_complex=svdvals_of_complex,
-    examples=[*ANY, ([(3, 3)], {"hermitian": True})],
-)
+svdvals = primitive(_svdvals, _svdvals_vjp, kink=_singular_gaps, examples=[*ANY, ([(3, 3)], {"hermitian": True})])
 implements(np.linalg.svdvals)(svdvals)
 
 
@@ -542,7 +469,7 @@ def svd(a: Array, full_matrices: bool = True, compute_uv: bool = True, hermitian
 
 
 def _qr(x: Array, mode: Any = "reduced") -> Array:
-    return _pack(np.linalg.qr(x, mode), np.ndim(x) - 2)
+    return pack(np.linalg.qr(x, mode), np.ndim(x) - 2)
 
 
 def _qr_parts(packed: Array, x: Array, mode: str) -> list[Array]:
@@ -569,18 +496,7 @@ def _qr_vjp(g: Array, y: Array, x: Array, mode: Any = "reduced") -> Array:
     return np.concatenate([columns, q @ g_rest], axis=-1)
 
 
-def _qr_of_complex(x: Array, mode: Any = "reduced") -> Array:
-    # x r⁻¹, with the r of the real part, is q up to a step; the rest is well-conditioned: xᵀx = rᵀr
-    m, n = x.shape[-2:]
-    if mode == "complete" and m > n:
-        raise NotContinuedError("the further columns of a complete qr are not determined")
-    columns = x[..., : min(m, n)]
-    near = columns @ np.linalg.inv(np.linalg.qr(np.real(columns)).R)
-    q = near @ np.linalg.inv(_cholesky_of_complex(near.mT @ near, upper=True))
-    return _pack((q, np.triu(q.mT @ x)), np.ndim(x) - 2)
-
-
-packed_qr = primitive(_qr, _qr_vjp, kink=_steady(_qr, singularity), on_complex=_qr_of_complex, examples=ANY)
+packed_qr = primitive(_qr, _qr_vjp, kink=_steady(_qr, singularity), examples=ANY)
 
 
 @implements(np.linalg.qr)
@@ -626,24 +542,10 @@ def _pinv_vjp(
     return _in_triangle(gradient) if hermitian else gradient
 
 
-def _pinv_of_complex(x: Array, hermitian: bool = False, **cutoff: Any) -> Array:
-    # (xᵀx)⁻¹ xᵀ for x r⁻¹, with the r of the real part, so that its square is well-conditioned
-    y = np.linalg.pinv(np.real(x), hermitian=hermitian, **cutoff)
-    x = _as_read(x) if hermitian else x
-    if np.any(np.sum(np.real(x) * y.mT, axis=(-2, -1)) < min(x.shape[-2:]) - 0.5):
-        raise NotContinuedError("a step would raise the rank, which is not full")
-    tall = x if x.shape[-2] >= x.shape[-1] else x.mT
-    inverse = np.linalg.inv(np.linalg.qr(np.real(tall)).R)
-    q = tall @ inverse
-    z = inverse @ np.linalg.solve(q.mT @ q, q.mT)
-    return with_value(y, z if tall is x else z.mT)
-
-
 pinv = primitive(
     converging(np.linalg.pinv),
     _pinv_vjp,
     kink=singularity,
-    on_complex=_pinv_of_complex,
     examples=[*ANY, ([(2, 2)], {"hermitian": True}), ([(3, 2)], {"rcond": 1e-9}), ([(3, 2)], {"rtol": 1e-9})],
 )
 
@@ -654,7 +556,7 @@ _least_squares = converging(np.linalg.lstsq, "SVD did not converge in Linear Lea
 
 def _lstsq(a: Array, b: Array, rcond: float | None = None) -> Array:
     solution, residuals, rank, s = _least_squares(a, b, rcond)
-    return _pack((solution, residuals, np.asarray(rank, s.dtype), s), 0)
+    return pack((solution, residuals, np.asarray(rank, s.dtype), s), 0)
 
 
 def _lstsq_parts(packed: Array, a: Array, b: Array) -> list[Array]:
@@ -686,21 +588,11 @@ def _lstsq_vjp_b(g: Array, y: Array, a: Array, b: Array, rcond: float | None = N
     return np.reshape(inverse.mT @ g_solution + g_rest, np.shape(b))
 
 
-def _lstsq_of_complex(a: Array, b: Array, rcond: float | None = None) -> Array:
-    _, residuals, rank, _ = np.linalg.lstsq(np.real(a), np.real(b), rcond)
-    if rank < min(a.shape):
-        raise NotContinuedError("a step would raise the rank, which is not full")
-    solution = _pinv_of_complex(a) @ b
-    residuals = np.reshape(np.sum(np.square(b - a @ solution), axis=0), -1)[: residuals.size]
-    return _pack([as_complex(part) for part in (solution, residuals, rank, svdvals_of_complex(a))], 0)
-
-
 packed_lstsq = primitive(
     _lstsq,
     _lstsq_vjp_a,
     _lstsq_vjp_b,
     kink=singularity,
-    on_complex=_lstsq_of_complex,
     examples=[(shapes, {}) for shapes in ([(3, 2), (3,)], [(3, 2), (3, 2)], [(2, 3), (2,)], [(2, 2), (2, 1)])]
     + [([(3, 2), (3,)], {"rcond": 1e-9})],
 )

@@ -11,7 +11,6 @@ from tinygrad_lite.engine.arguments import refuse_out
 from tinygrad_lite.engine.op import Array, Example, primitive
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import ShapeError
-from tinygrad_lite.ops.continuations.forms import exact, with_value
 from tinygrad_lite.ops.linear import products
 from tinygrad_lite.ops.requirements import refuse_where
 
@@ -46,13 +45,7 @@ def converging(function: Callable[..., Any], message: str = "SVD did not converg
     return of_finite
 
 
-inv = primitive(
-    np.linalg.inv,
-    lambda g, y, x: -y.mT @ g @ y.mT,
-    kink=singularity,
-    on_complex=exact(np.linalg.inv),
-    examples=SQUARE,
-)
+inv = primitive(np.linalg.inv, lambda g, y, x: -y.mT @ g @ y.mT, kink=singularity, examples=SQUARE)
 
 
 def as_columns(b: Array, *vectors: Array) -> list[Array]:
@@ -136,7 +129,7 @@ def _det_vjp(g: Array, y: Array, x: Array) -> Array:
     return g[..., None, None] * (y[..., None, None] * inverse + of_weak).mT
 
 
-det = primitive(np.linalg.det, _det_vjp, on_complex=exact(np.linalg.det), examples=SQUARE)
+det = primitive(np.linalg.det, _det_vjp, examples=SQUARE)
 
 
 def _log_abs_det(x: Array) -> Array:
@@ -157,15 +150,7 @@ def _sign_of_det(x: Array) -> Array:
     return np.linalg.slogdet(x)[0]
 
 
-def _log_abs_det_of_complex(x: Array) -> Array:
-    # the sign has size 1 and turns by the relative change of the determinant
-    sign, y = np.linalg.slogdet(x)
-    return with_value(y, np.log(sign / np.sign(np.real(sign))))
-
-
-log_abs_det = primitive(
-    _log_abs_det, _log_abs_det_vjp, kink=singularity, on_complex=_log_abs_det_of_complex, examples=SQUARE
-)
+log_abs_det = primitive(_log_abs_det, _log_abs_det_vjp, kink=singularity, examples=SQUARE)
 sign_of_det = primitive(_sign_of_det, examples=SQUARE)
 
 
@@ -209,7 +194,6 @@ def _factor(i: int, g: Array, y: Array, arrays: Sequence[Array]) -> Array:
 multi_dot = primitive(
     _multi_dot,
     each=_factor,
-    on_complex=_multi_dot,
     examples=[([(2, 3), (3, 1), (1, 2)], {}), ([(2,), (2, 3), (3, 2), (2,)], {}), ([(3,), (3, 2), (2, 2)], {})],
 )
 

@@ -7,18 +7,16 @@ import numpy as np
 from tinygrad_lite.engine.op import Array, primitive
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.ops.arithmetic.reductions import Axis
-from tinygrad_lite.ops.continuations.arithmetic import extreme
-from tinygrad_lite.ops.continuations.forms import absolute_of, as_complex, exact, root_of, square_of
-from tinygrad_lite.ops.linear.decompositions import equal_pairs, svdvals, svdvals_of_complex, through_values
+from tinygrad_lite.ops.linear.decompositions import equal_pairs, svdvals, through_values
 from tinygrad_lite.ops.linear.linalg import converging, singularity
 from tinygrad_lite.ops.requirements import refuse_where
 
 Shape = tuple[int, ...]
-_FROBENIUS = (None, "fro", "f")
+FROBENIUS = (None, "fro", "f")
 _SPECTRAL = (2, -2, "nuc")  # of singular values
 
 
-def _all_or(axis: Axis, x: Array) -> Shape:
+def all_or(axis: Axis, x: Array) -> Shape:
     if axis is None:
         return tuple(range(np.ndim(x)))
     return axis if isinstance(axis, tuple) else (axis,)
@@ -48,7 +46,7 @@ def _extreme_values_share(x: Array, ord: float) -> Array:
 def _vector_norm_vjp(
     g: Array, y: Array, x: Array, axis: Axis = None, keepdims: bool = False, ord: float | None = 2
 ) -> Array:
-    axes = _all_or(axis, x)
+    axes = all_or(axis, x)
     if not keepdims:
         g, y = np.expand_dims(g, axes), np.expand_dims(y, axes)
     ord = 2 if ord is None else ord
@@ -65,7 +63,7 @@ def _vector_norm_vjp(
 
 
 def _matrix_norm_vjp(g: Array, y: Array, x: Array, keepdims: bool = False, ord: Any = "fro") -> Array:
-    if ord in _FROBENIUS:
+    if ord in FROBENIUS:
         return _vector_norm_vjp(g, y, x, (-2, -1), keepdims)
     g = g if keepdims else g[..., None, None]
     if ord in (1, -1, np.inf, -np.inf):
@@ -76,16 +74,16 @@ def _matrix_norm_vjp(g: Array, y: Array, x: Array, keepdims: bool = False, ord: 
 
 
 def _norm_vjp(g: Array, y: Array, x: Array, ord: Any = None, axes: Axis = None, keepdims: bool = False) -> Array:
-    axes = _all_or(axes, x)
-    if ord in _FROBENIUS or len(axes) == 1:
-        return _vector_norm_vjp(g, y, x, axes, keepdims, 2 if ord in _FROBENIUS else ord)
+    axes = all_or(axes, x)
+    if ord in FROBENIUS or len(axes) == 1:
+        return _vector_norm_vjp(g, y, x, axes, keepdims, 2 if ord in FROBENIUS else ord)
     g = g if keepdims else np.expand_dims(g, axes)
     g, x = np.moveaxis(g, axes, (-2, -1)), np.moveaxis(x, axes, (-2, -1))
     return np.moveaxis(_matrix_norm_vjp(g, y, x, True, ord), (-2, -1), axes)
 
 
 def _norm(x: Array, ord: Any = None, axes: Axis = None, keepdims: bool = False) -> Array:
-    spectral = ord in _SPECTRAL and len(_all_or(axes, x)) == 2
+    spectral = ord in _SPECTRAL and len(all_or(axes, x)) == 2
     function = converging(np.linalg.norm) if spectral else np.linalg.norm
     return function(x, ord, axes, keepdims)
 
@@ -115,49 +113,10 @@ _MATRIX_ORDERS = ("fro", "nuc", 1, -1, 2, -2, np.inf, -np.inf)
 _VECTOR_ORDERS = (None, 2, 1, 0, 3, 4, 2.5, 0.5, -1, -2, np.inf, -np.inf)
 
 
-def _vector_norm_of_complex(x: Array, axis: Axis = None, keepdims: bool = False, ord: float | None = 2) -> Array:
-    def total(entries: Array) -> Array:
-        return np.sum(entries, axis=axis, keepdims=keepdims)
-
-    ord = 2 if ord is None else ord
-    if abs(ord) == np.inf:
-        return extreme(np.max if ord > 0 else np.min)(absolute_of(x), axis, keepdims)
-    if ord == 0:
-        return as_complex(total(np.not_equal(np.real(x), 0)))[()]
-    if ord == 2:
-        return root_of(total(square_of(x)))
-    powers = total(absolute_of(x) ** ord)
-    y: Any = np.linalg.vector_norm(np.real(x), axis=axis, keepdims=keepdims, ord=ord)  # type: ignore[arg-type]
-    none = np.equal(y, 0)
-    return np.where(none, 0, np.where(none, 1, powers) ** (1 / ord))
-
-
-def _matrix_norm_of_complex(x: Array, keepdims: bool = False, ord: Any = "fro") -> Array:
-    if ord in _FROBENIUS:
-        return _vector_norm_of_complex(x, (-2, -1), keepdims)
-    if ord in (1, -1, np.inf, -np.inf):
-        sums = np.sum(absolute_of(x), axis=-2 if abs(ord) == 1 else -1, keepdims=True)
-        y = extreme(np.max if ord > 0 else np.min)(sums, (-2, -1), True)
-    else:
-        values = np.expand_dims(svdvals_of_complex(x), -1)
-        reduce = np.sum if ord == "nuc" else extreme(np.max if ord > 0 else np.min)
-        y = reduce(values, axis=(-2, -1), keepdims=True)
-    return y if keepdims else y[..., 0, 0]
-
-
-def _norm_of_complex(x: Array, ord: Any = None, axes: Axis = None, keepdims: bool = False) -> Array:
-    places = _all_or(axes, x)
-    if ord is None or len(places) == 1:
-        return _vector_norm_of_complex(x, places, keepdims, 2 if ord is None else ord)
-    y = _matrix_norm_of_complex(np.moveaxis(x, places, (-2, -1)), True, ord)
-    return np.moveaxis(y, (-2, -1), places) if keepdims else y[..., 0, 0]
-
-
 vector_norm = primitive(
     np.linalg.vector_norm,
     _vector_norm_vjp,
     kink=_vector_ties,
-    on_complex=_vector_norm_of_complex,
     examples=[([(3,)], {"ord": ord}) for ord in _VECTOR_ORDERS]
     + [([(2, 3)], {"axis": axis, "ord": 3}) for axis in (None, 0, (1, 0))],
 )
@@ -165,7 +124,6 @@ matrix_norm = primitive(
     _matrix_norm,
     _matrix_norm_vjp,
     kink=_ties,
-    on_complex=_matrix_norm_of_complex,
     examples=[([(2, 3)], {"ord": ord}) for ord in _MATRIX_ORDERS] + [([(2, 2, 2)], {"ord": 2, "keepdims": True})],
 )
 implements(np.linalg.matrix_norm)(matrix_norm)
@@ -173,7 +131,6 @@ norm = primitive(
     _norm,
     _norm_vjp,
     kink=_ties,
-    on_complex=_norm_of_complex,
     examples=[([(2, 3)], {"ord": ord, "axes": (1, 0)}) for ord in _MATRIX_ORDERS]
     + [([(2, 3)], {"axes": axes}) for axes in (None, 1, (0, 1))],
 )
@@ -202,21 +159,12 @@ def _cond_vjp(g: Array, y: Array, x: Array, p: Any = None) -> Array:
     return _matrix_norm_vjp(g * other, size, x, True, p) - through_inverse
 
 
-def _cond_of_complex(x: Array, p: Any = None) -> Array:
-    if p in (None, 2, -2):
-        values = svdvals_of_complex(x)
-        largest, smallest = extreme(np.max)(values, -1), extreme(np.min)(values, -1)
-        return smallest / largest if p == -2 else largest / smallest
-    return _matrix_norm_of_complex(x, ord=p) * _matrix_norm_of_complex(exact(np.linalg.inv)(x), ord=p)
-
-
 cond = primitive(
     _cond,
     _cond_vjp,
     kink=lambda x, p=None: np.concatenate(
         [_ties(x), np.ravel(singularity(x)), *([] if p in (None, 2, -2) else [_ties(np.linalg.inv(x))])]
     ),
-    on_complex=_cond_of_complex,
     examples=[([(2, 2)], {"p": p}) for p in (None, *_MATRIX_ORDERS)] + [([(2, 3)], {}), ([(2, 2, 2)], {})],
 )
 implements(np.linalg.cond)(cond)

@@ -9,7 +9,6 @@ from tinygrad_lite.engine.arguments import as_array, refuse_out
 from tinygrad_lite.engine.op import Array, primitive
 from tinygrad_lite.engine.registry import implements, newer
 from tinygrad_lite.errors import ShapeError
-from tinygrad_lite.ops.continuations.forms import exact
 
 
 def _matmul_vjp_a(g: Array, y: Array, a: Array, b: Array) -> Array:
@@ -45,7 +44,6 @@ matmul = primitive(
     _matmul_vjp_a,
     _matmul_vjp_b,
     linear=True,
-    on_complex=exact(np.matmul),
     examples=[(shapes, {}) for shapes in _MATMUL_SHAPES],
 )
 
@@ -71,7 +69,6 @@ linear = primitive(
     lambda g, y, x, weight, bias: np.matmul(_rows(x).T, _rows(g)).T,
     lambda g, y, x, weight, bias: g,
     kind="multiplying",
-    on_complex=exact(_linear),
     examples=[([(2, 3), (4, 3), (4,)], {}), ([(3,), (4, 3), (4,)], {}), ([(5, 2, 3), (4, 3), (4,)], {})],
 )
 
@@ -109,14 +106,12 @@ dot = primitive(
     np.dot,
     *_contraction(-1, -2),
     linear=True,
-    on_complex=exact(np.dot),
     examples=[(x, {}) for x in (*_DOT_SHAPES, [(2, 3), (3, 4)], [(2, 3), (4, 3, 2)], [(2, 2, 3), (3, 2)])],
 )
 inner = primitive(
     np.inner,
     *_contraction(-1, -1),
     linear=True,
-    on_complex=exact(np.inner),
     examples=[(x, {}) for x in (*_DOT_SHAPES, [(2, 3), (4, 3)], [(2, 3), (4, 2, 3)], [(2, 2, 3), (2, 3)])],
 )
 
@@ -126,7 +121,6 @@ vdot = primitive(
     lambda g, y, a, b: g * np.reshape(b, np.shape(a)),
     lambda g, y, a, b: g * np.reshape(a, np.shape(b)),
     linear=True,
-    on_complex=lambda a, b: np.dot(np.ravel(a), np.ravel(b)),
     examples=[([shape, shape], {}) for shape in ((), (3,), (2, 3), (0, 2))] + [([(2, 3), (6,)], {})],
 )
 
