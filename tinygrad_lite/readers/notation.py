@@ -51,7 +51,10 @@ class _Writer:
         op, inputs = x.op, x.inputs
         if op in _UNCHANGED:
             return self.of(inputs[0])
-        if op in _NEUTRAL and len(said := [each for each in inputs if not _goes_without_saying(op, each)]) == 1:
+        if (
+            op in _NEUTRAL
+            and len(said := [operand for operand in inputs if not _goes_without_saying(op, operand)]) == 1
+        ):
             return self.of(said[0])
         if op in _INFIX:
             return self.infix(op, *inputs)
@@ -133,7 +136,7 @@ class _Text(_Writer):
         return f"{self.within(x, _ATOM)}[{index}]"
 
     def call(self, x: Expression) -> tuple[str, int]:
-        parts = [self.of(each)[0] for each in x.inputs]
+        parts = [self.of(operand)[0] for operand in x.inputs]
         parts += [f"{name}={_parameter(value)}" for name, value in _told(x)]
         return f"{_name(x.op)}({', '.join(parts)})", _ATOM
 
@@ -177,7 +180,7 @@ class _Latex(_Writer):
 
     def call(self, x: Expression) -> tuple[str, int]:
         name = _name(x.op)
-        parts = [self.of(each)[0] for each in x.inputs]
+        parts = [self.of(operand)[0] for operand in x.inputs]
         if name == "exp":
             return f"e^{{{parts[0]}}}", _POWER
         if name == "sqrt":
@@ -268,7 +271,7 @@ def _is_transposed(x: Expression) -> bool:
         return x.params.get("axes") is None
     last = {len(x.shape) - 2, len(x.shape) - 1}
     return (
-        x.op is shaping.swapaxes and len(x.shape) >= 2 and {each % len(x.shape) for each in x.params.values()} == last
+        x.op is shaping.swapaxes and len(x.shape) >= 2 and {axis % len(x.shape) for axis in x.params.values()} == last
     )
 
 
@@ -299,7 +302,7 @@ def _index(index: Any) -> str:
 
 def _part(part: Any) -> str:
     if isinstance(part, slice):
-        ends = ["" if each is None else str(each) for each in (part.start, part.stop)]
+        ends = ["" if bound is None else str(bound) for bound in (part.start, part.stop)]
         return ":".join(ends) + ("" if part.step is None else f":{part.step}")
     if part is Ellipsis:
         return "..."

@@ -58,12 +58,12 @@ class RandomlyRounded(Followed):
     def __trace__(self, op: Op, inputs: tuple[Array, ...], params: Mapping[str, Any]) -> Any:
         if any(isinstance(x, (Tensor, Dual)) for x in inputs):
             return op(*[wrap(x) if type(x) is RandomlyRounded else x for x in inputs], **params)
-        given = list(map(exactly, inputs))
-        exact = op(*given, **params)
+        arguments = list(map(exactly, inputs))
+        exact = op(*arguments, **params)
         if not op.vjps or exact.dtype.kind != "f":
             return exact
         arrays = [x.value if type(x) is RandomlyRounded else x for x in inputs]
-        if _is_selected(exact, given):
+        if _is_selected(exact, arguments):
             return RandomlyRounded(op(*arrays, **params), exact, self.rounding)
         moved = [self._moved(x.value) if type(x) is RandomlyRounded else x for x in inputs]
         return RandomlyRounded(self._moved(op(*moved, **params)), exact, self.rounding)
@@ -80,10 +80,10 @@ class RandomlyRounded(Followed):
 def _is_selected(y: Array, inputs: Sequence[Array]) -> bool:
     """Whether each number of a result is one of the arguments', up to its sign, so that nothing was rounded."""
     arrays = [_real(x) for x in (y, *inputs) if isinstance(x, (np.ndarray, np.generic, float, int, Traced))]
-    numbers, *given = [np.abs(np.ravel(x)) for x in arrays]
-    if numbers.size and numbers[0] and not any(np.any(numbers[0] == x) for x in given):
+    numbers, *arguments = [np.abs(np.ravel(x)) for x in arrays]
+    if numbers.size and numbers[0] and not any(np.any(numbers[0] == x) for x in arguments):
         return False  # as is mostly so, and quickly seen
-    return bool(np.all(np.isin(numbers, np.concatenate([[0.0], *given]))))
+    return bool(np.all(np.isin(numbers, np.concatenate([[0.0], *arguments]))))
 
 
 def _real(x: Array) -> Array:

@@ -29,7 +29,7 @@ class Symbol(Expression):
     __slots__ = ()
 
     def __trace__(self, op: Op, inputs: tuple[Array, ...], params: Mapping[str, Any]) -> Any:
-        value = op(*[numbers(x) for x in inputs], **{name: numbers(each) for name, each in params.items()})
+        value = op(*[numbers(x) for x in inputs], **{name: numbers(parameter) for name, parameter in params.items()})
         if not hasattr(value, "dtype"):
             return value  # an answer about its form
         same = _simpler(op, inputs)
@@ -48,11 +48,11 @@ def extent(x: Any) -> int:
         if type(top) is not Symbol or id(top) in counts:
             ahead.pop()
             continue
-        waiting = [each for each in top.inputs if type(each) is Symbol and id(each) not in counts]
+        waiting = [operand for operand in top.inputs if type(operand) is Symbol and id(operand) not in counts]
         if waiting:
             ahead += waiting
         else:
-            counts[id(top)] = (top.op is not None) + sum(counts.get(id(each), 0) for each in top.inputs)
+            counts[id(top)] = (top.op is not None) + sum(counts.get(id(operand), 0) for operand in top.inputs)
             ahead.pop()
     return counts.get(id(x), 0)
 
