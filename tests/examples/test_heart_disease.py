@@ -37,7 +37,7 @@ def by_hand(x: Any, y: Any, hidden: int, lr: float, iterations: int) -> tuple[li
         curve.append(float(-np.mean(y * log_p + (1 - y) * log_q)))
 
         dl_dp = (1 - y) / np.maximum(1 - p, 1e-10) - y / np.maximum(p, 1e-10)
-        dl_dz2 = dl_dp * p * (1 - p)
+        dl_dz2 = dl_dp * p / (1 + np.exp(z2))  # times p (1 - p), where 1 - p would have lost its digits
         dl_dz1 = (dl_dz2 @ w2.T) * (z1 > 0)
         w2 = w2 - lr * a1.T @ dl_dz2
         b2 = b2 - lr * dl_dz2.sum(axis=0)
