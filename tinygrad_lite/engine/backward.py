@@ -91,7 +91,9 @@ def propagate(
             g = arrived.get(node) if node.retains_grad else arrived.pop(node, None)
             if g is not None:
                 contribute(node, g, arrived, create_graph, only)
-        arrived.update({x: g.whole() for x, g in arrived.items() if isinstance(g, Deferred)})
+        for x, g in arrived.items():
+            if isinstance(g, Deferred):
+                arrived[x] = g.whole()
     finally:
         grad_mode.enabled.reset(mode)
     return arrived

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.engine import grad_mode
+from tinygrad_lite.engine.backward import Node
 from tinygrad_lite.engine.op import Array, Op, Traced
 from tinygrad_lite.engine.operators import Operators
 from tinygrad_lite.errors import InputError, UsageError
@@ -33,13 +34,10 @@ def number(value: Any, op: Op) -> Array:
     return np.float64(value)
 
 
-class Conversions(Operators):
+class Conversions(Operators, Node):
     """Conversions of a value with a history to numbers, arrays and text; it never leaves the graph silently."""
 
     __slots__ = ()
-    _array: Array
-    _requires_grad: bool
-    op: Any
     name: str | None
 
     @property

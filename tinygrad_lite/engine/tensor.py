@@ -15,7 +15,7 @@ from numpy import ndarray
 
 from tinygrad_lite.engine import grad_mode
 from tinygrad_lite.engine.arguments import in_words
-from tinygrad_lite.engine.backward import Node, history, propagate
+from tinygrad_lite.engine.backward import history, propagate
 from tinygrad_lite.engine.conversions import NUMBERS, Conversions, constant, number, received
 from tinygrad_lite.engine.op import NO_PARAMS, Array, Op, Traced, elementwise
 from tinygrad_lite.errors import GraphError, ShapeError, UsageError
@@ -50,7 +50,7 @@ def _in_place(symbol: str, op: Callable[..., Any]) -> Callable[..., "Tensor"]:
     return update
 
 
-class Tensor(Conversions, Node):
+class Tensor(Conversions):
     """An array in a graph of operations. Make one with `tg.tensor`.
 
     Attributes:
