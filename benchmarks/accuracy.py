@@ -129,7 +129,6 @@ REFERENCES: dict[str, Callable[..., Any]] = {
     "cosh": mp.cosh,
     "tanh": mp.tanh,
     "sech": mp.sech,
-    "logistic_density": lambda x: 1 / (4 * mp.cosh(x / 2) ** 2),
     "arcsinh": mp.asinh,
     "arccosh": mp.acosh,
     "arctanh": mp.atanh,

@@ -169,14 +169,8 @@ def _sigmoid(x: Array) -> Array:
     return np.exp(np.minimum(x, 0.0)) / (1.0 + np.exp(np.copysign(x, -1.0)))
 
 
-def _logistic_density(x: Array) -> Array:
-    falling = np.exp(-np.absolute(x))
-    return falling / np.square(1.0 + falling)
-
-
-logistic_density: Op = elementwise(_logistic_density, lambda y, x: -y * np.tanh(x / 2))
 # y (1 - y) has no digits left where y is close to 1
-sigmoid = elementwise(_sigmoid, lambda y, x: logistic_density(x), kind="saturating")
+sigmoid: Op = elementwise(_sigmoid, lambda y, x: y * sigmoid(-x), kind="saturating")
 
 
 def above(x: Array, y: Array) -> Array:
