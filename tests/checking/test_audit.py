@@ -320,9 +320,9 @@ ERRORS: dict[str, tuple[Callable[[dict[str, Any]], Any], type[Exception], str]] 
     "no parameters": (lambda p: audit_gradients(nn.ReLU(), np.sum(p["w"])), InputError, "ReLU has no parameters"),
     "no tensors": (lambda p: audit_gradients([], np.sum(p["w"])), InputError, "list has no parameters"),
     "not a model": (lambda p: audit_gradients({"a": 1}, np.sum(p["w"])), UsageError, "a is int"),
-    "not a loss": (lambda p: audit_gradients(p, 1.0), UsageError, "this is float"),
+    "not a loss": (lambda p: audit_gradients(p, 1.0), UsageError, "got float"),
     "float": (lambda p: audit_gradients(p, lambda: np.sum(p["w"]).item()), UsageError, "returned float: leave out"),
-    "arguments": (lambda p: audit_gradients(p, lambda x: x), UsageError, "without arguments.*'x'"),
+    "arguments": (lambda p: audit_gradients(p, lambda x: x), UsageError, "takes no arguments.*'x'"),
 }
 
 

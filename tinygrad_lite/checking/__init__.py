@@ -1,4 +1,4 @@
-"""Gradient checks: what is wrong, where, and why."""
+"""Gradient checks, which tell what is wrong, where, and why."""
 
 from tinygrad_lite.checking.anomaly import detect_anomaly
 from tinygrad_lite.checking.audit import GradientAudit, audit_gradients

@@ -1,7 +1,7 @@
-"""Anomaly detection: the first operation, forward or backward, that makes a NaN or an infinity.
+"""Anomaly detection: finds the first operation, forward or backward, that makes a NaN or an infinity.
 
-Forward, each result is looked at as it comes. For the backward pass, each result is given a copy of its operation whose
-rules have what they return looked at; outside a block of `detect_anomaly` they are the rules as they were.
+In the forward pass, each result is checked at once. For the backward pass, each result gets a copy of its operation
+whose rules check what they return; outside a `detect_anomaly` block, these rules do nothing else than the originals.
 """
 
 import threading
@@ -27,14 +27,14 @@ from tinygrad_lite.transforms.dual import innermost
 def detect_anomaly() -> "_Detection":
     """A context manager or decorator under which the first operation that makes a NaN or an infinity raises an error.
 
-    The error names the operation, the user's line that called it, the numbers that went in, and what helps. Watched are
-    the operations on tensors of this thread, and the backward pass, of any order, of what the block computed.
+    The error names the operation, the user's line that called it, the numbers that went in, and a remedy. The block
+    watches this thread's operations on tensors, and the backward pass of its results, to any order.
 
-    - Infinities that are put in, as masks of -∞ are, may be carried along; a NaN made of them is an error.
-    - A NaN that is put in is an error at the first operation that computes with it; to move or to replace it is none.
-    - In the backward pass, whatever is not finite is an error.
+    - Infinities in the input, such as masks of -∞, may pass through; a NaN that is made of them is an error.
+    - A NaN in the input is an error at the first operation that computes with it; moving or replacing it is not.
+    - In the backward pass, any number that is not finite is an error.
 
-    NumPy's own warnings of such numbers are off in the block, which raises what they would say.
+    NumPy's own warnings about such numbers are off in the block, since it raises errors instead.
 
     Raises:
         AnomalyError: in the block, as described.
@@ -78,14 +78,14 @@ class _Detection(ContextDecorator):
 class _State(threading.local):
     depth = 0
     rule: tuple[CalledOperation, Source | None] | None = None
-    """The call whose derivative is being computed, and the line that asked for it."""
+    """The call whose derivative is being computed, and the line that requested it."""
 
 
 _state = _State()
 
 
 def _look_at(step: Step) -> None:
-    """Check the value of an operation, and have its derivatives checked."""
+    """Check the value of an operation, and arrange for its derivatives to be checked."""
     name, source = step.op.name, step.source
     if _state.rule is None:
         _check_value(step)
@@ -120,7 +120,7 @@ def _check_value(step: Step) -> None:
 
 
 def _checked(call: CalledOperation, forms: Sequence[tuple[tuple[int, ...], Any]]) -> Op:
-    """A copy of an operation whose rules have what they return looked at, for inputs of these shapes and dtypes."""
+    """A copy of an operation whose rules check what they return, for inputs of these shapes and dtypes."""
 
     def checked_rule(i: int, rule: Rule) -> Rule:
         @wraps(rule)
@@ -155,7 +155,7 @@ def _run(
     y: Array,
     arrays: Sequence[Array],
 ) -> Array:
-    """What a rule returns for the i-th input: checked, in that input's shape and dtype, if anomalies are looked for."""
+    """A rule's result for the i-th input, in that input's shape and dtype; checked if anomaly detection is on."""
     if not _state.depth:
         return compute()
     if not is_finite(innermost(g)):

@@ -1,4 +1,4 @@
-"""What is said of an anomaly: the operation, the line, the entry and its numbers, the inputs, the remedy."""
+"""Messages about anomalies: the operation, the line, the entry and its numbers, the inputs, the remedy."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ class CalledOperation:
     """A call of an operation, without its arrays, which its result holds for as long as they are needed.
 
     Attributes:
-        name: what to call the operation.
+        name: the operation's name in messages.
         inputs: the name of each input, if it has one.
     """
 
@@ -29,7 +29,7 @@ class CalledOperation:
 
 
 def of_value(step: Step, made: Any, of_infinities: bool) -> str:
-    """A value that an operation made where `made` says so."""
+    """The message for a value that an operation made at the entries in `made`."""
     name, value, place = step.op.name, step.value, first(made)
     of_nothing = any(np.size(x) == 0 for x in step.arrays)
     return _message(
@@ -42,7 +42,7 @@ def of_value(step: Step, made: Any, of_infinities: bool) -> str:
 
 
 def of_input(step: Step) -> str:
-    """A NaN that no operation made."""
+    """The message for a NaN that no operation made."""
     names = [getattr(x, "name", None) for x in step.inputs]
     which = [f"input {i}{_quoted(names[i])}" for i, x in enumerate(step.arrays) if is_real(x) and np.isnan(x).any()]
     where = which[0] if which else "a setting"
@@ -56,7 +56,7 @@ def of_input(step: Step) -> str:
 
 
 def of_gradient(call: CalledOperation, i: int, gradient: Any, g: Any, y: Any, arrays: Sequence[Any]) -> str:
-    """A gradient of the i-th input that an operation's derivative made of g, y and the arrays."""
+    """The message for a gradient of the i-th input that an operation's derivative made from g, y and the arrays."""
     upstream = g if np.ndim(g) == 0 else None
     bad = ~np.isfinite(gradient)
     place = first(bad)
@@ -81,7 +81,7 @@ def of_gradient(call: CalledOperation, i: int, gradient: Any, g: Any, y: Any, ar
 
 
 def of_arrival(call: CalledOperation, g: Any) -> str:
-    """A number that is not finite, of no rule's making, in the upstream gradient of an operation's result."""
+    """The message for a number in the upstream gradient of a result that is not finite and that no rule made."""
     number = g[first(~np.isfinite(g))]
     return _message(
         f"{number} arrived at the result of {call.name} in the backward pass, and no operation in this block made it",
@@ -98,7 +98,7 @@ def _message(head: str, source: Source | None, *lines: str, remedy: str) -> str:
 
 
 def _where(bad: Any) -> str:
-    """The first entry in question, and how many there are."""
+    """The first entry in question, and the number of such entries."""
     if np.ndim(bad) == 0:
         return ""
     count = int(np.sum(bad))
@@ -106,7 +106,7 @@ def _where(bad: Any) -> str:
 
 
 def _entry(op: Op, y: Any, arrays: Sequence[Any], place: tuple[int, ...]) -> str:
-    """One entry of a result; with what it was made of, where the operation works entry by entry."""
+    """One entry of a result; for an elementwise operation, with the entries that it was made from."""
     if not op.derivatives:
         return f"the value is {y[place]}"
     entries = [str(np.broadcast_to(x, np.shape(y))[place]) for x in arrays]
@@ -119,7 +119,7 @@ def _inputs(arrays: Sequence[Any], names: Sequence[str | None]) -> list[str]:
 
 
 def _summary(x: Any) -> str:
-    """A number itself; of an array, between which numbers it lies, and how many are none."""
+    """A number itself; for an array, its range, and the counts of NaN and infinities."""
     if np.ndim(x) == 0:
         return str(x)
     form = f"{x.dtype}{[*x.shape]}"
@@ -138,15 +138,15 @@ def _quoted(name: str | None) -> str:
 
 
 def first(where: Any) -> tuple[int, ...]:
-    """The first place that is true."""
+    """The first index at which a mask is true."""
     return tuple(map(int, np.argwhere(where)[0]))
 
 
 def is_real(x: Any) -> bool:
-    """Whether these are floating-point numbers of Python's or NumPy's."""
+    """Whether these are Python or NumPy floating-point numbers."""
     return isinstance(x, (float, np.ndarray, np.generic)) and np.result_type(x).kind == "f"
 
 
 def is_finite(x: Any) -> bool:
-    """Whether no number is a NaN or an infinity."""
+    """Whether all numbers are finite."""
     return not is_real(x) or bool(np.isfinite(x).all())

@@ -24,7 +24,7 @@ VANISHING = 1e-4
 
 
 class Status(StrEnum):
-    """What can be said of the gradient of one parameter."""
+    """The status of the gradient of one parameter."""
 
     FINE = "fine"
     NO_GRADIENT = "no gradient"
@@ -41,10 +41,10 @@ class AuditedParameter:
 
     Attributes:
         gradient_norm, weight_norm: the roots of the sums of squares; the former is None without a gradient.
-        ratio: of the two, which says how far one step moves the parameter; a weight that is nearly 0 is taken to be as
-            large, per entry, as the model's others are in the median.
-        units: where the gradient is partly zero, the places.
-        cause: why it is not fine.
+        ratio: gradient_norm / weight_norm, which says how far a step moves the parameter. A weight that is nearly 0
+            counts as large, per entry, as the median of the model's other weights.
+        units: the units without a gradient, if the gradient is partly zero.
+        cause: why the gradient is not fine.
     """
 
     path: str
@@ -59,11 +59,11 @@ class AuditedParameter:
 
 @dataclass(frozen=True)
 class GradientAudit:
-    """What `audit_gradients` found; it prints as a table.
+    """The result of `audit_gradients`, which prints as a table.
 
     Attributes:
-        widened: where numbers became wider than the parameters, float64 for float32: the operation, and the user's
-            line where it is known.
+        widened: the operations at which numbers became wider than the parameters (float64 for float32), each with the
+            user's line if it is known.
     """
 
     parameters: tuple[AuditedParameter, ...]
@@ -116,24 +116,25 @@ class GradientAudit:
 
 
 def audit_gradients(model: Any, loss: Tensor | Callable[[], Tensor]) -> GradientAudit:
-    """Which parameters of a model get no gradient, a zero or an exploding one, and what in the graph is the cause.
+    """Find the parameters of a model that get no gradient, a zero gradient or an exploding one, and the cause.
 
-    The gradients are those of a pass of its own: no `.grad` is written and the graph stays. Of each parameter w with
-    gradient g, the status is the first that applies:
+    The audit runs a reverse pass of its own: it writes no `.grad`, and the graph stays. The status of a parameter w
+    with gradient g is the first of these that applies:
 
     - no gradient: no operation leads from it to the loss.
     - not finite: some entry is a NaN or an infinity.
-    - zero: every entry is 0. Partly zero: so are all entries of some units, that is, of some places along an axis.
-    - exploding: the entries of g are, as a root mean square, above 1000 and above 1000 times those of w, so that a step
-      at a learning rate of 0.001 would move w by more than 1 and by more than its own size.
-    - vanishing: the ratio |g| / |w| is less than 1/10,000 of the largest in the model, of those that do not explode, so
-      that w stands still while others learn; or a saturated operation leaves less than 10⁻⁶ of the loss's gradient.
+    - zero: every entry is 0. Partly zero: all entries of some units are 0; a unit is an index along an axis.
+    - exploding: the root mean square of g is above 1000 and above 1000 times that of w, so that a step at a learning
+      rate of 0.001 would move w by more than 1 and by more than its own size.
+    - vanishing: the ratio |g| / |w| is less than 1/10,000 of the largest ratio in the model (without those that
+      explode), so that w stands still while others learn; or a saturated operation leaves less than 10⁻⁶ of the
+      gradient.
     - fine.
 
     Args:
         model: a module, or a dict, list or tuple of tensors or modules.
-        loss: a tensor of one element with its graph, or a function without arguments that computes it. Such a function
-            is run once, and its operations are watched, so that a cause can name the user's line.
+        loss: a tensor of one element with its graph, or a function without arguments that computes it. The audit
+            runs such a function once and watches its operations, so that a cause can name the user's line.
 
     Raises:
         GraphError: if the loss has no history, or its graph was freed.
@@ -182,7 +183,7 @@ class _Audit:
         self._largest = max((ratio for path, ratio in self._ratios.items() if not self._explodes(path)), default=0.0)
 
     def _explodes(self, path: str) -> bool:
-        return not min(self._ratios[path], self._slopes[path]) <= EXPLODING  # nor is a NaN
+        return not min(self._ratios[path], self._slopes[path]) <= EXPLODING  # false for NaN, too
 
     def __iter__(self) -> Iterator[AuditedParameter]:
         for path, w in self._parameters.items():
@@ -194,7 +195,7 @@ class _Audit:
             yield AuditedParameter(path, w.shape, status, norm, _norm(w.data), ratio, units, cause)
 
     def _judged(self, path: str, w: Tensor, g: Any, units: Units | None) -> tuple[Status, Cause | None]:
-        """The status of a parameter with its cause."""
+        """The status of a parameter, and the cause."""
         reasons = self._reasons
         if g is None:
             connected = w in self._flow.uses
@@ -213,7 +214,7 @@ class _Audit:
 
 
 def _why_apart(w: Tensor, loss: Tensor, steps: Sequence[Step]) -> Cause:
-    """Why a parameter is not in a loss's graph; of a recorded run, if there are steps."""
+    """Why a parameter is not in the graph of a loss; from the steps of a recorded run, if there are any."""
     if not w.requires_grad:
         return Cause("it does not require a gradient")
     if steps:
@@ -225,7 +226,7 @@ def _why_apart(w: Tensor, loss: Tensor, steps: Sequence[Step]) -> Cause:
 
 
 def _widened(loss: Tensor, steps: Sequence[Step]) -> Iterator[str]:
-    """Where an operation made wider numbers of its input without being asked to."""
+    """The operations that made wider numbers of their inputs, except casts."""
     sources = {id(step.result): step.source for step in steps}
     for node in history([loss]):
         inputs = [x.dtype for x in node.inputs if isinstance(x, Tensor) and x.requires_grad]
@@ -238,13 +239,13 @@ def _widened(loss: Tensor, steps: Sequence[Step]) -> Iterator[str]:
 def _watched(loss: Any) -> tuple[Tensor, list[Step]]:
     """The loss that a function computes, and the operations that it performed."""
     if not callable(loss):
-        raise UsageError(f"the loss is a tensor, or a function that computes it; this is {type(loss).__name__}")
+        raise UsageError(f"the loss must be a tensor, or a function that computes it; got {type(loss).__name__}")
     try:
         inspect.signature(loss).bind()
     except TypeError as error:
-        raise UsageError(f"the loss is computed without arguments, as by lambda: loss(model(x), t); {error}") from None
+        raise UsageError(f"the loss function takes no arguments, as in lambda: loss(model(x), t); {error}") from None
     except ValueError:
-        pass  # a function written in C does not tell its signature
+        pass  # a function written in C may report no signature
     with recording() as steps, grad_mode.enable_grad():
         result = loss()
     if not isinstance(result, Tensor):

@@ -1,4 +1,4 @@
-"""Why a parameter's gradient is lost, undefined, or far too large or small: the operation that is to blame."""
+"""Why a parameter's gradient is lost, undefined, or far too large or small: finds the operation that causes it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,15 +14,15 @@ from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.readers.recording import Source, Step
 
 FLAT = 1e-6
-"""A derivative below this is as good as none: the operation is saturated."""
+"""A derivative below this is practically zero: the operation is saturated."""
 
 
 @dataclass(frozen=True)
 class Cause:
-    """What happened to a gradient, by which operation, and the user's line that called it where it is known.
+    """What happened to a gradient, with the operation and, if it is known, the user's line that called it.
 
     Attributes:
-        result: what the operation made.
+        result: the operation's result.
     """
 
     text: str
@@ -36,14 +36,14 @@ class Cause:
 
 @dataclass(frozen=True)
 class Units:
-    """Places along an axis of a parameter: the units of a layer, say."""
+    """Indices along an axis of a parameter, such as the units of a layer."""
 
     axis: int
     places: tuple[int, ...]
     of: int
 
     def all_zero(self, array: Any) -> bool:
-        """Whether an array has an axis of so many units, and is zero at these."""
+        """Whether an array has an axis of as many units, and is zero at these units."""
         axes = (axis for axis, length in enumerate(np.shape(array)) if length == self.of)
         return any(not np.take(array, self.places, axis).any() for axis in axes)
 
@@ -53,7 +53,7 @@ class Units:
 
 
 def units_without(gradient: Any) -> Units | None:
-    """The units whose gradient is zero, along the first axis that has some."""
+    """The units whose gradient is zero, along the first axis that has any."""
     for axis, length in enumerate(np.shape(gradient)):
         others = tuple(i for i in range(np.ndim(gradient)) if i != axis)
         places = np.flatnonzero(~np.any(gradient, axis=others))
@@ -63,9 +63,9 @@ def units_without(gradient: Any) -> Units | None:
 
 
 class Reasons:
-    """What the gradients of a loss say about the operations that it was computed by.
+    """Finds the cause of a gradient among the operations that computed a loss.
 
-    The user's lines are those of the steps, if a run was recorded; `paths` says how the parameters are called.
+    The steps of a recorded run provide the user's lines; `paths` are the names of the parameters.
     """
 
     def __init__(self, flow: Flow, steps: Sequence[Step], paths: Mapping[Tensor, str]) -> None:
@@ -74,7 +74,7 @@ class Reasons:
         self._lines = {step.result: step.source for step in steps if isinstance(step.result, Tensor)}
 
     def of_zero(self, parameter: Tensor, units: Units | None = None) -> Cause:
-        """Why all of a parameter's gradient, or that of some units, is zero."""
+        """Why a parameter's gradient, or the gradient of some units, is zero."""
         edges = self._flow.sources(parameter, lambda g: g is None or _is_zero(g, units))
         return _joined([self._lost(edge, units) for edge in edges], f", for {units}" if units else "")
 
@@ -93,7 +93,7 @@ class Reasons:
         return _joined(causes or [Cause("a sum of gradients is too large")])
 
     def of_size(self, parameter: Tensor, grows: bool) -> Cause:
-        """Which operation makes the gradient grow or shrink the most on its way, all its calls together."""
+        """The operation that makes the gradient grow or shrink the most on its way, over all its calls."""
         factor, way = self._flow.factor, self._flow.way(parameter)
         if not way:
             return Cause("it is the loss itself")
@@ -115,7 +115,7 @@ class Reasons:
         return self._cause(worst[0], text)
 
     def saturation(self, parameter: Tensor) -> bool:
-        """Whether on the way a saturated operation leaves less than `FLAT` of the loss's own gradient."""
+        """Whether a saturated operation on the way leaves less than `FLAT` of the loss's own gradient."""
         remaining = 1.0
         for edge in self._flow.way(parameter):
             factor = self._flow.factor(edge)
@@ -150,7 +150,7 @@ class Reasons:
         return self._cause(result, f"the derivative of {op.name} is 0 at these numbers")
 
     def _zero_factor(self, result: Tensor, label: str, argument: Any, units: Units | None) -> Cause:
-        """What to call a product with zeros, by where the zeros come from."""
+        """The cause for a product with zeros, according to where the zeros come from."""
         name = result.op.name
         if isinstance(argument, (int, float, np.generic)):
             return self._cause(result, f"{name} by the number 0")
@@ -163,7 +163,7 @@ class Reasons:
         return self._cause(result, f"{name} by zeros: {label} is 0")
 
     def _inputs(self, result: Tensor) -> list[tuple[str, Any, Any]]:
-        """The inputs of an operation: what to call each, what it is, and its array."""
+        """The inputs of an operation, each with its label and its array."""
         inputs = zip(result.inputs, result.arrays)
         return [(self._label(i, argument), argument, array) for i, (argument, array) in enumerate(inputs)]
 
@@ -184,7 +184,7 @@ class Reasons:
 
 
 def _joined(causes: Sequence[Cause], where: str = "") -> Cause:
-    """The first of the causes, and how many more there are."""
+    """The first cause, and the number of further causes."""
     first, *others = dict.fromkeys(causes)
     more = f", and {len(others)} more on other ways" if others else ""
     return replace(first, text=first.text + where + more)
@@ -195,13 +195,13 @@ def _is_zero(array: Any, units: Units | None) -> bool:
 
 
 def _position(edge: Edge) -> int:
-    """Which input of the operation it is."""
+    """The position of an input of the operation."""
     result, x = edge
     return next(i for i, argument in enumerate(result.inputs) if argument is x)
 
 
 def _saturated(edge: Edge) -> float:
-    """The share of entries in which the derivative of an elementwise operation is as good as zero."""
+    """The share of entries in which the derivative of an elementwise operation is practically zero."""
     result, _ = edge
     slopes = _slopes(edge, result.data, result.arrays)
     return 0.0 if slopes is None else float(np.mean(np.abs(slopes) < FLAT))
@@ -221,7 +221,7 @@ def _is_flat(edge: Edge) -> bool:
 
 
 def _slopes(edge: Edge, y: Array, arrays: Sequence[Array]) -> Array:
-    """The derivative of an elementwise operation, entry by entry; None of another operation."""
+    """The derivative of an elementwise operation, entry by entry; None for any other operation."""
     result, _ = edge
     if not result.op.derivatives:
         return None
@@ -231,14 +231,14 @@ def _slopes(edge: Edge, y: Array, arrays: Sequence[Array]) -> Array:
 
 
 def _is_relu(result: Tensor) -> bool:
-    """Whether it is a relu, or the larger of a number and 0."""
+    """Whether the operation is a relu, or the maximum of a number and 0."""
     if result.op.forward is np.maximum:
         return any(np.ndim(x) == 0 and x == 0 for x in result.arrays)
     return bool(result.op.kind == "rectifying")
 
 
 def _dead(result: Tensor, units: Units | None) -> str:
-    """What is to be said of a relu that hands no gradient on."""
+    """The cause for a relu that passes no gradient on."""
     positive = np.greater(result.data, 0)
     rows = np.reshape(positive, (-1, np.shape(positive)[-1] if np.ndim(positive) else 1))
     dead = int(np.sum(~rows.any(axis=0)))

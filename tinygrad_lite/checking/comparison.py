@@ -1,8 +1,8 @@
-"""The comparison of a gradient with its reference: entry by entry where there are few, by bisection else.
+"""Compares a gradient with its reference: entry by entry if there are few entries, otherwise by bisection.
 
-An entry is wrong only where it is further from its reference than the reference can be wrong, and than rounding can
-have moved either. How far that is, is measured and not assumed: where every operation is rounded at random, the
-distance of what is merely rounded changes, and that of what is wrong stays.
+An entry is wrong only if it differs from its reference by more than the reference's error and the effect of rounding.
+Both are measured, not assumed: when every operation is rounded at random, a difference that is due to rounding changes,
+and a real error stays.
 """
 
 from collections.abc import Iterator
@@ -14,11 +14,11 @@ from tinygrad_lite.checking.roundings import ALLOWED, FEW_SAMPLES, Roundings
 from tinygrad_lite.checking.singular import Kinks
 from tinygrad_lite.checking.subject import EPSILON, Vector, random_weights
 
-NAMED = 64  # entries that a bisection goes down to, at most
+NAMED = 64  # the largest number of wrong entries that a bisection finds
 
 
 def compared(examination: Examination, kinks: Kinks, rtol: float = 0, atol: float = 0) -> Comparison:
-    """Each entry against its reference, or where there are many, those that a bisection leads to."""
+    """Compare each entry with its reference, or, if there are many entries, those that a bisection finds."""
     return _Comparing(examination, kinks).compare(rtol, atol)
 
 
@@ -68,7 +68,7 @@ class _Comparing:
             comparison.reference[:, j] = self._look.slope(self._look.subject.point, self._look.unit(j))
             if np.all(np.isfinite(comparison.reference[:, j]) | ~np.isfinite(self._look.gradient[:, j])):
                 return
-        try:  # also where there is no continuation at this very point, as of a quotient 0 / 0
+        try:  # there may be no continuation at this point, as for a quotient 0 / 0
             difference = self._look.difference(self._look.unit(j), self._look.scales[j])
         except Exception:
             if self._look.method == "differences":
@@ -82,7 +82,7 @@ class _Comparing:
         )
 
     def _repeat(self, comparison: Comparison, doubtful: list[int]) -> None:
-        """Other differences for these columns, that meet no known kink; where the two differ, both are too sure."""
+        """Other differences for these columns, which avoid known kinks; if the two differ, both are overconfident."""
         self._look.noise = np.maximum(self._look.noise, self._roundings.of_values)
         comparison.noise[:, doubtful] = self._roundings.of_gradient[:, doubtful]
         for j in doubtful:
@@ -93,14 +93,14 @@ class _Comparing:
             again = self._look.difference(self._look.unit(j), 0.61 * part * self._look.scales[j])
             distance = np.abs(again.slope - comparison.reference[:, j]) if part == 1 else 0.0
             bound = again.bound + distance
-            # a function that jumps has neither a slope nor a bound that can be relied upon
+            # a function that jumps has neither a slope nor a reliable bound
             coarse = bound > 1e-3 * np.maximum(np.abs(again.slope), np.abs(self._look.gradient[:, j]))
             comparison.reference[:, j], comparison.bound[:, j] = again.slope, np.where(coarse, 30 * bound, bound)
 
     def _bisected(self, unchecked: Vector) -> list[int]:
-        """The entries whose gradient differs from its reference, found along directions of fewer and fewer.
+        """The entries whose gradient differs from its reference, found along directions of fewer and fewer entries.
 
-        Where there are many, the search ends, and says which entries it did not come to.
+        If there are many, the search ends early, and reports the entries that it did not reach.
         """
         ahead = list(self._blocks())
         columns: list[int] = []
@@ -117,7 +117,7 @@ class _Comparing:
         return columns
 
     def _blocks(self) -> Iterator[Vector]:
-        """Some entries of one variable each, about a hundred blocks in all."""
+        """Blocks of entries, each within one variable, about a hundred in all."""
         size = max(256, len(self._look.scales) // 64)
         for k in range(len(self._look.subject.variables)):
             inside = self._look.subject.columns(k)
@@ -126,7 +126,7 @@ class _Comparing:
                 yield columns[start : start + size]
 
     def _differs(self, block: Vector) -> bool:
-        """Whether some entry of a block is wrong, as the slope along a random direction of the block tells."""
+        """Whether any entry of a block is wrong, according to the slope along a random direction in the block."""
         direction = np.zeros(len(self._look.scales))
         direction[block] = random_weights(self._look.rng, len(block))
         if self._look.method == "differences":

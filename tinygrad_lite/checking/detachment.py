@@ -1,4 +1,4 @@
-"""Why nothing of a loss leads to a parameter: where in a run its values lost their history."""
+"""Finds why a loss has no path to a parameter: where in a run its values lost their history."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,9 +13,9 @@ from tinygrad_lite.transforms.dual import innermost
 
 
 def detachment(parameter: Tensor, loss: Tensor, steps: Sequence[Step]) -> Cause:
-    """Why nothing of a loss leads to a parameter: the operation of a run at which its values lost their history."""
-    live = {id(parameter)}  # what has the parameter in its history
-    cut: dict[int, Cause] = {}  # what is made of the parameter's values, but has not
+    """Why a loss has no path to a parameter: the operation of a run at which its values lost their history."""
+    live = {id(parameter)}  # the values with the parameter in their history
+    cut: dict[int, Cause] = {}  # the values that are made from the parameter, but do not have it in their history
     memories = {_memory(parameter.data): "the parameter"}
     last: Step | None = None
     for step in steps:
@@ -58,7 +58,7 @@ def _cut(step: Step) -> str:
 
 
 def _memory(array: Any) -> int:
-    """Which array owns these numbers."""
+    """The array that owns these numbers."""
     while isinstance(array, np.ndarray) and isinstance(array.base, np.ndarray):
         array = array.base
     return id(array)

@@ -1,7 +1,7 @@
-"""Where a gradient goes wrong, and what the mistake looks like.
+"""Finds where a gradient goes wrong, and what the mistake looks like.
 
-Each operation on the way is checked by itself, on the values that flowed through it. Where all are right, the gradient
-was computed elsewhere, and is compared with what each usual mistake in each operation would make of the whole.
+Each operation on the way is checked on its own, with the values that flowed through it. If all are right, the gradient
+comes from elsewhere; then it is compared with the gradients that each common mistake in each operation would give.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -19,14 +19,14 @@ from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.readers.recording import Step
 
-_LONG = 300  # operations, up to which the mistakes are tried on the whole
+_LONG = 300  # the largest number of operations for which mistakes are tried on the whole
 
 
 class Diagnosis:
-    """Where and why, for each wrong entry.
+    """The place and the cause of each wrong entry.
 
     Attributes:
-        faults: the operations whose own rule is wrong, each with what the mistake looks like.
+        faults: the operations whose own rule is wrong, each with a description of the mistake.
     """
 
     def __init__(self, examination: Examination, comparison: Comparison) -> None:
@@ -41,7 +41,7 @@ class Diagnosis:
         self._explained = self._explanations() if subject.plain and self._steps and not self.faults else {}
 
     def of(self, row: int, column: int) -> tuple[str, str]:
-        """The operation to blame, with the line that called it, and the mistake that it looks like."""
+        """The faulty operation with the line that called it, and the mistake that it looks like."""
         if self.faults:
             blamed, why = self._blamed(column)
             return call_site(blamed), why
@@ -54,7 +54,7 @@ class Diagnosis:
         return "", self._pattern(k, row)
 
     def _blamed(self, column: int) -> tuple[Step, str]:
-        """Of several faulty operations, the first that this entry has an influence on."""
+        """The first faulty operation that this entry influences."""
         if len(self.faults) > 1 and not isinstance(self._look.subject, GradientOf):
             moving = [
                 k for k, movement in enumerate(movements(self._look, self._steps, column)) if any(movement.arguments)
@@ -66,7 +66,7 @@ class Diagnosis:
         return self.faults[0]
 
     def _pattern(self, k: int, row: int) -> str:
-        """What the array looks like beside its reference, where nothing is known of how it came about."""
+        """A description of the array relative to its reference, if nothing is known about how it was computed."""
         columns = self._look.subject.columns(k)
         shape = self._look.subject.variables[k].shape
         gradient = self._comparison.gradient[row, columns].reshape(shape)
@@ -82,7 +82,7 @@ class Diagnosis:
         return ""
 
     def _explanations(self) -> dict[int, tuple[Step | None, str]]:
-        """For each wrong variable the mistake that explains it, best one that explains several."""
+        """For each wrong variable the mistake that explains it, preferably one that explains several."""
         look, subject = self._look, self._look.subject
         wrong = [k for k in range(len(subject.variables)) if np.any(self._comparison.suspicious[:, subject.columns(k)])]
         if len(self._steps) > _LONG or len(subject.point) > _LONG * _LONG:
@@ -95,12 +95,12 @@ class Diagnosis:
             changed = [k for k in wrong if not same(pulled[k], right[k], 1e-7)]
             explained = [k for k in changed if same(pulled[k], gradients[k], 1e-7)]
             for k in explained:
-                if len(explained) >= best.get(k, (0,))[0]:  # of equals the one that comes closest to the variable
+                if len(explained) >= best.get(k, (0,))[0]:  # among equals, the mistake closest to the variable
                     best[k] = (len(explained), step, sentence)
         return {k: (step, sentence) for k, (_, step, sentence) in best.items()}
 
     def _variants(self, weights: Vector) -> Iterator[tuple[Step | None, str, list[Array]]]:
-        """Each usual mistake in each operation, and the gradients that would come of it."""
+        """Each common mistake in each operation, with the gradients that it would give."""
         right: list[tuple[Step, int, Contribution]] = []
 
         def note(step: Step, i: int, contribution: Contribution) -> Array:
@@ -121,7 +121,7 @@ class Diagnosis:
                 yield kept[0], OVERWRITTEN, self._pulled(weights, _dropping(others))
 
     def _pulled(self, weights: Vector, change: Callable[[Step, int, Contribution], Array]) -> list[Array]:
-        """The gradient of each variable, with each contribution on the way as `change` makes it."""
+        """The gradient of each variable, with `change` applied to each contribution on the way."""
         gradients_of: dict[Tensor, Array] = {}
         for y, g in zip(self._results, shaped(weights, self._results)):
             if isinstance(y, Tensor):
@@ -137,7 +137,7 @@ class Diagnosis:
 
 
 def _by_rule(step: Step, i: int, g: Array) -> Contribution:
-    """What an operation's own rule hands on to an argument."""
+    """The contribution of an operation's own rule to an argument."""
     arrays = step.arrays
     shape = np.shape(arrays[i])
 

@@ -1,4 +1,4 @@
-"""A gradient at a point, and what it is compared with there: slopes to machine precision, or differences."""
+"""A gradient at a point, and the slopes to compare it with: to machine precision, or by differences."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,16 +9,16 @@ from tinygrad_lite.checking import references
 from tinygrad_lite.checking.subject import EPSILON, Matrix, Subject, Vector
 from tinygrad_lite.readers.random_rounding import Rounding
 
-FULL = 1000  # entries of the arguments, up to which each is checked by itself
+FULL = 1000  # the largest number of argument entries that are checked one by one
 
 
 class Examination:
-    """A gradient at a point, and the means to find what it should be there.
+    """A gradient at a point, and the means to find the right gradient there.
 
     Attributes:
         method: "complex", "forward" or "differences".
         epsilon: the relative spacing of the numbers that the gradient is computed with.
-        at_0: the weighted sums at the point; `size` the largest of them, and `largest` that of the gradient.
+        at_0: the weighted sums at the point; `size` is the largest of them, `largest` the largest gradient entry.
     """
 
     def __init__(
@@ -39,19 +39,19 @@ class Examination:
         self.scales = _scales(subject)
         self.at_0 = self.at(subject.point)
         self.largest = float(np.max(np.abs(gradient), initial=0, where=np.isfinite(gradient)))
-        self.smallest = 1e-200 + 1e-30 * self.largest  # less than that is nothing beside the other entries
+        self.smallest = 1e-200 + 1e-30 * self.largest  # anything smaller is negligible beside the other entries
         self.size = float(np.max(np.abs(self.at_0), initial=0, where=np.isfinite(self.at_0)))
-        # what 0 may be rounded to, beside other entries and as the change of a value
+        # what 0 may be rounded to, relative to other entries and to the change of a value
         with np.errstate(divide="ignore"):
             self.zero = 16 * epsilon * (self.largest + self.size / self.scales)
             self.zero += float(np.finfo(np.float32).smallest_subnormal)
         self.floor = 500 * EPSILON if epsilon <= EPSILON else 64 * epsilon
         if method == "differences":
-            self.floor = max(self.floor, 1e-10)  # the values themselves are no better than the functions that made them
+            self.floor = max(self.floor, 1e-10)  # the values are only as good as the functions that made them
 
     @cached_property
     def noise(self) -> Vector:
-        """How far rounding moves the weighted sums, as their values along a line tell."""
+        """How far rounding moves the weighted sums, estimated from their values along a line."""
         direction = self.scales * self.rng.uniform(-1, 1, len(self.scales))
         return references.noise(lambda t: self.at(self.subject.point + t * direction), 1.0)
 
@@ -59,18 +59,18 @@ class Examination:
         """The weighted sums of the results."""
         try:
             values = self.subject.values(x, rounding)
-        except np.linalg.LinAlgError:  # outside the domain, where other functions give nan
+        except np.linalg.LinAlgError:  # outside the domain, where other functions give NaN
             values = np.full(self.weights.shape[1], np.nan)
         with np.errstate(invalid="ignore"):
             return np.asarray(self.weights @ values)
 
     def slope(self, x: Vector, direction: Vector, rounding: Rounding | None = None) -> Vector:
-        """How they change along a direction, to machine precision."""
+        """The change of the weighted sums along a direction, to machine precision."""
         changes = self.subject.changes if self.method == "complex" else self.subject.tangents
         return np.asarray(self.weights @ changes(x, direction, rounding))
 
     def difference(self, direction: Vector, scale: float = 1.0) -> references.Difference:
-        """The same by differences, with steps as large as the scale allows."""
+        """The same change by differences, with steps as large as the scale allows."""
         return references.difference(
             lambda t: self.at(self.subject.point + t * direction), self.at_0, scale, self.noise
         )
@@ -87,14 +87,14 @@ class Comparison:
     """The gradient of each row (a weighted sum of the results) by each column (an entry of the arguments).
 
     Attributes:
-        gradient: what is checked.
-        reference: what it should be, NaN where an entry was only checked along with others.
+        gradient: the gradient to check.
+        reference: the right gradient; NaN for an entry that was only checked together with others.
         bound: the largest error of the reference.
-        suspicious: where the two differ by more than bound and rounding.
-        noise: how far rounding moves their difference, or by differences the gradient; zero where it was not measured.
-        right, left: the slopes to either side, where they were computed.
-        side_bound: of their error.
-        unchecked: the columns that a bisection did not come to.
+        suspicious: the entries where the two differ by more than the bound and rounding.
+        noise: how far rounding moves their difference, or the gradient for differences; zero if not measured.
+        right, left: the one-sided slopes, if they were computed.
+        side_bound: the bound of their error.
+        unchecked: the columns that a bisection did not reach.
     """
 
     gradient: Matrix
@@ -109,7 +109,7 @@ class Comparison:
 
 
 def _scales(subject: Subject) -> Vector:
-    """How far each entry may be moved for a difference: its own size, or what is usual in its array."""
+    """How far to move each entry for a difference: its own size, or the typical size in its array."""
     scales = np.where(subject.varies, np.abs(subject.point), 0)
     for k in range(len(subject.variables)):
         part = scales[subject.columns(k)]

@@ -1,4 +1,4 @@
-"""`gradcheck`: a verdict for each entry of a gradient, and for what is wrong, where and why."""
+"""`gradcheck`: a verdict for each entry of a gradient, and for wrong entries the place and the cause."""
 
 from collections.abc import Callable
 from functools import partial
@@ -23,8 +23,8 @@ _CALLED = {
     "forward": "forward mode",
     "taylor": "the slope of Taylor's remainder, and differences where that is wrong",
 }
-_ROWS = 256  # results, up to which the gradient of each is checked by itself
-_ENTRIES = 2_000_000  # of a jacobian, up to which it is kept
+_ROWS = 256  # the largest number of results whose gradients are checked one by one
+_ENTRIES = 2_000_000  # the largest number of entries of a Jacobian that is kept
 
 
 def gradcheck(
@@ -40,28 +40,28 @@ def gradcheck(
 ) -> Report:
     """Check the gradient of f at these inputs, and say what is wrong, where, and why.
 
-    f is a function of arrays, tensors or nested containers of them, or a module, whose parameters are then checked too.
-    Every real array among the inputs is a variable. Each entry ∂yᵢ/∂xⱼ is compared with a reference that knows nothing
-    of the rules, and is wrong only if it differs by more than the reference's own error bound and rounding; there is no
-    tolerance to choose. Nothing of the user's is changed.
+    f is a function of arrays, tensors or nested containers of them, or a module, whose parameters are then checked as
+    well. Every real array among the inputs is a variable. Each entry ∂yᵢ/∂xⱼ is compared with a reference that does not
+    use the rules. It is wrong only if it differs by more than the reference's own error bound and rounding, so there is
+    no tolerance to choose. The check changes nothing that belongs to the caller.
 
     Args:
-        gradient: a gradient from elsewhere, to be checked in place of ours: an array, or a function of the same inputs
-            that returns, for f with one result, an array like each input (in its containers; for several inputs a tuple
-            of them); for an f of shape y, arrays of shape y + x. f may then be any function of NumPy arrays.
+        gradient: a gradient from elsewhere to check in place of ours: an array, or a function of the same inputs. For
+            an f with one result, the function returns an array like each input (in its containers; for several inputs a
+            tuple); for an f of shape y, arrays of shape y + x. f may then be any function of NumPy arrays.
         order: 2 checks the derivative of the derivative.
-        method: "complex" steps to the complex plane (machine precision), "differences" are extrapolated and have an
-            error bound, "forward" compares reverse with forward mode, "taylor" looks at the slope of the remainder.
-            "auto" takes the complex step where every operation on the way has a continuation, and differences else.
-        rtol, atol: a further difference that is let through, for whoever wants it.
+        method: "complex" takes a step on the complex plane (machine precision); "differences" extrapolates differences
+            and has an error bound; "forward" compares reverse with forward mode; "taylor" looks at the slope of the
+            remainder. "auto" takes the complex step if every operation on the way has a continuation, else differences.
+        rtol, atol: an additional difference to tolerate.
         rng: a seed or a generator, for the directions in which large inputs are checked.
-        raise_exception: whether to raise an error where the check fails, or only to return the report.
+        raise_exception: whether to raise an error if the check fails, or only to return the report.
 
     Raises:
-        GradientError: if an entry is wrong, not finite, not deterministic, or outside the domain; with the report as
-            its text, and as its attribute `report`.
+        GradientError: if an entry is wrong, not finite, not deterministic, or outside the domain. Its text is the
+            report, which is also its attribute `report`.
         UsageError: if no input is real, or f changes its inputs in place or returns no real numbers.
-        ShapeError: if the gradient has another shape than it should.
+        ShapeError: if the gradient has the wrong shape.
 
     Example:
         >>> import numpy as np, tinygrad_lite as tg
@@ -73,9 +73,9 @@ def gradcheck(
         False
     """
     if order not in (1, 2):
-        raise InputError(f"order is 1 or 2, got {order!r}")
+        raise InputError(f"order must be 1 or 2, got {order!r}")
     if method not in ("auto", *_CALLED):
-        raise InputError(f"method is one of auto, {', '.join(_CALLED)}; got {method!r}")
+        raise InputError(f"method must be one of auto, {', '.join(_CALLED)}; got {method!r}")
     if method == "forward" and gradient is not None:
         raise UsageError("forward mode is of our own gradient; check yours by another method")
     if order == 2 and gradient is not None:
@@ -128,7 +128,7 @@ class _Check:
         )
 
     def _weights(self, count: int) -> Matrix:
-        """Each result by itself, or where there are many, two random sums of all."""
+        """Weights for each result on its own, or, if there are many results, for two random sums of all."""
         if count <= _ROWS and count * len(self.subject.point) <= _ENTRIES:
             return np.identity(count)
         self.remarks.append(f"of {count:,} results, two random sums were checked")
@@ -136,13 +136,13 @@ class _Check:
         return signs * self.rng.uniform(0.5, 1.5, (2, count))
 
     def _chosen(self, method: str) -> str:
-        """The sharpest method that applies, and a remark why no sharper one does."""
+        """The sharpest method that applies, and a remark on why no sharper method does."""
         if method != "auto":
             return method
         direction = self.rng.uniform(-1, 1, len(self.subject.point)) * self.subject.varies
         try:
             change = self.weights @ self.subject.changes(self.subject.point, direction)
-        except Exception as error:  # whatever a function does to which a complex number is handed
+        except Exception as error:  # a function may raise anything on a complex number
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             self.remarks.append(f"the complex step does not apply: {reason}")
             return "differences"
@@ -152,7 +152,7 @@ class _Check:
         return "complex"
 
     def _agrees(self, direction: Vector, change: Vector) -> bool:
-        """Whether differences along a direction say the same as the complex step, as far as they can tell."""
+        """Whether differences along a direction agree with the complex step, within their error."""
         look = Examination(self.subject, self.weights, self.gradient, "differences", EPSILON, self.rng)
         difference = look.difference(direction, float(np.min(look.scales[self.subject.varies])))
         with np.errstate(invalid="ignore"):
@@ -176,14 +176,14 @@ class _Check:
         return Report(subject.name, _CALLED[self.method], self.order, checked, findings, self.remarks)
 
     def _run_again(self) -> None:
-        """See whether what differs from its reference differs from itself: two runs may be the same by chance."""
+        """Check whether a gradient that differs from its reference also differs from run to run."""
         point = self.subject.point
         for _ in range(3):
             self.unsteady |= ~_same(self.values, self.subject.values(point))
             self.unsteady_entries |= ~_same(self.gradient, self.subject.rows(point, self.weights))
 
     def _look_at_slopes(self) -> None:
-        """Add a remark with the slope of Taylor's remainder along a direction of each variable."""
+        """Add a remark with the slope of the Taylor remainder along a direction of each variable."""
         look = self.examination
         for k, v in enumerate(self.subject.variables):
             columns = self.subject.columns(k)

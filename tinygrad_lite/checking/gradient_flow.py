@@ -1,4 +1,4 @@
-"""How a gradient flows through a history: the gradient of each tensor, and what each operation hands on."""
+"""The flow of a gradient through a history: the gradient of each tensor, and each operation's contributions."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from tinygrad_lite.engine.backward import contribute, history, whole
 from tinygrad_lite.engine.tensor import Tensor
 
 Edge = tuple[Tensor, Tensor]
-"""A result, and one of the tensors that it was made of."""
+"""A result, and one of the tensors that it was made from."""
 
 
 @dataclass(frozen=True)
@@ -18,11 +18,11 @@ class Flow:
     """The gradients of a loss.
 
     Attributes:
-        loss: where they come from.
+        loss: the loss.
         path: the results that it was computed from, oldest first.
-        gradients: of each tensor that one reaches.
-        handed: along each edge, the part that the operation contributes.
-        uses: the results that each tensor went into.
+        gradients: the gradient of each tensor that it reaches.
+        handed: the operation's contribution along each edge.
+        uses: the results that each tensor was used in.
     """
 
     loss: Tensor
@@ -32,7 +32,7 @@ class Flow:
     uses: Mapping[Tensor, list[Tensor]]
 
     def sources(self, x: Tensor, lost: Callable[[Any], bool]) -> list[Edge]:
-        """Where on the way to x, coming from the loss, something is lost: not yet at a result, but at what made it."""
+        """The edges on the way from the loss to x that lose the gradient: their result still has one."""
         edges: list[Edge] = []
         seen = {x}
         ahead = [x]
@@ -56,7 +56,7 @@ class Flow:
         return edges[::-1]
 
     def factor(self, edge: Edge) -> float:
-        """By how much an operation makes the gradient larger."""
+        """The factor by which an operation makes the gradient larger."""
         result, _ = edge
         before = size(self.gradients[result])
         return size(self.handed[edge]) / before if before else 0.0
@@ -82,6 +82,6 @@ def flow(loss: Tensor) -> Flow:
 
 
 def size(gradient: Any) -> float:
-    """The sum of the absolute values, which a mean over many rows does not make smaller; 0 where there is none."""
+    """The sum of the absolute values, which does not shrink with a mean over many rows; 0 without a gradient."""
     with np.errstate(all="ignore"):
         return 0.0 if gradient is None else float(np.sum(np.abs(gradient)))

@@ -1,4 +1,4 @@
-"""How far the influence of an entry reaches, and where its gradient ends or stops being finite."""
+"""Finds how far the influence of an entry reaches, and where its gradient ends or stops being finite."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -21,7 +21,7 @@ ASIDE = 1e-4  # how far an entry is moved, in its scale, to see what moves with 
 
 @dataclass(frozen=True)
 class Movement:
-    """Which arguments of an operation move with an entry, and whether its result does."""
+    """The arguments of an operation that change with an entry, and whether its result does."""
 
     step: Step
     arguments: Sequence[bool]
@@ -31,7 +31,7 @@ class Movement:
 def no_gradient(
     look: Examination, steps: Sequence[Step], row: int, column: int, comparison: Comparison
 ) -> tuple[str, str]:
-    """Where the influence of an entry that has no gradient ends, or its gradient is cut off."""
+    """Where the influence of an entry without a gradient ends, or where its gradient is cut off."""
     reference = comparison.reference[row, column]
     largest = np.max(np.abs(comparison.reference[row]), initial=0, where=np.isfinite(comparison.reference[row]))
     if is_saturated(look, row, reference, largest):
@@ -40,23 +40,23 @@ def no_gradient(
     if reference != 0 and (cut := cut_off(moved)):
         return cut
     if reference != 0:
-        return "", "the result depends on it, and no gradient arrives"
+        return "", "the result depends on it, but no gradient arrives"
     stops = [
         movement for movement in moved if any(movement.arguments) and not movement.result and movement.step.op.vjps
     ]
     if not stops:
-        return "", "nothing that is returned depends on it"
+        return "", "no result depends on it"
     return call_site(stops[-1].step), _why_it_ends(stops[-1])
 
 
 def is_saturated(look: Examination, row: int, reference: float, largest: float) -> bool:
-    """Whether a derivative is so small beside the values that rounding swallows it."""
+    """Whether a derivative is so small compared with the values that rounding swallows it."""
     value = np.abs(look.at_0[row])
     return reference != 0 and abs(reference) <= 16 * EPSILON * max(largest, value, 1.0)
 
 
 def cut_off(movements: Sequence[Movement]) -> tuple[str, str] | None:
-    """Where a value that moves has no history any more, so that no gradient comes back this way."""
+    """Where a value that changes with the entry has lost its history, so that no gradient comes back this way."""
     for movement in movements:
         step = movement.step
         if any(movement.arguments) and not step.op.vjps and movement.result:
@@ -70,7 +70,7 @@ def cut_off(movements: Sequence[Movement]) -> tuple[str, str] | None:
 
 
 def _why_it_ends(movement: Movement) -> str:
-    """Why an operation passes a change of its argument on to nobody."""
+    """Why an operation does not pass on a change of its argument."""
     step = movement.step
     if step.op.chooses:
         return f"not chosen: {step.op.chooses}"
@@ -84,7 +84,7 @@ def _why_it_ends(movement: Movement) -> str:
 
 
 def movements(look: Examination, steps: Sequence[Step], column: int) -> list[Movement]:
-    """For each operation, what moves when this entry does; nothing where other operations are performed then."""
+    """For each operation, what changes with this entry; empty if the function then performs other operations."""
     with recording() as followed, suppress(Exception):
         look.subject.changes(look.subject.point, look.unit(column), as_tensors=True)
     if _are_alike(steps, followed):
@@ -93,7 +93,7 @@ def movements(look: Examination, steps: Sequence[Step], column: int) -> list[Mov
             for step, after in zip(steps, followed)
         ]
     moved: Sequence[Step] = ()
-    with suppress(Exception):  # of a function that refuses a point close by
+    with suppress(Exception):  # a function may refuse a nearby point
         moved = look.subject.steps(look.subject.point + ASIDE * look.scales[column] * look.unit(column))
     if not _are_alike(steps, moved):
         return []
@@ -117,7 +117,7 @@ def _differ(x: Any, y: Any) -> bool:
 
 
 def _maker(steps: Sequence[Step], x: Any) -> Step | None:
-    """The operation whose value an array is, also after it was detached."""
+    """The operation that made an array, even if the array was detached."""
     array = innermost(x)
     for step in steps:
         if isinstance(step.result, Tensor) and (step.value is array or getattr(array, "base", None) is step.value):
@@ -126,7 +126,7 @@ def _maker(steps: Sequence[Step], x: Any) -> Step | None:
 
 
 def first_not_finite(steps: Sequence[Step], values: Vector) -> tuple[str, str]:
-    """The first operation that made a number that is none of numbers, or that this happened on the way back."""
+    """The first operation that made a NaN or an infinity from finite numbers, in the forward or the backward pass."""
     for step in steps:
         value = np.asarray(step.value)
         inputs = [np.asarray(x) for x in step.arrays]

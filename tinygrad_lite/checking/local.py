@@ -1,4 +1,4 @@
-"""One operation checked by itself, on the values that flowed through it."""
+"""Checks one operation on its own, with the values that flowed through it."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,11 +15,11 @@ from tinygrad_lite.errors import InputError
 from tinygrad_lite.readers.complex_step import STEP, ComplexStep
 from tinygrad_lite.readers.recording import Step
 
-_LARGE = 400  # entries of an argument, up to which its local derivative is found in full
+_LARGE = 400  # the largest number of argument entries for a full local derivative
 
 
 def fault_of(step: Step) -> tuple[Step, str] | None:
-    """Whether an operation's rule is wrong on the values that it was given, and what the mistake looks like."""
+    """Whether an operation's rule is wrong for the values that it had, and what the mistake looks like."""
     if not step.op.vjps or not isinstance(step.result, Tensor) or step.value.dtype.kind != "f" or not step.value.size:
         return None
     arrays = [x.astype(float) if getattr(x, "dtype", np.dtype(int)).kind == "f" else x for x in step.arrays]
@@ -33,7 +33,7 @@ def fault_of(step: Step) -> tuple[Step, str] | None:
             local = _Local(step, i, arrays, value)
             try:
                 contribution = applied(step, i, g, value, arrays, step.params, np.shape(x))
-            except InputError:  # a rule that refuses these weights says nothing wrong
+            except InputError:  # a rule that refuses these weights is not wrong
                 continue
             if not local.refutes(contribution, g, rng):
                 continue
@@ -42,7 +42,7 @@ def fault_of(step: Step) -> tuple[Step, str] | None:
 
 
 class _Local:
-    """The derivative of one operation by one of its arguments, found without its rule."""
+    """The derivative of an operation by one of its arguments, computed without its rule."""
 
     def __init__(self, step: Step, i: int, arrays: Sequence[Array], value: Array) -> None:
         self._step, self._i, self._arrays, self._value = step, i, arrays, value
@@ -50,7 +50,7 @@ class _Local:
         self._rounding = 16 * EPSILON * float(np.nanmax(np.abs(value), initial=0)) / size  # of a slope, if it were 1
 
     def change(self, t: Array, arrays: Sequence[Array] | None = None, params: Any = None) -> tuple[Array, Array]:
-        """How the value changes where the argument moves along t, and a bound of the error."""
+        """The change of the value if the argument moves along t, and a bound of its error."""
         step, i = self._step, self._i
         arrays = list(self._arrays if arrays is None else arrays)
         params = step.params if params is None else params
@@ -75,7 +75,7 @@ class _Local:
         return difference.slope.reshape(shape), difference.bound.reshape(shape)
 
     def refutes(self, contribution: Array, g: Array, rng: "np.random.Generator") -> bool:
-        """Whether what the rule hands on is not the transpose of how the value changes."""
+        """Whether the rule's contribution is not the transpose of the change of the value."""
         kink = self._step.op.kink
         at_kink = kink is not None and bool(np.any(np.asarray(kink(*self._arrays, **self._step.params)) == 0))
         if at_kink and not self._step.op.derivatives:
@@ -83,7 +83,7 @@ class _Local:
         for _ in range(2):
             t = random_weights(rng, np.shape(contribution))
             expected = np.sum(contribution * t)
-            for aside in (True, False) if at_kink else (False,):  # the slope at a kink itself may be to neither side
+            for aside in (True, False) if at_kink else (False,):  # the slope at a kink may belong to neither side
                 low, high, bound = self._changes(t, g, aside)
                 allowed = np.sum(np.abs(g) * (bound + self._rounding)) + 2000 * EPSILON * np.sum(
                     np.abs(contribution * t)
@@ -93,7 +93,7 @@ class _Local:
         return True
 
     def _changes(self, t: Array, g: Array, at_kink: bool) -> tuple[Array, Array, Array]:
-        """Between which two numbers the weighted change along t lies, and a bound of the error of each change."""
+        """The two numbers between which the weighted change along t lies, and a bound of the error of each."""
         if not at_kink:
             change, bound = self.change(t)
             return np.sum(g * change), np.sum(g * change), bound
@@ -107,7 +107,7 @@ class _Local:
         return np.sum(np.minimum(*sides)), np.sum(np.maximum(*sides)), bound + 1e-5 * np.abs(change)
 
     def exact(self, g: Array, arrays: Sequence[Array], params: Any) -> Array:
-        """The vector-Jacobian product, out of the change along each entry."""
+        """The vector-Jacobian product, from the change along each entry."""
         shape = np.shape(arrays[self._i])
         contribution = np.zeros(shape)
         for place in np.ndindex(shape):
@@ -117,7 +117,7 @@ class _Local:
         return contribution
 
     def mistake(self, contribution: Array, g: Array) -> str:
-        """Which of the usual mistakes makes what was found of the right derivative."""
+        """The common mistake that turns the right derivative into the wrong one."""
         if np.size(contribution) > _LARGE:
             return ""
         step, i, arrays = self._step, self._i, self._arrays
@@ -133,7 +133,7 @@ class _Local:
         return self._taken_for_another(contribution, right, g)
 
     def _taken_for_another(self, contribution: Array, right: Array, g: Array) -> str:
-        """Whether the rule would be right with the output for the input, or reads the one and never the other."""
+        """Whether the rule would be right with the output in place of the input, or reads only one of the two."""
         step, i, x, y = self._step, self._i, self._arrays[self._i], self._value
         if np.shape(y) != np.shape(x):
             return ""
@@ -152,7 +152,7 @@ class _Local:
 
 
 def applied(step: Step, i: int, g: Array, y: Array, arrays: Sequence[Array], params: Any, shape: Any) -> Array:
-    """The i-th rule of an operation on these values, summed over what was broadcast."""
+    """The i-th rule of an operation on these values, summed over broadcast axes."""
     rule: Any = step.op.vjps[i]
     contribution = rule(g, y, *arrays, **params)
     if isinstance(contribution, Deferred):
@@ -161,7 +161,7 @@ def applied(step: Step, i: int, g: Array, y: Array, arrays: Sequence[Array], par
 
 
 def same(a: Array, b: Array, tolerance: float) -> bool:
-    """Whether two arrays agree, up to a part of the largest entry of the second."""
+    """Whether two arrays agree up to a fraction of the largest entry of the second."""
     a, b = np.asarray(a), np.asarray(b)
     if a.shape != b.shape or not a.size:
         return False

@@ -1,4 +1,4 @@
-"""The usual mistakes in a derivative, each as what it makes of the right one."""
+"""The common mistakes in a derivative, each as a change of the right one."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ UPSTREAM = "the upstream gradient is left out: its factor is missing"
 LOCAL = "the upstream gradient is handed on as it is: the local derivative is left out"
 OVERWRITTEN = "only one of several uses counts: gradients are overwritten where they should be added up"
 
-# Derivatives as they are written by hand, in the output, where the rule is another one that keeps its digits
+# Derivatives in terms of the output, as people write them by hand, if our rule is another one that keeps more digits
 BY_HAND: dict[str, Callable[[Array], Array]] = {
     "tanh": lambda y: 1 - y * y,
     "sigmoid": lambda y: y * (1 - y),
@@ -36,11 +36,11 @@ BY_HAND: dict[str, Callable[[Array], Array]] = {
 
 @dataclass(frozen=True)
 class Contribution:
-    """What an operation hands on to one of its arguments, and how it would be with other values.
+    """An operation's contribution to one of its arguments, and what it would be for other values.
 
     Attributes:
         right: the right contribution, of the argument's shape.
-        again: (g, y, arrays, params) -> the contribution for these instead.
+        again: (g, y, arrays, params) -> the contribution for these values.
     """
 
     op: Op | None
@@ -54,7 +54,7 @@ class Contribution:
 
 
 def mistaken(contribution: Contribution) -> Iterator[tuple[str, Array]]:
-    """Each of the usual mistakes, and what would come of it."""
+    """Each common mistake, and the contribution that it would give."""
     right = np.asarray(contribution.right)
     yield SIGN, -right
     yield STOPPED, np.zeros_like(right)
@@ -73,7 +73,7 @@ def mistaken(contribution: Contribution) -> Iterator[tuple[str, Array]]:
 
 
 def factors(right: Array, arrays: Sequence[Array]) -> Iterator[tuple[str, Array]]:
-    """What comes of a sum in place of a mean, or the other way round, over any size that these arrays have."""
+    """The contributions of a sum in place of a mean, or the other way round, over any size of these arrays."""
     shapes = [np.shape(x) for x in arrays]
     counts = {size for shape in shapes for size in (*shape, int(np.prod(shape)))}
     for count in sorted(counts - {0, 1, 2}):
@@ -82,7 +82,7 @@ def factors(right: Array, arrays: Sequence[Array]) -> Iterator[tuple[str, Array]
 
 
 def _other_values(contribution: Contribution) -> Iterator[tuple[str, Array]]:
-    """What comes of the rule with something else in the place of what it should be given."""
+    """The contributions of the rule with wrong arguments in place of the right ones."""
     g, y, arrays, params = np.asarray(contribution.g), contribution.y, list(contribution.arrays), contribution.params
     i = contribution.argument
 
@@ -116,7 +116,7 @@ def _other_values(contribution: Contribution) -> Iterator[tuple[str, Array]]:
 
 
 def _moved(x: Array, by: int, axis: int) -> Array:
-    """Rolled, with zero where something came in from the other end."""
+    """The array rolled along an axis, with zeros where entries came in from the other end."""
     moved = np.roll(x, by, axis)
     moved[(*(slice(None),) * axis, 0 if by > 0 else -1)] = 0
     return moved

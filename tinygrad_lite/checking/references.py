@@ -8,20 +8,20 @@ import numpy as np
 
 from tinygrad_lite.checking.subject import Vector
 
-LEVELS = 12  # of steps, each half the one before
-ORDERS = 6  # of extrapolation
-FIRST_STEP = 0.0618  # in the scale of the argument; no fraction that a period could be a multiple of
+LEVELS = 12  # the number of steps, each half of the previous one
+ORDERS = 6  # the number of extrapolations
+FIRST_STEP = 0.0618  # in the scale of the argument; not a fraction that divides a likely period
 SAFETY = 4.0
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A derivative found by differences.
+    """A derivative by differences.
 
     Attributes:
-        slope: of each result, along the direction.
-        bound: of the slope's error; infinite where nothing can be said.
-        right, left: the slopes to either side, and `side_bound` of their error.
+        slope: the slope of each result along the direction.
+        bound: the bound of its error; infinite if nothing is known.
+        right, left: the one-sided slopes; `side_bound` is the bound of their error.
     """
 
     slope: Vector
@@ -32,27 +32,27 @@ class Difference:
 
 
 def noise(f: Callable[[float], Vector], scale: float, coarse: bool = True) -> Vector:
-    """How far rounding moves each result of f, as its values at points close to each other tell.
+    """How far rounding moves each result of f, estimated from its values at nearby points.
 
-    The differences of order k of a smooth function vanish there, and what remains is noise, of variance γ⁻¹ times as
-    large, with γ = (k!)² / (2k)!.
+    There, the differences of order k of a smooth function vanish, and what remains is noise, whose variance is γ⁻¹
+    times as large, with γ = (k!)² / (2k)!.
 
     Args:
-        coarse: whether what does not change may be rounded coarsely; else it is taken to be constant.
+        coarse: whether a result that does not change may be rounded coarsely; otherwise it counts as constant.
 
     Reference: J. Moré and S. Wild, Estimating computational noise, SIAM Journal on Scientific Computing 33 (2011).
     """
-    values = np.array([f(i * scale * 1e-5) for i in range(1, 9)])  # none where it is asked for, as at a kink it jumps
+    values = np.array([f(i * scale * 1e-5) for i in range(1, 9)])  # not at 0 itself, since f may jump there at a kink
     first = values[0]
     rounding = 2 * np.finfo(float).eps * np.max(np.abs(values), axis=0)
     stuck = np.all(values == first, axis=0)
     for k in range(1, 7):
         values = np.diff(values, axis=0)
         if k >= 4:
-            size = np.max(np.abs(values), initial=1, where=np.isfinite(values))  # whose square may be too large
+            size = np.max(np.abs(values), initial=1, where=np.isfinite(values))  # its square may overflow
             mean = size * np.sqrt(np.mean((values / size) ** 2, axis=0))
             rounding = np.maximum(rounding, np.sqrt(factorial(k) ** 2 / factorial(2 * k)) * mean)
-    if coarse and np.any(stuck):  # the first change that there is tells how coarsely it is rounded
+    if coarse and np.any(stuck):  # the first change shows how coarsely it is rounded
         for spacing in (1e-4, 1e-3, 1e-2):
             jump = np.abs(f(scale * spacing) - first)
             rounding = np.where(stuck, np.maximum(rounding, jump), rounding)
@@ -63,8 +63,8 @@ def noise(f: Callable[[float], Vector], scale: float, coarse: bool = True) -> Ve
 def difference(f: Callable[[float], Vector], at_0: Vector, scale: float, noise: Vector) -> Difference:
     """The derivative of f at 0 by central differences, extrapolated to a step of zero as Richardson did.
 
-    Of all the steps and orders the one with the smallest error bound is taken, for each result: twice the distance to
-    the two values that it was extrapolated from, and what the noise of f's values becomes in it.
+    For each result, we take the step and order with the smallest error bound: twice the distance to the two values that
+    it was extrapolated from, plus the effect of the noise in f's values.
 
     Reference: C. Ridders, Accurate computation of F'(x) and F'(x)F''(x), Advances in Engineering Software 4 (1982).
     """
@@ -73,7 +73,7 @@ def difference(f: Callable[[float], Vector], at_0: Vector, scale: float, noise: 
     while True:
         estimate = _at_scale(f, at_0, scale, noise)
         agrees = np.isnan(best.slope) | (np.abs(estimate.slope - best.slope) <= best.bound + estimate.bound)
-        better = (estimate.bound < best.bound) & agrees  # a function that saturates looks flat from afar
+        better = (estimate.bound < best.bound) & agrees  # a function that saturates looks flat from a distance
         sides_better = estimate.side_bound < best.side_bound
         best = Difference(
             np.where(better, estimate.slope, best.slope),
@@ -82,7 +82,7 @@ def difference(f: Callable[[float], Vector], at_0: Vector, scale: float, noise: 
             np.where(sides_better, estimate.left, best.left),
             np.where(sides_better, estimate.side_bound, best.side_bound),
         )
-        # where the noise is what limits a step of this size, a larger one may do better
+        # if noise limits a step of this size, a larger step may do better
         limited = estimate.bound > 1e-9 * np.maximum(np.abs(estimate.slope), np.abs(at_0) / scale)
         if not np.any(limited & better) or scale > largest:
             return best
@@ -110,7 +110,7 @@ def _at_scale(f: Callable[[float], Vector], at_0: Vector, scale: float, noise: V
             column.append(column[-1] + weight * (column[-1] - before))
             column_noise.append((1 + weight) * column_noise[-1] + weight * before_noise)
             distance = np.maximum(np.abs(column[-1] - column[-2]), np.abs(column[-1] - before))
-            if j > 1:  # two steps may agree by chance, three do not
+            if j > 1:  # two steps may agree by chance, but not three
                 _take(bound, 2 * distance + SAFETY * noise * column_noise[-1], (slope, column[-1]))
         now = ((above - at_0) / step, (at_0 - below) / step)
         if former_sides:
@@ -130,17 +130,17 @@ def _steps(scale: float) -> Iterator[float]:
 
 
 def _take(bound: Vector, limit: Vector, *estimates: tuple[Vector, Vector]) -> None:
-    """Write what was found into its place, for each result where its bound is the smallest so far."""
-    smaller = limit < bound  # and not where it is no number
+    """Store an estimate for each result for which its bound is the smallest so far."""
+    smaller = limit < bound  # false for NaN
     bound[smaller] = limit[smaller]
     for place, values in estimates:
         place[smaller] = values[smaller]
 
 
 def remainder_slope(f: Callable[[float], Vector], at_0: Vector, slope: Vector, scale: float, noise: Vector) -> Vector:
-    """How fast the remainder of Taylor's first-order formula vanishes: |f(h) - f(0) - h · slope| ~ h to this power.
+    """The order of the Taylor remainder: the p in |f(h) - f(0) - h · slope| ~ hᵖ.
 
-    It is 2 for a right slope and 1 for a wrong one, whatever the steps; infinite where there is no remainder but noise.
+    It is 2 for a right slope and 1 for a wrong one, for any steps; infinite if the remainder is only noise.
     """
     steps = list(_steps(scale))
     remainders = np.array([np.abs(f(step) - at_0 - step * slope) for step in steps])

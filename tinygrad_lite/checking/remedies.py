@@ -1,4 +1,4 @@
-"""What helps against a NaN or an infinity, by the operation that made it: code to write instead."""
+"""Remedies for a NaN or an infinity, by the operation that made it: code to write instead."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ _DOUBLE_WHERE = "the double where: safe = np.where({ok}, x, 1), then np.where({o
 
 
 def _table(rows: dict[str, str]) -> dict[str, str]:
-    """The remedy of each operation, from rows for several of them."""
+    """The remedy for each operation, from rows that cover several operations."""
     return {name: remedy for names, remedy in rows.items() for name in names.split()}
 
 
@@ -83,7 +83,7 @@ _TOO_STEEP = (
 
 
 def in_forward(name: str, value: float, dtype: np.dtype[Any], of_infinities: bool, of_nothing: bool) -> str:
-    """What helps where an operation made such a value."""
+    """The remedy for an operation that made such a value."""
     if of_infinities:
         return _OF_INFINITIES
     if of_nothing:
@@ -92,7 +92,7 @@ def in_forward(name: str, value: float, dtype: np.dtype[Any], of_infinities: boo
 
 
 def in_backward(name: str, value: float, dtype: np.dtype[Any], g: float | None) -> str:
-    """What helps where an operation's derivative made such a gradient of g, if that is known."""
+    """The remedy for an operation whose derivative made such a gradient from g, if there is one."""
     general = _UNDEFINED if np.isnan(value) else _TOO_STEEP
     remedy = _filled(_BACKWARD.get(name) or _FORWARD.get(name) or general, name, dtype)
     if g == 0 and np.isnan(value):

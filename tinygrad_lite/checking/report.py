@@ -1,4 +1,4 @@
-"""What a gradient check found: per entry a verdict, and per kind of mistake what is wrong, where, and why."""
+"""The report of a gradient check: a verdict for each entry, and for each mistake what is wrong, where, and why."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from tinygrad_lite.errors import InputError, MissingExtraError
 
 
 class Verdict(StrEnum):
-    """What can be said of one entry of a gradient."""
+    """The verdict on one entry of a gradient."""
 
     RIGHT = "right"
     WRONG = "wrong"
@@ -33,10 +33,10 @@ class Checked:
     """The gradient of one array, entry by entry.
 
     Attributes:
-        path: how the array is called: `x`, `params.w`, `hidden.weight`.
-        gradient, reference, bound: what is checked, what it should be, and the largest error that the latter can have;
-            of shape (rows, *shape). A reference that was only checked along directions is NaN.
-        verdicts: of each entry, in the same shape.
+        path: the name of the array: `x`, `params.w`, `hidden.weight`.
+        gradient, reference, bound: the gradient to check, the right gradient, and the largest possible error of the
+            latter, of shape (rows, *shape). The reference of an entry that was only checked along directions is NaN.
+        verdicts: the verdict on each entry, in the same shape.
     """
 
     path: str
@@ -54,13 +54,13 @@ class Checked:
 
 @dataclass(frozen=True)
 class Finding:
-    """Entries of one array about which the same is to be said.
+    """Entries of one array with the same finding.
 
     Attributes:
-        count, of: how many entries, of how many.
-        index: the entry where it is worst, and `row` the result that it is the derivative of.
+        count, of: the number of these entries, and of all entries.
+        index: the worst entry; `row` is the result that it is the derivative of.
         fails: whether it makes the check fail.
-        where: the operation that is to blame and the user's line that called it, where one could be found.
+        where: the operation that causes it and the user's line that called it, if they are known.
         why: what the mistake looks like.
     """
 
@@ -92,7 +92,7 @@ class Finding:
         return "\n      ".join(lines)
 
     def _digits(self) -> int:
-        """How many digits tell the gradient from what it should be."""
+        """The number of digits that show the difference between the gradient and its reference."""
         if not self.fails or self.gradient == self.reference:
             return 6
         return next((n for n in range(6, 17) if _number(self.gradient, n) != _number(self.reference, n)), 17)
@@ -106,15 +106,15 @@ class Finding:
 
 @dataclass(frozen=True)
 class Report:
-    """What `gradcheck` found.
+    """The result of `gradcheck`.
 
     Attributes:
-        name: the function's.
+        name: the function's name.
         method: how the reference was computed.
-        remarks: what else is to be known: why no sharper method applied, what was held fixed.
+        remarks: further remarks, such as why no sharper method applied, or what was held fixed.
         checked: the arrays, in the order of the arguments.
-        findings: what is to be said of entries that are not simply right.
-        order: of the derivative.
+        findings: the findings on entries that are not simply right.
+        order: the order of the derivative.
     """
 
     name: str
@@ -126,7 +126,7 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing is wrong; entries at a kink or too noisy to say leave it so."""
+        """Whether nothing is wrong; entries at a kink, or too noisy to say, do not count as wrong."""
         return not any(finding.fails for finding in self.findings)
 
     def __getitem__(self, path: str) -> Checked:
@@ -141,7 +141,7 @@ class Report:
         return iter(self.checked)
 
     def counts(self) -> dict[Verdict, int]:
-        """How many entries have each verdict."""
+        """The number of entries with each verdict."""
         counts = {
             verdict: sum(int(np.sum(argument.verdicts == verdict)) for argument in self.checked) for verdict in Verdict
         }

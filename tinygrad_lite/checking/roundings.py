@@ -1,8 +1,8 @@
-"""How far rounding moves a gradient, and what it is compared with.
+"""Measures how far rounding moves a gradient and its reference.
 
-That is measured, and not assumed: with every operation rounded at random, the distance of what is merely rounded
-changes from run to run, and that of what is wrong stays. A computation that is not made of operations cannot be rounded
-at random; that the digits of points close by round in other ways has to do there.
+With every operation rounded at random, a difference that is due to rounding changes from run to run, and a real error
+stays. A computation that is not made of operations cannot be rounded at random; then nearby points, whose digits round
+in other ways, take the place of random rounding.
 """
 
 from collections.abc import Sequence
@@ -16,17 +16,17 @@ from tinygrad_lite.checking.subject import EPSILON, Matrix, Vector, random_weigh
 from tinygrad_lite.readers.random_rounding import Rounding
 
 SAMPLES = 12
-FEW_SAMPLES = 4  # of a sum of many entries, which never round all alike
+FEW_SAMPLES = 4  # for a sum of many entries, which never all round alike
 ALLOWED = 100
-"""Standard deviations that rounding may explain: LAPACK's iterations end where about so many last digits are left
+"""The standard deviations that rounding may explain: LAPACK's iterations stop when about this many last digits are left
 (TOLMUL in its routine dbdsqr)."""
 BESIDE = 0.1
-"""What the deviations of points close by count: what is wrong differs there as well, if by little."""
-FAR = 10 * ALLOWED  # beyond which an error needs no measurement
+"""The weight of the deviations of nearby points: a real error differs there, too, if only by little."""
+FAR = 10 * ALLOWED  # beyond this, an error needs no measurement
 
 
 class Roundings:
-    """What rounding does to an examination."""
+    """The effect of rounding on an examination."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class Roundings:
         self._gradients: list[tuple[Vector, Matrix]] = []
 
     def behind(self, error: Vector, direction: Vector, samples: int = SAMPLES) -> Vector:
-        """What of errors along a direction may be rounding: its standard deviation; 0 where they are plainly more."""
+        """The standard deviation that rounding gives to errors along a direction; 0 if they are plainly larger."""
         nothing = np.zeros(len(error))
         try:
             if np.all(~(error <= FAR * self._overall)):
@@ -47,12 +47,12 @@ class Roundings:
             while len(self._gradients) < samples:
                 self._gradients.append(self._gradient(every))
             return _known(self._of_distance(direction, every, self._gradients[:samples]))
-        except Exception:  # a function that refuses points close by
+        except Exception:  # a function may refuse nearby points
             return nothing
 
     @cached_property
     def _overall(self) -> float:
-        """The same of a random sum of all that is compared, which mostly is more than that of any part of it."""
+        """The same for a random sum of everything that is compared; usually it is larger than for any part."""
         mix = random_weights(self._rng, (1, len(self._look.weights)))
         direction = random_weights(self._rng, len(self._subject.point)) * self._subject.varies
         samples = max(FEW_SAMPLES, SAMPLES // np.size(self._look.gradient))
@@ -60,7 +60,7 @@ class Roundings:
         return rounding if np.isfinite(rounding) else np.inf
 
     def _of_distance(self, direction: Vector, mix: Matrix, gradients: Sequence[tuple[Vector, Matrix]]) -> Vector:
-        """The standard deviation of how far sums of slopes by the gradient are from those by the reference."""
+        """The standard deviation of the difference between sums of slopes by the gradient and by the reference."""
         along = np.flatnonzero(direction)
         distances = []
         for x, gradient in gradients:
@@ -70,7 +70,7 @@ class Roundings:
         return _deviation(distances) * (1 if self._rounding else BESIDE)
 
     def _gradient(self, mix: Matrix) -> tuple[Vector, Matrix]:
-        """A point, and sums of the gradient's rows there, rounded in another way."""
+        """A point, and sums of the gradient's rows there, with other roundings."""
         x, epsilon = self._subject.point, self._look.epsilon
         if not self._rounding:
             fixed = self._subject.is_known_at_one_point
@@ -81,7 +81,7 @@ class Roundings:
 
     @cached_property
     def _rounding(self) -> Rounding | None:
-        """How operations are rounded, if both the gradient and the reference are made of operations."""
+        """The random rounding, if both the gradient and the reference are made of operations."""
         rounding = Rounding(self._rng, self._look.epsilon if self._subject.is_known_at_one_point else 0.0)
         try:
             self._rows(self._subject.point, np.ones((1, len(self._look.weights))), rounding)
@@ -101,13 +101,13 @@ class Roundings:
         point, every = self._subject.point, np.identity(len(self._look.weights))
         try:
             return _known(_deviation([self._rows(point, every, Rounding(self._rng)) for _ in range(SAMPLES)]))
-        except Exception:  # what is not made of operations; along a line so short that the gradient hardly jumps
+        except Exception:  # not made of operations: use a line so short that the gradient hardly jumps
             line = self._look.scales * self._rng.uniform(-1, 1, len(self._look.scales))
             return BESIDE * references.noise(lambda t: self._rows(point + t * line, every, None), 1e-3, coarse=False)
 
     @cached_property
     def of_values(self) -> Vector:
-        """The standard deviation of the weighted sums of the values, at the point; 0 where it is not to be had."""
+        """The standard deviation of the weighted sums of the values at the point; 0 if it is not available."""
         try:
             return _known(_deviation([self._look.at(self._subject.point, Rounding(self._rng)) for _ in range(SAMPLES)]))
         except Exception:
@@ -117,11 +117,11 @@ class Roundings:
 def _deviation(samples: Sequence[Matrix]) -> Matrix:
     """The standard deviation of each entry."""
     with np.errstate(invalid="ignore", over="ignore"):
-        moved = samples - samples[0]  # since the mean of what is much larger is rounded itself
-        largest = np.max(np.abs(moved), initial=1, where=np.isfinite(moved))  # whose square may be too large
+        moved = samples - samples[0]  # since the mean of much larger numbers is rounded itself
+        largest = np.max(np.abs(moved), initial=1, where=np.isfinite(moved))  # its square may overflow
         return np.asarray(np.std(moved / largest, axis=0) * largest)
 
 
 def _known(deviation: Matrix) -> Matrix:
-    """0 where there is none."""
+    """The array without NaN, which becomes 0."""
     return np.nan_to_num(deviation, posinf=0)

@@ -1,4 +1,4 @@
-"""One operation checked by itself to second order, on the values that flowed through it."""
+"""Checks one operation on its own to second order, with the values that flowed through it."""
 
 from typing import Any
 
@@ -15,10 +15,10 @@ SECOND = "its derivative is right, but the derivative of that is not: does the r
 
 
 def is_wrong_in_second_order(step: Step) -> bool:
-    """Whether the derivative of what an operation's rules compute is another than they say."""
+    """Whether the second derivative by an operation's rules differs from the derivative of what the rules compute."""
     try:
         return _is_wrong(step)
-    except Exception:  # which it is only where it was called, if it cannot be called by itself
+    except Exception:  # an operation may only work where it was called
         return False
 
 

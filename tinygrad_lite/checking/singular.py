@@ -1,4 +1,4 @@
-"""Where there is no derivative to check: kinks, as declared or as one-sided slopes show them, and domains."""
+"""Finds points without a derivative: declared kinks, kinks that one-sided slopes show, and the ends of domains."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -11,15 +11,15 @@ from tinygrad_lite.checking.references import FIRST_STEP
 from tinygrad_lite.checking.subject import Matrix, Vector
 from tinygrad_lite.readers.recording import Step
 
-ASIDE = 2.0**-20  # how far the slopes to either side of a point are from it, in its scale
+ASIDE = 2.0**-20  # the distance of one-sided slopes from a point, in its scale
 
 
 class Kinks:
-    """Kinks that a function passes through at the very point where it is checked.
+    """The kinks of a function at the very point where it is checked.
 
     Attributes:
         steps: the operations that are at a kink there.
-        jumps: of which results by which entries the slopes to either side differ, once `at` has looked.
+        jumps: the results and entries whose one-sided slopes differ, after a call of `at`.
     """
 
     def __init__(self, examination: Examination, steps: Sequence[Step]) -> None:
@@ -33,7 +33,7 @@ class Kinks:
         self.jumps: Matrix = np.zeros(examination.gradient.shape, bool)
 
     def _touches(self, column: int) -> int | None:
-        """The operation that leaves its kink when this entry moves, by its place among the steps."""
+        """The operation that leaves its kink when this entry moves, by its index among the steps."""
         if not self.steps or len(self._subject.point) > FULL:
             return None
         for side in (1, -1):
@@ -50,7 +50,7 @@ class Kinks:
         return None
 
     def clear(self, column: int) -> float:
-        """The part of a usual step up to which no kink is met when this entry moves; 0 where there is none."""
+        """The fraction of a usual step that this entry can move without meeting a kink; 0 if there is none."""
         if not self._at_point:
             return 1.0
         signs = [np.sign(values) for values, _ in self._at_point.values()]
@@ -68,11 +68,11 @@ class Kinks:
         return len(beside) == len(signs) and all(map(np.array_equal, beside, signs))
 
     def _aside(self, column: int, part: float = 1.0) -> Vector:
-        """A step of this entry so small that only a kink at the very point is left behind."""
+        """A step of this entry so small that it only leaves a kink at the very point."""
         return np.asarray(part * ASIDE * self._look.scales[column] * self._look.unit(column))
 
     def _slopes(self, column: int) -> tuple[Matrix, Matrix]:
-        """The slopes a little to the right and to the left of the point, at two distances."""
+        """The slopes slightly to the right and to the left of the point, at two distances."""
         look, unit = self._look, self._look.unit(column)
         right, left = (
             [look.slope(self._subject.point + side * self._aside(column, part), unit) for part in (1.0, 0.5)]
@@ -81,12 +81,12 @@ class Kinks:
         return np.array(right), np.array(left)
 
     def at(self, comparison: Comparison, suspicious: Matrix) -> Matrix:
-        """Which entries are at a kink, and have a slope between those to either side.
+        """The entries that are at a kink and have a slope between the two one-sided slopes.
 
-        Where both sides have the same slope there is no kink after all, and the entry is compared with that slope.
+        If both sides have the same slope, there is no kink after all, and the entry is compared with that slope.
         """
         places = np.zeros(comparison.gradient.shape, bool)
-        nothing = 1e-12 * self._look.size  # of a change
+        nothing = 1e-12 * self._look.size  # a negligible change
         for column in range(comparison.gradient.shape[1]) if comparison.gradient.shape[1] <= FULL else ():
             touched = self.touches(column) is not None
             if self._look.method == "differences":
@@ -94,7 +94,7 @@ class Kinks:
                 bound = comparison.side_bound[:, column] + 1e-9 * (np.abs(right) + np.abs(left))
                 jumps = np.abs(right - left) > 4 * bound
                 places[:, column] = jumps & _between(comparison.gradient[:, column], right, left, bound)
-                if touched:  # a jump, say, has no slope to one side at all
+                if touched:  # a jump, say, has no one-sided slope at all
                     unknown = ~(bound < 1e-3 * np.maximum(np.abs(right), np.abs(left)))
                     places[:, column] |= suspicious[:, column] & unknown
                 self.jumps[:, column] = jumps
@@ -118,7 +118,7 @@ class Kinks:
         return places
 
     def named(self, column: int) -> str:
-        """The operation at the kink, its element, and the line that called it; empty where it is not known."""
+        """The operation at the kink, its entry, and the line that called it; empty if it is not known."""
         k = self.touches(column)
         if k is None:
             return ""
@@ -130,7 +130,7 @@ class Kinks:
         return f"{step.op}{element}{_called(step)}"
 
     def slopes(self, comparison: Comparison, row: int, column: int) -> str:
-        """What the slopes to either side are."""
+        """A description of the one-sided slopes."""
         right, left = comparison.right[row, column], comparison.left[row, column]
         slack = comparison.side_bound[row, column] + 1e-5 * (abs(right) + abs(left))
         between = min(right, left) - slack <= comparison.gradient[row, column] <= max(right, left) + slack
@@ -145,7 +145,7 @@ def _between(gradient: Vector, a: Vector, b: Vector, slack: Vector) -> Vector:
 
 
 def _expressions(steps: Sequence[Step]) -> dict[int, tuple[Any, float]]:
-    """For each operation that has kinks, the expression that is zero there, and what of it is zero but for rounding."""
+    """For each operation with kinks, the expression that is zero there, and where it is zero up to rounding."""
     expressions = {}
     with np.errstate(all="ignore"):
         for k, step in enumerate(steps):
@@ -153,14 +153,14 @@ def _expressions(steps: Sequence[Step]) -> dict[int, tuple[Any, float]]:
                 try:
                     values = np.asarray(step.op.kink(*step.arrays, **step.params), float)
                 except (ValueError, TypeError, np.linalg.LinAlgError):
-                    continue  # an expression for the arguments that tests try, not for these
+                    continue  # the expression fits the arguments of tests, but not these
                 sizes = [np.abs(x[np.isfinite(x)]) for x in map(np.asarray, step.arrays) if x.dtype.kind == "f"]
                 expressions[k] = values, 1e-14 * max((float(np.max(size, initial=0)) for size in sizes), default=0.0)
     return expressions
 
 
 def outside_domain(steps: Sequence[Step]) -> str:
-    """The first operation that was given a number outside the domain where it is real and smooth; empty if none was."""
+    """The first operation with an argument outside the domain where it is real and smooth; empty if there is none."""
     for step in steps:
         for array, interval in zip(step.arrays, step.op.domain or ()):
             low, high = interval
@@ -180,7 +180,7 @@ def _called(step: Step) -> str:
 
 
 def at_kink(steps: Sequence[Step]) -> str:
-    """The first operation that is at a kink, and where it was called; empty if none is."""
+    """The first operation that is at a kink, and the line that called it; empty if there is none."""
     for k, (values, least) in _expressions(steps).items():
         if np.any(np.abs(values) <= least):
             return f"{steps[k].op}{_called(steps[k])}"

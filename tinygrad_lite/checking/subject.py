@@ -1,7 +1,7 @@
-"""What is checked: a function of nested arguments, as a function from one flat vector to another.
+"""The subject of a check: a function of nested arguments, as a function from one flat vector to another.
 
-It is run on copies of everything that it is given, so that nothing of the user's changes, and each way to run it is
-here: for its values, for its gradient, on the complex plane, with tangents, and with every operation rounded at random.
+It runs on copies of its arguments, so that nothing that belongs to the user changes. Each way to run it is here: for
+its values, for its gradient, on the complex plane, with tangents, and with every operation rounded at random.
 """
 
 import inspect
@@ -33,7 +33,7 @@ EPSILON = float(np.finfo(float).eps)
 
 @dataclass(frozen=True)
 class Variable:
-    """A real array that a function is differentiated by: where it is among the arguments, and what it was."""
+    """A real array that a function is differentiated by: its place among the arguments, and its value."""
 
     path: str
     array: Array
@@ -52,12 +52,12 @@ class Subject:
     """A function with the arguments at which it is checked.
 
     Attributes:
-        name: the function's.
+        name: the function's name.
         variables: each real array among the arguments, and each parameter of a module.
         fixed: the paths of the integer arrays among the arguments, which have no gradient.
-        plain: whether the function is given plain arrays, as one is whose gradient comes from elsewhere.
+        plain: whether the function takes plain arrays, because its gradient comes from elsewhere.
         point: the entries of all variables, in float64.
-        varies: which of them are finite; the others are held fixed.
+        varies: which entries are finite; the others are held fixed.
         epsilon: the relative spacing of the coarsest numbers among the variables, and in a gradient that is an array.
     """
 
@@ -101,7 +101,7 @@ class Subject:
             raise InputError(f"gradcheck of {self.name} needs finite numbers, {self.place(0)} is {self.point[0]}")
 
     def _enter(self, path: str, leaf: Any) -> bool:
-        """Whether a leaf of the arguments is a variable, which is noted."""
+        """Whether a leaf of the arguments is a variable; if it is, add it to the variables."""
         array = leaf.data if isinstance(leaf, Tensor) else leaf
         kind = np.result_type(array).kind if isinstance(array, (int, float, complex, np.ndarray, np.generic)) else "-"
         if kind == "c":
@@ -113,27 +113,27 @@ class Subject:
         return kind == "f"
 
     def place(self, column: int) -> str:
-        """How an entry of the flat vector is called: `w[2, 0]`."""
+        """The name of an entry of the flat vector: `w[2, 0]`."""
         k, index = self.locate(column)
         return f"{self.variables[k].path}{_subscript(index)}"
 
     def locate(self, column: int) -> tuple[int, tuple[int, ...]]:
-        """Which variable an entry of the flat vector belongs to, and its index there."""
+        """The variable that an entry of the flat vector belongs to, and its index there."""
         k = int(np.searchsorted(self._bounds, column, "right")) - 1
         index = np.unravel_index(column - self._bounds[k], self.variables[k].shape)
         return k, tuple(map(int, index))
 
     def columns(self, k: int) -> slice:
-        """Where the k-th variable's entries are in the flat vector."""
+        """The slice of the k-th variable's entries in the flat vector."""
         return slice(self._bounds[k], self._bounds[k + 1])
 
     @property
     def is_known_at_one_point(self) -> bool:
-        """Whether the gradient is an array from elsewhere, which says nothing of other points."""
+        """Whether the gradient is an array from elsewhere, which is only known at this point."""
         return self.plain and not callable(self.gradient)
 
     def step_aside(self, rng: "np.random.Generator") -> None:
-        """Move the point a little, so that it is at no kink, in so far as the gradient is known there too."""
+        """Move the point a little away from kinks, unless the gradient is only known at the point itself."""
         if not self.is_known_at_one_point:
             size = np.maximum(np.abs(self.point), np.max(np.abs(self.point[self.varies])))
             self.point = self.rounded(self.point + 1e-6 * size * rng.uniform(0.5, 1, len(self.point)))
@@ -144,11 +144,11 @@ class Subject:
         return _flat(parts).astype(float)
 
     def split(self, x: Vector) -> list[Array]:
-        """The flat vector as the arrays that it stands for, in float64."""
+        """The flat vector as the variables' arrays, in float64."""
         return [x[self.columns(k)].reshape(v.shape)[()] for k, v in enumerate(self.variables)]
 
     def _run(self, f: Callable[..., Any], leaves: Sequence[Any]) -> Any:
-        """What a function gives for the arguments with these in place of the variables, and copies of the others."""
+        """The result of a function for copies of the arguments, with these values in place of the variables."""
         held = [x.copy() if isinstance(x, np.ndarray) else x for _, x in self._held]
         varies, variables, others = iter(self._varies), iter(leaves), iter(held)
         result = f(*trees.map_leaves(lambda _: next(variables if next(varies) else others), tuple(self.inputs)))
@@ -157,7 +157,7 @@ class Subject:
         return result
 
     def call(self, leaves: Sequence[Any]) -> list[Any]:
-        """The arrays that the function returns for these in place of the variables."""
+        """The arrays that the function returns for these values of the variables."""
         for parameter, stand_in in zip(self._parameters, leaves[sum(self._varies) :]):
             _become(parameter, stand_in)
         results = trees.leaves(self._run(self.f, leaves))
@@ -167,9 +167,9 @@ class Subject:
 
     @contextmanager
     def _explaining(self, x: Vector) -> Iterator[None]:
-        """Say with an exception of the user's function what it was given."""
+        """Add the arguments of the user's function to an exception that it raises."""
         try:
-            with np.errstate(all="ignore"):  # a step may leave the domain, and is then not looked at
+            with np.errstate(all="ignore"):  # a step that leaves the domain is not used
                 yield
         except Exception as error:
             moved = np.flatnonzero((x != self.point) & self.varies)
@@ -222,7 +222,7 @@ class Subject:
         return np.array(rows).reshape(len(weights), len(x))
 
     def _given_rows(self, x: Vector, weights: Matrix, rounding: Rounding | None) -> Matrix:
-        """The same of a gradient that the user computes."""
+        """The same for a gradient that the user computes."""
         arrays = self.split(x)
         gradient = self.gradient
         if callable(gradient):
@@ -249,7 +249,7 @@ class Subject:
     def changes(
         self, x: Vector, direction: Vector, rounding: Rounding | None = None, as_tensors: bool = False
     ) -> Vector:
-        """How the results change along a direction, by the complex step; with tensors, which a recording sees."""
+        """The change of the results along a direction, by the complex step; with tensors, which a recording sees."""
         arrays, directions = self.split(x), self.split(direction)
 
         def f(*leaves: Any) -> list[Any]:
@@ -259,23 +259,23 @@ class Subject:
             if self._takes_no_tensors and not as_tensors:
                 try:
                     return _flat(complex_step.changes(f, arrays, directions, as_tensors=False))
-                except Exception:  # it calls what only tensors have
+                except Exception:  # it uses something that only tensors have
                     self._takes_no_tensors = rounding is not None
             return _flat(complex_step.changes(f, arrays, directions))
 
     def tangents(self, x: Vector, direction: Vector, rounding: Rounding | None = None) -> Vector:
-        """The same by forward mode."""
+        """The same change by forward mode."""
         with new_level() as level, grad_mode.enable_grad():
             parts = [_rounded(self.split(part), rounding) for part in (x, direction)]
             results = self.call([Dual(primal, tangent, level) for primal, tangent in zip(*parts)])
         return _flat([_array(y.tangent) if isinstance(y, Dual) else np.zeros(np.size(y)) for y in results])
 
     def steps(self, x: Vector) -> list[Step]:
-        """The operations that it performs; none where it does not take tensors."""
+        """The operations that the function performs; empty if it does not take tensors."""
         return self.traced(x)[0]
 
     def traced(self, x: Vector) -> tuple[list[Step], list[Tensor], list[Any]]:
-        """The operations that it performs, the variables as it is given them, and its results, all with a history."""
+        """The operations that the function performs, its variables and its results, all with a history."""
         variables = [wrap(array.copy(), True) for array in self.split(x)]
         try:
             with recording() as steps, grad_mode.enable_grad(), np.errstate(all="ignore"):
@@ -288,10 +288,10 @@ class Subject:
 
 
 class GradientOf(Subject):
-    """The gradient of a subject, of a fixed weighted sum of its results, as the function to check: second order.
+    """The gradient of a fixed weighted sum of a subject's results, as the function to check to second order.
 
     Attributes:
-        first: the subject.
+        first: the original subject.
     """
 
     def __init__(self, first: Subject, weights: Vector) -> None:
@@ -312,7 +312,7 @@ class GradientOf(Subject):
 
 
 def shaped(weights: Vector, results: Sequence[Array]) -> list[Array]:
-    """The weights of all entries, in the shapes of the results: the gradient of their weighted sum by each."""
+    """The weights of all entries in the shapes of the results: the gradient of the weighted sum by each result."""
     parts = np.split(weights, np.cumsum([np.size(y) for y in results])[:-1])
     return [part.reshape(np.shape(y)) for part, y in zip(parts, results)]
 
@@ -323,12 +323,12 @@ def seeds(results: Sequence[Array], weights: Vector) -> list[Array]:
 
 
 def random_weights(rng: "np.random.Generator", shape: Any) -> Array:
-    """Random numbers of either sign, all of about one size."""
+    """Random numbers of either sign, all of about the same size."""
     return rng.uniform(0.5, 1.5, shape) * rng.choice([-1.0, 1.0], shape)
 
 
 def _rounded(leaves: Sequence[Any], rounding: Rounding | None) -> list[Any]:
-    """Values to be followed, as ones whose every operation is rounded at random, if it shall be."""
+    """Values for a run of the function, randomly rounded if there is a rounding."""
     if rounding is None:
         return list(leaves)
     return [
@@ -338,7 +338,7 @@ def _rounded(leaves: Sequence[Any], rounding: Rounding | None) -> list[Any]:
 
 
 def _array(x: Any) -> Array:
-    """What lies under a value that was followed."""
+    """The array inside a value from a run of the function."""
     return rounded(innermost(x))
 
 
@@ -354,7 +354,7 @@ def _flat(parts: Sequence[Array]) -> Vector:
 
 
 def _become(parameter: Tensor, value: Tensor) -> None:
-    """Make a parameter of a copied module stand for another tensor, and hand its gradient on to that."""
+    """Make a parameter of a copied module stand for another tensor, and pass its gradient on to that tensor."""
     if isinstance(value, Dual):
         raise GraphError("forward mode does not reach a module's parameters: check a function of them")
     value = value if isinstance(value, Tensor) else wrap(value)

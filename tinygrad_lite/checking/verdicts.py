@@ -1,4 +1,4 @@
-"""A verdict for each entry that was compared, and what is to be said of where and why."""
+"""Gives a verdict on each compared entry, with the place and the cause."""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -18,7 +18,7 @@ from tinygrad_lite.readers.recording import Step
 
 
 class Judgement:
-    """What a comparison says, with what is known of kinks, of the operations on the way, and of repeated runs."""
+    """The verdicts from a comparison, from kinks, from the operations on the way, and from repeated runs."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class Judgement:
             usual = np.max(np.abs(self._values), initial=0, where=np.isfinite(self._values)) / self._look.scales
             uncertain = comparison.bound + ALLOWED * comparison.noise
             blurred = uncertain > np.maximum(1e-3 * np.maximum(size, 1e-2 * largest), 1e-9 * usual)
-            undefined = bad & finite & ~np.isfinite(self._look.at_0)[:, None]  # derivatives of what is no number
+            undefined = bad & finite & ~np.isfinite(self._look.at_0)[:, None]  # derivatives of an infinite value or NaN
             comparison.reference[undefined] = np.nan
             unknown = (~np.isfinite(comparison.bound) | (bad & ~np.isfinite(comparison.reference))) & finite & ~kinked
         verdicts[bad] = Verdict.WRONG
@@ -78,7 +78,7 @@ class Judgement:
         return verdicts
 
     def checked(self, k: int) -> Checked:
-        """The gradient of the k-th variable, with a verdict for each entry."""
+        """The gradient of the k-th variable, with a verdict on each entry."""
         comparison = self._comparison
         v, columns = self._subject.variables[k], self._subject.columns(k)
         parts = (comparison.gradient, comparison.reference, comparison.bound, self._verdicts)
@@ -87,7 +87,7 @@ class Judgement:
         )
 
     def findings(self, k: int) -> list[Finding]:
-        """What is to be said of the entries of the k-th variable that are not simply right."""
+        """The findings on the entries of the k-th variable that are not simply right."""
         columns = self._subject.columns(k)
         mine = self._verdicts[:, columns]
         findings = []
@@ -97,7 +97,7 @@ class Judgement:
                 continue
             wrong = self._comparison.suspicious[:, columns]
             groups = [places]
-            if verdict is Verdict.NO_GRADIENT:  # where there should be one, and where there is none to be
+            if verdict is Verdict.NO_GRADIENT:  # where there should be a gradient, and where there should be none
                 groups = [places[[bool(wrong[tuple(place)]) is fails for place in places]] for fails in (True, False)]
             for group in groups:
                 if len(group):
@@ -132,7 +132,7 @@ class Judgement:
         )
 
     def _reason(self, verdict: Verdict, row: int, column: int, fails: bool) -> tuple[str, str]:
-        """Where the fault is and what it looks like."""
+        """The place of the fault, and what it looks like."""
         comparison, kinks = self._comparison, self._kinks
         if verdict is Verdict.WRONG:
             where, why = self._diagnosis.of(row, column)

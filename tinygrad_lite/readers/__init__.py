@@ -1,1 +1,1 @@
-"""Other values that an operation can meet: symbols, complex steps, random rounding, recordings."""
+"""Readers: other values that operations can take, such as symbols, complex steps, random rounding and recordings."""

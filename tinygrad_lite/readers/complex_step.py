@@ -1,11 +1,11 @@
 """A value a tiny step off the real line: derivatives to machine precision, without a rule.
 
-For an analytic f, the imaginary part of f(x + ih·t) is h·∂f/∂x·t, up to h², and nothing is subtracted from anything, so
-that h can be so small that h² is nothing. A `ComplexStep` is such an x. It passes for a real array, with the entries of
-its real part, and carries each operation on by its continuation to the complex plane: `on_complex` where that is
-declared, else the forward itself, which for one in Python means the continuations of what it is made of.
+For an analytic f, the imaginary part of f(x + ih·t) is h·∂f/∂x·t, up to h². Nothing is subtracted, so h can be so small
+that h² vanishes. A `ComplexStep` is such an x. It passes for a real array with the entries of its real part. It applies
+each operation through its continuation to the complex plane: `on_complex` if that is declared, else the forward itself;
+if the forward is a Python function, that means the continuations of the operations in it.
 
-Tensors lie over it, as over any other array, so that functions which differentiate are no exception.
+Tensors can hold it as they hold any other array, so it also works for functions that differentiate.
 
 Reference: W. Squire and G. Trapp, Using complex variables to estimate derivatives of real functions, SIAM Review 40
 (1998).
@@ -22,15 +22,15 @@ from tinygrad_lite.engine.tensor import Tensor, wrap
 from tinygrad_lite.ops.continuations.forms import NotContinuedError
 from tinygrad_lite.transforms.dual import Dual
 
-STEP = 2.0**-332  # its square is nothing beside any value, and 1e-200 times it is still a normal number
+STEP = 2.0**-332  # its square vanishes beside any value, and 1e-200 times it is still a normal number
 _REAL = {np.dtype(kind): np.zeros(0, kind).real.dtype for kind in (np.complex64, np.complex128, np.clongdouble)}
 
 
 class Followed(Operators):
-    """A value that stands under tensors as an array does, and is never turned into one on the way.
+    """A value that tensors hold in place of an array, and that never becomes a plain array on the way.
 
     Attributes:
-        value: the array, or what passes for one.
+        value: the array, or another value in its place.
     """
 
     __slots__ = ("value",)
@@ -49,14 +49,14 @@ class Followed(Operators):
         return self.value.dtype  # type: ignore[no-any-return]
 
     def numpy(self) -> Self:
-        """The value itself, which is followed on."""
+        """The value itself, so that further operations still see it."""
         return self
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
-        raise NotContinuedError("the value left the operations that are followed, to become a plain array")
+        raise NotContinuedError("the value became a plain array, where the complex step cannot follow it")
 
     def __float__(self) -> float:
-        raise NotContinuedError("the value left the operations that are followed, to become a plain number")
+        raise NotContinuedError("the value became a plain number, where the complex step cannot follow it")
 
     __int__ = __bool__ = __float__
 
@@ -65,7 +65,7 @@ class Followed(Operators):
 
 
 class ComplexStep(Followed):
-    """A real array with a tiny imaginary part, which says how fast the array changes.
+    """A real array with a tiny imaginary part, which carries its directional derivative.
 
     Attributes:
         value: the complex array.
@@ -107,10 +107,10 @@ def _real(x: Array) -> Array:
 def changes(
     f: Callable[..., Sequence[Array]], arrays: Sequence[Array], directions: Sequence[Array], as_tensors: bool = True
 ) -> list[Array]:
-    """How each result of f changes along a direction: ∂f/∂x · t, of its shape.
+    """The directional derivative ∂f/∂x · t of each result of f, in the result's shape.
 
     Args:
-        as_tensors: whether f shall be given tensors, for what only these can do; what is followed is faster without.
+        as_tensors: whether to pass tensors to f, for what only tensors can do; without them it is faster.
 
     Raises:
         NotContinuedError: if something on the way has no continuation to the complex plane.

@@ -1,4 +1,4 @@
-"""`Expression`: an array with its numbers and the way it was computed, which is what notation reads."""
+"""`Expression`: an array together with the operations that computed it, for notation to read."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
@@ -11,7 +11,7 @@ from tinygrad_lite.errors import UsageError
 
 
 class Numbered(Operators):
-    """A traced value that knows its numbers, for their form and dtype, and lets nobody in Python act on them.
+    """A traced value that knows its numbers, for their shape and dtype, but does not let Python code read them.
 
     Attributes:
         value: the numbers.
@@ -33,8 +33,8 @@ class Numbered(Operators):
         return self.value.dtype  # type: ignore[no-any-return]
 
     def refusal(self) -> UsageError:
-        """The error for who asks for the numbers."""
-        return UsageError("a formula depends on numbers that are not known to it")
+        """The error for code that asks for the numbers."""
+        return UsageError("a formula depends on numbers that it does not know")
 
     def _refuse(self, *_: Any, **__: Any) -> NoReturn:
         raise self.refusal()
@@ -47,8 +47,8 @@ class Expression(Numbered):
 
     Attributes:
         value: the numbers.
-        name: what it is called; None for what an operation made.
-        op, inputs, params: how it was made; op is None for what has a name.
+        name: its name; None for the result of an operation.
+        op, inputs, params: the operation that made it; op is None for an array with a name.
     """
 
     __slots__ = ("inputs", "name", "op", "params")
@@ -69,7 +69,7 @@ class Expression(Numbered):
 
 
 def numbers(x: Any) -> Any:
-    """The numbers of a value that knows them; anything else as it is."""
+    """The numbers of a numbered value; return anything else as it is."""
     if isinstance(x, tuple):
         return tuple(map(numbers, x))
     return x.value if isinstance(x, Numbered) else x

@@ -38,12 +38,12 @@ _NEUTRAL = {selection.bitwise_and: True, selection.bitwise_or: False}
 
 
 class _Writer:
-    """How the parts of an expression are put together: each part is its text and how tightly it binds."""
+    """Puts the parts of an expression together; each part is a text and the precedence of its outermost operator."""
 
     superscript: Callable[[str, str], str]
 
     def of(self, x: Any) -> tuple[str, int]:
-        """An expression, and how tightly its outermost operator binds."""
+        """The text of an expression, and the precedence of its outermost operator."""
         if not isinstance(x, Expression):
             return self.number(x)
         if x.op is None:
@@ -71,7 +71,7 @@ class _Writer:
         return self.call(x)
 
     def within(self, x: Any, binds: int) -> str:
-        """An expression as an operand of an operator that binds so tightly."""
+        """The text of an expression as an operand of an operator with this precedence."""
         text, own = self.of(x)
         return self.bracketed(text) if own < binds else text
 
@@ -211,7 +211,7 @@ def text(x: Any) -> str:
 
 
 def latex(x: Any, names: Mapping[str, str] = NO_PARAMS) -> str:
-    r"""The expression as LaTeX, for a formula; some names stand for LaTeX of their own.
+    r"""The expression as LaTeX, for a formula; the caller may supply LaTeX for some names.
 
     Example:
         >>> import numpy as np
@@ -224,7 +224,7 @@ def latex(x: Any, names: Mapping[str, str] = NO_PARAMS) -> str:
 
 
 def latex_name(name: str) -> str:
-    """A name in a formula: a letter as it is, Greek where it spells a Greek letter, longer ones upright."""
+    """A name in a formula: a single letter as it is, the name of a Greek letter as that, a longer name upright."""
     head, _, tail = name.partition("_")
     if len(name) == 1:
         return escaped(name)
@@ -238,7 +238,7 @@ def latex_name(name: str) -> str:
 
 
 def escaped(text: str) -> str:
-    """Text without what LaTeX would take for a command."""
+    """The text with LaTeX's special characters escaped."""
     named = {"\\": r"\textbackslash{}", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}"}
     return "".join(named.get(letter, f"\\{letter}" if letter in "#$%&_{}" else letter) for letter in text)
 
@@ -248,19 +248,19 @@ def _name(op: Op | None) -> str:
 
 
 def _told(x: Expression) -> list[tuple[str, Any]]:
-    """The parameters that say something: those that are not as they mostly are."""
+    """The parameters that a reader needs: those that differ from their usual values."""
     return [(name, value) for name, value in x.params.items() if value is not None and (name, value) not in _USUAL]
 
 
 def _goes_without_saying(op: Op, x: Any) -> bool:
-    """Whether an operand of "and" is true, or of "or" false, whatever the variables are."""
+    """Whether an operand of "and" is always true, or an operand of "or" always false."""
     return (
         not isinstance(x, Expression) and np.ndim(x) == 0 and isinstance(x, (bool, np.bool)) and x == _NEUTRAL.get(op)
     )
 
 
 def _differs(x: Any, op: Op) -> bool:
-    """Whether an operand is a matrix product in another one, or "or" in "and": which is first is not to be guessed."""
+    """Whether an operand needs brackets to be clear: a matrix product inside another one, or "or" inside "and"."""
     while isinstance(x, Expression) and x.op in _UNCHANGED:
         x = x.inputs[0]
     return isinstance(x, Expression) and x.op is not op and bool({x.op, op} & {products.matmul, selection.bitwise_or})
@@ -287,7 +287,7 @@ def _parameter(value: Any) -> str:
 
 
 def _listed(array: Any) -> str:
-    """A few entries as a list, of many how many there are; of a symbol what it is."""
+    """A few entries as a list; for many entries their number; for a symbol its text."""
     if isinstance(array, Expression):
         return text(array)
     array = np.asarray(array)

@@ -1,13 +1,13 @@
-"""A value that every operation rounds at random: how far rounding moves what is computed, measured.
+"""A value that every operation rounds at random, to measure how far rounding moves a result.
 
-What an operation is given, and what comes of it, is moved by about the last digit that it holds, each entry by another
-part of it, so that a result which hangs on those digits differs from run to run by about as much as it may be wrong.
-Unlike a bound, which grows with every operation, this sees how roundings cancel; unlike points close by, whose digits
-may happen to round alike, it sees a rounding wherever there may be one. Beside it the value is kept as it would have
-been, and answers what is asked of it, so that every run takes the same branches.
+Each operation moves every entry of its arguments and its result by a random part of the last digit. A result that
+depends on those digits then differs from run to run by about its own rounding error. Unlike a bound, which grows with
+every operation, this shows how roundings cancel. Unlike nearby points, whose digits may happen to round alike, it shows
+every possible rounding. The exact value is kept beside it and answers all questions, so that every run takes the same
+branches.
 
-A `RandomlyRounded` stands under tensors, and over complex steps, as an array does, so that a reverse pass and a
-complex step are followed like any other computation.
+Tensors can hold a `RandomlyRounded`, and it can hold complex steps, so reverse passes and complex steps are rounded
+like any other computation.
 
 Reference: D. S. Parker, Monte Carlo arithmetic: exploiting randomness in floating-point arithmetic, report CSD-970002,
 University of California, Los Angeles (1997).
@@ -30,9 +30,9 @@ class Rounding:
     """How operations are rounded.
 
     Attributes:
-        rng: where the randomness comes from.
-        spacing: the relative distance of the numbers that are computed with, where it is more than that of a value's
-            own dtype: of what was computed elsewhere, in fewer digits.
+        rng: the source of randomness.
+        spacing: the relative spacing of the numbers, if that is more than the spacing of a value's own dtype, as for
+            values that were computed elsewhere with fewer digits.
     """
 
     rng: "np.random.Generator"
@@ -43,9 +43,9 @@ class RandomlyRounded(Followed):
     """An array whose every operation is rounded at random.
 
     Attributes:
-        value: the array, or what passes for one.
-        exact: what it would be if nothing had been rounded at random.
-        rounding: how it is rounded.
+        value: the array, or another value in its place.
+        exact: the value without any random rounding.
+        rounding: how to round it.
     """
 
     __slots__ = ("exact", "rounding")
@@ -69,7 +69,7 @@ class RandomlyRounded(Followed):
         return RandomlyRounded(self._moved(op(*moved, **params)), exact, self.rounding)
 
     def _moved(self, x: Array) -> Array:
-        """An array with each entry moved by a part of the distance to its neighbours among the numbers."""
+        """An array with each entry moved by a random part of the distance to the neighbouring floating-point number."""
         spacing = max(np.finfo(x.dtype).eps, self.rounding.spacing)
         return x * (1 + spacing * self.rounding.rng.uniform(-1, 1, x.shape)).astype(x.dtype)
 
@@ -78,11 +78,11 @@ class RandomlyRounded(Followed):
 
 
 def _is_selected(y: Array, inputs: Sequence[Array]) -> bool:
-    """Whether each number of a result is one of the arguments', up to its sign, so that nothing was rounded."""
+    """Whether each number of a result is a number of the arguments, up to its sign, so that nothing was rounded."""
     arrays = [_real(x) for x in (y, *inputs) if isinstance(x, (np.ndarray, np.generic, float, int, Traced))]
     numbers, *arguments = [np.abs(np.ravel(x)) for x in arrays]
     if numbers.size and numbers[0] and not any(np.any(numbers[0] == x) for x in arguments):
-        return False  # as is mostly so, and quickly seen
+        return False  # the usual case, which is quick to see
     return bool(np.all(np.isin(numbers, np.concatenate([[0.0], *arguments]))))
 
 
@@ -91,15 +91,15 @@ def _real(x: Array) -> Array:
 
 
 def exactly(x: Array) -> Array:
-    """What is rounded at random as it would be if it were not; any other array as it is."""
+    """The exact value of a randomly rounded array; any other array as it is."""
     return x.exact if type(x) is RandomlyRounded else x
 
 
 def randomly_rounded(x: Array, rounding: Rounding) -> RandomlyRounded:
-    """An array with which a computation begins."""
+    """An array as the start of a randomly rounded computation."""
     return RandomlyRounded(x, x, rounding)
 
 
 def rounded(x: Array) -> Array:
-    """What came of a computation."""
+    """The array that a randomly rounded computation ends with."""
     return x.value if type(x) is RandomlyRounded else x

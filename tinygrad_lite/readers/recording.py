@@ -1,6 +1,6 @@
-"""The operations that tensors meet while a block runs, in order, each with the user's line that called it.
+"""Records the operations on tensors while a block runs, in order, each with the user's line that called it.
 
-For as long as somebody looks, tensors trace their operations through `_observed`; otherwise this costs nothing.
+While there is an observer, tensors trace their operations through `_observed`; at any other time, this costs nothing.
 """
 
 import contextlib
@@ -37,7 +37,7 @@ class Source:
 
     @property
     def text(self) -> str:
-        """The line itself, where its file can be read."""
+        """The line itself, if its file can be read."""
         return linecache.getline(self.file, self.line).strip()
 
     def __str__(self) -> str:
@@ -46,7 +46,7 @@ class Source:
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """An operation that was performed: what it was given, what came of it, and who called it."""
+    """A performed operation: its inputs, its result, and the line that called it."""
 
     op: Op
     inputs: tuple[Any, ...]
@@ -56,12 +56,12 @@ class Step:
 
     @property
     def arrays(self) -> list[Array]:
-        """What the operation was given, as arrays."""
+        """The inputs of the operation as arrays."""
         return [innermost(x) for x in self.inputs]
 
     @property
     def value(self) -> Array:
-        """The array that came of it, or the answer."""
+        """The resulting array, or the answer to a question."""
         return innermost(self.result)
 
 
@@ -87,7 +87,7 @@ def _observed(self: Tensor, op: Op, inputs: tuple[Array, ...], params: Mapping[s
 
 @contextlib.contextmanager
 def observing(observe: Callable[[Step], None]) -> Iterator[None]:
-    """Have `observe` called with each operation on tensors that this thread performs in the block."""
+    """Call `observe` with each operation on tensors that this thread performs in the block."""
     global _open
     with _lock:
         _open += 1
@@ -105,7 +105,7 @@ def observing(observe: Callable[[Step], None]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def recording() -> Iterator[list[Step]]:
-    """The list that each operation on tensors in the block is added to.
+    """A list to which each operation on tensors in the block is appended.
 
     Example:
         >>> import numpy as np, tinygrad_lite as tg
@@ -120,7 +120,7 @@ def recording() -> Iterator[list[Step]]:
 
 
 def calling_line() -> Source | None:
-    """The innermost line that is neither of this package nor of NumPy's."""
+    """The innermost line outside this package and NumPy."""
     frame = sys._getframe(1)
     while frame is not None and not is_users(frame.f_code.co_filename):
         frame = frame.f_back  # type: ignore[assignment]

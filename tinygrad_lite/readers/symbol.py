@@ -1,7 +1,7 @@
-"""`Symbol`: an array that remembers the expression it is computed by, so that code can be read as a formula.
+"""`Symbol`: an array that remembers the expression that computed it, so that code can be read as a formula.
 
-A declaration that is given symbols in place of arrays returns its own formula: what a lesson shows is the very code
-that runs. The numbers go along, so that what depends on a shape, or picks a branch for all entries alike, is resolved.
+A declaration that is called with symbols returns its own formula, so a lesson shows the very code that runs. Symbols
+carry their numbers along, which resolves code that depends on a shape or takes the same branch for all entries.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from tinygrad_lite.readers.expression import Expression, numbers
 
 
 class Symbol(Expression):
-    """A named array, or what an operation makes of symbols; see `Expression` for its attributes.
+    """A named array, or the result of an operation on symbols; see `Expression` for its attributes.
 
     Example:
         >>> import numpy as np
@@ -31,7 +31,7 @@ class Symbol(Expression):
     def __trace__(self, op: Op, inputs: tuple[Array, ...], params: Mapping[str, Any]) -> Any:
         value = op(*[numbers(x) for x in inputs], **{name: numbers(parameter) for name, parameter in params.items()})
         if not hasattr(value, "dtype"):
-            return value  # an answer about its form
+            return value  # the answer to a question about its form
         same = _simpler(op, inputs)
         return Symbol(value, None, op, inputs, params) if same is None else same
 
@@ -40,7 +40,7 @@ class Symbol(Expression):
 
 
 def extent(x: Any) -> int:
-    """How many operations an expression has when it is written out, where what is used twice stands twice."""
+    """The number of operations in an expression when written out; a part that is used twice counts twice."""
     counts: dict[int, int] = {}
     ahead = [x]
     while ahead:
@@ -58,7 +58,7 @@ def extent(x: Any) -> int:
 
 
 def without_numbers(x: Any) -> Any:
-    """The same expression, which lets go of the numbers that its operations made; their form remains."""
+    """The same expression without the numbers that its operations made; their form remains."""
     ahead = [x]
     seen: set[int] = set()
     while ahead:
@@ -71,7 +71,7 @@ def without_numbers(x: Any) -> Any:
 
 
 def _simpler(op: Op, inputs: Sequence[Any]) -> Any:
-    """What the result is the same as, if it is one of the inputs for all entries."""
+    """The input that equals the result in all entries, if there is one."""
     if op is elementwise.multiply:
         for x, other in (inputs, inputs[::-1]):
             if type(x) is Symbol and _is_number(other, 1) and x.shape == np.broadcast_shapes(x.shape, np.shape(other)):
