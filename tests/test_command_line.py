@@ -159,7 +159,7 @@ def test_an_answer_that_cannot_be_marked(
             "there is no nowhere.py; `exercise square` writes square.py to begin with",
         ),
         (["square", "--check", "."], ". is a directory"),
-        (["square", "--check", "notes.txt"], "notes.txt is no Python file: let its name end with .py"),
+        (["square", "--check", "notes.txt"], "notes.txt is not a Python file: its name must end with .py"),
         (["square", "--hint", "7"], "has 2 hints"),
         (["square", "--course", "nowhere.py"], "there is no nowhere.py"),
     ],

@@ -10,7 +10,7 @@ from tinygrad_lite.errors import TinygradError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command, print what it found, and return the exit status."""
+    """Run a command, print its result, and return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m tinygrad_lite")
     commands = parser.add_subparsers(dest="command", required=True)
     for name, command in COMMANDS.items():
@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         try:
             print(flush=True)
-        except BrokenPipeError:  # whoever reads has read enough, as `head` has after some lines
+        except BrokenPipeError:  # the reader has read enough, as `head` has after some lines
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 2
         raise

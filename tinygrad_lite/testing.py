@@ -1,6 +1,6 @@
-"""Hypothesis strategies for tests of functions that are differentiated; needs the extra `testing`.
+"""Hypothesis strategies for tests of differentiable functions; needs the extra `testing`.
 
-Inputs for operations come out of what their declarations say: shapes, domains, kinks and parameters.
+The inputs of operations follow their declarations: shapes, domains, kinks and parameters.
 """
 
 from collections.abc import Callable, Mapping
@@ -29,14 +29,14 @@ Interval = tuple[float, float]
 _AXIS = st.one_of(st.none(), st.integers(-3, 2), st.lists(st.integers(-3, 2), max_size=3, unique=True).map(tuple))
 _DIGITS = (1, 2, 15, 15, 15)
 _DRAWN = st.integers(0, len(_DIGITS) * 2**32 - 1)
-"""What numbers are made of: a seed, and how many digits they have; a failing example shrinks to few.
+"""The source of numbers: a seed, and their number of digits, so that a failing example shrinks to few digits.
 
-Both in one number, since to draw takes longer than what is done with it.
+Both are in one number, since drawing takes longer than using it.
 """
 
 
 def values(shape: Shape, interval: Interval = REAL, dtype: Any = np.float64) -> st.SearchStrategy[Any]:
-    """Arrays of moderate numbers, well inside an interval, in no simple relation to each other.
+    """Arrays of moderate numbers well inside an interval, without simple relations to each other.
 
     Example:
         >>> from hypothesis import given
@@ -49,7 +49,7 @@ def values(shape: Shape, interval: Interval = REAL, dtype: Any = np.float64) -> 
     return _values(shape, interval, np.dtype(dtype))
 
 
-@lru_cache(maxsize=10_000)  # a strategy takes longer to make than an array
+@lru_cache(maxsize=10_000)  # making a strategy takes longer than making an array
 def _values(shape: Shape, interval: Interval, dtype: "np.dtype[Any]") -> st.SearchStrategy[Any]:
     return _DRAWN.map(lambda drawn: _numbers(drawn, shape, interval, dtype))
 
@@ -71,7 +71,7 @@ def tensors(
     dtype: Any = np.float64,
     requires_grad: bool = True,
 ) -> Tensor:
-    """Tensors of a shape, or of any small one, with moderate numbers inside an interval.
+    """Tensors of a shape, or of any small shape, with moderate numbers inside an interval.
 
     Example:
         >>> from hypothesis import given
@@ -89,7 +89,7 @@ def tensors(
 
 
 def broadcastable_shapes(count: int, min_side: int = 0) -> st.SearchStrategy[tuple[Shape, ...]]:
-    """As many shapes as asked for, which broadcast against each other, with empty ones and numbers among them.
+    """A number of shapes that broadcast against each other, including empty ones and those of numbers.
 
     Example:
         >>> from hypothesis import given
@@ -106,7 +106,7 @@ def broadcastable_shapes(count: int, min_side: int = 0) -> st.SearchStrategy[tup
 
 @dataclass
 class Call:
-    """An operation with arrays and parameters to call it with."""
+    """An operation, with the arrays and parameters to call it with."""
 
     op: Op
     arrays: list[Any]
@@ -122,7 +122,7 @@ class Call:
         return self.op(*arrays, **self.params)
 
     def function(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-        """The operation as a function of the arguments that have a derivative, and these."""
+        """The operation as a function of the differentiable arguments, and those arguments."""
 
         def f(*variables: Any) -> Any:
             replaced = dict(zip(self.differentiable, variables))
@@ -134,7 +134,7 @@ class Call:
 
 @st.composite
 def inputs_of(draw: st.DrawFn, op: Op | str, dtype: Any = np.float64) -> Call:
-    """Arguments of an operation, given by itself or by its name: inside its domain and away from its kinks.
+    """Arguments of an operation (or of its name), inside its domain and away from its kinks.
 
     Example:
         >>> from hypothesis import given
@@ -156,7 +156,7 @@ def inputs_of(draw: st.DrawFn, op: Op | str, dtype: Any = np.float64) -> Call:
         try:
             with np.errstate(all="ignore"):
                 distance = op.kink(*arrays, **params)
-        except np.linalg.LinAlgError:  # of a singular matrix
+        except np.linalg.LinAlgError:  # for a singular matrix
             reject()
         assume(np.size(distance) == 0 or np.min(np.abs(distance)) > 0.05)
     return Call(op, arrays, dict(params))
@@ -186,7 +186,7 @@ def _interval(op: Op, i: int) -> Interval:
 
 @cache
 def _sources(op: Op) -> st.SearchStrategy[Any]:
-    """Where shapes and parameters come from: the declaration's examples, and whatever fits beside these."""
+    """Shapes and parameters: the examples in the declaration, and others like them."""
     sources = [st.sampled_from(list(op.examples))] if op.examples else []
     parameters = dict(op.examples[0][1]) if op.examples else {}
     if op.derivatives and op.arity:  # entry by entry: any shapes that broadcast
@@ -208,10 +208,10 @@ def _reduction(drawn: tuple[Shape, Any, bool]) -> Any:
 
 @dataclass
 class Program:
-    """A straight-line program of operations on a few leaves; each step's value may be used by any later one.
+    """A straight-line program of operations on a few leaves; any later step may use a step's value.
 
     Attributes:
-        steps: of each operation, the places of its arguments among leaves and earlier values, and its parameters.
+        steps: each operation, with the positions of its arguments among leaves and earlier values, and its parameters.
         scale: the largest number on the way.
     """
 
@@ -229,10 +229,10 @@ class Program:
 
 @st.composite
 def programs(draw: st.DrawFn, max_steps: int = 12, clear: float = 0.2) -> Program:
-    """Random graphs out of the registry's operations, inside their domains and of moderate values.
+    """Random graphs of the registry's operations, inside their domains and with moderate values.
 
     Args:
-        clear: how far from any kink, by the measure of its expression.
+        clear: the distance from any kink, by the value of its expression.
 
     Example:
         >>> from hypothesis import given
@@ -250,7 +250,7 @@ def programs(draw: st.DrawFn, max_steps: int = 12, clear: float = 0.2) -> Progra
         shapes, params = draw(st.sampled_from(list(op.examples))) if op.examples else ([()] * (op.arity or 2), {})
         places = tuple(draw(st.integers(0, len(made) - 1)) for _ in shapes)
         if any(isinstance(shape, np.ndarray) for shape in shapes):
-            continue  # not any values will do
+            continue  # the values matter
         value = _attempt(op, [made[place] for place in places], params, clear)
         if value is not None:
             made.append(value)
@@ -260,7 +260,7 @@ def programs(draw: st.DrawFn, max_steps: int = 12, clear: float = 0.2) -> Progra
 
 
 def _attempt(op: Op, arrays: list[Any], params: Mapping[str, Any], clear: float) -> Any:
-    """The value of a step, or None where its arrays do not fit, or lie outside the domain or close to a kink."""
+    """The value of a step; None if its arrays do not fit, lie outside the domain, or are close to a kink."""
     for i, x in enumerate(arrays):
         low, high = _interval(op, i)
         if np.any(x < low + 0.2) or np.any(x > high - 0.2):
@@ -276,7 +276,7 @@ def _attempt(op: Op, arrays: list[Any], params: Mapping[str, Any], clear: float)
 
 
 def gradchecked(target: Any = None, *strategies: Any, **options: Any) -> Any:
-    """A property test of a function's or an operation's gradient, which shrinks to a small failing input.
+    """A property test of the gradient of a function or an operation, which shrinks to a small failing input.
 
     The test draws inputs, checks the gradient there with `tg.gradcheck`, and fails with its diagnosis. For a function,
     pass a strategy for each argument; an operation's inputs come from its declaration. Without a function it is a

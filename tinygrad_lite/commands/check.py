@@ -26,18 +26,18 @@ exit status: 0 if the gradient is right, 1 if it is not, 2 if the check could no
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Say what the command takes."""
+    """Declare the arguments of the command."""
     parser.add_argument("target", metavar="package.module:function", help="a function, or a module (nn.Module)")
     parser.add_argument("--inputs", metavar="NAME", help="a tuple of inputs, or a function that returns one")
     parser.add_argument("--shapes", metavar="SHAPE", nargs="+", help='shapes to draw inputs for: 3,2 or 4 or "()"')
     parser.add_argument("--gradient", metavar="NAME", help="a function of the same inputs: the gradient to check")
     parser.add_argument("--order", type=int, choices=(1, 2), default=1)
     parser.add_argument("--method", choices=("auto", "complex", "differences", "forward", "taylor"), default="auto")
-    parser.add_argument("--seed", type=int, default=0, help="of the inputs that are drawn")
+    parser.add_argument("--seed", type=int, default=0, help="the seed of the inputs that are drawn")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Check, print what was found, and return the exit status."""
+    """Check, print the report, and return the exit status."""
     settings = {"order": args.order, "method": args.method, "raise_exception": False}
     try:
         module, f = _found(args.target)
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
             f"{args.target} ended Python, with {error.code!r}, before it was checked: what runs as a script belongs "
             'behind if __name__ == "__main__":'
         ) from None
-    except Exception:  # of the user's code
+    except Exception:  # in the user's code
         traceback.print_exc()
         return 2
     print(_coloured(str(report)) if sys.stdout.isatty() else report)
@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
 def _found(target: str) -> tuple[Any, Callable[..., Any]]:
     path, colon, name = target.partition(":")
     if not (path and colon and name):
-        raise InputError(f"the function is given as package.module:function, got {target!r}")
+        raise InputError(f"write the function as package.module:function, got {target!r}")
     if path.endswith(".py"):
         sys.path.insert(0, str(Path(path).parent))
         path = Path(path).stem
@@ -102,6 +102,6 @@ def _shape(text: str) -> tuple[int, ...]:
 
 
 def _coloured(text: str) -> str:
-    """The report with its marks in colours that are told apart without red and green: bold and blue."""
+    """The report with its marks in bold and blue, which people can tell apart without seeing red and green."""
     lines = [line.replace("where:", "\033[34mwhere:\033[0m") for line in text.splitlines()]
     return "\n".join(f"\033[1m{line}\033[0m" if line.startswith(("gradcheck", "  ✗")) else line for line in lines)

@@ -1,4 +1,4 @@
-"""`python -m tinygrad_lite exercise NAME`: an exercise in a file of one's own, marked from a shell."""
+"""`python -m tinygrad_lite exercise NAME`: an exercise in the learner's own file, marked from a shell."""
 
 import argparse
 import importlib.util
@@ -12,8 +12,8 @@ from tinygrad_lite.exercises.exercise import Exercise
 
 HELP = "an exercise that marks itself"
 EXAMPLES = """\
-    python -m tinygrad_lite exercise                               the exercises that there are
-    python -m tinygrad_lite exercise softplus                      the question, and softplus.py to begin with
+    python -m tinygrad_lite exercise                               the list of exercises
+    python -m tinygrad_lite exercise softplus                      the question, and a softplus.py to start from
     python -m tinygrad_lite exercise softplus --check softplus.py  the mark
     python -m tinygrad_lite exercise softplus --hint 1             the first hint
 
@@ -22,8 +22,8 @@ exit status of --check: 0 if the answer is right, 1 if it is not, 2 if it could 
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Say what the command takes."""
-    parser.add_argument("name", nargs="?", help="which one; without it, all are listed")
+    """Declare the arguments of the command."""
+    parser.add_argument("name", nargs="?", help="its name; without one, all exercises are listed")
     parser.add_argument("--check", metavar="FILE", type=Path, help="mark the function in this file")
     parser.add_argument("--hint", metavar="N", type=int, help="show the n-th hint")
     parser.add_argument("--course", metavar="FILE", type=Path, help="a file that declares further exercises")
@@ -79,14 +79,14 @@ def _loaded(path: Path) -> ModuleType:
         raise InputError(f"{path} is a directory, not a file" if path.exists() else f"there is no {path}")
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
-        raise InputError(f"{path} is no Python file: let its name end with .py")
+        raise InputError(f"{path} is not a Python file: its name must end with .py")
     module = importlib.util.module_from_spec(spec)
-    writes, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # a learner's directory gets no further files
+    writes, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # leave no further files in a learner's directory
     try:
         spec.loader.exec_module(module)
     except SyntaxError as error:
         raise InputError(f"{path}, line {error.lineno}: {error.msg}") from None
-    except SystemExit:  # else the command would end here, with the exit status of a right answer
+    except SystemExit:  # otherwise the command would end here, with the exit status of a right answer
         raise InputError(f"{path} leaves Python when it is run: take out what calls exit") from None
     except Exception as error:
         raise InputError(f"{path} cannot be run: {type(error).__name__}: {error}") from error

@@ -1,4 +1,4 @@
-"""`python -m tinygrad_lite explain script.py`: a script is run, and its last `backward()` is explained."""
+"""`python -m tinygrad_lite explain script.py`: runs a script, and explains its last `backward()`."""
 
 import argparse
 import webbrowser
@@ -10,16 +10,16 @@ HELP = "run a script and explain its last backward()"
 EXAMPLES = """\
     python -m tinygrad_lite explain train.py                        run it, and open the lesson in a browser
     python -m tinygrad_lite explain -o lesson.html train.py         write the lesson instead
-    python -m tinygrad_lite explain --text train.py --epochs 3      print it; what follows the script is the script's
+    python -m tinygrad_lite explain --text train.py --epochs 3      print it; what follows is for the script
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Say what the command takes."""
+    """Declare the arguments of the command."""
     parser.add_argument("-o", "--output", metavar="FILE", type=Path, help="write the page here, and open nothing")
     parser.add_argument("--text", action="store_true", help="print the lesson in words, and write nothing")
     parser.add_argument("script", type=Path, help="a Python file")
-    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="of the script")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="the arguments of the script")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -14,7 +14,7 @@ __all__ = ["declare", "list", "start"]
 
 
 def list() -> "Catalogue":
-    """The exercises that there are, each with what is asked; iterating gives their names.
+    """List all exercises, each with its question; iterating gives their names.
 
     Example:
         >>> import tinygrad_lite as tg
@@ -27,10 +27,10 @@ def list() -> "Catalogue":
 
 
 def start(name: str) -> "Exercise":
-    """An exercise to work on: it shows its question, gives hints, marks what is submitted and counts the attempts.
+    """Start an exercise, which shows its question, gives hints, marks submissions and counts the attempts.
 
     Raises:
-        InputError: if there is none of this name.
+        InputError: if there is no exercise of this name.
 
     Example:
         >>> import tinygrad_lite as tg
@@ -59,23 +59,23 @@ def declare(
     by: str | None = None,
     hints: Sequence[str] = (),
 ) -> None:
-    """Add an exercise to the list, in the place of one of the same name.
+    """Add an exercise to the list; it replaces an exercise of the same name.
 
-    There is no answer to write down: what is submitted is compared with how the function's values change.
+    There is no answer to write down: a submission is compared with how the function's values change.
 
     Args:
-        function: an operation, or any function of arrays in NumPy; what it computes is shown as formula or code.
+        function: an operation, or any function of arrays in NumPy; the question shows it as a formula or as code.
         write: "derivative" asks for `derivative(y, *x)`, the local derivative entry by entry, of the shape of y;
             "vjp" for `vjp(g, y, *x)`, the vector-Jacobian product gᵀ ∂y/∂x, of the shape of the argument.
-        inputs: for each trial the arguments by name, in the function's order. The first is shown; all are marked.
-            Trials of several shapes find a number that should be a size.
-        by: the argument to differentiate by; the first unless told.
-        hints: given one by one when the learner asks.
+        inputs: for each trial the arguments by name, in the function's order. The question shows the first trial; the
+            mark covers all. Trials of several shapes detect a number that should be a size.
+        by: the argument to differentiate by; by default the first.
+        hints: shown one by one when the learner asks.
 
     Raises:
-        InputError: if the name is no identifier, an argument is not among the inputs or has no real numbers, or the
-            function's values are none that a gradient could be of.
-        ShapeError: if a derivative entry by entry is asked for, of a value of another shape than the argument.
+        InputError: if the name is not an identifier, if an argument is not among the inputs or does not hold real
+            numbers, or if the function's values cannot have a gradient.
+        ShapeError: if the exercise asks for an elementwise derivative, but the value and the argument differ in shape.
 
     Example:
         >>> import numpy as np, tinygrad_lite as tg
@@ -92,5 +92,5 @@ def declare(
     from tinygrad_lite.exercises.catalogue import enter
     from tinygrad_lite.exercises.declaration import Declaration
 
-    trials = tuple({key: np.array(x)[()] for key, x in trial.items()} for trial in inputs)  # copies, which stay
+    trials = tuple({key: np.array(x)[()] for key, x in trial.items()} for trial in inputs)  # copies, which are ours
     enter(Declaration(name, question, function, write, trials, by, tuple(hints)))

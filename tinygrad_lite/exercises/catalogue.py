@@ -1,4 +1,4 @@
-"""Which exercises there are: those of the course, and those that were declared since."""
+"""The catalogue of exercises: those of the course, and those that were declared since."""
 
 from collections.abc import Iterator
 from difflib import get_close_matches
@@ -12,7 +12,7 @@ _DECLARED = {declaration.name: declaration for declaration in COURSE}
 
 
 def enter(declaration: Declaration) -> None:
-    """Add an exercise, or put it in the place of its namesake."""
+    """Add an exercise; it replaces an exercise of the same name."""
     _DECLARED[declaration.name] = declaration
 
 
@@ -26,7 +26,7 @@ def find(name: str) -> Declaration:
 
 
 class Catalogue(Shown):
-    """All exercises: the names by iteration, and a table of what is asked as its text."""
+    """All exercises: iteration gives their names, and the text is a table of the questions."""
 
     def __iter__(self) -> Iterator[str]:
         return iter([*_DECLARED])
@@ -39,7 +39,7 @@ class Catalogue(Shown):
         return "\n".join(f"{name:{width}}  {_asked(declared)}" for name, declared in _DECLARED.items())
 
     def markdown(self) -> str:
-        """The same as a table."""
+        """The same in Markdown, as a table."""
         rows = [f"| `{name}` | {_asked(declared)} |" for name, declared in _DECLARED.items()]
         return "\n".join(["| exercise | asked for |", "|---|---|", *rows])
 

@@ -19,7 +19,7 @@ def network(w1: Array, b1: Array, w2: Array, b2: Array, x: Array, t: Array) -> A
 
 
 def _patients(count: int) -> dict[str, Array]:
-    """13 measurements of each of some patients, and a network that has not learnt anything yet."""
+    """Some patients with 13 measurements each, and a network that has not learnt anything yet."""
     draw = np.random.default_rng(count).normal
     return {
         "w1": draw(size=(13, 8)) / 4,

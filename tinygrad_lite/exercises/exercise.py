@@ -1,4 +1,4 @@
-"""An exercise that somebody works on: its question, its hints, and the attempts so far."""
+"""An exercise in progress: its question, its hints, and the attempts so far."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -17,7 +17,7 @@ class Exercise(Shown):
     """An exercise that was started; its text is the question.
 
     Attributes:
-        attempts: how many submissions were marked.
+        attempts: the number of marked submissions.
         solved: whether one of them was right.
     """
 
@@ -29,7 +29,7 @@ class Exercise(Shown):
 
     @property
     def name(self) -> str:
-        """The exercise's."""
+        """The name of the exercise."""
         return self._declaration.name
 
     @property
@@ -38,7 +38,7 @@ class Exercise(Shown):
         return self._declaration.write
 
     def submit(self, function: F) -> F:
-        """Print the mark of a function and hand the function back, so that it may stand above its definition.
+        """Print the mark of a function and return the function, so that this can decorate its definition.
 
         Raises:
             as `check`.
@@ -55,12 +55,12 @@ class Exercise(Shown):
         return function
 
     def check(self, function: Callable[..., Any]) -> Mark:
-        """The mark of a function; what cannot be marked raises, and does not count as an attempt.
+        """Mark a function and return the mark; if that is impossible, raise an error and do not count an attempt.
 
         Raises:
-            UsageError: if it cannot be called as the question says, changes what it is given, leaves Python, or returns
-                no numbers.
-            Exception: whatever it raises itself, with a note of the line.
+            UsageError: if it cannot be called as the question says, changes its arguments, exits Python, or returns no
+                numbers.
+            Exception: any exception that it raises itself, with a note of the line.
 
         Example:
             >>> import tinygrad_lite as tg
@@ -76,7 +76,7 @@ class Exercise(Shown):
         return Mark(self.name, self.attempts, not remarks, summary, remarks)
 
     def hint(self, number: int | None = None) -> Note:
-        """The next hint, or the one of this number, from 1; after the last one, that there is none.
+        """Return the next hint, or the hint of this number, from 1; after the last one, say that there are no more.
 
         Raises:
             InputError: if there is no hint of this number.
@@ -91,12 +91,12 @@ class Exercise(Shown):
             return Note("there is no further hint" if hints else "there is no hint")
         number = self._hints + 1 if number is None else number
         if not 1 <= number <= len(hints):
-            raise InputError(f"{self.name} has {len(hints)} hints, of which {number} is none")
+            raise InputError(f"{self.name} has {len(hints)} hints; there is no hint {number}")
         self._hints = max(self._hints, number)
         return Note(f"hint {number} of {len(hints)}: {hints[number - 1]}")
 
     def template(self) -> str:
-        """A file to begin with: the question as its docstring, and the function to fill in."""
+        """A file to start from: the question as its docstring, and the function to fill in."""
         question = str(self).replace("\\", "\\\\").replace('"""', "'''")
         return f'"""{question}\n"""\n\nimport numpy as np\n\n\n{_stub(self._declaration)}\n'
 

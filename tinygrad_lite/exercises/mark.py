@@ -1,7 +1,7 @@
-"""A mark: whether a submission is right, and if not, where and what it looks like; never the answer.
+"""A mark: whether a submission is right, and if not, where and what the mistake looks like; never the answer.
 
-A distance from the right value gives that value away to whoever divides by it, so it is told in a few steps; and of a
-usual mistake is told which kind it is, not the number or the sum that would mend it.
+The distance from the right value would give that value away, so a mark tells it in a few coarse steps. For a common
+mistake it tells the kind, but not the number or the sum that would correct it.
 """
 
 import re
@@ -18,7 +18,7 @@ NUMBERS = {
     TOO_LARGE: "a sum in place of a mean",
     TOO_SMALL: "a mean in place of a sum",
 }
-"""How a learner is told of a number that is wrong."""
+"""What a learner reads about a wrong factor."""
 
 _SLICES = {
     FIRST: "only the first slice along an axis counts",
@@ -28,14 +28,14 @@ _SLICES = {
 
 @dataclass(frozen=True, repr=False)
 class Mark(Shown):
-    """What a learner is told.
+    """The mark of a submission.
 
     Attributes:
-        exercise: its name.
-        attempt: which one it was, counted from 1.
+        exercise: the name of the exercise.
+        attempt: the number of the attempt, from 1.
         ok: whether the submission is right.
-        summary: for a right one, what was compared.
-        remarks: for a wrong one, where it is wrong and why.
+        summary: for a right submission, what was compared.
+        remarks: for a wrong submission, where it is wrong and why.
     """
 
     exercise: str
@@ -48,7 +48,7 @@ class Mark(Shown):
         return "\n  ".join([self._title(), *self.remarks])
 
     def markdown(self) -> str:
-        """The same with a list."""
+        """The same in Markdown, with a list."""
         return "\n".join([f"**{self._title()}**", "", *(f"- {remark}" for remark in self.remarks)])
 
     def _title(self) -> str:
@@ -57,9 +57,9 @@ class Mark(Shown):
 
 
 def distance(value: float, right: float) -> str:
-    """How far a number is from what it should be, in words that do not tell what that is.
+    """How far a number is from the right one, in words that do not give that away.
 
-    A little is up to a tenth; much is a factor of two or more.
+    "A little" is up to a tenth; "much" is a factor of two or more.
     """
     if not np.isfinite(value):
         return f"it is {value}"
@@ -77,7 +77,7 @@ def distance(value: float, right: float) -> str:
 
 
 def kind(mistake: str) -> str:
-    """Which kind of mistake the gradient checker's sentence tells of."""
+    """The kind of mistake that a sentence of the gradient checker describes."""
     for sentence, told in (NUMBERS | _SLICES).items():
         if re.fullmatch(sentence.format(r"\d+"), mistake):
             return told

@@ -1,4 +1,4 @@
-"""Marking: a submission against how the function's values change, with the gradient checker's diagnosis."""
+"""Marks a submission by how the function's values change, with the gradient checker's diagnosis."""
 
 import io
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ from tinygrad_lite.transforms.gradients import grad
 _VALUE = "the value y stands where its derivative should be"
 _VALUE_FOR_G = "y stands where g should be"
 
-# Σ g·y, whose gradient is what a vjp computes. It is in no registry, and known by its name.
+# Σ g·y, whose gradient is what a vjp computes; it is not in the registry, and is recognised by its name
 _weigh = Op(
     lambda y, g: np.sum(g * y),
     [lambda u, s, y, g: u * g, lambda u, s, y, g: u * y],
@@ -34,15 +34,15 @@ _weigh = Op(
 
 
 def remarks_on(declaration: Declaration, submission: Submission) -> tuple[str, tuple[str, ...]]:
-    """What was compared, and what there is to be said against a submission: nothing if it is right.
+    """A summary of the comparison, and remarks on a submission; there are none if it is right.
 
-    The first trial that it fails is told. Whatever the submission raises is passed on.
+    The remarks are on the first trial that it fails. Exceptions of the submission pass through.
     """
     entries = kinks = 0
     for number, trial in enumerate(declaration.inputs):
         marking = _Marking(declaration, submission, trial)
         told, looks_like = marking.remarks()
-        if number and looks_like in NUMBERS.values():  # which depends on the trial: it was right for the first
+        if number and looks_like in NUMBERS.values():  # this depends on the trial: it was right for the first
             looks_like = ""
         if told:
             likeness = [f"it looks like this: {looks_like}"] if looks_like else []
@@ -60,13 +60,13 @@ class _Marking:
         self._x = np.asarray(trial[declaration.argument])[()]
         self._y = declaration.value(trial)
         shape = np.shape(self._y)
-        # a derivative entry by entry shows itself where each entry arrives as it is
+        # with an upstream gradient of ones, each entry of an elementwise derivative arrives unchanged
         derivative = declaration.write == "derivative"
         self._g = np.ones(shape)[()] if derivative else np.random.default_rng(0).uniform(0.5, 1.5, shape)
         self.report: Report
 
     def remarks(self) -> tuple[str, str]:
-        """What is wrong, and which usual mistake it looks like; nothing if it is right."""
+        """What is wrong, and which common mistake it looks like; empty if it is right."""
         answer = self._submission(self._g, self._y, self._trial)
         shape = np.shape(self._x)
         if answer.shape != shape and not (self._declaration.write == "derivative" and not answer.shape):
@@ -93,7 +93,7 @@ class _Marking:
         return self._by(self._g, self._declaration.value(self._moved(x)), self._moved(x))
 
     def _by(self, g: Array, y: Array, trial: Mapping[str, Array]) -> Array:
-        """What the submission hands on to the argument; in silence, as what it prints was read at its first call."""
+        """The submission's contribution to the argument; without output, since its first call has printed already."""
         with redirect_stdout(io.StringIO()):
             answer = self._submission(g, y, trial)
         return g * answer if self._declaration.write == "derivative" else answer
@@ -106,7 +106,7 @@ class _Marking:
         return told, TRANSPOSED if shape == expected[::-1] else ""
 
     def _told(self, failing: list[Finding]) -> str:
-        """Which entries are wrong, and how far."""
+        """The wrong entries, and how far off they are."""
         worst = max(failing, key=lambda finding: np.nan_to_num(abs(finding.gradient - finding.reference), nan=np.inf))
         where = self._entry(worst.index)
         if worst.verdict is Verdict.NOT_DETERMINISTIC:
@@ -118,16 +118,16 @@ class _Marking:
         return f"{_counted(failing)} wrong, {'' if alone else 'furthest '}at {where}: {how}"
 
     def _entry(self, index: tuple[int, ...]) -> str:
-        """An entry of the argument, by its name, with its number."""
+        """An entry of the argument: its name and its value."""
         name = self._declaration.argument
         if not index:
             return f"{name} = {brief(self._x)}"
         return f"{name}[{', '.join(map(str, index))}], where {name} is {brief(self._x[index])}"
 
     def _why(self, answer: Array, failing: list[Finding]) -> str:
-        """Which usual mistake it looks like: of the whole function, else of an operation in it."""
+        """The common mistake that it looks like, in the whole function or else in one of its operations."""
         if not np.all(np.isfinite(answer)):
-            return ""  # whatever made it
+            return ""  # whatever the cause
         if self._declaration.write == "derivative" and same(answer, self._y, 1e-9):
             return _VALUE
         if why := self._of_the_whole():
@@ -141,7 +141,7 @@ class _Marking:
         return ""
 
     def _of_the_whole(self) -> str:
-        """The mistake in the function taken as one operation, whose rule is the submission."""
+        """The mistake in the function as one operation, whose rule is the submission."""
         declaration, n = self._declaration, len(self._trial)
         arrays = [np.asarray(x)[()] for x in self._trial.values()]
 
@@ -153,28 +153,28 @@ class _Marking:
         kink, on_complex = (getattr(function, fact, None) for fact in ("kink", "on_complex"))
         op = Op(function, rules, name=declaration.name, arity=n, kink=kink, on_complex=on_complex)
         if declaration.write == "derivative":
-            op.derivatives = [0.0] * n  # which says that it works entry by entry; what is run are the rules
+            op.derivatives = [0.0] * n  # marks it as elementwise; only the rules run
         try:
             fault = fault_of(Step(op, tuple(arrays), NO_PARAMS, wrap(np.array(self._y)), None))
-        except Exception:  # the submission is tried on other numbers than it was asked for
+        except Exception:  # the submission runs on numbers that the exercise did not ask for
             return ""
         why = fault[1] if fault else ""
         return "" if why == OUTPUT and not self._is_right_with(self._x) else why
 
     def _is_right_with(self, y: Array) -> bool:
-        """Whether the submission would be right if it were given this in place of y."""
+        """Whether the submission would be right with this array in place of y."""
         answer = self._by(self._g, y, self._trial)
         return gradcheck(self._weighted, self._x, gradient=answer, raise_exception=False).ok
 
     def _at_kinks(self, answer: Array) -> str:
-        """Where the function has a kink, the answer is a convention, which is the one of this package."""
+        """A remark if the function has a kink, where the answer follows this package's convention."""
         checked = self.report[self.report.checked[0].path]
         kinked = np.asarray(checked.verdicts[0] == Verdict.KINK)
         if not np.any(kinked):
             return ""
         try:
             convention: Array = grad(self._weighted)(self._x)
-        except Exception:  # what leaves NumPy's functions has no rule, and so no convention either
+        except Exception:  # code outside NumPy's functions has no rule, and so no convention
             return ""
         gradient = self._g * answer if self._declaration.write == "derivative" else answer
         off = np.argwhere(kinked & (np.abs(gradient - convention) > 1e-9))
@@ -187,7 +187,7 @@ class _Marking:
 
 
 def _counted(failing: list[Finding]) -> str:
-    """How many entries are wrong, of how many."""
+    """The number of wrong entries out of all entries."""
     count = sum(finding.count for finding in failing)
     return f"{count} of {failing[0].of} entries {'is' if count == 1 else 'are'}"
 
@@ -197,7 +197,7 @@ def _only_in_sign(failing: list[Finding]) -> str:
 
 
 def _not_for(trial: Mapping[str, Array], hardcoded: bool) -> str:
-    """That it is wrong for a trial that the question does not show; it was right for the one that it shows."""
+    """A remark that it is right for the trial that the question shows, but wrong for another."""
     inputs = ", ".join(f"{name} = {brief(x)}" for name, x in trial.items())
     question = ": is a size, or a value, written as a number?" if hardcoded else ""
     return f"it is right for the inputs that were shown, but not for {inputs}{question}"

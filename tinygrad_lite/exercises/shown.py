@@ -1,17 +1,17 @@
-"""What shows itself: as text in a terminal, as Markdown in a notebook.
+"""Objects that show themselves, as text in a terminal and as Markdown in a notebook.
 
-Markdown and not HTML, so that what a teacher writes in a question, such as a formula or `x`, is set there, too.
+It is Markdown, not HTML, so that a teacher's formulas and `code` in a question are rendered as well.
 """
 
 from typing import Any
 
 import numpy as np
 
-_MANY = 12  # entries, above which an array is told by its shape
+_MANY = 12  # above this number of entries, only the shape of an array is shown
 
 
 class Shown:
-    """Something whose text is what one wants to see of it."""
+    """An object whose `repr` is the text to read."""
 
     def markdown(self) -> str:
         """The text for a notebook."""
@@ -38,7 +38,7 @@ class Note(Shown):
 
 
 def brief(x: Any) -> str:
-    """An array or a number in a line: its entries, or of many the shape."""
+    """An array or a number in one line: its entries, or its shape if there are many."""
     x = np.asarray(x)
     if not x.shape:
         return f"{x.item():.4g}"

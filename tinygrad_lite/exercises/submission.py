@@ -1,4 +1,4 @@
-"""What a learner submits: a function, run on copies, whose slips are told in the learner's terms."""
+"""A learner's submission: a function that runs on copies, and whose errors are reported in the learner's terms."""
 
 import inspect
 import linecache
@@ -14,7 +14,7 @@ from tinygrad_lite.exercises.declaration import Declaration
 
 
 class Submission:
-    """A learner's function, which takes what an exercise gives it."""
+    """A learner's function, which takes the arguments of an exercise."""
 
     def __init__(self, declaration: Declaration, function: Callable[..., Any]) -> None:
         self._declaration, self._function = declaration, function
@@ -29,14 +29,14 @@ class Submission:
                 f"{self._name}{signature} cannot be called with the {len(declaration.parameters)} arguments that it is "
                 f"given, {', '.join(declaration.parameters)}: begin with `{declaration.head}`"
             ) from None
-        except ValueError:  # written in C, it does not tell: the call will show
+        except ValueError:  # written in C, without a signature: the call will show
             pass
 
     def __call__(self, g: Array, y: Array, trial: Mapping[str, Array]) -> Array:
-        """What the function returns for these, as a real array.
+        """The function's result for these arguments, as a real array.
 
         Raises:
-            UsageError: if it changes what it is given, leaves Python, or returns no real numbers.
+            UsageError: if it changes its arguments, exits Python, or returns no real numbers.
         """
         first = [g] if self._declaration.write == "vjp" else []
         arguments = [np.array(x)[()] for x in (*first, y, *trial.values())]
@@ -46,7 +46,7 @@ class Submission:
         except Exception as error:
             error.add_note(f"raised by your {self._name}{_line(error)}")
             raise
-        except SystemExit:  # else marking would end here, with the exit status of a right answer
+        except SystemExit:  # otherwise marking would end here, with the exit status of a right answer
             raise UsageError(f"{self._name} leaves Python: let it end with `return` and the derivative") from None
         for name, a, b in zip(self._declaration.parameters, before, arguments):
             if not np.array_equal(a, b, equal_nan=True):

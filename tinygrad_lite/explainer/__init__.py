@@ -1,4 +1,4 @@
-"""Explain: any model's backward pass as a lesson."""
+"""Explains the backward pass of any model as a lesson."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 def explain(result: Tensor | Callable[..., Any], *args: Any, **kwargs: Any) -> "Lesson":
-    """A lesson about how a tensor came about, and how each gradient behind it is computed.
+    """Make a lesson about how a tensor was computed, and how each gradient behind it is computed.
 
-    It runs the backward pass itself, and changes no `.grad`. Of a tensor with more entries than one it explains the
-    gradient of their sum. A function is called with the arguments, and what it returns is explained; then each
-    operation is told with the line of the code that called it and the module that it belongs to.
+    The lesson runs the backward pass itself and changes no `.grad`. For a tensor with several entries, it explains the
+    gradient of their sum. A function is called with the arguments, and the lesson explains its result; then each
+    operation comes with the line of code that called it and the module that it belongs to.
 
     Raises:
-        UsageError: if it is no tensor, nor a function that returns one.
+        UsageError: if the target is neither a tensor nor a function that returns one.
         GraphError: if it has no history, or its graph was freed by a backward pass.
         InputError: if it is empty.
 
@@ -56,10 +56,10 @@ def explain(result: Tensor | Callable[..., Any], *args: Any, **kwargs: Any) -> "
 
 
 def backward_steps(result: Tensor) -> Iterator["BackwardStep"]:
-    """The backward pass one operation at a time, so that one can stop and look; it changes no `.grad`.
+    """Run the backward pass one operation at a time, so that you can stop and look; it changes no `.grad`.
 
-    Each step has the operation whose turn it is, the upstream gradient (`upstream`), what it hands to each of
-    its inputs (`contributions`), and the gradients that there are so far, by name (`gradients`).
+    Each step has its operation, the upstream gradient (`upstream`), the contribution to each input (`contributions`),
+    and the gradients so far, by name (`gradients`).
 
     Raises:
         as `explain`.

@@ -1,6 +1,6 @@
-r"""The derivation, line by line, in LaTeX, as one would set it in a handout.
+r"""The derivation in LaTeX, line by line, as in a handout.
 
-The gradient of the result by a value v is written v̄. A rule is printed with the upstream gradient in its place.
+The gradient of the result by a value v is written v̄. A rule is printed with the upstream gradient in place of g.
 """
 
 import numpy as np
@@ -11,7 +11,7 @@ from tinygrad_lite.readers import notation
 
 
 def latex(graph: Graph, backward_pass: Pass) -> str:
-    """Two aligned blocks: the forward pass, and the gradients in the order in which they are complete."""
+    """Two aligned blocks: the forward pass, and the gradients in the order in which they are completed."""
     lines = ["\\begin{align*}"]
     lines += [f"  {_name(node)} &= {notation.latex(node.formula)} \\\\" for node in graph.operations]
     lines += ["\\end{align*}", "\\begin{align*}", f"  {_bar(graph.root)} &= {_start(graph)} \\\\"]

@@ -1,4 +1,4 @@
-"""The graph behind a tensor as a lesson tells it: nodes with names, numbers and shapes, in forward order."""
+"""The graph behind a tensor for a lesson: nodes with names, numbers and shapes, in forward order."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,17 +17,17 @@ from tinygrad_lite.readers.symbol import Symbol
 
 @dataclass(eq=False)
 class Node:
-    """A value of the graph: what an operation made, a leaf, or an array that it met.
+    """A value of the graph: the result of an operation, a leaf, or an array that an operation took.
 
     Attributes:
-        name: what it is called, each node by another name.
+        name: its name, different for each node.
         value: the array.
-        number: the operation's place in forward order, from 1; 0 for what no operation made.
-        op, inputs, params: how it was made; inputs are nodes, and plain numbers.
-        arrays: what the operation was given.
-        tensor: the tensor that it is; None for an array or a stand-in.
+        number: the operation's place in forward order, from 1; 0 if no operation made it.
+        op, inputs, params: how it was made; inputs are nodes and plain numbers.
+        arrays: the operation's inputs as arrays.
+        tensor: the tensor itself; None for an array or a stand-in.
         requires_grad: whether a gradient flows to it.
-        source: the user's line that called the operation, where it is known.
+        source: the user's line that called the operation, if it is known.
         module: the path of the module that it belongs to, "" for the outermost.
     """
 
@@ -49,7 +49,7 @@ class Node:
 
     @property
     def is_declared(self) -> bool:
-        """Whether the operation is of the registry, and so a function of its inputs; not one that stands for a run."""
+        """Whether the operation is in the registry, and so a function of its inputs; not one that stands for a run."""
         return self.op is not None and is_registered(self.op)
 
     @property
@@ -59,12 +59,12 @@ class Node:
 
     @property
     def symbols(self) -> list[Any]:
-        """What the operation was given, each value under its name."""
+        """The operation's inputs, each as a symbol with its name."""
         return [Symbol(array, x.name) if isinstance(x, Node) else array for x, array in zip(self.inputs, self.arrays)]
 
     @property
     def formula(self) -> Any:
-        """How it was made, as a symbol; its own name if it was not."""
+        """The formula that made it, as a symbol; its own name if no operation made it."""
         if self.op is None:
             return self.symbol
         return Symbol(
@@ -77,13 +77,13 @@ class Node:
 
 @dataclass
 class Seen:
-    """What is known of how values came about, beyond the graph.
+    """Facts about the origin of values that the graph does not hold.
 
     Attributes:
-        names: what the user calls some tensors and arrays, by their ids.
-        sources, modules: the line and the module of each tensor that is known to have one.
-        made: what was computed of the graph's values without a history, such as masks; None if nobody looked.
-        decisions: operations whose answer Python was given, to act on.
+        names: the user's names for tensors and arrays, by their ids.
+        sources, modules: the line and the module of each tensor, if they are known.
+        made: values such as masks that were computed from the graph without a history; None if nobody watched.
+        decisions: operations whose answers went to Python code, which may have acted on them.
     """
 
     names: dict[int, str]
@@ -98,18 +98,18 @@ class Graph:
 
     Attributes:
         root: the node of the tensor itself.
-        leaves: what no operation made, in the order in which it is met.
-        operations: what one did, in forward order; those too that carry no gradient, where somebody saw them.
+        leaves: the nodes that no operation made, in the order in which they occur.
+        operations: the results of operations in forward order; also those without a gradient, if they were watched.
         upstream: the gradient that the backward pass starts from.
-        letter: what the upstream gradient is called in formulas: g, unless that is somebody's name.
-        frozen: why other values would not come out as the user's code makes them: what is fixed in this graph though
-            it may have been computed from its values. None if nothing is.
+        letter: the name of the upstream gradient in formulas: g, unless a node has that name.
+        frozen: why the graph cannot follow a change of its values: something in it is fixed that the user's code may
+            have computed from them. None if nothing is.
 
     Args:
-        upstream: 1 for each entry of the result unless given, so that gradients are those of the sum of its entries.
+        upstream: by default 1 for each entry of the result, so that the gradients are those of the sum of its entries.
 
     Raises:
-        UsageError: if it is no tensor.
+        UsageError: if the root is not a tensor.
         GraphError: if it has no history, or its graph was freed.
         InputError: if it is empty.
     """
@@ -148,12 +148,12 @@ class Graph:
         return [*self.leaves, *self.operations]
 
     def total(self, value: Array) -> float:
-        """What is differentiated: the sum of the result's entries, each times what the backward pass starts from."""
+        """The number that is differentiated: the sum of the result's entries, each times its upstream gradient."""
         with np.errstate(all="ignore"):
             return float(np.sum(self.upstream * value))
 
     def _path(self, result: Tensor) -> list[Tensor]:
-        """The history of the result, and of what was made of its values without one, as a mask is."""
+        """The history of the result, and of the values in it that were computed without a history, such as a mask."""
         roots = {result}
         looked: set[Tensor] = set()
         while True:
@@ -218,7 +218,7 @@ class Graph:
         return leaf
 
     def _is_same(self, key: Any, array: Array) -> bool:
-        """Whether an array or a leaf, met again, is as it was: it may have been changed between its uses."""
+        """Whether an array or a leaf still has the same values; it may have changed between two uses."""
         former = self._arrays[key]
         if array is former:
             return True
@@ -226,7 +226,7 @@ class Graph:
         return bool(np.array_equal(a, b, equal_nan=a.dtype.kind == b.dtype.kind == "f"))
 
     def _computed(self, x: Tensor) -> None:
-        """Add the operations that made a tensor without a history of the graph's values, before what takes it in."""
+        """Add the operations that made a tensor without a history from the graph's values, before its first use."""
         ahead = [x]
         while ahead:
             top = ahead[-1]
@@ -263,7 +263,7 @@ def _has_array(x: Any) -> bool:
 
 
 def _outputs(path: Sequence[Tensor], modules: Mapping[Tensor, str]) -> set[Tensor]:
-    """What modules return: results that nothing in the same module goes on with."""
+    """The results that modules return: those that no operation in the same module uses."""
     inside = {
         x
         for tensor in path
@@ -274,20 +274,20 @@ def _outputs(path: Sequence[Tensor], modules: Mapping[Tensor, str]) -> set[Tenso
 
 
 def _owner(inputs: Sequence[Any]) -> str:
-    """The module of an operation by the parameters that it takes in."""
+    """The module of an operation, according to the parameters that it takes."""
     paths = (x.name for x in inputs if isinstance(x, Node) and x.op is None and "." in x.name)
     return next((path.rpartition(".")[0] for path in paths), "")
 
 
 def _named_after(module: str) -> str:
-    """A name for what a module returns: its path, unless that would read as a number."""
+    """A name for the result of a module: its path, unless that would read as a number."""
     return module if module.rpartition(".")[2].isidentifier() else ""
 
 
 class _Names:
-    """A name for each tensor or array, each given once: its own, the user's, or one that is made up.
+    """A unique name for each tensor or array: its own, the user's, or a made-up name.
 
-    What has a name keeps it before any is made up; of two with the same name, the one that comes first.
+    Existing names come before made-up names; of two equal names, the first node keeps it.
     """
 
     def __init__(self, path: Sequence[Tensor], root: Tensor, users: Mapping[int, str]) -> None:
@@ -303,7 +303,7 @@ class _Names:
             self._known[root] = self._free("result")
 
     def of(self, x: Any, otherwise: str, changed: bool = False) -> str:
-        """The name of a tensor or an array; another one if it was changed since it got its name."""
+        """The name of a tensor or an array; a new name if it has changed since it got its name."""
         known = self._known.get(_key(x))
         return known if known and not changed else self._free(known or otherwise)
 
@@ -318,7 +318,7 @@ class _Names:
 
 
 def _key(x: Any) -> Any:
-    """What a tensor or an array is found by: arrays are equal to many things, and cannot be hashed."""
+    """The key of a tensor or an array, since arrays compare entry by entry and cannot be hashed."""
     return x if isinstance(x, Tensor) else id(x)
 
 
@@ -327,5 +327,5 @@ def _is_number(x: Any) -> bool:
 
 
 def _numpy(array: Array) -> Array:
-    """The array as NumPy's: a lesson shows numbers, wherever they lie."""
+    """The array as a NumPy array: a lesson shows numbers, whatever library holds them."""
     return array if array is None or isinstance(array, (np.ndarray, np.generic, int, float)) else np.asarray(array)

@@ -1,8 +1,8 @@
-"""JavaScript printed from a declaration: a forward or a rule run on `Scripted` values writes itself down.
+"""JavaScript printed from a declaration: a forward or a rule that runs on `Scripted` values writes its own source.
 
-The page's own small NumPy (`page/numpy.js`) has the functions that are written here under NumPy's names, so that a
-page computes with the declarations themselves. What depends on numbers in Python, or has no such function, is not
-printable, and the page says that it shows what was recorded.
+The page's own small NumPy (`page/numpy.js`) has the functions that are called here, under NumPy's names, so a page
+computes with the declarations themselves. Code that depends on numbers in Python, or calls a function that the page
+lacks, cannot be printed; then the page says that it shows recorded values.
 """
 
 import json
@@ -42,18 +42,18 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
     "swapaxes": ("axis1", "axis2"),
     "einsum": ("subscripts",),
 }
-"""What the page's own NumPy computes, and the parameters that it knows of each."""
+"""The functions of the page's own NumPy, each with the parameters that it knows."""
 
 _SAME_ENTRIES = frozenset({"reshape", "ravel", "expand_dims", "squeeze", "cast", "stop_gradient", "positive", "real"})
-_FEW = 4096  # constants that are written out
+_FEW = 4096  # the largest number of entries of a constant that is written out
 
 
 class NotPrintableError(UsageError):
-    """What cannot be written as JavaScript, and why."""
+    """A declaration that cannot be written as JavaScript; the message says why."""
 
 
 class Scripted(Numbered):
-    """An array that writes down, as JavaScript, how it is computed.
+    """An array that writes its own computation as JavaScript.
 
     Attributes:
         text: the expression.
@@ -70,19 +70,19 @@ class Scripted(Numbered):
         return self._script.performed(op, inputs, params)
 
     def refusal(self) -> NotPrintableError:
-        """The error for who asks for the numbers."""
+        """The error for code that asks for the numbers."""
         return NotPrintableError("it depends on numbers in Python")
 
 
 class _Script:
-    """The lines of a function, as they are written."""
+    """The lines of a function so far."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
         self._within: list[Op] = []
 
     def performed(self, op: Op, inputs: Sequence[Array], params: Mapping[str, Any]) -> Any:
-        """What an operation makes of scripted values."""
+        """The result of an operation on scripted values."""
         if op.is_composite and not (op.name in FUNCTIONS or _moves(op)) and op not in self._within:
             self._within.append(op)
             try:
@@ -126,7 +126,7 @@ class _Script:
         return f"np.{op.name}({', '.join(parts)})"
 
     def written(self, x: Any) -> str:
-        """A value as an expression."""
+        """The expression for a value."""
         if isinstance(x, Scripted):
             return x.text
         if x is None:
@@ -144,10 +144,10 @@ class _Script:
 def function(rule: Callable[..., Any], arguments: Mapping[str, Array], params: Mapping[str, Any]) -> str:
     """A forward or a rule as a JavaScript function of the page's NumPy and of the named arrays.
 
-    Arguments that are plain numbers, or arrays of integers, are written into it.
+    Arguments that are plain numbers or arrays of integers become constants in it.
 
     Raises:
-        NotPrintableError: if it has no such form.
+        NotPrintableError: if it cannot be written as JavaScript.
 
     Example:
         >>> import numpy as np
@@ -167,14 +167,14 @@ def function(rule: Callable[..., Any], arguments: Mapping[str, Array], params: M
         result = script.written(gradient)
     except NotPrintableError:
         raise
-    except Exception as error:  # whatever a rule does with numbers that it is not shown
+    except Exception as error:  # a rule may do anything with numbers that it does not see
         raise NotPrintableError(f"it depends on numbers in Python ({error})") from error
     body = "".join(f"  {line}\n" for line in script.lines)
     return f"({', '.join(['np', *arguments])}) => {{\n{body}  return {result};\n}}"
 
 
 def is_argument(x: Any) -> bool:
-    """Whether it is an array that a program is given; labels and indices, of integers, are written into it."""
+    """Whether it is an array to pass to a program; labels and indices, which are integers, become constants in it."""
     return isinstance(x, (np.ndarray, np.generic)) and x.dtype.kind in "fb"
 
 
@@ -190,7 +190,7 @@ def _scatter(*texts: Any, shape: tuple[int, ...], indices: Sequence[Any]) -> str
 
 
 def _indexed(name: str) -> Callable[..., str]:
-    """How an operation is written that puts values at the entries of an index."""
+    """The text of an operation that puts values at the entries of an index."""
 
     def write(x: str, values: str, shape: tuple[int, ...], _: Any, value: Array, index: Any) -> str:
         return f"np.{name}({x}, {values}, {_places(shape, index)}, {json.dumps(_form(shape, index))})"
@@ -209,16 +209,16 @@ _MOVES: dict[str, Callable[..., str]] = {
     "index_add": _indexed("index_add"),
     "broadcast_to": _broadcast_to,
 }
-"""What moves entries: how it is written, of the inputs' texts, their shapes, the value and the parameters."""
+"""The operations that move entries, each with its text, from its inputs' texts and shapes, its value and parameters."""
 
 
 def _moves(op: Op) -> bool:
-    """Whether an operation computes nothing, and only moves entries, if at all."""
+    """Whether an operation only moves entries and computes nothing."""
     return op.name in _SAME_ENTRIES or op.name in _MOVES
 
 
 def _places(shape: tuple[int, ...], index: Any) -> str:
-    """Which entries an index reads, counted along the flat array."""
+    """The entries that an index reads, as positions in the flat array."""
     if any(isinstance(part, Scripted) for part in (index if isinstance(index, tuple) else (index,))):
         raise NotPrintableError("an index that depends on numbers")
     return _listed(np.arange(int(np.prod(shape))).reshape(shape)[index])

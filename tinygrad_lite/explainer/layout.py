@@ -1,8 +1,8 @@
-"""Layout: where each node of a graph stands, in layers from what is given to the result.
+"""Layout: the position of each node of a graph, in layers from the leaves to the result.
 
-K. Sugiyama, S. Tagawa and M. Toda (1981), Methods for visual understanding of hierarchical system structures, in the
-simplest form: layers by the longest way, a passage through each layer that an edge crosses, and in each layer the order
-of what stands before it, and behind it, in turn.
+This is the simplest form of K. Sugiyama, S. Tagawa and M. Toda (1981), Methods for visual understanding of hierarchical
+system structures: layers by the longest path, a passage through each layer that an edge crosses, and an order of each
+layer by its neighbours before it and behind it, in turn.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,12 +13,12 @@ from typing import TypeAlias
 from tinygrad_lite.explainer.graph import Graph, Node
 
 SWEEPS = 4
-MOST = 5_000  # passages of a picture; beyond, edges go straight
+MOST = 5_000  # the largest number of passages in a picture; beyond that, edges are straight
 
 
 @dataclass(eq=False)
 class Passage:
-    """Room in a layer for an edge that only passes it."""
+    """Room in a layer for an edge that passes through it."""
 
 
 Place: TypeAlias = Node | Passage
@@ -26,11 +26,11 @@ Place: TypeAlias = Node | Passage
 
 @dataclass
 class Layout:
-    """Where things stand.
+    """The positions of nodes and passages.
 
     Attributes:
-        layers: what is in each, in an order in which few edges cross.
-        passages: of each edge, from a node to one that takes it in, the passages on its way.
+        layers: the contents of each layer, in an order in which few edges cross.
+        passages: the passages of each edge, from a node to a node that uses it.
     """
 
     layers: list[list[Place]]
@@ -64,7 +64,7 @@ def laid_out(graph: Graph) -> Layout:
 
 
 def _depths(graph: Graph) -> dict[Node, int]:
-    """The layer of each node: of an operation by the longest way, of a leaf beside what it is used by."""
+    """The layer of each node: by the longest path for an operation, next to its first use for a leaf."""
     depth: dict[Node, int] = {}
     for node in graph.operations:
         depth[node] = 1 + max((depth.get(x, 0) for x in node.inputs if isinstance(x, Node)), default=0)
@@ -76,7 +76,7 @@ def _depths(graph: Graph) -> dict[Node, int]:
 
 
 def _order(layers: Sequence[list[Place]], neighbours: Mapping[Place, Sequence[Place]]) -> None:
-    """Order each layer by the mean place of the neighbours that have one already."""
+    """Order each layer by the mean position of the neighbours that already have one."""
     place: dict[Place, float] = {}
     for layer in layers:
         means: dict[Place, float] = {}

@@ -1,4 +1,4 @@
-"""A lesson about the graph behind a tensor, and the forms in which it can be had."""
+"""A lesson about the graph behind a tensor, and its output formats."""
 
 import contextlib
 import os
@@ -14,7 +14,7 @@ from tinygrad_lite.optim.optimizer import Optimizer
 
 
 class Lesson:
-    """What `tg.explain` returns: `print` it, or have it as a page, a picture, or a derivation.
+    """The result of `tg.explain`: `print` it, or write it as a page, a picture, or a derivation.
 
     Attributes:
         graph: the nodes, with their names and numbers.
@@ -32,7 +32,7 @@ class Lesson:
     __repr__ = __str__
 
     def to_text(self, path: str | os.PathLike[str] | None = None) -> str:
-        """The lesson in words, without the colours of a terminal; written to a file if there is a path.
+        """Return the lesson in words, without terminal colours; with a path, write it to that file.
 
         Raises:
             InputError: as `to_html`.
@@ -43,10 +43,10 @@ class Lesson:
         """Write the lesson as a page: one file to open in a browser, which needs no network.
 
         Args:
-            optimizer: whose next step the page shows beside plain gradient descent; it is not taken.
+            optimizer: the page shows its next step beside plain gradient descent, without taking it.
 
         Raises:
-            InputError: if the path cannot be written; a file that was there stays as it was.
+            InputError: if the path cannot be written; an existing file stays as it was.
 
         Example:
             >>> import tempfile, tinygrad_lite as tg
@@ -58,7 +58,7 @@ class Lesson:
         _write(Path(path), page.html(self.graph, self.backward, update))
 
     def to_svg(self, path: str | os.PathLike[str] | None = None) -> str:
-        """The graph as a picture, from left to right; written to a file if there is a path.
+        """Return the graph as a picture, from left to right; with a path, write it to that file.
 
         Raises:
             InputError: as `to_html`.
@@ -66,7 +66,7 @@ class Lesson:
         return _written(path, pictures.svg(self.graph, self.backward))
 
     def to_dot(self, path: str | os.PathLike[str] | None = None) -> str:
-        """The graph in the language of Graphviz; written to a file if there is a path.
+        """Return the graph in the language of Graphviz; with a path, write it to that file.
 
         Raises:
             InputError: as `to_html`.
@@ -74,7 +74,7 @@ class Lesson:
         return _written(path, pictures.dot(self.graph))
 
     def to_mermaid(self, path: str | os.PathLike[str] | None = None) -> str:
-        """The graph in the language of Mermaid; written to a file if there is a path.
+        """Return the graph in the language of Mermaid; with a path, write it to that file.
 
         Raises:
             InputError: as `to_html`.
@@ -82,7 +82,7 @@ class Lesson:
         return _written(path, pictures.mermaid(self.graph))
 
     def to_latex(self, path: str | os.PathLike[str] | None = None) -> str:
-        """The derivation line by line, as one would set it in a handout: v̄ is the gradient by v; it needs amsmath.
+        """Return the derivation line by line, as in a handout, where v̄ is the gradient by v; it needs amsmath.
 
         Raises:
             InputError: as `to_html`.
@@ -104,7 +104,7 @@ def _written(path: str | os.PathLike[str] | None, text: str) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
+    """Write a file completely or not at all."""
     unfinished = path.parent / f".{os.getpid()}.unfinished"
     try:
         if not path.name or path.is_dir():

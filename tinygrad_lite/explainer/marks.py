@@ -1,4 +1,4 @@
-"""What is the matter with a graph, marked on the node that is the cause: as `tg.audit_gradients` finds it."""
+"""Marks the nodes that cause problems in a graph, as `tg.audit_gradients` finds them."""
 
 from dataclasses import dataclass
 
@@ -9,21 +9,21 @@ from tinygrad_lite.checking.anomaly_messages import is_finite
 from tinygrad_lite.checking.audit import Status
 from tinygrad_lite.explainer.graph import Graph, Node
 
-MANY = 200  # leaves, of which each is looked into
+MANY = 200  # the largest number of leaves that are examined
 
 
 @dataclass(frozen=True)
 class Mark:
-    """What is the matter at a node: in a word, and in a sentence."""
+    """A problem at a node, in a word and in a sentence."""
 
     kind: str
     text: str
 
 
 def marks(graph: Graph) -> tuple[dict[Node, list[Mark]], str | None]:
-    """The marks of each node that has some, and why nobody looked for some of them, if so.
+    """The marks of each node that has any, and why some kinds were not looked for, if so.
 
-    They are of dead units, saturation, vanishing, exploding and undefined gradients.
+    There are marks for dead units, saturation, and vanishing, exploding and undefined gradients.
     """
     marked: dict[Node, list[Mark]] = {}
     for node in graph.operations:
@@ -34,7 +34,7 @@ def marks(graph: Graph) -> tuple[dict[Node, list[Mark]], str | None]:
     if loss is None or not isinstance(loss.data, (np.ndarray, np.generic)):
         return marked, "the arrays are not NumPy's"
     if graph.root.value.size > 1:
-        return marked, "the result has more entries than one"
+        return marked, "the result has more than one entry"
     if len(parameters) > MANY:
         return marked, f"there are more than {MANY} leaves"
     if not parameters:

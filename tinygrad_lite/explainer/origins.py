@@ -1,4 +1,4 @@
-"""What a lesson knows beyond the graph: what the user calls things, which line and which module made them."""
+"""The origin of values, which the graph does not hold: the user's names, and the line and module that made them."""
 
 import sys
 from collections.abc import Callable, Collection, Mapping
@@ -12,13 +12,13 @@ from tinygrad_lite.explainer.graph import Seen
 from tinygrad_lite.nn.module import Module
 from tinygrad_lite.readers.recording import Step, is_users, observing
 
-LATEST = 1000  # values of which a watch that goes on knows where they came from: else a long run would keep them all
+LATEST = 1000  # values whose origin a continuing watch keeps; a long run would otherwise keep all
 
 
 def names_around(frame: FrameType | None) -> dict[int, str]:
-    """The variables that stand for tensors and arrays in the functions that are running, by ids, the innermost first.
+    """The names of tensors and arrays in the functions that are running, by ids, the innermost first.
 
-    What is in a tuple, a list or a dict has no name of its own.
+    A value inside a tuple, a list or a dict has no name of its own.
     """
     names: dict[int, str] = {}
     while frame is not None:
@@ -27,13 +27,13 @@ def names_around(frame: FrameType | None) -> dict[int, str]:
                 _note(names, scope)
                 for value in list(scope.values()):
                     if isinstance(value, Module):
-                        list(value.named_parameters())  # which gives each its path for a name
+                        list(value.named_parameters())  # names each parameter by its path
         frame = frame.f_back
     return names
 
 
 def _note(names: dict[int, str], scope: Mapping[str, Any]) -> list[Any]:
-    """Note the names in a scope, and return what has one since."""
+    """Note the names in a scope, and return the values that are named now."""
     new = []
     for name, value in list(scope.items()):
         if (
@@ -48,19 +48,19 @@ def _note(names: dict[int, str], scope: Mapping[str, Any]) -> list[Any]:
 
 
 class Watch:
-    """A run of a function, of which the lines and the modules are noted, and what was computed without a history.
+    """Watches a run of a function: notes the lines, the modules, and values that were computed without a history.
 
     Attributes:
-        seen: what was noted.
+        seen: the notes.
     """
 
     def __init__(self) -> None:
         self.seen = Seen({}, {}, {}, {})
-        self._kept: list[Any] = []  # whose ids shall not be others'
+        self._kept: list[Any] = []  # kept alive so that no other object gets their ids
         self._paths: dict[int, tuple[Module, Mapping[Module, str]]] = {}
 
     def run(self, f: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-        """What the function returns."""
+        """Run the function, and return its result."""
         with observing(self.note):
             result = f(*args, **kwargs)
         name = getattr(f, "__name__", type(f).__name__)
@@ -69,7 +69,7 @@ class Watch:
         return result
 
     def rest(self, over: Collection[Tensor]) -> "Watch":
-        """A watch that goes on, and knows the latest of what this one noted, except of what is over."""
+        """A continuing watch with the latest notes of this one, without values that no longer exist."""
         names = Watch()
 
         def latest(notes: Mapping[Tensor, Any] | None) -> dict[Tensor, Any]:

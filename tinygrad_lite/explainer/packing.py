@@ -1,4 +1,4 @@
-"""Arrays as a page holds them: to the last bit if they are small, else sampled, and then it says so."""
+"""Packs arrays for a page: small arrays to the last bit, large ones as a sample, and the page says so."""
 
 from base64 import b64encode
 from math import prod
@@ -9,20 +9,20 @@ import numpy as np
 from tinygrad_lite.engine.op import Array
 
 WHOLE = 20_000
-"""Entries of an array that a page has all of."""
+"""The largest number of entries of an array that a page holds in full."""
 
 ROWS = COLUMNS = 64
-"""Of a sample."""
+"""The number of entries of a sample."""
 
 
 class Budget:
-    """How many entries a page still has room for, all arrays together."""
+    """The number of entries for which a page still has room, over all arrays."""
 
     def __init__(self, entries: int = 1_500_000) -> None:
         self.left = entries
 
     def allows(self, array: Array) -> bool:
-        """Whether there is room for all of an array; if so, it is taken."""
+        """Whether there is room for a whole array; if so, reserve it."""
         size = int(np.size(array))
         if size > WHOLE or size > self.left:
             return False
@@ -33,7 +33,7 @@ class Budget:
 def packed(array: Array, budget: Budget) -> dict[str, Any]:
     """An array for a page.
 
-    Of a sample, `rows` and `columns` say which ones it has of the array laid out as a matrix along its last axis.
+    A sample has `rows` and `columns`: those that it keeps of the array as a matrix along its last axis.
     """
     array = np.asarray(array)
     form: dict[str, Any] = {"shape": list(array.shape), "dtype": str(array.dtype)}
@@ -55,7 +55,7 @@ def packed(array: Array, budget: Budget) -> dict[str, Any]:
 
 
 def _entries(array: Array) -> Any:
-    """A few entries as text that says each to its last digit, more of them as the bytes of float64 or float32."""
+    """A few entries as text with all digits; more entries as the bytes of float64 or float32."""
     if array.size <= 4:
         return [repr(float(x)) for x in np.ravel(array).tolist()]
     kind = "<f4" if array.dtype == np.float32 else "<f8"
@@ -63,5 +63,5 @@ def _entries(array: Array) -> Any:
 
 
 def _spread(size: int, most: int) -> Any:
-    """At most so many places, evenly spread, the first and the last among them."""
+    """At most this many positions, evenly spread, including the first and the last."""
     return np.unique(np.linspace(0, size - 1, min(size, most)).round().astype(int))

@@ -1,7 +1,7 @@
-"""The lesson as a page: one file that holds the graph, its numbers, and all that shows them.
+"""The lesson as a page: one file with the graph, its numbers, and everything that shows them.
 
-The declarations are in it as JavaScript, so that it computes for itself. It needs no network, and is the same, byte for
-byte, for the same lesson.
+It contains the declarations as JavaScript, so it computes by itself. It needs no network, and the same lesson gives the
+same page, byte for byte.
 """
 
 import json
@@ -26,22 +26,22 @@ from tinygrad_lite.readers.symbol import Symbol
 
 SCRIPTS = ("numpy", "lesson", "arrays", "products", "layout", "graph", "steps", "tensor", "optimizer", "quiz", "main")
 MEASURED = 3
-"""Entries of each tensor whose derivative is measured here first, where the page cannot: those that matter most."""
+"""The number of entries of each tensor whose derivatives Python measures if the page cannot; the largest come first."""
 
 MOST = 60
 """Arguments of a program."""
 
 WORK = 200_000_000
-"""Entries that are computed for these measurements at most, and what an operation costs besides, in entries."""
+"""The largest number of entries to compute for these measurements, and the overhead of an operation, in entries."""
 
 CALL = 1000
 
 RATES = (0.001, 0.01, 0.1, 1.0)
-"""Learning rates whose step is measured here, where the page cannot."""
+"""Learning rates whose steps Python measures if the page cannot."""
 
 
 def html(graph: Graph, backward_pass: Pass, update: Update | None) -> str:
-    """The page, with the step of an optimiser if there is one."""
+    """The page, with the step of an optimiser, if one is passed."""
     content = _Content(graph, backward_pass, update)
     data = json.dumps(content.data, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
     parts = {
@@ -60,11 +60,11 @@ def _asset(name: str) -> str:
 
 
 class _Content:
-    """What a page holds.
+    """The contents of a page.
 
     Attributes:
         data: the graph and its numbers, for JSON.
-        programs: the JavaScript functions that `data` refers to by their places.
+        programs: the JavaScript functions, to which `data` refers by their positions.
     """
 
     def __init__(self, graph: Graph, backward_pass: Pass, update: Update | None) -> None:
@@ -168,7 +168,7 @@ class _Content:
         return not any("rows" in array for array in (own["value"], own["gradient"], *values))
 
     def _program(self, node: Node, part: str, rule: Callable[..., Any], arguments: Mapping[str, Any]) -> int | str:
-        """The place of the program of a node's forward or rule, or why there is none."""
+        """The position of the program of a node's forward or rule, or why there is none."""
         op = node.op
         if len(arguments) > MOST:
             return f"{op} of {len(node.inputs)} inputs is too large for the page"
@@ -191,7 +191,7 @@ class _Content:
         return self._places[text]
 
     def _why_not_live(self, graph: Graph, steps: list[dict[str, Any]]) -> str | None:
-        """Why the page cannot compute everything again, if it cannot."""
+        """Why the page cannot recompute everything; None if it can."""
         for node in self._nodes:
             if "rows" in node["value"] or "rows" in node.get("gradient", ()):
                 return f"{node['name']} is too large for the page to hold all of it"
@@ -209,7 +209,7 @@ class _Content:
 
 
 def _definition(node: Node) -> Symbol | None:
-    """What an operation is made of, as a formula, where it is made of others."""
+    """The formula of an operation that is composed of others."""
     op = node.op
     assert op is not None
     if not op.is_composite:
@@ -238,7 +238,7 @@ def _factors(rule: Any) -> list[list[str]]:
 
 
 def _measurements(graph: Graph, backward_pass: Pass, place: Mapping[Node, int]) -> dict[str, Any]:
-    """Derivatives and descents as Python measures them, as many as there is time for, the largest first."""
+    """Derivatives and descents that Python measures, as many as time allows, the largest first."""
     entries = sum(np.size(node.value) + CALL for node in graph.operations)
     nodes = [node for node in (*reversed(graph.leaves), *reversed(graph.operations)) if node in backward_pass.gradients]
     flat = {node: np.ravel(backward_pass.gradients[node]) for node in nodes}
@@ -263,7 +263,7 @@ def _descent(graph: Graph, backward_pass: Pass) -> Iterator[list[Any]]:
 
 
 def _exact(x: Any) -> Any:
-    """What tells parameters apart: their text would leave out the middle of a long array."""
+    """A key for parameters, since their text would leave out the middle of a long array."""
     if isinstance(x, Mapping):
         return tuple((name, _exact(entry)) for name, entry in x.items())
     if isinstance(x, (tuple, list)):

@@ -10,8 +10,8 @@ from tinygrad_lite.explainer.steps import Pass, brief
 from tinygrad_lite.readers import notation
 
 WIDTH, HEIGHT, GAP_X, GAP_Y, MARGIN = 220, 74, 44, 26, 16
-PASSAGE = 8  # the height of the room for an edge that passes a layer
-LETTERS = 30  # of a line in a box
+PASSAGE = 8  # the height of the room for an edge that passes through a layer
+LETTERS = 30  # in a line of a box
 _STYLE = """\
 svg { font-family: ui-sans-serif, system-ui, sans-serif; background: #fff; color: #1b1f24; }
 .box { fill: #fff; stroke: #57606a; stroke-width: 1.2; }
@@ -33,7 +33,7 @@ text { fill: currentColor; font-size: 12px; }
 
 
 def svg(graph: Graph, backward_pass: Pass) -> str:
-    """The graph from left to right: a box for each node, with its formula, its form, its value and its gradient."""
+    """The graph from left to right: a box for each node, with its formula, shape, value and gradient."""
     layout = laid_out(graph)
     corner, across, down = _corners(layout)
     lines = [
@@ -61,7 +61,7 @@ def _description(graph: Graph) -> str:
 
 
 def _corners(layout: Layout) -> tuple[dict[Place, tuple[float, float]], float, float]:
-    """The corner of each node and passage, and how wide and high the picture is."""
+    """The corner of each node and passage, and the width and height of the picture."""
     heights = [sum(map(_height, layer)) + GAP_Y * (len(layer) - 1) for layer in layout.layers]
     corner: dict[Place, tuple[float, float]] = {}
     for i, (layer, height) in enumerate(zip(layout.layers, heights)):
@@ -83,7 +83,7 @@ def _edge(
     aside: float,
     has_gradient: bool,
 ) -> str:
-    """A curve from a box to a box, straight where it passes a layer."""
+    """A curve from one box to another, straight where it passes through a layer."""
     points = [(start[0] + WIDTH, start[1] + HEIGHT / 2 + aside)]
     for x, y in way:
         points += [(x, y + PASSAGE / 2), (x + WIDTH, y + PASSAGE / 2)]
@@ -112,7 +112,7 @@ def _box(node: Node, corner: tuple[float, float], graph: Graph, backward_pass: P
 
 
 def escape(text: str) -> str:
-    """Text in XML, which knows no control characters."""
+    """The text escaped for XML, without control characters."""
     return html.escape("".join(letter if letter.isprintable() else "�" for letter in text))
 
 

@@ -1,4 +1,4 @@
-"""A graph computed again with other numbers: what a change does to the result, measured and not derived."""
+"""Runs a graph again with other numbers, to measure how a change affects the result."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ from tinygrad_lite.optim.optimizer import Optimizer
 
 
 def is_possible(graph: Graph) -> bool:
-    """Whether every operation can be run again: some stand for a run of a function that is over."""
+    """Whether every operation can run again; some stand for a function's run that is over."""
     return all(node.is_declared for node in graph.operations)
 
 
 def result(graph: Graph, changed: Mapping[Node, Array]) -> Array:
-    """The value of the root when some nodes have other values than they had; in float64."""
+    """The value of the root, in float64, if some nodes have other values."""
     values: dict[Node, Array] = {node: np.asarray(array, float) for node, array in changed.items()}
     with np.errstate(all="ignore"):
         for node in graph.operations:
@@ -35,7 +35,7 @@ def result(graph: Graph, changed: Mapping[Node, Array]) -> Array:
 
 
 def change(graph: Graph, changed: Mapping[Node, Array]) -> float:
-    """By how much the result changes when some nodes have other values than they had."""
+    """The change of the result if some nodes have other values."""
     return graph.total(result(graph, changed)) - graph.total(graph.root.value)
 
 
@@ -44,9 +44,9 @@ class Measured:
     """A derivative of the result with respect to one entry, from differences of values.
 
     Attributes:
-        place: the entry, counted along the flat array.
+        place: the position of the entry in the flat array.
         estimate: the derivative.
-        error: how far it may be off.
+        error: the bound of its error.
     """
 
     place: int
@@ -55,7 +55,7 @@ class Measured:
 
 
 EVALUATIONS = 40
-"""How often about a graph is run to measure one derivative."""
+"""The approximate number of runs of a graph that measure one derivative."""
 
 
 def measured(graph: Graph, node: Node, place: int) -> Measured:
@@ -75,13 +75,13 @@ def measured(graph: Graph, node: Node, place: int) -> Measured:
 
 @dataclass(frozen=True)
 class Update:
-    """An optimiser's step on the leaves of a graph: predicted by the gradients, and what it really does.
+    """An optimiser's step on the leaves of a graph: the predicted and the real change of the result.
 
     Attributes:
         name: how the optimiser prints.
         after: the new value of each leaf that it updates.
         predicted: the change of the result to first order, Σ g · Δw.
-        real: the change that it makes; NaN where the graph cannot be run again.
+        real: the actual change; NaN if the graph cannot run again.
     """
 
     name: str
@@ -91,7 +91,7 @@ class Update:
 
 
 def update(graph: Graph, backward_pass: Pass, optimizer: Optimizer) -> Update:
-    """The step that an optimiser would take; nothing of it, nor of its parameters, is changed."""
+    """The step that an optimiser would take; neither it nor its parameters change."""
     after: dict[Node, Array] = {}
     leaves = [leaf for leaf in graph.leaves if leaf.tensor is not None]
     nodes = {leaf.tensor: leaf for leaf in leaves}

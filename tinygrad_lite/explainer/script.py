@@ -1,4 +1,4 @@
-"""The lesson of a script: it is run as it stands, and its last `backward()` is explained."""
+"""The lesson of a script: runs it unchanged, and explains its last `backward()`."""
 
 import contextlib
 import runpy
@@ -21,7 +21,7 @@ from tinygrad_lite.readers.recording import observing
 def lesson_of_script(path: Path, arguments: Sequence[str] = ()) -> Lesson:
     """Run a script with arguments, as `python script.py` does, and explain its last `backward()`.
 
-    What the script raises is passed on.
+    Exceptions of the script pass through.
 
     Raises:
         InputError: if there is no such file, or the script calls no `backward()`.
@@ -42,16 +42,16 @@ def lesson_of_script(path: Path, arguments: Sequence[str] = ()) -> Lesson:
 
 @contextlib.contextmanager
 def _last_backward() -> Iterator[list[Graph]]:
-    """A list that holds, once the block has run, the graph of the last `backward()` in it."""
+    """A list that holds the graph of the last `backward()` in the block, once the block has run."""
     graphs: list[Graph] = []
     watch = Watch()
     plain = Tensor.backward
-    passing: set[Tensor] = set()  # what the script itself would have let go of after its last pass
+    passing: set[Tensor] = set()  # the nodes that the script would have freed after its last pass
 
     def backward(self: Tensor, gradient: Any = None, **settings: Any) -> None:
         nonlocal watch, passing
         if not (self.requires_grad and isinstance(self.data, (np.ndarray, np.generic))):
-            plain(self, gradient, **settings)  # an error, or a pass over what another reader looks at
+            plain(self, gradient, **settings)  # an error, or a pass over another reader's values
             return
         path = history([self])
         repeated = not passing.isdisjoint(path)
@@ -59,7 +59,7 @@ def _last_backward() -> Iterator[list[Graph]]:
             for node in passing:
                 node.forget()
         if repeated:
-            plain(self, gradient, **settings)  # which says that the graph was freed
+            plain(self, gradient, **settings)  # raises the error that the graph was freed
             return
         retain = settings.get("retain_graph")
         plain(self, gradient, **(settings | {"retain_graph": True}))

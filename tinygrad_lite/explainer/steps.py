@@ -13,21 +13,21 @@ from tinygrad_lite.explainer.graph import Graph, Node
 from tinygrad_lite.readers import notation
 from tinygrad_lite.readers.symbol import Symbol, extent, without_numbers
 
-FEW = 12  # entries of an array that are shown one by one
-LONG = 60  # operations of a rule that is printed
+FEW = 12  # the largest number of entries of an array that are shown one by one
+LONG = 60  # the largest number of operations in a rule that is printed
 
 
 @dataclass(eq=False)
 class Contribution:
-    """What one operation hands to one of its inputs.
+    """The contribution of one operation to the gradient of one of its inputs.
 
     Attributes:
-        operation: from which.
-        to, position: to which input.
+        operation: the operation.
+        to, position: the input, and its position.
         upstream: the upstream gradient of the operation.
-        local: ∂y/∂x entry by entry, of an operation that works so, as a symbol or a number; else None.
-        rule: the vector-Jacobian product, as a symbol in g, or the text of it where it is no formula.
-        full: what the rule gives, before what broadcasting spread is summed.
+        local: ∂y/∂x as a symbol or a number, for an elementwise operation; else None.
+        rule: the vector-Jacobian product as a symbol in g, or a text if it is not a formula.
+        full: the result of the rule, before the sum over broadcast axes.
         summed: the axes of that sum.
         value: the contribution, of the input's shape.
     """
@@ -57,9 +57,9 @@ class BackwardStep:
 
     Attributes:
         number: the step's place in the pass, from 1.
-        operation: whose turn it is.
-        upstream: the upstream gradient: complete, since all that uses its result had its turn before.
-        contributions: what it hands to its inputs.
+        operation: the operation.
+        upstream: the upstream gradient, which is complete, since all uses of the result came before.
+        contributions: the contributions to its inputs.
     """
 
     number: int
@@ -70,7 +70,7 @@ class BackwardStep:
 
     @property
     def gradients(self) -> dict[str, Array]:
-        """The gradients that there are so far, complete or still growing, by name."""
+        """The gradients so far, complete or still growing, by name."""
         steps = [self]
         while (before := steps[-1]._before) is not None:
             steps.append(before)
@@ -91,11 +91,11 @@ class BackwardStep:
 
 
 class Pass:
-    """A backward pass over a graph, with all that it finds.
+    """A backward pass over a graph, with all of its results.
 
     Attributes:
         steps: its steps, in order.
-        gradients: the gradient of each node that one reaches.
+        gradients: the gradient of each node that it reaches.
         received: the contributions to each node, in the order in which they arrived.
     """
 
@@ -108,9 +108,9 @@ class Pass:
 def steps(
     graph: Graph, gradients: dict[Node, Array], received: dict[Node, list[Contribution]]
 ) -> Iterator[BackwardStep]:
-    """The steps of a backward pass; what they find is added to `gradients` and `received`.
+    """Run the steps of a backward pass; add their results to `gradients` and `received`.
 
-    Of a result with more entries than one, it is the gradient of their sum.
+    For a result with several entries, the pass computes the gradient of their sum.
     """
     root = graph.root
     gradients[root] = graph.upstream
@@ -141,7 +141,7 @@ def _contribution(operation: Node, x: Node, i: int, upstream: Symbol, symbols: l
     vjp = op.vjps[i]
     if vjp is None:
         return None
-    with np.errstate(all="ignore"), no_grad():  # what is infinite or undefined is shown as that
+    with np.errstate(all="ignore"), no_grad():  # the lesson shows infinite and undefined values as such
         full = vjp(g, operation.value, *arrays, **params)
         full = whole(full)
     value = fitted(full, x.shape, x.value.dtype, op, i)
@@ -155,7 +155,7 @@ def _contribution(operation: Node, x: Node, i: int, upstream: Symbol, symbols: l
     if callable(local):
         local = _read(local, y, *symbols, **params)
         for operand in getattr(local, "inputs", ()):
-            without_numbers(operand)  # its own are shown, and not those on the way to them
+            without_numbers(operand)  # its own numbers are shown, but not the intermediate ones
     rule = f"as {op} itself computes it"
     if operation.is_declared:
         rule = without_numbers(_read(vjp, upstream, y, *symbols, **params))
@@ -163,7 +163,7 @@ def _contribution(operation: Node, x: Node, i: int, upstream: Symbol, symbols: l
 
 
 def formula_of(rule: Any, *symbols: Any, **params: Any) -> Any:
-    """What a rule or a forward returns for symbols; None where it computes with the numbers themselves."""
+    """The result of a rule or a forward for symbols; None if it computes with the numbers themselves."""
     try:
         with np.errstate(all="ignore"):
             return rule(*symbols, **params)
@@ -172,7 +172,7 @@ def formula_of(rule: Any, *symbols: Any, **params: Any) -> Any:
 
 
 def _read(rule: Any, *symbols: Any, **params: Any) -> Any:
-    """What a rule returns for symbols, or in words what it does."""
+    """The result of a rule for symbols, or a description in words."""
     formula = formula_of(rule, *symbols, **params)
     if formula is None:
         return "a rule that is no formula, since it depends on the numbers"
@@ -183,7 +183,7 @@ def _read(rule: Any, *symbols: Any, **params: Any) -> Any:
 
 
 def brief(array: Array) -> str:
-    """An array in one line: all of its entries if they are few, else its form, mean and range."""
+    """An array in one line: all of its entries if there are few, else its shape, mean and range."""
     array = np.asarray(array)
     if not array.shape:
         return f"{array:.6g}" if array.dtype.kind == "f" else str(array)

@@ -74,7 +74,7 @@ def _step(graph: Graph, step: BackwardStep, backward_pass: Pass) -> Iterator[str
 
 
 def _contribution(contribution: Contribution) -> Iterator[str]:
-    """The rule, and its numbers: upstream × local = contribution where that is how it works."""
+    """The rule and its numbers; for an elementwise operation, upstream × local = contribution."""
     yield f"      to {contribution.to.name}: {contribution.formula}"
     local = None if contribution.local is None or isinstance(contribution.local, str) else contribution.local
     slope = (
@@ -103,7 +103,7 @@ def _contribution(contribution: Contribution) -> Iterator[str]:
 
 
 def _one_entry(contribution: Contribution, local: Array) -> str:
-    """One entry of a large contribution, followed in full: the largest."""
+    """The largest entry of a large contribution, computed in full."""
     flat = np.abs(np.nan_to_num(np.ravel(contribution.value)))
     place = tuple(int(i) for i in np.unravel_index(int(np.argmax(flat)), contribution.to.shape))
     told = f"for example, entry {list(place)}: "
