@@ -89,7 +89,7 @@ class Instruction:
     def of(
         self, op: Op, inputs: tuple[Any, ...], params: Mapping[str, Any] = NO_PARAMS, is_view: bool = True
     ) -> "Instruction":
-        """Another operation that makes the same result; a view if this one does, unless told."""
+        """A call of another operation for the same result; by default the result is a view if it was one before."""
         view_of = (self.view_of if self.view_of in inputs else inputs[0]) if self.view_of and is_view else None
         return replace(self, op=op, inputs=inputs, params=params, view_of=view_of)
 

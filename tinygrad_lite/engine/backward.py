@@ -132,7 +132,7 @@ def whole(g: Array) -> Array:
 
 
 def _linked(node: Any) -> tuple[Array, ...]:
-    """The arrays that an operation was called with, as nodes where a gradient flows to them.
+    """The arguments of an operation for rules that build a graph: nodes where a gradient flows, arrays elsewhere.
 
     Arrays other than NumPy's are always nodes: as the left operand, some would try to compute with a tensor themselves.
     """

@@ -101,7 +101,7 @@ def register(op: Op) -> None:
 
 
 def is_registered(op: Op) -> bool:
-    """Whether this operation is the one registered under its name."""
+    """Whether this very operation is registered under its name."""
     return _OPERATIONS.get(op.name) is op
 
 

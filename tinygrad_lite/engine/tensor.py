@@ -23,7 +23,7 @@ from tinygrad_lite.foreign import copied
 
 next_index = count().__next__
 _new = object.__new__
-_accumulating = threading.Lock()  # held by the one thread that adds to gradients
+_accumulating = threading.Lock()  # held by the thread that is adding to gradients
 
 positive = elementwise(np.positive, 1)
 """y = x, the simplest declaration. It makes the stand-in for a tensor, which passes its gradient on to the tensor."""
@@ -34,7 +34,7 @@ def _in_place(symbol: str, op: Callable[..., Any]) -> Callable[..., "Tensor"]:
 
     def update(self: "Tensor", other: Array) -> Any:
         if self.op is positive and not grad_mode.enabled.get():
-            constant(self)  # an error while a transform runs: its function would go on with the old value
+            constant(self)  # an error inside a transform, whose function would go on with the old value
         result = op(self, other)
         if self.op is not None or (grad_mode.enabled.get() and not self.requires_grad):
             return result

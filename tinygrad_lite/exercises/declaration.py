@@ -1,4 +1,4 @@
-"""What an exercise consists of: a function, the argument to differentiate by, and inputs to try it on."""
+"""The declaration of an exercise: a function, the argument to differentiate by, and inputs to try it on."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -41,7 +41,7 @@ class Declaration:
             self._look_at(trial)
 
     def _look_at(self, trial: Mapping[str, Array]) -> None:
-        """Raise an error where a trial cannot be marked."""
+        """Raise an error if a trial cannot be marked."""
         if [*trial] != self.names or self.argument not in trial:
             raise InputError(
                 f"{self.name}: each trial has the same arguments, {', '.join(self.names)}, and one of them to "
@@ -67,17 +67,17 @@ class Declaration:
 
     @property
     def argument(self) -> str:
-        """Which of them to differentiate by."""
+        """The argument to differentiate by."""
         return self.by or self.names[0]
 
     @property
     def position(self) -> int:
-        """Its place among them."""
+        """The position of that argument."""
         return self.names.index(self.argument)
 
     @property
     def parameters(self) -> list[str]:
-        """What the submitted function is given."""
+        """The parameters of the submitted function."""
         return [*(["g"] if self.write == "vjp" else []), "y", *self.names]
 
     @property
@@ -87,7 +87,7 @@ class Declaration:
 
     @property
     def task(self) -> str:
-        """What to write, in words."""
+        """The task in words."""
         if self.write == "derivative":
             return f"Write ∂y/∂{self.argument}, entry by entry, in NumPy; y is handed over too, as it is known by then:"
         return (
@@ -97,19 +97,19 @@ class Declaration:
 
     def value(self, trial: Mapping[str, Array]) -> Array:
         """y."""
-        with np.errstate(all="ignore"):  # what overflows is not finite, and is told so
+        with np.errstate(all="ignore"):  # an overflow is not finite, and is reported as such
             return np.asarray(self.function(*trial.values()))[()]
 
     @cached_property
     def formula(self) -> str:
-        """What the function computes: its code, or where that is a line of it, the formula; read off, not repeated."""
+        """The function as its own code; if that is a single line, as a formula."""
         if inspect.isfunction(self.function) and self.function.__name__ != "<lambda>":
             try:
                 return dedent(inspect.getsource(self.function)).strip()
-            except OSError:  # it was typed where nothing keeps the lines
+            except OSError:  # it was typed where its source is not kept
                 pass
         try:
             symbols = [Symbol(np.asarray(x)[()], name) for name, x in self.inputs[0].items()]
             return f"y = {notation.text(self.function(*symbols))}"
-        except Exception:  # whatever it does that is no formula
+        except Exception:  # the function may do anything that is not a formula
             return f"y = f({', '.join(self.names)})"

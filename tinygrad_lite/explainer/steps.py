@@ -175,7 +175,7 @@ def _read(rule: Any, *symbols: Any, **params: Any) -> Any:
     """The result of a rule for symbols, or a description in words."""
     formula = formula_of(rule, *symbols, **params)
     if formula is None:
-        return "a rule that is no formula, since it depends on the numbers"
+        return "a rule that is not a formula, since it depends on the numbers"
     if isinstance(formula, Deferred):
         return "g where the entries were taken from, 0 elsewhere"
     size = extent(formula)

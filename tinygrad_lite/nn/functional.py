@@ -291,9 +291,9 @@ def _rows(x: Array, target: Array, axis: int) -> tuple[Array, Array]:
     return np.reshape(last, (-1, count)), np.reshape(target, -1)
 
 
-def _check_fractions(what: str, x: Array, advice: str) -> None:
+def _check_fractions(role: str, x: Array, advice: str) -> None:
     values = _values(x)
-    message = f"binary_cross_entropy takes {what} in [0, 1], got {{}}: {advice}"
+    message = f"binary_cross_entropy takes {role} in [0, 1], got {{}}: {advice}"
     requirements.refuse_where(~((values >= 0) & (values <= 1)), values, message=message)
 
 

@@ -156,8 +156,8 @@ class Module(trees.Parametric):
             raise InputError(
                 f"this state does not fit {type(self).__name__}: "
                 + "; ".join(
-                    f"{what} {', '.join(paths)}"
-                    for what, paths in (("missing", missing), ("unknown", unknown))
+                    f"{problem} {', '.join(paths)}"
+                    for problem, paths in (("missing", missing), ("unknown", unknown))
                     if paths
                 )
             )
@@ -237,11 +237,11 @@ class Module(trees.Parametric):
 
 
 class _Substitutes(dict[int, bool]):
-    """What a stand-in was given, by identity, and whether each is in place of a parameter."""
+    """The substitutes in a stand-in, by identity, each with whether it replaces a parameter."""
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         raise UsageError(
-            "a deep copy of a module that is being differentiated would lose what its parameters stand for: write "
+            "a deep copy of a module that is being differentiated would lose the history of its parameters: write "
             "tg.nn.functional_call(module, state, *inputs) to run it on others"
         )
 

@@ -95,7 +95,7 @@ class Dual(Operators):
         return self.primal.dtype  # type: ignore[no-any-return]
 
     def _in_place(self, other: Array) -> Any:
-        """Refused under `no_grad`, where it would be meant for whoever holds this value; else as any other result."""
+        """Refuse an in-place update under `no_grad`, which would not reach other holders; else make a new value."""
         if not grad_mode.enabled.get():
             raise UsageError(DATA_WITHOUT_HISTORY)
         return NotImplemented

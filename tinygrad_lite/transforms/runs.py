@@ -156,14 +156,14 @@ def check_number(y: Any, name: str) -> None:
         raise UsageError(f"{name} must return real numbers to be differentiated, it returned {dtype}")
 
 
-def check_one_entry_each(primals: Any, tangents: Any, count: int | None, what: str) -> None:
+def check_one_entry_each(primals: Any, tangents: Any, count: int | None, caller: str) -> None:
     """Raise the error for arguments and tangents that are not tuples, or for too many or too few tangents."""
     for entries in (primals, tangents):
         if not isinstance(entries, (tuple, list)):
-            raise UsageError(f"{what} takes tuples with one entry for each argument, got {type(entries).__name__}")
+            raise UsageError(f"{caller} takes tuples with one entry for each argument, got {type(entries).__name__}")
     count = len(primals) if count is None else count
     if len(tangents) != count:
-        raise UsageError(f"{what} takes one tangent for each of {count} arguments, got {len(tangents)}")
+        raise UsageError(f"{caller} takes one tangent for each of {count} arguments, got {len(tangents)}")
 
 
 def real(x: Any) -> Array:
@@ -174,13 +174,13 @@ def real(x: Any) -> Array:
     return value
 
 
-def change_of(what: str, x: Any, change: Any) -> Array:
+def change_of(role: str, x: Any, change: Any) -> Array:
     """A tangent or an upstream gradient of x, as an array of x's shape and dtype."""
     change = change if isinstance(change, Traced) else tensor(change).data
     if change.dtype.kind == "c":
-        raise UsageError(f"a {what} is of real numbers, this one is {change.dtype}")
+        raise UsageError(f"a {role} is of real numbers, this one is {change.dtype}")
     if change.shape != np.shape(x):
-        raise ShapeError(f"a {what} of shape {change.shape} for a value of shape {np.shape(x)}")
+        raise ShapeError(f"a {role} of shape {change.shape} for a value of shape {np.shape(x)}")
     dtype = np.result_type(x)
     return change if change.dtype == dtype else change.astype(dtype)
 

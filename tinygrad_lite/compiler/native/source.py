@@ -19,11 +19,11 @@ from tinygrad_lite.ops.arithmetic import reductions
 from tinygrad_lite.ops.linear import products
 
 FEW = 16  # sums that stay in registers
-SMALL_PRODUCT = 2**15  # multiplications up to which a product is a loop and not a call of BLAS
+SMALL_PRODUCT = 2**15  # up to this many multiplications, a product is a loop and not a BLAS call
 
 
 def with_former_values(program: Program) -> Program:
-    """The program with copies of what leaves it and lies where it writes to: an old value outlives the new one."""
+    """Copy the former values that leave the program and lie where it writes, so that they outlive the new values."""
     written = {x for x, place in program.inputs.items() if place in program.updates}
     for call in program.calls:
         if call.view_of in written:
@@ -41,11 +41,11 @@ class NativeSource:
 
     Attributes:
         buffers: the size of each flat buffer that the function works in, by dtype.
-        layouts: where each variable lies.
-        kept: where the value of a place lies that the function writes to.
-        arguments: the variables that are passed in as arrays or numbers of their own, in order.
-        parts: what is done one after the other: loops, or a call of NumPy's.
-        texts: the source of a function for each part that is loops, by its position.
+        layouts: the layout of each variable.
+        kept: the layout of the value of each place that the function writes to.
+        arguments: the variables that are passed in as separate arrays or numbers, in order.
+        parts: the parts to run one after another: loops, or a NumPy call.
+        texts: the source of a function for each part that consists of loops, by its position.
     """
 
     def __init__(self, program: Program) -> None:
@@ -86,11 +86,11 @@ class NativeSource:
 
     @property
     def _passing(self) -> set[Variable]:
-        """The variables that are nobody's but the loops'."""
+        """The variables that only the loops use."""
         return self._own - {self._root(x) for x in self._pinned}
 
     def _share_memory(self, without: Collection[Variable]) -> None:
-        """Have what is not needed at the same time lie in the same place; some variables need none."""
+        """Let variables that are not needed at the same time share memory; some need none."""
         without = {*without, *self.arguments}
         rooted = {x: layout for x, layout in self.layouts.items() if self._root(x) is x and x not in without}
         moves, sizes = shared_memory(self.body, rooted, self._passing)
@@ -135,7 +135,7 @@ class NativeSource:
     # Loops
 
     def _access(self, x: Variable, layout: Layout, dimensions: list[Dimension | None]) -> Access:
-        """The entry at the loops' turns, with the last axes along the last dimensions."""
+        """The access to the entry at the turns of the loops, with the last axes along the last dimensions."""
         along = dimensions[len(dimensions) - len(x.shape) :] if x.shape else []
         strides: dict[Dimension, int] = {}
         for size, stride, dimension in zip(x.shape, layout.strides, along):
@@ -180,7 +180,7 @@ class NativeSource:
         self._elementwise(call.result, form.cast(call.result.dtype), call.inputs)
 
     def _opaque(self, call: Instruction) -> None:
-        """A call of NumPy's, between the loops."""
+        """A NumPy call between the loops."""
         self._allocate(call.result)
         item = Opaque([self._whole(x) for x in call.reads], [self._whole(call.result)], call)
         self._own.add(call.result)
@@ -223,7 +223,7 @@ class NativeSource:
         self._finish(total, call.result, Form(end))
 
     def _total(self, result: Variable, is_divided: bool = False, is_few: bool = False) -> tuple[Variable, Layout]:
-        """What a result is added up in: a few numbers in registers, or with more digits than the result has."""
+        """The accumulator of a result: a few numbers in registers, or an array with more digits than the result has."""
         narrow = result.dtype == np.float32
         total = result
         if narrow or is_divided or is_few or result.size <= FEW:
@@ -232,7 +232,7 @@ class NativeSource:
         return total, self._allocate(total)
 
     def _finish(self, total: Variable, result: Variable, form: Form) -> None:
-        """Put what was added up where it belongs."""
+        """Store the accumulated sum in the result."""
         if total is not result:
             self._allocate(result)
             self._own.add(result)

@@ -1,7 +1,7 @@
 """The writer: loops as the text of a Python function for Numba.
 
-Short inner loops are written out, and an entry that is needed in one turn of the loops around it alone is a local
-variable, which the compiler keeps in a register.
+Short inner loops are unrolled. An entry that is needed in only one turn of the loops around it is a local variable,
+which the compiler keeps in a register.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,19 +11,19 @@ from typing import Any
 from tinygrad_lite.compiler.native.loops import Access, Dimension, Loop, Opaque, statements
 from tinygrad_lite.compiler.program import Variable
 
-UNROLLED = 32  # statements that a loop may be written out as
+UNROLLED = 32  # the largest number of statements in an unrolled loop
 
 
 @dataclass(eq=False)
 class _Line:
-    """A statement in certain turns of the loops that are written out."""
+    """A statement in particular turns of the unrolled loops."""
 
     statement: Any
     turns: Mapping[Dimension, int]
     around: tuple[Dimension, ...]
 
     def address(self, x: Access) -> tuple[int, tuple[tuple[Dimension, int], ...]]:
-        """The offset of an entry, and its strides by the loops that are left."""
+        """The offset of an entry, and its strides along the remaining loops."""
         offset = x.offset + sum(
             stride * self.turns[dimension] for dimension, stride in x.strides.items() if dimension in self.turns
         )
@@ -33,7 +33,7 @@ class _Line:
 
 
 def parts(body: list[Any]) -> list[Any]:
-    """Stretches of loops, as lists, and what is between them."""
+    """Runs of consecutive loops, as lists, and the items between them."""
     innermost: list[Any] = []
     for item in body:
         if isinstance(item, Opaque):
@@ -49,11 +49,11 @@ class Writer:
     """The text of loops.
 
     Attributes:
-        locals: the variables that are local ones in the text, and need no memory, with their names.
+        locals: the variables that are local in the text, and need no memory, with their names.
 
     Args:
-        parts: what is done one after the other.
-        own: the variables that are nobody's but the loops'.
+        parts: the parts to run one after another.
+        own: the variables that only the loops use.
     """
 
     def __init__(self, parts: list[Any], own: set[Variable]) -> None:
@@ -68,7 +68,7 @@ class Writer:
             self._find_locals(tree, alone)
 
     def _find_locals(self, tree: list[Any], own: set[Variable]) -> None:
-        """Find which variables are needed in one turn of the loops around them alone."""
+        """Find the variables that are needed in only one turn of the loops around them."""
         accesses: dict[Variable, list[tuple[_Line, Access]]] = {}
         for line in _all_lines(tree):
             for x in (*line.statement.reads, line.statement.target):
@@ -85,7 +85,7 @@ class Writer:
                 self.locals[x] = f"v{len(self.locals)}"
 
     def texts(self, parameters: Sequence[str], arrays: Sequence[str]) -> dict[int, str]:
-        """The source of a function for each stretch of loops, by its position; `arrays`: which parameters are."""
+        """The source of a function for each run of loops, by its position; `arrays`: which parameters are arrays."""
         texts = {}
         for position, tree in self._trees.items():
             lines = [f"def part_{position}({', '.join(parameters)}):"]
@@ -95,11 +95,11 @@ class Writer:
 
 
 def repeated(text: str, sizes: Mapping[str, int], drawn: Sequence[tuple[str, int, int]], results: Sequence[str]) -> str:
-    """The source of a function that does what the one of a given source does, many times over.
+    """The source of a function that repeats the function of another source many times.
 
-    Its first argument is how often. Each array is passed in with how far the next turn's one lies behind. What was
-    drawn for all turns is passed in then, and put where `drawn` says: in which buffer, from where, and how much. What
-    each turn leaves where `results` say is written down in arrays that are passed in last.
+    Its first argument is the number of turns. Each array comes with the distance to the next turn's array. The random
+    draws for all turns follow; `drawn` says where they go: the buffer, the start, and the length. The last arguments
+    are arrays that store the results of each turn; `results` says where these lie.
     """
     head, *body = text.splitlines()
     name, parameters = head.removeprefix("def ").removesuffix("):").split("(")
@@ -122,7 +122,7 @@ def repeated(text: str, sizes: Mapping[str, int], drawn: Sequence[tuple[str, int
 
 
 def _met_in_several(parts: list[Any]) -> set[Variable]:
-    """The variables that more than one part reads or writes, or one that is no loop."""
+    """The variables that several parts read or write, or a part that is not a loop."""
     first: dict[Variable, int] = {}
     several = set()
     for position, part in enumerate(parts):
@@ -135,7 +135,7 @@ def _met_in_several(parts: list[Any]) -> set[Variable]:
 
 
 def _expanded(item: Any, turns: Mapping[Dimension, int], around: tuple[Dimension, ...]) -> list[Any]:
-    """An item with its short loops written out."""
+    """An item with its short loops unrolled."""
     if not isinstance(item, Loop):
         return [_Line(item, turns, around)]
     dimension = item.dimension
@@ -143,7 +143,7 @@ def _expanded(item: Any, turns: Mapping[Dimension, int], around: tuple[Dimension
     count = sum(1 for _ in _all_lines(inside))
     if dimension.extent * count > UNROLLED or any(isinstance(part, tuple) or part.statement.calls for part in inside):
         return [(dimension, inside)]
-    return [  # statement by statement, for as many turns of one as there are to become one vector instruction
+    return [  # statement by statement, so that all turns of a statement become one vector instruction
         part
         for inner in item.body
         for turn in range(dimension.extent)
@@ -198,7 +198,7 @@ class _Text:
             for x in statement.operands:
                 text = self._entry(part, x)
                 if isinstance(x, Access) and x.buffer.startswith("a"):
-                    # read once, since the compiler takes each write to lie in an argument, perhaps
+                    # read once, since for the compiler each write may change an argument
                     if text not in loaded:
                         self._read += 1
                         loaded[text] = f"r{self._read}"

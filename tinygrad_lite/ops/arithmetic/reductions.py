@@ -44,7 +44,7 @@ def _count(x: Array, axis: Axis, where: Array = True) -> Any:
 
 
 def divided(x: Array, count: Any) -> Array:
-    """x / count, of which float16 may not hold the count."""
+    """x / count, also where float16 cannot hold the count."""
     return (x / np.float32(count)).astype(x.dtype) if x.dtype == np.float16 else x / count
 
 

@@ -63,7 +63,7 @@ for op in (elementwise.ldexp, elementwise.degrees, elementwise.rad2deg, elementw
 
 
 def _power(a: Array, b: Array) -> Array:
-    # the logarithm of a negative base has an imaginary part of π, of which rounding would leave a part in the result
+    # the logarithm of a negative base has an imaginary part of π, and rounding would leave a part of it in the result
     side = np.where(np.less(np.real(a), 0), -1, 1)
     whole = np.where(np.equal(np.imag(b), 0), np.real(b), np.nan)  # an exponent with a step is not a whole number
     moving = np.where(np.equal(a, 0) & np.greater(np.real(b), 0), np.real(b), b)

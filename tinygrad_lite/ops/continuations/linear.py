@@ -33,7 +33,7 @@ continuation(linalg.det, exact(np.linalg.det))
 
 
 def _log_abs_det(x: Array) -> Array:
-    # the sign, of size 1, turns by what the determinant changes in relation to itself
+    # the sign has size 1 and turns by the relative change of the determinant
     sign, y = np.linalg.slogdet(x)
     return with_value(y, np.log(sign / np.sign(np.real(sign))))
 

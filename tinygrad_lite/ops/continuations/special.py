@@ -26,7 +26,7 @@ def _enter(ufunc: np.ufunc, rule: Rule) -> None:
 
 
 def _exact(ufunc: np.ufunc, rule: Rule | None = None) -> None:
-    """Enter a rule (the ufunc itself unless told) with the very value of the ufunc on the real line."""
+    """Set a continuation: the rule (by default the ufunc itself), with the ufunc's exact value on the real line."""
     _enter(ufunc, exact(ufunc, rule))
 
 
@@ -44,8 +44,8 @@ for ufunc in (
 ):
     _exact(ufunc)
 
-# SciPy has no complex numbers for these, or computes with complex numbers of ordinary size on the way, whose rounding
-# drowns the step, or (exp1, spence) ends the series when the real part stands still, with digits of the step missing
+# SciPy does not take complex numbers for these; or it computes with complex numbers of ordinary size on the way, whose
+# rounding drowns the step; or (exp1, spence) it stops the series when the real part stands still, too early for it
 for name in (
     *("gammainc", "gammaincc", "gammaincinv", "gammainccinv", "betainc", "betaincc", "betaincinv", "betainccinv"),
     *("jv", "y0", "y1", "yv", "yn", "iv", "ive", "hyp0f1", "hyp1f1", "hyp2f1", "expi"),
@@ -53,14 +53,14 @@ for name in (
 ):
     continuation(operation(name), not_continued)
 
-# SciPy's own variants of what NumPy has
+# SciPy's variants of NumPy functions
 
 for twin in (cbrt, exp2, expm1, log1p):
     _exact(getattr(special, twin.name), twin.on_complex)
 
 
 def _of_degrees(function: Rule) -> Rule:
-    """A function of an angle in degrees, which keeps its digits after many turns."""
+    """A function of an angle in degrees that keeps its digits after many turns."""
     return lambda x: function(DEGREE * (x - 360 * np.rint(np.real(x) / 360)))
 
 
@@ -86,7 +86,7 @@ def _log_expit(x: Array) -> Array:
 
 
 def _relative(numerator: Rule, slope: Rule) -> Rule:
-    """numerator(x) / x, and near 0, where no digits would be left, the mean of the slope between 0 and x."""
+    """numerator(x) / x; near 0, where that would lose all digits, the mean of the slope between 0 and x."""
 
     def quotient(x: Array) -> Array:
         near = np.less(np.absolute(x), 0.5)
@@ -142,7 +142,7 @@ _exact(special.pseudo_huber, _pseudo_huber)
 
 
 def _inverse(inverse: np.ufunc, function: Rule) -> None:
-    """Enter the continuation of an inverse: a step in the function's argument says how much makes one there."""
+    """Set the continuation of an inverse function: a complex step through the function gives the slope to divide by."""
 
     def continued(x: Array) -> Array:
         y = as_complex(inverse(np.real(x)))
@@ -172,7 +172,7 @@ _inverse(special.ndtri_exp, _log_ndtr)
 
 
 def _size(x: Array) -> int:
-    """The largest of the finite sizes, for a sum of about as many terms."""
+    """The largest finite size, for a sum of about as many terms."""
     size = np.max(np.absolute(x), initial=0, where=np.isfinite(x))
     if size > 1e5:
         raise NotContinuedError(f"it would be a sum of {size:.1g} terms")
@@ -180,7 +180,7 @@ def _size(x: Array) -> int:
 
 
 def _zeta(x: Array, order: tuple[Array]) -> Array:
-    # Euler and Maclaurin's sum (DLMF 25.11.7), the terms of which fall by 10 and more where a is 12
+    # the Euler-Maclaurin sum (DLMF 25.11.7), whose terms fall by a factor of 10 or more for a = 12
     s = order[0]
     count = 12 + _size(np.minimum(np.real(x), 0))
     a = x + count
@@ -192,7 +192,7 @@ def _zeta(x: Array, order: tuple[Array]) -> Array:
 
 
 def _gammaln(x: Array) -> Array:
-    # below 0 by reflection, Γ(x) Γ(1 - x) sin πx = π: there SciPy's own has an imaginary part of its own
+    # below 0 by reflection, Γ(x) Γ(1 - x) sin πx = π, since SciPy's version adds an imaginary part there
     below = np.less(np.real(x), 0)
     y = special.loggamma(np.where(below, 1 - x, x))
     return np.where(below, log(pi) - np.log(absolute_of(np.sin(pi * np.where(below, x, 0.5)))) - y, y)
@@ -203,7 +203,7 @@ def _betaln(a: Array, b: Array) -> Array:
 
 
 def _by_logarithm(function: np.ufunc, logarithm: Rule) -> None:
-    """Enter the continuation of a function of which the logarithm has one, but for the sign."""
+    """Set the continuation of a function from the continuation of its logarithm and its sign."""
     _exact(function, lambda *x: signed(np.exp(logarithm(*x)), np.sign(function(*map(np.real, x)))))
 
 
@@ -214,12 +214,12 @@ _by_logarithm(special.gamma, _gammaln)
 _by_logarithm(special.beta, _betaln)
 _by_logarithm(special.binom, lambda n, k: -_betaln(n - k + 1, k + 1) - np.log(absolute_of(n + 1)))
 
-# Bessel functions. Of complex numbers SciPy computes all but K by turning them by a quarter, and what rounding leaves
-# of that drowns the step; so J and I of whole order are the means over a circle that they are
+# Bessel functions. For complex numbers, SciPy computes all but K by a quarter turn, and what rounding leaves of that
+# drowns the step; so we compute J and I of integer order as means over a circle
 
 
 def _bessel(order: int) -> Rule:
-    """The continuation of J, by Bessel's integral (DLMF 10.9.2), on more points than it has waves."""
+    """The continuation of J, by Bessel's integral (DLMF 10.9.2), on more points than the integrand has waves."""
 
     def continued(x: Array) -> Array:
         count = 32 + _size(x)
@@ -230,7 +230,7 @@ def _bessel(order: int) -> Rule:
 
 
 def _modified_bessel(order: int, scaled: bool = False) -> Rule:
-    """The continuation of I (DLMF 10.32.3), on points that the peak of a large x does not fall between."""
+    """The continuation of I (DLMF 10.32.3), on points so dense that the peak for a large x is not missed."""
 
     def continued(x: Array) -> Array:
         count = 32 + 8 * _size(np.sqrt(np.absolute(x)))
@@ -260,7 +260,7 @@ continuation(operation("kve"), exact(lambda x, order: special.kve(*order, x)))
 
 
 def _elliptic(m: Array) -> tuple[Array, Array]:
-    """The complete integrals of the first and the second kind, by arithmetic and geometric means (DLMF 19.8)."""
+    """The complete elliptic integrals of the first and second kind, by the arithmetic-geometric mean (DLMF 19.8)."""
     a, b, c, weight, total = 1.0, np.sqrt(1 - m), m, 0.5, 0.0
     for _ in range(16):
         total = total + weight * c
