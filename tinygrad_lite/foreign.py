@@ -77,9 +77,9 @@ def as_numpy(x: Any) -> Any:
 
 
 def copied(x: Any, dtype: Any = None) -> Any:
-    """A copy of an array, a number or nested lists; an array type other than NumPy's is kept as it is."""
+    """A copy of an array, a number or nested lists; an array of another library keeps its type."""
     if type(x) is not np.ndarray:
-        if lost_from(type(x)) in ("units", "mask"):  # labels and names of axes are left behind on purpose
+        if lost_from(type(x)) in ("units", "mask"):  # labels and names of axes are dropped on purpose
             numbers_of(x, "tensor")
         if hasattr(x, "__array_function__") and not isinstance(x, (np.ndarray, np.generic)):
             return x.copy() if dtype is None else x.copy().astype(dtype)

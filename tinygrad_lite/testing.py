@@ -167,7 +167,7 @@ def _typed(array: Any, dtype: Any) -> Any:
 
 
 def cotangents(y: Any) -> st.SearchStrategy[Any]:
-    """Upstream gradients for a result, of its shape and dtype, and never all ones.
+    """Upstream gradients for a result, in its shape and dtype, never all ones.
 
     Example:
         >>> from hypothesis import given

@@ -43,7 +43,7 @@ class Units:
     of: int
 
     def all_zero(self, array: Any) -> bool:
-        """Whether an array has an axis of as many units, and is zero at these units."""
+        """Whether an array has an axis with this number of units, and is zero at these units."""
         axes = (axis for axis, length in enumerate(np.shape(array)) if length == self.of)
         return any(not np.take(array, self.places, axis).any() for axis in axes)
 

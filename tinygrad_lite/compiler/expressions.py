@@ -102,7 +102,7 @@ class Expressions:
         return Text(name)
 
     def reserve(self, call: Instruction) -> None:
-        """Give the function that performs an operation its name, before the variables take theirs."""
+        """Name the function that performs an operation before the variables get their names."""
         if call.op not in _FORMS and call.op.forward not in (*OPERATORS, np.negative):
             self.function(call)
 
@@ -114,7 +114,7 @@ class Expressions:
         return Text(text, UNARY if text.startswith("-") else ATOM)
 
     def of(self, call: Instruction) -> Text:
-        """An operation with its inputs."""
+        """The text of an operation with its inputs."""
         operands = [self.operand(x) for x in call.inputs]
         written = _FORMS.get(call.op, Expressions._call)(self, call, operands)
         if call.result.is_number and call.op.forward not in (*OPERATORS, np.negative):
@@ -144,7 +144,7 @@ class Expressions:
         return [f"{name}={self._parameter(value)}" for name, value in keywords.items()]
 
     def function(self, call: Instruction) -> str:
-        """The function that performs an operation."""
+        """The text of the function that performs an operation."""
         op = call.op
         if isinstance(op, Draw) and op.argument is not None:
             return f"{self._parameters[op.argument]}.{op.name}"

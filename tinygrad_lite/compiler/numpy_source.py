@@ -171,7 +171,7 @@ class NumpySource:
             self._owned.add(x)
 
     def _break(self, call: Instruction) -> bool:
-        """Give the longest of the parts of a line a line of its own, next time; False if it has no parts."""
+        """Give the longest part of a line a line of its own, next time; False if it has no parts."""
         parts, ahead = [], [call]
         while ahead:
             inside = [x for x in ahead.pop().reads if x in self._inline]
@@ -182,7 +182,7 @@ class NumpySource:
         return bool(parts)
 
     def _in_place(self, call: Instruction, position: int) -> Variable | None:
-        """The array that the result may be written into: of its form, made here, and not read any more."""
+        """The array that the result may overwrite: one of the same form that was made here and is not read any more."""
         if not _is_plain_ufunc(call):
             return None
         for x in call.inputs:

@@ -76,7 +76,7 @@ class Instruction:
         return isinstance(self.op, Draw) or self.op is refuse_where
 
     def with_variables(self, stand_ins: Mapping[Variable, Any]) -> "Instruction":
-        """The same call of other variables."""
+        """The same call with other variables."""
         if not any(x in stand_ins for x in self.reads):
             return self
         return replace(
@@ -113,7 +113,7 @@ class Program:
     updates: dict[Any, Any] = field(default_factory=dict)
 
     def with_calls(self, calls: list[Instruction], stand_ins: Mapping[Any, Any] = NO_PARAMS) -> "Program":
-        """The same program by other calls, with stand-ins for variables that they do not make any more."""
+        """The same program with other calls; `stand_ins` replace variables that these calls do not make any more."""
         results = [_stand_in(x, stand_ins) for x in self.results]
         updates = {place: _stand_in(x, stand_ins) for place, x in self.updates.items()}
         return Program(self.inputs, self.constants, calls, results, updates)

@@ -81,7 +81,7 @@ class Tensor(Conversions):
             elif type(x) in NUMBERS:
                 array = x
             elif isinstance(x, Traced):
-                return x.__trace__(op, inputs, params)  # a tensor gives way to any other traced value
+                return x.__trace__(op, inputs, params)  # any other traced value takes precedence
             else:
                 array = received(x, op)
             arrays.append(array)

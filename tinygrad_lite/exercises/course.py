@@ -118,7 +118,7 @@ COURSE = [
         "derivative",
         ({"w": 2.0}, {"w": -1.0}),
         hints=(
-            "Each loss by itself first: two steps, of which the outer one is a square.",
+            "Take each loss on its own first: it has two steps, and the outer step is a square.",
             "Nothing was set to zero between the two passes.",
         ),
     ),
@@ -148,7 +148,7 @@ COURSE = [
         lambda x: np.mean(x),
         "vjp",
         ({"x": _NUMBERS}, {"x": _MATRIX}),
-        hints=("The same as the sum, but for one factor, which x.size tells.",),
+        hints=("It is the same as for the sum, up to one factor, which depends on x.size.",),
     ),
     Declaration(
         "matmul_left",

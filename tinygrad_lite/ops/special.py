@@ -50,7 +50,7 @@ def _in_last(
         by_x,
         name=name,
         domain=(domain,),
-        # narrow numbers: beside a number of plain Python, some ufuncs of SciPy make float64 of float32
+        # narrow numbers, since some SciPy ufuncs convert float32 to float64 beside a Python number
         examples=[([(2, 3)], {"order": tuple(map(np.float32, example))}) for example in examples],
     )
 
@@ -69,7 +69,7 @@ def _in_last(
 
 
 def ratio(a: Array, b: Array) -> Array:
-    """a / b, and 0 where both are 0."""
+    """a / b; 0 where both are 0."""
     return a / np.where(np.equal(a, 0) & np.equal(b, 0), 1, b)
 
 

@@ -38,7 +38,7 @@ def value_and_grad(f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = 
     Raises:
         UsageError: if an argument to differentiate by holds no floating-point numbers, or f returns no number.
         ShapeError: if f returns more than one number.
-        InputError: if there is no argument of this position, or one is named twice.
+        InputError: if there is no argument at this position, or a position occurs twice.
 
     Example:
         >>> import numpy as np, tinygrad_lite as tg

@@ -60,7 +60,7 @@ class NativeExecutor:
         return np.ndarray(x.shape, buffer.dtype, buffer, layout.offset * buffer.itemsize, strides)
 
     def _call(self, call: Instruction) -> Any:
-        """A call of NumPy's on what lies in the buffers, or among the arguments."""
+        """A NumPy call on arrays in the buffers or among the arguments."""
         views = {
             x: self._view(x, self.source.layouts[x])
             for x in (*call.reads, call.result)

@@ -44,7 +44,7 @@ def is_dense(shape: Sequence[int], strides: Sequence[int]) -> bool:
 
 
 def view(call: Instruction, shape: tuple[int, ...], layout: Layout) -> Layout | None:
-    """The layout of what an operation makes of an array, if that is a view of it."""
+    """The layout of an operation's result, if that is a view of its argument."""
     reach = [stride * (size - 1) for stride, size in zip(layout.strides, shape)]
     lowest = sum(ahead for ahead in reach if ahead < 0)
     memory = np.empty(sum(map(abs, reach)) + 1, np.int8)

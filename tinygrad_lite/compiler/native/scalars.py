@@ -69,7 +69,7 @@ _FUNCTIONS = frozenset({
 
 
 def form(call: Instruction) -> Form | None:
-    """The expression for the inputs; None if there is none."""
+    """The expression of an operation for these inputs; None if there is none."""
     ufunc = call.op.forward
     if call.op in _FORMS:
         return Form(_FORMS[call.op])

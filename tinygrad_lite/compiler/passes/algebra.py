@@ -32,7 +32,7 @@ class Definitions:
         self._calls[call.result] = call
 
     def made(self, x: Any, op: Op) -> Instruction | None:
-        """The call that made a variable, if it was of this operation."""
+        """The call that made a variable, if it is a call of this operation."""
         call = self._calls.get(x) if isinstance(x, Variable) else None
         return call if call is not None and call.op is op else None
 
@@ -47,7 +47,7 @@ class Definitions:
 
 
 Rule = Callable[[Instruction, Definitions], Any]
-"""A rule returns the variable that the result is, or the call or calls that make it more simply, or None."""
+"""A rule returns the variable that equals the result, or simpler calls that make it, or None."""
 
 
 def with_simpler_algebra(program: Program) -> Program:
@@ -73,7 +73,7 @@ def with_simpler_algebra(program: Program) -> Program:
 
 
 def _unchanged(x: Any, call: Instruction) -> Any:
-    """An input that the result equals, if it is of the result's form too."""
+    """An input that equals the result, if it also has the result's form."""
     y = call.result
     fits = isinstance(x, Variable) and (x.shape, x.dtype, x.is_number) == (y.shape, y.dtype, y.is_number)
     return x if fits else None
@@ -89,7 +89,7 @@ def _neutral(place: int, is_neutral: Callable[[Any], bool]) -> Rule:
 
 
 def _same_form(call: Instruction, _: Definitions) -> Any:
-    """What makes the result of its argument's form: a cast, a reshape, a broadcast."""
+    """A cast, reshape or broadcast that changes nothing."""
     return _unchanged(call.inputs[0], call)
 
 
@@ -131,7 +131,7 @@ def _reshaped_twice(call: Instruction, definitions: Definitions) -> Any:
 
 
 def _sum_of_broadcast(call: Instruction, definitions: Definitions) -> Any:
-    """Σ of an array over the axes along which it was broadcast is a product."""
+    """The sum of an array over the axes along which it was broadcast is a product."""
     inner = definitions.made(call.inputs[0], shaping.broadcast_to)
     if inner is None or set(call.params) - {"axis", "keepdims"} or not isinstance(inner.inputs[0], Variable):
         return None
@@ -147,7 +147,7 @@ def _sum_of_broadcast(call: Instruction, definitions: Definitions) -> Any:
 
 
 def _subtraction(call: Instruction, definitions: Definitions) -> Any:
-    """a + (-b), and a + (-c)·b, are differences."""
+    """a + (-b) and a + (-c)·b are differences."""
     a, b = call.inputs
     inner = definitions.made(b, elementwise.negative)
     if inner:

@@ -57,7 +57,7 @@ def _value(call: Instruction, constants: dict[Variable, Array]) -> Array:
 
 
 def _number(x: object, call: Instruction, constants: dict[Variable, Array]) -> object:
-    """A constant whose entries are all the same as a plain number, where that changes neither dtype nor shape."""
+    """A constant with equal entries as a plain number, if that changes neither dtype nor shape."""
     if not isinstance(x, Variable) or x not in constants or x.dtype.kind != "f" or not call.op.derivatives:
         return x
     array = constants[x]

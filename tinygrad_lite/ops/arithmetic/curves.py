@@ -208,7 +208,7 @@ def _interp_as_numpy(x: Array, xp: Array, fp: Array, left: Any = None, right: An
     if period == 0:
         raise InputError("interp: the period must not be zero")
     period = abs(period)
-    x, xp = (a if a.dtype == float else a.astype(float) for a in (x, xp))  # as NumPy has it, whatever the digits
+    x, xp = (a if a.dtype == float else a.astype(float) for a in (x, xp))  # as NumPy does, for any dtype
     order = np.argsort(xp % period)
     xp, fp = (xp % period)[order], fp[order]
     around = np.concatenate([xp[-1:] - period, xp, xp[:1] + period])

@@ -87,7 +87,7 @@ quantile_weights = primitive(
 def _spread_by_share(
     g: Array, x: Array, q: Any, axis: Axis, method: str = "linear", weights: Array = None, percent: bool = False
 ) -> Array:
-    if not x.size:  # of which the quantiles are NaN
+    if not x.size:  # the quantiles are then NaN
         return np.zeros_like(x)
     share = quantile_weights(x, q=q, axis=axis, method=method, weights=weights, percent=percent)
     of_lines = np.expand_dims(np.reshape(g, share.shape[:-1]), -1)

@@ -194,8 +194,8 @@ def _std_vjp(
     else:
         highest = np.max(x, axis=axis, keepdims=keepdims, initial=-np.inf, where=where)
         flat = np.equal(highest, np.min(x, axis=axis, keepdims=keepdims, initial=np.inf, where=where))
-    x = x.astype(np.float32) if x.dtype == np.float16 else x  # of which few squares are large enough
-    # twice, since the mean is rounded, and of entries that are equal but for rounding nothing else would be left
+    x = x.astype(np.float32) if x.dtype == np.float16 else x  # few of float16's squares are large enough
+    # twice, since the mean is rounded, and that error would dominate if the entries are equal up to rounding
     deviation = x - np.mean(x, axis=axis, keepdims=True, **_mask(where))
     deviation = deviation - np.mean(deviation, axis=axis, keepdims=True, **_mask(where))
     ddof = ddof if correction is None else correction

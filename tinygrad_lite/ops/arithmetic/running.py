@@ -251,7 +251,7 @@ def _slopes(f: Array, spacing: Array, axis: int, edge_order: int) -> Array:
 
 
 def _steps(places: Array, n: int) -> Array:
-    """The distances between places; one number if they are all the same, as NumPy has it, and have no derivative."""
+    """The distances between places; as in NumPy, a single number if they are equal and have no derivative."""
     if places.ndim != 1 or len(places) != n:
         raise ShapeError(f"gradient: places of shape {places.shape} for an axis of {n} entries")
     steps = np.diff(places.astype(float) if places.dtype.kind in "biu" else places)

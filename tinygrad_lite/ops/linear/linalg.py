@@ -30,9 +30,9 @@ def singularity(x: Array, *_: Array, **__: Any) -> Array:
 
 
 def converging(function: Callable[..., Any], message: str = "SVD did not converge") -> Callable[..., Any]:
-    """A function of NumPy's that needs singular values, which raises NumPy's error at once for a NaN or an infinity.
+    """A NumPy function that needs singular values, with NumPy's error raised at once for NaN or infinity.
 
-    LAPACK's iteration prints a complaint there, or never ends.
+    LAPACK's iteration would print a complaint, or never end.
     """
 
     @wraps(function)

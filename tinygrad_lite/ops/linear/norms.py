@@ -35,7 +35,7 @@ def _shared(winners: Array, axis: int | Shape) -> Array:
 
 
 def _extreme_values_share(x: Array, ord: float) -> Array:
-    """What each singular value has in the largest, or for a negative order in the smallest; ties but for rounding."""
+    """The share of each singular value in the largest, or for a negative order in the smallest; ties up to rounding."""
     values = svdvals(x)
     if values.shape[-1] == 0:
         return values
