@@ -27,7 +27,7 @@ _INSTEAD = {
 """What to write in place of a library function that needs a plain array."""
 
 _LABELS = {"iloc": "labels", "dims": "names of axes", "units": "units", "unit": "units", "mask": "mask"}
-"""What containers hold besides numbers, by the attribute that shows it."""
+"""Things that containers hold besides numbers, each by the attribute that shows it."""
 
 LIBRARIES = ("numpy", "scipy", "pandas", "sklearn", "statsmodels", "xarray")
 

@@ -13,14 +13,14 @@ DEEPEST = 200
 
 
 class Parametric:
-    """A leaf with parameters in it, which transforms take for the dict of these: a module."""
+    """A leaf that holds parameters, such as a module; transforms treat it as the dict of its parameters."""
 
     def named_parameters(self) -> Iterator[tuple[str, Any]]:
         """The name and the value of each parameter."""
         raise NotImplementedError
 
     def substituted(self, state: Mapping[str, Any]) -> AbstractContextManager[Self]:
-        """What stands for this, for a while, with other values in place of the parameters of these names."""
+        """A block with a stand-in for this leaf that has other values for the parameters of these names."""
         raise NotImplementedError
 
 

@@ -123,7 +123,11 @@ def numbers(text: str) -> set[float]:
         ("tanh", lambda y, x: y, "the value y stands where its derivative should be"),
         ("relu", lambda y, x: x >= 0, "at the kink x[1], where x is 0, any number"),
         ("used_twice", lambda y, x: np.sin(x), "only one of several uses counts"),
-        ("bias", lambda g, y, x, b: g, "b was repeated by broadcasting, and that is not undone"),
+        (
+            "bias",
+            lambda g, y, x, b: g,
+            "b was repeated by broadcasting, and the gradient is not summed over the copies",
+        ),
         ("sum", lambda g, y, x: np.ones_like(x), "the upstream gradient is left out"),
         ("square", lambda y, x: -2 * x, "3 of 3 entries are wrong, and only in sign\n  hints left: 2"),
         ("chain_rule", lambda y, x: -6 * (3 * x + 1), "only its sign is wrong\n  hints left: 2"),

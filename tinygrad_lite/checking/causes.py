@@ -79,8 +79,8 @@ class Reasons:
         return _joined([self._lost(edge, units) for edge in edges], f", for {units}" if units else "")
 
     def of_not_finite(self, parameter: Tensor) -> Cause:
-        """Which operation made a NaN or an infinity, of values or of gradients that were none."""
-        tells = "tg.detect_anomaly() tells of what numbers"
+        """The operation that made a NaN or an infinity from finite values or gradients."""
+        tells = "tg.detect_anomaly() shows from which numbers"
         for result in self._flow.path:
             name, y = result.op.name, result.data
             if np.isnan(y).any() or (np.isinf(y).any() and all(map(is_finite, result.arrays))):

@@ -102,7 +102,7 @@ def propagate(
 def contribute(
     node: Any, g: Array, arrived: dict[Any, Array], create_graph: bool = False, only: Collection[Any] | None = None
 ) -> None:
-    """For each input x of a node with upstream gradient g, add gᵀ ∂node/∂x to what has arrived at x."""
+    """For each input x of a node with upstream gradient g, add gᵀ ∂node/∂x to the gradient that has arrived at x."""
     g = g.whole() if isinstance(g, Deferred) else g
     op, params, kind = node.op, node.params, type(node)
     y, arrays = (node, _linked(node)) if create_graph else (node._array, node.arrays)

@@ -100,9 +100,9 @@ class _Marking:
 
     def _of_shape(self, shape: tuple[int, ...], expected: tuple[int, ...]) -> tuple[str, str]:
         name = self._declaration.argument
-        told = f"it has shape {shape}; a gradient has the shape of what it is by, and {name} has {expected}"
+        told = f"it has shape {shape}; a gradient has the shape of its argument, and {name} has {expected}"
         if shape == np.shape(self._y) and len(shape) > len(expected):
-            return told, f"{name} was repeated by broadcasting, and that is not undone"
+            return told, f"{name} was repeated by broadcasting, and the gradient is not summed over the copies"
         return told, TRANSPOSED if shape == expected[::-1] else ""
 
     def _told(self, failing: list[Finding]) -> str:
