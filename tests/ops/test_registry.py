@@ -1,5 +1,6 @@
 """Every operation of the registry, against finite differences: first and second order, dtypes, and kinks."""
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 import tinygrad_lite as tg
 from tests.derivatives import numerical_gradients
 from tinygrad_lite.engine.op import Op
-from tinygrad_lite.engine.registry import operations
+from tinygrad_lite.engine.registry import is_registered, operations
 from tinygrad_lite.testing import Call, cotangents, inputs_of
 
 DIFFERENTIABLE = [op for op in operations() if op.vjps]
@@ -192,3 +193,9 @@ def test_forwards_leave_their_arguments_alone(op: Op) -> None:
     for x in arrays:
         x.setflags(write=False)
     op(*arrays, **params)
+
+
+def test_no_operation_takes_the_name_of_another() -> None:
+    tables = [module for name, module in sys.modules.items() if name.startswith("tinygrad_lite.ops.")]
+    declared = {op for module in tables for op in vars(module).values() if isinstance(op, Op)}
+    assert {op for op in declared if not is_registered(op)} == set()

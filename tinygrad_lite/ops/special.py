@@ -208,6 +208,7 @@ elementwise(
     special.huber,
     lambda y, delta, r: np.maximum(np.absolute(r) - delta, 0),
     lambda y, delta, r: np.clip(r, -delta, delta),
+    name="special.huber",  # the loss has the name by itself
     domain=(POSITIVE, REAL),
     kink=lambda delta, r: np.absolute(r) - delta,
 )
