@@ -55,7 +55,7 @@ LIMITS = {  # where more is lost, and why
 # of which the derivative is made of 0, 1, a number or an argument; and what other operations are differentiated to
 EXACT = {
     *("absolute", "fabs", "copysign", "heaviside", "maximum", "minimum", "fmax", "fmin", "clip", "nan_to_num", "round"),
-    *("angle", "relu", "leaky_relu", "huber", "remainder", "fmod", "mantissa", "linspace_step"),
+    *("angle", "relu", "leaky_relu", "huber", "special.huber", "remainder", "fmod", "mantissa", "linspace_step"),
 }
 REACHED_BY_OTHERS = {"sinc_derivative", "i0_derivative", "exprel_derivative", "erfcx_derivative"}
 TWINS = {f"special.{name}" for name in ("cbrt", "exp2", "expm1", "log1p")}
