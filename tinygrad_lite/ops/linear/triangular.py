@@ -22,7 +22,7 @@ def _triangle(a: Array, lower: bool, unit_diagonal: bool) -> Array:
     strict = np.tri(a.shape[-1], k=-1, dtype=bool)
     itself = np.eye(a.shape[-1], dtype=bool)
     side = strict if lower else strict.T
-    return np.where(side, a, np.where(itself, 1, 0)) if unit_diagonal else np.where(side | itself, a, 0)
+    return np.where(side, a, itself.astype(a.dtype)) if unit_diagonal else np.where(side | itself, a, 0)
 
 
 def _solve(a: Array, b: Array, transposed: bool = False, lower: bool = False, unit_diagonal: bool = False) -> Array:
