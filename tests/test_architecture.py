@@ -14,7 +14,7 @@ import tinygrad_lite
 
 PACKAGE = Path(tinygrad_lite.__file__).parent
 FLOORS = [
-    ["errors", "trees", "foreign"],
+    ["errors", "trees", "foreign", "callers"],
     ["engine"],
     ["ops"],
     ["transforms"],

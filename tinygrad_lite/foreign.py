@@ -1,35 +1,18 @@
-"""Other libraries and their containers: finds what would be lost silently when they meet a value with a history."""
+"""Other libraries' containers: takes the numbers in them, and refuses what else they hold, which would be lost."""
 
-from itertools import takewhile
-from opcode import opmap
-from types import FrameType, FunctionType
 from typing import Any
 
 import numpy as np
 
 from tinygrad_lite.errors import ShapeError, TinygradError, UsageError
 
-_TURNED_INTO_ARRAY = (
-    "NumPy was about to turn a value that is being differentiated into a plain array; its history would be lost. "
-    "Write tg.array([...]), np.stack([...]) or np.concatenate([...]) in place of np.array([...]); np.dot(array, "
-    "tensor) in place of array.dot(tensor); and tensor.numpy() to leave the graph on purpose"
-)
 DATA_WITHOUT_HISTORY = (
     "a value that is being differentiated cannot become the data of a tensor: its history would be lost. To run a "
     "module on other parameters, write tg.nn.functional_call(module, state, *inputs); to differentiate by a module's "
     "own parameters, tg.grad(f)(module); to drop the history on purpose, value.detach()"
 )
-_INSTEAD = {
-    **{f"scipy.linalg.{name}": f"tg.linalg.{name}" for name in ("solve_triangular", "cho_factor", "cho_solve")},
-    **{f"np.{name}": "np.broadcast_to" for name in ("full", "full_like")},
-    **{f"scipy.special.{name}": f"tg.nn.functional.{name}" for name in ("softmax", "log_softmax", "logsumexp")},
-}
-"""What to write in place of a library function that needs a plain array."""
-
 _LABELS = {"iloc": "labels", "dims": "names of axes", "units": "units", "unit": "units", "mask": "mask"}
 """Things that containers hold besides numbers, each by the attribute that shows it."""
-
-LIBRARIES = ("numpy", "scipy", "pandas", "sklearn", "statsmodels", "xarray")
 
 
 def numbers_of(x: Any, name: str) -> Any:
@@ -87,127 +70,3 @@ def copied(x: Any, dtype: Any = None) -> Any:
     if array.dtype.kind not in "fiubc":
         raise UsageError(f"a tensor holds numbers, but this {type(x).__name__} holds {array.dtype}: convert it first")
     return array[()]  # a scalar for a 0-d array, as NumPy's own functions return it: it is faster
-
-
-def silent_exit(frame: FrameType, transforming: bool) -> str | None:
-    """Why a number that a frame asks for would leave the graph silently; None if the user asked for it explicitly."""
-    if transforming:
-        return (
-            "float(tensor) inside a function that is being differentiated would lose the tensor's history: write "
-            "np.sin for math.sin, and so on; or tensor.item() to leave the graph on purpose"
-        )
-    if frame.f_code.co_code[frame.f_lasti] == opmap["STORE_SUBSCR"]:
-        return (
-            "array[i] = tensor would lose the tensor's history: collect the parts in a list and np.stack them, or "
-            "write x = x.at[i].set(tensor) on a tensor x"
-        )
-    if library := library_at(frame):
-        return (
-            f"{library} was about to turn a tensor that requires a gradient into a plain number, and its history would "
-            "be lost: np.stack a list of tensors, or pass tensor.item() to leave the graph on purpose"
-        )
-    return None
-
-
-def lost_array(frame: FrameType) -> str:
-    """Why an array that a frame asks for would lose a history, and what to write instead."""
-    function = _function_around(frame)
-    if function is None:
-        return _TURNED_INTO_ARRAY
-    library, _, name = function.rpartition(".")
-    has_twin = library == "scipy.linalg" and hasattr(np.linalg, name) and name not in ("eig", "eigvals")
-    instead = _INSTEAD.get(function, f"np.linalg.{name}" if has_twin else None)
-    advice = f"use {instead}" if instead else "declare it with tg.primitive, which takes its derivatives"
-    return (
-        f"{function} has no derivative here: it was about to turn a value that is being differentiated into a plain "
-        f"array, and its history would be lost. To differentiate through it, {advice}; to leave the graph on purpose, "
-        "pass tensor.detach().numpy()"
-    )
-
-
-def _function_around(frame: FrameType) -> str | None:
-    """The library function that a frame belongs to or calls, by its public name; None if there is none."""
-    inside: FrameType | None = None
-    outside: FrameType | None = frame
-    while outside is not None and _library_of(outside.f_globals.get("__name__", "")):
-        inside, outside = outside, outside.f_back
-    call = None if outside is None else _call_at(outside)
-    function: Any = None if outside is None or call is None else _value_of(call.func, outside)
-    home = getattr(function, "__module__", None) or ""
-    if _library_of(home) and not (inside is None and home.partition(".")[0] == "numpy"):  # not np.array, np.asarray
-        return f"{_public(home)}.{function.__name__}"
-    return None if inside is None else _name_of(inside)
-
-
-def _name_of(frame: FrameType) -> str:
-    """The function that runs in a frame; for a decorator's wrapper, the function that it wraps."""
-    code = frame.f_code
-    inner = (frame.f_locals.get(name) for name in code.co_freevars)
-    wrapped = next((x for x in inner if isinstance(x, FunctionType) and _library_of(x.__module__)), None)
-    if wrapped is not None:
-        return f"{_public(wrapped.__module__)}.{wrapped.__qualname__}"
-    return f"{_public(frame.f_globals['__name__'])}.{code.co_qualname}"
-
-
-def _library_of(module: str) -> bool:
-    return module.partition(".")[0] in LIBRARIES
-
-
-def _public(module: str) -> str:
-    """The public part of a module's name, with np for numpy."""
-    first, *others = takewhile(lambda part: not part.startswith("_"), module.split("."))
-    return ".".join(["np" if first == "numpy" else first, *others])
-
-
-def library_at(frame: FrameType) -> str | None:
-    """The library, or the library function, that runs in a frame, if that is known: scipy.integrate, np.fromiter.
-
-    A library's functions in C have no frame of their own; the frame is then the caller's.
-    """
-    module = frame.f_globals.get("__name__", "")
-    if _library_of(module):
-        return ".".join(part for part in module.split(".") if not part.startswith("_"))
-    call = _call_at(frame)
-    if call is None:
-        return None
-    import ast
-
-    function = _value_of(call.func, frame)
-    owner = getattr(function, "__self__", None)
-    home = type(owner).__module__ if type(owner).__module__ == "numpy" else getattr(function, "__module__", None) or ""
-    unknown_array = function is None and hasattr(np.ndarray, getattr(call.func, "attr", ""))
-    is_a_librarys = _library_of(home) and not isinstance(function, type)
-    return ast.unparse(call.func) if is_a_librarys or unknown_array else None
-
-
-def _call_at(frame: FrameType) -> Any:
-    """The call that a frame is executing, as syntax; None if it executes something else or its source is unknown."""
-    import ast
-    import linecache
-
-    positions = list(frame.f_code.co_positions())[frame.f_lasti // 2]
-    first, last, start, end = positions
-    lines = linecache.getlines(frame.f_code.co_filename)
-    if None in positions or not lines:
-        return None
-    text = [line.encode() for line in lines[first - 1 : last]]  # type: ignore[operator]
-    text[-1] = text[-1][:end]
-    text[0] = text[0][start:]
-    try:
-        expression = ast.parse(b"".join(text), mode="eval").body
-    except SyntaxError:
-        return None
-    return expression if isinstance(expression, ast.Call) else None
-
-
-def _value_of(expression: Any, frame: FrameType) -> Any:
-    """The value of a dotted name in a frame; None for any other expression."""
-    import ast
-
-    if isinstance(expression, ast.Name):
-        namespaces = (frame.f_locals, frame.f_globals, frame.f_builtins)
-        return next((names[expression.id] for names in namespaces if expression.id in names), None)
-    if isinstance(expression, ast.Attribute):
-        owner = _value_of(expression.value, frame)
-        return None if owner is None else getattr(owner, expression.attr, None)
-    return None

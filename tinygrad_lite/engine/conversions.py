@@ -5,12 +5,13 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_lite.callers import lost_array, silent_exit
 from tinygrad_lite.engine import grad_mode
 from tinygrad_lite.engine.backward import Node
 from tinygrad_lite.engine.op import Array, Op, Traced
 from tinygrad_lite.engine.operators import Operators
 from tinygrad_lite.errors import InputError, UsageError
-from tinygrad_lite.foreign import DATA_WITHOUT_HISTORY, lost_array, numbers_of, silent_exit
+from tinygrad_lite.foreign import DATA_WITHOUT_HISTORY, numbers_of
 
 NUMBERS = frozenset({int, float, complex, type(None), np.float64, np.float32})
 """Types that need no check: their values never change, and no container holds them."""

@@ -173,9 +173,8 @@ class Operators(Traced):
     abs, sign, sqrt, square, round = _methods(np.absolute, np.sign, np.sqrt, np.square, np.round)
     exp, expm1, log, log1p, sin, cos = _methods(np.exp, np.expm1, np.log, np.log1p, np.sin, np.cos)
     tanh, maximum, minimum, clip = _methods(np.tanh, np.maximum, np.minimum, np.clip)
-    choose, logsumexp, relu, leaky_relu = _methods(np.choose, "logsumexp", "relu", "leaky_relu")
-    sigmoid, softplus, softmax = _methods("sigmoid", "softplus", "softmax")
-    log_softmax, gelu, silu = _methods("log_softmax", "gelu", "silu")
+    choose, logsumexp, relu, leaky_relu, sigmoid = _methods(np.choose, "logsumexp", "relu", "leaky_relu", "sigmoid")
+    softplus, softmax, log_softmax, gelu, silu = _methods("softplus", "softmax", "log_softmax", "gelu", "silu")
 
 
 def _one_or_many(sizes: tuple[Any, ...]) -> Any:

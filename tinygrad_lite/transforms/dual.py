@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_lite.callers import lost_array
 from tinygrad_lite.engine import grad_mode
 from tinygrad_lite.engine.backward import fitted, history, propagate, whole
 from tinygrad_lite.engine.conversions import NUMBERS, number
@@ -23,7 +24,7 @@ from tinygrad_lite.engine.op import Array, Op, Traced
 from tinygrad_lite.engine.operators import Operators
 from tinygrad_lite.engine.tensor import Tensor, wrap
 from tinygrad_lite.errors import InputError, UsageError
-from tinygrad_lite.foreign import DATA_WITHOUT_HISTORY, lost_array, numbers_of
+from tinygrad_lite.foreign import DATA_WITHOUT_HISTORY, numbers_of
 from tinygrad_lite.ops.arithmetic import selection
 
 _next_level = count(1).__next__
