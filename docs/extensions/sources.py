@@ -28,10 +28,11 @@ class LinksToSources(SphinxTransform):
     def apply(self, **kwargs: Any) -> None:
         linked = _linked(self.env).setdefault(self.env.docname, set())
         for node in list(self.document.findall(_is_path)):
-            _, absolute = self.env.relfn2path(node["reftarget"].partition("#")[0], self.env.docname)
-            path = Path(absolute).resolve()
-            if node.get("reftype") == "doc":  # MyST takes the ending off a link to Markdown
-                path = path.with_name(f"{path.name}.md")
+            target = node["reftarget"].partition("#")[0]
+            if node.get("refdomain") == "doc":  # of a link to Markdown, MyST takes off the ending
+                path = Path(self.env.srcdir, f"{target}.md").resolve()
+            else:
+                path = Path(self.env.relfn2path(target, self.env.docname)[1]).resolve()
             if not path.exists() or not path.is_relative_to(PROJECT) or path.is_relative_to(self.env.srcdir):
                 continue
             linked.add(path)
@@ -40,10 +41,7 @@ class LinksToSources(SphinxTransform):
 
 
 def _is_path(node: nodes.Node) -> bool:
-    return isinstance(node, (addnodes.download_reference, addnodes.pending_xref)) and node.get("reftype") in (
-        "myst",
-        "doc",
-    )
+    return isinstance(node, (addnodes.download_reference, addnodes.pending_xref)) and node.get("reftype") == "myst"
 
 
 def _linked(env: BuildEnvironment) -> dict[str, set[Path]]:
