@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.random_programs.inputs import odd_numbers
+from tinygrad_lite.engine.arguments import signature_of
 
 
 @dataclass(frozen=True)
@@ -365,4 +366,4 @@ def parameters(path: str, function: Any) -> list[inspect.Parameter]:
         return [inspect.Parameter("array", inspect.Parameter.POSITIONAL_ONLY)] + [
             inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None) for name in names
         ]
-    return list(inspect.signature(function).parameters.values())
+    return list(signature_of(function).parameters.values())

@@ -37,22 +37,31 @@ class FunctionCall:
         self._one = not isinstance(argnums, (tuple, list))
         self._positions = _positions(argnums, len(args), self.name)
         chosen = tuple(args[position] for position in self._positions)
-        self._modules = [x for x in trees.leaves(chosen) if isinstance(x, trees.Parametric)]
+        leaves = trees.leaves(chosen)
+        self._modules = [x for x in leaves if isinstance(x, trees.Parametric)]
         self.chosen = trees.map_leaves(_opened, chosen) if self._modules else chosen
-        self.takes_tensors = _holds_tensors(self.chosen)
+        self.takes_tensors = any(map(_is_tensor, trees.leaves(self.chosen) if self._modules else leaves))
 
     def run(self, chosen: Sequence[Any]) -> tuple[Any, Any]:
         """The function's result and its auxiliary output, with these values in place of the chosen arguments."""
-        args = list(self._args)
-        with ExitStack() as stand_ins, grad_mode.Differentiating():
-            for position, x in zip(self._positions, chosen, strict=True):
-                args[position] = _standing_in(args[position], x, stand_ins) if self._modules else x
-            result = self._f(*args, **self._kwargs)
+        if self._modules:
+            with ExitStack() as stand_ins:
+                originals = [self._args[position] for position in self._positions]
+                result = self._result([_standing_in(x, y, stand_ins) for x, y in zip(originals, chosen, strict=True)])
+        else:
+            result = self._result(chosen)
         if not self._has_aux:
             return result, None
         if not (isinstance(result, tuple) and len(result) == 2):
             raise UsageError(f"with has_aux, {self.name} must return a pair (result, anything); it returned {result!r}")
         return result
+
+    def _result(self, chosen: Sequence[Any]) -> Any:
+        args = list(self._args)
+        for position, x in zip(self._positions, chosen, strict=True):
+            args[position] = x
+        with grad_mode.Differentiating():
+            return self._f(*args, **self._kwargs)
 
     def warn_of_bystanders(self, values: Sequence[Array], variables: Sequence[Tensor] = ()) -> None:
         """Warn if the function reads leaves that it is differentiated by directly, not through its arguments."""
@@ -213,10 +222,6 @@ def _standing_in(argument: Any, chosen: Any, stand_ins: ExitStack) -> Any:
         return stand_ins.enter_context(x.substituted({path: next(remaining) for path, _ in x.named_parameters()}))
 
     return trees.map_leaves(standing_in, argument)
-
-
-def _holds_tensors(tree: Any) -> bool:
-    return any(map(_is_tensor, trees.leaves(tree)))
 
 
 def _is_tensor(x: Any) -> bool:

@@ -94,7 +94,9 @@ def _matrix_norm(x: Array, keepdims: bool = False, ord: Any = "fro") -> Array:
 
 
 def _cond(x: Array, p: Any = None) -> Array:
-    function = converging(np.linalg.cond) if p is None or p in _SPECTRAL else np.linalg.cond
+    # with NaN alone, NumPy answers by itself: before 2.5 with an error, since then with NaN
+    is_infinite = isinstance(x, np.ndarray) and np.any(np.isinf(x))
+    function = converging(np.linalg.cond) if is_infinite and (p is None or p in _SPECTRAL) else np.linalg.cond
     return function(x, p)
 
 
@@ -142,6 +144,13 @@ def _norm_as_numpy(x: Array, ord: Any = None, axis: Axis = None, keepdims: bool 
 
 
 def _cond_vjp(g: Array, y: Array, x: Array, p: Any = None) -> Array:
+    undefined = np.isnan(y)  # where LAPACK would refuse to find the singular values
+    identity = np.eye(*x.shape[-2:], dtype=x.dtype)
+    gradient = _defined_cond_vjp(g, np.where(undefined, 1, y), np.where(undefined[..., None, None], identity, x), p)
+    return np.where(undefined[..., None, None], np.nan, gradient)
+
+
+def _defined_cond_vjp(g: Array, y: Array, x: Array, p: Any) -> Array:
     refuse_where(
         np.greater_equal(y, 1 / np.finfo(y.dtype).eps),
         y,
