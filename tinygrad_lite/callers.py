@@ -99,7 +99,7 @@ def library_at(frame: FrameType) -> str | None:
     """
     module = frame.f_globals.get("__name__", "")
     if _library_of(module):
-        return ".".join(part for part in module.split(".") if not part.startswith("_"))
+        return _public(module)
     call = _call_at(frame)
     if call is None:
         return None

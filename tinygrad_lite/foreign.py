@@ -37,11 +37,7 @@ def numbers_of(x: Any, name: str) -> Any:
         )
     else:
         array = x if hasattr(x, "__array_function__") else as_numpy(x)
-    if array.dtype.kind not in "fiubc":
-        raise UsageError(
-            f"{name}: a tensor holds numbers, but this {kind.__name__} holds {array.dtype}: convert it first"
-        )
-    return array
+    return _of_numbers(array, kind, f"{name}: ")
 
 
 def lost_from(kind: type) -> str | None:
@@ -67,6 +63,13 @@ def copied(x: Any, dtype: Any = None) -> Any:
         if hasattr(x, "__array_function__") and not isinstance(x, (np.ndarray, np.generic)):
             return x.copy() if dtype is None else x.copy().astype(dtype)
     array = np.array(x if type(x) is np.ndarray else as_numpy(x), dtype)
+    return _of_numbers(array, type(x))[()]  # a scalar for a 0-d array, as NumPy's own functions return it: it is faster
+
+
+def _of_numbers(array: Any, kind: type, prefix: str = "") -> Any:
+    """The array that was made of a container of this kind, if its entries are numbers."""
     if array.dtype.kind not in "fiubc":
-        raise UsageError(f"a tensor holds numbers, but this {type(x).__name__} holds {array.dtype}: convert it first")
-    return array[()]  # a scalar for a 0-d array, as NumPy's own functions return it: it is faster
+        raise UsageError(
+            f"{prefix}a tensor holds numbers, but this {kind.__name__} holds {array.dtype}: convert it first"
+        )
+    return array
