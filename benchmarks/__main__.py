@@ -95,6 +95,12 @@ def chains() -> list[str]:
     ]
 
 
+def programs() -> list[str]:
+    """The section on other people's programs, from a process of its own that runs on one thread."""
+    command = [sys.executable, "-m", "benchmarks.programs"]
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines()
+
+
 def import_time() -> list[str]:
     script = (
         "import numpy; from time import perf_counter; start = perf_counter(); import {0}; "
@@ -129,6 +135,7 @@ def main() -> None:
         training_step("13-8-1, 243 rows, float64", [13, 8, 1], 243, np.float64),
         training_step("13-8-1, 32 rows, float64", [13, 8, 1], 32, np.float64),
         training_step("784-128-64-10, 128 rows, float32", [784, 128, 64, 10], 128, np.float32),
+        programs(),
         compiling.table(),
         operations.table(),
         transforms.table(),

@@ -15,14 +15,20 @@ def microseconds(step: Step, repetitions: int) -> float:
     return (perf_counter() - start) / repetitions * 1e6
 
 
+def repetitions_within(step: Step, seconds: float) -> int:
+    """How many calls take this long, at least one; the calls that find out are a warm-up."""
+    step()
+    repetitions = 1
+    while (time := microseconds(step, repetitions)) * repetitions < seconds * 1e6 / 5:
+        repetitions *= 2
+    return max(1, int(seconds * 1e6 / time))
+
+
 def compare(
     contestants: dict[str, Step], rounds: int = 15, seconds_each: float = 0.05
 ) -> dict[str, tuple[float, float]]:
     """For each contestant, the median time in microseconds, and the median ratio to the first in the same round."""
-    repetitions = {}
-    for name, step in contestants.items():
-        microseconds(step, 3)
-        repetitions[name] = max(3, int(seconds_each * 1e6 / microseconds(step, 10)))
+    repetitions = {name: repetitions_within(step, seconds_each) for name, step in contestants.items()}
     times: dict[str, list[float]] = {name: [] for name in contestants}
     for _ in range(rounds):
         for name, step in contestants.items():

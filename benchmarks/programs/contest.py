@@ -1,0 +1,202 @@
+"""A program written for three libraries, and the steps that compute its results from the same numbers."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+import tinygrad_lite as tg
+from benchmarks.programs.peers import jax, torch
+from benchmarks.timing import Step
+from tinygrad_lite.trees import leaves, map_leaves
+
+Loss = Callable[..., Any]
+Maker = Callable[[np.random.Generator], "Contest"]
+
+PROGRAMS: dict[str, tuple[str, Maker]] = {}
+"""The title of each program, and the function that makes its contest, by the function's name."""
+
+
+def program(title: str) -> Callable[[Maker], Maker]:
+    """Add a program to the registry."""
+
+    def register(make: Maker) -> Maker:
+        PROGRAMS[make.__name__] = title, make
+        return make
+
+    return register
+
+
+def made(name: str) -> "Contest":
+    """The contest of a program, always with the same numbers."""
+    return PROGRAMS[name][1](np.random.default_rng(0))
+
+
+@dataclass
+class Contest:
+    """A loss of parameters and data, `loss(parameters, *data)`: each library computes its value and its gradient.
+
+    The parameters are one array or nested containers of arrays. Data are arrays, or the integers and booleans that an
+    index or a shape needs.
+    """
+
+    parameters: Any
+    data: tuple[Any, ...]
+    in_numpy: Loss
+    in_pytorch: Loss
+    in_jax: Loss
+    dtype: Any = field(default=np.float64, kw_only=True)
+
+    def __post_init__(self) -> None:
+        self.parameters = in_order(map_leaves(self.in_dtype, self.parameters))
+        self.data = tuple(map(self.in_dtype, self.data))
+
+    def in_dtype(self, x: Any) -> Any:
+        """An array of floating-point numbers in the contest's dtype; anything else as it is."""
+        return x.astype(self.dtype) if isinstance(x, np.ndarray) and x.dtype.kind == "f" else x
+
+    def steps(self) -> dict[str, Step]:
+        """The step of each library that is installed, ours first."""
+        steps = {"tinygrad_lite": self.ours()}
+        if torch:
+            steps["PyTorch"] = self.pytorch()
+        if jax:
+            steps["JAX"] = self.jax()
+        return steps
+
+    def ours(self) -> Step:
+        step = tg.value_and_grad(self.in_numpy)
+        return lambda: step(self.parameters, *self.data)
+
+    def pytorch(self) -> Step:
+        parameters = map_leaves(variable, self.parameters)
+        data = tensors(self.data)
+        variables = leaves(parameters)
+
+        def step() -> Any:
+            for x in variables:
+                x.grad = None
+            loss = self.in_pytorch(parameters, *data)
+            loss.backward()
+            return loss.detach(), [x.grad for x in variables]
+
+        return step
+
+    def jax(self) -> Step:
+        step = jax.jit(jax.value_and_grad(self.in_jax))
+        parameters, data = jax.device_put((self.parameters, self.data))
+        return lambda: jax.block_until_ready(step(parameters, *data))
+
+
+@dataclass
+class HessianProduct(Contest):
+    """The gradient of a loss and its Hessian times a vector, forward over reverse.
+
+    In PyTorch it is the gradient of the gradient's product with the vector, which is faster than its forward mode.
+    """
+
+    vector: Any = field(kw_only=True)
+
+    def ours(self) -> Step:
+        gradient = tg.grad(lambda parameters: self.in_numpy(parameters, *self.data))
+        return lambda: tg.jvp(gradient, (self.parameters,), (self.vector,))
+
+    def pytorch(self) -> Step:
+        parameters, vector = variable(self.parameters), torch.tensor(self.vector)
+        data = tensors(self.data)
+
+        def step() -> Any:
+            (gradient,) = torch.autograd.grad(self.in_pytorch(parameters, *data), parameters, create_graph=True)
+            (product,) = torch.autograd.grad(gradient, parameters, vector)
+            return gradient.detach(), product
+
+        return step
+
+    def jax(self) -> Step:
+        def products(parameters: Any, vector: Any, *data: Any) -> Any:
+            return jax.jvp(lambda x: jax.grad(self.in_jax)(x, *data), (parameters,), (vector,))
+
+        step = jax.jit(products)
+        parameters, vector, data = jax.device_put((self.parameters, self.vector, self.data))
+        return lambda: jax.block_until_ready(step(parameters, vector, *data))
+
+
+@dataclass
+class OneNumber(Contest):
+    """The derivative by a Python float, which PyTorch makes a tensor of in each step."""
+
+    def ours(self) -> Step:
+        return lambda: tg.grad(self.in_numpy)(self.parameters)
+
+    def pytorch(self) -> Step:
+        def step() -> Any:
+            x = torch.tensor(self.parameters, requires_grad=True)
+            y = self.in_pytorch(x)
+            y.backward()
+            return x.grad
+
+        return step
+
+    def jax(self) -> Step:
+        step = jax.jit(jax.grad(self.in_jax))
+        return lambda: jax.block_until_ready(step(self.parameters))
+
+
+@dataclass
+class Modules(Contest):
+    """A loss of a module and data: `backward()` leaves the gradients in the module's parameters.
+
+    The parameters are a state dict; in JAX they are the argument.
+    """
+
+    model: Callable[[Any], Any] = field(kw_only=True)
+    torch_model: Callable[[], Any] = field(kw_only=True)
+
+    def ours(self) -> Step:
+        model = self.model(self.dtype)
+        model.load_state_dict(self.parameters)
+        variables = self.variables(model)
+
+        def step() -> Any:
+            model.zero_grad()
+            loss = self.in_numpy(model, *self.data)
+            loss.backward()
+            return loss.numpy(), [x.grad for x in variables]
+
+        return step
+
+    def pytorch(self) -> Step:
+        model = self.torch_model().to(getattr(torch, np.dtype(self.dtype).name))
+        model.load_state_dict(tensors(self.parameters))
+        variables, data = self.variables(model), tensors(self.data)
+
+        def step() -> Any:
+            model.zero_grad()
+            loss = self.in_pytorch(model, *data)
+            loss.backward()
+            return loss.detach(), [x.grad for x in variables]
+
+        return step
+
+    def variables(self, model: Any) -> list[Any]:
+        """The parameters of a model, in the order of the state dict."""
+        by_name = dict(model.named_parameters())
+        return [by_name[name] for name in self.parameters]
+
+
+def in_order(tree: Any) -> Any:
+    """The same containers with each dict in the order of its keys, in which JAX returns it."""
+    if isinstance(tree, dict):
+        return {key: in_order(tree[key]) for key in sorted(tree)}
+    return type(tree)(map(in_order, tree)) if isinstance(tree, (list, tuple)) else tree
+
+
+def tensors(tree: Any) -> Any:
+    """Arrays as PyTorch's tensors, in the same containers."""
+    return map_leaves(lambda x: torch.tensor(x) if isinstance(x, np.ndarray) else x, tree)
+
+
+def variable(x: Any) -> Any:
+    """An array as a leaf of PyTorch's graph."""
+    return torch.tensor(x, requires_grad=True)
