@@ -3,7 +3,8 @@
     python -m benchmarks [--write docs/benchmarks.md]
 
 Ratios are medians over rounds in which every contestant runs once, so that a machine that slows down slows them all.
-Peers that are not installed are left out; `pip install torch mygrad autograd jax` installs all of them.
+Peers that are not installed are left out; `pip install torch mygrad autograd jax threadpoolctl` installs all of
+them, and the library that names NumPy's BLAS.
 """
 
 import argparse
@@ -33,9 +34,9 @@ This command writes the page:
 python -m benchmarks --write docs/benchmarks.md
 ```
 
-It measures the peers that are installed (`pip install torch mygrad autograd jax`). Ratios are medians over rounds in
-which each contestant runs in turn. The microseconds are medians too, and say more about the machine than about the
-contestants. Tests never assert a time.
+It measures the peers that are installed (`pip install torch mygrad autograd jax threadpoolctl`; the last one names
+NumPy's BLAS). Ratios are medians over rounds in which each contestant runs in turn. The microseconds are medians too,
+and say more about the machine than about the contestants. Tests never assert a time.
 
 "Derived by hand" is the code in [benchmarks/training_step.py](../benchmarks/training_step.py): NumPy with the gradients
 worked out on paper, which computes nothing twice and updates in place. A training step is forward, backward and update.
