@@ -37,8 +37,8 @@ def made(name: str) -> "Contest":
 class Contest:
     """A loss of parameters and data, `loss(parameters, *data)`: each library computes its value and its gradient.
 
-    The parameters are one array or nested containers of arrays. Data are arrays, or the integers and booleans that an
-    index or a shape needs.
+    The parameters are one array or nested containers of arrays, and the data are arrays. Those of floating-point
+    numbers have the contest's dtype.
     """
 
     parameters: Any

@@ -82,7 +82,8 @@ def table(names: Sequence[str] = ()) -> Iterable[str]:
         for library, ratio in to_peers.items():
             columns[library].append(ratio)
         yield _row(PROGRAMS[name][0], f"{ours:.0f}", to_peers)
-    yield _row("geometric mean", "", {library: geometric_mean(x) for library, x in columns.items() if x})
+    if any(columns.values()):
+        yield _row("geometric mean", "", {library: geometric_mean(x) for library, x in columns.items() if x})
 
 
 def _row(title: str, time: str, to_peers: dict[str, float]) -> str:
