@@ -1,8 +1,14 @@
 """The errors that this package raises, each also of the built-in kind that callers expect; and its warning."""
 
+import inspect
+import reprlib
 import sys
 import warnings
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
 
 _PACKAGE = str(Path(__file__).parent)
 
@@ -15,8 +21,20 @@ class ShapeError(TinygradError, ValueError):
     """Arrays whose shapes do not fit the operation, or each other."""
 
 
+class IndexingError(ShapeError, IndexError):
+    """An index, or an axis, that an array of this shape does not have."""
+
+
+class AxisError(IndexingError, np.exceptions.AxisError):
+    """An axis that an array of this shape does not have."""
+
+
 class InputError(TinygradError, ValueError):
     """A value outside what the function accepts: a label out of range, a negative learning rate."""
+
+
+class MatrixError(InputError, np.linalg.LinAlgError):
+    """A matrix that is singular, not square, or otherwise not what a function of linear algebra takes."""
 
 
 class UsageError(TinygradError, TypeError):
@@ -73,6 +91,56 @@ class MissingExtraError(TinygradError, RuntimeError):
             f"{what} needs {library}, which comes with the extra `{extra}`: in a clone of the repository, run "
             f"pip install -e '.[{extra}]'"
         )
+
+
+_RESTATED: list[tuple[type[Exception], type[TinygradError]]] = [
+    (np.linalg.LinAlgError, MatrixError),
+    (np.exceptions.AxisError, AxisError),
+    (IndexError, IndexingError),
+    (ValueError, ShapeError),
+    (TypeError, UsageError),
+    (AttributeError, UsageError),
+]
+RESTATED = tuple(theirs for theirs, _ in _RESTATED)
+"""The kinds of errors that NumPy and Python raise about arguments, which `complain` raises again as ours."""
+
+
+def complain(error: Exception, name: str, args: Iterable[Any], params: Mapping[str, Any] | None = None) -> NoReturn:
+    """Raise an error of NumPy's or Python's as one of ours, which names the operation and its arguments.
+
+    One of ours, or of another library or the user, is raised as it is.
+    """
+    if isinstance(error, TinygradError) or type(error).__module__.partition(".")[0] not in ("builtins", "numpy"):
+        raise error
+    kind = next(ours for theirs, ours in _RESTATED if isinstance(error, theirs))
+    raise kind(f"{name} cannot take {in_words(args, params)}: {error}") from error
+
+
+def bound_to(
+    signature: inspect.Signature, name: str, args: Iterable[Any], params: Mapping[str, Any]
+) -> inspect.BoundArguments:
+    """The arguments and defaults by the signature's names, or an error that shows the signature."""
+    try:
+        bound = signature.bind(*args, **params)
+        bound.apply_defaults()
+        return bound
+    except TypeError as error:
+        bare = [parameter.replace(annotation=parameter.empty) for parameter in signature.parameters.values()]
+        raise UsageError(f"{name}{inspect.Signature(bare)}: {error}") from None
+
+
+def in_words(args: Iterable[Any], params: Mapping[str, Any] | None = None) -> str:
+    """Arguments in words, for messages: dtypes with shapes, and numbers; keywords with their names."""
+    keywords = [f"{name}={_in_words(value)}" for name, value in (params or {}).items()]
+    return " and ".join([*map(_in_words, args), *keywords])
+
+
+def _in_words(x: Any) -> str:
+    if isinstance(x, type):
+        return x.__name__
+    if hasattr(x, "dtype"):
+        return f"{x.dtype}{list(x.shape)}"
+    return f"[{', '.join(map(_in_words, x))}]" if type(x) is list and 0 < len(x) < 10 else reprlib.repr(x)
 
 
 class TinygradWarning(UserWarning):

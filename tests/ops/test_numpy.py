@@ -237,7 +237,11 @@ REFUSED: dict[str, tuple[Callable[[Any], Any], type[Exception], str]] = {
     "array += tensor": (lambda x: np.zeros(3).__iadd__(x), UsageError, "add: out="),
     "where of a ufunc": (lambda x: np.exp(x, where=np.array([True, False, True])), UsageError, "exp: where="),
     "where of a sum of two": (lambda x: np.add(x, x, where=np.array([True, False, True])), UsageError, "add: where="),
-    "a ufunc in too narrow a dtype": (lambda x: np.exp(x, dtype=int), UsageError, "int64 cannot hold float64"),
+    "a ufunc in too narrow a dtype": (
+        lambda x: np.exp(x, dtype=int),
+        UsageError,
+        "dtype=int: No loop matching",
+    ),
     "unknown keyword": (lambda x: x.sum(axes=0), UsageError, "axes"),
     "one branch": (lambda x: np.where(x > 1, x), UsageError, "two branches"),
     "both names of a bound": (lambda x: np.clip(x, 0, 1, min=2), UsageError, "same bound"),

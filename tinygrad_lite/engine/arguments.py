@@ -4,11 +4,11 @@ import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.errors import ShapeError, TinygradError, UsageError
+from tinygrad_lite.errors import UsageError, bound_to
 
 _TORCHS = {"dim": "dim (axis, in NumPy's terms)", "keepdim": "keepdim (keepdims, in NumPy's terms)"}
 
@@ -74,12 +74,7 @@ class Arguments:
         for name, value in kwargs.items():
             if name not in self.signature.parameters:
                 self.refuse(name, value)
-        try:
-            bound = self.signature.bind(*args, **kwargs)
-        except TypeError as error:
-            raise UsageError(f"{self.name}{self.signature}: {error}") from None
-        bound.apply_defaults()
-        values = list(bound.arguments.items())
+        values = list(bound_to(self.signature, self.name, args, kwargs).arguments.items())
         params = {}
         for name, value in values[self.arity :]:
             default = self.signature.parameters[name].default
@@ -96,13 +91,6 @@ class Arguments:
             refuse_out(self.name, value)
         known = ", ".join(f"{keyword}=" for keyword in sorted(self.keywords)) or "no keyword"
         raise UsageError(f"{self.name}: {_TORCHS.get(name, name)}={value!r} has no derivative here; it knows {known}")
-
-    def complain(self, error: Exception, arrays: Sequence[Any]) -> NoReturn:
-        """Raise the forward's error again; add the operation and its arguments unless the error names them."""
-        if isinstance(error, (TinygradError, np.linalg.LinAlgError)):
-            raise error
-        kind = ShapeError if isinstance(error, ValueError) else UsageError
-        raise kind(f"{self.name} cannot take {in_words(arrays)}: {error}") from error
 
 
 def signature_of(function: Callable[..., Any]) -> inspect.Signature:
@@ -130,8 +118,3 @@ def refuse_out(name: str, out: Any) -> None:
     """Raise the error for `out=`, an array to write the result of `name` into, if there is one."""
     if out is not None:
         raise UsageError(f"{name}: out= would write into an array, and arrays here never change; use the result")
-
-
-def in_words(arrays: Sequence[Any]) -> str:
-    """The arguments of an operation in words, for messages: dtypes with shapes, and numbers."""
-    return " and ".join(f"{x.dtype}{list(x.shape)}" if hasattr(x, "dtype") else repr(x) for x in arrays)

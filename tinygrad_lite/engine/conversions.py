@@ -10,7 +10,7 @@ from tinygrad_lite.engine import grad_mode
 from tinygrad_lite.engine.backward import Node
 from tinygrad_lite.engine.op import Array, Op, Traced
 from tinygrad_lite.engine.operators import Operators
-from tinygrad_lite.errors import InputError, UsageError
+from tinygrad_lite.errors import RESTATED, InputError, UsageError, complain
 from tinygrad_lite.foreign import DATA_WITHOUT_HISTORY, numbers_of
 
 NUMBERS = frozenset({int, float, complex, type(None), np.float64, np.float32})
@@ -63,13 +63,14 @@ class Conversions(Operators, Node):
 
     def item(self, *index: Any) -> Any:
         """The only element, or the element at an index, as a Python number outside the graph."""
-        if index:
-            return self._array.item(*index)
-        if self.size != 1:
+        if not index and self.size != 1:
             raise InputError(f"item() needs a tensor of one element or an index, got shape {self.shape}")
-        if hasattr(self._array, "item"):
-            return self._array.item()
-        return _NUMBER_OF_KIND[self.dtype.kind](self._array.reshape(()))
+        try:
+            if hasattr(self._array, "item"):
+                return self._array.item(*index)
+            return _NUMBER_OF_KIND[self.dtype.kind](self._array.reshape(()))
+        except RESTATED as error:
+            complain(error, "item", [self._array, *index])
 
     def tolist(self) -> Any:
         """The elements as Python numbers in nested lists."""

@@ -7,14 +7,15 @@ method stands for a NumPy function and is bound to the operation that answers it
 
 import operator
 from collections.abc import Callable, Iterator
+from types import FunctionType
 from typing import Any
 
 import numpy as np
 
 from tinygrad_lite.engine.arguments import as_array
 from tinygrad_lite.engine.op import NO_PARAMS, Array, Traced
-from tinygrad_lite.engine.registry import answer_to, when_declared
-from tinygrad_lite.errors import UsageError
+from tinygrad_lite.engine.registry import answer_to, path_of, when_declared
+from tinygrad_lite.errors import RESTATED, UsageError, complain
 
 
 class _Bound:
@@ -29,7 +30,10 @@ class _Bound:
 
 
 def _method(function: Callable[..., Any] | str) -> Any:
-    return _Bound(function, lambda answer: lambda self, *args, **params: answer(self, *args, **params))
+    def make(answer: Any) -> Any:  # a function is a method already
+        return answer if type(answer) is FunctionType else lambda self, *args, **params: answer(self, *args, **params)
+
+    return _Bound(function, make)
 
 
 def _methods(*functions: Callable[..., Any] | str) -> Any:
@@ -49,17 +53,18 @@ def _both(function: Callable[..., Any]) -> Any:
 
 
 def _cast_as_asked(ufunc: np.ufunc, inputs: tuple[Array, ...], params: dict[str, Any]) -> tuple[Array, ...]:
-    """The inputs in the dtype that a ufunc is asked to compute in; removes the keywords that this takes care of."""
-    for name in ("order", "subok"):  # the layout of the result in memory
-        params.pop(name, None)
-    casting, dtype = params.pop("casting", "same_kind"), params.pop("dtype", None)
-    if dtype is None:
+    """The inputs in the dtypes that a ufunc is asked to compute in; removes the keywords that this takes care of."""
+    asked: Any = {name: params.pop(name) for name in ("dtype", "casting", "order", "subok") if name in params}
+    try:
+        ufunc(*(x if np.isscalar(x) else np.empty((0, 0), as_array(x).dtype) for x in inputs), **asked)
+    except RESTATED as error:
+        complain(error, path_of(ufunc), inputs, asked)
+    if asked.get("dtype") is None:
         return inputs
     arrays = [as_array(x) for x in inputs]
-    for x in arrays:
-        if not np.can_cast(x.dtype, dtype, casting):
-            raise UsageError(f"{ufunc.__name__}: dtype={np.dtype(dtype)} cannot hold {x.dtype}")
-    return tuple(x.astype(dtype) for x in arrays)
+    dtypes = (*(x.dtype for x in arrays), *[None] * ufunc.nout)
+    loop = (*[None] * ufunc.nin, *[np.dtype(asked["dtype"])] * ufunc.nout)
+    return tuple(map(np.astype, arrays, ufunc.resolve_dtypes(dtypes, signature=loop, casting="unsafe")))
 
 
 class Operators(Traced):
@@ -107,17 +112,13 @@ class Operators(Traced):
     __hash__ = object.__hash__
     __neg__, __pos__, __abs__, __invert__ = _methods(np.negative, np.positive, np.absolute, np.invert)
     __getitem__, __divmod__ = _methods(operator.getitem, np.divmod)
+    __rdivmod__ = _Bound(np.divmod, lambda answer: lambda self, other: answer(other, self))
+    __round__ = _Bound(np.round, lambda answer: lambda self, decimals=None: answer(self, decimals or 0))
     at = _Bound(operator.setitem, property)
 
     def __pow__(self, exponent: Array) -> Any:
         # NumPy's own shortcut, several times faster than the general power
         return self.square() if type(exponent) is int and exponent == 2 else self._power(exponent)
-
-    def __rdivmod__(self, other: Array) -> Any:
-        return answer_to(np.divmod)(other, self)
-
-    def __round__(self, decimals: int | None = None) -> Any:
-        return self.round(decimals or 0)
 
     def __setitem__(self, index: Any, values: Array) -> None:
         raise UsageError("arrays in a graph never change: write x = x.at[index].set(values), or .add(values)")
@@ -141,19 +142,13 @@ class Operators(Traced):
         order = _one_or_many(axes) if axes else None
         return answer_to(np.transpose)(self, (order,) if isinstance(order, int) else order)
 
-    def flatten(self, order: str = "C") -> Any:
-        return answer_to(np.ravel)(self, order=order)
-
     def astype(
         self, dtype: Any, order: str = "K", casting: Any = "unsafe", subok: bool = True, copy: bool = True
     ) -> Any:
         """The same values in another dtype; integers and booleans carry no gradient."""
-        if not np.can_cast(self.dtype, dtype, casting):
+        if casting != "unsafe" and not np.can_cast(self, dtype, casting):
             raise UsageError(f"astype: {self.dtype} does not go into {np.dtype(dtype)} under casting={casting!r}")
         return answer_to(np.astype)(self, dtype)
-
-    def compress(self, condition: Any, axis: int | None = None) -> Any:
-        return answer_to(np.compress)(condition, self, axis)
 
     def _in_place(self, *_: Any, **__: Any) -> None:
         raise UsageError(
@@ -163,7 +158,8 @@ class Operators(Traced):
 
     sort = partition = resize = fill = put = __delitem__ = _in_place
 
-    copy, conj, conjugate, ravel = _methods(np.copy, np.conjugate, np.conjugate, np.ravel)
+    copy, conj, conjugate = _methods(np.copy, np.conjugate, np.conjugate)
+    ravel, flatten = _methods(np.ravel, np.ravel)
     swapaxes, squeeze, expand_dims = _methods(np.swapaxes, np.squeeze, np.expand_dims)
     broadcast_to, take, repeat, diagonal = _methods(np.broadcast_to, np.take, np.repeat, np.diagonal)
     sum, mean, var, std, max, min, prod = _methods(np.sum, np.mean, np.var, np.std, np.max, np.min, np.prod)
@@ -173,6 +169,7 @@ class Operators(Traced):
     abs, sign, sqrt, square, round = _methods(np.absolute, np.sign, np.sqrt, np.square, np.round)
     exp, expm1, log, log1p, sin, cos = _methods(np.exp, np.expm1, np.log, np.log1p, np.sin, np.cos)
     tanh, maximum, minimum, clip = _methods(np.tanh, np.maximum, np.minimum, np.clip)
+    compress = _Bound(np.compress, lambda answer: lambda self, condition, axis=None: answer(condition, self, axis))
     choose, logsumexp, relu, leaky_relu, sigmoid = _methods(np.choose, "logsumexp", "relu", "leaky_relu", "sigmoid")
     softplus, softmax, log_softmax, gelu, silu = _methods("softplus", "softmax", "log_softmax", "gelu", "silu")
 

@@ -3,13 +3,15 @@
 import copyreg
 import sys
 from collections.abc import Callable
+from functools import wraps
 from importlib import import_module
 from typing import Any
 
 import numpy as np
 
+from tinygrad_lite.engine.arguments import signature_of
 from tinygrad_lite.engine.op import Facts, Op, listeners
-from tinygrad_lite.errors import NoDerivativeError, UsageError
+from tinygrad_lite.errors import RESTATED, NoDerivativeError, UsageError, bound_to, complain
 
 _OPERATIONS: dict[str, Op] = {}
 _ANSWERS: dict[Any, Callable[..., Any]] = {}
@@ -64,10 +66,24 @@ def implements(*functions: Callable[..., Any]) -> Callable[[Callable[..., Any]],
 
     def enter(answer: Callable[..., Any]) -> Callable[..., Any]:
         for function in functions:
-            _enter(function, answer)
+            _enter(function, answer if isinstance(answer, Op) else _in_our_words(answer, function))
         return answer
 
     return enter
+
+
+def _in_our_words(answer: Callable[..., Any], function: Callable[..., Any]) -> Callable[..., Any]:
+    """The answer to a function; its errors name the function as users write it, and are of our kinds."""
+
+    @wraps(answer)
+    def call(*args: Any, **params: Any) -> Any:
+        try:
+            return answer(*args, **params)
+        except RESTATED as error:
+            bound_to(signature_of(answer), path_of(function), args, params)
+            complain(error, path_of(function), args, params)
+
+    return call
 
 
 def when_declared(function: Callable[..., Any] | str, use: Callable[[Any], None]) -> None:

@@ -14,11 +14,10 @@ import numpy as np
 from numpy import ndarray
 
 from tinygrad_lite.engine import grad_mode
-from tinygrad_lite.engine.arguments import in_words
 from tinygrad_lite.engine.backward import history, propagate
 from tinygrad_lite.engine.conversions import NUMBERS, Conversions, constant, number, received
 from tinygrad_lite.engine.op import NO_PARAMS, Array, Op, Traced, elementwise
-from tinygrad_lite.errors import GraphError, ShapeError, UsageError
+from tinygrad_lite.errors import RESTATED, GraphError, ShapeError, UsageError, complain, in_words
 from tinygrad_lite.foreign import copied
 
 next_index = count().__next__
@@ -87,8 +86,8 @@ class Tensor(Conversions):
             arrays.append(array)
         try:
             value = op.forward(*arrays, **params) if params else op.forward(*arrays)
-        except (ValueError, TypeError) as error:
-            op.complain(error, arrays)
+        except RESTATED as error:
+            complain(error, op.name, arrays)
         result = wrap(value) if hasattr(value, "dtype") else _answer(value, op)
         if linked and op.vjps and grad_mode.enabled.get():
             result.remember(op, inputs, arrays, params)
@@ -286,8 +285,8 @@ def _over(held: Traced, op: Op, inputs: tuple[Array, ...], params: Mapping[str, 
     arrays = [x._array if type(x) is Tensor else held.beside(x) for x in inputs]
     try:
         value = op(*arrays, **params)
-    except (ValueError, TypeError) as error:
-        op.complain(error, arrays)
+    except RESTATED as error:
+        complain(error, op.name, arrays)
     result = wrap(value) if hasattr(value, "dtype") else _answer(value, op)
     if op.vjps and grad_mode.enabled.get() and any(type(x) is Tensor and x._requires_grad for x in inputs):
         result.remember(op, inputs, arrays, params)

@@ -23,7 +23,7 @@ from tinygrad_lite.engine.conversions import NUMBERS, number
 from tinygrad_lite.engine.op import Array, Op, Traced
 from tinygrad_lite.engine.operators import Operators
 from tinygrad_lite.engine.tensor import Tensor, wrap
-from tinygrad_lite.errors import InputError, UsageError
+from tinygrad_lite.errors import RESTATED, InputError, UsageError, complain
 from tinygrad_lite.foreign import DATA_WITHOUT_HISTORY, numbers_of
 from tinygrad_lite.ops.arithmetic import selection
 
@@ -72,7 +72,10 @@ class Dual(Operators):
                 "you want to keep (as aux, with has_aux=True)"
             )
         primals, tangents = split([_of_numbers(x, op) for x in inputs], level)
-        y = op(*primals, **params)
+        try:
+            y = op(*primals, **params)
+        except RESTATED as error:
+            complain(error, op.name, primals)
         if not op.vjps:
             return y
         if not hasattr(y, "dtype"):
@@ -117,6 +120,8 @@ class Dual(Operators):
 
     def item(self) -> Any:
         """The only element as a Python number and constant: no derivative flows through it."""
+        if self.size != 1:
+            raise InputError(f"item() needs one element, got shape {self.shape}: write x[i].item()")
         return innermost(self).item()
 
     def __format__(self, specification: str) -> str:

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.engine.arguments import in_words, refuse_out
+from tinygrad_lite.engine.arguments import refuse_out
 from tinygrad_lite.engine.op import Array, Traced, primitive
 from tinygrad_lite.engine.registry import implements
-from tinygrad_lite.errors import ShapeError
+from tinygrad_lite.errors import ShapeError, in_words
 from tinygrad_lite.ops.arithmetic.casting import cast
 from tinygrad_lite.ops.shapes.indexing import along
 from tinygrad_lite.ops.shapes.shaping import asked, places, ravel, reshape, taken

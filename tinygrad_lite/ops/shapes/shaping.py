@@ -11,10 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.engine.arguments import in_words
 from tinygrad_lite.engine.op import Array, Traced, primitive
 from tinygrad_lite.engine.registry import implements
-from tinygrad_lite.errors import ShapeError, UsageError
+from tinygrad_lite.errors import RESTATED, UsageError, complain
 from tinygrad_lite.ops.shapes.indexing import getitem
 
 
@@ -106,9 +105,8 @@ def asked(function: Callable[..., Any], arrays: Sequence[Array], *args: Any, **p
     """Call a NumPy function on stand-ins; its errors name the arrays that they stand for."""
     try:
         return function(*args, **params)
-    except (ValueError, TypeError) as error:
-        kind = ShapeError if isinstance(error, ValueError) else UsageError
-        raise kind(f"{function.__name__} cannot take {in_words(arrays)}: {error}") from error
+    except RESTATED as error:
+        complain(error, function.__name__, arrays)
 
 
 def by_stand_in(
