@@ -152,7 +152,7 @@ def page() -> str:
     functions: dict[Any, list[str]] = defaultdict(list)
     for function, answer in registry._ANSWERS.items():
         path = path_of(function)
-        functions[answer] += [path] if path else []
+        functions[inspect.unwrap(answer)] += [path] if path else []
     for operation in registry.operations():
         functions.setdefault(operation, [])
     by_home: dict[ModuleType, list[Any]] = defaultdict(list)
