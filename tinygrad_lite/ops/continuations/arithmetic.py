@@ -70,6 +70,13 @@ def _power(a: Array, b: Array) -> Array:
     return np.where(np.less(side, 0), np.power(-1.0, whole), 1) * np.power(side * a, moving)
 
 
+def _sigmoid(x: Array) -> Array:
+    positive = np.greater(np.real(x), 0)
+    e = np.exp(np.where(positive, -x, x))
+    return np.where(positive, 1, e) / (1 + e)
+
+
+continuation(elementwise.sigmoid, _sigmoid)
 continuation(elementwise.power, exact(np.power, _power))
 continuation(elementwise.float_power, exact(np.float_power, _power))
 continuation(elementwise.remainder, exact(np.remainder, lambda a, b: a - b * np.floor_divide(np.real(a), np.real(b))))

@@ -7,9 +7,13 @@ import numpy as np
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.ops.arithmetic.elementwise import nodes_and_weights
 from tinygrad_lite.ops.continuations.forms import continuation, exact
-from tinygrad_lite.ops.networks import activations
+from tinygrad_lite.ops.networks import activations, normal
 
 continuation(activations.relu, lambda x: np.where(np.less_equal(np.real(x), 0), 0, x))
+continuation(
+    activations.leaky_relu,
+    lambda x, negative_slope: np.where(np.less_equal(np.real(x), 0), negative_slope * x, x),
+)
 
 
 def _normal_cdf(x: Array) -> Array:
@@ -24,4 +28,4 @@ def _normal_cdf(x: Array) -> Array:
     return np.where(positive, 1 - tail, tail)
 
 
-continuation(activations.normal_cdf, exact(activations.normal_cdf.forward, _normal_cdf))
+continuation(normal.normal_cdf, exact(normal.normal_cdf.forward, _normal_cdf))

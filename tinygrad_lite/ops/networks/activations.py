@@ -1,12 +1,10 @@
 """Activations of neural networks, and the softmax family."""
 
-from math import erfc, pi, sqrt
-
 import numpy as np
 
 from tinygrad_lite.engine.op import Array, elementwise, primitive
-from tinygrad_lite.ops.arithmetic.elementwise import exp_of_square
 from tinygrad_lite.ops.arithmetic.elementwise import sigmoid as sigmoid
+from tinygrad_lite.ops.networks.normal import normal_cdf, normal_density
 
 
 def _relu(x: Array) -> Array:
@@ -19,12 +17,12 @@ relu = elementwise(
 
 
 def _leaky_relu(x: Array, negative_slope: Array = 0.01) -> Array:
-    return np.where(np.greater(x, 0), x, negative_slope * x)
+    return np.maximum(x, 0) + negative_slope * np.minimum(x, 0)  # np.where takes twice as long
 
 
 leaky_relu = elementwise(
     _leaky_relu,
-    lambda y, x, negative_slope: np.where(np.greater(x, 0), 1, negative_slope),  # at 0 as relu: the slope from the left
+    lambda y, x, negative_slope: np.greater(x, 0) + negative_slope * ~np.greater(x, 0),  # at 0: the slope from the left
     lambda y, x, negative_slope: np.minimum(x, 0),
     kink=lambda x, negative_slope: x,
     chooses="its input is on the other side of 0",
@@ -45,25 +43,11 @@ def _silu(x: Array) -> Array:
 silu = elementwise(_silu, lambda y, x: sigmoid(x) * (1 + x * sigmoid(-x)))
 
 
-def _normal_cdf(x: Array) -> Array:
-    # NumPy has no error function; Python's is exact in both tails
-    x = np.asarray(x)
-    tail = np.fromiter(map(erfc, (x / -sqrt(2)).ravel().tolist()), float, x.size)
-    return (tail / 2).astype(np.result_type(x, 1.0)).reshape(x.shape)[()]
-
-
-def _normal_density(x: Array) -> Array:
-    return exp_of_square(x, factor=-0.5) / sqrt(2 * pi)
-
-
-normal_cdf = elementwise(_normal_cdf, lambda y, x: _normal_density(x), kind="saturating")
-
-
 def _gelu(x: Array) -> Array:
     return x * normal_cdf(x)
 
 
-gelu = elementwise(_gelu, lambda y, x: normal_cdf(x) + x * _normal_density(x))
+gelu = elementwise(_gelu, lambda y, x: normal_cdf(x) + x * normal_density(x))
 
 AXES = [([(2, 3)], {"axis": axis}) for axis in (-1, 0, (0, 1), None)]
 

@@ -109,8 +109,8 @@ cross_entropy = primitive(
 
 
 def _huber(x: Array, delta: float) -> Array:
-    size = np.absolute(x)
-    return np.where(np.less_equal(size, delta), 0.5 * x * x, delta * (size - 0.5 * delta))
+    slope = np.clip(x, -delta, delta)
+    return slope * (x - 0.5 * slope)  # x² / 2 inside, delta (|x| - delta / 2) outside
 
 
 huber = elementwise(
