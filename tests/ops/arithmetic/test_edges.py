@@ -60,3 +60,25 @@ def test_running_from_the_start_of_nothing(running: Callable[..., Any], shape: A
     np.testing.assert_array_equal(y.detach(), running(x, axis=axis, include_initial=True))
     gradient = tg.grad(lambda x: np.sum(running(x, axis=axis, include_initial=True)))(x)
     assert gradient.shape == shape
+
+
+BASES = np.array([-np.inf, -3.0, -0.5, -0.0, 0.0, 0.5, 1.0, 3.0, 1e-200, 1e200, np.inf, np.nan])
+
+
+@pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
+@pytest.mark.parametrize(
+    "exponent", [*range(-10, 11), 2.0, 3.0, -1.0, 0.0, 0.5, -0.5, 1.25, 2.7, np.float64(3), np.inf]
+)
+def test_a_known_exponent_has_the_gradient_of_any_other(exponent: float) -> None:
+    known = tg.grad(lambda x: np.sum(x**exponent))(BASES)
+    general = tg.grad(lambda x: np.sum(x ** np.full(BASES.shape, exponent, float)))(BASES)
+    np.testing.assert_allclose(known, general, rtol=1e-14)
+
+
+@pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
+@pytest.mark.parametrize("base", [-2.0, 0.0, 0, 0.5, 1, 2, np.float64(10), np.inf])
+def test_a_known_base_has_the_gradient_of_any_other(base: float) -> None:
+    exponents = np.array([-2.0, -0.0, 0.0, 0.5, 3.0])
+    known = tg.grad(lambda x: np.sum(base**x))(exponents)
+    general = tg.grad(lambda x: np.sum(np.full(exponents.shape, base, float) ** x))(exponents)
+    np.testing.assert_allclose(known, general, rtol=1e-14)

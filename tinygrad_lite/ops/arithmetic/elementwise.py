@@ -45,7 +45,7 @@ def _is_known(x: Array) -> bool:
 def _to_known_power(a: Array, b: float) -> Array:
     """aᵇ; products make a small whole power of an array, in a tenth of the time of np.power."""
     if type(a) is not np.ndarray or b % 1 != 0 or not 0 < abs(b) <= 8:
-        return a**b
+        return np.square(a) if b == 2 else np.power(a, b)
     return _product(a, int(b)) if b > 0 else 1 / _product(a, int(-b))
 
 

@@ -1,21 +1,99 @@
 """Einstein summation: any product and sum over named axes; its derivative is an Einstein summation, too."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from math import prod
 from string import ascii_lowercase, ascii_uppercase
 from typing import Any
 
 import numpy as np
 
 from tinygrad_lite.engine.arguments import as_array, refuse_out
-from tinygrad_lite.engine.op import Array, primitive
+from tinygrad_lite.engine.op import Array, Op, primitive
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import ShapeError, UsageError
 
 _LETTERS = ascii_uppercase + ascii_lowercase  # in the order in which NumPy sorts them
 
 
+MANY = 2**13
+"""From this many multiplications on, BLAS takes less time than NumPy's loop."""
+
+
 def _einsum(*arrays: Array, subscripts: str, optimize: Any = False) -> Array:
+    if len(arrays) > 1 and not optimize and _suit_blas(arrays):
+        for chosen, step, product in _plan(subscripts, tuple(x.shape for x in arrays)):
+            factors = [arrays[i] for i in chosen]
+            y = product(*factors) if product else np.einsum(step, *factors)
+            arrays = (*(x for i, x in enumerate(arrays) if i not in chosen), y)
+        return arrays[0]
     return np.einsum(subscripts, *arrays, optimize=optimize)
+
+
+def _suit_blas(arrays: Sequence[Array]) -> bool:
+    return all(type(x) is np.ndarray and x.dtype == arrays[0].dtype and x.dtype.char in "fdFD" for x in arrays)
+
+
+@lru_cache
+def _plan(
+    subscripts: str, shapes: tuple[tuple[int, ...], ...]
+) -> list[tuple[Sequence[int], str, Callable[..., Array] | None]]:
+    """The sums that make up a summation: for each, which operands it takes, its subscripts, and a matrix product."""
+    terms, output = axes_by_letters(subscripts, [len(shape) for shape in shapes])
+    path = [tuple(range(len(terms)))]
+    if len(terms) > 2 and prod(_sizes(zip(terms, shapes)).values()) >= MANY:
+        stand_ins = [np.broadcast_to(0.0, shape) for shape in shapes]
+        path = np.einsum_path(f"{','.join(terms)}->{output}", *stand_ins, optimize="greedy")[0][1:]
+    plan: list[tuple[Sequence[int], str, Callable[..., Array] | None]] = []
+    known = [*zip(terms, shapes)]
+    for chosen in path:
+        factors = [known[i] for i in chosen]
+        known = [x for i, x in enumerate(known) if i not in chosen]
+        needed = output + "".join(term for term, _ in known)
+        made = "".join(dict.fromkeys(c for term, _ in factors for c in term if c in needed)) if known else output
+        plan.append((chosen, f"{','.join(term for term, _ in factors)}->{made}", _product(factors, made)))
+        sizes = _sizes(factors)
+        known.append((made, tuple(sizes.get(letter, 1) for letter in made)))
+    return plan
+
+
+def _sizes(operands: Iterable[tuple[str, tuple[int, ...]]]) -> dict[str, int]:
+    """The length of the axes of each letter."""
+    sizes: dict[str, int] = {}
+    for term, shape in operands:
+        for letter, size in zip(term, shape):
+            sizes[letter] = max(size, sizes.get(letter, 1))
+    return sizes
+
+
+def _product(factors: Sequence[tuple[str, tuple[int, ...]]], made: str) -> Callable[[Array, Array], Array] | None:
+    """The sum of two factors as a product of (stacks of) matrices; None where it is none, or not worth it."""
+    if len(factors) != 2:
+        return None
+    (a, _), (b, _) = factors
+    sizes = _sizes(factors)
+    if any(len({*term}) < len(term) or tuple(sizes[c] for c in term) != shape for term, shape in factors):
+        return None  # a diagonal, or an axis of length 1 that is stretched
+    stack = [c for c in made if c in a and c in b]
+    rows, columns = ([c for c in made if c in term and c not in stack] for term in (a, b))
+    summed = [c for c in a if c in b and c not in made]
+    n, m, k = (prod(sizes[c] for c in letters) for letters in (rows, columns, summed))
+    if {*a, *b} != {*made, *summed} or min(n, m) < 2 or not summed or prod(sizes.values()) < MANY:
+        return None
+    order_a, order_b = (
+        [a.index(c) for c in (*stack, *rows, *summed)],
+        [b.index(c) for c in (*stack, *summed, *columns)],
+    )
+    deep = [sizes[c] for c in stack]
+    shape = [sizes[c] for c in (*stack, *rows, *columns)]
+    back = [(*stack, *rows, *columns).index(c) for c in made]
+
+    def product(a: Array, b: Array) -> Array:
+        left = np.reshape(np.transpose(a, order_a), (*deep, n, k))
+        right = np.reshape(np.transpose(b, order_b), (*deep, k, m))
+        return np.transpose(np.reshape(np.matmul(left, right), shape), back)
+
+    return product
 
 
 def axes_by_letters(subscripts: str, ndims: Sequence[int]) -> tuple[list[str], str]:
@@ -49,9 +127,8 @@ def _einsum_vjp(i: int, g: Array, y: Array, arrays: Sequence[Array], subscripts:
             if size not in lengths:  # summed over in this operand alone: each entry gets the same gradient
                 operands.append((letter, np.ones(size, g.dtype)))
             wanted += letter
-    return np.einsum(
-        ",".join(term for term, _ in operands) + "->" + wanted, *(x for _, x in operands), optimize=optimize
-    )
+    of_operands = ",".join(term for term, _ in operands)
+    return einsum(*(x for _, x in operands), subscripts=f"{of_operands}->{wanted}", optimize=optimize)
 
 
 _EXAMPLES: list[tuple[str, list[tuple[int, ...]]]] = [
@@ -73,7 +150,7 @@ _EXAMPLES: list[tuple[str, list[tuple[int, ...]]]] = [
     ("iii->", [(2, 2, 2)]),
     ("ij,jk->ik", [(2, 0), (0, 3)]),
 ]
-einsum = primitive(
+einsum: Op = primitive(
     _einsum,
     each=_einsum_vjp,
     linear=True,

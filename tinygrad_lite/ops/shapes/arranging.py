@@ -9,9 +9,9 @@ from tinygrad_lite.engine.arguments import as_array
 from tinygrad_lite.engine.op import Array, primitive
 from tinygrad_lite.engine.registry import implements, newer
 from tinygrad_lite.errors import InputError, UsageError
-from tinygrad_lite.ops.shapes.indexing import along
+from tinygrad_lite.ops.shapes.indexing import along, places
 from tinygrad_lite.ops.shapes.joining import concatenate
-from tinygrad_lite.ops.shapes.shaping import asked, by_stand_in, places, ravel, taken
+from tinygrad_lite.ops.shapes.shaping import asked, by_stand_in, ravel, taken
 
 _MOVING: list[Callable[..., Any]] = [
     np.rot90,

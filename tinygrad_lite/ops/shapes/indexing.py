@@ -5,6 +5,7 @@ An index is a parameter, not an array: no gradient flows through it.
 
 import operator
 from collections.abc import Callable, Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -73,8 +74,20 @@ class Scattered(Deferred):
 def _add_at(total: Array, index: Index, addend: Array) -> None:
     if _is_basic(index):
         total[index] += addend
-    else:
+    elif total.ndim == 1 or np.size(addend) * FEW < total.size or type(total) is not np.ndarray:
         np.add.at(total, index, addend)
+    else:  # NumPy adds to a flat array in a seventh of the time
+        positions = places(total.shape)[index]
+        np.add.at(total.reshape(-1), positions.ravel(), np.broadcast_to(addend, positions.shape).ravel())
+
+
+FEW = 64
+"""An array this many times as large as what is added to it is not worth numbering all entries."""
+
+
+def places(shape: tuple[int, ...]) -> Array:
+    """The position of each entry in the flattened array."""
+    return np.arange(prod(shape)).reshape(shape)
 
 
 _EXAMPLES = [

@@ -10,8 +10,8 @@ from tinygrad_lite.engine.op import Array, Traced, primitive
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import ShapeError, in_words
 from tinygrad_lite.ops.arithmetic.casting import cast
-from tinygrad_lite.ops.shapes.indexing import along
-from tinygrad_lite.ops.shapes.shaping import asked, places, ravel, reshape, taken
+from tinygrad_lite.ops.shapes.indexing import along, places
+from tinygrad_lite.ops.shapes.shaping import asked, ravel, reshape, taken
 
 
 def _concatenate(*arrays: Array, axis: int | None = 0, dtype: Any = None, casting: Any = "same_kind") -> Array:

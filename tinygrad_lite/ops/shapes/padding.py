@@ -8,8 +8,9 @@ import numpy as np
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import InputError, UsageError
+from tinygrad_lite.ops.shapes.indexing import places
 from tinygrad_lite.ops.shapes.joining import array, concatenate
-from tinygrad_lite.ops.shapes.shaping import asked, places, ravel, taken
+from tinygrad_lite.ops.shapes.shaping import asked, ravel, taken
 
 # A function that pads the first axis by `before` and `after` entries.
 _Growing = Callable[[Array, int, int, Any], Array]

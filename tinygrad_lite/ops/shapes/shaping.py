@@ -6,7 +6,6 @@ of their own: we call NumPy's function on a stand-in for the array and see where
 
 import inspect
 from collections.abc import Callable, Sequence
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -131,11 +130,6 @@ def _numbered_axes(shape: tuple[int, ...]) -> Array:
 
 def _of_shape(shape: tuple[int, ...]) -> Array:
     return np.broadcast_to(0, shape)
-
-
-def places(shape: tuple[int, ...]) -> Array:
-    """The position of each entry in the flattened array."""
-    return np.arange(prod(shape)).reshape(shape)
 
 
 def taken(flat: Array, positions: Any) -> Any:
