@@ -1,6 +1,7 @@
 """Reductions: many entries become one, along one axis, several, or all."""
 
 from functools import wraps
+from itertools import product as product_of
 from math import prod as product
 from typing import Any
 
@@ -159,7 +160,8 @@ def _deviation_vjp(
 ) -> Array:
     deviation = x - mean  # has more axes than x if the mean has
     freedom = np.maximum(_count(x, axis, where) - ddof, 0)
-    return divided(_spread(g, deviation, axis, keepdims, where) * deviation * 2, freedom)
+    slope = divided(_kept(2 * g, deviation, axis, keepdims) * deviation, freedom)
+    return slope if where is True else np.where(where, slope, 0)
 
 
 def _var_vjp(
@@ -279,10 +281,19 @@ def _extremum_vjp(
 ) -> Array:
     kept = _kept(y, x, axis, keepdims)
     winners = np.equal(x, kept) if where is True else np.equal(x, kept) & where
-    ties = np.sum(winners, axis=axis, keepdims=True)  # ties share equally, and the initial value is one of them
-    if initial is not None:
-        ties = ties + np.equal(kept, initial)
-    return winners * (_kept(unless_nan(g, y), x, axis, keepdims) / np.maximum(ties, 1))
+    share = _kept(unless_nan(g, y), x, axis, keepdims)
+    if not _has_one_winner_each(winners, y, initial):
+        ties = np.sum(winners, axis=axis, keepdims=True)  # ties share equally, and the initial value is one of them
+        if initial is not None:
+            ties = ties + np.equal(kept, initial)
+        share = share / np.maximum(ties, 1)
+    return winners * share
+
+
+def _has_one_winner_each(winners: Array, y: Array, initial: Any) -> bool:
+    """Whether nothing ties, as far as a glance can tell."""
+    counts = type(winners) is np.ndarray and initial is None and not np.isnan(y).any()
+    return counts and np.count_nonzero(winners) == np.size(y)
 
 
 def unless_nan(g: Array, y: Array) -> Array:
@@ -295,16 +306,66 @@ def closest(x: Array, **_: Any) -> Array:
     return np.diff(np.sort(x[~np.isnan(x)]))
 
 
+def _extremum(ufunc: np.ufunc, function: Rule) -> Rule:
+    """The largest or smallest entry along axes."""
+
+    def extremum(
+        a: Array,
+        axis: Axis = None,
+        out: Array = None,
+        keepdims: bool = False,
+        initial: Any = np._NoValue,
+        where: Array = True,
+    ) -> Array:
+        if type(a) is np.ndarray and initial is np._NoValue and where is True and _are_short(a.shape, axis):
+            return _place_by_place(ufunc, a, axis, keepdims)
+        optional = {} if initial is np._NoValue else {"initial": initial}
+        return function(a, axis=axis, keepdims=keepdims, **optional, **_mask(where))
+
+    return extremum
+
+
+def _are_short(shape: tuple[int, ...], axis: Axis) -> bool:
+    """Whether NumPy would reduce rows of few entries, one row after another."""
+    if axis is None or product(shape) < 1024:
+        return False
+    lost, axes = _axes(shape, axis), axis if isinstance(axis, tuple) else (axis,)
+    if len(lost) < len(axes) or not all(-len(shape) <= i < len(shape) for i in axes):
+        return False  # NumPy raises the error
+    return len(shape) - 1 in lost and shape[-1] <= 8 and 2 <= product(shape[i] for i in lost) <= 16
+
+
+def _place_by_place(ufunc: np.ufunc, x: Array, axis: Axis, keepdims: bool) -> Array:
+    """A reduction along short axes by a loop over these, as in pooling, in a tenth of NumPy's time."""
+    lost = _axes(x.shape, axis)
+    places = [range(size) if i in lost else [slice(None)] for i, size in enumerate(x.shape)]
+    first, second, *others = (x[place] for place in product_of(*places))
+    y = ufunc(first, second)
+    for entries in others:
+        ufunc(y, entries, y)
+    return np.expand_dims(y, tuple(lost)) if keepdims else y
+
+
 _EXTREMUM_EXAMPLES: list[Example] = [
     *EXAMPLES,
     *[(x, {**params, "initial": 0.3}) for x, params in _MASKED],
     ([(2, 0)], {"axis": 1, "initial": 0.3}),
 ]
 max = primitive(
-    np.max, _extremum_vjp, kink=closest, chooses="another entry is the largest", examples=_EXTREMUM_EXAMPLES
+    _extremum(np.maximum, np.max),
+    _extremum_vjp,
+    name="max",
+    kink=closest,
+    chooses="another entry is the largest",
+    examples=_EXTREMUM_EXAMPLES,
 )
 min = primitive(
-    np.min, _extremum_vjp, kink=closest, chooses="another entry is the smallest", examples=_EXTREMUM_EXAMPLES
+    _extremum(np.minimum, np.min),
+    _extremum_vjp,
+    name="min",
+    kink=closest,
+    chooses="another entry is the smallest",
+    examples=_EXTREMUM_EXAMPLES,
 )
 
 
@@ -361,8 +422,8 @@ def _reduces(ufunc: np.ufunc, reduction: Op) -> None:
 
 
 implements(np.sum)(sum)
-implements(np.amax)(max)
-implements(np.amin)(min)
+implements(np.max, np.amax)(max)
+implements(np.min, np.amin)(min)
 _reduces(np.add, sum)
 _reduces(np.multiply, prod)
 _reduces(np.maximum, max)

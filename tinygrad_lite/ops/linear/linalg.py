@@ -117,9 +117,22 @@ def _adjugate(x: Array) -> Array:
     return found
 
 
+def _is_regular(x: Array) -> bool:
+    """Whether an array is so far from singular that its inverse has most digits; it is not known of a traced value."""
+    if type(x) is not np.ndarray or not x.size or not np.isfinite(x).all():
+        return False
+    try:
+        condition = np.linalg.norm(x, 1, (-2, -1)) * np.linalg.norm(np.linalg.inv(x), 1, (-2, -1))
+    except np.linalg.LinAlgError:
+        return False
+    return bool(np.all(condition < np.finfo(x.dtype).eps ** (-1 / 3)))
+
+
 def _det_vjp(g: Array, y: Array, x: Array) -> Array:
     # For a regular matrix it is y x⁻ᵀ. For any other, eliminating the strong block leaves a weak block that may be 0:
     # det x = det(strong) · det(weak), and the second factor is differentiated as a polynomial.
+    if _is_regular(x):
+        return (g * y)[..., None, None] * np.linalg.inv(x).mT
     u, u_weak, v, v_weak = bases(x)
     strong = u.mT @ x @ v
     inverse = v @ np.linalg.inv(strong) @ u.mT

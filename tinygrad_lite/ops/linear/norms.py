@@ -56,6 +56,8 @@ def _vector_norm_vjp(
         return g * np.sign(x) * ord
     # sign(x) |x / y|^(ord - 1); 0 where the norm is 0
     ratio = x / np.where(np.equal(y, 0), 1, y)
+    if ord == 2:
+        return g * ratio
     if ord > 0 and ord % 2 == 0:
         return g * np.where(np.equal(y, 0), 0, ratio ** (ord - 1))
     none = np.equal(ratio, 0)

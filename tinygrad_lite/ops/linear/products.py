@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.engine.arguments import as_array, refuse_out
+from tinygrad_lite.engine.arguments import as_array
 from tinygrad_lite.engine.op import Array, primitive
 from tinygrad_lite.engine.registry import implements, newer
 from tinygrad_lite.errors import ShapeError
@@ -125,10 +125,13 @@ vdot = primitive(
 )
 
 
-@implements(np.outer)
-def outer(a: Array, b: Array, out: Array = None) -> Array:
-    refuse_out("outer", out)
-    return np.ravel(a)[:, None] * np.ravel(b)[None, :]
+outer = primitive(
+    np.outer,
+    lambda g, y, a, b: np.reshape(g @ np.ravel(b), np.shape(a)),
+    lambda g, y, a, b: np.reshape(np.ravel(a) @ g, np.shape(b)),
+    linear=True,
+    examples=[([(2,), (3,)], {}), ([(2, 2), (3,)], {}), ([(), (3,)], {}), ([(0,), (2,)], {})],
+)
 
 
 @implements(np.vecdot)

@@ -9,33 +9,87 @@ from tinygrad_lite.engine.arguments import as_array
 from tinygrad_lite.engine.op import Array, primitive
 from tinygrad_lite.engine.registry import implements, newer
 from tinygrad_lite.errors import InputError, UsageError
-from tinygrad_lite.ops.shapes.indexing import along, places
+from tinygrad_lite.ops.shapes.indexing import index_add, places
 from tinygrad_lite.ops.shapes.joining import concatenate
 from tinygrad_lite.ops.shapes.shaping import asked, by_stand_in, ravel, taken
 
 _MOVING: list[Callable[..., Any]] = [
     np.rot90,
-    np.diagonal,
-    np.tile,
-    np.repeat,
     np.delete,
     np.fft.fftshift,
     np.fft.ifftshift,
-    np.split,
-    np.array_split,
-    np.hsplit,
-    np.vsplit,
-    np.dsplit,
     *newer("unstack"),
 ]
 for _function in _MOVING:
     implements(_function)(by_stand_in(_function, places, lambda x, positions: taken(ravel(x), positions)))
 
 
+def _block(x: Array, positions: Any) -> Any:
+    """The entries at the positions of a block, as a slice; for several blocks, several slices."""
+    if isinstance(positions, (list, tuple)):
+        return type(positions)(_block(x, part) for part in positions)
+    start = np.unravel_index(positions.flat[0], x.shape) if positions.size else (0,) * x.ndim
+    return x[tuple(slice(int(i), int(i) + size) for i, size in zip(start, positions.shape))]
+
+
+for _function in (np.split, np.array_split, np.hsplit, np.vsplit, np.dsplit):
+    implements(_function)(by_stand_in(_function, places, _block))
+
+
 def _checked(function: Callable[..., Any], x: Array, *settings: Any) -> Array:
     """The array, after NumPy has accepted the settings for an array with as many axes."""
     asked(function, [x], np.empty((1,) * np.ndim(x)), *settings)
     return as_array(x)
+
+
+@implements(np.tile)
+def tile(A: Array, reps: Any) -> Array:
+    reps = np.ravel(np.asarray(reps))
+    A = _checked(np.tile, A, reps)
+    ndim = max(A.ndim, reps.size)
+    sizes, times = (1,) * (ndim - A.ndim) + A.shape, (1,) * (ndim - reps.size) + tuple(reps.tolist())
+    apart = np.reshape(A, tuple(n for size in sizes for n in (1, size)))
+    copies = np.broadcast_to(apart, tuple(n for pair in zip(times, sizes) for n in pair))
+    return np.reshape(copies, tuple(n * size for n, size in zip(times, sizes)))
+
+
+_repeat_each = by_stand_in(np.repeat, places, lambda x, positions: taken(ravel(x), positions))
+
+
+@implements(np.repeat)
+def repeat(a: Array, repeats: Any, axis: int | None = None) -> Array:
+    repeats = np.asarray(repeats)
+    a = as_array(a)
+    if repeats.ndim or not a.ndim:
+        return _repeat_each(a, repeats, axis)
+    a = _checked(np.repeat, a, repeats, axis)
+    a, axis = (ravel(a), 0) if axis is None else (a, axis % a.ndim)
+    copies = np.broadcast_to(np.expand_dims(a, axis + 1), (*a.shape[: axis + 1], int(repeats), *a.shape[axis + 1 :]))
+    return np.reshape(copies, (*a.shape[:axis], a.shape[axis] * int(repeats), *a.shape[axis + 1 :]))
+
+
+@implements(np.diagonal)
+def diagonal(a: Array, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Array:
+    count = asked(np.diagonal, [a], np.broadcast_to(0, a.shape), offset, axis1, axis2).shape[-1]
+    return np.moveaxis(a, (axis1, axis2), (-2, -1))[(..., *_on_diagonal(count, offset))]
+
+
+def _on_diagonal(count: int, offset: int) -> tuple[Array, Array]:
+    """The rows and columns of the entries of a diagonal."""
+    return np.arange(count) + max(-offset, 0), np.arange(count) + max(offset, 0)
+
+
+@implements(np.diag)
+def diag(v: Array, k: int = 0) -> Array:
+    if v.ndim != 1:
+        return np.diagonal(_checked(np.diag, v, k), k)
+    size = len(v) + abs(k)
+    return index_add(np.zeros((size, size), v.dtype), v, index=_on_diagonal(len(v), k))
+
+
+@implements(np.diagflat)
+def diagflat(v: Array, k: int = 0) -> Array:
+    return np.diag(np.ravel(v), k)
 
 
 @implements(np.flip)
@@ -55,16 +109,22 @@ def fliplr(m: Array) -> Array:
     return np.flip(_checked(np.fliplr, m), 1)
 
 
+def _roll(a: Array, shift: Any, axis: Any = None) -> Array:
+    return np.roll(a, shift, axis)
+
+
+roll = primitive(
+    _roll,
+    lambda g, y, a, shift, axis=None: np.roll(g, np.negative(shift), axis),
+    linear=True,
+    kind="moving",
+    examples=[([(2, 3)], {"shift": 1}), ([(2, 3)], {"shift": (1, -2), "axis": (0, 1)}), ([(0,)], {"shift": 1})],
+)
+
+
 @implements(np.roll)
-def roll(a: Array, shift: Any, axis: int | tuple[int, ...] | None = None) -> Array:
-    shift = np.asarray(shift)
-    a = _checked(np.roll, a, shift, axis)
-    if axis is None:
-        return np.reshape(roll(np.ravel(a), np.sum(shift), 0), a.shape)
-    for by, i in np.broadcast(shift, np.lib.array_utils.normalize_axis_tuple(axis, a.ndim, allow_duplicate=True)):
-        if by := int(by) % (a.shape[i] or 1):
-            a = np.concatenate([a[along(i, slice(-by, None))], a[along(i, slice(-by))]], axis=int(i))
-    return a
+def _roll_as_numpy(a: Array, shift: Any, axis: Any = None) -> Array:
+    return roll(a, shift=np.asarray(shift), axis=axis)
 
 
 def _taken_or_zero(x: Array, positions: Any) -> Any:
@@ -72,8 +132,15 @@ def _taken_or_zero(x: Array, positions: Any) -> Any:
     return taken(concatenate(np.zeros(1, x.dtype), ravel(x)), positions)
 
 
-for _function in (np.diag, np.diagflat, np.tril, np.triu, np.resize):
-    implements(_function)(by_stand_in(_function, lambda shape: 1 + places(shape), _taken_or_zero))
+implements(np.resize)(by_stand_in(np.resize, lambda shape: 1 + places(shape), _taken_or_zero))
+
+
+def _kept_where(x: Array, mask: Array) -> Array:
+    return np.where(mask, x, np.zeros(1, x.dtype))
+
+
+for _function in (np.tril, np.triu):
+    implements(_function)(by_stand_in(_function, lambda shape: np.ones(shape, bool), _kept_where))
 
 
 def _trace_vjp(

@@ -143,7 +143,7 @@ def _vander_vjp(g: Array, y: Array, x: Array, N: int | None = None, increasing: 
     """The derivative of each power is its exponent times the next lower power, which is in the neighbouring column."""
     towards = 1 if increasing else -1
     powers, g = y[:, ::towards], g[:, ::towards]
-    return np.sum(g[:, 1:] * powers[:, :-1] * np.arange(1, np.shape(y)[1]), axis=1)
+    return (g[:, 1:] * powers[:, :-1]) @ np.arange(1.0, np.shape(y)[1])
 
 
 vander = primitive(

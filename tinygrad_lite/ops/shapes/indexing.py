@@ -47,7 +47,11 @@ def _scatter(*parts: Array, shape: tuple[int, ...], indices: Sequence[Index]) ->
     dtype = first.dtype if len(parts) == 1 else np.result_type(*parts)
     known = isinstance(first, (np.ndarray, np.generic))
     total = np.zeros(shape, dtype) if known else np.zeros_like(first, dtype, shape=shape)
-    for index, part in zip(indices, parts):
+    if _is_basic(indices[0]):
+        total[indices[0]] = first  # nothing is there yet to add to
+    else:
+        _add_at(total, indices[0], first)
+    for index, part in zip(indices[1:], parts[1:]):
         _add_at(total, index, part)
     return total
 

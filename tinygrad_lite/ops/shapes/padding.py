@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.engine.op import Array
+from tinygrad_lite.engine.op import Array, Traced
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import InputError, UsageError
-from tinygrad_lite.ops.shapes.indexing import places
+from tinygrad_lite.ops.shapes.indexing import index_set, places
 from tinygrad_lite.ops.shapes.joining import array, concatenate
 from tinygrad_lite.ops.shapes.shaping import asked, ravel, taken
 
@@ -85,6 +85,10 @@ def _with_entries(x: Array, widths: Any, mode: str, **settings: Any) -> Array:
     constants = array(settings.get("constant_values", 0), x.dtype)
     if mode == "empty" and not settings:
         mode = "constant"
+    if mode == "constant" and not isinstance(constants, Traced) and settings.keys() <= {"constant_values"}:
+        border = asked(np.pad, [x], np.zeros(x.shape, x.dtype), widths, mode, constant_values=constants)
+        starts = [before for before, _ in _pairs(widths, x.ndim)]
+        return index_set(border, x, index=tuple(slice(int(i), int(i) + size) for i, size in zip(starts, x.shape)))
     if mode == "constant":
         settings["constant_values"] = x.size + places(constants.shape)
     positions = asked(np.pad, [x], places(x.shape), widths, mode, **settings)
