@@ -10,6 +10,7 @@ import tinygrad_lite as tg
 from tests.derivatives import numerical_gradients
 from tests.numpy_calls import check, check_value, close
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
+from tinygrad_lite.ops.linear import linalg
 
 rng = np.random.default_rng(7)
 
@@ -550,3 +551,14 @@ REFUSED: dict[str, tuple[Callable[[Any], Any], type[Exception], str]] = {
 def test_refused(attempt: Callable[[Any], Any], kind: type[Exception], message: str) -> None:
     with pytest.raises(kind, match=message):
         attempt(tg.tensor(SQUARE, requires_grad=True))
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (4, 4), (3, 4, 4), (0, 2, 2), (2, 0, 0)])
+def test_the_determinant_of_regular_matrices_takes_no_other_way(
+    shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = np.random.default_rng(0).normal(size=shape) + 3 * np.eye(shape[-1])
+    by_inverse = tg.grad(lambda x: np.sum(np.sin(np.linalg.det(x))))(x)
+    monkeypatch.setattr(linalg, "_inverse_if_regular", lambda x: None)
+    by_bases = tg.grad(lambda x: np.sum(np.sin(np.linalg.det(x))))(x)
+    np.testing.assert_allclose(by_inverse, by_bases, rtol=1e-11, atol=1e-12)

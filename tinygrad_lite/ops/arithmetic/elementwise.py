@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.engine.arguments import refuse_out
-from tinygrad_lite.engine.op import POSITIVE, REAL, Array, Op, elementwise, primitive
+from tinygrad_lite.engine.op import POSITIVE, REAL, Array, Op, Traced, elementwise, primitive
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import UsageError
 
@@ -106,10 +106,17 @@ cosine_of_angle: Op = elementwise(
     lambda y, a, b: -_over_distance(y * cosine_of_angle(b, a), a, b),
     kink=lambda a, b: np.hypot(a, b),
 )
+
+
+def _cosine_by_distance(a: Array, b: Array, y: Array) -> Array:
+    """The same, where the distance is known: so it need not be computed again, unless it has a history itself."""
+    return cosine_of_angle(a, b) if isinstance(y, Traced) else a / np.where(_is_zero(y), 1, y)
+
+
 hypot = elementwise(
     np.hypot,
-    lambda y, a, b: cosine_of_angle(a, b),
-    lambda y, a, b: cosine_of_angle(b, a),
+    lambda y, a, b: _cosine_by_distance(a, b, y),
+    lambda y, a, b: _cosine_by_distance(b, a, y),
     kink=lambda a, b: np.hypot(a, b),
 )
 

@@ -342,7 +342,7 @@ def _place_by_place(ufunc: np.ufunc, x: Array, axis: Axis, keepdims: bool) -> Ar
     first, second, *others = (x[place] for place in product_of(*places))
     y = ufunc(first, second)
     for entries in others:
-        ufunc(y, entries, y)
+        ufunc(y, entries, out=y)
     return np.expand_dims(y, tuple(lost)) if keepdims else y
 
 

@@ -117,22 +117,24 @@ def _adjugate(x: Array) -> Array:
     return found
 
 
-def _is_regular(x: Array) -> bool:
-    """Whether an array is so far from singular that its inverse has most digits; it is not known of a traced value."""
-    if type(x) is not np.ndarray or not x.size or not np.isfinite(x).all():
-        return False
+def _inverse_if_regular(x: Array) -> Array:
+    """x⁻¹ of arrays so far from singular that it has most of its digits; None for any other, and for traced values."""
+    if type(x) is not np.ndarray or not np.isfinite(x).all():
+        return None
     try:
-        condition = np.linalg.norm(x, 1, (-2, -1)) * np.linalg.norm(np.linalg.inv(x), 1, (-2, -1))
+        inverse = np.linalg.inv(x)
     except np.linalg.LinAlgError:
-        return False
-    return bool(np.all(condition < np.finfo(x.dtype).eps ** (-1 / 3)))
+        return None
+    condition = np.linalg.norm(x, axis=(-2, -1)) * np.linalg.norm(inverse, axis=(-2, -1))
+    return inverse if np.all(condition < np.finfo(x.dtype).eps ** (-1 / 3)) else None
 
 
 def _det_vjp(g: Array, y: Array, x: Array) -> Array:
     # For a regular matrix it is y x⁻ᵀ. For any other, eliminating the strong block leaves a weak block that may be 0:
     # det x = det(strong) · det(weak), and the second factor is differentiated as a polynomial.
-    if _is_regular(x):
-        return (g * y)[..., None, None] * np.linalg.inv(x).mT
+    inverse = _inverse_if_regular(x)
+    if inverse is not None:
+        return (g * y)[..., None, None] * inverse.mT
     u, u_weak, v, v_weak = bases(x)
     strong = u.mT @ x @ v
     inverse = v @ np.linalg.inv(strong) @ u.mT

@@ -17,12 +17,26 @@ relu = elementwise(
 
 
 def _leaky_relu(x: Array, negative_slope: Array = 0.01) -> Array:
+    if _is_gentle(negative_slope):
+        return np.maximum(x, negative_slope * x)
     return np.maximum(x, 0) + negative_slope * np.minimum(x, 0)  # np.where takes twice as long
+
+
+def _is_gentle(negative_slope: Array) -> bool:
+    """Whether the slope is a number for which the larger of both lines is the function."""
+    return isinstance(negative_slope, (int, float)) and 0 < negative_slope <= 1
+
+
+def _leaky_relu_slope(y: Array, x: Array, negative_slope: Array) -> Array:
+    # at 0 as relu: the slope from the left
+    if _is_gentle(negative_slope):
+        return np.maximum(np.greater(x, 0), negative_slope)
+    return np.greater(x, 0) + negative_slope * ~np.greater(x, 0)
 
 
 leaky_relu = elementwise(
     _leaky_relu,
-    lambda y, x, negative_slope: np.greater(x, 0) + negative_slope * ~np.greater(x, 0),  # at 0: the slope from the left
+    _leaky_relu_slope,
     lambda y, x, negative_slope: np.minimum(x, 0),
     kink=lambda x, negative_slope: x,
     chooses="its input is on the other side of 0",

@@ -71,7 +71,8 @@ def repeat(a: Array, repeats: Any, axis: int | None = None) -> Array:
 @implements(np.diagonal)
 def diagonal(a: Array, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Array:
     count = asked(np.diagonal, [a], np.broadcast_to(0, a.shape), offset, axis1, axis2).shape[-1]
-    return np.moveaxis(a, (axis1, axis2), (-2, -1))[(..., *_on_diagonal(count, offset))]
+    moved = a if a.ndim == 2 and (axis1, axis2) == (0, 1) else np.moveaxis(a, (axis1, axis2), (-2, -1))
+    return moved[(..., *_on_diagonal(count, offset))]
 
 
 def _on_diagonal(count: int, offset: int) -> tuple[Array, Array]:
@@ -135,12 +136,18 @@ def _taken_or_zero(x: Array, positions: Any) -> Any:
 implements(np.resize)(by_stand_in(np.resize, lambda shape: 1 + places(shape), _taken_or_zero))
 
 
-def _kept_where(x: Array, mask: Array) -> Array:
-    return np.where(mask, x, np.zeros(1, x.dtype))
+def _triangle(function: Callable[..., Array]) -> None:
+    primitive(
+        function,
+        lambda g, y, m, k=0: function(g, k),  # also of a row, of which NumPy makes a square
+        linear=True,
+        kind="moving",
+        examples=[([(3, 4)], {}), ([(2, 3, 3)], {"k": -1}), ([(3,)], {"k": 1})],
+    )
 
 
-for _function in (np.tril, np.triu):
-    implements(_function)(by_stand_in(_function, lambda shape: np.ones(shape, bool), _kept_where))
+_triangle(np.tril)
+_triangle(np.triu)
 
 
 def _trace_vjp(

@@ -5,12 +5,29 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.engine.op import Array, Traced
+from tinygrad_lite.engine.op import Array, Traced, primitive
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import InputError, UsageError
-from tinygrad_lite.ops.shapes.indexing import index_set, places
+from tinygrad_lite.ops.shapes.indexing import places
 from tinygrad_lite.ops.shapes.joining import array, concatenate
 from tinygrad_lite.ops.shapes.shaping import asked, ravel, taken
+
+
+def _pad(x: Array, pad_width: Array, constant_values: Array) -> Array:
+    return np.pad(x, pad_width, constant_values=constant_values)
+
+
+def _inside(g: Array, x: Array, pad_width: Array) -> Array:
+    starts = np.broadcast_to(pad_width, (np.ndim(x), 2))[:, 0].tolist()
+    return g[tuple(slice(start, start + size) for start, size in zip(starts, np.shape(x)))]
+
+
+pad = primitive(
+    _pad,
+    lambda g, y, x, pad_width, constant_values: _inside(g, x, pad_width),
+    kind="moving",
+    examples=[([(2, 3)], {"pad_width": np.array([[1, 2], [0, 1]]), "constant_values": np.float64(0.5)})],
+)
 
 # A function that pads the first axis by `before` and `after` entries.
 _Growing = Callable[[Array, int, int, Any], Array]
@@ -86,9 +103,7 @@ def _with_entries(x: Array, widths: Any, mode: str, **settings: Any) -> Array:
     if mode == "empty" and not settings:
         mode = "constant"
     if mode == "constant" and not isinstance(constants, Traced) and settings.keys() <= {"constant_values"}:
-        border = asked(np.pad, [x], np.zeros(x.shape, x.dtype), widths, mode, constant_values=constants)
-        starts = [before for before, _ in _pairs(widths, x.ndim)]
-        return index_set(border, x, index=tuple(slice(int(i), int(i) + size) for i, size in zip(starts, x.shape)))
+        return pad(x, pad_width=np.asarray(widths), constant_values=constants)
     if mode == "constant":
         settings["constant_values"] = x.size + places(constants.shape)
     positions = asked(np.pad, [x], places(x.shape), widths, mode, **settings)

@@ -1,0 +1,58 @@
+"""Adding at an index: as np.add.at, however the array lies in memory, and by each of the ways to do it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_lite as tg
+
+RNG = np.random.default_rng(0)
+LAYOUTS: dict[str, Callable[[Any], Any]] = {
+    "rows": lambda x: x,
+    "columns": np.asfortranarray,
+    "backwards": lambda x: x[::-1, ::-1],
+    "every second": lambda x: np.repeat(x, 2, axis=0)[::2],
+    "one row for all": lambda x: np.broadcast_to(x[:1], x.shape),
+}
+SHAPES = [(6, 5), (6, 200), (70, 80), (6, 4, 5)]
+INDICES: list[Any] = [
+    1,
+    np.array([0, 2, 0, -1]),
+    np.array([[0, 2], [0, -6]]),
+    np.array([], int),
+    np.array([3, 3, 3], np.uint8),
+    (np.array([0, 2, 0]), np.array([1, 1, -1])),
+    (np.array([[0], [2]]), np.array([1, 1, 3])),
+    (slice(None), np.array([1, 1, 0])),
+    (slice(None, None, -2), np.array([1, 1, 0])),
+    (np.array([5, 5]), slice(1, 3)),
+    (np.array([5, 5]), None, 0),
+]
+
+
+@pytest.mark.parametrize("index", INDICES, ids=str)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_adding_is_numpys(index: Any, shape: tuple[int, ...], layout: str, dtype: Any) -> None:
+    x = LAYOUTS[layout](RNG.normal(size=shape).astype(dtype))
+    entries = x[index].shape
+    for values in (RNG.normal(size=entries).astype(dtype), np.array(0.5, dtype), LAYOUTS[layout](x)[index]):
+        right = np.array(x)
+        np.add.at(right, index, values)
+        np.testing.assert_array_equal(tg.tensor(x).at[index].add(values).numpy(), right)
+
+
+@pytest.mark.parametrize("index", INDICES, ids=str)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_the_gradient_of_entries_is_added_up(index: Any, shape: tuple[int, ...]) -> None:
+    x = RNG.normal(size=shape)
+    g = RNG.normal(size=x[index].shape)
+    right = np.zeros(shape)
+    np.add.at(right, index, g)
+    for upstream in (g, np.asfortranarray(g)):
+        np.testing.assert_array_equal(tg.vjp(lambda x: x[index], x)[1](upstream)[0], right)
+    twice = tg.vjp(lambda x: x[index] + x.T.T[index], x)[1](g)[0]
+    np.testing.assert_allclose(twice, 2 * right, rtol=1e-14)
