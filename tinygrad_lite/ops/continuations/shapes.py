@@ -1,7 +1,7 @@
 """Continuations of shape operations to the complex plane: they move complex entries as they move real ones."""
 
 from tinygrad_lite.ops.continuations.forms import continuation, exact, of_dtype
-from tinygrad_lite.ops.shapes import arranging, filling, indexing, joining, padding, shaping, windows
+from tinygrad_lite.ops.shapes import arranging, filling, indexing, joining, shaping, windows
 
 for op in (
     shaping.reshape,
@@ -12,8 +12,6 @@ for op in (
     indexing.index_add,
     filling.linspace_step,
     windows.windows,
-    arranging.roll,
-    padding.pad,
 ):
     continuation(op, op.forward)
 

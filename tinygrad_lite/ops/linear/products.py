@@ -125,13 +125,18 @@ vdot = primitive(
 )
 
 
+def _outer(a: Array, b: Array, out: Array = None) -> Array:
+    return np.ravel(a)[:, None] * np.ravel(b)[None, :]
+
+
 outer = primitive(
-    np.outer,
+    _outer,
     lambda g, y, a, b: np.reshape(g @ np.ravel(b), np.shape(a)),
     lambda g, y, a, b: np.reshape(np.ravel(a) @ g, np.shape(b)),
     linear=True,
     examples=[([(2,), (3,)], {}), ([(2, 2), (3,)], {}), ([(), (3,)], {}), ([(0,), (2,)], {})],
 )
+implements(np.outer)(outer)
 
 
 @implements(np.vecdot)

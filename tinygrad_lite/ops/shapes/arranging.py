@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.engine.arguments import as_array
-from tinygrad_lite.engine.op import Array, primitive
+from tinygrad_lite.engine.op import Array, Example, Op, primitive
 from tinygrad_lite.engine.registry import implements, newer
 from tinygrad_lite.errors import InputError, UsageError
-from tinygrad_lite.ops.shapes.indexing import index_add, places
+from tinygrad_lite.ops.shapes.indexing import along, index_add, places
 from tinygrad_lite.ops.shapes.joining import concatenate
 from tinygrad_lite.ops.shapes.shaping import asked, by_stand_in, ravel, taken
 
@@ -111,12 +111,17 @@ def fliplr(m: Array) -> Array:
 
 
 def _roll(a: Array, shift: Any, axis: Any = None) -> Array:
-    return np.roll(a, shift, axis)
+    if axis is None:
+        return np.reshape(_roll(np.ravel(a), np.sum(shift), 0), np.shape(a))
+    for by, i in np.broadcast(shift, np.lib.array_utils.normalize_axis_tuple(axis, a.ndim, allow_duplicate=True)):
+        if by := int(by) % (a.shape[i] or 1):
+            a = np.concatenate([a[along(i, slice(-by, None))], a[along(i, slice(-by))]], axis=int(i))
+    return a
 
 
-roll = primitive(
+roll: Op = primitive(
     _roll,
-    lambda g, y, a, shift, axis=None: np.roll(g, np.negative(shift), axis),
+    lambda g, y, a, shift, axis=None: roll(g, shift=np.negative(shift), axis=axis),
     linear=True,
     kind="moving",
     examples=[([(2, 3)], {"shift": 1}), ([(2, 3)], {"shift": (1, -2), "axis": (0, 1)}), ([(0,)], {"shift": 1})],
@@ -125,7 +130,8 @@ roll = primitive(
 
 @implements(np.roll)
 def _roll_as_numpy(a: Array, shift: Any, axis: Any = None) -> Array:
-    return roll(a, shift=np.asarray(shift), axis=axis)
+    shift = np.asarray(shift)
+    return roll(_checked(np.roll, a, shift, axis), shift=shift, axis=axis)
 
 
 def _taken_or_zero(x: Array, positions: Any) -> Any:
@@ -136,18 +142,33 @@ def _taken_or_zero(x: Array, positions: Any) -> Any:
 implements(np.resize)(by_stand_in(np.resize, lambda shape: 1 + places(shape), _taken_or_zero))
 
 
-def _triangle(function: Callable[..., Array]) -> None:
-    primitive(
-        function,
-        lambda g, y, m, k=0: function(g, k),  # also of a row, of which NumPy makes a square
-        linear=True,
-        kind="moving",
-        examples=[([(3, 4)], {}), ([(2, 3, 3)], {"k": -1}), ([(3,)], {"k": 1})],
-    )
+def _lower(m: Array, k: int) -> Array:
+    """Where a matrix has its lower triangle; of a row, NumPy makes a square."""
+    rows, columns = (m.shape[-1], *m.shape)[-2:]
+    return np.tri(rows, columns, k, dtype=bool)
 
 
-_triangle(np.tril)
-_triangle(np.triu)
+def _tril(m: Array, k: int = 0) -> Array:
+    return np.where(_lower(m, k), m, np.zeros(1, m.dtype))
+
+
+def _triu(m: Array, k: int = 0) -> Array:
+    return np.where(_lower(m, k - 1), np.zeros(1, m.dtype), m)
+
+
+_TRIANGLES: list[Example] = [([(3, 4)], {}), ([(2, 3, 3)], {"k": -1}), ([(3,)], {"k": 1})]
+tril: Op = primitive(_tril, lambda g, y, m, k=0: tril(g, k=k), linear=True, kind="moving", examples=_TRIANGLES)
+triu: Op = primitive(_triu, lambda g, y, m, k=0: triu(g, k=k), linear=True, kind="moving", examples=_TRIANGLES)
+
+
+@implements(np.tril)
+def _tril_as_numpy(m: Array, k: int = 0) -> Array:
+    return tril(_checked(np.tril, m, k), k=k)
+
+
+@implements(np.triu)
+def _triu_as_numpy(m: Array, k: int = 0) -> Array:
+    return triu(_checked(np.triu, m, k), k=k)
 
 
 def _trace_vjp(

@@ -8,23 +8,27 @@ import numpy as np
 from tinygrad_lite.engine.op import Array, Traced, primitive
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import InputError, UsageError
-from tinygrad_lite.ops.shapes.indexing import places
+from tinygrad_lite.ops.shapes.indexing import index_set, places
 from tinygrad_lite.ops.shapes.joining import array, concatenate
 from tinygrad_lite.ops.shapes.shaping import asked, ravel, taken
 
 
 def _pad(x: Array, pad_width: Array, constant_values: Array) -> Array:
-    return np.pad(x, pad_width, constant_values=constant_values)
+    if type(x) is np.ndarray:
+        return np.pad(x, pad_width, constant_values=constant_values)
+    border = np.pad(np.zeros(x.shape, x.dtype), pad_width, constant_values=constant_values)
+    return index_set(border, x, index=_inside(x, pad_width))
 
 
-def _inside(g: Array, x: Array, pad_width: Array) -> Array:
+def _inside(x: Array, pad_width: Array) -> Any:
+    """The index of the entries of x in the padded array."""
     starts = np.broadcast_to(pad_width, (np.ndim(x), 2))[:, 0].tolist()
-    return g[tuple(slice(start, start + size) for start, size in zip(starts, np.shape(x)))]
+    return tuple(slice(start, start + size) for start, size in zip(starts, np.shape(x)))
 
 
 pad = primitive(
     _pad,
-    lambda g, y, x, pad_width, constant_values: _inside(g, x, pad_width),
+    lambda g, y, x, pad_width, constant_values: g[_inside(x, pad_width)],
     kind="moving",
     examples=[([(2, 3)], {"pad_width": np.array([[1, 2], [0, 1]]), "constant_values": np.float64(0.5)})],
 )
