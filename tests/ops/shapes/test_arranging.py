@@ -1,5 +1,6 @@
 """The same entries at other places, called in every documented way."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -163,6 +164,45 @@ def test_trimming(f: Callable[..., Any], arrays: list[Any]) -> None:  # whose sh
     for dtype in (float, np.float32, int):
         check_value(f, x.astype(dtype))
     np.testing.assert_array_equal(tg.grad(lambda x: np.sum(f(x) ** 2))(x), 2 * x)
+
+
+@pytest.mark.parametrize(("f", "arrays"), rows(CALLS))
+def test_a_call_is_as_good_the_second_time(f: Callable[..., Any], arrays: list[Any]) -> None:
+    (x,) = arrays
+    for other in (x, 2 - x, x.astype(np.float32), np.concatenate([x, x]) if x.ndim else x):
+        for _ in range(2):
+            try:
+                f(other)
+            except ValueError as error:
+                with pytest.raises(ShapeError, match=re.escape(str(error))):
+                    f(tg.tensor(other))
+            else:
+                check_value(f, other)
+
+
+def test_settings_that_are_equal_may_differ() -> None:
+    assert np.delete(tg.tensor(B), 1).shape == (2,)
+    for x in (B, tg.tensor(B)):
+        with pytest.raises(ValueError, match="boolean"):
+            np.delete(x, True)
+
+
+def test_a_list_that_changes_between_calls() -> None:
+    bounds = [1]
+    for bounds[0] in (1, 2):
+        assert [part.shape for part in np.split(tg.tensor(B), bounds)] == [(bounds[0],), (3 - bounds[0],)]
+
+
+def test_parts_are_views_and_their_gradients_are_put_into_one_array() -> None:
+    from tinygrad_lite.readers.recording import recording
+
+    x = tg.tensor(np.cos(np.arange(24.0)).reshape(2, 12), requires_grad=True)
+    with recording() as steps:
+        parts = np.split(x, 4, axis=1)
+    assert [step.op.name for step in steps] == ["getitem"] * 4
+    assert all(np.shares_memory(part.data, x.data) for part in parts)
+    sum(k * np.sum(part) for k, part in enumerate(parts)).backward()
+    np.testing.assert_array_equal(x.grad, np.tile(np.repeat(np.arange(4.0), 3), (2, 1)))
 
 
 def test_a_zero_that_is_not_trimmed_has_a_gradient() -> None:

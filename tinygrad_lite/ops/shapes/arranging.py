@@ -1,6 +1,7 @@
 """Arranging: the same entries in other positions; some may repeat, and some may be left out."""
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -9,31 +10,23 @@ from tinygrad_lite.engine.arguments import as_array
 from tinygrad_lite.engine.op import Array, Example, Op, primitive
 from tinygrad_lite.engine.registry import implements, newer
 from tinygrad_lite.errors import InputError, UsageError
-from tinygrad_lite.ops.shapes.indexing import along, index_add, places
-from tinygrad_lite.ops.shapes.joining import concatenate
-from tinygrad_lite.ops.shapes.shaping import asked, by_stand_in, ravel, taken
+from tinygrad_lite.ops.shapes.indexing import Distinct, along, getitem, places, scatter
+from tinygrad_lite.ops.shapes.shaping import Reader, asked, by_stand_in, ravel, taking
 
 _MOVING: list[Callable[..., Any]] = [
     np.rot90,
     np.delete,
     np.fft.fftshift,
     np.fft.ifftshift,
+    np.split,
+    np.array_split,
+    np.hsplit,
+    np.vsplit,
+    np.dsplit,
     *newer("unstack"),
 ]
 for _function in _MOVING:
-    implements(_function)(by_stand_in(_function, places, lambda x, positions: taken(ravel(x), positions)))
-
-
-def _block(x: Array, positions: Any) -> Any:
-    """The entries at the positions of a block, as a slice; for several blocks, several slices."""
-    if isinstance(positions, (list, tuple)):
-        return type(positions)(_block(x, part) for part in positions)
-    start = np.unravel_index(positions.flat[0], x.shape) if positions.size else (0,) * x.ndim
-    return x[tuple(slice(int(i), int(i) + size) for i, size in zip(start, positions.shape))]
-
-
-for _function in (np.split, np.array_split, np.hsplit, np.vsplit, np.dsplit):
-    implements(_function)(by_stand_in(_function, places, _block))
+    implements(_function)(by_stand_in(_function, places, taking))
 
 
 def _checked(function: Callable[..., Any], x: Array, *settings: Any) -> Array:
@@ -53,7 +46,7 @@ def tile(A: Array, reps: Any) -> Array:
     return np.reshape(copies, tuple(n * size for n, size in zip(times, sizes)))
 
 
-_repeat_each = by_stand_in(np.repeat, places, lambda x, positions: taken(ravel(x), positions))
+_repeat_each = by_stand_in(np.repeat, places, taking)
 
 
 @implements(np.repeat)
@@ -72,9 +65,10 @@ def repeat(a: Array, repeats: Any, axis: int | None = None) -> Array:
 def diagonal(a: Array, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Array:
     count = asked(np.diagonal, [a], np.broadcast_to(0, a.shape), offset, axis1, axis2).shape[-1]
     moved = a if a.ndim == 2 and (axis1, axis2) == (0, 1) else np.moveaxis(a, (axis1, axis2), (-2, -1))
-    return moved[(..., *_on_diagonal(count, offset))]
+    return getitem(moved, index=Distinct((..., *_on_diagonal(count, offset))))
 
 
+@lru_cache(256)
 def _on_diagonal(count: int, offset: int) -> tuple[Array, Array]:
     """The rows and columns of the entries of a diagonal."""
     return np.arange(count) + max(-offset, 0), np.arange(count) + max(offset, 0)
@@ -85,7 +79,7 @@ def diag(v: Array, k: int = 0) -> Array:
     if v.ndim != 1:
         return np.diagonal(_checked(np.diag, v, k), k)
     size = len(v) + abs(k)
-    return index_add(np.zeros((size, size), v.dtype), v, index=_on_diagonal(len(v), k))
+    return scatter(v, shape=(size, size), indices=(Distinct(_on_diagonal(len(v), k)),))
 
 
 @implements(np.diagflat)
@@ -134,12 +128,14 @@ def _roll_as_numpy(a: Array, shift: Any, axis: Any = None) -> Array:
     return roll(_checked(np.roll, a, shift, axis), shift=shift, axis=axis)
 
 
-def _taken_or_zero(x: Array, positions: Any) -> Any:
-    """The entries at positions that count from 1; position 0 is where NumPy filled in a zero."""
-    return taken(concatenate(np.zeros(1, x.dtype), ravel(x)), positions)
+def _taking_or_zero(shape: tuple[int, ...], positions: Array) -> Reader:
+    """Reads the entries at positions that count from 1; NumPy fills in zeros if there are no entries."""
+    if positions.all():
+        return taking(shape, positions - 1)
+    return Reader(lambda x: np.zeros_like(x, shape=positions.shape))
 
 
-implements(np.resize)(by_stand_in(np.resize, lambda shape: 1 + places(shape), _taken_or_zero))
+implements(np.resize)(by_stand_in(np.resize, lambda shape: 1 + places(shape), _taking_or_zero))
 
 
 def _lower(m: Array, k: int) -> Array:

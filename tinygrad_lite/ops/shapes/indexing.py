@@ -16,11 +16,18 @@ from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
 
 Index = Any
+_BASIC = frozenset({int, np.int64, slice, type(None), type(Ellipsis)})
+
+
+class Distinct(tuple[Any, ...]):
+    """An index with arrays that reads no entry twice, so that a gradient can be put there instead of added."""
 
 
 def fixed(index: Index) -> Index:
     """The index with copies of its lists, arrays and tensors, so that nobody can change it later."""
-    return tuple(_fixed_part(part) for part in index) if isinstance(index, tuple) else _fixed_part(index)
+    if _is_basic(index):
+        return index
+    return tuple([_fixed_part(part) for part in index]) if isinstance(index, tuple) else _fixed_part(index)
 
 
 def _fixed_part(part: Any) -> Any:
@@ -31,11 +38,8 @@ def _fixed_part(part: Any) -> Any:
 
 
 def _is_basic(index: Index) -> bool:
-    """Whether an index consists of slices and integers alone, so that no entry occurs twice."""
-    if type(index) is int:
-        return True
-    parts = index if isinstance(index, tuple) else (index,)
-    return not any(hasattr(part, "__array_function__") or isinstance(part, (list, bool, np.bool_)) for part in parts)
+    """Whether an index consists of slices and integers alone, so that it makes a view, and no entry occurs twice."""
+    return _BASIC.issuperset(map(type, index)) if type(index) is tuple else type(index) in _BASIC
 
 
 def _getitem(x: Array, index: Index) -> Array:
@@ -44,10 +48,14 @@ def _getitem(x: Array, index: Index) -> Array:
 
 def _scatter(*parts: Array, shape: tuple[int, ...], indices: Sequence[Index]) -> Array:
     first = parts[0]
-    dtype = first.dtype if len(parts) == 1 else np.result_type(*parts)
+    dtype = first.dtype
+    for part in parts:
+        if part.dtype is not dtype:
+            dtype = np.result_type(*parts)
+            break
     known = isinstance(first, (np.ndarray, np.generic))
     total = np.zeros(shape, dtype) if known else np.zeros_like(first, dtype, shape=shape)
-    if _is_basic(indices[0]):
+    if _is_basic(indices[0]) or type(indices[0]) is Distinct:
         total[indices[0]] = first  # nothing is there yet to add to
     else:
         _add_at(total, indices[0], first)
@@ -65,18 +73,20 @@ class Scattered(Deferred):
         self.indices = [index]
 
     def __add__(self, gradient: Any) -> "Scattered":
-        scattered = isinstance(gradient, Scattered)
-        self.parts += gradient.parts if scattered else [gradient]
-        self.indices += gradient.indices if scattered else [...]
-        return self
+        before = gradient if isinstance(gradient, Scattered) else Scattered(gradient, self._shape, ...)
+        before.parts += self.parts  # the longer list takes in the shorter
+        before.indices += self.indices
+        return before
 
     def whole(self) -> Array:
-        traced = any(isinstance(part, Traced) for part in self.parts)
-        return (scatter if traced else _scatter)(*self.parts, shape=self._shape, indices=tuple(self.indices))
+        for part in self.parts:
+            if isinstance(part, Traced):
+                return scatter(*self.parts, shape=self._shape, indices=tuple(self.indices))
+        return _scatter(*self.parts, shape=self._shape, indices=self.indices)
 
 
 def _add_at(total: Array, index: Index, addend: Array) -> None:
-    if _is_basic(index):
+    if _is_basic(index) or type(index) is Distinct:
         total[index] += addend
     elif _picks_wide_rows(index, total):
         rows = np.broadcast_to(addend, index.shape + total.shape[1:]).reshape(-1, *total.shape[1:])
@@ -123,7 +133,7 @@ _EXAMPLES = [
 
 getitem = primitive(
     _getitem,
-    lambda g, y, x, index: Scattered(g, np.shape(x), index),
+    lambda g, y, x, index: Scattered(g, x.shape, index),
     linear=True,
     kind="moving",
     chooses="the index leaves it out",
@@ -133,7 +143,7 @@ getitem = primitive(
 
 @implements(operator.getitem)
 def read(x: Array, index: Index) -> Array:
-    return getitem(x, index=fixed(index))
+    return x.__trace__(getitem, (x,), {"index": fixed(index)})
 
 
 scatter = primitive(
