@@ -222,8 +222,8 @@ class Program:
     def run(self, *leaves: Any) -> Any:
         """The last value, for these leaves."""
         made = list(leaves)
-        for op, places, params in self.steps:
-            made.append(op(*[made[place] for place in places], **params))
+        for op, positions, params in self.steps:
+            made.append(op(*[made[position] for position in positions], **params))
         return made[-1]
 
 
@@ -248,13 +248,13 @@ def programs(draw: st.DrawFn, max_steps: int = 12, clear: float = 0.2) -> Progra
     for _ in range(draw(st.integers(1, max_steps))):
         op = draw(st.sampled_from(choices))
         shapes, params = draw(st.sampled_from(list(op.examples))) if op.examples else ([()] * (op.arity or 2), {})
-        places = tuple(draw(st.integers(0, len(made) - 1)) for _ in shapes)
+        positions = tuple(draw(st.integers(0, len(made) - 1)) for _ in shapes)
         if any(isinstance(shape, np.ndarray) for shape in shapes):
             continue  # the values matter
-        value = _attempt(op, [made[place] for place in places], params, clear)
+        value = _attempt(op, [made[position] for position in positions], params, clear)
         if value is not None:
             made.append(value)
-            program.steps.append((op, places, dict(params)))
+            program.steps.append((op, positions, dict(params)))
             program.scale = max(program.scale, float(np.max(np.abs(value), initial=0)))
     return program
 

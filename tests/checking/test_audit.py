@@ -233,7 +233,7 @@ def test_dead_units_of_a_layer_and_what_they_feed() -> None:
     model[0].bias.data = bias
     report = audit_gradients(model, loss)
     assert not report.ok
-    assert report["0.weight"].units.places == report["0.bias"].units.places == (5,)
+    assert report["0.weight"].units.indices == report["0.bias"].units.indices == (5,)
     assert report["2.weight"].units.axis == 1
     assert re.fullmatch("linear by zeros: dead ReLU.*: 5", report["2.weight"].cause.text)
     assert report["2.weight"].cause.operation == "relu"

@@ -30,14 +30,14 @@ class CalledOperation:
 
 def of_value(step: Step, made: Any, of_infinities: bool) -> str:
     """The message for a value that an operation made at the entries in `made`."""
-    name, value, place = step.op.name, step.value, first(made)
+    name, value, entry = step.op.name, step.value, first(made)
     of_nothing = any(np.size(x) == 0 for x in step.arrays)
     return _message(
-        f"{name} made {value[place]} in the forward pass",
+        f"{name} made {value[entry]} in the forward pass",
         step.source,
-        f"{_where(made)}{_entry(step.op, value, step.arrays, place)}",
+        f"{_where(made)}{_entry(step.op, value, step.arrays, entry)}",
         *_inputs(step.arrays, [getattr(x, "name", None) for x in step.inputs]),
-        remedy=remedies.in_forward(name, value[place], value.dtype, of_infinities, of_nothing),
+        remedy=remedies.in_forward(name, value[entry], value.dtype, of_infinities, of_nothing),
     )
 
 
@@ -59,17 +59,17 @@ def of_gradient(call: CalledOperation, i: int, gradient: Any, g: Any, y: Any, ar
     """The message for a gradient of the i-th input that an operation's derivative made from g, y and the arrays."""
     upstream = g if np.ndim(g) == 0 else None
     bad = ~np.isfinite(gradient)
-    place = first(bad)
-    told = f"the gradient is {gradient[place]}"
+    entry = first(bad)
+    told = f"the gradient is {gradient[entry]}"
     if call.op.derivatives and np.ndim(gradient) == np.ndim(y):
         bad = np.broadcast_to(bad, np.shape(y))
-        place = first(bad)
-        upstream = np.broadcast_to(g, np.shape(y))[place]
-        handed = np.broadcast_to(gradient, np.shape(y))[place]
-        told = f"{_entry(call.op, y, arrays, place)}, the upstream gradient was {upstream}, and {handed} was handed on"
+        entry = first(bad)
+        upstream = np.broadcast_to(g, np.shape(y))[entry]
+        handed = np.broadcast_to(gradient, np.shape(y))[entry]
+        told = f"{_entry(call.op, y, arrays, entry)}, the upstream gradient was {upstream}, and {handed} was handed on"
     elif np.shape(arrays[i]) == np.shape(gradient):
-        told += f", where input {i} is {np.asarray(arrays[i])[place]}"
-    value = np.broadcast_to(gradient, np.shape(bad))[place]
+        told += f", where input {i} is {np.asarray(arrays[i])[entry]}"
+    value = np.broadcast_to(gradient, np.shape(bad))[entry]
     return _message(
         f"{call.name} made {value} in the backward pass, in the gradient of input {i}{_quoted(call.inputs[i])}",
         call.source,
@@ -105,12 +105,12 @@ def _where(bad: Any) -> str:
     return f"at {[*first(bad)]}{f', the first of {count:,} such entries' if count > 1 else ''}: "
 
 
-def _entry(op: Op, y: Any, arrays: Sequence[Any], place: tuple[int, ...]) -> str:
+def _entry(op: Op, y: Any, arrays: Sequence[Any], entry: tuple[int, ...]) -> str:
     """One entry of a result; for an elementwise operation, with the entries that it was made from."""
     if not op.derivatives:
-        return f"the value is {y[place]}"
-    entries = [str(np.broadcast_to(x, np.shape(y))[place]) for x in arrays]
-    return f"{op.name}({', '.join(entries)}) = {y[place]}"
+        return f"the value is {y[entry]}"
+    entries = [str(np.broadcast_to(x, np.shape(y))[entry]) for x in arrays]
+    return f"{op.name}({', '.join(entries)}) = {y[entry]}"
 
 
 def _inputs(arrays: Sequence[Any], names: Sequence[str | None]) -> list[str]:

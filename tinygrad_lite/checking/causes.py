@@ -39,26 +39,26 @@ class Units:
     """Indices along an axis of a parameter, such as the units of a layer."""
 
     axis: int
-    places: tuple[int, ...]
+    indices: tuple[int, ...]
     of: int
 
     def all_zero(self, array: Any) -> bool:
         """Whether an array has an axis with this number of units, and is zero at these units."""
         axes = (axis for axis, length in enumerate(np.shape(array)) if length == self.of)
-        return any(not np.take(array, self.places, axis).any() for axis in axes)
+        return any(not np.take(array, self.indices, axis).any() for axis in axes)
 
     def __str__(self) -> str:
-        places = ", ".join(map(str, self.places[:8])) + (", …" if len(self.places) > 8 else "")
-        return f"{len(self.places)} of {self.of} units along axis {self.axis}: {places}"
+        indices = ", ".join(map(str, self.indices[:8])) + (", …" if len(self.indices) > 8 else "")
+        return f"{len(self.indices)} of {self.of} units along axis {self.axis}: {indices}"
 
 
 def units_without(gradient: Any) -> Units | None:
     """The units whose gradient is zero, along the first axis that has any."""
     for axis, length in enumerate(np.shape(gradient)):
         others = tuple(i for i in range(np.ndim(gradient)) if i != axis)
-        places = np.flatnonzero(~np.any(gradient, axis=others))
-        if places.size:
-            return Units(axis, tuple(places.tolist()), length)
+        indices = np.flatnonzero(~np.any(gradient, axis=others))
+        if indices.size:
+            return Units(axis, tuple(indices.tolist()), length)
     return None
 
 

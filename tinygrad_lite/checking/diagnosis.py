@@ -59,9 +59,9 @@ class Diagnosis:
             moving = [
                 k for k, movement in enumerate(movements(self._look, self._steps, column)) if any(movement.arguments)
             ]
-            places = {id(step): k for k, step in enumerate(self._steps)}
+            numbers = {id(step): k for k, step in enumerate(self._steps)}
             for step, why in self.faults:
-                if places[id(step)] in moving:
+                if numbers[id(step)] in moving:
                     return step, why
         return self.faults[0]
 

@@ -113,7 +113,7 @@ class _Check:
                 f"{subject.name} returned shapes {shapes}, and then {subject.shapes} for the same inputs: what is "
                 "checked must be a function of its inputs"
             )
-        self.remarks += [f"{subject.place(j)} is {point[j]}: held fixed" for j in np.flatnonzero(~subject.varies)[:3]]
+        self.remarks += [f"{subject.entry(j)} is {point[j]}: held fixed" for j in np.flatnonzero(~subject.varies)[:3]]
         self.unsteady = ~_same(self.values, again)
         self.weights = self._weights(len(self.values))
         self.gradient = subject.rows(point, self.weights)

@@ -110,10 +110,10 @@ class _Local:
         """The vector-Jacobian product, from the change along each entry."""
         shape = np.shape(arrays[self._i])
         contribution = np.zeros(shape)
-        for place in np.ndindex(shape):
+        for entry in np.ndindex(shape):
             direction = np.zeros(shape)
-            direction[place] = 1
-            contribution[place] = np.sum(g * self.change(direction, arrays, params)[0])
+            direction[entry] = 1
+            contribution[entry] = np.sum(g * self.change(direction, arrays, params)[0])
         return contribution
 
     def mistake(self, contribution: Array, g: Array) -> str:

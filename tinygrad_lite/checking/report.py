@@ -78,10 +78,10 @@ class Finding:
     why: str = ""
 
     def __str__(self) -> str:
-        place = f"{self.path}[{', '.join(map(str, self.index))}]" if self.index else self.path
+        entry = f"{self.path}[{', '.join(map(str, self.index))}]" if self.index else self.path
         result = "" if self.row is None else f" (of result {self.row})"
         many = "" if self.of == 1 else f", {self.count} of {self.of} entries"
-        lines = [f"{place}{result}: {self.verdict}{many}"]
+        lines = [f"{entry}{result}: {self.verdict}{many}"]
         if self.verdict is not Verdict.NO_GRADIENT or self.fails:
             digits = self._digits()
             lines.append(f"gradient {_number(self.gradient, digits)}, {self._expected(digits)}")
@@ -185,15 +185,15 @@ class Report:
             name: [] for name in ("array", "result", "index", "gradient", "reference", "error", "bound", "verdict")
         }
         for argument in self.checked:
-            for place in np.ndindex(argument.gradient.shape):
-                row, index = place[0], place[1:]
+            for entry in np.ndindex(argument.gradient.shape):
+                row, index = entry[0], entry[1:]
                 values = (
-                    argument.gradient[place],
-                    argument.reference[place],
-                    argument.error[place],
-                    argument.bound[place],
+                    argument.gradient[entry],
+                    argument.reference[entry],
+                    argument.error[entry],
+                    argument.bound[entry],
                 )
-                for name, value in zip(columns, (argument.path, row, index, *values, str(argument.verdicts[place]))):
+                for name, value in zip(columns, (argument.path, row, index, *values, str(argument.verdicts[entry]))):
                     columns[name].append(value)
         return pd.DataFrame(columns)
 

@@ -24,13 +24,13 @@ def is_wrong_in_second_order(step: Step) -> bool:
 
 def _is_wrong(step: Step) -> bool:
     op, params = step.op, step.params
-    places = [i for i, x in enumerate(step.inputs) if isinstance(x, Tensor) and x.requires_grad]
-    arrays = [np.asarray(step.arrays[i]) for i in places]
-    if not op.vjps or not places or not 0 < sum(map(np.size, arrays)) <= FULL:
+    positions = [i for i, x in enumerate(step.inputs) if isinstance(x, Tensor) and x.requires_grad]
+    arrays = [np.asarray(step.arrays[i]) for i in positions]
+    if not op.vjps or not positions or not 0 < sum(map(np.size, arrays)) <= FULL:
         return False
 
     def f(*variables: Any) -> Any:
-        replaced = dict(zip(places, variables))
+        replaced = dict(zip(positions, variables))
         return op(*[replaced.get(i, x) for i, x in enumerate(step.arrays)], **params)
 
     rng = np.random.default_rng(0)

@@ -85,7 +85,7 @@ class Kinks:
 
         If both sides have the same slope, there is no kink after all, and the entry is compared with that slope.
         """
-        places = np.zeros(comparison.gradient.shape, bool)
+        entries = np.zeros(comparison.gradient.shape, bool)
         nothing = 1e-12 * self._look.size  # a negligible change
         for column in range(comparison.gradient.shape[1]) if comparison.gradient.shape[1] <= FULL else ():
             touched = self.touches(column) is not None
@@ -93,10 +93,10 @@ class Kinks:
                 right, left = comparison.right[:, column], comparison.left[:, column]
                 bound = comparison.side_bound[:, column] + 1e-9 * (np.abs(right) + np.abs(left))
                 jumps = np.abs(right - left) > 4 * bound
-                places[:, column] = jumps & _between(comparison.gradient[:, column], right, left, bound)
+                entries[:, column] = jumps & _between(comparison.gradient[:, column], right, left, bound)
                 if touched:  # a jump, say, has no one-sided slope at all
                     unknown = ~(bound < 1e-3 * np.maximum(np.abs(right), np.abs(left)))
-                    places[:, column] |= suspicious[:, column] & unknown
+                    entries[:, column] |= suspicious[:, column] & unknown
                 self.jumps[:, column] = jumps
             elif touched:
                 right, left = self._slopes(column)
@@ -106,7 +106,7 @@ class Kinks:
                 slack = 1e-5 * size + np.abs(right[0] - right[1]) + np.abs(left[0] - left[1])
                 within = _between(comparison.gradient[:, column], right[1], left[1], slack)
                 comparison.right[:, column], comparison.left[:, column] = right[1], left[1]
-                places[:, column] = jumps & within
+                entries[:, column] = jumps & within
                 smooth = ~jumps
                 middle = (right[1] + left[1]) / 2
                 comparison.reference[smooth, column] = middle[smooth]
@@ -115,7 +115,7 @@ class Kinks:
                 suspicious[smooth, column] = ~(error <= near + slack)[smooth]
                 suspicious[:, column] |= jumps & ~within
                 self.jumps[:, column] = jumps
-        return places
+        return entries
 
     def named(self, column: int) -> str:
         """The operation at the kink, its entry, and the line that called it; empty if it is not known."""
@@ -166,10 +166,10 @@ def outside_domain(steps: Sequence[Step]) -> str:
             low, high = interval
             outside = np.argwhere(~((np.asarray(array) > low) & (np.asarray(array) < high)))
             if len(outside):
-                place = tuple(outside[0])
-                at = f" at entry {list(map(int, place))}" if place else ""
+                entry = tuple(outside[0])
+                at = f" at entry {list(map(int, entry))}" if entry else ""
                 return (
-                    f"{step.op}{_called(step)}, given {np.asarray(array)[place]:.6g}{at}; it is real and smooth for "
+                    f"{step.op}{_called(step)}, given {np.asarray(array)[entry]:.6g}{at}; it is real and smooth for "
                     f"{low:.6g} < x < {high:.6g}"
                 )
     return ""

@@ -33,7 +33,7 @@ EPSILON = float(np.finfo(float).eps)
 
 @dataclass(frozen=True)
 class Variable:
-    """A real array that a function is differentiated by: its place among the arguments, and its value."""
+    """A real array that a function is differentiated by: its path among the arguments, and its value."""
 
     path: str
     array: Array
@@ -78,10 +78,10 @@ class Subject:
         self.variables: list[Variable] = []
         self.fixed: list[str] = []
         names = _argument_names(f, len(inputs))
-        places = [path for name, argument in zip(names, inputs) for path in trees.paths(argument, name)]
+        paths = [path for name, argument in zip(names, inputs) for path in trees.paths(argument, name)]
         leaves = trees.leaves(tuple(inputs))
-        self._varies = [self._enter(path, leaf) for path, leaf in zip(places, leaves)]
-        self._held = [(path, leaf) for path, leaf, varies in zip(places, leaves, self._varies) if not varies]
+        self._varies = [self._enter(path, leaf) for path, leaf in zip(paths, leaves)]
+        self._held = [(path, leaf) for path, leaf, varies in zip(paths, leaves, self._varies) if not varies]
         for parameter in self._parameters:
             self._enter(parameter.name or "parameter", parameter)
         if not self.variables:
@@ -98,7 +98,7 @@ class Subject:
         self.epsilon = float(max(np.finfo(kind).eps for kind in kinds))
         self.varies = np.isfinite(self.point)
         if not np.any(self.varies):
-            raise InputError(f"gradcheck of {self.name} needs finite numbers, {self.place(0)} is {self.point[0]}")
+            raise InputError(f"gradcheck of {self.name} needs finite numbers, {self.entry(0)} is {self.point[0]}")
 
     def _enter(self, path: str, leaf: Any) -> bool:
         """Whether a leaf of the arguments is a variable; if it is, add it to the variables."""
@@ -112,7 +112,7 @@ class Subject:
             self.fixed.append(path)
         return kind == "f"
 
-    def place(self, column: int) -> str:
+    def entry(self, column: int) -> str:
         """The name of an entry of the flat vector: `w[2, 0]`."""
         k, index = self.locate(column)
         return f"{self.variables[k].path}{_subscript(index)}"
@@ -173,7 +173,7 @@ class Subject:
                 yield
         except Exception as error:
             moved = np.flatnonzero((x != self.point) & self.varies)
-            moves = ", ".join(f"{self.place(j)} = {x[j]:.17g} in place of {self.point[j]:.17g}" for j in moved[:3])
+            moves = ", ".join(f"{self.entry(j)} = {x[j]:.17g} in place of {self.point[j]:.17g}" for j in moved[:3])
             error.add_note(f"raised by {self.name} in a gradient check, at {moves or 'the given arguments'}")
             raise
 

@@ -92,25 +92,25 @@ class Judgement:
         mine = self._verdicts[:, columns]
         findings = []
         for verdict in Verdict:
-            places = np.argwhere(mine == verdict)
-            if verdict is Verdict.RIGHT or not len(places):
+            entries = np.argwhere(mine == verdict)
+            if verdict is Verdict.RIGHT or not len(entries):
                 continue
             wrong = self._comparison.suspicious[:, columns]
-            groups = [places]
+            groups = [entries]
             if verdict is Verdict.NO_GRADIENT:  # where there should be a gradient, and where there should be none
-                groups = [places[[bool(wrong[tuple(place)]) is fails for place in places]] for fails in (True, False)]
+                groups = [entries[[bool(wrong[tuple(entry)]) is fails for entry in entries]] for fails in (True, False)]
             for group in groups:
                 if len(group):
                     findings.append(self._finding(k, verdict, group, mine.size))
         return findings
 
-    def _finding(self, k: int, verdict: Verdict, places: Any, size: int) -> Finding:
+    def _finding(self, k: int, verdict: Verdict, entries: Any, size: int) -> Finding:
         comparison = self._comparison
         start = self._subject.columns(k).start
-        rows, columns = places[:, 0], start + places[:, 1]
+        rows, columns = entries[:, 0], start + entries[:, 1]
         with np.errstate(invalid="ignore"):
             errors = np.abs(comparison.gradient[rows, columns] - comparison.reference[rows, columns])
-        row, column = places[int(np.argmax(np.nan_to_num(errors)))]
+        row, column = entries[int(np.argmax(np.nan_to_num(errors)))]
         column = int(start + column)
         fails = verdict in FAILING or (verdict is Verdict.NO_GRADIENT and bool(comparison.suspicious[row, column]))
         where, why = self._reason(verdict, int(row), column, fails)
@@ -119,7 +119,7 @@ class Judgement:
         return Finding(
             verdict,
             self._subject.variables[k].path,
-            len(places),
+            len(entries),
             size,
             self._subject.locate(column)[1],
             int(row) if len(self._values) == len(comparison.gradient) > 1 else None,

@@ -109,8 +109,9 @@ def register(op: Op) -> None:
     An operation that replaces another with the same forward inherits its domain, kink, continuation and so on, unless
     it states its own: these belong to the function, whatever its derivatives.
     """
-    for fact in Facts.__annotations__.keys() - {"examples", "linear"}:
-        setattr(op, fact, getattr(op, fact) or getattr(_ANSWERS.get(op.forward), fact, getattr(op, fact)))
+    former = _ANSWERS.get(op.forward)
+    for fact in Facts.__annotations__.keys() - {"examples", "linear"} if isinstance(former, Op) else ():
+        setattr(op, fact, getattr(op, fact) or getattr(former, fact))
     _OPERATIONS[op.name] = op
     _enter(op.name, op)
     _enter(op.forward, op)

@@ -106,8 +106,8 @@ class _Script:
             return _MOVES[op.name](*map(self.written, inputs), *map(np.shape, inputs), value, **params)
         if op.name in _SAME_ENTRIES:
             if params.get("order", "C") != "C":
-                places = op.forward(np.arange(np.size(value)).reshape(np.shape(inputs[0])), **params)
-                return f"np.take({self.written(inputs[0])}, {json.dumps(np.shape(value))}, {_listed(places)})"
+                flat_indices = op.forward(np.arange(np.size(value)).reshape(np.shape(inputs[0])), **params)
+                return f"np.take({self.written(inputs[0])}, {json.dumps(np.shape(value))}, {_listed(flat_indices)})"
             return f"np.reshape({self.written(inputs[0])}, {json.dumps(np.shape(value))})"
         if op.name not in FUNCTIONS:
             raise NotPrintableError(f"{op} has no form in the page")
@@ -179,21 +179,21 @@ def is_argument(x: Any) -> bool:
 
 
 def _getitem(x: str, shape: tuple[int, ...], value: Array, index: Any) -> str:
-    return f"np.take({x}, {json.dumps(np.shape(value))}, {_places(shape, index)})"
+    return f"np.take({x}, {json.dumps(np.shape(value))}, {_flat_indices(shape, index)})"
 
 
 def _scatter(*texts: Any, shape: tuple[int, ...], indices: Sequence[Any]) -> str:
     parts = texts[: len(indices)]
-    places = [_places(shape, index) for index in indices]
+    flat_indices = [_flat_indices(shape, index) for index in indices]
     forms = [list(_form(shape, index)) for index in indices]
-    return f"np.scatter({json.dumps(shape)}, [{', '.join(parts)}], [{', '.join(places)}], {json.dumps(forms)})"
+    return f"np.scatter({json.dumps(shape)}, [{', '.join(parts)}], [{', '.join(flat_indices)}], {json.dumps(forms)})"
 
 
 def _indexed(name: str) -> Callable[..., str]:
     """The text of an operation that puts values at the entries of an index."""
 
     def write(x: str, values: str, shape: tuple[int, ...], _: Any, value: Array, index: Any) -> str:
-        return f"np.{name}({x}, {values}, {_places(shape, index)}, {json.dumps(_form(shape, index))})"
+        return f"np.{name}({x}, {values}, {_flat_indices(shape, index)}, {json.dumps(_form(shape, index))})"
 
     return write
 
@@ -217,17 +217,17 @@ def _moves(op: Op) -> bool:
     return op.name in _SAME_ENTRIES or op.name in _MOVES
 
 
-def _places(shape: tuple[int, ...], index: Any) -> str:
+def _flat_indices(shape: tuple[int, ...], index: Any) -> str:
     """The entries that an index reads, as positions in the flat array."""
     if any(isinstance(part, Scripted) for part in (index if isinstance(index, tuple) else (index,))):
         raise NotPrintableError("an index that depends on numbers")
     return _listed(np.arange(int(np.prod(shape))).reshape(shape)[index])
 
 
-def _listed(places: Array) -> str:
-    if places.size > _FEW:
-        raise NotPrintableError(f"an index of {places.size} entries")
-    return json.dumps(places.ravel().tolist(), separators=(",", ":"))
+def _listed(flat_indices: Array) -> str:
+    if flat_indices.size > _FEW:
+        raise NotPrintableError(f"an index of {flat_indices.size} entries")
+    return json.dumps(flat_indices.ravel().tolist(), separators=(",", ":"))
 
 
 def _form(shape: tuple[int, ...], index: Any) -> tuple[int, ...]:

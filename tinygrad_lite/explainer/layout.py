@@ -21,7 +21,7 @@ class Passage:
     """Room in a layer for an edge that passes through it."""
 
 
-Place: TypeAlias = Node | Passage
+Item: TypeAlias = Node | Passage
 
 
 @dataclass
@@ -33,14 +33,14 @@ class Layout:
         passages: the passages of each edge, from a node to a node that uses it.
     """
 
-    layers: list[list[Place]]
+    layers: list[list[Item]]
     passages: dict[tuple[Node, Node], list[Passage]]
 
 
 def laid_out(graph: Graph) -> Layout:
     """The nodes of a graph in layers."""
     depth = _depths(graph)
-    layers: list[list[Place]] = [[] for _ in range(max(depth.values()) + 1)]
+    layers: list[list[Item]] = [[] for _ in range(max(depth.values()) + 1)]
     for node in graph.nodes:
         layers[depth[node]].append(node)
     passages: dict[tuple[Node, Node], list[Passage]] = {}
@@ -48,13 +48,13 @@ def laid_out(graph: Graph) -> Layout:
         (x, node): depth[node] - depth[x] - 1 for node in graph.operations for x in node.inputs if isinstance(x, Node)
     }
     straight = sum(pairs.values()) > MOST
-    before: dict[Place, list[Place]] = {}
-    behind: dict[Place, list[Place]] = {}
+    before: dict[Item, list[Item]] = {}
+    behind: dict[Item, list[Item]] = {}
     for (x, node), between in pairs.items():
         passages[x, node] = [] if straight else [Passage() for _ in range(between)]
         for i, passage in enumerate(passages[x, node]):
             layers[depth[x] + 1 + i].append(passage)
-        way: list[Place] = [x, *passages[x, node], node]
+        way: list[Item] = [x, *passages[x, node], node]
         for a, b in pairwise(way):
             behind.setdefault(a, []).append(b)
             before.setdefault(b, []).append(a)
@@ -75,13 +75,13 @@ def _depths(graph: Graph) -> dict[Node, int]:
     return depth
 
 
-def _order(layers: Sequence[list[Place]], neighbours: Mapping[Place, Sequence[Place]]) -> None:
+def _order(layers: Sequence[list[Item]], neighbours: Mapping[Item, Sequence[Item]]) -> None:
     """Order each layer by the mean position of the neighbours that already have one."""
-    place: dict[Place, float] = {}
+    offset: dict[Item, float] = {}
     for layer in layers:
-        means: dict[Place, float] = {}
+        means: dict[Item, float] = {}
         for i, item in enumerate(layer):
-            places = [place[x] for x in neighbours.get(item, ()) if x in place]
-            means[item] = sum(places) / len(places) if places else (i + 0.5) / len(layer)
+            offsets = [offset[x] for x in neighbours.get(item, ()) if x in offset]
+            means[item] = sum(offsets) / len(offsets) if offsets else (i + 0.5) / len(layer)
         layer.sort(key=means.__getitem__)
-        place.update({item: (i + 0.5) / len(layer) for i, item in enumerate(layer)})
+        offset.update({item: (i + 0.5) / len(layer) for i, item in enumerate(layer)})

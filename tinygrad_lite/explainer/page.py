@@ -51,7 +51,7 @@ def html(graph: Graph, backward_pass: Pass, update: Update | None) -> str:
         "programs": "const programs = [\n" + ",\n".join(content.programs) + "\n];",
         "script": "\n".join(_asset(f"{name}.js") for name in SCRIPTS),
     }
-    return re.sub(r"\{\{(\w+)\}\}", lambda place: parts[place[1]], _asset("page.html"))
+    return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], _asset("page.html"))
 
 
 @cache
@@ -69,22 +69,22 @@ class _Content:
 
     def __init__(self, graph: Graph, backward_pass: Pass, update: Update | None) -> None:
         self.programs: list[str] = []
-        self._places: dict[str, int] = {}
+        self._numbers_of_programs: dict[str, int] = {}
         self._known: dict[Any, int | str] = {}
-        self._place = {node: i for i, node in enumerate(graph.nodes)}
+        self._numbers = {node: i for i, node in enumerate(graph.nodes)}
         self._budget = Budget()
         self._noted, unlooked = marks(graph)
         self._nodes = [self._node(node, backward_pass) for node in graph.nodes]
         steps = [
             {
-                "node": self._place[step.operation],
+                "node": self._numbers[step.operation],
                 "to": [self._contribution(contribution) for contribution in step.contributions],
             }
             for step in backward_pass.steps
         ]
         reason = self._why_not_live(graph, steps)
         self.data: dict[str, Any] = {
-            "root": self._place[graph.root],
+            "root": self._numbers[graph.root],
             "letter": graph.letter,
             "nodes": self._nodes,
             "steps": steps,
@@ -93,7 +93,7 @@ class _Content:
             "optimizer": None if update is None else self._optimizer(update),
         }
         if reason and is_possible(graph):
-            self.data |= _measurements(graph, backward_pass, self._place)
+            self.data |= _measurements(graph, backward_pass, self._numbers)
 
     def _node(self, node: Node, backward_pass: Pass) -> dict[str, Any]:
         told: dict[str, Any] = {
@@ -112,7 +112,7 @@ class _Content:
             told["op"] = str(node.op)
             told["formula"] = notation.text(node.formula)
             told["inputs"] = [
-                self._place[x] if isinstance(x, Node) else None if x is None else repr(float(x)) for x in node.inputs
+                self._numbers[x] if isinstance(x, Node) else None if x is None else repr(float(x)) for x in node.inputs
             ]
             definition = _definition(node)
             if definition is not None:
@@ -133,7 +133,7 @@ class _Content:
         )
         told: dict[str, Any] = {
             "input": contribution.position,
-            "node": self._place[contribution.to],
+            "node": self._numbers[contribution.to],
             "rule": contribution.formula,
             "full": list(np.shape(contribution.full)),
             "summed": list(contribution.summed),
@@ -163,8 +163,8 @@ class _Content:
 
     def _has_all_of(self, node: Node) -> bool:
         """Whether the page has every number that a rule of this node computes with."""
-        own = self._nodes[self._place[node]]
-        values = [self._nodes[self._place[x]]["value"] for x in node.inputs if isinstance(x, Node)]
+        own = self._nodes[self._numbers[node]]
+        values = [self._nodes[self._numbers[x]]["value"] for x in node.inputs if isinstance(x, Node)]
         return not any("rows" in array for array in (own["value"], own["gradient"], *values))
 
     def _program(self, node: Node, part: str, rule: Callable[..., Any], arguments: Mapping[str, Any]) -> int | str:
@@ -185,10 +185,10 @@ class _Content:
         return self._known[key]
 
     def _enter(self, text: str) -> int:
-        if text not in self._places:
-            self._places[text] = len(self.programs)
+        if text not in self._numbers_of_programs:
+            self._numbers_of_programs[text] = len(self.programs)
             self.programs.append(text)
-        return self._places[text]
+        return self._numbers_of_programs[text]
 
     def _why_not_live(self, graph: Graph, steps: list[dict[str, Any]]) -> str | None:
         """Why the page cannot recompute everything; None if it can."""
@@ -204,7 +204,7 @@ class _Content:
         return graph.frozen
 
     def _optimizer(self, update: Update) -> dict[str, Any]:
-        after = {self._place[leaf]: packed(new, self._budget) for leaf, new in update.after.items()}
+        after = {self._numbers[leaf]: packed(new, self._budget) for leaf, new in update.after.items()}
         return {"name": update.name, "after": after, "predicted": repr(update.predicted), "real": repr(update.real)}
 
 
@@ -237,7 +237,7 @@ def _factors(rule: Any) -> list[list[str]]:
     return factors
 
 
-def _measurements(graph: Graph, backward_pass: Pass, place: Mapping[Node, int]) -> dict[str, Any]:
+def _measurements(graph: Graph, backward_pass: Pass, numbers: Mapping[Node, int]) -> dict[str, Any]:
     """Derivatives and descents that Python measures, as many as time allows, the largest first."""
     entries = sum(np.size(node.value) + CALL for node in graph.operations)
     nodes = [node for node in (*reversed(graph.leaves), *reversed(graph.operations)) if node in backward_pass.gradients]
@@ -250,7 +250,7 @@ def _measurements(graph: Graph, backward_pass: Pass, place: Mapping[Node, int]) 
     for node, i in islice(chain(first, others), most):
         measurement = measured(graph, node, i)
         told = [i, *map(repr, (float(flat[node][i]), measurement.estimate, measurement.error))]
-        measurements.setdefault(place[node], []).append(told)
+        measurements.setdefault(numbers[node], []).append(told)
     return {"measured": measurements, "descent": list(_descent(graph, backward_pass))}
 
 

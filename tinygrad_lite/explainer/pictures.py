@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from tinygrad_lite.explainer.graph import Graph, Node
-from tinygrad_lite.explainer.layout import Layout, Passage, Place, laid_out
+from tinygrad_lite.explainer.layout import Item, Layout, Passage, laid_out
 from tinygrad_lite.explainer.steps import Pass, brief
 from tinygrad_lite.readers import notation
 
@@ -60,10 +60,10 @@ def _description(graph: Graph) -> str:
     return "; ".join(f"{node.name} = {notation.text(node.formula)}" for node in graph.operations)
 
 
-def _corners(layout: Layout) -> tuple[dict[Place, tuple[float, float]], float, float]:
+def _corners(layout: Layout) -> tuple[dict[Item, tuple[float, float]], float, float]:
     """The corner of each node and passage, and the width and height of the picture."""
     heights = [sum(map(_height, layer)) + GAP_Y * (len(layer) - 1) for layer in layout.layers]
-    corner: dict[Place, tuple[float, float]] = {}
+    corner: dict[Item, tuple[float, float]] = {}
     for i, (layer, height) in enumerate(zip(layout.layers, heights)):
         y = MARGIN + (max(heights) - height) / 2
         for item in layer:
@@ -72,7 +72,7 @@ def _corners(layout: Layout) -> tuple[dict[Place, tuple[float, float]], float, f
     return corner, 2 * MARGIN + len(heights) * (WIDTH + GAP_X) - GAP_X, 2 * MARGIN + max(heights)
 
 
-def _height(item: Place) -> float:
+def _height(item: Item) -> float:
     return PASSAGE if isinstance(item, Passage) else HEIGHT
 
 

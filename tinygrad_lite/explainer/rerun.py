@@ -44,12 +44,12 @@ class Measured:
     """A derivative of the result with respect to one entry, from differences of values.
 
     Attributes:
-        place: the position of the entry in the flat array.
+        entry: its index in the flat array.
         estimate: the derivative.
         error: the bound of its error.
     """
 
-    place: int
+    entry: int
     estimate: float
     error: float
 
@@ -58,19 +58,19 @@ EVALUATIONS = 40
 """The approximate number of runs of a graph that measure one derivative."""
 
 
-def measured(graph: Graph, node: Node, place: int) -> Measured:
+def measured(graph: Graph, node: Node, entry: int) -> Measured:
     """The derivative with respect to one entry of a node, measured."""
     x = np.array(node.value, float)
-    scale = abs(float(x.flat[place])) or 1.0
+    scale = abs(float(x.flat[entry])) or 1.0
 
     def value(shift: float) -> Array:
         moved = x.copy()
-        moved.flat[place] += shift
+        moved.flat[entry] += shift
         return np.array([graph.total(result(graph, {node: moved}))])
 
     with np.errstate(all="ignore"):
         slope = difference(value, value(0.0), scale, noise(value, scale))
-    return Measured(place, float(slope.slope[0]), float(slope.bound[0]))
+    return Measured(entry, float(slope.slope[0]), float(slope.bound[0]))
 
 
 @dataclass(frozen=True)

@@ -105,12 +105,12 @@ def _contribution(contribution: Contribution) -> Iterator[str]:
 def _one_entry(contribution: Contribution, local: Array) -> str:
     """The largest entry of a large contribution, computed in full."""
     flat = np.abs(np.nan_to_num(np.ravel(contribution.value)))
-    place = tuple(int(i) for i in np.unravel_index(int(np.argmax(flat)), contribution.to.shape))
-    told = f"for example, entry {list(place)}: "
+    entry = tuple(int(i) for i in np.unravel_index(int(np.argmax(flat)), contribution.to.shape))
+    told = f"for example, entry {list(entry)}: "
     if local is not None and not contribution.summed:
-        factors = (np.broadcast_to(x, np.shape(contribution.full))[place] for x in (contribution.upstream, local))
+        factors = (np.broadcast_to(x, np.shape(contribution.full))[entry] for x in (contribution.upstream, local))
         told += " × ".join(f"{factor:.4g}" for factor in factors) + " = "
-    return told + f"{contribution.value[place]:.4g}"
+    return told + f"{contribution.value[entry]:.4g}"
 
 
 def _sum(terms: Sequence[Contribution]) -> str:

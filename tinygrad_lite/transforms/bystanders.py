@@ -36,9 +36,9 @@ def warn_of_bystanders(
         others: its other arguments.
         modules: the modules among the chosen arguments.
     """
-    places = [(path, _leaf(x)) for path, x in zip(trees.paths(chosen), trees.leaves(chosen))]
+    named = [(path, _leaf(x)) for path, x in zip(trees.paths(chosen), trees.leaves(chosen))]
     passed = {id(x) for x in others}
-    leaves = {x: path for path, x in places if x is not None and x.requires_grad and id(x) not in passed}
+    leaves = {x: path for path, x in named if x is not None and x.requires_grad and id(x) not in passed}
     if not leaves:
         return
     read = set(_read(values, frozenset(variables)))

@@ -185,16 +185,16 @@ def _variables(tree: Any) -> list[Any]:
     return list(filter(_is_variable, trees.leaves(tree)))
 
 
-class _Place:
+class _Gap:
     """Marks where a variable was in its containers."""
 
 
-_PLACE = _Place()
+_GAP = _Gap()
 
 
 def _template(tree: Any) -> Any:
     """The containers without their variables, so as not to keep them alive, and with copies of their arrays."""
-    return trees.map_leaves(lambda x: _PLACE if _is_variable(x) else _copied(x), tree)
+    return trees.map_leaves(lambda x: _GAP if _is_variable(x) else _copied(x), tree)
 
 
 def _copied(x: Any) -> Any:
@@ -204,16 +204,16 @@ def _copied(x: Any) -> Any:
 def _replaced(template: Any, arrays: Sequence[Array]) -> Any:
     """The containers with these arrays in place of the variables."""
     remaining = iter(arrays)
-    return trees.map_leaves(lambda x: next(remaining) if x is _PLACE else x, template)
+    return trees.map_leaves(lambda x: next(remaining) if x is _GAP else x, template)
 
 
 def _of_variables(template: Any, gradient: Any, arrays: Iterator[Array]) -> list[Array]:
     """The gradients of the variables in one argument; None in place of them all stands for zero."""
     if gradient is None:
-        return [np.zeros_like(innermost(next(arrays))) for x in trees.leaves(template) if x is _PLACE]
+        return [np.zeros_like(innermost(next(arrays))) for x in trees.leaves(template) if x is _GAP]
     pairs: list[tuple[Any, Any]] = []
     trees.map_leaves(lambda *pair: pairs.append(pair), template, gradient)
-    return [_copied(part) for x, part in pairs if x is _PLACE and (next(arrays), True)]
+    return [_copied(part) for x, part in pairs if x is _GAP and (next(arrays), True)]
 
 
 def _has_history(x: Any) -> bool:
