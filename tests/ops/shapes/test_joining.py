@@ -210,3 +210,21 @@ def test_apply_along_axis_has_the_dtype_of_the_first_result() -> None:
 def test_refused(attempt: Callable[[Any], Any], kind: type[Exception], message: str) -> None:
     with pytest.raises(kind, match=message):
         attempt(tg.tensor(A, requires_grad=True))
+
+
+@pytest.mark.parametrize(
+    "kinds", [(float, np.float64), (np.float32, np.float32), (np.float32, float), (np.float64, int)]
+)
+def test_stacked_numbers_have_numpys_dtype(kinds: tuple[Any, ...]) -> None:
+    first, second = (kind(2) for kind in kinds)
+    right = np.stack([first, second])
+    for joined in (np.stack([tg.tensor(first), second]), tg.array([tg.tensor(first), second])):
+        assert joined.dtype == right.dtype
+        np.testing.assert_array_equal(joined, right)
+
+
+def test_many_reads_make_one_array() -> None:
+    x = tg.tensor(np.cos(np.arange(12.0)).reshape(4, 3), requires_grad=True)
+    y = np.stack([row * k for k, row in enumerate(x)]) + x  # a gradient of all entries beside those of the rows
+    y.backward(np.ones((4, 3)))
+    np.testing.assert_array_equal(x.grad, np.arange(1.0, 5)[:, None] * np.ones(3))

@@ -23,10 +23,10 @@ _MASKED: list[Example] = [([(2, 3)], {"axis": axis, "where": _MASK}) for axis in
 
 def _kept(reduced: Array, x: Array, axis: Axis, keepdims: bool) -> Array:
     """A reduced array with the removed axes restored, so that it broadcasts against x."""
-    if keepdims or np.ndim(reduced) == 0:
+    if keepdims or not reduced.shape:
         return reduced
-    lost = _axes(np.shape(x), axis)
-    return np.reshape(reduced, tuple(1 if i in lost else size for i, size in enumerate(np.shape(x))))
+    lost = _axes(x.shape, axis)
+    return reduced.reshape(tuple([1 if i in lost else size for i, size in enumerate(x.shape)]))
 
 
 def _axes(shape: tuple[int, ...], axis: Axis) -> set[int]:
@@ -40,8 +40,7 @@ def _count(x: Array, axis: Axis, where: Array = True) -> Any:
     """The number of entries in each result; with a mask, an array that broadcasts against x."""
     if where is not True:
         return np.sum(np.broadcast_to(where, np.shape(x)), axis=axis, keepdims=True)
-    shape = np.shape(x)
-    return product(shape[i] for i in _axes(shape, axis))
+    return x.size if axis is None else product([x.shape[i] for i in _axes(x.shape, axis)])
 
 
 def divided(x: Array, count: Any) -> Array:
@@ -54,13 +53,19 @@ def _mask(where: Array) -> dict[str, Array]:
     return {} if where is True else {"where": where}
 
 
+def _stretched(g: Array, shape: tuple[int, ...]) -> Array:
+    """The view that np.broadcast_to makes, in a fifth of the time where that is easy."""
+    if isinstance(g, (np.ndarray, np.generic)) and not g.shape:
+        return np.ndarray(shape, g.dtype, g, strides=(0,) * len(shape))
+    if type(g) is np.ndarray and g.ndim == len(shape) and g.flags.c_contiguous and g.size:
+        steps = tuple([step if size == whole else 0 for size, whole, step in zip(g.shape, shape, g.strides)])
+        return np.ndarray(shape, g.dtype, g, strides=steps)
+    return np.broadcast_to(g, shape)
+
+
 def _spread(g: Array, x: Array, axis: Axis, keepdims: bool, where: Array = True) -> Array:
     """The gradient of a reduced array, broadcast to the entries that it came from."""
-    shape = np.shape(x)
-    if isinstance(g, np.generic):  # np.broadcast_to takes six times as long
-        g = np.ndarray(shape, g.dtype, g, strides=(0,) * len(shape))
-    else:
-        g = np.broadcast_to(_kept(g, x, axis, keepdims), shape)
+    g = _stretched(_kept(g, x, axis, keepdims), x.shape)
     return g if where is True else np.where(where, g, 0)
 
 
@@ -97,8 +102,16 @@ def _sum(
     return np.sum(a, axis=axis, dtype=dtype, keepdims=keepdims, initial=initial, where=where)
 
 
+def _mean(
+    a: Array, axis: Axis = None, dtype: Any = None, out: Array = None, keepdims: bool = False, *, where: Array = True
+) -> Array:
+    if dtype is None and where is True and type(a) is np.ndarray and a.dtype == np.float64 and a.size:
+        return total(a, axis, keepdims) / _count(a, axis)  # in half the time of np.mean, which does the same
+    return np.mean(a, axis, dtype, keepdims=keepdims, **_mask(where))
+
+
 sum = primitive(_sum, _sum_vjp, examples=[*EXAMPLES, *_MASKED, ([(2, 3)], {"axis": 0, "initial": 2.5})])
-mean = primitive(np.mean, _mean_vjp, linear=True, examples=[*EXAMPLES, *_MASKED])
+mean = primitive(_mean, _mean_vjp, linear=True, examples=[*EXAMPLES, *_MASKED])
 
 
 def _others(x: Array) -> Array:
@@ -422,6 +435,7 @@ def _reduces(ufunc: np.ufunc, reduction: Op) -> None:
 
 
 implements(np.sum)(sum)
+implements(np.mean)(mean)
 implements(np.max, np.amax)(max)
 implements(np.min, np.amin)(min)
 _reduces(np.add, sum)

@@ -14,6 +14,9 @@ from tinygrad_lite.ops.shapes.indexing import Distinct, along, getitem, places, 
 from tinygrad_lite.ops.shapes.shaping import Reader, asked, by_stand_in, ravel, taking
 
 _MOVING: list[Callable[..., Any]] = [
+    np.flip,
+    np.flipud,
+    np.fliplr,
     np.rot90,
     np.delete,
     np.fft.fftshift,
@@ -87,23 +90,6 @@ def diagflat(v: Array, k: int = 0) -> Array:
     return np.diag(np.ravel(v), k)
 
 
-@implements(np.flip)
-def flip(m: Array, axis: int | tuple[int, ...] | None = None) -> Array:
-    m = _checked(np.flip, m, axis)
-    axes = range(m.ndim) if axis is None else np.lib.array_utils.normalize_axis_tuple(axis, m.ndim)
-    return m[tuple(slice(None, None, -1 if i in axes else 1) for i in range(m.ndim))]
-
-
-@implements(np.flipud)
-def flipud(m: Array) -> Array:
-    return np.flip(_checked(np.flipud, m), 0)
-
-
-@implements(np.fliplr)
-def fliplr(m: Array) -> Array:
-    return np.flip(_checked(np.fliplr, m), 1)
-
-
 def _roll(a: Array, shift: Any, axis: Any = None) -> Array:
     if axis is None:
         return np.reshape(_roll(np.ravel(a), np.sum(shift), 0), np.shape(a))
@@ -170,8 +156,9 @@ def _triu_as_numpy(m: Array, k: int = 0) -> Array:
 def _trace_vjp(
     g: Array, y: Array, x: Array, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None
 ) -> Array:
-    diagonal = np.eye(np.shape(x)[axis1], np.shape(x)[axis2], offset, dtype=bool)
-    return np.moveaxis(np.where(diagonal, np.expand_dims(g, (-2, -1)), 0), (-2, -1), (axis1, axis2))
+    on_diagonal = np.eye(x.shape[axis1], x.shape[axis2], offset, dtype=bool)
+    spread = np.where(on_diagonal, g[..., None, None], 0)
+    return spread if spread.ndim == 2 and axis1 == 0 else np.moveaxis(spread, (-2, -1), (axis1, axis2))
 
 
 trace = primitive(

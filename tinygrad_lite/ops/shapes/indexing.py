@@ -9,6 +9,7 @@ from math import prod
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_index
 
 from tinygrad_lite.engine.arguments import as_array, refuse_out, unchanging
 from tinygrad_lite.engine.op import Array, Deferred, Traced, primitive
@@ -92,7 +93,7 @@ def _add_at(total: Array, index: Index, addend: Array) -> None:
         rows = np.broadcast_to(addend, index.shape + total.shape[1:]).reshape(-1, *total.shape[1:])
         for i, row in zip(index.ravel().tolist(), rows):
             total[i] += row
-    elif total.ndim == 1 or np.size(addend) * FEW < total.size or type(total) is not np.ndarray:
+    elif total.ndim == 1 or np.size(addend) < max(FEW, total.size // FEW) or type(total) is not np.ndarray:
         np.add.at(total, index, addend)
     else:  # NumPy adds to a flat array in a seventh of the time; the total lies in memory row by row
         positions = places(total.shape)[index]
@@ -106,7 +107,7 @@ def _picks_wide_rows(index: Index, total: Array) -> bool:
 
 
 FEW = 64
-"""An array this many times as large as what is added to it is not worth numbering all entries."""
+"""To add fewer entries than these, or to an array this many times as large, it is not worth numbering all entries."""
 
 
 def places(shape: tuple[int, ...]) -> Array:
@@ -232,8 +233,10 @@ def along(axis: int, entries: Any) -> Index:
 @implements(np.take)
 def take(a: Array, indices: Array, axis: int | None = None, out: Array = None, mode: str = "raise") -> Array:
     refuse_out("take", out)
-    a = np.ravel(as_array(a)) if axis is None or not np.ndim(a) else as_array(a)  # of a number, the axis 0 too
-    axis = np.lib.array_utils.normalize_axis_index(0 if axis is None else axis, a.ndim)
+    a = as_array(a)
+    if axis is None or not a.ndim:
+        a = a.ravel()  # of a number, the axis 0 too
+    axis = normalize_axis_index(0 if axis is None else axis, a.ndim)
     return getitem(a, index=fixed(along(axis, in_range("take", indices, a.shape[axis], mode))))
 
 
@@ -260,9 +263,10 @@ def take_along_axis(arr: Array, indices: Array, axis: int | None = -1) -> Array:
         return getitem(np.ravel(arr), index=fixed(indices))
     if arr.ndim != indices.ndim:
         raise ShapeError(f"take_along_axis: indices of shape {indices.shape} need the {arr.ndim} axes of {arr.shape}")
-    axis = np.lib.array_utils.normalize_axis_index(axis, arr.ndim)
-    others = np.ix_(*(np.arange(size) if i != axis else [0] for i, size in enumerate(arr.shape)))
-    return getitem(arr, index=fixed((*others[:axis], indices, *others[axis + 1 :])))
+    axis = normalize_axis_index(axis, arr.ndim)
+    index = [np.arange(size).reshape(-1, *(1,) * (arr.ndim - 1 - i)) for i, size in enumerate(arr.shape)]
+    index[axis] = indices
+    return getitem(arr, index=fixed(tuple(index)))
 
 
 @implements(np.compress)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.engine.arguments import refuse_out
+from tinygrad_lite.engine.arguments import as_array, refuse_out
 from tinygrad_lite.engine.op import Array, Traced, primitive
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import ShapeError, in_words
@@ -15,6 +15,8 @@ from tinygrad_lite.ops.shapes.shaping import asked, ravel, reshape, taken
 
 
 def _concatenate(*arrays: Array, axis: int | None = 0, dtype: Any = None, casting: Any = "same_kind") -> Array:
+    if dtype is None and casting == "same_kind":
+        return np.concatenate(arrays, axis)
     return np.concatenate(arrays, axis, dtype=dtype, casting=casting)
 
 
@@ -28,9 +30,11 @@ def _part(
     casting: Any = "same_kind",
 ) -> Array:
     """The slice of g that belongs to the i-th of the concatenated arrays."""
-    sizes = [np.size(x) if axis is None else np.shape(x)[axis] for x in arrays[: i + 1]]
-    part = g[along((axis or 0) % np.ndim(g), slice(sum(sizes[:i]), sum(sizes)))]
-    return np.reshape(part, np.shape(arrays[i]))
+    if axis is None:
+        start = sum([np.size(x) for x in arrays[:i]])
+        return g[start : start + np.size(arrays[i])].reshape(np.shape(arrays[i]))
+    start = sum([x.shape[axis] for x in arrays[:i]])
+    return g[along(axis % g.ndim, slice(start, start + arrays[i].shape[axis]))]
 
 
 concatenate = primitive(
@@ -41,14 +45,21 @@ concatenate = primitive(
 )
 
 
+_NUMBERS = {float, np.float64, np.float32}
+
+
 def _stack(*arrays: Array, axis: int = 0, dtype: Any = None, casting: Any = "same_kind") -> Array:
+    if axis == 0 and dtype is None and casting == "same_kind":
+        kinds = set(map(type, arrays))
+        if kinds <= _NUMBERS or (kinds == {np.ndarray} and len({x.shape for x in arrays}) == 1):
+            return np.array(arrays)  # in a fifth of the time of np.stack
     return np.stack(arrays, axis, dtype=dtype, casting=casting)
 
 
 def _layer(
     i: int, g: Array, y: Array, arrays: Sequence[Array], axis: int = 0, dtype: Any = None, casting: Any = "same_kind"
 ) -> Array:
-    return g[along(axis % np.ndim(g), i)]
+    return g[along(axis % g.ndim, i)]
 
 
 stack = primitive(
@@ -87,17 +98,35 @@ def _joined(data: Any, place: str = "") -> Array:
     if not isinstance(data, (list, tuple)):
         return data
     parts = [_joined(part, f"{place}[{i}]") for i, part in enumerate(data)]
-    for i, part in enumerate(parts):
-        if np.shape(part) != np.shape(parts[0]):
+    shapes = [_shape(part) for part in parts]
+    for i, shape in enumerate(shapes):
+        if shape != shapes[0]:
             raise ShapeError(
-                f"array: data{place}[{i}] has shape {np.shape(part)}, but data{place}[0] has {np.shape(parts[0])}: "
-                "the parts of a list must have the same shape"
+                f"array: data{place}[{i}] has shape {shape}, but data{place}[0] has {shapes[0]}: the parts of a list "
+                "must have the same shape"
             )
     return stack(*parts) if parts else np.empty(0)
 
 
+def _shape(x: Any) -> tuple[int, ...]:
+    """np.shape, which takes longer than many an operation."""
+    if type(x) in _NUMBERS:
+        return ()
+    return x.shape if hasattr(x, "shape") else np.shape(x)
+
+
 def _parts(sequence: Sequence[Any]) -> list[Array]:
     return [_joined(part) for part in sequence]
+
+
+def _are_lines(parts: Sequence[Array]) -> bool:
+    """Whether all parts have one axis."""
+    return all(len(_shape(part)) == 1 for part in parts)
+
+
+def _cast(dtype: Any, casting: Any) -> dict[str, Any]:
+    """The keywords for the dtype of the result, if they say anything."""
+    return {} if dtype is None and casting == "same_kind" else {"dtype": dtype, "casting": casting}
 
 
 @implements(np.concatenate)
@@ -105,7 +134,7 @@ def _concatenate_as_numpy(
     arrays: Sequence[Any], /, axis: int | None = 0, out: Array = None, *, dtype: Any = None, casting: Any = "same_kind"
 ) -> Array:
     refuse_out("concatenate", out)
-    return concatenate(*_parts(arrays), axis=axis, dtype=dtype, casting=casting)
+    return concatenate(*_parts(arrays), axis=axis, **_cast(dtype, casting))
 
 
 @implements(np.stack)
@@ -113,18 +142,23 @@ def _stack_as_numpy(
     arrays: Sequence[Any], axis: int = 0, out: Array = None, *, dtype: Any = None, casting: Any = "same_kind"
 ) -> Array:
     refuse_out("stack", out)
-    return stack(*_parts(arrays), axis=axis, dtype=dtype, casting=casting)
+    return stack(*_parts(arrays), axis=axis, **_cast(dtype, casting))
 
 
 @implements(np.vstack)
 def vstack(tup: Sequence[Any], *, dtype: Any = None, casting: Any = "same_kind") -> Array:
-    return concatenate(*map(np.atleast_2d, _parts(tup)), dtype=dtype, casting=casting)
+    parts = _parts(tup)
+    if _are_lines(parts):
+        return stack(*parts, **_cast(dtype, casting))
+    return concatenate(*map(np.atleast_2d, parts), **_cast(dtype, casting))
 
 
 @implements(np.hstack)
 def hstack(tup: Sequence[Any], *, dtype: Any = None, casting: Any = "same_kind") -> Array:
-    parts = [np.atleast_1d(part) for part in _parts(tup)]
-    return concatenate(*parts, axis=0 if parts[0].ndim == 1 else 1, dtype=dtype, casting=casting)
+    parts = _parts(tup)
+    if not _are_lines(parts):
+        parts = [np.atleast_1d(part) for part in parts]
+    return concatenate(*parts, axis=0 if parts[0].ndim == 1 else 1, **_cast(dtype, casting))
 
 
 @implements(np.dstack)
@@ -134,14 +168,15 @@ def dstack(tup: Sequence[Any]) -> Array:
 
 @implements(np.column_stack)
 def column_stack(tup: Sequence[Any]) -> Array:
-    parts = [part if np.ndim(part) > 1 else np.atleast_2d(part).T for part in _parts(tup)]
-    return concatenate(*parts, axis=1)
+    parts = _parts(tup)
+    if _are_lines(parts):
+        return stack(*parts, axis=1)
+    return concatenate(*[part if np.ndim(part) > 1 else np.atleast_2d(part).T for part in parts], axis=1)
 
 
 @implements(np.append)
 def append(arr: Array, values: Array, axis: int | None = None) -> Array:
-    parts = _parts((arr, values))
-    return concatenate(*(map(np.ravel, parts) if axis is None else parts), axis=axis)
+    return concatenate(*map(as_array, _parts((arr, values))), axis=axis)
 
 
 @implements(np.block)

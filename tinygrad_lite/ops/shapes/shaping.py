@@ -163,7 +163,7 @@ def _untraced(setting: Any) -> Any:
 def _key(setting: Any) -> Any:
     """A setting as a key in which 1, 1.0 and True differ; None for one that may change or is rare."""
     kind = type(setting)
-    if kind is int or kind is str or setting is None:
+    if kind is int or kind is str or setting is None or isinstance(setting, np.integer):
         return kind, setting
     if (kind is tuple or kind is list) and _INTEGERS.issuperset(map(type, setting)):
         return kind, *setting
