@@ -308,6 +308,10 @@ def test_a_module_may_be_a_dataclass() -> None:
     assert float(tg.grad(lambda m: m(3.0))(module)["factor"]) == 3
 
 
+def _ones(m: nn.Module) -> dict[str, Any]:
+    return {name: np.ones(x.shape) for name, x in m.named_parameters()}
+
+
 MISSED: dict[str, Callable[[nn.Module], Any]] = {
     "grad": lambda m: tg.grad(lambda p: loss(m))(list(m.parameters())),
     "grad of a dict": lambda m: tg.grad(lambda p: loss(m))(dict(m.named_parameters())),
@@ -315,6 +319,10 @@ MISSED: dict[str, Callable[[nn.Module], Any]] = {
     "value_and_grad": lambda m: tg.value_and_grad(lambda p: loss(m))(list(m.parameters())),
     "vjp": lambda m: tg.vjp(lambda p: loss(m), list(m.parameters())),
     "jvp": lambda m: tg.jvp(lambda p: loss(m), (list(m.parameters()),), ([np.ones((1, 3)), np.ones(1)],)),
+    "jvp of one of two": lambda m: tg.jvp(
+        lambda p: np.sum(p[0]) + m.bias[0], (list(m.parameters()),), ([np.ones((1, 3)), np.ones(1)],)
+    ),
+    "jvp of a part": lambda m: tg.jvp(lambda p: loss(p) + m.bias[0], (m,), (_ones(m),)),
     "jacobian": lambda m: tg.jacobian(lambda p: loss(m), mode="forward")(list(m.parameters())),
     "hessian": lambda m: tg.hessian(lambda p: loss(m))(list(m.parameters())),
     "hvp": lambda m: tg.hvp(lambda p: loss(m), (list(m.parameters()),), ([np.ones((1, 3)), np.ones(1)],)),

@@ -13,8 +13,9 @@ import numpy as np
 
 from tinygrad_lite import trees
 from tinygrad_lite.engine.op import Array, Traced
+from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import ShapeError, UsageError
-from tinygrad_lite.transforms.dual import Dual, innermost, new_level
+from tinygrad_lite.transforms.dual import Dual, innermost, new_level, settle, variable
 from tinygrad_lite.transforms.runs import (
     NUMBERS,
     Argnums,
@@ -136,13 +137,22 @@ def jvp(
     name = name_of(f)
     check_one_entry_each(primals, tangents, None, f"jvp of {name}")
     call = FunctionCall(f, primals, kwargs, tuple(range(len(primals))), has_aux)
+    variables: list[Tensor] = []
+
+    def dual(x: Any, t: Any) -> Dual:
+        primal = real(x)
+        if isinstance(primal, Tensor) and primal.requires_grad:  # so that reading x itself can be told from this
+            primal = variable(primal)
+            variables.append(primal)
+        return Dual(primal, change_of("tangent", x, t), level)
+
     with new_level() as level:
-        duals = trees.map_leaves(
-            lambda x, t: Dual(real(x), change_of("tangent", x, t), level), call.chosen, tuple(tangents)
-        )
-        result, aux = call.run(duals)
-    if call.takes_tensors and not any(isinstance(y, Dual) and y.level == level for y in trees.leaves(result)):
-        call.warn_of_bystanders(trees.leaves(result))
+        try:
+            result, aux = call.run(trees.map_leaves(dual, call.chosen, tuple(tangents)))
+        finally:
+            settle(variables)
+    if variables:
+        call.warn_of_bystanders(trees.leaves(result), variables)
     changes = trees.map_leaves(lambda y: tangent_of(y, level, name), result)
     value, aux = (trees.map_leaves(lambda y: primal_of(y, level), part) for part in (result, aux))
     finished = call.finished((value, changes, aux))
