@@ -29,9 +29,8 @@ def _is_gentle(negative_slope: Array) -> bool:
 
 def _leaky_relu_slope(y: Array, x: Array, negative_slope: Array) -> Array:
     # at 0 as relu: the slope from the left
-    if _is_gentle(negative_slope):
-        return np.maximum(np.greater(x, 0), negative_slope)
-    return np.greater(x, 0) + negative_slope * ~np.greater(x, 0)
+    step = np.greater(x, 0).astype(y.dtype)  # a boolean beside a Python number would make float64
+    return np.maximum(step, negative_slope) if _is_gentle(negative_slope) else step + negative_slope * (1 - step)
 
 
 leaky_relu = elementwise(

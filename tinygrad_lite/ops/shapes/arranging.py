@@ -41,7 +41,7 @@ def _checked(function: Callable[..., Any], x: Array, *settings: Any) -> Array:
 @implements(np.tile)
 def tile(A: Array, reps: Any) -> Array:
     reps = np.ravel(np.asarray(reps))
-    A = _checked(np.tile, A, reps)
+    A = as_array(A)
     ndim = max(A.ndim, reps.size)
     sizes, times = (1,) * (ndim - A.ndim) + A.shape, (1,) * (ndim - reps.size) + tuple(reps.tolist())
     apart = np.reshape(A, tuple(n for size in sizes for n in (1, size)))
@@ -56,10 +56,9 @@ _repeat_each = by_stand_in(np.repeat, places, taking)
 def repeat(a: Array, repeats: Any, axis: int | None = None) -> Array:
     repeats = np.asarray(repeats)
     a = as_array(a)
-    if repeats.ndim or not a.ndim:
+    if repeats.ndim or not a.ndim or repeats.dtype.kind not in "iu":
         return _repeat_each(a, repeats, axis)
-    a = _checked(np.repeat, a, repeats, axis)
-    a, axis = (ravel(a), 0) if axis is None else (a, axis % a.ndim)
+    a, axis = (ravel(a), 0) if axis is None else (a, np.lib.array_utils.normalize_axis_index(axis, a.ndim))
     copies = np.broadcast_to(np.expand_dims(a, axis + 1), (*a.shape[: axis + 1], int(repeats), *a.shape[axis + 1 :]))
     return np.reshape(copies, (*a.shape[:axis], a.shape[axis] * int(repeats), *a.shape[axis + 1 :]))
 
@@ -111,7 +110,7 @@ roll: Op = primitive(
 @implements(np.roll)
 def _roll_as_numpy(a: Array, shift: Any, axis: Any = None) -> Array:
     shift = np.asarray(shift)
-    return roll(_checked(np.roll, a, shift, axis), shift=shift, axis=axis)
+    return roll(as_array(a), shift=shift, axis=axis)
 
 
 def _taking_or_zero(shape: tuple[int, ...], positions: Array) -> Reader:
