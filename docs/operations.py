@@ -78,6 +78,7 @@ def tree_of(module: ModuleType) -> ast.Module:
 
 def source_of(function: Callable[..., Any]) -> str:
     """The expression of a lambda, or the name of a function."""
+    function = inspect.unwrap(function)
     if function.__name__ != "<lambda>":
         return function.__name__
     places = [(place[0], place[2]) for place in function.__code__.co_positions() if place[2]]
@@ -108,7 +109,14 @@ def rule_cell(op: declarations.Op) -> str:
             cells.append(code(source_of(rule)))
         else:
             cells.append(code(str(rule)))
-    return "; ".join(dict.fromkeys(cells) if len(cells) > 2 and len(set(cells)) == 1 else cells)
+    text = "; ".join(dict.fromkeys(cells) if len(cells) > 2 and len(set(cells)) == 1 else cells)
+    return f"{text}, where {shared_name(op)} is {code(source_of(op.shared))}" if op.shared else text
+
+
+def shared_name(op: declarations.Op) -> str:
+    """What the forward calls the shared expression, its parameter after the arrays."""
+    parameters = list(inspect.signature(inspect.unwrap(op.forward)).parameters)
+    return code(parameters[op.arity or 0])
 
 
 def composition_cell(function: Callable[..., Any]) -> str:

@@ -14,7 +14,7 @@ import tinygrad_lite
 
 PACKAGE = Path(tinygrad_lite.__file__).parent
 FLOORS = [
-    ["errors", "trees", "foreign", "callers"],
+    ["errors", "signatures", "trees", "foreign", "callers"],
     ["engine"],
     ["ops"],
     ["transforms"],
@@ -127,6 +127,12 @@ def test_the_core_imports_numpy_alone() -> None:
     )
     found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "{'tinygrad_lite'}"
+
+
+def test_the_import_leaves_the_checkers_for_later() -> None:
+    script = "import sys, tinygrad_lite as tg; print('tinygrad_lite.checking' in sys.modules, tg.gradcheck.__module__)"
+    shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert shown.stdout.split() == ["False", "tinygrad_lite.checking.gradcheck"]
 
 
 def test_the_version_is_read_when_it_is_asked_for() -> None:

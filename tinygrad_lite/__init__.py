@@ -1,9 +1,9 @@
 """tinygrad_lite: reverse-mode autodiff in which an operation is plain NumPy with its derivatives beside it."""
 
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from tinygrad_lite import datasets, errors, exercises, nn, optim
-from tinygrad_lite.checking import audit_gradients, detect_anomaly, gradcheck
 from tinygrad_lite.compiler import compile
 from tinygrad_lite.engine.grad_mode import enable_grad, no_grad
 from tinygrad_lite.engine.op import elementwise, primitive
@@ -14,6 +14,11 @@ from tinygrad_lite.ops.shapes.joining import array
 from tinygrad_lite.transforms.custom import checkpoint, custom_gradient, stop_gradient
 from tinygrad_lite.transforms.gradients import grad, hvp, jvp, value_and_grad, vjp
 from tinygrad_lite.transforms.jacobians import hessian, jacobian
+
+if TYPE_CHECKING:
+    from tinygrad_lite.checking.anomaly import detect_anomaly
+    from tinygrad_lite.checking.audit import audit_gradients
+    from tinygrad_lite.checking.gradcheck import gradcheck
 
 __version__: str
 __all__ = [
@@ -50,10 +55,11 @@ __all__ = [
 
 if not TYPE_CHECKING:  # a type checker would take it for a promise that any name is there
 
-    def __getattr__(name: str) -> str:
-        """`__version__`, read when it is asked for, since that takes a fifth as long as importing NumPy."""
-        if name != "__version__":
+    def __getattr__(name: str) -> Any:
+        """What takes long to import, when it is asked for: the version, and the checkers."""
+        if name == "__version__":
+            return import_module("importlib.metadata").version("tinygrad-lite")
+        if name not in ("checking", "audit_gradients", "detect_anomaly", "gradcheck"):
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from importlib.metadata import version
-
-        return version("tinygrad-lite")
+        checking = import_module("tinygrad_lite.checking")
+        return checking if name == "checking" else getattr(checking, name)

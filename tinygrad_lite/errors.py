@@ -1,6 +1,5 @@
 """The errors that this package raises, each also of the built-in kind that callers expect; and its warning."""
 
-import inspect
 import reprlib
 import sys
 import warnings
@@ -114,19 +113,6 @@ def complain(error: Exception, name: str, args: Iterable[Any], params: Mapping[s
         raise error
     kind = next(ours for theirs, ours in _RESTATED if isinstance(error, theirs))
     raise kind(f"{name} cannot take {in_words(args, params)}: {error}") from error
-
-
-def bound_to(
-    signature: inspect.Signature, name: str, args: Iterable[Any], params: Mapping[str, Any]
-) -> inspect.BoundArguments:
-    """The arguments and defaults by the signature's names, or an error that shows the signature."""
-    try:
-        bound = signature.bind(*args, **params)
-        bound.apply_defaults()
-        return bound
-    except TypeError as error:
-        bare = [parameter.replace(annotation=parameter.empty) for parameter in signature.parameters.values()]
-        raise UsageError(f"{name}{inspect.Signature(bare)}: {error}") from None
 
 
 def in_words(args: Iterable[Any], params: Mapping[str, Any] | None = None) -> str:

@@ -1,5 +1,7 @@
 """Other libraries' containers: takes the numbers in them, and refuses what else they hold, which would be lost."""
 
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -40,9 +42,12 @@ def numbers_of(x: Any, name: str) -> Any:
     return _of_numbers(array, kind, f"{name}: ")
 
 
-def lost_from(kind: type) -> str | None:
+def _lost_from(kind: Any) -> str | None:
     """What a container of this kind holds that a plain array does not."""
     return next((lost for attribute, lost in _LABELS.items() if hasattr(kind, attribute)), None)
+
+
+lost_from: Callable[[Any], str | None] = lru_cache(1000)(_lost_from)
 
 
 def as_numpy(x: Any) -> Any:

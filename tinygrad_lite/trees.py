@@ -3,7 +3,8 @@
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from copy import copy
-from dataclasses import fields, is_dataclass
+from dataclasses import fields
+from functools import lru_cache
 from typing import Any, Self
 
 from tinygrad_lite.errors import UsageError
@@ -26,9 +27,16 @@ class Parametric:
 
 def leaves(tree: Any) -> list[Any]:
     """The leaves of nested containers, in order; None is an empty container."""
+    if type(tree) is tuple and is_flat(tree):
+        return list(tree)
     flat: list[Any] = []
-    map_leaves(flat.append, tree)
+    _mapped(flat.append, tree, 0)
     return flat
+
+
+def is_flat(tree: tuple[Any, ...]) -> bool:
+    """Whether a tuple contains leaves alone, as the arguments of most functions do."""
+    return all(not _is_container(type(child)) for child in tree)
 
 
 def paths(tree: Any, name: str = "", depth: int = 0) -> list[str]:
@@ -70,6 +78,8 @@ def map_leaves(function: Callable[..., Any], tree: Any, *others: Any) -> Any:
 
 def _mapped(function: Callable[[Any], Any], tree: Any, depth: int) -> Any:
     kind = type(tree)
+    if not _is_container(kind):
+        return function(tree)
     if (kind is tuple or kind is list) and depth < DEEPEST:
         return kind([_mapped(function, child, depth + 1) for child in tree])
     children = _children(tree, depth)
@@ -118,9 +128,17 @@ def _opened(tree: Any) -> dict[Any, Any] | None:
         return dict(tree)
     if isinstance(tree, (tuple, list)):
         return dict(enumerate(tree))
-    if is_dataclass(tree) and not isinstance(tree, (type, Parametric)):
+    if _is_container(type(tree)):
         return {field.name: getattr(tree, field.name) for field in fields(tree) if hasattr(tree, field.name)}
     return None
+
+
+def _holds_children(kind: Any) -> bool:
+    is_record = hasattr(kind, "__dataclass_fields__") and not issubclass(kind, Parametric)
+    return is_record or issubclass(kind, (tuple, list, dict, type(None)))
+
+
+_is_container: Callable[[Any], bool] = lru_cache(1000)(_holds_children)  # asked for each leaf of each call
 
 
 def _rebuilt(tree: Any, children: dict[Any, Any]) -> Any:

@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 import tinygrad_lite as tg
 from tests.compiler.test_training import MODELS, OPTIMIZERS, Pair, X
+from tinygrad_lite.compiler.export import _Quoted
 from tinygrad_lite.errors import UsageError
 from tinygrad_lite.nn import functional as F
 
@@ -69,6 +71,22 @@ def test_a_generated_gradient_passes_the_check(tmp_path: Path) -> None:
     scope: dict[str, Any] = {}
     exec((tmp_path / "gradient.py").read_text(), scope)
     assert tg.gradcheck(loss, w, gradient=lambda w: scope["loss"](w, gradient.state())).ok
+
+
+SCALE = 1.5
+
+
+def _scaled(x: Any) -> Any:
+    return SCALE * x
+
+
+def test_two_meanings_of_a_name_are_not_mixed_up(tmp_path: Path) -> None:
+    (tmp_path / "of_others.py").write_text("SCALE = 2.0\n\ndef halved(x):\n    return x / SCALE\n")
+    scope = runpy.run_path(str(tmp_path / "of_others.py"))
+    quoted = _Quoted()
+    quoted.function("scaled", _scaled)
+    with pytest.raises(UsageError, match="SCALE means another thing"):
+        quoted.function("halved", scope["halved"])
 
 
 def test_names_are_those_of_the_user() -> None:

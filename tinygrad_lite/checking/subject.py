@@ -16,8 +16,9 @@ import numpy as np
 from tinygrad_lite import trees
 from tinygrad_lite.engine import grad_mode
 from tinygrad_lite.engine.arguments import as_array
-from tinygrad_lite.engine.op import NO_PARAMS, Array
-from tinygrad_lite.engine.tensor import Tensor, positive, wrap
+from tinygrad_lite.engine.backward import Node
+from tinygrad_lite.engine.op import Array
+from tinygrad_lite.engine.tensor import Tensor, wrap
 from tinygrad_lite.errors import GraphError, InputError, ShapeError, UsageError
 from tinygrad_lite.nn.module import Module
 from tinygrad_lite.readers import complex_step
@@ -362,7 +363,9 @@ def _become(parameter: Tensor, value: Tensor) -> None:
     parameter.replace(value.data)
     parameter.requires_grad = value.requires_grad
     if value.requires_grad:
-        parameter.remember(positive, (value,), (value.data,), NO_PARAMS)
+        stand_in = value.holding(value.data)
+        for attribute in Node.__slots__:
+            setattr(parameter, attribute, getattr(stand_in, attribute))
 
 
 def _argument_names(f: Callable[..., Any], count: int) -> list[str]:

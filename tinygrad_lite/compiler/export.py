@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import sys
 import textwrap
 from collections.abc import Callable, Sequence
 from types import CodeType, FunctionType, ModuleType
@@ -12,6 +13,7 @@ import numpy as np
 from tinygrad_lite.compiler.expressions import literal
 from tinygrad_lite.compiler.numpy_source import WIDTH, NumpySource
 from tinygrad_lite.engine.op import Op
+from tinygrad_lite.engine.registry import path_of
 from tinygrad_lite.errors import UsageError
 
 
@@ -91,6 +93,7 @@ class _Quoted:
         self.imports: set[str] = set()
         self.values: dict[str, str] = {}
         self.functions: dict[str, str] = {}
+        self._meanings: dict[str, Any] = {}
 
     def function(self, name: str, function: Callable[..., Any]) -> None:
         """Quote a function under a name, after everything that it calls."""
@@ -109,7 +112,7 @@ class _Quoted:
             )
         self.functions[name] = ""  # it may call itself
         for called in sorted(_names(function.__code__) & function.__globals__.keys()):
-            self._needed(name, called, function.__globals__[called])
+            self._needed(name, called, function.__globals__)
         tree.name, tree.decorator_list, tree.returns = name, [], None
         arguments = tree.args
         for argument in (
@@ -124,16 +127,32 @@ class _Quoted:
         del self.functions[name]
         self.functions[name] = ast.unparse(tree).replace("'", '"')
 
-    def _needed(self, user: str, name: str, value: Any) -> None:
+    def _needed(self, user: str, name: str, scope: dict[str, Any]) -> None:
+        value = scope[name]
+        value = value.forward if isinstance(value, Op) else value
+        if self._meanings.setdefault(name, value) is not value:
+            raise UsageError(f"{user} cannot be exported: {name} means another thing in a function that it calls")
         if isinstance(value, ModuleType):
             self.imports.add(f"import {value.__name__} as {name}" if value.__name__ != name else f"import {name}")
-        elif isinstance(value, Op):
-            self.function(name, value.forward)
+        elif callable(value) and path_of(value) in (f"np.{value.__name__}", f"math.{value.__name__}"):
+            home = path_of(value).partition(".")[0].replace("np", "numpy")
+            self.imports.add(f"from {home} import {value.__name__}" + f" as {name}" * (value.__name__ != name))
         elif isinstance(value, FunctionType):
             self.function(name, value)
-        elif callable(value) and getattr(value, "__module__", "") in ("math", "numpy"):
-            self.imports.add(f"from {value.__module__} import {name}")
         elif isinstance(value, (int, float, tuple)):
             self.values[name] = repr(value)
+        elif isinstance(value, (type, frozenset)):
+            self._statement(name, scope)
         else:
             raise UsageError(f"{user} cannot be exported: it reads {name}, which is not a function, module or number")
+
+    def _statement(self, name: str, scope: dict[str, Any]) -> None:
+        """Quote the class or the constant of a name from its module, after everything that it reads."""
+        tree = ast.parse(inspect.getsource(sys.modules[scope["__name__"]]))
+        names = {x.name: x for x in tree.body if isinstance(x, ast.ClassDef)}
+        made: Any = names.get(name) or next(x for x in tree.body if name in map(ast.unparse, getattr(x, "targets", ())))
+        if isinstance(made, ast.ClassDef):
+            made.bases = [getattr(base, "value", base) for base in made.bases]  # tuple[Any, ...] is a tuple
+        for read in sorted({x.id for x in ast.walk(made) if isinstance(x, ast.Name)} & scope.keys() - {name}):
+            self._needed(name, read, scope)
+        self.functions[name] = ast.unparse(made).replace("'", '"')

@@ -15,7 +15,7 @@ from tinygrad_lite.compiler.places import Argument, Leaves, Outside, TensorPlace
 from tinygrad_lite.compiler.program import Program, Variable
 from tinygrad_lite.engine import grad_mode
 from tinygrad_lite.engine.op import NO_PARAMS, Array
-from tinygrad_lite.engine.tensor import Tensor, wrap
+from tinygrad_lite.engine.tensor import Tensor, recorded
 from tinygrad_lite.errors import GraphError, UsageError
 from tinygrad_lite.transforms import dual
 from tinygrad_lite.transforms.whole import Packing, operation
@@ -99,9 +99,9 @@ class Pullback:
                 )
             return self._again(args, kwargs, tensors)(upstreams)
 
-        packed = wrap(packing.pack([*roots.values()] if len(roots) > 1 else roots[0]))
-        op = operation(self._name, lambda *_: packed, gradients)
-        packed.remember(op, tuple(tensors), tuple(arrays), NO_PARAMS)
+        array = packing.pack([*roots.values()] if len(roots) > 1 else roots[0])
+        op = operation(self._name, lambda *_: array, gradients)
+        packed = recorded(array, op, tuple(tensors), tuple(arrays), NO_PARAMS)
         parts = trees.leaves(packing.unpack(packed))
         return [parts[self._linked[i]] if i in self._linked else x for i, x in enumerate(results)]
 

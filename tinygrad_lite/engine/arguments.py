@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.errors import UsageError, bound_to
+from tinygrad_lite.errors import UsageError
+from tinygrad_lite.signatures import bound_to, signature_of
 
 _TORCHS = {"dim": "dim (axis, in NumPy's terms)", "keepdim": "keepdim (keepdims, in NumPy's terms)"}
+_FIXED = frozenset({int, float, bool, str, tuple, type(None)})
 
 
 class ForEach(Sequence[Any]):
@@ -55,10 +57,10 @@ class Arguments:
 
     def sort(self, inputs: tuple[Any, ...], params: Mapping[str, Any]) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
         """Separate the arrays from the parameters, whose values nobody else can change afterwards."""
-        if self.arity not in (len(inputs), None) or not self.keywords.issuperset(params):
+        if self.arity not in (len(inputs), None) or not params.keys() <= self.keywords:
             inputs, params = self.bind(inputs, params)
         for name, value in params.items():
-            if isinstance(value, (list, np.ndarray)) or hasattr(value, "__trace__"):
+            if type(value) not in _FIXED and (isinstance(value, (list, np.ndarray)) or hasattr(value, "__trace__")):
                 params = {**params, name: self._fixed(name, value)}
         return inputs, params
 
@@ -70,20 +72,38 @@ class Arguments:
         return unchanging(value)
 
     def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Separate the arrays from the parameters by the forward's signature."""
-        for name, value in kwargs.items():
-            if name not in self.signature.parameters:
-                self.refuse(name, value)
-        values = list(bound_to(self.signature, self.name, args, kwargs).arguments.items())
+        """Separate the arrays from the parameters, and leave out those that have their defaults."""
+        form = (len(args), *kwargs)
+        if form not in self._forms:
+            self._forms[form] = self._form(args, kwargs)
+        arrays, parameters, defaults = self._forms[form]
+        values = (*args, *kwargs.values(), *defaults)
         params = {}
-        for name, value in values[self.arity :]:
-            default = self.signature.parameters[name].default
+        for name, place, default in parameters:
+            value = values[place]
             if value is default or (name not in self.keywords and (value is None or value is np._NoValue)):
                 continue
             if name not in self.keywords:
                 self.refuse(name, value)
             params[name] = value
-        return tuple(value for _, value in values[: self.arity]), params
+        return tuple([values[place] for place in arrays]), params
+
+    @cached_property
+    def _forms(self) -> dict[tuple[Any, ...], Any]:
+        return {}  # binding by a signature takes longer than most operations: do it once for each form of a call
+
+    def _form(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        """Where a call like this has its arrays and its parameters: the places of their values, and the defaults."""
+        for name, value in kwargs.items():
+            if name not in self.signature.parameters:
+                self.refuse(name, value)
+        size = len(args) + len(kwargs)
+        bound = bound_to(self.signature, self.name, range(len(args)), dict(zip(kwargs, range(len(args), size))))
+        declared = [p for p in self.signature.parameters.values() if p.kind is not p.VAR_POSITIONAL]
+        places = [bound.get(p.name, size + k) for k, p in enumerate(declared)]
+        arrays = range(len(args)) if self.arity is None else places[: self.arity]
+        parameters = [(p.name, place, p.default) for p, place in zip(declared, places)][self.arity or 0 :]
+        return arrays, [x for x in parameters if x[1] < size], [p.default for p in declared]
 
     def refuse(self, name: str, value: Any) -> None:
         """Raise the error for a parameter that the rules do not know."""
@@ -91,16 +111,6 @@ class Arguments:
             refuse_out(self.name, value)
         known = ", ".join(f"{keyword}=" for keyword in sorted(self.keywords)) or "no keyword"
         raise UsageError(f"{self.name}: {_TORCHS.get(name, name)}={value!r} has no derivative here; it knows {known}")
-
-
-def signature_of(function: Callable[..., Any]) -> inspect.Signature:
-    """The signature of a function, including a NumPy function that does not report its own."""
-    try:
-        return inspect.signature(function)
-    except ValueError:  # before NumPy 2.4, functions written in C report no signature
-        count = getattr(function, "nin", 1)
-        kind = inspect.Parameter.POSITIONAL_ONLY
-        return inspect.Signature([inspect.Parameter(f"x{i + 1}", kind) for i in range(count)])
 
 
 def unchanging(x: Any) -> Any:

@@ -28,11 +28,12 @@ class Node:
         inputs: the arguments of the operation, nodes and others; None once the graph is freed.
         arrays: the array of each input at the time of the call.
         params: the operation's parameters.
+        shared: the value of the operation's shared expression, if it has one.
         index: its rank in the order of creation; a result without a history has none.
         retains_grad: whether `backward` keeps its gradient although it is not a leaf.
     """
 
-    __slots__ = ("_array", "_requires_grad", "arrays", "index", "inputs", "op", "params", "retains_grad")
+    __slots__ = ("_array", "_requires_grad", "arrays", "index", "inputs", "op", "params", "retains_grad", "shared")
 
     _array: Array
     _requires_grad: bool
@@ -40,6 +41,7 @@ class Node:
     inputs: Any
     arrays: tuple[Array, ...]
     params: Mapping[str, Any]
+    shared: tuple[Array, ...]
     index: int
     retains_grad: bool
 
@@ -91,9 +93,7 @@ def propagate(
             g = arrived.get(node) if node.retains_grad else arrived.pop(node, None)
             if g is not None:
                 contribute(node, g, arrived, create_graph, only)
-        for x, g in arrived.items():
-            if isinstance(g, Deferred):
-                arrived[x] = g.whole()
+        arrived.update({x: g.whole() for x, g in arrived.items() if isinstance(g, Deferred)})
     finally:
         grad_mode.enabled.reset(mode)
     return arrived
@@ -103,20 +103,20 @@ def contribute(
     node: Any, g: Array, arrived: dict[Any, Array], create_graph: bool = False, only: Collection[Any] | None = None
 ) -> None:
     """For each input x of a node with upstream gradient g, add gᵀ ∂node/∂x to the gradient that has arrived at x."""
-    g = g.whole() if isinstance(g, Deferred) else g
     op, params, kind = node.op, node.params, type(node)
-    y, arrays = (node, _linked(node)) if create_graph else (node._array, node.arrays)
+    y, arrays = (node, _linked(node)) if create_graph else (node._array, node.arrays + node.shared)
+    g = g.whole() if isinstance(g, Deferred) else g
     for i, x in enumerate(node.inputs):
-        if type(x) is not kind or not (x._requires_grad if only is None else x in only):
+        if type(x) is not kind or not (x._requires_grad if only is None else x in only) or (vjp := op.vjps[i]) is None:
             continue
         if op.arity is None:
-            contribution = op.vjps.rule(i, g, y, arrays, **params)  # vjps[i] would copy all arrays for each
-        elif (vjp := op.vjps[i]) is not None:
-            contribution = vjp(g, y, *arrays, **params) if params else vjp(g, y, *arrays)
+            contribution = op.vjps.rule(i, g, y, arrays, **params)  # vjp would copy all arrays for each
         else:
-            continue
+            contribution = vjp(g, y, *arrays, **params) if params else vjp(g, y, *arrays)
         array = x._array
-        if getattr(contribution, "shape", None) != array.shape or contribution.dtype != array.dtype:
+        if not (type(contribution) is type(array) is np.float64) and (
+            getattr(contribution, "shape", None) != array.shape or contribution.dtype is not array.dtype
+        ):
             contribution = fitted(contribution, array.shape, array.dtype, op, i)
             if y.dtype.itemsize > array.dtype.itemsize:
                 widened.set((op, array.dtype, y.dtype))
@@ -160,8 +160,5 @@ def fitted(g: Any, shape: tuple[int, ...], dtype: Any, op: Op, i: int) -> Array:
         stretched = tuple(axis for axis, size in enumerate(shape) if size == 1 != g.shape[axis])
         g = total(g, stretched, keepdims=True)
     if g.shape != shape:
-        raise ShapeError(
-            f"the derivative of {op} with respect to argument {i} has shape {arrived}, which does not fit the "
-            f"argument's shape {shape}"
-        )
+        raise ShapeError(f"the derivative of {op} by argument {i} has shape {arrived}, which does not fit {shape}")
     return g if g.dtype == dtype else g.astype(dtype)

@@ -46,17 +46,15 @@ class _InGenerator:
 
 class _Switch:
     def __init__(self, setting: bool) -> None:
-        self._setting = setting
+        self._setting: Any = setting
         self._entered: list[bool | _InGenerator] = []
 
     def __enter__(self) -> Self:
-        before, frame = enabled.get(), sys._getframe(1)
-        self._entered.append(before)
+        frame, before, mode = sys._getframe(1), enabled.get(), self._setting
         if frame.f_code.co_flags & (CO_GENERATOR | CO_ASYNC_GENERATOR) and not _is_manager(frame):
-            self._entered[-1] = in_generator = _InGenerator(frame, self._setting, before)
-            enabled.set(in_generator)
-        else:
-            enabled.set(self._setting)
+            before = mode = _InGenerator(frame, mode, before)
+        self._entered.append(before)
+        enabled.set(mode)
         return self
 
     def __exit__(self, *exception: Any) -> None:

@@ -6,25 +6,30 @@ traced values (a `Tensor`, say), it lets them decide what happens.
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
-from inspect import CO_VARKEYWORDS
+from functools import cached_property, wraps
+from inspect import CO_VARKEYWORDS, Signature
+from operator import add, mul, neg, sub, truediv
 from types import FunctionType, MappingProxyType
 from typing import Any, Literal, Self, TypedDict, Unpack
 
 import numpy as np
 
-from tinygrad_lite.engine.arguments import Arguments, ForEach, signature_of
+from tinygrad_lite.engine.arguments import Arguments, ForEach
 from tinygrad_lite.errors import UsageError
+from tinygrad_lite.signatures import signature_of
 
 Array = Any
 """A NumPy array or scalar, a traced value, or any other array that speaks NumPy's protocols."""
 
+Arrays = Sequence[Array]
+Params = Mapping[str, Any]
 Rule = Callable[..., Array]
 Derivative = Rule | float
 Example = tuple[Sequence[Any], Mapping[str, Any]]
 """A sample call: for each array its shape, or the array itself where the values matter; and the parameters."""
 
-NO_PARAMS: Mapping[str, Any] = MappingProxyType({})
+NO_PARAMS: Params = MappingProxyType({})
+_OPERATORS: dict[Any, Rule] = {np.add: add, np.subtract: sub, np.multiply: mul, np.divide: truediv, np.negative: neg}
 REAL = (-np.inf, np.inf)
 POSITIVE = (0.0, np.inf)
 
@@ -74,6 +79,8 @@ class Facts(TypedDict, total=False):
         on_complex: its continuation to the complex plane, a function of complex arrays, for gradient checks to machine
             precision. Usually the forward is its own continuation, and there is nothing to state.
         examples: shapes and parameters to try it on, for code that loops over the registry.
+        shared: an expression of the arguments that the value and the derivatives have in common, a softmax, say. It is
+            computed once; the forward and the derivatives take it after the arrays.
         linear: whether it is linear in each differentiable argument while the others are fixed, as a product is. Its
             Jacobian-vector product is then the operation itself; otherwise the engine derives it from the vjps.
         kind: its part in diagnoses. "moving": it moves, picks or replaces entries and does not change them, so NaN may
@@ -87,6 +94,7 @@ class Facts(TypedDict, total=False):
     kink: Rule | None
     on_complex: Rule | None
     examples: Sequence[Example] | None
+    shared: Rule | None
     linear: bool
     kind: Literal["moving", "multiplying", "rectifying", "saturating"] | None
     chooses: str
@@ -97,6 +105,7 @@ class Op(Arguments):
 
     Attributes:
         forward: the value; arrays are positional, parameters are keywords.
+        compute: computes the value of arrays: the forward, or the Python operator that is a faster way to call it.
         vjps: one `vjp(g, y, *x, **params)` per argument; None for an argument without a derivative. Empty for an
             operation that answers a question (a comparison, an argmax) and so carries no gradient.
         arity: the number of arrays it takes; None for any number, in which case `vjps[i]` exists for every i.
@@ -110,28 +119,40 @@ class Op(Arguments):
     kink: Rule | None = None
     on_complex: Rule | None = None
     examples: Sequence[Example] | None = None
+    shared: Rule | None = None
     linear, chooses = False, ""
     kind: str | None = None
     module = __name__
 
     def __init__(
-        self,
-        forward: Callable[..., Array],
-        vjps: Sequence[Rule | None],
-        *,
-        name: str | None = None,
-        arity: int | None,
-        **facts: Unpack[Facts],
+        self, forward: Rule, vjps: Sequence[Any], *, name: str | None = None, arity: int | None, **facts: Unpack[Facts]
     ) -> None:
-        self.forward = forward
-        self.vjps = vjps
-        self.arity = arity
         self.name = name or forward.__name__.lstrip("_")
         if self.name == "<lambda>":
             raise UsageError("an operation needs a name, and a lambda has none: pass name=")
         if unknown := facts.keys() - Facts.__annotations__.keys():
             raise UsageError(f"{self.name}: a declaration can state {', '.join(Facts.__annotations__)}; got {unknown}")
         vars(self).update(facts)
+        self.arity = arity
+        self.forward = self.completed(forward, 0)
+        self.compute = _OPERATORS.get(forward, self.forward)
+        self.vjps = [vjp and self.completed(vjp, 2) for vjp in vjps] if self.shared else vjps
+
+    def completed(self, function: Callable[..., Array], before: int) -> Callable[..., Array]:
+        """A forward or rule that computes the shared expression itself unless that follows the arrays in a call."""
+        if not (shared := self.shared):
+            return function
+        count = before + (self.arity or 0)
+
+        @wraps(function)
+        def complete(*arguments: Array, **params: Any) -> Array:
+            if len(arguments) == count:
+                arguments += (shared(*arguments[before:], **params),)
+            return function(*arguments, **params)
+
+        declared = list(signature_of(function).parameters.values())
+        vars(complete)["__signature__"] = Signature(declared[:count] + declared[count + 1 :])
+        return complete
 
     @cached_property
     def reads_values(self) -> bool:
@@ -194,8 +215,9 @@ def elementwise(
         12.0
     """
     arity = len(derivatives) or getattr(forward, "nin", None) or len(signature_of(forward).parameters)
-    op = Op(forward, [_times(derivative, arity) for derivative in derivatives], name=name, arity=arity, **facts)
-    op.derivatives = derivatives
+    rules = [_times(derivative, arity + ("shared" in facts)) for derivative in derivatives]
+    op = Op(forward, rules, name=name, arity=arity, **facts)
+    op.derivatives = [op.completed(d, 1) if callable(d) else d for d in derivatives]
     return _declared(op)
 
 

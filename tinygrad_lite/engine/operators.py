@@ -12,10 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.engine.arguments import as_array
 from tinygrad_lite.engine.op import NO_PARAMS, Array, Traced
-from tinygrad_lite.engine.registry import answer_to, path_of, when_declared
-from tinygrad_lite.errors import RESTATED, UsageError, complain
+from tinygrad_lite.engine.registry import answer_to, when_declared
+from tinygrad_lite.errors import UsageError
 
 
 class _Bound:
@@ -40,6 +39,10 @@ def _methods(*functions: Callable[..., Any] | str) -> Any:
     return map(_method, functions)
 
 
+def _property(function: Callable[..., Any]) -> Any:
+    return _Bound(function, property)
+
+
 def _operator(function: Callable[..., Any]) -> Any:
     return _Bound(function, lambda op: lambda self, other: self.__trace__(op, (self, other), NO_PARAMS))
 
@@ -50,21 +53,6 @@ def _reflected(function: Callable[..., Any]) -> Any:
 
 def _both(function: Callable[..., Any]) -> Any:
     return _operator(function), _reflected(function)
-
-
-def _cast_as_asked(ufunc: np.ufunc, inputs: tuple[Array, ...], params: dict[str, Any]) -> tuple[Array, ...]:
-    """The inputs in the dtypes that a ufunc is asked to compute in; removes the keywords that this takes care of."""
-    asked: Any = {name: params.pop(name) for name in ("dtype", "casting", "order", "subok") if name in params}
-    try:
-        ufunc(*(x if np.isscalar(x) else np.empty((0, 0), as_array(x).dtype) for x in inputs), **asked)
-    except RESTATED as error:
-        complain(error, path_of(ufunc), inputs, asked)
-    if asked.get("dtype") is None:
-        return inputs
-    arrays = [as_array(x) for x in inputs]
-    dtypes = (*(x.dtype for x in arrays), *[None] * ufunc.nout)
-    loop = (*[None] * ufunc.nin, *[np.dtype(asked["dtype"])] * ufunc.nout)
-    return tuple(map(np.astype, arrays, ufunc.resolve_dtypes(dtypes, signature=loop, casting="unsafe")))
 
 
 class Operators(Traced):
@@ -89,7 +77,7 @@ class Operators(Traced):
             params.pop("array", None)  # NumPy passes the array twice if it was passed by keyword
             return answer_to(getattr(ufunc, method))(*inputs, **params)
         if params:
-            inputs = _cast_as_asked(ufunc, inputs, params)
+            inputs = answer_to(np.ufunc.resolve_dtypes)(ufunc, inputs, params)
         return answer_to(ufunc)(*inputs, **params)
 
     def __array_function__(self, function: Any, types: Any, args: Any, params: Any) -> Any:
@@ -114,7 +102,7 @@ class Operators(Traced):
     __getitem__, __divmod__ = _methods(operator.getitem, np.divmod)
     __rdivmod__ = _Bound(np.divmod, lambda answer: lambda self, other: answer(other, self))
     __round__ = _Bound(np.round, lambda answer: lambda self, decimals=None: answer(self, decimals or 0))
-    at = _Bound(operator.setitem, property)
+    at = _property(operator.setitem)
 
     def __pow__(self, exponent: Array) -> Any:
         # NumPy's own shortcut, several times faster than the general power
@@ -131,24 +119,9 @@ class Operators(Traced):
     def __iter__(self) -> Iterator[Any]:
         return (self[i] for i in range(len(self)))
 
-    T = _Bound(np.transpose, property)
-    mT = _Bound(np.swapaxes, lambda swapaxes: property(lambda self: swapaxes(self, axis1=-1, axis2=-2)))  # noqa: N815
-    real, imag = _Bound(np.real, property), _Bound(np.imag, property)
-
-    def reshape(self, *shape: Any, order: str = "C", copy: bool | None = None) -> Any:
-        return answer_to(np.reshape)(self, _one_or_many(shape), order=order, copy=copy)
-
-    def transpose(self, *axes: Any) -> Any:
-        order = _one_or_many(axes) if axes else None
-        return answer_to(np.transpose)(self, (order,) if isinstance(order, int) else order)
-
-    def astype(
-        self, dtype: Any, order: str = "K", casting: Any = "unsafe", subok: bool = True, copy: bool = True
-    ) -> Any:
-        """The same values in another dtype; integers and booleans carry no gradient."""
-        if casting != "unsafe" and not np.can_cast(self, dtype, casting):
-            raise UsageError(f"astype: {self.dtype} does not go into {np.dtype(dtype)} under casting={casting!r}")
-        return answer_to(np.astype)(self, dtype)
+    T = _property(np.transpose)
+    mT: Any = _Bound(np.swapaxes, lambda swapaxes: property(lambda self: swapaxes(self, axis1=-1, axis2=-2)))  # noqa: N815
+    real, imag = _property(np.real), _property(np.imag)
 
     def _in_place(self, *_: Any, **__: Any) -> None:
         raise UsageError(
@@ -158,6 +131,7 @@ class Operators(Traced):
 
     sort = partition = resize = fill = put = __delitem__ = _in_place
 
+    reshape, transpose, astype = _methods(np.ndarray.reshape, np.ndarray.transpose, np.ndarray.astype)
     copy, conj, conjugate = _methods(np.copy, np.conjugate, np.conjugate)
     ravel, flatten = _methods(np.ravel, np.ravel)
     swapaxes, squeeze, expand_dims = _methods(np.swapaxes, np.squeeze, np.expand_dims)
@@ -172,8 +146,3 @@ class Operators(Traced):
     compress = _Bound(np.compress, lambda answer: lambda self, condition, axis=None: answer(condition, self, axis))
     choose, logsumexp, relu, leaky_relu, sigmoid = _methods(np.choose, "logsumexp", "relu", "leaky_relu", "sigmoid")
     softplus, softmax, log_softmax, gelu, silu = _methods("softplus", "softmax", "log_softmax", "gelu", "silu")
-
-
-def _one_or_many(sizes: tuple[Any, ...]) -> Any:
-    """The sizes in `t.reshape(2, 3)` or `t.reshape((2, 3))`, which mean the same."""
-    return sizes[0] if len(sizes) == 1 else sizes

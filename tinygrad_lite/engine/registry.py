@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.engine.arguments import signature_of
 from tinygrad_lite.engine.op import Facts, Op, listeners
-from tinygrad_lite.errors import RESTATED, NoDerivativeError, UsageError, bound_to, complain
+from tinygrad_lite.errors import RESTATED, NoDerivativeError, UsageError, complain
+from tinygrad_lite.signatures import bound_to, signature_of
 
 _OPERATIONS: dict[str, Op] = {}
 _ANSWERS: dict[Any, Callable[..., Any]] = {}
@@ -36,7 +36,9 @@ def answer_to(function: Callable[..., Any]) -> Callable[..., Any]:
     Raises:
         NoDerivativeError: if there is none.
     """
-    if function not in _ANSWERS:
+    try:
+        return _ANSWERS[function]
+    except KeyError:
         for library, table in TABLES.items():
             if library in sys.modules:
                 import_module(table)
@@ -110,7 +112,7 @@ def register(op: Op) -> None:
     it states its own: these belong to the function, whatever its derivatives.
     """
     former = _ANSWERS.get(op.forward)
-    for fact in Facts.__annotations__.keys() - {"examples", "linear"} if isinstance(former, Op) else ():
+    for fact in Facts.__annotations__.keys() - {"examples", "linear", "shared"} if isinstance(former, Op) else ():
         setattr(op, fact, getattr(op, fact) or getattr(former, fact))
     _OPERATIONS[op.name] = op
     _enter(op.name, op)

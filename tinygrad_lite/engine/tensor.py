@@ -6,7 +6,7 @@ points backward, so dropping the last tensor of a graph frees the whole graph at
 
 import operator
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from itertools import count
 from typing import Any
 
@@ -16,7 +16,7 @@ from numpy import ndarray
 from tinygrad_lite.engine import grad_mode
 from tinygrad_lite.engine.backward import history, propagate
 from tinygrad_lite.engine.conversions import NUMBERS, Conversions, constant, number, received
-from tinygrad_lite.engine.op import NO_PARAMS, Array, Op, Traced, elementwise
+from tinygrad_lite.engine.op import NO_PARAMS, Array, Arrays, Op, Params, Traced, elementwise
 from tinygrad_lite.errors import RESTATED, GraphError, ShapeError, UsageError, complain, in_words
 from tinygrad_lite.foreign import copied
 
@@ -85,47 +85,28 @@ class Tensor(Conversions):
                 array = received(x, op)
             arrays.append(array)
         try:
-            value = op.forward(*arrays, **params) if params else op.forward(*arrays)
+            shared = (op.shared(*arrays, **params),) if op.shared else ()
+            value = op.compute(*arrays, *shared, **params) if params or shared else op.compute(*arrays)
         except RESTATED as error:
             complain(error, op.name, arrays)
-        result = wrap(value) if hasattr(value, "dtype") else _answer(value, op)
         if linked and op.vjps and grad_mode.enabled.get():
-            result.remember(op, inputs, arrays, params)
-        return result
-
-    def remember(self, op: Op, inputs: tuple[Array, ...], arrays: Sequence[Array], params: Mapping[str, Any]) -> None:
-        """Record how this tensor was made, for the reverse pass; integers and booleans have no history."""
-        dtype = self._array.dtype
-        if dtype.kind == "f":
-            self._requires_grad = True
-            self.op = op
-            self.inputs = inputs
-            self.arrays = tuple(arrays)
-            for x in arrays:
-                if type(x) is not float and getattr(x, "dtype", dtype) is not dtype:
-                    self.arrays = op.real(arrays, dtype)
-            self.params = params
-            self.index = next_index()
-        elif dtype.kind == "c":
-            raise UsageError(f"{op.name} of {in_words(arrays)} is complex; only real results have a gradient")
+            return recorded(value, op, inputs, arrays, params, shared)
+        return wrap(value) if hasattr(value, "dtype") else _answer(value, op)
 
     def forget(self) -> None:
         """Free the inputs that this tensor was made from; it still knows that it had a history."""
         if self.op is not positive:  # that holds nothing, and may be the variable of a running transform
             self.inputs = None
-            self.arrays = ()
+            self.arrays = self.shared = ()
 
     def holding(self, array: Array) -> "Tensor":
         """A stand-in with this array, which passes its gradient on to this tensor."""
-        stand_in = wrap(array)
-        stand_in.remember(positive, (self,), (array,), NO_PARAMS)
-        return stand_in
+        return recorded(array, positive, (self,), (array,), NO_PARAMS)
 
     def settle(self) -> None:
         """After its function has run, let a stand-in require a gradient only if the original does."""
         if not self.inputs[0]._requires_grad:
-            self._requires_grad = False
-            self.op = None
+            self._requires_grad, self.op = False, None
 
     @property
     def data(self) -> Array:
@@ -258,7 +239,7 @@ class Tensor(Conversions):
     __ipow__ = _in_place("**", operator.pow)
 
 
-def wrap(array: Array, requires_grad: bool = False, name: str | None = None) -> Tensor:
+def wrap(array: Array, requires_grad: bool = False, name: str | None = None, op: Op | None = None) -> Tensor:
     """A tensor that holds this array itself, not a copy as `tensor` does; nobody else may write to the array."""
     result = _new(Tensor)
     if isinstance(array, ndarray):
@@ -267,8 +248,28 @@ def wrap(array: Array, requires_grad: bool = False, name: str | None = None) -> 
     result._requires_grad = requires_grad
     result._grad = None
     result.name = name
-    result.op = None
+    result.op = op
     result.retains_grad = False
+    return result
+
+
+def recorded(value: Array, op: Op, inputs: Arrays, arrays: Arrays, params: Params, shared: Any = ()) -> Tensor:
+    """A tensor that remembers how it was made, for the reverse pass; integers and booleans have no history."""
+    value = value if hasattr(value, "dtype") else number(value, op)
+    dtype = value.dtype
+    if dtype.kind == "c":
+        raise UsageError(f"{op.name} of {in_words(arrays)} is complex; only real results have a gradient")
+    if dtype.kind != "f":
+        return wrap(value)
+    result = wrap(value, True, None, op)
+    result.inputs = inputs
+    result.arrays = tuple(arrays)
+    result.shared = shared
+    for x in arrays:
+        if type(x) is not float and getattr(x, "dtype", dtype) is not dtype:
+            result.arrays, result.shared = op.real(arrays, dtype), ()
+    result.params = params
+    result.index = next_index()
     return result
 
 
@@ -287,10 +288,9 @@ def _over(held: Traced, op: Op, inputs: tuple[Array, ...], params: Mapping[str, 
         value = op(*arrays, **params)
     except RESTATED as error:
         complain(error, op.name, arrays)
-    result = wrap(value) if hasattr(value, "dtype") else _answer(value, op)
     if op.vjps and grad_mode.enabled.get() and any(type(x) is Tensor and x._requires_grad for x in inputs):
-        result.remember(op, inputs, arrays, params)
-    return result
+        return recorded(value, op, inputs, arrays, params)
+    return wrap(value) if hasattr(value, "dtype") else _answer(value, op)
 
 
 def _restored(data: Array, requires_grad: bool, name: str | None, grad: Array) -> Tensor:

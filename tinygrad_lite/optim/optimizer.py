@@ -48,8 +48,9 @@ class Optimizer:
         self._warn_of_wider_numbers()
         without = []
         for i, (parameter, state) in enumerate(zip(self.parameters, self.state, strict=True)):
-            w, gradient = parameter.data, parameter.grad
+            gradient = parameter.grad
             if gradient is not None:
+                w = parameter.data
                 updated = self.update(w, gradient.data, state)
                 if getattr(updated, "shape", None) != w.shape:
                     raise ShapeError(f"update returned {updated!r} for a parameter of shape {w.shape}")

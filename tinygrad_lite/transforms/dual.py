@@ -8,7 +8,7 @@ is therefore the reverse pass of its parts, and that is how `Pullback` computes 
 """
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import count
 from threading import RLock
@@ -150,7 +150,11 @@ class Dual(Operators):
 
 def highest_level(values: Iterable[Any]) -> int:
     """The highest level among these values, that of the innermost transform; 0 if no value is a dual."""
-    return max((x.level for x in values if type(x) is Dual), default=0)
+    level = 0
+    for x in values:
+        if type(x) is Dual and x.level > level:
+            level = x.level
+    return level
 
 
 def split(values: Iterable[Any], level: int) -> tuple[list[Any], list[Any]]:
@@ -209,7 +213,7 @@ _variables: set[Tensor] = set()
 def variable(x: Array) -> Tensor:
     """A stand-in for an array or a tensor, which a function takes in its place and at which a gradient arrives."""
     original = x if isinstance(x, Tensor) else wrap(x)
-    stand_in: Tensor = original.holding(original.data)
+    stand_in = original.holding(original._array)
     _variables.add(stand_in)
     return stand_in
 
@@ -219,19 +223,6 @@ def settle(variables: Iterable[Tensor]) -> None:
     for x in variables:
         _variables.discard(x)
         x.settle()
-
-
-@contextmanager
-def revived(variables: Sequence[Tensor]) -> Iterator[None]:
-    """A block in which settled variables require a gradient again, since a pass may run a function once more."""
-    settled = [x for x in variables if not x.requires_grad]
-    for x in settled:
-        x.requires_grad = True
-    try:
-        yield
-    finally:
-        for x in settled:
-            x.requires_grad = False
 
 
 class Pullback:
@@ -259,8 +250,10 @@ class Pullback:
             self._path, self._between, self.hangs_on_others = between(roots, frozenset(variables))
 
     def __call__(self, gradients: Sequence[Array]) -> list[Array]:
-        level = max(self._level, highest_level(gradients))
-        return self._pull_dual(gradients, level) if level else self._pull(gradients)
+        level = highest_level(gradients)
+        if level or self._level:
+            return self._pull_dual(gradients, max(level, self._level))
+        return self._pull(gradients)
 
     def _pull_dual(self, gradients: Sequence[Array], level: int) -> list[Array]:
         """The product rule: the tangent of g · ∂value is g · ∂tangent + (tangent of g) · ∂primal."""
@@ -275,36 +268,51 @@ class Pullback:
 
     def _pull(self, gradients: Sequence[Array]) -> list[Array]:
         create_graph = bool(grad_mode.enabled.get()) and (
-            self.hangs_on_others or any(isinstance(g, Tensor) and g.requires_grad for g in gradients)
+            self.hangs_on_others or any(isinstance(g, Tensor) and g._requires_grad for g in gradients)
         )
         arrived: dict[Tensor, Array] = {}
         for value, g in zip(self._values, gradients):
-            if g is not None and isinstance(value, Tensor) and value in self._between:
+            if g is not None and type(value) is Tensor and value in self._between:
                 g = g if create_graph else innermost(g)
                 arrived[value] = arrived[value] + g if value in arrived else g
-        with self._lock, revived(self._variables):
-            propagate(self._path, arrived, create_graph, only=self._between)
-        return [arrived[x] if x in arrived else np.zeros_like(x.data) for x in self._variables]
+        with self._lock:
+            settled = [x for x in self._variables if not x._requires_grad]
+            try:
+                for x in settled:  # they require a gradient again, since a pass may run a function once more
+                    x._requires_grad = True
+                propagate(self._path, arrived, create_graph, only=self._between)
+            finally:
+                for x in settled:
+                    x._requires_grad = False
+        return [arrived[x] if x in arrived else np.zeros_like(x._array) for x in self._variables]
 
 
-def between(roots: Iterable[Tensor], ends: frozenset[Tensor]) -> tuple[list[Tensor], set[Tensor], bool]:
+def between(roots: Sequence[Tensor], ends: frozenset[Tensor]) -> tuple[list[Tensor], Collection[Tensor], bool]:
     """The nodes between roots and ends, as a history and as a set, and whether a root depends on anything else.
 
     A variable of a running transform counts as something else, as does the original of an end that requires a gradient.
     """
-    roots = list(roots)
-    path = history(roots, ends, oldest=min((end.index if end.op is not None else 0 for end in ends), default=0))
+    beside = set()
+    oldest = sys.maxsize if ends else 0
+    for end in ends:
+        oldest = min(oldest, end.index if end.op else 0)
+        if end._requires_grad:
+            beside.add(end)
+    path = history(roots, ends, oldest)
     known = ends.union(path)
-    on_path = set(ends)
-    beside = {end for end in ends if end.requires_grad}
+    beside |= _variables.intersection(path)
     for node in path:
-        if node in _variables:
-            beside.add(node)
         for x in node.inputs:
-            if type(x) is Tensor:
-                if x in on_path:
-                    on_path.add(node)
-                if x in beside or (x.requires_grad and x not in known):
-                    beside.add(node)
-    hangs_on_others = any(root in beside or (root.requires_grad and root not in known) for root in roots)
+            if type(x) is Tensor and x._requires_grad and x not in known:
+                beside.add(x)
+    hangs_on_others = bool(beside)
+    for root in roots:
+        if root._requires_grad and root not in known:
+            hangs_on_others = True
+    if not beside:
+        return path, known, hangs_on_others
+    on_path = set(ends)
+    for node in path:
+        if not on_path.isdisjoint([x for x in node.inputs if type(x) is Tensor]):
+            on_path.add(node)
     return [node for node in path if node in on_path], on_path, hangs_on_others

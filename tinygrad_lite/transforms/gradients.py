@@ -7,17 +7,18 @@ an outer tangent keeps the tangent.
 
 from collections.abc import Callable, Sequence
 from functools import wraps
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from tinygrad_lite import trees
-from tinygrad_lite.engine.op import Array, Traced
+from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import ShapeError, UsageError
 from tinygrad_lite.transforms.dual import Dual, innermost, new_level, settle, variable
 from tinygrad_lite.transforms.runs import (
-    NUMBERS,
+    VALUES,
     Argnums,
     FunctionCall,
     Run,
@@ -51,19 +52,23 @@ def value_and_grad(f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = 
 
     @wraps(f, updated=())
     def value_and_gradient(*args: Any, **kwargs: Any) -> Any:
-        call = FunctionCall(f, args, kwargs, argnums, has_aux)
-        run = Run(call)
-        if not isinstance(run.result, (Traced, *NUMBERS)):
-            kind = type(run.result).__name__
-            raise UsageError(f"{call.name} must return a number to have a gradient, it returned {kind}")
-        value: Any = run.result
-        if np.size(value) != 1:
-            shape = np.shape(value)
-            raise ShapeError(f"{call.name} must return one number to have a gradient, it returned shape {shape}")
-        gradient = run.gradient([np.ones_like(innermost(value))])
+        run = Run(FunctionCall(f, args, kwargs, argnums, has_aux))
+        gradient = run.gradient([_unit(run.result, run.call.name)])
         return run.finished((run.result, run.aux) if has_aux else run.result), gradient
 
     return value_and_gradient
+
+
+def _unit(y: Any, name: str) -> Array:
+    """The upstream gradient of a function's result, which must be one number."""
+    if not isinstance(y, VALUES):
+        raise UsageError(f"{name} must return a number to have a gradient, it returned {type(y).__name__}")
+    array = innermost(y)
+    if isinstance(array, (np.generic, int, float)):
+        return type(array)(1)
+    if prod(array.shape) != 1:
+        raise ShapeError(f"{name} must return one number to have a gradient, it returned shape {array.shape}")
+    return np.ones_like(array)
 
 
 def grad(f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) -> Callable[..., Any]:
@@ -79,12 +84,13 @@ def grad(f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) -> 
         >>> float(third(0.0))
         -1.0
     """
-    with_value = value_and_grad(f, argnums, has_aux)
+    name_of(f)
 
     @wraps(f, updated=())
     def gradient(*args: Any, **kwargs: Any) -> Any:
-        value, gradients = with_value(*args, **kwargs)
-        return (gradients, value[1]) if has_aux else gradients
+        run = Run(FunctionCall(f, args, kwargs, argnums, has_aux))
+        gradients = run.gradient([_unit(run.result, run.call.name)])
+        return (gradients, run.finished(run.aux)) if has_aux else gradients
 
     return gradient
 
@@ -148,14 +154,14 @@ def jvp(
 
     with new_level() as level:
         try:
-            result, aux = call.run(trees.map_leaves(dual, call.chosen, tuple(tangents)))
+            result, aux = call.run(trees.leaves(trees.map_leaves(dual, call.chosen, tuple(tangents))))
         finally:
             settle(variables)
     if variables:
         call.warn_of_bystanders(trees.leaves(result), variables)
     changes = trees.map_leaves(lambda y: tangent_of(y, level, name), result)
     value, aux = (trees.map_leaves(lambda y: primal_of(y, level), part) for part in (result, aux))
-    finished = call.finished((value, changes, aux))
+    finished = trees.map_leaves(call.finished, (value, changes, aux))
     return finished if has_aux else finished[:2]
 
 

@@ -88,7 +88,7 @@ def _by_rows(run: Run) -> list[list[Array]]:
 
 def _by_columns(run: Run) -> list[list[Array]]:
     """For each value, the block of each variable: one forward run for each entry of the variable."""
-    primals = [real(x) for x in trees.leaves(run.call.chosen)]
+    primals = [real(x) for x in run.call.leaves]
     columns = [[_changes(run, primals, j, unit) for unit in basis(x)] for j, x in enumerate(primals)]
     return [
         [run.call.finished(_block([changes[k] for changes in columns[j]], y, x, -1)) for j, x in enumerate(primals)]
@@ -99,8 +99,7 @@ def _by_columns(run: Run) -> list[list[Array]]:
 def _changes(run: Run, primals: list[Array], j: int, direction: Array) -> list[Array]:
     """The directional derivative of each value along a direction in the j-th argument."""
     with new_level() as level:
-        remaining = iter([*primals[:j], Dual(primals[j], direction, level), *primals[j + 1 :]])
-        result, _ = run.call.run(trees.map_leaves(lambda _: next(remaining), run.call.chosen))
+        result, _ = run.call.run([*primals[:j], Dual(primals[j], direction, level), *primals[j + 1 :]])
     return trees.leaves(trees.map_leaves(lambda _, y: tangent_of(y, level, run.call.name), run.result, result))
 
 

@@ -1,8 +1,8 @@
 """A run of a user's function under a transform: prepares its arguments, and finishes its results."""
 
+import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from operator import index
 from typing import Any
 
 import numpy as np
@@ -12,12 +12,13 @@ from tinygrad_lite.engine import grad_mode
 from tinygrad_lite.engine.op import Array, Traced
 from tinygrad_lite.engine.tensor import Tensor, tensor, wrap
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
-from tinygrad_lite.foreign import numbers_of
+from tinygrad_lite.foreign import copied, numbers_of
 from tinygrad_lite.transforms.bystanders import warn_of_bystanders
 from tinygrad_lite.transforms.dual import Dual, Pullback, between, settle, variable
 
 Argnums = int | Sequence[int]
 NUMBERS = (int, float, np.generic, np.ndarray)
+VALUES = (Traced, *NUMBERS)
 
 
 class FunctionCall:
@@ -26,6 +27,7 @@ class FunctionCall:
     Attributes:
         name: the function's name, for messages.
         chosen: the arguments to differentiate by, as the user passed them; a module becomes the dict of its parameters.
+        leaves: the arrays among them.
         takes_tensors: whether there is a tensor among them, so that the results are tensors as well.
     """
 
@@ -36,14 +38,17 @@ class FunctionCall:
         self._f, self._args, self._kwargs, self._has_aux = f, args, kwargs, has_aux
         self._one = not isinstance(argnums, (tuple, list))
         self._positions = _positions(argnums, len(args), self.name)
-        chosen = tuple(args[position] for position in self._positions)
-        leaves = trees.leaves(chosen)
-        self._modules = [x for x in leaves if isinstance(x, trees.Parametric)]
-        self.chosen = trees.map_leaves(_opened, chosen) if self._modules else chosen
-        self.takes_tensors = any(map(_is_tensor, trees.leaves(self.chosen) if self._modules else leaves))
+        self.chosen = tuple([args[position] for position in self._positions])
+        self._modules = [x for x in trees.leaves(self.chosen) if isinstance(x, trees.Parametric)]
+        if self._modules:
+            self.chosen = trees.map_leaves(_opened, self.chosen)
+        self._is_flat = trees.is_flat(self.chosen)
+        self.leaves = self.chosen if self._is_flat else trees.leaves(self.chosen)
+        self.takes_tensors = any(map(_is_tensor, self.leaves))
 
-    def run(self, chosen: Sequence[Any]) -> tuple[Any, Any]:
-        """The function's result and its auxiliary output, with these values in place of the chosen arguments."""
+    def run(self, values: Sequence[Any]) -> tuple[Any, Any]:
+        """The function's result and its auxiliary output, with these values in place of the leaves."""
+        chosen = self._in_containers(values)
         if self._modules:
             with ExitStack() as stand_ins:
                 originals = [self._args[position] for position in self._positions]
@@ -68,26 +73,31 @@ class FunctionCall:
         others = [x for i, x in enumerate(self._args) if i not in self._positions] + list(self._kwargs.values())
         warn_of_bystanders(self.name, self.chosen, values, variables, others=others, modules=self._modules)
 
-    def shaped(self, parts: Sequence[Any]) -> Any:
-        """Put one part for each array among the chosen arguments into their containers."""
+    def _in_containers(self, parts: Sequence[Any]) -> Sequence[Any]:
+        """One part for each leaf, in the containers of the chosen arguments."""
+        if self._is_flat:
+            return parts
         remaining = iter(parts)
-        tree = trees.map_leaves(lambda _: next(remaining), self.chosen)
-        return tree[0] if self._one else tree
+        return trees.map_leaves(lambda _: next(remaining), self.chosen)  # type: ignore[no-any-return]
 
-    def finished(self, tree: Any, hangs_on_others: Callable[[Tensor], bool] = lambda _: True) -> Any:
-        """Convert a result for the user: to arrays if the chosen arguments were arrays, else to tensors.
+    def shaped(self, parts: Sequence[Any]) -> Any:
+        """Put one part for each leaf into the containers in which the user receives them."""
+        tree = self._in_containers(parts)
+        return tree[0] if self._one else tuple(tree)
+
+    def finished(self, x: Any, hangs_on_others: Callable[[Tensor], bool] = lambda _: True) -> Any:
+        """Convert an array for the user: to an array if the chosen arguments were arrays, else to a tensor.
 
         A result that depends on an outer tensor keeps its history; one that depends on an outer tangent keeps that.
         """
-        return trees.map_leaves(lambda x: self._finished(x, hangs_on_others), tree)
-
-    def _finished(self, x: Any, hangs_on_others: Callable[[Tensor], bool]) -> Any:
+        if isinstance(x, Tensor):
+            if x._requires_grad and grad_mode.enabled.get() and hangs_on_others(x):
+                return x
+            return x.detach() if self.takes_tensors else x._array
         if isinstance(x, Dual):
-            primal, tangent = self._finished(x.primal, hangs_on_others), self._finished(x.tangent, hangs_on_others)
+            primal, tangent = self.finished(x.primal, hangs_on_others), self.finished(x.tangent, hangs_on_others)
             return Dual(primal, tangent, x.level)
-        if not isinstance(x, Tensor) or (x.requires_grad and grad_mode.enabled.get() and hangs_on_others(x)):
-            return x
-        return x.detach() if self.takes_tensors else x.data
+        return x
 
 
 class Run:
@@ -103,13 +113,13 @@ class Run:
         self.call = call
         self.variables: list[Tensor] = []
         try:
-            self.result, self.aux = call.run(trees.map_leaves(self._variable, call.chosen))
+            self.result, self.aux = call.run([self._variable(x) for x in call.leaves])
         finally:
             settle(self.variables)
         self.values = trees.leaves(self.result)
         for y in self.values:
             check_number(y, call.name)
-        if any(x.requires_grad for x in self.variables):  # as what they stand for
+        if any(x._requires_grad for x in self.variables):  # as what they stand for
             call.warn_of_bystanders(self.values, self.variables)
         self.pull = Pullback(self.values, self.variables)
 
@@ -122,13 +132,23 @@ class Run:
 
     def gradient(self, gradients: Sequence[Array]) -> Any:
         """Σ gᵀ ∂value/∂x over the values, in the containers of the chosen arguments."""
-        return self.call.shaped([self.finished(as_traced(x)) for x in self.pull(gradients)])
+        return self.call.shaped([self._handed_out(x) for x in self.pull(gradients)])
+
+    def _handed_out(self, x: Array) -> Array:
+        """Convert a gradient for the user."""
+        if isinstance(x, Traced) or self.call.takes_tensors:
+            return self.call.finished(as_traced(x), self._hangs_on_others)
+        if isinstance(x, np.ndarray):
+            x.setflags(write=False)  # it may be the gradient of another argument as well
+        return x
 
     def finished(self, tree: Any) -> Any:
         """Convert a result or a gradient for the user."""
-        return self.call.finished(tree, self._hangs_on_others)
+        return trees.map_leaves(lambda x: self.call.finished(x, self._hangs_on_others), tree)
 
     def _hangs_on_others(self, x: Tensor) -> bool:
+        if all(variable._requires_grad for variable in self.variables):
+            return True  # whether it depends on these or on others
         is_value = any(x is y for y in self.values)
         return self.pull.hangs_on_others if is_value else between([x], frozenset(self.variables))[2]
 
@@ -145,7 +165,7 @@ def _positions(argnums: Any, count: int, name: str) -> list[int]:
     if type(argnums) is int and 0 <= argnums < count:
         return [argnums]
     try:
-        positions = [index(k) for k in (argnums if isinstance(argnums, (tuple, list)) else (argnums,))]
+        positions = [operator.index(k) for k in (argnums if isinstance(argnums, (tuple, list)) else (argnums,))]
     except TypeError:
         raise UsageError(f"argnums is a position or a tuple of positions, got {argnums!r}") from None
     if not all(-count <= position < count for position in positions):
@@ -158,10 +178,10 @@ def _positions(argnums: Any, count: int, name: str) -> list[int]:
 
 def check_number(y: Any, name: str) -> None:
     """Raise the error for a result that is not an array of numbers."""
-    if not isinstance(y, (Traced, *NUMBERS)):
+    if not isinstance(y, VALUES):
         raise UsageError(f"{name} must return numbers or arrays to be differentiated, it returned {type(y).__name__}")
-    dtype = getattr(y, "dtype", np.dtype(float))
-    if dtype.kind == "c":
+    dtype = getattr(y, "dtype", None)
+    if dtype is not None and dtype.kind == "c":
         raise UsageError(f"{name} must return real numbers to be differentiated, it returned {dtype}")
 
 
@@ -177,7 +197,9 @@ def check_one_entry_each(primals: Any, tangents: Any, count: int | None, caller:
 
 def real(x: Any) -> Array:
     """The value to differentiate by: a traced value itself, or a copy of an array, which nobody else can change."""
-    value = x if isinstance(x, Traced) else tensor(numbers_of(x, "differentiation")).data
+    if type(x) is float:
+        return np.float64(x)
+    value = x if isinstance(x, Traced) else copied(numbers_of(x, "differentiation"))
     if value.dtype.kind != "f":
         raise UsageError(f"a gradient with respect to {value.dtype} is not defined: pass real floating-point numbers")
     return value

@@ -4,8 +4,10 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_lite.engine.arguments import as_array
 from tinygrad_lite.engine.op import Array, elementwise, primitive
-from tinygrad_lite.engine.registry import implements
+from tinygrad_lite.engine.registry import implements, path_of
+from tinygrad_lite.errors import RESTATED, UsageError, complain
 
 
 def _cast(x: Array, dtype: Any) -> Array:
@@ -24,6 +26,16 @@ cast = primitive(
 @implements(np.astype)
 def astype(x: Array, dtype: Any, /, *, copy: bool = True, device: str | None = None) -> Array:
     return cast(x, dtype=np.dtype(dtype))
+
+
+@implements(np.ndarray.astype)
+def _astype_method(
+    self: Array, dtype: Any, order: str = "K", casting: Any = "unsafe", subok: bool = True, copy: bool = True
+) -> Array:
+    """The same values in another dtype; integers and booleans carry no gradient."""
+    if casting != "unsafe" and not np.can_cast(self, dtype, casting):
+        raise UsageError(f"astype: {self.dtype} does not go into {np.dtype(dtype)} under casting={casting!r}")
+    return cast(self, dtype=np.dtype(dtype))
 
 
 @implements(np.copy)
@@ -48,3 +60,19 @@ def iscomplexobj(x: Array) -> bool:
 @implements(np.isrealobj)
 def isrealobj(x: Array) -> bool:
     return not iscomplexobj(x)
+
+
+@implements(np.ufunc.resolve_dtypes)
+def cast_as_asked(ufunc: np.ufunc, inputs: tuple[Array, ...], params: dict[str, Any]) -> tuple[Array, ...]:
+    """The inputs in the dtypes that a ufunc is asked to compute in; removes the keywords that this takes care of."""
+    asked: Any = {name: params.pop(name) for name in ("dtype", "casting", "order", "subok") if name in params}
+    try:
+        ufunc(*(x if np.isscalar(x) else np.empty((0, 0), as_array(x).dtype) for x in inputs), **asked)
+    except RESTATED as error:
+        complain(error, path_of(ufunc), inputs, asked)
+    if asked.get("dtype") is None:
+        return inputs
+    arrays = [as_array(x) for x in inputs]
+    dtypes = (*(x.dtype for x in arrays), *[None] * ufunc.nout)
+    loop = (*[None] * ufunc.nin, *[np.dtype(asked["dtype"])] * ufunc.nout)
+    return tuple(map(np.astype, arrays, ufunc.resolve_dtypes(dtypes, signature=loop, casting="unsafe")))

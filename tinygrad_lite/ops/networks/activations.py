@@ -49,18 +49,15 @@ def _softplus(x: Array) -> Array:
 softplus = elementwise(_softplus, lambda y, x: sigmoid(x))
 
 
-def _silu(x: Array) -> Array:
-    return x * sigmoid(x)
-
-
-silu = elementwise(_silu, lambda y, x: sigmoid(x) * (1 + x * sigmoid(-x)))
-
-
-def _gelu(x: Array) -> Array:
-    return x * normal_cdf(x)
-
-
-gelu = elementwise(_gelu, lambda y, x: normal_cdf(x) + x * normal_density(x))
+silu = elementwise(
+    lambda x, gate: x * gate, lambda y, x, gate: gate * (1 + x * sigmoid(-x)), name="silu", shared=lambda x: sigmoid(x)
+)
+gelu = elementwise(
+    lambda x, gate: x * gate,
+    lambda y, x, gate: gate + x * normal_density(x),
+    name="gelu",
+    shared=lambda x: normal_cdf(x),
+)
 
 AXES = [([(2, 3)], {"axis": axis}) for axis in (-1, 0, (0, 1), None)]
 

@@ -5,7 +5,7 @@ import numpy as np
 from tinygrad_lite.engine.op import REAL, Array, Example, elementwise, primitive, total
 from tinygrad_lite.errors import ShapeError
 from tinygrad_lite.ops.arithmetic.reductions import divided
-from tinygrad_lite.ops.networks.activations import sigmoid, softmax
+from tinygrad_lite.ops.networks.activations import log_softmax, sigmoid
 
 REDUCTIONS = ("mean", "sum", "none")
 
@@ -88,22 +88,21 @@ negative_log_likelihood = primitive(
 )
 
 
-def _cross_entropy(logits: Array, labels: Array, reduction: str) -> Array:
-    shifted = logits - np.max(logits, axis=1, keepdims=True)
-    log_total = np.log(np.sum(np.exp(shifted), axis=1))
-    return _reduced(log_total + _negative_log_likelihood(shifted, labels), reduction)
+def _cross_entropy(logits: Array, labels: Array, log_p: Array, reduction: str) -> Array:
+    return _reduced(_negative_log_likelihood(log_p, labels), reduction)
 
 
-def _cross_entropy_vjp(g: Array, y: Array, logits: Array, labels: Array, reduction: str) -> Array:
+def _cross_entropy_vjp(g: Array, y: Array, logits: Array, labels: Array, log_p: Array, reduction: str) -> Array:
     per_row = _per_entry(g, labels, reduction)
     per_row = np.expand_dims(per_row, 1) if reduction == "none" else per_row
-    return per_row * (softmax(logits, axis=1) - _one_hot(labels, logits))
+    return per_row * (np.exp(log_p) - _one_hot(labels, logits))
 
 
 cross_entropy = primitive(
     _cross_entropy,
     _cross_entropy_vjp,
     None,
+    shared=lambda logits, labels, reduction: log_softmax(logits, axis=1),
     examples=[(x, {"reduction": reduction}) for x, _ in _LABELLED[:1] for reduction in REDUCTIONS],
 )
 

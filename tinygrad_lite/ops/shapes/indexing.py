@@ -93,7 +93,7 @@ def _add_at(total: Array, index: Index, addend: Array) -> None:
         rows = np.broadcast_to(addend, index.shape + total.shape[1:]).reshape(-1, *total.shape[1:])
         for i, row in zip(index.ravel().tolist(), rows):
             total[i] += row
-    elif total.ndim == 1 or np.size(addend) < max(FEW, total.size // FEW) or type(total) is not np.ndarray:
+    elif total.ndim == 1 or np.size(addend) < max(FEW_PARTS, total.size // FEW_PARTS) or type(total) is not np.ndarray:
         np.add.at(total, index, addend)
     else:  # NumPy adds to a flat array in a seventh of the time; the total lies in memory row by row
         positions = places(total.shape)[index]
@@ -106,7 +106,7 @@ def _picks_wide_rows(index: Index, total: Array) -> bool:
     return is_of_rows and prod(total.shape[1:]) >= 128
 
 
-FEW = 64
+FEW_PARTS = 64
 """To add fewer entries than these, or to an array this many times as large, it is not worth numbering all entries."""
 
 

@@ -99,6 +99,17 @@ def _reshape_as_numpy(a: Array, /, shape: Any, order: str = "C", *, copy: bool |
     return reshape(a, shape=shape) if order == "C" else reshape(a, shape=shape, order=_explicit(order))
 
 
+@implements(np.ndarray.reshape)
+def _reshape_method(self: Array, *shape: Any, order: str = "C", copy: bool | None = None) -> Array:
+    return _reshape_as_numpy(self, shape[0] if len(shape) == 1 else shape, order, copy=copy)
+
+
+@implements(np.ndarray.transpose)
+def _transpose_method(self: Array, *axes: Any) -> Array:
+    axes = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes
+    return transpose(self, axes=axes) if axes else transpose(self)
+
+
 @implements(np.ravel)
 def _ravel_as_numpy(a: Array, order: str = "C") -> Array:
     return ravel(a) if order == "C" else ravel(a, order=_explicit(order))
