@@ -9,6 +9,7 @@ import pytest
 import tinygrad_lite as tg
 from tests.ops.moving import EMPTY, SCALAR, A, B, C, Calls, check_linear, rows
 from tinygrad_lite.errors import ShapeError, UsageError
+from tinygrad_lite.ops.shapes.shaping import stretched
 
 D = np.cos(np.arange(6.0)).reshape(1, 2, 3)
 
@@ -138,3 +139,21 @@ def test_reshape_ignores_copy_since_arrays_never_change() -> None:
 def test_refused(attempt: Callable[[Any], Any], kind: type[Exception], message: str) -> None:
     with pytest.raises(kind, match=message):
         attempt(tg.tensor(A, requires_grad=True))
+
+
+@pytest.mark.parametrize("layout", [np.ascontiguousarray, np.asfortranarray, lambda x: x[::-1]])
+@pytest.mark.parametrize("shape", [(), (1,), (3,), (2, 1), (1, 3), (2, 3), (0, 3), (1, 1, 1)])
+@pytest.mark.parametrize("target", [(), (1,), (3,), (2, 3), (4, 2, 3), (0, 3), (5, 0, 3), (2, 0), (-1, 3), 3, [2, 3]])
+def test_broadcasting_is_numpys(shape: tuple[int, ...], target: Any, layout: Callable[[Any], Any]) -> None:
+    x = np.cos(np.arange(np.prod(shape, dtype=int))).reshape(shape)
+    x = layout(x) if shape else x
+    try:
+        right = np.broadcast_to(x, target)
+    except ValueError:
+        with pytest.raises(ValueError, match=r"broadcast|negative|dimension|input operand"):
+            stretched(x, target)
+    else:
+        view = stretched(x, target)
+        np.testing.assert_array_equal(view, right, strict=True)
+        assert not view.flags.writeable
+        assert not view.size or np.shares_memory(view, x)

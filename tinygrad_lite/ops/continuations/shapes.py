@@ -6,6 +6,7 @@ from tinygrad_lite.ops.shapes import arranging, filling, indexing, joining, shap
 for op in (
     shaping.reshape,
     shaping.ravel,
+    shaping.broadcast_to,
     indexing.getitem,
     indexing.scatter,
     indexing.index_set,

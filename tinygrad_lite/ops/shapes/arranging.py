@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import lru_cache
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,8 @@ from tinygrad_lite.engine.arguments import as_array
 from tinygrad_lite.engine.op import Array, Example, Op, primitive
 from tinygrad_lite.engine.registry import implements, newer
 from tinygrad_lite.errors import InputError, UsageError
-from tinygrad_lite.ops.shapes.indexing import Distinct, along, getitem, places, scatter
-from tinygrad_lite.ops.shapes.shaping import Reader, asked, by_stand_in, ravel, taking
+from tinygrad_lite.ops.shapes.indexing import Distinct, along, getitem, performed, places, scatter
+from tinygrad_lite.ops.shapes.shaping import Reader, asked, broadcast_to, by_stand_in, reshape, taking
 
 _MOVING: list[Callable[..., Any]] = [
     np.flip,
@@ -38,50 +39,54 @@ def _checked(function: Callable[..., Any], x: Array, *settings: Any) -> Array:
     return as_array(x)
 
 
-@implements(np.tile)
-def tile(A: Array, reps: Any) -> Array:
-    reps = np.ravel(np.asarray(reps))
-    A = as_array(A)
-    ndim = max(A.ndim, reps.size)
-    sizes, times = (1,) * (ndim - A.ndim) + A.shape, (1,) * (ndim - reps.size) + tuple(reps.tolist())
-    apart = np.reshape(A, tuple(n for size in sizes for n in (1, size)))
-    copies = np.broadcast_to(apart, tuple(n for pair in zip(times, sizes) for n in pair))
-    return np.reshape(copies, tuple(n * size for n, size in zip(times, sizes)))
+def _copying(apart: tuple[int, ...], copies: tuple[int, ...], joined: tuple[int, ...]) -> Reader:
+    """Reads an array along new axes, so often, and joins them with its own."""
+
+    def read(x: Array) -> Array:
+        x = performed(broadcast_to, performed(reshape, x, {"shape": apart}), {"shape": copies})
+        return performed(reshape, x, {"shape": joined})
+
+    return Reader(read)
 
 
-_repeat_each = by_stand_in(np.repeat, places, taking)
+def _tiling(shape: tuple[int, ...], tiled: Array, reps: Any) -> Reader:
+    times = np.ravel(reps).tolist()
+    times, sizes = [1] * (tiled.ndim - len(times)) + times, [1] * (tiled.ndim - len(shape)) + [*shape]
+    apart = tuple(n for size in sizes for n in (1, size))
+    return _copying(apart, tuple(n for pair in zip(times, sizes) for n in pair), tiled.shape)
 
 
-@implements(np.repeat)
-def repeat(a: Array, repeats: Any, axis: int | None = None) -> Array:
-    repeats = np.asarray(repeats)
-    a = as_array(a)
-    if repeats.ndim or not a.ndim or repeats.dtype.kind not in "iu":
-        return _repeat_each(a, repeats, axis)
-    a, axis = (ravel(a), 0) if axis is None else (a, np.lib.array_utils.normalize_axis_index(axis, a.ndim))
-    copies = np.broadcast_to(np.expand_dims(a, axis + 1), (*a.shape[: axis + 1], int(repeats), *a.shape[axis + 1 :]))
-    return np.reshape(copies, (*a.shape[:axis], a.shape[axis] * int(repeats), *a.shape[axis + 1 :]))
+def _repeating(shape: tuple[int, ...], positions: Array, repeats: Any, axis: int | None = None) -> Reader:
+    if np.ndim(repeats) or not shape:
+        return taking(shape, positions)
+    shape, axis = (shape, axis % len(shape)) if axis is not None else ((prod(shape),), 0)
+    before, after = shape[: axis + 1], shape[axis + 1 :]
+    return _copying((*before, 1, *after), (*before, int(repeats), *after), positions.shape)
 
 
-@implements(np.diagonal)
-def diagonal(a: Array, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Array:
-    count = asked(np.diagonal, [a], np.broadcast_to(0, a.shape), offset, axis1, axis2).shape[-1]
-    moved = a if a.ndim == 2 and (axis1, axis2) == (0, 1) else np.moveaxis(a, (axis1, axis2), (-2, -1))
-    return getitem(moved, index=Distinct((..., *_on_diagonal(count, offset))))
+def _on_diagonal(shape: tuple[int, ...], diagonal: Array, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Reader:
+    index = Distinct((..., *_along_diagonal(diagonal.shape[-1], offset)))
+    if len(shape) == 2 and (axis1, axis2) == (0, 1):
+        return Reader(lambda x: performed(getitem, x, {"index": index}), 2 * diagonal.shape[-1])
+    return Reader(lambda x: getitem(np.moveaxis(x, (axis1, axis2), (-2, -1)), index=index), 2 * diagonal.shape[-1])
 
 
-@lru_cache(256)
-def _on_diagonal(count: int, offset: int) -> tuple[Array, Array]:
+def _along_diagonal(count: int, offset: int) -> tuple[Array, Array]:
     """The rows and columns of the entries of a diagonal."""
     return np.arange(count) + max(-offset, 0), np.arange(count) + max(offset, 0)
+
+
+implements(np.tile)(by_stand_in(np.tile, places, _tiling))
+implements(np.repeat)(by_stand_in(np.repeat, places, _repeating))
+implements(np.diagonal)(by_stand_in(np.diagonal, lambda shape: np.broadcast_to(0, shape), _on_diagonal))
 
 
 @implements(np.diag)
 def diag(v: Array, k: int = 0) -> Array:
     if v.ndim != 1:
-        return np.diagonal(_checked(np.diag, v, k), k)
+        return np.diagonal(v if v.ndim == 2 else _checked(np.diag, v, k), k)
     size = len(v) + abs(k)
-    return scatter(v, shape=(size, size), indices=(Distinct(_on_diagonal(len(v), k)),))
+    return scatter(v, shape=(size, size), indices=(Distinct(_along_diagonal(len(v), k)),))
 
 
 @implements(np.diagflat)
@@ -90,6 +95,8 @@ def diagflat(v: Array, k: int = 0) -> Array:
 
 
 def _roll(a: Array, shift: Any, axis: Any = None) -> Array:
+    if type(a) is np.ndarray:
+        return np.roll(a, shift, axis)
     if axis is None:
         return np.reshape(_roll(np.ravel(a), np.sum(shift), 0), np.shape(a))
     for by, i in np.broadcast(shift, np.lib.array_utils.normalize_axis_tuple(axis, a.ndim, allow_duplicate=True)):
@@ -109,11 +116,10 @@ roll: Op = primitive(
 
 @implements(np.roll)
 def _roll_as_numpy(a: Array, shift: Any, axis: Any = None) -> Array:
-    shift = np.asarray(shift)
-    return roll(as_array(a), shift=shift, axis=axis)
+    return roll(as_array(a), shift=shift if isinstance(shift, int) else np.asarray(shift), axis=axis)
 
 
-def _taking_or_zero(shape: tuple[int, ...], positions: Array) -> Reader:
+def _taking_or_zero(shape: tuple[int, ...], positions: Array, *_: Any, **__: Any) -> Reader:
     """Reads the entries at positions that count from 1; NumPy fills in zeros if there are no entries."""
     if positions.all():
         return taking(shape, positions - 1)
@@ -126,6 +132,11 @@ implements(np.resize)(by_stand_in(np.resize, lambda shape: 1 + places(shape), _t
 def _lower(m: Array, k: int) -> Array:
     """Where a matrix has its lower triangle; of a row, NumPy makes a square."""
     rows, columns = (m.shape[-1], *m.shape)[-2:]
+    return (_lower_mask if type(k) is int else _lower_mask.__wrapped__)(rows, columns, k)
+
+
+@lru_cache(16)
+def _lower_mask(rows: int, columns: int, k: int) -> Array:
     return np.tri(rows, columns, k, dtype=bool)
 
 
@@ -144,12 +155,12 @@ triu: Op = primitive(_triu, lambda g, y, m, k=0: triu(g, k=k), linear=True, kind
 
 @implements(np.tril)
 def _tril_as_numpy(m: Array, k: int = 0) -> Array:
-    return tril(_checked(np.tril, m, k), k=k)
+    return tril(m if m.ndim > 1 else _checked(np.tril, m, k), k=k)
 
 
 @implements(np.triu)
 def _triu_as_numpy(m: Array, k: int = 0) -> Array:
-    return triu(_checked(np.triu, m, k), k=k)
+    return triu(m if m.ndim > 1 else _checked(np.triu, m, k), k=k)
 
 
 def _trace_vjp(

@@ -4,7 +4,7 @@ An index is a parameter, not an array: no gradient flows through it.
 """
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import prod
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
 from tinygrad_lite.engine.arguments import as_array, refuse_out, unchanging
-from tinygrad_lite.engine.op import Array, Deferred, Traced, primitive
+from tinygrad_lite.engine.op import Array, Deferred, Op, Traced, primitive
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
 
@@ -26,7 +26,7 @@ class Distinct(tuple[Any, ...]):
 
 def fixed(index: Index) -> Index:
     """The index with copies of its lists, arrays and tensors, so that nobody can change it later."""
-    if _is_basic(index):
+    if _is_basic(index) or type(index) is Distinct:
         return index
     return tuple([_fixed_part(part) for part in index]) if isinstance(index, tuple) else _fixed_part(index)
 
@@ -145,6 +145,11 @@ getitem = primitive(
 @implements(operator.getitem)
 def read(x: Array, index: Index) -> Array:
     return x.__trace__(getitem, (x,), {"index": fixed(index)})
+
+
+def performed(op: Op, x: Array, params: Mapping[str, Any]) -> Array:
+    """op(x, **params), without sorting the parameters, which nobody else holds: in half the time."""
+    return x.__trace__(op, (x,), params) if isinstance(x, Traced) else op.forward(x, **params)
 
 
 scatter = primitive(

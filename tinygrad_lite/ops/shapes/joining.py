@@ -49,11 +49,17 @@ _NUMBERS = {float, np.float64, np.float32}
 
 
 def _stack(*arrays: Array, axis: int = 0, dtype: Any = None, casting: Any = "same_kind") -> Array:
-    if axis == 0 and dtype is None and casting == "same_kind":
-        kinds = set(map(type, arrays))
-        if kinds <= _NUMBERS or (kinds == {np.ndarray} and len({x.shape for x in arrays}) == 1):
-            return np.array(arrays)  # in a fifth of the time of np.stack
+    if axis == 0 and dtype is None and casting == "same_kind" and _are_alike(arrays):
+        return np.array(arrays)  # in a fifth of the time of np.stack
     return np.stack(arrays, axis, dtype=dtype, casting=casting)
+
+
+def _are_alike(arrays: Sequence[Array]) -> bool:
+    """Whether all are numbers, or all are NumPy arrays of the same shape."""
+    kinds = set(map(type, arrays))
+    if kinds != {np.ndarray}:
+        return kinds <= _NUMBERS
+    return [x.shape for x in arrays].count(arrays[0].shape) == len(arrays)
 
 
 def _layer(

@@ -14,7 +14,7 @@ from tinygrad_lite.engine.arguments import as_array
 from tinygrad_lite.engine.op import Array, Traced, primitive
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import RESTATED, UsageError, complain
-from tinygrad_lite.ops.shapes.indexing import Distinct, along, getitem, places
+from tinygrad_lite.ops.shapes.indexing import Distinct, along, getitem, performed, places
 
 
 def _reshape(x: Array, shape: int | Sequence[int], order: Any = "C") -> Array:
@@ -77,13 +77,34 @@ swapaxes = primitive(
     linear=True,
     kind="moving",
 )
+
+
+def stretched(array: Array, shape: Any, subok: bool = False) -> Array:
+    """np.broadcast_to, in a fifth of the time for an array that lies in memory row by row."""
+    if type(shape) is not tuple or type(array) is not np.ndarray or not array.flags.c_contiguous or not array.size:
+        return np.broadcast_to(array, shape)
+    added = len(shape) - array.ndim
+    sizes = (1,) * added + array.shape
+    if added < 0 or True in [size != whole and size != 1 for size, whole in zip(sizes, shape)]:
+        return np.broadcast_to(array, shape)
+    steps = (0,) * added + array.strides
+    steps = tuple([step if size == whole else 0 for size, whole, step in zip(sizes, shape, steps)])
+    view: Array = np.ndarray(shape, array.dtype, array, strides=steps)
+    view.setflags(False)
+    return view
+
+
 broadcast_to = primitive(
-    np.broadcast_to,
+    stretched,
     lambda g, y, x, shape, subok=False: g,  # the engine sums over the broadcast axes
+    name="broadcast_to",
     examples=[([(3,)], {"shape": (2, 3)}), ([(2, 1)], {"shape": (2, 3)}), ([()], {"shape": (2,)})],
     linear=True,
     kind="moving",
 )
+
+
+implements(np.broadcast_to)(broadcast_to)
 
 
 def _explicit(order: str) -> str:
@@ -94,9 +115,11 @@ def _explicit(order: str) -> str:
 
 @implements(np.reshape)
 def _reshape_as_numpy(a: Array, /, shape: Any, order: str = "C", *, copy: bool | None = None) -> Array:
-    if not isinstance(shape, (tuple, list)) and not np.ndim(shape):
+    if type(shape) is int:
         shape = (shape,)
-    return reshape(a, shape=shape) if order == "C" else reshape(a, shape=shape, order=_explicit(order))
+    if type(shape) is tuple and order == "C":
+        return performed(reshape, a, {"shape": shape})
+    return reshape(a, shape=shape if np.ndim(shape) else (shape,), order=_explicit(order))
 
 
 @implements(np.ndarray.reshape)
@@ -143,9 +166,12 @@ _INTEGERS = frozenset({int})
 def by_stand_in(
     function: Callable[..., Any],
     stand_in: Callable[[tuple[int, ...]], Array],
-    make: Callable[[tuple[int, ...], Any], Reader],
+    make: Callable[..., Reader],
 ) -> Callable[..., Any]:
-    """A NumPy function of one array, by `make(shape, result)`, with its result for a stand-in of the array's shape."""
+    """A NumPy function of one array, by a reader for the array's shape.
+
+    `make(shape, result, *args, **params)` makes the reader of the function's result for a stand-in, and the settings.
+    """
     first = next(iter(inspect.signature(function).parameters))
     readers: dict[Any, Reader] = {}
 
@@ -157,7 +183,8 @@ def by_stand_in(
         if reader is None:
             settings = [_untraced(setting) for setting in settings]
             params = {name: _untraced(setting) for name, setting in params.items()}
-            reader = make(x.shape, asked(function, [x], stand_in(x.shape), *settings, **params))
+            result = asked(function, [x], stand_in(x.shape), *settings, **params)
+            reader = make(x.shape, result, *settings, **params)
             if None not in key and reader.size <= _FEW:
                 if len(readers) == _KEPT:
                     readers.clear()
@@ -190,7 +217,7 @@ def _of_shape(shape: tuple[int, ...]) -> Array:
     return np.broadcast_to(0, shape)
 
 
-def taking(shape: tuple[int, ...], positions: Any) -> Reader:
+def taking(shape: tuple[int, ...], positions: Any, *_: Any, **__: Any) -> Reader:
     """Reads the entries at an array of positions in the flattened array; at several such arrays, several results."""
     if isinstance(positions, (list, tuple)):
         kind, parts = type(positions), [taking(shape, part) for part in positions]
@@ -201,11 +228,11 @@ def taking(shape: tuple[int, ...], positions: Any) -> Reader:
     window = _window(shape, positions)
     if window is None:
         index = _index_of(shape, positions)
-        return Reader(lambda x: getitem(x, index=index), len(shape) * positions.size)
+        return Reader(lambda x: performed(getitem, x, {"index": index}), len(shape) * positions.size)
     slices, axes = window
     if axes == (*range(len(axes)),):
-        return Reader(lambda x: getitem(x, index=slices))
-    return Reader(lambda x: transpose(getitem(x, index=slices), axes=axes))
+        return Reader(lambda x: performed(getitem, x, {"index": slices}))
+    return Reader(lambda x: performed(transpose, performed(getitem, x, {"index": slices}), {"axes": axes}))
 
 
 def taken(flat: Array, positions: Array) -> Array:
@@ -255,7 +282,11 @@ def _window(shape: tuple[int, ...], positions: Array) -> tuple[tuple[int | slice
 
 for _function in (np.moveaxis, np.rollaxis, np.matrix_transpose):
     implements(_function)(
-        by_stand_in(_function, _numbered_axes, lambda _, moved: Reader(lambda x: transpose(x, axes=moved.shape)))
+        by_stand_in(
+            _function,
+            _numbered_axes,
+            lambda _, moved, *__, **___: Reader(lambda x: performed(transpose, x, {"axes": moved.shape})),
+        )
     )
 
 
@@ -265,7 +296,9 @@ def _of_each(function: Callable[[Array], Array]) -> Callable[..., Any]:
 
 
 for _function in (np.atleast_1d, np.atleast_2d, np.atleast_3d):
-    _of_one = by_stand_in(_function, _of_shape, lambda _, made: Reader(lambda x: reshape(x, shape=made.shape)))
+    _of_one = by_stand_in(
+        _function, _of_shape, lambda _, made, *__, **___: Reader(lambda x: performed(reshape, x, {"shape": made.shape}))
+    )
     implements(_function)(_of_each(_of_one))
 
 
