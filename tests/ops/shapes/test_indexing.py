@@ -56,3 +56,15 @@ def test_the_gradient_of_entries_is_added_up(index: Any, shape: tuple[int, ...])
         np.testing.assert_array_equal(tg.vjp(lambda x: x[index], x)[1](upstream)[0], right)
     twice = tg.vjp(lambda x: x[index] + x.T.T[index], x)[1](g)[0]
     np.testing.assert_allclose(twice, 2 * right, rtol=1e-14, atol=1e-14)  # the entries of g cancel
+
+
+@pytest.mark.parametrize("index", [i for i in INDICES if type(i) is np.ndarray], ids=str)
+def test_one_axis(index: Any) -> None:
+    x, g = RNG.normal(size=12)[::2], RNG.normal(size=index.shape)
+    right = np.zeros(6)
+    np.add.at(right, index, g)
+    np.testing.assert_array_equal(tg.vjp(lambda x: x[index], x)[1](g)[0], right)
+    for values in (g, 0.5):
+        right = np.array(x)
+        np.add.at(right, index, values)
+        np.testing.assert_array_equal(tg.tensor(x).at[index].add(values).numpy(), right)

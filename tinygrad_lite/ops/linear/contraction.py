@@ -31,7 +31,10 @@ def _einsum(*arrays: Array, subscripts: str, optimize: Any = False) -> Array:
 
 
 def _suit_blas(arrays: Sequence[Array]) -> bool:
-    return all(type(x) is np.ndarray and x.dtype == arrays[0].dtype and x.dtype.char in "fdFD" for x in arrays)
+    """Whether they are arrays of numbers that BLAS takes, and not so small that NumPy's loop has ended before."""
+    return prod(map(np.size, arrays)) >= MANY and all(
+        type(x) is np.ndarray and x.dtype == arrays[0].dtype and x.dtype.char in "fdFD" for x in arrays
+    )
 
 
 @lru_cache

@@ -93,6 +93,8 @@ def _add_at(total: Array, index: Index, addend: Array) -> None:
         rows = np.broadcast_to(addend, index.shape + total.shape[1:]).reshape(-1, *total.shape[1:])
         for i, row in zip(index.ravel().tolist(), rows):
             total[i] += row
+    elif total.ndim == 1 and _is_of_numbers(index):  # NumPy is fast if the index has one axis, too
+        np.add.at(total, index.ravel(), np.broadcast_to(addend, index.shape).ravel())
     elif total.ndim == 1 or np.size(addend) < max(FEW_PARTS, total.size // FEW_PARTS) or type(total) is not np.ndarray:
         np.add.at(total, index, addend)
     else:  # NumPy adds to a flat array in a seventh of the time; the total lies in memory row by row
@@ -102,8 +104,11 @@ def _add_at(total: Array, index: Index, addend: Array) -> None:
 
 def _picks_wide_rows(index: Index, total: Array) -> bool:
     """Whether the index picks rows so wide that a loop over them costs little."""
-    is_of_rows = type(index) is np.ndarray and index.dtype.kind in "iu" and total.ndim > 1
-    return is_of_rows and prod(total.shape[1:]) >= 128
+    return _is_of_numbers(index) and total.ndim > 1 and prod(total.shape[1:]) >= 128
+
+
+def _is_of_numbers(index: Index) -> bool:
+    return type(index) is np.ndarray and index.dtype.kind in "iu"
 
 
 FEW_PARTS = 64
