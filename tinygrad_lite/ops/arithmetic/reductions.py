@@ -41,6 +41,8 @@ def _count(x: Array, axis: Axis, where: Array = True) -> Any:
     """The number of entries in each result; with a mask, an array that broadcasts against x."""
     if where is not True:
         return np.sum(np.broadcast_to(where, np.shape(x)), axis=axis, keepdims=True)
+    if type(axis) is int and x.shape:
+        return x.shape[axis]
     return x.size if axis is None else product([x.shape[i] for i in _axes(x.shape, axis)])
 
 

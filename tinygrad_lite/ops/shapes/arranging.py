@@ -43,8 +43,9 @@ def _copying(apart: tuple[int, ...], copies: tuple[int, ...], joined: tuple[int,
     """Reads an array along new axes, so often, and joins them with its own."""
 
     def read(x: Array) -> Array:
-        x = performed(broadcast_to, performed(reshape, x, {"shape": apart}), {"shape": copies})
-        return performed(reshape, x, {"shape": joined})
+        for op, shape in (reshape, apart), (broadcast_to, copies), (reshape, joined):
+            x = performed(op, (x,), {"shape": shape})
+        return x
 
     return Reader(read)
 
@@ -67,7 +68,7 @@ def _repeating(shape: tuple[int, ...], positions: Array, repeats: Any, axis: int
 def _on_diagonal(shape: tuple[int, ...], diagonal: Array, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Reader:
     index = Distinct((..., *_along_diagonal(diagonal.shape[-1], offset)))
     if len(shape) == 2 and (axis1, axis2) == (0, 1):
-        return Reader(lambda x: performed(getitem, x, {"index": index}), 2 * diagonal.shape[-1])
+        return Reader(lambda x: performed(getitem, (x,), {"index": index}), 2 * diagonal.shape[-1])
     return Reader(lambda x: getitem(np.moveaxis(x, (axis1, axis2), (-2, -1)), index=index), 2 * diagonal.shape[-1])
 
 

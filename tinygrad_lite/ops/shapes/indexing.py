@@ -152,9 +152,12 @@ def read(x: Array, index: Index) -> Array:
     return x.__trace__(getitem, (x,), {"index": fixed(index)})
 
 
-def performed(op: Op, x: Array, params: Mapping[str, Any]) -> Array:
-    """op(x, **params), without sorting the parameters, which nobody else holds: in half the time."""
-    return x.__trace__(op, (x,), params) if isinstance(x, Traced) else op.forward(x, **params)
+def performed(op: Op, inputs: tuple[Array, ...], params: Mapping[str, Any]) -> Array:
+    """op(*inputs, **params), without sorting the parameters, which nobody else holds: in half the time."""
+    for x in inputs:
+        if isinstance(x, Traced):
+            return x.__trace__(op, inputs, params)
+    return op.forward(*inputs, **params)
 
 
 scatter = primitive(

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.engine.arguments import as_array, refuse_out
-from tinygrad_lite.engine.op import Array, Traced, primitive
+from tinygrad_lite.engine.op import Array, Op, Traced, primitive
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import ShapeError, in_words
 from tinygrad_lite.ops.arithmetic.casting import cast
-from tinygrad_lite.ops.shapes.indexing import along, places
+from tinygrad_lite.ops.shapes.indexing import along, performed, places
 from tinygrad_lite.ops.shapes.shaping import asked, ravel, reshape, taken
 
 
@@ -46,20 +46,16 @@ concatenate = primitive(
 
 
 _NUMBERS = {float, np.float64, np.float32}
+_PLAIN = {np.ndarray, *_NUMBERS}
 
 
 def _stack(*arrays: Array, axis: int = 0, dtype: Any = None, casting: Any = "same_kind") -> Array:
-    if axis == 0 and dtype is None and casting == "same_kind" and _are_alike(arrays):
-        return np.array(arrays)  # in a fifth of the time of np.stack
+    if axis == 0 and dtype is None and casting == "same_kind" and _PLAIN.issuperset(map(type, arrays)):
+        try:
+            return np.array(arrays)  # in a quarter of the time of np.stack
+        except ValueError:
+            return np.stack(arrays)  # says what is wrong with the shapes
     return np.stack(arrays, axis, dtype=dtype, casting=casting)
-
-
-def _are_alike(arrays: Sequence[Array]) -> bool:
-    """Whether all are numbers, or all are NumPy arrays of the same shape."""
-    kinds = set(map(type, arrays))
-    if kinds != {np.ndarray}:
-        return kinds <= _NUMBERS
-    return [x.shape for x in arrays].count(arrays[0].shape) == len(arrays)
 
 
 def _layer(
@@ -121,8 +117,8 @@ def _shape(x: Any) -> tuple[int, ...]:
     return x.shape if hasattr(x, "shape") else np.shape(x)
 
 
-def _parts(sequence: Sequence[Any]) -> list[Array]:
-    return [_joined(part) for part in sequence]
+def _parts(sequence: Sequence[Any]) -> tuple[Array, ...]:
+    return tuple([_joined(part) if isinstance(part, (list, tuple)) else part for part in sequence])
 
 
 def _are_lines(parts: Sequence[Array]) -> bool:
@@ -130,9 +126,11 @@ def _are_lines(parts: Sequence[Array]) -> bool:
     return all(len(_shape(part)) == 1 for part in parts)
 
 
-def _cast(dtype: Any, casting: Any) -> dict[str, Any]:
-    """The keywords for the dtype of the result, if they say anything."""
-    return {} if dtype is None and casting == "same_kind" else {"dtype": dtype, "casting": casting}
+def _made_one(op: Op, parts: tuple[Array, ...], axis: int | None, dtype: Any, casting: Any) -> Array:
+    """The parts concatenated or stacked along an axis."""
+    if dtype is None and casting == "same_kind" and (axis is None or type(axis) is int):
+        return performed(op, parts, {"axis": axis})
+    return op(*parts, axis=axis, dtype=dtype, casting=casting)
 
 
 @implements(np.concatenate)
@@ -140,7 +138,7 @@ def _concatenate_as_numpy(
     arrays: Sequence[Any], /, axis: int | None = 0, out: Array = None, *, dtype: Any = None, casting: Any = "same_kind"
 ) -> Array:
     refuse_out("concatenate", out)
-    return concatenate(*_parts(arrays), axis=axis, **_cast(dtype, casting))
+    return _made_one(concatenate, _parts(arrays), axis, dtype, casting)
 
 
 @implements(np.stack)
@@ -148,23 +146,23 @@ def _stack_as_numpy(
     arrays: Sequence[Any], axis: int = 0, out: Array = None, *, dtype: Any = None, casting: Any = "same_kind"
 ) -> Array:
     refuse_out("stack", out)
-    return stack(*_parts(arrays), axis=axis, **_cast(dtype, casting))
+    return _made_one(stack, _parts(arrays), axis, dtype, casting)
 
 
 @implements(np.vstack)
 def vstack(tup: Sequence[Any], *, dtype: Any = None, casting: Any = "same_kind") -> Array:
     parts = _parts(tup)
     if _are_lines(parts):
-        return stack(*parts, **_cast(dtype, casting))
-    return concatenate(*map(np.atleast_2d, parts), **_cast(dtype, casting))
+        return _made_one(stack, parts, 0, dtype, casting)
+    return _made_one(concatenate, tuple(map(np.atleast_2d, parts)), 0, dtype, casting)
 
 
 @implements(np.hstack)
 def hstack(tup: Sequence[Any], *, dtype: Any = None, casting: Any = "same_kind") -> Array:
     parts = _parts(tup)
     if not _are_lines(parts):
-        parts = [np.atleast_1d(part) for part in parts]
-    return concatenate(*parts, axis=0 if parts[0].ndim == 1 else 1, **_cast(dtype, casting))
+        parts = tuple(map(np.atleast_1d, parts))
+    return _made_one(concatenate, parts, 0 if parts[0].ndim == 1 else 1, dtype, casting)
 
 
 @implements(np.dstack)

@@ -118,7 +118,7 @@ def _reshape_as_numpy(a: Array, /, shape: Any, order: str = "C", *, copy: bool |
     if type(shape) is int:
         shape = (shape,)
     if type(shape) is tuple and order == "C":
-        return performed(reshape, a, {"shape": shape})
+        return performed(reshape, (a,), {"shape": shape})
     return reshape(a, shape=shape if np.ndim(shape) else (shape,), order=_explicit(order))
 
 
@@ -228,11 +228,11 @@ def taking(shape: tuple[int, ...], positions: Any, *_: Any, **__: Any) -> Reader
     window = _window(shape, positions)
     if window is None:
         index = _index_of(shape, positions)
-        return Reader(lambda x: performed(getitem, x, {"index": index}), len(shape) * positions.size)
+        return Reader(lambda x: performed(getitem, (x,), {"index": index}), len(shape) * positions.size)
     slices, axes = window
     if axes == (*range(len(axes)),):
-        return Reader(lambda x: performed(getitem, x, {"index": slices}))
-    return Reader(lambda x: performed(transpose, performed(getitem, x, {"index": slices}), {"axes": axes}))
+        return Reader(lambda x: performed(getitem, (x,), {"index": slices}))
+    return Reader(lambda x: performed(transpose, (performed(getitem, (x,), {"index": slices}),), {"axes": axes}))
 
 
 def taken(flat: Array, positions: Array) -> Array:
@@ -285,7 +285,7 @@ for _function in (np.moveaxis, np.rollaxis, np.matrix_transpose):
         by_stand_in(
             _function,
             _numbered_axes,
-            lambda _, moved, *__, **___: Reader(lambda x: performed(transpose, x, {"axes": moved.shape})),
+            lambda _, moved, *__, **___: Reader(lambda x: performed(transpose, (x,), {"axes": moved.shape})),
         )
     )
 
@@ -297,7 +297,9 @@ def _of_each(function: Callable[[Array], Array]) -> Callable[..., Any]:
 
 for _function in (np.atleast_1d, np.atleast_2d, np.atleast_3d):
     _of_one = by_stand_in(
-        _function, _of_shape, lambda _, made, *__, **___: Reader(lambda x: performed(reshape, x, {"shape": made.shape}))
+        _function,
+        _of_shape,
+        lambda _, made, *__, **___: Reader(lambda x: performed(reshape, (x,), {"shape": made.shape})),
     )
     implements(_function)(_of_each(_of_one))
 
