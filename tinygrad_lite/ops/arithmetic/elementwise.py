@@ -195,14 +195,23 @@ log10 = elementwise(np.log10, lambda y, x: 1 / (x * LOG_10), domain=(POSITIVE,))
 log1p = elementwise(np.log1p, lambda y, x: 1 / (1 + x), domain=((-1.0, np.inf),))
 
 
-def _sigmoid(x: Array) -> Array:
-    # the exponential of negative numbers alone, which does not overflow and keeps all digits in both tails
-    e = np.exp(np.copysign(x, -1.0))
-    return np.maximum(e, np.greater_equal(x, 0)) / (1 + e)
+def _decay(x: Array) -> Array:
+    """e^-|x|, which never overflows."""
+    return np.exp(-np.absolute(x))
 
 
-# y (1 - y) has no digits left where y is close to 1
-sigmoid: Op = elementwise(_sigmoid, lambda y, x: y * sigmoid(-x), kind="saturating")
+def _sigmoid(x: Array, decay: Array) -> Array:
+    return np.maximum(decay, np.sign(x)) / (1 + decay)  # 1 / (1 + e^-x), or e^x / (1 + e^x) for negative x
+
+
+def _sigmoid_slope(y: Array, x: Array, decay: Array) -> Array:
+    # y (1 - y) would have no digits left where y is close to 1
+    if isinstance(decay, Traced):  # to be read, or to be differentiated again: the decay has a kink at 0
+        return y * sigmoid(-x)
+    return decay / np.square(1 + decay)
+
+
+sigmoid: Op = elementwise(_sigmoid, _sigmoid_slope, shared=_decay, kind="saturating")
 
 
 def above(x: Array, y: Array) -> Array:
