@@ -3,6 +3,8 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from tinygrad_lite import datasets, errors, exercises, nn, optim
 from tinygrad_lite.compiler import compile
 from tinygrad_lite.engine.grad_mode import enable_grad, no_grad
@@ -19,6 +21,11 @@ if TYPE_CHECKING:
     from tinygrad_lite.checking.anomaly import detect_anomaly
     from tinygrad_lite.checking.audit import audit_gradients
     from tinygrad_lite.checking.gradcheck import gradcheck
+
+# Making and dropping an array of 32 MB tells the C library to keep freed memory up to that size for the next array. It
+# would else return each array of 128 KB and more to the system, and fetching it back costs more than most operations.
+# No page of this one is ever touched.
+np.empty(2**25 - 2**16, np.uint8)
 
 __version__: str
 __all__ = [
