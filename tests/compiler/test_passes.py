@@ -60,6 +60,7 @@ SIMPLER: dict[str, tuple[Callable[[Any], Any], list[str]]] = {
     "minus minus": (lambda x: np.negative(np.negative(x)), []),
     "adding a negative": (lambda x: np.sin(x) + -np.cos(x), ["sin", "cos", "subtract"]),
     "broadcast and summed": (lambda x: np.sum(np.broadcast_to(x, (4, 2, 3)), axis=0), ["multiply"]),
+    "a column of a product": (lambda x: (x @ x[0][..., None])[..., 0], ["getitem", "matmul"]),
     "the sign of a positive part": (lambda x: np.maximum(x, 0) * (x > 0), ["maximum", "greater", "multiply"]),
 }
 

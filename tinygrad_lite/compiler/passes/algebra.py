@@ -179,14 +179,19 @@ def _negated_product(call: Instruction, definitions: Definitions) -> Any:
     return call.of(elementwise.multiply, (negated.inputs[0], product.inputs[1]))
 
 
+def _is_new_axis(index: Any) -> bool:
+    """Whether an index only adds an axis at the end."""
+    return isinstance(index, tuple) and len(index) == 2 and index[0] is Ellipsis and index[1] is None
+
+
 def _column(call: Instruction, definitions: Definitions) -> Any:
     """(a @ the column of v) without its axis of one is a @ v."""
     product = definitions.made(call.inputs[0], products.matmul)
-    column = definitions.made(product.inputs[1], shaping.expand_dims) if product else None
+    column = definitions.made(product.inputs[1], indexing.getitem) if product else None
     if product is None or column is None or call.params["index"] != (Ellipsis, 0):
         return None
     vector, matrix = column.inputs[0], product.inputs[0]
-    if len(vector.shape) != 1 or len(matrix.shape) != 2 or column.params["axis"] not in (-1, 1):
+    if len(vector.shape) != 1 or len(matrix.shape) != 2 or not _is_new_axis(column.params["index"]):
         return None
     return call.of(products.matmul, (matrix, vector), is_view=False)
 

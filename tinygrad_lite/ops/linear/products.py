@@ -12,19 +12,19 @@ from tinygrad_lite.errors import ShapeError
 
 
 def _matmul_vjp_a(g: Array, y: Array, a: Array, b: Array) -> Array:
-    if np.ndim(b) == 1:
-        return np.expand_dims(g, -1) * b
-    if np.ndim(a) == 1:
-        return np.matmul(b, np.expand_dims(g, -1))[..., 0]
-    return np.matmul(g, np.swapaxes(b, -1, -2))
+    if b.ndim == 1:
+        return g[..., None] * b
+    if a.ndim == 1:
+        return np.matmul(b, g[..., None])[..., 0]
+    return np.matmul(g, b.swapaxes(-1, -2))
 
 
 def _matmul_vjp_b(g: Array, y: Array, a: Array, b: Array) -> Array:
-    if np.ndim(a) == 1:
-        return a * g if np.ndim(b) == 1 else np.expand_dims(a, -1) * np.expand_dims(g, -2)
-    if np.ndim(b) == 1:
-        return np.matmul(np.swapaxes(a, -1, -2), np.expand_dims(g, -1))[..., 0]
-    return np.matmul(np.swapaxes(a, -1, -2), g)
+    if a.ndim == 1:
+        return a * g if b.ndim == 1 else a[..., None] * g[..., None, :]
+    if b.ndim == 1:
+        return np.matmul(a.swapaxes(-1, -2), g[..., None])[..., 0]
+    return np.matmul(a.swapaxes(-1, -2), g)
 
 
 _MATMUL_SHAPES: list[list[tuple[int, ...]]] = [
