@@ -1,5 +1,6 @@
 """tinygrad_lite: reverse-mode autodiff in which an operation is plain NumPy with its derivatives beside it."""
 
+import gc
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -22,10 +23,13 @@ if TYPE_CHECKING:
     from tinygrad_lite.checking.audit import audit_gradients
     from tinygrad_lite.checking.gradcheck import gradcheck
 
-# Making and dropping an array of 32 MB tells the C library to keep freed memory up to that size for the next array. It
-# would else return each array of 128 KB and more to the system, and fetching it back costs more than most operations.
-# No page of this one is ever touched.
+# Two settings of the process, see docs/benchmarks.md. Making and dropping an array of 32 MB, of which no page is
+# touched, tells the C library to keep freed memory up to that size for the next array: it would else return each array
+# of 128 KB and more to the system, and fetching it back costs more than most operations. And a full garbage collection,
+# which visits every object of every library, comes a tenth as often: a graph that grows would set it off, although it
+# never is garbage, since nothing in it points forward.
 np.empty(2**25 - 2**16, np.uint8)
+gc.set_threshold(*gc.get_threshold()[:2], max(100, gc.get_threshold()[2]))
 
 __version__: str
 __all__ = [
