@@ -72,6 +72,13 @@ def _on_diagonal(shape: tuple[int, ...], diagonal: Array, offset: int = 0, axis1
     return Reader(lambda x: getitem(np.moveaxis(x, (axis1, axis2), (-2, -1)), index=index), 2 * diagonal.shape[-1])
 
 
+def _to_or_from_diagonal(shape: tuple[int, ...], result: Array, k: int = 0) -> Reader:
+    if len(shape) == 2:
+        return _on_diagonal(shape, result, k)
+    params = {"shape": result.shape, "indices": (Distinct(_along_diagonal(shape[0], k)),)}
+    return Reader(lambda x: performed(scatter, (x,), params), 2 * shape[0])
+
+
 def _along_diagonal(count: int, offset: int) -> tuple[Array, Array]:
     """The rows and columns of the entries of a diagonal."""
     return np.arange(count) + max(-offset, 0), np.arange(count) + max(offset, 0)
@@ -82,12 +89,7 @@ implements(np.repeat)(by_stand_in(np.repeat, places, _repeating))
 implements(np.diagonal)(by_stand_in(np.diagonal, lambda shape: np.broadcast_to(0, shape), _on_diagonal))
 
 
-@implements(np.diag)
-def diag(v: Array, k: int = 0) -> Array:
-    if v.ndim != 1:
-        return np.diagonal(v if v.ndim == 2 else _checked(np.diag, v, k), k)
-    size = len(v) + abs(k)
-    return scatter(v, shape=(size, size), indices=(Distinct(_along_diagonal(len(v), k)),))
+implements(np.diag)(by_stand_in(np.diag, lambda shape: np.broadcast_to(0, shape), _to_or_from_diagonal))
 
 
 @implements(np.diagflat)

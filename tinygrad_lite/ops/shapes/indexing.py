@@ -250,13 +250,14 @@ def take(a: Array, indices: Array, axis: int | None = None, out: Array = None, m
     if axis is None or not a.ndim:
         a = a.ravel()  # of a number, the axis 0 too
     axis = normalize_axis_index(0 if axis is None else axis, a.ndim)
-    return getitem(a, index=fixed(along(axis, in_range("take", indices, a.shape[axis], mode))))
+    index = along(axis, in_range("take", indices, a.shape[axis], mode))
+    return performed(getitem, (a,), {"index": fixed(index)})
 
 
 def in_range(name: str, indices: Array, size: int, mode: str) -> Array:
     """The indices, brought into the range of `size` entries as NumPy's `mode` says."""
     indices = as_array(indices)
-    if indices.dtype == bool or not indices.size:
+    if indices.dtype.kind == "b" or not indices.size:
         indices = indices.astype(np.intp)  # here a boolean means 0 or 1; it is not a mask
     if mode == "wrap":
         return indices % size
@@ -279,7 +280,7 @@ def take_along_axis(arr: Array, indices: Array, axis: int | None = -1) -> Array:
     axis = normalize_axis_index(axis, arr.ndim)
     index = [np.arange(size).reshape(-1, *(1,) * (arr.ndim - 1 - i)) for i, size in enumerate(arr.shape)]
     index[axis] = indices
-    return getitem(arr, index=fixed(tuple(index)))
+    return performed(getitem, (arr,), {"index": fixed(tuple(index))})
 
 
 @implements(np.compress)
