@@ -201,7 +201,7 @@ def _index_set_vjp_values(g: Array, y: Array, x: Array, values: Array, index: In
 
 def _index_add(x: Array, values: Array, index: Index) -> Array:
     result = np.array(x, np.result_type(x, values), order="C")
-    entries = np.broadcast_to(False, result.shape)[index]
+    entries = result[index] if _is_basic(index) else np.broadcast_to(False, result.shape)[index]
     if np.shape(values) != np.shape(entries):  # np.add.at crashes if the values have more axes than the entries
         addend = np.empty(np.shape(entries), result.dtype)
         addend[...] = values
