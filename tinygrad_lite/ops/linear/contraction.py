@@ -32,9 +32,8 @@ def _einsum(*arrays: Array, subscripts: str, optimize: Any = False) -> Array:
 
 def _suit_blas(arrays: Sequence[Array]) -> bool:
     """Whether they are arrays of numbers that BLAS takes, and not so small that NumPy's loop has ended before."""
-    return prod(map(np.size, arrays)) >= MANY and all(
-        type(x) is np.ndarray and x.dtype == arrays[0].dtype and x.dtype.char in "fdFD" for x in arrays
-    )
+    of_blas = all(type(x) is np.ndarray and x.dtype == arrays[0].dtype and x.dtype.char in "fdFD" for x in arrays)
+    return of_blas and prod([x.size for x in arrays]) >= MANY
 
 
 @lru_cache
