@@ -82,3 +82,16 @@ def test_a_known_base_has_the_gradient_of_any_other(base: float) -> None:
     known = tg.grad(lambda x: np.sum(base**x))(exponents)
     general = tg.grad(lambda x: np.sum(np.full(exponents.shape, base, float) ** x))(exponents)
     np.testing.assert_allclose(known, general, rtol=1e-14)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n", [*range(3, 9), 3.0])
+def test_a_small_whole_power_is_a_product(n: float, dtype: Any) -> None:
+    x = np.random.default_rng(0).normal(size=1000).astype(dtype)
+    x[:6] = 0.0, -0.0, np.inf, -np.inf, np.nan, 1e-20
+    value = (tg.tensor(x) ** n).numpy()
+    expected = x**n
+    assert value.dtype == expected.dtype
+    np.testing.assert_array_equal(np.signbit(value), np.signbit(expected))
+    np.testing.assert_allclose(value, expected, rtol=n / 2 * np.finfo(dtype).eps, atol=np.finfo(dtype).smallest_normal)
+    assert (tg.tensor([2, 3]) ** n).dtype == (np.array([2, 3]) ** n).dtype

@@ -43,7 +43,7 @@ leaky_relu = elementwise(
 
 
 def _softplus(x: Array) -> Array:
-    return np.maximum(x, 0.0) + np.log1p(np.exp(-np.absolute(x)))
+    return np.maximum(x, 0.0) + np.log1p(np.exp(np.copysign(x, -1.0)))
 
 
 softplus = elementwise(_softplus, lambda y, x: sigmoid(x))

@@ -60,7 +60,7 @@ binary_cross_entropy = elementwise(
 def _binary_cross_entropy_with_logits(z: Array, target: Array, reduction: str) -> Array:
     check_same_shape(z, target)
     # log(1 + eᶻ) - z·target, taking the exponential of negative numbers only
-    return _reduced(np.maximum(z, 0.0) - z * target + np.log1p(np.exp(-np.absolute(z))), reduction)
+    return _reduced(np.maximum(z, 0.0) - z * target + np.log1p(np.exp(np.copysign(z, -1.0))), reduction)
 
 
 binary_cross_entropy_with_logits = primitive(
