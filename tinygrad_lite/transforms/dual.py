@@ -183,7 +183,7 @@ def _pushed(op: Op, y: Array, primals: Sequence[Array], tangents: Sequence[Array
             continue
         if op.derivatives:  # entry by entry: the Jacobian is diagonal, and its own transpose
             part = op.vjps[i](t, y, *primals, **params)
-        elif op.linear:
+        elif op.linear and "initial" not in params:  # the number that a sum begins with is no part of its change
             part = op(*primals[:i], t, *primals[i + 1 :], **params)
         else:
             part = _transposed(op, i, t, y, primals, params)

@@ -95,19 +95,33 @@ def _sum(
     where: Array = True,
 ) -> Array:
     if dtype is None and initial is np._NoValue and where is True:
-        return total(a, axis, keepdims)
+        return _added_by_column(a, keepdims) if _has_few_columns(a, axis) else total(a, axis, keepdims)
     return np.sum(a, axis=axis, dtype=dtype, keepdims=keepdims, initial=initial, where=where)
+
+
+def _has_few_columns(x: Array, axis: Axis) -> bool:
+    """Whether NumPy would add up rows of so few entries that it takes them in order, one row after another."""
+    if type(x) is not np.ndarray or x.size < 512 or x.ndim < 2 or type(axis) not in (int, tuple):
+        return False
+    return 2 <= x.shape[-1] < 8 and x.dtype.char in "fd" and axis in (-1, x.ndim - 1, (-1,), (x.ndim - 1,))
+
+
+def _added_by_column(x: Array, keepdims: bool) -> Array:
+    """The sum along a short last axis, with NumPy's very roundings, in up to a tenth of its time."""
+    y = _place_by_place(np.add, x, -1, keepdims)
+    y += 0  # NumPy begins with 0, which makes 0 of -0
+    return y
 
 
 def _mean(
     a: Array, axis: Axis = None, dtype: Any = None, out: Array = None, keepdims: bool = False, *, where: Array = True
 ) -> Array:
     if dtype is None and where is True and type(a) is np.ndarray and a.dtype == np.float64 and a.size:
-        return total(a, axis, keepdims) / _count(a, axis)  # in half the time of np.mean, which does the same
+        return _sum(a, axis, keepdims=keepdims) / _count(a, axis)  # in half the time of np.mean, which does the same
     return np.mean(a, axis, dtype, keepdims=keepdims, **_mask(where))
 
 
-sum = primitive(_sum, _sum_vjp, examples=[*EXAMPLES, *_MASKED, ([(2, 3)], {"axis": 0, "initial": 2.5})])
+sum = primitive(_sum, _sum_vjp, linear=True, examples=[*EXAMPLES, *_MASKED, ([(2, 3)], {"axis": 0, "initial": 2.5})])
 mean = primitive(_mean, _mean_vjp, linear=True, examples=[*EXAMPLES, *_MASKED])
 
 
@@ -342,7 +356,7 @@ def _are_short(shape: tuple[int, ...], axis: Axis) -> bool:
     lost, axes = _axes(shape, axis), axis if isinstance(axis, tuple) else (axis,)
     if len(lost) < len(axes) or not all(-len(shape) <= i < len(shape) for i in axes):
         return False  # NumPy raises the error
-    return len(shape) - 1 in lost and shape[-1] <= 8 and 2 <= product(shape[i] for i in lost) <= 16
+    return len(shape) - 1 in lost and shape[-1] <= 16 and 2 <= product(shape[i] for i in lost) <= 16
 
 
 def _place_by_place(ufunc: np.ufunc, x: Array, axis: Axis, keepdims: bool) -> Array:

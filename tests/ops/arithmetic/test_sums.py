@@ -1,0 +1,60 @@
+"""Sums and means: NumPy's values to the last bit along axes of any length, in any layout, and their forward mode."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_lite as tg
+
+
+def layouts(shape: tuple[int, ...], dtype: Any) -> dict[str, Any]:
+    """The same kind of numbers, which round differently in each order of addition, in several layouts."""
+    rng = np.random.default_rng(0)
+
+    def drawn(*shape: int) -> Any:
+        return (rng.normal(size=shape) * 10.0 ** rng.integers(-6, 3, shape)).astype(dtype)
+
+    return {
+        "rows": drawn(*shape),
+        "columns": np.asfortranarray(drawn(*shape)),
+        "part of rows": drawn(*shape[:-1], 3 * shape[-1])[..., ::3],
+        "backward": drawn(*shape)[..., ::-1],
+        "stretched": np.broadcast_to(drawn(*shape[:-1], 1), shape),
+        "turned": drawn(*shape[::-1]).T,
+    }
+
+
+@pytest.mark.parametrize("length", range(1, 10))
+@pytest.mark.parametrize("before", [(700,), (30, 20), (3,)], ids=str)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16, np.int64])
+@pytest.mark.parametrize("function", [np.sum, np.mean])
+def test_values_are_numpys_to_the_last_bit(function: Any, length: int, before: tuple[int, ...], dtype: Any) -> None:
+    for layout, x in layouts((*before, length), dtype).items():
+        for axis in (-1, len(before), 0, (-1,), (0, -1), None):
+            for keepdims in (False, True):
+                right = function(x, axis=axis, keepdims=keepdims)
+                answer = function(tg.tensor(x), axis=axis, keepdims=keepdims).numpy()
+                assert answer.dtype == right.dtype
+                assert answer.tobytes() == right.tobytes(), (layout, axis)
+
+
+def test_a_sum_of_zeros_has_numpys_sign() -> None:
+    zeros = np.full((400, 3), -0.0)
+    assert np.sum(tg.tensor(zeros), axis=1).numpy().tobytes() == np.sum(zeros, axis=1).tobytes()
+
+
+@pytest.mark.parametrize("axis", [2, -3, 1.0, (0, 0)])
+def test_a_wrong_axis_is_refused_as_by_numpy(axis: Any) -> None:
+    x = np.ones((400, 3))
+    with pytest.raises((ValueError, TypeError), match=r"axis|integer|argument"):
+        np.sum(x, axis=axis)
+    with pytest.raises((ValueError, TypeError), match=r"axis|integer|argument"):
+        np.sum(tg.tensor(x), axis=axis)
+
+
+def test_the_number_that_a_sum_begins_with_is_no_part_of_its_change() -> None:
+    x, t = np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([[1.0, 0.5], [2.0, -1.0]])
+    value, change = tg.jvp(lambda x: np.sum(x, axis=1, initial=10.0), (x,), (t,))
+    np.testing.assert_array_equal(value, [13, 17])
+    np.testing.assert_array_equal(change, [1.5, 1])
