@@ -391,7 +391,7 @@ INDEXING: list[Row] = [
     (lambda x: np.choose([4, 1, -1], [x, -x, x**2], mode="clip"), [B]),
     (lambda x, y: np.where(x > 0, x, y), [A, B]),
     (lambda x: np.piecewise(x, [x < 0, x >= 0], [lambda x: -x, lambda x: x**2]), [A]),
-    (lambda x: np.piecewise(x, [x < 0], [lambda x: x**3, 7.0]), [A]),
+    (lambda x: np.piecewise(x, [x < 0], [lambda x: x**2, 7.0]), [A]),
     (lambda x: np.piecewise(x, [x < 9, x > 9], [lambda x: x**3, lambda x: 1 / x[0]]), [B]),
     (lambda w: np.bincount(PLACES, weights=w), [B]),
     (lambda w: np.bincount(PLACES, w, minlength=5), [B]),

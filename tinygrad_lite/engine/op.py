@@ -105,7 +105,8 @@ class Op(Arguments):
 
     Attributes:
         forward: the value; arrays are positional, parameters are keywords.
-        compute: computes the value of arrays: the forward, or the Python operator that is a faster way to call it.
+        compute: computes the value from arrays and the shared expression: the forward as declared, or the Python
+            operator that is a faster way to call it.
         vjps: one `vjp(g, y, *x, **params)` per argument; None for an argument without a derivative. Empty for an
             operation that answers a question (a comparison, an argmax) and so carries no gradient.
         arity: the number of arrays it takes; None for any number, in which case `vjps[i]` exists for every i.
@@ -135,7 +136,7 @@ class Op(Arguments):
         vars(self).update(facts)
         self.arity = arity
         self.forward = self.completed(forward, 0)
-        self.compute = _OPERATORS.get(forward, self.forward)
+        self.compute = _OPERATORS.get(forward, forward)
         self.vjps = [vjp and self.completed(vjp, 2) for vjp in vjps] if self.shared else vjps
 
     def completed(self, function: Callable[..., Array], before: int) -> Callable[..., Array]:

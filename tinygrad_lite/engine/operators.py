@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.engine.op import NO_PARAMS, Array, Traced
+from tinygrad_lite.engine.op import NO_PARAMS, Array, Op, Traced
 from tinygrad_lite.engine.registry import answer_to, when_declared
 from tinygrad_lite.errors import UsageError
 
@@ -78,7 +78,10 @@ class Operators(Traced):
             return answer_to(getattr(ufunc, method))(*inputs, **params)
         if params:
             inputs = answer_to(np.ufunc.resolve_dtypes)(ufunc, inputs, params)
-        return answer_to(ufunc)(*inputs, **params)
+        answer = answer_to(ufunc)
+        if type(answer) is Op and not params:
+            return self.__trace__(answer, inputs, NO_PARAMS)
+        return answer(*inputs, **params)
 
     def __array_function__(self, function: Any, types: Any, args: Any, params: Any) -> Any:
         return answer_to(function)(*args, **params)
