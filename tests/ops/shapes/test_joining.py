@@ -149,7 +149,7 @@ APPLIED: Calls = {
         (lambda x: np.apply_along_axis(np.sum, 0, x), A),
         (lambda x: np.apply_along_axis(lambda row: row[::-1] * row[0], -1, x), A),
         (lambda x: np.apply_along_axis(func1d=lambda row: row[:, None] * row, axis=1, arr=x), C),
-        (lambda x: np.apply_along_axis(lambda row, power, times: times * row**power, 0, x, 3, times=2), A),
+        (lambda x: np.apply_along_axis(lambda row, power, times: times * row**power, 0, x, 2, times=2), A),
         (lambda x: np.apply_along_axis(np.sum, 0, x), B),
         (lambda x: np.apply_along_axis(lambda row: array([row[0] * row[1], 1.0]), 0, x), C),
         (lambda x: np.apply_along_axis(lambda row: row, 1, x), np.empty((2, 0))),
