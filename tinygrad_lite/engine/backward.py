@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.engine import grad_mode
-from tinygrad_lite.engine.op import Array, Deferred, Op, total
+from tinygrad_lite.engine.op import Array, Deferred, Op
 from tinygrad_lite.errors import GraphError, ShapeError, UsageError
+from tinygrad_lite.sums import total_in_any_order
 
 _by_age = attrgetter("index")
 
@@ -155,10 +156,10 @@ def fitted(g: Any, shape: tuple[int, ...], dtype: Any, op: Op, i: int) -> Array:
     arrived = g.shape
     added = len(arrived) - len(shape)
     if added > 0:
-        g = total(g, tuple(range(added)))
+        g = total_in_any_order(g, tuple(range(added)))
     if g.shape != shape and added >= 0:
         stretched = tuple(axis for axis, size in enumerate(shape) if size == 1 != g.shape[axis])
-        g = total(g, stretched, keepdims=True)
+        g = total_in_any_order(g, stretched, keepdims=True)
     if g.shape != shape:
         raise ShapeError(f"the derivative of {op} by argument {i} has shape {arrived}, which does not fit {shape}")
     return g if g.dtype == dtype else g.astype(dtype)

@@ -55,6 +55,43 @@ def test_counts(op: Op, params: dict[str, Any], dtype: Any) -> None:
         )
 
 
+def singles(op: Op) -> list[tuple[list[Any], dict[str, Any]]]:
+    """Arguments in float32 for an operation: its examples, and a Python number in each place beside an array."""
+    arity = op.arity or 2
+    calls = [*(op.examples or [([(2, 3)] * arity, {})])]
+    if op.derivatives and arity == 2 and not op.examples:
+        calls += [([(2, 3), 2.0], {}), ([0.5, (2, 3)], {}), ([(2, 3), (3,)], {})]
+    rng = np.random.default_rng(0)
+    lowest = max(op.domain[0][0], 0) if op.domain else 0
+    made = []
+    for inputs, params in calls:
+        arrays = [lowest + rng.uniform(0.3, 0.7, x) if isinstance(x, tuple) else x for x in inputs]
+        in_single = [x.astype("f") if np.ndim(x) and x.dtype.char == "d" else x for x in arrays]
+        made.append((in_single, dict(params)))
+    return made
+
+
+@pytest.mark.parametrize(
+    "op",
+    [x for x in operations() if x.vjps and x.module.startswith(("tinygrad_lite.ops.a", "tinygrad_lite.ops.n"))],
+    ids=str,
+)
+def test_rules_compute_in_float32(op: Op) -> None:
+    """A rule that makes float64 on the way, of a boolean or a count, say, takes twice the time."""
+    for inputs, params in singles(op):
+        variables = [
+            tg.tensor(x, requires_grad=True) if getattr(x, "dtype", None) == np.float32 and op.vjps[i] else x
+            for i, x in enumerate(inputs)
+        ]
+        y = op(*variables, **params)
+        if not isinstance(y, tg.Tensor) or y.op is None or y.dtype != np.float32:
+            continue  # as NumPy's value is
+        for i, x in enumerate(variables):
+            if isinstance(x, tg.Tensor) and x.requires_grad:
+                contribution = op.vjps[i](np.ones_like(y.data)[()], y.data, *y.arrays, *y.shared, **y.params)
+                assert contribution.dtype == np.float32, (i, inputs, params)
+
+
 @pytest.mark.parametrize(
     "f",
     [

@@ -32,7 +32,12 @@ def _whole_quotients(a: Array, b: Array) -> Array:
 add = elementwise(np.add, 1, 1)
 subtract = elementwise(np.subtract, 1, -1)
 multiply = elementwise(np.multiply, lambda y, a, b: b, lambda y, a, b: a, linear=True)
-divide = elementwise(np.divide, lambda y, a, b: np.divide(1, b), lambda y, a, b: -y / b, kink=lambda a, b: b)
+divide = elementwise(
+    np.divide,
+    lambda y, a, b: 1 / b if _is_known(b) else np.divide(1, b),  # which would make a float64 of a Python number
+    lambda y, a, b: -y / b,
+    kink=lambda a, b: b,
+)
 negative = elementwise(np.negative, -1)
 reciprocal = elementwise(np.reciprocal, lambda y, x: -y * y, kink=lambda x: x)
 
@@ -131,7 +136,7 @@ hypot = elementwise(
 absolute = elementwise(np.absolute, lambda y, x: np.sign(x), kink=lambda x: x)
 fabs = elementwise(np.fabs, lambda y, x: np.sign(x), kink=lambda x: x)
 sign = elementwise(np.sign, 0, kink=lambda x: x)
-copysign = elementwise(np.copysign, lambda y, a, b: np.sign(a) * np.copysign(1, b), 0, kink=lambda a, b: a * b)
+copysign = elementwise(np.copysign, lambda y, a, b: np.sign(a) * np.sign(y), 0, kink=lambda a, b: a * b)
 heaviside = elementwise(np.heaviside, 0, lambda y, x, at_zero: _is_zero(x), kink=lambda x, at_zero: x)
 
 floor = elementwise(np.floor, 0, kink=_between_whole_numbers)
@@ -177,7 +182,7 @@ def _mantissa(x: Array) -> Array:
 exponent = elementwise(_exponent)
 mantissa = elementwise(
     _mantissa,
-    lambda y, x: np.ldexp(1.0, -exponent(x)),
+    lambda y, x: np.ldexp(np.ones_like(x), -exponent(x)),
     kink=lambda x: _mantissa(x) * (1 - 2 * np.absolute(_mantissa(x))),
 )
 ldexp = primitive(
@@ -224,6 +229,8 @@ sigmoid: Op = elementwise(_sigmoid, _sigmoid_slope, shared=_decay, kind="saturat
 
 def above(x: Array, y: Array) -> Array:
     """x - y; or x itself where both are -∞, whose difference would be NaN."""
+    if isinstance(y, (int, float)):  # which np.where would make a float64 array
+        return x if y == -np.inf else x - y
     return x - np.where(np.equal(y, -np.inf), 0, y)
 
 
@@ -289,9 +296,9 @@ exp_of_square = elementwise(
 )
 
 
-def _wins(a: Array, b: Array) -> Array:
-    """1 where a > b, 1/2 where they tie."""
-    return np.where(np.equal(a, b), 0.5, np.greater(a, b))
+def _wins(y: Array, a: Array, b: Array) -> Array:
+    """1 where a > b, 1/2 where they tie, in the dtype of y: booleans beside a Python number would make float64."""
+    return 0.5 * (np.greater(a, b).astype(y.dtype) + np.greater_equal(a, b))
 
 
 def _wins_or_is_alone(a: Array, b: Array, a_wins: Array) -> Array:
@@ -301,29 +308,29 @@ def _wins_or_is_alone(a: Array, b: Array, a_wins: Array) -> Array:
 
 maximum = elementwise(
     np.maximum,
-    lambda y, a, b: _wins(a, b),
-    lambda y, a, b: _wins(b, a),
+    lambda y, a, b: _wins(y, a, b),
+    lambda y, a, b: _wins(y, b, a),
     kink=lambda a, b: a - b,
     chooses="the other argument of maximum is larger",
 )
 minimum = elementwise(
     np.minimum,
-    lambda y, a, b: _wins(b, a),
-    lambda y, a, b: _wins(a, b),
+    lambda y, a, b: _wins(y, b, a),
+    lambda y, a, b: _wins(y, a, b),
     kink=lambda a, b: a - b,
     chooses="the other argument of minimum is smaller",
 )
 fmax = elementwise(
     np.fmax,
-    lambda y, a, b: _wins_or_is_alone(a, b, _wins(a, b)),
-    lambda y, a, b: _wins_or_is_alone(b, a, _wins(b, a)),
+    lambda y, a, b: _wins_or_is_alone(a, b, _wins(y, a, b)),
+    lambda y, a, b: _wins_or_is_alone(b, a, _wins(y, b, a)),
     kink=lambda a, b: a - b,
     chooses="the other argument of fmax is larger",
 )
 fmin = elementwise(
     np.fmin,
-    lambda y, a, b: _wins_or_is_alone(a, b, _wins(b, a)),
-    lambda y, a, b: _wins_or_is_alone(b, a, _wins(a, b)),
+    lambda y, a, b: _wins_or_is_alone(a, b, _wins(y, b, a)),
+    lambda y, a, b: _wins_or_is_alone(b, a, _wins(y, a, b)),
     kink=lambda a, b: a - b,
     chooses="the other argument of fmin is smaller",
 )

@@ -2,10 +2,11 @@
 
 import numpy as np
 
-from tinygrad_lite.engine.op import REAL, Array, Example, elementwise, primitive, total
+from tinygrad_lite.engine.op import REAL, Array, Example, elementwise, primitive
 from tinygrad_lite.errors import ShapeError
 from tinygrad_lite.ops.arithmetic.reductions import divided
 from tinygrad_lite.ops.networks.activations import log_softmax, sigmoid
+from tinygrad_lite.sums import total
 
 REDUCTIONS = ("mean", "sum", "none")
 

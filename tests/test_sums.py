@@ -1,0 +1,31 @@
+"""Sums in any order: those of NumPy up to rounding, whatever the layout in memory."""
+
+from itertools import chain, combinations, permutations
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tinygrad_lite.sums import MANY, total_in_any_order
+
+
+@pytest.mark.parametrize("shape", [(80, 64), (16, 8, 8, 8), (3, 700, 2), (1, 5000), (5000, 1), (2, 1, 6, 500)], ids=str)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16, np.int64])
+def test_sums_are_numpys(shape: tuple[int, ...], dtype: Any) -> None:
+    assert np.prod(shape) >= MANY
+    for order in permutations(range(len(shape))):
+        x = np.random.default_rng(0).integers(-2, 3, shape).astype(dtype).transpose(order)
+        for axes in chain.from_iterable(combinations(range(x.ndim), count) for count in range(1, x.ndim + 1)):
+            for part in (x, x[::2], x[..., ::-1]):
+                for keepdims in (False, True):
+                    summed, right = total_in_any_order(part, axes, keepdims), np.sum(part, axis=axes, keepdims=keepdims)
+                    assert summed.dtype == right.dtype
+                    np.testing.assert_array_equal(summed, right)
+
+
+def test_only_the_sums_with_an_infinity_or_nan_have_it() -> None:
+    x = np.ones((100, 60))
+    x[3, 1], x[4, 2], x[5, 2], x[6, 3] = np.inf, np.inf, -np.inf, np.nan
+    with np.errstate(invalid="ignore"):
+        for axes in ((0,), (1,)):
+            np.testing.assert_array_equal(total_in_any_order(x, axes), np.sum(x, axis=axes))

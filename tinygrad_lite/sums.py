@@ -1,0 +1,53 @@
+"""Sums of the entries of an array."""
+
+from functools import lru_cache
+from math import prod
+from typing import Any, NamedTuple
+
+import numpy as np
+
+MANY = 4096
+"""From this many entries on, BLAS takes less time than NumPy's loop, with all that surrounds it."""
+
+
+def total(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """The sum of an array of any kind; for a NumPy array, in half the time of np.sum."""
+    reduce: Any = np.add.reduce if type(x) is np.ndarray else np.sum
+    return reduce(x, axis=axis, keepdims=keepdims)
+
+
+def total_in_any_order(x: Any, axes: tuple[int, ...], keepdims: bool = False) -> Any:
+    """The same, added up in whatever order is fastest: a product with ones, if the axes lie together in memory."""
+    if type(x) is not np.ndarray or x.size < MANY or x.dtype.char not in "fd":
+        return total(x, axes, keepdims)
+    plan = _plan(x.shape, x.strides, axes, keepdims)
+    laid = x.transpose(plan.order) if plan else x
+    if not plan or not laid.flags.c_contiguous:
+        return total(x, axes, keepdims)
+    if plan.inner > 1:
+        laid = np.dot(laid.reshape(-1, plan.inner), np.ones(plan.inner, x.dtype))
+    if plan.outer > 1:
+        laid = np.dot(np.ones(plan.outer, x.dtype), laid.reshape(plan.outer, -1))
+    return laid.reshape(plan.shape).transpose(plan.back)
+
+
+class _Plan(NamedTuple):
+    """How to sum over outer and inner axes: the axes in the order in which they lie in memory, and the result's."""
+
+    order: list[int]
+    outer: int
+    inner: int
+    shape: list[int]
+    back: list[int]
+
+
+@lru_cache
+def _plan(shape: tuple[int, ...], strides: tuple[int, ...], axes: tuple[int, ...], keepdims: bool) -> _Plan | None:
+    order = sorted(range(len(shape)), key=lambda i: (-strides[i], i))
+    kept = [place for place, i in enumerate(order) if i not in axes]
+    if not kept or kept[-1] - kept[0] >= len(kept):
+        return None  # nothing remains, or a summed axis lies between those that remain
+    outer, inner = (prod(shape[i] for i in part) for part in (order[: kept[0]], order[kept[-1] + 1 :]))
+    remaining = [i for i in order if keepdims or i not in axes]
+    sizes = [1 if i in axes else shape[i] for i in remaining]
+    return _Plan(order, outer, inner, sizes, [remaining.index(i) for i in sorted(remaining)])
