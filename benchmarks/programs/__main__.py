@@ -9,6 +9,7 @@ that choose OpenBLAS's kernel: what they say counts when a library is loaded.
 import argparse
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 ONE_THREAD = {
@@ -18,15 +19,15 @@ ONE_THREAD = {
 CHOICES_OF_A_KERNEL = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 
 
-def start_again_where_it_is_quiet() -> None:
-    """Replace this process by one with an environment in which times can be compared, unless it has that already."""
-    environment = {name: x for name, x in os.environ.items() if name not in CHOICES_OF_A_KERNEL} | ONE_THREAD
+def start_again_where_times_compare(module: str, settings: Mapping[str, str]) -> None:
+    """Replace this process by one in which BLAS chooses its kernel itself, with these settings of the environment."""
+    environment = {name: x for name, x in os.environ.items() if name not in CHOICES_OF_A_KERNEL} | {**settings}
     if environment != dict(os.environ):
-        os.execve(sys.executable, [sys.executable, "-m", "benchmarks.programs", *sys.argv[1:]], environment)  # noqa: S606
+        os.execve(sys.executable, [sys.executable, "-m", module, *sys.argv[1:]], environment)  # noqa: S606
 
 
 def main() -> None:
-    start_again_where_it_is_quiet()
+    start_again_where_times_compare("benchmarks.programs", ONE_THREAD)
     from benchmarks.programs.contest import PROGRAMS
     from benchmarks.programs.table import table
 
