@@ -71,9 +71,9 @@ and, on the larger network, access to arrays that no longer fit in the cache.
 An operation on a few numbers takes about 1.2 µs of Python beyond NumPy's own time forward, and 1 to 2 µs backward.
 That is what keeps the small network, the chain and the ordinary differential equation from their targets: their
 operations are Python calls with little in them. PyTorch's own cost for an operation is of the same size, so programs of
-many small operations come out between a half and one and a half times its time. Below one are those with many reads of
-parts and few large arrays; above one are those for which PyTorch has one kernel and NumPy several passes: normalisation,
-convolution, pooling, the softmax.
+many small operations come out between a half and one and a half times its time. Those with many reads of parts and few
+large arrays are below one; above one are those for which PyTorch has one kernel and NumPy several passes:
+normalisation, convolution, pooling, the softmax.
 
 On the larger network, the ratio varies from run to run with the time that the matrix products take on two cores.
 """
