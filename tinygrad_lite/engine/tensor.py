@@ -267,7 +267,8 @@ def recorded(value: Array, op: Op, inputs: Arrays, arrays: Arrays, params: Param
     result.shared = shared
     for x in arrays:
         if type(x) is not float and getattr(x, "dtype", dtype) is not dtype:
-            result.arrays, result.shared = op.real(arrays, dtype), ()
+            result.arrays = op.real(arrays, dtype)
+            result.shared = shared if all(map(operator.is_, arrays, result.arrays)) else ()
     result.params = params
     result.index = next_index()
     return result
