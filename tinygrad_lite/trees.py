@@ -27,8 +27,8 @@ class Parametric:
 
 def leaves(tree: Any) -> list[Any]:
     """The leaves of nested containers, in order; None is an empty container."""
-    if type(tree) is tuple and is_flat(tree):
-        return list(tree)
+    if not _is_container(type(tree)):
+        return [tree]
     flat: list[Any] = []
     _mapped(flat.append, tree, 0)
     return flat

@@ -39,11 +39,12 @@ class FunctionCall:
         self._one = not isinstance(argnums, (tuple, list))
         self._positions = _positions(argnums, len(args), self.name)
         self.chosen = tuple([args[position] for position in self._positions])
-        self._modules = [x for x in trees.leaves(self.chosen) if isinstance(x, trees.Parametric)]
-        if self._modules:
-            self.chosen = trees.map_leaves(_opened, self.chosen)
         self._is_flat = trees.is_flat(self.chosen)
         self.leaves = self.chosen if self._is_flat else trees.leaves(self.chosen)
+        self._modules = [x for x in self.leaves if isinstance(x, trees.Parametric)]
+        if self._modules:
+            self.chosen, self._is_flat = trees.map_leaves(_opened, self.chosen), False
+            self.leaves = trees.leaves(self.chosen)
         self.takes_tensors = any(map(_is_tensor, self.leaves))
 
     def run(self, values: Sequence[Any]) -> tuple[Any, Any]:
