@@ -26,6 +26,7 @@ from tinygrad_lite.engine.tensor import Tensor, wrap
 from tinygrad_lite.errors import RESTATED, InputError, UsageError, complain
 from tinygrad_lite.foreign import DATA_WITHOUT_HISTORY, numbers_of
 from tinygrad_lite.ops.arithmetic import selection
+from tinygrad_lite.ops.shapes.indexing import performed
 
 _next_level = count(1).__next__
 _running: set[int] = set()
@@ -73,7 +74,7 @@ class Dual(Operators):
             )
         primals, tangents = split([_of_numbers(x, op) for x in inputs], level)
         try:
-            y = op(*primals, **params)
+            y = performed(op, primals, params)
         except RESTATED as error:
             complain(error, op.name, primals)
         if not op.vjps:
@@ -184,13 +185,13 @@ def _pushed(op: Op, y: Array, primals: Sequence[Array], tangents: Sequence[Array
         if op.derivatives:  # entry by entry: the Jacobian is diagonal, and its own transpose
             part = op.vjps[i](t, y, *primals, **params)
         elif op.linear and "initial" not in params:  # the number that a sum begins with is no part of its change
-            part = op(*primals[:i], t, *primals[i + 1 :], **params)
+            part = performed(op, [*primals[:i], t, *primals[i + 1 :]], params)
         else:
             part = _transposed(op, i, t, y, primals, params)
         total = part if total is None else total + part
     if total is None:
         return None
-    if np.shape(total) != y.shape:
+    if total.shape != y.shape:
         total = np.broadcast_to(total, y.shape)
     return total if total.dtype == y.dtype else total.astype(y.dtype)
 

@@ -350,19 +350,22 @@ def _extremum_vjp(
         return _winners_place_by_place(g, y, x, axis)
     kept = _kept(y, x, axis, keepdims)
     winners = np.equal(x, kept) if where is True else np.equal(x, kept) & where
-    share = _kept(unless_nan(g, y), x, axis, keepdims)
-    if not _has_one_winner_each(winners, y, initial):
-        ties = np.sum(winners, axis=axis, keepdims=True)  # ties share equally, and the initial value is one of them
-        if initial is not None:
-            ties = ties + np.equal(kept, initial)
-        share = divided(share, np.maximum(ties, 1))
-    return winners * share
+    return winners * (_kept(g, x, axis, keepdims) / ties(winners, kept, axis=axis, initial=initial))
 
 
-def _has_one_winner_each(winners: Array, y: Array, initial: Any) -> bool:
-    """Whether nothing ties, as far as a glance can tell."""
-    counts = type(winners) is np.ndarray and initial is None and not np.isnan(y).any()
-    return counts and np.count_nonzero(winners) == np.size(y)
+def _ties(winners: Array, extremum: Array, axis: Axis = None, initial: Any = None) -> Array:
+    """How many entries share each extremum, the initial value among them; NaN where any number may be behind NaN."""
+    unknown = np.isnan(extremum)
+    glance = type(winners) is np.ndarray and initial is None and not unknown.any()
+    if glance and np.count_nonzero(winners) == extremum.size:
+        return extremum.dtype.type(1)  # nothing ties
+    count = np.sum(winners, axis=axis, keepdims=True)
+    if initial is not None:
+        count = count + np.equal(extremum, initial)
+    return np.where(unknown, extremum, np.maximum(count, 1)).astype(extremum.dtype)
+
+
+ties = primitive(_ties, arity=2, examples=[([np.array([[True, True, False]]), (1, 1)], {"axis": 1})])
 
 
 def unless_nan(g: Array, y: Array) -> Array:

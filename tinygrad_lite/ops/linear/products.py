@@ -191,12 +191,32 @@ def kron(a: Array, b: Array) -> Array:
     return np.reshape(blocks, tuple(m * n for m, n in zip(a.shape, b.shape)))
 
 
+def _cross(a: Array, b: Array) -> Array:
+    if np.shape(a)[-1:] != (3,) or np.shape(b)[-1:] != (3,):
+        raise ShapeError(f"cross needs vectors of 3 entries, got shapes {np.shape(a)} and {np.shape(b)}")
+    (a0, a1, a2), (b0, b1, b2) = ([x[..., i] for i in range(3)] for x in (a, b))
+    return np.stack([a1 * b2 - a2 * b1, a2 * b0 - a0 * b2, a0 * b1 - a1 * b0], axis=-1)
+
+
+cross = primitive(
+    _cross,
+    lambda g, y, a, b: np.cross(b, g),
+    lambda g, y, a, b: np.cross(g, a),
+    linear=True,
+    examples=[([(3,), (3,)], {}), ([(2, 3), (2, 3)], {}), ([(4, 1, 3), (2, 3)], {}), ([(3,), (2, 3)], {})],
+)
+
+
 @implements(np.cross)
-def cross(a: Array, b: Array, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None) -> Array:
+def _cross_as_numpy(
+    a: Array, b: Array, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None
+) -> Array:
     if axis is not None:
         axisa = axisb = axisc = axis
-    a, b = np.moveaxis(as_array(a), axisa, -1), np.moveaxis(as_array(b), axisb, -1)
-    if a.shape[-1] != 3 or b.shape[-1] != 3:
-        raise ShapeError(f"cross needs vectors of 3 entries, got {a.shape[-1]} and {b.shape[-1]}")
-    (a0, a1, a2), (b0, b1, b2) = ([x[..., i] for i in range(3)] for x in (a, b))
-    return np.stack([a1 * b2 - a2 * b1, a2 * b0 - a0 * b2, a0 * b1 - a1 * b0], axis=axisc)
+    y = cross(_with_last(as_array(a), axisa), _with_last(as_array(b), axisb))
+    return y if axisc in (-1, y.ndim - 1) else np.moveaxis(y, -1, axisc)
+
+
+def _with_last(x: Array, axis: int) -> Array:
+    """The array with this axis as its last."""
+    return x if axis in (-1, x.ndim - 1) else np.moveaxis(x, axis, -1)
