@@ -12,8 +12,25 @@ MANY = 4096
 
 def total(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """The sum of an array of any kind; for a NumPy array, in half the time of np.sum."""
+    if type(x) is np.ndarray and x.size >= 512 and x.ndim > 1 and x.shape[-1] < 8 and _is_last(axis, x):
+        return _added_by_column(x, keepdims)
     reduce: Any = np.add.reduce if type(x) is np.ndarray else np.sum
     return reduce(x, axis=axis, keepdims=keepdims)
+
+
+def _is_last(axis: Any, x: Any) -> bool:
+    """Whether this is the last axis, along which NumPy adds up floating-point numbers in order if they are few."""
+    is_axis = type(axis) in (int, tuple) and axis in (-1, x.ndim - 1, (-1,), (x.ndim - 1,))
+    return is_axis and x.shape[-1] > 1 and x.dtype.char in "fd"
+
+
+def _added_by_column(x: Any, keepdims: bool) -> Any:
+    """The sum along a last axis so short that NumPy adds in order: the same roundings, in a tenth of the time."""
+    y = x[..., 0] + x[..., 1]
+    for k in range(2, x.shape[-1]):
+        y += x[..., k]
+    y += 0  # NumPy begins with 0, which makes 0 of -0
+    return y[..., None] if keepdims else y
 
 
 def total_in_any_order(x: Any, axes: tuple[int, ...], keepdims: bool = False) -> Any:

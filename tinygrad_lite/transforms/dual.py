@@ -74,7 +74,7 @@ class Dual(Operators):
             )
         primals, tangents = split([_of_numbers(x, op) for x in inputs], level)
         try:
-            y = performed(op, primals, params)
+            y = performed(op, tuple(primals), params)
         except RESTATED as error:
             complain(error, op.name, primals)
         if not op.vjps:
@@ -185,7 +185,7 @@ def _pushed(op: Op, y: Array, primals: Sequence[Array], tangents: Sequence[Array
         if op.derivatives:  # entry by entry: the Jacobian is diagonal, and its own transpose
             part = op.vjps[i](t, y, *primals, **params)
         elif op.linear and "initial" not in params:  # the number that a sum begins with is no part of its change
-            part = performed(op, [*primals[:i], t, *primals[i + 1 :]], params)
+            part = performed(op, (*primals[:i], t, *primals[i + 1 :]), params)
         else:
             part = _transposed(op, i, t, y, primals, params)
         total = part if total is None else total + part

@@ -97,22 +97,8 @@ def _sum(
     where: Array = True,
 ) -> Array:
     if dtype is None and initial is np._NoValue and where is True:
-        return _added_by_column(a, keepdims) if _has_few_columns(a, axis) else total(a, axis, keepdims)
+        return total(a, axis, keepdims)
     return np.sum(a, axis=axis, dtype=dtype, keepdims=keepdims, initial=initial, where=where)
-
-
-def _has_few_columns(x: Array, axis: Axis) -> bool:
-    """Whether NumPy would add up rows of so few entries that it takes them in order, one row after another."""
-    if type(x) is not np.ndarray or x.size < 512 or x.ndim < 2 or type(axis) not in (int, tuple):
-        return False
-    return 2 <= x.shape[-1] < 8 and x.dtype.char in "fd" and axis in (-1, x.ndim - 1, (-1,), (x.ndim - 1,))
-
-
-def _added_by_column(x: Array, keepdims: bool) -> Array:
-    """The sum along a short last axis, with NumPy's very roundings, in up to a tenth of its time."""
-    y = _place_by_place(np.add, x, -1, keepdims)
-    y += 0  # NumPy begins with 0, which makes 0 of -0
-    return y
 
 
 def _divides_as_numpy(a: Array, count: Any) -> bool:
@@ -129,7 +115,7 @@ def _mean(
     if dtype is None and where is True and type(a) is np.ndarray and a.size:
         count = _count(a, axis)
         if _divides_as_numpy(a, count):  # in half the time of np.mean
-            return _sum(a, axis, keepdims=keepdims) / count
+            return total(a, axis, keepdims) / count
     return np.mean(a, axis, dtype, keepdims=keepdims, **_mask(where))
 
 
@@ -346,7 +332,8 @@ def _extremum_vjp(
     initial: Any = None,
     where: Array = True,
 ) -> Array:
-    if type(x) is np.ndarray and initial is None and where is True and _are_short(x.shape, axis):
+    is_pooling = isinstance(axis, tuple) and len(axis) > 1 and initial is None and where is True
+    if is_pooling and type(x) is np.ndarray and _are_short(x.shape, axis):
         return _winners_place_by_place(g, y, x, axis)
     kept = _kept(y, x, axis, keepdims)
     winners = np.equal(x, kept) if where is True else np.equal(x, kept) & where
@@ -423,7 +410,7 @@ def _places(shape: tuple[int, ...], axis: Axis) -> list[Any]:
 
 
 def _winners_place_by_place(g: Array, y: Array, x: Array, axis: Axis) -> Array:
-    """The gradient of an extremum along short axes by a loop over these, in half of the time."""
+    """The gradient of an extremum along several short axes by a loop over these, in half of the time."""
     places = _places(x.shape, axis)
     shape = x[places[0]].shape
     y, share = y.reshape(shape), unless_nan(g, y).reshape(shape)
