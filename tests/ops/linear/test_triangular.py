@@ -49,8 +49,8 @@ def test_solve_triangular_has_its_gradients(a: Any, b: Any, trans: int, lower: b
     check(lambda a, b: tg.linalg.solve_triangular(a, b, trans, lower, unit_diagonal), a, b)
 
 
-def test_a_triangle_is_solved_by_substitution_whose_error_knows_no_condition_number() -> None:
-    size = 40
+@pytest.mark.parametrize("size", [40, 100])
+def test_a_triangle_is_solved_by_substitution_whose_error_knows_no_condition_number(size: int) -> None:
     l = np.tril(rng.normal(size=(size, size))) + np.diag(10.0 ** np.linspace(0, -12, size))  # noqa: E741
     for a, lower in ((l, True), (l.T, False)):
         for trans in (0, 1):
@@ -59,6 +59,34 @@ def test_a_triangle_is_solved_by_substitution_whose_error_knows_no_condition_num
             residual = np.absolute((a.T if trans else a) @ found - b)
             scale = np.absolute(a.T if trans else a) @ np.absolute(found)
             assert np.all(residual <= 2 * size * np.finfo(float).eps * scale)
+
+
+LARGE = rng.uniform(-1, 1, (150, 150)) + 30 * np.eye(150)
+
+
+@pytest.mark.parametrize(("trans", "lower", "unit_diagonal"), list(product((0, 1), (False, True), (False, True))))
+@pytest.mark.parametrize("size", [63, 64, 65, 150])
+def test_large_triangles_are_solved_by_halves(size: int, trans: int, lower: bool, unit_diagonal: bool) -> None:
+    a, b = LARGE[:size, :size] / 30, rng.normal(size=(2, size, 3))
+    for right in (b[0, :, 0], b[0]):
+        expected = scipy.linalg.solve_triangular(a, right, trans, lower, unit_diagonal)
+        close([tg.linalg.solve_triangular(a, right, trans, lower, unit_diagonal)], [expected], 1e-11)
+    stack = tg.linalg.solve_triangular(a, b, trans, lower, unit_diagonal)
+    close([stack[1]], [tg.linalg.solve_triangular(a, b[1], trans, lower, unit_diagonal)], 1e-11)
+
+
+@pytest.mark.parametrize("size", [47, 48, 97])
+@pytest.mark.parametrize("upper", [False, True])
+def test_the_gradient_of_a_large_cholesky_factor_is_that_of_the_determinant(size: int, upper: bool) -> None:
+    matrix = LARGE[:size, :size] @ LARGE[:size, :size].T / 900
+
+    def half_log_det(x: Any) -> Any:
+        return np.sum(np.log(np.diagonal(np.linalg.cholesky((x + x.T) / 2, upper=upper))))
+
+    close([tg.grad(half_log_det)(matrix)], [np.linalg.inv(matrix) / 2], 1e-11)
+    direction = LARGE[:size, :size] + LARGE[:size, :size].T
+    inverse = np.linalg.inv(matrix)
+    close([tg.hvp(half_log_det, (matrix,), (direction,))], [-inverse @ direction @ inverse / 2], 1e-10)
 
 
 @pytest.mark.parametrize("lower", [False, True])

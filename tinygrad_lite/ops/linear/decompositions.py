@@ -7,6 +7,7 @@ matrix, it may come first or last. Only a result that treats equal values alike 
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from math import prod
 from typing import Any
 
@@ -28,6 +29,7 @@ def _result_of(decompose: Any) -> Any:
 EighResult, QRResult, SVDResult = map(_result_of, (np.linalg.eigh, np.linalg.qr, np.linalg.svd))
 
 
+@lru_cache(maxsize=8)
 def _halved(size: int) -> Array:
     """Weights of the lower triangle: 1 below the diagonal and 1/2 on it."""
     return np.tri(size) - np.eye(size) / 2
@@ -39,11 +41,22 @@ def _in_triangle(g: Array, upper: bool = False) -> Array:
     return (g + g.mT) * (weights.T if upper else weights)
 
 
+def _inverse_of_lower(x: Array) -> Array:
+    """The inverse of a lower triangle, by halves, since LAPACK would factorise what is a factor already."""
+    half = x.shape[-1] // 2
+    if half < 24:
+        return np.linalg.inv(x)
+    first, last = _inverse_of_lower(x[..., :half, :half]), _inverse_of_lower(x[..., half:, half:])
+    above = np.concatenate([first, x[..., :half, half:]], axis=-1)  # 0, as it was
+    below = np.concatenate([-last @ (x[..., half:, :half] @ first), last], axis=-1)
+    return np.concatenate([above, below], axis=-2)
+
+
 def _cholesky_vjp(g: Array, y: Array, x: Array, upper: bool = False) -> Array:
     # Murray, Differentiation of the Cholesky decomposition (2016)
     if upper:
         g, y = g.mT, y.mT
-    inverse = np.linalg.inv(y)
+    inverse = _inverse_of_lower(y)
     return _in_triangle(inverse.mT @ (y.mT @ g * _halved(y.shape[-1])) @ inverse, upper)
 
 

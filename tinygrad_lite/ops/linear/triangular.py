@@ -3,6 +3,7 @@
 Public as `tg.linalg`.
 """
 
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -17,25 +18,44 @@ __all__ = ["cho_factor", "cho_solve", "solve_triangular"]
 Transposed = Literal[0, 1, 2, "N", "T", "C"]
 
 
+@lru_cache(maxsize=8)
+def _below(size: int, k: int = 0) -> Array:
+    """Where the entries of a lower triangle are; k as in np.tri."""
+    return np.tri(size, k=k, dtype=bool)
+
+
 def _triangle(a: Array, lower: bool, unit_diagonal: bool) -> Array:
     """The entries of a triangular matrix that are read; its diagonal is 1 if `unit_diagonal`."""
-    strict = np.tri(a.shape[-1], k=-1, dtype=bool)
-    itself = np.eye(a.shape[-1], dtype=bool)
-    side = strict if lower else strict.T
-    return np.where(side, a, itself.astype(a.dtype)) if unit_diagonal else np.where(side | itself, a, 0)
+    size = a.shape[-1]
+    if unit_diagonal:
+        strict = _below(size, -1)
+        return np.where(strict if lower else strict.T, a, np.eye(size, dtype=a.dtype))
+    return np.where(_below(size) if lower else _below(size).T, a, 0)
 
 
 def _solve(a: Array, b: Array, transposed: bool = False, lower: bool = False, unit_diagonal: bool = False) -> Array:
     triangle = _triangle(a, lower, unit_diagonal)
     (columns,) = as_columns(b, b)
-    # elimination leaves an upper triangle as it is, without exchanging rows: only the substitution remains
     if transposed:
         triangle = triangle.mT
     if transposed == lower:
-        y = np.linalg.solve(triangle, columns)
+        y = _substituted(triangle, columns)
     else:
-        y = np.linalg.solve(triangle[..., ::-1, ::-1], columns[..., ::-1, :])[..., ::-1, :]
+        y = _substituted(triangle[..., ::-1, ::-1], columns[..., ::-1, :])[..., ::-1, :]
     return y[..., 0] if np.ndim(b) == 1 else y
+
+
+def _substituted(upper: Array, b: Array) -> Array:
+    """The solution for an upper triangle, by halves, since LAPACK would factorise what is a factor already.
+
+    Elimination leaves a small upper triangle as it is, without exchanging rows: only the substitution remains.
+    """
+    half = upper.shape[-1] // 2
+    if half < 32:
+        return np.linalg.solve(upper, b)
+    below = _substituted(upper[..., half:, half:], b[..., half:, :])
+    above = _substituted(upper[..., :half, :half], b[..., :half, :] - upper[..., :half, half:] @ below)
+    return np.concatenate([above, below], axis=-2)
 
 
 def _solve_vjp_b(
@@ -53,7 +73,7 @@ def _solve_vjp_a(
     g, y = as_columns(b, g, y)
     back = triangular(a, g, transposed=not transposed, lower=lower, unit_diagonal=unit_diagonal)
     gradient = -y @ back.mT if transposed else -back @ y.mT
-    read = np.tri(a.shape[-1], k=-1 if unit_diagonal else 0, dtype=bool)
+    read = _below(a.shape[-1], -1 if unit_diagonal else 0)
     return np.where(read if lower else read.T, gradient, 0)
 
 
