@@ -89,6 +89,8 @@ def _mapped(function: Callable[[Any], Any], tree: Any, depth: int) -> Any:
 
 
 def _mapped_together(function: Callable[..., Any], tree: Any, others: tuple[Any, ...], path: str, depth: int) -> Any:
+    if not any(map(_is_container, map(type, (tree, *others)))):
+        return function(tree, *others)
     children = _children(tree, depth)
     counterparts = [_children(other, depth) for other in others]
     for other, same in zip(others, counterparts):

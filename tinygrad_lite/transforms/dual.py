@@ -72,7 +72,8 @@ class Dual(Operators):
                 f"{op.name} met a value from inside a forward-mode transform that has ended: return the values that "
                 "you want to keep (as aux, with has_aux=True)"
             )
-        primals, tangents = split([_of_numbers(x, op) for x in inputs], level)
+        primals, tangents = split(inputs, level)
+        primals = [x if isinstance(x, Traced) or type(x) in NUMBERS else numbers_of(x, op.name) for x in primals]
         try:
             y = performed(op, tuple(primals), params)
         except RESTATED as error:
@@ -160,12 +161,12 @@ def highest_level(values: Iterable[Any]) -> int:
 
 def split(values: Iterable[Any], level: int) -> tuple[list[Any], list[Any]]:
     """The primals and the tangents of this level; the tangent of a constant is None."""
-    pairs = [(x.primal, x.tangent) if type(x) is Dual and x.level == level else (x, None) for x in values]
-    return [primal for primal, _ in pairs], [tangent for _, tangent in pairs]
-
-
-def _of_numbers(x: Any, op: Op) -> Array:
-    return x if type(x) in NUMBERS or isinstance(x, Traced) else numbers_of(x, op.name)
+    primals, tangents = [], []
+    for x in values:
+        is_ours = type(x) is Dual and x.level == level
+        primals.append(x.primal if is_ours else x)
+        tangents.append(x.tangent if is_ours else None)
+    return primals, tangents
 
 
 def innermost(x: Array) -> Array:
@@ -177,8 +178,9 @@ def innermost(x: Array) -> Array:
 
 def _pushed(op: Op, y: Array, primals: Sequence[Array], tangents: Sequence[Array], params: Mapping[str, Any]) -> Array:
     """The Jacobian-vector product Σᵢ ∂y/∂xᵢ · tᵢ; None if y depends on no tangent."""
-    total = None
-    primals = op.real(primals, y.dtype)
+    total, dtype = None, y.dtype
+    if any(getattr(x, "dtype", dtype) is not dtype for x in primals):
+        primals = op.real(primals, dtype)
     for i, t in enumerate(tangents):
         if t is None or op.vjps[i] is None:
             continue
@@ -193,7 +195,7 @@ def _pushed(op: Op, y: Array, primals: Sequence[Array], tangents: Sequence[Array
         return None
     if total.shape != y.shape:
         total = np.broadcast_to(total, y.shape)
-    return total if total.dtype == y.dtype else total.astype(y.dtype)
+    return total if total.dtype == dtype else total.astype(dtype)
 
 
 def _transposed(op: Op, i: int, t: Array, y: Array, primals: Sequence[Array], params: Mapping[str, Any]) -> Array:
@@ -302,18 +304,18 @@ def between(roots: Sequence[Tensor], ends: frozenset[Tensor]) -> tuple[list[Tens
     path = history(roots, ends, oldest)
     known = ends.union(path)
     beside |= _variables.intersection(path)
+    on_path = set(ends)
     for node in path:
         for x in node.inputs:
-            if type(x) is Tensor and x._requires_grad and x not in known:
-                beside.add(x)
+            if type(x) is Tensor:
+                if x in on_path:
+                    on_path.add(node)
+                elif x._requires_grad and x not in known:
+                    beside.add(x)
     hangs_on_others = bool(beside)
     for root in roots:
         if root._requires_grad and root not in known:
             hangs_on_others = True
     if not beside:
         return path, known, hangs_on_others
-    on_path = set(ends)
-    for node in path:
-        if not on_path.isdisjoint([x for x in node.inputs if type(x) is Tensor]):
-            on_path.add(node)
     return [node for node in path if node in on_path], on_path, hangs_on_others
