@@ -71,6 +71,18 @@ def copied(x: Any, dtype: Any = None) -> Any:
     return _of_numbers(array, type(x))[()]  # a scalar for a 0-d array, as NumPy's own functions return it: it is faster
 
 
+def kept_apart(array: Any) -> Any:
+    """A copy of an array, in which entries that share a place in memory do so again, as those of windows do."""
+    size, steps = array.itemsize, array.strides
+    if array.flags.c_contiguous or not array.size or min(steps) < 0 or any(step % size for step in steps):
+        return array.copy()
+    count = sum(step // size * (length - 1) for step, length in zip(steps, array.shape)) + 1
+    if count >= array.size:
+        return array.copy()
+    memory = np.lib.stride_tricks.as_strided(array, (count,), (size,)).copy()
+    return np.ndarray(array.shape, array.dtype, memory, strides=steps)
+
+
 def _of_numbers(array: Any, kind: type, prefix: str = "") -> Any:
     """The array that was made of a container of this kind, if its entries are numbers."""
     if array.dtype.kind not in "fiubc":

@@ -179,3 +179,27 @@ ON_PURPOSE: dict[str, Callable[[Any], Any]] = {
 @pytest.mark.parametrize("take", ON_PURPOSE)
 def test_a_number_is_handed_out_on_purpose(take: str) -> None:
     ON_PURPOSE[take](tg.tensor(2.0, requires_grad=True))
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        lambda x: np.lib.stride_tricks.sliding_window_view(x, (2, 3)),
+        lambda x: np.broadcast_to(x, (3, 6, 7)),
+        lambda x: np.broadcast_to(x[::2, 1:, None], (3, 6, 5)),
+        lambda x: np.lib.stride_tricks.sliding_window_view(x[::-1], 2, axis=0),
+        lambda x: np.lib.stride_tricks.sliding_window_view(x[1:].T, 2, axis=0),
+        lambda x: x.T,
+        lambda x: np.broadcast_to(x[:0], (3, 0, 7)),
+    ],
+)
+def test_a_later_change_of_a_view_or_of_what_it_shows_changes_no_gradient(view: Any) -> None:
+    x = np.arange(42.0).reshape(6, 7)
+    seen = view(x)
+    before = seen.copy()
+    w = tg.tensor(np.ones(seen.shape), requires_grad=True)
+    loss = np.sum(seen * w)
+    x[...] = -1
+    loss.backward()
+    assert w.grad is not None
+    np.testing.assert_array_equal(w.grad.numpy(), before)

@@ -155,11 +155,10 @@ def fitted(g: Any, shape: tuple[int, ...], dtype: Any, op: Op, i: int) -> Array:
         g = np.float64(g)
     arrived = g.shape
     added = len(arrived) - len(shape)
-    if added > 0:
-        g = total_in_any_order(g, tuple(range(added)))
-    if g.shape != shape and added >= 0:
-        stretched = tuple(axis for axis, size in enumerate(shape) if size == 1 != g.shape[axis])
-        g = total_in_any_order(g, stretched, keepdims=True)
+    if added >= 0 and arrived != shape:
+        axes = tuple([i for i, size in enumerate(arrived) if i < added or size != 1 == shape[i - added]])
+        g = total_in_any_order(g, axes, keepdims=added < len(axes))
+        g = g[(0,) * added] if 0 < added < len(axes) else g
     if g.shape != shape:
         raise ShapeError(f"the derivative of {op} by argument {i} has shape {arrived}, which does not fit {shape}")
     return g if g.dtype == dtype else g.astype(dtype)

@@ -11,7 +11,7 @@ from tinygrad_lite.engine.backward import Node
 from tinygrad_lite.engine.op import Array, Op, Traced
 from tinygrad_lite.engine.operators import Operators
 from tinygrad_lite.errors import RESTATED, InputError, UsageError, complain
-from tinygrad_lite.foreign import DATA_WITHOUT_HISTORY, numbers_of
+from tinygrad_lite.foreign import DATA_WITHOUT_HISTORY, kept_apart, numbers_of
 
 NUMBERS = frozenset({int, float, complex, type(None), np.float64, np.float32})
 """Types that need no check: their values never change, and no container holds them."""
@@ -25,7 +25,9 @@ def received(x: Any, op: Op) -> Array:
     Even a read-only array is copied, since it may be a view of a writable one.
     """
     array = numbers_of(x, op.name)
-    return array.copy() if op.reads_values and not isinstance(array, np.generic) else array
+    if not op.reads_values or isinstance(array, np.generic):
+        return array
+    return kept_apart(array) if type(array) is np.ndarray else array.copy()
 
 
 def number(value: Any, op: Op) -> Array:

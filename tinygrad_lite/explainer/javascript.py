@@ -14,7 +14,7 @@ import numpy as np
 from tinygrad_lite.engine.backward import whole
 from tinygrad_lite.engine.op import Array, Op, Traced
 from tinygrad_lite.errors import UsageError
-from tinygrad_lite.ops.linear.contraction import axes_by_letters
+from tinygrad_lite.ops.linear.contraction import axes_by_letters, einsum, subscripts_of
 from tinygrad_lite.readers.expression import Numbered, numbers
 
 UNARY = """
@@ -109,6 +109,9 @@ class _Script:
                 flat_indices = op.forward(np.arange(np.size(value)).reshape(np.shape(inputs[0])), **params)
                 return f"np.take({self.written(inputs[0])}, {json.dumps(np.shape(value))}, {_listed(flat_indices)})"
             return f"np.reshape({self.written(inputs[0])}, {json.dumps(np.shape(value))})"
+        if op.name == "tensordot":
+            subscripts = subscripts_of(np.ndim(numbers(inputs[0])), np.ndim(numbers(inputs[1])), params["axes"])
+            return self._call(einsum, inputs, {"subscripts": subscripts}, value)
         if op.name not in FUNCTIONS:
             raise NotPrintableError(f"{op} has no form in the page")
         if op.name == "einsum":

@@ -1,7 +1,11 @@
 """Summations as matrix products: as NumPy's loop, whatever the axes."""
 
+from itertools import permutations
+from typing import Any
+
 import numpy as np
 import pytest
+from numpy.lib.stride_tricks import sliding_window_view
 
 import tinygrad_lite as tg
 from tinygrad_lite.ops.linear import contraction
@@ -68,3 +72,38 @@ def test_what_no_product_can_do_is_numpys_error() -> None:
     for subscripts, x in (("ij,jk->iz", (a, a)), ("ij,jk->ik", (a, np.ones((5, 64)))), ("ij,jk,kl->z", (a, a, a))):
         with pytest.raises(ValueError, match="einsum"):
             np.einsum(subscripts, *x)
+
+
+@pytest.mark.parametrize("order", list(permutations(range(4))), ids=str)
+def test_convolutions_of_images_in_any_order_of_memory(order: tuple[int, ...]) -> None:
+    """Values and gradients are NumPy's, whichever way the windows are laid out and the matrices with them."""
+    rng = np.random.default_rng(0)
+    x, weight = rng.normal(size=[(20, 3, 9, 8)[i] for i in order]), rng.normal(size=(5, 3, 3, 2))
+    x = x.transpose(np.argsort(order))
+
+    def windows(x: Any) -> Any:
+        return sliding_window_view(np.pad(x, ((0, 0), (0, 0), (1, 1), (0, 0))), (3, 2), axis=(2, 3))
+
+    def by_tensordot(x: Any, weight: Any) -> Any:
+        return np.moveaxis(np.tensordot(windows(x), weight, axes=((1, 4, 5), (1, 2, 3))), -1, 1)
+
+    def by_einsum(x: Any, weight: Any) -> Any:
+        return np.einsum("nchwij,ocij->nohw", windows(x), weight)
+
+    def the_other_way_round(x: Any, weight: Any) -> Any:
+        return np.einsum("ocij,nchwij->nohw", weight, windows(x))
+
+    right = by_einsum(x, weight)
+    g = rng.normal(size=right.shape)
+    slope = np.einsum("nohw,nchwij->ocij", g, windows(x))
+    back = np.zeros((20, 3, 11, 8))
+    for i, j in np.ndindex(3, 2):
+        back[:, :, i : i + 9, j : j + 7] += np.einsum("nohw,oc->nchw", g, weight[:, :, i, j])
+    for convolution in (by_tensordot, by_einsum, the_other_way_round):
+        y, pull = tg.vjp(convolution, x, weight)
+        np.testing.assert_allclose(y, right, rtol=1e-12, atol=1e-12)
+        by_x, by_weight = pull(g)
+        np.testing.assert_allclose(by_x, back[:, :, 1:10], rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(by_weight, slope, rtol=1e-12, atol=1e-12)
+        (of_data,) = tg.vjp(lambda weight, f=convolution: f(x, weight), weight)[1](g)
+        np.testing.assert_allclose(of_data, slope, rtol=1e-12, atol=1e-12)

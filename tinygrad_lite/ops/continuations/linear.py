@@ -25,7 +25,7 @@ from tinygrad_lite.ops.linear.norms import FROBENIUS, all_or
 
 for op in (products.matmul, products.linear, products.dot, products.inner):
     continuation(op, exact(op.forward))
-for op in (contraction.einsum, linalg.multi_dot):
+for op in (contraction.einsum, contraction.tensordot, linalg.multi_dot):
     continuation(op, op.forward)
 continuation(products.vdot, lambda a, b: np.dot(np.ravel(a), np.ravel(b)))
 continuation(linalg.inv, exact(np.linalg.inv))

@@ -1,6 +1,6 @@
 """Einstein summation: any product and sum over named axes; its derivative is an Einstein summation, too."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from math import prod
 from string import ascii_lowercase, ascii_uppercase
@@ -12,6 +12,7 @@ from tinygrad_lite.engine.arguments import as_array, refuse_out
 from tinygrad_lite.engine.op import Array, Op, primitive
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import ShapeError, UsageError
+from tinygrad_lite.ops.shapes.indexing import performed
 
 _LETTERS = ascii_uppercase + ascii_lowercase  # in the order in which NumPy sorts them
 
@@ -82,20 +83,82 @@ def _product(factors: Sequence[tuple[str, tuple[int, ...]]], made: str) -> Calla
     n, m, k = (prod(sizes[c] for c in letters) for letters in (rows, columns, summed))
     if {*a, *b} != {*made, *summed} or min(n, m) < 2 or not summed or prod(sizes.values()) < MANY:
         return None
-    order_a, order_b = (
-        [a.index(c) for c in (*stack, *rows, *summed)],
-        [b.index(c) for c in (*stack, *summed, *columns)],
-    )
     deep = [sizes[c] for c in stack]
-    shape = [sizes[c] for c in (*stack, *rows, *columns)]
-    back = [(*stack, *rows, *columns).index(c) for c in made]
 
-    def product(a: Array, b: Array) -> Array:
-        left = np.reshape(np.transpose(a, order_a), (*deep, n, k))
-        right = np.reshape(np.transpose(b, order_b), (*deep, k, m))
-        return np.transpose(np.reshape(np.matmul(left, right), shape), back)
+    @lru_cache
+    def arranged(steps_a: tuple[int, ...], steps_b: tuple[int, ...]) -> tuple[bool, list[int], list[int], list[str]]:
+        """Whether b comes first, the order of the axes of the two factors, and of those of the product."""
+        if stack:
+            lines, places, inner, turned = rows, columns, summed, False
+        else:
+            lines, places, inner, turned = _in_memory(
+                rows, columns, summed, sizes, dict(zip(a, steps_a)), dict(zip(b, steps_b))
+            )
+        if turned:
+            return (
+                True,
+                [b.index(c) for c in (*places, *inner)],
+                [a.index(c) for c in (*inner, *lines)],
+                [*places, *lines],
+            )
+        order_a, order_b = (
+            [a.index(c) for c in (*stack, *lines, *inner)],
+            [b.index(c) for c in (*stack, *inner, *places)],
+        )
+        return False, order_a, order_b, [*stack, *lines, *places]
+
+    def product(x: Array, z: Array) -> Array:
+        turned, order_x, order_z, letters = arranged(x.strides, z.strides)
+        (x, z), (height, width) = ((z, x), (m, n)) if turned else ((x, z), (n, m))
+        left = x.transpose(order_x).reshape(*deep, height, k)
+        right = z.transpose(order_z).reshape(*deep, k, width)
+        y = np.matmul(left, right).reshape([sizes[c] for c in letters])
+        return y.transpose([letters.index(c) for c in made])
 
     return product
+
+
+SHORT = 8
+"""Copying an array in pieces of fewer entries than these takes several times as long as in one go."""
+
+
+def _in_memory(
+    rows: list[str],
+    columns: list[str],
+    summed: list[str],
+    sizes: Mapping[str, int],
+    steps_a: Mapping[str, int],
+    steps_b: Mapping[str, int],
+) -> tuple[list[str], list[str], list[str], bool]:
+    """The axes of two factors in the order in which they lie in memory, and whether the product is to be transposed.
+
+    It is if the first factor, the windows of an image, say, would be copied in small pieces.
+    """
+    n, m = (prod(sizes[c] for c in letters) for letters in (rows, columns))
+    steps = steps_a if n > m else steps_b
+    lines = sorted(rows, key=steps_a.__getitem__, reverse=True)
+    places = sorted(columns, key=steps_b.__getitem__, reverse=True)
+    inner = sorted(summed, key=steps.__getitem__, reverse=True)
+    if all(_piece(part, sizes, steps_a) == prod(sizes[c] for c in part) for part in (lines, inner)):
+        return lines, places, inner, lines != rows and steps_a[lines[-1]] < steps_a[inner[-1]]
+    if _piece([*lines, *inner], sizes, steps_a) >= SHORT:
+        return lines, places, inner, False
+    longest = max(lines, key=sizes.__getitem__)
+    if _piece([*inner, *lines], sizes, steps_a) < min(2 * SHORT, sizes[longest]):
+        lines.append(lines.pop(lines.index(longest)))
+    return lines, places, inner, True
+
+
+def _piece(letters: list[str], sizes: Mapping[str, int], steps: Mapping[str, int]) -> int:
+    """How many entries at the end of axes in this order lie in memory at equal distances."""
+    count, step = 1, 0
+    for c in reversed(letters):
+        if sizes[c] > 1:
+            if step and steps[c] != step * count:
+                break
+            step = step or steps[c]
+            count *= sizes[c]
+    return count
 
 
 def axes_by_letters(subscripts: str, ndims: Sequence[int]) -> tuple[list[str], str]:
@@ -174,6 +237,76 @@ def _einsum_as_numpy(
         arrays = pairs[0::2]
         subscripts = ",".join(map(_named, pairs[1::2])) + ("" if result is None else "->" + _named(result))
     return einsum(*map(as_array, arrays), subscripts=subscripts, optimize=optimize)
+
+
+def _tensordot(a: Array, b: Array, axes: tuple[tuple[int, ...], tuple[int, ...]]) -> Array:
+    if _suit_blas([a, b]) and (product := _product_of(a.shape, b.shape, axes)):
+        return product(a, b)
+    return np.tensordot(a, b, axes)
+
+
+@lru_cache
+def _product_of(
+    shape_a: tuple[int, ...], shape_b: tuple[int, ...], axes: tuple[tuple[int, ...], tuple[int, ...]]
+) -> Callable[[Array, Array], Array] | None:
+    terms, made = axes_by_letters(subscripts_of(len(shape_a), len(shape_b), axes), [len(shape_a), len(shape_b)])
+    return _product([*zip(terms, (shape_a, shape_b))], made)
+
+
+def subscripts_of(ndim_a: int, ndim_b: int, axes: tuple[tuple[int, ...], tuple[int, ...]]) -> str:
+    """The product of two arrays that sums over these axes, as an Einstein summation."""
+    of_a, of_b = axes
+    a, more = _LETTERS[:ndim_a], iter(_LETTERS[ndim_a:])
+    b = "".join(a[of_a[of_b.index(i)]] if i in of_b else next(more) for i in range(ndim_b))
+    return f"{a},{b}->{''.join(c for c in a + b if (c in a) != (c in b))}"
+
+
+def _tensordot_vjp_a(g: Array, y: Array, a: Array, b: Array, axes: Any) -> Array:
+    of_a, of_b = axes
+    free_a, free_b = _remaining(a, of_a), _remaining(b, of_b)
+    back = tensordot(g, b, axes=(tuple(range(len(free_a), np.ndim(g))), free_b))
+    places = [*free_a, *(of_a[of_b.index(i)] for i in sorted(of_b))]
+    return np.transpose(back, np.argsort(places).tolist())
+
+
+def _tensordot_vjp_b(g: Array, y: Array, a: Array, b: Array, axes: Any) -> Array:
+    of_a, of_b = axes
+    free_a, free_b = _remaining(a, of_a), _remaining(b, of_b)
+    back = tensordot(a, g, axes=(free_a, tuple(range(len(free_a)))))
+    places = [*(of_b[of_a.index(i)] for i in sorted(of_a)), *free_b]
+    return np.transpose(back, np.argsort(places).tolist())
+
+
+def _remaining(x: Array, summed: Sequence[int]) -> tuple[int, ...]:
+    """The axes that a sum over some leaves."""
+    return tuple(i for i in range(np.ndim(x)) if i not in summed)
+
+
+tensordot: Op = primitive(
+    _tensordot,
+    _tensordot_vjp_a,
+    _tensordot_vjp_b,
+    linear=True,
+    examples=[
+        ([(2, 3), (3, 4)], {"axes": ((1,), (0,))}),
+        ([(2, 3, 4), (4, 5, 2)], {"axes": ((2, 0), (0, 2))}),
+        ([(2, 3), (2, 2)], {"axes": ((), ())}),
+        ([(2, 3), (2, 3)], {"axes": ((0, 1), (0, 1))}),
+    ],
+)
+
+
+@implements(np.tensordot)
+def _tensordot_as_numpy(a: Array, b: Array, axes: Any = 2) -> Array:
+    a, b = as_array(a), as_array(b)
+    if np.ndim(axes) == 0 and not isinstance(axes, (tuple, list)):
+        of_a, of_b = list(range(a.ndim - int(axes), a.ndim)), list(range(int(axes)))
+    else:
+        of_a, of_b = ([axis] if np.ndim(axis) == 0 else list(axis) for axis in axes)
+    of_a, of_b = [i % (a.ndim or 1) for i in of_a], [i % (b.ndim or 1) for i in of_b]
+    if [a.shape[i] for i in of_a] != [b.shape[i] for i in of_b]:
+        raise ShapeError(f"tensordot of {a.shape} and {b.shape}: the axes {axes} to sum over differ in length")
+    return performed(tensordot, (a, b), {"axes": (tuple(of_a), tuple(of_b))})
 
 
 def _named(axes: Sequence[Any]) -> str:

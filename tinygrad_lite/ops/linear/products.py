@@ -1,6 +1,5 @@
 """Products that sum over a shared axis."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -157,27 +156,6 @@ def vecmat(x1: Array, x2: Array, /) -> Array:
     if np.ndim(x2) < 2:
         raise ShapeError(f"vecmat takes a vector and a matrix, got shapes {np.shape(x1)} and {np.shape(x2)}")
     return np.matmul(np.expand_dims(x1, -2), x2)[..., 0, :]
-
-
-@implements(np.tensordot)
-def tensordot(a: Array, b: Array, axes: Any = 2) -> Array:
-    a, b = as_array(a), as_array(b)
-    if np.ndim(axes) == 0 and not isinstance(axes, (tuple, list)):
-        of_a, of_b = list(range(a.ndim - int(axes), a.ndim)), list(range(int(axes)))
-    else:
-        of_a, of_b = ([axis] if np.ndim(axis) == 0 else list(axis) for axis in axes)
-    of_a, of_b = [i % (a.ndim or 1) for i in of_a], [i % (b.ndim or 1) for i in of_b]
-    if [a.shape[i] for i in of_a] != [b.shape[i] for i in of_b]:
-        raise ShapeError(f"tensordot of {a.shape} and {b.shape}: the axes {axes} to sum over differ in length")
-    free_a, free_b = ([i for i in range(x.ndim) if i not in summed] for x, summed in ((a, of_a), (b, of_b)))
-    count = int(np.prod([a.shape[i] for i in of_a]))
-    left = np.reshape(np.transpose(a, free_a + of_a), (-1 if a.size else _size(a, free_a), count))
-    right = np.reshape(np.transpose(b, of_b + free_b), (count, -1 if b.size else _size(b, free_b)))
-    return np.reshape(np.dot(left, right), tuple(a.shape[i] for i in free_a) + tuple(b.shape[i] for i in free_b))
-
-
-def _size(x: Array, axes: Sequence[int]) -> int:
-    return int(np.prod([x.shape[i] for i in axes]))
 
 
 @implements(np.kron)

