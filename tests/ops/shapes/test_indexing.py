@@ -45,6 +45,24 @@ def test_adding_is_numpys(index: Any, shape: tuple[int, ...], layout: str, dtype
         np.testing.assert_array_equal(tg.tensor(x).at[index].add(values).numpy(), right)
 
 
+@pytest.mark.parametrize("index", [*INDICES, np.array(2)], ids=str)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_reading_is_numpys(index: Any, shape: tuple[int, ...], layout: str) -> None:
+    x = tg.tensor(LAYOUTS[layout](RNG.normal(size=shape)))
+    entries, right = x[index].numpy(), x.numpy()[index]
+    np.testing.assert_array_equal(entries, right)
+    assert entries.strides == right.strides  # a sum would round differently in another layout
+
+
+@pytest.mark.parametrize("index", [np.array([6]), np.array([0, -7]), np.array(6)], ids=str)
+def test_a_row_that_does_not_exist_is_refused_as_by_numpy(index: Any) -> None:
+    with pytest.raises(IndexError, match="out of bounds for axis 0 with size 6"):
+        np.ones((6, 5))[index]
+    with pytest.raises(IndexError, match="out of bounds for axis 0 with size 6"):
+        tg.tensor(np.ones((6, 5)))[index]
+
+
 @pytest.mark.parametrize("index", INDICES, ids=str)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_the_gradient_of_entries_is_added_up(index: Any, shape: tuple[int, ...]) -> None:

@@ -44,7 +44,8 @@ def _is_basic(index: Index) -> bool:
 
 
 def _getitem(x: Array, index: Index) -> Array:
-    return x[index]
+    picks_rows = type(index) is np.ndarray and index.dtype.kind == "i" and type(x) is np.ndarray and x.ndim > 1
+    return x.take(index, axis=0) if picks_rows and x.flags.c_contiguous else x[index]  # in a third of the time
 
 
 def _scatter(*parts: Array, shape: tuple[int, ...], indices: Sequence[Index]) -> Array:
@@ -100,7 +101,7 @@ def _add_at(total: Array, index: Index, addend: Array) -> None:
     elif total.ndim == 1 or np.size(addend) < max(FEW_PARTS, total.size // FEW_PARTS) or type(total) is not np.ndarray:
         np.add.at(total, index, addend)
     else:  # NumPy adds to a flat array in a seventh of the time; the total lies in memory row by row
-        positions = places(total.shape)[index]
+        positions = _getitem(places(total.shape), index)
         np.add.at(total.reshape(-1), positions.ravel(), np.broadcast_to(addend, positions.shape).ravel())
 
 
@@ -234,7 +235,7 @@ index_set = primitive(
 index_add = primitive(
     _index_add,
     lambda g, y, x, values, index: g,
-    lambda g, y, x, values, index: _like_values(g[index], values),
+    lambda g, y, x, values, index: _like_values(performed(getitem, (g,), {"index": index}), values),
     kind="moving",
     examples=list(_with_values(_EXAMPLES)),
 )
