@@ -204,13 +204,19 @@ def _index_set_vjp_values(g: Array, y: Array, x: Array, values: Array, index: In
 
 def _index_add(x: Array, values: Array, index: Index) -> Array:
     result = np.array(x, np.result_type(x, values), order="C")
-    entries = result[index] if _is_basic(index) else np.broadcast_to(False, result.shape)[index]
-    if np.shape(values) != np.shape(entries):  # np.add.at crashes if the values have more axes than the entries
-        addend = np.empty(np.shape(entries), result.dtype)
+    shape = _shape_of_entries(result, index)
+    if np.shape(values) != shape:  # np.add.at crashes if the values have more axes than the entries
+        addend = np.empty(shape, result.dtype)
         addend[...] = values
         values = addend
     _add_at(result, index, values)
     return result
+
+
+def _shape_of_entries(x: Array, index: Index) -> tuple[int, ...]:
+    if _is_of_numbers(index) and x.ndim:
+        return index.shape + x.shape[1:]  # type: ignore[no-any-return]
+    return np.shape(x[index] if _is_basic(index) else np.broadcast_to(False, x.shape)[index])
 
 
 def _with_values(examples: Any) -> Any:
