@@ -48,6 +48,14 @@ def total_in_any_order(x: Any, axes: tuple[int, ...], keepdims: bool = False) ->
     return laid.reshape(plan.shape).transpose(plan.back)
 
 
+def total_along(x: Any, axis: int | tuple[int, ...] | None) -> Any:
+    """The sum of an array of any kind in any order; the axes stay, with length 1."""
+    if type(x) is not np.ndarray:
+        return np.sum(x, axis=axis, keepdims=True)
+    axes = range(x.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    return total_in_any_order(x, tuple([i % x.ndim for i in axes]), keepdims=True)
+
+
 class _Plan(NamedTuple):
     """How to sum over outer and inner axes: the axes in the order in which they lie in memory, and the result's."""
 

@@ -9,7 +9,7 @@ import pytest
 import tinygrad_lite as tg
 
 EXTREMA = [np.max, np.min]
-SHAPES = [(500, 4), (40, 2, 30, 3), (300, 2, 2), (1100, 1), (3, 500), (2, 2, 2)]
+SHAPES = [(100, 20), (5, 40, 32), (500, 4), (40, 2, 30, 3), (300, 2, 2), (1100, 1), (3, 500), (2, 2, 2)]
 
 
 def axes_of(ndim: int) -> Any:

@@ -12,7 +12,7 @@ from tinygrad_lite.engine.op import POSITIVE, Array, Example, Op, Rule, elementw
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.ops.arithmetic.elementwise import above
 from tinygrad_lite.ops.shapes.shaping import stretched
-from tinygrad_lite.sums import total
+from tinygrad_lite.sums import total, total_along
 
 Axis = int | tuple[int, ...] | None
 
@@ -378,6 +378,9 @@ def _extremum(ufunc: np.ufunc, function: Rule) -> Rule:
     ) -> Array:
         if type(a) is np.ndarray and initial is np._NoValue and where is True and _are_short(a.shape, axis):
             return _place_by_place(ufunc, a, axis, keepdims)
+        if type(a) is np.ndarray and initial is np._NoValue and where is True and _has_narrow_rows(a, axis):
+            y = ufunc.reduce(a.reshape(-1, a.shape[-1]).T.copy(), axis=0)  # many columns at once, in half of the time
+            return y.reshape(*a.shape[:-1], *([1] if keepdims else []))
         optional = {} if initial is np._NoValue else {"initial": initial}
         return function(a, axis=axis, keepdims=keepdims, **optional, **_mask(where))
 
@@ -392,6 +395,13 @@ def _are_short(shape: tuple[int, ...], axis: Axis) -> bool:
     if len(lost) < len(axes) or not all(-len(shape) <= i < len(shape) for i in axes):
         return False  # NumPy raises the error
     return len(shape) - 1 in lost and shape[-1] <= 16 and 2 <= product(shape[i] for i in lost) <= 16
+
+
+def _has_narrow_rows(x: Array, axis: Axis) -> bool:
+    """Whether NumPy would reduce many rows along memory, each of so few entries that its start takes the time."""
+    if axis not in (-1, x.ndim - 1) or x.ndim < 2 or x.dtype.char not in "fd":
+        return False
+    return bool(2 <= x.shape[-1] <= 32 and x.size >= 1024 and x.flags.c_contiguous)
 
 
 def _place_by_place(ufunc: np.ufunc, x: Array, axis: Axis, keepdims: bool) -> Array:
@@ -447,9 +457,9 @@ min = primitive(
 
 
 def _logsumexp(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
-    largest = np.max(x, axis=axis, keepdims=True)
+    largest = max(x, axis=axis, keepdims=True)
     shift = np.where(np.isfinite(largest), largest, 0)
-    summed = np.sum(np.exp(x - shift), axis=axis, keepdims=True)
+    summed = total_along(np.exp(x - shift), axis)
     with np.errstate(divide="ignore"):  # the logarithm of an empty sum is -∞, as it should be
         y = np.log(summed) + shift
     return y if keepdims else np.squeeze(y, axis=axis)[()]
@@ -459,8 +469,8 @@ def _logsumexp_vjp(g: Array, y: Array, x: Array, axis: Axis = None, keepdims: bo
     if not x.size:  # then there is no largest entry
         return np.zeros_like(x)
     # the share of each exponential, relative to the largest; x - y would keep few digits where both are large
-    weights = np.exp(above(x, np.max(x, axis=axis, keepdims=True)))
-    total_weight = np.sum(weights, axis=axis, keepdims=True)
+    weights = np.exp(above(x, max(x, axis=axis, keepdims=True)))
+    total_weight = total_along(weights, axis)
     return _kept(g, x, axis, keepdims) * (weights / np.where(np.equal(total_weight, 0), 1, total_weight))
 
 

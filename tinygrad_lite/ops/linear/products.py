@@ -23,6 +23,8 @@ def _matmul_vjp_b(g: Array, y: Array, a: Array, b: Array) -> Array:
         return a * g if b.ndim == 1 else a[..., None] * g[..., None, :]
     if b.ndim == 1:
         return np.matmul(a.swapaxes(-1, -2), g[..., None])[..., 0]
+    if b.ndim == 2:
+        return np.matmul(_rows(a).T, _rows(g))  # one product, not one for each matrix and then their sum
     return np.matmul(a.swapaxes(-1, -2), g)
 
 

@@ -4,7 +4,9 @@ import numpy as np
 
 from tinygrad_lite.engine.op import Array, elementwise, primitive
 from tinygrad_lite.ops.arithmetic.elementwise import sigmoid as sigmoid
+from tinygrad_lite.ops.arithmetic.reductions import max as largest
 from tinygrad_lite.ops.networks.normal import normal_cdf, normal_density
+from tinygrad_lite.sums import total_along
 
 
 def _relu(x: Array) -> Array:
@@ -63,25 +65,25 @@ AXES = [([(2, 3)], {"axis": axis}) for axis in (-1, 0, (0, 1), None)]
 
 
 def _softmax(x: Array, axis: int | tuple[int, ...] | None = -1) -> Array:
-    weights = np.exp(x - np.max(x, axis=axis, keepdims=True))
-    return weights / np.sum(weights, axis=axis, keepdims=True)
+    weights = np.exp(x - largest(x, axis=axis, keepdims=True))
+    return weights / total_along(weights, axis)
 
 
 softmax = primitive(
     _softmax,
-    lambda g, y, x, axis=-1: y * (g - np.sum(g * y, axis=axis, keepdims=True)),
+    lambda g, y, x, axis=-1: y * (g - total_along(g * y, axis)),
     kind="saturating",
     examples=AXES,
 )
 
 
 def _log_softmax(x: Array, axis: int | tuple[int, ...] | None = -1) -> Array:
-    shifted = x - np.max(x, axis=axis, keepdims=True)
-    return shifted - np.log(np.sum(np.exp(shifted), axis=axis, keepdims=True))
+    shifted = x - largest(x, axis=axis, keepdims=True)
+    return shifted - np.log(total_along(np.exp(shifted), axis))
 
 
 log_softmax = primitive(
     _log_softmax,
-    lambda g, y, x, axis=-1: g - np.exp(y) * np.sum(g, axis=axis, keepdims=True),
+    lambda g, y, x, axis=-1: g - np.exp(y) * total_along(g, axis),
     examples=AXES,
 )
