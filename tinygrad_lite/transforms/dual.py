@@ -204,7 +204,7 @@ def _transposed(op: Op, i: int, t: Array, y: Array, primals: Sequence[Array], pa
     g = variable(np.zeros_like(innermost(y)))
     try:
         with grad_mode.enable_grad(), np.errstate(all="ignore"):  # the value at g = 0 is not used
-            back = fitted(op.vjps[i](g, y, *primals, **params), np.shape(x), np.result_type(x), op, i)
+            back = fitted(op.vjps[i](g, y, *primals, **params), x.shape, x.dtype, op, i)
     finally:
         settle([g])
     return Pullback([whole(back)], [g])([t])[0]
