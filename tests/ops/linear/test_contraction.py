@@ -8,6 +8,7 @@ import pytest
 from numpy.lib.stride_tricks import sliding_window_view
 
 import tinygrad_lite as tg
+from tinygrad_lite.engine.backward import history
 from tinygrad_lite.ops.linear import contraction
 
 SIZES = dict(zip("abcde", (2, 3, 4, 5, 2)))
@@ -107,3 +108,14 @@ def test_convolutions_of_images_in_any_order_of_memory(order: tuple[int, ...]) -
         np.testing.assert_allclose(by_weight, slope, rtol=1e-12, atol=1e-12)
         (of_data,) = tg.vjp(lambda weight, f=convolution: f(x, weight), weight)[1](g)
         np.testing.assert_allclose(of_data, slope, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.usefixtures("always")
+def test_many_operands_are_multiplied_pair_by_pair() -> None:
+    """Four matrices take three products forward, and two for each of these backward."""
+    xs = [tg.tensor(np.ones((4, 4)), requires_grad=True) for _ in range(4)]
+    y = np.einsum("ab,bc,cd,de->ae", *xs)
+    assert [len(node.inputs) for node in history([y])] == [2, 2, 2]
+    y.sum().backward()
+    for x in xs:
+        np.testing.assert_array_equal(x.grad.numpy(), np.full((4, 4), 64.0))

@@ -236,7 +236,14 @@ def _einsum_as_numpy(
         *pairs, result = operands if len(operands) % 2 else (*operands, None)
         arrays = pairs[0::2]
         subscripts = ",".join(map(_named, pairs[1::2])) + ("" if result is None else "->" + _named(result))
-    return einsum(*map(as_array, arrays), subscripts=subscripts, optimize=optimize)
+    arrays = [*map(as_array, arrays)]
+    plan = _plan(subscripts, tuple(x.shape for x in arrays)) if isinstance(optimize, (bool, str)) else []
+    if len(plan) > 1:  # pair by pair, so that a rule need not multiply again what the forward did
+        for chosen, step, _ in plan:
+            made = einsum(*(arrays[i] for i in chosen), subscripts=step, optimize=False)
+            arrays = [*(x for i, x in enumerate(arrays) if i not in chosen), made]
+        return arrays[0]
+    return einsum(*arrays, subscripts=subscripts, optimize=optimize)
 
 
 def _tensordot(a: Array, b: Array, axes: tuple[tuple[int, ...], tuple[int, ...]]) -> Array:

@@ -5,7 +5,7 @@ import numpy as np
 from tinygrad_lite.engine.op import Array, elementwise, primitive
 from tinygrad_lite.ops.arithmetic.elementwise import sigmoid as sigmoid
 from tinygrad_lite.ops.arithmetic.reductions import max as largest
-from tinygrad_lite.ops.networks.normal import normal_cdf, normal_density
+from tinygrad_lite.ops.networks.normal import normal_at
 from tinygrad_lite.sums import total_along
 
 
@@ -55,10 +55,10 @@ silu = elementwise(
     lambda x, gate: x * gate, lambda y, x, gate: gate * (1 + x * sigmoid(-x)), name="silu", shared=lambda x: sigmoid(x)
 )
 gelu = elementwise(
-    lambda x, gate: x * gate,
-    lambda y, x, gate: gate + x * normal_density(x),
+    lambda x, normal: x * normal.cdf,
+    lambda y, x, normal: normal.cdf + x * normal.density,
     name="gelu",
-    shared=lambda x: normal_cdf(x),
+    shared=normal_at,
 )
 
 AXES = [([(2, 3)], {"axis": axis}) for axis in (-1, 0, (0, 1), None)]
