@@ -425,9 +425,11 @@ def _winners_place_by_place(g: Array, y: Array, x: Array, axis: Axis) -> Array:
     shape = x[places[0]].shape
     y, share = y.reshape(shape), unless_nan(g, y).reshape(shape)
     winners = [np.equal(x[place], y) for place in places]
-    ties = np.add.reduce(winners, axis=0, dtype=np.int8)
+    ties = winners[0].astype(np.int8)
+    for wins in winners[1:]:
+        ties += wins
     share = share if (ties == 1).all() else divided(share, np.maximum(ties, 1))
-    slope = np.empty(x.shape, share.dtype)
+    slope = np.empty_like(x, share.dtype)  # laid out in memory as x is
     for place, wins in zip(places, winners):
         np.multiply(wins, share, out=slope[place])
     return slope
