@@ -357,7 +357,8 @@ ties = primitive(_ties, arity=2, examples=[([np.array([[True, True, False]]), (1
 
 def unless_nan(g: Array, y: Array) -> Array:
     """The upstream gradient of a selected value; NaN where the value is NaN, since any number may be behind that."""
-    return np.where(np.isnan(y), y, g)
+    missing = np.isnan(y)
+    return g if type(missing) is np.ndarray and not missing.any() else np.where(missing, y, g)
 
 
 def closest(x: Array, **_: Any) -> Array:
