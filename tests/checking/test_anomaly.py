@@ -15,6 +15,7 @@ from tinygrad_lite.checking.anomaly import detect_anomaly
 from tinygrad_lite.engine.tensor import Tensor, positive
 from tinygrad_lite.errors import AnomalyError, TinygradError
 from tinygrad_lite.nn import functional
+from tinygrad_lite.ops.shapes.indexing import Scattered
 
 KEEP = np.array([True, False, True])
 HUGE = np.full((2, 2), 1e200)
@@ -350,3 +351,17 @@ def test_the_error_is_of_both_kinds() -> None:
 def test_other_errors_pass_through() -> None:
     with pytest.raises(np.linalg.LinAlgError), detect_anomaly():
         np.linalg.inv(tg.tensor(np.zeros((2, 2))))
+
+
+def test_a_rule_that_sees_which_entries_were_read_is_checked_like_others() -> None:
+    def quotient(g: Any, y: Any, x: Any) -> Any:
+        return (g.whole() if isinstance(g, Scattered) else g) / x
+
+    op = tg.primitive(lambda x: 1 * x, quotient, name="quotient_of_reads", deferred=True)
+    x = tg.tensor([0.5, 0.0, 0.5], requires_grad=True)
+    for read, message in (
+        (lambda y: 3 * y[1:], r"quotient_of_reads made inf(.|\n)*the upstream gradient: .* to 3\.0\n"),
+        (lambda y: 1e308 * y[:1] + 1e308 * y[:1], r"inf arrived at the result of quotient_of_reads"),
+    ):
+        with tg.detect_anomaly(), pytest.raises(AnomalyError, match=message):
+            read(op(x)).sum().backward()

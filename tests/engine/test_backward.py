@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 import tinygrad_lite as tg
 from tests.derivatives import numerical_gradients
 from tinygrad_lite.errors import GraphError, ShapeError
+from tinygrad_lite.ops.shapes.indexing import Scattered
 from tinygrad_lite.testing import programs, values
 
 
@@ -175,3 +176,38 @@ def test_gradients_of_reads_add_up_with_others_in_any_order() -> None:
             x = np.array([0.5, -1.5, 2.0])
             (expected,) = numerical_gradients(g, [x], [0])
             np.testing.assert_allclose(tg.grad(g)(x), expected, rtol=1e-8, atol=1e-8)
+
+
+def watched() -> tuple[Any, list[Any]]:
+    """An operation, and a list of the upstream gradients that its rule gets."""
+    arrived: list[Any] = []
+
+    def rule(g: Any, y: Any, x: Any) -> Any:
+        arrived.append(g)
+        return 2 * (g.whole() if isinstance(g, Scattered) else g)
+
+    return tg.primitive(lambda x: 2 * x, rule, name="watched", deferred=True), arrived
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_a_rule_that_asks_for_it_sees_which_entries_were_read(create_graph: bool) -> None:
+    op, arrived = watched()
+    x = tg.tensor(np.arange(4.0), requires_grad=True)
+    y = op(x)
+    (y[:2] * 0).sum().backward(create_graph=create_graph)
+    np.testing.assert_array_equal(x.grad, np.zeros(4))
+    assert arrived[0].reaches(slice(2))
+    assert not arrived[0].reaches(slice(2, None))
+    op(x).sum().backward(create_graph=create_graph)
+    assert not isinstance(arrived[1], Scattered)
+
+
+def test_a_compiled_rule_that_reads_values_gets_an_array() -> None:
+    def rule(g: Any, y: Any, x: Any) -> Any:
+        g = g.whole() if isinstance(g, Scattered) else g
+        return g if float(np.max(x)) > 0 else 3 * g
+
+    op = tg.primitive(lambda x: 1 * x, rule, name="of_two_slopes", deferred=True)
+    compiled = tg.compile(tg.grad(lambda x: np.sum(op(x)[:2] ** 2)))
+    for x in (np.array([1.0, 2, 3]), np.array([4.0, 1, 2]), np.array([-1.0, -2, -3])):
+        np.testing.assert_array_equal(compiled(x), [2, 2, 0] * x * (1 if x.max() > 0 else 3))

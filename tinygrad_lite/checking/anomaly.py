@@ -16,7 +16,7 @@ from tinygrad_lite import trees
 from tinygrad_lite.checking import anomaly_messages as messages
 from tinygrad_lite.checking.anomaly_messages import CalledOperation, first, is_finite, is_real
 from tinygrad_lite.engine.arguments import ForEach
-from tinygrad_lite.engine.backward import fitted
+from tinygrad_lite.engine.backward import fitted, whole
 from tinygrad_lite.engine.op import Array, Deferred, Op, Rule
 from tinygrad_lite.engine.tensor import Tensor, positive
 from tinygrad_lite.errors import AnomalyError
@@ -158,8 +158,9 @@ def _run(
     """A rule's result for the i-th input, in that input's shape and dtype; checked if anomaly detection is on."""
     if not _state.depth:
         return compute()
-    if not is_finite(innermost(g)):
-        raise AnomalyError(messages.of_arrival(call, innermost(g)))
+    upstream = innermost(whole(g))
+    if not is_finite(upstream):
+        raise AnomalyError(messages.of_arrival(call, upstream))
     before, _state.rule = _state.rule, (call, calling_line())
     try:
         returned = compute()
@@ -169,5 +170,5 @@ def _run(
     for gradient in (returned, contribution):
         if not isinstance(gradient, Deferred) and not is_finite(innermost(gradient)):
             values = [innermost(x) for x in arrays]
-            raise AnomalyError(messages.of_gradient(call, i, innermost(gradient), innermost(g), innermost(y), values))
+            raise AnomalyError(messages.of_gradient(call, i, innermost(gradient), upstream, innermost(y), values))
     return contribution

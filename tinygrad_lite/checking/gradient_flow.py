@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.engine.backward import contribute, history, whole
+from tinygrad_lite.engine.backward import accumulated, contribute, history, whole
 from tinygrad_lite.engine.tensor import Tensor
 
 Edge = tuple[Tensor, Tensor]
@@ -77,8 +77,8 @@ def flow(loss: Tensor) -> Flow:
                 contribute(result, gradients[result], parts)
                 for x, part in parts.items():
                     handed[result, x] = whole(part)
-                    gradients[x] = gradients[x] + handed[result, x] if x in gradients else handed[result, x]
-    return Flow(loss, path, gradients, handed, uses)
+                    gradients[x] = accumulated(gradients[x], part) if x in gradients else part
+    return Flow(loss, path, {x: whole(g) for x, g in gradients.items()}, handed, uses)
 
 
 def size(gradient: Any) -> float:

@@ -314,16 +314,16 @@ class Recorder:
         return self._ops[op]
 
     def _rule(self, op: Op, i: int, vjp: Callable[..., Array]) -> Callable[..., Array]:
-        def rule(*inputs: Array, **params: Any) -> Array:
+        def rule(g: Array, *others: Array, **params: Any) -> Array:
             done = len(self.program.calls)
             try:
-                return vjp(*inputs, **params)
+                return vjp(g, *others, **params)
             except UsageError:
-                if any(isinstance(x, Tensor) for x in inputs):
+                if any(isinstance(x, Tensor) for x in (g, *others)):
                     raise
                 del self.program.calls[done:]
-                whole = Op(vjp, [None], name=f"{op.name}_gradient_{i + 1}", arity=len(inputs))
-                return self._called(whole, inputs, params)
+                whole = Op(vjp, [None], name=f"{op.name}_gradient_{i + 1}", arity=1 + len(others))
+                return self._called(whole, [backward.whole(g), *others], params)
 
         return rule
 

@@ -106,7 +106,7 @@ def contribute(
     """For each input x of a node with upstream gradient g, add gᵀ ∂node/∂x to the gradient that has arrived at x."""
     op, params, kind = node.op, node.params, type(node)
     y, arrays = (node, _linked(node)) if create_graph else (node._array, node.arrays + node.shared)
-    g = g.whole() if isinstance(g, Deferred) else g
+    g = g.whole() if isinstance(g, Deferred) and not op.deferred else g
     for i, x in enumerate(node.inputs):
         if type(x) is not kind or not (x._requires_grad if only is None else x in only) or (vjp := op.vjps[i]) is None:
             continue
@@ -121,10 +121,12 @@ def contribute(
             contribution = fitted(contribution, array.shape, array.dtype, op, i)
             if y.dtype.itemsize > array.dtype.itemsize:
                 widened.set((op, array.dtype, y.dtype))
-        if x in arrived:
-            before = arrived[x]
-            contribution = contribution + before if isinstance(contribution, Deferred) else before + contribution
-        arrived[x] = contribution
+        arrived[x] = accumulated(arrived[x], contribution) if x in arrived else contribution
+
+
+def accumulated(before: Array, g: Array) -> Array:
+    """The sum of two gradients of the same value; a deferred one takes in the other."""
+    return g + before if isinstance(g, Deferred) else before + g
 
 
 def whole(g: Array) -> Array:

@@ -77,6 +77,8 @@ class Facts(TypedDict, total=False):
             computed once; the forward and the derivatives take it after the arrays.
         linear: whether it is linear in each differentiable argument while the others are fixed, as a product is. Its
             Jacobian-vector product is then the operation itself; otherwise the engine derives it from the vjps.
+        deferred: whether its rules take a deferred upstream gradient as it is, to see which entries of the result were
+            read; they must take an array, too. Other rules always get an array.
         kind: its part in diagnoses. "moving": it moves, picks or replaces entries and does not change them, so NaN may
             pass. "multiplying": its first two arguments are the factors of a product, to which it may add something; if
             it is linear in several arguments, all of them are factors. "rectifying": it is 0 for all numbers of one
@@ -90,6 +92,7 @@ class Facts(TypedDict, total=False):
     examples: Sequence[Example] | None
     shared: Rule | None
     linear: bool
+    deferred: bool
     kind: Literal["moving", "multiplying", "rectifying", "saturating"] | None
     chooses: str
 
@@ -115,7 +118,7 @@ class Op(Arguments):
     on_complex: Rule | None = None
     examples: Sequence[Example] | None = None
     shared: Rule | None = None
-    linear, chooses = False, ""
+    linear, deferred, chooses = False, False, ""
     kind: str | None = None
     module = __name__
 

@@ -112,8 +112,8 @@ def register(op: Op) -> None:
     it states its own: these belong to the function, whatever its derivatives.
     """
     former = _ANSWERS.get(op.forward)
-    for fact in Facts.__annotations__.keys() - {"examples", "linear", "shared"} if isinstance(former, Op) else ():
-        setattr(op, fact, getattr(op, fact) or getattr(former, fact))
+    for fact in Facts.__annotations__.keys() - {"deferred", "examples", "linear", "shared"}:
+        setattr(op, fact, getattr(op, fact) or getattr(former, fact, getattr(op, fact)))
     _OPERATIONS[op.name] = op
     _enter(op.name, op)
     _enter(op.forward, op)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.engine.backward import fitted, whole
+from tinygrad_lite.engine.backward import accumulated, fitted, whole
 from tinygrad_lite.engine.grad_mode import no_grad
 from tinygrad_lite.engine.op import Array, Deferred
 from tinygrad_lite.explainer.graph import Graph, Node
@@ -112,38 +112,35 @@ def steps(
 
     For a result with several entries, the pass computes the gradient of their sum.
     """
-    root = graph.root
-    gradients[root] = graph.upstream
+    arrived: dict[Node, Any] = {graph.root: graph.upstream}
     before: BackwardStep | None = None
     for operation in reversed(graph.operations):
-        if operation not in gradients:
+        if operation not in arrived:
             continue
-        g = gradients[operation]
+        op: Any = operation.op
+        g = whole(arrived[operation])
+        seen = arrived[operation] if op.deferred else g
         made = []
         symbols = operation.symbols
         upstream = Symbol(g, graph.letter)
         for i, x in enumerate(operation.inputs):
-            if not (isinstance(x, Node) and x.requires_grad):
+            if not (isinstance(x, Node) and x.requires_grad) or op.vjps[i] is None:
                 continue
-            contribution = _contribution(operation, x, i, upstream, symbols)
-            if contribution is None:
-                continue
+            with np.errstate(all="ignore"), no_grad():  # the lesson shows infinite and undefined values as such
+                returned = op.vjps[i](seen, operation.value, *operation.arrays, **operation.params)
+                contribution = _contribution(operation, x, i, whole(returned), upstream, symbols)
+                value = fitted(returned, x.shape, x.value.dtype, op, i)
+                arrived[x] = accumulated(arrived[x], value) if x in arrived else value
             made.append(contribution)
             received.setdefault(x, []).append(contribution)
-            gradients[x] = gradients[x] + contribution.value if x in gradients else contribution.value
         before = BackwardStep(1 if before is None else before.number + 1, operation, g, made, before)
         yield before
+    gradients.update({x: whole(g) for x, g in arrived.items()})
 
 
-def _contribution(operation: Node, x: Node, i: int, upstream: Symbol, symbols: list[Any]) -> Contribution | None:
+def _contribution(operation: Node, x: Node, i: int, full: Array, upstream: Symbol, symbols: list[Any]) -> Contribution:
     op: Any = operation.op
-    arrays, params, g = operation.arrays, operation.params, upstream.value
-    vjp = op.vjps[i]
-    if vjp is None:
-        return None
-    with np.errstate(all="ignore"), no_grad():  # the lesson shows infinite and undefined values as such
-        full = vjp(g, operation.value, *arrays, **params)
-        full = whole(full)
+    params, g = operation.params, upstream.value
     value = fitted(full, x.shape, x.value.dtype, op, i)
     shape = np.shape(full)
     added = len(shape) - len(x.shape)
@@ -158,7 +155,7 @@ def _contribution(operation: Node, x: Node, i: int, upstream: Symbol, symbols: l
             without_numbers(operand)  # its own numbers are shown, but not the intermediate ones
     rule = f"as {op} itself computes it"
     if operation.is_declared:
-        rule = without_numbers(_read(vjp, upstream, y, *symbols, **params))
+        rule = without_numbers(_read(op.vjps[i], upstream, y, *symbols, **params))
     return Contribution(operation, x, i, g, local, rule, full, summed, value)
 
 

@@ -204,6 +204,41 @@ def test_a_derivative_that_happens_to_vanish_is_no_gradient(vectors: Any, x: Any
         tg.grad(vectors(f))(x)
 
 
+def compiled_elsewhere(f: Any, x: Any) -> None:
+    gradient = tg.compile(tg.grad(f))
+    gradient(symmetric(1, 2, 4))
+    gradient(x)
+
+
+def with_anomalies_detected(f: Any, x: Any) -> None:
+    with tg.detect_anomaly():
+        tg.grad(f)(x)
+
+
+def with_a_graph(f: Any, x: Any) -> None:
+    f(x := tg.tensor(x, requires_grad=True)).backward(create_graph=True)
+
+
+READERS: dict[str, Callable[[Any, Any], Any]] = {
+    "compiled": compiled_elsewhere,
+    "anomaly": with_anomalies_detected,
+    "create_graph": with_a_graph,
+    "checkpoint": lambda f, x: tg.grad(tg.checkpoint(f))(x),
+    "steps": lambda f, x: list(tg.backward_steps(f(tg.tensor(x, requires_grad=True)))),
+    "audit": lambda f, x: tg.audit_gradients([x := tg.tensor(x, requires_grad=True)], f(x)),
+    "forward over reverse": lambda f, x: tg.jvp(tg.grad(f), (x,), (np.ones_like(x),)),
+    "reverse over reverse": lambda f, x: tg.grad(lambda x: np.sum(tg.grad(f)(x)))(x),
+}
+
+
+@pytest.mark.parametrize("reader", READERS.values(), ids=list(READERS))
+@pytest.mark.parametrize("vectors", [eigenvectors, left, right])
+def test_who_runs_the_rule_knows_of_a_use_whose_gradient_is_0(vectors: Any, reader: Any) -> None:
+    for f in (lambda v: v[0, 1] ** 2, lambda v: np.sum(v * 0.0)):
+        with pytest.raises(InputError, match="the matrix does not determine the"):
+            reader(vectors(f), np.eye(3))
+
+
 @pytest.mark.parametrize("shape", [(3, 2), (2, 3), (4, 3)])
 @pytest.mark.parametrize("vectors", [left, right])
 def test_nor_is_it_for_matrices_that_are_not_square(vectors: Any, shape: Any) -> None:

@@ -8,6 +8,7 @@ matrix, it may come first or last. Only a result that treats equal values alike 
 
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import accumulate, pairwise
 from math import prod
 from typing import Any
 
@@ -18,6 +19,7 @@ from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import InputError, UsageError
 from tinygrad_lite.ops.linear.linalg import ANY, SQUARE, as_columns, converging, singularity
 from tinygrad_lite.ops.requirements import refuse_where
+from tinygrad_lite.ops.shapes.indexing import Index, Scattered
 
 Shape = tuple[int, ...]
 
@@ -76,14 +78,25 @@ def pack(parts: Sequence[Array], batch: int) -> Array:
     return np.concatenate([part.reshape(*part.shape[:batch], prod(part.shape[batch:])) for part in parts], axis=-1)
 
 
-def _unpack(packed: Array, *shapes: Shape) -> list[Array]:
+def _spans(shapes: Sequence[Shape]) -> list[Index]:
+    """The index at which each array of these shapes lies in the packed one."""
+    return [(..., slice(start, stop)) for start, stop in pairwise(accumulate(map(prod, shapes), initial=0))]
+
+
+def _unpack(packed: Array, shapes: Sequence[Shape]) -> list[Array]:
     """The arrays of these shapes that were packed into one."""
-    parts, start = [], 0
-    for shape in shapes:
-        part = packed[..., start : start + prod(shape)]
-        parts.append(np.reshape(part, (*packed.shape[:-1], *shape)))
-        start += prod(shape)
-    return parts
+    return [np.reshape(packed[span], (*packed.shape[:-1], *shape)) for span, shape in zip(_spans(shapes), shapes)]
+
+
+def _arrived(g: Array, shapes: Sequence[Shape]) -> list[tuple[Array, Array]]:
+    """The upstream gradient of each array that was packed, and whether the array was used.
+
+    Its gradient may be 0 all the same, and only a deferred gradient tells such a use.
+    """
+    deferred = isinstance(g, Scattered)
+    parts = _unpack(g.whole() if deferred else g, shapes)
+    reached = [deferred and g.reaches(span) for span in _spans(shapes)]
+    return [(part, np.any(np.not_equal(part, 0)) | used) for part, used in zip(parts, reached)]
 
 
 def _steady(decompose: Rule, distance: Rule) -> Rule:
@@ -97,19 +110,6 @@ def _steady(decompose: Rule, distance: Rule) -> Rule:
         )
 
     return kink
-
-
-_MARK = np.finfo(np.float32).smallest_subnormal
-
-used = primitive(lambda x: x, lambda g, y, x: g + np.where(np.equal(g, 0), _MARK, 0 * _MARK), name="used")
-"""The same values; a gradient of 0 becomes the smallest number, which shows that the values were used."""
-
-
-def _marks(g: Array) -> Array:
-    return np.where(np.absolute(g) < 100 * _MARK, g, 0)
-
-
-marks = primitive(_marks)
 
 
 def _rounding(values: Array) -> Array:
@@ -290,11 +290,6 @@ def _differences(values: Array) -> Array:
     return np.where(equal_pairs(values), 0, values[..., None, :] - values[..., :, None])
 
 
-def _unmarked(g: Array) -> tuple[Array, Array]:
-    """A gradient without the marks, and whether any gradient arrived."""
-    return g - marks(g), np.any(np.not_equal(g, 0))
-
-
 def _symmetric_vjp(
     gw: Array, gv: Array, w: Array, v: Array, values_used: Array, v_used: Array, upper: bool, alike: bool
 ) -> Array:
@@ -316,14 +311,14 @@ def _eigenvalue_gaps(x: Array, UPLO: Any = "L", **_: Any) -> Array:
     return np.diff(np.linalg.eigvalsh(x, UPLO)) / 8
 
 
-def _eigh_parts(packed: Array, x: Array) -> list[Array]:
+def _eigh_shapes(x: Array) -> list[Shape]:
     size = x.shape[-1]
-    return _unpack(packed, (size,), (size, size))
+    return [(size,), (size, size)]
 
 
 def _eigh_vjp(g: Array, y: Array, x: Array, UPLO: Any = "L", values_used: bool = False, alike: bool = False) -> Array:
-    (gw, w_used), (gv, v_used) = map(_unmarked, _eigh_parts(g, x))
-    w, v = map(used, _eigh_parts(y, x))
+    shapes = _eigh_shapes(x)
+    ((gw, w_used), (gv, v_used)), (w, v) = _arrived(g, shapes), _unpack(y, shapes)
     _refuse_uneven(gw, w, "eigenvalues", but=v_used)  # `_turning` requires more of these
     return _symmetric_vjp(gw, gv, w, v, values_used | w_used, v_used, UPLO.upper() == "U", alike)
 
@@ -337,6 +332,7 @@ def as_read(x: Array, upper: bool = False) -> Array:
 packed_eigh = primitive(
     _eigh,
     _eigh_vjp,
+    deferred=True,
     kink=_steady(_eigh, _eigenvalue_gaps),
     examples=[*SQUARE, ([(3, 3)], {"UPLO": "U"})],
 )
@@ -344,14 +340,14 @@ packed_eigh = primitive(
 
 @implements(np.linalg.eigh)
 def eigh(a: Array, UPLO: Any = "L") -> Any:
-    return EighResult(*map(used, _eigh_parts(packed_eigh(a, UPLO=UPLO), a)))
+    return EighResult(*_unpack(packed_eigh(a, UPLO=UPLO), _eigh_shapes(a)))
 
 
 def _eigvalsh_vjp(g: Array, y: Array, x: Array, UPLO: Any = "L") -> Array:
     _refuse_uneven(g, y, "eigenvalues")
     # a traced gradient may depend on the values, see `_turning`
     packed = packed_eigh(x, UPLO=UPLO, values_used=isinstance(g, Traced), alike=True)
-    _, v = _eigh_parts(packed, x)
+    _, v = _unpack(packed, _eigh_shapes(x))
     return _in_triangle(composed(g, v, v, y), UPLO.upper() == "U")
 
 
@@ -372,10 +368,10 @@ def _singular_gaps(x: Array, hermitian: bool = False, **_: Any) -> Array:
     return np.diff(np.linalg.svd(x, compute_uv=False, hermitian=hermitian), append=0) / 8
 
 
-def _svd_parts(packed: Array, x: Array, full_matrices: bool) -> list[Array]:
+def _svd_shapes(x: Array, full_matrices: bool) -> list[Shape]:
     m, n = x.shape[-2:]
     few = min(m, n)
-    return _unpack(packed, (m, m if full_matrices else few), (few,), (n if full_matrices else few, n))
+    return [(m, m if full_matrices else few), (few,), (n if full_matrices else few, n)]
 
 
 def _leading(g: Array, q: Array, count: int, vectors: str) -> Array:
@@ -396,8 +392,9 @@ def _svd_vjp(
 ) -> Array:
     # Townsend, Differentiating the singular value decomposition (2016), with 1/(b² - a²) split into 1/(b - a) and
     # 1/(b + a): a result common to u and v, such as the orthogonal factor u vᵀ, does not involve the former
-    (gu, u_used), (gs, s_used), (gvt, vt_used) = map(_unmarked, _svd_parts(g, x, full_matrices))
-    u, s, vt = map(used, _svd_parts(y, x, full_matrices))
+    shapes = _svd_shapes(x, full_matrices)
+    (gu, u_used), (gs, s_used), (gvt, vt_used) = _arrived(g, shapes)
+    u, s, vt = _unpack(y, shapes)
     both_used, count = (values_used | s_used) & (u_used | vt_used), s.shape[-1]
     further = "further columns of a full svd"
     gu, gv = _leading(gu, u, count, further), _leading(gvt.mT, vt.mT, count, further)
@@ -445,6 +442,7 @@ def _svd_vjp(
 packed_svd = primitive(
     _svd,
     _svd_vjp,
+    deferred=True,
     kink=_steady(_svd, _singular_gaps),
     examples=[(shapes, {"full_matrices": False}) for shapes, _ in ANY]
     + [([(3, 3)], {"full_matrices": False, "hermitian": True})],
@@ -458,7 +456,7 @@ def _svdvals(x: Array, hermitian: bool = False) -> Array:
 def through_values(g: Array, x: Array, hermitian: bool = False) -> Array:
     """The gradient of a matrix through its singular values; those that are 0 contribute 0, as for |x|."""
     packed = packed_svd(x, full_matrices=False, hermitian=hermitian, values_used=isinstance(g, Traced), alike=True)
-    u, s, vt = _svd_parts(packed, x, full_matrices=False)
+    u, s, vt = _unpack(packed, _svd_shapes(x, full_matrices=False))
     gradient = composed(np.where(vanishing(s), 0, g), u, vt.mT, s, descending=True)
     return _in_triangle(gradient) if hermitian else gradient
 
@@ -478,7 +476,7 @@ def svd(a: Array, full_matrices: bool = True, compute_uv: bool = True, hermitian
     if not compute_uv:
         return svdvals(a, hermitian=hermitian)
     packed = packed_svd(a, full_matrices=full_matrices, hermitian=hermitian)
-    return SVDResult(*map(used, _svd_parts(packed, a, full_matrices)))
+    return SVDResult(*_unpack(packed, _svd_shapes(a, full_matrices)))
 
 
 def _qr(x: Array, mode: Any = "reduced") -> Array:
@@ -488,7 +486,7 @@ def _qr(x: Array, mode: Any = "reduced") -> Array:
 def _qr_parts(packed: Array, x: Array, mode: str) -> list[Array]:
     m, n = x.shape[-2:]
     rows = m if mode == "complete" else min(m, n)
-    return _unpack(packed, (m, rows), (rows, n))
+    return _unpack(packed, [(m, rows), (rows, n)])
 
 
 def _qr_vjp(g: Array, y: Array, x: Array, mode: Any = "reduced") -> Array:
@@ -575,7 +573,7 @@ def _lstsq(a: Array, b: Array, rcond: float | None = None) -> Array:
 def _lstsq_parts(packed: Array, a: Array, b: Array) -> list[Array]:
     (m, n), columns = np.shape(a), np.shape(b)[1:]
     residuals = packed.size - n * prod(columns) - 1 - min(m, n)  # none unless a has full rank and is tall
-    return _unpack(packed, (n, *columns), (residuals,), (), (min(m, n),))
+    return _unpack(packed, [(n, *columns), (residuals,), (), (min(m, n),)])
 
 
 def _lstsq_terms(g: Array, y: Array, a: Array, b: Array, rcond: float | None) -> tuple[Array, ...]:

@@ -82,6 +82,10 @@ class Scattered(Deferred):
         before.indices += self.indices
         return before
 
+    def reaches(self, index: Index) -> bool:
+        """Whether one of the gradients, be it 0, is that of the entries at this basic index."""
+        return any(_is_basic(own) and own == index for own in self.indices)
+
     def whole(self) -> Array:
         for part in self.parts:
             if isinstance(part, Traced):
