@@ -80,6 +80,32 @@ def _scaled(x: Any) -> Any:
     return SCALE * x
 
 
+take = object()
+
+
+def _first_two(x: Any) -> Any:
+    return x.take([0, 1])
+
+
+def test_an_attribute_is_no_global_of_the_same_name() -> None:
+    quoted = _Quoted()
+    quoted.function("first_two", _first_two)
+    assert list(quoted.functions) == ["first_two"]
+
+
+def test_rows_can_be_read_in_an_exported_gradient(tmp_path: Path) -> None:
+    rows, w = np.array([0, 2, 0]), np.arange(6.0).reshape(3, 2)
+
+    def loss(w: Any) -> Any:
+        return np.sum(w[rows] ** 2)
+
+    gradient = tg.compile(tg.grad(loss), "numpy")
+    expected = gradient(w)
+    gradient.export(tmp_path / "gradient.py")
+    exported = runpy.run_path(str(tmp_path / "gradient.py"))
+    np.testing.assert_array_equal(exported["loss"](w), expected)
+
+
 def test_two_meanings_of_a_name_are_not_mixed_up(tmp_path: Path) -> None:
     (tmp_path / "of_others.py").write_text("SCALE = 2.0\n\ndef halved(x):\n    return x / SCALE\n")
     scope = runpy.run_path(str(tmp_path / "of_others.py"))

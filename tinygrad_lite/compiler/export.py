@@ -1,6 +1,7 @@
 """Export: a program's NumPy source as a module that needs NumPy alone."""
 
 import ast
+import dis
 import inspect
 import sys
 import textwrap
@@ -77,9 +78,10 @@ def _form(x: Any) -> str:
 
 
 def _names(code: CodeType) -> set[str]:
-    """The global names in a function and in the functions inside it."""
+    """The global names that a function reads, and the functions inside it; the name of an attribute is none."""
     inside = (_names(constant) for constant in code.co_consts if isinstance(constant, CodeType))
-    return set(code.co_names).union(*inside)
+    read = {step.argval for step in dis.get_instructions(code) if step.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
+    return read.union(*inside)
 
 
 class _Quoted:
