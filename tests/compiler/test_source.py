@@ -173,3 +173,25 @@ def test_formulas_of_optimisers_keep_their_names() -> None:
     pair = Pair("numpy", optimizer="adam")
     pair.step(), pair.step()
     assert len(re.findall(r"denominator(_\d)? = ", pair.compiled.source)) == 4
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda w: np.sum(np.var(w, axis=1)),
+        lambda w: np.sum(np.tensordot(w, X, (1, 0))),
+        lambda w: np.sum(F.softmax(w) ** 2) + F.logsumexp(w) + np.sum(F.gelu(w)),
+    ],
+)
+def test_operations_that_share_or_plan_are_exported(f: Any, tmp_path: Path) -> None:
+    w = np.linspace(-1.0, 0.7, 3 * len(X)).reshape(3, len(X))
+
+    def loss(w: Any) -> Any:
+        return f(w)
+
+    gradient = tg.compile(tg.grad(loss), "numpy")
+    gradient(w)
+    gradient.export(tmp_path / "gradient.py")
+    scope: dict[str, Any] = {}
+    exec((tmp_path / "gradient.py").read_text(), scope)
+    assert tg.gradcheck(loss, w, gradient=lambda w: scope["loss"](w, gradient.state())).ok

@@ -14,6 +14,7 @@ from tinygrad_lite.compiler.program import Instruction, Variable
 from tinygrad_lite.engine.op import Op
 from tinygrad_lite.engine.registry import TABLES, functions_of, path_of
 from tinygrad_lite.ops.arithmetic import casting, reductions
+from tinygrad_lite.ops.linear import contraction
 from tinygrad_lite.ops.shapes import indexing, shaping
 
 ATOM, UNARY, _POWER, _PRODUCT, _SUM, _AND, _XOR, _OR, _COMPARISON = 20, 13, 14, 12, 11, 9, 8, 7, 6
@@ -121,6 +122,10 @@ class Expressions:
             return Text(f"float({written.text})")
         return written
 
+    def _tensordot(self, call: Instruction, operands: list[Text]) -> Text:
+        a, b = operands
+        return Text(f"np.tensordot({a.text}, {b.text}, {self._parameter(call.params['axes'])})")
+
     def _call(self, call: Instruction, operands: list[Text]) -> Text:
         forward = call.op.forward
         if forward in OPERATORS and len(operands) == 2 and not call.params:
@@ -221,6 +226,7 @@ _FORMS: dict[Any, Callable[[Expressions, Instruction, list[Text]], Text]] = {
     shaping.reshape: Expressions._reshape,
     shaping.ravel: Expressions._reshape,
     casting.cast: Expressions._cast,
+    contraction.tensordot: Expressions._tensordot,
     reductions.sum: Expressions._reduction,
     reductions.mean: Expressions._reduction,
     reductions.max: Expressions._reduction,

@@ -47,18 +47,23 @@ def _by_polynomial(x: Array, density: Array) -> Array:
     return np.absolute(np.greater(x, 0) - tail)  # the tail, or 1 - tail
 
 
-def _normal_cdf(x: Array, density: Array) -> Array:
+def _normal_cdf(x: Array) -> Array:
+    return _with_density(x, None)
+
+
+def _with_density(x: Array, density: Array) -> Array:
+    """Φ(x), which may take φ(x) from the caller."""
     x = np.asarray(x)
     dtype = np.result_type(x, 1.0)
     if x.size > FEW:
         z = x.astype(np.float32 if dtype.itemsize < 8 else np.float64, copy=False)
-        y = _by_polynomial(z, density if density.dtype == z.dtype else normal_density(z))
+        y = _by_polynomial(z, normal_density(z) if density is None or density.dtype != z.dtype else density)
     else:
         y = np.fromiter(map(erfc, (x / -sqrt(2)).ravel().tolist()), float, x.size).reshape(x.shape) / 2
     return y.astype(dtype, copy=False)[()]
 
 
-normal_cdf = elementwise(_normal_cdf, lambda y, x, density: density, shared=normal_density, kind="saturating")
+normal_cdf = elementwise(_normal_cdf, lambda y, x: normal_density(x), kind="saturating")
 
 
 class Normal(NamedTuple):
@@ -71,4 +76,4 @@ class Normal(NamedTuple):
 def normal_at(x: Array) -> Normal:
     """Φ(x) and φ(x) together, which takes less time than one after the other."""
     density = normal_density(x)
-    return Normal(normal_cdf(x) if isinstance(x, Traced) else normal_cdf.forward(x, density), density)
+    return Normal(normal_cdf(x) if isinstance(x, Traced) else _with_density(x, density), density)
