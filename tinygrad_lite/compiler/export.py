@@ -103,6 +103,9 @@ class _Quoted:
             return
         if not isinstance(function, FunctionType):
             raise UsageError(f"{name} cannot be exported: it is not a Python function")
+        if function.__code__ in Op.completed.__code__.co_consts:
+            self._completed(name, function)
+            return
         try:
             tree: Any = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
         except (OSError, SyntaxError) as error:
@@ -128,6 +131,14 @@ class _Quoted:
                 argument.annotation = None
         del self.functions[name]
         self.functions[name] = ast.unparse(tree).replace("'", '"')
+
+    def _completed(self, name: str, forward: Callable[..., Any]) -> None:
+        """Quote a forward that takes a shared expression, the expression, and the function that puts them together."""
+        declared, shared = inspect.unwrap(forward), inspect.getclosurevars(forward).nonlocals["shared"]
+        self.function(f"{name}_with_shared", declared)
+        self.function(f"{name}_shared", shared)
+        call = f"{name}_with_shared(*x, {name}_shared(*x, **params), **params)"
+        self.functions[name] = f"def {name}(*x, **params):\n    return {call}"
 
     def _needed(self, user: str, name: str, scope: dict[str, Any]) -> None:
         value = scope[name]
