@@ -276,7 +276,7 @@ REFUSED: dict[str, tuple[Callable[[Any], Any], type[Exception], str]] = {
     "cov with too few weights": (lambda x: np.cov(x, aweights=[1, 1]), ShapeError, "for 3 samples"),
     "cross of two entries": (lambda x: np.cross(x[:2], x), ShapeError, "vectors of 3 entries"),
     "tensordot of other lengths": (lambda x: np.tensordot(x, np.ones(2), 1), ShapeError, "differ in length"),
-    "einsum of too few operands": (lambda x: np.einsum("i,i->", x), ShapeError, "more operands provided"),
+    "einsum of too few operands": (lambda x: np.einsum("i,i->", x), ShapeError, "names 2 operands, got 1"),
     "einsum with a dtype": (lambda x: np.einsum("i->", x, dtype=float), UsageError, "dtype= has no derivative"),
     "convolve in no mode": (lambda x: np.convolve(x, x, "half"), InputError, "half"),
     "convolve with nothing": (lambda x: np.convolve(x, []), ShapeError, "arrays that are not empty"),
