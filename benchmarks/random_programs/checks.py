@@ -38,7 +38,7 @@ SELECTIONS = {
     ],
 }
 """Entry by entry, these hand on or do not, and hand nothing on where NaN decides; in the table of conventions."""
-ROUND_OTHERWISE = ("polyfit", "matvec", "vecmat", "vecdot")  # as their matrix lies in memory, or by another sum
+ROUND_OTHERWISE = ("polyfit", "matvec", "vecmat", "vecdot", "pow", "power")  # by another sum or product
 IN_ORDER = ("sort", "partition", "accumulate", "max", "min")
 SECONDS = 5.0  # of a processor, for one program
 
@@ -270,7 +270,8 @@ class _Check:
 
     def _unusual(self) -> bool:
         """Whether an array of the program lies in memory in another order than C's, or with gaps."""
-        return any(isinstance(v, np.ndarray) and not v.flags.c_contiguous for v in self.program.values)
+        arrays = [v for v in self.program.values if isinstance(v, np.ndarray)]
+        return any(not v.flags.c_contiguous or min(v.strides, default=0) < 0 for v in arrays)
 
     def _within_roundings(self, x: Any, y: Any) -> bool:
         x, y = np.asarray(x), np.asarray(y)

@@ -170,7 +170,10 @@ prod = primitive(
 
 
 def _deviation(x: Array, axis: Axis = None, where: Array = True, **_: Any) -> Array:
-    return x - _mean(x, axis, keepdims=True, where=where)
+    if where is True and x.size:
+        return x - _mean(x, axis, keepdims=True)
+    count = np.maximum(_count(x, axis, where), 1)  # the mean of nothing is 0, without a warning
+    return x - np.sum(divided(x, count), axis=axis, keepdims=True, **_mask(where))
 
 
 def _of_deviation(
