@@ -44,7 +44,9 @@ def is_dense(shape: Sequence[int], strides: Sequence[int]) -> bool:
 
 
 def view(call: Instruction, shape: tuple[int, ...], layout: Layout) -> Layout | None:
-    """The layout of an operation's result, if that is a view of its argument."""
+    """The layout of an operation's result, if that is a view of its argument, whatever the entries are."""
+    if call.op.kind != "moving":
+        return None  # a function of a user's may return its argument for some entries, and a new array for others
     reach = [stride * (size - 1) for stride, size in zip(layout.strides, shape)]
     lowest = sum(ahead for ahead in reach if ahead < 0)
     memory = np.empty(sum(map(abs, reach)) + 1, np.int8)
