@@ -79,6 +79,14 @@ On the larger network, the ratio varies from run to run with the time that the m
 """
 
 
+EARLIER = " The sections on checking and on explaining are from an earlier run (`--quick` keeps them)."
+
+
+def section_of(sections: list[str], title: str) -> list[str]:
+    """The lines of the section with this title; none if there is no such section."""
+    return next((f"## {section}".rstrip().splitlines() for section in sections if section.startswith(title)), [])
+
+
 def cells(lines: list[str], start: str) -> list[str]:
     """The cells of the first row of a table that begins like this; empty if there is none."""
     row = next((line for line in lines if line.startswith(f"| {start}")), "")
@@ -183,7 +191,10 @@ def machine() -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--write", type=Path, metavar="PAGE", help="write to PAGE instead of printing")
-    page = parser.parse_args().write
+    parser.add_argument("--quick", action="store_true", help="keep PAGE's sections on checking and explaining")
+    arguments = parser.parse_args()
+    page = arguments.write
+    kept = page.read_text().split("\n## ") if arguments.quick else []
     start_again_where_times_compare("benchmarks", {})
     sections = {
         "243": training_step("13-8-1, 243 rows, float64", [13, 8, 1], 243, np.float64),
@@ -193,13 +204,14 @@ def main() -> None:
         "compiling": compiling.table(),
         "operations": operations.table(),
         "transforms": transforms.table(),
-        "checking": checking.table(),
-        "explaining": explaining.table(),
+        "checking": section_of(kept, "Checking gradients") or checking.table(),
+        "explaining": section_of(kept, "Explaining") or explaining.table(),
         "chain": chains(),
         "import": import_time(),
         "profile": [SHORTFALLS, profile()],
     }
-    parts = [[INTRODUCTION, machine()], reach(sections), [PROCESS.rstrip()], *sections.values()]
+    measured = f"{machine()}{EARLIER if kept else ''}"
+    parts = [[INTRODUCTION, measured], reach(sections), [PROCESS.rstrip()], *sections.values()]
     text = "\n\n".join("\n".join(part) for part in parts) + "\n"
     if page:
         page.write_text(text)

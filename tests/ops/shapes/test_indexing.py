@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import tinygrad_lite as tg
+from tinygrad_lite.engine.registry import operation
 
 RNG = np.random.default_rng(0)
 LAYOUTS: dict[str, Callable[[Any], Any]] = {
@@ -86,3 +87,9 @@ def test_one_axis(index: Any) -> None:
         right = np.array(x)
         np.add.at(right, index, values)
         np.testing.assert_array_equal(tg.tensor(x).at[index].add(values).numpy(), right)
+
+
+def test_scattered_parts_may_have_further_axes_in_front() -> None:
+    scatter = operation("scatter")
+    part = np.array([[1.0, 2.0, 3.0]])
+    assert tg.gradcheck(lambda x: scatter(x, shape=(3, 4), indices=((slice(None), -1),)) ** 2, part, order=2)

@@ -169,7 +169,7 @@ def performed(op: Op, inputs: tuple[Array, ...], params: Mapping[str, Any]) -> A
 
 scatter = primitive(
     _scatter,
-    each=lambda i, g, y, parts, shape, indices: g[indices[i]],
+    each=lambda i, g, y, parts, shape, indices: _like_values(g[indices[i]], parts[i]),
     kind="moving",
     examples=[
         *[
