@@ -559,3 +559,13 @@ class Changing:
 def test_errors_of_the_other_transforms(attempt: Callable[[], Any], kind: type[Exception], message: str) -> None:
     with pytest.raises(kind, match=message):
         attempt()
+
+
+def test_an_argument_without_influence_leaves_no_history() -> None:
+    outer, x = tg.tensor([1.0, 2.0], requires_grad=True), np.array([3.0, 4.0])
+    value, gradients = tg.value_and_grad(lambda a, b: np.sum(b * b), (0, 1))(outer, x)
+    assert not value.requires_grad
+    assert [g.requires_grad for g in gradients] == [False, False]
+    value, gradients = tg.value_and_grad(lambda a, b: np.sum(a * b), (0, 1))(outer, x)
+    assert value.requires_grad
+    assert [g.requires_grad for g in gradients] == [False, True]

@@ -295,27 +295,15 @@ def between(roots: Sequence[Tensor], ends: frozenset[Tensor]) -> tuple[list[Tens
 
     A variable of a running transform counts as something else, as does the original of an end that requires a gradient.
     """
-    beside = set()
-    oldest = sys.maxsize if ends else 0
-    for end in ends:
-        oldest = min(oldest, end.index if end.op else 0)
-        if end._requires_grad:
-            beside.add(end)
+    oldest = min([end.index if end.op else 0 for end in ends], default=0)
     path = history(roots, ends, oldest)
-    known = ends.union(path)
-    beside |= _variables.intersection(path)
-    on_path = set(ends)
+    inner, on_path = set(path), set(ends)
+    hangs_on_others = not inner.isdisjoint(_variables) or any(x._requires_grad and x not in inner for x in roots)
     for node in path:
         for x in node.inputs:
             if type(x) is Tensor:
                 if x in on_path:
                     on_path.add(node)
-                elif x._requires_grad and x not in known:
-                    beside.add(x)
-    hangs_on_others = bool(beside)
-    for root in roots:
-        if root._requires_grad and root not in known:
-            hangs_on_others = True
-    if not beside:
-        return path, known, hangs_on_others
+                if x._requires_grad and x not in inner:
+                    hangs_on_others = True
     return [node for node in path if node in on_path], on_path, hangs_on_others
