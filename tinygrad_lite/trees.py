@@ -82,9 +82,7 @@ def _mapped(function: Callable[[Any], Any], tree: Any, depth: int) -> Any:
         return function(tree)
     if (kind is tuple or kind is list) and depth < DEEPEST:
         return kind([_mapped(function, child, depth + 1) for child in tree])
-    children = _children(tree, depth)
-    if children is None:
-        return function(tree)
+    children = _children(tree, depth) or {}
     return _rebuilt(tree, {key: _mapped(function, child, depth + 1) for key, child in children.items()})
 
 
