@@ -60,17 +60,22 @@ print(*[repr(float(step(x, state))) for _ in range(20)])
     np.testing.assert_allclose([float(x) for x in found.stdout.split()], [pair.eager(X).item() for _ in range(20)])
 
 
+def assert_exported_gradient_is_right(loss: Any, w: Any, path: Path) -> None:
+    """Check the gradient of a function called `loss` in the module that it is exported to."""
+    gradient = tg.compile(tg.grad(loss), "numpy")
+    gradient(w)
+    gradient.export(path)
+    scope: dict[str, Any] = {}
+    exec(path.read_text(), scope)
+    assert tg.gradcheck(loss, w, gradient=lambda w: scope["loss"](w, gradient.state())).ok
+
+
 def test_a_generated_gradient_passes_the_check(tmp_path: Path) -> None:
     def loss(w: Any) -> Any:
         return np.mean(F.gelu(X @ w) ** 2) + np.sum(np.sort(w)[:2])
 
     w = np.linspace(-1.0, 0.7, 4)
-    gradient = tg.compile(tg.grad(loss), "numpy")
-    gradient(w)
-    gradient.export(tmp_path / "gradient.py")
-    scope: dict[str, Any] = {}
-    exec((tmp_path / "gradient.py").read_text(), scope)
-    assert tg.gradcheck(loss, w, gradient=lambda w: scope["loss"](w, gradient.state())).ok
+    assert_exported_gradient_is_right(loss, w, tmp_path / "gradient.py")
 
 
 SCALE = 1.5
@@ -189,9 +194,4 @@ def test_operations_that_share_or_plan_are_exported(f: Any, tmp_path: Path) -> N
     def loss(w: Any) -> Any:
         return f(w * X[:, 0])
 
-    gradient = tg.compile(tg.grad(loss), "numpy")
-    gradient(w)
-    gradient.export(tmp_path / "gradient.py")
-    scope: dict[str, Any] = {}
-    exec((tmp_path / "gradient.py").read_text(), scope)
-    assert tg.gradcheck(loss, w, gradient=lambda w: scope["loss"](w, gradient.state())).ok
+    assert_exported_gradient_is_right(loss, w, tmp_path / "gradient.py")
