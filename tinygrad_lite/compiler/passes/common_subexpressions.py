@@ -25,15 +25,15 @@ def without_common_subexpressions(program: Program) -> Program:
 
 
 def _key(call: Instruction) -> Hashable:
-    return call.op, _identity(call.inputs), _identity(tuple(sorted(call.params.items()))), call.result.dtype
+    return call.op, identity(call.inputs), identity(tuple(sorted(call.params.items()))), call.result.dtype
 
 
-def _identity(x: Any) -> Hashable:
+def identity(x: Any) -> Hashable:
     """A key that is equal for identical values; 1 differs from 1.0, and 0.0 from -0.0."""
     if isinstance(x, (tuple, list)):
-        return type(x), *map(_identity, x)
+        return type(x), *map(identity, x)
     if isinstance(x, slice):
-        return slice, _identity((x.start, x.stop, x.step))
+        return slice, identity((x.start, x.stop, x.step))
     if isinstance(x, np.ndarray):
         return x.shape, x.dtype, x.tobytes()
     if isinstance(x, (int, float, np.generic)):
