@@ -11,6 +11,7 @@ import numpy as np
 
 from tinygrad_lite.compiler.expressions import ATOM, OPERATORS, Expressions, Text, literal
 from tinygrad_lite.compiler.naming import identifier
+from tinygrad_lite.compiler.ownership import last_uses, makes_an_array
 from tinygrad_lite.compiler.places import Argument, Gradient, Place
 from tinygrad_lite.compiler.program import FORWARD, Instruction, Program, Variable
 from tinygrad_lite.ops.requirements import refuse_where
@@ -47,7 +48,7 @@ class NumpySource:
         self._uses = program.uses()
         self._ends_set = set(program.ends)
         self._user = {x: position for position, call in enumerate(program.calls) for x in call.reads}
-        self._last = _last_uses(program)
+        self._last = last_uses(program)
         self._own_line: set[Variable] = set()  # variables that would make the line that uses them too long
         self._becomes: dict[Variable, Variable] = {}  # the variable that finally replaces an array, and names it
         before: Any = None
@@ -167,7 +168,7 @@ class NumpySource:
         for part in broken:
             self._line(part)
         self.expressions.ready[x] = Text(name)
-        if call.view_of is None and x.shape:
+        if makes_an_array(call):
             self._owned.add(x)
 
     def _break(self, call: Instruction) -> bool:
@@ -215,20 +216,6 @@ class NumpySource:
 
 def _is_plain_ufunc(call: Instruction) -> bool:
     return isinstance(call.op.forward, np.ufunc) and not call.op.forward.signature and not call.params
-
-
-def _last_uses(program: Program) -> dict[Variable, int]:
-    """The position of the last call that reads each variable or a view of it; the end if it leaves the program."""
-    last: dict[Variable, int] = {}
-    for position, call in enumerate(program.calls):
-        for x in call.reads:
-            last[x] = position
-    for x in program.ends:
-        last[x] = len(program.calls)
-    for call in reversed(program.calls):
-        if call.view_of is not None and call.result in last:
-            last[call.view_of] = max(last.get(call.view_of, 0), last[call.result])
-    return last
 
 
 def _listed(parts: list[str], indent: str) -> list[str]:
