@@ -1,5 +1,6 @@
 """Expressions: one operation as a person would write it in NumPy."""
 
+import functools
 import inspect
 import math
 import re
@@ -157,7 +158,7 @@ class Expressions:
             name = self.names[_Named(op.generator)]
             self.helpers[name] = op.generator
             return f"{name}.{op.name}"
-        known = _name_of_function(op, call.params)
+        known = _name_of_function(op, tuple(call.params))
         if known:
             if not known.startswith("np."):
                 self.libraries.add(known.split(".")[0])
@@ -259,7 +260,8 @@ def literal(value: Any) -> str:
     return repr(value)
 
 
-def _name_of_function(op: Op, params: Iterable[str]) -> str | None:
+@functools.cache
+def _name_of_function(op: Op, params: tuple[str, ...]) -> str | None:
     """The text of the library function that performs an operation; None if there is none."""
     own, *twins = functions_of(op)
     paths = [path_of(function) for function in (own, *(twin for twin in twins if _takes(twin, params)))]

@@ -38,7 +38,7 @@ class Namer:
             is_function = frame.f_code.co_name == "<lambda>"  # then the line assigns the function
             target = None if is_function else _assigned(frame.f_code.co_filename, line)
             if target:
-                result.name = target
+                result.name, result.is_named = target, True
         self._lines.clear()
         for of, result in self._gradients.items():
             if result.name is None:
@@ -78,18 +78,22 @@ class Identifiers:
     def __init__(self, taken: tuple[str, ...] = ()) -> None:
         self._taken = {*taken, "np", "state"}
         self._of: dict[Any, str] = {}
+        self._count: dict[str, int] = {}
+        self._called: dict[Any, Any] = {}
 
     def __getitem__(self, variable: Any) -> str:
+        variable = self._called.get(variable, variable)
         if variable not in self._of:
             base = identifier(getattr(variable, "name", None) or "value")
-            name, count = base, 1
+            name, count = base, self._count.get(base, 1)
             while name in self._taken:
                 count += 1
                 name = f"{base}_{count}"
+            self._count[base] = count
             self._taken.add(name)
             self._of[variable] = name
         return self._of[variable]
 
-    def take_over(self, variable: Any, former: Any) -> None:
-        """Give a variable the name of another variable that is not read any more."""
-        self._of[variable] = self[former]
+    def share(self, variable: Any, other: Any) -> None:
+        """Let another variable have the name of this one."""
+        self._called[other] = self._called.get(variable, variable)

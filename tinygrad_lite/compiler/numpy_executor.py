@@ -103,16 +103,18 @@ def _letting_go(tree: ast.Module) -> ast.Module:
     """The function with each of its variables deleted after the last statement that reads it."""
     function: Any = tree.body[0]
     last: dict[str, int] = {}
+    assigned: dict[str, None] = {}
     for position, statement in enumerate(function.body):
-        last.update((node.id, position) for node in ast.walk(statement) if isinstance(node, ast.Name))
-    assigned = dict.fromkeys(
-        node.id for node in ast.walk(function) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
-    )
+        names = [node for node in ast.walk(statement) if isinstance(node, ast.Name)]
+        last.update((node.id, position) for node in names)
+        assigned.update((node.id, None) for node in names if isinstance(node.ctx, ast.Store))
+    finished: dict[int, list[str]] = {}
+    for name in assigned:
+        finished.setdefault(last[name], []).append(name)
     body: list[Any] = []
     for position, statement in enumerate(function.body):
         body.append(statement)
-        names = [ast.Name(name, ast.Del()) for name in assigned if last[name] == position]
-        if names and not isinstance(statement, ast.Return):
-            body.append(ast.Delete(names))  # type: ignore[arg-type]
+        if position in finished and not isinstance(statement, ast.Return):
+            body.append(ast.Delete([ast.Name(name, ast.Del()) for name in finished[position]]))
     function.body = body
     return ast.fix_missing_locations(tree)

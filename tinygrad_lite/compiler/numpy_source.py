@@ -5,7 +5,6 @@ any more takes up the next result.
 """
 
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 
@@ -48,32 +47,40 @@ class NumpySource:
         self._uses = program.uses()
         self._ends_set = set(program.ends)
         self._user = {x: position for position, call in enumerate(program.calls) for x in call.reads}
-        self._last = last_uses(program)
-        self._own_line: set[Variable] = set()  # variables that would make the line that uses them too long
-        self._becomes: dict[Variable, Variable] = {}  # the variable that finally replaces an array, and names it
-        before: Any = None
-        while before != (before := (len(self._own_line), dict(self._becomes))):
-            self._begin()
-            self.text = self._written()
-            self._becomes = self._places_taken
+        self.expressions = Expressions(self.parameters, self._taken)
+        for call in program.calls:
+            self.expressions.reserve(call)
+        self._lines: list[str] = []
+        self._inline: dict[Variable, Instruction] = {}
+        self._kept_in: dict[Variable, list[Place]] = {}
+        for place, x in program.updates.items():
+            self._kept_in.setdefault(x, []).append(place)
+            if isinstance(x, Variable) and not isinstance(place, Gradient):
+                x.name = f"new_{identifier(place.name)}"
+        self._targets = self._taken_up()
+        for target in reversed(self._targets):  # an array has one name all the time, that of what it becomes in the end
+            self.expressions.names.share(self._targets[target], target)
+        self.text = self._written()
 
     def at_speed(self) -> "NumpySource":
         """The same function in its fastest form, which overwrites arrays even if that costs readability."""
         return NumpySource(self.program, self.name, self.parameters, self._taken[1:], MEDIUM)
 
-    def _begin(self) -> None:
-        self.expressions = Expressions(self.parameters, self._taken)
-        for call in self.program.calls:
-            self.expressions.reserve(call)
-        self._lines: list[str] = []
-        self._owned: set[Variable] = set()
-        self._places_taken: dict[Variable, Variable] = {}
-        self._inline: dict[Variable, Instruction] = {}
-        self._kept_in: dict[Variable, list[Place]] = {}
-        for place, x in self.program.updates.items():
-            self._kept_in.setdefault(x, []).append(place)
-            if isinstance(x, Variable) and not isinstance(place, Gradient):
-                x.name = f"new_{identifier(place.name)}"
+    def _taken_up(self) -> dict[Variable, Variable]:
+        """The large arrays that take up another result, each with that result."""
+        targets: dict[Variable, Variable] = {}
+        owned: set[Variable] = set()
+        last = last_uses(self.program)
+        for position, call in enumerate(self.program.calls):
+            x = call.result
+            if makes_an_array(call):
+                owned.add(x)
+            if x.nbytes >= self._large and is_plain_ufunc(call):
+                fits = (y for y in call.inputs if y in owned and last.get(y) == position and self._uses[y] == 1)
+                target = next((y for y in fits if (y.shape, y.dtype) == (x.shape, x.dtype)), None)
+                if target is not None:
+                    targets[target] = x
+        return targets
 
     # The function as a whole
 
@@ -104,9 +111,10 @@ class NumpySource:
 
     def _calls(self) -> None:
         section, source = None, None
-        for position, call in enumerate(self.program.calls):
+        self._into = {x: target for target, x in self._targets.items()}
+        for call in self.program.calls:
             text = self.expressions.of(call)
-            if self._goes_inline(call, text, position):
+            if self._goes_inline(call, text):
                 self.expressions.ready[call.result] = text
                 self._inline[call.result] = call
                 continue
@@ -116,19 +124,19 @@ class NumpySource:
             if section == FORWARD and call.source and call.source.text and call.source != source:
                 source = call.source
                 self._line(f"    # {source.text[: WIDTH - 10]}")
-            self._statement(call, text, position)
+            self._statement(call, text)
 
-    def _goes_inline(self, call: Instruction, text: Text, position: int) -> bool:
+    def _goes_inline(self, call: Instruction, text: Text) -> bool:
         x = call.result
-        if self._uses.get(x) != 1 or x in self._ends_set or x in self._own_line or call.ignoring or not call.reads:
+        if self._uses.get(x) != 1 or x in self._ends_set or call.ignoring or not call.reads:
             return False
         later = self.program.calls[self._user[x]]
-        if later.section != call.section or len(text.text) > WIDTH // 2 or later.ignoring or not later.reads:
+        if later.section != call.section or later.ignoring or not later.reads or len(text.text) > _room(x):
             return False
-        takes_in = later.result.shape == x.shape and later.result.dtype == x.dtype and _is_plain_ufunc(later)
-        return not (x.nbytes >= self._large and (takes_in or self._in_place(call, position)))
+        takes_in = later.result.shape == x.shape and later.result.dtype == x.dtype and is_plain_ufunc(later)
+        return not (x.nbytes >= self._large and (takes_in or x in self._into))
 
-    def _statement(self, call: Instruction, text: Text, position: int) -> None:
+    def _statement(self, call: Instruction, text: Text) -> None:
         indent = "    "
         if call.ignoring:
             quiet = ", ".join(f'{kind}="ignore"' for kind in sorted(call.ignoring))
@@ -136,62 +144,56 @@ class NumpySource:
             indent = "        "
         x = call.result
         if call.op is refuse_where:
-            condition, values = map(self.expressions.operand, call.inputs)
-            message = literal(call.params["message"])
-            if "{}" in message:
-                message += f".format({values.within(ATOM)}[{condition.text}].flat[0])"
-            self._line(f"{indent}if np.any({condition.text}):")
-            line = f"{indent}    raise ValueError({message})"
-            broken = [f"{indent}    raise ValueError(", f"{indent}        {message}", f"{indent}    )"]
-            for part in [line] if len(line) <= WIDTH else broken:
-                self._line(part)
-            self.expressions.ready[x] = values
+            self._requirement(call, indent)
             return
-        target = self._in_place(call, position) if x.nbytes >= self._large else None
-        if target is None:
-            last = self._becomes.get(x)
-            if last is not None:
-                self.expressions.names.take_over(x, last)
+        target = self._into.get(x)
+        while True:
             name = self.expressions.names[x]
-            places = [f"state[{literal(place.name)}]" for place in self._kept_in.pop(x, [])]
+            places = [f"state[{literal(place.name)}]" for place in self._kept_in.get(x, [])]
             kept_only = places and self._uses[x] == len(places)
             line = f"{indent}{' = '.join([*([] if kept_only else [name]), *places])} = {text.text}"
+            if target is not None:
+                line = f"{indent}{self._updated(call, name, target)}"
+            if len(line) <= WIDTH or not self._shortened(call):
+                break
+            text = self.expressions.of(call)
+        if len(line) > WIDTH and target is None and text.binds < ATOM:
+            self._lines += [line.removesuffix(text.text) + "(", f"{indent}    {text.text}", f"{indent})"]
         else:
-            self.expressions.names.take_over(x, target)
-            first = next((root for root, last in self._places_taken.items() if last is target), target)
-            self._places_taken[first] = x
-            name = self.expressions.names[x]
-            line = f"{indent}{self._updated(call, name, target)}"
-        broken = [line]
-        if len(line) > WIDTH and not self._break(call) and target is None and text.binds < ATOM:
-            broken = [line.removesuffix(text.text) + "(", f"{indent}    {text.text}", f"{indent})"]
-        for part in broken:
-            self._line(part)
+            self._line(line)
+        if target is None:
+            self._kept_in.pop(x, None)
         self.expressions.ready[x] = Text(name)
-        if makes_an_array(call):
-            self._owned.add(x)
 
-    def _break(self, call: Instruction) -> bool:
-        """Give the longest part of a line a line of its own, next time; False if it has no parts."""
+    def _requirement(self, call: Instruction, indent: str) -> None:
+        condition, values = map(self.expressions.operand, call.inputs)
+        message = literal(call.params["message"])
+        if "{}" in message:
+            message += f".format({values.within(ATOM)}[{condition.text}].flat[0])"
+        self._line(f"{indent}if np.any({condition.text}):")
+        line = f"{indent}    raise ValueError({message})"
+        broken = [f"{indent}    raise ValueError(", f"{indent}        {message}", f"{indent}    )"]
+        for part in [line] if len(line) <= WIDTH else broken:
+            self._line(part)
+        self.expressions.ready[call.result] = values
+
+    def _shortened(self, call: Instruction) -> bool:
+        """Give a part of a line that is too long a line of its own before it; False if there are no parts.
+
+        The longest part that the user named comes first, and then the longest of the others.
+        """
         parts, ahead = [], [call]
         while ahead:
             inside = [x for x in ahead.pop().reads if x in self._inline]
             parts += inside
             ahead += [self._inline[x] for x in inside]
         if parts:
-            self._own_line.add(max(parts, key=lambda x: len(self.expressions.ready[x].text)))
+            longest = max(parts, key=lambda x: (x.is_named, len(self.expressions.ready[x].text)))
+            self._statement(part := self._inline.pop(longest), self.expressions.of(part))
+            for x in reversed(parts):
+                if x in self._inline:
+                    self.expressions.ready[x] = self.expressions.of(self._inline[x])
         return bool(parts)
-
-    def _in_place(self, call: Instruction, position: int) -> Variable | None:
-        """The array that the result may overwrite: one of the same form that was made here and is not read any more."""
-        if not _is_plain_ufunc(call):
-            return None
-        for x in call.inputs:
-            if not isinstance(x, Variable) or x not in self._owned or self._last.get(x) != position:
-                continue
-            if x.shape == call.result.shape and x.dtype == call.result.dtype and self._uses[x] == 1:
-                return x
-        return None
 
     def _updated(self, call: Instruction, name: str, target: Variable) -> str:
         operator = OPERATORS.get(call.op.forward)
@@ -214,7 +216,12 @@ class NumpySource:
             self._line("    return None")
 
 
-def _is_plain_ufunc(call: Instruction) -> bool:
+def _room(x: Variable) -> int:
+    """How long an expression may be to be written where it is used; what the user named soon gets a line."""
+    return WIDTH // 2 if x.is_named else 3 * WIDTH // 4
+
+
+def is_plain_ufunc(call: Instruction) -> bool:
     return isinstance(call.op.forward, np.ufunc) and not call.op.forward.signature and not call.params
 
 

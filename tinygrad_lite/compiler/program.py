@@ -22,6 +22,7 @@ class Variable:
         shape, dtype: those of the array; for a Python number, () and the dtype that it has on its own.
         is_number: whether it is a Python number, which takes the dtype of the array that it meets.
         name: what a person would call it.
+        is_named: whether a person did call it so, in a line of theirs.
         order: its axes from the slowest to the fastest in memory, as recorded; by default C order.
     """
 
@@ -29,6 +30,7 @@ class Variable:
     dtype: Any
     is_number: bool = False
     name: str | None = None
+    is_named: bool = False
     order: tuple[int, ...] | None = None
 
     @property
@@ -68,7 +70,8 @@ class Instruction:
     @property
     def reads(self) -> list[Variable]:
         """The variables among its inputs and within its parameters, each as often as it occurs."""
-        return [*variables(self.inputs), *variables(tuple(self.params.values()))]
+        inputs = [x for x in self.inputs if isinstance(x, Variable)]
+        return [*inputs, *variables(tuple(self.params.values()))] if self.params else inputs
 
     @property
     def has_effect(self) -> bool:

@@ -26,10 +26,13 @@ class Definitions:
 
     def __init__(self, program: Program) -> None:
         self._calls: dict[Variable, Instruction] = {}
+        self._of: dict[tuple[Op, Variable], list[Instruction]] = {}
         self._uses = program.uses()
 
     def add(self, call: Instruction) -> None:
         self._calls[call.result] = call
+        if call.inputs:
+            self._of.setdefault((call.op, call.inputs[0]), []).append(call)
 
     def made(self, x: Any, op: Op) -> Instruction | None:
         """The call that made a variable, if it is a call of this operation."""
@@ -38,7 +41,7 @@ class Definitions:
 
     def result(self, op: Op, x: Any, number: float) -> Variable | None:
         """The result of an operation on a variable and a number, if the program computes it."""
-        calls = (call for call in self._calls.values() if call.op is op and call.inputs[0] is x)
+        calls = self._of.get((op, x), [])
         return next((call.result for call in calls if _is(number)(call.inputs[1])), None)
 
     def is_used_once(self, x: Variable) -> bool:
