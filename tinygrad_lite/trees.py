@@ -58,7 +58,8 @@ def structure(tree: Any, depth: int = 0) -> Hashable:
     children = _children(tree, depth)
     if children is None:
         return None
-    return type(tree), tuple((key, structure(child, depth + 1)) for key, child in children.items())
+    # 1 and True are the same key to a dict, and not to a function that goes through the keys
+    return type(tree), tuple((type(key), key, structure(child, depth + 1)) for key, child in children.items())
 
 
 def map_leaves(function: Callable[..., Any], tree: Any, *others: Any) -> Any:

@@ -14,12 +14,13 @@ from tinygrad_lite.compiler.compile_report import CompileReport
 from tinygrad_lite.compiler.entry import MISS
 from tinygrad_lite.compiler.export import module
 from tinygrad_lite.compiler.run import Run
+from tinygrad_lite.compiler.signature import signature
 from tinygrad_lite.compiler.watching import is_watching
-from tinygrad_lite.engine import grad_mode
 from tinygrad_lite.engine.op import Traced
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import UsageError
 from tinygrad_lite.nn.init import Rng
+from tinygrad_lite.readers.recording import is_observed
 from tinygrad_lite.transforms.runs import name_of
 
 
@@ -37,6 +38,7 @@ class Compiled:
         self._runs: dict[Any, list[Run]] = {}
         self._latest: Run | None = None
         self._entry: tuple[int, Callable[..., Any]] = 0, _miss
+        self._entries: dict[tuple[Any, ...], dict[Run, Callable[..., Any]]] = {}
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         arity, entry = self._entry
@@ -44,19 +46,40 @@ class Compiled:
             result = entry(*args)
             if result is not MISS:
                 return result
-        if is_watching() or any(_is_followed(x) for x in trees.leaves((args, kwargs))):
+        return self._by_another_entry(args, kwargs)
+
+    def _by_another_entry(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run the program whose entry takes these arguments; find out which program fits if there is none."""
+        entries = self._entries.get((len(args), *kwargs))
+        if entries:
+            for run, entry in entries.items():
+                if entry is not self._entry[1] or kwargs:
+                    result = entry(*args, kwargs) if kwargs else entry(*args)
+                    if result is not MISS:
+                        self._latest = run
+                        if not kwargs:
+                            self._entry = len(args), entry
+                        return result
+        return self._by_what_fits(args, kwargs)
+
+    def _by_what_fits(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        leaves = trees.leaves((args, kwargs))
+        if is_watching() or is_observed() or any(map(_is_followed, leaves)):
             return self._f(*args, **kwargs)  # a reader of the values must see every operation
         run = self.fitting(args, kwargs)
         result = run(args, kwargs)
-        self._entry = len(args), run.entry(args, kwargs) or _miss
+        entry = run.entry(args, kwargs)
+        if entry is not None:
+            self._entries.setdefault((len(args), *kwargs), {})[run] = entry
+            if not kwargs:
+                self._entry = len(args), entry
         return result
 
     def fitting(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Run:
         """The run for these arguments; records one if there is none."""
-        builds_graph = bool(grad_mode.enabled.get())
-        key = trees.structure((args, kwargs)), tuple(map(_form, trees.leaves((args, kwargs)))), builds_graph
-        runs = self._runs.setdefault(key, [])
-        self._latest = next((run for run in runs if run.fits(args, kwargs)), None)
+        leaves = trees.leaves((args, dict(kwargs)))
+        runs = self._runs.setdefault(signature(args, kwargs, leaves), [])
+        self._latest = next((run for run in runs if run.fits(leaves)), None)
         if self._latest is None:
             self._latest = Run(self._f, args, kwargs, self.backend)
             runs.insert(0, self._latest)
@@ -159,18 +182,3 @@ def _miss(*_: Any) -> Any:
 def _is_followed(x: Any) -> bool:
     """Whether a value belongs to a transform, which must see every operation."""
     return isinstance(x._array if isinstance(x, Tensor) else x, Traced)
-
-
-def _form(x: Any) -> Any:
-    """The form of an argument that a program depends on."""
-    if isinstance(x, Tensor):
-        return Tensor, x.shape, x.dtype, x.requires_grad
-    if isinstance(x, (np.ndarray, np.generic)):
-        return np.ndarray, x.shape, x.dtype
-    if isinstance(x, np.random.Generator):
-        return np.random.Generator
-    try:
-        hash(x)
-    except TypeError:
-        return type(x), id(x)
-    return type(x), x

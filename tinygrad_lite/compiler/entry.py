@@ -4,47 +4,75 @@ It does what `Run.fits` and the executor do, but looks up every name beforehand.
 run, it returns MISS and leaves the call to them.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
+from functools import lru_cache
+from itertools import combinations
 from sys import getrefcount
+from types import CodeType
 from typing import Any
 
 import numpy as np
 
+from tinygrad_lite import trees
+from tinygrad_lite.compiler.signature import SCALARS, aliases, same
 from tinygrad_lite.engine import grad_mode
 from tinygrad_lite.engine.tensor import Tensor, wrap
 
 MISS = object()
+_GONE = (LookupError, AttributeError, TypeError, ValueError)
+"""What it raises to read an entry, an attribute or a closure's variable that is not there any more."""
 
 
 class EntryWriter:
     """Collects the lines of such a function and the objects that they use.
 
+    The function takes the positional arguments and, if there are any, the dict of the keyword arguments.
+
     Attributes:
         scope: the objects, by name.
+        parameters: the names of the leaves of the arguments.
         tests: expressions that must all be false for the program to fit.
         body: the statements that run the program.
         results: the expressions for the leaves of the result.
         lock: the lock to hold meanwhile, if any.
+        is_possible: whether the arguments are such that there can be a function.
     """
 
-    def __init__(self, leaves: Sequence[Any]) -> None:
+    def __init__(
+        self,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        layouts: Mapping[int, tuple[tuple[int, ...], tuple[int, ...]]],
+    ) -> None:
         self.scope: dict[str, Any] = {
+            "GONE": _GONE,
             "MISS": MISS,
             "Tensor": Tensor,
             "wrap": wrap,
             "enabled": grad_mode.enabled,
             "getrefcount": getrefcount,
+            "laid_out": laid_out,
+            "same": same,
         }
-        self.parameters = [f"x{i}" for i in range(len(leaves))]
+        self.parameters: list[str] = []
         self.body: list[str] = []
         self.tests: list[str] = []
         self.results: list[str] = []
         self.lock: Any = None
+        self.is_possible = True
+        self._layouts = layouts
+        self._tested: set[str] = set()
         self._held: list[str] = []
         self._names: dict[int, str] = {}
         self._first: list[str] = []
-        for i, x in enumerate(leaves):
-            self._argument(i, x)
+        self._containers = 0
+        self._header = [self._taken_apart(None, x) for x in args]
+        if kwargs:
+            self._header.append("keywords")
+            for key, x in kwargs.items():
+                self._taken_apart(f"keywords[{key!r}]", x)
+        self._are_as_different(trees.leaves((args, dict(kwargs))))
         self.tests.append(f"enabled.get() is not {bool(grad_mode.enabled.get())}")
 
     def name(self, thing: Any) -> str:
@@ -54,6 +82,39 @@ class EntryWriter:
             self.scope[name] = thing
         return self._names[id(thing)]
 
+    def _taken_apart(self, expression: str | None, x: Any) -> str:
+        """Write how to take an argument apart, and its tests; return its name."""
+        if trees.structure(x) is None:
+            name = f"x{len(self.parameters)}"
+            self.parameters.append(name)
+            if expression is not None:
+                self._first.append(f"{name} = {expression}")
+            self._argument(len(self.parameters) - 1, x)
+            return name
+        name = f"c{self._containers}"
+        self._containers += 1
+        if expression is not None:
+            self._first.append(f"{name} = {expression}")
+        test, parts = self._parts(name, x)
+        self._first.append(f"if type({name}) is not {self.name(type(x))}{test}: return MISS")
+        for part, value in parts:
+            self._taken_apart(part, value)
+        return name
+
+    def _parts(self, name: str, x: Any) -> tuple[str, list[tuple[str, Any]]]:
+        """The rest of the test of a container, and the expressions for its parts with their values."""
+        if x is None:
+            return "", []
+        if isinstance(x, dict):
+            self.is_possible &= all(type(key) is str for key in x)
+            parts = [(f"{name}[{key!r}]", value) for key, value in x.items()]
+            return f" or tuple({name}) != {tuple(x)!r}", parts
+        if isinstance(x, (tuple, list)):
+            return f" or len({name}) != {len(x)}", [(f"{name}[{i}]", part) for i, part in enumerate(x)]
+        names = [field.name for field in fields(x)]
+        self.is_possible &= all(hasattr(x, name) for name in names)
+        return "", [(f"{name}.{field}", getattr(x, field, None)) for field in names]
+
     def _argument(self, i: int, x: Any) -> None:
         if not isinstance(x, Tensor):
             self._first.append(f"a{i} = x{i}")
@@ -61,7 +122,7 @@ class EntryWriter:
             self.tests.append(f"type(x{i}) is not {self.name(type(x))}")
             return
         if not isinstance(x, (Tensor, np.ndarray, np.generic)):
-            self.is_still(f"x{i}", x)
+            self.is_the_same(f"x{i}", x)
             return
         if isinstance(x, Tensor):
             self._first += [f"if type(x{i}) is not Tensor: return MISS", f"a{i} = x{i}._array"]
@@ -69,6 +130,20 @@ class EntryWriter:
             self.is_like(f"a{i}", x._array, is_unchanging=True)
         else:
             self.is_like(f"a{i}", x)
+        if i in self._layouts:
+            strides, order = self._layouts[i]
+            self.tests.append(f"a{i}.strides != {strides!r} and (a{i} := laid_out(a{i}, {order!r})) is None")
+
+    def _are_as_different(self, leaves: Sequence[Any]) -> None:
+        """Require that those tensors and generators are the same that were the same."""
+        those = [(name, x) for name, x in zip(self.parameters, leaves) if isinstance(x, (Tensor, np.random.Generator))]
+        firsts = range(len(those)) if (same_as := aliases(leaves)) is None else same_as
+        self.tests += [f"{name} is not {those[j][0]}" for i, ((name, _), j) in enumerate(zip(those, firsts)) if i != j]
+        distinct = [those[i][0] for i in sorted(set(firsts))]
+        if len(distinct) > 4:
+            self.tests.append(f"len({{{', '.join(f'id({name})' for name in distinct)}}}) != {len(distinct)}")
+        else:
+            self.tests += [f"{a} is {b}" for a, b in combinations(distinct, 2)]
 
     def is_like(self, expression: str, value: Any, is_unchanging: bool = False, strides: Any = None) -> None:
         """Require that the value of an expression has this type and, if it is an array, this form.
@@ -85,13 +160,31 @@ class EntryWriter:
         test = " or ".join(tests)
         if is_unchanging:
             test = f"{expression} is not {self.name(value)} and ({test})"
+        self._tested.add(expression)
         self.tests.append(test)
+
+    def is_tested(self, expression: str) -> bool:
+        """Whether there is a test of the value of this expression already."""
+        return expression in self._tested
+
+    def is_the_same(self, expression: str, value: Any) -> None:
+        """Require that the value of an expression is this object, or an equal number or text of the same type."""
+        if isinstance(value, tuple) and all(type(x) is str for x in value):
+            self.tests.append(f"{expression} != {value!r}")
+        elif isinstance(value, bool) or value is None:
+            self.tests.append(f"{expression} is not {value}")
+        elif isinstance(value, (*SCALARS, tuple)):
+            name = self.name(value)
+            self.tests.append(f"{expression} is not {name} and not same({expression}, {name})")
+        else:
+            self.is_still(expression, value)
 
     def is_still(self, expression: str, thing: Any) -> None:
         """Require that the value of an expression is this very object."""
         test = f"{expression} is not {self.name(thing)}"
         if test not in self.tests:
             self.tests.append(test)
+            self._tested.add(expression)
 
     def held_by_nobody_else(self, things: Sequence[Any]) -> None:
         """Require that these objects have no more references than now, when nobody else has one."""
@@ -108,11 +201,24 @@ class EntryWriter:
         if self.lock is not None:
             acquire, release = self.name(self.lock.acquire), self.name(self.lock.release)
             body = [f"{acquire}()", "try:", *(f"    {line}" for line in body), "finally:", f"    {release}()"]
-        lines = [*self._first, "if (", *_joined(self.tests), "): return MISS", *body]
-        text = "\n".join([f"def entry({', '.join(self.parameters)}):", *(f"    {line}" for line in lines)])
-        exec(compile(text, "<entry>", "exec"), self.scope)  # noqa: S102
+        laid_out_now = {f"a{i}.strides != {strides!r}" for i, (strides, _) in self._layouts.items()}
+        needed = [test for test in self.tests if test not in laid_out_now]
+        tests = [*self._first, "if (", *_joined(needed), "): return MISS"]
+        lines = ["try:", *(f"    {line}" for line in tests), "except GONE: return MISS", *body]
+        text = "\n".join([f"def entry({', '.join(self._header)}):", *(f"    {line}" for line in lines)])
+        exec(_code(text), self.scope)  # noqa: S102
         return self.scope["entry"]  # type: ignore[no-any-return]
 
 
+@lru_cache(1000)  # after other objects have taken the places of those that it uses, a function often has the same text
+def _code(text: str) -> CodeType:
+    return compile(text, "<entry>", "exec")
+
+
+def laid_out(array: Any, order: tuple[int, ...]) -> Any:
+    """A copy of an array whose axes follow one another in memory in this order."""
+    return np.array(array.transpose(order), order="C").transpose(np.argsort(order))
+
+
 def _joined(tests: list[str]) -> list[str]:
-    return [tests[0], *(f"or {test}" for test in tests[1:])]
+    return [f"({tests[0]})", *(f"or ({test})" for test in tests[1:])]

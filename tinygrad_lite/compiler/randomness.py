@@ -1,13 +1,18 @@
-"""Random draws in a recorded function: each becomes a call of the program, which draws anew in each run."""
+"""Random draws in a recorded function: each becomes a call of the program, which draws anew in each run.
 
-import inspect
-from collections.abc import Callable, Iterator
+That takes a generator which the recording can replace by a stand-in. Draws from any other are refused.
+"""
+
+import pickle
+import random
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from tinygrad_lite.compiler.draws import Draw
+from tinygrad_lite.compiler.guards import Guard
 from tinygrad_lite.errors import UsageError
 
 _IN_PLACE = ("shuffle", "spawn")
@@ -50,36 +55,63 @@ class RecordedGenerator(np.random.Generator):
 
 
 @contextmanager
-def generators_of(f: Callable[..., Any], stand_in: Callable[[Any, str, np.random.Generator], Any]) -> Iterator[None]:
-    """For the block, replace the generators that a function uses from outside by stand-ins.
+def replaced(names: Sequence[Guard], stand_in: Callable[[np.random.Generator], Any]) -> Iterator[None]:
+    """For the block, let names mean stand-ins for the generators that they mean otherwise."""
+    try:
+        for guard in names:
+            guard.put(stand_in(guard.value))
+        yield
+    finally:
+        for guard in names:
+            guard.put(guard.value)
 
-    `stand_in` takes the owner of a generator, the generator's name there, and the generator.
+
+@contextmanager
+def undrawn(hidden: Sequence[Any]) -> Iterator[None]:
+    """A block that must not draw from Python's `random`, from NumPy's global generator, or from these generators.
+
+    Raises:
+        UsageError: if it did; their states are then as they were.
     """
-    function = inspect.unwrap(f)
-    function = getattr(function, "__func__", function)
-    cells = [
-        (cell, cell.cell_contents)
-        for cell in getattr(function, "__closure__", None) or ()
-        if isinstance(_content(cell), np.random.Generator)
-    ]
-    names = function.__code__.co_names if inspect.isfunction(function) else ()
-    scope = getattr(function, "__globals__", {})
-    generators = [(name, scope[name]) for name in names if isinstance(scope.get(name), np.random.Generator)]
-    for cell, generator in cells:
-        cell.cell_contents = stand_in(cell, "cell_contents", generator)
-    for name, generator in generators:
-        scope[name] = stand_in(scope, name, generator)
+    before = [(generator, _state(generator)) for generator in (_OF_PYTHON, _OF_NUMPY, *hidden)]
+    drawn_from: list[Any] = []
     try:
         yield
     finally:
-        for cell, generator in cells:
-            cell.cell_contents = generator
-        for name, generator in generators:
-            scope[name] = generator
+        for generator, state in before:
+            if pickle.dumps(_state(generator)) != pickle.dumps(state):
+                drawn_from.append(generator)
+                _set_state(generator, state)
+    if drawn_from:
+        raise UsageError(
+            f"the function does not do the same when it is run again, since it draws from {_in_words(drawn_from[0])}: "
+            "make rng = np.random.default_rng(seed) outside the function, under a name, as an argument or as a field "
+            "of a module, and draw with rng.random(), rng.normal() and so on"
+        )
 
 
-def _content(cell: Any) -> Any:
-    try:
-        return cell.cell_contents
-    except ValueError:
-        return None
+_OF_PYTHON: random.Random = random._inst
+_OF_NUMPY: np.random.RandomState = np.random.mtrand._rand
+
+
+def _in_words(generator: Any) -> str:
+    if generator is _OF_PYTHON:
+        return "Python's module random"
+    return "NumPy's global np.random" if generator is _OF_NUMPY else f"a {type(generator).__name__} in a container"
+
+
+def _state(generator: Any) -> Any:
+    if isinstance(generator, random.Random):
+        return generator.getstate()
+    if isinstance(generator, np.random.Generator):
+        return generator.bit_generator.state
+    return generator.get_state(legacy=False)
+
+
+def _set_state(generator: Any, state: Any) -> None:
+    if isinstance(generator, random.Random):
+        generator.setstate(state)
+    elif isinstance(generator, np.random.Generator):
+        generator.bit_generator.state = state
+    else:
+        generator.set_state(state)

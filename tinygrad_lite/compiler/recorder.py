@@ -2,11 +2,14 @@
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from inspect import getattr_static
+from types import MemberDescriptorType
 from typing import Any
 
 import numpy as np
 
 from tinygrad_lite import trees
+from tinygrad_lite.compiler.guards import Field, Guard, Item, Key
 from tinygrad_lite.compiler.naming import Namer
 from tinygrad_lite.compiler.places import Argument, Attribute, Data, Entry, Gradient, Place, TensorPlace, Upstream
 from tinygrad_lite.compiler.program import (
@@ -19,8 +22,10 @@ from tinygrad_lite.compiler.program import (
     axes_in_memory,
     mapped,
 )
-from tinygrad_lite.compiler.randomness import RecordedGenerator, generators_of
+from tinygrad_lite.compiler.randomness import RecordedGenerator, replaced
+from tinygrad_lite.compiler.reached import Reached
 from tinygrad_lite.compiler.recorded import Recorded, at_line
+from tinygrad_lite.compiler.signature import same
 from tinygrad_lite.compiler.watching import UNSET, plain, set_plain, watching
 from tinygrad_lite.engine import backward
 from tinygrad_lite.engine.op import Array, Op
@@ -35,7 +40,6 @@ from tinygrad_lite.transforms.dual import innermost
 
 _SECTIONS = {backward.propagate.__code__: BACKWARD, Optimizer.step.__code__: UPDATE, LRScheduler.step.__code__: UPDATE}
 _ERRORS = ("divide", "over", "under", "invalid")
-SCALARS = (bool, int, float, np.generic, str, type(None))
 
 
 class Recorder:
@@ -43,8 +47,10 @@ class Recorder:
 
     Attributes:
         program: the program.
-        guards: values that the function read and that the program fixes: owner, attribute and value.
+        guards: the attributes that the function read and that the program fixes.
+        called: the methods and functions that it read as attributes.
         shared: the generators among the arguments that the function also uses from outside, by position.
+        same_as: the places whose tensor is also an argument, by the argument's position.
         gradients: the tensors whose gradient it read before it wrote one, and whether there was one.
         returned: the containers that it returned, with True for a tensor and False for anything else.
         passed: the places of the tensors that it returned unchanged, by their position among the results.
@@ -52,9 +58,11 @@ class Recorder:
         differentiated: the tensors whose gradients are the last results of the program, given those of the linked ones.
     """
 
-    def __init__(self, names: Mapping[int, str]) -> None:
+    def __init__(self, names: Mapping[int, str], reached: Reached | None = None) -> None:
         self.program = Program()
-        self.guards: dict[tuple[int, str], tuple[Any, str, Any]] = {}
+        self.guards: dict[Key, Guard] = {}
+        self.called: list[Any] = []
+        self.same_as: dict[int, TensorPlace] = {}
         self.shared: dict[int, np.random.Generator] = {}
         self.gradients: dict[Gradient, bool] = {}
         self.returned: Any = None
@@ -63,6 +71,8 @@ class Recorder:
         self.differentiated: list[TensorPlace] = []
         self.namer = Namer()
         self._names = names
+        self._reached = reached or Reached(())
+        self._new: dict[int, Any] = {}
         self._places: dict[Place, Recorded] = {}
         self._met: dict[Place, Place] = {}
         self._taken: set[str] = set()
@@ -79,7 +89,7 @@ class Recorder:
 
     def run(self, f: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         """Record what the function does, and restore everything afterwards."""
-        with watching(self), generators_of(f, self._outside):
+        with watching(self, self._reached.classes), replaced(self._reached.generators, self._generator):
             try:
                 returned = f(*args, **kwargs)
                 leaves = trees.leaves(returned)
@@ -139,7 +149,13 @@ class Recorder:
         return known
 
     def _place(self, tensor: Tensor) -> Any:
-        return self._owners.get(id(tensor)) or self._known(Data(tensor, self._name(tensor)))
+        if id(tensor) in self._owners:
+            return self._owners[id(tensor)]
+        self._guard(Field(tensor, "_requires_grad", tensor.requires_grad, f"{self._name(tensor)}.requires_grad"))
+        return self._known(Data(tensor, self._name(tensor)))
+
+    def _guard(self, guard: Guard) -> None:
+        self.guards.setdefault(guard.key, guard)
 
     def _name(self, tensor: Tensor) -> str:
         return tensor.name or self._names.get(id(tensor), "tensor")
@@ -148,7 +164,9 @@ class Recorder:
         if tensor not in self._made and (tensor, "_grad") not in self._before:
             place = Gradient(self._place(tensor))
             self.gradients.setdefault(place, value is not None)
-            if value is not None:
+            if isinstance(owner := self._owners.get(id(value)), Argument):
+                self.same_as[owner.index] = place
+            elif value is not None:
                 self._owners[id(value)] = place
         return value
 
@@ -160,16 +178,24 @@ class Recorder:
         return value
 
     def read_attribute(self, owner: Any, name: str, value: Any) -> Any:
-        if isinstance(value, np.random.Generator):
-            return self._outside(owner, name, value)
         if isinstance(owner, Optimizer) and name == "state":
             return self._state(owner, value)
         if name in _varying(owner):
             return value if type(value) is Recorded else self.read(Attribute(owner, name), value)
-        key = (id(owner), name)
-        if key not in self._attributes and not callable(getattr(type(owner), name, None)):
-            self.guards.setdefault(key, (owner, name, value))
-        return value
+        if (id(owner), name) not in self._attributes and not isinstance(value, RecordedGenerator):
+            self._read_anew(owner, name, value)
+        return self._generator(value) if isinstance(value, np.random.Generator) else value
+
+    def _read_anew(self, owner: Any, name: str, value: Any) -> None:
+        """Guard an attribute, unless Python computes it from others."""
+        fields, label = _fields(owner), f"{type(owner).__name__}.{name}"
+        if fields is not None and fields.get(name, UNSET) is value:
+            self._guard(Item(fields, name, value, label))
+        else:
+            of_class = getattr_static(type(owner), name, None)
+            if isinstance(of_class, MemberDescriptorType) or not hasattr(of_class, "__get__"):
+                self._guard(Field(owner, name, value, label))
+        self.called += [value] if callable(value) else [getattr(getattr(type(owner), name, None), "fget", None)]
 
     def reaches(self, tensor: Tensor, g: Any) -> None:
         """Note that the reverse pass hands a gradient, or a contribution to it, to a tensor."""
@@ -191,19 +217,18 @@ class Recorder:
         return Entry(optimizer, i, key, self._name(vars(optimizer)["parameters"][i]))
 
     def write_attribute(self, owner: Any, name: str, value: Any) -> Any:
-        key = (id(owner), name)
-        self._attributes.setdefault(key, (owner, name, vars(owner).get(name, UNSET)))
+        fields = _fields(owner)
+        if not fields and id(owner) not in self._reached.objects:
+            self._new[id(owner)] = owner  # its __init__ is running
+        if id(owner) not in self._new:
+            before = getattr(owner, name, UNSET) if fields is None else fields.get(name, UNSET)
+            self._attributes.setdefault((id(owner), name), (owner, name, before))
         return value
-
-    def _outside(self, owner: Any, name: str, generator: np.random.Generator) -> RecordedGenerator:
-        """A stand-in for a generator, and a guard that its owner still has it under the same name."""
-        if isinstance(generator, RecordedGenerator):
-            return generator
-        self.guards.setdefault((id(owner), name), (owner, name, generator))
-        return self._generator(generator)
 
     def _generator(self, generator: np.random.Generator, argument: int | None = None) -> RecordedGenerator:
         """A stand-in whose draws become calls of the program."""
+        if isinstance(generator, RecordedGenerator):
+            return generator
         if id(generator) not in self._proxies:
             self._proxies[id(generator)] = RecordedGenerator(generator, argument, self.add)
         else:  # it occurs twice, and next time there may be two generators
@@ -390,10 +415,10 @@ class Recorder:
             self.program.updates[place] = now
 
     def _attribute(self, owner: Any, name: str, before: Any) -> None:
-        value = vars(owner).get(name)
+        value = getattr(owner, name, UNSET)
         if name in _varying(owner):
             self._update(Attribute(owner, name), value)
-        elif value is not before and (not isinstance(value, SCALARS) or value != before):
+        elif not same(value, before):
             raise UsageError(
                 f"the function assigns {type(owner).__name__}.{name}, which the program cannot repeat in the next "
                 f"runs: make it a tensor in __init__, and write self.{name}.data = ..."
@@ -404,11 +429,16 @@ class Recorder:
             set_plain(tensor, slot, value)
         for owner, name, value in self._attributes.values():
             if value is UNSET:
-                vars(owner).pop(name, None)
+                object.__delattr__(owner, name)
             else:
-                vars(owner)[name] = value
+                object.__setattr__(owner, name, value)
         for proxy in self._proxies.values():
             proxy.restore()
+
+
+def _fields(owner: Any) -> dict[str, Any] | None:
+    """The dict of an object's attributes, if it has one."""
+    return getattr(owner, "__dict__", None)
 
 
 def _varying(owner: Any) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 import inspect
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,18 +10,23 @@ import numpy as np
 from tinygrad_lite import trees
 from tinygrad_lite.compiler.compile_report import CompileReport
 from tinygrad_lite.compiler.entry import EntryWriter
+from tinygrad_lite.compiler.guards import Field, Guard, Item, Key, agreeing, changed
 from tinygrad_lite.compiler.naming import unique
 from tinygrad_lite.compiler.numpy_executor import NumpyExecutor
 from tinygrad_lite.compiler.numpy_source import NumpySource
 from tinygrad_lite.compiler.passes import simplified
-from tinygrad_lite.compiler.places import Argument, Data, Entry, Gradient
+from tinygrad_lite.compiler.places import Argument, Data, Entry, Gradient, Leaves, Outside
 from tinygrad_lite.compiler.program import Program
 from tinygrad_lite.compiler.pullback import Pullback, own, split
-from tinygrad_lite.compiler.recorder import SCALARS, Recorder
+from tinygrad_lite.compiler.randomness import undrawn
+from tinygrad_lite.compiler.reached import Reached
+from tinygrad_lite.compiler.recorder import Recorder
 from tinygrad_lite.compiler.same import difference, with_live_arrays
+from tinygrad_lite.compiler.signature import SCALARS
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor, wrap
 from tinygrad_lite.errors import UsageError
+from tinygrad_lite.readers.recording import plain_trace
 from tinygrad_lite.transforms.runs import name_of
 
 
@@ -41,17 +46,31 @@ class Run:
         self._f = f
         parameters = _parameters(f, args, kwargs)
         name, names = name_of(f), _names(f)
-        first = _recorded(f, args, kwargs, parameters, names)
-        recorder = _recorded(f, args, kwargs, parameters, names)
-        differs = difference(first.program, recorder.program)
-        if differs:
-            raise UsageError(
-                f"{name} does not do the same when it is run again ({differs}), so it cannot be compiled: draw "
-                "random numbers from a numpy.random.Generator that is an argument, a field of a module or a variable "
-                "of the function's; and keep what changes from run to run in tensors"
-            )
+        leaves = trees.leaves((args, kwargs))
+        roots = [(f, name), *((x, path) for x, path in zip(leaves, parameters) if not isinstance(x, Tensor))]
+        reached = Reached(roots)
+        try:
+            first, read = _recorded(f, args, kwargs, parameters, names, reached, roots)
+            roots += [(x, name) for x in first.called]
+            recorder, guards = _recorded(f, args, kwargs, parameters, names, Reached(roots), roots)
+            differs = difference(first.program, recorder.program)
+            if differs:
+                raise UsageError(
+                    f"{name} does not do the same when it is run again ({differs}), so it cannot be compiled: draw "
+                    "random numbers from a numpy.random.Generator that is an argument, a field of a module or a "
+                    "variable of the function's; and keep what changes from run to run in tensors"
+                )
+            _refuse_changes(name, changed(read, guards.values()))
+        except BaseException:
+            for guard in reached.guards.values():
+                guard.restore()
+            raise
+        self._guards = list(agreeing(read, guards).values())
+        outside = {id(guard.value) for guard in self._guards}
+        self._identical = {i: x for i, x in enumerate(leaves) if isinstance(x, Tensor) and id(x) in outside}
+        self._same_as = recorder.same_as
+        self._tensors = [i for i, x in enumerate(leaves) if isinstance(x, Tensor) and i not in self._identical]
         recorder.program = with_live_arrays(recorder.program, first.program)
-        self._guards = list(recorder.guards.values())
         self._shared = recorder.shared
         self._gradients = recorder.gradients
         self._states = recorder.state_keys
@@ -82,6 +101,10 @@ class Run:
                 f, name, self.program, executor.run, recorder.linked, recorder.differentiated, self._wrapped
             )
         self._cannot_enter = is_passing or bool(self._passed) or self._pullback is not None
+        ends_in_arguments = any(_is_of_argument(x) for x in (*self.program.inputs.values(), *self.program.updates))
+        self._cannot_enter |= ends_in_arguments
+        self._others = _others(self.program)
+        self._read_gradients = [place for place in self.program.inputs.values() if isinstance(place, Gradient)]
 
     def _is_passing(self, leaves: list[Any]) -> bool:
         """Whether the run itself changes what the program relies on, so that the next run needs another program.
@@ -95,15 +118,18 @@ class Run:
                 return True
         return False
 
-    def fits(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
-        """Whether everything that the program relies on is as it was at the recording."""
-        leaves = trees.leaves((args, kwargs))
+    def fits(self, leaves: Leaves) -> bool:
+        """Whether everything that the program relies on is as it was at the recording, for arguments of its form."""
         return (
-            all(map(_holds, self._guards))
+            all(guard.holds() for guard in self._guards)
             and all(leaves[i] is generator for i, generator in self._shared.items())
+            and all(leaves[i] is tensor for i, tensor in self._identical.items())
+            and all(leaves[i] is place.tensor(leaves) for i, place in self._same_as.items())
             and all((place.read(leaves) is not None) == there for place, there in self._gradients.items())
             and all([set(entries) for entries in optimizer.state] == keys for optimizer, keys in self._states)
             and all(_has_form(place.read(leaves), x) for x, place in self.program.inputs.items())
+            and not any(leaves[i] in self._others for i in self._tensors)
+            and not any(leaves[i] is place.tensor(leaves) for i in self._tensors for place in self._read_gradients)
         )
 
     def __call__(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
@@ -138,37 +164,64 @@ class Run:
         return trees.map_leaves(lambda _: next(remaining), self.returned)
 
     def entry(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Callable[..., Any] | None:
-        """A quicker way to run again, for positional arguments that are not containers; see entry.py."""
-        if kwargs or self._cannot_enter or any(map(_is_container, args)):
+        """A quicker way to run again with arguments of this form; see entry.py."""
+        if self._cannot_enter:
             return None
-        self._cannot_enter = True  # until shown otherwise
-        writer = EntryWriter(args)
-        if any(isinstance(place, Gradient) and not isinstance(place.of, Data) for place in self.program.updates):
+        writer = EntryWriter(args, kwargs, {} if self.executor.backend == "numpy" else self._layouts())
+        if not writer.is_possible:
             return None
-        for i, generator in self._shared.items():
-            writer.is_still(f"x{i}", generator)
-        for owner, name, value in self._guards:
-            fields = owner if isinstance(owner, dict) else getattr(owner, "__dict__", {})
-            entry = f"{writer.name(fields)}[{name!r}]" if name in fields else f"{writer.name(owner)}.{name}"
-            writer.is_still(entry, value)
+        writer.is_still("Tensor.__trace__", plain_trace)
+        for i, thing in {**self._shared, **self._identical}.items():
+            writer.is_still(f"x{i}", thing)
+        for i, place in self._same_as.items():
+            writer.tests.append(f"x{i} is not {place.naming(writer)}")
+        for i in self._tensors:
+            writer.tests += [f"x{i} is {place.naming(writer)}" for place in self._read_gradients]
+            writer.tests += [f"x{i} in {writer.name(self._others)}"] if self._others else []
+        for guard in self._guards:
+            writer.is_the_same(guard.reading(writer), guard.value)
         for place, there in self._gradients.items():
             writer.tests.append(f"({place.naming(writer)} is None) is {there}")
         if not self.executor.enter(writer, self._wrapped):
+            self._cannot_enter = True
             return None
-        self._cannot_enter = False
+        for place in self.program.inputs.values():
+            if not isinstance(place, (Argument, Outside)) and not writer.is_tested(place.reading(writer)):
+                writer.is_like(place.reading(writer), place.read(()))
         only = self.returned is True or self.returned is False
         return writer.function(None if only else self._finished)
 
+    def _layouts(self) -> dict[int, tuple[tuple[int, ...], tuple[int, ...]]]:
+        """For each argument that is an array of several entries the strides that it must have, and their order."""
+        found = {}
+        for x, place in self.program.inputs.items():
+            if isinstance(place, Argument) and x.shape:
+                order = x.order or tuple(range(len(x.shape)))
+                strides = [0] * len(order)
+                for axis, stride in zip(order, np.empty([x.shape[axis] for axis in order], x.dtype).strides):
+                    strides[axis] = stride
+                found[place.index] = tuple(strides), order
+        return found
 
-def _is_container(x: Any) -> bool:
-    return trees.structure(x) is not None
+
+def _is_of_argument(place: Any) -> bool:
+    return isinstance(place, Gradient) and not isinstance(place.of, Data)
 
 
-def _holds(guard: tuple[Any, str, Any]) -> bool:
-    """Whether an attribute still has the same value."""
-    owner, name, value = guard
-    now = owner.get(name) if isinstance(owner, dict) else getattr(owner, name, None)
-    return now is value or (type(now) is type(value) and isinstance(now, SCALARS) and bool(now == value))
+def _others(program: Program) -> frozenset[Tensor]:
+    """The tensors from outside that a program reads or writes, which no argument may be unless it was one before."""
+    return frozenset(
+        place.tensor(()) for place in (*program.inputs.values(), *program.updates) if isinstance(place, Data)
+    )
+
+
+def _refuse_changes(name: str, guards: list[Guard]) -> None:
+    for guard in guards:
+        if isinstance(guard, (Item, Field)) and isinstance(guard.value, SCALARS):
+            raise UsageError(
+                f"{name} reads and changes {guard.label}, which its program would do neither of in the next runs: keep "
+                "it in a tensor t, and write t.data = ...; or change it outside the compiled function"
+            )
 
 
 def _executor(backend: str, program: Program, source: NumpySource) -> Any:
@@ -185,12 +238,18 @@ def _recorded(
     kwargs: Mapping[str, Any],
     parameters: list[str],
     names: Mapping[int, str],
-) -> Recorder:
-    recorder = Recorder(names)
+    reached: Reached,
+    roots: Sequence[tuple[Any, str]],
+) -> tuple[Recorder, dict[Key, Guard]]:
+    """The recording of a call, and what it read; `roots` are the functions and objects to look through for names."""
+    recorder = Recorder(names, reached)
     places = iter([Argument(i, name) for i, name in enumerate(parameters)])
     arguments, keywords = trees.map_leaves(lambda x: recorder.passed_in(next(places), x), (args, dict(kwargs)))
-    recorder.run(f, arguments, keywords)
-    return recorder
+    with undrawn(reached.hidden):
+        recorder.run(f, arguments, keywords)
+    called = [(x, name_of(f)) for x in recorder.called]
+    found = [(guard.value, guard.label) for guard in recorder.guards.values()]
+    return recorder, {**Reached([*roots, *called, *found]).guards, **recorder.guards}
 
 
 def _has_form(value: Any, x: Any) -> bool:

@@ -1,11 +1,12 @@
-"""Watches reads and writes of tensors, modules, optimisers and schedules while a function is recorded.
+"""Watches reads and writes of tensors, modules, optimisers, schedules and users' objects while a function is recorded.
 
 As long as a thread is recording, the slots of `Tensor` and the attributes of the other classes report to its recorder.
 At any other time, this costs nothing.
 """
 
 import threading
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -19,7 +20,7 @@ from tinygrad_lite.optim.optimizer import Optimizer
 _SLOTS = {name: getattr(Tensor, name) for name in ("_array", "_grad", "op")}
 _HOMES = {name: Tensor if name in vars(Tensor) else Node for name in _SLOTS}
 _contribute = backward.contribute
-_WATCHED = (Module, Optimizer, LRScheduler)
+WATCHED = (Module, Optimizer, LRScheduler)
 
 
 class Watcher(Protocol):
@@ -38,7 +39,8 @@ class _Active(threading.local):
 
 _active = _Active()
 _lock = threading.Lock()
-_open = 0
+_open: Counter[type] = Counter()
+"""How many recordings watch a class."""
 UNSET = object()
 
 
@@ -94,31 +96,46 @@ def _set(self: Any, name: str, value: Any) -> None:
 
 
 @contextmanager
-def watching(watcher: Watcher) -> Iterator[None]:
-    """Report this thread's reads and writes for the block."""
-    global _open
+def watching(watcher: Watcher, classes: Collection[type] = ()) -> Iterator[None]:
+    """Report this thread's reads and writes for the block, also those of attributes of these classes."""
     with _lock:
-        _open += 1
-        for name, home in _HOMES.items():
-            setattr(home, name, _Slot(name))
-        setattr(backward, "contribute", _reported)  # noqa: B010
-        for kind in _WATCHED:
-            setattr(kind, "__getattribute__", _get)  # noqa: B010
-            setattr(kind, "__setattr__", _set)  # noqa: B010
+        if not _open:
+            for name, home in _HOMES.items():
+                setattr(home, name, _Slot(name))
+            setattr(backward, "contribute", _reported)  # noqa: B010
+        for kind in (*WATCHED, *classes):
+            if not _open[kind]:
+                setattr(kind, "__getattribute__", _get)  # noqa: B010
+                if not _has_its_own(kind, "__setattr__"):  # which may refuse, and then nothing is written
+                    setattr(kind, "__setattr__", _set)  # noqa: B010
+            _open[kind] += 1
     _active.watcher = watcher
     try:
         yield
     finally:
         _active.watcher = None
         with _lock:
-            _open -= 1
+            for kind in (*WATCHED, *classes):
+                _open[kind] -= 1
+                if not _open[kind]:
+                    del _open[kind]
+                    delattr(kind, "__getattribute__")
+                    if vars(kind).get("__setattr__") is _set:
+                        delattr(kind, "__setattr__")
             if not _open:
                 for name, slot in _SLOTS.items():
                     setattr(_HOMES[name], name, slot)
                 setattr(backward, "contribute", _contribute)  # noqa: B010
-                for kind in _WATCHED:
-                    delattr(kind, "__getattribute__")
-                    delattr(kind, "__setattr__")
+
+
+def is_watchable(kind: type) -> bool:
+    """Whether reads of attributes can be reported for objects of a class: it has no way of its own to read them."""
+    return not _has_its_own(kind, "__getattribute__")
+
+
+def _has_its_own(kind: type, name: str) -> bool:
+    """Whether a class has a special method that is neither Python's nor ours."""
+    return getattr(kind, name) not in (getattr(object, name), _get, _set)
 
 
 def is_watching() -> bool:

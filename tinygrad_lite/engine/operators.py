@@ -97,9 +97,9 @@ class Operators(Traced):
     __and__, __rand__ = _both(np.bitwise_and)
     __or__, __ror__ = _both(np.bitwise_or)
     __xor__, __rxor__ = _both(np.bitwise_xor)
+    (__lshift__, __rlshift__), (__rshift__, __rrshift__) = _both(np.left_shift), _both(np.right_shift)
     __eq__, __ne__ = _operator(np.equal), _operator(np.not_equal)
-    __lt__, __le__ = _operator(np.less), _operator(np.less_equal)
-    __gt__, __ge__ = _operator(np.greater), _operator(np.greater_equal)
+    __lt__, __le__, __gt__, __ge__ = map(_operator, (np.less, np.less_equal, np.greater, np.greater_equal))
     __hash__ = object.__hash__
     __neg__, __pos__, __abs__, __invert__ = _methods(np.negative, np.positive, np.absolute, np.invert)
     __getitem__, __divmod__ = _methods(operator.getitem, np.divmod)

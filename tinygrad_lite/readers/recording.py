@@ -71,18 +71,24 @@ class _Observers(threading.local):
 
 
 _observers = _Observers()
-_plain_trace: Callable[..., Any] = Tensor.__trace__
+plain_trace: Callable[..., Any] = Tensor.__trace__
+"""How a tensor traces its operations while nobody in any thread observes them."""
 _open = 0
 _lock = threading.Lock()
 
 
 def _observed(self: Tensor, op: Op, inputs: tuple[Array, ...], params: Mapping[str, Any]) -> Any:
-    result = _plain_trace(self, op, inputs, params)
+    result = plain_trace(self, op, inputs, params)
     if _observers.all and (isinstance(result, Tensor) or not isinstance(result, Traced)):
         step = Step(op, inputs, params, result, calling_line())
         for observe in _observers.all:
             observe(step)
     return result
+
+
+def is_observed() -> bool:
+    """Whether there is an observer of this thread's operations."""
+    return bool(_observers.all)
 
 
 @contextlib.contextmanager
@@ -100,7 +106,7 @@ def observing(observe: Callable[[Step], None]) -> Iterator[None]:
         with _lock:
             _open -= 1
             if not _open:
-                setattr(Tensor, "__trace__", _plain_trace)  # noqa: B010
+                setattr(Tensor, "__trace__", plain_trace)  # noqa: B010
 
 
 @contextlib.contextmanager

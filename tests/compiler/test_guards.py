@@ -1,0 +1,483 @@
+"""What a recording read from Python's own objects is followed: a change of it, and only that, makes a new program."""
+
+# ruff: noqa: NPY002  # what users draw from is tested
+
+import random
+import threading
+from argparse import Namespace
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial, wraps
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_lite as tg
+from tests.compiler import outside
+from tinygrad_lite import nn, optim
+from tinygrad_lite.compiler.compiled import Compiled
+from tinygrad_lite.errors import UsageError
+
+X = np.array([1.0, -2.0, 3.0])
+SCALE = 2.0
+TABLE = {"scale": 2.0, "other": 1.0}
+DEEP = {"first": [{"scale": 2.0}]}
+
+
+def recordings(f: Compiled) -> int:
+    return sum(map(len, f._runs.values()))
+
+
+class Plain:
+    kind = 2.0
+
+    def __init__(self) -> None:
+        self.scale = 2.0
+        self.other = 1.0
+        self.rates = [2.0, 3.0]
+        self.inner: Any = None
+
+    @property
+    def twice(self) -> float:
+        return 2 * self.scale
+
+    def __call__(self, x: Any) -> Any:
+        return x * self.scale * SCALE
+
+    def method(self, x: Any) -> Any:
+        return x * self.scale
+
+
+class Slotted:
+    __slots__ = ("scale",)
+
+    def __init__(self) -> None:
+        self.scale = 2.0
+
+
+@dataclass
+class Record:
+    scale: float = 2.0
+
+
+def by_global(x: Any) -> Any:
+    return x * SCALE
+
+
+def decorated(f: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    @wraps(f)
+    def inner(x: Any) -> Any:
+        return f(x) + TABLE["scale"]
+
+    return inner
+
+
+@decorated
+def behind_a_decorator(x: Any) -> Any:
+    return x * SCALE
+
+
+def _set(owner: Any, name: str) -> Callable[[float], None]:
+    return lambda value: setattr(owner, name, value)
+
+
+def _put(owner: Any, key: Any) -> Callable[[float], None]:
+    return lambda value: owner.__setitem__(key, value)
+
+
+def _global(value: float) -> None:
+    global SCALE
+    SCALE = value
+
+
+def _cases() -> dict[str, tuple[Callable[[Any], Any], Callable[[float], None]]]:
+    """Functions that read a number somewhere, each with a function that changes it."""
+    p, slotted, record, simple, parsed = Plain(), Slotted(), Record(), SimpleNamespace(scale=2.0), Namespace(scale=2.0)
+    p.inner, numbers, queue = Plain(), [2.0, 3.0], deque([2.0])
+    ordered = OrderedDict(scale=2.0)
+    own = {"f": by_global, "scale": 2.0}
+    closed = 2.0
+
+    def close(value: float) -> None:
+        nonlocal closed
+        closed = value
+
+    def outer(x: Any) -> Any:
+        def within(y: Any) -> Any:
+            return y * closed
+
+        return within(x)
+
+    def by_default(x: Any, settings: Any = own) -> Any:
+        return x * settings["scale"]
+
+    def locally(x: Any) -> Any:
+        settings = p.inner
+        return x * getattr(settings, "scale")  # noqa: B009
+
+    class Model(nn.Module):
+        def __init__(self) -> None:
+            self.settings = {"scale": 2.0}
+            self.scale = 2.0
+
+        def forward(self, x: Any) -> Any:
+            return x * self.settings["scale"] * SCALE
+
+    model = nn.Sequential(Model(), nn.ReLU())
+    return {
+        "global": (lambda x: x * SCALE, _global),
+        "global of a callee": (lambda x: by_global(x), _global),
+        "global of a partial": (partial(lambda y, x: by_global(x) + y, 1.0), _global),
+        "global behind a decorator": (behind_a_decorator, _global),
+        "global of a wrapper": (behind_a_decorator, _put(TABLE, "scale")),
+        "global of a lambda in a dict": (lambda x: own["f"](x), _global),
+        "global of a method": (p, _global),
+        "global of a module's forward": (model, _global),
+        "global in a comprehension": (lambda x: sum(x * SCALE for _ in range(2)), _global),
+        "closure": (lambda x: x * closed, close),
+        "closure of an inner function": (outer, close),
+        "attribute": (lambda x: x * p.scale, _set(p, "scale")),
+        "attribute of an attribute": (lambda x: x * p.inner.scale, _set(p.inner, "scale")),
+        "attribute by getattr": (locally, _set(p.inner, "scale")),
+        "attribute of self": (p.method, _set(p, "scale")),
+        "attribute behind a property": (lambda x: x * p.twice, _set(p, "scale")),
+        "attribute of a class": (lambda x: x * Plain.kind, _set(Plain, "kind")),
+        "attribute of a class by an object": (lambda x: x * p.kind, _set(Plain, "kind")),
+        "attribute in a slot": (lambda x: x * slotted.scale, _set(slotted, "scale")),
+        "attribute of a dataclass": (lambda x: x * record.scale, _set(record, "scale")),
+        "attribute of a namespace": (lambda x: x * simple.scale, _set(simple, "scale")),
+        "attribute of arguments": (lambda x: x * parsed.scale, _set(parsed, "scale")),
+        "module": (lambda x: x * outside.SCALE, _set(outside, "SCALE")),
+        "module of a callee": (lambda x: outside.scaled(x), _set(outside, "SCALE")),
+        "dict": (lambda x: x * TABLE["scale"], _put(TABLE, "scale")),
+        "dict by get": (lambda x: x * TABLE.get("scale", 1.0), _put(TABLE, "scale")),
+        "dict of lists": (lambda x: x * DEEP["first"][0]["scale"], _put(DEEP["first"][0], "scale")),
+        "dict, all of it": (lambda x: x * sum(ordered.values()), _put(ordered, "scale")),
+        "list": (lambda x: x * numbers[0], _put(numbers, 0)),
+        "list, all of it": (lambda x: x * sum(numbers), _put(numbers, 1)),
+        "list of an attribute": (lambda x: x * p.rates[1], _put(p.rates, 1)),
+        "deque": (lambda x: x * queue[0], _put(queue, 0)),
+        "default": (by_default, _put(own, "scale")),
+        "dict of a module": (model, _put(model[0].settings, "scale")),
+    }
+
+
+CASES = list(_cases())
+
+
+@pytest.fixture(autouse=True)
+def _restored(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outside, "SCALE", 2.0)
+    monkeypatch.setattr(Plain, "kind", 2.0)
+    monkeypatch.setitem(globals(), "SCALE", 2.0)
+    monkeypatch.setitem(TABLE, "scale", 2.0)
+    monkeypatch.setitem(DEEP["first"][0], "scale", 2.0)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_number_that_changes(case: str) -> None:
+    f, change = _cases()[case]
+    compiled = tg.compile(f, "numpy")
+    for value in (2.0, 2.0, 5.0, 5.0, 2.0, 0.0, -0.0, float("nan")):
+        change(value)
+        for _ in range(2):
+            found, expected = compiled(X), f(X)
+            np.testing.assert_array_equal(found, expected)
+            np.testing.assert_array_equal(np.signbit(found), np.signbit(expected))
+    assert recordings(compiled) == 5
+    change(2.0 + 3.0)  # an equal number is the same
+    compiled(X)
+    assert recordings(compiled) == 5
+
+
+@pytest.mark.parametrize("case", ["global", "attribute", "list", "module of a callee"])
+def test_a_number_that_changes_natively(case: str) -> None:
+    f, change = _cases()[case]
+    compiled = tg.compile(f, "numba")
+    for value in (2.0, 2.0, 5.0, 5.0, 2.0):
+        change(value)
+        np.testing.assert_array_equal(compiled(X), f(X))
+
+
+def test_objects_as_arguments() -> None:
+    f = lambda p, x: x * p.scale  # noqa: E731
+    compiled = tg.compile(f, "numpy")
+    for kind in (Plain, Slotted, lambda: SimpleNamespace(scale=2.0)):
+        one, other = kind(), kind()
+        other.scale = 7.0
+        for p in (one, one, other, one):
+            np.testing.assert_array_equal(compiled(p, X), X * p.scale)
+            p.scale += 1.0
+            np.testing.assert_array_equal(compiled(p, X), X * p.scale)
+
+
+def test_what_is_not_read_does_not_count() -> None:
+    p, log = Plain(), [1]
+    f = tg.compile(lambda x: x * p.scale * TABLE["scale"] * p.method(x), "numpy")
+    for i in range(6):
+        p.other, p.inner, TABLE["other"] = float(i), Plain(), float(i)
+        p.rates.append(1.0), log.append(i)
+        f(X)
+    assert recordings(f) == 1
+
+
+class Stack(nn.Module):
+    def __init__(self) -> None:
+        self.layers = [nn.Linear(3, 3, rng=0)]
+        self.named = {"a": nn.Linear(3, 3, rng=1)}
+        self.nested = ([nn.Linear(3, 3, rng=2)],)
+
+    def forward(self, x: Any) -> Any:
+        for layer in (*self.layers, *self.named.values(), *self.nested[0]):
+            x = layer(x)
+        return x
+
+
+CHANGES: dict[str, Callable[[Stack], Any]] = {
+    "replaced in a list": lambda m: m.layers.__setitem__(0, nn.Linear(3, 3, rng=10)),
+    "appended to a list": lambda m: m.layers.append(nn.Linear(3, 3, rng=11)),
+    "removed from a list": lambda m: m.layers.pop(),
+    "replaced in a dict": lambda m: m.named.update(a=nn.Linear(3, 3, rng=12)),
+    "added to a dict": lambda m: m.named.update(b=nn.Linear(3, 3, rng=13)),
+    "order of a dict": lambda m: m.named.update(a=m.named.pop("a")),
+    "removed from a dict": lambda m: m.named.pop("a"),
+    "replaced in a nested list": lambda m: m.nested[0].__setitem__(0, nn.Linear(3, 3, rng=14)),
+    "a field of a module in a list": lambda m: setattr(m.layers[0], "bias", None),
+}
+
+
+def test_modules_in_containers(backend: str) -> None:
+    model = Stack()
+    f = tg.compile(model, backend)
+    x = np.ones((2, 3))
+    f(x), f(x)
+    for change in CHANGES.values():
+        change(model)
+        for _ in range(3):
+            np.testing.assert_allclose(f(x).numpy(), model(x).numpy(), rtol=1e-12)
+
+
+_model: Any = None
+
+
+def test_a_name_that_is_bound_anew(backend: str) -> None:
+    global _model
+    f = tg.compile(lambda x: _model(x), backend)
+    for seed in (0, 0, 1, 2, 1):
+        _model = nn.Linear(3, 2, rng=seed)
+        for _ in range(3):
+            np.testing.assert_allclose(f(X).numpy(), _model(X).numpy(), rtol=1e-12)
+
+
+def test_arrays_and_functions_that_are_bound_anew() -> None:
+    table, function = np.ones(3), np.sin
+    f = tg.compile(lambda x: function(x) * table, "numpy")
+    f(X), f(X)
+    table = np.full(3, 5.0)
+    np.testing.assert_array_equal(f(X), np.sin(X) * 5)
+    function = np.cos
+    np.testing.assert_array_equal(f(X), np.cos(X) * 5)
+    table[0] = 7.0
+    np.testing.assert_array_equal(f(X), np.cos(X) * table)
+
+
+def test_frozen_and_unfrozen_weights(backend: str) -> None:
+    def world(compiled: bool) -> tuple[Any, list[tg.Tensor]]:
+        weights = [tg.tensor([1.0 + i, 2.0, 0.5], requires_grad=True) for i in range(3)]
+
+        def run(x: Any) -> Any:
+            for w in weights:
+                w.grad = None
+            loss = np.sum(np.sin(weights[0] * x) * weights[1] + weights[2])
+            if loss.requires_grad:
+                loss.backward()
+            return loss
+
+        return tg.compile(run, backend) if compiled else run, weights
+
+    (eager, expected), (compiled, found) = world(False), world(True)
+    for frozen in ([], [], [0], [0], [0, 1], [1], [2], [0, 1, 2], [], []):
+        for tensors in (expected, found):
+            for i, w in enumerate(tensors):
+                w.requires_grad = i not in frozen
+        compiled(X), eager(X)
+        for a, b in zip(expected, found, strict=True):
+            assert (a.grad is None) == (b.grad is None)
+            if a.grad is not None:
+                np.testing.assert_allclose(b.grad.numpy(), a.grad.numpy(), rtol=1e-12)
+
+
+KEYS: dict[str, list[Any]] = {
+    "signs of zero": [0.0, -0.0, 0.0, complex(0.0, -0.0), complex(0.0, 0.0)],
+    "equal numbers": [1, 1.0, True, 1 + 0j, 1, True],
+    "sets": [{1, 2}, {1, 2, 3}, {1.0, 2}, frozenset({1, 2}), set(), {2, 1}],
+    "keys of dicts": [{1: 2.0}, {True: 2.0}, {1.0: 2.0}, {1: 2.0}],
+    "slices": [slice(0, 2), slice(0, 3), slice(None)],
+    "texts": ["a", b"a", "b", None, Ellipsis, np.dtype("f4"), np.float32],
+}
+
+
+@pytest.mark.parametrize("values", KEYS.values(), ids=KEYS)
+def test_each_value_has_its_own_program(values: list[Any]) -> None:
+    seen: list[str] = []
+
+    def f(value: Any, x: Any) -> Any:
+        seen.append(text(value))
+        return x * 2
+
+    def text(value: Any) -> str:
+        return repr(sorted(map(repr, value)) if isinstance(value, set) else value)
+
+    compiled = tg.compile(f, "numpy")
+    for value in values:
+        seen.clear()
+        compiled(value, X)
+        assert vars(compiled._latest).setdefault("recorded for", text(value) if seen else None) == text(value)
+
+
+def test_nan_is_one_value() -> None:
+    f = tg.compile(lambda value, x: x * value, "numpy")
+    for _ in range(5):
+        assert np.isnan(f(float("nan"), X)).all()
+    assert recordings(f) == 1
+
+
+def test_a_set_that_changes() -> None:
+    f = tg.compile(lambda chosen, x: x * len(chosen), "numpy")
+    chosen = {1}
+    for i in range(2, 6):
+        np.testing.assert_array_equal(f(chosen, X), X * len(chosen))
+        chosen.add(i)
+
+
+@pytest.mark.parametrize("value", [deque([1]), bytearray(b"a")], ids=["deque", "bytearray"])
+def test_an_argument_that_may_change_unseen_is_refused(value: Any) -> None:
+    with pytest.raises(UsageError, match=r"as an argument, whose content may change without notice: pass a list"):
+        tg.compile(lambda value, x: x * len(value), "numpy")(value, X)
+
+
+_python, _legacy, _hidden = random.Random(0), np.random.RandomState(0), [np.random.default_rng(0)]
+
+DRAWS: dict[str, Callable[[], float]] = {
+    "random.random": lambda: random.random(),
+    "random.gauss": lambda: random.gauss(0, 1),
+    "random.choice": lambda: random.choice([1, 1]),
+    "np.random.random": lambda: np.random.random(),
+    "np.random.normal": lambda: np.random.normal(),
+    "np.random.permutation": lambda: np.random.permutation(3)[0],
+    "random.Random": lambda: _python.random(),
+    "RandomState": lambda: _legacy.normal(),
+    "a generator in a list": lambda: _hidden[0].normal(),
+}
+
+
+@pytest.mark.parametrize("draw", DRAWS.values(), ids=DRAWS)
+def test_draws_that_python_decides_by_are_refused(draw: Callable[[], float]) -> None:
+    """Although both recordings take the same branch."""
+    f = tg.compile(lambda x: x if draw() < 1e9 else -x, "numpy")
+    before = random.getstate(), np.random.get_state()[1].tobytes()
+    with pytest.raises(UsageError, match=r"(?s)draws from .*rng = np\.random\.default_rng\(seed\) outside"):
+        f(X)
+    assert before == (random.getstate(), np.random.get_state()[1].tobytes())
+
+
+_rng = np.random.default_rng(3)
+
+
+def _noise(x: Any) -> Any:
+    return x + _rng.normal(size=3)
+
+
+def test_a_generator_of_a_callee() -> None:
+    f, own = tg.compile(lambda x: _noise(x), "numpy"), np.random.default_rng()
+    own.bit_generator.state = _rng.bit_generator.state
+    for _ in range(3):
+        np.testing.assert_array_equal(f(X), X + own.normal(size=3))
+
+
+class Trainer:
+    def __init__(self) -> None:
+        self.turns = 0
+
+    def step(self, x: Any) -> Any:
+        self.turns = self.turns + 1
+        return x * self.turns
+
+
+def test_what_the_function_itself_changes() -> None:
+    global SCALE
+    trainer, settings = Trainer(), {"turns": 0}
+
+    def by_name(x: Any) -> Any:
+        global SCALE
+        SCALE = SCALE + 1.0
+        return x
+
+    def by_key(x: Any) -> Any:
+        settings["turns"] = len(settings) + settings["turns"]
+        return x
+
+    for f, words in ((trainer.step, r"Trainer\.turns"), (by_name, "SCALE"), (by_key, r"settings\['turns'\]")):
+        with pytest.raises(UsageError, match=words):
+            tg.compile(f, "numpy")(X)
+    assert trainer.turns == 0
+    assert SCALE == 2.0
+    assert settings == {"turns": 0}
+
+
+def test_what_is_only_counted_or_appended_is_not_repeated() -> None:
+    calls, counts, log = 0, {"calls": 0}, []
+
+    def f(x: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        counts["calls"] += 1
+        log.append("called")
+        return x * 2
+
+    compiled = tg.compile(f, "numpy")
+    for _ in range(5):
+        compiled(X)
+    assert calls == counts["calls"] == len(log) == 2
+    assert recordings(compiled) == 1
+
+
+def test_names_that_disappear() -> None:
+    p = Plain()
+    f = tg.compile(lambda x: x * p.scale * TABLE["scale"], "numpy")
+    f(X), f(X)
+    del p.scale
+    with pytest.raises(AttributeError, match="scale"):
+        f(X)
+    p.scale = 2.0
+    del TABLE["scale"]
+    with pytest.raises(KeyError, match="scale"):
+        f(X)
+
+
+def test_objects_are_as_they_were_after_a_recording() -> None:
+    p = Plain()
+    before = dict(vars(Plain)), dict(vars(nn.Module)), dict(vars(optim.Optimizer))
+    tg.compile(lambda x: x * p.scale, "numpy")(X)
+    assert (dict(vars(Plain)), dict(vars(nn.Module)), dict(vars(optim.Optimizer))) == before
+
+
+def test_recordings_in_several_threads_watch_the_same_class() -> None:
+    p, errors = Plain(), []
+
+    def work(i: int) -> None:
+        f = tg.compile(lambda x: x * p.scale * i, "numpy")
+        try:
+            for _ in range(20):
+                np.testing.assert_array_equal(f(X), X * p.scale * i)
+                f._runs.clear(), f._entries.clear()
+        except Exception as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(3)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    assert errors == []

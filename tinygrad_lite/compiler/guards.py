@@ -1,0 +1,156 @@
+"""Guards: what a recording read from Python's own objects, and what must be the same for its program to run again.
+
+A guard knows an owner, what it read there, and the value. It checks in two ways: by `holds`, and by an expression in a
+generated function (see entry.py).
+"""
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from tinygrad_lite.compiler.signature import same
+
+if TYPE_CHECKING:
+    from tinygrad_lite.compiler.entry import EntryWriter
+
+LARGEST = 100
+"""The most entries of a container that are compared one by one; of a larger one, only the number of entries is."""
+
+Key = tuple[Any, ...]
+
+
+class Guard:
+    """A value that was read.
+
+    Attributes:
+        owner: the object that it was read from.
+        value: the value.
+        label: what a person would call it, such as config.scale.
+        key: what identifies the place.
+    """
+
+    def __init__(self, owner: Any, name: Any, value: Any, label: str) -> None:
+        self.owner = owner
+        self.name = name
+        self.value = value
+        self.label = label
+        self.key: Key = (type(self), id(owner), name)
+
+    def now(self) -> Any:
+        """The current value; raises a `LookupError` or the like if there is none."""
+        raise NotImplementedError
+
+    def reading(self, writer: "EntryWriter") -> str:
+        """The expression for the value."""
+        raise NotImplementedError
+
+    def holds(self) -> bool:
+        """Whether the value is still the same."""
+        try:
+            return same(self.now(), self.value)
+        except (LookupError, AttributeError, ValueError, TypeError):
+            return False
+
+    def put(self, value: Any) -> None:
+        """Let there be another value."""
+
+    def restore(self) -> None:
+        """Let there be the value that was read, if there is another."""
+        if not self.holds():
+            self.put(self.value)
+
+
+class Item(Guard):
+    """An entry of a dict or a list; also a global name, and an attribute that is kept in a dict."""
+
+    def put(self, value: Any) -> None:
+        self.owner[self.name] = value
+
+    def now(self) -> Any:
+        return self.owner[self.name]
+
+    def reading(self, writer: "EntryWriter") -> str:
+        key = repr(self.name) if type(self.name) in (str, int) else writer.name(self.name)
+        return f"{writer.name(self.owner)}[{key}]"
+
+
+class Field(Guard):
+    """An attribute that is not kept in a dict: of a class, in a slot, or the content of a closure's cell."""
+
+    def put(self, value: Any) -> None:
+        setattr(self.owner, self.name, value)
+
+    def now(self) -> Any:
+        return getattr(self.owner, self.name)
+
+    def reading(self, writer: "EntryWriter") -> str:
+        return f"{writer.name(self.owner)}.{self.name}"
+
+
+class Length(Guard):
+    """The number of entries of a container."""
+
+    def __init__(self, owner: Any, label: str) -> None:
+        super().__init__(owner, None, len(owner), f"the length of {label}")
+
+    def now(self) -> Any:
+        return len(self.owner)
+
+    def reading(self, writer: "EntryWriter") -> str:
+        return f"len({writer.name(self.owner)})"
+
+
+class Keys(Guard):
+    """The keys of a dict, in their order; the entries of a set."""
+
+    def __init__(self, owner: Any, label: str) -> None:
+        super().__init__(owner, None, tuple(owner), f"the keys of {label}")
+
+    def now(self) -> Any:
+        return tuple(self.owner)
+
+    def reading(self, writer: "EntryWriter") -> str:
+        return f"tuple({writer.name(self.owner)})"
+
+
+def contents(value: Any, label: str, found: dict[Key, Guard]) -> list[tuple[Any, str]]:
+    """Add guards for what is in containers; return the values in them that are not containers, each with its label."""
+    values: list[tuple[Any, str]] = []
+    ahead = [(value, label)]
+    seen: set[int] = set()
+    while ahead:
+        thing, label = ahead.pop()
+        if isinstance(thing, (list, deque, dict, set, tuple)):
+            if id(thing) in seen:
+                continue
+            seen.add(id(thing))
+            guards = _of_container(thing, label)
+            found.update({guard.key: guard for guard in guards})
+            ahead += [(guard.value, guard.label) for guard in guards if isinstance(guard, Item)]
+            if isinstance(thing, tuple):
+                ahead += [(part, f"{label}[{i}]") for i, part in enumerate(thing)]
+        else:
+            values.append((thing, label))
+    return values
+
+
+def _of_container(thing: Any, label: str) -> list[Guard]:
+    if isinstance(thing, tuple):
+        return []
+    if len(thing) > LARGEST:
+        return [Length(thing, label)]
+    if isinstance(thing, set):
+        return [Keys(thing, label)]
+    if isinstance(thing, dict):
+        return [Keys(thing, label), *(Item(thing, key, x, f"{label}[{key!r}]") for key, x in thing.items())]
+    return [Length(thing, label), *(Item(thing, i, x, f"{label}[{i}]") for i, x in enumerate(thing))]
+
+
+def agreeing(first: Mapping[Key, Guard], second: Mapping[Key, Guard]) -> dict[Key, Guard]:
+    """The guards of two recordings that read the same values."""
+    return {key: guard for key, guard in second.items() if key in first and same(first[key].value, guard.value)}
+
+
+def changed(first: Mapping[Key, Guard], second: Iterable[Guard]) -> list[Guard]:
+    """The guards whose value the function itself changed between two recordings."""
+    return [guard for guard in second if guard.key in first and not same(first[guard.key].value, guard.value)]

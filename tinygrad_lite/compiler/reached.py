@@ -1,0 +1,177 @@
+"""What a function reaches by name: the values of its global names and closures, and of those of the functions it calls.
+
+The names give guards. Attributes of objects are not read by name but watched while the function runs (see watching.py),
+so here we only find out whose attributes there are to watch.
+"""
+
+import functools
+import random
+import sys
+from collections import deque
+from collections.abc import Iterable
+from enum import Enum
+from types import FunctionType, MethodType, ModuleType
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.compiler.bytecode import Read, is_followed, reads_of
+from tinygrad_lite.compiler.guards import Field, Guard, Item, Key, contents
+from tinygrad_lite.compiler.signature import SCALARS, is_namespace
+from tinygrad_lite.compiler.watching import WATCHED, is_watchable
+from tinygrad_lite.engine.op import Op, Traced
+
+_IMMUTABLE = 1 << 8  # the flag of a type whose attributes cannot be set
+_CONTAINERS = (list, tuple, dict, set, deque)
+_MOST = 5000
+HIDDEN = (np.random.Generator, np.random.RandomState, random.Random)
+
+
+class Reached:
+    """What a function reaches.
+
+    Attributes:
+        guards: the values of the names, and of what is in containers behind them.
+        generators: the guards of the names for NumPy's generators.
+        hidden: generators that are reached otherwise, such as in a list.
+        classes: the users' classes of the objects that are reached.
+        objects: these objects by id.
+    """
+
+    def __init__(self, roots: Iterable[tuple[Any, str]]) -> None:
+        self.guards: dict[Key, Guard] = {}
+        self.generators: list[Guard] = []
+        self.hidden: list[Any] = []
+        self.classes: set[type] = set()
+        self.objects: dict[int, Any] = {}
+        self._seen: dict[int, Any] = {}
+        self._ahead = list(roots)
+        while self._ahead:
+            self._visit(*self._ahead.pop())
+
+    def _visit(self, thing: Any, label: str) -> None:
+        if isinstance(thing, (*SCALARS, np.ndarray, Traced, ModuleType)) or id(thing) in self._seen:
+            return
+        self._seen[id(thing)] = thing
+        if isinstance(thing, HIDDEN):
+            self.hidden.append(thing)
+        elif isinstance(thing, FunctionType):
+            self._function(thing)
+        elif isinstance(thing, MethodType):
+            self._ahead += [(thing.__func__, label), (thing.__self__, label)]
+        elif isinstance(thing, functools.partial):
+            self._ahead += [(part, label) for part in (thing.func, *thing.args, *thing.keywords.values())]
+        elif isinstance(thing, Op):
+            rules = (thing.forward, *thing.derivatives, *([] if thing.arity is None else thing.vjps))
+            self._ahead += [(rule, thing.name) for rule in rules]
+        elif isinstance(thing, _CONTAINERS):
+            self._ahead += contents(thing, label, self.guards)
+        elif isinstance(thing, type):
+            self._ahead += [(method, label) for method in _special_methods(thing)]
+        else:
+            self._object(thing, label)
+
+    def _function(self, function: FunctionType) -> None:
+        cells = dict(zip(function.__code__.co_freevars, function.__closure__ or ()))
+        if not is_followed(function.__code__.co_filename):  # of a library's decorators, only what they wrap
+            inner = (getattr(function, "__wrapped__", None), *map(_content, cells.values()))
+            self._ahead += [(x, function.__name__) for x in inner if isinstance(x, (FunctionType, MethodType))]
+            return
+        for read in reads_of(function.__code__):
+            if not read.is_free and read.name in function.__globals__:
+                self._name(Item(function.__globals__, read.name, function.__globals__[read.name], read.name), read)
+            elif read.is_free and _content(cell := cells[read.name]) is not cell:
+                self._name(Field(cell, "cell_contents", cell.cell_contents, read.name), read)
+        for default in (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()):
+            self._ahead.append((default, f"a default of {function.__name__}"))
+
+    def _name(self, guard: Guard, read: Read) -> None:
+        """Follow a name, and what is read from its value at once if that can be known."""
+        self.guards[guard.key] = guard
+        if isinstance(guard.value, np.random.Generator):
+            self.generators.append(guard)
+            return
+        for is_attribute, name in read.path:
+            inner = self._attribute(guard, name) if is_attribute else _entry(guard, name)
+            if inner is None:
+                break
+            guard = inner
+            self.guards[guard.key] = guard
+        self._ahead.append((guard.value, guard.label))
+
+    def _attribute(self, guard: Guard, name: str) -> Guard | None:
+        """The attribute of a user's module or class."""
+        owner, label = guard.value, f"{guard.label}.{name}"
+        if isinstance(owner, ModuleType) and is_followed(getattr(owner, "__file__", None) or ""):
+            return Item(vars(owner), name, vars(owner)[name], label) if name in vars(owner) else None
+        if isinstance(owner, type) and is_users_class(owner):
+            value = next((vars(kind)[name] for kind in owner.__mro__ if name in vars(kind)), None)
+            if not hasattr(value, "__get__"):
+                return None if value is None else Field(owner, name, value, label)
+            self._ahead.append((getattr(value, "__func__", value), label))
+        return None
+
+    def _object(self, thing: Any, label: str) -> None:
+        if callable(thing) and (wrapped := getattr(thing, "__wrapped__", None)) is not None:
+            self._ahead.append((wrapped, label))  # behind a decorator that is a class, such as ours
+        if is_namespace(thing):
+            self._ahead.append((vars(thing), label))
+        self._discover(thing)
+
+    def _discover(self, thing: Any) -> None:
+        """Note the users' classes of an object and of those that it holds."""
+        ahead = [thing]
+        while ahead and len(self.objects) < _MOST:
+            thing = ahead.pop()
+            if isinstance(thing, (*SCALARS, np.ndarray, Traced, ModuleType, type)) or id(thing) in self.objects:
+                continue
+            if isinstance(thing, MethodType):
+                ahead.append(thing.__self__)
+            elif isinstance(thing, _CONTAINERS):
+                self.objects[id(thing)] = thing
+                ahead += thing.values() if isinstance(thing, dict) else thing
+            elif isinstance(thing, WATCHED) or is_users_class(type(thing)):
+                self.objects[id(thing)] = thing
+                if _is_watchable(type(thing)):
+                    self.classes.add(type(thing))
+                self._ahead += [(method, type(thing).__name__) for method in _special_methods(type(thing))]
+                ahead += vars(thing).values() if hasattr(thing, "__dict__") else ()
+
+
+def _content(cell: Any) -> Any:
+    """What is in a cell; the cell itself if it is empty."""
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return cell
+
+
+def _entry(guard: Guard, key: Any) -> Guard | None:
+    owner, label = guard.value, f"{guard.label}[{key!r}]"
+    if isinstance(owner, dict):
+        is_there = key in owner
+    else:
+        is_there = isinstance(owner, (list, tuple)) and type(key) is int and -len(owner) <= key < len(owner)
+    return Item(owner, key, owner[key], label) if is_there else None
+
+
+def _special_methods(kind: type) -> list[FunctionType]:
+    """The methods of a user's class that Python calls by itself, such as __call__ and __init__."""
+    return [
+        value
+        for each in kind.__mro__
+        for name, value in vars(each).items()
+        if name.startswith("__") and isinstance(value, FunctionType) and is_followed(value.__code__.co_filename)
+    ]
+
+
+def is_users_class(kind: type) -> bool:
+    """Whether a class is defined in the user's code."""
+    home = sys.modules.get(kind.__module__)
+    is_built_in = kind.__flags__ & _IMMUTABLE or kind.__module__ in sys.builtin_module_names
+    return not is_built_in and is_followed(getattr(home, "__file__", None) or "")
+
+
+def _is_watchable(kind: type) -> bool:
+    """Whether reads of attributes must and can be reported for objects of this class."""
+    return is_watchable(kind) and is_users_class(kind) and not issubclass(kind, (*WATCHED, Enum))

@@ -1,0 +1,104 @@
+"""The signature of a call: all that a program depends on in its arguments, as a key to look the program up by."""
+
+import sys
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite import trees
+from tinygrad_lite.engine import grad_mode
+from tinygrad_lite.engine.tensor import Tensor
+from tinygrad_lite.errors import UsageError
+
+SCALARS = (bool, int, float, complex, np.generic, str, bytes, np.dtype, range, type(None))
+"""Values that never change."""
+
+_ARRAYS = (np.ndarray, np.generic)
+_DEFINED_IN_PYTHON = 1 << 9  # the flag of a type that CPython calls a heap type
+
+
+def signature(args: tuple[Any, ...], kwargs: Mapping[str, Any], leaves: Sequence[Any]) -> Hashable:
+    """The containers, the form of each leaf, which leaves are the same tensor, and the gradient mode.
+
+    Raises:
+        UsageError: if an argument can change unnoticed, such as a deque.
+    """
+    structure = trees.structure((args, dict(kwargs)))
+    return structure, tuple(map(form, leaves)), aliases(leaves), bool(grad_mode.enabled.get())
+
+
+def aliases(leaves: Sequence[Any]) -> tuple[int, ...] | None:
+    """For each leaf that is a tensor or a generator the first one that is the same; None if all of them differ."""
+    those = [id(x) for x in leaves if isinstance(x, (Tensor, np.random.Generator))]
+    return tuple(map(those.index, those)) if len(set(those)) < len(those) else None
+
+
+def form(x: Any) -> Hashable:
+    """The form of an argument that a program depends on: for a number from Python, or another object, its value."""
+    if isinstance(x, Tensor):
+        return Tensor, x.shape, x.dtype, x.requires_grad
+    if isinstance(x, _ARRAYS):
+        return np.ndarray, x.shape, x.dtype
+    if isinstance(x, np.random.Generator):
+        return np.random.Generator
+    if isinstance(x, (float, complex)):
+        return type(x), repr(x)  # which tells 0.0 from -0.0, and one NaN not from another
+    if isinstance(x, (set, frozenset)):
+        return type(x), frozenset(map(form, x))
+    if isinstance(x, slice):
+        return slice, form(x.start), form(x.stop), form(x.step)
+    if is_known_by_identity(x):
+        return type(x), Same(x)
+    try:
+        hash(x)
+    except TypeError:
+        raise UsageError(
+            f"a compiled function got {type(x).__name__} as an argument, whose content may change without notice: "
+            "pass a list, a tuple, a dict, a set or an array"
+        ) from None
+    return type(x), x
+
+
+def is_known_by_identity(x: Any) -> bool:
+    """Whether an object is one that a user's class defines, whose attributes may change; see reached.py for these."""
+    kind = type(x)
+    home = kind.__module__.partition(".")[0]
+    is_a_users = bool(kind.__flags__ & _DEFINED_IN_PYTHON) and home not in ("numpy", *sys.stdlib_module_names)
+    return (is_a_users or is_namespace(x)) and not isinstance(x, type)
+
+
+def is_namespace(x: Any) -> bool:
+    """Whether an object is a library's, and is there to have attributes, such as what argparse returns."""
+    return type(x).__module__ in ("types", "argparse") and type(x).__hash__ is None
+
+
+def same(a: Any, b: Any) -> bool:
+    """Whether a value can stand for another: the same object, or an equal number or text of the same type."""
+    if a is b:
+        return True
+    if type(a) is not type(b):
+        return False
+    if isinstance(a, (float, complex, np.inexact)):
+        return repr(a) == repr(b)  # which tells 0.0 from -0.0, and one NaN not from another
+    if isinstance(a, tuple):
+        return len(a) == len(b) and all(map(same, a, b))
+    return isinstance(a, SCALARS) and bool(a == b)
+
+
+class Same:
+    """Equal to another one for the same object alone, which it keeps, so that no other object gets its id."""
+
+    __slots__ = ("_thing",)
+
+    def __init__(self, thing: Any) -> None:
+        self._thing = thing
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Same) and other._thing is self._thing
+
+    def __hash__(self) -> int:
+        return id(self._thing)
+
+    def __repr__(self) -> str:
+        return repr(self._thing)
