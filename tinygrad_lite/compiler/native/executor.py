@@ -1,7 +1,7 @@
-"""Runs a native program: its buffers, and the arrays in them that others see."""
+"""Runs a native program: its arena, and the arrays in it that others see."""
 
+import ctypes
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from sys import getrefcount
 from threading import Lock
 from typing import Any
@@ -10,63 +10,102 @@ import numpy as np
 
 from tinygrad_lite.compiler.draws import Draw
 from tinygrad_lite.compiler.entry import EntryWriter
-from tinygrad_lite.compiler.native.compiling import compiled, compiled_repetition
-from tinygrad_lite.compiler.native.loops import Opaque
-from tinygrad_lite.compiler.native.memory import Layout, contiguous
-from tinygrad_lite.compiler.native.source import NativeSource, buffer_name, with_former_values
-from tinygrad_lite.compiler.native.writer import repeated
+from tinygrad_lite.compiler.native.machine import Machine, callable_at, vector_bits
+from tinygrad_lite.compiler.native.memory import contiguous
+from tinygrad_lite.compiler.native.plan import ALIGNED, Plan, Segment, with_former_values
 from tinygrad_lite.compiler.places import Argument, Data, Gradient, Leaves, Place
 from tinygrad_lite.compiler.program import Instruction, Program, Variable, mapped
 from tinygrad_lite.engine.op import Array
 
+_hold = ctypes.cast(ctypes.pythonapi.Py_IncRef, ctypes.c_void_p).value
+
 
 class NativeExecutor:
-    """A program as native code, which works in buffers of its own.
+    """A program as native code, which works in an arena of its own.
 
-    A value that it writes to a place stays in a buffer, which the next run overwrites. If anybody else still holds that
-    array by then, the program moves to other buffers.
+    A value that it writes to a place stays in the arena, where the next run overwrites it. If anybody else still holds
+    that array by then, the program moves to another arena.
 
     Attributes:
-        source: the loops.
+        plan: the segments, and where each array lies.
         falls_back: the names of the operations that are NumPy calls.
     """
 
-    backend = "numba"
+    backend = "native"
 
     def __init__(self, program: Program) -> None:
         self.program = program = with_former_values(program)
-        self.lock = Lock()  # the buffers serve one run at a time
-        self.source = NativeSource(program)
-        self.falls_back = [part.call.op.name for part in self.source.parts if isinstance(part, Opaque)]
-        self._functions = compiled(self.source)
+        self.lock = Lock()  # the arena serves one run at a time
+        self.plan = plan = Plan(program, vector_bits())
+        self.falls_back = [step.op.name for step in plan.steps if isinstance(step, Instruction)]
+        self._machine = Machine(list(dict.fromkeys(step.text for step in plan.steps if isinstance(step, Segment))))
         self._variables = {place: x for x, place in program.inputs.items()}
-        self._allocate({buffer_name(dtype): np.zeros(size, dtype) for dtype, size in self.source.buffers.items()})
-        for x, array in self.source.constants.items():
-            self._view(x, self.source.layouts[x])[...] = array
+        self._numbers = [x for x in program.inputs if not x.shape and program.inputs[x] not in plan.kept]
+        self._allocate(np.zeros(plan.size + ALIGNED, np.uint8))
 
-    def _allocate(self, buffers: dict[str, Array]) -> None:
-        self._buffers = buffers
-        self._kept = {
-            place: self._view(self._variables.get(place) or self.program.updates[place], layout)
-            for place, layout in self.source.kept.items()
-        }
-        self._calls = [self._call(part.call) if isinstance(part, Opaque) else None for part in self.source.parts]
+    # The arena
+
+    def _allocate(self, memory: Array) -> None:
+        start = -memory.ctypes.data % ALIGNED
+        self._arena = memory[start : start + self.plan.size]
+        self._kept = {place: self._view(x) for place, x in self.plan.kept.items()}
+        self._values = {x: self._view(x) for x in self._numbers}
         self._bound: dict[Place, Array] = {}
         self._counts: list[int] = []
+        self._link()
 
-    def _view(self, x: Variable, layout: Layout) -> Array:
-        buffer = self._buffers[layout.buffer]
-        strides = tuple(stride * buffer.itemsize for stride in layout.strides)
-        return np.ndarray(x.shape, buffer.dtype, buffer, layout.offset * buffer.itemsize, strides)
+    def _view(self, x: Variable, memory: Array | None = None) -> Array:
+        """A variable's entries in the arena, or in the memory of its block."""
+        layout = self.plan.layouts[x]
+        start = layout.offset * x.dtype.itemsize
+        if memory is None:
+            memory, start = self._arena, start + self.plan.offsets[layout.root]
+        return np.ndarray(x.shape, x.dtype, memory, start, tuple(stride * x.dtype.itemsize for stride in layout.strides))
+
+    def _link(self) -> None:
+        """Make the tables of functions and addresses that the machine code walks."""
+        plan, base = self.plan, self._arena.ctypes.data
+        places: dict[Variable, list[int]] = {x: [] for x in plan.arguments}
+        stretches: list[list[int]] = [[]]
+        self._calls: list[Any] = []
+        tables: list[Array] = []
+        for step in plan.steps:
+            if isinstance(step, Instruction):
+                self._calls.append(self._call(step))
+                stretches.append([])
+                continue
+            addresses = np.zeros(max(len(step.roots), 1), np.int64)
+            for i, root in enumerate(step.roots):
+                if isinstance(root, tuple):
+                    addresses[i] = root[1]
+                elif root in places:
+                    places[root].append(addresses.ctypes.data + 8 * i)
+                elif root in plan.constants:
+                    addresses[i] = plan.constants[root].ctypes.data
+                else:
+                    addresses[i] = base + plan.offsets[root]
+            tables.append(addresses)
+            stretches[-1] += [self._machine.addresses[step.text], addresses.ctypes.data]
+        patches = [np.array(found, np.int64) for found in places.values()]
+        arguments = np.array([[0, found.ctypes.data, len(found)] for found in patches], np.int64).reshape(-1)
+        self._runners = []
+        self._methods = []
+        for stretch in stretches:
+            table = np.array(stretch, np.int64)
+            last = base + self._arena.size - 1
+            ends = (arguments.ctypes.data, id(None), id(NotImplemented), _hold, base, last)
+            state = np.array([table.ctypes.data, len(stretch) // 2, *ends], np.int64)
+            runner, method = callable_at(self._machine.run, state)
+            self._runners.append(runner)
+            self._methods.append(method)
+            tables += [table, state]
+        self._tables = [*tables, *patches, arguments]  # the machine code has their addresses
 
     def _call(self, call: Instruction) -> Any:
-        """A NumPy call on arrays in the buffers or among the arguments."""
-        views = {
-            x: self._view(x, self.source.layouts[x])
-            for x in (*call.reads, call.result)
-            if self.source.layouts[x].buffer in self._buffers
-        }
-
+        """A NumPy call on arrays in the arena or among the arguments."""
+        plan = self.plan
+        views = {x: self._view(x, plan.constants.get(plan.layouts[x].root))
+                 for x in (*call.reads, call.result) if plan.layouts[x].root not in plan.arguments}  # fmt: skip
         result = views[call.result]
 
         def perform(arrays: Sequence[Array], leaves: Leaves) -> None:
@@ -87,110 +126,101 @@ class NativeExecutor:
 
         return perform
 
+    def _within(self, x: Variable, arrays: Sequence[Array]) -> Array:
+        """A variable that is an argument, or a view of one."""
+        root = self.plan.layouts[x].root
+        array = arrays[self.plan.arguments.index(root)]
+        return self._view(x, array.reshape(-1) if array.flags.c_contiguous else np.ascontiguousarray(array).reshape(-1))
+
+    # A run
+
     def _load(self, leaves: Leaves) -> None:
-        """Make sure that nobody else uses the buffers and that they hold the values in the places."""
+        """Make sure that nobody else uses the arena and that it holds the values in the places."""
         if self._counts != self._references():
-            self._allocate({name: buffer.copy() for name, buffer in self._buffers.items()})
+            memory = np.zeros(self.plan.size + ALIGNED, np.uint8)
+            former = self._arena
+            self._allocate(memory)
+            self._arena[...] = former
         for place, view in self._kept.items():
             if place in self._variables:
                 value = place.read(leaves)
                 if value is not self._bound.get(place):
                     view[...] = value
+        for x, view in self._values.items():
+            view[...] = self.program.inputs[x].read(leaves)
 
     def run(self, leaves: Leaves) -> list[Any]:
         """Read the places, run, write the places, and return the results for these leaves of the arguments."""
         with self.lock:
-            return self._run(leaves)
+            self._load(leaves)
+            arrays = [self._argument(x, self.program.inputs[x].read(leaves)) for x in self.plan.arguments]
+            self._go(arrays, leaves)
+            results = [self._result(x, arrays) for x in self.program.results]
+            self._store(leaves)
+            return results
 
-    def _run(self, leaves: Leaves) -> list[Any]:
-        self._load(leaves)
-        arrays = [self._argument(x, leaves) for x in self.source.arguments] + [*self._buffers.values()]
-        for position, perform in enumerate(self._calls):
-            if perform is None:
-                self._functions[position](*arrays)
-            else:
-                perform(arrays, leaves)
-        results = [self._result(x, leaves) for x in self.program.results]
-        self._store(leaves)
-        return results
-
-    @cached_property
-    def _repetition(self) -> Any:
-        """The native function for many turns, the draws before it, and the results that it stores.
-
-        None if there is no such function: it requires a program of draws and a single part, made of loops.
-        """
-        results = [x for x in self.program.results if isinstance(x, Variable)]
-        layouts = [self.source.layouts[x] for x in results]
-        *first, last = self.source.parts
-        draws = [part.call for part in first if isinstance(part, Opaque) and isinstance(part.call.op, Draw)]
-        if len(draws) < len(first) or not isinstance(last, list):
-            return None
-        if any(x.size != 1 or x.is_number or layout.buffer not in self._buffers for x, layout in zip(results, layouts)):
-            return None
-        sizes = {self.source.layouts[x].buffer: x.size for x in self.source.arguments if x.shape}
-        drawn = [(layout.buffer, layout.offset) for layout in (self.source.layouts[draw.result] for draw in draws)]
-        text = repeated(
-            self.source.texts[len(first)],
-            sizes,
-            [(*place, draw.result.size) for place, draw in zip(drawn, draws)],
-            [f"{placed.buffer}[{placed.offset}]" for placed in layouts],
-        )
-        others = [x.dtype for x in [*(draw.result for draw in draws), *results]]
-        return compiled_repetition(self.source, text, others), draws, results
+    def _go(self, arrays: Sequence[Array], leaves: Leaves) -> None:
+        first, *others = self._runners
+        first(*arrays)
+        for perform, runner in zip(self._calls, others):
+            perform(arrays, leaves)
+            runner()
 
     def repeat(self, turns: int, leaves: Leaves, stacks: Mapping[int, Array]) -> list[Any] | None:
-        """The results of many runs, stacked; None if that cannot be done natively.
+        """The results of many runs, stacked.
 
         Args:
-            each: the stacked arrays that take the place of a leaf in turn, by the index of the leaf.
+            stacks: the stacked arrays that take the place of a leaf in turn, by the index of the leaf.
         """
-        if self._repetition is None:
+        inputs = self.program.inputs
+        results = [x for x in self.program.results if isinstance(x, Variable)]
+        if any(x.is_number or self.plan.layouts[x].root not in self.plan.offsets for x in results):
             return None
-        function, draws, variables = self._repetition
         with self.lock:
             self._load(leaves)
-            arguments: list[Any] = []
-            for x in self.source.arguments:
-                place = self.program.inputs[x]
+            arrays: list[Any] = []
+            turning: list[tuple[int, Array]] = []
+            for i, x in enumerate(self.plan.arguments):
+                place = inputs[x]
                 if isinstance(place, Argument) and place.index in stacks:
                     order = (0, *(axis + 1 for axis in x.order or range(len(x.shape))))
-                    arguments += [np.ascontiguousarray(stacks[place.index].transpose(order), x.dtype), x.size]
+                    turning.append((i, np.ascontiguousarray(stacks[place.index].transpose(order), x.dtype)))
+                    arrays.append(None)
                 else:
-                    value = self._argument(x, leaves)
-                    arguments += [value[None], 0] if x.shape else [value]
-            drawn = [np.empty((turns, *draw.result.shape), draw.result.dtype) for draw in draws]
-            for turn in range(turns if draws else 0):
-                for stack, draw in zip(drawn, draws):
-                    stack[turn] = draw.op.forward(leaves)
-            results = {x: np.empty(turns, x.dtype) for x in variables}
-            function(turns, *arguments, *self._buffers.values(), *(x.reshape(-1) for x in drawn), *results.values())
+                    arrays.append(self._argument(x, place.read(leaves)))
+            numbers = [
+                (self._values[x], stacks[place.index])
+                for x in self._numbers
+                if isinstance(place := inputs[x], Argument) and place.index in stacks
+            ]
+            views = [self._view(x) for x in results]
+            found = [np.empty((turns, *x.shape), x.dtype) for x in results]
+            for turn in range(turns):
+                for i, stack in turning:
+                    arrays[i] = stack[turn]
+                for number, stack in numbers:
+                    number[...] = stack[turn]
+                self._go(arrays, leaves)
+                for stack, view in zip(found, views):
+                    stack[turn] = view
             self._store(leaves)
-        return [results[x].reshape(turns, *x.shape) if isinstance(x, Variable) else x for x in self.program.results]
+        stacked = iter(found)
+        return [next(stacked) if isinstance(x, Variable) else x for x in self.program.results]
 
-    def _argument(self, x: Variable, leaves: Leaves) -> Array:
-        place = self.program.inputs[x]
-        value = place.read(leaves)
-        if not x.shape:
-            return value[()] if isinstance(value, np.ndarray) else value
-        return np.ascontiguousarray(value if x.order is None else value.transpose(x.order), x.dtype)
+    def _argument(self, x: Variable, value: Any) -> Array:
+        """An argument as the machine code reads it: without gaps, and outside the arena."""
+        array = np.ascontiguousarray(value if x.order is None else value.transpose(x.order), x.dtype)
+        return array.copy() if np.may_share_memory(array, self._arena) else array
 
-    def _within(self, x: Variable, arrays: Sequence[Array]) -> Array:
-        """A variable that is an argument, or a view of one."""
-        layout = self.source.layouts[x]
-        array = arrays[int(layout.buffer[1:])]
-        if not x.shape and layout.buffer.startswith("n"):
-            return array
-        strides = tuple(stride * array.itemsize for stride in layout.strides)
-        return np.ndarray(x.shape, array.dtype, array.reshape(-1), layout.offset * array.itemsize, strides)
-
-    def _result(self, x: Any, leaves: Leaves) -> Any:
+    def _result(self, x: Any, arrays: Sequence[Array]) -> Any:
         if not isinstance(x, Variable):
             return x
-        layout = self.source.layouts[x]
-        if layout.buffer not in self._buffers:
-            return self._within(x, [self._argument(argument, leaves) for argument in self.source.arguments])
-        value = np.copy(self._view(x, layout), order="K")[()]
+        root = self.plan.layouts[x].root
+        if root in self.plan.constants:
+            return np.copy(self._view(x, self.plan.constants[root]), order="K")[()]
+        if root not in self.plan.offsets:
+            return self._within(x, arrays)
+        value = np.copy(self._view(x), order="K")[()]
         return value.item() if x.is_number else value
 
     def _store(self, leaves: Leaves) -> None:
@@ -206,10 +236,10 @@ class NativeExecutor:
         if not self._counts:
             self._counts = self._references()
 
+    # The entry
+
     def enter(self, writer: EntryWriter, wrapped: Sequence[bool]) -> bool:
         """Write the work of `run` as lines of a function; False if that is not possible."""
-        if not all(map(_is_variable, self.program.results)):
-            return False
         for place, view in self._kept.items():
             if place in self._bound and isinstance(place, Gradient):
                 gradient = place.tensor(())
@@ -220,21 +250,22 @@ class NativeExecutor:
                 writer.is_still(place.reading(writer), view)
             elif place in self._variables:
                 writer.body.append(f"{writer.name(view)}[...] = {place.reading(writer)}")
+        for x, view in self._values.items():
+            place = self.program.inputs[x]
+            if not isinstance(place, Argument):
+                writer.is_like(place.reading(writer), place.read(()), isinstance(place, Data))
+            writer.body.append(f"{writer.name(view)}[()] = {place.reading(writer)}")
         writer.lock = self.lock
-        writer.held_by_nobody_else([*self._bound.values(), *self._buffers.values()])
-        arguments = [self._name_of_argument(writer, x) for x in self.source.arguments] + [
-            *map(writer.name, self._buffers.values())
-        ]
-        if len(self._calls) == 1 and self._calls[0] is None:
-            writer.body.append(f"{writer.name(self._functions[0])}({', '.join(arguments)})")
-        else:
-            for name, values in (("arguments", arguments), ("leaves", writer.parameters)):
-                writer.body.append(f"{name} = ({', '.join([*values, ''])})")
-            for position, perform in enumerate(self._calls):
-                if perform is None:
-                    writer.body.append(f"{writer.name(self._functions[position])}(*arguments)")
-                else:
-                    writer.body.append(f"{writer.name(perform)}(arguments, leaves)")
+        writer.held_by_nobody_else([*self._bound.values(), self._arena])
+        arguments = ", ".join(self._name_of_argument(writer, x) for x in self.plan.arguments)
+        first, *others = self._runners
+        writer.body.append(f"if {writer.name(first)}({arguments}) is not None: return MISS")
+        for name, values in (("arguments", [arguments]), ("leaves", writer.parameters)):
+            if others:
+                writer.body.append(f"{name} = ({', '.join([*filter(None, values), ''])})")
+        for perform, runner in zip(self._calls, others):
+            writer.body.append(f"{writer.name(perform)}(arguments, leaves)")
+            writer.body.append(f"{writer.name(runner)}()")
         for place, x in self.program.updates.items():
             if place not in self._bound:
                 if not isinstance(x, Variable):
@@ -243,11 +274,10 @@ class NativeExecutor:
                 writer.body.append(f"{place.reading(writer)} = {value}{'.item()' if x.is_number else ''}")
         results = []
         for x, is_wrapped in zip(self.program.results, wrapped):
-            layout = self.source.layouts[x]
-            if layout.buffer not in self._buffers or x.is_number:
+            if not isinstance(x, Variable) or self.plan.layouts[x].root not in self.plan.offsets or x.is_number:
                 return False
-            name = writer.name(self._buffers[layout.buffer])
-            value = f"{writer.name(self._view(x, layout))}.copy('K')" if x.shape else f"{name}[{layout.offset}]"
+            view = writer.name(self._view(x))
+            value = f"{view}.copy('K')" if x.shape else f"{view}[()]"
             results.append(f"wrap({value})" if is_wrapped else value)
         writer.results = results
         return True
@@ -257,16 +287,13 @@ class NativeExecutor:
         place = self.program.inputs[x]
         expression: str = place.reading(writer)
         strides = tuple(stride * x.dtype.itemsize for stride in contiguous(x.shape, x.order))
-        if isinstance(place, Argument) and x.shape:
+        if isinstance(place, Argument):
             writer.tests.append(f"{expression}.strides != {strides!r}")
-        elif not isinstance(place, Argument):
+        else:
             writer.is_like(expression, place.read(()), isinstance(place, Data), strides)
-        return expression + (f".transpose({x.order})" if x.order else "")
+        return expression
 
     def _references(self) -> list[int]:
         """The number of references to the arrays that were handed out, including those of this executor."""
-        return [getrefcount(array) for array in (*self._bound.values(), *self._buffers.values())] if self._bound else []
+        return [getrefcount(array) for array in (*self._bound.values(), self._arena)] if self._bound else []
 
-
-def _is_variable(x: Any) -> bool:
-    return isinstance(x, Variable)

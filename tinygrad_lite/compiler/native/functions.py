@@ -1,104 +1,105 @@
 """Functions of one entry as plain arithmetic, which LLVM turns into vector instructions.
 
-They contain no branch and no call. LLVM would otherwise call the C library's functions, which take one entry at a time
-and five times as long. Each function is right to the last digits, including at zeros, infinities and NaN.
+They contain no branch and no call. Each is right to the last digits of float64 or float32, including at zeros,
+infinities and NaN.
 """
 
 from collections.abc import Callable
-from functools import cache
-from pathlib import Path
+from math import factorial
 from typing import Any
 
 import numpy as np
 
-LN2_HIGH, LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10  # their sum has 85 bits
-ROUNDING = 1.5 * 2.0**52  # adding and subtracting it rounds to a whole number
+from tinygrad_lite.compiler.native.emission import Entry
+
+LN2_HIGH = {8: 6.93147180369123816490e-01, 4: 0.693359375}  # few enough bits that n · LN2_HIGH is exact
+LN2_LOW = {8: 1.90821492927058770002e-10, 4: -2.12194440e-4}
+_EXPONENT_BITS = {8: 52, 4: 23}  # where the exponent begins
+_BIAS = {8: 1023, 4: 127}
+_LIMITS = {8: (-746.0, 710.0), 4: (-104.0, 89.0)}  # eˣ is 0 below the first, and infinite above the second
+_TERMS = {8: 13, 4: 7}
 
 
-def exp(x: Any) -> Any:
+def exp(x: Entry) -> Entry:
     """The exponential, as 2ⁿ eʳ with |r| ≤ ln 2 / 2, and the Taylor polynomial for eʳ."""
-    t = min(max(x, -746.0), 710.0) if x == x else x
-    n = (t * 1.4426950408889634 + ROUNDING) - ROUNDING
-    r = (t - n * LN2_HIGH) - n * LN2_LOW
-    p = 1.6059043836821613e-10
-    p = p * r + 2.08767569878681e-09
-    p = p * r + 2.505210838544172e-08
-    p = p * r + 2.755731922398589e-07
-    p = p * r + 2.7557319223985893e-06
-    p = p * r + 2.48015873015873e-05
-    p = p * r + 0.0001984126984126984
-    p = p * r + 0.001388888888888889
-    p = p * r + 0.008333333333333333
-    p = p * r + 0.041666666666666664
-    p = p * r + 0.16666666666666666
-    p = p * r + 0.5
-    p = p * r + 1.0
-    p = p * r + 1.0
-    whole = np.int64(n)
+    size = x.dtype.itemsize
+    lowest, highest = _LIMITS[size]
+    t = (x < lowest).chooses(lowest, (x > highest).chooses(highest, x))
+    to_whole = x.like(1.5 * 2.0 ** _EXPONENT_BITS[size])  # adding and subtracting it rounds to a whole number
+    shifted = t * 1.4426950408889634 + to_whole
+    n = shifted.made(f"fsub {x.type} {shifted.text}, {to_whole.text}")
+    r = (t - n * LN2_HIGH[size]) - n * LN2_LOW[size]
+    p = x.like(1 / factorial(_TERMS[size]))
+    for k in reversed(range(_TERMS[size])):
+        p = p * r + 1 / factorial(k)
+    whole = shifted.bits - to_whole.bits
     half = whole >> 1  # 2ⁿ in two factors, since it may be too large or too small for one
-    first = np.int64((half + 1023) << 52).view(np.float64)
-    second = np.int64((whole - half + 1023) << 52).view(np.float64)
+    first = ((half + _BIAS[size]) << _EXPONENT_BITS[size]).of_bits
+    second = ((whole - half + _BIAS[size]) << _EXPONENT_BITS[size]).of_bits
     return p * first * second
 
 
-def log(x: Any) -> Any:
-    """The logarithm, as k ln 2 + log m with √½ ≤ m < √2; log m by the series of fdlibm's e_log.c."""
-    x = np.float64(x)
-    small = x < 2.2250738585072014e-308
-    scaled = np.float64(x * (18014398509481984.0 if small else 1.0))
-    bits = scaled.view(np.int64) + (0x3FF0000000000000 - 0x3FE6A09E667F3BCD)
-    k = np.float64((bits >> 52) - 1023) - (54.0 if small else 0.0)
-    f = np.int64((bits & 0x000FFFFFFFFFFFFF) + 0x3FE6A09E667F3BCD).view(np.float64) - 1.0
-    s = f / (2.0 + f)
+_LOG = {
+    8: (1.479819860511658591e-01, 1.531383769920937332e-01, 1.818357216161805012e-01, 2.222219843214978396e-01,
+        2.857142874366239149e-01, 3.999999999940941908e-01, 6.666666666666735130e-01),
+    4: (0.24279078841, 0.28498786688, 0.40000972152, 0.66666662693),
+}  # fmt: skip
+_ONE = {8: 0x3FF0000000000000, 4: 0x3F800000}
+_ROOT_HALF = {8: 0x3FE6A09E667F3BCD, 4: 0x3F3504F3}
+_SMALLEST = {8: (2.2250738585072014e-308, 54), 4: (1.17549435e-38, 25)}  # smallest normal number, and what scales it
+
+
+def log(x: Entry) -> Entry:
+    """The logarithm, as k ln 2 + log m with √½ ≤ m < √2; log m by the series of fdlibm's e_log.c and e_logf.c."""
+    size = x.dtype.itemsize
+    smallest, shift = _SMALLEST[size]
+    is_small = x < smallest
+    bits = (x * is_small.chooses(x.like(2.0**shift), 1.0)).bits + (_ONE[size] - _ROOT_HALF[size])
+    k = ((bits >> _EXPONENT_BITS[size]) - _BIAS[size]).cast(x.dtype) - is_small.chooses(x.like(float(shift)), 0.0)
+    f = ((bits & (1 << _EXPONENT_BITS[size]) - 1) + _ROOT_HALF[size]).of_bits - 1.0
+    s = f / (f + 2.0)
     z = s * s
-    p = 1.479819860511658591e-01
-    p = p * z + 1.531383769920937332e-01
-    p = p * z + 1.818357216161805012e-01
-    p = p * z + 2.222219843214978396e-01
-    p = p * z + 2.857142874366239149e-01
-    p = p * z + 3.999999999940941908e-01
-    p = p * z + 6.666666666666735130e-01
-    square = 0.5 * f * f
-    y = k * LN2_HIGH - ((square - (s * (square + p * z) + k * LN2_LOW)) - f)
-    y = y if x < np.inf else x  # keeps NaN, too
-    y = np.float64(np.nan) if x < 0.0 else y
-    return -np.inf if x == 0.0 else y
+    first, *others = _LOG[size]
+    p = x.like(first)
+    for coefficient in others:
+        p = p * z + coefficient
+    square = f * 0.5 * f
+    y = k * LN2_HIGH[size] - ((square - (s * (square + p * z) + k * LN2_LOW[size])) - f)
+    y = (x < np.inf).chooses(y, x)  # keeps NaN, too
+    y = (x < 0.0).chooses(x.like(np.nan), y)
+    return x.equals(0.0).chooses(x.like(-np.inf), y)
 
 
-def log1p(x: Any) -> Any:
+def log1p(x: Entry) -> Entry:
     """The logarithm of 1 + x, with a correction for the rounding of 1 + x."""
-    x = np.float64(x)
-    w = 1.0 + x
-    lost = (x - (w - 1.0)) / w if 0.0 < w < np.inf else 0.0
-    y = log(w) + lost
-    return x if w == 1.0 else y
+    w = x + 1.0
+    exact = x.made(f"fsub {x.type} {w.text}, {x.like(1.0).text}")
+    lost = ((w > 0.0) & (w < np.inf)).chooses((x - exact) / w, 0.0)
+    return w.equals(1.0).chooses(x, log(w) + lost)
 
 
-def tanh(x: Any) -> Any:
+_TANH = {  # numerator and denominator near 0
+    8: ((-9.64399179425052238628e-1, -9.92877231001918586564e1, -1.61468768441708447952e3),
+        (1.0, 1.12811678491632931402e2, 2.23548839060100448583e3, 4.84406305325125486048e3)),
+    4: ((-5.70498872745e-3, 2.06390887954e-2, -5.37397155531e-2, 1.33314422036e-1, -3.33332819422e-1), (1.0,)),
+}  # fmt: skip
+
+
+def tanh(x: Entry) -> Entry:
     """The hyperbolic tangent: 1 - 2 / (e²ˣ + 1), and near 0 by the rational function of Cephes."""
-    x = np.float64(x)
-    size = abs(x)
-    far = 1.0 - 2.0 / (exp(2.0 * size) + 1.0)
+    size = x.intrinsic("fabs")
+    far = 1.0 - 2.0 / (exp(size * 2.0) + 1.0)
     z = x * x
-    p = (-9.64399179425052238628e-1 * z - 9.92877231001918586564e1) * z - 1.61468768441708447952e3
-    q = ((z + 1.12811678491632931402e2) * z + 2.23548839060100448583e3) * z + 4.84406305325125486048e3
-    near = x * (1.0 + z * (p / q))
-    return near if size < 0.625 else np.copysign(far, x)
+    parts = []
+    for first, *others in _TANH[x.dtype.itemsize]:
+        part = x.like(first)
+        for coefficient in others:
+            part = part * z + coefficient
+        parts.append(part)
+    p, q = parts
+    ratio = p / q if len(_TANH[x.dtype.itemsize][1]) > 1 else p
+    return (size < 0.625).chooses(x * (z * ratio) + x, far.intrinsic("copysign", x))
 
 
-BY_NUMPYS: dict[Any, Callable[[Any], Any]] = {np.exp: exp, np.log: log, np.log1p: log1p, np.tanh: tanh}
+BY_NUMPYS: dict[Any, Callable[[Entry], Entry]] = {np.exp: exp, np.log: log, np.log1p: log1p, np.tanh: tanh}
 """The NumPy function that each of them computes."""
-
-
-@cache
-def introduce() -> None:
-    """Register the functions with Numba, so that compiled code may call them."""
-    from numba.extending import register_jitable
-
-    for function in BY_NUMPYS.values():
-        register_jitable(error_model="numpy", fastmath={"contract"})(function)
-
-
-def text() -> str:
-    """The text of this file, on which machine code depends."""
-    return Path(__file__).read_text(encoding="utf-8")

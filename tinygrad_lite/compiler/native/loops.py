@@ -9,8 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tinygrad_lite.compiler.native.scalars import Form
-from tinygrad_lite.compiler.program import Instruction, Variable
-from tinygrad_lite.ops.requirements import refuse_where
+from tinygrad_lite.compiler.program import Variable
 
 
 @dataclass(eq=False)
@@ -25,20 +24,19 @@ class Access:
     """An entry of memory that a statement reads or writes: offset + Σ stride · (turn of a dimension's loop).
 
     Attributes:
-        variable: the variable that the entry belongs to; it can be a local variable if nothing else needs it.
-        buffer, offset: as in a layout.
+        root: the variable whose memory it lies in; no two share any.
+        offset: as in a layout.
         strides: by dimension, without those that the access does not depend on.
     """
 
-    variable: Variable
-    buffer: str
+    root: Variable
     offset: int
     strides: dict[Dimension, int]
 
     def renamed(self, dimension: Dimension, other: Dimension) -> "Access":
         """The same access by another loop of the same extent."""
         strides = {other if axis is dimension else axis: stride for axis, stride in self.strides.items()}
-        return Access(self.variable, self.buffer, self.offset, strides)
+        return Access(self.root, self.offset, strides)
 
 
 @dataclass(eq=False)
@@ -50,14 +48,12 @@ class Statement:
         operands: the entries and numbers that are read.
         form: the right-hand side.
         accumulates: whether the last operand is the target's former value.
-        is_product: whether it is a term of a matrix product.
     """
 
     target: Access
     operands: list[Any]
     form: Form
     accumulates: bool = False
-    is_product: bool = False
 
     @property
     def reads(self) -> list[Access]:
@@ -66,10 +62,6 @@ class Statement:
     @property
     def writes(self) -> list[Access]:
         return [self.target]
-
-    @property
-    def calls(self) -> bool:
-        return self.form.calls
 
     def renamed(self, dimension: Dimension, other: Dimension) -> "Statement":
         operands = [x.renamed(dimension, other) if isinstance(x, Access) else x for x in self.operands]
@@ -85,13 +77,17 @@ class Loop:
 
 
 @dataclass(eq=False)
-class Opaque:
-    """A NumPy call on whole arrays, not a loop; calls with an effect keep their order."""
+class Whole:
+    """Work on whole arrays: a product of matrices, or one of NumPy's own loops (see wholes.py).
+
+    Attributes:
+        reads, writes: all entries of the arrays.
+        write: emits the work, given the addresses of the roots.
+    """
 
     reads: list[Access]
     writes: list[Access]
-    call: Instruction
-    calls = is_product = False
+    write: Any
 
 
 def statements(item: Any) -> Iterable[Any]:
@@ -186,7 +182,7 @@ def _span(a: Access, b: Access, fixed: frozenset[Dimension]) -> tuple[int, int]:
 
 
 def _overlap(a: Access, b: Access, around: frozenset[Dimension]) -> bool:
-    if a.buffer != b.buffer:
+    if a.root is not b.root:
         return False
     (first_a, last_a), (first_b, last_b) = _span(a, b, around), _span(b, a, around)
     return first_a <= last_b and first_b <= last_a
@@ -194,20 +190,11 @@ def _overlap(a: Access, b: Access, around: frozenset[Dimension]) -> bool:
 
 def _conflict(item: Any, other: Any, around: frozenset[Dimension]) -> bool:
     """Whether an item must come after another."""
-    if isinstance(other, Opaque) and other.call.op is refuse_where:
-        return True  # a refused run must not have changed anything
-    if all(isinstance(part, Opaque) and part.call.has_effect for part in (item, other)):
-        return True
     return any(_overlap(a, b, around) for a, b in _pairs(item, other))
 
 
 def _may_follow(statement: Statement, other: Any, dimension: Dimension, around: frozenset[Dimension]) -> bool:
     """Whether a statement may run in the same turns of a loop as an earlier one, after it."""
-    if isinstance(other, Opaque):
-        return False
-    for first, second in ((statement, other), (other, statement)):
-        if first.calls and (second.is_product or (second.accumulates and dimension not in second.target.strides)):
-            return False  # a loop of functions becomes vector instructions, unless its statements have an order
     return all(
         not _overlap(a, b, around) or _same_turn(a, b, dimension, around | {dimension})
         for a, b in _pairs(statement, other)

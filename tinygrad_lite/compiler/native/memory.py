@@ -1,4 +1,4 @@
-"""Layout: where in memory each array of a program lies, as an offset and strides in a flat buffer.
+"""Layout: where in memory each array of a program lies, as an offset and strides in the array that it is a part of.
 
 If NumPy makes a view, as for a transpose or a slice, it is a view here, too: we call NumPy on a stand-in with the same
 strides.
@@ -6,6 +6,8 @@ strides.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 import numpy as np
 
@@ -14,15 +16,15 @@ from tinygrad_lite.compiler.program import Instruction, Variable, axes_in_memory
 
 @dataclass(frozen=True)
 class Layout:
-    """An array as entries of a flat buffer.
+    """An array as entries of a block of memory.
 
     Attributes:
-        buffer: the buffer's name in the source.
-        offset: the position of the entry at index 0 along all axes.
+        root: the variable that the block belongs to.
+        offset: the position of the entry at index 0 along all axes, in entries.
         strides: the distance between neighbours along each axis, in entries.
     """
 
-    buffer: str
+    root: Variable
     offset: int
     strides: tuple[int, ...]
 
@@ -45,15 +47,26 @@ def is_dense(shape: Sequence[int], strides: Sequence[int]) -> bool:
 
 def view(call: Instruction, shape: tuple[int, ...], layout: Layout) -> Layout | None:
     """The layout of an operation's result, if that is a view of its argument, whatever the entries are."""
-    if call.op.kind != "moving":
+    if call.op.kind != "moving" or len(call.reads) != 1 or call.result.dtype != layout.root.dtype:
         return None  # a function of a user's may return its argument for some entries, and a new array for others
-    reach = [stride * (size - 1) for stride, size in zip(layout.strides, shape)]
+    params = tuple(call.params.items())
+    try:
+        made = _view(call.op, params, shape, layout.strides)
+    except TypeError:  # an index that holds an array cannot be remembered
+        made = _view.__wrapped__(call.op, params, shape, layout.strides)
+    return made and Layout(layout.root, layout.offset + made[0], made[1])
+
+
+@cache
+def _view(
+    op: Any, params: tuple[tuple[str, Any], ...], shape: tuple[int, ...], strides: tuple[int, ...]
+) -> tuple[int, tuple[int, ...]] | None:
+    """The offset and the strides that an operation makes of these strides; None if it makes a new array."""
+    reach = [stride * (size - 1) for stride, size in zip(strides, shape)]
     lowest = sum(ahead for ahead in reach if ahead < 0)
-    memory = np.empty(sum(map(abs, reach)) + 1, np.int8)
-    stand_in = np.lib.stride_tricks.as_strided(memory[-lowest:], shape, layout.strides)
-    arguments = [stand_in if isinstance(x, Variable) else x for x in call.inputs]
-    made = call.op.forward(*arguments, **call.params)
+    memory = np.empty(max(sum(map(abs, reach)) + 1, 1), np.int8)
+    stand_in = np.lib.stride_tricks.as_strided(memory[-lowest:], shape, strides)
+    made = op.forward(stand_in, **dict(params))
     if not np.may_share_memory(made, memory):
         return None
-    ahead = made.__array_interface__["data"][0] - stand_in.__array_interface__["data"][0]
-    return Layout(layout.buffer, layout.offset + ahead, made.strides)
+    return made.__array_interface__["data"][0] - stand_in.__array_interface__["data"][0], made.strides

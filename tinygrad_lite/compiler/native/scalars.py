@@ -1,82 +1,161 @@
-"""Scalars: the effect of an operation on one entry, as an expression for Numba."""
+"""Scalars: what an operation does to one entry, with the dtypes in which NumPy computes it.
 
+What is written here is as NumPy computes it to the last digits; for everything else, NumPy's own loops run (ufuncs.py).
+"""
+
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_lite.compiler.native import functions
-from tinygrad_lite.compiler.program import Instruction
+from tinygrad_lite.compiler.native.emission import STORED, TYPES, Entry, can_cast
+from tinygrad_lite.compiler.native.functions import BY_NUMPYS
+from tinygrad_lite.compiler.program import Instruction, Variable
 from tinygrad_lite.engine.op import Op
-from tinygrad_lite.ops.arithmetic import casting, elementwise, selection
+from tinygrad_lite.engine.tensor import positive
+from tinygrad_lite.ops.arithmetic import casting, selection
 
 
 class Form(NamedTuple):
-    """The text of an expression, with {0}, {1}, ... for the operands.
+    """How one entry of a result is computed.
 
     Attributes:
-        calls: whether it calls a function, such as the exponential, that takes many times as long as a product.
+        name: what tells it from others.
+        write: from the entries of the inputs to that of the result.
+        dtypes: the dtypes that the inputs are cast to.
     """
 
-    text: str
-    calls: bool = False
-
-    def cast(self, dtype: Any) -> "Form":
-        """The same expression, cast to a dtype that Numba would not give it."""
-        if dtype in (np.float64, np.bool_, np.int64):
-            return self
-        return self._replace(text=f"np.{dtype.name}({self.text})")
+    name: str
+    write: Callable[..., Entry]
+    dtypes: tuple[np.dtype[Any], ...]
 
 
-_OPERATORS: dict[Any, str] = {
-    np.add: "{0} + {1}",
-    np.subtract: "{0} - {1}",
-    np.multiply: "{0} * {1}",
-    np.divide: "{0} / {1}",
-    np.negative: "-{0}",
-    np.positive: "{0}",
-    np.square: "{0} * {0}",
-    np.equal: "{0} == {1}",
-    np.not_equal: "{0} != {1}",
-    np.less: "{0} < {1}",
-    np.less_equal: "{0} <= {1}",
-    np.maximum: "{0} if {0} > {1} or {0} != {0} else {1}",  # as in NumPy: NaN propagates; of equals, the second
-    np.minimum: "{0} if {0} < {1} or {0} != {0} else {1}",
-    np.greater: "{0} > {1}",
-    np.greater_equal: "{0} >= {1}",
+def same(dtype: np.dtype[Any]) -> Form:
+    """The form of a copy."""
+    return Form("same", lambda x: x, (dtype,))
+
+
+def _maximum(a: Entry, b: Entry) -> Entry:
+    """As in NumPy: NaN propagates; of equals, the second."""
+    is_first = (a > b) | a.is_nan if a.dtype.kind == "f" else a > b
+    return is_first.chooses(a, b)
+
+
+def _minimum(a: Entry, b: Entry) -> Entry:
+    is_first = (a < b) | a.is_nan if a.dtype.kind == "f" else a < b
+    return is_first.chooses(a, b)
+
+
+def _sign(x: Entry) -> Entry:
+    signed = (x > 0).chooses(x.like(1), (x < 0).chooses(x.like(-1), 0))
+    return x.is_nan.chooses(x, signed) if x.dtype.kind == "f" else signed
+
+
+def _absolute(x: Entry) -> Entry:
+    return x.intrinsic("fabs") if x.dtype.kind == "f" else (x < 0).chooses(-x, x)
+
+
+def _true(x: Entry) -> Entry:
+    return x.differs(0)
+
+
+_FLOATS, _SIGNED, _WHOLE, _FLAGS = "f", "fi", "fiu", "b"
+_FORMS: dict[Any, tuple[str, Callable[..., Entry]]] = {
+    np.add: (_WHOLE, lambda a, b: a + b),
+    np.subtract: (_WHOLE, lambda a, b: a - b),
+    np.multiply: (_WHOLE, lambda a, b: a * b),
+    np.divide: (_FLOATS, lambda a, b: a / b),
+    np.negative: (_SIGNED, lambda x: -x),
+    np.positive: (_WHOLE, lambda x: x),
+    np.square: (_WHOLE, lambda x: x * x),
+    np.equal: (_WHOLE, lambda a, b: a.equals(b)),
+    np.not_equal: (_WHOLE, lambda a, b: a.differs(b)),
+    np.less: (_WHOLE, lambda a, b: a < b),
+    np.less_equal: (_WHOLE, lambda a, b: a <= b),
+    np.greater: (_WHOLE, lambda a, b: a > b),
+    np.greater_equal: (_WHOLE, lambda a, b: a >= b),
+    np.maximum: (_WHOLE, _maximum),
+    np.minimum: (_WHOLE, _minimum),
+    np.absolute: (_SIGNED, _absolute),
+    np.fabs: (_FLOATS, _absolute),
+    np.sign: (_SIGNED, _sign),
+    np.reciprocal: (_FLOATS, lambda x: 1.0 / x),
+    np.conjugate: (_WHOLE, lambda x: x),
+    np.sqrt: (_FLOATS, lambda x: x.intrinsic("sqrt")),
+    np.floor: (_FLOATS, lambda x: x.intrinsic("floor")),
+    np.ceil: (_FLOATS, lambda x: x.intrinsic("ceil")),
+    np.trunc: (_FLOATS, lambda x: x.intrinsic("trunc")),
+    np.rint: (_FLOATS, lambda x: x.intrinsic("nearbyint")),
+    np.copysign: (_FLOATS, lambda a, b: a.intrinsic("copysign", b)),
+    np.isnan: (_FLOATS, lambda x: x.is_nan),
+    np.isfinite: (_FLOATS, lambda x: x.intrinsic("fabs") < np.inf),
+    np.isinf: (_FLOATS, lambda x: x.intrinsic("fabs").equals(np.inf)),
+    np.signbit: (_FLOATS, lambda x: x.bits < 0),
+    np.bitwise_and: ("iub", lambda a, b: a & b),
+    np.bitwise_or: ("iub", lambda a, b: a | b),
+    np.bitwise_xor: ("iub", lambda a, b: a ^ b),
+    np.invert: ("iub", lambda x: x ^ (1 if x.dtype == bool else -1)),
+    **{ufunc: (_FLOATS, written) for ufunc, written in BY_NUMPYS.items()},
 }
-_FORMS: dict[Op, str] = {
-    selection.where_else: "{1} if {0} else {2}",
-    selection.stop_gradient: "{0}",
-    casting.cast: "{0}",
-    casting.real: "{0}",
-    casting.conjugate: "{0}",
-    elementwise.reciprocal: "1 / {0}",
+_LOGICAL: dict[Any, Callable[..., Entry]] = {
+    np.logical_and: lambda a, b: _true(a) & _true(b),
+    np.logical_or: lambda a, b: _true(a) | _true(b),
+    np.logical_xor: lambda a, b: _true(a) ^ _true(b),
+    np.logical_not: lambda x: _true(x) ^ 1,
+    np.equal: lambda a, b: (a ^ b) ^ 1,
+    np.not_equal: lambda a, b: a ^ b,
+    np.maximum: lambda a, b: a | b,
+    np.minimum: lambda a, b: a & b,
+    np.add: lambda a, b: a | b,
+    np.multiply: lambda a, b: a & b,
 }
-# Numba's scalar functions, listed here since importing its own list takes a fifth of a second
-# fmt: off
-_INSTRUCTIONS = frozenset({
-    np.absolute, np.bitwise_and, np.bitwise_or, np.bitwise_xor, np.ceil, np.conjugate, np.copysign, np.fabs,
-    np.floor, np.fmax, np.fmin, np.invert, np.isfinite, np.isinf, np.isnan, np.left_shift, np.logical_and,
-    np.logical_not, np.logical_or, np.logical_xor, np.right_shift, np.rint, np.sign, np.signbit, np.sqrt, np.trunc,
-})
-_FUNCTIONS = frozenset({
-    np.arccos, np.arccosh, np.arcsin, np.arcsinh, np.arctan, np.arctan2, np.arctanh, np.cbrt, np.cos, np.cosh,
-    np.deg2rad, np.degrees, np.exp, np.exp2, np.expm1, np.float_power, np.floor_divide, np.fmod, np.gcd, np.hypot,
-    np.lcm, np.ldexp, np.log, np.log10, np.log1p, np.log2, np.logaddexp, np.logaddexp2, np.nextafter, np.power,
-    np.rad2deg, np.radians, np.reciprocal, np.remainder, np.sin, np.sinh, np.spacing, np.tan, np.tanh,
-})
-# fmt: on
+_FLAG = np.dtype(bool)
+
+
+def weak(x: Any) -> Any:
+    """The dtype of an input; of a Python number, its type, which takes on the dtype of what it meets."""
+    if not isinstance(x, Variable):
+        return type(x) if isinstance(x, (bool, int, float)) and not isinstance(x, np.generic) else np.asarray(x).dtype
+    return {"f": float, "i": int, "b": bool}[x.dtype.kind] if x.is_number else x.dtype
+
+
+def loop_dtypes(ufunc: np.ufunc, inputs: Sequence[Any]) -> tuple[np.dtype[Any], ...]:
+    """The dtypes in which NumPy computes a ufunc of these inputs, those of the results included."""
+    kinds = tuple(np.dtype(bool) if weak(x) is bool else weak(x) for x in inputs)
+    if any(isinstance(kind, type) for kind in kinds) and not any(isinstance(kind, np.dtype) for kind in kinds):
+        kinds = tuple(np.result_type(kind) for kind in kinds)
+    return ufunc.resolve_dtypes(kinds + (None,) * ufunc.nout)
 
 
 def form(call: Instruction) -> Form | None:
-    """The expression of an operation for these inputs; None if there is none."""
-    ufunc = call.op.forward
-    if call.op in _FORMS:
-        return Form(_FORMS[call.op])
-    if ufunc in _OPERATORS:
-        return Form(_OPERATORS[ufunc])
-    if not isinstance(ufunc, np.ufunc) or ufunc.signature or call.params or ufunc not in _INSTRUCTIONS | _FUNCTIONS:
+    """The form of an operation for these inputs; None if it has none."""
+    dtypes = [x.dtype if isinstance(x, Variable) else None for x in call.inputs]
+    result = call.result.dtype
+    found = _found(call, result) if result in STORED else None
+    if found is None or not all(dtype is None or can_cast(dtype, to) for dtype, to in zip(dtypes, found.dtypes)):
         return None
-    operands = ", ".join(f"{{{i}}}" for i in range(ufunc.nin))
-    is_own = ufunc in functions.BY_NUMPYS and call.result.dtype.kind == "f"
-    return Form(f"{'' if is_own else 'np.'}{ufunc.__name__}({operands})", ufunc in _FUNCTIONS)
+    return found
+
+
+def _found(call: Instruction, result: np.dtype[Any]) -> Form | None:
+    op, ufunc = call.op, call.op.forward
+    numbers = result in TYPES or all(isinstance(x, Variable) for x in call.inputs)  # the others only move
+    if op in _COPIES and numbers:
+        return same(result)
+    if op is selection.where_else and numbers:
+        return Form("where", lambda condition, a, b: condition.chooses(a, b), (_FLAG, result, result))
+    if not isinstance(ufunc, np.ufunc) or ufunc.signature or call.params or ufunc.nout > 1:
+        return None
+    *dtypes, made = loop_dtypes(ufunc, call.inputs)
+    if made != result or any(dtype not in TYPES for dtype in dtypes):
+        return None
+    kinds = {dtype.kind for dtype in dtypes}
+    if ufunc in _LOGICAL and (made == _FLAG and ufunc.__name__.startswith("logical") or kinds == {"b"}):
+        return Form(f"{ufunc.__name__} of flags", _LOGICAL[ufunc], tuple(dtypes))
+    known, write = _FORMS.get(ufunc, ("", None))
+    if write is None or len(kinds) != 1 or not kinds <= set(known):
+        return None
+    return Form(ufunc.__name__, write, tuple(dtypes))
+
+
+_COPIES: frozenset[Op] = frozenset({positive, selection.stop_gradient, casting.cast})

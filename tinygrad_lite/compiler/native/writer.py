@@ -1,215 +1,149 @@
-"""The writer: loops as the text of a Python function for Numba.
+"""The writer: a segment as the text of a function of LLVM's, `void segment(ptr addresses)`.
 
-Short inner loops are unrolled. An entry that is needed in only one turn of the loops around it is a local variable,
-which the compiler keeps in a register.
+The addresses are those of the blocks of memory that the segment works on, so a segment that occurs again with other
+blocks is the same function. Blocks never overlap, which the text says, so that loops become vector instructions. An
+entry that is needed in only one turn of the loops around it stays in a register.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from tinygrad_lite.compiler.native.loops import Access, Dimension, Loop, Opaque, statements
+from tinygrad_lite.compiler.native.emission import STORED, Emitter, Entry
+from tinygrad_lite.compiler.native.loops import Access, Dimension, Loop, Statement, Whole, statements
 from tinygrad_lite.compiler.program import Variable
-
-UNROLLED = 32  # the largest number of statements in an unrolled loop
-
-
-@dataclass(eq=False)
-class _Line:
-    """A statement in particular turns of the unrolled loops."""
-
-    statement: Any
-    turns: Mapping[Dimension, int]
-    around: tuple[Dimension, ...]
-
-    def address(self, x: Access) -> tuple[int, tuple[tuple[Dimension, int], ...]]:
-        """The offset of an entry, and its strides along the remaining loops."""
-        offset = x.offset + sum(
-            stride * self.turns[dimension] for dimension, stride in x.strides.items() if dimension in self.turns
-        )
-        return offset, tuple(
-            (dimension, stride) for dimension, stride in x.strides.items() if dimension not in self.turns
-        )
-
-
-def parts(body: list[Any]) -> list[Any]:
-    """Runs of consecutive loops, as lists, and the items between them."""
-    innermost: list[Any] = []
-    for item in body:
-        if isinstance(item, Opaque):
-            innermost.append(item)
-        elif innermost and isinstance(innermost[-1], list):
-            innermost[-1].append(item)
-        else:
-            innermost.append([item])
-    return innermost
 
 
 class Writer:
-    """The text of loops.
+    """The text of one segment.
 
     Attributes:
-        locals: the variables that are local in the text, and need no memory, with their names.
+        text: the function, named NAME.
+        roots: whose addresses it takes, in order: variables, or the addresses of functions.
+        locals: the variables that need no memory.
 
     Args:
-        parts: the parts to run one after another.
-        own: the variables that only the loops use.
+        body: loops, statements and work on whole arrays.
+        alone: the variables that this segment alone uses.
+        bits: the size of a vector register.
     """
 
-    def __init__(self, parts: list[Any], own: set[Variable]) -> None:
-        self._trees = {
-            position: [part for item in items for part in _expanded(item, {}, ())]
-            for position, items in enumerate(parts)
-            if isinstance(items, list)
-        }
-        self.locals: dict[Variable, str] = {}
-        alone = own - _met_in_several(parts)
-        for tree in self._trees.values():
-            self._find_locals(tree, alone)
-
-    def _find_locals(self, tree: list[Any], own: set[Variable]) -> None:
-        """Find the variables that are needed in only one turn of the loops around them."""
-        accesses: dict[Variable, list[tuple[_Line, Access]]] = {}
-        for line in _all_lines(tree):
-            for x in (*line.statement.reads, line.statement.target):
-                accesses.setdefault(x.variable, []).append((line, x))
-        for x, uses in accesses.items():
-            if x not in own:
-                continue
-            shared = uses[0][0].around
-            for line, _ in uses:
-                shared = tuple(a for a, b in zip(shared, line.around) if a is b)
-            forms = {tuple(sorted(((id(d), s) for d, s in line.address(access)[1]))) for line, access in uses}
-            dims = {d for line, access in uses for d, _ in line.address(access)[1]}
-            if len(forms) == 1 and dims <= set(shared):
-                self.locals[x] = f"v{len(self.locals)}"
-
-    def texts(self, parameters: Sequence[str], arrays: Sequence[str]) -> dict[int, str]:
-        """The source of a function for each run of loops, by its position; `arrays`: which parameters are arrays."""
-        texts = {}
-        for position, tree in self._trees.items():
-            lines = [f"def part_{position}({', '.join(parameters)}):"]
-            lines += [f"    {name} = {name}.reshape(-1)" for name in arrays]
-            texts[position] = "\n".join([*lines, *_Text(tree, self.locals).lines]) + "\n"
-        return texts
-
-
-def repeated(text: str, sizes: Mapping[str, int], drawn: Sequence[tuple[str, int, int]], results: Sequence[str]) -> str:
-    """The source of a function that repeats the function of another source many times.
-
-    Its first argument is the number of turns. Each array comes with the distance to the next turn's array. The random
-    draws for all turns follow; `drawn` says where they go: the buffer, the start, and the length. The last arguments
-    are arrays that store the results of each turn; `results` says where these lie.
-    """
-    head, *body = text.splitlines()
-    name, parameters = head.removeprefix("def ").removesuffix("):").split("(")
-    arguments = ["turns"]
-    for parameter in parameters.split(", "):
-        arguments += [f"all_{parameter}", f"step_{parameter}"] if parameter in sizes else [parameter]
-    arguments += [f"drawn_{i}" for i in range(len(drawn))] + [f"result_{i}" for i in range(len(results))]
-    lines = [f"def repeat_{name}({', '.join(arguments)}):"]
-    lines += [f"    all_{parameter} = all_{parameter}.reshape(-1)" for parameter in sizes]
-    lines.append("    for turn in range(turns):")
-    for parameter, size in sizes.items():
-        lines.append(
-            f"        {parameter} = all_{parameter}[turn * step_{parameter} : turn * step_{parameter} + {size}]"
+    def __init__(self, body: list[Any], alone: set[Variable], bits: int) -> None:
+        self.roots: list[Any] = []
+        self.bits = bits
+        self._emitter = Emitter()
+        self._bases: dict[Any, str] = {}
+        self._indices: dict[Dimension, str] = {}
+        self._registers: dict[Variable, str] = {}
+        for item in body:
+            if isinstance(item, Loop):
+                _collapse(item)
+        self.locals = _locals(body, alone)
+        for root in self.locals:
+            self._registers[root] = self._emitter.first(f"alloca {STORED[root.dtype]}")
+        self._write(body)
+        self.text = "\n".join(
+            ["define void @NAME(ptr %addresses) nounwind {", "begin:", *self._emitter.head, *self._emitter.lines]
+            + ["  ret void", "}", ""]
         )
-    for i, (buffer, start, size) in enumerate(drawn):
-        lines.append(f"        {buffer}[{start} : {start + size}] = drawn_{i}[turn * {size} : (turn + 1) * {size}]")
-    lines += [f"    {line}" for line in body[len(sizes) :]]
-    lines += [f"        result_{i}[turn] = {result}" for i, result in enumerate(results)]
-    return "\n".join(lines) + "\n"
+
+    def base(self, root: Any) -> str:
+        """The name of the address of a block."""
+        if root not in self._bases:
+            place = self._emitter.first(f"getelementptr ptr, ptr %addresses, i64 {len(self.roots)}")
+            self._bases[root] = self._emitter.first(f"load ptr, ptr {place}, !invariant.load !0")
+            self.roots.append(root)
+        return self._bases[root]
+
+    def note(self, root: Any) -> str:
+        """The note at a read or write of a block, that other blocks do not overlap it."""
+        self.base(root)
+        return f", !alias.scope !S{self.roots.index(root)}_, !noalias !N{self.roots.index(root)}_"
+
+    def _write(self, items: list[Any]) -> None:
+        for item in items:
+            if isinstance(item, Loop):
+                with self._emitter.loop(item.dimension.extent) as index:
+                    self._indices[item.dimension] = index
+                    self._write(item.body)
+            elif isinstance(item, Whole):
+                item.write(self._emitter, self)
+            else:
+                self._statement(item)
+
+    def _statement(self, statement: Statement) -> None:
+        entries = []
+        for x, dtype in zip(statement.operands, statement.form.dtypes):
+            if isinstance(x, Access):
+                entries.append(self._emitter.load(x.root.dtype, *self._place(x)).cast(dtype))
+            else:
+                entries.append(self._emitter.number(dtype, x))
+        made: Entry = statement.form.write(*entries)
+        self._emitter.store(made.cast(statement.target.root.dtype), *self._place(statement.target))
+
+    def _place(self, x: Access) -> tuple[str, str]:
+        """The address of an entry, and the note at it."""
+        if x.root in self._registers:
+            return self._registers[x.root], ""
+        strides = [(self._indices[dimension], stride) for dimension, stride in x.strides.items()]
+        position = self._emitter.position(x.offset, strides)
+        return self._emitter.address(x.root.dtype, self.base(x.root), position), self.note(x.root)
 
 
-def _met_in_several(parts: list[Any]) -> set[Variable]:
-    """The variables that several parts read or write, or a part that is not a loop."""
-    first: dict[Variable, int] = {}
-    several = set()
-    for position, part in enumerate(parts):
-        for item in part if isinstance(part, list) else [part]:
-            for statement in statements(item):
-                for x in (*statement.reads, *statement.writes):
-                    if first.setdefault(x.variable, position) != position or part is statement:
-                        several.add(x.variable)
-    return several
+def _collapse(loop: Loop) -> None:
+    """Make one loop of two nested ones if every access goes on from row to row as within a row."""
+    for inner in loop.body:
+        if isinstance(inner, Loop):
+            _collapse(inner)
+    while len(loop.body) == 1 and isinstance(loop.body[0], Loop):
+        outer, inner = loop.dimension, loop.body[0].dimension
+        found = [x for item in statements(loop) for x in (*item.reads, item.target)]
+        if any(x.strides.get(outer, 0) != x.strides.get(inner, 0) * inner.extent for x in found):
+            return
+        both = Dimension(outer.extent * inner.extent)
+        loop.dimension, loop.body = both, [_collapsed(item, outer, inner, both) for item in loop.body[0].body]
 
 
-def _expanded(item: Any, turns: Mapping[Dimension, int], around: tuple[Dimension, ...]) -> list[Any]:
-    """An item with its short loops unrolled."""
-    if not isinstance(item, Loop):
-        return [_Line(item, turns, around)]
-    dimension = item.dimension
-    inside = [part for inner in item.body for part in _expanded(inner, turns, (*around, dimension))]
-    count = sum(1 for _ in _all_lines(inside))
-    if dimension.extent * count > UNROLLED or any(isinstance(part, tuple) or part.statement.calls for part in inside):
-        return [(dimension, inside)]
-    return [  # statement by statement, so that all turns of a statement become one vector instruction
-        part
-        for inner in item.body
-        for turn in range(dimension.extent)
-        for part in _expanded(inner, {**turns, dimension: turn}, around)
-    ]
+def _collapsed(item: Any, outer: Dimension, inner: Dimension, both: Dimension) -> Any:
+    if isinstance(item, Loop):
+        item.body = [_collapsed(part, outer, inner, both) for part in item.body]
+        return item
+
+    def over(x: Any) -> Any:
+        if not isinstance(x, Access) or inner not in x.strides:
+            return x
+        others = {dimension: stride for dimension, stride in x.strides.items() if dimension not in (outer, inner)}
+        return Access(x.root, x.offset, {**others, both: x.strides[inner]})
+
+    item.target, item.operands = over(item.target), [over(x) for x in item.operands]
+    return item
 
 
-def _all_lines(parts: Iterable[Any]) -> Iterable[_Line]:
-    for part in parts:
-        if isinstance(part, tuple):
-            yield from _all_lines(part[1])
+def _locals(body: Sequence[Any], alone: set[Variable]) -> set[Variable]:
+    """The variables whose entries are needed in only one turn of the loops around them."""
+    uses: dict[Variable, list[tuple[Access, tuple[Dimension, ...]]]] = {}
+    for access, around in _accesses(body, ()):
+        uses.setdefault(access.root, []).append((access, around))
+    found = set()
+    for root, accesses in uses.items():
+        if root not in alone:
+            continue
+        shared = accesses[0][1]
+        for _, around in accesses:
+            shared = tuple(a for a, b in zip(shared, around) if a is b)
+        forms = {(x.offset, frozenset(x.strides.items())) for x, _ in accesses}
+        if len(forms) == 1 and set(accesses[0][0].strides) <= set(shared):
+            found.add(root)
+    return found
+
+
+def _accesses(items: Iterable[Any], around: tuple[Any, ...]) -> Iterable[tuple[Access, tuple[Any, ...]]]:
+    for item in items:
+        if isinstance(item, Loop):
+            yield from _accesses(item.body, (*around, item.dimension))
+        elif isinstance(item, Whole):
+            for x in (*item.reads, *item.writes):
+                yield x, (item,)  # never alone in a loop: all of the array is needed
+                yield x, (None,)
         else:
-            yield part
-
-
-class _Text:
-    def __init__(self, tree: list[Any], local: Mapping[Variable, str]) -> None:
-        self.lines: list[str] = []
-        self._loops: dict[Dimension, str] = {}
-        self._locals = local
-        self._read = 0
-        self._write(tree, 1)
-
-    def _entry(self, line: _Line, x: Any) -> str:
-        if not isinstance(x, Access):
-            return _literal(x)
-        offset, strides = line.address(x)
-        if x.buffer.startswith("n"):
-            return x.buffer
-        if x.variable in self._locals:
-            return f"{self._locals[x.variable]}_{offset}"
-        terms = [
-            self._loops[dimension] if stride == 1 else f"{stride} * {self._loops[dimension]}"
-            for dimension, stride in strides
-        ]
-        if offset or not terms:
-            terms.append(str(offset))
-        return f"{x.buffer}[{' + '.join(terms)}]"
-
-    def _write(self, parts: list[Any], depth: int) -> None:
-        indent = "    " * depth
-        loaded: dict[str, str] = {}
-        for part in parts:
-            if isinstance(part, tuple):
-                dimension, inside = part
-                name = self._loops[dimension] = f"j{len(self._loops)}"
-                self.lines.append(f"{indent}for {name} in range({dimension.extent}):")
-                self._write(inside, depth + 1)
-                continue
-            statement = part.statement
-            operands = []
-            for x in statement.operands:
-                text = self._entry(part, x)
-                if isinstance(x, Access) and x.buffer.startswith("a"):
-                    # read once, since for the compiler each write may change an argument
-                    if text not in loaded:
-                        self._read += 1
-                        loaded[text] = f"r{self._read}"
-                        self.lines.append(f"{indent}{loaded[text]} = {text}")
-                    text = loaded[text]
-                operands.append(f"({text})" if text.startswith("-") else text)
-            right = statement.form.text.format(*operands)
-            self.lines.append(f"{indent}{self._entry(part, statement.target)} = {right}")
-
-
-def _literal(x: Any) -> str:
-    if x != x:
-        return "np.nan"
-    return repr(x) if abs(x) != float("inf") else "np.inf" if x > 0 else "-np.inf"
+            for x in (*item.reads, item.target):
+                yield x, around

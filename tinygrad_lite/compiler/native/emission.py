@@ -1,0 +1,256 @@
+"""Emission: LLVM's intermediate representation as text, line by line, and entries that compute like Python's numbers.
+
+An `Entry` has Python's operators, so a formula for native code is written like any other formula.
+"""
+
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+BOOL = np.dtype(bool)
+TYPES = {np.dtype(kind): "float" if kind == "f4" else "double" if kind == "f8" else f"i{8 * int(kind[1])}" for kind in
+         ("f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8")} | {BOOL: "i1"}  # fmt: skip
+"""The types of an entry that native code computes with."""
+STORED = {np.dtype(kind): f"i{8 * np.dtype(kind).itemsize}" for kind in ("f2", "c8", "c16", "g", "G")} | TYPES | {BOOL: "i8"}
+"""The types of an entry in memory; native code moves some that it does not compute with."""
+
+
+def alignment(dtype: np.dtype[Any]) -> int:
+    """What the address of an entry is a multiple of, in bytes."""
+    return min(dtype.itemsize, 8)
+
+
+class Emitter:
+    """The lines of one function.
+
+    Attributes:
+        head: the lines at the function's beginning, which run once.
+        lines: the lines after these.
+    """
+
+    def __init__(self) -> None:
+        self.head: list[str] = []
+        self.lines: list[str] = []
+        self._count = 0
+        self._label = "begin"
+
+    def fresh(self) -> str:
+        """A new name."""
+        self._count += 1
+        return f"%v{self._count}"
+
+    def value(self, text: str) -> str:
+        """The name of what an instruction gives."""
+        name = self.fresh()
+        self.lines.append(f"  {name} = {text}")
+        return name
+
+    def first(self, text: str) -> str:
+        """The name of what an instruction at the function's beginning gives."""
+        name = self.fresh()
+        self.head.append(f"  {name} = {text}")
+        return name
+
+    def line(self, text: str) -> None:
+        """An instruction without a result."""
+        self.lines.append(f"  {text}")
+
+    @contextmanager
+    def loop(self, extent: int) -> Iterator[str]:
+        """A loop of at least one turn around the lines that are emitted meanwhile; gives the name of its index."""
+        self._count += 1
+        label, before, index, following = f"loop{self._count}", self._label, self.fresh(), self.fresh()
+        self.line(f"br label %{label}")
+        self.lines.append(f"{label}:")
+        position = len(self.lines)
+        self._label = label
+        yield index
+        self.lines.insert(position, f"  {index} = phi i64 [ 0, %{before} ], [ {following}, %{self._label} ]")
+        self.line(f"{following} = add nuw nsw i64 {index}, 1")
+        again = self.value(f"icmp ult i64 {following}, {extent}")
+        self.line(f"br i1 {again}, label %{label}, label %after_{label}")
+        self.lines.append(f"after_{label}:")
+        self._label = f"after_{label}"
+
+    def position(self, offset: int, strides: Iterator[tuple[str, int]] | Any) -> str:
+        """The sum of an offset and of the products of indices and strides."""
+        total = str(offset) if offset else ""
+        for index, stride in strides:
+            term = index if stride == 1 else self.value(f"mul nsw i64 {index}, {stride}")
+            total = self.value(f"add nsw i64 {total}, {term}") if total else term
+        return total or "0"
+
+    def address(self, dtype: np.dtype[Any], base: str, position: str) -> str:
+        """The address of an entry in an array."""
+        if position == "0":
+            return base
+        return self.value(f"getelementptr inbounds {STORED[dtype]}, ptr {base}, i64 {position}")
+
+    def load(self, dtype: np.dtype[Any], address: str, note: str = "") -> "Entry":
+        """The entry at an address."""
+        value = self.value(f"load {STORED[dtype]}, ptr {address}, align {alignment(dtype)}{note}")
+        return Entry(self, dtype, self.value(f"icmp ne i8 {value}, 0") if dtype == BOOL else value)
+
+    def store(self, x: "Entry", address: str, note: str = "") -> None:
+        """Put an entry into memory."""
+        text = x.text
+        if x.dtype == BOOL:
+            text = self.value(f"zext i1 {text} to i8")
+        self.line(f"store {STORED[x.dtype]} {text}, ptr {address}, align {alignment(x.dtype)}{note}")
+
+    def number(self, dtype: np.dtype[Any], value: Any) -> "Entry":
+        """A number that is known."""
+        if dtype == BOOL:
+            return Entry(self, dtype, "true" if value else "false")
+        if dtype.kind != "f":
+            return Entry(self, dtype, str(int(np.array(value).astype(dtype))))
+        with np.errstate(over="ignore"):
+            rounded = float(dtype.type(value))
+        return Entry(self, dtype, f"0x{struct.unpack('<Q', struct.pack('<d', rounded))[0]:016X}")
+
+
+class Entry:
+    """An entry of an array in a register."""
+
+    __slots__ = ("_emitter", "dtype", "text")
+
+    def __init__(self, emitter: Emitter, dtype: np.dtype[Any], text: str) -> None:
+        self._emitter = emitter
+        self.dtype = dtype
+        self.text = text
+
+    @property
+    def type(self) -> str:
+        """The name of its type."""
+        return TYPES.get(self.dtype) or STORED[self.dtype]
+
+    def like(self, number: Any) -> "Entry":
+        """A number of the same dtype; an entry stays as it is."""
+        return number if isinstance(number, Entry) else self._emitter.number(self.dtype, number)
+
+    def made(self, text: str, dtype: Any = None) -> "Entry":
+        """What an instruction gives."""
+        return Entry(self._emitter, self.dtype if dtype is None else np.dtype(dtype), self._emitter.value(text))
+
+    def _binary(self, floats: str, integers: str, other: Any, swapped: bool = False) -> "Entry":
+        a, b = (self.like(other), self) if swapped else (self, self.like(other))
+        return self.made(f"{f'{floats} contract' if self.dtype.kind == 'f' else integers} {self.type} {a.text}, {b.text}")
+
+    def __add__(self, other: Any) -> "Entry":
+        return self._binary("fadd", "add", other)
+
+    def __sub__(self, other: Any) -> "Entry":
+        return self._binary("fsub", "sub", other)
+
+    def __mul__(self, other: Any) -> "Entry":
+        return self._binary("fmul", "mul", other)
+
+    def __truediv__(self, other: Any) -> "Entry":
+        return self._binary("fdiv", "sdiv", other)
+
+    def __rsub__(self, other: Any) -> "Entry":
+        return self._binary("fsub", "sub", other, swapped=True)
+
+    def __rtruediv__(self, other: Any) -> "Entry":
+        return self._binary("fdiv", "sdiv", other, swapped=True)
+
+    __radd__, __rmul__ = __add__, __mul__
+
+    def __neg__(self) -> "Entry":
+        return self.made(f"fneg {self.type} {self.text}") if self.dtype.kind == "f" else 0 - self
+
+    def __and__(self, other: Any) -> "Entry":
+        return self.made(f"and {self.type} {self.text}, {self.like(other).text}")
+
+    def __or__(self, other: Any) -> "Entry":
+        return self.made(f"or {self.type} {self.text}, {self.like(other).text}")
+
+    def __xor__(self, other: Any) -> "Entry":
+        return self.made(f"xor {self.type} {self.text}, {self.like(other).text}")
+
+    def __lshift__(self, count: int) -> "Entry":
+        return self.made(f"shl {self.type} {self.text}, {count}")
+
+    def __rshift__(self, count: int) -> "Entry":
+        return self.made(f"ashr {self.type} {self.text}, {count}")
+
+    def _compared(self, floats: str, integers: str, other: Any) -> "Entry":
+        kind = self.dtype.kind
+        signed = "s" if kind == "i" and integers not in ("eq", "ne") else "u" if integers not in ("eq", "ne") else ""
+        how = f"fcmp {floats}" if kind == "f" else f"icmp {signed}{integers}"
+        return self.made(f"{how} {self.type} {self.text}, {self.like(other).text}", BOOL)
+
+    def __lt__(self, other: Any) -> "Entry":
+        return self._compared("olt", "lt", other)
+
+    def __le__(self, other: Any) -> "Entry":
+        return self._compared("ole", "le", other)
+
+    def __gt__(self, other: Any) -> "Entry":
+        return self._compared("ogt", "gt", other)
+
+    def __ge__(self, other: Any) -> "Entry":
+        return self._compared("oge", "ge", other)
+
+    def equals(self, other: Any) -> "Entry":
+        """Whether two entries are equal, which NaN never is."""
+        return self._compared("oeq", "eq", other)
+
+    def differs(self, other: Any) -> "Entry":
+        """Whether two entries differ, as NaN does from each entry."""
+        return self._compared("une", "ne", other)
+
+    @property
+    def is_nan(self) -> "Entry":
+        """Whether it is not a number."""
+        return self.made(f"fcmp uno {self.type} {self.text}, {self.text}", BOOL)
+
+    def chooses(self, a: Any, b: Any) -> "Entry":
+        """The first entry where this one is true, and else the second."""
+        a, b = (a, a.like(b)) if isinstance(a, Entry) else (b.like(a), b)
+        return a.made(f"select i1 {self.text}, {a.type} {a.text}, {b.type} {b.text}")
+
+    def intrinsic(self, name: str, *others: Any) -> "Entry":
+        """What LLVM's function of this name gives for this entry and others."""
+        kind = "f" if self.dtype.kind == "f" else "i"
+        operands = ", ".join(f"{self.type} {x.text}" for x in (self, *map(self.like, others)))
+        return self.made(f"call {self.type} @llvm.{name}.{kind}{8 * self.dtype.itemsize}({operands})")
+
+    @property
+    def bits(self) -> "Entry":
+        """The bits of a float as an integer of the same size."""
+        kind = np.dtype(f"i{self.dtype.itemsize}")
+        return self.made(f"bitcast {self.type} {self.text} to {TYPES[kind]}", kind)
+
+    @property
+    def of_bits(self) -> "Entry":
+        """The float that has the bits of this integer."""
+        kind = np.dtype(f"f{self.dtype.itemsize}")
+        return self.made(f"bitcast {self.type} {self.text} to {TYPES[kind]}", kind)
+
+    def cast(self, dtype: np.dtype[Any]) -> "Entry":
+        """The entry in another dtype, as NumPy casts it. From floats to integers NumPy's own loops cast."""
+        if dtype == self.dtype:
+            return self
+        if dtype == BOOL:
+            return self.differs(0)
+        a, b = self.dtype, dtype
+        if a.kind == "f":
+            how = "fpext" if b.itemsize > a.itemsize else "fptrunc"
+        elif b.kind == "f":
+            how = "sitofp" if a.kind == "i" else "uitofp"
+        elif b.itemsize == a.itemsize and a != BOOL:
+            return Entry(self._emitter, b, self.text)
+        else:
+            how = "trunc" if b.itemsize < a.itemsize and a != BOOL else "sext" if a.kind == "i" else "zext"
+        return self.made(f"{how} {self.type} {self.text} to {TYPES[b]}", b)
+
+
+def can_cast(a: np.dtype[Any], b: np.dtype[Any]) -> bool:
+    """Whether `Entry.cast` goes from one dtype to another."""
+    if a == b:
+        return a in STORED
+    return a in TYPES and b in TYPES and (a.kind != "f" or b.kind in "fb")

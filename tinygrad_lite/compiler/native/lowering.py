@@ -1,0 +1,402 @@
+"""Lowering: operations of a segment as loops, products of matrices, and calls of NumPy's own loops."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.compiler.native import products, scalars, ufuncs
+from tinygrad_lite.compiler.native.emission import STORED, TYPES, Emitter, Entry, can_cast
+from tinygrad_lite.compiler.native.loops import Access, Dimension, Statement, Whole, earliest, place
+from tinygrad_lite.compiler.native.memory import Layout, contiguous, is_dense
+from tinygrad_lite.compiler.native.scalars import Form, same
+from tinygrad_lite.compiler.program import Instruction, Variable, axes_in_memory
+from tinygrad_lite.engine.op import NO_PARAMS
+from tinygrad_lite.engine.tensor import positive
+from tinygrad_lite.ops.arithmetic import reductions
+from tinygrad_lite.ops.linear import products as linear
+from tinygrad_lite.ops.shapes import joining, shaping
+
+SMALL_PRODUCT = 2**18  # up to so many multiplications, and a second factor of at most
+SMALL_FACTOR = 2**16  # so many bytes, we multiply matrices in registers
+
+
+def is_native(call: Instruction) -> bool:
+    """Whether an operation can be lowered, so that no NumPy call is needed."""
+    if any(x.dtype.kind == "O" or not x.dtype.isnative for x in (*call.reads, call.result)):
+        return False
+    how = _WAYS.get(call.op)
+    if how is not None:
+        return how[0](call)
+    return scalars.form(call) is not None or _numpys_loop(call) is not None
+
+
+def result_order(call: Instruction, layouts: Mapping[Variable, Layout], transposed: bool) -> tuple[int, ...] | None:
+    """The axes of a result from the slowest to the fastest in memory; None for C order."""
+    ndim = len(call.result.shape)
+    if call.op is linear.matmul:
+        return (*range(ndim - 2), ndim - 1, ndim - 2) if transposed and ndim >= 2 else None
+    if call.op in _WAYS:
+        return None
+    likes = (x for x in call.inputs if isinstance(x, Variable) and x.shape == call.result.shape)
+    return next((axes_in_memory(layouts[x].strides) for x in likes), None)
+
+
+class Lowering:
+    """The work of some operations.
+
+    Attributes:
+        body: loops, statements and work on whole arrays, in order.
+        made: the variables that the work adds to those of the program, each with memory of its own.
+    """
+
+    def __init__(self, calls: Sequence[Instruction], layouts: Mapping[Variable, Layout]) -> None:
+        self.body: list[Any] = []
+        self.made: dict[Variable, Layout] = {}
+        self._layouts = layouts
+        for call in calls:
+            how = _WAYS.get(call.op)
+            if how is not None:
+                how[1](self, call)
+            elif (form := scalars.form(call)) is not None:
+                self._elementwise(call.result, form, call.inputs)
+            else:
+                self._loop_of_numpys(call)
+
+    def _layout(self, x: Variable) -> Layout:
+        return self.made[x] if x in self.made else self._layouts[x]
+
+    def _new(self, shape: tuple[int, ...], dtype: Any, order: Any = None) -> Variable:
+        x = Variable(shape, np.dtype(dtype))
+        self.made[x] = Layout(x, 0, contiguous(shape, order))
+        return x
+
+    def _access(self, x: Variable, dimensions: Sequence[Dimension | None]) -> Access:
+        """The access to the entry at the turns of the loops, with the last axes along the last dimensions."""
+        layout = self._layout(x)
+        along = dimensions[len(dimensions) - len(x.shape) :] if x.shape else ()
+        strides: dict[Dimension, int] = {}
+        for size, stride, dimension in zip(x.shape, layout.strides, along):
+            if size != 1 and dimension is not None and stride:
+                strides[dimension] = strides.get(dimension, 0) + stride
+        return Access(layout.root, layout.offset, strides)
+
+    def _operand(self, x: Any, dimensions: Sequence[Dimension | None]) -> Any:
+        return self._access(x, dimensions) if isinstance(x, Variable) else x
+
+    def _elementwise(self, result: Variable, form: Form, inputs: Sequence[Any]) -> None:
+        if not result.size:
+            return
+        axes = [Dimension(size) if size != 1 else None for size in result.shape]
+        statement = Statement(self._access(result, axes), [self._operand(x, axes) for x in inputs], form)
+        dimensions = [axes[axis] for axis in axes_in_memory(self._layout(result).strides)]
+        place(self.body, [dimension for dimension in dimensions if dimension], statement, None)
+
+    def _copied(self, x: Variable, order: Any = None) -> Variable:
+        """A copy of an array without gaps."""
+        copy = self._new(x.shape, x.dtype, order)
+        self._elementwise(copy, same(x.dtype), [x])
+        return copy
+
+    def _whole(self, x: Variable) -> Access:
+        return self._access(x, [Dimension(size) for size in x.shape])
+
+    def _add(self, reads: Sequence[Variable], result: Variable, write: Any) -> None:
+        item = Whole([self._whole(x) for x in reads], [self._whole(result)], write)
+        self.body.insert(earliest(self.body, item), item)
+
+    # Sums and the like
+
+    def _sum(self, call: Instruction) -> None:
+        self._reduce(call, _added, 0, lambda x: x)
+
+    def _mean(self, call: Instruction) -> None:
+        count = call.inputs[0].size // max(call.result.size, 1)
+        self._reduce(call, _added, 0, lambda x: x / float(count))
+
+    def _max(self, call: Instruction) -> None:
+        self._reduce(call, lambda x, y: y.intrinsic("maximum", x), -np.inf, lambda x: x)
+
+    def _min(self, call: Instruction) -> None:
+        self._reduce(call, lambda x, y: y.intrinsic("minimum", x), np.inf, lambda x: x)
+
+    def _reduce(
+        self, call: Instruction, write: Callable[..., Entry], start: float, end: Callable[[Entry], Entry]
+    ) -> None:
+        (x,) = call.inputs
+        lost, keep = _lost_axes(call), call.params.get("keepdims", False)
+        axes = [Dimension(size) if size != 1 else None for size in x.shape]
+        result = [None if i in lost else axes[i] for i in range(len(axes)) if keep or i not in lost]
+        adds = write is _added and call.result.dtype.kind == "f"
+        kind = np.dtype(float) if adds else call.result.dtype  # a sum of float32 keeps its digits
+        total = self._new(call.result.shape, kind)
+        if not call.result.size:
+            return
+        name = f"{call.op.name} of {x.size // call.result.size}"
+        setup = Statement(self._access(total, result), [start], same(kind))
+        if x.size:
+            form = Form(call.op.name, write, (kind, kind))
+            target = self._access(total, result)
+            statement = Statement(target, [self._access(x, axes), target], form, accumulates=True)
+            order = [axes[i] for i in axes_in_memory(self._layout(x).strides)]
+            place(self.body, [dimension for dimension in order if dimension], statement, setup)
+        else:
+            place(self.body, [dimension for dimension in result if dimension], setup, None)
+        self._elementwise(call.result, Form(name, end, (kind,)), [total])
+
+    # Products
+
+    def _matmul(self, call: Instruction) -> None:
+        batch, sizes, (a, b, c) = _matrices(call, [self._layout(x) for x in (*call.inputs, call.result)])
+        if not call.result.size:
+            return
+        if not sizes.k:
+            self._elementwise(call.result, same(call.result.dtype), [0])
+            return
+        if _is_small(sizes) and sizes.dtype in _REALS:
+            self._add(call.reads, call.result, partial(_product, batch=batch, sizes=sizes, parts=(a, b, c)))
+            return
+        inputs = [
+            x if _suits_blas(self._layout(x), x.shape) else self._copied(x) for x in call.inputs
+        ]
+        batch, sizes, parts = _matrices(call, [self._layout(x) for x in (*inputs, call.result)])
+        found = ufuncs.loop(np.matmul, (sizes.dtype,) * 3)
+        self._add(inputs, call.result, partial(_blas, batch=batch, sizes=sizes, parts=parts, found=found))
+
+    # NumPy's own loops, and copies
+
+    def _loop_of_numpys(self, call: Instruction) -> None:
+        dtypes, found = _numpys_loop(call)  # type: ignore[misc]
+        result = call.result
+        dense = is_dense(result.shape, self._layout(result).strides)
+        order = axes_in_memory(self._layout(result).strides)
+        own = result if dense and dtypes[-1] == result.dtype else self._new(result.shape, dtypes[-1], order)
+        inputs = []
+        for x, dtype in zip(call.inputs, dtypes):
+            fits = isinstance(x, Variable) and x.dtype == dtype
+            if fits and (x.size == 1 or (x.shape == own.shape and self._layout(x).strides == self._layout(own).strides)):
+                inputs.append(x)
+                continue
+            one = not isinstance(x, Variable) or x.size == 1
+            copy = self._new((1,) if one else own.shape, dtype, None if one else order)
+            self._elementwise(copy, same(dtype), [x])
+            inputs.append(copy)
+        steps = [0 if x.size == 1 else x.dtype.itemsize for x in inputs] + [own.dtype.itemsize]
+        accesses = [self._layout(x) for x in (*inputs, own)]
+        if own.size:
+            self._add(inputs, own, partial(_called, found=found, count=own.size, steps=steps, layouts=accesses))
+        if own is not result:
+            self._elementwise(result, same(result.dtype), [own])
+
+    def _reshape(self, call: Instruction) -> None:
+        """A reshape that is no view: a copy in the shape of the input."""
+        (x,) = call.inputs
+        target = Variable(x.shape, x.dtype)
+        self.made[target] = Layout(self._layout(call.result).root, 0, contiguous(x.shape))
+        self._elementwise(target, same(x.dtype), [x])
+
+    def _joined(self, call: Instruction) -> None:
+        """Arrays one after another along an axis: each is copied to its part."""
+        stacked = call.op is joining.stack
+        axis = call.params.get("axis", 0) % len(call.result.shape)
+        layout, start = self._layout(call.result), 0
+        for x in call.inputs:
+            strides = layout.strides[:axis] + layout.strides[axis + 1 :] if stacked else layout.strides
+            part = Variable(x.shape, call.result.dtype)
+            self.made[part] = Layout(layout.root, layout.offset + start * layout.strides[axis], strides)
+            self._elementwise(part, same(call.result.dtype), [x])
+            start += 1 if stacked else x.shape[axis]
+
+
+def _added(x: Entry, total: Entry) -> Entry:
+    """A sum whose terms may be added in any order, so that several are added at once."""
+    if total.dtype.kind != "f":
+        return total + x
+    return total.made(f"fadd reassoc contract {total.type} {total.text}, {x.text}")
+
+
+def _lost_axes(call: Instruction) -> set[int]:
+    ndim, axis = len(call.inputs[0].shape), call.params.get("axis")
+    reduced = range(ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    return {i % ndim for i in reduced} if ndim else set()
+
+
+_REALS = (np.dtype(np.float64), np.dtype(np.float32))
+
+
+def _adds(call: Instruction) -> bool:
+    (x,) = call.inputs if len(call.inputs) == 1 else (None,)
+    plain = isinstance(x, Variable) and not set(call.params) - {"axis", "keepdims"}
+    return plain and x.dtype in TYPES and call.result.dtype in TYPES and call.result.dtype.kind != "b"  # type: ignore[union-attr]
+
+
+def _compares(call: Instruction) -> bool:
+    return _adds(call) and call.inputs[0].dtype in _REALS
+
+
+def _means(call: Instruction) -> bool:
+    return _compares(call) and bool(call.inputs[0].size)
+
+
+def _multiplies(call: Instruction) -> bool:
+    if len(call.inputs) != 2 or call.params or not all(isinstance(x, Variable) and x.shape for x in call.inputs):
+        return False
+    dtypes = {x.dtype for x in (*call.inputs, call.result)}
+    return len(dtypes) == 1 and ufuncs.loop(np.matmul, (*dtypes,) * 3) is not None
+
+
+def _copies(call: Instruction) -> bool:
+    return call.params.get("order", "C") == "C" and len(call.reads) == 1 and call.result.dtype in STORED
+
+
+def _joins(call: Instruction) -> bool:
+    known = all(isinstance(x, Variable) and can_cast(x.dtype, call.result.dtype) for x in call.inputs)
+    return known and not set(call.params) - {"axis"} and isinstance(call.params.get("axis", 0), int)
+
+
+_WAYS: dict[Any, tuple[Callable[[Instruction], bool], Callable[[Lowering, Instruction], None]]] = {
+    reductions.sum: (_adds, Lowering._sum),
+    reductions.mean: (_means, Lowering._mean),
+    reductions.max: (_compares, Lowering._max),
+    reductions.min: (_compares, Lowering._min),
+    linear.matmul: (_multiplies, Lowering._matmul),
+    shaping.reshape: (_copies, Lowering._reshape),
+    shaping.ravel: (_copies, Lowering._reshape),
+    joining.concatenate: (_joins, Lowering._joined),
+    joining.stack: (_joins, Lowering._joined),
+}
+
+
+def copying(value: Variable, target: Variable) -> Instruction:
+    """A copy into the memory of another variable."""
+    return Instruction(positive, (value,), NO_PARAMS, target)
+
+
+def _numpys_loop(call: Instruction) -> tuple[tuple[np.dtype[Any], ...], tuple[int, int]] | None:
+    """The dtypes and the addresses of NumPy's own loop for an operation; None if there is none."""
+    ufunc = call.op.forward
+    if not isinstance(ufunc, np.ufunc) or ufunc.signature or call.params or ufunc.nout > 1:
+        return None
+    if not all(np.ndim(x) == 0 for x in call.inputs if not isinstance(x, Variable)):
+        return None
+    dtypes = scalars.loop_dtypes(ufunc, call.inputs)
+    found = ufuncs.loop(ufunc, dtypes)
+    casts = all(not isinstance(x, Variable) or can_cast(x.dtype, d) for x, d in zip(call.inputs, dtypes))
+    literal = all(isinstance(x, Variable) or d in TYPES for x, d in zip(call.inputs, dtypes))
+    return (dtypes, found) if found and casts and literal and dtypes[-1] == call.result.dtype else None
+
+
+# Products
+
+
+def _matrices(call: Instruction, layouts: Sequence[Layout]) -> tuple[list[Any], products.Product, list[Any]]:
+    """A product as batches of matrices: the batches' sizes with their strides, the sizes, and the three matrices."""
+    a, b, c = (list(layout.strides) for layout in layouts)
+    (x, y), z = call.inputs, call.result
+    x_shape, y_shape = x.shape, y.shape
+    if len(x_shape) == 1:
+        x_shape, a = (1, *x_shape), [0, *a]
+        c.insert(len(c) - (len(y_shape) > 1), 0)
+    if len(y_shape) == 1:
+        y_shape, b = (*y_shape, 1), [*b, 0]
+        c.append(0)
+    n, k, m = x_shape[-2], x_shape[-1], y_shape[-1]
+    around = np.broadcast_shapes(x_shape[:-2], y_shape[:-2])
+    batch = []
+    for i, size in enumerate(reversed(around), start=3):
+        strides = [
+            strides[-i] if len(shape) >= i and shape[-i] != 1 else 0
+            for strides, shape in ((a, x_shape), (b, y_shape))
+        ]
+        if size != 1:
+            batch.append((size, [*strides, c[-i]]))
+    rows = [a[-2], 0, c[-2]]
+    while batch and batch[0][1][1] == 0 and (n == 1 or [batch[0][1][i] for i in (0, 2)] == [n * rows[0], n * rows[2]]):
+        size, strides = batch.pop(0)  # the second factor is the same: more rows of one product
+        if n == 1:
+            rows = strides
+        n *= size
+    parts = [
+        (layout.root, layout.offset, *strides)
+        for layout, strides in zip(layouts, [(rows[0], a[-1]), (b[-2], b[-1]), (rows[2], c[-1])])
+    ]
+    return batch[::-1], products.Product(z.dtype, n, k, m), parts
+
+
+def _is_small(sizes: products.Product) -> bool:
+    few = sizes.n * sizes.k * sizes.m <= SMALL_PRODUCT
+    return few and sizes.k * min(sizes.m, sizes.n) * sizes.dtype.itemsize <= SMALL_FACTOR
+
+
+def _suits_blas(layout: Layout, shape: tuple[int, ...]) -> bool:
+    if len(shape) < 2:
+        return layout.strides[0] >= 1
+    rows, columns = layout.strides[-2:]
+    return (columns == 1 and rows >= shape[-1]) or (rows == 1 and columns >= shape[-2])
+
+
+def _product(emitter: Emitter, writer: Any, *, batch: Any, sizes: products.Product, parts: Any) -> None:
+    with _Batches(emitter, batch) as indices:
+        matrices = []
+        for which, (root, offset, rows, columns) in enumerate(parts):
+            strides = [(index, strides[which]) for index, (_, strides) in zip(indices, batch) if strides[which]]
+            position = emitter.position(offset, strides)
+            matrices.append(products.Matrix(writer.base(root), writer.note(root), position, rows, columns))
+        products.write(emitter, sizes, *matrices, writer.bits)
+
+
+def _blas(emitter: Emitter, writer: Any, *, batch: Any, sizes: products.Product, parts: Any, found: Any) -> None:
+    """Call NumPy's own product, which calls BLAS, with the innermost batch as its outer loop."""
+    *outer, inner = batch or [(1, [0, 0, 0])]
+    size = sizes.dtype.itemsize
+    with _Batches(emitter, outer) as indices:
+        addresses = []
+        for which, (root, offset, _, _) in enumerate(parts):
+            strides = [(index, strides[which]) for index, (_, strides) in zip(indices, outer) if strides[which]]
+            addresses.append(_address(emitter, writer, root, emitter.position(offset, strides)))
+        steps = [stride * size for stride in inner[1]]
+        steps += [stride * size for _, _, rows, columns in parts for stride in (rows, columns)]
+        _call(emitter, writer, found, addresses, [inner[0], sizes.n, sizes.k, sizes.m], steps)
+
+
+def _called(
+    emitter: Emitter, writer: Any, *, found: Any, count: int, steps: Sequence[int], layouts: Sequence[Layout]
+) -> None:
+    addresses = [_address(emitter, writer, layout.root, str(layout.offset)) for layout in layouts]
+    _call(emitter, writer, found, addresses, [count], steps)
+
+
+def _address(emitter: Emitter, writer: Any, root: Variable, position: str) -> str:
+    ahead = emitter.value(f"mul nsw i64 {position}, {root.dtype.itemsize}")
+    return emitter.value(f"getelementptr i8, ptr {writer.base(root)}, i64 {ahead}")
+
+
+def _call(
+    emitter: Emitter, writer: Any, found: tuple[int, int], addresses: Sequence[str], counts: Any, steps: Any
+) -> None:
+    pointers = emitter.first(f"alloca [{len(addresses)} x ptr]")
+    for i, address in enumerate(addresses):
+        emitter.line(f"store ptr {address}, ptr {emitter.value(f'getelementptr ptr, ptr {pointers}, i64 {i}')}")
+    numbers = []
+    for values in (counts, steps):
+        numbers.append(emitter.first(f"alloca [{len(values)} x i64]"))
+        for i, value in enumerate(values):
+            emitter.line(f"store i64 {value}, ptr {emitter.value(f'getelementptr i64, ptr {numbers[-1]}, i64 {i}')}")
+    function, data = (writer.base(("address", address, i)) for i, address in enumerate(found))
+    emitter.line(f"call void {function}(ptr {pointers}, ptr {numbers[0]}, ptr {numbers[1]}, ptr {data})")
+
+
+class _Batches:
+    """Loops over the batches; gives their indices."""
+
+    def __init__(self, emitter: Emitter, batch: Sequence[Any]) -> None:
+        self._loops = [emitter.loop(size) for size, _ in batch]
+
+    def __enter__(self) -> list[str]:
+        return [loop.__enter__() for loop in self._loops]
+
+    def __exit__(self, *error: Any) -> None:
+        for loop in reversed(self._loops):
+            loop.__exit__(*error)

@@ -1,0 +1,257 @@
+"""Machine code: compiles the text of functions with LLVM, and keeps the code on disk for the next time.
+
+The key of a file covers everything that the code depends on: the text, the version of LLVM, and the processor. A file
+begins with a checksum of the rest, so that half a file is compiled anew. Only a folder and a file of the user's own,
+which nobody else can write to, are read, since what is in them runs.
+"""
+
+import ctypes
+import hashlib
+import os
+import re
+import stat
+import tempfile
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+HEAD = object.__basicsize__  # bytes before an array's address of its data, in an object of CPython's
+
+# Runs a table of functions on their addresses, after the addresses of the arguments' data have been put into place.
+# `self` is an array of integers: the table and its length; the arguments' table; None, what else is returned, and
+# Py_IncRef; the first and the last address of the arena, in which no argument may lie.
+_RUNNER = f"""
+define ptr @run(ptr %self, ptr %given, i64 %count) nounwind {{
+begin:
+  %state.address = getelementptr i8, ptr %self, i64 {HEAD}
+  %state = load ptr, ptr %state.address
+  %length.address = getelementptr i64, ptr %state, i64 1
+  %arguments.address = getelementptr i64, ptr %state, i64 2
+  %none.address = getelementptr i64, ptr %state, i64 3
+  %other.address = getelementptr i64, ptr %state, i64 4
+  %hold.address = getelementptr i64, ptr %state, i64 5
+  %first.address = getelementptr i64, ptr %state, i64 6
+  %last.address = getelementptr i64, ptr %state, i64 7
+  %table = load ptr, ptr %state
+  %length = load i64, ptr %length.address
+  %arguments = load ptr, ptr %arguments.address
+  %none = load ptr, ptr %none.address
+  %other = load ptr, ptr %other.address
+  %hold = load ptr, ptr %hold.address
+  %first = load i64, ptr %first.address
+  %last = load i64, ptr %last.address
+  br label %argument
+argument:
+  %i = phi i64 [ 0, %begin ], [ %i.next, %bound ]
+  %all = icmp eq i64 %i, %count
+  br i1 %all, label %steps, label %bind
+bind:
+  %array.address = getelementptr ptr, ptr %given, i64 %i
+  %array = load ptr, ptr %array.address
+  %data.address = getelementptr i8, ptr %array, i64 {HEAD}
+  %data = load i64, ptr %data.address
+  %from.first = icmp uge i64 %data, %first
+  %to.last = icmp ule i64 %data, %last
+  %inside = and i1 %from.first, %to.last
+  br i1 %inside, label %refused, label %compare
+compare:
+  %three = mul i64 %i, 3
+  %record = getelementptr i64, ptr %arguments, i64 %three
+  %before = load i64, ptr %record
+  %same = icmp eq i64 %before, %data
+  br i1 %same, label %bound, label %change
+change:
+  store i64 %data, ptr %record
+  %places.address = getelementptr i64, ptr %record, i64 1
+  %number.address = getelementptr i64, ptr %record, i64 2
+  %places = load ptr, ptr %places.address
+  %number = load i64, ptr %number.address
+  br label %patch
+patch:
+  %j = phi i64 [ 0, %change ], [ %j.next, %put ]
+  %done = icmp eq i64 %j, %number
+  br i1 %done, label %bound, label %put
+put:
+  %place.address = getelementptr ptr, ptr %places, i64 %j
+  %place = load ptr, ptr %place.address
+  store i64 %data, ptr %place
+  %j.next = add i64 %j, 1
+  br label %patch
+bound:
+  %i.next = add i64 %i, 1
+  br label %argument
+refused:
+  call void %hold(ptr %other)
+  ret ptr %other
+steps:
+  %k = phi i64 [ 0, %argument ], [ %k.next, %step ]
+  %over = icmp eq i64 %k, %length
+  br i1 %over, label %end, label %step
+step:
+  %two = mul i64 %k, 2
+  %function.address = getelementptr ptr, ptr %table, i64 %two
+  %addresses.address = getelementptr ptr, ptr %function.address, i64 1
+  %function = load ptr, ptr %function.address
+  %addresses = load ptr, ptr %addresses.address
+  call void %function(ptr %addresses)
+  %k.next = add i64 %k, 1
+  br label %steps
+end:
+  call void %hold(ptr %none)
+  ret ptr %none
+}}
+"""
+
+
+class Machine:
+    """The machine code of some functions, and of the one that runs them.
+
+    Attributes:
+        addresses: those of the functions, by their text.
+        run: the address of the function that runs a table.
+    """
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        import llvmlite.binding as llvm
+
+        names = {text: f"segment_{i}" for i, text in enumerate(texts)}
+        code = _code(_module([text.replace("@NAME", f"@{name}") for text, name in names.items()]))
+        self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _target())  # type: ignore[no-untyped-call]
+        self._engine.add_object_file(llvm.ObjectFileRef.from_data(code))  # type: ignore[no-untyped-call]
+        self._engine.finalize_object()
+        self.addresses = {text: self._engine.get_function_address(name) for text, name in names.items()}
+        self.run = self._engine.get_function_address("run")
+
+
+def vector_bits() -> int:
+    """The size of the processor's vector registers, in bits."""
+    _, features = _processor()
+    return 512 if "+avx512f" in features else 256 if "+avx" in features else 128
+
+
+def cache_directory() -> Path:
+    """The folder for machine code: TINYGRAD_LITE_CACHE, or a folder in the user's cache."""
+    chosen = os.environ.get("TINYGRAD_LITE_CACHE")
+    users = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return Path(chosen) if chosen else users / "tinygrad_lite"
+
+
+@cache
+def _processor() -> tuple[str, str]:
+    import llvmlite.binding as llvm
+
+    llvm.initialize_native_target()  # type: ignore[no-untyped-call]
+    llvm.initialize_native_asmprinter()  # type: ignore[no-untyped-call]
+    return llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
+
+
+def _target() -> Any:
+    import llvmlite.binding as llvm
+
+    cpu, features = _processor()
+    found = llvm.Target.from_default_triple()  # type: ignore[no-untyped-call]
+    return found.create_target_machine(cpu=cpu, features=features, opt=2, codemodel="jitdefault", jit=True)
+
+
+def _module(texts: Sequence[str]) -> str:
+    """The functions as one module, with what they declare and note."""
+    body = "\n".join([_RUNNER, *texts])
+    count = 1 + max((int(number) for number in re.findall(r"!S(\d+)_", body)), default=0)
+    domain, scopes = 1, range(2, 2 + count)
+    notes = ["!0 = !{}", "!1 = distinct !{!1}"]
+    notes += [f"!{scope} = distinct !{{!{scope}, !{domain}}}" for scope in scopes]
+    for i, scope in enumerate(scopes):
+        others = ", ".join(f"!{other}" for other in scopes if other != scope)
+        notes += [f"!{2 + count + 2 * i} = !{{!{scope}}}", f"!{3 + count + 2 * i} = !{{{others}}}"]
+    body = re.sub(r"!S(\d+)_", lambda found: f"!{2 + count + 2 * int(found[1])}", body)
+    body = re.sub(r"!N(\d+)_", lambda found: f"!{3 + count + 2 * int(found[1])}", body)
+    declared = {}
+    for kind, name, operands in re.findall(r"call (?:reassoc )?(<?[\w ]+>?) @(llvm[\w.]+)\((.*)\)", body):
+        kinds = [re.match(r"<[^>]*>|\w+", operand.strip())[0] for operand in _split(operands)]  # type: ignore[index]
+        declared[name] = f"declare {kind} @{name}({', '.join(kinds)})"
+    return "\n".join([*declared.values(), body, *notes, ""])
+
+
+def _split(operands: str) -> list[str]:
+    return re.findall(r"(?:<[^>]*>|[^,<])+", operands)
+
+
+def _code(text: str) -> bytes:
+    """The machine code of a module, from disk if it is there."""
+    import llvmlite
+
+    facts = repr((text, llvmlite.__version__, _processor()))
+    file = cache_directory() / f"{hashlib.sha256(facts.encode()).hexdigest()[:32]}.o"
+    kept = _read(file)
+    if kept is not None:
+        return kept
+    code = _compiled(text)
+    _write(file, code)
+    return code
+
+
+def _compiled(text: str) -> bytes:
+    import llvmlite.binding as llvm
+
+    target = _target()
+    module = llvm.parse_assembly(text)  # type: ignore[no-untyped-call]
+    module.triple = llvm.get_default_triple()  # type: ignore[no-untyped-call]
+    module.data_layout = str(target.target_data)
+    tuning = llvm.create_pipeline_tuning_options(speed_level=3)  # type: ignore[no-untyped-call]
+    tuning.loop_vectorization = tuning.slp_vectorization = True
+    builder = llvm.create_pass_builder(target, tuning)  # type: ignore[no-untyped-call]
+    builder.getModulePassManager().run(module, builder)
+    return bytes(target.emit_object(module))
+
+
+def _is_own(path: Path) -> bool:
+    """Whether nobody but the user can write to a file or folder."""
+    if not hasattr(os, "getuid"):
+        return True  # on Windows, the user's folders are the user's
+    status = path.stat()
+    return status.st_uid == os.getuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+
+
+def _read(file: Path) -> bytes | None:
+    try:
+        if not _is_own(file.parent) or not _is_own(file):
+            return None
+        content = file.read_bytes()
+    except OSError:
+        return None
+    checksum, code = content[:32], content[32:]
+    return code if hashlib.sha256(code).digest() == checksum else None
+
+
+def _write(file: Path, code: bytes) -> None:
+    """Write a file as a whole or not at all."""
+    try:
+        if not file.parent.exists():
+            file.parent.mkdir(parents=True)
+            file.parent.chmod(0o700)
+        if not _is_own(file.parent):
+            return
+        with tempfile.NamedTemporaryFile(dir=file.parent, delete=False) as half:
+            half.write(hashlib.sha256(code).digest() + code)
+        os.replace(half.name, file)
+    except OSError:
+        pass  # the code runs all the same
+
+
+class _Method(ctypes.Structure):
+    _fields_ = [
+        ("name", ctypes.c_char_p),
+        ("function", ctypes.c_void_p),
+        ("flags", ctypes.c_int),
+        ("doc", ctypes.c_char_p),
+    ]
+
+
+def callable_at(address: int, owner: Any) -> tuple[Any, Any]:
+    """A built-in function of Python's that calls the C function at an address, and what must live as long as it."""
+    vectorcall = 0x80  # METH_FASTCALL
+    method = _Method(b"run", address, vectorcall, None)
+    make = ctypes.pythonapi.PyCFunction_NewEx
+    make.argtypes, make.restype = [ctypes.POINTER(_Method), ctypes.py_object, ctypes.c_void_p], ctypes.py_object
+    return make(ctypes.byref(method), owner, None), method

@@ -1,0 +1,250 @@
+"""The plan: a program as segments, which are native code, and NumPy calls between them; and where each array lies.
+
+A segment is some consecutive operations. The turns of a repetition are cut alike, so that a segment that repeats is
+compiled once, however often it runs.
+"""
+
+from collections.abc import Container, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.compiler.native.lowering import Lowering, copying, is_native, result_order
+from tinygrad_lite.compiler.native.memory import Layout, contiguous, is_dense, view
+from tinygrad_lite.compiler.native.writer import Writer
+from tinygrad_lite.compiler.program import Instruction, Program, Variable, axes_in_memory
+from tinygrad_lite.compiler.repeats import stretches
+from tinygrad_lite.engine.op import NO_PARAMS, Array
+from tinygrad_lite.engine.tensor import positive
+from tinygrad_lite.ops.shapes import shaping
+
+LONGEST = 48  # operations in a segment
+ALIGNED = 64  # bytes
+PADDING = 64  # bytes behind an array of a multiple of a page, so that neighbours do not collide in the cache
+PAGE = 4096
+
+
+@dataclass(eq=False)
+class Segment:
+    """Native code: the text of its function, and the blocks whose addresses it takes, in order."""
+
+    text: str
+    roots: list[Any]
+
+
+def with_former_values(program: Program) -> Program:
+    """Copy the former values that leave the program and lie where it writes, so that they outlive the new values."""
+    written = {x for x, place in program.inputs.items() if place in program.updates}
+    for call in program.calls:
+        if call.view_of in written:
+            written.add(call.result)
+    copies = {
+        x: Instruction(positive, (x,), NO_PARAMS, Variable(x.shape, x.dtype, x.is_number))
+        for x in program.ends
+        if x in written
+    }
+    return program.with_calls([*program.calls, *copies.values()], {x: call.result for x, call in copies.items()})
+
+
+class Plan:
+    """How a program runs natively.
+
+    Attributes:
+        steps: segments and NumPy calls, in order.
+        layouts: the layout of each variable.
+        arguments: the inputs that are read where they lie, in order; the others are copied into the arena.
+        constants: arrays that are the same in each run.
+        kept: the variable in whose memory the value of each place stays that the program writes to.
+        offsets: where in the arena each block begins, in bytes.
+        size: the bytes of the arena.
+    """
+
+    def __init__(self, program: Program, bits: int) -> None:
+        self.program = program
+        self.layouts: dict[Variable, Layout] = {}
+        self.arguments: list[Variable] = []
+        self.constants: dict[Variable, Array] = {}
+        self.kept: dict[Any, Variable] = {}
+        self._written = set(program.updates)
+        self._pinned: dict[Variable, None] = {}
+        for x, array in program.constants.items():
+            self._root(x)
+            self.constants[x] = np.ascontiguousarray(array)
+        for x, place in program.inputs.items():
+            self._input(x, place)
+        self._turned = _turned(program)
+        calls = [call for call in program.calls if not self._placed(call)]
+        self._native = {call for call in calls if is_native(call)}
+        self._pinned.update((self.layouts[x].root, None) for x in program.results if isinstance(x, Variable))
+        calls = self._with_stores(calls)
+        parts = _segments(calls, self._native)
+        self._uses = _uses(parts, self.layouts)
+        self.steps: list[Any] = []
+        self._life: dict[Variable, tuple[int, int]] = {}
+        for position, part in enumerate(parts):
+            if isinstance(part, Instruction):
+                self.steps.append(part)
+                roots: Iterable[Any] = (self.layouts[x].root for x in (*part.reads, part.result))
+            else:
+                segment = self._segment(part, bits)
+                self.steps.append(segment)
+                roots = segment.roots
+            for root in roots:
+                if isinstance(root, Variable):
+                    first, _ = self._life.get(root, (position, position))
+                    self._life[root] = first, position
+        self._allocate()
+
+    def _root(self, x: Variable, order: Any = None) -> None:
+        self.layouts[x] = Layout(x, 0, contiguous(x.shape, order))
+
+    def _input(self, x: Variable, place: Any) -> None:
+        self._root(x, x.order)
+        if place in self._written:
+            self.kept[place] = x
+            self._pinned[x] = None
+        elif x.shape:
+            self.arguments.append(x)
+        else:
+            self._pinned[x] = None  # a number, which is put into the arena
+
+    def _placed(self, call: Instruction) -> bool:
+        """Find the layout of an operation's result; whether it is a view, so that there is nothing to do."""
+        x = call.result
+        if call.view_of is not None and not call.has_effect:
+            made = view(call, call.view_of.shape, self.layouts[call.view_of])
+            if made is not None:
+                self.layouts[x] = made
+                return True
+        self._root(x, result_order(call, self.layouts, x in self._turned))
+        return False
+
+    def _with_stores(self, calls: list[Instruction]) -> list[Instruction]:
+        """The operations, and copies of the values that the program leaves behind, as early as they may come."""
+        last: dict[Variable, int] = {}
+        made: dict[Variable, int] = {}
+        effect = -1
+        for position, call in enumerate(calls):
+            for x in call.reads:
+                last[self.layouts[x].root] = position
+            made[call.result] = position
+            if call.has_effect or call not in self._native:
+                effect = position  # it may refuse its input, and then nothing must have changed
+        stores: dict[int, list[Instruction]] = {}
+        taken: set[Variable] = set()
+        for place, value in self.program.updates.items():
+            if not isinstance(value, Variable):
+                continue
+            target, root = self.kept.get(place), self.layouts[value].root
+            is_own = root in made and root not in self._pinned and root not in taken
+            if target is None and is_own and is_dense(value.shape, self.layouts[value].strides) and root.size == value.size:
+                self.kept[place] = value
+                taken.add(root)
+                continue
+            if target is None:
+                strides = self.layouts[value].strides
+                target = self.kept[place] = Variable(value.shape, value.dtype)
+                self._root(target, axes_in_memory(strides) if is_dense(value.shape, strides) else None)
+            self._pinned[target] = None
+            position = max(last.get(target, -1), made.get(root, -1), effect)
+            store = copying(value, target)
+            self._native.add(store)
+            stores.setdefault(position, []).append(store)
+        self._pinned.update(dict.fromkeys(taken))
+        both = list(stores.get(-1, ()))
+        for position, call in enumerate(calls):
+            both += [call, *stores.get(position, ())]
+        return both
+
+    def _segment(self, calls: Sequence[Instruction], bits: int) -> Segment:
+        lowering = Lowering(calls, self.layouts)
+        here = {self.layouts[call.result].root for call in calls}
+        alone = {root for root in here if self._uses[root] == 1 and root not in self._pinned}
+        alone |= {layout.root for x, layout in lowering.made.items() if layout.root is x}
+        writer = Writer(lowering.body, alone, bits)
+        return Segment(writer.text, writer.roots)
+
+    # Memory
+
+    def _allocate(self) -> None:
+        """Places in the arena; blocks that are not needed at the same time share theirs."""
+        self.offsets: dict[Variable, int] = {}
+        self.size = 0
+        inputs = {*self.arguments, *self.constants}
+        for x in self._pinned:
+            if x not in inputs:
+                self.offsets[x] = self.size
+                self.size += _room(x)
+        free: list[tuple[int, int]] = []
+        living: list[tuple[int, int, int]] = []  # the last step that needs a block, its start and its room
+        for x, (first, last) in sorted(self._life.items(), key=lambda item: item[1]):
+            if x in inputs or x in self.offsets:
+                continue
+            free += [block[1:] for block in living if block[0] < first]
+            living = [block for block in living if block[0] >= first]
+            room = _room(x)
+            start = _taken(free, room)
+            if start is None:
+                start, self.size = self.size, self.size + room
+            living.append((last, start, room))
+            self.offsets[x] = start
+
+
+def _room(x: Variable) -> int:
+    bytes_ = -(-max(x.nbytes, 1) // ALIGNED) * ALIGNED
+    return bytes_ + (PADDING if bytes_ % PAGE == 0 else 0)
+
+
+def _taken(free: list[tuple[int, int]], room: int) -> int | None:
+    """Take a block out of the free ones, and return its start; None if none is long enough."""
+    for i, (start, length) in enumerate(free):
+        if length >= room:
+            if length == room:
+                del free[i]
+            else:
+                free[i] = start + room, length - room
+            return start
+    return None
+
+
+def _turned(program: Program) -> set[Variable]:
+    """The variables of which only the transpose is used."""
+    found: dict[Variable, bool] = {}
+    for call in program.calls:
+        is_turn = call.op in (shaping.transpose, shaping.swapaxes) and len(call.result.shape) == 2
+        for x in call.reads:
+            found[x] = found.get(x, True) and is_turn
+    for x in program.ends:
+        found[x] = False
+    return {x for x, is_turned in found.items() if is_turned}
+
+
+def _uses(parts: Sequence[Any], layouts: Any) -> dict[Variable, int]:
+    """In how many parts each block is used; a NumPy call counts twice, since it needs an array."""
+    uses: dict[Variable, int] = {}
+    for part in parts:
+        calls = [part] if isinstance(part, Instruction) else part
+        for root in {layouts[x].root for call in calls for x in (*call.reads, call.result)}:
+            uses[root] = uses.get(root, 0) + (2 if calls is not part else 1)
+    return uses
+
+
+def _segments(calls: Sequence[Instruction], native: Container[Instruction]) -> list[Any]:
+    """Lists of operations for a segment each, and single ones that are NumPy calls."""
+    cuts: set[int] = set()
+    for stretch in stretches(calls):
+        turns = max(1, LONGEST // stretch.period)  # short turns make a segment together
+        cuts.update(range(stretch.start, stretch.start + stretch.period * stretch.count + 1, stretch.period * turns))
+    parts: list[Any] = []
+    is_open = False
+    for position, call in enumerate(calls):
+        if call not in native:
+            parts.append(call)
+            is_open = False
+            continue
+        if not is_open or position in cuts or len(parts[-1]) == LONGEST:
+            parts.append([])
+        parts[-1].append(call)
+        is_open = True
+    return parts
