@@ -68,7 +68,7 @@ def steps(sizes: list[int], rows: int, dtype: Any) -> dict[str, Step]:
     """A step of each contestant, after a check that all agree on five losses."""
     x, y = data(sizes, rows, dtype)
     made: dict[str, Step] = {"by hand": by_hand(parameters(sizes, dtype), x, y, 0.01)}
-    for backend in ("numba", "numpy"):
+    for backend in ("native", "numpy"):
         made[backend] = ours(parameters(sizes, dtype), x, y, backend)
     if find_spec("jax"):
         made["JAX"] = CONTESTANTS["JAX, jit"][1](parameters(sizes, dtype), x, y, 0.01)
@@ -87,7 +87,7 @@ def repeated(sizes: list[int], rows: int) -> float:
     x, y = data(sizes, rows, np.float64)
     hand, compiled = (
         by_hand(parameters(sizes, np.float64), x, y, 0.01),
-        ours(parameters(sizes, np.float64), x, y, "numba"),
+        ours(parameters(sizes, np.float64), x, y, "native"),
     )
     compiled.repeat(200)
     found = compare({"by hand": lambda: [hand() for _ in range(100)], "repeat": lambda: compiled.repeat(100)})
@@ -130,8 +130,8 @@ def first_calls() -> dict[str, float]:
             )
             return float(found.stdout)
 
-        fresh = [run("numba", {"TINYGRAD_LITE_CACHE": f"{cache}/{i}"}) for i in range(3)]
-        kept = [run("numba", {"TINYGRAD_LITE_CACHE": f"{cache}/0"}) for _ in range(5)]
+        fresh = [run("native", {"TINYGRAD_LITE_CACHE": f"{cache}/{i}"}) for i in range(3)]
+        kept = [run("native", {"TINYGRAD_LITE_CACHE": f"{cache}/0"}) for _ in range(5)]
         source = [run("numpy", {}) for _ in range(5)]
     return {"fresh": median(fresh), "kept": median(kept), "source": median(source)}
 
@@ -151,7 +151,7 @@ def table() -> list[str]:
     rows.append(("13-8-1, 32 rows, a step in `repeat(100)`", "0.10", f"{repeated(SMALL, 32):.3f}", ""))
     x, y = data(SMALL, 32, np.float64)
     made = {"by hand": adam_by_hand(parameters(SMALL, np.float64), x, y, 0.01)}
-    made |= {each: ours(parameters(SMALL, np.float64), x, y, each, "Adam") for each in ("numba", "numpy")}
+    made |= {each: ours(parameters(SMALL, np.float64), x, y, each, "Adam") for each in ("native", "numpy")}
     agree(made, 1e-9)
     found = compare(made)
     rows.append(("13-8-1, 32 rows, Adam, native", "0.12", f"{found['numba'][1]:.3f}", ""))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-BACKENDS = ("numpy", "numba")
+BACKENDS = ("numpy", "native")
 
 
 @pytest.fixture(autouse=True, scope="session")

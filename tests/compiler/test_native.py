@@ -21,7 +21,7 @@ def compiled_here() -> int:
     """How many functions had to be compiled for a program, and were not read from the cache."""
     x = np.arange(5.0)
     with mock.patch.object(compiling, "_made", wraps=compiling._made) as made:
-        f = tg.compile(lambda x: np.sum(np.sin(x) ** 2), "numba")
+        f = tg.compile(lambda x: np.sum(np.sin(x) ** 2), "native")
         assert np.isclose(f(x), np.sum(np.sin(x) ** 2))
     return made.call_count
 
@@ -61,14 +61,14 @@ def test_a_cache_that_cannot_be_written(cache: Path, compiled: Callable[[], int]
 )
 def test_arrays_may_lie_in_memory_as_they_like(change: object) -> None:
     x = change(np.random.default_rng(0).normal(size=(6, 6)))  # type: ignore[operator]
-    f = tg.compile(lambda x: (np.exp(x) @ x.T, np.sum(x, axis=0)), "numba")
+    f = tg.compile(lambda x: (np.exp(x) @ x.T, np.sum(x, axis=0)), "native")
     for given in (np.ascontiguousarray(x), x, np.asfortranarray(x), x):
         for found, expected in zip(f(given), (np.exp(x) @ x.T, np.sum(x, axis=0))):
             np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 
 def test_what_has_no_native_form_is_said() -> None:
-    f = tg.compile(lambda x: np.sum(np.linalg.inv(x) @ np.tanh(x)), "numba")
+    f = tg.compile(lambda x: np.sum(np.linalg.inv(x) @ np.tanh(x)), "native")
     x = np.eye(3) + 0.1
     f(x)
     report = f.report()
@@ -79,19 +79,19 @@ def test_what_has_no_native_form_is_said() -> None:
 
 def test_sums_in_float32_keep_their_digits() -> None:
     x = np.random.default_rng(0).random(100_000, dtype=np.float32)
-    f = tg.compile(lambda x: np.sum(x), "numba")
+    f = tg.compile(lambda x: np.sum(x), "native")
     np.testing.assert_allclose(f(x), np.sum(x.astype(float)), rtol=1e-6)
 
 
 def test_short_loops_are_written_out_and_long_ones_shared() -> None:
-    f = tg.compile(lambda x, w: F.relu(x @ w) * 2 + 1, "numba")
+    f = tg.compile(lambda x, w: F.relu(x @ w) * 2 + 1, "native")
     f(np.ones((50, 3)), np.ones((3, 2)))
     (text,) = f._latest.executor.source.texts.values()  # type: ignore[union-attr]
     assert text.count("for ") == 1
 
 
 def source_of(f: Any, *x: Any) -> NativeSource:
-    compiled = tg.compile(f, "numba")
+    compiled = tg.compile(f, "native")
     expected = f(*x)
     compiled(*x)
     np.testing.assert_allclose(compiled(*x), expected, rtol=1e-12)
@@ -135,7 +135,7 @@ def test_functions_of_ours_are_numpys_to_the_last_digits(ufunc: np.ufunc) -> Non
     spread = np.concatenate([rng.normal(size=3000) * size for size in (1e-300, 1e-16, 1e-8, 1e-3, 1, 10, 300)])
     x = np.concatenate([spread, 1 + spread, edges, np.negative(edges)])
     with np.errstate(all="ignore"):
-        found, expected = tg.compile(lambda x: ufunc(x), "numba")(x), ufunc(x)
+        found, expected = tg.compile(lambda x: ufunc(x), "native")(x), ufunc(x)
         np.testing.assert_array_equal(np.isnan(found), np.isnan(expected))
         known, finite = ~np.isnan(expected), np.isfinite(expected)
         np.testing.assert_array_equal(np.signbit(found[known]), np.signbit(expected[known]))

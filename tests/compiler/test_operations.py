@@ -52,7 +52,7 @@ def test_numpy(op: Op, dtype: Any, data: st.DataObject) -> None:
 @settings(max_examples=1, phases=[Phase.generate])
 @given(data=st.data())
 def test_numba(op: Op, dtype: Any, data: st.DataObject) -> None:
-    holds(op, dtype, data, "numba")
+    holds(op, dtype, data, "native")
 
 
 def holds(op: Op, dtype: Any, data: st.DataObject, backend: str) -> None:
@@ -62,7 +62,7 @@ def holds(op: Op, dtype: Any, data: st.DataObject, backend: str) -> None:
     same(value_and_gradients(f, g), x, backend, 1e-12 if dtype == np.float64 else 1e-4)
 
 
-@pytest.mark.parametrize("backend", ["numpy", "numba"])
+@pytest.mark.parametrize("backend", ["numpy", "native"])
 @settings(phases=[Phase.generate])  # to find a smaller program would compile hundreds of them
 @given(data=st.data())
 def test_random_programs(backend: str, data: st.DataObject) -> None:
@@ -76,7 +76,7 @@ def test_random_programs(backend: str, data: st.DataObject) -> None:
     same(value_and_gradients(program.run, g), program.leaves, backend, 1e-9)
 
 
-@pytest.mark.parametrize("backend", ["numpy", "numba"])
+@pytest.mark.parametrize("backend", ["numpy", "native"])
 @settings(max_examples=10, phases=[Phase.generate])
 @given(program=programs(max_steps=5))
 def test_second_derivatives(backend: str, program: Program) -> None:

@@ -24,7 +24,7 @@ TARGETS = (np.random.default_rng(2).random((50, 1)) < 0.5).astype(float)
 @pytest.mark.parametrize(
     ("backend", "model", "optimizer"),
     [
-        param(backend, *pair, slow=backend == "numba" and pair != ("network", "sgd"))
+        param(backend, *pair, slow=backend == "native" and pair != ("network", "sgd"))
         for backend in BACKENDS
         for pair in [("network", "sgd"), ("classes", "adam"), ("dropout", "sgd")]
     ],
@@ -37,7 +37,7 @@ def test_repeat(backend: str, model: str, optimizer: str) -> None:
 
 
 def test_draws_are_made_before_many_native_turns() -> None:
-    pair = Pair("numba", "dropout")
+    pair = Pair("native", "dropout")
     pair.compiled.repeat(2, X)
     assert pair.compiled.report().falls_back == {"random": 1}
     turns = {"native": 0}

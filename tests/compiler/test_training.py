@@ -113,7 +113,7 @@ class Pair:
 
 ONCE = dict(zip(MODELS, OPTIMIZERS, strict=True))  # each model, and each optimiser, in one pair
 PAIRS = [
-    param(backend, model, optimizer, slow=backend == "numba" and ONCE[model] != optimizer)
+    param(backend, model, optimizer, slow=backend == "native" and ONCE[model] != optimizer)
     for backend in BACKENDS
     for model in MODELS
     for optimizer in OPTIMIZERS
@@ -302,7 +302,7 @@ def test_transforms_of_compiled_functions(backend: str) -> None:
 
 @pytest.mark.parametrize(
     ("backend", "name"),
-    [param(backend, name, slow=backend == "numba" and name == "attention") for backend in BACKENDS for name in MODELS],
+    [param(backend, name, slow=backend == "native" and name == "attention") for backend in BACKENDS for name in MODELS],
 )
 def test_a_compiled_model_is_trained_by_others(backend: str, name: str) -> None:
     (make, loss) = MODELS[name]

@@ -22,13 +22,14 @@ def compile(f: Callable[..., Any], backend: str | None = None) -> "Compiled":
     fixes Python numbers and the meaning of names; an optimiser's lr may change.
 
     Args:
-        backend: "numpy" for Python source or "numba" for native code; by default Numba if it is installed.
+        backend: "numpy" for Python source or "native" for native code; by default native code if llvmlite is installed.
+            "numba" is the former name of "native".
 
     Raises:
         UsageError: if f is not a function; in a call, if Python needs a value during the recording, or if the function
             does not do the same when it runs again.
         InputError: if there is no such backend.
-        MissingExtraError: if the backend is "numba" and Numba is not installed.
+        MissingExtraError: if the backend is "native" and llvmlite is not installed.
 
     Example:
         >>> import numpy as np, tinygrad_lite as tg
@@ -51,11 +52,58 @@ def compile(f: Callable[..., Any], backend: str | None = None) -> "Compiled":
         raise UsageError(
             f"tg.compile takes a function, got {type(f).__name__}: write tg.compile(f)(x), not tg.compile(f(x))"
         )
-    if backend not in (None, "numpy", "numba"):
+    if backend not in (None, "numpy", "native", "numba"):
+        raise InputError(f"backend must be 'numpy' or 'native', got {backend!r}")
+    installed = bool(find_spec("llvmlite"))
+    if backend in ("native", "numba") and not installed:
+        raise MissingExtraError("backend='native'", "llvmlite", "compile")
+    from tinygrad_lite.compiler.compiled import Compiled
+
+
+def compile(f: Callable[..., Any], backend: str | None = None) -> "Compiled":
+    """Compile a function: its first call records it as a program, and later calls run that program without overhead.
+
+    The function may call models, `backward()`, `tg.grad` and optimisers. It is recorded again for each form of its
+    arguments (shapes, dtypes and containers), for each mode of the modules that it uses, and for each gradient mode.
+    The program reads and writes outside tensors and the state of optimisers as the function itself would. The recording
+    fixes Python numbers and the meaning of names; an optimiser's lr may change.
+
+    Args:
+        backend: "numpy" for Python source or "native" for native code; by default native code if llvmlite is installed.
+            "numba" is the former name of "native".
+
+    Raises:
+        UsageError: if f is not a function; in a call, if Python needs a value during the recording, or if the function
+            does not do the same when it runs again.
+        InputError: if there is no such backend.
+        MissingExtraError: if the backend is "native" and llvmlite is not installed.
+
+    Example:
+        >>> import numpy as np, tinygrad_lite as tg
+        >>> @tg.compile
+        ... def slope(x):
+        ...     return tg.grad(lambda x: np.sum(np.exp(x) ** 2))(x)
+        >>> print(slope(np.array([0.0, 1.0])))
+        [ 2.        14.7781122]
+        >>> print(slope.source)
+        def slope(x):
+            # forward
+            # return tg.grad(lambda x: np.sum(np.exp(x) ** 2))(x)
+            exp = np.exp(x)
+            # backward
+            d_x = 2 * exp * exp
+            return d_x
+        <BLANKLINE>
+    """
+    if not callable(f):
+        raise UsageError(
+            f"tg.compile takes a function, got {type(f).__name__}: write tg.compile(f)(x), not tg.compile(f(x))"
+        )
+    if backend not in (None, "numpy", "native"):
         raise InputError(f"backend must be 'numpy' or 'numba', got {backend!r}")
-    installed = bool(find_spec("numba"))
-    if backend == "numba" and not installed:
+    installed = bool(find_spec("native"))
+    if backend == "native" and not installed:
         raise MissingExtraError("backend='numba'", "Numba", "compile")
     from tinygrad_lite.compiler.compiled import Compiled
 
-    return Compiled(f, backend or ("numba" if installed else "numpy"))
+    return Compiled(f, "native" if installed and backend != "numpy" else "numpy")

@@ -8,7 +8,7 @@ class CompileReport:
     """How a compiled function runs.
 
     Attributes:
-        backend: "numpy" or "numba"; "none" if the function itself is called, for the reason in `reason`.
+        backend: "numpy" or "native"; "none" if the function itself is called, for the reason in `reason`.
         operations: the number of operations in the program, after all passes.
         falls_back: the names of the operations that are NumPy calls between native code, with their counts.
         reason: why the requested backend does not run it as a program; empty if it does.

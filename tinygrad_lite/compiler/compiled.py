@@ -28,7 +28,7 @@ class Compiled:
     """A function that runs as a recorded program, made by `tg.compile`.
 
     Attributes:
-        backend: "numpy" or "numba".
+        backend: "numpy" or "native".
     """
 
     def __init__(self, f: Callable[..., Any], backend: str) -> None:

@@ -84,7 +84,7 @@ class Run:
             self.program, backward = split(self.program, len(self._wrapped))
         self.source = NumpySource(self.program, name, parameters)
         is_passing = self._is_passing(trees.leaves((args, kwargs)))
-        if is_passing and backend == "numba":
+        if is_passing and backend == "native":
             backend = "numpy"
             self.reason = "it ran once, and made what the next run starts from, such as the state of an optimiser"
         self.executor = _executor(backend, self.program, self.source)

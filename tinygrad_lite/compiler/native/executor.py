@@ -89,15 +89,12 @@ class NativeExecutor:
         patches = [np.array(found, np.int64) for found in places.values()]
         arguments = np.array([[0, found.ctypes.data, len(found)] for found in patches], np.int64).reshape(-1)
         self._runners = []
-        self._methods = []
         for stretch in stretches:
             table = np.array(stretch, np.int64)
             last = base + self._arena.size - 1
             ends = (arguments.ctypes.data, id(None), id(NotImplemented), _hold, base, last)
             state = np.array([table.ctypes.data, len(stretch) // 2, *ends], np.int64)
-            runner, method = callable_at(self._machine.run, state)
-            self._runners.append(runner)
-            self._methods.append(method)
+            self._runners.append(callable_at(self._machine.run, state))
             tables += [table, state]
         self._tables = [*tables, *patches, arguments]  # the machine code has their addresses
 

@@ -248,10 +248,15 @@ class _Method(ctypes.Structure):
     ]
 
 
-def callable_at(address: int, owner: Any) -> tuple[Any, Any]:
-    """A built-in function of Python's that calls the C function at an address, and what must live as long as it."""
+@cache
+def _method(address: int) -> _Method:
+    """The description of a built-in function, which must live as long as Python does: a function reads it at its end."""
     vectorcall = 0x80  # METH_FASTCALL
-    method = _Method(b"run", address, vectorcall, None)
+    return _Method(b"run", address, vectorcall, None)
+
+
+def callable_at(address: int, owner: Any) -> Any:
+    """A built-in function of Python's that calls the C function at an address, with `owner` as its `self`."""
     make = ctypes.pythonapi.PyCFunction_NewEx
     make.argtypes, make.restype = [ctypes.POINTER(_Method), ctypes.py_object, ctypes.c_void_p], ctypes.py_object
-    return make(ctypes.byref(method), owner, None), method
+    return make(ctypes.byref(_method(address)), owner, None)

@@ -120,12 +120,13 @@ def _collapsed(item: Any, outer: Dimension, inner: Dimension, both: Dimension) -
 
 def _locals(body: Sequence[Any], alone: set[Variable]) -> set[Variable]:
     """The variables whose entries are needed in only one turn of the loops around them."""
+    whole = {x.root for item in body if isinstance(item, Whole) for x in (*item.reads, *item.writes)}
     uses: dict[Variable, list[tuple[Access, tuple[Dimension, ...]]]] = {}
     for access, around in _accesses(body, ()):
         uses.setdefault(access.root, []).append((access, around))
     found = set()
     for root, accesses in uses.items():
-        if root not in alone:
+        if root not in alone or root in whole:
             continue
         shared = accesses[0][1]
         for _, around in accesses:
@@ -140,10 +141,6 @@ def _accesses(items: Iterable[Any], around: tuple[Any, ...]) -> Iterable[tuple[A
     for item in items:
         if isinstance(item, Loop):
             yield from _accesses(item.body, (*around, item.dimension))
-        elif isinstance(item, Whole):
-            for x in (*item.reads, *item.writes):
-                yield x, (item,)  # never alone in a loop: all of the array is needed
-                yield x, (None,)
-        else:
+        elif isinstance(item, Statement):
             for x in (*item.reads, item.target):
                 yield x, around
