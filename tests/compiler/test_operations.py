@@ -51,7 +51,7 @@ def test_numpy(op: Op, dtype: Any, data: st.DataObject) -> None:
 @pytest.mark.parametrize("op", DIFFERENTIABLE, ids=str)
 @settings(max_examples=1, phases=[Phase.generate])
 @given(data=st.data())
-def test_numba(op: Op, dtype: Any, data: st.DataObject) -> None:
+def test_native(op: Op, dtype: Any, data: st.DataObject) -> None:
     holds(op, dtype, data, "native")
 
 

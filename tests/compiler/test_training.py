@@ -579,7 +579,7 @@ def test_what_changes_from_run_to_run_unseen_is_refused(draw: Callable[..., Any]
 
 
 def test_bad_calls() -> None:
-    with pytest.raises(InputError, match="'numpy' or 'numba', got 'cuda'"):
+    with pytest.raises(InputError, match="'numpy' or 'native', got 'cuda'"):
         tg.compile(np.sin, "cuda")
     with pytest.raises(UsageError, match="call it once"):
         tg.compile(lambda x: x).source

@@ -98,7 +98,7 @@ def tanh(x: Entry) -> Entry:
         parts.append(part)
     p, q = parts
     ratio = p / q if len(_TANH[x.dtype.itemsize][1]) > 1 else p
-    return (size < 0.625).chooses(x * (z * ratio) + x, far.intrinsic("copysign", x))
+    return (size < 0.625).chooses(x * (z * ratio + 1.0), far.intrinsic("copysign", x))
 
 
 BY_NUMPYS: dict[Any, Callable[[Entry], Entry]] = {np.exp: exp, np.log: log, np.log1p: log1p, np.tanh: tanh}

@@ -118,13 +118,13 @@ def _collapsed(item: Any, outer: Dimension, inner: Dimension, both: Dimension) -
     return item
 
 
-def _locals(body: Sequence[Any], alone: set[Variable]) -> set[Variable]:
+def _locals(body: Sequence[Any], alone: set[Variable]) -> list[Variable]:
     """The variables whose entries are needed in only one turn of the loops around them."""
     whole = {x.root for item in body if isinstance(item, Whole) for x in (*item.reads, *item.writes)}
     uses: dict[Variable, list[tuple[Access, tuple[Dimension, ...]]]] = {}
     for access, around in _accesses(body, ()):
         uses.setdefault(access.root, []).append((access, around))
-    found = set()
+    found = []
     for root, accesses in uses.items():
         if root not in alone or root in whole:
             continue
@@ -133,7 +133,7 @@ def _locals(body: Sequence[Any], alone: set[Variable]) -> set[Variable]:
             shared = tuple(a for a, b in zip(shared, around) if a is b)
         forms = {(x.offset, frozenset(x.strides.items())) for x, _ in accesses}
         if len(forms) == 1 and set(accesses[0][0].strides) <= set(shared):
-            found.add(root)
+            found.append(root)
     return found
 
 
