@@ -50,7 +50,7 @@ class World:
 
 
 @pytest.mark.parametrize("kind", ["a closure's", "a list's", "a module's", "an optimiser's"])
-@pytest.mark.parametrize("backend", ["numpy", pytest.param("numba", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("backend", ["numpy", pytest.param("native", marks=pytest.mark.slow)])
 def test_arguments_that_are_each_other_or_known_from_outside(backend: str, kind: str) -> None:
     patterns = list(product((False, True), repeat=2))
     for first in patterns:

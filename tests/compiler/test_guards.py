@@ -196,7 +196,7 @@ def test_a_number_that_changes(case: str) -> None:
 @pytest.mark.parametrize("case", ["global", "attribute", "list", "module of a callee"])
 def test_a_number_that_changes_natively(case: str) -> None:
     f, change = _cases()[case]
-    compiled = tg.compile(f, "numba")
+    compiled = tg.compile(f, "native")
     for value in (2.0, 2.0, 5.0, 5.0, 2.0):
         change(value)
         np.testing.assert_array_equal(compiled(X), f(X))

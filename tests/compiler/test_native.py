@@ -15,7 +15,6 @@ import tinygrad_lite as tg
 from tinygrad_lite.compiler.native import functions, machine
 from tinygrad_lite.compiler.native.plan import Plan, Segment
 from tinygrad_lite.engine.registry import operations
-from tinygrad_lite.nn import functional as F
 
 
 def compiled_here() -> int:
@@ -39,7 +38,9 @@ def test_machine_code_is_kept(cache: Path) -> None:
 
 
 @pytest.mark.parametrize("compiled", [compiled_here, pytest.param(compiled_in_another_process, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("spoiled", [lambda code: code[:20], lambda code: code[:-8] + bytes(8)], ids=["half", "changed"])
+@pytest.mark.parametrize(
+    "spoiled", [lambda code: code[:20], lambda code: code[:-8] + bytes(8)], ids=["half", "changed"]
+)
 def test_machine_code_is_never_trusted(cache: Path, compiled: Callable[[], int], spoiled: Any) -> None:
     assert compiled() == 1
     (file,) = cache.rglob("*.o")

@@ -3,6 +3,7 @@
 import inspect
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -35,8 +36,7 @@ class Run:
 
     Attributes:
         program: the recorded program.
-        source: the program in NumPy.
-        sources, executors: those of this program and, if callers differentiate its results, of its reverse pass.
+        executors: those of this program and, if callers differentiate its results, of its reverse pass.
         executor: the executor that runs the program.
         reason: why the requested backend does not run it; empty if it does.
         returned: the containers that the function returned, with True for a tensor and False for anything else.
@@ -82,29 +82,47 @@ class Run:
         backward = None
         if recorder.linked:
             self.program, backward = split(self.program, len(self._wrapped))
-        self.source = NumpySource(self.program, name, parameters)
+        self._programs = [self.program] if backward is None else [self.program, backward]
+        self._named = name, parameters
         is_passing = self._is_passing(trees.leaves((args, kwargs)))
         if is_passing and backend == "native":
             backend = "numpy"
             self.reason = "it ran once, and made what the next run starts from, such as the state of an optimiser"
-        self.executor = _executor(backend, self.program, self.source)
-        self.sources, self.executors = [self.source], [self.executor]
+        self.executors = [self._executor(backend, i) for i in range(len(self._programs))]
+        self.executor = self.executors[0]
         self._pullback = None
         if backward is not None:
-            kept = unique(place.name for place in backward.inputs.values())
-            taken = (self.source.name, *self.source.expressions.constants, *self.source.expressions.helpers)
-            source = NumpySource(backward, f"{self.source.name.rstrip('_')}_backward", kept, taken)
-            executor = _executor(backend, backward, source)
-            self.sources.append(source)
-            self.executors.append(executor)
             self._pullback = Pullback(
-                f, name, self.program, executor.run, recorder.linked, recorder.differentiated, self._wrapped
+                f, name, self.program, self.executors[1].run, recorder.linked, recorder.differentiated, self._wrapped
             )
         self._cannot_enter = is_passing or bool(self._passed) or self._pullback is not None
         ends_in_arguments = any(_is_of_argument(x) for x in (*self.program.inputs.values(), *self.program.updates))
         self._cannot_enter |= ends_in_arguments
         self._others = _others(self.program)
         self._read_gradients = [place for place in self.program.inputs.values() if isinstance(place, Gradient)]
+
+    @cached_property
+    def sources(self) -> list[NumpySource]:
+        """The programs in NumPy, which nobody writes before somebody asks."""
+        first = NumpySource(self.program, *self._named)
+        if len(self._programs) == 1:
+            return [first]
+        backward = self._programs[1]
+        kept = unique(place.name for place in backward.inputs.values())
+        taken = (first.name, *first.expressions.constants, *first.expressions.helpers)
+        return [first, NumpySource(backward, f"{first.name.rstrip('_')}_backward", kept, taken)]
+
+    @property
+    def source(self) -> NumpySource:
+        """The program in NumPy."""
+        return self.sources[0]
+
+    def _executor(self, backend: str, i: int) -> Any:
+        if backend == "numpy":
+            return NumpyExecutor(self._programs[i], self.sources[i])
+        from tinygrad_lite.compiler.native.executor import NativeExecutor
+
+        return NativeExecutor(self._programs[i])
 
     def _is_passing(self, leaves: list[Any]) -> bool:
         """Whether the run itself changes what the program relies on, so that the next run needs another program.
@@ -222,14 +240,6 @@ def _refuse_changes(name: str, guards: list[Guard]) -> None:
                 f"{name} reads and changes {guard.label}, which its program would do neither of in the next runs: keep "
                 "it in a tensor t, and write t.data = ...; or change it outside the compiled function"
             )
-
-
-def _executor(backend: str, program: Program, source: NumpySource) -> Any:
-    if backend == "numpy":
-        return NumpyExecutor(program, source)
-    from tinygrad_lite.compiler.native.executor import NativeExecutor
-
-    return NativeExecutor(program)
 
 
 def _recorded(

@@ -14,7 +14,9 @@ BOOL = np.dtype(bool)
 TYPES = {np.dtype(kind): "float" if kind == "f4" else "double" if kind == "f8" else f"i{8 * int(kind[1])}" for kind in
          ("f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8")} | {BOOL: "i1"}  # fmt: skip
 """The types of an entry that native code computes with."""
-STORED = {np.dtype(kind): f"i{8 * np.dtype(kind).itemsize}" for kind in ("f2", "c8", "c16", "g", "G")} | TYPES | {BOOL: "i8"}
+STORED = (
+    {np.dtype(kind): f"i{8 * np.dtype(kind).itemsize}" for kind in ("f2", "c8", "c16", "g", "G")} | TYPES | {BOOL: "i8"}
+)
 """The types of an entry in memory; native code moves some that it does not compute with."""
 
 
@@ -60,7 +62,10 @@ class Emitter:
 
     @contextmanager
     def loop(self, extent: int) -> Iterator[str]:
-        """A loop of at least one turn around the lines that are emitted meanwhile; gives the name of its index."""
+        """A loop of at least one turn around the lines that are emitted meanwhile; gives its index."""
+        if extent == 1:
+            yield "0"
+            return
         self._count += 1
         label, before, index, following = f"loop{self._count}", self._label, self.fresh(), self.fresh()
         self.line(f"br label %{label}")
@@ -79,6 +84,8 @@ class Emitter:
         """The sum of an offset and of the products of indices and strides."""
         total = str(offset) if offset else ""
         for index, stride in strides:
+            if index == "0":
+                continue
             term = index if stride == 1 else self.value(f"mul nsw i64 {index}, {stride}")
             total = self.value(f"add nsw i64 {total}, {term}") if total else term
         return total or "0"
@@ -137,7 +144,9 @@ class Entry:
 
     def _binary(self, floats: str, integers: str, other: Any, swapped: bool = False) -> "Entry":
         a, b = (self.like(other), self) if swapped else (self, self.like(other))
-        return self.made(f"{f'{floats} contract' if self.dtype.kind == 'f' else integers} {self.type} {a.text}, {b.text}")
+        return self.made(
+            f"{f'{floats} contract' if self.dtype.kind == 'f' else integers} {self.type} {a.text}, {b.text}"
+        )
 
     def __add__(self, other: Any) -> "Entry":
         return self._binary("fadd", "add", other)
@@ -210,8 +219,9 @@ class Entry:
 
     def chooses(self, a: Any, b: Any) -> "Entry":
         """The first entry where this one is true, and else the second."""
-        a, b = (a, a.like(b)) if isinstance(a, Entry) else (b.like(a), b)
-        return a.made(f"select i1 {self.text}, {a.type} {a.text}, {b.type} {b.text}")
+        first: Entry = a if isinstance(a, Entry) else b.like(a)
+        second = first.like(b)
+        return first.made(f"select i1 {self.text}, {first.type} {first.text}, {second.type} {second.text}")
 
     def intrinsic(self, name: str, *others: Any) -> "Entry":
         """What LLVM's function of this name gives for this entry and others."""

@@ -60,7 +60,9 @@ class NativeExecutor:
         start = layout.offset * x.dtype.itemsize
         if memory is None:
             memory, start = self._arena, start + self.plan.offsets[layout.root]
-        return np.ndarray(x.shape, x.dtype, memory, start, tuple(stride * x.dtype.itemsize for stride in layout.strides))
+        return np.ndarray(
+            x.shape, x.dtype, memory, start, tuple(stride * x.dtype.itemsize for stride in layout.strides)
+        )
 
     def _link(self) -> None:
         """Make the tables of functions and addresses that the machine code walks."""
@@ -293,4 +295,3 @@ class NativeExecutor:
     def _references(self) -> list[int]:
         """The number of references to the arrays that were handed out, including those of this executor."""
         return [getrefcount(array) for array in (*self._bound.values(), self._arena)] if self._bound else []
-

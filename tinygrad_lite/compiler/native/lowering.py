@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -158,9 +157,7 @@ class Lowering:
         if _is_small(sizes) and sizes.dtype in _REALS:
             self._add(call.reads, call.result, partial(_product, batch=batch, sizes=sizes, parts=(a, b, c)))
             return
-        inputs = [
-            x if _suits_blas(self._layout(x), x.shape) else self._copied(x) for x in call.inputs
-        ]
+        inputs = [x if _suits_blas(self._layout(x), x.shape) else self._copied(x) for x in call.inputs]
         batch, sizes, parts = _matrices(call, [self._layout(x) for x in (*inputs, call.result)])
         found = ufuncs.loop(np.matmul, (sizes.dtype,) * 3)
         self._add(inputs, call.result, partial(_blas, batch=batch, sizes=sizes, parts=parts, found=found))
@@ -176,7 +173,9 @@ class Lowering:
         inputs = []
         for x, dtype in zip(call.inputs, dtypes):
             fits = isinstance(x, Variable) and x.dtype == dtype
-            if fits and (x.size == 1 or (x.shape == own.shape and self._layout(x).strides == self._layout(own).strides)):
+            if fits and (
+                x.size == 1 or (x.shape == own.shape and self._layout(x).strides == self._layout(own).strides)
+            ):
                 inputs.append(x)
                 continue
             one = not isinstance(x, Variable) or x.size == 1
@@ -307,8 +306,7 @@ def _matrices(call: Instruction, layouts: Sequence[Layout]) -> tuple[list[Any], 
     batch = []
     for i, size in enumerate(reversed(around), start=3):
         strides = [
-            strides[-i] if len(shape) >= i and shape[-i] != 1 else 0
-            for strides, shape in ((a, x_shape), (b, y_shape))
+            strides[-i] if len(shape) >= i and shape[-i] != 1 else 0 for strides, shape in ((a, x_shape), (b, y_shape))
         ]
         if size != 1:
             batch.append((size, [*strides, c[-i]]))
@@ -339,12 +337,13 @@ def _suits_blas(layout: Layout, shape: tuple[int, ...]) -> bool:
 
 def _product(emitter: Emitter, writer: Any, *, batch: Any, sizes: products.Product, parts: Any) -> None:
     with _Batches(emitter, batch) as indices:
-        matrices = []
+        found = []
         for which, (root, offset, rows, columns) in enumerate(parts):
             strides = [(index, strides[which]) for index, (_, strides) in zip(indices, batch) if strides[which]]
             position = emitter.position(offset, strides)
-            matrices.append(products.Matrix(writer.base(root), writer.note(root), position, rows, columns))
-        products.write(emitter, sizes, *matrices, writer.bits)
+            found.append(products.Matrix(writer.base(root), writer.note(root), position, rows, columns))
+        a, b, c = found
+        products.write(emitter, sizes, a, b, c, writer.bits)
 
 
 def _blas(emitter: Emitter, writer: Any, *, batch: Any, sizes: products.Product, parts: Any, found: Any) -> None:

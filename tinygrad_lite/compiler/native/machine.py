@@ -117,8 +117,8 @@ class Machine:
 
         names = {text: f"segment_{i}" for i, text in enumerate(texts)}
         code = _code(_module([text.replace("@NAME", f"@{name}") for text, name in names.items()]))
-        self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _target())  # type: ignore[no-untyped-call]
-        self._engine.add_object_file(llvm.ObjectFileRef.from_data(code))  # type: ignore[no-untyped-call]
+        self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _target())
+        self._engine.add_object_file(llvm.ObjectFileRef.from_data(code))
         self._engine.finalize_object()
         self.addresses = {text: self._engine.get_function_address(name) for text, name in names.items()}
         self.run = self._engine.get_function_address("run")
@@ -141,8 +141,8 @@ def cache_directory() -> Path:
 def _processor() -> tuple[str, str]:
     import llvmlite.binding as llvm
 
-    llvm.initialize_native_target()  # type: ignore[no-untyped-call]
-    llvm.initialize_native_asmprinter()  # type: ignore[no-untyped-call]
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
     return llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
 
 
@@ -150,7 +150,7 @@ def _target() -> Any:
     import llvmlite.binding as llvm
 
     cpu, features = _processor()
-    found = llvm.Target.from_default_triple()  # type: ignore[no-untyped-call]
+    found = llvm.Target.from_default_triple()
     return found.create_target_machine(cpu=cpu, features=features, opt=2, codemodel="jitdefault", jit=True)
 
 
@@ -195,12 +195,12 @@ def _compiled(text: str) -> bytes:
     import llvmlite.binding as llvm
 
     target = _target()
-    module = llvm.parse_assembly(text)  # type: ignore[no-untyped-call]
-    module.triple = llvm.get_default_triple()  # type: ignore[no-untyped-call]
+    module = llvm.parse_assembly(text)
+    module.triple = llvm.get_default_triple()
     module.data_layout = str(target.target_data)
-    tuning = llvm.create_pipeline_tuning_options(speed_level=3)  # type: ignore[no-untyped-call]
+    tuning = llvm.create_pipeline_tuning_options(speed_level=3)
     tuning.loop_vectorization = tuning.slp_vectorization = True
-    builder = llvm.create_pass_builder(target, tuning)  # type: ignore[no-untyped-call]
+    builder = llvm.create_pass_builder(target, tuning)
     builder.getModulePassManager().run(module, builder)
     return bytes(target.emit_object(module))
 
@@ -250,7 +250,7 @@ class _Method(ctypes.Structure):
 
 @cache
 def _method(address: int) -> _Method:
-    """The description of a built-in function, which must live as long as Python does: a function reads it at its end."""
+    """The description of a built-in function, which the function reads even at its end, so it lives for ever."""
     vectorcall = 0x80  # METH_FASTCALL
     return _Method(b"run", address, vectorcall, None)
 

@@ -138,7 +138,12 @@ class Plan:
                 continue
             target, root = self.kept.get(place), self.layouts[value].root
             is_own = root in made and root not in self._pinned and root not in taken
-            if target is None and is_own and is_dense(value.shape, self.layouts[value].strides) and root.size == value.size:
+            if (
+                target is None
+                and is_own
+                and is_dense(value.shape, self.layouts[value].strides)
+                and root.size == value.size
+            ):
                 self.kept[place] = value
                 taken.add(root)
                 continue

@@ -40,11 +40,11 @@ class Product(NamedTuple):
 
 def write(emitter: Emitter, sizes: Product, a: Matrix, b: Matrix, c: Matrix, bits: int) -> None:
     """Emit C = A B, for vector registers of so many bits."""
-    if c.columns != 1 and c.rows == 1 or (sizes.m == 1 and sizes.n > 1):
+    if (c.columns != 1 and c.rows == 1) or (sizes.m == 1 and sizes.n > 1):
         # the transpose of the product is the product of the transposes, in the other order
         sizes, a, b, c = Product(sizes.dtype, sizes.m, sizes.k, sizes.n), b.transposed, a.transposed, c.transposed
     width = bits // (8 * sizes.dtype.itemsize)
-    if b.columns != 1 and sizes.m > 1 or b.columns != 1 and c.columns != 1:
+    if (b.columns != 1 and sizes.m > 1) or (b.columns != 1 and c.columns != 1):
         if b.rows == 1 and a.columns == 1 and sizes.n < ROWS:
             _dots(emitter, sizes, a, b, c, width)
             return
@@ -61,33 +61,19 @@ def write(emitter: Emitter, sizes: Product, a: Matrix, b: Matrix, c: Matrix, bit
         start += width
     full = [part for part in parts if part[1] == parts[0][1]]
     most = max(1, REGISTERS // ROWS)
-    groups, rest = divmod(len(full), most)
+    groups = len(full) // most
     if groups:
         step = most * parts[0][1]
-        with _repeated(emitter, groups) as group:
+        with emitter.loop(groups) as group:
             _columns(emitter, sizes, a, _moved(emitter, b, group, step), _moved(emitter, c, group, step), full[:most])
     others = parts[groups * most :]
     for i in range(0, len(others), most):
         _columns(emitter, sizes, a, b, c, others[i : i + most])
 
 
-class _repeated:
-    """A loop of so many turns, or none around a single turn."""
-
-    def __init__(self, emitter: Emitter, turns: int) -> None:
-        self._loop = emitter.loop(turns) if turns > 1 else None
-
-    def __enter__(self) -> str | None:
-        return self._loop.__enter__() if self._loop else None
-
-    def __exit__(self, *error: Any) -> None:
-        if self._loop:
-            self._loop.__exit__(*error)
-
-
-def _moved(emitter: Emitter, x: Matrix, index: str | None, step: int) -> Matrix:
+def _moved(emitter: Emitter, x: Matrix, index: str, step: int) -> Matrix:
     """The matrix from so many entries on."""
-    if index is None or step == 0:
+    if index == "0" or not step:
         return x
     ahead = emitter.value(f"mul nsw i64 {index}, {step}")
     position = ahead if x.position == "0" else emitter.value(f"add nsw i64 {x.position}, {ahead}")
@@ -100,7 +86,7 @@ def _columns(
     """Some columns of the result: blocks of rows, and then the rows that are left."""
     blocks, rest = divmod(sizes.n, ROWS)
     if blocks:
-        with _repeated(emitter, blocks) as block:
+        with emitter.loop(blocks) as block:
             moved = (_moved(emitter, x, block, ROWS * x.rows) for x in (a, c))
             _block(emitter, sizes, next(moved), b, next(moved), ROWS, parts)
     if rest:
@@ -168,24 +154,22 @@ def _packed(emitter: Emitter, sizes: Product, b: Matrix) -> Matrix:
     kind = TYPES[sizes.dtype]
     copy = emitter.first(f"alloca [{sizes.k * sizes.m} x {kind}], align 64")
     packed = Matrix(copy, "", "0", sizes.m, 1)
-    with _repeated(emitter, sizes.m) as j:
+    with emitter.loop(sizes.m) as j:
         source, target = _moved(emitter, b, j, b.columns), _moved(emitter, packed, j, 1)
-        with _repeated(emitter, sizes.k) as k:
+        with emitter.loop(sizes.k) as k:
             value = emitter.value(
                 f"load {kind}, ptr {_entry(emitter, kind, _moved(emitter, source, k, b.rows), 0)}{b.note}"
             )
-            emitter.line(
-                f"store {kind} {value}, ptr {_entry(emitter, kind, _moved(emitter, target, k, sizes.m), 0)}"
-            )
+            emitter.line(f"store {kind} {value}, ptr {_entry(emitter, kind, _moved(emitter, target, k, sizes.m), 0)}")
     return packed
 
 
 def _dots(emitter: Emitter, sizes: Product, a: Matrix, b: Matrix, c: Matrix, width: int) -> None:
     """Each entry as the product of a row and a column, both contiguous."""
     kind = TYPES[sizes.dtype]
-    with _repeated(emitter, sizes.n) as i:
+    with emitter.loop(sizes.n) as i:
         row, of_c = _moved(emitter, a, i, a.rows), _moved(emitter, c, i, c.rows)
-        with _repeated(emitter, sizes.m) as j:
+        with emitter.loop(sizes.m) as j:
             column, target = _moved(emitter, b, j, b.columns), _moved(emitter, of_c, j, c.columns)
             total = f"{emitter.number(sizes.dtype, 0.0).text}"
             start = 0
@@ -198,7 +182,7 @@ def _dots(emitter: Emitter, sizes: Product, a: Matrix, b: Matrix, c: Matrix, wid
                 sums = emitter.first(f"alloca {vector}")
                 emitter.line(f"store {vector} zeroinitializer, ptr {sums}")
                 x, y = _at(emitter, row, start), _at(emitter, column, start)
-                with _repeated(emitter, turns) as turn:
+                with emitter.loop(turns) as turn:
                     parts = []
                     for part in (_moved(emitter, x, turn, lanes), _moved(emitter, y, turn, lanes)):
                         address, note = _entry(emitter, kind, part, 0), part.note

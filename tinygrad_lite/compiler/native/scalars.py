@@ -150,7 +150,7 @@ def _found(call: Instruction, result: np.dtype[Any]) -> Form | None:
     if made != result or any(dtype not in TYPES for dtype in dtypes):
         return None
     kinds = {dtype.kind for dtype in dtypes}
-    if ufunc in _LOGICAL and (made == _FLAG and ufunc.__name__.startswith("logical") or kinds == {"b"}):
+    if ufunc in _LOGICAL and ((made == _FLAG and ufunc.__name__.startswith("logical")) or kinds == {"b"}):
         return Form(f"{ufunc.__name__} of flags", _LOGICAL[ufunc], tuple(dtypes))
     known, write = _FORMS.get(ufunc, ("", None))
     if write is None or len(kinds) != 1 or not kinds <= set(known):

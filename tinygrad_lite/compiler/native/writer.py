@@ -41,10 +41,8 @@ class Writer:
         for root in self.locals:
             self._registers[root] = self._emitter.first(f"alloca {STORED[root.dtype]}")
         self._write(body)
-        self.text = "\n".join(
-            ["define void @NAME(ptr %addresses) nounwind {", "begin:", *self._emitter.head, *self._emitter.lines]
-            + ["  ret void", "}", ""]
-        )
+        lines = [*self._emitter.head, *self._emitter.lines]
+        self.text = "\n".join(["define void @NAME(ptr %addresses) nounwind {", "begin:", *lines, "  ret void", "}", ""])
 
     def base(self, root: Any) -> str:
         """The name of the address of a block."""
