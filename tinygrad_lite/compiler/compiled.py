@@ -2,8 +2,11 @@
 
 import functools
 import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
+from inspect import getattr_static
 from pathlib import Path
+from types import MethodType
 from typing import Any
 
 import numpy as np
@@ -32,13 +35,36 @@ class Compiled:
     """
 
     def __init__(self, f: Callable[..., Any], backend: str) -> None:
-        functools.update_wrapper(self, f)
+        functools.update_wrapper(self, f, updated=())
         self._f = f
         self.backend = backend
         self._runs: dict[Any, list[Run]] = {}
         self._latest: Run | None = None
         self._entry: tuple[int, Callable[..., Any]] = 0, _miss
         self._entries: dict[tuple[Any, ...], dict[Run, Callable[..., Any]]] = {}
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        """The method of an object, which has programs of its own and stays with the object."""
+        if instance is None:
+            return self
+        if not hasattr(instance, "__dict__"):
+            raise UsageError(
+                f"{type(instance).__name__} has no __dict__ to keep the programs of {name_of(self._f)}: compile the "
+                "method of an object, f = tg.compile(thing.method), or leave out __slots__"
+            )
+        if "_substitutes" in vars(instance):  # a module that stands for another while a transform runs
+            return MethodType(self._f, instance)
+        method = Compiled(MethodType(self._f, instance), self.backend)
+        return vars(instance).setdefault(self._f.__name__, method)
+
+    def __reduce__(self) -> Any:
+        """A copy records anew, for the copy of the object that its method belongs to."""
+        f = self._f
+        if isinstance(f, MethodType) and isinstance(getattr_static(f.__self__, f.__name__, None), Compiled):
+            return getattr, (f.__self__, f.__name__)
+        home = sys.modules.get(getattr(f, "__module__", None) or "")
+        name = getattr(f, "__qualname__", "")
+        return name if getattr(home, name, None) is self else (Compiled, (f, self.backend))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         arity, entry = self._entry
@@ -64,7 +90,7 @@ class Compiled:
 
     def _by_what_fits(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         leaves = trees.leaves((args, kwargs))
-        if is_watching() or is_observed() or any(map(_is_followed, leaves)):
+        if is_watching() or is_observed() or any(map(_is_followed, leaves)) or self._misses_errors():
             return self._f(*args, **kwargs)  # a reader of the values must see every operation
         run = self.fitting(args, kwargs)
         result = run(args, kwargs)
@@ -74,6 +100,10 @@ class Compiled:
             if not kwargs:
                 self._entry = len(args), entry
         return result
+
+    def _misses_errors(self) -> bool:
+        """Whether NumPy is to do something about floating-point errors that native code does not do."""
+        return self.backend != "numpy" and not {*np.geterr().values()} <= {"ignore", "warn"}
 
     def fitting(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Run:
         """The run for these arguments; records one if there is none."""

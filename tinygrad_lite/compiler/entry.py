@@ -13,6 +13,7 @@ from types import CodeType
 from typing import Any
 
 import numpy as np
+from numpy._core import umath
 
 from tinygrad_lite import trees
 from tinygrad_lite.compiler.signature import SCALARS, aliases, same
@@ -20,6 +21,8 @@ from tinygrad_lite.engine import grad_mode
 from tinygrad_lite.engine.tensor import Tensor, wrap
 
 MISS = object()
+_errors: Callable[[], Any] = getattr(getattr(umath, "_extobj_contextvar", None), "get", np.geterr)
+"""What NumPy does about floating-point errors; where NumPy keeps that is not public, and ten times faster to read."""
 _GONE = (LookupError, AttributeError, TypeError, ValueError)
 """What it raises to read an entry, an attribute or a closure's variable that is not there any more."""
 
@@ -144,6 +147,11 @@ class EntryWriter:
             self.tests.append(f"len({{{', '.join(f'id({name})' for name in distinct)}}}) != {len(distinct)}")
         else:
             self.tests += [f"{a} is {b}" for a, b in combinations(distinct, 2)]
+
+    def heeds_errors(self) -> None:
+        """Require that what NumPy does about floating-point errors is as it is now, since native code does nothing."""
+        self.scope["errors"] = _errors
+        self.tests.append(f"errors() != {self.name(_errors())}")
 
     def is_like(self, expression: str, value: Any, is_unchanging: bool = False, strides: Any = None) -> None:
         """Require that the value of an expression has this type and, if it is an array, this form.

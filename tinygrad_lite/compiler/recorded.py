@@ -42,7 +42,7 @@ class Recorded(Operators):
         variable: its variable in the program.
     """
 
-    __slots__ = ("recorder", "value", "variable")
+    __slots__ = ("__weakref__", "recorder", "value", "variable")
 
     def __init__(self, value: Any, variable: Variable, recorder: Writer) -> None:
         self.value = value
@@ -74,9 +74,9 @@ class Recorded(Operators):
         """Refuse to give a value that the recording would fix."""
         raise UsageError(
             f"a compiled function needs a value while it is recorded{at_line()}\n"
-            "but the next run will have another value: write np.where(condition, a, b) in place of `if`, keep "
-            "tensors in place of float(t), t.item() and t.numpy(), or pass the value that Python needs as an "
-            "argument that is a plain number"
+            "but the next run will have another value: write np.where(condition, a, b) in place of `if`, "
+            "tg.tensor(array)[index] in place of array[index], keep tensors in place of float(t), t.item() and "
+            "t.numpy(), or pass the value that Python needs as an argument that is a plain number"
         )
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:

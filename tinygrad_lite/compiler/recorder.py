@@ -1,7 +1,9 @@
 """The recorder: runs a function once, records what it does, and restores everything afterwards."""
 
+import gc
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import weakref
+from collections.abc import Callable, Collection, Mapping, Sequence
 from inspect import getattr_static
 from types import MemberDescriptorType
 from typing import Any
@@ -30,12 +32,13 @@ from tinygrad_lite.compiler.watching import UNSET, plain, set_plain, watching
 from tinygrad_lite.engine import backward
 from tinygrad_lite.engine.op import Array, Op
 from tinygrad_lite.engine.tensor import Tensor, positive
-from tinygrad_lite.errors import UsageError
+from tinygrad_lite.errors import GraphError, UsageError
 from tinygrad_lite.ops.requirements import refuse_where
 from tinygrad_lite.optim import updates
 from tinygrad_lite.optim.lr_scheduler import LRScheduler
 from tinygrad_lite.optim.optimizer import Optimizer
 from tinygrad_lite.readers.recording import Source, is_users
+from tinygrad_lite.transforms.custom import recomputes
 from tinygrad_lite.transforms.dual import innermost
 
 _SECTIONS = {backward.propagate.__code__: BACKWARD, Optimizer.step.__code__: UPDATE, LRScheduler.step.__code__: UPDATE}
@@ -56,6 +59,7 @@ class Recorder:
         passed: the places of the tensors that it returned unchanged, by their position among the results.
         linked: the positions of the results that have a history, each with the position of its tensor.
         differentiated: the tensors whose gradients are the last results of the program, given those of the linked ones.
+        state_keys: the entries in the state of each optimiser before the run.
     """
 
     def __init__(self, names: Mapping[int, str], reached: Reached | None = None) -> None:
@@ -69,6 +73,7 @@ class Recorder:
         self.passed: dict[int, TensorPlace] = {}
         self.linked: dict[int, int] = {}
         self.differentiated: list[TensorPlace] = []
+        self.state_keys: list[tuple[Optimizer, list[set[str]]]] = []
         self.namer = Namer()
         self._names = names
         self._reached = reached or Reached(())
@@ -86,9 +91,12 @@ class Recorder:
         self._proxies: dict[int, RecordedGenerator] = {}
         self._opened: list[Op] = []
         self._errors = np.geterr()
+        self._is_over = False
+        self._values: list[weakref.ref[Recorded]] = []
 
     def run(self, f: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         """Record what the function does, and restore everything afterwards."""
+        before = recomputes.set(False)  # the program decides what it keeps for the reverse pass
         with watching(self, self._reached.classes), replaced(self._reached.generators, self._generator):
             try:
                 returned = f(*args, **kwargs)
@@ -101,6 +109,36 @@ class Recorder:
                     upstream.name = f"d_{root.name or 'result'}"
             finally:
                 self._restore()
+                self._is_over = True
+                recomputes.reset(before)
+
+    def let_go(self) -> None:
+        """Forget all values of a recording that is over, when nobody else has any.
+
+        Raises:
+            UsageError: if somebody has, who could not know what the value is in the next run.
+        """
+        self.state_keys = [
+            (optimizer, [set(entries) for entries in optimizer.state]) for optimizer, _ in self._states.values()
+        ]
+        made = [weakref.ref(tensor) for tensor in self._made]
+        for memory in (self._places, self._made, self._states, self._ops, self._proxies, self._constants, self._new):
+            memory.clear()
+        if any(reference() is not None for reference in self._values):
+            gc.collect()  # a function inside the function that knows itself outlives it
+        for reference in made:
+            tensor = reference()
+            held = UNSET if tensor is None else plain(tensor, "_array")
+            if tensor is not None and type(held) is Recorded and held.variable in self.program.constants:
+                set_plain(tensor, "_array", held.value)  # which a cache may well keep
+        kept = {value.variable for value in (reference() for reference in self._values) if value is not None}
+        where = {x: place.name for x, place in self.program.inputs.items()}
+        where |= {call.result: f"what it computes at {call.source}" for call in self.program.calls}
+        if names := [name for x, name in where.items() if x in kept]:
+            raise UsageError(
+                f"the function keeps {names[-1]}\noutside itself, in a list or an object, say, which its program does "
+                "not do in the next runs: return it, and keep what the call returns"
+            )
 
     # What is read and written
 
@@ -253,10 +291,17 @@ class Recorder:
         is_number = isinstance(value, (bool, int, float)) and not isinstance(value, np.generic)
         dtype = np.result_type(type(value)) if is_number else value.dtype
         order = None if np.ndim(value) < 2 or value.flags.c_contiguous else axes_in_memory(value.strides)
-        return Recorded(value, Variable(np.shape(value), dtype, is_number, order=order), self)
+        made = Recorded(value, Variable(np.shape(value), dtype, is_number, order=order), self)
+        self._values.append(weakref.ref(made))
+        return made
 
     def call(self, op: Op, inputs: Sequence[Array], params: Mapping[str, Any]) -> Any:
         """Record an operation and return its result; if its forward is composed of operations, record these instead."""
+        if self._is_over:
+            raise UsageError(
+                f"this value comes from the recording of a compiled function, which is over{at_line()}: return a value "
+                "from the function to use it outside"
+            )
         if op not in self._opened and op.is_composite:
             done = len(self.program.calls)
             self._opened.append(op)
@@ -354,11 +399,6 @@ class Recorder:
 
     # How it ends
 
-    @property
-    def state_keys(self) -> list[tuple[Optimizer, list[set[str]]]]:
-        """The entries in the state of each optimiser before the run."""
-        return [(optimizer, [set(entries) for entries in optimizer.state]) for optimizer, _ in self._states.values()]
-
     def _result(self, i: int, x: Any) -> Any:
         if isinstance(x, Tensor) and x not in self._made:
             self.passed[i] = self._place(x)
@@ -376,11 +416,11 @@ class Recorder:
         The pass ends at the tensors that were there before the run, even if these have a history.
         """
         roots: dict[Tensor, int] = {}
+        ends = {tensor for tensor, _ in self._before}
         for i, x in enumerate(returned):
-            if isinstance(x, Tensor) and x in self._made and x.requires_grad and x.op is not None and x.inputs:
+            if isinstance(x, Tensor) and x in self._made and x.requires_grad and x.op is not None and _has_all(x, ends):
                 self.linked[i] = roots.setdefault(x, len(roots))
         upstreams = {x: self.read(Upstream(i), np.ones_like(x._array.value)[()]) for x, i in roots.items()}
-        ends = {tensor for tensor, _ in self._before}
         gradients = backward.propagate(backward.history(roots, ends), dict(upstreams), create_graph=False)
         for tensor, gradient in gradients.items():
             if tensor in ends and tensor.requires_grad:
@@ -439,6 +479,15 @@ class Recorder:
 def _fields(owner: Any) -> dict[str, Any] | None:
     """The dict of an object's attributes, if it has one."""
     return getattr(owner, "__dict__", None)
+
+
+def _has_all(x: Tensor, ends: Collection[Tensor]) -> bool:
+    """Whether a tensor still has all of its history, or the function itself has freed some by `backward`."""
+    try:
+        backward.history([x], ends)
+    except GraphError:
+        return False
+    return True
 
 
 def _varying(owner: Any) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from tinygrad_lite.compiler.numpy_executor import NumpyExecutor
 from tinygrad_lite.compiler.numpy_source import NumpySource
 from tinygrad_lite.compiler.passes import simplified
 from tinygrad_lite.compiler.places import Argument, Data, Entry, Gradient, Leaves, Outside
-from tinygrad_lite.compiler.program import Program
+from tinygrad_lite.compiler.program import Program, Variable
 from tinygrad_lite.compiler.pullback import Pullback, own, split
 from tinygrad_lite.compiler.randomness import undrawn
 from tinygrad_lite.compiler.reached import Reached
@@ -99,6 +99,9 @@ class Run:
         ends_in_arguments = any(_is_of_argument(x) for x in (*self.program.inputs.values(), *self.program.updates))
         self._cannot_enter |= ends_in_arguments
         self._others = _others(self.program)
+        self._to_copy = [
+            i for i, x in enumerate(self.program.results[: len(self._wrapped)]) if x in _fixed(self.program)
+        ]
         self._read_gradients = [place for place in self.program.inputs.values() if isinstance(place, Gradient)]
 
     @cached_property
@@ -156,6 +159,8 @@ class Run:
         leaves = trees.leaves((args, kwargs))
         passed = {i: place.tensor(leaves) for i, place in self._passed.items()}
         values = self.executor.run(leaves)
+        for i in self._to_copy:
+            values[i] = np.copy(values[i])
         if self._pullback is not None:
             values = self._pullback.link(values, leaves, args, kwargs)
         results = [
@@ -189,6 +194,8 @@ class Run:
         if not writer.is_possible:
             return None
         writer.is_still("Tensor.__trace__", plain_trace)
+        if self.executor.backend != "numpy":
+            writer.heeds_errors()
         for i, thing in {**self._shared, **self._identical}.items():
             writer.is_still(f"x{i}", thing)
         for i, place in self._same_as.items():
@@ -203,6 +210,8 @@ class Run:
         if not self.executor.enter(writer, self._wrapped):
             self._cannot_enter = True
             return None
+        for i in self._to_copy:
+            writer.results[i] = f"{writer.name(np.copy)}({writer.results[i]})"
         for place in self.program.inputs.values():
             if not isinstance(place, (Argument, Outside)) and not writer.is_tested(place.reading(writer)):
                 writer.is_like(place.reading(writer), place.read(()))
@@ -224,6 +233,15 @@ class Run:
 
 def _is_of_argument(place: Any) -> bool:
     return isinstance(place, Gradient) and not isinstance(place.of, Data)
+
+
+def _fixed(program: Program) -> set[Variable]:
+    """The arrays that are the same in each run, and views of them; who gets one may write to it."""
+    fixed = {x for x in program.constants if x.shape}
+    for call in program.calls:
+        if call.view_of in fixed:
+            fixed.add(call.result)
+    return fixed
 
 
 def _others(program: Program) -> frozenset[Tensor]:
@@ -257,6 +275,8 @@ def _recorded(
     arguments, keywords = trees.map_leaves(lambda x: recorder.passed_in(next(places), x), (args, dict(kwargs)))
     with undrawn(reached.hidden):
         recorder.run(f, arguments, keywords)
+    del arguments, keywords
+    recorder.let_go()
     called = [(x, name_of(f)) for x in recorder.called]
     found = [(guard.value, guard.label) for guard in recorder.guards.values()]
     return recorder, {**Reached([*roots, *called, *found]).guards, **recorder.guards}

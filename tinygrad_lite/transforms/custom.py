@@ -4,6 +4,7 @@ The last two turn a whole function into one operation on the traced values among
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from contextvars import ContextVar
 from functools import wraps
 from typing import Any
 
@@ -19,6 +20,9 @@ from tinygrad_lite.ops.arithmetic import selection
 from tinygrad_lite.transforms.dual import Dual, Pullback, innermost, pushes_tangents, settle, variable
 from tinygrad_lite.transforms.runs import name_of
 from tinygrad_lite.transforms.whole import Packing, operation
+
+recomputes: ContextVar[bool] = ContextVar("recomputes", default=True)
+"""Whether checkpointed functions run again in the backward pass; otherwise they simply run, and keep their results."""
 
 
 def stop_gradient(x: Any) -> Any:
@@ -110,7 +114,7 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
 
     The backward pass runs f once more and differentiates that run. So only the values that pass between the
     checkpointed parts of a long computation stay in memory. Tensors that f reads without taking them as arguments, such
-    as a module's parameters, get their gradients, too. In forward mode, f simply runs.
+    as a module's parameters, get their gradients, too. In forward mode, and in a compiled function, f simply runs.
 
     Raises:
         GraphError: in the backward pass, if f returns a different value than before (because it draws random numbers,
@@ -132,7 +136,7 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(f, updated=())
     def function(*args: Any, **kwargs: Any) -> Any:
         inputs = _variables((args, kwargs))
-        if not grad_mode.enabled.get() or pushes_tangents():
+        if not grad_mode.enabled.get() or pushes_tangents() or not recomputes.get():
             return f(*args, **kwargs)
         template = _template((args, kwargs))
         packing = Packing(name)

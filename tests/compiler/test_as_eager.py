@@ -1,0 +1,324 @@
+"""What eager code may do, compiled code may do too, or it says what to write."""
+
+import copy
+import gc
+import pickle
+import warnings
+import weakref
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_lite as tg
+from tinygrad_lite import nn
+from tinygrad_lite.errors import AnomalyError, GraphError, UsageError
+
+X = np.array([1.0, -2.0, 3.0])
+
+
+def after_backward(x: Any, w: Any) -> Any:
+    loss = np.sum(w * x)
+    loss.backward()
+    return loss / 3, loss
+
+
+def total(x: Any, w: Any) -> Any:
+    found = 0
+    for i in range(3):
+        loss = np.sum(w * x) * i
+        loss.backward()
+        found = found + loss
+    return found, w * 2
+
+
+def checkpointed(x: Any, w: Any) -> Any:
+    inner = tg.checkpoint(lambda y: np.sin(w * y))
+    loss = np.sum(inner(inner(x)))
+    loss.backward()
+    return loss
+
+
+STEPS = [after_backward, total, checkpointed]
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_graphs_that_are_freed_or_run_again(backend: str, step: Callable[[Any, Any], Any]) -> None:
+    weights = [tg.tensor([0.5, 1.0, 2.0], requires_grad=True) for _ in range(2)]
+    compiled = tg.compile(step, backend)
+    for i in range(3):
+        results = []
+        for f, w in zip((step, compiled), weights, strict=True):
+            w.grad = None
+            results.append(f(X + i, w))
+        for expected, found in zip(*[r if isinstance(r, tuple) else (r,) for r in results], strict=True):
+            np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=1e-12)
+        np.testing.assert_allclose(weights[1].grad.numpy(), weights[0].grad.numpy(), rtol=1e-12)
+    freed, *_ = results[1] if isinstance(results[1], tuple) else results[1:]
+    with pytest.raises(GraphError):
+        freed.backward()
+    if step is total:
+        np.sum(results[1][1]).backward()  # a result whose history is there
+
+
+def test_a_checkpointed_gradient_of_a_compiled_result(backend: str) -> None:
+    w = tg.tensor([0.5, 1.0, 2.0], requires_grad=True)
+    f = tg.compile(lambda x: np.sum(tg.checkpoint(lambda y: np.sin(w * y))(x)), backend)
+    for _ in range(2):
+        w.grad = None
+        f(X).backward()
+        np.testing.assert_allclose(w.grad.numpy(), np.cos(w.numpy() * X) * X, rtol=1e-12)
+
+
+class Scaled:
+    def __init__(self, scale: float) -> None:
+        self.scale = scale
+
+    @tg.compile
+    def __call__(self, x: Any) -> Any:
+        return x * self.scale
+
+    @tg.compile
+    def method(self, x: Any) -> Any:
+        """Scale."""
+        return x * self.scale
+
+
+class Model(nn.Module):
+    """A model with a compiled method, a compiled function of one of its methods, and one of a part of it."""
+
+    def __init__(self) -> None:
+        self.inner = nn.Linear(3, 3, rng=0)
+        self.fast = tg.compile(self.plain, "numpy")
+        self.part = tg.compile(self.inner, "numpy")
+
+    def plain(self, x: Any) -> Any:
+        return np.tanh(self.inner(x))
+
+    @tg.compile
+    def decorated(self, x: Any) -> Any:
+        return self.plain(x)
+
+    def forward(self, x: Any) -> Any:
+        return self.fast(x) + self.decorated(x) + self.part(x)
+
+
+def expected_of(model: Model, x: Any) -> Any:
+    return (2 * np.tanh(model.inner(x)) + model.inner(x)).numpy()
+
+
+def test_methods() -> None:
+    one, other = Scaled(2.0), Scaled(3.0)
+    for _ in range(3):
+        for thing in (one, other):
+            np.testing.assert_array_equal(thing.method(X), X * thing.scale)
+        one.scale += 1.0
+    assert one.method.source.startswith("def method(x):")
+    assert one.method is one.method
+    assert Scaled.method.__doc__ == "Scale."
+    np.testing.assert_array_equal(one.method.repeat(2, X), np.stack([X * one.scale] * 2))
+    np.testing.assert_array_equal(Scaled.method(other, X), X * 3)
+    gone = weakref.ref(one)
+    del one, thing
+    gc.collect()
+    assert gone() is None
+
+
+def test_a_method_of_an_object_that_keeps_nothing() -> None:
+    class Slotted:
+        __slots__ = ()
+
+        @tg.compile
+        def method(self, x: Any) -> Any:
+            return x
+
+    with pytest.raises(UsageError, match=r"Slotted has no __dict__.*f = tg\.compile\(thing\.method\)"):
+        Slotted().method(X)
+
+
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))], ids=["copy", "pickle"])
+@pytest.mark.parametrize("is_used", [False, True])
+def test_copies_of_a_module(duplicate: Callable[[Any], Any], is_used: bool) -> None:
+    model = Model()
+    if is_used:
+        model(X), model(X)
+    other = duplicate(model)
+    other.inner.weight.data = other.inner.weight * 2
+    for each in (model, other, model):
+        np.testing.assert_allclose(each(X).numpy(), expected_of(each, X), rtol=1e-12)
+    assert sorted(other.state_dict()) == ["inner.bias", "inner.weight"]
+    assert len(list(other.parameters())) == 2
+    scaled = duplicate(Scaled(5.0))
+    np.testing.assert_array_equal(scaled.method(X), X * 5)
+
+
+@tg.compile
+def named(x: Any) -> Any:
+    return x * 2
+
+
+def test_a_compiled_function_of_a_module_is_pickled_by_its_name() -> None:
+    assert pickle.loads(pickle.dumps(named)) is named
+
+
+def test_gradients_of_a_module_with_compiled_methods() -> None:
+    for is_used in (False, True):
+        model = Model()
+        if is_used:
+            model(X), model(X)
+        found = tg.grad(lambda m: np.sum(m(X)))(model)
+        model.zero_grad()
+        np.sum(model.inner(X) + 2 * np.tanh(model.inner(X))).backward()
+        for name, parameter in model.named_parameters():
+            np.testing.assert_allclose(found[name].numpy(), parameter.grad.numpy(), rtol=1e-12)
+        np.testing.assert_allclose(model(X).numpy(), expected_of(model, X), rtol=1e-12)
+        assert model.decorated.__wrapped__.__self__ is model
+
+
+def test_values_that_are_kept_outside() -> None:
+    kept: list[Any] = []
+    last: Any = None
+
+    def in_a_list(x: Any) -> Any:
+        h = np.sin(x)
+        kept.append(h)
+        return h
+
+    def by_a_name(x: Any) -> Any:
+        nonlocal last
+        last = np.sin(x) * 2
+        return last
+
+    def an_argument(x: Any) -> Any:
+        kept.append(x)
+        return x * 2
+
+    for f, words in (
+        (in_a_list, r"keeps what it computes at test_as_eager\.py:\d+: h = np\.sin\(x\)"),
+        (by_a_name, r"last = np\.sin\(x\) \* 2"),
+        (an_argument, "keeps x"),
+    ):
+        for x in (X, tg.tensor(X)):
+            if f is an_argument and isinstance(x, tg.Tensor):
+                continue
+            with pytest.raises(UsageError, match=rf"(?s){words}.*return it, and keep what the call returns"):
+                tg.compile(f, "numpy")(x)
+    with pytest.raises(UsageError, match="the recording of a compiled function, which is over"):
+        kept[0] + 1
+
+
+def test_an_inner_function_that_knows_itself() -> None:
+    def f(x: Any) -> Any:
+        def power(n: int) -> Any:
+            return x if n == 1 else x * power(n - 1)
+
+        return power(3)
+
+    compiled = tg.compile(f, "numpy")
+    for _ in range(2):
+        np.testing.assert_allclose(compiled(X), X**3)
+
+
+@lru_cache
+def _mask(n: int) -> Any:
+    return np.tri(n)
+
+
+def test_what_a_cache_keeps() -> None:
+    f = tg.compile(lambda x: _mask(3) @ x, "numpy")
+    for _ in range(3):
+        np.testing.assert_allclose(f(X), np.tri(3) @ X)
+    assert type(_mask(3)) is np.ndarray
+
+
+def test_indexing_an_array_says_what_to_write() -> None:
+    with pytest.raises(UsageError, match=r"tg\.tensor\(array\)\[index\] in place of array\[index\]"):
+        tg.compile(lambda y: np.eye(3)[y] * 2, "numpy")(np.array([0, 2]))
+    f = tg.compile(lambda y: tg.tensor(np.eye(3))[y] * 2, "numpy")
+    for kind in (np.array, tg.tensor):
+        for y in ([0, 2], [1, 1]):
+            np.testing.assert_array_equal(f(kind(y)).numpy(), np.eye(3)[y] * 2)
+
+
+CONSTANTS: dict[str, Callable[[Any], Any]] = {
+    "array": lambda x: (x + 1, np.zeros(2)),
+    "view": lambda x: (x + 1, np.zeros((2, 2))[0]),
+    "view of a recorded value": lambda x: (x + 1, np.reshape(x * 0 + np.zeros(3), (3, 1))),
+    "in a dict": lambda x: {"a": np.zeros(2), "b": x},
+    "alone": lambda x: np.zeros(2),
+}
+
+
+@pytest.mark.parametrize("f", CONSTANTS.values(), ids=CONSTANTS)
+def test_returned_arrays_are_the_callers(backend: str, f: Callable[[Any], Any]) -> None:
+    compiled = tg.compile(f, backend)
+    for _ in range(4):
+        result = compiled(X)
+        array = result["a"] if isinstance(result, dict) else result[1] if isinstance(result, tuple) else result
+        np.testing.assert_array_equal(array, np.zeros(array.shape))
+        array += 5.0
+
+
+def test_a_weight_of_another_dtype(backend: str) -> None:
+    def world(compiled: bool) -> tuple[Any, Any]:
+        w = tg.tensor([1.0, 2.0, 3.0], requires_grad=True)
+        optimizer = tg.optim.SGD([w], lr=0.1)
+
+        def step(x: Any) -> Any:
+            optimizer.zero_grad()
+            loss = np.sum(w * x)
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        return w, tg.compile(step, backend) if compiled else step
+
+    (w, eager), (v, compiled) = world(False), world(True)
+    for dtype in (np.float64, np.float64, np.float32, np.float32, np.float64):
+        for t in (w, v):
+            t.replace(np.array([1.0, 2.0, 3.0], dtype))
+        for _ in range(2):
+            expected, found = eager(X.astype(np.float32)), compiled(X.astype(np.float32))
+            assert (found.dtype, v.dtype, v.grad.dtype) == (expected.dtype, w.dtype, w.grad.dtype)
+            np.testing.assert_allclose(v.numpy(), w.numpy(), rtol=1e-6)
+
+
+def test_anomalies_are_found_in_a_warm_step(backend: str) -> None:
+    f = tg.compile(lambda x: np.log(x), backend)
+    good, bad = tg.tensor([1.0]), tg.tensor([0.0])
+    f(good), f(good)
+    with tg.detect_anomaly(), pytest.raises(AnomalyError, match="log made -inf"):
+        f(bad)
+    assert f(good).item() == 0.0
+
+
+def test_errors_are_raised_as_numpy_is_told_to(backend: str) -> None:
+    f = tg.compile(lambda x: 1.0 / x, backend)
+    good, bad = np.array([1.0]), np.array([0.0])
+    noted: list[str] = []
+    note = lambda kind, flag: noted.append(kind)  # noqa: E731
+    f(good), f(good)
+    for _ in range(2):
+        with np.errstate(divide="raise"), pytest.raises(FloatingPointError):
+            f(bad)
+        with np.errstate(divide="call", call=note):
+            f(bad)
+        assert noted.pop() == "divide by zero"
+        with np.errstate(divide="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert f(bad)[0] == np.inf
+        assert f(good)[0] == 1.0
+
+
+def test_shifts_of_bits(backend: str) -> None:
+    f = lambda x: ((x >> 1) + (x << 2), 1 << x, 64 >> x)  # noqa: E731
+    x = np.array([1, 4, 5])
+    for kind in (np.asarray, tg.tensor):
+        compiled = tg.compile(f, backend)
+        for _ in range(2):
+            for found, expected in zip(compiled(kind(x)), f(x), strict=True):
+                np.testing.assert_array_equal(np.asarray(found), expected)
+    for found, expected in zip(f(tg.tensor(x)), f(x), strict=True):
+        np.testing.assert_array_equal(found.numpy(), expected)
