@@ -94,9 +94,9 @@ class Compiled:
             return self._f(*args, **kwargs)  # a reader of the values must see every operation
         run = self.fitting(args, kwargs)
         result = run(args, kwargs)
-        entry = run.entry(args, kwargs)
-        if entry is not None:
-            self._entries.setdefault((len(args), *kwargs), {})[run] = entry
+        entries = self._entries.setdefault((len(args), *kwargs), {})
+        if run.is_worth_an_entry() and (entry := run.entry(args, kwargs)) is not None:
+            entries[run] = entry
             if not kwargs:
                 self._entry = len(args), entry
         return result

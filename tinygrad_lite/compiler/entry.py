@@ -55,7 +55,7 @@ class EntryWriter:
             "wrap": wrap,
             "enabled": grad_mode.enabled,
             "getrefcount": getrefcount,
-            "laid_out": laid_out,
+            "ascontiguousarray": np.ascontiguousarray,
             "same": same,
         }
         self.parameters: list[str] = []
@@ -135,7 +135,7 @@ class EntryWriter:
             self.is_like(f"a{i}", x)
         if i in self._layouts:
             strides, order = self._layouts[i]
-            self.tests.append(f"a{i}.strides != {strides!r} and (a{i} := laid_out(a{i}, {order!r})) is None")
+            self.tests.append(f"a{i}.strides != {strides!r} and (a{i} := {_laid_out(f'a{i}', order)}) is None")
 
     def _are_as_different(self, leaves: Sequence[Any]) -> None:
         """Require that those tensors and generators are the same that were the same."""
@@ -201,8 +201,8 @@ class EntryWriter:
     def function(self, finish: Callable[..., Any] | None) -> Callable[..., Any]:
         """The function; `finish` makes its return value from the results, and is None if it returns the only result."""
         if self._held:
-            exec(f"held = {', '.join(self._held)},", self.scope)  # noqa: S102
-            exec("count = sum(map(getrefcount, held))", self.scope)  # noqa: S102
+            self.scope["held"] = held = tuple([self.scope[name] for name in self._held])
+            self.scope["count"] = sum(map(getrefcount, held))
             self.tests.append("sum(map(getrefcount, held)) != count")  # all else being equal, it cannot be smaller
         result = self.results[0] if finish is None else f"{self.name(finish)}([{', '.join(self.results)}])"
         body = [*self.body, f"return {result}"]
@@ -223,9 +223,11 @@ def _code(text: str) -> CodeType:
     return compile(text, "<entry>", "exec")
 
 
-def laid_out(array: Any, order: tuple[int, ...]) -> Any:
-    """A copy of an array whose axes follow one another in memory in this order."""
-    return np.array(array.transpose(order), order="C").transpose(np.argsort(order))
+def _laid_out(array: str, order: tuple[int, ...]) -> str:
+    """The expression for an array whose axes follow one another in memory in this order."""
+    if order == tuple(range(len(order))):
+        return f"ascontiguousarray({array})"
+    return f"ascontiguousarray({array}.transpose({order!r})).transpose({tuple(map(int, np.argsort(order)))!r})"
 
 
 def _joined(tests: list[str]) -> list[str]:

@@ -4,6 +4,7 @@ import inspect
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -99,6 +100,7 @@ class Run:
         ends_in_arguments = any(_is_of_argument(x) for x in (*self.program.inputs.values(), *self.program.updates))
         self._cannot_enter |= ends_in_arguments
         self._others = _others(self.program)
+        self._made = self._waited = self._patience = 0.0
         self._to_copy = [
             i for i, x in enumerate(self.program.results[: len(self._wrapped)]) if x in _fixed(self.program)
         ]
@@ -186,10 +188,16 @@ class Run:
         remaining = iter(values)
         return trees.map_leaves(lambda _: next(remaining), self.returned)
 
+    def is_worth_an_entry(self) -> bool:
+        """Whether to make an entry after a call without one: yes, but seldom if the last ones soon did not fit."""
+        self._waited += 1
+        return self._waited > self._patience
+
     def entry(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Callable[..., Any] | None:
         """A quicker way to run again with arguments of this form; see entry.py."""
         if self._cannot_enter:
             return None
+        start = perf_counter()
         writer = EntryWriter(args, kwargs, {} if self.executor.backend == "numpy" else self._layouts())
         if not writer.is_possible:
             return None
@@ -216,7 +224,12 @@ class Run:
             if not isinstance(place, (Argument, Outside)) and not writer.is_tested(place.reading(writer)):
                 writer.is_like(place.reading(writer), place.read(()))
         only = self.returned is True or self.returned is False
-        return writer.function(None if only else self._finished)
+        function = writer.function(None if only else self._finished)
+        now = perf_counter()
+        lasted, self._made = start - self._made, now
+        self._patience = 0 if lasted > 20 * (now - start) else min(2 * self._patience + 1, 7)
+        self._waited = 0
+        return function
 
     def _layouts(self) -> dict[int, tuple[tuple[int, ...], tuple[int, ...]]]:
         """For each argument that is an array of several entries the strides that it must have, and their order."""
