@@ -45,7 +45,7 @@ def _head(sources: Sequence[NumpySource]) -> str:
     places = "".join(f"\n    {place.name}: {_form(x)}" for place, x in first.places.items())
     if places:
         text += f"\n\nThe state that `{first.name}` reads and writes is a dict of:\n{places}"
-    return f'"""{text}\n"""'
+    return f'"""{text}\n"""' if "\n" in text else f'"""{text}"""'
 
 
 def _dtype(array: Any) -> str:

@@ -18,10 +18,10 @@ from tinygrad_lite.ops.arithmetic import casting, reductions
 from tinygrad_lite.ops.linear import contraction
 from tinygrad_lite.ops.shapes import indexing, shaping
 
-ATOM, UNARY, _POWER, _PRODUCT, _SUM, _AND, _XOR, _OR, _COMPARISON = 20, 13, 14, 12, 11, 9, 8, 7, 6
+ATOM, UNARY, _POWER, _PRODUCT, SUM, _AND, _XOR, _OR, _COMPARISON = 20, 13, 14, 12, 11, 9, 8, 7, 6
 OPERATORS: dict[Any, tuple[str, int]] = {
-    np.add: ("+", _SUM),
-    np.subtract: ("-", _SUM),
+    np.add: ("+", SUM),
+    np.subtract: ("-", SUM),
     np.multiply: ("*", _PRODUCT),
     np.divide: ("/", _PRODUCT),
     np.matmul: ("@", _PRODUCT),
@@ -244,6 +244,12 @@ def _slice(part: Any, written: Callable[[Any], str]) -> str:
     return written(part)
 
 
+def _quoted(text: str) -> str:
+    """The literal of a text, between double quotes unless it contains some."""
+    quoted = repr(text)
+    return quoted if quoted[0] == '"' or '"' in text else f'"{quoted[1:-1]}"'
+
+
 def literal(value: Any) -> str:
     """The Python literal of a value."""
     if isinstance(value, np.dtype) or (isinstance(value, type) and issubclass(value, np.generic)):
@@ -256,7 +262,9 @@ def literal(value: Any) -> str:
     if isinstance(value, float) and not math.isfinite(value):
         return "np.nan" if math.isnan(value) else "np.inf" if value > 0 else "-np.inf"
     if isinstance(value, str):
-        return f'"{value}"'
+        return _quoted(value)
+    if isinstance(value, list):
+        return f"[{', '.join(map(literal, value))}]"
     return repr(value)
 
 

@@ -11,12 +11,16 @@ from typing import Any
 
 from tinygrad_lite.compiler.program import Variable
 
+_USED = ("np", "state", "range", "reversed", "zip", "str", "float", "bool", "ValueError")
+_EXPRESSIONS = frozenset({"<lambda>", "<listcomp>", "<genexpr>", "<dictcomp>", "<setcomp>"})
+
 
 class Namer:
     """Notes during the recording of a function what a person would call each result."""
 
     def __init__(self) -> None:
-        self._lines: dict[tuple[FrameType, int], Variable] = {}
+        self._visits: list[tuple[FrameType, int, Variable]] = []
+        self._open: dict[FrameType, tuple[int, int, int]] = {}
         self._gradients: dict[Variable, Variable] = {}
         self._operations: dict[Variable, str] = {}
 
@@ -25,8 +29,16 @@ class Namer:
         self._operations[result] = op.name
 
     def line(self, result: Variable, frame: FrameType) -> None:
-        """Note that the result was computed on this frame's line; a line assigns its last result."""
-        self._lines[frame, frame.f_lineno] = result  # the frame itself, since another frame may have its id later
+        """Note that the result was computed on this frame's line; each time, a line assigns its last result.
+
+        A new turn has begun if the frame was at another line since, or goes back within its line.
+        """
+        line, instruction, visit = self._open.get(frame, (0, 0, 0))  # frames, since another may have an id later
+        if frame.f_lineno != line or frame.f_lasti < instruction:
+            visit = len(self._visits)
+            self._visits.append((frame, frame.f_lineno, result))
+        self._visits[visit] = frame, frame.f_lineno, result
+        self._open[frame] = frame.f_lineno, frame.f_lasti, visit
 
     def gradient(self, result: Variable, of: Variable) -> None:
         """Note that the result was computed for the gradient of this; the last such result is the gradient."""
@@ -34,12 +46,13 @@ class Namer:
 
     def finish(self) -> None:
         """Name the results."""
-        for (frame, line), result in self._lines.items():
-            is_function = frame.f_code.co_name == "<lambda>"  # then the line assigns the function
+        for frame, line, result in self._visits:
+            is_function = frame.f_code.co_name in _EXPRESSIONS  # then the line assigns something around it
             target = None if is_function else _assigned(frame.f_code.co_filename, line)
             if target:
                 result.name, result.is_named = target, True
-        self._lines.clear()
+        self._visits.clear()
+        self._open.clear()
         for of, result in self._gradients.items():
             if result.name is None:
                 result.name = f"d_{identifier(of.name or self._operations.get(of, 'value'))}"
@@ -51,8 +64,8 @@ class Namer:
 def _assigned(file: str, line: int) -> str | None:
     """The variable that a line of source assigns, if it is one statement and assigns one."""
     try:
-        statement = ast.parse(linecache.getline(file, line).strip()).body[0]
-    except (SyntaxError, IndexError):
+        (statement,) = ast.parse(linecache.getline(file, line).strip()).body
+    except (SyntaxError, ValueError):
         return None
     targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
     return targets[0].id if len(targets) == 1 and isinstance(targets[0], ast.Name) else None
@@ -73,27 +86,40 @@ def unique(names: Iterable[str]) -> list[str]:
 
 
 class Identifiers:
-    """Names for the variables of a program, each given once."""
+    """Names for the variables of a program, each given once; those of one loop may be given again in another."""
 
     def __init__(self, taken: tuple[str, ...] = ()) -> None:
-        self._taken = {*taken, "np", "state"}
+        self._everywhere = {*taken, *_USED}
+        self._taken = set(self._everywhere)
         self._of: dict[Any, str] = {}
         self._count: dict[str, int] = {}
         self._called: dict[Any, Any] = {}
+        self._scopes: dict[Any, set[str]] = {}
 
     def __getitem__(self, variable: Any) -> str:
-        variable = self._called.get(variable, variable)
+        while variable in self._called:
+            variable = self._called[variable]
         if variable not in self._of:
             base = identifier(getattr(variable, "name", None) or "value")
-            name, count = base, self._count.get(base, 1)
-            while name in self._taken:
+            scope = self._scopes.get(variable)
+            taken = self._taken if scope is None else self._everywhere | scope
+            name, count = base, 1 if scope is not None else self._count.get(base, 1)
+            while name in taken:
                 count += 1
                 name = f"{base}_{count}"
-            self._count[base] = count
+            if scope is None:
+                self._count[base] = count
+                self._everywhere.add(name)
+            else:
+                scope.add(name)
             self._taken.add(name)
             self._of[variable] = name
         return self._of[variable]
 
     def share(self, variable: Any, other: Any) -> None:
         """Let another variable have the name of this one."""
-        self._called[other] = self._called.get(variable, variable)
+        self._called[other] = variable
+
+    def confine(self, variable: Any, scope: set[str]) -> None:
+        """Give a variable a name that only the variables of its scope need differ from, and those of no scope."""
+        self._scopes[variable] = scope

@@ -1,19 +1,23 @@
 """The NumPy backend: a program as the source of a function, as a careful person would write it.
 
-A value that is used once is written where it is used, as long as the line stays short. A large array that is not read
-any more takes up the next result.
+What repeats is a loop. A value that is used once is written where it is used, as long as the line stays short. A large
+array that is not read any more takes up the next result.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Sequence
+from typing import Any
 
 import numpy as np
 
 from tinygrad_lite.compiler.expressions import ATOM, OPERATORS, Expressions, Text, literal
 from tinygrad_lite.compiler.naming import identifier
-from tinygrad_lite.compiler.ownership import last_uses, makes_an_array
+from tinygrad_lite.compiler.numpy_loops import Heading, Iterable, for_lines, plural, value_name
+from tinygrad_lite.compiler.outline import Item, Loop, outline
 from tinygrad_lite.compiler.places import Argument, Gradient, Place
 from tinygrad_lite.compiler.program import FORWARD, Instruction, Program, Variable
+from tinygrad_lite.compiler.uses import Uses, is_plain_ufunc
 from tinygrad_lite.ops.requirements import refuse_where
+from tinygrad_lite.readers.recording import Source
 
 WIDTH = 88  # columns, as in Python's formatters
 LARGE = 2**15  # bytes; above this, a second array costs more than readability is worth
@@ -34,147 +38,184 @@ class NumpySource:
     Args:
         taken: names that already mean something else.
         large: the number of bytes above which an array that is not read any more takes up the next result.
+        items: the outline of the program, if it is known.
     """
 
     def __init__(
-        self, program: Program, name: str, parameters: list[str], taken: Iterable[str] = (), large: int = LARGE
+        self,
+        program: Program,
+        name: str,
+        parameters: list[str],
+        taken: Collection[str] = (),
+        large: int = LARGE,
+        items: Sequence[Item] | None = None,
     ) -> None:
         self.program = program
-        self._large = large
         self.name = identifier(name)
-        self._taken = (self.name, *taken)
         self.parameters = parameters
-        self._uses = program.uses()
-        self._ends_set = set(program.ends)
-        self._user = {x: position for position, call in enumerate(program.calls) for x in call.reads}
+        self._taken = (self.name, *taken)
+        self._large = large
+        self._lines: list[str] = []
+        self._indent = "    "
+        self._section: str | None = None
+        self._quoted: set[Source] = set()
+        self._quiet: str | None = None
+        self._keys: dict[Variable, str] = {}
+        self._scopes: dict[Loop, set[str]] = {}
+        self._elements: dict[Variable, tuple[str, int, int]] = {}
+        self._passed: dict[Loop, list[tuple[str, list[Variable], bool]]] = {}
+        self._inline: dict[Variable, Instruction] = {}
+        self._kept_in: dict[Variable, list[Place]] = {}
+        self._items = items = outline(program) if items is None else items
+        self._uses = Uses(items, program, large)
+        for place, x in program.updates.items():
+            if x not in self._uses.written:
+                self._kept_in.setdefault(x, []).append(place)
+                if isinstance(x, Variable) and not isinstance(place, Gradient):
+                    x.name = f"new_{identifier(place.name)}"
         self.expressions = Expressions(self.parameters, self._taken)
         for call in program.calls:
             self.expressions.reserve(call)
-        self._lines: list[str] = []
-        self._inline: dict[Variable, Instruction] = {}
-        self._kept_in: dict[Variable, list[Place]] = {}
-        for place, x in program.updates.items():
-            self._kept_in.setdefault(x, []).append(place)
-            if isinstance(x, Variable) and not isinstance(place, Gradient):
-                x.name = f"new_{identifier(place.name)}"
-        self._targets = self._taken_up()
-        for target in reversed(self._targets):  # an array has one name all the time, that of what it becomes in the end
-            self.expressions.names.share(self._targets[target], target)
-        self.text = self._written()
+        self._share_names(items)
+        self.text = self._written(items)
 
     def at_speed(self) -> "NumpySource":
         """The same function in its fastest form, which overwrites arrays even if that costs readability."""
-        return NumpySource(self.program, self.name, self.parameters, self._taken[1:], MEDIUM)
+        return NumpySource(self.program, self.name, self.parameters, self._taken[1:], MEDIUM, self._items)
 
-    def _taken_up(self) -> dict[Variable, Variable]:
-        """The large arrays that take up another result, each with that result."""
-        targets: dict[Variable, Variable] = {}
-        owned: set[Variable] = set()
-        last = last_uses(self.program)
-        for position, call in enumerate(self.program.calls):
-            x = call.result
-            if makes_an_array(call):
-                owned.add(x)
-            if x.nbytes >= self._large and is_plain_ufunc(call):
-                fits = (y for y in call.inputs if y in owned and last.get(y) == position and self._uses[y] == 1)
-                target = next((y for y in fits if (y.shape, y.dtype) == (x.shape, x.dtype)), None)
-                if target is not None:
-                    targets[target] = x
-        return targets
+    def _share_names(self, items: Sequence[Item], scope: set[str] | None = None) -> None:
+        """Let values that take each other's place have one name, and loops use names again."""
+        names = self.expressions.names
+        made = {item.result for item in items if isinstance(item, Instruction)}
+        for loop in items:
+            if isinstance(loop, Loop):
+                own = self._scopes[loop] = set() if scope is None else scope
+                for carry in loop.carried:
+                    if carry.is_late:
+                        carry.before.name = f"previous_{carry.after.name or 'value'}"
+                        continue
+                    names.share(carry.after, carry.before)
+                    if carry.first in made and self._uses.is_only_read_by_a_loop(carry.first):
+                        names.share(carry.after, carry.first)
+                lasting = {*loop.lasting, *(carry.after for carry in loop.carried)}
+                for x in (*loop.made, *loop.varying):
+                    if x not in lasting:
+                        names.confine(x, own)
+                self._share_names(loop.body, own)
+        for target in reversed(self._uses.takes_up):  # an array has one name all the time, that of its last value
+            names.share(self._uses.takes_up[target], target)
 
     # The function as a whole
 
-    def _written(self) -> str:
+    def _written(self, items: Sequence[Item]) -> str:
         program = self.program
-        used = set(self._uses)
-        inputs = {x: place for x, place in program.inputs.items() if x in used}
+        inputs = {x: place for x, place in program.inputs.items() if self._uses.is_used(x)}
         self.places = {place: x for x, place in inputs.items() if not isinstance(place, Argument)}
         for x, place in inputs.items():
             if isinstance(place, Argument):
                 self.expressions.ready[x] = Text(self.parameters[place.index])
         for x, array in program.constants.items():
-            if x in used:
+            if self._uses.count(x):
                 self.expressions.ready[x] = self.expressions.constant(x, array)
         self.has_state = bool(self.places or program.updates)
         parameters = [*self.parameters, "state"] if self.has_state else self.parameters
         head = f"def {self.name}({', '.join(parameters)}):"
         self._lines += [head] if len(head) <= WIDTH else [f"def {self.name}(", *_listed(parameters, "    "), "):"]
         for place, x in self.places.items():
-            self.expressions.ready[x] = Text(self.expressions.names[x])
-            self._line(f"    {self.expressions.names[x]} = state[{literal(place.name)}]")
-        self._calls()
+            if self._uses.count(x):
+                self.expressions.ready[x] = Text(self.expressions.names[x])
+                self._line(f"{self.expressions.names[x]} = state[{literal(place.name)}]")
+        self._block(items)
         self._ends()
         return "\n".join(self._lines) + "\n"
 
-    def _line(self, text: str) -> None:
-        self._lines.append(text)
+    def _line(self, *texts: str) -> None:
+        self._quiet = None
+        self._lines += [self._indent + text for text in texts]
 
-    def _calls(self) -> None:
-        section, source = None, None
-        self._into = {x: target for target, x in self._targets.items()}
-        for call in self.program.calls:
-            text = self.expressions.of(call)
-            if self._goes_inline(call, text):
-                self.expressions.ready[call.result] = text
-                self._inline[call.result] = call
+    def _block(self, items: Sequence[Item]) -> None:
+        for item in items:
+            if isinstance(item, Loop):
+                self._title(item.section)
+                self._loop(item, self._scopes[item])
                 continue
-            if call.section != section:
-                section, source = call.section, None
-                self._line(f"    # {section}")
-            if section == FORWARD and call.source and call.source.text and call.source != source:
-                source = call.source
-                self._line(f"    # {source.text[: WIDTH - 10]}")
-            self._statement(call, text)
+            text = self.expressions.of(item)
+            if self._goes_inline(item, text):
+                self.expressions.ready[item.result] = text
+                self._inline[item.result] = item
+                continue
+            self._title(item.section)
+            if item.section == FORWARD and item.source and item.source not in self._quoted:
+                self._quoted.add(item.source)
+                if item.source.text:
+                    self._line(f"# {item.source.text[: WIDTH - 10]}")
+            self._statement(item, text)
+
+    def _title(self, section: str) -> None:
+        if section != self._section:
+            self._section = section
+            self._line(f"# {section}")
 
     def _goes_inline(self, call: Instruction, text: Text) -> bool:
         x = call.result
-        if self._uses.get(x) != 1 or x in self._ends_set or call.ignoring or not call.reads:
+        later = self._uses.only_user(x)
+        if later is None or call.ignoring or not call.reads or later.ignoring or not later.reads:
             return False
-        later = self.program.calls[self._user[x]]
-        if later.section != call.section or later.ignoring or not later.reads or len(text.text) > _room(x):
+        if later.section != call.section or len(text.text) > _room(x):
             return False
         takes_in = later.result.shape == x.shape and later.result.dtype == x.dtype and is_plain_ufunc(later)
-        return not (x.nbytes >= self._large and (takes_in or x in self._into))
+        return not (x.nbytes >= self._large and (takes_in or x in self._uses.into))
 
     def _statement(self, call: Instruction, text: Text) -> None:
-        indent = "    "
-        if call.ignoring:
-            quiet = ", ".join(f'{kind}="ignore"' for kind in sorted(call.ignoring))
-            self._line(f"    with np.errstate({quiet}):")
-            indent = "        "
         x = call.result
         if call.op is refuse_where:
-            self._requirement(call, indent)
+            self._requirement(call)
             return
-        target = self._into.get(x)
+        target = self._uses.into.get(x)
         while True:
             name = self.expressions.names[x]
-            places = [f"state[{literal(place.name)}]" for place in self._kept_in.get(x, [])]
-            kept_only = places and self._uses[x] == len(places)
-            line = f"{indent}{' = '.join([*([] if kept_only else [name]), *places])} = {text.text}"
+            entries = self._entries(x)
+            is_read = not entries or self._uses.count(x) > len(entries)
+            line = " = ".join([*([name] if is_read else []), *entries, text.text])
             if target is not None:
-                line = f"{indent}{self._updated(call, name, target)}"
-            if len(line) <= WIDTH or not self._shortened(call):
+                line = self._updated(call, name, target)
+            indent = self._indent + "    " * bool(call.ignoring)
+            if len(indent) + len(line) <= WIDTH or not self._shortened(call):
                 break
             text = self.expressions.of(call)
-        if len(line) > WIDTH and target is None and text.binds < ATOM:
-            self._lines += [line.removesuffix(text.text) + "(", f"{indent}    {text.text}", f"{indent})"]
-        else:
-            self._line(line)
+        lines = [line]
+        if len(indent) + len(line) > WIDTH and target is None and text.binds < ATOM:
+            lines = [line.removesuffix(text.text) + "(", f"    {text.text}", ")"]
+        self._quietly(call.ignoring, lines)
         if target is None:
             self._kept_in.pop(x, None)
         self.expressions.ready[x] = Text(name)
 
-    def _requirement(self, call: Instruction, indent: str) -> None:
+    def _entries(self, x: Variable) -> list[str]:
+        """The entries of the state that a result is written to."""
+        entries = [f"state[{literal(place.name)}]" for place in self._kept_in.get(x, [])]
+        return [*entries, f"state[{self._keys[x]}]"] if x in self._keys else entries
+
+    def _quietly(self, ignoring: frozenset[str], lines: Sequence[str]) -> None:
+        """Write lines without some warnings."""
+        if not ignoring:
+            self._line(*lines)
+            return
+        quiet = ", ".join(f'{kind}="ignore"' for kind in sorted(ignoring))
+        if quiet != self._quiet:
+            self._line(f"with np.errstate({quiet}):")
+        self._line(*(f"    {line}" for line in lines))
+        self._quiet = quiet
+
+    def _requirement(self, call: Instruction) -> None:
         condition, values = map(self.expressions.operand, call.inputs)
         message = literal(call.params["message"])
         if "{}" in message:
             message += f".format({values.within(ATOM)}[{condition.text}].flat[0])"
-        self._line(f"{indent}if np.any({condition.text}):")
-        line = f"{indent}    raise ValueError({message})"
-        broken = [f"{indent}    raise ValueError(", f"{indent}        {message}", f"{indent}    )"]
-        for part in [line] if len(line) <= WIDTH else broken:
-            self._line(part)
+        self._line(f"if np.any({condition.text}):")
+        line = f"    raise ValueError({message})"
+        broken = ["    raise ValueError(", f"        {message}", "    )"]
+        self._line(*([line] if len(self._indent) + len(line) <= WIDTH else broken))
         self.expressions.ready[call.result] = values
 
     def _shortened(self, call: Instruction) -> bool:
@@ -202,27 +243,145 @@ class NumpySource:
         operands = ", ".join(self.expressions.operand(x).text for x in call.inputs)
         return f"{self.expressions.function(call)}({operands}, out={name})"
 
+    # Loops
+
+    def _loop(self, loop: Loop, scope: set[str]) -> None:
+        names, ready = self.expressions.names, self.expressions.ready
+        lists = self._lists(loop)
+        heading = Heading(loop, names, scope)
+        ready.update(heading.numbers)
+        unpacked = self._head(loop, heading, scope)
+        for carry in loop.carried:
+            first = self.expressions.operand(carry.first).text
+            if first != names[carry.before]:
+                self._line(f"{names[carry.before]} = {first}")
+            ready[carry.before] = Text(names[carry.before])
+        for name in lists:
+            self._line(f"{name} = []")
+        self._line(*for_lines(heading, loop.count, WIDTH - len(self._indent)))
+        self._indent += "    "
+        self._line(*unpacked)
+        for x, places in loop.reads_from.items():
+            x.name = value_name([place.name for place in places])
+            ready[x] = Text(names[x])
+            self._line(f"{names[x]} = state[{heading.keys[x]}]")
+        self._keys.update({x: heading.keys[x] for x in loop.writes_to})
+        self._block(loop.body)
+        for name, results in lists.items():
+            together = ", ".join(names[x] for x in results)
+            line = f"{name}.append({f'({together})' if len(results) > 1 else together})"
+            is_short = len(self._indent) + len(line) <= WIDTH
+            self._line(*([line] if is_short else [f"{name}.append(", f"    ({together})", ")"]))
+        for carry in loop.carried:
+            if carry.is_late:
+                self._line(f"{names[carry.before]} = {names[carry.after]}")
+        self._indent = self._indent[:-4]
+        for name, results in lists.items():
+            for i, x in enumerate(results):
+                part = f"[{i}]" if len(results) > 1 else ""
+                for turn, value in enumerate(loop.made[x]):
+                    ready[value] = Text(f"{name}[{turn}]{part}")
+                    self._elements[value] = name, turn, loop.count
+        for x in loop.lasting:
+            ready[loop.made[x][-1]] = Text(names[x])
+
+    def _lists(self, loop: Loop) -> dict[str, list[Variable]]:
+        """The lists that a loop makes, each with the results in it; what another loop reads together is in one."""
+        names = self.expressions.names
+        made: dict[str, list[Variable]] = {}
+        packed: dict[Any, list[Variable]] = {}
+        for x in (x for x in loop.made if x in loop.listed):
+            if x in self._uses.packed:
+                consumer, _, is_backward = self._uses.packed[x]
+                packed.setdefault((consumer, is_backward), []).append(x)
+            else:
+                made[names[Variable((), None, name=plural(names[x]))]] = [x]
+        for (consumer, is_backward), results in packed.items():
+            while results:
+                count = next(
+                    i
+                    for i in range(len(results), 0, -1)
+                    if i == 1 or len(", ".join(names[x] for x in results[:i])) < 56
+                )
+                label = "turns" if count > 1 else plural(names[results[0]])
+                name = names[Variable((), None, name=label)]
+                made[name], results = results[:count], results[count:]
+                self._passed.setdefault(consumer, []).append((name, made[name], is_backward))
+        return made
+
+    def _head(self, loop: Loop, heading: Heading, scope: set[str]) -> list[str]:
+        """Let a loop run over its lists; return the lines that take apart what it finds in them."""
+        names, ready = self.expressions.names, self.expressions.ready
+        unpacked = []
+        from_lists = []
+        done = {*loop.reads_from, *heading.numbers}
+        for name, results, is_backward in self._passed.get(loop, []):
+            values = [self._uses.packed[x][1] for x in results]
+            done.update(values)
+            ready.update((x, Text(names[x])) for x in values)
+            from_lists.append(([names[x] for x in values], f"reversed({name})" if is_backward else name))
+        for x, values in loop.varying.items():
+            if x not in done:
+                ready[x] = Text(names[x])
+                from_lists.append(([names[x]], self._sequence(values)))
+        is_long = sum(len(name) + 2 for targets, _ in from_lists for name in targets) > WIDTH - 30
+        for targets, iterable in from_lists:
+            target = ", ".join(targets)
+            if len(targets) > 1 and is_long:
+                turn = Variable((), None, name="turn")
+                names.confine(turn, scope)
+                unpacked.append(f"{target} = {names[turn]}")
+                target = names[turn]
+            elif len(targets) > 1 and len(from_lists) + len(heading.targets) > 1:
+                target = f"({target})"
+            heading.targets.append(target)
+            heading.iterables.append(Iterable([iterable]))
+        return unpacked
+
+    def _sequence(self, values: Sequence[Variable]) -> str:
+        """The text of a list of values, many of which may be neighbours in lists."""
+        runs: list[list[Variable]] = []
+        for x in values:
+            if runs and self._continues(runs[-1], x):
+                runs[-1].append(x)
+            else:
+                runs.append([x])
+        parts = [self._run(run) if len(run) > 1 else self.expressions.operand(run[0]).text for run in runs]
+        if len(runs) == 1:
+            return parts[0]
+        return f"[{', '.join('*' * (len(run) > 1) + part for run, part in zip(runs, parts))}]"
+
+    def _continues(self, run: Sequence[Variable], x: Variable) -> bool:
+        """Whether a value comes next to a run of neighbours in a list."""
+        name, turn, _ = self._elements.get(x, ("", 0, 0))
+        places = [self._elements.get(y, ("", 0, 0)) for y in (*run[-2:],)]
+        steps = {turn - places[-1][1], *(places[-1][1] - before[1] for before in places[:-1])}
+        return bool(name) and places[-1][0] == name and steps in ({1}, {-1})
+
+    def _run(self, run: Sequence[Variable]) -> str:
+        """Neighbours in a list, forwards or backwards."""
+        (name, first, count), (_, last, _) = self._elements[run[0]], self._elements[run[-1]]
+        low, high = min(first, last), max(first, last) + 1
+        part = name if (low, high) == (0, count) else f"{name}[{low or ''}:{high if high < count else ''}]"
+        return part if first < last else f"reversed({part})"
+
     def _ends(self) -> None:
         for place, x in [(place, x) for x, places in self._kept_in.items() for place in places]:
-            self._line(f"    state[{literal(place.name)}] = {self.expressions.operand(x).text}")
+            self._line(f"state[{literal(place.name)}] = {self.expressions.operand(x).text}")
         results = [
             self.expressions.operand(x).text if isinstance(x, Variable) else "None" for x in self.program.results
         ]
         if results:
-            line = f"    return {', '.join(results)}"
-            one_each = ["    return (", *(f"        {result}," for result in results), "    )"]
-            self._lines += [line] if len(line) <= WIDTH else one_each
+            line = f"return {', '.join(results)}"
+            one_each = ["return (", *(f"    {result}," for result in results), ")"]
+            self._line(*([line] if len(line) + 4 <= WIDTH else one_each))
         elif not self.program.updates:
-            self._line("    return None")
+            self._line("return None")
 
 
 def _room(x: Variable) -> int:
     """How long an expression may be to be written where it is used; what the user named soon gets a line."""
     return WIDTH // 2 if x.is_named else 3 * WIDTH // 4
-
-
-def is_plain_ufunc(call: Instruction) -> bool:
-    return isinstance(call.op.forward, np.ufunc) and not call.op.forward.signature and not call.params
 
 
 def _listed(parts: list[str], indent: str) -> list[str]:

@@ -5,14 +5,14 @@ gradient is one number that looks like an array. So an operation is trusted to m
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cache
 from typing import Any
 
 import numpy as np
 
 from tinygrad_lite import ops
-from tinygrad_lite.compiler.program import Instruction, Program, Variable
+from tinygrad_lite.compiler.program import Instruction, Variable
 from tinygrad_lite.engine.op import Op
 from tinygrad_lite.engine.registry import is_registered
 from tinygrad_lite.ops.arithmetic import casting, selection
@@ -60,16 +60,22 @@ def _tables() -> frozenset[Op]:
     return frozenset(x for shelf in shelves for x in vars(shelf).values() if isinstance(x, Op) and is_registered(x))
 
 
-def last_uses(program: Program) -> dict[Variable, int]:
-    """The position of the last call that reads each variable, or what may share its memory; the end if it leaves."""
+def last_uses(items: Sequence[Any], ends: Collection[Variable]) -> dict[Variable, int]:
+    """The position of the last item that reads each variable, or what may share its memory; the end if it leaves.
+
+    Args:
+        items: instructions, and loops, of which each result may share the memory of all that the loop reads.
+    """
     last: dict[Variable, int] = {}
-    for position, call in enumerate(program.calls):
-        for x in call.reads:
+    for position, item in enumerate(items):
+        for x in item.reads:
             last[x] = position
-    for x in program.ends:
-        last[x] = len(program.calls)
-    for call in reversed(program.calls):
-        if call.result in last:
-            for x in shared_with(call):
-                last[x] = max(last.get(x, 0), last[call.result])
+    for x in ends:
+        last[x] = len(items)
+    for item in reversed(items):
+        is_instruction = isinstance(item, Instruction)
+        results = [item.result] if is_instruction else [x for each in item.made.values() for x in each]
+        latest = max((last[x] for x in results if x in last), default=-1)
+        for x in (shared_with(item) if is_instruction else item.reads) if latest >= 0 else ():
+            last[x] = max(last.get(x, 0), latest)
     return last

@@ -2,9 +2,8 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import prod
 from typing import Any
-
-import numpy as np
 
 from tinygrad_lite.compiler.draws import Draw
 from tinygrad_lite.engine.op import NO_PARAMS, Array, Op
@@ -35,7 +34,7 @@ class Variable:
 
     @property
     def size(self) -> int:
-        return int(np.prod(self.shape))
+        return prod(self.shape)
 
     @property
     def nbytes(self) -> int:

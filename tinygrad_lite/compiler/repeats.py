@@ -15,7 +15,7 @@ import numpy as np
 
 from tinygrad_lite.compiler.draws import Draw
 from tinygrad_lite.compiler.passes.common_subexpressions import identity
-from tinygrad_lite.compiler.program import Instruction, Variable
+from tinygrad_lite.compiler.program import Instruction, Variable, mapped
 from tinygrad_lite.engine.op import Array
 
 Form = Callable[[Instruction], Hashable]
@@ -44,21 +44,29 @@ class Stretch:
 
 def form(call: Instruction) -> Hashable:
     """What must be equal for two instructions to be the same one in two turns, apart from the wiring."""
-    return operation(call), values(call), identity(tuple(call.params.items())) if call.params else ()
+    return operation(call), values(call), parameters(call)
 
 
 def form_at_any_position(call: Instruction) -> Hashable:
     """The form, without the numbers in an index: one turn may read row 3, and the next one row 4."""
-    params = {name: _without_numbers(value) if name == "index" else value for name, value in call.params.items()}
-    return operation(call), values(call), identity(tuple(params.items()))
+    return operation(call), values(call), parameters(call, with_positions=False)
 
 
-def _without_numbers(index: Any) -> Any:
+def parameters(call: Instruction, with_positions: bool = True) -> Hashable:
+    """An instruction's parameters, with or without the numbers in an index; variables among them are wiring."""
+    params = mapped(lambda x: Variable if isinstance(x, Variable) else x, call.params)
+    if "index" in params and not with_positions:
+        params["index"] = map_numbers(lambda _: int, params["index"])
+    return identity(tuple(params.items()))
+
+
+def map_numbers(function: Callable[[int], Any], index: Any) -> Any:
+    """An index with a function applied to the numbers in it."""
     if isinstance(index, tuple):
-        return tuple(map(_without_numbers, index))
+        return tuple(map_numbers(function, part) for part in index)
     if isinstance(index, slice):
-        return slice(*map(_without_numbers, (index.start, index.stop, index.step)))
-    return int if type(index) is int else index
+        return slice(*(map_numbers(function, part) for part in (index.start, index.stop, index.step)))
+    return function(index) if type(index) is int else index
 
 
 def operation(call: Instruction) -> Hashable:

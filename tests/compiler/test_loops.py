@@ -1,0 +1,120 @@
+"""Loops in the source of programs that repeat: they compute what the instructions compute, and read as a person's."""
+
+import ast
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import tinygrad_lite as tg
+from tests.compiler.test_repeats import layers, maml, planted, rnn, runge_kutta
+from tests.compiler.test_source import is_clean
+from tinygrad_lite import nn
+from tinygrad_lite.compiler import numpy_source, outline
+from tinygrad_lite.compiler.letting_go import letting_go
+from tinygrad_lite.compiler.numpy_executor import NumpyExecutor
+from tinygrad_lite.compiler.numpy_source import NumpySource
+from tinygrad_lite.compiler.places import Argument
+from tinygrad_lite.compiler.program import Program, Variable
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
+
+
+@given(planted(), st.data())
+def test_loops_compute_what_the_instructions_do(program: Any, data: st.DataObject) -> None:
+    calls, _ = program
+    made = [call.result for call in calls]
+    inputs = list(dict.fromkeys(x for call in calls for x in call.reads if x not in set(made)))
+    results = data.draw(st.lists(st.sampled_from(made), min_size=1, max_size=5)) + made[-1:]
+    places = {x: Argument(i, f"x{i}") for i, x in enumerate(inputs)}
+    values: dict[Variable, Any] = {x: np.linspace(-1, 1, 3) + i / 10 for i, x in enumerate(inputs)}
+    arguments = [*values.values()]
+    for call in calls:
+        values[call.result] = call.op.forward(*(values[x] for x in call.inputs))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(outline, "FEW", 1)
+        patch.setattr(numpy_source, "MEDIUM", data.draw(st.sampled_from([1, 2**11])))  # arrays of any size
+        recorded = Program(places, {}, calls, results)
+        executor = NumpyExecutor(recorded, NumpySource(recorded, "f", [place.name for place in places.values()]))
+    for _ in range(2):
+        for found, x in zip(executor.run(arguments), results, strict=True):
+            np.testing.assert_array_equal(found, values[x])
+
+
+@pytest.mark.parametrize("turns", [3, 4, 9])
+@pytest.mark.parametrize("make", [rnn, runge_kutta, maml, layers])
+def test_recorded_loops(make: Callable[[int], tuple[Callable[[Any], Any], Any]], turns: int) -> None:
+    (f, x), (eager, _) = make(turns), make(turns)
+    compiled = tg.compile(f, "numpy")
+    for _ in range(3):
+        found, expected = (getattr(y, "data", y) for y in (compiled(x), eager(x)))
+        np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("make", [rnn, runge_kutta, maml, layers])
+def test_more_turns_take_no_more_lines(make: Any, tmp_path: Path) -> None:
+    lengths = []
+    for turns in (10, 30):
+        f, x = make(turns)
+        compiled = tg.compile(f, "numpy")
+        compiled(x), compiled(x)
+        lengths.append(len(compiled.source.splitlines()))
+        if make is not maml:  # which also quotes functions of ours, as they are
+            compiled.export(tmp_path / f"step_{turns}.py")
+    assert lengths[0] == lengths[1] < 80
+    is_clean(tmp_path)
+
+
+def test_ten_layers_with_adam_are_read_on_one_screen() -> None:
+    model = nn.Sequential(*[layer for i in range(10) for layer in (nn.Linear(6 + i, 7 + i, rng=i), nn.Tanh())])
+    optimizer = tg.optim.Adam(model.parameters())
+
+    def step(x: Any) -> Any:
+        optimizer.zero_grad()
+        loss = np.mean(model(x) ** 2)
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    compiled = tg.compile(step, "numpy")
+    compiled(np.ones((2, 6))), compiled(np.ones((2, 6)))
+    assert len(compiled.source.splitlines()) <= 60
+    assert compiled.source.count("denominator = ") == 1
+
+
+def test_a_loop_lets_go_of_what_it_has_read() -> None:
+    source = (
+        "def f(x):\n"
+        "    h = x\n"
+        "    hs = []\n"
+        "    for i in range(3):\n"
+        "        z = h + i\n"
+        "        h = z * 2\n"
+        "        hs.append(h)\n"
+        "    total = h\n"
+        "    for h_2 in reversed(hs):\n"
+        "        total = total + h_2\n"
+        "    return total\n"
+    )
+    assert ast.unparse(letting_go(source)) == (
+        "def f(x):\n"
+        "    h = x\n"
+        "    hs = []\n"
+        "    for i in range(3):\n"
+        "        z = h + i\n"
+        "        del i\n"
+        "        h = z * 2\n"
+        "        del z\n"
+        "        hs.append(h)\n"
+        "    total = h\n"
+        "    del h\n"
+        "    for h_2 in _drained(hs, True):\n"
+        "        total = total + h_2\n"
+        "        del h_2\n"
+        "    del hs\n"
+        "    return total"
+    )
