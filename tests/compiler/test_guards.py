@@ -21,6 +21,8 @@ from tinygrad_lite import nn, optim
 from tinygrad_lite.compiler.compiled import Compiled
 from tinygrad_lite.errors import UsageError
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*was recorded 5 times")
+
 X = np.array([1.0, -2.0, 3.0])
 SCALE = 2.0
 TABLE = {"scale": 2.0, "other": 1.0}

@@ -18,6 +18,8 @@ from tinygrad_lite.compiler.entry import MISS
 from tinygrad_lite.compiler.export import module
 from tinygrad_lite.compiler.run import Run
 from tinygrad_lite.compiler.signature import signature
+from tinygrad_lite.compiler.variations import Variations
+from tinygrad_lite.compiler.waiting import patiently
 from tinygrad_lite.compiler.watching import is_watching
 from tinygrad_lite.engine.op import Traced
 from tinygrad_lite.engine.tensor import Tensor
@@ -25,6 +27,9 @@ from tinygrad_lite.errors import UsageError
 from tinygrad_lite.nn.init import Rng
 from tinygrad_lite.readers.recording import is_observed
 from tinygrad_lite.transforms.runs import name_of
+
+MOST = 50
+"""The most programs for one signature that are kept; each is for other values that the function reads."""
 
 
 class Compiled:
@@ -40,6 +45,7 @@ class Compiled:
         self.backend = backend
         self._runs: dict[Any, list[Run]] = {}
         self._latest: Run | None = None
+        self._variations = Variations()
         self._entry: tuple[int, Callable[..., Any]] = 0, _miss
         self._entries: dict[tuple[Any, ...], dict[Run, Callable[..., Any]]] = {}
 
@@ -108,11 +114,15 @@ class Compiled:
     def fitting(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Run:
         """The run for these arguments; records one if there is none."""
         leaves = trees.leaves((args, dict(kwargs)))
-        runs = self._runs.setdefault(signature(args, kwargs, leaves), [])
+        key = signature(args, kwargs, leaves)
+        runs = self._runs.setdefault(key, [])
         self._latest = next((run for run in runs if run.fits(leaves)), None)
         if self._latest is None:
-            self._latest = Run(self._f, args, kwargs, self.backend)
+            with patiently(f"compiling {name_of(self._f)}") as say:
+                self._latest = Run(self._f, args, kwargs, self.backend, say)
             runs.insert(0, self._latest)
+            del runs[MOST:]
+            self._variations.note(key, leaves, self._latest)
         return self._latest
 
     def repeat(self, turns: int, *args: Any, **kwargs: Any) -> Any:

@@ -1,8 +1,7 @@
 """A run: a program that was recorded for one form of arguments, its requirements, and its executor."""
 
-import inspect
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from time import perf_counter
 from typing import Any
@@ -10,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite import trees
+from tinygrad_lite.compiler.agreement import named_parameters, recorded_twice
 from tinygrad_lite.compiler.compile_report import CompileReport
 from tinygrad_lite.compiler.entry import EntryWriter
-from tinygrad_lite.compiler.guards import Field, Guard, Item, Key, agreeing, changed
 from tinygrad_lite.compiler.naming import unique
 from tinygrad_lite.compiler.numpy_executor import NumpyExecutor
 from tinygrad_lite.compiler.numpy_source import NumpySource
@@ -20,14 +19,8 @@ from tinygrad_lite.compiler.passes import simplified
 from tinygrad_lite.compiler.places import Argument, Data, Entry, Gradient, Leaves, Outside
 from tinygrad_lite.compiler.program import Program, Variable
 from tinygrad_lite.compiler.pullback import Pullback, own, split
-from tinygrad_lite.compiler.randomness import undrawn
-from tinygrad_lite.compiler.reached import Reached
-from tinygrad_lite.compiler.recorder import Recorder
-from tinygrad_lite.compiler.same import difference, with_live_arrays
-from tinygrad_lite.compiler.signature import SCALARS
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor, wrap
-from tinygrad_lite.errors import UsageError
 from tinygrad_lite.readers.recording import plain_trace
 from tinygrad_lite.transforms.runs import name_of
 
@@ -39,39 +32,28 @@ class Run:
         program: the recorded program.
         executors: those of this program and, if callers differentiate its results, of its reverse pass.
         executor: the executor that runs the program.
+        name, parameters: the names of the function and of the leaves of its arguments.
+        guards: what the program relies on outside tensors, optimisers and arguments.
         reason: why the requested backend does not run it; empty if it does.
         returned: the containers that the function returned, with True for a tensor and False for anything else.
     """
 
-    def __init__(self, f: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], backend: str) -> None:
-        self._f = f
-        parameters = _parameters(f, args, kwargs)
-        name, names = name_of(f), _names(f)
+    def __init__(
+        self,
+        f: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        backend: str,
+        say: Callable[[str], None],
+    ) -> None:
+        self.name = name_of(f)
+        self.parameters = parameters = named_parameters(f, args, kwargs)
+        recorder, self.guards = recorded_twice(f, args, kwargs, parameters, say)
         leaves = trees.leaves((args, kwargs))
-        roots = [(f, name), *((x, path) for x, path in zip(leaves, parameters) if not isinstance(x, Tensor))]
-        reached = Reached(roots)
-        try:
-            first, read = _recorded(f, args, kwargs, parameters, names, reached, roots)
-            roots += [(x, name) for x in first.called]
-            recorder, guards = _recorded(f, args, kwargs, parameters, names, Reached(roots), roots)
-            differs = difference(first.program, recorder.program)
-            if differs:
-                raise UsageError(
-                    f"{name} does not do the same when it is run again ({differs}), so it cannot be compiled: draw "
-                    "random numbers from a numpy.random.Generator that is an argument, a field of a module or a "
-                    "variable of the function's; and keep what changes from run to run in tensors"
-                )
-            _refuse_changes(name, changed(read, guards.values()))
-        except BaseException:
-            for guard in reached.guards.values():
-                guard.restore()
-            raise
-        self._guards = list(agreeing(read, guards).values())
-        outside = {id(guard.value) for guard in self._guards}
+        outside = {id(guard.value) for guard in self.guards}
         self._identical = {i: x for i, x in enumerate(leaves) if isinstance(x, Tensor) and id(x) in outside}
         self._same_as = recorder.same_as
         self._tensors = [i for i, x in enumerate(leaves) if isinstance(x, Tensor) and i not in self._identical]
-        recorder.program = with_live_arrays(recorder.program, first.program)
         self._shared = recorder.shared
         self._gradients = recorder.gradients
         self._states = recorder.state_keys
@@ -79,37 +61,43 @@ class Run:
         self._wrapped = trees.leaves(recorder.returned)
         self._passed = recorder.passed
         self.reason = ""
+        say("simplifying the program")
         self.program = simplified(recorder.program)
         backward = None
         if recorder.linked:
             self.program, backward = split(self.program, len(self._wrapped))
         self._programs = [self.program] if backward is None else [self.program, backward]
-        self._named = name, parameters
-        is_passing = self._is_passing(trees.leaves((args, kwargs)))
+        is_passing = self._is_passing(leaves)
         if is_passing and backend == "native":
             backend = "numpy"
             self.reason = "it ran once, and made what the next run starts from, such as the state of an optimiser"
+        say("making the code that runs")
         self.executors = [self._executor(backend, i) for i in range(len(self._programs))]
         self.executor = self.executors[0]
         self._pullback = None
         if backward is not None:
             self._pullback = Pullback(
-                f, name, self.program, self.executors[1].run, recorder.linked, recorder.differentiated, self._wrapped
+                f,
+                self.name,
+                self.program,
+                self.executors[1].run,
+                recorder.linked,
+                recorder.differentiated,
+                self._wrapped,
             )
         self._cannot_enter = is_passing or bool(self._passed) or self._pullback is not None
         ends_in_arguments = any(_is_of_argument(x) for x in (*self.program.inputs.values(), *self.program.updates))
         self._cannot_enter |= ends_in_arguments
         self._others = _others(self.program)
         self._made = self._waited = self._patience = 0.0
-        self._to_copy = [
-            i for i, x in enumerate(self.program.results[: len(self._wrapped)]) if x in _fixed(self.program)
-        ]
+        fixed = _fixed(self.program)
+        self._to_copy = [i for i, x in enumerate(self.program.results[: len(self._wrapped)]) if x in fixed]
         self._read_gradients = [place for place in self.program.inputs.values() if isinstance(place, Gradient)]
 
     @cached_property
     def sources(self) -> list[NumpySource]:
         """The programs in NumPy, which nobody writes before somebody asks."""
-        first = NumpySource(self.program, *self._named)
+        first = NumpySource(self.program, self.name, self.parameters)
         if len(self._programs) == 1:
             return [first]
         backward = self._programs[1]
@@ -144,7 +132,7 @@ class Run:
     def fits(self, leaves: Leaves) -> bool:
         """Whether everything that the program relies on is as it was at the recording, for arguments of its form."""
         return (
-            all(guard.holds() for guard in self._guards)
+            all(guard.holds() for guard in self.guards)
             and all(leaves[i] is generator for i, generator in self._shared.items())
             and all(leaves[i] is tensor for i, tensor in self._identical.items())
             and all(leaves[i] is place.tensor(leaves) for i, place in self._same_as.items())
@@ -211,7 +199,7 @@ class Run:
         for i in self._tensors:
             writer.tests += [f"x{i} is {place.naming(writer)}" for place in self._read_gradients]
             writer.tests += [f"x{i} in {writer.name(self._others)}"] if self._others else []
-        for guard in self._guards:
+        for guard in self.guards:
             writer.is_the_same(guard.reading(writer), guard.value)
         for place, there in self._gradients.items():
             writer.tests.append(f"({place.naming(writer)} is None) is {there}")
@@ -264,63 +252,8 @@ def _others(program: Program) -> frozenset[Tensor]:
     )
 
 
-def _refuse_changes(name: str, guards: list[Guard]) -> None:
-    for guard in guards:
-        if isinstance(guard, (Item, Field)) and isinstance(guard.value, SCALARS):
-            raise UsageError(
-                f"{name} reads and changes {guard.label}, which its program would do neither of in the next runs: keep "
-                "it in a tensor t, and write t.data = ...; or change it outside the compiled function"
-            )
-
-
-def _recorded(
-    f: Callable[..., Any],
-    args: tuple[Any, ...],
-    kwargs: Mapping[str, Any],
-    parameters: list[str],
-    names: Mapping[int, str],
-    reached: Reached,
-    roots: Sequence[tuple[Any, str]],
-) -> tuple[Recorder, dict[Key, Guard]]:
-    """The recording of a call, and what it read; `roots` are the functions and objects to look through for names."""
-    recorder = Recorder(names, reached)
-    places = iter([Argument(i, name) for i, name in enumerate(parameters)])
-    arguments, keywords = trees.map_leaves(lambda x: recorder.passed_in(next(places), x), (args, dict(kwargs)))
-    with undrawn(reached.hidden):
-        recorder.run(f, arguments, keywords)
-    del arguments, keywords
-    recorder.let_go()
-    called = [(x, name_of(f)) for x in recorder.called]
-    found = [(guard.value, guard.label) for guard in recorder.guards.values()]
-    return recorder, {**Reached([*roots, *called, *found]).guards, **recorder.guards}
-
-
 def _has_form(value: Any, x: Any) -> bool:
     if x.is_number:
         is_number = isinstance(value, (bool, int, float)) and not isinstance(value, np.generic)
         return is_number and np.can_cast(np.result_type(type(value)), x.dtype, "safe")
     return bool(getattr(value, "shape", None) == x.shape and value.dtype == x.dtype)
-
-
-def _parameters(f: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[str]:
-    """A name for each leaf of the arguments."""
-    try:
-        bound = dict(inspect.signature(f).bind(*args, **kwargs).arguments)
-        paths = [path.replace(".", "_") for path in trees.paths(bound)]
-    except (TypeError, ValueError):
-        paths = []
-    count = len(trees.leaves((args, kwargs)))
-    return paths if len(paths) == count else [f"x{i + 1}" for i in range(count)]
-
-
-def _names(f: Any, depth: int = 3) -> dict[int, str]:
-    """The names that the function, and the functions that it calls, have for outside tensors."""
-    function = inspect.unwrap(f)
-    function = getattr(function, "__func__", function)
-    if not inspect.isfunction(function) or not depth:
-        return {}
-    outside = inspect.getclosurevars(function)
-    names: dict[int, str] = {}
-    for name, value in {**outside.globals, **outside.nonlocals}.items():
-        names |= {id(value): name} if isinstance(value, Tensor) else _names(value, depth - 1)
-    return names

@@ -1,0 +1,108 @@
+"""A function that is recorded again and again says so once, and a first call that takes long is seen to go on."""
+
+import io
+import time
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_lite as tg
+from tinygrad_lite.compiler import waiting
+from tinygrad_lite.errors import TinygradWarning
+
+X = np.ones(3)
+RATE = 0.0
+
+
+class Thing:
+    scale = 2.0
+
+
+def by_name(i: int) -> Any:
+    global RATE
+    RATE = float(i)
+    return (X,)
+
+
+CASES: dict[str, tuple[Callable[..., Any], Callable[[int], tuple[Any, ...]], str]] = {
+    "number": (
+        lambda x, rate: x * rate,
+        lambda i: (X, 0.1 * i),
+        r"the value of rate varies \(0\.0, 0\.1, 0\.2, .*np\.array\(rate\)",
+    ),
+    "text": (lambda x, mode: x, lambda i: (X, f"m{i}"), r"the value of mode varies \('m0', 'm1'.*for each of a few"),
+    "shape": (
+        lambda x, rate: x * rate,
+        lambda i: (np.ones(i + 1), 2.0),
+        r"the shape of x varies \(\(1,\), \(2,\), .*pad or cut it",
+    ),
+    "object": (lambda x, thing: x * thing.scale, lambda i: (X, Thing()), r"thing is another object each time.*once"),
+    "function": (lambda x, f: f(x), lambda i: (X, lambda y: y + i), "f is another object each time"),
+    "name": (lambda x: x * RATE, by_name, r"the value of RATE varies .*np\.array\(RATE\)"),
+    "keys": (lambda d: X * len(d), lambda i: ({str(j): 1 for j in range(i)},), "other containers each time"),
+}
+
+
+@pytest.mark.parametrize(("f", "arguments", "words"), CASES.values(), ids=CASES)
+def test_the_fifth_recording_warns_once(
+    f: Callable[..., Any], arguments: Callable[[int], tuple[Any, ...]], words: str
+) -> None:
+    compiled = tg.compile(f, "numpy")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for i in range(4):
+            given = arguments(i)
+            compiled(*given), compiled(*given)
+    with pytest.warns(TinygradWarning, match=words) as caught:
+        compiled(*arguments(4))
+    assert caught[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for i in range(5, 8):
+            compiled(*arguments(i))
+
+
+def test_modes_and_last_batches_do_not_warn() -> None:
+    model = tg.nn.Sequential(tg.nn.Linear(3, 4, rng=0), tg.nn.Dropout(0.5, rng=0))
+    f = tg.compile(model, "numpy")
+    for _ in range(3):
+        for rows in (8, 5):
+            model.train()
+            f(np.ones((rows, 3)))
+            model.eval()
+            with tg.no_grad():
+                f(np.ones((rows, 3)))
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def slow(x: Any) -> Any:
+    time.sleep(0.15)
+    return x * 2
+
+
+def test_who_waits_sees_that_it_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "FIRST", 0.05)
+    monkeypatch.setattr(waiting, "EACH", 0.01)
+    shown: dict[bool, str] = {}
+    for kind in (Terminal, io.StringIO):
+        with monkeypatch.context() as patch:
+            patch.setattr("sys.stderr", stream := kind())
+            tg.compile(slow, "numpy")(X)
+            shown[stream.isatty()] = stream.getvalue()
+    assert "compiling slow: recording, 0 s" in shown[True]
+    assert "compiling slow: recording again, to compare, 0 s" in shown[True]
+    assert shown[True].endswith(" \r")  # the line is empty again
+    assert shown[False] == ""
+
+
+def test_a_quick_call_shows_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stderr", stream := Terminal())
+    tg.compile(lambda x: x * 2, "numpy")(X)
+    assert stream.getvalue() == ""

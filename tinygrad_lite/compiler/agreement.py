@@ -1,0 +1,109 @@
+"""Two recordings of a call, which must agree: what differs from run to run, a program cannot repeat."""
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from tinygrad_lite import trees
+from tinygrad_lite.compiler.guards import Field, Guard, Item, Key, agreeing, changed
+from tinygrad_lite.compiler.places import Argument
+from tinygrad_lite.compiler.randomness import undrawn
+from tinygrad_lite.compiler.reached import Reached
+from tinygrad_lite.compiler.recorder import Recorder
+from tinygrad_lite.compiler.same import difference, with_live_arrays
+from tinygrad_lite.compiler.signature import SCALARS
+from tinygrad_lite.engine.tensor import Tensor
+from tinygrad_lite.errors import UsageError
+from tinygrad_lite.transforms.runs import name_of
+
+
+def recorded_twice(
+    f: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    parameters: list[str],
+    say: Callable[[str], None],
+) -> tuple[Recorder, list[Guard]]:
+    """The second of two recordings, and what both of them read; after an error, all names mean what they did.
+
+    Raises:
+        UsageError: if the recordings differ, or the function changes what it reads.
+    """
+    name = name_of(f)
+    leaves = trees.leaves((args, dict(kwargs)))
+    roots = [(f, name), *((x, path) for x, path in zip(leaves, parameters) if not isinstance(x, Tensor))]
+    reached = Reached(roots)
+    try:
+        say("recording")
+        first, before = _recorded(f, args, kwargs, parameters, reached, roots)
+        roots += [(x, name) for x in first.called]
+        say("recording again, to compare")
+        recorder, after = _recorded(f, args, kwargs, parameters, Reached(roots), roots)
+        differs = difference(first.program, recorder.program)
+        if differs:
+            raise UsageError(
+                f"{name} does not do the same when it is run again ({differs}), so it cannot be compiled: draw random "
+                "numbers from a numpy.random.Generator that is an argument, a field of a module or a variable of the "
+                "function's; and keep what changes from run to run in tensors"
+            )
+        _refuse_changes(name, changed(before, after.values()))
+    except BaseException:
+        for guard in reached.guards.values():
+            guard.restore()
+        raise
+    recorder.program = with_live_arrays(recorder.program, first.program)
+    return recorder, list(agreeing(before, after).values())
+
+
+def _recorded(
+    f: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    parameters: list[str],
+    reached: Reached,
+    roots: Sequence[tuple[Any, str]],
+) -> tuple[Recorder, dict[Key, Guard]]:
+    """The recording of a call, and what it read; `roots` are the functions and objects to look through for names."""
+    recorder = Recorder(_names(f), reached)
+    places = iter([Argument(i, name) for i, name in enumerate(parameters)])
+    arguments, keywords = trees.map_leaves(lambda x: recorder.passed_in(next(places), x), (args, dict(kwargs)))
+    with undrawn(reached.hidden):
+        recorder.run(f, arguments, keywords)
+    del arguments, keywords
+    recorder.let_go()
+    called = [(x, name_of(f)) for x in recorder.called]
+    found = [(guard.value, guard.label) for guard in recorder.guards.values()]
+    return recorder, {**Reached([*roots, *called, *found]).guards, **recorder.guards}
+
+
+def _refuse_changes(name: str, guards: list[Guard]) -> None:
+    for guard in guards:
+        if isinstance(guard, (Item, Field)) and isinstance(guard.value, SCALARS):
+            raise UsageError(
+                f"{name} reads and changes {guard.label}, which its program would do neither of in the next runs: keep "
+                "it in a tensor t, and write t.data = ...; or change it outside the compiled function"
+            )
+
+
+def named_parameters(f: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[str]:
+    """A name for each leaf of the arguments."""
+    try:
+        bound = dict(inspect.signature(f).bind(*args, **kwargs).arguments)
+        paths = [path.replace(".", "_") for path in trees.paths(bound)]
+    except (TypeError, ValueError):
+        paths = []
+    count = len(trees.leaves((args, kwargs)))
+    return paths if len(paths) == count else [f"x{i + 1}" for i in range(count)]
+
+
+def _names(f: Any, depth: int = 3) -> dict[int, str]:
+    """The names that the function, and the functions that it calls, have for outside tensors."""
+    function = inspect.unwrap(f)
+    function = getattr(function, "__func__", function)
+    if not inspect.isfunction(function) or not depth:
+        return {}
+    outside = inspect.getclosurevars(function)
+    names: dict[int, str] = {}
+    for name, value in {**outside.globals, **outside.nonlocals}.items():
+        names |= {id(value): name} if isinstance(value, Tensor) else _names(value, depth - 1)
+    return names

@@ -1,0 +1,75 @@
+"""Warns about a function that is recorded again and again, and says what varies and what to write."""
+
+from collections.abc import Hashable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tinygrad_lite.compiler.guards import Field, Item
+from tinygrad_lite.compiler.signature import SCALARS, Same, form
+from tinygrad_lite.engine.tensor import Tensor
+from tinygrad_lite.errors import warn
+
+if TYPE_CHECKING:
+    from tinygrad_lite.compiler.run import Run
+
+MANY = 5
+"""The number of signatures, or of values of one name, from which on they are too many."""
+
+
+class Variations:
+    """The signatures of a function's recordings, and the forms of each argument and name in them."""
+
+    def __init__(self) -> None:
+        self._keys: set[Hashable] = set()
+        self._arguments: dict[str, dict[Any, None]] = {}
+        self._names: dict[str, dict[Any, None]] = {}
+        self._has_warned = False
+
+    def note(self, key: Hashable, leaves: Sequence[Any], run: "Run") -> None:
+        """Note a recording; warn, once, if there are many."""
+        if self._has_warned:
+            return
+        self._keys.add(key)
+        for name, x in zip(run.parameters, leaves):
+            self._arguments.setdefault(name, {})[form(x)] = None
+        for guard in run.guards:
+            if isinstance(guard, (Item, Field)):
+                is_plain = isinstance(guard.value, SCALARS)
+                known_by = form(guard.value) if is_plain else (type(guard.value), Same(guard.value))
+                self._names.setdefault(guard.label, {})[known_by] = None
+        varied = self._arguments if len(self._keys) >= MANY else self._names
+        name = max(varied, key=lambda name: len(varied[name]), default="")
+        forms = list(varied.get(name, ()))
+        if max(len(self._keys), len(forms)) >= MANY:
+            self._has_warned = True
+            what, advice = _in_words(name, forms) if len(forms) > 1 else _OF_CONTAINERS
+            warn(
+                f"{run.name} was recorded {MANY} times, each time for a program of its own, since {what}. "
+                f"A recording takes as long as many runs: {advice}"
+            )
+
+
+_OF_CONTAINERS = "its arguments come in other containers each time", "pass the same containers, with the same keys"
+
+
+def _in_words(name: str, forms: list[Any]) -> tuple[str, str]:
+    """How an argument or a name varies, and what to write."""
+    kinds = {kind for kind, *_ in forms}
+    if kinds <= {Tensor, np.ndarray}:
+        shapes = list(dict.fromkeys(shape for _, shape, *_ in forms))
+        if len(shapes) > 1:
+            advice = "pad or cut it to one of a few shapes, or leave out the smaller batches"
+            return f"the shape of {name} varies ({_listed(map(str, shapes))})", advice
+        return f"{name} varies in its dtype or in whether it requires a gradient", "convert it before the call"
+    if not all(isinstance(known_by, (*SCALARS, frozenset)) for _, known_by, *_ in forms):
+        return f"{name} is another object each time", "make it once, before the calls"
+    values = _listed(str(x) if kind in (float, complex) else repr(x) for kind, x, *_ in forms)
+    if any(issubclass(kind, (int, float, complex, np.generic)) for kind in kinds):
+        advice = f"pass a number that changes as an array, np.array({name}), which the program reads in each run"
+        return f"the value of {name} varies ({values})", advice
+    return f"the value of {name} varies ({values})", "compile a function for each of a few values"
+
+
+def _listed(texts: Iterable[str]) -> str:
+    return ", ".join(texts)

@@ -1,0 +1,48 @@
+"""Shows on a terminal that somebody who waits for a first call waits for something."""
+
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from time import perf_counter
+
+FIRST = 2.0
+"""Seconds until the first words."""
+EACH = 0.5
+"""Seconds between later ones."""
+
+
+@contextmanager
+def patiently(task: str) -> Iterator[Callable[[str], None]]:
+    """A function to say what is being done; if the block takes long, that is shown on a terminal, with the seconds."""
+    doing = ""
+
+    def say(words: str) -> None:
+        nonlocal doing
+        doing = words
+
+    if not sys.stderr.isatty():
+        yield say
+        return
+    is_over = threading.Event()
+    start = perf_counter()
+
+    def show() -> None:
+        width = 0
+        pause = FIRST
+        while not is_over.wait(pause):
+            text = f"{task}: {doing}, {perf_counter() - start:.0f} s"
+            sys.stderr.write(f"\r{text:<{width}}")
+            sys.stderr.flush()
+            width, pause = len(text), EACH
+        if width:
+            sys.stderr.write(f"\r{'':<{width}}\r")
+            sys.stderr.flush()
+
+    thread = threading.Thread(target=show, daemon=True)
+    thread.start()
+    try:
+        yield say
+    finally:
+        is_over.set()
+        thread.join()
