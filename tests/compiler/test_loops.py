@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import tinygrad_lite as tg
 from tests.compiler.test_repeats import layers, maml, planted, rnn, runge_kutta
 from tests.compiler.test_source import is_clean
+from tests.compiler.test_training import OPTIMIZERS
 from tinygrad_lite import nn
 from tinygrad_lite.compiler import numpy_source, outline
 from tinygrad_lite.compiler.letting_go import letting_go
@@ -86,6 +87,31 @@ def test_ten_layers_with_adam_are_read_on_one_screen() -> None:
     assert compiled.source.count("denominator = ") == 1
 
 
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("count", [1, 4])
+def test_training_overwrites_arrays_of_any_size(optimizer: str, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(numpy_source, "MEDIUM", 1)
+    weights = [[tg.tensor(np.linspace(-1, 1, 6), True, name=f"{i}.weight") for i in range(count)] for _ in range(2)]
+    results = []
+    for each, wrap in zip(weights, (lambda f: f, lambda f: tg.compile(f, "numpy"))):
+        step = wrap(_training(each, OPTIMIZERS[optimizer](each)))
+        results.append([step().item() for _ in range(5)])
+    np.testing.assert_allclose(*results, rtol=1e-12)
+    for w, same in zip(*weights):
+        np.testing.assert_allclose(w.numpy(), same.numpy(), rtol=1e-12)
+
+
+def _training(weights: list[Any], optimizer: Any) -> Callable[[], Any]:
+    def step() -> Any:
+        optimizer.zero_grad()
+        loss = np.sum(np.tanh(np.concatenate(weights)) ** 2)
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    return step
+
+
 def test_a_loop_lets_go_of_what_it_has_read() -> None:
     source = (
         "def f(x):\n"
@@ -100,7 +126,7 @@ def test_a_loop_lets_go_of_what_it_has_read() -> None:
         "        total = total + h_2\n"
         "    return total\n"
     )
-    assert ast.unparse(letting_go(source)) == (
+    assert ast.unparse(letting_go(ast.parse(source))) == (
         "def f(x):\n"
         "    h = x\n"
         "    hs = []\n"

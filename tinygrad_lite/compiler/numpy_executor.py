@@ -1,5 +1,6 @@
 """Runs a program's NumPy source, with no more memory than code written by hand."""
 
+import ast
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from typing import Any
@@ -11,6 +12,7 @@ from tinygrad_lite.compiler.letting_go import DRAINED, letting_go
 from tinygrad_lite.compiler.numpy_source import NumpySource
 from tinygrad_lite.compiler.places import Gradient, Leaves, Place
 from tinygrad_lite.compiler.program import Program, Variable
+from tinygrad_lite.compiler.ready_keys import with_ready_keys
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import InputError
@@ -33,7 +35,8 @@ class NumpyExecutor:
         scope: dict[str, Any] = {"np": np, "ValueError": InputError, **named.helpers, **named.constants}
         scope |= {library: import_module(library) for library in named.libraries}
         scope[DRAINED] = _drained
-        exec(compile(letting_go(source.text), f"<{source.name}, compiled>", "exec"), scope)  # noqa: S102
+        tree = letting_go(with_ready_keys(ast.parse(source.text), scope))
+        exec(compile(tree, f"<{source.name}, compiled>", "exec"), scope)  # noqa: S102
         self._function = scope[source.name]
 
     def enter(self, writer: EntryWriter, wrapped: Sequence[bool]) -> bool:

@@ -187,8 +187,9 @@ class NumpySource:
         if len(indent) + len(line) > WIDTH and target is None and text.binds < ATOM:
             lines = [line.removesuffix(text.text) + "(", f"    {text.text}", ")"]
         self._quietly(call.ignoring, lines)
-        if target is None:
-            self._kept_in.pop(x, None)
+        if target is not None and entries:
+            self._line(f"{' = '.join(entries)} = {name}")
+        self._kept_in.pop(x, None)
         self.expressions.ready[x] = Text(name)
 
     def _entries(self, x: Variable) -> list[str]:
