@@ -12,6 +12,7 @@ from tinygrad_lite.engine.arguments import as_array
 from tinygrad_lite.engine.op import Array, primitive
 from tinygrad_lite.errors import InputError, ShapeError
 from tinygrad_lite.ops.linear.linalg import as_columns
+from tinygrad_lite.ops.requirements import refuse_where
 
 __all__ = ["cho_factor", "cho_solve", "solve_triangular"]
 
@@ -188,5 +189,6 @@ def cho_solve(c_and_lower: tuple[Array, bool], b: Array, overwrite_b: bool = Fal
 
 
 def _check_finite(name: str, *arrays: Array) -> None:
-    if not all(np.all(np.isfinite(x)) for x in arrays):
-        raise InputError(f"{name}: the arrays hold NaN or infinity; pass check_finite=False to compute with these")
+    message = f"{name}: the arrays hold NaN or infinity; pass check_finite=False to compute with these"
+    for x in arrays:
+        refuse_where(np.logical_not(np.isfinite(x)), x, message=message)
