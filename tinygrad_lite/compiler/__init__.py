@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 def compile(f: Callable[..., Any], backend: str | None = None) -> "Compiled":
     """Compile a function: its first call records it as a program, and later calls run that program without overhead.
 
-    The function may call models, `backward()`, `tg.grad` and optimisers. It is recorded again for each form of its
-    arguments (shapes, dtypes and containers), for each mode of the modules that it uses, and for each gradient mode.
-    The program reads and writes outside tensors and the state of optimisers as the function itself would. The recording
-    fixes Python numbers and the meaning of names; an optimiser's lr may change.
+    The function may be a method; it may call models, `backward()`, `tg.grad` and optimisers. It is recorded again for
+    each form of its arguments (shapes, dtypes and containers), for each gradient mode, and for each value of the names,
+    attributes and containers that it reads; an optimiser's lr may change. The program reads and writes outside tensors
+    and the state of optimisers as the function itself would.
 
     Args:
         backend: "numpy" for Python source or "native" for native code; by default native code if llvmlite is installed.
