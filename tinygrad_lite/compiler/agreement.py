@@ -6,6 +6,7 @@ from typing import Any
 
 from tinygrad_lite import trees
 from tinygrad_lite.compiler.guards import Field, Guard, Item, Key, agreeing, changed
+from tinygrad_lite.compiler.naming import unique
 from tinygrad_lite.compiler.places import Argument
 from tinygrad_lite.compiler.randomness import undrawn
 from tinygrad_lite.compiler.reached import Reached
@@ -93,7 +94,7 @@ def named_parameters(f: Callable[..., Any], args: tuple[Any, ...], kwargs: Mappi
     except (TypeError, ValueError):
         paths = []
     count = len(trees.leaves((args, kwargs)))
-    return paths if len(paths) == count else [f"x{i + 1}" for i in range(count)]
+    return unique(paths) if len(paths) == count else [f"x{i + 1}" for i in range(count)]
 
 
 def _names(f: Any, depth: int = 3) -> dict[int, str]:

@@ -42,10 +42,16 @@ def _head(sources: Sequence[NumpySource]) -> str:
     text = f"`{first.name}`, recorded by tinygrad_lite: plain NumPy, with every gradient written out."
     for source in rest:
         text += f"\n\nIts last results are the first arguments of `{source.name}`, which takes gradients of the others."
-    places = "".join(f"\n    {place.name}: {_form(x)}" for place, x in first.places.items())
+    places = "".join(f"\n    {_in_docstring(place.name)}: {_form(x)}" for place, x in first.places.items())
     if places:
         text += f"\n\nThe state that `{first.name}` reads and writes is a dict of:\n{places}"
     return f'"""{text}\n"""' if "\n" in text else f'"""{text}"""'
+
+
+def _in_docstring(name: str) -> str:
+    """A name as a docstring shows it: quoted, if it could be mistaken for something else."""
+    is_plain = all(part.isidentifier() or part.isdecimal() for part in name.split("."))
+    return name if is_plain else literal(name).replace("\\", r"\\").replace('"', r"\"")
 
 
 def _dtype(array: Any) -> str:
@@ -54,7 +60,7 @@ def _dtype(array: Any) -> str:
 
 def _broken(head: str, values: Any, end: str) -> str:
     """The definition of an array, on as many lines as necessary."""
-    line = f"{head}{_text(values)}{end})"
+    line = f"{head}{literal(values)}{end})"
     if len(line) <= WIDTH:
         return line
     if not end:
@@ -63,14 +69,10 @@ def _broken(head: str, values: Any, end: str) -> str:
 
 
 def _lines(values: Any, indent: str) -> list[str]:
-    if not isinstance(values, list) or len(f"{indent}{_text(values)},") <= WIDTH:
-        return [f"{indent}{_text(values)}"]
+    if not isinstance(values, list) or len(f"{indent}{literal(values)},") <= WIDTH:
+        return [f"{indent}{literal(values)}"]
     parts = [_lines(value, indent + "    ") for value in values]
     return [f"{indent}[", *(line for part in parts for line in [*part[:-1], f"{part[-1]},"]), f"{indent}]"]
-
-
-def _text(values: Any) -> str:
-    return repr(values).replace("nan", "np.nan").replace("inf", "np.inf")
 
 
 def _form(x: Any) -> str:

@@ -16,7 +16,7 @@ from tinygrad_lite.engine.op import Op
 from tinygrad_lite.engine.registry import TABLES, functions_of, path_of
 from tinygrad_lite.ops.arithmetic import casting, reductions
 from tinygrad_lite.ops.linear import contraction
-from tinygrad_lite.ops.shapes import indexing, shaping
+from tinygrad_lite.ops.shapes import indexing, joining, shaping
 
 ATOM, UNARY, _POWER, _PRODUCT, SUM, _AND, _XOR, _OR, _COMPARISON = 20, 13, 14, 12, 11, 9, 8, 7, 6
 OPERATORS: dict[Any, tuple[str, int]] = {
@@ -39,21 +39,21 @@ OPERATORS: dict[Any, tuple[str, int]] = {
     np.greater_equal: (">=", _COMPARISON),
 }
 _DEFAULTS = (("axis", None), ("keepdims", False))
+_JOINING = (("axis", 0), ("dtype", None), ("casting", "same_kind"))
 
 
 class _Named:
-    """A generator that gets a name, the same for the same generator."""
+    """An object without a text, such as a generator, that gets a name: the same for the same object."""
 
-    name = "rng"
-
-    def __init__(self, generator: Any) -> None:
-        self._generator = generator
+    def __init__(self, thing: Any, name: str) -> None:
+        self._thing = thing
+        self.name = name
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Named) and other._generator is self._generator
+        return isinstance(other, _Named) and other._thing is self._thing
 
     def __hash__(self) -> int:
-        return id(self._generator)
+        return id(self._thing)
 
 
 class Text:
@@ -123,6 +123,11 @@ class Expressions:
             return Text(f"float({written.text})")
         return written
 
+    def _joined(self, call: Instruction, operands: list[Text]) -> Text:
+        params = {name: value for name, value in call.params.items() if (name, value) not in _JOINING}
+        settings = "".join(f", {name}={self._parameter(value)}" for name, value in params.items())
+        return Text(f"np.{call.op.name}([{', '.join(operand.text for operand in operands)}]{settings})")
+
     def _tensordot(self, call: Instruction, operands: list[Text]) -> Text:
         a, b = operands
         return Text(f"np.tensordot({a.text}, {b.text}, {self._parameter(call.params['axes'])})")
@@ -155,7 +160,7 @@ class Expressions:
         if isinstance(op, Draw) and op.argument is not None:
             return f"{self._parameters[op.argument]}.{op.name}"
         if isinstance(op, Draw):
-            name = self.names[_Named(op.generator)]
+            name = self.names[_Named(op.generator, "rng")]
             self.helpers[name] = op.generator
             return f"{name}.{op.name}"
         known = _name_of_function(op, tuple(call.params))
@@ -172,11 +177,15 @@ class Expressions:
         if isinstance(value, tuple):
             parts = [self._parameter(part) for part in value]
             return f"({', '.join(parts)}{',' if len(parts) == 1 else ''})"
-        if isinstance(value, np.ndarray):
+        if isinstance(value, np.ndarray) and value.dtype.kind in _NUMBERS:
             if value.ndim == 0 or value.size <= 8:
                 return literal(value)
             constant = Variable(value.shape, value.dtype, name="index")
             return self.constant(constant, value).text
+        if not _has_literal(value):
+            name = self.names[_Named(value, type(value).__name__.lower())]
+            self.helpers[name] = value
+            return name
         return literal(value)
 
     def _index(self, index: Any) -> str:
@@ -228,6 +237,8 @@ _FORMS: dict[Any, Callable[[Expressions, Instruction, list[Text]], Text]] = {
     shaping.ravel: Expressions._reshape,
     casting.cast: Expressions._cast,
     contraction.tensordot: Expressions._tensordot,
+    joining.concatenate: Expressions._joined,
+    joining.stack: Expressions._joined,
     reductions.sum: Expressions._reduction,
     reductions.mean: Expressions._reduction,
     reductions.max: Expressions._reduction,
@@ -250,21 +261,54 @@ def _quoted(text: str) -> str:
     return quoted if quoted[0] == '"' or '"' in text else f'"{quoted[1:-1]}"'
 
 
+_NUMBERS = frozenset("biufc")
+"""The kinds of NumPy's numbers."""
+_PLAIN = (bool, int, float, complex, str, bytes, type(None), type(...))
+
+
+def _has_literal(value: Any) -> bool:
+    """Whether a value has a text of which Python makes an equal value; of what else reprs say, nobody knows."""
+    if isinstance(value, (np.dtype, np.ndarray, np.generic)):
+        return np.dtype(getattr(value, "dtype", value)).kind in _NUMBERS
+    if isinstance(value, type):
+        return issubclass(value, np.generic) or value in _PLAIN
+    if type(value) in (tuple, list):
+        return all(map(_has_literal, value))
+    if type(value) is dict:
+        return all(map(_has_literal, (*value, *value.values())))
+    if type(value) is slice:
+        return all(map(_has_literal, (value.start, value.stop, value.step)))
+    return type(value) in _PLAIN
+
+
 def literal(value: Any) -> str:
     """The Python literal of a value."""
     if isinstance(value, np.dtype) or (isinstance(value, type) and issubclass(value, np.generic)):
-        return f"np.{np.dtype(value).name}" if np.dtype(value) != bool else "bool"
+        dtype: Any = np.dtype(value)
+        if dtype.kind not in _NUMBERS:
+            return f"np.dtype({_quoted(dtype.str)})"
+        return f"np.{dtype.name}" if dtype.kind != "b" else "bool"
+    if isinstance(value, type):
+        return value.__name__
     if isinstance(value, np.ndarray):
-        dtype = "" if value.dtype in (np.float64, np.int64, np.bool_) and value.size else f", {literal(value.dtype)}"
-        return f"np.array({value.tolist()!r}{dtype})".replace("nan", "np.nan").replace("inf", "np.inf")
+        is_usual = value.dtype in (np.float64, np.int64, np.bool_) and value.size
+        return f"np.array({literal(value.tolist())}{'' if is_usual else f', {literal(value.dtype)}'})"
     if isinstance(value, np.generic):
         return f"np.{value.dtype.name}({literal(value.item())})" if value.dtype != bool else str(bool(value))
     if isinstance(value, float) and not math.isfinite(value):
         return "np.nan" if math.isnan(value) else "np.inf" if value > 0 else "-np.inf"
+    if isinstance(value, complex):
+        return repr(value) if np.isfinite(value) else f"complex({literal(value.real)}, {literal(value.imag)})"
     if isinstance(value, str):
         return _quoted(value)
     if isinstance(value, list):
         return f"[{', '.join(map(literal, value))}]"
+    if isinstance(value, tuple):
+        return f"({', '.join(map(literal, value))}{',' if len(value) == 1 else ''})"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{literal(key)}: {literal(x)}' for key, x in value.items())}}}"
+    if isinstance(value, slice):
+        return f"slice({literal(value.start)}, {literal(value.stop)}, {literal(value.step)})"
     return repr(value)
 
 

@@ -5,13 +5,15 @@ import functools
 import keyword
 import linecache
 import re
+import unicodedata
 from collections.abc import Iterable
 from types import FrameType
 from typing import Any
 
 from tinygrad_lite.compiler.program import Variable
 
-_USED = ("np", "state", "range", "reversed", "zip", "str", "float", "bool", "ValueError")
+# what the source itself calls by these names
+USED = ("np", "state", "range", "reversed", "zip", "str", "float", "bool", "ValueError")
 _EXPRESSIONS = frozenset({"<lambda>", "<listcomp>", "<genexpr>", "<dictcomp>", "<setcomp>"})
 
 
@@ -72,11 +74,16 @@ def _assigned(file: str, line: int) -> str | None:
 
 
 def identifier(name: str) -> str:
-    """A Python name like this one: hidden_weight for hidden.weight, layer_0_weight for 0.weight."""
-    made = re.sub(r"\W+", "_", name).strip("_") or "value"
-    if made[0].isdigit():
+    """A Python name like this one: hidden_weight for hidden.weight, layer_0_weight for 0.weight, chi2 for chi².
+
+    Python takes names for the same that differ only in the forms of their letters, so they are in one form here (NFKC).
+    """
+    normal = unicodedata.normalize("NFKC", name)
+    letters = "".join(letter if f"a{letter}".isidentifier() else "_" for letter in normal)
+    made = re.sub(r"_+", "_", letters).strip("_") or "value"
+    if not made.isidentifier():  # it begins with a digit, or with a mark
         made = f"layer_{made}"
-    return f"{made}_" if keyword.iskeyword(made) else made
+    return f"{made}_" if keyword.iskeyword(made) or made in USED else made
 
 
 def unique(names: Iterable[str]) -> list[str]:
@@ -89,7 +96,7 @@ class Identifiers:
     """Names for the variables of a program, each given once; those of one loop may be given again in another."""
 
     def __init__(self, taken: tuple[str, ...] = ()) -> None:
-        self._everywhere = {*taken, *_USED}
+        self._everywhere = {*taken, *USED}
         self._taken = set(self._everywhere)
         self._of: dict[Any, str] = {}
         self._count: dict[str, int] = {}

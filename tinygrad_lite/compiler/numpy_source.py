@@ -147,8 +147,9 @@ class NumpySource:
             self._title(item.section)
             if item.section == FORWARD and item.source and item.source not in self._quoted:
                 self._quoted.add(item.source)
-                if item.source.text:
-                    self._line(f"# {item.source.text[: WIDTH - 10]}")
+                quoted = "".join(letter if letter.isprintable() else " " for letter in item.source.text)
+                if quoted:
+                    self._line(f"# {quoted[: WIDTH - 10]}")
             self._statement(item, text)
 
     def _title(self, section: str) -> None:

@@ -287,7 +287,8 @@ def _named_after(module: str) -> str:
 class _Names:
     """A unique name for each tensor or array: its own, the user's, or a made-up name.
 
-    Existing names come before made-up names; of two equal names, the first node keeps it.
+    Existing names come before made-up names; of two equal names, the first node keeps it. A sign stands for a letter
+    that cannot be printed.
     """
 
     def __init__(self, path: Sequence[Tensor], root: Tensor, users: Mapping[int, str]) -> None:
@@ -308,6 +309,7 @@ class _Names:
         return known if known and not changed else self._free(known or otherwise)
 
     def _free(self, name: str) -> str:
+        name = "".join(letter if letter.isprintable() else "�" for letter in name)
         free_name, count = name, self._counts.get(name, 1)
         while free_name in self._taken:
             count += 1
