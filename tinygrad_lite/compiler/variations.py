@@ -1,5 +1,6 @@
 """Warns about a function that is recorded again and again, and says what varies and what to write."""
 
+from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ class Variations:
     def __init__(self) -> None:
         self._keys: set[Hashable] = set()
         self._arguments: dict[str, dict[Any, None]] = {}
-        self._names: dict[str, dict[Any, None]] = {}
+        self._names: dict[tuple[str, int], dict[Any, None]] = {}
         self._has_warned = False
 
     def note(self, key: Hashable, leaves: Sequence[Any], run: "Run") -> None:
@@ -33,14 +34,16 @@ class Variations:
         self._keys.add(key)
         for name, x in zip(run.parameters, leaves):
             self._arguments.setdefault(name, {})[form(x)] = None
+        met: Counter[str] = Counter()  # equal layers have the same names for other tensors
         for guard in run.guards:
             if isinstance(guard, (Item, Field)):
                 is_plain = isinstance(guard.value, SCALARS)
                 known_by = form(guard.value) if is_plain else (type(guard.value), Same(guard.value))
-                self._names.setdefault(guard.label, {})[known_by] = None
-        varied = self._arguments if len(self._keys) >= MANY else self._names
-        name = max(varied, key=lambda name: len(varied[name]), default="")
-        forms = list(varied.get(name, ()))
+                self._names.setdefault((guard.label, met[guard.label]), {})[known_by] = None
+                met[guard.label] += 1
+        by_place: dict[Any, dict[Any, None]] = self._arguments if len(self._keys) >= MANY else self._names
+        place = max(by_place, key=lambda place: len(by_place[place]), default="")
+        name, forms = place if isinstance(place, str) else place[0], list(by_place.get(place, ()))
         if max(len(self._keys), len(forms)) >= MANY:
             self._has_warned = True
             what, advice = _in_words(name, forms) if len(forms) > 1 else _OF_CONTAINERS
