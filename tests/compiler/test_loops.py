@@ -40,7 +40,7 @@ def test_loops_compute_what_the_instructions_do(program: Any, data: st.DataObjec
         patch.setattr(outline, "FEW", 1)
         patch.setattr(numpy_source, "MEDIUM", data.draw(st.sampled_from([1, 2**11])))  # arrays of any size
         recorded = Program(places, {}, calls, results)
-        executor = NumpyExecutor(recorded, NumpySource(recorded, "f", [place.name for place in places.values()]))
+        executor = NumpyExecutor(NumpySource(recorded, "f", [place.name for place in places.values()]))
     for _ in range(2):
         for found, x in zip(executor.run(arguments), results, strict=True):
             np.testing.assert_array_equal(found, values[x])
@@ -84,7 +84,7 @@ def test_ten_layers_with_adam_are_read_on_one_screen() -> None:
     compiled = tg.compile(step, "numpy")
     compiled(np.ones((2, 6))), compiled(np.ones((2, 6)))
     assert len(compiled.source.splitlines()) <= 60
-    assert compiled.source.count("denominator = ") == 1
+    assert compiled.source.count("np.sqrt(v)") == compiled.source.count("0.999**") == 1
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
@@ -110,6 +110,23 @@ def _training(weights: list[Any], optimizer: Any) -> Callable[[], Any]:
         return loss
 
     return step
+
+
+def test_parameters_that_differ_in_their_steps_keep_their_counts() -> None:
+    weights = [[tg.tensor(np.linspace(-1, 1, 6), True, name=f"{i}.weight") for i in range(4)] for _ in range(2)]
+    optimizers = [tg.optim.Adam(each, lr=0.1) for each in weights]
+    step, eager = (_training(each, optimizer) for each, optimizer in zip(weights, optimizers))
+    compiled = tg.compile(step, "numpy")
+    for turn in range(6):
+        if turn == 3:
+            assert compiled.source.count('state["step"]') == 2  # read and written
+            for optimizer in optimizers:
+                optimizer.state[1]["step"] = 10
+        assert compiled().item() == pytest.approx(eager().item(), rel=1e-12)
+    for found, expected in zip(*(optimizer.state for optimizer in optimizers)):
+        assert found["step"] == expected["step"]
+    for w, same in zip(*weights):
+        np.testing.assert_allclose(w.numpy(), same.numpy(), rtol=1e-12)
 
 
 def test_a_loop_lets_go_of_what_it_has_read() -> None:

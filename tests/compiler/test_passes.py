@@ -28,7 +28,7 @@ def recorded(f: Callable[..., Any], *x: Any) -> Recorded:
 
 
 def run(program: Recorded, *x: Any) -> Any:
-    return NumpyExecutor(program, NumpySource(program, "f", [f"x{i}" for i in range(len(x))])).run(x)
+    return NumpyExecutor(NumpySource(program, "f", [f"x{i}" for i in range(len(x))])).run(x)
 
 
 def names(program: Recorded) -> list[str]:

@@ -13,6 +13,7 @@ from tinygrad_lite.compiler.expressions import ATOM, OPERATORS, Expressions, Tex
 from tinygrad_lite.compiler.naming import identifier
 from tinygrad_lite.compiler.numpy_loops import Heading, Iterable, for_lines, plural, value_name
 from tinygrad_lite.compiler.outline import Item, Loop, outline
+from tinygrad_lite.compiler.passes.one_count import with_one_count
 from tinygrad_lite.compiler.places import Argument, Gradient, Place
 from tinygrad_lite.compiler.program import FORWARD, Instruction, Program, Variable
 from tinygrad_lite.compiler.uses import Uses, is_plain_ufunc
@@ -38,6 +39,7 @@ class NumpySource:
     Args:
         taken: names that already mean something else.
         large: the number of bytes above which an array that is not read any more takes up the next result.
+        has_one_count: whether an optimiser's equal counts of steps are one in the source.
         items: the outline of the program, if it is known.
     """
 
@@ -48,9 +50,13 @@ class NumpySource:
         parameters: list[str],
         taken: Collection[str] = (),
         large: int = LARGE,
+        has_one_count: bool = True,
         items: Sequence[Item] | None = None,
     ) -> None:
-        self.program = program
+        original = program
+        self.program = program = with_one_count(program) if has_one_count and items is None else program
+        self._original = original
+        self._has_one_count = has_one_count
         self.name = identifier(name)
         self.parameters = parameters
         self._taken = (self.name, *taken)
@@ -71,7 +77,8 @@ class NumpySource:
         for place, x in program.updates.items():
             if x not in self._uses.written:
                 self._kept_in.setdefault(x, []).append(place)
-                if isinstance(x, Variable) and not isinstance(place, Gradient):
+                has_name = isinstance(x, Variable) and x.is_number and x.is_named
+                if isinstance(x, Variable) and not isinstance(place, Gradient) and not has_name:
                     x.name = f"new_{identifier(place.name)}"
         self.expressions = Expressions(self.parameters, self._taken)
         for call in program.calls:
@@ -81,7 +88,13 @@ class NumpySource:
 
     def at_speed(self) -> "NumpySource":
         """The same function in its fastest form, which overwrites arrays even if that costs readability."""
-        return NumpySource(self.program, self.name, self.parameters, self._taken[1:], MEDIUM, self._items)
+        return NumpySource(
+            self.program, self.name, self.parameters, self._taken[1:], MEDIUM, self._has_one_count, self._items
+        )
+
+    def with_all_counts(self) -> "NumpySource":
+        """The same function with the count of each parameter's steps."""
+        return NumpySource(self._original, self.name, self.parameters, self._taken[1:], self._large, False)
 
     def _share_names(self, items: Sequence[Item], scope: set[str] | None = None) -> None:
         """Let values that take each other's place have one name, and loops use names again."""

@@ -6,6 +6,7 @@ in each turn. A turn may differ from the next one in shapes, since NumPy code ne
 
 from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 from typing import Any, Union
 
 from tinygrad_lite.compiler.ownership import makes_an_array
@@ -80,7 +81,7 @@ class Loop:
 
 def outline(program: Program) -> list[Item]:
     """The program's instructions, and loops in place of those that repeat."""
-    items = _with_loops(program.calls)
+    items = _with_loops(_numbers_first(program.calls))
     kept: dict[Variable, list[Place]] = {}
     for place, x in program.updates.items():
         if isinstance(x, Variable):
@@ -89,6 +90,22 @@ def outline(program: Program) -> list[Item]:
     in_loops = {x for item in items if isinstance(item, Loop) for t in item.writes_to for x in item.made[t]}
     _keep(items, [x for x in program.ends if x not in in_loops])
     return items
+
+
+def _numbers_first(calls: Sequence[Instruction]) -> list[Instruction]:
+    """The calls with numbers, such as those that follow from a count of steps, at the beginning of each section."""
+    ordered: list[Instruction] = []
+    for _, section in groupby(calls, lambda call: call.section):
+        early: list[Instruction] = []
+        others: list[Instruction] = []
+        later: set[Variable] = set()
+        for call in section:
+            is_early = call.result.is_number and not call.has_effect and later.isdisjoint(call.reads)
+            (early if is_early else others).append(call)
+            if not is_early:
+                later.add(call.result)
+        ordered += early + others
+    return ordered
 
 
 def _form(call: Instruction) -> Hashable:

@@ -183,6 +183,34 @@ class Entry(Place):
         return f"{writer.name(entries)}[{self.entry!r}]"
 
 
+class Count(Place):
+    """The same count in the state of several parameters."""
+
+    def __init__(self, places: Sequence[Entry]) -> None:
+        self.places = places
+        self.name = places[0].entry
+        self.key = (Count, *(place.key for place in places))
+
+    def read(self, leaves: Leaves) -> Any:
+        """The count; None if some parameters have another one."""
+        first, *others = [place.read(leaves) for place in self.places]
+        return first if others.count(first) == len(others) else None
+
+    def write(self, value: Any, leaves: Leaves) -> None:
+        for place in self.places:
+            place.write(value, leaves)
+
+    def reading(self, writer: "EntryWriter") -> str:
+        first, *others = [place.reading(writer) for place in self.places]
+        test = f"not {' == '.join([first, *others])}"
+        if test not in writer.tests:
+            writer.tests.append(test)
+        return first
+
+    def writing(self, writer: "EntryWriter", value: str) -> str:
+        return " = ".join([*(place.reading(writer) for place in self.places), value])
+
+
 class Outside(Place):
     """An array that the function reads from outside; others may write to it, but the function does not."""
 

@@ -112,7 +112,7 @@ class Run:
 
     def _executor(self, backend: str, i: int) -> Any:
         if backend == "numpy":
-            return NumpyExecutor(self._programs[i], self.sources[i])
+            return NumpyExecutor(self.sources[i])
         from tinygrad_lite.compiler.native.executor import NativeExecutor
 
         return NativeExecutor(self._programs[i])
