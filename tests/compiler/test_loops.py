@@ -1,6 +1,7 @@
 """Loops in the source of programs that repeat: they compute what the instructions compute, and read as a person's."""
 
 import ast
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,31 @@ def test_training_overwrites_arrays_of_any_size(optimizer: str, count: int, monk
     np.testing.assert_allclose(*results, rtol=1e-12)
     for w, same in zip(*weights):
         np.testing.assert_allclose(w.numpy(), same.numpy(), rtol=1e-12)
+
+
+@pytest.mark.parametrize("activation", [nn.ReLU, nn.Tanh, nn.Sigmoid, nn.GELU])
+@pytest.mark.parametrize("sides", [(3, 3, 3, 3, 3), (5, 3, 3, 3, 1), (2, 4, 6, 8, 9)])
+def test_layers_overwrite_arrays_of_any_size(activation: Any, sides: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(numpy_source, "MEDIUM", 1)
+    results = []
+    for wrap in (lambda f: f, lambda f: tg.compile(f, "numpy")):
+        made = [nn.Linear(a, b, rng=i) for i, (a, b) in enumerate(itertools.pairwise(sides))]
+        model = nn.Sequential(*[layer for linear in made for layer in (linear, activation())])
+        optimizer = tg.optim.SGD(model.parameters(), lr=0.1, momentum=0.5)
+
+        def step(x: Any, model: Any = model, optimizer: Any = optimizer) -> Any:
+            optimizer.zero_grad()
+            loss = np.mean(model(x) ** 2)
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        once = wrap(step)
+        x = np.random.default_rng(0).normal(size=(7, sides[0]))
+        losses = [once(x).item() for _ in range(4)]
+        results.append([*losses, *(w.numpy() for w in model.parameters())])
+    for found, expected in zip(*results, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-12)
 
 
 def _training(weights: list[Any], optimizer: Any) -> Callable[[], Any]:

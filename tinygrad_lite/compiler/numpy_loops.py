@@ -196,7 +196,8 @@ class Heading:
 
     Attributes:
         targets, iterables: the loop's variables, and what each of them runs over.
-        keys: for each variable that is read from the state or written to it, the expression of its key.
+        keys: the expression of the key of each variable that is read from the state; for one that is written there, of
+            each of its keys, by the variable and their number.
         numbers: the texts of the numbers that vary.
 
     Args:
@@ -208,11 +209,11 @@ class Heading:
         self._scope = scope
         self.targets: list[str] = []
         self.iterables: list[Iterable] = []
-        self.keys: dict[Variable, str] = {}
+        self.keys: dict[Any, str] = {}
         self.numbers: dict[Variable, Text] = {}
-        keys = {
-            x: [place.name for place in places] for x, places in (*loop.reads_from.items(), *loop.writes_to.items())
-        }
+        written = {(x, i): places for x, each in loop.writes_to.items() for i, places in enumerate(each)}
+        entries: dict[Any, Sequence[Any]] = {**loop.reads_from, **written}
+        keys = {x: [place.name for place in places] for x, places in entries.items()}
         patterns = {x: Keys.of(each) for x, each in keys.items()}
         numbers = {x: values for x, values in loop.varying.items() if not isinstance(values[0], Variable)}
         even = [progression(values) for values in numbers.values()]
@@ -242,7 +243,7 @@ class Heading:
         self._names.confine(variable, self._scope)
         return self._names[variable]
 
-    def _name_the_rest(self, keys: dict[Variable, list[str]]) -> None:
+    def _name_the_rest(self, keys: dict[Any, list[str]]) -> None:
         together = Names.of([*keys.values()]) if keys else None
         if together is not None:
             name = self._over(together.iterable(self._new("i"), self._new("part")), "name")

@@ -13,10 +13,11 @@ from tinygrad_lite.compiler.expressions import ATOM, OPERATORS, Expressions, Tex
 from tinygrad_lite.compiler.naming import identifier
 from tinygrad_lite.compiler.numpy_loops import Heading, Iterable, for_lines, plural, value_name
 from tinygrad_lite.compiler.outline import Item, Loop, outline
+from tinygrad_lite.compiler.ownership import is_plain_ufunc
 from tinygrad_lite.compiler.passes.one_count import with_one_count
 from tinygrad_lite.compiler.places import Argument, Gradient, Place
 from tinygrad_lite.compiler.program import FORWARD, Instruction, Program, Variable
-from tinygrad_lite.compiler.uses import Uses, is_plain_ufunc
+from tinygrad_lite.compiler.uses import Uses
 from tinygrad_lite.ops.requirements import refuse_where
 from tinygrad_lite.readers.recording import Source
 
@@ -66,7 +67,7 @@ class NumpySource:
         self._section: str | None = None
         self._quoted: set[Source] = set()
         self._quiet: str | None = None
-        self._keys: dict[Variable, str] = {}
+        self._keys: dict[Variable, list[str]] = {}
         self._scopes: dict[Loop, set[str]] = {}
         self._elements: dict[Variable, tuple[str, int, int]] = {}
         self._passed: dict[Loop, list[tuple[str, list[Variable], bool]]] = {}
@@ -209,7 +210,7 @@ class NumpySource:
     def _entries(self, x: Variable) -> list[str]:
         """The entries of the state that a result is written to."""
         entries = [f"state[{literal(place.name)}]" for place in self._kept_in.get(x, [])]
-        return [*entries, f"state[{self._keys[x]}]"] if x in self._keys else entries
+        return entries + [f"state[{key}]" for key in self._keys.get(x, [])]
 
     def _quietly(self, ignoring: frozenset[str], lines: Sequence[str]) -> None:
         """Write lines without some warnings."""
@@ -280,7 +281,7 @@ class NumpySource:
             x.name = value_name([place.name for place in places])
             ready[x] = Text(names[x])
             self._line(f"{names[x]} = state[{heading.keys[x]}]")
-        self._keys.update({x: heading.keys[x] for x in loop.writes_to})
+        self._keys.update({x: [heading.keys[x, i] for i in range(len(each))] for x, each in loop.writes_to.items()})
         self._block(loop.body)
         for name, results in lists.items():
             together = ", ".join(names[x] for x in results)

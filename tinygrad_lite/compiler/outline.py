@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any, Union
 
-from tinygrad_lite.compiler.ownership import makes_an_array
+from tinygrad_lite.compiler.ownership import is_plain_ufunc, makes_an_array
 from tinygrad_lite.compiler.places import Argument, Place
 from tinygrad_lite.compiler.program import Instruction, Program, Variable, mapped
 from tinygrad_lite.compiler.repeats import Stretch, map_numbers, operation, parameters, stretches
@@ -46,8 +46,8 @@ class Loop:
         carried: what it hands from turn to turn.
         varying: the variables that stand for another value in each turn, with these values; some are numbers.
         made: the results of the turn, each with its variables in all turns.
-        reads: the places from which a turn reads a varying variable.
-        writes: the places to which a turn writes a result.
+        reads_from: the places from which a turn reads a varying variable.
+        writes_to: the places to which a turn writes a result; there may be several, each with those of all turns.
         listed: the results of which later code needs those of all turns.
         lasting: the results of which later code needs that of the last turn.
     """
@@ -58,7 +58,7 @@ class Loop:
     varying: dict[Variable, list[Any]] = field(default_factory=dict)
     made: dict[Variable, list[Variable]] = field(default_factory=dict)
     reads_from: dict[Variable, list[Place]] = field(default_factory=dict)
-    writes_to: dict[Variable, list[Place]] = field(default_factory=dict)
+    writes_to: dict[Variable, list[list[Place]]] = field(default_factory=dict)
     listed: set[Variable] = field(default_factory=set)
     lasting: set[Variable] = field(default_factory=set)
 
@@ -112,8 +112,9 @@ def _form(call: Instruction) -> Hashable:
     """What must be equal for one text to say what two instructions do."""
     x = call.result
     ndim = len(x.shape) if call.op in (shaping.transpose, shaping.swapaxes) else bool(x.shape)
+    by_entry = is_plain_ufunc(call)  # so that the result may take the place of an input of its form
     inputs = [
-        (y.is_number, bool(y.shape), (y.shape, y.dtype) == (x.shape, x.dtype))
+        (y.is_number, bool(y.shape), by_entry and (y.shape, y.dtype) == (x.shape, x.dtype))
         if isinstance(y, Variable)
         else (type(y), repr(y))
         for y in call.inputs
@@ -223,14 +224,19 @@ def _result(values: Sequence[Variable]) -> Variable:
 def _use_places(items: Sequence[Item], program: Program, kept: Mapping[Variable, list[Place]]) -> None:
     """Let loops read from the state, and write to it, what has a place there in each turn."""
     made_at = {x: position for position, item in enumerate(items) for x in _results(item)}
+    written = {x for item in items if isinstance(item, Instruction) and (x := item.result) in kept}
     written_at = {place: made_at.get(x, len(items)) for x, places in kept.items() for place in places}
     for position, loop in enumerate(items):
         if not isinstance(loop, Loop):
             continue
         for x, values in loop.made.items():
-            if all(len(kept.get(value, ())) == 1 for value in values):
-                loop.writes_to[x] = [kept[value][0] for value in values]
-        in_turn = {place: turn for places in loop.writes_to.values() for turn, place in enumerate(places)}
+            counts = {len(kept.get(value, ())) for value in values}
+            if len(counts) == 1 and counts != {0}:
+                loop.writes_to[x] = [list(places) for places in zip(*(kept[value] for value in values))]
+                written.update(values)
+        in_turn = {
+            place: turn for each in loop.writes_to.values() for places in each for turn, place in enumerate(places)
+        }
         for x, values in loop.varying.items():
             places: list[Place] = []
             for turn, value in enumerate(values):
@@ -240,7 +246,7 @@ def _use_places(items: Sequence[Item], program: Program, kept: Mapping[Variable,
                 if place is not None and not isinstance(place, Argument):
                     if written_at.get(place, position) >= position and in_turn.get(place, turn) >= turn:
                         places.append(place)
-                elif value in kept and made_at.get(value, position) < position:
+                elif value in written and made_at.get(value, position) < position:
                     places.append(kept[value][0])
             if len(places) == len(values):
                 loop.reads_from[x] = places

@@ -29,6 +29,11 @@ _SHARING = frozenset(
 )
 
 
+def is_plain_ufunc(call: Instruction) -> bool:
+    """Whether a call is a ufunc that computes entry by entry, without further settings."""
+    return isinstance(call.op.forward, np.ufunc) and not call.op.forward.signature and not call.params
+
+
 def makes_an_array(call: Instruction) -> bool:
     """Whether the result is always an array of its own."""
     return bool(call.result.shape) and not shared_with(call)

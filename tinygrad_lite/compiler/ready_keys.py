@@ -40,9 +40,15 @@ def _prepare(loop: ast.For, scope: dict[str, Any]) -> None:
     for i, uses in enumerate(keys.values()):
         for use in uses:
             use.slice = ast.Name(f"{name}_{i}", ast.Load())
+    for i, target in enumerate(targets):
+        if isinstance(target, ast.Name) and target.id in fixed:
+            scope[f"{name}_of_{target.id}"] = fixed[target.id]
+            iterables[i] = ast.Name(f"{name}_of_{target.id}", ast.Load())
+    read = {x.id for statement in loop.body for x in ast.walk(statement) if isinstance(x, ast.Name)}
+    kept = [i for i, target in enumerate(targets) if not isinstance(target, ast.Name) or target.id in read]
     found = ast.Tuple([ast.Name(f"{name}_{i}", ast.Store()) for i in range(len(keys))], ast.Store())
-    loop.target = ast.Tuple([*targets, found], ast.Store())
-    loop.iter = ast.Call(ast.Name("zip", ast.Load()), [*iterables, ast.Name(name, ast.Load())], [])
+    loop.target = ast.Tuple([*(targets[i] for i in kept), found], ast.Store())
+    loop.iter = ast.Call(ast.Name("zip", ast.Load()), [*(iterables[i] for i in kept), ast.Name(name, ast.Load())], [])
 
 
 def _is_made(x: ast.Subscript) -> bool:

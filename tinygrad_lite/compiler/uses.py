@@ -2,10 +2,8 @@
 
 from collections.abc import Collection, Sequence
 
-import numpy as np
-
 from tinygrad_lite.compiler.outline import Carried, Item, Loop
-from tinygrad_lite.compiler.ownership import last_uses, makes_an_array
+from tinygrad_lite.compiler.ownership import is_plain_ufunc, last_uses, makes_an_array
 from tinygrad_lite.compiler.program import Instruction, Program, Variable
 
 
@@ -34,7 +32,7 @@ class Uses:
         self._user: dict[Variable, Instruction] = {}
         self._by_loops: set[Variable] = set()
         self._from_state: set[Variable] = set()
-        self._block(items, [x for x in program.ends if x not in self.written], {})
+        self._block(items, [x for x in program.ends if x not in self.written])
         self.into = {x: target for target, x in self.takes_up.items()}
 
     def count(self, x: Variable) -> int:
@@ -57,7 +55,13 @@ class Uses:
         for x in reads:
             self._count[x] = self._count.get(x, 0) + 1
 
-    def _block(self, items: Sequence[Item], ends: Collection[Variable], carried: dict[Variable, Carried]) -> None:
+    def _block(
+        self,
+        items: Sequence[Item],
+        ends: Collection[Variable],
+        carried: Collection[Carried] = (),
+        grown: Collection[Variable] = (),
+    ) -> None:
         self._add(ends)
         for item in items:
             if isinstance(item, Instruction):
@@ -70,44 +74,59 @@ class Uses:
                 self._add([x for x in from_lists if isinstance(x, Variable)])
                 self._add([*(carry.first for carry in item.carried), *item.fixed])
                 self._by_loops.update(item.reads)
-        owned = self._take_up(items, ends, carried)
+        owned = self._take_up(items, ends, carried, grown)
         self._pack(items, ends)
         for loop in items:
             if isinstance(loop, Loop):
                 after = [carry.after for carry in loop.carried]
-                self._block(loop.body, [*loop.listed, *loop.lasting, *loop.writes_to, *after], self._grown(loop, owned))
+                writes = [x for x, each in loop.writes_to.items() for _ in each]
+                inner = [*loop.listed, *loop.lasting, *writes, *after]
+                self._block(loop.body, inner, loop.carried, self._grown(loop, owned))
 
     def _take_up(
-        self, items: Sequence[Item], ends: Collection[Variable], carried: dict[Variable, Carried]
+        self,
+        items: Sequence[Item],
+        ends: Collection[Variable],
+        carried: Collection[Carried],
+        grown: Collection[Variable],
     ) -> set[Variable]:
-        """Find the arrays that take up results, and return those that belong to the program."""
-        owned = set(carried)
+        """Find the arrays that take up results, and return those that belong to the program.
+
+        An array that becomes what a loop hands on has its name, so it is made after the last use of the former value.
+        """
+        owned = set(grown)
         last = last_uses(items, ends)
+        read = {x: position for position, item in enumerate(items) for x in item.reads}
+        former = {carry.after: read.get(carry.before, -1) for carry in carried if not carry.is_late}
+        growing = {carry.before: carry.after for carry in carried if carry.before in grown}
+        begun: dict[Variable, int] = {}
         for position, call in enumerate(items):
             if isinstance(call, Loop):
                 continue
             x = call.result
+            begun[x] = position
             if makes_an_array(call):
                 owned.add(x)
             if x.nbytes >= self._large and is_plain_ufunc(call):
                 for y in call.inputs:
                     is_free = y in owned and last.get(y) == position and self.count(y) == 1
-                    fits = is_free and (y.shape, y.dtype) == (x.shape, x.dtype)
-                    if fits and (y not in carried or carried[y].after is x):
+                    fits = is_free and (y.shape, y.dtype) == (x.shape, x.dtype) and growing.get(y, x) is x
+                    if fits and (y in growing or begun[y] >= former.get(x, -1)):
                         self.takes_up[y] = x
+                        begun[x] = begun.get(y, position)
                         break
         return owned
 
-    def _grown(self, loop: Loop, owned: Collection[Variable]) -> dict[Variable, Carried]:
+    def _grown(self, loop: Loop, owned: Collection[Variable]) -> set[Variable]:
         """What a loop carries only to let it grow, so that each turn may write to it."""
-        found = {}
+        found = set()
         for carry in loop.carried:
             kept = loop.listed | loop.writes_to.keys()
             read = [x for item in loop.body for x in item.reads]
             is_free = carry.first in owned and self.is_only_read_by_a_loop(carry.first)
             others = [each for each in loop.carried if each.after is carry.after]
             if is_free and carry.after not in kept and carry.after not in read and len(others) == 1:
-                found[carry.before] = carry
+                found.add(carry.before)
         return found
 
     def _pack(self, items: Sequence[Item], ends: Collection[Variable]) -> None:
@@ -132,8 +151,3 @@ class Uses:
             for x in loop.listed:
                 if x in self.packed and not read.isdisjoint(loop.made[x][:-1] if x in loop.lasting else loop.made[x]):
                     del self.packed[x]
-
-
-def is_plain_ufunc(call: Instruction) -> bool:
-    """Whether a call is a ufunc that computes entry by entry, without further settings."""
-    return isinstance(call.op.forward, np.ufunc) and not call.op.forward.signature and not call.params
