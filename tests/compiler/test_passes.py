@@ -54,6 +54,9 @@ SIMPLER: dict[str, tuple[Callable[[Any], Any], list[str]]] = {
     "times one": (lambda x: x * 1.0 / 1.0 - 0.0, []),
     "plus zero is not nothing, for -0.0": (lambda x: x + 0.0, ["add"]),
     "transposed twice": (lambda x: x.T.T, []),
+    "swapped and transposed": (lambda x: np.swapaxes(x, -1, -2).T, []),
+    "two factors": (lambda x: 0.0078125 * (2 * np.sin(x)), ["sin", "multiply"]),
+    "two factors of which none is a power of two": (lambda x: 0.1 * (3 * x), ["multiply", "multiply"]),
     "axes in a round": (lambda x: np.transpose(np.transpose(x[None], (1, 2, 0)), (2, 0, 1))[0], ["getitem", "getitem"]),
     "reshaped twice": (lambda x: np.reshape(np.reshape(x, (3, 2)), (6,)), ["reshape"]),
     "reshaped to the same": (lambda x: np.reshape(x, (2, 3)), []),
@@ -70,6 +73,11 @@ def test_simpler(f: Callable[[Any], Any], left: list[str]) -> None:
     program = simplified(recorded(f, X))
     assert names(program) == left
     np.testing.assert_array_equal(run(program, X)[0], f(X))
+
+
+def test_equal_constants_are_one() -> None:
+    program = simplified(recorded(lambda x: (x + np.array([1.0, 2.0, 3.0])) * np.array([1.0, 2.0, 3.0]), X))
+    assert len(program.constants) == 1
 
 
 def test_a_positive_part_stands_for_what_it_came_of() -> None:

@@ -4,7 +4,7 @@ import functools
 import inspect
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -78,6 +78,7 @@ class Expressions:
         constants: the arrays that have a name in the source.
         libraries: the libraries that the source calls besides NumPy.
         helpers: the functions that the source calls and NumPy lacks, by name.
+        sequence: the text of a list of values, if there is a shorter one than to name them all.
 
     Args:
         parameters: the names of the arguments.
@@ -91,6 +92,7 @@ class Expressions:
         self.constants: dict[str, Any] = {}
         self.libraries: set[str] = set()
         self.helpers: dict[str, Callable[..., Any]] = {}
+        self.sequence: Callable[[Sequence[Any]], str | None] = lambda _: None
 
     def constant(self, x: Variable, array: Any) -> Text:
         """The text of an array that is the same in each run."""
@@ -126,7 +128,8 @@ class Expressions:
     def _joined(self, call: Instruction, operands: list[Text]) -> Text:
         params = {name: value for name, value in call.params.items() if (name, value) not in _JOINING}
         settings = "".join(f", {name}={self._parameter(value)}" for name, value in params.items())
-        return Text(f"np.{call.op.name}([{', '.join(operand.text for operand in operands)}]{settings})")
+        together = self.sequence(call.inputs) or f"[{', '.join(operand.text for operand in operands)}]"
+        return Text(f"np.{call.op.name}({together}{settings})")
 
     def _tensordot(self, call: Instruction, operands: list[Text]) -> Text:
         a, b = operands

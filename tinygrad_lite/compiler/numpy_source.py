@@ -23,6 +23,7 @@ from tinygrad_lite.readers.recording import Source
 
 WIDTH = 88  # columns, as in Python's formatters
 LARGE = 2**15  # bytes; above this, a second array costs more than readability is worth
+FEW = 3  # neighbours in a list; fewer of them are named one by one
 MEDIUM = 2**11  # bytes; above this, a second array costs time
 _IN_PLACE = frozenset({np.add, np.subtract, np.multiply, np.divide, np.power, np.remainder, np.floor_divide})
 
@@ -82,6 +83,7 @@ class NumpySource:
                 if isinstance(x, Variable) and not isinstance(place, Gradient) and not has_name:
                     x.name = f"new_{identifier(place.name)}"
         self.expressions = Expressions(self.parameters, self._taken)
+        self.expressions.sequence = self._neighbours
         for call in program.calls:
             self.expressions.reserve(call)
         self._share_names(items)
@@ -366,6 +368,11 @@ class NumpySource:
         if len(runs) == 1:
             return parts[0]
         return f"[{', '.join('*' * (len(run) > 1) + part for run, part in zip(runs, parts))}]"
+
+    def _neighbours(self, values: Sequence[Any]) -> str | None:
+        """The text of a list of values if some of them are neighbours in lists."""
+        is_short = sum(x in self._elements for x in values if isinstance(x, Variable)) < FEW
+        return None if is_short else self._sequence(values)
 
     def _continues(self, run: Sequence[Variable], x: Variable) -> bool:
         """Whether a value comes next to a run of neighbours in a list."""

@@ -1,8 +1,9 @@
 """Algebra: operations that change nothing, undo each other, or have a shorter form.
 
 Each rule keeps every bit of every result, including infinities and the sign of zero. So x + 0 stays, since it is not x
-if x is -0.0. There are two exceptions: the sum of a broadcast array becomes a product, which is rounded once, and BLAS
-may add up the product with a column in another order.
+if x is -0.0. There are three exceptions: the sum of a broadcast array becomes a product, which is rounded once; BLAS
+may add up the product with a column in another order; and of two factors, one of them a power of two, the product is
+taken first, which matters only at the ends of the range of numbers.
 """
 
 from collections.abc import Callable
@@ -94,6 +95,46 @@ def _neutral(place: int, is_neutral: Callable[[Any], bool]) -> Rule:
 def _same_form(call: Instruction, _: Definitions) -> Any:
     """A cast, reshape or broadcast that changes nothing."""
     return _unchanged(call.inputs[0], call)
+
+
+def _two_factors(call: Instruction, definitions: Definitions) -> Any:
+    """a · (b · x) is (a · b) · x if a or b is a power of two."""
+    for i, a in enumerate(call.inputs):
+        product = definitions.made(call.inputs[1 - i], elementwise.multiply)
+        if isinstance(a, Variable) or product is None or not definitions.is_used_once(product.result):
+            continue
+        for j, b in enumerate(product.inputs):
+            x = product.inputs[1 - j]
+            is_exact = not isinstance(b, Variable) and any(map(_is_power_of_two, (a, b))) and _is_usual(a * b)
+            if is_exact and _unchanged(x, product) is not None and x.dtype.kind == "f" and not x.is_number:
+                return call.of(elementwise.multiply, (a * b, x))
+    return None
+
+
+def _is_power_of_two(number: Any) -> bool:
+    return type(number) in (int, float) and bool(np.isfinite(number)) and abs(np.frexp(number)[0]) == 0.5
+
+
+def _is_usual(number: Any) -> bool:
+    return bool(1e-30 < abs(number) < 1e30)
+
+
+def _swapped(call: Instruction, _: Definitions) -> Any:
+    """Axes that change places are a transposition, which the rules know."""
+    x = call.inputs[0]
+    ndim = len(call.result.shape)
+    order = list(range(ndim))
+    a, b = (axis % ndim for axis in call.params.values())
+    order[a], order[b] = order[b], order[a]
+    axes = None if order == list(range(ndim))[::-1] else tuple(order)
+    return call.of(shaping.transpose, (x,), {"axes": axes})
+
+
+def _scattered_whole(call: Instruction, _: Definitions) -> Any:
+    """An array that is put where an index only adds an axis at the end loses that axis."""
+    if len(call.inputs) == 1 and len(call.params["indices"]) == 1 and _is_new_axis(call.params["indices"][0]):
+        return call.of(shaping.reshape, call.inputs, {"shape": call.result.shape})
+    return None
 
 
 def _undone(op: Op) -> Rule:
@@ -207,7 +248,7 @@ def _positive_part(call: Instruction, definitions: Definitions) -> Any:
 
 
 _RULES: dict[Op, tuple[Rule, ...]] = {
-    elementwise.multiply: (_neutral(0, _is(1)), _neutral(1, _is(1)), _negated),
+    elementwise.multiply: (_neutral(0, _is(1)), _neutral(1, _is(1)), _negated, _two_factors),
     elementwise.divide: (_neutral(1, _is(1)),),
     elementwise.subtract: (_neutral(1, _is(0)),),
     elementwise.add: (_neutral(1, _is(0, negative=True)), _neutral(0, _is(0, negative=True)), _subtraction),
@@ -217,6 +258,8 @@ _RULES: dict[Op, tuple[Rule, ...]] = {
     selection.stop_gradient: (_same_form,),
     casting.cast: (_same_form,),
     shaping.transpose: (_transposed_twice,),
+    shaping.swapaxes: (_swapped,),
+    indexing.scatter: (_scattered_whole,),
     shaping.reshape: (_same_form, _reshaped_twice),
     indexing.getitem: (_column,),
     shaping.ravel: (_same_form, _reshaped_twice),

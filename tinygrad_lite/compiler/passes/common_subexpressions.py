@@ -5,13 +5,14 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_lite.compiler.passes.constant_folding import SMALL
 from tinygrad_lite.compiler.program import Instruction, Program, Variable
 
 
 def without_common_subexpressions(program: Program) -> Program:
     """Perform each operation on the same inputs only once."""
     known: dict[Hashable, Variable] = {}
-    same: dict[Variable, Variable] = {}
+    same = _equal_constants(program)
     calls = []
     for call in program.calls:
         call = call.with_variables(same)
@@ -22,6 +23,18 @@ def without_common_subexpressions(program: Program) -> Program:
                 continue
         calls.append(call)
     return program.with_calls(calls, same)
+
+
+def _equal_constants(program: Program) -> dict[Variable, Variable]:
+    """The small constants that are equal to earlier ones, with these."""
+    known: dict[Hashable, Variable] = {}
+    same: dict[Variable, Variable] = {}
+    for x, array in program.constants.items():
+        if np.size(array) <= SMALL:
+            first = known.setdefault((type(array), identity(array), x.is_number), x)
+            if first is not x:
+                same[x] = first
+    return same
 
 
 def _key(call: Instruction) -> Hashable:
