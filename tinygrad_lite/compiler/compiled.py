@@ -16,6 +16,7 @@ from tinygrad_lite.compiler import repetition
 from tinygrad_lite.compiler.compile_report import CompileReport
 from tinygrad_lite.compiler.entry import MISS
 from tinygrad_lite.compiler.export import module
+from tinygrad_lite.compiler.jax_export import jax_module
 from tinygrad_lite.compiler.run import Run
 from tinygrad_lite.compiler.signature import signature
 from tinygrad_lite.compiler.variations import Variations
@@ -23,7 +24,7 @@ from tinygrad_lite.compiler.waiting import patiently
 from tinygrad_lite.compiler.watching import is_watching
 from tinygrad_lite.engine.op import Traced
 from tinygrad_lite.engine.tensor import Tensor
-from tinygrad_lite.errors import UsageError
+from tinygrad_lite.errors import InputError, UsageError
 from tinygrad_lite.nn.init import Rng
 from tinygrad_lite.readers.recording import is_observed
 from tinygrad_lite.transforms.runs import name_of
@@ -187,16 +188,24 @@ class Compiled:
         """
         return "\n\n".join(source.text for source in self._recorded().sources)
 
-    def export(self, path: str | os.PathLike[str]) -> None:
-        """Write the latest program as a module that needs NumPy alone.
+    def export(self, path: str | os.PathLike[str], library: str = "numpy") -> None:
+        """Write the latest program as a module that needs NumPy alone, or JAX.
 
         The exported function takes the same arguments and, if there is any, the state: a dict of arrays and numbers
         under the names that the module lists. It reads and updates that dict. `state()` returns the current state.
 
+        Args:
+            library: "numpy", or "jax" for the same text over jax.numpy. That function can be compiled by `jax.jit`: it
+                leaves the state as it is, and returns its result and the next state.
+
         Raises:
-            UsageError: if an operation is not NumPy's and its source cannot be quoted; then no file is written.
+            InputError: if there is no such library.
+            UsageError: if an operation is not NumPy's and its source cannot be quoted, or if JAX cannot do what the
+                program does. Then no file is written.
         """
-        text = module(self._recorded().sources)
+        if library not in ("numpy", "jax"):
+            raise InputError(f"library must be 'numpy' or 'jax', got {library!r}")
+        text = (jax_module if library == "jax" else module)(self._recorded().sources)
         Path(path).write_text(text, encoding="utf-8")
 
     def state(self) -> dict[str, Any]:

@@ -26,20 +26,26 @@ def module(sources: Sequence[NumpySource]) -> str:
             quoted.values[name] = "np.random.default_rng()"
         else:
             quoted.function(name, helper)
-    constants = {name: array for source in sources for name, array in source.expressions.constants.items()}
-    values = [_broken(f"{name} = np.array(", array.tolist(), _dtype(array)) for name, array in constants.items()]
-    values += [f"{name} = {text}" for name, text in quoted.values.items()]
+    values = constants_text(sources) + [f"{name} = {text}" for name, text in quoted.values.items()]
     libraries = {library for source in sources for library in source.expressions.libraries}
     needed = {f"import {library}.special" for library in libraries}  # the only part of SciPy that has rules
     imports = "\n".join(sorted({"import numpy as np", *needed, *quoted.imports}))
-    parts = [_head(sources), imports, *(["\n".join(values)] if values else [])]
+    said = "plain NumPy, with every gradient written out."
+    parts = [head(sources, said), imports, *(["\n".join(values)] if values else [])]
     functions = [*quoted.functions.values(), *(source.text for source in sources)]
     return "\n\n".join(parts) + "\n\n\n" + "\n\n\n".join(text.rstrip() for text in functions) + "\n"
 
 
-def _head(sources: Sequence[NumpySource]) -> str:
+def constants_text(sources: Sequence[NumpySource]) -> list[str]:
+    """The definitions of the programs' constants."""
+    constants = {name: array for source in sources for name, array in source.expressions.constants.items()}
+    return [_broken(f"{name} = np.array(", array.tolist(), _dtype(array)) for name, array in constants.items()]
+
+
+def head(sources: Sequence[NumpySource], said: str) -> str:
+    """The docstring of a module: what it is, and the state that it reads and writes."""
     first, *rest = sources
-    text = f"`{first.name}`, recorded by tinygrad_lite: plain NumPy, with every gradient written out."
+    text = f"`{first.name}`, recorded by tinygrad_lite: {said}"
     for source in rest:
         text += f"\n\nIts last results are the first arguments of `{source.name}`, which takes gradients of the others."
     places = "".join(f"\n    {_in_docstring(place.name)}: {_form(x)}" for place, x in first.places.items())

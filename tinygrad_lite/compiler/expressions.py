@@ -14,9 +14,9 @@ from tinygrad_lite.compiler.naming import Identifiers
 from tinygrad_lite.compiler.program import Instruction, Variable
 from tinygrad_lite.engine.op import Op
 from tinygrad_lite.engine.registry import TABLES, functions_of, path_of
-from tinygrad_lite.ops.arithmetic import casting, reductions
+from tinygrad_lite.ops.arithmetic import casting, elementwise, reductions
 from tinygrad_lite.ops.linear import contraction
-from tinygrad_lite.ops.shapes import indexing, joining, shaping
+from tinygrad_lite.ops.shapes import arranging, indexing, joining, shaping
 
 ATOM, UNARY, _POWER, _PRODUCT, SUM, _AND, _XOR, _OR, _COMPARISON = 20, 13, 14, 12, 11, 9, 8, 7, 6
 OPERATORS: dict[Any, tuple[str, int]] = {
@@ -83,9 +83,11 @@ class Expressions:
     Args:
         parameters: the names of the arguments.
         taken: names that already mean something else.
+        is_pure: whether it is for JAX, where numbers may be arrays, and no array is written to.
     """
 
-    def __init__(self, parameters: list[str], taken: Iterable[str]) -> None:
+    def __init__(self, parameters: list[str], taken: Iterable[str], is_pure: bool = False) -> None:
+        self.is_pure = is_pure
         self._parameters = parameters
         self.names = Identifiers((*taken, *parameters))
         self.ready: dict[Variable, Text] = {}
@@ -107,7 +109,7 @@ class Expressions:
 
     def reserve(self, call: Instruction) -> None:
         """Name the function that performs an operation before the variables get their names."""
-        if call.op not in _FORMS and call.op.forward not in (*OPERATORS, np.negative):
+        if self._form(call.op) is Expressions._call and call.op.forward not in (*OPERATORS, np.negative):
             self.function(call)
 
     def operand(self, x: Any) -> Text:
@@ -120,10 +122,34 @@ class Expressions:
     def of(self, call: Instruction) -> Text:
         """The text of an operation with its inputs."""
         operands = [self.operand(x) for x in call.inputs]
-        written = _FORMS.get(call.op, Expressions._call)(self, call, operands)
-        if call.result.is_number and call.op.forward not in (*OPERATORS, np.negative):
+        written = self._form(call.op)(self, call, operands)
+        if not self.is_pure and call.result.is_number and call.op.forward not in (*OPERATORS, np.negative):
             return Text(f"float({written.text})")
         return written
+
+    def _form(self, op: Op) -> "Form":
+        """How an operation is written."""
+        form = _PURE_FORMS.get(op) if self.is_pure else None
+        return form or _FORMS.get(op, Expressions._call)
+
+    def _numpys(self, call: Instruction, operands: list[Text]) -> Text:
+        """A call of NumPy's function of that name, where ours is another one only because it is faster."""
+        return self._named(f"np.{call.op.name}", call, operands)
+
+    def _einsum(self, call: Instruction, operands: list[Text]) -> Text:
+        texts = ", ".join([literal(call.params["subscripts"]), *(operand.text for operand in operands)])
+        return Text(f"np.einsum({texts})")
+
+    def _index_updated(self, call: Instruction, operands: list[Text]) -> Text:
+        array, part = operands
+        how = call.op.name.removeprefix("index_")
+        return Text(f"np.asarray({array.text}).at[{self._index(call.params['index'])}].{how}({part.text})")
+
+    def _scattered(self, call: Instruction, operands: list[Text]) -> Text:
+        """Parts added to zeros, as JAX writes it."""
+        parts = zip(call.params["indices"], operands)
+        added = "".join(f".at[{self._index(index)}].add({part.text})" for index, part in parts)
+        return Text(f"np.zeros({self._parameter(call.params['shape'])}, {literal(call.result.dtype)}){added}")
 
     def _joined(self, call: Instruction, operands: list[Text]) -> Text:
         params = {name: value for name, value in call.params.items() if (name, value) not in _JOINING}
@@ -232,7 +258,9 @@ class Expressions:
         return Text(f"{function}({', '.join([operand.text for operand in operands] + self._keywords(call))})")
 
 
-_FORMS: dict[Any, Callable[[Expressions, Instruction, list[Text]], Text]] = {
+Form = Callable[[Expressions, Instruction, list[Text]], Text]
+
+_FORMS: dict[Any, Form] = {
     indexing.getitem: Expressions._getitem,
     shaping.transpose: Expressions._transpose,
     shaping.swapaxes: Expressions._swapaxes,
@@ -246,6 +274,19 @@ _FORMS: dict[Any, Callable[[Expressions, Instruction, list[Text]], Text]] = {
     reductions.mean: Expressions._reduction,
     reductions.max: Expressions._reduction,
     reductions.min: Expressions._reduction,
+}
+
+
+# for JAX, whose functions need no help
+_PURE_FORMS: dict[Any, Form] = {
+    indexing.scatter: Expressions._scattered,
+    indexing.index_set: Expressions._index_updated,
+    indexing.index_add: Expressions._index_updated,
+    contraction.einsum: Expressions._einsum,
+    elementwise.clip: Expressions._numpys,
+    arranging.roll: Expressions._numpys,
+    arranging.tril: Expressions._numpys,
+    arranging.triu: Expressions._numpys,
 }
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from tinygrad_lite.compiler.program import Variable
 
 # what the source itself calls by these names
-USED = ("np", "state", "range", "reversed", "zip", "str", "float", "bool", "ValueError")
+USED = ("np", "jnp", "jax", "scipy", "state", "dict", "range", "reversed", "zip", "str", "float", "bool", "ValueError")
 _EXPRESSIONS = frozenset({"<lambda>", "<listcomp>", "<genexpr>", "<dictcomp>", "<setcomp>"})
 
 

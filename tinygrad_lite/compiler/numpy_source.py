@@ -4,6 +4,7 @@ What repeats is a loop. A value that is used once is written where it is used, a
 array that is not read any more takes up the next result.
 """
 
+import sys
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -43,6 +44,8 @@ class NumpySource:
         large: the number of bytes above which an array that is not read any more takes up the next result.
         has_one_count: whether an optimiser's equal counts of steps are one in the source.
         items: the outline of the program, if it is known.
+        is_pure: whether the function returns another state beside its result, overwrites no array and knows no
+            warnings, as functions for JAX do.
     """
 
     def __init__(
@@ -54,11 +57,13 @@ class NumpySource:
         large: int = LARGE,
         has_one_count: bool = True,
         items: Sequence[Item] | None = None,
+        is_pure: bool = False,
     ) -> None:
         original = program
         self.program = program = with_one_count(program) if has_one_count and items is None else program
         self._original = original
         self._has_one_count = has_one_count
+        self._is_pure = is_pure
         self.name = identifier(name)
         self.parameters = parameters
         self._taken = (self.name, *taken)
@@ -82,7 +87,7 @@ class NumpySource:
                 has_name = isinstance(x, Variable) and x.is_number and x.is_named
                 if isinstance(x, Variable) and not isinstance(place, Gradient) and not has_name:
                     x.name = f"new_{identifier(place.name)}"
-        self.expressions = Expressions(self.parameters, self._taken)
+        self.expressions = Expressions(self.parameters, self._taken, is_pure)
         self.expressions.sequence = self._neighbours
         for call in program.calls:
             self.expressions.reserve(call)
@@ -94,6 +99,11 @@ class NumpySource:
         return NumpySource(
             self.program, self.name, self.parameters, self._taken[1:], MEDIUM, self._has_one_count, self._items
         )
+
+    def as_pure(self) -> "NumpySource":
+        """The same function in a form that JAX can compile."""
+        settings = (sys.maxsize, self._has_one_count, self._items, True)
+        return NumpySource(self.program, self.name, self.parameters, self._taken[1:], *settings)
 
     def with_all_counts(self) -> "NumpySource":
         """The same function with the count of each parameter's steps."""
@@ -137,6 +147,8 @@ class NumpySource:
         parameters = [*self.parameters, "state"] if self.has_state else self.parameters
         head = f"def {self.name}({', '.join(parameters)}):"
         self._lines += [head] if len(head) <= WIDTH else [f"def {self.name}(", *_listed(parameters, "    "), "):"]
+        if self._is_pure and self.has_state:
+            self._line("state = dict(state)")
         for place, x in self.places.items():
             if self._uses.count(x):
                 self.expressions.ready[x] = Text(self.expressions.names[x])
@@ -196,7 +208,7 @@ class NumpySource:
             line = " = ".join([*([name] if is_read else []), *entries, text.text])
             if target is not None:
                 line = self._updated(call, name, target)
-            indent = self._indent + "    " * bool(call.ignoring)
+            indent = self._indent + "    " * bool(call.ignoring and not self._is_pure)
             if len(indent) + len(line) <= WIDTH or not self._shortened(call):
                 break
             text = self.expressions.of(call)
@@ -216,7 +228,7 @@ class NumpySource:
 
     def _quietly(self, ignoring: frozenset[str], lines: Sequence[str]) -> None:
         """Write lines without some warnings."""
-        if not ignoring:
+        if not ignoring or self._is_pure:
             self._line(*lines)
             return
         quiet = ", ".join(f'{kind}="ignore"' for kind in sorted(ignoring))
@@ -394,6 +406,9 @@ class NumpySource:
         results = [
             self.expressions.operand(x).text if isinstance(x, Variable) else "None" for x in self.program.results
         ]
+        if self._is_pure and self.has_state:
+            together = results[0] if len(results) == 1 else f"({', '.join(results)})" if results else "None"
+            results = [together, "state"]
         if results:
             line = f"return {', '.join(results)}"
             one_each = ["return (", *(f"    {result}," for result in results), ")"]
