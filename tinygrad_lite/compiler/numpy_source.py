@@ -297,6 +297,11 @@ class NumpySource:
             self._line(f"{names[x]} = state[{heading.keys[x]}]")
         self._keys.update({x: [heading.keys[x, i] for i in range(len(each))] for x, each in loop.writes_to.items()})
         self._block(loop.body)
+        made_here = {item.result for item in loop.body if isinstance(item, Instruction)}
+        for x in loop.made:
+            if x not in made_here and self._uses.count(x):  # what a loop inside this one made, under a name that lasts
+                self._line(" = ".join([names[x], *self._entries(x), ready[x].text]))
+                ready[x] = Text(names[x])
         for name, results in lists.items():
             together = ", ".join(names[x] for x in results)
             line = f"{name}.append({f'({together})' if len(results) > 1 else together})"
