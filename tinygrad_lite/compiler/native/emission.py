@@ -31,9 +31,13 @@ class Emitter:
     Attributes:
         head: the lines at the function's beginning, which run once.
         lines: the lines after these.
+
+    Args:
+        loops: a note at each loop, if any.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, loops: str = "") -> None:
+        self._loops = loops and f", !llvm.loop {loops}"
         self.head: list[str] = []
         self.lines: list[str] = []
         self._count = 0
@@ -76,7 +80,7 @@ class Emitter:
         self.lines.insert(position, f"  {index} = phi i64 [ 0, %{before} ], [ {following}, %{self._label} ]")
         self.line(f"{following} = add nuw nsw i64 {index}, 1")
         again = self.value(f"icmp ult i64 {following}, {extent}")
-        self.line(f"br i1 {again}, label %{label}, label %after_{label}")
+        self.line(f"br i1 {again}, label %{label}, label %after_{label}{self._loops}")
         self.lines.append(f"after_{label}:")
         self._label = f"after_{label}"
 

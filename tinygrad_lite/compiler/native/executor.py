@@ -38,7 +38,9 @@ class NativeExecutor:
         self.lock = Lock()  # the arena serves one run at a time
         self.plan = plan = Plan(program, vector_bits())
         self.falls_back = [step.op.name for step in plan.steps if isinstance(step, Instruction)]
-        self._machine = Machine(list(dict.fromkeys(step.text for step in plan.steps if isinstance(step, Segment))))
+        segments = [step for step in plan.steps if isinstance(step, Segment)]
+        shared = {name: text for segment in segments for name, text in segment.functions.items()}
+        self._machine = Machine(list(dict.fromkeys(segment.text for segment in segments)), shared.values())
         self._variables = {place: x for x, place in program.inputs.items()}
         self._numbers = [x for x in program.inputs if not x.shape and program.inputs[x] not in plan.kept]
         self._allocate(np.zeros(plan.size + ALIGNED, np.uint8))

@@ -336,14 +336,19 @@ def _suits_blas(layout: Layout, shape: tuple[int, ...]) -> bool:
 
 
 def _product(emitter: Emitter, writer: Any, *, batch: Any, sizes: products.Product, parts: Any) -> None:
+    name = writer.function(products.function(sizes, [strides for _, _, *strides in parts], writer.bits))
     with _Batches(emitter, batch) as indices:
-        found = []
-        for which, (root, offset, rows, columns) in enumerate(parts):
-            strides = [(index, strides[which]) for index, (_, strides) in zip(indices, batch) if strides[which]]
-            position = emitter.position(offset, strides)
-            found.append(products.Matrix(writer.base(root), writer.note(root), position, rows, columns))
-        a, b, c = found
-        products.write(emitter, sizes, a, b, c, writer.bits)
+        addresses = _starts(emitter, writer, batch, parts, indices)
+        emitter.line(f"call void {name}({', '.join(f'ptr {address}' for address in addresses)})")
+
+
+def _starts(emitter: Emitter, writer: Any, batch: Any, parts: Any, indices: Sequence[str]) -> list[str]:
+    """The addresses of the three matrices in one turn of the batches."""
+    addresses = []
+    for which, (root, offset, _, _) in enumerate(parts):
+        strides = [(index, strides[which]) for index, (_, strides) in zip(indices, batch) if strides[which]]
+        addresses.append(emitter.address(root.dtype, writer.base(root), emitter.position(offset, strides)))
+    return addresses
 
 
 def _blas(emitter: Emitter, writer: Any, *, batch: Any, sizes: products.Product, parts: Any, found: Any) -> None:
@@ -351,10 +356,7 @@ def _blas(emitter: Emitter, writer: Any, *, batch: Any, sizes: products.Product,
     *outer, inner = batch or [(1, [0, 0, 0])]
     size = sizes.dtype.itemsize
     with _Batches(emitter, outer) as indices:
-        addresses = []
-        for which, (root, offset, _, _) in enumerate(parts):
-            strides = [(index, strides[which]) for index, (_, strides) in zip(indices, outer) if strides[which]]
-            addresses.append(_address(emitter, writer, root, emitter.position(offset, strides)))
+        addresses = _starts(emitter, writer, outer, parts, indices)
         steps = [stride * size for stride in inner[1]]
         steps += [stride * size for _, _, rows, columns in parts for stride in (rows, columns)]
         _call(emitter, writer, found, addresses, [inner[0], sizes.n, sizes.k, sizes.m], steps)
@@ -363,13 +365,10 @@ def _blas(emitter: Emitter, writer: Any, *, batch: Any, sizes: products.Product,
 def _called(
     emitter: Emitter, writer: Any, *, found: Any, count: int, steps: Sequence[int], layouts: Sequence[Layout]
 ) -> None:
-    addresses = [_address(emitter, writer, layout.root, str(layout.offset)) for layout in layouts]
+    addresses = [
+        emitter.address(layout.root.dtype, writer.base(layout.root), str(layout.offset)) for layout in layouts
+    ]
     _call(emitter, writer, found, addresses, [count], steps)
-
-
-def _address(emitter: Emitter, writer: Any, root: Variable, position: str) -> str:
-    ahead = emitter.value(f"mul nsw i64 {position}, {root.dtype.itemsize}")
-    return emitter.value(f"getelementptr i8, ptr {writer.base(root)}, i64 {ahead}")
 
 
 def _call(

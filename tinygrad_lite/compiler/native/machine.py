@@ -11,7 +11,7 @@ import os
 import re
 import stat
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -110,13 +110,17 @@ class Machine:
     Attributes:
         addresses: those of the functions, by their text.
         run: the address of the function that runs a table.
+
+    Args:
+        texts: the functions, each named NAME.
+        shared: functions that these call, under their own names.
     """
 
-    def __init__(self, texts: Sequence[str]) -> None:
+    def __init__(self, texts: Sequence[str], shared: Iterable[str]) -> None:
         import llvmlite.binding as llvm
 
         names = {text: f"segment_{i}" for i, text in enumerate(texts)}
-        code = _code(_module([text.replace("@NAME", f"@{name}") for text, name in names.items()]))
+        code = _code(_module([*shared, *(text.replace("@NAME", f"@{name}") for text, name in names.items())]))
         self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _target())
         self._engine.add_object_file(llvm.ObjectFileRef.from_data(code))
         self._engine.finalize_object()
@@ -158,14 +162,17 @@ def _module(texts: Sequence[str]) -> str:
     """The functions as one module, with what they declare and note."""
     body = "\n".join([_RUNNER, *texts])
     count = 1 + max((int(number) for number in re.findall(r"!S(\d+)_", body)), default=0)
-    domain, scopes = 1, range(2, 2 + count)
-    notes = ["!0 = !{}", "!1 = distinct !{!1}"]
+    domain, scopes = 1, range(3, 3 + count)
+    notes = ["!0 = !{}", "!1 = distinct !{!1}", '!2 = !{!"llvm.loop.unroll.disable"}']
     notes += [f"!{scope} = distinct !{{!{scope}, !{domain}}}" for scope in scopes]
     for i, scope in enumerate(scopes):
         others = ", ".join(f"!{other}" for other in scopes if other != scope)
-        notes += [f"!{2 + count + 2 * i} = !{{!{scope}}}", f"!{3 + count + 2 * i} = !{{{others}}}"]
-    body = re.sub(r"!S(\d+)_", lambda found: f"!{2 + count + 2 * int(found[1])}", body)
-    body = re.sub(r"!N(\d+)_", lambda found: f"!{3 + count + 2 * int(found[1])}", body)
+        notes += [f"!{3 + count + 2 * i} = !{{!{scope}}}", f"!{4 + count + 2 * i} = !{{{others}}}"]
+    loop = 3 + 3 * count
+    notes.append(f"!{loop} = distinct !{{!{loop}, !2}}")
+    body = body.replace("!as_written", f"!{loop}")
+    body = re.sub(r"!S(\d+)_", lambda found: f"!{3 + count + 2 * int(found[1])}", body)
+    body = re.sub(r"!N(\d+)_", lambda found: f"!{4 + count + 2 * int(found[1])}", body)
     declared = {}
     for kind, name, operands in re.findall(r"call (?:reassoc )?(<?[\w ]+>?) @(llvm[\w.]+)\((.*)\)", body):
         kinds = [re.match(r"<[^>]*>|\w+", operand.strip())[0] for operand in _split(operands)]  # type: ignore[index]
@@ -200,6 +207,7 @@ def _compiled(text: str) -> bytes:
     module.data_layout = str(target.target_data)
     tuning = llvm.create_pipeline_tuning_options(speed_level=3)
     tuning.loop_vectorization = tuning.slp_vectorization = True
+    tuning.loop_unrolling = False  # it takes several times as long to compile, for nothing that was measured; tuning.loop_unrolling = True
     builder = llvm.create_pass_builder(target, tuning)
     builder.getModulePassManager().run(module, builder)
     return bytes(target.emit_object(module))

@@ -27,9 +27,16 @@ PAGE = 4096
 
 @dataclass(eq=False)
 class Segment:
-    """Native code: the text of its function, and the blocks whose addresses it takes, in order."""
+    """Native code.
+
+    Attributes:
+        text: the function, named NAME.
+        functions: the text of each function that it calls, by name.
+        roots: the blocks whose addresses it takes, in order.
+    """
 
     text: str
+    functions: dict[str, str]
     roots: list[Any]
 
 
@@ -168,7 +175,7 @@ class Plan:
         alone = {root for root in here if self._uses[root] == 1 and root not in self._pinned}
         alone |= {layout.root for x, layout in lowering.made.items() if layout.root is x}
         writer = Writer(lowering.body, alone, bits)
-        return Segment(writer.text, writer.roots)
+        return Segment(writer.text, writer.functions, writer.roots)
 
     # Memory
 

@@ -11,7 +11,8 @@ import numpy as np
 
 from tinygrad_lite.compiler.native.emission import TYPES, Emitter
 
-ROWS = 4  # of a block
+ROWS = 4  # of a block, or more if it is a single vector wide
+FEW_ROWS = 4  # so few rows are not worth a copy of the second factor
 REGISTERS = 16  # of accumulators in a block
 
 
@@ -19,7 +20,6 @@ class Matrix(NamedTuple):
     """Where the entries of a matrix lie: entry (i, j) at position + i · rows + j · columns, counted in entries."""
 
     base: str
-    note: str
     position: str
     rows: int
     columns: int
@@ -38,14 +38,27 @@ class Product(NamedTuple):
     m: int
 
 
-def write(emitter: Emitter, sizes: Product, a: Matrix, b: Matrix, c: Matrix, bits: int) -> None:
-    """Emit C = A B, for vector registers of so many bits."""
-    if (c.columns != 1 and c.rows == 1) or (sizes.m == 1 and sizes.n > 1):
+def function(sizes: Product, strides: Sequence[tuple[int, int]], bits: int) -> str:
+    """The text of a function named NAME of the addresses of A, B and C that computes C = A B.
+
+    Args:
+        strides: from row to row and from column to column of A, B and C.
+        bits: the size of a vector register.
+    """
+    emitter = Emitter("!as_written")  # unrolled further, loops would take ten times as long to compile
+    a, b, c = (Matrix(name, "0", *pair) for name, pair in zip(("%a", "%b", "%c"), strides))
+    _write(emitter, sizes, a, b, c, bits)
+    head = "define internal void @NAME(ptr noalias %a, ptr noalias %b, ptr noalias %c) noinline nounwind {"
+    return "\n".join([head, "begin:", *emitter.head, *emitter.lines, "  ret void", "}", ""])
+
+
+def _write(emitter: Emitter, sizes: Product, a: Matrix, b: Matrix, c: Matrix, bits: int) -> None:
+    if c.columns != 1 and c.rows == 1 or (sizes.m == 1 and sizes.n > 1):
         # the transpose of the product is the product of the transposes, in the other order
         sizes, a, b, c = Product(sizes.dtype, sizes.m, sizes.k, sizes.n), b.transposed, a.transposed, c.transposed
     width = bits // (8 * sizes.dtype.itemsize)
     if (b.columns != 1 and sizes.m > 1) or (b.columns != 1 and c.columns != 1):
-        if b.rows == 1 and a.columns == 1 and sizes.n < ROWS:
+        if b.rows == 1 and a.columns == 1 and sizes.n < FEW_ROWS:
             _dots(emitter, sizes, a, b, c, width)
             return
         b = _packed(emitter, sizes, b)
@@ -84,13 +97,14 @@ def _columns(
     emitter: Emitter, sizes: Product, a: Matrix, b: Matrix, c: Matrix, parts: Sequence[tuple[int, int]]
 ) -> None:
     """Some columns of the result: blocks of rows, and then the rows that are left."""
-    blocks, rest = divmod(sizes.n, ROWS)
+    rows = ROWS if len(parts) > 1 else 2 * ROWS
+    blocks, rest = divmod(sizes.n, rows)
     if blocks:
         with emitter.loop(blocks) as block:
-            moved = (_moved(emitter, x, block, ROWS * x.rows) for x in (a, c))
-            _block(emitter, sizes, next(moved), b, next(moved), ROWS, parts)
+            of_a, of_c = (_moved(emitter, x, block, rows * x.rows) for x in (a, c))
+            _block(emitter, sizes, of_a, b, of_c, rows, parts)
     if rest:
-        a, c = (_at(emitter, x, blocks * ROWS * x.rows) for x in (a, c))
+        a, c = (_at(emitter, x, blocks * rows * x.rows) for x in (a, c))
         _block(emitter, sizes, a, b, c, rest, parts)
 
 
@@ -115,10 +129,10 @@ def _block(
         for start, width in parts:
             address = _entry(emitter, kind, of_b, start * b.columns)
             size = sizes.dtype.itemsize
-            right[start] = emitter.value(f"load <{width} x {kind}>, ptr {address}, align {size}{b.note}")
+            right[start] = emitter.value(f"load <{width} x {kind}>, ptr {address}, align {size}")
         of_a = _moved(emitter, a, k, a.columns)
         for row in range(rows):
-            left = emitter.value(f"load {kind}, ptr {_entry(emitter, kind, of_a, row * a.rows)}{a.note}")
+            left = emitter.value(f"load {kind}, ptr {_entry(emitter, kind, of_a, row * a.rows)}")
             spread: dict[int, str] = {}
             for start, width in parts:
                 if width not in spread:
@@ -136,12 +150,12 @@ def _block(
         value = emitter.value(f"load <{width} x {kind}>, ptr {total}")
         if c.columns == 1:
             address = _entry(emitter, kind, c, row * c.rows + start)
-            emitter.line(f"store <{width} x {kind}> {value}, ptr {address}, align {sizes.dtype.itemsize}{c.note}")
+            emitter.line(f"store <{width} x {kind}> {value}, ptr {address}, align {sizes.dtype.itemsize}")
             continue
         for i in range(width):
             entry = emitter.value(f"extractelement <{width} x {kind}> {value}, i64 {i}")
             address = _entry(emitter, kind, c, row * c.rows + (start + i) * c.columns)
-            emitter.line(f"store {kind} {entry}, ptr {address}{c.note}")
+            emitter.line(f"store {kind} {entry}, ptr {address}")
 
 
 def _entry(emitter: Emitter, kind: str, x: Matrix, ahead: int) -> str:
@@ -153,12 +167,12 @@ def _packed(emitter: Emitter, sizes: Product, b: Matrix) -> Matrix:
     """A copy of B whose rows are contiguous."""
     kind = TYPES[sizes.dtype]
     copy = emitter.first(f"alloca [{sizes.k * sizes.m} x {kind}], align 64")
-    packed = Matrix(copy, "", "0", sizes.m, 1)
+    packed = Matrix(copy, "0", sizes.m, 1)
     with emitter.loop(sizes.m) as j:
         source, target = _moved(emitter, b, j, b.columns), _moved(emitter, packed, j, 1)
         with emitter.loop(sizes.k) as k:
             value = emitter.value(
-                f"load {kind}, ptr {_entry(emitter, kind, _moved(emitter, source, k, b.rows), 0)}{b.note}"
+                f"load {kind}, ptr {_entry(emitter, kind, _moved(emitter, source, k, b.rows), 0)}"
             )
             emitter.line(f"store {kind} {value}, ptr {_entry(emitter, kind, _moved(emitter, target, k, sizes.m), 0)}")
     return packed
@@ -185,9 +199,9 @@ def _dots(emitter: Emitter, sizes: Product, a: Matrix, b: Matrix, c: Matrix, wid
                 with emitter.loop(turns) as turn:
                     parts = []
                     for part in (_moved(emitter, x, turn, lanes), _moved(emitter, y, turn, lanes)):
-                        address, note = _entry(emitter, kind, part, 0), part.note
+                        address = _entry(emitter, kind, part, 0)
                         size = sizes.dtype.itemsize
-                        parts.append(emitter.value(f"load {vector}, ptr {address}, align {size}{note}"))
+                        parts.append(emitter.value(f"load {vector}, ptr {address}, align {size}"))
                     term = emitter.value(f"fmul contract {vector} {parts[0]}, {parts[1]}")
                     before = emitter.value(f"load {vector}, ptr {sums}")
                     after = emitter.value(f"fadd contract {vector} {before}, {term}")
@@ -200,4 +214,4 @@ def _dots(emitter: Emitter, sizes: Product, a: Matrix, b: Matrix, c: Matrix, wid
                     name = f"llvm.vector.reduce.fadd.v{lanes}f{8 * sizes.dtype.itemsize}"
                     total = emitter.value(f"call reassoc {kind} @{name}({kind} {total}, {vector} {found})")
                 start += turns * lanes
-            emitter.line(f"store {kind} {total}, ptr {_entry(emitter, kind, target, 0)}{c.note}")
+            emitter.line(f"store {kind} {total}, ptr {_entry(emitter, kind, target, 0)}")

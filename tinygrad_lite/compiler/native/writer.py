@@ -5,6 +5,7 @@ blocks is the same function. Blocks never overlap, which the text says, so that 
 entry that is needed in only one turn of the loops around it stays in a register.
 """
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ class Writer:
 
     Attributes:
         text: the function, named NAME.
+        functions: the text of each function that it calls, by name.
         roots: whose addresses it takes, in order: variables, or the addresses of functions.
         locals: the variables that need no memory.
 
@@ -28,6 +30,7 @@ class Writer:
     """
 
     def __init__(self, body: list[Any], alone: set[Variable], bits: int) -> None:
+        self.functions: dict[str, str] = {}
         self.roots: list[Any] = []
         self.bits = bits
         self._emitter = Emitter()
@@ -51,6 +54,12 @@ class Writer:
             self._bases[root] = self._emitter.first(f"load ptr, ptr {place}, !invariant.load !0")
             self.roots.append(root)
         return self._bases[root]
+
+    def function(self, text: str) -> str:
+        """The name of a function that other segments may call, too."""
+        name = f"@shared_{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+        self.functions[name] = text.replace("@NAME", name)
+        return name
 
     def note(self, root: Any) -> str:
         """The note at a read or write of a block, that other blocks do not overlap it."""
