@@ -10,6 +10,7 @@ import numpy as np
 
 from tinygrad_lite.compiler.draws import Draw
 from tinygrad_lite.compiler.entry import EntryWriter
+from tinygrad_lite.compiler.native.expansions import expanded
 from tinygrad_lite.compiler.native.machine import Machine, callable_at, vector_bits
 from tinygrad_lite.compiler.native.memory import contiguous
 from tinygrad_lite.compiler.native.plan import ALIGNED, Plan, Segment, with_former_values
@@ -34,7 +35,7 @@ class NativeExecutor:
     backend = "native"
 
     def __init__(self, program: Program) -> None:
-        self.program = program = with_former_values(program)
+        self.program = program = with_former_values(expanded(program))
         self.lock = Lock()  # the arena serves one run at a time
         self.plan = plan = Plan(program, vector_bits())
         self.falls_back = [step.op.name for step in plan.steps if isinstance(step, Instruction)]

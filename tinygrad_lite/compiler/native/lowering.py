@@ -9,14 +9,14 @@ import numpy as np
 from tinygrad_lite.compiler.native import products, scalars, ufuncs
 from tinygrad_lite.compiler.native.emission import STORED, TYPES, Emitter, Entry, can_cast
 from tinygrad_lite.compiler.native.loops import Access, Dimension, Statement, Whole, earliest, place
-from tinygrad_lite.compiler.native.memory import Layout, contiguous, is_dense
+from tinygrad_lite.compiler.native.memory import Layout, contiguous, is_dense, part, positions
 from tinygrad_lite.compiler.native.scalars import Form, same
-from tinygrad_lite.compiler.program import Instruction, Variable, axes_in_memory
-from tinygrad_lite.engine.op import NO_PARAMS
+from tinygrad_lite.compiler.program import Instruction, Variable, axes_in_memory, variables
+from tinygrad_lite.engine.op import NO_PARAMS, Array
 from tinygrad_lite.engine.tensor import positive
 from tinygrad_lite.ops.arithmetic import reductions
 from tinygrad_lite.ops.linear import products as linear
-from tinygrad_lite.ops.shapes import joining, shaping
+from tinygrad_lite.ops.shapes import indexing, joining, shaping
 
 SMALL_PRODUCT = 2**18  # up to so many multiplications, and a second factor of at most
 SMALL_FACTOR = 2**16  # so many bytes, we multiply matrices in registers
@@ -48,12 +48,14 @@ class Lowering:
 
     Attributes:
         body: loops, statements and work on whole arrays, in order.
-        made: the variables that the work adds to those of the program, each with memory of its own.
+        made: the variables that the work adds to those of the program.
+        tables: arrays of numbers that the work reads.
     """
 
     def __init__(self, calls: Sequence[Instruction], layouts: Mapping[Variable, Layout]) -> None:
         self.body: list[Any] = []
         self.made: dict[Variable, Layout] = {}
+        self.tables: dict[Variable, Array] = {}
         self._layouts = layouts
         for call in calls:
             how = _WAYS.get(call.op)
@@ -209,6 +211,99 @@ class Lowering:
             start += 1 if stacked else x.shape[axis]
 
 
+    # Entries at an index
+
+    def _getitem(self, call: Instruction) -> None:
+        self._at(call.inputs[0], call.params["index"], call.result, lambda x, y: x, into=False)
+
+    def _scatter(self, call: Instruction) -> None:
+        self._elementwise(call.result, same(call.result.dtype), [0])
+        for position, (x, index) in enumerate(zip(call.inputs, call.params["indices"])):
+            self._put(call.result, index, x, adds=position > 0 or not _is_distinct(index))
+
+    def _index_set(self, call: Instruction) -> None:
+        self._elementwise(call.result, same(call.result.dtype), call.inputs[:1])
+        self._put(call.result, call.params["index"], call.inputs[1], adds=False)
+
+    def _index_add(self, call: Instruction) -> None:
+        self._elementwise(call.result, same(call.result.dtype), call.inputs[:1])
+        self._put(call.result, call.params["index"], call.inputs[1], adds=True)
+
+    def _put(self, target: Variable, index: Any, values: Any, adds: bool) -> None:
+        """Put values at the entries of an index, or add them to these, one after another."""
+        dtype = target.dtype
+        layout = part(index, target.shape, self._layout(target))
+        if layout is None:
+            chosen = positions(target.shape, self._layout(target).strides)[index]
+            spread = self._new(chosen.shape, dtype)  # with the shape of the entries
+            self._elementwise(spread, same(dtype), [values])
+            self._at(target, index, spread, (lambda x, y: x + y) if adds else (lambda x, y: y), into=True)
+            return
+        view = Variable(_shape_at(index, target.shape), dtype)
+        self.made[view] = layout
+        form = Form("add", lambda x, y: x + y, (dtype, dtype)) if adds else same(dtype)
+        self._elementwise(view, form, [view, values] if adds else [values])
+
+    def _at(self, x: Variable, index: Any, other: Variable, write: Any, into: bool) -> None:
+        """Copy the entries of an index of `x`, an index of arrays, to another array, or from there into `x`."""
+        layout = self._layout(x)
+        found = positions(x.shape, layout.strides)[index]
+        if not found.size:
+            return
+        table = Variable(found.shape, found.dtype)
+        self.tables[table] = np.ascontiguousarray(found)
+        work = partial(_indexed, table=table, at=layout, other=self._layout(other), count=found.size, write=write, into=into)
+        reads, result = ([other, x], x) if into else ([x], other)
+        self._add(reads, result, work)
+
+
+def _is_distinct(index: Any) -> bool:
+    """Whether no entry occurs twice in an index."""
+    return indexing._is_basic(index) or type(index) is indexing.Distinct
+
+
+def _shape_at(index: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
+    return np.broadcast_to(np.int8(0), shape)[index].shape
+
+
+def _indexed(
+    emitter: Emitter, writer: Any, *, table: Variable, at: Layout, other: Layout, count: int, write: Any, into: bool
+) -> None:
+    with emitter.loop(count) as i:
+        entry = emitter.address(table.dtype, writer.base(table), i)
+        place = emitter.position(at.offset, [(emitter.load(table.dtype, entry).text, 1)])
+        x = emitter.address(at.root.dtype, writer.base(at.root), place), writer.note(at.root)
+        there = emitter.position(other.offset, [(i, 1)])
+        y = emitter.address(other.root.dtype, writer.base(other.root), there), writer.note(other.root)
+        if into:
+            made = write(emitter.load(at.root.dtype, *x), emitter.load(other.root.dtype, *y))
+            emitter.store(made, *x)
+        else:
+            emitter.store(emitter.load(at.root.dtype, *x), *y)
+
+
+def _is_known(*indices: Any) -> bool:
+    """Whether indices have no part that the program computes, and NumPy knows of no other reading of them."""
+    return not any(True for _ in variables(indices))
+
+
+def _reads_known(call: Instruction) -> bool:
+    return _is_known(call.params["index"]) and len(call.inputs) == 1 and call.result.dtype in STORED
+
+
+def _scatters_known(call: Instruction) -> bool:
+    return _is_known(*call.params["indices"]) and _puts(call, call.inputs)
+
+
+def _puts_known(call: Instruction) -> bool:
+    return _is_known(call.params["index"]) and len(call.inputs) == 2 and _puts(call, call.inputs)
+
+
+def _puts(call: Instruction, inputs: Sequence[Any]) -> bool:
+    dtype = call.result.dtype
+    return dtype in _REALS and all(not isinstance(x, Variable) or can_cast(x.dtype, dtype) for x in inputs)
+
+
 def _added(x: Entry, total: Entry) -> Entry:
     """A sum whose terms may be added in any order, so that several are added at once."""
     if total.dtype.kind != "f":
@@ -265,6 +360,10 @@ _WAYS: dict[Any, tuple[Callable[[Instruction], bool], Callable[[Lowering, Instru
     shaping.ravel: (_copies, Lowering._reshape),
     joining.concatenate: (_joins, Lowering._joined),
     joining.stack: (_joins, Lowering._joined),
+    indexing.getitem: (_reads_known, Lowering._getitem),
+    indexing.scatter: (_scatters_known, Lowering._scatter),
+    indexing.index_set: (_puts_known, Lowering._index_set),
+    indexing.index_add: (_puts_known, Lowering._index_add),
 }
 
 

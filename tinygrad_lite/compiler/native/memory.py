@@ -4,7 +4,7 @@ If NumPy makes a view, as for a transpose or a slice, it is a view here, too: we
 strides.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.compiler.program import Instruction, Variable, axes_in_memory
+from tinygrad_lite.engine.op import Array, Op
+from tinygrad_lite.ops.shapes import indexing
 
 
 @dataclass(frozen=True)
@@ -49,17 +51,26 @@ def view(call: Instruction, shape: tuple[int, ...], layout: Layout) -> Layout | 
     """The layout of an operation's result, if that is a view of its argument, whatever the entries are."""
     if call.op.kind != "moving" or len(call.reads) != 1 or call.result.dtype != layout.root.dtype:
         return None  # a function of a user's may return its argument for some entries, and a new array for others
-    params = tuple(call.params.items())
+    return _viewed(call.op, call.params, shape, layout)
+
+
+def part(index: Any, shape: tuple[int, ...], layout: Layout) -> Layout | None:
+    """The layout of the entries at an index, if they are a view."""
+    return _viewed(indexing.getitem, {"index": index}, shape, layout)
+
+
+def _viewed(op: Op, params: Mapping[str, Any], shape: tuple[int, ...], layout: Layout) -> Layout | None:
+    known = tuple(params.items())
     try:
-        made = _view(call.op, params, shape, layout.strides)
+        made = _view(op, known, shape, layout.strides)
     except TypeError:  # an index that holds an array cannot be remembered
-        made = _view.__wrapped__(call.op, params, shape, layout.strides)
+        made = _view.__wrapped__(op, known, shape, layout.strides)
     return made and Layout(layout.root, layout.offset + made[0], made[1])
 
 
 @cache
 def _view(
-    op: Any, params: tuple[tuple[str, Any], ...], shape: tuple[int, ...], strides: tuple[int, ...]
+    op: Op, params: tuple[tuple[str, Any], ...], shape: tuple[int, ...], strides: tuple[int, ...]
 ) -> tuple[int, tuple[int, ...]] | None:
     """The offset and the strides that an operation makes of these strides; None if it makes a new array."""
     reach = [stride * (size - 1) for stride, size in zip(strides, shape)]
@@ -67,6 +78,16 @@ def _view(
     memory = np.empty(max(sum(map(abs, reach)) + 1, 1), np.int8)
     stand_in = np.lib.stride_tricks.as_strided(memory[-lowest:], shape, strides)
     made = op.forward(stand_in, **dict(params))
+    if isinstance(made, np.generic) and op is indexing.getitem:
+        return int(op.forward(positions(shape, strides), **dict(params))), ()
     if not np.may_share_memory(made, memory):
         return None
     return made.__array_interface__["data"][0] - stand_in.__array_interface__["data"][0], made.strides
+
+
+def positions(shape: tuple[int, ...], strides: tuple[int, ...]) -> Array:
+    """How far each entry lies from the first one, in entries."""
+    total = np.zeros(shape, np.int64)
+    for axis, stride in enumerate(strides):
+        total += np.arange(shape[axis]).reshape(-1, *[1] * (len(shape) - axis - 1)) * stride
+    return total

@@ -17,7 +17,7 @@ from tinygrad_lite.compiler.program import Instruction, Program, Variable, axes_
 from tinygrad_lite.compiler.repeats import stretches
 from tinygrad_lite.engine.op import NO_PARAMS, Array
 from tinygrad_lite.engine.tensor import positive
-from tinygrad_lite.ops.shapes import shaping
+from tinygrad_lite.ops.shapes import indexing, shaping
 
 LONGEST = 48  # operations in a segment
 ALIGNED = 64  # bytes
@@ -119,8 +119,9 @@ class Plan:
     def _placed(self, call: Instruction) -> bool:
         """Find the layout of an operation's result; whether it is a view, so that there is nothing to do."""
         x = call.result
-        if call.view_of is not None and not call.has_effect:
-            made = view(call, call.view_of.shape, self.layouts[call.view_of])
+        source = call.inputs[0] if call.op is indexing.getitem else call.view_of  # a scalar of NumPy's is no view
+        if source is not None and not call.has_effect:
+            made = view(call, source.shape, self.layouts[source])
             if made is not None:
                 self.layouts[x] = made
                 return True
@@ -171,6 +172,7 @@ class Plan:
 
     def _segment(self, calls: Sequence[Instruction], bits: int) -> Segment:
         lowering = Lowering(calls, self.layouts)
+        self.constants |= lowering.tables
         here = {self.layouts[call.result].root for call in calls}
         alone = {root for root in here if self._uses[root] == 1 and root not in self._pinned}
         alone |= {layout.root for x, layout in lowering.made.items() if layout.root is x}

@@ -14,6 +14,7 @@ from tinygrad_lite.compiler.program import Instruction, Variable
 from tinygrad_lite.engine.op import Op
 from tinygrad_lite.engine.tensor import positive
 from tinygrad_lite.ops.arithmetic import casting, selection
+from tinygrad_lite.ops.shapes import shaping
 
 
 class Form(NamedTuple):
@@ -158,4 +159,4 @@ def _found(call: Instruction, result: np.dtype[Any]) -> Form | None:
     return Form(ufunc.__name__, write, tuple(dtypes))
 
 
-_COPIES: frozenset[Op] = frozenset({positive, selection.stop_gradient, casting.cast})
+_COPIES: frozenset[Op] = frozenset({positive, selection.stop_gradient, casting.cast, shaping.broadcast_to})

@@ -1,0 +1,206 @@
+"""Expansions: operations that are others in disguise, written as these, so that native code need not know them.
+
+A contraction is a product of matrices between transposes; a variance is two means. Each expansion is a function in
+NumPy. It runs on stand-ins for the arrays, which record its operations.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from math import prod, sqrt
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.compiler.program import Instruction, Program, Variable, variables
+from tinygrad_lite.engine.op import Array, Op
+from tinygrad_lite.engine.operators import Operators
+from tinygrad_lite.ops.arithmetic import elementwise, reductions
+from tinygrad_lite.ops.linear import contraction, norms
+from tinygrad_lite.ops.networks import normal
+
+Expansion = Callable[..., Any]
+"""A function of an operation's arrays and parameters; it returns None where it does not apply."""
+
+
+def expanded(program: Program) -> Program:
+    """The program with operations in place of those that are others in disguise."""
+    calls: list[Instruction] = []
+    same: dict[Variable, Variable] = {}
+    for call in program.calls:
+        made = _expansion(call.with_variables(same))
+        if made is None:
+            calls.append(call.with_variables(same))
+        else:
+            calls += made[0]
+            same[call.result] = made[1]
+    return program.with_calls(calls, same) if same else program
+
+
+def _expansion(call: Instruction) -> tuple[list[Instruction], Variable] | None:
+    write = _EXPANSIONS.get(call.op)
+    if write is None or call.result.is_number or any(True for _ in variables(tuple(call.params.values()))):
+        return None
+    if any(x.dtype not in _REALS or x.is_number for x in (*call.reads, call.result)):
+        return None
+    calls: list[Instruction] = []
+    made = write(
+        *[_StandIn(_array(x), x, calls) if isinstance(x, Variable) else x for x in call.inputs], **call.params
+    )
+    if not isinstance(made, _StandIn) or (made.shape, made.dtype) != (call.result.shape, call.result.dtype):
+        return None
+    return [
+        replace(each, section=call.section, source=call.source, ignoring=call.ignoring) for each in calls
+    ], made.variable
+
+
+_REALS = (np.dtype(np.float64), np.dtype(np.float32))
+
+
+def _array(x: Variable) -> Array:
+    array = np.zeros([x.shape[axis] for axis in x.order] if x.order else x.shape, x.dtype)
+    return array.transpose(np.argsort(x.order)) if x.order else array
+
+
+class _StandIn(Operators):
+    """An array whose entries do not matter, which records what happens to it."""
+
+    __slots__ = ("_calls", "_value", "variable")
+
+    def __init__(self, value: Array, variable: Variable, calls: list[Instruction]) -> None:
+        self._value = value
+        self.variable = variable
+        self._calls = calls
+
+    def __trace__(self, op: Op, inputs: tuple[Array, ...], params: Mapping[str, Any]) -> Any:
+        values = [x._value if isinstance(x, _StandIn) else x for x in inputs]
+        with np.errstate(all="ignore"):
+            value = np.asarray(op(*values, **params))
+        operands = tuple(x.variable if isinstance(x, _StandIn) else x for x in inputs)
+        result = Variable(value.shape, value.dtype, name=op.name)
+        shared = (x for x, part in zip(operands, values) if np.may_share_memory(part, value))
+        self._calls.append(Instruction(op, operands, dict(params), result, view_of=next(shared, None)))
+        return _StandIn(value, result, self._calls)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.variable.shape
+
+    @property
+    def size(self) -> int:
+        return self.variable.size
+
+    @property
+    def ndim(self) -> int:
+        return len(self.variable.shape)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.variable.dtype  # type: ignore[no-any-return]
+
+
+# Contractions
+
+
+def _einsum(*arrays: Any, subscripts: str, optimize: Any = False) -> Any:
+    terms, output = contraction.axes_by_letters(subscripts, [x.ndim for x in arrays])
+    sizes: dict[str, int] = {}
+    for term, x in zip(terms, arrays):
+        for letter, size in zip(term, x.shape):
+            if sizes.setdefault(letter, size) != size or term.count(letter) > 1:
+                return None  # an axis that is stretched, or a diagonal
+    if len(arrays) > 2 or not arrays:
+        return None
+    alone = [
+        _summed(x, term, [c for c in term if c not in output and not any(c in other for other in terms[:i] + terms[i + 1 :])])
+        for i, (x, term) in enumerate(zip(arrays, terms))
+    ]
+    if len(alone) == 1:
+        ((x, letters),) = alone
+        return _ordered(x, letters, output)
+    (x, a), (z, b) = alone
+    stack = [c for c in output if c in a and c in b]
+    rows, columns = ([c for c in output if c in term and c not in stack] for term in (a, b))
+    summed = [c for c in a if c in b and c not in output]
+    if not summed:
+        left = np.reshape(_ordered(x, a, [*stack, *rows]), [sizes[c] for c in (*stack, *rows)] + [1] * len(columns))
+        right = np.reshape(
+            _ordered(z, b, [*stack, *columns]),
+            [sizes[c] for c in stack] + [1] * len(rows) + [sizes[c] for c in columns],
+        )
+        return _ordered(left * right, [*stack, *rows, *columns], output)
+    deep = [sizes[c] for c in stack]
+    n, m, k = (prod(sizes[c] for c in letters) for letters in (rows, columns, summed))
+    left = np.reshape(_ordered(x, a, [*stack, *rows, *summed]), (*deep, n, k))
+    right = np.reshape(_ordered(z, b, [*stack, *summed, *columns]), (*deep, k, m))
+    letters = [*stack, *rows, *columns]
+    return _ordered(np.reshape(np.matmul(left, right), [sizes[c] for c in letters]), letters, output)
+
+
+def _summed(x: Any, term: str, lost: Sequence[str]) -> tuple[Any, str]:
+    """The array summed over some axes, and the letters that are left."""
+    if not lost:
+        return x, term
+    return np.sum(x, axis=tuple(term.index(c) for c in lost)), "".join(c for c in term if c not in lost)
+
+
+def _ordered(x: Any, letters: Sequence[str], wanted: Sequence[str]) -> Any:
+    order = [letters.index(c) for c in wanted]
+    return x if order == sorted(order) else np.transpose(x, order)
+
+
+def _tensordot(a: Any, b: Any, axes: tuple[tuple[int, ...], tuple[int, ...]]) -> Any:
+    return _einsum(a, b, subscripts=contraction.subscripts_of(a.ndim, b.ndim, axes))
+
+
+# Statistics and norms
+
+
+def _var(x: Any, axis: Any = None, ddof: float = 0, keepdims: bool = False, **others: Any) -> Any:
+    if any(value not in (None, True, np._NoValue) for value in others.values()) or not x.size:
+        return None
+    mean = np.mean(x, axis=axis, keepdims=True)
+    freedom = x.size // mean.size - ddof
+    deviation = x - mean
+    return np.sum(deviation * deviation, axis=axis, keepdims=keepdims) / float(freedom) if freedom > 0 else None
+
+
+def _std(x: Any, **params: Any) -> Any:
+    variance = _var(x, **params)
+    return None if variance is None else np.sqrt(variance)
+
+
+def _norm(x: Any, ord: Any = None, axes: Any = None, keepdims: bool = False) -> Any:
+    if ord is not None and not (ord == 2 and isinstance(axes, int)):
+        return None
+    return np.sqrt(np.sum(x * x, axis=axes, keepdims=keepdims))
+
+
+# Entry by entry
+
+
+def _clip(x: Any, low: Any, high: Any) -> Any:
+    if low is not None:
+        x = np.maximum(x, low)
+    return x if high is None else np.minimum(x, high)
+
+
+def _normal_cdf(x: Any) -> Any:
+    z = np.minimum(np.absolute(x), 40)
+    inverse = 1 / (z + 6)
+    t = (z - 6) * inverse
+    tail, *coefficients = normal._SINGLE if x.dtype == np.float32 else normal._DOUBLE
+    for coefficient in coefficients:
+        tail = tail * t + coefficient
+    tail = tail * inverse * (np.exp(-0.5 * (x * x)) / sqrt(2 * np.pi))
+    return np.absolute(np.where(np.greater(x, 0), 1.0, 0.0).astype(x.dtype) - tail)
+
+
+_EXPANSIONS: dict[Op, Expansion] = {
+    contraction.einsum: _einsum,
+    contraction.tensordot: _tensordot,
+    reductions.var: _var,
+    reductions.std: _std,
+    norms.norm: _norm,
+    elementwise.clip: _clip,
+    normal.normal_cdf: _normal_cdf,
+}
