@@ -17,6 +17,12 @@ from tinygrad_lite.engine.operators import Operators
 from tinygrad_lite.ops.arithmetic import elementwise, reductions
 from tinygrad_lite.ops.linear import contraction, norms
 from tinygrad_lite.ops.networks import normal
+from tinygrad_lite.ops.shapes import indexing, joining, shaping
+
+FEW = 16  # arrays that one operation puts into another; more are put there by several operations
+
+onto = Op(lambda whole, *parts, **params: whole, [None], name="onto", arity=None)
+"""Puts more arrays into the memory of its first, at indices, or adds them to what is there: a part of what others do."""
 
 Expansion = Callable[..., Any]
 """A function of an operation's arrays and parameters; it returns None where it does not apply."""
@@ -27,9 +33,16 @@ def expanded(program: Program) -> Program:
     calls: list[Instruction] = []
     same: dict[Variable, Variable] = {}
     for call in program.calls:
-        made = _expansion(call.with_variables(same))
+        call = call.with_variables(same)
+        if call.op in _MANY and len(call.inputs) > FEW and not any(True for _ in variables(tuple(call.params.values()))):
+            pieces = _MANY[call.op](call)
+            calls += pieces
+            if pieces[-1].result is not call.result:
+                same[call.result] = pieces[-1].result
+            continue
+        made = _expansion(call)
         if made is None:
-            calls.append(call.with_variables(same))
+            calls.append(call)
         else:
             calls += made[0]
             same[call.result] = made[1]
@@ -96,6 +109,67 @@ class _StandIn(Operators):
     @property
     def dtype(self) -> np.dtype[Any]:
         return self.variable.dtype  # type: ignore[no-any-return]
+
+
+# Many arrays in one
+
+
+def _in_pieces(call: Instruction, first: Instruction, parts: Sequence[Any], indices: Sequence[Any], adds: bool) -> list[Instruction]:
+    """The first operation, and others that put the parts at indices of its result, a few each."""
+    pieces = [first]
+    for start in range(0, len(parts), FEW):
+        whole = pieces[-1].result
+        params = {"indices": tuple(indices[start : start + FEW]), "adds": adds}
+        result = Variable(whole.shape, whole.dtype, name=whole.name)
+        inputs = (whole, *parts[start : start + FEW])
+        pieces.append(replace(call, op=onto, inputs=inputs, params=params, result=result, view_of=None))
+    return pieces
+
+
+def _scatter(call: Instruction) -> list[Instruction]:
+    """Gradients of the same entries are added up first, and put into the whole at once."""
+    groups: dict[Any, tuple[Any, list[Variable]]] = {}
+    for i, (x, index) in enumerate(zip(call.inputs, call.params["indices"])):
+        key = (repr(index), x.shape) if indexing._is_basic(index) else i
+        groups.setdefault(key, (index, []))[1].append(x)
+    calls, parts = [], []
+    for _, terms in groups.values():
+        total = terms[0]
+        for x in terms[1:]:
+            result = Variable(x.shape, np.result_type(total.dtype, x.dtype), name="add")
+            calls.append(replace(call, op=elementwise.add, inputs=(total, x), params={}, result=result, view_of=None))
+            total = result
+        parts.append(total)
+    indices = [index for index, _ in groups.values()]
+    result = Variable(call.result.shape, call.result.dtype, name=call.result.name)
+    params = {"shape": call.params["shape"], "indices": tuple(indices[:FEW])}
+    first = replace(call, inputs=tuple(parts[:FEW]), params=params, result=result, view_of=None)
+    return [*calls, *_in_pieces(call, first, parts[FEW:], indices[FEW:], adds=True)]
+
+
+def _joined(call: Instruction) -> list[Instruction]:
+    """Many arrays one after another: each is put into its part of the whole."""
+    axis = call.params.get("axis", 0)
+    if not isinstance(axis, int) or set(call.params) - {"axis"}:
+        return [call]
+    around, start, indices = (slice(None),) * (axis % len(call.result.shape)), 0, []
+    for x in call.inputs:
+        if call.op is joining.stack:
+            indices.append((*around, start))
+            start += 1
+        else:
+            indices.append((*around, slice(start, start + x.shape[axis])))
+            start += x.shape[axis]
+    result = Variable(call.result.shape, call.result.dtype, name=call.result.name)
+    empty = replace(call, op=shaping.broadcast_to, inputs=(0,), params={"shape": result.shape}, result=result, view_of=None)
+    return _in_pieces(call, empty, call.inputs, indices, adds=False)
+
+
+_MANY: dict[Op, Callable[[Instruction], list[Instruction]]] = {
+    indexing.scatter: _scatter,
+    joining.concatenate: _joined,
+    joining.stack: _joined,
+}
 
 
 # Contractions

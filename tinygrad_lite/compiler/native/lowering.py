@@ -8,6 +8,7 @@ import numpy as np
 
 from tinygrad_lite.compiler.native import products, scalars, ufuncs
 from tinygrad_lite.compiler.native.emission import STORED, TYPES, Emitter, Entry, can_cast
+from tinygrad_lite.compiler.native.expansions import onto
 from tinygrad_lite.compiler.native.loops import Access, Dimension, Statement, Whole, earliest, place
 from tinygrad_lite.compiler.native.memory import Layout, contiguous, is_dense, part, positions
 from tinygrad_lite.compiler.native.scalars import Form, same
@@ -221,6 +222,10 @@ class Lowering:
         for position, (x, index) in enumerate(zip(call.inputs, call.params["indices"])):
             self._put(call.result, index, x, adds=position > 0 or not _is_distinct(index))
 
+    def _onto(self, call: Instruction) -> None:
+        for x, index in zip(call.inputs[1:], call.params["indices"]):
+            self._put(call.result, index, x, adds=call.params["adds"])
+
     def _index_set(self, call: Instruction) -> None:
         self._elementwise(call.result, same(call.result.dtype), call.inputs[:1])
         self._put(call.result, call.params["index"], call.inputs[1], adds=False)
@@ -301,7 +306,7 @@ def _puts_known(call: Instruction) -> bool:
 
 def _puts(call: Instruction, inputs: Sequence[Any]) -> bool:
     dtype = call.result.dtype
-    return dtype in _REALS and all(not isinstance(x, Variable) or can_cast(x.dtype, dtype) for x in inputs)
+    return dtype in TYPES and all(not isinstance(x, Variable) or can_cast(x.dtype, dtype) for x in inputs)
 
 
 def _added(x: Entry, total: Entry) -> Entry:
@@ -362,6 +367,7 @@ _WAYS: dict[Any, tuple[Callable[[Instruction], bool], Callable[[Lowering, Instru
     joining.stack: (_joins, Lowering._joined),
     indexing.getitem: (_reads_known, Lowering._getitem),
     indexing.scatter: (_scatters_known, Lowering._scatter),
+    onto: (lambda call: _puts(call, call.inputs), Lowering._onto),
     indexing.index_set: (_puts_known, Lowering._index_set),
     indexing.index_add: (_puts_known, Lowering._index_add),
 }

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_lite.compiler.native.expansions import onto
 from tinygrad_lite.compiler.native.lowering import Lowering, copying, is_native, result_order
 from tinygrad_lite.compiler.native.memory import Layout, contiguous, is_dense, view
 from tinygrad_lite.compiler.native.writer import Writer
@@ -87,6 +88,7 @@ class Plan:
         calls = self._with_stores(calls)
         parts = _segments(calls, self._native)
         self._uses = _uses(parts, self.layouts)
+        self._known: dict[Any, Segment] = {}
         self.steps: list[Any] = []
         self._life: dict[Variable, tuple[int, int]] = {}
         for position, part in enumerate(parts):
@@ -125,6 +127,9 @@ class Plan:
             if made is not None:
                 self.layouts[x] = made
                 return True
+        if call.op is onto:
+            self.layouts[x] = self.layouts[call.inputs[0]]  # in place
+            return False
         self._root(x, result_order(call, self.layouts, x in self._turned))
         return False
 
@@ -171,13 +176,37 @@ class Plan:
         return both
 
     def _segment(self, calls: Sequence[Instruction], bits: int) -> Segment:
-        lowering = Lowering(calls, self.layouts)
-        self.constants |= lowering.tables
-        here = {self.layouts[call.result].root for call in calls}
-        alone = {root for root in here if self._uses[root] == 1 and root not in self._pinned}
-        alone |= {layout.root for x, layout in lowering.made.items() if layout.root is x}
-        writer = Writer(lowering.body, alone, bits)
-        return Segment(writer.text, writer.functions, writer.roots)
+        """The code of some operations: what was made for the same ones on other blocks serves again."""
+        roots: dict[Variable, int] = {}
+        alone: set[Variable] = set()
+        form = tuple([self._form(call, roots) for call in calls])
+        for call in calls:
+            root = self.layouts[call.result].root
+            if self._uses[root] == 1 and root not in self._pinned:
+                alone.add(root)
+        key = form, tuple([root in alone for root in roots])
+        if key not in self._known:
+            lowering = Lowering(calls, self.layouts)
+            self.constants |= lowering.tables
+            alone |= {layout.root for x, layout in lowering.made.items() if layout.root is x}
+            writer = Writer(lowering.body, alone, bits)
+            places = [roots.get(root, root) for root in writer.roots]
+            self._known[key] = Segment(writer.text, writer.functions, places)
+        known, mine = self._known[key], list(roots)
+        return Segment(known.text, known.functions, [mine[x] if isinstance(x, int) else x for x in known.roots])
+
+    def _form(self, call: Instruction, roots: dict[Variable, int]) -> Any:
+        """An operation with numbers for the blocks that it works on, in the order in which they are met."""
+
+        def placed(x: Any) -> Any:
+            if not isinstance(x, Variable):
+                return type(x), repr(x)
+            layout = self.layouts[x]
+            number = roots.setdefault(layout.root, len(roots))
+            return number, layout.offset, layout.strides, x.shape, x.dtype, x.is_number
+
+        params = tuple([(name, _fixed(value)) for name, value in call.params.items()])
+        return call.op, params, tuple(map(placed, call.inputs)), placed(call.result)
 
     # Memory
 
@@ -203,6 +232,11 @@ class Plan:
                 start, self.size = self.size, self.size + room
             living.append((last, start, room))
             self.offsets[x] = start
+
+
+def _fixed(value: Any) -> Any:
+    """What a parameter says, to be compared."""
+    return (value.dtype.str, value.shape, value.tobytes()) if isinstance(value, np.ndarray) else repr(value)
 
 
 def _room(x: Variable) -> int:
