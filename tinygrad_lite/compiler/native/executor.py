@@ -80,19 +80,19 @@ class NativeExecutor:
                 stretches.append([])
                 continue
             addresses = np.zeros(max(len(step.roots), 1), np.int64)
-            for i, root in enumerate(step.roots):
+            for i, (root, start) in enumerate(step.roots):
                 if isinstance(root, tuple):
                     addresses[i] = root[1]
                 elif root in places:
-                    places[root].append(addresses.ctypes.data + 8 * i)
+                    places[root] += [addresses.ctypes.data + 8 * i, start * root.dtype.itemsize]
                 elif root in plan.constants:
-                    addresses[i] = plan.constants[root].ctypes.data
+                    addresses[i] = plan.constants[root].ctypes.data + start * root.dtype.itemsize
                 else:
-                    addresses[i] = base + plan.offsets[root]
+                    addresses[i] = base + plan.offsets[root] + start * root.dtype.itemsize
             tables.append(addresses)
             stretches[-1] += [self._machine.addresses[step.text], addresses.ctypes.data]
         patches = [np.array(found, np.int64) for found in places.values()]
-        arguments = np.array([[0, found.ctypes.data, len(found)] for found in patches], np.int64).reshape(-1)
+        arguments = np.array([[0, found.ctypes.data, len(found) // 2] for found in patches], np.int64).reshape(-1)
         self._runners = []
         for stretch in stretches:
             table = np.array(stretch, np.int64)

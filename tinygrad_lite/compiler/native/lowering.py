@@ -1,6 +1,7 @@
 """Lowering: operations of a segment as loops, products of matrices, and calls of NumPy's own loops."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -51,13 +52,20 @@ class Lowering:
         body: loops, statements and work on whole arrays, in order.
         made: the variables that the work adds to those of the program.
         tables: arrays of numbers that the work reads.
+
+    Args:
+        layouts: the layout of each variable of the program.
+        starts: the entry of each block from which the work counts the entries, so that it serves for others, too.
     """
 
-    def __init__(self, calls: Sequence[Instruction], layouts: Mapping[Variable, Layout]) -> None:
+    def __init__(
+        self, calls: Sequence[Instruction], layouts: Mapping[Variable, Layout], starts: Mapping[Variable, int]
+    ) -> None:
         self.body: list[Any] = []
         self.made: dict[Variable, Layout] = {}
         self.tables: dict[Variable, Array] = {}
         self._layouts = layouts
+        self._starts = starts
         for call in calls:
             how = _WAYS.get(call.op)
             if how is not None:
@@ -68,7 +76,10 @@ class Lowering:
                 self._loop_of_numpys(call)
 
     def _layout(self, x: Variable) -> Layout:
-        return self.made[x] if x in self.made else self._layouts[x]
+        if x in self.made:
+            return self.made[x]
+        layout = self._layouts[x]
+        return replace(layout, offset=layout.offset - self._starts[layout.root])
 
     def _new(self, shape: tuple[int, ...], dtype: Any, order: Any = None) -> Variable:
         x = Variable(shape, np.dtype(dtype))
@@ -196,7 +207,7 @@ class Lowering:
         """A reshape that is no view: a copy in the shape of the input."""
         (x,) = call.inputs
         target = Variable(x.shape, x.dtype)
-        self.made[target] = Layout(self._layout(call.result).root, 0, contiguous(x.shape))
+        self.made[target] = replace(self._layout(call.result), strides=contiguous(x.shape))
         self._elementwise(target, same(x.dtype), [x])
 
     def _joined(self, call: Instruction) -> None:

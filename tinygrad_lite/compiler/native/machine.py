@@ -73,9 +73,13 @@ patch:
   %done = icmp eq i64 %j, %number
   br i1 %done, label %bound, label %put
 put:
-  %place.address = getelementptr ptr, ptr %places, i64 %j
+  %twice = mul i64 %j, 2
+  %place.address = getelementptr ptr, ptr %places, i64 %twice
+  %ahead.address = getelementptr i64, ptr %place.address, i64 1
   %place = load ptr, ptr %place.address
-  store i64 %data, ptr %place
+  %ahead = load i64, ptr %ahead.address
+  %address = add i64 %data, %ahead
+  store i64 %address, ptr %place
   %j.next = add i64 %j, 1
   br label %patch
 bound:

@@ -4,8 +4,9 @@ A segment is some consecutive operations. The turns of a repetition are cut alik
 compiled once, however often it runs.
 """
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from heapq import heappop, heappush
 from typing import Any
 
 import numpy as np
@@ -33,12 +34,12 @@ class Segment:
     Attributes:
         text: the function, named NAME.
         functions: the text of each function that it calls, by name.
-        roots: the blocks whose addresses it takes, in order.
+        roots: the blocks whose addresses it takes, in order, and from which entry on.
     """
 
     text: str
     functions: dict[str, str]
-    roots: list[Any]
+    roots: list[tuple[Any, int]]
 
 
 def with_former_values(program: Program) -> Program:
@@ -88,7 +89,7 @@ class Plan:
         calls = self._with_stores(calls)
         parts = _segments(calls, self._native)
         self._uses = _uses(parts, self.layouts)
-        self._known: dict[Any, Segment] = {}
+        self._known: dict[Any, tuple[str, dict[str, str], list[Any]]] = {}
         self.steps: list[Any] = []
         self._life: dict[Variable, tuple[int, int]] = {}
         for position, part in enumerate(parts):
@@ -98,7 +99,7 @@ class Plan:
             else:
                 segment = self._segment(part, bits)
                 self.steps.append(segment)
-                roots = segment.roots
+                roots = (root for root, _ in segment.roots)
             for root in roots:
                 if isinstance(root, Variable):
                     first, _ = self._life.get(root, (position, position))
@@ -178,24 +179,30 @@ class Plan:
     def _segment(self, calls: Sequence[Instruction], bits: int) -> Segment:
         """The code of some operations: what was made for the same ones on other blocks serves again."""
         roots: dict[Variable, int] = {}
+        starts: dict[Variable, int] = {}
         alone: set[Variable] = set()
-        form = tuple([self._form(call, roots) for call in calls])
+        for call in calls:
+            for x in (*call.reads, call.result):
+                layout = self.layouts[x]
+                starts[layout.root] = min(layout.offset, starts.get(layout.root, layout.offset))
+        form = tuple([self._form(call, roots, starts) for call in calls])
         for call in calls:
             root = self.layouts[call.result].root
             if self._uses[root] == 1 and root not in self._pinned:
                 alone.add(root)
         key = form, tuple([root in alone for root in roots])
         if key not in self._known:
-            lowering = Lowering(calls, self.layouts)
+            lowering = Lowering(calls, self.layouts, starts)
             self.constants |= lowering.tables
             alone |= {layout.root for x, layout in lowering.made.items() if layout.root is x}
             writer = Writer(lowering.body, alone, bits)
-            places = [roots.get(root, root) for root in writer.roots]
-            self._known[key] = Segment(writer.text, writer.functions, places)
-        known, mine = self._known[key], list(roots)
-        return Segment(known.text, known.functions, [mine[x] if isinstance(x, int) else x for x in known.roots])
+            self._known[key] = writer.text, writer.functions, [roots.get(root, root) for root in writer.roots]
+        text, functions, places = self._known[key]
+        mine = [(root, starts[root]) for root in roots]
+        others = [mine[x] if isinstance(x, int) else (x, 0) for x in places]
+        return Segment(text, functions, others)
 
-    def _form(self, call: Instruction, roots: dict[Variable, int]) -> Any:
+    def _form(self, call: Instruction, roots: dict[Variable, int], starts: Mapping[Variable, int]) -> Any:
         """An operation with numbers for the blocks that it works on, in the order in which they are met."""
 
         def placed(x: Any) -> Any:
@@ -203,7 +210,7 @@ class Plan:
                 return type(x), repr(x)
             layout = self.layouts[x]
             number = roots.setdefault(layout.root, len(roots))
-            return number, layout.offset, layout.strides, x.shape, x.dtype, x.is_number
+            return number, layout.offset - starts[layout.root], layout.strides, x.shape, x.dtype, x.is_number
 
         params = tuple([(name, _fixed(value)) for name, value in call.params.items()])
         return call.op, params, tuple(map(placed, call.inputs)), placed(call.result)
@@ -220,17 +227,17 @@ class Plan:
                 self.offsets[x] = self.size
                 self.size += _room(x)
         free: list[tuple[int, int]] = []
-        living: list[tuple[int, int, int]] = []  # the last step that needs a block, its start and its room
+        living: list[tuple[int, int, int]] = []  # a heap: the last step that needs a block, its start and its room
         for x, (first, last) in sorted(self._life.items(), key=lambda item: item[1]):
             if x in inputs or x in self.offsets:
                 continue
-            free += [block[1:] for block in living if block[0] < first]
-            living = [block for block in living if block[0] >= first]
+            while living and living[0][0] < first:
+                free.append(heappop(living)[1:])
             room = _room(x)
             start = _taken(free, room)
             if start is None:
                 start, self.size = self.size, self.size + room
-            living.append((last, start, room))
+            heappush(living, (last, start, room))
             self.offsets[x] = start
 
 
