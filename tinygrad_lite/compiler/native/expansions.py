@@ -34,7 +34,11 @@ def expanded(program: Program) -> Program:
     same: dict[Variable, Variable] = {}
     for call in program.calls:
         call = call.with_variables(same)
-        if call.op in _MANY and len(call.inputs) > FEW and not any(True for _ in variables(tuple(call.params.values()))):
+        if (
+            call.op in _MANY
+            and len(call.inputs) > FEW
+            and not any(True for _ in variables(tuple(call.params.values())))
+        ):
             pieces = _MANY[call.op](call)
             calls += pieces
             if pieces[-1].result is not call.result:
@@ -56,9 +60,7 @@ def _expansion(call: Instruction) -> tuple[list[Instruction], Variable] | None:
     if any(x.dtype not in _REALS or x.is_number for x in (*call.reads, call.result)):
         return None
     calls: list[Instruction] = []
-    made = write(
-        *[_StandIn(_array(x), x, calls) if isinstance(x, Variable) else x for x in call.inputs], **call.params
-    )
+    made = write(*[_StandIn(_array(x), x, calls) if isinstance(x, Variable) else x for x in call.inputs], **call.params)
     if not isinstance(made, _StandIn) or (made.shape, made.dtype) != (call.result.shape, call.result.dtype):
         return None
     return [
@@ -114,7 +116,9 @@ class _StandIn(Operators):
 # Many arrays in one
 
 
-def _in_pieces(call: Instruction, first: Instruction, parts: Sequence[Any], indices: Sequence[Any], adds: bool) -> list[Instruction]:
+def _in_pieces(
+    call: Instruction, first: Instruction, parts: Sequence[Any], indices: Sequence[Any], adds: bool
+) -> list[Instruction]:
     """The first operation, and others that put the parts at indices of its result, a few each."""
     pieces = [first]
     for start in range(0, len(parts), FEW):
@@ -161,7 +165,9 @@ def _joined(call: Instruction) -> list[Instruction]:
             indices.append((*around, slice(start, start + x.shape[axis])))
             start += x.shape[axis]
     result = Variable(call.result.shape, call.result.dtype, name=call.result.name)
-    empty = replace(call, op=shaping.broadcast_to, inputs=(0,), params={"shape": result.shape}, result=result, view_of=None)
+    empty = replace(
+        call, op=shaping.broadcast_to, inputs=(0,), params={"shape": result.shape}, result=result, view_of=None
+    )
     return _in_pieces(call, empty, call.inputs, indices, adds=False)
 
 
@@ -185,7 +191,11 @@ def _einsum(*arrays: Any, subscripts: str, optimize: Any = False) -> Any:
     if len(arrays) > 2 or not arrays:
         return None
     alone = [
-        _summed(x, term, [c for c in term if c not in output and not any(c in other for other in terms[:i] + terms[i + 1 :])])
+        _summed(
+            x,
+            term,
+            [c for c in term if c not in output and not any(c in other for other in terms[:i] + terms[i + 1 :])],
+        )
         for i, (x, term) in enumerate(zip(arrays, terms))
     ]
     if len(alone) == 1:

@@ -12,6 +12,9 @@ from tinygrad_lite.compiler.native.scalars import Form
 from tinygrad_lite.compiler.program import Variable
 
 
+MOST = 24  # statements in a loop; more do not fit into the registers
+
+
 @dataclass(eq=False)
 class Dimension:
     """A dimension that a loop runs over."""
@@ -145,7 +148,7 @@ def _shared(
         return None
     first = dimensions[0]
     for item in reversed(body):
-        if isinstance(item, Loop) and item.dimension.extent == first.extent:
+        if isinstance(item, Loop) and item.dimension.extent == first.extent and len(list(statements(item))) < MOST:
             within = statement.renamed(first, item.dimension)
             if all(_may_follow(within, other, item.dimension, around) for other in statements(item)):
                 return item

@@ -222,7 +222,6 @@ class Lowering:
             self._elementwise(part, same(call.result.dtype), [x])
             start += 1 if stacked else x.shape[axis]
 
-
     # Entries at an index
 
     def _getitem(self, call: Instruction) -> None:
@@ -268,7 +267,9 @@ class Lowering:
             return
         table = Variable(found.shape, found.dtype)
         self.tables[table] = np.ascontiguousarray(found)
-        work = partial(_indexed, table=table, at=layout, other=self._layout(other), count=found.size, write=write, into=into)
+        work = partial(
+            _indexed, table=table, at=layout, other=self._layout(other), count=found.size, write=write, into=into
+        )
         reads, result = ([other, x], x) if into else ([x], other)
         self._add(reads, result, work)
 
@@ -481,9 +482,7 @@ def _blas(emitter: Emitter, writer: Any, *, batch: Any, sizes: products.Product,
 def _called(
     emitter: Emitter, writer: Any, *, found: Any, count: int, steps: Sequence[int], layouts: Sequence[Layout]
 ) -> None:
-    addresses = [
-        emitter.address(layout.root.dtype, writer.base(layout.root), str(layout.offset)) for layout in layouts
-    ]
+    addresses = [emitter.address(layout.root.dtype, writer.base(layout.root), str(layout.offset)) for layout in layouts]
     _call(emitter, writer, found, addresses, [count], steps)
 
 

@@ -211,7 +211,9 @@ def _compiled(text: str) -> bytes:
     module.data_layout = str(target.target_data)
     tuning = llvm.create_pipeline_tuning_options(speed_level=3)
     tuning.loop_vectorization = tuning.slp_vectorization = True
-    tuning.loop_unrolling = False  # it takes several times as long to compile, for nothing that was measured; tuning.loop_unrolling = True
+    tuning.loop_unrolling = (
+        False  # it takes several times as long to compile, for nothing that was measured; tuning.loop_unrolling = True
+    )
     builder = llvm.create_pass_builder(target, tuning)
     builder.getModulePassManager().run(module, builder)
     return bytes(target.emit_object(module))

@@ -21,7 +21,7 @@ from tinygrad_lite.engine.op import NO_PARAMS, Array
 from tinygrad_lite.engine.tensor import positive
 from tinygrad_lite.ops.shapes import indexing, shaping
 
-LONGEST = 48  # operations in a segment
+LONGEST = 96  # inputs of the operations in a segment
 ALIGNED = 64  # bytes
 PADDING = 64  # bytes behind an array of a multiple of a page, so that neighbours do not collide in the cache
 PAGE = 4096
@@ -289,17 +289,23 @@ def _segments(calls: Sequence[Instruction], native: Container[Instruction]) -> l
     """Lists of operations for a segment each, and single ones that are NumPy calls."""
     cuts: set[int] = set()
     for stretch in stretches(calls):
-        turns = max(1, LONGEST // stretch.period)  # short turns make a segment together
+        turn = sum(map(_weight, calls[stretch.start : stretch.start + stretch.period]))
+        turns = max(1, LONGEST // turn)  # short turns make a segment together
         cuts.update(range(stretch.start, stretch.start + stretch.period * stretch.count + 1, stretch.period * turns))
     parts: list[Any] = []
-    is_open = False
+    room = 0
     for position, call in enumerate(calls):
         if call not in native:
             parts.append(call)
-            is_open = False
+            room = 0
             continue
-        if not is_open or position in cuts or len(parts[-1]) == LONGEST:
+        if room < _weight(call) or position in cuts:
             parts.append([])
+            room = LONGEST
         parts[-1].append(call)
-        is_open = True
+        room -= _weight(call)
     return parts
+
+
+def _weight(call: Instruction) -> int:
+    return min(max(len(call.inputs), 1), LONGEST)

@@ -171,9 +171,7 @@ def _packed(emitter: Emitter, sizes: Product, b: Matrix) -> Matrix:
     with emitter.loop(sizes.m) as j:
         source, target = _moved(emitter, b, j, b.columns), _moved(emitter, packed, j, 1)
         with emitter.loop(sizes.k) as k:
-            value = emitter.value(
-                f"load {kind}, ptr {_entry(emitter, kind, _moved(emitter, source, k, b.rows), 0)}"
-            )
+            value = emitter.value(f"load {kind}, ptr {_entry(emitter, kind, _moved(emitter, source, k, b.rows), 0)}")
             emitter.line(f"store {kind} {value}, ptr {_entry(emitter, kind, _moved(emitter, target, k, sizes.m), 0)}")
     return packed
 
