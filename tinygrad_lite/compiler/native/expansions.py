@@ -22,7 +22,7 @@ from tinygrad_lite.ops.shapes import indexing, joining, shaping
 FEW = 16  # arrays that one operation puts into another; more are put there by several operations
 
 onto = Op(lambda whole, *parts, **params: whole, [None], name="onto", arity=None)
-"""Puts more arrays into the memory of its first, at indices, or adds them to what is there: a part of what others do."""
+"""Puts arrays into the memory of its first, at indices, or adds them to what is there: a part of what others do."""
 
 Expansion = Callable[..., Any]
 """A function of an operation's arrays and parameters; it returns None where it does not apply."""
@@ -190,17 +190,12 @@ def _einsum(*arrays: Any, subscripts: str, optimize: Any = False) -> Any:
                 return None  # an axis that is stretched, or a diagonal
     if len(arrays) > 2 or not arrays:
         return None
-    alone = [
-        _summed(
-            x,
-            term,
-            [c for c in term if c not in output and not any(c in other for other in terms[:i] + terms[i + 1 :])],
-        )
-        for i, (x, term) in enumerate(zip(arrays, terms))
-    ]
+    alone = []
+    for i, (x, term) in enumerate(zip(arrays, terms)):
+        elsewhere = output + "".join(terms[:i] + terms[i + 1 :])
+        alone.append(_summed(x, term, [c for c in term if c not in elsewhere]))
     if len(alone) == 1:
-        ((x, letters),) = alone
-        return _ordered(x, letters, output)
+        return _ordered(*alone[0], output)
     (x, a), (z, b) = alone
     stack = [c for c in output if c in a and c in b]
     rows, columns = ([c for c in output if c in term and c not in stack] for term in (a, b))

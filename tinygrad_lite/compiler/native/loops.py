@@ -11,7 +11,6 @@ from typing import Any
 from tinygrad_lite.compiler.native.scalars import Form
 from tinygrad_lite.compiler.program import Variable
 
-
 MOST = 24  # statements in a loop; more do not fit into the registers
 
 

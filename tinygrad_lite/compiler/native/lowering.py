@@ -280,7 +280,8 @@ def _is_distinct(index: Any) -> bool:
 
 
 def _shape_at(index: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
-    return np.broadcast_to(np.int8(0), shape)[index].shape
+    entries: Array = np.broadcast_to(np.int8(0), shape)[index]
+    return entries.shape  # type: ignore[no-any-return]
 
 
 def _indexed(

@@ -53,7 +53,7 @@ def function(sizes: Product, strides: Sequence[tuple[int, int]], bits: int) -> s
 
 
 def _write(emitter: Emitter, sizes: Product, a: Matrix, b: Matrix, c: Matrix, bits: int) -> None:
-    if c.columns != 1 and c.rows == 1 or (sizes.m == 1 and sizes.n > 1):
+    if (c.columns != 1 and c.rows == 1) or (sizes.m == 1 and sizes.n > 1):
         # the transpose of the product is the product of the transposes, in the other order
         sizes, a, b, c = Product(sizes.dtype, sizes.m, sizes.k, sizes.n), b.transposed, a.transposed, c.transposed
     width = bits // (8 * sizes.dtype.itemsize)
