@@ -432,9 +432,8 @@ class Recorder:
         """Record the final value in each place that the function wrote to."""
         for tensor, slot in self._before:
             if slot == "_grad":
-                gradient = plain(tensor, "_grad")
-                if gradient is not self._before[tensor, slot] or gradient is not None:
-                    self._update(Gradient(self._place(tensor)), None if gradient is None else gradient._array)
+                gradient = plain(tensor, "_grad")  # also if it stays None, since there may be one in the next run
+                self._update(Gradient(self._place(tensor)), None if gradient is None else gradient._array)
             else:
                 self._update(self._place(tensor), plain(tensor, slot))
         for optimizer, state in self._states.values():

@@ -91,7 +91,9 @@ class Run:
         self._others = _others(self.program)
         self._made = self._waited = self._patience = 0.0
         fixed = _fixed(self.program)
-        self._to_copy = [i for i, x in enumerate(self.program.results[: len(self._wrapped)]) if x in fixed]
+        self._to_copy = [
+            i for i, x in enumerate(self.program.results[: len(self._wrapped)]) if x in fixed and not self._wrapped[i]
+        ]
         self._read_gradients = [place for place in self.program.inputs.values() if isinstance(place, Gradient)]
 
     @cached_property
