@@ -50,6 +50,10 @@ LIMITS = {  # where more is lost, and why
     "normal_hazard": 3e5,
 }
 
+# next to a zero of the second derivative, where the last digit of the value counts 37 times, and no two machines' cosh
+# round alike
+LIMITS_OF_OTHER_MACHINES = {"sech": 128}
+
 # of which the derivative is made of 0, 1, a number or an argument; and what other operations are differentiated to
 EXACT = {
     *("absolute", "fabs", "copysign", "heaviside", "maximum", "minimum", "fmax", "fmin", "clip", "nan_to_num", "round"),
@@ -68,12 +72,13 @@ def test_every_elementwise_operation_has_a_reference() -> None:
 @pytest.mark.parametrize("op", dict.fromkeys(op for op, *_ in accuracy.cases()), ids=str)
 def test_derivatives_keep_their_digits(op: Op) -> None:
     """And an operation that has become better leaves the table of limits."""
+    limit = LIMITS.get(op.name, LIMITS_OF_OTHER_MACHINES.get(op.name, LIMIT))
     most = 0.0
     for i, params in [(i, params) for other, i, params in accuracy.cases() if other is op]:
         for order, error in zip(("first", "second"), accuracy.errors(op, i, params, accuracy.ours(op, params))):
             worst = np.argmax(error)
             at = [float(x[worst]) for x in accuracy.samples(op)]
-            assert error[worst] <= LIMITS.get(op.name, LIMIT), f"the {order} derivative by argument {i} at {at}"
+            assert error[worst] <= limit, f"the {order} derivative by argument {i} at {at}"
             most = max(most, error[worst])
     assert op.name not in LIMITS or most > LIMIT / 2
 
