@@ -179,12 +179,14 @@ def _mantissa(x: Array) -> Array:
     return np.frexp(x)[0]
 
 
+def _from_powers_of_two(x: Array) -> Array:
+    """Near a power of 2 about as large as the distance to it, from both sides."""
+    size = np.absolute(_mantissa(x))  # from 1/2 to 1
+    return 4 * x * (2 * size - 1) * (1 - size)
+
+
 exponent = elementwise(_exponent)
-mantissa = elementwise(
-    _mantissa,
-    lambda y, x: np.ldexp(np.ones_like(x), -exponent(x)),
-    kink=lambda x: _mantissa(x) * (1 - 2 * np.absolute(_mantissa(x))),
-)
+mantissa = elementwise(_mantissa, lambda y, x: np.ldexp(np.ones_like(x), -exponent(x)), kink=_from_powers_of_two)
 ldexp = primitive(
     np.ldexp,
     lambda g, y, x, exponent: np.ldexp(g, exponent),
