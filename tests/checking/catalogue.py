@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -95,6 +96,7 @@ def in_operations(every: int) -> Iterator[Trial]:
                         yield _tried("registry", op, i, fault, 1, f, *variables)
 
 
+@cache  # three tests want it, and drawing it takes as long as checking it
 def largest_call(op: Op) -> Call:
     """Of a few drawn calls of an operation the one with the most entries."""
     found: list[Call] = []
