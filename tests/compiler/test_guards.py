@@ -4,6 +4,7 @@
 
 import random
 import threading
+import time
 from argparse import Namespace
 from collections import OrderedDict, deque
 from collections.abc import Callable
@@ -398,6 +399,37 @@ def test_a_generator_of_a_callee() -> None:
     own.bit_generator.state = _rng.bit_generator.state
     for _ in range(3):
         np.testing.assert_array_equal(f(X), X + own.normal(size=3))
+
+
+def test_a_generator_of_an_object() -> None:
+    p, own = Plain(), np.random.default_rng(5)
+    p.inner = np.random.default_rng(5)
+    f = tg.compile(lambda x: x + p.inner.normal(size=3), "numpy")
+    for _ in range(3):
+        np.testing.assert_array_equal(f(X), X + own.normal(size=3))
+    p.inner, own = np.random.default_rng(6), np.random.default_rng(6)
+    for _ in range(3):
+        np.testing.assert_array_equal(f(X), X + own.normal(size=3))
+
+
+def test_large_containers_are_passed_over_quickly() -> None:
+    words, pairs, many = {str(i): i for i in range(300_000)}, [(i, i) for i in range(100_000)], tuple(range(300_000))
+    f = tg.compile(lambda x: x * words["7"] + pairs[3][0] + many[5], "numpy")
+    start = time.perf_counter()
+    np.testing.assert_array_equal(f(X), X * 7 + 8)
+    assert time.perf_counter() - start < 1
+    words["7"] = 9
+    np.testing.assert_array_equal(f(X), X * 9 + 8)
+
+
+def test_programs_for_many_values_are_not_all_kept() -> None:
+    global SCALE
+    f = tg.compile(lambda x: x * SCALE, "numpy")
+    for i in range(120):
+        SCALE = float(i)
+        np.testing.assert_array_equal(f(X), X * i)
+    assert recordings(f) <= 50
+    assert len(f._entries[(1,)]) <= 50
 
 
 class Trainer:

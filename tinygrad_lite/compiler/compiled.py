@@ -30,7 +30,7 @@ from tinygrad_lite.readers.recording import is_observed
 from tinygrad_lite.transforms.runs import name_of
 
 MOST = 50
-"""The most programs for one signature that are kept; each is for other values that the function reads."""
+"""The most programs that are kept for one signature, and the most entries for one form of call."""
 
 
 class Compiled:
@@ -104,6 +104,8 @@ class Compiled:
         entries = self._entries.setdefault((len(args), *kwargs), {})
         if run.is_worth_an_entry() and (entry := run.entry(args, kwargs)) is not None:
             entries[run] = entry
+            if len(entries) > MOST:
+                del entries[next(iter(entries))]
             if not kwargs:
                 self._entry = len(args), entry
         return result

@@ -127,7 +127,7 @@ def contents(value: Any, label: str, found: dict[Key, Guard]) -> list[tuple[Any,
             guards = _of_container(thing, label)
             found.update({guard.key: guard for guard in guards})
             ahead += [(guard.value, guard.label) for guard in guards if isinstance(guard, Item)]
-            if isinstance(thing, tuple):
+            if isinstance(thing, tuple) and len(thing) <= LARGEST:
                 ahead += [(part, f"{label}[{i}]") for i, part in enumerate(thing)]
         else:
             values.append((thing, label))

@@ -10,6 +10,7 @@ import sys
 from collections import deque
 from collections.abc import Iterable
 from enum import Enum
+from itertools import islice
 from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -23,7 +24,7 @@ from tinygrad_lite.engine.op import Op, Traced
 
 _IMMUTABLE = 1 << 8  # the flag of a type whose attributes cannot be set
 _CONTAINERS = (list, tuple, dict, set, deque)
-_MOST = 5000
+_MOST = 5000  # objects, and entries of a container, that are looked through
 HIDDEN = (np.random.Generator, np.random.RandomState, random.Random)
 
 
@@ -112,8 +113,8 @@ class Reached:
         return None
 
     def _object(self, thing: Any, label: str) -> None:
-        if callable(thing) and (wrapped := getattr(thing, "__wrapped__", None)) is not None:
-            self._ahead.append((wrapped, label))  # behind a decorator that is a class, such as ours
+        if "__wrapped__" in getattr(thing, "__dict__", ()):
+            self._ahead.append((thing.__wrapped__, label))  # behind a decorator that is a class, such as ours
         if is_namespace(thing):
             self._ahead.append((vars(thing), label))
         self._discover(thing)
@@ -129,7 +130,7 @@ class Reached:
                 ahead.append(thing.__self__)
             elif isinstance(thing, _CONTAINERS):
                 self.objects[id(thing)] = thing
-                ahead += thing.values() if isinstance(thing, dict) else thing
+                ahead += islice(thing.values() if isinstance(thing, dict) else thing, _MOST)
             elif isinstance(thing, WATCHED) or is_users_class(type(thing)):
                 self.objects[id(thing)] = thing
                 if _is_watchable(type(thing)):

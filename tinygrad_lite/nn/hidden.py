@@ -38,7 +38,9 @@ def _inside(thing: Any) -> list[Any]:
     """The objects that an object refers to; for a function those that it closes over, but not its global names."""
     if isinstance(thing, FunctionType):
         return [*(thing.__closure__ or ()), *(thing.__defaults__ or ()), *(thing.__kwdefaults__ or {}).values()]
-    if hasattr(thing, "__wrapped__"):  # a compiled function knows much else, such as the values of global names
+    if "__wrapped__" in getattr(
+        thing, "__dict__", ()
+    ):  # a compiled function knows much else, such as the values of global names
         return [thing.__wrapped__]
     if isinstance(thing, np.ndarray):
         return list(thing.flat) if thing.dtype.kind == "O" else []

@@ -316,7 +316,9 @@ def _exchanged(field: Any, stands_for: Mapping[int, Any]) -> Any:
     """A field with some of the values inside it replaced, by identity; the field itself if there are none of them."""
 
     def exchanged(leaf: Any) -> Any:
-        function = getattr(leaf, "__wrapped__", leaf)  # also a compiled one, which knows the module itself alone
+        function = getattr(leaf, "__dict__", {}).get(
+            "__wrapped__", leaf
+        )  # also a compiled one, which knows the module itself alone
         if isinstance(function, MethodType) and id(function.__self__) in stands_for:
             return MethodType(function.__func__, stands_for[id(function.__self__)])
         return stands_for.get(id(function), leaf)
