@@ -53,6 +53,38 @@ class Plain:
     def method(self, x: Any) -> Any:
         return x * self.scale
 
+    @staticmethod
+    def static(x: Any) -> Any:
+        return x * SCALE
+
+    @classmethod
+    def of_the_class(cls, x: Any) -> Any:
+        return x * cls.kind
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "made_up":
+            return SCALE
+        raise AttributeError(name)
+
+    def __iter__(self) -> Any:
+        return iter([self.scale, SCALE])
+
+
+class Derived(Plain):
+    def method(self, x: Any) -> Any:
+        return super().method(x) * 2
+
+
+class Computed:
+    """A descriptor."""
+
+    def __get__(self, owner: Any, kind: Any = None) -> Any:
+        return SCALE
+
+
+class Describing:
+    computed = Computed()
+
 
 class Slotted:
     __slots__ = ("scale",)
@@ -100,6 +132,7 @@ def _cases() -> dict[str, tuple[Callable[[Any], Any], Callable[[float], None]]]:
     """Functions that read a number somewhere, each with a function that changes it."""
     p, slotted, record, simple, parsed = Plain(), Slotted(), Record(), SimpleNamespace(scale=2.0), Namespace(scale=2.0)
     p.inner, numbers, queue = Plain(), [2.0, 3.0], deque([2.0])
+    derived, describing = Derived(), Describing()
     ordered = OrderedDict(scale=2.0)
     own = {"f": by_global, "scale": 2.0}
     closed = 2.0
@@ -149,6 +182,13 @@ def _cases() -> dict[str, tuple[Callable[[Any], Any], Callable[[float], None]]]:
         "attribute behind a property": (lambda x: x * p.twice, _set(p, "scale")),
         "attribute of a class": (lambda x: x * Plain.kind, _set(Plain, "kind")),
         "attribute of a class by an object": (lambda x: x * p.kind, _set(Plain, "kind")),
+        "attribute read by a base class": (derived.method, _set(derived, "scale")),
+        "attribute of a class in its method": (lambda x: Plain.of_the_class(x), _set(Plain, "kind")),
+        "attribute in iteration": (lambda x: x * sum(p), _set(p, "scale")),
+        "global of a static method": (lambda x: Plain.static(x), _global),
+        "global of a special method": (lambda x: x * p.made_up, _global),
+        "global of a descriptor": (lambda x: x * describing.computed, _global),
+        "global of a compiled function": (tg.compile(by_global, "numpy"), _global),
         "attribute in a slot": (lambda x: x * slotted.scale, _set(slotted, "scale")),
         "attribute of a dataclass": (lambda x: x * record.scale, _set(record, "scale")),
         "attribute of a namespace": (lambda x: x * simple.scale, _set(simple, "scale")),

@@ -60,6 +60,8 @@ class Reached:
             self._function(thing)
         elif isinstance(thing, MethodType):
             self._ahead += [(thing.__func__, label), (thing.__self__, label)]
+            if isinstance(thing.__self__, type):
+                self._class(thing.__self__)
         elif isinstance(thing, functools.partial):
             self._ahead += [(part, label) for part in (thing.func, *thing.args, *thing.keywords.values())]
         elif isinstance(thing, Op):
@@ -109,8 +111,17 @@ class Reached:
             value = next((vars(kind)[name] for kind in owner.__mro__ if name in vars(kind)), None)
             if not hasattr(value, "__get__"):
                 return None if value is None else Field(owner, name, value, label)
-            self._ahead.append((getattr(value, "__func__", value), label))
+            self._ahead.append((getattr(owner, name), label))
         return None
+
+    def _class(self, kind: type) -> None:
+        """Follow all that a class holds beside its methods; a method of the class reads that by a local name."""
+        for each in filter(is_users_class, kind.__mro__):
+            for name, value in vars(each).items():
+                if not name.startswith("__") and not hasattr(value, "__get__"):
+                    guard = Field(each, name, value, f"{each.__name__}.{name}")
+                    self.guards[guard.key] = guard
+                    self._ahead.append((value, guard.label))
 
     def _object(self, thing: Any, label: str) -> None:
         if "__wrapped__" in getattr(thing, "__dict__", ()):

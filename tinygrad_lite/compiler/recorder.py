@@ -233,7 +233,9 @@ class Recorder:
             of_class = getattr_static(type(owner), name, None)
             if isinstance(of_class, MemberDescriptorType) or not hasattr(of_class, "__get__"):
                 self._guard(Field(owner, name, value, label))
-        self.called += [value] if callable(value) else [getattr(getattr(type(owner), name, None), "fget", None)]
+            else:
+                self.called += [getattr(of_class, "fget", None), getattr(type(of_class), "__get__", None)]
+        self.called += [value] if callable(value) else []
 
     def reaches(self, tensor: Tensor, g: Any) -> None:
         """Note that the reverse pass hands a gradient, or a contribution to it, to a tensor."""
