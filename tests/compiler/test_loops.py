@@ -165,8 +165,9 @@ def test_a_loop_lets_go_of_what_it_has_read() -> None:
         "        h = z * 2\n"
         "        hs.append(h)\n"
         "    total = h\n"
-        "    for h_2 in reversed(hs):\n"
+        "    for h_2 in reversed(hs[1:3]):\n"
         "        total = total + h_2\n"
+        "    total = total + hs[0]\n"
         "    return total\n"
     )
     assert ast.unparse(letting_go(ast.parse(source))) == (
@@ -181,9 +182,10 @@ def test_a_loop_lets_go_of_what_it_has_read() -> None:
         "        hs.append(h)\n"
         "    total = h\n"
         "    del h\n"
-        "    for h_2 in _drained(hs, True):\n"
+        "    for h_2 in _drained(hs, 1, 3, True):\n"
         "        total = total + h_2\n"
         "        del h_2\n"
+        "    total = total + hs[0]\n"
         "    del hs\n"
         "    return total"
     )

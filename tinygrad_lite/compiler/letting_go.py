@@ -1,7 +1,7 @@
 """Letting go: a function's source with each variable deleted after the last statement that reads it.
 
-Within a loop, what a turn made for itself goes before the turn ends. A list that a loop goes through, and that nobody
-reads afterwards, gets shorter on the way.
+Within a loop, what a turn made for itself goes before the turn ends. A list that a loop goes through, and of which
+nobody reads more than the beginning afterwards, gets shorter on the way.
 """
 
 import ast
@@ -9,7 +9,10 @@ from collections.abc import Collection
 from typing import Any
 
 DRAINED = "_drained"
-"""The name of a function in the scope: it hands out a list's items, backwards or not, and empties the list."""
+"""The name of a function in the scope.
+
+It hands out a list's items from one position to another, backwards or not, and removes them and what follows them.
+"""
 
 
 def letting_go(tree: ast.Module) -> ast.Module:
@@ -37,7 +40,7 @@ def _block(body: list[ast.stmt], given: Collection[str], kept: Collection[str]) 
     for position, statement in enumerate(body):
         free = finished.get(position, [])
         if isinstance(statement, ast.For):
-            _drain(statement, free)
+            _drain(statement, {name: _end(body[position + 1 :], name) for name in assigned if name not in kept})
             given_there = _names(statement.target)[1]
             carried = _carried(statement.body, given_there)
             later = {name for name, end in last.items() if end > position}
@@ -74,17 +77,32 @@ def _carried(body: list[ast.stmt], given: Collection[str]) -> set[str]:
     return carried
 
 
-def _drain(loop: ast.For, free: Collection[str]) -> None:
-    """Let a loop empty the lists that nobody reads any more."""
-    calls = isinstance(loop.iter, ast.Call) and getattr(loop.iter.func, "id", "") == "zip"
-    iterables: list[ast.expr] = loop.iter.args if calls else [loop.iter]  # type: ignore[attr-defined]
+def _end(statements: list[ast.stmt], name: str) -> int | None:
+    """The number of entries at the beginning of a list that statements read; None if they read it as a whole."""
+    nodes: list[Any] = [node for statement in statements for node in ast.walk(statement)]
+    entries = [x for x in nodes if isinstance(x, ast.Subscript) and getattr(x.value, "id", "") == name]
+    places = [x.slice.value for x in entries if isinstance(x.slice, ast.Constant) and x.slice.value >= 0]
+    mentioned = sum(isinstance(x, ast.Name) and x.id == name for x in nodes)
+    return max([place + 1 for place in places], default=0) if mentioned == len(places) else None
+
+
+def _drain(loop: ast.For, ends: dict[str, Any]) -> None:
+    """Let a loop take its items out of the lists of which later statements read no more than the beginning."""
+    many = isinstance(loop.iter, ast.Call) and getattr(loop.iter.func, "id", "") == "zip"
+    iterables: list[Any] = loop.iter.args if many else [loop.iter]  # type: ignore[attr-defined]
     read = [x.id for x in ast.walk(loop) if isinstance(x, ast.Name)]
     for i, iterable in enumerate(iterables):
         is_backward = isinstance(iterable, ast.Call) and getattr(iterable.func, "id", "") == "reversed"
-        name = iterable.args[0] if is_backward else iterable  # type: ignore[attr-defined]
-        if isinstance(name, ast.Name) and name.id in free and read.count(name.id) == 1:
-            drained: ast.expr = ast.Call(ast.Name(DRAINED, ast.Load()), [name, ast.Constant(is_backward)], [])
-            if calls:
+        part = iterable.args[0] if is_backward else iterable
+        start: Any = ast.Constant(0)
+        stop: Any = ast.Constant(None)
+        if isinstance(part, ast.Subscript) and isinstance(part.slice, ast.Slice):
+            start, stop, part = part.slice.lower or start, part.slice.upper or stop, part.value
+        if not isinstance(part, ast.Name) or read.count(part.id) > 1 or ends.get(part.id) is None:
+            continue
+        if isinstance(start, ast.Constant) and ends[part.id] <= start.value:
+            drained = ast.Call(ast.Name(DRAINED, ast.Load()), [part, start, stop, ast.Constant(is_backward)], [])
+            if many:
                 iterables[i] = drained
             else:
                 loop.iter = drained

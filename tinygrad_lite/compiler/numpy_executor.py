@@ -88,9 +88,11 @@ def _is_made_anew(place: Place, program: Program) -> bool:
     return isinstance(place, Gradient) and place not in program.inputs.values()
 
 
-def _drained(items: list[Any], is_backward: bool) -> Iterator[Any]:
-    """The items of a list that nobody reads any more; each is let go as soon as it has been handed out."""
+def _drained(items: list[Any], start: int, stop: int | None, is_backward: bool) -> Iterator[Any]:
+    """The items of a list between two positions; each is let go as soon as it has been handed out, as is the rest."""
+    if stop is not None:
+        del items[stop:]
     if not is_backward:
-        items.reverse()
-    while items:
+        items[start:] = items[start:][::-1]
+    while len(items) > start:
         yield items.pop()

@@ -78,6 +78,7 @@ class NumpySource:
         self._elements: dict[Variable, tuple[str, int, int]] = {}
         self._passed: dict[Loop, list[tuple[str, list[Variable], bool]]] = {}
         self._inline: dict[Variable, Instruction] = {}
+        self._former: dict[Variable, list[Variable]] = {}  # what an expression reads of what a loop hands on
         self._kept_in: dict[Variable, list[Place]] = {}
         self._items = items = outline(program) if items is None else items
         self._uses = Uses(items, program, large)
@@ -192,8 +193,20 @@ class NumpySource:
             return False
         if later.section != call.section or len(text.text) > _room(x):
             return False
+        if self._is_renewed_between(call, later):
+            return False
         takes_in = later.result.shape == x.shape and later.result.dtype == x.dtype and is_plain_ufunc(later)
         return not (x.nbytes >= self._large and (takes_in or x in self._uses.into))
+
+    def _is_renewed_between(self, call: Instruction, later: Instruction) -> bool:
+        """Whether a name that an expression reads stands for another value where the expression would be written."""
+        former = [x for x in call.reads if x in self._uses.renewed]
+        former += [y for x in call.reads for y in self._former.get(x, ())]
+        start, end = self._uses.position[call.result], self._uses.position[later.result]
+        if any(start <= self._uses.renewed[x] < end for x in former):
+            return True
+        self._former[call.result] = former
+        return False
 
     def _statement(self, call: Instruction, text: Text) -> None:
         x = call.result

@@ -14,6 +14,8 @@ class Uses:
         written: the variables that a loop writes to the state.
         takes_up: the arrays that take up another result, each with that result.
         into: these results, each with its array.
+        position: the position of each result in its part of the outline.
+        renewed: the values that a loop hands on, each with the position at which its name goes to the next one.
         packed: the results of loops that another loop goes through, and nobody else reads: that loop, the variable that
             stands for them there, and whether it goes backwards.
 
@@ -26,6 +28,8 @@ class Uses:
             value for item in items if isinstance(item, Loop) for x in item.writes_to for value in item.made[x]
         }
         self.takes_up: dict[Variable, Variable] = {}
+        self.position: dict[Variable, int] = {}
+        self.renewed: dict[Variable, int] = {}
         self.packed: dict[Variable, tuple[Loop, Variable, bool]] = {}
         self._large = large
         self._count: dict[Variable, int] = {}
@@ -104,7 +108,7 @@ class Uses:
             if isinstance(call, Loop):
                 continue
             x = call.result
-            begun[x] = position
+            begun[x] = self.position[x] = position
             if makes_an_array(call):
                 owned.add(x)
             if x.nbytes >= self._large and is_plain_ufunc(call):
@@ -115,6 +119,7 @@ class Uses:
                         self.takes_up[y] = x
                         begun[x] = begun.get(y, position)
                         break
+        self.renewed.update((each.before, begun.get(each.after, len(items))) for each in carried if not each.is_late)
         return owned
 
     def _grown(self, loop: Loop, owned: Collection[Variable]) -> set[Variable]:
