@@ -80,8 +80,8 @@ def _carried(body: list[ast.stmt], given: Collection[str]) -> set[str]:
 def _end(statements: list[ast.stmt], name: str) -> int | None:
     """The number of entries at the beginning of a list that statements read; None if they read it as a whole."""
     nodes: list[Any] = [node for statement in statements for node in ast.walk(statement)]
-    entries = [x for x in nodes if isinstance(x, ast.Subscript) and getattr(x.value, "id", "") == name]
-    places = [x.slice.value for x in entries if isinstance(x.slice, ast.Constant) and x.slice.value >= 0]
+    entries = [x.slice for x in nodes if isinstance(x, ast.Subscript) and getattr(x.value, "id", "") == name]
+    places: list[int] = [x.value for x in entries if isinstance(x, ast.Constant) and type(x.value) is int]
     mentioned = sum(isinstance(x, ast.Name) and x.id == name for x in nodes)
     return max([place + 1 for place in places], default=0) if mentioned == len(places) else None
 
