@@ -55,6 +55,10 @@ SIMPLER: dict[str, tuple[Callable[[Any], Any], list[str]]] = {
     "plus zero is not nothing, for -0.0": (lambda x: x + 0.0, ["add"]),
     "transposed twice": (lambda x: x.T.T, []),
     "swapped and transposed": (lambda x: np.swapaxes(x, -1, -2).T, []),
+    "parts that fill an array": (
+        lambda x: tg.grad(lambda x: np.sum(np.sin(x[:, :1])) + np.sum(np.cos(x[:, 1:])))(x),
+        ["getitem", "getitem", "sin", "negative", "cos", "concatenate"],
+    ),
     "two factors": (lambda x: 0.0078125 * (2 * np.sin(x)), ["sin", "multiply"]),
     "two factors of which none is a power of two": (lambda x: 0.1 * (3 * x), ["multiply", "multiply"]),
     "axes in a round": (lambda x: np.transpose(np.transpose(x[None], (1, 2, 0)), (2, 0, 1))[0], ["getitem", "getitem"]),

@@ -14,6 +14,7 @@ import pytest
 import tinygrad_lite as tg
 from tests.compiler.test_training import MODELS, OPTIMIZERS, Pair, X
 from tinygrad_lite.compiler.export import _Quoted
+from tinygrad_lite.compiler.expressions import broken_call
 from tinygrad_lite.errors import UsageError
 from tinygrad_lite.nn import functional as F
 
@@ -148,6 +149,19 @@ def test_large_arrays_take_results_in() -> None:
     x = np.ones((100, 100))
     compiled(x, x)
     assert re.search(r"    size = x \* y\n    np\.exp\(size, out=size\)\n    size \+= 1\n", compiled.source)
+
+
+@pytest.mark.parametrize(
+    ("line", "broken"),
+    [
+        ("x = f(a, [b, c], d=(e,))", ["x = f(", "    a, [b, c], d=(e,)", ")"]),
+        ("x = f('(,', \"a\", g(b, c), d)", ["x = f(", "    '(,',", '    "a",', "    g(b, c),", "    d,", ")"]),
+        ("x = f(a, b).sum()", ["x = f(a, b).sum()"]),
+        ("x = y", ["x = y"]),
+    ],
+)
+def test_a_call_that_is_too_long_has_its_arguments_on_lines_of_their_own(line: str, broken: list[str]) -> None:
+    assert broken_call(line, 22) == broken
 
 
 def test_what_cannot_be_exported(tmp_path: Path) -> None:

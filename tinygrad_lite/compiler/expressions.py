@@ -356,6 +356,33 @@ def literal(value: Any) -> str:
     return repr(value)
 
 
+def broken_call(line: str, width: int) -> list[str]:
+    """A line that ends with a call, with the arguments on lines of their own."""
+    commas: list[list[int]] = [[]]  # the positions of the commas within each open bracket
+    opened: list[int] = []
+    between: list[int] = []
+    quote, last = "", -1
+    for i, letter in enumerate(line):
+        if quote:
+            quote = "" if letter == quote and line[i - 1] != "\\" else quote
+        elif letter in "\"'":
+            quote = letter
+        elif letter in "([{":
+            opened.append(i)
+            commas.append([])
+        elif letter in ")]}":
+            last, between = opened.pop(), commas.pop()
+        elif letter == ",":
+            commas[-1].append(i)
+    if last < 0 or not line.endswith(")") or not line[last + 1 : -1]:
+        return [line]
+    if len(line) - last + 2 <= width:
+        return [line[: last + 1], f"    {line[last + 1 : -1]}", ")"]
+    ends = [*between, len(line) - 1]
+    parts = [line[start + 1 : end].strip() for start, end in zip([last, *ends], ends)]
+    return [line[: last + 1], *(f"    {part}," for part in parts), ")"]
+
+
 @functools.cache
 def _name_of_function(op: Op, params: tuple[str, ...]) -> str | None:
     """The text of the library function that performs an operation; None if there is none."""

@@ -278,4 +278,7 @@ def for_lines(heading: Heading, count: int, width: int) -> list[str]:
         return [line]
     line = f"    {', '.join(texts)}"
     parts = [f"    {part}" for iterable in heading.iterables for part in iterable.lines("", ",", width - 4)]
-    return [f"for {target} in zip(", *([line] if len(line) <= width else parts), "):"]
+    head = [f"for {target} in zip("]
+    if len(head[0]) > width:
+        head = ["for (", *(f"    {each}," for each in heading.targets), ") in zip("]
+    return [*head, *([line] if len(line) <= width else parts), "):"]

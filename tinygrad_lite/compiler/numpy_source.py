@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.compiler.expressions import ATOM, OPERATORS, Expressions, Text, literal
+from tinygrad_lite.compiler.expressions import ATOM, OPERATORS, Expressions, Text, broken_call, literal
 from tinygrad_lite.compiler.naming import identifier
 from tinygrad_lite.compiler.numpy_loops import Heading, Iterable, for_lines, plural, value_name
 from tinygrad_lite.compiler.outline import Item, Loop, outline
@@ -228,6 +228,8 @@ class NumpySource:
         lines = [line]
         if len(indent) + len(line) > WIDTH and target is None and text.binds < ATOM:
             lines = [line.removesuffix(text.text) + "(", f"    {text.text}", ")"]
+        elif len(indent) + len(line) > WIDTH and target is None:
+            lines = broken_call(line, WIDTH - len(indent))
         self._quietly(call.ignoring, lines)
         if target is not None and entries:
             self._line(f"{' = '.join(entries)} = {name}")

@@ -1,9 +1,10 @@
 """Algebra: operations that change nothing, undo each other, or have a shorter form.
 
 Each rule keeps every bit of every result, including infinities and the sign of zero. So x + 0 stays, since it is not x
-if x is -0.0. There are three exceptions: the sum of a broadcast array becomes a product, which is rounded once; BLAS
-may add up the product with a column in another order; and of two factors, one of them a power of two, the product is
-taken first, which matters only at the ends of the range of numbers.
+if x is -0.0. There are four exceptions: the sum of a broadcast array becomes a product, which is rounded once; BLAS
+may add up the product with a column in another order; of two factors, one of them a power of two, the product is taken
+first, which matters only at the ends of the range of numbers; and parts that fill an array are joined, not added to
+zeros, so that their zeros keep their sign.
 """
 
 from collections.abc import Callable
@@ -19,7 +20,7 @@ from tinygrad_lite.engine.op import Op
 from tinygrad_lite.engine.tensor import positive
 from tinygrad_lite.ops.arithmetic import casting, elementwise, reductions, selection
 from tinygrad_lite.ops.linear import products
-from tinygrad_lite.ops.shapes import indexing, shaping
+from tinygrad_lite.ops.shapes import indexing, joining, shaping
 
 
 class Definitions:
@@ -135,6 +136,38 @@ def _scattered_whole(call: Instruction, _: Definitions) -> Any:
     if len(call.inputs) == 1 and len(call.params["indices"]) == 1 and _is_new_axis(call.params["indices"][0]):
         return call.of(shaping.reshape, call.inputs, {"shape": call.result.shape})
     return None
+
+
+def _joined(call: Instruction, _: Definitions) -> Any:
+    """Parts that are put next to each other and fill an array."""
+    shape = call.result.shape
+    found = [(_along_one_axis(index, shape), part) for index, part in zip(call.params["indices"], call.inputs)]
+    places = sorted([(*place, i) for i, (place, _) in enumerate(found) if place is not None])
+    if len(places) < max(2, len(found)) or len({axis for axis, *_ in places}) != 1:
+        return None
+    end = 0
+    parts = []
+    for axis, start, stop, i in places:
+        part = call.inputs[i]
+        fits = isinstance(part, Variable) and part.dtype == call.result.dtype
+        if start != end or not fits or part.shape != (*shape[:axis], stop - start, *shape[axis + 1 :]):
+            return None
+        parts.append(part)
+        end = stop
+    axis = places[0][0]
+    return call.of(joining.concatenate, tuple(parts), {"axis": axis}) if end == shape[axis] else None
+
+
+def _along_one_axis(index: Any, shape: tuple[int, ...]) -> tuple[int, int, int] | None:
+    """The axis along which an index chooses neighbours, with their start and stop; None for any other index."""
+    parts = index if isinstance(index, tuple) else (index,)
+    if len(parts) > len(shape) or not all(isinstance(part, slice) for part in parts):
+        return None
+    bounds = [part.indices(size) for part, size in zip(parts, shape)]
+    chosen = [axis for axis, bound in enumerate(bounds) if bound != (0, shape[axis], 1)]
+    if len(chosen) != 1 or bounds[chosen[0]][2] != 1:
+        return None
+    return chosen[0], *bounds[chosen[0]][:2]
 
 
 def _undone(op: Op) -> Rule:
@@ -259,7 +292,7 @@ _RULES: dict[Op, tuple[Rule, ...]] = {
     casting.cast: (_same_form,),
     shaping.transpose: (_transposed_twice,),
     shaping.swapaxes: (_swapped,),
-    indexing.scatter: (_scattered_whole,),
+    indexing.scatter: (_scattered_whole, _joined),
     shaping.reshape: (_same_form, _reshaped_twice),
     indexing.getitem: (_column,),
     shaping.ravel: (_same_form, _reshaped_twice),
