@@ -67,6 +67,7 @@ class EntryWriter:
         self._layouts = layouts
         self._tested: set[str] = set()
         self._held: list[str] = []
+        self._left: dict[str, str] = {}
         self._names: dict[int, str] = {}
         self._first: list[str] = []
         self._containers = 0
@@ -171,6 +172,14 @@ class EntryWriter:
         self._tested.add(expression)
         self.tests.append(test)
 
+    def keeps_its_form(self, expression: str, value: Any) -> None:
+        """Require that the value of an expression has this form, unless it is what the last run has left there."""
+        name = f"last{len(self._left)}"
+        self._left[name] = expression
+        self.scope[name] = value
+        self.is_like(expression, value)
+        self.tests[-1] = f"{expression} is not {name} and ({self.tests[-1]})"
+
     def is_tested(self, expression: str) -> bool:
         """Whether there is a test of the value of this expression already."""
         return expression in self._tested
@@ -205,14 +214,16 @@ class EntryWriter:
             self.scope["count"] = sum(map(getrefcount, held))
             self.tests.append("sum(map(getrefcount, held)) != count")  # all else being equal, it cannot be smaller
         result = self.results[0] if finish is None else f"{self.name(finish)}([{', '.join(self.results)}])"
-        body = [*self.body, f"return {result}"]
+        left = [f"{name} = {expression}" for name, expression in self._left.items()]
+        names = [f"global {', '.join(self._left)}"] if left else []
+        body = [*self.body, *left, f"return {result}"]
         if self.lock is not None:
             acquire, release = self.name(self.lock.acquire), self.name(self.lock.release)
             body = [f"{acquire}()", "try:", *(f"    {line}" for line in body), "finally:", f"    {release}()"]
         laid_out_now = {f"a{i}.strides != {strides!r}" for i, (strides, _) in self._layouts.items()}
         needed = [test for test in self.tests if test not in laid_out_now]
         tests = [*self._first, "if (", *_joined(needed), "): return MISS"]
-        lines = ["try:", *(f"    {line}" for line in tests), "except GONE: return MISS", *body]
+        lines = [*names, "try:", *(f"    {line}" for line in tests), "except GONE: return MISS", *body]
         text = "\n".join([f"def entry({', '.join(self._header)}):", *(f"    {line}" for line in lines)])
         exec(_code(text), self.scope)  # noqa: S102
         return self.scope["entry"]  # type: ignore[no-any-return]

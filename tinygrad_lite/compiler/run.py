@@ -212,7 +212,7 @@ class Run:
             writer.results[i] = f"{writer.name(np.copy)}({writer.results[i]})"
         for place in self.program.inputs.values():
             if not isinstance(place, (Argument, Outside)) and not writer.is_tested(place.reading(writer)):
-                writer.is_like(place.reading(writer), place.read(()))
+                writer.keeps_its_form(place.reading(writer), place.read(()))
         only = self.returned is True or self.returned is False
         function = writer.function(None if only else self._finished)
         now = perf_counter()
