@@ -79,6 +79,20 @@ def test_a_generated_gradient_passes_the_check(tmp_path: Path) -> None:
     assert_exported_gradient_is_right(loss, w, tmp_path / "gradient.py")
 
 
+def test_constants_keep_their_shapes_and_dtypes(tmp_path: Path) -> None:
+    constants = [np.zeros((0, 1, 3)), np.ones((2, 2), np.float32), np.array([np.nan, -np.inf]), np.arange(3) > 1]
+    for constant in constants:
+        constant.setflags(write=False)
+        compiled = tg.compile(lambda x, constant=constant: x * constant, "numpy")
+        x = np.ones(constant.shape, np.float32)
+        compiled(x)
+        compiled.export(tmp_path / "f.py")
+        exec((tmp_path / "f.py").read_text(), scope := {})
+        found, expected = scope["lambda_"](x), x * constant
+        assert found.dtype == expected.dtype
+        np.testing.assert_array_equal(found, expected, strict=True)
+
+
 SCALE = 1.5
 
 

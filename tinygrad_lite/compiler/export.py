@@ -39,7 +39,10 @@ def module(sources: Sequence[NumpySource]) -> str:
 def constants_text(sources: Sequence[NumpySource]) -> list[str]:
     """The definitions of the programs' constants."""
     constants = {name: array for source in sources for name, array in source.expressions.constants.items()}
-    return [_broken(f"{name} = np.array(", array.tolist(), _dtype(array)) for name, array in constants.items()]
+    return [
+        _broken(f"{name} = np.array(", array.tolist(), _dtype(array)) if array.size else f"{name} = {literal(array)}"
+        for name, array in constants.items()
+    ]
 
 
 def head(sources: Sequence[NumpySource], said: str) -> str:

@@ -335,7 +335,9 @@ def literal(value: Any) -> str:
     if isinstance(value, type):
         return value.__name__
     if isinstance(value, np.ndarray):
-        is_usual = value.dtype in (np.float64, np.int64, np.bool_) and value.size
+        if not value.size:
+            return f"np.zeros({literal(value.shape)}, {literal(value.dtype)})"
+        is_usual = value.dtype in (np.float64, np.int64, np.bool_)
         return f"np.array({literal(value.tolist())}{'' if is_usual else f', {literal(value.dtype)}'})"
     if isinstance(value, np.generic):
         return f"np.{value.dtype.name}({literal(value.item())})" if value.dtype != bool else str(bool(value))
