@@ -20,6 +20,7 @@ from tinygrad_lite.compiler.places import Argument, Gradient, Place
 from tinygrad_lite.compiler.program import FORWARD, Instruction, Program, Variable
 from tinygrad_lite.compiler.uses import Uses
 from tinygrad_lite.ops.requirements import refuse_where
+from tinygrad_lite.ops.shapes import shaping
 from tinygrad_lite.readers.recording import Source
 
 WIDTH = 88  # columns, as in Python's formatters
@@ -188,6 +189,8 @@ class NumpySource:
 
     def _goes_inline(self, call: Instruction, text: Text) -> bool:
         x = call.result
+        if self._is_transposed_input(call):
+            return True
         later = self._uses.only_user(x)
         if later is None or call.ignoring or not call.reads or later.ignoring or not later.reads:
             return False
@@ -197,6 +200,12 @@ class NumpySource:
             return False
         takes_in = later.result.shape == x.shape and later.result.dtype == x.dtype and is_plain_ufunc(later)
         return not (x.nbytes >= self._large and (takes_in or x in self._uses.into))
+
+    def _is_transposed_input(self, call: Instruction) -> bool:
+        """Whether a result is an input's transpose, which is written wherever it is used."""
+        is_plain = call.op is shaping.transpose and call.params.get("axes") is None
+        is_input = call.reads[:1] and (call.reads[0] in self.program.inputs or call.reads[0] in self.program.constants)
+        return bool(is_plain and is_input) and call.result not in self._uses.ends
 
     def _is_renewed_between(self, call: Instruction, later: Instruction) -> bool:
         """Whether a name that an expression reads stands for another value where the expression would be written."""

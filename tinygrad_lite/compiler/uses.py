@@ -14,6 +14,7 @@ class Uses:
         written: the variables that a loop writes to the state.
         takes_up: the arrays that take up another result, each with that result.
         into: these results, each with its array.
+        ends: the values that leave the program, a loop or a turn.
         position: the position of each result in its part of the outline.
         renewed: the values that a loop hands on, each with the position at which its name goes to the next one.
         packed: the results of loops that another loop goes through, and nobody else reads: that loop, the variable that
@@ -28,6 +29,7 @@ class Uses:
             value for item in items if isinstance(item, Loop) for x in item.writes_to for value in item.made[x]
         }
         self.takes_up: dict[Variable, Variable] = {}
+        self.ends: set[Variable] = set()
         self.position: dict[Variable, int] = {}
         self.renewed: dict[Variable, int] = {}
         self.packed: dict[Variable, tuple[Loop, Variable, bool]] = {}
@@ -67,6 +69,7 @@ class Uses:
         grown: Collection[Variable] = (),
     ) -> None:
         self._add(ends)
+        self.ends.update(ends)
         for item in items:
             if isinstance(item, Instruction):
                 self._add(item.reads)

@@ -132,9 +132,15 @@ def _swapped(call: Instruction, _: Definitions) -> Any:
 
 
 def _scattered_whole(call: Instruction, _: Definitions) -> Any:
-    """An array that is put where an index only adds an axis at the end loses that axis."""
-    if len(call.inputs) == 1 and len(call.params["indices"]) == 1 and _is_new_axis(call.params["indices"][0]):
-        return call.of(shaping.reshape, call.inputs, {"shape": call.result.shape})
+    """An array that is put where an index only adds an axis at the end, or is the whole of one, has another shape."""
+    if len(call.inputs) > 1 or len(call.params["indices"]) > 1:
+        return None
+    (x,), (index,), shape = call.inputs, call.params["indices"], call.result.shape
+    if not isinstance(x, Variable) or x.size != call.result.size:
+        return None
+    is_whole = isinstance(index, tuple) and len(index) == 2 and index[0] is Ellipsis and type(index[1]) is int
+    if _is_new_axis(index) or (is_whole and shape[-1] == 1):
+        return call.of(shaping.reshape, call.inputs, {"shape": shape})
     return None
 
 
