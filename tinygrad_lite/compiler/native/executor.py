@@ -276,10 +276,10 @@ class NativeExecutor:
                 writer.body.append(f"{place.reading(writer)} = {value}{'.item()' if x.is_number else ''}")
         results = []
         for x, is_wrapped in zip(self.program.results, wrapped):
-            if not isinstance(x, Variable) or self.plan.layouts[x].root not in self.plan.offsets or x.is_number:
+            if not isinstance(x, Variable) or self.plan.layouts[x].root not in self.plan.offsets:
                 return False
             view = writer.name(self._view(x))
-            value = f"{view}.copy('K')" if x.shape else f"{view}[()]"
+            value = f"{view}.copy('K')" if x.shape else f"{view}.item()" if x.is_number else f"{view}[()]"
             results.append(f"wrap({value})" if is_wrapped else value)
         writer.results = results
         return True

@@ -113,6 +113,30 @@ _LOGICAL: dict[Any, Callable[..., Entry]] = {
 _FLAG = np.dtype(bool)
 
 
+def _power(exponent: float) -> Callable[..., Entry] | None:
+    """A power by a small whole number, as squares and products; the root; and the reciprocals of these."""
+    if exponent == 0.5:
+        return lambda x, _: _root(x)
+    if exponent % 1 != 0 or not 1 <= abs(exponent) <= 8:
+        return None
+
+    def write(x: Entry, _: Entry) -> Entry:
+        result, square = None, x
+        for digit in reversed(f"{int(abs(exponent)):b}"):
+            if digit == "1":
+                result = square if result is None else result * square
+            square = square * square
+        assert result is not None  # noqa: S101  # a whole number from 1 on has a digit
+        return result if exponent > 0 else 1.0 / result
+
+    return write
+
+
+def _root(x: Entry) -> Entry:
+    """x^½: unlike the square root, 0 for -0.0 and ∞ for -∞."""
+    return x.equals(-np.inf).chooses(np.inf, (x + 0.0).intrinsic("sqrt"))
+
+
 def weak(x: Any) -> Any:
     """The dtype of an input; of a Python number, its type, which takes on the dtype of what it meets."""
     if not isinstance(x, Variable):
@@ -148,6 +172,9 @@ def _found(call: Instruction, result: np.dtype[Any]) -> Form | None:
     if not isinstance(ufunc, np.ufunc) or ufunc.signature or call.params or ufunc.nout > 1:
         return None
     *dtypes, made = loop_dtypes(ufunc, call.inputs)
+    if ufunc is np.power and made in TYPES and made.kind == "f" and not isinstance(call.inputs[1], Variable):
+        write = _power(float(call.inputs[1]))
+        return write and Form(f"power {call.inputs[1]}", write, tuple(dtypes))
     if made != result or any(dtype not in TYPES for dtype in dtypes):
         return None
     kinds = {dtype.kind for dtype in dtypes}
