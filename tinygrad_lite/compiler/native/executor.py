@@ -276,9 +276,9 @@ class NativeExecutor:
                 writer.body.append(f"{place.reading(writer)} = {value}{'.item()' if x.is_number else ''}")
         results = []
         for x, is_wrapped in zip(self.program.results, wrapped):
-            if not isinstance(x, Variable) or self.plan.layouts[x].root not in self.plan.offsets:
+            if not isinstance(x, Variable) or (root := self.plan.layouts[x].root) in self.plan.arguments:
                 return False
-            view = writer.name(self._view(x))
+            view = writer.name(self._view(x, self.plan.constants.get(root)))
             value = f"{view}.copy('K')" if x.shape else f"{view}.item()" if x.is_number else f"{view}[()]"
             results.append(f"wrap({value})" if is_wrapped else value)
         writer.results = results
