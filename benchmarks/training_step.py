@@ -16,9 +16,9 @@ Layers = list[tuple[Any, Any]]
 
 
 def parameters(sizes: list[int], dtype: Any) -> Layers:
-    """Weights (in × out) and biases."""
+    """Weights (in × out) and biases, which are not 0: a row without an active unit would lie on a kink of the loss."""
     rng = np.random.default_rng(0)
-    return [((rng.normal(size=(m, n)) / np.sqrt(m)).astype(dtype), np.zeros(n, dtype)) for m, n in pairwise(sizes)]
+    return [((rng.normal(size=(m, n)) / np.sqrt(m)).astype(dtype), np.full(n, 0.01, dtype)) for m, n in pairwise(sizes)]
 
 
 def data(sizes: list[int], rows: int, dtype: Any) -> tuple[Any, Any]:

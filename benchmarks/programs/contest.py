@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -57,8 +58,10 @@ class Contest:
         return x.astype(self.dtype) if isinstance(x, np.ndarray) and x.dtype.kind == "f" else x
 
     def steps(self) -> dict[str, Step]:
-        """The step of each library that is installed, ours first."""
+        """The step of each library that is installed, ours first, and ours compiled if llvmlite is."""
         steps = {"tinygrad_lite": self.ours()}
+        if find_spec("llvmlite"):
+            steps["compiled"] = tg.compile(self.ours(), "native")
         if torch:
             steps["PyTorch"] = self.pytorch()
         if jax:
@@ -162,7 +165,7 @@ class Modules(Contest):
             model.zero_grad()
             loss = self.in_numpy(model, *self.data)
             loss.backward()
-            return loss.numpy(), [x.grad for x in variables]
+            return loss.detach(), [x.grad for x in variables]
 
         return step
 

@@ -1,12 +1,16 @@
 """The table: each program's time in tinygrad_lite, and its ratio to the time in PyTorch and in JAX."""
 
 import gc
+import os
 import platform
 from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from importlib.util import find_spec
 from statistics import geometric_mean
+from tempfile import TemporaryDirectory
+from time import perf_counter
 from typing import Any
+from unittest import mock
 
 import numpy as np
 
@@ -21,13 +25,13 @@ INTRODUCTION = """\
 Each program is written three times, in [benchmarks/programs](../benchmarks/programs): for tinygrad_lite (in plain NumPy
 or with modules), for PyTorch (eager) and for JAX (`jit`). The time is that of a value and its gradient. All libraries
 run in turn in one process, each on one thread. First, they must agree on values and gradients, to 1e-9 of the largest
-entry in float64, and to 2e-4 in float32. A ratio below 1 says that tinygrad_lite takes less time.
+entry in float64, and to 2e-4 in float32. A ratio below 1 says that tinygrad_lite takes less time. The last columns are
+those of `tg.compile` of the same program: the time of its native code, beside JAX's, and the seconds of its first call,
+recording included (nothing is kept from an earlier run).
 """
 
 TOLERANCE = {"float64": 1e-9, "float32": 2e-4}
 """The largest error of a value and of a gradient, relative to its largest entry."""
-
-PEERS = ("PyTorch", "JAX")
 
 
 def check_agreement(contest: Contest) -> None:
@@ -43,15 +47,21 @@ def check_agreement(contest: Contest) -> None:
             np.testing.assert_allclose(np.asarray(theirs), ours, rtol=0, atol=tolerance * largest, err_msg=library)
 
 
-def ratios(name: str) -> tuple[float, dict[str, float]]:
-    """The microseconds of a program in tinygrad_lite, and the ratio to each peer that is installed."""
+def measured(name: str) -> dict[str, float]:
+    """The microseconds of a program in each library, and the seconds of the compiled program's first call."""
     contest = made(name)
+    found = {}
+    if "compiled" in (steps := contest.steps()):
+        with TemporaryDirectory() as folder, mock.patch.dict(os.environ, TINYGRAD_LITE_CACHE=folder):
+            start = perf_counter()
+            steps["compiled"]()
+            found["first call"] = perf_counter() - start
     check_agreement(contest)
     gc.collect()
     gc.freeze()  # what three libraries have imported is in nobody else's process
-    times = compare(contest.steps(), rounds=21, seconds_each=0.015)
+    times = compare(steps, rounds=21, seconds_each=0.015)
     ours = times["tinygrad_lite"][0]
-    return ours, {library: 1 / times[library][1] for library in PEERS if library in times}
+    return found | {library: ours * ratio for library, (_, ratio) in times.items()}
 
 
 def blas() -> str:
@@ -74,18 +84,37 @@ def table(names: Sequence[str] = ()) -> Iterable[str]:
     yield INTRODUCTION
     yield f"Measured with {environment()}."
     yield ""
-    yield "| | µs | to PyTorch | to JAX, jit |"
-    yield "|---|---:|---:|---:|"
-    columns: dict[str, list[float]] = {library: [] for library in PEERS}
+    yield f"| | {' | '.join(HEADS)} |"
+    yield f"|---|{'---:|' * len(HEADS)}"
+    columns: dict[str, list[float]] = {head: [] for head in HEADS}
     for name in names or PROGRAMS:
-        ours, to_peers = ratios(name)
-        for library, ratio in to_peers.items():
-            columns[library].append(ratio)
-        yield _row(PROGRAMS[name][0], f"{ours:.0f}", to_peers)
-    if any(columns.values()):
-        yield _row("geometric mean", "", {library: geometric_mean(x) for library, x in columns.items() if x})
+        cells = row(measured(name))
+        for head, number in cells.items():
+            columns[head].append(number)
+        yield _line(PROGRAMS[name][0], cells)
+    yield _line(
+        "geometric mean", {head: geometric_mean(x) for head, x in columns.items() if x and head.startswith("to")}
+    )
 
 
-def _row(title: str, time: str, to_peers: dict[str, float]) -> str:
-    cells = [f"{to_peers[library]:.2f}" if library in to_peers else "" for library in PEERS]
-    return f"| {title} | {time} | {' | '.join(cells)} |"
+HEADS = ("µs", "to PyTorch", "to JAX, jit", "compiled, µs", "to JAX", "first call, s")
+
+
+def row(times: dict[str, float]) -> dict[str, float]:
+    """The cells of a program's row, by their heads."""
+    ours, compiled = times["tinygrad_lite"], times.get("compiled")
+    cells = {"µs": ours}
+    cells |= {head: ours / times[peer] for head, peer in zip(HEADS[1:], ("PyTorch", "JAX")) if peer in times}
+    if compiled is not None:
+        cells |= {"compiled, µs": compiled, "first call, s": times["first call"]}
+        if "JAX" in times:
+            cells["to JAX"] = compiled / times["JAX"]
+    return cells
+
+
+def _line(title: str, cells: dict[str, float]) -> str:
+    texts = [
+        f"{cells[head]:.0f}" if "µs" in head and head in cells else f"{cells[head]:.2f}" if head in cells else ""
+        for head in HEADS
+    ]
+    return f"| {title} | {' | '.join(texts)} |"

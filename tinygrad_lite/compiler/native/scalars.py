@@ -126,7 +126,7 @@ def _power(exponent: float) -> Callable[..., Entry] | None:
             if digit == "1":
                 result = square if result is None else result * square
             square = square * square
-        assert result is not None  # noqa: S101  # a whole number from 1 on has a digit
+        assert result is not None  # a whole number from 1 on has a digit
         return result if exponent > 0 else 1.0 / result
 
     return write
