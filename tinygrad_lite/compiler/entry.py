@@ -21,6 +21,8 @@ from tinygrad_lite.engine import grad_mode
 from tinygrad_lite.engine.tensor import Tensor, wrap
 
 MISS = object()
+_OTHERS = "sum(map(getrefcount, held)) != count"
+"""Whether others hold an array: all else being equal, there cannot be fewer references than before."""
 _errors: Callable[[], Any] = getattr(getattr(umath, "_extobj_contextvar", None), "get", np.geterr)
 """What NumPy does about floating-point errors; where NumPy keeps that is not public, and ten times faster to read."""
 _GONE = (LookupError, AttributeError, TypeError, ValueError)
@@ -40,6 +42,7 @@ class EntryWriter:
         results: the expressions for the leaves of the result.
         lock: the lock to hold meanwhile, if any.
         is_possible: whether the arguments are such that there can be a function.
+        reads_gradients: whether the program reads a gradient, and does not only write it.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class EntryWriter:
             "wrap": wrap,
             "enabled": grad_mode.enabled,
             "getrefcount": getrefcount,
+            "ndarray": np.ndarray,
             "ascontiguousarray": np.ascontiguousarray,
             "same": same,
         }
@@ -64,10 +68,12 @@ class EntryWriter:
         self.results: list[str] = []
         self.lock: Any = None
         self.is_possible = True
+        self.reads_gradients = False
         self._layouts = layouts
         self._tested: set[str] = set()
         self._held: list[str] = []
         self._left: dict[str, str] = {}
+        self._still: dict[tuple[str, str], None] = {}
         self._names: dict[int, str] = {}
         self._first: list[str] = []
         self._containers = 0
@@ -198,35 +204,81 @@ class EntryWriter:
 
     def is_still(self, expression: str, thing: Any) -> None:
         """Require that the value of an expression is this very object."""
-        test = f"{expression} is not {self.name(thing)}"
-        if test not in self.tests:
-            self.tests.append(test)
-            self._tested.add(expression)
+        self._tested.add(expression)
+        self._still[expression, self.name(thing)] = None
 
     def held_by_nobody_else(self, things: Sequence[Any]) -> None:
         """Require that these objects have no more references than now, when nobody else has one."""
         self._held += map(self.name, things)
 
-    def function(self, finish: Callable[..., Any] | None) -> Callable[..., Any]:
-        """The function; `finish` makes its return value from the results, and is None if it returns the only result."""
-        if self._held:
-            self.scope["held"] = held = tuple([self.scope[name] for name in self._held])
-            self.scope["count"] = sum(map(getrefcount, held))
-            self.tests.append("sum(map(getrefcount, held)) != count")  # all else being equal, it cannot be smaller
+    def function(self, finish: Callable[..., Any] | None, is_over: str) -> Callable[..., Any]:
+        """The function.
+
+        Args:
+            finish: makes its return value from the results; None if it returns the only result.
+            is_over: an expression that is true if the program has moved to other memory.
+        """
+        before, after = self._in_their_places(is_over)
         result = self.results[0] if finish is None else f"{self.name(finish)}([{', '.join(self.results)}])"
         left = [f"{name} = {expression}" for name, expression in self._left.items()]
         names = [f"global {', '.join(self._left)}"] if left else []
-        body = [*self.body, *left, f"return {result}"]
+        body = [*before, *self.body, *after, *left, f"return {result}"]
         if self.lock is not None:
             acquire, release = self.name(self.lock.acquire), self.name(self.lock.release)
             body = [f"{acquire}()", "try:", *(f"    {line}" for line in body), "finally:", f"    {release}()"]
         laid_out_now = {f"a{i}.strides != {strides!r}" for i, (strides, _) in self._layouts.items()}
-        needed = [test for test in self.tests if test not in laid_out_now]
+        still = [f"{expression} is not {name}" for expression, name in self._still]
+        needed = [test for test in (*self.tests, *still) if test not in laid_out_now]
         tests = [*self._first, "if (", *_joined(needed), "): return MISS"]
         lines = [*names, "try:", *(f"    {line}" for line in tests), "except GONE: return MISS", *body]
         text = "\n".join([f"def entry({', '.join(self._header)}):", *(f"    {line}" for line in lines)])
         exec(_code(text), self.scope)  # noqa: S102
         return self.scope["entry"]  # type: ignore[no-any-return]
+
+    def _in_their_places(self, is_over: str) -> tuple[list[str], list[str]]:
+        """Lines before and after the run that let the places have the arrays which nobody else holds.
+
+        If other code, such as another program, has put its own arrays into the places, those are copied; a gradient,
+        which the program only writes, is put back after the run.
+        """
+        if not self._held:
+            return [], []
+        self.scope["held"] = tuple([self.scope[name] for name in self._held])
+        self.scope["count"] = sum(map(getrefcount, self.scope["held"]))
+        movable = [key for key in self._still if self._can_move(*key)]
+        moved = " + ".join(["0", *(f"({expression} is not {name})" for expression, name in movable)])
+        anybody = " or ".join([*(f"{expression} is not {name}" for expression, name in movable), _OTHERS])
+        forms, copies, after = [], [], []
+        for expression, name in movable:
+            del self._still[expression, name]
+            thing = self.scope[name]
+            if isinstance(thing, Tensor):
+                after.append(f"    {expression} = {name}")
+                continue
+            forms.append(
+                f"    if type({expression}) is not ndarray or {expression}.shape != {thing.shape!r} "
+                f"or {expression}.dtype is not {self.name(thing.dtype)}: return MISS"
+            )
+            owner = expression.removesuffix("._array")
+            put = f"{owner}.replace({name})" if owner != expression else f"{expression} = {name}"
+            copies += [
+                f"    if {expression} is not {name}:",
+                f"        {name}.setflags(write=True)",
+                f"        {name}[...] = {expression}",
+                f"        {put}",
+            ]
+        before = [
+            f"if is_moved := ({anybody}):",
+            f"    if {is_over} or sum(map(getrefcount, held)) != count - ({moved}): return MISS",
+            *forms,
+            *copies,
+        ]
+        return before, ["if is_moved:", *after] if after else []
+
+    def _can_move(self, expression: str, name: str) -> bool:
+        if isinstance(self.scope[name], Tensor):
+            return name in self._held and not self.reads_gradients
+        return name in self._held and expression.removesuffix("._array") not in self._held
 
 
 @lru_cache(1000)  # after other objects have taken the places of those that it uses, a function often has the same text

@@ -2,7 +2,6 @@
 
 import ctypes
 from collections.abc import Mapping, Sequence
-from sys import getrefcount
 from threading import Lock
 from typing import Any
 
@@ -54,7 +53,6 @@ class NativeExecutor:
         self._kept = {place: self._view(x) for place, x in self.plan.kept.items()}
         self._values = {x: self._view(x) for x in self._numbers}
         self._bound: dict[Place, Array] = {}
-        self._counts: list[int] = []
         self._link()
 
     def _view(self, x: Variable, memory: Array | None = None) -> Array:
@@ -137,8 +135,8 @@ class NativeExecutor:
     # A run
 
     def _load(self, leaves: Leaves) -> None:
-        """Make sure that nobody else uses the arena and that it holds the values in the places."""
-        if self._counts != self._references():
+        """Take an arena that nobody else can have an array of, and let it hold the values in the places."""
+        if self._bound:
             memory = np.zeros(self.plan.size + ALIGNED, np.uint8)
             former = self._arena
             self._allocate(memory)
@@ -235,8 +233,6 @@ class NativeExecutor:
             elif place.read(leaves) is not (view := self._kept[place]):
                 place.write(view, leaves)
                 self._bound[place] = view
-        if not self._counts:
-            self._counts = self._references()
 
     # The entry
 
@@ -258,7 +254,7 @@ class NativeExecutor:
                 writer.is_like(place.reading(writer), place.read(()), isinstance(place, Data))
             writer.body.append(f"{writer.name(view)}[()] = {place.reading(writer)}")
         writer.lock = self.lock
-        writer.held_by_nobody_else([*self._bound.values(), self._arena])
+        writer.held_by_nobody_else([*self._bound.values(), self._arena.base])
         arguments = ", ".join(self._name_of_argument(writer, x) for x in self.plan.arguments)
         first, *others = self._runners
         writer.body.append(f"if {writer.name(first)}({arguments}) is not None: return MISS")
@@ -294,7 +290,3 @@ class NativeExecutor:
         else:
             writer.is_like(expression, place.read(()), isinstance(place, Data), strides)
         return expression
-
-    def _references(self) -> list[int]:
-        """The number of references to the arrays that were handed out, including those of this executor."""
-        return [getrefcount(array) for array in (*self._bound.values(), self._arena)] if self._bound else []
