@@ -273,8 +273,8 @@ def table(names: Sequence[str] = ()) -> Iterator[str]:
     yield from [
         "## Compiled programs that are long, or repeat themselves",
         "",
-        "A native training step of each, beside JAX's `jit` of the same lines. The first call is that of a process in",
-        "which nothing is kept from an earlier one. A loop is recorded turn by turn, and what repeats is compiled once.",
+        "A native training step of each, beside JAX's `jit` of the same lines. The first call is that of a process",
+        "with nothing kept from an earlier one. A loop is recorded turn by turn, and what repeats is compiled once.",
         "",
         "| | first call, s | reach, s | JAX, s | step, µs | to JAX |",
         "|---|---:|---:|---:|---:|---:|",
