@@ -27,8 +27,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give each test a stack in one piece.
 
     Python's stack grows in pieces of 16 KB, and a call across the end of a piece maps and unmaps memory each time.
-    Code that calls deeply has spent a fourth of its time there. A frame that asks for much gets a large piece, with room for what
-    it calls.
+    Code that calls deeply has spent a fourth of its time there. A frame that asks for much gets a large piece, with
+    room for what it calls.
     """
     for test in {item.function for item in items if isinstance(item, pytest.Function)}:
         test.__code__ = test.__code__.replace(co_stacksize=2**16)
