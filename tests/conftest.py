@@ -5,8 +5,10 @@ others than the usual ones, and others with each `--hypothesis-seed`. `thorough`
 """
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -44,16 +46,30 @@ def pytest_collection_finish() -> None:
     gc.set_threshold(20_000)  # compilers and graphs make far more objects than the 700 after which it would look
 
 
-@pytest.fixture(autouse=True)
-def _operations_end_with_the_test_that_declared_them() -> Iterator[None]:
-    """Else a wrong one, or one of a page that was run, is among those that a later test draws from."""
+@contextmanager
+def former_operations() -> Iterator[None]:
+    """Forget the operations that are declared meanwhile, except for the tables of the package that are read late."""
     tables = registry._OPERATIONS, registry._ANSWERS
     before = [table.copy() for table in tables]
     yield
     for table, former in zip(tables, before):
         for key in [key for key, answer in table.items() if former.get(key) is not answer]:
-            if not getattr(table[key], "module", table[key].__module__).startswith(
-                "tinygrad_lite."
-            ):  # a table read late
+            if not getattr(table[key], "module", table[key].__module__).startswith("tinygrad_lite."):
                 del table[key]
         table.update(former)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, Any, Any]:
+    """Else what one file of tests declares is tried by the loops over all operations in the files that follow."""
+    if not isinstance(collector, pytest.Module):
+        return (yield)
+    with former_operations():
+        return (yield)
+
+
+@pytest.fixture(autouse=True)
+def _operations_end_with_the_test_that_declared_them() -> Iterator[None]:
+    """Else a wrong one, or one of a page that was run, is among those that a later test draws from."""
+    with former_operations():
+        yield
