@@ -72,6 +72,9 @@ class Run:
         if is_passing and backend == "native":
             backend = "numpy"
             self.reason = "it ran once, and made what the next run starts from, such as the state of an optimiser"
+        elif backend == "native" and any(map(_has_objects, self._programs)):
+            backend = "numpy"
+            self.reason = "it works on Python objects, which NumPy alone can keep alive"
         say("making the code that runs")
         self.executors = [self._executor(backend, i) for i in range(len(self._programs))]
         self.executor = self.executors[0]
@@ -252,6 +255,12 @@ def _fixed(program: Program) -> set[Variable]:
         if call.view_of in fixed:
             fixed.add(call.result)
     return fixed
+
+
+def _has_objects(program: Program) -> bool:
+    """Whether an array of a program holds references to objects."""
+    made = (call.result for call in program.calls)
+    return any(x.dtype.hasobject for x in (*program.inputs, *program.constants, *made))
 
 
 def _others(program: Program) -> frozenset[Tensor]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_lite.compiler.native.emission import TYPES, can_cast
 from tinygrad_lite.compiler.program import Instruction, Program, Variable, variables
 from tinygrad_lite.engine.op import Array, Op
 from tinygrad_lite.engine.operators import Operators
@@ -23,6 +24,13 @@ FEW = 16  # arrays that one operation puts into another; more are put there by s
 
 onto = Op(lambda whole, *parts, **params: whole, [None], name="onto", arity=None)
 """Puts arrays into the memory of its first, at indices, or adds them to what is there: a part of what others do."""
+
+
+def can_put(parts: Sequence[Any], whole: Variable) -> bool:
+    """Whether native code can put the parts into the whole, or add them to it; NumPy has no operation for that."""
+    cast = (can_cast(x.dtype, whole.dtype) for x in parts if isinstance(x, Variable))
+    return whole.dtype in TYPES and all(cast)
+
 
 Expansion = Callable[..., Any]
 """A function of an operation's arrays and parameters; it returns None where it does not apply."""
@@ -38,6 +46,7 @@ def expanded(program: Program) -> Program:
             call.op in _MANY
             and len(call.inputs) > FEW
             and not any(True for _ in variables(tuple(call.params.values())))
+            and can_put(call.inputs, call.result)
         ):
             pieces = _MANY[call.op](call)
             calls += pieces

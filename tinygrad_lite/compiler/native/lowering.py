@@ -9,7 +9,7 @@ import numpy as np
 
 from tinygrad_lite.compiler.native import products, scalars, ufuncs
 from tinygrad_lite.compiler.native.emission import STORED, TYPES, Emitter, Entry, can_cast
-from tinygrad_lite.compiler.native.expansions import onto
+from tinygrad_lite.compiler.native.expansions import can_put, onto
 from tinygrad_lite.compiler.native.loops import Access, Dimension, Statement, Whole, earliest, place
 from tinygrad_lite.compiler.native.memory import Layout, contiguous, is_dense, part, positions
 from tinygrad_lite.compiler.native.scalars import Form, same
@@ -87,11 +87,13 @@ class Lowering:
         return x
 
     def _access(self, x: Variable, dimensions: Sequence[Dimension | None]) -> Access:
-        """The access to the entry at the turns of the loops, with the last axes along the last dimensions."""
+        """The access to the entry at the turns of the loops, with the last axes along the last dimensions.
+
+        Further axes in front, as in what is put at an index, have one entry.
+        """
         layout = self._layout(x)
-        along = dimensions[len(dimensions) - len(x.shape) :] if x.shape else ()
         strides: dict[Dimension, int] = {}
-        for size, stride, dimension in zip(x.shape, layout.strides, along):
+        for size, stride, dimension in zip(reversed(x.shape), reversed(layout.strides), reversed(dimensions)):
             if size != 1 and dimension is not None and stride:
                 strides[dimension] = strides.get(dimension, 0) + stride
         return Access(layout.root, layout.offset, strides)
@@ -310,16 +312,11 @@ def _reads_known(call: Instruction) -> bool:
 
 
 def _scatters_known(call: Instruction) -> bool:
-    return _is_known(*call.params["indices"]) and _puts(call, call.inputs)
+    return _is_known(*call.params["indices"]) and can_put(call.inputs, call.result)
 
 
 def _puts_known(call: Instruction) -> bool:
-    return _is_known(call.params["index"]) and len(call.inputs) == 2 and _puts(call, call.inputs)
-
-
-def _puts(call: Instruction, inputs: Sequence[Any]) -> bool:
-    dtype = call.result.dtype
-    return dtype in TYPES and all(not isinstance(x, Variable) or can_cast(x.dtype, dtype) for x in inputs)
+    return _is_known(call.params["index"]) and len(call.inputs) == 2 and can_put(call.inputs, call.result)
 
 
 def _added(x: Entry, total: Entry) -> Entry:
@@ -380,7 +377,7 @@ _WAYS: dict[Any, tuple[Callable[[Instruction], bool], Callable[[Lowering, Instru
     joining.stack: (_joins, Lowering._joined),
     indexing.getitem: (_reads_known, Lowering._getitem),
     indexing.scatter: (_scatters_known, Lowering._scatter),
-    onto: (lambda call: _puts(call, call.inputs), Lowering._onto),
+    onto: (lambda call: can_put(call.inputs, call.result), Lowering._onto),
     indexing.index_set: (_puts_known, Lowering._index_set),
     indexing.index_add: (_puts_known, Lowering._index_add),
 }
@@ -400,7 +397,7 @@ def _numpys_loop(call: Instruction) -> tuple[tuple[np.dtype[Any], ...], tuple[in
         return None
     dtypes = scalars.loop_dtypes(ufunc, call.inputs)
     found = ufuncs.loop(ufunc, dtypes)
-    casts = all(not isinstance(x, Variable) or can_cast(x.dtype, d) for x, d in zip(call.inputs, dtypes))
+    casts = all(map(scalars.can_become, call.inputs, dtypes))
     literal = all(isinstance(x, Variable) or d in TYPES for x, d in zip(call.inputs, dtypes))
     return (dtypes, found) if found and casts and literal and dtypes[-1] == call.result.dtype else None
 

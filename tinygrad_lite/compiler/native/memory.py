@@ -60,12 +60,18 @@ def part(index: Any, shape: tuple[int, ...], layout: Layout) -> Layout | None:
 
 
 def _viewed(op: Op, params: Mapping[str, Any], shape: tuple[int, ...], layout: Layout) -> Layout | None:
+    if op is indexing.getitem and _has_flag(params["index"]):
+        return None  # a copy; what is remembered does not tell True from 1
     known = tuple(params.items())
     try:
         made = _view(op, known, shape, layout.strides)
     except TypeError:  # an index that holds an array cannot be remembered
         made = _view.__wrapped__(op, known, shape, layout.strides)
     return made and Layout(layout.root, layout.offset + made[0], made[1])
+
+
+def _has_flag(index: Any) -> bool:
+    return isinstance(index, (bool, np.bool)) or (type(index) is tuple and any(map(_has_flag, index)))
 
 
 @cache

@@ -46,7 +46,7 @@ def with_former_values(program: Program) -> Program:
     """Copy the former values that leave the program and lie where it writes, so that they outlive the new values."""
     written = {x for x, place in program.inputs.items() if place in program.updates}
     for call in program.calls:
-        if call.view_of in written:
+        if _source(call) in written:
             written.add(call.result)
     copies = {
         x: Instruction(positive, (x,), NO_PARAMS, Variable(x.shape, x.dtype, x.is_number))
@@ -54,6 +54,11 @@ def with_former_values(program: Program) -> Program:
         if x in written
     }
     return program.with_calls([*program.calls, *copies.values()], {x: call.result for x, call in copies.items()})
+
+
+def _source(call: Instruction) -> Variable | None:
+    """The variable that the result may be a part of; one entry is, too, though to NumPy it is no view."""
+    return call.inputs[0] if call.op is indexing.getitem else call.view_of
 
 
 class Plan:
@@ -122,7 +127,7 @@ class Plan:
     def _placed(self, call: Instruction) -> bool:
         """Find the layout of an operation's result; whether it is a view, so that there is nothing to do."""
         x = call.result
-        source = call.inputs[0] if call.op is indexing.getitem else call.view_of  # a scalar of NumPy's is no view
+        source = _source(call)
         if source is not None and not call.has_effect:
             made = view(call, source.shape, self.layouts[source])
             if made is not None:
@@ -142,7 +147,7 @@ class Plan:
         for position, call in enumerate(calls):
             for x in call.reads:
                 last[self.layouts[x].root] = position
-            made[call.result] = position
+            made[self.layouts[call.result].root] = position  # what is put into it later makes it, too
             if call.has_effect or call not in self._native:
                 effect = position  # it may refuse its input, and then nothing must have changed
         stores: dict[int, list[Instruction]] = {}
@@ -168,7 +173,8 @@ class Plan:
             self._pinned[target] = None
             position = max(last.get(target, -1), made.get(root, -1), effect)
             store = copying(value, target)
-            self._native.add(store)
+            if is_native(store):
+                self._native.add(store)
             stores.setdefault(position, []).append(store)
         self._pinned.update(dict.fromkeys(taken))
         both = list(stores.get(-1, ()))
@@ -243,6 +249,8 @@ class Plan:
 
 def _fixed(value: Any) -> Any:
     """What a parameter says, to be compared."""
+    if isinstance(value, (tuple, list)):
+        return type(value), tuple(map(_fixed, value))
     return (value.dtype.str, value.shape, value.tobytes()) if isinstance(value, np.ndarray) else repr(value)
 
 

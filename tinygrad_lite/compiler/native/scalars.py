@@ -154,12 +154,20 @@ def loop_dtypes(ufunc: np.ufunc, inputs: Sequence[Any]) -> tuple[np.dtype[Any], 
 
 def form(call: Instruction) -> Form | None:
     """The form of an operation for these inputs; None if it has none."""
-    dtypes = [x.dtype if isinstance(x, Variable) else None for x in call.inputs]
     result = call.result.dtype
     found = _found(call, result) if result in STORED else None
-    if found is None or not all(dtype is None or can_cast(dtype, to) for dtype, to in zip(dtypes, found.dtypes)):
-        return None
-    return found
+    return found if found and all(map(can_become, call.inputs, found.dtypes)) else None
+
+
+def can_become(x: Any, dtype: np.dtype[Any]) -> bool:
+    """Whether native code can compute with an input in this dtype, in which NumPy computes.
+
+    A whole number of Python's need not fit into it: NumPy compares it all the same, and refuses to compute with it.
+    """
+    if not isinstance(x, Variable):
+        return dtype.kind not in "iu" or type(x) is not int or np.iinfo(dtype).min <= x <= np.iinfo(dtype).max
+    narrows = x.is_number and x.dtype.kind == "i" and dtype.kind in "iu" and dtype != x.dtype
+    return can_cast(x.dtype, dtype) and not narrows
 
 
 def _found(call: Instruction, result: np.dtype[Any]) -> Form | None:

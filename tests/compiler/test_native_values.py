@@ -1,0 +1,174 @@
+"""The native backend's values beside NumPy's: dtypes, numbers, indices, and weights that a program writes to."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_lite as tg
+from tinygrad_lite.errors import UsageError
+
+WHOLE = [np.dtype(code) for code in "bBhHiIqQ"]
+DTYPES = [*WHOLE, *map(np.dtype, "?efdgFD"), np.dtype(">f8"), np.dtype(">i4"), np.dtype("U3"), np.dtype("M8[s]")]
+COMPARISONS = [np.less, np.less_equal, np.greater, np.greater_equal, np.equal, np.not_equal]
+COUNTS = [3, 17, 40]
+
+
+def assert_same(found: Any, expected: Any) -> None:
+    assert found.dtype == expected.dtype
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("compare", COMPARISONS, ids=lambda ufunc: ufunc.__name__)
+def test_whole_numbers_are_compared_even_if_they_do_not_fit_into_the_dtype(compare: np.ufunc) -> None:
+    numbers = [0, -1, 127, 128, -129, 256, 300, 2**31, 2**40, 2**63, 2**64, -(2**63) - 1, 2**70]
+
+    def f(x: Any) -> list[Any]:
+        return [result for n in numbers for result in (compare(x, n), compare(n, x))]
+
+    for dtype in WHOLE:
+        x = np.array([0, 1, 44, 127, np.iinfo(dtype).min, np.iinfo(dtype).max], dtype)
+        for found, expected in zip(tg.compile(f, "native")(x), f(x)):
+            assert_same(found, expected)
+
+
+@pytest.mark.parametrize("count", COUNTS)
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_arrays_of_any_dtype_are_joined(dtype: np.dtype[Any], count: int) -> None:
+    def f(*arrays: Any) -> list[Any]:
+        return [np.stack(arrays), np.stack(arrays, axis=-1), np.concatenate(arrays), np.stack([x[1] for x in arrays])]
+
+    compiled = tg.compile(f, "native")
+    for start in (20, 21):  # numbers of two letters, since an entry of letters has their number
+        arrays = [np.arange(start + i, start + i + 3).astype(dtype) for i in range(count)]
+        for found, expected in zip(compiled(*arrays), f(*arrays)):
+            assert_same(found, expected)
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "g"])
+def test_gradients_of_many_parts_are_put_together_in_any_dtype(dtype: str) -> None:
+    def loss(x: Any) -> Any:
+        return sum(np.sum(x[i : i + 3] * (i + 1)) for i in range(20))
+
+    x = np.arange(22).astype(dtype)
+    assert_same(tg.compile(lambda x: tg.grad(loss)(x), "native")(x), tg.grad(loss)(x))
+
+
+INDICES = [
+    1,
+    slice(None, None, -2),
+    (slice(None), -1),
+    (np.array([0, 0, 2]), np.array([1, 1, 1])),
+    [2, 0],
+    np.array([[0], [-1]]),
+    np.array([True, False, True, False]),
+    np.arange(20).reshape(4, 5) % 3 == 0,
+    None,
+    ...,
+    True,
+    False,
+    (np.array([1, 0]), slice(None, None, 2)),
+]
+
+
+@pytest.mark.parametrize("index", INDICES, ids=repr)
+def test_values_at_an_index_may_have_any_shape_that_numpy_spreads(index: Any) -> None:
+    x = np.arange(20.0).reshape(4, 5)
+    shape = x[index].shape
+    for given in ((), shape[1:], shape, (1, *shape), (1, 1, *shape)):
+        values = np.random.default_rng(0).normal(size=given)
+
+        def f(x: Any, values: Any) -> list[Any]:
+            t = tg.tensor(x)
+            return [t.at[index].set(values), t.at[index].add(values), t[index]]
+
+        try:
+            wanted = f(x, values)
+        except UsageError:
+            continue  # NumPy spreads no values over the entries of a mask
+        for found, expected in zip(tg.compile(f, "native")(x, values), wanted):
+            assert_same(found.numpy(), expected.numpy())
+
+
+@pytest.mark.parametrize("backend", ["numpy", "native"])
+@pytest.mark.parametrize("pair", [(1, True), (True, 1), (0, False), (False, 0)], ids=repr)
+def test_indices_that_are_equal_to_python_but_not_to_numpy(backend: str, pair: tuple[Any, Any]) -> None:
+    x = np.arange(len(pair) * 7.0 + 14).reshape(4, 7)
+    for found, expected in zip(tg.compile(lambda x: [x[i] * 2 for i in pair], backend)(x), [x[i] * 2 for i in pair]):
+        assert_same(found, expected)
+
+
+def many(w: Any) -> Any:
+    return np.stack([w[19 - i] * 2 + i for i in range(20)])
+
+
+Update = Callable[[Any], Any]
+UPDATES: dict[str, Update] = {
+    "products": lambda w: w * 2 + 1,
+    "many parts": many,
+    "many parts after a NumPy call": lambda w: many(np.sort(w, axis=0)),
+    "reversed": lambda w: w[::-1],
+    "transposed": lambda w: w.T,
+    "spread": lambda w: np.broadcast_to(w[:1] + 1, w.shape),
+}
+PARTS: dict[str, Update] = {
+    "all": lambda w: w,
+    "an entry": lambda w: w[(0,) * w.ndim],
+    "an entry of a row": lambda w: w[1][..., 2],
+    "a row": lambda w: w[1],
+    "columns": lambda w: w.T[::-1],
+}
+
+
+@pytest.mark.parametrize("part", PARTS.values(), ids=PARTS)
+@pytest.mark.parametrize("update", UPDATES.values(), ids=UPDATES)
+def test_what_is_returned_of_a_weight_before_and_after_its_update(update: Update, part: Update) -> None:
+    weights = [tg.tensor(np.random.default_rng(0).normal(size=(20, 20))) for _ in range(2)]
+
+    def step(w: Any) -> Any:
+        before = w.detach()
+        w.data = update(before)
+        return part(before), part(w.detach())
+
+    first, second = weights
+    compiled = tg.compile(lambda: step(second), "native")
+    kept = []
+    for _ in range(3):
+        kept += list(zip(compiled(), step(first)))
+        kept.append((second, first))
+        for found, expected in kept:
+            np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["f2", "g", "F", "?", "b", ">f8", ">i4", ">c8"])
+def test_weights_of_any_dtype_change_places(dtype: str) -> None:
+    a, b = (tg.tensor(np.arange(3 * i, 3 * i + 3).astype(dtype)) for i in (0, 1))
+
+    def step(x: Any) -> Any:
+        before = a.detach()
+        a.data, b.data = b.data, x
+        return before
+
+    compiled = tg.compile(step, "native")
+    expected = [a.numpy(), b.numpy()]
+    for turn in range(4):
+        x = np.arange(turn, turn + 3).astype(dtype)
+        assert_same(compiled(x).numpy(), expected[-2])
+        assert_same(a.numpy(), expected[-1])
+        assert_same(b.numpy(), x)
+        expected.append(x)
+
+
+def test_python_objects_stay_alive() -> None:
+    def f(a: Any, x: Any) -> Any:
+        b = a * 2 + a
+        x = np.sort(np.sort(x) * 3)
+        return b, np.sort(np.sort(np.sin(x)) + x)
+
+    compiled = tg.compile(f, "native")
+    for i in range(4):
+        a, x = np.array([1, 10**30, 3.5, i] * 20, dtype=object), np.arange(80.0) + i
+        for found, expected in zip(compiled(a, x), f(a, x)):
+            assert found.tolist() == expected.tolist()
+    assert "objects" in compiled.report().reason
