@@ -145,15 +145,20 @@ def _shared(
     """The last loop that a statement can run in, if there is one after everything that it depends on."""
     if not dimensions:
         return None
-    first = dimensions[0]
+    first, *rest = dimensions
     for item in reversed(body):
-        if isinstance(item, Loop) and item.dimension.extent == first.extent and len(list(statements(item))) < MOST:
+        if isinstance(item, Loop) and item.dimension.extent == first.extent and _suits(item, bool(rest)):
             within = statement.renamed(first, item.dimension)
             if all(_may_follow(within, other, item.dimension, around) for other in statements(item)):
                 return item
         if any(_conflict(statement, other, around) for other in statements(item)):
             return None
     return None
+
+
+def _suits(loop: Loop, has_inner: bool) -> bool:
+    """Whether a loop may take in one more statement: only loops without others inside become vector instructions."""
+    return any(isinstance(part, Loop) for part in loop.body) == has_inner and len(list(statements(loop))) < MOST
 
 
 def earliest(body: list[Any], item: Any, around: frozenset[Dimension] = frozenset()) -> int:

@@ -170,6 +170,9 @@ class Lowering:
         if not sizes.k:
             self._elementwise(call.result, same(call.result.dtype), [0])
             return
+        if sizes.k == 1 and len(call.inputs[0].shape) == len(call.inputs[1].shape) == 2 and sizes.dtype in _REALS:
+            self._outer(call)
+            return
         if _is_small(sizes) and sizes.dtype in _REALS:
             self._add(call.reads, call.result, partial(_product, batch=batch, sizes=sizes, parts=(a, b, c)))
             return
@@ -177,6 +180,17 @@ class Lowering:
         batch, sizes, parts = _matrices(call, [self._layout(x) for x in (*inputs, call.result)])
         found = ufuncs.loop(np.matmul, (sizes.dtype,) * 3)
         self._add(inputs, call.result, partial(_blas, batch=batch, sizes=sizes, parts=parts, found=found))
+
+    def _outer(self, call: Instruction) -> None:
+        """The product of a column and a row, entry by entry."""
+        (a, b), result = call.inputs, call.result
+        n, m = (Dimension(size) if size != 1 else None for size in result.shape)
+        operands = [self._access(a, [n, None]), self._access(b, [None, m])]
+        statement = Statement(
+            self._access(result, [n, m]), operands, Form("multiply", lambda x, y: x * y, (result.dtype,) * 2)
+        )
+        dimensions = [(n, m)[axis] for axis in axes_in_memory(self._layout(result).strides)]
+        place(self.body, [dimension for dimension in dimensions if dimension], statement, None)
 
     # NumPy's own loops, and copies
 
