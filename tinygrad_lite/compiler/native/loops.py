@@ -101,6 +101,15 @@ def statements(item: Any) -> Iterable[Any]:
         yield item
 
 
+def is_one_loop(loop: Loop) -> bool:
+    """Whether a loop and the one directly inside could be one: every access goes on from row to row as within a row."""
+    if len(loop.body) != 1 or not isinstance(loop.body[0], Loop):
+        return False
+    outer, inner = loop.dimension, loop.body[0].dimension
+    found = [x for item in statements(loop) for x in (*item.reads, item.target)]
+    return all(x.strides.get(outer, 0) == x.strides.get(inner, 0) * inner.extent for x in found)
+
+
 def place(
     body: list[Any],
     dimensions: Sequence[Dimension],

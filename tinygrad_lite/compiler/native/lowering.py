@@ -10,7 +10,17 @@ import numpy as np
 from tinygrad_lite.compiler.native import products, scalars, ufuncs
 from tinygrad_lite.compiler.native.emission import STORED, TYPES, Emitter, Entry, can_cast
 from tinygrad_lite.compiler.native.expansions import can_put, onto
-from tinygrad_lite.compiler.native.loops import Access, Dimension, Statement, Whole, earliest, place
+from tinygrad_lite.compiler.native.loops import (
+    Access,
+    Dimension,
+    Loop,
+    Statement,
+    Whole,
+    earliest,
+    is_one_loop,
+    place,
+    statements,
+)
 from tinygrad_lite.compiler.native.memory import Layout, contiguous, is_dense, part, positions
 from tinygrad_lite.compiler.native.scalars import Form, same
 from tinygrad_lite.compiler.program import Instruction, Variable, axes_in_memory, variables
@@ -20,6 +30,7 @@ from tinygrad_lite.ops.arithmetic import reductions
 from tinygrad_lite.ops.linear import products as linear
 from tinygrad_lite.ops.shapes import indexing, joining, shaping
 
+NARROW = 64  # entries in a row that is short
 SMALL_PRODUCT = 2**18  # up to so many multiplications, and a second factor of at most
 SMALL_FACTOR = 2**16  # so many bytes, we multiply matrices in registers
 
@@ -150,16 +161,46 @@ class Lowering:
         if not call.result.size:
             return
         name = f"{call.op.name} of {x.size // call.result.size}"
-        setup = Statement(self._access(total, result), [start], same(kind))
-        if x.size:
-            form = Form(call.op.name, write, (kind, kind))
-            target = self._access(total, result)
-            statement = Statement(target, [self._access(x, axes), target], form, accumulates=True)
-            order = [axes[i] for i in axes_in_memory(self._layout(x).strides)]
-            place(self.body, [dimension for dimension in order if dimension], statement, setup)
+        form = Form(call.op.name, write, (kind, kind))
+        order = [axes[i] for i in axes_in_memory(self._layout(x).strides)]
+        dimensions = [dimension for dimension in order if dimension]
+        if not x.size:
+            place(self.body, [dimension for dimension in result if dimension], self._begun(total, result, start), None)
+        elif call.result.size == 1 and len(dimensions) > 1 and dimensions[-1].extent <= NARROW and not self._is_flat(x):
+            # to add up each short row would take longer than to compute it, so the rows are added to each other
+            columns = self._new((dimensions[-1].extent,), kind)
+            self._accumulate(columns, dimensions[-1:], self._access(x, axes), dimensions, form, start)
+            along = [Dimension(dimensions[-1].extent)]
+            self._accumulate(total, result, self._access(columns, along), along, form, start)
         else:
-            place(self.body, [dimension for dimension in result if dimension], setup, None)
+            self._accumulate(total, result, self._access(x, axes), dimensions, form, start)
         self._elementwise(call.result, Form(name, end, (kind,)), [total])
+
+    def _begun(self, total: Variable, axes: Sequence[Dimension | None], start: float) -> Statement:
+        return Statement(self._access(total, axes), [start], same(total.dtype))
+
+    def _accumulate(
+        self,
+        total: Variable,
+        axes: Sequence[Dimension | None],
+        x: Access,
+        dimensions: Sequence[Dimension],
+        form: Form,
+        start: float,
+    ) -> None:
+        target = self._access(total, axes)
+        statement = Statement(target, [x, target], form, accumulates=True)
+        place(self.body, dimensions, statement, self._begun(total, axes, start))
+
+    def _is_flat(self, x: Variable) -> bool:
+        """Whether the loops that make an array will be a single one, so far as they are known."""
+        root = self._layout(x).root
+        made = next((item for item in reversed(self.body) if any(root is y.root for y in _written(item))), None)
+        while isinstance(made, Loop) and any(isinstance(part, Loop) for part in made.body):
+            if not is_one_loop(made):
+                return False
+            made = made.body[0]
+        return True
 
     # Products
 
@@ -331,6 +372,10 @@ def _scatters_known(call: Instruction) -> bool:
 
 def _puts_known(call: Instruction) -> bool:
     return _is_known(call.params["index"]) and len(call.inputs) == 2 and can_put(call.inputs, call.result)
+
+
+def _written(item: Any) -> list[Access]:
+    return [x for part in statements(item) for x in part.writes]
 
 
 def _added(x: Entry, total: Entry) -> Entry:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from tinygrad_lite.compiler.native.emission import STORED, Emitter, Entry
-from tinygrad_lite.compiler.native.loops import Access, Dimension, Loop, Statement, Whole, statements
+from tinygrad_lite.compiler.native.loops import Access, Dimension, Loop, Statement, Whole, is_one_loop
 from tinygrad_lite.compiler.program import Variable
 
 
@@ -101,11 +101,8 @@ def _collapse(loop: Loop) -> None:
     for inner in loop.body:
         if isinstance(inner, Loop):
             _collapse(inner)
-    while len(loop.body) == 1 and isinstance(loop.body[0], Loop):
+    while is_one_loop(loop):
         outer, inner = loop.dimension, loop.body[0].dimension
-        found = [x for item in statements(loop) for x in (*item.reads, item.target)]
-        if any(x.strides.get(outer, 0) != x.strides.get(inner, 0) * inner.extent for x in found):
-            return
         both = Dimension(outer.extent * inner.extent)
         loop.dimension, loop.body = both, [_collapsed(item, outer, inner, both) for item in loop.body[0].body]
 
