@@ -55,6 +55,7 @@ class Instruction:
         source: the user's line that it comes from.
         ignoring: the floating-point errors that give no warning here.
         view_of: the input whose memory the result shares, if there is one.
+        reads: the variables among its inputs and within its parameters, each as often as it occurs.
     """
 
     op: Op
@@ -65,12 +66,13 @@ class Instruction:
     source: Source | None = None
     ignoring: frozenset[str] = frozenset()
     view_of: Variable | None = None
+    reads: list[Variable] = field(init=False, repr=False)
 
-    @property
-    def reads(self) -> list[Variable]:
-        """The variables among its inputs and within its parameters, each as often as it occurs."""
-        inputs = [x for x in self.inputs if isinstance(x, Variable)]
-        return [*inputs, *variables(tuple(self.params.values()))] if self.params else inputs
+    def __post_init__(self) -> None:
+        reads = [x for x in self.inputs if isinstance(x, Variable)]
+        if self.params:
+            reads += variables(tuple(self.params.values()))
+        object.__setattr__(self, "reads", reads)
 
     @property
     def has_effect(self) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.compiler.places import Outside
-from tinygrad_lite.compiler.program import Program, Variable
+from tinygrad_lite.compiler.program import Instruction, Program, Variable
 from tinygrad_lite.engine.op import Array
 
 
@@ -33,20 +33,23 @@ def difference(a: Program, b: Program) -> str | None:
         return "an array has other values"
     for first, second in zip(a.calls, b.calls):
         known[first.result] = second.result
-        where = f"{first.op.name}, {first.source}" if first.source else first.op.name
         if repr(first.op) != repr(second.op) or first.result.shape != second.result.shape:
-            return f"{second.op.name} in place of {where}"
+            return f"{second.op.name} in place of {_where(first)}"
         if not same(first.inputs, second.inputs):
-            return f"{where}, is given something else"
+            return f"{_where(first)}, is given something else"
         if first.params.keys() != second.params.keys() or not all(
             same(value, second.params[name]) for name, value in first.params.items()
         ):
-            return f"{where}, has other parameters"
+            return f"{_where(first)}, has other parameters"
     if len(a.calls) != len(b.calls) or not all(map(same, a.results, b.results)):
         return "it returns something else"
     if list(a.updates) != list(b.updates) or not all(map(same, a.updates.values(), b.updates.values())):
         return "it leaves something else behind"
     return None
+
+
+def _where(call: Instruction) -> str:
+    return f"{call.op.name}, {call.source}" if call.source else call.op.name
 
 
 def with_live_arrays(program: Program, earlier: Program) -> Program:
