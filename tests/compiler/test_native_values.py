@@ -91,6 +91,51 @@ def test_values_at_an_index_may_have_any_shape_that_numpy_spreads(index: Any) ->
             assert_same(found.numpy(), expected.numpy())
 
 
+@pytest.mark.parametrize("dtype", ["?", "b", "B", "q", "f2", "f4", "g", "F"])
+@pytest.mark.parametrize("index", INDICES, ids=repr)
+def test_values_are_added_in_the_dtype_of_the_whole(index: Any, dtype: str) -> None:
+    x = (np.arange(20).reshape(4, 5) % 3).astype(dtype)
+
+    def f(x: Any) -> Any:
+        return tg.tensor(x).at[index].add(x[index])
+
+    assert_same(tg.compile(f, "native")(x).numpy(), f(x).numpy())
+
+
+@pytest.mark.parametrize("dtype", "?bqefdgFDG")
+def test_products_and_sums_of_nothing(dtype: str) -> None:
+    def f(x: Any) -> list[Any]:
+        return [x @ x.T, x.T @ x, np.sum(x, axis=0), np.sum(x, axis=1), np.concatenate([x, x]), x.reshape(0, 3)]
+
+    for shape in ((3, 0), (0, 3)):
+        x = np.ones(shape, dtype)
+        for found, expected in zip(tg.compile(f, "native")(x), f(x)):
+            assert_same(found, expected)
+
+
+@pytest.mark.parametrize("layout", [np.ascontiguousarray, np.asfortranarray, lambda x: x[::-1, ::2], lambda x: x.T])
+@pytest.mark.parametrize("call", [lambda x: np.var(x, axis=0), lambda x: np.sort(x, axis=1), lambda x: x.T])
+def test_numpy_calls_read_arguments_in_any_order(call: Any, layout: Any) -> None:
+    compiled = tg.compile(lambda x: (call(x), call(x[1:])), "native")
+    for turn in range(4):
+        x = layout(np.random.default_rng(turn).integers(0, 50, (4, 6)))
+        for found, expected in zip(compiled(x), (call(x), call(x[1:]))):
+            assert_same(found, expected)
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (0, 2, 1), (2, 1, 0)], ids=str)
+def test_turns_over_arguments_in_any_order(order: tuple[int, ...]) -> None:
+    def f(x: Any) -> Any:
+        return np.sort(x, axis=1) * 2 + x
+
+    x = np.random.default_rng(0).integers(0, 50, (15, 4, 6))
+    given = np.ascontiguousarray(x.transpose(order)).transpose(np.argsort(order))
+    found = tg.compile(f, "native").epochs([given], 3, epochs=2, rng=0)
+    rng = np.random.default_rng(0)
+    batches = [x[rows] for _ in range(2) for rows in rng.permutation(15).reshape(5, 3)]
+    assert_same(np.asarray(found), np.stack([f(batch) for batch in batches]))
+
+
 @pytest.mark.parametrize("backend", ["numpy", "native"])
 @pytest.mark.parametrize("pair", [(1, True), (True, 1), (0, False), (False, 0)], ids=repr)
 def test_indices_that_are_equal_to_python_but_not_to_numpy(backend: str, pair: tuple[Any, Any]) -> None:
@@ -113,6 +158,7 @@ UPDATES: dict[str, Update] = {
     "spread": lambda w: np.broadcast_to(w[:1] + 1, w.shape),
 }
 PARTS: dict[str, Update] = {
+    "nothing": lambda w: tg.tensor(0.0),
     "all": lambda w: w,
     "an entry": lambda w: w[(0,) * w.ndim],
     "an entry of a row": lambda w: w[1][..., 2],

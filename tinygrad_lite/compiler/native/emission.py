@@ -4,6 +4,7 @@ An `Entry` has Python's operators, so a formula for native code is written like 
 """
 
 import struct
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -116,6 +117,8 @@ class Emitter:
         """A number that is known."""
         if dtype == BOOL:
             return Entry(self, dtype, "true" if value else "false")
+        if dtype not in TYPES:
+            return Entry(self, dtype, str(int.from_bytes(np.array(value, dtype).tobytes(), sys.byteorder)))
         if dtype.kind != "f":
             return Entry(self, dtype, str(int(np.array(value).astype(dtype))))
         with np.errstate(over="ignore"):
@@ -153,7 +156,7 @@ class Entry:
         )
 
     def __add__(self, other: Any) -> "Entry":
-        return self._binary("fadd", "add", other)
+        return self._binary("fadd", "or" if self.dtype == BOOL else "add", other)
 
     def __sub__(self, other: Any) -> "Entry":
         return self._binary("fsub", "sub", other)

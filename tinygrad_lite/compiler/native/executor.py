@@ -130,7 +130,7 @@ class NativeExecutor:
         """A variable that is an argument, or a view of one."""
         root = self.plan.layouts[x].root
         array = arrays[self.plan.arguments.index(root)]
-        return self._view(x, array.reshape(-1) if array.flags.c_contiguous else np.ascontiguousarray(array).reshape(-1))
+        return self._view(x, np.ascontiguousarray(_in_order(array, root.order)).reshape(-1))
 
     # A run
 
@@ -183,8 +183,8 @@ class NativeExecutor:
             for i, x in enumerate(self.plan.arguments):
                 place = inputs[x]
                 if isinstance(place, Argument) and place.index in stacks:
-                    order = (0, *(axis + 1 for axis in x.order or range(len(x.shape))))
-                    turning.append((i, np.ascontiguousarray(stacks[place.index].transpose(order), x.dtype)))
+                    order = x.order and (0, *(axis + 1 for axis in x.order))
+                    turning.append((i, _laid_out(stacks[place.index], x.dtype, order)))
                     arrays.append(None)
                 else:
                     arrays.append(self._argument(x, place.read(leaves)))
@@ -209,7 +209,7 @@ class NativeExecutor:
 
     def _argument(self, x: Variable, value: Any) -> Array:
         """An argument as the machine code reads it: without gaps, and outside the arena."""
-        array = np.ascontiguousarray(value if x.order is None else value.transpose(x.order), x.dtype)
+        array = _laid_out(value, x.dtype, x.order)
         return array.copy() if np.may_share_memory(array, self._arena) else array
 
     def _result(self, x: Any, arrays: Sequence[Array]) -> Any:
@@ -290,3 +290,14 @@ class NativeExecutor:
         else:
             writer.is_like(expression, place.read(()), isinstance(place, Data), strides)
         return expression
+
+
+def _in_order(array: Array, order: Sequence[int] | None) -> Array:
+    """The array with its axes from the slowest to the fastest in memory."""
+    return array if order is None else array.transpose(order)
+
+
+def _laid_out(array: Array, dtype: Any, order: Sequence[int] | None) -> Array:
+    """The array without gaps in memory, with its axes in this order there."""
+    laid_out = np.ascontiguousarray(_in_order(array, order), dtype)
+    return laid_out if order is None else laid_out.transpose(np.argsort(order))
