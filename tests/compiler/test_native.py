@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -184,25 +185,35 @@ def values(dtype: np.dtype[Any]) -> Any:
         return np.array(SPECIAL).astype(dtype)
 
 
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")
-@pytest.mark.parametrize("ufunc", UFUNCS, ids=lambda ufunc: ufunc.__name__)
-def test_every_ufunc_is_numpys_for_all_dtypes_and_special_values(ufunc: np.ufunc) -> None:
-    known = functions.BY_NUMPYS.keys()
+def calls_of(ufunc: np.ufunc) -> list[tuple[Any, ...]]:
+    """The arguments of a ufunc in each dtype that it takes: all pairs of values, and each value with a number."""
+    found: list[tuple[Any, ...]] = []
     for dtype in DTYPES:
         x = values(dtype)
         pairs = [part.ravel() for part in np.meshgrid(x, x)] if ufunc.nin == 2 else [x]
-        for given in ([*pairs[:1], 0.3], pairs) if ufunc.nin == 2 and dtype.kind == "f" else (pairs,):
-            try:
-                expected = ufunc(*given)
-            except (TypeError, ValueError):
-                continue
-            compiled = tg.compile(lambda *x, given=given: ufunc(*x, *given[len(x) :]), "native")
-            arrays = [part for part in given if isinstance(part, np.ndarray)]
-            found = compiled(*arrays)
-            assert found.dtype == expected.dtype
-            digits = 4 if ufunc in known and expected.dtype.kind == "f" else 0
-            tolerance = digits * np.finfo(expected.dtype).eps if digits else 0
-            np.testing.assert_allclose(found, expected, rtol=tolerance, atol=0, err_msg=f"{ufunc.__name__} of {dtype}")
-            if expected.dtype.kind == "f":
-                ordinary = ~np.isnan(expected)
-                np.testing.assert_array_equal(np.signbit(found)[ordinary], np.signbit(expected)[ordinary])
+        for given in (pairs, [x, 0.3]) if ufunc.nin == 2 and dtype.kind == "f" else (pairs,):
+            with suppress(TypeError, ValueError):  # it does not take this dtype
+                ufunc(*given)
+                found.append(tuple(given))
+    return found
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("ufunc", UFUNCS, ids=lambda ufunc: ufunc.__name__)
+def test_every_ufunc_is_numpys_for_all_dtypes_and_special_values(ufunc: np.ufunc) -> None:
+    calls = calls_of(ufunc)
+
+    def all_of(*arrays: Any) -> list[Any]:
+        remaining = iter(arrays)
+        return [ufunc(*[next(remaining) if isinstance(x, np.ndarray) else x for x in given]) for given in calls]
+
+    results = tg.compile(all_of, "native")(*[x for given in calls for x in given if isinstance(x, np.ndarray)])
+    for given, found in zip(calls, results, strict=True):
+        expected = ufunc(*given)
+        assert found.dtype == expected.dtype
+        is_ours = ufunc in functions.BY_NUMPYS and expected.dtype.kind == "f"
+        tolerance = 4 * np.finfo(expected.dtype).eps if is_ours else 0
+        np.testing.assert_allclose(found, expected, rtol=tolerance, atol=0, err_msg=f"{ufunc.__name__} of {given}")
+        if expected.dtype.kind == "f":
+            ordinary = ~np.isnan(expected)
+            np.testing.assert_array_equal(np.signbit(found)[ordinary], np.signbit(expected)[ordinary])

@@ -22,7 +22,9 @@ def difference(a: Program, b: Program) -> str | None:
         if isinstance(x, slice):
             return isinstance(y, slice) and same((x.start, x.stop, x.step), (y.start, y.stop, y.step))
         if isinstance(x, (np.ndarray, np.generic)):
-            return isinstance(y, type(x)) and x.dtype == y.dtype and np.array_equal(x, y, equal_nan=x.dtype.kind == "f")
+            return (
+                isinstance(y, type(x)) and x.dtype == y.dtype and np.array_equal(x, y, equal_nan=x.dtype.kind in "fc")
+            )
         return x is y or (type(x) is type(y) and (bool(x == y) or x != x))
 
     known.update(zip(a.inputs, b.inputs))
