@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import tinygrad_lite as tg
+from tests.compiler.c_code import COMPILERS, CFunction
 from tinygrad_lite import nn
 
 RUN: list[str] = []
@@ -102,6 +103,48 @@ def test_tensors(names: Any, backend: str, tmp_path: Path) -> None:
     compiled(2.0)
     for name, value in compiled.state().items():
         np.testing.assert_allclose(state[name], value, rtol=1e-12)
+
+
+IN_C = [
+    "double", "main", "exp", "expf", "printf", "y0", "INFINITY", "INT64_MAX", "M_PI", "linux", "int64_t",
+    "*/x/*", "//x", "??/", "i", "doubles", "step_part_1", "step_state", "matmul_double", "isnan", "l", "%:define",
+    "total",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("compiler", COMPILERS)
+def test_tensors_in_c(compiler: str, tmp_path: Path) -> None:
+    names = (*NAMES, *IN_C)
+    step, eager = training(names), training(names)
+    compiled = tg.compile(step, "numpy")
+    for _ in range(2):
+        assert compiled(2.0).item() == pytest.approx(eager(2.0).item(), rel=1e-12)
+    compiled.export(tmp_path / "step.c", library="c")
+    function = CFunction(tmp_path / "step.c", compiler)
+    state = function.state(compiled.state())
+    (loss,) = function(2.0, state=state)
+    assert loss == pytest.approx(compiled(2.0).item(), rel=1e-12)
+    for (field, _), value in zip(function.fields.values(), compiled.state().values(), strict=False):
+        np.testing.assert_allclose(state[field], value, rtol=1e-12)
+
+
+@pytest.mark.parametrize("compiler", COMPILERS)
+@pytest.mark.parametrize("name", [*NAMES, *IN_C], ids=repr)
+def test_arguments_results_and_functions_in_c(name: str, compiler: str, tmp_path: Path) -> None:
+    w = tg.tensor(np.linspace(-1, 1, 9).reshape(3, 3), True, name=name)
+
+    def f(inputs: Any) -> Any:
+        return np.exp(np.matmul(inputs[name], w)), np.logaddexp(inputs[name], inputs["other"])
+
+    f.__name__ = name
+    inputs = {name: np.ones((3, 3)), "other": np.eye(3)}
+    with tg.no_grad():
+        compiled = tg.compile(f, "numpy")
+        expected = compiled(inputs)
+        compiled.export(tmp_path / "f.c", library="c")
+    function = CFunction(tmp_path / "f.c", compiler)
+    for found, right in zip(function(*inputs.values(), state=function.state(compiled.state())), expected, strict=True):
+        np.testing.assert_allclose(found, right, rtol=1e-12)
 
 
 @pytest.mark.parametrize("name", NAMES, ids=repr)

@@ -84,10 +84,10 @@ def test_what_jax_cannot_do_is_refused(f: Any, said: str, tmp_path: Path) -> Non
     assert not (tmp_path / "f.py").exists()
 
 
-def test_there_are_two_libraries(tmp_path: Path) -> None:
+def test_there_are_three_libraries(tmp_path: Path) -> None:
     compiled = tg.compile(lambda x: x * 2, "numpy")
     compiled(np.ones(3))
-    with pytest.raises(InputError, match="library must be 'numpy' or 'jax', got 'torch'"):
+    with pytest.raises(InputError, match="library must be 'numpy', 'jax' or 'c', got 'torch'"):
         compiled.export(tmp_path / "f.py", library="torch")
 
 

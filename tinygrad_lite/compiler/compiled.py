@@ -13,6 +13,7 @@ import numpy as np
 
 from tinygrad_lite import trees
 from tinygrad_lite.compiler import repetition
+from tinygrad_lite.compiler.c.export import c_file
 from tinygrad_lite.compiler.compile_report import CompileReport
 from tinygrad_lite.compiler.entry import MISS
 from tinygrad_lite.compiler.export import module
@@ -31,6 +32,7 @@ from tinygrad_lite.transforms.runs import name_of
 
 MOST = 50
 """The most programs that are kept for one signature, and the most entries for one form of call."""
+_WRITERS = {"numpy": module, "jax": jax_module, "c": c_file}
 
 
 class Compiled:
@@ -191,23 +193,24 @@ class Compiled:
         return "\n\n".join(source.text for source in self._recorded().sources)
 
     def export(self, path: str | os.PathLike[str], library: str = "numpy") -> None:
-        """Write the latest program as a module that needs NumPy alone, or JAX.
+        """Write the latest program as a module that needs NumPy alone, or JAX, or as a file of C that needs libm alone.
 
         The exported function takes the same arguments and, if there is any, the state: a dict of arrays and numbers
         under the names that the module lists. It reads and updates that dict. `state()` returns the current state.
 
         Args:
             library: "numpy", or "jax" for the same text over jax.numpy. That function can be compiled by `jax.jit`: it
-                leaves the state as it is, and returns its result and the next state.
+                leaves the state as it is, and returns its result and the next state. Or "c" for C99: the function takes
+                pointers to the arrays, to a struct with the state, and to arrays for the results.
 
         Raises:
             InputError: if there is no such library.
-            UsageError: if an operation is not NumPy's and its source cannot be quoted, or if JAX cannot do what the
-                program does. Then no file is written.
+            UsageError: if an operation is not NumPy's and its source cannot be quoted, or if JAX or C cannot do what
+                the program does. Then no file is written.
         """
-        if library not in ("numpy", "jax"):
-            raise InputError(f"library must be 'numpy' or 'jax', got {library!r}")
-        text = (jax_module if library == "jax" else module)(self._recorded().sources)
+        if library not in _WRITERS:
+            raise InputError(f"library must be 'numpy', 'jax' or 'c', got {library!r}")
+        text = _WRITERS[library](self._recorded().sources)
         Path(path).write_text(text, encoding="utf-8")
 
     def state(self) -> dict[str, Any]:

@@ -51,16 +51,21 @@ def head(sources: Sequence[NumpySource], said: str) -> str:
     text = f"`{first.name}`, recorded by tinygrad_lite: {said}"
     for source in rest:
         text += f"\n\nIts last results are the first arguments of `{source.name}`, which takes gradients of the others."
-    places = "".join(f"\n    {_in_docstring(place.name)}: {_form(x)}" for place, x in first.places.items())
+    places = "".join(f"\n    {_in_docstring(place.name)}: {form_of(x)}" for place, x in first.places.items())
     if places:
         text += f"\n\nThe state that `{first.name}` reads and writes is a dict of:\n{places}"
     return f'"""{text}\n"""' if "\n" in text else f'"""{text}"""'
 
 
-def _in_docstring(name: str) -> str:
-    """A name as a docstring shows it: quoted, if it could be mistaken for something else."""
+def shown(name: str) -> str:
+    """A name as a comment shows it: quoted, if it could be mistaken for something else."""
     is_plain = all(part.isidentifier() or part.isdecimal() for part in name.split("."))
-    return name if is_plain else literal(name).replace("\\", r"\\").replace('"', r"\"")
+    return name if is_plain else literal(name)
+
+
+def _in_docstring(name: str) -> str:
+    text = shown(name)
+    return text if text == name else text.replace("\\", r"\\").replace('"', r"\"")
 
 
 def _dtype(array: Any) -> str:
@@ -84,7 +89,8 @@ def _lines(values: Any, indent: str) -> list[str]:
     return [f"{indent}[", *(line for part in parts for line in [*part[:-1], f"{part[-1]},"]), f"{indent}]"]
 
 
-def _form(x: Any) -> str:
+def form_of(x: Any) -> str:
+    """The form of a variable, in words."""
     return "a number" if x.is_number else f"{x.dtype} of shape {x.shape}"
 
 

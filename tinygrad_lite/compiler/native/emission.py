@@ -236,6 +236,12 @@ class Entry:
         operands = ", ".join(f"{self.type} {x.text}" for x in (self, *map(self.like, others)))
         return self.made(f"call {self.type} @llvm.{name}.{kind}{8 * self.dtype.itemsize}({operands})")
 
+    def plus(self, other: "Entry") -> "Entry":
+        """A part of a sum whose terms may be added in any order, so that several are added at once."""
+        if self.dtype.kind != "f":
+            return self + other
+        return self.made(f"fadd reassoc contract {self.type} {self.text}, {other.text}")
+
     @property
     def bits(self) -> "Entry":
         """The bits of a float as an integer of the same size."""

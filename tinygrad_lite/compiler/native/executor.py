@@ -12,7 +12,7 @@ from tinygrad_lite.compiler.entry import EntryWriter
 from tinygrad_lite.compiler.native.expansions import expanded
 from tinygrad_lite.compiler.native.machine import Machine, callable_at, vector_bits
 from tinygrad_lite.compiler.native.memory import contiguous
-from tinygrad_lite.compiler.native.plan import ALIGNED, Plan, Segment, with_former_values
+from tinygrad_lite.compiler.native.plan import ALIGNED, Native, Plan, Segment, with_former_values
 from tinygrad_lite.compiler.places import Argument, Data, Gradient, Leaves, Place
 from tinygrad_lite.compiler.program import Instruction, Program, Variable, mapped
 from tinygrad_lite.engine.op import Array
@@ -36,7 +36,7 @@ class NativeExecutor:
     def __init__(self, program: Program) -> None:
         self.program = program = with_former_values(expanded(program))
         self.lock = Lock()  # the arena serves one run at a time
-        self.plan = plan = Plan(program, vector_bits())
+        self.plan = plan = Plan(program, Native(vector_bits()))
         self.falls_back = [step.op.name for step in plan.steps if isinstance(step, Instruction)]
         segments = [step for step in plan.steps if isinstance(step, Segment)]
         shared = {name: text for segment in segments for name, text in segment.functions.items()}

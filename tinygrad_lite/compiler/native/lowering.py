@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -35,14 +35,27 @@ SMALL_PRODUCT = 2**18  # up to so many multiplications, and a second factor of a
 SMALL_FACTOR = 2**16  # so many bytes, we multiply matrices in registers
 
 
-def is_native(call: Instruction) -> bool:
+class Target(Protocol):
+    """A kind of code that operations are lowered to.
+
+    Attributes:
+        calls_numpy: whether it can call NumPy's own loops.
+    """
+
+    calls_numpy: bool
+
+    def form(self, call: Instruction) -> Form | None:
+        """How one entry of an operation's result is computed; None if it is not known."""
+
+
+def is_native(call: Instruction, target: Target) -> bool:
     """Whether an operation can be lowered, so that no NumPy call is needed."""
     if any(x.dtype.kind == "O" or not x.dtype.isnative for x in (*call.reads, call.result)):
         return False
     how = _WAYS.get(call.op)
     if how is not None:
         return how[0](call)
-    return scalars.form(call) is not None or _numpys_loop(call) is not None
+    return target.form(call) is not None or (target.calls_numpy and _numpys_loop(call) is not None)
 
 
 def result_order(call: Instruction, layouts: Mapping[Variable, Layout], transposed: bool) -> tuple[int, ...] | None:
@@ -67,21 +80,27 @@ class Lowering:
     Args:
         layouts: the layout of each variable of the program.
         starts: the entry of each block from which the work counts the entries, so that it serves for others, too.
+        target: the kind of code.
     """
 
     def __init__(
-        self, calls: Sequence[Instruction], layouts: Mapping[Variable, Layout], starts: Mapping[Variable, int]
+        self,
+        calls: Sequence[Instruction],
+        layouts: Mapping[Variable, Layout],
+        starts: Mapping[Variable, int],
+        target: Target,
     ) -> None:
         self.body: list[Any] = []
         self.made: dict[Variable, Layout] = {}
         self.tables: dict[Variable, Array] = {}
         self._layouts = layouts
         self._starts = starts
+        self._calls_numpy = target.calls_numpy
         for call in calls:
             how = _WAYS.get(call.op)
             if how is not None:
                 how[1](self, call)
-            elif (form := scalars.form(call)) is not None:
+            elif (form := target.form(call)) is not None:
                 self._elementwise(call.result, form, call.inputs)
             else:
                 self._loop_of_numpys(call)
@@ -214,7 +233,7 @@ class Lowering:
         if sizes.k == 1 and len(call.inputs[0].shape) == len(call.inputs[1].shape) == 2 and sizes.dtype in _REALS:
             self._outer(call)
             return
-        if _is_small(sizes) and sizes.dtype in _REALS:
+        if not self._calls_numpy or (_is_small(sizes) and sizes.dtype in _REALS):
             self._add(call.reads, call.result, partial(_product, batch=batch, sizes=sizes, parts=(a, b, c)))
             return
         inputs = [x if _suits_blas(self._layout(x), x.shape) else self._copied(x) for x in call.inputs]
@@ -379,10 +398,7 @@ def _written(item: Any) -> list[Access]:
 
 
 def _added(x: Entry, total: Entry) -> Entry:
-    """A sum whose terms may be added in any order, so that several are added at once."""
-    if total.dtype.kind != "f":
-        return total + x
-    return total.made(f"fadd reassoc contract {total.type} {total.text}, {x.text}")
+    return total.plus(x)
 
 
 def _lost_axes(call: Instruction) -> set[int]:
@@ -510,10 +526,9 @@ def _suits_blas(layout: Layout, shape: tuple[int, ...]) -> bool:
 
 
 def _product(emitter: Emitter, writer: Any, *, batch: Any, sizes: products.Product, parts: Any) -> None:
-    name = writer.function(products.function(sizes, [strides for _, _, *strides in parts], writer.bits))
     with _Batches(emitter, batch) as indices:
         addresses = _starts(emitter, writer, batch, parts, indices)
-        emitter.line(f"call void {name}({', '.join(f'ptr {address}' for address in addresses)})")
+        writer.multiply(sizes, [(rows, columns) for _, _, rows, columns in parts], addresses)
 
 
 def _starts(emitter: Emitter, writer: Any, batch: Any, parts: Any, indices: Sequence[str]) -> list[str]:

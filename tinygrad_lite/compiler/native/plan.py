@@ -7,13 +7,16 @@ compiled once, however often it runs.
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
-from typing import Any
+from itertools import accumulate
+from typing import Any, Protocol
 
 import numpy as np
 
+from tinygrad_lite.compiler.native import lowering, scalars
 from tinygrad_lite.compiler.native.expansions import onto
 from tinygrad_lite.compiler.native.lowering import Lowering, copying, is_native, result_order
 from tinygrad_lite.compiler.native.memory import Layout, contiguous, is_dense, view
+from tinygrad_lite.compiler.native.scalars import Form
 from tinygrad_lite.compiler.native.writer import Writer
 from tinygrad_lite.compiler.program import Instruction, Program, Variable, axes_in_memory
 from tinygrad_lite.compiler.repeats import stretches
@@ -35,11 +38,39 @@ class Segment:
         text: the function, named NAME.
         functions: the text of each function that it calls, by name.
         roots: the blocks whose addresses it takes, in order, and from which entry on.
+        calls: the operations that it performs.
     """
 
     text: str
     functions: dict[str, str]
     roots: list[tuple[Any, int]]
+    calls: Sequence[Instruction]
+
+
+class Target(lowering.Target, Protocol):
+    """A kind of code that segments are written in."""
+
+    def writer(self, body: list[Any], alone: set[Variable]) -> Writer:
+        """The writer of a segment with this body; no other segment uses the variables in `alone`."""
+
+
+class Native:
+    """Native code, made by LLVM.
+
+    Args:
+        bits: the size of a vector register.
+    """
+
+    calls_numpy = True
+
+    def __init__(self, bits: int) -> None:
+        self._bits = bits
+
+    def form(self, call: Instruction) -> Form | None:
+        return scalars.form(call)
+
+    def writer(self, body: list[Any], alone: set[Variable]) -> Writer:
+        return Writer(body, alone, self._bits)
 
 
 def with_former_values(program: Program) -> Program:
@@ -72,10 +103,16 @@ class Plan:
         kept: the variable in whose memory the value of each place stays that the program writes to.
         offsets: where in the arena each block begins, in bytes.
         size: the bytes of the arena.
+        passing: the blocks that share the arena with others, each with the first and the last step that needs it.
+
+    Args:
+        target: the kind of code.
+        given: the variable for each of some places that the program writes to and does not read, in C order.
     """
 
-    def __init__(self, program: Program, bits: int) -> None:
+    def __init__(self, program: Program, target: Target, given: Mapping[Any, Variable] = NO_PARAMS) -> None:
         self.program = program
+        self._target = target
         self.layouts: dict[Variable, Layout] = {}
         self.arguments: list[Variable] = []
         self.constants: dict[Variable, Array] = {}
@@ -87,9 +124,13 @@ class Plan:
             self.constants[x] = np.ascontiguousarray(array)
         for x, place in program.inputs.items():
             self._input(x, place)
+        for place, x in given.items():
+            self._root(x)
+            self.kept[place] = x
+            self._pinned[x] = None
         self._turned = _turned(program)
         calls = [call for call in program.calls if not self._placed(call)]
-        self._native = {call for call in calls if is_native(call)}
+        self._native = {call for call in calls if is_native(call, target)}
         self._pinned.update((self.layouts[x].root, None) for x in program.results if isinstance(x, Variable))
         calls = self._with_stores(calls)
         parts = _segments(calls, self._native)
@@ -102,7 +143,7 @@ class Plan:
                 self.steps.append(part)
                 roots: Iterable[Any] = (self.layouts[x].root for x in (*part.reads, part.result))
             else:
-                segment = self._segment(part, bits)
+                segment = self._segment(part)
                 self.steps.append(segment)
                 roots = (root for root, _ in segment.roots)
             for root in roots:
@@ -173,7 +214,7 @@ class Plan:
             self._pinned[target] = None
             position = max(last.get(target, -1), made.get(root, -1), effect)
             store = copying(value, target)
-            if is_native(store):
+            if is_native(store, self._target):
                 self._native.add(store)
             stores.setdefault(position, []).append(store)
         self._pinned.update(dict.fromkeys(taken))
@@ -182,7 +223,7 @@ class Plan:
             both += [call, *stores.get(position, ())]
         return both
 
-    def _segment(self, calls: Sequence[Instruction], bits: int) -> Segment:
+    def _segment(self, calls: Sequence[Instruction]) -> Segment:
         """The code of some operations: what was made for the same ones on other blocks serves again."""
         roots: dict[Variable, int] = {}
         starts: dict[Variable, int] = {}
@@ -198,15 +239,15 @@ class Plan:
                 alone.add(root)
         key = form, tuple([root in alone for root in roots])
         if key not in self._known:
-            lowering = Lowering(calls, self.layouts, starts)
-            self.constants |= lowering.tables
-            alone |= {layout.root for x, layout in lowering.made.items() if layout.root is x}
-            writer = Writer(lowering.body, alone, bits)
+            lowered = Lowering(calls, self.layouts, starts, self._target)
+            self.constants |= lowered.tables
+            alone |= {layout.root for x, layout in lowered.made.items() if layout.root is x}
+            writer = self._target.writer(lowered.body, alone)
             self._known[key] = writer.text, writer.functions, [roots.get(root, root) for root in writer.roots]
         text, functions, places = self._known[key]
         mine = [(root, starts[root]) for root in roots]
         others = [mine[x] if isinstance(x, int) else (x, 0) for x in places]
-        return Segment(text, functions, others)
+        return Segment(text, functions, others, calls)
 
     def _form(self, call: Instruction, roots: dict[Variable, int], starts: Mapping[Variable, int]) -> Any:
         """An operation with numbers for the blocks that it works on, in the order in which they are met."""
@@ -224,27 +265,37 @@ class Plan:
     # Memory
 
     def _allocate(self) -> None:
-        """Places in the arena; blocks that are not needed at the same time share theirs."""
-        self.offsets: dict[Variable, int] = {}
-        self.size = 0
+        """Places in the arena, first for what stays there."""
         inputs = {*self.arguments, *self.constants}
-        for x in self._pinned:
-            if x not in inputs:
-                self.offsets[x] = self.size
-                self.size += _room(x)
-        free: list[tuple[int, int]] = []
-        living: list[tuple[int, int, int]] = []  # a heap: the last step that needs a block, its start and its room
-        for x, (first, last) in sorted(self._life.items(), key=lambda item: item[1]):
-            if x in inputs or x in self.offsets:
-                continue
-            while living and living[0][0] < first:
-                free.append(heappop(living)[1:])
-            room = _room(x)
-            start = _taken(free, room)
-            if start is None:
-                start, self.size = self.size, self.size + room
-            heappush(living, (last, start, room))
-            self.offsets[x] = start
+        stays = [x for x in self._pinned if x not in inputs]
+        self.passing = {x: steps for x, steps in self._life.items() if x not in inputs and x not in self._pinned}
+        rooms = {x: _room(x) for x in (*stays, *self.passing)}
+        starts = [0, *accumulate(rooms[x] for x in stays)]
+        self.offsets, self.size = packed(self.passing, rooms, starts[-1])
+        self.offsets.update(zip(stays, starts))
+
+
+def packed(
+    passing: Mapping[Variable, tuple[int, int]], rooms: Mapping[Variable, int], size: int = 0
+) -> tuple[dict[Variable, int], int]:
+    """Places behind a size, and the size with them; blocks that are not needed at the same time share theirs.
+
+    Args:
+        passing: the first and the last step that needs each block.
+        rooms: the size of each block.
+    """
+    offsets: dict[Variable, int] = {}
+    free: list[tuple[int, int]] = []
+    living: list[tuple[int, int, int]] = []  # a heap: the last step that needs a block, its start and its room
+    for x, (first, last) in sorted(passing.items(), key=lambda item: item[1]):
+        while living and living[0][0] < first:
+            free.append(heappop(living)[1:])
+        start = _taken(free, rooms[x])
+        if start is None:
+            start, size = size, size + rooms[x]
+        heappush(living, (last, start, rooms[x]))
+        offsets[x] = start
+    return offsets, size
 
 
 def _fixed(value: Any) -> Any:

@@ -9,8 +9,10 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from tinygrad_lite.compiler.native import products
 from tinygrad_lite.compiler.native.emission import STORED, Emitter, Entry
 from tinygrad_lite.compiler.native.loops import Access, Dimension, Loop, Statement, Whole, is_one_loop
+from tinygrad_lite.compiler.native.products import Product
 from tinygrad_lite.compiler.program import Variable
 
 
@@ -29,23 +31,33 @@ class Writer:
         bits: the size of a vector register.
     """
 
-    def __init__(self, body: list[Any], alone: set[Variable], bits: int) -> None:
+    def __init__(self, body: list[Any], alone: set[Variable], bits: int = 0) -> None:
         self.functions: dict[str, str] = {}
         self.roots: list[Any] = []
-        self.bits = bits
-        self._emitter = Emitter()
+        self._bits = bits
+        self._emitter = self._made_emitter()
         self._bases: dict[Any, str] = {}
         self._indices: dict[Dimension, str] = {}
-        self._registers: dict[Variable, str] = {}
+        self._registers: dict[Variable, Any] = {}
         for item in body:
             if isinstance(item, Loop):
                 _collapse(item)
         self.locals = _locals(body, alone)
         for root in self.locals:
-            self._registers[root] = self._emitter.first(f"alloca {STORED[root.dtype]}")
+            self._registers[root] = self._register(root)
         self._write(body)
+        self.text = self._function()
+
+    def _made_emitter(self) -> Any:
+        return Emitter()
+
+    def _register(self, root: Variable) -> Any:
+        """The place of an entry that needs no memory."""
+        return self._emitter.first(f"alloca {STORED[root.dtype]}")
+
+    def _function(self) -> str:
         lines = [*self._emitter.head, *self._emitter.lines]
-        self.text = "\n".join(["define void @NAME(ptr %addresses) nounwind {", "begin:", *lines, "  ret void", "}", ""])
+        return "\n".join(["define void @NAME(ptr %addresses) nounwind {", "begin:", *lines, "  ret void", "}", ""])
 
     def base(self, root: Any) -> str:
         """The name of the address of a block."""
@@ -60,6 +72,11 @@ class Writer:
         name = f"@shared_{hashlib.sha256(text.encode()).hexdigest()[:16]}"
         self.functions[name] = text.replace("@NAME", name)
         return name
+
+    def multiply(self, sizes: Product, strides: Sequence[tuple[int, int]], addresses: Sequence[Any]) -> None:
+        """Emit a product of matrices that begin at these addresses."""
+        name = self.function(products.function(sizes, strides, self._bits))
+        self._emitter.line(f"call void {name}({', '.join(f'ptr {address}' for address in addresses)})")
 
     def note(self, root: Any) -> str:
         """The note at a read or write of a block, that other blocks do not overlap it."""
@@ -87,7 +104,7 @@ class Writer:
         made: Entry = statement.form.write(*entries)
         self._emitter.store(made.cast(statement.target.root.dtype), *self._place(statement.target))
 
-    def _place(self, x: Access) -> tuple[str, str]:
+    def _place(self, x: Access) -> tuple[Any, str]:
         """The address of an entry, and the note at it."""
         if x.root in self._registers:
             return self._registers[x.root], ""

@@ -1,0 +1,255 @@
+"""Exports for C: what compilers make of the text gives the numbers of the compiled function, step after step."""
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+import tinygrad_lite as tg
+from tests.compiler.c_code import COMPILERS, STRICT, CFunction
+from tests.compiler.test_operations import value_and_gradients
+from tests.compiler.test_repeats import layers, rnn, runge_kutta
+from tests.compiler.test_training import MODELS, OPTIMIZERS, Pair, X
+from tests.ops.test_registry import DIFFERENTIABLE
+from tinygrad_lite import nn, optim, trees
+from tinygrad_lite.engine.op import Op
+from tinygrad_lite.errors import UsageError
+from tinygrad_lite.testing import cotangents, inputs_of
+
+RNG = np.random.default_rng(0)
+TOLERANCE = {np.float64: 1e-10, np.float32: 2e-4}
+BY_LIST = tg.elementwise(lambda x: np.asarray([float(t) for t in x]), 1, name="by_list")
+
+
+class Recurrent(nn.Module):
+    """Reads five vectors one after another."""
+
+    def __init__(self, dtype: Any) -> None:
+        self.inner = nn.Linear(13, 8, rng=0, dtype=dtype)
+        self.outer = nn.Linear(8, 8, rng=1, dtype=dtype)
+        self.out = nn.Linear(8, 1, rng=2, dtype=dtype)
+
+    def forward(self, x: Any) -> Any:
+        h = np.zeros((len(x), 8), x.dtype)
+        for t in range(1, 6):
+            h = np.tanh(self.inner(x / t) + self.outer(h))
+        return self.out(h)
+
+
+NETWORKS = {
+    "13-8-1": lambda dtype: nn.Sequential(
+        nn.Linear(13, 8, rng=0, dtype=dtype), nn.ReLU(), nn.Linear(8, 1, rng=1, dtype=dtype)
+    ),
+    "recurrent": Recurrent,
+}
+STEPS = {"sgd": lambda p: optim.SGD(p, lr=0.1), "adam": lambda p: optim.Adam(p, lr=0.01)}
+
+
+def exported(compiled: Any, path: Path, *settings: Any) -> CFunction:
+    compiled.export(path / "exported.c", library="c")
+    return CFunction(path / "exported.c", *settings)
+
+
+def assert_same_state(function: CFunction, state: Any, compiled: Any, tolerance: float) -> None:
+    for (name, _), expected in zip(function.fields.values(), compiled.state().values(), strict=False):
+        np.testing.assert_allclose(state[name], expected, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("compiler", COMPILERS)
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=lambda dtype: dtype.__name__)
+@pytest.mark.parametrize("optimizer", STEPS)
+@pytest.mark.parametrize("network", NETWORKS)
+def test_training(network: str, optimizer: str, dtype: Any, compiler: str, tmp_path: Path) -> None:
+    model = NETWORKS[network](dtype)
+    rule = STEPS[optimizer](model.parameters())
+
+    def step(x: Any, target: Any) -> Any:
+        rule.zero_grad()
+        loss = nn.functional.binary_cross_entropy_with_logits(model(x), target)
+        loss.backward()
+        rule.step()
+        return loss
+
+    step = tg.compile(step, "numpy")
+    x, target = RNG.normal(size=(32, 13)).astype(dtype), (RNG.random((32, 1)) < 0.5).astype(dtype)
+    for _ in range(2):
+        step(x, target)
+    function = exported(step, tmp_path, compiler, ("-O3",))
+    state = function.state(step.state())
+    for _ in range(40):
+        (loss,) = function(x, target, state=state)
+        np.testing.assert_allclose(loss, step(x, target).item(), rtol=TOLERANCE[dtype])
+    assert_same_state(function, state, step, TOLERANCE[dtype])
+    for name, parameter in model.named_parameters():
+        gradient, _ = function.fields[f"{name}.grad"]
+        np.testing.assert_allclose(state[gradient], parameter.grad.numpy(), rtol=1e-4, atol=TOLERANCE[dtype])
+
+
+@pytest.mark.parametrize("compiler", COMPILERS)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("model", [name for name in MODELS if name not in ("dropout", "classes")])
+def test_models_and_optimisers(model: str, optimizer: str, compiler: str, tmp_path: Path) -> None:
+    pair = Pair("numpy", model, optimizer)
+    for _ in range(2):
+        pair.compiled(X)
+    function = exported(pair.compiled, tmp_path, compiler)
+    state = function.state(pair.compiled.state())
+    for _ in range(24):
+        (loss,) = function(X, state=state)
+        np.testing.assert_allclose(loss, pair.compiled(X).item(), rtol=1e-9)
+    assert_same_state(function, state, pair.compiled, 1e-9)
+
+
+@pytest.mark.parametrize("compiler", COMPILERS)
+@pytest.mark.parametrize("make", [rnn, runge_kutta, layers])
+def test_what_repeats_is_one_function(make: Any, compiler: str, tmp_path: Path) -> None:
+    loops = []
+    for turns in (24, 96):
+        f, x = make(turns)
+        compiled = tg.compile(f, "numpy")
+        compiled(x), compiled(x)
+        function = exported(compiled, tmp_path, compiler)
+        state, expected = function.state(compiled.state()), compiled(x)
+        results = function(x, state=state) if state.dtype.names else function(x)
+        np.testing.assert_allclose(results[0], getattr(expected, "data", expected), rtol=1e-10)
+        if state.dtype.names:
+            assert_same_state(function, state, compiled, 1e-10)
+        loops.append((tmp_path / "exported.c").read_text().count("for ("))
+    assert loops[1] <= loops[0]
+
+
+@pytest.mark.parametrize("compiler", COMPILERS)
+def test_a_model_that_others_differentiate_is_two_functions(compiler: str, tmp_path: Path) -> None:
+    model = nn.Sequential(nn.Linear(4, 5, rng=0), nn.Tanh(), nn.Linear(5, 2, rng=1))
+    predict = tg.compile(model, "numpy")
+    predict(X)
+    predict.export(tmp_path / "model.py")
+    exec((tmp_path / "model.py").read_text(), scope := {})
+    forward = exported(predict, tmp_path, compiler, ("-O1",), "Sequential")
+    backward = CFunction(tmp_path / "exported.c", compiler, ("-O1",), "Sequential_backward")
+    found, *kept = forward(X, state=forward.state(predict.state()))
+    expected, *others = scope["Sequential"](X, predict.state())
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    gradients = backward(*kept, np.ones((12, 2)))
+    for found, expected in zip(gradients, scope["Sequential_backward"](*others, np.ones((12, 2))), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("compiler", COMPILERS)
+def test_arguments_in_another_order_numbers_and_results_of_all_kinds(compiler: str, tmp_path: Path) -> None:
+    table = np.arange(12.0).reshape(3, 4)[::-1]
+
+    def f(x: Any, rate: Any, counts: Any, flags: Any, empty: Any) -> Any:
+        shown = np.where(flags, x.T * rate, table)
+        return x, shown, counts * counts - 7, np.logical_not(flags), np.sum(empty), np.max(shown), x[::-1, 1:]
+
+    arrays = (
+        np.asfortranarray(RNG.normal(size=(4, 3))),
+        np.array(0.5),
+        np.array([-3, 2**40, 2**62], np.int64),
+        RNG.random((3, 4)) < 0.5,
+        np.zeros((0, 2)),
+    )
+    compiled = tg.compile(f, "numpy")
+    expected = compiled(*arrays)
+    function = exported(compiled, tmp_path, compiler)
+    results = function(*arrays, state=function.state(compiled.state()))
+    for found, right in zip(results, expected, strict=True):
+        assert found.dtype == right.dtype
+        np.testing.assert_array_equal(found, right)
+
+
+@pytest.mark.parametrize("compiler", COMPILERS)
+def test_a_program_in_c_that_goes_on_training(compiler: str, tmp_path: Path) -> None:
+    """As in docs/compiling.md: it reads the state from a file that NumPy wrote."""
+    pair = Pair("numpy", "network", "adam")
+    for _ in range(2):
+        pair.compiled(X)
+    pair.compiled.export(tmp_path / "step.c", library="c")
+    X.tofile(tmp_path / "x.bin")
+    state = pair.compiled.state()
+    fields = [(name, np.asarray(value).dtype, np.shape(value)) for name, value in state.items()]
+    np.array(tuple(state.values()), np.dtype(fields, align=True)).tofile(tmp_path / "state.bin")
+    (tmp_path / "main.c").write_text(MAIN)
+    command = [compiler, *STRICT, "main.c", "-o", "main", "-lm"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    made = subprocess.run(["./main"], cwd=tmp_path, check=True, capture_output=True, text=True)
+    losses = [float(line) for line in made.stdout.split()]
+    np.testing.assert_allclose(losses, [pair.compiled(X).item() for _ in range(24)], rtol=1e-10)
+
+
+MAIN = """
+#include <stdio.h>
+#include "step.c"
+
+static step_state state;
+static double x[12 * 4];
+
+static size_t fill(void *memory, size_t size, const char *path)
+{
+    FILE *file = fopen(path, "rb");
+    size_t count = fread(memory, 1, size, file);
+    fclose(file);
+    return count;
+}
+
+int main(void)
+{
+    double loss;
+    if (!fill(x, sizeof x, "x.bin") || !fill(&state, sizeof state, "state.bin"))
+        return 1;
+    for (int turn = 0; turn < 24; turn++) {
+        step(x, &state, &loss);
+        printf("%.17g\\n", loss);
+    }
+    return 0;
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("f", "said"),
+    [
+        (lambda x: x + RNG.normal(size=3), r"normal \(float64\) draws random numbers \(at test_c_export.py:\d+: .*RNG"),
+        (lambda x: tg.nn.functional.binary_cross_entropy(x, np.ones(3)), "refuse_where .* has no form there"),
+        (lambda x: BY_LIST(x), r"by_list \(float64\) has no form there \(at test_c_export.py:\d+: .*BY_LIST\(x\)"),
+        (lambda x: np.sort(x), r"argsort \(float64, int64\) has no form there \(at test_c_export.py:\d+: "),
+        (lambda x: x * 1j, r"multiply \(float64, complex128\) has no form there"),
+        (lambda x: x.astype(np.float16) * 2, r"cast \(float64, float16\) has no form there"),
+    ],
+)
+def test_what_c_cannot_do_is_refused(f: Any, said: str, tmp_path: Path) -> None:
+    compiled = tg.compile(f, "numpy")
+    compiled(np.full(3, 0.5))
+    with pytest.raises(UsageError, match=f"cannot be exported for C: {said}"):
+        compiled.export(tmp_path / "f.c", library="c")
+    assert not (tmp_path / "f.c").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("compiler", COMPILERS)
+@pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
+@pytest.mark.parametrize("op", DIFFERENTIABLE, ids=str)
+@settings(max_examples=1, phases=[Phase.generate], suppress_health_check=[*HealthCheck])
+@given(data=st.data())
+def test_operations(op: Op, compiler: str, data: st.DataObject, tmp_path: Path) -> None:
+    """Every operation with its gradients: C gives the same numbers, or the export says why it cannot."""
+    call = data.draw(inputs_of(op))
+    f, x = call.function()
+    both = value_and_gradients(f, data.draw(cotangents(call.value(*call.arrays))))
+    compiled = tg.compile(both, "numpy")
+    with np.errstate(all="ignore"):
+        expected = trees.leaves(compiled(*x))
+    try:
+        function = exported(compiled, tmp_path, compiler)
+    except UsageError as error:
+        if "cannot be exported for C" not in str(error):
+            raise
+        return
+    for one, right in zip(function(*x, state=function.state(compiled.state())), expected, strict=True):
+        scale = np.max(np.abs(right), initial=1)
+        np.testing.assert_allclose(one, right, rtol=1e-8, atol=1e-9 * scale)

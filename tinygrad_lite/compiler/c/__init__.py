@@ -1,0 +1,1 @@
+"""C: a program as one file of C99."""
