@@ -156,9 +156,9 @@ def chains() -> list[str]:
     ]
 
 
-def programs() -> list[str]:
-    """The section on other people's programs, from a process of its own that runs on one thread."""
-    command = [sys.executable, "-m", "benchmarks.programs"]
+def on_one_thread(module: str) -> list[str]:
+    """The section that a module prints, from a process of its own that runs on one thread."""
+    command = [sys.executable, "-m", module]
     return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines()
 
 
@@ -200,7 +200,8 @@ def main() -> None:
         "243": training_step("13-8-1, 243 rows, float64", [13, 8, 1], 243, np.float64),
         "32": training_step("13-8-1, 32 rows, float64", [13, 8, 1], 32, np.float64),
         "784": training_step("784-128-64-10, 128 rows, float32", [784, 128, 64, 10], 128, np.float32),
-        "programs": programs(),
+        "programs": on_one_thread("benchmarks.programs"),
+        "long programs": on_one_thread("benchmarks.long_programs"),
         "compiling": compiling.table(),
         "operations": operations.table(),
         "transforms": transforms.table(),
