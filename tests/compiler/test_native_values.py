@@ -218,3 +218,39 @@ def test_python_objects_stay_alive() -> None:
         for found, expected in zip(compiled(a, x), f(a, x)):
             assert found.tolist() == expected.tolist()
     assert "objects" in compiled.report().reason
+
+
+FIRST = [
+    0,
+    np.int64(0),
+    False,
+    True,
+    None,
+    slice(0, 1),
+    [0],
+    np.array([0, 0]),
+    np.array([], int),
+    np.zeros((1, 1), int),
+]
+
+
+@pytest.mark.parametrize("backend", ["numpy", "native"])
+@pytest.mark.parametrize("index", [*FIRST, *((..., part) for part in FIRST)], ids=repr)
+def test_any_entries_of_a_product_with_a_column(backend: str, index: Any) -> None:
+    def f(a: Any, v: Any) -> Any:
+        return np.matmul(a, v[..., None])[index]
+
+    a, v = np.arange(12).reshape(3, 4), np.arange(4)
+    assert_same(tg.compile(f, backend)(a, v), f(a, v))
+
+
+@pytest.mark.parametrize("backend", ["numpy", "native"])
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "g", "F", "D", "G"])
+def test_constants_may_be_no_numbers(backend: str, dtype: str) -> None:
+    constant = np.array([np.nan, 1, 2], dtype)
+
+    def f(x: Any) -> list[Any]:
+        return [x * (constant * 2), x + constant[0]]
+
+    for found, expected in zip(tg.compile(f, backend)(np.arange(3.0)), f(np.arange(3.0))):
+        assert_same(found, expected)

@@ -267,11 +267,16 @@ def _is_new_axis(index: Any) -> bool:
     return isinstance(index, tuple) and len(index) == 2 and index[0] is Ellipsis and index[1] is None
 
 
+def _is_first(index: Any) -> bool:
+    """Whether an index only takes the first entry along the last axis; False, which is equal to 0, does not."""
+    return isinstance(index, tuple) and len(index) == 2 and index[0] is Ellipsis and repr(index[1]) == "0"
+
+
 def _column(call: Instruction, definitions: Definitions) -> Any:
     """(a @ the column of v) without its axis of one is a @ v."""
     product = definitions.made(call.inputs[0], products.matmul)
     column = definitions.made(product.inputs[1], indexing.getitem) if product else None
-    if product is None or column is None or call.params["index"] != (Ellipsis, 0):
+    if product is None or column is None or not _is_first(call.params["index"]):
         return None
     vector, matrix = column.inputs[0], product.inputs[0]
     if len(vector.shape) != 1 or len(matrix.shape) != 2 or not _is_new_axis(column.params["index"]):
