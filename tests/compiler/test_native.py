@@ -155,7 +155,7 @@ def test_a_repetition_is_compiled_once() -> None:
 def test_functions_of_ours_are_numpys_to_the_last_digits(ufunc: np.ufunc) -> None:
     rng = np.random.default_rng(0)
     edges = [np.nan, np.inf, 0.0, 1.0, 1 + 1e-15, 1e-16, 5e-324, 2.2250738585072014e-308, 1.7e308]
-    edges += [709.78, 709.8, 745.13, 745.2, np.sqrt(0.5), np.sqrt(2), 0.625, 0.62499]
+    edges += [709.78, 709.8, 710.4, 710.47, 710.5, 745.13, 745.2, np.sqrt(0.5), np.sqrt(2), 0.625, 0.62499]
     spread = np.concatenate([rng.normal(size=3000) * size for size in (1e-300, 1e-16, 1e-8, 1e-3, 1, 10, 300)])
     x = np.concatenate([spread, 1 + spread, edges, np.negative(edges)])
     with np.errstate(all="ignore"):

@@ -16,12 +16,17 @@ LN2_HIGH = {8: 6.93147180369123816490e-01, 4: 0.693359375}  # few enough bits th
 LN2_LOW = {8: 1.90821492927058770002e-10, 4: -2.12194440e-4}
 _EXPONENT_BITS = {8: 52, 4: 23}  # where the exponent begins
 _BIAS = {8: 1023, 4: 127}
-_LIMITS = {8: (-746.0, 710.0), 4: (-104.0, 89.0)}  # eˣ is 0 below the first, and infinite above the second
+_LIMITS = {8: (-746.0, 711.0), 4: (-104.0, 90.0)}  # eˣ is 0 below the first, and eˣ / 2 infinite above the second
 _TERMS = {8: 13, 4: 7}
 
 
 def exp(x: Entry) -> Entry:
-    """The exponential, as 2ⁿ eʳ with |r| ≤ ln 2 / 2, and the Taylor polynomial for eʳ."""
+    """The exponential."""
+    return _scaled_exp(x, 0)
+
+
+def _scaled_exp(x: Entry, power: int) -> Entry:
+    """eˣ times a power of 2, as 2ⁿ eʳ with |r| ≤ ln 2 / 2, and the Taylor polynomial for eʳ."""
     size = x.dtype.itemsize
     lowest, highest = _LIMITS[size]
     t = (x < lowest).chooses(lowest, (x > highest).chooses(highest, x))
@@ -33,6 +38,8 @@ def exp(x: Entry) -> Entry:
     for k in reversed(range(_TERMS[size])):
         p = p * r + 1 / factorial(k)
     whole = shifted.bits - to_whole.bits
+    if power:
+        whole = whole + power
     half = whole >> 1  # 2ⁿ in two factors, since it may be too large or too small for one
     first = ((half + _BIAS[size]) << _EXPONENT_BITS[size]).of_bits
     second = ((whole - half + _BIAS[size]) << _EXPONENT_BITS[size]).of_bits
@@ -101,5 +108,17 @@ def tanh(x: Entry) -> Entry:
     return (size < 0.625).chooses(x * (z * ratio + 1.0), far.intrinsic("copysign", x))
 
 
-BY_NUMPYS: dict[Any, Callable[[Entry], Entry]] = {np.exp: exp, np.log: log, np.log1p: log1p, np.tanh: tanh}
+def cosh(x: Entry) -> Entry:
+    """The hyperbolic cosine: h + 1 / (4 h) with h = e^|x| / 2, which overflows no earlier than the result."""
+    half = _scaled_exp(x.intrinsic("fabs"), -1)
+    return half + 0.25 / half
+
+
+BY_NUMPYS: dict[Any, Callable[[Entry], Entry]] = {
+    np.exp: exp,
+    np.log: log,
+    np.log1p: log1p,
+    np.tanh: tanh,
+    np.cosh: cosh,
+}
 """The NumPy function that each of them computes."""
