@@ -339,6 +339,10 @@ def literal(value: Any) -> str:
             return f"np.zeros({literal(value.shape)}, {literal(value.dtype)})"
         is_usual = value.dtype in (np.float64, np.int64, np.bool_)
         return f"np.array({literal(value.tolist())}{'' if is_usual else f', {literal(value.dtype)}'})"
+    if isinstance(value, np.longdouble):
+        return f"np.longdouble({_quoted(str(value))})"  # Python has no such number
+    if isinstance(value, np.clongdouble):
+        return f"np.array([{literal(value.real)}, {literal(value.imag)}]).view(np.clongdouble)[0]"
     if isinstance(value, np.generic):
         return f"np.{value.dtype.name}({literal(value.item())})" if value.dtype != bool else str(bool(value))
     if isinstance(value, float) and not math.isfinite(value):
