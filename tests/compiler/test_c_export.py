@@ -129,8 +129,8 @@ def test_a_model_that_others_differentiate_is_two_functions(compiler: str, tmp_p
     predict(X)
     predict.export(tmp_path / "model.py")
     exec((tmp_path / "model.py").read_text(), scope := {})
-    forward = exported(predict, tmp_path, compiler, ("-O1",), "Sequential")
-    backward = CFunction(tmp_path / "exported.c", compiler, ("-O1",), "Sequential_backward")
+    forward = exported(predict, tmp_path, compiler, ("-O1",), "Sequential_run")
+    backward = CFunction(tmp_path / "exported.c", compiler, ("-O1",), "Sequential_backward_run")
     found, *kept = forward(X, state=forward.state(predict.state()))
     expected, *others = scope["Sequential"](X, predict.state())
     np.testing.assert_allclose(found, expected, rtol=1e-12)
@@ -203,7 +203,7 @@ int main(void)
     if (!fill(x, sizeof x, "x.bin") || !fill(&state, sizeof state, "state.bin"))
         return 1;
     for (int turn = 0; turn < 24; turn++) {
-        step(x, &state, &loss);
+        step_run(x, &state, &loss);
         printf("%.17g\\n", loss);
     }
     return 0;

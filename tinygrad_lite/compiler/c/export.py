@@ -44,7 +44,7 @@ def c_file(sources: Sequence[NumpySource]) -> str:
 def _said(functions: Sequence["_Function"]) -> str:
     first, *rest = functions
     lines = [
-        f"`{first.name}`, recorded by tinygrad_lite: C99 that needs libm alone, with every gradient written out.",
+        comment(f"`{first.source.name}`, recorded by tinygrad_lite: C99 that needs libm alone, gradients and all."),
         "",
         "Arrays are in C order, and no two of them overlap. Between the parts of a call, values are in static memory:",
         "one call at a time.",
@@ -78,6 +78,7 @@ class _Function:
     """The text of one program.
 
     Attributes:
+        source: the same program in NumPy.
         name: the name of the function.
         state: the struct of its state, if there is any.
         shared: the texts of the functions that others may call, too, by name.
@@ -85,8 +86,9 @@ class _Function:
     """
 
     def __init__(self, source: NumpySource, taken: Names) -> None:
-        self.name = taken.new(source.name)
-        self._source = source
+        self._prefix = taken.new(source.name)
+        self.name = taken.new(f"{self._prefix}_run")  # which no library's function is called
+        self.source = source
         program = expanded(_in_c_order(source.program))
         for call in program.calls:
             self._refuse_unless(all(x.dtype in TYPES for x in (*call.reads, call.result)), call)
@@ -122,7 +124,7 @@ class _Function:
         why = "draws random numbers" if isinstance(call.op, Draw) else "has no form there"
         line = f" (at {call.source})" if call.source else ""
         raise UsageError(
-            f"{self.name} cannot be exported for C: {what} {why}{line}; compute that outside and pass it as an "
+            f"{self.source.name} cannot be exported for C: {what} {why}{line}; compute that outside and pass it as an "
             "argument, or export for NumPy"
         )
 
@@ -131,7 +133,7 @@ class _Function:
         read = dict.fromkeys(root for step in self._plan.steps for root, _ in step.roots)
         for x, array in self._plan.constants.items():
             if x in read:
-                name = self._pointers[x] = taken.new(x.name or "constant")
+                name = self._pointers[x] = taken.new(f"{self._prefix}_{x.name or 'constant'}")
                 head = f"static const {TYPES[x.dtype]} {name}[{array.size}] = {{"
                 self.parts.append("\n".join(broken(head, [number(entry) for entry in array.ravel()], "};")))
 
@@ -141,7 +143,7 @@ class _Function:
         for step in self._plan.steps:
             self.shared |= step.functions
             if step.text not in names:
-                name = names[step.text] = taken.new(f"{self.name}_part_{len(names) + 1}")
+                name = names[step.text] = taken.new(f"{self._prefix}_part_{len(names) + 1}")
                 lines = dict.fromkeys(call.source.text for call in step.calls if call.source)
                 said = "\n".join([", ".join(dict.fromkeys(call.section for call in step.calls)), *map(comment, lines)])
                 self.parts.append("/* " + said.replace("\n", "\n   ") + " */\n" + step.text.replace("NAME", name, 1))
@@ -149,7 +151,7 @@ class _Function:
 
     def _add_state(self, taken: Names) -> list[str]:
         """Define the state, if there is any; return the statements that write the numbers in it that are known."""
-        fields: dict[Any, Any] = {place: self._inputs[place] for place in self._source.places}
+        fields: dict[Any, Any] = {place: self._inputs[place] for place in self.source.places}
         for place, x in self._program.updates.items():
             if not isinstance(place, (Argument, _Result)) and place not in fields:
                 fields[place] = self._inputs.get(place) or self._given.get(place) or x
@@ -171,7 +173,7 @@ class _Function:
             if place in self._program.updates and not isinstance(value, Variable):
                 assigned.append(f"    state->{name} = {number(np.asarray(value, x.dtype)[()])};")
         if lines:
-            kind = self._kind = taken.new(f"{self.name}_state")
+            kind = self._kind = taken.new(f"{self._prefix}_state")
             said = f"/* What `{self.name}` reads and writes besides its arguments. */"
             self.state = "\n".join([said, "typedef struct {", *lines, f"}} {kind};"])
         return assigned
@@ -184,7 +186,7 @@ class _Function:
             key=lambda item: item[0].index,
         )
         for place, x in arguments:
-            label = self._source.parameters[place.index]
+            label = self.source.parameters[place.index]
             name = names.new(label)
             written = place in self._program.updates
             is_array = bool(x.shape) or written
