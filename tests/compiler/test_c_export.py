@@ -16,6 +16,7 @@ from tests.compiler.test_repeats import layers, rnn, runge_kutta
 from tests.compiler.test_training import MODELS, OPTIMIZERS, Pair, X
 from tests.ops.test_registry import DIFFERENTIABLE
 from tinygrad_lite import nn, optim, trees
+from tinygrad_lite.compiler.native.functions import BY_NUMPYS
 from tinygrad_lite.engine.op import Op
 from tinygrad_lite.errors import UsageError
 from tinygrad_lite.testing import cotangents, inputs_of
@@ -91,7 +92,7 @@ def test_training(network: str, optimizer: str, dtype: Any, compiler: str, tmp_p
 
 @pytest.mark.parametrize("compiler", COMPILERS)
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize("model", [name for name in MODELS if name not in ("dropout", "classes")])
+@pytest.mark.parametrize("model", [name for name in MODELS if name != "dropout"])
 def test_models_and_optimisers(model: str, optimizer: str, compiler: str, tmp_path: Path) -> None:
     pair = Pair("numpy", model, optimizer)
     for _ in range(2):
@@ -161,6 +162,36 @@ def test_arguments_in_another_order_numbers_and_results_of_all_kinds(compiler: s
     for found, right in zip(results, expected, strict=True):
         assert found.dtype == right.dtype
         np.testing.assert_array_equal(found, right)
+
+
+@pytest.mark.parametrize("ufunc", BY_NUMPYS, ids=lambda ufunc: ufunc.__name__)
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=lambda dtype: dtype.__name__)
+def test_what_native_code_computes_from_bits_is_libms(ufunc: Any, dtype: Any, tmp_path: Path) -> None:
+    compiled = tg.compile(lambda x: ufunc(x), "numpy")
+    compiled(np.ones(3, dtype))
+    compiled.export(tmp_path / "f.c", library="c")
+    assert f" = {ufunc.__name__}{'f' * (dtype is np.float32)}(x[i]);" in (tmp_path / "f.c").read_text()
+
+
+@pytest.mark.parametrize("compiler", COMPILERS)
+def test_indices_that_are_not_known(compiler: str, tmp_path: Path) -> None:
+    w = tg.tensor(RNG.normal(size=(5, 3)), True, name="w")
+
+    def f(i: Any, j: Any) -> Any:
+        loss = np.sum(np.tanh(w[i])) + np.sum(w[i, 0] * w[:, j][0]) + np.sum(w[[0, -1], j] ** 2)
+        loss.backward()
+        x = w.detach()
+        sets = x.at[j].add(3.0), x.at[j].add(x[0]), x.at[:, j].set(x[:, j] * 2)
+        return loss.detach(), x[i, 1:], *sets, x[::-2, j][..., -i[1]], x[i, j], x[1, j]
+
+    compiled = tg.compile(f, "numpy")
+    arrays = np.array([[1, -2], [0, 1]], np.int8), np.array([1, 2])
+    compiled(*arrays), compiled(*arrays)
+    function = exported(compiled, tmp_path, compiler)
+    state = function.state(compiled.state())
+    for found, expected in zip(function(*arrays, state=state), compiled(*arrays), strict=True):
+        np.testing.assert_allclose(found, expected.numpy(), rtol=1e-12)
+    np.testing.assert_allclose(state[function.fields["w.grad"][0]], w.grad.numpy(), rtol=1e-12)
 
 
 @pytest.mark.parametrize("compiler", COMPILERS)

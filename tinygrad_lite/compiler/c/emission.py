@@ -93,6 +93,21 @@ class Emitter:
 
     def store(self, x: "Entry", address: Address, note: str = "") -> None:
         """Put an entry into memory."""
+        text, sign = self._written(x), "="
+        if text.startswith(f"{address.entry} + "):
+            text, sign = text.removeprefix(f"{address.entry} + "), "+="
+        self.line(f"{address.entry} {sign} {text};")
+        if address.position is not None:
+            self.written.add(address.base)
+
+    def named(self, x: "Entry") -> str:
+        """The name of a variable with an entry."""
+        text, name = self._written(x), self._names.new("t")
+        self.line(f"const {TYPES[x.dtype]} {name} = {text};")
+        return name
+
+    def _written(self, x: "Entry") -> str:
+        """The expression for an entry; what occurs in it twice has got a name."""
         uses: dict[Entry, int] = {}
         _count(x, uses)
         named: dict[Entry, str] = {}
@@ -101,12 +116,7 @@ class Emitter:
                 text = part.written(named)
                 named[part] = self._names.new("t")
                 self.line(f"const {TYPES[part.dtype]} {named[part]} = {text};")
-        text, sign = x.written(named), "="
-        if text.startswith(f"{address.entry} + "):
-            text, sign = text.removeprefix(f"{address.entry} + "), "+="
-        self.line(f"{address.entry} {sign} {text};")
-        if address.position is not None:
-            self.written.add(address.base)
+        return x.written(named)
 
     def number(self, dtype: np.dtype[Any], value: Any) -> "Entry":
         """A number that is known."""

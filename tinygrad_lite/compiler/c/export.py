@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.compiler.c import forms
+from tinygrad_lite.compiler.c import forms, indices
 from tinygrad_lite.compiler.c.emission import TYPES, broken, number
 from tinygrad_lite.compiler.c.names import Names, comment
 from tinygrad_lite.compiler.c.writer import PRODUCTS, CWriter
@@ -59,6 +59,7 @@ class _C:
     """C as the kind of code that segments are written in."""
 
     calls_numpy = False
+    ways = indices.WAYS
 
     def form(self, call: Instruction) -> Form | None:
         return forms.form(call)

@@ -67,7 +67,6 @@ _FORMS: dict[str, Callable[..., Any]] = {
     "logaddexp2": _logaddexp2,
 }
 """For ufuncs of floats, by name."""
-_BITS_OF_FLOATS = {"exp", "log", "log1p", "tanh", "signbit"}  # which native code takes apart
 
 
 def form(call: Instruction) -> Form | None:
@@ -76,9 +75,10 @@ def form(call: Instruction) -> Form | None:
         return None
     ufunc: Any = call.op.forward
     name = ufunc.__name__ if isinstance(ufunc, np.ufunc) else ""
-    known = None if name in _BITS_OF_FLOATS else scalars.form(call)
-    if known or name not in _FORMS or call.params:
-        return known
+    if name not in _FORMS or call.params:
+        return scalars.form(call)
+    if name == "power" and (written := scalars.form(call)):
+        return written  # as products
     *dtypes, made = scalars.loop_dtypes(ufunc, call.inputs)
     if made != call.result.dtype or any(dtype.kind != "f" or dtype not in TYPES for dtype in dtypes):
         return None

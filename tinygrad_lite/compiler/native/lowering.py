@@ -40,9 +40,11 @@ class Target(Protocol):
 
     Attributes:
         calls_numpy: whether it can call NumPy's own loops.
+        ways: for some operations, ways of its own to lower them: whether it can, and how.
     """
 
     calls_numpy: bool
+    ways: "Ways"
 
     def form(self, call: Instruction) -> Form | None:
         """How one entry of an operation's result is computed; None if it is not known."""
@@ -52,7 +54,7 @@ def is_native(call: Instruction, target: Target) -> bool:
     """Whether an operation can be lowered, so that no NumPy call is needed."""
     if any(x.dtype.kind == "O" or not x.dtype.isnative for x in (*call.reads, call.result)):
         return False
-    how = _WAYS.get(call.op)
+    how = _way(call, target)
     if how is not None:
         return how[0](call)
     return target.form(call) is not None or (target.calls_numpy and _numpys_loop(call) is not None)
@@ -97,7 +99,7 @@ class Lowering:
         self._starts = starts
         self._calls_numpy = target.calls_numpy
         for call in calls:
-            how = _WAYS.get(call.op)
+            how = _way(call, target)
             if how is not None:
                 how[1](self, call)
             elif (form := target.form(call)) is not None:
@@ -144,6 +146,17 @@ class Lowering:
         copy = self._new(x.shape, x.dtype, order)
         self._elementwise(copy, same(x.dtype), [x])
         return copy
+
+    def whole(self, call: Instruction, write: Callable[..., None]) -> None:
+        """Work on the arrays of an operation as a whole; `write` is given the operation and the layouts."""
+        layouts = {x: self._layout(x) for x in (*call.reads, call.result)}
+        self._add(call.reads, call.result, partial(write, call=call, layouts=layouts))
+
+    def table(self, array: Array) -> Variable:
+        """An array of numbers that the work reads."""
+        table = Variable(array.shape, array.dtype)
+        self.tables[table] = np.ascontiguousarray(array)
+        return table
 
     def _whole(self, x: Variable) -> Access:
         return self._access(x, [Dimension(size) for size in x.shape])
@@ -341,8 +354,7 @@ class Lowering:
         found = positions(x.shape, layout.strides)[index]
         if not found.size:
             return
-        table = Variable(found.shape, found.dtype)
-        self.tables[table] = np.ascontiguousarray(found)
+        table = self.table(found)
         work = partial(
             _indexed, table=table, at=layout, other=self._layout(other), count=found.size, write=write, into=into
         )
@@ -440,7 +452,9 @@ def _joins(call: Instruction) -> bool:
     return known and not set(call.params) - {"axis"} and isinstance(call.params.get("axis", 0), int)
 
 
-_WAYS: dict[Any, tuple[Callable[[Instruction], bool], Callable[[Lowering, Instruction], None]]] = {
+Way = tuple[Callable[[Instruction], bool], Callable[[Lowering, Instruction], None]]
+Ways = Mapping[Any, Way]
+_WAYS: Ways = {
     reductions.sum: (_adds, Lowering._sum),
     reductions.mean: (_means, Lowering._mean),
     reductions.max: (_compares, Lowering._max),
@@ -456,6 +470,11 @@ _WAYS: dict[Any, tuple[Callable[[Instruction], bool], Callable[[Lowering, Instru
     indexing.index_set: (_puts_known, Lowering._index_set),
     indexing.index_add: (_puts_known, Lowering._index_add),
 }
+
+
+def _way(call: Instruction, target: Target) -> Way | None:
+    own = target.ways.get(call.op)
+    return own if own and own[0](call) else _WAYS.get(call.op)
 
 
 def copying(value: Variable, target: Variable) -> Instruction:

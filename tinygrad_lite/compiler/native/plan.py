@@ -4,7 +4,7 @@ A segment is some consecutive operations. The turns of a repetition are cut alik
 compiled once, however often it runs.
 """
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import accumulate
@@ -62,6 +62,7 @@ class Native:
     """
 
     calls_numpy = True
+    ways: lowering.Ways = NO_PARAMS
 
     def __init__(self, bits: int) -> None:
         self._bits = bits
@@ -259,7 +260,7 @@ class Plan:
             number = roots.setdefault(layout.root, len(roots))
             return number, layout.offset - starts[layout.root], layout.strides, x.shape, x.dtype, x.is_number
 
-        params = tuple([(name, _fixed(value)) for name, value in call.params.items()])
+        params = tuple([(name, _fixed(value, placed)) for name, value in call.params.items()])
         return call.op, params, tuple(map(placed, call.inputs)), placed(call.result)
 
     # Memory
@@ -298,10 +299,12 @@ def packed(
     return offsets, size
 
 
-def _fixed(value: Any) -> Any:
+def _fixed(value: Any, placed: Callable[[Variable], Any]) -> Any:
     """What a parameter says, to be compared."""
+    if isinstance(value, Variable):
+        return placed(value)
     if isinstance(value, (tuple, list)):
-        return type(value), tuple(map(_fixed, value))
+        return type(value), tuple(_fixed(part, placed) for part in value)
     return (value.dtype.str, value.shape, value.tobytes()) if isinstance(value, np.ndarray) else repr(value)
 
 
