@@ -322,3 +322,39 @@ def test_shifts_of_bits(backend: str) -> None:
                 np.testing.assert_array_equal(np.asarray(found), expected)
     for found, expected in zip(f(tg.tensor(x)), f(x), strict=True):
         np.testing.assert_array_equal(found.numpy(), expected)
+
+
+FIXED: list[tuple[Any, Any]] = [
+    (-3.0, 0.0),
+    (-3.0, np.float64(0)),
+    (-3.0, np.array(0.0)),
+    ([1.0, 2.0], np.zeros(2)),
+    ([1.0, 2.0], [5, 6]),
+    ([[1.0, 2.0]], np.array([[3.0], [4.0]]).T),
+    ([True, False], np.array([False, True])),
+]
+
+
+@pytest.mark.parametrize(("start", "value"), FIXED, ids=repr)
+@pytest.mark.parametrize("reads_before", [False, True])
+@pytest.mark.parametrize("by", ["data", "replace"])
+def test_a_fixed_value_is_read_where_it_has_been_put(
+    backend: str, start: Any, value: Any, reads_before: bool, by: str
+) -> None:
+    a, b = tg.tensor(start), tg.tensor(start)
+
+    def step(w: Any) -> list[Any]:
+        results = [w * 2] if reads_before else []
+        if by == "data":
+            w.data = value
+        else:
+            w.replace(np.array(value, w.dtype)[()])
+        results += [w * 2, w.detach()]
+        w.data = results[-2].detach().astype(w.dtype)
+        return [*results, w * 2]
+
+    compiled = tg.compile(lambda: step(a), backend)
+    for _ in range(3):
+        for found, expected in zip([*compiled(), a], [*step(b), b], strict=True):
+            assert found.dtype == expected.dtype
+            np.testing.assert_array_equal(found.numpy(), expected.numpy())

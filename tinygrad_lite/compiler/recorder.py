@@ -178,7 +178,7 @@ class Recorder:
             return self._read_gradient(tensor, value)
         if type(value) is Recorded:
             return value
-        if tensor in self._made:
+        if tensor in self._made or (tensor, slot) in self._before:  # the function has put it there
             known = self.constant(value)
         else:
             known = self.read(self._place(tensor), value)
