@@ -109,6 +109,13 @@ def segments(plan: Plan) -> list[Segment]:
     return [step for step in plan.steps if isinstance(step, Segment)]
 
 
+@pytest.mark.parametrize("statistic", [np.std, np.var])
+def test_statistics_of_chosen_entries(statistic: Any) -> None:
+    x, chosen = np.arange(6.0).reshape(2, 3), np.array([[True, False, True], [False, True, True]])
+    compiled = tg.compile(lambda x: statistic(x, axis=1, where=chosen), "native")
+    np.testing.assert_allclose(compiled(x), statistic(x, axis=1, where=chosen), rtol=1e-15)
+
+
 def test_what_runs_entry_by_entry_and_the_sum_behind_it_are_one_loop_without_an_array_between() -> None:
     plan = plan_of(lambda x: np.sum(np.tanh(x * 2 + 1) * (x - 3)), np.arange(1000.0))
     (segment,) = segments(plan)

@@ -244,7 +244,7 @@ def _tensordot(a: Any, b: Any, axes: tuple[tuple[int, ...], tuple[int, ...]]) ->
 
 
 def _var(x: Any, axis: Any = None, ddof: float = 0, keepdims: bool = False, **others: Any) -> Any:
-    if any(value not in (None, True, np._NoValue) for value in others.values()) or not x.size:
+    if not all(value is None or value is True or value is np._NoValue for value in others.values()) or not x.size:
         return None
     mean = np.mean(x, axis=axis, keepdims=True)
     freedom = x.size // mean.size - ddof
