@@ -3,9 +3,11 @@
 import copy
 import gc
 import pickle
+import sys
 import warnings
 import weakref
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import Any
 
@@ -358,3 +360,22 @@ def test_a_fixed_value_is_read_where_it_has_been_put(
         for found, expected in zip([*compiled(), a], [*step(b), b], strict=True):
             assert found.dtype == expected.dtype
             np.testing.assert_array_equal(found.numpy(), expected.numpy())
+
+
+def test_threads_that_call_a_function_for_the_first_time(backend: str) -> None:
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        for _ in range(5):
+            w = tg.tensor(np.arange(6.0).reshape(2, 3), requires_grad=True)
+
+            def f(x: Any, w: Any = w) -> Any:
+                return np.sum(np.sin(x @ w) * w[0], axis=0)
+
+            compiled = tg.compile(f, backend)
+            with ThreadPoolExecutor(4) as pool:
+                found = list(pool.map(lambda call: call(np.ones((4, 2))).numpy(), [compiled, f, compiled, f] * 4))
+            for each in found:
+                np.testing.assert_allclose(each, f(np.ones((4, 2))).numpy(), rtol=1e-12)
+    finally:
+        sys.setswitchinterval(interval)

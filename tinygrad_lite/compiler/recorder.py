@@ -215,6 +215,10 @@ class Recorder:
             self._before.setdefault((tensor, slot), before)
         return value
 
+    def former(self, tensor: Tensor, slot: str) -> Any:
+        """What a slot held before the run; UNSET if the function has not read or written it."""
+        return self._before.get((tensor, slot), UNSET)
+
     def read_attribute(self, owner: Any, name: str, value: Any) -> Any:
         if isinstance(owner, Optimizer) and name == "state":
             return self._state(owner, value)

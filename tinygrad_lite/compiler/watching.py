@@ -1,7 +1,8 @@
 """Watches reads and writes of tensors, modules, optimisers, schedules and users' objects while a function is recorded.
 
 As long as a thread is recording, the slots of `Tensor` and the attributes of the other classes report to its recorder.
-At any other time, this costs nothing.
+At any other time, this costs nothing. One thread records at a time, since it puts stand-ins into tensors; the others
+read there what was there before.
 """
 
 import threading
@@ -30,6 +31,7 @@ class Watcher(Protocol):
     def write_slot(self, tensor: Tensor, slot: str, before: Any, value: Any) -> Any: ...
     def read_attribute(self, owner: Any, name: str, value: Any) -> Any: ...
     def write_attribute(self, owner: Any, name: str, value: Any) -> Any: ...
+    def former(self, tensor: Tensor, slot: str) -> Any: ...
     def reaches(self, tensor: Tensor, g: Any) -> None: ...
 
 
@@ -39,6 +41,9 @@ class _Active(threading.local):
 
 _active = _Active()
 _lock = threading.Lock()
+_turn = threading.Lock()  # held by the thread that is recording
+_recording: list[Watcher] = []
+"""Its watcher."""
 _open: Counter[type] = Counter()
 """How many recordings watch a class."""
 UNSET = object()
@@ -51,9 +56,13 @@ class _Slot:
         self._name = name
 
     def __get__(self, tensor: Tensor, kind: Any = None) -> Any:
-        value = _SLOTS[self._name].__get__(tensor)
         watcher = _active.watcher
-        return value if watcher is None else watcher.read_slot(tensor, self._name, value)
+        if watcher is not None:
+            return watcher.read_slot(tensor, self._name, _SLOTS[self._name].__get__(tensor))
+        for other in (*_recording,):
+            if (value := other.former(tensor, self._name)) is not UNSET:
+                return value
+        return _SLOTS[self._name].__get__(tensor)
 
     def __set__(self, tensor: Tensor, value: Any) -> None:
         if _active.watcher is not None and self._name != "op":
@@ -109,11 +118,16 @@ def watching(watcher: Watcher, classes: Collection[type] = ()) -> Iterator[None]
                 if not _has_its_own(kind, "__setattr__"):  # which may refuse, and then nothing is written
                     setattr(kind, "__setattr__", _set)  # noqa: B010
             _open[kind] += 1
-    _active.watcher = watcher
     try:
-        yield
+        with _turn:
+            _active.watcher = watcher
+            _recording.append(watcher)
+            try:
+                yield
+            finally:
+                _recording.remove(watcher)
+                _active.watcher = None
     finally:
-        _active.watcher = None
         with _lock:
             for kind in (*WATCHED, *classes):
                 _open[kind] -= 1
