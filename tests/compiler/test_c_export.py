@@ -16,6 +16,7 @@ from tests.compiler.test_repeats import layers, rnn, runge_kutta
 from tests.compiler.test_training import MODELS, OPTIMIZERS, Pair, X
 from tests.ops.test_registry import DIFFERENTIABLE
 from tinygrad_lite import nn, optim, trees
+from tinygrad_lite.compiler.c.forms import FORMS
 from tinygrad_lite.compiler.native.functions import BY_NUMPYS
 from tinygrad_lite.engine.op import Op
 from tinygrad_lite.errors import UsageError
@@ -173,6 +174,33 @@ def test_what_native_code_computes_from_bits_is_libms(ufunc: Any, dtype: Any, tm
     assert f" = {ufunc.__name__}{'f' * (dtype is np.float32)}(x[i]);" in (tmp_path / "f.c").read_text()
 
 
+SPECIAL = np.array([0, -0.0, 1, -1, 0.5, 3.7, -3.7, 7, 1e-300, 1e300, np.inf, -np.inf, np.nan])
+WHOLE = np.array([0, 1, -1, 5, -7, 127, -128, 2**31 - 1, -(2**31), 2**62, -(2**63)])
+OF_FLOATS = [ufunc for name in FORMS if (ufunc := getattr(np, name, None)) is not None]
+OF_INTEGERS = [
+    *(np.add, np.subtract, np.multiply, np.square, np.negative, np.maximum, np.minimum, np.less, np.greater_equal),
+    *(np.equal, np.absolute, np.sign, np.bitwise_and, np.bitwise_or, np.bitwise_xor, np.invert, np.logical_xor),
+]
+
+
+@pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
+@pytest.mark.parametrize("compiler", COMPILERS)
+@pytest.mark.parametrize("dtype", ["f8", "f4", "i1", "i4", "i8"])
+def test_ufuncs_of_special_values(dtype: str, compiler: str, tmp_path: Path) -> None:
+    """As NumPy computes them, in the last digits but for float32, and with what is too large for an integer."""
+    values = SPECIAL.astype(dtype) if dtype[0] == "f" else WHOLE.astype(dtype)
+    ufuncs = OF_FLOATS if dtype[0] == "f" else OF_INTEGERS
+
+    def f(a: Any, b: Any) -> Any:
+        return [ufunc(*(a, b)[: ufunc.nin]) for ufunc in ufuncs]
+
+    compiled, arrays = tg.compile(f, "numpy"), np.meshgrid(values, values)
+    expected = compiled(*arrays)
+    for ufunc, found, right in zip(ufuncs, exported(compiled, tmp_path, compiler)(*arrays), expected, strict=True):
+        tolerance = 2e-6 if found.dtype.itemsize == 4 else 4e-15
+        np.testing.assert_allclose(found, right, rtol=tolerance, err_msg=ufunc.__name__)
+
+
 @pytest.mark.parametrize("compiler", COMPILERS)
 def test_indices_that_are_not_known(compiler: str, tmp_path: Path) -> None:
     w = tg.tensor(RNG.normal(size=(5, 3)), True, name="w")
@@ -259,6 +287,28 @@ def test_what_c_cannot_do_is_refused(f: Any, said: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=f"cannot be exported for C: {said}"):
         compiled.export(tmp_path / "f.c", library="c")
     assert not (tmp_path / "f.c").exists()
+
+
+def test_values_without_a_type_in_c_are_refused(tmp_path: Path) -> None:
+    compiled = tg.compile(lambda x, y: (x, y), "numpy")
+    compiled(np.ones(3), np.ones(3, complex))
+    with pytest.raises(UsageError, match=r"y \(complex128\) has no type there"):
+        compiled.export(tmp_path / "f.c", library="c")
+
+
+def test_a_gradient_that_is_taken_away_is_refused(tmp_path: Path) -> None:
+    w = tg.tensor(np.ones(3), True, name="w")
+
+    def f(x: Any) -> Any:
+        y = x * w.grad
+        w.grad = None
+        return y
+
+    compiled = tg.compile(f, "numpy")
+    w.grad = tg.tensor(np.ones(3))
+    compiled(np.ones(3))
+    with pytest.raises(UsageError, match=r"w.grad is read, and there is none afterwards"):
+        compiled.export(tmp_path / "f.c", library="c")
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ The parts of it are the segments of the native backend. What repeats is one func
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -93,6 +93,12 @@ class _Function:
         program = expanded(_in_c_order(source.program))
         for call in program.calls:
             self._refuse_unless(all(x.dtype in TYPES for x in (*call.reads, call.result)), call)
+        for x in (*program.inputs, *program.ends):
+            if x.dtype not in TYPES:
+                self._refuse(f"{x.name or 'a value'} ({x.dtype}) has no type there")
+        for place, value in program.updates.items():
+            if value is None and place in source.places:
+                self._refuse(f"{place.name} is read, and there is none afterwards")
         results = {_Result(i): x for i, x in enumerate(program.results) if isinstance(x, Variable)}
         written = {**program.updates, **results}
         self._program = with_former_values(Program(program.inputs, program.constants, program.calls, [], written))
@@ -118,15 +124,16 @@ class _Function:
         self.parts.append(self._text(parameters, lines))
 
     def _refuse_unless(self, is_possible: bool, call: Instruction) -> None:
-        if is_possible:
-            return
-        dtypes = dict.fromkeys(str(x.dtype) for x in (*call.reads, call.result))
-        what = f"{call.op.name} ({', '.join(dtypes)})"
-        why = "draws random numbers" if isinstance(call.op, Draw) else "has no form there"
-        line = f" (at {call.source})" if call.source else ""
+        if not is_possible:
+            dtypes = dict.fromkeys(str(x.dtype) for x in (*call.reads, call.result))
+            why = "draws random numbers" if isinstance(call.op, Draw) else "has no form there"
+            line = f" (at {call.source})" if call.source else ""
+            self._refuse(f"{call.op.name} ({', '.join(dtypes)}) {why}{line}")
+
+    def _refuse(self, why: str) -> NoReturn:
         raise UsageError(
-            f"{self.source.name} cannot be exported for C: {what} {why}{line}; compute that outside and pass it as an "
-            "argument, or export for NumPy"
+            f"{self.source.name} cannot be exported for C: {why}; compute that outside and pass it as an argument, or "
+            "export for NumPy"
         )
 
     def _add_constants(self, taken: Names) -> None:

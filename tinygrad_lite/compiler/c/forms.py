@@ -51,9 +51,9 @@ _LIBMS = {
     "arctanh": "atanh", "cbrt": "cbrt", "cos": "cos", "cosh": "cosh", "erf": "erf", "erfc": "erfc", "exp": "exp",
     "exp2": "exp2", "expm1": "expm1", "float_power": "pow", "fmax": "fmax", "fmin": "fmin", "fmod": "fmod",
     "gammaln": "lgamma", "hypot": "hypot", "log": "log", "log10": "log10", "log1p": "log1p", "log2": "log2",
-    "nextafter": "nextafter", "power": "pow", "sin": "sin", "sinh": "sinh", "tan": "tan", "tanh": "tanh",
+    "power": "pow", "sin": "sin", "sinh": "sinh", "tan": "tan", "tanh": "tanh",
 }  # fmt: skip
-_FORMS: dict[str, Callable[..., Any]] = {
+FORMS: dict[str, Callable[..., Any]] = {
     **{name: (lambda *x, libms=libms: x[0].function(libms, *x[1:])) for name, libms in _LIBMS.items()},
     "degrees": lambda x: x * (180 / pi),
     "rad2deg": lambda x: x * (180 / pi),
@@ -75,11 +75,11 @@ def form(call: Instruction) -> Form | None:
         return None
     ufunc: Any = call.op.forward
     name = ufunc.__name__ if isinstance(ufunc, np.ufunc) else ""
-    if name not in _FORMS or call.params:
+    if name not in FORMS or call.params:
         return scalars.form(call)
     if name == "power" and (written := scalars.form(call)):
         return written  # as products
     *dtypes, made = scalars.loop_dtypes(ufunc, call.inputs)
     if made != call.result.dtype or any(dtype.kind != "f" or dtype not in TYPES for dtype in dtypes):
         return None
-    return Form(name, _FORMS[name], tuple(dtypes)) if all(map(scalars.can_become, call.inputs, dtypes)) else None
+    return Form(name, FORMS[name], tuple(dtypes)) if all(map(scalars.can_become, call.inputs, dtypes)) else None

@@ -12,7 +12,7 @@ restrict return short signed sizeof static struct switch typedef union unsigned 
 bool true false NULL NAN INFINITY HUGE DOMAIN SING OVERFLOW UNDERFLOW PLOSS TLOSS EOF BUFSIZ
 errno assert stdin stdout stderr linux unix i386 fpclassify isfinite isinf isnan isnormal signbit
 acos acosh asin asinh atan atan2 atanh cbrt ceil copysign cos cosh erf erfc exp exp2 expm1 fabs floor fmax fmin fmod
-hypot lgamma log log10 log1p log2 nearbyint nextafter pow sin sinh sqrt tan tanh trunc
+hypot lgamma log log10 log1p log2 nearbyint pow sin sinh sqrt tan tanh trunc
 """
 _RESERVED = frozenset(_WORDS.split())
 _PATTERN = re.compile(
