@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from tinygrad_lite.compiler.native import products, scalars, ufuncs
+from tinygrad_lite.compiler.native import matrices, scalars, ufuncs
 from tinygrad_lite.compiler.native.emission import STORED, TYPES, Emitter, Entry, can_cast
 from tinygrad_lite.compiler.native.expansions import can_put, onto
 from tinygrad_lite.compiler.native.loops import (
@@ -31,8 +31,6 @@ from tinygrad_lite.ops.linear import products as linear
 from tinygrad_lite.ops.shapes import indexing, joining, shaping
 
 NARROW = 64  # entries in a row that is short
-SMALL_PRODUCT = 2**18  # up to so many multiplications, and a second factor of at most
-SMALL_FACTOR = 2**16  # so many bytes, we multiply matrices in registers
 
 
 class Target(Protocol):
@@ -237,7 +235,8 @@ class Lowering:
     # Products
 
     def _matmul(self, call: Instruction) -> None:
-        batch, sizes, (a, b, c) = _matrices(call, [self._layout(x) for x in (*call.inputs, call.result)])
+        layouts = [self._layout(x) for x in (*call.inputs, call.result)]
+        batch, sizes, parts = matrices.as_batches(call, layouts)
         if not call.result.size:
             return
         if not sizes.k:
@@ -246,13 +245,14 @@ class Lowering:
         if sizes.k == 1 and len(call.inputs[0].shape) == len(call.inputs[1].shape) == 2 and sizes.dtype in _REALS:
             self._outer(call)
             return
-        if not self._calls_numpy or (_is_small(sizes) and sizes.dtype in _REALS):
-            self._add(call.reads, call.result, partial(_product, batch=batch, sizes=sizes, parts=(a, b, c)))
+        if not self._calls_numpy or (matrices.is_small(sizes) and sizes.dtype in _REALS):
+            work = partial(matrices.by_registers, batch=batch, sizes=sizes, parts=parts)
+            self._add(call.reads, call.result, work)
             return
-        inputs = [x if _suits_blas(self._layout(x), x.shape) else self._copied(x) for x in call.inputs]
-        batch, sizes, parts = _matrices(call, [self._layout(x) for x in (*inputs, call.result)])
+        inputs = [x if matrices.suits_blas(self._layout(x), x.shape) else self._copied(x) for x in call.inputs]
+        batch, sizes, parts = matrices.as_batches(call, [*map(self._layout, inputs), layouts[-1]])
         found = ufuncs.loop(np.matmul, (sizes.dtype,) * 3)
-        self._add(inputs, call.result, partial(_blas, batch=batch, sizes=sizes, parts=parts, found=found))
+        self._add(inputs, call.result, partial(matrices.by_blas, batch=batch, sizes=sizes, parts=parts, found=found))
 
     def _outer(self, call: Instruction) -> None:
         """The product of a column and a row, entry by entry."""
@@ -496,111 +496,8 @@ def _numpys_loop(call: Instruction) -> tuple[tuple[np.dtype[Any], ...], tuple[in
     return (dtypes, found) if found and casts and literal and dtypes[-1] == call.result.dtype else None
 
 
-# Products
-
-
-def _matrices(call: Instruction, layouts: Sequence[Layout]) -> tuple[list[Any], products.Product, list[Any]]:
-    """A product as batches of matrices: the batches' sizes with their strides, the sizes, and the three matrices."""
-    a, b, c = (list(layout.strides) for layout in layouts)
-    (x, y), z = call.inputs, call.result
-    x_shape, y_shape = x.shape, y.shape
-    if len(x_shape) == 1:
-        x_shape, a = (1, *x_shape), [0, *a]
-        c.insert(len(c) - (len(y_shape) > 1), 0)
-    if len(y_shape) == 1:
-        y_shape, b = (*y_shape, 1), [*b, 0]
-        c.append(0)
-    n, k, m = x_shape[-2], x_shape[-1], y_shape[-1]
-    around = np.broadcast_shapes(x_shape[:-2], y_shape[:-2])
-    batch = []
-    for i, size in enumerate(reversed(around), start=3):
-        strides = [
-            strides[-i] if len(shape) >= i and shape[-i] != 1 else 0 for strides, shape in ((a, x_shape), (b, y_shape))
-        ]
-        if size != 1:
-            batch.append((size, [*strides, c[-i]]))
-    rows = [a[-2], 0, c[-2]]
-    while batch and batch[0][1][1] == 0 and (n == 1 or [batch[0][1][i] for i in (0, 2)] == [n * rows[0], n * rows[2]]):
-        size, strides = batch.pop(0)  # the second factor is the same: more rows of one product
-        if n == 1:
-            rows = strides
-        n *= size
-    parts = [
-        (layout.root, layout.offset, *strides)
-        for layout, strides in zip(layouts, [(rows[0], a[-1]), (b[-2], b[-1]), (rows[2], c[-1])])
-    ]
-    return batch[::-1], products.Product(z.dtype, n, k, m), parts
-
-
-def _is_small(sizes: products.Product) -> bool:
-    few = sizes.n * sizes.k * sizes.m <= SMALL_PRODUCT
-    return few and sizes.k * min(sizes.m, sizes.n) * sizes.dtype.itemsize <= SMALL_FACTOR
-
-
-def _suits_blas(layout: Layout, shape: tuple[int, ...]) -> bool:
-    if len(shape) < 2:
-        return layout.strides[0] >= 1
-    rows, columns = layout.strides[-2:]
-    return (columns == 1 and rows >= shape[-1]) or (rows == 1 and columns >= shape[-2])
-
-
-def _product(emitter: Emitter, writer: Any, *, batch: Any, sizes: products.Product, parts: Any) -> None:
-    with _Batches(emitter, batch) as indices:
-        addresses = _starts(emitter, writer, batch, parts, indices)
-        writer.multiply(sizes, [(rows, columns) for _, _, rows, columns in parts], addresses)
-
-
-def _starts(emitter: Emitter, writer: Any, batch: Any, parts: Any, indices: Sequence[str]) -> list[str]:
-    """The addresses of the three matrices in one turn of the batches."""
-    addresses = []
-    for which, (root, offset, _, _) in enumerate(parts):
-        strides = [(index, strides[which]) for index, (_, strides) in zip(indices, batch) if strides[which]]
-        addresses.append(emitter.address(root.dtype, writer.base(root), emitter.position(offset, strides)))
-    return addresses
-
-
-def _blas(emitter: Emitter, writer: Any, *, batch: Any, sizes: products.Product, parts: Any, found: Any) -> None:
-    """Call NumPy's own product, which calls BLAS, with the innermost batch as its outer loop."""
-    *outer, inner = batch or [(1, [0, 0, 0])]
-    size = sizes.dtype.itemsize
-    with _Batches(emitter, outer) as indices:
-        addresses = _starts(emitter, writer, outer, parts, indices)
-        steps = [stride * size for stride in inner[1]]
-        steps += [stride * size for _, _, rows, columns in parts for stride in (rows, columns)]
-        _call(emitter, writer, found, addresses, [inner[0], sizes.n, sizes.k, sizes.m], steps)
-
-
 def _called(
     emitter: Emitter, writer: Any, *, found: Any, count: int, steps: Sequence[int], layouts: Sequence[Layout]
 ) -> None:
     addresses = [emitter.address(layout.root.dtype, writer.base(layout.root), str(layout.offset)) for layout in layouts]
-    _call(emitter, writer, found, addresses, [count], steps)
-
-
-def _call(
-    emitter: Emitter, writer: Any, found: tuple[int, int], addresses: Sequence[str], counts: Any, steps: Any
-) -> None:
-    pointers = emitter.first(f"alloca [{len(addresses)} x ptr]")
-    for i, address in enumerate(addresses):
-        emitter.line(f"store ptr {address}, ptr {emitter.value(f'getelementptr ptr, ptr {pointers}, i64 {i}')}")
-    numbers = []
-    for values in (counts, steps):
-        numbers.append(emitter.first(f"alloca [{len(values)} x i64]"))
-        for i, value in enumerate(values):
-            emitter.line(f"store i64 {value}, ptr {emitter.value(f'getelementptr i64, ptr {numbers[-1]}, i64 {i}')}")
-    function, data = (writer.base(("address", address, i)) for i, address in enumerate(found))
-    emitter.line(f"call void {function}(ptr {pointers}, ptr {numbers[0]}, ptr {numbers[1]}, ptr {data})")
-
-
-class _Batches:
-    """Loops over the batches; gives their indices."""
-
-    def __init__(self, emitter: Emitter, batch: Sequence[Any]) -> None:
-        self._loops = [emitter.loop(size) for size, _ in batch]
-
-    def __enter__(self) -> list[str]:
-        return [loop.__enter__() for loop in self._loops]
-
-    def __exit__(self, *error: Any) -> None:
-        for loop in reversed(self._loops):
-            loop.__exit__(*error)
+    ufuncs.call(emitter, writer, found, addresses, [count], steps)

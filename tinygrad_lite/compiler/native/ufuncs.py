@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_lite.compiler.native.emission import Emitter
+
 
 class _Ufunc(ctypes.Structure):
     _fields_ = [
@@ -42,3 +44,25 @@ def loop(ufunc: np.ufunc, dtypes: Sequence[np.dtype[Any]]) -> tuple[int, int] | 
         if list(fields.types[i * fields.nargs : (i + 1) * fields.nargs]) == numbers and fields.functions[i]:
             return fields.functions[i], (fields.data[i] or 0) if fields.data else 0
     return None
+
+
+def call(
+    emitter: Emitter, writer: Any, found: tuple[int, int], addresses: Sequence[str], counts: Any, steps: Any
+) -> None:
+    """Emit the call of such a loop.
+
+    Args:
+        found: the addresses of the loop and of its data.
+        addresses: those of the arrays.
+        counts, steps: the number of entries, and the bytes from each to the next.
+    """
+    pointers = emitter.first(f"alloca [{len(addresses)} x ptr]")
+    for i, address in enumerate(addresses):
+        emitter.line(f"store ptr {address}, ptr {emitter.value(f'getelementptr ptr, ptr {pointers}, i64 {i}')}")
+    numbers = []
+    for values in (counts, steps):
+        numbers.append(emitter.first(f"alloca [{len(values)} x i64]"))
+        for i, value in enumerate(values):
+            emitter.line(f"store i64 {value}, ptr {emitter.value(f'getelementptr i64, ptr {numbers[-1]}, i64 {i}')}")
+    function, data = (writer.base(("address", address, i)) for i, address in enumerate(found))
+    emitter.line(f"call void {function}(ptr {pointers}, ptr {numbers[0]}, ptr {numbers[1]}, ptr {data})")

@@ -1,0 +1,102 @@
+"""Matrices: a product of arrays as batches of products of matrices, in registers or by BLAS."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.compiler.native import products, ufuncs
+from tinygrad_lite.compiler.native.emission import Emitter
+from tinygrad_lite.compiler.native.memory import Layout
+from tinygrad_lite.compiler.program import Instruction
+
+SMALL_PRODUCT = 2**18  # up to so many multiplications, and a second factor of at most
+SMALL_FACTOR = 2**16  # so many bytes, we multiply matrices in registers
+
+
+def as_batches(call: Instruction, layouts: Sequence[Layout]) -> tuple[list[Any], products.Product, list[Any]]:
+    """A product as batches of matrices: the batches' sizes with their strides, the sizes, and the three matrices."""
+    a, b, c = (list(layout.strides) for layout in layouts)
+    (x, y), z = call.inputs, call.result
+    x_shape, y_shape = x.shape, y.shape
+    if len(x_shape) == 1:
+        x_shape, a = (1, *x_shape), [0, *a]
+        c.insert(len(c) - (len(y_shape) > 1), 0)
+    if len(y_shape) == 1:
+        y_shape, b = (*y_shape, 1), [*b, 0]
+        c.append(0)
+    n, k, m = x_shape[-2], x_shape[-1], y_shape[-1]
+    around = np.broadcast_shapes(x_shape[:-2], y_shape[:-2])
+    batch = []
+    for i, size in enumerate(reversed(around), start=3):
+        strides = [
+            strides[-i] if len(shape) >= i and shape[-i] != 1 else 0 for strides, shape in ((a, x_shape), (b, y_shape))
+        ]
+        if size != 1:
+            batch.append((size, [*strides, c[-i]]))
+    rows = [a[-2], 0, c[-2]]
+    while batch and batch[0][1][1] == 0 and (n == 1 or [batch[0][1][i] for i in (0, 2)] == [n * rows[0], n * rows[2]]):
+        size, strides = batch.pop(0)  # the second factor is the same: more rows of one product
+        if n == 1:
+            rows = strides
+        n *= size
+    parts = [
+        (layout.root, layout.offset, *strides)
+        for layout, strides in zip(layouts, [(rows[0], a[-1]), (b[-2], b[-1]), (rows[2], c[-1])])
+    ]
+    return batch[::-1], products.Product(z.dtype, n, k, m), parts
+
+
+def is_small(sizes: products.Product) -> bool:
+    """Whether BLAS would take longer to prepare a product than registers take to compute it."""
+    few = sizes.n * sizes.k * sizes.m <= SMALL_PRODUCT
+    return few and sizes.k * min(sizes.m, sizes.n) * sizes.dtype.itemsize <= SMALL_FACTOR
+
+
+def suits_blas(layout: Layout, shape: tuple[int, ...]) -> bool:
+    """Whether BLAS reads an array where it lies: NumPy computes the product itself, slowly, for other strides."""
+    if len(shape) < 2:
+        return layout.strides[0] >= 1
+    rows, columns = layout.strides[-2:]
+    return (columns == 1 and rows >= shape[-1]) or (rows == 1 and columns >= shape[-2])
+
+
+def by_registers(emitter: Emitter, writer: Any, *, batch: Any, sizes: products.Product, parts: Any) -> None:
+    """Multiply in registers, batch by batch."""
+    with _Batches(emitter, batch) as indices:
+        addresses = _starts(emitter, writer, batch, parts, indices)
+        writer.multiply(sizes, [(rows, columns) for _, _, rows, columns in parts], addresses)
+
+
+def _starts(emitter: Emitter, writer: Any, batch: Any, parts: Any, indices: Sequence[str]) -> list[str]:
+    """The addresses of the three matrices in one turn of the batches."""
+    addresses = []
+    for which, (root, offset, _, _) in enumerate(parts):
+        strides = [(index, strides[which]) for index, (_, strides) in zip(indices, batch) if strides[which]]
+        addresses.append(emitter.address(root.dtype, writer.base(root), emitter.position(offset, strides)))
+    return addresses
+
+
+def by_blas(emitter: Emitter, writer: Any, *, batch: Any, sizes: products.Product, parts: Any, found: Any) -> None:
+    """Call NumPy's own product, which calls BLAS, with the innermost batch as its outer loop."""
+    *outer, inner = batch or [(1, [0, 0, 0])]
+    size = sizes.dtype.itemsize
+    with _Batches(emitter, outer) as indices:
+        addresses = _starts(emitter, writer, outer, parts, indices)
+        steps = [stride * size for stride in inner[1]]
+        steps += [stride * size for _, _, rows, columns in parts for stride in (rows, columns)]
+        ufuncs.call(emitter, writer, found, addresses, [inner[0], sizes.n, sizes.k, sizes.m], steps)
+
+
+class _Batches:
+    """Loops over the batches; gives their indices."""
+
+    def __init__(self, emitter: Emitter, batch: Sequence[Any]) -> None:
+        self._loops = [emitter.loop(size) for size, _ in batch]
+
+    def __enter__(self) -> list[str]:
+        return [loop.__enter__() for loop in self._loops]
+
+    def __exit__(self, *error: Any) -> None:
+        for loop in reversed(self._loops):
+            loop.__exit__(*error)
