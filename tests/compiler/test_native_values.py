@@ -254,3 +254,20 @@ def test_constants_may_be_no_numbers(backend: str, dtype: str) -> None:
 
     for found, expected in zip(tg.compile(f, backend)(np.arange(3.0)), f(np.arange(3.0))):
         assert_same(found, expected)
+
+
+@pytest.mark.parametrize("backend", ["numpy", "native"])
+@pytest.mark.parametrize("dtype", ["?", "b", "q", "f2", "f4", "f8", "g", "F", "D"])
+def test_numbers_of_python_take_the_dtype_of_what_they_meet(backend: str, dtype: str) -> None:
+    def f(x: Any) -> list[Any]:
+        found = [np.multiply(x, 1), np.where(x > 0, x, 1j), np.stack([x * 1j, 2j + x]), np.sum(x) * 2j, x == 1j]
+        for number in (2, 2.5, 1j, 2 - 1j):
+            found += [x * number, number - x, number / (x + 1), (x * number + 2j) * (1 + 2j)]
+        return found
+
+    compiled = tg.compile(f, backend)
+    for start in (0, 1, 2):
+        x = (np.arange(start, start + 4) % 3).astype(dtype)
+        for found, expected in zip(compiled(x), f(x), strict=True):
+            assert found.dtype == expected.dtype
+            np.testing.assert_allclose(found, expected, rtol=1e-3 if dtype == "f2" else 1e-6)

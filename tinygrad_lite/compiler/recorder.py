@@ -294,7 +294,7 @@ class Recorder:
         return self._constants[id(array)]
 
     def _recorded(self, value: Any) -> Recorded:
-        is_number = isinstance(value, (bool, int, float)) and not isinstance(value, np.generic)
+        is_number = _is_number(value)
         dtype = np.result_type(type(value)) if is_number else value.dtype
         order = None if np.ndim(value) < 2 or value.flags.c_contiguous else axes_in_memory(value.strides)
         made = Recorded(value, Variable(np.shape(value), dtype, is_number, order=order), self)
@@ -505,7 +505,7 @@ def _shares_memory(x: Any, value: Any) -> bool:
 
 
 def _is_number(x: Any) -> bool:
-    return isinstance(x, (bool, int, float)) and not isinstance(x, np.generic)
+    return isinstance(x, (bool, int, float, complex)) and not isinstance(x, np.generic)
 
 
 def _value(x: Any) -> Any:

@@ -272,6 +272,6 @@ def _others(program: Program) -> frozenset[Tensor]:
 
 def _has_form(value: Any, x: Any) -> bool:
     if x.is_number:
-        is_number = isinstance(value, (bool, int, float)) and not isinstance(value, np.generic)
+        is_number = isinstance(value, (bool, int, float, complex)) and not isinstance(value, np.generic)
         return is_number and np.can_cast(np.result_type(type(value)), x.dtype, "safe")
     return bool(getattr(value, "shape", None) == x.shape and value.dtype == x.dtype)

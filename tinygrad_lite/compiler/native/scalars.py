@@ -140,8 +140,9 @@ def _root(x: Entry) -> Entry:
 def weak(x: Any) -> Any:
     """The dtype of an input; of a Python number, its type, which takes on the dtype of what it meets."""
     if not isinstance(x, Variable):
-        return type(x) if isinstance(x, (bool, int, float)) and not isinstance(x, np.generic) else np.asarray(x).dtype
-    return {"f": float, "i": int, "b": bool}[x.dtype.kind] if x.is_number else x.dtype
+        is_number = isinstance(x, (bool, int, float, complex)) and not isinstance(x, np.generic)
+        return type(x) if is_number else np.asarray(x).dtype
+    return {"c": complex, "f": float, "i": int, "b": bool}[x.dtype.kind] if x.is_number else x.dtype
 
 
 def loop_dtypes(ufunc: np.ufunc, inputs: Sequence[Any]) -> tuple[np.dtype[Any], ...]:
