@@ -379,3 +379,18 @@ def test_threads_that_call_a_function_for_the_first_time(backend: str) -> None:
                 np.testing.assert_allclose(each, f(np.ones((4, 2))).numpy(), rtol=1e-12)
     finally:
         sys.setswitchinterval(interval)
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "b", "B"])
+@pytest.mark.parametrize(("low", "high"), [(None, 1), (1, None), (None, 0.5), (np.float32(0.5), None), (None, None)])
+def test_a_bound_may_be_missing(backend: str, dtype: str, low: Any, high: Any) -> None:
+    def f(x: Any) -> list[Any]:
+        found = [np.clip(x, low, high), np.clip(tg.tensor(x), low, high).detach()]
+        return [*found, tg.grad(lambda x: np.sum(np.clip(x, low, high) ** 2))(x)] if x.dtype.kind == "f" else found
+
+    compiled = tg.compile(f, backend)
+    for start in (0, 1):
+        x = (np.arange(start, start + 6) % 4).astype(dtype)
+        for found, expected in zip(compiled(x), f(x), strict=True):
+            assert found.dtype == expected.dtype
+            np.testing.assert_array_equal(np.asarray(found), np.asarray(expected))

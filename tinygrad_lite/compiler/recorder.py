@@ -326,7 +326,7 @@ class Recorder:
     def _called(self, op: Op, inputs: Sequence[Array], params: Mapping[str, Any]) -> Recorded:
         operands = [
             x
-            if type(x) is Recorded or _is_number(x)
+            if type(x) is Recorded or x is None or _is_number(x)
             else self.constant(x if isinstance(x, np.ndarray) and x.ndim else np.asarray(x)[()])
             for x in inputs
         ]
