@@ -14,6 +14,7 @@ from tests.compiler.c_code import COMPILERS, STRICT, CFunction
 from tests.compiler.test_operations import value_and_gradients
 from tests.compiler.test_repeats import layers, rnn, runge_kutta
 from tests.compiler.test_training import MODELS, OPTIMIZERS, Pair, X
+from tests.marks import param
 from tests.ops.test_registry import DIFFERENTIABLE
 from tinygrad_lite import nn, optim, trees
 from tinygrad_lite.compiler.c.forms import FORMS
@@ -48,6 +49,7 @@ NETWORKS = {
     ),
     "recurrent": Recurrent,
 }
+ALWAYS = [("13-8-1", "sgd", np.float32), ("recurrent", "adam", np.float64)]  # the others are slow tests
 STEPS = {"sgd": lambda p: optim.SGD(p, lr=0.1), "adam": lambda p: optim.Adam(p, lr=0.01)}
 
 
@@ -62,9 +64,15 @@ def assert_same_state(function: CFunction, state: Any, compiled: Any, tolerance:
 
 
 @pytest.mark.parametrize("compiler", COMPILERS)
-@pytest.mark.parametrize("dtype", TOLERANCE, ids=lambda dtype: dtype.__name__)
-@pytest.mark.parametrize("optimizer", STEPS)
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize(
+    ("network", "optimizer", "dtype"),
+    [
+        param(network, optimizer, dtype, slow=(network, optimizer, dtype) not in ALWAYS)
+        for network in NETWORKS
+        for optimizer in STEPS
+        for dtype in TOLERANCE
+    ],
+)
 def test_training(network: str, optimizer: str, dtype: Any, compiler: str, tmp_path: Path) -> None:
     model = NETWORKS[network](dtype)
     rule = STEPS[optimizer](model.parameters())
