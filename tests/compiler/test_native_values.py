@@ -1,6 +1,7 @@
 """The native backend's values beside NumPy's: dtypes, numbers, indices, and weights that a program writes to."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,8 @@ import pytest
 
 import tinygrad_lite as tg
 from tinygrad_lite.errors import UsageError
+from tinygrad_lite.ops.arithmetic.elementwise import exp_of_square
+from tinygrad_lite.ops.networks.normal import normal_cdf
 
 WHOLE = [np.dtype(code) for code in "bBhHiIqQ"]
 DTYPES = [*WHOLE, *map(np.dtype, "?efdgFD"), np.dtype(">f8"), np.dtype(">i4"), np.dtype("U3"), np.dtype("M8[s]")]
@@ -271,3 +274,12 @@ def test_numbers_of_python_take_the_dtype_of_what_they_meet(backend: str, dtype:
         for found, expected in zip(compiled(x), f(x), strict=True):
             assert found.dtype == expected.dtype
             np.testing.assert_allclose(found, expected, rtol=1e-3 if dtype == "f2" else 1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("f", [normal_cdf, partial(exp_of_square, factor=-0.5)], ids=["normal_cdf", "exp_of_square"])
+def test_what_is_small_far_from_zero_keeps_its_digits(f: Any, dtype: Any) -> None:
+    x = np.linspace(-37 if dtype is np.float64 else -12, 8, 500).astype(dtype)
+    compiled = tg.compile(lambda x: f(x), "native")
+    np.testing.assert_allclose(compiled(x), f(x), rtol=8 * np.finfo(dtype).eps)
+    assert not compiled.report().falls_back

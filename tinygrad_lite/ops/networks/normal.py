@@ -32,14 +32,15 @@ _SINGLE = (
 )
 
 
-def _by_polynomial(x: Array, density: Array) -> Array:
-    """Φ(x) of an array in single or double precision."""
+def by_polynomial(x: Array, density: Array) -> Array:
+    """Φ(x) of an array in single or double precision, from it and φ(x)."""
     z = np.minimum(np.absolute(x), 40)  # where the tail is 0 already
     inverse = 1 / (z + 6)
     t = (z - 6) * inverse
     highest, *coefficients = _SINGLE if x.dtype == np.float32 else _DOUBLE
-    tail = np.full_like(t, highest)
-    for coefficient in coefficients:  # in place: a new array for each step would take longer than the step
+    tail = highest * t
+    tail += coefficients[0]
+    for coefficient in coefficients[1:]:  # in place: a new array for each step would take longer than the step
         tail *= t
         tail += coefficient
     tail *= inverse
@@ -57,7 +58,7 @@ def _with_density(x: Array, density: Array) -> Array:
     dtype = np.result_type(x, 1.0)
     if x.size > FEW:
         z = x.astype(np.float32 if dtype.itemsize < 8 else np.float64, copy=False)
-        y = _by_polynomial(z, normal_density(z) if density is None or density.dtype != z.dtype else density)
+        y = by_polynomial(z, normal_density(z) if density is None or density.dtype != z.dtype else density)
     else:
         y = np.fromiter(map(erfc, (x / -sqrt(2)).ravel().tolist()), float, x.size).reshape(x.shape) / 2
     return y.astype(dtype, copy=False)[()]
