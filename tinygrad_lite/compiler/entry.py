@@ -226,10 +226,8 @@ class EntryWriter:
         if self.lock is not None:
             acquire, release = self.name(self.lock.acquire), self.name(self.lock.release)
             body = [f"{acquire}()", "try:", *(f"    {line}" for line in body), "finally:", f"    {release}()"]
-        laid_out_now = {f"a{i}.strides != {strides!r}" for i, (strides, _) in self._layouts.items()}
         still = [f"{expression} is not {name}" for expression, name in self._still]
-        needed = [test for test in (*self.tests, *still) if test not in laid_out_now]
-        tests = [*self._first, "if (", *_joined(needed), "): return MISS"]
+        tests = [*self._first, "if (", *_joined([*self.tests, *still]), "): return MISS"]
         lines = [*names, "try:", *(f"    {line}" for line in tests), "except GONE: return MISS", *body]
         text = "\n".join([f"def entry({', '.join(self._header)}):", *(f"    {line}" for line in lines)])
         exec(_code(text), self.scope)  # noqa: S102
