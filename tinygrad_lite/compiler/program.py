@@ -75,6 +75,11 @@ class Instruction:
         object.__setattr__(self, "reads", reads)
 
     @property
+    def has_computed_params(self) -> bool:
+        """Whether a value of the program is among its parameters, such as an index that it computes."""
+        return len(self.reads) > sum(isinstance(x, Variable) for x in self.inputs)
+
+    @property
     def has_effect(self) -> bool:
         """Whether it has an effect besides its result: it draws random numbers, or refuses values."""
         return isinstance(self.op, Draw) or self.op is refuse_where

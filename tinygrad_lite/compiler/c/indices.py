@@ -13,7 +13,7 @@ from tinygrad_lite.compiler.c.emission import Address, Emitter, Entry
 from tinygrad_lite.compiler.native.expansions import can_put
 from tinygrad_lite.compiler.native.lowering import Lowering, Ways
 from tinygrad_lite.compiler.native.memory import Layout, contiguous
-from tinygrad_lite.compiler.program import Instruction, Variable, variables
+from tinygrad_lite.compiler.program import Instruction, Variable
 from tinygrad_lite.ops.shapes import indexing
 
 _INTEGER = np.dtype(np.int64)
@@ -151,8 +151,7 @@ def _put(lowering: Lowering, call: Instruction) -> None:
 
 
 def _is_possible(call: Instruction, shape: Sequence[int], indices: Sequence[Any]) -> bool:
-    is_computed = any(True for _ in variables(tuple(call.params.values())))
-    return is_computed and all(_parts(index, len(shape)) is not None for index in indices)
+    return call.has_computed_params and all(_parts(index, len(shape)) is not None for index in indices)
 
 
 def _gets(call: Instruction) -> bool:

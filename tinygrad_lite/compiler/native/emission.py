@@ -15,6 +15,7 @@ BOOL = np.dtype(bool)
 TYPES = {np.dtype(kind): "float" if kind == "f4" else "double" if kind == "f8" else f"i{8 * int(kind[1])}" for kind in
          ("f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8")} | {BOOL: "i1"}  # fmt: skip
 """The types of an entry that native code computes with."""
+REALS = (np.dtype(np.float64), np.dtype(np.float32))
 STORED = (
     {np.dtype(kind): f"i{8 * np.dtype(kind).itemsize}" for kind in ("f2", "c8", "c16", "g", "G")} | TYPES | {BOOL: "i8"}
 )

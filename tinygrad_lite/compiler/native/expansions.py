@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.compiler.native.emission import TYPES, can_cast
-from tinygrad_lite.compiler.program import Instruction, Program, Variable, variables
+from tinygrad_lite.compiler.native.emission import REALS, TYPES, can_cast
+from tinygrad_lite.compiler.program import Instruction, Program, Variable
 from tinygrad_lite.engine.op import Array, Op
 from tinygrad_lite.engine.operators import Operators
 from tinygrad_lite.ops.arithmetic import elementwise, reductions
@@ -45,7 +45,7 @@ def expanded(program: Program) -> Program:
         if (
             call.op in _MANY
             and len(call.inputs) > FEW
-            and not any(True for _ in variables(tuple(call.params.values())))
+            and not call.has_computed_params
             and can_put(call.inputs, call.result)
         ):
             pieces = _MANY[call.op](call)
@@ -64,9 +64,9 @@ def expanded(program: Program) -> Program:
 
 def _expansion(call: Instruction) -> tuple[list[Instruction], Variable] | None:
     write = _EXPANSIONS.get(call.op)
-    if write is None or call.result.is_number or any(True for _ in variables(tuple(call.params.values()))):
+    if write is None or call.result.is_number or call.has_computed_params:
         return None
-    if any(x.dtype not in _REALS or x.is_number for x in (*call.reads, call.result)):
+    if any(x.dtype not in REALS or x.is_number for x in (*call.reads, call.result)):
         return None
     calls: list[Instruction] = []
     made = write(*[_StandIn(_array(x), x, calls) if isinstance(x, Variable) else x for x in call.inputs], **call.params)
@@ -75,9 +75,6 @@ def _expansion(call: Instruction) -> tuple[list[Instruction], Variable] | None:
     return [
         replace(each, section=call.section, source=call.source, ignoring=call.ignoring) for each in calls
     ], made.variable
-
-
-_REALS = (np.dtype(np.float64), np.dtype(np.float32))
 
 
 def _array(x: Variable) -> Array:

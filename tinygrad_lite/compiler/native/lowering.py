@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from tinygrad_lite.compiler.native import matrices, scalars, ufuncs
-from tinygrad_lite.compiler.native.emission import STORED, TYPES, Emitter, Entry, can_cast
+from tinygrad_lite.compiler.native.emission import REALS, STORED, TYPES, Emitter, Entry, can_cast
 from tinygrad_lite.compiler.native.expansions import can_put, onto
 from tinygrad_lite.compiler.native.loops import (
     Access,
@@ -23,7 +23,7 @@ from tinygrad_lite.compiler.native.loops import (
 )
 from tinygrad_lite.compiler.native.memory import Layout, contiguous, is_dense, part, positions
 from tinygrad_lite.compiler.native.scalars import Form, same
-from tinygrad_lite.compiler.program import Instruction, Variable, axes_in_memory, variables
+from tinygrad_lite.compiler.program import Instruction, Variable, axes_in_memory
 from tinygrad_lite.engine.op import NO_PARAMS, Array
 from tinygrad_lite.engine.tensor import positive
 from tinygrad_lite.ops.arithmetic import reductions
@@ -242,10 +242,10 @@ class Lowering:
         if not sizes.k:
             self._elementwise(call.result, same(call.result.dtype), [0])
             return
-        if sizes.k == 1 and len(call.inputs[0].shape) == len(call.inputs[1].shape) == 2 and sizes.dtype in _REALS:
+        if sizes.k == 1 and len(call.inputs[0].shape) == len(call.inputs[1].shape) == 2 and sizes.dtype in REALS:
             self._outer(call)
             return
-        if not self._calls_numpy or (matrices.is_small(sizes) and sizes.dtype in _REALS):
+        if not self._calls_numpy or (matrices.is_small(sizes) and sizes.dtype in REALS):
             work = partial(matrices.by_registers, batch=batch, sizes=sizes, parts=parts)
             self._add(call.reads, call.result, work)
             return
@@ -319,7 +319,7 @@ class Lowering:
     def _scatter(self, call: Instruction) -> None:
         self._elementwise(call.result, same(call.result.dtype), [0])
         for position, (x, index) in enumerate(zip(call.inputs, call.params["indices"])):
-            self._put(call.result, index, x, adds=position > 0 or not _is_distinct(index))
+            self._put(call.result, index, x, adds=position > 0 or not indexing.is_distinct(index))
 
     def _onto(self, call: Instruction) -> None:
         for x, index in zip(call.inputs[1:], call.params["indices"]):
@@ -362,11 +362,6 @@ class Lowering:
         self._add(reads, result, work)
 
 
-def _is_distinct(index: Any) -> bool:
-    """Whether no entry occurs twice in an index."""
-    return indexing._is_basic(index) or type(index) is indexing.Distinct
-
-
 def _shape_at(index: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
     entries: Array = np.broadcast_to(np.int8(0), shape)[index]
     return entries.shape  # type: ignore[no-any-return]
@@ -388,21 +383,16 @@ def _indexed(
             emitter.store(emitter.load(at.root.dtype, *x), *y)
 
 
-def _is_known(*indices: Any) -> bool:
-    """Whether indices have no part that the program computes, and NumPy knows of no other reading of them."""
-    return not any(True for _ in variables(indices))
-
-
 def _reads_known(call: Instruction) -> bool:
-    return _is_known(call.params["index"]) and len(call.inputs) == 1 and call.result.dtype in STORED
+    return not call.has_computed_params and len(call.inputs) == 1 and call.result.dtype in STORED
 
 
 def _scatters_known(call: Instruction) -> bool:
-    return _is_known(*call.params["indices"]) and can_put(call.inputs, call.result)
+    return not call.has_computed_params and can_put(call.inputs, call.result)
 
 
 def _puts_known(call: Instruction) -> bool:
-    return _is_known(call.params["index"]) and len(call.inputs) == 2 and can_put(call.inputs, call.result)
+    return not call.has_computed_params and len(call.inputs) == 2 and can_put(call.inputs, call.result)
 
 
 def _written(item: Any) -> list[Access]:
@@ -419,9 +409,6 @@ def _lost_axes(call: Instruction) -> set[int]:
     return {i % ndim for i in reduced} if ndim else set()
 
 
-_REALS = (np.dtype(np.float64), np.dtype(np.float32))
-
-
 def _adds(call: Instruction) -> bool:
     (x,) = call.inputs if len(call.inputs) == 1 else (None,)
     plain = isinstance(x, Variable) and not set(call.params) - {"axis", "keepdims"}
@@ -429,7 +416,7 @@ def _adds(call: Instruction) -> bool:
 
 
 def _compares(call: Instruction) -> bool:
-    return _adds(call) and call.inputs[0].dtype in _REALS
+    return _adds(call) and call.inputs[0].dtype in REALS
 
 
 def _means(call: Instruction) -> bool:

@@ -26,7 +26,7 @@ class Distinct(tuple[Any, ...]):
 
 def fixed(index: Index) -> Index:
     """The index with copies of its lists, arrays and tensors, so that nobody can change it later."""
-    if _is_basic(index) or type(index) is Distinct:
+    if is_distinct(index):
         return index
     return tuple([_fixed_part(part) for part in index]) if isinstance(index, tuple) else _fixed_part(index)
 
@@ -41,6 +41,11 @@ def _fixed_part(part: Any) -> Any:
 def _is_basic(index: Index) -> bool:
     """Whether an index consists of slices and integers alone, so that it makes a view, and no entry occurs twice."""
     return _BASIC.issuperset(map(type, index)) if type(index) is tuple else type(index) in _BASIC
+
+
+def is_distinct(index: Index) -> bool:
+    """Whether an index is known to read no entry twice."""
+    return _is_basic(index) or type(index) is Distinct
 
 
 def _getitem(x: Array, index: Index) -> Array:
@@ -59,7 +64,7 @@ def _scatter(*parts: Array, shape: tuple[int, ...], indices: Sequence[Index]) ->
         np.ndim(first) != len(shape) or first.flags.c_contiguous or not all(map(_is_basic, indices))
     )
     total = np.zeros(shape, dtype) if by_rows else np.zeros_like(first, dtype, shape=shape)  # laid out as the first
-    if _is_basic(indices[0]) or type(indices[0]) is Distinct:
+    if is_distinct(indices[0]):
         total[indices[0]] = first  # nothing is there yet to add to
     else:
         _add_at(total, indices[0], first)
@@ -94,7 +99,7 @@ class Scattered(Deferred):
 
 
 def _add_at(total: Array, index: Index, addend: Array) -> None:
-    if _is_basic(index) or type(index) is Distinct:
+    if is_distinct(index):
         total[index] += addend
     elif _picks_wide_rows(index, total):
         rows = np.broadcast_to(addend, index.shape + total.shape[1:]).reshape(-1, *total.shape[1:])
