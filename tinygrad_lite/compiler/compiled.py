@@ -13,11 +13,11 @@ import numpy as np
 
 from tinygrad_lite import trees
 from tinygrad_lite.compiler import repetition
-from tinygrad_lite.compiler.c.export import c_file
 from tinygrad_lite.compiler.compile_report import CompileReport
 from tinygrad_lite.compiler.entry import MISS
 from tinygrad_lite.compiler.export import module
 from tinygrad_lite.compiler.jax_export import jax_module
+from tinygrad_lite.compiler.numpy_source import NumpySource
 from tinygrad_lite.compiler.run import Run
 from tinygrad_lite.compiler.signature import signature
 from tinygrad_lite.compiler.variations import Variations
@@ -32,7 +32,15 @@ from tinygrad_lite.transforms.runs import name_of
 
 MOST = 50
 """The most programs that are kept for one signature, and the most entries for one form of call."""
-_WRITERS = {"numpy": module, "jax": jax_module, "c": c_file}
+
+
+def _c_file(sources: Sequence[NumpySource]) -> str:
+    from tinygrad_lite.compiler.c.export import c_file  # with all of the native backend, which others may not need
+
+    return c_file(sources)
+
+
+_WRITERS = {"numpy": module, "jax": jax_module, "c": _c_file}
 
 
 class Compiled:
