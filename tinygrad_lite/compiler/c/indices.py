@@ -3,13 +3,13 @@
 What an index may have: integers, slices, and arrays of integers. Nothing checks that it lies in its axis.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from tinygrad_lite.compiler.c.emission import Address, Emitter, Entry
+from tinygrad_lite.compiler.native.emission import loops
 from tinygrad_lite.compiler.native.expansions import can_put
 from tinygrad_lite.compiler.native.lowering import Lowering, Ways
 from tinygrad_lite.compiler.native.memory import Layout, contiguous
@@ -96,19 +96,13 @@ def _last(turns: Sequence[str], strides: Sequence[int], shape: Sequence[int]) ->
     return [*zip(reversed(turns), reversed(strides), reversed(shape))][::-1]
 
 
-@contextmanager
-def _loops(emitter: Emitter, shape: Sequence[int]) -> Iterator[list[str]]:
-    with ExitStack() as stack:
-        yield [stack.enter_context(emitter.loop(size)) for size in shape]
-
-
 def _get(lowering: Lowering, call: Instruction) -> None:
     (x,), result = call.inputs, call.result
     place = _Place(lowering, call.params["index"], x.shape)
 
     def write(emitter: Any, writer: Any, call: Instruction, layouts: Mapping[Variable, Layout]) -> None:
         at, to = layouts[x], layouts[result]
-        with _loops(emitter, result.shape) as turns:
+        with loops(emitter, result.shape) as turns:
             position = place.position(emitter, writer, at, layouts, turns)
             entry = emitter.load(x.dtype, emitter.address(at.root.dtype, writer.base(at.root), position))
             emitter.store(entry, _address(emitter, writer, to, result.shape, turns))
@@ -133,13 +127,13 @@ def _put(lowering: Lowering, call: Instruction) -> None:
 
     def write(emitter: Any, writer: Any, call: Instruction, layouts: Mapping[Variable, Layout]) -> None:
         to = layouts[result]
-        with _loops(emitter, result.shape) as turns:
+        with loops(emitter, result.shape) as turns:
             entry = value(emitter, writer, begins_with, layouts, turns)
             emitter.store(entry, _address(emitter, writer, to, result.shape, turns))
         for place, part in zip(places, parts):
             if 0 in place.shape:
                 continue
-            with _loops(emitter, place.shape) as turns:
+            with loops(emitter, place.shape) as turns:
                 position = place.position(emitter, writer, to, layouts, turns)
                 address = emitter.address(result.dtype, writer.base(to.root), position)
                 entry = value(emitter, writer, part, layouts, turns)

@@ -5,8 +5,8 @@ An `Entry` has Python's operators, so a formula for native code is written like 
 
 import struct
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
@@ -125,6 +125,13 @@ class Emitter:
         with np.errstate(over="ignore"):
             rounded = float(dtype.type(value))
         return Entry(self, dtype, f"0x{struct.unpack('<Q', struct.pack('<d', rounded))[0]:016X}")
+
+
+@contextmanager
+def loops(emitter: Any, extents: Iterable[int]) -> Iterator[list[str]]:
+    """Loops of so many turns, one within another, in an emitter of any kind of code; gives their indices."""
+    with ExitStack() as stack:
+        yield [stack.enter_context(emitter.loop(extent)) for extent in extents]
 
 
 class Entry:

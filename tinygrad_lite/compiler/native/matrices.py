@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.compiler.native import products, ufuncs
-from tinygrad_lite.compiler.native.emission import Emitter
+from tinygrad_lite.compiler.native.emission import Emitter, loops
 from tinygrad_lite.compiler.native.memory import Layout
 from tinygrad_lite.compiler.program import Instruction
 
@@ -63,7 +63,7 @@ def suits_blas(layout: Layout, shape: tuple[int, ...]) -> bool:
 
 def by_registers(emitter: Emitter, writer: Any, *, batch: Any, sizes: products.Product, parts: Any) -> None:
     """Multiply in registers, batch by batch."""
-    with _Batches(emitter, batch) as indices:
+    with loops(emitter, [size for size, _ in batch]) as indices:
         addresses = _starts(emitter, writer, batch, parts, indices)
         writer.multiply(sizes, [(rows, columns) for _, _, rows, columns in parts], addresses)
 
@@ -81,22 +81,8 @@ def by_blas(emitter: Emitter, writer: Any, *, batch: Any, sizes: products.Produc
     """Call NumPy's own product, which calls BLAS, with the innermost batch as its outer loop."""
     *outer, inner = batch or [(1, [0, 0, 0])]
     size = sizes.dtype.itemsize
-    with _Batches(emitter, outer) as indices:
+    with loops(emitter, [size for size, _ in outer]) as indices:
         addresses = _starts(emitter, writer, outer, parts, indices)
         steps = [stride * size for stride in inner[1]]
         steps += [stride * size for _, _, rows, columns in parts for stride in (rows, columns)]
         ufuncs.call(emitter, writer, found, addresses, [inner[0], sizes.n, sizes.k, sizes.m], steps)
-
-
-class _Batches:
-    """Loops over the batches; gives their indices."""
-
-    def __init__(self, emitter: Emitter, batch: Sequence[Any]) -> None:
-        self._loops = [emitter.loop(size) for size, _ in batch]
-
-    def __enter__(self) -> list[str]:
-        return [loop.__enter__() for loop in self._loops]
-
-    def __exit__(self, *error: Any) -> None:
-        for loop in reversed(self._loops):
-            loop.__exit__(*error)

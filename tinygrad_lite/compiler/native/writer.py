@@ -37,6 +37,7 @@ class Writer:
         self._bits = bits
         self._emitter = self._made_emitter()
         self._bases: dict[Any, str] = {}
+        self._notes: dict[Any, str] = {}
         self._indices: dict[Dimension, str] = {}
         self._registers: dict[Variable, Any] = {}
         for item in body:
@@ -64,6 +65,7 @@ class Writer:
         if root not in self._bases:
             place = self._emitter.first(f"getelementptr ptr, ptr %addresses, i64 {len(self.roots)}")
             self._bases[root] = self._emitter.first(f"load ptr, ptr {place}, !invariant.load !0")
+            self._notes[root] = f", !alias.scope !S{len(self.roots)}_, !noalias !N{len(self.roots)}_"
             self.roots.append(root)
         return self._bases[root]
 
@@ -81,7 +83,7 @@ class Writer:
     def note(self, root: Any) -> str:
         """The note at a read or write of a block, that other blocks do not overlap it."""
         self.base(root)
-        return f", !alias.scope !S{self.roots.index(root)}_, !noalias !N{self.roots.index(root)}_"
+        return self._notes[root]
 
     def _write(self, items: list[Any]) -> None:
         for item in items:
