@@ -34,15 +34,38 @@ def at_line() -> str:
     return f" at {line}" if line else ""
 
 
-class Recorded(Operators):
+class OfVariable(Operators):
+    """A value that stands for a variable of a program, and has its form.
+
+    Attributes:
+        variable: the variable.
+    """
+
+    __slots__ = ("variable",)
+
+    variable: Variable
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.variable.shape
+
+    @property
+    def size(self) -> int:
+        return self.variable.size
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.variable.dtype  # type: ignore[no-any-return]
+
+
+class Recorded(OfVariable):
     """A value in a function that is being recorded.
 
     Attributes:
         value: the array or the Python number in this run.
-        variable: its variable in the program.
     """
 
-    __slots__ = ("__weakref__", "recorder", "value", "variable")
+    __slots__ = ("__weakref__", "recorder", "value")
 
     def __init__(self, value: Any, variable: Variable, recorder: Writer) -> None:
         self.value = value
@@ -57,18 +80,6 @@ class Recorded(Operators):
     def beside(self, x: Array) -> Array:
         """Record an array from outside, too, so that each run computes anew what a rule makes of it."""
         return self.recorder.constant(x) if isinstance(x, np.ndarray) else x
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.variable.shape
-
-    @property
-    def size(self) -> int:
-        return self.variable.size
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        return self.variable.dtype  # type: ignore[no-any-return]
 
     def _needed(self, *_: Any, **__: Any) -> NoReturn:
         """Refuse to give a value that the recording would fix."""

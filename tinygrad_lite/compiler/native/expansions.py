@@ -13,8 +13,8 @@ import numpy as np
 
 from tinygrad_lite.compiler.native.emission import REALS, TYPES, can_cast
 from tinygrad_lite.compiler.program import Instruction, Program, Variable
+from tinygrad_lite.compiler.recorded import OfVariable
 from tinygrad_lite.engine.op import Array, Op
-from tinygrad_lite.engine.operators import Operators
 from tinygrad_lite.ops.arithmetic import elementwise, reductions
 from tinygrad_lite.ops.linear import contraction, norms
 from tinygrad_lite.ops.networks import normal
@@ -82,10 +82,10 @@ def _array(x: Variable) -> Array:
     return array.transpose(np.argsort(x.order)) if x.order else array
 
 
-class _StandIn(Operators):
+class _StandIn(OfVariable):
     """An array whose entries do not matter, which records what happens to it."""
 
-    __slots__ = ("_calls", "_value", "variable")
+    __slots__ = ("_calls", "_value")
 
     def __init__(self, value: Array, variable: Variable, calls: list[Instruction]) -> None:
         self._value = value
@@ -103,22 +103,6 @@ class _StandIn(Operators):
         shared = (x for x, part in zip(operands, values) if np.may_share_memory(part, value))
         self._calls.append(Instruction(op, operands, dict(params), result, view_of=next(shared, None)))
         return _StandIn(value, result, self._calls)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.variable.shape
-
-    @property
-    def size(self) -> int:
-        return self.variable.size
-
-    @property
-    def ndim(self) -> int:
-        return len(self.variable.shape)
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        return self.variable.dtype  # type: ignore[no-any-return]
 
 
 # Many arrays in one
@@ -205,9 +189,7 @@ def _einsum(*arrays: Any, subscripts: str, optimize: Any = False) -> Any:
     if len(alone) == 1:
         return _ordered(*alone[0], output)
     (x, a), (z, b) = alone
-    stack = [c for c in output if c in a and c in b]
-    rows, columns = ([c for c in output if c in term and c not in stack] for term in (a, b))
-    summed = [c for c in a if c in b and c not in output]
+    stack, rows, columns, summed = contraction.roles(a, b, output)
     if not summed:
         left = np.reshape(_ordered(x, a, [*stack, *rows]), [sizes[c] for c in (*stack, *rows)] + [1] * len(columns))
         right = np.reshape(

@@ -69,6 +69,13 @@ def _sizes(operands: Iterable[tuple[str, tuple[int, ...]]]) -> dict[str, int]:
     return sizes
 
 
+def roles(a: str, b: str, made: str) -> tuple[list[str], list[str], list[str], list[str]]:
+    """The letters of two factors by their part in a product of matrices: stack, rows, columns, and the summed ones."""
+    stack = [c for c in made if c in a and c in b]
+    rows, columns = ([c for c in made if c in term and c not in stack] for term in (a, b))
+    return stack, rows, columns, [c for c in a if c in b and c not in made]
+
+
 def _product(factors: Sequence[tuple[str, tuple[int, ...]]], made: str) -> Callable[[Array, Array], Array] | None:
     """The sum of two factors as a product of (stacks of) matrices; None where it is none, or not worth it."""
     if len(factors) != 2:
@@ -77,9 +84,7 @@ def _product(factors: Sequence[tuple[str, tuple[int, ...]]], made: str) -> Calla
     sizes = _sizes(factors)
     if any(len({*term}) < len(term) or tuple(sizes[c] for c in term) != shape for term, shape in factors):
         return None  # a diagonal, or an axis of length 1 that is stretched
-    stack = [c for c in made if c in a and c in b]
-    rows, columns = ([c for c in made if c in term and c not in stack] for term in (a, b))
-    summed = [c for c in a if c in b and c not in made]
+    stack, rows, columns, summed = roles(a, b, made)
     n, m, k = (prod(sizes[c] for c in letters) for letters in (rows, columns, summed))
     if {*a, *b} != {*made, *summed} or min(n, m) < 2 or not summed or prod(sizes.values()) < MANY:
         return None
