@@ -135,32 +135,25 @@ def runge_kutta() -> Work:
     )
 
 
-def deep() -> Work:
+def _tanh_layers(title: str, count: int, width: int, batch: int, optimizer: str = "SGD") -> Work:
     rng = _rng()
 
     def loss(np: Any, p: Any, x: Any) -> Any:
-        for i in range(40):
+        for i in range(count):
             x = np.tanh(x @ p[f"w{i}"] + p[f"b{i}"])
         return np.mean(x**2)
 
-    parameters = {f"w{i}": rng.normal(size=(16, 16)) / 4 for i in range(40)} | {
-        f"b{i}": np.zeros(16) for i in range(40)
-    }
-    return Work("MLP of 40 layers, Adam", loss, parameters, rng.normal(size=(32, 16)), 4, "Adam")
+    parameters = {f"w{i}": rng.normal(size=(width, width)) / np.sqrt(width) for i in range(count)}
+    parameters |= {f"b{i}": np.zeros(width) for i in range(count)}
+    return Work(title, loss, parameters, rng.normal(size=(batch, width)), 4, optimizer)
+
+
+def deep() -> Work:
+    return _tanh_layers("MLP of 40 layers, Adam", 40, 16, 32, "Adam")
 
 
 def ten_layers() -> Work:
-    rng = _rng()
-
-    def loss(np: Any, p: Any, x: Any) -> Any:
-        for i in range(10):
-            x = np.tanh(x @ p[f"w{i}"] + p[f"b{i}"])
-        return np.mean(x**2)
-
-    parameters = {f"w{i}": rng.normal(size=(64, 64)) / 8 for i in range(10)} | {
-        f"b{i}": np.zeros(64) for i in range(10)
-    }
-    return Work("tanh MLP of 10 layers, width 64, batch 64", loss, parameters, rng.normal(size=(64, 64)), 4)
+    return _tanh_layers("tanh MLP of 10 layers, width 64, batch 64", 10, 64, 64)
 
 
 def attention() -> Work:

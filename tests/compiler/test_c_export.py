@@ -11,17 +11,16 @@ from hypothesis import strategies as st
 
 import tinygrad_lite as tg
 from tests.compiler.c_code import COMPILERS, STRICT, CFunction
-from tests.compiler.test_operations import value_and_gradients
+from tests.compiler.test_operations import drawn
 from tests.compiler.test_repeats import layers, rnn, runge_kutta
 from tests.compiler.test_training import MODELS, OPTIMIZERS, Pair, X
 from tests.marks import param
 from tests.ops.test_registry import DIFFERENTIABLE
-from tinygrad_lite import nn, optim, trees
+from tinygrad_lite import nn, optim
 from tinygrad_lite.compiler.c.forms import FORMS
 from tinygrad_lite.compiler.native.functions import BY_NUMPYS
 from tinygrad_lite.engine.op import Op
 from tinygrad_lite.errors import UsageError
-from tinygrad_lite.testing import cotangents, inputs_of
 
 RNG = np.random.default_rng(0)
 TOLERANCE = {np.float64: 1e-10, np.float32: 2e-4}
@@ -327,12 +326,7 @@ def test_a_gradient_that_is_taken_away_is_refused(tmp_path: Path) -> None:
 @given(data=st.data())
 def test_operations(op: Op, compiler: str, data: st.DataObject, tmp_path: Path) -> None:
     """Every operation with its gradients: C gives the same numbers, or the export says why it cannot."""
-    call = data.draw(inputs_of(op))
-    f, x = call.function()
-    both = value_and_gradients(f, data.draw(cotangents(call.value(*call.arrays))))
-    compiled = tg.compile(both, "numpy")
-    with np.errstate(all="ignore"):
-        expected = trees.leaves(compiled(*x))
+    compiled, x, expected = drawn(op, data)
     try:
         function = exported(compiled, tmp_path, compiler)
     except UsageError as error:

@@ -9,15 +9,13 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 import tinygrad_lite as tg
-from tests.compiler.test_operations import value_and_gradients
+from tests.compiler.test_operations import drawn
 from tests.compiler.test_repeats import layers, maml, rnn, runge_kutta
 from tests.compiler.test_source import is_clean
 from tests.compiler.test_training import MODELS, OPTIMIZERS, Pair, X
 from tests.ops.test_registry import DIFFERENTIABLE
-from tinygrad_lite import trees
 from tinygrad_lite.engine.op import Op
 from tinygrad_lite.errors import InputError, UsageError
-from tinygrad_lite.testing import cotangents, inputs_of
 
 RNG = np.random.default_rng(0)
 BY_LIST = tg.elementwise(lambda x: np.asarray([float(t) for t in x]), 1, name="by_list")
@@ -142,12 +140,7 @@ def test_gradients_of_gradients_under_jit(tmp_path: Path) -> None:
 def test_operations(op: Op, data: st.DataObject, tmp_path: Path) -> None:
     """Every operation with its gradients: JAX gives the same numbers, or the export says why it cannot."""
     pytest.importorskip("jax")
-    call = data.draw(inputs_of(op))
-    f, x = call.function()
-    both = value_and_gradients(f, data.draw(cotangents(call.value(*call.arrays))))
-    compiled = tg.compile(both, "numpy")
-    with np.errstate(all="ignore"):
-        expected = trees.leaves(compiled(*x))
+    compiled, x, expected = drawn(op, data)
     try:
         function = exported(compiled, tmp_path / "f.py")["both"]
     except UsageError as error:

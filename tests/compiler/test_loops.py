@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinygrad_lite as tg
-from tests.compiler.test_repeats import layers, maml, planted, rnn, runge_kutta
+from tests.compiler.test_repeats import layers, maml, planted, rnn, runge_kutta, trained
 from tests.compiler.test_source import is_clean
 from tests.compiler.test_training import OPTIMIZERS
 from tinygrad_lite import nn
@@ -73,16 +73,7 @@ def test_more_turns_take_no_more_lines(make: Any, tmp_path: Path) -> None:
 
 def test_ten_layers_with_adam_are_read_on_one_screen() -> None:
     model = nn.Sequential(*[layer for i in range(10) for layer in (nn.Linear(6 + i, 7 + i, rng=i), nn.Tanh())])
-    optimizer = tg.optim.Adam(model.parameters())
-
-    def step(x: Any) -> Any:
-        optimizer.zero_grad()
-        loss = np.mean(model(x) ** 2)
-        loss.backward()
-        optimizer.step()
-        return loss
-
-    compiled = tg.compile(step, "numpy")
+    compiled = tg.compile(trained(model), "numpy")
     compiled(np.ones((2, 6))), compiled(np.ones((2, 6)))
     assert len(compiled.source.splitlines()) <= 60
     assert compiled.source.count("np.sqrt(v)") == compiled.source.count("0.999**") == 1

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 import tinygrad_lite as tg
 from tests.ops.test_registry import DIFFERENTIABLE
 from tinygrad_lite import trees
+from tinygrad_lite.compiler.compiled import Compiled
 from tinygrad_lite.engine.op import Op
 from tinygrad_lite.errors import InputError
 from tinygrad_lite.testing import Program, cotangents, inputs_of, programs
@@ -24,6 +25,16 @@ def value_and_gradients(f: Callable[..., Any], g: Any) -> Callable[..., Any]:
         return y, pull(g)
 
     return both
+
+
+def drawn(op: Op, data: st.DataObject) -> tuple[Compiled, Any, list[Any]]:
+    """An operation with its gradients, compiled to NumPy source: the function, its arguments and its results."""
+    call = data.draw(inputs_of(op))
+    f, x = call.function()
+    both = value_and_gradients(f, data.draw(cotangents(call.value(*call.arrays))))
+    compiled = tg.compile(both, "numpy")
+    with np.errstate(all="ignore"):
+        return compiled, x, trees.leaves(compiled(*x))
 
 
 def same(f: Callable[..., Any], x: Any, backend: str, tolerance: float = 1e-12) -> None:

@@ -191,8 +191,8 @@ def maml(turns: int) -> tuple[Callable[[Any], Any], Any]:
     return lambda x: tg.grad(adapted)(x[0], x), np.linspace(0, 1, 15).reshape(5, 3)
 
 
-def layers(turns: int) -> tuple[Callable[[Any], Any], Any]:
-    model = nn.Sequential(*[layer for i in range(turns) for layer in (nn.Linear(8, 8, rng=i), nn.ReLU())])
+def trained(model: nn.Module) -> Callable[[Any], Any]:
+    """A training step of a model with Adam."""
     optimizer = tg.optim.Adam(model.parameters())
 
     def step(x: Any) -> Any:
@@ -202,7 +202,12 @@ def layers(turns: int) -> tuple[Callable[[Any], Any], Any]:
         optimizer.step()
         return loss
 
-    return step, np.ones((2, 8))
+    return step
+
+
+def layers(turns: int) -> tuple[Callable[[Any], Any], Any]:
+    model = nn.Sequential(*[layer for i in range(turns) for layer in (nn.Linear(8, 8, rng=i), nn.ReLU())])
+    return trained(model), np.ones((2, 8))
 
 
 @pytest.mark.parametrize("make", [rnn, runge_kutta, maml, layers])
