@@ -10,7 +10,7 @@ import numpy as np
 from tinygrad_lite.compiler.draws import Draw
 from tinygrad_lite.compiler.entry import EntryWriter
 from tinygrad_lite.compiler.native.expansions import expanded
-from tinygrad_lite.compiler.native.machine import Machine, callable_at, vector_bits
+from tinygrad_lite.compiler.native.machine import STATE, Machine, callable_at, vector_bits
 from tinygrad_lite.compiler.native.memory import contiguous
 from tinygrad_lite.compiler.native.plan import ALIGNED, Native, Plan, Segment, with_former_values
 from tinygrad_lite.compiler.places import Argument, Data, Gradient, Leaves, Place
@@ -94,9 +94,17 @@ class NativeExecutor:
         self._runners = []
         for stretch in stretches:
             table = np.array(stretch, np.int64)
-            last = base + self._arena.size - 1
-            ends = (arguments.ctypes.data, id(None), id(NotImplemented), _hold, base, last)
-            state = np.array([table.ctypes.data, len(stretch) // 2, *ends], np.int64)
+            values = {
+                "table": table.ctypes.data,
+                "length": len(stretch) // 2,
+                "arguments": arguments.ctypes.data,
+                "none": id(None),
+                "other": id(NotImplemented),
+                "hold": _hold,
+                "first": base,
+                "last": base + self._arena.size - 1,
+            }
+            state = np.array([values[name] for name in STATE], np.int64)
             self._runners.append(callable_at(self._machine.run, state))
             tables += [table, state]
         self._tables = [*tables, *patches, arguments]  # the machine code has their addresses

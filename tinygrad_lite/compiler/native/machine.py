@@ -18,29 +18,26 @@ from typing import Any
 
 HEAD = object.__basicsize__  # bytes before an array's address of its data, in an object of CPython's
 
-# Runs a table of functions on their addresses, after the addresses of the arguments' data have been put into place.
-# `self` is an array of integers: the table and its length; the arguments' table; None, what else is returned, and
-# Py_IncRef; the first and the last address of the arena, in which no argument may lie.
+STATE = {
+    "table": "ptr", "length": "i64", "arguments": "ptr", "none": "ptr", "other": "ptr", "hold": "ptr",
+    "first": "i64", "last": "i64",
+}  # fmt: skip
+"""What the array of integers that is `self` to `run` holds, in order: the table of functions with their addresses and
+its length; the arguments' table; None, what else is returned, and Py_IncRef; the first and the last address of the
+arena, in which no argument may lie."""
+
+_READ_STATE = "\n".join(
+    f"  %{name}.address = getelementptr i64, ptr %state, i64 {i}\n  %{name} = load {kind}, ptr %{name}.address"
+    for i, (name, kind) in enumerate(STATE.items())
+)
+
+# Runs the table, after the addresses of the arguments' data have been put into place.
 _RUNNER = f"""
 define ptr @run(ptr %self, ptr %given, i64 %count) nounwind {{
 begin:
   %state.address = getelementptr i8, ptr %self, i64 {HEAD}
   %state = load ptr, ptr %state.address
-  %length.address = getelementptr i64, ptr %state, i64 1
-  %arguments.address = getelementptr i64, ptr %state, i64 2
-  %none.address = getelementptr i64, ptr %state, i64 3
-  %other.address = getelementptr i64, ptr %state, i64 4
-  %hold.address = getelementptr i64, ptr %state, i64 5
-  %first.address = getelementptr i64, ptr %state, i64 6
-  %last.address = getelementptr i64, ptr %state, i64 7
-  %table = load ptr, ptr %state
-  %length = load i64, ptr %length.address
-  %arguments = load ptr, ptr %arguments.address
-  %none = load ptr, ptr %none.address
-  %other = load ptr, ptr %other.address
-  %hold = load ptr, ptr %hold.address
-  %first = load i64, ptr %first.address
-  %last = load i64, ptr %last.address
+{_READ_STATE}
   br label %argument
 argument:
   %i = phi i64 [ 0, %begin ], [ %i.next, %bound ]
