@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinygrad_lite.compiler.c.names import Names
+from tinygrad_lite.compiler.native.arithmetic import Arithmetic
 
 BOOL = np.dtype(bool)
 TYPES = {np.dtype(kind): f"{'u' * (kind[0] == 'u')}int{8 * int(kind[1])}_t" for kind in
@@ -161,7 +162,10 @@ def broken(head: str, parts: Sequence[str], end: str) -> list[str]:
     return [*lines, line if parts else head + end]
 
 
-class Entry:
+_OF_TRUTH = {"&": "&&", "|": "||", "^": "!="}
+
+
+class Entry(Arithmetic):
     """An entry of an array as an expression.
 
     Attributes:
@@ -206,72 +210,26 @@ class Entry:
         """The entry of an expression."""
         return Entry(self._emitter, self.dtype if dtype is None else np.dtype(dtype), [*parts], is_atom)
 
-    def _binary(self, operator: str, other: Any, swapped: bool = False) -> "Entry":
+    def computed(self, operator: str, other: Any, swapped: bool = False) -> "Entry":
         a, b = (self.like(other), self) if swapped else (self, self.like(other))
         if self.dtype.kind == "f":
             return self.made(a, f" {operator} ", b)
         # without a sign, what is too large begins anew, as in NumPy; with one, C leaves open what happens
         return self.made(f"({TYPES[self.dtype]})((uint64_t)", a, f" {operator} (uint64_t)", b, ")")
 
-    def __add__(self, other: Any) -> "Entry":
-        return self._binary("+", other)
-
-    def __sub__(self, other: Any) -> "Entry":
-        return self._binary("-", other)
-
-    def __mul__(self, other: Any) -> "Entry":
-        return self._binary("*", other)
-
-    def __truediv__(self, other: Any) -> "Entry":
-        return self._binary("/", other)
-
-    def __rsub__(self, other: Any) -> "Entry":
-        return self._binary("-", other, swapped=True)
-
-    def __rtruediv__(self, other: Any) -> "Entry":
-        return self._binary("/", other, swapped=True)
-
-    __radd__, __rmul__ = __add__, __mul__
-
     def __neg__(self) -> "Entry":
         return self.made("-(", self, ")") if self.dtype.kind == "f" else 0 - self
 
-    def _of_bits(self, operator: str, other: Any) -> "Entry":
+    def of_flags(self, operator: str, other: Any) -> "Entry":
+        if self.dtype == BOOL:
+            return self.made(self, f" {_OF_TRUTH[operator]} ", self.like(other))
         operation = (self, f" {operator} ", self.like(other))
-        is_short = self.dtype.itemsize < 4 and self.dtype != BOOL
-        return self.made(f"({TYPES[self.dtype]})(", *operation, ")") if is_short else self.made(*operation)
+        return (
+            self.made(f"({TYPES[self.dtype]})(", *operation, ")") if self.dtype.itemsize < 4 else self.made(*operation)
+        )
 
-    def __and__(self, other: Any) -> "Entry":
-        return self._of_bits("&&" if self.dtype == BOOL else "&", other)
-
-    def __or__(self, other: Any) -> "Entry":
-        return self._of_bits("||" if self.dtype == BOOL else "|", other)
-
-    def __xor__(self, other: Any) -> "Entry":
-        return self._of_bits("!=" if self.dtype == BOOL else "^", other)
-
-    def _compared(self, operator: str, other: Any) -> "Entry":
+    def compared(self, operator: str, other: Any) -> "Entry":
         return self.made(self, f" {operator} ", self.like(other), dtype=BOOL)
-
-    def __lt__(self, other: Any) -> "Entry":
-        return self._compared("<", other)
-
-    def __le__(self, other: Any) -> "Entry":
-        return self._compared("<=", other)
-
-    def __gt__(self, other: Any) -> "Entry":
-        return self._compared(">", other)
-
-    def __ge__(self, other: Any) -> "Entry":
-        return self._compared(">=", other)
-
-    def equals(self, other: Any) -> "Entry":
-        """Whether two entries are equal, which NaN never is."""
-        return self._compared("==", other)
-
-    def differs(self, other: Any) -> "Entry":
-        """Whether two entries differ, as NaN does from each entry."""
-        return self._compared("!=", other)
 
     @property
     def is_nan(self) -> "Entry":

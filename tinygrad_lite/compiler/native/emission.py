@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_lite.compiler.native.arithmetic import Arithmetic
+
 BOOL = np.dtype(bool)
 TYPES = {np.dtype(kind): "float" if kind == "f4" else "double" if kind == "f8" else f"i{8 * int(kind[1])}" for kind in
          ("f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8")} | {BOOL: "i1"}  # fmt: skip
@@ -134,7 +136,16 @@ def loops(emitter: Any, extents: Iterable[int]) -> Iterator[list[str]]:
         yield [stack.enter_context(emitter.loop(extent)) for extent in extents]
 
 
-class Entry:
+# LLVM's names of Python's operators, for floats and for integers
+_ARITHMETIC = {"+": ("fadd", "add"), "-": ("fsub", "sub"), "*": ("fmul", "mul"), "/": ("fdiv", "sdiv")}
+_BITS = {"&": "and", "|": "or", "^": "xor"}
+_COMPARISONS = {
+    "<": ("olt", "lt"), "<=": ("ole", "le"), ">": ("ogt", "gt"), ">=": ("oge", "ge"), "==": ("oeq", "eq"),
+    "!=": ("une", "ne"),
+}  # fmt: skip
+
+
+class Entry(Arithmetic):
     """An entry of an array in a register."""
 
     __slots__ = ("_emitter", "dtype", "text")
@@ -157,43 +168,19 @@ class Entry:
         """What an instruction gives."""
         return Entry(self._emitter, self.dtype if dtype is None else np.dtype(dtype), self._emitter.value(text))
 
-    def _binary(self, floats: str, integers: str, other: Any, swapped: bool = False) -> "Entry":
+    def computed(self, operator: str, other: Any, swapped: bool = False) -> "Entry":
         a, b = (self.like(other), self) if swapped else (self, self.like(other))
-        return self.made(
-            f"{f'{floats} contract' if self.dtype.kind == 'f' else integers} {self.type} {a.text}, {b.text}"
-        )
-
-    def __add__(self, other: Any) -> "Entry":
-        return self._binary("fadd", "or" if self.dtype == BOOL else "add", other)
-
-    def __sub__(self, other: Any) -> "Entry":
-        return self._binary("fsub", "sub", other)
-
-    def __mul__(self, other: Any) -> "Entry":
-        return self._binary("fmul", "mul", other)
-
-    def __truediv__(self, other: Any) -> "Entry":
-        return self._binary("fdiv", "sdiv", other)
-
-    def __rsub__(self, other: Any) -> "Entry":
-        return self._binary("fsub", "sub", other, swapped=True)
-
-    def __rtruediv__(self, other: Any) -> "Entry":
-        return self._binary("fdiv", "sdiv", other, swapped=True)
-
-    __radd__, __rmul__ = __add__, __mul__
+        floats, integers = _ARITHMETIC[operator]
+        how = f"{floats} contract" if self.dtype.kind == "f" else integers
+        if operator == "+" and self.dtype == BOOL:
+            how = "or"
+        return self.made(f"{how} {self.type} {a.text}, {b.text}")
 
     def __neg__(self) -> "Entry":
         return self.made(f"fneg {self.type} {self.text}") if self.dtype.kind == "f" else 0 - self
 
-    def __and__(self, other: Any) -> "Entry":
-        return self.made(f"and {self.type} {self.text}, {self.like(other).text}")
-
-    def __or__(self, other: Any) -> "Entry":
-        return self.made(f"or {self.type} {self.text}, {self.like(other).text}")
-
-    def __xor__(self, other: Any) -> "Entry":
-        return self.made(f"xor {self.type} {self.text}, {self.like(other).text}")
+    def of_flags(self, operator: str, other: Any) -> "Entry":
+        return self.made(f"{_BITS[operator]} {self.type} {self.text}, {self.like(other).text}")
 
     def __lshift__(self, count: int) -> "Entry":
         return self.made(f"shl {self.type} {self.text}, {count}")
@@ -201,31 +188,12 @@ class Entry:
     def __rshift__(self, count: int) -> "Entry":
         return self.made(f"ashr {self.type} {self.text}, {count}")
 
-    def _compared(self, floats: str, integers: str, other: Any) -> "Entry":
-        kind = self.dtype.kind
-        signed = "s" if kind == "i" and integers not in ("eq", "ne") else "u" if integers not in ("eq", "ne") else ""
-        how = f"fcmp {floats}" if kind == "f" else f"icmp {signed}{integers}"
+    def compared(self, operator: str, other: Any) -> "Entry":
+        floats, integers = _COMPARISONS[operator]
+        if operator not in ("==", "!="):
+            integers = f"{'s' if self.dtype.kind == 'i' else 'u'}{integers}"
+        how = f"fcmp {floats}" if self.dtype.kind == "f" else f"icmp {integers}"
         return self.made(f"{how} {self.type} {self.text}, {self.like(other).text}", BOOL)
-
-    def __lt__(self, other: Any) -> "Entry":
-        return self._compared("olt", "lt", other)
-
-    def __le__(self, other: Any) -> "Entry":
-        return self._compared("ole", "le", other)
-
-    def __gt__(self, other: Any) -> "Entry":
-        return self._compared("ogt", "gt", other)
-
-    def __ge__(self, other: Any) -> "Entry":
-        return self._compared("oge", "ge", other)
-
-    def equals(self, other: Any) -> "Entry":
-        """Whether two entries are equal, which NaN never is."""
-        return self._compared("oeq", "eq", other)
-
-    def differs(self, other: Any) -> "Entry":
-        """Whether two entries differ, as NaN does from each entry."""
-        return self._compared("une", "ne", other)
 
     @property
     def is_nan(self) -> "Entry":
