@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_lite import datasets, errors, exercises, nn, optim
+from tinygrad_lite import errors, ops  # noqa: F401  # the operations, which the engine finds in its registry
 from tinygrad_lite.compiler import compile
 from tinygrad_lite.engine.grad_mode import enable_grad, no_grad
 from tinygrad_lite.engine.op import elementwise, primitive
@@ -19,6 +19,7 @@ from tinygrad_lite.transforms.gradients import grad, hvp, jvp, value_and_grad, v
 from tinygrad_lite.transforms.jacobians import hessian, jacobian
 
 if TYPE_CHECKING:
+    from tinygrad_lite import datasets, exercises, nn, optim
     from tinygrad_lite.checking.anomaly import detect_anomaly
     from tinygrad_lite.checking.audit import audit_gradients
     from tinygrad_lite.checking.gradcheck import gradcheck
@@ -67,10 +68,11 @@ __all__ = [
 if not TYPE_CHECKING:  # a type checker would take it for a promise that any name is there
 
     def __getattr__(name: str) -> Any:
-        """What takes long to import, when it is asked for: the version, and the checkers."""
+        """What is imported when it is asked for: the version, and the rooms that not every program enters."""
         if name == "__version__":
             return import_module("importlib.metadata").version("tinygrad-lite")
-        if name not in ("checking", "audit_gradients", "detect_anomaly", "gradcheck"):
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        checking = import_module("tinygrad_lite.checking")
-        return checking if name == "checking" else getattr(checking, name)
+        if name in ("checking", "datasets", "exercises", "nn", "optim"):
+            return import_module(f"tinygrad_lite.{name}")
+        if name in ("audit_gradients", "detect_anomaly", "gradcheck"):
+            return getattr(import_module("tinygrad_lite.checking"), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

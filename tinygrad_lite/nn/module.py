@@ -14,6 +14,8 @@ from tinygrad_lite.engine.tensor import Tensor, tensor
 from tinygrad_lite.errors import InputError, ShapeError, UsageError, warn
 from tinygrad_lite.nn.hidden import holds_another
 
+__all__ = ["Module", "functional_call"]
+
 
 class Module(trees.Parametric):
     """A part of a model: fields that are tensors, arrays, modules, or lists, tuples and dicts of them, and a `forward`.

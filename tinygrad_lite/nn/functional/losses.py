@@ -1,4 +1,4 @@
-"""The functions of neural networks that NumPy lacks: activations, dropout and losses, on arrays or tensors.
+"""Losses, on arrays or tensors.
 
 A loss takes the prediction first and then a target of the same shape. Its `reduction` is `"mean"`, `"sum"` or `"none"`:
 it returns the mean of its entries, their sum, or the entries themselves.
@@ -11,139 +11,18 @@ import numpy as np
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
-from tinygrad_lite.nn.init import Rng
 from tinygrad_lite.ops import requirements
-from tinygrad_lite.ops.arithmetic import reductions
-from tinygrad_lite.ops.linear import products
 from tinygrad_lite.ops.networks import activations, losses
 
-
-def linear(x: Array, weight: Array, bias: Array = None) -> Array:
-    """y = x Wᵀ + b, with x (…, in), W (out, in), b (out) and y (…, out).
-
-    Example:
-        >>> linear(np.array([1.0, 2.0]), np.array([[3.0, 4.0]]), np.array([5.0]))
-        array([16.])
-    """
-    return np.matmul(x, np.transpose(weight)) if bias is None else products.linear(x, weight, bias)
-
-
-def relu(x: Array) -> Array:
-    """max(x, 0); its derivative at 0 is 0.
-
-    Example:
-        >>> relu(np.array([-1.0, 2.0]))
-        array([0., 2.])
-    """
-    return activations.relu(x)
-
-
-def leaky_relu(x: Array, negative_slope: Array = 0.01) -> Array:
-    """x where positive, else negative_slope · x; the slope may be a tensor, too.
-
-    Example:
-        >>> leaky_relu(np.array([-1.0, 2.0]), 0.5)
-        array([-0.5,  2. ])
-    """
-    return activations.leaky_relu(x, negative_slope)
-
-
-def sigmoid(x: Array) -> Array:
-    """1 / (1 + e⁻ˣ), without overflow and exact in both tails.
-
-    Example:
-        >>> sigmoid(np.array([0.0, 1000.0]))
-        array([0.5, 1. ])
-    """
-    return activations.sigmoid(x)
-
-
-def softplus(x: Array) -> Array:
-    """log(1 + eˣ), without overflow.
-
-    Example:
-        >>> softplus(np.array([-1000.0, 1000.0]))
-        array([   0., 1000.])
-    """
-    return activations.softplus(x)
-
-
-def gelu(x: Array) -> Array:
-    """x · Φ(x), with Φ the standard normal distribution function.
-
-    Source: Hendrycks and Gimpel (2016), Gaussian error linear units, eq. 1.
-
-    Example:
-        >>> gelu(np.array([-100.0, 0.0, 100.0]))
-        array([ -0.,   0., 100.])
-    """
-    return activations.gelu(x)
-
-
-def silu(x: Array) -> Array:
-    """x · sigmoid(x).
-
-    Source: Elfwing et al. (2017), Sigmoid-weighted linear units, eq. 2.
-
-    Example:
-        >>> silu(np.array([0.0, 1000.0]))
-        array([   0., 1000.])
-    """
-    return activations.silu(x)
-
-
-def softmax(x: Array, axis: int | tuple[int, ...] | None = -1) -> Array:
-    """eˣ / Σ eˣ along an axis, without overflow.
-
-    Example:
-        >>> softmax(np.array([1000.0, 1000.0]))
-        array([0.5, 0.5])
-    """
-    return activations.softmax(x, axis=axis)
-
-
-def log_softmax(x: Array, axis: int | tuple[int, ...] | None = -1) -> Array:
-    """x - log Σ eˣ along an axis, without overflow.
-
-    Example:
-        >>> log_softmax(np.array([0.0, 1000.0]))
-        array([-1000.,     0.])
-    """
-    return activations.log_softmax(x, axis=axis)
-
-
-def logsumexp(x: Array, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Array:
-    """log Σ eˣ along an axis, without overflow.
-
-    Example:
-        >>> float(logsumexp(np.array([-1000.0, 1000.0])))
-        1000.0
-    """
-    return reductions.logsumexp(x, axis=axis, keepdims=keepdims)
-
-
-def dropout(x: Array, p: float = 0.5, training: bool = True, *, rng: Rng = None) -> Array:
-    """x with each entry set to zero with probability p and the others divided by 1 - p; outside training, x itself.
-
-    Raises:
-        InputError: if p does not lie in [0, 1].
-
-    Example:
-        >>> dropout(np.ones(6), 0.5, rng=0)
-        array([2., 0., 0., 0., 2., 2.])
-    """
-    check_probability(p)
-    if not training or p == 0:
-        return x
-    keep = np.random.default_rng(rng).random(np.shape(x)) >= p
-    scale = keep / (1 - p) if p < 1 else np.zeros(np.shape(x))
-    return x * scale.astype(np.result_type(x, 1.0))
-
-
-def check_probability(p: float) -> None:
-    """Raise `InputError` unless 0 ≤ p ≤ 1."""
-    if not 0 <= p <= 1:
-        raise InputError(f"a dropout probability must lie in [0, 1], got {p}")
+__all__ = [
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+    "cross_entropy",
+    "huber_loss",
+    "l1_loss",
+    "mse_loss",
+    "nll_loss",
+]
 
 
 def mse_loss(prediction: Array, target: Array, reduction: str = "mean") -> Array:

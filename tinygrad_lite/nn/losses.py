@@ -3,12 +3,23 @@
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import InputError
 from tinygrad_lite.nn import functional
+from tinygrad_lite.nn.functional.losses import check_reduction
 from tinygrad_lite.nn.module import Module
+
+__all__ = [
+    "BCELoss",
+    "BCEWithLogitsLoss",
+    "CrossEntropyLoss",
+    "HuberLoss",
+    "L1Loss",
+    "MSELoss",
+    "NLLLoss",
+]
 
 
 class _Loss(Module):
     def __init__(self, reduction: str = "mean") -> None:
-        functional.check_reduction(reduction)
+        check_reduction(reduction)
         self.reduction = reduction
 
 

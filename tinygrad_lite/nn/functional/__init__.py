@@ -1,0 +1,6 @@
+"""The functions of neural networks that NumPy lacks, on arrays or tensors, under PyTorch's names."""
+
+from tinygrad_lite.nn.functional.activations import *
+from tinygrad_lite.nn.functional.dropout import *
+from tinygrad_lite.nn.functional.linear import *
+from tinygrad_lite.nn.functional.losses import *
