@@ -89,12 +89,8 @@ def _in_our_words(answer: Callable[..., Any], function: Callable[..., Any]) -> C
 
 
 def when_declared(function: Callable[..., Any] | str, use: Callable[[Any], None]) -> None:
-    """Call `use` once with the answer to this function, or the operation of this name: now, or when it is declared."""
-    declared = _ANSWERS.get(function) if callable(function) else _OPERATIONS.get(function)
-    if declared:
-        use(declared)
-    else:
-        _WAITING.setdefault(function, []).append(use)
+    """Call `use` once with the answer to this function, or the operation of this name, when it is declared."""
+    _WAITING.setdefault(function, []).append(use)
 
 
 def _enter(key: Callable[..., Any] | str, answer: Callable[..., Any]) -> None:

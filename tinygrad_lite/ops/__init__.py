@@ -4,7 +4,7 @@
 to the complex plane.
 """
 
-from tinygrad_lite.engine import registry  # noqa: F401  # which hears of each operation that is declared from here on
+from tinygrad_lite.engine import operators  # noqa: F401  # which binds the operations that are declared from here on
 from tinygrad_lite.ops import continuations
 from tinygrad_lite.ops.arithmetic import (
     casting,
