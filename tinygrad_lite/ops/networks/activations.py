@@ -1,5 +1,7 @@
 """Activations of neural networks, and the softmax family."""
 
+from math import pi, sqrt
+
 import numpy as np
 
 from tinygrad_lite.engine.op import Array, elementwise, primitive
@@ -61,11 +63,49 @@ gelu = elementwise(
     shared=normal_at,
 )
 
+
+def _inner(x: Array) -> Array:
+    """2√(2/π)(x + 0.044715x³), of x cut off where the gate is 0 or 1 to the last digit, so that nothing overflows."""
+    x = np.clip(x, -30, 30)
+    return _GELU_SCALE * x * (1 + 0.044715 * x * x)
+
+
+_GELU_SCALE = 2 * sqrt(2 / pi)
+gelu_by_tanh = elementwise(
+    lambda x, gate: x * gate,
+    lambda y, x, gate: gate * (1 + x * (1 - gate) * (_GELU_SCALE * (1 + 0.134145 * np.square(np.clip(x, -30, 30))))),
+    name="gelu_by_tanh",
+    shared=lambda x: sigmoid(_inner(x)),  # (1 + tanh z) / 2 = sigmoid(2z), which keeps its digits in the tail
+)
+
+SELU_ALPHA = 1.6732632423543772848170429916717
+SELU_SCALE = 1.0507009873554804934193349852946
+
+softsign = elementwise(
+    lambda x: x / (1 + np.absolute(x)),
+    lambda y, x: np.square(1 / (1 + np.absolute(x))),
+    name="softsign",
+    kind="saturating",
+)
+hardtanh = elementwise(
+    lambda x, min_val, max_val: np.clip(x, min_val, max_val),
+    lambda y, x, min_val, max_val: np.greater(x, min_val) & np.less(x, max_val),
+    name="hardtanh",
+    kink=lambda x, min_val, max_val: (x - min_val) * (x - max_val),
+    chooses="its input is not between the bounds",
+    examples=[([(2, 3)], {"min_val": -1.0, "max_val": 1.0}), ([(2, 3)], {"min_val": 0.0, "max_val": 6.0})],
+)
+
 AXES = [([(2, 3)], {"axis": axis}) for axis in (-1, 0, (0, 1), None)]
 
 
+def _shifted(x: Array, axis: int | tuple[int, ...] | None) -> Array:
+    """x less its largest entry along an axis, which may be empty."""
+    return x - largest(x, axis=axis, keepdims=True) if np.size(x) else x
+
+
 def _softmax(x: Array, axis: int | tuple[int, ...] | None = -1) -> Array:
-    weights = np.exp(x - largest(x, axis=axis, keepdims=True))
+    weights = np.exp(_shifted(x, axis))
     return weights / total_along(weights, axis)
 
 
@@ -78,7 +118,7 @@ softmax = primitive(
 
 
 def _log_softmax(x: Array, axis: int | tuple[int, ...] | None = -1) -> Array:
-    shifted = x - largest(x, axis=axis, keepdims=True)
+    shifted = _shifted(x, axis)
     return shifted - np.log(total_along(np.exp(shifted), axis))
 
 
