@@ -16,8 +16,8 @@ DEEPEST = 200
 class Parametric:
     """A leaf that holds parameters, such as a module; transforms treat it as the dict of its parameters."""
 
-    def named_parameters(self) -> Iterator[tuple[str, Any]]:
-        """The name and the value of each parameter."""
+    def named_variables(self) -> Iterator[tuple[str, Any]]:
+        """The name and the value of each parameter, except those that are frozen."""
         raise NotImplementedError
 
     def substituted(self, state: Mapping[str, Any]) -> AbstractContextManager[Self]:

@@ -94,11 +94,49 @@ def test_private_fields_are_parameters_too() -> None:
     assert [path for path, _ in layer.named_parameters()] == ["weight", "bias", "_scale"]
 
 
-def test_frozen_parameters_stay_in_the_state() -> None:
+def test_frozen_parameters_stay_parameters() -> None:
+    """So a loop over all of them unfreezes them, and an optimiser of all of them may meet some that are frozen."""
     layer = nn.Linear(2, 2, rng=0)
     layer.bias.requires_grad = False
-    assert [path for path, _ in layer.named_parameters()] == ["weight"]
-    assert "bias" in layer.state_dict()
+    for module in (layer, copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
+        assert [path for path, _ in module.named_parameters()] == ["weight", "bias"]
+        assert [path for path, _ in module.named_variables()] == ["weight"]
+        assert list(module.buffers()) == []
+        assert "bias" in module.state_dict()
+        before = module.state_dict()
+        optimizer = tg.optim.SGD(module.parameters(), lr=0.1)
+        module(np.ones(2)).sum().backward()
+        optimizer.step()
+        np.testing.assert_array_equal(module.bias.numpy(), before["bias"])
+        assert not np.any(module.weight.numpy() == before["weight"])
+        for parameter in module.parameters():
+            parameter.requires_grad = True
+        assert [path for path, _ in module.named_variables()] == ["weight", "bias"]
+
+
+@pytest.mark.parametrize("backend", ["numpy", "native"])
+def test_a_compiled_step_keeps_what_is_frozen(backend: Any) -> None:
+    layer = nn.Sequential(nn.Linear(3, 2, rng=0), nn.Linear(2, 1, rng=1))
+    layer[0].requires_grad_(False)
+    optimizer = tg.optim.SGD(layer.parameters(), lr=0.1)
+
+    def step(x: Any) -> Any:
+        optimizer.zero_grad()
+        loss = (layer(x) ** 2).sum()
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    run = tg.compile(step, backend=backend)
+    before = layer.state_dict()
+    for _ in range(3):
+        run(np.ones((4, 3)))
+    after = layer.state_dict()
+    assert [path for path in before if not np.array_equal(before[path], after[path])] == ["1.weight", "1.bias"]
+    layer.requires_grad_(True)
+    for _ in range(3):
+        run(np.ones((4, 3)))
+    assert not any(np.array_equal(after[path], value) for path, value in layer.state_dict().items())
 
 
 def test_gradients_reach_every_parameter() -> None:

@@ -262,7 +262,7 @@ def _parameters(model: Any) -> Iterator[tuple[str, Tensor]]:
         if isinstance(part, Tensor):
             yield path or part.name or "parameter", part
         elif isinstance(part, Module):
-            yield from ((f"{path}.{name}" if path else name, w) for name, w in part.named_parameters())
+            yield from ((f"{path}.{name}" if path else name, w) for name, w in part.named_variables())
         else:
             raise UsageError(
                 f"a model is a module, or containers of tensors and modules; {path or 'this'} is {type(part).__name__}"

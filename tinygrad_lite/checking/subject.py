@@ -74,7 +74,7 @@ class Subject:
             if self.plain:
                 raise UsageError("gradient= is of a function; pass a function of the parameters, not a module")
             f = deepcopy(f)
-            self._parameters = [parameter for _, parameter in f.named_parameters()]
+            self._parameters = [parameter for _, parameter in f.named_variables()]
         self.f = f
         self.variables: list[Variable] = []
         self.fixed: list[str] = []

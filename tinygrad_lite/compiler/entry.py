@@ -136,7 +136,7 @@ class EntryWriter:
             return
         if isinstance(x, Tensor):
             self._first += [f"if type(x{i}) is not Tensor: return MISS", f"a{i} = x{i}._array"]
-            self.tests.append(f"x{i}._requires_grad is not {x.requires_grad}")
+            self.tests.append(f"x{i}._requires_grad is not {x._requires_grad}")
             self.is_like(f"a{i}", x._array, is_unchanging=True)
         else:
             self.is_like(f"a{i}", x)

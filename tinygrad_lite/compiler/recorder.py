@@ -189,7 +189,7 @@ class Recorder:
     def _place(self, tensor: Tensor) -> Any:
         if id(tensor) in self._owners:
             return self._owners[id(tensor)]
-        self._guard(Field(tensor, "_requires_grad", tensor.requires_grad, f"{self._name(tensor)}.requires_grad"))
+        self._guard(Field(tensor, "_requires_grad", tensor._requires_grad, f"{self._name(tensor)}.requires_grad"))
         return self._known(Data(tensor, self._name(tensor)))
 
     def _guard(self, guard: Guard) -> None:

@@ -37,7 +37,7 @@ class Node:
     __slots__ = ("_array", "_requires_grad", "arrays", "index", "inputs", "op", "params", "retains_grad", "shared")
 
     _array: Array
-    _requires_grad: bool
+    _requires_grad: bool | None  # None for a leaf that is frozen: it did, and is a parameter still
     op: Any
     inputs: Any
     arrays: tuple[Array, ...]

@@ -70,7 +70,7 @@ class Tensor(Conversions):
 
     def __trace__(self, op: Op, inputs: tuple[Array, ...], params: Mapping[str, Any]) -> Any:
         arrays: list[Array] = []
-        linked = False
+        linked: bool | None = False
         for x in inputs:
             if type(x) is Tensor:
                 array = x._array
@@ -133,7 +133,7 @@ class Tensor(Conversions):
     @property
     def requires_grad(self) -> bool:
         """Whether a gradient can flow to this tensor. Assign False to freeze a leaf, True to unfreeze it."""
-        return self._requires_grad
+        return bool(self._requires_grad)
 
     @requires_grad.setter
     def requires_grad(self, value: bool) -> None:
@@ -141,7 +141,7 @@ class Tensor(Conversions):
             raise GraphError(f"this tensor is a result of {self.op.name}; only a leaf can change requires_grad")
         if value:
             _check_differentiable(self._array)
-        self._requires_grad = bool(value)
+        self._requires_grad = bool(value) or (None if self._requires_grad is not False else False)
 
     @property
     def grad(self) -> "Tensor | None":

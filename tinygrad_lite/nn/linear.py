@@ -59,8 +59,8 @@ class Linear(Module):
                 f"got shape {np.shape(x)}"
             ) from error
 
-    def summary(self) -> str:
-        return f"Linear({self.in_features}, {self.out_features}{'' if self.bias is not None else ', bias=False'})"
+    def extra_repr(self) -> str:
+        return f"{self.in_features}, {self.out_features}{'' if self.bias is not None else ', bias=False'}"
 
 
 class Flatten(Module):

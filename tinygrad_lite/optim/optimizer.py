@@ -155,7 +155,7 @@ def _checked(parameters: Iterable[Tensor]) -> list[Tensor]:
     for parameter in checked:
         if not isinstance(parameter, Tensor):
             raise UsageError(f"parameters must be tensors, such as model.parameters(); got {type(parameter).__name__}")
-        if not parameter.is_leaf or not parameter.requires_grad:
+        if not parameter.is_leaf or parameter._requires_grad is False:
             raise UsageError(f"parameters must be leaves with requires_grad=True; got {parameter!r}")
     if len(set(checked)) < len(checked):
         raise InputError("a parameter appears twice, and each step would update it twice: pass it once")

@@ -43,7 +43,7 @@ def warn_of_bystanders(
         return
     read = set(_read(values, frozenset(variables)))
     replaced = {_leaf(x) for x in variables if x in read}
-    replaced -= {x for module in modules if id(module) not in passed for _, x in module.named_parameters()}
+    replaced -= {x for module in modules if id(module) not in passed for _, x in module.named_variables()}
     missed = [x.name or f"argument {path}" for x, path in leaves.items() if x in read and x not in replaced]
     if missed:
         warn(

@@ -232,7 +232,7 @@ def as_traced(x: Array) -> Traced:
 
 
 def _opened(x: Any) -> Any:
-    return dict(x.named_parameters()) if isinstance(x, trees.Parametric) else x
+    return dict(x.named_variables()) if isinstance(x, trees.Parametric) else x
 
 
 def _standing_in(argument: Any, chosen: Any, stand_ins: ExitStack) -> Any:
@@ -242,7 +242,7 @@ def _standing_in(argument: Any, chosen: Any, stand_ins: ExitStack) -> Any:
     def standing_in(x: Any) -> Any:
         if not isinstance(x, trees.Parametric):
             return next(remaining)
-        return stand_ins.enter_context(x.substituted({path: next(remaining) for path, _ in x.named_parameters()}))
+        return stand_ins.enter_context(x.substituted({path: next(remaining) for path, _ in x.named_variables()}))
 
     return trees.map_leaves(standing_in, argument)
 

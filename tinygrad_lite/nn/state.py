@@ -1,0 +1,312 @@
+"""What a module learns and remembers: its parameters and buffers, saved, loaded, converted and frozen."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+
+from tinygrad_lite.engine.conversions import constant
+from tinygrad_lite.engine.tensor import Tensor, wrap
+from tinygrad_lite.errors import InputError, ShapeError, UsageError, warn
+from tinygrad_lite.nn.hidden import holds_another
+from tinygrad_lite.nn.structure import Field, Structure, exchanged, walk
+
+
+class LoadReport(NamedTuple):
+    """What `load_state_dict(state, strict=False)` did not load.
+
+    Attributes:
+        missing_keys: the paths in the module that the state does not have; they keep their values.
+        unexpected_keys: the names in the state that the module does not have.
+    """
+
+    missing_keys: list[str]
+    unexpected_keys: list[str]
+
+
+class State(Structure):
+    """An object whose fields are parameters, buffers, and others of its kind."""
+
+    _transient: frozenset[str] = frozenset()
+
+    def named_parameters(self, *, recurse: bool = True) -> Iterator[tuple[str, Tensor]]:
+        """The path and the tensor of each parameter, once each; a tensor without a name gets its path as its name.
+
+        Args:
+            recurse: whether those of the modules inside count, too.
+        """
+        return self._parameters(self._looked_through(recurse))
+
+    def parameters(self, recurse: bool = True) -> Iterator[Tensor]:
+        """Each parameter once, for an optimiser."""
+        return (parameter for _, parameter in self.named_parameters(recurse=recurse))
+
+    def named_variables(self) -> Iterator[tuple[str, Tensor]]:
+        """The parameters that a transform differentiates by: all that are not frozen."""
+        return ((path, x) for path, x in self.named_parameters() if not isinstance(x, Tensor) or x.requires_grad)
+
+    def named_buffers(self, *, recurse: bool = True) -> Iterator[tuple[str, Any]]:
+        """The path and the value of each tensor and array that is part of the state and no parameter, once each."""
+        seen: set[int] = set()
+        for path, field, is_parameter in self._state(walk(self, recurse)):
+            if not is_parameter and id(field) not in seen:
+                seen.add(id(field))
+                yield path, field
+
+    def buffers(self, recurse: bool = True) -> Iterator[Any]:
+        """Each buffer once."""
+        return (buffer for _, buffer in self.named_buffers(recurse=recurse))
+
+    def get_parameter(self, target: str) -> Tensor:
+        """The parameter at a path such as `layers.0.weight`.
+
+        Raises:
+            InputError: if there is none; the message names those there are.
+        """
+        there = {path: field for path, field, is_parameter in self._state() if is_parameter}
+        return self._at(target, "parameter", there)  # type: ignore[no-any-return]
+
+    def get_buffer(self, target: str) -> Any:
+        """The buffer at a path such as `layers.0.running_mean`.
+
+        Raises:
+            InputError: if there is none; the message names those there are.
+        """
+        return self._at(
+            target, "buffer", {path: field for path, field, is_parameter in self._state() if not is_parameter}
+        )
+
+    def register_parameter(self, name: str, param: Tensor | None) -> None:
+        """Make a tensor that requires a gradient a field, as `self.name = param` does.
+
+        Raises:
+            UsageError: if it is no parameter, or another kind of attribute has that name.
+        """
+        if param is not None and not (isinstance(param, Tensor) and param.is_leaf and _is_parameter(param)):
+            raise UsageError(f"{name} is no parameter: make one with tg.nn.Parameter(data); got {param!r}")
+        self._register(name, param)
+
+    def register_buffer(self, name: str, tensor: Any, persistent: bool = True) -> None:
+        """Make a tensor without a gradient, or an array, a field, as `self.name = tensor` does.
+
+        Args:
+            persistent: whether the state dict has it.
+
+        Raises:
+            UsageError: if it is none, or another kind of attribute has that name.
+
+        Example:
+            >>> import numpy as np, tinygrad_lite as tg
+            >>> module = tg.nn.Module()
+            >>> module.register_buffer("mask", np.tri(3), persistent=False)
+            >>> list(module.state_dict()), [name for name, _ in module.named_buffers()]
+            ([], ['mask'])
+        """
+        if isinstance(tensor, (int, float, np.generic)):
+            tensor = wrap(np.asarray(tensor)[()])
+        if not (tensor is None or (isinstance(tensor, Tensor) and not tensor.requires_grad) or _is_array(tensor)):
+            raise UsageError(
+                f"{name} is no buffer, which is an array, or a tensor without a gradient such as tensor.detach(); got "
+                f"{tensor!r}"
+            )
+        self._register(name, tensor)
+        self._transient = self._transient - {name} if persistent else self._transient | {name}
+
+    def _parameters(self, fields: "Iterable[Field] | None" = None) -> Iterator[tuple[str, Tensor]]:
+        seen: set[int] = set()
+        for path, field, is_parameter in self._state(fields):
+            if is_parameter and id(field) not in seen:
+                seen.add(id(field))
+                if isinstance(field, Tensor) and (field.name is None or path.endswith(f".{field.name}")):
+                    field.name = path
+                yield path, field
+
+    def _state(self, fields: "Iterable[Field] | None" = None) -> Iterator[tuple[str, Any, bool]]:
+        """The path of each tensor and array among the fields, the field itself, and whether it is a parameter."""
+        for path, field, substitutes in walk(self) if fields is None else fields:
+            if id(field) in substitutes:
+                yield path, field, substitutes[id(field)]
+            elif isinstance(field, Tensor) and field.is_leaf:  # a stored result is not part of the state
+                yield path, field, _is_parameter(field)
+            elif _is_array(field):
+                yield path, field, False
+
+    def _saved(self) -> dict[str, Any]:
+        """The tensors and arrays among the fields that belong to the state dict, by path."""
+        fields = self._looked_through()
+        modules = [(path, field) for path, field, _ in fields if isinstance(field, State) and field._transient]
+        transient = {f"{path}.{name}" if path else name for path, module in modules for name in module._transient}
+        return {path: field for path, field, _ in self._state(fields) if path not in transient}
+
+    def _looked_through(self, recurse: bool = True) -> list[Field]:
+        """The fields; warns about tensors and modules that some of them hide."""
+        fields = list(walk(self, recurse))
+        in_sight = {id(field) for _, field, _ in fields}
+        for path, field, _ in fields:
+            if holds_another(field, in_sight):
+                warn(
+                    f"{path} of {type(self).__name__} is a {type(field).__name__} that holds a tensor or module, which "
+                    "is therefore no parameter and no state: make it a field of its own, or put it into a list, a "
+                    "tuple or a dict"
+                )
+        return fields
+
+    def state_dict(self) -> dict[str, Any]:
+        """The path and the array of each tensor and array among the fields; the arrays are read-only and never change.
+
+        For a module that a transform passes to a function, they are the values that are differentiated.
+
+        Example:
+            >>> import tinygrad_lite as tg
+            >>> {path: array.shape for path, array in tg.nn.Linear(3, 2).state_dict().items()}
+            {'weight': (2, 3), 'bias': (2,)}
+        """
+        return {
+            path: field if id(field) in self._substitutes else _snapshot(field) for path, field in self._saved().items()
+        }
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> LoadReport:
+        """Give each tensor and array among the fields the array of its path, cast to its dtype.
+
+        Args:
+            strict: whether missing and unknown entries are errors; otherwise the result names them.
+
+        Raises:
+            InputError: if entries are missing or unknown although `strict`; the module stays as it was.
+            UsageError: if the dtype of a field cannot hold the values of its entry, or the values are being
+                differentiated (see `functional_call`); the module stays as it was.
+            ShapeError: if an entry has another shape; the module stays as it was.
+        """
+        fields = self._saved()
+        report = self._compared(state_dict, fields, fields, strict)
+        self._check_own()
+        loaded = {path: field for path, field in fields.items() if path in state_dict}
+        arrays = {path: _in_the_form_of(path, field, state_dict[path]) for path, field in loaded.items()}
+        misfits = [
+            f"{path} has shape {arrays[path].shape} instead of {field.shape}"
+            for path, field in loaded.items()
+            if arrays[path].shape != field.shape
+        ]
+        if misfits:
+            raise ShapeError(f"this state does not fit {type(self).__name__}: {'; '.join(misfits)}")
+        self._replace([(field, arrays[path][()]) for path, field in loaded.items()])
+        return report
+
+    def _compared(
+        self, state: Mapping[str, Any], fields: Mapping[str, Any], needed: Iterable[str], strict: bool = True
+    ) -> LoadReport:
+        """What is missing from a state, and what it has in excess."""
+        if not isinstance(state, Mapping):
+            kind = type(state).__name__
+            raise UsageError(f"a state is a dict of values by name, as state_dict() returns it; got {kind}")
+        missing = [path for path in needed if path not in state]
+        unknown = [path for path in state if path not in fields]
+        if strict and (missing or unknown):
+            raise InputError(
+                f"this state does not fit {type(self).__name__}: "
+                + "; ".join(
+                    f"{problem} {', '.join(paths)}"
+                    for problem, paths in (("missing", missing), ("unknown", unknown))
+                    if paths
+                )
+            )
+        return LoadReport(missing, unknown)
+
+    def _check_own(self) -> None:
+        """Raise if this module stands for another, whose values are being differentiated."""
+        if any(id(field) in self._substitutes for _, field, _ in self._state()):
+            raise UsageError(
+                f"this {type(self).__name__} stands for another, with the parameters that are being differentiated: to "
+                "run it on others, write tg.nn.functional_call(module, state, *inputs)"
+            )
+
+    def _replace(self, values: Iterable[tuple[Any, Any]]) -> None:
+        """Give tensors other arrays, and put other arrays in place of arrays."""
+        others: dict[int, Any] = {}
+        for field, array in values:
+            if isinstance(field, Tensor):
+                field.replace(array)
+            else:
+                others[id(field)] = np.asarray(array)
+        for module in self.modules() if others else ():
+            vars(module).update({name: exchanged(field, others) for name, field in vars(module).items()})
+
+    def to(self, dtype: Any) -> Self:
+        """Convert parameters, their gradients and buffers of floating-point numbers to a dtype; return the module.
+
+        The parameters stay the same tensors, so an optimiser keeps them.
+
+        Raises:
+            UsageError: if the dtype is not one of floating-point numbers.
+
+        Example:
+            >>> import numpy as np, tinygrad_lite as tg
+            >>> tg.nn.Linear(3, 2).to(np.float32).weight.dtype
+            dtype('float32')
+        """
+        try:
+            is_real = np.dtype(dtype).kind == "f"
+        except TypeError:
+            is_real = False
+        if not is_real:
+            raise UsageError(f"to() takes a dtype of floating-point numbers, such as np.float32; got {dtype!r}")
+        self._check_own()
+        fields = [field for _, field, _ in self._state() if field.dtype.kind == "f"]
+        self._replace([(field, _array(field).astype(dtype)) for field in fields])
+        for field in fields:
+            if isinstance(field, Tensor) and field.grad is not None:
+                field.grad = field.grad.detach()  # in the dtype of the tensor
+        return self
+
+    def double(self) -> Self:
+        """Convert to float64, see `to`."""
+        return self.to(np.float64)
+
+    def float(self) -> Self:
+        """Convert to float32, see `to`."""
+        return self.to(np.float32)
+
+    def half(self) -> Self:
+        """Convert to float16, see `to`."""
+        return self.to(np.float16)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        """Freeze all parameters (False), or unfreeze them (True); return the module."""
+        for parameter in list(self.parameters()):
+            parameter.requires_grad = requires_grad
+        return self
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Set `.grad` of each parameter to None, or to zeros."""
+        for _, parameter in self._parameters():
+            parameter.grad = None if set_to_none or parameter.grad is None else np.zeros_like(parameter.grad.data)
+
+
+def _is_parameter(field: Tensor) -> bool:
+    return field._requires_grad is not False  # it does, or did until it was frozen
+
+
+def _is_array(field: Any) -> bool:
+    return isinstance(field, np.ndarray) and field.dtype.kind in "biufc"
+
+
+def _array(field: Any) -> Any:
+    return field.data if isinstance(field, Tensor) else field
+
+
+def _snapshot(field: Any) -> Any:
+    """The array of a tensor, or a read-only copy of an array, since others may write to the original."""
+    if isinstance(field, Tensor):
+        return field.numpy()
+    array = field.copy()
+    array.setflags(write=False)
+    return array
+
+
+def _in_the_form_of(path: str, field: Any, value: Any) -> Any:
+    """A copy of an array in the dtype and the memory layout of a field."""
+    array = np.asarray(constant(value))
+    if not np.can_cast(array.dtype, field.dtype, "same_kind"):
+        raise UsageError(f"{path} has dtype {array.dtype}, which would not keep its values as {field.dtype}")
+    layout = field.numpy() if isinstance(field, Tensor) else field
+    return np.array(array, field.dtype, order="F" if np.isfortran(layout) else "C")

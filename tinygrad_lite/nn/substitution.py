@@ -1,0 +1,81 @@
+"""A module with other values in place of its parameters and buffers, for transforms and `functional_call`."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.engine.op import Traced
+from tinygrad_lite.engine.tensor import Tensor, tensor
+from tinygrad_lite.errors import InputError, UsageError
+from tinygrad_lite.nn.state import State
+from tinygrad_lite.nn.structure import exchanged
+
+
+@contextmanager
+def substituted(module: State, state: Mapping[str, Any], *, strict: bool = False) -> Iterator[Any]:
+    """A block with a module like another that has other values for the tensors and arrays of these names.
+
+    The module does not change, so several threads may do this at once; only other fields that the block assigns
+    are assigned here as well.
+
+    Raises:
+        InputError: if a name is unknown, if a name is missing although `strict`, or if the state has two values for
+            one tensor with two names.
+    """
+    fields = {path: (field, is_parameter) for path, field, is_parameter in module._state()}
+    replaced = {id(field) for path, (field, _) in fields.items() if path in state}
+    needed = [path for path, (field, _) in fields.items() if strict and id(field) not in replaced]
+    module._compared(state, fields, needed)
+    stands_for: dict[int, Any] = {}
+    substitutes = _Substitutes(module._substitutes)
+    for path, value in state.items():
+        field, is_parameter = fields[path]
+        substitute = _substitute(field, value)
+        if id(field) in stands_for and not _is_same(substitute, stands_for[id(field)]):
+            raise InputError(f"{path} is one tensor under several names, and the state has two values for it")
+        stands_for[id(field)] = substitute
+        substitutes[id(substitute)] = is_parameter
+    modules = list(module.modules())
+    stand_ins = [object.__new__(type(original)) for original in modules]
+    stands_for.update({id(original): stand_in for original, stand_in in zip(modules, stand_ins)})
+    before = [dict(vars(original)) for original in modules]
+    for fields_before, stand_in in zip(before, stand_ins):
+        fields_before.pop("_substitutes", None)
+        others = {name: exchanged(field, stands_for) for name, field in fields_before.items()}
+        vars(stand_in).update(others, _substitutes=substitutes)
+    start = [dict(vars(stand_in)) for stand_in in stand_ins]
+    try:
+        yield stands_for[id(module)]
+    finally:
+        for original, stand_in, fields_before, fields_at_start in zip(modules, stand_ins, before, start):
+            for name, field in vars(stand_in).items():
+                is_new = field is not fields_at_start.get(name, fields_at_start)
+                if is_new and fields_at_start.get(name) is fields_before.get(name):
+                    vars(original)[name] = field
+
+
+class _Substitutes(dict[int, bool]):
+    """The substitutes in a stand-in, by identity, each with whether it replaces a parameter."""
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise UsageError(
+            "a deep copy of a module that is being differentiated would lose the history of its parameters: write "
+            "tg.nn.functional_call(module, state, *inputs) to run it on others"
+        )
+
+
+def _substitute(field: Any, value: Any) -> Any:
+    """The value to put in place of a field: a tensor in place of a tensor, unless the value is traced already."""
+    if isinstance(value, Traced):
+        return value
+    return tensor(value) if isinstance(field, Traced) else np.asarray(value)
+
+
+def _is_same(a: Any, b: Any) -> bool:
+    return a is b or (_is_constant(a) and _is_constant(b) and np.array_equal(a, b))
+
+
+def _is_constant(x: Any) -> bool:
+    return not isinstance(x, Traced) or (isinstance(x, Tensor) and not x.requires_grad)
