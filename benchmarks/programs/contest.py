@@ -10,6 +10,7 @@ import numpy as np
 import tinygrad_lite as tg
 from benchmarks.programs.peers import jax, torch
 from benchmarks.timing import Step
+from tinygrad_lite import nn
 from tinygrad_lite.trees import leaves, map_leaves
 
 Loss = Callable[..., Any]
@@ -150,35 +151,63 @@ class OneNumber(Contest):
 class Modules(Contest):
     """A loss of a module and data: `backward()` leaves the gradients in the module's parameters.
 
-    The parameters are a state dict; in JAX they are the argument.
+    The parameters are a dict of arrays by name; in JAX they are the argument. With a learning rate, the step ends with
+    an update of stochastic gradient descent.
     """
 
     model: Callable[[Any], Any] = field(kw_only=True)
     torch_model: Callable[[], Any] = field(kw_only=True)
+    lr: float = field(default=0.0, kw_only=True)
 
     def ours(self) -> Step:
         model = self.model(self.dtype)
-        model.load_state_dict(self.parameters)
+        model.load_state_dict(self.parameters, strict=False)
         variables = self.variables(model)
+        optimizer = tg.optim.SGD(variables, self.lr) if self.lr else None
 
         def step() -> Any:
             model.zero_grad()
             loss = self.in_numpy(model, *self.data)
             loss.backward()
-            return loss.detach(), [x.grad for x in variables]
+            gradients = [x.grad for x in variables]
+            if optimizer:
+                optimizer.step()
+            return loss.detach(), gradients
 
         return step
 
     def pytorch(self) -> Step:
         model = self.torch_model().to(getattr(torch, np.dtype(self.dtype).name))
-        model.load_state_dict(tensors(self.parameters))
+        model.load_state_dict(tensors(self.parameters), strict=False)
         variables, data = self.variables(model), tensors(self.data)
+        optimizer = torch.optim.SGD(variables, self.lr) if self.lr else None
 
         def step() -> Any:
             model.zero_grad()
             loss = self.in_pytorch(model, *data)
             loss.backward()
-            return loss.detach(), [x.grad for x in variables]
+            gradients = [x.grad for x in variables]
+            if optimizer:
+                optimizer.step()
+            return loss.detach(), gradients
+
+        return step
+
+    def jax(self) -> Step:
+        if not self.lr:
+            return super().jax()
+
+        def training_step(parameters: Any, *data: Any) -> Any:
+            loss, gradients = jax.value_and_grad(self.in_jax)(parameters, *data)
+            return (loss, gradients), {name: w - self.lr * gradients[name] for name, w in parameters.items()}
+
+        compiled = jax.jit(training_step)
+        parameters, data = jax.device_put((self.parameters, self.data))
+
+        def step() -> Any:
+            nonlocal parameters
+            results, parameters = compiled(parameters, *data)
+            return jax.block_until_ready(results)
 
         return step
 
@@ -186,6 +215,26 @@ class Modules(Contest):
         """The parameters of a model, in the order of the state dict."""
         by_name = dict(model.named_parameters())
         return [by_name[name] for name in self.parameters]
+
+
+def training(define: Callable[[Any], Any], loss: Loss, in_jax: Loss, *data: Any, dtype: Any = np.float32) -> Modules:
+    """A training step of a model that has one definition for both libraries.
+
+    `define(nn)` makes it from the layers of `nn`, and `loss(F, model, *data)` computes its loss with those of `F`.
+    """
+    rng = np.random.default_rng(0)
+    shapes = {name: x.shape for name, x in define(nn).named_parameters()}
+    return Modules(
+        {name: 0.3 * rng.normal(size=shape) + (len(shape) == 1) for name, shape in shapes.items()},
+        data,
+        lambda *arguments: loss(nn.functional, *arguments),
+        lambda *arguments: loss(torch.nn.functional, *arguments),
+        in_jax,
+        dtype=dtype,
+        model=lambda dtype: define(nn).to(dtype),
+        torch_model=lambda: define(torch.nn),
+        lr=1e-3,
+    )
 
 
 def in_order(tree: Any) -> Any:

@@ -14,7 +14,7 @@ from unittest import mock
 
 import numpy as np
 
-from benchmarks.programs import classical, networks, sequences, statistical  # noqa: F401  they fill the registry
+from benchmarks.programs import classical, layers, networks, sequences, statistical  # noqa: F401  they fill the registry
 from benchmarks.programs.contest import PROGRAMS, Contest, made
 from benchmarks.timing import compare
 from tinygrad_lite.trees import leaves
