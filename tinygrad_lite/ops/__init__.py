@@ -17,12 +17,13 @@ from tinygrad_lite.ops.arithmetic import (
     statistics,
 )
 from tinygrad_lite.ops.linear import contraction, decompositions, linalg, norms, products, triangular
-from tinygrad_lite.ops.networks import activations, losses, normal
+from tinygrad_lite.ops.networks import activations, attention, losses, normal
 from tinygrad_lite.ops.shapes import arranging, filling, indexing, joining, padding, shaping, windows
 
 __all__ = [
     "activations",
     "arranging",
+    "attention",
     "casting",
     "continuations",
     "contraction",

@@ -1,6 +1,8 @@
 """The functions of neural networks that NumPy lacks, on arrays or tensors, under PyTorch's names."""
 
 from tinygrad_lite.nn.functional.activations import *
+from tinygrad_lite.nn.functional.attention import *
 from tinygrad_lite.nn.functional.dropout import *
+from tinygrad_lite.nn.functional.embedding import *
 from tinygrad_lite.nn.functional.linear import *
 from tinygrad_lite.nn.functional.losses import *

@@ -1,0 +1,178 @@
+"""Tables of vectors as layers."""
+
+from typing import Any, Self
+
+import numpy as np
+
+from tinygrad_lite.engine.op import Array
+from tinygrad_lite.engine.tensor import tensor
+from tinygrad_lite.errors import InputError, ShapeError
+from tinygrad_lite.nn import functional, init
+from tinygrad_lite.nn.functional.embedding import check_padding
+from tinygrad_lite.nn.module import Module
+
+__all__ = [
+    "Embedding",
+    "EmbeddingBag",
+]
+
+
+class _Table(Module):
+    """A weight (num_embeddings, embedding_dim) from N(0, 1), with the options that all readers of rows have."""
+
+    def __init__(
+        self,
+        num_embeddings: int,
+        embedding_dim: int,
+        padding_idx: int | None,
+        max_norm: float | None,
+        norm_type: float,
+        scale_grad_by_freq: bool,
+        sparse: bool,
+        weight: Any,
+        dtype: Any,
+        rng: init.Rng,
+    ) -> None:
+        if not all(isinstance(n, (int, np.integer)) and n >= 0 for n in (num_embeddings, embedding_dim)):
+            raise InputError(
+                f"{type(self).__name__} needs whole numbers of rows and features, got {num_embeddings!r} and "
+                f"{embedding_dim!r}"
+            )
+        check_padding(padding_idx, num_embeddings)
+        self.num_embeddings, self.embedding_dim = num_embeddings, embedding_dim
+        self.padding_idx = None if padding_idx is None else padding_idx % num_embeddings
+        self.max_norm, self.norm_type, self.scale_grad_by_freq, self.sparse = (
+            max_norm,
+            norm_type,
+            scale_grad_by_freq,
+            sparse,
+        )
+        if weight is None:
+            weight = init.normal((num_embeddings, embedding_dim), dtype=dtype, rng=rng)
+            if padding_idx is not None:
+                weight[padding_idx] = 0
+        self.weight = tensor(weight, requires_grad=True)
+
+    @classmethod
+    def from_pretrained(cls, embeddings: Any, freeze: bool = True, **settings: Any) -> Self:
+        """A layer with these rows; they are no parameter unless `freeze=False`. Settings as for a new layer."""
+        if np.ndim(embeddings) != 2:
+            raise ShapeError(f"pretrained rows have the shape (numbers, features), got {np.shape(embeddings)}")
+        layer: Self = cls(*np.shape(embeddings), **settings, _weight=embeddings)  # type: ignore[call-arg]
+        layer.weight.requires_grad = not freeze
+        return layer
+
+
+class Embedding(_Table):
+    """y = W[i], the row of W for each number i; a learned vector for each word, say.
+
+    The input holds integers of any shape (…), y has shape (…, embedding_dim); see `functional.embedding` for the
+    options. The row `padding_idx` starts as zeros and gets no gradient.
+
+    Raises:
+        InputError: if a number lies outside the table.
+
+    Example:
+        >>> import numpy as np, tinygrad_lite as tg
+        >>> tg.nn.Embedding(10, 3, rng=0)(np.array([[1, 2], [0, 9]])).shape
+        (2, 2, 3)
+    """
+
+    def __init__(
+        self,
+        num_embeddings: int,
+        embedding_dim: int,
+        padding_idx: int | None = None,
+        max_norm: float | None = None,
+        norm_type: float = 2.0,
+        scale_grad_by_freq: bool = False,
+        sparse: bool = False,
+        _weight: Any = None,
+        *,
+        dtype: Any = np.float64,
+        rng: init.Rng = None,
+    ) -> None:
+        super().__init__(
+            num_embeddings,
+            embedding_dim,
+            padding_idx,
+            max_norm,
+            norm_type,
+            scale_grad_by_freq,
+            sparse,
+            _weight,
+            dtype,
+            rng,
+        )
+
+    def forward(self, input: Array) -> Array:
+        return functional.embedding(
+            input,
+            self.weight,
+            self.padding_idx,
+            self.max_norm,
+            self.norm_type,
+            self.scale_grad_by_freq,
+            self.sparse,
+        )
+
+
+class EmbeddingBag(_Table):
+    """y_b = Σ W[i], the mean or the maximum over the numbers i of bag b, without the rows in between.
+
+    The input is (bags, numbers), or one axis of numbers and the offset at which each bag begins; y has shape
+    (bags, embedding_dim). See `functional.embedding_bag` for the options.
+
+    Raises:
+        InputError: if a number lies outside the table, or the offsets do not increase from 0.
+
+    Example:
+        >>> import numpy as np, tinygrad_lite as tg
+        >>> tg.nn.EmbeddingBag(10, 3, rng=0)(np.array([1, 2, 4, 5]), np.array([0, 3])).shape
+        (2, 3)
+    """
+
+    def __init__(
+        self,
+        num_embeddings: int,
+        embedding_dim: int,
+        max_norm: float | None = None,
+        norm_type: float = 2.0,
+        scale_grad_by_freq: bool = False,
+        mode: str = "mean",
+        sparse: bool = False,
+        _weight: Any = None,
+        include_last_offset: bool = False,
+        padding_idx: int | None = None,
+        *,
+        dtype: Any = np.float64,
+        rng: init.Rng = None,
+    ) -> None:
+        super().__init__(
+            num_embeddings,
+            embedding_dim,
+            padding_idx,
+            max_norm,
+            norm_type,
+            scale_grad_by_freq,
+            sparse,
+            _weight,
+            dtype,
+            rng,
+        )
+        self.mode, self.include_last_offset = mode, include_last_offset
+
+    def forward(self, input: Array, offsets: Array = None, per_sample_weights: Array = None) -> Array:
+        return functional.embedding_bag(
+            input,
+            self.weight,
+            offsets,
+            self.max_norm,
+            self.norm_type,
+            self.scale_grad_by_freq,
+            self.mode,
+            self.sparse,
+            per_sample_weights,
+            self.include_last_offset,
+            self.padding_idx,
+        )
