@@ -52,6 +52,7 @@ ORDER = [
     "normal",
     "activations",
     "losses",
+    "recurrence",
     "requirements",
 ]
 INTRODUCTION = """\

@@ -10,4 +10,5 @@ from tinygrad_lite.nn.embedding import *
 from tinygrad_lite.nn.linear import *
 from tinygrad_lite.nn.losses import *
 from tinygrad_lite.nn.module import *
+from tinygrad_lite.nn.recurrent import *
 from tinygrad_lite.nn.transformer import *
