@@ -1,7 +1,6 @@
 """Layers, initialisers, functions and losses: their formulas, and their errors."""
 
 from collections.abc import Callable
-from math import sqrt
 from typing import Any
 
 import numpy as np
@@ -155,7 +154,6 @@ ERRORS: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "function's reduction": (lambda: F.mse_loss(X, X, "average"), InputError, "'average'"),
     "delta": (lambda: nn.HuberLoss(delta=0), InputError, "positive, got 0"),
     "dropout": (lambda: nn.Dropout(1.5), InputError, "1.5"),
-    "fans": (lambda: nn.init.xavier_normal((3,)), ShapeError, r"\(3,\)"),
 }
 
 
@@ -163,30 +161,6 @@ ERRORS: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
 def test_errors(attempt: Callable[[], Any], kind: type[Exception], message: str) -> None:
     with pytest.raises(kind, match=message):
         attempt()
-
-
-INITIALISERS: dict[str, tuple[Callable[..., Any], float]] = {
-    "normal": (lambda **k: nn.init.normal((200, 100), std=0.5, **k), 0.5),
-    "uniform": (lambda **k: nn.init.uniform((200, 100), -1, 1, **k), 1 / sqrt(3)),
-    "xavier_uniform": (lambda **k: nn.init.xavier_uniform((200, 100), **k), sqrt(2 / 300)),
-    "xavier_normal": (lambda **k: nn.init.xavier_normal((200, 100), 2.0, **k), 2 * sqrt(2 / 300)),
-    "kaiming_uniform": (lambda **k: nn.init.kaiming_uniform((200, 100), **k), sqrt(2 / 100)),
-    "kaiming_normal": (lambda **k: nn.init.kaiming_normal((200, 100), 0.5, **k), sqrt(2 / 1.25 / 100)),
-    "receptive field": (lambda **k: nn.init.kaiming_normal((200, 10, 5, 2), **k), sqrt(2 / 100)),
-}
-
-
-@pytest.mark.parametrize(("initialise", "deviation"), INITIALISERS.values(), ids=list(INITIALISERS))
-def test_initialisers(initialise: Callable[..., Any], deviation: float) -> None:
-    drawn = initialise(rng=0)
-    assert abs(drawn.mean()) < 0.05 * deviation
-    assert abs(drawn.std() / deviation - 1) < 0.02
-    np.testing.assert_array_equal(initialise(rng=np.random.default_rng(0)), drawn)
-    assert initialise(rng=0, dtype=np.float32).dtype == np.float32
-
-
-def test_zeros() -> None:
-    np.testing.assert_array_equal(nn.init.zeros((2, 3), rng=0), np.zeros((2, 3)))
 
 
 def test_sequential_is_a_sequence_of_modules() -> None:

@@ -148,8 +148,10 @@ class _Named(_Container, MutableMapping[str, Any]):
 
     def popitem(self) -> tuple[str, Any]:
         """Take out the last entry; return its name and the entry."""
-        name = next(reversed(self._entries))
-        return name, self.pop(name)
+        rest = dict(self._entries)
+        last = rest.popitem()
+        self._entries = rest
+        return last
 
     def update(self, values: Any = (), /, **more: Any) -> None:
         """Set entries from a mapping or from pairs of a name and a value, all or none."""
