@@ -17,6 +17,7 @@ from tinygrad_lite.ops.shapes.joining import array
 from tinygrad_lite.transforms.custom import checkpoint, custom_gradient, stop_gradient
 from tinygrad_lite.transforms.gradients import grad, hvp, jvp, value_and_grad, vjp
 from tinygrad_lite.transforms.jacobians import hessian, jacobian
+from tinygrad_lite.transforms.raveling import ravel
 
 if TYPE_CHECKING:
     from tinygrad_lite import datasets, exercises, nn, optim
@@ -59,6 +60,7 @@ __all__ = [
     "no_grad",
     "optim",
     "primitive",
+    "ravel",
     "stop_gradient",
     "tensor",
     "value_and_grad",

@@ -43,7 +43,7 @@ class FunctionCall:
         self.leaves = self.chosen if self._is_flat else trees.leaves(self.chosen)
         self._modules = [x for x in self.leaves if isinstance(x, trees.Parametric)]
         if self._modules:
-            self.chosen, self._is_flat = trees.map_leaves(_opened, self.chosen), False
+            self.chosen, self._is_flat = trees.map_leaves(opened, self.chosen), False
             self.leaves = trees.leaves(self.chosen)
         self.takes_tensors = any(map(_is_tensor, self.leaves))
 
@@ -231,7 +231,8 @@ def as_traced(x: Array) -> Traced:
     return x if isinstance(x, Traced) else wrap(x)
 
 
-def _opened(x: Any) -> Any:
+def opened(x: Any) -> Any:
+    """A module as the dict of its parameters that are not frozen; anything else as it is."""
     return dict(x.named_variables()) if isinstance(x, trees.Parametric) else x
 
 
