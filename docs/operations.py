@@ -51,6 +51,8 @@ ORDER = [
     "special",
     "normal",
     "activations",
+    "convolution",
+    "pooling",
     "losses",
     "recurrence",
     "requirements",

@@ -19,7 +19,7 @@ RECORDED_ONLY = frozenset(
     angle cholesky cond conjugate convolve eigh eigvalsh fraction geomspace i0 imag interp ldexp linspace linspace_step
     log_abs_det logaddexp_reduce lstsq mantissa matrix_norm matrix_power median multi_dot nan_to_num nanmax nanmean
     nanmedian nanmin nanpercentile nanprod nanquantile nanstd nansum nanvar norm percentile pinv qr quantile quotient
-    real_if_close round sinc sliding_window_view svd svdvals trace unwrap vander var_around vdot
+    real_if_close round sinc svd svdvals trace unwrap vander var_around vdot
     vector_norm
     """.split()  # noqa: SIM905
 )

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from tinygrad_lite.engine.backward import whole
 from tinygrad_lite.engine.op import Array, Op, Traced
@@ -205,8 +206,14 @@ def _broadcast_to(x: str, _: Any, value: Array, **__: Any) -> str:
     return f"np.broadcast_to({x}, {json.dumps(np.shape(value))})"
 
 
+def _windows(x: str, shape: tuple[int, ...], value: Array, **params: Any) -> str:
+    shown = sliding_window_view(np.arange(int(np.prod(shape))).reshape(shape), **params)
+    return f"np.take({x}, {json.dumps(np.shape(value))}, {_listed(shown)})"
+
+
 _MOVES: dict[str, Callable[..., str]] = {
     "getitem": _getitem,
+    "sliding_window_view": _windows,
     "scatter": _scatter,
     "index_set": _indexed("index_set"),
     "index_add": _indexed("index_add"),

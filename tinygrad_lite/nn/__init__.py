@@ -5,10 +5,14 @@ from tinygrad_lite.nn import init as init
 from tinygrad_lite.nn.activations import *
 from tinygrad_lite.nn.attention import *
 from tinygrad_lite.nn.containers import *
+from tinygrad_lite.nn.convolution import *
 from tinygrad_lite.nn.dropout import *
 from tinygrad_lite.nn.embedding import *
 from tinygrad_lite.nn.linear import *
 from tinygrad_lite.nn.losses import *
 from tinygrad_lite.nn.module import *
+from tinygrad_lite.nn.padding import *
+from tinygrad_lite.nn.pooling import *
 from tinygrad_lite.nn.recurrent import *
 from tinygrad_lite.nn.transformer import *
+from tinygrad_lite.nn.upsampling import *

@@ -17,7 +17,7 @@ from tinygrad_lite.ops.arithmetic import (
     statistics,
 )
 from tinygrad_lite.ops.linear import contraction, decompositions, linalg, norms, products, triangular
-from tinygrad_lite.ops.networks import activations, attention, losses, normal, recurrence
+from tinygrad_lite.ops.networks import activations, attention, convolution, losses, normal, pooling, recurrence
 from tinygrad_lite.ops.shapes import arranging, filling, indexing, joining, padding, shaping, windows
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "casting",
     "continuations",
     "contraction",
+    "convolution",
     "curves",
     "decompositions",
     "elementwise",
@@ -39,6 +40,7 @@ __all__ = [
     "norms",
     "ordering",
     "padding",
+    "pooling",
     "products",
     "recurrence",
     "reductions",

@@ -2,7 +2,11 @@
 
 from tinygrad_lite.nn.functional.activations import *
 from tinygrad_lite.nn.functional.attention import *
+from tinygrad_lite.nn.functional.convolution import *
 from tinygrad_lite.nn.functional.dropout import *
 from tinygrad_lite.nn.functional.embedding import *
 from tinygrad_lite.nn.functional.linear import *
 from tinygrad_lite.nn.functional.losses import *
+from tinygrad_lite.nn.functional.padding import *
+from tinygrad_lite.nn.functional.pooling import *
+from tinygrad_lite.nn.functional.upsampling import *

@@ -1,0 +1,236 @@
+"""Convolution and its transpose in one, two and three dimensions; and windows as columns."""
+
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from tinygrad_lite.engine.op import Array
+from tinygrad_lite.errors import InputError, ShapeError
+from tinygrad_lite.nn.functional.sizes import Sizes, check_axes, in_dimensions, per_axis, with_batch
+from tinygrad_lite.ops.networks import convolution
+from tinygrad_lite.ops.shapes.indexing import scatter
+
+__all__ = [
+    "conv1d",
+    "conv2d",
+    "conv3d",
+    "conv_transpose1d",
+    "conv_transpose2d",
+    "conv_transpose3d",
+    "fold",
+    "unfold",
+]
+
+
+@in_dimensions
+def conv(
+    axes: int,
+    input: Array,
+    weight: Array,
+    bias: Array = None,
+    stride: Sizes = 1,
+    padding: Sizes | str = 0,
+    dilation: Sizes = 1,
+    groups: int = 1,
+) -> Array:
+    """yₒ[p] = bₒ + Σ x_c[stride · p + dilation · k - padding] w_oc[k], summed over the channels c and the places k.
+
+    x is (N, C, …) or (C, …) with one, two or three axes of pixels, w (O, C / groups, …) and b (O). Padding "same" keeps
+    the size, "valid" is none.
+
+    Raises:
+        ShapeError: if the shapes do not fit each other, or the kernel does not fit into the input.
+
+    Example:
+        >>> conv1d(np.array([[1.0, 2.0, 4.0]]), np.array([[[-1.0, 1.0]]]))
+        array([[1., 2.]])
+        >>> conv2d(np.ones((1, 3, 3)), np.ones((1, 1, 3, 3)), padding=1)[0]
+        array([[4., 6., 4.],
+               [6., 9., 6.],
+               [4., 6., 4.]])
+    """
+    name = f"conv{axes}d"
+    _check_kernel(name, weight, axes, groups, "O, C / groups")
+    _check_bias(name, bias, np.shape(weight)[0])
+    check_axes(name, input, axes, np.shape(weight)[1] * groups)
+    at = _at(name, np.shape(input)[-axes:], np.shape(weight)[2:], stride, padding, dilation, axes)
+    settings = {"stride": at.stride, "padding": at.padding, "dilation": at.dilation, "groups": groups}
+    y = with_batch(lambda x: convolution.convolution(x, weight, **settings), input, axes)
+    return _shifted(y, bias, axes)
+
+
+@in_dimensions
+def conv_transpose(
+    axes: int,
+    input: Array,
+    weight: Array,
+    bias: Array = None,
+    stride: Sizes = 1,
+    padding: Sizes = 0,
+    output_padding: Sizes = 0,
+    groups: int = 1,
+    dilation: Sizes = 1,
+) -> Array:
+    """The transpose of a convolution: each x[p] adds x[p] · w[k] to y[stride · p + dilation · k - padding].
+
+    x is (N, C, …) or (C, …), w (C, O / groups, …) and b (O).
+
+    Raises:
+        ShapeError: if the shapes do not fit each other, or nothing is left of the result.
+        InputError: if an output_padding is not smaller than the stride or the dilation.
+
+    Example:
+        >>> conv_transpose1d(np.array([[1.0, 2.0]]), np.array([[[1.0, 10.0]]]), stride=2)
+        array([[ 1., 10.,  2., 20.]])
+        >>> conv_transpose2d(np.ones((1, 2, 2)), np.ones((1, 1, 2, 2)))[0]
+        array([[1., 2., 1.],
+               [2., 4., 2.],
+               [1., 2., 1.]])
+    """
+    name = f"conv_transpose{axes}d"
+    _check_kernel(name, weight, axes, groups, "C, O / groups")
+    _check_bias(name, bias, np.shape(weight)[1] * groups)
+    check_axes(name, input, axes, np.shape(weight)[0])
+    shape, kernel = np.shape(input)[-axes:], np.shape(weight)[2:]
+    steps, gaps = (per_axis(*setting, axes, 1) for setting in (("stride", stride), ("dilation", dilation)))
+    widths, more = per_axis("padding", padding, axes), per_axis("output_padding", output_padding, axes)
+    if any(m >= max(s, d) for m, s, d in zip(more, steps, gaps)):
+        raise InputError(
+            f"output_padding must be smaller than the stride or the dilation; got {more} with {steps} and {gaps}"
+        )
+    # the result ends `more` entries later; what lies behind all that the kernel reaches is 0
+    behind = [max(m - p, 0) for m, p in zip(more, widths)]
+    pairs = tuple((p, max(p - m, 0)) for m, p in zip(more, widths))
+    reached = [(n - 1) * s + d * (k - 1) + 1 for n, s, k, d in zip(shape, steps, kernel, gaps)]
+    size = tuple(n - before - after for n, (before, after) in zip(reached, pairs))
+    if any(n + m < 1 for n, m in zip(size, behind)) or 0 in shape:
+        raise ShapeError(
+            f"{name} makes {tuple(reached)} entries of an input of shape {np.shape(input)}, and with padding {widths} "
+            "on both sides nothing is left"
+        )
+    settings = {"size": size, "stride": steps, "padding": pairs, "dilation": gaps, "groups": groups}
+    y = with_batch(lambda x: convolution.transposed_convolution(x, weight, **settings), input, axes)
+    if any(behind):
+        y = np.pad(y, [(0, 0)] * (np.ndim(y) - axes) + [(0, m) for m in behind])
+    return _shifted(y, bias, axes)
+
+
+conv1d, conv2d, conv3d = conv
+conv_transpose1d, conv_transpose2d, conv_transpose3d = conv_transpose
+
+
+def unfold(
+    input: Array,
+    kernel_size: Sizes,
+    dilation: Sizes = 1,
+    padding: Sizes = 0,
+    stride: Sizes = 1,
+) -> Array:
+    """The windows of images (N, C, H, W) or (C, H, W) as the columns of a matrix (N, C · K, number of windows).
+
+    Example:
+        >>> unfold(np.array([[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]]), 2)
+        array([[1., 2.],
+               [2., 3.],
+               [4., 5.],
+               [5., 6.]])
+    """
+    check_axes("unfold", input, 2)
+    at = _at("unfold", np.shape(input)[-2:], kernel_size, stride, padding, dilation, 2)
+
+    def columns(x: Array) -> Array:
+        if at.padded != at.size:
+            x = np.pad(x, ((0, 0), (0, 0), *at.padding))
+        steps = [slice(None, None, step) for step in (*at.stride, *at.dilation)]
+        windows = sliding_window_view(x, at.reach, axis=(2, 3))[(slice(None), slice(None), *steps)]
+        n, c = np.shape(x)[:2]
+        return np.reshape(windows.transpose(0, 1, 4, 5, 2, 3), (n, c * prod(at.kernel), prod(at.out)))
+
+    return with_batch(columns, input, 2)
+
+
+def fold(
+    input: Array,
+    output_size: Sizes,
+    kernel_size: Sizes,
+    dilation: Sizes = 1,
+    padding: Sizes = 0,
+    stride: Sizes = 1,
+) -> Array:
+    """The transpose of `unfold`: images (N, C, H, W) or (C, H, W) in which each entry of the windows is added up.
+
+    Raises:
+        ShapeError: if the input is not of shape (N, C · K, number of windows), or without N.
+
+    Example:
+        >>> fold(np.ones((4, 2)), (2, 3), 2)
+        array([[[1., 2., 1.],
+                [1., 2., 1.]]])
+    """
+    at = _at("fold", per_axis("output_size", output_size, 2, 1), kernel_size, stride, padding, dilation, 2)
+    shape = np.shape(input)
+    if len(shape) not in (2, 3) or shape[-2] % prod(at.kernel) or shape[-1] != prod(at.out):
+        raise ShapeError(
+            f"fold into {at.size} with kernel {at.kernel} needs an input of shape (N, C · {prod(at.kernel)}, "
+            f"{prod(at.out)}) or without N, got {shape}"
+        )
+    channels = shape[-2] // prod(at.kernel)
+
+    def image(x: Array) -> Array:
+        windows = np.reshape(x, (np.shape(x)[0], channels, *at.kernel, *at.out))
+        among, read = convolution.places(at, at.out[0])
+        indices = tuple((slice(None), *index) for index in read)
+        parts = [windows[(slice(None), *place)] for place in among]
+        whole = scatter(*parts, shape=(np.shape(x)[0], channels, *at.padded), indices=indices)
+        return whole[(slice(None), *at.inside)]
+
+    return image(input) if len(shape) == 3 else image(np.expand_dims(input, 0))[0]
+
+
+def _shifted(y: Array, bias: Array, axes: int) -> Array:
+    return y if bias is None else y + np.reshape(bias, (-1, *(1,) * axes))
+
+
+def padding_widths(padding: Any, kernel: tuple[int, ...], stride: tuple[int, ...], dilation: tuple[int, ...]) -> Any:
+    """The widths in front and behind on each axis: from numbers, pairs of them, "same" or "valid"."""
+    if isinstance(padding, str):
+        if padding not in ("same", "valid"):
+            raise InputError(f'padding must be numbers, "same" or "valid", got {padding!r}')
+        if padding == "same" and any(s != 1 for s in stride):
+            raise InputError(f'padding "same" needs stride 1, got {stride}')
+        totals = [d * (k - 1) if padding == "same" else 0 for k, d in zip(kernel, dilation)]
+        return tuple((total // 2, total - total // 2) for total in totals)
+    return tuple((p, p) for p in per_axis("padding", padding, len(kernel)))
+
+
+def _at(
+    name: str, size: tuple[int, ...], kernel: Any, stride: Any, padding: Any, dilation: Any, axes: int
+) -> convolution.Geometry:
+    """Where a kernel is put; raises `ShapeError` where it does not fit into the input."""
+    kernel, stride, dilation = (
+        per_axis(*setting, axes, 1) for setting in (("kernel_size", kernel), ("stride", stride), ("dilation", dilation))
+    )
+    at = convolution.geometry(size, kernel, stride, padding_widths(padding, kernel, stride, dilation), dilation)
+    if any(n < 1 for n in at.out):
+        raise ShapeError(
+            f"{name}: the kernel reaches {at.reach} entries, more than the {at.padded} of the input with its padding"
+        )
+    return at
+
+
+def _check_kernel(name: str, weight: Array, axes: int, groups: int, front: str) -> None:
+    shape = np.shape(weight)
+    if not isinstance(groups, (int, np.integer)) or groups < 1:
+        raise InputError(f"groups must be a whole number, at least 1; got {groups!r}")
+    if len(shape) != axes + 2 or shape[0] % groups:
+        raise ShapeError(
+            f"{name} needs a weight of shape ({front}, {', '.join('KLM'[:axes])}), the first a multiple of {groups} "
+            f"groups; got {shape}"
+        )
+
+
+def _check_bias(name: str, bias: Array, channels: int) -> None:
+    if bias is not None and np.shape(bias) != (channels,):
+        raise ShapeError(f"{name} needs a bias of shape ({channels},), got {np.shape(bias)}")

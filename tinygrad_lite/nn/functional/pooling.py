@@ -1,0 +1,391 @@
+"""Pooling in one, two and three dimensions: the largest entry, the mean or the norm of each window."""
+
+from collections.abc import Sequence
+from math import ceil, floor, prod
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.engine.op import Array
+from tinygrad_lite.errors import InputError, ShapeError
+from tinygrad_lite.nn.functional.sizes import Sizes, check_axes, in_dimensions, per_axis
+from tinygrad_lite.nn.init import Rng
+from tinygrad_lite.ops.networks import pooling
+from tinygrad_lite.ops.requirements import refuse_where
+
+__all__ = [
+    "adaptive_avg_pool1d",
+    "adaptive_avg_pool2d",
+    "adaptive_avg_pool3d",
+    "adaptive_max_pool1d",
+    "adaptive_max_pool2d",
+    "adaptive_max_pool3d",
+    "avg_pool1d",
+    "avg_pool2d",
+    "avg_pool3d",
+    "fractional_max_pool2d",
+    "fractional_max_pool3d",
+    "lp_pool1d",
+    "lp_pool2d",
+    "lp_pool3d",
+    "max_pool1d",
+    "max_pool2d",
+    "max_pool3d",
+    "max_unpool1d",
+    "max_unpool2d",
+    "max_unpool3d",
+]
+
+
+@in_dimensions
+def max_pool(
+    axes: int,
+    input: Array,
+    kernel_size: Sizes,
+    stride: Sizes | None = None,
+    padding: Sizes = 0,
+    dilation: Sizes = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Any:
+    """y[p] = max_k x[stride · p + dilation · k - padding], of images (N, C, …) or (C, …); strides are windows if None.
+
+    The gradient goes to the first entry that is the largest. With `ceil_mode`, a last window may reach beyond the end.
+    With `return_indices`, also the position of each largest entry in its flattened image.
+
+    Raises:
+        ShapeError: if a window does not fit into the input.
+        InputError: if the padding is more than half of a window.
+
+    Example:
+        >>> max_pool1d(np.array([[1.0, 3.0, 2.0, 0.0]]), 2)
+        array([[3., 2.]])
+    """
+    at = _Windows(f"max_pool{axes}d", axes, input, kernel_size, stride, padding, dilation, ceil_mode)
+    if return_indices:
+        rows = [at.clipped(axis) for axis in range(axes)]
+        return _largest(input, _table(rows, at.size), axes)
+    if at.is_padded:
+        input = np.pad(input, at.border, constant_values=-np.inf)
+    return pooling.max_pool(input, kernel=at.kernel, stride=at.stride, dilation=at.dilation)
+
+
+@in_dimensions
+def max_unpool(
+    axes: int,
+    input: Array,
+    indices: Array,
+    kernel_size: Sizes,
+    stride: Sizes | None = None,
+    padding: Sizes = 0,
+    output_size: Sequence[int] | None = None,
+) -> Array:
+    """The way back from max_pool: each entry at its index among zeros.
+
+    Raises:
+        ShapeError: if input and indices differ in shape, or the size is not one that makes such an input.
+        InputError: if an index lies outside the result.
+
+    Example:
+        >>> max_unpool1d(np.array([[3.0, 2.0]]), np.array([[1, 2]]), 2)
+        array([[0., 3., 2., 0.]])
+    """
+    name = f"max_unpool{axes}d"
+    check_axes(name, input, axes)
+    shape = np.shape(input)
+    if np.shape(indices) != shape:
+        raise ShapeError(f"{name} needs an index for each entry: {shape} of them, got {np.shape(indices)}")
+    kernel = per_axis("kernel_size", kernel_size, axes, 1)
+    steps = kernel if stride is None else per_axis("stride", stride, axes, 1)
+    widths = per_axis("padding", padding, axes)
+    size = [(n - 1) * s - 2 * p + k for n, s, p, k in zip(shape[-axes:], steps, widths, kernel)]
+    if output_size is not None:
+        least, size = size, list(output_size)[-axes:]
+        if len(size) != axes or any(abs(m - n) >= s for m, n, s in zip(size, least, steps)):
+            raise ShapeError(f"{name}: an output_size is less than a stride {steps} from {least}, got {output_size}")
+    outside = np.logical_or(np.less(indices, 0), np.greater_equal(indices, prod(size)))
+    indices = refuse_where(outside, indices, message=f"{name}: an index among {prod(size)} entries is {{}}")
+    front = (*shape[:-axes], prod(shape[-axes:]))
+    flat = pooling.unpool(np.reshape(input, front), np.reshape(indices, front), size=prod(size))
+    return np.reshape(flat, (*shape[:-axes], *size))
+
+
+@in_dimensions
+def avg_pool(
+    axes: int,
+    input: Array,
+    kernel_size: Sizes,
+    stride: Sizes | None = None,
+    padding: Sizes = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> Array:
+    """The mean of each window of images (N, C, …) or (C, …); the stride is the kernel size.
+
+    The padding counts as zeros, or not at all without `count_include_pad`. With `ceil_mode`, a last window may reach
+    beyond the end; what lies behind the padding does not count. `divisor_override` is what to divide the sums by.
+
+    Raises:
+        ShapeError: if a window does not fit into the input.
+        InputError: if the padding is more than half of a window, or the divisor is 0.
+
+    Example:
+        >>> avg_pool1d(np.array([[1.0, 3.0, 2.0, 0.0]]), 2)
+        array([[2., 1.]])
+    """
+    at = _Windows(f"avg_pool{axes}d", axes, input, kernel_size, stride, padding, 1, ceil_mode)
+    if divisor_override == 0:
+        raise InputError("avg_pool: the divisor must not be 0")
+    summed = pooling.sum_pool(np.pad(input, at.border) if at.is_padded else input, kernel=at.kernel, stride=at.stride)
+    divisor: Any = divisor_override
+    if divisor is None:
+        counts = [at.counts(axis, count_include_pad) for axis in range(axes)]
+        divisor = prod(np.ix_(*counts))
+        divisor = int(divisor.flat[0]) if np.all(divisor == divisor.flat[0]) else divisor.astype(summed.dtype)
+    return summed / divisor
+
+
+@in_dimensions
+def lp_pool(
+    axes: int,
+    input: Array,
+    norm_type: float,
+    kernel_size: Sizes,
+    stride: Sizes | None = None,
+    ceil_mode: bool = False,
+) -> Array:
+    """(Σ xᵖ)^(1/p) of each window, with p = norm_type; negative sums count as 0.
+
+    Example:
+        >>> lp_pool1d(np.array([[3.0, 4.0]]), 2, 2)
+        array([[5.]])
+    """
+    mean = avg_pool[axes - 1](input**norm_type, kernel_size, stride, 0, ceil_mode)
+    total = np.sign(mean) * np.maximum(np.abs(mean), 0) * prod(per_axis("kernel_size", kernel_size, axes, 1))
+    return total ** (1.0 / norm_type)
+
+
+@in_dimensions
+def adaptive_avg_pool(axes: int, input: Array, output_size: Any) -> Array:
+    """The means of windows, laid so that the result has a size: entry j of m sees x[⌊j n / m⌋ : ⌈(j + 1) n / m⌉].
+
+    A size of None is that of the input.
+
+    Example:
+        >>> adaptive_avg_pool1d(np.array([[1.0, 2.0, 6.0]]), 2)
+        array([[1.5, 4. ]])
+    """
+    shape, wanted = np.shape(input), _wanted(f"adaptive_avg_pool{axes}d", axes, input, output_size)
+    for axis, m in enumerate(wanted, len(shape) - axes):
+        n = shape[axis]
+        if n % m == 0:
+            sizes = (*(1,) * (axis - len(shape) + axes), n // m, *(1,) * (len(shape) - axis - 1))
+            input = pooling.sum_pool(input, kernel=sizes, stride=sizes) / (n // m)
+            continue
+        starts, ends = _adaptive(n, m)
+        entries = starts[:, None] + np.arange(np.max(ends - starts))
+        border = [(0, 0)] * len(shape)
+        border[axis] = 0, 1  # a zero in place of the entries that a shorter window does not have
+        windows = np.take(np.pad(input, border), np.where(entries < ends[:, None], entries, n), axis)
+        count = np.reshape(ends - starts, (m, *(1,) * (len(shape) - axis - 1)))
+        input = np.sum(windows, axis=axis + 1) / count.astype(windows.dtype)
+    return input
+
+
+@in_dimensions
+def adaptive_max_pool(axes: int, input: Array, output_size: Any, return_indices: bool = False) -> Any:
+    """The largest entries of windows, laid as in adaptive_avg_pool; with their positions as in max_pool.
+
+    Example:
+        >>> adaptive_max_pool1d(np.array([[1.0, 2.0, 6.0]]), 2)
+        array([[2., 6.]])
+    """
+    size = np.shape(input)[-axes:]
+    wanted = _wanted(f"adaptive_max_pool{axes}d", axes, input, output_size)
+    if not return_indices and all(n % m == 0 for n, m in zip(size, wanted)):
+        kernel = tuple(n // m for n, m in zip(size, wanted))
+        return pooling.max_pool(input, kernel=kernel, stride=kernel, dilation=(1,) * axes)
+    rows = []
+    for n, m in zip(size, wanted):
+        starts, ends = _adaptive(n, m)
+        rows.append(np.minimum(starts[:, None] + np.arange(np.max(ends - starts)), ends[:, None] - 1))
+    y, indices = _largest(input, _table(rows, size), axes)
+    return (y, indices) if return_indices else y
+
+
+def _fractional_max_pool(
+    axes: int,
+    x: Array,
+    kernel_size: Sizes,
+    output_size: Any,
+    output_ratio: Any,
+    return_indices: bool,
+    samples: Array,
+    rng: Rng,
+) -> Any:
+    name = f"fractional_max_pool{axes}d"
+    check_axes(name, x, axes)
+    size, kernel = np.shape(x)[-axes:], per_axis("kernel_size", kernel_size, axes, 1)
+    if (output_size is None) == (output_ratio is None):
+        raise InputError(f"{name} needs either output_size or output_ratio; got {output_size} and {output_ratio}")
+    if output_size is None:
+        ratios = output_ratio if np.ndim(output_ratio) else [output_ratio] * axes
+        if not all(0 < ratio < 1 for ratio in ratios):
+            raise InputError(f"{name}: an output_ratio lies between 0 and 1, got {output_ratio}")
+        output_size = [int(n * ratio) for n, ratio in zip(size, ratios)]
+    wanted = per_axis("output_size", output_size, axes, 1)
+    if any(m + k - 1 > n for n, m, k in zip(size, wanted, kernel)):
+        raise ShapeError(f"{name}: windows {kernel} and a result {wanted} need more pixels than {size}")
+    front = (*(1,) * (axes + 2 - np.ndim(x)), *np.shape(x)[:-axes])
+    if samples is None:
+        samples = np.random.default_rng(rng).random((*front, axes))
+    order = [1, 0] if axes == 2 else [0, 1, 2]  # in PyTorch, the first sample is for the last of two axes
+    rows = []
+    for n, m, k, place in zip(size, wanted, kernel, order):
+        drawn = np.asarray(samples)[: front[0], :, place, None]
+        alpha = (n - k) / (m - 1) if m > 1 else 0.0
+        starts = np.trunc((np.arange(m) + drawn) * alpha).astype(int) - np.trunc(drawn * alpha).astype(int)
+        starts[..., -1] = n - k
+        rows.append(starts[..., None] + np.arange(k))
+    y, indices = _largest(x, _table(rows, size).reshape(*np.shape(x)[:-axes], *wanted, prod(kernel)), axes)
+    return (y, indices) if return_indices else y
+
+
+def fractional_max_pool2d(
+    input: Array,
+    kernel_size: Sizes,
+    output_size: Sizes | None = None,
+    output_ratio: float | Sequence[float] | None = None,
+    return_indices: bool = False,
+    _random_samples: Array = None,
+    *,
+    rng: Rng = None,
+) -> Any:
+    """The largest entries of windows whose distances vary by chance, so that the result has any size.
+
+    Source: Graham (2014), Fractional max-pooling.
+
+    Example:
+        >>> fractional_max_pool2d(np.arange(25.0).reshape(1, 5, 5), 2, output_size=3, rng=0).shape
+        (1, 3, 3)
+    """
+    return _fractional_max_pool(2, input, kernel_size, output_size, output_ratio, return_indices, _random_samples, rng)
+
+
+def fractional_max_pool3d(
+    input: Array,
+    kernel_size: Sizes,
+    output_size: Sizes | None = None,
+    output_ratio: float | Sequence[float] | None = None,
+    return_indices: bool = False,
+    _random_samples: Array = None,
+    *,
+    rng: Rng = None,
+) -> Any:
+    """As `fractional_max_pool2d`, along three axes.
+
+    Example:
+        >>> fractional_max_pool3d(np.ones((1, 4, 4, 4)), 2, output_ratio=0.5, rng=0).shape
+        (1, 2, 2, 2)
+    """
+    return _fractional_max_pool(3, input, kernel_size, output_size, output_ratio, return_indices, _random_samples, rng)
+
+
+adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d = adaptive_avg_pool
+adaptive_max_pool1d, adaptive_max_pool2d, adaptive_max_pool3d = adaptive_max_pool
+avg_pool1d, avg_pool2d, avg_pool3d = avg_pool
+lp_pool1d, lp_pool2d, lp_pool3d = lp_pool
+max_pool1d, max_pool2d, max_pool3d = max_pool
+max_unpool1d, max_unpool2d, max_unpool3d = max_unpool
+
+
+class _Windows:
+    """The windows of pooling on the last axes of an input, checked."""
+
+    def __init__(
+        self, name: str, axes: int, x: Array, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool
+    ) -> None:
+        check_axes(name, x, axes)
+        self.size = np.shape(x)[-axes:]
+        self.kernel = per_axis("kernel_size", kernel, axes, 1)
+        self.stride = self.kernel if stride is None or stride == () else per_axis("stride", stride, axes, 1)
+        self.padding = per_axis("padding", padding, axes)
+        self.dilation = per_axis("dilation", dilation, axes, 1)
+        self.reach = [d * (k - 1) + 1 for k, d in zip(self.kernel, self.dilation)]
+        if any(p > reach // 2 for p, reach in zip(self.padding, self.reach)):
+            raise InputError(f"{name}: padding {self.padding} is more than half of a window of {tuple(self.reach)}")
+        self.out = []
+        for n, p, s, reach in zip(self.size, self.padding, self.stride, self.reach):
+            steps = (n + 2 * p - reach) / s
+            count = (ceil(steps) if ceil_mode else floor(steps)) + 1
+            self.out.append(count - (ceil_mode and (count - 1) * s >= n + p))
+        if min(self.out) < 1:
+            raise ShapeError(
+                f"{name}: a window of {tuple(self.reach)} does not fit into an input of shape {np.shape(x)} with "
+                f"padding {self.padding}"
+            )
+        ends = [(m - 1) * s + reach for m, s, reach in zip(self.out, self.stride, self.reach)]
+        behind = [max(end - n - p, 0) for end, n, p in zip(ends, self.size, self.padding)]
+        self.border = [(0, 0)] * (np.ndim(x) - axes) + [*zip(self.padding, behind)]
+        self.is_padded = any(map(any, self.border))
+
+    def clipped(self, axis: int) -> Array:
+        """The entries that each window sees along an axis; in place of one outside, one of the same window inside."""
+        starts = np.arange(self.out[axis]) * self.stride[axis] - self.padding[axis]
+        d, n = self.dilation[axis], self.size[axis]
+        entries = starts[:, None] + d * np.arange(self.kernel[axis])
+        inside = (entries >= 0) & (entries < n)
+        first = np.min(np.where(inside, entries, n), axis=1, keepdims=True)
+        last = np.max(np.where(inside, entries, -1), axis=1, keepdims=True)
+        return np.clip(entries, first, last)
+
+    def counts(self, axis: int, includes_padding: bool) -> Array:
+        """How many entries of each window count along an axis."""
+        n, p = self.size[axis], self.padding[axis]
+        starts = np.arange(self.out[axis]) * self.stride[axis] - p
+        ends = np.minimum(starts + self.kernel[axis], n + p)
+        return ends - starts if includes_padding else np.minimum(ends, n) - np.maximum(starts, 0)
+
+
+def _wanted(name: str, axes: int, x: Array, output_size: Any) -> tuple[int, ...]:
+    check_axes(name, x, axes)
+    sizes = output_size if isinstance(output_size, (tuple, list)) else [output_size] * axes
+    sizes = [n if m is None else m for n, m in zip(np.shape(x)[-axes:], sizes)] if len(sizes) == axes else sizes
+    wanted = per_axis("output_size", sizes, axes, 1)
+    if 0 in np.shape(x)[-axes:]:
+        raise ShapeError(f"{name} needs pixels to look at, got an input of shape {np.shape(x)}")
+    return wanted
+
+
+def _adaptive(n: int, m: int) -> tuple[Array, Array]:
+    """Where each of m windows on n entries begins and ends."""
+    j = np.arange(m)
+    return j * n // m, -(-(j + 1) * n // m)
+
+
+def _table(rows: Sequence[Array], size: tuple[int, ...]) -> Array:
+    """The positions in a flattened image that each window sees, (…, windows, entries), from those along each axis."""
+    positions: Any = 0
+    for axis, (row, n) in enumerate(zip(rows, size)):
+        before, after = (1,) * axis, (1,) * (len(rows) - axis - 1)
+        opened = row.reshape(*row.shape[:-2], *before, row.shape[-2], *after, *before, row.shape[-1], *after)
+        positions = positions * n + opened
+    inside = positions.ndim - len(rows)
+    return positions.reshape(*positions.shape[:inside], prod(positions.shape[inside:]))
+
+
+def _largest(x: Array, table: Array, axes: int) -> tuple[Array, Array]:
+    """The largest entry that each window sees, and its position: the first of several."""
+    front, out = np.shape(x)[:-axes], table.shape[-axes - 1 : -1]
+    flat = np.reshape(x, (*front, prod(np.shape(x)[-axes:])))
+    if table.ndim == axes + 1:
+        windows = np.take(flat, table, -1)
+    else:  # each image has windows of its own
+        windows = np.reshape(
+            np.take_along_axis(flat, table.reshape(*front, prod(table.shape[len(front) :])), -1), table.shape
+        )
+    which = np.expand_dims(np.argmax(windows, -1), -1)
+    indices = np.take_along_axis(np.broadcast_to(table, np.shape(windows)), which, -1)
+    largest = np.take_along_axis(flat, np.reshape(indices, (*front, prod(out))), -1)
+    return np.reshape(largest, (*front, *out)), np.reshape(indices, (*front, *out))

@@ -1,0 +1,211 @@
+"""Images in another size, and pixels that become channels and back."""
+
+from collections.abc import Sequence
+from math import floor, prod
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.engine.op import Array
+from tinygrad_lite.errors import InputError, ShapeError
+from tinygrad_lite.nn.functional import pooling
+from tinygrad_lite.nn.functional.sizes import Sizes, per_axis
+
+__all__ = [
+    "channel_shuffle",
+    "interpolate",
+    "pixel_shuffle",
+    "pixel_unshuffle",
+]
+
+_AXES = {"linear": (1,), "bilinear": (2,), "bicubic": (2,), "trilinear": (3,)}
+MODES = ("nearest", "nearest-exact", "area", *_AXES)
+
+
+def interpolate(
+    input: Array,
+    size: Sizes | None = None,
+    scale_factor: float | Sequence[float] | None = None,
+    mode: str = "nearest",
+    align_corners: bool | None = None,
+    recompute_scale_factor: bool | None = None,
+    antialias: bool = False,
+) -> Array:
+    """Images (N, C, …) in another size: along each axis, y[j] = Σ_t w_t(j) x[i_t(j)], a weighted sum of neighbours.
+
+    Entry j lies at (j + ½) n / m - ½ among the n entries of x, or, with `align_corners`, at j (n - 1) / (m - 1). The
+    modes: "nearest" and "nearest-exact" take one neighbour, "linear", "bilinear" and "trilinear" two along each of one,
+    two and three axes, "bicubic" four; "area" is the mean of what a pixel covers. With `antialias`, "bilinear" and
+    "bicubic" weigh all that a pixel covers where the image gets smaller.
+
+    Raises:
+        ShapeError: if the input does not have the axes of the mode.
+        InputError: if not exactly one of size and scale_factor is given, or a setting does not go with the mode.
+
+    Source: Keys (1981), Cubic convolution interpolation for digital image processing, with a = -¾.
+
+    Example:
+        >>> interpolate(np.array([[[1.0, 3.0]]]), scale_factor=2, mode="linear")
+        array([[[1. , 1.5, 2.5, 3. ]]])
+    """
+    shape = np.shape(input)
+    axes = len(shape) - 2
+    if mode not in MODES:
+        raise InputError(f"interpolate knows the modes {', '.join(MODES)}; got {mode!r}")
+    if axes not in (known := _AXES.get(mode, (1, 2, 3))):
+        count = " or ".join(map(str, known))
+        raise ShapeError(
+            f"interpolate with mode {mode!r} needs an input (N, C, …) with {count} axes of pixels, got shape {shape}"
+        )
+    if align_corners is not None and mode not in _AXES:
+        raise InputError(f"interpolate: align_corners is for {', '.join(_AXES)}, not for {mode!r}")
+    if antialias and mode not in ("bilinear", "bicubic"):
+        raise InputError(f"interpolate: antialias is for bilinear and bicubic, not for {mode!r}")
+    before = shape[2:]
+    wanted, scales = _sizes(before, size, scale_factor, bool(recompute_scale_factor))
+    if mode == "area":
+        return getattr(pooling, f"adaptive_avg_pool{axes}d")(input, wanted)
+    for axis, (n, m, scale) in enumerate(zip(before, wanted, scales), 2):
+        if mode.startswith("nearest"):
+            if n != m or scale not in (None, 1.0):
+                input = np.take(input, _nearest(n, m, scale, mode == "nearest-exact"), axis)
+            continue
+        reach = 4 if mode == "bicubic" else 2
+        if antialias:
+            at, weights = _smoothed(n, m, scale, reach, bool(align_corners))
+        else:
+            at, weights = _neighbours(n, m, scale, reach, bool(align_corners))
+        column = (-1, *(1,) * (len(shape) - 1 - axis))
+        weights = weights.astype(np.result_type(input.dtype, np.float16))
+        terms = [np.take(input, i, axis) * np.reshape(w, column) for i, w in zip(at, weights)]
+        input = sum(terms[1:], terms[0])
+    return input
+
+
+def _sizes(before: Any, size: Any, factor: Any, recompute: bool) -> tuple[tuple[int, ...], Any]:
+    """The size that is asked for, and the factor for each axis where it counts."""
+    axes = len(before)
+    if (size is None) == (factor is None):
+        raise InputError(f"interpolate needs either size or scale_factor; got {size} and {factor}")
+    if size is not None:
+        if recompute:
+            raise InputError("interpolate: recompute_scale_factor goes with scale_factor, not with size")
+        return per_axis("size", size, axes, 1), [None] * axes
+    factors = [float(f) for f in (factor if np.ndim(factor) else [factor] * axes)]
+    wanted = tuple(floor(n * f) for n, f in zip(before, factors))
+    if len(factors) != axes or min(wanted) < 1:
+        raise InputError(f"scale_factor must be one factor for each of {axes} axes that leaves pixels; got {factor}")
+    return wanted, [None] * axes if recompute else factors
+
+
+def _nearest(n: int, m: int, factor: float | None, exact: bool) -> Array:
+    """The nearest of n entries for each of m; in single precision, as PyTorch, which decides between two."""
+    step = np.float32(1 / factor if factor else np.float32(n) / np.float32(m))
+    shift = np.float32(0.5 if exact else 0)
+    return np.minimum(np.floor((np.arange(m, dtype=np.float32) + shift) * step).astype(int), n - 1)
+
+
+def _step(n: int, m: int, factor: float | None, aligned: bool) -> float:
+    if aligned:
+        return (n - 1) / (m - 1) if m > 1 else 0.0
+    return 1 / factor if factor else n / m
+
+
+def _neighbours(n: int, m: int, factor: float | None, count: int, aligned: bool) -> tuple[list[Array], Array]:
+    """The neighbours of each of m entries among n, and their weights."""
+    step = _step(n, m, factor, aligned)
+    place = np.arange(m) * step if aligned else (np.arange(m) + 0.5) * step - 0.5
+    if count == 2:
+        place = np.maximum(place, 0)
+    neighbours = np.floor(place).astype(int) + np.arange(1 - count // 2, 1 + count // 2)[:, None]
+    return list(np.clip(neighbours, 0, n - 1)), _kernel(place - neighbours, count, -0.75)
+
+
+def _kernel(t: Array, count: int, a: float) -> Array:
+    """The weight of a neighbour at a distance: a hat for two of them, Keys' cubic polynomial for four."""
+    t = np.abs(t)
+    if count == 2:
+        return np.maximum(1 - t, 0)
+    near, far = ((a + 2) * t - (a + 3)) * t * t + 1, ((a * t - 5 * a) * t + 8 * a) * t - 4 * a
+    return np.where(t <= 1, near, np.where(t < 2, far, 0))
+
+
+def _smoothed(n: int, m: int, factor: float | None, count: int, aligned: bool) -> tuple[list[Array], Array]:
+    """All entries that each of m covers among n, and their weights, with Keys' a = -½ as Pillow."""
+    step = _step(n, m, factor, aligned)
+    width = max(step, 1.0)
+    support = count / 2 * width
+    center = step * (np.arange(m) + 0.5)
+    first = np.maximum((center - support + 0.5).astype(int), 0)
+    last = np.minimum((center + support + 0.5).astype(int), n)
+    entries = first + np.arange(np.max(last - first))[:, None]
+    weights = np.where(entries < last, _kernel((entries - center + 0.5) / width, count, -0.5), 0)
+    return list(np.minimum(entries, n - 1)), weights / np.sum(weights, axis=0)
+
+
+def pixel_shuffle(input: Array, upscale_factor: int) -> Array:
+    """(…, C r², H, W) as (…, C, H r, W r): each r × r pixels were channels.
+
+    Source: Shi et al. (2016), Real-time single image and video super-resolution, eq. 4.
+
+    Raises:
+        ShapeError: if the channels are not a multiple of r².
+
+    Example:
+        >>> pixel_shuffle(np.arange(4.0).reshape(4, 1, 1), 2)
+        array([[[0., 1.],
+                [2., 3.]]])
+    """
+    (r,) = per_axis("upscale_factor", upscale_factor, 1, 1)
+    shape = np.shape(input)
+    if len(shape) < 3 or shape[-3] % r**2:
+        raise ShapeError(f"pixel_shuffle by {r} needs an input (…, C · {r**2}, H, W), got shape {shape}")
+    *front, channels, h, w = shape
+    return _moved(
+        input, (*front, channels // r**2, r, r, h, w), (0, 3, 1, 4, 2), (*front, channels // r**2, h * r, w * r)
+    )
+
+
+def pixel_unshuffle(input: Array, downscale_factor: int) -> Array:
+    """(…, C, H r, W r) as (…, C r², H, W): the way back from `pixel_shuffle`.
+
+    Raises:
+        ShapeError: if the height or the width is not a multiple of r.
+
+    Example:
+        >>> pixel_unshuffle(np.array([[[0.0, 1.0], [2.0, 3.0]]]), 2).ravel()
+        array([0., 1., 2., 3.])
+    """
+    (r,) = per_axis("downscale_factor", downscale_factor, 1, 1)
+    shape = np.shape(input)
+    if len(shape) < 3 or shape[-2] % r or shape[-1] % r:
+        raise ShapeError(f"pixel_unshuffle by {r} needs an input (…, C, H · {r}, W · {r}), got shape {shape}")
+    *front, channels, h, w = shape
+    h, w = h // r, w // r
+    return _moved(input, (*front, channels, h, r, w, r), (0, 2, 4, 1, 3), (*front, channels * r**2, h, w))
+
+
+def channel_shuffle(input: Array, groups: int) -> Array:
+    """(N, C, …) with the channels of the groups dealt out in turn: group 0, 1, …, then again.
+
+    Source: Zhang et al. (2018), ShuffleNet.
+
+    Raises:
+        ShapeError: if the channels are not a multiple of the groups.
+
+    Example:
+        >>> channel_shuffle(np.arange(4.0).reshape(1, 4, 1), 2).ravel()
+        array([0., 2., 1., 3.])
+    """
+    (groups,) = per_axis("groups", groups, 1, 1)
+    shape = np.shape(input)
+    if len(shape) < 3 or shape[1] % groups:
+        raise ShapeError(f"channel_shuffle needs an input (N, C, …) with C a multiple of {groups} groups, got {shape}")
+    opened = np.reshape(input, (shape[0], groups, shape[1] // groups, prod(shape[2:])))
+    return np.reshape(np.swapaxes(opened, 1, 2), shape)
+
+
+def _moved(x: Array, opened: Sequence[int], order: Sequence[int], shape: Sequence[int]) -> Array:
+    """The array with its last axes opened up, put into an order, and merged again."""
+    front = len(opened) - len(order)
+    return np.reshape(np.transpose(np.reshape(x, opened), [*range(front), *(front + i for i in order)]), shape)

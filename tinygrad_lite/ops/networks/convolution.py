@@ -1,0 +1,242 @@
+"""Convolution, in any number of dimensions, as products of matrices.
+
+y[n, o, p] = Σ x[n, c, stride · p + dilation · k] w[o, c, k], summed over the channels c and the places k of the
+kernel. It is linear in the images x and in the weights w. The derivative by each is another sum of products of this
+kind, and the three operations here are each other's derivatives, to any order.
+
+Inside, images lie in memory channel by channel and pixel by pixel, with the batch last: what one place of the kernel
+reads along a row of all images is then one piece of memory, and all images make one product of matrices.
+"""
+
+from collections.abc import Iterator
+from functools import lru_cache
+from itertools import pairwise
+from math import prod
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from tinygrad_lite.engine.op import Array, Example, Op, primitive
+from tinygrad_lite.ops.shapes.indexing import performed, scatter
+
+Sizes = tuple[int, ...]
+Widths = tuple[tuple[int, int], ...]
+
+LARGE = 2**20
+"""The bytes of windows that are laid out at a time: as many as stay in the cache between being written and read."""
+
+
+class Geometry(NamedTuple):
+    """Where a kernel is put on an image, along each spatial axis: all sizes are in pixels."""
+
+    kernel: Sizes
+    stride: Sizes
+    dilation: Sizes
+    padding: Widths
+    size: Sizes
+    padded: Sizes
+    out: Sizes
+
+    @property
+    def inside(self) -> tuple[slice, ...]:
+        """The index of the image, with the batch last, in the padded one."""
+        starts = (before for before, _ in self.padding)
+        return (slice(None), *(slice(start, start + n) for start, n in zip(starts, self.size)))
+
+    @property
+    def reach(self) -> Sizes:
+        """How far a kernel reaches."""
+        return tuple(d * (k - 1) + 1 for k, d in zip(self.kernel, self.dilation))
+
+
+@lru_cache
+def geometry(size: Sizes, kernel: Sizes, stride: Sizes, padding: Widths, dilation: Sizes) -> Geometry:
+    """Where a kernel is put on an image of a size."""
+    padded = tuple(n + before + after for n, (before, after) in zip(size, padding))
+    out = tuple((n - d * (k - 1) - 1) // s + 1 for n, k, s, d in zip(padded, kernel, stride, dilation))
+    return Geometry(kernel, stride, dilation, padding, size, padded, out)
+
+
+@lru_cache
+def places(at: Geometry, rows: int) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """For each place of the kernel, what it reads at so many rows: the index among the windows, and in the image."""
+    counts = rows, *at.out[1:]
+    among = tuple((slice(None), *place) for place in np.ndindex(*at.kernel))
+    read = tuple(
+        (
+            slice(None),
+            *(slice(d * k, d * k + s * (n - 1) + 1, s) for k, n, s, d in zip(place, counts, at.stride, at.dilation)),
+        )
+        for place in np.ndindex(*at.kernel)
+    )
+    return among, read
+
+
+def batch_last(x: Array) -> Array:
+    return x.transpose((*range(1, x.ndim), 0))
+
+
+def batch_first(x: Array) -> Array:
+    return x.transpose((x.ndim - 1, *range(x.ndim - 1)))
+
+
+def _padded(x: Array, at: Geometry) -> Array:
+    """The images with the batch last and their border of zeros, without gaps in memory."""
+    x = batch_last(x)
+    if type(x) is not np.ndarray:
+        return np.pad(x, ((0, 0), *at.padding, (0, 0))) if at.padded != at.size else x
+    if at.padded == at.size:
+        return np.ascontiguousarray(x)
+    y = np.zeros((x.shape[0], *at.padded, x.shape[-1]), x.dtype)
+    y[at.inside] = x
+    return y
+
+
+def _columns(x: Array, at: Geometry, groups: int, first: int, rows: int) -> Array:
+    """What the kernel reads as a matrix for each group of channels, with a column for each pixel of the result."""
+    channels, batch, axes = x.shape[0], x.shape[-1], range(1, x.ndim - 1)
+    shape = channels, *at.kernel, rows, *at.out[1:], batch
+    if type(x) is np.ndarray:
+        steps = x.strides[1:-1]
+        within, between = ([n * step for n, step in zip(sizes, steps)] for sizes in (at.dilation, at.stride))
+        strides = x.strides[0], *within, *between, x.strides[-1]
+        windows = np.ndarray(shape, x.dtype, x, first * between[0], strides)
+    else:
+        windows = sliding_window_view(x, at.reach, axis=tuple(axes))
+        strided = [slice(None), *(slice(None, None, s) for s in at.stride), slice(None)]
+        windows = windows[(*strided, *(slice(None, None, d) for d in at.dilation))]
+        windows = windows.transpose((0, *range(x.ndim, windows.ndim), *range(1, x.ndim)))
+    return np.reshape(windows, (groups, channels // groups * prod(at.kernel), prod(shape[-x.ndim + 1 :])))
+
+
+def _blocks(x: Array, at: Geometry) -> Iterator[tuple[int, int]]:
+    """The rows of the result from one to another at a time, so that what they read stays in the cache."""
+    most = at.out[0]
+    if type(x) is np.ndarray and most:
+        line = x.itemsize * x.shape[0] * x.shape[-1] * prod(at.kernel) * prod(at.out[1:])
+        if line * most > 2 * LARGE:
+            most = max(1, LARGE // line)
+    return pairwise((*range(0, at.out[0], most or 1), at.out[0]))
+
+
+def _in_groups(x: Array, groups: int) -> Array:
+    """An array with an axis of channels in front as a matrix for each group of channels."""
+    return np.reshape(x, (groups, x.shape[0] // groups, -1 if x.size else prod(x.shape[1:])))
+
+
+def _rows_of(x: Array, first: int, last: int, at: Geometry) -> Array:
+    """Some rows of an image with the batch last."""
+    return x if last - first == at.out[0] else x[:, first:last]
+
+
+def _joined(parts: list[Array]) -> Array:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+
+
+def _convolution(x: Array, weight: Array, stride: Sizes, padding: Widths, dilation: Sizes, groups: int) -> Array:
+    at = geometry(x.shape[2:], weight.shape[2:], stride, padding, dilation)
+    image, matrices = _padded(x, at), _in_groups(weight, groups)
+    parts = []
+    for first, last in _blocks(image, at):
+        y = np.matmul(matrices, _columns(image, at, groups, first, last - first))
+        parts.append(np.reshape(y, (weight.shape[0], last - first, *at.out[1:], x.shape[0])))
+    return batch_first(_joined(parts))
+
+
+def _transposed_convolution(
+    y: Array, weight: Array, size: Sizes, stride: Sizes, padding: Widths, dilation: Sizes, groups: int
+) -> Array:
+    at = geometry(size, weight.shape[2:], stride, padding, dilation)
+    channels, batch = groups * weight.shape[1], y.shape[0]
+    y = batch_last(y)
+    back = np.swapaxes(_in_groups(weight, groups), 1, 2)
+    image: Any = None
+    for first, last in _blocks(y, at):
+        made = np.matmul(back, _in_groups(_rows_of(y, first, last, at), groups))
+        windows = np.reshape(made, (channels, *at.kernel, last - first, *at.out[1:], batch))
+        among, read = places(at, last - first)
+        parts = tuple(windows[place] for place in among)
+        if last - first == at.out[0]:
+            whole = performed(scatter, parts, {"shape": (channels, *at.padded, batch), "indices": read})
+        else:
+            if image is None:
+                whole = image = np.zeros((channels, *at.padded, batch), made.dtype)
+            below = image[:, first * stride[0] :]
+            for index, part in zip(read, parts):
+                below[index] += part
+    if at.padded != at.size:
+        whole = whole[at.inside]
+    return batch_first(whole)
+
+
+def _kernel_correlation(
+    x: Array, y: Array, kernel: Sizes, stride: Sizes, padding: Widths, dilation: Sizes, groups: int
+) -> Array:
+    at = geometry(x.shape[2:], kernel, stride, padding, dilation)
+    image, y = _padded(x, at), batch_last(y)
+    total: Any = 0
+    for first, last in _blocks(image, at):
+        part = _in_groups(_rows_of(y, first, last, at), groups)
+        # in this order, BLAS takes three quarters of the time
+        total = total + np.matmul(_columns(image, at, groups, first, last - first), np.swapaxes(part, 1, 2))
+    return np.reshape(np.swapaxes(total, 1, 2), (y.shape[0], x.shape[1] // groups, *kernel))
+
+
+# images, weights, results, and the settings that go with them: with two images or one, in one dimension or two
+_CASES: list[tuple[list[tuple[int, ...]], dict[str, Any]]] = [
+    (
+        [(2, 2, 4), (3, 2, 2), (2, 3, 3)],
+        {"stride": (1,), "padding": ((0, 0),), "dilation": (1,), "groups": 1},
+    ),
+    (
+        [(1, 2, 3, 5), (4, 1, 2, 2), (1, 4, 2, 4)],
+        {"stride": (2, 1), "padding": ((1, 0), (0, 1)), "dilation": (1, 2), "groups": 2},
+    ),
+]
+
+
+def _examples(first: int, second: int, **sizes: int) -> list[Example]:
+    """The cases for two of these three arrays; `sizes` says of which one a parameter has the spatial sizes."""
+    return [
+        ([shapes[first], shapes[second]], settings | {name: shapes[i][2:] for name, i in sizes.items()})
+        for shapes, settings in _CASES
+    ]
+
+
+convolution: Op = primitive(
+    _convolution,
+    lambda g, y, x, weight, stride, padding, dilation, groups: transposed_convolution(
+        g, weight, size=np.shape(x)[2:], stride=stride, padding=padding, dilation=dilation, groups=groups
+    ),
+    lambda g, y, x, weight, stride, padding, dilation, groups: kernel_correlation(
+        x, g, kernel=np.shape(weight)[2:], stride=stride, padding=padding, dilation=dilation, groups=groups
+    ),
+    linear=True,
+    kind="multiplying",
+    examples=_examples(0, 1),
+)
+transposed_convolution: Op = primitive(
+    _transposed_convolution,
+    lambda g, y, x, weight, size, stride, padding, dilation, groups: convolution(
+        g, weight, stride=stride, padding=padding, dilation=dilation, groups=groups
+    ),
+    lambda g, y, x, weight, size, stride, padding, dilation, groups: kernel_correlation(
+        g, x, kernel=np.shape(weight)[2:], stride=stride, padding=padding, dilation=dilation, groups=groups
+    ),
+    linear=True,
+    kind="multiplying",
+    examples=_examples(2, 1, size=0),
+)
+kernel_correlation: Op = primitive(
+    _kernel_correlation,
+    lambda g, y, x, z, kernel, stride, padding, dilation, groups: transposed_convolution(
+        z, g, size=np.shape(x)[2:], stride=stride, padding=padding, dilation=dilation, groups=groups
+    ),
+    lambda g, y, x, z, kernel, stride, padding, dilation, groups: convolution(
+        x, g, stride=stride, padding=padding, dilation=dilation, groups=groups
+    ),
+    linear=True,
+    kind="multiplying",
+    examples=_examples(0, 2, kernel=1),
+)

@@ -1,0 +1,108 @@
+"""Pooling: the largest entry, or the sum, of each window of an image, in any number of dimensions.
+
+The windows lie along the last axes. What they show at one place is a slice of the image, so a loop over the few places
+of a window works on all windows at once.
+"""
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.engine.op import Array, primitive
+from tinygrad_lite.ops.arithmetic.reductions import closest
+from tinygrad_lite.ops.shapes.indexing import along, index_set, performed, scatter
+
+Sizes = tuple[int, ...]
+
+
+@lru_cache
+def places(size: Sizes, kernel: Sizes, stride: Sizes, dilation: Sizes) -> tuple[tuple[Any, ...], ...]:
+    """For each place in a window, row by row, the index of what all windows show there."""
+    counts = [(n - d * (k - 1) - 1) // s + 1 for n, k, s, d in zip(size, kernel, stride, dilation)]
+    return tuple(
+        (..., *(slice(d * i, d * i + s * (n - 1) + 1, s) for i, n, s, d in zip(place, counts, stride, dilation)))
+        for place in np.ndindex(*kernel)
+    )
+
+
+def _max_pool(x: Array, kernel: Sizes, stride: Sizes, dilation: Sizes) -> Array:
+    first, *others = places(x.shape[x.ndim - len(kernel) :], kernel, stride, dilation)
+    y = x[first]
+    for index in others:
+        y = np.maximum(y, x[index])
+    return y
+
+
+def _max_pool_vjp(g: Array, y: Array, x: Array, kernel: Sizes, stride: Sizes, dilation: Sizes) -> Array:
+    """The gradient goes to the first entry that is the largest, row by row; to the first of all if one is NaN."""
+    indices = places(np.shape(x)[np.ndim(x) - len(kernel) :], kernel, stride, dilation)
+    whole = np.zeros_like(x) if type(g) is type(x) is np.ndarray else None
+    is_apart = all(d * (k - 1) < s for k, s, d in zip(kernel, stride, dilation))  # no two windows share an entry
+    parts, free = [], np.True_
+    for index in indices:
+        chosen = np.logical_and(free, np.logical_not(np.less(x[index], y)))
+        free = np.logical_and(free, np.logical_not(chosen))
+        if whole is None:
+            parts.append(chosen * g)
+        elif is_apart:
+            np.multiply(chosen, g, out=whole[index])
+        else:
+            whole[index] += chosen * g
+    return performed(scatter, tuple(parts), {"shape": np.shape(x), "indices": indices}) if whole is None else whole
+
+
+max_pool = primitive(
+    _max_pool,
+    _max_pool_vjp,
+    kink=closest,
+    chooses="another entry of its window is the largest",
+    examples=[
+        ([(2, 5)], {"kernel": (2,), "stride": (2,), "dilation": (1,)}),
+        ([(3, 4)], {"kernel": (2, 2), "stride": (1, 2), "dilation": (1, 2)}),
+    ],
+)
+
+
+def _sum_pool(x: Array, kernel: Sizes, stride: Sizes) -> Array:
+    for axis, k, s in zip(range(x.ndim - len(kernel), x.ndim), kernel, stride):
+        if k > 1 or s > 1:
+            first, *others = (along(axis, index[1]) for index in places((x.shape[axis],), (k,), (s,), (1,)))
+            y = x[first]
+            for index in others:
+                y = y + x[index]
+            x = y
+    return x
+
+
+def _sum_pool_vjp(g: Array, y: Array, x: Array, kernel: Sizes, stride: Sizes) -> Array:
+    size = list(np.shape(g))
+    for axis, k, s in zip(range(np.ndim(x) - len(kernel), np.ndim(x)), kernel, stride):
+        size[axis] = np.shape(x)[axis]
+        if k > 1 or s > 1:
+            indices = tuple(along(axis, index[1]) for index in places((size[axis],), (k,), (s,), (1,)))
+            g = performed(scatter, (g,) * k, {"shape": tuple(size), "indices": indices})
+    return g
+
+
+sum_pool = primitive(
+    _sum_pool,
+    _sum_pool_vjp,
+    linear=True,
+    examples=[([(2, 5)], {"kernel": (2,), "stride": (1,)}), ([(4, 5)], {"kernel": (2, 3), "stride": (3, 2)})],
+)
+
+
+def _unpool(x: Array, indices: Array, size: int) -> Array:
+    rows = np.indices(np.shape(indices), sparse=True)[:-1]
+    return index_set(np.zeros((*x.shape[:-1], size), x.dtype), x, index=(*rows, indices))
+
+
+unpool = primitive(
+    _unpool,
+    lambda g, y, x, indices, size: np.take_along_axis(g, indices, -1),
+    None,
+    linear=True,
+    kind="moving",
+    examples=[([(2, 3), np.array([[0, 4, 2], [1, 3, 4]])], {"size": 5})],
+)
