@@ -82,7 +82,7 @@ def test_the_page_of_peers_has_its_figures_from_the_benchmarks() -> None:
 
 def public_functions() -> list[Any]:
     owners = [tinygrad_lite, *(getattr(tinygrad_lite, name) for name in ("nn", "optim", "datasets"))]
-    owners += [tinygrad_lite.nn.functional, tinygrad_lite.nn.init]
+    owners += [tinygrad_lite.nn.functional, tinygrad_lite.nn.init, tinygrad_lite.nn.utils]
     found = []
     for owner in owners:
         names = getattr(owner, "__all__", [name for name in vars(owner) if not name.startswith("_")])

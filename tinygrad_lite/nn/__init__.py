@@ -2,6 +2,7 @@
 
 from tinygrad_lite.nn import functional as functional
 from tinygrad_lite.nn import init as init
+from tinygrad_lite.nn import utils as utils
 from tinygrad_lite.nn.activations import *
 from tinygrad_lite.nn.attention import *
 from tinygrad_lite.nn.containers import *

@@ -82,7 +82,7 @@ class State(Structure):
         Raises:
             UsageError: if it is no parameter, or another kind of attribute has that name.
         """
-        if param is not None and not (isinstance(param, Tensor) and param.is_leaf and _is_parameter(param)):
+        if param is not None and not (isinstance(param, Tensor) and param.is_leaf and is_parameter(param)):
             raise UsageError(f"{name} is no parameter: make one with tg.nn.Parameter(data); got {param!r}")
         self._register(name, param)
 
@@ -127,7 +127,7 @@ class State(Structure):
             if id(field) in substitutes:
                 yield path, field, substitutes[id(field)]
             elif isinstance(field, Tensor) and field.is_leaf:  # a stored result is not part of the state
-                yield path, field, _is_parameter(field)
+                yield path, field, is_parameter(field)
             elif _is_array(field):
                 yield path, field, False
 
@@ -282,8 +282,9 @@ class State(Structure):
             parameter.grad = None if set_to_none or parameter.grad is None else np.zeros_like(parameter.grad.data)
 
 
-def _is_parameter(field: Tensor) -> bool:
-    return field._requires_grad is not False  # it does, or did until it was frozen
+def is_parameter(field: Tensor) -> bool:
+    """Whether a leaf requires a gradient, or did until it was frozen."""
+    return field._requires_grad is not False
 
 
 def _is_array(field: Any) -> bool:

@@ -1,0 +1,130 @@
+"""Parametrizations of weights, under PyTorch's names."""
+
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.engine.grad_mode import no_grad
+from tinygrad_lite.engine.op import Array
+from tinygrad_lite.engine.tensor import Tensor, tensor
+from tinygrad_lite.errors import AxisError, InputError, UsageError
+from tinygrad_lite.nn import init
+from tinygrad_lite.nn.module import Module
+from tinygrad_lite.nn.utils.parametrize import register_parametrization
+from tinygrad_lite.transforms.custom import stop_gradient
+
+__all__ = [
+    "spectral_norm",
+    "weight_norm",
+]
+
+
+def weight_norm(module: Module, name: str = "weight", axis: int | None = 0) -> Module:
+    """Learn the lengths and the directions of a weight's slices: w = g v / ‖v‖; return the module.
+
+    The originals are g, `parametrizations.weight.original0`, and v, `parametrizations.weight.original1`.
+    Source: Salimans and Kingma (2016), Weight normalization.
+
+    Args:
+        axis: the axis along which the slices are counted; None or -1 for one length of the whole weight.
+
+    Example:
+        >>> import tinygrad_lite as tg
+        >>> layer = weight_norm(tg.nn.Linear(3, 2))
+        >>> {path: array.shape for path, array in layer.state_dict().items()}
+        {'bias': (2,), 'parametrizations.weight.original0': (2, 1), 'parametrizations.weight.original1': (2, 3)}
+    """
+    return register_parametrization(module, name, _WeightNorm(-1 if axis is None else axis))
+
+
+def spectral_norm(
+    module: Module,
+    name: str = "weight",
+    n_power_iterations: int = 1,
+    eps: float = 1e-12,
+    axis: int | None = None,
+    *,
+    rng: init.Rng = None,
+) -> Module:
+    """Divide a weight by its largest singular value: w = W / σ, σ = uᵀ W v; return the module.
+
+    In training, each forward pass follows u and v by steps of the power method, u ← W v / ‖W v‖, v ← Wᵀ u / ‖Wᵀ u‖.
+    Source: Miyato et al. (2018), Spectral normalization for generative adversarial networks.
+
+    Args:
+        axis: the axis of W that counts its rows as a matrix; by default 0, or 1 for a transposed convolution.
+        rng: draws the first u and v.
+
+    Raises:
+        InputError: if n_power_iterations is not positive.
+        AxisError: if the weight has no such axis.
+
+    Example:
+        >>> import tinygrad_lite as tg
+        >>> layer = spectral_norm(tg.nn.Linear(3, 2, rng=0), rng=1).eval()
+        >>> round(float(np.linalg.norm(layer.weight.numpy(), 2)), 6)
+        1.0
+    """
+    weight = getattr(module, name, None)
+    if not isinstance(weight, Tensor):
+        raise UsageError(f"{module.summary()} has no tensor {name!r} to parametrize")
+    if axis is None:
+        axis = int(any(kind.__name__.startswith("ConvTranspose") for kind in type(module).__mro__))
+    return register_parametrization(module, name, _SpectralNorm(weight.detach(), n_power_iterations, axis, eps, rng))
+
+
+class _WeightNorm(Module):
+    def __init__(self, axis: int) -> None:
+        self.axis = axis
+
+    def _norm(self, v: Array) -> Array:
+        if self.axis == -1:
+            return np.sqrt(np.sum(v * v))
+        others = tuple(i for i in range(v.ndim) if i != self.axis % v.ndim)
+        return np.sqrt(np.sum(v * v, axis=others, keepdims=True))
+
+    def forward(self, g: Array, v: Array) -> Array:
+        return v * (g / self._norm(v))
+
+    def right_inverse(self, weight: Array) -> tuple[Array, Array]:
+        return self._norm(weight), weight
+
+
+class _SpectralNorm(Module):
+    def __init__(self, weight: Tensor, n_power_iterations: int, axis: int, eps: float, rng: init.Rng) -> None:
+        if n_power_iterations < 1:
+            raise InputError(f"spectral_norm needs a positive n_power_iterations, got {n_power_iterations}")
+        if not -weight.ndim <= axis < weight.ndim:
+            raise AxisError(axis, weight.ndim)
+        self.n_power_iterations, self.axis, self.eps = n_power_iterations, axis % weight.ndim, eps
+        if weight.ndim > 1:
+            matrix, rng = self._matrix(weight), np.random.default_rng(rng)
+            drawn = [init.normal(size, dtype=weight.dtype, rng=rng) for size in matrix.shape]
+            self._u, self._v = (tensor(self._unit(x)) for x in drawn)
+            self._follow(matrix, 15)
+
+    def _matrix(self, weight: Array) -> Array:
+        return np.reshape(np.moveaxis(weight, self.axis, 0), (weight.shape[self.axis], -1))
+
+    def _unit(self, x: Array) -> Array:
+        return x / np.maximum(np.linalg.norm(x), self.eps)
+
+    def _follow(self, matrix: Array, steps: int) -> None:
+        """Steps of the power method."""
+        matrix = stop_gradient(matrix)
+        with no_grad():
+            for _ in range(steps):
+                self._u.data = self._unit(np.matmul(matrix, self._v))
+                self._v.data = self._unit(np.matmul(self._u, matrix))
+
+    def forward(self, weight: Array) -> Any:
+        if weight.ndim == 1:
+            return self._unit(weight)
+        matrix = self._matrix(weight)
+        if self.training:
+            self._follow(matrix, self.n_power_iterations)
+        u, v = self._u.detach(), self._v.detach()
+        return weight / np.vdot(u, np.matmul(matrix, v))
+
+    def right_inverse(self, weight: Array) -> Array:
+        return weight

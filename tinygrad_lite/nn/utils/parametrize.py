@@ -1,0 +1,194 @@
+"""Fields of a module that are computed from others, such as a weight from its direction and its length.
+
+What is learnt are the originals, from which each read of the field computes its value.
+"""
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+from tinygrad_lite.engine.grad_mode import no_grad
+from tinygrad_lite.engine.tensor import Tensor, tensor
+from tinygrad_lite.errors import ShapeError, UsageError
+from tinygrad_lite.nn.containers import ModuleDict, ModuleList
+from tinygrad_lite.nn.module import Module, Parameter
+from tinygrad_lite.nn.state import is_parameter
+
+__all__ = [
+    "ParametrizationList",
+    "is_parametrized",
+    "register_parametrization",
+    "remove_parametrizations",
+]
+
+
+class ParametrizationList(ModuleList):
+    """The originals of one field, and the modules that compute its value from them, one after another.
+
+    The original is the field `original`; if the first module takes several, `original0`, `original1` and so on.
+    """
+
+    def __init__(self, modules: Sequence[Module], original: Tensor) -> None:
+        super().__init__(modules)
+        values = _inverse(self[0], original.detach()) if hasattr(self[0], "right_inverse") else original.detach()
+        self._is_one = not isinstance(values, (tuple, list))
+        values = [values] if self._is_one else list(values)
+        with no_grad():
+            value = self[0](*values)
+        _check_like(original, value, self[0])
+        if self._is_one:
+            original.data = values[0]
+            self.original = original
+        else:
+            for i, part in enumerate(values):
+                made = Parameter(part, original.requires_grad) if is_parameter(original) else tensor(part)
+                setattr(self, f"original{i}", made)
+
+    def originals(self) -> list[Tensor]:
+        """The tensors from which the field is computed."""
+        return [field for name, field in self.fields().items() if name.startswith("original")]
+
+    def forward(self) -> Any:
+        first, *others = self
+        value = first(*self.originals())
+        for module in others:
+            value = module(value)
+        return value
+
+    def assign(self, value: Any) -> None:
+        """Give the originals the values from which the field is computed as this one."""
+        for module in reversed(self):
+            value = _inverse(module, value)
+        for original, part in zip(self.originals(), [value] if self._is_one else value, strict=True):
+            original.data = part
+
+
+def register_parametrization(module: Module, tensor_name: str, parametrization: Module) -> Module:
+    """Compute a tensor of a module by another module, from the tensor that is there now; return the module.
+
+    After it, `module.weight` is `parametrization(module.parametrizations.weight.original)`, and the original is what is
+    learnt and saved. If the parametrization has a method `right_inverse(value)`, the original is what this returns; a
+    tuple makes several originals, all of which are passed to forward. Further parametrizations of the same tensor are
+    applied after the first.
+
+    Raises:
+        UsageError: if the module has no such tensor, or the value has another dtype; the module stays as it was.
+        ShapeError: if the value has another shape; the module stays as it was.
+
+    Example:
+        >>> import tinygrad_lite as tg
+        >>> class Symmetric(tg.nn.Module):
+        ...     def forward(self, x):
+        ...         return np.triu(x) + np.triu(x, 1).T
+        >>> layer = register_parametrization(tg.nn.Linear(3, 3), "weight", Symmetric())
+        >>> np.array_equal(layer.weight.numpy(), layer.weight.numpy().T)
+        True
+        >>> list(layer.state_dict())
+        ['bias', 'parametrizations.weight.original']
+    """
+    if not isinstance(parametrization, Module):
+        raise UsageError(f"a parametrization is a module, got {parametrization!r}")
+    if is_parametrized(module, tensor_name):
+        with no_grad():
+            value = getattr(module, tensor_name)
+            _check_like(value, parametrization(value), parametrization)
+        vars(module)["parametrizations"][tensor_name].append(parametrization)
+        return module
+    original = vars(module).get(tensor_name)
+    if not (isinstance(original, Tensor) and original.is_leaf):
+        raise UsageError(f"{module.summary()} has no tensor {tensor_name!r} of its own to parametrize")
+    made = ParametrizationList([parametrization], original)
+    made.training = module.training
+    vars(module).setdefault("parametrizations", ModuleDict())[tensor_name] = made
+    del vars(module)[tensor_name]
+    _compute(module)
+    return module
+
+
+def is_parametrized(module: Module, tensor_name: str | None = None) -> bool:
+    """Whether a field of a module, or the field of this name, is computed by a parametrization.
+
+    Example:
+        >>> import tinygrad_lite as tg
+        >>> is_parametrized(tg.nn.Linear(2, 1))
+        False
+    """
+    parametrized = vars(module).get("parametrizations", ())
+    return len(parametrized) > 0 if tensor_name is None else tensor_name in parametrized
+
+
+def remove_parametrizations(module: Module, tensor_name: str, leave_parametrized: bool = True) -> Module:
+    """Make a parametrized tensor a field again; return the module.
+
+    Args:
+        leave_parametrized: whether its value is the one that was computed, and not the original.
+
+    Raises:
+        UsageError: if it is not parametrized, or the original was several tensors although not `leave_parametrized`.
+
+    Example:
+        >>> import tinygrad_lite as tg
+        >>> layer = tg.nn.utils.parametrizations.weight_norm(tg.nn.Linear(2, 1))
+        >>> list(remove_parametrizations(layer, "weight").state_dict())
+        ['bias', 'weight']
+    """
+    if not is_parametrized(module, tensor_name):
+        raise UsageError(f"{tensor_name} of {module.summary()} is not parametrized")
+    parametrizations = vars(module)["parametrizations"]
+    originals = parametrizations[tensor_name].originals()
+    if len(originals) > 1 and not leave_parametrized:
+        raise UsageError(f"{tensor_name} has {len(originals)} originals, and so leave_parametrized must be true")
+    with no_grad():
+        value = getattr(module, tensor_name).detach()
+    del parametrizations[tensor_name]
+    if not parametrizations:
+        del vars(module)["parametrizations"]
+    _compute(module)
+    if len(originals) > 1:
+        originals = [Parameter(value, originals[0].requires_grad) if is_parameter(originals[0]) else tensor(value)]
+    elif leave_parametrized:
+        originals[0].data = value
+    setattr(module, tensor_name, originals[0])
+    return module
+
+
+def _inverse(module: Module, value: Any) -> Any:
+    if not hasattr(module, "right_inverse"):
+        raise UsageError(f"{module.summary()} has no right_inverse(value), and so the field cannot be assigned")
+    with no_grad():
+        return module.right_inverse(value)
+
+
+def _check_like(before: Any, after: Any, parametrization: Module) -> None:
+    if after.shape != before.shape:
+        raise ShapeError(f"{parametrization.summary()} makes shape {after.shape} of a tensor of shape {before.shape}")
+    if after.dtype != before.dtype:
+        raise UsageError(f"{parametrization.summary()} makes {after.dtype} of a tensor of {before.dtype}")
+
+
+def _compute(module: Module) -> None:
+    """Make the module one of a class in which its parametrized fields are computed."""
+    kind: Any = getattr(type(module), "_plain", type(module))
+    names = tuple(vars(module).get("parametrizations", ()))
+    module.__class__ = _parametrized(kind, names) if names else kind
+
+
+@cache
+def _parametrized(kind: Any, names: tuple[str, ...]) -> Any:
+    namespace = {name: _computed(name) for name in names}
+    others = {"_plain": kind, "__reduce__": _reduced, "__module__": kind.__module__, "__doc__": kind.__doc__}
+    return type(f"Parametrized{kind.__name__}", (kind,), {**namespace, **others})
+
+
+def _computed(name: str) -> property:
+    return property(
+        lambda self: self.parametrizations[name](), lambda self, value: self.parametrizations[name].assign(value)
+    )
+
+
+def _reduced(module: Any) -> tuple[Any, ...]:
+    return _restored, (module._plain, tuple(module.parametrizations)), vars(module)
+
+
+def _restored(kind: Any, names: tuple[str, ...]) -> Any:
+    return object.__new__(_parametrized(kind, names))
