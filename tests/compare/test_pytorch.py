@@ -39,7 +39,7 @@ FUNCTIONS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
         lambda x: torch.nn.functional.binary_cross_entropy_with_logits(x, torch.tensor(T)),
     ),
     "bce": (
-        lambda x: F.binary_cross_entropy(F.sigmoid(x), T, "sum"),
+        lambda x: F.binary_cross_entropy(F.sigmoid(x), T, reduction="sum"),
         lambda x: torch.nn.functional.binary_cross_entropy(torch.sigmoid(x), torch.tensor(T), reduction="sum"),
     ),
     "bce at the ends": (
@@ -55,7 +55,7 @@ FUNCTIONS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
         lambda x: torch.nn.functional.cross_entropy(x, torch.tensor(T)),
     ),
     "nll": (
-        lambda x: F.nll_loss(F.log_softmax(x), LABELS, "sum"),
+        lambda x: F.nll_loss(F.log_softmax(x), LABELS, reduction="sum"),
         lambda x: torch.nn.functional.nll_loss(torch.log_softmax(x, 1), torch.tensor(LABELS), reduction="sum"),
     ),
 }

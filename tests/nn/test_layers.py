@@ -47,7 +47,7 @@ def test_an_empty_batch_goes_through() -> None:
     model = nn.Sequential(nn.Flatten(), nn.Linear(12, 3, rng=0))
     x = tg.tensor(np.empty((0, 3, 4)), requires_grad=True)
     assert model(x).shape == (0, 3)
-    F.cross_entropy(model(x), np.array([]), "sum").backward()
+    F.cross_entropy(model(x), np.array([]), reduction="sum").backward()
     assert x.grad.shape == (0, 3, 4)
 
 

@@ -7,6 +7,7 @@ from tinygrad_lite.nn.activations import *
 from tinygrad_lite.nn.attention import *
 from tinygrad_lite.nn.containers import *
 from tinygrad_lite.nn.convolution import *
+from tinygrad_lite.nn.distances import *
 from tinygrad_lite.nn.dropout import *
 from tinygrad_lite.nn.embedding import *
 from tinygrad_lite.nn.linear import *

@@ -2,11 +2,15 @@
 
 from tinygrad_lite.nn.functional.activations import *
 from tinygrad_lite.nn.functional.attention import *
+from tinygrad_lite.nn.functional.classification_losses import *
 from tinygrad_lite.nn.functional.convolution import *
+from tinygrad_lite.nn.functional.distances import *
 from tinygrad_lite.nn.functional.dropout import *
 from tinygrad_lite.nn.functional.embedding import *
 from tinygrad_lite.nn.functional.linear import *
-from tinygrad_lite.nn.functional.losses import *
 from tinygrad_lite.nn.functional.padding import *
 from tinygrad_lite.nn.functional.pooling import *
+from tinygrad_lite.nn.functional.regression_losses import *
+from tinygrad_lite.nn.functional.sequence_losses import *
+from tinygrad_lite.nn.functional.similarity_losses import *
 from tinygrad_lite.nn.functional.upsampling import *

@@ -101,7 +101,7 @@ AXES = [([(2, 3)], {"axis": axis}) for axis in (-1, 0, (0, 1), None)]
 
 def _shifted(x: Array, axis: int | tuple[int, ...] | None) -> Array:
     """x less its largest entry along an axis, which may be empty."""
-    return x - largest(x, axis=axis, keepdims=True) if np.size(x) else x
+    return x if 0 in np.shape(x) else x - largest(x, axis=axis, keepdims=True)
 
 
 def _softmax(x: Array, axis: int | tuple[int, ...] | None = -1) -> Array:

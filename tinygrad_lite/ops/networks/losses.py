@@ -89,13 +89,25 @@ negative_log_likelihood = primitive(
 )
 
 
-def _cross_entropy(logits: Array, labels: Array, log_p: Array, reduction: str) -> Array:
-    return _reduced(_negative_log_likelihood(log_p, labels), reduction)
+def _cross_entropy(
+    logits: Array, labels: Array, log_p: Array, reduction: str, ignore_index: int | None = None
+) -> Array:
+    if ignore_index is None:
+        return _reduced(_negative_log_likelihood(log_p, labels), reduction)
+    kept = np.not_equal(labels, ignore_index)
+    entries = np.where(kept, _negative_log_likelihood(log_p, labels * kept), 0)
+    return total(entries) / total(kept.astype(entries.dtype)) if reduction == "mean" else _reduced(entries, reduction)
 
 
-def _cross_entropy_vjp(g: Array, y: Array, logits: Array, labels: Array, log_p: Array, reduction: str) -> Array:
-    per_row = _per_entry(g, labels, reduction)
-    per_row = np.expand_dims(per_row, 1) if reduction == "none" else per_row
+def _cross_entropy_vjp(
+    g: Array, y: Array, logits: Array, labels: Array, log_p: Array, reduction: str, ignore_index: int | None = None
+) -> Array:
+    if ignore_index is None:
+        per_row = _per_entry(g, labels, reduction)
+        per_row = np.expand_dims(per_row, 1) if reduction == "none" else per_row
+    else:
+        weights = np.not_equal(labels, ignore_index).astype(log_p.dtype)
+        per_row = np.expand_dims(weights * (g / total(weights) if reduction == "mean" else g), 1)
     return per_row * (np.exp(log_p) - _one_hot(labels, logits))
 
 
@@ -103,8 +115,13 @@ cross_entropy = primitive(
     _cross_entropy,
     _cross_entropy_vjp,
     None,
-    shared=lambda logits, labels, reduction: log_softmax(logits, axis=1),
-    examples=[(x, {"reduction": reduction}) for x, _ in _LABELLED[:1] for reduction in REDUCTIONS],
+    shared=lambda logits, labels, reduction, ignore_index=None: log_softmax(logits, axis=1),
+    examples=[
+        (x, {"reduction": reduction, **ignored})
+        for x, _ in _LABELLED[:1]
+        for reduction in REDUCTIONS
+        for ignored in ({}, {"ignore_index": 3})
+    ],
 )
 
 

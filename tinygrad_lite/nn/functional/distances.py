@@ -1,0 +1,65 @@
+"""Distances between vectors."""
+
+import numpy as np
+
+from tinygrad_lite.engine.op import Array
+from tinygrad_lite.errors import InputError, ShapeError
+from tinygrad_lite.transforms.custom import stop_gradient
+
+__all__ = [
+    "cosine_similarity",
+    "pairwise_distance",
+    "pdist",
+]
+
+
+def cosine_similarity(x1: Array, x2: Array, axis: int = 1, eps: float = 1e-8) -> Array:
+    """u·v / (max(‖u‖, ε) max(‖v‖, ε)) of vectors u and v along an axis; their shapes are broadcast.
+
+    Example:
+        >>> cosine_similarity(np.array([[3.0, 4.0]]), np.array([[4.0, 3.0]]))
+        array([0.96])
+    """
+    if np.shape(x1) != np.shape(x2):
+        x1, x2 = np.broadcast_arrays(x1, x2)
+    if np.ndim(x1) == 0:
+        x1, x2 = np.reshape(x1, 1), np.reshape(x2, 1)
+    return np.sum(_unit(x1, axis, eps) * _unit(x2, axis, eps), axis=axis)
+
+
+def _unit(x: Array, axis: int, eps: float) -> Array:
+    return x / at_least(np.linalg.norm(x, axis=axis, keepdims=True), eps)
+
+
+def at_least(x: Array, floor: float) -> Array:
+    """max(x, floor) with the gradient of x, also where the floor is the value, as PyTorch has it in some formulas."""
+    return x + stop_gradient(np.maximum(x, floor) - x)
+
+
+def pairwise_distance(x1: Array, x2: Array, p: float = 2.0, eps: float = 1e-6, keepdims: bool = False) -> Array:
+    """‖u - v + ε‖ₚ of vectors u and v along the last axis; their shapes are broadcast.
+
+    Example:
+        >>> pairwise_distance(np.array([[3.0, 4.0]]), np.array([[0.0, 0.0]]), eps=0)
+        array([5.])
+    """
+    return np.linalg.norm(x1 - x2 + eps, p, axis=-1, keepdims=keepdims)
+
+
+def pdist(input: Array, p: float = 2.0) -> Array:
+    """‖xᵢ - xⱼ‖ₚ of all pairs of rows i < j, first those with row 0.
+
+    Raises:
+        ShapeError: if x is no matrix.
+        InputError: if p is negative.
+
+    Example:
+        >>> pdist(np.array([[0.0, 0.0], [3.0, 4.0], [3.0, 0.0]]))
+        array([5., 3., 4.])
+    """
+    if np.ndim(input) != 2:
+        raise ShapeError(f"pdist needs a matrix with a vector in each row, got shape {np.shape(input)}")
+    if not p >= 0:
+        raise InputError(f"pdist needs p ≥ 0, got {p}")
+    first, second = np.triu_indices(np.shape(input)[0], 1)
+    return np.linalg.norm(np.take(input, first, axis=0) - np.take(input, second, axis=0), p, axis=-1)

@@ -1,0 +1,37 @@
+"""What all losses share: the reduction of their entries, and checks of their shapes and margins."""
+
+import numpy as np
+
+from tinygrad_lite.engine.op import Array
+from tinygrad_lite.errors import InputError, ShapeError
+from tinygrad_lite.ops.networks import losses
+
+
+def check_reduction(reduction: str, *others: str) -> None:
+    """Raise `InputError` unless the reduction is one of the three, or another that the loss knows."""
+    if reduction not in (*losses.REDUCTIONS, *others):
+        *known, last = map(repr, (*losses.REDUCTIONS, *others))
+        raise InputError(f"reduction must be {', '.join(known)} or {last}, got {reduction!r}")
+
+
+def reduced(loss: Array, reduction: str) -> Array:
+    """The mean or the sum of a loss's entries, or the entries themselves."""
+    check_reduction(reduction)
+    return np.mean(loss) if reduction == "mean" else np.sum(loss) if reduction == "sum" else loss
+
+
+def weighted(entries: Array, weight: Array, reduction: str) -> Array:
+    """The reduction of a loss with a weight for each entry, by which a mean divides; without weights, as `reduced`."""
+    if weight is None:
+        return reduced(entries, reduction)
+    if np.shape(weight) != np.shape(entries):
+        raise ShapeError(f"the weights have shape {np.shape(weight)} and the loss {np.shape(entries)}")
+    if reduction == "mean":
+        return np.sum(entries * weight) / np.sum(weight)
+    return reduced(entries * weight, reduction)
+
+
+def check_positive(name: str, value: float) -> None:
+    """Raise `InputError` unless a setting is positive."""
+    if not value > 0:
+        raise InputError(f"{name} must be positive, got {value}")

@@ -1,0 +1,181 @@
+"""Losses of numbers and of distributions. A loss takes the prediction first, then the target of the same shape."""
+
+from math import log, pi
+
+import numpy as np
+
+from tinygrad_lite.engine.op import Array
+from tinygrad_lite.engine.tensor import Tensor
+from tinygrad_lite.errors import ShapeError
+from tinygrad_lite.nn.functional.distances import at_least
+from tinygrad_lite.nn.functional.reductions import check_positive, check_reduction, reduced, weighted
+from tinygrad_lite.ops import requirements
+from tinygrad_lite.ops.networks import losses
+
+__all__ = [
+    "gaussian_nll_loss",
+    "huber_loss",
+    "kl_div",
+    "l1_loss",
+    "mse_loss",
+    "poisson_nll_loss",
+    "smooth_l1_loss",
+]
+
+
+def mse_loss(input: Array, target: Array, reduction: str = "mean", weight: Array = None) -> Array:
+    """(x - t)²; with a weight for each entry, a mean divides by the sum of the weights.
+
+    Raises:
+        ShapeError: if the shapes differ.
+
+    Example:
+        >>> float(mse_loss(np.array([1.0, 3.0]), np.array([0.0, 0.0])))
+        5.0
+    """
+    losses.check_same_shape(input, target)
+    return weighted(np.square(input - target), weight, reduction)
+
+
+def l1_loss(input: Array, target: Array, reduction: str = "mean", weight: Array = None) -> Array:
+    """|x - t|; with a weight for each entry, a mean divides by the sum of the weights.
+
+    Raises:
+        ShapeError: if the shapes differ.
+
+    Example:
+        >>> float(l1_loss(np.array([1.0, -3.0]), np.array([0.0, 0.0])))
+        2.0
+    """
+    losses.check_same_shape(input, target)
+    return weighted(np.absolute(input - target), weight, reduction)
+
+
+def huber_loss(input: Array, target: Array, reduction: str = "mean", delta: float = 1.0, weight: Array = None) -> Array:
+    """½(x - t)² where |x - t| ≤ δ, else δ(|x - t| - ½δ); weights multiply it, and a mean divides by the entries.
+
+    Source: Huber (1964), Robust estimation of a location parameter.
+
+    Raises:
+        ShapeError: if the shapes differ.
+        InputError: if delta is not positive.
+
+    Example:
+        >>> float(huber_loss(np.array([1.0, 3.0]), np.array([0.0, 0.0])))
+        1.5
+    """
+    losses.check_same_shape(input, target)
+    check_positive("delta", delta)
+    entries = losses.huber(input - target, delta=delta)
+    if weight is not None:
+        losses.check_same_shape(input, weight)
+        entries = entries * weight
+    return reduced(entries, reduction)
+
+
+def smooth_l1_loss(input: Array, target: Array, reduction: str = "mean", beta: float = 1.0) -> Array:
+    """½(x - t)² / β where |x - t| ≤ β, else |x - t| - ½β; with β = 0 the `l1_loss`.
+
+    Source: Girshick (2015), Fast R-CNN, eq. 3.
+
+    Raises:
+        ShapeError: if the shapes differ.
+        InputError: if beta is negative.
+
+    Example:
+        >>> float(smooth_l1_loss(np.array([1.0, 3.0]), np.array([0.0, 0.0]), beta=2.0))
+        1.125
+    """
+    if beta == 0:
+        return l1_loss(input, target, reduction)
+    losses.check_same_shape(input, target)
+    check_positive("beta", beta)
+    return reduced(losses.huber(input - target, delta=beta) / beta, reduction)
+
+
+def kl_div(input: Array, target: Array, reduction: str = "mean", log_target: bool = False) -> Array:
+    """t (log t - x), entry by entry, of log-probabilities x and probabilities t, or their logarithms.
+
+    Its sum is the Kullback-Leibler divergence; `reduction="batchmean"` divides that by the length of the first axis.
+
+    Raises:
+        ShapeError: if the shapes differ.
+
+    Example:
+        >>> p, q = np.array([[0.5, 0.5]]), np.array([[0.25, 0.75]])
+        >>> float(kl_div(np.log(q), p, "batchmean").round(4))
+        0.1438
+    """
+    losses.check_same_shape(input, target)
+    check_reduction(reduction, "batchmean")
+    if log_target:
+        entries = np.exp(target) * (target - input)
+    else:
+        entries = target * (np.log(np.where(np.equal(target, 0), 1.0, target)) - input)  # 0 log 0 = 0
+    if reduction == "batchmean":
+        return np.sum(entries) / (np.shape(input) or (1,))[0]
+    return reduced(entries, reduction)
+
+
+def poisson_nll_loss(
+    input: Array,
+    target: Array,
+    log_input: bool = True,
+    full: bool = False,
+    eps: float = 1e-8,
+    reduction: str = "mean",
+) -> Array:
+    """eˣ - t x of the logarithm x of a rate, or x - t log(x + ε) of the rate itself.
+
+    `full` adds Stirling's approximation of log t!, t log t - t + ½ log(2πt), where t > 1.
+
+    Raises:
+        ShapeError: if the shapes differ.
+
+    Example:
+        >>> float(poisson_nll_loss(np.array([0.0]), np.array([3.0])))
+        1.0
+    """
+    losses.check_same_shape(input, target)
+    entries = np.exp(input) - target * input if log_input else input - target * np.log(input + eps)
+    if full:
+        counts = np.where(np.greater(target, 1), target, 1.0)  # others might have no logarithm
+        stirling = counts * np.log(counts) - counts + 0.5 * np.log(2 * pi * counts)
+        entries = entries + np.where(np.greater(target, 1), stirling, 0.0)
+    return reduced(entries, reduction)
+
+
+def gaussian_nll_loss(
+    input: Array, target: Array, var: Array, full: bool = False, eps: float = 1e-6, reduction: str = "mean"
+) -> Array:
+    """½(log v + (x - t)² / v) with the variance v, at least ε; `full` adds ½ log 2π.
+
+    The variance has the shape of x, or that with 1 for one of the axes, or that without the last axis, or is a number.
+    The target is broadcast to x, as in PyTorch. Where the variance is below ε, it gets the gradient at ε.
+
+    Source: Nix and Weigend (1994), Estimating the mean and variance of the target probability distribution.
+
+    Raises:
+        ShapeError: if the shapes do not fit.
+        InputError: if eps is not positive, or a variance is negative.
+
+    Example:
+        >>> float(gaussian_nll_loss(np.array([1.0]), np.array([3.0]), np.array([1.0])))
+        2.0
+    """
+    check_positive("eps", eps)
+    shape, given = np.shape(input), np.shape(var)
+    if isinstance(var, (int, float)):
+        var = np.full(shape, var, np.result_type(input, 1.0))
+    elif given == shape[:-1] and given != shape:
+        var = np.expand_dims(var, -1)
+    elif len(given) != len(shape) or [m for m, n in zip(given, shape) if m != n] not in ([], [1]):
+        raise ShapeError(
+            f"a variance for an input of shape {shape} needs that shape, 1 for an axis of it, or one axis "
+            f"less; got {given}"
+        )
+    values = var.data if isinstance(var, Tensor) else var
+    requirements.refuse_where(np.less(values, 0), values, message="a variance must not be negative, got {}")
+    var = at_least(var, eps)
+    entries = 0.5 * (np.log(var) + np.square(input - target) / var)
+    return reduced(entries + 0.5 * log(2 * pi) if full else entries, reduction)

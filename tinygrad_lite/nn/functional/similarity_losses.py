@@ -1,0 +1,149 @@
+"""Losses that move what is similar together and what is not apart, by a margin."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from tinygrad_lite.engine.op import Array
+from tinygrad_lite.errors import ShapeError
+from tinygrad_lite.nn.functional.distances import pairwise_distance
+from tinygrad_lite.nn.functional.reductions import check_positive, reduced
+from tinygrad_lite.ops.networks import losses
+
+__all__ = [
+    "cosine_embedding_loss",
+    "hinge_embedding_loss",
+    "margin_ranking_loss",
+    "triplet_margin_loss",
+    "triplet_margin_with_distance_loss",
+]
+
+
+def _hinge(x: Array) -> Array:
+    """max(x, 0), with derivative 1 at 0, as PyTorch has it in these losses."""
+    return np.clip(x, 0, None)
+
+
+def hinge_embedding_loss(input: Array, target: Array, margin: float = 1.0, reduction: str = "mean") -> Array:
+    """x where the target is 1, max(0, margin - x) where it is -1, for distances x.
+
+    Raises:
+        ShapeError: if the shapes differ.
+
+    Example:
+        >>> float(hinge_embedding_loss(np.array([0.5, 0.25]), np.array([1.0, -1.0]), reduction="sum"))
+        1.25
+    """
+    losses.check_same_shape(input, target)
+    apart = np.where(np.not_equal(target, 1), _hinge(margin - input), 0.0)
+    return reduced(apart + np.where(np.not_equal(target, -1), input, 0.0), reduction)
+
+
+def margin_ranking_loss(
+    input1: Array, input2: Array, target: Array, margin: float = 0.0, reduction: str = "mean"
+) -> Array:
+    """max(0, margin - t (x - y)), where t = 1 says that x should be the larger one, and t = -1 that y should.
+
+    Raises:
+        ShapeError: if the shapes differ.
+
+    Example:
+        >>> float(margin_ranking_loss(np.array([1.0]), np.array([3.0]), np.array([1.0])))
+        2.0
+    """
+    losses.check_same_shape(input1, input2)
+    losses.check_same_shape(input1, target)
+    return reduced(_hinge(margin - target * (input1 - input2)), reduction)
+
+
+def cosine_embedding_loss(
+    input1: Array, input2: Array, target: Array, margin: float = 0.0, reduction: str = "mean"
+) -> Array:
+    """1 - cos(u, v) where the target is 1, max(0, cos(u, v) - margin) where it is -1; u, v (N, D) or (D,).
+
+    Raises:
+        ShapeError: if the shapes do not fit.
+
+    Example:
+        >>> u, v = np.array([3.0, 4.0]), np.array([4.0, 3.0])
+        >>> float(cosine_embedding_loss(u, v, np.array(1)).round(4))
+        0.04
+    """
+    losses.check_same_shape(input1, input2)
+    if np.shape(target) != np.shape(input1)[:-1] or np.ndim(input1) not in (1, 2):
+        raise ShapeError(
+            f"cosine_embedding_loss needs vectors (N, D) and targets (N,), or (D,) and (); got {np.shape(input1)} and "
+            f"{np.shape(target)}"
+        )
+    squares = [np.sum(np.square(x), axis=-1) + 1e-12 for x in (input1, input2)]
+    cosine = np.sum(input1 * input2, axis=-1) / np.sqrt(squares[0] * squares[1])
+    together = np.where(np.equal(target, 1), 1 - cosine, 0.0)
+    return reduced(together + np.where(np.equal(target, -1), _hinge(cosine - margin), 0.0), reduction)
+
+
+def triplet_margin_loss(
+    anchor: Array,
+    positive: Array,
+    negative: Array,
+    margin: float = 1.0,
+    p: float = 2.0,
+    eps: float = 1e-6,
+    swap: bool = False,
+    reduction: str = "mean",
+) -> Array:
+    """max(0, margin + ‖a - p + ε‖ - ‖a - n + ε‖) of vectors (N, D) or (D,), with the norm of order p.
+
+    With `swap`, the negative's distance is the smaller one of those to the anchor and to the positive.
+
+    Source: Balntas et al. (2016), Learning local feature descriptors with triplets, eq. 2 and section 3.2.
+
+    Raises:
+        ShapeError: if the numbers of axes differ.
+        InputError: if the margin is not positive.
+
+    Example:
+        >>> float(triplet_margin_loss(np.zeros(1), np.array([3.0]), np.array([2.0]), eps=0))
+        2.0
+    """
+    return triplet_margin_with_distance_loss(
+        anchor,
+        positive,
+        negative,
+        distance_function=lambda a, b: pairwise_distance(a, b, p, eps),
+        margin=margin,
+        swap=swap,
+        reduction=reduction,
+    )
+
+
+def triplet_margin_with_distance_loss(
+    anchor: Array,
+    positive: Array,
+    negative: Array,
+    *,
+    distance_function: Callable[[Array, Array], Array] | None = None,
+    margin: float = 1.0,
+    swap: bool = False,
+    reduction: str = "mean",
+) -> Array:
+    """`triplet_margin_loss` with any distance; by default `pairwise_distance`.
+
+    Raises:
+        ShapeError: if the numbers of axes differ.
+        InputError: if the margin is not positive.
+
+    Example:
+        >>> distance = lambda a, b: np.sum(np.square(a - b), axis=-1)
+        >>> vectors = np.zeros(1), np.array([3.0]), np.array([2.0])
+        >>> float(triplet_margin_with_distance_loss(*vectors, distance_function=distance))
+        6.0
+    """
+    check_positive("margin", margin)
+    if not np.ndim(anchor) == np.ndim(positive) == np.ndim(negative):
+        shapes = [np.shape(x) for x in (anchor, positive, negative)]
+        raise ShapeError(f"anchor, positive and negative need the same number of axes, got shapes {shapes}")
+    distance = distance_function or pairwise_distance
+    near, far = distance(anchor, positive), distance(anchor, negative)
+    if swap:
+        far = np.minimum(far, distance(positive, negative))
+    return reduced(_hinge(margin + near - far), reduction)
