@@ -19,7 +19,7 @@ FLOORS = [
     ["ops"],
     ["transforms"],
     ["readers"],
-    ["nn", "optim", "datasets"],
+    ["nn", "optim", "datasets", "distributions"],
     ["checking", "compiler"],
     ["exercises", "explainer", "testing"],
     ["commands"],

@@ -20,7 +20,7 @@ from tinygrad_lite.transforms.jacobians import hessian, jacobian
 from tinygrad_lite.transforms.raveling import ravel
 
 if TYPE_CHECKING:
-    from tinygrad_lite import datasets, exercises, nn, optim
+    from tinygrad_lite import datasets, distributions, exercises, nn, optim
     from tinygrad_lite.checking.anomaly import detect_anomaly
     from tinygrad_lite.checking.audit import audit_gradients
     from tinygrad_lite.checking.gradcheck import gradcheck
@@ -44,6 +44,7 @@ __all__ = [
     "custom_gradient",
     "datasets",
     "detect_anomaly",
+    "distributions",
     "elementwise",
     "enable_grad",
     "errors",
@@ -73,7 +74,7 @@ if not TYPE_CHECKING:  # a type checker would take it for a promise that any nam
         """What is imported when it is asked for: the version, and the rooms that not every program enters."""
         if name == "__version__":
             return import_module("importlib.metadata").version("tinygrad-lite")
-        if name in ("checking", "datasets", "exercises", "nn", "optim"):
+        if name in ("checking", "datasets", "distributions", "exercises", "nn", "optim"):
             return import_module(f"tinygrad_lite.{name}")
         if name in ("audit_gradients", "detect_anomaly", "gradcheck"):
             return getattr(import_module("tinygrad_lite.checking"), name)

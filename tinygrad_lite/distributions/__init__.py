@@ -1,0 +1,11 @@
+"""Probability distributions, under PyTorch's names: densities, samples through which gradients flow, divergences.
+
+Parameters are numbers, arrays or tensors. Randomness is passed to `sample` and `rsample` as `rng`.
+"""
+
+from tinygrad_lite.distributions.continuous import *
+from tinygrad_lite.distributions.discrete import *
+from tinygrad_lite.distributions.distribution import Distribution as Distribution
+from tinygrad_lite.distributions.divergences import *
+from tinygrad_lite.distributions.gammas import *
+from tinygrad_lite.distributions.multivariate import *

@@ -1,0 +1,345 @@
+"""Distributions of real numbers with a location and a scale, and what is made of them."""
+
+from math import log, pi, sqrt
+from statistics import NormalDist
+from typing import Any, ClassVar
+
+import numpy as np
+
+from tinygrad_lite.distributions import constraints
+from tinygrad_lite.distributions.constraints import Constraint
+from tinygrad_lite.distributions.distribution import Distribution
+from tinygrad_lite.distributions.noise import Rng, noise
+from tinygrad_lite.engine.op import Array, elementwise
+from tinygrad_lite.ops.continuations.forms import not_continued
+from tinygrad_lite.ops.networks.normal import normal_cdf, normal_density
+
+__all__ = ["Cauchy", "Exponential", "Gumbel", "HalfNormal", "Laplace", "LogNormal", "Normal", "Uniform"]
+
+EULER = 0.57721566490153286
+LOG_2_PI = log(2 * pi)
+
+
+def _normal_quantile(p: Array) -> Array:
+    p = np.asarray(p)
+    inside = np.greater(p, 0) & np.less(p, 1)
+    values = map(NormalDist().inv_cdf, np.where(inside, p, 0.5).ravel().tolist())
+    z = np.fromiter(values, float, p.size).reshape(p.shape)
+    ends = np.where(np.equal(p, 0), -np.inf, np.where(np.equal(p, 1), np.inf, np.nan))
+    return np.where(inside, z, ends).astype(np.result_type(p, 1.0))[()]
+
+
+# Φ⁻¹(p)
+normal_quantile = elementwise(
+    _normal_quantile, lambda z, p: 1 / normal_density(z), domain=((0.0, 1.0),), on_complex=not_continued
+)
+
+
+class _OfNoise(Distribution):
+    """A distribution whose samples are a formula of numbers of a standard distribution."""
+
+    has_rsample = True
+    _noise: ClassVar[str]
+
+    def _standard(self, sample_shape: Any, rng: Rng) -> Array:
+        shape = self._extended_shape(sample_shape)
+        return noise(self._noise, shape, np.random.default_rng(rng), self.dtype)
+
+
+class _LocationScale(_OfNoise):
+    """A standard distribution, times the scale σ, plus the location μ. In the formulas, z = (x - μ) / σ."""
+
+    arg_constraints: ClassVar = {"loc": constraints.real, "scale": constraints.positive}
+    support = constraints.real
+    loc: Array
+    scale: Array
+
+    def __init__(self, loc: Array, scale: Array, validate_args: bool | None = None) -> None:
+        self._take(validate_args, loc=loc, scale=scale)
+
+    def _standardised(self, value: Array) -> Array:
+        return (self._checked(value) - self.loc) / self.scale
+
+    def rsample(self, sample_shape: Any = (), rng: Rng = None) -> Array:
+        return self.loc + self.scale * self._standard(sample_shape, rng)
+
+    @property
+    def mode(self) -> Array:
+        return self.loc
+
+
+class Normal(_LocationScale):
+    """p(x) = exp(-z² / 2) / (√(2π) σ), with z = (x - μ) / σ.
+
+    Example:
+        >>> float(tg.distributions.Normal(0.0, 1.0).cdf(0.0))
+        0.5
+    """
+
+    _noise = "standard_normal"
+
+    def log_prob(self, value: Array) -> Array:
+        z = self._standardised(value)
+        return -0.5 * (z * z + LOG_2_PI) - np.log(self.scale)
+
+    def cdf(self, value: Array) -> Array:
+        return normal_cdf(self._standardised(value))
+
+    def icdf(self, value: Array) -> Array:
+        return self.loc + self.scale * normal_quantile(value)
+
+    def entropy(self) -> Array:
+        return 0.5 * (1 + LOG_2_PI) + np.log(self.scale)
+
+    @property
+    def mean(self) -> Array:
+        return self.loc
+
+    @property
+    def variance(self) -> Array:
+        return np.square(self.scale)
+
+
+class Laplace(_LocationScale):
+    """p(x) = exp(-|z|) / (2σ), with z = (x - μ) / σ."""
+
+    _noise = "laplace"
+
+    def log_prob(self, value: Array) -> Array:
+        return -np.absolute(self._standardised(value)) - np.log(2 * self.scale)
+
+    def cdf(self, value: Array) -> Array:
+        z = self._standardised(value)
+        return 0.5 - 0.5 * np.sign(z) * np.expm1(-np.absolute(z))
+
+    def icdf(self, value: Array) -> Array:
+        term = value - 0.5
+        return self.loc - self.scale * np.sign(term) * np.log1p(-2 * np.absolute(term))
+
+    def entropy(self) -> Array:
+        return 1 + np.log(2 * self.scale)
+
+    @property
+    def mean(self) -> Array:
+        return self.loc
+
+    @property
+    def variance(self) -> Array:
+        return 2 * np.square(self.scale)
+
+
+class Cauchy(_LocationScale):
+    """p(x) = 1 / (πσ (1 + z²)), with z = (x - μ) / σ; it has no mean and no variance."""
+
+    _noise = "standard_cauchy"
+
+    def log_prob(self, value: Array) -> Array:
+        return -np.log(pi * self.scale) - np.log1p(np.square(self._standardised(value)))
+
+    def cdf(self, value: Array) -> Array:
+        return 0.5 + np.arctan(self._standardised(value)) / pi
+
+    def icdf(self, value: Array) -> Array:
+        return self.loc + self.scale * np.tan(pi * (value - 0.5))
+
+    def entropy(self) -> Array:
+        return np.log(4 * pi * self.scale)
+
+    @property
+    def mean(self) -> Array:
+        return np.full_like(self.loc, np.nan)
+
+    @property
+    def variance(self) -> Array:
+        return np.full_like(self.loc, np.inf)
+
+
+class Gumbel(_LocationScale):
+    """p(x) = exp(-z - e⁻ᶻ) / σ, with z = (x - μ) / σ."""
+
+    _noise = "gumbel"
+
+    def log_prob(self, value: Array) -> Array:
+        z = self._standardised(value)
+        return -z - np.exp(-z) - np.log(self.scale)
+
+    def cdf(self, value: Array) -> Array:
+        return np.exp(-np.exp(-self._standardised(value)))
+
+    def icdf(self, value: Array) -> Array:
+        return self.loc - self.scale * np.log(-np.log(value))
+
+    def entropy(self) -> Array:
+        return np.log(self.scale) + (1 + EULER)
+
+    @property
+    def mean(self) -> Array:
+        return self.loc + self.scale * EULER
+
+    @property
+    def variance(self) -> Array:
+        return pi**2 / 6 * np.square(self.scale)
+
+
+class LogNormal(_LocationScale):
+    """The distribution of eˣ, where x has the normal distribution of this location and scale."""
+
+    support = constraints.positive
+
+    @property
+    def base_dist(self) -> Normal:
+        """The distribution of x."""
+        return Normal(self.loc, self.scale, validate_args=False)
+
+    def rsample(self, sample_shape: Any = (), rng: Rng = None) -> Array:
+        return np.exp(self.base_dist.rsample(sample_shape, rng))
+
+    def log_prob(self, value: Array) -> Array:
+        x = np.log(self._checked(value))
+        return self.base_dist.log_prob(x) - x
+
+    def cdf(self, value: Array) -> Array:
+        return self.base_dist.cdf(np.log(self._checked(value)))
+
+    def icdf(self, value: Array) -> Array:
+        return np.exp(self.base_dist.icdf(value))
+
+    def entropy(self) -> Array:
+        return self.base_dist.entropy() + self.loc
+
+    @property
+    def mean(self) -> Array:
+        return np.exp(self.loc + 0.5 * np.square(self.scale))
+
+    @property
+    def mode(self) -> Array:
+        return np.exp(self.loc - np.square(self.scale))
+
+    @property
+    def variance(self) -> Array:
+        return np.square(self.mean) * np.expm1(np.square(self.scale))
+
+
+class HalfNormal(_OfNoise):
+    """The distribution of |x|, where x has the normal distribution of mean 0 and this scale."""
+
+    arg_constraints: ClassVar = {"scale": constraints.positive}
+    support = constraints.nonnegative
+    _noise = "standard_normal"
+    scale: Array
+
+    def __init__(self, scale: Array, validate_args: bool | None = None) -> None:
+        self._take(validate_args, scale=scale)
+
+    def rsample(self, sample_shape: Any = (), rng: Rng = None) -> Array:
+        return self.scale * np.absolute(self._standard(sample_shape, rng))
+
+    def log_prob(self, value: Array) -> Array:
+        z = self._checked(value) / self.scale
+        return 0.5 * (log(2 / pi) - z * z) - np.log(self.scale)
+
+    def cdf(self, value: Array) -> Array:
+        return 2 * normal_cdf(self._checked(value) / self.scale) - 1
+
+    def icdf(self, value: Array) -> Array:
+        return self.scale * normal_quantile((value + 1) / 2)
+
+    def entropy(self) -> Array:
+        return 0.5 * (1 + log(pi / 2)) + np.log(self.scale)
+
+    @property
+    def mean(self) -> Array:
+        return self.scale * sqrt(2 / pi)
+
+    @property
+    def mode(self) -> Array:
+        return np.zeros_like(self.scale)
+
+    @property
+    def variance(self) -> Array:
+        return np.square(self.scale) * (1 - 2 / pi)
+
+
+class Exponential(_OfNoise):
+    """p(x) = λ exp(-λx), with the rate λ."""
+
+    arg_constraints: ClassVar = {"rate": constraints.positive}
+    support = constraints.nonnegative
+    _noise = "standard_exponential"
+    rate: Array
+
+    def __init__(self, rate: Array, validate_args: bool | None = None) -> None:
+        self._take(validate_args, rate=rate)
+
+    def rsample(self, sample_shape: Any = (), rng: Rng = None) -> Array:
+        return self._standard(sample_shape, rng) / self.rate
+
+    def log_prob(self, value: Array) -> Array:
+        return np.log(self.rate) - self.rate * self._checked(value)
+
+    def cdf(self, value: Array) -> Array:
+        return -np.expm1(-self.rate * self._checked(value))
+
+    def icdf(self, value: Array) -> Array:
+        return -np.log1p(-value) / self.rate
+
+    def entropy(self) -> Array:
+        return 1 - np.log(self.rate)
+
+    @property
+    def mean(self) -> Array:
+        return 1 / self.rate
+
+    @property
+    def mode(self) -> Array:
+        return np.zeros_like(self.rate)
+
+    @property
+    def variance(self) -> Array:
+        return 1 / np.square(self.rate)
+
+
+class Uniform(_OfNoise):
+    """p(x) = 1 / (high - low) for low ≤ x < high."""
+
+    arg_constraints: ClassVar = {"low": constraints.real, "high": constraints.real}
+    _noise = "random"
+    low: Array
+    high: Array
+
+    def __init__(self, low: Array, high: Array, validate_args: bool | None = None) -> None:
+        self._take(validate_args, low=low, high=high)
+        self._require(constraints.positive, "high - low", self.high - self.low)
+
+    @property
+    def support(self) -> Constraint:  # type: ignore[override]
+        return constraints.interval(self.low, self.high, "in [low, high]")
+
+    def rsample(self, sample_shape: Any = (), rng: Rng = None) -> Array:
+        return self.low + (self.high - self.low) * self._standard(sample_shape, rng)
+
+    def log_prob(self, value: Array) -> Array:
+        value = self._checked(value)
+        inside = np.greater_equal(value, self.low) & np.less(value, self.high)
+        return np.where(inside, -np.log(self.high - self.low), -np.inf)
+
+    def cdf(self, value: Array) -> Array:
+        return np.clip((self._checked(value) - self.low) / (self.high - self.low), 0, 1)
+
+    def icdf(self, value: Array) -> Array:
+        return self.low + (self.high - self.low) * value
+
+    def entropy(self) -> Array:
+        return np.log(self.high - self.low)
+
+    @property
+    def mean(self) -> Array:
+        return (self.low + self.high) / 2
+
+    @property
+    def mode(self) -> Array:
+        return np.full_like(self.low, np.nan)
+
+    @property
+    def variance(self) -> Array:
+        return np.square(self.high - self.low) / 12

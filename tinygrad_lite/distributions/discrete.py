@@ -1,0 +1,378 @@
+"""Distributions of counts and of classes."""
+
+from typing import Any, ClassVar
+
+import numpy as np
+
+from tinygrad_lite.distributions import constraints, noise
+from tinygrad_lite.distributions.constraints import Constraint
+from tinygrad_lite.distributions.distribution import Distribution, derived, one_of
+from tinygrad_lite.distributions.poisson_mean import mean_log_factorial
+from tinygrad_lite.engine.grad_mode import no_grad
+from tinygrad_lite.engine.op import Array
+from tinygrad_lite.errors import UsageError
+from tinygrad_lite.ops.gamma_functions import lgamma
+from tinygrad_lite.ops.networks.activations import log_softmax, sigmoid, softmax, softplus
+from tinygrad_lite.transforms.custom import stop_gradient
+
+__all__ = ["Bernoulli", "Binomial", "Categorical", "Geometric", "Multinomial", "OneHotCategorical", "Poisson"]
+
+
+class _Discrete(Distribution):
+    """A distribution whose samples have no gradient."""
+
+    def sample(self, sample_shape: Any = (), rng: noise.Rng = None) -> Array:
+        with no_grad():
+            return stop_gradient(self._drawn(self._extended_shape(sample_shape), np.random.default_rng(rng)))
+
+    def _drawn(self, shape: noise.Shape, rng: np.random.Generator) -> Array:
+        raise NotImplementedError
+
+    def _values(self, values: Array, expand: bool) -> Array:
+        """Values of single numbers along a new first axis."""
+        values = np.reshape(values, (-1, *(1 for _ in self.batch_shape)))
+        return np.broadcast_to(values, (len(values), *self.batch_shape)) if expand else values
+
+
+def _clamped(probs: Array) -> Array:
+    """Probabilities away from 0 and 1 by the distance of two numbers there, so that their logarithms are finite."""
+    eps = float(np.finfo(probs.dtype).eps)
+    return np.clip(probs, eps, 1 - eps)
+
+
+class _OfProbability(_Discrete):
+    """A distribution of the probability p of an event, which is `probs`, or of `logits`, log p / (1 - p)."""
+
+    arg_constraints: ClassVar = {"probs": constraints.unit_interval, "logits": constraints.real}
+
+    def __init__(self, probs: Array = None, logits: Array = None, validate_args: bool | None = None) -> None:
+        self._take(validate_args, **one_of(self, probs=probs, logits=logits))
+
+    @derived
+    def probs(self) -> Array:
+        """The probability p."""
+        return sigmoid(self.logits)
+
+    @derived
+    def logits(self) -> Array:
+        """log p / (1 - p)."""
+        p = _clamped(self.probs)
+        return np.log(p) - np.log1p(-p)
+
+
+class Bernoulli(_OfProbability):
+    """p(1) = p and p(0) = 1 - p; a probability of 0 or 1 counts as one next to it, as in PyTorch.
+
+    Example:
+        >>> tg.distributions.Bernoulli(probs=0.25).sample((8,), rng=0)
+        array([0., 0., 1., 1., 0., 0., 0., 0.])
+    """
+
+    support = constraints.boolean
+    has_enumerate_support = True
+
+    def _drawn(self, shape: noise.Shape, rng: np.random.Generator) -> Array:
+        return np.less(noise.noise("random", shape, rng, float), self.probs).astype(self.dtype)
+
+    def log_prob(self, value: Array) -> Array:
+        return self._checked(value) * self.logits - softplus(self.logits)
+
+    def entropy(self) -> Array:
+        return softplus(self.logits) - self.probs * self.logits
+
+    def enumerate_support(self, expand: bool = True) -> Array:
+        return self._values(np.arange(2, dtype=self.dtype), expand)
+
+    @property
+    def mean(self) -> Array:
+        return self.probs
+
+    @property
+    def mode(self) -> Array:
+        """The more probable value; NaN where both are equally probable."""
+        return np.where(np.equal(self.probs, 0.5), np.nan, np.greater(self.probs, 0.5)).astype(self.dtype)
+
+    @property
+    def variance(self) -> Array:
+        return self.probs * (1 - self.probs)
+
+
+class Geometric(_OfProbability):
+    """p(k) = p (1 - p)ᵏ: the number of failures before the first success."""
+
+    support = constraints.natural
+
+    def __init__(self, probs: Array = None, logits: Array = None, validate_args: bool | None = None) -> None:
+        super().__init__(probs, logits, validate_args)
+        self._require(constraints.positive, "probs", self.probs)
+
+    def _drawn(self, shape: noise.Shape, rng: np.random.Generator) -> Array:
+        return np.floor(-noise.noise("standard_exponential", shape, rng, self.dtype) / np.log1p(-self.probs))
+
+    def log_prob(self, value: Array) -> Array:
+        value = self._checked(value)
+        # log (1 - p)ᵏ is 0 for k = 0, also where p is 1
+        return np.log(self.probs) + value * np.log1p(-np.where(np.equal(value, 0), 0, self.probs))
+
+    def entropy(self) -> Array:
+        return (softplus(self.logits) - self.probs * self.logits) / self.probs
+
+    @property
+    def mean(self) -> Array:
+        return 1 / self.probs - 1
+
+    @property
+    def mode(self) -> Array:
+        return np.zeros_like(self.probs)
+
+    @property
+    def variance(self) -> Array:
+        return (1 / self.probs - 1) / self.probs
+
+
+class Binomial(_OfProbability):
+    """p(k) = C(n, k) pᵏ (1 - p)ⁿ⁻ᵏ: the number of successes among n = `total_count`."""
+
+    arg_constraints: ClassVar = {"total_count": constraints.natural, **_OfProbability.arg_constraints}
+    has_enumerate_support = True
+    total_count: Array
+
+    def __init__(
+        self, total_count: Array = 1, probs: Array = None, logits: Array = None, validate_args: bool | None = None
+    ) -> None:
+        self._take(validate_args, total_count=total_count, **one_of(self, probs=probs, logits=logits))
+
+    @property
+    def support(self) -> Constraint:  # type: ignore[override]
+        return constraints.integers(0, self.total_count, "a whole number from 0 to total_count")
+
+    def _drawn(self, shape: noise.Shape, rng: np.random.Generator) -> Array:
+        return noise.binomial(self.total_count, self.probs, shape, rng)
+
+    def log_prob(self, value: Array) -> Array:
+        k, n = self._checked(value), self.total_count
+        return lgamma(n + 1) - lgamma(k + 1) - lgamma(n - k + 1) + k * self.logits - n * softplus(self.logits)
+
+    def entropy(self) -> Array:
+        log_prob = self.log_prob(self.enumerate_support(False))
+        return -np.sum(np.exp(log_prob) * log_prob, axis=0)
+
+    def enumerate_support(self, expand: bool = True) -> Array:
+        count = float(np.max(self.total_count, initial=0))
+        if np.any(np.not_equal(self.total_count, count)):
+            raise UsageError("Binomial can enumerate its support, or sum over it, for equal total_count only")
+        return self._values(np.arange(int(count) + 1, dtype=self.dtype), expand)
+
+    @property
+    def mean(self) -> Array:
+        return self.total_count * self.probs
+
+    @property
+    def mode(self) -> Array:
+        return np.minimum(np.floor((self.total_count + 1) * self.probs), self.total_count)
+
+    @property
+    def variance(self) -> Array:
+        return self.total_count * self.probs * (1 - self.probs)
+
+
+class Poisson(_Discrete):
+    """p(k) = λᵏ exp(-λ) / k!, with the rate λ."""
+
+    arg_constraints: ClassVar = {"rate": constraints.nonnegative}
+    support = constraints.natural
+    rate: Array
+
+    def __init__(self, rate: Array, validate_args: bool | None = None) -> None:
+        self._take(validate_args, rate=rate)
+
+    def _drawn(self, shape: noise.Shape, rng: np.random.Generator) -> Array:
+        return noise.poisson(self.rate, shape, rng)
+
+    def log_prob(self, value: Array) -> Array:
+        k = self._checked(value)
+        return k * np.log(np.where(np.equal(k, 0), 1, self.rate)) - self.rate - lgamma(k + 1)
+
+    def entropy(self) -> Array:
+        log_rate = np.log(np.where(np.equal(self.rate, 0), 1, self.rate))
+        return self.rate * (1 - log_rate) + mean_log_factorial(self.rate, order=0)
+
+    @property
+    def mean(self) -> Array:
+        return self.rate
+
+    @property
+    def mode(self) -> Array:
+        return np.floor(self.rate)
+
+    @property
+    def variance(self) -> Array:
+        return self.rate
+
+
+class _OfClasses(_Discrete):
+    """A distribution of the probabilities of classes along the last axis, or of `logits`: their logarithms.
+
+    Probabilities are divided by their sum. A constant in logits does not matter.
+    """
+
+    arg_constraints: ClassVar = {
+        "probs": Constraint("at least 0", constraints.nonnegative.holds, 1),
+        "logits": Constraint("a real number", constraints.real.holds, 1),
+    }
+
+    def __init__(self, probs: Array = None, logits: Array = None, validate_args: bool | None = None) -> None:
+        self._take(validate_args, **one_of(self, probs=probs, logits=logits))
+        if probs is not None:
+            total = np.sum(self.probs, axis=-1, keepdims=True)
+            self._require(constraints.positive, "the sum of probs", total)
+            self.probs = self.probs / total
+        else:
+            self.logits = log_softmax(self.logits, axis=-1)
+
+    @derived
+    def probs(self) -> Array:
+        """The probability of each class."""
+        return softmax(self.logits, axis=-1)
+
+    @derived
+    def logits(self) -> Array:
+        """The logarithm of the probability of each class."""
+        return np.log(_clamped(self.probs))
+
+    @property
+    def _count(self) -> int:
+        """The number of classes."""
+        return int(getattr(self, self._names[-1]).shape[-1])
+
+    def _one_hot(self, labels: Array) -> Array:
+        return np.equal(np.expand_dims(labels, -1), np.arange(self._count))
+
+    def _labels(self, shape: noise.Shape, rng: np.random.Generator) -> Array:
+        """Random classes: the maximum of logits plus Gumbel noise."""
+        return np.argmax(self.logits + noise.noise("gumbel", (*shape, self._count), rng, self.dtype), axis=-1)
+
+    def _entropy_of_one(self) -> Array:
+        finite = np.maximum(self.logits, float(np.finfo(self.dtype).min))  # 0 · -∞ is 0 here
+        return -np.sum(self.probs * finite, axis=-1)
+
+
+class Categorical(_OfClasses):
+    """p(k) = probs[k] for the classes 0, 1 and so on.
+
+    Example:
+        >>> policy = tg.distributions.Categorical(logits=np.zeros(4))
+        >>> float(np.exp(policy.log_prob(3)))
+        0.25
+    """
+
+    has_enumerate_support = True
+
+    @property
+    def support(self) -> Constraint:  # type: ignore[override]
+        return constraints.integers(0, self._count - 1, f"a whole number from 0 to {self._count - 1}")
+
+    def _drawn(self, shape: noise.Shape, rng: np.random.Generator) -> Array:
+        return self._labels(shape, rng)
+
+    def log_prob(self, value: Array) -> Array:
+        return np.sum(np.where(self._one_hot(self._checked(value)), self.logits, 0), axis=-1)
+
+    def entropy(self) -> Array:
+        return self._entropy_of_one()
+
+    def enumerate_support(self, expand: bool = True) -> Array:
+        return self._values(np.arange(self._count), expand)
+
+    @property
+    def mean(self) -> Array:
+        """NaN, since classes are no numbers."""
+        return np.full(self.batch_shape, np.nan, self.dtype)
+
+    @property
+    def mode(self) -> Array:
+        return np.argmax(self.probs, axis=-1)
+
+    @property
+    def variance(self) -> Array:
+        """NaN, since classes are no numbers."""
+        return self.mean
+
+
+class OneHotCategorical(_OfClasses):
+    """The classes of `Categorical` as vectors with a 1 for the class and zeros for the others."""
+
+    support = constraints.one_hot
+    has_enumerate_support = True
+
+    def __init__(self, probs: Array = None, logits: Array = None, validate_args: bool | None = None) -> None:
+        super().__init__(probs, logits, validate_args)
+        self.event_shape = (self._count,)
+
+    def _drawn(self, shape: noise.Shape, rng: np.random.Generator) -> Array:
+        return self._one_hot(self._labels(shape[:-1], rng)).astype(self.dtype)
+
+    def log_prob(self, value: Array) -> Array:
+        return np.sum(np.where(np.equal(self._checked(value), 1), self.logits, 0), axis=-1)
+
+    def entropy(self) -> Array:
+        return self._entropy_of_one()
+
+    def enumerate_support(self, expand: bool = True) -> Array:
+        values = np.eye(self._count, dtype=self.dtype)
+        values = np.reshape(values, (self._count, *(1 for _ in self.batch_shape), self._count))
+        return np.broadcast_to(values, (self._count, *self.batch_shape, self._count)) if expand else values
+
+    @property
+    def mean(self) -> Array:
+        return self.probs
+
+    @property
+    def mode(self) -> Array:
+        return self._one_hot(np.argmax(self.probs, axis=-1)).astype(self.dtype)
+
+    @property
+    def variance(self) -> Array:
+        return self.probs * (1 - self.probs)
+
+
+class Multinomial(_OfClasses):
+    """p(k) = n! Π probsᵢ^kᵢ / kᵢ!: how often each class occurs among n = `total_count` draws."""
+
+    def __init__(
+        self, total_count: int = 1, probs: Array = None, logits: Array = None, validate_args: bool | None = None
+    ) -> None:
+        super().__init__(probs, logits, validate_args)
+        self.total_count = total_count
+        self.event_shape = (self._count,)
+
+    def _settings(self) -> dict[str, Any]:
+        return {"total_count": self.total_count}
+
+    @property
+    def support(self) -> Constraint:  # type: ignore[override]
+        return constraints.multinomial(self.total_count)
+
+    def _drawn(self, shape: noise.Shape, rng: np.random.Generator) -> Array:
+        labels = self._labels((self.total_count, *shape[:-1]), rng)
+        return np.sum(self._one_hot(labels), axis=0).astype(self.dtype)
+
+    def log_prob(self, value: Array) -> Array:
+        k = self._checked(value)
+        powers = np.sum(k * np.where(np.equal(k, 0), 0, self.logits) - lgamma(k + 1), axis=-1)
+        return lgamma(np.sum(k, axis=-1) + 1) + powers
+
+    def entropy(self) -> Array:
+        n = self.total_count
+        number = Binomial(n, self.probs, validate_args=False)  # of draws of each class
+        k = number.enumerate_support(False)
+        repeats = np.sum(np.exp(number.log_prob(k)) * lgamma(k + 1), axis=(0, -1))
+        return n * self._entropy_of_one() - lgamma(n + 1) + repeats
+
+    @property
+    def mean(self) -> Array:
+        return self.total_count * self.probs
+
+    @property
+    def variance(self) -> Array:
+        return self.total_count * self.probs * (1 - self.probs)

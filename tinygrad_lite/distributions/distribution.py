@@ -1,0 +1,203 @@
+"""What all distributions have in common: their parameters, the shapes of their batches, and checks of both."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from tinygrad_lite.distributions.constraints import Constraint
+from tinygrad_lite.distributions.noise import Rng, Shape
+from tinygrad_lite.engine.grad_mode import no_grad
+from tinygrad_lite.engine.op import Array, Traced
+from tinygrad_lite.engine.tensor import Tensor
+from tinygrad_lite.errors import InputError, ShapeError, UsageError
+from tinygrad_lite.ops.requirements import refuse_where
+from tinygrad_lite.transforms.custom import stop_gradient
+
+
+class Distribution:
+    """A batch of distributions of one kind.
+
+    The parameters are numbers, arrays or tensors; they broadcast to the shape of the batch. A value has the shape
+    `sample_shape + batch_shape + event_shape`, and its `log_prob` the shape `sample_shape + batch_shape`.
+
+    Attributes:
+        arg_constraints: what each parameter must be, by name.
+        support: where the values lie.
+        has_rsample: whether there is `rsample`, a sample through which gradients flow to the parameters.
+        batch_shape: the shape of the parameters of which each value needs one.
+        event_shape: the shape of one value.
+        validate_args: whether parameters and values are checked.
+    """
+
+    arg_constraints: ClassVar[Mapping[str, Constraint]]
+    support: Constraint
+    has_rsample: ClassVar[bool] = False
+    has_enumerate_support: ClassVar[bool] = False
+    event_shape: Shape = ()
+
+    def _take(self, validate_args: bool | None, **parameters: Any) -> None:
+        """Make fields of the parameters: arrays or tensors of one dtype, broadcast to the shape of the batch."""
+        self.validate_args = validate_args is not False
+        self.dtype = np.result_type(1.0, *(x.dtype for x in parameters.values() if hasattr(x, "dtype")))
+        self._names = tuple(parameters)
+        events = {name: self.arg_constraints[name].event_dim for name in parameters}
+        arrays = {name: self._checked_argument(name, x) for name, x in parameters.items()}
+        batches = [x.shape[: x.ndim - events[name]] for name, x in arrays.items()]
+        try:
+            self.batch_shape = np.broadcast_shapes(*batches)
+        except ValueError:
+            shapes = ", ".join(f"{name} of shape {x.shape}" for name, x in arrays.items())
+            raise ShapeError(f"{type(self).__name__}: the parameters must broadcast, got {shapes}") from None
+        for name, x in arrays.items():
+            shape = self.batch_shape + x.shape[x.ndim - events[name] :]
+            setattr(self, name, x if x.shape == shape else np.broadcast_to(x, shape))
+
+    def _checked_argument(self, name: str, x: Array) -> Array:
+        constraint = self.arg_constraints[name]
+        x = _as_array(x, self.dtype)
+        if x.ndim < constraint.event_dim:
+            raise ShapeError(
+                f"{type(self).__name__}: {name} needs at least {constraint.event_dim} axes, got shape {x.shape}"
+            )
+        self._require(constraint, name, x)
+        return x
+
+    def _require(self, constraint: Constraint, role: str, x: Array) -> None:
+        if self.validate_args:
+            values = _value(x)
+            fails = np.logical_not(constraint.holds(values))
+            message = f"{type(self).__name__}: {role} must be {constraint.words}, got {{}}"
+            refuse_where(np.broadcast_to(fails, np.broadcast_shapes(fails.shape, x.shape)), values, message=message)
+
+    def _checked(self, value: Array) -> Array:
+        """A value as an array of the distribution's dtype or a finer one, after checking its shape and its range."""
+        value = _as_array(value, self.dtype)
+        expected = self.batch_shape + self.event_shape
+        count = len(self.event_shape)
+        try:
+            if value.shape[value.ndim - count :] != self.event_shape:
+                raise ValueError
+            np.broadcast_shapes(value.shape, expected)
+        except ValueError:
+            raise ShapeError(
+                f"{type(self).__name__}: a value must have a shape that broadcasts with {expected}"
+                f"{f' and ends with {self.event_shape}' if count else ''}, got {value.shape}"
+            ) from None
+        self._require(self.support, "a value", value)
+        return value
+
+    def _extended_shape(self, sample_shape: Any) -> Shape:
+        sample_shape = (sample_shape,) if isinstance(sample_shape, int) else tuple(sample_shape)
+        return (*sample_shape, *self.batch_shape, *self.event_shape)
+
+    def sample(self, sample_shape: Any = (), rng: Rng = None) -> Array:
+        """Random values, constants for all derivatives."""
+        with no_grad():
+            return stop_gradient(self.rsample(sample_shape, rng))
+
+    def rsample(self, sample_shape: Any = (), rng: Rng = None) -> Array:
+        """Random values as smooth functions of the parameters, through which gradients flow."""
+        raise self._lacks("rsample", "use sample(), and log_prob for a gradient")
+
+    def log_prob(self, value: Array) -> Array:
+        """The logarithm of the density, or of the probability of a discrete value."""
+        raise self._lacks("log_prob")
+
+    def entropy(self) -> Array:
+        """The mean of -log_prob."""
+        raise self._lacks("entropy")
+
+    def perplexity(self) -> Array:
+        """e to the entropy."""
+        return np.exp(self.entropy())
+
+    def cdf(self, value: Array) -> Array:
+        """The probability of all values up to this one."""
+        raise self._lacks("cdf")
+
+    def icdf(self, value: Array) -> Array:
+        """The value at which the cdf has this value."""
+        raise self._lacks("icdf")
+
+    def enumerate_support(self, expand: bool = True) -> Array:
+        """All values along a new first axis; the batch's other axes have length 1 unless expanded."""
+        raise self._lacks("enumerate_support")
+
+    @property
+    def mean(self) -> Array:
+        raise self._lacks("mean")
+
+    @property
+    def mode(self) -> Array:
+        """The most probable value."""
+        raise self._lacks("mode")
+
+    @property
+    def variance(self) -> Array:
+        raise self._lacks("variance")
+
+    @property
+    def stddev(self) -> Array:
+        """The root of the variance."""
+        return np.sqrt(self.variance)
+
+    def expand(self, batch_shape: Any) -> Self:
+        """The same distribution with its parameters broadcast to a larger batch."""
+        batch_shape = tuple(batch_shape)
+        parameters = {}
+        for name in self._names:
+            x = getattr(self, name)
+            event_dim = self.arg_constraints[name].event_dim
+            parameters[name] = np.broadcast_to(x, batch_shape + x.shape[x.ndim - event_dim :])
+        kind: Any = type(self)
+        made: Self = kind(**parameters, **self._settings(), validate_args=False)
+        made.validate_args = self.validate_args
+        return made
+
+    def _settings(self) -> dict[str, Any]:
+        """The arguments that are no parameters."""
+        return {}
+
+    def _lacks(self, method: str, advice: str = "") -> UsageError:
+        return UsageError(f"{type(self).__name__} has no {method}{advice and f': {advice}'}")
+
+    def __repr__(self) -> str:
+        shown = (f"{name}: {x if x.size == 1 else x.shape}" for name in self._names for x in [getattr(self, name)])
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+class derived:  # noqa: N801  # it is used as `property` is
+    """A parameter that follows from the one that was passed; if it was itself passed, it is a field."""
+
+    def __init__(self, rule: Callable[[Any], Array]) -> None:
+        self.rule = rule
+        self.__doc__ = rule.__doc__
+
+    def __get__(self, owner: Any, kind: Any = None) -> Any:
+        return self if owner is None else self.rule(owner)
+
+
+def one_of(owner: object, **parameters: Any) -> dict[str, Any]:
+    """The one parameter among several that was passed."""
+    passed = {name: x for name, x in parameters.items() if x is not None}
+    if len(passed) != 1:
+        raise InputError(f"{type(owner).__name__} takes one of {', '.join(parameters)}, got {len(passed)} of them")
+    return passed
+
+
+def sum_last(x: Array, count: int) -> Array:
+    """The sum over the last axes."""
+    return np.sum(x, axis=tuple(range(-count, 0))) if count else x
+
+
+def _value(x: Any) -> Any:
+    """The array in a tensor."""
+    return x.data if isinstance(x, Tensor) else x
+
+
+def _as_array(x: Any, dtype: Any) -> Array:
+    """An array or tensor of floating-point numbers, of this dtype if it has none of its own."""
+    if not isinstance(x, Traced):
+        x = np.asarray(x, dtype if isinstance(x, (int, float, list, tuple)) else None)
+    return x if x.dtype.kind == "f" else x.astype(dtype)

@@ -1,0 +1,151 @@
+"""The quantiles of the gamma distribution as a smooth function of its concentration, to draw from it with a gradient.
+
+On the logarithmic scale, y = log x, the distribution of concentration a has the density p(y) = exp(a y - eʸ) / Γ(a).
+Its derivative of order n by a is p times the Bell polynomial Bₙ in y - ψ(a), -ψ'(a), -ψ''(a) and so on. The derivative
+of a quantile by a is then the integral of B₁ · p above y, divided by p(y).
+
+Source: Figurnov, Mohamed and Mnih (2018), Implicit reparameterization gradients.
+"""
+
+from collections.abc import Callable
+from math import comb, factorial, log, pi
+
+import numpy as np
+
+from tinygrad_lite.engine.op import POSITIVE, REAL, Array, Op, elementwise
+from tinygrad_lite.ops.arithmetic.elementwise import nodes_and_weights
+from tinygrad_lite.ops.continuations.forms import not_continued
+from tinygrad_lite.ops.gamma_functions import lgamma, polygamma
+from tinygrad_lite.ops.networks.normal import normal_cdf
+
+PIECE = 2048  # entries at a time, since the quadrature needs 40 numbers for each
+
+
+def _bell(a: Array, y: Array, order: int) -> list[Array]:
+    """B₀ … Bₙ at y."""
+    arguments = [y - polygamma(a, order=0), *(-polygamma(a, order=k) for k in range(1, order))]
+    bell = [np.ones_like(y)]
+    for n in range(order):
+        bell.append(sum(comb(n, k) * bell[n - k] * arguments[k] for k in range(n + 1)))
+    return bell
+
+
+def _log_density(a: Array, y: Array) -> Array:
+    return a * y - np.exp(y) - lgamma(a)
+
+
+def _is_upper(a: Array, y: Array) -> Array:
+    """Whether to integrate above y: over the smaller tail, unless eʷ would change too fast there."""
+    return np.greater(y, np.maximum(np.log(a), log(0.02)))
+
+
+def _tail(a: Array, y: Array, order: int) -> Array:
+    """The integral of Bₙ · p above y, or minus the integral below y, divided by p(y)."""
+    bell = _bell(a, y, order)
+    powers = [comb(order, k) * bell[order - k] for k in range(order + 1)]  # Bₙ at y + w is their sum times wᵏ
+    x = np.exp(y)
+    upper = _is_upper(a, y)
+    small = ~upper & np.less(x, 1)
+    x_here, x_small = np.where(small, 1.0, x), np.where(small, x, 0.0)
+    # p(y + w) / p(y) = exp(a w - x (eʷ - 1)). Quadrature up to where that is e⁻⁴⁰, by Newton's steps from beyond
+    up = np.minimum(np.sqrt(80 / x_here), np.log(2 + 80 / x_here))
+    down = np.where(np.greater(a, 120), np.sqrt(120 / a), 40 / a + 1)
+    end = np.where(upper, up, -down)
+    for _ in range(8):
+        end = end - (a * end - x_here * np.expm1(end) + 40) / (a - x_here * np.exp(end))
+    nodes, weights = nodes_and_weights()
+    w = np.expand_dims(end / 2, -1) * (nodes + 1)
+    density = np.exp(np.expand_dims(a, -1) * w - np.expand_dims(x_here, -1) * np.expm1(w))
+    area = end / 2 * sum(power * ((density * w**k if k else density) @ weights) for k, power in enumerate(powers))
+    # close to 0, the power series of exp(-x eʷ), integrated term by term
+    series, term = np.zeros_like(y), np.exp(x_small)
+    for j in range(20):
+        b = a + j
+        series -= term * sum((-1) ** k * factorial(k) * power / b ** (k + 1) for k, power in enumerate(powers))
+        term = term * -x_small / (j + 1)
+    return np.where(small, series, area)
+
+
+def _quantile(a: Array, z: Array) -> Array:
+    """Halley's method for the logarithm of the smaller tail, which is concave in y."""
+    upper = np.greater(z, 0)
+    target = np.log(normal_cdf(-np.absolute(z)))
+    # the start: Wilson and Hilferty's approximation, or the first term of the power series
+    root = 1 - 1 / (9 * a) + z / (3 * np.sqrt(a))
+    far = np.log(a) + 3 * np.log(np.maximum(root, 0.3))
+    y = np.where(np.greater(root, 0.3), far, (np.log(normal_cdf(z)) + lgamma(a + 1)) / a)
+    sign = np.where(upper, -1, 1)
+    for _ in range(30):
+        log_p = _log_density(a, y)
+        area = np.absolute(_tail(a, y, 0))
+        same = np.equal(_is_upper(a, y), upper)
+        log_tail = np.where(same, log_p + np.log(area), np.log1p(-np.minimum(np.exp(log_p) * area, 1 - 1e-16)))
+        slope = sign * np.exp(log_p - log_tail)
+        newton = (target - log_tail) / slope
+        step = newton / np.clip(1 + newton * (a - np.exp(y) - slope) / 2, 0.5, 2)
+        y = y + np.clip(step, -2, 2)
+        if np.all(np.absolute(step) <= 1e-5 * np.minimum(1, 1 / np.sqrt(a))):
+            break
+    return y
+
+
+def _in_pieces(function: Callable[..., Array], a: Array, b: Array) -> Array:
+    """A function of float64 arrays of one axis, piece by piece, for arrays of any shapes and precision."""
+    dtype = np.result_type(a, b, 1.0)
+    a, b = np.broadcast_arrays(a, b)
+    shape = a.shape
+    a, b = (np.ravel(x).astype(float) for x in (a, b))
+    y = np.empty(a.size)
+    with np.errstate(all="ignore"):
+        for start in range(0, a.size, PIECE):
+            piece = slice(start, start + PIECE)
+            y[piece] = function(a[piece], b[piece])
+    return y.reshape(shape).astype(dtype, copy=False)[()]
+
+
+def _gamma_flow(a: Array, y: Array, order: int) -> Array:
+    return _in_pieces(lambda a, y: _tail(a, y, order), a, y)
+
+
+# ∓∂ⁿF/∂aⁿ / p, with F the distribution function; for n = 1 the derivative by a of the quantile
+gamma_flow: Op = elementwise(
+    _gamma_flow,
+    lambda v, a, y, order: gamma_flow(a, y, order=order + 1) - (y - polygamma(a, order=0)) * v,
+    lambda v, a, y, order: (np.exp(y) - a) * v - _bell(a, y, order)[order],
+    domain=(POSITIVE, REAL),
+    on_complex=not_continued,
+    examples=[([(2, 3), (2, 3)], {"order": 1}), ([(2, 3), (2, 3)], {"order": 2})],
+)
+
+
+def _log_gamma_quantile(a: Array, z: Array) -> Array:
+    return _in_pieces(_quantile, a, z)
+
+
+# log x of the quantile x of the gamma distribution at which its distribution function is Φ(z)
+log_gamma_quantile = elementwise(
+    _log_gamma_quantile,
+    lambda y, a, z: gamma_flow(a, y, order=1),
+    lambda y, a, z: np.exp(-0.5 * (z * z + log(2 * pi)) - _log_density(a, y)),
+    domain=(POSITIVE, REAL),
+    on_complex=not_continued,
+)
+
+
+def _cdf(a: Array, y: Array) -> Array:
+    area = np.exp(_log_density(a, y)) * _tail(a, y, 0)
+    return np.where(np.isposinf(y), 1, np.where(np.isneginf(y), 0, np.where(np.greater(area, 0), 1 - area, -area)))
+
+
+def _log_gamma_cdf(a: Array, y: Array) -> Array:
+    return _in_pieces(_cdf, a, y)
+
+
+# F(x) at y = log x
+log_gamma_cdf = elementwise(
+    _log_gamma_cdf,
+    lambda c, a, y: -gamma_flow(a, y, order=1) * np.exp(_log_density(a, y)),
+    lambda c, a, y: np.exp(_log_density(a, y)),
+    domain=(POSITIVE, REAL),
+    on_complex=not_continued,
+)
