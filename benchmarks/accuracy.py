@@ -176,6 +176,7 @@ REFERENCES: dict[str, Callable[..., Any]] = {
     "psi": lambda x: mp.psi(0, x),
     "gamma": mp.gamma,
     "gammaln": mp.loggamma,
+    "lgamma": mp.loggamma,
     "loggamma": mp.loggamma,
     "beta": mp.beta,
     "betaln": lambda a, b: mp.loggamma(a) + mp.loggamma(b) - mp.loggamma(a + b),
@@ -220,7 +221,20 @@ REFERENCES: dict[str, Callable[..., Any]] = {
 }
 
 SLOW = {  # with many digits, so these get fewer digits and moderate points
-    *("psi", "gamma", "gammaln", "loggamma", "beta", "betaln", "binom", "zeta", "gammainc", "gammaincc", "gammaincinv"),
+    *(
+        "psi",
+        "gamma",
+        "gammaln",
+        "lgamma",
+        "loggamma",
+        "beta",
+        "betaln",
+        "binom",
+        "zeta",
+        "gammainc",
+        "gammaincc",
+        "gammaincinv",
+    ),
     *("gammainccinv", "betainc", "betaincc", "betaincinv", "betainccinv", "j0", "j1", "y0", "y1", "special.i0", "i1"),
     *("k0", "k1", "i0e", "i1e", "k0e", "k1e", "jv", "yv", "yn", "iv", "kv", "kn", "ive", "kve", "exp1", "expi"),
     *("spence", "ellipk", "ellipe", "hyp0f1", "hyp1f1", "hyp2f1", "dawsn"),

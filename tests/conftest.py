@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+import tinygrad_lite.distributions  # a loop over the registry is the same in each part of the suite
 from tinygrad_lite.engine import registry
 
 if find_spec("scipy"):
-    import tinygrad_lite.ops.continuations.special  # noqa: F401  a loop over the registry is the same in each part of the suite
+    import tinygrad_lite.ops.continuations.special  # noqa: F401  for the same reason
 
 shared = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large]}
 settings.register_profile("quick", max_examples=5, database=None, **shared)

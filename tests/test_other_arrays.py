@@ -27,7 +27,8 @@ EXAMPLE = Path(__file__).parents[1] / "examples" / "out_of_core.py"
 LAZY_PRIMITIVES = {"binary_cross_entropy_with_logits", "broadcast_to", "cumsum", "einsum", "expand_dims", "linear"}
 LAZY_PRIMITIVES |= {"log_softmax", "logsumexp", "matmul", "max", "mean", "min", "prod", "softmax", "squeeze", "sum"}
 LAZY_PRIMITIVES |= {"swapaxes", "transpose", "where"}
-EAGER = {"gelu", "normal_cdf", "linspace_step", "nan_to_num"}
+EAGER = {"gelu", "normal_cdf", "linspace_step", "nan_to_num", "lgamma", "normal_quantile", "mean_log_factorial"}
+EAGER |= {"gamma_flow", "log_gamma_quantile", "log_gamma_cdf"}
 DIFFERENTIABLE = [op for op in operations() if op.vjps]
 LAZY = [op for op in DIFFERENTIABLE if (op.derivatives or op.name in LAZY_PRIMITIVES) and op.name not in EAGER]
 

@@ -46,7 +46,11 @@ def compare(ours: Any, theirs: Any, leaves: Parameters, their_leaves: Parameters
         return
     weights = np.random.default_rng(0).normal(size=ours.shape)
     gradients = torch.autograd.grad(
-        (theirs * torch.tensor(weights)).sum(), list(their_leaves.values()), allow_unused=True, materialize_grads=True, retain_graph=True
+        (theirs * torch.tensor(weights)).sum(),
+        list(their_leaves.values()),
+        allow_unused=True,
+        materialize_grads=True,
+        retain_graph=True,
     )
     for leaf in leaves.values():
         leaf.grad = None
@@ -91,12 +95,11 @@ def test_values_and_gradients(name: str, parameters: Parameters, value: Any) -> 
     assert compared >= 4
 
 
-
 KINDS = sorted({name for name, *_ in SAMPLES} - {"Chi2", "Multinomial"})
 
 
 def batch_of_two(name: str, seed: int) -> Parameters:
-    """Parameters of a batch of two; the values of a uniform distribution are among those of others with a larger seed."""
+    """Parameters of a batch of two; a uniform distribution has the values of one with a smaller seed."""
     rng = np.random.default_rng(seed)
     if name == "Uniform":
         return {"low": np.array([0.25, -0.5]) / seed, "high": np.array([0.5, 0.75]) * seed}
@@ -153,5 +156,7 @@ def test_gradients_through_gamma_samples() -> None:
     a = tg.tensor(np.array([0.2, 1.0, 5.0, 200.0]), requires_grad=True)
     x = tg.distributions.Gamma(a, 1.0).rsample((1000,), rng=0)
     (slopes,) = tg.grad(lambda a: np.sum(tg.distributions.Gamma(a, 1.0).rsample((1000,), rng=0)), (0,))(a)
-    theirs = torch._standard_gamma_grad(torch.tensor(np.array(a.detach())).expand(1000, 4), torch.tensor(x.detach().numpy()))
+    theirs = torch._standard_gamma_grad(
+        torch.tensor(np.array(a.detach())).expand(1000, 4), torch.tensor(x.detach().numpy())
+    )
     close(slopes.detach(), theirs.sum(0), 2e-3)

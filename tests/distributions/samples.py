@@ -59,7 +59,11 @@ SAMPLES: list[tuple[str, Parameters, Any]] = [
     *_of_one("Exponential", "rate", positive, positive),
     *_of_one("Chi2", "df", positive, positive),
     *_of_one("Poisson", "rate", positive, counts),
-    *(x for name in ("probs", "logits") for x in _of_one("Bernoulli", name, unit, lambda *s: np.minimum(counts(*s), 1))),
+    *(
+        x
+        for name in ("probs", "logits")
+        for x in _of_one("Bernoulli", name, unit, lambda *s: np.minimum(counts(*s), 1))
+    ),
     *(x for name in ("probs", "logits") for x in _of_one("Geometric", name, unit, counts)),
     ("Uniform", {"low": 0.0, "high": 1.0}, unit(4)),
     ("Uniform", {"low": np.array([-1.0, 0.0]), "high": np.array([2.0, 1.0])}, unit(3, 2)),

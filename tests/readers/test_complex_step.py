@@ -31,6 +31,8 @@ NOT_CONTINUED = {
     *("jv", "y0", "y1", "yv", "yn", "iv", "ive", "hyp0f1", "hyp1f1", "hyp2f1", "expi"),
     # it ends the series when the real part stands still, with digits of the step missing
     *("exp1", "spence"),
+    # an iteration, a quadrature or a sum whose ends are chosen by comparing, and Python's own quantile
+    *("log_gamma_quantile", "log_gamma_cdf", "gamma_flow", "mean_log_factorial", "normal_quantile"),
 }
 
 LOOSER = {

@@ -72,7 +72,7 @@ class Normal(_LocationScale):
     """p(x) = exp(-z² / 2) / (√(2π) σ), with z = (x - μ) / σ.
 
     Example:
-        >>> float(tg.distributions.Normal(0.0, 1.0).cdf(0.0))
+        >>> float(Normal(0.0, 1.0).cdf(0.0))
         0.5
     """
 

@@ -1,5 +1,6 @@
 """Distributions of counts and of classes."""
 
+import math
 from typing import Any, ClassVar
 
 import numpy as np
@@ -64,7 +65,7 @@ class Bernoulli(_OfProbability):
     """p(1) = p and p(0) = 1 - p; a probability of 0 or 1 counts as one next to it, as in PyTorch.
 
     Example:
-        >>> tg.distributions.Bernoulli(probs=0.25).sample((8,), rng=0)
+        >>> Bernoulli(probs=0.25).sample((8,), rng=0)
         array([0., 0., 1., 1., 0., 0., 0., 0.])
     """
 
@@ -261,7 +262,7 @@ class Categorical(_OfClasses):
     """p(k) = probs[k] for the classes 0, 1 and so on.
 
     Example:
-        >>> policy = tg.distributions.Categorical(logits=np.zeros(4))
+        >>> policy = Categorical(logits=np.zeros(4))
         >>> float(np.exp(policy.log_prob(3)))
         0.25
     """
@@ -367,7 +368,7 @@ class Multinomial(_OfClasses):
         number = Binomial(n, self.probs, validate_args=False)  # of draws of each class
         k = number.enumerate_support(False)
         repeats = np.sum(np.exp(number.log_prob(k)) * lgamma(k + 1), axis=(0, -1))
-        return n * self._entropy_of_one() - lgamma(n + 1) + repeats
+        return n * self._entropy_of_one() - math.lgamma(n + 1) + repeats
 
     @property
     def mean(self) -> Array:

@@ -39,7 +39,8 @@ class Distribution:
     def _take(self, validate_args: bool | None, **parameters: Any) -> None:
         """Make fields of the parameters: arrays or tensors of one dtype, broadcast to the shape of the batch."""
         self.validate_args = validate_args is not False
-        self.dtype = np.result_type(1.0, *(x.dtype for x in parameters.values() if hasattr(x, "dtype")))
+        passed = (x.dtype for name, x in parameters.items() if hasattr(x, "dtype") and name != "total_count")
+        self.dtype = np.result_type(1.0, *(dtype for dtype in passed if dtype.kind == "f"))
         self._names = tuple(parameters)
         events = {name: self.arg_constraints[name].event_dim for name in parameters}
         arrays = {name: self._checked_argument(name, x) for name, x in parameters.items()}
@@ -56,6 +57,7 @@ class Distribution:
     def _checked_argument(self, name: str, x: Array) -> Array:
         constraint = self.arg_constraints[name]
         x = _as_array(x, self.dtype)
+        x = x if x.dtype == self.dtype else x.astype(self.dtype)
         if x.ndim < constraint.event_dim:
             raise ShapeError(
                 f"{type(self).__name__}: {name} needs at least {constraint.event_dim} axes, got shape {x.shape}"

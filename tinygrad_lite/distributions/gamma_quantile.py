@@ -23,7 +23,7 @@ PIECE = 2048  # entries at a time, since the quadrature needs 40 numbers for eac
 
 def _bell(a: Array, y: Array, order: int) -> list[Array]:
     """B₀ … Bₙ at y."""
-    arguments = [y - polygamma(a, order=0), *(-polygamma(a, order=k) for k in range(1, order))]
+    arguments = [-polygamma(a, order=k) + (0 if k else y) for k in range(order)]
     bell = [np.ones_like(y)]
     for n in range(order):
         bell.append(sum(comb(n, k) * bell[n - k] * arguments[k] for k in range(n + 1)))
@@ -57,6 +57,8 @@ def _tail(a: Array, y: Array, order: int) -> Array:
     w = np.expand_dims(end / 2, -1) * (nodes + 1)
     density = np.exp(np.expand_dims(a, -1) * w - np.expand_dims(x_here, -1) * np.expm1(w))
     area = end / 2 * sum(power * ((density * w**k if k else density) @ weights) for k, power in enumerate(powers))
+    if not small.any():
+        return area
     # close to 0, the power series of exp(-x eʷ), integrated term by term
     series, term = np.zeros_like(y), np.exp(x_small)
     for j in range(20):
@@ -74,9 +76,9 @@ def _quantile(a: Array, z: Array) -> Array:
     root = 1 - 1 / (9 * a) + z / (3 * np.sqrt(a))
     far = np.log(a) + 3 * np.log(np.maximum(root, 0.3))
     y = np.where(np.greater(root, 0.3), far, (np.log(normal_cdf(z)) + lgamma(a + 1)) / a)
-    sign = np.where(upper, -1, 1)
+    sign, log_gamma = np.where(upper, -1, 1), lgamma(a)
     for _ in range(30):
-        log_p = _log_density(a, y)
+        log_p = a * y - np.exp(y) - log_gamma
         area = np.absolute(_tail(a, y, 0))
         same = np.equal(_is_upper(a, y), upper)
         log_tail = np.where(same, log_p + np.log(area), np.log1p(-np.minimum(np.exp(log_p) * area, 1 - 1e-16)))

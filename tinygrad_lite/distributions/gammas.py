@@ -60,7 +60,7 @@ class Gamma(_OfGammas):
     """p(x) = βᵃ xᵃ⁻¹ exp(-βx) / Γ(a), with the concentration a and the rate β.
 
     Example:
-        >>> float(tg.distributions.Gamma(2.0, 4.0).mean)
+        >>> float(Gamma(2.0, 4.0).mean)
         0.5
     """
 
@@ -237,4 +237,5 @@ class StudentT(_OfGammas):
     def variance(self) -> Array:
         above = np.where(np.greater(self.df, 2), self.df, 3)
         finite = np.square(self.scale) * above / (above - 2)
-        return np.where(np.greater(self.df, 2), finite, np.where(np.greater(self.df, 1), np.inf, np.nan))
+        infinite = np.where(np.greater(self.df, 1), np.inf, np.nan).astype(self.dtype)
+        return np.where(np.greater(self.df, 2), finite, infinite)

@@ -106,7 +106,8 @@ class Independent(Distribution):
     """Takes the last `reinterpreted_batch_ndims` axes of a batch as axes of one value, whose parts are independent.
 
     Example:
-        >>> tg.distributions.Independent(tg.distributions.Normal(np.zeros((5, 3)), 1.0), 1).log_prob(np.zeros(3)).shape
+        >>> from tinygrad_lite.distributions import Normal
+        >>> Independent(Normal(np.zeros((5, 3)), 1.0), 1).log_prob(np.zeros(3)).shape
         (5,)
     """
 

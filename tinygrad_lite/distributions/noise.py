@@ -30,7 +30,7 @@ def _seeded(draw: Callable[..., Array], count: int, name: str, examples: Any) ->
         return np.asarray(drawn).astype(np.result_type(*parameters, 1.0), copy=False)
 
     seeds = np.array([1, 2])
-    return primitive(forward, *[None] * (count + 1), name=name, examples=[([seeds, *x], {}) for x in examples])
+    return primitive(forward, arity=count + 1, name=name, examples=[([seeds, *x], {}) for x in examples])
 
 
 _counts = np.array([3.0, 4.0])

@@ -5,7 +5,7 @@ to the complex plane.
 """
 
 from tinygrad_lite.engine import operators  # noqa: F401  # which binds the operations that are declared from here on
-from tinygrad_lite.ops import continuations
+from tinygrad_lite.ops import continuations, gamma_functions
 from tinygrad_lite.ops.arithmetic import (
     casting,
     curves,
@@ -32,6 +32,7 @@ __all__ = [
     "decompositions",
     "elementwise",
     "filling",
+    "gamma_functions",
     "indexing",
     "joining",
     "linalg",

@@ -3,6 +3,6 @@
 An operation that is not listed here is its own continuation: its forward also takes complex numbers.
 """
 
-from tinygrad_lite.ops.continuations import arithmetic, linear, networks, shapes
+from tinygrad_lite.ops.continuations import arithmetic, gamma_functions, linear, networks, shapes
 
-__all__ = ["arithmetic", "linear", "networks", "shapes"]
+__all__ = ["arithmetic", "gamma_functions", "linear", "networks", "shapes"]

@@ -1,0 +1,268 @@
+"""Distributions against scipy.stats, differences and numerical integrals, in every mode of the library."""
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_lite as tg
+from tests.distributions.samples import IDS, SAMPLES, Parameters, differentiable, made
+from tinygrad_lite import distributions as D
+from tinygrad_lite.errors import InputError, ShapeError, UsageError
+
+stats = pytest.importorskip("scipy.stats", reason="SciPy comes with the extra `examples`")
+integrate = pytest.importorskip("scipy.integrate")
+
+THEIRS: dict[str, Any] = {
+    "Normal": lambda d: stats.norm(d.loc, d.scale),
+    "Laplace": lambda d: stats.laplace(d.loc, d.scale),
+    "Cauchy": lambda d: stats.cauchy(d.loc, d.scale),
+    "Gumbel": lambda d: stats.gumbel_r(d.loc, d.scale),
+    "LogNormal": lambda d: stats.lognorm(d.scale, scale=np.exp(d.loc)),
+    "HalfNormal": lambda d: stats.halfnorm(scale=d.scale),
+    "Exponential": lambda d: stats.expon(scale=1 / d.rate),
+    "Uniform": lambda d: stats.uniform(d.low, d.high - d.low),
+    "Gamma": lambda d: stats.gamma(d.concentration, scale=1 / d.rate),
+    "Chi2": lambda d: stats.chi2(d.df),
+    "Beta": lambda d: stats.beta(d.concentration1, d.concentration0),
+    "StudentT": lambda d: stats.t(d.df, d.loc, d.scale),
+    "Bernoulli": lambda d: stats.bernoulli(d.probs),
+    "Geometric": lambda d: stats.geom(d.probs, -1),
+    "Binomial": lambda d: stats.binom(d.total_count, d.probs),
+    "Poisson": lambda d: stats.poisson(d.rate),
+}
+OF_VECTORS: dict[str, Any] = {
+    "Dirichlet": lambda d, n: [stats.dirichlet(a) for a in d.concentration.reshape(-1, n)],
+    "Multinomial": lambda d, n: [stats.multinomial(d.total_count, p) for p in d.probs.reshape(-1, n)],
+    "OneHotCategorical": lambda d, n: [stats.multinomial(1, p) for p in d.probs.reshape(-1, n)],
+    "MultivariateNormal": lambda d, n: [
+        stats.multivariate_normal(mean, covariance)
+        for mean, covariance in zip(d.loc.reshape(-1, n), d.covariance_matrix.reshape(-1, n, n))
+    ],
+}
+
+
+def settings(every: int, first: int = 0) -> Any:
+    """A decorator that runs a test with each of the samples; of them, one in `every` always, the others when slow."""
+    return pytest.mark.parametrize(
+        ("name", "parameters", "value"),
+        [
+            pytest.param(*sample, id=name, marks=[] if i % every == first else pytest.mark.slow)
+            for i, (sample, name) in enumerate(zip(SAMPLES, IDS))
+        ],
+    )
+
+
+def close(found: Any, expected: Any, tolerance: float = 1e-12) -> None:
+    np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance)
+
+
+@settings(every=1)
+def test_values_are_those_of_scipy(name: str, parameters: Parameters, value: Any) -> None:
+    ours = made(name, parameters)
+    if name == "Categorical":
+        close(
+            ours.log_prob(value),
+            np.log(
+                np.take_along_axis(
+                    np.broadcast_to(ours.probs, (*value.shape, ours.probs.shape[-1])), value[..., None], -1
+                )[..., 0]
+            ),
+        )
+        return
+    if name in OF_VECTORS:
+        size = ours.event_shape[0]
+        ours = ours.expand(np.broadcast_shapes(ours.batch_shape, value.shape[-1 - len(ours.batch_shape) : -1]))
+        theirs = OF_VECTORS[name](ours, size)
+        values = np.broadcast_to(value, np.broadcast_shapes(value.shape, (*ours.batch_shape, size)))
+        rows = values.reshape(-1, len(theirs), size)
+        expected = [[(q.logpmf if hasattr(q, "logpmf") else q.logpdf)(x) for q, x in zip(theirs, row)] for row in rows]
+        close(ours.log_prob(value).ravel(), np.ravel(expected))
+        close(ours.entropy().ravel(), [q.entropy() for q in theirs], 1e-10)
+        return
+    theirs = THEIRS[name](ours)
+    close(ours.log_prob(value), theirs.logpmf(value) if hasattr(theirs.dist, "logpmf") else theirs.logpdf(value))
+    close(ours.entropy(), theirs.entropy(), 1e-10)
+    if name != "Cauchy":
+        close(ours.mean, theirs.mean())
+        close(ours.variance, theirs.var())
+    ranks = np.linspace(0.1, 0.9, 3)[:, None, None]
+    for method, expected, x in (("cdf", theirs.cdf, value), ("icdf", theirs.ppf, ranks)):
+        try:
+            found = getattr(ours, method)(x)
+        except UsageError:
+            continue
+        close(found, expected(x))
+
+
+@settings(every=1)
+def test_samples_have_the_shapes_and_moments(name: str, parameters: Parameters, value: Any) -> None:
+    p = made(name, parameters)
+    for draw in [p.sample] + [p.rsample] * p.has_rsample:
+        x = draw((2, 500), rng=0)
+        assert x.shape == (2, 500, *p.batch_shape, *p.event_shape)
+        p.log_prob(x)  # which refuses what the distribution does not have
+        np.testing.assert_array_equal(x, draw((2, 500), rng=0))
+        if name not in ("Cauchy", "Categorical"):
+            assert np.all(np.abs(np.mean(x, axis=(0, 1)) - p.mean) <= 5 * p.stddev / np.sqrt(1000))
+        # the mean of -log p(x) is the entropy
+        information = -p.log_prob(x)
+        deviation = np.std(information, axis=(0, 1)) / np.sqrt(1000)
+        assert np.all(np.abs(np.mean(information, axis=(0, 1)) - p.entropy()) <= 5 * deviation + 1e-12)
+
+
+@settings(every=3)
+def test_samples_have_the_distribution(name: str, parameters: Parameters, value: Any) -> None:
+    """By the test of Kolmogorov and Smirnov."""
+    p = made(name, parameters)
+    for draw in (p.sample, p.rsample) if p.has_rsample and name in THEIRS else ():
+        ranks = THEIRS[name](p).cdf(draw((1000,), rng=3)).reshape(1000, -1)[:, 0]
+        assert stats.kstest(ranks, "uniform").pvalue > 1e-3
+
+
+def from_arrays(name: str, parameters: Parameters, *arrays: Any, **more: Any) -> Any:
+    """The distribution with these arrays for the parameters that have a gradient."""
+    kind: Any = getattr(D, name)
+    return kind(**{**parameters, **dict(zip(differentiable(parameters), arrays)), **more})
+
+
+@settings(every=7, first=3)
+def test_gradients(name: str, parameters: Parameters, value: Any) -> None:
+    """Of densities, entropies and samples, to second order, against differences."""
+
+    def f(*arrays: Any) -> Any:
+        p = from_arrays(name, parameters, *arrays, validate_args=False)  # differences leave the symmetric matrices
+        parts = [np.mean(p.log_prob(value)), np.mean(p.entropy())]
+        if p.has_rsample:
+            parts.append(np.mean(np.tanh(p.rsample((2,), rng=1))))
+        return sum(parts)
+
+    arrays = [np.asarray(parameters[key], float) for key in differentiable(parameters)]
+    tg.gradcheck(f, *arrays)
+    tg.gradcheck(f, *arrays, order=2)
+    change = tg.jvp(f, tuple(arrays), tuple(arrays))[1]
+    close(change, sum(np.sum(a * g) for a, g in zip(arrays, tg.grad(f, tuple(range(len(arrays))))(*arrays))))
+
+
+@settings(every=7, first=1)
+@pytest.mark.parametrize("backend", ["numpy", "native"])
+def test_compiled_functions_draw_anew(name: str, parameters: Parameters, value: Any, backend: str) -> None:
+    """With the parameters of the run, as the function itself does, and with the same gradients."""
+
+    def f(rng: Any, *arrays: Any) -> Any:
+        p = from_arrays(name, parameters, *arrays)
+        x = p.rsample((3,), rng) if p.has_rsample else p.sample((3,), rng)
+        return np.sum(p.log_prob(x)) + np.sum(p.entropy()), x
+
+    compiled, generators = tg.compile(f, backend=backend), [np.random.default_rng(5) for _ in range(2)]
+    for scale in (1.0, 0.75, 0.5):
+        arrays = [np.asarray(parameters[key], float) * scale for key in differentiable(parameters)]
+        outcomes = []
+        for g, generator in zip((f, compiled), generators):
+            leaves = [tg.tensor(x, requires_grad=True) for x in arrays]
+            loss, x = g(generator, *leaves)
+            (loss + np.sum(np.sin(x))).backward()
+            outcomes.append([loss.numpy(), x.numpy(), *(leaf.grad.numpy() for leaf in leaves)])
+        for found, expected in zip(*outcomes):
+            close(found, expected, 1e-10)
+
+
+@settings(every=2)
+def test_float32_stays_float32(name: str, parameters: Parameters, value: Any) -> None:
+    narrow = {key: np.asarray(x, np.float32) if key != "total_count" else x for key, x in parameters.items()}
+    p = made(name, narrow)
+    x = p.sample((2,), rng=0)
+    assert x.dtype == (int if name == "Categorical" else np.float32)
+    for result in (p.log_prob(x), p.log_prob(value.astype(np.float32)), p.entropy(), p.variance, p.mean):
+        assert result.dtype == np.float32
+    if p.has_rsample:
+        assert p.rsample((2,), rng=0).dtype == np.float32
+        arrays = [narrow[key] for key in differentiable(narrow)]
+        assert (
+            tg.grad(lambda *x: np.sum(from_arrays(name, narrow, *x).rsample((2,), rng=0)))(*arrays).dtype == np.float32
+        )
+
+
+def test_samples_are_constants_and_rsamples_are_not() -> None:
+    def mean(draw: str) -> Any:
+        return tg.grad(lambda loc: np.mean(getattr(D.Normal(loc, 1.0), draw)((5,), rng=0)))(np.array(2.0))
+
+    assert (mean("sample"), mean("rsample")) == (0, 1)
+    assert not D.Normal(tg.tensor(1.0, requires_grad=True), 1.0).sample(rng=0).requires_grad
+    with pytest.raises(UsageError, match=r"Poisson has no rsample: use sample\(\), and log_prob for a gradient"):
+        D.Poisson(2.0).rsample()
+
+
+BAD = [
+    (lambda: D.Normal(0.0, np.array([1.0, -2.0])), InputError, r"Normal: scale must be positive, got -2.0"),
+    (lambda: D.Normal(np.nan, 1.0), InputError, r"Normal: loc must be a real number, got nan"),
+    (lambda: D.Normal(np.zeros(2), np.ones(3)), ShapeError, r"must broadcast, got loc of shape \(2,\), scale of shape"),
+    (lambda: D.Uniform(1.0, 1.0), InputError, r"Uniform: high - low must be positive, got 0.0"),
+    (lambda: D.Bernoulli(probs=1.5), InputError, r"Bernoulli: probs must be in \[0, 1\], got 1.5"),
+    (lambda: D.Bernoulli(), InputError, r"Bernoulli takes one of probs, logits, got 0 of them"),
+    (lambda: D.Bernoulli(0.5, 0.0), InputError, r"Bernoulli takes one of probs, logits, got 2 of them"),
+    (lambda: D.Bernoulli(0.5).log_prob(0.5), InputError, r"Bernoulli: a value must be 0 or 1, got 0.5"),
+    (lambda: D.Gamma(1.0, 1.0).log_prob(-1.0), InputError, r"Gamma: a value must be at least 0, got -1.0"),
+    (lambda: D.Categorical(np.zeros(3)), InputError, r"Categorical: the sum of probs must be positive, got 0.0"),
+    (lambda: D.Categorical(0.5), ShapeError, r"Categorical: probs needs at least 1 axes, got shape \(\)"),
+    (lambda: D.Categorical(np.ones(3)).log_prob(3), InputError, r"a value must be a whole number from 0 to 2, got 3"),
+    (lambda: D.Dirichlet(np.ones(3)).log_prob(np.ones(3)), InputError, r"probabilities that add up to 1"),
+    (lambda: D.Dirichlet(np.ones(3)).log_prob(np.ones(2)), ShapeError, r"ends with \(3,\), got \(2,\)"),
+    (lambda: D.Normal(np.zeros(3), 1.0).log_prob(np.ones(2)), ShapeError, r"broadcasts with \(3,\), got \(2,\)"),
+    (lambda: D.MultivariateNormal(np.zeros(3), np.eye(2)), ShapeError, r"must have shape \(…, 3, 3\), got \(2, 2\)"),
+    (lambda: D.MultivariateNormal(np.zeros(2), np.tri(2)), InputError, r"covariance_matrix must be a symmetric matrix"),
+    (lambda: D.Independent(D.Normal(0.0, 1.0), 1), ShapeError, r"must be at most 0, .* of the batch \(\), got 1"),
+    (lambda: D.Binomial(np.array([1, 2]), 0.5).entropy(), UsageError, r"equal total_count only"),
+    (lambda: D.kl_divergence(D.Normal(0.0, 1.0), D.Poisson(1.0)), UsageError, r"no formula is known .* Normal from P"),
+]
+
+
+@pytest.mark.parametrize(("call", "kind", "message"), BAD, ids=[message for *_, message in BAD])
+def test_bad_input_is_refused(call: Any, kind: type, message: str) -> None:
+    with pytest.raises(kind, match=message):
+        call()
+
+
+def test_checks_run_in_compiled_functions_and_can_be_left_out() -> None:
+    log_prob = tg.compile(lambda scale, x: D.Normal(0.0, scale).log_prob(x))
+    log_prob(np.array(1.0), np.array(0.0))
+    with pytest.raises(InputError, match="Normal: scale must be positive, got -1"):
+        log_prob(np.array(-1.0), np.array(0.0))
+    with np.errstate(invalid="ignore"):
+        assert np.isnan(D.Normal(0.0, -1.0, validate_args=False).log_prob(0.0))
+
+
+INTEGRATED: list[tuple[D.Distribution, D.Distribution]] = [
+    (D.Normal(0.3, 0.8), D.Laplace(-0.2, 1.1)),
+    (D.Normal(0.3, 0.8), D.Gumbel(0.1, 1.3)),
+    (D.Laplace(0.3, 0.8), D.Normal(-0.2, 1.1)),
+    (D.Laplace(0.3, 0.8), D.Laplace(-0.2, 1.1)),
+    (D.Gumbel(0.3, 0.8), D.Gumbel(-0.2, 1.1)),
+    (D.Cauchy(0.3, 0.8), D.Cauchy(-0.2, 1.1)),
+    (D.Gamma(2.5, 1.5), D.Gamma(1.5, 0.5)),
+    (D.Gamma(2.5, 1.5), D.Gumbel(0.1, 1.3)),
+    (D.Exponential(1.5), D.Gamma(1.5, 0.5)),
+    (D.Beta(2.5, 1.5), D.Beta(1.5, 2.0)),
+    (D.Beta(2.5, 1.5), D.Gamma(1.5, 2.0)),
+    (D.Uniform(0.1, 0.7), D.Beta(1.5, 2.0)),
+    (D.Uniform(0.1, 0.7), D.Gumbel(0.1, 1.3)),
+    (D.HalfNormal(0.8), D.HalfNormal(1.1)),
+    (D.LogNormal(0.3, 0.8), D.LogNormal(-0.2, 1.1)),
+]
+
+
+@pytest.mark.parametrize(("p", "q"), INTEGRATED, ids=lambda p: type(p).__name__)
+def test_divergences_are_integrals(p: D.Distribution, q: D.Distribution) -> None:
+    """Of p · (log p - log q)."""
+
+    def integrand(x: float) -> float:
+        log_p = p.log_prob(x)
+        return float(np.exp(log_p) * (log_p - q.log_prob(x)))
+
+    low, high = THEIRS[type(p).__name__](p).support()
+    if not isinstance(p, (D.Cauchy, D.LogNormal)):  # whose tails count far out
+        low, high = max(low, -40), min(high, 40)
+    kinks = sorted({low, *(float(d.loc) for d in (p, q) if isinstance(d, D.Laplace)), high})
+    integral = sum(integrate.quad(integrand, a, b, limit=200, epsabs=1e-11)[0] for a, b in pairwise(kinks))
+    close(D.kl_divergence(p, q), integral, 1e-9)
