@@ -15,7 +15,7 @@ from tests.compiler.conftest import BACKENDS
 from tests.compiler.test_training import MODELS, Pair, X, Y
 from tests.marks import param
 from tinygrad_lite import nn, optim
-from tinygrad_lite.errors import InputError, ShapeError
+from tinygrad_lite.errors import AnomalyError, InputError, ShapeError
 from tinygrad_lite.nn import functional as F
 
 ROWS = np.random.default_rng(1).normal(size=(50, 4))
@@ -85,6 +85,22 @@ def test_results_of_any_shape_are_stacked(backend: str) -> None:
     assert found["total"][1] == 3
     with pytest.raises(ShapeError, match="cannot be stacked"):
         f.epochs([X], batch_size=5)
+
+
+def test_turns_run_eagerly_while_somebody_looks_at_operations(backend: str) -> None:
+    x = np.array([1.0, 4.0])
+    f = tg.compile(lambda x: (np.sqrt(x), np.log(tg.tensor(-x))), backend)
+    with np.errstate(invalid="ignore"):
+        expected = f.repeat(2, x)
+        with pytest.raises(AnomalyError, match="log made nan"), tg.detect_anomaly():
+            f.repeat(2, x)
+        with pytest.raises(AnomalyError, match="log made nan"), tg.detect_anomaly():
+            f.epochs([x], batch_size=1)
+    f = tg.compile(lambda x: (np.sqrt(x), np.log(tg.tensor(x))), backend)
+    with tg.detect_anomaly():
+        found = f.repeat(2, x)
+    assert [type(part) for part in found] == [type(part) for part in expected]
+    np.testing.assert_array_equal(found[0], expected[0])
 
 
 def test_an_interrupt_stops_between_turns(backend: str) -> None:

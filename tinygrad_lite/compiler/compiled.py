@@ -106,10 +106,9 @@ class Compiled:
         return self._by_what_fits(args, kwargs)
 
     def _by_what_fits(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        leaves = trees.leaves((args, kwargs))
-        if is_watching() or is_observed() or any(map(_is_followed, leaves)) or self._misses_errors():
-            return self._f(*args, **kwargs)  # a reader of the values must see every operation
-        run = self.fitting(args, kwargs)
+        run = self.fitting_unless_watched(args, kwargs)
+        if run is None:
+            return self._f(*args, **kwargs)
         result = run(args, kwargs)
         entries = self._entries.setdefault((len(args), *kwargs), {})
         if run.is_worth_an_entry() and (entry := run.entry(args, kwargs)) is not None:
@@ -123,6 +122,13 @@ class Compiled:
     def _misses_errors(self) -> bool:
         """Whether NumPy is to do something about floating-point errors that native code does not do."""
         return self.backend != "numpy" and not {*np.geterr().values()} <= {"ignore", "warn"}
+
+    def fitting_unless_watched(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Run | None:
+        """The run for these arguments; None if somebody must see every operation, so that the function runs eagerly."""
+        leaves = trees.leaves((args, kwargs))
+        if is_watching() or is_observed() or any(map(_is_followed, leaves)) or self._misses_errors():
+            return None
+        return self.fitting(args, kwargs)
 
     def fitting(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Run:
         """The run for these arguments; records one if there is none."""
@@ -162,7 +168,7 @@ class Compiled:
             >>> step.repeat(3)
             tensor([1.    , 0.25  , 0.0625])
         """
-        return repetition.repeat(self, self.fitting, turns, args, kwargs)
+        return repetition.repeat(self, self.fitting_unless_watched, turns, args, kwargs)
 
     def epochs(
         self, arrays: Sequence[Any], batch_size: int, epochs: int = 1, *, rng: Rng = None, drop_last: bool = False
@@ -189,7 +195,9 @@ class Compiled:
             >>> sums.shape, float(np.sum(sums))
             ((15,), 75.0)
         """
-        return repetition.epochs(self, self.fitting, arrays, batch_size, epochs, np.random.default_rng(rng), drop_last)
+        return repetition.epochs(
+            self, self.fitting_unless_watched, arrays, batch_size, epochs, np.random.default_rng(rng), drop_last
+        )
 
     @property
     def source(self) -> str:

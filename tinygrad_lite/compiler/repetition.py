@@ -18,7 +18,7 @@ from tinygrad_lite.engine.tensor import Tensor, wrap
 from tinygrad_lite.errors import InputError, ShapeError
 
 FIRST = 100  # turns in the first group, before we know how long a turn takes
-Fitting = Callable[[Any, Any], Run]  # see `Compiled.fitting`
+Fitting = Callable[[Any, Any], Run | None]  # see `Compiled.fitting_unless_watched`
 CHUNK = 0.1  # seconds of native turns between two returns to Python
 
 
@@ -41,19 +41,22 @@ class _Turns:
             run = self._fitting(*_turn(args, kwargs, stacks, done))
             count = min(self._size, turns - done)
             start = perf_counter()
-            results = run.repeat(count, leaves, {i: stack[done : done + count] for i, stack in stacks.items()})
-            if results is None:
+            parts = {i: stack[done : done + count] for i, stack in stacks.items()}
+            results = None if run is None else run.repeat(count, leaves, parts)
+            if run is None or results is None:
                 count, results = 1, self._single(*_turn(args, kwargs, stacks, done))
-            elif count == self._size:
-                self._size = max(1, int(count * CHUNK / (perf_counter() - start)))
+            else:
+                self._template = run.returned
+                if count == self._size:
+                    self._size = max(1, int(count * CHUNK / (perf_counter() - start)))
             self._results.append(results)
-            self._template = run.returned
             done += count
             self._show(count)
 
     def _single(self, args: Any, kwargs: Mapping[str, Any]) -> list[Any]:
-        result = trees.leaves(self._function(*args, **kwargs))
-        arrays = [x.data if isinstance(x, Tensor) else x for x in result]
+        result = self._function(*args, **kwargs)
+        self._template = trees.map_leaves(lambda x: isinstance(x, Tensor), result)
+        arrays = [x.data if isinstance(x, Tensor) else x for x in trees.leaves(result)]
         return [np.asarray(x)[None] if isinstance(x, (np.ndarray, np.generic)) else x for x in arrays]
 
     def stacked(self) -> Any:
