@@ -40,7 +40,7 @@ def _block(body: list[ast.stmt], given: Collection[str], kept: Collection[str]) 
     for position, statement in enumerate(body):
         free = finished.get(position, [])
         if isinstance(statement, ast.For):
-            _drain(statement, {name: _end(body[position + 1 :], name) for name in assigned if name not in kept})
+            _drain(statement, assigned.keys() - kept, body[position + 1 :])
             given_there = _names(statement.target)[1]
             carried = _carried(statement.body, given_there)
             later = {name for name, end in last.items() if end > position}
@@ -86,8 +86,8 @@ def _end(statements: list[ast.stmt], name: str) -> int | None:
     return max([place + 1 for place in places], default=0) if mentioned == len(places) else None
 
 
-def _drain(loop: ast.For, ends: dict[str, Any]) -> None:
-    """Let a loop take its items out of the lists of which later statements read no more than the beginning."""
+def _drain(loop: ast.For, own: Collection[str], later: list[ast.stmt]) -> None:
+    """Let a loop take its items out of those own lists of which later statements read no more than the beginning."""
     many = isinstance(loop.iter, ast.Call) and getattr(loop.iter.func, "id", "") == "zip"
     iterables: list[Any] = loop.iter.args if many else [loop.iter]  # type: ignore[attr-defined]
     read = [x.id for x in ast.walk(loop) if isinstance(x, ast.Name)]
@@ -98,9 +98,11 @@ def _drain(loop: ast.For, ends: dict[str, Any]) -> None:
         stop: Any = ast.Constant(None)
         if isinstance(part, ast.Subscript) and isinstance(part.slice, ast.Slice):
             start, stop, part = part.slice.lower or start, part.slice.upper or stop, part.value
-        if not isinstance(part, ast.Name) or read.count(part.id) > 1 or ends.get(part.id) is None:
+        if not isinstance(part, ast.Name) or part.id not in own or read.count(part.id) > 1:
             continue
-        if isinstance(start, ast.Constant) and ends[part.id] <= start.value:
+        begin: Any = start.value if isinstance(start, ast.Constant) else -1  # where it is a name, nobody knows
+        end = _end(later, part.id)
+        if end is not None and end <= begin:
             drained = ast.Call(ast.Name(DRAINED, ast.Load()), [part, start, stop, ast.Constant(is_backward)], [])
             if many:
                 iterables[i] = drained
