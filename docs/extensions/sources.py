@@ -57,7 +57,8 @@ def forget(app: Sphinx, env: BuildEnvironment, docname: str) -> None:
 
 def _page(path: Path) -> str:
     if path.is_relative_to(SCRIPTS):
-        return "gallery/index" if path == SCRIPTS else f"gallery/{path.stem}"
+        page = path / "index" if path.is_dir() else path.with_suffix("")
+        return f"gallery/{page.relative_to(SCRIPTS).as_posix()}"
     return f"sources/{path.relative_to(PROJECT).as_posix()}"
 
 

@@ -1,0 +1,55 @@
+"""The models of the gallery: each script runs, draws its picture, and reaches what its page says."""
+
+import runpy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tinygrad_lite as tg
+
+SCRIPTS = Path(__file__).parents[2] / "examples" / "gallery" / "models"
+
+# The arguments with which a script takes a moment, and what its full run must return
+MODELS: dict[str, tuple[dict[str, Any], Callable[[Any], bool]]] = {
+    "burgers": ({"rounds": 1}, lambda error: error < 0.02),
+    "gaussian_process": (
+        {"points": 3},
+        lambda found: abs(found["by_laplace"] - found["on_the_grid"]).max() < 0.05,
+    ),
+    "graph_network": ({"steps": 2}, lambda wrong: wrong == [8]),
+    "normalizing_flow": (
+        {"epochs": 1},
+        lambda found: found["best"] - 0.1 < found["reached"] <= found["best"] and abs(found["total"] - 1) < 1e-3,
+    ),
+}
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for library in ("matplotlib", "sklearn"):
+        pytest.importorskip(library, reason="comes with the extra `examples`")
+    monkeypatch.chdir(tmp_path)  # where the pictures go
+
+
+def run(name: str, **arguments: Any) -> Any:
+    result = runpy.run_path(str(SCRIPTS / f"{name}.py"))["main"](**arguments)
+    assert Path(f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    return result
+
+
+def test_every_script_is_here() -> None:
+    assert sorted(MODELS) == sorted(path.stem for path in SCRIPTS.glob("*.py"))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_it_runs_without_making_a_nan(name: str) -> None:
+    with tg.detect_anomaly():  # under which compiled functions run eagerly: nothing waits for a compiler
+        run(name, **MODELS[name][0])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MODELS)
+def test_it_reaches_what_its_page_says(name: str) -> None:
+    assert MODELS[name][1](run(name))
