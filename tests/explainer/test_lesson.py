@@ -129,6 +129,77 @@ def test_lines_and_modules_of_a_function() -> None:
     assert by_name["hidden"].module == by_name["hidden.weight"].module == "hidden"
 
 
+class Deep(nn.Module):
+    """Containers in containers, hooks, a module that is run on other parameters, a weight that is computed."""
+
+    def __init__(self) -> None:
+        self.blocks = [Pair(), {"a": nn.Sequential(Pair())}]
+        self.head = nn.utils.parametrizations.weight_norm(nn.Linear(2, 1, rng=3))
+        self.meta = Pair()
+        self.blocks[0].register_forward_hook(lambda module, args, y: np.sin(y))
+        self.meta.register_forward_hook(Scaling())
+
+    def forward(self, x: Any) -> Any:
+        x = self.blocks[1]["a"](self.blocks[0](x) * 2)
+        return self.head(x + nn.functional_call(self.meta, {"layers.1.bias": 2 * self.meta.layers[1].bias}, x))
+
+
+class Pair(nn.Module):
+    def __init__(self) -> None:
+        self.layers = nn.ModuleList([nn.Sequential(nn.Linear(2, 2, rng=0), nn.Tanh()), nn.Linear(2, 2, rng=1)])
+
+    def forward(self, x: Any) -> Any:
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+
+class Scaling(nn.Module):
+    def __init__(self) -> None:
+        self.factor = tg.tensor(2.0, requires_grad=True)
+
+    def forward(self, module: Any, args: Any, y: Any) -> Any:
+        return y * self.factor
+
+
+def test_each_operation_is_inside_the_modules_that_run() -> None:
+    model = Deep()
+    pair = ["layers.0.0", "layers.0.1", "layers.1"]
+    expected = [*(f"blocks.0.{path}" for path in pair), "blocks.0", "", *(f"blocks.1.a.0.{path}" for path in pair), ""]
+    expected += [
+        *(f"meta.{path}" for path in pair),
+        "meta.Scaling",
+        "",
+        *["head.parametrizations.weight.0"] * 5,
+        "head",
+        "",
+    ]
+    data = np.ones((3, 2))
+    for lesson in (
+        tg.explain(lambda: np.sum(model(data))),
+        tg.explain(lambda: np.sum(nn.functional_call(model, {"head.bias": model.head.bias}, data))),
+    ):
+        assert [node.module for node in lesson.graph.operations] == expected
+    places = {leaf.name: leaf.module for leaf in lesson.graph.leaves}
+    assert places["meta.layers.1.weight"] == "meta.layers.1"
+    assert places["meta.layers.1.bias"] == "", "an operation outside reads it"
+    assert places["head.parametrizations.weight.original1"] == "head.parametrizations.weight"
+
+
+def test_several_models_are_told_apart() -> None:
+    encoder, decoder = (nn.Sequential(nn.Linear(2, 2, rng=k), nn.Tanh()) for k in range(2))
+    others, criterion = [nn.Linear(2, 2, rng=k) for k in range(2)], nn.MSELoss()
+    data = np.ones((3, 2))
+    lesson = tg.explain(lambda: criterion(decoder(encoder(data)), encoder(data)))
+    assert [node.module for node in lesson.graph.operations] == [
+        *["encoder.0", "encoder.1", "decoder.0", "decoder.1", "encoder.0", "encoder.1"],
+        *["criterion"] * (len(lesson.graph.operations) - 6),
+    ]
+    assert {leaf.module for leaf in lesson.graph.leaves} == {"", "encoder.0", "decoder.0"}
+    lesson = tg.explain(lambda: np.sum(sum(other(data) for other in others)))
+    assert {node.module for node in lesson.graph.operations} == {"", "other", "other_2"}
+
+
 def test_a_leaf_is_shown_as_it_was() -> None:
     w = tg.tensor([1.0, 2.0], requires_grad=True, name="w")
     loss = np.sum(w * w)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,8 @@ class Node:
         tensor: the tensor itself; None for an array or a stand-in.
         requires_grad: whether a gradient flows to it.
         source: the user's line that called the operation, if it is known.
-        module: the path of the module that it belongs to, "" for the outermost.
+        module: the path of the module that it belongs to, "" for the outermost; if there are several models, it begins
+            with the name of the model.
     """
 
     name: str
@@ -83,6 +85,7 @@ class Seen:
         names: the user's names for tensors and arrays, by their ids.
         sources, modules: the line and the module of each tensor, if they are known.
         made: values such as masks that were computed from the graph without a history; None if nobody watched.
+        models: the name of the outermost module in which each tensor was made.
         decisions: operations whose answers went to Python code, which may have acted on them.
     """
 
@@ -90,6 +93,7 @@ class Seen:
     sources: dict[Tensor, Source]
     modules: dict[Tensor, str]
     made: dict[Tensor, Step] | None
+    models: dict[Tensor, str] = field(default_factory=dict)
     decisions: list[Op] = field(default_factory=list)
 
 
@@ -134,7 +138,10 @@ class Graph:
         self.operations: list[Node] = []
         path = self._path(result)
         self._names = _Names(path, result, seen.names)
-        self._outputs = _outputs(path, seen.modules)
+        several = len({seen.models[tensor] for tensor in path if tensor in seen.models}) > 1
+        self._models = seen.models if several else {}
+        self._modules = {tensor: _inside(self._models.get(tensor), module) for tensor, module in seen.modules.items()}
+        self._outputs = _outputs(path, self._modules)
         for tensor in path:
             self._operation(tensor)
         self.root = self._nodes[result]
@@ -179,11 +186,16 @@ class Graph:
     def _add(
         self, tensor: Tensor, op: Op, arguments: Any, arrays: Any, params: Mapping[str, Any], requires_grad: bool
     ) -> None:
-        inputs = [self._input(x, array) for x, array in zip(arguments, arrays)]
+        model = self._models.get(tensor)
+        inputs = [self._input(x, array, model) for x, array in zip(arguments, arrays)]
         number = len(self.operations) + 1
-        module = self._seen.modules.get(tensor, _owner(inputs))
+        module = self._modules.get(tensor, _owner(inputs))
+        path = self._seen.modules.get(tensor, module)
+        for leaf in inputs:
+            if isinstance(leaf, Node) and leaf.op is None:  # inside what all operations that read it are inside
+                leaf.module = _common(leaf.module, module)
         node = Node(
-            self._names.of(tensor, (tensor in self._outputs and _named_after(module)) or f"t{number}"),
+            self._names.of(tensor, (tensor in self._outputs and _named_after(path)) or f"t{number}"),
             _numpy(tensor.data),
             number,
             op,
@@ -198,7 +210,7 @@ class Graph:
         self._nodes[tensor] = node
         self.operations.append(node)
 
-    def _input(self, x: Any, array: Array) -> Any:
+    def _input(self, x: Any, array: Array, model: str | None) -> Any:
         if _is_number(x):
             return x.item() if hasattr(x, "item") else x
         key = _key(x)
@@ -211,7 +223,8 @@ class Graph:
         name = self._names.of(x, f"x{len(self.leaves) + 1}", known is not None)
         value = array.astype(x.dtype) if isinstance(x, Tensor) else array  # as it was then: a leaf may be updated
         leaf = Node(name, _numpy(value), tensor=tensor, requires_grad=tensor is not None and tensor.requires_grad)
-        leaf.module = name.rpartition(".")[0]
+        if "." in name:
+            leaf.module = _inside(model, name.rpartition(".")[0])
         self._nodes[key] = leaf
         self._arrays[key] = array
         self.leaves.append(leaf)
@@ -260,6 +273,16 @@ class Graph:
 
 def _has_array(x: Any) -> bool:
     return any(map(_has_array, x)) if isinstance(x, tuple) else isinstance(x, np.ndarray) and x.ndim > 0
+
+
+def _inside(model: str | None, module: str) -> str:
+    return ".".join(filter(None, (model, module)))
+
+
+def _common(a: str, b: str) -> str:
+    """The path of the innermost module that holds both."""
+    pairs = takewhile(lambda pair: pair[0] == pair[1], zip(a.split("."), b.split(".")))
+    return ".".join(name for name, _ in pairs)
 
 
 def _outputs(path: Sequence[Tensor], modules: Mapping[Tensor, str]) -> set[Tensor]:

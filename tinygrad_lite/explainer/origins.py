@@ -1,7 +1,8 @@
 """The origin of values, which the graph does not hold: the user's names, and the line and module that made them."""
 
 import sys
-from collections.abc import Callable, Collection, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
 from types import FrameType
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.explainer.graph import Seen
 from tinygrad_lite.nn.module import Module
+from tinygrad_lite.nn.substitution import original
 from tinygrad_lite.readers.recording import Step, is_users, observing
 
 LATEST = 1000  # values whose origin a continuing watch keeps; a long run would otherwise keep all
@@ -57,7 +59,9 @@ class Watch:
     def __init__(self) -> None:
         self.seen = Seen({}, {}, {}, {})
         self._kept: list[Any] = []  # kept alive so that no other object gets their ids
-        self._paths: dict[int, tuple[Module, Mapping[Module, str]]] = {}
+        self._models: dict[Module, tuple[str, Mapping[Module, str]]] = {}
+        self._named: dict[int, Module] = {}
+        self._counts: Counter[str] = Counter()
 
     def run(self, f: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """Run the function, and return its result."""
@@ -75,7 +79,8 @@ class Watch:
         def latest(notes: Mapping[Tensor, Any] | None) -> dict[Tensor, Any]:
             return dict([(x, noted) for x, noted in (notes or {}).items() if x not in over][-LATEST:])
 
-        names.seen = Seen({}, latest(self.seen.sources), latest(self.seen.modules), latest(self.seen.made))
+        seen = self.seen
+        names.seen = Seen({}, latest(seen.sources), latest(seen.modules), latest(seen.made), latest(seen.models))
         return names
 
     def note(self, step: Step) -> None:
@@ -93,19 +98,46 @@ class Watch:
         if step.source is not None:
             self.seen.sources[result] = step.source
         frame: FrameType | None = sys._getframe(2)
-        inner, outer = None, None
+        calls: list[FrameType] = []
         while frame is not None:
             if frame.f_code is Module.__call__.__code__:
-                outer = frame.f_locals["self"]
-                inner = inner or outer
+                calls.append(frame)
             if is_users(frame.f_code.co_filename):
                 self._kept += _note(self.seen.names, frame.f_locals)
             frame = frame.f_back
-        if outer is not None and inner is not None:
-            self.seen.modules[result] = self._path(outer, inner)
+        if calls:
+            self.seen.models[result], self.seen.modules[result] = self._place(calls[::-1])
 
-    def _path(self, outer: Module, inner: Module) -> str:
-        if id(outer) not in self._paths:
-            list(outer.named_parameters())
-            self._paths[id(outer)] = outer, {module: path for path, module in outer.named_modules()}
-        return self._paths[id(outer)][1].get(inner, type(inner).__name__)
+    def _place(self, calls: Sequence[FrameType]) -> tuple[str, str]:
+        """The name of the outermost of the modules that are running, and the path of the innermost in it.
+
+        A module that is no part of the outermost, such as one that a hook calls, is inside the module that calls it.
+        """
+        modules = [call.f_locals["self"] for call in calls]
+        outermost, *others = map(original, modules)
+        if id(modules[0]) not in self._named:
+            self._named[id(modules[0])] = modules[0]
+            list(modules[0].named_parameters())  # names each parameter by its path
+        if outermost not in self._models:
+            name = _name_outside(calls[0], modules[0])
+            self._counts[name] += 1
+            name = name if self._counts[name] == 1 else f"{name}_{self._counts[name]}"
+            self._models[outermost] = name, {module: path for path, module in outermost.named_modules()}
+        model, paths = self._models[outermost]
+        path = ""
+        for module in others:
+            kind = type(module).__name__
+            path = paths.get(module) or (f"{path}.{kind}" if path else kind)
+        return model, path
+
+
+def _name_outside(call: FrameType, module: Module) -> str:
+    """The user's name for a module that is called, or the name of its class."""
+    frame = call.f_back
+    while frame is not None:
+        if is_users(frame.f_code.co_filename):
+            for name, value in [*frame.f_locals.items(), *frame.f_globals.items()]:
+                if value is module:
+                    return name
+        frame = frame.f_back
+    return type(module).__name__

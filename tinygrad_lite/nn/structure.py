@@ -7,8 +7,8 @@ from typing import Any, Self
 from tinygrad_lite import trees
 from tinygrad_lite.errors import InputError, UsageError
 
-_ASIDE = frozenset({"_hooks", "_transient"})
-"""Attributes that are no fields: what runs around forward, and the names of buffers that are not saved."""
+_ASIDE = frozenset({"_hooks", "_transient", "_original", "_substitutes"})
+"""Attributes that are no fields: hooks, names of buffers that are not saved, and what a stand-in stands for."""
 
 
 class Structure(trees.Parametric):

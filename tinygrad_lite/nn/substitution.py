@@ -12,6 +12,13 @@ from tinygrad_lite.errors import InputError, UsageError
 from tinygrad_lite.nn.state import State
 from tinygrad_lite.nn.structure import exchanged
 
+_OF_STAND_INS = ("_substitutes", "_original")
+
+
+def original(module: Any) -> Any:
+    """The module that a stand-in stands for, whatever stands in between; another module itself."""
+    return vars(module).get("_original", module)
+
 
 @contextmanager
 def substituted(module: State, state: Mapping[str, Any], *, strict: bool = False) -> Iterator[Any]:
@@ -38,22 +45,21 @@ def substituted(module: State, state: Mapping[str, Any], *, strict: bool = False
         stands_for[id(field)] = substitute
         substitutes[id(substitute)] = is_parameter
     modules = list(module.modules())
-    stand_ins = [object.__new__(type(original)) for original in modules]
-    stands_for.update({id(original): stand_in for original, stand_in in zip(modules, stand_ins)})
-    before = [dict(vars(original)) for original in modules]
-    for fields_before, stand_in in zip(before, stand_ins):
-        fields_before.pop("_substitutes", None)
+    stand_ins = [object.__new__(type(real)) for real in modules]
+    stands_for.update({id(real): stand_in for real, stand_in in zip(modules, stand_ins)})
+    before = [{name: field for name, field in vars(real).items() if name not in _OF_STAND_INS} for real in modules]
+    for real, fields_before, stand_in in zip(modules, before, stand_ins):
         others = {name: exchanged(field, stands_for) for name, field in fields_before.items()}
-        vars(stand_in).update(others, _substitutes=substitutes)
+        vars(stand_in).update(others, _substitutes=substitutes, _original=original(real))
     start = [dict(vars(stand_in)) for stand_in in stand_ins]
     try:
         yield stands_for[id(module)]
     finally:
-        for original, stand_in, fields_before, fields_at_start in zip(modules, stand_ins, before, start):
+        for real, stand_in, fields_before, fields_at_start in zip(modules, stand_ins, before, start):
             for name, field in vars(stand_in).items():
                 is_new = field is not fields_at_start.get(name, fields_at_start)
                 if is_new and fields_at_start.get(name) is fields_before.get(name):
-                    vars(original)[name] = field
+                    vars(real)[name] = field
 
 
 class _Substitutes(dict[int, bool]):
