@@ -385,7 +385,7 @@ def _largest(x: Array, table: Array, axes: int) -> tuple[Array, Array]:
         windows = np.reshape(
             np.take_along_axis(flat, table.reshape(*front, prod(table.shape[len(front) :])), -1), table.shape
         )
-    which = np.expand_dims(np.argmax(windows, -1), -1)
-    indices = np.take_along_axis(np.broadcast_to(table, np.shape(windows)), which, -1)
+    chosen = np.equal(np.expand_dims(np.argmax(windows, -1), -1), np.arange(table.shape[-1]))
+    indices = np.sum(np.where(chosen, table, 0), axis=-1)
     largest = np.take_along_axis(flat, np.reshape(indices, (*front, prod(out))), -1)
     return np.reshape(largest, (*front, *out)), np.reshape(indices, (*front, *out))

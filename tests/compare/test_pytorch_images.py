@@ -1,0 +1,86 @@
+"""Against PyTorch: convolution, pooling, padding and upsampling; values, gradients, state dicts."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_lite as tg
+from tests.nn.images import LAYERS, UNPOOLED, Setting, name_of
+from tinygrad_lite import nn
+from tinygrad_lite.nn import functional as F
+
+pytestmark = pytest.mark.compare
+torch = pytest.importorskip("torch", reason="PyTorch comes with the extra `compare`")
+
+
+def close(found: Any, expected: Any) -> None:
+    np.testing.assert_allclose(np.asarray(found), expected, rtol=1e-10, atol=1e-12)
+
+
+def compared(ours: Any, theirs: Any, x: Any, *others: Any, **options: Any) -> None:
+    """Compare the results and the gradients by x and by the parameters of two modules or functions."""
+    a, b = tg.tensor(x, requires_grad=True), torch.tensor(x, requires_grad=True)
+    y, z = ours(a, *others, **options), theirs(b, *map(torch.tensor, others), **options)
+    if isinstance(y, tuple):
+        np.testing.assert_array_equal(np.asarray(y[1]), z[1].numpy())
+        y, z = y[0], z[0]
+    close(y.numpy(), z.detach().numpy())
+    g = np.cos(np.arange(y.size)).reshape(y.shape)
+    y.backward(g)
+    z.backward(torch.tensor(g))
+    close(a.grad, b.grad.numpy())
+    if isinstance(ours, nn.Module):
+        theirs_by_name = dict(theirs.named_parameters())
+        for path, parameter in ours.named_parameters():
+            close(parameter.grad, theirs_by_name[path].grad.numpy())
+
+
+@pytest.mark.parametrize("setting", LAYERS, ids=name_of)
+def test_a_layer_is_pytorchs(setting: Setting) -> None:
+    name, args, options, shape = setting
+    theirs = getattr(torch.nn, name)(*args, **options).double()
+    ours = getattr(nn, name)(*args, **options)
+    ours.load_state_dict(theirs.state_dict())
+    x = np.random.default_rng(0).normal(size=shape)
+    compared(ours, theirs, abs(x) if name.startswith("LP") else x)
+
+
+@pytest.mark.parametrize("setting", UNPOOLED, ids=name_of)
+def test_unpooling(setting: Setting) -> None:
+    name, args, options, shape = setting
+    pool = getattr(torch.nn, name.replace("Unpool", "Pool"))(*args, **options, return_indices=True)
+    x = np.random.default_rng(0).normal(size=shape)
+    y, indices = pool(torch.tensor(x))
+    ours, theirs = getattr(nn, name)(*args, **options), getattr(torch.nn, name)(*args, **options)
+    compared(ours, theirs, y.numpy(), indices.numpy())
+
+
+@pytest.mark.parametrize("axes", [2, 3])
+@pytest.mark.parametrize("options", [{"output_size": 3}, {"output_ratio": 0.6}, {"output_size": 1}])
+def test_fractional_pooling(axes: int, options: dict[str, Any]) -> None:
+    x = np.random.default_rng(0).normal(size=(2, 3, *(7,) * axes))
+    samples = np.random.default_rng(1).random((2, 3, axes))
+    name = f"FractionalMaxPool{axes}d"
+    ours = getattr(nn, name)(2, **options, return_indices=True, _random_samples=samples)
+    theirs = getattr(torch.nn, name)(2, **options, return_indices=True, _random_samples=torch.tensor(samples))
+    compared(ours, theirs, x)
+
+
+@pytest.mark.parametrize(
+    ("mode", "size", "aligned"),
+    [("bilinear", (3, 9), False), ("bicubic", (2, 4), False), ("bilinear", (4, 3), True), ("bicubic", (3, 3), True)],
+)
+def test_antialiased_interpolation(mode: str, size: Any, aligned: bool) -> None:
+    x = np.random.default_rng(0).normal(size=(1, 2, 7, 8))
+    settings = {"size": size, "mode": mode, "align_corners": aligned, "antialias": True}
+    compared(F.interpolate, torch.nn.functional.interpolate, x, **settings)
+
+
+def test_transposed_convolution_of_a_size() -> None:
+    theirs = torch.nn.ConvTranspose2d(2, 3, 3, stride=2, padding=1).double()
+    ours = nn.ConvTranspose2d(2, 3, 3, stride=2, padding=1)
+    ours.load_state_dict(theirs.state_dict())
+    x = np.random.default_rng(0).normal(size=(1, 2, 4, 4))
+    for size in ([7, 8], [1, 3, 8, 7]):
+        compared(ours, theirs, x, output_size=size)

@@ -1,0 +1,397 @@
+"""Convolution, pooling, padding and upsampling: their formulas, derivatives, both compilers, and their errors."""
+
+from collections.abc import Callable
+from functools import partial
+from itertools import product
+from math import ceil, floor
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_lite as tg
+from tests.marks import param
+from tests.nn.images import LAYERS, UNPOOLED, Setting, name_of
+from tinygrad_lite import nn
+from tinygrad_lite.errors import InputError, ShapeError
+from tinygrad_lite.nn import functional as F
+
+
+def layer_of(setting: Setting) -> tuple[Any, Any]:
+    """A layer and an input without ties, which is positive for norms."""
+    name, args, options, shape = setting
+    parameters = {"rng": 0} if name.startswith("Conv") else {}
+    x = np.random.default_rng(1).permutation(int(np.prod(shape))).reshape(shape) * 0.37 - 1.9
+    layer = getattr(nn, name)(*args, **options, **parameters).requires_grad_(False)
+    return layer, abs(x) + 0.1 if name.startswith("LP") else x
+
+
+def each(value: Any, axes: int) -> tuple[Any, ...]:
+    return tuple(value) if isinstance(value, (tuple, list)) else (value,) * axes
+
+
+# The formulas, entry by entry
+
+
+def convolved(layer: Any, x: Any) -> Any:
+    axes, w = layer.axes, layer.weight.numpy()
+    widths = [(d * (k - 1) // 2, d * (k - 1) - d * (k - 1) // 2) for k, d in zip(layer.kernel_size, layer.dilation)]
+    if not isinstance(layer.padding, str):
+        widths = [(p, p) for p in layer.padding]
+    elif layer.padding == "valid":
+        widths = [(0, 0)] * axes
+    mode = {"zeros": "constant", "replicate": "edge", "circular": "wrap"}.get(layer.padding_mode, "reflect")
+    x = np.pad(x, [(0, 0), *widths], mode)
+    at = layer.kernel_size, layer.stride, layer.dilation
+    out = [(n - d * (k - 1) - 1) // s + 1 for n, k, s, d in zip(x.shape[1:], *at)]
+    y = np.zeros((len(w), *out))
+    for o, *p in np.ndindex(y.shape):
+        for c, *k in np.ndindex(w.shape[1:]):
+            place = [s * i + d * j for i, j, s, d in zip(p, k, layer.stride, layer.dilation)]
+            y[o, *p] += w[o, c, *k] * x[o // (len(w) // layer.groups) * w.shape[1] + c, *place]
+    return y if layer.bias is None else y + layer.bias.numpy().reshape(-1, *[1] * axes)
+
+
+def spread(layer: Any, x: Any) -> Any:
+    w, at = layer.weight.numpy(), (layer.kernel_size, layer.stride, layer.dilation)
+    whole = [(n - 1) * s + d * (k - 1) + 1 + m for n, m, k, s, d in zip(x.shape[1:], layer.output_padding, *at)]
+    y = np.zeros((layer.out_channels, *whole))
+    for c, *p in np.ndindex(x.shape):
+        for o, *k in np.ndindex(w.shape[1:]):
+            place = [s * i + d * j for i, j, s, d in zip(p, k, layer.stride, layer.dilation)]
+            y[c // (len(w) // layer.groups) * w.shape[1] + o, *place] += w[c, o, *k] * x[c, *p]
+    y = y[:, *(slice(p, n - p) for p, n in zip(layer.padding, whole))]
+    return y if layer.bias is None else y + layer.bias.numpy().reshape(-1, *[1] * layer.axes)
+
+
+Window = tuple[list[int], list[int]]
+"""The entries of a window along an axis, and those of them that are padding."""
+
+
+def windows(layer: Any, n: int, axis: int) -> list[Window]:
+    """The windows along an axis, in order, as the settings lay them."""
+    kernel = each(layer.kernel_size, layer.axes)[axis]
+    stride = each(layer.kernel_size if layer.stride is None else layer.stride, layer.axes)[axis]
+    p, d = (each(getattr(layer, name, usual), layer.axes)[axis] for name, usual in (("padding", 0), ("dilation", 1)))
+    steps = (n + 2 * p - d * (kernel - 1) - 1) / stride
+    count = (ceil(steps) if layer.ceil_mode else floor(steps)) + 1
+    found = []
+    for start in range(-p, -p + count * stride, stride):
+        entries = range(start, start + d * kernel, d)
+        inside = [i for i in entries if 0 <= i < n]
+        if start < n:
+            found.append((inside, [i for i in entries if i not in inside and i < n + p]))
+    return found
+
+
+def adaptive(layer: Any, n: int, axis: int) -> list[Window]:
+    m = each(layer.output_size, layer.axes)[axis] or n
+    return [(list(range(j * n // m, -(-(j + 1) * n // m))), []) for j in range(m)]
+
+
+def pooled(lay: Callable[..., list[Window]], reduce: Callable[..., Any], layer: Any, x: Any) -> Any:
+    """Reduce the entries of each window; `reduce` is also given their positions and how many there are with padding."""
+    by_axis = [lay(layer, n, axis) for axis, n in enumerate(x.shape[1:])]
+    y = np.array([0.0] * len(x) * int(np.prod([len(along) for along in by_axis])), object)
+    for i, (c, *chosen) in enumerate(product(range(len(x)), *by_axis)):
+        places = list(product(*[inside for inside, _ in chosen]))
+        positions = [int(np.ravel_multi_index(place, x.shape[1:])) for place in places]
+        count = int(np.prod([len(inside) + len(outside) for inside, outside in chosen]))
+        y[i] = reduce(layer, [x[c, *place] for place in places], positions, count)
+    shape = (len(x), *(len(along) for along in by_axis))
+    if y.size and isinstance(y[0], tuple):
+        return tuple(np.array(part).reshape(shape) for part in zip(*y))
+    return y.astype(float).reshape(shape)
+
+
+def largest(layer: Any, entries: Any, positions: Any, count: int) -> Any:
+    best = int(np.argmax(entries))
+    return (entries[best], positions[best]) if layer.return_indices else entries[best]
+
+
+def mean(layer: Any, entries: Any, positions: Any, count: int) -> Any:
+    included = count if getattr(layer, "count_include_pad", True) else len(entries)
+    return sum(entries) / (getattr(layer, "divisor_override", None) or included)
+
+
+def norm(layer: Any, entries: Any, positions: Any, count: int) -> Any:
+    return sum(entry**layer.norm_type for entry in entries) ** (1 / layer.norm_type)
+
+
+def padded(layer: Any, x: Any) -> Any:
+    pairs = [(0, 0), *zip(layer.padding[::2], layer.padding[1::2])][: 1 + layer.axes]
+    places = []
+    for n, (before, after) in zip(x.shape, [pairs[0], *pairs[:0:-1]]):
+        at = range(-before, n + after)
+        low, high = max(-before, 0), n - max(-after, 0)
+        turned = {
+            "reflect": [abs((n - 1) - abs((n - 1) - i)) for i in at],
+            "replicate": [min(max(i, 0), n - 1) for i in at],
+            "circular": [low + (i - low) % max(high - low, 1) for i in at],
+        }
+        places.append(turned.get(layer.mode, [i if 0 <= i < n else -1 for i in at]))
+    y = np.full([len(along) for along in places], float(layer.value or 0))
+    for at in np.ndindex(y.shape):
+        entry = [along[i] for i, along in zip(at, places)]
+        if min(entry) >= 0:
+            y[at] = x[tuple(entry)]
+    return y
+
+
+def resized(layer: Any, x: Any) -> Any:
+    """The weights of all entries along each axis, as a matrix."""
+    for axis, n in enumerate(x.shape[1:]):
+        factor = each(layer.scale_factor, x.ndim - 1)[axis] if layer.size is None else None
+        m = each(layer.size, x.ndim - 1)[axis] if factor is None else floor(n * factor)
+        step = n / m if factor is None or layer.recompute_scale_factor else 1 / factor
+        weights = np.zeros((m, n))
+        for j in range(m):
+            place = j * (n - 1) / max(m - 1, 1) if layer.align_corners else (j + 0.5) * step - 0.5
+            if layer.mode in ("nearest", "nearest-exact"):
+                weights[j, min(floor((j + 0.5 * (layer.mode == "nearest-exact")) * step), n - 1)] = 1
+            elif layer.mode == "area":
+                start, end = j * n // m, -(-(j + 1) * n // m)
+                weights[j, start:end] = 1 / (end - start)
+            else:
+                place = place if layer.mode == "bicubic" else max(place, 0)
+                for i in range(floor(place) - 1, floor(place) + 3):
+                    weights[j, min(max(i, 0), n - 1)] += influence(layer.mode, abs(place - i))
+        x = np.moveaxis(np.tensordot(weights, x, (1, axis + 1)), 0, axis + 1)
+    return x
+
+
+def influence(mode: str, t: float) -> float:
+    if mode != "bicubic":
+        return max(1 - t, 0)
+    return 1.25 * t**3 - 2.25 * t**2 + 1 if t <= 1 else -0.75 * (t**3 - 5 * t**2 + 8 * t - 4) if t < 2 else 0
+
+
+def columns(layer: Any, x: Any) -> Any:
+    k, d, p, s = (each(getattr(layer, name), 2) for name in ("kernel_size", "dilation", "padding", "stride"))
+    x = np.pad(x, [(0, 0), *((n, n) for n in p)])
+    out = [(n - e * (m - 1) - 1) // t + 1 for n, m, e, t in zip(x.shape[1:], k, d, s)]
+    rows = [
+        [x[c, s[0] * i + d[0] * a, s[1] * j + d[1] * b] for i, j in np.ndindex(*out)]
+        for c, a, b in np.ndindex(len(x), *k)
+    ]
+    return np.array(rows)
+
+
+def folded(layer: Any, x: Any) -> Any:
+    """The transpose of what the windows read."""
+    k = each(layer.kernel_size, 2)
+    shape = (len(x) // (k[0] * k[1]), *each(layer.output_size, 2))
+    units = np.eye(int(np.prod(shape))).reshape(-1, *shape)
+    return np.array([np.sum(columns(layer, unit) * x) for unit in units]).reshape(shape)
+
+
+def shuffled(layer: Any, x: Any) -> Any:
+    r = layer.upscale_factor
+    y = np.zeros((len(x) // r**2, x.shape[1] * r, x.shape[2] * r))
+    for c, i, j in np.ndindex(y.shape):
+        y[c, i, j] = x[c * r**2 + i % r * r + j % r, i // r, j // r]
+    return y
+
+
+def unshuffled(layer: Any, x: Any) -> Any:
+    r = layer.downscale_factor
+    y = np.zeros((len(x) * r**2, x.shape[1] // r, x.shape[2] // r))
+    for c, i, j in np.ndindex(x.shape):
+        y[c * r**2 + i % r * r + j % r, i // r, j // r] = x[c, i, j]
+    return y
+
+
+def dealt(layer: Any, x: Any) -> Any:
+    return x[[g * (len(x) // layer.groups) + i for i in range(len(x) // layer.groups) for g in range(layer.groups)]]
+
+
+FORMULAS: dict[str, Callable[[Any, Any], Any]] = {
+    "ConvTranspose": spread,
+    "Conv": convolved,
+    "Unfold": columns,
+    "Fold": folded,
+    "MaxPool": partial(pooled, windows, largest),
+    "AvgPool": partial(pooled, windows, mean),
+    "LPPool": partial(pooled, windows, norm),
+    "AdaptiveAvgPool": partial(pooled, adaptive, mean),
+    "AdaptiveMaxPool": partial(pooled, adaptive, largest),
+    "PixelShuffle": shuffled,
+    "PixelUnshuffle": unshuffled,
+    "ChannelShuffle": dealt,
+    "Ups": resized,
+    **dict.fromkeys(["ZeroPad", "ConstantPad", "ReflectionPad", "ReplicationPad", "CircularPad"], padded),
+}
+
+
+def by_formula(layer: Any, x: Any) -> Any:
+    """The result by the formula, image by image."""
+    name = type(layer).__name__
+    formula = next(formula for start, formula in FORMULAS.items() if name.startswith(start))
+    flat = name in ("Fold", "Unfold")
+    ndim = 2 if name == "Fold" else 3 if flat or name.startswith("Pixel") else getattr(layer, "axes", 0) + 1
+    if x.ndim == ndim and not name.startswith(("Ups", "Channel")):
+        return formula(layer, x)
+    found = [formula(layer, image) for image in x]
+    return tuple(map(np.array, zip(*found))) if isinstance(found[0], tuple) else np.array(found)
+
+
+@pytest.mark.parametrize("setting", LAYERS, ids=name_of)
+def test_a_layer_is_its_formula(setting: Setting) -> None:
+    layer, x = layer_of(setting)
+    found, expected = layer(tg.tensor(x)), by_formula(layer, x)
+    if isinstance(expected, tuple):
+        np.testing.assert_array_equal(np.asarray(found[1]), expected[1])
+        found, expected = found[0], expected[0]
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-12, atol=1e-13)
+
+
+def weighted(layer: Any) -> Callable[[Any], Any]:
+    """A number that each entry of the result moves differently, and not linearly."""
+
+    def total(x: Any) -> Any:
+        y = layer(x)
+        y = y[0] if isinstance(y, tuple) else y
+        return np.sum(np.sin(y * (1 + np.arange(np.shape(y)[-1]))))
+
+    return total
+
+
+@pytest.mark.parametrize("setting", [param(x, slow=i % 3 > 0) for i, x in enumerate(LAYERS)], ids=name_of)
+def test_derivatives(setting: Setting) -> None:
+    layer, x = layer_of(setting)
+    assert tg.gradcheck(weighted(layer), x, order=2)
+    _, tangent = tg.jvp(weighted(layer), (x,), (np.cos(x),))
+    np.testing.assert_allclose(tangent, np.sum(np.cos(x) * tg.grad(weighted(layer))(x)), rtol=1e-10)
+    if layer.state_dict():
+        state = {path: np.array(value) for path, value in layer.state_dict().items()}
+        assert tg.gradcheck(lambda state: weighted(lambda x: nn.functional_call(layer, state, x))(x), state, order=2)
+
+
+@pytest.mark.parametrize("setting", [param(x, slow=i % 3 > 0) for i, x in enumerate(LAYERS)], ids=name_of)
+@pytest.mark.parametrize("backend", ["numpy", "native"])
+def test_a_compiled_layer_is_the_same(setting: Setting, backend: str) -> None:
+    if backend == "native":
+        pytest.importorskip("llvmlite", reason="native code comes with the extra `compile`")
+    layer, x = layer_of(setting)
+    step = tg.value_and_grad(weighted(layer))
+    for found, expected in zip(tg.compile(step, backend=backend)(x), step(x)):
+        np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("setting", LAYERS, ids=name_of)
+def test_single_precision_stays_and_an_empty_batch_goes_through(setting: Setting) -> None:
+    layer, x = layer_of(setting)
+    y = layer.to(np.float32)(x.astype(np.float32))
+    y = y[0] if isinstance(y, tuple) else y
+    assert y.dtype == np.float32
+    if x.ndim == getattr(layer, "axes", 2) + 2:
+        nothing = layer(tg.tensor(x[:0], requires_grad=True))
+        assert np.shape(nothing[0] if isinstance(nothing, tuple) else nothing)[1:] == y.shape[1:]
+
+
+@pytest.mark.parametrize("setting", UNPOOLED, ids=name_of)
+def test_unpooling_is_the_way_back(setting: Setting) -> None:
+    name, args, options, shape = setting
+    x = np.random.default_rng(1).permutation(int(np.prod(shape))).reshape(shape) + 1.0
+    y, indices = getattr(nn, name.replace("Unpool", "Pool"))(*args, **options, return_indices=True)(x)
+    back = getattr(nn, name)(*args, **options)(y, indices, output_size=shape)
+    assert np.shape(back) == shape
+    np.testing.assert_array_equal(back, np.where(np.isin(x, y), x, 0))
+    if len(np.unique(indices)) == indices.size:  # an entry that two windows share has no derivative
+        assert tg.gradcheck(weighted(lambda y: getattr(nn, name)(*args, **options)(y, indices)), y, order=2)
+
+
+def test_large_images_are_worked_on_piece_by_piece() -> None:
+    """Against the definition as a sum over the places of the kernel."""
+    rng = np.random.default_rng(0)
+    x, w = rng.normal(size=(8, 4, 60, 61)), rng.normal(size=(6, 2, 3, 2))
+    inputs = [tg.tensor(part, requires_grad=True) for part in (x, w)]
+    y = F.conv2d(*inputs, stride=(1, 2), padding=(1, 0), groups=2)
+    g = rng.normal(size=y.shape)
+    y.backward(g)
+    wide = np.pad(x, ((0, 0), (0, 0), (1, 1), (0, 0)))
+    expected, by_x, by_w = np.zeros(y.shape), np.zeros(wide.shape), np.zeros(w.shape)
+    for group, i, j in np.ndindex(2, 3, 2):
+        seen = (slice(None), slice(2 * group, 2 * group + 2), slice(i, i + 60), slice(j, j + 59, 2))
+        made = slice(3 * group, 3 * group + 3)
+        expected[:, made] += np.einsum("nchw,oc->nohw", wide[seen], w[made, :, i, j])
+        by_x[seen] += np.einsum("nohw,oc->nchw", g[:, made], w[made, :, i, j])
+        by_w[made, :, i, j] = np.einsum("nohw,nchw->oc", g[:, made], wide[seen])
+    np.testing.assert_allclose(y.numpy(), expected, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(inputs[0].grad, by_x[:, :, 1:-1], rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(inputs[1].grad, by_w, rtol=1e-10, atol=1e-10)
+
+
+def test_the_first_of_equal_entries_gets_the_gradient() -> None:
+    x = np.array([[2.0, 2.0, 1.0, 2.0]])
+    np.testing.assert_array_equal(tg.grad(lambda x: np.sum(F.max_pool1d(x, 2, 1)))(x), [[1, 1, 0, 1]])
+    _, indices = F.max_pool1d(x, 2, 1, return_indices=True)
+    np.testing.assert_array_equal(indices, [[0, 1, 3]])
+    assert np.isnan(F.max_pool1d(np.array([[1.0, np.nan, 3.0, 0.0]]), 2)[0, 0])
+
+
+def test_fractional_windows_lie_by_the_rng() -> None:
+    x = np.random.default_rng(0).normal(size=(2, 3, 9, 8))
+    layer = nn.FractionalMaxPool2d(2, output_ratio=(0.5, 0.7), rng=0)
+    y = layer(x)
+    assert y.shape == (2, 3, 4, 5)
+    assert np.isin(y, x).all()
+    np.testing.assert_array_equal(y, F.fractional_max_pool2d(x, 2, (4, 5), rng=0))
+    assert not np.array_equal(y, layer(x))
+
+
+def test_parameters_start_as_in_pytorch_and_by_their_rng() -> None:
+    for layer in (nn.Conv2d(20, 10, 5, groups=2, rng=0), nn.ConvTranspose2d(10, 20, 5, groups=2, rng=0)):
+        assert 0.99 / 250**0.5 < abs(layer.weight.numpy()).max() <= 1 / 250**0.5
+        assert abs(layer.bias.numpy()).max() <= 1 / 250**0.5
+    first, again, other = (nn.Conv1d(2, 3, 4, rng=seed, dtype=np.float32) for seed in (0, 0, 1))
+    np.testing.assert_array_equal(first.weight.numpy(), again.weight.numpy())
+    assert not np.array_equal(first.weight.numpy(), other.weight.numpy())
+    assert first(np.ones((2, 5), np.float32)).dtype == np.float32
+
+
+IMAGE = np.ones((2, 3, 5, 5))
+ERRORS: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
+    "channels": (lambda: nn.Conv2d(4, 2, 3)(IMAGE), ShapeError, r"Conv2d\(4, 2.*\(N, 4, H, W\), got \(2, 3, 5, 5\)"),
+    "axes": (lambda: nn.Conv2d(3, 2, 3)(np.ones((3, 5))), ShapeError, r"\(3, H, W\) or \(N, 3, H, W\), got \(3, 5\)"),
+    "large kernel": (lambda: nn.Conv2d(3, 2, 6)(IMAGE), ShapeError, r"Conv2d.*reaches \(6, 6\).*\(5, 5\)"),
+    "groups": (lambda: nn.Conv2d(3, 2, 3, groups=2), InputError, "multiples of groups=2.*in_channels=3"),
+    "same with stride": (lambda: nn.Conv2d(3, 2, 3, stride=2, padding="same"), InputError, "stride 1"),
+    "padding": (lambda: nn.Conv2d(3, 2, 3, padding="full"), InputError, '"same" or "valid"'),
+    "padding mode": (lambda: nn.Conv2d(3, 2, 3, padding_mode="mirror"), InputError, "mirror"),
+    "kernel": (lambda: nn.Conv2d(3, 2, (3, 0)), InputError, r"kernel_size.*at least 1.*\(3, 0\)"),
+    "stride": (lambda: nn.Conv2d(3, 2, 3, stride=(1, 1, 1)), InputError, "stride.*2 of them"),
+    "weight": (lambda: F.conv2d(IMAGE, np.ones((2, 3, 3))), ShapeError, r"\(O, C / groups, K, L\).*\(2, 3, 3\)"),
+    "bias": (lambda: F.conv2d(IMAGE, np.ones((2, 3, 3, 3)), np.ones(3)), ShapeError, r"bias.*\(2,\), got \(3,\)"),
+    "output padding": (lambda: nn.ConvTranspose2d(3, 2, 3, output_padding=1)(IMAGE), InputError, "smaller than"),
+    "output size": (lambda: nn.ConvTranspose2d(3, 2, 3)(IMAGE, (9, 9)), ShapeError, r"between \[7, 7\].*\(9, 9\)"),
+    "nothing left": (lambda: nn.ConvTranspose1d(3, 2, 1, padding=3)(np.ones((3, 5))), ShapeError, "nothing is left"),
+    "fold": (lambda: nn.Fold(4, 2)(np.ones((1, 4, 8))), ShapeError, r"Fold.*9\) or without N, got \(1, 4, 8\)"),
+    "window": (lambda: nn.MaxPool2d(6)(IMAGE), ShapeError, r"MaxPool2d\(kernel_size=6.*\(6, 6\).*\(2, 3, 5, 5\)"),
+    "much padding": (lambda: nn.AvgPool2d(2, padding=2)(IMAGE), InputError, "more than half"),
+    "divisor": (lambda: F.avg_pool2d(IMAGE, 2, divisor_override=0), InputError, "not be 0"),
+    "adaptive": (lambda: nn.AdaptiveAvgPool2d((0, 1))(IMAGE), InputError, "output_size.*at least 1"),
+    "index": (
+        lambda: F.max_unpool1d(np.ones((1, 2)), np.array([[0, 9]]), 2),
+        InputError,
+        "among 4 entries is 9",
+    ),
+    "indices": (lambda: F.max_unpool1d(np.ones((1, 2)), np.array([[0]]), 2), ShapeError, r"\(1, 2\).*\(1, 1\)"),
+    "ratio": (lambda: nn.FractionalMaxPool2d(2, output_ratio=2)(IMAGE), InputError, "between 0 and 1"),
+    "reflection": (lambda: nn.ReflectionPad2d(5)(IMAGE), ShapeError, r"ReflectionPad2d.*more than 4.*\(2, 3, 5, 5\)"),
+    "cropped away": (lambda: nn.ZeroPad2d(-3)(IMAGE), ShapeError, "take away more"),
+    "widths": (lambda: F.pad(IMAGE, (1, 2, 3)), ShapeError, "two widths"),
+    "border": (lambda: F.pad(IMAGE, (1, 1), "mirror"), InputError, "mirror"),
+    "size and factor": (lambda: nn.Upsample(3, 2)(IMAGE), InputError, "either size or scale_factor"),
+    "mode": (lambda: nn.Upsample(3, mode="linear")(IMAGE), ShapeError, r"with 1 axes of pixels, got shape \(2, 3, 5"),
+    "corners": (lambda: nn.Upsample(3, align_corners=True)(IMAGE), InputError, "align_corners"),
+    "shuffle": (lambda: nn.PixelShuffle(2)(IMAGE), ShapeError, r"C · 4, H, W.*\(2, 3, 5, 5\)"),
+    "unshuffle": (lambda: nn.PixelUnshuffle(2)(IMAGE), ShapeError, r"H · 2, W · 2.*\(2, 3, 5, 5\)"),
+    "deal": (lambda: nn.ChannelShuffle(2)(IMAGE), ShapeError, r"multiple of 2.*\(2, 3, 5, 5\)"),
+}
+
+
+@pytest.mark.parametrize(("attempt", "kind", "message"), ERRORS.values(), ids=list(ERRORS))
+def test_errors(attempt: Callable[[], Any], kind: type[Exception], message: str) -> None:
+    with pytest.raises(kind, match=message):
+        attempt()
