@@ -477,6 +477,12 @@ def test_a_value_that_left_its_graph_is_named_with_the_line(left: Any) -> None:
     assert "detached" in finding.why
 
 
+@pytest.mark.parametrize("bounds", [(0.0, None), (None, 1.0)])
+@pytest.mark.parametrize("order", [1, 2])
+def test_clip_by_one_bound_at_its_kink(bounds: Any, order: Any) -> None:
+    assert tg.gradcheck(lambda x: np.sum(np.clip(x, *bounds) ** 2), np.array([0.0, 1.0, -1.0, 0.3]), order=order)
+
+
 def test_where_a_value_jumps_and_several_are_the_largest() -> None:
     """The mantissa jumps at each power of 2 and at 0, where its slope is to neither side."""
     x = np.array([[-2.0, -2.0, 1.0], [-1.5, -0.0, 2.0]])

@@ -1,36 +1,78 @@
-"""Layers, initialisers, functions and losses: their formulas, and their errors."""
+"""Affine and small layers and distances: their formulas, and their errors."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 
 import tinygrad_lite as tg
-from tests.derivatives import numerical_gradients
 from tinygrad_lite import nn
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
 from tinygrad_lite.nn import functional as F
 
 X = np.array([[0.3, -1.2, 2.0], [1.5, 0.4, -0.7]])
 T = np.array([[0.0, 1.0, 0.7], [0.2, 0.0, 1.0]])
-LABELS = np.array([2, 0])
 
 
-def log_softmax(x: Any) -> Any:
-    return x - np.log(np.exp(x).sum(axis=1, keepdims=True))
-
-
-LAYERS: dict[str, tuple[nn.Module, Callable[[Any], Any]]] = {
+PAIRS = ((0, 1), (0, 2), (1, 2))
+BILINEAR: Any = nn.Bilinear(3, 3, 4, rng=0)
+LAYERS: dict[str, tuple[Any, Callable[[Any], Any]]] = {
     "Flatten": (nn.Flatten(), lambda x: x.reshape(2, 3)),
     "Flatten(0)": (nn.Flatten(0), lambda x: x.ravel()),
+    "Flatten(0, 0)": (nn.Flatten(0, 0), lambda x: x),
+    "Unflatten": (nn.Unflatten(-1, (3, 1)), lambda x: x.reshape(2, 3, 1)),
+    "Unflatten(-1)": (nn.Unflatten(0, [-1, 1]), lambda x: x.reshape(2, 1, 3)),
+    "Identity": (nn.Identity(54, unused=True), lambda x: x),
+    "CosineSimilarity": (
+        partial(nn.CosineSimilarity(), x2=T),
+        lambda x: (x * T).sum(axis=1) / np.sqrt((x**2).sum(axis=1) * (T**2).sum(axis=1)),
+    ),
+    "CosineSimilarity(0)": (
+        partial(nn.CosineSimilarity(0), x2=T[0]),
+        lambda x: (x * T[0]).sum(axis=0) / np.sqrt((x**2).sum(axis=0) * np.maximum(2 * T[0] ** 2, 1e-99)),
+    ),
+    "PairwiseDistance": (
+        partial(nn.PairwiseDistance(eps=0.5), x2=T),
+        lambda x: np.sqrt(np.square(x - T + 0.5).sum(axis=1)),
+    ),
+    "PairwiseDistance(1)": (
+        partial(nn.PairwiseDistance(1, eps=0, keepdims=True), x2=T[0]),
+        lambda x: abs(x - T[0]).sum(axis=1, keepdims=True),
+    ),
+    "pdist": (F.pdist, lambda x: np.sqrt(np.square(x[:1] - x[1]).sum(axis=1))),
+    "pdist(3)": (
+        lambda x: F.pdist(x.T, 3),
+        lambda x: [(abs(x[:, i] - x[:, j]) ** 3).sum() ** (1 / 3) for i, j in PAIRS],
+    ),
+    "Bilinear": (
+        partial(nn.Bilinear(3, 3, 4, rng=0), input2=T),
+        lambda x: np.einsum("...i,oij,...j->...o", x, BILINEAR.weight.numpy(), T) + BILINEAR.bias.numpy(),
+    ),
+    "Bilinear without bias": (
+        partial(nn.Bilinear(3, 3, 4, bias=False, rng=0), input2=T),
+        lambda x: np.einsum("...i,oij,...j->...o", x, BILINEAR.weight.numpy(), T),
+    ),
 }
 
 
 @pytest.mark.parametrize(("layer", "formula"), LAYERS.values(), ids=list(LAYERS))
-def test_layers_are_their_formula(layer: nn.Module, formula: Callable[[Any], Any]) -> None:
+def test_layers_are_their_formula(layer: Any, formula: Callable[[Any], Any]) -> None:
     np.testing.assert_allclose(layer(tg.tensor(X)).numpy(), formula(X), rtol=1e-14)
-    np.testing.assert_allclose(layer(X), formula(X), rtol=1e-14)
+    with tg.no_grad():
+        np.testing.assert_allclose(np.asarray(layer(X)), formula(X), rtol=1e-14)
+    assert tg.gradcheck(lambda x: np.sum(np.sin(layer(x))), X, order=2)
+
+
+@pytest.mark.parametrize("backend", ["numpy", "native"])
+def test_layers_compiled(backend: Any) -> None:
+    def f(x: Any) -> Any:
+        return sum(np.sum(np.sin(layer(x))) for layer, _ in LAYERS.values())
+
+    expected = tg.grad(f)(tg.tensor(X, requires_grad=True))
+    slope = tg.compile(tg.grad(f), backend=backend)(tg.tensor(X, requires_grad=True))
+    np.testing.assert_allclose(slope.numpy(), expected.numpy(), rtol=1e-12)
 
 
 @pytest.mark.parametrize("shape", [(3,), (2, 3), (4, 2, 3), (0, 3)])
@@ -70,89 +112,24 @@ def test_dropout_keeps_the_mean_and_its_gradient_the_mask() -> None:
     assert not nn.Dropout(1.0, rng=0)(x).numpy().any()
 
 
-LOSSES: dict[str, tuple[Callable[..., nn.Module], Any, Any, Callable[[Any, Any], Any]]] = {
-    "MSELoss": (nn.MSELoss, X, T, lambda x, t: (x - t) ** 2),
-    "L1Loss": (nn.L1Loss, X, T, lambda x, t: abs(x - t)),
-    "HuberLoss": (nn.HuberLoss, X, T, lambda x, t: np.where(abs(x - t) <= 1, (x - t) ** 2 / 2, abs(x - t) - 0.5)),
-    "BCEWithLogitsLoss": (nn.BCEWithLogitsLoss, X, T, lambda x, t: np.log1p(np.exp(x)) - x * t),
-    "BCELoss": (nn.BCELoss, 1 / (1 + np.exp(-X)), T, lambda p, t: -(t * np.log(p) + (1 - t) * np.log(1 - p))),
-    "CrossEntropyLoss": (nn.CrossEntropyLoss, X, LABELS, lambda x, t: -log_softmax(x)[[0, 1], t]),
-    "CrossEntropyLoss of probabilities": (nn.CrossEntropyLoss, X, T, lambda x, t: -(t * log_softmax(x)).sum(axis=1)),
-    "NLLLoss": (nn.NLLLoss, log_softmax(X), LABELS, lambda x, t: -x[[0, 1], t]),
-}
-
-
-@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
-@pytest.mark.parametrize(("loss", "x", "t", "formula"), LOSSES.values(), ids=list(LOSSES))
-def test_losses(loss: Any, x: Any, t: Any, formula: Any, reduction: str) -> None:
-    reduce = {"mean": np.mean, "sum": np.sum, "none": lambda entries: entries}[reduction]
-    module = loss(reduction=reduction)
-    inputs = tg.tensor(x, requires_grad=True)
-    found = module(inputs, tg.tensor(t))
-    np.testing.assert_allclose(found.numpy(), reduce(formula(x, t)), rtol=1e-14)
-    found.sum().backward()
-    (expected,) = numerical_gradients(lambda x: np.sum(reduce(formula(x, t))), [x], [0])
-    np.testing.assert_allclose(inputs.grad, expected, rtol=1e-9, atol=1e-10)
-
-
-def test_a_class_axis_in_the_middle() -> None:
-    x = np.random.default_rng(0).normal(size=(2, 3, 4))
-    t = np.array([[0, 1, 2, 0], [2, 2, 1, 0]])
-    rows = np.moveaxis(x, 1, 2).reshape(8, 3)
-    np.testing.assert_allclose(F.cross_entropy(x, t), F.cross_entropy(rows, t.ravel()), rtol=1e-14)
-    np.testing.assert_allclose(F.nll_loss(x, t), F.nll_loss(rows, t.ravel()), rtol=1e-14)
-
-
-@pytest.mark.parametrize(
-    ("loss", "x", "t", "value", "gradient"),
-    [
-        (F.binary_cross_entropy_with_logits, [-1000.0, 1000.0], [1.0, 0.0], 2000, [-1, 1]),
-        (F.binary_cross_entropy_with_logits, [-1000.0, 1000.0], [0.0, 1.0], 0, [0, 0]),
-        (F.binary_cross_entropy_with_logits, [30.0], [1.0], 9.357622968839737e-14, [-9.348077867344255e-14]),
-        (F.binary_cross_entropy, [0.0, 1.0], [1.0, 0.0], 200, [-1e12, 1e12]),
-        (F.binary_cross_entropy, [0.0, 1.0], [0.0, 1.0], 0, [0, 0]),
-        (F.cross_entropy, [-1000.0, 1000.0], 0, 2000, [-1, 1]),
-        (F.mse_loss, [1000.0], [-1000.0], 4e6, [4000]),
-        (F.l1_loss, [1000.0], [-1000.0], 2000, [1]),
-        (F.huber_loss, [1000.0], [-1000.0], 1999.5, [1]),
-    ],
-)
-def test_losses_are_exact_and_finite_far_out(loss: Any, x: Any, t: Any, value: float, gradient: Any) -> None:
-    inputs = tg.tensor(x, requires_grad=True)
-    found = loss(inputs, np.array(t), reduction="sum")
-    np.testing.assert_allclose(float(found), value, rtol=1e-13)
-    found.backward()
-    np.testing.assert_allclose(inputs.grad, gradient, rtol=1e-12, atol=1e-15)
-
-
-def test_a_saturated_sigmoid_gives_its_loss_a_finite_gradient() -> None:
-    z = tg.tensor([-1000.0], requires_grad=True)
-    F.binary_cross_entropy(F.sigmoid(z), np.array([1.0])).backward()
-    assert np.isfinite(z.grad.numpy()).all()
-
-
-Z = np.zeros((2, 3))
 ERRORS: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "features": (lambda: nn.Linear(13, 8)(np.ones((5, 14))), ShapeError, r"Linear\(13, 8\) needs 13 .*\(5, 14\)"),
     "no features": (lambda: nn.Linear(0, 8), InputError, "whole numbers of features.*got 0"),
     "features as text": (lambda: nn.Linear("a", 2), InputError, "got 'a'"),
+    "bilinear features": (lambda: nn.Bilinear(0, 1, 2), InputError, r"\(0, 1, 2\)"),
+    "bilinear": (lambda: BILINEAR(X, X[:, :2]), ShapeError, r"\(2, 3\), \(2, 2\) and \(4, 3, 3\)"),
+    "bilinear axes": (lambda: BILINEAR(X, X[0]), ShapeError, "same leading axes"),
+    "flatten": (lambda: nn.Flatten(1, 0)(X), ShapeError, r"start_axis=1, end_axis=0.*\(2, 3\)"),
+    "flatten axes": (lambda: nn.Flatten(2)(X), ShapeError, r"\(2, 3\)"),
+    "unflatten": (lambda: nn.Unflatten(1, (2, 2))(X), ShapeError, r"Unflatten\(1, \(2, 2\)\).*\(2, 3\)"),
+    "unflatten the rest": (lambda: nn.Unflatten(1, (-1, 2))(X), ShapeError, r"\(2, 3\)"),
+    "unflatten axis": (lambda: nn.Unflatten(2, (3, 1))(X), ShapeError, r"\(2, 3\)"),
+    "pdist": (lambda: F.pdist(X[0]), ShapeError, r"\(3,\)"),
+    "pdist of a negative order": (lambda: F.pdist(X, -1), InputError, "-1"),
     "integer parameters": (lambda: nn.Linear(2, 2, dtype=int), UsageError, "int64"),
     "a list of modules": (lambda: nn.Sequential([nn.ReLU()]), UsageError, "one by one"),
     "a class as a module": (lambda: nn.Sequential(nn.ReLU), UsageError, "one by one"),
     "weight": (lambda: F.linear(tg.tensor(X), np.ones(3), np.ones(1)), ShapeError, r"weight \(out, in\)"),
-    "mse shapes": (lambda: F.mse_loss(np.ones((3, 1)), np.ones(3)), ShapeError, r"\(3, 1\).*\(3,\)"),
-    "logits shapes": (lambda: F.binary_cross_entropy_with_logits(np.ones((3, 1)), np.ones(3)), ShapeError, "broadcast"),
-    "label above": (lambda: F.cross_entropy(Z, np.array([0, 3])), InputError, "0 … 2, got 3"),
-    "label below": (lambda: F.nll_loss(Z, np.array([0, -1])), InputError, "0 … 2, got -1"),
-    "label dtype": (lambda: F.cross_entropy(Z, np.array([0.0, 1.0])), UsageError, "float64.*astype"),
-    "label shape": (lambda: F.cross_entropy(Z, np.array([0, 1, 2])), ShapeError, r"shape \(2,\), got \(3,\)"),
-    "no classes": (lambda: F.cross_entropy(np.array(1.0), np.array(0)), ShapeError, "axis of classes"),
-    "probability": (lambda: nn.BCELoss()(np.array([1.5]), np.array([1.0])), InputError, r"\[0, 1\], got 1\.5.*sigmoid"),
-    "probability nan": (lambda: nn.BCELoss()(np.array([np.nan]), np.array([1.0])), InputError, "got nan"),
-    "target": (lambda: nn.BCELoss()(np.array([0.5]), np.array([2.0])), InputError, "targets.*got 2"),
-    "reduction": (lambda: nn.MSELoss("average"), InputError, "'mean', 'sum' or 'none', got 'average'"),
-    "function's reduction": (lambda: F.mse_loss(X, X, "average"), InputError, "'average'"),
-    "delta": (lambda: nn.HuberLoss(delta=0), InputError, "positive, got 0"),
     "dropout": (lambda: nn.Dropout(1.5), InputError, "1.5"),
 }
 

@@ -3,7 +3,7 @@
 Each line is an operation with the derivative of each argument, in y (the value) and x or a, b (the arguments).
 """
 
-from functools import cache
+from functools import cache, reduce
 from typing import Any
 
 import numpy as np
@@ -361,7 +361,8 @@ def _within(y: Array, x: Array, low: Array, high: Array) -> Array:
 
 
 def _distance_to_bounds(x: Array, low: Array, high: Array) -> Array:
-    return np.minimum(np.minimum(np.absolute(x - low), np.absolute(x - high)), np.absolute(low - high))
+    pairs = [(a, b) for a, b in ((x, low), (x, high), (low, high)) if a is not None and b is not None]
+    return reduce(np.minimum, [np.absolute(a - b) for a, b in pairs], np.inf)
 
 
 clip = elementwise(
