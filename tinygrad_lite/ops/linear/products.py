@@ -9,13 +9,25 @@ from tinygrad_lite.engine.op import Array, primitive
 from tinygrad_lite.engine.registry import implements, newer
 from tinygrad_lite.errors import ShapeError
 
+SMALL = 8
+"""Matrices of fewer rows than these are multiplied together, as one."""
+
+
+def _times(x: Array, matrix: Array) -> Array:
+    """x @ matrix, where x may be many matrices: BLAS multiplies small ones fast by one that lies in memory by rows."""
+    if type(x) is not np.ndarray or type(matrix) is not np.ndarray or x.ndim < 3 or matrix.ndim != 2:
+        return np.matmul(x, matrix)
+    if x.shape[-2] < SMALL and x.size and x.flags.c_contiguous:
+        return np.matmul(_rows(x), matrix).reshape(*x.shape[:-1], matrix.shape[1])
+    return np.matmul(x, np.ascontiguousarray(matrix))
+
 
 def _matmul_vjp_a(g: Array, y: Array, a: Array, b: Array) -> Array:
     if b.ndim == 1:
         return g[..., None] * b
     if a.ndim == 1:
         return np.matmul(b, g[..., None])[..., 0]
-    return np.matmul(g, b.swapaxes(-1, -2))
+    return _times(g, b.swapaxes(-1, -2))
 
 
 def _matmul_vjp_b(g: Array, y: Array, a: Array, b: Array) -> Array:
@@ -57,7 +69,7 @@ def _rows(x: Array) -> Array:
 def _linear(x: Array, weight: Array, bias: Array) -> Array:
     if weight.ndim != 2 or bias.shape != weight.shape[:1]:
         raise ShapeError(f"linear needs a weight (out, in) and a bias (out), got {weight.shape} and {bias.shape}")
-    y = np.matmul(x, weight.T)
+    y = _times(x, weight.T)
     if type(y) is not type(bias) or y.dtype != bias.dtype:
         return y + bias
     y += bias  # in place, since nobody else holds the product
@@ -66,7 +78,7 @@ def _linear(x: Array, weight: Array, bias: Array) -> Array:
 
 linear = primitive(
     _linear,
-    lambda g, y, x, weight, bias: np.matmul(g, weight),
+    lambda g, y, x, weight, bias: _times(g, weight),
     lambda g, y, x, weight, bias: np.matmul(_rows(x).T, _rows(g)).T,
     lambda g, y, x, weight, bias: g,
     kind="multiplying",

@@ -16,28 +16,32 @@ def normal_density(x: Array) -> Array:
 
 FEW = 250  # for fewer entries, Python's erfc takes less time than the polynomial
 
-# (z + 6) Φ(-z) / φ(z) for z > 0 as a polynomial in (z - 6) / (z + 6), the highest power first: the Chebyshev series,
-# cut off where the rest is below a quarter of the last digit
+# (z + c) Φ(-z) / φ(z) for z > 0 as a polynomial in (z - c) / (z + c), the highest power first: the Chebyshev series,
+# cut off where the rest is below a quarter of the last digit, as far as φ(z) is not 0
+_DOUBLE_CENTRE, _SINGLE_CENTRE = 5.0, 3.5
 _DOUBLE = (
-    *(-8.530934596657190385e-10, -9.0372098626967468474e-10, 1.1697091589014398108e-8, 7.087974401694241218e-9),
-    *(-1.0286711933519800065e-7, 1.7164141509358078357e-8, 7.6959423460289832719e-7, -1.0766450945374235737e-6),
-    *(-4.5043973780308691154e-6, 1.7036818975396529498e-5, 2.6928306762085482547e-6, -1.6230983181152882235e-4),
-    *(4.5460414842582507161e-4, 8.2393144292572880446e-5, -5.343142079528957103e-3, 2.5141031962779742681e-2),
-    *(-7.7668667928042989128e-2, 1.8842804927879810643e-1, -3.82712586671449892e-1, 6.7171182149934728929e-1),
-    *(-1.0375024310762126949, 1.4261935116084092472, -1.7571690543441036269, 1.9485319307624095199),
+    *(5.3472982285321996857e-9, 1.8556263483858684813e-8, -2.634848874170406139e-8, -1.6551876074754039154e-7),
+    *(1.1001640293842438076e-7, 1.0870518060378469145e-6, -8.4682324851189806031e-7, -6.9428968954711536227e-6),
+    *(9.9800558369722971398e-6, 4.1814327044707158791e-5, -1.2473729244515361134e-4, -1.4883310153129229897e-4),
+    *(0.0013658594796728051582, -0.0019999619531238999741, -0.0075032828583207022196, 0.052125502409260121072),
+    *(-0.17325473408468362491, 0.41364471573286268209, -0.78591107554662018497, 1.2415470615738626279),
+    *(-1.6678665951889593748, 1.9280810471531576599),
 )
 _SINGLE = (
-    *(-1.1042605616e-4, 4.4062662731e-4, 1.451409993e-5, -5.3174708814e-3, 2.5186152915e-2, -7.7686318522e-2),
-    *(1.8841249769e-1, -3.827070686e-1, 6.7171438692e-1, -1.0375031503, 1.4261933524, -1.7571690279, 1.9485319324),
+    *(3.0002062306e-4, 0.0010917796193, -0.0012501673249, -0.0079879075006, 0.016275137194, 0.043639119175),
+    *(-0.29090138243, 0.79065263518, -1.4176530798, 1.8659743898),
 )
 
 
 def by_polynomial(x: Array, density: Array) -> Array:
     """Φ(x) of an array in single or double precision, from it and φ(x)."""
-    z = np.minimum(np.absolute(x), 40)  # where the tail is 0 already
-    inverse = 1 / (z + 6)
-    t = (z - 6) * inverse
-    highest, *coefficients = _SINGLE if x.dtype == np.float32 else _DOUBLE
+    is_single = x.dtype == np.float32
+    centre, (highest, *coefficients) = (_SINGLE_CENTRE, _SINGLE) if is_single else (_DOUBLE_CENTRE, _DOUBLE)
+    t = np.absolute(np.clip(x, -40, 40))  # beyond, the tail is 0 already
+    inverse = t + centre
+    inverse = 1 / inverse
+    t -= centre
+    t *= inverse
     tail = highest * t
     tail += coefficients[0]
     for coefficient in coefficients[1:]:  # in place: a new array for each step would take longer than the step
@@ -45,7 +49,8 @@ def by_polynomial(x: Array, density: Array) -> Array:
         tail += coefficient
     tail *= inverse
     tail *= density
-    return np.absolute(np.greater(x, 0) - tail)  # the tail, or 1 - tail
+    tail -= np.greater(x, 0)
+    return np.absolute(tail)  # the tail, or 1 - tail
 
 
 def _normal_cdf(x: Array) -> Array:
