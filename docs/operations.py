@@ -54,6 +54,7 @@ ORDER = [
     "convolution",
     "pooling",
     "losses",
+    "normalization",
     "recurrence",
     "requirements",
 ]

@@ -13,6 +13,7 @@ from tinygrad_lite.nn.embedding import *
 from tinygrad_lite.nn.linear import *
 from tinygrad_lite.nn.losses import *
 from tinygrad_lite.nn.module import *
+from tinygrad_lite.nn.normalization import *
 from tinygrad_lite.nn.padding import *
 from tinygrad_lite.nn.pooling import *
 from tinygrad_lite.nn.recurrent import *

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.engine.op import Array
-from tinygrad_lite.engine.tensor import tensor
 from tinygrad_lite.errors import InputError, ShapeError
 from tinygrad_lite.nn import functional, init
 from tinygrad_lite.nn.attention import MultiheadAttention
 from tinygrad_lite.nn.dropout import Dropout
 from tinygrad_lite.nn.linear import Linear
 from tinygrad_lite.nn.module import Module
+from tinygrad_lite.nn.normalization import LayerNorm
 
 __all__ = [
     "Transformer",
@@ -24,18 +24,6 @@ __all__ = [
 ]
 
 Activation = str | Callable[[Array], Array]
-
-
-class LayerNorm(Module):
-    def __init__(self, size: int, eps: float, bias: bool, *, dtype: Any) -> None:
-        self.eps = eps
-        self.weight = tensor(np.ones(size, dtype), requires_grad=True)
-        self.bias = tensor(np.zeros(size, dtype), requires_grad=True) if bias else None
-
-    def forward(self, x: Array) -> Array:
-        d = x - np.mean(x, axis=-1, keepdims=True)
-        y = d / np.sqrt(np.mean(d * d, axis=-1, keepdims=True) + self.eps) * self.weight
-        return y if self.bias is None else y + self.bias
 
 
 class _Layer(Module):

@@ -17,7 +17,16 @@ from tinygrad_lite.ops.arithmetic import (
     statistics,
 )
 from tinygrad_lite.ops.linear import contraction, decompositions, linalg, norms, products, triangular
-from tinygrad_lite.ops.networks import activations, attention, convolution, losses, normal, pooling, recurrence
+from tinygrad_lite.ops.networks import (
+    activations,
+    attention,
+    convolution,
+    losses,
+    normal,
+    normalization,
+    pooling,
+    recurrence,
+)
 from tinygrad_lite.ops.shapes import arranging, filling, indexing, joining, padding, shaping, windows
 
 __all__ = [
@@ -38,6 +47,7 @@ __all__ = [
     "linalg",
     "losses",
     "normal",
+    "normalization",
     "norms",
     "ordering",
     "padding",

@@ -8,6 +8,7 @@ from tinygrad_lite.nn.functional.distances import *
 from tinygrad_lite.nn.functional.dropout import *
 from tinygrad_lite.nn.functional.embedding import *
 from tinygrad_lite.nn.functional.linear import *
+from tinygrad_lite.nn.functional.normalization import *
 from tinygrad_lite.nn.functional.padding import *
 from tinygrad_lite.nn.functional.pooling import *
 from tinygrad_lite.nn.functional.regression_losses import *

@@ -1,0 +1,87 @@
+"""Normalisation: groups of entries with mean 0 and variance 1, then scaled and shifted."""
+
+from math import prod
+from typing import NamedTuple
+
+import numpy as np
+
+from tinygrad_lite.engine.op import Array, Example, primitive
+from tinygrad_lite.ops.arithmetic.reductions import divided
+from tinygrad_lite.sums import total_along
+
+Axes = tuple[int, ...]
+
+
+class Standard(NamedTuple):
+    """The mean and the variance of each group, 1 / √(variance + ε), and the entries (x - mean) / √(variance + ε)."""
+
+    mean: Array
+    variance: Array
+    inverse: Array
+    entries: Array
+
+
+def standard(x: Array, axes: Axes, eps: float) -> Standard:
+    """Standardise the groups of entries along some axes."""
+    mean = _mean(x, axes)
+    deviation = x - mean
+    variance = _mean(deviation * deviation, axes)
+    inverse = 1 / np.sqrt(variance + eps)
+    return Standard(mean, variance, inverse, deviation * inverse)
+
+
+def _mean(x: Array, axes: Axes) -> Array:
+    return divided(total_along(x, axes), prod([x.shape[i] for i in axes]))
+
+
+def _standard(x: Array, weight: Array, bias: Array, axes: Axes, eps: float, known: Standard | None = None) -> Standard:
+    return standard(x, axes, eps) if known is None or type(x) is not np.ndarray else known
+
+
+def _normalization(
+    x: Array, weight: Array, bias: Array, parts: Standard, axes: Axes, eps: float, known: Standard | None = None
+) -> Array:
+    """The entries times the weight plus the bias; what is `known` of an array need not be computed again."""
+    y = parts.entries if weight is None else parts.entries * weight
+    if bias is None:
+        return y
+    if weight is None or type(y) is not type(bias) or y.dtype != bias.dtype:
+        return y + bias
+    y += bias  # in place, since nobody else holds the product
+    return y
+
+
+def _normalization_vjp(
+    g: Array,
+    y: Array,
+    x: Array,
+    weight: Array,
+    bias: Array,
+    parts: Standard,
+    axes: Axes,
+    eps: float,
+    known: Standard | None = None,
+) -> Array:
+    inverse = parts.inverse
+    if weight is not None and all(weight.shape[i - x.ndim] == 1 for i in axes if x.ndim - i <= weight.ndim):
+        inverse = inverse * weight  # one for each group
+    elif weight is not None:
+        g = g * weight
+    return inverse * (g - _mean(g, axes) - parts.entries * _mean(g * parts.entries, axes))
+
+
+_EXAMPLES: list[Example] = [
+    ([(4, 3), (3,), (3,)], {"axes": (0,), "eps": 0.1}),
+    ([(3, 4), (4,), (4,)], {"axes": (1,), "eps": 0.1}),
+    ([(2, 2, 3), (2, 1), (2, 1)], {"axes": (0, 2), "eps": 0.1}),
+    ([(2, 3, 2), (3, 2), (3, 2)], {"axes": (1, 2), "eps": 0.1}),
+]
+
+normalization = primitive(
+    _normalization,
+    _normalization_vjp,
+    lambda g, y, x, weight, bias, parts, axes, eps, known=None: g * parts.entries,
+    lambda g, y, x, weight, bias, parts, axes, eps, known=None: g,
+    shared=_standard,
+    examples=_EXAMPLES,
+)
