@@ -9,7 +9,7 @@ import pytest
 import tinygrad_lite as tg
 from tests.distributions.samples import IDS, SAMPLES, Parameters, differentiable, made
 from tinygrad_lite import distributions as D
-from tinygrad_lite.errors import InputError, ShapeError, UsageError
+from tinygrad_lite.errors import InputError, MatrixError, ShapeError, UsageError
 
 stats = pytest.importorskip("scipy.stats", reason="SciPy comes with the extra `examples`")
 integrate = pytest.importorskip("scipy.integrate")
@@ -62,14 +62,8 @@ def close(found: Any, expected: Any, tolerance: float = 1e-12) -> None:
 def test_values_are_those_of_scipy(name: str, parameters: Parameters, value: Any) -> None:
     ours = made(name, parameters)
     if name == "Categorical":
-        close(
-            ours.log_prob(value),
-            np.log(
-                np.take_along_axis(
-                    np.broadcast_to(ours.probs, (*value.shape, ours.probs.shape[-1])), value[..., None], -1
-                )[..., 0]
-            ),
-        )
+        p = np.broadcast_to(ours.probs, (*value.shape, ours.probs.shape[-1]))
+        close(ours.log_prob(value), np.log(np.take_along_axis(p, value[..., None], -1)[..., 0]))
         return
     if name in OF_VECTORS:
         size = ours.event_shape[0]
@@ -212,6 +206,11 @@ BAD = [
     (lambda: D.Normal(np.zeros(3), 1.0).log_prob(np.ones(2)), ShapeError, r"broadcasts with \(3,\), got \(2,\)"),
     (lambda: D.MultivariateNormal(np.zeros(3), np.eye(2)), ShapeError, r"must have shape \(…, 3, 3\), got \(2, 2\)"),
     (lambda: D.MultivariateNormal(np.zeros(2), np.tri(2)), InputError, r"covariance_matrix must be a symmetric matrix"),
+    (
+        lambda: D.MultivariateNormal(np.zeros(2), -np.eye(2)),
+        MatrixError,
+        r"covariance_matrix must be positive definite",
+    ),
     (lambda: D.Independent(D.Normal(0.0, 1.0), 1), ShapeError, r"must be at most 0, .* of the batch \(\), got 1"),
     (lambda: D.Binomial(np.array([1, 2]), 0.5).entropy(), UsageError, r"equal total_count only"),
     (lambda: D.kl_divergence(D.Normal(0.0, 1.0), D.Poisson(1.0)), UsageError, r"no formula is known .* Normal from P"),

@@ -32,7 +32,15 @@ NOT_CONTINUED = {
     # it ends the series when the real part stands still, with digits of the step missing
     *("exp1", "spence"),
     # an iteration, a quadrature or a sum whose ends are chosen by comparing, and Python's own quantile
-    *("log_gamma_quantile", "log_gamma_cdf", "gamma_flow", "mean_log_factorial", "normal_quantile"),
+    *(
+        "log_gamma_quantile",
+        "log_gamma_cdf",
+        "gamma_flow",
+        "logit_beta_quantile",
+        "beta_flow",
+        "mean_log_factorial",
+        "normal_quantile",
+    ),
 }
 
 LOOSER = {

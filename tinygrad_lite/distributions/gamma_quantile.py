@@ -7,18 +7,16 @@ of a quantile by a is then the integral of B₁ · p above y, divided by p(y).
 Source: Figurnov, Mohamed and Mnih (2018), Implicit reparameterization gradients.
 """
 
-from collections.abc import Callable
 from math import comb, factorial, log, pi
 
 import numpy as np
 
+from tinygrad_lite.distributions.quantiles import in_pieces, quantile
 from tinygrad_lite.engine.op import POSITIVE, REAL, Array, Op, elementwise
 from tinygrad_lite.ops.arithmetic.elementwise import nodes_and_weights
 from tinygrad_lite.ops.continuations.forms import not_continued
 from tinygrad_lite.ops.gamma_functions import lgamma, polygamma
 from tinygrad_lite.ops.networks.normal import normal_cdf
-
-PIECE = 2048  # entries at a time, since the quadrature needs 40 numbers for each
 
 
 def _bell(a: Array, y: Array, order: int) -> list[Array]:
@@ -69,44 +67,23 @@ def _tail(a: Array, y: Array, order: int) -> Array:
 
 
 def _quantile(a: Array, z: Array) -> Array:
-    """Halley's method for the logarithm of the smaller tail, which is concave in y."""
-    upper = np.greater(z, 0)
-    target = np.log(normal_cdf(-np.absolute(z)))
     # the start: Wilson and Hilferty's approximation, or the first term of the power series
     root = 1 - 1 / (9 * a) + z / (3 * np.sqrt(a))
     far = np.log(a) + 3 * np.log(np.maximum(root, 0.3))
     y = np.where(np.greater(root, 0.3), far, (np.log(normal_cdf(z)) + lgamma(a + 1)) / a)
-    sign, log_gamma = np.where(upper, -1, 1), lgamma(a)
-    for _ in range(30):
-        log_p = a * y - np.exp(y) - log_gamma
-        area = np.absolute(_tail(a, y, 0))
-        same = np.equal(_is_upper(a, y), upper)
-        log_tail = np.where(same, log_p + np.log(area), np.log1p(-np.minimum(np.exp(log_p) * area, 1 - 1e-16)))
-        slope = sign * np.exp(log_p - log_tail)
-        newton = (target - log_tail) / slope
-        step = newton / np.clip(1 + newton * (a - np.exp(y) - slope) / 2, 0.5, 2)
-        y = y + np.clip(step, -2, 2)
-        if np.all(np.absolute(step) <= 1e-5 * np.minimum(1, 1 / np.sqrt(a))):
-            break
-    return y
-
-
-def _in_pieces(function: Callable[..., Array], a: Array, b: Array) -> Array:
-    """A function of float64 arrays of one axis, piece by piece, for arrays of any shapes and precision."""
-    dtype = np.result_type(a, b, 1.0)
-    a, b = np.broadcast_arrays(a, b)
-    shape = a.shape
-    a, b = (np.ravel(x).astype(float) for x in (a, b))
-    y = np.empty(a.size)
-    with np.errstate(all="ignore"):
-        for start in range(0, a.size, PIECE):
-            piece = slice(start, start + PIECE)
-            y[piece] = function(a[piece], b[piece])
-    return y.reshape(shape).astype(dtype, copy=False)[()]
+    log_gamma = lgamma(a)
+    return quantile(
+        z,
+        y,
+        2.0,
+        lambda y: a * y - np.exp(y) - log_gamma,
+        lambda y: a - np.exp(y),
+        lambda y: _tail(a, y, 0),
+    )
 
 
 def _gamma_flow(a: Array, y: Array, order: int) -> Array:
-    return _in_pieces(lambda a, y: _tail(a, y, order), a, y)
+    return in_pieces(lambda a, y: _tail(a, y, order), a, y)
 
 
 # ∓∂ⁿF/∂aⁿ / p, with F the distribution function; for n = 1 the derivative by a of the quantile
@@ -121,7 +98,7 @@ gamma_flow: Op = elementwise(
 
 
 def _log_gamma_quantile(a: Array, z: Array) -> Array:
-    return _in_pieces(_quantile, a, z)
+    return in_pieces(_quantile, a, z)
 
 
 # log x of the quantile x of the gamma distribution at which its distribution function is Φ(z)
@@ -140,7 +117,7 @@ def _cdf(a: Array, y: Array) -> Array:
 
 
 def _log_gamma_cdf(a: Array, y: Array) -> Array:
-    return _in_pieces(_cdf, a, y)
+    return in_pieces(_cdf, a, y)
 
 
 # F(x) at y = log x

@@ -9,7 +9,7 @@ import numpy as np
 from tinygrad_lite.distributions import constraints
 from tinygrad_lite.distributions.distribution import Distribution
 from tinygrad_lite.distributions.gamma_quantile import log_gamma_cdf
-from tinygrad_lite.distributions.noise import Rng, Shape, log_gamma, noise, smooth_log_gamma
+from tinygrad_lite.distributions.noise import Rng, Shape, log_gamma, noise, smooth_log_gamma, smooth_logit_beta
 from tinygrad_lite.engine.grad_mode import no_grad
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.ops.gamma_functions import lgamma, polygamma
@@ -123,8 +123,14 @@ class Beta(_OfGammas):
         self._take(validate_args, concentration1=concentration1, concentration0=concentration0)
 
     def _made(self, draw: Draw, shape: Shape, rng: np.random.Generator) -> Array:
-        difference = draw(self.concentration1, shape, rng) - draw(self.concentration0, shape, rng)
-        return np.clip(sigmoid(difference), self._smallest(), 1 - float(np.finfo(self.dtype).epsneg))
+        return self._at(draw(self.concentration1, shape, rng) - draw(self.concentration0, shape, rng))
+
+    def rsample(self, sample_shape: Any = (), rng: Rng = None) -> Array:
+        shape, rng = self._extended_shape(sample_shape), np.random.default_rng(rng)
+        return self._at(smooth_logit_beta(self.concentration1, self.concentration0, shape, rng))
+
+    def _at(self, logit: Array) -> Array:
+        return np.clip(sigmoid(logit), self._smallest(), 1 - float(np.finfo(self.dtype).epsneg))
 
     def log_prob(self, value: Array) -> Array:
         x, a, b = self._checked(value), self.concentration1, self.concentration0

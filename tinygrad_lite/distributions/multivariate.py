@@ -10,7 +10,7 @@ from tinygrad_lite.distributions.continuous import LOG_2_PI
 from tinygrad_lite.distributions.distribution import Distribution, derived, one_of, sum_last
 from tinygrad_lite.distributions.noise import Rng, noise
 from tinygrad_lite.engine.op import Array
-from tinygrad_lite.errors import ShapeError
+from tinygrad_lite.errors import MatrixError, ShapeError
 from tinygrad_lite.ops.linear.triangular import triangular
 
 __all__ = ["Independent", "MultivariateNormal"]
@@ -55,7 +55,10 @@ class MultivariateNormal(Distribution):
         if name != "scale_tril":
             factor = _factor_of_inverse if name == "precision_matrix" else np.linalg.cholesky
             # the gradient reaches both triangles, although the factorisation reads only one
-            self.scale_tril = factor(0.5 * (matrix + np.swapaxes(matrix, -1, -2)))
+            try:
+                self.scale_tril = factor(0.5 * (matrix + np.swapaxes(matrix, -1, -2)))
+            except np.linalg.LinAlgError as error:
+                raise MatrixError(f"MultivariateNormal: {name} must be positive definite") from error
 
     @derived
     def covariance_matrix(self) -> Array:

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from tinygrad_lite.distributions.beta_quantile import logit_beta_quantile
 from tinygrad_lite.distributions.gamma_quantile import log_gamma_quantile
 from tinygrad_lite.engine.op import Array, Op, primitive
 
@@ -70,3 +71,9 @@ def log_gamma(concentration: Array, shape: Shape, rng: np.random.Generator) -> A
 def smooth_log_gamma(concentration: Array, shape: Shape, rng: np.random.Generator) -> Array:
     """The logarithm of numbers of the gamma distribution, which changes smoothly with the concentration."""
     return log_gamma_quantile(concentration, noise("standard_normal", shape, rng, concentration.dtype))
+
+
+def smooth_logit_beta(concentration1: Array, concentration0: Array, shape: Shape, rng: np.random.Generator) -> Array:
+    """log x / (1 - x) of numbers x of the beta distribution, which change smoothly with the concentrations."""
+    z = noise("standard_normal", shape, rng, concentration1.dtype)
+    return logit_beta_quantile(concentration1, concentration0, z)

@@ -1,0 +1,136 @@
+"""The quantiles of the beta distribution as a smooth function of its concentrations, to draw from it with a gradient.
+
+On the logistic scale, y = log x / (1 - x), the distribution of the concentrations a and b has the density p(y) =
+σ(y)ᵃ σ(-y)ᵇ / B(a, b), where σ(y) = x. Its derivative of orders m by a and n by b is p times a Bell polynomial in
+log σ(y), log σ(-y) and the derivatives of log B.
+
+Source: Figurnov, Mohamed and Mnih (2018), Implicit reparameterization gradients.
+"""
+
+from math import comb, log, pi
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.distributions.quantiles import in_pieces, quantile
+from tinygrad_lite.engine.op import POSITIVE, REAL, Array, Op, elementwise
+from tinygrad_lite.ops.continuations.forms import not_continued
+from tinygrad_lite.ops.gamma_functions import lgamma, polygamma
+from tinygrad_lite.ops.networks.activations import sigmoid, softplus
+from tinygrad_lite.ops.networks.normal import normal_cdf
+
+# Gauss-Legendre quadrature from 0 to 1 of a function of t³, which puts most points close to 0
+_GAUSS, _GAUSS_WEIGHTS = np.polynomial.legendre.leggauss(80)
+_NODES = ((_GAUSS + 1) / 2) ** 3
+_WEIGHTS = 1.5 * _GAUSS_WEIGHTS * ((_GAUSS + 1) / 2) ** 2
+
+
+def _arguments(a: Array, b: Array, y: Array, order: int) -> dict[tuple[int, int], Array]:
+    """What the Bell polynomials of up to this total order are made of."""
+    total = [polygamma(a + b, order=k) for k in range(order)]
+    arguments = {(k + 1 - j, j): total[k] for k in range(order) for j in range(k + 2)}
+    for k in range(order):
+        arguments[k + 1, 0] = arguments[k + 1, 0] - polygamma(a, order=k) - (0 if k else softplus(-y))
+        arguments[0, k + 1] = arguments[0, k + 1] - polygamma(b, order=k) - (0 if k else softplus(y))
+    return arguments
+
+
+def _bell(arguments: dict[tuple[int, int], Array], m: int, n: int) -> Array:
+    if m == n == 0:
+        return 1.0
+    if m == 0:
+        return sum(comb(n - 1, j) * _bell(arguments, 0, n - 1 - j) * arguments[0, j + 1] for j in range(n))
+    return sum(
+        comb(m - 1, i) * comb(n, j) * _bell(arguments, m - 1 - i, n - j) * arguments[i + 1, j]
+        for i in range(m)
+        for j in range(n + 1)
+    )
+
+
+def _log_density(a: Array, b: Array, y: Array) -> Array:
+    return lgamma(a + b) - lgamma(a) - lgamma(b) - a * softplus(-y) - b * softplus(y)
+
+
+def _tail(a: Array, b: Array, y: Array, m: int, n: int) -> Array:
+    """The integral of a Bell polynomial times p above y, or minus the integral below y, divided by p(y)."""
+    upper = np.greater(y, np.log(a / b))
+    up, down = softplus(y), softplus(-y)
+    x = sigmoid(y)
+
+    def growth(x: Array, up: Array, down: Array, w: Array) -> Array:
+        """log (1 - x + x eʷ), the difference of softplus between y + w and y."""
+        near = np.less(np.absolute(w), 1)
+        return np.where(near, np.log1p(x * np.expm1(np.where(near, w, 0))), np.logaddexp(-up, w - down))
+
+    # p(y + w) / p(y) = exp(a w - (a + b) growth(w)). Quadrature up to where that is e⁻⁴⁰, by Newton's steps from beyond
+    end = np.where(upper, (40 + (a + b) * down) / b, -(40 + (a + b) * up) / a)
+    for _ in range(15):
+        end = end - (a * end - (a + b) * growth(x, up, down, end) + 40) / (a - (a + b) * sigmoid(y + end))
+    w = np.expand_dims(end, -1) * _NODES
+    a, b, y, x, up, down = (np.expand_dims(value, -1) for value in (a, b, y, x, up, down))
+    density = np.exp(a * w - (a + b) * growth(x, up, down, w))
+    bell = _bell(_arguments(a, b, y + w, m + n), m, n)
+    return end * ((density * bell) @ _WEIGHTS)
+
+
+def _quantile(a: Array, b: Array, z: Array) -> Array:
+    log_beta = lgamma(a) + lgamma(b) - lgamma(a + b)
+    # the start: the normal distribution of the same mean and variance, or the first terms of power series
+    spread = np.sqrt(polygamma(a, order=1) + polygamma(b, order=1))
+    y = polygamma(a, order=0) - polygamma(b, order=0) + spread * z
+    left = (np.log(normal_cdf(z)) + log_beta + np.log(a)) / a
+    right = -(np.log(normal_cdf(-z)) + log_beta + np.log(b)) / b
+    y = np.where(np.less(left, -2), left, np.where(np.greater(right, 2), right, y))
+    return quantile(
+        z,
+        y,
+        2 + 1 / np.minimum(a, b),
+        lambda y: -a * softplus(-y) - b * softplus(y) - log_beta,
+        lambda y: a - (a + b) * sigmoid(y),
+        lambda y: _tail(a, b, y, 0, 0),
+    )
+
+
+def _beta_flow(a: Array, b: Array, y: Array, orders: tuple[int, int]) -> Array:
+    return in_pieces(lambda a, b, y: _tail(a, b, y, *orders), a, b, y)
+
+
+def _by_concentration(i: int) -> Any:
+    def derivative(v: Array, a: Array, b: Array, y: Array, orders: tuple[int, int]) -> Array:
+        m, n = orders
+        first = _arguments(a, b, y, 1)[1 - i, i]
+        return beta_flow(a, b, y, orders=(m + 1 - i, n + i)) - first * v
+
+    return derivative
+
+
+def _by_y(v: Array, a: Array, b: Array, y: Array, orders: tuple[int, int]) -> Array:
+    return ((a + b) * sigmoid(y) - a) * v - _bell(_arguments(a, b, y, sum(orders)), *orders)
+
+
+# ∓∂F / p, where F is the distribution function and ∂ are derivatives of these orders by a and b; for one of order 1 it
+# is the derivative of the quantile
+beta_flow: Op = elementwise(
+    _beta_flow,
+    _by_concentration(0),
+    _by_concentration(1),
+    _by_y,
+    domain=(POSITIVE, POSITIVE, REAL),
+    on_complex=not_continued,
+    examples=[([(2, 3), (2, 3), (2, 3)], {"orders": orders}) for orders in ((1, 0), (0, 1), (1, 1))],
+)
+
+
+def _logit_beta_quantile(a: Array, b: Array, z: Array) -> Array:
+    return in_pieces(_quantile, a, b, z)
+
+
+# log x / (1 - x) of the quantile x of the beta distribution at which its distribution function is Φ(z)
+logit_beta_quantile = elementwise(
+    _logit_beta_quantile,
+    lambda y, a, b, z: beta_flow(a, b, y, orders=(1, 0)),
+    lambda y, a, b, z: beta_flow(a, b, y, orders=(0, 1)),
+    lambda y, a, b, z: np.exp(-0.5 * (z * z + log(2 * pi)) - _log_density(a, b, y)),
+    domain=(POSITIVE, POSITIVE, REAL),
+    on_complex=not_continued,
+)
