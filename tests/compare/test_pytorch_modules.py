@@ -211,7 +211,8 @@ def test_clipping(clip: Callable[[Any, Any], Any]) -> None:
 def computed(utils: Any, kind: str, layer: Any, **settings: Any) -> Any:
     axis = settings.pop("axis", 0)
     settings["axis" if utils is nn.utils else "dim"] = axis
-    return getattr(utils.parametrizations, kind)(layer, **settings)
+    home = utils if settings.pop("older", False) else utils.parametrizations
+    return getattr(home, kind)(layer, **settings)
 
 
 COMPUTED: dict[str, tuple[str, dict[str, Any]]] = {
@@ -222,9 +223,15 @@ COMPUTED: dict[str, tuple[str, dict[str, Any]]] = {
     "spectral norm": ("spectral_norm", {}),
     "spectral norm by columns": ("spectral_norm", {"axis": 1, "n_power_iterations": 3}),
     "spectral norm of a bias": ("spectral_norm", {"name": "bias", "eps": 1e-3}),
+    "older weight norm": ("weight_norm", {"older": True}),
+    "older weight norm by columns": ("weight_norm", {"older": True, "axis": 1}),
+    "older weight norm of all": ("weight_norm", {"older": True, "axis": None}),
+    "older spectral norm": ("spectral_norm", {"older": True, "n_power_iterations": 2}),
+    "older spectral norm by columns": ("spectral_norm", {"older": True, "axis": 1}),
 }
 
 
+@pytest.mark.filterwarnings("ignore:.*weight_norm.*deprecated:FutureWarning")
 @pytest.mark.parametrize(("kind", "settings"), COMPUTED.values(), ids=COMPUTED)
 def test_computed_weights(kind: str, settings: dict[str, Any]) -> None:
     theirs = computed(torch.nn.utils, kind, torch.nn.Linear(3, 4).double(), **settings)

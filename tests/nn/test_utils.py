@@ -256,6 +256,51 @@ def test_a_compiled_step_follows_as_well() -> None:
         np.testing.assert_allclose(found[path], expected[path], rtol=1e-12)
 
 
+OLDER: dict[str, tuple[Callable[[Any], nn.Module], Callable[[Any], nn.Module], list[str]]] = {
+    "weight norm": (utils.weight_norm, utils.remove_weight_norm, ["weight_g", "weight_v"]),
+    "of the whole": (lambda m: utils.weight_norm(m, axis=None), utils.remove_weight_norm, ["weight_g", "weight_v"]),
+    "spectral norm": (
+        lambda m: utils.spectral_norm(m, rng=1),
+        utils.remove_spectral_norm,
+        ["weight_orig", "weight_u", "weight_v"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("make", "remove", "names"), OLDER.values(), ids=OLDER)
+def test_the_older_names(make: Any, remove: Any, names: list[str]) -> None:
+    layer = make(nn.Linear(3, 2, rng=0))
+    assert list(layer.state_dict()) == ["bias", *names]
+    run = tg.compile(lambda m, x: m(x))
+    for _ in range(5):
+        layer(X)
+    layer.eval()
+    value = layer(X)
+    np.testing.assert_allclose(value.numpy(), X @ layer.weight.numpy().T + layer.bias.numpy())
+    np.testing.assert_allclose(run(layer, X).detach(), value.detach(), rtol=1e-13)
+    assert tg.gradcheck(layer, X, order=2)
+    for again in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
+        np.testing.assert_array_equal(again(X).numpy(), value.numpy())
+    gradient = tg.grad(lambda m: np.sum(m(X) ** 2))(layer)
+    assert gradient.keys() == {
+        "bias",
+        *(name for name in names if name[-1] != "u" and (name[-1] != "v" or len(names) == 2)),
+    }
+    with tg.no_grad():
+        layer(X)
+    assert list(layer.state_dict()) == ["bias", *names], "what is computed is no state"
+    with pytest.raises(UsageError, match="cannot be assigned"):
+        layer.weight = layer.weight
+    with pytest.raises(UsageError, match="no tensor 'weight' of its own"):
+        make(layer)
+    assert type(remove(layer)) is nn.Linear
+    assert list(layer.state_dict()) == ["bias", "weight"]
+    np.testing.assert_allclose(layer(X).numpy(), value.numpy(), rtol=1e-15)
+    assert not layer._hooks
+    with pytest.raises(UsageError, match="is not normalised"):
+        remove(layer)
+
+
 REFUSED: dict[str, tuple[Callable[[nn.Module], Any], type[Exception], str]] = {
     "no tensor": (
         lambda m: parametrize.register_parametrization(m, "w", Symmetric()),

@@ -7,8 +7,8 @@ from typing import Any, Self
 from tinygrad_lite import trees
 from tinygrad_lite.errors import InputError, UsageError
 
-_ASIDE = frozenset({"_hooks", "_transient", "_original", "_substitutes"})
-"""Attributes that are no fields: hooks, names of buffers that are not saved, and what a stand-in stands for."""
+_ASIDE = frozenset({"_hooks", "_transient", "_computed", "_original", "_substitutes"})
+"""Attributes that are no fields: hooks, buffers that are not saved, what is computed, the facts of a stand-in."""
 
 
 class Structure(trees.Parametric):

@@ -3,4 +3,5 @@
 from tinygrad_lite.nn.utils import parametrizations as parametrizations
 from tinygrad_lite.nn.utils import parametrize as parametrize
 from tinygrad_lite.nn.utils.clipping import *
+from tinygrad_lite.nn.utils.older import *
 from tinygrad_lite.nn.utils.vectors import *

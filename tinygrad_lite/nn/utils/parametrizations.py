@@ -9,6 +9,7 @@ from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor, tensor
 from tinygrad_lite.errors import AxisError, InputError, UsageError
 from tinygrad_lite.nn import init
+from tinygrad_lite.nn.convolution import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from tinygrad_lite.nn.module import Module
 from tinygrad_lite.nn.utils.parametrize import register_parametrization
 from tinygrad_lite.transforms.custom import stop_gradient
@@ -34,7 +35,7 @@ def weight_norm(module: Module, name: str = "weight", axis: int | None = 0) -> M
         >>> {path: array.shape for path, array in layer.state_dict().items()}
         {'bias': (2,), 'parametrizations.weight.original0': (2, 1), 'parametrizations.weight.original1': (2, 3)}
     """
-    return register_parametrization(module, name, _WeightNorm(-1 if axis is None else axis))
+    return register_parametrization(module, name, WeightLength(-1 if axis is None else axis))
 
 
 def spectral_norm(
@@ -68,12 +69,13 @@ def spectral_norm(
     weight = getattr(module, name, None)
     if not isinstance(weight, Tensor):
         raise UsageError(f"{module.summary()} has no tensor {name!r} to parametrize")
-    if axis is None:
-        axis = int(any(kind.__name__.startswith("ConvTranspose") for kind in type(module).__mro__))
+    axis = rows_axis(module) if axis is None else axis
     return register_parametrization(module, name, _SpectralNorm(weight.detach(), n_power_iterations, axis, eps, rng))
 
 
-class _WeightNorm(Module):
+class WeightLength(Module):
+    """w = g v / ‖v‖, where each slice along an axis has its length; with axis -1, the whole weight has one."""
+
     def __init__(self, axis: int) -> None:
         self.axis = axis
 
@@ -87,44 +89,71 @@ class _WeightNorm(Module):
         return v * (g / self._norm(v))
 
     def right_inverse(self, weight: Array) -> tuple[Array, Array]:
+        """The length and the direction of a weight."""
         return self._norm(weight), weight
 
 
-class _SpectralNorm(Module):
-    def __init__(self, weight: Tensor, n_power_iterations: int, axis: int, eps: float, rng: init.Rng) -> None:
+class Spectral(Module):
+    """w = W / σ, σ = uᵀ W v, where u and v follow the power method; for a vector, w = W / ‖W‖."""
+
+    def __init__(self, ndim: int, n_power_iterations: int, axis: int, eps: float) -> None:
         if n_power_iterations < 1:
             raise InputError(f"spectral_norm needs a positive n_power_iterations, got {n_power_iterations}")
-        if not -weight.ndim <= axis < weight.ndim:
-            raise AxisError(axis, weight.ndim)
-        self.n_power_iterations, self.axis, self.eps = n_power_iterations, axis % weight.ndim, eps
-        if weight.ndim > 1:
-            matrix, rng = self._matrix(weight), np.random.default_rng(rng)
-            drawn = [init.normal(size, dtype=weight.dtype, rng=rng) for size in matrix.shape]
-            self._u, self._v = (tensor(self._unit(x)) for x in drawn)
-            self._follow(matrix, 15)
+        if not -ndim <= axis < ndim:
+            raise AxisError(axis, ndim)
+        self.n_power_iterations, self.axis, self.eps = n_power_iterations, axis % ndim, eps
 
     def _matrix(self, weight: Array) -> Array:
         return np.reshape(np.moveaxis(weight, self.axis, 0), (weight.shape[self.axis], -1))
 
-    def _unit(self, x: Array) -> Array:
+    def unit(self, x: Array) -> Array:
+        """A vector divided by its length."""
         return x / np.maximum(np.linalg.norm(x), self.eps)
 
-    def _follow(self, matrix: Array, steps: int) -> None:
-        """Steps of the power method."""
-        matrix = stop_gradient(matrix)
+    def drawn(self, weight: Tensor, rng: init.Rng) -> tuple[Tensor, Tensor]:
+        """Random u and v."""
+        rng = np.random.default_rng(rng)
+        u, v = (
+            tensor(self.unit(init.normal(size, rng=rng)), dtype=weight.dtype) for size in self._matrix(weight).shape
+        )
+        return u, v
+
+    def follow(self, weight: Array, u: Tensor, v: Tensor, steps: int, u_first: bool = True) -> None:
+        """Steps of the power method: u ← W v / ‖W v‖ and v ← Wᵀ u / ‖Wᵀ u‖."""
+        matrix = stop_gradient(self._matrix(weight))
         with no_grad():
-            for _ in range(steps):
-                self._u.data = self._unit(np.matmul(matrix, self._v))
-                self._v.data = self._unit(np.matmul(self._u, matrix))
+            for k in range(2 * steps):
+                if (k % 2 == 0) == u_first:
+                    u.data = self.unit(np.matmul(matrix, v))
+                else:
+                    v.data = self.unit(np.matmul(u, matrix))
+
+    def divided(self, weight: Array, u: Tensor, v: Tensor) -> Array:
+        """The weight divided by σ."""
+        return weight / np.vdot(u.detach(), np.matmul(self._matrix(weight), v.detach()))
+
+
+class _SpectralNorm(Spectral):
+    """With its own u and v, which start near those of the weight."""
+
+    def __init__(self, weight: Tensor, n_power_iterations: int, axis: int, eps: float, rng: init.Rng) -> None:
+        super().__init__(weight.ndim, n_power_iterations, axis, eps)
+        if weight.ndim > 1:
+            self._u, self._v = self.drawn(weight, rng)
+            self.follow(weight, self._u, self._v, 15)
 
     def forward(self, weight: Array) -> Any:
         if weight.ndim == 1:
-            return self._unit(weight)
-        matrix = self._matrix(weight)
+            return self.unit(weight)
         if self.training:
-            self._follow(matrix, self.n_power_iterations)
-        u, v = self._u.detach(), self._v.detach()
-        return weight / np.vdot(u, np.matmul(matrix, v))
+            self.follow(weight, self._u, self._v, self.n_power_iterations)
+        return self.divided(weight, self._u, self._v)
 
     def right_inverse(self, weight: Array) -> Array:
+        """The weight itself: PyTorch does not check that it is normalised either."""
         return weight
+
+
+def rows_axis(module: Module) -> int:
+    """The axis of a layer's weight that counts its outputs."""
+    return int(isinstance(module, (ConvTranspose1d, ConvTranspose2d, ConvTranspose3d)))

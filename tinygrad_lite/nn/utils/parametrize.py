@@ -3,8 +3,8 @@
 What is learnt are the originals, from which each read of the field computes its value.
 """
 
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
 from typing import Any
 
 from tinygrad_lite.engine.grad_mode import no_grad
@@ -101,7 +101,7 @@ def register_parametrization(module: Module, tensor_name: str, parametrization: 
     made.training = module.training
     vars(module).setdefault("parametrizations", ModuleDict())[tensor_name] = made
     del vars(module)[tensor_name]
-    _compute(module)
+    compute(module, {**vars(module).get("_computed", {}), tensor_name: partial(_value, tensor_name)})
     return module
 
 
@@ -143,7 +143,7 @@ def remove_parametrizations(module: Module, tensor_name: str, leave_parametrized
     del parametrizations[tensor_name]
     if not parametrizations:
         del vars(module)["parametrizations"]
-    _compute(module)
+    compute(module, {name: value for name, value in vars(module)["_computed"].items() if name != tensor_name})
     if len(originals) > 1:
         originals = [Parameter(value, originals[0].requires_grad) if is_parameter(originals[0]) else tensor(value)]
     elif leave_parametrized:
@@ -166,29 +166,39 @@ def _check_like(before: Any, after: Any, parametrization: Module) -> None:
         raise UsageError(f"{parametrization.summary()} makes {after.dtype} of a tensor of {before.dtype}")
 
 
-def _compute(module: Module) -> None:
-    """Make the module one of a class in which its parametrized fields are computed."""
+def _value(name: str, module: Any) -> Any:
+    return module.parametrizations[name]()
+
+
+def compute(module: Any, computed: Mapping[str, Callable[[Any], Any]]) -> None:
+    """Make the module one of a class in which each of these fields is computed, by a function of the module."""
     kind: Any = getattr(type(module), "_plain", type(module))
-    names = tuple(vars(module).get("parametrizations", ()))
-    module.__class__ = _parametrized(kind, names) if names else kind
+    vars(module)["_computed"] = computed
+    if not computed:
+        del vars(module)["_computed"]
+    module.__class__ = _computing(kind, tuple(computed)) if computed else kind
 
 
 @cache
-def _parametrized(kind: Any, names: tuple[str, ...]) -> Any:
-    namespace = {name: _computed(name) for name in names}
+def _computing(kind: Any, names: tuple[str, ...]) -> Any:
+    fields = {name: property(partial(_read, name), partial(_assign, name)) for name in names}
     others = {"_plain": kind, "__reduce__": _reduced, "__module__": kind.__module__, "__doc__": kind.__doc__}
-    return type(f"Parametrized{kind.__name__}", (kind,), {**namespace, **others})
+    return type(f"Parametrized{kind.__name__}", (kind,), {**fields, **others})
 
 
-def _computed(name: str) -> property:
-    return property(
-        lambda self: self.parametrizations[name](), lambda self, value: self.parametrizations[name].assign(value)
-    )
+def _read(name: str, module: Any) -> Any:
+    return module._computed[name](module)
+
+
+def _assign(name: str, module: Any, value: Any) -> None:
+    if not is_parametrized(module, name):
+        raise UsageError(f"{name} of {module.summary()} is computed from other fields, and so it cannot be assigned")
+    module.parametrizations[name].assign(value)
 
 
 def _reduced(module: Any) -> tuple[Any, ...]:
-    return _restored, (module._plain, tuple(module.parametrizations)), vars(module)
+    return _restored, (module._plain, tuple(module._computed)), vars(module)
 
 
 def _restored(kind: Any, names: tuple[str, ...]) -> Any:
-    return object.__new__(_parametrized(kind, names))
+    return object.__new__(_computing(kind, names))
