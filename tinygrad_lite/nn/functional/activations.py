@@ -256,7 +256,7 @@ def softshrink(input: Array, lambd: float = 0.5) -> Array:
     """
     if not lambd >= 0:
         raise InputError(f"softshrink needs lambd ≥ 0, got {lambd}")
-    return input - np.clip(input, -lambd, lambd)
+    return np.where(np.less_equal(np.absolute(input), lambd), 0.0, input - lambd * np.sign(input))
 
 
 def threshold(input: Array, threshold: float, value: float, inplace: bool = False) -> Array:
