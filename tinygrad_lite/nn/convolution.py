@@ -70,7 +70,7 @@ class _Convolution(Spatial):
         if bias:
             self.bias = tensor(init.uniform(out_channels, -bound, bound, dtype=dtype, rng=rng), requires_grad=True)
 
-    def summary(self) -> str:
+    def extra_repr(self) -> str:
         usual = {"stride": 1, "padding": 0, "output_padding": 0, "dilation": 1, "groups": 1, "padding_mode": "zeros"}
         others = "".join(
             f", {name}={value!r}"
@@ -79,7 +79,7 @@ class _Convolution(Spatial):
         )
         bias = "" if self.bias is not None else ", bias=False"
         channels = f"{self.in_channels}, {self.out_channels}"
-        return f"{type(self).__name__}({channels}, kernel_size={self.kernel_size}{others}{bias})"
+        return f"{channels}, kernel_size={self.kernel_size}{others}{bias}"
 
 
 class _Conv(_Convolution):

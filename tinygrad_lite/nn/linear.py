@@ -103,9 +103,9 @@ class Bilinear(Module):
     def forward(self, input1: Array, input2: Array) -> Array:
         return functional.bilinear(input1, input2, self.weight, self.bias)
 
-    def summary(self) -> str:
+    def extra_repr(self) -> str:
         sizes = f"{self.in1_features}, {self.in2_features}, {self.out_features}"
-        return f"Bilinear({sizes}{'' if self.bias is not None else ', bias=False'})"
+        return f"{sizes}{'' if self.bias is not None else ', bias=False'}"
 
 
 class Identity(Module):
@@ -162,5 +162,5 @@ class Unflatten(Module):
                 return np.reshape(input, (*shape[:axis], *sizes, *shape[axis + 1 :]))
         raise ShapeError(f"{self.summary()} cannot split this axis of an input of shape {shape}")
 
-    def summary(self) -> str:
-        return f"Unflatten({self.axis}, {self.unflattened_size})"
+    def extra_repr(self) -> str:
+        return f"{self.axis}, {self.unflattened_size}"

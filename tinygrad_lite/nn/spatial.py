@@ -42,6 +42,5 @@ class Spatial(Module):
             if isinstance(field, plain) and name != "training" and not name.startswith("_")
         }
 
-    def summary(self) -> str:
-        settings = ", ".join(f"{name}={value!r}" for name, value in self.settings().items() if value is not None)
-        return f"{type(self).__name__}({settings})"
+    def extra_repr(self) -> str:
+        return ", ".join(f"{name}={value!r}" for name, value in self.settings().items() if value is not None)
