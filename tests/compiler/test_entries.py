@@ -97,7 +97,7 @@ class World:
 
     def state(self) -> list[Any]:
         gradients = [None if p.grad is None else p.grad.numpy().copy() for p in self.parameters]
-        return [*[p.numpy() for p in self.parameters], *gradients, *trees.leaves(self.optimizer.state)]
+        return [*[p.numpy() for p in self.parameters], *gradients, *trees.leaves([*self.optimizer.state.values()])]
 
 
 STEPS = ["step"] * 6 + ["keywords", "dict", "fortran", "slice", "tensors", "repeat"]

@@ -1,6 +1,7 @@
 """Compiled training steps beside eager ones: the same numbers, the same state, and nobody else's numbers changed."""
 
 import copy
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,8 @@ import pytest
 import tinygrad_lite as tg
 from tests.compiler.conftest import BACKENDS
 from tests.marks import param
-from tests.optim.test_lr_scheduler import SCHEDULES
+from tests.optim.samples import OPTIMIZERS as ALL_OPTIMIZERS
+from tests.optim.samples import SCHEDULES
 from tinygrad_lite import nn, optim, trees
 from tinygrad_lite.errors import GraphError, InputError, UsageError
 from tinygrad_lite.nn import functional as F
@@ -104,7 +106,7 @@ class Pair:
             np.testing.assert_allclose(found.grad.numpy(), expected.grad.numpy(), rtol=1e-9, atol=1e-12)
         for expected, found in zip(*[model.state_dict().values() for model in self.models]):
             np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
-        for expected, found in zip(*[optimizer.state for optimizer in self.optimizers]):
+        for expected, found in zip(*[optimizer.state.values() for optimizer in self.optimizers]):
             assert found.keys() == expected.keys()
             for name, value in expected.items():
                 assert type(found[name]) is type(value)
@@ -131,30 +133,120 @@ def test_trajectories(backend: str, model: str, optimizer: str) -> None:
     pair.check()
 
 
-@pytest.mark.parametrize("make", SCHEDULES.values(), ids=SCHEDULES)
-def test_schedules(backend: str, make: Callable[[optim.Optimizer], optim.lr_scheduler.LRScheduler]) -> None:
-    def lengths(compiled: bool) -> tuple[Any, ...]:
-        w = tg.tensor([1.0, -2.0], requires_grad=True)
-        optimizer = optim.SGD([w], lr=0.1)
-        scheduler = make(optimizer)
+class TwoGroups:
+    """A product of two matrices in training, each in a group of its own."""
 
-        def step() -> Any:
-            optimizer.zero_grad()
-            loss = np.sum(w * w)
-            loss.backward()
-            optimizer.step()
-            scheduler.step()
-            return loss
+    def __init__(self, name: str, schedule: str | None, backend: str | None, is_inside: bool = True) -> None:
+        kind, settings = ALL_OPTIMIZERS[name]
+        self.w = tg.tensor(np.linspace(-1, 1, 6).reshape(2, 3), requires_grad=True)
+        self.v = tg.tensor(np.linspace(1, -1, 6).reshape(3, 2), requires_grad=True)
+        groups = [{"params": self.w}, {"params": self.v, "lr": settings["lr"] / 2}]
+        self.optimizer = getattr(optim, kind)(groups, **settings)
+        self.scheduler = SCHEDULES[schedule](optim.lr_scheduler, self.optimizer) if schedule else None
+        self.is_inside = is_inside
+        self.step = self._step if backend is None else tg.compile(self._step, backend)
 
-        run = tg.compile(step, backend) if compiled else step
-        losses = [run() for _ in range(15)]
-        scheduler.load_state_dict({"steps": 2, "base_lr": 0.2})
-        losses += [run() for _ in range(5)]
-        assert type(optimizer.lr) is float
-        return np.array([loss.item() for loss in losses]), optimizer.lr, scheduler.steps
+    def _step(self) -> Any:
+        self.optimizer.zero_grad()
+        loss = 0.02 * np.sum((self.w @ self.v - 1) ** 2)
+        loss.backward()
+        self.optimizer.step()
+        if self.scheduler and self.is_inside:
+            self.scheduler.step()
+        return loss
 
-    for found, expected in zip(lengths(True), lengths(False)):
-        np.testing.assert_allclose(found, expected, rtol=1e-12)
+    def run(self, steps: int) -> list[Any]:
+        seen = []
+        for _ in range(steps):
+            loss = self.step()
+            if self.scheduler and not self.is_inside:
+                self.scheduler.step()
+            seen += [loss.item(), *(group["lr"] for group in self.optimizer.param_groups)]
+        return [*seen, *self.w.numpy().flat, *self.v.numpy().flat]
+
+
+def check_two_groups(name: str, schedule: str | None, backend: str, is_inside: bool = True) -> TwoGroups:
+    """A compiled step gives eager's numbers, and is recorded once with a state and once without."""
+    eager = TwoGroups(name, schedule, None)
+    compiled = TwoGroups(name, schedule, backend, is_inside)
+    for steps in (12, 8):
+        np.testing.assert_allclose(compiled.run(steps), eager.run(steps), rtol=1e-9, atol=1e-15)
+        assert sum(len(runs) for runs in compiled.step._runs.values()) <= 2  # type: ignore[attr-defined]
+    assert {type(group["lr"]) for group in compiled.optimizer.param_groups} == {float}
+    return compiled
+
+
+@pytest.mark.parametrize(
+    ("backend", "name"),
+    [param(backend, name, slow=backend == "native") for backend in BACKENDS for name in ALL_OPTIMIZERS],
+)
+def test_all_optimisers(backend: str, name: str) -> None:
+    check_two_groups(name, None, backend)
+
+
+USUALLY = [("numpy", name, "Adam", True) for name in SCHEDULES]  # and beside these:
+USUALLY += [
+    (backend, name, "SGD nesterov", True) for backend in BACKENDS for name in ("OneCycleLR", "SequentialLR nested")
+]
+USUALLY += [("native", "CyclicLR", "Adam", False)]
+
+
+@pytest.mark.parametrize(
+    ("backend", "schedule", "name", "is_inside"),
+    [
+        param(*each, slow=each not in USUALLY)
+        for each in itertools.product(BACKENDS, SCHEDULES, ("SGD nesterov", "Adam"), (True, False))
+    ],
+)
+def test_schedules(backend: str, schedule: str, name: str, is_inside: bool) -> None:
+    compiled = check_two_groups(name, schedule, backend, is_inside)
+    again = TwoGroups(name, schedule, backend)
+    again.run(3)
+    assert again.scheduler
+    assert compiled.scheduler
+    again.scheduler.load_state_dict(compiled.scheduler.state_dict())
+    again.optimizer.load_state_dict(compiled.optimizer.state_dict())
+    again.w.data, again.v.data = compiled.w.numpy(), compiled.v.numpy()
+    np.testing.assert_allclose(again.run(3), compiled.run(3), rtol=1e-12)
+
+
+def test_a_momentum_that_becomes_zero_is_another_formula(backend: str) -> None:
+    eager, compiled = (TwoGroups("SGD momentum", "OneCycleLR", each, False) for each in (None, backend))
+    for turn in range(8):
+        for each in (eager, compiled):
+            each.optimizer.param_groups[1]["momentum"] = 0.0 if turn in (3, 4) else 0.5
+        np.testing.assert_allclose(compiled.run(1), eager.run(1), rtol=1e-9)
+
+
+def test_settings_of_groups_are_followed(backend: str) -> None:
+    eager, compiled = TwoGroups("Adam", None, None), TwoGroups("Adam", None, backend)
+    for turn in range(8):
+        for each in (eager, compiled):
+            group = each.optimizer.param_groups[turn % 2]
+            group["weight_decay"] = 0.1 * (turn > 4)
+            group["lr"] *= 0.9
+        np.testing.assert_allclose(compiled.run(1), eager.run(1), rtol=1e-9)
+
+
+def test_what_is_done_to_groups_in_a_compiled_function_is_refused(backend: str) -> None:
+    optimizer = TwoGroups("Adam", None, None).optimizer
+    more = tg.tensor(1.0, requires_grad=True)
+    plateau = optim.lr_scheduler.ReduceLROnPlateau(optimizer)
+
+    def assign() -> None:
+        optimizer.param_groups[0]["weight_decay"] = 0.5
+
+    wrong: dict[str, Callable[[], Any]] = {
+        "assigns weight_decay of a group of Adam": assign,
+        "adds a group of parameters": lambda: optimizer.add_param_group({"params": more}),
+        r"needs a value while it is recorded.*\.step\(more": lambda: plateau.step(more * 2),
+    }
+    before = repr(optimizer)
+    for message, f in wrong.items():
+        with pytest.raises(UsageError, match=message):
+            tg.compile(f, backend)()
+    assert repr(optimizer) == before
+    assert len(optimizer.parameters) == 2
 
 
 def test_eager_and_compiled_steps_may_take_turns(backend: str) -> None:
@@ -543,7 +635,7 @@ def test_a_failed_recording_leaves_all_as_it_was(backend: str) -> None:
         np.testing.assert_array_equal(array, weights[name])
     assert all(parameter.grad is None for parameter in model.parameters())
     assert optimizer.lr == 1e-3
-    assert optimizer.state == [{}] * 4
+    assert [*optimizer.state.values()] == [{}] * 4
     assert model[2]._rng.bit_generator.state == draws
     assert isinstance(model(X).numpy(), np.ndarray)
 

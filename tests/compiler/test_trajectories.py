@@ -435,7 +435,8 @@ class Training:
 
     def state(self) -> list[Any]:
         gradients = [None if p.grad is None else p.grad.numpy() for p in self.model.parameters()]
-        return [*self.model.state_dict().values(), *gradients, *trees.leaves(self.optimizer.state), self.optimizer.lr]
+        state = trees.leaves([*self.optimizer.state.values()])
+        return [*self.model.state_dict().values(), *gradients, *state, self.optimizer.lr]
 
 
 def batches(name: str) -> Iterator[list[Any]]:

@@ -288,7 +288,7 @@ def test_the_optimiser_is_not_touched(tmp_path: Path) -> None:
     w = tg.tensor([1.0, 2.0], requires_grad=True, name="w")
     optimizer = tg.optim.Adam([w], lr=0.1)
     tg.explain(np.sum(w * w)).to_html(tmp_path / "lesson.html", optimizer=optimizer)
-    assert optimizer.state == [{}]
+    assert optimizer.state == {w: {}}
     assert w.grad is None
     np.testing.assert_array_equal(w.numpy(), [1.0, 2.0])
 

@@ -429,9 +429,9 @@ def test_an_optimisers_step(show: Show) -> None:
     model = Block()
     lesson = _block_lesson(model)
     optimizer = tg.optim.Adam(model.parameters(), lr=0.01)
-    state = [dict(each) for each in optimizer.state]
+    state = [dict(each) for each in optimizer.state.values()]
     opened = show(lesson, optimizer=optimizer)
-    assert [dict(each) for each in optimizer.state] == state, "no step was taken"
+    assert [dict(each) for each in optimizer.state.values()] == state, "no step was taken"
     opened.page.click("#tab-optimizer")
     before = float(lesson.graph.root.value)
     _expect_step(opened, lesson, rerun.update(lesson.graph, lesson.backward, optimizer), before)

@@ -1,5 +1,7 @@
 """Schedules: their rates by formula, and their state. (PyTorch's own are in tests/compare.)"""
 
+import copy
+import pickle
 from collections.abc import Callable
 from math import cos, pi
 from typing import Any
@@ -8,68 +10,193 @@ import numpy as np
 import pytest
 
 import tinygrad_lite as tg
+from tests.optim.samples import SCHEDULES
 from tinygrad_lite import optim
 from tinygrad_lite.errors import InputError, UsageError
 from tinygrad_lite.optim import lr_scheduler
 
-Make = Callable[[Any], lr_scheduler.LRScheduler]
-SCHEDULES: dict[str, Make] = {
-    "LambdaLR": lambda o: lr_scheduler.LambdaLR(o, lambda t: 1 / (1 + t)),
-    "StepLR": lambda o: lr_scheduler.StepLR(o, 3, gamma=0.5),
-    "ExponentialLR": lambda o: lr_scheduler.ExponentialLR(o, 0.9),
-    "LinearLR": lambda o: lr_scheduler.LinearLR(o, 0.25, 0.5, total_iters=8),
-    "CosineAnnealingLR": lambda o: lr_scheduler.CosineAnnealingLR(o, 10, eta_min=0.01),
+
+def triangle(t: int) -> float:
+    return 1 - abs(t % 8 - 4) / 4
+
+
+Rate = Callable[[int], float]
+RATES: dict[str, tuple[str, dict[str, Any], Rate]] = {
+    "lambda": ("LambdaLR", {"lr_lambda": lambda t: 1 / (1 + t)}, lambda t: 0.1 / (1 + t)),
+    "multiplicative": (
+        "MultiplicativeLR",
+        {"lr_lambda": lambda t: 1 / (1 + t)},
+        lambda t: 0.1 / np.prod(range(1, t + 2)),
+    ),
+    "step": ("StepLR", {"step_size": 3, "gamma": 0.5}, lambda t: 0.1 * 0.5 ** (t // 3)),
+    "steps": ("MultiStepLR", {"milestones": [2, 5, 5]}, lambda t: 0.1 * 0.1 ** ((t >= 2) + 2 * (t >= 5))),
+    "constant": ("ConstantLR", {"factor": 0.5, "total_iters": 4}, lambda t: 0.05 if t < 4 else 0.1),
+    "linear": (
+        "LinearLR",
+        {"start_factor": 0.25, "end_factor": 0.5, "total_iters": 8},
+        lambda t: 0.1 * (0.25 + 0.25 * min(t, 8) / 8),
+    ),
+    "exponential": ("ExponentialLR", {"gamma": 0.9}, lambda t: 0.1 * 0.9**t),
+    "polynomial": ("PolynomialLR", {"total_iters": 7, "power": 2}, lambda t: 0.1 * (1 - min(t, 7) / 7) ** 2),
+    "cosine": (
+        "CosineAnnealingLR",
+        {"T_max": 10, "eta_min": 0.01},
+        lambda t: 0.01 + 0.09 * (1 + cos(pi * t / 10)) / 2,
+    ),
+    "restarts": ("CosineAnnealingWarmRestarts", {"T_0": 4}, lambda t: 0.1 * (1 + cos(pi * (t % 4) / 4)) / 2),
+    "cyclic": ("CyclicLR", {"base_lr": 0.1, "max_lr": 0.5, "step_size_up": 4}, lambda t: 0.1 + 0.4 * triangle(t)),
+    "one cycle": (
+        "OneCycleLR",
+        {"max_lr": 1.0, "total_steps": 30, "pct_start": 0.5, "anneal_strategy": "linear", "final_div_factor": 1.0},
+        lambda t: 0.04 + 0.96 * (t / 14 if t <= 14 else (29 - t) / 15),
+    ),
 }
-RATES: dict[str, Callable[[int], float]] = {
-    "LambdaLR": lambda t: 0.1 / (1 + t),
-    "StepLR": lambda t: 0.1 * 0.5 ** (t // 3),
-    "ExponentialLR": lambda t: 0.1 * 0.9**t,
-    "LinearLR": lambda t: 0.1 * (0.25 + 0.25 * min(t, 8) / 8),
-    "CosineAnnealingLR": lambda t: 0.01 + 0.09 * (1 + cos(pi * t / 10)) / 2,
-}
 
 
-def optimizer() -> optim.Optimizer:
-    return optim.SGD([tg.tensor([1.0, -2.0], requires_grad=True)], lr=0.1)
+def optimizer(kind: str = "SGD", **settings: Any) -> optim.Optimizer:
+    w, v = (tg.tensor([1.0, -2.0], requires_grad=True) for _ in range(2))
+    return getattr(optim, kind)([{"params": w}, {"params": v, "lr": 0.05}], lr=0.1, **settings)
 
 
-@pytest.mark.parametrize("name", SCHEDULES)
-def test_rates(name: str) -> None:
-    own = optimizer()
-    scheduler = SCHEDULES[name](own)
+@pytest.mark.parametrize(("name", "settings", "rate"), RATES.values(), ids=RATES)
+def test_rates(name: str, settings: dict[str, Any], rate: Rate) -> None:
+    own = optim.SGD([tg.tensor(1.0, requires_grad=True)], lr=0.1, momentum=0.9)
+    scheduler = getattr(lr_scheduler, name)(own, **settings)
     rates = [own.lr]
     for _ in range(25):
         scheduler.step()
         rates.append(own.lr)
     assert {type(rate) for rate in rates} == {float}
-    np.testing.assert_allclose(rates, [RATES[name](t) for t in range(26)], rtol=1e-12)
+    np.testing.assert_allclose(rates, [rate(t) for t in range(26)], rtol=1e-9, atol=1e-15)
 
 
-@pytest.mark.parametrize("make", SCHEDULES.values(), ids=SCHEDULES)
-def test_state_goes_on_where_it_stopped(make: Make) -> None:
-    one, two = make(optimizer()), make(optimizer())
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_state_goes_on_where_it_stopped(name: str) -> None:
+    one, two = (SCHEDULES[name](lr_scheduler, optimizer(momentum=0.9)) for _ in range(2))
     for _ in range(4):
         one.step()
-    two.load_state_dict(one.state_dict())
-    assert two.optimizer.lr == one.optimizer.lr
-    one.step(), two.step()
-    assert repr(one) == repr(two)
-    assert two.optimizer.lr == one.optimizer.lr
-    with pytest.raises(InputError, match="steps and base_lr, got lr"):
+    two.load_state_dict(copy.deepcopy(one.state_dict()))
+    assert two.get_last_lr() == one.get_last_lr()
+    for _ in range(8):
+        one.step(), two.step()
+        assert repr(one) == repr(two)
+        np.testing.assert_allclose(two.get_last_lr(), one.get_last_lr(), rtol=1e-12)
+    before = repr(two)
+    with pytest.raises(InputError, match="state"):
         two.load_state_dict({"lr": 1})
-    assert two.steps == 5
+    assert repr(two) == before
 
 
-def test_bad_settings() -> None:
+def test_copies_go_on_alone() -> None:
+    one = lr_scheduler.CosineAnnealingLR(optimizer(), 10)
+    for two in (copy.deepcopy(one), pickle.loads(pickle.dumps(one))):
+        two.step()
+        assert one.get_last_lr() == [0.1, 0.05]
+        assert two.get_last_lr() < [0.1, 0.05]
+
+
+def test_the_momentum_goes_against_the_rate() -> None:
+    for kind, read in (("SGD", lambda group: group["momentum"]), ("Adam", lambda group: group["betas"][0])):
+        own = optimizer(kind)
+        scheduler = lr_scheduler.CyclicLR(own, 0.1, 0.5, 4, base_momentum=[0.5, 0.6], max_momentum=0.9)
+        for t in range(12):
+            for group, low in zip(own.param_groups, (0.5, 0.6)):
+                assert read(group) == pytest.approx(0.9 - (0.9 - low) * triangle(t))
+            scheduler.step()
+
+
+def test_a_rate_that_is_changed_in_between_is_followed() -> None:
     own = optimizer()
-    for wrong, expected in [
-        (lambda: lr_scheduler.StepLR(own, 0), "step_size must be a whole number of steps, at least 1; got 0"),
-        (lambda: lr_scheduler.CosineAnnealingLR(own, 2.5), "T_max must be a whole number"),  # type: ignore[arg-type]
-        (lambda: lr_scheduler.ExponentialLR(own, -1), "gamma must be positive, got -1"),
-        (lambda: lr_scheduler.LinearLR(own, 0), "start_factor must be positive"),
-        (lambda: lr_scheduler.ExponentialLR([own], 0.9), "needs an optimiser, .*; got list"),  # type: ignore[arg-type]
-        (lambda: lr_scheduler.LRScheduler(own), r"defines no rate\(self, t\)"),
-    ]:
-        with pytest.raises((InputError, UsageError), match=expected):
-            wrong()
-    assert own.lr == 0.1
+    scheduler = lr_scheduler.ExponentialLR(own, 0.5)
+    scheduler.step()
+    own.param_groups[1]["lr"] = 8.0
+    scheduler.step()
+    assert scheduler.get_last_lr() == [0.025, 4.0]
+
+
+def test_a_schedule_is_continued_after_a_number_of_steps() -> None:
+    one = lr_scheduler.StepLR(optimizer(), 4, 0.5)
+    for _ in range(5):
+        one.step()
+    two = lr_scheduler.StepLR(one.optimizer, 4, 0.5, last_epoch=5)
+    for _ in range(2):
+        two.step()
+    assert two.get_last_lr() == [0.025, 0.0125]
+    with pytest.raises(InputError, match=r"param_groups\[0\] needs its first rate as 'initial_lr'"):
+        lr_scheduler.StepLR(optimizer(), 4, last_epoch=5)
+
+
+@pytest.mark.parametrize("mode", ["min", "max"])
+@pytest.mark.parametrize("threshold_mode", ["rel", "abs"])
+def test_reduction_on_a_plateau(mode: str, threshold_mode: str) -> None:
+    own = optimizer()
+    scheduler = lr_scheduler.ReduceLROnPlateau(
+        own, mode, 0.5, patience=1, threshold=0.1, threshold_mode=threshold_mode, cooldown=2, min_lr=[0.03, 0.0]
+    )
+    worse = 1.05 if mode == "min" else 0.95
+    rates = []
+    for metric in [1.0, *[worse] * 9]:
+        scheduler.step(tg.tensor(metric))
+        rates.append(own.param_groups[0]["lr"])
+    assert rates == [0.1, 0.1, 0.05, 0.05, 0.05, 0.05, 0.03, 0.03, 0.03, 0.03]
+    assert own.param_groups[1]["lr"] == 0.0125
+    scheduler.step(0.5 if mode == "min" else 2.0)
+    assert scheduler.num_bad_epochs == 0
+
+
+def test_a_cycle_has_no_more_steps_than_were_said() -> None:
+    scheduler = lr_scheduler.OneCycleLR(optimizer(momentum=0.9), 0.1, total_steps=5)
+    for _ in range(5):
+        scheduler.step()
+    before = scheduler.get_last_lr()
+    with pytest.raises(InputError, match="total_steps=5 steps, and this is step 6"):
+        scheduler.step()
+    assert (scheduler.last_epoch, scheduler.get_last_lr()) == (5, before)
+
+
+own = optimizer()
+other = optimizer()
+ERRORS: dict[str, tuple[Callable[[], Any], str]] = {
+    "step size": (lambda: lr_scheduler.StepLR(own, 0), "step_size must be a whole number of steps, at least 1; got 0"),
+    "wave": (lambda: lr_scheduler.CosineAnnealingLR(own, 2.5), "T_max must be a whole number"),  # type: ignore[arg-type]
+    "gamma": (lambda: lr_scheduler.ExponentialLR(own, -1), "gamma must not be negative, got -1"),
+    "start": (lambda: lr_scheduler.LinearLR(own, 0), "start_factor must be positive"),
+    "factor": (lambda: lr_scheduler.ConstantLR(own, 2), "factor must lie between 0 and 1, got 2"),
+    "no optimiser": (lambda: lr_scheduler.ExponentialLR([own], 0.9), "needs an optimiser, .*; got list"),  # type: ignore[arg-type]
+    "no rate": (lambda: lr_scheduler.LRScheduler(own), r"defines no rate\(self, t, lr, base_lr\)"),
+    "one of two": (lambda: lr_scheduler.LambdaLR(own, [lambda t: 1]), "one for each of the 2 groups .* got 1"),
+    "mode": (lambda: lr_scheduler.CyclicLR(own, 0.1, 1, mode="square"), "triangular, triangular2, exp_range; got 'sq"),
+    "momentum": (lambda: lr_scheduler.CyclicLR(optimizer("Adagrad"), 0.1, 1), "momentum or betas, not Adagrad"),
+    "how long": (lambda: lr_scheduler.OneCycleLR(own, 1.0, epochs=3), "needs total_steps, or epochs and"),
+    "strategy": (lambda: lr_scheduler.OneCycleLR(own, 1.0, 9, anneal_strategy="no"), "'cos' or 'linear', got 'no'"),
+    "no phase": (lambda: lr_scheduler.OneCycleLR(own, 1.0, 10, pct_start=0.1), "begins and ends at step 0"),
+    "factor of 1": (lambda: lr_scheduler.ReduceLROnPlateau(own, factor=1), "factor must be less than 1"),
+    "none": (lambda: lr_scheduler.ChainedScheduler([]), "at least one schedule"),
+    "milestones": (
+        lambda: lr_scheduler.SequentialLR(own, [lr_scheduler.ExponentialLR(own, 1)], [3]),
+        "1 schedules need 0 milestones between them, got 1",
+    ),
+    "others": (
+        lambda: lr_scheduler.ChainedScheduler([lr_scheduler.ExponentialLR(each, 1) for each in (own, other)]),
+        "schedule 1, ExponentialLR, sets the rates of another optimiser",
+    ),
+    "metric": (
+        lambda: lr_scheduler.ChainedScheduler([lr_scheduler.ReduceLROnPlateau(own)]),
+        "must be one that counts steps, got ReduceLROnPlateau",
+    ),
+    "chain later": (
+        lambda: lr_scheduler.SequentialLR(
+            own,
+            [lr_scheduler.ExponentialLR(own, 1), lr_scheduler.ChainedScheduler([lr_scheduler.ExponentialLR(own, 1)])],
+            [3],
+        ),
+        "ChainedScheduler can only come first",
+    ),
+}
+
+
+@pytest.mark.parametrize(("wrong", "expected"), ERRORS.values(), ids=list(ERRORS))
+def test_bad_settings(wrong: Callable[[], Any], expected: str) -> None:
+    with pytest.raises((InputError, UsageError), match=expected):
+        wrong()
+    assert [group["lr"] for group in own.param_groups] == [0.1, 0.05]

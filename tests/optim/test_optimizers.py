@@ -3,25 +3,19 @@
 import copy
 import pickle
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 
 import tinygrad_lite as tg
+from tests.optim.samples import OPTIMIZERS
 from tinygrad_lite import nn, optim
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
 
 SETTINGS: dict[str, Callable[[Any], optim.Optimizer]] = {
-    "SGD": lambda p: optim.SGD(p, lr=0.05),
-    "SGD momentum": lambda p: optim.SGD(p, lr=0.05, momentum=0.9),
-    "SGD nesterov": lambda p: optim.SGD(p, lr=0.05, momentum=0.9, nesterov=True, weight_decay=0.01),
-    "Adam": lambda p: optim.Adam(p, lr=0.05),
-    "Adam decay": lambda p: optim.Adam(p, lr=0.05, betas=(0.8, 0.99), eps=1e-6, weight_decay=0.01),
-    "AdamW": lambda p: optim.AdamW(p, lr=0.05, weight_decay=0.1),
-    "RMSprop": lambda p: optim.RMSprop(p, lr=0.01),
-    "RMSprop all": lambda p: optim.RMSprop(p, lr=0.01, alpha=0.9, weight_decay=0.01, momentum=0.5, centered=True),
+    name: lambda params, made=made: getattr(optim, made[0])(params, **made[1]) for name, made in OPTIMIZERS.items()
 }
 
 
@@ -42,13 +36,15 @@ def descend(optimizer: optim.Optimizer, steps: int) -> list[float]:
 
 def start() -> list[tg.Tensor]:
     w = np.array([[0.5, -0.2], [1.5, 0.3]])
-    return [tg.tensor(w, requires_grad=True, name="w"), tg.tensor([0.1, 2.0], requires_grad=True, name="b")]
+    return [tg.tensor(w, requires_grad=True, name="w"), tg.tensor([[0.1, 2.0]], requires_grad=True, name="b")]
 
 
 @pytest.mark.parametrize("make", SETTINGS.values(), ids=list(SETTINGS))
 def test_the_loss_goes_down(make: Callable[[Any], optim.Optimizer]) -> None:
-    losses = descend(make(start()), 100)
-    assert losses[-1] < losses[0] - 1
+    optimizer = make(start())
+    losses = descend(optimizer, 100)
+    change = losses[-1] - losses[0]
+    assert change > 0.1 if optimizer.param_groups[0].get("maximize") else change < -1
 
 
 @pytest.mark.parametrize("make", SETTINGS.values(), ids=list(SETTINGS))
@@ -63,37 +59,156 @@ def test_state_goes_on_where_it_stopped(make: Callable[[Any], optim.Optimizer], 
     assert descend(again(optimizer), 3) == descend(optimizer, 3)
 
 
-def test_sgd_by_hand() -> None:
-    w = tg.tensor([1.0, -2.0], requires_grad=True)
-    optimizer = optim.SGD([w], lr=0.1, momentum=0.5)
-    m, expected = np.zeros(2), np.array([1.0, -2.0])
-    for _ in range(3):
-        optimizer.zero_grad()
-        (w * w).sum().backward()
-        optimizer.step()
-        m = 0.5 * m + 2 * expected
-        expected = expected - 0.1 * m
-    np.testing.assert_allclose(w.numpy(), expected, rtol=1e-15)
+Formula = Callable[..., Iterator[Any]]
 
 
-def test_adam_by_hand() -> None:
-    w = tg.tensor([1.0, -2.0], requires_grad=True)
-    optimizer = optim.Adam([w], lr=0.1)
-    expected, m, v = np.array([1.0, -2.0]), np.zeros(2), np.zeros(2)
-    for t in range(1, 6):
-        optimizer.zero_grad()
-        (w * w).sum().backward()
-        optimizer.step()
-        g = 2 * expected
-        m = 0.9 * m + 0.1 * g
-        v = 0.999 * v + 0.001 * g**2
-        expected = expected - 0.1 * (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.999**t)) + 1e-8)
-    np.testing.assert_allclose(w.numpy(), expected, rtol=1e-13)
+def sgd(w: Any, g: Any, lr: float, momentum: float, dampening: float) -> Iterator[Any]:
+    m = g[0]
+    for t in range(len(g)):
+        m = momentum * m + (1 - dampening) * g[t] if t else m
+        w = w - lr * m
+        yield w
+
+
+def means(g: Any, beta: float) -> Iterator[Any]:
+    """The means of the gradients so far, newer ones with more weight, which add up to 1."""
+    for t in range(1, len(g) + 1):
+        weights = np.array([beta**k for k in range(t)][::-1])
+        yield np.tensordot(weights / weights.sum(), g[:t], 1)
+
+
+def adam(w: Any, g: Any, lr: float, betas: Any) -> Iterator[Any]:
+    for m, v in zip(means(g, betas[0]), means(g**2, betas[1])):
+        w = w - lr * m / (np.sqrt(v) + 1e-8)
+        yield w
+
+
+def adamax(w: Any, g: Any, lr: float, betas: Any) -> Iterator[Any]:
+    for t, m in enumerate(means(g, betas[0])):
+        u = np.max([betas[1] ** (t - k) * (np.abs(g[k]) + 1e-8) for k in range(t + 1)], axis=0)
+        w = w - lr * m / u
+        yield w
+
+
+def nadam(w: Any, g: Any, lr: float, betas: Any, momentum_decay: float) -> Iterator[Any]:
+    mu = [betas[0] * (1 - 0.5 * 0.96 ** (t * momentum_decay)) for t in range(1, len(g) + 2)]
+    for t, (m, v) in enumerate(zip(means(g, betas[0]), means(g**2, betas[1])), 1):
+        m = m * (1 - betas[0] ** t)
+        m_hat = mu[t] * m / (1 - np.prod(mu[: t + 1])) + (1 - mu[t - 1]) * g[t - 1] / (1 - np.prod(mu[:t]))
+        w = w - lr * m_hat / (np.sqrt(v) + 1e-8)
+        yield w
+
+
+def radam(w: Any, g: Any, lr: float, betas: Any, eps: float) -> Iterator[Any]:
+    longest = 2 / (1 - betas[1]) - 1
+    for t, (m, v) in enumerate(zip(means(g, betas[0]), means(g**2, betas[1])), 1):
+        rho = longest - 2 * t * betas[1] ** t / (1 - betas[1] ** t)
+        if rho > 5:
+            r = np.sqrt((rho - 4) * (rho - 2) * longest / ((longest - 4) * (longest - 2) * rho))
+            m = m * r / np.sqrt(v)
+        w = w - lr * m
+        yield w
+
+
+def adagrad(w: Any, g: Any, lr: float, lr_decay: float) -> Iterator[Any]:
+    for t in range(len(g)):
+        w = w - lr / (1 + t * lr_decay) * g[t] / (np.sqrt(np.sum(g[: t + 1] ** 2, axis=0)) + 1e-10)
+        yield w
+
+
+def adadelta(w: Any, g: Any, lr: float, rho: float) -> Iterator[Any]:
+    steps = np.zeros((1, *w.shape))
+    for t, v in enumerate(means(g**2, rho)):
+        v = v * (1 - rho ** (t + 1))
+        u = (list(means(steps**2, rho))[-1]) * (1 - rho ** len(steps))
+        steps = np.concatenate([steps, [g[t] * np.sqrt(u + 1e-6) / np.sqrt(v + 1e-6)]])
+        w = w - lr * steps[-1]
+        yield w
+
+
+def rmsprop(w: Any, g: Any, lr: float, alpha: float) -> Iterator[Any]:
+    for t, v in enumerate(means(g**2, alpha)):
+        w = w - lr * g[t] / (np.sqrt(v * (1 - alpha ** (t + 1))) + 1e-8)
+        yield w
+
+
+def rprop(w: Any, g: Any, lr: float) -> Iterator[Any]:
+    w, size, before = w.copy(), np.full(w.shape, lr), np.zeros(w.shape)
+    for now in g:
+        for i in np.ndindex(w.shape):
+            if before[i] * now[i] < 0:
+                size[i], before[i] = size[i] * 0.5, 0
+                continue
+            size[i] *= 1.2 if before[i] * now[i] > 0 else 1
+            w[i] -= size[i] * np.sign(now[i])
+            before[i] = now[i]
+        yield w.copy()
+
+
+def asgd(w: Any, g: Any, lr: float, lambd: float) -> Iterator[Any]:
+    for t in range(len(g)):
+        eta = lr / (1 + lambd * lr * t) ** 0.75
+        w = w - eta * (g[t] + lambd * w)
+        yield w
+
+
+def adafactor(w: Any, g: Any, lr: float) -> Iterator[Any]:
+    r, c = np.zeros((w.shape[0], 1)), np.zeros((1, w.shape[1]))
+    for t in range(1, len(g) + 1):
+        new, square = t**-0.8, g[t - 1] ** 2
+        r = (1 - new) * r + new * square.mean(1, keepdims=True)
+        c = (1 - new) * c + new * square.mean(0, keepdims=True)
+        u = g[t - 1] / np.sqrt(r * c / r.mean())
+        rms = [np.sqrt(np.mean(x**2)) for x in (w, u)]
+        w = w - max(1e-3, rms[0]) * min(lr, 1 / np.sqrt(t)) * u / max(1, rms[1])
+        yield w
+
+
+FORMULAS: dict[str, tuple[str, Formula, dict[str, Any]]] = {
+    "sgd": ("SGD", sgd, {"lr": 0.1, "momentum": 0.8, "dampening": 0.3}),
+    "adam": ("Adam", adam, {"lr": 0.1, "betas": (0.8, 0.95)}),
+    "adamax": ("Adamax", adamax, {"lr": 0.1, "betas": (0.8, 0.95)}),
+    "nadam": ("NAdam", nadam, {"lr": 0.1, "betas": (0.8, 0.95), "momentum_decay": 0.1}),
+    "radam": ("RAdam", radam, {"lr": 0.1, "betas": (0.8, 0.95), "eps": 0}),
+    "adagrad": ("Adagrad", adagrad, {"lr": 0.1, "lr_decay": 0.1}),
+    "adadelta": ("Adadelta", adadelta, {"lr": 2.0, "rho": 0.8}),
+    "rmsprop": ("RMSprop", rmsprop, {"lr": 0.1, "alpha": 0.9}),
+    "rprop": ("Rprop", rprop, {"lr": 0.1}),
+    "asgd": ("ASGD", asgd, {"lr": 0.1, "lambd": 0.1}),
+    "adafactor": ("Adafactor", adafactor, {"lr": 0.1}),
+}
+
+
+@pytest.mark.parametrize(("name", "formula", "settings"), FORMULAS.values(), ids=list(FORMULAS))
+def test_the_formula_written_plainly(name: str, formula: Formula, settings: dict[str, Any]) -> None:
+    rng = np.random.default_rng(0)
+    start, gradients = rng.normal(size=(3, 2)), rng.normal(size=(20, 3, 2))
+    expected = list(formula(start, gradients, **settings))
+    for maximize in (False, True):
+        w = tg.tensor(start, requires_grad=True)
+        optimizer = getattr(optim, name)([w], **settings, maximize=maximize)
+        for t, gradient in enumerate(gradients):
+            w.grad = -gradient if maximize else gradient
+            optimizer.step()
+            np.testing.assert_allclose(w.numpy(), expected[t], rtol=1e-9)
+
+
+def test_muon_takes_a_step_of_the_same_length_in_all_directions() -> None:
+    rng = np.random.default_rng(0)
+    for shape in ((4, 4), (3, 7), (7, 3)):
+        gradient = rng.normal(size=shape)
+        w = tg.tensor(np.zeros(shape), requires_grad=True)
+        w.grad = gradient
+        optim.Muon([w], lr=1.0, nesterov=False, ns_steps=8).step()
+        u, _, v = np.linalg.svd(gradient, full_matrices=False)
+        lengths = u.T @ -w.numpy() @ v.T / np.sqrt(max(1, shape[0] / shape[1]))
+        assert np.all(np.abs(np.diag(lengths) - 1) < 0.35)
+        np.testing.assert_allclose(lengths - np.diag(np.diag(lengths)), 0, atol=0.05)
 
 
 @pytest.mark.parametrize("make", SETTINGS.values(), ids=list(SETTINGS))
 def test_float32_parameters_stay_float32(make: Callable[[Any], optim.Optimizer]) -> None:
-    w = tg.tensor(np.ones(3, np.float32), requires_grad=True)
+    w = tg.tensor(np.ones((3, 1), np.float32), requires_grad=True)
     optimizer = make([w])
     optimizer.lr = np.float64(optimizer.lr)
     for _ in range(3):
@@ -129,17 +244,31 @@ def test_parameters_without_a_gradient_are_named() -> None:
         optimizer.step()  # frozen parameters are left out on purpose
 
 
+class AskingFor(optim.Optimizer):
+    def update(self, w: Any, g: Any, state: Any, lr: float, rho: float) -> Any:
+        return w - lr * rho * g
+
+
 x = tg.tensor(1.0, requires_grad=True)
 ERRORS: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
-    "lr zero": (lambda: optim.SGD([x], lr=0), InputError, "lr must be positive, got 0"),
-    "lr negative": (lambda: optim.Adam([x], lr=-1e-3), InputError, "lr must be positive"),
-    "lr nan": (lambda: optim.Adam([x], lr=float("nan")), InputError, "lr must be positive"),
+    "lr negative": (lambda: optim.Adam([x], lr=-1e-3), InputError, "lr must not be negative, got -0.001"),
+    "lr nan": (lambda: optim.Adam([x], lr=float("nan")), InputError, "lr must not be negative"),
     "lr text": (lambda: optim.SGD([x], lr="fast"), UsageError, "lr must be a number, got 'fast'"),
     "momentum": (lambda: optim.SGD([x], momentum=-1), InputError, "momentum must not be negative"),
     "nesterov": (lambda: optim.SGD([x], nesterov=True), InputError, "nesterov needs momentum"),
     "betas": (lambda: optim.Adam([x], betas=(0.9, 1.0)), InputError, r"betas\[1\] must lie in \[0, 1\)"),
     "one beta": (lambda: optim.Adam([x], betas=0.9), InputError, "two numbers"),
-    "eps": (lambda: optim.RMSprop([x], eps=0), InputError, "eps must be positive"),
+    "eps": (lambda: optim.RMSprop([x], eps=-1), InputError, "eps must not be negative"),
+    "etas": (lambda: optim.Rprop([x], etas=(1.2, 0.5)), InputError, "etas must be a number below 1 and one above"),
+    "dampened": (lambda: optim.SGD([x], momentum=0.9, dampening=0.1, nesterov=True), InputError, "no dampening"),
+    "vectors": (lambda: optim.Muon([x]), InputError, r"Muon is for matrices.*\(\)"),
+    "unknown adjustment": (lambda: optim.Muon([x], adjust_lr_fn="none"), InputError, "adjust_lr_fn must be None"),
+    "group": (lambda: optim.SGD([{"lr": 0.1}]), UsageError, "a dict with its parameters under 'params'"),
+    "group lr": (lambda: optim.SGD([{"params": [x], "lr": -1}]), InputError, "lr must not be negative"),
+    "in two groups": (lambda: optim.SGD([{"params": x}, {"params": [x]}]), InputError, "in a group already"),
+    "half named": (lambda: optim.SGD([("x", x), tg.tensor(1.0, True)]), UsageError, "must all have names"),
+    "unknown setting": (lambda: AskingFor([x], lr=1.0), UsageError, "asks for rho, which is not a setting"),
+    "lr of two": (lambda: optim.SGD([{"params": x}, {"params": [tg.tensor(1.0, True)]}]).lr, UsageError, "2 groups"),
     "arrays": (lambda: optim.SGD([np.ones(2)]), UsageError, "got ndarray"),
     "one tensor": (lambda: optim.SGD(x), UsageError, "iterable of tensors"),
     "a module": (lambda: optim.SGD(nn.Linear(1, 1)), UsageError, r"model\.parameters\(\)"),
@@ -177,14 +306,80 @@ def test_a_state_that_does_not_fit_changes_nothing() -> None:
     optimizer = optim.Adam(start(), lr=0.1)
     descend(optimizer, 2)
     before = repr(optimizer.state_dict())
-    with pytest.raises(InputError, match="does not fit Adam of 2 parameters"):
+    with pytest.raises(InputError, match=r"2 parameters, lr=0\.1 does not fit Adam of 2 parameters, lr=0\.1, betas="):
         optimizer.load_state_dict(optim.SGD(start(), lr=0.1).state_dict())
     with pytest.raises(InputError, match="1 parameters"):
         optimizer.load_state_dict(optim.Adam([x], lr=0.1).state_dict())
-    with pytest.raises(InputError, match="settings and state"):
+    with pytest.raises(InputError, match="state and param_groups"):
         optimizer.load_state_dict({})
     state = optimizer.state_dict()
-    state["state"][1]["mean"] = np.ones(7)
-    with pytest.raises(ShapeError, match=r"mean must have its parameter\'s shape .*, got \(7,\)"):
+    state["state"][1]["exp_avg"] = np.ones(7)
+    with pytest.raises(ShapeError, match=r"exp_avg must have its parameter\'s shape .*, got \(7,\)"):
+        optimizer.load_state_dict(state)
+    state = optimizer.state_dict()
+    state["param_groups"][0]["eps"] = -1
+    with pytest.raises(InputError, match="eps must not be negative"):
         optimizer.load_state_dict(state)
     assert repr(optimizer.state_dict()) == before
+
+
+@pytest.mark.parametrize("name", ["SGD momentum", "Adam", "NAdam", "Adafactor"])
+def test_groups_are_as_good_as_optimisers_of_their_own(name: str) -> None:
+    kind, settings = OPTIMIZERS[name]
+    make = getattr(optim, kind)
+    (w, b), (v, c) = start(), start()
+    together = make([{"params": w, "lr": 0.01}], **settings)
+    together.add_param_group({"params": [("b", b)], "weight_decay": 0.1})
+    assert [group["lr"] for group in together.param_groups] == [0.01, settings["lr"]]
+    assert together.param_groups[1]["param_names"] == ["b"]
+    alone = [make([v], **{**settings, "lr": 0.01}), make([c], **{**settings, "weight_decay": 0.1})]
+    for _ in range(5):
+        for parameters in ((w, b), (v, c)):
+            for x in parameters:
+                x.grad = None
+            target(*parameters).backward()
+        together.step()
+        for each in alone:
+            each.step()
+    np.testing.assert_array_equal(w.numpy(), v.numpy())
+    np.testing.assert_array_equal(b.numpy(), c.numpy())
+    with pytest.raises(InputError, match="already"):
+        together.add_param_group({"params": [b]})
+    assert len(together.param_groups) == 2
+
+
+@pytest.mark.filterwarnings("ignore:.*no gradient for parameter")
+@pytest.mark.parametrize("name", ["Adam", "RAdam", "Adagrad decay", "ASGD"])
+def test_a_step_without_a_gradient_does_not_count(name: str) -> None:
+    kind, settings = OPTIMIZERS[name]
+    rng = np.random.default_rng(0)
+    (w, b), (v, _) = start(), start()
+    both, alone = getattr(optim, kind)([w, b], **settings), getattr(optim, kind)([v], **settings)
+    for turn in range(12):
+        b.grad = rng.normal(size=b.shape)
+        if turn % 3 == 1 or turn > 7:
+            w.grad = v.grad = rng.normal(size=w.shape)
+            alone.step()
+        both.step()
+        w.grad = None
+        if turn == 6:
+            again = getattr(optim, kind)([w, b], **settings)
+            again.load_state_dict(both.state_dict())
+            both = again
+    np.testing.assert_array_equal(w.numpy(), v.numpy())
+
+
+def test_a_closure_computes_the_loss() -> None:
+    w = tg.tensor(2.0, requires_grad=True)
+    optimizer = optim.SGD([w], lr=0.25)
+
+    def closure() -> tg.Tensor:
+        optimizer.zero_grad()
+        loss = w * w
+        loss.backward()
+        return loss
+
+    with tg.no_grad():
+        assert optimizer.step(closure).item() == 4
+    assert w.item() == 1
+    assert optimizer.step() is None

@@ -74,7 +74,8 @@ def _recorded(
     recorder.let_go()
     called = [(x, name_of(f)) for x in recorder.called]
     found = [(guard.value, guard.label) for guard in recorder.guards.values()]
-    return recorder, {**Reached([*roots, *called, *found]).guards, **recorder.guards}
+    held = {key: guard for key, guard in Reached(found).guards.items() if key not in recorder.followed}
+    return recorder, {**held, **Reached([*roots, *called]).guards, **recorder.guards}
 
 
 def _refuse_changes(name: str, guards: list[Guard]) -> None:

@@ -124,7 +124,8 @@ class Expressions:
         operands = [self.operand(x) for x in call.inputs]
         written = self._form(call.op)(self, call, operands)
         if not self.is_pure and call.result.is_number and call.op.forward not in (*OPERATORS, np.negative):
-            return Text(f"float({written.text})")
+            kind = {"b": "bool", "i": "int", "u": "int", "f": "float", "c": "complex"}[call.result.dtype.kind]
+            return Text(f"{kind}({written.text})")
         return written
 
     def _form(self, op: Op) -> "Form":

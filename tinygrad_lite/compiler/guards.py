@@ -87,6 +87,19 @@ class Field(Guard):
         return f"{writer.name(self.owner)}.{self.name}"
 
 
+class Truth(Item):
+    """Whether an entry of a dict is not zero."""
+
+    def put(self, value: Any) -> None:
+        """The entry may have any other value."""
+
+    def now(self) -> Any:
+        return bool(self.owner[self.name])
+
+    def reading(self, writer: "EntryWriter") -> str:
+        return f"bool({super().reading(writer)})"
+
+
 class Length(Guard):
     """The number of entries of a container."""
 

@@ -13,7 +13,8 @@ from typing import Any
 from tinygrad_lite.compiler.program import Variable
 
 # what the source itself calls by these names
-USED = ("np", "jnp", "jax", "scipy", "state", "dict", "range", "reversed", "zip", "str", "float", "bool", "ValueError")
+_PYTHONS = ("dict", "range", "reversed", "zip", "str", "bool", "int", "float", "complex", "ValueError")
+USED = ("np", "jnp", "jax", "scipy", "state", *_PYTHONS)
 _EXPRESSIONS = frozenset({"<lambda>", "<listcomp>", "<genexpr>", "<dictcomp>", "<setcomp>"})
 
 

@@ -2,7 +2,6 @@
 
 import ast
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
 from importlib import import_module
 from typing import Any
 
@@ -11,7 +10,7 @@ import numpy as np
 from tinygrad_lite.compiler.entry import EntryWriter
 from tinygrad_lite.compiler.letting_go import DRAINED, letting_go
 from tinygrad_lite.compiler.numpy_source import NumpySource
-from tinygrad_lite.compiler.places import Count, Gradient, Leaves, Place
+from tinygrad_lite.compiler.places import Gradient, Leaves, Place
 from tinygrad_lite.compiler.program import Program, Variable
 from tinygrad_lite.compiler.ready_keys import with_ready_keys
 from tinygrad_lite.engine.op import Array
@@ -26,11 +25,9 @@ class NumpyExecutor:
     falls_back: Sequence[str] = ()
 
     def __init__(self, source: NumpySource) -> None:
-        self._source = source
         self.program = program = source.program
         self._reads = [*source.places]
         self._writes = [*program.updates]
-        self._counts = [place for place in self._reads if isinstance(place, Count)]
         self._anew = [place for place in self._writes if _is_made_anew(place, program)]
         self._has_state = source.has_state
         source = source.at_speed()
@@ -60,18 +57,11 @@ class NumpyExecutor:
         writer.results = [f"wrap({result})" if is_wrapped else result for result, is_wrapped in zip(results, wrapped)]
         return True
 
-    @cached_property
-    def _with_all_counts(self) -> "NumpyExecutor":
-        """The program for parameters that differ in their steps."""
-        return NumpyExecutor(self._source.with_all_counts())
-
     def repeat(self, turns: int, leaves: Leaves, stacks: Mapping[int, Array]) -> None:
         """None: turns run one by one."""
 
     def run(self, leaves: Leaves) -> list[Any]:
         """Read the places, run, write the places, and return the results for these leaves of the arguments."""
-        if any(place.read(leaves) is None for place in self._counts):
-            return self._with_all_counts.run(leaves)
         for place in self._anew:
             place.write(None, leaves)
         arrays = [x._array if type(x) is Tensor else x for x in leaves]

@@ -15,7 +15,6 @@ from tinygrad_lite.compiler.naming import identifier
 from tinygrad_lite.compiler.numpy_loops import Heading, Iterable, for_lines, plural, value_name
 from tinygrad_lite.compiler.outline import Item, Loop, outline
 from tinygrad_lite.compiler.ownership import is_plain_ufunc
-from tinygrad_lite.compiler.passes.one_count import with_one_count
 from tinygrad_lite.compiler.places import Argument, Gradient, Place
 from tinygrad_lite.compiler.program import FORWARD, Instruction, Program, Variable
 from tinygrad_lite.compiler.uses import Uses
@@ -43,7 +42,6 @@ class NumpySource:
     Args:
         taken: names that already mean something else.
         large: the number of bytes above which an array that is not read any more takes up the next result.
-        has_one_count: whether an optimiser's equal counts of steps are one in the source.
         items: the outline of the program, if it is known.
         is_pure: whether the function returns another state beside its result, overwrites no array and knows no
             warnings, as functions for JAX do.
@@ -56,14 +54,10 @@ class NumpySource:
         parameters: list[str],
         taken: Collection[str] = (),
         large: int = LARGE,
-        has_one_count: bool = True,
         items: Sequence[Item] | None = None,
         is_pure: bool = False,
     ) -> None:
-        original = program
-        self.program = program = with_one_count(program) if has_one_count and items is None else program
-        self._original = original
-        self._has_one_count = has_one_count
+        self.program = program
         self._is_pure = is_pure
         self.name = identifier(name)
         self.parameters = parameters
@@ -98,18 +92,12 @@ class NumpySource:
 
     def at_speed(self) -> "NumpySource":
         """The same function in its fastest form, which overwrites arrays even if that costs readability."""
-        return NumpySource(
-            self.program, self.name, self.parameters, self._taken[1:], MEDIUM, self._has_one_count, self._items
-        )
+        return NumpySource(self.program, self.name, self.parameters, self._taken[1:], MEDIUM, self._items)
 
     def as_pure(self) -> "NumpySource":
         """The same function in a form that JAX can compile."""
-        settings = (sys.maxsize, self._has_one_count, self._items, True)
+        settings = (sys.maxsize, self._items, True)
         return NumpySource(self.program, self.name, self.parameters, self._taken[1:], *settings)
-
-    def with_all_counts(self) -> "NumpySource":
-        """The same function with the count of each parameter's steps."""
-        return NumpySource(self._original, self.name, self.parameters, self._taken[1:], self._large, False)
 
     def _share_names(self, items: Sequence[Item], scope: set[str] | None = None) -> None:
         """Let values that take each other's place have one name, and loops use names again."""

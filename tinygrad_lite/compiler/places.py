@@ -159,56 +159,65 @@ class Attribute(Place):
         return f"{writer.name(self._fields)}[{self._field!r}]"
 
 
-class Entry(Place):
-    """An entry of an optimiser's state: an array, or a count."""
+class Setting(Place):
+    """A number among the settings of a group of parameters, such as its learning rate; or one of a pair of numbers."""
 
-    def __init__(self, optimizer: Any, index: int, entry: str, name: str) -> None:
-        self.optimizer = optimizer
+    def __init__(self, group: dict[str, Any], setting: str, index: int | None = None) -> None:
+        self.group = group
+        self.setting = setting
         self.index = index
-        self.entry = entry
-        self.name = f"{name}.{entry}"
-        self.key = (Entry, id(optimizer), index, entry)
+        self.name = setting if index is None else f"{setting}.{index}"
+        self.key = (Setting, id(group), setting, index)
 
     def read(self, leaves: Leaves) -> Any:
-        return self.optimizer.state[self.index].get(self.entry)
+        value = self.group[self.setting]
+        return value if self.index is None else value[self.index]
 
     def write(self, value: Any, leaves: Leaves) -> None:
-        self.optimizer.state[self.index][self.entry] = value
+        if self.index is not None:
+            pair = self.group[self.setting]
+            value = (*pair[: self.index], value, *pair[self.index + 1 :])
+        self.group[self.setting] = value
+
+    def reading(self, writer: "EntryWriter") -> str:
+        return self._whole(writer) + ("" if self.index is None else f"[{self.index}]")
+
+    def writing(self, writer: "EntryWriter", value: str) -> str:
+        whole = self._whole(writer)
+        if self.index is not None:
+            value = f"(*{whole}[:{self.index}], {value}, *{whole}[{self.index + 1}:])"
+        return f"{whole} = {value}"
+
+    def _whole(self, writer: "EntryWriter") -> str:
+        return f"{writer.name(self.group)}[{self.setting!r}]"
+
+
+class Entry(Place):
+    """An entry of an optimiser's state for a parameter: an array, or a number."""
+
+    def __init__(self, optimizer: Any, parameter: Tensor, entry: str, name: str) -> None:
+        self.optimizer = optimizer
+        self.parameter = parameter
+        self.entry = entry
+        self.name = f"{name}.{entry}"
+        self.key = (Entry, id(optimizer), id(parameter), entry)
+
+    def read(self, leaves: Leaves) -> Any:
+        return self.optimizer.state[self.parameter].get(self.entry)
+
+    def write(self, value: Any, leaves: Leaves) -> None:
+        state = self.optimizer.state
+        if self.entry in state[self.parameter]:
+            state[self.parameter][self.entry] = value
+        else:  # in a new dict, by which programs for the former entries know that these are others
+            state[self.parameter] = {**state[self.parameter], self.entry: value}
 
     def reading(self, writer: "EntryWriter") -> str:
         state = self.optimizer.state
-        entries = state[self.index]
+        entries = state[self.parameter]
         writer.is_still(f"{writer.name(vars(self.optimizer))}['state']", state)
-        writer.is_still(f"{writer.name(state)}[{self.index}]", entries)
+        writer.is_still(f"{writer.name(state)}[{writer.name(self.parameter)}]", entries)
         return f"{writer.name(entries)}[{self.entry!r}]"
-
-
-class Count(Place):
-    """The same count in the state of several parameters."""
-
-    def __init__(self, places: Sequence[Entry]) -> None:
-        self.places = places
-        self.name = places[0].entry
-        self.key = (Count, *(place.key for place in places))
-
-    def read(self, leaves: Leaves) -> Any:
-        """The count; None if some parameters have another one."""
-        first, *others = [place.read(leaves) for place in self.places]
-        return first if others.count(first) == len(others) else None
-
-    def write(self, value: Any, leaves: Leaves) -> None:
-        for place in self.places:
-            place.write(value, leaves)
-
-    def reading(self, writer: "EntryWriter") -> str:
-        first, *others = [place.reading(writer) for place in self.places]
-        test = f"not {' == '.join([first, *others])}"
-        if test not in writer.tests:
-            writer.tests.append(test)
-        return first
-
-    def writing(self, writer: "EntryWriter", value: str) -> str:
-        return " = ".join([*(place.reading(writer) for place in self.places), value])
 
 
 class Outside(Place):

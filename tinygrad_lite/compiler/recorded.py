@@ -27,6 +27,9 @@ class Writer(Protocol):
     def constant(self, array: Array) -> Any:
         """Record an array that is the same in each run."""
 
+    def truth(self, variable: Variable) -> bool | None:
+        """Whether a variable is not zero, in each run; None if that is not known."""
+
 
 def at_line() -> str:
     """The user's line that is being recorded, for an error message."""
@@ -93,7 +96,11 @@ class Recorded(OfVariable):
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         self._needed()
 
-    __bool__ = __int__ = __float__ = __index__ = __complex__ = __format__ = _needed
+    def __bool__(self) -> bool:
+        truth = self.recorder.truth(self.variable)
+        return self._needed() if truth is None else truth
+
+    __int__ = __float__ = __index__ = __complex__ = __format__ = _needed
     tolist = numpy = _needed
 
     def item(self) -> Any:

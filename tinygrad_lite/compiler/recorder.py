@@ -10,10 +10,20 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite import trees
-from tinygrad_lite.compiler.guards import Field, Guard, Item, Key
+from tinygrad_lite import optim, trees
+from tinygrad_lite.compiler.guards import Field, Guard, Item, Key, Truth, contents
 from tinygrad_lite.compiler.naming import Namer
-from tinygrad_lite.compiler.places import Argument, Attribute, Data, Entry, Gradient, Place, TensorPlace, Upstream
+from tinygrad_lite.compiler.places import (
+    Argument,
+    Attribute,
+    Data,
+    Entry,
+    Gradient,
+    Place,
+    Setting,
+    TensorPlace,
+    Upstream,
+)
 from tinygrad_lite.compiler.program import (
     BACKWARD,
     FORWARD,
@@ -34,14 +44,13 @@ from tinygrad_lite.engine.op import Array, Op
 from tinygrad_lite.engine.tensor import Tensor, positive
 from tinygrad_lite.errors import GraphError, UsageError
 from tinygrad_lite.ops.requirements import refuse_where
-from tinygrad_lite.optim import updates
-from tinygrad_lite.optim.lr_scheduler import LRScheduler
-from tinygrad_lite.optim.optimizer import Optimizer
+from tinygrad_lite.optim import Optimizer
 from tinygrad_lite.readers.recording import Source, is_users
 from tinygrad_lite.transforms.custom import recomputes
 from tinygrad_lite.transforms.dual import innermost
 
-_SECTIONS = {backward.propagate.__code__: BACKWARD, Optimizer.step.__code__: UPDATE, LRScheduler.step.__code__: UPDATE}
+_FORMULAS = frozenset({optim.adaptive.__file__, optim.descent.__file__})
+_UPDATING = frozenset({*_FORMULAS, optim.optimizer.__file__, optim.lr_scheduler.__file__})
 _ERRORS = ("divide", "over", "under", "invalid")
 
 
@@ -60,6 +69,7 @@ class Recorder:
         linked: the positions of the results that have a history, each with the position of its tensor.
         differentiated: the tensors whose gradients are the last results of the program, given those of the linked ones.
         state_keys: the entries in the state of each optimiser before the run.
+        followed: the keys of guards for settings of optimisers that the program reads in each run instead.
     """
 
     def __init__(self, names: Mapping[int, str], reached: Reached | None = None) -> None:
@@ -74,6 +84,7 @@ class Recorder:
         self.linked: dict[int, int] = {}
         self.differentiated: list[TensorPlace] = []
         self.state_keys: list[tuple[Optimizer, list[set[str]]]] = []
+        self.followed: set[Key] = set()
         self.namer = Namer()
         self._names = names
         self._reached = reached or Reached(())
@@ -86,7 +97,8 @@ class Recorder:
         self._made: set[Tensor] = set()
         self._before: dict[tuple[Tensor, str], Any] = {}
         self._attributes: dict[tuple[int, str], tuple[Any, str, Any]] = {}
-        self._states: dict[int, tuple[Optimizer, list[dict[str, Any]]]] = {}
+        self._states: dict[int, tuple[Optimizer, dict[Tensor, dict[str, Any]]]] = {}
+        self._groups: dict[int, tuple[Optimizer, list[dict[str, Any]]]] = {}
         self._ops: dict[Op, Op] = {}
         self._proxies: dict[int, RecordedGenerator] = {}
         self._opened: list[Op] = []
@@ -119,10 +131,20 @@ class Recorder:
             UsageError: if somebody has, who could not know what the value is in the next run.
         """
         self.state_keys = [
-            (optimizer, [set(entries) for entries in optimizer.state]) for optimizer, _ in self._states.values()
+            (optimizer, [set(entries) for entries in optimizer.state.values()])
+            for optimizer, _ in self._states.values()
         ]
         made = [weakref.ref(tensor) for tensor in self._made]
-        for memory in (self._places, self._made, self._states, self._ops, self._proxies, self._constants, self._new):
+        for memory in (
+            self._places,
+            self._made,
+            self._states,
+            self._groups,
+            self._ops,
+            self._proxies,
+            self._constants,
+            self._new,
+        ):
             memory.clear()
         if any(reference() is not None for reference in self._values):
             gc.collect()  # a function inside the function that knows itself outlives it
@@ -220,10 +242,11 @@ class Recorder:
         return self._before.get((tensor, slot), UNSET)
 
     def read_attribute(self, owner: Any, name: str, value: Any) -> Any:
-        if isinstance(owner, Optimizer) and name == "state":
-            return self._state(owner, value)
+        if isinstance(owner, Optimizer) and name in ("state", "param_groups"):
+            return self._state(owner, value) if name == "state" else self._groups_of(owner, value)
         if name in _varying(owner):
-            return value if type(value) is Recorded else self.read(Attribute(owner, name), value)
+            is_known = type(value) is Recorded or (id(owner), name) in self._attributes
+            return value if is_known else self.read(Attribute(owner, name), value)
         if (id(owner), name) not in self._attributes and not isinstance(value, RecordedGenerator):
             self._read_anew(owner, name, value)
         return self._generator(value) if isinstance(value, np.random.Generator) else value
@@ -247,20 +270,56 @@ class Recorder:
         if type(array) is type(g) is Recorded:
             self.namer.gradient(g.variable, array.variable)
 
-    def _state(self, optimizer: Optimizer, state: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    def _state(self, optimizer: Optimizer, state: dict[Tensor, dict[str, Any]]) -> dict[Tensor, dict[str, Any]]:
         """A copy of an optimiser's state with recorded values."""
         if id(optimizer) not in self._states:
-            followed = [
-                {key: self.read(self._entry(optimizer, i, key), value) for key, value in entries.items()}
-                for i, entries in enumerate(state)
-            ]
+            followed = {
+                parameter: {
+                    key: self.read(self._entry(optimizer, parameter, key), value) for key, value in entries.items()
+                }
+                for parameter, entries in state.items()
+            }
             self._states[id(optimizer)] = optimizer, followed
         return self._states[id(optimizer)][1]
 
-    def _entry(self, optimizer: Optimizer, i: int, key: str) -> Entry:
-        return Entry(optimizer, i, key, self._name(vars(optimizer)["parameters"][i]))
+    def _entry(self, optimizer: Optimizer, parameter: Tensor, key: str) -> Entry:
+        return Entry(optimizer, parameter, key, self._name(parameter))
+
+    def _groups_of(self, optimizer: Optimizer, groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """A copy of an optimiser's groups, with recorded values for the settings that may vary from run to run."""
+        if id(optimizer) not in self._groups:
+            label = f"{type(optimizer).__name__}.param_groups"
+            found: dict[Key, Guard] = {}
+            contents(groups, label, found)
+            followed = [dict(group) for group in groups]
+            for group, copy in zip(groups, followed):
+                for name in sorted(vars(optimizer)["scheduled"] & group.keys()):
+                    self.followed.add((Item, id(group), name))
+                    copy[name] = self._setting(group, name)
+            for guard in (Item(vars(optimizer), "param_groups", groups, label), *found.values()):
+                if guard.key not in self.followed:
+                    self._guard(guard)
+            self._groups[id(optimizer)] = optimizer, followed
+        return self._groups[id(optimizer)][1]
+
+    def _setting(self, group: dict[str, Any], name: str) -> Any:
+        value = group[name]
+        if isinstance(value, tuple):
+            return tuple(self.read(Setting(group, name, i), x) for i, x in enumerate(value))
+        return self.read(Setting(group, name), value)
+
+    def truth(self, variable: Variable) -> bool | None:
+        """Whether a setting that may vary is not zero, which is guarded; None for any other variable."""
+        place = self.program.inputs.get(variable)
+        if not isinstance(place, Setting) or place.index is not None:
+            return None
+        is_true = bool(place.read(()))
+        self._guard(Truth(place.group, place.setting, is_true, f"{place.setting} != 0"))
+        return is_true
 
     def write_attribute(self, owner: Any, name: str, value: Any) -> Any:
+        if isinstance(getattr_static(type(owner), name, None), property):
+            return value  # its setter writes attributes, of which we hear
         fields = _fields(owner)
         if not fields and id(owner) not in self._reached.objects:
             self._new[id(owner)] = owner  # its __init__ is running
@@ -368,8 +427,12 @@ class Recorder:
         section, source = FORWARD, None
         frame = sys._getframe(1)
         while frame.f_code is not Recorder.run.__code__:
-            section = _SECTIONS.get(frame.f_code, section)
-            if frame.f_code.co_filename == updates.__file__:  # an optimiser's formula is read by its own names
+            file = frame.f_code.co_filename
+            if file in _UPDATING:
+                section = UPDATE
+            elif frame.f_code is backward.propagate.__code__:
+                section = BACKWARD
+            if file in _FORMULAS:  # an optimiser's formula is read by its own names
                 self.namer.line(result, frame)
             elif is_users(frame.f_code.co_filename):
                 if source is None:
@@ -443,9 +506,11 @@ class Recorder:
             else:
                 self._update(self._place(tensor), plain(tensor, slot))
         for optimizer, state in self._states.values():
-            for i, entries in enumerate(state):
+            for parameter, entries in state.items():
                 for key, value in entries.items():
-                    self._update(self._entry(optimizer, i, key), value)
+                    self._update(self._entry(optimizer, parameter, key), value)
+        for optimizer, groups in self._groups.values():
+            self._finish_groups(optimizer, groups)
         for owner, name, before in self._attributes.values():
             self._attribute(owner, name, before)
         self.namer.finish()
@@ -458,6 +523,24 @@ class Recorder:
         was = self._places.get(place)
         if was is None or now is not was.variable:
             self.program.updates[place] = now
+
+    def _finish_groups(self, optimizer: Optimizer, groups: list[dict[str, Any]]) -> None:
+        before = vars(optimizer)["param_groups"]
+        if len(groups) != len(before):
+            raise UsageError("the function adds a group of parameters, which the program cannot repeat: add it outside")
+        for group, followed in zip(before, groups):
+            for name, value in followed.items():
+                if name not in vars(optimizer)["scheduled"]:
+                    if not same(value, group.get(name, UNSET)):
+                        raise UsageError(
+                            f"the function assigns {name} of a group of {type(optimizer).__name__}, which the program "
+                            "cannot repeat in the next runs: do that outside"
+                        )
+                elif isinstance(value, tuple):
+                    for i, x in enumerate(value):
+                        self._update(Setting(group, name, i), x)
+                else:
+                    self._update(Setting(group, name), value)
 
     def _attribute(self, owner: Any, name: str, before: Any) -> None:
         value = getattr(owner, name, UNSET)

@@ -144,7 +144,7 @@ class Run:
             and all(leaves[i] is tensor for i, tensor in self._identical.items())
             and all(leaves[i] is place.tensor(leaves) for i, place in self._same_as.items())
             and all((place.read(leaves) is not None) == there for place, there in self._gradients.items())
-            and all([set(entries) for entries in optimizer.state] == keys for optimizer, keys in self._states)
+            and all([set(entries) for entries in optimizer.state.values()] == keys for optimizer, keys in self._states)
             and all(_has_form(place.read(leaves), x) for x, place in self.program.inputs.items())
             and not any(leaves[i] in self._others for i in self._tensors)
             and not any(leaves[i] is place.tensor(leaves) for i in self._tensors for place in self._read_gradients)

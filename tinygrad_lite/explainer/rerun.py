@@ -92,15 +92,17 @@ class Update:
 
 def update(graph: Graph, backward_pass: Pass, optimizer: Optimizer) -> Update:
     """The step that an optimiser would take; neither it nor its parameters change."""
-    after: dict[Node, Array] = {}
     leaves = [leaf for leaf in graph.leaves if leaf.tensor is not None]
     nodes = {leaf.tensor: leaf for leaf in leaves}
     if len(nodes) < len(leaves):
         raise InputError("a leaf was changed between two of its uses, and an optimiser's step would start from neither")
-    for parameter, state in zip(optimizer.parameters, optimizer.state):
-        leaf = nodes.get(parameter)
-        if leaf is not None and leaf in backward_pass.gradients:
-            after[leaf] = optimizer.update(leaf.value, backward_pass.gradients[leaf], dict(state))
+    gradients = backward_pass.gradients
+    points = {
+        tensor: (leaf.value, gradients[leaf])
+        for tensor, leaf in nodes.items()
+        if tensor is not None and leaf in gradients
+    }
+    after = {nodes[parameter]: new for parameter, new in optimizer.preview(points).items()}
     predicted = sum(float(np.sum(backward_pass.gradients[leaf] * (new - leaf.value))) for leaf, new in after.items())
     real = change(graph, after) if is_possible(graph) else nan
     return Update(repr(optimizer), after, predicted, real)

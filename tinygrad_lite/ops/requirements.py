@@ -9,7 +9,7 @@ from tinygrad_lite.errors import InputError
 def _refuse_where(condition: Array, x: Array, message: str) -> Array:
     if np.any(condition):
         raise InputError(message.format(np.broadcast_to(x, np.shape(condition))[condition].flat[0]))
-    return x
+    return x if hasattr(x, "dtype") else np.asarray(x)[()]
 
 
 # the first refused entry of x replaces {} in the message

@@ -1,7 +1,24 @@
 """Optimisers, under PyTorch's names and with its update formulas."""
 
 from tinygrad_lite.optim import lr_scheduler
+from tinygrad_lite.optim.adaptive import Adadelta, Adafactor, Adagrad, Adam, Adamax, AdamW, NAdam, RAdam, RMSprop
+from tinygrad_lite.optim.descent import ASGD, SGD, Muon, Rprop
 from tinygrad_lite.optim.optimizer import Optimizer
-from tinygrad_lite.optim.updates import SGD, Adam, AdamW, RMSprop
 
-__all__ = ["SGD", "Adam", "AdamW", "Optimizer", "RMSprop", "lr_scheduler"]
+__all__ = [
+    "ASGD",
+    "SGD",
+    "Adadelta",
+    "Adafactor",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Adamax",
+    "Muon",
+    "NAdam",
+    "Optimizer",
+    "RAdam",
+    "RMSprop",
+    "Rprop",
+    "lr_scheduler",
+]

@@ -1,29 +1,50 @@
-"""The base of all optimisers: the parameters, a state for each, and the step that updates them all."""
+"""The base of all optimisers: groups of parameters, a state for each parameter, and the step that updates them all."""
 
+import inspect
 import warnings
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 
-from tinygrad_lite.engine import registry
+from tinygrad_lite.engine import grad_mode, registry
 from tinygrad_lite.engine.backward import widened
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import InputError, ShapeError, UsageError, warn
 
+Group = dict[str, Any]
+"""Parameters, under "params", and the settings for them."""
+
+State = dict[str, Any]
+"""What an update formula keeps for a parameter from step to step: arrays, and numbers."""
+
+Parameters = Iterable[Tensor] | Iterable[Group] | Iterable[tuple[str, Tensor]]
+
+_IMPLEMENTATION = ("foreach", "fused", "capturable", "differentiable")
+"""Settings of PyTorch's that choose among its implementations."""
+
 
 class Optimizer:
     """Updates parameters from their gradients by a formula. A subclass defines the formula, `update`.
 
+    `update(self, w, g, state, …)` returns the new value of a parameter w with gradient g. It may read and write w's own
+    `state`, a dict that is empty at first. After these, it names what else it needs: settings, which it gets from w's
+    group, and `t`, the number of w's updates, with this one.
+
     Attributes:
-        varying: the names of the settings that a compiled step reads again in each run; a schedule changes lr.
+        param_groups: a list of dicts, each with parameters under "params", and the settings for them.
+        defaults: the settings of a group that says nothing else.
+        state: what the formula keeps for each parameter.
+        steps: the number of steps taken, if the formula asks for t; one count for all parameters.
+        scheduled: the names of the settings that a compiled step reads again in each run.
+        ranges: for some settings, the function that checks them.
 
     Example:
         >>> import tinygrad_lite as tg
         >>> class SignDescent(tg.optim.Optimizer):
-        ...     def update(self, w, g, state):
-        ...         return w - self.lr * np.sign(g)
+        ...     def update(self, w, g, state, lr):
+        ...         return w - lr * np.sign(g)
         >>> w = tg.tensor(1.0, requires_grad=True)
         >>> optimizer = SignDescent([w], lr=0.5)
         >>> (w * 3).backward()
@@ -32,41 +53,141 @@ class Optimizer:
         tensor(0.5, requires_grad=True)
     """
 
-    varying: tuple[str, ...] = ("lr",)
+    varying = ("steps",)
+    ranges: ClassVar[Mapping[str, Callable[[str, Any], Any]]] = {}
+    _asks: tuple[str, ...] = ()
+    _counts = False
 
-    def __init__(self, parameters: Iterable[Tensor], lr: float) -> None:
-        self.parameters = _checked(parameters)
-        self.lr = positive("lr", lr)
-        self.state: list[dict[str, Array]] = [{} for _ in self.parameters]
+    def __init_subclass__(cls) -> None:
+        named = [x.name for x in inspect.signature(cls.update).parameters.values() if x.kind not in _ANY_NUMBER][4:]
+        cls._asks = tuple(name for name in named if name != "t")
+        cls._counts = "t" in named
 
-    def update(self, w: Array, g: Array, state: dict[str, Array]) -> Array:
-        """The new value of a parameter w with gradient g; it may read and write w's own `state`, empty at first."""
-        raise UsageError(f"{type(self).__name__} defines no update(self, w, g, state)")
+    def __init__(self, params: Parameters, lr: float, **settings: Any) -> None:
+        self.defaults = {"lr": lr, **settings}
+        self.scheduled = frozenset({"lr"})
+        self.param_groups: list[Group] = []
+        self.state: dict[Tensor, State] = {}
+        self.steps = 0
+        if isinstance(params, Tensor) or not isinstance(params, Iterable):
+            raise UsageError(f"parameters must be an iterable of tensors, such as model.parameters(); got {params!r}")
+        given: list[Any] = list(params)
+        if not given:
+            raise InputError("no parameters to optimise: the model has no tensor that requires a gradient")
+        self.defaults = self._checked(self.defaults)
+        for group in given if isinstance(given[0], dict) else [{"params": given}]:
+            self.add_param_group(group)
 
-    def step(self) -> None:
-        """Update each parameter that has a gradient; warn about parameters without one, and about a widened dtype."""
+    def update(self, *args: Any, **settings: Any) -> Any:
+        """The new value of a parameter w with gradient g; a subclass names w, g, state and the settings it needs."""
+        raise UsageError(f"{type(self).__name__} defines no update(self, w, g, state, lr)")
+
+    def add_param_group(self, param_group: Group) -> None:
+        """Add a group: a dict with parameters under "params", and the settings that differ from the defaults.
+
+        Raises:
+            InputError: if a parameter is in a group already, or a setting is out of its range; nothing changes then.
+            UsageError: if it is no such dict; nothing changes then.
+        """
+        if not isinstance(param_group, dict) or "params" not in param_group:
+            raise UsageError(f"a group must be a dict with its parameters under 'params'; got {param_group!r}")
+        group = {**self._checked({**self.defaults, **param_group}), **_listed(param_group["params"])}
+        if missing := [name for name in self._asks if name not in group]:
+            raise UsageError(f"{type(self).__name__}.update asks for {missing[0]}, which is not a setting")
+        if any(parameter in self.state for parameter in group["params"]):
+            raise InputError("a parameter is in a group already, and each step would update it twice: pass it once")
+        self.param_groups.append(group)
+        missed = {"missed": self.steps} if self.steps else {}
+        self.state.update({parameter: dict(missed) for parameter in group["params"]})
+
+    def _checked(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        ranges = {"lr": not_negative, **self.ranges}
+        return {name: ranges[name](name, value) if name in ranges else value for name, value in settings.items()}
+
+    @property
+    def parameters(self) -> list[Tensor]:
+        """The parameters of all groups."""
+        return [*self.state]
+
+    @property
+    def lr(self) -> Any:
+        """The learning rate of an optimiser with one group; of several, each has its own `param_groups[i]["lr"]`."""
+        return self._only_group()["lr"]
+
+    @lr.setter
+    def lr(self, value: Any) -> None:
+        self._only_group()["lr"] = value
+
+    def _only_group(self) -> Group:
+        if len(self.param_groups) != 1:
+            raise UsageError(
+                f'{type(self).__name__} has {len(self.param_groups)} groups, each with its own param_groups[i]["lr"]'
+            )
+        return self.param_groups[0]
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Update each parameter that has a gradient; warn about parameters without one, and about a widened dtype.
+
+        Args:
+            closure: computes the loss and its gradients, before the update; its result is returned.
+        """
+        loss = None if closure is None else grad_mode.enable_grad()(closure)()
         self._warn_of_wider_numbers()
         without = []
-        for i, (parameter, state) in enumerate(zip(self.parameters, self.state, strict=True)):
-            gradient = parameter.grad
-            if gradient is not None:
+        steps = 0
+        if self._counts:
+            self.steps = steps = self.steps + 1
+        state_of = self.state
+        for group in self.param_groups:
+            settings = {name: group[name] for name in self._asks}
+            is_ascent = group.get("maximize", False)
+            for parameter in group["params"]:
+                state = state_of[parameter]
+                gradient = parameter.grad
+                if gradient is None:
+                    if self._counts:
+                        state_of[parameter] = {**state, "missed": state.get("missed", 0) + 1}
+                    if parameter.requires_grad:
+                        without.append(parameter)
+                    continue
+                if self._counts:
+                    settings["t"] = steps - state["missed"] if "missed" in state else steps
                 w = parameter.data
-                updated = self.update(w, gradient.data, state)
+                g = gradient.data
+                updated = self.update(w, -g if is_ascent else g, state, **settings)
                 if getattr(updated, "shape", None) != w.shape:
                     raise ShapeError(f"update returned {updated!r} for a parameter of shape {w.shape}")
                 parameter.replace(updated if updated.dtype == w.dtype else updated.astype(w.dtype))
-            elif parameter.requires_grad:
-                without.append(parameter.name or f"number {i} of shape {parameter.shape}")
         if without:
-            warnings.warn(
-                f"{type(self).__name__}.step(): no gradient for parameter {', '.join(without)}, which stays as it is: "
-                "either the loss does not depend on it, or backward() did not run",
-                stacklevel=2,
-            )
+            self._warn_of_no_gradient(without)
+        return loss
+
+    def preview(self, points: Mapping[Tensor, tuple[Array, Array]]) -> dict[Tensor, Array]:
+        """The values that the next step would give to parameters with these values and gradients; nothing changes."""
+        after = {}
+        for group in self.param_groups:
+            settings = {name: group[name] for name in self._asks}
+            for parameter in group["params"]:
+                if parameter in points:
+                    w, g = points[parameter]
+                    state = dict(self.state[parameter])
+                    if self._counts:
+                        settings["t"] = self.steps + 1 - state.get("missed", 0)
+                    after[parameter] = self.update(w, -g if group.get("maximize", False) else g, state, **settings)
+        return after
+
+    def _warn_of_no_gradient(self, without: list[Tensor]) -> None:
+        number = {parameter: i for i, parameter in enumerate(self.state)}
+        named = ", ".join(x.name or f"number {number[x]} of shape {x.shape}" for x in without)
+        warnings.warn(
+            f"{type(self).__name__}.step(): no gradient for parameter {named}, which stays as it is: "
+            "either the loss does not depend on it, or backward() did not run",
+            stacklevel=3,
+        )
 
     def _warn_of_wider_numbers(self) -> None:
         op, narrow, wide = widened.get() or (None, None, None)
-        if op is not None and op is not registry.operation("cast") and any(p.dtype == narrow for p in self.parameters):
+        if op is not None and op is not registry.operation("cast") and any(p.dtype == narrow for p in self.state):
             warn(
                 f"{type(self).__name__}.step(): the parameters are {narrow}, but {op} computed in {wide}, the dtype of "
                 f"its other argument, such as np.sqrt(8), a target or a first state. Convert that argument, as in "
@@ -75,62 +196,129 @@ class Optimizer:
 
     def zero_grad(self) -> None:
         """Set `.grad` of each parameter to None."""
-        for parameter in self.parameters:
+        for parameter in self.state:
             parameter.grad = None
 
     def state_dict(self) -> dict[str, Any]:
-        """The settings, and the arrays in the state of each parameter, in order."""
-        return {"settings": self._settings(), "state": [dict(state) for state in self.state]}
+        """The settings and the state, in the layout of PyTorch's: parameters are numbered, group after group."""
+        number = {parameter: i for i, parameter in enumerate(self.state)}
+        return {
+            "state": {i: self._kept(state) for i, state in enumerate(self.state.values()) if {*state} - {"missed"}},
+            "param_groups": [{**group, "params": [number[p] for p in group["params"]]} for group in self.param_groups],
+        }
+
+    def _kept(self, state: State) -> State:
+        count = {"step": self.steps - state.get("missed", 0)} if self._counts else {}
+        return {**count, **{name: value for name, value in state.items() if name != "missed"}}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue from a state that `state_dict` returned.
+        """Continue from a state that `state_dict` returned, of this optimiser or of PyTorch's of the same name.
 
         Raises:
-            InputError: if the optimiser's kind or its number of parameters differs; nothing changes then.
+            InputError: if the groups or their settings differ; nothing changes then.
             ShapeError: if the shape of a parameter differs; nothing changes then.
         """
-        if not {"settings", "state"} <= set(state):
-            raise InputError(f"an optimiser's state must have the entries settings and state, got {', '.join(state)}")
-        settings, states = state["settings"], state["state"]
-        if settings.keys() != self._settings().keys() or len(states) != len(self.state):
+        if not {"state", "param_groups"} <= set(state):
             raise InputError(
-                f"this state of {len(states)} parameters with settings {', '.join(settings)} does not fit "
-                f"{type(self).__name__} of {len(self.state)} parameters with {', '.join(self._settings())}"
+                f"an optimiser's state must have the entries state and param_groups, got {', '.join(state)}"
             )
-        for parameter, arrays in zip(self.parameters, states, strict=True):
-            for name, array in arrays.items():
-                if np.shape(array) not in ((), parameter.shape):
-                    raise ShapeError(f"{name} must have its parameter's shape {parameter.shape}, got {np.shape(array)}")
-        vars(self).update(settings)
-        self.state = [{name: _own(array) for name, array in arrays.items()} for arrays in states]
+        groups = state["param_groups"]
+        fits = [len(group["params"]) for group in groups] == [len(group["params"]) for group in self.param_groups]
+        if not fits or not all(self.defaults.keys() <= group.keys() for group in groups):
+            raise InputError(
+                f"this state of {_described(groups)} does not fit {type(self).__name__} of "
+                f"{_described(self.param_groups)}"
+            )
+        loaded = []
+        for own, group in zip(self.param_groups, groups):
+            known = {name: _number_of(x) for name, x in group.items() if name not in _IMPLEMENTATION}
+            checked = self._checked({name: x for name, x in known.items() if name not in self.scheduled})
+            loaded.append({**known, **checked, "params": own["params"]})
+        numbers = [i for group in groups for i in group["params"]]
+        states = {
+            parameter: {
+                name: self._own(name, value, parameter)
+                for name, value in state["state"].get(i, {}).items()
+                if value is not None
+            }
+            for i, parameter in zip(numbers, self.state)
+        }
+        counts = {parameter: int(entries.pop("step", 0)) for parameter, entries in states.items()}
+        self.param_groups = loaded
+        self.steps = max(counts.values()) if self._counts else 0
+        for parameter, count in counts.items():
+            if self._counts and count < self.steps:
+                states[parameter]["missed"] = self.steps - count
+        self.state = states
 
-    def _settings(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name not in ("parameters", "state")}
+    def _own(self, name: str, value: Any, parameter: Tensor) -> Any:
+        """A copy of an entry of a state, as the update formulas make it: an array, or a Python number."""
+        if isinstance(value, (int, float)):
+            return value
+        array = np.asarray(value).copy()[()]
+        sizes = zip(reversed(array.shape), reversed(parameter.shape))
+        if array.ndim > parameter.ndim or not all(n in (1, wanted) for n, wanted in sizes):
+            raise ShapeError(f"{name} must have its parameter's shape {parameter.shape}, got {array.shape}")
+        return array.item() if array.ndim == 0 < parameter.ndim or name == "step" else array
 
     def __repr__(self) -> str:
-        settings = ", ".join(f"{name}={value!r}" for name, value in self._settings().items())
-        return f"{type(self).__name__}({len(self.parameters)} parameters, {settings})"
+        return f"{type(self).__name__}({_described(self.param_groups)})"
 
 
-def positive(name: str, value: float) -> float:
+def _number_of(value: Any) -> Any:
+    return value.item() if hasattr(value, "item") else value
+
+
+_ANY_NUMBER = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
+
+def _described(groups: Iterable[Group]) -> str:
+    return "; ".join(
+        ", ".join(
+            [
+                f"{len(group['params'])} parameters",
+                *(f"{name}={x!r}" for name, x in group.items() if name == "lr" or (x and name not in _LISTS)),
+            ]
+        )
+        for group in groups
+    )
+
+
+_LISTS = ("params", "param_names")
+
+
+def positive(name: str, value: Any) -> float:
     """The value, if it is a positive number."""
     if not 0 < _number(name, value) < np.inf:
         raise InputError(f"{name} must be positive, got {value!r}")
     return float(value)
 
 
-def not_negative(name: str, value: float) -> float:
+def not_negative(name: str, value: Any) -> float:
     """The value, if it is zero or a positive number."""
     if not 0 <= _number(name, value) < np.inf:
         raise InputError(f"{name} must not be negative, got {value!r}")
     return float(value)
 
 
-def fraction(name: str, value: float) -> float:
+def fraction(name: str, value: Any) -> float:
     """The value, if it lies in [0, 1)."""
     if not 0 <= _number(name, value) < 1:
         raise InputError(f"{name} must lie in [0, 1), got {value!r}")
     return float(value)
+
+
+def fractions(name: str, values: Any) -> tuple[float, ...]:
+    """The values, if they are two numbers that lie in [0, 1)."""
+    first, second = two(name, values, "(0.9, 0.999)")
+    return fraction(f"{name}[0]", first), fraction(f"{name}[1]", second)
+
+
+def two(name: str, values: Any, example: str) -> tuple[Any, Any]:
+    """The two values of a pair."""
+    if not isinstance(values, (tuple, list)) or len(values) != 2:
+        raise InputError(f"{name} must be two numbers, such as {example}; got {values!r}")
+    return values[0], values[1]
 
 
 def _number(name: str, value: Any) -> float:
@@ -140,23 +328,22 @@ def _number(name: str, value: Any) -> float:
         raise UsageError(f"{name} must be a number, got {value!r}") from None
 
 
-def _own(value: Array) -> Array:
-    """A copy of an entry of a state, as the update formulas make it: an array, or for a count a Python number."""
-    array = np.array(value)[()]
-    return int(array) if array.dtype.kind in "iu" else array
-
-
-def _checked(parameters: Iterable[Tensor]) -> list[Tensor]:
-    if isinstance(parameters, Tensor) or not isinstance(parameters, Iterable):
-        raise UsageError(f"parameters must be an iterable of tensors, such as model.parameters(); got {parameters!r}")
-    checked = list(parameters)
-    if not checked:
-        raise InputError("no parameters to optimise: the model has no tensor that requires a gradient")
-    for parameter in checked:
+def _listed(params: Any) -> Group:
+    """The checked parameters of a group, with their names if they come with names."""
+    if isinstance(params, Tensor):
+        params = [params]
+    if not isinstance(params, Iterable):
+        raise UsageError(f"parameters must be an iterable of tensors, such as model.parameters(); got {params!r}")
+    given = list(params)
+    named = [x for x in given if isinstance(x, tuple) and len(x) == 2 and isinstance(x[0], str)]
+    if named and len(named) < len(given):
+        raise UsageError("parameters must all have names, as in model.named_parameters(), or none of them")
+    tensors = [x for _, x in named] if named else given
+    for parameter in tensors:
         if not isinstance(parameter, Tensor):
             raise UsageError(f"parameters must be tensors, such as model.parameters(); got {type(parameter).__name__}")
         if not parameter.is_leaf or parameter._requires_grad is False:
             raise UsageError(f"parameters must be leaves with requires_grad=True; got {parameter!r}")
-    if len(set(checked)) < len(checked):
+    if len(set(tensors)) < len(tensors):
         raise InputError("a parameter appears twice, and each step would update it twice: pass it once")
-    return checked
+    return {"params": tensors, **({"param_names": [name for name, _ in named]} if named else {})}

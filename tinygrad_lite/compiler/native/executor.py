@@ -13,7 +13,7 @@ from tinygrad_lite.compiler.native.expansions import expanded
 from tinygrad_lite.compiler.native.machine import STATE, Machine, callable_at, vector_bits
 from tinygrad_lite.compiler.native.memory import contiguous
 from tinygrad_lite.compiler.native.plan import ALIGNED, Native, Plan, Segment, with_former_values
-from tinygrad_lite.compiler.places import Argument, Data, Gradient, Leaves, Place
+from tinygrad_lite.compiler.places import Argument, Data, Gradient, Leaves, Place, TensorPlace
 from tinygrad_lite.compiler.program import Instruction, Program, Variable, mapped
 from tinygrad_lite.engine.op import Array
 
@@ -277,7 +277,9 @@ class NativeExecutor:
                 if not isinstance(x, Variable):
                     return False
                 value = f"{writer.name(self._kept[place])}[()]"
-                writer.body.append(f"{place.reading(writer)} = {value}{'.item()' if x.is_number else ''}")
+                value = f"{value}.item()" if x.is_number else value
+                is_array = isinstance(place, TensorPlace)
+                writer.body.append(f"{place.reading(writer)} = {value}" if is_array else place.writing(writer, value))
         results = []
         for x, is_wrapped in zip(self.program.results, wrapped):
             if not isinstance(x, Variable) or (root := self.plan.layouts[x].root) in self.plan.arguments:

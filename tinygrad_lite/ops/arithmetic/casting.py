@@ -28,6 +28,16 @@ def astype(x: Array, dtype: Any, /, *, copy: bool = True, device: str | None = N
     return cast(x, dtype=np.dtype(dtype))
 
 
+def _bfloat16(x: Array) -> Array:
+    bits = np.ascontiguousarray(x, np.float32).view(np.uint32)
+    rounded = bits + 0x7FFF + (bits >> 16 & 1)  # to the nearest, and halfway to the even one
+    return (rounded & 0xFFFF0000).view(np.float32).reshape(np.shape(x))
+
+
+# the nearest number with 8 binary digits, as float32, since NumPy has no bfloat16
+bfloat16 = elementwise(_bfloat16)
+
+
 @implements(np.ndarray.astype)
 def _astype_method(
     self: Array, dtype: Any, order: str = "K", casting: Any = "unsafe", subok: bool = True, copy: bool = True

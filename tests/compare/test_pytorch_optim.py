@@ -1,0 +1,115 @@
+"""Against PyTorch: whole trajectories of optimisers and of schedules, and their states."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_lite as tg
+from tests.optim.samples import OPTIMIZERS, SCHEDULES
+from tinygrad_lite import optim
+
+pytestmark = [
+    pytest.mark.compare,
+    pytest.mark.filterwarnings("ignore:.*no gradient for parameter", "ignore:Detected call of .lr_scheduler.step"),
+]
+torch = pytest.importorskip("torch", reason="PyTorch comes with the extra `compare`")
+
+SHAPES = [(5, 3), (3, 4)]
+
+
+class Pair:
+    """The same parameters in two groups, and an optimiser of ours and of PyTorch's."""
+
+    def __init__(self, name: str) -> None:
+        kind, settings = OPTIMIZERS[name]
+        self.rng = np.random.default_rng(0)
+        starts = [self.rng.normal(size=shape) for shape in SHAPES]
+        self.ours = [tg.tensor(x, requires_grad=True) for x in starts]
+        self.theirs = [torch.tensor(x, requires_grad=True) for x in starts]
+        self.own = getattr(optim, kind)(groups(self.ours), **settings)
+        self.other = getattr(torch.optim, kind)(groups(self.theirs), **settings)
+        # PyTorch rounds to bfloat16 in a matrix product, whose sums may have another order elsewhere
+        self.tolerance = 0.02 * settings["lr"] if kind == "Muon" else 1e-13
+
+    def step(self, turn: int) -> None:
+        """A step with the same gradients for both, so that only the update formulas are compared; some have none."""
+        for i, (w, z) in enumerate(zip(self.ours, self.theirs)):
+            if (i == 0 and turn < 5) or (i == 1 and turn % 3 == 1):
+                w.grad = z.grad = None
+            else:
+                gradient = self.rng.normal(size=w.shape) + 0.1 * w.numpy()
+                w.grad, z.grad = gradient, torch.tensor(gradient)
+        self.own.step(), self.other.step()
+        for w, z in zip(self.ours, self.theirs):
+            np.testing.assert_allclose(w.numpy(), z.detach().numpy(), rtol=1e-12, atol=self.tolerance)
+
+
+def groups(parameters: list[Any]) -> list[dict[str, Any]]:
+    return [{"params": parameters[:1]}, {"params": parameters[1:], "lr": 0.01}]
+
+
+@pytest.fixture(autouse=True)
+def numbers_in_float64() -> Any:
+    """PyTorch keeps the numbers in an optimiser's state in the default dtype."""
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_sixty_steps_of_an_optimiser(name: str) -> None:
+    pair = Pair(name)
+    for turn in range(60):
+        pair.step(turn)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_state_of_pytorchs_is_loaded(name: str) -> None:
+    first, second = Pair(name), Pair(name)
+    for turn in range(10):
+        first.step(turn)
+    for w, z, x in zip(second.ours, second.theirs, first.theirs):
+        w.data = x.detach().numpy()
+        z.data.copy_(x.data)
+    second.own.load_state_dict(first.other.state_dict())
+    second.other.load_state_dict(first.other.state_dict())
+    for turn in range(10, 20):
+        second.step(turn)
+
+
+def settings_of(optimizer: Any) -> list[float]:
+    groups = optimizer.param_groups
+    return [x for group in groups for x in (group["lr"], *group.get("betas", [group.get("momentum")]))]
+
+
+@pytest.mark.parametrize("kind", ["SGD", "Adam"])
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_schedules(name: str, kind: str) -> None:
+    settings = {"momentum": 0.9} if kind == "SGD" else {}
+    ours = getattr(optim, kind)(groups([tg.tensor(1.0, requires_grad=True) for _ in range(2)]), lr=0.1, **settings)
+    theirs = getattr(torch.optim, kind)(
+        groups([torch.ones(1, requires_grad=True) for _ in range(2)]), lr=0.1, **settings
+    )
+    mine, yours = SCHEDULES[name](optim.lr_scheduler, ours), SCHEDULES[name](torch.optim.lr_scheduler, theirs)
+    for turn in range(28):
+        np.testing.assert_allclose(settings_of(ours), settings_of(theirs), rtol=1e-10, atol=1e-15)
+        np.testing.assert_allclose(mine.get_last_lr(), yours.get_last_lr(), rtol=1e-10, atol=1e-15)
+        theirs.step(), mine.step(), yours.step()
+        if turn == 7:  # which most schedules follow
+            ours.param_groups[0]["lr"] *= 0.5
+            theirs.param_groups[0]["lr"] *= 0.5
+            yours._last_lr = [group["lr"] for group in theirs.param_groups]
+
+
+@pytest.mark.parametrize("mode", ["min", "max"])
+@pytest.mark.parametrize("threshold_mode", ["rel", "abs"])
+def test_reduction_on_a_plateau(mode: str, threshold_mode: str) -> None:
+    settings = {"mode": mode, "threshold_mode": threshold_mode, "patience": 2, "cooldown": 3, "min_lr": [1e-3, 0.0]}
+    ours = optim.SGD(groups([tg.tensor(1.0, requires_grad=True) for _ in range(2)]), lr=0.1)
+    theirs = torch.optim.SGD(groups([torch.ones(1, requires_grad=True) for _ in range(2)]), lr=0.1)
+    mine = optim.lr_scheduler.ReduceLROnPlateau(ours, threshold=0.01, **settings)
+    yours = torch.optim.lr_scheduler.ReduceLROnPlateau(theirs, threshold=0.01, **settings)
+    for metric in np.random.default_rng(0).normal(1, 0.2, size=60):
+        mine.step(metric), yours.step(metric)
+        assert mine.get_last_lr() == pytest.approx(yours.get_last_lr(), rel=1e-12)
