@@ -153,10 +153,20 @@ def test_gradients_through_samples(name: str, parameters: Parameters, value: Any
 
 def test_gradients_through_gamma_samples() -> None:
     """PyTorch's have three digits."""
-    a = tg.tensor(np.array([0.2, 1.0, 5.0, 200.0]), requires_grad=True)
-    x = tg.distributions.Gamma(a, 1.0).rsample((1000,), rng=0)
-    (slopes,) = tg.grad(lambda a: np.sum(tg.distributions.Gamma(a, 1.0).rsample((1000,), rng=0)), (0,))(a)
-    theirs = torch._standard_gamma_grad(
-        torch.tensor(np.array(a.detach())).expand(1000, 4), torch.tensor(x.detach().numpy())
-    )
-    close(slopes.detach(), theirs.sum(0), 2e-3)
+    a = tg.tensor(np.tile([0.2, 1.0, 5.0, 200.0], (1000, 1)), requires_grad=True)
+    x = D.Gamma(a, 1.0).rsample(rng=0)
+    x.sum().backward()
+    close(a.grad, torch._standard_gamma_grad(*(torch.tensor(t.detach().numpy()) for t in (a, x))), 2e-3)
+
+
+def test_gradients_through_beta_samples() -> None:
+    """PyTorch's have three digits."""
+    rng = np.random.default_rng(0)
+    a, b = (tg.tensor(rng.uniform(0.3, 20, 1000), requires_grad=True) for _ in range(2))
+    x = D.Beta(a, b).rsample(rng=0)
+    x.sum().backward()
+    first, concentration = torch.tensor(x.numpy()), torch.tensor(np.stack([a.numpy(), b.numpy()], -1))
+    both = torch.stack([first, 1 - first], -1)
+    slopes = torch._dirichlet_grad(both, concentration, concentration.sum(-1, keepdim=True).expand(1000, 2))
+    close(a.grad, slopes[:, 0] * (1 - first), 2e-3)
+    close(b.grad, -slopes[:, 1] * first, 2e-3)

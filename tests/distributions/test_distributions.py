@@ -188,6 +188,18 @@ def test_samples_are_constants_and_rsamples_are_not() -> None:
         D.Poisson(2.0).rsample()
 
 
+def test_independent_parts_are_one_value() -> None:
+    inner, other = D.Normal(np.arange(6.0).reshape(2, 3), 2.0), D.Normal(np.zeros((2, 3)), 1.0)
+    p, q = D.Independent(inner, 1), D.Independent(other, 1)
+    assert (p.batch_shape, p.event_shape, p.expand((4, 2)).sample(rng=0).shape) == ((2,), (3,), (4, 2, 3))
+    x = p.rsample((5,), rng=0)
+    close(p.log_prob(x), np.sum(inner.log_prob(x), axis=-1))
+    close(p.entropy(), np.sum(inner.entropy(), axis=-1))
+    close(D.kl_divergence(p, q), np.sum(D.kl_divergence(inner, other), axis=-1))
+    with pytest.raises(ShapeError, match="reinterpret as many axes, got reinterpreted_batch_ndims=1 and 2"):
+        D.kl_divergence(p, D.Independent(other, 2))
+
+
 BAD = [
     (lambda: D.Normal(0.0, np.array([1.0, -2.0])), InputError, r"Normal: scale must be positive, got -2.0"),
     (lambda: D.Normal(np.nan, 1.0), InputError, r"Normal: loc must be a real number, got nan"),
