@@ -25,13 +25,13 @@ _NODES = ((_GAUSS + 1) / 2) ** 3
 _WEIGHTS = 1.5 * _GAUSS_WEIGHTS * ((_GAUSS + 1) / 2) ** 2
 
 
-def _arguments(a: Array, b: Array, y: Array, order: int) -> dict[tuple[int, int], Array]:
-    """What the Bell polynomials of up to this total order are made of."""
+def _arguments(a: Array, b: Array, log_x: Array, log_rest: Array, order: int) -> dict[tuple[int, int], Array]:
+    """What the Bell polynomials of up to this total order are made of, where log x = log σ(y) and so on."""
     total = [polygamma(a + b, order=k) for k in range(order)]
     arguments = {(k + 1 - j, j): total[k] for k in range(order) for j in range(k + 2)}
     for k in range(order):
-        arguments[k + 1, 0] = arguments[k + 1, 0] - polygamma(a, order=k) - (0 if k else softplus(-y))
-        arguments[0, k + 1] = arguments[0, k + 1] - polygamma(b, order=k) - (0 if k else softplus(y))
+        arguments[k + 1, 0] = arguments[k + 1, 0] - polygamma(a, order=k) + (0 if k else log_x)
+        arguments[0, k + 1] = arguments[0, k + 1] - polygamma(b, order=k) + (0 if k else log_rest)
     return arguments
 
 
@@ -54,23 +54,33 @@ def _log_density(a: Array, b: Array, y: Array) -> Array:
 def _tail(a: Array, b: Array, y: Array, m: int, n: int) -> Array:
     """The integral of a Bell polynomial times p above y, or minus the integral below y, divided by p(y)."""
     upper = np.greater(y, np.log(a / b))
-    up, down = softplus(y), softplus(-y)
-    x = sigmoid(y)
+    log_x, log_rest = -softplus(-y), -softplus(y)
+    outward = np.where(upper, y, -y)
+    share, log_share, log_others = sigmoid(outward), -softplus(-outward), -softplus(outward)
 
-    def growth(x: Array, up: Array, down: Array, w: Array) -> Array:
-        """log (1 - x + x eʷ), the difference of softplus between y + w and y."""
-        near = np.less(np.absolute(w), 1)
-        return np.where(near, np.log1p(x * np.expm1(np.where(near, w, 0))), np.logaddexp(-up, w - down))
+    def growth(share: Array, log_share: Array, log_others: Array, t: Array) -> Array:
+        """log (1 - s + s eᵗ), the difference of softplus at a distance of t, for a share s."""
+        grown = np.log1p(share * np.expm1(np.minimum(t, 500)))
+        return grown if np.max(t) < 500 else np.where(np.less(t, 1), grown, np.logaddexp(log_others, t + log_share))
 
-    # p(y + w) / p(y) = exp(a w - (a + b) growth(w)). Quadrature up to where that is e⁻⁴⁰, by Newton's steps from beyond
-    end = np.where(upper, (40 + (a + b) * down) / b, -(40 + (a + b) * up) / a)
+    # p(y ± t) / p(y) = exp(c t - (a + b) growth(t)), where c is a above and b below. The quadrature ends where that is
+    # e⁻⁴⁰, found by Newton's steps from beyond
+    c, other = np.where(upper, a, b), np.where(upper, b, a)
+    end = (40 - (a + b) * log_share) / other
     for _ in range(15):
-        end = end - (a * end - (a + b) * growth(x, up, down, end) + 40) / (a - (a + b) * sigmoid(y + end))
-    w = np.expand_dims(end, -1) * _NODES
-    a, b, y, x, up, down = (np.expand_dims(value, -1) for value in (a, b, y, x, up, down))
-    density = np.exp(a * w - (a + b) * growth(x, up, down, w))
-    bell = _bell(_arguments(a, b, y + w, m + n), m, n)
-    return end * ((density * bell) @ _WEIGHTS)
+        above = c * end - (a + b) * growth(share, log_share, log_others, end) + 40
+        end = end - above / (c - (a + b) * sigmoid(outward + end))
+    column = slice(None), None
+    t = end[column] * _NODES
+    grown = growth(share[column], log_share[column], log_others[column], t)
+    rest = t - grown
+    log_x_change = np.where(upper[column], rest, -grown)
+    log_rest_change = np.where(upper[column], -grown, rest)
+    density = np.exp(a[column] * log_x_change + b[column] * log_rest_change)
+    if m + n:
+        logarithms = log_x[column] + log_x_change, log_rest[column] + log_rest_change
+        density = density * _bell(_arguments(a[column], b[column], *logarithms, m + n), m, n)
+    return np.where(upper, end, -end) * (density @ _WEIGHTS)
 
 
 def _quantile(a: Array, b: Array, z: Array) -> Array:
@@ -98,14 +108,14 @@ def _beta_flow(a: Array, b: Array, y: Array, orders: tuple[int, int]) -> Array:
 def _by_concentration(i: int) -> Any:
     def derivative(v: Array, a: Array, b: Array, y: Array, orders: tuple[int, int]) -> Array:
         m, n = orders
-        first = _arguments(a, b, y, 1)[1 - i, i]
+        first = _arguments(a, b, -softplus(-y), -softplus(y), 1)[1 - i, i]
         return beta_flow(a, b, y, orders=(m + 1 - i, n + i)) - first * v
 
     return derivative
 
 
 def _by_y(v: Array, a: Array, b: Array, y: Array, orders: tuple[int, int]) -> Array:
-    return ((a + b) * sigmoid(y) - a) * v - _bell(_arguments(a, b, y, sum(orders)), *orders)
+    return ((a + b) * sigmoid(y) - a) * v - _bell(_arguments(a, b, -softplus(-y), -softplus(y), sum(orders)), *orders)
 
 
 # ∓∂F / p, where F is the distribution function and ∂ are derivatives of these orders by a and b; for one of order 1 it

@@ -250,8 +250,10 @@ class _OfClasses(_Discrete):
         return np.equal(np.expand_dims(labels, -1), np.arange(self._count))
 
     def _labels(self, shape: noise.Shape, rng: np.random.Generator) -> Array:
-        """Random classes: the maximum of logits plus Gumbel noise."""
-        return np.argmax(self.logits + noise.noise("gumbel", (*shape, self._count), rng, self.dtype), axis=-1)
+        """Random classes: the number of those whose cumulative probability a random number reaches."""
+        cumulative = np.cumsum(self.probs, axis=-1)
+        level = noise.noise("random", (*shape, 1), rng, float) * cumulative[..., -1:]
+        return np.sum(np.less_equal(cumulative[..., :-1], level), axis=-1)
 
     def _entropy_of_one(self) -> Array:
         finite = np.maximum(self.logits, float(np.finfo(self.dtype).min))  # 0 · -∞ is 0 here
