@@ -1,7 +1,7 @@
 """Settings for each spatial axis of an image: numbers, or one number for all axes; and the checks of what they meet."""
 
 from collections.abc import Callable, Sequence
-from functools import wraps
+from functools import lru_cache, wraps
 from inspect import signature
 from typing import Any
 
@@ -19,7 +19,12 @@ def per_axis(name: str, value: Any, axes: int, least: int = 0) -> tuple[int, ...
     Raises:
         InputError: if it is not a whole number or one for each axis, or below the least.
     """
-    numbers = tuple(value) if isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, str) else (value,)
+    return _per_axis(name, tuple(value) if isinstance(value, (list, np.ndarray)) else value, axes, least)
+
+
+@lru_cache(typed=True)
+def _per_axis(name: str, value: Any, axes: int, least: int) -> tuple[int, ...]:
+    numbers = value if isinstance(value, tuple) else (value,)
     numbers = numbers * axes if len(numbers) == 1 else numbers
     if len(numbers) != axes or not all(_is_whole(n) and n >= least for n in numbers):
         each = f" or {axes} of them" if axes > 1 else ""

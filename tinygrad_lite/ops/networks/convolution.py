@@ -85,7 +85,9 @@ def _padded(x: Array, at: Geometry) -> Array:
     """The images with the batch last and their border of zeros, without gaps in memory."""
     x = batch_last(x)
     if type(x) is not np.ndarray:
-        return np.pad(x, ((0, 0), *at.padding, (0, 0))) if at.padded != at.size else x
+        if at.padded == at.size and max(at.kernel) == 1:
+            return x  # each pixel is read once
+        return scatter(x, shape=(x.shape[0], *at.padded, x.shape[-1]), indices=(at.inside,))
     if at.padded == at.size:
         return np.ascontiguousarray(x)
     y = np.zeros((x.shape[0], *at.padded, x.shape[-1]), x.dtype)
@@ -134,12 +136,17 @@ def _joined(parts: list[Array]) -> Array:
     return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
 
+def _product(a: Array, b: Array) -> Array:
+    """The product of matrices; of a column and a row entry by entry, for which BLAS takes several times as long."""
+    return a * b if a.shape[-1] == 1 else np.matmul(a, b)
+
+
 def _convolution(x: Array, weight: Array, stride: Sizes, padding: Widths, dilation: Sizes, groups: int) -> Array:
     at = geometry(x.shape[2:], weight.shape[2:], stride, padding, dilation)
     image, matrices = _padded(x, at), _in_groups(weight, groups)
     parts = []
     for first, last in _blocks(image, at):
-        y = np.matmul(matrices, _columns(image, at, groups, first, last - first))
+        y = _product(matrices, _columns(image, at, groups, first, last - first))
         parts.append(np.reshape(y, (weight.shape[0], last - first, *at.out[1:], x.shape[0])))
     return batch_first(_joined(parts))
 
@@ -153,7 +160,7 @@ def _transposed_convolution(
     back = np.swapaxes(_in_groups(weight, groups), 1, 2)
     image: Any = None
     for first, last in _blocks(y, at):
-        made = np.matmul(back, _in_groups(_rows_of(y, first, last, at), groups))
+        made = _product(back, _in_groups(_rows_of(y, first, last, at), groups))
         windows = np.reshape(made, (channels, *at.kernel, last - first, *at.out[1:], batch))
         among, read = places(at, last - first)
         parts = tuple(windows[place] for place in among)

@@ -35,21 +35,21 @@ def _max_pool(x: Array, kernel: Sizes, stride: Sizes, dilation: Sizes) -> Array:
 
 
 def _max_pool_vjp(g: Array, y: Array, x: Array, kernel: Sizes, stride: Sizes, dilation: Sizes) -> Array:
-    """The gradient goes to the first entry that is the largest, row by row; to the first of all if one is NaN."""
-    indices = places(np.shape(x)[np.ndim(x) - len(kernel) :], kernel, stride, dilation)
-    whole = np.zeros_like(x) if type(g) is type(x) is np.ndarray else None
-    is_apart = all(d * (k - 1) < s for k, s, d in zip(kernel, stride, dilation))  # no two windows share an entry
-    parts, free = [], np.True_
-    for index in indices:
-        chosen = np.logical_and(free, np.logical_not(np.less(x[index], y)))
-        free = np.logical_and(free, np.logical_not(chosen))
-        if whole is None:
-            parts.append(chosen * g)
-        elif is_apart:
-            np.multiply(chosen, g, out=whole[index])
-        else:
-            whole[index] += chosen * g
-    return performed(scatter, tuple(parts), {"shape": np.shape(x), "indices": indices}) if whole is None else whole
+    """The gradient goes to the first entry that is the largest, row by row; to the last of all if there is a NaN."""
+    size = np.shape(x)[np.ndim(x) - len(kernel) :]
+    indices = places(size, kernel, stride, dilation)
+    chosen, free = [], np.True_
+    for index in indices[:-1]:
+        chosen.append(np.logical_and(free, np.greater_equal(x[index], y)))
+        free = np.logical_xor(free, chosen[-1])
+    chosen.append(free)
+    if not (type(g) is type(x) is np.ndarray and all(d * (k - 1) < s for k, s, d in zip(kernel, stride, dilation))):
+        return performed(scatter, tuple(one * g for one in chosen), {"shape": np.shape(x), "indices": indices})
+    whole, laid = np.zeros_like(x), np.empty_like(y, g.dtype)  # no two windows share an entry
+    laid[...] = g  # once, since products of arrays that lie differently in memory take several times as long
+    for index, one in zip(indices, chosen):
+        np.multiply(one, laid, out=whole[index])
+    return whole
 
 
 max_pool = primitive(
