@@ -117,19 +117,27 @@ def walk(module: Structure, recurse: bool = True) -> Iterator[Field]:
 
     Parents come first. A module may refer back to the module that holds it.
     """
-    ahead: list[tuple[str, Any, Mapping[int, bool], frozenset[int]]] = [("", module, module._substitutes, frozenset())]
-    while ahead:
-        path, field, substitutes, above = ahead.pop()
-        is_module = isinstance(field, Structure)
-        is_container = is_module or isinstance(field, (dict, list, tuple))
-        if is_module:
-            substitutes = field._substitutes
-        if is_module or not is_container:
-            yield path, field, substitutes
-        if is_container and id(field) not in above and (recurse or not is_module or not above):
-            inside = [(f"{path}.{name}" if path else str(name), part) for name, part in _inside(field).items()]
-            above |= {id(field)}
-            ahead += [(name, part, substitutes, above) for name, part in reversed(inside)]
+    yield "", module, module._substitutes
+    levels = [(iter(module.fields().items()), "", id(module), module._substitutes)]
+    above = {id(module)}
+    while levels:
+        fields, start, owner, substitutes = levels[-1]
+        for name, field in fields:
+            path = f"{start}{name}"
+            is_module = isinstance(field, Structure)
+            if is_module:
+                yield path, field, field._substitutes
+            elif not isinstance(field, (dict, list, tuple)):
+                yield path, field, substitutes
+                continue
+            if id(field) not in above and (recurse or not is_module):
+                inside = iter([*_inside(field).items()])
+                levels.append((inside, f"{path}.", id(field), field._substitutes if is_module else substitutes))
+                above.add(id(field))
+                break
+        else:
+            levels.pop()
+            above.remove(owner)
 
 
 def parts(module: Structure) -> Iterator[tuple[str, Any]]:
