@@ -108,7 +108,7 @@ class _BatchNorm(_RunningNorm):
         arguments = (input, *statistics, self.weight, self.bias, by_batch, momentum, self.eps)
         y = self._named(functional.batch_norm, *arguments)
         if counter is not None:
-            counter.data = count
+            counter.replace(count)
         return y
 
 

@@ -61,7 +61,9 @@ def batch_norm(
         raise ShapeError(f"batch_norm in training needs more than one value per channel, got an input of shape {shape}")
     parts = _known(input, axes, eps)
     y = _normalized(input, weight, bias, axes, eps, parts)
-    _move(running_mean, running_var, parts, shape[0] * prod(shape[2:]), momentum)
+    channels = shape[1:2]
+    found = parts.mean.reshape(channels), parts.variance.reshape(channels)
+    _move(running_mean, running_var, found, shape[0] * prod(shape[2:]), momentum)
     return y
 
 
@@ -94,7 +96,9 @@ def instance_norm(
     axes = tuple(range(2, len(shape)))
     parts = _known(input, axes, eps)
     y = _normalized(input, weight, bias, axes, eps, parts)
-    _move(running_mean, running_var, parts, prod(shape[2:]), momentum)
+    if running_mean is not None and 0 not in shape:
+        mean, variance = (np.mean(part.reshape(shape[:2]), axis=0) for part in (parts.mean, parts.variance))
+        _move(running_mean, running_var, (mean, variance), prod(shape[2:]), momentum)
     return y
 
 
@@ -170,7 +174,7 @@ def local_response_norm(input: Array, size: int, alpha: float = 1e-4, beta: floa
         >>> local_response_norm(np.full((1, 1, 1), 2.0), 1, alpha=1.0, beta=0.5, k=0.0)
         array([[[1.]]])
     """
-    shape = np.shape(input)
+    shape = _shape(input)
     if len(shape) < 3:
         raise ShapeError(f"local_response_norm needs an input (N, C, ...) of three axes or more, got shape {shape}")
     around = np.pad(input * input, [(0, 0), (size // 2, (size - 1) // 2), *[(0, 0)] * len(shape[2:])])
@@ -185,37 +189,43 @@ def normalize(input: Array, p: float = 2.0, axis: int | tuple[int, ...] = 1, eps
         >>> normalize(np.array([[3.0, 4.0]]))
         array([[0.6, 0.8]])
     """
-    return input / np.maximum(np.linalg.norm(input, p, axis, keepdims=True), eps)
+    rows = input if np.ndim(input) else np.reshape(input, 1)  # a number is a vector of length 1
+    return np.reshape(rows / np.maximum(np.linalg.norm(rows, p, axis, keepdims=True), eps), _shape(input))
+
+
+def _shape(x: Array) -> tuple[int, ...]:
+    """The shape of a tensor or an array, or of nested lists; asking NumPy for a tensor's takes longer."""
+    return x.shape if hasattr(x, "shape") else np.shape(x)
 
 
 def _channels(function: str, x: Array, *parameters: Array) -> tuple[int, ...]:
     """The checked shape of an input (N, C, …)."""
-    shape = np.shape(x)
+    shape = _shape(x)
     if len(shape) < 2:
         raise ShapeError(f"{function} needs an input (N, C, ...) of two axes or more, got shape {shape}")
     for parameter in parameters:
-        if parameter is not None and np.shape(parameter) != shape[1:2]:
+        if parameter is not None and _shape(parameter) != shape[1:2]:
             raise ShapeError(
                 f"{function} needs parameters of shape {shape[1:2]}, one for each channel, for an input of shape "
-                f"{shape}; got {np.shape(parameter)}"
+                f"{shape}; got {_shape(parameter)}"
             )
     return shape
 
 
 def _last_axes(function: str, x: Array, needed: Sequence[int], *parameters: Array) -> tuple[int, ...]:
-    shape, needed = np.shape(x), tuple(needed)
+    shape, needed = _shape(x), tuple(needed)
     if not needed or shape[len(shape) - len(needed) :] != needed:
         raise ShapeError(f"{function} needs an input whose last axes have the shape {needed}, got shape {shape}")
     for parameter in parameters:
-        if parameter is not None and np.shape(parameter) != needed:
-            raise ShapeError(f"{function} needs parameters of shape {needed}, got {np.shape(parameter)}")
+        if parameter is not None and _shape(parameter) != needed:
+            raise ShapeError(f"{function} needs parameters of shape {needed}, got {_shape(parameter)}")
     return tuple(range(len(shape) - len(needed), len(shape)))
 
 
 def _per_channel(parameter: Array, x: Array) -> Array:
     """A parameter with one entry for each channel, in a shape that broadcasts against x (N, C, …)."""
-    rank = len(np.shape(x))
-    return parameter if parameter is None or rank == 2 else np.reshape(parameter, (-1, *[1] * (rank - 2)))
+    rank = len(_shape(x))
+    return parameter if parameter is None or rank == 2 else parameter.reshape((-1, *[1] * (rank - 2)))
 
 
 def _by_running(x: Array, mean: Array, variance: Array, weight: Array, bias: Array, eps: float) -> Array:
@@ -235,18 +245,17 @@ def _normalized(x: Array, weight: Array, bias: Array, axes: tuple[int, ...], eps
     return normalization(x, _per_channel(weight, x), _per_channel(bias, x), axes=axes, eps=eps, **known)
 
 
-def _move(mean: Any, variance: Any, parts: Standard, count: int, momentum: Array) -> None:
+def _move(mean: Any, variance: Any, found: tuple[Array, Array], count: int, momentum: Array) -> None:
     """Move running statistics towards those of a batch, unless its values are those of a gradient check."""
-    if isinstance(parts.mean, Followed):
+    if isinstance(found[0], Followed):
         return
     moved = []
-    for running, found in ((mean, parts.mean), (variance, parts.variance * (count / (count - 1)))):
-        if running is not None and 0 not in found.shape:
+    for running, new in ((mean, found[0]), (variance, found[1] * (count / (count - 1)))):
+        if running is not None:
             old = running.data if isinstance(running, Tensor) else running
-            new = np.mean(np.reshape(found, (-1, *old.shape)), axis=0)
-            moved.append((running, (1 - momentum) * old + momentum * new))
+            moved.append((running, ((1 - momentum) * old + momentum * new).astype(old.dtype)))
     for running, new in moved:
         if isinstance(running, Tensor):
-            running.data = new
+            running.replace(new)
         else:
-            np.copyto(running, new, "same_kind")
+            np.copyto(running, new)
