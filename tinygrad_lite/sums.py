@@ -42,9 +42,9 @@ def total_in_any_order(x: Any, axes: tuple[int, ...], keepdims: bool = False) ->
     if not plan or not laid.flags.c_contiguous:
         return total(x, axes, keepdims)
     if plan.inner > 1:
-        laid = np.dot(laid.reshape(-1, plan.inner), np.ones(plan.inner, x.dtype))
+        laid = np.dot(laid.reshape(-1, plan.inner), _ones(plan.inner, x.dtype))
     if plan.outer > 1:
-        laid = np.dot(np.ones(plan.outer, x.dtype), laid.reshape(plan.outer, -1))
+        laid = np.dot(_ones(plan.outer, x.dtype), laid.reshape(plan.outer, -1))
     return laid.reshape(plan.shape).transpose(plan.back)
 
 
@@ -54,6 +54,11 @@ def total_along(x: Any, axis: int | tuple[int, ...] | None) -> Any:
         return np.sum(x, axis=axis, keepdims=True)
     axes = range(x.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
     return total_in_any_order(x, tuple([i % x.ndim for i in axes]), keepdims=True)
+
+
+@lru_cache
+def _ones(count: int, dtype: Any) -> Any:
+    return np.ones(count, dtype)
 
 
 class _Plan(NamedTuple):

@@ -13,25 +13,41 @@ Axes = tuple[int, ...]
 
 
 class Standard(NamedTuple):
-    """The mean and the variance of each group, 1 / √(variance + ε), and the entries (x - mean) / √(variance + ε)."""
+    """The mean and the variance of each group, 1 / √(variance + ε), and the entries (x - mean) / √(variance + ε).
+
+    `latest` holds the upstream gradient that the rules have met last, and its sums.
+    """
 
     mean: Array
     variance: Array
     inverse: Array
     entries: Array
+    latest: list[tuple[Array, Array, Array]]
 
 
 def standard(x: Array, axes: Axes, eps: float) -> Standard:
     """Standardise the groups of entries along some axes."""
-    mean = _mean(x, axes)
+    count = prod([x.shape[i] for i in axes])
+    mean = divided(total_along(x, axes), count)
     deviation = x - mean
-    variance = _mean(deviation * deviation, axes)
+    variance = divided(total_along(deviation * deviation, axes), count)
     inverse = 1 / np.sqrt(variance + eps)
-    return Standard(mean, variance, inverse, deviation * inverse)
+    return Standard(mean, variance, inverse, deviation * inverse, [])
 
 
-def _mean(x: Array, axes: Axes) -> Array:
-    return divided(total_along(x, axes), prod([x.shape[i] for i in axes]))
+def _sums(g: Array, parts: Standard, axes: Axes) -> tuple[Array, Array]:
+    """Σ g and Σ g · entries of each group; computed once for all rules that meet the same gradient."""
+    latest = parts.latest[0] if parts.latest else (None, None, None)
+    if latest[0] is not g:
+        latest = g, total_along(g, axes), total_along(g * parts.entries, axes)
+        parts.latest[:] = [latest]
+    return latest[1:]
+
+
+def _is_per_group(parameter: Array, x: Array, axes: Axes) -> bool:
+    """Whether a weight or a bias has one entry for all entries of a group."""
+    missing = x.ndim - parameter.ndim
+    return all(i < missing or parameter.shape[i - missing] == 1 for i in axes)
 
 
 def _standard(x: Array, weight: Array, bias: Array, axes: Axes, eps: float, known: Standard | None = None) -> Standard:
@@ -63,11 +79,13 @@ def _normalization_vjp(
     known: Standard | None = None,
 ) -> Array:
     inverse = parts.inverse
-    if weight is not None and all(weight.shape[i - x.ndim] == 1 for i in axes if x.ndim - i <= weight.ndim):
-        inverse = inverse * weight  # one for each group
+    if weight is not None and _is_per_group(weight, x, axes):
+        inverse = inverse * weight
     elif weight is not None:
         g = g * weight
-    return inverse * (g - _mean(g, axes) - parts.entries * _mean(g * parts.entries, axes))
+    count = prod([x.shape[i] for i in axes])
+    total, product = _sums(g, parts, axes)
+    return inverse * (g - divided(total, count) - parts.entries * divided(product, count))
 
 
 _EXAMPLES: list[Example] = [
@@ -80,8 +98,12 @@ _EXAMPLES: list[Example] = [
 normalization = primitive(
     _normalization,
     _normalization_vjp,
-    lambda g, y, x, weight, bias, parts, axes, eps, known=None: g * parts.entries,
-    lambda g, y, x, weight, bias, parts, axes, eps, known=None: g,
+    lambda g, y, x, weight, bias, parts, axes, eps, known=None: (
+        _sums(g, parts, axes)[1] if _is_per_group(weight, x, axes) else g * parts.entries
+    ),
+    lambda g, y, x, weight, bias, parts, axes, eps, known=None: (
+        _sums(g, parts, axes)[0] if _is_per_group(bias, x, axes) else g
+    ),
     shared=_standard,
     examples=_EXAMPLES,
 )

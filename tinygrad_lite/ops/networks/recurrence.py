@@ -110,9 +110,10 @@ rnn = primitive(_rnn, _rnn_vjp, examples=_examples(1, 1, [{}, {"nonlinearity": "
 
 
 class _Memory(NamedTuple):
-    """What an LSTM went through: the tanh of each gate, the cells from c₀ on and their tanh, the states from h₀ on."""
+    """What an LSTM went through: σ of all gates, g, the cells from c₀ on and their tanh, the states from h₀ on."""
 
     gates: Array
+    candidates: Array
     cells: Array
     squashed: Array
     hiddens: Array
@@ -121,40 +122,40 @@ class _Memory(NamedTuple):
 def _lstm_memory(flat: Array, sizes: Sizes) -> _Memory:
     x, (h, c), by_input, by_state, biases = _arguments(4, 2, flat, sizes)
     n = sizes[2]
-    halves = _per_gate((0.5, 0.5, 1, 0.5), n, flat)
+    halves, half = _per_gate((0.5, 0.5, 1, 0.5), n, flat), np.asarray(0.5, flat.dtype)
     x, by_state = np.matmul(by_input * halves, x) + sum(biases) * halves, by_state * halves
-    all_gates, cells, all_squashed, hiddens = [], [c], [], [h]
+    all_gates, candidates, cells, all_squashed, hiddens = [], [], [c], [], [h]
     for t in range(sizes[0]):
-        gates = np.tanh(np.dot(by_state, h) + x[t])
-        opened = 0.5 * gates + 0.5
-        c = opened[n : 2 * n] * c + opened[:n] * gates[2 * n : 3 * n]
+        squashed = np.tanh(np.dot(by_state, h) + x[t])
+        gates, g = half * squashed + half, squashed[2 * n : 3 * n]
+        c = gates[n : 2 * n] * c + gates[:n] * g
         squashed = np.tanh(c)
-        h = opened[3 * n :] * squashed
+        h = gates[3 * n :] * squashed
         all_gates.append(gates)
+        candidates.append(g)
         cells.append(c)
         all_squashed.append(squashed)
         hiddens.append(h)
-    return _Memory(*map(_stacked, (all_gates, cells, all_squashed, hiddens)))
+    return _Memory(*map(_stacked, (all_gates, candidates, cells, all_squashed, hiddens)))
 
 
 def _lstm(flat: Array, memory: _Memory, sizes: Sizes) -> Array:
-    """The states h₁ … h_T and the last cell c_T, in a flat array.
+    """The states h₁ … h_T, and after them the last cell c_T.
 
     i, f, g, o = σ, σ, tanh, σ of W_ih xₜ + b_ih + W_hh hₜ₋₁ + b_hh;  cₜ = f cₜ₋₁ + i g;  hₜ = o tanh cₜ.
     """
-    return _packed([memory.hiddens[1:], memory.cells[-1]])
+    return np.concatenate([memory.hiddens[1:], memory.cells[-1:]])
 
 
 def _lstm_vjp(g: Array, y: Array, flat: Array, memory: _Memory, sizes: Sizes) -> Array:
     x, _, by_input, by_state, _ = _arguments(4, 2, flat, sizes)
-    steps, _, n, batch, biases = sizes
-    by_h, by_c = _unpacked(g, [(steps, n, batch), (n, batch)])
-    gates, cells, squashed, hiddens = memory
-    opened = 0.5 * gates + 0.5
-    # the slope of each gate, times what the gate multiplies in cₜ or hₜ
-    beside = np.concatenate([gates[:, 2 * n : 3 * n], cells[:-1], opened[:, :n], squashed], axis=1)
-    slopes = (1 - gates * gates) * _per_gate((0.25, 0.25, 1, 0.25), n, flat) * beside
-    to_cell, kept = opened[:, 3 * n :] * (1 - squashed * squashed), opened[:, n : 2 * n]
+    steps, _, n, _, biases = sizes
+    by_h, by_c = g[:-1], g[-1]
+    gates, candidates, cells, squashed, hiddens = memory
+    # the slope of each gate, times what the gate multiplies in cₜ or hₜ; that of g, 1 - g², is four times σ's of it
+    beside = np.concatenate([candidates, cells[:-1], 4 * gates[:, :n], squashed], axis=1)
+    slopes = gates * (1 - gates) * beside
+    to_cell, kept = gates[:, 3 * n :] * (1 - squashed * squashed), gates[:, n : 2 * n]
     back, by_sums, d = by_state.T, [], by_h[-1]
     for t in reversed(range(steps)):
         by_c = by_c + d * to_cell[t]
@@ -169,7 +170,7 @@ lstm = primitive(_lstm, _lstm_vjp, shared=_lstm_memory, examples=_examples(4, 2)
 
 
 class _Course(NamedTuple):
-    """What a GRU went through: the tanh of r and z, n, the product that r multiplies, the states from h₀ on."""
+    """What a GRU went through: r and z, n, the product that r multiplies, the states from h₀ on."""
 
     gates: Array
     candidates: Array
@@ -180,16 +181,15 @@ class _Course(NamedTuple):
 def _gru_course(flat: Array, sizes: Sizes) -> _Course:
     x, (h,), by_input, by_state, biases = _arguments(3, 1, flat, sizes)
     n = sizes[2]
-    halves = _per_gate((0.5, 0.5, 1), n, flat)
+    halves, half = _per_gate((0.5, 0.5, 1), n, flat), np.asarray(0.5, flat.dtype)
     bias, beside = (b * halves for b in biases or (0, 0))
     x, by_state = np.matmul(by_input * halves, x) + bias, by_state * halves
     all_gates, candidates, products, hiddens = [], [], [], [h]
     for t in range(sizes[0]):
         z, a = x[t], np.dot(by_state, h) + beside
-        gates = np.tanh(z[: 2 * n] + a[: 2 * n])
-        opened = 0.5 * gates + 0.5
-        candidate = np.tanh(z[2 * n :] + opened[:n] * a[2 * n :])
-        h = candidate + opened[n:] * (h - candidate)
+        gates = half * np.tanh(z[: 2 * n] + a[: 2 * n]) + half
+        candidate = np.tanh(z[2 * n :] + gates[:n] * a[2 * n :])
+        h = candidate + gates[n:] * (h - candidate)
         all_gates.append(gates)
         candidates.append(candidate)
         products.append(a[2 * n :])
@@ -210,9 +210,8 @@ def _gru_vjp(g: Array, y: Array, flat: Array, course: _Course, sizes: Sizes) -> 
     x, _, by_input, by_state, _ = _arguments(3, 1, flat, sizes)
     steps, _, n, batch, biases = sizes
     gates, candidates, products, hiddens = course
-    opened = 0.5 * gates + 0.5
-    reset, kept = opened[:, :n], opened[:, n:]
-    slopes = 0.25 * (1 - gates * gates)
+    reset, kept = gates[:, :n], gates[:, n:]
+    slopes = gates * (1 - gates)
     by_candidate = (1 - kept) * (1 - candidates * candidates)
     by_reset = by_candidate * products * slopes[:, :n]
     by_update = (hiddens[:-1] - candidates) * slopes[:, n:]
@@ -238,9 +237,8 @@ def run_rnn(x: Array, h: Array, weights: Sequence[Array], nonlinearity: str) -> 
 
 def run_lstm(x: Array, h: Array, c: Array, weights: Sequence[Array]) -> tuple[Array, Array]:
     """The states of all steps, and the last cell with a first axis of length 1."""
-    sizes = _sizes(x, h, weights)
-    states, cell = _unpacked(lstm(_packed([x, h, c, *weights]), sizes=sizes), [(len(x), *h.shape), (1, *h.shape)])
-    return states, cell
+    y = lstm(_packed([x, h, c, *weights]), sizes=_sizes(x, h, weights))
+    return y[:-1], y[-1:]
 
 
 def run_gru(x: Array, h: Array, weights: Sequence[Array]) -> Array:
