@@ -7,7 +7,7 @@ import numpy as np
 from tinygrad_lite.engine.op import Array, elementwise, primitive
 from tinygrad_lite.ops.arithmetic.elementwise import sigmoid as sigmoid
 from tinygrad_lite.ops.arithmetic.reductions import max as largest
-from tinygrad_lite.ops.networks.normal import normal_at
+from tinygrad_lite.ops.networks.normal import Normal, normal_at
 from tinygrad_lite.sums import total_along
 
 
@@ -56,9 +56,17 @@ softplus = elementwise(_softplus, lambda y, x: sigmoid(x))
 silu = elementwise(
     lambda x, gate: x * gate, lambda y, x, gate: gate * (1 + x * sigmoid(-x)), name="silu", shared=lambda x: sigmoid(x)
 )
+
+
+def _gelu_slope(y: Array, x: Array, normal: Normal) -> Array:
+    slope = x * normal.density
+    slope += normal.cdf
+    return slope
+
+
 gelu = elementwise(
     lambda x, normal: x * normal.cdf,
-    lambda y, x, normal: normal.cdf + x * normal.density,
+    _gelu_slope,
     name="gelu",
     shared=normal_at,
 )
@@ -106,12 +114,20 @@ def _shifted(x: Array, axis: int | tuple[int, ...] | None) -> Array:
 
 def _softmax(x: Array, axis: int | tuple[int, ...] | None = -1) -> Array:
     weights = np.exp(_shifted(x, axis))
-    return weights / total_along(weights, axis)
+    weights /= total_along(weights, axis)  # in place, as below: a new array would take as long as the division
+    return weights
+
+
+def softmax_vjp(g: Array, y: Array, x: Array, axis: int | tuple[int, ...] | None = -1) -> Array:
+    """y · (g - Σ g y)."""
+    slope = g - total_along(g * y, axis)
+    slope *= y
+    return slope
 
 
 softmax = primitive(
     _softmax,
-    lambda g, y, x, axis=-1: y * (g - total_along(g * y, axis)),
+    softmax_vjp,
     kind="saturating",
     examples=AXES,
 )
