@@ -10,11 +10,13 @@ from hypothesis import strategies as st
 
 import tinygrad_lite as tg
 from tests.derivatives import numerical_gradients
+from tests.marks import param
 from tinygrad_lite.engine.op import Op
 from tinygrad_lite.engine.registry import is_registered, operations
 from tinygrad_lite.testing import Call, cotangents, inputs_of
 
 DIFFERENTIABLE = [op for op in operations() if op.vjps]
+LONG = {"beta_flow", "logit_beta_quantile"}  # of which each value is a quadrature, or several
 QUESTIONS = [op for op in operations() if not op.vjps]
 
 # Of which NumPy makes float64, some by definition, the others for a q of float64
@@ -50,7 +52,7 @@ def test_first_order(op: Op, data: st.DataObject) -> None:
         close(found, reference)
 
 
-@pytest.mark.parametrize("op", DIFFERENTIABLE, ids=str)
+@pytest.mark.parametrize("op", [param(op, slow=op.name in LONG) for op in DIFFERENTIABLE], ids=str)
 @given(data=st.data())
 def test_second_order(op: Op, data: st.DataObject) -> None:
     """The gradient of a weighted sum of all first derivatives, and by the upstream gradient, against differences."""

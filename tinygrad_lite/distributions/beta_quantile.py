@@ -69,7 +69,10 @@ def _tail(a: Array, b: Array, y: Array, m: int, n: int) -> Array:
     end = (40 - (a + b) * log_share) / other
     for _ in range(15):
         above = c * end - (a + b) * growth(share, log_share, log_others, end) + 40
-        end = end - above / (c - (a + b) * sigmoid(outward + end))
+        step = above / (c - (a + b) * sigmoid(outward + end))
+        end = end - step
+        if np.all(step <= 0.01 * end):
+            break
     column = slice(None), None
     t = end[column] * _NODES
     grown = growth(share[column], log_share[column], log_others[column], t)

@@ -11,9 +11,9 @@ from tinygrad_lite.ops.gamma_functions import lgamma
 
 def _mean_log_factorial(rate: Array, order: int) -> Array:
     # the sum over all k within ten standard deviations, and 30 more for small rates
-    flat = np.ravel(rate).astype(float)
-    y = np.empty(flat.size)
-    for i, rate_here in enumerate(flat.tolist()):
+    rates = np.asarray(rate, float)
+    y = np.empty(rates.size)
+    for i, rate_here in enumerate(rates.ravel().tolist()):
         width = 10 * rate_here**0.5 + 30
         k = np.arange(max(0, int(rate_here - width)), int(rate_here + width) + 1)
         log_k = np.log(np.maximum(k[None] + np.arange(1, order + 1)[:, None], 1))
@@ -23,7 +23,7 @@ def _mean_log_factorial(rate: Array, order: int) -> Array:
             values = sum((-1) ** (order - 1 - j) * comb(order - 1, j) * log_k[j] for j in range(order))
         weights = np.exp(k * np.log(rate_here) - rate_here - lgamma(k + 1.0)) if rate_here > 0 else 1.0 * (k == 0)
         y[i] = np.sum(weights * values)
-    return y.reshape(np.shape(rate)).astype(np.result_type(rate, 1.0))[()]
+    return y.reshape(rates.shape).astype(np.result_type(rate, 1.0))[()]
 
 
 # the mean of the difference of this order of log k!: the derivative by the rate is that of the next difference

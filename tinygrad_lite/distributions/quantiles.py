@@ -13,14 +13,13 @@ PIECE = 2048  # entries at a time, since a quadrature needs many numbers for eac
 def in_pieces(function: Callable[..., Array], *arrays: Array) -> Array:
     """A function of float64 arrays of one axis, piece by piece, for arrays of any shapes and precision."""
     dtype = np.result_type(*arrays, 1.0)
-    arrays = tuple(np.broadcast_arrays(*arrays))
-    shape = arrays[0].shape
-    flat = [np.ravel(x).astype(float) for x in arrays]
+    numbers = np.broadcast_arrays(*(np.asarray(x, float) for x in arrays))
+    flat = [np.ravel(x) for x in numbers]
     y = np.empty(flat[0].size)
     with np.errstate(all="ignore"):
         for start in range(0, y.size, PIECE):
             y[start : start + PIECE] = function(*(x[start : start + PIECE] for x in flat))
-    return y.reshape(shape).astype(dtype, copy=False)[()]
+    return y.reshape(numbers[0].shape).astype(dtype, copy=False)[()]
 
 
 def quantile(

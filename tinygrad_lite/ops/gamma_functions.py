@@ -25,10 +25,12 @@ def _polygamma(x: Array, order: int) -> Array:
     s, count = order + 1, 10 + order
     terms = np.sum((np.expand_dims(x, -1) + np.arange(count)) ** float(-s), axis=-1)
     z = x + count
-    rest = (-np.log(z) if order == 0 else z ** float(-order) / order) + z ** float(-s) / 2
-    for j, number in enumerate(BERNOULLI, 1):
+    first = -np.log(z) if order == 0 else z ** float(-order) / order
+    inverse_square, series = 1 / (z * z), 0.0
+    for j, number in reversed(list(enumerate(BERNOULLI, 1))):
         ratio = number * factorial(2 * j + order - 1) / (factorial(2 * j) * factorial(order))
-        rest = rest + ratio * z ** float(-order - 2 * j)
+        series = (series + ratio) * inverse_square
+    rest = first + z ** float(-order) * (series + 0.5 / z)
     return ((-1) ** s * factorial(order) * (terms + rest)).astype(x.dtype)[()]
 
 
