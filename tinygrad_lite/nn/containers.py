@@ -189,10 +189,10 @@ class Sequential(_Listed):
         else:
             self.extend(modules)
 
-    def forward(self, x: Array) -> Array:
+    def forward(self, input: Array) -> Array:
         for module in self._entries.values():
-            x = module(x)
-        return x
+            input = module(input)
+        return input
 
     def __getitem__(self, i: Any) -> Any:
         """The module at a position; for a slice, a `Sequential` that shares those modules."""
