@@ -340,6 +340,23 @@ def test_fractional_windows_lie_by_the_rng() -> None:
     assert not np.array_equal(y, layer(x))
 
 
+@pytest.mark.parametrize("backend", ["numpy", "native"])
+def test_positions_that_are_found_or_drawn_are_new_in_each_compiled_run(backend: str) -> None:
+    if backend == "native":
+        pytest.importorskip("llvmlite", reason="native code comes with the extra `compile`")
+    rng = np.random.default_rng(0)
+    model, same = (nn.FractionalMaxPool2d(2, 3, return_indices=True, rng=0) for _ in range(2))
+
+    def step(pool: Any) -> Any:
+        return tg.value_and_grad(lambda x: np.sum(np.sin(F.max_unpool2d(*pool(x), 2, output_size=(6, 6)))))
+
+    compiled = tg.compile(step(model), backend=backend)
+    for _ in range(3):
+        x = rng.normal(size=(2, 2, 6, 6))
+        for found, expected in zip(compiled(x), step(same)(x)):
+            np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
 def test_parameters_start_as_in_pytorch_and_by_their_rng() -> None:
     for layer in (nn.Conv2d(20, 10, 5, groups=2, rng=0), nn.ConvTranspose2d(10, 20, 5, groups=2, rng=0)):
         assert 0.99 / 250**0.5 < abs(layer.weight.numpy()).max() <= 1 / 250**0.5

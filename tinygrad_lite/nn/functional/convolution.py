@@ -121,13 +121,7 @@ conv1d, conv2d, conv3d = conv
 conv_transpose1d, conv_transpose2d, conv_transpose3d = conv_transpose
 
 
-def unfold(
-    input: Array,
-    kernel_size: Sizes,
-    dilation: Sizes = 1,
-    padding: Sizes = 0,
-    stride: Sizes = 1,
-) -> Array:
+def unfold(input: Array, kernel_size: Sizes, dilation: Sizes = 1, padding: Sizes = 0, stride: Sizes = 1) -> Array:
     """The windows of images (N, C, H, W) or (C, H, W) as the columns of a matrix (N, C · K, number of windows).
 
     Example:
@@ -152,12 +146,7 @@ def unfold(
 
 
 def fold(
-    input: Array,
-    output_size: Sizes,
-    kernel_size: Sizes,
-    dilation: Sizes = 1,
-    padding: Sizes = 0,
-    stride: Sizes = 1,
+    input: Array, output_size: Sizes, kernel_size: Sizes, dilation: Sizes = 1, padding: Sizes = 0, stride: Sizes = 1
 ) -> Array:
     """The transpose of `unfold`: images (N, C, H, W) or (C, H, W) in which each entry of the windows is added up.
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_lite.engine.arguments import as_array
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import InputError, ShapeError
 from tinygrad_lite.nn.functional.sizes import Sizes, check_axes, in_dimensions, per_axis
@@ -148,12 +149,7 @@ def avg_pool(
 
 @in_dimensions
 def lp_pool(
-    axes: int,
-    input: Array,
-    norm_type: float,
-    kernel_size: Sizes,
-    stride: Sizes | None = None,
-    ceil_mode: bool = False,
+    axes: int, input: Array, norm_type: float, kernel_size: Sizes, stride: Sizes | None = None, ceil_mode: bool = False
 ) -> Array:
     """(Σ xᵖ)^(1/p) of each window, with p = norm_type; negative sums count as 0.
 
@@ -214,49 +210,13 @@ def adaptive_max_pool(axes: int, input: Array, output_size: Any, return_indices:
     return (y, indices) if return_indices else y
 
 
-def _fractional_max_pool(
+@in_dimensions
+def fractional_max_pool(
     axes: int,
-    x: Array,
-    kernel_size: Sizes,
-    output_size: Any,
-    output_ratio: Any,
-    return_indices: bool,
-    samples: Array,
-    rng: Rng,
-) -> Any:
-    name = f"fractional_max_pool{axes}d"
-    check_axes(name, x, axes)
-    size, kernel = np.shape(x)[-axes:], per_axis("kernel_size", kernel_size, axes, 1)
-    if (output_size is None) == (output_ratio is None):
-        raise InputError(f"{name} needs either output_size or output_ratio; got {output_size} and {output_ratio}")
-    if output_size is None:
-        ratios = output_ratio if np.ndim(output_ratio) else [output_ratio] * axes
-        if not all(0 < ratio < 1 for ratio in ratios):
-            raise InputError(f"{name}: an output_ratio lies between 0 and 1, got {output_ratio}")
-        output_size = [int(n * ratio) for n, ratio in zip(size, ratios)]
-    wanted = per_axis("output_size", output_size, axes, 1)
-    if any(m + k - 1 > n for n, m, k in zip(size, wanted, kernel)):
-        raise ShapeError(f"{name}: windows {kernel} and a result {wanted} need more pixels than {size}")
-    front = (*(1,) * (axes + 2 - np.ndim(x)), *np.shape(x)[:-axes])
-    if samples is None:
-        samples = np.random.default_rng(rng).random((*front, axes))
-    order = [1, 0] if axes == 2 else [0, 1, 2]  # in PyTorch, the first sample is for the last of two axes
-    rows = []
-    for n, m, k, place in zip(size, wanted, kernel, order):
-        drawn = np.asarray(samples)[: front[0], :, place, None]
-        alpha = (n - k) / (m - 1) if m > 1 else 0.0
-        starts = np.trunc((np.arange(m) + drawn) * alpha).astype(int) - np.trunc(drawn * alpha).astype(int)
-        starts[..., -1] = n - k
-        rows.append(starts[..., None] + np.arange(k))
-    y, indices = _largest(x, _table(rows, size).reshape(*np.shape(x)[:-axes], *wanted, prod(kernel)), axes)
-    return (y, indices) if return_indices else y
-
-
-def fractional_max_pool2d(
     input: Array,
     kernel_size: Sizes,
-    output_size: Sizes | None = None,
-    output_ratio: float | Sequence[float] | None = None,
+    output_size: Any = None,
+    output_ratio: Any = None,
     return_indices: bool = False,
     _random_samples: Array = None,
     *,
@@ -270,31 +230,38 @@ def fractional_max_pool2d(
         >>> fractional_max_pool2d(np.arange(25.0).reshape(1, 5, 5), 2, output_size=3, rng=0).shape
         (1, 3, 3)
     """
-    return _fractional_max_pool(2, input, kernel_size, output_size, output_ratio, return_indices, _random_samples, rng)
-
-
-def fractional_max_pool3d(
-    input: Array,
-    kernel_size: Sizes,
-    output_size: Sizes | None = None,
-    output_ratio: float | Sequence[float] | None = None,
-    return_indices: bool = False,
-    _random_samples: Array = None,
-    *,
-    rng: Rng = None,
-) -> Any:
-    """As `fractional_max_pool2d`, along three axes.
-
-    Example:
-        >>> fractional_max_pool3d(np.ones((1, 4, 4, 4)), 2, output_ratio=0.5, rng=0).shape
-        (1, 2, 2, 2)
-    """
-    return _fractional_max_pool(3, input, kernel_size, output_size, output_ratio, return_indices, _random_samples, rng)
+    name = f"fractional_max_pool{axes}d"
+    check_axes(name, input, axes)
+    size, kernel = np.shape(input)[-axes:], per_axis("kernel_size", kernel_size, axes, 1)
+    if (output_size is None) == (output_ratio is None):
+        raise InputError(f"{name} needs either output_size or output_ratio; got {output_size} and {output_ratio}")
+    if output_size is None:
+        ratios = output_ratio if np.ndim(output_ratio) else [output_ratio] * axes
+        if not all(0 < ratio < 1 for ratio in ratios):
+            raise InputError(f"{name}: an output_ratio lies between 0 and 1, got {output_ratio}")
+        output_size = [int(n * ratio) for n, ratio in zip(size, ratios)]
+    wanted = per_axis("output_size", output_size, axes, 1)
+    if any(m + k - 1 > n for n, m, k in zip(size, wanted, kernel)):
+        raise ShapeError(f"{name}: windows {kernel} and a result {wanted} need more pixels than {size}")
+    front = (*(1,) * (axes + 2 - np.ndim(input)), *np.shape(input)[:-axes])
+    if _random_samples is None:
+        _random_samples = np.random.default_rng(rng).random((*front, axes))
+    order = [1, 0] if axes == 2 else [0, 1, 2]  # in PyTorch, the first sample is for the last of two axes
+    rows = []
+    for n, m, k, place in zip(size, wanted, kernel, order):
+        drawn = as_array(_random_samples)[: front[0], :, place, None]
+        alpha = (n - k) / (m - 1) if m > 1 else 0.0
+        starts = np.trunc((np.arange(m) + drawn) * alpha).astype(int) - np.trunc(drawn * alpha).astype(int)
+        starts = np.where(np.arange(m) < m - 1, starts, n - k)
+        rows.append(np.expand_dims(starts, -1) + np.arange(k))
+    y, indices = _largest(input, _table(rows, size).reshape(*np.shape(input)[:-axes], *wanted, prod(kernel)), axes)
+    return (y, indices) if return_indices else y
 
 
 adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d = adaptive_avg_pool
 adaptive_max_pool1d, adaptive_max_pool2d, adaptive_max_pool3d = adaptive_max_pool
 avg_pool1d, avg_pool2d, avg_pool3d = avg_pool
+_, fractional_max_pool2d, fractional_max_pool3d = fractional_max_pool
 lp_pool1d, lp_pool2d, lp_pool3d = lp_pool
 max_pool1d, max_pool2d, max_pool3d = max_pool
 max_unpool1d, max_unpool2d, max_unpool3d = max_unpool
