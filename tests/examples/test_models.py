@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import tinygrad_lite as tg
@@ -13,16 +14,20 @@ SCRIPTS = Path(__file__).parents[2] / "examples" / "gallery" / "models"
 
 # The arguments with which a script takes a moment, and what its full run must return
 MODELS: dict[str, tuple[dict[str, Any], Callable[[Any], bool]]] = {
+    "addition": ({"rounds": 1, "held_out": 50}, lambda exact: exact > 0.99),
     "burgers": ({"rounds": 1}, lambda error: error < 0.02),
+    "character_lstm": ({"steps": 2}, lambda by_heart: by_heart),
+    "convolutional_network": ({"epochs": 1}, lambda accuracy: accuracy >= 0.98),
     "gaussian_process": (
         {"points": 3},
-        lambda found: abs(found["by_laplace"] - found["on_the_grid"]).max() < 0.05,
+        lambda found: np.allclose(found["by_laplace"], found["on_the_grid"], atol=0.05),
     ),
     "graph_network": ({"steps": 2}, lambda wrong: wrong == [8]),
     "normalizing_flow": (
         {"epochs": 1},
         lambda found: found["best"] - 0.1 < found["reached"] <= found["best"] and abs(found["total"] - 1) < 1e-3,
     ),
+    "variational_autoencoder": ({"epochs": 1}, lambda found: found["bound"] > found["independent"] + 80),
 }
 
 
