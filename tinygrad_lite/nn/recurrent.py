@@ -97,11 +97,12 @@ class _Layers(_Weights):
         bidirectional: bool,
         dtype: Any,
         rng: init.Rng,
+        proj_size: int = 0,
     ) -> None:
         kind = type(self).__name__
         _check_sizes(kind, input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
-        if not 0 <= self.proj_size < hidden_size:
-            raise InputError(f"{kind} needs a proj_size below its hidden_size {hidden_size}, got {self.proj_size}")
+        if not 0 <= proj_size < hidden_size:
+            raise InputError(f"{kind} needs a proj_size below its hidden_size {hidden_size}, got {proj_size}")
         check_probability(dropout)
         self.input_size = input_size
         self.hidden_size = hidden_size
@@ -110,13 +111,15 @@ class _Layers(_Weights):
         self.batch_first = batch_first
         self.dropout = dropout
         self.bidirectional = bidirectional
+        if proj_size:
+            self.proj_size = proj_size
         self._rng = np.random.default_rng(rng)
         self._suffixes = ("", "_reverse") if bidirectional else ("",)
-        size = self.proj_size or hidden_size
+        size = proj_size or hidden_size
         for layer in range(num_layers):
             inputs = len(self._suffixes) * size if layer else input_size
             for suffix in self._suffixes:
-                self._draw(f"_l{layer}{suffix}", inputs, hidden_size, self.proj_size, bias, dtype, self._rng)
+                self._draw(f"_l{layer}{suffix}", inputs, hidden_size, proj_size, bias, dtype, self._rng)
 
     def _forward(self, x: Array, given: Sequence[Array]) -> tuple[Array, list[Array]]:
         """The last layer's results of all steps, and the last states of all layers and directions."""
@@ -190,8 +193,8 @@ class RNN(_Layers):
         rng: init.Rng = None,
     ) -> None:
         _check_nonlinearity(nonlinearity)
-        self.nonlinearity = nonlinearity
         super().__init__(input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, dtype, rng)
+        self.nonlinearity = nonlinearity
 
     def forward(self, input: Array, hx: Array = None) -> tuple[Array, Array]:
         y, (h,) = self._forward(input, [hx])
@@ -237,8 +240,8 @@ class LSTM(_Layers):
         dtype: Any = np.float64,
         rng: init.Rng = None,
     ) -> None:
-        self.proj_size = proj_size
-        super().__init__(input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, dtype, rng)
+        settings = (num_layers, bias, batch_first, dropout, bidirectional)
+        super().__init__(input_size, hidden_size, *settings, dtype, rng, proj_size)
 
     def forward(self, input: Array, hx: tuple[Array, Array] | None = None) -> tuple[Array, tuple[Array, Array]]:
         y, (h, c) = self._forward(input, self._pair(hx))
@@ -347,8 +350,8 @@ class RNNCell(_Cell):
         rng: init.Rng = None,
     ) -> None:
         _check_nonlinearity(nonlinearity)
-        self.nonlinearity = nonlinearity
         super().__init__(input_size, hidden_size, bias, dtype, rng)
+        self.nonlinearity = nonlinearity
 
     def forward(self, input: Array, hx: Array = None) -> Array:
         by_input, by_state, _ = self._shares(input, hx)

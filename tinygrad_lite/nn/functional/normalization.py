@@ -59,8 +59,7 @@ def batch_norm(
         return _by_running(input, zeros, zeros + 1, weight, bias, eps)
     if shape[0] * prod(shape[2:]) == 1:
         raise ShapeError(f"batch_norm in training needs more than one value per channel, got an input of shape {shape}")
-    parts = _known(input, axes, eps)
-    y = _normalized(input, weight, bias, axes, eps, parts)
+    y, parts = _normalized(input, weight, bias, axes, eps)
     channels = shape[1:2]
     found = parts.mean.reshape(channels), parts.variance.reshape(channels)
     _move(running_mean, running_var, found, shape[0] * prod(shape[2:]), momentum)
@@ -94,8 +93,7 @@ def instance_norm(
     if prod(shape[2:]) == 1:
         raise ShapeError(f"instance_norm needs more than one value per channel, got an input of shape {shape}")
     axes = tuple(range(2, len(shape)))
-    parts = _known(input, axes, eps)
-    y = _normalized(input, weight, bias, axes, eps, parts)
+    y, parts = _normalized(input, weight, bias, axes, eps)
     if running_mean is not None and 0 not in shape:
         mean, variance = (np.mean(part.reshape(shape[:2]), axis=0) for part in (parts.mean, parts.variance))
         _move(running_mean, running_var, (mean, variance), prod(shape[2:]), momentum)
@@ -235,14 +233,11 @@ def _by_running(x: Array, mean: Array, variance: Array, weight: Array, bias: Arr
     return x * _per_channel(scale, x) + _per_channel(shift, x)
 
 
-def _known(x: Array, axes: tuple[int, ...], eps: float) -> Standard:
-    """The standardised values of x, through which no gradient flows."""
-    return standard(innermost(x), axes, eps)
-
-
-def _normalized(x: Array, weight: Array, bias: Array, axes: tuple[int, ...], eps: float, parts: Standard) -> Array:
-    known = {"known": parts} if isinstance(parts.entries, np.ndarray) else {}
-    return normalization(x, _per_channel(weight, x), _per_channel(bias, x), axes=axes, eps=eps, **known)
+def _normalized(x: Array, weight: Array, bias: Array, axes: tuple[int, ...], eps: float) -> tuple[Array, Standard]:
+    """x with its groups normalised, scaled and shifted per channel; and their statistics, which carry no gradient."""
+    y = normalization(x, _per_channel(weight, x), _per_channel(bias, x), axes=axes, eps=eps)
+    (parts,) = getattr(y, "shared", ()) or (standard(innermost(x), axes, eps),)  # a tensor with a history knows them
+    return y, parts
 
 
 def _move(mean: Any, variance: Any, found: tuple[Array, Array], count: int, momentum: Array) -> None:

@@ -50,14 +50,7 @@ def _is_per_group(parameter: Array, x: Array, axes: Axes) -> bool:
     return all(i < missing or parameter.shape[i - missing] == 1 for i in axes)
 
 
-def _standard(x: Array, weight: Array, bias: Array, axes: Axes, eps: float, known: Standard | None = None) -> Standard:
-    return standard(x, axes, eps) if known is None or type(x) is not np.ndarray else known
-
-
-def _normalization(
-    x: Array, weight: Array, bias: Array, parts: Standard, axes: Axes, eps: float, known: Standard | None = None
-) -> Array:
-    """The entries times the weight plus the bias; what is `known` of an array need not be computed again."""
+def _normalization(x: Array, weight: Array, bias: Array, parts: Standard, axes: Axes, eps: float) -> Array:
     y = parts.entries if weight is None else parts.entries * weight
     if bias is None:
         return y
@@ -68,15 +61,7 @@ def _normalization(
 
 
 def _normalization_vjp(
-    g: Array,
-    y: Array,
-    x: Array,
-    weight: Array,
-    bias: Array,
-    parts: Standard,
-    axes: Axes,
-    eps: float,
-    known: Standard | None = None,
+    g: Array, y: Array, x: Array, weight: Array, bias: Array, parts: Standard, axes: Axes, eps: float
 ) -> Array:
     inverse = parts.inverse
     if weight is not None and _is_per_group(weight, x, axes):
@@ -98,12 +83,10 @@ _EXAMPLES: list[Example] = [
 normalization = primitive(
     _normalization,
     _normalization_vjp,
-    lambda g, y, x, weight, bias, parts, axes, eps, known=None: (
+    lambda g, y, x, weight, bias, parts, axes, eps: (
         _sums(g, parts, axes)[1] if _is_per_group(weight, x, axes) else g * parts.entries
     ),
-    lambda g, y, x, weight, bias, parts, axes, eps, known=None: (
-        _sums(g, parts, axes)[0] if _is_per_group(bias, x, axes) else g
-    ),
-    shared=_standard,
+    lambda g, y, x, weight, bias, parts, axes, eps: _sums(g, parts, axes)[0] if _is_per_group(bias, x, axes) else g,
+    shared=lambda x, weight, bias, axes, eps: standard(x, axes, eps),
     examples=_EXAMPLES,
 )
