@@ -107,14 +107,15 @@ def test_a_compiled_step(backend: Any, options: Any) -> None:
         layer, bags = nn.Embedding(5, 3, rng=0, **options), nn.EmbeddingBag(5, 3, rng=1, **options)
         optimizer = tg.optim.SGD([*layer.parameters(), *bags.parameters()], lr=0.1)
 
-        def step(numbers: Any) -> None:
+        def step(numbers: Any, offsets: Any) -> None:
             optimizer.zero_grad()
-            np.mean(np.sum(layer(numbers), axis=1) * bags(numbers)).backward()
+            in_parts = np.mean(bags(np.ravel(numbers), offsets))
+            (np.mean(np.sum(layer(numbers), axis=1) * bags(numbers)) + in_parts).backward()
             optimizer.step()
 
         run = tg.compile(step, backend=backend) if compiled else step
         for i in range(3):
-            run(np.random.default_rng(i).integers(5, size=(4, 3)))
+            run(np.random.default_rng(i).integers(5, size=(4, 3)), np.array([0, 2 + i, 5]))
         return layer.weight.numpy(), bags.weight.numpy()
 
     for found, expected in zip(weights(True), weights(False)):

@@ -134,20 +134,19 @@ def _bags(numbers: Array, offsets: Array, include_last_offset: bool) -> tuple[Ar
             "embedding_bag needs numbers of shape (bags, numbers), or one axis of them and as many offsets as bags; "
             f"got {numbers.shape} and offsets {'None' if offsets is None else np.shape(offsets)}"
         )
-    bounds = np.asarray(offsets)
-    bounds = bounds if include_last_offset else np.append(bounds, numbers.size)
+    offsets = _integers("embedding_bag", offsets)
+    bounds = offsets if include_last_offset else np.concatenate([offsets, np.array([numbers.size])])
+    if not bounds.shape[0]:
+        raise ShapeError("embedding_bag with include_last_offset needs at least one offset, the end")
     lengths = np.diff(bounds)
-    if (
-        bounds.dtype.kind not in "iu"
-        or len(bounds) == 0
-        or bounds[0]
-        or (lengths < 0).any()
-        or bounds[-1] > numbers.size
-    ):
-        raise InputError(f"embedding_bag: offsets increase from 0 to at most {numbers.size}, got {offsets}")
-    steps = np.arange(lengths.max(initial=0))
-    filled = steps < lengths[:, None]
-    return np.where(filled, bounds[:-1, None] + steps, 0), filled
+    is_wrong = np.concatenate([bounds[:1] != 0, lengths < 0]) | (bounds > numbers.size)
+    refuse_where(
+        is_wrong, bounds, message=f"embedding_bag: offsets increase from 0 to at most {numbers.size}, got {{}}"
+    )
+    longest = numbers.size if isinstance(bounds, Traced) else np.max(lengths, initial=0)
+    steps = np.arange(longest)
+    filled = steps < np.expand_dims(lengths, 1)
+    return np.where(filled, np.expand_dims(bounds[:-1], 1) + steps, 0), filled
 
 
 def _by_frequency(rows: Array, chosen: Array, numbers: Array, weight: Array) -> Array:
