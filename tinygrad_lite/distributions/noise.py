@@ -15,7 +15,7 @@ from tinygrad_lite.distributions.gamma_quantile import log_gamma_quantile
 from tinygrad_lite.engine.op import Array, Op, primitive
 
 Shape = tuple[int, ...]
-Rng: TypeAlias = "int | np.random.Generator | None"
+Rng: TypeAlias = int | np.random.Generator | None
 """A seed or a generator; None draws from the operating system."""
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
 
-Rng: TypeAlias = "int | np.random.Generator | None"
+Rng: TypeAlias = int | np.random.Generator | None
 """A seed, a generator to draw from, or None for numbers that cannot be reproduced."""
 
 Shape: TypeAlias = int | Sequence[int]
