@@ -511,9 +511,9 @@ ERRORS: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "triplet margin": (lambda: nn.TripletMarginLoss(0.0), InputError, "margin must be positive, got 0"),
     "ctc axes": (lambda: F.ctc_loss(X[0], LABELS, 1, 1), ShapeError, r"\(3,\)"),
     "ctc blank": (lambda: nn.CTCLoss(3)(SEQUENCES, WORDS, STEPS, LENGTHS), InputError, "0 … 2, got 3"),
-    "ctc steps": (lambda: F.ctc_loss(SEQUENCES, WORDS, (4, 5, 4), LENGTHS), InputError, r"in 0 … 4, got \[4, 5, 4\]"),
-    "ctc lengths": (lambda: F.ctc_loss(SEQUENCES, WORDS, STEPS, (1, 2)), ShapeError, r"3 sequences, got \[1, 2\]"),
-    "ctc targets": (lambda: F.ctc_loss(SEQUENCES, FLAT[:4], STEPS, LENGTHS), ShapeError, r"\(4,\).*\[3, 1, 2\]"),
+    "ctc steps": (lambda: F.ctc_loss(SEQUENCES, WORDS, (4, 5, 4), LENGTHS), InputError, "in 0 … 4, got 5"),
+    "ctc lengths": (lambda: F.ctc_loss(SEQUENCES, WORDS, STEPS, (1, 2)), ShapeError, r"3 sequences, got \[1 2\]"),
+    "ctc targets": (lambda: F.ctc_loss(SEQUENCES, FLAT[:4], STEPS, LENGTHS), ShapeError, r"\(4,\).*\[3 1 2\]"),
     "ctc label": (lambda: F.ctc_loss(SEQUENCES, WORDS, STEPS, (3, 1, 3)), InputError, "got 9"),
 }
 

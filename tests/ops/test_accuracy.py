@@ -15,6 +15,7 @@ LIMITS = {  # where more is lost, and why
     # the exponent or the difference of the arguments is rounded, and the result is its exponential
     "power": 256,
     "float_power": 256,
+    "gelu_by_tanh": 1024,
     "logaddexp": 512,
     "logaddexp2": 512,
     "boxcox": 512,
@@ -58,6 +59,7 @@ LIMITS_OF_OTHER_MACHINES = {"sech": 128}
 EXACT = {
     *("absolute", "fabs", "copysign", "heaviside", "maximum", "minimum", "fmax", "fmin", "clip", "nan_to_num", "round"),
     *("angle", "relu", "leaky_relu", "huber", "special.huber", "remainder", "fmod", "mantissa", "linspace_step"),
+    *("hardtanh", "softshrink"),
 }
 REACHED_BY_OTHERS = {"sinc_derivative", "i0_derivative", "exprel_derivative", "erfcx_derivative", "polygamma"}
 TWINS = {f"special.{name}" for name in ("cbrt", "exp2", "expm1", "log1p")}

@@ -132,7 +132,7 @@ def elu(input: Array, alpha: float = 1.0, inplace: bool = False) -> Array:
         >>> elu(np.array([-1000.0, 1000.0]))
         array([  -1., 1000.])
     """
-    return _exponential(input, alpha, 1)
+    return activations.elu(input, alpha=alpha, rate=1.0)
 
 
 def celu(input: Array, alpha: float = 1.0, inplace: bool = False) -> Array:
@@ -149,7 +149,7 @@ def celu(input: Array, alpha: float = 1.0, inplace: bool = False) -> Array:
     """
     if alpha == 0:
         raise InputError("celu divides by alpha, which must not be 0")
-    return _exponential(input, alpha, 1 / alpha)
+    return activations.elu(input, alpha=alpha, rate=1 / alpha)
 
 
 def selu(input: Array, inplace: bool = False) -> Array:
@@ -161,12 +161,7 @@ def selu(input: Array, inplace: bool = False) -> Array:
         >>> selu(np.array([-1000.0, 1.0])).round(4)
         array([-1.7581,  1.0507])
     """
-    return activations.SELU_SCALE * _exponential(input, activations.SELU_ALPHA, 1)
-
-
-def _exponential(x: Array, alpha: float, rate: float) -> Array:
-    left = np.where(np.greater(x, 0), 0.0, x)  # where x is positive, its exponential might overflow
-    return np.where(np.greater(x, 0), x, alpha * np.expm1(rate * left))
+    return activations.SELU_SCALE * elu(input, activations.SELU_ALPHA)
 
 
 def sigmoid(input: Array) -> Array:
@@ -241,7 +236,7 @@ def hardshrink(input: Array, lambd: float = 0.5) -> Array:
         >>> hardshrink(np.array([-2.0, 0.5]))
         array([-2.,  0.])
     """
-    return np.where(np.less_equal(np.absolute(input), lambd), 0.0, input)
+    return input * np.greater(np.absolute(input), lambd)  # np.where takes ten times as long
 
 
 def softshrink(input: Array, lambd: float = 0.5) -> Array:
@@ -256,7 +251,7 @@ def softshrink(input: Array, lambd: float = 0.5) -> Array:
     """
     if not lambd >= 0:
         raise InputError(f"softshrink needs lambd ≥ 0, got {lambd}")
-    return np.where(np.less_equal(np.absolute(input), lambd), 0.0, input - lambd * np.sign(input))
+    return activations.softshrink(input, lambd=lambd)
 
 
 def threshold(input: Array, threshold: float, value: float, inplace: bool = False) -> Array:

@@ -1,6 +1,7 @@
 """The loss of sequences whose alignment to their labels is unknown."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -9,8 +10,8 @@ from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import InputError, ShapeError
 from tinygrad_lite.nn.functional.reductions import check_reduction, reduced
 from tinygrad_lite.ops import requirements
-from tinygrad_lite.ops.arithmetic.reductions import logsumexp
 from tinygrad_lite.ops.networks import activations
+from tinygrad_lite.ops.networks.ctc import ctc
 
 __all__ = [
     "ctc_loss",
@@ -59,59 +60,36 @@ def ctc_loss(
     steps = _lengths("input_lengths", input_lengths, batch, time)
     lengths = _lengths("target_lengths", target_lengths, batch, None)
     labels = _padded(targets, lengths, blank, classes)
-    states = np.full((batch, 2 * labels.shape[1] + 1), blank)  # a blank before, between and after the labels
-    states[:, 1::2] = labels
-    emitted = np.take_along_axis(log_p, np.broadcast_to(states, (time, *states.shape)), axis=2)
-    paths = -logsumexp(_forward(emitted, states, blank, steps) + _where(_is_last(states, lengths)), axis=1)
+    blanks = np.full((batch, 1), blank)  # before, between and after the labels
+    between = np.reshape(np.stack([labels, np.broadcast_to(blanks, np.shape(labels))], axis=2), (batch, -1))
+    states = np.concatenate([blanks, between], axis=1)
+    others = (states[:, 2:] != blank) & (states[:, 2:] != states[:, :-2])  # which may follow without a blank between
+    skips = np.concatenate([np.zeros((batch, min(2, np.shape(states)[1])), bool), others], axis=1)
+    left = np.expand_dims(2 * lengths, 1) - np.arange(np.shape(states)[1])
+    emitted = np.take_along_axis(log_p, np.broadcast_to(states, (time, *np.shape(states))), axis=2)
+    entries = ctc(emitted, skips, (left == 0) | (left == 1), steps)
     if zero_infinity:
-        paths = np.where(np.isinf(paths), 0.0, paths)
+        entries = np.where(np.isinf(entries), 0.0, entries)
     if reduction == "mean":
-        return np.mean(paths / np.maximum(lengths, 1).astype(paths.dtype))
-    return paths[0] if reduction == "none" and not batched else reduced(paths, reduction)
-
-
-def _forward(emitted: Array, states: Array, blank: int, steps: Array) -> Array:
-    """The logarithms of the probabilities of all paths that end in a state after the steps of each sequence: α."""
-    batch, count = states.shape
-    skips = np.zeros(states.shape, bool)  # from one label to the next, without the blank between different ones
-    skips[:, 2:] = (states[:, 2:] != blank) & (states[:, 2:] != states[:, :-2])
-    outside = np.full((batch, 2), -np.inf, emitted.dtype)
-    started, not_started = np.arange(count) < 2, np.arange(count) < 1
-    alpha = np.where(np.expand_dims(steps > 0, 1), emitted[0] + _where(started), _where(not_started))
-    for t in range(1, len(emitted)):
-        before = np.concatenate([outside, alpha], axis=1)
-        ways = [alpha, before[:, 1:-1], before[:, :-2] + _where(skips)]
-        following = logsumexp(np.stack(ways), axis=0) + emitted[t]
-        alpha = following if steps.min() > t else np.where(np.expand_dims(t < steps, 1), following, alpha)
-    return alpha
-
-
-def _where(condition: Array) -> Array:
-    """0 where a condition holds, else -∞."""
-    return np.where(condition, np.float32(0), np.float32(-np.inf))
-
-
-def _is_last(states: Array, lengths: Array) -> Array:
-    """Whether a path may end in a state: the last label, or the blank after it."""
-    behind = np.expand_dims(2 * lengths, 1) - np.arange(states.shape[1])
-    return (behind == 0) | (behind == 1)
+        return np.mean(entries / np.maximum(lengths, 1).astype(entries.dtype))
+    return entries[0] if reduction == "none" and not batched else reduced(entries, reduction)
 
 
 def _padded(targets: Array, lengths: Array, blank: int, classes: int) -> Array:
     """The labels as rows of one length, with blanks at the ends."""
-    labels = targets.data if isinstance(targets, Tensor) else np.asarray(targets)
-    longest = int(lengths.max(initial=0))
-    places = np.arange(longest)
-    within = places < np.expand_dims(lengths, 1)
-    if labels.ndim == 1 and len(labels) == lengths.sum():
-        starts = np.cumsum(lengths) - lengths
-        labels = labels[np.where(within, np.expand_dims(starts, 1) + places, 0)] if labels.size else within.astype(int)
-    elif labels.ndim == 2 and len(labels) == len(lengths) and labels.shape[1] >= longest:
-        labels = labels[:, :longest]
+    labels = _values(targets)
+    if labels.ndim == 2 and len(labels) == len(lengths):
+        requirements.refuse_where(lengths > labels.shape[1], lengths, message=f"no {{}} labels in {labels.shape}")
+        within = np.arange(labels.shape[1]) < np.expand_dims(lengths, 1)
+    elif labels.ndim == 1 and len(labels) == lengths.sum():
+        places = np.arange(int(lengths.max(initial=0)))
+        within = places < np.expand_dims(lengths, 1)
+        starts = np.expand_dims(np.cumsum(lengths) - lengths, 1)
+        labels = labels[np.where(within, starts + places, 0)] if len(labels) else within.astype(int)
     else:
         raise ShapeError(
             f"ctc_loss needs targets (N, S), or all of them one after the other; got {labels.shape} for target_lengths "
-            f"{lengths.tolist()}"
+            f"{lengths}"
         )
     refused = within & ((labels < 0) | (labels >= classes))
     requirements.refuse_where(refused, labels, message=f"class numbers lie in 0 … {classes - 1}, got {{}}")
@@ -119,10 +97,18 @@ def _padded(targets: Array, lengths: Array, blank: int, classes: int) -> Array:
 
 
 def _lengths(name: str, lengths: Lengths, batch: int, largest: int | None) -> Array:
-    values = np.reshape(lengths.data if isinstance(lengths, Tensor) else np.asarray(lengths), -1)
+    values = np.reshape(_values(lengths), -1)
     if len(values) != batch or values.dtype.kind not in "iu":
-        raise ShapeError(f"{name} needs a whole number for each of {batch} sequences, got {values.tolist()}")
-    if (values < 0).any() or (largest is not None and (values > largest).any()):
-        bounds = "at least 0" if largest is None else f"in 0 … {largest}"
-        raise InputError(f"{name} must be {bounds}, got {values.tolist()}")
+        raise ShapeError(f"{name} needs a whole number for each of {batch} sequences, got {values}")
+    if largest is None:
+        requirements.refuse_where(values < 0, values, message=f"{name} must be at least 0, got {{}}")
+    else:
+        message = f"{name} must be in 0 … {largest}, got {{}}"
+        requirements.refuse_where((values < 0) | (values > largest), values, message=message)
     return values.astype(np.int64)
+
+
+def _values(x: Any) -> Any:
+    """The array in a tensor, or an array of a list's values."""
+    x = x.data if isinstance(x, Tensor) else x
+    return x if hasattr(x, "dtype") else np.asarray(x)

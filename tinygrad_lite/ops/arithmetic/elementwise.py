@@ -230,10 +230,10 @@ sigmoid: Op = elementwise(_sigmoid, _sigmoid_slope, shared=_decay, kind="saturat
 
 
 def above(x: Array, y: Array) -> Array:
-    """x - y; or x itself where both are -∞, whose difference would be NaN."""
-    if isinstance(y, (int, float)):  # which np.where would make a float64 array
-        return x if y == -np.inf else x - y
-    return x - np.where(np.equal(y, -np.inf), 0, y)
+    """x - y; or x itself where it is -∞: if y is, too, their difference would be NaN."""
+    if isinstance(y, (int, float)) and y != -np.inf:  # which np.where would make a float64 array
+        return x - y
+    return x - np.where(np.equal(x, -np.inf), 0, y)
 
 
 logaddexp = elementwise(np.logaddexp, lambda y, a, b: sigmoid(above(a, b)), lambda y, a, b: sigmoid(above(b, a)))

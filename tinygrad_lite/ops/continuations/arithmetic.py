@@ -112,7 +112,8 @@ continuation(
 def _logaddexp(a: Array, b: Array) -> Array:
     a_leads = np.greater(np.real(a), np.real(b))
     high, low = np.where(a_leads, a, b), np.where(a_leads, b, a)
-    return high + np.log1p(np.exp(above(low, np.where(np.isinf(high), np.real(high), high))))
+    real = np.where(np.isinf(low), np.real(low), low)
+    return high + np.log1p(np.exp(above(real, np.where(np.isinf(high), np.real(high), high))))
 
 
 continuation(elementwise.logaddexp, exact(np.logaddexp, _logaddexp))
