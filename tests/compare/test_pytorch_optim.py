@@ -113,3 +113,59 @@ def test_reduction_on_a_plateau(mode: str, threshold_mode: str) -> None:
     for metric in np.random.default_rng(0).normal(1, 0.2, size=60):
         mine.step(metric), yours.step(metric)
         assert mine.get_last_lr() == pytest.approx(yours.get_last_lr(), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"lr": 0.01},
+        {"tolerance_grad": 1e-6, "history_size": 2},
+        {"max_iter": 5, "max_eval": 4, "lr": 0.5},
+        {"line_search_fn": "strong_wolfe"},
+        {"line_search_fn": "strong_wolfe", "lr": 0.1, "max_iter": 4, "history_size": 3},
+    ],
+)
+def test_lbfgs(settings: dict[str, Any]) -> None:
+    """The same points by the same number of evaluations, in few steps: in many, each amplifies the rounding."""
+    starts = [np.ones((2, 2)), np.linspace(-1, 1, 2)]
+    ours = [tg.tensor(x, requires_grad=True) for x in starts]
+    theirs = [torch.tensor(x, requires_grad=True) for x in starts]
+    own, other = optim.LBFGS(ours, **settings), torch.optim.LBFGS(theirs, **settings)
+    a = np.random.default_rng(0).normal(size=(6, 6)) + 3 * np.eye(6)
+
+    def mine() -> Any:
+        own.zero_grad()
+        x = np.concatenate([np.ravel(ours[0]), ours[1]])
+        loss = np.sum((a @ x - 1) ** 2)
+        loss.backward()
+        return loss
+
+    def yours() -> Any:
+        other.zero_grad()
+        x = torch.cat([theirs[0].reshape(-1), theirs[1]])
+        loss = torch.sum((torch.tensor(a) @ x - 1) ** 2)
+        loss.backward()
+        return loss
+
+    for _ in range(2):
+        assert own.step(mine).item() == pytest.approx(other.step(yours).item(), rel=1e-9, abs=1e-12)
+        for w, z in zip(ours, theirs):
+            np.testing.assert_allclose(w.numpy(), z.detach().numpy(), rtol=1e-8, atol=1e-8)
+        for name in ("func_evals", "n_iter"):
+            assert own.state[ours[0]][name] == other.state[theirs[0]][name]
+
+
+def test_averages_of_weights() -> None:
+    from torch.optim import swa_utils
+
+    ours, theirs = tg.tensor(np.ones(3), requires_grad=True), torch.nn.Linear(1, 3, bias=False)
+    average = optim.ExponentialMovingAverage([ours], 0.9)
+    other = swa_utils.AveragedModel(theirs, multi_avg_fn=swa_utils.get_ema_multi_avg_fn(0.9))
+    for values in np.random.default_rng(0).normal(size=(10, 3)):
+        ours.data = values
+        theirs.weight.data.copy_(torch.tensor(values[:, None]))
+        average.update()
+        other.update_parameters(theirs)
+        expected = other.module.weight.detach().numpy()[:, 0]
+        np.testing.assert_allclose(average.averages[0].numpy(), expected, rtol=1e-12)

@@ -257,6 +257,19 @@ ERRORS: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "momentum": (lambda: optim.SGD([x], momentum=-1), InputError, "momentum must not be negative"),
     "nesterov": (lambda: optim.SGD([x], nesterov=True), InputError, "nesterov needs momentum"),
     "betas": (lambda: optim.Adam([x], betas=(0.9, 1.0)), InputError, r"betas\[1\] must lie in \[0, 1\)"),
+    "two groups": (
+        lambda: optim.LBFGS([{"params": x}, {"params": [tg.tensor(1.0, True)]}]),
+        InputError,
+        "LBFGS has one group",
+    ),
+    "search": (lambda: optim.LBFGS([x], line_search_fn="armijo"), InputError, "None or 'strong_wolfe', got 'armijo'"),
+    "no closure": (lambda: optim.LBFGS([x]).step(), UsageError, "pass step a closure"),
+    "average": (lambda: optim.ExponentialMovingAverage([x], 1.0), InputError, r"decay must lie in \[0, 1\)"),
+    "average of a result": (
+        lambda: optim.ExponentialMovingAverage([x * 2]),
+        UsageError,
+        "averages are of leaf tensors",
+    ),
     "one beta": (lambda: optim.Adam([x], betas=0.9), InputError, "two numbers"),
     "eps": (lambda: optim.RMSprop([x], eps=-1), InputError, "eps must not be negative"),
     "etas": (lambda: optim.Rprop([x], etas=(1.2, 0.5)), InputError, "etas must be a number below 1 and one above"),
@@ -383,3 +396,118 @@ def test_a_closure_computes_the_loss() -> None:
         assert optimizer.step(closure).item() == 4
     assert w.item() == 1
     assert optimizer.step() is None
+
+
+def test_frozen_parameters_take_no_part_until_they_are_unfrozen() -> None:
+    (w, b), (v, c) = start(), start()
+    b.requires_grad = c.requires_grad = False
+    optimizer, alone = optim.Adam([w, b], lr=0.1), optim.Adam([v], lr=0.1)
+    for _ in range(3):
+        for each, parameters in ((optimizer, (w, b)), (alone, (v, c))):
+            each.zero_grad()
+            target(*parameters).backward()
+            each.step()
+    np.testing.assert_array_equal(w.numpy(), v.numpy())
+    np.testing.assert_array_equal(b.numpy(), start()[1].numpy())
+    b.requires_grad = True
+    descend(optimizer, 1)
+    np.testing.assert_allclose(np.abs(b.numpy() - c.numpy()), 0.1, rtol=1e-6)
+
+
+@pytest.fixture(params=[None, "numpy", "native"], ids=["eager", "numpy", "native"])
+def backend(request: pytest.FixtureRequest) -> Any:
+    return request.param
+
+
+def rosenbrock(x: Any) -> Any:
+    return np.sum(100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2)
+
+
+@pytest.mark.parametrize("search", [None, "strong_wolfe"])
+def test_lbfgs_finds_the_minimum(search: str | None, backend: str | None) -> None:
+    w, v = tg.tensor([[-1.2, 1.0]], requires_grad=True), tg.tensor(0.5, requires_grad=True)
+    settings = {"lr": 0.1 if search is None else 1.0, "max_iter": 30, "line_search_fn": search, "history_size": 5}
+    optimizer = optim.LBFGS([w, v], **settings)
+    calls = []
+
+    def loss_of() -> Any:
+        optimizer.zero_grad()
+        loss = rosenbrock(np.concatenate([w[0], v[None]]))
+        loss.backward()
+        return loss
+
+    compute = loss_of if backend is None else tg.compile(loss_of, backend)
+
+    def closure() -> Any:
+        calls.append(compute())
+        return calls[-1]
+
+    first = optimizer.step(closure)
+    assert first is calls[0]
+    assert optimizer.state[w]["func_evals"] == len(calls)
+    again = optim.LBFGS([w, v], **settings)
+    again.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+    before = w.numpy(), v.numpy()
+    optimizer.step(closure)
+    after = w.numpy()
+    w.data, v.data = before
+    again.step(closure)
+    np.testing.assert_array_equal(w.numpy(), after)
+    for _ in range(30):
+        again.step(closure)
+    np.testing.assert_allclose([*w.numpy()[0], v.numpy()], 1, rtol=1e-4)
+    count = len(calls)
+    again.step(closure)
+    assert len(calls) == count + 1, "the gradient is small enough"
+
+
+def test_a_step_of_lbfgs_is_not_compiled(backend: str | None) -> None:
+    w = tg.tensor([1.0, 2.0], requires_grad=True)
+    optimizer = optim.LBFGS([w])
+
+    def closure() -> Any:
+        optimizer.zero_grad()
+        loss = np.sum(w * w)
+        loss.backward()
+        return loss
+
+    for _ in range(2):
+        if backend:
+            with pytest.raises(UsageError, match="LBFGS decides in Python"):
+                tg.compile(lambda: optimizer.step(closure), backend)()
+        optimizer.step(closure)
+    np.testing.assert_allclose(w.numpy(), 0, atol=1e-6)
+
+
+def test_averages_of_weights(backend: str | None) -> None:
+    model = nn.Linear(2, 1, rng=0, dtype=np.float32)
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    average = optim.ExponentialMovingAverage(model, 0.75)
+
+    def run() -> None:
+        optimizer.zero_grad()
+        np.sum(model(np.ones((3, 2), np.float32)) ** 2).backward()
+        optimizer.step()
+        average.update()
+
+    step = tg.compile(run, backend) if backend else run
+    seen = []
+    for _ in range(5):
+        step()
+        seen.append(model.weight.numpy().copy())
+    expected = seen[0]
+    for weight in seen[1:]:
+        expected = 0.75 * expected + 0.25 * weight
+    with average.applied():
+        assert model.weight.dtype == np.float32
+        np.testing.assert_allclose(model.weight.numpy(), expected, rtol=1e-5)
+    np.testing.assert_array_equal(model.weight.numpy(), seen[-1])
+    other = optim.ExponentialMovingAverage(model, 0.75)
+    other.load_state_dict(average.state_dict())
+    step()
+    other.update()
+    np.testing.assert_allclose(other.averages[0].numpy(), average.averages[0].numpy(), rtol=1e-6)
+    with pytest.raises(InputError, match="2 arrays as averages"):
+        other.load_state_dict({"averages": [1]})
+    with pytest.raises(ShapeError, match=r"weight's shape \(1, 2\), got \(3,\)"):
+        other.load_state_dict({"averages": [np.ones(3), np.ones(1)], "n_averaged": 1})

@@ -275,7 +275,10 @@ class Recorder:
         if id(optimizer) not in self._states:
             followed = {
                 parameter: {
-                    key: self.read(self._entry(optimizer, parameter, key), value) for key, value in entries.items()
+                    key: self.read(self._entry(optimizer, parameter, key), value)
+                    if hasattr(value, "dtype") or _is_number(value)
+                    else value  # a list, say, in which no program follows anything
+                    for key, value in entries.items()
                 }
                 for parameter, entries in state.items()
             }
@@ -506,9 +509,11 @@ class Recorder:
             else:
                 self._update(self._place(tensor), plain(tensor, slot))
         for optimizer, state in self._states.values():
+            before = vars(optimizer)["state"]
             for parameter, entries in state.items():
                 for key, value in entries.items():
-                    self._update(self._entry(optimizer, parameter, key), value)
+                    if value is not before.get(parameter, {}).get(key, UNSET):
+                        self._update(self._entry(optimizer, parameter, key), value)
         for optimizer, groups in self._groups.values():
             self._finish_groups(optimizer, groups)
         for owner, name, before in self._attributes.values():

@@ -2,11 +2,14 @@
 
 from tinygrad_lite.optim import lr_scheduler
 from tinygrad_lite.optim.adaptive import Adadelta, Adafactor, Adagrad, Adam, Adamax, AdamW, NAdam, RAdam, RMSprop
+from tinygrad_lite.optim.averages import ExponentialMovingAverage
 from tinygrad_lite.optim.descent import ASGD, SGD, Muon, Rprop
+from tinygrad_lite.optim.lbfgs import LBFGS
 from tinygrad_lite.optim.optimizer import Optimizer
 
 __all__ = [
     "ASGD",
+    "LBFGS",
     "SGD",
     "Adadelta",
     "Adafactor",
@@ -14,6 +17,7 @@ __all__ = [
     "Adam",
     "AdamW",
     "Adamax",
+    "ExponentialMovingAverage",
     "Muon",
     "NAdam",
     "Optimizer",

@@ -1,0 +1,257 @@
+"""L-BFGS: a quasi-Newton method that computes the loss several times in a step."""
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import numpy as np
+
+from tinygrad_lite.engine import grad_mode
+from tinygrad_lite.engine.op import Array, Traced
+from tinygrad_lite.engine.tensor import Tensor
+from tinygrad_lite.errors import InputError, UsageError
+from tinygrad_lite.optim.optimizer import Group, Optimizer, Parameters, not_negative
+
+Evaluate = Callable[[float], tuple[float, Array]]
+"""The loss and its gradient at a step length along the direction."""
+
+
+class LBFGS(Optimizer):
+    """L-BFGS: up to `max_iter` times in a step, w ← w + t · d, where d = -H g, and H follows from the last changes.
+
+    H is the inverse of a Hessian that maps the last `history_size` changes of w to those of the gradient. The length t
+    is lr, or with line_search_fn="strong_wolfe" one that meets the strong Wolfe conditions. `step(closure)` needs a
+    function that sets the gradients to None, computes the loss, calls its `backward` and returns it. It may be
+    compiled, but the step decides in Python, and cannot be.
+    Source: Nocedal and Wright (2006), Numerical optimization, algorithms 7.4, 3.5 and 3.6, as in PyTorch.
+
+    Raises:
+        InputError: if a setting is out of its range, or there are several groups of parameters.
+
+    Example:
+        >>> import tinygrad_lite as tg
+        >>> w = tg.tensor(1.0, requires_grad=True)
+        >>> optimizer = tg.optim.LBFGS([w], line_search_fn="strong_wolfe")
+        >>> def closure():
+        ...     optimizer.zero_grad()
+        ...     loss = (w * w - 2) ** 2
+        ...     loss.backward()
+        ...     return loss
+        >>> loss = optimizer.step(closure)
+        >>> print(f"{w:.6f}")
+        1.414214
+    """
+
+    ranges: ClassVar = {"tolerance_grad": not_negative, "tolerance_change": not_negative}
+
+    def __init__(
+        self,
+        params: Parameters,
+        lr: float = 1.0,
+        max_iter: int = 20,
+        max_eval: int | None = None,
+        tolerance_grad: float = 1e-7,
+        tolerance_change: float = 1e-9,
+        history_size: int = 100,
+        line_search_fn: str | None = None,
+    ) -> None:
+        if line_search_fn not in (None, "strong_wolfe"):
+            raise InputError(f"line_search_fn must be None or 'strong_wolfe', got {line_search_fn!r}")
+        super().__init__(
+            params,
+            lr,
+            max_iter=max_iter,
+            max_eval=max_iter * 5 // 4 if max_eval is None else max_eval,
+            tolerance_grad=tolerance_grad,
+            tolerance_change=tolerance_change,
+            history_size=history_size,
+            line_search_fn=line_search_fn,
+        )
+
+    def add_param_group(self, param_group: Group) -> None:
+        if self.param_groups:
+            raise InputError("LBFGS has one group of parameters, since its direction comes from all of them together")
+        super().add_param_group(param_group)
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Go `max_iter` times along a new direction; return the loss that the first call of the closure returns."""
+        if closure is None:
+            raise UsageError("LBFGS computes the loss several times in a step: pass step a closure that does it")
+        compute = grad_mode.enable_grad()(closure)
+        first_loss = compute()
+        if isinstance(getattr(first_loss, "data", None), Traced):
+            raise UsageError("LBFGS decides in Python how far to go: compile its closure instead of its step")
+        group, kept = self.param_groups[0], self.state[self.parameters[0]]
+        state = {"func_evals": 0, "n_iter": 0, **kept}
+        loss, g = float(first_loss), self._gradient()
+        state["func_evals"] += 1
+        if np.max(np.abs(g)) > group["tolerance_grad"]:
+            self._descend(compute, group, state, loss, g)
+        kept.update(state)
+        return first_loss
+
+    def _descend(self, compute: Callable[[], Any], group: Group, state: dict[str, Any], loss: float, g: Array) -> None:
+        evaluations: int = 1
+        d: Any = state.get("d")
+        t: Any = state.get("t")
+        for i in range(1, group["max_iter"] + 1):
+            state["n_iter"] += 1
+            if state["n_iter"] == 1:
+                d, t = -g, min(1.0, 1 / float(np.sum(np.abs(g)))) * group["lr"]
+                state.update(old_dirs=[], old_stps=[], ro=[], H_diag=1.0)
+            else:
+                _remember(state, g - state["prev_flat_grad"], d * t, group["history_size"])
+                d, t = _direction(g, state), group["lr"]
+            previous = loss
+            slope = float(g @ d)
+            state.update(d=d, t=t, prev_flat_grad=g, prev_loss=loss)
+            if slope > -group["tolerance_change"]:
+                break
+            start = [parameter.data for parameter in self.parameters]
+
+            def evaluate(length: float, start: list[Array] = start, d: Array = d) -> tuple[float, Array]:
+                self._move(start, length * d)
+                return float(compute()), self._gradient()
+
+            used = 0
+            if group["line_search_fn"] is not None:
+                left = group["max_eval"] - evaluations
+                loss, g, t, used = _strong_wolfe(evaluate, t, d, loss, g, slope, group["tolerance_change"], left)
+                self._move(start, t * d)
+            elif i < group["max_iter"]:
+                loss, g = evaluate(t)
+                used = 1
+            else:
+                self._move(start, t * d)
+            state["t"] = t
+            evaluations += used
+            state["func_evals"] += used
+            if (
+                evaluations >= group["max_eval"]
+                or np.max(np.abs(g)) <= group["tolerance_grad"]
+                or np.max(np.abs(d * t)) <= group["tolerance_change"]
+                or abs(loss - previous) < group["tolerance_change"]
+            ):
+                break
+
+    def _gradient(self) -> Array:
+        """The gradient of all parameters, one after another; zero where there is none."""
+        gradients = [np.zeros(w.size, w.dtype) if w.grad is None else np.ravel(w.grad.data) for w in self.parameters]
+        return np.concatenate(gradients)
+
+    def _move(self, start: list[Array], change: Array) -> None:
+        """Let the parameters be where they started, plus a change."""
+        ends = np.cumsum([parameter.size for parameter in self.parameters])[:-1]
+        for parameter, w, part in zip(self.parameters, start, np.split(change, ends)):
+            parameter.replace((w + part.reshape(w.shape)).astype(w.dtype))
+
+    def _own(self, name: str, value: Any, parameter: Tensor) -> Any:
+        if isinstance(value, list):
+            return [x if x is None else self._own(name, x, parameter) for x in value]
+        array = np.asarray(value).copy()
+        return array if array.ndim else array.item()
+
+
+def _remember(state: dict[str, Any], y: Array, s: Array, size: int) -> None:
+    """Keep a change of the gradient, y, with the change s of the parameters, if they tell of a positive curvature."""
+    curvature = float(y @ s)
+    if curvature > 1e-10:
+        for name, value in (("old_dirs", y), ("old_stps", s), ("ro", 1 / curvature)):
+            state[name] = [*state[name], value][-size:]
+        state["H_diag"] = curvature / float(y @ y)
+
+
+def _direction(g: Array, state: dict[str, Any]) -> Array:
+    """-H g, by a loop back and a loop forth over the changes that H follows from."""
+    changes = list(zip(state["old_dirs"], state["old_stps"], state["ro"]))
+    q, shares = -g, []
+    for y, s, rho in reversed(changes):
+        share = float(s @ q) * rho
+        q = q - share * y
+        shares.append(share)
+    r = q * state["H_diag"]
+    for (y, s, rho), share in zip(changes, reversed(shares)):
+        r = r + s * (share - float(y @ r) * rho)
+    return r
+
+
+def _strong_wolfe(
+    evaluate: Evaluate,
+    t: float,
+    d: Array,
+    f: float,
+    g: Array,
+    slope: float,
+    tolerance: float,
+    most: int,
+    c1: float = 1e-4,
+    c2: float = 0.9,
+) -> tuple[float, Array, float, int]:
+    """Loss, gradient and length at a point that has descended enough and is flat enough; the number of evaluations.
+
+    First the length grows until such a point must lie behind, then the bracket around it shrinks. A point of the search
+    is a tuple of length, loss, gradient and slope.
+    """
+
+    def at(length: float) -> tuple[float, float, Array, float]:
+        loss, gradient = evaluate(length)
+        return length, loss, gradient, float(gradient @ d)
+
+    begin = before = (0.0, f, g, slope)
+    now = at(t)
+    tried, used, is_done = 0, 1, False
+    bracket = [begin, now]
+    while tried < most:
+        is_too_high = now[1] > f + c1 * now[0] * slope or (tried > 1 and now[1] >= before[1])
+        if not is_too_high and abs(now[3]) <= -c2 * slope:
+            bracket, is_done = [now], True
+            break
+        if is_too_high or now[3] >= 0:
+            bracket = [before, now]
+            break
+        length = _lowest(before, now, now[0] + 0.01 * (now[0] - before[0]), now[0] * 10)
+        before, now = now, at(length)
+        tried, used = tried + 1, used + 1
+    else:
+        bracket = [begin, now]
+    low, high = (0, 1) if bracket[0][1] <= bracket[-1][1] else (1, 0)
+    was_near_an_end = False
+    while not is_done and tried < most:
+        smallest, largest = sorted((bracket[0][0], bracket[1][0]))
+        if (largest - smallest) * np.max(np.abs(d)) < tolerance:
+            break
+        length = _lowest(bracket[0], bracket[1], smallest, largest)
+        margin = 0.1 * (largest - smallest)
+        is_near_an_end = min(largest - length, length - smallest) < margin
+        if is_near_an_end and (was_near_an_end or length >= largest or length <= smallest):
+            length = largest - margin if abs(length - largest) < abs(length - smallest) else smallest + margin
+            is_near_an_end = False
+        was_near_an_end = is_near_an_end
+        now = at(length)
+        tried, used = tried + 1, used + 1
+        if now[1] > f + c1 * now[0] * slope or now[1] >= bracket[low][1]:
+            bracket[high] = now
+            low, high = (0, 1) if bracket[0][1] <= bracket[1][1] else (1, 0)
+            continue
+        if abs(now[3]) <= -c2 * slope:
+            is_done = True
+        elif now[3] * (bracket[high][0] - bracket[low][0]) >= 0:
+            bracket[high] = bracket[low]
+        bracket[low] = now
+    length, loss, gradient, _ = bracket[low]
+    return loss, gradient, length, used
+
+
+def _lowest(a: Any, b: Any, smallest: float, largest: float) -> float:
+    """Where the cubic through two points of a search is lowest, between two lengths; their middle if it is nowhere."""
+    x1, f1, g1 = a[0], a[1], a[3]
+    x2, f2, g2 = b[0], b[1], b[3]
+    if x1 > x2:
+        x1, f1, g1, x2, f2, g2 = x2, f2, g2, x1, f1, g1
+    d1 = g1 + g2 - 3 * (f1 - f2) / (x1 - x2) if x1 != x2 else np.nan
+    square = d1**2 - g1 * g2
+    if not square >= 0:
+        return (smallest + largest) / 2
+    d2 = square**0.5
+    divisor = g2 - g1 + 2 * d2
+    lowest = x2 - (x2 - x1) * ((g2 + d2 - d1) / divisor) if divisor else np.nan
+    return min(max(lowest, smallest), largest)
