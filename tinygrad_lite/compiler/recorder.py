@@ -273,6 +273,7 @@ class Recorder:
     def _state(self, optimizer: Optimizer, state: dict[Tensor, dict[str, Any]]) -> dict[Tensor, dict[str, Any]]:
         """A copy of an optimiser's state with recorded values."""
         if id(optimizer) not in self._states:
+            self._groups_of(optimizer, vars(optimizer)["param_groups"])  # which guards what the parameters are
             followed = {
                 parameter: {
                     key: self.read(self._entry(optimizer, parameter, key), value)
