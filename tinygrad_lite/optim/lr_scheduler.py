@@ -440,7 +440,7 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         if epoch is None:
             passed = self.T_cur + 1
             is_over = passed >= self.T_i
-            self.T_cur = _number(np.where(is_over, passed - self.T_i, passed))
+            self.T_cur = passed % self.T_i
             self.T_i = _number(np.where(is_over, self.T_i * self.T_mult, self.T_i))
             self.last_epoch = self.last_epoch + 1
         else:
@@ -451,7 +451,8 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         self._set("lr", self.get_lr())
 
     def _initial_step(self) -> None:
-        self.step(self.last_epoch + 1)
+        self.T_cur, self.T_i = self.last_epoch, self.T_0
+        self.step()
 
 
 class _MomentumCycle(LRScheduler):
