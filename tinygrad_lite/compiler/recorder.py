@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite import optim, trees
-from tinygrad_lite.compiler.guards import Field, Guard, Item, Key, Truth, contents
+from tinygrad_lite.compiler.guards import Field, Guard, Item, Key, Keys, Length, Truth, contents
 from tinygrad_lite.compiler.naming import Namer
 from tinygrad_lite.compiler.places import (
     Argument,
@@ -295,8 +295,10 @@ class Recorder:
             label = f"{type(optimizer).__name__}.param_groups"
             found: dict[Key, Guard] = {}
             contents(groups, label, found)
+            self.followed.add((Length, id(groups), None))  # there is another list when there is one more
             followed = [dict(group) for group in groups]
             for group, copy in zip(groups, followed):
+                self.followed.add((Keys, id(group), None))  # each that is read is guarded
                 for name in sorted(vars(optimizer)["scheduled"] & group.keys()):
                     self.followed.add((Item, id(group), name))
                     copy[name] = self._setting(group, name)

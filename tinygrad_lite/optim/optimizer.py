@@ -60,7 +60,7 @@ class Optimizer:
 
     def __init_subclass__(cls) -> None:
         named = [x.name for x in inspect.signature(cls.update).parameters.values() if x.kind not in _ANY_NUMBER][4:]
-        cls._asks = tuple(name for name in named if name != "t")
+        cls._asks = tuple(named)
         cls._counts = "t" in named
 
     def __init__(self, params: Parameters, lr: float, **settings: Any) -> None:
@@ -92,11 +92,11 @@ class Optimizer:
         if not isinstance(param_group, dict) or "params" not in param_group:
             raise UsageError(f"a group must be a dict with its parameters under 'params'; got {param_group!r}")
         group = {**self._checked({**self.defaults, **param_group}), **_listed(param_group["params"])}
-        if missing := [name for name in self._asks if name not in group]:
+        if missing := [name for name in type(self)._asks if name not in group and name != "t"]:
             raise UsageError(f"{type(self).__name__}.update asks for {missing[0]}, which is not a setting")
         if any(parameter in self.state for parameter in group["params"]):
             raise InputError("a parameter is in a group already, and each step would update it twice: pass it once")
-        self.param_groups.append(group)
+        self.param_groups = [*self.param_groups, group]  # a new list, by which compiled steps know
         missed = {"missed": self.steps} if self.steps else {}
         self.state.update({parameter: dict(missed) for parameter in group["params"]})
 
@@ -134,27 +134,28 @@ class Optimizer:
         loss = None if closure is None else grad_mode.enable_grad()(closure)()
         self._warn_of_wider_numbers()
         without = []
+        asks, counts = type(self)._asks, type(self)._counts
         steps = 0
-        if self._counts:
+        if counts:
             self.steps = steps = self.steps + 1
         state_of = self.state
         for group in self.param_groups:
-            settings = {name: group[name] for name in self._asks}
+            settings = [group.get(name) for name in asks]
             is_ascent = group.get("maximize", False)
             for parameter in group["params"]:
                 state = state_of[parameter]
                 gradient = parameter.grad
                 if gradient is None:
-                    if self._counts:
+                    if counts:
                         state_of[parameter] = {**state, "missed": state.get("missed", 0) + 1}
                     if parameter.requires_grad:
                         without.append(parameter)
                     continue
-                if self._counts:
-                    settings["t"] = steps - state["missed"] if "missed" in state else steps
+                if counts:
+                    settings[asks.index("t")] = steps - state["missed"] if "missed" in state else steps
                 w = parameter.data
                 g = gradient.data
-                updated = self.update(w, -g if is_ascent else g, state, **settings)
+                updated = self.update(w, -g if is_ascent else g, state, *settings)
                 if getattr(updated, "shape", None) != w.shape:
                     raise ShapeError(f"update returned {updated!r} for a parameter of shape {w.shape}")
                 parameter.replace(updated if updated.dtype == w.dtype else updated.astype(w.dtype))
@@ -166,14 +167,14 @@ class Optimizer:
         """The values that the next step would give to parameters with these values and gradients; nothing changes."""
         after = {}
         for group in self.param_groups:
-            settings = {name: group[name] for name in self._asks}
             for parameter in group["params"]:
                 if parameter in points:
                     w, g = points[parameter]
                     state = dict(self.state[parameter])
-                    if self._counts:
-                        settings["t"] = self.steps + 1 - state.get("missed", 0)
-                    after[parameter] = self.update(w, -g if group.get("maximize", False) else g, state, **settings)
+                    settings = {**group, "t": self.steps + 1 - state.get("missed", 0)}
+                    after[parameter] = self.update(
+                        w, -g if group.get("maximize") else g, state, *[settings[name] for name in type(self)._asks]
+                    )
         return after
 
     def _warn_of_no_gradient(self, without: list[Tensor]) -> None:
@@ -208,7 +209,7 @@ class Optimizer:
         }
 
     def _kept(self, state: State) -> State:
-        count = {"step": self.steps - state.get("missed", 0)} if self._counts else {}
+        count = {"step": self.steps - state.get("missed", 0)} if type(self)._counts else {}
         return {**count, **{name: value for name, value in state.items() if name != "missed"}}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -245,9 +246,9 @@ class Optimizer:
         }
         counts = {parameter: int(entries.pop("step", 0)) for parameter, entries in states.items()}
         self.param_groups = loaded
-        self.steps = max(counts.values()) if self._counts else 0
+        self.steps = max(counts.values()) if type(self)._counts else 0
         for parameter, count in counts.items():
-            if self._counts and count < self.steps:
+            if type(self)._counts and count < self.steps:
                 states[parameter]["missed"] = self.steps - count
         self.state = states
 
