@@ -273,7 +273,7 @@ class Recorder:
     def _state(self, optimizer: Optimizer, state: dict[Tensor, dict[str, Any]]) -> dict[Tensor, dict[str, Any]]:
         """A copy of an optimiser's state with recorded values."""
         if id(optimizer) not in self._states:
-            self._groups_of(optimizer, vars(optimizer)["param_groups"])  # which guards what the parameters are
+            self._guard_groups(optimizer)
             followed = {
                 parameter: {
                     key: self.read(self._entry(optimizer, parameter, key), value)
@@ -292,21 +292,26 @@ class Recorder:
     def _groups_of(self, optimizer: Optimizer, groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """A copy of an optimiser's groups, with recorded values for the settings that may vary from run to run."""
         if id(optimizer) not in self._groups:
-            label = f"{type(optimizer).__name__}.param_groups"
-            found: dict[Key, Guard] = {}
-            contents(groups, label, found)
-            self.followed.add((Length, id(groups), None))  # there is another list when there is one more
+            self._guard_groups(optimizer)
             followed = [dict(group) for group in groups]
             for group, copy in zip(groups, followed):
-                self.followed.add((Keys, id(group), None))  # each that is read is guarded
                 for name in sorted(vars(optimizer)["scheduled"] & group.keys()):
-                    self.followed.add((Item, id(group), name))
                     copy[name] = self._setting(group, name)
-            for guard in (Item(vars(optimizer), "param_groups", groups, label), *found.values()):
-                if guard.key not in self.followed:
-                    self._guard(guard)
             self._groups[id(optimizer)] = optimizer, followed
         return self._groups[id(optimizer)][1]
+
+    def _guard_groups(self, optimizer: Optimizer) -> None:
+        """Guard the parameters of an optimiser, and the settings that do not vary."""
+        groups, label = vars(optimizer)["param_groups"], f"{type(optimizer).__name__}.param_groups"
+        self.followed.add((Length, id(groups), None))  # there is another list when there is one more
+        for group in groups:
+            self.followed.add((Keys, id(group), None))  # each that is read is guarded
+            self.followed.update((Item, id(group), name) for name in vars(optimizer)["scheduled"])
+        found: dict[Key, Guard] = {}
+        contents(groups, label, found)
+        for guard in (Item(vars(optimizer), "param_groups", groups, label), *found.values()):
+            if guard.key not in self.followed:
+                self._guard(guard)
 
     def _setting(self, group: dict[str, Any], name: str) -> Any:
         value = group[name]

@@ -84,7 +84,8 @@ class SGD(Optimizer):
         weight_decay: float,
         nesterov: bool,
     ) -> Array:
-        g = decayed(g, w, weight_decay)
+        if weight_decay:
+            g = g + weight_decay * w
         if momentum:
             added = (1 - dampening) * g if dampening else g
             m = momentum * state["momentum_buffer"] + added if "momentum_buffer" in state else g
