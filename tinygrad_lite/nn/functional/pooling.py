@@ -172,19 +172,18 @@ def adaptive_avg_pool(axes: int, input: Array, output_size: Any) -> Array:
         >>> adaptive_avg_pool1d(np.array([[1.0, 2.0, 6.0]]), 2)
         array([[1.5, 4. ]])
     """
-    shape, wanted = np.shape(input), _wanted(f"adaptive_avg_pool{axes}d", axes, input, output_size)
-    for axis, m in enumerate(wanted, len(shape) - axes):
-        n = shape[axis]
+    wanted = _wanted(f"adaptive_avg_pool{axes}d", axes, input, output_size)
+    for axis, m in enumerate(wanted, np.ndim(input) - axes):
+        front, n, rest = np.shape(input)[:axis], np.shape(input)[axis], np.shape(input)[axis + 1 :]
         if n % m == 0:
-            sizes = (*(1,) * (axis - len(shape) + axes), n // m, *(1,) * (len(shape) - axis - 1))
-            input = pooling.sum_pool(input, kernel=sizes, stride=sizes) / (n // m)
+            input = np.mean(np.reshape(input, (*front, m, n // m, *rest)), axis=axis + 1)
             continue
         starts, ends = _adaptive(n, m)
         entries = starts[:, None] + np.arange(np.max(ends - starts))
-        border = [(0, 0)] * len(shape)
-        border[axis] = 0, 1  # a zero in place of the entries that a shorter window does not have
-        windows = np.take(np.pad(input, border), np.where(entries < ends[:, None], entries, n), axis)
-        count = np.reshape(ends - starts, (m, *(1,) * (len(shape) - axis - 1)))
+        # a zero in place of the entries that a shorter window does not have
+        padded = np.pad(input, [*[(0, 0)] * axis, (0, 1), *[(0, 0)] * len(rest)])
+        windows = np.take(padded, np.where(entries < ends[:, None], entries, n), axis)
+        count = np.reshape(ends - starts, (m, *(1,) * len(rest)))
         input = np.sum(windows, axis=axis + 1) / count.astype(windows.dtype)
     return input
 
