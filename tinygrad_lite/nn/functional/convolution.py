@@ -1,5 +1,6 @@
 """Convolution and its transpose in one, two and three dimensions; and windows as columns."""
 
+from functools import lru_cache
 from math import prod
 from typing import Any
 
@@ -8,7 +9,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import InputError, ShapeError
-from tinygrad_lite.nn.functional.sizes import Sizes, check_axes, in_dimensions, per_axis, with_batch
+from tinygrad_lite.nn.functional.sizes import Sizes, check_axes, fixed, in_dimensions, per_axis, with_batch
 from tinygrad_lite.ops.networks import convolution
 from tinygrad_lite.ops.shapes.indexing import scatter
 
@@ -51,14 +52,30 @@ def conv(
                [6., 9., 6.],
                [4., 6., 4.]])
     """
-    name = f"conv{axes}d"
-    _check_kernel(name, weight, axes, groups, "O, C / groups")
-    _check_bias(name, bias, np.shape(weight)[0])
-    check_axes(name, input, axes, np.shape(weight)[1] * groups)
-    at = _at(name, np.shape(input)[-axes:], np.shape(weight)[2:], stride, padding, dilation, axes)
-    settings = {"stride": at.stride, "padding": at.padding, "dilation": at.dilation, "groups": groups}
+    shapes = np.shape(input), np.shape(weight), None if bias is None else np.shape(bias)
+    settings = _settings(axes, *shapes, *map(fixed, (stride, padding, dilation)), groups)
     y = with_batch(lambda x: convolution.convolution(x, weight, **settings), input, axes)
     return _shifted(y, bias, axes)
+
+
+@lru_cache
+def _settings(
+    axes: int,
+    shape: tuple[int, ...],
+    kernel: tuple[int, ...],
+    bias: tuple[int, ...] | None,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    groups: int,
+) -> dict[str, Any]:
+    """What a convolution needs to know, checked once for each form of a call: a check takes longer than small ones."""
+    name = f"conv{axes}d"
+    _check_kernel(name, kernel, axes, groups, "O, C / groups")
+    _check_bias(name, bias, kernel[0])
+    check_axes(name, shape, axes, kernel[1] * groups)
+    at = _at(name, shape[-axes:], kernel[2:], stride, padding, dilation, axes)
+    return {"stride": at.stride, "padding": at.padding, "dilation": at.dilation, "groups": int(groups)}
 
 
 @in_dimensions
@@ -90,9 +107,9 @@ def conv_transpose(
                [1., 2., 1.]])
     """
     name = f"conv_transpose{axes}d"
-    _check_kernel(name, weight, axes, groups, "C, O / groups")
-    _check_bias(name, bias, np.shape(weight)[1] * groups)
-    check_axes(name, input, axes, np.shape(weight)[0])
+    _check_kernel(name, np.shape(weight), axes, groups, "C, O / groups")
+    _check_bias(name, None if bias is None else np.shape(bias), np.shape(weight)[1] * groups)
+    check_axes(name, np.shape(input), axes, np.shape(weight)[0])
     shape, kernel = np.shape(input)[-axes:], np.shape(weight)[2:]
     steps, gaps = (per_axis(*setting, axes, 1) for setting in (("stride", stride), ("dilation", dilation)))
     widths, more = per_axis("padding", padding, axes), per_axis("output_padding", output_padding, axes)
@@ -131,7 +148,7 @@ def unfold(input: Array, kernel_size: Sizes, dilation: Sizes = 1, padding: Sizes
                [4., 5.],
                [5., 6.]])
     """
-    check_axes("unfold", input, 2)
+    check_axes("unfold", np.shape(input), 2)
     at = _at("unfold", np.shape(input)[-2:], kernel_size, stride, padding, dilation, 2)
 
     def columns(x: Array) -> Array:
@@ -169,9 +186,8 @@ def fold(
 
     def image(x: Array) -> Array:
         windows = np.reshape(x, (np.shape(x)[0], channels, *at.kernel, *at.out))
-        among, read = convolution.places(at, at.out[0])
-        indices = tuple((slice(None), *index) for index in read)
-        parts = [windows[(slice(None), *place)] for place in among]
+        indices = tuple((slice(None), *index) for index in at.read(at.out[0]))
+        parts = [windows[(slice(None), *place)] for place in at.among]
         whole = scatter(*parts, shape=(np.shape(x)[0], channels, *at.padded), indices=indices)
         return whole[(slice(None), *at.inside)]
 
@@ -209,8 +225,7 @@ def _at(
     return at
 
 
-def _check_kernel(name: str, weight: Array, axes: int, groups: int, front: str) -> None:
-    shape = np.shape(weight)
+def _check_kernel(name: str, shape: tuple[int, ...], axes: int, groups: int, front: str) -> None:
     if not isinstance(groups, (int, np.integer)) or groups < 1:
         raise InputError(f"groups must be a whole number, at least 1; got {groups!r}")
     if len(shape) != axes + 2 or shape[0] % groups:
@@ -220,6 +235,6 @@ def _check_kernel(name: str, weight: Array, axes: int, groups: int, front: str) 
         )
 
 
-def _check_bias(name: str, bias: Array, channels: int) -> None:
-    if bias is not None and np.shape(bias) != (channels,):
-        raise ShapeError(f"{name} needs a bias of shape ({channels},), got {np.shape(bias)}")
+def _check_bias(name: str, shape: tuple[int, ...] | None, channels: int) -> None:
+    if shape not in (None, (channels,)):
+        raise ShapeError(f"{name} needs a bias of shape ({channels},), got {shape}")

@@ -44,7 +44,7 @@ def pad(input: Array, pad: Sequence[int], mode: str = "constant", value: float |
         raise ShapeError(f"pad needs two widths for each of at most {len(shape)} axes, got {tuple(pad)}")
     pairs = [(0, 0)] * (len(shape) - axes) + [*zip(widths[::2], widths[1::2])][::-1]
     if mode != "constant":
-        check_axes(f"pad with mode {mode!r} and widths {tuple(pad)}", input, axes)
+        check_axes(f"pad with mode {mode!r} and widths {tuple(pad)}", np.shape(input), axes)
     if any(n + a + b < 0 for n, (a, b) in zip(shape, pairs)):
         raise ShapeError(f"pad: the widths {tuple(pad)} take away more than an input of shape {shape} has")
     grown = [(max(a, 0), max(b, 0)) for a, b in pairs]

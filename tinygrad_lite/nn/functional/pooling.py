@@ -1,6 +1,7 @@
 """Pooling in one, two and three dimensions: the largest entry, the mean or the norm of each window."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from math import ceil, floor, prod
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 from tinygrad_lite.engine.arguments import as_array
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import InputError, ShapeError
-from tinygrad_lite.nn.functional.sizes import Sizes, check_axes, in_dimensions, per_axis
+from tinygrad_lite.nn.functional.sizes import Sizes, check_axes, fixed, in_dimensions, per_axis
 from tinygrad_lite.nn.init import Rng
 from tinygrad_lite.ops.networks import pooling
 from tinygrad_lite.ops.requirements import refuse_where
@@ -62,7 +63,8 @@ def max_pool(
         >>> max_pool1d(np.array([[1.0, 3.0, 2.0, 0.0]]), 2)
         array([[3., 2.]])
     """
-    at = _Windows(f"max_pool{axes}d", axes, input, kernel_size, stride, padding, dilation, ceil_mode)
+    settings = map(fixed, (kernel_size, stride, padding, dilation))
+    at = _windows(f"max_pool{axes}d", axes, np.shape(input), *settings, ceil_mode)
     if return_indices:
         rows = [at.clipped(axis) for axis in range(axes)]
         return _largest(input, _table(rows, at.size), axes)
@@ -92,7 +94,7 @@ def max_unpool(
         array([[0., 3., 2., 0.]])
     """
     name = f"max_unpool{axes}d"
-    check_axes(name, input, axes)
+    check_axes(name, np.shape(input), axes)
     shape = np.shape(input)
     if np.shape(indices) != shape:
         raise ShapeError(f"{name} needs an index for each entry: {shape} of them, got {np.shape(indices)}")
@@ -135,7 +137,8 @@ def avg_pool(
         >>> avg_pool1d(np.array([[1.0, 3.0, 2.0, 0.0]]), 2)
         array([[2., 1.]])
     """
-    at = _Windows(f"avg_pool{axes}d", axes, input, kernel_size, stride, padding, 1, ceil_mode)
+    settings = map(fixed, (kernel_size, stride, padding, 1))
+    at = _windows(f"avg_pool{axes}d", axes, np.shape(input), *settings, ceil_mode)
     if divisor_override == 0:
         raise InputError("avg_pool: the divisor must not be 0")
     summed = pooling.sum_pool(np.pad(input, at.border) if at.is_padded else input, kernel=at.kernel, stride=at.stride)
@@ -230,7 +233,7 @@ def fractional_max_pool(
         (1, 3, 3)
     """
     name = f"fractional_max_pool{axes}d"
-    check_axes(name, input, axes)
+    check_axes(name, np.shape(input), axes)
     size, kernel = np.shape(input)[-axes:], per_axis("kernel_size", kernel_size, axes, 1)
     if (output_size is None) == (output_ratio is None):
         raise InputError(f"{name} needs either output_size or output_ratio; got {output_size} and {output_ratio}")
@@ -270,10 +273,18 @@ class _Windows:
     """The windows of pooling on the last axes of an input, checked."""
 
     def __init__(
-        self, name: str, axes: int, x: Array, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool
+        self,
+        name: str,
+        axes: int,
+        shape: tuple[int, ...],
+        kernel: Any,
+        stride: Any,
+        padding: Any,
+        dilation: Any,
+        ceil_mode: bool,
     ) -> None:
-        check_axes(name, x, axes)
-        self.size = np.shape(x)[-axes:]
+        check_axes(name, shape, axes)
+        self.size = shape[-axes:]
         self.kernel = per_axis("kernel_size", kernel, axes, 1)
         self.stride = self.kernel if stride is None or stride == () else per_axis("stride", stride, axes, 1)
         self.padding = per_axis("padding", padding, axes)
@@ -288,12 +299,12 @@ class _Windows:
             self.out.append(count - (ceil_mode and (count - 1) * s >= n + p))
         if min(self.out) < 1:
             raise ShapeError(
-                f"{name}: a window of {tuple(self.reach)} does not fit into an input of shape {np.shape(x)} with "
+                f"{name}: a window of {tuple(self.reach)} does not fit into an input of shape {shape} with "
                 f"padding {self.padding}"
             )
         ends = [(m - 1) * s + reach for m, s, reach in zip(self.out, self.stride, self.reach)]
         behind = [max(end - n - p, 0) for end, n, p in zip(ends, self.size, self.padding)]
-        self.border = [(0, 0)] * (np.ndim(x) - axes) + [*zip(self.padding, behind)]
+        self.border = [(0, 0)] * (len(shape) - axes) + [*zip(self.padding, behind)]
         self.is_padded = any(map(any, self.border))
 
     def clipped(self, axis: int) -> Array:
@@ -314,8 +325,11 @@ class _Windows:
         return ends - starts if includes_padding else np.minimum(ends, n) - np.maximum(starts, 0)
 
 
+_windows = lru_cache(_Windows)  # to check the settings takes longer than to look at small images
+
+
 def _wanted(name: str, axes: int, x: Array, output_size: Any) -> tuple[int, ...]:
-    check_axes(name, x, axes)
+    check_axes(name, np.shape(x), axes)
     sizes = output_size if isinstance(output_size, (tuple, list)) else [output_size] * axes
     sizes = [n if m is None else m for n, m in zip(np.shape(x)[-axes:], sizes)] if len(sizes) == axes else sizes
     wanted = per_axis("output_size", sizes, axes, 1)

@@ -19,7 +19,12 @@ def per_axis(name: str, value: Any, axes: int, least: int = 0) -> tuple[int, ...
     Raises:
         InputError: if it is not a whole number or one for each axis, or below the least.
     """
-    return _per_axis(name, tuple(value) if isinstance(value, (list, np.ndarray)) else value, axes, least)
+    return _per_axis(name, fixed(value), axes, least)
+
+
+def fixed(value: Any) -> Any:
+    """A setting that nobody can change: a tuple of a list."""
+    return tuple(value) if isinstance(value, (list, np.ndarray)) else value
 
 
 @lru_cache(typed=True)
@@ -36,11 +41,10 @@ def _is_whole(n: Any) -> bool:
     return isinstance(n, (int, np.integer)) and not isinstance(n, bool)
 
 
-def check_axes(name: str, x: Array, axes: int, channels: int | None = None) -> None:
-    """Raise `ShapeError` unless x has the axes (channels, …) or (batch, channels, …)."""
-    shape = np.shape(x)
-    letters = ", ".join("DHW"[-axes:] if axes > 1 else "L")
+def check_axes(name: str, shape: tuple[int, ...], axes: int, channels: int | None = None) -> None:
+    """Raise `ShapeError` unless a shape has the axes (channels, …) or (batch, channels, …)."""
     if len(shape) - axes not in (1, 2) or (channels is not None and shape[-axes - 1] != channels):
+        letters = ", ".join("DHW"[-axes:] if axes > 1 else "L")
         c = "C" if channels is None else channels
         raise ShapeError(f"{name} needs an input of shape ({c}, {letters}) or (N, {c}, {letters}), got {shape}")
 

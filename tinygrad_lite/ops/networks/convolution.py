@@ -8,11 +8,12 @@ Inside, images lie in memory channel by channel and pixel by pixel, with the bat
 reads along a row of all images is then one piece of memory, and all images make one product of matrices.
 """
 
-from collections.abc import Iterator
-from functools import lru_cache
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -27,7 +28,8 @@ LARGE = 2**20
 """The bytes of windows that are laid out at a time: as many as stay in the cache between being written and read."""
 
 
-class Geometry(NamedTuple):
+@dataclass(eq=False)
+class Geometry:
     """Where a kernel is put on an image, along each spatial axis: all sizes are in pixels."""
 
     kernel: Sizes
@@ -38,16 +40,33 @@ class Geometry(NamedTuple):
     padded: Sizes
     out: Sizes
 
-    @property
+    @cached_property
     def inside(self) -> tuple[slice, ...]:
         """The index of the image, with the batch last, in the padded one."""
         starts = (before for before, _ in self.padding)
         return (slice(None), *(slice(start, start + n) for start, n in zip(starts, self.size)))
 
-    @property
+    @cached_property
     def reach(self) -> Sizes:
         """How far a kernel reaches."""
         return tuple(d * (k - 1) + 1 for k, d in zip(self.kernel, self.dilation))
+
+    @cached_property
+    def among(self) -> tuple[Any, ...]:
+        """For each place of the kernel, the index among the windows, with the channels in front."""
+        return tuple((slice(None), *place) for place in np.ndindex(*self.kernel))
+
+    @lru_cache  # noqa: B019
+    def read(self, rows: int) -> tuple[Any, ...]:
+        """For each place of the kernel, the index of what so many rows of the result read in the padded image."""
+        settings = [*zip((rows, *self.out[1:]), self.stride, self.dilation)]
+        return tuple(
+            (
+                slice(None),
+                *(slice(d * k, d * k + s * (n - 1) + 1, s) for k, (n, s, d) in zip(place, settings)),
+            )
+            for place in np.ndindex(*self.kernel)
+        )
 
 
 @lru_cache
@@ -56,21 +75,6 @@ def geometry(size: Sizes, kernel: Sizes, stride: Sizes, padding: Widths, dilatio
     padded = tuple(n + before + after for n, (before, after) in zip(size, padding))
     out = tuple((n - d * (k - 1) - 1) // s + 1 for n, k, s, d in zip(padded, kernel, stride, dilation))
     return Geometry(kernel, stride, dilation, padding, size, padded, out)
-
-
-@lru_cache
-def places(at: Geometry, rows: int) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-    """For each place of the kernel, what it reads at so many rows: the index among the windows, and in the image."""
-    counts = rows, *at.out[1:]
-    among = tuple((slice(None), *place) for place in np.ndindex(*at.kernel))
-    read = tuple(
-        (
-            slice(None),
-            *(slice(d * k, d * k + s * (n - 1) + 1, s) for k, n, s, d in zip(place, counts, at.stride, at.dilation)),
-        )
-        for place in np.ndindex(*at.kernel)
-    )
-    return among, read
 
 
 def batch_last(x: Array) -> Array:
@@ -112,14 +116,14 @@ def _columns(x: Array, at: Geometry, groups: int, first: int, rows: int) -> Arra
     return np.reshape(windows, (groups, channels // groups * prod(at.kernel), prod(shape[-x.ndim + 1 :])))
 
 
-def _blocks(x: Array, at: Geometry) -> Iterator[tuple[int, int]]:
+def _blocks(x: Array, at: Geometry) -> Iterable[tuple[int, int]]:
     """The rows of the result from one to another at a time, so that what they read stays in the cache."""
-    most = at.out[0]
-    if type(x) is np.ndarray and most:
+    rows = at.out[0]
+    if type(x) is np.ndarray and rows:
         line = x.itemsize * x.shape[0] * x.shape[-1] * prod(at.kernel) * prod(at.out[1:])
-        if line * most > 2 * LARGE:
-            most = max(1, LARGE // line)
-    return pairwise((*range(0, at.out[0], most or 1), at.out[0]))
+        if line * rows > 2 * LARGE:
+            return pairwise((*range(0, rows, max(1, LARGE // line)), rows))
+    return ((0, rows),) if rows else ()
 
 
 def _in_groups(x: Array, groups: int) -> Array:
@@ -162,8 +166,7 @@ def _transposed_convolution(
     for first, last in _blocks(y, at):
         made = _product(back, _in_groups(_rows_of(y, first, last, at), groups))
         windows = np.reshape(made, (channels, *at.kernel, last - first, *at.out[1:], batch))
-        among, read = places(at, last - first)
-        parts = tuple(windows[place] for place in among)
+        parts, read = tuple([windows[place] for place in at.among]), at.read(last - first)
         if last - first == at.out[0]:
             whole = performed(scatter, parts, {"shape": (channels, *at.padded, batch), "indices": read})
         else:
