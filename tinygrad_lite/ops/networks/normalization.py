@@ -1,5 +1,6 @@
 """Normalisation: groups of entries with mean 0 and variance 1, then scaled and shifted."""
 
+from collections.abc import Callable
 from math import prod
 from typing import NamedTuple
 
@@ -15,14 +16,33 @@ Axes = tuple[int, ...]
 class Standard(NamedTuple):
     """The mean and the variance of each group, 1 / √(variance + ε), and the entries (x - mean) / √(variance + ε).
 
-    `latest` holds the upstream gradient that the rules have met last, and its sums.
+    `met` remembers, by name, what the rules have made of an upstream gradient, with that gradient.
     """
 
     mean: Array
     variance: Array
     inverse: Array
     entries: Array
-    latest: list[tuple[Array, Array, Array]]
+    met: dict[str, tuple[Array, Array]]
+
+    def of(self, name: str, g: Array, make: Callable[[], Array]) -> Array:
+        """What is made of a gradient, computed once for all rules that meet it."""
+        known = self.met.get(name)
+        if known is None or known[0] is not g:
+            known = self.met[name] = g, make()
+        return known[1]
+
+    def product(self, g: Array) -> Array:
+        """g · entries."""
+        return self.of("product", g, lambda: g * self.entries)
+
+    def total(self, g: Array, axes: Axes) -> Array:
+        """Σ g of each group."""
+        return self.of("total", g, lambda: total_along(g, axes))
+
+    def total_product(self, g: Array, axes: Axes) -> Array:
+        """Σ g · entries of each group."""
+        return self.of("total product", g, lambda: total_along(self.product(g), axes))
 
 
 def standard(x: Array, axes: Axes, eps: float) -> Standard:
@@ -30,18 +50,17 @@ def standard(x: Array, axes: Axes, eps: float) -> Standard:
     count = prod([x.shape[i] for i in axes])
     mean = divided(total_along(x, axes), count)
     deviation = x - mean
-    variance = divided(total_along(deviation * deviation, axes), count)
+    variance = divided(_weighted(deviation, deviation, axes), count)
     inverse = 1 / np.sqrt(variance + eps)
-    return Standard(mean, variance, inverse, deviation * inverse, [])
+    return Standard(mean, variance, inverse, deviation * inverse, {})
 
 
-def _sums(g: Array, parts: Standard, axes: Axes) -> tuple[Array, Array]:
-    """Σ g and Σ g · entries of each group; computed once for all rules that meet the same gradient."""
-    latest = parts.latest[0] if parts.latest else (None, None, None)
-    if latest[0] is not g:
-        latest = g, total_along(g, axes), total_along(g * parts.entries, axes)
-        parts.latest[:] = [latest]
-    return latest[1:]
+def _weighted(x: Array, weight: Array, axes: Axes) -> Array:
+    """Σ x · weight of each group; without an array of the products if a group is the last axis."""
+    has_rows = type(x) is type(weight) is np.ndarray and axes == (x.ndim - 1,) and x.dtype.char in "fd"
+    if has_rows and weight.shape in (x.shape, x.shape[-1:]):
+        return np.expand_dims(np.vecdot(x, weight) if weight.ndim == x.ndim else np.dot(x, weight), -1)
+    return total_along(x * weight, axes)
 
 
 def _is_per_group(parameter: Array, x: Array, axes: Axes) -> bool:
@@ -63,13 +82,13 @@ def _normalization(x: Array, weight: Array, bias: Array, parts: Standard, axes: 
 def _normalization_vjp(
     g: Array, y: Array, x: Array, weight: Array, bias: Array, parts: Standard, axes: Axes, eps: float
 ) -> Array:
-    inverse = parts.inverse
-    if weight is not None and _is_per_group(weight, x, axes):
-        inverse = inverse * weight
-    elif weight is not None:
+    inverse, count = parts.inverse, prod([x.shape[i] for i in axes])
+    if weight is None or _is_per_group(weight, x, axes):
+        inverse = inverse if weight is None else inverse * weight
+        total, product = parts.total(g, axes), parts.total_product(g, axes)
+    else:
+        total, product = _weighted(g, weight, axes), _weighted(parts.product(g), weight, axes)
         g = g * weight
-    count = prod([x.shape[i] for i in axes])
-    total, product = _sums(g, parts, axes)
     return inverse * (g - divided(total, count) - parts.entries * divided(product, count))
 
 
@@ -84,9 +103,9 @@ normalization = primitive(
     _normalization,
     _normalization_vjp,
     lambda g, y, x, weight, bias, parts, axes, eps: (
-        _sums(g, parts, axes)[1] if _is_per_group(weight, x, axes) else g * parts.entries
+        parts.total_product(g, axes) if _is_per_group(weight, x, axes) else parts.product(g)
     ),
-    lambda g, y, x, weight, bias, parts, axes, eps: _sums(g, parts, axes)[0] if _is_per_group(bias, x, axes) else g,
+    lambda g, y, x, weight, bias, parts, axes, eps: parts.total(g, axes) if _is_per_group(bias, x, axes) else g,
     shared=lambda x, weight, bias, axes, eps: standard(x, axes, eps),
     examples=_EXAMPLES,
 )
