@@ -16,17 +16,13 @@ def ravel(tree: Any) -> tuple[Array, Callable[[Array], Any]]:
     """All numbers of a tree in one flat array, and the function that makes such a tree of a flat array.
 
     The tree consists of real floating-point numbers, arrays, tensors, modules and nested containers of these; a module
-    stands for the dict of its parameters, which `tg.nn.functional_call` takes. The flat array has the widest dtype
-    among them, and the way back gives each part its own. It is a tensor if one of them is. Both directions have
-    derivatives.
-
-    Returns:
-        flat: the array, with one axis.
-        unravel: from an array of that shape to the tree.
+    stands for the dict of its parameters, which `tg.nn.functional_call` takes. The flat array has one axis and the
+    widest dtype among them, and the way back gives each part its own. It is a tensor if one of them is. Both directions
+    have derivatives.
 
     Raises:
         UsageError: if there are other things in the tree, or integers, which have no derivative.
-        ShapeError: from `unravel`, if the array has another shape.
+        ShapeError: from the way back, if the array has another shape.
 
     Example:
         >>> import numpy as np, tinygrad_lite as tg
