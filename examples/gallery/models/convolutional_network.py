@@ -107,8 +107,8 @@ def draw(accuracies, images, digits, found):
 
 
 # %%
-# Left: dropout makes the network worse in training than it is on new digits. Right: the ten digits to which it gives
-# the least probability; orange are those that it misreads.
+# Left: after three epochs, 98 of 100 new digits are read right. Right: the ten digits to which the network gives the
+# least probability, and what it reads instead; those that it misreads are orange.
 
 if __name__ == "__main__":
     main()
