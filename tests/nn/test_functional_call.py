@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import tinygrad_lite as tg
-from tinygrad_lite import nn
+from tinygrad_lite import nn, trees
 from tinygrad_lite.errors import GraphError, InputError, TinygradWarning, UsageError
 from tinygrad_lite.nn import functional as F
 
@@ -366,3 +366,63 @@ def _distance(model: nn.Module) -> Any:
 @pytest.mark.parametrize("attempt", RIGHTLY_ZERO.values(), ids=RIGHTLY_ZERO)
 def test_a_gradient_that_is_rightly_zero_warns_of_nothing(attempt: Callable[[], Any]) -> None:
     attempt()  # a warning is an error
+
+
+class Scaled(nn.Module):
+    """Has settings, a buffer that is an array and one that is a tensor, and layers that write or draw."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.factor = 2.0
+        self.offset = np.array([0.5, -0.5, 0.25])
+        self.layers = nn.Sequential(nn.Linear(3, 3, rng=0), nn.BatchNorm1d(3), nn.Dropout(0.5, rng=1))
+
+    def forward(self, x: Any) -> Any:
+        return self.layers(x * self.factor) + self.offset
+
+
+@pytest.mark.parametrize("backend", ["numpy", "native"])
+@pytest.mark.parametrize("kind", ["functional_call", "grad", "adapted"])
+def test_compiled(backend: str, kind: str) -> None:
+    def loss(model: nn.Module, x: Any) -> Any:
+        return (model(x) ** 2).sum()
+
+    def called(model: nn.Module, weight: Any, x: Any) -> Any:
+        return tg.nn.functional_call(model, {"layers.0.weight": weight}, x)
+
+    def adapted(model: nn.Module, weight: Any, x: Any) -> Any:
+        def inner(state: Any) -> Any:
+            return (tg.nn.functional_call(model, state, x) ** 2).mean()
+
+        state = {**dict(model.named_parameters()), "layers.0.weight": weight}
+        gradients = tg.grad(inner)(state)
+        return inner({path: value - 0.1 * gradients[path] for path, value in state.items()})
+
+    def gradient(model: nn.Module, weight: Any, x: Any) -> Any:
+        return [*tg.grad(loss)(model, x).values()]
+
+    f: Callable[..., Any] = {"functional_call": called, "grad": gradient, "adapted": adapted}[kind]
+    eager, compiled = Scaled(), Scaled()
+    recorded = tg.compile(lambda weight, x: f(compiled, weight, x), backend=backend)
+    rng = np.random.default_rng(0)
+
+    def check() -> None:
+        weight, x = rng.normal(size=(3, 3)), rng.normal(size=(5, 3))
+        found, expected = trees.leaves(recorded(weight, x)), trees.leaves(f(eager, weight, x))
+        for a, b in zip(found, expected, strict=True):
+            np.testing.assert_allclose(a.detach().numpy(), b.detach().numpy(), rtol=1e-9, atol=1e-12)
+        for path, array in eager.state_dict().items():
+            np.testing.assert_allclose(compiled.state_dict()[path], array, rtol=1e-9)
+
+    check()
+    check()
+    for model in (eager, compiled):  # each of these is noticed, and the function recorded anew
+        model.factor = 3.0
+    check()
+    for model in (eager, compiled):
+        model.offset = np.ones(3)
+    check()
+    for model in (eager, compiled):
+        model.eval()
+    check()
+    check()

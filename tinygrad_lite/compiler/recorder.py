@@ -43,6 +43,7 @@ from tinygrad_lite.engine import backward
 from tinygrad_lite.engine.op import Array, Op
 from tinygrad_lite.engine.tensor import Tensor, positive
 from tinygrad_lite.errors import GraphError, UsageError
+from tinygrad_lite.nn.substitution import original
 from tinygrad_lite.ops.requirements import refuse_where
 from tinygrad_lite.optim import Optimizer
 from tinygrad_lite.readers.recording import Source, is_users
@@ -242,6 +243,10 @@ class Recorder:
         return self._before.get((tensor, slot), UNSET)
 
     def read_attribute(self, owner: Any, name: str, value: Any) -> Any:
+        if (real := original(owner)) is not owner:  # a stand-in is new in each run, but what it was made from is not
+            if (held := _attribute_of(real, name)) is not UNSET:
+                self.read_attribute(real, name, held)
+            return self._generator(value) if isinstance(value, np.random.Generator) else value
         if isinstance(owner, Optimizer) and name in ("state", "param_groups"):
             return self._state(owner, value) if name == "state" else self._groups_of(owner, value)
         if name in _varying(owner):
@@ -331,6 +336,8 @@ class Recorder:
     def write_attribute(self, owner: Any, name: str, value: Any) -> Any:
         if isinstance(getattr_static(type(owner), name, None), property):
             return value  # its setter writes attributes, of which we hear
+        if original(owner) is not owner:
+            return value  # and so we do when what a stand-in was given is written to the module itself
         fields = _fields(owner)
         if not fields and id(owner) not in self._reached.objects:
             self._new[id(owner)] = owner  # its __init__ is running
@@ -580,6 +587,14 @@ class Recorder:
 def _fields(owner: Any) -> dict[str, Any] | None:
     """The dict of an object's attributes, if it has one."""
     return getattr(owner, "__dict__", None)
+
+
+def _attribute_of(owner: Any, name: str) -> Any:
+    """An attribute, read without a report; UNSET if there is none."""
+    try:
+        return object.__getattribute__(owner, name)
+    except AttributeError:
+        return UNSET
 
 
 def _has_all(x: Tensor, ends: Collection[Tensor]) -> bool:

@@ -16,8 +16,8 @@ _OF_STAND_INS = ("_substitutes", "_original")
 
 
 def original(module: Any) -> Any:
-    """The module that a stand-in stands for, whatever stands in between; another module itself."""
-    return vars(module).get("_original", module)
+    """The module that a stand-in stands for, whatever stands in between; anything else itself."""
+    return getattr(module, "__dict__", {}).get("_original", module)
 
 
 @contextmanager
@@ -59,7 +59,7 @@ def substituted(module: State, state: Mapping[str, Any], *, strict: bool = False
             for name, field in vars(stand_in).items():
                 is_new = field is not fields_at_start.get(name, fields_at_start)
                 if is_new and fields_at_start.get(name) is fields_before.get(name):
-                    vars(real)[name] = field
+                    setattr(real, name, field)
 
 
 class _Substitutes(dict[int, bool]):
