@@ -3,6 +3,7 @@
 import copy
 import itertools
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -208,6 +209,21 @@ def test_schedules(backend: str, schedule: str, name: str, is_inside: bool) -> N
     again.optimizer.load_state_dict(compiled.optimizer.state_dict())
     again.w.data, again.v.data = compiled.w.numpy(), compiled.v.numpy()
     np.testing.assert_allclose(again.run(3), compiled.run(3), rtol=1e-12)
+
+
+@pytest.mark.parametrize("schedule", ["OneCycleLR", "CyclicLR", "SequentialLR nested"])
+def test_a_step_with_a_schedule_is_exported(schedule: str, tmp_path: Path) -> None:
+    training = TwoGroups("Adam", schedule, "numpy")
+    training.run(3)
+    training.step.export(tmp_path / "step.py")  # type: ignore[attr-defined]
+    scope: dict[str, Any] = {}
+    exec((tmp_path / "step.py").read_text(), scope)
+    state = training.step.state()  # type: ignore[attr-defined]
+    for _ in range(4):
+        np.testing.assert_allclose(scope["step"](state), training.step().numpy(), rtol=1e-12)
+    if schedule == "OneCycleLR":
+        with pytest.raises(ValueError, match="this cycle has total_steps=30 steps, and this is step 31"):
+            scope["step"]({**state, "last_epoch": 30})
 
 
 def test_a_momentum_that_becomes_zero_is_another_formula(backend: str) -> None:

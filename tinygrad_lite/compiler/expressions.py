@@ -16,6 +16,7 @@ from tinygrad_lite.engine.op import Op
 from tinygrad_lite.engine.registry import TABLES, functions_of, path_of
 from tinygrad_lite.ops.arithmetic import casting, elementwise, reductions
 from tinygrad_lite.ops.linear import contraction
+from tinygrad_lite.ops.requirements import refuse_where
 from tinygrad_lite.ops.shapes import arranging, indexing, joining, shaping
 
 ATOM, UNARY, _POWER, _PRODUCT, SUM, _AND, _XOR, _OR, _COMPARISON = 20, 13, 14, 12, 11, 9, 8, 7, 6
@@ -236,6 +237,10 @@ class Expressions:
             return Text(f"{operands[0].within(ATOM)}.T")
         return self._named("np.swapaxes", call, operands)
 
+    def _required(self, call: Instruction, operands: list[Text]) -> Text:
+        """What is required of the values is a statement of its own before they are used."""
+        return operands[1]
+
     def _cast(self, call: Instruction, operands: list[Text]) -> Text:
         return Text(f"{operands[0].within(ATOM)}.astype({self._parameter(call.params['dtype'])})")
 
@@ -268,6 +273,7 @@ _FORMS: dict[Any, Form] = {
     shaping.reshape: Expressions._reshape,
     shaping.ravel: Expressions._reshape,
     casting.cast: Expressions._cast,
+    refuse_where: Expressions._required,
     contraction.tensordot: Expressions._tensordot,
     joining.concatenate: Expressions._joined,
     joining.stack: Expressions._joined,

@@ -253,7 +253,8 @@ class NumpySource:
         condition, values = map(self.expressions.operand, call.inputs)
         message = literal(call.params["message"])
         if "{}" in message:
-            message += f".format({values.within(ATOM)}[{condition.text}].flat[0])"
+            refused = f"{values.within(ATOM)}[{condition.text}].flat[0]"
+            message += f".format({values.text if call.result.is_number else refused})"
         self._line(f"if np.any({condition.text}):")
         line = f"    raise ValueError({message})"
         broken = ["    raise ValueError(", f"        {message}", "    )"]
