@@ -32,6 +32,7 @@ class _Layer(Module):
     A part f comes with its shortcut, its norm and dropout: x + f(norm(x)) if `norm_first`, else norm(x + f(x)).
     """
 
+    _attentions: tuple[str, ...] = ("self_attn",)
     self_attn: MultiheadAttention
     multihead_attn: MultiheadAttention
 
@@ -39,30 +40,30 @@ class _Layer(Module):
         self,
         d_model: int,
         nhead: int,
-        dim_feedforward: int,
-        dropout: float,
-        activation: Activation,
-        layer_norm_eps: float,
-        batch_first: bool,
-        norm_first: bool,
-        bias: bool,
-        attentions: tuple[str, ...],
-        dtype: Any,
-        rng: init.Rng,
+        dim_feedforward: int = 2048,
+        dropout: float = 0.1,
+        activation: Activation = functional.relu,
+        layer_norm_eps: float = 1e-5,
+        batch_first: bool = False,
+        norm_first: bool = False,
+        bias: bool = True,
+        *,
+        dtype: Any = np.float64,
+        rng: init.Rng = None,
     ) -> None:
         if isinstance(activation, str) and activation not in ("relu", "gelu"):
             raise InputError(f"activation must be 'relu', 'gelu' or a function, got {activation!r}")
         rng = np.random.default_rng(rng)
-        for name in attentions:
+        for name in self._attentions:
             made = MultiheadAttention(d_model, nhead, dropout, bias, batch_first=batch_first, dtype=dtype, rng=rng)
             setattr(self, name, made)
         self.linear1 = Linear(d_model, dim_feedforward, bias, dtype=dtype, rng=rng)
         self.dropout = Dropout(dropout, rng=rng)
         self.linear2 = Linear(dim_feedforward, d_model, bias, dtype=dtype, rng=rng)
         self.norm_first = norm_first
-        for i in range(1, len(attentions) + 2):
+        for i in range(1, len(self._attentions) + 2):
             setattr(self, f"norm{i}", LayerNorm(d_model, layer_norm_eps, bias=bias, dtype=dtype))
-        for i in range(1, len(attentions) + 2):
+        for i in range(1, len(self._attentions) + 2):
             setattr(self, f"dropout{i}", Dropout(dropout, rng=rng))
         self.activation = getattr(functional, activation) if isinstance(activation, str) else activation
 
@@ -92,36 +93,6 @@ class TransformerEncoderLayer(_Layer):
         (3, 5, 4)
     """
 
-    def __init__(
-        self,
-        d_model: int,
-        nhead: int,
-        dim_feedforward: int = 2048,
-        dropout: float = 0.1,
-        activation: Activation = functional.relu,
-        layer_norm_eps: float = 1e-5,
-        batch_first: bool = False,
-        norm_first: bool = False,
-        bias: bool = True,
-        *,
-        dtype: Any = np.float64,
-        rng: init.Rng = None,
-    ) -> None:
-        super().__init__(
-            d_model,
-            nhead,
-            dim_feedforward,
-            dropout,
-            activation,
-            layer_norm_eps,
-            batch_first,
-            norm_first,
-            bias,
-            ("self_attn",),
-            dtype,
-            rng,
-        )
-
     def forward(
         self, src: Array, src_mask: Array = None, src_key_padding_mask: Array = None, is_causal: bool = False
     ) -> Array:
@@ -145,35 +116,7 @@ class TransformerDecoderLayer(_Layer):
         (3, 5, 4)
     """
 
-    def __init__(
-        self,
-        d_model: int,
-        nhead: int,
-        dim_feedforward: int = 2048,
-        dropout: float = 0.1,
-        activation: Activation = functional.relu,
-        layer_norm_eps: float = 1e-5,
-        batch_first: bool = False,
-        norm_first: bool = False,
-        bias: bool = True,
-        *,
-        dtype: Any = np.float64,
-        rng: init.Rng = None,
-    ) -> None:
-        super().__init__(
-            d_model,
-            nhead,
-            dim_feedforward,
-            dropout,
-            activation,
-            layer_norm_eps,
-            batch_first,
-            norm_first,
-            bias,
-            ("self_attn", "multihead_attn"),
-            dtype,
-            rng,
-        )
+    _attentions = ("self_attn", "multihead_attn")
 
     def forward(
         self,
