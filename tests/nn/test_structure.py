@@ -68,17 +68,49 @@ def test_by_path() -> None:
     net = Net()
     assert net.get_submodule("") is net
     assert net.get_submodule("heads.again.1") is net.heads["again"][1]
-    assert net.get_submodule("heads.again.0.0") is net.body[0]
+    assert net.get_submodule("body.0") is net.body[0]
     assert net.get_parameter("heads.mean.bias") is net.heads["mean"].bias
     net.scale.requires_grad = False
     assert net.get_parameter("scale") is net.scale
     assert net.get_buffer("mask") is net.mask
     with pytest.raises(InputError, match=r"Net has no module 'heads\.no'; there are: body, body\.0"):
         net.get_submodule("heads.no")
-    with pytest.raises(InputError, match=r"no parameter 'mean'; there are: body\.0\.weight"):
+    with pytest.raises(InputError, match=r"no parameter 'mean'; there are: scale, shift, body\.0\.weight"):
         net.get_parameter("mean")
     with pytest.raises(InputError, match=r"no buffer 'scale'; there are: mean, steps, mask"):
         net.get_buffer("scale")
+
+
+def test_order_and_names_are_pytorchs() -> None:
+    class Layer(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = nn.Linear(2, 2)
+            self.register_buffer("mask", np.ones(2))
+            self.gain = nn.Parameter(np.ones(2))
+
+    class Stack(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = [Layer() for _ in range(2)]  # as lists are no modules there, each gets a name as well
+            for i, layer in enumerate(self.layers):
+                self.add_module(f"layer_{i}", layer)
+            self.last = nn.Linear(2, 2)
+            self.by_name = {"first": self.layer_0, "last": self.last, "weights": (self.last.weight,)}
+            self.start = nn.Parameter(np.zeros(2))
+            self.free = [nn.Linear(1, 1)]
+
+    net = Stack()
+    inside = ["gain", "mask", "inner.weight", "inner.bias"]
+    names = [f"layer_{i}.{name}" for i in range(2) for name in inside]
+    names = ["start", *names, "last.weight", "last.bias", "free.0.weight", "free.0.bias"]
+    assert list(net.state_dict()) == names
+    assert [name for name, _ in net.named_parameters()] == [name for name in names if "mask" not in name]
+    assert [name for name, _ in net.named_children()] == ["layer_0", "layer_1", "last", "free.0"]
+    with net.substituted({"layer_0.gain": np.full(2, 3.0)}) as other:
+        assert other.layers[0] is other.layer_0 is other.by_name["first"]
+        assert float(other.layers[0].gain[0]) == 3
+        assert list(other.state_dict()) == names
 
 
 REFUSED: dict[str, Callable[[Net], Any]] = {

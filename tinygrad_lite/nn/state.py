@@ -1,6 +1,6 @@
 """What a module learns and remembers: its parameters and buffers, saved, loaded, converted and frozen."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -28,6 +28,22 @@ class State(Structure):
     """An object whose fields are parameters, buffers, and others of its kind."""
 
     _transient: frozenset[str] = frozenset()
+
+    def in_order(self) -> Sequence[tuple[str, Any]]:
+        """The fields as PyTorch orders them: parameters, then buffers, then what may hold more of them."""
+        parameters: list[tuple[str, Any]] = []
+        buffers: list[tuple[str, Any]] = []
+        others: list[tuple[str, Any]] = []
+        substitutes = self._substitutes
+        for item in self.fields().items():
+            field = item[1]
+            if substitutes and id(field) in substitutes:
+                (parameters if substitutes[id(field)] else buffers).append(item)
+            elif type(field) is Tensor:
+                (parameters if is_parameter(field) else buffers).append(item)
+            else:
+                (buffers if isinstance(field, np.ndarray) else others).append(item)
+        return parameters + buffers + others
 
     def named_parameters(self, *, recurse: bool = True) -> Iterator[tuple[str, Tensor]]:
         """The path and the tensor of each parameter, once each; a tensor without a name gets its path as its name.

@@ -1,6 +1,6 @@
 """What a module consists of: its fields, the modules inside it, and the path of each."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import MethodType
 from typing import Any, Self
 
@@ -19,6 +19,10 @@ class Structure(trees.Parametric):
     def fields(self) -> Mapping[str, Any]:
         """The module's fields by name: its attributes, unless a subclass says otherwise."""
         return {name: field for name, field in vars(self).items() if name not in _ASIDE}
+
+    def in_order(self) -> Sequence[tuple[str, Any]]:
+        """The fields in the order in which they count."""
+        return list(self.fields().items())
 
     def named_modules(self) -> Iterator[tuple[str, Any]]:
         """The module itself, under the empty path, and all modules inside it, in the order of their fields."""
@@ -115,14 +119,19 @@ Field = tuple[str, Any, Mapping[int, bool]]
 def walk(module: Structure, recurse: bool = True) -> Iterator[Field]:
     """Each value in a module's fields and containers, and, if `recurse`, in those of the modules inside it.
 
-    Parents come first. A module may refer back to the module that holds it.
+    Parents come first. A module may refer back to the module that holds it. A list, tuple or dict may hold what is also
+    a field, as in `self.layers = [self.first, self.last]`: that has the field's path alone, as in PyTorch.
     """
     yield "", module, module._substitutes
-    levels = [(iter(module.fields().items()), "", id(module), module._substitutes)]
+    fields = module.in_order()
+    levels = [(iter(fields), "", id(module), module._substitutes, False, False)]
     above = {id(module)}
+    known = {id(field) for _, field in fields}
     while levels:
-        fields, start, owner, substitutes = levels[-1]
-        for name, field in fields:
+        entries, start, owner, substitutes, is_container, is_contained = levels[-1]
+        for name, field in entries:
+            if is_container and id(field) in known:
+                continue
             path = f"{start}{name}"
             is_module = isinstance(field, Structure)
             if is_module:
@@ -131,8 +140,13 @@ def walk(module: Structure, recurse: bool = True) -> Iterator[Field]:
                 yield path, field, substitutes
                 continue
             if id(field) not in above and (recurse or not is_module):
-                inside = iter([*_inside(field).items()])
-                levels.append((inside, f"{path}.", id(field), field._substitutes if is_module else substitutes))
+                inside = _inside(field)
+                contained = is_contained or not is_module
+                if not contained:
+                    known.update([id(value) for _, value in inside])
+                if is_module:
+                    substitutes = field._substitutes
+                levels.append((iter(inside), f"{path}.", id(field), substitutes, not is_module, contained))
                 above.add(id(field))
                 break
         else:
@@ -145,10 +159,10 @@ def parts(module: Structure) -> Iterator[tuple[str, Any]]:
     return ((path, field) for path, field, _ in walk(module, recurse=False) if path and isinstance(field, Structure))
 
 
-def _inside(field: Any) -> Mapping[Any, Any]:
+def _inside(field: Any) -> Sequence[tuple[Any, Any]]:
     if isinstance(field, Structure):
-        return field.fields()
-    return field if isinstance(field, dict) else dict(enumerate(field))
+        return field.in_order()
+    return list(field.items() if isinstance(field, dict) else enumerate(field))
 
 
 def _once(named: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
