@@ -15,13 +15,7 @@ from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import IndexingError, UsageError
 from tinygrad_lite.nn.module import Module, Parameter
 
-__all__ = [
-    "ModuleDict",
-    "ModuleList",
-    "ParameterDict",
-    "ParameterList",
-    "Sequential",
-]
+__all__ = ["ModuleDict", "ModuleList", "ParameterDict", "ParameterList", "Sequential"]
 
 
 class _Container(Module):

@@ -14,16 +14,7 @@ from tinygrad_lite.nn.functional.padding import MODES
 from tinygrad_lite.nn.functional.sizes import Sizes, per_axis
 from tinygrad_lite.nn.spatial import Spatial
 
-__all__ = [
-    "Conv1d",
-    "Conv2d",
-    "Conv3d",
-    "ConvTranspose1d",
-    "ConvTranspose2d",
-    "ConvTranspose3d",
-    "Fold",
-    "Unfold",
-]
+__all__ = ["Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d", "Fold", "Unfold"]
 
 
 class _Convolution(Spatial):

@@ -4,10 +4,7 @@ from tinygrad_lite.engine.op import Array
 from tinygrad_lite.nn import functional
 from tinygrad_lite.nn.module import Module
 
-__all__ = [
-    "CosineSimilarity",
-    "PairwiseDistance",
-]
+__all__ = ["CosineSimilarity", "PairwiseDistance"]
 
 
 class CosineSimilarity(Module):

@@ -7,14 +7,7 @@ from tinygrad_lite.nn import functional, init
 from tinygrad_lite.nn.functional.dropout import check_probability
 from tinygrad_lite.nn.module import Module
 
-__all__ = [
-    "AlphaDropout",
-    "Dropout",
-    "Dropout1d",
-    "Dropout2d",
-    "Dropout3d",
-    "FeatureAlphaDropout",
-]
+__all__ = ["AlphaDropout", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "FeatureAlphaDropout"]
 
 
 class Dropout(Module):

@@ -12,13 +12,7 @@ from tinygrad_lite.errors import InputError, ShapeError
 from tinygrad_lite.nn import functional, init
 from tinygrad_lite.nn.module import Module
 
-__all__ = [
-    "Bilinear",
-    "Flatten",
-    "Identity",
-    "Linear",
-    "Unflatten",
-]
+__all__ = ["Bilinear", "Flatten", "Identity", "Linear", "Unflatten"]
 
 
 class Linear(Module):

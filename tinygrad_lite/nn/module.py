@@ -13,11 +13,7 @@ from tinygrad_lite.nn.state import State
 from tinygrad_lite.nn.structure import parts
 from tinygrad_lite.nn.substitution import substituted
 
-__all__ = [
-    "Module",
-    "Parameter",
-    "functional_call",
-]
+__all__ = ["Module", "Parameter", "functional_call"]
 
 
 class Module(State):

@@ -6,13 +6,8 @@ from tinygrad_lite.nn.functional.sizes import Sizes
 from tinygrad_lite.nn.spatial import Spatial
 
 __all__ = [
-    "ChannelShuffle",
-    "PixelShuffle",
-    "PixelUnshuffle",
-    "Upsample",
-    "UpsamplingBilinear2d",
-    "UpsamplingNearest2d",
-]
+    "ChannelShuffle", "PixelShuffle", "PixelUnshuffle", "Upsample", "UpsamplingBilinear2d", "UpsamplingNearest2d",
+]  # fmt: skip
 
 
 class Upsample(Spatial):

@@ -12,15 +12,9 @@ from tinygrad_lite.ops import requirements
 from tinygrad_lite.ops.networks import activations, losses
 
 __all__ = [
-    "binary_cross_entropy",
-    "binary_cross_entropy_with_logits",
-    "cross_entropy",
-    "multi_margin_loss",
-    "multilabel_margin_loss",
-    "multilabel_soft_margin_loss",
-    "nll_loss",
-    "soft_margin_loss",
-]
+    "binary_cross_entropy", "binary_cross_entropy_with_logits", "cross_entropy", "multi_margin_loss",
+    "multilabel_margin_loss", "multilabel_soft_margin_loss", "nll_loss", "soft_margin_loss",
+]  # fmt: skip
 
 
 def binary_cross_entropy(input: Array, target: Array, weight: Array = None, reduction: str = "mean") -> Array:
@@ -197,12 +191,7 @@ def _rows(x: Array, target: Array, axis: int, ignore_index: int | None) -> tuple
 
 
 def multi_margin_loss(
-    input: Array,
-    target: Array,
-    p: int = 1,
-    margin: float = 1.0,
-    weight: Array = None,
-    reduction: str = "mean",
+    input: Array, target: Array, p: int = 1, margin: float = 1.0, weight: Array = None, reduction: str = "mean"
 ) -> Array:
     """w[t] Σᵢ max(0, margin - x[t] + x[i])ᵖ / C over the classes i ≠ t, for x (N, C) or (C,) and class numbers t.
 

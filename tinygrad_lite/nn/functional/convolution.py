@@ -13,16 +13,7 @@ from tinygrad_lite.nn.functional.sizes import Sizes, check_axes, fixed, in_dimen
 from tinygrad_lite.ops.networks import convolution
 from tinygrad_lite.ops.shapes.indexing import scatter
 
-__all__ = [
-    "conv1d",
-    "conv2d",
-    "conv3d",
-    "conv_transpose1d",
-    "conv_transpose2d",
-    "conv_transpose3d",
-    "fold",
-    "unfold",
-]
+__all__ = ["conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "fold", "unfold"]
 
 
 @in_dimensions

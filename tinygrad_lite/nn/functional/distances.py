@@ -6,11 +6,7 @@ from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import InputError, ShapeError
 from tinygrad_lite.transforms.custom import stop_gradient
 
-__all__ = [
-    "cosine_similarity",
-    "pairwise_distance",
-    "pdist",
-]
+__all__ = ["cosine_similarity", "pairwise_distance", "pdist"]
 
 
 def cosine_similarity(x1: Array, x2: Array, axis: int = 1, eps: float = 1e-8) -> Array:

@@ -9,14 +9,7 @@ from tinygrad_lite.errors import InputError, ShapeError
 from tinygrad_lite.nn.init import Rng
 from tinygrad_lite.ops.networks.activations import SELU_ALPHA, SELU_SCALE
 
-__all__ = [
-    "alpha_dropout",
-    "dropout",
-    "dropout1d",
-    "dropout2d",
-    "dropout3d",
-    "feature_alpha_dropout",
-]
+__all__ = ["alpha_dropout", "dropout", "dropout1d", "dropout2d", "dropout3d", "feature_alpha_dropout"]
 
 
 def dropout(input: Array, p: float = 0.5, training: bool = True, inplace: bool = False, *, rng: Rng = None) -> Array:

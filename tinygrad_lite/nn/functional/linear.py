@@ -6,10 +6,7 @@ from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import ShapeError
 from tinygrad_lite.ops.linear import products
 
-__all__ = [
-    "bilinear",
-    "linear",
-]
+__all__ = ["bilinear", "linear"]
 
 
 def linear(input: Array, weight: Array, bias: Array = None) -> Array:

@@ -9,9 +9,7 @@ from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import InputError, ShapeError
 from tinygrad_lite.nn.functional.sizes import check_axes
 
-__all__ = [
-    "pad",
-]
+__all__ = ["pad"]
 
 MODES = ("constant", "reflect", "replicate", "circular")
 _NUMPYS: dict[str, Any] = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}

@@ -12,15 +12,7 @@ from tinygrad_lite.nn.functional.reductions import check_positive, check_reducti
 from tinygrad_lite.ops import requirements
 from tinygrad_lite.ops.networks import losses
 
-__all__ = [
-    "gaussian_nll_loss",
-    "huber_loss",
-    "kl_div",
-    "l1_loss",
-    "mse_loss",
-    "poisson_nll_loss",
-    "smooth_l1_loss",
-]
+__all__ = ["gaussian_nll_loss", "huber_loss", "kl_div", "l1_loss", "mse_loss", "poisson_nll_loss", "smooth_l1_loss"]
 
 
 def mse_loss(input: Array, target: Array, reduction: str = "mean", weight: Array = None) -> Array:
@@ -118,12 +110,7 @@ def kl_div(input: Array, target: Array, reduction: str = "mean", log_target: boo
 
 
 def poisson_nll_loss(
-    input: Array,
-    target: Array,
-    log_input: bool = True,
-    full: bool = False,
-    eps: float = 1e-8,
-    reduction: str = "mean",
+    input: Array, target: Array, log_input: bool = True, full: bool = False, eps: float = 1e-8, reduction: str = "mean"
 ) -> Array:
     """eˣ - t x of the logarithm x of a rate, or x - t log(x + ε) of the rate itself.
 

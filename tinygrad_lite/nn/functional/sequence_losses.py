@@ -13,9 +13,7 @@ from tinygrad_lite.ops import requirements
 from tinygrad_lite.ops.networks import activations
 from tinygrad_lite.ops.networks.ctc import ctc
 
-__all__ = [
-    "ctc_loss",
-]
+__all__ = ["ctc_loss"]
 
 Lengths = Array | Sequence[int]
 

@@ -11,12 +11,9 @@ from tinygrad_lite.nn.functional.reductions import check_positive, reduced
 from tinygrad_lite.ops.networks import losses
 
 __all__ = [
-    "cosine_embedding_loss",
-    "hinge_embedding_loss",
-    "margin_ranking_loss",
-    "triplet_margin_loss",
+    "cosine_embedding_loss", "hinge_embedding_loss", "margin_ranking_loss", "triplet_margin_loss",
     "triplet_margin_with_distance_loss",
-]
+]  # fmt: skip
 
 
 def _hinge(x: Array) -> Array:

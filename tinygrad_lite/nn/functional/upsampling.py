@@ -11,12 +11,7 @@ from tinygrad_lite.errors import InputError, ShapeError
 from tinygrad_lite.nn.functional import pooling
 from tinygrad_lite.nn.functional.sizes import Sizes, per_axis
 
-__all__ = [
-    "channel_shuffle",
-    "interpolate",
-    "pixel_shuffle",
-    "pixel_unshuffle",
-]
+__all__ = ["channel_shuffle", "interpolate", "pixel_shuffle", "pixel_unshuffle"]
 
 _AXES = {"linear": (1,), "bilinear": (2,), "bicubic": (2,), "trilinear": (3,)}
 MODES = ("nearest", "nearest-exact", "area", *_AXES)

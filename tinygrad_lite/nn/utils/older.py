@@ -16,12 +16,7 @@ from tinygrad_lite.nn.module import Module, Parameter
 from tinygrad_lite.nn.utils.parametrizations import Spectral, WeightLength, rows_axis
 from tinygrad_lite.nn.utils.parametrize import compute
 
-__all__ = [
-    "remove_spectral_norm",
-    "remove_weight_norm",
-    "spectral_norm",
-    "weight_norm",
-]
+__all__ = ["remove_spectral_norm", "remove_weight_norm", "spectral_norm", "weight_norm"]
 
 
 def weight_norm(module: Module, name: str = "weight", axis: int | None = 0) -> Module:

@@ -14,10 +14,7 @@ from tinygrad_lite.nn.module import Module
 from tinygrad_lite.nn.utils.parametrize import register_parametrization
 from tinygrad_lite.transforms.custom import stop_gradient
 
-__all__ = [
-    "spectral_norm",
-    "weight_norm",
-]
+__all__ = ["spectral_norm", "weight_norm"]
 
 
 def weight_norm(module: Module, name: str = "weight", axis: int | None = 0) -> Module:

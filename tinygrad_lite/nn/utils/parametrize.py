@@ -14,12 +14,7 @@ from tinygrad_lite.nn.containers import ModuleDict, ModuleList
 from tinygrad_lite.nn.module import Module, Parameter
 from tinygrad_lite.nn.state import is_parameter
 
-__all__ = [
-    "ParametrizationList",
-    "is_parametrized",
-    "register_parametrization",
-    "remove_parametrizations",
-]
+__all__ = ["ParametrizationList", "is_parametrized", "register_parametrization", "remove_parametrizations"]
 
 
 class ParametrizationList(ModuleList):
