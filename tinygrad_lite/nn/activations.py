@@ -1,6 +1,7 @@
 """Activations as modules: each calls its function in `nn.functional`, which has the formula."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -18,24 +19,41 @@ __all__ = [
 
 
 class _Plain(Module):
+    """An activation without settings."""
+
+    function: ClassVar[Callable[..., Array]]
+
+    def forward(self, input: Array) -> Array:
+        return self.function(input)
+
+
+class _InPlace(_Plain):
     """An activation without settings. `inplace` is there for PyTorch's definitions and changes nothing."""
 
     def __init__(self, inplace: bool = False) -> None:
         pass
 
 
-class ReLU(_Plain):
+class _AlongAnAxis(Module):
+    function: ClassVar[Callable[..., Array]]
+
+    def __init__(self, axis: int = -1) -> None:
+        self.axis = axis
+
+    def forward(self, input: Array) -> Array:
+        return self.function(input, self.axis)
+
+
+class ReLU(_InPlace):
     """max(x, 0)."""
 
-    def forward(self, input: Array) -> Array:
-        return functional.relu(input)
+    function = staticmethod(functional.relu)
 
 
-class ReLU6(_Plain):
+class ReLU6(_InPlace):
     """min(max(x, 0), 6)."""
 
-    def forward(self, input: Array) -> Array:
-        return functional.relu6(input)
+    function = staticmethod(functional.relu6)
 
 
 class LeakyReLU(Module):
@@ -95,39 +113,34 @@ class CELU(ELU):
         return functional.celu(input, self.alpha)
 
 
-class SELU(_Plain):
+class SELU(_InPlace):
     """λ · elu(x, α), see `functional.selu`."""
 
-    def forward(self, input: Array) -> Array:
-        return functional.selu(input)
+    function = staticmethod(functional.selu)
 
 
-class Sigmoid(Module):
+class Sigmoid(_Plain):
     """1 / (1 + e⁻ˣ)."""
 
-    def forward(self, input: Array) -> Array:
-        return functional.sigmoid(input)
+    function = staticmethod(functional.sigmoid)
 
 
-class LogSigmoid(Module):
+class LogSigmoid(_Plain):
     """-log(1 + e⁻ˣ)."""
 
-    def forward(self, input: Array) -> Array:
-        return functional.logsigmoid(input)
+    function = staticmethod(functional.logsigmoid)
 
 
-class Hardsigmoid(_Plain):
+class Hardsigmoid(_InPlace):
     """relu6(x + 3) / 6."""
 
-    def forward(self, input: Array) -> Array:
-        return functional.hardsigmoid(input)
+    function = staticmethod(functional.hardsigmoid)
 
 
-class Tanh(Module):
+class Tanh(_Plain):
     """tanh x."""
 
-    def forward(self, input: Array) -> Array:
-        return np.tanh(input)
+    function = staticmethod(np.tanh)
 
 
 class Hardtanh(Module):
@@ -143,11 +156,10 @@ class Hardtanh(Module):
         return functional.hardtanh(input, self.min_val, self.max_val)
 
 
-class Tanhshrink(Module):
+class Tanhshrink(_Plain):
     """x - tanh x."""
 
-    def forward(self, input: Array) -> Array:
-        return functional.tanhshrink(input)
+    function = staticmethod(functional.tanhshrink)
 
 
 class Hardshrink(Module):
@@ -189,11 +201,10 @@ class Softplus(Module):
         return functional.softplus(input, self.beta, self.threshold)
 
 
-class Softsign(Module):
+class Softsign(_Plain):
     """x / (1 + |x|)."""
 
-    def forward(self, input: Array) -> Array:
-        return functional.softsign(input)
+    function = staticmethod(functional.softsign)
 
 
 class GELU(Module):
@@ -206,58 +217,46 @@ class GELU(Module):
         return functional.gelu(input, self.approximate)
 
 
-class SiLU(_Plain):
+class SiLU(_InPlace):
     """x · sigmoid(x)."""
 
-    def forward(self, input: Array) -> Array:
-        return functional.silu(input)
+    function = staticmethod(functional.silu)
 
 
-class Mish(_Plain):
+class Mish(_InPlace):
     """x · tanh(log(1 + eˣ))."""
 
-    def forward(self, input: Array) -> Array:
-        return functional.mish(input)
+    function = staticmethod(functional.mish)
 
 
-class Hardswish(_Plain):
+class Hardswish(_InPlace):
     """x · relu6(x + 3) / 6."""
 
-    def forward(self, input: Array) -> Array:
-        return functional.hardswish(input)
-
-
-class _AlongAnAxis(Module):
-    def __init__(self, axis: int = -1) -> None:
-        self.axis = axis
+    function = staticmethod(functional.hardswish)
 
 
 class GLU(_AlongAnAxis):
     """a · sigmoid(b), with a and b the first and the second half of x along an axis."""
 
-    def forward(self, input: Array) -> Array:
-        return functional.glu(input, self.axis)
+    function = staticmethod(functional.glu)
 
 
 class Softmax(_AlongAnAxis):
     """eˣ / Σ eˣ along an axis."""
 
-    def forward(self, input: Array) -> Array:
-        return functional.softmax(input, self.axis)
+    function = staticmethod(functional.softmax)
 
 
 class Softmin(_AlongAnAxis):
     """e⁻ˣ / Σ e⁻ˣ along an axis."""
 
-    def forward(self, input: Array) -> Array:
-        return functional.softmin(input, self.axis)
+    function = staticmethod(functional.softmin)
 
 
 class LogSoftmax(_AlongAnAxis):
     """x - log Σ eˣ along an axis."""
 
-    def forward(self, input: Array) -> Array:
-        return functional.log_softmax(input, self.axis)
+    function = staticmethod(functional.log_softmax)
 
 
 class Softmax2d(Module):

@@ -1,5 +1,6 @@
 """Convolutions and their transposes, in one, two and three dimensions; and windows as columns."""
 
+from dataclasses import dataclass
 from math import prod, sqrt
 from typing import Any, ClassVar
 
@@ -17,22 +18,23 @@ from tinygrad_lite.nn.spatial import Spatial
 __all__ = ["Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d", "Fold", "Unfold"]
 
 
-class _Convolution(Spatial):
+class _Conv(Spatial):
     transposed: ClassVar[bool] = False
 
-    def _begin(
+    def __init__(
         self,
         in_channels: int,
         out_channels: int,
         kernel_size: Sizes,
-        stride: Sizes,
-        padding: Sizes | str,
-        dilation: Sizes,
-        groups: int,
-        bias: bool,
-        padding_mode: str,
-        dtype: Any,
-        rng: init.Rng,
+        stride: Sizes = 1,
+        padding: Sizes | str = 0,
+        dilation: Sizes = 1,
+        groups: int = 1,
+        bias: bool = True,
+        padding_mode: str = "zeros",
+        *,
+        dtype: Any = np.float64,
+        rng: init.Rng = None,
     ) -> None:
         name = type(self).__name__
         for channels in (in_channels, out_channels):
@@ -61,6 +63,14 @@ class _Convolution(Spatial):
         if bias:
             self.bias = tensor(init.uniform(out_channels, -bound, bound, dtype=dtype, rng=rng), requires_grad=True)
 
+    def forward(self, input: Array) -> Array:
+        padding: Any = self.padding
+        if self.padding_mode != "zeros":
+            widths = padding_widths(padding, self.kernel_size, self.stride, self.dilation)
+            input = self.call("pad", input, [n for pair in reversed(widths) for n in pair], self.padding_mode)
+            padding = 0
+        return self.call("conv{}d", input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
+
     def extra_repr(self) -> str:
         usual = {"stride": 1, "padding": 0, "output_padding": 0, "dilation": 1, "groups": 1, "padding_mode": "zeros"}
         others = "".join(
@@ -71,34 +81,6 @@ class _Convolution(Spatial):
         bias = "" if self.bias is not None else ", bias=False"
         channels = f"{self.in_channels}, {self.out_channels}"
         return f"{channels}, kernel_size={self.kernel_size}{others}{bias}"
-
-
-class _Conv(_Convolution):
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: Sizes,
-        stride: Sizes = 1,
-        padding: Sizes | str = 0,
-        dilation: Sizes = 1,
-        groups: int = 1,
-        bias: bool = True,
-        padding_mode: str = "zeros",
-        *,
-        dtype: Any = np.float64,
-        rng: init.Rng = None,
-    ) -> None:
-        sizes = kernel_size, stride, padding, dilation
-        self._begin(in_channels, out_channels, *sizes, groups, bias, padding_mode, dtype, rng)
-
-    def forward(self, input: Array) -> Array:
-        padding: Any = self.padding
-        if self.padding_mode != "zeros":
-            widths = padding_widths(padding, self.kernel_size, self.stride, self.dilation)
-            input = self.call("pad", input, [n for pair in reversed(widths) for n in pair], self.padding_mode)
-            padding = 0
-        return self.call("conv{}d", input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
 
 
 class Conv1d(_Conv):
@@ -128,7 +110,7 @@ class Conv3d(_Conv):
     """As `Conv1d`, along three axes."""
 
 
-class _ConvTranspose(_Convolution):
+class _ConvTranspose(_Conv):
     transposed = True
 
     def __init__(
@@ -147,23 +129,15 @@ class _ConvTranspose(_Convolution):
         dtype: Any = np.float64,
         rng: init.Rng = None,
     ) -> None:
+        channels = in_channels, out_channels
         sizes = kernel_size, stride, per_axis("padding", padding, self.axes), dilation
-        self._begin(in_channels, out_channels, *sizes, groups, bias, padding_mode, dtype, rng)
+        super().__init__(*channels, *sizes, groups, bias, padding_mode, dtype=dtype, rng=rng)
         self.output_padding = per_axis("output_padding", output_padding, self.axes)
 
     def forward(self, input: Array, output_size: Sizes | None = None) -> Array:
         more = self.output_padding if output_size is None else self._missing(np.shape(input), output_size)
-        return self.call(
-            "conv_transpose{}d",
-            input,
-            self.weight,
-            self.bias,
-            self.stride,
-            self.padding,
-            more,
-            self.groups,
-            self.dilation,
-        )
+        settings = self.stride, self.padding, more, self.groups, self.dilation
+        return self.call("conv_transpose{}d", input, self.weight, self.bias, *settings)
 
     def _missing(self, shape: tuple[int, ...], output_size: Any) -> tuple[int, ...]:
         """The output padding that makes the result as large as asked for."""
@@ -196,28 +170,26 @@ class ConvTranspose3d(_ConvTranspose):
     """As `ConvTranspose1d`, along three axes."""
 
 
+@dataclass(eq=False, repr=False)
 class Unfold(Spatial):
     """The windows of images as the columns of a matrix: see `functional.unfold`."""
 
     function = "unfold"
 
-    def __init__(self, kernel_size: Sizes, dilation: Sizes = 1, padding: Sizes = 0, stride: Sizes = 1) -> None:
-        self.kernel_size = kernel_size
-        self.dilation = dilation
-        self.padding = padding
-        self.stride = stride
+    kernel_size: Sizes
+    dilation: Sizes = 1
+    padding: Sizes = 0
+    stride: Sizes = 1
 
 
+@dataclass(eq=False, repr=False)
 class Fold(Spatial):
     """Images from the columns that `Unfold` makes, in which overlapping entries are added up: see `functional.fold`."""
 
     function = "fold"
 
-    def __init__(
-        self, output_size: Sizes, kernel_size: Sizes, dilation: Sizes = 1, padding: Sizes = 0, stride: Sizes = 1
-    ) -> None:
-        self.output_size = output_size
-        self.kernel_size = kernel_size
-        self.dilation = dilation
-        self.padding = padding
-        self.stride = stride
+    output_size: Sizes
+    kernel_size: Sizes
+    dilation: Sizes = 1
+    padding: Sizes = 0
+    stride: Sizes = 1

@@ -1,5 +1,7 @@
 """Distances between vectors as modules."""
 
+from dataclasses import dataclass
+
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.nn import functional
 from tinygrad_lite.nn.module import Module
@@ -7,24 +9,24 @@ from tinygrad_lite.nn.module import Module
 __all__ = ["CosineSimilarity", "PairwiseDistance"]
 
 
+@dataclass(eq=False, repr=False)
 class CosineSimilarity(Module):
     """u·v / (max(‖u‖, ε) max(‖v‖, ε)) along an axis, see `functional.cosine_similarity`."""
 
-    def __init__(self, axis: int = 1, eps: float = 1e-8) -> None:
-        self.axis = axis
-        self.eps = eps
+    axis: int = 1
+    eps: float = 1e-8
 
     def forward(self, x1: Array, x2: Array) -> Array:
         return functional.cosine_similarity(x1, x2, self.axis, self.eps)
 
 
+@dataclass(eq=False, repr=False)
 class PairwiseDistance(Module):
     """‖u - v + ε‖ₚ along the last axis, see `functional.pairwise_distance`."""
 
-    def __init__(self, p: float = 2.0, eps: float = 1e-6, keepdims: bool = False) -> None:
-        self.p = p
-        self.eps = eps
-        self.keepdims = keepdims
+    p: float = 2.0
+    eps: float = 1e-6
+    keepdims: bool = False
 
     def forward(self, x1: Array, x2: Array) -> Array:
         return functional.pairwise_distance(x1, x2, self.p, self.eps, self.keepdims)

@@ -1,6 +1,7 @@
 """Pooling layers, in one, two and three dimensions."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,33 +19,35 @@ __all__ = [
 ]  # fmt: skip
 
 
-class _MaxPool(Spatial):
+class _Pool(Spatial):
+    """Pooling whose windows lie side by side if no stride is given."""
+
+    kernel_size: Sizes
+    stride: Sizes | None
+
+    def __post_init__(self) -> None:
+        self.stride = self.kernel_size if self.stride is None else self.stride
+
+
+@dataclass(eq=False, repr=False)
+class _MaxPool(_Pool):
     function = "max_pool{}d"
 
-    def __init__(
-        self,
-        kernel_size: Sizes,
-        stride: Sizes | None = None,
-        padding: Sizes = 0,
-        dilation: Sizes = 1,
-        return_indices: bool = False,
-        ceil_mode: bool = False,
-    ) -> None:
-        self.kernel_size = kernel_size
-        self.stride = kernel_size if stride is None else stride
-        self.padding = padding
-        self.dilation = dilation
-        self.return_indices = return_indices
-        self.ceil_mode = ceil_mode
+    kernel_size: Sizes
+    stride: Sizes | None = None
+    padding: Sizes = 0
+    dilation: Sizes = 1
+    return_indices: bool = False
+    ceil_mode: bool = False
 
 
-class _MaxUnpool(Spatial):
+@dataclass(eq=False, repr=False)
+class _MaxUnpool(_Pool):
     function = "max_unpool{}d"
 
-    def __init__(self, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0) -> None:
-        self.kernel_size = kernel_size
-        self.stride = kernel_size if stride is None else stride
-        self.padding = padding
+    kernel_size: Sizes
+    stride: Sizes | None = None
+    padding: Sizes = 0
 
     def forward(  # type: ignore[override]
         self, input: Array, indices: Array, output_size: Sequence[int] | None = None
@@ -52,51 +55,45 @@ class _MaxUnpool(Spatial):
         return self.call(self.function, input, indices, **self.settings(), output_size=output_size)
 
 
-class _AvgPool(Spatial):
+@dataclass(eq=False, repr=False)
+class _AvgPool(_Pool):
     function = "avg_pool{}d"
 
-    def __init__(
-        self,
-        kernel_size: Sizes,
-        stride: Sizes | None = None,
-        padding: Sizes = 0,
-        ceil_mode: bool = False,
-        count_include_pad: bool = True,
-        divisor_override: int | None = None,
-    ) -> None:
-        self.kernel_size = kernel_size
-        self.stride = kernel_size if stride is None else stride
-        self.padding = padding
-        self.ceil_mode = ceil_mode
-        self.count_include_pad = count_include_pad
-        self.divisor_override = divisor_override
+    kernel_size: Sizes
+    stride: Sizes | None = None
+    padding: Sizes = 0
+    ceil_mode: bool = False
+    count_include_pad: bool = True
 
 
+@dataclass(eq=False, repr=False)
+class _AvgPoolOfImages(_AvgPool):
+    divisor_override: int | None = None
+
+
+@dataclass(eq=False, repr=False)
 class _LPPool(Spatial):
     function = "lp_pool{}d"
 
-    def __init__(
-        self, norm_type: float, kernel_size: Sizes, stride: Sizes | None = None, ceil_mode: bool = False
-    ) -> None:
-        self.norm_type = norm_type
-        self.kernel_size = kernel_size
-        self.stride = stride
-        self.ceil_mode = ceil_mode
+    norm_type: float
+    kernel_size: Sizes
+    stride: Sizes | None = None
+    ceil_mode: bool = False
 
 
+@dataclass(eq=False, repr=False)
 class _AdaptiveAvgPool(Spatial):
     function = "adaptive_avg_pool{}d"
 
-    def __init__(self, output_size: Any) -> None:
-        self.output_size = output_size
+    output_size: Any
 
 
+@dataclass(eq=False, repr=False)
 class _AdaptiveMaxPool(Spatial):
     function = "adaptive_max_pool{}d"
 
-    def __init__(self, output_size: Any, return_indices: bool = False) -> None:
-        self.output_size = output_size
-        self.return_indices = return_indices
+    output_size: Any
+    return_indices: bool = False
 
 
 class _FractionalMaxPool(Spatial):
@@ -157,22 +154,12 @@ class MaxUnpool3d(_MaxUnpool):
 class AvgPool1d(_AvgPool):
     """The mean of each window along the last axis, see `functional.avg_pool1d`."""
 
-    def __init__(
-        self,
-        kernel_size: Sizes,
-        stride: Sizes | None = None,
-        padding: Sizes = 0,
-        ceil_mode: bool = False,
-        count_include_pad: bool = True,
-    ) -> None:
-        super().__init__(kernel_size, stride, padding, ceil_mode, count_include_pad)
 
-
-class AvgPool2d(_AvgPool):
+class AvgPool2d(_AvgPoolOfImages):
     """As `AvgPool1d`, along two axes, and with another divisor if one is given."""
 
 
-class AvgPool3d(_AvgPool):
+class AvgPool3d(_AvgPoolOfImages):
     """As `AvgPool2d`, along three axes."""
 
 

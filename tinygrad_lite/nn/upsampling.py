@@ -1,6 +1,7 @@
 """Layers that change the size of images, or turn channels into pixels."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from tinygrad_lite.nn.functional.sizes import Sizes
 from tinygrad_lite.nn.spatial import Spatial
@@ -10,6 +11,7 @@ __all__ = [
 ]  # fmt: skip
 
 
+@dataclass(eq=False, repr=False)
 class Upsample(Spatial):
     """Images in another size, see `functional.interpolate`.
 
@@ -21,19 +23,11 @@ class Upsample(Spatial):
 
     function = "interpolate"
 
-    def __init__(
-        self,
-        size: Sizes | None = None,
-        scale_factor: float | Sequence[float] | None = None,
-        mode: str = "nearest",
-        align_corners: bool | None = None,
-        recompute_scale_factor: bool | None = None,
-    ) -> None:
-        self.size = size
-        self.scale_factor = scale_factor
-        self.mode = mode
-        self.align_corners = align_corners
-        self.recompute_scale_factor = recompute_scale_factor
+    size: Sizes | None = None
+    scale_factor: float | Sequence[float] | None = None
+    mode: str = "nearest"
+    align_corners: bool | None = None
+    recompute_scale_factor: bool | None = None
 
 
 class UpsamplingNearest2d(Upsample):
@@ -50,28 +44,28 @@ class UpsamplingBilinear2d(Upsample):
         super().__init__(size, scale_factor, "bilinear", align_corners=True)
 
 
+@dataclass(eq=False, repr=False)
 class PixelShuffle(Spatial):
     """(…, C r², H, W) as (…, C, H r, W r), see `functional.pixel_shuffle`."""
 
     function = "pixel_shuffle"
 
-    def __init__(self, upscale_factor: int) -> None:
-        self.upscale_factor = upscale_factor
+    upscale_factor: int
 
 
+@dataclass(eq=False, repr=False)
 class PixelUnshuffle(Spatial):
     """The way back from `PixelShuffle`, see `functional.pixel_unshuffle`."""
 
     function = "pixel_unshuffle"
 
-    def __init__(self, downscale_factor: int) -> None:
-        self.downscale_factor = downscale_factor
+    downscale_factor: int
 
 
+@dataclass(eq=False, repr=False)
 class ChannelShuffle(Spatial):
     """The channels of each group dealt out in turn, see `functional.channel_shuffle`."""
 
     function = "channel_shuffle"
 
-    def __init__(self, groups: int) -> None:
-        self.groups = groups
+    groups: int
