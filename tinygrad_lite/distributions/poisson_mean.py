@@ -14,6 +14,9 @@ def _mean_log_factorial(rate: Array, order: int) -> Array:
     rates = np.asarray(rate, float)
     y = np.empty(rates.size)
     for i, rate_here in enumerate(rates.ravel().tolist()):
+        if not rate_here >= 0:
+            y[i] = np.nan
+            continue
         width = 10 * rate_here**0.5 + 30
         k = np.arange(max(0, int(rate_here - width)), int(rate_here + width) + 1)
         log_k = np.log(np.maximum(k[None] + np.arange(1, order + 1)[:, None], 1))

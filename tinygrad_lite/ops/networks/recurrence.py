@@ -75,7 +75,7 @@ def _per_gate(factors: Sequence[float], hidden: int, like: Array) -> Any:
 
 def _examples(gates: int, states: int, params: Sequence[dict[str, Any]] = ({},)) -> list[Example]:
     """A few sizes, with each set of further parameters."""
-    tried: list[Sizes] = [(2, 2, 2, 2, 2), (3, 1, 2, 1, 0), (1, 2, 1, 2, 2)]
+    tried: list[Sizes] = [(2, 1, 1, 2, 2), (3, 1, 2, 1, 0), (1, 2, 1, 2, 2)]
     entries = [sum(map(prod, _shapes(gates, states, sizes))) for sizes in tried]
     return [([(n,)], {"sizes": sizes, **more}) for n, sizes in zip(entries, tried) for more in params]
 
