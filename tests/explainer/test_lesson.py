@@ -363,6 +363,15 @@ def test_long_rules_are_not_printed() -> None:
     assert max(map(len, text.splitlines())) < 400
 
 
+def test_the_page_of_a_long_sequence_has_no_formula_that_grows_with_it(tmp_path: Path) -> None:
+    layer = nn.LSTM(3, 2, rng=0)
+    sizes = []
+    for steps in (4, 30):
+        tg.explain(np.mean(layer(np.ones((steps, 2, 3)))[0])).to_html(tmp_path / "lesson.html")
+        sizes.append((tmp_path / "lesson.html").stat().st_size)
+    assert sizes[1] < 2 * sizes[0]
+
+
 def test_masks_are_operations_where_they_were_seen() -> None:
     x = tg.tensor([1.0, -2.0], requires_grad=True, name="x")
     lesson = tg.explain(lambda: np.sum(x * (x > 0)))

@@ -20,9 +20,9 @@ from tinygrad_lite.explainer.graph import Graph, Node
 from tinygrad_lite.explainer.marks import marks
 from tinygrad_lite.explainer.packing import Budget, packed
 from tinygrad_lite.explainer.rerun import EVALUATIONS, Update, change, is_possible, measured
-from tinygrad_lite.explainer.steps import Contribution, Pass, formula_of
+from tinygrad_lite.explainer.steps import LONG, Contribution, Pass, formula_of
 from tinygrad_lite.readers import notation
-from tinygrad_lite.readers.symbol import Symbol
+from tinygrad_lite.readers.symbol import Symbol, extent
 
 SCRIPTS = ("numpy", "lesson", "arrays", "products", "layout", "graph", "steps", "tensor", "optimizer", "quiz", "main")
 MEASURED = 3
@@ -209,15 +209,15 @@ class _Content:
 
 
 def _definition(node: Node) -> Symbol | None:
-    """The formula of an operation that is composed of others."""
+    """The formula of an operation that is composed of others, if it is short enough to be read."""
     op = node.op
     assert op is not None
     if not op.is_composite:
         return None
     formula = formula_of(op.forward, *node.symbols, **node.params)
-    if isinstance(formula, Symbol) and notation.text(formula) != notation.text(node.formula):
-        return formula
-    return None
+    if not isinstance(formula, Symbol) or extent(formula) > LONG:
+        return None
+    return formula if notation.text(formula) != notation.text(node.formula) else None
 
 
 def _factors(rule: Any) -> list[list[str]]:
