@@ -419,6 +419,25 @@ def backend(request: pytest.FixtureRequest) -> Any:
     return request.param
 
 
+def test_gradients_are_none_or_zeros(backend: str | None) -> None:
+    w, v = tg.tensor([1.0, 2.0], requires_grad=True), tg.tensor(0.5, requires_grad=True)
+    optimizer = optim.SGD([w, v], lr=0.1, momentum=0.9)
+
+    def step(x: Any) -> Any:
+        loss = np.sum((w * x) ** 2)
+        loss.backward()
+        optimizer.zero_grad(set_to_none=False)
+        return loss
+
+    step = step if backend is None else tg.compile(step, backend)
+    for _ in range(2):
+        step(np.array([1.0, 3.0]))
+        assert w.grad.tolist() == [0, 0]
+        assert v.grad is None
+    optimizer.zero_grad()
+    assert w.grad is None
+
+
 def rosenbrock(x: Any) -> Any:
     return np.sum(100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2)
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_lite.elsewhere import unknown_argument
 from tinygrad_lite.errors import UsageError
 from tinygrad_lite.signatures import bound_to, signature_of
 
-_TORCHS = {"dim": "dim (axis, in NumPy's terms)", "keepdim": "keepdim (keepdims, in NumPy's terms)"}
 _FIXED = frozenset({int, float, bool, str, tuple, type(None)})
 
 
@@ -109,8 +109,7 @@ class Arguments:
         """Raise the error for a parameter that the rules do not know."""
         if name == "out":
             refuse_out(self.name, value)
-        known = ", ".join(f"{keyword}=" for keyword in sorted(self.keywords)) or "no keyword"
-        raise UsageError(f"{self.name}: {_TORCHS.get(name, name)}={value!r} has no derivative here; it knows {known}")
+        raise UsageError(unknown_argument(self.name, name, value, self.keywords))
 
 
 def unchanging(x: Any) -> Any:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.callers import lost_array, silent_exit
+from tinygrad_lite.elsewhere import Elsewhere
 from tinygrad_lite.engine import grad_mode
 from tinygrad_lite.engine.backward import Node
 from tinygrad_lite.engine.op import Array, Op, Traced
@@ -37,7 +38,7 @@ def number(value: Any, op: Op) -> Array:
     return np.float64(value)
 
 
-class Conversions(Operators, Node):
+class Conversions(Operators, Node, Elsewhere):
     """Conversions of a value with a history to numbers, arrays and text; it never leaves the graph silently."""
 
     __slots__ = ()

@@ -195,10 +195,10 @@ class Optimizer:
                 f"np.{narrow}(x); tg.audit_gradients(model, lambda: loss) names the line"
             )
 
-    def zero_grad(self) -> None:
-        """Set `.grad` of each parameter to None."""
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Set `.grad` of each parameter to None, or to zeros."""
         for parameter in self.state:
-            parameter.grad = None
+            parameter.grad = None if set_to_none or parameter.grad is None else np.zeros_like(parameter.grad.data)
 
     def state_dict(self) -> dict[str, Any]:
         """The settings and the state, in the layout of PyTorch's: parameters are numbered, group after group."""
