@@ -127,7 +127,7 @@ ERRORS: dict[str, tuple[Callable[[], Any], type[TinygradError], str]] = {
     "below": (lambda: nn.Embedding(5, 3)(np.array([-1])), InputError, "0 … 4, got -1"),
     "no integers": (lambda: nn.Embedding(5, 3)(np.array([1.0])), UsageError, "float64.*astype"),
     "weight": (lambda: F.embedding(NUMBERS, np.ones(5)), ShapeError, r"\(numbers, features\), got \(5,\)"),
-    "sizes": (lambda: nn.Embedding(2.5, 3), InputError, "whole numbers.*2.5"),  # type: ignore[arg-type]
+    "sizes": (lambda: nn.Embedding(2.5, 3), InputError, "whole number.*2.5"),  # type: ignore[arg-type]
     "padding": (lambda: nn.Embedding(5, 3, padding_idx=5), InputError, "5 rows, got 5"),
     "max_norm": (lambda: F.embedding(NUMBERS, TABLE, max_norm=1.0), UsageError, "a tensor"),
     "pretrained": (lambda: nn.Embedding.from_pretrained(np.ones(3)), ShapeError, r"got \(3,\)"),

@@ -8,13 +8,11 @@ from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor, tensor
 from tinygrad_lite.errors import InputError, ShapeError
 from tinygrad_lite.nn import functional, init
-from tinygrad_lite.nn.functional.dropout import check_probability
+from tinygrad_lite.nn.functional.checks import check_counts, check_probability
 from tinygrad_lite.nn.linear import Linear
 from tinygrad_lite.nn.module import Module
 
-__all__ = [
-    "MultiheadAttention",
-]
+__all__ = ["MultiheadAttention"]
 
 
 class MultiheadAttention(Module):
@@ -57,12 +55,10 @@ class MultiheadAttention(Module):
         rng: init.Rng = None,
     ) -> None:
         kdim, vdim = embed_dim if kdim is None else kdim, embed_dim if vdim is None else vdim
-        if not all(isinstance(n, (int, np.integer)) and n > 0 for n in (embed_dim, num_heads, kdim, vdim)) or (
-            embed_dim % num_heads
-        ):
+        check_counts("MultiheadAttention", embed_dim=embed_dim, num_heads=num_heads, kdim=kdim, vdim=vdim)
+        if embed_dim % num_heads:
             raise InputError(
-                "MultiheadAttention needs whole numbers of features, embed_dim a multiple of num_heads; got "
-                f"embed_dim={embed_dim!r}, num_heads={num_heads!r}, kdim={kdim!r}, vdim={vdim!r}"
+                f"MultiheadAttention needs a multiple of num_heads, got embed_dim={embed_dim}, num_heads={num_heads}"
             )
         check_probability(dropout)
         rng = np.random.default_rng(rng)
@@ -100,33 +96,15 @@ class MultiheadAttention(Module):
         is_causal: bool = False,
     ) -> tuple[Array, Array | None]:
         self._check(np.shape(query), np.shape(key), np.shape(value))
-        return functional.multi_head_attention_forward(
-            query,
-            key,
-            value,
-            self.embed_dim,
-            self.num_heads,
-            self.in_proj_weight,
-            self.in_proj_bias,
-            self.bias_k,
-            self.bias_v,
-            self.add_zero_attn,
-            self.dropout,
-            self.out_proj.weight,
-            self.out_proj.bias,
-            self.training,
-            key_padding_mask,
-            need_weights,
-            attn_mask,
-            self.in_proj_weight is None,
-            self.q_proj_weight,
-            self.k_proj_weight,
-            self.v_proj_weight,
-            average_attn_weights=average_attn_weights,
-            is_causal=is_causal,
-            batch_axis=0 if self.batch_first else 1,
-            rng=self._rng,
-        )
+        inputs = query, key, value, self.embed_dim, self.num_heads
+        weights: Any = self.in_proj_weight, self.in_proj_bias, self.bias_k, self.bias_v, self.add_zero_attn
+        output: Any = self.dropout, self.out_proj.weight, self.out_proj.bias, self.training
+        masks: Any = key_padding_mask, need_weights, attn_mask
+        separate: Any = self.in_proj_weight is None, self.q_proj_weight, self.k_proj_weight, self.v_proj_weight
+        static: Any = None, None  # keys and values that are given in place of the projected ones
+        arguments = *inputs, *weights, *output, *masks, *separate, *static, average_attn_weights, is_causal
+        axis = 0 if self.batch_first else 1
+        return functional.multi_head_attention_forward(*arguments, batch_axis=axis, rng=self._rng)
 
     def _check(self, query: tuple[int, ...], key: tuple[int, ...], value: tuple[int, ...]) -> None:
         batch = 0 if self.batch_first else 1

@@ -10,6 +10,7 @@ from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor, tensor
 from tinygrad_lite.errors import InputError, ShapeError
 from tinygrad_lite.nn import init
+from tinygrad_lite.nn.functional.checks import check_counts
 from tinygrad_lite.nn.functional.convolution import padding_widths
 from tinygrad_lite.nn.functional.padding import MODES
 from tinygrad_lite.nn.functional.sizes import Sizes, per_axis
@@ -37,12 +38,10 @@ class _Conv(Spatial):
         rng: init.Rng = None,
     ) -> None:
         name = type(self).__name__
-        for channels in (in_channels, out_channels):
-            if not isinstance(channels, (int, np.integer)) or channels < 1 or groups < 1 or channels % groups:
-                raise InputError(
-                    f"{name} needs channels that are multiples of groups={groups}; got in_channels={in_channels} and "
-                    f"out_channels={out_channels}"
-                )
+        check_counts(name, in_channels=in_channels, out_channels=out_channels, groups=groups)
+        if in_channels % groups or out_channels % groups:
+            given = f"in_channels={in_channels} and out_channels={out_channels}"
+            raise InputError(f"{name} needs channels that are multiples of groups={groups}; got {given}")
         if padding_mode not in ("zeros", *(("zeros",) if self.transposed else MODES[1:])):
             raise InputError(f"{name} does not know padding_mode={padding_mode!r}")
         self.in_channels = in_channels

@@ -4,7 +4,7 @@ import numpy as np
 
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.nn import functional, init
-from tinygrad_lite.nn.functional.dropout import check_probability
+from tinygrad_lite.nn.functional.checks import check_probability
 from tinygrad_lite.nn.module import Module
 
 __all__ = ["AlphaDropout", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "FeatureAlphaDropout"]

@@ -6,15 +6,13 @@ import numpy as np
 
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import tensor
-from tinygrad_lite.errors import InputError, ShapeError
+from tinygrad_lite.errors import ShapeError
 from tinygrad_lite.nn import functional, init
+from tinygrad_lite.nn.functional.checks import check_counts
 from tinygrad_lite.nn.functional.embedding import check_padding
 from tinygrad_lite.nn.module import Module
 
-__all__ = [
-    "Embedding",
-    "EmbeddingBag",
-]
+__all__ = ["Embedding", "EmbeddingBag"]
 
 
 class _Table(Module):
@@ -24,41 +22,34 @@ class _Table(Module):
         self,
         num_embeddings: int,
         embedding_dim: int,
-        padding_idx: int | None,
-        max_norm: float | None,
-        norm_type: float,
-        scale_grad_by_freq: bool,
-        sparse: bool,
-        weight: Any,
-        dtype: Any,
-        rng: init.Rng,
+        padding_idx: int | None = None,
+        max_norm: float | None = None,
+        norm_type: float = 2.0,
+        scale_grad_by_freq: bool = False,
+        sparse: bool = False,
+        _weight: Any = None,
+        *,
+        dtype: Any = np.float64,
+        rng: init.Rng = None,
     ) -> None:
-        if not all(isinstance(n, (int, np.integer)) and n >= 0 for n in (num_embeddings, embedding_dim)):
-            raise InputError(
-                f"{type(self).__name__} needs whole numbers of rows and features, got {num_embeddings!r} and "
-                f"{embedding_dim!r}"
-            )
+        check_counts(type(self).__name__, 0, num_embeddings=num_embeddings, embedding_dim=embedding_dim)
         check_padding(padding_idx, num_embeddings)
         self.num_embeddings, self.embedding_dim = num_embeddings, embedding_dim
         self.padding_idx = None if padding_idx is None else padding_idx % num_embeddings
-        self.max_norm, self.norm_type, self.scale_grad_by_freq, self.sparse = (
-            max_norm,
-            norm_type,
-            scale_grad_by_freq,
-            sparse,
-        )
-        if weight is None:
-            weight = init.normal((num_embeddings, embedding_dim), dtype=dtype, rng=rng)
+        self.max_norm, self.norm_type = max_norm, norm_type
+        self.scale_grad_by_freq, self.sparse = scale_grad_by_freq, sparse
+        if _weight is None:
+            _weight = init.normal((num_embeddings, embedding_dim), dtype=dtype, rng=rng)
             if padding_idx is not None:
-                weight[padding_idx] = 0
-        self.weight = tensor(weight, requires_grad=True)
+                _weight[padding_idx] = 0
+        self.weight = tensor(_weight, requires_grad=True)
 
     @classmethod
     def from_pretrained(cls, embeddings: Any, freeze: bool = True, **settings: Any) -> Self:
         """A layer with these rows; they are no parameter unless `freeze=False`. Settings as for a new layer."""
         if np.ndim(embeddings) != 2:
             raise ShapeError(f"pretrained rows have the shape (numbers, features), got {np.shape(embeddings)}")
-        layer: Self = cls(*np.shape(embeddings), **settings, _weight=embeddings)  # type: ignore[call-arg]
+        layer = cls(*np.shape(embeddings), **{**settings, "_weight": embeddings})
         layer.weight.requires_grad = not freeze
         return layer
 
@@ -78,43 +69,9 @@ class Embedding(_Table):
         (2, 2, 3)
     """
 
-    def __init__(
-        self,
-        num_embeddings: int,
-        embedding_dim: int,
-        padding_idx: int | None = None,
-        max_norm: float | None = None,
-        norm_type: float = 2.0,
-        scale_grad_by_freq: bool = False,
-        sparse: bool = False,
-        _weight: Any = None,
-        *,
-        dtype: Any = np.float64,
-        rng: init.Rng = None,
-    ) -> None:
-        super().__init__(
-            num_embeddings,
-            embedding_dim,
-            padding_idx,
-            max_norm,
-            norm_type,
-            scale_grad_by_freq,
-            sparse,
-            _weight,
-            dtype,
-            rng,
-        )
-
     def forward(self, input: Array) -> Array:
-        return functional.embedding(
-            input,
-            self.weight,
-            self.padding_idx,
-            self.max_norm,
-            self.norm_type,
-            self.scale_grad_by_freq,
-            self.sparse,
-        )
+        settings = self.padding_idx, self.max_norm, self.norm_type, self.scale_grad_by_freq, self.sparse
+        return functional.embedding(input, self.weight, *settings)
 
 
 class EmbeddingBag(_Table):
@@ -148,31 +105,11 @@ class EmbeddingBag(_Table):
         dtype: Any = np.float64,
         rng: init.Rng = None,
     ) -> None:
-        super().__init__(
-            num_embeddings,
-            embedding_dim,
-            padding_idx,
-            max_norm,
-            norm_type,
-            scale_grad_by_freq,
-            sparse,
-            _weight,
-            dtype,
-            rng,
-        )
+        settings = padding_idx, max_norm, norm_type, scale_grad_by_freq, sparse, _weight
+        super().__init__(num_embeddings, embedding_dim, *settings, dtype=dtype, rng=rng)
         self.mode, self.include_last_offset = mode, include_last_offset
 
     def forward(self, input: Array, offsets: Array = None, per_sample_weights: Array = None) -> Array:
-        return functional.embedding_bag(
-            input,
-            self.weight,
-            offsets,
-            self.max_norm,
-            self.norm_type,
-            self.scale_grad_by_freq,
-            self.mode,
-            self.sparse,
-            per_sample_weights,
-            self.include_last_offset,
-            self.padding_idx,
-        )
+        norms = self.max_norm, self.norm_type, self.scale_grad_by_freq, self.mode, self.sparse
+        options = per_sample_weights, self.include_last_offset, self.padding_idx
+        return functional.embedding_bag(input, self.weight, offsets, *norms, *options)

@@ -8,8 +8,9 @@ import numpy as np
 
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor, tensor
-from tinygrad_lite.errors import InputError, ShapeError
+from tinygrad_lite.errors import ShapeError
 from tinygrad_lite.nn import functional, init
+from tinygrad_lite.nn.functional.checks import check_counts
 from tinygrad_lite.nn.module import Module
 
 __all__ = ["Bilinear", "Flatten", "Identity", "Linear", "Unflatten"]
@@ -33,14 +34,10 @@ class Linear(Module):
     def __init__(
         self, in_features: int, out_features: int, bias: bool = True, *, dtype: Any = np.float64, rng: init.Rng = None
     ) -> None:
-        if not all(isinstance(n, (int, np.integer)) and n >= 1 for n in (in_features, out_features)):
-            raise InputError(
-                f"Linear needs whole numbers of features, at least 1; got {in_features!r} and {out_features!r}"
-            )
+        check_counts("Linear", in_features=in_features, out_features=out_features)
         rng = np.random.default_rng(rng)
         bound = 1 / sqrt(in_features)
-        self.in_features = in_features
-        self.out_features = out_features
+        self.in_features, self.out_features = in_features, out_features
         # column by column in memory, so that the product with the transpose reads it in order
         weight = np.asfortranarray(init.uniform((out_features, in_features), -bound, bound, dtype=dtype, rng=rng))
         self.weight = tensor(weight, requires_grad=True)
@@ -80,14 +77,10 @@ class Bilinear(Module):
         dtype: Any = np.float64,
         rng: init.Rng = None,
     ) -> None:
-        sizes = (in1_features, in2_features, out_features)
-        if not all(isinstance(n, (int, np.integer)) and n >= 1 for n in sizes):
-            raise InputError(f"Bilinear needs whole numbers of features, at least 1; got {sizes}")
+        check_counts("Bilinear", in1_features=in1_features, in2_features=in2_features, out_features=out_features)
         rng = np.random.default_rng(rng)
         bound = 1 / sqrt(in1_features)
-        self.in1_features = in1_features
-        self.in2_features = in2_features
-        self.out_features = out_features
+        self.in1_features, self.in2_features, self.out_features = in1_features, in2_features, out_features
         weight = init.uniform((out_features, in1_features, in2_features), -bound, bound, dtype=dtype, rng=rng)
         self.weight = tensor(weight, requires_grad=True)
         self.bias: Tensor | None = None

@@ -10,7 +10,8 @@ import numpy as np
 
 from tinygrad_lite.engine.op import Array, Traced
 from tinygrad_lite.nn import functional
-from tinygrad_lite.nn.functional.reductions import check_positive, check_reduction
+from tinygrad_lite.nn.functional.checks import check_positive
+from tinygrad_lite.nn.functional.reductions import check_reduction
 from tinygrad_lite.nn.module import Module
 
 __all__ = [

@@ -9,20 +9,13 @@ from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor, tensor
 from tinygrad_lite.errors import InputError, ShapeError
 from tinygrad_lite.nn import functional
+from tinygrad_lite.nn.functional.checks import check_counts
 from tinygrad_lite.nn.module import Module
 
 __all__ = [
-    "BatchNorm1d",
-    "BatchNorm2d",
-    "BatchNorm3d",
-    "GroupNorm",
-    "InstanceNorm1d",
-    "InstanceNorm2d",
-    "InstanceNorm3d",
-    "LayerNorm",
-    "LocalResponseNorm",
-    "RMSNorm",
-]
+    "BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "GroupNorm", "InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d",
+    "LayerNorm", "LocalResponseNorm", "RMSNorm",
+]  # fmt: skip
 
 
 class _Norm(Module):
@@ -43,11 +36,6 @@ class _Norm(Module):
             raise ShapeError(f"{self.summary()}: {error}") from error
 
 
-def _check_count(layer: Module, name: str, count: Any) -> None:
-    if not isinstance(count, (int, np.integer)) or count < 1:
-        raise InputError(f"{type(layer).__name__} needs a whole number as {name}, at least 1; got {count!r}")
-
-
 class _RunningNorm(_Norm):
     """A normalisation per channel that may keep running statistics."""
 
@@ -59,14 +47,15 @@ class _RunningNorm(_Norm):
     def __init__(
         self,
         num_features: int,
-        eps: float,
-        momentum: float | None,
-        affine: bool,
-        track_running_stats: bool,
-        bias: bool,
-        dtype: Any,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        *,
+        bias: bool = True,
+        dtype: Any = np.float64,
     ) -> None:
-        _check_count(self, "num_features", num_features)
+        check_counts(type(self).__name__, num_features=num_features)
         self.num_features = num_features
         self.eps = eps
         self.momentum = momentum
@@ -84,19 +73,6 @@ class _RunningNorm(_Norm):
 
 
 class _BatchNorm(_RunningNorm):
-    def __init__(
-        self,
-        num_features: int,
-        eps: float = 1e-5,
-        momentum: float | None = 0.1,
-        affine: bool = True,
-        track_running_stats: bool = True,
-        *,
-        bias: bool = True,
-        dtype: Any = np.float64,
-    ) -> None:
-        super().__init__(num_features, eps, momentum, affine, track_running_stats, bias, dtype)
-
     def forward(self, input: Array) -> Array:
         self._check_axes(input)
         by_batch = self.training or self.running_mean is None
@@ -158,7 +134,7 @@ class _InstanceNorm(_RunningNorm):
         bias: bool = True,
         dtype: Any = np.float64,
     ) -> None:
-        super().__init__(num_features, eps, momentum, affine, track_running_stats, bias, dtype)
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, bias=bias, dtype=dtype)
 
     def forward(self, input: Array) -> Array:
         self._check_axes(input)
@@ -211,15 +187,21 @@ class _LastAxesNorm(_Norm):
     """A normalisation over the last axes."""
 
     def __init__(
-        self, normalized_shape: int | Sequence[int], eps: float | None, affine: bool, bias: bool, dtype: Any
+        self,
+        normalized_shape: int | Sequence[int],
+        eps: float = 1e-5,
+        elementwise_affine: bool = True,
+        bias: bool = True,
+        *,
+        dtype: Any = np.float64,
     ) -> None:
         given = [normalized_shape] if isinstance(normalized_shape, (int, np.integer)) else normalized_shape
         for size in given:
-            _check_count(self, "each entry of normalized_shape", size)
+            check_counts(type(self).__name__, normalized_shape=size)
         self.normalized_shape = tuple(given)
-        self.eps = eps
-        self.elementwise_affine = affine
-        self._learn(self.normalized_shape, affine, bias, dtype)
+        self.eps: float | None = eps
+        self.elementwise_affine = elementwise_affine
+        self._learn(self.normalized_shape, elementwise_affine, bias, dtype)
 
     def extra_repr(self) -> str:
         return f"{self.normalized_shape}, {super().extra_repr()}"
@@ -238,17 +220,6 @@ class LayerNorm(_LastAxesNorm):
         >>> tg.nn.LayerNorm(2, eps=0.0, elementwise_affine=False)(np.array([1.0, 3.0]))
         array([-1.,  1.])
     """
-
-    def __init__(
-        self,
-        normalized_shape: int | Sequence[int],
-        eps: float = 1e-5,
-        elementwise_affine: bool = True,
-        bias: bool = True,
-        *,
-        dtype: Any = np.float64,
-    ) -> None:
-        super().__init__(normalized_shape, eps, elementwise_affine, bias, dtype)
 
     def forward(self, input: Array) -> Array:
         return self._named(functional.layer_norm, input, self.normalized_shape, self.weight, self.bias, self.eps)
@@ -276,7 +247,8 @@ class RMSNorm(_LastAxesNorm):
         *,
         dtype: Any = np.float64,
     ) -> None:
-        super().__init__(normalized_shape, eps, elementwise_affine, False, dtype)
+        super().__init__(normalized_shape, elementwise_affine=elementwise_affine, bias=False, dtype=dtype)
+        self.eps = eps
 
     def forward(self, input: Array) -> Array:
         return self._named(functional.rms_norm, input, self.normalized_shape, self.weight, self.eps)
@@ -307,8 +279,7 @@ class GroupNorm(_Norm):
         bias: bool = True,
         dtype: Any = np.float64,
     ) -> None:
-        _check_count(self, "num_groups", num_groups)
-        _check_count(self, "num_channels", num_channels)
+        check_counts("GroupNorm", num_groups=num_groups, num_channels=num_channels)
         if num_channels % num_groups:
             raise InputError(f"GroupNorm cannot divide {num_channels} channels into {num_groups} groups of one size")
         self.num_groups = num_groups
@@ -325,7 +296,7 @@ class LocalResponseNorm(_Norm):
     """x / (k + α · mean of x² over `size` neighbouring channels)ᵝ, see `functional.local_response_norm`."""
 
     def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
-        _check_count(self, "size", size)
+        check_counts("LocalResponseNorm", size=size)
         self.size = size
         self.alpha = alpha
         self.beta = beta

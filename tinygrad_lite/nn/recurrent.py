@@ -10,18 +10,11 @@ from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor, tensor
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
 from tinygrad_lite.nn import functional, init
-from tinygrad_lite.nn.functional.dropout import check_probability
+from tinygrad_lite.nn.functional.checks import check_counts, check_probability
 from tinygrad_lite.nn.module import Module
 from tinygrad_lite.ops.networks import recurrence
 
-__all__ = [
-    "GRU",
-    "LSTM",
-    "RNN",
-    "GRUCell",
-    "LSTMCell",
-    "RNNCell",
-]
+__all__ = ["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell"]
 
 
 class _Weights(Module):
@@ -68,12 +61,6 @@ class _Weights(Module):
         return hx
 
 
-def _check_sizes(layer: str, **sizes: Any) -> None:
-    for name, size in sizes.items():
-        if not isinstance(size, (int, np.integer)) or size < 1:
-            raise InputError(f"{layer} needs a whole number as {name}, at least 1; got {size!r}")
-
-
 def _check_nonlinearity(nonlinearity: str) -> None:
     if nonlinearity not in ("tanh", "relu"):
         raise InputError(f"nonlinearity must be 'tanh' or 'relu', got {nonlinearity!r}")
@@ -90,19 +77,19 @@ class _Layers(_Weights):
         self,
         input_size: int,
         hidden_size: int,
-        num_layers: int,
-        bias: bool,
-        batch_first: bool,
-        dropout: float,
-        bidirectional: bool,
-        dtype: Any,
-        rng: init.Rng,
-        proj_size: int = 0,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        *,
+        dtype: Any = np.float64,
+        rng: init.Rng = None,
     ) -> None:
         kind = type(self).__name__
-        _check_sizes(kind, input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
-        if not 0 <= proj_size < hidden_size:
-            raise InputError(f"{kind} needs a proj_size below its hidden_size {hidden_size}, got {proj_size}")
+        check_counts(kind, input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
+        if not 0 <= self.proj_size < hidden_size:
+            raise InputError(f"{kind} needs a proj_size below its hidden_size {hidden_size}, got {self.proj_size}")
         check_probability(dropout)
         self.input_size = input_size
         self.hidden_size = hidden_size
@@ -111,15 +98,13 @@ class _Layers(_Weights):
         self.batch_first = batch_first
         self.dropout = dropout
         self.bidirectional = bidirectional
-        if proj_size:
-            self.proj_size = proj_size
         self._rng = np.random.default_rng(rng)
         self._suffixes = ("", "_reverse") if bidirectional else ("",)
-        size = proj_size or hidden_size
+        size = self.proj_size or hidden_size
         for layer in range(num_layers):
             inputs = len(self._suffixes) * size if layer else input_size
             for suffix in self._suffixes:
-                self._draw(f"_l{layer}{suffix}", inputs, hidden_size, proj_size, bias, dtype, self._rng)
+                self._draw(f"_l{layer}{suffix}", inputs, hidden_size, self.proj_size, bias, dtype, self._rng)
 
     def _forward(self, x: Array, given: Sequence[Array]) -> tuple[Array, list[Array]]:
         """The last layer's results of all steps, and the last states of all layers and directions."""
@@ -193,7 +178,8 @@ class RNN(_Layers):
         rng: init.Rng = None,
     ) -> None:
         _check_nonlinearity(nonlinearity)
-        super().__init__(input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, dtype, rng)
+        settings = num_layers, bias, batch_first, dropout, bidirectional
+        super().__init__(input_size, hidden_size, *settings, dtype=dtype, rng=rng)
         self.nonlinearity = nonlinearity
 
     def forward(self, input: Array, hx: Array = None) -> tuple[Array, Array]:
@@ -240,8 +226,10 @@ class LSTM(_Layers):
         dtype: Any = np.float64,
         rng: init.Rng = None,
     ) -> None:
-        settings = (num_layers, bias, batch_first, dropout, bidirectional)
-        super().__init__(input_size, hidden_size, *settings, dtype, rng, proj_size)
+        if proj_size:
+            self.proj_size = proj_size
+        settings = num_layers, bias, batch_first, dropout, bidirectional
+        super().__init__(input_size, hidden_size, *settings, dtype=dtype, rng=rng)
 
     def forward(self, input: Array, hx: tuple[Array, Array] | None = None) -> tuple[Array, tuple[Array, Array]]:
         y, (h, c) = self._forward(input, self._pair(hx))
@@ -282,21 +270,6 @@ class GRU(_Layers):
 
     _gates = 3
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        bias: bool = True,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        *,
-        dtype: Any = np.float64,
-        rng: init.Rng = None,
-    ) -> None:
-        super().__init__(input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, dtype, rng)
-
     def forward(self, input: Array, hx: Array = None) -> tuple[Array, Array]:
         y, (h,) = self._forward(input, [hx])
         return y, h
@@ -308,8 +281,10 @@ class GRU(_Layers):
 class _Cell(_Weights):
     """One step of a recurrent layer."""
 
-    def __init__(self, input_size: int, hidden_size: int, bias: bool, dtype: Any, rng: init.Rng) -> None:
-        _check_sizes(type(self).__name__, input_size=input_size, hidden_size=hidden_size)
+    def __init__(
+        self, input_size: int, hidden_size: int, bias: bool = True, *, dtype: Any = np.float64, rng: init.Rng = None
+    ) -> None:
+        check_counts(type(self).__name__, input_size=input_size, hidden_size=hidden_size)
         self.input_size = input_size
         self.hidden_size = hidden_size
         self.bias = bias
@@ -350,7 +325,7 @@ class RNNCell(_Cell):
         rng: init.Rng = None,
     ) -> None:
         _check_nonlinearity(nonlinearity)
-        super().__init__(input_size, hidden_size, bias, dtype, rng)
+        super().__init__(input_size, hidden_size, bias, dtype=dtype, rng=rng)
         self.nonlinearity = nonlinearity
 
     def forward(self, input: Array, hx: Array = None) -> Array:
@@ -374,11 +349,6 @@ class LSTMCell(_Cell):
 
     _gates = 4
 
-    def __init__(
-        self, input_size: int, hidden_size: int, bias: bool = True, *, dtype: Any = np.float64, rng: init.Rng = None
-    ) -> None:
-        super().__init__(input_size, hidden_size, bias, dtype, rng)
-
     def forward(self, input: Array, hx: tuple[Array, Array] | None = None) -> tuple[Array, Array]:
         h, c = self._pair(hx)
         by_input, by_state, h = self._shares(input, h)
@@ -400,11 +370,6 @@ class GRUCell(_Cell):
     """
 
     _gates = 3
-
-    def __init__(
-        self, input_size: int, hidden_size: int, bias: bool = True, *, dtype: Any = np.float64, rng: init.Rng = None
-    ) -> None:
-        super().__init__(input_size, hidden_size, bias, dtype, rng)
 
     def forward(self, input: Array, hx: Array = None) -> Array:
         by_input, by_state, h = self._shares(input, hx)

@@ -14,10 +14,7 @@ from tinygrad_lite.nn.functional.linear import linear
 from tinygrad_lite.nn.init import Rng
 from tinygrad_lite.ops.networks import attention
 
-__all__ = [
-    "multi_head_attention_forward",
-    "scaled_dot_product_attention",
-]
+__all__ = ["multi_head_attention_forward", "scaled_dot_product_attention"]
 
 
 def scaled_dot_product_attention(

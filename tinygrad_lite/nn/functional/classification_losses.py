@@ -1,12 +1,10 @@
 """Losses of classifications: of one class of several, of two, or of several at once."""
 
-from typing import Any
-
 import numpy as np
 
 from tinygrad_lite.engine.op import Array
-from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
+from tinygrad_lite.nn.functional.checks import shape_of, values_of
 from tinygrad_lite.nn.functional.reductions import check_reduction, reduced
 from tinygrad_lite.ops import requirements
 from tinygrad_lite.ops.networks import activations, losses
@@ -90,8 +88,8 @@ def cross_entropy(
     if not 0 <= label_smoothing <= 1:
         raise InputError(f"label_smoothing must lie in [0, 1], got {label_smoothing}")
     axis = _class_axis(input)
-    if _shape(target) == _shape(input) and _values(target).dtype.kind == "f":
-        target = (1 - label_smoothing) * target + label_smoothing / _shape(input)[axis] if label_smoothing else target
+    if shape_of(target) == shape_of(input) and values_of(target).dtype.kind == "f":
+        target = (1 - label_smoothing) * target + label_smoothing / shape_of(input)[axis] if label_smoothing else target
         log_p = activations.log_softmax(input, axis=axis)
         entries = -np.sum(target * _weighted(log_p, weight, axis), axis=axis)
         if reduction == "mean":
@@ -104,7 +102,7 @@ def cross_entropy(
     else:
         log_p = activations.log_softmax(rows, axis=1)
         loss = _of_class_numbers(log_p, labels, weight, ignore_index, reduction, label_smoothing)
-    return np.reshape(loss, _shape(target)) if reduction == "none" else loss
+    return np.reshape(loss, shape_of(target)) if reduction == "none" else loss
 
 
 def nll_loss(
@@ -127,7 +125,7 @@ def nll_loss(
         loss = reduced(losses.negative_log_likelihood(rows, labels), reduction)
     else:
         loss = _of_class_numbers(rows, labels, weight, ignore_index, reduction, 0.0)
-    return np.reshape(loss, _shape(target)) if reduction == "none" else loss
+    return np.reshape(loss, shape_of(target)) if reduction == "none" else loss
 
 
 def _of_class_numbers(
@@ -150,15 +148,15 @@ def _weighted(log_p: Array, weight: Array, axis: int) -> Array:
     if weight is None:
         return log_p
     weight = np.asarray(weight) if isinstance(weight, (list, tuple)) else weight
-    classes = _shape(log_p)[axis]
-    if _shape(weight) != (classes,):
-        raise ShapeError(f"the weight needs an entry for each of {classes} classes, got shape {_shape(weight)}")
-    return log_p * np.reshape(weight, [classes if i == axis else 1 for i in range(len(_shape(log_p)))])
+    classes = shape_of(log_p)[axis]
+    if shape_of(weight) != (classes,):
+        raise ShapeError(f"the weight needs an entry for each of {classes} classes, got shape {shape_of(weight)}")
+    return log_p * np.reshape(weight, [classes if i == axis else 1 for i in range(len(shape_of(log_p)))])
 
 
 def _class_axis(x: Array) -> int:
     """The class axis: the second axis, or the only one."""
-    axes = len(_shape(x))
+    axes = len(shape_of(x))
     if axes == 0:
         raise ShapeError("a classification needs an axis of classes, got a 0-d array")
     return min(1, axes - 1)
@@ -169,8 +167,8 @@ def _rows(x: Array, target: Array, axis: int, ignore_index: int | None) -> tuple
 
     While a function is recorded this is never sure, since the next call has other class numbers.
     """
-    labels = _values(target)
-    shape = _shape(x)
+    labels = values_of(target)
+    shape = shape_of(x)
     count = shape[axis]
     if labels.shape != shape[:axis] + shape[axis + 1 :]:
         raise ShapeError(f"class numbers must have the shape {shape[:axis] + shape[axis + 1 :]}, got {labels.shape}")
@@ -204,17 +202,17 @@ def multi_margin_loss(
     """
     if p not in (1, 2):
         raise InputError(f"multi_margin_loss knows p=1 and p=2, got {p}")
-    if len(_shape(input)) > 2:
-        raise ShapeError(f"multi_margin_loss needs shape (N, C) or (C,), got {_shape(input)}")
-    input = np.reshape(input, 1) if _shape(input) == () else input
-    one = len(_shape(input)) == 1 and np.size(target) == 1  # whose class number may be an array of it
+    if len(shape_of(input)) > 2:
+        raise ShapeError(f"multi_margin_loss needs shape (N, C) or (C,), got {shape_of(input)}")
+    input = np.reshape(input, 1) if shape_of(input) == () else input
+    one = len(shape_of(input)) == 1 and np.size(target) == 1  # whose class number may be an array of it
     rows, labels, _ = _rows(input, np.reshape(target, ()) if one else target, _class_axis(input), None)
     hinges = activations.relu(margin + np.expand_dims(losses.negative_log_likelihood(rows, labels), 1) + rows)
-    others = np.not_equal(np.expand_dims(labels, 1), np.arange(_shape(rows)[1]))
+    others = np.not_equal(np.expand_dims(labels, 1), np.arange(shape_of(rows)[1]))
     entries = np.mean(np.where(others, hinges if p == 1 else np.square(hinges), 0.0), axis=1)
     if weight is not None:
         entries = entries * np.take(weight, labels)
-    return np.reshape(entries, _shape(target)) if reduction == "none" else reduced(entries, reduction)
+    return np.reshape(entries, shape_of(target)) if reduction == "none" else reduced(entries, reduction)
 
 
 def multilabel_margin_loss(input: Array, target: Array, reduction: str = "mean") -> Array:
@@ -230,7 +228,7 @@ def multilabel_margin_loss(input: Array, target: Array, reduction: str = "mean")
         >>> float(multilabel_margin_loss(x, np.array([3, 0, -1, 1])).round(4))
         0.85
     """
-    labels, shape = _values(target), _shape(input)
+    labels, shape = values_of(target), shape_of(input)
     if labels.shape != shape or len(shape) > 2:
         raise ShapeError(f"multilabel_margin_loss needs input and target (N, C) or (C,), got {shape}, {labels.shape}")
     if labels.size and labels.dtype.kind not in "iu":
@@ -279,17 +277,6 @@ def soft_margin_loss(input: Array, target: Array, reduction: str = "mean") -> Ar
 
 
 def _check_fractions(role: str, x: Array, advice: str) -> None:
-    values = _values(x)
+    values = values_of(x)
     message = f"binary_cross_entropy takes {role} in [0, 1], got {{}}: {advice}"
     requirements.refuse_where(~((values >= 0) & (values <= 1)), values, message=message)
-
-
-def _shape(x: Array) -> tuple[int, ...]:
-    """The shape of a tensor or an array, or of nested lists."""
-    return x.shape if hasattr(x, "shape") else np.shape(x)
-
-
-def _values(x: Array) -> Any:
-    """The array in a tensor, or an array of a list's values."""
-    x = x.data if isinstance(x, Tensor) else x
-    return x if hasattr(x, "dtype") else np.asarray(x)

@@ -5,7 +5,8 @@ from math import sqrt
 import numpy as np
 
 from tinygrad_lite.engine.op import Array
-from tinygrad_lite.errors import InputError, ShapeError
+from tinygrad_lite.errors import ShapeError
+from tinygrad_lite.nn.functional.checks import check_probability
 from tinygrad_lite.nn.init import Rng
 from tinygrad_lite.ops.networks.activations import SELU_ALPHA, SELU_SCALE
 
@@ -147,9 +148,3 @@ def _self_normalizing(x: Array, p: float, training: bool, rng: Rng, shape: tuple
     a = 1 / sqrt((1 - p) * (1 + p * floor**2))
     kept = _kept(p, rng, shape).astype(np.result_type(x, 1.0))
     return a * (x * kept + floor * (1 - kept)) - a * p * floor
-
-
-def check_probability(p: float) -> None:
-    """Raise `InputError` unless 0 ≤ p ≤ 1."""
-    if not 0 <= p <= 1:
-        raise InputError(f"a dropout probability must lie in [0, 1], got {p}")

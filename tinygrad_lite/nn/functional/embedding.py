@@ -9,11 +9,7 @@ from tinygrad_lite.errors import InputError, ShapeError, UsageError
 from tinygrad_lite.ops.arithmetic.selection import stop_gradient
 from tinygrad_lite.ops.requirements import refuse_where
 
-__all__ = [
-    "embedding",
-    "embedding_bag",
-    "one_hot",
-]
+__all__ = ["embedding", "embedding_bag", "one_hot"]
 
 
 def one_hot(tensor: Array, num_classes: int = -1) -> Array:

@@ -9,19 +9,12 @@ import numpy as np
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import InputError, ShapeError
+from tinygrad_lite.nn.functional.checks import shape_of
 from tinygrad_lite.ops.networks.normalization import Standard, normalization, standard
 from tinygrad_lite.readers.complex_step import Followed
 from tinygrad_lite.transforms.dual import innermost
 
-__all__ = [
-    "batch_norm",
-    "group_norm",
-    "instance_norm",
-    "layer_norm",
-    "local_response_norm",
-    "normalize",
-    "rms_norm",
-]
+__all__ = ["batch_norm", "group_norm", "instance_norm", "layer_norm", "local_response_norm", "normalize", "rms_norm"]
 
 
 def batch_norm(
@@ -172,7 +165,7 @@ def local_response_norm(input: Array, size: int, alpha: float = 1e-4, beta: floa
         >>> local_response_norm(np.full((1, 1, 1), 2.0), 1, alpha=1.0, beta=0.5, k=0.0)
         array([[[1.]]])
     """
-    shape = _shape(input)
+    shape = shape_of(input)
     if len(shape) < 3:
         raise ShapeError(f"local_response_norm needs an input (N, C, ...) of three axes or more, got shape {shape}")
     around = np.pad(input * input, [(0, 0), (size // 2, (size - 1) // 2), *[(0, 0)] * len(shape[2:])])
@@ -188,41 +181,36 @@ def normalize(input: Array, p: float = 2.0, axis: int | tuple[int, ...] = 1, eps
         array([[0.6, 0.8]])
     """
     rows = input if np.ndim(input) else np.reshape(input, 1)  # a number is a vector of length 1
-    return np.reshape(rows / np.maximum(np.linalg.norm(rows, p, axis, keepdims=True), eps), _shape(input))
-
-
-def _shape(x: Array) -> tuple[int, ...]:
-    """The shape of a tensor or an array, or of nested lists; asking NumPy for a tensor's takes longer."""
-    return x.shape if hasattr(x, "shape") else np.shape(x)
+    return np.reshape(rows / np.maximum(np.linalg.norm(rows, p, axis, keepdims=True), eps), shape_of(input))
 
 
 def _channels(function: str, x: Array, *parameters: Array) -> tuple[int, ...]:
     """The checked shape of an input (N, C, …)."""
-    shape = _shape(x)
+    shape = shape_of(x)
     if len(shape) < 2:
         raise ShapeError(f"{function} needs an input (N, C, ...) of two axes or more, got shape {shape}")
     for parameter in parameters:
-        if parameter is not None and _shape(parameter) != shape[1:2]:
+        if parameter is not None and shape_of(parameter) != shape[1:2]:
             raise ShapeError(
                 f"{function} needs parameters of shape {shape[1:2]}, one for each channel, for an input of shape "
-                f"{shape}; got {_shape(parameter)}"
+                f"{shape}; got {shape_of(parameter)}"
             )
     return shape
 
 
 def _last_axes(function: str, x: Array, needed: Sequence[int], *parameters: Array) -> tuple[int, ...]:
-    shape, needed = _shape(x), tuple(needed)
+    shape, needed = shape_of(x), tuple(needed)
     if not needed or shape[len(shape) - len(needed) :] != needed:
         raise ShapeError(f"{function} needs an input whose last axes have the shape {needed}, got shape {shape}")
     for parameter in parameters:
-        if parameter is not None and _shape(parameter) != needed:
-            raise ShapeError(f"{function} needs parameters of shape {needed}, got {_shape(parameter)}")
+        if parameter is not None and shape_of(parameter) != needed:
+            raise ShapeError(f"{function} needs parameters of shape {needed}, got {shape_of(parameter)}")
     return tuple(range(len(shape) - len(needed), len(shape)))
 
 
 def _per_channel(parameter: Array, x: Array) -> Array:
     """A parameter with one entry for each channel, in a shape that broadcasts against x (N, C, …)."""
-    rank = len(_shape(x))
+    rank = len(shape_of(x))
     return parameter if parameter is None or rank == 2 else parameter.reshape((-1, *[1] * (rank - 2)))
 
 

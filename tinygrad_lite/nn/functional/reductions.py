@@ -29,9 +29,3 @@ def weighted(entries: Array, weight: Array, reduction: str) -> Array:
     if reduction == "mean":
         return np.sum(entries * weight) / np.sum(weight)
     return reduced(entries * weight, reduction)
-
-
-def check_positive(name: str, value: float) -> None:
-    """Raise `InputError` unless a setting is positive."""
-    if not value > 0:
-        raise InputError(f"{name} must be positive, got {value}")

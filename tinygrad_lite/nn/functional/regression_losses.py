@@ -7,8 +7,9 @@ import numpy as np
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import ShapeError
+from tinygrad_lite.nn.functional.checks import check_positive
 from tinygrad_lite.nn.functional.distances import at_least
-from tinygrad_lite.nn.functional.reductions import check_positive, check_reduction, reduced, weighted
+from tinygrad_lite.nn.functional.reductions import check_reduction, reduced, weighted
 from tinygrad_lite.ops import requirements
 from tinygrad_lite.ops.networks import losses
 

@@ -1,13 +1,12 @@
 """The loss of sequences whose alignment to their labels is unknown."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from tinygrad_lite.engine.op import Array
-from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import InputError, ShapeError
+from tinygrad_lite.nn.functional.checks import values_of
 from tinygrad_lite.nn.functional.reductions import check_reduction, reduced
 from tinygrad_lite.ops import requirements
 from tinygrad_lite.ops.networks import activations
@@ -75,7 +74,7 @@ def ctc_loss(
 
 def _padded(targets: Array, lengths: Array, blank: int, classes: int) -> Array:
     """The labels as rows of one length, with blanks at the ends."""
-    labels = _values(targets)
+    labels = values_of(targets)
     if labels.ndim == 2 and len(labels) == len(lengths):
         requirements.refuse_where(lengths > labels.shape[1], lengths, message=f"no {{}} labels in {labels.shape}")
         within = np.arange(labels.shape[1]) < np.expand_dims(lengths, 1)
@@ -95,7 +94,7 @@ def _padded(targets: Array, lengths: Array, blank: int, classes: int) -> Array:
 
 
 def _lengths(name: str, lengths: Lengths, batch: int, largest: int | None) -> Array:
-    values = np.reshape(_values(lengths), -1)
+    values = np.reshape(values_of(lengths), -1)
     if len(values) != batch or values.dtype.kind not in "iu":
         raise ShapeError(f"{name} needs a whole number for each of {batch} sequences, got {values}")
     if largest is None:
@@ -104,9 +103,3 @@ def _lengths(name: str, lengths: Lengths, batch: int, largest: int | None) -> Ar
         message = f"{name} must be in 0 … {largest}, got {{}}"
         requirements.refuse_where((values < 0) | (values > largest), values, message=message)
     return values.astype(np.int64)
-
-
-def _values(x: Any) -> Any:
-    """The array in a tensor, or an array of a list's values."""
-    x = x.data if isinstance(x, Tensor) else x
-    return x if hasattr(x, "dtype") else np.asarray(x)

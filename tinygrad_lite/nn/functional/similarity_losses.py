@@ -6,8 +6,9 @@ import numpy as np
 
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import ShapeError
+from tinygrad_lite.nn.functional.checks import check_positive
 from tinygrad_lite.nn.functional.distances import pairwise_distance
-from tinygrad_lite.nn.functional.reductions import check_positive, reduced
+from tinygrad_lite.nn.functional.reductions import reduced
 from tinygrad_lite.ops.networks import losses
 
 __all__ = [

@@ -1,0 +1,39 @@
+"""What layers and functions ask of their settings and inputs, each in one place."""
+
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.engine.op import Array
+from tinygrad_lite.engine.tensor import Tensor
+from tinygrad_lite.errors import InputError
+
+
+def check_counts(name: str, least: int = 1, **counts: Any) -> None:
+    """Raise `InputError` unless the settings are whole numbers, and none is below the least."""
+    for setting, count in counts.items():
+        if not isinstance(count, (int, np.integer)) or count < least:
+            raise InputError(f"{name} needs a whole number as {setting}, at least {least}; got {count!r}")
+
+
+def check_positive(name: str, value: float) -> None:
+    """Raise `InputError` unless a setting is positive."""
+    if not value > 0:
+        raise InputError(f"{name} must be positive, got {value}")
+
+
+def check_probability(p: float) -> None:
+    """Raise `InputError` unless 0 ≤ p ≤ 1."""
+    if not 0 <= p <= 1:
+        raise InputError(f"a dropout probability must lie in [0, 1], got {p}")
+
+
+def shape_of(x: Array) -> tuple[int, ...]:
+    """The shape of a tensor or an array, or of nested lists; asking NumPy for a tensor's takes longer."""
+    return x.shape if hasattr(x, "shape") else np.shape(x)
+
+
+def values_of(x: Array) -> Any:
+    """The array in a tensor, or an array of a list's values."""
+    x = x.data if isinstance(x, Tensor) else x
+    return x if hasattr(x, "dtype") else np.asarray(x)
