@@ -522,3 +522,26 @@ ERRORS: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
 def test_errors(attempt: Callable[[], Any], kind: type[Exception], message: str) -> None:
     with pytest.raises(kind, match=message):
         attempt()
+
+
+BY_NUMBERS: dict[str, Any] = {
+    "cross_entropy": lambda x, t: F.cross_entropy(x, t, weight=WEIGHT),
+    "cross_entropy, options": lambda x, t: F.cross_entropy(x, t, [*WEIGHT], ignore_index=2, label_smoothing=0.1),
+    "nll_loss": lambda x, t: F.nll_loss(x, t, weight=WEIGHT, reduction="none"),
+    "multi_margin_loss": lambda x, t: F.multi_margin_loss(x, t, weight=WEIGHT),
+    "embedding": lambda x, t: x[:, :2] * F.embedding(t, TABLE, padding_idx=1),
+    "embedding_bag": lambda x, t: x[:2, :2] * F.embedding_bag(t, TABLE, np.array([0, 2]), mode="max"),
+}
+WEIGHT, TABLE = np.array([1.0, 0.5, 2.0]), np.arange(6.0).reshape(3, 2)
+
+
+@pytest.mark.parametrize("backend", ["numpy", "native"])
+def test_a_compiled_function_reads_plain_arrays_by_its_arguments(backend: Any) -> None:
+    def f(x: Any, t: Any) -> Any:
+        return [function(x, t) for function in BY_NUMBERS.values()]
+
+    compiled, rng = tg.compile(f, backend=backend), np.random.default_rng(0)
+    for _ in range(3):
+        x, t = tg.tensor(rng.normal(size=(5, 3)), requires_grad=True), rng.integers(0, 3, 5)
+        for found, expected in zip(compiled(x, t), f(x, t), strict=True):
+            np.testing.assert_allclose(found.detach(), expected.detach(), rtol=1e-12)

@@ -8,6 +8,7 @@ from tinygrad_lite.nn.functional.checks import shape_of, values_of
 from tinygrad_lite.nn.functional.reductions import check_reduction, reduced
 from tinygrad_lite.ops import requirements
 from tinygrad_lite.ops.networks import activations, losses
+from tinygrad_lite.ops.shapes.indexing import take
 
 __all__ = [
     "binary_cross_entropy", "binary_cross_entropy_with_logits", "cross_entropy", "multi_margin_loss",
@@ -135,7 +136,7 @@ def _of_class_numbers(
     kept = np.not_equal(labels, ignore_index)
     labels = np.where(kept, labels, 0)
     by_class = _weighted(log_p, weight, 1)
-    weights = kept.astype(log_p.dtype) if weight is None else np.where(kept, np.take(weight, labels), 0.0)
+    weights = kept.astype(log_p.dtype) if weight is None else np.where(kept, take(weight, labels), 0.0)
     entries = np.where(kept, losses.negative_log_likelihood(by_class, labels), 0.0)
     if smoothing:
         rest = np.where(kept, np.mean(by_class, axis=1), 0.0)
@@ -211,7 +212,7 @@ def multi_margin_loss(
     others = np.not_equal(np.expand_dims(labels, 1), np.arange(shape_of(rows)[1]))
     entries = np.mean(np.where(others, hinges if p == 1 else np.square(hinges), 0.0), axis=1)
     if weight is not None:
-        entries = entries * np.take(weight, labels)
+        entries = entries * take(weight, labels)
     return np.reshape(entries, shape_of(target)) if reduction == "none" else reduced(entries, reduction)
 
 

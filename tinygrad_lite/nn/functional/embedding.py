@@ -8,6 +8,7 @@ from tinygrad_lite.engine.tensor import Tensor, tensor
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
 from tinygrad_lite.ops.arithmetic.selection import stop_gradient
 from tinygrad_lite.ops.requirements import refuse_where
+from tinygrad_lite.ops.shapes.indexing import take
 
 __all__ = ["embedding", "embedding_bag", "one_hot"]
 
@@ -57,7 +58,7 @@ def embedding(
                [1., 2.]])
     """
     numbers = _checked("embedding", input, weight, padding_idx, max_norm, norm_type)
-    rows = np.take(weight, numbers, axis=0)
+    rows = take(weight, numbers, axis=0)
     if padding_idx is not None:
         is_padding = np.expand_dims(np.equal(numbers, padding_idx % weight.shape[0]), -1)
         rows = np.where(is_padding, stop_gradient(rows), rows)
@@ -104,10 +105,10 @@ def embedding_bag(
             f"got {np.shape(per_sample_weights)} in mode={mode!r}"
         )
     places, filled = _bags(numbers, offsets, include_last_offset)
-    chosen = numbers if offsets is None else np.take(numbers, places)
+    chosen = numbers if offsets is None else take(numbers, places)
     if padding_idx is not None:
         filled = np.logical_and(filled, np.not_equal(chosen, padding_idx % weight.shape[0]))
-    rows = np.take(weight, chosen, axis=0)
+    rows = take(weight, chosen, axis=0)
     rows = _by_frequency(rows, chosen, numbers, weight) if scale_grad_by_freq else rows
     filled = np.expand_dims(filled, -1)
     count = np.sum(filled, axis=1)
@@ -116,7 +117,7 @@ def embedding_bag(
         return np.where(np.equal(count, 0), 0, largest).astype(rows.dtype)
     rows = np.where(filled, rows, 0)
     if per_sample_weights is not None:
-        rows = rows * np.expand_dims(np.take(per_sample_weights, places), -1)
+        rows = rows * np.expand_dims(take(per_sample_weights, places), -1)
     total = np.sum(rows, axis=1)
     return total / np.maximum(count, 1).astype(rows.dtype) if mode == "mean" else total
 
@@ -149,7 +150,7 @@ def _by_frequency(rows: Array, chosen: Array, numbers: Array, weight: Array) -> 
     """The rows, with gradients divided by how often each row was read."""
     if not isinstance(rows, Traced):
         return rows
-    factor = np.expand_dims(1 / np.take(_counts(numbers, weight), chosen), -1)
+    factor = np.expand_dims(1 / take(_counts(numbers, weight), chosen), -1)
     return rows + (factor - 1) * (rows - stop_gradient(rows))
 
 

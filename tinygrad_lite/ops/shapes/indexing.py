@@ -177,6 +177,14 @@ def performed(op: Op, inputs: tuple[Array, ...], params: Mapping[str, Any]) -> A
     return op.forward(*inputs, **params)
 
 
+def _picked(a: Array, index: Index) -> Array:
+    """The entries at an index that may be traced although the array is not, as class numbers of a recording are."""
+    for part in index if isinstance(index, tuple) else (index,):
+        if isinstance(part, Traced) and not isinstance(a, Traced):
+            return part.__trace__(getitem, (a,), {"index": index})
+    return performed(getitem, (a,), {"index": index})
+
+
 scatter = primitive(
     _scatter,
     each=lambda i, g, y, parts, shape, indices: _like_values(g[indices[i]], parts[i]),
@@ -274,7 +282,7 @@ def take(a: Array, indices: Array, axis: int | None = None, out: Array = None, m
         a = a.ravel()  # of a number, the axis 0 too
     axis = normalize_axis_index(0 if axis is None else axis, a.ndim)
     index = along(axis, in_range("take", indices, a.shape[axis], mode))
-    return performed(getitem, (a,), {"index": fixed(index)})
+    return _picked(a, fixed(index))
 
 
 def in_range(name: str, indices: Array, size: int, mode: str) -> Array:
@@ -303,7 +311,7 @@ def take_along_axis(arr: Array, indices: Array, axis: int | None = -1) -> Array:
     axis = normalize_axis_index(axis, arr.ndim)
     index = [np.arange(size).reshape(-1, *(1,) * (arr.ndim - 1 - i)) for i, size in enumerate(arr.shape)]
     index[axis] = indices
-    return performed(getitem, (arr,), {"index": fixed(tuple(index))})
+    return _picked(arr, fixed(tuple(index)))
 
 
 @implements(np.compress)
