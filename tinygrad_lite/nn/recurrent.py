@@ -1,4 +1,4 @@
-"""Recurrent layers, and their single steps as cells."""
+"""Recurrent layers, and their single steps as cells. Inputs and states of other shapes raise `ShapeError`."""
 
 from collections.abc import Sequence
 from math import sqrt
@@ -153,9 +153,6 @@ class RNN(_Layers):
     (steps, batch, directions · hidden_size), and the last states of all layers. In training, `dropout` acts on what
     goes from a layer to the next. Source: Elman (1990), Finding structure in time.
 
-    Raises:
-        ShapeError: if the input or the first state has another shape.
-
     Example:
         >>> import numpy as np, tinygrad_lite as tg
         >>> output, h_n = tg.nn.RNN(3, 5, num_layers=2, rng=0)(np.ones((7, 4, 3)))
@@ -198,9 +195,6 @@ class LSTM(_Layers):
 
     Takes and returns what `RNN` does, but a pair (h, c) as state: first `(h_0, c_0)`, in the end `(h_n, c_n)`.
     Source: Hochreiter and Schmidhuber (1997), Long short-term memory; Sak et al. (2014) for the projection.
-
-    Raises:
-        ShapeError: if the input or a first state has another shape.
 
     Example:
         >>> import numpy as np, tinygrad_lite as tg
@@ -258,9 +252,6 @@ class GRU(_Layers):
     Takes and returns what `RNN` does. Source: Cho et al. (2014), Learning phrase representations using RNN
     encoder-decoder; with r outside the product as in PyTorch.
 
-    Raises:
-        ShapeError: if the input or the first state has another shape.
-
     Example:
         >>> import numpy as np, tinygrad_lite as tg
         >>> output, h_n = tg.nn.GRU(3, 5, batch_first=True, rng=0)(np.ones((4, 7, 3)))
@@ -305,9 +296,6 @@ class RNNCell(_Cell):
 
     Takes x (batch, input_size) or (input_size) and h (batch, hidden_size), zero by default; returns h'.
 
-    Raises:
-        ShapeError: if x or h has another shape.
-
     Example:
         >>> import numpy as np, tinygrad_lite as tg
         >>> tg.nn.RNNCell(3, 5, rng=0)(np.ones((4, 3))).shape
@@ -337,9 +325,6 @@ class RNNCell(_Cell):
 class LSTMCell(_Cell):
     """One step of `LSTM`, on a pair (h, c), zero by default; returns the next pair.
 
-    Raises:
-        ShapeError: if x, h or c has another shape than in `RNNCell`.
-
     Example:
         >>> import numpy as np, tinygrad_lite as tg
         >>> h, c = tg.nn.LSTMCell(3, 5, rng=0)(np.ones((4, 3)))
@@ -359,9 +344,6 @@ class LSTMCell(_Cell):
 
 class GRUCell(_Cell):
     """One step of `GRU`; takes and returns what `RNNCell` does.
-
-    Raises:
-        ShapeError: if x or h has another shape.
 
     Example:
         >>> import numpy as np, tinygrad_lite as tg

@@ -1,4 +1,7 @@
-"""The transformer: layers of attention and of small networks, one after another, each beside a shortcut."""
+"""The transformer: layers of attention and of small networks, one after another, each beside a shortcut.
+
+Inputs and masks of other shapes than those that a docstring names raise `ShapeError`.
+"""
 
 from collections.abc import Callable
 from copy import deepcopy
@@ -80,9 +83,6 @@ class TransformerEncoderLayer(_Layer):
     Source: Vaswani et al. (2017), Attention is all you need; Xiong et al. (2020), On layer normalization in the
     transformer architecture, for `norm_first`.
 
-    Raises:
-        ShapeError: if inputs or masks have other shapes.
-
     Example:
         >>> import numpy as np, tinygrad_lite as tg
         >>> tg.nn.TransformerEncoderLayer(d_model=4, nhead=2, rng=0)(np.ones((3, 5, 4))).shape
@@ -102,9 +102,6 @@ class TransformerDecoderLayer(_Layer):
     """Self-attention, attention of the target to the memory, then the network; each part as in the encoder's layer.
 
     Source: Vaswani et al. (2017), Attention is all you need.
-
-    Raises:
-        ShapeError: if inputs or masks have other shapes.
 
     Example:
         >>> import numpy as np, tinygrad_lite as tg
@@ -219,9 +216,6 @@ class Transformer(Module):
     the result has the target's. All weights of two axes start from `init.xavier_uniform`.
 
     Source: Vaswani et al. (2017), Attention is all you need.
-
-    Raises:
-        ShapeError: if inputs or masks have other shapes.
 
     Example:
         >>> import numpy as np, tinygrad_lite as tg

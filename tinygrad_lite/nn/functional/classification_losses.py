@@ -1,4 +1,8 @@
-"""Losses of classifications: of one class of several, of two, or of several at once."""
+"""Losses of classifications: of one class of several, of two, or of several at once.
+
+Shapes that do not fit together raise `ShapeError`; class numbers that are not integers raise `UsageError`, and those of
+no class `InputError`.
+"""
 
 import numpy as np
 
@@ -22,7 +26,6 @@ def binary_cross_entropy(input: Array, target: Array, weight: Array = None, redu
     The weight multiplies the entries. For logits, `binary_cross_entropy_with_logits` is faster and exact.
 
     Raises:
-        ShapeError: if the shapes differ.
         InputError: if a probability or a target lies outside [0, 1].
 
     Example:
@@ -43,9 +46,6 @@ def binary_cross_entropy_with_logits(
 
     The weight multiplies the entries, and `pos_weight` the part of the positive class: w t log(1 + e⁻ᶻ) +
     (1 - t) log(1 + eᶻ). Both are broadcast to the entries.
-
-    Raises:
-        ShapeError: if the shapes differ.
 
     Example:
         >>> float(binary_cross_entropy_with_logits(np.array([-1000.0]), np.array([1.0])))
@@ -77,7 +77,6 @@ def cross_entropy(
     Source of the smoothing: Szegedy et al. (2016), Rethinking the Inception architecture, section 7.
 
     Raises:
-        ShapeError: if the shapes do not fit.
         UsageError: if class numbers are not integers.
         InputError: if a class number lies outside [0, C), or the smoothing outside [0, 1].
 
@@ -112,9 +111,6 @@ def nll_loss(
     """-w[t] log p[t] for log-probabilities of shape (C,), (N, C) or (N, C, …), class numbers as in `cross_entropy`.
 
     Entries of the class `ignore_index` are 0. A mean divides by the sum of the others' weights.
-
-    Raises:
-        ShapeError, UsageError, InputError: as `cross_entropy`.
 
     Example:
         >>> float(nll_loss(np.array([[-1.0, -2.0]]), np.array([1])))
@@ -221,9 +217,6 @@ def multilabel_margin_loss(input: Array, target: Array, reduction: str = "mean")
 
     A row of the target holds class numbers and ends at its first negative number. Shapes are (N, C) or (C,).
 
-    Raises:
-        ShapeError, UsageError, InputError: as `cross_entropy`.
-
     Example:
         >>> x = np.array([0.1, 0.2, 0.4, 0.8])
         >>> float(multilabel_margin_loss(x, np.array([3, 0, -1, 1])).round(4))
@@ -252,9 +245,6 @@ def multilabel_margin_loss(input: Array, target: Array, reduction: str = "mean")
 def multilabel_soft_margin_loss(input: Array, target: Array, weight: Array = None, reduction: str = "mean") -> Array:
     """The mean over the last axis, the classes, of w (t log(1 + e⁻ᶻ) + (1 - t) log(1 + eᶻ)).
 
-    Raises:
-        ShapeError: if the shapes differ.
-
     Example:
         >>> float(multilabel_soft_margin_loss(np.array([[-1000.0, 0.0]]), np.array([[1.0, 0.0]])).round(4))
         500.3466
@@ -265,9 +255,6 @@ def multilabel_soft_margin_loss(input: Array, target: Array, weight: Array = Non
 
 def soft_margin_loss(input: Array, target: Array, reduction: str = "mean") -> Array:
     """log(1 + exp(-t x)) for targets of 1 and -1, without overflow.
-
-    Raises:
-        ShapeError: if the shapes differ.
 
     Example:
         >>> float(soft_margin_loss(np.array([-1000.0, 1000.0]), np.array([1.0, 1.0])))

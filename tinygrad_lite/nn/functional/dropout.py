@@ -1,4 +1,7 @@
-"""Dropout, entry by entry or channel by channel. `inplace` is there for PyTorch's definitions and changes nothing."""
+"""Dropout, entry by entry or channel by channel. `inplace` is there for PyTorch's definitions and changes nothing.
+
+A probability outside [0, 1] raises `InputError`, an input with another number of axes `ShapeError`.
+"""
 
 from math import sqrt
 
@@ -18,9 +21,6 @@ def dropout(input: Array, p: float = 0.5, training: bool = True, inplace: bool =
 
     Source: Srivastava et al. (2014), Dropout: a simple way to prevent neural networks from overfitting.
 
-    Raises:
-        InputError: if p does not lie in [0, 1].
-
     Example:
         >>> dropout(np.ones(6), 0.5, rng=0)
         array([2., 0., 0., 0., 2., 2.])
@@ -30,10 +30,6 @@ def dropout(input: Array, p: float = 0.5, training: bool = True, inplace: bool =
 
 def dropout1d(input: Array, p: float = 0.5, training: bool = True, inplace: bool = False, *, rng: Rng = None) -> Array:
     """`dropout` of whole channels of x (N, C, L) or (C, L).
-
-    Raises:
-        InputError: if p does not lie in [0, 1].
-        ShapeError: if x has another number of axes.
 
     Example:
         >>> dropout1d(np.ones((3, 2)), 0.5, rng=0)
@@ -50,10 +46,6 @@ def dropout2d(input: Array, p: float = 0.5, training: bool = True, inplace: bool
 
     Source: Tompson et al. (2014), Efficient object localization using convolutional networks.
 
-    Raises:
-        InputError: if p does not lie in [0, 1].
-        ShapeError: if x has another number of axes.
-
     Example:
         >>> dropout2d(np.ones((1, 3, 1, 2)), 0.5, rng=0)[0, :, 0]
         array([[2., 2.],
@@ -66,10 +58,6 @@ def dropout2d(input: Array, p: float = 0.5, training: bool = True, inplace: bool
 
 def dropout3d(input: Array, p: float = 0.5, training: bool = True, inplace: bool = False, *, rng: Rng = None) -> Array:
     """`dropout` of whole channels of x (N, C, D, H, W) or (C, D, H, W).
-
-    Raises:
-        InputError: if p does not lie in [0, 1].
-        ShapeError: if x has another number of axes.
 
     Example:
         >>> dropout3d(np.ones((3, 1, 1, 2)), 0.5, rng=0)[:, 0, 0]
@@ -88,9 +76,6 @@ def alpha_dropout(
 
     Source: Klambauer et al. (2017), Self-normalizing neural networks, appendix L.
 
-    Raises:
-        InputError: if p does not lie in [0, 1].
-
     Example:
         >>> alpha_dropout(np.zeros(4), 0.5, training=True, rng=0).round(4)
         array([ 0.7792, -0.7792, -0.7792, -0.7792])
@@ -104,7 +89,6 @@ def feature_alpha_dropout(
     """`alpha_dropout` of whole channels: the first two axes of x (N, C, …).
 
     Raises:
-        InputError: if p does not lie in [0, 1].
         ShapeError: if x has fewer than two axes, in training.
 
     Example:

@@ -1,4 +1,7 @@
-"""Losses of numbers and of distributions. A loss takes the prediction first, then the target of the same shape."""
+"""Losses of numbers and of distributions.
+
+A loss takes the prediction first, then the target of the same shape; shapes that differ raise `ShapeError`.
+"""
 
 from math import log, pi
 
@@ -19,9 +22,6 @@ __all__ = ["gaussian_nll_loss", "huber_loss", "kl_div", "l1_loss", "mse_loss", "
 def mse_loss(input: Array, target: Array, reduction: str = "mean", weight: Array = None) -> Array:
     """(x - t)²; with a weight for each entry, a mean divides by the sum of the weights.
 
-    Raises:
-        ShapeError: if the shapes differ.
-
     Example:
         >>> float(mse_loss(np.array([1.0, 3.0]), np.array([0.0, 0.0])))
         5.0
@@ -32,9 +32,6 @@ def mse_loss(input: Array, target: Array, reduction: str = "mean", weight: Array
 
 def l1_loss(input: Array, target: Array, reduction: str = "mean", weight: Array = None) -> Array:
     """|x - t|; with a weight for each entry, a mean divides by the sum of the weights.
-
-    Raises:
-        ShapeError: if the shapes differ.
 
     Example:
         >>> float(l1_loss(np.array([1.0, -3.0]), np.array([0.0, 0.0])))
@@ -50,7 +47,6 @@ def huber_loss(input: Array, target: Array, reduction: str = "mean", delta: floa
     Source: Huber (1964), Robust estimation of a location parameter.
 
     Raises:
-        ShapeError: if the shapes differ.
         InputError: if delta is not positive.
 
     Example:
@@ -72,7 +68,6 @@ def smooth_l1_loss(input: Array, target: Array, reduction: str = "mean", beta: f
     Source: Girshick (2015), Fast R-CNN, eq. 3.
 
     Raises:
-        ShapeError: if the shapes differ.
         InputError: if beta is negative.
 
     Example:
@@ -90,9 +85,6 @@ def kl_div(input: Array, target: Array, reduction: str = "mean", log_target: boo
     """t (log t - x), entry by entry, of log-probabilities x and probabilities t, or their logarithms.
 
     Its sum is the Kullback-Leibler divergence; `reduction="batchmean"` divides that by the length of the first axis.
-
-    Raises:
-        ShapeError: if the shapes differ.
 
     Example:
         >>> p, q = np.array([[0.5, 0.5]]), np.array([[0.25, 0.75]])
@@ -116,9 +108,6 @@ def poisson_nll_loss(
     """eˣ - t x of the logarithm x of a rate, or x - t log(x + ε) of the rate itself.
 
     `full` adds Stirling's approximation of log t!, t log t - t + ½ log(2πt), where t > 1.
-
-    Raises:
-        ShapeError: if the shapes differ.
 
     Example:
         >>> float(poisson_nll_loss(np.array([0.0]), np.array([3.0])))

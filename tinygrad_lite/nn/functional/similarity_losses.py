@@ -1,4 +1,7 @@
-"""Losses that move what is similar together and what is not apart, by a margin."""
+"""Losses that move what is similar together and what is not apart, by a margin.
+
+Shapes that do not fit together raise `ShapeError`, a margin that must be positive and is not, `InputError`.
+"""
 
 from collections.abc import Callable
 
@@ -25,9 +28,6 @@ def _hinge(x: Array) -> Array:
 def hinge_embedding_loss(input: Array, target: Array, margin: float = 1.0, reduction: str = "mean") -> Array:
     """x where the target is 1, max(0, margin - x) where it is -1, for distances x.
 
-    Raises:
-        ShapeError: if the shapes differ.
-
     Example:
         >>> float(hinge_embedding_loss(np.array([0.5, 0.25]), np.array([1.0, -1.0]), reduction="sum"))
         1.25
@@ -42,9 +42,6 @@ def margin_ranking_loss(
 ) -> Array:
     """max(0, margin - t (x - y)), where t = 1 says that x should be the larger one, and t = -1 that y should.
 
-    Raises:
-        ShapeError: if the shapes differ.
-
     Example:
         >>> float(margin_ranking_loss(np.array([1.0]), np.array([3.0]), np.array([1.0])))
         2.0
@@ -58,9 +55,6 @@ def cosine_embedding_loss(
     input1: Array, input2: Array, target: Array, margin: float = 0.0, reduction: str = "mean"
 ) -> Array:
     """1 - cos(u, v) where the target is 1, max(0, cos(u, v) - margin) where it is -1; u, v (N, D) or (D,).
-
-    Raises:
-        ShapeError: if the shapes do not fit.
 
     Example:
         >>> u, v = np.array([3.0, 4.0]), np.array([4.0, 3.0])
@@ -95,10 +89,6 @@ def triplet_margin_loss(
 
     Source: Balntas et al. (2016), Learning local feature descriptors with triplets, eq. 2 and section 3.2.
 
-    Raises:
-        ShapeError: if the numbers of axes differ.
-        InputError: if the margin is not positive.
-
     Example:
         >>> float(triplet_margin_loss(np.zeros(1), np.array([3.0]), np.array([2.0]), eps=0))
         2.0
@@ -125,10 +115,6 @@ def triplet_margin_with_distance_loss(
     reduction: str = "mean",
 ) -> Array:
     """`triplet_margin_loss` with any distance; by default `pairwise_distance`.
-
-    Raises:
-        ShapeError: if the numbers of axes differ.
-        InputError: if the margin is not positive.
 
     Example:
         >>> distance = lambda a, b: np.sum(np.square(a - b), axis=-1)
