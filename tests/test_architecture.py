@@ -114,6 +114,24 @@ def test_the_engine_is_short_enough_to_read() -> None:
         assert [lines_of(node, files[file]) <= 25 for node in nodes] == [True], function
 
 
+def test_all_layers_are_short_enough_to_read() -> None:
+    """Layers and their functions, without the imports and the lists of public names of their files."""
+    others = {"hidden", "hooks", "init", "module", "state", "structure", "substitution"}  # what a module is
+    sizes = {}
+    for path in sorted([*(PACKAGE / "nn").glob("*.py"), *(PACKAGE / "nn" / "functional").glob("*.py")]):
+        if path.stem not in others:
+            text = path.read_text()
+            aside = [
+                x for x in ast.parse(text).body if isinstance(x, ast.Import | ast.ImportFrom) or is_list_of_names(x)
+            ]
+            sizes[path] = lines_of(ast.parse(text), text) - sum(lines_of(node, text) for node in aside)
+    assert sum(sizes.values()) <= 3000
+
+
+def is_list_of_names(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "__all__"
+
+
 def test_operations_do_not_know_tensors() -> None:
     for path in (PACKAGE / "ops").rglob("*.py"):
         names = {node.id for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Name)}

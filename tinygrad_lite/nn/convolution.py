@@ -13,7 +13,7 @@ from tinygrad_lite.nn import init
 from tinygrad_lite.nn.functional.checks import check_counts
 from tinygrad_lite.nn.functional.convolution import padding_widths
 from tinygrad_lite.nn.functional.padding import MODES
-from tinygrad_lite.nn.functional.sizes import Sizes, per_axis
+from tinygrad_lite.nn.functional.sizes import Shape, Sizes, per_axis
 from tinygrad_lite.nn.spatial import Spatial
 
 __all__ = ["Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d", "Fold", "Unfold"]
@@ -138,7 +138,7 @@ class _ConvTranspose(_Conv):
         settings = self.stride, self.padding, more, self.groups, self.dilation
         return self.call("conv_transpose{}d", input, self.weight, self.bias, *settings)
 
-    def _missing(self, shape: tuple[int, ...], output_size: Any) -> tuple[int, ...]:
+    def _missing(self, shape: Shape, output_size: Any) -> tuple[int, ...]:
         """The output padding that makes the result as large as asked for."""
         size = list(output_size)[-self.axes :] if np.ndim(output_size) else [output_size] * self.axes
         padding = per_axis("padding", self.padding, self.axes)

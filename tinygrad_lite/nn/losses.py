@@ -262,15 +262,9 @@ class TripletMarginWithDistanceLoss(_Loss):
         self.swap = swap
 
     def forward(self, anchor: Array, positive: Array, negative: Array) -> Array:
-        return functional.triplet_margin_with_distance_loss(
-            anchor,
-            positive,
-            negative,
-            distance_function=self.distance_function,
-            margin=self.margin,
-            swap=self.swap,
-            reduction=self.reduction,
-        )
+        settings: Any = {"margin": self.margin, "swap": self.swap, "reduction": self.reduction}
+        vectors, distance = (anchor, positive, negative), self.distance_function
+        return functional.triplet_margin_with_distance_loss(*vectors, distance_function=distance, **settings)
 
 
 class CTCLoss(_Loss):

@@ -208,9 +208,8 @@ def _merged(mask: Array, padding: Array, shape: tuple[int, ...], further: int, d
     if mask is not None:
         mask = _added(mask, dtype, hides=True)
         if mask.shape not in ((length, keys), (count * heads, length, keys)):
-            raise ShapeError(
-                f"attn_mask needs the shape {(length, keys)} or {(count * heads, length, keys)}, got {mask.shape}"
-            )
+            needed = f"{(length, keys)} or {(count * heads, length, keys)}"
+            raise ShapeError(f"attn_mask needs the shape {needed}, got {mask.shape}")
         parts.append(mask if mask.ndim == 2 else np.reshape(mask, (count, heads, length, keys)))
     if padding is not None:
         padding = _added(padding, dtype, hides=True)

@@ -9,7 +9,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import InputError, ShapeError
-from tinygrad_lite.nn.functional.sizes import Sizes, check_axes, fixed, in_dimensions, per_axis, with_batch
+from tinygrad_lite.nn.functional.sizes import Shape, Sizes, check_axes, fixed, in_dimensions, per_axis, with_batch
 from tinygrad_lite.ops.networks import convolution
 from tinygrad_lite.ops.shapes.indexing import scatter
 
@@ -51,14 +51,7 @@ def conv(
 
 @lru_cache
 def _settings(
-    axes: int,
-    shape: tuple[int, ...],
-    kernel: tuple[int, ...],
-    bias: tuple[int, ...] | None,
-    stride: Any,
-    padding: Any,
-    dilation: Any,
-    groups: int,
+    axes: int, shape: Shape, kernel: Shape, bias: Shape | None, stride: Any, padding: Any, dilation: Any, groups: int
 ) -> dict[str, Any]:
     """What a convolution needs to know, checked once for each form of a call: a check takes longer than small ones."""
     name = f"conv{axes}d"
@@ -105,9 +98,7 @@ def conv_transpose(
     steps, gaps = (per_axis(*setting, axes, 1) for setting in (("stride", stride), ("dilation", dilation)))
     widths, more = per_axis("padding", padding, axes), per_axis("output_padding", output_padding, axes)
     if any(m >= max(s, d) for m, s, d in zip(more, steps, gaps)):
-        raise InputError(
-            f"output_padding must be smaller than the stride or the dilation; got {more} with {steps} and {gaps}"
-        )
+        raise InputError(f"output_padding must be smaller than stride or dilation; got {more} with {steps} and {gaps}")
     # the result ends `more` entries later; what lies behind all that the kernel reaches is 0
     behind = [max(m - p, 0) for m, p in zip(more, widths)]
     pairs = tuple((p, max(p - m, 0)) for m, p in zip(more, widths))
@@ -189,7 +180,7 @@ def _shifted(y: Array, bias: Array, axes: int) -> Array:
     return y if bias is None else y + np.reshape(bias, (-1, *(1,) * axes))
 
 
-def padding_widths(padding: Any, kernel: tuple[int, ...], stride: tuple[int, ...], dilation: tuple[int, ...]) -> Any:
+def padding_widths(padding: Any, kernel: Shape, stride: Shape, dilation: Shape) -> Any:
     """The widths in front and behind on each axis: from numbers, pairs of them, "same" or "valid"."""
     if isinstance(padding, str):
         if padding not in ("same", "valid"):
@@ -202,7 +193,7 @@ def padding_widths(padding: Any, kernel: tuple[int, ...], stride: tuple[int, ...
 
 
 def _at(
-    name: str, size: tuple[int, ...], kernel: Any, stride: Any, padding: Any, dilation: Any, axes: int
+    name: str, size: Shape, kernel: Any, stride: Any, padding: Any, dilation: Any, axes: int
 ) -> convolution.Geometry:
     """Where a kernel is put; raises `ShapeError` where it does not fit into the input."""
     kernel, stride, dilation = (
@@ -210,13 +201,11 @@ def _at(
     )
     at = convolution.geometry(size, kernel, stride, padding_widths(padding, kernel, stride, dilation), dilation)
     if any(n < 1 for n in at.out):
-        raise ShapeError(
-            f"{name}: the kernel reaches {at.reach} entries, more than the {at.padded} of the input with its padding"
-        )
+        raise ShapeError(f"{name}: the kernel reaches {at.reach} entries, more than the padded input's {at.padded}")
     return at
 
 
-def _check_kernel(name: str, shape: tuple[int, ...], axes: int, groups: int, front: str) -> None:
+def _check_kernel(name: str, shape: Shape, axes: int, groups: int, front: str) -> None:
     if not isinstance(groups, (int, np.integer)) or groups < 1:
         raise InputError(f"groups must be a whole number, at least 1; got {groups!r}")
     if len(shape) != axes + 2 or shape[0] % groups:
@@ -226,6 +215,6 @@ def _check_kernel(name: str, shape: tuple[int, ...], axes: int, groups: int, fro
         )
 
 
-def _check_bias(name: str, shape: tuple[int, ...] | None, channels: int) -> None:
+def _check_bias(name: str, shape: Shape | None, channels: int) -> None:
     if shape not in (None, (channels,)):
         raise ShapeError(f"{name} needs a bias of shape ({channels},), got {shape}")

@@ -191,10 +191,8 @@ def _channels(function: str, x: Array, *parameters: Array) -> tuple[int, ...]:
         raise ShapeError(f"{function} needs an input (N, C, ...) of two axes or more, got shape {shape}")
     for parameter in parameters:
         if parameter is not None and shape_of(parameter) != shape[1:2]:
-            raise ShapeError(
-                f"{function} needs parameters of shape {shape[1:2]}, one for each channel, for an input of shape "
-                f"{shape}; got {shape_of(parameter)}"
-            )
+            needed = f"parameters of shape {shape[1:2]}, one for each channel"
+            raise ShapeError(f"{function} needs {needed} of an input {shape}; got {shape_of(parameter)}")
     return shape
 
 

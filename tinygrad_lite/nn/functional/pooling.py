@@ -10,7 +10,7 @@ import numpy as np
 from tinygrad_lite.engine.arguments import as_array
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import InputError, ShapeError
-from tinygrad_lite.nn.functional.sizes import Sizes, check_axes, fixed, in_dimensions, per_axis
+from tinygrad_lite.nn.functional.sizes import Shape, Sizes, check_axes, fixed, in_dimensions, per_axis
 from tinygrad_lite.nn.init import Rng
 from tinygrad_lite.ops.networks import pooling
 from tinygrad_lite.ops.requirements import refuse_where
@@ -257,15 +257,7 @@ class _Windows:
     """The windows of pooling on the last axes of an input, checked."""
 
     def __init__(
-        self,
-        name: str,
-        axes: int,
-        shape: tuple[int, ...],
-        kernel: Any,
-        stride: Any,
-        padding: Any,
-        dilation: Any,
-        ceil_mode: bool,
+        self, name: str, axes: int, shape: Shape, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool
     ) -> None:
         check_axes(name, shape, axes)
         self.size = shape[-axes:]
@@ -282,9 +274,9 @@ class _Windows:
             count = (ceil(steps) if ceil_mode else floor(steps)) + 1
             self.out.append(count - (ceil_mode and (count - 1) * s >= n + p))
         if min(self.out) < 1:
+            window = f"a window of {tuple(self.reach)}"
             raise ShapeError(
-                f"{name}: a window of {tuple(self.reach)} does not fit into an input of shape {shape} with "
-                f"padding {self.padding}"
+                f"{name}: {window} does not fit into an input of shape {shape} with padding {self.padding}"
             )
         ends = [(m - 1) * s + reach for m, s, reach in zip(self.out, self.stride, self.reach)]
         behind = [max(end - n - p, 0) for end, n, p in zip(ends, self.size, self.padding)]
@@ -328,7 +320,7 @@ def _adaptive(n: int, m: int) -> tuple[Array, Array]:
     return j * n // m, -(-(j + 1) * n // m)
 
 
-def _table(rows: Sequence[Array], size: tuple[int, ...]) -> Array:
+def _table(rows: Sequence[Array], size: Shape) -> Array:
     """The positions in a flattened image that each window sees, (…, windows, entries), from those along each axis."""
     positions: Any = 0
     for axis, (row, n) in enumerate(zip(rows, size)):

@@ -147,10 +147,7 @@ def gaussian_nll_loss(
     elif given == shape[:-1] and given != shape:
         var = np.expand_dims(var, -1)
     elif len(given) != len(shape) or [m for m, n in zip(given, shape) if m != n] not in ([], [1]):
-        raise ShapeError(
-            f"a variance for an input of shape {shape} needs that shape, 1 for an axis of it, or one axis "
-            f"less; got {given}"
-        )
+        raise ShapeError(f"a variance has the shape {shape} of the input, with 1 for an axis, or one less; got {given}")
     values = var.data if isinstance(var, Tensor) else var
     requirements.refuse_where(np.less(values, 0), values, message="a variance must not be negative, got {}")
     var = at_least(var, eps)

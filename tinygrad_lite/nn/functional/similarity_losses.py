@@ -4,6 +4,7 @@ Shapes that do not fit together raise `ShapeError`, a margin that must be positi
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -63,10 +64,8 @@ def cosine_embedding_loss(
     """
     losses.check_same_shape(input1, input2)
     if np.shape(target) != np.shape(input1)[:-1] or np.ndim(input1) not in (1, 2):
-        raise ShapeError(
-            f"cosine_embedding_loss needs vectors (N, D) and targets (N,), or (D,) and (); got {np.shape(input1)} and "
-            f"{np.shape(target)}"
-        )
+        given = f"{np.shape(input1)} and {np.shape(target)}"
+        raise ShapeError(f"cosine_embedding_loss needs vectors (N, D) and targets (N,), or (D,) and (); got {given}")
     squares = [np.sum(np.square(x), axis=-1) + 1e-12 for x in (input1, input2)]
     cosine = np.sum(input1 * input2, axis=-1) / np.sqrt(squares[0] * squares[1])
     together = np.where(np.equal(target, 1), 1 - cosine, 0.0)
@@ -93,15 +92,13 @@ def triplet_margin_loss(
         >>> float(triplet_margin_loss(np.zeros(1), np.array([3.0]), np.array([2.0]), eps=0))
         2.0
     """
-    return triplet_margin_with_distance_loss(
-        anchor,
-        positive,
-        negative,
-        distance_function=lambda a, b: pairwise_distance(a, b, p, eps),
-        margin=margin,
-        swap=swap,
-        reduction=reduction,
-    )
+
+    def distance(a: Array, b: Array) -> Array:
+        return pairwise_distance(a, b, p, eps)
+
+    vectors = anchor, positive, negative
+    settings: Any = {"margin": margin, "swap": swap, "reduction": reduction}
+    return triplet_margin_with_distance_loss(*vectors, distance_function=distance, **settings)
 
 
 def triplet_margin_with_distance_loss(

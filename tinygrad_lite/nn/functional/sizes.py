@@ -11,6 +11,7 @@ from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import InputError, ShapeError
 
 Sizes = int | Sequence[int]
+Shape = tuple[int, ...]
 
 
 def per_axis(name: str, value: Any, axes: int, least: int = 0) -> tuple[int, ...]:
@@ -41,7 +42,7 @@ def _is_whole(n: Any) -> bool:
     return isinstance(n, (int, np.integer)) and not isinstance(n, bool)
 
 
-def check_axes(name: str, shape: tuple[int, ...], axes: int, channels: int | None = None) -> None:
+def check_axes(name: str, shape: Shape, axes: int, channels: int | None = None) -> None:
     """Raise `ShapeError` unless a shape has the axes (channels, …) or (batch, channels, …)."""
     if len(shape) - axes not in (1, 2) or (channels is not None and shape[-axes - 1] != channels):
         letters = ", ".join("DHW"[-axes:] if axes > 1 else "L")

@@ -50,7 +50,7 @@ def interpolate(
     if axes not in (known := _AXES.get(mode, (1, 2, 3))):
         count = " or ".join(map(str, known))
         raise ShapeError(
-            f"interpolate with mode {mode!r} needs an input (N, C, …) with {count} axes of pixels, got shape {shape}"
+            f"interpolate: {mode!r} needs an input (N, C, …) with {count} axes of pixels, got shape {shape}"
         )
     if align_corners is not None and mode not in _AXES:
         raise InputError(f"interpolate: align_corners is for {', '.join(_AXES)}, not for {mode!r}")
