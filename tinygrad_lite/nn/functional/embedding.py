@@ -6,6 +6,7 @@ from tinygrad_lite.engine.grad_mode import no_grad
 from tinygrad_lite.engine.op import Array, Traced
 from tinygrad_lite.engine.tensor import Tensor, tensor
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
+from tinygrad_lite.nn.functional.checks import values_of
 from tinygrad_lite.ops.arithmetic.selection import stop_gradient
 from tinygrad_lite.ops.requirements import refuse_where
 from tinygrad_lite.ops.shapes.indexing import take
@@ -189,7 +190,7 @@ def _integers(name: str, x: Array) -> Array:
 
 
 def _check_range(name: str, numbers: Array, count: int) -> None:
-    values = numbers.data if isinstance(numbers, Tensor) else numbers
+    values = values_of(numbers)
     message = f"{name}: numbers lie in 0 … {count - 1}, got {{}}"
     refuse_where((values < 0) | (values >= count), values, message=message)
 

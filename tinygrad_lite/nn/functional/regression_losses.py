@@ -8,9 +8,8 @@ from math import log, pi
 import numpy as np
 
 from tinygrad_lite.engine.op import Array
-from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import ShapeError
-from tinygrad_lite.nn.functional.checks import check_positive
+from tinygrad_lite.nn.functional.checks import check_positive, values_of
 from tinygrad_lite.nn.functional.distances import at_least
 from tinygrad_lite.nn.functional.reductions import check_reduction, reduced, weighted
 from tinygrad_lite.ops import requirements
@@ -148,7 +147,7 @@ def gaussian_nll_loss(
         var = np.expand_dims(var, -1)
     elif len(given) != len(shape) or [m for m, n in zip(given, shape) if m != n] not in ([], [1]):
         raise ShapeError(f"a variance has the shape {shape} of the input, with 1 for an axis, or one less; got {given}")
-    values = var.data if isinstance(var, Tensor) else var
+    values = values_of(var)
     requirements.refuse_where(np.less(values, 0), values, message="a variance must not be negative, got {}")
     var = at_least(var, eps)
     entries = 0.5 * (np.log(var) + np.square(input - target) / var)
