@@ -17,7 +17,7 @@ LAYOUTS: dict[str, Callable[[Any], Any]] = {
     "every second": lambda x: np.repeat(x, 2, axis=0)[::2],
     "one row for all": lambda x: np.broadcast_to(x[:1], x.shape),
 }
-SHAPES = [(6, 5), (6, 200), (70, 80), (6, 4, 5)]
+SHAPES = [(6, 5), (6, 200), (70, 80), (6, 4, 5), (520, 4)]
 INDICES: list[Any] = [
     1,
     np.array([0, 2, 0, -1]),

@@ -112,11 +112,26 @@ def _add_at(total: Array, index: Index, addend: Array) -> None:
         positions = np.add.outer(index.ravel().astype(np.intp) * width, np.arange(width))
         rows = np.broadcast_to(addend, index.shape + total.shape[1:])
         np.add.at(total.reshape(-1), positions.ravel(), rows.ravel())  # to a flat array in a seventh of the time
+    elif _picks_wide_slices(index, total):
+        axis = len(index) - 1
+        slices = np.moveaxis(total, axis, 0)
+        addends = np.broadcast_to(addend, total.shape[:axis] + index[axis].shape + total.shape[axis + 1 :])
+        for i, part in zip(index[axis].tolist(), np.moveaxis(addends, axis, 0)):
+            slices[i] += part
     elif total.ndim == 1 or np.size(addend) < max(FEW_PARTS, total.size // FEW_PARTS) or type(total) is not np.ndarray:
         np.add.at(total, index, addend)
     else:  # the total lies in memory row by row
         positions = _getitem(places(total.shape), index)
         np.add.at(total.reshape(-1), positions.ravel(), np.broadcast_to(addend, positions.shape).ravel())
+
+
+def _picks_wide_slices(index: Index, total: Array) -> bool:
+    """Whether an index such as x[:, :, numbers] picks slices so wide that a loop over them costs little."""
+    last = index[-1] if type(index) is tuple and index else None
+    if type(last) is not np.ndarray or last.dtype.kind != "i" or last.ndim != 1 or type(total) is not np.ndarray:
+        return False
+    is_whole = all(type(part) is slice and part == slice(None) for part in index[:-1])
+    return is_whole and total.size >= 512 * total.shape[len(index) - 1]
 
 
 def _picks_wide_rows(index: Index, total: Array) -> bool:
