@@ -9,6 +9,7 @@ import pytest
 import tinygrad_lite as tg
 from tests.distributions.samples import IDS, SAMPLES, Parameters, differentiable, made
 from tinygrad_lite import distributions as D
+from tinygrad_lite.distributions.poisson_mean import mean_log_factorial
 from tinygrad_lite.errors import InputError, MatrixError, ShapeError, UsageError
 
 stats = pytest.importorskip("scipy.stats", reason="SciPy comes with the extra `examples`")
@@ -277,3 +278,14 @@ def test_divergences_are_integrals(p: D.Distribution, q: D.Distribution) -> None
     kinks = sorted({low, *(float(d.loc) for d in (p, q) if isinstance(d, D.Laplace)), high})
     integral = sum(integrate.quad(integrand, a, b, limit=200, epsabs=1e-11)[0] for a, b in pairwise(kinks))
     close(D.kl_divergence(p, q), integral, 1e-9)
+
+
+def test_the_mean_of_log_factorials_at_rates_of_every_size() -> None:
+    """At a large rate λ, the entropy of Poisson is ½ log(2πeλ) - 1/(12λ) - 1/(24λ²)."""
+    for rate in (9e3, 1.1e4, 1e6):
+        expected = 0.5 * np.log(2 * np.pi * np.e * rate) - 1 / (12 * rate) - 1 / (24 * rate**2)
+        np.testing.assert_allclose(D.Poisson(rate).entropy(), expected, rtol=1e-15 * rate * np.log(rate))
+    np.testing.assert_allclose(
+        mean_log_factorial(np.array([1e200, np.inf]), order=0), [1e200 * (np.log(1e200) - 1), np.inf]
+    )
+    assert np.isnan(mean_log_factorial(np.array([-1.0, np.nan]), order=1)).all()

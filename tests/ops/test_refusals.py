@@ -51,6 +51,7 @@ BAD_CALLS: list[tuple[Callable[[Any], Any], dict[str, Any]]] = [
     (lambda x: (OTHER, x), {}),
     (lambda x: ("ij", x), {}),
     (lambda x: ("ij,jk->ik", x), {}),
+    (lambda x: ("ij,ij->i", x[0], x[0]), {}),
     (lambda x: (x,), {"keepdims": "a"}),
     (lambda x: (x,), {"where": MASK}),
     (lambda x: (x, NINE), {"mode": "nonsense"}),

@@ -12,11 +12,12 @@ BERNOULLI = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 
 
 
 def _lgamma(x: Array) -> Array:
-    x = np.asarray(x)
-    positive = np.greater(x, 0)
-    values = map(math.lgamma, np.where(positive, x, 1).ravel().tolist())
-    y = np.fromiter(values, float, x.size).reshape(x.shape)
-    return np.where(positive, y, np.where(np.equal(x, 0), np.inf, np.nan)).astype(np.result_type(x, 1.0))[()]
+    z = np.asarray(x, float)
+    below = np.logical_and(np.greater(z, 0), np.less(z, 1e305))  # Python refuses what overflows
+    values = map(math.lgamma, np.where(below, z, 1).ravel().tolist())
+    beyond = np.where(np.logical_or(np.equal(z, 0), np.greater(z, 1)), np.inf, np.nan)
+    y = np.where(below, np.fromiter(values, float, z.size).reshape(z.shape), beyond)
+    return y.astype(np.result_type(x, 1.0))[()]
 
 
 def _polygamma(x: Array, order: int) -> Array:
@@ -26,7 +27,7 @@ def _polygamma(x: Array, order: int) -> Array:
     terms = np.sum((np.expand_dims(x, -1) + np.arange(count)) ** float(-s), axis=-1)
     z = x + count
     first = -np.log(z) if order == 0 else z ** float(-order) / order
-    inverse_square, series = 1 / (z * z), 0.0
+    inverse_square, series = (1 / z) ** 2, 0.0
     for j, number in reversed(list(enumerate(BERNOULLI, 1))):
         ratio = number * factorial(2 * j + order - 1) / (factorial(2 * j) * factorial(order))
         series = (series + ratio) * inverse_square

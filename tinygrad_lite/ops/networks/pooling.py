@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.engine.op import Array, primitive
+from tinygrad_lite.errors import ShapeError
 from tinygrad_lite.ops.arithmetic.reductions import closest
 from tinygrad_lite.ops.shapes.indexing import along, index_set, performed, scatter
 
@@ -26,8 +27,15 @@ def places(size: Sizes, kernel: Sizes, stride: Sizes, dilation: Sizes) -> tuple[
     )
 
 
+def _axes(x: Array, kernel: Sizes) -> range:
+    """The axes along which the windows lie."""
+    if np.ndim(x) < len(kernel):
+        raise ShapeError(f"windows of shape {kernel} need an array of at least {len(kernel)} axes, got {np.shape(x)}")
+    return range(np.ndim(x) - len(kernel), np.ndim(x))
+
+
 def _max_pool(x: Array, kernel: Sizes, stride: Sizes, dilation: Sizes) -> Array:
-    first, *others = places(x.shape[x.ndim - len(kernel) :], kernel, stride, dilation)
+    first, *others = places(x.shape[_axes(x, kernel).start :], kernel, stride, dilation)
     y = x[first]
     for index in others:
         y = np.maximum(y, x[index])
@@ -36,7 +44,7 @@ def _max_pool(x: Array, kernel: Sizes, stride: Sizes, dilation: Sizes) -> Array:
 
 def _max_pool_vjp(g: Array, y: Array, x: Array, kernel: Sizes, stride: Sizes, dilation: Sizes) -> Array:
     """The gradient goes to the first entry that is the largest, row by row; to the last of all if there is a NaN."""
-    size = np.shape(x)[np.ndim(x) - len(kernel) :]
+    size = np.shape(x)[_axes(x, kernel).start :]
     indices = places(size, kernel, stride, dilation)
     chosen, free = [], np.True_
     for index in indices[:-1]:
@@ -65,7 +73,7 @@ max_pool = primitive(
 
 
 def _sum_pool(x: Array, kernel: Sizes, stride: Sizes) -> Array:
-    for axis, k, s in zip(range(x.ndim - len(kernel), x.ndim), kernel, stride):
+    for axis, k, s in zip(_axes(x, kernel), kernel, stride):
         if k > 1 or s > 1:
             first, *others = (along(axis, index[1]) for index in places((x.shape[axis],), (k,), (s,), (1,)))
             y = x[first]
@@ -77,7 +85,7 @@ def _sum_pool(x: Array, kernel: Sizes, stride: Sizes) -> Array:
 
 def _sum_pool_vjp(g: Array, y: Array, x: Array, kernel: Sizes, stride: Sizes) -> Array:
     size = list(np.shape(g))
-    for axis, k, s in zip(range(np.ndim(x) - len(kernel), np.ndim(x)), kernel, stride):
+    for axis, k, s in zip(_axes(x, kernel), kernel, stride):
         size[axis] = np.shape(x)[axis]
         if k > 1 or s > 1:
             indices = tuple(along(axis, index[1]) for index in places((size[axis],), (k,), (s,), (1,)))
