@@ -82,7 +82,12 @@ def doors() -> Iterator[tuple[str, Callable[..., Any]]]:
 
 
 def passes_through_us(error: Exception) -> bool:
-    """Whether this package was called, and the error is not NumPy's about the call itself."""
+    """Whether this package was called, and the error is not NumPy's about the call itself.
+
+    NumPy's code that asks a tensor for a method of another kind of argument gets Python's AttributeError.
+    """
+    if isinstance(error, AttributeError) and isinstance(error.obj, tg.Tensor):
+        return False
     files = [frame.f_code.co_filename for frame, _ in traceback.walk_tb(error.__traceback__)]
     after_the_call = files[len(files) - files[::-1].index(__file__) :]
     return any(file.startswith(PACKAGE) for file in after_the_call)
