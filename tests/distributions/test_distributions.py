@@ -179,6 +179,33 @@ def test_float32_stays_float32(name: str, parameters: Parameters, value: Any) ->
         )
 
 
+NUMBERS = [sample for sample in SAMPLES if all(isinstance(x, (int, float)) for x in sample[1].values())]
+
+
+@pytest.mark.parametrize(("name", "parameters", "value"), NUMBERS, ids=[name for name, *_ in NUMBERS])
+def test_parameters_that_are_python_numbers_take_the_dtype_of_what_they_meet(
+    name: str, parameters: Parameters, value: Any
+) -> None:
+    narrow = {key: np.asarray(x, np.float32) if key != "total_count" else x for key, x in parameters.items()}
+    p, of_arrays = made(name, parameters), made(name, narrow)
+    for q in (p, p.expand((2, 1))):
+        assert (q.dtype, q.sample(rng=0).dtype, q.log_prob(q.sample(rng=0)).dtype) == (float, float, float)
+        for method in ("log_prob", "cdf", "icdf"):
+            x = np.float32([0.25, 0.5]) if method == "icdf" else value.astype(np.float32)[:2]
+            try:
+                found = getattr(q, method)(x)
+            except UsageError:
+                continue
+            assert found.dtype == np.float32
+            assert getattr(q, method)(tg.tensor(x)).dtype == np.float32
+            np.testing.assert_array_equal(found, getattr(of_arrays.expand(q.batch_shape), method)(x))
+        try:
+            divergences = [D.kl_divergence(q, of_arrays), D.kl_divergence(of_arrays, q), D.kl_divergence(q, q)]
+        except UsageError:
+            continue
+        assert [d.dtype for d in divergences] == [np.float32, np.float32, float]
+
+
 def test_samples_are_constants_and_rsamples_are_not() -> None:
     def mean(draw: str) -> Any:
         return tg.grad(lambda loc: np.mean(getattr(D.Normal(loc, 1.0), draw)((5,), rng=0)))(np.array(2.0))

@@ -1,6 +1,8 @@
 """What all distributions have in common: their parameters, the shapes of their batches, and checks of both."""
 
 from collections.abc import Callable, Mapping
+from copy import copy
+from functools import wraps
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -35,10 +37,17 @@ class Distribution:
     has_rsample: ClassVar[bool] = False
     has_enumerate_support: ClassVar[bool] = False
     event_shape: Shape = ()
+    _is_weak = False  # all parameters are Python numbers, so that what they meet says the dtype
+
+    def __init_subclass__(cls) -> None:
+        for name in ("log_prob", "cdf", "icdf"):
+            if name in vars(cls):
+                setattr(cls, name, _in_dtype_of_value(vars(cls)[name]))
 
     def _take(self, validate_args: bool | None, **parameters: Any) -> None:
         """Make fields of the parameters: arrays or tensors of one dtype, broadcast to the shape of the batch."""
         self.validate_args = validate_args is not False
+        self._is_weak = all(_is_number(x) for name, x in parameters.items() if name != "total_count")
         passed = (x.dtype for name, x in parameters.items() if hasattr(x, "dtype") and name != "total_count")
         self.dtype = np.result_type(1.0, *(dtype for dtype in passed if dtype.kind == "f"))
         self._names = tuple(parameters)
@@ -154,7 +163,19 @@ class Distribution:
             parameters[name] = np.broadcast_to(x, batch_shape + x.shape[x.ndim - event_dim :])
         kind: Any = type(self)
         made: Self = kind(**parameters, **self._settings(), validate_args=False)
-        made.validate_args = self.validate_args
+        made.validate_args, made._is_weak = self.validate_args, self._is_weak
+        return made
+
+    def in_dtype_of(self, other: Any) -> Self:
+        """The distribution in the dtype of a value or of another one, if all of its own parameters are Python numbers."""
+        dtype = getattr(other, "dtype", None)
+        if not self._is_weak or dtype in (None, self.dtype) or np.dtype(dtype).kind != "f":
+            return self
+        made = copy(self)
+        made.dtype = np.dtype(dtype)
+        for name, x in vars(self).items():  # also what follows from the parameters
+            if isinstance(x, (np.ndarray, np.generic)) and x.dtype == self.dtype:
+                setattr(made, name, x.astype(dtype))
         return made
 
     def _settings(self) -> dict[str, Any]:
@@ -180,6 +201,14 @@ class derived:  # noqa: N801  # it is used as `property` is
         return self if owner is None else self.rule(owner)
 
 
+def _in_dtype_of_value(method: Callable[[Any, Array], Array]) -> Callable[[Any, Array], Array]:
+    @wraps(method)
+    def call(self: Any, value: Array) -> Array:
+        return method(self.in_dtype_of(value), value)
+
+    return call
+
+
 def one_of(owner: object, **parameters: Any) -> dict[str, Any]:
     """The one parameter among several that was passed."""
     passed = {name: x for name, x in parameters.items() if x is not None}
@@ -191,6 +220,10 @@ def one_of(owner: object, **parameters: Any) -> dict[str, Any]:
 def sum_last(x: Array, count: int) -> Array:
     """The sum over the last axes."""
     return np.sum(x, axis=tuple(range(-count, 0))) if count else x
+
+
+def _is_number(x: Any) -> bool:
+    return isinstance(x, (int, float)) and not hasattr(x, "dtype")
 
 
 def _value(x: Any) -> Any:

@@ -57,7 +57,7 @@ def kl_divergence(p: Distribution, q: Distribution) -> Array:
     for kind_p in type(p).__mro__:
         for kind_q in type(q).__mro__:
             if (kind_p, kind_q) in _FORMULAS:
-                return _FORMULAS[kind_p, kind_q](p, q)
+                return _FORMULAS[kind_p, kind_q](p.in_dtype_of(q), q.in_dtype_of(p))
     raise UsageError(
         f"no formula is known for the divergence of {type(p).__name__} from {type(q).__name__}: enter one with "
         "@register_kl, or take the mean of p.log_prob(x) - q.log_prob(x) over samples x of p"
