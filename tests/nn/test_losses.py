@@ -365,6 +365,35 @@ def test_losses_stay_in_single_precision(name: str) -> None:
     assert y.dtype == x.grad.dtype == np.float32
 
 
+OF_ENTRIES = (
+    "mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "kl_div", "poisson_nll_loss", "soft_margin_loss",
+    "multilabel_soft_margin_loss", "hinge_embedding_loss", "binary_cross_entropy", "binary_cross_entropy_with_logits",
+)  # fmt: skip
+WHOLE = np.array([[0, 1, 1], [1, 0, 1]])
+OF_WHOLE_TARGETS: dict[str, Any] = {
+    **dict.fromkeys(OF_ENTRIES, lambda f, x, t: f(x, t)),
+    "poisson_nll_loss, full": lambda f, x, t: f(x, 3 * t, full=True),
+    "binary_cross_entropy_with_logits, weights": lambda f, x, t: f(x, t, pos_weight=np.float32(2)),
+    "gaussian_nll_loss": lambda f, x, t: f(x, t, x),
+    "margin_ranking_loss": lambda f, x, t: f(x, 2 * x, t),
+    "cosine_embedding_loss": lambda f, x, t: f(x, 2 * x, t[:, 0]),
+}
+
+
+@pytest.mark.parametrize("name", OF_WHOLE_TARGETS)
+def test_integer_targets_do_not_widen(name: str) -> None:
+    """Those of float64 do, as everywhere."""
+    call, function = OF_WHOLE_TARGETS[name], getattr(F, name.split(",")[0])
+    x = tg.tensor(P.astype(np.float32), requires_grad=True)
+    expected = call(function, x, WHOLE.astype(np.float32))
+    for target in (WHOLE, WHOLE.astype(np.uint8), WHOLE.astype(bool), tg.tensor(WHOLE)):
+        y = call(function, x, target)
+        assert y.dtype == np.float32
+        assert y.numpy() == expected.numpy()
+    wide = call(function, x, WHOLE.astype(float))
+    assert wide.dtype == (np.float32 if name in ("hinge_embedding_loss", "cosine_embedding_loss") else np.float64)
+
+
 def test_classes_of_more_axes_and_of_none() -> None:
     rows, labels = np.moveaxis(DEEP, 1, 2).reshape(8, 3), DEEP_LABELS.ravel()
     for settings in ({}, {"weight": W}, {"ignore_index": 1}, {"label_smoothing": 0.1, "ignore_index": 1, "weight": W}):
@@ -516,6 +545,41 @@ ERRORS: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "ctc targets": (lambda: F.ctc_loss(SEQUENCES, FLAT[:4], STEPS, LENGTHS), ShapeError, r"\(4,\).*\[3 1 2\]"),
     "ctc label": (lambda: F.ctc_loss(SEQUENCES, WORDS, STEPS, (3, 1, 3)), InputError, "got 9"),
 }
+
+
+VECTORS = (np.zeros((2, 3)), np.zeros((2, 3)))
+# wrong shapes and labels, by what a loss takes
+MISTAKES: dict[tuple[str, ...], list[tuple[Any, ...]]] = {
+    OF_ENTRIES: [(Z, Z[0]), (Z, Z[:, :2]), (Z, WHOLE[0])],
+    ("cross_entropy", "nll_loss", "multi_margin_loss"): [
+        (Z, LABELS[:1]), (Z, np.array([0, 7])), (Z, np.array([0, -7])), (Z, Z[:, 0]), (Z, LABELS, W[:2]),
+    ],
+    ("multilabel_margin_loss",): [(Z, LABELS), (Z, 7 * WHOLE), (Z, Z)],
+    ("margin_ranking_loss",): [(*VECTORS, LABELS), (Z, Z[0], LABELS)],
+    ("cosine_embedding_loss",): [(*VECTORS, np.ones(3)), (Z, Z[0], LABELS)],
+    ("triplet_margin_loss", "triplet_margin_with_distance_loss"): [(*VECTORS, Z[0]), (*VECTORS, Z[:, :2])],
+    ("gaussian_nll_loss",): [(Z, Z[:, :2], Z), (Z, np.zeros((4, 2, 3)), Z), (Z, Z, np.ones(4)), (Z, Z, Z - 1)],
+    ("ctc_loss",): [
+        (SEQUENCES, WORDS, STEPS, (3, 1, 3)), (SEQUENCES, WORDS, STEPS, (1, 2)), (SEQUENCES, FLAT[:4], STEPS, LENGTHS),
+        (SEQUENCES, WORDS, (4, 5, 4), LENGTHS), (SEQUENCES, WORDS, STEPS, (3, 1, 9)), (X[0], LABELS, 1, 1),
+    ],
+    ("pairwise_distance", "cosine_similarity"): [(Z, Z[:, :2]), (np.zeros(4), Z)],
+    ("linear",): [(Z, np.zeros((4, 2))), (Z, np.zeros((4, 3)), np.zeros(3)), (np.array(1.0), Z)],
+    ("pdist",): [(DEEP,)],
+    ("bilinear",): [(Z, Z, np.zeros((4, 3, 2)))],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("as_tensor", [False, True])
+@pytest.mark.parametrize(
+    ("name", "arguments"), [(name, x) for names, calls in MISTAKES.items() for name in names for x in calls]
+)
+def test_an_error_names_the_function(name: str, arguments: Any, as_tensor: bool) -> None:
+    x = tg.tensor(arguments[0], requires_grad=True) if as_tensor else arguments[0]
+    if name == "multi_margin_loss" and len(arguments) == 3:
+        arguments = (*arguments[:2], 1, 1.0, arguments[2])
+    with pytest.raises((ShapeError, InputError, UsageError), match=f"^{name}"):
+        getattr(F, name)(x, *arguments[1:])
 
 
 @pytest.mark.parametrize(("attempt", "kind", "message"), ERRORS.values(), ids=list(ERRORS))

@@ -167,7 +167,7 @@ class Distribution:
         return made
 
     def in_dtype_of(self, other: Any) -> Self:
-        """The distribution in the dtype of a value or of another one, if all of its own parameters are Python numbers."""
+        """The distribution in the dtype of a value or of another one, if all its own parameters are Python numbers."""
         dtype = getattr(other, "dtype", None)
         if not self._is_weak or dtype in (None, self.dtype) or np.dtype(dtype).kind != "f":
             return self

@@ -39,7 +39,7 @@ class _Norm(Module):
 class _RunningNorm(_Norm):
     """A normalisation per channel that may keep running statistics."""
 
-    _ranks: tuple[int, ...]
+    _axes: tuple[str, ...]  # a letter for each axis
     running_mean: Tensor | None
     running_var: Tensor | None
     num_batches_tracked: Tensor | None
@@ -67,9 +67,10 @@ class _RunningNorm(_Norm):
         self.num_batches_tracked = tensor(0) if track_running_stats else None
 
     def _check_axes(self, x: Array) -> None:
-        if len(np.shape(x)) not in self._ranks:
-            ranks = " or ".join(map(str, self._ranks))
-            raise ShapeError(f"{self.summary()} needs an input of {ranks} axes, got shape {np.shape(x)}")
+        shape = np.shape(x)
+        if len(shape) not in map(len, self._axes):
+            known = " or ".join(f"({', '.join(axes)})" for axes in self._axes)
+            raise ShapeError(f"{self.summary()} needs an input {known} with C = {self.num_features}, got shape {shape}")
 
 
 class _BatchNorm(_RunningNorm):
@@ -107,19 +108,19 @@ class BatchNorm1d(_BatchNorm):
         tensor([0.2, 0. ])
     """
 
-    _ranks = (2, 3)
+    _axes = ("NC", "NCL")
 
 
 class BatchNorm2d(_BatchNorm):
     """`BatchNorm1d` for images (N, C, H, W)."""
 
-    _ranks = (4,)
+    _axes = ("NCHW",)
 
 
 class BatchNorm3d(_BatchNorm):
     """`BatchNorm1d` for volumes (N, C, D, H, W)."""
 
-    _ranks = (5,)
+    _axes = ("NCDHW",)
 
 
 class _InstanceNorm(_RunningNorm):
@@ -138,7 +139,7 @@ class _InstanceNorm(_RunningNorm):
 
     def forward(self, input: Array) -> Array:
         self._check_axes(input)
-        has_batch = len(np.shape(input)) == self._ranks[-1]
+        has_batch = len(np.shape(input)) == len(self._axes[-1])
         y = self._named(
             functional.instance_norm,
             input if has_batch else input[None],
@@ -168,19 +169,19 @@ class InstanceNorm1d(_InstanceNorm):
         array([[[-1.,  1.]]])
     """
 
-    _ranks = (2, 3)
+    _axes = ("CL", "NCL")
 
 
 class InstanceNorm2d(_InstanceNorm):
     """`InstanceNorm1d` for images (N, C, H, W) or (C, H, W)."""
 
-    _ranks = (3, 4)
+    _axes = ("CHW", "NCHW")
 
 
 class InstanceNorm3d(_InstanceNorm):
     """`InstanceNorm1d` for volumes (N, C, D, H, W) or (C, D, H, W)."""
 
-    _ranks = (4, 5)
+    _axes = ("CDHW", "NCDHW")
 
 
 class _LastAxesNorm(_Norm):

@@ -9,7 +9,7 @@ import numpy as np
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
 from tinygrad_lite.nn.functional.checks import shape_of, values_of
-from tinygrad_lite.nn.functional.reductions import check_reduction, reduced
+from tinygrad_lite.nn.functional.reductions import check_reduction, matched, reduced
 from tinygrad_lite.ops import requirements
 from tinygrad_lite.ops.networks import activations, losses
 from tinygrad_lite.ops.shapes.indexing import take
@@ -32,7 +32,7 @@ def binary_cross_entropy(input: Array, target: Array, weight: Array = None, redu
         >>> print(binary_cross_entropy(np.array([0.0, 1.0]), np.array([1.0, 1.0]), reduction="sum"))
         100.0
     """
-    losses.check_same_shape(input, target)
+    target = matched("binary_cross_entropy", input, target)
     _check_fractions("probabilities", input, "apply sigmoid first, or use binary_cross_entropy_with_logits")
     _check_fractions("targets", target, "0 and 1 stand for the two classes")
     entries = losses.binary_cross_entropy(input, target)
@@ -52,9 +52,9 @@ def binary_cross_entropy_with_logits(
         1000.0
     """
     check_reduction(reduction)
+    target = matched("binary_cross_entropy_with_logits", input, target)
     if weight is None and pos_weight is None:
         return losses.binary_cross_entropy_with_logits(input, target, reduction=reduction)
-    losses.check_same_shape(input, target)
     positive = target if pos_weight is None else pos_weight * target
     entries = positive * activations.softplus(-input) + (1 - target) * activations.softplus(input)
     return reduced(entries if weight is None else entries * weight, reduction)
@@ -86,22 +86,22 @@ def cross_entropy(
     """
     check_reduction(reduction)
     if not 0 <= label_smoothing <= 1:
-        raise InputError(f"label_smoothing must lie in [0, 1], got {label_smoothing}")
-    axis = _class_axis(input)
+        raise InputError(f"cross_entropy: label_smoothing must lie in [0, 1], got {label_smoothing}")
+    axis = _class_axis("cross_entropy", input)
     if shape_of(target) == shape_of(input) and values_of(target).dtype.kind == "f":
         target = (1 - label_smoothing) * target + label_smoothing / shape_of(input)[axis] if label_smoothing else target
         log_p = activations.log_softmax(input, axis=axis)
-        entries = -np.sum(target * _weighted(log_p, weight, axis), axis=axis)
+        entries = -np.sum(target * _weighted("cross_entropy", log_p, weight, axis), axis=axis)
         if reduction == "mean":
             return np.sum(entries) / max(entries.size, 1)
         return reduced(entries, reduction)
-    rows, labels, all_count = _rows(input, target, axis, ignore_index)
+    rows, labels, all_count = _rows("cross_entropy", input, target, axis, ignore_index)
     if weight is None and not label_smoothing:
         ignored = {} if all_count else {"ignore_index": ignore_index}
         loss = losses.cross_entropy(rows, labels, reduction=reduction, **ignored)
     else:
         log_p = activations.log_softmax(rows, axis=1)
-        loss = _of_class_numbers(log_p, labels, weight, ignore_index, reduction, label_smoothing)
+        loss = _of_class_numbers("cross_entropy", log_p, labels, weight, ignore_index, reduction, label_smoothing)
     return np.reshape(loss, shape_of(target)) if reduction == "none" else loss
 
 
@@ -117,21 +117,21 @@ def nll_loss(
         2.0
     """
     check_reduction(reduction)
-    rows, labels, all_count = _rows(input, target, _class_axis(input), ignore_index)
+    rows, labels, all_count = _rows("nll_loss", input, target, _class_axis("nll_loss", input), ignore_index)
     if all_count and weight is None:
         loss = reduced(losses.negative_log_likelihood(rows, labels), reduction)
     else:
-        loss = _of_class_numbers(rows, labels, weight, ignore_index, reduction, 0.0)
+        loss = _of_class_numbers("nll_loss", rows, labels, weight, ignore_index, reduction, 0.0)
     return np.reshape(loss, shape_of(target)) if reduction == "none" else loss
 
 
 def _of_class_numbers(
-    log_p: Array, labels: Array, weight: Array, ignore_index: int, reduction: str, smoothing: float
+    name: str, log_p: Array, labels: Array, weight: Array, ignore_index: int, reduction: str, smoothing: float
 ) -> Array:
     """The reduced loss of rows of log-probabilities and their class numbers, some of which are ignored."""
     kept = np.not_equal(labels, ignore_index)
     labels = np.where(kept, labels, 0)
-    by_class = _weighted(log_p, weight, 1)
+    by_class = _weighted(name, log_p, weight, 1)
     weights = kept.astype(log_p.dtype) if weight is None else np.where(kept, take(weight, labels), 0.0)
     entries = np.where(kept, losses.negative_log_likelihood(by_class, labels), 0.0)
     if smoothing:
@@ -140,26 +140,30 @@ def _of_class_numbers(
     return np.sum(entries) / np.sum(weights) if reduction == "mean" else reduced(entries, reduction)
 
 
-def _weighted(log_p: Array, weight: Array, axis: int) -> Array:
+def _weighted(name: str, log_p: Array, weight: Array, axis: int) -> Array:
     """The log-probabilities times the weights of their classes."""
     if weight is None:
         return log_p
-    weight = np.asarray(weight) if isinstance(weight, (list, tuple)) else weight
     classes = shape_of(log_p)[axis]
-    if shape_of(weight) != (classes,):
-        raise ShapeError(f"the weight needs an entry for each of {classes} classes, got shape {shape_of(weight)}")
+    weight = _class_weight(name, weight, classes)
     return log_p * np.reshape(weight, [classes if i == axis else 1 for i in range(len(shape_of(log_p)))])
 
 
-def _class_axis(x: Array) -> int:
+def _class_weight(name: str, weight: Array, classes: int) -> Array:
+    if shape_of(weight) != (classes,):
+        raise ShapeError(f"{name}: the weight needs an entry for each of {classes} classes, got {shape_of(weight)}")
+    return np.asarray(weight) if isinstance(weight, (list, tuple)) else weight
+
+
+def _class_axis(name: str, x: Array) -> int:
     """The class axis: the second axis, or the only one."""
     axes = len(shape_of(x))
     if axes == 0:
-        raise ShapeError("a classification needs an axis of classes, got a 0-d array")
+        raise ShapeError(f"{name} needs an axis of classes, got a 0-d array")
     return min(1, axes - 1)
 
 
-def _rows(x: Array, target: Array, axis: int, ignore_index: int | None) -> tuple[Array, Array, bool]:
+def _rows(name: str, x: Array, target: Array, axis: int, ignore_index: int | None) -> tuple[Array, Array, bool]:
     """The predictions as rows of classes, the checked class number of each row, and whether it is sure that all count.
 
     While a function is recorded this is never sure, since the next call has other class numbers.
@@ -168,13 +172,14 @@ def _rows(x: Array, target: Array, axis: int, ignore_index: int | None) -> tuple
     shape = shape_of(x)
     count = shape[axis]
     if labels.shape != shape[:axis] + shape[axis + 1 :]:
-        raise ShapeError(f"class numbers must have the shape {shape[:axis] + shape[axis + 1 :]}, got {labels.shape}")
+        needed = shape[:axis] + shape[axis + 1 :]
+        raise ShapeError(f"{name}: class numbers must have the shape {needed}, got {labels.shape}")
     if labels.size and labels.dtype.kind not in "iu":
-        raise UsageError(f"class numbers must be integers, got {labels.dtype}: write target.astype(int)")
+        raise UsageError(f"{name}: class numbers must be integers, got {labels.dtype}: write target.astype(int)")
     all_count = ignore_index is None or not 0 <= ignore_index < count
     if not all_count or hasattr(labels, "__trace__") or ((labels < 0) | (labels >= count)).any():
         counted = labels if ignore_index is None else labels * np.not_equal(labels, ignore_index)
-        message = f"class numbers lie in 0 … {count - 1}, got {{}}"
+        message = f"{name}: class numbers lie in 0 … {count - 1}, got {{}}"
         requirements.refuse_where((counted < 0) | (counted >= count), labels, message=message)
         all_count = ignore_index is None
     if not labels.size:
@@ -203,12 +208,13 @@ def multi_margin_loss(
         raise ShapeError(f"multi_margin_loss needs shape (N, C) or (C,), got {shape_of(input)}")
     input = np.reshape(input, 1) if shape_of(input) == () else input
     one = len(shape_of(input)) == 1 and np.size(target) == 1  # whose class number may be an array of it
-    rows, labels, _ = _rows(input, np.reshape(target, ()) if one else target, _class_axis(input), None)
+    given = np.reshape(target, ()) if one else target
+    rows, labels, _ = _rows("multi_margin_loss", input, given, len(shape_of(input)) - 1, None)
     hinges = activations.relu(margin + np.expand_dims(losses.negative_log_likelihood(rows, labels), 1) + rows)
     others = np.not_equal(np.expand_dims(labels, 1), np.arange(shape_of(rows)[1]))
     entries = np.mean(np.where(others, hinges if p == 1 else np.square(hinges), 0.0), axis=1)
     if weight is not None:
-        entries = entries * take(weight, labels)
+        entries = entries * take(_class_weight("multi_margin_loss", weight, shape_of(rows)[1]), labels)
     return np.reshape(entries, shape_of(target)) if reduction == "none" else reduced(entries, reduction)
 
 
@@ -226,13 +232,12 @@ def multilabel_margin_loss(input: Array, target: Array, reduction: str = "mean")
     if labels.shape != shape or len(shape) > 2:
         raise ShapeError(f"multilabel_margin_loss needs input and target (N, C) or (C,), got {shape}, {labels.shape}")
     if labels.size and labels.dtype.kind not in "iu":
-        raise UsageError(f"class numbers must be integers, got {labels.dtype}: write target.astype(int)")
+        raise UsageError(f"multilabel_margin_loss needs integers, got {labels.dtype}: write target.astype(int)")
     classes = shape[-1] if shape else 1
     x, labels = np.reshape(input, (-1, classes)), np.reshape(labels, (-1, classes))
     given = np.cumprod(labels >= 0, axis=1) > 0
-    requirements.refuse_where(
-        given & (labels >= classes), labels, message=f"class numbers lie below {classes}, got {{}}"
-    )
+    message = f"multilabel_margin_loss: class numbers lie below {classes}, got {{}}"
+    requirements.refuse_where(given & (labels >= classes), labels, message=message)
     labels = np.where(given, labels, 0)
     pairs = np.equal(np.expand_dims(labels, 2), np.arange(classes)) & np.expand_dims(given, 2)  # row, place, class
     others = np.logical_not(np.any(pairs, axis=1, keepdims=True))
@@ -249,6 +254,7 @@ def multilabel_soft_margin_loss(input: Array, target: Array, weight: Array = Non
         >>> float(multilabel_soft_margin_loss(np.array([[-1000.0, 0.0]]), np.array([[1.0, 0.0]])).round(4))
         500.3466
     """
+    target = matched("multilabel_soft_margin_loss", input, target)
     entries = binary_cross_entropy_with_logits(input, target, weight, "none")
     return reduced(np.mean(entries, axis=-1), reduction)
 
@@ -260,7 +266,7 @@ def soft_margin_loss(input: Array, target: Array, reduction: str = "mean") -> Ar
         >>> float(soft_margin_loss(np.array([-1000.0, 1000.0]), np.array([1.0, 1.0])))
         500.0
     """
-    losses.check_same_shape(input, target)
+    target = matched("soft_margin_loss", input, target)
     return reduced(activations.softplus(-target * input), reduction)
 
 

@@ -4,6 +4,7 @@ import numpy as np
 
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import InputError, ShapeError
+from tinygrad_lite.nn.functional.checks import shape_of
 from tinygrad_lite.transforms.custom import stop_gradient
 
 __all__ = ["cosine_similarity", "pairwise_distance", "pdist"]
@@ -16,6 +17,7 @@ def cosine_similarity(x1: Array, x2: Array, axis: int = 1, eps: float = 1e-8) ->
         >>> cosine_similarity(np.array([[3.0, 4.0]]), np.array([[4.0, 3.0]]))
         array([0.96])
     """
+    check_broadcast("cosine_similarity", x1, x2)
     if np.shape(x1) != np.shape(x2):
         x1, x2 = np.broadcast_arrays(x1, x2)
     if np.ndim(x1) == 0:
@@ -25,6 +27,15 @@ def cosine_similarity(x1: Array, x2: Array, axis: int = 1, eps: float = 1e-8) ->
 
 def _unit(x: Array, axis: int, eps: float) -> Array:
     return x / at_least(np.linalg.norm(x, axis=axis, keepdims=True), eps)
+
+
+def check_broadcast(name: str, *vectors: Array) -> None:
+    """Raise `ShapeError` unless the shapes of vectors broadcast."""
+    try:
+        np.broadcast_shapes(*map(shape_of, vectors))
+    except ValueError:
+        shapes = ", ".join(str(shape_of(x)) for x in vectors)
+        raise ShapeError(f"{name} needs vectors whose shapes broadcast, got {shapes}") from None
 
 
 def at_least(x: Array, floor: float) -> Array:
@@ -39,6 +50,7 @@ def pairwise_distance(x1: Array, x2: Array, p: float = 2.0, eps: float = 1e-6, k
         >>> pairwise_distance(np.array([[3.0, 4.0]]), np.array([[0.0, 0.0]]), eps=0)
         array([5.])
     """
+    check_broadcast("pairwise_distance", x1, x2)
     return np.linalg.norm(x1 - x2 + eps, p, axis=-1, keepdims=keepdims)
 
 

@@ -4,6 +4,7 @@ import numpy as np
 
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import ShapeError
+from tinygrad_lite.nn.functional.checks import shape_of
 from tinygrad_lite.ops.linear import products
 
 __all__ = ["bilinear", "linear"]
@@ -12,10 +13,15 @@ __all__ = ["bilinear", "linear"]
 def linear(input: Array, weight: Array, bias: Array = None) -> Array:
     """y = x Wᵀ + b, with x (…, in), W (out, in), b (out) and y (…, out).
 
+    Raises:
+        ShapeError: if the shapes do not fit.
+
     Example:
         >>> linear(np.array([1.0, 2.0]), np.array([[3.0, 4.0]]), np.array([5.0]))
         array([16.])
     """
+    if len(shape_of(weight)) not in (1, 2) or shape_of(input)[-1:] != shape_of(weight)[-1:]:
+        raise ShapeError(f"linear needs an input (…, in) and W (out, in), got {shape_of(input)} and {shape_of(weight)}")
     return np.matmul(input, np.transpose(weight)) if bias is None else products.linear(input, weight, bias)
 
 

@@ -4,6 +4,7 @@ import numpy as np
 
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import InputError, ShapeError
+from tinygrad_lite.nn.functional.checks import shape_of, values_of
 from tinygrad_lite.ops.networks import losses
 
 
@@ -20,12 +21,29 @@ def reduced(loss: Array, reduction: str) -> Array:
     return np.mean(loss) if reduction == "mean" else np.sum(loss) if reduction == "sum" else loss
 
 
-def weighted(entries: Array, weight: Array, reduction: str) -> Array:
+def matched(name: str, input: Array, target: Array) -> Array:
+    """A target, `in_dtype_of` the input; its shape must be the input's."""
+    shape, given = shape_of(input), shape_of(target)
+    if shape != given:
+        advice = "broadcasting would compare the wrong entries: reshape one of them"
+        raise ShapeError(f"{name}: the prediction has shape {shape} and the target {given}; {advice}")
+    return in_dtype_of(input, target)
+
+
+def in_dtype_of(input: Array, target: Array) -> Array:
+    """A target, in the dtype of the input if it holds integers, which would widen float32."""
+    dtype = values_of(input).dtype
+    if dtype.kind != "f" or values_of(target).dtype.kind not in "biu":
+        return target
+    return (target if hasattr(target, "dtype") else np.asarray(target)).astype(dtype)
+
+
+def weighted(name: str, entries: Array, weight: Array, reduction: str) -> Array:
     """The reduction of a loss with a weight for each entry, by which a mean divides; without weights, as `reduced`."""
     if weight is None:
         return reduced(entries, reduction)
     if np.shape(weight) != np.shape(entries):
-        raise ShapeError(f"the weights have shape {np.shape(weight)} and the loss {np.shape(entries)}")
+        raise ShapeError(f"{name}: the weights have shape {np.shape(weight)} and the loss {np.shape(entries)}")
     if reduction == "mean":
         return np.sum(entries * weight) / np.sum(weight)
     return reduced(entries * weight, reduction)

@@ -11,7 +11,7 @@ from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import ShapeError
 from tinygrad_lite.nn.functional.checks import check_positive, values_of
 from tinygrad_lite.nn.functional.distances import at_least
-from tinygrad_lite.nn.functional.reductions import check_reduction, reduced, weighted
+from tinygrad_lite.nn.functional.reductions import check_reduction, in_dtype_of, matched, reduced, weighted
 from tinygrad_lite.ops import requirements
 from tinygrad_lite.ops.networks import losses
 
@@ -25,8 +25,8 @@ def mse_loss(input: Array, target: Array, reduction: str = "mean", weight: Array
         >>> float(mse_loss(np.array([1.0, 3.0]), np.array([0.0, 0.0])))
         5.0
     """
-    losses.check_same_shape(input, target)
-    return weighted(np.square(input - target), weight, reduction)
+    target = matched("mse_loss", input, target)
+    return weighted("mse_loss", np.square(input - target), weight, reduction)
 
 
 def l1_loss(input: Array, target: Array, reduction: str = "mean", weight: Array = None) -> Array:
@@ -36,8 +36,8 @@ def l1_loss(input: Array, target: Array, reduction: str = "mean", weight: Array 
         >>> float(l1_loss(np.array([1.0, -3.0]), np.array([0.0, 0.0])))
         2.0
     """
-    losses.check_same_shape(input, target)
-    return weighted(np.absolute(input - target), weight, reduction)
+    target = matched("l1_loss", input, target)
+    return weighted("l1_loss", np.absolute(input - target), weight, reduction)
 
 
 def huber_loss(input: Array, target: Array, reduction: str = "mean", delta: float = 1.0, weight: Array = None) -> Array:
@@ -52,11 +52,11 @@ def huber_loss(input: Array, target: Array, reduction: str = "mean", delta: floa
         >>> float(huber_loss(np.array([1.0, 3.0]), np.array([0.0, 0.0])))
         1.5
     """
-    losses.check_same_shape(input, target)
+    target = matched("huber_loss", input, target)
     check_positive("delta", delta)
     entries = losses.huber(input - target, delta=delta)
     if weight is not None:
-        losses.check_same_shape(input, weight)
+        weight = matched("huber_loss", input, weight)
         entries = entries * weight
     return reduced(entries, reduction)
 
@@ -73,9 +73,9 @@ def smooth_l1_loss(input: Array, target: Array, reduction: str = "mean", beta: f
         >>> float(smooth_l1_loss(np.array([1.0, 3.0]), np.array([0.0, 0.0]), beta=2.0))
         1.125
     """
+    target = matched("smooth_l1_loss", input, target)
     if beta == 0:
         return l1_loss(input, target, reduction)
-    losses.check_same_shape(input, target)
     check_positive("beta", beta)
     return reduced(losses.huber(input - target, delta=beta) / beta, reduction)
 
@@ -90,7 +90,7 @@ def kl_div(input: Array, target: Array, reduction: str = "mean", log_target: boo
         >>> float(kl_div(np.log(q), p, "batchmean").round(4))
         0.1438
     """
-    losses.check_same_shape(input, target)
+    target = matched("kl_div", input, target)
     check_reduction(reduction, "batchmean")
     if log_target:
         entries = np.exp(target) * (target - input)
@@ -112,7 +112,7 @@ def poisson_nll_loss(
         >>> float(poisson_nll_loss(np.array([0.0]), np.array([3.0])))
         1.0
     """
-    losses.check_same_shape(input, target)
+    target = matched("poisson_nll_loss", input, target)
     entries = np.exp(input) - target * input if log_input else input - target * np.log(input + eps)
     if full:
         counts = np.where(np.greater(target, 1), target, 1.0)  # others might have no logarithm
@@ -146,9 +146,14 @@ def gaussian_nll_loss(
     elif given == shape[:-1] and given != shape:
         var = np.expand_dims(var, -1)
     elif len(given) != len(shape) or [m for m, n in zip(given, shape) if m != n] not in ([], [1]):
-        raise ShapeError(f"a variance has the shape {shape} of the input, with 1 for an axis, or one less; got {given}")
+        needed = f"{shape} of the input, with 1 for an axis, or one less"
+        raise ShapeError(f"gaussian_nll_loss: a variance has the shape {needed}; got {given}")
+    target, given = in_dtype_of(input, target), np.shape(target)
+    if len(given) > len(shape) or any(m not in (1, n) for m, n in zip(given[::-1], shape[::-1])):
+        raise ShapeError(f"gaussian_nll_loss: the target must broadcast to the input's shape {shape}, got {given}")
     values = values_of(var)
-    requirements.refuse_where(np.less(values, 0), values, message="a variance must not be negative, got {}")
+    message = "gaussian_nll_loss: a variance must not be negative, got {}"
+    requirements.refuse_where(np.less(values, 0), values, message=message)
     var = at_least(var, eps)
     entries = 0.5 * (np.log(var) + np.square(input - target) / var)
     return reduced(entries + 0.5 * log(2 * pi) if full else entries, reduction)

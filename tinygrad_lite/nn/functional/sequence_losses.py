@@ -53,7 +53,7 @@ def ctc_loss(
     log_p = activations.log_softmax(log_probs if batched else np.expand_dims(log_probs, 1), axis=-1)
     time, batch, classes = np.shape(log_p)
     if not 0 <= blank < classes:
-        raise InputError(f"blank must be one of the classes 0 … {classes - 1}, got {blank}")
+        raise InputError(f"ctc_loss: blank must be one of the classes 0 … {classes - 1}, got {blank}")
     steps = _lengths("input_lengths", input_lengths, batch, time)
     lengths = _lengths("target_lengths", target_lengths, batch, None)
     labels = _padded(targets, lengths, blank, classes)
@@ -76,7 +76,8 @@ def _padded(targets: Array, lengths: Array, blank: int, classes: int) -> Array:
     """The labels as rows of one length, with blanks at the ends."""
     labels = values_of(targets)
     if labels.ndim == 2 and len(labels) == len(lengths):
-        requirements.refuse_where(lengths > labels.shape[1], lengths, message=f"no {{}} labels in {labels.shape}")
+        message = f"ctc_loss: no {{}} labels in {labels.shape}"
+        requirements.refuse_where(lengths > labels.shape[1], lengths, message=message)
         within = np.arange(labels.shape[1]) < np.expand_dims(lengths, 1)
     elif labels.ndim == 1 and len(labels) == lengths.sum():
         places = np.arange(int(lengths.max(initial=0)))
@@ -87,17 +88,17 @@ def _padded(targets: Array, lengths: Array, blank: int, classes: int) -> Array:
         given = f"{labels.shape} for target_lengths {lengths}"
         raise ShapeError(f"ctc_loss needs targets (N, S), or all of them one after the other; got {given}")
     refused = within & ((labels < 0) | (labels >= classes))
-    requirements.refuse_where(refused, labels, message=f"class numbers lie in 0 … {classes - 1}, got {{}}")
+    requirements.refuse_where(refused, labels, message=f"ctc_loss: class numbers lie in 0 … {classes - 1}, got {{}}")
     return np.where(within, labels, blank)
 
 
 def _lengths(name: str, lengths: Lengths, batch: int, largest: int | None) -> Array:
     values = np.reshape(values_of(lengths), -1)
     if len(values) != batch or values.dtype.kind not in "iu":
-        raise ShapeError(f"{name} needs a whole number for each of {batch} sequences, got {values}")
+        raise ShapeError(f"ctc_loss: {name} needs a whole number for each of {batch} sequences, got {values}")
     if largest is None:
-        requirements.refuse_where(values < 0, values, message=f"{name} must be at least 0, got {{}}")
+        requirements.refuse_where(values < 0, values, message=f"ctc_loss: {name} must be at least 0, got {{}}")
     else:
-        message = f"{name} must be in 0 … {largest}, got {{}}"
+        message = f"ctc_loss: {name} must be in 0 … {largest}, got {{}}"
         requirements.refuse_where((values < 0) | (values > largest), values, message=message)
     return values.astype(np.int64)

@@ -3,22 +3,23 @@
 Shapes that do not fit together raise `ShapeError`, a margin that must be positive and is not, `InputError`.
 """
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import ShapeError
 from tinygrad_lite.nn.functional.checks import check_positive
-from tinygrad_lite.nn.functional.distances import pairwise_distance
-from tinygrad_lite.nn.functional.reductions import reduced
-from tinygrad_lite.ops.networks import losses
+from tinygrad_lite.nn.functional.distances import check_broadcast, pairwise_distance
+from tinygrad_lite.nn.functional.reductions import matched, reduced
 
 __all__ = [
     "cosine_embedding_loss", "hinge_embedding_loss", "margin_ranking_loss", "triplet_margin_loss",
     "triplet_margin_with_distance_loss",
 ]  # fmt: skip
+
+
+Distance = Callable[[Array, Array], Array]
 
 
 def _hinge(x: Array) -> Array:
@@ -33,7 +34,7 @@ def hinge_embedding_loss(input: Array, target: Array, margin: float = 1.0, reduc
         >>> float(hinge_embedding_loss(np.array([0.5, 0.25]), np.array([1.0, -1.0]), reduction="sum"))
         1.25
     """
-    losses.check_same_shape(input, target)
+    target = matched("hinge_embedding_loss", input, target)
     apart = np.where(np.not_equal(target, 1), _hinge(margin - input), 0.0)
     return reduced(apart + np.where(np.not_equal(target, -1), input, 0.0), reduction)
 
@@ -47,8 +48,8 @@ def margin_ranking_loss(
         >>> float(margin_ranking_loss(np.array([1.0]), np.array([3.0]), np.array([1.0])))
         2.0
     """
-    losses.check_same_shape(input1, input2)
-    losses.check_same_shape(input1, target)
+    input2 = matched("margin_ranking_loss", input1, input2)
+    target = matched("margin_ranking_loss", input1, target)
     return reduced(_hinge(margin - target * (input1 - input2)), reduction)
 
 
@@ -62,7 +63,7 @@ def cosine_embedding_loss(
         >>> float(cosine_embedding_loss(u, v, np.array(1)).round(4))
         0.04
     """
-    losses.check_same_shape(input1, input2)
+    input2 = matched("cosine_embedding_loss", input1, input2)
     if np.shape(target) != np.shape(input1)[:-1] or np.ndim(input1) not in (1, 2):
         given = f"{np.shape(input1)} and {np.shape(target)}"
         raise ShapeError(f"cosine_embedding_loss needs vectors (N, D) and targets (N,), or (D,) and (); got {given}")
@@ -96,9 +97,8 @@ def triplet_margin_loss(
     def distance(a: Array, b: Array) -> Array:
         return pairwise_distance(a, b, p, eps)
 
-    vectors = anchor, positive, negative
-    settings: Any = {"margin": margin, "swap": swap, "reduction": reduction}
-    return triplet_margin_with_distance_loss(*vectors, distance_function=distance, **settings)
+    check_broadcast("triplet_margin_loss", anchor, positive, negative)
+    return _triplet("triplet_margin_loss", (anchor, positive, negative), distance, margin, swap, reduction)
 
 
 def triplet_margin_with_distance_loss(
@@ -106,7 +106,7 @@ def triplet_margin_with_distance_loss(
     positive: Array,
     negative: Array,
     *,
-    distance_function: Callable[[Array, Array], Array] | None = None,
+    distance_function: Distance | None = None,
     margin: float = 1.0,
     swap: bool = False,
     reduction: str = "mean",
@@ -119,11 +119,20 @@ def triplet_margin_with_distance_loss(
         >>> float(triplet_margin_with_distance_loss(*vectors, distance_function=distance))
         6.0
     """
+    name, distance = "triplet_margin_with_distance_loss", distance_function or pairwise_distance
+    if distance_function is None:
+        check_broadcast(name, anchor, positive, negative)
+    return _triplet(name, (anchor, positive, negative), distance, margin, swap, reduction)
+
+
+def _triplet(
+    name: str, vectors: Sequence[Array], distance: Distance, margin: float, swap: bool, reduction: str
+) -> Array:
     check_positive("margin", margin)
-    if not np.ndim(anchor) == np.ndim(positive) == np.ndim(negative):
-        shapes = [np.shape(x) for x in (anchor, positive, negative)]
-        raise ShapeError(f"anchor, positive and negative need the same number of axes, got shapes {shapes}")
-    distance = distance_function or pairwise_distance
+    anchor, positive, negative = vectors
+    shapes = [np.shape(x) for x in vectors]
+    if len({len(shape) for shape in shapes}) > 1:
+        raise ShapeError(f"{name} needs anchor, positive and negative with as many axes, got shapes {shapes}")
     near, far = distance(anchor, positive), distance(anchor, negative)
     if swap:
         far = np.minimum(far, distance(positive, negative))
