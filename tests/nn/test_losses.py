@@ -609,3 +609,13 @@ def test_a_compiled_function_reads_plain_arrays_by_its_arguments(backend: Any) -
         x, t = tg.tensor(rng.normal(size=(5, 3)), requires_grad=True), rng.integers(0, 3, 5)
         for found, expected in zip(compiled(x, t), f(x, t), strict=True):
             np.testing.assert_allclose(found.detach(), expected.detach(), rtol=1e-12)
+
+
+@pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
+@pytest.mark.parametrize("loss", [F.cross_entropy, F.nll_loss])
+def test_the_mean_of_no_rows_is_nan_and_has_no_gradient(loss: Any) -> None:
+    x = tg.tensor([[0.5, -1.0], [2.0, 0.0]], requires_grad=True)
+    y = loss(x, np.array([1, 1]), ignore_index=1)
+    y.backward()
+    assert np.isnan(y.numpy())
+    np.testing.assert_array_equal(x.grad, 0)

@@ -107,7 +107,8 @@ def _cross_entropy_vjp(
         per_row = np.expand_dims(per_row, 1) if reduction == "none" else per_row
     else:
         weights = np.not_equal(labels, ignore_index).astype(log_p.dtype)
-        per_row = np.expand_dims(weights * (g / total(weights) if reduction == "mean" else g), 1)
+        count = np.maximum(total(weights), 1)  # of none the mean is NaN, and no row gets a gradient
+        per_row = np.expand_dims(weights * (g / count if reduction == "mean" else g), 1)
     return per_row * (np.exp(log_p) - _one_hot(labels, logits))
 
 
