@@ -20,9 +20,13 @@ def linear(input: Array, weight: Array, bias: Array = None) -> Array:
         >>> linear(np.array([1.0, 2.0]), np.array([[3.0, 4.0]]), np.array([5.0]))
         array([16.])
     """
-    if len(shape_of(weight)) not in (1, 2) or shape_of(input)[-1:] != shape_of(weight)[-1:]:
-        raise ShapeError(f"linear needs an input (…, in) and W (out, in), got {shape_of(input)} and {shape_of(weight)}")
-    return np.matmul(input, np.transpose(weight)) if bias is None else products.linear(input, weight, bias)
+    try:
+        return np.matmul(input, np.transpose(weight)) if bias is None else products.linear(input, weight, bias)
+    except ValueError as error:
+        x, w = shape_of(input), shape_of(weight)
+        if x[-1:] == w[-1:]:
+            raise
+        raise ShapeError(f"linear needs an input (…, in) and W (out, in), got {x} and {w}") from error
 
 
 def bilinear(input1: Array, input2: Array, weight: Array, bias: Array = None) -> Array:
