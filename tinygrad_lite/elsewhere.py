@@ -3,8 +3,6 @@
 from collections.abc import Collection
 from typing import Any
 
-import numpy as np
-
 _ARGUMENTS = {"dim": "axis", "keepdim": "keepdims"}
 _CAST = "x.astype(np.float32), say"
 _NO_DEVICES = "nothing, since there are no devices"
@@ -74,22 +72,49 @@ _METHODS = {
 }
 
 
+_IN_PLACE = "x = x.at[index].set(values) or an expression, since no array changes; x.data = value for a leaf"
+_METHODS |= {
+    f"{name}_": _IN_PLACE
+    for name in (
+        *("add", "sub", "mul", "div", "pow", "neg", "clamp", "copy", "exp", "sqrt", "abs", "relu", "sigmoid", "tanh"),
+        *("zero", "fill", "masked_fill", "index_add", "scatter", "scatter_add", "normal", "uniform", "random"),
+    )
+}
+_METHODS |= {
+    name: f"np.{name}(x)"
+    for name in (
+        *("tan", "sinh", "cosh", "log2", "log10", "floor", "ceil", "trunc", "fmod", "isnan", "isinf", "isfinite"),
+        *("tril", "triu", "flip", "roll", "tile", "unique", "outer", "inner", "cross", "median", "quantile", "diff"),
+    )
+}
+
+
+class _Missing:
+    """A name that no tensor has, read as an attribute.
+
+    A class with a `__getattr__`, which would hear of every such name, has its attributes read in a slower way.
+    """
+
+    def __init__(self, name: str, instead: str) -> None:
+        self._name, self._instead = name, instead
+
+    def __get__(self, tensor: Any, owner: type) -> Any:
+        reason = f"a {owner.__name__} has no attribute {self._name!r}: write {self._instead}"
+        raise AttributeError(reason, name=self._name, obj=owner if tensor is None else tensor)
+
+
 class Elsewhere:
     """Says what to write in place of a method that PyTorch's tensors have."""
 
     __slots__ = ()
 
-    def __getattr__(self, name: str) -> Any:
-        instead = _METHODS.get(name)
-        if instead is None and not name.startswith("_"):
-            if name.endswith("_"):
-                instead = (
-                    "x = x.at[index].set(values) or an expression, since no array changes; x.data = value for a leaf"
-                )
-            elif callable(getattr(np, name, None)):
-                instead = f"np.{name}(x)"
-        reason = f": write {instead}" if instead else ""
-        raise AttributeError(f"a {type(self).__name__} has no attribute {name!r}{reason}", name=name, obj=self)
+    def __dir__(self) -> list[str]:
+        return [name for name in super().__dir__() if name not in _MISSING]
+
+
+_MISSING = {name: _Missing(name, instead) for name, instead in _METHODS.items()}
+for _name, _missing in _MISSING.items():
+    setattr(Elsewhere, _name, _missing)
 
 
 def unknown_argument(operation: str, name: str, value: Any, known: Collection[str]) -> str:

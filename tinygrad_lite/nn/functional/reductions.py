@@ -10,7 +10,7 @@ from tinygrad_lite.ops.networks import losses
 
 def check_reduction(reduction: str, *others: str) -> None:
     """Raise `InputError` unless the reduction is one of the three, or another that the loss knows."""
-    if reduction not in (*losses.REDUCTIONS, *others):
+    if reduction not in losses.REDUCTIONS and reduction not in others:
         *known, last = map(repr, (*losses.REDUCTIONS, *others))
         raise InputError(f"reduction must be {', '.join(known)} or {last}, got {reduction!r}")
 
@@ -32,10 +32,11 @@ def matched(name: str, input: Array, target: Array) -> Array:
 
 def in_dtype_of(input: Array, target: Array) -> Array:
     """A target, in the dtype of the input if it holds integers, which would widen float32."""
-    dtype = values_of(input).dtype
-    if dtype.kind != "f" or values_of(target).dtype.kind not in "biu":
+    target = target if hasattr(target, "dtype") else np.asarray(target)
+    if target.dtype.kind not in "biu":
         return target
-    return (target if hasattr(target, "dtype") else np.asarray(target)).astype(dtype)
+    dtype = values_of(input).dtype
+    return target.astype(dtype) if dtype.kind == "f" else target
 
 
 def weighted(name: str, entries: Array, weight: Array, reduction: str) -> Array:

@@ -15,7 +15,7 @@ SMALL = 8
 
 def _times(x: Array, matrix: Array) -> Array:
     """x @ matrix, where x may be many matrices: BLAS multiplies small ones fast by one that lies in memory by rows."""
-    if type(x) is not np.ndarray or type(matrix) is not np.ndarray or x.ndim < 3 or matrix.ndim != 2:
+    if type(x) is not np.ndarray or x.ndim < 3 or type(matrix) is not np.ndarray or matrix.ndim != 2:
         return np.matmul(x, matrix)
     if x.shape[-2] < SMALL and x.size and x.flags.c_contiguous:
         return np.matmul(_rows(x), matrix).reshape(*x.shape[:-1], matrix.shape[1])
