@@ -311,7 +311,7 @@ def test_the_mean_of_log_factorials_at_rates_of_every_size() -> None:
     """At a large rate λ, the entropy of Poisson is ½ log(2πeλ) - 1/(12λ) - 1/(24λ²)."""
     for rate in (9e3, 1.1e4, 1e6):
         expected = 0.5 * np.log(2 * np.pi * np.e * rate) - 1 / (12 * rate) - 1 / (24 * rate**2)
-        np.testing.assert_allclose(D.Poisson(rate).entropy(), expected, rtol=1e-15 * rate * np.log(rate))
+        np.testing.assert_allclose(D.Poisson(rate).entropy(), expected, rtol=2e-9)
     np.testing.assert_allclose(
         mean_log_factorial(np.array([1e200, np.inf]), order=0), [1e200 * (np.log(1e200) - 1), np.inf]
     )
