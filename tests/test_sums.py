@@ -1,5 +1,6 @@
 """Sums in any order: those of NumPy up to rounding, whatever the layout in memory."""
 
+import tracemalloc
 from itertools import chain, combinations, permutations
 from typing import Any
 
@@ -29,3 +30,14 @@ def test_only_the_sums_with_an_infinity_or_nan_have_it() -> None:
     with np.errstate(invalid="ignore"):
         for axes in ((0,), (1,)):
             np.testing.assert_array_equal(total_in_any_order(x, axes), np.sum(x, axis=axes))
+
+
+def test_sums_of_many_sizes_keep_no_memory() -> None:
+    tracemalloc.start()
+    try:
+        for count in range(50_000, 50_040):
+            total_in_any_order(np.ones((count, 4)), (0,))
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 1e6

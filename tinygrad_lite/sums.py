@@ -56,8 +56,12 @@ def total_along(x: Any, axis: int | tuple[int, ...] | None) -> Any:
     return total_in_any_order(x, tuple([i % x.ndim for i in axes]), keepdims=True)
 
 
-@lru_cache
 def _ones(count: int, dtype: Any) -> Any:
+    return _few_ones(count, dtype) if count <= MANY else np.ones(count, dtype)
+
+
+@lru_cache  # of few, since what is kept is never freed
+def _few_ones(count: int, dtype: Any) -> Any:
     return np.ones(count, dtype)
 
 

@@ -1,5 +1,6 @@
 """Attention and transformers: their formulas, written plainly; gradients, masks, compiled steps, and bad input."""
 
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -289,3 +290,15 @@ def test_an_empty_batch_goes_through() -> None:
     assert y.shape == (3, 0, 4)
     np.sum(y).backward()
     assert x.grad.shape == (3, 0, 4)
+
+
+def test_causal_masks_of_many_lengths_keep_little_memory() -> None:
+    tracemalloc.start()
+    try:
+        for length in range(200, 240):
+            x = np.ones((length, 1))
+            F.scaled_dot_product_attention(x, x, x, is_causal=True)
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 10 * 240 * 240 * 8

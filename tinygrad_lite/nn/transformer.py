@@ -14,6 +14,7 @@ from tinygrad_lite.errors import InputError, ShapeError
 from tinygrad_lite.nn import functional, init
 from tinygrad_lite.nn.attention import MultiheadAttention
 from tinygrad_lite.nn.dropout import Dropout
+from tinygrad_lite.nn.functional.attention import causal_mask
 from tinygrad_lite.nn.linear import Linear
 from tinygrad_lite.nn.module import Module
 from tinygrad_lite.nn.normalization import LayerNorm
@@ -304,4 +305,4 @@ class Transformer(Module):
     @staticmethod
     def generate_square_subsequent_mask(sz: int, dtype: Any = np.float64) -> Array:
         """A mask to add, which hides from each place those behind it: -∞ above the diagonal, else 0."""
-        return np.triu(np.full((sz, sz), -np.inf, dtype), 1)
+        return causal_mask(sz, sz, dtype)

@@ -82,10 +82,14 @@ def _shared(x: Array, query: Array) -> Array:
     return np.repeat(x, wanted // heads, axis=-3)
 
 
-@lru_cache
+def causal_mask(rows: int, columns: int, dtype: Any) -> Array:
+    """A mask to add, which hides from each query the keys behind its own place."""
+    return np.triu(np.full((rows, columns), -np.inf, dtype), 1)
+
+
+@lru_cache(maxsize=8)
 def _causal(rows: int, columns: int, dtype: Any) -> Array:
-    """A mask that hides from each query the keys behind its own place."""
-    mask = np.triu(np.full((rows, columns), -np.inf, dtype), 1)
+    mask = causal_mask(rows, columns, dtype)
     mask.setflags(write=False)
     return mask
 
