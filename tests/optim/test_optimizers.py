@@ -361,6 +361,24 @@ def test_groups_are_as_good_as_optimisers_of_their_own(name: str) -> None:
     assert len(together.param_groups) == 2
 
 
+@pytest.mark.parametrize(
+    ("make", "group"),
+    [
+        (lambda w: optim.Muon([w]), {"params": [tg.tensor(1.0, requires_grad=True)]}),
+        (lambda w: optim.SGD([w]), {"params": [tg.tensor(1.0, requires_grad=True)], "nesterov": True}),
+        (lambda w: optim.Adam([w]), {"params": [tg.tensor(1.0, requires_grad=True)], "eps": -1.0}),
+    ],
+    ids=["Muon", "SGD", "Adam"],
+)
+def test_a_group_that_is_refused_is_not_there(make: Any, group: dict[str, Any]) -> None:
+    optimizer = make(tg.tensor(np.eye(2), requires_grad=True))
+    before = repr(optimizer.state_dict())
+    with pytest.raises(InputError):
+        optimizer.add_param_group(group)
+    assert repr(optimizer.state_dict()) == before
+    assert len(optimizer.parameters) == 1
+
+
 @pytest.mark.filterwarnings("ignore:.*no gradient for parameter")
 @pytest.mark.parametrize("name", ["Adam", "RAdam", "Adagrad decay", "ASGD"])
 def test_a_step_without_a_gradient_does_not_count(name: str) -> None:

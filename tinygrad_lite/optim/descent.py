@@ -67,11 +67,9 @@ class SGD(Optimizer):
             maximize=maximize,
         )
 
-    def add_param_group(self, param_group: Group) -> None:
-        settings = {**self.defaults, **param_group} if isinstance(param_group, dict) else self.defaults
-        if settings["nesterov"] and (not settings["momentum"] or settings["dampening"]):
+    def _check_group(self, group: Group) -> None:
+        if group["nesterov"] and (not group["momentum"] or group["dampening"]):
             raise InputError("nesterov needs momentum, such as momentum=0.9, and no dampening")
-        super().add_param_group(param_group)
 
     def update(
         self,
@@ -267,9 +265,8 @@ class Muon(Optimizer):
             adjust_lr_fn=adjust_lr_fn,
         )
 
-    def add_param_group(self, param_group: Group) -> None:
-        super().add_param_group(param_group)
-        for parameter in self.param_groups[-1]["params"]:
+    def _check_group(self, group: Group) -> None:
+        for parameter in group["params"]:
             if parameter.ndim != 2:
                 raise InputError(f"Muon is for matrices: give another optimiser what has the shape {parameter.shape}")
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from tinygrad_lite.errors import InputError, UsageError
 from tinygrad_lite.ops.requirements import refuse_where
-from tinygrad_lite.optim.optimizer import Group, Optimizer, not_negative, positive
+from tinygrad_lite.optim.optimizer import Group, Optimizer, not_negative, number_of, positive
 
 Factors = Callable[[int], float] | Sequence[Callable[[int], float]]
 
@@ -84,7 +84,7 @@ class LRScheduler:
 
     def _set(self, name: str, values: Iterable[Any]) -> None:
         for group, value in zip(self.optimizer.param_groups, values, strict=True):
-            group[name] = _number(value)
+            group[name] = number_of(value)
 
     def _initial_step(self) -> None:
         self._is_initial = True
@@ -127,10 +127,6 @@ class LRScheduler:
     def __repr__(self) -> str:
         rates = ", ".join(f"{rate:.4g}" for rate in self.get_last_lr())
         return f"{type(self).__name__}(last_epoch={self.last_epoch}, lr={rates})"
-
-
-def _number(value: Any) -> Any:
-    return value.item() if hasattr(value, "item") else value
 
 
 def _checked(optimizer: Any) -> Optimizer:
@@ -441,7 +437,7 @@ class CosineAnnealingWarmRestarts(LRScheduler):
             passed = self.T_cur + 1
             is_over = passed >= self.T_i
             self.T_cur = passed % self.T_i
-            self.T_i = _number(np.where(is_over, self.T_i * self.T_mult, self.T_i))
+            self.T_i = number_of(np.where(is_over, self.T_i * self.T_mult, self.T_i))
             self.last_epoch = self.last_epoch + 1
         else:
             self.T_cur, self.T_i, self.last_epoch = not_negative("epoch", epoch), self.T_0, int(epoch)
@@ -473,7 +469,7 @@ class _MomentumCycle(LRScheduler):
                 self._set_momentum(group, high)
 
     def _set_momentum(self, group: Group, value: Any) -> None:
-        value = _number(value)
+        value = number_of(value)
         group[self.cycled] = (value, *group["betas"][1:]) if self.cycled == "betas" else value
 
 
@@ -767,7 +763,7 @@ class SequentialLR(_Composed):
             is_its_turn = np.logical_and(t >= ends[i], t < ends[i + 1])
             for inner in part._parts():
                 if "last_epoch" in inner.varying:  # out of turn, it may be over
-                    inner.last_epoch = _number(np.where(is_its_turn, inner.last_epoch, 0))
+                    inner.last_epoch = number_of(np.where(is_its_turn, inner.last_epoch, 0))
             part.step()
             made = self._numbers()
             self._put(before)
@@ -802,7 +798,7 @@ class SequentialLR(_Composed):
 
 
 def _where(condition: Any, chosen: list[Any], others: list[Any]) -> list[Any]:
-    return [x if x is y else _number(np.where(condition, x, y)) for x, y in zip(chosen, others, strict=True)]
+    return [x if x is y else number_of(np.where(condition, x, y)) for x, y in zip(chosen, others, strict=True)]
 
 
 class ReduceLROnPlateau(LRScheduler):

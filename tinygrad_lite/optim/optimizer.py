@@ -69,9 +69,7 @@ class Optimizer:
         self.param_groups: list[Group] = []
         self.state: dict[Tensor, State] = {}
         self.steps = 0
-        if isinstance(params, Tensor) or not isinstance(params, Iterable):
-            raise UsageError(f"parameters must be an iterable of tensors, such as model.parameters(); got {params!r}")
-        given: list[Any] = list(params)
+        given = _iterated(params)
         if not given:
             raise InputError("no parameters to optimise: the model has no tensor that requires a gradient")
         self.defaults = self._checked(self.defaults)
@@ -94,11 +92,15 @@ class Optimizer:
         group = {**self._checked({**self.defaults, **param_group}), **_listed(param_group["params"])}
         if missing := [name for name in type(self)._asks if name not in group and name != "t"]:
             raise UsageError(f"{type(self).__name__}.update asks for {missing[0]}, which is not a setting")
+        self._check_group(group)
         if any(parameter in self.state for parameter in group["params"]):
             raise InputError("a parameter is in a group already, and each step would update it twice: pass it once")
         self.param_groups = [*self.param_groups, group]  # a new list, by which compiled steps know
         missed = {"missed": self.steps} if self.steps else {}
         self.state.update({parameter: dict(missed) for parameter in group["params"]})
+
+    def _check_group(self, group: Group) -> None:
+        """Raise `InputError` if the settings of a group, or its parameters, do not go with this optimiser."""
 
     def _checked(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         ranges = {"lr": not_negative, **self.ranges}
@@ -135,9 +137,10 @@ class Optimizer:
         self._warn_of_wider_numbers()
         without = []
         asks, counts = type(self)._asks, type(self)._counts
-        steps = 0
+        steps, place_of_t = 0, 0
         if counts:
             self.steps = steps = self.steps + 1
+            place_of_t = asks.index("t")
         state_of = self.state
         for group in self.param_groups:
             settings = [group.get(name) for name in asks]
@@ -152,7 +155,7 @@ class Optimizer:
                         without.append(parameter)
                     continue
                 if counts:
-                    settings[asks.index("t")] = steps - state["missed"] if "missed" in state else steps
+                    settings[place_of_t] = steps - state["missed"] if "missed" in state else steps
                 w = parameter.data
                 g = gradient.data
                 updated = self.update(w, -g if is_ascent else g, state, *settings)
@@ -232,7 +235,7 @@ class Optimizer:
             )
         loaded = []
         for own, group in zip(self.param_groups, groups):
-            known = {name: _number_of(x) for name, x in group.items() if name not in _IMPLEMENTATION}
+            known = {name: number_of(x) for name, x in group.items() if name not in _IMPLEMENTATION}
             checked = self._checked({name: x for name, x in known.items() if name not in self.scheduled})
             loaded.append({**known, **checked, "params": own["params"]})
         numbers = [i for group in groups for i in group["params"]]
@@ -266,7 +269,8 @@ class Optimizer:
         return f"{type(self).__name__}({_described(self.param_groups)})"
 
 
-def _number_of(value: Any) -> Any:
+def number_of(value: Any) -> Any:
+    """The Python number in an array without axes; anything else itself."""
     return value.item() if hasattr(value, "item") else value
 
 
@@ -329,13 +333,15 @@ def _number(name: str, value: Any) -> float:
         raise UsageError(f"{name} must be a number, got {value!r}") from None
 
 
+def _iterated(params: Any) -> list[Any]:
+    if isinstance(params, Tensor) or not isinstance(params, Iterable):
+        raise UsageError(f"parameters must be an iterable of tensors, such as model.parameters(); got {params!r}")
+    return list(params)
+
+
 def _listed(params: Any) -> Group:
     """The checked parameters of a group, with their names if they come with names."""
-    if isinstance(params, Tensor):
-        params = [params]
-    if not isinstance(params, Iterable):
-        raise UsageError(f"parameters must be an iterable of tensors, such as model.parameters(); got {params!r}")
-    given = list(params)
+    given = _iterated([params] if isinstance(params, Tensor) else params)
     named = [x for x in given if isinstance(x, tuple) and len(x) == 2 and isinstance(x[0], str)]
     if named and len(named) < len(given):
         raise UsageError("parameters must all have names, as in model.named_parameters(), or none of them")
