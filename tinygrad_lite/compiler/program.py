@@ -5,6 +5,8 @@ from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any
 
+import numpy as np
+
 from tinygrad_lite.compiler.draws import Draw
 from tinygrad_lite.engine.op import NO_PARAMS, Array, Op
 from tinygrad_lite.ops.requirements import refuse_where
@@ -165,3 +167,8 @@ def _walked(function: Callable[[Any], Any], x: Any) -> Any:
 
 def _stand_in(x: Any, stand_ins: Mapping[Variable, Any]) -> Any:
     return stand_ins.get(x, x) if isinstance(x, Variable) else x
+
+
+def is_python_number(x: Any) -> bool:
+    """Whether a value is a number of Python's own, which takes the dtype of the array that it meets."""
+    return isinstance(x, (bool, int, float, complex)) and not isinstance(x, np.generic)

@@ -32,6 +32,7 @@ from tinygrad_lite.compiler.program import (
     Program,
     Variable,
     axes_in_memory,
+    is_python_number,
     mapped,
 )
 from tinygrad_lite.compiler.randomness import RecordedGenerator, replaced
@@ -282,7 +283,7 @@ class Recorder:
             followed = {
                 parameter: {
                     key: self.read(self._entry(optimizer, parameter, key), value)
-                    if hasattr(value, "dtype") or _is_number(value)
+                    if hasattr(value, "dtype") or is_python_number(value)
                     else value  # a list, say, in which no program follows anything
                     for key, value in entries.items()
                 }
@@ -371,7 +372,7 @@ class Recorder:
         return self._constants[id(array)]
 
     def _recorded(self, value: Any) -> Recorded:
-        is_number = _is_number(value)
+        is_number = is_python_number(value)
         dtype = np.result_type(type(value)) if is_number else value.dtype
         order = None if np.ndim(value) < 2 or value.flags.c_contiguous else axes_in_memory(value.strides)
         made = Recorded(value, Variable(np.shape(value), dtype, is_number, order=order), self)
@@ -403,7 +404,7 @@ class Recorder:
     def _called(self, op: Op, inputs: Sequence[Array], params: Mapping[str, Any]) -> Recorded:
         operands = [
             x
-            if type(x) is Recorded or x is None or _is_number(x)
+            if type(x) is Recorded or x is None or is_python_number(x)
             else self.constant(x if isinstance(x, np.ndarray) and x.ndim else np.asarray(x)[()])
             for x in inputs
         ]
@@ -419,7 +420,10 @@ class Recorder:
                 f"the shape of the result of {op} depends on values{at_line()}\n"
                 "but a compiled function has fixed shapes: choose entries with np.where, or sum over a mask"
             )
-        if all(_is_number(x) or (type(x) is Recorded and x.variable.is_number) for x in operands) and not value.shape:
+        if (
+            all(is_python_number(x) or (type(x) is Recorded and x.variable.is_number) for x in operands)
+            and not value.shape
+        ):
             value = value.item()
         inputs = [x.variable if type(x) is Recorded else x for x in operands]
         return self.add(op, inputs, params, value, arrays)
@@ -613,10 +617,6 @@ def _varying(owner: Any) -> tuple[str, ...]:
 
 def _shares_memory(x: Any, value: Any) -> bool:
     return isinstance(x, np.ndarray) and isinstance(value, np.ndarray) and np.may_share_memory(x, value)
-
-
-def _is_number(x: Any) -> bool:
-    return isinstance(x, (bool, int, float, complex)) and not isinstance(x, np.generic)
 
 
 def _value(x: Any) -> Any:

@@ -17,7 +17,7 @@ from tinygrad_lite.compiler.numpy_executor import NumpyExecutor
 from tinygrad_lite.compiler.numpy_source import NumpySource
 from tinygrad_lite.compiler.passes import simplified
 from tinygrad_lite.compiler.places import Argument, Data, Entry, Gradient, Leaves, Outside
-from tinygrad_lite.compiler.program import Program, Variable
+from tinygrad_lite.compiler.program import Program, Variable, is_python_number
 from tinygrad_lite.compiler.pullback import Pullback, own, split
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor, wrap
@@ -272,6 +272,5 @@ def _others(program: Program) -> frozenset[Tensor]:
 
 def _has_form(value: Any, x: Any) -> bool:
     if x.is_number:
-        is_number = isinstance(value, (bool, int, float, complex)) and not isinstance(value, np.generic)
-        return is_number and np.can_cast(np.result_type(type(value)), x.dtype, "safe")
+        return is_python_number(value) and np.can_cast(np.result_type(type(value)), x.dtype, "safe")
     return bool(getattr(value, "shape", None) == x.shape and value.dtype == x.dtype)

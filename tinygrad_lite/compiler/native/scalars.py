@@ -10,7 +10,7 @@ import numpy as np
 
 from tinygrad_lite.compiler.native.emission import STORED, TYPES, Entry, can_cast
 from tinygrad_lite.compiler.native.functions import BY_NUMPYS
-from tinygrad_lite.compiler.program import Instruction, Variable
+from tinygrad_lite.compiler.program import Instruction, Variable, is_python_number
 from tinygrad_lite.engine.op import Op
 from tinygrad_lite.engine.tensor import positive
 from tinygrad_lite.ops.arithmetic import casting, selection
@@ -140,8 +140,7 @@ def _root(x: Entry) -> Entry:
 def weak(x: Any) -> Any:
     """The dtype of an input; of a Python number, its type, which takes on the dtype of what it meets."""
     if not isinstance(x, Variable):
-        is_number = isinstance(x, (bool, int, float, complex)) and not isinstance(x, np.generic)
-        return type(x) if is_number else np.asarray(x).dtype
+        return type(x) if is_python_number(x) else np.asarray(x).dtype
     return {"c": complex, "f": float, "i": int, "b": bool}[x.dtype.kind] if x.is_number else x.dtype
 
 
