@@ -39,12 +39,17 @@ def in_dtype_of(input: Array, target: Array) -> Array:
     return target.astype(dtype) if dtype.kind == "f" else target
 
 
+def check_weights(name: str, entries: Array, weight: Array) -> None:
+    """Raise `ShapeError` unless there is a weight for each entry of a loss."""
+    if np.shape(weight) != np.shape(entries):
+        raise ShapeError(f"{name}: the weights have shape {np.shape(weight)} and the loss {np.shape(entries)}")
+
+
 def weighted(name: str, entries: Array, weight: Array, reduction: str) -> Array:
     """The reduction of a loss with a weight for each entry, by which a mean divides; without weights, as `reduced`."""
     if weight is None:
         return reduced(entries, reduction)
-    if np.shape(weight) != np.shape(entries):
-        raise ShapeError(f"{name}: the weights have shape {np.shape(weight)} and the loss {np.shape(entries)}")
+    check_weights(name, entries, weight)
     if reduction == "mean":
         return np.sum(entries * weight) / np.sum(weight)
     return reduced(entries * weight, reduction)

@@ -11,7 +11,14 @@ from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import ShapeError
 from tinygrad_lite.nn.functional.checks import check_positive, values_of
 from tinygrad_lite.nn.functional.distances import at_least
-from tinygrad_lite.nn.functional.reductions import check_reduction, in_dtype_of, matched, reduced, weighted
+from tinygrad_lite.nn.functional.reductions import (
+    check_reduction,
+    check_weights,
+    in_dtype_of,
+    matched,
+    reduced,
+    weighted,
+)
 from tinygrad_lite.ops import requirements
 from tinygrad_lite.ops.networks import losses
 
@@ -56,8 +63,8 @@ def huber_loss(input: Array, target: Array, reduction: str = "mean", delta: floa
     check_positive("delta", delta)
     entries = losses.huber(input - target, delta=delta)
     if weight is not None:
-        weight = matched("huber_loss", input, weight)
-        entries = entries * weight
+        check_weights("huber_loss", entries, weight)
+        entries = entries * in_dtype_of(input, weight)
     return reduced(entries, reduction)
 
 

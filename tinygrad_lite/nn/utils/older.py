@@ -14,7 +14,7 @@ from tinygrad_lite.errors import UsageError
 from tinygrad_lite.nn import init
 from tinygrad_lite.nn.module import Module, Parameter
 from tinygrad_lite.nn.utils.parametrizations import Spectral, WeightLength, rows_axis
-from tinygrad_lite.nn.utils.parametrize import compute
+from tinygrad_lite.nn.utils.parametrize import compute, own_tensor, stop_computing
 
 __all__ = ["remove_spectral_norm", "remove_weight_norm", "spectral_norm", "weight_norm"]
 
@@ -29,7 +29,7 @@ def weight_norm(module: Module, name: str = "weight", axis: int | None = 0) -> M
         >>> {path: array.shape for path, array in weight_norm(tg.nn.Linear(3, 2)).state_dict().items()}
         {'bias': (2,), 'weight_g': (2, 1), 'weight_v': (2, 3)}
     """
-    rule, weight = WeightLength(-1 if axis is None else axis), _own(module, name)
+    rule, weight = WeightLength(-1 if axis is None else axis), own_tensor(module, name)
     g, v = rule.right_inverse(weight.detach())
     originals = {f"{name}_g": Parameter(g, weight.requires_grad), f"{name}_v": Parameter(v, weight.requires_grad)}
     return _computed(module, name, originals, partial(_from_length, rule, name))
@@ -65,7 +65,7 @@ def spectral_norm(
         >>> list(spectral_norm(tg.nn.Linear(3, 2)).state_dict())
         ['bias', 'weight_orig', 'weight_u', 'weight_v']
     """
-    weight = _own(module, name)
+    weight = own_tensor(module, name)
     rule = Spectral(weight.ndim, n_power_iterations, rows_axis(module) if axis is None else axis, eps)
     u, v = rule.drawn(weight.detach(), rng)
     originals = {f"{name}_orig": weight, f"{name}_u": u, f"{name}_v": v}
@@ -87,30 +87,21 @@ def remove_spectral_norm(module: Module, name: str = "weight") -> Module:
     return module
 
 
-def _own(module: Module, name: str) -> Tensor:
-    weight = vars(module).get(name)
-    if not (isinstance(weight, Tensor) and weight.is_leaf):
-        raise UsageError(f"{module.summary()} has no tensor {name!r} of its own to normalise")
-    return weight
-
-
 def _computed(module: Module, name: str, originals: dict[str, Tensor], value: Callable[[Module], Any]) -> Module:
-    del vars(module)[name]
     vars(module).update(originals)
-    compute(module, {**vars(module).get("_computed", {}), name: value})
+    compute(module, name, value)
     return module
 
 
 def _field_again(module: Module, name: str, suffixes: tuple[str, ...]) -> Module:
-    computed = dict(vars(module).get("_computed", {}))
-    if name not in computed or any(f"{name}_{suffix}" not in vars(module) for suffix in suffixes):
+    fields = vars(module)
+    if name not in fields.get("_computed", {}) or any(f"{name}_{suffix}" not in fields for suffix in suffixes):
         raise UsageError(f"{name} of {module.summary()} is not normalised")
     with no_grad():
         value = getattr(module, name)
-    del computed[name]
-    originals = [vars(module).pop(f"{name}_{suffix}") for suffix in suffixes]
-    compute(module, computed)
-    vars(module)[name] = Parameter(value, originals[0].requires_grad)
+    originals = [fields.pop(f"{name}_{suffix}") for suffix in suffixes]
+    stop_computing(module, name)
+    fields[name] = Parameter(value, originals[0].requires_grad)
     return module
 
 

@@ -89,14 +89,11 @@ def register_parametrization(module: Module, tensor_name: str, parametrization: 
             _check_like(value, parametrization(value), parametrization)
         vars(module)["parametrizations"][tensor_name].append(parametrization)
         return module
-    original = vars(module).get(tensor_name)
-    if not (isinstance(original, Tensor) and original.is_leaf):
-        raise UsageError(f"{module.summary()} has no tensor {tensor_name!r} of its own to parametrize")
+    original = own_tensor(module, tensor_name)
     made = ParametrizationList([parametrization], original)
     made.training = module.training
     vars(module).setdefault("parametrizations", ModuleDict())[tensor_name] = made
-    del vars(module)[tensor_name]
-    compute(module, {**vars(module).get("_computed", {}), tensor_name: partial(_value, tensor_name)})
+    compute(module, tensor_name, partial(_value, tensor_name))
     return module
 
 
@@ -138,7 +135,7 @@ def remove_parametrizations(module: Module, tensor_name: str, leave_parametrized
     del parametrizations[tensor_name]
     if not parametrizations:
         del vars(module)["parametrizations"]
-    compute(module, {name: value for name, value in vars(module)["_computed"].items() if name != tensor_name})
+    stop_computing(module, tensor_name)
     if len(originals) > 1:
         originals = [Parameter(value, originals[0].requires_grad) if is_parameter(originals[0]) else tensor(value)]
     elif leave_parametrized:
@@ -165,7 +162,26 @@ def _value(name: str, module: Any) -> Any:
     return module.parametrizations[name]()
 
 
-def compute(module: Any, computed: Mapping[str, Callable[[Any], Any]]) -> None:
+def own_tensor(module: Module, name: str) -> Tensor:
+    """The leaf tensor that is the field of this name; an error if there is none."""
+    tensor = vars(module).get(name)
+    if not (isinstance(tensor, Tensor) and tensor.is_leaf):
+        raise UsageError(f"{module.summary()} has no tensor {name!r} of its own to parametrize")
+    return tensor
+
+
+def compute(module: Module, name: str, value: Callable[[Any], Any]) -> None:
+    """Compute a field from others, by a function of the module, in place of the value that it has."""
+    del vars(module)[name]
+    _set_computed(module, {**vars(module).get("_computed", {}), name: value})
+
+
+def stop_computing(module: Module, name: str) -> None:
+    """Leave the name of a computed field to another value."""
+    _set_computed(module, {other: value for other, value in vars(module)["_computed"].items() if other != name})
+
+
+def _set_computed(module: Any, computed: Mapping[str, Callable[[Any], Any]]) -> None:
     """Make the module one of a class in which each of these fields is computed, by a function of the module."""
     kind: Any = getattr(type(module), "_plain", type(module))
     vars(module)["_computed"] = computed

@@ -20,6 +20,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from tinygrad_lite.engine.op import Array, Example, Op, primitive
 from tinygrad_lite.ops.shapes.indexing import performed, scatter
+from tinygrad_lite.ops.shapes.windows import shown_at, window_counts
 
 Sizes = tuple[int, ...]
 Widths = tuple[tuple[int, int], ...]
@@ -59,21 +60,16 @@ class Geometry:
     @lru_cache  # noqa: B019
     def read(self, rows: int) -> tuple[Any, ...]:
         """For each place of the kernel, the index of what so many rows of the result read in the padded image."""
-        settings = [*zip((rows, *self.out[1:]), self.stride, self.dilation)]
-        return tuple(
-            (
-                slice(None),
-                *(slice(d * k, d * k + s * (n - 1) + 1, s) for k, (n, s, d) in zip(place, settings)),
-            )
-            for place in np.ndindex(*self.kernel)
-        )
+        counts = rows, *self.out[1:]
+        places = np.ndindex(*self.kernel)
+        return tuple((slice(None), *shown_at(place, counts, self.stride, self.dilation)) for place in places)
 
 
 @lru_cache
 def geometry(size: Sizes, kernel: Sizes, stride: Sizes, padding: Widths, dilation: Sizes) -> Geometry:
     """Where a kernel is put on an image of a size."""
     padded = tuple(n + before + after for n, (before, after) in zip(size, padding))
-    out = tuple((n - d * (k - 1) - 1) // s + 1 for n, k, s, d in zip(padded, kernel, stride, dilation))
+    out = window_counts(padded, kernel, stride, dilation)
     return Geometry(kernel, stride, dilation, padding, size, padded, out)
 
 

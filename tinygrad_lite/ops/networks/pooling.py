@@ -13,6 +13,7 @@ from tinygrad_lite.engine.op import Array, primitive
 from tinygrad_lite.errors import ShapeError
 from tinygrad_lite.ops.arithmetic.reductions import closest
 from tinygrad_lite.ops.shapes.indexing import along, index_set, performed, scatter
+from tinygrad_lite.ops.shapes.windows import shown_at, window_counts
 
 Sizes = tuple[int, ...]
 
@@ -20,11 +21,8 @@ Sizes = tuple[int, ...]
 @lru_cache
 def places(size: Sizes, kernel: Sizes, stride: Sizes, dilation: Sizes) -> tuple[tuple[Any, ...], ...]:
     """For each place in a window, row by row, the index of what all windows show there."""
-    counts = [(n - d * (k - 1) - 1) // s + 1 for n, k, s, d in zip(size, kernel, stride, dilation)]
-    return tuple(
-        (..., *(slice(d * i, d * i + s * (n - 1) + 1, s) for i, n, s, d in zip(place, counts, stride, dilation)))
-        for place in np.ndindex(*kernel)
-    )
+    counts = window_counts(size, kernel, stride, dilation)
+    return tuple((..., *shown_at(place, counts, stride, dilation)) for place in np.ndindex(*kernel))
 
 
 def _axes(x: Array, kernel: Sizes) -> range:

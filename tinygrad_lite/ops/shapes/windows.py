@@ -12,6 +12,17 @@ from tinygrad_lite.engine.op import Array, primitive
 from tinygrad_lite.ops.shapes.indexing import scatter
 
 Sizes = int | Sequence[int]
+Shape = tuple[int, ...]
+
+
+def window_counts(size: Shape, kernel: Shape, stride: Shape, dilation: Shape) -> Shape:
+    """How many windows fit along each axis: ⌊(n - d (k - 1) - 1) / s⌋ + 1."""
+    return tuple((n - d * (k - 1) - 1) // s + 1 for n, k, s, d in zip(size, kernel, stride, dilation))
+
+
+def shown_at(place: Shape, counts: Shape, stride: Shape, dilation: Shape) -> tuple[slice, ...]:
+    """The slice of each axis that so many windows show at one place in each of them."""
+    return tuple(slice(d * k, d * k + s * (n - 1) + 1, s) for k, n, s, d in zip(place, counts, stride, dilation))
 
 
 def _windows_vjp(g: Array, y: Array, x: Array, window_shape: Sizes, axis: Any = None) -> Array:
