@@ -100,7 +100,8 @@ class _Missing:
 
     def __get__(self, tensor: Any, owner: type) -> Any:
         reason = f"a {owner.__name__} has no attribute {self._name!r}: write {self._instead}"
-        raise AttributeError(reason, name=self._name, obj=owner if tensor is None else tensor)
+        # Without `name`, Python adds no "Did you mean" of its own behind the advice.
+        raise AttributeError(reason, obj=owner if tensor is None else tensor)
 
 
 class Elsewhere:
