@@ -114,15 +114,16 @@ def _mapped_together(function: Callable[..., Any], tree: Any, others: tuple[Any,
 
 def _children(tree: Any, depth: int) -> dict[Any, Any] | None:
     """The contents of a container by key, index or field; None for a leaf."""
-    children = _opened(tree)
-    if children and depth >= DEEPEST:
+    inside = children(tree)
+    if inside and depth >= DEEPEST:
         raise UsageError(
             f"these containers are nested more than {DEEPEST} deep, or contain themselves: pass a flat list or an array"
         )
-    return children
+    return inside
 
 
-def _opened(tree: Any) -> dict[Any, Any] | None:
+def children(tree: Any) -> dict[Any, Any] | None:
+    """What a container holds, by key, index or field, and nothing for None; None for a leaf."""
     if tree is None:
         return {}
     if isinstance(tree, dict):
@@ -160,5 +161,5 @@ def _rebuilt(tree: Any, children: dict[Any, Any]) -> Any:
 
 
 def _kind(tree: Any) -> str:
-    children = _opened(tree)
-    return type(tree).__name__ if children is None else f"{type(tree).__name__} of {list(children)}"
+    inside = children(tree)
+    return type(tree).__name__ if inside is None else f"{type(tree).__name__} of {list(inside)}"

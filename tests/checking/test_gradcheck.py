@@ -419,12 +419,12 @@ BAD: list[tuple[Any, tuple[Any, ...], dict[str, Any], type[Exception], str]] = [
     (_in_place_by_index, (X, np.array([0, 1])), {}, UsageError, "changed i in place"),
     (lambda x: np.sum(x**2), (X,), {"gradient": _gradient_in_place}, UsageError, "_gradient_in_place changed x"),
     (np.sum, (X,), {"gradient": lambda a: np.ones(3)}, ShapeError, "gave shape (3,)"),
-    (np.sum, (X,), {"gradient": lambda a: (a, a)}, UsageError, "gave 2 arrays"),
+    (np.sum, (X,), {"gradient": lambda a: (a, a)}, ShapeError, "gave shape (2, 4)"),
     (np.sum, (X,), {"order": 3}, InputError, "order must be 1 or 2"),
     (np.sum, (X,), {"method": "guess"}, InputError, "method must be one of"),
     (np.sum, (X,), {"order": 2, "gradient": np.ones_like}, UsageError, "order=1"),
     (np.sum, (X,), {"method": "forward", "gradient": np.ones_like}, UsageError, "forward mode"),
-    (nn.Linear(4, 1, rng=0), (X,), {"gradient": np.ones_like}, UsageError, "not a module"),
+    (nn.Linear(4, 1, rng=0), (X,), {"gradient": np.ones_like}, UsageError, "pass both"),
     (3.0, (X,), {}, UsageError, "function"),
 ]
 

@@ -31,6 +31,8 @@ def gradcheck(
     f: Callable[..., Any],
     *inputs: Any,
     gradient: Any = None,
+    wrt: Any = None,
+    bounds: Any = None,
     order: Literal[1, 2] = 1,
     method: Method = "auto",
     rtol: float = 0.0,
@@ -47,8 +49,12 @@ def gradcheck(
 
     Args:
         gradient: a gradient from elsewhere to check in place of ours: an array, or a function of the same inputs. For
-            an f with one result, the function returns an array like each input (in its containers; for several inputs a
-            tuple); for an f of shape y, arrays of shape y + x. f may then be any function of NumPy arrays.
+            an f with one result, the function returns an array like each input, in containers with the same keys and
+            names (for several inputs a tuple, or a dict by their names), and None for what is not to be checked; for an
+            f of shape y, arrays of shape y + x. f may then be any function of NumPy arrays.
+        wrt: the variables, if not all: names or positions of arguments, or paths such as "p.w1".
+        bounds: the bounds that f is never called outside of: a pair (low, high) for all variables, None where it is
+            open; a dict of pairs by argument or path; or a list of pairs, one for each variable or for each entry.
         order: 2 checks the derivative of the derivative.
         method: "complex" takes a step on the complex plane (machine precision); "differences" extrapolates differences
             and has an error bound; "forward" compares reverse with forward mode; "taylor" looks at the slope of the
@@ -80,7 +86,7 @@ def gradcheck(
         raise UsageError("forward mode is of our own gradient; check yours by another method")
     if order == 2 and gradient is not None:
         raise UsageError("order=2 checks the derivative of our own gradient: pass gradient= for order=1")
-    subject = Subject(f, inputs, gradient)
+    subject = Subject(f, inputs, gradient, wrt, bounds)
     rng = np.random.default_rng(rng)
     if order == 2:
         count = len(subject.values(subject.point))
@@ -98,7 +104,7 @@ class _Check:
         self, subject: Subject, method: str, rng: "np.random.Generator", rtol: float, atol: float, order: int
     ) -> None:
         self.subject, self.rtol, self.atol, self.order, self.rng = subject, rtol, atol, order, rng
-        self.remarks = [f"{path} holds integers, which have no gradient: held fixed" for path in subject.fixed]
+        self.remarks = list(subject.remarks)
         if len(subject.point) > FULL and (kinked := at_kink(subject.steps(subject.point))):
             subject.step_aside(rng)
             self.remarks.append(f"checked a millionth beside the given point, which is at a kink of {kinked}")

@@ -5,21 +5,24 @@ its values, for its gradient, on the complex plane, with tangents, and with ever
 """
 
 import inspect
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from tinygrad_lite import trees
+from tinygrad_lite.checking.matching import FIXED, joined, matched
+from tinygrad_lite.checking.variables import Variable, chosen, limits
+from tinygrad_lite.checking.variables import Vector as Vector
 from tinygrad_lite.engine import grad_mode
 from tinygrad_lite.engine.arguments import as_array
-from tinygrad_lite.engine.backward import Node
-from tinygrad_lite.engine.op import Array
+from tinygrad_lite.engine.op import Array, Traced
 from tinygrad_lite.engine.tensor import Tensor, wrap
-from tinygrad_lite.errors import GraphError, InputError, ShapeError, UsageError
+from tinygrad_lite.errors import InputError, ShapeError, UsageError
 from tinygrad_lite.nn.module import Module
 from tinygrad_lite.readers import complex_step
 from tinygrad_lite.readers.random_rounding import Rounding, randomly_rounded, rounded
@@ -27,26 +30,9 @@ from tinygrad_lite.readers.recording import Step, recording
 from tinygrad_lite.transforms.dual import Dual, Pullback, innermost, new_level, settle, variable
 from tinygrad_lite.transforms.runs import name_of
 
-Vector = np.ndarray[Any, Any]
 Matrix = np.ndarray[Any, Any]
 EPSILON = float(np.finfo(float).eps)
-
-
-@dataclass(frozen=True)
-class Variable:
-    """A real array that a function is differentiated by: its path among the arguments, and its value."""
-
-    path: str
-    array: Array
-    is_tensor: bool
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return np.shape(self.array)
-
-    @property
-    def size(self) -> int:
-        return int(np.size(self.array))
+INTEGER = -2  # in place of the number of a variable
 
 
 class Subject:
@@ -55,63 +41,96 @@ class Subject:
     Attributes:
         name: the function's name.
         variables: each real array among the arguments, and each parameter of a module.
-        fixed: the paths of the integer arrays among the arguments, which have no gradient.
+        remarks: what is held fixed, and why.
         plain: whether the function takes plain arrays, because its gradient comes from elsewhere.
         point: the entries of all variables, in float64.
+        lower, upper: the bounds of these entries, infinite where there are none.
         varies: which entries are finite; the others are held fixed.
         epsilon: the relative spacing of the coarsest numbers among the variables, and in a gradient that is an array.
     """
 
-    def __init__(self, f: Callable[..., Any], inputs: Sequence[Any], gradient: Any = None) -> None:
+    def __init__(
+        self, f: Callable[..., Any], inputs: Sequence[Any], gradient: Any = None, wrt: Any = None, bounds: Any = None
+    ) -> None:
         self.name = name_of(f)
         self.plain = gradient is not None
         self.gradient = gradient
-        self.inputs = inputs
-        self._parameters: list[Tensor] = []
+        self.remarks: list[str] = []
+        self.shapes: list[tuple[int, ...]] = []
         self._takes_no_tensors = True
+        self._names = _argument_names(f, len(inputs))
+        self._first: tuple[Vector, dict[int, Any]] | None = None
         if isinstance(f, Module):
-            self.name = type(f).__name__
             if self.plain:
-                raise UsageError("gradient= is of a function; pass a function of the parameters, not a module")
-            f = deepcopy(f)
-            self._parameters = [parameter for _, parameter in f.named_variables()]
+                raise UsageError(
+                    "gradient= is of a function: write lambda module, x: module(x) for this module, and pass both"
+                )
+            self.name = type(f).__name__
+            f, inputs = _called_last, (*inputs, f)
         self.f = f
-        self.variables: list[Variable] = []
-        self.fixed: list[str] = []
-        names = _argument_names(f, len(inputs))
-        paths = [path for name, argument in zip(names, inputs) for path in trees.paths(argument, name)]
-        leaves = trees.leaves(tuple(inputs))
-        self._varies = [self._enter(path, leaf) for path, leaf in zip(paths, leaves)]
-        self._held = [(path, leaf) for path, leaf, varies in zip(paths, leaves, self._varies) if not varies]
-        for parameter in self._parameters:
-            self._enter(parameter.name or "parameter", parameter)
-        if not self.variables:
-            kind = "integers, which have no gradient: write 1.0 for 1" if self.fixed else "no arrays of real numbers"
+        self._inputs = trees.map_leaves(lambda x: deepcopy(x) if isinstance(x, Module) else x, tuple(inputs))
+        self._all: list[Variable] = []
+        names = [*self._names, ""][: len(inputs)]
+        paths = [path for name, argument in zip(names, self._inputs) for path in trees.paths(argument, name)]
+        self._leaves = [_Leaf(path, x, self._entered(path, x)) for path, x in zip(paths, trees.leaves(self._inputs))]
+        integers = [leaf.path for leaf in self._leaves if leaf.place == INTEGER]
+        if not self._all:
+            kind = "integers, which have no gradient: write 1.0 for 1" if integers else "no arrays of real numbers"
             raise UsageError(f"gradcheck of {self.name} was given {kind}")
-        sizes = [v.size for v in self.variables]
-        if not sum(sizes):
-            raise InputError(f"gradcheck of {self.name} was given empty arrays only: there is nothing to check")
-        self._bounds = np.cumsum([0, *sizes]).tolist()
-        self.point: Vector = np.concatenate([np.ravel(v.array).astype(float) for v in self.variables])
+        if wrt is None:
+            self.remarks += [f"{path} holds integers, which have no gradient: held fixed" for path in integers]
+        is_chosen = chosen(wrt, self._names, [v.path for v in self._all])
+        numbers = [number for number, v in enumerate(self._all) if is_chosen(v.path)]
+        self._limits = dict(zip(numbers, limits(bounds, [self._all[number] for number in numbers])))
+        self._vary_by(numbers)
         kinds = [v.array.dtype for v in self.variables]
-        if self.is_known_at_one_point:
-            kinds += [kind for kind in map(np.result_type, trees.leaves(gradient)) if kind.kind == "f"]
+        if self.plain:
+            kinds += self._look_at_gradient()
         self.epsilon = float(max(np.finfo(kind).eps for kind in kinds))
-        self.varies = np.isfinite(self.point)
-        if not np.any(self.varies):
-            raise InputError(f"gradcheck of {self.name} needs finite numbers, {self.entry(0)} is {self.point[0]}")
 
-    def _enter(self, path: str, leaf: Any) -> bool:
-        """Whether a leaf of the arguments is a variable; if it is, add it to the variables."""
+    def _entered(self, path: str, leaf: Any) -> Any:
+        """Add a leaf's real arrays to all variables; return their numbers, a module's by name."""
+        if isinstance(leaf, Module):
+            return {name: self._entered(joined(path, name), x) for name, x in leaf.named_variables()}
         array = leaf.data if isinstance(leaf, Tensor) else leaf
         kind = np.result_type(array).kind if isinstance(array, (int, float, complex, np.ndarray, np.generic)) else "-"
         if kind == "c":
             raise UsageError(f"{path} is complex; gradients are checked by real numbers: split it into two real arrays")
-        if kind == "f":
-            self.variables.append(Variable(path, np.array(array), isinstance(leaf, Tensor)))
-        elif kind in "iub":
-            self.fixed.append(path)
-        return kind == "f"
+        if kind != "f":
+            return INTEGER if kind in "iub" else FIXED
+        self._all.append(Variable(path, np.array(array), isinstance(leaf, Tensor)))
+        return len(self._all) - 1
+
+    def _vary_by(self, numbers: Sequence[int]) -> None:
+        """Make these the variables, and hold all others fixed."""
+        self._numbers = numbers
+        self.variables = [self._all[number] for number in numbers]
+        sizes = [v.size for v in self.variables]
+        if not sum(sizes):
+            raise InputError(f"gradcheck of {self.name} was given empty arrays only: there is nothing to check")
+        self._starts = np.cumsum([0, *sizes]).tolist()
+        self.point: Vector = np.concatenate([np.ravel(v.array).astype(float) for v in self.variables])
+        self.lower, self.upper = (_flat([self._limits[number][side] for number in numbers]) for side in (0, 1))
+        self.varies = np.isfinite(self.point)
+        if not np.any(self.varies):
+            raise InputError(f"gradcheck of {self.name} needs finite numbers, {self.entry(0)} is {self.point[0]}")
+        for j in np.flatnonzero((self.point < self.lower) | (self.point > self.upper))[:1]:
+            between = f"{self.lower[j]:.6g} and {self.upper[j]:.6g}"
+            raise InputError(f"{self.entry(j)} is {self.point[j]:.6g}, outside its bounds {between}")
+
+    def _look_at_gradient(self) -> list[np.dtype[Any]]:
+        """Hold fixed what the gradient is None for, and return the dtypes of what it is."""
+        if callable(self.gradient):
+            self.values(self.point)  # a gradient may use what the function has stored
+        first = self._gradients(self.point)
+        if not first:
+            raise UsageError(f"gradient= gave None: does {name_of(self.gradient)} end with `return`?")
+        skipped = [self._all[number].path for number in self._numbers if number not in first]
+        self.remarks += [f"{path}: not checked, since gradient= gave None for it" for path in skipped]
+        if skipped:
+            self._vary_by([number for number in self._numbers if number in first])
+        self._first = (self.point, first)
+        return [dtype for x in first.values() if (dtype := np.asarray(_array(x)).dtype).kind == "f"]
 
     def entry(self, column: int) -> str:
         """The name of an entry of the flat vector: `w[2, 0]`."""
@@ -120,13 +139,13 @@ class Subject:
 
     def locate(self, column: int) -> tuple[int, tuple[int, ...]]:
         """The variable that an entry of the flat vector belongs to, and its index there."""
-        k = int(np.searchsorted(self._bounds, column, "right")) - 1
-        index = np.unravel_index(column - self._bounds[k], self.variables[k].shape)
+        k = int(np.searchsorted(self._starts, column, "right")) - 1
+        index = np.unravel_index(column - self._starts[k], self.variables[k].shape)
         return k, tuple(map(int, index))
 
     def columns(self, k: int) -> slice:
         """The slice of the k-th variable's entries in the flat vector."""
-        return slice(self._bounds[k], self._bounds[k + 1])
+        return slice(self._starts[k], self._starts[k + 1])
 
     @property
     def is_known_at_one_point(self) -> bool:
@@ -140,27 +159,32 @@ class Subject:
             self.point = self.rounded(self.point + 1e-6 * size * rng.uniform(0.5, 1, len(self.point)))
 
     def rounded(self, x: Vector) -> Vector:
-        """The flat vector in the precision of the variables."""
+        """The flat vector in the precision of the variables, inside their bounds."""
         parts = [array.astype(v.array.dtype) for v, array in zip(self.variables, map(np.asarray, self.split(x)))]
-        return _flat(parts).astype(float)
+        return np.asarray(np.clip(_flat(parts).astype(float), self.lower, self.upper))
+
+    def is_inside(self, x: Vector) -> bool:
+        """Whether a flat vector is inside the bounds of the variables."""
+        return not np.any((x < self.lower) | (x > self.upper))
 
     def split(self, x: Vector) -> list[Array]:
         """The flat vector as the variables' arrays, in float64."""
         return [x[self.columns(k)].reshape(v.shape)[()] for k, v in enumerate(self.variables)]
 
-    def _run(self, f: Callable[..., Any], leaves: Sequence[Any]) -> Any:
+    def _run(self, f: Callable[..., Any], values: Sequence[Any]) -> Any:
         """The result of a function for copies of the arguments, with these values in place of the variables."""
-        held = [x.copy() if isinstance(x, np.ndarray) else x for _, x in self._held]
-        varies, variables, others = iter(self._varies), iter(leaves), iter(held)
-        result = f(*trees.map_leaves(lambda _: next(variables if next(varies) else others), tuple(self.inputs)))
-        for (path, before), after in zip(self._held, held):
-            _require_same(name_of(f), path, before, after)
+        by_number = dict(zip(self._numbers, values))
+        with ExitStack() as stand_ins:
+            passed = [leaf.passed(by_number, stand_ins) for leaf in self._leaves]
+            remaining = iter(passed)
+            result = f(*trees.map_leaves(lambda _: next(remaining), self._inputs))
+        for leaf, after in zip(self._leaves, passed):
+            if isinstance(leaf.place, int) and leaf.place not in by_number:
+                _require_same(name_of(f), leaf.path, leaf.value, after)
         return result
 
     def call(self, leaves: Sequence[Any]) -> list[Any]:
         """The arrays that the function returns for these values of the variables."""
-        for parameter, stand_in in zip(self._parameters, leaves[sum(self._varies) :]):
-            _become(parameter, stand_in)
         results = trees.leaves(self._run(self.f, leaves))
         if not results:
             raise UsageError(f"{self.name} returned nothing to differentiate; does it end with `return`?")
@@ -179,7 +203,9 @@ class Subject:
             raise
 
     def values(self, x: Vector, rounding: Rounding | None = None) -> Vector:
-        """All entries that the function returns, in float64."""
+        """All entries that the function returns, in float64; NaN outside the bounds, where it is not called."""
+        if not self.is_inside(x):
+            return np.full(self._count, np.nan)
         arrays = self.split(x)
         if self.plain:
             arguments: list[Any] = [
@@ -192,9 +218,14 @@ class Subject:
             results = self.call(_rounded(arguments, rounding))
         for v, before, after in zip(self.variables, arrays, arguments):
             _require_same(self.name, v.path, before, after)
-        return self._numbers([_array(y) for y in results] if rounding else results)
+        return self._real([_array(y) for y in results] if rounding else results)
 
-    def _numbers(self, results: Sequence[Any]) -> Vector:
+    @property
+    def _count(self) -> int:
+        """The number of entries that the function returned."""
+        return sum(prod(shape) for shape in self.shapes)
+
+    def _real(self, results: Sequence[Any]) -> Vector:
         for y in results:
             dtype = innermost(y).dtype if isinstance(y, Tensor) else np.asarray(y).dtype
             if dtype.kind not in "fiub":
@@ -205,6 +236,8 @@ class Subject:
 
     def rows(self, x: Vector, weights: Matrix, rounding: Rounding | None = None) -> Matrix:
         """The gradient, by the rules in question, of each weighted sum of the results: one row for each."""
+        if not self.is_inside(x):
+            return np.full((len(weights), len(x)), np.nan)
         with self._explaining(x):
             return (self._given_rows if self.plain else self._pulled_rows)(x, weights, rounding)
 
@@ -224,33 +257,41 @@ class Subject:
 
     def _given_rows(self, x: Vector, weights: Matrix, rounding: Rounding | None) -> Matrix:
         """The same for a gradient that the user computes."""
-        arrays = self.split(x)
-        gradient = self.gradient
-        if callable(gradient):
-            own = _rounded([np.array(array)[()] for array in arrays], rounding)
-            gradient = self._run(gradient, own)
-            for v, before, after in zip(self.variables, arrays, own):
-                _require_same(name_of(self.gradient), v.path, before, after)
-        gradients = trees.leaves(gradient)
-        if len(gradients) != len(self.variables):
-            raise UsageError(
-                f"gradient= gave {len(gradients)} arrays for the {len(self.variables)} of the arguments: "
-                f"{', '.join(v.path for v in self.variables)}"
-            )
+        gradients = self._gradients(x, rounding)
         count = weights.shape[1]
         blocks = []
-        for v, block in zip(self.variables, gradients):
-            block = np.asarray(_array(block), float)
+        for number, v in zip(self._numbers, self.variables):
+            if number not in gradients:
+                raise UsageError(f"gradient= gave None for {v.path}, and a gradient before")
+            block = _numeric(gradients[number], v.path)
             expected = v.shape if count == 1 else (*(self.shapes[0] if len(self.shapes) == 1 else (count,)), *v.shape)
             if block.shape != expected and not (count == 1 and block.shape == (*self.shapes[0], *v.shape)):
                 raise ShapeError(f"gradient= gave shape {block.shape} for {v.path}, it should be {expected}")
             blocks.append(block.reshape(count, v.size))
         return np.asarray(weights @ np.concatenate(blocks, axis=1))
 
+    def _gradients(self, x: Vector, rounding: Rounding | None = None) -> dict[int, Any]:
+        """The gradient that the user computes of each variable, by the variable's number."""
+        if self._first and rounding is None and np.array_equal(x, self._first[0], equal_nan=True):
+            first, self._first = self._first[1], None
+            return first
+        gradient = self.gradient
+        if callable(gradient):
+            arrays = self.split(x)
+            own = _rounded([np.array(array)[()] for array in arrays], rounding)
+            gradient = self._run(gradient, own)
+            for v, before, after in zip(self.variables, arrays, own):
+                _require_same(name_of(self.gradient), v.path, before, after)
+        remaining = iter([leaf.numbers(self._numbers) for leaf in self._leaves])
+        arguments = trees.map_leaves(lambda _: next(remaining), self._inputs)
+        return matched(gradient, arguments, self._names)
+
     def changes(
         self, x: Vector, direction: Vector, rounding: Rounding | None = None, as_tensors: bool = False
     ) -> Vector:
         """The change of the results along a direction, by the complex step; with tensors, which a recording sees."""
+        if not self.is_inside(x):
+            return np.full(self._count, np.nan)
         arrays, directions = self.split(x), self.split(direction)
 
         def f(*leaves: Any) -> list[Any]:
@@ -266,6 +307,8 @@ class Subject:
 
     def tangents(self, x: Vector, direction: Vector, rounding: Rounding | None = None) -> Vector:
         """The same change by forward mode."""
+        if not self.is_inside(x):
+            return np.full(self._count, np.nan)
         with new_level() as level, grad_mode.enable_grad():
             parts = [_rounded(self.split(part), rounding) for part in (x, direction)]
             results = self.call([Dual(primal, tangent, level) for primal, tangent in zip(*parts)])
@@ -277,6 +320,8 @@ class Subject:
 
     def traced(self, x: Vector) -> tuple[list[Step], list[Tensor], list[Any]]:
         """The operations that the function performs, its variables and its results, all with a history."""
+        if not self.is_inside(x):
+            return [], [], []
         variables = [wrap(array.copy(), True) for array in self.split(x)]
         try:
             with recording() as steps, grad_mode.enable_grad(), np.errstate(all="ignore"):
@@ -354,18 +399,46 @@ def _flat(parts: Sequence[Array]) -> Vector:
     return np.concatenate([np.ravel(part) for part in parts])
 
 
-def _become(parameter: Tensor, value: Tensor) -> None:
-    """Make a parameter of a copied module stand for another tensor, and pass its gradient on to that tensor."""
-    if isinstance(value, Dual):
-        raise GraphError("forward mode does not reach a module's parameters: check a function of them")
-    value = value if isinstance(value, Tensor) else wrap(value)
-    parameter.op = None
-    parameter.replace(value.data)
-    parameter.requires_grad = value.requires_grad
-    if value.requires_grad:
-        stand_in = value.holding(value.data)
-        for attribute in Node.__slots__:
-            setattr(parameter, attribute, getattr(stand_in, attribute))
+@dataclass(frozen=True)
+class _Leaf:
+    """A leaf of the arguments, with its path and the number of its variable; for a module, numbers by name."""
+
+    path: str
+    value: Any
+    place: Any
+
+    def numbers(self, chosen: Collection[int]) -> Any:
+        """The same numbers, with FIXED for those that are not chosen."""
+        return trees.map_leaves(lambda number: number if number in chosen else FIXED, self.place)
+
+    def passed(self, by_number: Mapping[int, Any], stand_ins: ExitStack) -> Any:
+        """What a function is given: the value of its variable, or a copy of the leaf; for a module, a stand-in."""
+        value = self.value
+        if isinstance(self.place, dict):
+            state = {name: by_number[number] for name, number in self.place.items() if number in by_number}
+            return stand_ins.enter_context(value.substituted({name: _parameter(x) for name, x in state.items()}))
+        if self.place in by_number:
+            return by_number[self.place]
+        return value.copy() if isinstance(value, np.ndarray) else value.detach() if isinstance(value, Tensor) else value
+
+
+def _parameter(value: Any) -> Any:
+    """The value of a parameter as a tensor, which a gradient that the user computes may be with respect to."""
+    return value if isinstance(value, Traced) else wrap(value, True)
+
+
+def _called_last(*arguments: Any) -> Any:
+    """The result of a module for arguments that come before it."""
+    *inputs, module = arguments
+    return module(*inputs)
+
+
+def _numeric(gradient: Any, path: str) -> Array:
+    """A gradient that a user computes as an array of float64."""
+    try:
+        return np.asarray(_array(gradient), float)
+    except (TypeError, ValueError):
+        raise UsageError(f"gradient= gave {type(gradient).__name__} for {path}, it should be an array") from None
 
 
 def _argument_names(f: Callable[..., Any], count: int) -> list[str]:

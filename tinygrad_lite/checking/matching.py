@@ -1,0 +1,108 @@
+"""Matches gradients that somebody computes with the arguments that they are of: by keys and names, never by order."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite import trees
+from tinygrad_lite.errors import UsageError
+
+FIXED = -1  # in place of the number of a variable
+
+
+def matched(gradient: Any, arguments: Sequence[Any], names: Sequence[str]) -> dict[int, Any]:
+    """The gradient of each variable by its number, without those that are None, which are not to be checked.
+
+    For several arguments, the gradient is a tuple or a dict by their names, which may leave out what has no variables.
+
+    Args:
+        arguments: the arguments, with the number of a variable, or FIXED, in place of each array.
+
+    Raises:
+        UsageError: if the containers do not match; the message says where.
+    """
+    mistake = None
+    for reading, expected, path in _readings(gradient, arguments, names):
+        try:
+            return dict(_pairs(reading, expected, path))
+        except UsageError as error:
+            mistake = mistake or error
+    listed = ", ".join(name for name, argument in zip(names, arguments) if _varies(argument))
+    raise mistake or UsageError(
+        f"gradient= gave {_kind(gradient)} for the arguments {listed}: give a tuple of one for each, or a dict by name"
+    )
+
+
+def _readings(gradient: Any, arguments: Sequence[Any], names: Sequence[str]) -> Iterator[tuple[Any, Any, str]]:
+    """What a gradient may stand for, most likely first: the gradient, what it should be like, and the path of that."""
+    by_name = dict(zip(names, arguments))
+    varying = {name: argument for name, argument in by_name.items() if _varies(argument)}
+    if isinstance(gradient, Mapping) and gradient.keys() & by_name.keys():
+        yield gradient, by_name, ""
+    one = [(gradient, argument, name) for name, argument in varying.items()] if len(varying) == 1 else []
+    if one and not (isinstance(gradient, tuple) and isinstance(one[0][1], int)):
+        yield one[0]
+    if isinstance(gradient, (tuple, list)):
+        for expected in (by_name, varying):
+            if len(gradient) == len(expected):
+                yield dict(zip(expected, gradient)), expected, ""
+    yield from one
+
+
+def _pairs(gradient: Any, expected: Any, path: str) -> Iterator[tuple[int, Any]]:
+    """The number of each variable in a container, and its gradient."""
+    if gradient is None or not _varies(expected):
+        return
+    by_name = _has_names(gradient) and _has_names(expected)
+    inside, given = _contents(expected, by_name), _contents(gradient, by_name)
+    if inside is None:
+        if given is not None and not _is_array(gradient):
+            raise UsageError(f"gradient= gave {_kind(gradient)} for {path}, which is one array")
+        yield expected, gradient
+        return
+    if given is None:
+        raise UsageError(f"gradient= gave {_kind(gradient)} for {path or 'the arguments'}, {_kind(expected)}")
+    missing = [joined(path, key) for key, part in inside.items() if key not in given and _varies(part)]
+    unknown = [repr(key) for key in given if key not in inside]
+    if missing or unknown:
+        facts = [f"nothing for {', '.join(missing)}"] * bool(missing)
+        facts += [f"{', '.join(unknown)}, which {path or 'the function'} does not have"] * bool(unknown)
+        advice = ": give None for what is not to be checked" if missing else ""
+        raise UsageError(f"gradient= gave {' but '.join(facts)}{advice}")
+    for key, part in inside.items():
+        if key in given:
+            yield from _pairs(given[key], part, joined(path, key))
+
+
+def _is_array(tree: Any) -> bool:
+    """Whether nested lists are those of an array."""
+    try:
+        return np.asarray(tree).dtype.kind in "fiubc"
+    except (TypeError, ValueError):
+        return False
+
+
+def _varies(argument: Any) -> bool:
+    return any(number >= 0 for number in trees.leaves(argument))
+
+
+def _has_names(tree: Any) -> bool:
+    return not isinstance(tree, (tuple, list)) or hasattr(tree, "_fields")
+
+
+def _contents(tree: Any, by_name: bool) -> Mapping[Any, Any] | None:
+    """What a container holds by key, name or index; None for a leaf."""
+    if by_name and isinstance(tree, tuple):
+        return dict(zip(tree._fields, tree))  # type: ignore[attr-defined]
+    return tree if isinstance(tree, Mapping) else trees.children(tree)
+
+
+def joined(path: str, key: Any) -> str:
+    """The path of what a container at a path holds."""
+    return f"{path}.{key}" if path else str(key)
+
+
+def _kind(tree: Any) -> str:
+    children = trees.children(tree)
+    return type(tree).__name__ if children is None else f"a {type(tree).__name__} of {', '.join(map(str, children))}"
