@@ -1,17 +1,16 @@
-"""The page on checking PyTorch's and JAX's gradients, as it stands."""
-
-import re
+"""The pages on checking the gradients of other libraries, as they stand."""
 
 import pytest
 
-from tests.test_documentation import ROOT, run_page
+from tests.test_documentation import ROOT, blocks_of, libraries, run_blocks
 
 pytestmark = pytest.mark.compare
 
-PAGE = ROOT / "docs" / "checking_other_frameworks.md"
 
-
-def test_the_page_runs() -> None:
-    for library in re.findall(r"^>>> import (\w+)", PAGE.read_text(), re.MULTILINE):
+@pytest.mark.parametrize("name", ["checking_other_frameworks.md", "gradient_checking.md"])
+def test_the_page_runs(name: str) -> None:
+    page = ROOT / "docs" / name
+    blocks = blocks_of(page)
+    for library in [library for block in blocks for library in libraries(block)]:
         pytest.importorskip(library)
-    run_page(PAGE)
+    run_blocks(page, blocks)
