@@ -11,13 +11,18 @@ from tinygrad_lite.errors import UsageError
 FIXED = -1  # in place of the number of a variable
 
 
-def matched(gradient: Any, arguments: Sequence[Any], names: Sequence[str]) -> dict[int, Any]:
+class Parts(dict[str, int]):
+    """The numbers of the real and the imaginary part of one complex array."""
+
+
+def matched(gradient: Any, arguments: Sequence[Any], names: Sequence[str], source: str) -> dict[int, Any]:
     """The gradient of each variable by its number, without those that are None, which are not to be checked.
 
     For several arguments, the gradient is a tuple or a dict by their names, which may leave out what has no variables.
 
     Args:
         arguments: the arguments, with the number of a variable, or FIXED, in place of each array.
+        source: what gave the gradient, for messages.
 
     Raises:
         UsageError: if the containers do not match; the message says where.
@@ -25,12 +30,12 @@ def matched(gradient: Any, arguments: Sequence[Any], names: Sequence[str]) -> di
     mistake = None
     for reading, expected, path in _readings(gradient, arguments, names):
         try:
-            return dict(_pairs(reading, expected, path))
+            return dict(_pairs(reading, expected, path, source))
         except UsageError as error:
             mistake = mistake or error
     listed = ", ".join(name for name, argument in zip(names, arguments) if _varies(argument))
     raise mistake or UsageError(
-        f"gradient= gave {_kind(gradient)} for the arguments {listed}: give a tuple of one for each, or a dict by name"
+        f"{source} gave {_kind(gradient)} for the arguments {listed}: give a tuple of one for each, or a dict by name"
     )
 
 
@@ -50,29 +55,33 @@ def _readings(gradient: Any, arguments: Sequence[Any], names: Sequence[str]) -> 
     yield from one
 
 
-def _pairs(gradient: Any, expected: Any, path: str) -> Iterator[tuple[int, Any]]:
+def _pairs(gradient: Any, expected: Any, path: str, source: str) -> Iterator[tuple[int, Any]]:
     """The number of each variable in a container, and its gradient."""
     if gradient is None or not _varies(expected):
+        return
+    if isinstance(expected, Parts):
+        array = np.asarray(gradient)
+        yield from zip(expected.values(), (array.real, array.imag))
         return
     by_name = _has_names(gradient) and _has_names(expected)
     inside, given = _contents(expected, by_name), _contents(gradient, by_name)
     if inside is None:
         if given is not None and not _is_array(gradient):
-            raise UsageError(f"gradient= gave {_kind(gradient)} for {path}, which is one array")
+            raise UsageError(f"{source} gave {_kind(gradient)} for {path}, which is one array")
         yield expected, gradient
         return
     if given is None:
-        raise UsageError(f"gradient= gave {_kind(gradient)} for {path or 'the arguments'}, {_kind(expected)}")
+        raise UsageError(f"{source} gave {_kind(gradient)} for {path or 'the arguments'}, {_kind(expected)}")
     missing = [joined(path, key) for key, part in inside.items() if key not in given and _varies(part)]
     unknown = [repr(key) for key in given if key not in inside]
     if missing or unknown:
         facts = [f"nothing for {', '.join(missing)}"] * bool(missing)
         facts += [f"{', '.join(unknown)}, which {path or 'the function'} does not have"] * bool(unknown)
         advice = ": give None for what is not to be checked" if missing else ""
-        raise UsageError(f"gradient= gave {' but '.join(facts)}{advice}")
+        raise UsageError(f"{source} gave {' but '.join(facts)}{advice}")
     for key, part in inside.items():
         if key in given:
-            yield from _pairs(given[key], part, joined(path, key))
+            yield from _pairs(given[key], part, joined(path, key), source)
 
 
 def _is_array(tree: Any) -> bool:

@@ -10,6 +10,7 @@ from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
 
 Vector = np.ndarray[Any, Any]
+EPSILON = float(np.finfo(float).eps)
 
 
 @dataclass(frozen=True)

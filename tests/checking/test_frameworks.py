@@ -1,0 +1,316 @@
+"""The gradient checker on functions and modules of PyTorch and JAX, with their own arrays and parameters."""
+
+import copy
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_lite as tg
+from tinygrad_lite.checking import Report, Verdict
+from tinygrad_lite.errors import InputError, UsageError
+
+pytestmark = pytest.mark.compare
+torch = pytest.importorskip("torch", reason="PyTorch comes with the extra `compare`")
+jax = pytest.importorskip("jax", reason="JAX comes with the extra `compare`")
+jnp = jax.numpy
+nn, F = torch.nn, torch.nn.functional
+
+
+def check(f: Any, *inputs: Any, **options: Any) -> Report:
+    return tg.gradcheck(f, *inputs, raise_exception=False, **options)
+
+
+def paths(report: Report) -> list[str]:
+    return [checked.path for checked in report]
+
+
+def wrong(report: Report) -> set[str]:
+    return {finding.path for finding in report.findings if finding.fails}
+
+
+def drawn(*shape: int, dtype: Any = torch.float32) -> Any:
+    return torch.randn(*shape, dtype=dtype, generator=torch.Generator().manual_seed(0))
+
+
+def network(*between: Any) -> Any:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(4, 3), *between, nn.Linear(3, 1))
+
+
+class Cube(torch.autograd.Function):
+    """With 2 in its rule where there should be a 3."""
+
+    @staticmethod
+    def forward(context: Any, x: Any) -> Any:
+        context.save_for_backward(x)
+        return x**3
+
+    @staticmethod
+    def backward(context: Any, g: Any) -> Any:
+        (x,) = context.saved_tensors
+        return 2 * g * x**2
+
+
+class TestModules:
+    def test_parameters_are_named(self) -> None:
+        report = check(network(nn.Tanh()), drawn(5, 4))
+        assert report.ok, str(report)
+        assert paths(report) == ["input", "0.weight", "0.bias", "2.weight", "2.bias"]
+        assert set(report.counts()) == {Verdict.RIGHT}
+
+    def test_among_the_arguments(self) -> None:
+        def loss(model: Any, batch: Any) -> Any:
+            return F.mse_loss(model(batch["x"]), batch["y"])
+
+        report = check(loss, network(nn.ReLU()), {"x": drawn(5, 4), "y": drawn(5, 1)}, wrt="model")
+        assert report.ok, str(report)
+        assert paths(report) == ["model.0.weight", "model.0.bias", "model.2.weight", "model.2.bias"]
+
+    def test_a_layer_with_a_wrong_rule(self) -> None:
+        class Layer(nn.Module):  # type: ignore[misc, name-defined]
+            def forward(self, x: Any) -> Any:
+                return Cube.apply(x)
+
+        assert wrong(check(network(Layer()), drawn(2, 4))) == {"input", "0.weight", "0.bias"}
+
+    def test_nothing_changes(self) -> None:
+        model = network(nn.BatchNorm1d(3), nn.ReLU(inplace=True)).train()
+        x = drawn(6, 4).requires_grad_()
+        model(x).sum().backward()
+        before = copy.deepcopy((model.state_dict(), [p.grad for p in model.parameters()], x.grad))
+        parameters = list(model.parameters())
+        random_state = torch.get_rng_state()
+        report = check(model, x)
+        assert report.ok, str(report)
+        after = (model.state_dict(), [p.grad for p in model.parameters()], x.grad)
+        torch.testing.assert_close(after, before, rtol=0, atol=0)
+        assert all(a is b for a, b in zip(parameters, model.parameters()))
+        assert model.training
+        assert torch.equal(random_state, torch.get_rng_state())
+        assert torch.get_default_dtype() is torch.float32
+
+    def test_dropout_is_not_deterministic(self) -> None:
+        random_state = torch.get_rng_state()
+        report = check(network(nn.Dropout(0.5)), drawn(5, 4))
+        assert not report.ok
+        assert Verdict.NOT_DETERMINISTIC in report.counts()
+        assert torch.equal(random_state, torch.get_rng_state())
+        assert check(network(nn.Dropout(0.5)).eval(), drawn(5, 4)).ok
+
+    def test_frozen_and_tied_parameters(self) -> None:
+        model = network(nn.Tanh(), nn.Linear(3, 3), nn.Linear(3, 3))
+        model[2].weight = model[3].weight
+        model[0].requires_grad_(False)
+        report = check(model, drawn(2, 4))
+        assert report.ok, str(report)
+        assert paths(report) == ["input", "2.weight", "2.bias", "3.bias", "4.weight", "4.bias"]
+
+    @pytest.mark.parametrize(
+        "layer",
+        [lambda: nn.LSTM(4, 3), lambda: nn.GRU(4, 2, bidirectional=True)],
+        ids=["LSTM", "GRU"],
+    )
+    def test_recurrent_ones(self, layer: Any) -> None:
+        torch.manual_seed(0)
+        report = check(lambda module, x: module(x)[0], layer(), drawn(3, 1, 4))
+        assert report.ok, str(report)
+        assert "module.weight_ih_l0" in paths(report)
+
+    def test_parametrizations(self) -> None:
+        model = network(nn.Tanh())
+        nn.utils.parametrizations.weight_norm(model[0])
+        report = check(model, drawn(2, 4))
+        assert report.ok, str(report)
+        assert "0.parametrizations.weight.original0" in paths(report)
+
+    def test_one_that_cannot_be_copied(self) -> None:
+        model = network(nn.Tanh())
+        model[0].cache = model[0].weight * 2  # the result of a computation, of which PyTorch makes no deep copy
+        before = dict(model.named_parameters())
+        assert check(model, drawn(2, 4)).ok
+        assert dict(model.named_parameters()).keys() == before.keys()
+        assert all(x is before[name] for name, x in model.named_parameters())
+
+
+class TestFunctionsOfTensors:
+    def test_in_double_and_in_single_precision(self) -> None:
+        for dtype in (torch.float64, torch.float32):
+            assert check(lambda x: F.softplus(x) * x, drawn(7, dtype=dtype)).ok
+            assert not check(lambda x: Cube.apply(x).sum(), drawn(7, dtype=dtype)).ok
+
+    def test_bfloat16_is_held_to_its_own_precision(self) -> None:
+        x = drawn(7, dtype=torch.bfloat16)
+        assert check(lambda x: (torch.sin(x) * x).sum(), x).ok
+        assert not check(lambda x: Cube.apply(x).sum(), x).ok
+
+    def test_containers_numbers_and_labels(self) -> None:
+        def f(p: Any, labels: Any, scale: float) -> Any:
+            return F.cross_entropy(p["x"] @ p["w"], labels) * scale, {"norm": p["w"].norm()}
+
+        p = {"x": drawn(5, 4), "w": drawn(4, 3)}
+        report = check(f, p, torch.tensor([0, 1, 2, 1, 0]), 2.0)
+        assert report.ok, str(report)
+        assert paths(report) == ["p.x", "p.w"]
+
+    def test_what_requires_a_gradient_if_anything_does(self) -> None:
+        report = check(F.mse_loss, drawn(3).requires_grad_(), drawn(3) + 1)
+        assert report.ok
+        assert paths(report) == ["input"]
+        assert "target does not require a gradient: held fixed" in report.remarks
+
+    def test_a_function_that_writes_into_its_argument(self) -> None:
+        x = drawn(3)
+        before = x.clone()
+        assert check(lambda x: x.mul_(2).sin_().sum(), x).ok
+        assert torch.equal(x, before)
+
+    def test_what_is_detached(self) -> None:
+        report = check(lambda x: (x * x.detach()).sum(), drawn(3, dtype=torch.float64))
+        assert wrong(report) == {"x"}
+        assert not check(lambda x: (x**2).detach().sum(), drawn(3, dtype=torch.float64)).ok
+
+    def test_a_module_in_a_closure(self) -> None:
+        model = network(nn.Tanh())
+        report = check(lambda x: model(x).sum(), drawn(2, 4))
+        assert not wrong(report)
+        assert "does not run in float64" in str(report)
+        assert model[0].weight.dtype is torch.float32
+
+    def test_random_numbers_that_depend_on_the_dtype(self) -> None:
+        def f(x: Any) -> Any:
+            return (x * torch.randn(4, generator=torch.Generator().manual_seed(3))).sum()
+
+        report = check(f, drawn(4))
+        assert not wrong(report), str(report)
+
+    def test_second_order_and_forward_mode(self) -> None:
+        x = drawn(3, dtype=torch.float64)
+        report = check(lambda x, y: (x**3 * y.sin()).sum(), x, x + 1, order=2)
+        assert report.ok, str(report)
+        assert str(report).startswith("gradcheck of the gradient of <lambda>: passed (36 right")
+        assert check(network(nn.Tanh()), drawn(2, 4), order=2).ok
+        assert check(network(nn.Tanh()), drawn(2, 4), method="forward").ok
+
+    def test_a_wrong_second_derivative(self) -> None:
+        class Square(torch.autograd.Function):
+            @staticmethod
+            def forward(context: Any, x: Any) -> Any:
+                context.save_for_backward(x)
+                return x**2
+
+            @staticmethod
+            def backward(context: Any, g: Any) -> Any:
+                (x,) = context.saved_tensors
+                return 2 * g * x.detach()
+
+        x = drawn(3, dtype=torch.float64)
+        assert check(lambda x: Square.apply(x).sin().sum(), x).ok
+        assert wrong(check(lambda x: Square.apply(x).sin().sum(), x, order=2)) == {"x"}
+
+    def test_complex_numbers(self) -> None:
+        z = drawn(3, dtype=torch.complex128)
+        assert check(lambda z: (z.abs() ** 3).sum(), z).ok
+        assert check(lambda z: (z.abs() ** 3).sum(), z, order=2).ok
+        report = check(lambda z: torch.fft.fft(z) * z.conj(), z)
+        assert report.ok
+        assert paths(report) == ["z.real", "z.imag"]
+        assert check(lambda x: torch.fft.rfft(x).abs().sum(), drawn(5)).ok
+
+    def test_gradients_by_hand(self) -> None:
+        x = drawn(3)
+
+        def f(x: Any) -> Any:
+            return (x**3).sum()
+
+        def by_backward(x: Any) -> Any:
+            f(x).backward()
+            return x.grad
+
+        assert check(f, x, gradient=lambda x: 3 * x**2).ok
+        assert check(f, x, gradient=3 * x**2).ok
+        assert check(f, x, gradient=by_backward).ok
+        assert not check(f, x, gradient=lambda x: 2 * x**2).ok
+        assert check(f, x, vjp=lambda x, g: 3 * x**2 * g, jvp=lambda x, t: (3 * x**2 * t).sum()).ok
+        assert check(f, x, hvp=lambda x, v: 6 * x * v).ok
+        assert not check(f, x, hvp=lambda x, v: 3 * x * v).ok
+
+    def test_errors(self) -> None:
+        with pytest.raises(UsageError, match="must return arrays of real numbers"):
+            check(lambda x: None, drawn(3))
+        with pytest.raises(InputError, match="wrt= names 'weight', which is no variable; there are input"):
+            check(network(), drawn(2, 4), wrt="weight")
+
+
+@pytest.mark.filterwarnings("error")
+class TestFunctionsOfJax:
+    x = np.linspace(-1.0, 2.0, 7)
+
+    @staticmethod
+    def f(x: Any) -> Any:
+        return jnp.sum(jax.nn.softplus(x) * x)
+
+    def test_in_single_precision(self) -> None:
+        report = check(self.f, jnp.asarray(self.x))
+        assert report.ok, str(report)
+        assert str(report) == ("gradcheck of f: passed (7 right; by central differences with Richardson extrapolation)")
+        assert not jax.config.jax_enable_x64
+
+    def test_in_double_precision(self) -> None:
+        with jax.enable_x64(True):
+            assert check(self.f, jnp.asarray(self.x)).ok
+            report = check(self.f, jnp.asarray(self.x), gradient=lambda x: jax.grad(self.f)(x) * (1 + 1e-7))
+            assert wrong(report) == {"x"}
+
+    def test_compiled_ones_and_arrays_of_numpy(self) -> None:
+        assert check(jax.jit(self.f), self.x).ok
+
+    def test_containers(self) -> None:
+        def f(p: Any, n: Any) -> Any:
+            return {"y": p["b"] * p["a"][0], "z": p["a"][1][n]}
+
+        report = check(f, {"b": jnp.ones(2), "a": (2.0, jnp.arange(3.0))}, jnp.array([0, 2]))
+        assert report.ok, str(report)
+        assert paths(report) == ["p.b", "p.a.0", "p.a.1"]
+
+    def test_gradients_of_dicts_whose_keys_jax_sorts(self) -> None:
+        def f(p: Any) -> Any:
+            return jnp.sum(p["w"] * p["b"] ** 2)
+
+        assert check(f, {"w": jnp.ones(2), "b": jnp.arange(2.0)}, gradient=jax.grad(f)).ok
+
+    def test_a_wrong_rule(self) -> None:
+        @jax.custom_vjp
+        def cube(x: Any) -> Any:
+            return x**3
+
+        cube.defvjp(lambda x: (x**3, x), lambda x, g: (2 * g * x**2,))
+        assert wrong(check(lambda x, y: jnp.sum(cube(x)) + jnp.sum(y), jnp.ones(2), jnp.ones(2))) == {"x"}
+
+    def test_second_order_and_forward_mode(self) -> None:
+        assert check(self.f, jnp.asarray(self.x), order=2).ok
+        assert check(self.f, jnp.asarray(self.x), method="forward").ok
+
+    def test_complex_numbers(self) -> None:
+        z = jnp.array([1 + 2j, 0.5 - 1j])
+        assert check(lambda z: jnp.sum(jnp.abs(z) ** 3), z).ok
+        assert check(lambda z: jnp.sum(jnp.abs(z) ** 3), z, order=2).ok
+        report = check(lambda z: jnp.exp(z) * jnp.conj(z), z)
+        assert report.ok
+        assert paths(report) == ["z.real", "z.imag"]
+        assert check(lambda z: jnp.exp(z) * jnp.conj(z), z, method="forward").ok
+
+    def test_random_numbers_that_depend_on_the_dtype(self) -> None:
+        def f(x: Any, key: Any) -> Any:
+            return jnp.sum(x * jax.random.normal(key, x.shape))
+
+        report = check(f, jnp.ones(3), jax.random.key(0))
+        assert not wrong(report), str(report)
+        assert "results are others there" in str(report)
+
+    def test_gradients_by_hand(self) -> None:
+        x = jnp.asarray(self.x)
+        assert check(lambda x: x**3, x, vjp=lambda x, g: 3 * x**2 * g).ok
+        assert check(lambda x: x**3, x, jvp=lambda x, t: 3 * x**2 * t).ok
+        assert check(lambda x: jnp.sum(x**3), x, hvp=lambda x, v: 6 * x * v).ok
+        assert not check(lambda x: jnp.sum(x**3), x, hvp=lambda x, v: 3 * x * v).ok

@@ -1,0 +1,29 @@
+"""Functions and modules of PyTorch and JAX as functions of NumPy arrays, with the gradients that the libraries compute.
+
+A library is known by the types of what is passed, and is never imported before somebody has done so.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tinygrad_lite import trees
+from tinygrad_lite.checking.frameworks.program import Program as Program
+
+
+def program_of(f: Callable[..., Any], inputs: Sequence[Any]) -> Program | None:
+    """A function with its arguments, if they belong to PyTorch or JAX; None otherwise."""
+    found = {library for x in (f, *trees.leaves(tuple(inputs))) for library in _libraries(x)}
+    if "torch" in found:
+        from tinygrad_lite.checking.frameworks.torch import TorchProgram
+
+        return TorchProgram(f, inputs)
+    if found:
+        from tinygrad_lite.checking.frameworks.jax import JaxProgram
+
+        return JaxProgram(f, inputs)
+    return None
+
+
+def _libraries(x: Any) -> set[str]:
+    """The libraries that define the type of a value, or a type that it inherits from."""
+    return {kind.__module__.partition(".")[0] for kind in type(x).__mro__} & {"torch", "jax", "jaxlib"}

@@ -1,0 +1,127 @@
+"""Functions of JAX for the gradient checker."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from copy import copy
+from typing import Any, Self
+
+import jax
+import numpy as np
+from jax import numpy as jnp
+
+from tinygrad_lite import trees
+from tinygrad_lite.checking.frameworks.program import Held, Program
+from tinygrad_lite.engine.op import Array
+
+
+class JaxProgram(Program):
+    """A function with JAX's arrays among its arguments."""
+
+    def __init__(self, f: Callable[..., Any], inputs: Sequence[Any]) -> None:
+        super().__init__(f, inputs)
+        self._originals = tuple(inputs)
+        self.inputs = trees.map_leaves(lambda x: _numpy(x) if _varies(x) else Held(x), self._originals)
+        self._kinds = [jnp.result_type(x) for x in trees.leaves(self._originals) if _varies(x)]
+        self.own_epsilon = max((float(jnp.finfo(kind).eps) for kind in self._kinds), default=0.0)
+
+    def differentiated(self, weights: Sequence[Array]) -> Self:
+        """The gradient of the sum of the results with these weights, as a program of its own."""
+        second = copy(self)
+        second.name, second._weights = f"the gradient of {self.name}", weights
+        return second
+
+    def _dtypes(self) -> Sequence[Any]:
+        """Double precision."""
+        return () if all(kind in (np.float64, np.complex128) for kind in self._kinds) else (np.float64,)
+
+    def _values(self, inputs: Sequence[Any], dtype: Any) -> Any:
+        with _precision(dtype):
+            return trees.map_leaves(_numpy, self._results(*self._arrays(inputs, dtype)))
+
+    def _pulled(self, inputs: Sequence[Any], weights: Sequence[Sequence[Array]], dtype: Any) -> list[list[Array]]:
+        with _precision(dtype):
+            results, pull = jax.vjp(self._results, *self._arrays(inputs, dtype))
+            return [list(map(_numpy, _gradients(pull, results, row))) for row in weights]
+
+    def changes(self, *inputs_and_tangents: Any) -> list[Array]:
+        """The changes of the results by forward mode."""
+        *inputs, tangents = inputs_and_tangents
+        with _precision(self._dtype):
+            arrays = self._arrays(inputs, self._dtype)
+            moves = [jnp.asarray(t, x.dtype) for t, x in zip(_varying(tangents), arrays)]
+            try:
+                return [_numpy(y) for y in jax.tree.leaves(jax.jvp(self._results, arrays, moves)[1])]
+            except TypeError as error:  # of a custom_vjp
+                raise NotImplementedError(str(error)) from error
+
+    def given(self, gradient: Any) -> Any:
+        """A gradient that somebody computes, or a function of the library's arrays that does, in NumPy."""
+        if not callable(gradient):
+            return trees.map_leaves(_as_numpy, gradient)
+
+        def of_arrays(*inputs_and_others: Any) -> Any:
+            inputs, others = inputs_and_others[: len(self.names)], inputs_and_others[len(self.names) :]
+            with _precision(self._dtype):
+                arguments = self._in_place(self._arrays(inputs, self._dtype))
+                result = gradient(*arguments, *trees.map_leaves(jnp.asarray, others))
+                return trees.map_leaves(_as_numpy, result)
+
+        return of_arrays
+
+    def _results(self, *arrays: Any) -> Any:
+        """The results in their containers, as a function of the arrays that vary."""
+        if self._weights is not None:
+            found, pull = jax.vjp(self._first_results, *arrays)
+            return _gradients(pull, found, self._weights)
+        return self._first_results(*arrays)
+
+    def _first_results(self, *arrays: Any) -> Any:
+        result = self._f(*self._in_place(arrays))
+        if not all(map(_is_leaf, trees.leaves(result))):
+            result = jax.tree.leaves(result)  # of containers that only JAX knows
+        return self._checked(result, _varies)
+
+    def _in_place(self, arrays: Sequence[Any]) -> Any:
+        """The arguments, with these arrays in place of those that vary."""
+        remaining = iter(arrays)
+        return trees.map_leaves(lambda x: next(remaining) if _varies(x) else x, self._originals)
+
+    def _arrays(self, inputs: Sequence[Any], dtype: Any) -> list[Any]:
+        """The arrays that vary, in double precision or in their own dtypes."""
+        return [jnp.asarray(x, kind if dtype is None else None) for x, kind in zip(_varying(inputs), self._kinds)]
+
+
+def _gradients(pull: Callable[..., Any], results: Any, weights: Sequence[Array]) -> list[Any]:
+    """A pullback of weights in PyTorch's convention, to gradients in PyTorch's: JAX has the conjugates of both."""
+    remaining = iter(weights)
+    seeds = trees.map_leaves(lambda y: jnp.conj(jnp.asarray(next(remaining), y.dtype)), results)
+    return [jnp.conj(g) for g in pull(seeds)]
+
+
+def _precision(dtype: Any) -> AbstractContextManager[Any]:
+    """A block in which JAX computes in double precision, or as the caller has it compute."""
+    return jax.enable_x64(True) if dtype else nullcontext()
+
+
+def _varying(tree: Any) -> list[Any]:
+    return [x for x in trees.leaves(tree) if not isinstance(x, Held)]
+
+
+def _is_leaf(x: Any) -> bool:
+    return isinstance(x, (int, float, complex, np.ndarray, np.generic, jax.Array))
+
+
+def _varies(x: Any) -> bool:
+    """Whether a leaf is a number or an array with a gradient."""
+    return isinstance(x, (float, complex, np.ndarray, np.inexact, jax.Array)) and jnp.issubdtype(
+        jnp.result_type(x), jnp.inexact
+    )
+
+
+def _numpy(x: Any) -> Array:
+    """A copy in NumPy; bfloat16, which NumPy does not have, becomes float32."""
+    return np.array(x, np.float32 if jnp.result_type(x) == jnp.bfloat16 else None)
+
+
+def _as_numpy(x: Any) -> Any:
+    return _numpy(x) if isinstance(x, jax.Array) else x

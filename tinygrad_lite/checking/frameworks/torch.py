@@ -1,0 +1,246 @@
+"""Functions and modules of PyTorch for the gradient checker."""
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from copy import copy, deepcopy
+from typing import Any, Self
+
+import numpy as np
+import torch
+from torch.autograd import forward_ad
+
+from tinygrad_lite import trees
+from tinygrad_lite.checking.arguments import argument_names
+from tinygrad_lite.checking.frameworks.program import Held, Program
+from tinygrad_lite.engine.op import Array
+
+
+class TorchProgram(Program):
+    """A function or a module with tensors and modules among its arguments.
+
+    If any tensor among the arguments requires a gradient, those that do not are held fixed, as are frozen parameters.
+    """
+
+    def __init__(self, f: Callable[..., Any], inputs: Sequence[Any]) -> None:
+        super().__init__(f, inputs)
+        if isinstance(f, torch.nn.Module):
+            self.name = type(f).__name__
+            self.names = [*argument_names(f.forward, len(inputs)), ""]
+            self._f, inputs = _called_last, (*inputs, f)
+        self._originals = trees.map_leaves(_copied, tuple(inputs))
+        leaves = trees.leaves(self._originals)
+        self._some_require_gradients = any(isinstance(x, torch.Tensor) and x.requires_grad for x in leaves)
+        self.inputs = trees.map_leaves(self._opened, self._originals)
+        held = [
+            path
+            for name, argument in zip(self.names, self._originals)
+            for path, x in zip(trees.paths(argument, name), trees.leaves(argument))
+            if isinstance(x, torch.Tensor) and x.dtype.is_floating_point and not self._varies(x)
+        ]
+        self.remarks += [f"{path} does not require a gradient: held fixed" for path in held]
+        self._kinds = {x.dtype for leaf in leaves for x in _tensors(leaf) if _is_numeric(x)}
+        self.own_epsilon = max((torch.finfo(kind).eps for kind in self._kinds), default=0.0)
+
+    def preserved(self) -> AbstractContextManager[Any]:
+        """A block after which the states of PyTorch's random generators are as they were."""
+        forked: AbstractContextManager[Any] = torch.random.fork_rng()
+        return forked
+
+    def differentiated(self, weights: Sequence[Array]) -> Self:
+        """The gradient of the sum of the results with these weights, as a program of its own."""
+        second = copy(self)
+        second.name, second._weights = f"the gradient of {self.name}", weights
+        return second
+
+    def _dtypes(self) -> Sequence[Any]:
+        """Double precision, also for the tensors that the function makes, or, if need be, without them."""
+        return (True, False) if self._kinds - {torch.float64, torch.complex128} else ()
+
+    def _values(self, inputs: Sequence[Any], dtype: Any) -> Any:
+        with self._running(inputs, dtype, self._weights is not None) as (_, results):
+            return trees.map_leaves(_numpy, results)
+
+    def _pulled(self, inputs: Sequence[Any], weights: Sequence[Sequence[Array]], dtype: Any) -> list[list[Array]]:
+        with self._running(inputs, dtype, True) as (leaves, results):
+            ends = trees.leaves(results)
+            return [list(map(_numpy, self._gradients(leaves, ends, row, retain_graph=True))) for row in weights]
+
+    def changes(self, *inputs_and_tangents: Any) -> list[Array]:
+        """The changes of the results by forward mode."""
+        *inputs, tangents = inputs_and_tangents
+        parts = [x for x in trees.leaves(tangents) if not isinstance(x, Held)]
+        try:
+            with (
+                warnings.catch_warnings(action="ignore"),  # PyTorch's own
+                forward_ad.dual_level(),
+                self._running(inputs, self._dtype, self._weights is not None, parts) as (_, results),
+            ):
+                ends = trees.leaves(results)
+                moves = [forward_ad.unpack_dual(y).tangent for y in ends]
+                return [np.zeros(y.shape) if move is None else _numpy(move) for y, move in zip(ends, moves)]
+        except RuntimeError as error:  # NotImplementedError is one
+            raise NotImplementedError(str(error)) from error
+
+    def given(self, gradient: Any) -> Any:
+        """A gradient that somebody computes, or a function of the library's arrays that does, in NumPy."""
+        if not callable(gradient):
+            return trees.map_leaves(_as_numpy, gradient)
+
+        def of_arrays(*inputs_and_others: Any) -> Any:
+            inputs, others = inputs_and_others[: len(self.names)], inputs_and_others[len(self.names) :]
+            with ExitStack() as stack:
+                leaves, arguments = self._tensors(inputs, self._dtype, True, None, stack)
+                kind = leaves[0].dtype
+                result = gradient(*arguments, *trees.map_leaves(lambda x: _tensor(x, kind), others))
+            return trees.map_leaves(_as_numpy, result)
+
+        return of_arrays
+
+    @contextmanager
+    def _running(
+        self, inputs: Sequence[Any], dtype: Any, with_history: bool, tangents: Any = None
+    ) -> Iterator[tuple[list[torch.Tensor], Any]]:
+        """A block with the tensors that vary, and the results in their containers."""
+        with (
+            torch.inference_mode(False),
+            torch.set_grad_enabled(with_history),
+            _default(torch.float64 if dtype else torch.get_default_dtype()),
+            ExitStack() as stack,
+        ):
+            leaves, arguments = self._tensors(inputs, dtype, with_history, tangents, stack)
+            copies = trees.map_leaves(lambda x: x.clone() if isinstance(x, torch.Tensor) else x, arguments)
+            results = self._checked(self._f(*copies), _is_numeric)  # it may write into its copies
+            if self._weights is not None:
+                results = self._gradients(leaves, trees.leaves(results), self._weights, create_graph=True)
+            yield leaves, results
+
+    def _gradients(
+        self, leaves: Sequence[torch.Tensor], results: Sequence[torch.Tensor], weights: Sequence[Array], **options: Any
+    ) -> list[torch.Tensor]:
+        """The gradient of a weighted sum of the results by each tensor that varies."""
+        pairs = [(y, torch.as_tensor(w).to(y)) for y, w in zip(results, weights) if y.requires_grad]
+        if not pairs:
+            return [torch.zeros_like(x) for x in leaves]
+        outputs, seeds = zip(*pairs)
+        return list(torch.autograd.grad(outputs, leaves, seeds, materialize_grads=True, allow_unused=True, **options))
+
+    def _tensors(
+        self, inputs: Sequence[Any], dtype: Any, with_history: bool, tangents: Any, stack: ExitStack
+    ) -> tuple[list[torch.Tensor], Any]:
+        """The tensors that vary, and the arguments in which they take the place of the originals."""
+        dtype = None if dtype is None else torch.float64
+        remaining, moves = iter(trees.leaves(inputs)), iter(tangents or ())
+        leaves: list[torch.Tensor] = []
+
+        def tensor_at(original: torch.Tensor) -> torch.Tensor:
+            array = torch.as_tensor(np.array(next(remaining)))
+            x = array.to(original.device, _as_wide(original.dtype, dtype)).requires_grad_(with_history)
+            leaves.append(x)
+            if tangents is None:
+                return x
+            return forward_ad.make_dual(x, torch.as_tensor(np.array(next(moves))).to(x))
+
+        def argument(x: Any) -> Any:
+            if isinstance(x, torch.nn.Module):
+                own = {name: tensor_at(parameter) for name, parameter in _parameters(x).items()}
+                return stack.enter_context(_holding(x, own, dtype))
+            if isinstance(x, torch.Tensor) and self._varies(x):
+                return tensor_at(x)
+            next(remaining)
+            return _widened(x.detach(), dtype) if isinstance(x, torch.Tensor) else x
+
+        return leaves, trees.map_leaves(argument, self._originals)
+
+    def _varies(self, x: torch.Tensor) -> bool:
+        return _is_numeric(x) and (x.requires_grad or not self._some_require_gradients)
+
+    def _opened(self, x: Any) -> Any:
+        """What stands for an argument outside PyTorch."""
+        if isinstance(x, torch.nn.Module):
+            return {name: _numpy(parameter) for name, parameter in _parameters(x).items()}
+        return _numpy(x) if isinstance(x, torch.Tensor) and self._varies(x) else Held(x)
+
+
+def _tensor(x: Any, kind: torch.dtype) -> Any:
+    """An array or a number as a tensor, real numbers in the precision of a dtype."""
+    if not isinstance(x, (np.ndarray, np.generic)):
+        return x
+    tensor = torch.as_tensor(np.array(x))
+    return tensor.to(_as_wide(tensor.dtype, kind.to_real())) if _is_numeric(tensor) else tensor
+
+
+def _called_last(*arguments: Any) -> Any:
+    """The result of a module for arguments that come before it."""
+    *inputs, module = arguments
+    return module(*inputs)
+
+
+def _copied(x: Any) -> Any:
+    try:
+        return deepcopy(x) if isinstance(x, torch.nn.Module) else x
+    except RuntimeError:  # it holds the result of a computation
+        return x
+
+
+def _is_numeric(x: Any) -> bool:
+    return isinstance(x, torch.Tensor) and (x.dtype.is_floating_point or x.dtype.is_complex)
+
+
+def _tensors(x: Any) -> list[torch.Tensor]:
+    return list(_parameters(x).values()) if isinstance(x, torch.nn.Module) else [x] * isinstance(x, torch.Tensor)
+
+
+def _parameters(module: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """The parameters that are not frozen."""
+    return {name: x for name, x in module.named_parameters() if x.requires_grad}
+
+
+@contextmanager
+def _default(dtype: torch.dtype) -> Iterator[None]:
+    """A block in which tensors are made in a dtype."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+@contextmanager
+def _holding(
+    module: torch.nn.Module, tensors: Mapping[str, torch.Tensor], dtype: torch.dtype | None
+) -> Iterator[torch.nn.Module]:
+    """A block in which a module holds other tensors as its parameters, and copies as its buffers."""
+    replaced = {id(x): tensors[name] for name, x in module.named_parameters() if name in tensors}
+    before = [(part, dict(part._parameters), dict(part._buffers)) for part in module.modules()]
+    for part, parameters, buffers in before:
+        part._parameters.update({n: replaced.get(id(x), _widened(x, dtype)) for n, x in parameters.items()})
+        part._buffers.update({n: None if x is None else _widened(x, dtype).clone() for n, x in buffers.items()})
+    try:
+        yield module
+    finally:
+        for part, parameters, buffers in before:
+            part._parameters.update(parameters)
+            part._buffers.update(buffers)
+
+
+def _widened(x: Any, dtype: torch.dtype | None) -> Any:
+    return x.to(_as_wide(x.dtype, dtype)) if _is_numeric(x) else x
+
+
+def _as_wide(own: torch.dtype, dtype: torch.dtype | None) -> torch.dtype:
+    """The dtype to compute in, if any, for numbers of the same kind as `own`."""
+    if dtype is None:
+        return own
+    return dtype.to_complex() if own.is_complex else dtype
+
+
+def _numpy(x: torch.Tensor) -> Array:
+    """A copy in NumPy; bfloat16, which NumPy does not have, becomes float32."""
+    x = x.detach().cpu().resolve_conj().resolve_neg()
+    return np.array((x.float() if x.dtype is torch.bfloat16 else x).numpy())
+
+
+def _as_numpy(x: Any) -> Any:
+    return _numpy(x) if isinstance(x, torch.Tensor) else x
