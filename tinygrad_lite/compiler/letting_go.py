@@ -19,7 +19,7 @@ def letting_go(tree: ast.Module) -> ast.Module:
     """The function with such deletions."""
     function: Any = tree.body[0]
     function.body = _block(function.body, set(), set())
-    return ast.fix_missing_locations(tree)
+    return tree
 
 
 def _block(body: list[ast.stmt], given: Collection[str], kept: Collection[str]) -> list[ast.stmt]:
@@ -49,15 +49,17 @@ def _block(body: list[ast.stmt], given: Collection[str], kept: Collection[str]) 
             free = [name for name in free if name not in of_each_turn]
         written.append(statement)
         if free and not isinstance(statement, ast.Return):
-            written.append(ast.Delete([ast.Name(name, ast.Del()) for name in free]))
+            deletion = ast.Delete([ast.Name(name, ast.Del()) for name in free])
+            written.append(ast.fix_missing_locations(deletion))  # not the whole tree, which has its own
     return written
 
 
 def _names(node: ast.AST) -> tuple[dict[str, None], dict[str, None]]:
     """The names that a statement reads, and those that it assigns."""
-    inner = {x.target.id for x in ast.walk(node) if isinstance(x, ast.comprehension) and isinstance(x.target, ast.Name)}
-    names = [x for x in ast.walk(node) if isinstance(x, ast.Name) and x.id not in inner]
-    grown = [x.target.id for x in ast.walk(node) if isinstance(x, ast.AugAssign) and isinstance(x.target, ast.Name)]
+    nodes = [*ast.walk(node)]
+    inner = {x.target.id for x in nodes if isinstance(x, ast.comprehension) and isinstance(x.target, ast.Name)}
+    names = [x for x in nodes if isinstance(x, ast.Name) and x.id not in inner]
+    grown = [x.target.id for x in nodes if isinstance(x, ast.AugAssign) and isinstance(x.target, ast.Name)]
     read = dict.fromkeys([*(x.id for x in names if isinstance(x.ctx, ast.Load)), *grown])
     return read, dict.fromkeys(x.id for x in names if isinstance(x.ctx, ast.Store))
 
@@ -104,6 +106,7 @@ def _drain(loop: ast.For, own: Collection[str], later: list[ast.stmt]) -> None:
         end = _end(later, part.id)
         if end is not None and end <= begin:
             drained = ast.Call(ast.Name(DRAINED, ast.Load()), [part, start, stop, ast.Constant(is_backward)], [])
+            ast.fix_missing_locations(drained)
             if many:
                 iterables[i] = drained
             else:

@@ -16,7 +16,7 @@ def with_ready_keys(tree: ast.Module, scope: dict[str, Any]) -> ast.Module:
     for statement in function.body:
         if isinstance(statement, ast.For):
             _prepare(statement, scope)
-    return ast.fix_missing_locations(tree)
+    return tree
 
 
 def _prepare(loop: ast.For, scope: dict[str, Any]) -> None:
@@ -49,6 +49,7 @@ def _prepare(loop: ast.For, scope: dict[str, Any]) -> None:
     found = ast.Tuple([ast.Name(f"{name}_{i}", ast.Store()) for i in range(len(keys))], ast.Store())
     loop.target = ast.Tuple([*(targets[i] for i in kept), found], ast.Store())
     loop.iter = ast.Call(ast.Name("zip", ast.Load()), [*(iterables[i] for i in kept), ast.Name(name, ast.Load())], [])
+    ast.fix_missing_locations(loop)
 
 
 def _is_made(x: ast.Subscript) -> bool:

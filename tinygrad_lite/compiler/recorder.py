@@ -156,9 +156,9 @@ class Recorder:
             if tensor is not None and type(held) is Recorded and held.variable in self.program.constants:
                 set_plain(tensor, "_array", held.value)  # which a cache may well keep
         kept = {value.variable for value in (reference() for reference in self._values) if value is not None}
-        where = {x: place.name for x, place in self.program.inputs.items()}
-        where |= {call.result: f"what it computes at {call.source}" for call in self.program.calls}
-        if names := [name for x, name in where.items() if x in kept]:
+        names = [place.name for x, place in self.program.inputs.items() if x in kept]
+        names += [f"what it computes at {call.source}" for call in self.program.calls if call.result in kept]
+        if names:
             raise UsageError(
                 f"the function keeps {names[-1]}\noutside itself, in a list or an object, say, which its program does "
                 "not do in the next runs: return it, and keep what the call returns"
