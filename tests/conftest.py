@@ -4,14 +4,20 @@
 others than the usual ones, and others with each `--hypothesis-seed`. `thorough` draws other examples on each run.
 """
 
+import functools
 import gc
+import os
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any
 
+import hypothesis.core
 import pytest
 from hypothesis import HealthCheck, settings
+
+os.environ["OMP_NUM_THREADS"] = "1"  # else threads of matrix products wait for each other, busily, in each process
+os.environ["NUMBA_OPT"] = "0"  # what other libraries compile here runs once
 
 import tinygrad_lite.distributions  # a loop over the registry is the same in each part of the suite
 from tinygrad_lite.engine import registry
@@ -24,6 +30,8 @@ settings.register_profile("quick", max_examples=5, database=None, **shared)
 settings.register_profile("usual", max_examples=10, derandomize=True, **shared)
 settings.register_profile("thorough", max_examples=1000, **shared)
 settings.load_profile("usual")
+# Hypothesis reads and parses the source of a test twice for each of its cases, which takes longer than many a case
+hypothesis.core.function_digest = functools.cache(hypothesis.core.function_digest)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
