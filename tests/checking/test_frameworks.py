@@ -192,6 +192,45 @@ class TestFunctionsOfTensors:
         assert check(network(nn.Tanh()), drawn(2, 4), order=2).ok
         assert check(network(nn.Tanh()), drawn(2, 4), method="forward").ok
 
+    def test_a_wrong_forward_mode(self) -> None:
+        class Cubed(torch.autograd.Function):
+            @staticmethod
+            def forward(x: Any) -> Any:
+                return x**3
+
+            @staticmethod
+            def setup_context(context: Any, inputs: Any, output: Any) -> None:
+                context.save_for_backward(*inputs)
+                context.save_for_forward(*inputs)
+
+            @staticmethod
+            def backward(context: Any, g: Any) -> Any:
+                return 3 * g * context.saved_tensors[0] ** 2
+
+            @staticmethod
+            def jvp(context: Any, t: Any) -> Any:
+                return 2 * t * context.saved_tensors[0] ** 2
+
+        report = check(lambda x, y: Cubed.apply(x).sum() + y.sum(), drawn(3), drawn(2))
+        assert wrong(report) == {"x"}
+        assert "forward mode differs from reverse mode" in str(report)
+
+    def test_a_rule_that_is_wrong_in_single_precision_alone(self) -> None:
+        class Cubed(torch.autograd.Function):
+            @staticmethod
+            def forward(context: Any, x: Any) -> Any:
+                context.save_for_backward(x)
+                return x**3
+
+            @staticmethod
+            def backward(context: Any, g: Any) -> Any:
+                (x,) = context.saved_tensors
+                return (3 if x.dtype is torch.float64 else 2) * g * x**2
+
+        report = check(lambda x, y: Cubed.apply(x) * y.sum(), drawn(3), drawn(2))
+        assert wrong(report) == {"x"}
+        assert "in the precision of the arguments, it differs" in str(report)
+
     def test_a_wrong_second_derivative(self) -> None:
         class Square(torch.autograd.Function):
             @staticmethod

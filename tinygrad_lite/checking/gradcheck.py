@@ -7,11 +7,12 @@ from typing import Any, Literal
 
 import numpy as np
 
+from tinygrad_lite.checking.agreement import disagreements
 from tinygrad_lite.checking.comparison import compared
 from tinygrad_lite.checking.examination import FULL, Examination
 from tinygrad_lite.checking.frameworks import program_of
 from tinygrad_lite.checking.references import remainder_slope
-from tinygrad_lite.checking.report import Report
+from tinygrad_lite.checking.report import Report, Verdict
 from tinygrad_lite.checking.singular import Kinks, at_kink
 from tinygrad_lite.checking.subject import EPSILON, Matrix, Subject, Vector
 from tinygrad_lite.checking.subjects import subject_of
@@ -192,6 +193,8 @@ class _Check:
         judgement = Judgement(self.examination, comparison, kinks, self.steps, self.values, unsteady)
         checked = [judgement.checked(k) for k in range(len(subject.variables))]
         findings = [finding for k in range(len(checked)) for finding in judgement.findings(k)]
+        if not any(finding.fails or finding.verdict is Verdict.KINK for finding in findings) and not kinks.steps:
+            findings += disagreements(self.examination)
         return Report(subject.name, _CALLED[self.method], self.order, checked, findings, self.remarks)
 
     def _run_again(self) -> None:

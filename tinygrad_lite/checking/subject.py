@@ -103,7 +103,7 @@ class Subject:
         """Hold fixed what the gradient is None for, and return the dtypes of what it is."""
         self.values(self.point)  # a gradient may use what the function has stored
         with self._explaining(self.point):
-            first = given.look(self._calling(self.point), self.arguments, self.results)
+            first = given.look(self.calling(self.point), self.arguments, self.results)
         if not first:
             raise UsageError(f"{given.source} gave None: does it end with `return`?")
         skipped = [v.path for n, v in zip(self.arguments.numbers, self.variables) if n not in first]
@@ -132,6 +132,11 @@ class Subject:
     def is_known_at_one_point(self) -> bool:
         """Whether the gradient is an array from elsewhere, which is only known at this point."""
         return self.given is not None and self.given.is_known_at_one_point
+
+    @property
+    def has_forward_mode(self) -> bool:
+        """Whether there is a forward mode beside the gradient, for all that is known before it has run."""
+        return self.given is None or self.given.has_forward_mode
 
     def step_aside(self, rng: "np.random.Generator") -> None:
         """Move the point a little away from kinks, unless the gradient is only known at the point itself."""
@@ -217,7 +222,7 @@ class Subject:
             return np.full((len(weights), len(x)), np.nan)
         with self._explaining(x):
             if self.given:
-                return self.given.rows(self._calling(x, rounding), self.arguments, self.results, weights)
+                return self.given.rows(self.calling(x, rounding), self.arguments, self.results, weights)
             return self._pulled_rows(x, weights, rounding)
 
     def _pulled_rows(self, x: Vector, weights: Matrix, rounding: Rounding | None) -> Matrix:
@@ -234,7 +239,7 @@ class Subject:
         rows = [flat(list(map(_array, gradients))).astype(float) for gradients in pulled]
         return np.array(rows).reshape(len(weights), len(x))
 
-    def _calling(self, x: Vector, rounding: Rounding | None = None) -> Callable[..., Any]:
+    def calling(self, x: Vector, rounding: Rounding | None = None) -> Callable[..., Any]:
         """Calls functions that the user wrote with the arguments at a point."""
         arrays = self.split(x)
 
@@ -275,7 +280,7 @@ class Subject:
         if not self.is_inside(x):
             return np.full(self.results.size, np.nan)
         if self.given:
-            return self.given.changes(self._calling(x, rounding), self.arguments, self.split(direction))
+            return self.given.changes(self.calling(x, rounding), self.arguments, self.split(direction))
         with new_level() as level, grad_mode.enable_grad():
             parts = [_rounded(self.split(part), rounding) for part in (x, direction)]
             results = self.call([Dual(primal, tangent, level) for primal, tangent in zip(*parts)])

@@ -153,6 +153,16 @@ class Library(Products):
         self._program = program
         super().__init__(None, program.changes, program.name)
 
+    @property
+    def runs_wide(self) -> bool:
+        """Whether it is the gradient in another precision than the arguments'."""
+        return self._program.runs_wide
+
+    @property
+    def own_epsilon(self) -> float:
+        """The relative spacing of numbers in the arguments' precision."""
+        return self._program.own_epsilon
+
     def look(self, call: Call, arguments: Arguments, results: Results) -> dict[int, Any]:
         """The gradient of the sum of all results."""
         return self._matched(call, arguments, results, np.ones((1, results.size)))[0]

@@ -1,0 +1,73 @@
+"""Forward mode that differs from a right reverse mode is a finding; what rounding alone makes differ is none."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_lite as tg
+from tinygrad_lite import nn
+from tinygrad_lite.checking import Report, Verdict
+
+X = np.array([0.5, -1.0, 2.0])
+
+
+def check(f: Any, *inputs: Any, **options: Any) -> Report:
+    return tg.gradcheck(f, *inputs, raise_exception=False, **options)
+
+
+def test_an_operation_that_is_not_as_linear_as_it_says() -> None:
+    square = tg.primitive(lambda x: x**2, lambda g, y, x: 2 * x * g, linear=True, name="square")
+    report = check(lambda x, y: np.sum(np.sin(square(x))) + np.sum(y), X, X)
+    (finding,) = report.findings
+    assert not report.ok
+    assert (finding.path, finding.verdict, finding.count) == (
+        "x",
+        Verdict.WRONG,
+        2,
+    )  # of three, of which one is right by chance
+    assert "forward mode differs from reverse mode" in finding.why
+
+
+def test_a_jvp_beside_a_vjp() -> None:
+    def f(x: Any, y: Any) -> Any:
+        return x**2 * y
+
+    def vjp(x: Any, y: Any, g: Any) -> Any:
+        return 2 * x * y * g, x**2 * g
+
+    def jvp(x: Any, y: Any, t: Any) -> Any:
+        return 2 * x * y * t[0] + x**2 * t[1]
+
+    assert check(f, X, X + 2, vjp=vjp, jvp=jvp).ok
+    report = check(f, X, X + 2, vjp=vjp, jvp=lambda x, y, t: jvp(x, y, (t[0], np.where(x > 1, 0, t[1]))))
+    (finding,) = report.findings
+    assert (finding.path, finding.index, finding.row) == ("y", (2,), 2)
+    assert (finding.gradient, finding.reference, finding.count, finding.of) == (0.0, 4.0, 1, 9)
+    assert [finding.path for finding in check(f, X, X, vjp=vjp, jvp=lambda x, y, t: t[0] * 0).findings]
+
+
+def test_a_jvp_that_fails_is_the_users() -> None:
+    def jvp(x: Any, t: Any) -> Any:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        check(lambda x: x**2, X, vjp=lambda x, g: 2 * x * g, jvp=jvp)
+
+
+@pytest.mark.parametrize("size", [3, 6, 9])
+def test_what_is_ill_conditioned_differs_by_rounding(size: int) -> None:
+    hilbert = 1 / (np.arange(size)[:, None] + np.arange(1.0, size + 1))
+    for f in (np.linalg.inv, lambda a: np.linalg.solve(a, np.ones(size)), lambda a: np.linalg.inv(a) @ a):
+        report = check(f, hilbert)
+        assert not [finding for finding in report.findings if "forward mode" in finding.why], str(report)
+
+
+def test_a_function_that_forward_mode_does_not_take_is_no_finding() -> None:
+    def f(x: Any) -> Any:
+        if type(x).__name__ == "Dual":
+            raise TypeError
+        return np.sum(x**2)
+
+    assert check(f, X).ok
+    assert check(nn.Linear(3, 2, rng=0), X).ok

@@ -1,0 +1,101 @@
+"""What else must agree with a gradient that is right: forward mode, and the same gradient in the caller's precision."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from tinygrad_lite.checking.examination import Examination
+from tinygrad_lite.checking.frameworks.program import Library
+from tinygrad_lite.checking.report import Finding, Verdict
+from tinygrad_lite.checking.subject import EPSILON, Matrix, Vector, random_weights
+
+_ENTRIES = 256  # the largest number of entries of a variable that are looked at one by one, where forward mode differs
+_SAMPLES = 3  # the number of nearby points at which a difference that is not due to rounding is the same
+_FORWARD = "forward mode differs from reverse mode, which agrees with the reference"
+_OWN = "in the precision of the arguments, it differs from the gradient in float64, which agrees with the reference"
+
+
+def disagreements(look: Examination) -> Iterator[Finding]:
+    """Findings on the variables for which one of them differs by more than rounding."""
+    if look.method != "forward" and look.subject.has_forward_mode:
+        yield from _of_forward_mode(look)
+    given = look.subject.given
+    if isinstance(given, Library) and given.runs_wide:
+        yield from _of_own_precision(look, given)
+
+
+def _of_forward_mode(look: Examination) -> Iterator[Finding]:
+    subject = look.subject
+    for k, v in enumerate(subject.variables):
+        columns = np.arange(len(subject.point))[subject.columns(k)]
+        direction = np.zeros(len(subject.point))
+        direction[columns] = look.scales[columns] * random_weights(look.rng, v.size)
+
+        def difference(x: Vector, direction: Vector = direction) -> Vector:
+            gradient = look.gradient if x is subject.point else subject.rows(x, look.weights)
+            return np.asarray(look.weights @ subject.tangents(x, direction) - gradient @ direction)
+
+        try:
+            found = difference(subject.point)
+        except Exception as error:  # it does not take this function
+            if isinstance(error, NotImplementedError) or subject.given is None:
+                return
+            raise
+        allowed = 1e3 * look.floor * np.abs(look.gradient) @ np.abs(direction) + np.dot(look.zero, np.abs(direction))
+        if np.any(np.abs(found) > allowed) and _is_the_same_nearby(look, difference, found, EPSILON):
+            largest = columns[np.argsort(-np.max(np.abs(look.gradient[:, columns]), axis=0))[:_ENTRIES]]
+            forward = [look.weights @ subject.tangents(subject.point, look.unit(j)) for j in largest]
+            yield _finding(look, k, largest, np.stack(forward, axis=1), _FORWARD)
+
+
+def _of_own_precision(look: Examination, given: Library) -> Iterator[Finding]:
+    subject = look.subject
+
+    def own(x: Vector, weights: Matrix) -> Matrix:
+        return given.rows_in_own_precision(subject.calling(x), subject.arguments, subject.results, weights)
+
+    mix = random_weights(look.rng, (1, len(look.weights)))
+    weights = mix @ look.weights
+    found = (own(subject.point, weights) - mix @ look.gradient)[0]
+    for k in range(len(subject.variables)):
+        part = subject.columns(k)
+
+        def difference(x: Vector, part: slice = part) -> Vector:
+            return np.asarray(own(x, weights) - subject.rows(x, weights))[0, part]
+
+        far = np.linalg.norm(found[part]) > 1e-2 * np.linalg.norm((mix @ look.gradient)[0, part])
+        if far and _is_the_same_nearby(look, difference, found[part], given.own_epsilon):
+            columns = np.arange(len(subject.point))[part]
+            yield _finding(look, k, columns, own(subject.point, look.weights)[:, columns], _OWN)
+
+
+def _is_the_same_nearby(
+    look: Examination, difference: Callable[[Vector], Vector], found: Vector, epsilon: float
+) -> bool:
+    """Whether a difference is about the same at points where everything rounds in other ways."""
+    for _ in range(_SAMPLES):
+        x = look.subject.rounded(look.subject.point * (1 + 1e3 * epsilon * look.rng.uniform(-1, 1, len(look.scales))))
+        if not np.linalg.norm(difference(x) - found) < 0.3 * np.linalg.norm(found):
+            return False
+    return True
+
+
+def _finding(look: Examination, k: int, columns: Vector, other: Matrix, why: str) -> Finding:
+    """What is said of a variable, with the entry where another gradient differs most."""
+    gradient = look.gradient[:, columns]
+    error = np.abs(other - gradient)
+    row, i = np.unravel_index(int(np.argmax(error)), error.shape)
+    v = look.subject.variables[k]
+    return Finding(
+        Verdict.WRONG,
+        v.path,
+        int(np.sum(error > 1e-3 * np.max(error))),
+        gradient.shape[0] * v.size,
+        look.subject.locate(int(columns[i]))[1],
+        int(row) if len(gradient) > 1 else None,
+        float(other[row, i]),
+        float(gradient[row, i]),
+        0.0,
+        True,
+        why=why,
+    )
