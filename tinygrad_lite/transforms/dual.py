@@ -85,7 +85,7 @@ class Dual(Operators):
         if y.dtype.kind == "c":
             raise UsageError(f"{op.name} makes complex numbers; only real results have a tangent")
         follows = y.dtype.kind == "f" and grad_mode.enabled.get()
-        tangent = _pushed(op, y, primals, tangents, params) if follows else None
+        tangent = pushed(op, y, primals, tangents, params) if follows else None
         return y if tangent is None else Dual(y, tangent, level)
 
     @property
@@ -176,7 +176,7 @@ def innermost(x: Array) -> Array:
     return x
 
 
-def _pushed(op: Op, y: Array, primals: Sequence[Array], tangents: Sequence[Array], params: Mapping[str, Any]) -> Array:
+def pushed(op: Op, y: Array, primals: Sequence[Array], tangents: Sequence[Array], params: Mapping[str, Any]) -> Array:
     """The Jacobian-vector product Σᵢ ∂y/∂xᵢ · tᵢ; None if y depends on no tangent."""
     total, dtype = None, y.dtype
     if any(getattr(x, "dtype", dtype) is not dtype for x in primals):

@@ -1,0 +1,84 @@
+"""What the checker says of mistakes in gradients that were derived by hand."""
+
+import numpy as np
+import pytest
+
+import tinygrad_lite as tg
+from tests.checking import handwritten
+from tests.checking.planted import PLANTED, Planted
+from tests.marks import param
+from tinygrad_lite.checking.patterns import name_of_ratio, pattern
+
+MODELS = sorted({planted.model for planted in PLANTED})
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_gradients_are_right_without_a_mistake(model: str) -> None:
+    point = getattr(handwritten, model.upper())
+    gradient = getattr(handwritten, f"{model}_gradient")
+    inputs = point if isinstance(point, tuple) else (point,)
+    assert tg.gradcheck(getattr(handwritten, model), *inputs, gradient=gradient).method == "complex step"
+
+
+@pytest.mark.parametrize("every", [param(7, slow=False), param(1, slow=True)])
+def test_planted_mistakes_are_explained_and_none_wrongly(every: int) -> None:
+    tried = PLANTED[::every]
+    explained = [planted for planted in tried if _is_explained(planted)]
+    assert len(explained) >= 0.9 * len(tried), [planted for planted in tried if planted not in explained]
+
+
+def _is_explained(planted: Planted) -> bool:
+    """Whether all that is wrong is explained; an explanation that is not true fails."""
+    failing = [finding for finding in planted.report().findings if finding.fails]
+    assert failing, planted
+    for finding in failing:
+        assert not finding.why or any(words in finding.why for words in planted.words.split("|")), (planted, finding)
+    return all(finding.why for finding in failing)
+
+
+X = np.array([[0.5, -1.0, 2.0, 1.5], [-0.3, 0.8, -0.6, 2.2], [1.1, -0.4, 0.9, -1.7], [0.2, 0.7, -1.3, 0.4]])
+RIGHT = np.sin(3 * X) + X.T
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (-RIGHT, "the sign is wrong"),
+        (7.5 * RIGHT, "7.5 times what it should be: 30/4"),
+        (3 * RIGHT, "3 times what it should be: 3"),
+        (np.pi * RIGHT, "3.14159 times what it should be: π"),
+        (-np.sqrt(2 * np.pi) * RIGHT, "-√(2π)"),
+        (0.123456789 * RIGHT, "0.123457 times what it should be"),
+        (RIGHT.T, "it is transposed"),
+        (RIGHT[::-1], "it is flipped along axis 0"),
+        (np.tril(RIGHT), "only the lower triangle is there"),
+        (RIGHT + RIGHT.T - np.diag(np.diag(RIGHT)), "along symmetric changes"),
+        (np.where(X < 0, 0, RIGHT), "wrong exactly where the variable is negative, where nothing arrives"),
+        (np.where(X > 0, -RIGHT, RIGHT), "wrong exactly where the variable is positive, where the sign is wrong"),
+        (RIGHT * np.where(np.eye(4), 0.5, 1), "wrong exactly on the diagonal, where a factor of 2 is missing"),
+        (RIGHT + 0.1 * X, "0.1 times the array itself is added"),
+        (RIGHT + 0.25, "0.25 is added to every entry"),
+        (RIGHT * (1 + 1e-9 * X), ""),
+        (RIGHT * X**2, ""),
+    ],
+)
+def test_what_an_array_looks_like_beside_the_right_one(wrong: np.ndarray, words: str) -> None:
+    said = pattern(wrong, RIGHT, X, [4, 30])
+    assert words in said
+    assert bool(words) == bool(said)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "name"), [(7.5, "30/4"), (1 / 3, "1/3"), (2 / np.pi, "2 · 1/π"), (0.2, "1/5"), (1.2345678, "")]
+)
+def test_the_names_of_ratios(ratio: float, name: str) -> None:
+    assert name_of_ratio(ratio, [4, 30]) == name
+
+
+def test_gradients_in_the_wrong_order() -> None:
+    def f(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        return np.float64(float(np.sum(np.sin(a) * b)))
+
+    a, b = X[0], X[1]
+    report = tg.gradcheck(f, a, b, gradient=(np.sin(a), np.cos(a) * b), raise_exception=False)
+    assert {finding.why for finding in report.findings} == {"it is the gradient of a", "it is the gradient of b"}

@@ -1,0 +1,344 @@
+"""Finds the mistakes that explain a gradient that was derived elsewhere.
+
+Along a direction of a variable, a change of what arrives at a value changes the gradient by its product with the
+value's tangent. So one product tells whether a mistake can be the one that was made; only then is it put into a reverse
+pass, at this point and at others. Of a line that is run again and again every pass has the same mistake; and what one
+mistake leaves is explained beside it.
+"""
+
+from collections.abc import Container, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.checking.composites import branches, composites, products
+from tinygrad_lite.checking.gradient_flow import size
+from tinygrad_lite.checking.local import same
+from tinygrad_lite.checking.mistakes import counts
+from tinygrad_lite.checking.patterns import PENALTY, name_of_ratio, ratio_words
+from tinygrad_lite.checking.subject import Matrix, Vector, random_weights
+from tinygrad_lite.checking.suspects import WEAK, AtNode, Suspect, at_edge, at_node, mixtures
+from tinygrad_lite.checking.trace import UNCHANGED, Changes, Edge, Pass, Trace
+from tinygrad_lite.engine.op import Array
+from tinygrad_lite.readers.recording import Step
+
+TOLERANCE = 1e-7
+_ROUNDS = 3  # the largest number of mistakes, one beside another
+_WORK = 300_000  # the largest number of operations in passes with a mistake in each repeat of a line
+
+
+@dataclass(frozen=True)
+class Point:
+    """A run of the function at a point, the weights of its results, and the gradient that is to be explained there."""
+
+    trace: Trace
+    weights: Vector
+    gradients: list[Array]
+
+
+@dataclass(frozen=True)
+class Match:
+    """A mistake, the variables whose gradients it explains, and all whose gradients it changes."""
+
+    sentence: str
+    rank: float
+    step: int
+    changes: Changes
+    explained: frozenset[int]
+    changed: frozenset[int]
+
+
+def explanations(points: Sequence[Point], wrong: Sequence[int]) -> dict[int, tuple[Step, str]]:
+    """For each variable that can be explained the operation and the mistake; the first point is the one in question."""
+    cancelling = _cancelling(points[0])
+    for base in (cancelling, UNCHANGED) if cancelling.edges else (UNCHANGED,):
+        found: list[Match] = []
+        changes = base
+        for _ in range(_ROUNDS):
+            left = [k for k in wrong if not any(k in match.explained for match in found)]
+            best = _Search(points, changes, base.edges, left).best() if left else None
+            if best is None:
+                break
+            found.append(best)
+            changes = changes | best.changes
+        unexplained = frozenset(wrong).difference(*(match.explained for match in found))
+        said = {
+            k: (points[0].trace.steps[match.step], match.sentence)
+            for match in found
+            if not match.changed & unexplained
+            for k in match.explained
+        }
+        if said:
+            return said
+    return {}
+
+
+def _cancelling(point: Point) -> Changes:
+    """No contributions of values whose gradient cancels, and is left out by hand: the largest in a softmax, for one."""
+    trace = point.trace
+    done = trace.back(point.weights, keep=True)
+    edges: dict[Edge, Any] = {}
+    for n, uses in trace.uses.items():
+        k, g = trace.made_by(n), done.gradients[n]
+        parts = [done.contributions[use] for use in uses if use in done.contributions]
+        if k is not None and g is not None and np.size(g):
+            apart = sum(size(c.again(np.abs(c.g), c.y, c.arrays, c.params)) for c in parts)
+            if size(g) < 1e-13 * apart:
+                edges.update({(k, i): _nothing for i in range(len(trace.inputs[k]))})
+    return Changes(edges)
+
+
+class _Search:
+    """The search for one mistake, beside those in `base`; nothing passes the edges in `cut`."""
+
+    def __init__(self, points: Sequence[Point], base: Changes, cut: Container[Edge], left: Sequence[int]) -> None:
+        self._points, self._base, self._left = points, base, left
+        self._trace = points[0].trace
+        self._views = [_View(point, base, cut, left) for point in points]
+        self._done = self._views[0].done
+        arrays = [x for k, step in enumerate(self._trace.steps) for x in (step.value, *self._trace.arrays[k])]
+        self._sizes = counts([x for x in arrays if isinstance(x, np.ndarray)])
+
+    def best(self) -> Match | None:
+        """The mistake that explains the most variables, and of those the one that says the most."""
+        best = _best([match for match in self._single() if match])
+        if best and best.explained == best.changed == set(self._left):
+            return best
+        return _best([match for match in (best, *self._repeated()) if match])
+
+    def _verified(self, sentence: str, rank: float, step: int, changes: Changes) -> Match | None:
+        """What a mistake explains, here and at the other points."""
+        explained, changed = frozenset(self._left), frozenset[int]()
+        for point, view in zip(self._points, self._views):
+            try:
+                pulled = point.trace.back(point.weights, self._base | changes).of_variables
+            except Exception:  # a mistake that fits one operation may not fit another
+                return None
+            before = view.done.of_variables
+            moved = frozenset(k for k in range(len(pulled)) if not same(pulled[k], before[k], TOLERANCE))
+            explained &= frozenset(k for k in moved if same(pulled[k], point.gradients[k], TOLERANCE))
+            changed |= moved
+            if not explained:
+                return None
+        if rank >= WEAK and explained != set(self._left):
+            return None
+        return Match(sentence, rank, step, changes, explained, changed)
+
+    # a mistake in one place
+
+    def _single(self) -> Iterator[Match | None]:
+        for suspect in self._suspects():
+            if (factor := self._factor(suspect)) is None:
+                continue
+            sentence, place = suspect.sentence, suspect.place
+            if factor != 1:
+                sentence = f"{sentence}, {factor:.6g} times" if sentence else ratio_words(factor, self._sizes)
+            changes = place.changes(partial(_times, factor, suspect))
+            yield self._verified(sentence, suspect.rank + 0.4 * (factor != 1), place.step(self._trace), changes)
+        for sentence, k, changes in branches(self._done):
+            yield self._verified(sentence, 3.0, k, changes)
+        for n, g in enumerate(self._done.gradients):
+            if g is not None and n in self._trace.uses and np.size(g) > 2:
+                yield from self._mixed_up(n, g)
+
+    def _suspects(self) -> Iterator[Suspect]:
+        for edge in self._done.contributions:
+            yield from at_edge(self._done, edge)
+        for n, g in enumerate(self._done.gradients):
+            if g is not None and n in self._trace.uses:
+                yield from at_node(self._done, n)
+        yield from composites(self._done)
+        yield from products(self._done)
+
+    def _factor(self, suspect: Suspect) -> float | None:
+        """How many times a mistake is there, in at least one variable and at every point; None if it is not."""
+        view, *others = self._views
+        if (along := view.products(suspect)) is None:
+            return None
+        for k in self._left:
+            factor, certain = view.factor(*along, k) if suspect.scaled else (1.0, True)
+            if factor is None or not view.fits(*along, k, factor):
+                continue
+            if not certain and not (others and (suspect.sentence or name_of_ratio(factor, self._sizes))):
+                continue
+            if all(other.agrees(suspect, k, factor) for other in others):
+                return factor
+        return None
+
+    def _mixed_up(self, n: int, g: Array) -> Iterator[Match | None]:
+        """One value in place of another in the gradient of a third, some number of times."""
+        view, place, name = self._views[0], AtNode(n), self._trace.name_of(n)
+        values = [*mixtures(self._done, n)]
+        with np.errstate(all="ignore"):
+            arrays = [value(self._trace) for _, value in values]
+        along = np.array([view.along(n, array) for array in arrays])
+        own = [np.array_equal(array, self._trace.value(n)) for array in arrays]
+        for k in self._left:
+            for u, w, times in view.pairs(along, k):
+                if times < 0:
+                    u, w, times = w, u, -times
+                there, missing = values[u][0], values[w][0]
+                many = "" if times == 1 else f", {times:.6g} times"
+                if there and missing:
+                    rank = 5.6 - 0.5 * (own[u] or own[w]) - 0.5 * ("1" not in (there, missing))
+                    if size(g - times * arrays[w]) > size(g + times * arrays[u]):  # what is there is subtracted
+                        there, missing = missing, there
+                    sentence = f"in the gradient of {name}, {there} is used in place of {missing}{many}"
+                elif there == name and self._trace.made_by(n) is None:
+                    rank, sentence = 5.5, PENALTY.format(times)
+                else:
+                    rank = 5.5 - 0.65 * (times == 1)
+                    how = "added" if there else "missing"
+                    sentence = f"in the gradient of {name}, {there or missing} is {how}{many}"
+                changes = place.changes(partial(_exchanged, times, values[u][1], values[w][1]))
+                yield self._verified(sentence, rank, place.step(self._trace), changes)
+
+    # the same mistake each time that a line is run
+
+    def _repeated(self) -> Iterator[Match | None]:
+        work = 0
+        for suspects in self._together():
+            work += len(self._trace.steps)
+            if work > _WORK:
+                return
+            changes = UNCHANGED
+            for suspect in suspects:
+                changes = changes | suspect.place.changes(partial(_where_it_fits, suspect))
+            middle = suspects[len(suspects) // 2]
+            sentence = f"{middle.sentence}, each of the {len(suspects)} times that the line is run"
+            yield self._verified(sentence, middle.rank, middle.place.step(self._trace), changes)
+
+    def _together(self) -> Iterator[list[Suspect]]:
+        """The same mistake at every repeat of a place in a line."""
+        across: dict[int, list[Suspect]] = {}
+        for suspect in composites(self._done):
+            across.setdefault(suspect.place.step(self._trace), []).append(suspect)
+        for numbers in self._trace.repeats:
+            by_key: dict[Any, list[Suspect]] = {}
+            for k in numbers:
+                edges = [(k, i) for i in range(len(self._trace.inputs[k])) if (k, i) in self._done.contributions]
+                for edge in edges:
+                    for suspect in at_edge(self._done, edge):
+                        if not suspect.scaled:
+                            by_key.setdefault((edge[1], suspect.key), []).append(suspect)
+                for suspect in across.get(k, ()):
+                    by_key.setdefault(suspect.key, []).append(suspect)
+            yield from (suspects for suspects in by_key.values() if len(suspects) > 1)
+
+
+class _View:
+    """A point of a search: a reverse pass, and how the values there change along directions of the variables."""
+
+    def __init__(self, point: Point, base: Changes, cut: Container[Edge], left: Sequence[int]) -> None:
+        self.done = point.trace.back(point.weights, base, keep=True)
+        self._tangents: list[list[Array | None]] = []
+        self._stacked: dict[int, Matrix] = {}
+        rng = np.random.default_rng(0)
+        owners, gaps, limits = [], [], []
+        before = self.done.of_variables
+        for k in left:
+            found = point.gradients[k]
+            for _ in range(min(found.size, 2)):
+                directions = [np.zeros(x.shape) for x in point.trace.variables]
+                directions[k] = random_weights(rng, found.shape)
+                owners.append(k)
+                self._tangents.append(point.trace.tangents(directions, cut))
+                gaps.append(np.sum(directions[k] * (found - before[k])))
+                limits.append(TOLERANCE * np.sum(np.abs(directions[k]) * (np.abs(found) + np.abs(before[k]))))
+        self._gaps, self._limits = np.array(gaps), np.array(limits)
+        self._of = {k: np.flatnonzero(np.array(owners) == k) for k in left}
+        self._moves = {k: bool(np.any(np.abs(self._gaps[own]) > self._limits[own])) for k, own in self._of.items()}
+
+    def products(self, suspect: Suspect) -> tuple[Vector, Vector] | None:
+        """Along each direction what a mistake should give, and what it gives if it is there once."""
+        place = suspect.place
+        given = place.given(self.done)
+        right = place.right(self.done, given)
+        try:
+            with np.errstate(all="ignore"):
+                candidate = suspect.apply(self.done, given)
+        except Exception:  # what does not fit is not the mistake that was made
+            return None
+        if np.shape(candidate) != np.shape(right) or not np.all(np.isfinite(candidate)):
+            return None
+        n = place.target(self.done.trace)
+        return self._gaps + self.along(n, right), self.along(n, candidate)
+
+    def along(self, n: int, array: Array) -> Vector:
+        """The product of an array with the tangent of a value along each direction."""
+        if n not in self._stacked:
+            shape = np.shape(self.done.trace.value(n))
+            rows = [
+                np.zeros(shape) if (t := tangents[n]) is None else t + np.zeros(shape) for tangents in self._tangents
+            ]
+            self._stacked[n] = np.reshape(rows, (len(rows), -1))
+        with np.errstate(all="ignore"):
+            return np.asarray(self._stacked[n] @ np.ravel(array))
+
+    def factor(self, wanted: Vector, found: Vector, k: int) -> tuple[float | None, bool]:
+        """How many times a mistake is there in a variable, and whether more than one equation says so."""
+        wanted, found = wanted[self._of[k]], found[self._of[k]]
+        largest = np.max(np.abs(found))
+        if not 0 < largest < np.inf:
+            return None, False
+        found = found / largest
+        return _rounded(float(wanted @ found) / float(found @ found) / float(largest)), len(found) > 1
+
+    def fits(self, wanted: Vector, found: Vector, k: int, factor: float) -> bool:
+        """Whether a mistake, this many times, explains what is wrong with a variable along its directions."""
+        own = self._of[k]
+        return self._moves[k] and bool((np.abs(wanted[own] - factor * found[own]) <= self._limits[own]).all())
+
+    def agrees(self, suspect: Suspect, k: int, factor: float) -> bool:
+        """The same of a mistake whose products are not known yet."""
+        along = self.products(suspect)
+        return along is not None and self.fits(*along, k, factor)
+
+    def pairs(self, along: Matrix, k: int) -> Iterator[tuple[int, int, float]]:
+        """The pairs of arrays whose difference, some number of times, explains what is wrong with a variable."""
+        own = self._of[k]
+        gaps = self._gaps[own]
+        if len(own) < 2 or not self._moves[k]:
+            return
+        differences = along[:, None, own] - along[None, :, own]
+        with np.errstate(all="ignore"):
+            times = np.sum(gaps * differences, axis=2) / np.sum(differences**2, axis=2)
+            fits = np.all(np.abs(gaps - times[..., None] * differences) <= self._limits[own], axis=2)
+        for u, w in np.argwhere(np.triu(fits, 1)):
+            yield int(u), int(w), _rounded(float(times[u, w]))
+
+
+def _rounded(factor: float) -> float:
+    """A factor, or the whole number that it is but for rounding."""
+    near = float(np.round(factor))
+    return near if abs(factor - near) < TOLERANCE * abs(factor) else factor
+
+
+def _nothing(done: Pass, c: Any) -> Array:
+    return np.zeros_like(c.right)
+
+
+def _times(factor: float, suspect: Suspect, done: Pass, given: Any) -> Array:
+    return factor * suspect.apply(done, given)
+
+
+def _exchanged(times: float, there: Any, missing: Any, done: Pass, g: Array) -> Array:
+    return g + times * (there(done.trace) - missing(done.trace))
+
+
+def _where_it_fits(suspect: Suspect, done: Pass, given: Any) -> Array:
+    try:
+        return suspect.apply(done, given)
+    except Exception:  # the first time that a line is run may have no step before it
+        return suspect.place.right(done, given)
+
+
+def _best(matches: Sequence[Match]) -> Match | None:
+    best: tuple[Any, Match] | None = None
+    for match in matches:  # among equals, the mistake closest to the variable
+        key = len(match.explained), match.changed <= match.explained, -match.rank
+        if best is None or key >= best[0]:
+            best = key, match
+    return best and best[1]

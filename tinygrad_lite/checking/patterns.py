@@ -1,0 +1,181 @@
+"""Describes a wrong array beside the right one, when nothing is known of how it was computed."""
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from math import e, log, pi
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.checking.local import same
+from tinygrad_lite.checking.mistakes import (
+    HALF,
+    SIGN,
+    STOPPED,
+    TOO_LARGE,
+    TOO_SMALL,
+    TWICE,
+    Contribution,
+    mistaken,
+)
+from tinygrad_lite.engine.op import Array
+
+TOLERANCE = 1e-6
+PENALTY = "{:.6g} times the array itself is added: a penalty on its square, which the function does not have"
+_NAMED = {"π": pi, "√2": 2**0.5, "√π": pi**0.5, "√(2π)": (2 * pi) ** 0.5, "e": e, "ln 2": log(2), "ln 10": log(10)}
+
+
+def ratio_words(ratio: float, sizes: Sequence[int]) -> str:
+    """What a constant ratio is, of what was computed to what is right, among arrays with these numbers of entries."""
+    for known, sentence in ((-1.0, SIGN), (2.0, TWICE), (0.5, HALF), (0.0, STOPPED)):
+        if _close(ratio, known):
+            return sentence
+    for size in sizes:
+        if size > 2 and _close(ratio, size):
+            return TOO_LARGE.format(size)
+        if size > 2 and _close(ratio, 1 / size):
+            return TOO_SMALL.format(size)
+    name = name_of_ratio(ratio, sizes)
+    return f"{ratio:.6g} times what it should be" + (f": {name}" if name else "")
+
+
+def name_of_ratio(ratio: float, sizes: Sequence[int]) -> str:
+    """A ratio as a quotient of sizes, a fraction, or a multiple of a well-known number; empty if it is none."""
+    sign, size = "-" if ratio < 0 else "", abs(ratio)
+    if not 1e-6 < size < 1e6:
+        return ""
+    if _close(size, round(size)):
+        return f"{sign}{round(size)}"
+    for a in sizes:
+        for b in sizes:
+            if 2 < a != b > 2 and _close(size, a / b):
+                return f"{sign}{a}/{b}"
+    fraction = Fraction(size).limit_denominator(40)
+    if _close(size, float(fraction)):
+        return f"{sign}{fraction}"
+    for name, number in _NAMED.items():
+        for power, of in ((1, name), (-1, f"1/{name}")):
+            multiple = Fraction(size / number**power).limit_denominator(8)
+            if multiple and _close(size, float(multiple) * number**power):
+                return f"{sign}{of}" if multiple == 1 else f"{sign}{multiple} · {of}"
+    for a in sizes:
+        if a > 2 and _close(size, a**0.5):
+            return f"{sign}√{a}"
+        if a > 2 and _close(size, a**-0.5):
+            return f"{sign}1/√{a}"
+    return ""
+
+
+def _close(a: float, b: float) -> bool:
+    return abs(a - b) <= 1e-7 * abs(b) if b else abs(a) < 1e-9
+
+
+def pattern(gradient: Array, reference: Array, x: Array, sizes: Sequence[int]) -> str:
+    """What a wrong array looks like beside the right one, at the values x of its variable; empty if like nothing."""
+    known = np.isfinite(reference) & np.isfinite(gradient)
+    if not np.all(known):
+        gradient, reference, x = gradient[known], reference[known], x[known]
+    if not np.size(reference):
+        return ""
+    ratio = constant_ratio(gradient, reference)
+    if ratio is not None and abs(ratio - 1) < 1e-4:  # a small error, and no mistake
+        return ""
+    if ratio is not None and (np.size(reference) > 1 or name_of_ratio(ratio, sizes)):
+        return ratio_words(ratio, sizes)
+    return next((words for words, right in _candidates(reference, x) if _fits(gradient, right, reference)), "") or (
+        _term(gradient - reference, x) or _where(gradient, reference, x)
+    )
+
+
+def constant_ratio(gradient: Array, reference: Array) -> float | None:
+    """The number that the right array was multiplied by; None if there is none."""
+    size = float(np.sum(reference * reference))
+    if not size or not np.isfinite(size):
+        return None
+    ratio = float(np.sum(gradient * reference)) / size
+    largest = np.max(np.abs(reference))
+    if np.max(np.abs(gradient - ratio * reference)) > TOLERANCE * max(abs(ratio), 1e-9) * largest:
+        return None
+    return ratio
+
+
+def _fits(gradient: Array, candidate: Array, reference: Array) -> bool:
+    return same(gradient, candidate, TOLERANCE) and not same(reference, candidate, TOLERANCE)
+
+
+def _candidates(reference: Array, x: Array) -> Iterator[tuple[str, Array]]:
+    square = np.ndim(reference) > 1 and reference.shape[-1] == reference.shape[-2]
+    if square:
+        diagonal = reference * np.eye(reference.shape[-1])
+        for name, part in (("lower", np.tril), ("upper", np.triu)):
+            yield f"only the {name} triangle is there: the other is left out", part(reference)
+            yield f"the {name} triangle is doubled and the other left out", 2 * part(reference) - diagonal
+            yield (
+                f"the {name} triangle is mirrored into the other",
+                part(reference) + np.swapaxes(part(reference) - diagonal, -1, -2),
+            )
+        turned = np.swapaxes(reference, -1, -2)
+        folded = reference + turned
+        yield (
+            "it is the derivative along symmetric changes, G + Gᵀ - diag(G), and not entry by entry",
+            folded - diagonal,
+        )
+        yield "it is G + Gᵀ, where the derivative is G: is the argument taken to be symmetric?", folded
+        yield "it is the symmetric part of the derivative, (G + Gᵀ) / 2", folded / 2
+        yield "only the diagonal is there", diagonal
+        yield "the diagonal is left out", reference - diagonal
+    unknown = Contribution(None, 0, reference, reference, [reference], {}, reference, _unknown)
+    yield from mistaken(unknown)
+
+
+def _term(difference: Array, x: Array) -> str:
+    """A term that should not be there: a multiple of the variable, of its sign, or a number."""
+    if np.size(x) < 3:
+        return ""
+    for words, term in (
+        (PENALTY, x),
+        ("{:.6g} times the array's sign is added: a penalty on its size, which the function does not have", np.sign(x)),
+        ("{:.6g} is added to every entry", np.ones_like(x)),
+    ):
+        factor = constant_ratio(difference, term)
+        if factor is not None and factor:
+            return words.format(factor)
+    return ""
+
+
+def _where(gradient: Array, reference: Array, x: Array) -> str:
+    """The set of entries that are wrong, if it has a description, and what they are there."""
+    with np.errstate(all="ignore"):
+        wrong = np.abs(gradient - reference) > TOLERANCE * np.max(np.abs(reference))
+    if not 2 <= np.sum(wrong) <= np.size(wrong) - 2:
+        return ""
+    for words, mask in _masks(reference, x):
+        if np.array_equal(wrong, mask):
+            ratio = constant_ratio(gradient[wrong], reference[wrong])
+            return f"it is wrong exactly {words}" + ("" if ratio is None else f", where {ratio_words(ratio, ())}")
+    return ""
+
+
+def _masks(reference: Array, x: Array) -> Iterator[tuple[str, Array]]:
+    yield "where the variable is negative", x < 0
+    yield "where the variable is positive", x > 0
+    yield "where the variable is below -1 or above 1", np.abs(x) > 1
+    yield "where the variable is between -1 and 1", np.abs(x) < 1
+    yield "where the derivative is negative", reference < 0
+    yield "where the derivative is positive", reference > 0
+    shape = np.shape(reference)
+    if len(shape) > 1 and shape[-1] == shape[-2]:
+        whole = np.ones(shape, bool)
+        yield "on the diagonal", whole & np.eye(shape[-1], dtype=bool)
+        yield "off the diagonal", whole & ~np.eye(shape[-1], dtype=bool)
+        yield "below the diagonal", np.tril(whole, -1)
+        yield "above the diagonal", np.triu(whole, 1)
+    for axis, size in enumerate(shape):
+        index = np.arange(size).reshape([-1 if k == axis else 1 for k in range(len(shape))])
+        for at in range(size) if len(shape) > 1 and size < 100 else ():
+            yield f"at index {at} of axis {axis}", np.broadcast_to(index == at, shape)
+            yield f"everywhere but at index {at} of axis {axis}", np.broadcast_to(index != at, shape)
+
+
+def _unknown(*_: Any) -> Array:
+    raise NotImplementedError
