@@ -38,7 +38,7 @@ def along_directions(subject: Subject, rng: "np.random.Generator") -> Subject:
     reach = float(np.min(room[farthest > 0] / farthest[farthest > 0], initial=np.inf))
     start = {path: np.zeros(COUNT) for path in steps}
     along = Subject(f, (start,), Products(None, jvp), bounds=(-reach, reach), names=[""])
-    along.name, along.epsilon = subject.name, subject.epsilon
+    along.name, along.epsilon, along.opaque = subject.name, subject.epsilon, subject.opaque
     along.remarks += [
         *subject.remarks,
         f"of {len(subject.point):,} entries, {COUNT} random directions of each variable were checked",
