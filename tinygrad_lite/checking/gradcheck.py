@@ -40,6 +40,7 @@ def gradcheck(
     hvp: Callable[..., Any] | None = None,
     wrt: Any = None,
     bounds: Any = None,
+    batched: bool = False,
     order: Literal[1, 2] = 1,
     method: Method = "auto",
     rtol: float = 0.0,
@@ -50,24 +51,32 @@ def gradcheck(
 ) -> Report:
     """Check the gradient of f at these inputs, and say what is wrong, where, and why.
 
-    f is a function of arrays, tensors or nested containers of them, or a module, whose parameters are then checked as
-    well. Every real array among the inputs is a variable. Each entry ∂yᵢ/∂xⱼ is compared with a reference that does not
-    use the rules. It is wrong only if it differs by more than the reference's own error bound and rounding, so there is
-    no tolerance to choose. The check changes nothing that belongs to the caller.
+    f is a function of arrays, tensors, modules or nested containers of them, or a module; it may be PyTorch's or JAX's,
+    with their own arrays and modules. Every real array among the inputs and every parameter is a variable. Each entry
+    ∂yᵢ/∂xⱼ is compared with a reference that does not use the rules. It is wrong only if it differs by more than the
+    reference's own error bound and rounding, so there is no tolerance to choose. The check changes nothing that belongs
+    to the caller.
 
     Args:
         gradient: a gradient from elsewhere to check in place of ours: an array, or a function of the same inputs. For
             an f with one result, the function returns an array like each input, in containers with the same keys and
             names (for several inputs a tuple, or a dict by their names), and None for what is not to be checked; for an
-            f of shape y, arrays of shape y + x. f may then be any function of NumPy arrays.
+            f of shape y, arrays of shape y + x. f may then be any function of NumPy arrays, complex ones as well: the
+            gradient by z is ∂f/∂Re z + i ∂f/∂Im z.
+        vjp, jvp: products with the Jacobian in its place, vjp(*inputs, g) and jvp(*inputs, t). With both, they must
+            agree with each other, too.
+        hvp: the product of the Hessian with a vector, hvp(*inputs, v), of `gradient`, or else of our own gradient.
         wrt: the variables, if not all: names or positions of arguments, or paths such as "p.w1".
         bounds: the bounds that f is never called outside of: a pair (low, high) for all variables, None where it is
             open; a dict of pairs by argument or path; or a list of pairs, one for each variable or for each entry.
+        batched: whether f is applied to each row of its arguments. A gradient is then of each row's results by that row
+            alone, the check costs as much as that of one row, and rows must not influence each other.
         order: 2 checks the derivative of the derivative.
         method: "complex" takes a step on the complex plane (machine precision); "differences" extrapolates differences
             and has an error bound; "forward" compares reverse with forward mode; "taylor" looks at the slope of the
             remainder. "auto" takes the complex step if every operation on the way has a continuation, else differences.
         rtol, atol: an additional difference to tolerate.
+        nondet_tol: what values and gradients may differ by from run to run.
         rng: a seed or a generator, for the directions in which large inputs are checked.
         raise_exception: whether to raise an error if the check fails, or only to return the report.
 
@@ -94,7 +103,7 @@ def gradcheck(
     program = program_of(f, inputs)
     with program.preserved() if program else nullcontext():
         given = {"gradient": gradient, "vjp": vjp, "jvp": jvp, "hvp": hvp}
-        subject = subject_of(f, inputs, program, given, order, wrt, bounds, rng)
+        subject = subject_of(f, inputs, program, given, order, wrt, bounds, batched, rng)
         report = _Check(subject, method, rng, rtol, atol, nondet_tol, 2 if hvp else order).report()
     if raise_exception and not report.ok:
         raise GradientError(report)

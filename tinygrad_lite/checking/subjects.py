@@ -11,6 +11,7 @@ from tinygrad_lite.checking.examination import FULL
 from tinygrad_lite.checking.frameworks import Program
 from tinygrad_lite.checking.frameworks.program import Library
 from tinygrad_lite.checking.given import Given, Gradient, Products
+from tinygrad_lite.checking.rows import by_row
 from tinygrad_lite.checking.subject import GradientOf, Subject, random_weights
 from tinygrad_lite.errors import UsageError
 
@@ -23,6 +24,7 @@ def subject_of(
     order: int,
     wrt: Any,
     bounds: Any,
+    batched: bool,
     rng: "np.random.Generator",
 ) -> Subject:
     """A function with its arguments, and with the gradient to check in place of ours.
@@ -37,6 +39,8 @@ def subject_of(
         raise UsageError(f"{names} are different gradients: check one after the other")
     if order == 2 and given:
         raise UsageError(f"order=2 checks the derivative of our own gradient: give {names} with order=1, or hvp=")
+    if batched and (order == 2 or given.keys() & {"hvp", "jvp"}):
+        raise UsageError("batched=True is of first derivatives in reverse mode: leave out order=2, jvp= and hvp=")
     if program:
         program.widen(with_gradient=given.keys() <= {"hvp"})
         given = {name: program.given(value) for name, value in given.items()}
@@ -51,6 +55,8 @@ def subject_of(
             of_results = trees.leaves(subject.results.weighted(weights))
             return _of_program(program.differentiated(of_results), rules, wrt, bounds)
         return GradientOf(subject, weights)
+    if batched:
+        return by_row(subject, rng)
     if given.keys() == {"jvp"} and len(subject.point) > FULL:
         return along_directions(subject, rng)
     return subject
