@@ -1,4 +1,4 @@
-"""Compares a gradient with its reference: entry by entry if there are few entries, otherwise by bisection.
+"""Compares a gradient with its reference: along directions of many entries, and alone where these do not settle it.
 
 An entry is wrong only if it differs from its reference by more than the reference's error and the effect of rounding.
 Both are measured, not assumed: when every operation is rounded at random, a difference that is due to rounding changes,
@@ -6,143 +6,253 @@ and a real error stays.
 """
 
 from collections.abc import Iterator
+from time import monotonic
 
 import numpy as np
 
+from tinygrad_lite.checking import references
 from tinygrad_lite.checking.examination import FULL, Comparison, Examination
 from tinygrad_lite.checking.roundings import ALLOWED, FEW_SAMPLES, Roundings
 from tinygrad_lite.checking.singular import Kinks
-from tinygrad_lite.checking.subject import EPSILON, Vector, random_weights
+from tinygrad_lite.checking.subject import EPSILON, Matrix, Vector
 
-NAMED = 64  # the largest number of wrong entries that a bisection finds
+NAMED = 64  # the largest number of wrong entries that a search finds
+FEW = 100  # the largest number of entries whose exact slopes are all computed
+BLOCK = 64  # the largest number of entries whose exact slopes are added up
+OTHER = 0.625  # of a usual step, for a second look
+NOISY = 1000  # a slope is as well known as it can be if its bound is this many times the noise
 
 
-def compared(examination: Examination, kinks: Kinks, rtol: float = 0, atol: float = 0) -> Comparison:
-    """Compare each entry with its reference, or, if there are many entries, those that a bisection finds."""
-    return _Comparing(examination, kinks).compare(rtol, atol)
+def compared(
+    examination: Examination, kinks: Kinks, rtol: float = 0, atol: float = 0, deadline: float = np.inf
+) -> Comparison:
+    """Compare each entry with its reference, until the deadline (of `time.monotonic`)."""
+    return _Comparing(examination, kinks, rtol, atol, deadline).compare()
 
 
 class _Comparing:
     """The steps of a comparison."""
 
-    def __init__(self, examination: Examination, kinks: Kinks) -> None:
+    def __init__(self, examination: Examination, kinks: Kinks, rtol: float, atol: float, deadline: float) -> None:
         self._look = examination
         self._kinks = kinks
+        self._rtol, self._atol, self._deadline = rtol, atol, deadline
+        self._by_differences = examination.method == "differences"
         self._roundings = Roundings(examination)
-
-    def compare(self, rtol: float, atol: float) -> Comparison:
-        look = self._look
-        columns = np.flatnonzero(look.subject.varies).tolist()
-        comparison = self._blank()
-        if len(columns) > FULL:
-            columns = sorted(self._bisected(comparison.unchecked))
-        for j in columns:
-            self._refer(comparison, j)
-        with np.errstate(invalid="ignore"):
-            error = np.abs(look.gradient - comparison.reference)
-            size = np.maximum(np.abs(look.gradient), np.abs(comparison.reference))
-            allowed = comparison.bound + look.floor * size + look.smallest + atol + rtol * np.abs(comparison.reference)
-            allowed += np.where((comparison.reference == 0) | (look.gradient == 0), look.zero, 0)
-            comparison.suspicious[:, columns] = ~(error <= allowed)[:, columns]
-        doubtful = [j for j in columns if np.any(comparison.suspicious[:, j]) and self._kinks.touches(j) is None]
-        if doubtful and look.method == "differences":
-            self._repeat(comparison, doubtful)
-            error = np.abs(look.gradient - comparison.reference)
-            allowed += comparison.bound
-        elif doubtful:
-            for j in doubtful:
-                in_question = np.where(comparison.suspicious[:, j], error[:, j], np.inf)
-                comparison.noise[:, j] = self._roundings.behind(in_question, look.unit(j))
-        if doubtful:
-            comparison.suspicious &= ~(error <= ALLOWED * comparison.noise + allowed)
-        return comparison
-
-    def _blank(self) -> Comparison:
-        gradient = self._look.gradient
+        gradient = examination.gradient
         nan, zero = np.full(gradient.shape, np.nan), np.zeros(gradient.shape)
         no = np.zeros(gradient.shape, bool)
-        return Comparison(gradient, nan, zero, no, zero.copy(), nan.copy(), nan.copy(), zero.copy(), no[0].copy())
+        self._found = Comparison(
+            gradient, nan, zero, no, zero.copy(), no.copy(), nan.copy(), nan.copy(), zero.copy(), no[0].copy()
+        )
+        self._known: references.Difference | None = None
 
-    def _refer(self, comparison: Comparison, j: int) -> None:
-        if self._look.method != "differences":
-            comparison.reference[:, j] = self._look.slope(self._look.subject.point, self._look.unit(j))
-            if np.all(np.isfinite(comparison.reference[:, j]) | ~np.isfinite(self._look.gradient[:, j])):
-                return
-        try:  # there may be no continuation at this point, as for a quotient 0 / 0
-            difference = self._look.difference(self._look.unit(j), self._look.scales[j])
-        except Exception:
-            if self._look.method == "differences":
-                raise
+    def compare(self) -> Comparison:
+        look, found = self._look, self._found
+        columns = np.flatnonzero(look.subject.varies)
+        if self._by_differences or len(columns) > FEW:
+            columns = self._searched(columns)
+        columns = self._referred(columns)
+        with np.errstate(invalid="ignore"):
+            error = np.abs(look.gradient - found.reference)
+            size = np.maximum(np.abs(look.gradient), np.abs(found.reference))
+            allowed = found.bound + look.floor * size + look.smallest
+            allowed += self._atol + self._rtol * np.abs(found.reference)
+            allowed += np.where((found.reference == 0) | (look.gradient == 0), look.zero, 0)
+            found.suspicious[:, columns] = ~(error <= allowed)[:, columns]
+        doubtful = [j for j in columns if np.any(found.suspicious[:, j]) and self._kinks.touches(j) is None]
+        if doubtful and self._by_differences:
+            self._repeat(doubtful)
+            error = np.abs(look.gradient - found.reference)
+            allowed += found.bound
+        elif doubtful:
+            for j in doubtful:
+                in_question = np.where(found.suspicious[:, j], error[:, j], np.inf)
+                found.noise[:, j] = self._roundings.behind(in_question, look.unit(j))
+        if doubtful:
+            found.suspicious &= ~(error <= ALLOWED * found.noise + allowed)
+
+        self._complete()
+        return found
+
+    def _referred(self, columns: Vector) -> list[int]:
+        """Compute the references of these columns, until the deadline."""
+        done: list[int] = []
+        for j in map(int, columns):
+            if self._is_late and done:
+                self._found.unchecked[j] = True
+            else:
+                self._refer(j)
+                done.append(j)
+        return done
+
+    @property
+    def _is_late(self) -> bool:
+        return monotonic() > self._deadline
+
+    def _complete(self) -> None:
+        """Compute all references of each array with a wrong entry, for they show what kind of mistake it is."""
+        subject = self._look.subject
+        for k in range(len(subject.variables)):
+            inside = np.arange(len(subject.point))[subject.columns(k)]
+            if len(inside) > FULL or not np.any(self._found.suspicious[:, inside]):
+                continue
+            for j in inside[np.isnan(self._found.reference[0, inside]) & subject.varies[inside]]:
+                if self._found.unchecked[j] or self._is_late:
+                    break
+                self._refer(int(j), brief=True)
+
+    def _refer(self, j: int, brief: bool = False) -> None:
+        """Compute the reference of a column; briefly, without what is only needed to judge it."""
+        look, found = self._look, self._found
+        if not self._by_differences:
+            found.reference[:, j] = look.slope(look.subject.point, look.unit(j))
+            found.bound[:, j] = 0
+            if np.all(np.isfinite(found.reference[:, j]) | ~np.isfinite(look.gradient[:, j])):
+                return  # otherwise there is no continuation at this point, as for a quotient 0 / 0
+        if brief:
+            found.reference[:, j] = self._briefly(look.scales[j] * look.unit(j)).slope / look.scales[j]
             return
-        comparison.reference[:, j], comparison.bound[:, j] = difference.slope, difference.bound
-        comparison.right[:, j], comparison.left[:, j], comparison.side_bound[:, j] = (
+        self._note(j, look.difference_by(j))
+
+    def _note(self, j: int, difference: references.Difference) -> None:
+        found = self._found
+        found.reference[:, j], found.bound[:, j] = difference.slope, difference.bound
+        found.right[:, j], found.left[:, j], found.side_bound[:, j] = (
             difference.right,
             difference.left,
             difference.side_bound,
         )
+        found.hidden[:, j] = _is_hidden(found.bound[:, j], found.gradient[:, j], difference.rate)
 
-    def _repeat(self, comparison: Comparison, doubtful: list[int]) -> None:
-        """Other differences for these columns, which avoid known kinks; if the two differ, both are overconfident."""
-        self._look.noise = np.maximum(self._look.noise, self._roundings.of_values)
-        comparison.noise[:, doubtful] = self._roundings.of_gradient[:, doubtful]
+    def _repeat(self, doubtful: list[int]) -> None:
+        """Other differences for these columns, wary of jumps; if the two differ, both are overconfident."""
+        look, found = self._look, self._found
+        found.noise[:, doubtful] = self._roundings.of_gradient[:, doubtful]
         for j in doubtful:
-            part = self._kinks.clear(j)
-            if not part:
-                comparison.bound[:, j] = np.inf
-                continue
-            again = self._look.difference(self._look.unit(j), 0.61 * part * self._look.scales[j])
-            distance = np.abs(again.slope - comparison.reference[:, j]) if part == 1 else 0.0
-            bound = again.bound + distance
+            former = found.reference[:, j].copy()
+            again = look.difference_by(j, OTHER, least_noise=self._roundings.of_values, wary=True)
+            self._note(j, again)
+            bound = again.bound + np.abs(again.slope - former)
             # a function that jumps has neither a slope nor a reliable bound
-            coarse = bound > 1e-3 * np.maximum(np.abs(again.slope), np.abs(self._look.gradient[:, j]))
-            comparison.reference[:, j], comparison.bound[:, j] = again.slope, np.where(coarse, 30 * bound, bound)
+            coarse = bound > 1e-3 * np.maximum(np.abs(again.slope), np.abs(look.gradient[:, j]))
+            found.bound[:, j] = np.where(coarse, 30 * bound, bound)
+            found.hidden[:, j] |= _is_hidden(found.bound[:, j], found.gradient[:, j], again.rate)
 
-    def _bisected(self, unchecked: Vector) -> list[int]:
-        """The entries whose gradient differs from its reference, found along directions of fewer and fewer entries.
+    def _searched(self, columns: Vector) -> Vector:
+        """The columns that have to be looked at alone: those where the gradient differs from its reference.
 
-        If there are many, the search ends early, and reports the entries that it did not reach.
+        They are found along directions of fewer and fewer entries. If there are many, the search ends early, and notes
+        the entries that it did not reach.
         """
-        ahead = list(self._blocks())
-        columns: list[int] = []
-        while ahead and len(columns) < NAMED:
+        ahead = [columns] if self._by_differences else list(self._blocks(columns))
+        few = len(columns) <= FULL
+        alone: list[int] = []
+        wrong = 0
+        while ahead and not self._is_late and wrong < NAMED and len(alone) <= FULL:
             block = ahead.pop()
-            if not self._differs(block):
+            if len(block) == 1 and few:
+                alone += block.tolist()
+                continue
+            differs, vague = self._looked_at(block)
+            if not (differs or vague):
                 continue
             if len(block) == 1:
-                columns.append(int(block[0]))
+                alone += block.tolist()
+                wrong += differs
             else:
-                ahead += [block[len(block) // 2 :], block[: len(block) // 2]]
+                ahead += self._parts(block, 2 if differs else 8)
         for block in ahead:
-            unchecked[block] = True
-        return columns
+            self._found.unchecked[block] = True
+        return np.array(alone, int)
 
-    def _blocks(self) -> Iterator[Vector]:
-        """Blocks of entries, each within one variable, about a hundred in all."""
-        size = max(256, len(self._look.scales) // 64)
+    def _sizes(self, columns: Vector) -> Vector:
+        """How far the sums change, by the gradient in question, if an entry changes by its scale."""
+        size: Vector = np.max(np.abs(self._look.gradient[:, columns]), axis=0) * self._look.scales[columns]
+        return size
+
+    def _by_variable(self, columns: Vector) -> Iterator[Vector]:
+        """The columns of each variable, the most important ones last."""
         for k in range(len(self._look.subject.variables)):
             inside = self._look.subject.columns(k)
-            columns = np.flatnonzero(self._look.subject.varies[inside]) + inside.start
-            for start in range(0, len(columns), size):
-                yield columns[start : start + size]
+            mine = columns[(columns >= inside.start) & (columns < inside.stop)]
+            if len(mine):
+                yield mine[np.argsort(self._sizes(mine), kind="stable")]
 
-    def _differs(self, block: Vector) -> bool:
-        """Whether any entry of a block is wrong, according to the slope along a random direction in the block."""
+    def _blocks(self, columns: Vector) -> Iterator[Vector]:
+        """Blocks of entries of one variable that matter about equally."""
+        size = max(BLOCK, len(columns) // 64)
+        for mine in self._by_variable(columns):
+            yield from np.array_split(mine, -(-len(mine) // size))
+
+    def _parts(self, block: Vector, count: int) -> list[Vector]:
+        """A block in parts: by variables, or else into entries that matter about equally."""
+        variables = list(self._by_variable(block))
+        if len(variables) > 1:
+            return variables
+        return [part for part in np.array_split(variables[0], min(count, len(block))) if len(part)]
+
+    def _looked_at(self, block: Vector) -> tuple[bool, bool]:
+        """Whether the gradient of any entry of a block is wrong, and whether the block is too large to say.
+
+        This is said by slopes along random directions in the block. If all is right, the bounds of the errors are noted.
+        """
+        for _ in range(2 if self._by_differences else 1):  # such directions have few digits, and errors may cancel
+            differs, vague = self._along(block, self._direction(block))
+            if differs or vague:
+                return differs, vague
+        return False, False
+
+    def _direction(self, block: Vector) -> Vector:
+        """A random direction in a block, of so few binary digits that a difference moves the entries without rounding."""
         direction = np.zeros(len(self._look.scales))
-        direction[block] = random_weights(self._look.rng, len(block))
-        if self._look.method == "differences":
-            direction *= self._look.scales
-        terms = self._look.gradient[:, block] * direction[block]
-        expected = np.sum(terms, axis=1)
-        rounding = self._look.floor * np.sqrt(np.sum(terms**2, axis=1)) + 4 * EPSILON * np.sum(np.abs(terms), axis=1)
-        if self._look.method == "differences":
-            difference = self._look.difference(direction)
-            slope, bound = difference.slope, difference.bound + rounding
+        weights = np.round(128 * self._look.rng.uniform(0.5, 1.5, len(block))) / 128
+        direction[block] = self._look.scales[block] * weights * self._look.rng.choice([-1.0, 1.0], len(block))
+        return direction
+
+    def _along(self, block: Vector, direction: Vector) -> tuple[bool, bool]:
+        look, found = self._look, self._found
+        terms = look.gradient[:, block] * direction[block]
+        size = np.sqrt(np.sum(terms**2, axis=1))
+        bound = look.floor * size + 4 * EPSILON * np.sum(np.abs(terms), axis=1)
+        bound += np.sqrt(np.sum(((look.zero[block] + look.smallest) * direction[block] * (terms == 0)) ** 2, axis=1))
+        tolerance = np.sqrt(np.sum(((self._atol + self._rtol * np.abs(look.gradient[:, block])) * direction[block]) ** 2, axis=1))
+        vague = np.zeros(terms.shape, bool)
+        kinked: Matrix | bool = False
+        if self._by_differences:
+            difference = self._briefly(direction)
+            slope, known = difference.slope, difference.bound
+            bound += known
+            sides = np.abs(difference.right - difference.left)
+            kinked = sides > 4 * difference.side_bound + 1e-9 * (np.abs(difference.right) + np.abs(difference.left))
+            vague = (bound > 1e-9 * np.abs(terms).T).T & (known > NOISY * difference.noise)[:, None]
+            found.hidden[:, block] = _is_hidden(known[:, None], terms, difference.rate[:, None])
         else:
-            slope, bound = self._look.slope(self._look.subject.point, direction), rounding
-        with np.errstate(invalid="ignore"):
-            error = np.abs(slope - expected)
-            differs = ~(error <= bound)
-        if self._look.method != "differences" and np.any(differs):
-            noise = self._roundings.behind(np.where(differs, error, np.inf), direction, FEW_SAMPLES)
-            differs &= ~(error <= bound + ALLOWED * noise)
-        return bool(np.any(differs))
+            bound *= 0.1 if look.epsilon <= EPSILON else 1.0  # of many entries, which never all round alike
+            slope = look.slope(look.subject.point, direction)
+            vague = (bound[:, None] > 16 * look.floor * np.abs(terms)) & (terms != 0)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            error = np.abs(slope - np.sum(terms, axis=1))
+            differs = ~(error <= bound + tolerance)
+            if not self._by_differences and np.any(differs):
+                noise = self._roundings.behind(np.where(differs, error, np.inf), direction, FEW_SAMPLES)
+                differs &= ~(error <= bound + tolerance + ALLOWED * noise)
+            found.bound[:, block] = (bound + tolerance)[:, None] / np.abs(direction[block])
+        return bool(np.any(differs | kinked)), bool(np.any(vague))
+
+    def _briefly(self, direction: Vector) -> references.Difference:
+        """The slope along a direction with few steps, of the size that was best before, if these tell enough."""
+        known = self._known
+        if known is not None:
+            steps = known.step * references.RATIO ** np.arange(5.0, -2.0, -1.0)
+            brief = self._look.difference(direction, steps, noise=known.noise)
+            if np.all(brief.bound <= np.maximum(NOISY * known.noise, 1e-9 * np.abs(brief.slope))):
+                return brief
+        self._known = full = self._look.difference(direction)
+        return full
+
+
+def _is_hidden(bound: Vector, gradient: Vector, rate: Vector) -> Vector:
+    """Whether a bound leaves room for another gradient, next to the one in question and to how fast the values change."""
+    with np.errstate(invalid="ignore"):
+        return np.asarray(~(bound <= np.maximum(1e-3 * np.abs(gradient), np.where(np.isnan(rate), 0, 1e-6 * rate))))

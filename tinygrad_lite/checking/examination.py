@@ -1,7 +1,7 @@
 """A gradient at a point, and the slopes to compare it with: to machine precision, or by differences."""
 
 from dataclasses import dataclass
-from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -9,7 +9,8 @@ from tinygrad_lite.checking import references
 from tinygrad_lite.checking.subject import EPSILON, Matrix, Subject, Vector
 from tinygrad_lite.readers.random_rounding import Rounding
 
-FULL = 1000  # the largest number of argument entries that are checked one by one
+FULL = 1000  # the largest number of argument entries that are looked at one by one
+TINY = 2.0**-30  # an entry smaller than this fraction of the others in its array may have a scale of its own
 
 
 class Examination:
@@ -19,6 +20,8 @@ class Examination:
         method: "complex", "forward" or "differences".
         epsilon: the relative spacing of the numbers that the gradient is computed with.
         at_0: the weighted sums at the point; `size` is the largest of them, `largest` the largest gradient entry.
+        scales: how far to move each entry for a difference, a power of two, so that x + t is exact.
+        refusal: what the function said where it refused to be evaluated beside the point; empty if it did not.
     """
 
     def __init__(
@@ -36,30 +39,27 @@ class Examination:
         self.method = method
         self.epsilon = epsilon
         self.rng = rng
+        self.refusal = ""
         self.scales = _scales(subject)
-        self.at_0 = self.at(subject.point)
+        self.at_0 = np.asarray(weights @ subject.values(subject.point))
         self.largest = float(np.max(np.abs(gradient), initial=0, where=np.isfinite(gradient)))
-        self.smallest = 1e-200 + 1e-30 * self.largest  # anything smaller is negligible beside the other entries
         self.size = float(np.max(np.abs(self.at_0), initial=0, where=np.isfinite(self.at_0)))
         # what 0 may be rounded to, relative to other entries and to the change of a value
         with np.errstate(divide="ignore"):
             self.zero = 16 * epsilon * (self.largest + self.size / self.scales)
-            self.zero += float(np.finfo(np.float32).smallest_subnormal)
+        self.smallest = float(np.finfo(np.float64 if epsilon <= EPSILON else np.float32).tiny)
         self.floor = 500 * EPSILON if epsilon <= EPSILON else 64 * epsilon
         if method == "differences":
             self.floor = max(self.floor, 1e-10)  # the values are only as good as the functions that made them
 
-    @cached_property
-    def noise(self) -> Vector:
-        """How far rounding moves the weighted sums, estimated from their values along a line."""
-        direction = self.scales * self.rng.uniform(-1, 1, len(self.scales))
-        return references.noise(lambda t: self.at(self.subject.point + t * direction), 1.0)
-
     def at(self, x: Vector, rounding: Rounding | None = None) -> Vector:
-        """The weighted sums of the results."""
+        """The weighted sums of the results; NaN where the function refuses to be evaluated."""
         try:
             values = self.subject.values(x, rounding)
-        except np.linalg.LinAlgError:  # outside the domain, where other functions give NaN
+        except Exception as error:  # outside the domain, where other functions give NaN
+            if rounding or np.array_equal(x, self.subject.point):
+                raise
+            self.refusal = self.refusal or f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
             values = np.full(self.weights.shape[1], np.nan)
         with np.errstate(invalid="ignore"):
             return np.asarray(self.weights @ values)
@@ -67,13 +67,25 @@ class Examination:
     def slope(self, x: Vector, direction: Vector, rounding: Rounding | None = None) -> Vector:
         """The change of the weighted sums along a direction, to machine precision."""
         changes = self.subject.changes if self.method == "complex" else self.subject.tangents
-        return np.asarray(self.weights @ changes(x, direction, rounding))
+        along = direction != 0  # a complex step should be small beside each entry
+        length = float(np.max(np.abs(direction[along]) / self.scales[along], initial=0)) or 1.0
+        return np.asarray(length * (self.weights @ changes(x, direction / length, rounding)))
 
-    def difference(self, direction: Vector, scale: float = 1.0) -> references.Difference:
-        """The same change by differences, with steps as large as the scale allows."""
+    def difference(self, direction: Vector, *arguments: Any, **options: Any) -> references.Difference:
+        """The same change by differences, as `references.difference` finds it."""
         return references.difference(
-            lambda t: self.at(self.subject.point + t * direction), self.at_0, scale, self.noise
+            lambda t: self.at(self.subject.point + t * direction), self.at_0, *arguments, **options
         )
+
+    def difference_by(self, column: int, part: float = 1.0, **options: Any) -> references.Difference:
+        """The change by one entry, by differences with steps of its own."""
+        scale = part * self.scales[column]
+        found = self.difference(scale * self.unit(column), **options)
+        size = abs(float(self.subject.point[column]))
+        if np.any(~np.isfinite(found.bound)) and 0 < size < TINY * scale:
+            scale = part * _power_of_2(size)
+            found = self.difference(scale * self.unit(column), **options)
+        return found.per(scale)
 
     def unit(self, column: int) -> Vector:
         """The direction of one entry."""
@@ -89,12 +101,13 @@ class Comparison:
     Attributes:
         gradient: the gradient to check.
         reference: the right gradient; NaN for an entry that was only checked together with others.
-        bound: the largest error of the reference.
+        bound: the largest error of the reference, or, where there is none, of the gradient.
         suspicious: the entries where the two differ by more than the bound and rounding.
         noise: how far rounding moves their difference, or the gradient for differences; zero if not measured.
+        hidden: the entries whose bound leaves room for another gradient.
         right, left: the one-sided slopes, if they were computed.
         side_bound: the bound of their error.
-        unchecked: the columns that a bisection did not reach.
+        unchecked: the columns that the search did not reach.
     """
 
     gradient: Matrix
@@ -102,6 +115,7 @@ class Comparison:
     bound: Matrix
     suspicious: Matrix
     noise: Matrix
+    hidden: Matrix
     right: Matrix
     left: Matrix
     side_bound: Matrix
@@ -109,11 +123,22 @@ class Comparison:
 
 
 def _scales(subject: Subject) -> Vector:
-    """How far to move each entry for a difference: its own size, or the typical size in its array."""
+    """How far to move each entry for a difference: its own size, or the typical size in its array.
+
+    An array whose numbers are all of one sign may live on that side of 0 only: there, each counts by its own size.
+    """
     scales = np.where(subject.varies, np.abs(subject.point), 0)
     for k in range(len(subject.variables)):
-        part = scales[subject.columns(k)]
-        usual = float(np.sqrt(np.mean(part**2))) if part.size else 1.0
-        part[part < 0.1 * usual] = 0.1 * usual
-        part[part == 0] = 1.0
-    return np.asarray(scales * subject.varies)
+        columns = subject.columns(k)
+        part, numbers = scales[columns], subject.point[columns][subject.varies[columns]]
+        largest = float(np.max(part, initial=0))
+        usual = largest * float(np.sqrt(np.mean((part / largest) ** 2))) if largest else 1.0
+        one_sided = np.all(numbers > 0) or np.all(numbers < 0)
+        part[part < (0.0 if one_sided else 0.1 * usual)] = 0.1 * usual
+        part[part == 0] = 0.1 * usual if largest else 1.0
+    return np.where(subject.varies, _power_of_2(scales), 0)
+
+
+def _power_of_2(sizes: Vector) -> Vector:
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.exp2(np.clip(np.round(np.log2(sizes)), -1000, 1000)))

@@ -56,9 +56,10 @@ class _Local:
         params = step.params if params is None else params
         try:
             z = np.array(arrays[i], complex)
-            z.imag = STEP * t
+            size = float(np.min(np.abs(arrays[i]), initial=1, where=np.asarray(arrays[i]) != 0))
+            z.imag = STEP * size * t
             y = step.op(*arrays[:i], ComplexStep(z[()]), *arrays[i + 1 :], **params)
-            change = y.value.imag / STEP if isinstance(y, ComplexStep) else np.zeros(np.shape(y))
+            change = y.value.imag / STEP / size if isinstance(y, ComplexStep) else np.zeros(np.shape(y))
             return change, 2000 * EPSILON * np.abs(change)
         except Exception:
             return self._by_differences(t, arrays, params)
@@ -71,7 +72,7 @@ class _Local:
             return np.ravel(np.asarray(moved, float))
 
         scale = float(np.nanmax(np.abs(arrays[i]), initial=0)) or 1.0
-        difference = references.difference(at, at(0.0), scale, references.noise(at, scale))
+        difference = references.difference(lambda h: at(scale * h), at(0.0)).per(scale)
         return difference.slope.reshape(shape), difference.bound.reshape(shape)
 
     def refutes(self, contribution: Array, g: Array, rng: "np.random.Generator") -> bool:

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.checking.examination import FULL, Comparison, Examination
-from tinygrad_lite.checking.references import FIRST_STEP
 from tinygrad_lite.checking.subject import Matrix, Vector
 from tinygrad_lite.readers.recording import Step
 
@@ -49,24 +48,6 @@ class Kinks:
                     return k
         return None
 
-    def clear(self, column: int) -> float:
-        """The fraction of a usual step that this entry can move without meeting a kink; 0 if there is none."""
-        if not self._at_point:
-            return 1.0
-        signs = [np.sign(values) for values, _ in self._at_point.values()]
-        step = FIRST_STEP * self._look.scales[column] * self._look.unit(column)
-        part = 1.0
-        while part > ASIDE:
-            points = [self._subject.point + part * share * step for share in (1, -1, 0.618, -0.618, 0.3, -0.3)]
-            if all(self._has_signs(x, signs) for x in points):
-                return part
-            part /= 8
-        return 0.0
-
-    def _has_signs(self, x: Vector, signs: Sequence[Any]) -> bool:
-        beside = [np.sign(values) for values, _ in _expressions(self._subject.steps(x)).values()]
-        return len(beside) == len(signs) and all(map(np.array_equal, beside, signs))
-
     def _aside(self, column: int, part: float = 1.0) -> Vector:
         """A step of this entry so small that it only leaves a kink at the very point."""
         return np.asarray(part * ASIDE * self._look.scales[column] * self._look.unit(column))
@@ -97,6 +78,7 @@ class Kinks:
                 if touched:  # a jump, say, has no one-sided slope at all
                     unknown = ~(bound < 1e-3 * np.maximum(np.abs(right), np.abs(left)))
                     entries[:, column] |= suspicious[:, column] & unknown
+                    comparison.hidden[:, column] |= entries[:, column] & unknown
                 self.jumps[:, column] = jumps
             elif touched:
                 right, left = self._slopes(column)

@@ -45,12 +45,8 @@ class Judgement:
         finite = np.isfinite(comparison.gradient)
         bad = comparison.suspicious
         kinked = kinks.at(comparison, bad)
-        size = np.maximum(np.abs(comparison.gradient), np.abs(comparison.reference))
-        largest = np.max(np.abs(comparison.gradient), initial=0, where=finite)
         with np.errstate(invalid="ignore", divide="ignore"):
-            usual = np.max(np.abs(self._values), initial=0, where=np.isfinite(self._values)) / self._look.scales
-            uncertain = comparison.bound + ALLOWED * comparison.noise
-            blurred = uncertain > np.maximum(1e-3 * np.maximum(size, 1e-2 * largest), 1e-9 * usual)
+            blurred = comparison.hidden if self._look.method == "differences" else self._blurred()
             undefined = bad & finite & ~np.isfinite(self._look.at_0)[:, None]  # derivatives of an infinite value or NaN
             comparison.reference[undefined] = np.nan
             unknown = (~np.isfinite(comparison.bound) | (bad & ~np.isfinite(comparison.reference))) & finite & ~kinked
@@ -76,6 +72,15 @@ class Judgement:
         verdicts[:, comparison.unchecked] = Verdict.NOT_CHECKED
         verdicts[unsteady | (np.any(unsteady) & (verdicts != Verdict.RIGHT))] = Verdict.NOT_DETERMINISTIC
         return verdicts
+
+    def _blurred(self) -> Any:
+        """Whether rounding hides an entry, next to the other entries and to the values of the function."""
+        comparison = self._comparison
+        size = np.maximum(np.abs(comparison.gradient), np.abs(comparison.reference))
+        largest = np.max(np.abs(comparison.gradient), initial=0, where=np.isfinite(comparison.gradient))
+        usual = np.max(np.abs(self._values), initial=0, where=np.isfinite(self._values)) / self._look.scales
+        uncertain = comparison.bound + ALLOWED * comparison.noise
+        return uncertain > np.maximum(1e-3 * np.fmax(size, 1e-2 * largest), 1e-9 * usual)
 
     def checked(self, k: int) -> Checked:
         """The gradient of the k-th variable, with a verdict on each entry."""
@@ -162,13 +167,13 @@ class Judgement:
                 "change what it reads?"
             )
         if verdict is Verdict.NOT_CHECKED:
-            return "", f"the search ended when it had found {NAMED} entries that are wrong"
+            return "", f"the search ended when it had found {NAMED} entries that are wrong, or when its time was up"
         digits = comparison.bound[row, column] + ALLOWED * comparison.noise[row, column]
-        if not np.isfinite(digits):
-            if np.all(np.isfinite(self._look.at_0)) and not kinks.clear(column):
-                return "", "a kink is closer to it than any step of the differences"
-            return "", "no step of the differences gave a finite value"
-        return "", f"rounding in the function hides the derivative: it is known to ± {digits:.0e} only"
+        if np.isfinite(digits):
+            return "", f"rounding in the function hides the derivative: it is known to ± {digits:.0e} only"
+        if self._look.refusal:
+            return "", f"the function has no values beside the point: {self._look.refusal}"
+        return "", "the function is not smooth on any scale: it jumps, or is steeper the closer one looks"
 
     @cached_property
     def _diagnosis(self) -> Diagnosis:

@@ -65,7 +65,7 @@ class RandomlyRounded(Followed):
         arrays = [x.value if type(x) is RandomlyRounded else x for x in inputs]
         if _is_selected(exact, arguments):
             return RandomlyRounded(op(*arrays, **params), exact, self.rounding)
-        moved = [self._moved(x.value) if type(x) is RandomlyRounded else x for x in inputs]
+        moved = [self._moved(x.value if type(x) is RandomlyRounded else x) if _rounds(op, x) else x for x in inputs]
         return RandomlyRounded(self._moved(op(*moved, **params)), exact, self.rounding)
 
     def _moved(self, x: Array) -> Array:
@@ -75,6 +75,12 @@ class RandomlyRounded(Followed):
 
     def __bool__(self) -> bool:
         return bool(self.exact)
+
+
+def _rounds(op: Op, x: Array) -> bool:
+    """Whether an operation rounds an argument: also a constant matrix, which LAPACK, say, works on as on any other."""
+    constant = isinstance(x, np.ndarray) and x.dtype.kind == "f" and not op.derivatives
+    return type(x) is RandomlyRounded or constant
 
 
 def _is_selected(y: Array, inputs: Sequence[Array]) -> bool:
