@@ -34,7 +34,8 @@ LONG = ("qᵀ q", "q w qᵀ - a", "u s vᵀ - a", "det a det a⁻¹", "a⁺ a", 
 def test_what_is_nothing_but_rounding_is_not_called_wrong(way: str, name: str) -> None:
     f, draw = CANCELLING[name]
     options = WAYS.get(way, {"gradient": tg.jacobian(f)})
-    tg.gradcheck(f, draw(np.random.default_rng(0)), **options)
+    report = tg.gradcheck(f, draw(np.random.default_rng(0)), raise_exception=False, **options)
+    assert report.outcome != "failed", str(report)
 
 
 @pytest.mark.parametrize("name", CANCELLING)

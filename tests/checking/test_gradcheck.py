@@ -88,8 +88,8 @@ class TestVerdicts:
         def f(x: Any) -> Any:
             return sum(abs(float(entry)) for entry in x)
 
-        right = check(f, np.array([0.0, 1e-9, 1.0]), gradient=np.sign)
-        assert right["x"].verdicts.ravel().tolist() == [Verdict.KINK, Verdict.KINK, Verdict.RIGHT]
+        right = check(f, np.array([0.0, 1e-6, 1.0]), gradient=np.sign)
+        assert right["x"].verdicts.ravel().tolist() == [Verdict.KINK, Verdict.RIGHT, Verdict.RIGHT]
         assert right.ok
         assert right.findings[0].why == (
             "the slope is -1 from the left and 1 from the right, and the gradient between them"
@@ -163,7 +163,8 @@ class TestVerdicts:
 
     def test_too_noisy_to_say(self) -> None:
         report = check(lambda x: (np.sum(x) + 1e14) - 1e14, X, method="differences")
-        assert report.ok
+        assert report.outcome == "inconclusive"
+        assert str(report).startswith("gradcheck of <lambda>: INCONCLUSIVE (verified 0 of 4: 4 too noisy to say")
         assert Verdict.NOISY in verdicts(report)
         assert "rounding" in report.findings[0].why
 
@@ -174,7 +175,7 @@ class TestVerdicts:
             (lambda x: np.sum(x * np.array([0.0, 1, 1, 1])), "multiplied by zero"),
             (lambda x: np.sum(np.tanh(1e4 * x)), "saturated"),
             (lambda x: np.sum(F.relu(x)), "not chosen: its input is at most 0"),
-            (lambda x: np.sum(np.floor(x) + x * np.array([0.0, 1, 1, 1])), "zero"),
+            (lambda x: np.sum(np.floor(1.1 * x) + x * np.array([0.0, 1, 1, 1])), "zero"),
             (lambda x: np.sum(x.astype(int) * 2.0), "made an integer"),
         ],
         ids=["index", "mask", "tanh", "relu", "floor", "integer"],
@@ -435,16 +436,16 @@ def test_bad_input(f: Any, inputs: Any, options: Any, kind: Any, words: str) -> 
         tg.gradcheck(f, *inputs, **options)
 
 
-def test_exceptions_say_what_the_function_was_given() -> None:
+def test_a_function_may_refuse_points_beside_the_given_one() -> None:
     def f(x: Any) -> Any:
         if float(x[0]) != 0.5:
             raise KeyError("no such entry")
-        return float(x[0])
+        return float(x[0] + x[1])
 
-    with pytest.raises(KeyError) as caught:
-        tg.gradcheck(f, X, gradient=np.ones_like)
-    assert "x[0] = 0.5" in caught.value.__notes__[0]
-    assert "in place of 0.5" in caught.value.__notes__[0]
+    report = check(f, X, gradient=lambda x: np.array([1.0, 1.0, 0.0, 0.0]))
+    assert report["x"].verdicts.ravel().tolist()[:2] == [Verdict.NOISY, Verdict.RIGHT]
+    assert report.outcome == "inconclusive"
+    assert "the function has no values beside the point: KeyError: 'no such entry'" in str(report)
 
 
 def test_a_failing_check_raises_its_report() -> None:
@@ -480,14 +481,18 @@ def test_a_value_that_left_its_graph_is_named_with_the_line(left: Any) -> None:
 @pytest.mark.parametrize("bounds", [(0.0, None), (None, 1.0)])
 @pytest.mark.parametrize("order", [1, 2])
 def test_clip_by_one_bound_at_its_kink(bounds: Any, order: Any) -> None:
-    assert tg.gradcheck(lambda x: np.sum(np.clip(x, *bounds) ** 2), np.array([0.0, 1.0, -1.0, 0.3]), order=order)
+    report = check(lambda x: np.sum(np.clip(x, *bounds) ** 2), np.array([0.0, 1.0, -1.0, 0.3]), order=order)
+    jumps = order == 2 and bounds == (None, 1.0)  # the gradient itself jumps there, from 2 to 0
+    assert report.outcome == ("inconclusive" if jumps else "passed")
+    assert report.counts().get(Verdict.JUMP, 0) == jumps
 
 
 def test_where_a_value_jumps_and_several_are_the_largest() -> None:
     """The mantissa jumps at each power of 2 and at 0, where its slope is to neither side."""
     x = np.array([[-2.0, -2.0, 1.0], [-1.5, -0.0, 2.0]])
-    report = tg.gradcheck(lambda x: np.max(np.frexp(x)[0]), x)
-    assert report.counts()[Verdict.KINK] == 3
+    report = check(lambda x: np.max(np.frexp(x)[0]), x)
+    assert report.outcome == "inconclusive"
+    assert report.counts()[Verdict.JUMP] == 2
 
 
 @pytest.mark.parametrize(

@@ -17,10 +17,15 @@ from tinygrad_lite.checking.singular import Kinks
 from tinygrad_lite.checking.subject import EPSILON, Matrix, Vector
 
 NAMED = 64  # the largest number of wrong entries that a search finds
+DIGITS = 5e-7  # a reference that is less exact, relative to the gradient, verifies nothing
+FEW_DIGITS = 1e-4  # the same for a gradient in float32
+UNSTABLE = 1e-11  # a gradient with so much rounding, relative to what it is made of, may be made of differences
+CLOSE = 1e-2  # the largest relative error that may be due to a solver's tolerance
+JUMPS = 1000  # the slope that a function between jumps of size 1 may have, relative to the right one
 FEW = 100  # the largest number of entries whose exact slopes are all computed
 BLOCK = 64  # the largest number of entries whose exact slopes are added up
 OTHER = 0.625  # of a usual step, for a second look
-NOISY = 1000  # a slope is as well known as it can be if its bound is this many times the noise
+NOISY = 2e4  # a slope is known about as well as it can be if its bound is this many times the noise
 
 
 def compared(
@@ -43,16 +48,25 @@ class _Comparing:
         nan, zero = np.full(gradient.shape, np.nan), np.zeros(gradient.shape)
         no = np.zeros(gradient.shape, bool)
         self._found = Comparison(
-            gradient, nan, zero, no, zero.copy(), no.copy(), nan.copy(), nan.copy(), zero.copy(), no[0].copy()
+            gradient,
+            nan,
+            zero,
+            no,
+            zero.copy(),
+            no.copy(),
+            no.copy(),
+            nan.copy(),
+            nan.copy(),
+            zero.copy(),
+            no[0].copy(),
         )
         self._known: references.Difference | None = None
 
     def compare(self) -> Comparison:
         look, found = self._look, self._found
-        columns = np.flatnonzero(look.subject.varies)
-        if self._by_differences or len(columns) > FEW:
-            columns = self._searched(columns)
-        columns = self._referred(columns)
+        varying = np.flatnonzero(look.subject.varies)
+        searches = self._by_differences or len(varying) > FEW
+        columns = self._referred(self._searched(varying) if searches else varying.tolist())
         with np.errstate(invalid="ignore"):
             error = np.abs(look.gradient - found.reference)
             size = np.maximum(np.abs(look.gradient), np.abs(found.reference))
@@ -70,15 +84,22 @@ class _Comparing:
                 in_question = np.where(found.suspicious[:, j], error[:, j], np.inf)
                 found.noise[:, j] = self._roundings.behind(in_question, look.unit(j))
         if doubtful:
-            found.suspicious &= ~(error <= ALLOWED * found.noise + allowed)
+            explained = found.suspicious & (error <= ALLOWED * found.noise + allowed)
+            if look.subject.plain:
+                usual = np.fmax(size, np.fmax(look.largest, look.magnitude / look.scales))
+                explained &= ~self._is_rougher(explained & (found.noise > max(UNSTABLE, 64 * look.epsilon) * usual))
+            found.suspicious &= ~explained
+            if self._by_differences:
+                with np.errstate(all="ignore"):
+                    self._excuse(error / size)
 
         self._complete()
         return found
 
-    def _referred(self, columns: Vector) -> list[int]:
-        """Compute the references of these columns, until the deadline."""
+    def _referred(self, columns: list[int]) -> list[int]:
+        """Compute the references of these columns, until the deadline; return those that were reached."""
         done: list[int] = []
-        for j in map(int, columns):
+        for j in columns:
             if self._is_late and done:
                 self._found.unchecked[j] = True
             else:
@@ -123,7 +144,8 @@ class _Comparing:
             difference.left,
             difference.side_bound,
         )
-        found.hidden[:, j] = _is_hidden(found.bound[:, j], found.gradient[:, j], difference.rate)
+        found.jumps[:, j] = difference.jumps
+        found.hidden[:, j] = self._is_hidden(found.bound[:, j], found.gradient[:, j], difference.rate)
 
     def _repeat(self, doubtful: list[int]) -> None:
         """Other differences for these columns, wary of jumps; if the two differ, both are overconfident."""
@@ -133,13 +155,43 @@ class _Comparing:
             former = found.reference[:, j].copy()
             again = look.difference_by(j, OTHER, least_noise=self._roundings.of_values, wary=True)
             self._note(j, again)
-            bound = again.bound + np.abs(again.slope - former)
-            # a function that jumps has neither a slope nor a reliable bound
-            coarse = bound > 1e-3 * np.maximum(np.abs(again.slope), np.abs(look.gradient[:, j]))
-            found.bound[:, j] = np.where(coarse, 30 * bound, bound)
-            found.hidden[:, j] |= _is_hidden(found.bound[:, j], found.gradient[:, j], again.rate)
+            found.bound[:, j] += np.abs(again.slope - former)
+            found.hidden[:, j] = self._is_hidden(found.bound[:, j], found.gradient[:, j], again.rate)
 
-    def _searched(self, columns: Vector) -> Vector:
+    def _excuse(self, error: Matrix) -> None:
+        """Note what an inexact function hides: an error, relative to the entry, that is not larger than its jumps.
+
+        A solver stops at a tolerance. What it computes is smooth between jumps, with a slope of its own.
+        """
+        look, found = self._look, self._found
+        close = found.suspicious & (error < CLOSE)
+        for row in np.flatnonzero(np.any(close, axis=1)):
+            columns = np.flatnonzero(close[row])
+            direction = self._direction(columns)
+
+            def along(t: float, row: int = int(row), direction: Vector = direction) -> float:
+                return float(look.at(look.subject.point + t * direction)[row])
+
+            jumps = references.jump(along, 4 * EPSILON * abs(look.at_0[row]))
+            with np.errstate(invalid="ignore"):
+                excused = (
+                    error[row, columns] * np.abs(look.gradient[row, columns]) <= JUMPS * jumps / look.scales[columns]
+                )
+            found.suspicious[row, columns] &= ~excused
+            found.hidden[row, columns] |= excused
+            found.bound[row, columns] = np.where(
+                excused, JUMPS * jumps / look.scales[columns], found.bound[row, columns]
+            )
+
+    def _is_rougher(self, noisy: Matrix) -> Matrix:
+        """Whether a gradient has far more rounding than its reference, as one that was made of differences has."""
+        rougher = noisy.copy()
+        if not self._by_differences:
+            for j in np.flatnonzero(np.any(noisy, axis=0)):
+                rougher[:, j] &= self._found.noise[:, j] > 100 * self._roundings.of_slope(self._look.unit(int(j)))
+        return rougher
+
+    def _searched(self, columns: Vector) -> list[int]:
         """The columns that have to be looked at alone: those where the gradient differs from its reference.
 
         They are found along directions of fewer and fewer entries. If there are many, the search ends early, and notes
@@ -164,7 +216,7 @@ class _Comparing:
                 ahead += self._parts(block, 2 if differs else 8)
         for block in ahead:
             self._found.unchecked[block] = True
-        return np.array(alone, int)
+        return sorted(alone)
 
     def _sizes(self, columns: Vector) -> Vector:
         """How far the sums change, by the gradient in question, if an entry changes by its scale."""
@@ -195,7 +247,7 @@ class _Comparing:
     def _looked_at(self, block: Vector) -> tuple[bool, bool]:
         """Whether the gradient of any entry of a block is wrong, and whether the block is too large to say.
 
-        This is said by slopes along random directions in the block. If all is right, the bounds of the errors are noted.
+        Slopes along random directions in the block tell. If all is right, the bounds of the errors are noted.
         """
         for _ in range(2 if self._by_differences else 1):  # such directions have few digits, and errors may cancel
             differs, vague = self._along(block, self._direction(block))
@@ -204,7 +256,7 @@ class _Comparing:
         return False, False
 
     def _direction(self, block: Vector) -> Vector:
-        """A random direction in a block, of so few binary digits that a difference moves the entries without rounding."""
+        """A random direction in a block, of few digits, so that a difference moves the entries without rounding."""
         direction = np.zeros(len(self._look.scales))
         weights = np.round(128 * self._look.rng.uniform(0.5, 1.5, len(block))) / 128
         direction[block] = self._look.scales[block] * weights * self._look.rng.choice([-1.0, 1.0], len(block))
@@ -216,7 +268,9 @@ class _Comparing:
         size = np.sqrt(np.sum(terms**2, axis=1))
         bound = look.floor * size + 4 * EPSILON * np.sum(np.abs(terms), axis=1)
         bound += np.sqrt(np.sum(((look.zero[block] + look.smallest) * direction[block] * (terms == 0)) ** 2, axis=1))
-        tolerance = np.sqrt(np.sum(((self._atol + self._rtol * np.abs(look.gradient[:, block])) * direction[block]) ** 2, axis=1))
+        tolerance = np.sqrt(
+            np.sum(((self._atol + self._rtol * np.abs(look.gradient[:, block])) * direction[block]) ** 2, axis=1)
+        )
         vague = np.zeros(terms.shape, bool)
         kinked: Matrix | bool = False
         if self._by_differences:
@@ -225,8 +279,11 @@ class _Comparing:
             bound += known
             sides = np.abs(difference.right - difference.left)
             kinked = sides > 4 * difference.side_bound + 1e-9 * (np.abs(difference.right) + np.abs(difference.left))
-            vague = (bound > 1e-9 * np.abs(terms).T).T & (known > NOISY * difference.noise)[:, None]
-            found.hidden[:, block] = _is_hidden(known[:, None], terms, difference.rate[:, None])
+            hidden = self._is_hidden(bound[:, None], terms, difference.rate[:, None])
+            vague = (bound[:, None] > 1e-9 * np.abs(terms)) & (known > NOISY * difference.noise)[:, None]
+            better = (bound > 4 * known) | (known > NOISY / 10 * difference.noise)
+            vague |= hidden & (better[:, None] | (terms == 0))  # alone, it may be better known
+            found.hidden[:, block] = hidden
         else:
             bound *= 0.1 if look.epsilon <= EPSILON else 1.0  # of many entries, which never all round alike
             slope = look.slope(look.subject.point, direction)
@@ -251,8 +308,12 @@ class _Comparing:
         self._known = full = self._look.difference(direction)
         return full
 
-
-def _is_hidden(bound: Vector, gradient: Vector, rate: Vector) -> Vector:
-    """Whether a bound leaves room for another gradient, next to the one in question and to how fast the values change."""
-    with np.errstate(invalid="ignore"):
-        return np.asarray(~(bound <= np.maximum(1e-3 * np.abs(gradient), np.where(np.isnan(rate), 0, 1e-6 * rate))))
+    def _is_hidden(self, bound: Vector, gradient: Vector, rate: Vector) -> Vector:
+        """Whether a bound leaves room for another gradient, beside this one and how fast the values change."""
+        digits = max(DIGITS if self._look.epsilon <= EPSILON else FEW_DIGITS, self._rtol)
+        with np.errstate(invalid="ignore"):
+            negligible = np.where(
+                np.isinf(rate) & (gradient != 0), 0, digits * 1e-3 * np.nan_to_num(rate, posinf=np.inf)
+            )
+            allowed = np.where(np.abs(gradient) <= negligible, negligible, digits * np.abs(gradient))
+            return np.asarray(~(bound <= allowed + self._atol))

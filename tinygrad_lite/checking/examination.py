@@ -20,6 +20,7 @@ class Examination:
         method: "complex", "forward" or "differences".
         epsilon: the relative spacing of the numbers that the gradient is computed with.
         at_0: the weighted sums at the point; `size` is the largest of them, `largest` the largest gradient entry.
+        magnitude: the largest number on the way to the values, as far as it is known.
         scales: how far to move each entry for a difference, a power of two, so that x + t is exact.
         refusal: what the function said where it refused to be evaluated beside the point; empty if it did not.
     """
@@ -32,6 +33,7 @@ class Examination:
         method: str,
         epsilon: float,
         rng: "np.random.Generator",
+        magnitude: float = 0.0,
     ) -> None:
         self.subject = subject
         self.weights = weights
@@ -44,6 +46,7 @@ class Examination:
         self.at_0 = np.asarray(weights @ subject.values(subject.point))
         self.largest = float(np.max(np.abs(gradient), initial=0, where=np.isfinite(gradient)))
         self.size = float(np.max(np.abs(self.at_0), initial=0, where=np.isfinite(self.at_0)))
+        self.magnitude = max(magnitude, self.size)
         # what 0 may be rounded to, relative to other entries and to the change of a value
         with np.errstate(divide="ignore"):
             self.zero = 16 * epsilon * (self.largest + self.size / self.scales)
@@ -53,14 +56,15 @@ class Examination:
             self.floor = max(self.floor, 1e-10)  # the values are only as good as the functions that made them
 
     def at(self, x: Vector, rounding: Rounding | None = None) -> Vector:
-        """The weighted sums of the results; NaN where the function refuses to be evaluated."""
+        """The weighted sums of the results; NaN outside bounds, and where it raises an exception."""
+        outside = np.full(self.weights.shape[1], np.nan)
         try:
-            values = self.subject.values(x, rounding)
+            values = self.subject.values(x, rounding) if self.subject.is_inside(x) else outside
         except Exception as error:  # outside the domain, where other functions give NaN
             if rounding or np.array_equal(x, self.subject.point):
                 raise
             self.refusal = self.refusal or f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
-            values = np.full(self.weights.shape[1], np.nan)
+            values = outside
         with np.errstate(invalid="ignore"):
             return np.asarray(self.weights @ values)
 
@@ -105,6 +109,7 @@ class Comparison:
         suspicious: the entries where the two differ by more than the bound and rounding.
         noise: how far rounding moves their difference, or the gradient for differences; zero if not measured.
         hidden: the entries whose bound leaves room for another gradient.
+        jumps: the entries where the value jumps.
         right, left: the one-sided slopes, if they were computed.
         side_bound: the bound of their error.
         unchecked: the columns that the search did not reach.
@@ -116,6 +121,7 @@ class Comparison:
     suspicious: Matrix
     noise: Matrix
     hidden: Matrix
+    jumps: Matrix
     right: Matrix
     left: Matrix
     side_bound: Matrix
@@ -136,9 +142,9 @@ def _scales(subject: Subject) -> Vector:
         one_sided = np.all(numbers > 0) or np.all(numbers < 0)
         part[part < (0.0 if one_sided else 0.1 * usual)] = 0.1 * usual
         part[part == 0] = 0.1 * usual if largest else 1.0
-    return np.where(subject.varies, _power_of_2(scales), 0)
+    return np.asarray(np.where(subject.varies, _power_of_2(scales), 0))
 
 
-def _power_of_2(sizes: Vector) -> Vector:
+def _power_of_2(sizes: Any) -> Any:
     with np.errstate(divide="ignore"):
-        return np.asarray(np.exp2(np.clip(np.round(np.log2(sizes)), -1000, 1000)))
+        return np.exp2(np.clip(np.round(np.log2(sizes)), -1000, 1000))

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
+from time import monotonic
 from typing import Any, Literal
 
 import numpy as np
@@ -47,6 +48,7 @@ def gradcheck(
     atol: float = 0.0,
     nondet_tol: float = 0.0,
     rng: Any = 0,
+    time_budget: float = np.inf,
     raise_exception: bool = True,
 ) -> Report:
     """Check the gradient of f at these inputs, and say what is wrong, where, and why.
@@ -78,11 +80,12 @@ def gradcheck(
         rtol, atol: an additional difference to tolerate.
         nondet_tol: what values and gradients may differ by from run to run.
         rng: a seed or a generator, for the directions in which large inputs are checked.
-        raise_exception: whether to raise an error if the check fails, or only to return the report.
+        time_budget: the seconds after which the search for wrong entries ends, and says what it has not verified.
+        raise_exception: whether to raise an error if not every entry was verified, or only to return the report.
 
     Raises:
-        GradientError: if an entry is wrong, not finite, not deterministic, or outside the domain. Its text is the
-            report, which is also its attribute `report`.
+        GradientError: if an entry is wrong, not finite, not deterministic, or outside the domain, or could not be
+            verified. Its text is the report, which is also its attribute `report`.
         UsageError: if no input is real, or f changes its inputs in place or returns no real numbers.
         ShapeError: if the gradient has the wrong shape.
 
@@ -95,6 +98,8 @@ def gradcheck(
         >>> report.ok
         False
     """
+    if not time_budget > 0:
+        raise InputError(f"time_budget is a positive number of seconds, got {time_budget!r}")
     if order not in (1, 2):
         raise InputError(f"order must be 1 or 2, got {order!r}")
     if method not in ("auto", *_CALLED):
@@ -104,7 +109,8 @@ def gradcheck(
     with program.preserved() if program else nullcontext():
         given = {"gradient": gradient, "vjp": vjp, "jvp": jvp, "hvp": hvp}
         subject = subject_of(f, inputs, program, given, order, wrt, bounds, batched, rng)
-        report = _Check(subject, method, rng, rtol, atol, nondet_tol, 2 if hvp else order).report()
+        check = _Check(subject, method, rng, rtol, atol, nondet_tol, 2 if hvp else order)
+        report = check.report(monotonic() + time_budget)
     if raise_exception and not report.ok:
         raise GradientError(report)
     return report
@@ -148,10 +154,11 @@ class _Check:
         self.steps: list[Step] = subject.steps(point)
         self.method = self._chosen(method)
         kinds = [step.value.dtype for step in self.steps if getattr(step.value, "dtype", None) is not None]
+        magnitude = max((_largest(step.value) for step in self.steps), default=0.0)
         coarsest = max((float(np.finfo(kind).eps) for kind in kinds if kind.kind == "f"), default=EPSILON)
         engine = "differences" if self.method == "taylor" else self.method
         self.examination = Examination(
-            subject, self.weights, self.gradient, engine, max(subject.epsilon, coarsest), rng
+            subject, self.weights, self.gradient, engine, max(subject.epsilon, coarsest), rng, magnitude
         )
 
     def _weights(self, count: int) -> Matrix:
@@ -168,9 +175,10 @@ class _Check:
             return method
         if self.subject.opaque:
             return "differences"
-        direction = self.rng.uniform(-1, 1, len(self.subject.point)) * self.subject.varies
+        look = Examination(self.subject, self.weights, self.gradient, "complex", EPSILON, self.rng)
+        direction = self.rng.uniform(-1, 1, len(self.subject.point)) * look.scales
         try:
-            change = self.weights @ self.subject.changes(self.subject.point, direction)
+            change = look.slope(self.subject.point, direction)
         except Exception as error:  # a function may raise anything on a complex number
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             self.remarks.append(f"the complex step does not apply: {reason}")
@@ -183,19 +191,23 @@ class _Check:
     def _agrees(self, direction: Vector, change: Vector) -> bool:
         """Whether differences along a direction agree with the complex step, within their error."""
         look = Examination(self.subject, self.weights, self.gradient, "differences", EPSILON, self.rng)
-        difference = look.difference(direction, float(np.min(look.scales[self.subject.varies])))
+        difference = look.difference(direction)
         with np.errstate(invalid="ignore"):
-            return not np.any(np.abs(difference.slope - change) > 100 * difference.bound + 1e-6 * np.abs(change))
+            known = difference.bound < 1e-3 * np.maximum(np.abs(difference.slope), np.abs(change))
+            apart = np.abs(difference.slope - change) > 100 * difference.bound + 1e-6 * np.abs(change)
+            return not np.any(known & apart)
 
-    def report(self) -> Report:
+    def report(self, deadline: float) -> Report:
         """Compare, judge, and explain."""
         subject = self.subject
         kinks = Kinks(self.examination, self.steps)
         if self.method == "taylor":
             self._look_at_slopes()
-        comparison = compared(self.examination, kinks, self.rtol, self.atol)
+        comparison = compared(self.examination, kinks, self.rtol, self.atol, deadline)
         if len(subject.point) > FULL:
             self.remarks.append(f"of {len(subject.point):,} entries, checked along directions, bisected where wrong")
+        if self.examination.refusal:
+            self.remarks.append(f"{subject.name} refuses some points beside the given one: {self.examination.refusal}")
         if np.any(comparison.suspicious) or np.any(comparison.noise):
             self._run_again()
         unsteady = self.unsteady_entries | ((self.weights != 0) @ self.unsteady > 0)[:, None]
@@ -221,7 +233,8 @@ class _Check:
             direction = np.zeros(len(self.subject.point))
             direction[columns] = look.scales[columns] * self.rng.uniform(-1, 1, v.size)
             slope = self.gradient @ direction
-            powers = remainder_slope(partial(self._along, direction), look.at_0, slope, 1.0, look.noise)
+            along = partial(self._along, direction)
+            powers = remainder_slope(along, look.at_0, slope, 1.0, look.difference(direction).noise)
             power = float(np.min(powers, initial=np.inf))
             said = "vanishes (linear)" if np.isinf(power) else f"falls as h^{power:.2f}"
             self.remarks.append(f"{v.path}: Taylor's remainder {said}; for a right gradient h^2 or faster")
@@ -233,3 +246,11 @@ class _Check:
 
     def _along(self, direction: Vector, t: float) -> Vector:
         return self.examination.at(self.subject.point + t * direction)
+
+
+def _largest(x: Any) -> float:
+    """The largest finite number of an array; 0 for what is no array of real numbers."""
+    if getattr(x, "dtype", np.dtype(object)).kind not in "fiub":
+        return 0.0
+    size = np.abs(np.asarray(x, float))
+    return float(np.max(size, initial=0.0, where=np.isfinite(size)))

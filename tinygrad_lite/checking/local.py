@@ -56,7 +56,7 @@ class _Local:
         params = step.params if params is None else params
         try:
             z = np.array(arrays[i], complex)
-            size = float(np.min(np.abs(arrays[i]), initial=1, where=np.asarray(arrays[i]) != 0))
+            size = float(np.min(np.abs(arrays[i]), initial=1, where=np.abs(arrays[i]) > 0))  # but for 0 and NaN
             z.imag = STEP * size * t
             y = step.op(*arrays[:i], ComplexStep(z[()]), *arrays[i + 1 :], **params)
             change = y.value.imag / STEP / size if isinstance(y, ComplexStep) else np.zeros(np.shape(y))

@@ -5,7 +5,7 @@ every size are tried, and a slope counts only if no smaller step contradicts it.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, replace
 from math import factorial
 
 import numpy as np
@@ -20,6 +20,8 @@ SMALLEST = 5  # the number of smallest steps that show the noise
 LARGER = 6  # the number of steps beyond the first, which are tried if noise hides the slope
 SMALLER = 64  # the number of steps below the last, which are tried if the function is not smooth on any scale so far
 SAFETY = 4.0
+POINTS = 129  # where a jump is looked for, at first
+STAYS = 12  # how often it should stay as large when the points get closer
 COARSE = 0.05  # the largest noise that leaves a slope visible, relative to the extent of the values
 
 
@@ -32,8 +34,9 @@ class Difference:
         bound: the bound of its error; infinite if nothing is known.
         right, left: the one-sided slopes; `side_bound` is the bound of their error.
         noise: how far rounding moves each result.
-        rate: the fastest change to either side; infinite if the values only change by noise, and so not at all.
-        step: the smallest step of any slope.
+        rate: the change to either side on a large step; infinite if the values only change by noise on the way.
+        jumps: whether the values of each result jump at 0.
+        step: the smallest step of any slope; `reach` is the largest step of each.
     """
 
     slope: Vector
@@ -43,13 +46,15 @@ class Difference:
     side_bound: Vector
     noise: Vector
     rate: Vector
+    jumps: Vector
     step: float
+    reach: Vector
 
     def per(self, scale: float) -> "Difference":
         """The same for a direction that is shorter by this factor."""
-        parts = (self.slope, self.bound, self.right, self.left, self.side_bound)
+        names = ("slope", "bound", "right", "left", "side_bound", "rate")
         with np.errstate(all="ignore"):
-            return Difference(*(part / scale for part in parts), self.noise, self.rate / scale, self.step)
+            return replace(self, **{name: getattr(self, name) / scale for name in names})
 
 
 def difference(
@@ -90,16 +95,15 @@ class _Best:
     """The best slope of each result.
 
     Attributes:
-        level: the smallest of its steps, by number.
+        level: the smallest of its steps, by number; `first` is the largest.
         rounding: how much of its bound is due to noise.
-        refuted: the best bound of any slope that a smaller step contradicts.
     """
 
     slope: Vector
     bound: Vector
     level: Vector
+    first: Vector
     rounding: Vector
-    refuted: Vector
 
 
 class _Line:
@@ -140,39 +144,46 @@ class _Line:
         noise = np.max(np.nan_to_num(np.abs(np.concatenate(left_over)), posinf=0.0), axis=0)
         unmoved = np.all((self._above == self._at_0)[-SMALLEST:] & (self._below == self._at_0)[-SMALLEST:], axis=0)
         for row in np.flatnonzero(unmoved):
-            noise[row] = max(noise[row], self._jump(row))
+            noise[row] = max(noise[row], self._jump(int(row)))
         return np.asarray(noise)
 
     def noise_of_jumps(self, noise: Vector) -> Vector:
-        """The noise, or the size of a jump between the slope of each result and a better one from larger steps."""
-        best = self._central(noise)
-        noise = noise.copy()
-        for row in np.flatnonzero(best.refuted < best.bound):
-            noise[row] = max(noise[row], self._jump(row, best.slope[row], 4 * SAFETY * noise[row]))
-        return noise
+        """The noise, or how far each result jumps beyond the steps that its best slope is from."""
+        best = self._best(noise)[0]
+        found = noise.copy()
+        for row in np.flatnonzero(np.isfinite(best.bound)):
+            jump = self._jump(int(row), best.slope[row], 4 * SAFETY * noise[row], best.first[row])
+            found[row] = max(noise[row], jump)
+        return found
 
-    def _jump(self, row: int, slope: float = 0.0, least: float = 0.0) -> float:
-        """By how much one result jumps where it first leaves a straight line; 0 if it leaves it without a jump."""
+    def _jump(self, row: int, slope: float = 0.0, least: float = 0.0, first: int | None = None) -> float:
+        """By how much one result jumps where it first leaves a straight line; 0 if it leaves it without a jump.
+
+        Args:
+            first: the number of the largest step at which it is known to be smooth.
+        """
         least = max(least, 4 * EPSILON * abs(float(self._at_0[row])))
 
         def change(a: float, b: float, from_: float, to: float) -> float:
             return abs(to - from_ - slope * (b - a))
 
-        for k in range(len(self._steps) - 1, 0, -1):
+        for k in range(len(self._steps) - 1 if first is None else first, 0, -1):
             left = [
                 (side * self._steps[k], side * self._steps[k - 1], values[k, row], values[k - 1, row])
                 for side, values in ((1, self._above), (-1, self._below))
             ]
             for a, b, at_a, at_b in left:
-                if not least < change(a, b, at_a, at_b) < np.inf:
+                at_first = size = change(a, b, at_a, at_b)
+                if not least < size < np.inf:
                     continue
-                while (size := change(a, b, at_a, at_b)) > least and (middle := (a + b) / 2) not in (a, b):
+                while least < size < 2 * at_first and (middle := (a + b) / 2) not in (a, b):
                     at_middle = self._f(float(middle))[row]
                     if change(a, middle, at_a, at_middle) > size / 2:  # go where most of the change is
                         b, at_b = middle, at_middle
                     else:
                         a, at_a = middle, at_middle
-                return float(size) if size > least else 0.0
+                    size = change(a, b, at_a, at_b)
+                return float(size) if least < size < 2 * at_first else 0.0  # it may be a pole
         return 0.0
 
     def extend(self, noise: Vector) -> Vector:
@@ -182,17 +193,18 @@ class _Line:
         """
         first, last = self._steps[0], self._steps[-1]
         while self._steps[0] < first * RATIO**LARGER:
-            best = self._central(noise)
-            known = 1e-9 * np.maximum(np.abs(best.slope), np.abs(self._at_0) / self._steps[0])
-            hidden = (best.level <= ORDERS) & (best.rounding > best.bound / 2) & (best.bound > known)
-            if not np.any(hidden & ~self._is_coarse(noise)):
-                break
+            best = self._best(noise)[0]
+            hidden = (best.level <= ORDERS) & (best.rounding > best.bound / 2)
+            hidden &= best.bound > 1e-9 * np.abs(best.slope)
+            moved = np.fmax(np.abs(self._above[0] - self._at_0), np.abs(self._below[0] - self._at_0))
+            if not np.any(hidden & (moved > 100 * noise) & ~self._is_coarse(noise)):
+                break  # where a value hardly moves, far away steps would make it look flat
             self._add(self._steps[0] * RATIO ** np.arange(3.0, 0.0, -1.0))
         while self._steps[-1] > last / RATIO**SMALLER:
-            best = self._central(noise)
+            best = self._best(noise)[0]
             rough = (best.level > len(self._steps) - ORDERS) & (best.rounding < best.bound / 2)
-            moves = (self._above[-1] != self._at_0) | (self._below[-1] != self._at_0)
-            if not np.any(moves & (rough | ~np.isfinite(best.bound)) & np.isfinite(self._at_0)):
+            moves = (np.abs(self._above[-1] - self._at_0) > 0) | (np.abs(self._below[-1] - self._at_0) > 0)
+            if not np.any(moves & (rough | ~np.isfinite(best.bound))):
                 break
             self._add(self._steps[-1] / RATIO ** np.arange(1.0, 17.0))
             noise = np.minimum(noise, self.noise())
@@ -202,26 +214,50 @@ class _Line:
         """Whether the noise is more than the rounding of the value itself."""
         return np.asarray(noise > 1000 * EPSILON * np.abs(self._at_0))
 
-    def _central(self, noise: Vector) -> _Best:
-        return _best(self._quotients()[0], self._steps, 2, noise)
-
-    def difference(self, noise: Vector) -> Difference:
-        """The best slopes, if the values have this noise."""
+    def _best(self, noise: Vector) -> tuple[_Best, _Best, _Best]:
+        """The best slopes: of both sides, or of one where only that has values; of the right, and of the left."""
         central, *sides = self._quotients()
         best = _best(central, self._steps, 2, noise)
         right, left = (_best(quotients, self._steps, 1, 2 * noise) for quotients in sides)
-        slope, bound = best.slope.copy(), best.bound.copy()
-        for side, other in ((right, left), (left, right)):
-            only = np.isfinite(side.bound) & ~np.isfinite(other.bound) & ~np.isfinite(bound)
-            slope[only], bound[only] = side.slope[only], side.bound[only]
+        for side, values in ((right, self._below), (left, self._above)):
+            only = np.isfinite(side.bound) & ~np.any(np.isfinite(values), axis=0)
+            best = _Best(*(np.where(only, a, b) for a, b in zip(astuple(side), astuple(best))))
+        return best, right, left
+
+    def difference(self, noise: Vector) -> Difference:
+        """The best slopes, if the values have this noise."""
+        best, right, left = self._best(noise)
+        bound = best.bound.copy()
         values = np.concatenate([self._above, self._below])
-        extent = np.nanmax(values, axis=0) - np.nanmin(values, axis=0)
+        extent = np.fmax.reduce(values) - np.fmin.reduce(values)
         bound[self._is_coarse(noise) & (noise > COARSE * extent)] = np.inf  # it may as well be what the function does
-        columns = np.arange(len(slope))
-        rate = np.fmax(*(np.abs(side[best.level, columns]) for side in sides))
-        rate[extent <= 16 * noise] = np.inf
-        step = float(np.min(self._steps[best.level]))
-        return Difference(slope, bound, right.slope, left.slope, np.maximum(right.bound, left.bound), noise, rate, step)
+        columns = np.arange(len(bound))
+        rate = np.fmax(*(np.abs(side[best.first, columns]) for side in self._quotients()[1:]))
+        near = (np.arange(len(self._steps))[:, None] >= best.first)[None]
+        within = np.where(near, (self._above, self._below), self._at_0)
+        moved = np.fmax.reduce(np.abs(within - self._at_0), axis=(0, 1))
+        rate[moved <= SAFETY * noise] = np.inf
+        return Difference(
+            best.slope,
+            bound,
+            right.slope,
+            left.slope,
+            np.maximum(right.bound, left.bound),
+            noise,
+            rate,
+            self._jumps(),
+            float(np.min(self._steps[best.level])),
+            self._steps[best.first],
+        )
+
+    def _jumps(self) -> Vector:
+        """Whether the values at the smallest steps on one side are all equally far away from the value at 0."""
+        jumps = np.zeros(len(self._at_0), bool)
+        for values in (self._above, self._below):
+            away = np.abs(values[-SMALLEST:] - self._at_0)
+            far = np.all(away > 1000 * EPSILON * np.abs(values[-SMALLEST:]), axis=0)
+            jumps |= far & (np.min(away, axis=0) > 0.9 * np.max(away, axis=0)) & np.isfinite(away[-1])
+        return jumps
 
 
 def _best(quotients: Matrix, steps: Vector, power: int, noise: Vector) -> _Best:
@@ -232,7 +268,7 @@ def _best(quotients: Matrix, steps: Vector, power: int, noise: Vector) -> _Best:
         noise: of the values; a quotient has a noise of `noise / step`.
     """
     table, amplified = quotients, 1 / steps
-    slopes, bounds, roundings, levels = [], [], [], []
+    slopes, bounds, roundings, levels, firsts = [], [], [], [], []
     for order in range(1, min(ORDERS, len(steps) - 1) + 1):
         weight = 1 / (RATIO ** (power * order) - 1)
         finer = table[1:] + weight * (table[1:] - table[:-1])
@@ -245,10 +281,11 @@ def _best(quotients: Matrix, steps: Vector, power: int, noise: Vector) -> _Best:
             bounds.append(2 * distance + rounding)
             roundings.append(rounding)
             levels.append(np.arange(order, len(steps)))
-    slope, bound, rounding, level = map(np.concatenate, (slopes, bounds, roundings, levels))
+            firsts.append(levels[-1] - order)
+    slope, bound, rounding = (np.concatenate(parts) for parts in (slopes, bounds, roundings))
+    level, first = np.concatenate(levels), np.concatenate(firsts)
     bound[~np.isfinite(bound)] = np.inf
-    refuted = _contradicted(slope, bound, level, quotients, steps, power, noise)
-    held = np.where(refuted, np.inf, bound)
+    held = np.where(_contradicted(slope, bound, level, quotients, steps, power, noise), np.inf, bound)
     columns = np.arange(slope.shape[1])
     best = np.argmin(held, axis=0)
     known = np.isfinite(held[best, columns])
@@ -256,8 +293,8 @@ def _best(quotients: Matrix, steps: Vector, power: int, noise: Vector) -> _Best:
         np.where(known, slope[best, columns], np.nan),
         held[best, columns],
         np.where(known, level[best], len(steps) - 1),
+        np.where(known, first[best], 0),
         rounding[best, columns],
-        np.min(np.where(refuted, bound, np.inf), axis=0),
     )
 
 
@@ -269,36 +306,49 @@ def _contradicted(
     shrinks = np.minimum((steps / steps[level][:, None]) ** power, 1)[:, :, None]
     curve = 2 * np.abs(quotients[level] - slope)[:, None] * shrinks
     allowed = bound[:, None] + curve + (2 * SAFETY * noise / steps[:, None])[None]
-    return np.any(smaller[:, :, None] & (np.abs(quotients[None] - slope[:, None]) > allowed), axis=1)
+    return np.asarray(np.any(smaller[:, :, None] & (np.abs(quotients[None] - slope[:, None]) > allowed), axis=1))
 
 
-def noise(f: Callable[[float], Vector], scale: float, coarse: bool = True) -> Vector:
-    """How far rounding moves each result of f, estimated from its values at nearby points.
+def noise(f: Callable[[float], Vector], spacing: float) -> Vector:
+    """How far rounding moves each result of f, estimated from its values at points of this spacing.
 
     There, the differences of order k of a smooth function vanish, and what remains is noise, whose variance is γ⁻¹
     times as large, with γ = (k!)² / (2k)!.
 
-    Args:
-        coarse: whether a result that does not change may be rounded coarsely; otherwise it counts as constant.
-
     Reference: J. Moré and S. Wild, Estimating computational noise, SIAM Journal on Scientific Computing 33 (2011).
     """
-    values = np.array([f(i * scale * 1e-5) for i in range(1, 9)])  # not at 0 itself, since f may jump there at a kink
-    first = values[0]
-    rounding = 2 * np.finfo(float).eps * np.max(np.abs(values), axis=0)
-    stuck = np.all(values == first, axis=0)
+    values = np.array([f(i * spacing) for i in range(1, 9)])  # not at 0 itself, since f may jump there at a kink
+    rounding = 2 * EPSILON * np.max(np.abs(values), axis=0)
     for k in range(1, 7):
         values = np.diff(values, axis=0)
         if k >= 4:
             size = np.max(np.abs(values), initial=1, where=np.isfinite(values))  # its square may overflow
             mean = size * np.sqrt(np.mean((values / size) ** 2, axis=0))
             rounding = np.maximum(rounding, np.sqrt(factorial(k) ** 2 / factorial(2 * k)) * mean)
-    if coarse and np.any(stuck):  # the first change shows how coarsely it is rounded
-        for spacing in (1e-4, 1e-3, 1e-2):
-            jump = np.abs(f(scale * spacing) - first)
-            rounding = np.where(stuck, np.maximum(rounding, jump), rounding)
-            stuck &= jump == 0
     return np.asarray(rounding)
+
+
+def jump(f: Callable[[float], float], noise: float) -> float:
+    """The size of the largest jump of f between -1 and 1, or 0 if there is none that is larger than the noise.
+
+    Differences of order 6 show it: between points that are twice as close, those of a smooth function are 64 times
+    smaller, and those across a jump stay as they are.
+    """
+    points = np.linspace(-1, 1, POINTS)
+    values = np.array([f(float(t)) for t in points])
+    size, stays = np.inf, 0
+    while stays < STAYS:
+        bent = np.abs(np.diff(values, n=6)) / 20  # the largest factor in the sum
+        k = int(np.argmax(np.nan_to_num(bent, posinf=0)))
+        stays = stays + 1 if bent[k] > 0.75 * size else 0
+        size = float(bent[k])
+        if not size > 10 * noise:
+            return 0.0
+        points, values = points[k : k + 7], values[k : k + 7]
+        between = (points[1:] + points[:-1]) / 2
+        values = np.insert(values, range(1, 7), [f(float(t)) for t in between])
+        points = np.insert(points, range(1, 7), between)
+    return size
 
 
 def remainder_slope(f: Callable[[float], Vector], at_0: Vector, slope: Vector, scale: float, noise: Vector) -> Vector:
@@ -306,11 +356,11 @@ def remainder_slope(f: Callable[[float], Vector], at_0: Vector, slope: Vector, s
 
     It is 2 for a right slope and 1 for a wrong one, for any steps; infinite if the remainder is only noise.
     """
-    steps = list(scale * STEPS[1:9])
+    steps = [float(scale * step) for step in STEPS[1:9]]
     remainders = np.array([np.abs(f(step) - at_0 - step * slope) for step in steps])
     powers = np.full(at_0.shape, np.inf)
     for larger, smaller, step in zip(remainders, remainders[1:], steps[1:]):
         said = smaller > 100 * (noise + np.finfo(float).eps * np.abs(step * slope))
         with np.errstate(all="ignore"):
-            powers = np.where(said, np.log2(larger / smaller), powers)
+            powers = np.where(said, np.log(larger / smaller) / np.log(RATIO), powers)
     return powers

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from html import escape
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -17,6 +17,8 @@ class Verdict(StrEnum):
     RIGHT = "right"
     WRONG = "wrong"
     KINK = "at a kink"
+    KINKS_MEET = "where kinks meet"
+    JUMP = "at a jump"
     DOMAIN = "outside the domain"
     NOISY = "too noisy to say"
     NOT_FINITE = "not finite"
@@ -26,6 +28,9 @@ class Verdict(StrEnum):
 
 
 FAILING = frozenset({Verdict.WRONG, Verdict.DOMAIN, Verdict.NOT_FINITE, Verdict.NOT_DETERMINISTIC})
+UNVERIFIED = FAILING | {Verdict.KINKS_MEET, Verdict.JUMP, Verdict.NOISY, Verdict.NOT_CHECKED}
+
+_OUTCOMES = {"passed": "passed", "failed": "FAILED", "inconclusive": "INCONCLUSIVE"}
 
 
 @dataclass(frozen=True)
@@ -125,9 +130,28 @@ class Report:
     remarks: Sequence[str] = ()
 
     @property
+    def outcome(self) -> Literal["passed", "failed", "inconclusive"]:
+        """Passed if every entry was verified, failed if one is wrong, and otherwise inconclusive."""
+        if any(finding.fails for finding in self.findings):
+            return "failed"
+        return "passed" if self.verified == self.entries else "inconclusive"
+
+    @property
     def ok(self) -> bool:
-        """Whether nothing is wrong; entries at a kink, or too noisy to say, do not count as wrong."""
-        return not any(finding.fails for finding in self.findings)
+        """Whether the check passed: every entry was verified."""
+        return self.outcome == "passed"
+
+    @property
+    def entries(self) -> int:
+        """The number of entries of the gradient."""
+        return sum(int(np.size(argument.verdicts)) for argument in self.checked)
+
+    @property
+    def verified(self) -> int:
+        """The number of entries that were found to be right, or to lie between the slopes on both sides of a kink."""
+        failed = sum(finding.count for finding in self.findings if finding.fails and finding.verdict not in UNVERIFIED)
+        unverified = sum(int(np.sum(np.isin(argument.verdicts, list(UNVERIFIED)))) for argument in self.checked)
+        return self.entries - unverified - failed
 
     def __getitem__(self, path: str) -> Checked:
         for argument in self.checked:
@@ -149,7 +173,9 @@ class Report:
 
     def __str__(self) -> str:
         counts = ", ".join(f"{count:,} {verdict}" for verdict, count in self.counts().items())
-        head = f"gradcheck of {self.name}: {'passed' if self.ok else 'FAILED'} ({counts}; by {self.method})"
+        if self.outcome == "inconclusive":
+            counts = f"verified {self.verified:,} of {self.entries:,}: {counts}"
+        head = f"gradcheck of {self.name}: {_OUTCOMES[self.outcome]} ({counts}; by {self.method})"
         lines = [head]
         ordered = sorted(self.findings, key=lambda finding: not finding.fails)
         lines += [f"  {'✗' if finding.fails else '·'} {finding}" for finding in ordered]
@@ -165,7 +191,7 @@ class Report:
         findings = "".join(f"<li><pre style='margin:0'>{escape(str(finding))}</pre></li>" for finding in self.findings)
         notes = "".join(f"<li>{escape(remark)}</li>" for remark in self.remarks)
         return (
-            f"<div><b>gradcheck of {escape(self.name)}: {'passed' if self.ok else 'FAILED'}</b>, by "
+            f"<div><b>gradcheck of {escape(self.name)}: {_OUTCOMES[self.outcome]}</b>, by "
             f"{escape(self.method)}<table><thead><tr><th>array</th><th>shape</th><th>entries</th>"
             f"<th>largest error</th><th>largest gradient</th></tr></thead><tbody>{rows}</tbody></table>"
             f"<ul>{findings}{notes}</ul></div>"

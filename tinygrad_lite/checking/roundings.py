@@ -69,6 +69,12 @@ class Roundings:
                 distances.append(gradient[:, along] @ direction[along] - slope)
         return _deviation(distances) * (1 if self._rounding else BESIDE)
 
+    def of_slope(self, direction: Vector) -> Vector:
+        """The standard deviation of the slope along a direction, from points that differ in their last digits."""
+        x = self._subject.point
+        points = [x * (1 + 4 * EPSILON * self._rng.uniform(-1, 1, len(x))) for _ in range(FEW_SAMPLES)]
+        return _known(_deviation([self._look.slope(point, direction) for point in points]))
+
     def _gradient(self, mix: Matrix) -> tuple[Vector, Matrix]:
         """A point, and sums of the gradient's rows there, with other roundings."""
         x, epsilon = self._subject.point, self._look.epsilon
@@ -103,7 +109,7 @@ class Roundings:
             return _known(_deviation([self._rows(point, every, Rounding(self._rng)) for _ in range(SAMPLES)]))
         except Exception:  # not made of operations: use a line so short that the gradient hardly jumps
             line = self._look.scales * self._rng.uniform(-1, 1, len(self._look.scales))
-            return BESIDE * references.noise(lambda t: self._rows(point + t * line, every, None), 1e-3, coarse=False)
+            return BESIDE * references.noise(lambda t: self._rows(point + t * line, every, None), 1e-8)
 
     @cached_property
     def of_values(self) -> Vector:

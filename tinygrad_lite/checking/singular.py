@@ -10,6 +10,7 @@ from tinygrad_lite.checking.examination import FULL, Comparison, Examination
 from tinygrad_lite.checking.subject import Matrix, Vector
 from tinygrad_lite.readers.recording import Step
 
+DIRECTIONS = 4  # along which entries at a kink are looked at together
 ASIDE = 2.0**-20  # the distance of one-sided slopes from a point, in its scale
 
 
@@ -19,6 +20,7 @@ class Kinks:
     Attributes:
         steps: the operations that are at a kink there.
         jumps: the results and entries whose one-sided slopes differ, after a call of `at`.
+        apart: those which lie between their own slopes, but not together with the others.
     """
 
     def __init__(self, examination: Examination, steps: Sequence[Step]) -> None:
@@ -30,6 +32,7 @@ class Kinks:
         self._sides: dict[int, tuple[Matrix, Matrix, Matrix]] = {}
         self.touches = cache(self._touches)
         self.jumps: Matrix = np.zeros(examination.gradient.shape, bool)
+        self.apart: Matrix = self.jumps.copy()
 
     def _touches(self, column: int) -> int | None:
         """The operation that leaves its kink when this entry moves, by its index among the steps."""
@@ -52,24 +55,62 @@ class Kinks:
         """A step of this entry so small that it only leaves a kink at the very point."""
         return np.asarray(part * ASIDE * self._look.scales[column] * self._look.unit(column))
 
-    def _slopes(self, column: int) -> tuple[Matrix, Matrix]:
-        """The slopes slightly to the right and to the left of the point, at two distances."""
-        look, unit = self._look, self._look.unit(column)
-        right, left = (
-            [look.slope(self._subject.point + side * self._aside(column, part), unit) for part in (1.0, 0.5)]
-            for side in (1, -1)
-        )
-        return np.array(right), np.array(left)
+    def _slopes(self, direction: Vector) -> tuple[Vector, Vector]:
+        """The slopes to the right and to the left of the point, extrapolated from three distances."""
+        look, aside = self._look, ASIDE * direction
+        sides = []
+        for side in (1, -1):
+            far, middle, near = (
+                look.slope(self._subject.point + side * part * aside, direction) for part in (1.0, 0.5, 0.25)
+            )
+            sides.append((8 * near - 6 * middle + far) / 3)
+        return sides[0], sides[1]
+
+    def _are_no_subgradient(self, comparison: Comparison, entries: Matrix) -> None:
+        """Look at entries that are at a kink together: each may lie between its slopes, but not their sum."""
+        look = self._look
+        for row in np.flatnonzero(np.sum(entries, axis=1) > 1):
+            columns = np.flatnonzero(entries[row])
+            for k in range(DIRECTIONS):
+                direction = np.zeros(len(look.scales))
+                signs = look.rng.choice([-1.0, 1.0], len(columns)) if k else 1.0
+                direction[columns] = look.scales[columns] * np.round(64 * look.rng.uniform(0.5, 1.5, len(columns))) / 64
+                direction[columns] *= signs
+                slope = float(look.gradient[row, columns] @ direction[columns])
+                if look.method == "differences":
+                    found = look.difference(direction)
+                    right, left, slack = found.right[row], found.left[row], found.side_bound[row]
+                else:
+                    right, left = (side[row] for side in self._slopes(direction))
+                    slack = 0.0
+                slack += 1e-8 * (abs(right) + abs(left)) + 1e-12 * look.size
+                if np.isfinite(slack) and not _between(slope, right, left, slack):
+                    entries[row, columns] = False
+                    self.apart[row, columns] = True
+
+    def _breaks(self, column: int) -> Vector:
+        """Whether the value changes as much on a short way as on one that is a thousand times as long."""
+        jumps = np.zeros(len(self._look.at_0), bool)
+        for side in (1, -1):
+            far, near = (
+                np.abs(self._look.at(self._subject.point + side * self._aside(column, part)) - self._look.at_0)
+                for part in (1.0, 2.0**-10)
+            )
+            jumps |= (near > 0.5 * far) & (near > 1e-10 * self._look.size)
+        return jumps
 
     def at(self, comparison: Comparison, suspicious: Matrix) -> Matrix:
         """The entries that are at a kink and have a slope between the two one-sided slopes.
 
         If both sides have the same slope, there is no kink after all, and the entry is compared with that slope.
         """
+        look = self._look
         entries = np.zeros(comparison.gradient.shape, bool)
         nothing = 1e-12 * self._look.size  # a negligible change
         for column in range(comparison.gradient.shape[1]) if comparison.gradient.shape[1] <= FULL else ():
             touched = self.touches(column) is not None
+            if touched:
+                comparison.jumps[:, column] |= self._breaks(column)
             if self._look.method == "differences":
                 right, left = comparison.right[:, column], comparison.left[:, column]
                 bound = comparison.side_bound[:, column] + 1e-9 * (np.abs(right) + np.abs(left))
@@ -81,22 +122,24 @@ class Kinks:
                     comparison.hidden[:, column] |= entries[:, column] & unknown
                 self.jumps[:, column] = jumps
             elif touched:
-                right, left = self._slopes(column)
-                size = np.max(np.abs(right), axis=0) + np.max(np.abs(left), axis=0)
-                far, near = np.abs(right - left)
-                jumps = (near > 0.75 * far) & (near > 1e-8 * size + nothing / self._look.scales[column])
-                slack = 1e-5 * size + np.abs(right[0] - right[1]) + np.abs(left[0] - left[1])
-                within = _between(comparison.gradient[:, column], right[1], left[1], slack)
-                comparison.right[:, column], comparison.left[:, column] = right[1], left[1]
+                scale = look.scales[column]
+                right, left = (side / scale for side in self._slopes(scale * look.unit(column)))
+                size = np.abs(right) + np.abs(left)
+                apart = np.abs(right - left)
+                jumps = apart > 1e-8 * size + nothing / self._look.scales[column]
+                slack = 1e-9 * size + nothing / self._look.scales[column]
+                within = _between(comparison.gradient[:, column], right, left, slack)
+                comparison.right[:, column], comparison.left[:, column] = right, left
                 entries[:, column] = jumps & within
                 smooth = ~jumps
-                middle = (right[1] + left[1]) / 2
+                middle = (right + left) / 2
                 comparison.reference[smooth, column] = middle[smooth]
-                comparison.bound[smooth, column] = (near + slack)[smooth]
+                comparison.bound[smooth, column] = (apart + slack)[smooth]
                 error = np.abs(comparison.gradient[:, column] - middle)
-                suspicious[smooth, column] = ~(error <= near + slack)[smooth]
+                suspicious[smooth, column] = ~(error <= apart + slack)[smooth]
                 suspicious[:, column] |= jumps & ~within
                 self.jumps[:, column] = jumps
+        self._are_no_subgradient(comparison, entries)
         return entries
 
     def named(self, column: int) -> str:
@@ -116,13 +159,15 @@ class Kinks:
         right, left = comparison.right[row, column], comparison.left[row, column]
         slack = comparison.side_bound[row, column] + 1e-5 * (abs(right) + abs(left))
         between = min(right, left) - slack <= comparison.gradient[row, column] <= max(right, left) + slack
+        if self.apart[row, column]:
+            return "it lies between the slopes on both sides, but together with the other entries it does not"
         if not between and not self.jumps[row, column]:
             return "kinks of several operations meet, and the conventions at each do not add up to a slope of the whole"
         sides = f"the slope is {left:.6g} from the left and {right:.6g} from the right"
         return f"{sides}, and the gradient {'' if between else 'not '}between them"
 
 
-def _between(gradient: Vector, a: Vector, b: Vector, slack: Vector) -> Vector:
+def _between(gradient: Any, a: Any, b: Any, slack: Any) -> Any:
     return np.asarray((gradient >= np.minimum(a, b) - slack) & (gradient <= np.maximum(a, b) + slack))
 
 
@@ -142,9 +187,12 @@ def _expressions(steps: Sequence[Step]) -> dict[int, tuple[Any, float]]:
 
 
 def outside_domain(steps: Sequence[Step]) -> str:
-    """The first operation with an argument outside the domain where it is real and smooth; empty if there is none."""
+    """The first operation with an argument outside the domain where it is real and smooth; empty if there is none.
+
+    Only elementwise operations have a domain for each number: that of a matrix is more than an interval.
+    """
     for step in steps:
-        for array, interval in zip(step.arrays, step.op.domain or ()):
+        for array, interval in zip(step.arrays, (step.op.derivatives and step.op.domain) or ()):
             low, high = interval
             outside = np.argwhere(~((np.asarray(array) > low) & (np.asarray(array) < high)))
             if len(outside):

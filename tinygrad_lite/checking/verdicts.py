@@ -46,19 +46,22 @@ class Judgement:
         bad = comparison.suspicious
         kinked = kinks.at(comparison, bad)
         with np.errstate(invalid="ignore", divide="ignore"):
-            blurred = comparison.hidden if self._look.method == "differences" else self._blurred()
+            blurred = comparison.hidden | (self._blurred() if self._look.method != "differences" else False)
             undefined = bad & finite & ~np.isfinite(self._look.at_0)[:, None]  # derivatives of an infinite value or NaN
             comparison.reference[undefined] = np.nan
             unknown = (~np.isfinite(comparison.bound) | (bad & ~np.isfinite(comparison.reference))) & finite & ~kinked
         verdicts[bad] = Verdict.WRONG
         verdicts[blurred & ~bad] = Verdict.NOISY
         verdicts[unknown] = Verdict.NOISY
+        meeting = np.zeros_like(bad)
         if not self._subject.plain and kinks.steps and not self._diagnosis.faults:
             # where kinks meet, the conventions at each need not add up to a slope of the whole
             met = [kinks.touches(column) is not None for column in range(bad.shape[1])]
-            kinked |= bad & finite & np.array(met)
-        for row, column in np.argwhere(kinked):
-            verdicts[row, column] = Verdict.KINK
+            meeting = bad & finite & np.array(met) & ~kinked
+        verdicts[kinks.apart] = Verdict.WRONG if len(kinks.steps) == 1 else Verdict.KINKS_MEET
+        verdicts[kinked] = Verdict.KINK
+        verdicts[meeting] = Verdict.KINKS_MEET
+        verdicts[(comparison.jumps | (kinked & comparison.hidden)) & finite] = Verdict.JUMP
         offence = outside_domain(self._steps) if np.any(~finite | unknown) else ""
         self._offence = offence
         verdicts[(~finite | unknown) & bool(offence)] = Verdict.DOMAIN
@@ -80,7 +83,8 @@ class Judgement:
         largest = np.max(np.abs(comparison.gradient), initial=0, where=np.isfinite(comparison.gradient))
         usual = np.max(np.abs(self._values), initial=0, where=np.isfinite(self._values)) / self._look.scales
         uncertain = comparison.bound + ALLOWED * comparison.noise
-        return uncertain > np.maximum(1e-3 * np.fmax(size, 1e-2 * largest), 1e-9 * usual)
+        least = max(1e-9, 4 * ALLOWED * self._look.epsilon)
+        return uncertain > np.maximum(1e-3 * np.fmax(size, 1e-2 * largest), least * usual)
 
     def checked(self, k: int) -> Checked:
         """The gradient of the k-th variable, with a verdict on each entry."""
@@ -150,8 +154,10 @@ class Judgement:
                 return ended
             blamed = self._diagnosis.of(row, column)
             return blamed if any(blamed) else ended
-        if verdict is Verdict.KINK:
+        if verdict in (Verdict.KINK, Verdict.KINKS_MEET) or kinks.apart[row, column]:
             return kinks.named(column), kinks.slopes(comparison, row, column)
+        if verdict is Verdict.JUMP:
+            return kinks.named(column), "the value jumps here, so there is no slope; check beside the jump"
         if verdict is Verdict.DOMAIN:
             if np.isnan(comparison.gradient[row, column]) and comparison.reference[row, column] == 0:
                 return self._offence, (

@@ -6,7 +6,7 @@ from math import nan
 
 import numpy as np
 
-from tinygrad_lite.checking.references import difference, noise
+from tinygrad_lite.checking.references import difference
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import InputError
 from tinygrad_lite.explainer.graph import Graph, Node
@@ -54,7 +54,7 @@ class Measured:
     error: float
 
 
-EVALUATIONS = 40
+EVALUATIONS = 50
 """The approximate number of runs of a graph that measure one derivative."""
 
 
@@ -69,7 +69,7 @@ def measured(graph: Graph, node: Node, entry: int) -> Measured:
         return np.array([graph.total(result(graph, {node: moved}))])
 
     with np.errstate(all="ignore"):
-        slope = difference(value, value(0.0), scale, noise(value, scale))
+        slope = difference(lambda step: value(scale * step), value(0.0)).per(scale)
     return Measured(entry, float(slope.slope[0]), float(slope.bound[0]))
 
 

@@ -23,7 +23,7 @@ from tinygrad_lite.ops.continuations.forms import NotContinuedError
 from tinygrad_lite.transforms.dual import Dual
 
 STEP = 2.0**-80
-"""The size of a step, beside the number that it is added to: its square vanishes beside 1, even 1e13 times as large, and
+"""The size of a step beside the number that it is added to: its square vanishes beside 1, even 1e13 times as large, and
 1e-280 times it is still a normal number."""
 _REAL = {np.dtype(kind): np.zeros(0, kind).real.dtype for kind in (np.complex64, np.complex128, np.clongdouble)}
 
