@@ -1,13 +1,18 @@
 """The strategies for other people's tests, and a property test that says what is wrong."""
 
+import re
+from collections.abc import Iterator
+from time import sleep
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.errors import DeadlineExceeded, FailedHealthCheck, Unsatisfiable
 
 import tinygrad_lite as tg
+from tinygrad_lite.engine.op import Op
 from tinygrad_lite.engine.registry import operations
 from tinygrad_lite.errors import GradientError, UsageError
 from tinygrad_lite.testing import Program, broadcastable_shapes, gradchecked, inputs_of, programs, tensors, values
@@ -59,9 +64,49 @@ def test_a_wrong_operation_fails_with_its_diagnosis() -> None:
         test()
     message = str(caught.value)
     assert "gradcheck of sine: FAILED" in message
+    assert re.search(r"where: sine, called at test_testing.py:\d+: test = gradchecked\(wrong\)", message)
     assert "the sign is wrong" in message
+    assert not caught.value.report.ok
     assert "at the inputs" in message
     assert len(message.splitlines()) < 12, "it shrinks to a small input"
+
+
+@pytest.mark.parametrize("op", [op for op in operations() if op.vjps], ids=str)
+def test_every_operation_passes(op: Op) -> None:
+    settings(max_examples=3)(gradchecked(op))()
+
+
+def test_a_mistake_in_one_of_two_arguments_is_found() -> None:
+    wrong = tg.elementwise(lambda a, b: a * b, lambda y, a, b: b, lambda y, a, b: b, name="product")
+    with pytest.raises(GradientError, match="it is the derivative by the other argument"):
+        gradchecked(wrong)()
+
+
+def test_what_was_not_verified_has_not_passed() -> None:
+    empty = gradchecked(lambda x: x[:0], tensors((3,)))
+    hidden = gradchecked(lambda x: float(1e12 + np.sum(np.sin(x))), values((3,)), gradient=lambda x: -np.cos(x))
+    for test in (empty, hidden):
+        with pytest.raises((Unsatisfiable, FailedHealthCheck)):
+            test()
+
+
+@pytest.fixture
+def deadline() -> Iterator[None]:
+    """Hypothesis's own default, so to say, which ends an example that takes long."""
+    settings.register_profile("strict", deadline=1)
+    settings.load_profile("strict")
+    yield
+    settings.load_profile("usual")
+
+
+def test_an_example_may_take_its_time(deadline: None) -> None:
+    def f(x: Any) -> Any:
+        sleep(0.002)
+        return np.sum(x**2)
+
+    gradchecked(f, values((2,)))()
+    with pytest.raises(DeadlineExceeded):
+        settings(deadline=1)(gradchecked(f, values((2,))))()
 
 
 def test_what_it_needs() -> None:

@@ -32,6 +32,10 @@ class InputError(TinygradError, ValueError):
     """A value outside what the function accepts: a label out of range, a negative learning rate."""
 
 
+class EmptyError(InputError):
+    """Arrays without entries, where there is nothing to check."""
+
+
 class MatrixError(InputError, np.linalg.LinAlgError):
     """A matrix that is singular, not square, or otherwise not what a function of linear algebra takes."""
 

@@ -14,10 +14,11 @@ from tinygrad_lite.checking import gradcheck
 from tinygrad_lite.engine.op import REAL, Op
 from tinygrad_lite.engine.registry import operation, operations
 from tinygrad_lite.engine.tensor import Tensor, tensor
-from tinygrad_lite.errors import GradientError, MissingExtraError, UsageError
+from tinygrad_lite.errors import EmptyError, GradientError, MissingExtraError, UsageError
+from tinygrad_lite.readers.recording import Source, calling_line
 
 try:
-    from hypothesis import assume, given, reject
+    from hypothesis import assume, given, reject, settings
     from hypothesis import strategies as st
     from hypothesis.extra import numpy as hnp
 except ImportError:
@@ -280,7 +281,9 @@ def gradchecked(target: Any = None, *strategies: Any, **options: Any) -> Any:
 
     The test draws inputs, checks the gradient there with `tg.gradcheck`, and fails with its diagnosis. For a function,
     pass a strategy for each argument; an operation's inputs come from its declaration. Without a function it is a
-    decorator. Options are those of `tg.gradcheck`: `order=2`, `gradient=my_gradient`.
+    decorator. Options are those of `tg.gradcheck`: `order=2`, `gradient=my_gradient`. An example whose check is
+    inconclusive, or whose arrays are empty, is rejected as by `hypothesis.reject()`: if all are, the test fails. An
+    example may take any time; under `@settings` of your own, that takes `deadline=None`.
 
     Raises:
         UsageError: if there is no strategy for a function's arguments.
@@ -302,16 +305,31 @@ def gradchecked(target: Any = None, *strategies: Any, **options: Any) -> Any:
         raise UsageError("gradchecked takes an operation, or a function and a strategy for each of its arguments")
     else:
         drawn = st.tuples(st.just(target), st.tuples(*strategies))
+    options["raise_exception"] = False
+    check = _written_at(calling_line(), lambda f, arguments: gradcheck(f, *arguments, **options))
 
     @given(drawn)
     def test(checked: Any) -> None:
-        f, arguments = checked
-        if any(np.size(x) for x in arguments):
-            report = gradcheck(f, *arguments, raise_exception=False, **options)
-            if not report.ok:
-                inputs = "\n".join(f"  {x!r}" for x in arguments)
-                raise GradientError(f"{report}\nat the inputs\n{inputs}")
+        try:
+            report = check(*checked)
+        except EmptyError:
+            reject()
+        if report.outcome == "inconclusive":
+            reject()
+        if not report.ok:
+            inputs = "\n".join(f"  {x!r}" for x in checked[1])
+            error = GradientError(f"{report}\nat the inputs\n{inputs}")
+            error.report = report
+            raise error
 
+    vars(test)["_hypothesis_internal_use_settings"] = settings(deadline=None)  # which @settings may still replace
     test.__name__ = getattr(target, "__name__", f"test_{target}")
     test.__doc__ = getattr(target, "__doc__", None)
     return test
+
+
+def _written_at(line: Source | None, f: Any) -> Any:
+    """A function of one line, as if it were the user's, for a report to name where no line of the user's is nearer."""
+    if line is not None:
+        f.__code__ = f.__code__.replace(co_filename=line.file, co_firstlineno=line.line)
+    return f

@@ -18,7 +18,7 @@ from tinygrad_lite.checking.singular import Kinks, at_kink
 from tinygrad_lite.checking.subject import EPSILON, Matrix, Subject, Vector
 from tinygrad_lite.checking.subjects import subject_of
 from tinygrad_lite.checking.verdicts import Judgement
-from tinygrad_lite.errors import GradientError, InputError, ShapeError
+from tinygrad_lite.errors import EmptyError, GradientError, InputError, ShapeError
 from tinygrad_lite.readers.recording import Step
 
 Method = Literal["auto", "complex", "differences", "forward", "taylor"]
@@ -138,7 +138,7 @@ class _Check:
         point = subject.point
         self.values = subject.values(point)
         if not self.values.size:
-            raise InputError(f"{subject.name} returned empty arrays: there is nothing to check")
+            raise EmptyError(f"{subject.name} returned empty arrays: there is nothing to check")
         shapes = subject.shapes
         again = subject.values(point)
         if subject.shapes != shapes:

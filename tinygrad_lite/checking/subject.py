@@ -21,7 +21,7 @@ from tinygrad_lite.engine import grad_mode
 from tinygrad_lite.engine.arguments import as_array
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor, wrap
-from tinygrad_lite.errors import InputError, UsageError
+from tinygrad_lite.errors import EmptyError, InputError, UsageError
 from tinygrad_lite.nn.module import Module
 from tinygrad_lite.readers import complex_step
 from tinygrad_lite.readers.random_rounding import Rounding, randomly_rounded, rounded
@@ -88,7 +88,7 @@ class Subject:
         self.variables = self.arguments.variables
         sizes = [v.size for v in self.variables]
         if not sum(sizes):
-            raise InputError(f"gradcheck of {self.name} was given empty arrays only: there is nothing to check")
+            raise EmptyError(f"gradcheck of {self.name} was given empty arrays only: there is nothing to check")
         self._starts = np.cumsum([0, *sizes]).tolist()
         self.point = flat([v.array for v in self.variables])
         self.lower, self.upper = (flat([pair[side] for pair in self.arguments.limits]) for side in (0, 1))
