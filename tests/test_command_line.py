@@ -1,8 +1,10 @@
 """The command line: reports, exit statuses, and what it says when it cannot check."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -22,6 +24,33 @@ def forces(x, k):
 
 def other():
     return np.ones(2), 2.0
+
+def pull(x):
+    return np.sum(x**3)
+
+def pull_inputs():
+    return np.array([1.0, 2.0])
+
+def pull_gradient(x):
+    return 3.0001 * x**2
+
+def noisy(x):
+    return float(np.float16(np.sum(np.sin(x))))
+
+noisy_inputs = [np.array([0.3, 0.5])]
+
+def noisy_gradient(x):
+    return np.cos(x)
+
+def broken(x):
+    return x / undefined
+
+broken_inputs = 1.0
+
+def read_inputs(file):
+    raise NotImplementedError
+
+read = sum
 """
 
 
@@ -64,8 +93,9 @@ def test_where_inputs_come_from(directory: Path, arguments: list[str]) -> None:
     [
         (["energy"], "package.module:function"),
         (["nowhere_here:energy"], "no module 'nowhere_here'"),
-        (["springs_here:enery"], "springs_here has no 'enery'; it has energy"),
+        (["springs_here:enery"], "springs_here has no 'enery'; it has broken"),
         (["springs_here:forces"], "define forces_inputs"),
+        (["nowhere_here.py:forces"], "nowhere_here.py"),
         (["springs_here:energy", "--shapes", "a"], "a shape is given as"),
         (["springs_here:energy", "--inputs", "np"], "no arrays"),
     ],
@@ -87,6 +117,86 @@ def test_a_function_that_fails(directory: Path, capsys: pytest.CaptureFixture[st
 
 def test_a_file_may_be_named_by_its_path(directory: Path) -> None:
     assert main(["check", f"{directory}/springs_here.py:energy"]) == 0
+
+
+def test_files_of_one_name_and_in_packages(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for home in ("first", "second"):
+        (directory / home).mkdir()
+        (directory / home / "same_here.py").write_text(f"def {home}(x):\n    return x**2\n\ninputs = 2.0\n")
+    package = directory / "package_here"
+    package.mkdir()
+    (package / "__init__.py").write_text("size = 2.0\n")
+    (package / "inner.py").write_text("from . import size as inputs\n\ndef third(x):\n    return x**2\n")
+    files = ["first/same_here.py:first", "second/same_here.py:second", "package_here/inner.py:third"]
+    assert main(["check", *files]) == 0
+    assert "3 functions: 3 passed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("functions", "status"),
+    [
+        (["energy"], 0),
+        (["energy", "noisy"], 3),
+        (["noisy", "broken"], 2),
+        (["noisy", "broken", "pull", "energy"], 1),
+        (["pull", "energy", "--rtol", "1e-3"], 0),
+        (["pull", "--atol", "1e-4"], 1),
+        (["pull", "--atol", "1e-3"], 0),
+    ],
+)
+def test_the_exit_status_is_that_of_the_gravest_outcome(directory: Path, functions: list[str], status: int) -> None:
+    targets = [x if x[0] in "-1" else f"springs_here:{x}" for x in functions]
+    assert main(["check", *targets]) == status
+
+
+def test_all_functions_of_a_module_that_declare_inputs(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "springs_here"]) == main(["check", "springs_here.py"]) == 1
+    out = capsys.readouterr().out
+    assert out.count("gradcheck of energy: passed") == 2
+    assert out.endswith("4 functions: 1 failed, 1 error, 1 inconclusive, 1 passed\n")
+    (directory / "bare_here.py").write_text("x = 1\n")
+    assert main(["check", "bare_here"]) == 2
+    assert "define FUNCTION_inputs, or write bare_here:FUNCTION" in capsys.readouterr().err
+
+
+def test_reports_as_json(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "springs_here", "--json", "-"]) == 1
+    energy, pull, noisy, broken = json.loads(capsys.readouterr().out)
+    assert energy["target"] == "springs_here:energy"
+    assert [energy[key] for key in ("outcome", "entries", "verified", "method")] == ["passed", 3, 3, "complex step"]
+    assert pull["outcome"] == "failed"
+    assert pull["findings"][0]["reference"] == pytest.approx(12)
+    assert pull["findings"][0]["index"] == [1]
+    assert (noisy["outcome"], noisy["verified"]) == ("inconclusive", 0)
+    assert (broken["outcome"], broken["error"].splitlines()[-2]) == (
+        "error",
+        "NameError: name 'undefined' is not defined",
+    )
+    assert "tinygrad_lite" not in broken["error"]
+    assert main(["check", "springs_here:energy", "--json", "report.json"]) == 0
+    assert "passed" in capsys.readouterr().out
+    assert len(json.loads((directory / "report.json").read_text())) == 1
+    assert main(["check", "springs_here:energy", "--json", "nowhere/report.json"]) == 2
+    assert "cannot write nowhere/report.json: No such file" in capsys.readouterr().err
+
+
+def test_reports_as_junit_xml(directory: Path) -> None:
+    (directory / "hostile_here.py").write_text("def f(x):\n    raise ValueError('<\\x1b[1m]]>&')\n\nf_inputs = 1.0\n")
+    assert main(["check", "springs_here.py", "hostile_here:f", "--junit", "report.xml"]) == 1
+    (suite,) = ET.parse("report.xml").getroot()
+    assert {key: suite.get(key) for key in ("tests", "failures", "errors", "skipped")} == {
+        "tests": "5",
+        "failures": "2",
+        "errors": "2",
+        "skipped": "0",
+    }
+    energy, pull, noisy, broken, hostile = suite
+    assert (energy.get("classname"), energy.get("name"), energy[0].tag) == ("springs_here", "energy", "system-out")
+    kinds = [(case[0].tag, case[0].get("type")) for case in (pull, noisy, broken)]
+    assert kinds == [("failure", "failed"), ("failure", "inconclusive"), ("error", "error")]
+    assert pull[0].get("message", "").startswith("gradcheck of pull: FAILED (2 wrong")
+    assert "should be 12" in (pull[0].text or "")
+    assert hostile[0].get("message") == "ValueError: <\ufffd[1m]]>&"
 
 
 RIGHT = "def derivative(y, x):\n    return 2 * x\n"

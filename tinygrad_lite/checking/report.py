@@ -1,7 +1,7 @@
 """The report of a gradient check: a verdict for each entry, and for each mistake what is wrong, where, and why."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from html import escape
 from typing import Any, Literal
@@ -223,6 +223,34 @@ class Report:
                     columns[name].append(value)
         return pd.DataFrame(columns)
 
+    def to_dict(self) -> dict[str, Any]:
+        """The report as plain Python for `json.dumps`: counts, each array, and each finding; no entries one by one.
+
+        What is not a finite number is None.
+        """
+        arrays = [
+            {
+                "path": argument.path,
+                "shape": list(argument.shape),
+                "largest_error": _peak(argument.error),
+                "largest_gradient": _peak(argument.gradient),
+            }
+            for argument in self.checked
+        ]
+        findings = [{name: _finite(value) for name, value in asdict(finding).items()} for finding in self.findings]
+        return {
+            "name": self.name,
+            "outcome": self.outcome,
+            "order": self.order,
+            "method": self.method,
+            "entries": self.entries,
+            "verified": self.verified,
+            "counts": {str(verdict): count for verdict, count in self.counts().items()},
+            "arrays": arrays,
+            "findings": findings,
+            "remarks": list(self.remarks),
+        }
+
     def plot(self) -> Any:
         """A Matplotlib figure with a heat map of each array's error, in powers of ten of its largest gradient.
 
@@ -257,8 +285,17 @@ def _number(value: float, digits: int) -> str:
 
 
 def _largest(values: Any) -> str:
+    peak = _peak(values)
+    return "—" if peak is None else f"{peak:.2g}"
+
+
+def _peak(values: Any) -> float | None:
     finite = values[np.isfinite(values)]
-    return f"{np.max(np.abs(finite)):.2g}" if finite.size else "—"
+    return float(np.max(np.abs(finite))) if finite.size else None
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 def _tally(argument: Checked) -> str:

@@ -1,0 +1,91 @@
+"""The results of checks for other programs to read: as JSON, and as JUnit XML, which CI systems show."""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from traceback import StackSummary, TracebackException
+from typing import Any
+from xml.etree import ElementTree as ET
+
+from tinygrad_lite.checking import Report
+from tinygrad_lite.errors import TinygradError
+from tinygrad_lite.readers.recording import is_users
+
+
+@dataclass(frozen=True)
+class Result:
+    """The check of one function: its report, or the error that kept the check from being made."""
+
+    target: str
+    seconds: float = 0.0
+    report: Report | None = None
+    error: BaseException | None = None
+
+    @property
+    def outcome(self) -> str:
+        """The report's outcome, or "error"."""
+        return "error" if self.report is None else self.report.outcome
+
+    @property
+    def text(self) -> str:
+        """The report, or the error; for one in the user's code, with the lines of theirs that led to it."""
+        if self.error is None or isinstance(self.error, TinygradError):
+            return str(self.report or self.error)
+        if isinstance(self.error, SystemExit):
+            return (
+                f"it ended Python, with {self.error.code!r}, before it was checked: what runs as a script belongs "
+                'behind if __name__ == "__main__":'
+            )
+        told = TracebackException.from_exception(self.error)
+        told.stack = StackSummary.from_list(
+            [frame for frame in told.stack if is_users(frame.filename) and "importlib" not in frame.filename]
+        )
+        return "".join(told.format()).rstrip()
+
+    @property
+    def headline(self) -> str:
+        """The first line of the report, or the error without its lines."""
+        return (self.text if self.error is None else f"{type(self.error).__name__}: {self.error}").splitlines()[0]
+
+
+def as_json(results: Sequence[Result]) -> str:
+    """A list of one object for each function: `Report.to_dict()` with its target and seconds, or its error."""
+    objects: list[dict[str, Any]] = []
+    for result in results:
+        found = {"error": result.text} if result.report is None else result.report.to_dict()
+        objects.append(
+            {"target": result.target, "outcome": result.outcome, "seconds": round(result.seconds, 6), **found}
+        )
+    return json.dumps(objects, indent=2, allow_nan=False)
+
+
+def as_junit(results: Sequence[Result]) -> str:
+    """A test case for each function, with the report; what was not verified has failed, in a type of its own."""
+    outcomes = [result.outcome for result in results]
+    counts = {
+        "tests": len(results),
+        "failures": outcomes.count("failed") + outcomes.count("inconclusive"),
+        "errors": outcomes.count("error"),
+        "skipped": 0,
+    }
+    suites = ET.Element("testsuites")
+    suite = ET.SubElement(suites, "testsuite", {name: str(count) for name, count in counts.items()}, name="gradcheck")
+    suite.set("time", f"{sum(result.seconds for result in results):.3f}")
+    for result in results:
+        path, _, name = result.target.partition(":")
+        home = re.sub(r"[/\\]", ".", path.removesuffix(".py")).strip(".")
+        case = ET.SubElement(suite, "testcase", classname=home, name=name or path, time=f"{result.seconds:.3f}")
+        text = _in_xml(result.text)
+        if result.outcome == "passed":
+            ET.SubElement(case, "system-out").text = text
+        else:
+            kind = "error" if result.report is None else "failure"
+            ET.SubElement(case, kind, type=result.outcome, message=_in_xml(result.headline)).text = text
+    ET.indent(suites)
+    return ET.tostring(suites, encoding="utf-8", xml_declaration=True).decode()
+
+
+def _in_xml(text: str) -> str:
+    """The text without characters that no XML may hold, even escaped."""
+    return re.sub("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "\N{REPLACEMENT CHARACTER}", text)
