@@ -49,7 +49,7 @@ def functions_in(source: str) -> list[str]:
     """The functions for which a file declares inputs, by its text alone, since running a file may do anything."""
     declared: dict[str, ast.stmt] = {}
     for node in ast.parse(source).body:
-        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+        if isinstance(node, ast.FunctionDef):
             declared[node.name] = node
         elif isinstance(node, (ast.Import, ast.ImportFrom)):
             declared.update((alias.asname or alias.name, node) for alias in node.names)
@@ -65,6 +65,8 @@ def _is_called_without(node: ast.stmt) -> bool:
     """Whether a function needs no arguments: `validate_inputs(form)` is no declaration."""
     if not isinstance(node, ast.FunctionDef):
         return True
+    if any("fixture" in ast.unparse(decorator) for decorator in node.decorator_list):
+        return False
     given = node.args
     positional = len(given.posonlyargs) + len(given.args) - len(given.defaults)
     return not positional and None not in given.kw_defaults

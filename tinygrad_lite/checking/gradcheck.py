@@ -98,6 +98,7 @@ def gradcheck(
         >>> report.ok
         False
     """
+    __tracebackhide__ = True  # pytest then shows the caller's line, and not this function
     if not time_budget > 0:
         raise InputError(f"time_budget is a positive number of seconds, got {time_budget!r}")
     if order not in (1, 2):

@@ -4,13 +4,13 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from traceback import StackSummary, TracebackException
+from traceback import format_exception
 from typing import Any
 from xml.etree import ElementTree as ET
 
 from tinygrad_lite.checking import Report
+from tinygrad_lite.checking.user_errors import users_part
 from tinygrad_lite.errors import TinygradError
-from tinygrad_lite.readers.recording import is_users
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Result:
 
     @property
     def text(self) -> str:
-        """The report, or the error; for one in the user's code, with the lines of theirs that led to it."""
+        """The report, or the error; one in the user's code with the lines of theirs that led to it."""
         if self.error is None or isinstance(self.error, TinygradError):
             return str(self.report or self.error)
         if isinstance(self.error, SystemExit):
@@ -37,11 +37,7 @@ class Result:
                 f"it ended Python, with {self.error.code!r}, before it was checked: what runs as a script belongs "
                 'behind if __name__ == "__main__":'
             )
-        told = TracebackException.from_exception(self.error)
-        told.stack = StackSummary.from_list(
-            [frame for frame in told.stack if is_users(frame.filename) and "importlib" not in frame.filename]
-        )
-        return "".join(told.format()).rstrip()
+        return "".join(format_exception(self.error.with_traceback(users_part(self.error.__traceback__)))).rstrip()
 
     @property
     def headline(self) -> str:
@@ -83,7 +79,8 @@ def as_junit(results: Sequence[Result]) -> str:
             kind = "error" if result.report is None else "failure"
             ET.SubElement(case, kind, type=result.outcome, message=_in_xml(result.headline)).text = text
     ET.indent(suites)
-    return ET.tostring(suites, encoding="utf-8", xml_declaration=True).decode()
+    xml: str = ET.tostring(suites, encoding="utf-8", xml_declaration=True).decode()
+    return xml
 
 
 def _in_xml(text: str) -> str:
