@@ -1,6 +1,5 @@
 """The plugin for pytest: what it collects, what a failing test shows, and what a run costs that does not use it."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import pytest
 
 pytest_plugins = "pytester"
+HOME = Path(__file__).parents[1]
 
 MODEL = """
 import numpy as np
@@ -87,8 +87,7 @@ class TestMarked:
 
 @pytest.fixture
 def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
-    home = Path(__file__).parents[1]
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(home), os.environ.get("PYTHONPATH", "")]))
+    monkeypatch.setenv("PYTHONPATH", str(HOME))
     pytester.makepyfile(model=MODEL, test_model=TESTS)
     return pytester
 
@@ -143,11 +142,22 @@ def test_declared_functions(project: pytest.Pytester) -> None:
     )
 
 
+def test_the_examples_of_the_page(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (HOME / "docs" / "gradient_checking.md").read_text()
+    for name in ("energy.py", "test_energy.py"):
+        (pytester.path / name).write_text(page.split(f"```python\n# {name}\n")[1].split("```")[0])
+    pytester.makeconftest("import numpy as np, pytest\n\n@pytest.fixture\ndef x():\n    return np.ones(2)")
+    monkeypatch.setenv("PYTHONPATH", str(HOME))
+    run(pytester, "--gradcheck").assert_outcomes(passed=3, failed=1)
+    command, text = page.split("```text\n$ python -m tinygrad_lite ")[1].split("```")[0].split("\n", 1)
+    found = pytester.run(sys.executable, "-m", "tinygrad_lite", *command.split())
+    assert "\n".join([*found.outlines, ""]) == text
+    assert found.ret == 1
+
+
 def test_a_run_that_does_not_use_it_imports_nothing_else() -> None:
     script = (
         "import sys, pytest; before = set(sys.modules); import pytest_tinygrad_lite; print(set(sys.modules) - before)"
     )
-    found = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[1]
-    )
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=HOME)
     assert found.stdout.strip() == "{'pytest_tinygrad_lite'}"

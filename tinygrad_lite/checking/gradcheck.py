@@ -217,7 +217,8 @@ class _Check:
         findings = [finding for k in range(len(checked)) for finding in judgement.findings(k)]
         if not any(finding.fails or finding.verdict is Verdict.KINK for finding in findings) and not kinks.steps:
             findings += disagreements(self.examination)
-        return Report(subject.name, _CALLED[self.method], self.order, checked, findings, self.remarks)
+        method = _CALLED[self.method]
+        return Report(subject.name, method, self.order, checked, findings, self.remarks, self.examination)
 
     def _run_again(self) -> None:
         """Check whether a gradient that differs from its reference also differs from run to run."""

@@ -1,14 +1,14 @@
 """The report of a gradient check: a verdict for each entry, and for each mistake what is wrong, where, and why."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from html import escape
 from typing import Any, Literal
 
 import numpy as np
 
-from tinygrad_lite.errors import InputError, MissingExtraError
+from tinygrad_lite.errors import InputError, MissingExtraError, UsageError
 
 
 class Verdict(StrEnum):
@@ -120,6 +120,7 @@ class Report:
         checked: the arrays, in the order of the arguments.
         findings: the findings on entries that are not simply right.
         order: the order of the derivative.
+        examination: the function and a copy of its arguments, for `plot`, which live as long as the report.
     """
 
     name: str
@@ -128,6 +129,7 @@ class Report:
     checked: Sequence[Checked]
     findings: Sequence[Finding] = ()
     remarks: Sequence[str] = ()
+    examination: Any = field(default=None, repr=False, compare=False)
 
     @property
     def outcome(self) -> Literal["passed", "failed", "inconclusive"]:
@@ -251,33 +253,33 @@ class Report:
             "remarks": list(self.remarks),
         }
 
-    def plot(self) -> Any:
-        """A Matplotlib figure with a heat map of each array's error, in powers of ten of its largest gradient.
+    def plot(self, kind: Literal["entries", "taylor", "steps"] = "entries") -> Any:
+        """A Matplotlib figure with a panel for each array, or, of more than nine, for those with the largest errors.
+
+        Args:
+            kind: "entries" is a heat map of the error of each entry, in powers of ten of the largest gradient;
+                "taylor" shows how fast the remainder of Taylor's formula vanishes with the step: as its square for a
+                right gradient, in proportion to it for a wrong one; "steps" shows how far forward, central and
+                extrapolated differences and the complex step are from the gradient, for steps of every size.
 
         Raises:
             MissingExtraError: if Matplotlib is not installed.
+            UsageError: if the report comes from a file or another process, and the plot needs the function.
         """
-        try:
-            from matplotlib.figure import Figure
-        except ImportError:
-            raise MissingExtraError("plot", "Matplotlib", "examples") from None
-        figure = Figure(figsize=(3.2 * len(self.checked) + 1, 3.2), layout="constrained")
-        axes = figure.subplots(1, len(self.checked), squeeze=False)[0]
-        for axis, argument in zip(axes, self.checked):
-            scale = np.max(np.abs(argument.gradient), initial=0, where=np.isfinite(argument.gradient)) or 1.0
-            error = np.max(np.where(np.isfinite(argument.error), argument.error, 0), axis=0) / scale
-            picture = _picture(np.log10(np.maximum(error, 1e-17)))
-            image = axis.imshow(picture, vmin=-17, vmax=0, cmap="cividis", aspect="auto", interpolation="nearest")
-            axis.set_title(f"{argument.path}  {'×'.join(map(str, argument.shape))}", fontsize=9)
-            axis.set_xticks([])
-            axis.set_yticks([])
-        figure.colorbar(image, ax=axes, label="log₁₀ of error / largest gradient")
-        return figure
+        from tinygrad_lite.checking import plots
 
+        if kind not in ("entries", "taylor", "steps"):
+            raise InputError(f"kind must be one of entries, taylor, steps; got {kind!r}")
+        title = str(self).partition("\n")[0]
+        if kind != "entries" and self.examination is None:
+            raise UsageError(f"a report that was pickled has no function any more: plot({kind!r}) before")
+        with np.errstate(all="ignore"):
+            if kind == "entries":
+                return plots.entries(title, self.checked, {"x": FAILING, "$?$": UNVERIFIED - FAILING})
+            return (plots.taylor if kind == "taylor" else plots.steps)(title, self.checked, self.examination)
 
-def _picture(values: Any) -> Any:
-    """An array as rows and columns."""
-    return values.reshape(-1, values.shape[-1]) if values.ndim > 1 else values.reshape(1, -1)
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self) | {"examination": None}  # a function seldom can be pickled
 
 
 def _number(value: float, digits: int) -> str:
