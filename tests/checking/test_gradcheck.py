@@ -264,6 +264,10 @@ class TestWhere:
         }
         assert all("without its history" in finding.why for finding in report.findings if finding.fails)
 
+    def test_no_gradient_after_an_operation_with_several_results(self) -> None:
+        report = check(np.linalg.det, np.array([[1.5]]), order=2)  # of one entry: its derivative is 1
+        assert report.counts() == {Verdict.NO_GRADIENT: 1}
+
     def test_a_small_error_is_shown_and_no_mistake_is_made_up_for_it(self) -> None:
         report = check(lambda x: np.sum(x**2), X, gradient=lambda x: 2 * x * (1 + 1e-10))
         assert "gradient 4.0000000004, should be 4" in str(report)

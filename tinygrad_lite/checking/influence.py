@@ -113,6 +113,8 @@ def _moves(x: Any) -> bool:
 
 
 def _differ(x: Any, y: Any) -> bool:
+    if isinstance(x, tuple):  # an operation with several results
+        return any(map(_differ, x, y))
     return not np.array_equal(np.asarray(x), np.asarray(y))
 
 
