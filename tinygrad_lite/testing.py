@@ -3,9 +3,10 @@
 The inputs of operations follow their declarations: shapes, domains, kinks and parameters.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache, lru_cache, wraps
 from typing import Any
 
 import numpy as np
@@ -283,7 +284,7 @@ def gradchecked(target: Any = None, *strategies: Any, **options: Any) -> Any:
     pass a strategy for each argument; an operation's inputs come from its declaration. Without a function it is a
     decorator. Options are those of `tg.gradcheck`: `order=2`, `gradient=my_gradient`. An example whose check is
     inconclusive, or whose arrays are empty, is rejected as by `hypothesis.reject()`: if all are, the test fails. An
-    example may take any time; under `@settings` of your own, that takes `deadline=None`.
+    example may take any time, unless `@settings` give a deadline.
 
     Raises:
         UsageError: if there is no strategy for a function's arguments.
@@ -305,31 +306,46 @@ def gradchecked(target: Any = None, *strategies: Any, **options: Any) -> Any:
         raise UsageError("gradchecked takes an operation, or a function and a strategy for each of its arguments")
     else:
         drawn = st.tuples(st.just(target), st.tuples(*strategies))
-    options["raise_exception"] = False
-    check = _written_at(calling_line(), lambda f, arguments: gradcheck(f, *arguments, **options))
+    name = re.sub(r"\W", "_", getattr(target, "__name__", f"test_{target}"))
+    test = _written_at(calling_line(), lambda checked: _check(checked, options))
+    test.__name__, test.__doc__ = name, getattr(target, "__doc__", None)
+    return _patient(given(drawn)(test))
 
-    @given(drawn)
-    def test(checked: Any) -> None:
-        try:
-            report = check(*checked)
-        except EmptyError:
-            reject()
-        if report.outcome == "inconclusive":
-            reject()
-        if not report.ok:
-            inputs = "\n".join(f"  {x!r}" for x in checked[1])
-            error = GradientError(f"{report}\nat the inputs\n{inputs}")
-            error.report = report
-            raise error
 
-    vars(test)["_hypothesis_internal_use_settings"] = settings(deadline=None)  # which @settings may still replace
-    test.__name__ = getattr(target, "__name__", f"test_{target}")
-    test.__doc__ = getattr(target, "__doc__", None)
+def _written_at(line: Source | None, test: Any) -> Any:
+    """A function of one line, as if it were the user's: a report names it where no other line is theirs."""
+    if line is not None:
+        test.__code__ = test.__code__.replace(co_filename=line.file, co_firstlineno=line.line)
     return test
 
 
-def _written_at(line: Source | None, f: Any) -> Any:
-    """A function of one line, as if it were the user's, for a report to name where no line of the user's is nearer."""
-    if line is not None:
-        f.__code__ = f.__code__.replace(co_filename=line.file, co_firstlineno=line.line)
-    return f
+def _check(checked: tuple[Any, tuple[Any, ...]], options: Mapping[str, Any]) -> None:
+    __tracebackhide__ = True  # in pytest, which then shows the user's line
+    f, arguments = checked
+    try:
+        report = gradcheck(f, *arguments, **options, raise_exception=False)
+    except EmptyError:
+        reject()
+    if report.outcome == "inconclusive":
+        reject()
+    if not report.ok:
+        inputs = "\n".join(f"  {x!r}" for x in arguments)
+        error = GradientError(f"{report}\nat the inputs\n{inputs}")
+        error.report = report
+        raise error
+
+
+def _patient(test: Any) -> Any:
+    """The test without Hypothesis's own deadline, which `@settings` would bring back."""
+    place = "_hypothesis_internal_use_settings"
+
+    @wraps(test)
+    def patient(*arguments: Any, **keywords: Any) -> None:
+        __tracebackhide__ = True
+        chosen = {name: value for name, value in vars(patient).items() if name != "__wrapped__"}  # as by @settings
+        if chosen[place].deadline == settings().deadline:
+            chosen[place] = settings(chosen[place], deadline=None)
+        vars(test).update(chosen)
+        test(*arguments, **keywords)
+
+    return patient

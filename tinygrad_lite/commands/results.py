@@ -30,14 +30,17 @@ class Result:
     @property
     def text(self) -> str:
         """The report, or the error; one in the user's code with the lines of theirs that led to it."""
-        if self.error is None or isinstance(self.error, TinygradError):
-            return str(self.report or self.error)
+        if self.error is None:
+            return str(self.report)
         if isinstance(self.error, SystemExit):
             return (
                 f"it ended Python, with {self.error.code!r}, before it was checked: what runs as a script belongs "
                 'behind if __name__ == "__main__":'
             )
-        return "".join(format_exception(self.error.with_traceback(users_part(self.error.__traceback__)))).rstrip()
+        lines = users_part(self.error.__traceback__)
+        if isinstance(self.error, TinygradError) and lines is None:
+            return str(self.error)
+        return "".join(format_exception(self.error.with_traceback(lines))).rstrip()
 
     @property
     def headline(self) -> str:
