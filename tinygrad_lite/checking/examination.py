@@ -48,8 +48,8 @@ class Examination:
         self.size = float(np.max(np.abs(self.at_0), initial=0, where=np.isfinite(self.at_0)))
         self.magnitude = max(magnitude, self.size)
         # what 0 may be rounded to, relative to other entries and to the change of a value
-        with np.errstate(divide="ignore"):
-            self.zero = 16 * epsilon * (self.largest + self.size / self.scales)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            self.zero = np.where(subject.varies, 16 * epsilon * (self.largest + self.size / self.scales), 0)
         self.smallest = float(np.finfo(np.float64 if epsilon <= EPSILON else np.float32).tiny)
         self.floor = 500 * EPSILON if epsilon <= EPSILON else 64 * epsilon
         if method == "differences":

@@ -47,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--method", choices=("auto", "complex", "differences", "forward", "taylor"), default="auto")
     parser.add_argument("--rtol", type=float, default=0.0, help="a relative difference to tolerate")
     parser.add_argument("--atol", type=float, default=0.0, help="an absolute difference to tolerate")
+    parser.add_argument("--time-budget", metavar="SECONDS", type=float, default=np.inf, help="for each function")
     parser.add_argument("--seed", type=int, default=0, help="the seed of the inputs that are drawn")
     parser.add_argument("--json", metavar="FILE", help="write the reports as JSON; - prints them in place of the text")
     parser.add_argument("--junit", metavar="FILE", help="write the reports as JUnit XML, which CI systems show")
@@ -100,7 +101,7 @@ def _report(module: Any, name: str, args: argparse.Namespace) -> Report:
     else:
         inputs = inputs_of(module, name, args.inputs)
     gradient = gradient_of(module, name, args.gradient)
-    settings = {name: getattr(args, name) for name in ("order", "method", "rtol", "atol")}
+    settings = {name: getattr(args, name) for name in ("order", "method", "rtol", "atol", "time_budget")}
     return gradcheck(f, *inputs, gradient=gradient, raise_exception=False, **settings)
 
 
