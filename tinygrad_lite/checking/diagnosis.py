@@ -9,6 +9,7 @@ from contextlib import suppress
 
 import numpy as np
 
+from tinygrad_lite.checking.closeness import closeness
 from tinygrad_lite.checking.examination import Comparison, Examination
 from tinygrad_lite.checking.explanations import Point, explanations
 from tinygrad_lite.checking.influence import call_site, cut_off, movements
@@ -50,11 +51,12 @@ class Diagnosis:
             return call_site(blamed), why
         if not self._look.subject.plain and (cut := cut_off(movements(self._look, self._steps, column))):
             return cut
-        k, _ = self._look.subject.locate(column)
+        subject = self._look.subject
+        k, _ = subject.locate(column)
         if k in self._explained:
             step, why = self._explained[k]
             return call_site(step), why
-        return "", self._pattern(k, row)
+        return "", self._pattern(k, row) or closeness(self._look, self._comparison, subject.columns(k), row)
 
     def _blamed(self, column: int) -> tuple[Step, str]:
         """The first faulty operation that this entry influences."""

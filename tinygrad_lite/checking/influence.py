@@ -1,6 +1,6 @@
 """Finds how far the influence of an entry reaches, and where its gradient ends or stops being finite."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -10,12 +10,14 @@ import numpy as np
 from tinygrad_lite.checking.examination import Comparison, Examination
 from tinygrad_lite.checking.local import applied
 from tinygrad_lite.checking.subject import EPSILON, Vector
+from tinygrad_lite.checking.trace import Trace
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.readers.complex_step import ComplexStep
 from tinygrad_lite.readers.recording import Step, recording
 from tinygrad_lite.transforms.dual import innermost
 
 SATURATED = "saturated"
+BEND = 0.02  # how far entries are moved, in their scale, to see whether the value bends
 ASIDE = 1e-4  # how far an entry is moved, in its scale, to see what moves with it where a complex step is not followed
 
 
@@ -33,8 +35,7 @@ def no_gradient(
 ) -> tuple[str, str]:
     """Where the influence of an entry without a gradient ends, or where its gradient is cut off."""
     reference = comparison.reference[row, column]
-    largest = np.max(np.abs(comparison.reference[row]), initial=0, where=np.isfinite(comparison.reference[row]))
-    if is_saturated(look, row, reference, largest):
+    if is_saturated(look, row, column, comparison):
         return "", f"{SATURATED}: the derivative {reference:.1e} is less than rounding"
     moved = movements(look, steps, column)
     if reference != 0 and (cut := cut_off(moved)):
@@ -46,13 +47,70 @@ def no_gradient(
     ]
     if not stops:
         return "", "no result depends on it"
-    return call_site(stops[-1].step), _why_it_ends(stops[-1])
+    jumps = " and jumps here: check beside it" if _jumps(look, row, column) else ""
+    return call_site(stops[-1].step), _why_it_ends(stops[-1]) + jumps
 
 
-def is_saturated(look: Examination, row: int, reference: float, largest: float) -> bool:
-    """Whether a derivative is so small compared with the values that rounding swallows it."""
-    value = np.abs(look.at_0[row])
-    return reference != 0 and abs(reference) <= 16 * EPSILON * max(largest, value, 1.0)
+def is_saturated(look: Examination, row: int, column: int, comparison: Comparison) -> bool:
+    """Whether a derivative is so small, beside the function's values and other derivatives, that rounding swallows it.
+
+    What an entry changes when it moves by its own size is compared with the value, and with what others change.
+    """
+    changes = np.abs(comparison.reference[row]) * look.scales
+    if not 0 < changes[column] < np.inf:
+        return False
+    largest = np.max(changes, initial=0, where=np.isfinite(changes))
+    small = changes[column] / (16 * EPSILON)
+    return bool(small <= max(largest, np.abs(look.at_0[row])) or small <= _largest_part(look, row))
+
+
+def _largest_part(look: Examination, row: int) -> float:
+    """The largest change of the result when a value on the way changes by its own size: what rounding acts on."""
+    subject = look.subject
+    with suppress(Exception):  # a trace that cannot be followed back
+        trace = Trace(*subject.traced(subject.point), [v.path for v in subject.variables])
+        gradients = trace.back(look.weights[row]).gradients
+        parts = [np.abs(g * trace.value(n)) for n, g in enumerate(gradients) if g is not None]
+        return max((float(np.max(part, initial=0, where=np.isfinite(part))) for part in parts), default=0.0)
+    return 0.0
+
+
+def stationary(look: Examination, columns: Sequence[int]) -> Iterator[int]:
+    """Of entries whose slope is 0, those that are stationary: the value changes when they move, like a power ≥ 2.
+
+    They are found along directions of many entries, bisected where the value changes.
+    """
+    ahead = [list(columns)] if len(columns) else []
+    while ahead:
+        block = ahead.pop()
+        direction = np.zeros(len(look.scales))
+        direction[block] = look.scales[block]
+        if not _curves(look, direction):
+            continue
+        if len(block) == 1:
+            yield block[0]
+        else:
+            ahead += [block[len(block) // 2 :], block[: len(block) // 2]]
+
+
+def _jumps(look: Examination, row: int, column: int) -> bool:
+    """Whether the value changes, although its slope is 0, however little an entry moves."""
+    step = 1e-7 * look.scales[column] * look.unit(column)
+    above, below = (look.at(look.subject.point + side * step)[row] for side in (1, -1))
+    with np.errstate(invalid="ignore"):
+        return bool(abs(above - below) > 1e-6 * abs(look.at_0[row]))
+
+
+def _curves(look: Examination, direction: Vector) -> bool:
+    """Whether the value changes along a direction, and much less at half the distance."""
+    with np.errstate(all="ignore"):
+        far, near = (
+            np.max(
+                [np.abs(look.at(look.subject.point + side * part * direction) - look.at_0) for side in (1, -1)], axis=0
+            )
+            for part in (BEND, BEND / 2)
+        )
+        return bool(np.any((near > 64 * EPSILON * np.abs(look.at_0)) & (far > 3 * near) & np.isfinite(far)))
 
 
 def cut_off(movements: Sequence[Movement]) -> tuple[str, str] | None:

@@ -69,6 +69,7 @@ class Judgement:
         verdicts[:, ~self._subject.varies] = Verdict.RIGHT
         idle = ~np.any(comparison.gradient, axis=0) & self._subject.varies
         if len(idle) <= FULL:
+            idle[[*influence.stationary(self._look, np.flatnonzero(idle & ~np.any(bad, axis=0)).tolist())]] = False
             verdicts[:, idle] = np.where(
                 np.isin(verdicts[:, idle], [Verdict.RIGHT, Verdict.WRONG]), Verdict.NO_GRADIENT, verdicts[:, idle]
             )
