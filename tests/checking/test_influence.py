@@ -22,7 +22,7 @@ def check(f: Any, *inputs: Any, **options: Any) -> Report:
         lambda x: np.sum(x**2),
         lambda x: np.sum(x * x),
         lambda x: np.sum(np.cos(x)),
-        lambda x: np.sum((x * 1e-150) ** 2),
+        lambda x: np.sum((x * 1e-60) ** 2),
         lambda x: np.sum(x**4 - x**3),
     ],
     ids=["square", "product", "cosine", "tiny", "higher"],

@@ -17,7 +17,7 @@ from tinygrad_lite.checking.composites import branches, composites, products
 from tinygrad_lite.checking.gradient_flow import size
 from tinygrad_lite.checking.local import same
 from tinygrad_lite.checking.mistakes import counts
-from tinygrad_lite.checking.patterns import PENALTY, name_of_ratio, ratio_words
+from tinygrad_lite.checking.patterns import PENALTY, SMALL, name_of_ratio, ratio_words
 from tinygrad_lite.checking.subject import Matrix, Vector, random_weights
 from tinygrad_lite.checking.suspects import WEAK, AtNode, Suspect, at_edge, at_node, mixtures
 from tinygrad_lite.checking.trace import UNCHANGED, Changes, Edge, Pass, Trace
@@ -25,6 +25,7 @@ from tinygrad_lite.engine.op import Array
 from tinygrad_lite.readers.recording import Step
 
 TOLERANCE = 1e-7
+_SHARE = 1e-3  # the largest part of a difference that an explanation may leave
 _ROUNDS = 3  # the largest number of mistakes, one beside another
 _WORK = 300_000  # the largest number of operations in passes with a mistake in each repeat of a line
 
@@ -118,13 +119,18 @@ class _Search:
                 return None
             before = view.done.of_variables
             moved = frozenset(k for k in range(len(pulled)) if not same(pulled[k], before[k], TOLERANCE))
-            explained &= frozenset(k for k in moved if same(pulled[k], point.gradients[k], TOLERANCE))
+            explained &= frozenset(k for k in moved if _explains(pulled[k], point.gradients[k], before[k]))
             changed |= moved
             if not explained:
                 return None
-        if rank >= WEAK and explained != set(self._left):
+        if rank >= WEAK and (explained != set(self._left) or self._are_small(explained)):
             return None
         return Match(sentence, rank, step, changes, explained, changed)
+
+    def _are_small(self, explained: frozenset[int]) -> bool:
+        """Whether what is wrong may be the error of a method, and no mistake."""
+        before, found = self._done.of_variables, self._points[0].gradients
+        return any(same(found[k], before[k], SMALL) for k in explained)
 
     # a mistake in one place
 
@@ -160,6 +166,8 @@ class _Search:
         for k in self._left:
             factor, certain = view.factor(*along, k) if suspect.scaled else (1.0, True)
             if factor is None or not view.fits(*along, k, factor):
+                continue
+            if not suspect.sentence and abs(factor - 1) < SMALL:
                 continue
             if not certain and not (others and (suspect.sentence or name_of_ratio(factor, self._sizes))):
                 continue
@@ -246,7 +254,8 @@ class _View:
                 owners.append(k)
                 self._tangents.append(point.trace.tangents(directions, cut))
                 gaps.append(np.sum(directions[k] * (found - before[k])))
-                limits.append(TOLERANCE * np.sum(np.abs(directions[k]) * (np.abs(found) + np.abs(before[k]))))
+                sizes = TOLERANCE * (np.abs(found) + np.abs(before[k])), _SHARE * np.abs(found - before[k])
+                limits.append(min(np.sum(np.abs(directions[k]) * part) for part in sizes))
         self._gaps, self._limits = np.array(gaps), np.array(limits)
         self._of = {k: np.flatnonzero(np.array(owners) == k) for k in left}
         self._moves = {k: bool(np.any(np.abs(self._gaps[own]) > self._limits[own])) for k, own in self._of.items()}
@@ -308,6 +317,12 @@ class _View:
             fits = np.all(np.abs(gaps - times[..., None] * differences) <= self._limits[own], axis=2)
         for u, w in np.argwhere(np.triu(fits, 1)):
             yield int(u), int(w), _rounded(float(times[u, w]))
+
+
+def _explains(gradient: Array, found: Array, before: Array) -> bool:
+    """Whether a gradient is the one that was found, and leaves little of what it differs in from the one before."""
+    left = np.max(np.abs(gradient - found), initial=0)
+    return same(gradient, found, TOLERANCE) and bool(left <= _SHARE * np.max(np.abs(found - before), initial=0))
 
 
 def _rounded(factor: float) -> float:

@@ -21,6 +21,7 @@ from tinygrad_lite.checking.mistakes import (
 from tinygrad_lite.engine.op import Array
 
 TOLERANCE = 1e-6
+SMALL = 1e-4  # a difference, relative to the largest entry, that may be the error of a method, and no mistake
 PENALTY = "{:.6g} times the array itself is added: a penalty on its square, which the function does not have"
 _NAMED = {"π": pi, "√2": 2**0.5, "√π": pi**0.5, "√(2π)": (2 * pi) ** 0.5, "e": e, "ln 2": log(2), "ln 10": log(10)}
 
@@ -75,11 +76,9 @@ def pattern(gradient: Array, reference: Array, x: Array, sizes: Sequence[int]) -
     known = np.isfinite(reference) & np.isfinite(gradient)
     if not np.all(known):
         gradient, reference, x = gradient[known], reference[known], x[known]
-    if not np.size(reference):
+    if not np.size(reference) or same(gradient, reference, SMALL):
         return ""
     ratio = constant_ratio(gradient, reference)
-    if ratio is not None and abs(ratio - 1) < 1e-4:  # a small error, and no mistake
-        return ""
     if ratio is not None and (np.size(reference) > 1 or name_of_ratio(ratio, sizes)):
         return ratio_words(ratio, sizes)
     return next((words for words, right in _candidates(reference, x) if _fits(gradient, right, reference)), "") or (
