@@ -23,6 +23,7 @@ UNSTABLE = 1e-11  # a gradient with so much rounding, relative to what it is mad
 CLOSE = 1e-2  # the largest relative error that may be due to a solver's tolerance
 JUMPS = 1000  # the slope that a function between jumps of size 1 may have, relative to the right one
 FEW = 100  # the largest number of entries whose exact slopes are all computed
+FEW_ROWS = 4  # with more rows, entries do not matter equally in all
 BLOCK = 64  # the largest number of entries whose exact slopes are added up
 OTHER = 0.625  # of a usual step, for a second look
 NOISY = 2e4  # a slope is known about as well as it can be if its bound is this many times the noise
@@ -65,7 +66,8 @@ class _Comparing:
     def compare(self) -> Comparison:
         look, found = self._look, self._found
         varying = np.flatnonzero(look.subject.varies)
-        searches = self._by_differences or len(varying) > FEW
+        many = len(varying) > (FEW if len(look.weights) <= FEW_ROWS else FULL)  # one slope is one of each row
+        searches = self._by_differences or many
         columns = self._referred(self._searched(varying) if searches else varying.tolist())
         with np.errstate(invalid="ignore"):
             error = np.abs(look.gradient - found.reference)
@@ -207,13 +209,12 @@ class _Comparing:
                 alone += block.tolist()
                 continue
             differs, vague = self._looked_at(block)
-            if not (differs or vague):
-                continue
+            left = block if differs else vague
             if len(block) == 1:
-                alone += block.tolist()
+                alone += left.tolist()
                 wrong += differs
-            else:
-                ahead += self._parts(block, 2 if differs else 8)
+            elif len(left):
+                ahead += [left] if len(left) < len(block) else self._parts(left, 2 if differs else 8)
         for block in ahead:
             self._found.unchecked[block] = True
         return sorted(alone)
@@ -244,16 +245,16 @@ class _Comparing:
             return variables
         return [part for part in np.array_split(variables[0], min(count, len(block))) if len(part)]
 
-    def _looked_at(self, block: Vector) -> tuple[bool, bool]:
-        """Whether the gradient of any entry of a block is wrong, and whether the block is too large to say.
+    def _looked_at(self, block: Vector) -> tuple[bool, Vector]:
+        """Whether the gradient of any entry of a block is wrong, and if not, the entries for which that is not known.
 
         Slopes along random directions in the block tell. If all is right, the bounds of the errors are noted.
         """
         for _ in range(2 if self._by_differences else 1):  # such directions have few digits, and errors may cancel
             differs, vague = self._along(block, self._direction(block))
-            if differs or vague:
-                return differs, vague
-        return False, False
+            if differs or np.all(vague):
+                break
+        return differs, block[vague]
 
     def _direction(self, block: Vector) -> Vector:
         """A random direction in a block, of few digits, so that a difference moves the entries without rounding."""
@@ -262,7 +263,7 @@ class _Comparing:
         direction[block] = self._look.scales[block] * weights * self._look.rng.choice([-1.0, 1.0], len(block))
         return direction
 
-    def _along(self, block: Vector, direction: Vector) -> tuple[bool, bool]:
+    def _along(self, block: Vector, direction: Vector) -> tuple[bool, Vector]:
         look, found = self._look, self._found
         terms = look.gradient[:, block] * direction[block]
         size = np.sqrt(np.sum(terms**2, axis=1))
@@ -295,7 +296,7 @@ class _Comparing:
                 noise = self._roundings.behind(np.where(differs, error, np.inf), direction, FEW_SAMPLES)
                 differs &= ~(error <= bound + tolerance + ALLOWED * noise)
             found.bound[:, block] = (bound + tolerance)[:, None] / np.abs(direction[block])
-        return bool(np.any(differs | kinked)), bool(np.any(vague))
+        return bool(np.any(differs | kinked)), np.any(vague, axis=0)
 
     def _briefly(self, direction: Vector) -> references.Difference:
         """The slope along a direction with few steps, of the size that was best before, if these tell enough."""
