@@ -62,6 +62,8 @@ def former_operations() -> Iterator[None]:
     before = [table.copy() for table in tables]
     yield
     for table, former in zip(tables, before):
+        if table == former:  # in nearly all tests
+            continue
         for key in [key for key, answer in table.items() if former.get(key) is not answer]:
             if not getattr(table[key], "module", table[key].__module__).startswith("tinygrad_lite."):
                 del table[key]
