@@ -135,14 +135,15 @@ class Compiled:
         leaves = trees.leaves((args, dict(kwargs)))
         key = signature(args, kwargs, leaves)
         runs = self._runs.setdefault(key, [])
-        self._latest = next((run for run in runs if run.fits(leaves)), None)
-        if self._latest is None:
+        found = next((run for run in runs if run.fits(leaves)), None)
+        if found is None:
             with patiently(f"compiling {name_of(self._f)}") as say:
-                self._latest = Run(self._f, args, kwargs, self.backend, say)
-            runs.insert(0, self._latest)
+                found = Run(self._f, args, kwargs, self.backend, say)
+            runs.insert(0, found)
             del runs[MOST:]
-            self._variations.note(key, leaves, self._latest)
-        return self._latest
+            self._variations.note(key, leaves, found)
+        self._latest = found  # which another thread may replace at any time
+        return found
 
     def repeat(self, turns: int, *args: Any, **kwargs: Any) -> Any:
         """Call the function `turns` times with the same arguments; return the results stacked along a new first axis.
