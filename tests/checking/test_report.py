@@ -85,6 +85,12 @@ def test_picture_of_entries(report: Report) -> None:
     assert figure.get_suptitle() == "gradcheck of cubes: FAILED (2 right, 4 wrong; by complex step)"
 
 
+def test_picture_of_entries_that_were_checked_together() -> None:
+    figure = tg.gradcheck(lambda x: float(np.sum(np.sin(x))), np.ones(3), gradient=lambda x: np.cos(x)).plot()
+    assert np.all(np.ma.getmaskarray(figure.axes[0].images[0].get_array()))
+    assert figure.axes[0].texts[0].get_text().startswith("checked together")
+
+
 def lines_of(axes: Any) -> dict[str, tuple[Any, Any]]:
     return {line.get_label(): line.get_data() for line in axes.lines}
 

@@ -50,7 +50,10 @@ def entries(title: str, checked: Sequence[Any], marks: Mapping[str, Collection[A
     for axes, k in panels:
         powers = _as_rows(np.log10(np.maximum(_relative_error(checked[k]), SMALLEST)))
         image = axes.imshow(powers, vmin=-17, vmax=0, cmap="cividis", aspect="auto", interpolation="nearest")
-        axes.set_facecolor("#cccccc")  # where there is no error, since entries were checked together
+        axes.set_facecolor("#cccccc")  # where entries were checked together
+        if np.all(np.isnan(powers)):
+            words = "checked together:\nno entry has an error of its own"
+            axes.text(0.5, 0.4, words, ha="center", transform=axes.transAxes)
         for axis, length in zip((axes.yaxis, axes.xaxis), powers.shape):
             axis.get_major_locator().set_params(integer=True)
             axis.set_visible(length > 1)
