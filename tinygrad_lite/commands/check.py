@@ -4,6 +4,7 @@ import argparse
 import inspect
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext, redirect_stdout
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -56,13 +57,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Check, print the reports, and return the exit status."""
     results = []
-    for target in args.targets:
-        for result in _results(target, args):
-            results.append(result)
-            if result.report is None:
-                print(f"error: {result.target}: {result.text}", file=sys.stderr)
-            elif args.json != "-":
-                print(_coloured(result.text) if sys.stdout.isatty() else result.text)
+    with redirect_stdout(sys.stderr) if args.json == "-" else nullcontext():  # what the functions print is no JSON
+        for target in args.targets:
+            for result in _results(target, args):
+                results.append(result)
+                if result.report is None:
+                    print(f"error: {result.target}: {result.text}", file=sys.stderr)
+                elif args.json != "-":
+                    print(_coloured(result.text) if sys.stdout.isatty() else result.text)
     for file, text in ((args.json, as_json), (args.junit, as_junit)):
         if file:
             _write(file, text(results))
