@@ -248,6 +248,80 @@ def test_the_zero_last_layer_is_named() -> None:
     assert report["2.weight"].status is Status.FINE
 
 
+def test_frozen_parameters_are_listed_and_do_no_harm() -> None:
+    model, loss = heart()
+    model[0].requires_grad_(False)
+    report = audit_gradients(model, loss)
+    assert report.ok
+    assert [one.status for one in report] == [Status.FROZEN] * 2 + [Status.FINE] * 2
+    assert str(report).startswith("2 of 4 parameters get a fine gradient, 2 are frozen")
+
+
+def test_units_that_start_alike_are_found() -> None:
+    model, loss = network(nn.Tanh(), (5, 4, 3))
+    for layer in (model[0], model[2]):
+        layer.weight.data, layer.bias.data = np.full(layer.weight.shape, 0.1), np.zeros(layer.bias.shape)
+    report = audit_gradients(model, loss)
+    assert report["0.weight"].status is report["2.weight"].status is Status.SYMMETRIC
+    assert report["2.weight"].cause.text.startswith("4 of 4 units along axis 1: 0, 1, 2, 3 have the same weights")
+    model[0].weight.data = np.random.default_rng(0).normal(size=(4, 5))
+    assert audit_gradients(model, loss)["0.weight"].status is Status.FINE
+    two = np.random.default_rng(1).normal(size=(3, 4))
+    two[:, 2] = two[:, 0]
+    model[2].weight.data = two
+    assert audit_gradients(model, loss).ok  # alike in their weights, but not in their gradients
+
+
+def attention(p: dict[str, Any]) -> Any:
+    q, k = X @ p["w"], X @ p["w"] + p["v"]
+    return np.sum(functional.softmax(q @ k.T) @ X)
+
+
+def by_hand(h: Any) -> Any:
+    e = np.exp(h - np.max(h, axis=1, keepdims=True))
+    return e / np.sum(e, axis=1, keepdims=True)
+
+
+# a parameter whose gradient is 0 since the loss does not see it, and why
+BLIND: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
+    "key bias": (attention, "softmax does not change"),
+    "shift": (lambda p: functional.cross_entropy(X @ p["w"] + p["v"][0], np.zeros(64, int)), "cross_entropy does not"),
+    "by hand": (lambda p: np.sum(by_hand(X @ p["w"] + p["v"][0]) ** 2), r"exp / sum\(exp\), a softmax"),
+    "variance": (lambda p: np.sum(np.var(X @ p["w"] + p["v"], axis=0)), "var subtracts the mean"),
+    "mean": (lambda p: np.sum((h := X @ p["w"] + p["v"]) ** 3 - np.mean(h, 0) * h**2), "^$"),
+    "centred": (lambda p: np.sum(((h := X @ p["w"] + p["v"]) - np.mean(h, 0)) ** 3), "a mean is subtracted after it"),
+}
+
+
+@pytest.mark.parametrize("name", BLIND)
+def test_what_a_softmax_or_a_normalisation_does_not_see_has_gradient_zero(name: str) -> None:
+    loss, why = BLIND[name]
+    parameters = weights()
+    found = audit_gradients(parameters, lambda: loss(parameters))["v"]
+    if why == "^$":
+        assert found.status is Status.FINE
+    else:
+        assert found.status in (Status.ZERO, Status.PARTLY_ZERO)
+        assert found.cause is not None
+        assert re.search(why, found.cause.text), found.cause
+
+
+def test_a_bias_before_a_batch_norm() -> None:
+    model = nn.Sequential(nn.Linear(5, 8, rng=0), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 1, rng=1))
+    report = audit_gradients(model, lambda: np.mean(model(X) ** 2))
+    assert [one.path for one in report if one.status is not Status.FINE] == ["0.bias"]
+    assert report["0.bias"].status is Status.ZERO
+    assert "normalization subtracts the mean" in report["0.bias"].cause.text
+
+
+def test_one_cause_is_said_once_with_all_that_it_explains() -> None:
+    lines = str(audit_gradients(*network(nn.Sigmoid(), (13, *[8] * 16, 1)))).splitlines()
+    causes = [line for line in lines if line.startswith("[")]
+    assert len(causes) == 1
+    assert lines[-1].startswith("    of 0.weight, 0.bias, 2.weight, 2.bias and ")
+    assert lines[-1].endswith("; the numbers are of 0.weight")
+
+
 def test_numbers() -> None:
     w = tg.tensor([3.0, 4.0], requires_grad=True)
     found = audit_gradients({"w": w}, np.sum(w * [6.0, 8.0]))["w"]

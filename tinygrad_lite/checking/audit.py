@@ -1,6 +1,7 @@
 """The audit of a model's gradients: which parameters get none, and what in the graph is the cause."""
 
 import inspect
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite import trees
-from tinygrad_lite.checking.causes import Cause, Reasons, Units, units_without
+from tinygrad_lite.checking.causes import Cause, Reasons, Units, alike, units_without
 from tinygrad_lite.checking.detachment import detachment
 from tinygrad_lite.checking.gradient_flow import flow
 from tinygrad_lite.engine import grad_mode, registry
@@ -30,9 +31,11 @@ class Status(StrEnum):
     NO_GRADIENT = "no gradient"
     ZERO = "zero"
     PARTLY_ZERO = "partly zero"
+    SYMMETRIC = "symmetric"
     NOT_FINITE = "not finite"
     EXPLODING = "exploding"
     VANISHING = "vanishing"
+    FROZEN = "frozen"
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class AuditedParameter:
         gradient_norm, weight_norm: the roots of the sums of squares; the former is None without a gradient.
         ratio: gradient_norm / weight_norm, which says how far a step moves the parameter. A weight that is nearly 0
             counts as large, per entry, as the median of the model's other weights.
-        units: the units without a gradient, if the gradient is partly zero.
+        units: the units without a gradient, if it is partly zero, or the units that are alike, if it is symmetric.
         cause: why the gradient is not fine.
     """
 
@@ -71,8 +74,8 @@ class GradientAudit:
 
     @property
     def ok(self) -> bool:
-        """Whether every parameter is fine."""
-        return all(parameter.status is Status.FINE for parameter in self.parameters)
+        """Whether every parameter is fine, or frozen."""
+        return all(parameter.status in (Status.FINE, Status.FROZEN) for parameter in self.parameters)
 
     def __iter__(self) -> Iterator[AuditedParameter]:
         return iter(self.parameters)
@@ -89,10 +92,11 @@ class GradientAudit:
         )
 
     def __str__(self) -> str:
-        causes = {
-            cause: f"[{k}]"
-            for k, cause in enumerate(dict.fromkeys(parameter.cause for parameter in self if parameter.cause), 1)
-        }
+        explained: dict[Any, list[AuditedParameter]] = {}
+        for parameter in self:
+            if parameter.cause:
+                explained.setdefault(_kind(parameter), []).append(parameter)
+        numbers = {kind: f"[{k}]" for k, kind in enumerate(explained, 1)}
         table: list[Sequence[str]] = [("parameter", "shape", "status", "|gradient|", "|weight|", "ratio", "cause")]
         for parameter in self:
             shape = "×".join(map(str, parameter.shape)) or "number"
@@ -100,19 +104,36 @@ class GradientAudit:
                 "–" if x is None else f"{x:.2g}"
                 for x in (parameter.gradient_norm, parameter.weight_norm, parameter.ratio)
             ]
-            table.append(
-                (parameter.path, shape, parameter.status, *norms, causes[parameter.cause] if parameter.cause else "")
-            )
+            cause = numbers[_kind(parameter)] if parameter.cause else ""
+            table.append((parameter.path, shape, parameter.status, *norms, cause))
         widths = [max(map(len, column)) for column in zip(*table)]
-        fine = sum(parameter.status is Status.FINE for parameter in self)
+        counts = {status: sum(parameter.status is status for parameter in self) for status in Status}
+        frozen = f", {counts[Status.FROZEN]} are frozen" if counts[Status.FROZEN] else ""
         return "\n".join(
             [
-                f"{fine} of {len(self)} parameters get a fine gradient",
+                f"{counts[Status.FINE]} of {len(self)} parameters get a fine gradient{frozen}",
                 *("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in table),
-                *(f"{number} {cause}" for cause, number in causes.items()),
+                *(f"{numbers[kind]} {_told(parameters)}" for kind, parameters in explained.items()),
                 *self.widened,
             ]
         )
+
+
+def _kind(parameter: AuditedParameter) -> Any:
+    """What the causes of several parameters have in common: all but the numbers on their ways."""
+    cause = parameter.cause
+    return cause and (re.sub(r"by [\d.e+-]+|\d+ × |'[^']*' of up to.*", "", cause.text), cause.operation, cause.source)
+
+
+def _told(parameters: Sequence[AuditedParameter]) -> str:
+    """The cause of the gradients of some parameters, and which parameters they are."""
+    first = parameters[0]
+    if len(parameters) == 1:
+        return str(first.cause)
+    names = ", ".join(parameter.path for parameter in parameters[:4])
+    more = f" and {len(parameters) - 4} more" if len(parameters) > 4 else ""
+    same = all(parameter.cause == first.cause for parameter in parameters)
+    return f"{first.cause}\n    of {names}{more}" + ("" if same else f"; the numbers are of {first.path}")
 
 
 def audit_gradients(model: Any, loss: Tensor | Callable[[], Tensor]) -> GradientAudit:
@@ -123,13 +144,16 @@ def audit_gradients(model: Any, loss: Tensor | Callable[[], Tensor]) -> Gradient
 
     - no gradient: no operation leads from it to the loss.
     - not finite: some entry is a NaN or an infinity.
-    - zero: every entry is 0. Partly zero: all entries of some units are 0; a unit is an index along an axis.
+    - zero: every entry is 0, or what rounding leaves where contributions cancel: of a bias in front of a normalisation,
+      or of what moves all inputs of a softmax alike. Partly zero: all entries of some units are 0; a unit is an index
+      along an axis.
+    - symmetric: units of a matrix have the same weights and the same gradients, and so stay alike.
     - exploding: the root mean square of g is above 1000 and above 1000 times that of w, so that a step at a learning
       rate of 0.001 would move w by more than 1 and by more than its own size.
     - vanishing: the ratio |g| / |w| is less than 1/10,000 of the largest ratio in the model (without those that
       explode), so that w stands still while others learn; or a saturated operation leaves less than 10⁻⁶ of the
       gradient.
-    - fine.
+    - fine. A parameter that does not require a gradient is frozen.
 
     Args:
         model: a module, or a dict, list or tuple of tensors or modules.
@@ -188,7 +212,9 @@ class _Audit:
     def __iter__(self) -> Iterator[AuditedParameter]:
         for path, w in self._parameters.items():
             g = self._flow.gradients.get(w)
-            units = units_without(g) if g is not None and np.any(g) and np.isfinite(g).all() else None
+            units = None
+            if g is not None and np.any(g) and np.isfinite(g).all():
+                units = units_without(g) or (alike(w.data, g) if w.ndim > 1 else None)
             status, cause = self._judged(path, w, g, units)
             norm = None if g is None else _norm(g)
             ratio = None if g is None else self._ratios[path]
@@ -197,15 +223,22 @@ class _Audit:
     def _judged(self, path: str, w: Tensor, g: Any, units: Units | None) -> tuple[Status, Cause | None]:
         """The status of a parameter, and the cause."""
         reasons = self._reasons
+        if not w.requires_grad:
+            return Status.FROZEN, None
         if g is None:
             connected = w in self._flow.uses
             return Status.NO_GRADIENT, reasons.of_zero(w) if connected else _why_apart(w, self._loss, self._steps)
         if not np.isfinite(g).all():
             return Status.NOT_FINITE, reasons.of_not_finite(w)
         if not np.any(g):
-            return (Status.ZERO, reasons.of_zero(w)) if w.size else (Status.FINE, None)
-        if units:
+            return (Status.ZERO, reasons.of_cancelling(w) or reasons.of_zero(w)) if w.size else (Status.FINE, None)
+        if self._ratios[path] < VANISHING * self._largest and (cause := reasons.of_cancelling(w)):
+            return Status.ZERO, cause
+        if units and not np.any(np.take(g, units.indices, units.axis)):
             return Status.PARTLY_ZERO, reasons.of_zero(w, units)
+        if units:
+            text = f"{units} have the same weights and gradients, and so stay alike: draw the weights at random"
+            return Status.SYMMETRIC, Cause(text)
         if self._explodes(path):
             return Status.EXPLODING, reasons.of_size(w, grows=True)
         if self._ratios[path] < VANISHING * self._largest or reasons.saturation(w):
@@ -262,7 +295,9 @@ def _parameters(model: Any) -> Iterator[tuple[str, Tensor]]:
         if isinstance(part, Tensor):
             yield path or part.name or "parameter", part
         elif isinstance(part, Module):
-            yield from ((f"{path}.{name}" if path else name, w) for name, w in part.named_variables())
+            yield from (
+                (f"{path}.{name}" if path else name, w) for name, w in part.named_parameters() if isinstance(w, Tensor)
+            )
         else:
             raise UsageError(
                 f"a model is a module, or containers of tensors and modules; {path or 'this'} is {type(part).__name__}"

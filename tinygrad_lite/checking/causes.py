@@ -16,6 +16,15 @@ from tinygrad_lite.readers.recording import Source, Step
 FLAT = 1e-6
 """A derivative below this is practically zero: the operation is saturated."""
 
+_BEHIND = 12  # how many operations behind a result are looked at
+_BLIND = {
+    **dict.fromkeys(
+        ("softmax", "log_softmax", "masked_softmax", "cross_entropy"),
+        "does not change when all its numbers move alike",
+    ),
+    **dict.fromkeys(("normalization", "var", "std", "var_around"), "subtracts the mean"),
+}
+
 
 @dataclass(frozen=True)
 class Cause:
@@ -62,6 +71,22 @@ def units_without(gradient: Any) -> Units | None:
     return None
 
 
+def alike(weight: Any, gradient: Any) -> Units | None:
+    """The units of a matrix that have the same weights and the same gradients: the most of them along one axis."""
+    found: list[Units] = []
+    for axis, length in enumerate(np.shape(weight)):
+        rows, slopes = (np.moveaxis(np.asarray(x), axis, 0).reshape(length, -1) for x in (weight, gradient))
+        rows = np.round(rows / (np.max(np.abs(rows), initial=0) or 1.0), 9) + 0.0  # which makes 0 of -0
+        groups: dict[bytes, list[int]] = {}
+        for i in range(length):
+            groups.setdefault(rows[i].tobytes(), []).append(i)
+        for group in groups.values():
+            apart = np.max(np.abs(slopes[group] - slopes[group[0]]), initial=0)
+            if len(group) > 1 and apart <= 1e-6 * np.max(np.abs(slopes[group]), initial=0) and np.any(slopes[group]):
+                found.append(Units(axis, tuple(group), length))
+    return max(found, key=lambda units: len(units.indices), default=None)
+
+
 class Reasons:
     """Finds the cause of a gradient among the operations that computed a loss.
 
@@ -77,6 +102,34 @@ class Reasons:
         """Why a parameter's gradient, or the gradient of some units, is zero."""
         edges = self._flow.sources(parameter, lambda g: g is None or _is_zero(g, units))
         return _joined([self._lost(edge, units) for edge in edges], f", for {units}" if units else "")
+
+    def of_cancelling(self, parameter: Tensor) -> Cause | None:
+        """Why a gradient is 0 but for rounding: contributions that cancel, because the loss does not see a shift."""
+        for edge in self._flow.way(parameter):
+            if self._flow.cancels(edge):
+                text = f"its gradient is 0 but for rounding: contributions cancel in {edge[0].op.name}"
+                why = self._blind(edge[0])
+                return self._cause(edge[0], f"{text}, since {why}" if why else text)
+        return None
+
+    def _blind(self, result: Tensor) -> str:
+        """What behind a result does not see that all numbers along an axis move alike."""
+        names: list[str] = []
+        ahead, seen = [result], {result}
+        while ahead and len(names) < _BEHIND:
+            x = ahead.pop(0)
+            names.append(x.op.name if x.op is not None else "")
+            new = [y for y in self._flow.uses.get(x, ()) if y not in seen]
+            seen.update(new)
+            ahead += new
+        for name in names:
+            if name in _BLIND:
+                return f"{name} {_BLIND[name]}"
+        if {"exp", "sum", "divide"} <= {*names}:
+            return f"exp / sum(exp), a softmax, {_BLIND['softmax']}"
+        if {"mean", "subtract"} <= {*names}:
+            return "a mean is subtracted after it"
+        return ""
 
     def of_not_finite(self, parameter: Tensor) -> Cause:
         """The operation that made a NaN or an infinity from finite values or gradients."""

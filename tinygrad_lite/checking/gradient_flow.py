@@ -61,6 +61,18 @@ class Flow:
         before = size(self.gradients[result])
         return size(self.handed[edge]) / before if before else 0.0
 
+    def cancels(self, edge: Edge) -> bool:
+        """Whether an operation's contribution is 0 up to rounding, and for other upstream gradients is not."""
+        result, x = edge
+        handed, g = self.handed.get(edge), self.gradients.get(result)
+        if handed is None or g is None or not np.size(g) or np.asarray(handed).dtype.kind != "f":
+            return False
+        parts: dict[Tensor, Any] = {}
+        with np.errstate(all="ignore"):
+            others = np.abs(g) * np.random.default_rng(0).uniform(0.5, 1.5, np.shape(g)).astype(g.dtype)
+            contribute(result, others, parts)
+        return size(handed) < 64 * float(np.finfo(np.asarray(handed).dtype).eps) * size(whole(parts[x]))
+
 
 def flow(loss: Tensor) -> Flow:
     """The gradients of all tensors behind a loss; no tensor is written to, and the graph stays."""
