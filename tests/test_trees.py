@@ -82,3 +82,16 @@ def test_deep_containers_work(kind: str) -> None:
     tree = nested(KINDS[kind], trees.DEEPEST - 5)
     assert trees.leaves(tg.grad(total)(tree)) == [1.0]
     assert trees.leaves(tg.jvp(lambda x: x, (tree,), (tree,))[1]) == [2.0]
+
+
+def test_a_tuple_that_holds_one_type_alone_becomes_a_plain_one() -> None:
+    class Sizes(tuple[int, ...]):
+        def __new__(cls, sizes: Any) -> Any:
+            if not all(isinstance(size, int) for size in sizes):
+                raise TypeError("integers only")
+            return super().__new__(cls, sizes)
+
+    sizes = Sizes([2, 3])
+    assert trees.leaves(sizes) == [2, 3]
+    assert trees.map_leaves(str, sizes) == ("2", "3")
+    assert type(trees.map_leaves(lambda size: size + 1, sizes)) is Sizes

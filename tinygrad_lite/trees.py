@@ -150,7 +150,10 @@ def _rebuilt(tree: Any, children: dict[Any, Any]) -> Any:
     if isinstance(tree, tuple) and hasattr(tree, "_fields"):
         return type(tree)(*children.values())
     if isinstance(tree, (tuple, list)):
-        return type(tree)(list(children.values()))
+        try:
+            return type(tree)(list(children.values()))
+        except TypeError:  # it holds values of one type alone, as PyTorch's sizes do
+            return tuple(children.values())
     same_kind = copy(tree)
     if isinstance(tree, dict):
         same_kind.update(children)

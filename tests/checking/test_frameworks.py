@@ -170,6 +170,15 @@ class TestFunctionsOfTensors:
         assert wrong(report) == {"x"}
         assert not check(lambda x: (x**2).detach().sum(), drawn(3, dtype=torch.float64)).ok
 
+    def test_what_is_returned_only_to_be_looked_at(self) -> None:
+        report = check(lambda x: ((x**3).sum(), {"norm": x.norm().detach()}), drawn(3))
+        assert report.ok, str(report)
+        assert report["x"].gradient.shape == (1, 3)
+        assert "result 1 does not require a gradient: left out" in report.remarks
+
+    def test_a_size_among_the_arguments(self) -> None:
+        assert check(torch.reshape, drawn(6), torch.Size([2, 3])).ok
+
     def test_a_module_in_a_closure(self) -> None:
         model = network(nn.Tanh())
         report = check(lambda x: model(x).sum(), drawn(2, 4))

@@ -42,7 +42,10 @@ def subject_of(
     if batched and (order == 2 or given.keys() & {"hvp", "jvp"}):
         raise UsageError("batched=True is of first derivatives in reverse mode: leave out order=2, jvp= and hvp=")
     if program:
-        program.widen(with_gradient=given.keys() <= {"hvp"})
+        is_the_librarys = given.keys() <= {"hvp"}
+        if is_the_librarys:
+            program.leave_out_detached()
+        program.widen(is_the_librarys)
         given = {name: program.given(value) for name, value in given.items()}
     hvp, gradient = given.pop("hvp", None), given.pop("gradient", None)
     rules: Given | None = Products(**given) if given else None if gradient is None else Gradient(gradient)

@@ -56,6 +56,9 @@ class Program:
         """The relative spacing of the numbers that it computes with."""
         return EPSILON if self.runs_wide else self.own_epsilon
 
+    def leave_out_detached(self) -> None:
+        """Leave out the results that have no gradient because they are not meant to have one."""
+
     def widen(self, with_gradient: bool) -> None:
         """Run in the first of the dtypes that there are in which the results are the same, but for rounding."""
         if not self._dtypes():

@@ -1,7 +1,7 @@
 """Functions and modules of PyTorch for the gradient checker."""
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from copy import copy, deepcopy
 from typing import Any, Self
@@ -39,8 +39,17 @@ class TorchProgram(Program):
             if isinstance(x, torch.Tensor) and x.dtype.is_floating_point and not self._varies(x)
         ]
         self.remarks += [f"{path} does not require a gradient: held fixed" for path in held]
+        self._detached: Collection[int] = ()
         self._kinds = {x.dtype for leaf in leaves for x in _tensors(leaf) if _is_numeric(x)}
         self.own_epsilon = max((torch.finfo(kind).eps for kind in self._kinds), default=0.0)
+
+    def leave_out_detached(self) -> None:
+        """Leave out results that do not require a gradient, if others do, as a measure that is only looked at."""
+        with self._running(self.inputs, None, True) as (_, results):
+            require = [y.requires_grad for y in trees.leaves(results)]
+        if any(require):
+            self._detached = {i for i, requires in enumerate(require) if not requires}
+            self.remarks += [f"result {i} does not require a gradient: left out" for i in sorted(self._detached)]
 
     def preserved(self) -> AbstractContextManager[Any]:
         """A block after which the states of PyTorch's random generators are as they were."""
@@ -78,6 +87,8 @@ class TorchProgram(Program):
             ):
                 ends = trees.leaves(results)
                 moves = [forward_ad.unpack_dual(y).tangent for y in ends]
+                if all(move is None for move in moves):  # as of an operation that has no rule for it
+                    raise NotImplementedError("forward mode does not reach the results")
                 return [np.zeros(y.shape) if move is None else _numpy(move) for y, move in zip(ends, moves)]
         except RuntimeError as error:  # NotImplementedError is one
             raise NotImplementedError(str(error)) from error
@@ -111,6 +122,8 @@ class TorchProgram(Program):
             leaves, arguments = self._tensors(inputs, dtype, with_history, tangents, stack)
             copies = trees.map_leaves(lambda x: x.clone() if isinstance(x, torch.Tensor) else x, arguments)
             results = self._checked(self._f(*copies), _is_numeric)  # it may write into its copies
+            numbers = iter(range(len(trees.leaves(results))))
+            results = trees.map_leaves(lambda y: None if next(numbers) in self._detached else y, results)
             if self._weights is not None:
                 results = self._gradients(leaves, trees.leaves(results), self._weights, create_graph=True)
             yield leaves, results
@@ -238,9 +251,9 @@ def _as_wide(own: torch.dtype, dtype: torch.dtype | None) -> torch.dtype:
 
 
 def _numpy(x: torch.Tensor) -> Array:
-    """A copy in NumPy; bfloat16, which NumPy does not have, becomes float32."""
-    x = x.detach().cpu().resolve_conj().resolve_neg()
-    return np.array((x.float() if x.dtype is torch.bfloat16 else x).numpy())
+    """A copy in NumPy; what NumPy does not have becomes float32 or complex64."""
+    known = {torch.bfloat16: torch.float32, torch.complex32: torch.complex64}.get(x.dtype, x.dtype)
+    return np.array(x.to(known).numpy(force=True))
 
 
 def _as_numpy(x: Any) -> Any:
