@@ -28,7 +28,7 @@ class TorchProgram(Program):
             self.name = type(f).__name__
             self.names = [*argument_names(f.forward, len(inputs)), ""]
             self._f, inputs = _called_last, (*inputs, f)
-        self._originals = trees.map_leaves(_copied, tuple(inputs))
+        self._originals = trees.map_leaves(lambda x: _Copy(x) if isinstance(x, torch.nn.Module) else x, tuple(inputs))
         leaves = trees.leaves(self._originals)
         self._some_require_gradients = any(isinstance(x, torch.Tensor) and x.requires_grad for x in leaves)
         self.inputs = trees.map_leaves(self._opened, self._originals)
@@ -156,9 +156,9 @@ class TorchProgram(Program):
             return forward_ad.make_dual(x, torch.as_tensor(np.array(next(moves))).to(x))
 
         def argument(x: Any) -> Any:
-            if isinstance(x, torch.nn.Module):
-                own = {name: tensor_at(parameter) for name, parameter in _parameters(x).items()}
-                return stack.enter_context(_holding(x, own, dtype))
+            if isinstance(x, _Copy):
+                own = {id(parameter): tensor_at(parameter) for parameter in x.parameters.values()}
+                return stack.enter_context(x.holding(own, dtype))
             if isinstance(x, torch.Tensor) and self._varies(x):
                 return tensor_at(x)
             next(remaining)
@@ -171,8 +171,8 @@ class TorchProgram(Program):
 
     def _opened(self, x: Any) -> Any:
         """What stands for an argument outside PyTorch."""
-        if isinstance(x, torch.nn.Module):
-            return {name: _numpy(parameter) for name, parameter in _parameters(x).items()}
+        if isinstance(x, _Copy):
+            return {name: _numpy(parameter) for name, parameter in x.parameters.items()}
         return _numpy(x) if isinstance(x, torch.Tensor) and self._varies(x) else Held(x)
 
 
@@ -190,11 +190,35 @@ def _called_last(*arguments: Any) -> Any:
     return module(*inputs)
 
 
-def _copied(x: Any) -> Any:
-    try:
-        return deepcopy(x) if isinstance(x, torch.nn.Module) else x
-    except RuntimeError:  # it holds the result of a computation
-        return x
+class _Copy:
+    """A copy of a module, or, if PyTorch cannot copy it, the module itself.
+
+    Attributes:
+        parameters: the parameters that are not frozen.
+    """
+
+    def __init__(self, module: torch.nn.Module) -> None:
+        try:
+            self._module = deepcopy(module)
+        except RuntimeError:  # it holds the result of a computation
+            self._module = module
+        self.parameters = {name: x for name, x in self._module.named_parameters() if x.requires_grad}
+        self._parts = [(part, dict(part._parameters), dict(part._buffers)) for part in self._module.modules()]
+
+    @contextmanager
+    def holding(self, tensors: Mapping[int, torch.Tensor], dtype: torch.dtype | None) -> Iterator[torch.nn.Module]:
+        """A block in which the module holds other tensors as these parameters, and copies as its buffers."""
+        try:
+            for part, parameters, buffers in self._parts:
+                for name, x in parameters.items():
+                    part._parameters[name] = tensors[id(x)] if id(x) in tensors else _widened(x, dtype)
+                for name, x in buffers.items():
+                    part._buffers[name] = None if x is None else _widened(x, dtype).clone()
+            yield self._module
+        finally:
+            for part, parameters, buffers in self._parts:
+                part._parameters.update(parameters)
+                part._buffers.update(buffers)
 
 
 def _is_numeric(x: Any) -> bool:
@@ -202,12 +226,7 @@ def _is_numeric(x: Any) -> bool:
 
 
 def _tensors(x: Any) -> list[torch.Tensor]:
-    return list(_parameters(x).values()) if isinstance(x, torch.nn.Module) else [x] * isinstance(x, torch.Tensor)
-
-
-def _parameters(module: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """The parameters that are not frozen."""
-    return {name: x for name, x in module.named_parameters() if x.requires_grad}
+    return list(x.parameters.values()) if isinstance(x, _Copy) else [x] * isinstance(x, torch.Tensor)
 
 
 @contextmanager
@@ -219,24 +238,6 @@ def _default(dtype: torch.dtype) -> Iterator[None]:
         yield
     finally:
         torch.set_default_dtype(before)
-
-
-@contextmanager
-def _holding(
-    module: torch.nn.Module, tensors: Mapping[str, torch.Tensor], dtype: torch.dtype | None
-) -> Iterator[torch.nn.Module]:
-    """A block in which a module holds other tensors as its parameters, and copies as its buffers."""
-    replaced = {id(x): tensors[name] for name, x in module.named_parameters() if name in tensors}
-    before = [(part, dict(part._parameters), dict(part._buffers)) for part in module.modules()]
-    for part, parameters, buffers in before:
-        part._parameters.update({n: replaced.get(id(x), _widened(x, dtype)) for n, x in parameters.items()})
-        part._buffers.update({n: None if x is None else _widened(x, dtype).clone() for n, x in buffers.items()})
-    try:
-        yield module
-    finally:
-        for part, parameters, buffers in before:
-            part._parameters.update(parameters)
-            part._buffers.update(buffers)
 
 
 def _widened(x: Any, dtype: torch.dtype | None) -> Any:
