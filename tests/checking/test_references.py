@@ -140,6 +140,7 @@ def test_a_jump_is_told_from_what_is_only_steep(size: float) -> None:
         return float(np.exp(t) + size * (t > 0.1234))
 
     assert size / 4 < jump(jumping, 1e-15) < 2 * size
+    assert jump(lambda t: float(np.exp(t) + size / (t - 0.1234)), 1e-15) == 0
     assert jump(lambda t: float(np.exp(t) + size * abs(t - 0.1234)), 1e-15) == 0
     assert jump(lambda t: float(np.exp(t) + size * bell((t - 0.1) / 1e-3)), 1e-15) == 0
 

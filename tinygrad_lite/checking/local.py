@@ -28,7 +28,7 @@ def fault_of(step: Step) -> tuple[Step, str] | None:
     with np.errstate(all="ignore"):
         value = np.asarray(step.op.forward(*arrays, **step.params), float)[()]
         for i, x in enumerate(arrays):
-            if x is None or np.result_type(x).kind != "f" or not np.size(x) or step.op.vjps[i] is None:
+            if x is None or np.asarray(x).dtype.kind != "f" or not np.size(x) or step.op.vjps[i] is None:
                 continue
             local = _Local(step, i, arrays, value)
             try:

@@ -340,10 +340,10 @@ def jump(f: Callable[[float], float], noise: float) -> float:
     while stays < STAYS:
         bent = np.abs(np.diff(values, n=6)) / 20  # the largest factor in the sum
         k = int(np.argmax(np.nan_to_num(bent, posinf=0)))
+        if not 10 * noise < bent[k] < 1.5 * size:  # it vanishes, or is a pole, whose sides are ever further apart
+            return 0.0
         stays = stays + 1 if bent[k] > 0.75 * size else 0
         size = float(bent[k])
-        if not size > 10 * noise:
-            return 0.0
         points, values = points[k : k + 7], values[k : k + 7]
         between = (points[1:] + points[:-1]) / 2
         values = np.insert(values, range(1, 7), [f(float(t)) for t in between])
