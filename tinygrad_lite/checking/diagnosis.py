@@ -21,7 +21,7 @@ from tinygrad_lite.checking.subject import GradientOf
 from tinygrad_lite.checking.trace import Trace
 from tinygrad_lite.readers.recording import Step
 
-_LONG = 3000  # the largest number of operations for which mistakes are tried on the whole
+_LONG = 1000  # the largest number of operations for which mistakes are tried on the whole
 _LARGE = 3_000_000  # the largest number of operations times entries
 _OTHERS = 2  # the number of other points at which an explanation must hold as well
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.checking.composites import branches, composites, products
+from tinygrad_lite.checking.forwards import Replaced, forwards
 from tinygrad_lite.checking.gradient_flow import size
 from tinygrad_lite.checking.local import same
 from tinygrad_lite.checking.mistakes import counts
@@ -107,14 +108,20 @@ class _Search:
         best = _best([match for match in self._single() if match])
         if best and best.explained == best.changed == set(self._left):
             return best
-        return _best([match for match in (best, *self._repeated()) if match])
+        best = _best([match for match in (best, *self._repeated()) if match])
+        if best and best.explained == best.changed == set(self._left):
+            return best
+        return _best([match for match in (*self._of_other_values(), best) if match])
 
-    def _verified(self, sentence: str, rank: float, step: int, changes: Changes) -> Match | None:
+    def _verified(
+        self, sentence: str, rank: float, step: int, changes: Changes, replaced: Replaced | None = None
+    ) -> Match | None:
         """What a mistake explains, here and at the other points."""
         explained, changed = frozenset(self._left), frozenset[int]()
         for point, view in zip(self._points, self._views):
             try:
-                pulled = point.trace.back(point.weights, self._base | changes).of_variables
+                trace = point.trace.rerun(replaced) if replaced else point.trace
+                pulled = trace.back(point.weights, self._base | changes).of_variables
             except Exception:  # a mistake that fits one operation may not fit another
                 return None
             before = view.done.of_variables
@@ -140,7 +147,7 @@ class _Search:
                 continue
             sentence, place = suspect.sentence, suspect.place
             if factor != 1:
-                sentence = f"{sentence}, {factor:.6g} times" if sentence else ratio_words(factor, self._sizes)
+                sentence = f"{sentence}, {factor:.6g} times" if sentence else _guessed(ratio_words(factor, self._sizes))
             changes = place.changes(partial(_times, factor, suspect))
             yield self._verified(sentence, suspect.rank + 0.4 * (factor != 1), place.step(self._trace), changes)
         for sentence, k, changes in branches(self._done):
@@ -189,7 +196,10 @@ class _Search:
                     u, w, times = w, u, -times
                 there, missing = values[u][0], values[w][0]
                 many = "" if times == 1 else f", {times:.6g} times"
+                reduces = [size(g - times * arrays[w]) < size(g), size(g + times * arrays[u]) < size(g)]
                 if there and missing:
+                    if not (any(reduces) or own[u]):  # neither is a part of the gradient
+                        continue
                     rank = 5.6 - 0.5 * (own[u] or own[w]) - 0.5 * ("1" not in (there, missing))
                     if size(g - times * arrays[w]) > size(g + times * arrays[u]):  # what is there is subtracted
                         there, missing = missing, there
@@ -198,7 +208,7 @@ class _Search:
                     rank, sentence = 5.5, PENALTY.format(times)
                 else:
                     rank = 5.5 - 0.65 * (times == 1)
-                    how = "added" if there else "missing"
+                    how = "missing" if any(reduces) else "added" if there else "subtracted"
                     sentence = f"in the gradient of {name}, {there or missing} is {how}{many}"
                 changes = place.changes(partial(_exchanged, times, values[u][1], values[w][1]))
                 yield self._verified(sentence, rank, place.step(self._trace), changes)
@@ -215,7 +225,7 @@ class _Search:
             for suspect in suspects:
                 changes = changes | suspect.place.changes(partial(_where_it_fits, suspect))
             middle = suspects[len(suspects) // 2]
-            sentence = f"{middle.sentence}, each of the {len(suspects)} times that the line is run"
+            sentence = middle.sentence + _each(suspects)
             yield self._verified(sentence, middle.rank, middle.place.step(self._trace), changes)
 
     def _together(self) -> Iterator[list[Suspect]]:
@@ -234,6 +244,17 @@ class _Search:
                 for suspect in across.get(k, ()):
                     by_key.setdefault(suspect.key, []).append(suspect)
             yield from (suspects for suspects in by_key.values() if len(suspects) > 1)
+
+    def _of_other_values(self) -> Iterator[Match | None]:
+        """A gradient whose formula is right, but not the values that it is computed from."""
+        if 6 * len(self._trace.steps) ** 2 > _WORK:
+            return
+        for numbers in ([k] for k in range(len(self._trace.steps))):
+            for sentence, replaced in forwards(self._trace, numbers):
+                yield self._verified(sentence, 3.5, numbers[0], UNCHANGED, replaced)
+        for numbers in self._trace.repeats:
+            for sentence, replaced in forwards(self._trace, numbers):
+                yield self._verified(sentence + _each(numbers), 3.5, numbers[0], UNCHANGED, replaced)
 
 
 class _View:
@@ -321,8 +342,18 @@ class _View:
 
 def _explains(gradient: Array, found: Array, before: Array) -> bool:
     """Whether a gradient is the one that was found, and leaves little of what it differs in from the one before."""
-    left = np.max(np.abs(gradient - found), initial=0)
-    return same(gradient, found, TOLERANCE) and bool(left <= _SHARE * np.max(np.abs(found - before), initial=0))
+    if not same(gradient, found, TOLERANCE):
+        return False
+    return bool(np.max(np.abs(gradient - found)) <= _SHARE * np.max(np.abs(found - before)))
+
+
+def _guessed(words: str) -> str:
+    """The words for a ratio, and that it may be of other numbers that are as large."""
+    return f"{words}?" if "in place of a" in words else words
+
+
+def _each(times: Sequence[Any]) -> str:
+    return f", each of the {len(times)} times that the line is run"
 
 
 def _rounded(factor: float) -> float:

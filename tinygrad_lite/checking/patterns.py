@@ -23,6 +23,7 @@ from tinygrad_lite.engine.op import Array
 TOLERANCE = 1e-6
 SMALL = 1e-4  # a difference, relative to the largest entry, that may be the error of a method, and no mistake
 PENALTY = "{:.6g} times the array itself is added: a penalty on its square, which the function does not have"
+_BY_VALUE = 5  # the smallest number of entries that are told from as many others by their values
 _NAMED = {"π": pi, "√2": 2**0.5, "√π": pi**0.5, "√(2π)": (2 * pi) ** 0.5, "e": e, "ln 2": log(2), "ln 10": log(10)}
 
 
@@ -146,34 +147,37 @@ def _where(gradient: Array, reference: Array, x: Array) -> str:
     """The set of entries that are wrong, if it has a description, and what they are there."""
     with np.errstate(all="ignore"):
         wrong = np.abs(gradient - reference) > TOLERANCE * np.max(np.abs(reference))
-    if not 2 <= np.sum(wrong) <= np.size(wrong) - 2:
+    count = int(np.sum(wrong))
+    fewest = min(count, np.size(wrong) - count)
+    if fewest < 2:
         return ""
-    for words, mask in _masks(reference, x):
-        if np.array_equal(wrong, mask):
+    for by_value, words, mask in _masks(reference, x):
+        if fewest >= (_BY_VALUE if by_value else 2) and np.array_equal(wrong, mask):
             ratio = constant_ratio(gradient[wrong], reference[wrong])
             return f"it is wrong exactly {words}" + ("" if ratio is None else f", where {ratio_words(ratio, ())}")
     return ""
 
 
-def _masks(reference: Array, x: Array) -> Iterator[tuple[str, Array]]:
-    yield "where the variable is negative", x < 0
-    yield "where the variable is positive", x > 0
-    yield "where the variable is below -1 or above 1", np.abs(x) > 1
-    yield "where the variable is between -1 and 1", np.abs(x) < 1
-    yield "where the derivative is negative", reference < 0
-    yield "where the derivative is positive", reference > 0
+def _masks(reference: Array, x: Array) -> Iterator[tuple[bool, str, Array]]:
+    """Sets of entries, and whether they are told by values, which may be so by chance."""
+    yield True, "where the variable is negative", x < 0
+    yield True, "where the variable is positive", x > 0
+    yield True, "where the variable is below -1 or above 1", np.abs(x) > 1
+    yield True, "where the variable is between -1 and 1", np.abs(x) < 1
+    yield True, "where the derivative is negative", reference < 0
+    yield True, "where the derivative is positive", reference > 0
     shape = np.shape(reference)
     if len(shape) > 1 and shape[-1] == shape[-2]:
         whole = np.ones(shape, bool)
-        yield "on the diagonal", whole & np.eye(shape[-1], dtype=bool)
-        yield "off the diagonal", whole & ~np.eye(shape[-1], dtype=bool)
-        yield "below the diagonal", np.tril(whole, -1)
-        yield "above the diagonal", np.triu(whole, 1)
+        yield False, "on the diagonal", whole & np.eye(shape[-1], dtype=bool)
+        yield False, "off the diagonal", whole & ~np.eye(shape[-1], dtype=bool)
+        yield False, "below the diagonal", np.tril(whole, -1)
+        yield False, "above the diagonal", np.triu(whole, 1)
     for axis, size in enumerate(shape):
         index = np.arange(size).reshape([-1 if k == axis else 1 for k in range(len(shape))])
         for at in range(size) if len(shape) > 1 and size < 100 else ():
-            yield f"at index {at} of axis {axis}", np.broadcast_to(index == at, shape)
-            yield f"everywhere but at index {at} of axis {axis}", np.broadcast_to(index != at, shape)
+            yield False, f"at index {at} of axis {axis}", np.broadcast_to(index == at, shape)
+            yield False, f"everywhere but at index {at} of axis {axis}", np.broadcast_to(index != at, shape)
 
 
 def _unknown(*_: Any) -> Array:

@@ -140,7 +140,8 @@ def at_edge(done: Pass, edge: Edge) -> Iterator[Suspect]:
     if len(trace.uses[place.target(trace)]) > 1:
         yield Suspect("part", PART, 0.0, place, lambda done, c: np.zeros_like(c.right))
     for number, mistake in enumerate(mistakes(c)):
-        yield Suspect((mistake.sentence, number), *_said(mistake.sentence, c), place, partial(_made, mistake))
+        said = _said(mistake.sentence, c, all(n is None for j, n in enumerate(trace.inputs[edge[0]]) if j != edge[1]))
+        yield Suspect((mistake.sentence, number), *said, place, partial(_made, mistake))
     yield Suspect("ratio", "", 2.0, place, lambda done, c: c.right, True)
     yield Suspect("running", RUNNING, 4.0, place, partial(_running_total, edge))
     yield from _other_values(trace, place, c)
@@ -308,10 +309,16 @@ def _unknown(*_: Any) -> Array:
     raise NotImplementedError
 
 
-def _said(sentence: str, c: Contribution) -> tuple[str, float]:
-    """What is said of a mistake in an operation like this one, and its rank."""
+def _said(sentence: str, c: Contribution, is_only_value: bool = False) -> tuple[str, float]:
+    """What is said of a mistake in an operation like this one, whose other arguments may be constants, and its rank."""
     name = c.op.name if c.op is not None else ""
-    if sentence == LOCAL and c.op is not None and c.op.derivatives and np.shape(c.right) == np.shape(c.g):
+    if (
+        sentence == LOCAL
+        and is_only_value
+        and c.op is not None
+        and c.op.derivatives
+        and np.shape(c.right) == np.shape(c.g)
+    ):
         slopes = np.broadcast_to(c.again(np.ones_like(c.g), c.y, c.arrays, c.params), np.shape(c.right))
         if slopes.size and np.all(slopes == slopes.flat[0]):
             slope = float(slopes.flat[0])
@@ -326,6 +333,8 @@ def _said(sentence: str, c: Contribution) -> tuple[str, float]:
         return sentence, 1.0
     if sentence.endswith(SHORT[-1]):
         return sentence, 2.5
+    if "in place of a" in sentence:  # which the number alone suggests
+        sentence += "?"
     return sentence, 4.0 if "off by one" in sentence or "axis" in sentence else 3.0
 
 

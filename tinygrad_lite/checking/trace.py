@@ -6,6 +6,7 @@ point, has the same numbers, so that what explains a gradient at one point can b
 
 import re
 from collections.abc import Callable, Container, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
@@ -78,6 +79,7 @@ class Trace:
         self.uses: dict[int, list[Edge]] = {}
         self._edges: list[list[Edge]] = [[] for _ in variables]
         self.arrays = [step.arrays for step in steps]
+        self.values = [step.value for step in steps]
         for k, step in enumerate(steps):
             numbers = [self._numbers.get(id(x)) if isinstance(x, Tensor) else None for x in step.inputs]
             self.inputs.append(numbers)
@@ -94,7 +96,7 @@ class Trace:
         return self.inputs == other.inputs and [s.op for s in self.steps] == [s.op for s in other.steps]
 
     def value(self, n: int) -> Array:
-        return self.variables[n].data if n < len(self.variables) else self.steps[n - len(self.variables)].value
+        return self.variables[n].data if n < len(self.variables) else self.values[n - len(self.variables)]
 
     def made_by(self, n: int) -> int | None:
         """The operation that made a value."""
@@ -136,12 +138,29 @@ class Trace:
                     change = changes.edges.get((k, i))
                     if change is None and not keep:
                         arrays = self.arrays[k]
-                        part = applied(step, i, g, step.value, arrays, step.params, np.shape(arrays[i]))
+                        part = applied(step, i, g, self.values[k], arrays, step.params, np.shape(arrays[i]))
                     else:
-                        contribution = done.contributions[k, i] = _contribution(step, i, g, self.arrays[k])
+                        contribution = done.contributions[k, i] = _contribution(
+                            step, i, g, self.values[k], self.arrays[k]
+                        )
                         part = contribution.right if change is None else change(done, contribution)
                     add(target, part)
         return done
+
+    def rerun(self, replaced: Mapping[int, Callable[[Sequence[Array]], Array]]) -> "Trace":
+        """The same operations on other values: some give what these functions make of their arguments."""
+        new = copy(self)
+        new.values, new.arrays = list(self.values), list(self.arrays)
+        with np.errstate(all="ignore"):
+            for k, step in enumerate(self.steps):
+                made = [None if n is None else self.made_by(n) for n in self.inputs[k]]
+                if any(j is not None and new.values[j] is not self.values[j] for j in made):
+                    new.arrays[k] = [x if j is None else new.values[j] for x, j in zip(self.arrays[k], made)]
+                if k in replaced:
+                    new.values[k] = replaced[k](new.arrays[k])
+                elif new.arrays[k] is not self.arrays[k]:
+                    new.values[k] = step.op.forward(*new.arrays[k], **step.params)
+        return new
 
     def tangents(self, directions: Sequence[Array], cut: Container[Edge] = ()) -> list[Array | None]:
         """How each value changes when the variables move along these directions, and nothing passes some edges."""
@@ -176,7 +195,7 @@ class Trace:
     def array(self, edge: Edge) -> Array:
         """The array that an operation was given, or, for argument -1, its result."""
         k, i = edge
-        return self.steps[k].value if i < 0 else self.arrays[k][i]
+        return self.values[k] if i < 0 else self.arrays[k][i]
 
     def number(self, edge: Edge) -> int | None:
         """The number of the value at an edge; None for a constant."""
@@ -214,7 +233,7 @@ def _breaks(numbers: Sequence[int]) -> list[int]:
     return [j + 1 for j, (a, b) in enumerate(pairwise(numbers)) if b != a + 1]
 
 
-def _contribution(step: Step, i: int, g: Array, arrays: Sequence[Array]) -> Contribution:
+def _contribution(step: Step, i: int, g: Array, y: Array, arrays: Sequence[Array]) -> Contribution:
     """The contribution of an operation's own rule to an argument."""
     shape = np.shape(arrays[i])
 
