@@ -1,6 +1,7 @@
 """The gradient checker on functions and modules of PyTorch and JAX, with their own arrays and parameters."""
 
 import copy
+import warnings
 from typing import Any
 
 import numpy as np
@@ -113,7 +114,7 @@ class TestModules:
     def test_recurrent_ones(self, layer: Any) -> None:
         torch.manual_seed(0)
         report = check(lambda module, x: module(x)[0], layer(), drawn(3, 1, 4))
-        assert report.ok, str(report)
+        assert not wrong(report), str(report)
         assert "module.weight_ih_l0" in paths(report)
 
     def test_parametrizations(self) -> None:
@@ -174,6 +175,23 @@ class TestFunctionsOfTensors:
         assert report.ok, str(report)
         assert report["x"].gradient.shape == (1, 3)
         assert "result 1 does not require a gradient: left out" in report.remarks
+
+    def test_a_function_that_differentiates(self) -> None:
+        def residual(model: Any, x: Any) -> Any:
+            x = x.requires_grad_()
+            (slope,) = torch.autograd.grad(model(x).sum(), x, create_graph=True)
+            return (slope**2).mean()
+
+        model = nn.Sequential(nn.Linear(1, 4), nn.Tanh(), nn.Linear(4, 1))
+        report = check(residual, model, drawn(3, 1))
+        assert not wrong(report), str(report)
+        assert Verdict.RIGHT in report.counts()
+
+    def test_a_function_that_raises_outside_its_domain(self) -> None:
+        def f(a: Any) -> Any:
+            return torch.linalg.cholesky(a @ a.T + (a.sum() - 1) * torch.eye(2)).diagonal().log().sum()
+
+        assert not wrong(check(f, torch.tensor([[1.0, 0.2], [0.3, -0.5]])))
 
     def test_a_size_among_the_arguments(self) -> None:
         assert check(torch.reshape, drawn(6), torch.Size([2, 3])).ok
@@ -287,6 +305,10 @@ class TestFunctionsOfTensors:
             check(lambda x: None, drawn(3))
         with pytest.raises(InputError, match="wrt= names 'weight', which is no variable; there are input"):
             check(network(), drawn(2, 4), wrt="weight")
+        with warnings.catch_warnings(action="ignore"):  # TorchScript is deprecated
+            scripted = torch.jit.script(network())
+        with pytest.raises(UsageError, match="a module of TorchScript cannot be run with other parameters"):
+            check(scripted, drawn(2, 4))
 
 
 @pytest.mark.filterwarnings("error")
@@ -319,6 +341,31 @@ class TestFunctionsOfJax:
         report = check(f, {"b": jnp.ones(2), "a": (2.0, jnp.arange(3.0))}, jnp.array([0, 2]))
         assert report.ok, str(report)
         assert paths(report) == ["p.b", "p.a.0", "p.a.1"]
+
+    def test_containers_that_only_jax_knows(self) -> None:
+        @jax.tree_util.register_pytree_with_keys_class
+        class Layer:
+            def __init__(self, weight: Any) -> None:
+                self.weight = weight
+
+            def tree_flatten_with_keys(self) -> Any:
+                return [(jax.tree_util.GetAttrKey("weight"), self.weight)], None
+
+            @classmethod
+            def tree_unflatten(cls, _: Any, leaves: Any) -> Any:
+                return cls(*leaves)
+
+        report = check(lambda p, x: Layer(jnp.tanh(p[0].weight * x)), [Layer(jnp.ones(2))], np.arange(2.0))
+        assert report.ok, str(report)
+        assert paths(report) == ["p.0.weight", "x"]
+
+    def test_a_loop_that_takes_no_float64(self) -> None:
+        def f(x: Any) -> Any:
+            return jax.lax.scan(lambda c, a: (jnp.tanh(c + a), c * a), jnp.float32(0.1), x)[1]
+
+        report = check(f, jnp.ones(4))
+        assert not wrong(report), str(report)
+        assert "does not run in float64" in str(report)
 
     def test_gradients_of_dicts_whose_keys_jax_sorts(self) -> None:
         def f(p: Any) -> Any:

@@ -12,7 +12,9 @@ from tinygrad_lite.checking.frameworks.program import Program as Program
 
 def program_of(f: Callable[..., Any], inputs: Sequence[Any]) -> Program | None:
     """A function with its arguments, if they belong to PyTorch or JAX; None otherwise."""
-    found = {library for x in (f, *trees.leaves(tuple(inputs))) for library in _libraries(x)}
+    leaves = [f, *trees.leaves(tuple(inputs))]
+    held = [x for leaf in leaves for x in getattr(leaf, "__dict__", {}).values()]  # by a container that only JAX knows
+    found = {library for x in [*leaves, *held] for library in _libraries(x)}
     if "torch" in found:
         from tinygrad_lite.checking.frameworks.torch import TorchProgram
 

@@ -1,8 +1,9 @@
 """Functions of JAX for the gradient checker."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from copy import copy
+from time import perf_counter
 from typing import Any, Self
 
 import jax
@@ -10,8 +11,11 @@ import numpy as np
 from jax import numpy as jnp
 
 from tinygrad_lite import trees
-from tinygrad_lite.checking.frameworks.program import Held, Program
+from tinygrad_lite.checking.frameworks.program import Held, Program, are_close
 from tinygrad_lite.engine.op import Array
+
+_UNCOMPILED = 6  # the first calls, which show whether a function is slow when all is loaded, and the same each time
+_SLOW = 0.002  # seconds; beyond, a function is compiled
 
 
 class JaxProgram(Program):
@@ -19,8 +23,11 @@ class JaxProgram(Program):
 
     def __init__(self, f: Callable[..., Any], inputs: Sequence[Any]) -> None:
         super().__init__(f, inputs)
-        self._originals = tuple(inputs)
+        self._containers = trees.map_leaves(lambda x: x if jax.tree_util.all_leaves([x]) else _Tree(x), tuple(inputs))
+        self._originals = trees.map_leaves(lambda x: x.leaves if isinstance(x, _Tree) else x, self._containers)
         self.inputs = trees.map_leaves(lambda x: _numpy(x) if _varies(x) else Held(x), self._originals)
+        self._compiled: dict[Any, Callable[..., Any]] = {}
+        self._calls = 0
         self._kinds = [jnp.result_type(x) for x in trees.leaves(self._originals) if _varies(x)]
         self.own_epsilon = max((float(jnp.finfo(kind).eps) for kind in self._kinds), default=0.0)
 
@@ -28,6 +35,7 @@ class JaxProgram(Program):
         """The gradient of the sum of the results with these weights, as a program of its own."""
         second = copy(self)
         second.name, second._weights = f"the gradient of {self.name}", weights
+        second._compiled = {}
         return second
 
     def _dtypes(self) -> Sequence[Any]:
@@ -36,7 +44,24 @@ class JaxProgram(Program):
 
     def _values(self, inputs: Sequence[Any], dtype: Any) -> Any:
         with _precision(dtype):
-            return trees.map_leaves(_numpy, self._results(*self._arrays(inputs, dtype)))
+            arrays = self._arrays(inputs, dtype)
+            if dtype in self._compiled:
+                return trees.map_leaves(_numpy, self._compiled[dtype](*arrays))
+            start = perf_counter()
+            results = trees.map_leaves(_numpy, self._results(*arrays))
+            self._calls += 1
+            if self._calls > _UNCOMPILED and perf_counter() - start > _SLOW:
+                self._compiled[dtype] = self._as_compiled(arrays, results)
+            return results
+
+    def _as_compiled(self, arrays: Sequence[Any], results: Any) -> Callable[..., Any]:
+        """The function that computes the results, compiled if that changes nothing but roundings."""
+        try:
+            compiled = jax.jit(self._results)
+            same = map(are_close, trees.leaves(results), map(_numpy, trees.leaves(compiled(*arrays))))
+            return compiled if all(same) else self._results
+        except Exception:  # it decides by values
+            return self._results
 
     def _pulled(self, inputs: Sequence[Any], weights: Sequence[Sequence[Array]], dtype: Any) -> list[list[Array]]:
         with _precision(dtype):
@@ -84,11 +109,29 @@ class JaxProgram(Program):
     def _in_place(self, arrays: Sequence[Any]) -> Any:
         """The arguments, with these arrays in place of those that vary."""
         remaining = iter(arrays)
-        return trees.map_leaves(lambda x: next(remaining) if _varies(x) else x, self._originals)
+        leaves = iter([next(remaining) if _varies(x) else x for x in trees.leaves(self._originals)])
+        return trees.map_leaves(lambda x: x.rebuilt(leaves) if isinstance(x, _Tree) else next(leaves), self._containers)
 
     def _arrays(self, inputs: Sequence[Any], dtype: Any) -> list[Any]:
         """The arrays that vary, in double precision or in their own dtypes."""
-        return [jnp.asarray(x, kind if dtype is None else None) for x, kind in zip(_varying(inputs), self._kinds)]
+        pairs = zip(_varying(inputs), self._kinds)
+        return [jnp.asarray(x, kind if dtype is None else np.result_type(dtype, kind)) for x, kind in pairs]
+
+
+class _Tree:
+    """A container that only JAX knows.
+
+    Attributes:
+        leaves: its leaves by path.
+    """
+
+    def __init__(self, container: Any) -> None:
+        pairs, self._shape = jax.tree_util.tree_flatten_with_path(container)
+        self.leaves = {jax.tree_util.keystr(path).lstrip("."): leaf for path, leaf in pairs}
+
+    def rebuilt(self, leaves: Iterator[Any]) -> Any:
+        """The same container with others in place of its leaves."""
+        return self._shape.unflatten([next(leaves) for _ in self.leaves])
 
 
 def _gradients(pull: Callable[..., Any], results: Any, weights: Sequence[Array]) -> list[Any]:

@@ -74,7 +74,7 @@ class Program:
             except Exception as error:  # in the user's code
                 reason = str(error).partition("\n")[0]
                 continue
-            if all(map(_are_close, own, wide)) or self._is_random(own):
+            if all(map(are_close, own, wide)) or self._is_random(own):
                 self._dtype = dtype
                 self.inputs = trees.map_leaves(_as_wide, self.inputs)
                 return
@@ -197,5 +197,6 @@ def _as_wide(x: Any) -> Any:
     return x if isinstance(x, Held) else x.astype(complex if np.iscomplexobj(x) else float)
 
 
-def _are_close(a: Array, b: Array) -> bool:
+def are_close(a: Array, b: Array) -> bool:
+    """Whether results are the same but for rounding."""
     return bool(np.allclose(a, b, rtol=0, atol=0.01 * np.max(np.abs(a), initial=0), equal_nan=True))

@@ -14,6 +14,7 @@ from tinygrad_lite import trees
 from tinygrad_lite.checking.arguments import argument_names
 from tinygrad_lite.checking.frameworks.program import Held, Program
 from tinygrad_lite.engine.op import Array
+from tinygrad_lite.errors import UsageError
 
 
 class TorchProgram(Program):
@@ -39,6 +40,7 @@ class TorchProgram(Program):
             if isinstance(x, torch.Tensor) and x.dtype.is_floating_point and not self._varies(x)
         ]
         self.remarks += [f"{path} does not require a gradient: held fixed" for path in held]
+        self._needs_history = False  # for its values
         self._detached: Collection[int] = ()
         self._kinds = {x.dtype for leaf in leaves for x in _tensors(leaf) if _is_numeric(x)}
         self.own_epsilon = max((torch.finfo(kind).eps for kind in self._kinds), default=0.0)
@@ -60,6 +62,7 @@ class TorchProgram(Program):
         """The gradient of the sum of the results with these weights, as a program of its own."""
         second = copy(self)
         second.name, second._weights = f"the gradient of {self.name}", weights
+        second._needs_history = True
         return second
 
     def _dtypes(self) -> Sequence[Any]:
@@ -67,7 +70,17 @@ class TorchProgram(Program):
         return (True, False) if self._kinds - {torch.float64, torch.complex128} else ()
 
     def _values(self, inputs: Sequence[Any], dtype: Any) -> Any:
-        with self._running(inputs, dtype, self._weights is not None) as (_, results):
+        if not self._needs_history:
+            try:
+                return self._results(inputs, dtype, False)
+            except RuntimeError:  # it differentiates itself, perhaps
+                results = self._results(inputs, dtype, True)
+                self._needs_history = True
+                return results
+        return self._results(inputs, dtype, True)
+
+    def _results(self, inputs: Sequence[Any], dtype: Any, with_history: bool) -> Any:
+        with self._running(inputs, dtype, with_history) as (_, results):
             return trees.map_leaves(_numpy, results)
 
     def _pulled(self, inputs: Sequence[Any], weights: Sequence[Sequence[Array]], dtype: Any) -> list[list[Array]]:
@@ -83,7 +96,7 @@ class TorchProgram(Program):
             with (
                 warnings.catch_warnings(action="ignore"),  # PyTorch's own
                 forward_ad.dual_level(),
-                self._running(inputs, self._dtype, self._weights is not None, parts) as (_, results),
+                self._running(inputs, self._dtype, self._needs_history, parts) as (_, results),
             ):
                 ends = trees.leaves(results)
                 moves = [forward_ad.unpack_dual(y).tangent for y in ends]
@@ -198,6 +211,8 @@ class _Copy:
     """
 
     def __init__(self, module: torch.nn.Module) -> None:
+        if isinstance(module, torch.jit.ScriptModule):
+            raise UsageError("a module of TorchScript cannot be run with other parameters: pass it as it was before")
         try:
             self._module = deepcopy(module)
         except RuntimeError:  # it holds the result of a computation
