@@ -39,6 +39,9 @@ def network(*between: Any) -> Any:
     return nn.Sequential(nn.Linear(4, 3), *between, nn.Linear(3, 1))
 
 
+_MODULE = nn.Sequential(nn.Linear(4, 1))
+
+
 class Cube(torch.autograd.Function):
     """With 2 in its rule where there should be a 3."""
 
@@ -196,12 +199,22 @@ class TestFunctionsOfTensors:
     def test_a_size_among_the_arguments(self) -> None:
         assert check(torch.reshape, drawn(6), torch.Size([2, 3])).ok
 
-    def test_a_module_in_a_closure(self) -> None:
-        model = network(nn.Tanh())
-        report = check(lambda x: model(x).sum(), drawn(2, 4))
-        assert not wrong(report)
+    def test_modules_that_a_function_reads_from_outside(self) -> None:
+        model = network(nn.BatchNorm1d(3), nn.Tanh())
+        weights = {"rows": drawn(5, 1)}
+        before = copy.deepcopy(model.state_dict())
+        for f in (lambda x: (model(x) * weights["rows"]).sum(), lambda x: _MODULE(x).sin().sum(), _MODULE.forward):
+            report = check(f, drawn(5, 4))
+            assert not wrong(report), str(report)
+            assert not report.remarks
+        assert check(lambda x: _MODULE(x).sum(), drawn(5, 4), gradient=lambda x: _MODULE[0].weight.expand(5, 4)).ok
+        torch.testing.assert_close(model.state_dict(), before, rtol=0, atol=0)
+        assert _MODULE[0].weight.dtype is torch.float32
+
+    def test_what_takes_no_float64(self) -> None:
+        report = check(lambda x: (x @ torch.ones(4, dtype=torch.float32)).sum(), drawn(2, 4))
+        assert not wrong(report), str(report)
         assert "does not run in float64" in str(report)
-        assert model[0].weight.dtype is torch.float32
 
     def test_random_numbers_that_depend_on_the_dtype(self) -> None:
         def f(x: Any) -> Any:

@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from copy import copy, deepcopy
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -12,9 +13,18 @@ from torch.autograd import forward_ad
 
 from tinygrad_lite import trees
 from tinygrad_lite.checking.arguments import argument_names
+from tinygrad_lite.checking.frameworks.closures import with_copies
 from tinygrad_lite.checking.frameworks.program import Held, Program
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import UsageError
+
+
+@dataclass(frozen=True)
+class _Precision:
+    """What is in float64 beside the arguments: tensors that a function makes, and those that it reads from outside."""
+
+    made: bool
+    read: bool
 
 
 class TorchProgram(Program):
@@ -29,6 +39,8 @@ class TorchProgram(Program):
             self.name = type(f).__name__
             self.names = [*argument_names(f.forward, len(inputs)), ""]
             self._f, inputs = _called_last, (*inputs, f)
+        self._reading_float64 = with_copies(self._f, True)
+        self._f = with_copies(self._f, False)
         self._originals = trees.map_leaves(lambda x: _Copy(x) if isinstance(x, torch.nn.Module) else x, tuple(inputs))
         leaves = trees.leaves(self._originals)
         self._some_require_gradients = any(isinstance(x, torch.Tensor) and x.requires_grad for x in leaves)
@@ -66,8 +78,13 @@ class TorchProgram(Program):
         return second
 
     def _dtypes(self) -> Sequence[Any]:
-        """Double precision, also for the tensors that the function makes, or, if need be, without them."""
-        return (True, False) if self._kinds - {torch.float64, torch.complex128} else ()
+        """Double precision, also for the tensors that the function makes, or, if need be, without them.
+
+        Where that is not enough, so are the modules and tensors that it reads from outside.
+        """
+        if not self._kinds - {torch.float64, torch.complex128}:
+            return ()
+        return [_Precision(made, read) for read in (False, True) for made in (True, False)]
 
     def _values(self, inputs: Sequence[Any], dtype: Any) -> Any:
         if not self._needs_history:
@@ -116,7 +133,8 @@ class TorchProgram(Program):
             with ExitStack() as stack:
                 leaves, arguments = self._tensors(inputs, self._dtype, True, None, stack)
                 kind = leaves[0].dtype
-                result = gradient(*arguments, *trees.map_leaves(lambda x: _tensor(x, kind), others))
+                f = with_copies(gradient, bool(self._dtype and self._dtype.read))
+                result = f(*arguments, *trees.map_leaves(lambda x: _tensor(x, kind), others))
             return trees.map_leaves(_as_numpy, result)
 
         return of_arrays
@@ -129,12 +147,13 @@ class TorchProgram(Program):
         with (
             torch.inference_mode(False),
             torch.set_grad_enabled(with_history),
-            _default(torch.float64 if dtype else torch.get_default_dtype()),
+            _default(torch.float64 if dtype and dtype.made else torch.get_default_dtype()),
             ExitStack() as stack,
         ):
             leaves, arguments = self._tensors(inputs, dtype, with_history, tangents, stack)
             copies = trees.map_leaves(lambda x: x.clone() if isinstance(x, torch.Tensor) else x, arguments)
-            results = self._checked(self._f(*copies), _is_numeric)  # it may write into its copies
+            f = self._reading_float64 if dtype and dtype.read else self._f
+            results = self._checked(f(*copies), _is_numeric)  # it may write into its copies
             numbers = iter(range(len(trees.leaves(results))))
             results = trees.map_leaves(lambda y: None if next(numbers) in self._detached else y, results)
             if self._weights is not None:
