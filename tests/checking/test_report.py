@@ -30,13 +30,15 @@ def report() -> Report:
 def test_text(report: Report) -> None:
     lines = str(report).splitlines()
     assert lines[0] == "gradcheck of cubes: FAILED (2 right, 4 wrong; by complex step)"
-    assert lines[1:5] == [
+    assert lines[1:7] == [
+        "  wrong: x.w (2×2)",
+        "  right: x.b (2)",
         "  ✗ x.w[0, 1]: wrong, 4 of 4 entries",
         "      gradient 24, should be 12",
         '      where: power, called at test_report.py:17: return np.sum(x["w"] ** 3) + np.sum(x["b"][labels])',
         "      why: a factor of 2 too much",
     ]
-    assert lines[5] == "  note: labels holds integers, which have no gradient: held fixed"
+    assert lines[7] == "  note: labels holds integers, which have no gradient: held fixed"
 
 
 def test_access(report: Report) -> None:

@@ -176,7 +176,8 @@ class _Search:
                 continue
             if not suspect.sentence and abs(factor - 1) < SMALL:
                 continue
-            if not certain and not (others and (suspect.sentence or name_of_ratio(factor, self._sizes))):
+            known = factor == 1 if suspect.sentence else name_of_ratio(factor, self._sizes)
+            if not certain and not (others and known):
                 continue
             if all(other.agrees(suspect, k, factor) for other in others):
                 return factor

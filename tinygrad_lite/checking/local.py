@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.checking import references
-from tinygrad_lite.checking.mistakes import INPUT, OUTPUT, Contribution, mistaken
+from tinygrad_lite.checking.mistakes import ARGUMENT, INPUT, OUTPUT, Contribution, mistaken
 from tinygrad_lite.checking.subject import EPSILON, Vector, random_weights
 from tinygrad_lite.engine.backward import fitted
 from tinygrad_lite.engine.op import Array, Deferred
@@ -129,7 +129,11 @@ class _Local:
         tolerance = 1e-7
         candidates = mistaken(right_contribution)
         for sentence, candidate in candidates:
-            if sentence != INPUT and same(contribution, candidate, tolerance) and not same(right, candidate, tolerance):
+            if (
+                sentence not in (INPUT, ARGUMENT)
+                and same(contribution, candidate, tolerance)
+                and not same(right, candidate, tolerance)
+            ):
                 return sentence
         return self._taken_for_another(contribution, right, g)
 

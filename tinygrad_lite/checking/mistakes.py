@@ -31,12 +31,16 @@ TOO_SMALL = "{0} times too small: a mean in place of a sum over {0}"
 UPSTREAM = "the upstream gradient is left out: its factor is missing"
 LOCAL = "the upstream gradient is handed on as it is: the local derivative is left out"
 LOCAL_AND_SIGN = "the local derivative is left out, all but its sign"
-CONSTANT = "its factor {:.6g} is left out"
+CONSTANT = "the upstream gradient is handed on as it is: its factor {:.6g} is left out"
 VALUE = "the value of the function is used in place of its derivative"
 ARGUMENT = "the argument itself is used in place of the derivative"
 NOT_SQUARED = "the divisor is not squared"
 OVERWRITTEN = "only one of several uses counts: gradients are overwritten where they should be added up"
 RUNNING = "it is added up from one time to the next, and not set to 0 again"
+ONE_OF_TWO = (
+    "nothing arrives from here, and only one of several uses counts: this part is left out, or overwritten where parts "
+    "should be added up"
+)
 PART = "nothing arrives from here: this part is left out, or overwritten where parts should be added up"
 
 # Derivatives in terms of the output, as people write them by hand, if our rule is another one that keeps more digits

@@ -23,6 +23,7 @@ from tinygrad_lite.engine.op import Array
 TOLERANCE = 1e-6
 SMALL = 1e-4  # a difference, relative to the largest entry, that may be the error of a method, and no mistake
 PENALTY = "{:.6g} times the array itself is added: a penalty on its square, which the function does not have"
+RATIO = "times what it should be"
 _BY_VALUE = 5  # the smallest number of entries that are told from as many others by their values
 _NAMED = {"π": pi, "√2": 2**0.5, "√π": pi**0.5, "√(2π)": (2 * pi) ** 0.5, "e": e, "ln 2": log(2), "ln 10": log(10)}
 
@@ -38,7 +39,7 @@ def ratio_words(ratio: float, sizes: Sequence[int]) -> str:
         if size > 2 and _close(ratio, 1 / size):
             return TOO_SMALL.format(size)
     name = name_of_ratio(ratio, sizes)
-    return f"{ratio:.6g} times what it should be" + (f": {name}" if name else "")
+    return f"{ratio:.6g} {RATIO}" + (f": {name}" if name else "")
 
 
 def name_of_ratio(ratio: float, sizes: Sequence[int]) -> str:
@@ -80,8 +81,9 @@ def pattern(gradient: Array, reference: Array, x: Array, sizes: Sequence[int]) -
     if not np.size(reference) or same(gradient, reference, SMALL):
         return ""
     ratio = constant_ratio(gradient, reference)
-    if ratio is not None and (np.size(reference) > 1 or name_of_ratio(ratio, sizes)):
-        return ratio_words(ratio, sizes)
+    if ratio is not None:
+        words = ratio_words(ratio, sizes)
+        return words if np.size(reference) > 1 or RATIO not in words else ""  # one entry is any number of times another
     return next((words for words, right in _candidates(reference, x) if _fits(gradient, right, reference)), "") or (
         _term(gradient - reference, x) or _where(gradient, reference, x)
     )

@@ -30,6 +30,7 @@ class Verdict(StrEnum):
 FAILING = frozenset({Verdict.WRONG, Verdict.DOMAIN, Verdict.NOT_FINITE, Verdict.NOT_DETERMINISTIC})
 UNVERIFIED = FAILING | {Verdict.KINKS_MEET, Verdict.JUMP, Verdict.NOISY, Verdict.NOT_CHECKED}
 
+_NAMED = 8  # the largest number of arrays that a line names
 _OUTCOMES = {"passed": "passed", "failed": "FAILED", "inconclusive": "INCONCLUSIVE"}
 
 
@@ -178,10 +179,26 @@ class Report:
         if self.outcome == "inconclusive":
             counts = f"verified {self.verified:,} of {self.entries:,}: {counts}"
         head = f"gradcheck of {self.name}: {_OUTCOMES[self.outcome]} ({counts}; by {self.method})"
-        lines = [head]
+        lines = [head, *self._by_array()]
         ordered = sorted(self.findings, key=lambda finding: not finding.fails)
         lines += [f"  {'✗' if finding.fails else '·'} {finding}" for finding in ordered]
         return "\n".join([*lines, *(f"  note: {remark}" for remark in self.remarks)])
+
+    def _by_array(self) -> Iterator[str]:
+        """One verdict on each of several arrays, if there is anything to say of them."""
+        if len(self.checked) < 2 or not self.findings:
+            return
+        ordered = sorted(self.findings, key=lambda finding: finding.fails)
+        worst = {finding.path: finding.verdict for finding in ordered}
+        arrays: dict[Verdict, list[str]] = {}
+        for argument in self.checked:
+            shape = "×".join(map(str, argument.shape))
+            name = f"{argument.path} ({shape})" if shape else argument.path
+            arrays.setdefault(worst.get(argument.path, Verdict.RIGHT), []).append(name)
+        for verdict in sorted(arrays, key=lambda verdict: verdict is Verdict.RIGHT):
+            names = arrays[verdict]
+            more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
+            yield f"  {verdict}: {', '.join(names[:_NAMED])}{more}"
 
     def _repr_html_(self) -> str:
         rows = "".join(

@@ -12,11 +12,13 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.checking.mistakes import (
+    ARGUMENT,
     BY_HAND,
     CONSTANT,
     HALF,
     LOCAL,
     LOCAL_AND_SIGN,
+    ONE_OF_TWO,
     OVERWRITTEN,
     PART,
     REPEATED,
@@ -137,8 +139,10 @@ class Suspect:
 def at_edge(done: Pass, edge: Edge) -> Iterator[Suspect]:
     """The mistakes in an operation's contribution to an argument."""
     trace, place, c = done.trace, AtEdge(edge), done.contributions[edge]
-    if len(trace.uses[place.target(trace)]) > 1:
-        yield Suspect("part", PART, 0.0, place, lambda done, c: np.zeros_like(c.right))
+    uses = len(trace.uses[place.target(trace)])
+    if uses > 1:
+        sentence = ONE_OF_TWO if uses == 2 else PART
+        yield Suspect("part", sentence, 0.0, place, lambda done, c: np.zeros_like(c.right))
     for number, mistake in enumerate(mistakes(c)):
         said = _said(mistake.sentence, c, all(n is None for j, n in enumerate(trace.inputs[edge[0]]) if j != edge[1]))
         yield Suspect((mistake.sentence, number), *said, place, partial(_made, mistake))
@@ -327,6 +331,8 @@ def _said(sentence: str, c: Contribution, is_only_value: bool = False) -> tuple[
         return sentence, 0.5
     if sentence in (TWICE, HALF):
         return sentence, 0.8 if name in ("square", "power") else 2.0
+    if sentence == ARGUMENT:  # which may be the input in place of the output
+        return sentence, 3.2
     if sentence == LOCAL_AND_SIGN:
         return sentence, 4.9
     if sentence in (STOPPED, SIGN, TRANSPOSED, REPEATED):
