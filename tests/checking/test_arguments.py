@@ -115,6 +115,14 @@ def test_the_only_argument_with_a_gradient_may_be_a_pair_itself() -> None:
     assert check(f, (X, Y), 3, gradient=lambda p, labels: (by_a(*p), by_b(*p))).ok
 
 
+def test_the_gradient_by_a_list_of_numbers_may_be_an_array() -> None:
+    assert check(lambda x: x[0] * x[1] ** 2, [0.5, 2.0], gradient=lambda x: np.array([x[1] ** 2, 2 * x[0] * x[1]])).ok
+    jacobian = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
+    assert check(lambda x: jacobian @ np.stack(x), [0.5, 2.0], gradient=jacobian).ok
+    with pytest.raises(UsageError, match="gave ndarray for x, a list of 0, 1"):
+        check(lambda x: x[0] * x[1], [0.5, 2.0], gradient=lambda x: np.ones(3))
+
+
 def test_a_gradient_that_is_none_is_not_checked() -> None:
     report = check(of_dict, {"a": X, "b": Y}, gradient=lambda p: {"a": by_a(**p), "b": None})
     assert report.ok

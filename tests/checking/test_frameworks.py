@@ -355,6 +355,12 @@ class TestFunctionsOfJax:
         assert report.ok, str(report)
         assert paths(report) == ["p.b", "p.a.0", "p.a.1"]
 
+    def test_a_function_that_reads_jax_needs_no_array_of_jax(self) -> None:
+        assert check(self.f, self.x).ok
+        assert check(self.f, 0.5).ok
+        assert check(lambda x: float(jnp.sum(x**3)), self.x, gradient=lambda x: 3 * x**2).ok
+        assert check(lambda x: float(jnp.sum(x**3)), self.x, gradient=lambda x: 3 * np.asarray(x) ** 2).ok
+
     def test_containers_that_only_jax_knows(self) -> None:
         @jax.tree_util.register_pytree_with_keys_class
         class Layer:

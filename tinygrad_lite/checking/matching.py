@@ -70,6 +70,8 @@ def _pairs(gradient: Any, expected: Any, path: str, source: str) -> Iterator[tup
             raise UsageError(f"{source} gave {_kind(gradient)} for {path}, which is one array")
         yield expected, gradient
         return
+    if given is None and list(inside) == list(range(np.shape(gradient)[-1] if np.ndim(gradient) else 0)):
+        given = {i: gradient[..., i] for i in inside}  # of a list of numbers, which have the last axis of an array
     if given is None:
         raise UsageError(f"{source} gave {_kind(gradient)} for {path or 'the arguments'}, {_kind(expected)}")
     missing = [joined(path, key) for key, part in inside.items() if key not in given and _varies(part)]
