@@ -1,0 +1,82 @@
+"""The checker on gradients that others wrote: what is right passes, what is wrong does not, and nothing unverified."""
+
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+import pytest
+
+import tinygrad_lite as tg
+from tests.checking.foreign.cases import Case, Problem, cases
+from tinygrad_lite.errors import TinygradError
+
+pytestmark = [
+    pytest.mark.compare,
+    pytest.mark.filterwarnings("ignore"),  # of functions outside of their domains, and of others' code
+]
+
+ROOMS = ("hostile_scales", "hostile_points", "in_scipy", "in_scikit_learn", "in_statsmodels", "in_pytorch", "in_jax")
+UNSOLVED = {  # what the checker says of these is not true, or less than could be known
+    f"{name}, {mistake}": reason
+    for reason, names in {
+        "a difference that is exact is taken for rounded": {
+            "a line at 1e+06 of width 0.001, 1": ["one entry off by 1e-6"],
+            "a line at 1 of width 1e-09, 1": ["one entry off by 1e-6"],
+            "Unix time, period 60.0": ["one entry off by 1e-6"],
+            "Unix time, period 1.0": ["one entry off by 1e-6"],
+        },
+        "a row of 1e-100 is taken for 0 beside rows of 1": {"results of all sizes": ["the smallest zero"]},
+        "the steps end far below the width of the feature": {
+            "log of 1 + x at 1e-12": ["right", "off by 1 %", "one entry off by 1e-6"],
+            "1 - cos at 1e-8": ["the sign reversed", "zero", "off by 1 %"],
+            "(1 - cos) / x² at 1e-3": ["the sign reversed", "zero"],
+        },
+        "the function is steep, and no jump": {"1 / x near 0": ["right", "zero", "one entry off by 1e-6"]},
+        "the values are coarse, but the slope is known": {
+            "quantised to 9 decimals": ["right", "one entry off by 1e-6"],
+        },
+        "on one side of 1e-9 the slope is known to 1e-7": {"entropy that raises": ["right", "one entry off by 1e-6"]},
+        "an entry of 1e-7 is known to 1e-13": {"linalg.eigvalsh": ["right"]},
+        "the jump is far away": {"the norm TrimmedMean, twice": ["right"]},
+    }.items()
+    for name, mistakes in names.items()
+    for mistake in mistakes
+}
+
+
+@cache
+def problems_of(room: str) -> list[Problem]:
+    return import_module(f"tests.checking.foreign.{room}").problems()
+
+
+@pytest.fixture(params=ROOMS)
+def problems(request: Any) -> list[Problem]:
+    try:
+        return problems_of(request.param)
+    except ModuleNotFoundError as error:
+        pytest.skip(f"{error.name} comes with the extra `compare`")
+
+
+def test_outcomes(problems: list[Problem]) -> None:
+    found = list(cases(problems))
+    wrong = {case.name: said for case in found if (said := what_is_wrong(case))}
+    assert not [said for name, said in wrong.items() if name not in UNSOLVED]
+    assert not [case.name for case in found if case.name in UNSOLVED and case.name not in wrong], "solved by now"
+
+
+def test_right_gradients_are_right(problems: list[Problem]) -> None:
+    errors = {p.name: (p.error, p.accuracy) for p in problems}
+    assert not {name: pair for name, pair in errors.items() if not pair[0] <= pair[1]}
+
+
+def what_is_wrong(case: Case) -> str:
+    """What the checker says of a case, if that is not true."""
+    try:
+        report = tg.gradcheck(case.f, *case.inputs, gradient=case.gradient, raise_exception=False)
+        verified = report.outcome != "passed" or report.verified == report.entries
+        outcome, said = report.outcome if verified else "passed unverified", str(report)
+    except Exception as error:  # whatever a function raises, the check goes on without it
+        outcome, said = "refused" if isinstance(error, TinygradError) else type(error).__name__, str(error)
+    if outcome in case.expected and (outcome != "failed" or case.says in said):
+        return ""
+    return f"{case.name} should be {' or '.join(sorted(case.expected))}, and not {outcome}:\n{said}"
