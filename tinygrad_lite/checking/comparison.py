@@ -7,6 +7,7 @@ and a real error stays.
 
 from collections.abc import Iterator
 from time import monotonic
+from typing import Any
 
 import numpy as np
 
@@ -22,6 +23,8 @@ FEW_DIGITS = 1e-4  # the same for a gradient in float32
 UNSTABLE = 1e-11  # a gradient with so much rounding, relative to what it is made of, may be made of differences
 CLOSE = 1e-2  # the largest relative error that may be due to a solver's tolerance
 JUMPS = 1000  # the slope that a function between jumps of size 1 may have, relative to the right one
+ROUGH = 1e-6  # how well one of many entries should be known, next to the others in its block
+VERY_ROUGH = 1e-2  # the same for a gradient in float32
 FEW = 100  # the largest number of entries whose exact slopes are all computed
 FEW_ROWS = 4  # with more rows, entries do not matter equally in all
 BLOCK = 64  # the largest number of entries whose exact slopes are added up
@@ -62,6 +65,7 @@ class _Comparing:
             no[0].copy(),
         )
         self._known: references.Difference | None = None
+        self._many = np.sum(examination.subject.varies) > FULL
 
     def compare(self) -> Comparison:
         look, found = self._look, self._found
@@ -108,6 +112,11 @@ class _Comparing:
                 self._refer(j)
                 done.append(j)
         return done
+
+    @property
+    def _is_fine(self) -> bool:
+        """Whether the gradient is computed in float64."""
+        return self._look.epsilon <= EPSILON
 
     @property
     def _is_late(self) -> bool:
@@ -200,12 +209,11 @@ class _Comparing:
         the entries that it did not reach.
         """
         ahead = [columns] if self._by_differences else list(self._blocks(columns))
-        few = len(columns) <= FULL
         alone: list[int] = []
         wrong = 0
         while ahead and not self._is_late and wrong < NAMED and len(alone) <= FULL:
             block = ahead.pop()
-            if len(block) == 1 and few:
+            if len(block) == 1 and not self._many:
                 alone += block.tolist()
                 continue
             differs, vague = self._looked_at(block)
@@ -264,38 +272,39 @@ class _Comparing:
         return direction
 
     def _along(self, block: Vector, direction: Vector) -> tuple[bool, Vector]:
-        look, found = self._look, self._found
-        terms = look.gradient[:, block] * direction[block]
-        size = np.sqrt(np.sum(terms**2, axis=1))
+        look, found, steps = self._look, self._found, direction[block]
+        terms = look.gradient[:, block] * steps
+        size = _length(terms)
         bound = look.floor * size + 4 * EPSILON * np.sum(np.abs(terms), axis=1)
-        bound += np.sqrt(np.sum(((look.zero[block] + look.smallest) * direction[block] * (terms == 0)) ** 2, axis=1))
-        tolerance = np.sqrt(
-            np.sum(((self._atol + self._rtol * np.abs(look.gradient[:, block])) * direction[block]) ** 2, axis=1)
-        )
-        vague = np.zeros(terms.shape, bool)
-        kinked: Matrix | bool = False
+        bound += _length((look.zero[block] + look.smallest) * steps * (terms == 0))
+        tolerance = _length((self._atol + self._rtol * np.abs(look.gradient[:, block])) * steps)
+        # one of many entries need only be known next to those that matter as much
+        rough = self._many * (ROUGH if self._is_fine else VERY_ROUGH) * size / np.sqrt(len(block))
+        kinked: Any = False
         if self._by_differences:
             difference = self._briefly(direction)
-            slope, known = difference.slope, difference.bound
+            slope, known, noise = difference.slope, difference.bound, difference.noise
             bound += known
-            sides = np.abs(difference.right - difference.left)
-            kinked = sides > 4 * difference.side_bound + 1e-9 * (np.abs(difference.right) + np.abs(difference.left))
-            hidden = self._is_hidden(bound[:, None], terms, difference.rate[:, None])
-            vague = (bound[:, None] > 1e-9 * np.abs(terms)) & (known > NOISY * difference.noise)[:, None]
-            better = (bound > 4 * known) | (known > NOISY / 10 * difference.noise)
-            vague |= hidden & (better[:, None] | (terms == 0))  # alone, it may be better known
+            sides = np.abs(difference.right) + np.abs(difference.left)
+            kinked = np.abs(difference.right - difference.left) > 4 * difference.side_bound + 1e-9 * sides
+            hidden = self._is_hidden(bound[:, None], terms, difference.rate[:, None]) & (bound > rough)[:, None]
+            better = ((bound > 4 * known) | (known > NOISY / 10 * noise))[:, None] | (terms == 0)
             found.hidden[:, block] = hidden
+            vague = hidden & better  # alone, it may be better known
+            vague |= (bound[:, None] > 10 * look.floor * np.abs(terms)) & (known > np.maximum(NOISY * noise, rough))[
+                :, None
+            ]
         else:
-            bound *= 0.1 if look.epsilon <= EPSILON else 1.0  # of many entries, which never all round alike
+            bound *= 0.1 if self._is_fine else 1.0  # of many entries, which never all round alike
             slope = look.slope(look.subject.point, direction)
-            vague = (bound[:, None] > 16 * look.floor * np.abs(terms)) & (terms != 0)
+            vague = (bound[:, None] > np.maximum(16 * look.floor * np.abs(terms), rough[:, None])) & (terms != 0)
         with np.errstate(invalid="ignore", divide="ignore"):
             error = np.abs(slope - np.sum(terms, axis=1))
             differs = ~(error <= bound + tolerance)
             if not self._by_differences and np.any(differs):
-                noise = self._roundings.behind(np.where(differs, error, np.inf), direction, FEW_SAMPLES)
-                differs &= ~(error <= bound + tolerance + ALLOWED * noise)
-            found.bound[:, block] = (bound + tolerance)[:, None] / np.abs(direction[block])
+                moved = self._roundings.behind(np.where(differs, error, np.inf), direction, FEW_SAMPLES)
+                differs &= ~(error <= bound + tolerance + ALLOWED * moved)
+            found.bound[:, block] = (bound + tolerance)[:, None] / np.abs(steps)
         return bool(np.any(differs | kinked)), np.any(vague, axis=0)
 
     def _briefly(self, direction: Vector) -> references.Difference:
@@ -311,10 +320,15 @@ class _Comparing:
 
     def _is_hidden(self, bound: Vector, gradient: Vector, rate: Vector) -> Vector:
         """Whether a bound leaves room for another gradient, beside this one and how fast the values change."""
-        digits = max(DIGITS if self._look.epsilon <= EPSILON else FEW_DIGITS, self._rtol)
+        digits = max(DIGITS if self._is_fine else FEW_DIGITS, self._rtol)
         with np.errstate(invalid="ignore"):
             negligible = np.where(
                 np.isinf(rate) & (gradient != 0), 0, digits * 1e-3 * np.nan_to_num(rate, posinf=np.inf)
             )
             allowed = np.where(np.abs(gradient) <= negligible, negligible, digits * np.abs(gradient))
             return np.asarray(~(bound <= allowed + self._atol))
+
+
+def _length(terms: Matrix) -> Vector:
+    """The length of each row."""
+    return np.asarray(np.sqrt(np.sum(terms**2, axis=-1)))
