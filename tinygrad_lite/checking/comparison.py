@@ -23,8 +23,7 @@ FEW_DIGITS = 1e-4  # the same for a gradient in float32
 UNSTABLE = 1e-11  # a gradient with so much rounding, relative to what it is made of, may be made of differences
 CLOSE = 1e-2  # the largest relative error that may be due to a solver's tolerance
 JUMPS = 1000  # the slope that a function between jumps of size 1 may have, relative to the right one
-ROUGH = 1e-6  # how well one of many entries should be known, next to the others in its block
-VERY_ROUGH = 1e-2  # the same for a gradient in float32
+ROUGH = 0.1  # how well one of many entries should be known, next to those that matter as much
 FEW = 100  # the largest number of entries whose exact slopes are all computed
 FEW_ROWS = 4  # with more rows, entries do not matter equally in all
 BLOCK = 64  # the largest number of entries whose exact slopes are added up
@@ -208,7 +207,7 @@ class _Comparing:
         They are found along directions of fewer and fewer entries. If there are many, the search ends early, and notes
         the entries that it did not reach.
         """
-        ahead = [columns] if self._by_differences else list(self._blocks(columns))
+        ahead = list(self._blocks(columns)) if self._many or not self._by_differences else [columns]
         alone: list[int] = []
         wrong = 0
         while ahead and not self._is_late and wrong < NAMED and len(alone) <= FULL:
@@ -242,7 +241,7 @@ class _Comparing:
 
     def _blocks(self, columns: Vector) -> Iterator[Vector]:
         """Blocks of entries of one variable that matter about equally."""
-        size = max(BLOCK, len(columns) // 64)
+        size = max(BLOCK, len(columns) // (8 if self._by_differences else 64))
         for mine in self._by_variable(columns):
             yield from np.array_split(mine, -(-len(mine) // size))
 
@@ -258,7 +257,7 @@ class _Comparing:
 
         Slopes along random directions in the block tell. If all is right, the bounds of the errors are noted.
         """
-        for _ in range(2 if self._by_differences else 1):  # such directions have few digits, and errors may cancel
+        for _ in range(1 if self._many or not self._by_differences else 2):  # errors may cancel in few digits
             differs, vague = self._along(block, self._direction(block))
             if differs or np.all(vague):
                 break
@@ -279,7 +278,8 @@ class _Comparing:
         bound += _length((look.zero[block] + look.smallest) * steps * (terms == 0))
         tolerance = _length((self._atol + self._rtol * np.abs(look.gradient[:, block])) * steps)
         # one of many entries need only be known next to those that matter as much
-        rough = self._many * (ROUGH if self._is_fine else VERY_ROUGH) * size / np.sqrt(len(block))
+        usual = size / np.sqrt(len(block))
+        rough = self._many * ROUGH * usual
         kinked: Any = False
         if self._by_differences:
             difference = self._briefly(direction)
@@ -305,6 +305,8 @@ class _Comparing:
                 moved = self._roundings.behind(np.where(differs, error, np.inf), direction, FEW_SAMPLES)
                 differs &= ~(error <= bound + tolerance + ALLOWED * moved)
             found.bound[:, block] = (bound + tolerance)[:, None] / np.abs(steps)
+            if self._many and not np.any(differs | kinked):
+                found.resolution = max(found.resolution, float(np.max(bound / usual, initial=0, where=usual > 0)))
         return bool(np.any(differs | kinked)), np.any(vague, axis=0)
 
     def _briefly(self, direction: Vector) -> references.Difference:

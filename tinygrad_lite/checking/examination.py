@@ -113,6 +113,7 @@ class Comparison:
         right, left: the one-sided slopes, if they were computed.
         side_bound: the bound of their error.
         unchecked: the columns that the search did not reach.
+        resolution: the smallest error of one of many entries that would show, relative to those that matter as much.
     """
 
     gradient: Matrix
@@ -126,6 +127,7 @@ class Comparison:
     left: Matrix
     side_bound: Matrix
     unchecked: Vector
+    resolution: float = 0.0
 
 
 def _scales(subject: Subject) -> Vector:

@@ -211,7 +211,10 @@ class _Check:
             self._look_at_slopes()
         comparison = compared(self.examination, kinks, self.rtol, self.atol, deadline)
         if len(subject.point) > FULL:
-            self.remarks.append(f"of {len(subject.point):,} entries, checked along directions, bisected where wrong")
+            self.remarks.append(
+                f"{len(subject.point):,} entries were compared along directions, which show an error in one of them that "
+                f"is {comparison.resolution:.0e} of a typical entry"
+            )
         if self.examination.refusal:
             self.remarks.append(f"{subject.name} refuses some points beside the given one: {self.examination.refusal}")
         if np.any(comparison.suspicious) or np.any(comparison.noise):

@@ -25,6 +25,7 @@ class Verdict(StrEnum):
     NOT_DETERMINISTIC = "not deterministic"
     NO_GRADIENT = "no gradient"
     NOT_CHECKED = "not checked"
+    HELD_FIXED = "held fixed"
 
 
 FAILING = frozenset({Verdict.WRONG, Verdict.DOMAIN, Verdict.NOT_FINITE, Verdict.NOT_DETERMINISTIC})
@@ -146,8 +147,8 @@ class Report:
 
     @property
     def entries(self) -> int:
-        """The number of entries of the gradient."""
-        return sum(int(np.size(argument.verdicts)) for argument in self.checked)
+        """The number of entries of the gradient, without those that are held fixed."""
+        return sum(int(np.sum(argument.verdicts != Verdict.HELD_FIXED)) for argument in self.checked)
 
     @property
     def verified(self) -> int:

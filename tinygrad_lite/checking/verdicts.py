@@ -66,7 +66,6 @@ class Judgement:
         self._offence = offence
         verdicts[(~finite | unknown) & bool(offence)] = Verdict.DOMAIN
         verdicts[(~finite | undefined) & (not offence)] = Verdict.NOT_FINITE
-        verdicts[:, ~self._subject.varies] = Verdict.RIGHT
         idle = ~np.any(comparison.gradient, axis=0) & self._subject.varies
         if len(idle) <= FULL:
             idle[[*influence.stationary(self._look, np.flatnonzero(idle & ~np.any(bad, axis=0)).tolist())]] = False
@@ -75,6 +74,7 @@ class Judgement:
             )
         verdicts[:, comparison.unchecked] = Verdict.NOT_CHECKED
         verdicts[unsteady | (np.any(unsteady) & (verdicts != Verdict.RIGHT))] = Verdict.NOT_DETERMINISTIC
+        verdicts[:, ~self._subject.varies] = Verdict.HELD_FIXED
         return verdicts
 
     def _blurred(self) -> Any:
@@ -103,7 +103,7 @@ class Judgement:
         findings = []
         for verdict in Verdict:
             entries = np.argwhere(mine == verdict)
-            if verdict is Verdict.RIGHT or not len(entries):
+            if verdict in (Verdict.RIGHT, Verdict.HELD_FIXED) or not len(entries):
                 continue
             wrong = self._comparison.suspicious[:, columns]
             groups = [entries]
