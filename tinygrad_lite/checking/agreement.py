@@ -43,7 +43,7 @@ def _of_forward_mode(look: Examination) -> Iterator[Finding]:
                 return
             raise
         part = 1e-2 if subject.opaque else 1e3 * look.floor  # somewhere inside, it may compute in half precision
-        allowed = part * np.abs(look.gradient) @ np.abs(direction) + np.dot(look.zero, np.abs(direction))
+        allowed = part * np.abs(look.gradient) @ np.abs(direction) + look.zero @ np.abs(direction)
         if np.any(np.abs(found) > allowed) and _is_the_same_nearby(look, difference, found, EPSILON):
             largest = columns[np.argsort(-np.max(np.abs(look.gradient[:, columns]), axis=0))[:_ENTRIES]]
             forward = [look.weights @ subject.tangents(subject.point, look.unit(j)) for j in largest]

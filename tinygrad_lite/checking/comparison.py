@@ -19,6 +19,7 @@ from tinygrad_lite.checking.subject import EPSILON, Matrix, Vector
 
 NAMED = 64  # the largest number of wrong entries that a search finds
 DIGITS = 5e-7  # a reference that is less exact, relative to the gradient, verifies nothing
+NEGLIGIBLE = 5e-11  # how well an entry should be known in any case, next to the one that matters most
 FEW_DIGITS = 1e-4  # the same for a gradient in float32
 UNSTABLE = 1e-11  # a gradient with so much rounding, relative to what it is made of, may be made of differences
 CLOSE = 1e-2  # the largest relative error that may be due to a solver's tolerance
@@ -64,6 +65,8 @@ class _Comparing:
             no[0].copy(),
         )
         self._known: references.Difference | None = None
+        sums = np.abs(gradient) * examination.scales
+        self._largest = np.max(sums, axis=1, initial=0, where=np.isfinite(sums))[:, None]
         self._many = np.sum(examination.subject.varies) > FULL
 
     def compare(self) -> Comparison:
@@ -88,10 +91,11 @@ class _Comparing:
             for j in doubtful:
                 in_question = np.where(found.suspicious[:, j], error[:, j], np.inf)
                 found.noise[:, j] = self._roundings.behind(in_question, look.unit(j))
+                found.noise[:, j] = np.maximum(found.noise[:, j], self._roundings.of_slope(look.unit(j)))
         if doubtful:
             explained = found.suspicious & (error <= ALLOWED * found.noise + allowed)
             if look.subject.plain:
-                usual = np.fmax(size, np.fmax(look.largest, look.magnitude / look.scales))
+                usual = np.fmax(size, np.fmax(look.largest[:, None], look.magnitude / look.scales))
                 explained &= ~self._is_rougher(explained & (found.noise > max(UNSTABLE, 64 * look.epsilon) * usual))
             found.suspicious &= ~explained
             if self._by_differences:
@@ -155,7 +159,7 @@ class _Comparing:
             difference.side_bound,
         )
         found.jumps[:, j] = difference.jumps
-        found.hidden[:, j] = self._is_hidden(found.bound[:, j], found.gradient[:, j], difference.rate)
+        found.hidden[:, j] = self._is_hidden_by(j, difference.rate)
 
     def _repeat(self, doubtful: list[int]) -> None:
         """Other differences for these columns, wary of jumps; if the two differ, both are overconfident."""
@@ -166,7 +170,7 @@ class _Comparing:
             again = look.difference_by(j, OTHER, least_noise=self._roundings.of_values, wary=True)
             self._note(j, again)
             found.bound[:, j] += np.abs(again.slope - former)
-            found.hidden[:, j] = self._is_hidden(found.bound[:, j], found.gradient[:, j], again.rate)
+            found.hidden[:, j] = self._is_hidden_by(j, again.rate)
 
     def _excuse(self, error: Matrix) -> None:
         """Note what an inexact function hides: an error, relative to the entry, that is not larger than its jumps.
@@ -275,7 +279,7 @@ class _Comparing:
         terms = look.gradient[:, block] * steps
         size = _length(terms)
         bound = look.floor * size + 4 * EPSILON * np.sum(np.abs(terms), axis=1)
-        bound += _length((look.zero[block] + look.smallest) * steps * (terms == 0))
+        bound += _length((look.zero[:, block] + look.smallest) * steps * (terms == 0))
         tolerance = _length((self._atol + self._rtol * np.abs(look.gradient[:, block])) * steps)
         # one of many entries need only be known next to those that matter as much
         usual = size / np.sqrt(len(block))
@@ -287,7 +291,7 @@ class _Comparing:
             bound += known
             sides = np.abs(difference.right) + np.abs(difference.left)
             kinked = np.abs(difference.right - difference.left) > 4 * difference.side_bound + 1e-9 * sides
-            hidden = self._is_hidden(bound[:, None], terms, difference.rate[:, None]) & (bound > rough)[:, None]
+            hidden = self._is_hidden(bound[:, None], terms, difference.rate[:, None], 1.0) & (bound > rough)[:, None]
             better = ((bound > 4 * known) | (known > NOISY / 10 * noise))[:, None] | (terms == 0)
             found.hidden[:, block] = hidden
             vague = hidden & better  # alone, it may be better known
@@ -320,14 +324,25 @@ class _Comparing:
         self._known = full = self._look.difference(direction)
         return full
 
-    def _is_hidden(self, bound: Vector, gradient: Vector, rate: Vector) -> Vector:
-        """Whether a bound leaves room for another gradient, beside this one and how fast the values change."""
+    def _is_hidden_by(self, j: int, rate: Vector) -> Vector:
+        """The same of one entry, by the values along it."""
+        bound, gradient = self._found.bound[:, [j]], self._found.gradient[:, [j]]
+        return self._is_hidden(bound, gradient, rate[:, None], self._look.scales[j])[:, 0]
+
+    def _is_hidden(self, bound: Matrix, gradient: Matrix, rate: Matrix, steps: Any) -> Matrix:
+        """Whether a bound leaves room for another gradient, beside this one and how fast the values change.
+
+        A value that stands still, but for noise, shows that a gradient is 0, or as small as rounding makes it.
+        """
         digits = max(DIGITS if self._is_fine else FEW_DIGITS, self._rtol)
         with np.errstate(invalid="ignore"):
             negligible = np.where(
-                np.isinf(rate) & (gradient != 0), 0, digits * 1e-3 * np.nan_to_num(rate, posinf=np.inf)
+                np.isinf(rate) & ~(np.abs(gradient * steps) <= 64 * self._look.epsilon * self._largest),
+                0,
+                digits * 1e-3 * np.nan_to_num(rate, posinf=np.inf),
             )
             allowed = np.where(np.abs(gradient) <= negligible, negligible, digits * np.abs(gradient))
+            allowed = np.maximum(allowed, NEGLIGIBLE * self._largest / steps)
             return np.asarray(~(bound <= allowed + self._atol))
 
 

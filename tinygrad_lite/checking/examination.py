@@ -19,7 +19,7 @@ class Examination:
     Attributes:
         method: "complex", "forward" or "differences".
         epsilon: the relative spacing of the numbers that the gradient is computed with.
-        at_0: the weighted sums at the point; `size` is the largest of them, `largest` the largest gradient entry.
+        at_0: the weighted sums at the point, of this `size`; `largest` is the largest gradient entry of each.
         magnitude: the largest number on the way to the values, as far as it is known.
         scales: how far to move each entry for a difference, a power of two, so that x + t is exact.
         refusal: what the function said where it refused to be evaluated beside the point; empty if it did not.
@@ -44,12 +44,13 @@ class Examination:
         self.refusal = ""
         self.scales = _scales(subject)
         self.at_0 = np.asarray(weights @ subject.values(subject.point))
-        self.largest = float(np.max(np.abs(gradient), initial=0, where=np.isfinite(gradient)))
-        self.size = float(np.max(np.abs(self.at_0), initial=0, where=np.isfinite(self.at_0)))
-        self.magnitude = max(magnitude, self.size)
+        self.largest = np.max(np.abs(gradient), axis=1, initial=0, where=np.isfinite(gradient))
+        self.size = np.nan_to_num(np.abs(self.at_0), posinf=0.0)
+        self.magnitude = max(magnitude, float(np.max(self.size)))
         # what 0 may be rounded to, relative to other entries and to the change of a value
         with np.errstate(divide="ignore", invalid="ignore"):
-            self.zero = np.where(subject.varies, 16 * epsilon * (self.largest + self.size / self.scales), 0)
+            rounded = 16 * epsilon * (self.largest[:, None] + self.size[:, None] / self.scales)
+            self.zero = np.where(subject.varies, rounded, 0)
         self.smallest = float(np.finfo(np.float64 if epsilon <= EPSILON else np.float32).tiny)
         self.floor = 500 * EPSILON if epsilon <= EPSILON else 64 * epsilon
         if method == "differences":
@@ -72,7 +73,7 @@ class Examination:
         """The change of the weighted sums along a direction, to machine precision."""
         changes = self.subject.changes if self.method == "complex" else self.subject.tangents
         along = direction != 0  # a complex step should be small beside each entry
-        length = float(np.max(np.abs(direction[along]) / self.scales[along], initial=0)) or 1.0
+        length = _power_of_2(np.max(np.abs(direction[along]) / self.scales[along], initial=2.0**-1000))
         return np.asarray(length * (self.weights @ changes(x, direction / length, rounding)))
 
     def difference(self, direction: Vector, *arguments: Any, **options: Any) -> references.Difference:

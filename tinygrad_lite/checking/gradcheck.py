@@ -212,8 +212,8 @@ class _Check:
         comparison = compared(self.examination, kinks, self.rtol, self.atol, deadline)
         if len(subject.point) > FULL:
             self.remarks.append(
-                f"{len(subject.point):,} entries were compared along directions, which show an error in one of them that "
-                f"is {comparison.resolution:.0e} of a typical entry"
+                f"{len(subject.point):,} entries were compared along directions, which show an error in one of them "
+                f"of {comparison.resolution:.0e} of a typical entry"
             )
         if self.examination.refusal:
             self.remarks.append(f"{subject.name} refuses some points beside the given one: {self.examination.refusal}")

@@ -17,9 +17,10 @@ FIRST_STEP = 1.1875  # in the scale of the argument: of few binary digits, so th
 STEPS = FIRST_STEP * RATIO ** -np.arange(25.0)  # down to 4e-15
 ORDERS = 6  # the number of extrapolations
 SMALLEST = 5  # the number of smallest steps that show the noise
-LARGER = 6  # the number of steps beyond the first, which are tried if noise hides the slope
+LARGER = 12  # the number of steps beyond the first, which are tried if noise hides the slope
 SMALLER = 64  # the number of steps below the last, which are tried if the function is not smooth on any scale so far
 SAFETY = 4.0
+VISIBLE = 100  # a change that is so many times the noise is no noise
 POINTS = 129  # where a jump is looked for, at first
 STAYS = 12  # how often it should stay as large when the points get closer
 COARSE = 0.05  # the largest noise that leaves a slope visible, relative to the extent of the values
@@ -111,6 +112,7 @@ class _Line:
 
     def __init__(self, f: Callable[[float], Vector], at_0: Vector, steps: Vector) -> None:
         self._f, self._at_0 = f, at_0
+        self._larger = 0
         self._steps = np.zeros(0)
         self._above = self._below = np.zeros((0, len(at_0)))
         self._add(steps)
@@ -197,9 +199,10 @@ class _Line:
             hidden = (best.level <= ORDERS) & (best.rounding > best.bound / 2)
             hidden &= best.bound > 1e-9 * np.abs(best.slope)
             moved = np.fmax(np.abs(self._above[0] - self._at_0), np.abs(self._below[0] - self._at_0))
-            if not np.any(hidden & (moved > 100 * noise) & ~self._is_coarse(noise)):
-                break  # where a value hardly moves, far away steps would make it look flat
+            if not np.any(hidden & (moved > noise)):
+                break
             self._add(self._steps[0] * RATIO ** np.arange(3.0, 0.0, -1.0))
+            self._larger += 3
         while self._steps[-1] > last / RATIO**SMALLER:
             best = self._best(noise)[0]
             rough = (best.level > len(self._steps) - ORDERS) & (best.rounding < best.bound / 2)
@@ -217,8 +220,11 @@ class _Line:
     def _best(self, noise: Vector) -> tuple[_Best, _Best, _Best]:
         """The best slopes: of both sides, or of one where only that has values; of the right, and of the left."""
         central, *sides = self._quotients()
-        best = _best(central, self._steps, 2, noise)
-        right, left = (_best(quotients, self._steps, 1, 2 * noise) for quotients in sides)
+        # where a value hardly moves, steps that are far too large would make it look flat
+        moved = np.fmax(np.abs(self._above - self._at_0), np.abs(self._below - self._at_0)) > VISIBLE * noise
+        usable = moved | (np.arange(len(self._steps)) >= self._larger)[:, None]
+        best = _best(central, self._steps, 2, noise, usable)
+        right, left = (_best(quotients, self._steps, 1, 2 * noise, usable) for quotients in sides)
         for side, values in ((right, self._below), (left, self._above)):
             only = np.isfinite(side.bound) & ~np.any(np.isfinite(values), axis=0)
             best = _Best(*(np.where(only, a, b) for a, b in zip(astuple(side), astuple(best))))
@@ -260,12 +266,13 @@ class _Line:
         return jumps
 
 
-def _best(quotients: Matrix, steps: Vector, power: int, noise: Vector) -> _Best:
+def _best(quotients: Matrix, steps: Vector, power: int, noise: Vector, usable: Matrix) -> _Best:
     """The slope with the smallest bound among the extrapolated ones that no smaller step contradicts.
 
     Args:
         power: the error of a quotient is a series in the step to this power.
         noise: of the values; a quotient has a noise of `noise / step`.
+        usable: which quotients may be used, for each result.
     """
     table, amplified = quotients, 1 / steps
     slopes, bounds, roundings, levels, firsts = [], [], [], [], []
@@ -284,7 +291,7 @@ def _best(quotients: Matrix, steps: Vector, power: int, noise: Vector) -> _Best:
             firsts.append(levels[-1] - order)
     slope, bound, rounding = (np.concatenate(parts) for parts in (slopes, bounds, roundings))
     level, first = np.concatenate(levels), np.concatenate(firsts)
-    bound[~np.isfinite(bound)] = np.inf
+    bound[~(np.isfinite(bound) & usable[first])] = np.inf
     held = np.where(_contradicted(slope, bound, level, quotients, steps, power, noise), np.inf, bound)
     columns = np.arange(slope.shape[1])
     best = np.argmin(held, axis=0)
@@ -336,11 +343,15 @@ def jump(f: Callable[[float], float], noise: float) -> float:
     """
     points = np.linspace(-1, 1, POINTS)
     values = np.array([f(float(t)) for t in points])
+    extent = np.fmax.reduce(values) - np.fmin.reduce(values)
+    noise = max(noise, 100 * EPSILON * float(np.fmax.reduce(np.abs(values))))
     size, stays = np.inf, 0
     while stays < STAYS:
         bent = np.abs(np.diff(values, n=6)) / 20  # the largest factor in the sum
         k = int(np.argmax(np.nan_to_num(bent, posinf=0)))
         if not 10 * noise < bent[k] < 1.5 * size:  # it vanishes, or is a pole, whose sides are ever further apart
+            return 0.0
+        if bent[k] > COARSE * extent:  # it is what the function is about
             return 0.0
         stays = stays + 1 if bent[k] > 0.75 * size else 0
         size = float(bent[k])

@@ -12,7 +12,7 @@ import numpy as np
 
 from tinygrad_lite.checking import references
 from tinygrad_lite.checking.examination import Examination
-from tinygrad_lite.checking.subject import EPSILON, Matrix, Vector, random_weights
+from tinygrad_lite.checking.subject import Matrix, Vector, random_weights
 from tinygrad_lite.readers.random_rounding import Rounding
 
 SAMPLES = 12
@@ -70,17 +70,19 @@ class Roundings:
         return _deviation(distances) * (1 if self._rounding else BESIDE)
 
     def of_slope(self, direction: Vector) -> Vector:
-        """The standard deviation of the slope along a direction, from points that differ in their last digits."""
-        x = self._subject.point
-        points = [x * (1 + 4 * EPSILON * self._rng.uniform(-1, 1, len(x))) for _ in range(FEW_SAMPLES)]
-        return _known(_deviation([self._look.slope(point, direction) for point in points]))
+        """The standard deviation of the slope along a direction, by steps of other digits.
+
+        It shows rounding inside an operation as well, which no rounding of its arguments and results does.
+        """
+        factors = self._rng.uniform(0.5, 1.5, FEW_SAMPLES)
+        return _known(_deviation([self._look.slope(self._subject.point, t * direction) / t for t in factors]))
 
     def _gradient(self, mix: Matrix) -> tuple[Vector, Matrix]:
         """A point, and sums of the gradient's rows there, with other roundings."""
         x, epsilon = self._subject.point, self._look.epsilon
         if not self._rounding:
             fixed = self._subject.is_known_at_one_point
-            by = 4 * epsilon if fixed else 1e-7 if epsilon <= EPSILON else 100 * epsilon
+            by = (4 if fixed else 64) * epsilon  # no more, or a narrow feature would look like rounding
             moved = x * (1 + by * self._rng.uniform(-1, 1, len(self._look.scales)))
             x = moved if fixed else self._subject.rounded(moved)
         return x, self._rows(x, mix, self._rounding)

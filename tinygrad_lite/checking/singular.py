@@ -53,7 +53,8 @@ class Kinks:
 
     def _aside(self, column: int, part: float = 1.0) -> Vector:
         """A step of this entry so small that it only leaves a kink at the very point."""
-        return np.asarray(part * ASIDE * self._look.scales[column] * self._look.unit(column))
+        size = abs(float(self._subject.point[column])) or np.inf
+        return np.asarray(part * ASIDE * min(size, self._look.scales[column]) * self._look.unit(column))
 
     def _slopes(self, direction: Vector) -> tuple[Vector, Vector]:
         """The slopes to the right and to the left of the point, extrapolated from three distances."""
@@ -83,7 +84,7 @@ class Kinks:
                 else:
                     right, left = (side[row] for side in self._slopes(direction))
                     slack = 0.0
-                slack += 1e-8 * (abs(right) + abs(left)) + 1e-12 * look.size
+                slack += 1e-8 * (abs(right) + abs(left)) + 1e-12 * look.size[row]
                 if np.isfinite(slack) and not _between(slope, right, left, slack):
                     entries[row, columns] = False
                     self.apart[row, columns] = True

@@ -81,11 +81,10 @@ class Judgement:
         """Whether rounding hides an entry, next to the other entries and to the values of the function."""
         comparison = self._comparison
         size = np.maximum(np.abs(comparison.gradient), np.abs(comparison.reference))
-        largest = np.max(np.abs(comparison.gradient), initial=0, where=np.isfinite(comparison.gradient))
-        usual = np.max(np.abs(self._values), initial=0, where=np.isfinite(self._values)) / self._look.scales
+        usual = self._look.size[:, None] / self._look.scales
         uncertain = comparison.bound + ALLOWED * comparison.noise
         least = max(1e-9, 4 * ALLOWED * self._look.epsilon)
-        return uncertain > np.maximum(1e-3 * np.fmax(size, 1e-2 * largest), least * usual)
+        return uncertain > np.maximum(1e-3 * np.fmax(size, 1e-2 * self._look.largest[:, None]), least * usual)
 
     def checked(self, k: int) -> Checked:
         """The gradient of the k-th variable, with a verdict on each entry."""

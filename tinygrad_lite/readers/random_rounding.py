@@ -1,6 +1,7 @@
 """A value that every operation rounds at random, to measure how far rounding moves a result.
 
-Each operation moves every entry of its arguments and its result by a random part of the last digit. A result that
+Each operation moves every entry of its result by a random part of the last digit, and, unless it works entry by entry,
+its arguments as well. A result that
 depends on those digits then differs from run to run by about its own rounding error. Unlike a bound, which grows with
 every operation, this shows how roundings cancel. Unlike nearby points, whose digits may happen to round alike, it shows
 every possible rounding. The exact value is kept beside it and answers all questions, so that every run takes the same
@@ -65,7 +66,7 @@ class RandomlyRounded(Followed):
         arrays = [x.value if type(x) is RandomlyRounded else x for x in inputs]
         if _is_selected(exact, arguments):
             return RandomlyRounded(op(*arrays, **params), exact, self.rounding)
-        moved = [self._moved(x.value if type(x) is RandomlyRounded else x) if _rounds(op, x) else x for x in inputs]
+        moved = [self._moved(x) if _rounds(op, argument) else x for x, argument in zip(arrays, inputs)]
         return RandomlyRounded(self._moved(op(*moved, **params)), exact, self.rounding)
 
     def _moved(self, x: Array) -> Array:
@@ -78,9 +79,8 @@ class RandomlyRounded(Followed):
 
 
 def _rounds(op: Op, x: Array) -> bool:
-    """Whether an operation rounds an argument: also a constant matrix, which LAPACK, say, works on as on any other."""
-    constant = isinstance(x, np.ndarray) and x.dtype.kind == "f" and not op.derivatives
-    return type(x) is RandomlyRounded or constant
+    """Whether an operation rounds an argument, if only a constant, on the way, as LAPACK does with a matrix."""
+    return not op.derivatives and (type(x) is RandomlyRounded or (isinstance(x, np.ndarray) and x.dtype.kind == "f"))
 
 
 def _is_selected(y: Array, inputs: Sequence[Array]) -> bool:

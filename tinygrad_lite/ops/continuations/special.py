@@ -53,7 +53,9 @@ for name in (
 ):
     continuation(operation(name), not_continued)
 
-# SciPy's variants of NumPy functions
+# SciPy's variants of NumPy functions; NumPy's own log1p and expm1 of complex numbers lose digits near 0
+
+_log1p, _expm1 = log1p.on_complex or np.log1p, expm1.on_complex or np.expm1
 
 for twin in (cbrt, exp2, expm1, log1p):
     _exact(getattr(special, twin.name), twin.on_complex)
@@ -82,7 +84,7 @@ def _expit(x: Array) -> Array:
 
 def _log_expit(x: Array) -> Array:
     below = np.less(np.real(x), 0)
-    return np.where(below, x, 0) - np.log1p(np.exp(np.where(below, x, -x)))
+    return np.where(below, x, 0) - _log1p(np.exp(np.where(below, x, -x)))
 
 
 def _relative(numerator: Rule, slope: Rule) -> Rule:
@@ -98,12 +100,12 @@ def _relative(numerator: Rule, slope: Rule) -> Rule:
     return quotient
 
 
-_exprel = _relative(np.expm1, np.exp)
-_log1prel = _relative(np.log1p, lambda x: 1 / (1 + x))
+_exprel = _relative(_expm1, np.exp)
+_log1prel = _relative(_log1p, lambda x: 1 / (1 + x))
 
 _exact(special.expit, _expit)
 _exact(special.log_expit, _log_expit)
-_exact(special.logit, lambda x: np.log(x) - np.log1p(-x))
+_exact(special.logit, lambda x: np.log(x) - _log1p(-x))
 _exact(special.exprel, _exprel)
 _exact(special.entr, lambda x: -special.xlogy(x, x))
 _exact(special.rel_entr, lambda a, b: special.xlogy(a, ratio(a, b)))
@@ -119,9 +121,9 @@ def _log_inverse_box_cox(x: Array, power: Array) -> Array:
 
 
 _exact(special.boxcox, lambda x, power: _box_cox(np.log(x), power))
-_exact(special.boxcox1p, lambda x, power: _box_cox(np.log1p(x), power))
+_exact(special.boxcox1p, lambda x, power: _box_cox(_log1p(x), power))
 _exact(special.inv_boxcox, lambda x, power: np.exp(_log_inverse_box_cox(x, power)))
-_exact(special.inv_boxcox1p, lambda x, power: np.expm1(_log_inverse_box_cox(x, power)))
+_exact(special.inv_boxcox1p, lambda x, power: _expm1(_log_inverse_box_cox(x, power)))
 
 # Losses
 
@@ -157,7 +159,7 @@ def _log_ndtr(x: Array) -> Array:
     x, below = np.where(positive, x, 1), np.where(positive, -1, x)
     return np.where(
         positive,
-        np.log1p(-special.ndtr(-x)),
+        _log1p(-special.ndtr(-x)),
         np.log(special.erfcx(-below / sqrt(2)) / 2) - np.square(below) / 2,
     )
 
