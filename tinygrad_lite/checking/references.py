@@ -199,7 +199,7 @@ class _Line:
             hidden = (best.level <= ORDERS) & (best.rounding > best.bound / 2)
             hidden &= best.bound > 1e-9 * np.abs(best.slope)
             moved = np.fmax(np.abs(self._above[0] - self._at_0), np.abs(self._below[0] - self._at_0))
-            if not np.any(hidden & (moved > noise)):
+            if not np.any(hidden & (moved > noise) & ~self._is_coarse(noise)):
                 break
             self._add(self._steps[0] * RATIO ** np.arange(3.0, 0.0, -1.0))
             self._larger += 3
@@ -214,8 +214,10 @@ class _Line:
         return noise
 
     def _is_coarse(self, noise: Vector) -> Vector:
-        """Whether the noise is more than the rounding of the value itself."""
-        return np.asarray(noise > 1000 * EPSILON * np.abs(self._at_0))
+        """Whether the noise is so large, not by rounding of the value alone, that it may be what the function does."""
+        values = np.concatenate([self._above[self._larger :], self._below[self._larger :]])
+        extent = np.fmax.reduce(values) - np.fmin.reduce(values)
+        return np.asarray((noise > 1000 * EPSILON * np.abs(self._at_0)) & (noise > COARSE * extent))
 
     def _best(self, noise: Vector) -> tuple[_Best, _Best, _Best]:
         """The best slopes: of both sides, or of one where only that has values; of the right, and of the left."""
@@ -234,9 +236,7 @@ class _Line:
         """The best slopes, if the values have this noise."""
         best, right, left = self._best(noise)
         bound = best.bound.copy()
-        values = np.concatenate([self._above, self._below])
-        extent = np.fmax.reduce(values) - np.fmin.reduce(values)
-        bound[self._is_coarse(noise) & (noise > COARSE * extent)] = np.inf  # it may as well be what the function does
+        bound[self._is_coarse(noise)] = np.inf
         columns = np.arange(len(bound))
         rate = np.fmax(*(np.abs(side[best.first, columns]) for side in self._quotients()[1:]))
         near = (np.arange(len(self._steps))[:, None] >= best.first)[None]
@@ -343,15 +343,12 @@ def jump(f: Callable[[float], float], noise: float) -> float:
     """
     points = np.linspace(-1, 1, POINTS)
     values = np.array([f(float(t)) for t in points])
-    extent = np.fmax.reduce(values) - np.fmin.reduce(values)
     noise = max(noise, 100 * EPSILON * float(np.fmax.reduce(np.abs(values))))
     size, stays = np.inf, 0
     while stays < STAYS:
         bent = np.abs(np.diff(values, n=6)) / 20  # the largest factor in the sum
         k = int(np.argmax(np.nan_to_num(bent, posinf=0)))
         if not 10 * noise < bent[k] < 1.5 * size:  # it vanishes, or is a pole, whose sides are ever further apart
-            return 0.0
-        if bent[k] > COARSE * extent:  # it is what the function is about
             return 0.0
         stays = stays + 1 if bent[k] > 0.75 * size else 0
         size = float(bent[k])

@@ -53,7 +53,8 @@ class Kinks:
 
     def _aside(self, column: int, part: float = 1.0) -> Vector:
         """A step of this entry so small that it only leaves a kink at the very point."""
-        size = abs(float(self._subject.point[column])) or np.inf
+        size = abs(float(self._subject.point[column]))
+        size = size if size > 0 else np.inf
         return np.asarray(part * ASIDE * min(size, self._look.scales[column]) * self._look.unit(column))
 
     def _slopes(self, direction: Vector) -> tuple[Vector, Vector]:

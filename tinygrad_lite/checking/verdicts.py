@@ -47,7 +47,8 @@ class Judgement:
         kinked = kinks.at(comparison, bad)
         with np.errstate(invalid="ignore", divide="ignore"):
             blurred = comparison.hidden | (self._blurred() if self._look.method != "differences" else False)
-            undefined = bad & finite & ~np.isfinite(self._look.at_0)[:, None]  # derivatives of an infinite value or NaN
+            undefined = finite & ~np.isfinite(self._look.at_0)[:, None]  # derivatives of an infinite value or NaN
+            bad |= undefined
             comparison.reference[undefined] = np.nan
             unknown = (~np.isfinite(comparison.bound) | (bad & ~np.isfinite(comparison.reference))) & finite & ~kinked
         verdicts[bad] = Verdict.WRONG
@@ -81,10 +82,10 @@ class Judgement:
         """Whether rounding hides an entry, next to the other entries and to the values of the function."""
         comparison = self._comparison
         size = np.maximum(np.abs(comparison.gradient), np.abs(comparison.reference))
-        usual = self._look.size[:, None] / self._look.scales
+        usual, largest = np.max(self._look.size) / self._look.scales, np.max(self._look.largest)
         uncertain = comparison.bound + ALLOWED * comparison.noise
         least = max(1e-9, 4 * ALLOWED * self._look.epsilon)
-        return uncertain > np.maximum(1e-3 * np.fmax(size, 1e-2 * self._look.largest[:, None]), least * usual)
+        return uncertain > np.maximum(1e-3 * np.fmax(size, 1e-2 * largest), least * usual)
 
     def checked(self, k: int) -> Checked:
         """The gradient of the k-th variable, with a verdict on each entry."""
