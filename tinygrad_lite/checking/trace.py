@@ -224,7 +224,8 @@ class Trace:
         if k is None:
             return self._paths[n]
         step = self.steps[k]
-        assigned = re.match(r"(\w+) = ", step.source.text) if step.source and k in self._last_of_lines else None
+        text = step.source.text if step.source and k in self._last_of_lines else ""
+        assigned = re.match(r"(?:for .*?: *)?(\w+) *=(?!=)", text)
         return assigned[1] if assigned else f"the result of {step.op}"
 
 
