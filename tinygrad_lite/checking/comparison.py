@@ -159,6 +159,8 @@ class _Comparing:
             difference.side_bound,
         )
         found.jumps[:, j] = difference.jumps
+        # the slope of a staircase is 0, and not what it is from afar
+        found.bound[difference.stairs & (found.gradient[:, j] == 0), j] = np.inf
         found.hidden[:, j] = self._is_hidden_by(j, difference.rate)
 
     def _repeat(self, doubtful: list[int]) -> None:

@@ -44,7 +44,8 @@ class Examination:
         self.rng = rng
         self.refusal = ""
         self.scales = _scales(subject)
-        self.at_0 = np.asarray(weights @ subject.values(subject.point))
+        self._are_single = weights.shape[0] == weights.shape[1] and np.array_equal(weights, np.identity(len(weights)))
+        self.at_0 = self._sums(subject.values(subject.point))
         self.largest = np.max(np.abs(gradient), axis=1, initial=0, where=np.isfinite(gradient))
         self.size = np.nan_to_num(np.abs(self.at_0), posinf=0.0)
         self.magnitude = max(magnitude, float(np.max(self.size)))
@@ -69,6 +70,12 @@ class Examination:
                 raise
             self.refusal = self.refusal or f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
             values = outside
+        return self._sums(values)
+
+    def _sums(self, values: Vector) -> Vector:
+        """The weighted sums of values; for single ones, a NaN in one does not spread."""
+        if self._are_single:
+            return values
         with np.errstate(invalid="ignore"):
             return np.asarray(self.weights @ values)
 
@@ -76,8 +83,9 @@ class Examination:
         """The change of the weighted sums along a direction, to machine precision."""
         changes = self.subject.changes if self.method == "complex" else self.subject.tangents
         along = direction != 0  # a complex step should be small beside each entry
-        length = _power_of_2(np.max(np.abs(direction[along]) / self.scales[along], initial=2.0**-1000))
-        return np.asarray(length * (self.weights @ changes(x, direction / length, rounding)))
+        size = np.where(self.subject.point != 0, np.fmin(np.abs(self.subject.point), self.scales), self.scales)
+        length = _power_of_2(np.max(np.abs(direction[along]) / size[along], initial=2.0**-1000))
+        return np.asarray(length * self._sums(changes(x, direction / length, rounding)))
 
     def difference(self, direction: Vector, *arguments: Any, **options: Any) -> references.Difference:
         """The same change by differences, as `references.difference` finds it."""

@@ -20,6 +20,7 @@ SMALLEST = 5  # the number of smallest steps that show the noise
 LARGER = 12  # the number of steps beyond the first, which are tried if noise hides the slope
 SMALLER = 64  # the number of steps below the last, which are tried if the function is not smooth on any scale so far
 SAFETY = 4.0
+STAIRS = 64 * float(np.finfo(np.float32).eps)
 VISIBLE = 100  # a change that is so many times the noise is no noise
 POINTS = 129  # where a jump is looked for, at first
 STAYS = 12  # how often it should stay as large when the points get closer
@@ -37,6 +38,7 @@ class Difference:
         noise: how far rounding moves each result.
         rate: the change to either side on a large step; infinite if the values only change by noise on the way.
         jumps: whether the values of each result jump at 0.
+        stairs: whether they stand still around 0, and jump further away, by more than float32 would explain.
         step: the smallest step of any slope; `reach` is the largest step of each.
     """
 
@@ -48,6 +50,7 @@ class Difference:
     noise: Vector
     rate: Vector
     jumps: Vector
+    stairs: Vector
     step: float
     reach: Vector
 
@@ -144,10 +147,14 @@ class _Line:
             change = np.diff(quotients[-SMALLEST - 2 :], axis=0)
             left_over.append((change[1:] - change[:-1] / RATIO**power) * self._steps[-SMALLEST:, None] / 2)
         noise = np.max(np.nan_to_num(np.abs(np.concatenate(left_over)), posinf=0.0), axis=0)
-        unmoved = np.all((self._above == self._at_0)[-SMALLEST:] & (self._below == self._at_0)[-SMALLEST:], axis=0)
-        for row in np.flatnonzero(unmoved):
+        for row in np.flatnonzero(self._stand_still()):
             noise[row] = max(noise[row], self._jump(int(row)))
         return np.asarray(noise)
+
+    def _stand_still(self) -> Vector:
+        """Whether each result is the same at all of the smallest steps."""
+        still = (self._above == self._at_0)[-SMALLEST:] & (self._below == self._at_0)[-SMALLEST:]
+        return np.asarray(np.all(still, axis=0))
 
     def noise_of_jumps(self, noise: Vector) -> Vector:
         """The noise, or how far each result jumps beyond the steps that its best slope is from."""
@@ -252,6 +259,7 @@ class _Line:
             noise,
             rate,
             self._jumps(),
+            self._stand_still() & (noise > STAIRS * np.fmax.reduce(np.abs(self._above[self._larger :]))),
             float(np.min(self._steps[best.level])),
             self._steps[best.first],
         )
@@ -336,14 +344,14 @@ def noise(f: Callable[[float], Vector], spacing: float) -> Vector:
 
 
 def jump(f: Callable[[float], float], noise: float) -> float:
-    """The size of the largest jump of f between -1 and 1, or 0 if there is none that is larger than the noise.
+    """The size of the largest jump of f between -1/4 and 1/4, or 0 if there is none that is larger than the noise.
 
     Differences of order 6 show it: between points that are twice as close, those of a smooth function are 64 times
     smaller, and those across a jump stay as they are.
     """
-    points = np.linspace(-1, 1, POINTS)
+    points = np.linspace(-0.25, 0.25, POINTS)
     values = np.array([f(float(t)) for t in points])
-    noise = max(noise, 100 * EPSILON * float(np.fmax.reduce(np.abs(values))))
+    noise = max(noise, 20 * EPSILON * float(np.fmax.reduce(np.abs(values))))
     size, stays = np.inf, 0
     while stays < STAYS:
         bent = np.abs(np.diff(values, n=6)) / 20  # the largest factor in the sum
