@@ -47,7 +47,8 @@ class Judgement:
         kinked = kinks.at(comparison, bad)
         with np.errstate(invalid="ignore", divide="ignore"):
             blurred = comparison.hidden | (self._blurred() if self._look.method != "differences" else False)
-            undefined = finite & ~np.isfinite(self._look.at_0)[:, None]  # derivatives of an infinite value or NaN
+            value = self._look.at_0[:, None]
+            undefined = finite & (np.isnan(value) | (np.isinf(value) & bad))  # derivatives of an infinite value or NaN
             bad |= undefined
             comparison.reference[undefined] = np.nan
             unknown = (~np.isfinite(comparison.bound) | (bad & ~np.isfinite(comparison.reference))) & finite & ~kinked
