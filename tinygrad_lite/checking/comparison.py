@@ -17,7 +17,8 @@ from tinygrad_lite.checking.roundings import ALLOWED, FEW_SAMPLES, Roundings
 from tinygrad_lite.checking.singular import Kinks
 from tinygrad_lite.checking.subject import EPSILON, Matrix, Vector
 
-NAMED = 64  # the largest number of wrong entries that a search finds
+NAMED = 64  # the largest number of wrong entries that a search finds in an array
+LOST = 1e-280  # a change below this is lost in a complex step
 DIGITS = 5e-7  # a reference that is less exact, relative to the gradient, verifies nothing
 NEGLIGIBLE = 5e-11  # how well an entry should be known in any case, next to the one that matters most
 FEW_DIGITS = 1e-4  # the same for a gradient in float32
@@ -143,7 +144,9 @@ class _Comparing:
         if not self._by_differences:
             found.reference[:, j] = look.slope(look.subject.point, look.unit(j))
             found.bound[:, j] = 0
-            if np.all(np.isfinite(found.reference[:, j]) | ~np.isfinite(look.gradient[:, j])):
+            lost = (look.gradient[:, j] != 0) & (np.abs(look.gradient[:, j]) * look.scales[j] < LOST)
+            known = np.isfinite(found.reference[:, j]) | ~np.isfinite(look.gradient[:, j])
+            if np.all(known & ~lost):
                 return  # otherwise there is no continuation at this point, as for a quotient 0 / 0
         if brief:
             found.reference[:, j] = self._briefly(look.scales[j] * look.unit(j)).slope / look.scales[j]
@@ -215,9 +218,13 @@ class _Comparing:
         """
         ahead = list(self._blocks(columns)) if self._many or not self._by_differences else [columns]
         alone: list[int] = []
-        wrong = 0
-        while ahead and not self._is_late and wrong < NAMED and len(alone) <= FULL:
+        wrong = np.zeros(len(self._look.subject.variables), int)
+        while ahead and not self._is_late and len(alone) <= FULL:
             block = ahead.pop()
+            variable = self._look.subject.locate(int(block[0]))[0]
+            if wrong[variable] >= NAMED:
+                self._found.unchecked[block] = True
+                continue
             if len(block) == 1 and not self._many:
                 alone += block.tolist()
                 continue
@@ -225,7 +232,7 @@ class _Comparing:
             left = block if differs else vague
             if len(block) == 1:
                 alone += left.tolist()
-                wrong += differs
+                wrong[variable] += differs
             elif len(left):
                 ahead += [left] if len(left) < len(block) else self._parts(left, 2 if differs else 8)
         for block in ahead:

@@ -344,12 +344,12 @@ def noise(f: Callable[[float], Vector], spacing: float) -> Vector:
 
 
 def jump(f: Callable[[float], float], noise: float) -> float:
-    """The size of the largest jump of f between -1/4 and 1/4, or 0 if there is none that is larger than the noise.
+    """The size of the largest jump of f between -1/2 and 1/2, or 0 if there is none that is larger than the noise.
 
     Differences of order 6 show it: between points that are twice as close, those of a smooth function are 64 times
     smaller, and those across a jump stay as they are.
     """
-    points = np.linspace(-0.25, 0.25, POINTS)
+    points = np.linspace(-0.5, 0.5, POINTS)
     values = np.array([f(float(t)) for t in points])
     noise = max(noise, 20 * EPSILON * float(np.fmax.reduce(np.abs(values))))
     size, stays = np.inf, 0
