@@ -24,6 +24,7 @@ NEGLIGIBLE = 5e-11  # how well an entry should be known in any case, next to the
 FEW_DIGITS = 1e-4  # the same for a gradient in float32
 UNSTABLE = 1e-11  # a gradient with so much rounding, relative to what it is made of, may be made of differences
 CLOSE = 1e-2  # the largest relative error that may be due to a solver's tolerance
+ASIDE = 0.7  # how far entries are moved to find jumps, in their own size, so that none passes 0
 JUMPS = 1000  # the slope that a function between jumps of size 1 may have, relative to the right one
 ROUGH = 0.1  # how well one of many entries should be known, next to those that matter as much
 FEW = 100  # the largest number of entries whose exact slopes are all computed
@@ -162,8 +163,8 @@ class _Comparing:
             difference.side_bound,
         )
         found.jumps[:, j] = difference.jumps
-        # the slope of a staircase is 0, and not what it is from afar
-        found.bound[difference.stairs & (found.gradient[:, j] == 0), j] = np.inf
+        if self._is_fine:  # the slope of a staircase is 0, and not what it is from afar
+            found.bound[difference.stairs & (found.gradient[:, j] == 0), j] = np.inf
         found.hidden[:, j] = self._is_hidden_by(j, difference.rate)
 
     def _repeat(self, doubtful: list[int]) -> None:
@@ -186,21 +187,17 @@ class _Comparing:
         close = found.suspicious & (error < CLOSE)
         for row in np.flatnonzero(np.any(close, axis=1)):
             columns = np.flatnonzero(close[row])
-            direction = self._direction(columns)
+            direction = np.zeros(len(look.scales))
+            direction[columns] = ASIDE * look.own_scales[columns] * look.rng.choice([-1.0, 1.0], len(columns))
 
             def along(t: float, row: int = int(row), direction: Vector = direction) -> float:
                 return float(look.at(look.subject.point + t * direction)[row])
 
-            jumps = references.jump(along, 4 * EPSILON * abs(look.at_0[row]))
-            with np.errstate(invalid="ignore"):
-                excused = (
-                    error[row, columns] * np.abs(look.gradient[row, columns]) <= JUMPS * jumps / look.scales[columns]
-                )
+            allowed = JUMPS * references.jump(along, 4 * EPSILON * abs(look.at_0[row])) / look.scales[columns]
+            excused = error[row, columns] * np.abs(look.gradient[row, columns]) <= allowed
             found.suspicious[row, columns] &= ~excused
             found.hidden[row, columns] |= excused
-            found.bound[row, columns] = np.where(
-                excused, JUMPS * jumps / look.scales[columns], found.bound[row, columns]
-            )
+            found.bound[row, columns] = np.where(excused, allowed, found.bound[row, columns])
 
     def _is_rougher(self, noisy: Matrix) -> Matrix:
         """Whether a gradient has far more rounding than its reference, as one that was made of differences has."""

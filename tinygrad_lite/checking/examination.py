@@ -21,6 +21,7 @@ class Examination:
         method: "complex", "forward" or "differences".
         epsilon: the relative spacing of the numbers that the gradient is computed with.
         at_0: the weighted sums at the point, of this `size`; `largest` is the largest gradient entry of each.
+        own_scales: the same, but no more than the entry itself, unless that is 0.
         magnitude: the largest number on the way to the values, as far as it is known.
         scales: how far to move each entry for a difference, a power of two, so that x + t is exact.
         refusal: what the function said where it refused to be evaluated beside the point; empty if it did not.
@@ -44,6 +45,8 @@ class Examination:
         self.rng = rng
         self.refusal = ""
         self.scales = _scales(subject)
+        sizes = np.abs(subject.point)
+        self.own_scales = np.where(sizes > 0, np.fmin(sizes, self.scales), self.scales)
         self._are_single = weights.shape[0] == weights.shape[1] and np.array_equal(weights, np.identity(len(weights)))
         self.at_0 = self._sums(subject.values(subject.point))
         self.largest = np.max(np.abs(gradient), axis=1, initial=0, where=np.isfinite(gradient))
@@ -83,8 +86,7 @@ class Examination:
         """The change of the weighted sums along a direction, to machine precision."""
         changes = self.subject.changes if self.method == "complex" else self.subject.tangents
         along = direction != 0  # a complex step should be small beside each entry
-        size = np.where(self.subject.point != 0, np.fmin(np.abs(self.subject.point), self.scales), self.scales)
-        length = _power_of_2(np.max(np.abs(direction[along]) / size[along], initial=2.0**-1000))
+        length = _power_of_2(np.max(np.abs(direction[along]) / self.own_scales[along], initial=2.0**-1000))
         return np.asarray(length * self._sums(changes(x, direction / length, rounding)))
 
     def difference(self, direction: Vector, *arguments: Any, **options: Any) -> references.Difference:

@@ -20,7 +20,7 @@ SMALLEST = 5  # the number of smallest steps that show the noise
 LARGER = 12  # the number of steps beyond the first, which are tried if noise hides the slope
 SMALLER = 64  # the number of steps below the last, which are tried if the function is not smooth on any scale so far
 SAFETY = 4.0
-STAIRS = 64 * float(np.finfo(np.float32).eps)
+STAIRS = 5e-4  # the size of the steps of a staircase, relative to its values; what float32 rounds is smaller
 VISIBLE = 100  # a change that is so many times the noise is no noise
 POINTS = 129  # where a jump is looked for, at first
 STAYS = 12  # how often it should stay as large when the points get closer
@@ -344,12 +344,12 @@ def noise(f: Callable[[float], Vector], spacing: float) -> Vector:
 
 
 def jump(f: Callable[[float], float], noise: float) -> float:
-    """The size of the largest jump of f between -1/2 and 1/2, or 0 if there is none that is larger than the noise.
+    """The size of the largest jump of f between -1 and 1, or 0 if there is none that is larger than the noise.
 
     Differences of order 6 show it: between points that are twice as close, those of a smooth function are 64 times
     smaller, and those across a jump stay as they are.
     """
-    points = np.linspace(-0.5, 0.5, POINTS)
+    points = np.linspace(-1, 1, POINTS)
     values = np.array([f(float(t)) for t in points])
     noise = max(noise, 20 * EPSILON * float(np.fmax.reduce(np.abs(values))))
     size, stays = np.inf, 0
