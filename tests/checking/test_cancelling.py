@@ -108,6 +108,20 @@ def test_many_entries_that_are_nothing_but_rounding_are_not_called_wrong() -> No
     assert tg.gradcheck(lambda a: np.linalg.solve(a, a), a).ok
 
 
+def test_a_constant_that_is_ill_conditioned_is_not_a_gradient_made_of_differences() -> None:
+    """Each step of the reference rounds it alike, and the value is so small that the gradient's own rounding shows."""
+    hilbert = 1 / (np.arange(6)[:, None] + np.arange(1.0, 7))
+
+    def f(b: Any) -> Any:
+        return np.sum(np.linalg.solve(hilbert, b))
+
+    for b in (np.ones(6), np.arange(1.0, 7)):
+        right = np.linalg.solve(hilbert.T, np.ones(6))
+        assert tg.gradcheck(f, b, gradient=lambda b, found=right: found).ok
+        wrong = right * (1 + 1e-6 * np.eye(6)[2])
+        assert not tg.gradcheck(f, b, gradient=lambda b, found=wrong: found, raise_exception=False).ok
+
+
 def test_rounding_at_random_moves_last_digits_of_what_is_rounded_and_no_others() -> None:
     rng = np.random.default_rng(0)
     x = np.array([3.0, 1.0, 3.0])

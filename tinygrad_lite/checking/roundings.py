@@ -70,12 +70,15 @@ class Roundings:
         return _deviation(distances) * (1 if self._rounding else BESIDE)
 
     def of_slope(self, direction: Vector) -> Vector:
-        """The standard deviation of the slope along a direction, by steps of other digits.
+        """The standard deviation of the slope along a direction, by steps of other digits and by random rounding.
 
-        It shows rounding inside an operation as well, which no rounding of its arguments and results does.
+        The former shows rounding inside an operation; the latter that of constants, which is alike for every step.
         """
-        factors = self._rng.uniform(0.5, 1.5, FEW_SAMPLES)
-        return _known(_deviation([self._look.slope(self._subject.point, t * direction) / t for t in factors]))
+        x, factors = self._subject.point, self._rng.uniform(0.5, 1.5, FEW_SAMPLES)
+        found = _deviation([self._look.slope(x, t * direction) / t for t in factors])
+        if self._rounding:
+            found = np.fmax(found, _deviation([self._look.slope(x, direction, self._rounding) for _ in factors]))
+        return _known(found)
 
     def _gradient(self, mix: Matrix) -> tuple[Vector, Matrix]:
         """A point, and sums of the gradient's rows there, with other roundings."""
