@@ -142,7 +142,7 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Whether the check passed: every entry was verified."""
+        """Whether every entry was verified, so that the check passed."""
         return self.outcome == "passed"
 
     @property
