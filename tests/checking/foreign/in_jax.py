@@ -283,6 +283,5 @@ def of_single_precision() -> list[Problem]:
 
 
 def problems() -> list[Problem]:
-    jax.config.update("jax_enable_x64", True)
     parts = (of_functions, of_matrices, of_programs, of_dictionaries, of_mistakes, of_single_precision)
     return [problem for part in parts for problem in part()]

@@ -1,5 +1,7 @@
 """The checker on gradients that others wrote: what is right passes, what is wrong does not, and nothing unverified."""
 
+from collections.abc import Iterator
+from contextlib import nullcontext
 from functools import cache
 from importlib import import_module
 from typing import Any
@@ -41,9 +43,10 @@ def problems_of(room: str) -> list[Problem]:
 
 
 @pytest.fixture(params=ROOMS)
-def problems(request: Any) -> list[Problem]:
+def problems(request: Any) -> Iterator[list[Problem]]:
     try:
-        return problems_of(request.param)
+        with import_module("jax").enable_x64(True) if request.param == "in_jax" else nullcontext():
+            yield problems_of(request.param)
     except ModuleNotFoundError as error:
         pytest.skip(f"{error.name} comes with the extra `compare`")
 
