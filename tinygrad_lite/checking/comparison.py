@@ -20,8 +20,8 @@ from tinygrad_lite.checking.subject import EPSILON, Matrix, Vector
 NAMED = 64  # the largest number of wrong entries that a search finds in an array
 LOST = 1e-280  # a change below this is lost in a complex step
 DIGITS = 5e-7  # a reference that is less exact, relative to the gradient, verifies nothing
-NEGLIGIBLE = 5e-11  # how well an entry should be known in any case, next to the one that matters most
 FEW_DIGITS = 1e-4  # the same for a gradient in float32
+NEGLIGIBLE = 5e-11  # how well an entry should be known in any case, next to the one that matters most
 UNSTABLE = 1e-11  # a gradient with so much rounding, relative to what it is made of, may be made of differences
 CLOSE = 1e-2  # the largest relative error that may be due to a solver's tolerance
 ASIDE = 0.7  # how far entries are moved to find jumps, in their own size, so that none passes 0
@@ -103,7 +103,6 @@ class _Comparing:
             if self._by_differences:
                 with np.errstate(all="ignore"):
                     self._excuse(error / size)
-
         self._complete()
         return found
 
@@ -300,10 +299,9 @@ class _Comparing:
             hidden = self._is_hidden(bound[:, None], terms, difference.rate[:, None], 1.0) & (bound > rough)[:, None]
             better = ((bound > 4 * known) | (known > NOISY / 10 * noise))[:, None] | (terms == 0)
             found.hidden[:, block] = hidden
+            coarse = (known > np.maximum(NOISY * noise, rough))[:, None]
             vague = hidden & better  # alone, it may be better known
-            vague |= (bound[:, None] > 10 * look.floor * np.abs(terms)) & (known > np.maximum(NOISY * noise, rough))[
-                :, None
-            ]
+            vague |= coarse & (bound[:, None] > 10 * look.floor * np.abs(terms))
         else:
             bound *= 0.1 if self._is_fine else 1.0  # of many entries, which never all round alike
             slope = look.slope(look.subject.point, direction)

@@ -39,7 +39,7 @@ class Difference:
         rate: the change to either side on a large step; infinite if the values only change by noise on the way.
         jumps: whether the values of each result jump at 0.
         stairs: whether they stand still around 0, and jump further away, by more than float32 would explain.
-        step: the smallest step of any slope; `reach` is the largest step of each.
+        step: the smallest step of any slope.
     """
 
     slope: Vector
@@ -52,7 +52,6 @@ class Difference:
     jumps: Vector
     stairs: Vector
     step: float
-    reach: Vector
 
     def per(self, scale: float) -> "Difference":
         """The same for a direction that is shorter by this factor."""
@@ -261,7 +260,6 @@ class _Line:
             self._jumps(),
             self._stand_still() & (noise > STAIRS * np.fmax.reduce(np.abs(self._above[self._larger :]))),
             float(np.min(self._steps[best.level])),
-            self._steps[best.first],
         )
 
     def _jumps(self) -> Vector:
