@@ -11,6 +11,7 @@ from types import FrameType
 from typing import Any
 
 from tinygrad_lite.compiler.program import Variable
+from tinygrad_lite.compiler.syntax_trees import ONE_AT_A_TIME
 
 # what the source itself calls by these names
 _PYTHONS = ("dict", "range", "reversed", "zip", "str", "bool", "int", "float", "complex", "ValueError")
@@ -67,7 +68,8 @@ class Namer:
 def _assigned(file: str, line: int) -> str | None:
     """The variable that a line of source assigns, if it is one statement and assigns one."""
     try:
-        (statement,) = ast.parse(linecache.getline(file, line).strip()).body
+        with ONE_AT_A_TIME:
+            (statement,) = ast.parse(linecache.getline(file, line).strip()).body
     except (SyntaxError, ValueError):
         return None
     targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]

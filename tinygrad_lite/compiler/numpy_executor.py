@@ -13,6 +13,7 @@ from tinygrad_lite.compiler.numpy_source import NumpySource
 from tinygrad_lite.compiler.places import Gradient, Leaves, Place
 from tinygrad_lite.compiler.program import Program, Variable
 from tinygrad_lite.compiler.ready_keys import with_ready_keys
+from tinygrad_lite.compiler.syntax_trees import ONE_AT_A_TIME
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import InputError
@@ -35,8 +36,10 @@ class NumpyExecutor:
         scope: dict[str, Any] = {"np": np, "ValueError": InputError, **named.helpers, **named.constants}
         scope |= {library: import_module(library) for library in named.libraries}
         scope[DRAINED] = _drained
-        tree = letting_go(with_ready_keys(ast.parse(source.text), scope))
-        exec(compile(tree, f"<{source.name}, compiled>", "exec"), scope)  # noqa: S102
+        with ONE_AT_A_TIME:
+            tree = letting_go(with_ready_keys(ast.parse(source.text), scope))
+            code = compile(tree, f"<{source.name}, compiled>", "exec")
+        exec(code, scope)  # noqa: S102
         self._function = scope[source.name]
 
     def enter(self, writer: EntryWriter, wrapped: Sequence[bool]) -> bool:
