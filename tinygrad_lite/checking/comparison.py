@@ -267,17 +267,10 @@ class _Comparing:
         Slopes along random directions in the block tell. If all is right, the bounds of the errors are noted.
         """
         for _ in range(1 if self._many or not self._by_differences else 2):  # errors may cancel in few digits
-            differs, vague = self._along(block, self._direction(block))
+            differs, vague = self._along(block, self._look.direction(block))
             if differs or np.all(vague):
                 break
         return differs, block[vague]
-
-    def _direction(self, block: Vector) -> Vector:
-        """A random direction in a block, of few digits, so that a difference moves the entries without rounding."""
-        direction = np.zeros(len(self._look.scales))
-        weights = np.round(128 * self._look.rng.uniform(0.5, 1.5, len(block))) / 128
-        direction[block] = self._look.scales[block] * weights * self._look.rng.choice([-1.0, 1.0], len(block))
-        return direction
 
     def _along(self, block: Vector, direction: Vector) -> tuple[bool, Vector]:
         look, found, steps = self._look, self._found, direction[block]

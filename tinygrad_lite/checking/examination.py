@@ -63,16 +63,15 @@ class Examination:
 
     def at(self, x: Vector, rounding: Rounding | None = None) -> Vector:
         """The weighted sums of the results; NaN outside bounds, and where it raises an exception."""
-        outside = np.full(self.weights.shape[1], np.nan)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of what the function meets beside the point
-                values = self.subject.values(x, rounding) if self.subject.is_inside(x) else outside
+                values = self.subject.values(x, rounding)
         except Exception as error:  # outside the domain, where other functions give NaN
             if rounding or np.array_equal(x, self.subject.point):
                 raise
             self.refusal = self.refusal or f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
-            values = outside
+            values = np.full(self.weights.shape[1], np.nan)
         return self._sums(values)
 
     def _sums(self, values: Vector) -> Vector:
@@ -104,6 +103,13 @@ class Examination:
             scale = part * _power_of_2(size)
             found = self.difference(scale * self.unit(column), **options)
         return found.per(scale)
+
+    def direction(self, columns: Vector) -> Vector:
+        """A random direction of these entries, of few digits, so that a difference moves them without rounding."""
+        direction = np.zeros(len(self.scales))
+        weights = np.round(128 * self.rng.uniform(0.5, 1.5, len(columns))) / 128
+        direction[columns] = self.scales[columns] * weights * self.rng.choice([-1.0, 1.0], len(columns))
+        return direction
 
     def unit(self, column: int) -> Vector:
         """The direction of one entry."""

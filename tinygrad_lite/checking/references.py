@@ -335,7 +335,7 @@ def noise(f: Callable[[float], Vector], spacing: float) -> Vector:
     for k in range(1, 7):
         values = np.diff(values, axis=0)
         if k >= 4:
-            size = np.max(np.abs(values), initial=1, where=np.isfinite(values))  # its square may overflow
+            size = np.max(np.abs(values), initial=0, where=np.isfinite(values)) or 1.0  # whose square may be lost
             mean = size * np.sqrt(np.mean((values / size) ** 2, axis=0))
             rounding = np.maximum(rounding, np.sqrt(factorial(k) ** 2 / factorial(2 * k)) * mean)
     return np.asarray(rounding)

@@ -129,7 +129,7 @@ def _deviation(samples: Sequence[Matrix]) -> Matrix:
     """The standard deviation of each entry."""
     with np.errstate(invalid="ignore", over="ignore"):
         moved = samples - samples[0]  # since the mean of much larger numbers is rounded itself
-        largest = np.max(np.abs(moved), initial=1, where=np.isfinite(moved))  # its square may overflow
+        largest = np.max(np.abs(moved), initial=0, where=np.isfinite(moved)) or 1.0  # whose square may be lost
         return np.asarray(np.std(moved / largest, axis=0) * largest)
 
 

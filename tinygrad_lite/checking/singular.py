@@ -53,9 +53,7 @@ class Kinks:
 
     def _aside(self, column: int, part: float = 1.0) -> Vector:
         """A step of this entry so small that it only leaves a kink at the very point."""
-        size = abs(float(self._subject.point[column]))
-        size = size if size > 0 else np.inf
-        return np.asarray(part * ASIDE * min(size, self._look.scales[column]) * self._look.unit(column))
+        return np.asarray(part * ASIDE * self._look.own_scales[column] * self._look.unit(column))
 
     def _slopes(self, direction: Vector) -> tuple[Vector, Vector]:
         """The slopes to the right and to the left of the point, extrapolated from three distances."""
@@ -74,10 +72,7 @@ class Kinks:
         for row in np.flatnonzero(np.sum(entries, axis=1) > 1):
             columns = np.flatnonzero(entries[row])
             for k in range(DIRECTIONS):
-                direction = np.zeros(len(look.scales))
-                signs = look.rng.choice([-1.0, 1.0], len(columns)) if k else 1.0
-                direction[columns] = look.scales[columns] * np.round(64 * look.rng.uniform(0.5, 1.5, len(columns))) / 64
-                direction[columns] *= signs
+                direction = look.direction(columns) if k else np.abs(look.direction(columns))
                 slope = float(look.gradient[row, columns] @ direction[columns])
                 if look.method == "differences":
                     found = look.difference(direction)
