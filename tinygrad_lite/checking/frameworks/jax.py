@@ -79,19 +79,13 @@ class JaxProgram(Program):
             except TypeError as error:  # of a custom_vjp
                 raise NotImplementedError(str(error)) from error
 
-    def given(self, gradient: Any) -> Any:
-        """A gradient that somebody computes, or a function of the library's arrays that does, in NumPy."""
-        if not callable(gradient):
-            return trees.map_leaves(_as_numpy, gradient)
+    def _called(self, gradient: Callable[..., Any], inputs: Sequence[Any], others: Sequence[Any]) -> Any:
+        with _precision(self._dtype):
+            arguments = self._in_place(self._arrays(inputs, self._dtype))
+            return gradient(*arguments, *trees.map_leaves(jnp.asarray, others))
 
-        def of_arrays(*inputs_and_others: Any) -> Any:
-            inputs, others = inputs_and_others[: len(self.names)], inputs_and_others[len(self.names) :]
-            with _precision(self._dtype):
-                arguments = self._in_place(self._arrays(inputs, self._dtype))
-                result = gradient(*arguments, *trees.map_leaves(jnp.asarray, others))
-                return trees.map_leaves(_as_numpy, result)
-
-        return of_arrays
+    def _as_numpy(self, x: Any) -> Any:
+        return _numpy(x) if isinstance(x, jax.Array) else x
 
     def _results(self, *arrays: Any) -> Any:
         """The results in their containers, as a function of the arrays that vary."""
@@ -164,7 +158,3 @@ def _varies(x: Any) -> bool:
 def _numpy(x: Any) -> Array:
     """A copy in NumPy; bfloat16, which NumPy does not have, becomes float32."""
     return np.array(x, np.float32 if jnp.result_type(x) == jnp.bfloat16 else None)
-
-
-def _as_numpy(x: Any) -> Any:
-    return _numpy(x) if isinstance(x, jax.Array) else x

@@ -146,6 +146,22 @@ class Program:
 
     def given(self, gradient: Any) -> Any:
         """A gradient that somebody computes with the library, or a function that does, in NumPy."""
+        if not callable(gradient):
+            return trees.map_leaves(self._as_numpy, gradient)
+        count = len(self.names)
+
+        def of_arrays(*inputs_and_others: Any) -> Any:
+            result = self._called(gradient, inputs_and_others[:count], inputs_and_others[count:])
+            return trees.map_leaves(self._as_numpy, result)
+
+        return of_arrays
+
+    def _called(self, gradient: Callable[..., Any], inputs: Sequence[Any], others: Sequence[Any]) -> Any:
+        """What a function of the library's arrays gives for these NumPy arrays."""
+        raise NotImplementedError
+
+    def _as_numpy(self, x: Any) -> Any:
+        """An array of the library as one of NumPy; anything else as it is."""
         raise NotImplementedError
 
 

@@ -123,21 +123,15 @@ class TorchProgram(Program):
         except RuntimeError as error:  # NotImplementedError is one
             raise NotImplementedError(str(error)) from error
 
-    def given(self, gradient: Any) -> Any:
-        """A gradient that somebody computes, or a function of the library's arrays that does, in NumPy."""
-        if not callable(gradient):
-            return trees.map_leaves(_as_numpy, gradient)
+    def _called(self, gradient: Callable[..., Any], inputs: Sequence[Any], others: Sequence[Any]) -> Any:
+        with ExitStack() as stack:
+            leaves, arguments = self._tensors(inputs, self._dtype, True, None, stack)
+            kind = leaves[0].dtype
+            f = with_copies(gradient, bool(self._dtype and self._dtype.read))
+            return f(*arguments, *trees.map_leaves(lambda x: _tensor(x, kind), others))
 
-        def of_arrays(*inputs_and_others: Any) -> Any:
-            inputs, others = inputs_and_others[: len(self.names)], inputs_and_others[len(self.names) :]
-            with ExitStack() as stack:
-                leaves, arguments = self._tensors(inputs, self._dtype, True, None, stack)
-                kind = leaves[0].dtype
-                f = with_copies(gradient, bool(self._dtype and self._dtype.read))
-                result = f(*arguments, *trees.map_leaves(lambda x: _tensor(x, kind), others))
-            return trees.map_leaves(_as_numpy, result)
-
-        return of_arrays
+    def _as_numpy(self, x: Any) -> Any:
+        return _numpy(x) if isinstance(x, torch.Tensor) else x
 
     @contextmanager
     def _running(
@@ -289,7 +283,3 @@ def _numpy(x: torch.Tensor) -> Array:
     """A copy in NumPy; what NumPy does not have becomes float32 or complex64."""
     known = {torch.bfloat16: torch.float32, torch.complex32: torch.complex64}.get(x.dtype, x.dtype)
     return np.array(x.to(known).numpy(force=True))
-
-
-def _as_numpy(x: Any) -> Any:
-    return _numpy(x) if isinstance(x, torch.Tensor) else x
