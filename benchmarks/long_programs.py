@@ -210,7 +210,6 @@ def by_jax(work: Work) -> Step:
     import jax
     import jax.numpy as jnp
 
-    jax.config.update("jax_enable_x64", True)
     state = jax.tree.map(jnp.asarray, work.parameters)
     moments = [jax.tree.map(jnp.zeros_like, state) for _ in range(2)]
     x = jnp.asarray(work.x)
@@ -290,9 +289,9 @@ def table(names: Sequence[str] = ()) -> Iterator[str]:
 
 
 def main() -> None:
-    from benchmarks.programs.__main__ import ONE_THREAD, start_again_where_times_compare
+    from benchmarks.programs.__main__ import PEERS_AS_NUMPY, start_again_where_times_compare
 
-    start_again_where_times_compare("benchmarks.long_programs", ONE_THREAD)
+    start_again_where_times_compare("benchmarks.long_programs", PEERS_AS_NUMPY)
     for line in table(sys.argv[1:]):
         print(line, flush=True)
 

@@ -2,8 +2,8 @@
 
     python -m benchmarks.programs [names …] [--write PAGE]
 
-prints a table in Markdown. The process starts itself again with one thread for each library, and without the variables
-that choose OpenBLAS's kernel: what they say counts when a library is loaded.
+prints a table in Markdown. The process starts itself again with one thread for each library, with NumPy's precision in
+JAX, and without the variables that choose OpenBLAS's kernel: what they say counts when a library is loaded.
 """
 
 import argparse
@@ -12,9 +12,10 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-ONE_THREAD = {
+PEERS_AS_NUMPY = {
     **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NPROC"), "1"),
     "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false",
+    "JAX_ENABLE_X64": "1",  # float32 stays float32
 }
 CHOICES_OF_A_KERNEL = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 
@@ -27,7 +28,7 @@ def start_again_where_times_compare(module: str, settings: Mapping[str, str]) ->
 
 
 def main() -> None:
-    start_again_where_times_compare("benchmarks.programs", ONE_THREAD)
+    start_again_where_times_compare("benchmarks.programs", PEERS_AS_NUMPY)
     from benchmarks.programs.contest import PROGRAMS
     from benchmarks.programs.table import table
 

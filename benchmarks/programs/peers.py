@@ -1,4 +1,4 @@
-"""PyTorch and JAX, on one thread; None where they are not installed."""
+"""PyTorch and JAX; None where they are not installed."""
 
 from importlib import import_module
 from importlib.util import find_spec
@@ -12,8 +12,3 @@ def _peer(name: str) -> Any:
 torch = _peer("torch")
 jax = _peer("jax")
 jnp = _peer("jax.numpy")
-
-if torch:
-    torch.set_num_threads(1)
-if jax:
-    jax.config.update("jax_enable_x64", True)  # float32 stays float32

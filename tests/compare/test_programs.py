@@ -7,6 +7,7 @@ import pytest
 
 pytestmark = pytest.mark.compare
 pytest.importorskip("torch", reason="PyTorch comes with the extra `compare`")
+jax = pytest.importorskip("jax", reason="JAX comes with the extra `compare`")
 
 from benchmarks.programs.contest import PROGRAMS, made  # noqa: E402
 from benchmarks.programs.table import check_agreement  # noqa: E402
@@ -14,4 +15,5 @@ from benchmarks.programs.table import check_agreement  # noqa: E402
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_values_and_gradients_agree(name: str) -> None:
-    check_agreement(replace(made(name), dtype=np.float64))
+    with jax.enable_x64(True):
+        check_agreement(replace(made(name), dtype=np.float64))
