@@ -19,9 +19,10 @@ FLOORS = [
     ["ops"],
     ["transforms"],
     ["readers"],
-    ["nn", "optim", "datasets", "distributions"],
+    ["nn", "optim", "data", "datasets", "distributions"],
     ["checking", "compiler"],
-    ["exercises", "explainer", "testing"],
+    ["training", "distributed"],
+    ["estimators", "interchange", "exercises", "explainer", "testing"],
     ["commands"],
     ["__main__"],
 ]

@@ -1,0 +1,1 @@
+"""Batches of data, in an order that can be saved and resumed."""

@@ -1,0 +1,1 @@
+"""Estimators of scikit-learn whose model is a module."""

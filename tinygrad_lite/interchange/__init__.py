@@ -1,0 +1,1 @@
+"""Models in the files and formats of other libraries."""

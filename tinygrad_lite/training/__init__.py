@@ -1,0 +1,1 @@
+"""The training loop, its checks before and during a run, and checkpoints."""
