@@ -20,10 +20,11 @@ from tinygrad_lite.transforms.jacobians import hessian, jacobian
 from tinygrad_lite.transforms.raveling import ravel
 
 if TYPE_CHECKING:
-    from tinygrad_lite import datasets, distributions, exercises, nn, optim
+    from tinygrad_lite import data, datasets, distributions, exercises, nn, optim, training
     from tinygrad_lite.checking.anomaly import detect_anomaly
     from tinygrad_lite.checking.audit import audit_gradients
     from tinygrad_lite.checking.gradcheck import gradcheck
+    from tinygrad_lite.training.fit import fit
 
 # Two settings of the process, see docs/benchmarks.md. Making and dropping an array of 32 MB, of which no page is
 # touched, tells the C library to keep freed memory up to that size for the next array: it would else return each array
@@ -42,6 +43,7 @@ __all__ = [
     "checkpoint",
     "compile",
     "custom_gradient",
+    "data",
     "datasets",
     "detect_anomaly",
     "distributions",
@@ -50,6 +52,7 @@ __all__ = [
     "errors",
     "exercises",
     "explain",
+    "fit",
     "grad",
     "gradcheck",
     "hessian",
@@ -64,6 +67,7 @@ __all__ = [
     "ravel",
     "stop_gradient",
     "tensor",
+    "training",
     "value_and_grad",
     "vjp",
 ]
@@ -74,8 +78,10 @@ if not TYPE_CHECKING:  # a type checker would take it for a promise that any nam
         """What is imported when it is asked for: the version, and the rooms that not every program enters."""
         if name == "__version__":
             return import_module("importlib.metadata").version("tinygrad-lite")
-        if name in ("checking", "datasets", "distributions", "exercises", "nn", "optim"):
+        if name in ("checking", "data", "datasets", "distributions", "exercises", "nn", "optim", "training"):
             return import_module(f"tinygrad_lite.{name}")
         if name in ("audit_gradients", "detect_anomaly", "gradcheck"):
             return getattr(import_module("tinygrad_lite.checking"), name)
+        if name == "fit":
+            return getattr(import_module("tinygrad_lite.training"), name)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

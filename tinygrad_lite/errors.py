@@ -76,6 +76,10 @@ class GradientError(TinygradError, AssertionError):
         self.report = report
 
 
+class VerificationError(TinygradError, RuntimeError):
+    """A fault in a model, its loss or its data that was found before the training began; the message says which."""
+
+
 class AnomalyError(TinygradError, FloatingPointError):
     """A NaN or an infinity that an operation produced; the message names the operation, its inputs and a remedy."""
 

@@ -1,0 +1,128 @@
+"""`DataLoader`: forms of datasets, order, and going on in the middle of an epoch."""
+
+from collections import namedtuple
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import tinygrad_lite as tg
+from tinygrad_lite.data import DataLoader
+from tinygrad_lite.errors import EmptyError, InputError, ShapeError, UsageError
+from tinygrad_lite.trees import leaves
+
+X, Y = np.arange(10.0).reshape(5, 2), np.arange(5)
+Pair = namedtuple("Pair", "x y")
+
+
+class Squares:
+    """A dataset of samples."""
+
+    def __len__(self) -> int:
+        return 5
+
+    def __getitem__(self, k: int) -> Any:
+        return {"x": X[k], "y": k}
+
+
+FORMS: dict[str, tuple[Any, Any]] = {
+    "array": (X, X[:2]),
+    "tuple": ((X, Y), (X[:2], Y[:2])),
+    "named tuple": (Pair(X, Y), Pair(X[:2], Y[:2])),
+    "dict": ({"a": X, "b": (Y,)}, {"a": X[:2], "b": (Y[:2],)}),
+    "tensor": ((tg.tensor(X), Y), (tg.tensor(X[:2]), Y[:2])),
+    "frame and series": ((pd.DataFrame(X), pd.Series(Y)), (X[:2], Y[:2])),
+    "list of numbers": ([1.0, 2.0, 3.0], np.array([1.0, 2.0])),
+    "nested list": (([[1, 2], [3, 4], [5, 6]], Y[:3]), (np.array([[1, 2], [3, 4]]), Y[:2])),
+    "list of samples": ([(X[0], 0), (X[1], 1), (X[2], 2)], (X[:2], Y[:2])),
+    "samples": (Squares(), {"x": X[:2], "y": Y[:2]}),
+    "float32": (X.astype(np.float32), X[:2].astype(np.float32)),
+}
+
+
+@pytest.mark.parametrize(("dataset", "expected"), FORMS.values(), ids=FORMS)
+def test_a_batch_has_the_form_of_the_dataset(dataset: Any, expected: Any) -> None:
+    batch = next(iter(DataLoader(dataset, batch_size=2)))
+    assert type(batch) is type(expected)
+    for a, b in zip(leaves(batch), leaves(expected), strict=True):
+        assert type(a) is type(b)
+        assert a.dtype == b.dtype
+        np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
+
+
+def test_sparse_matrices_become_arrays() -> None:
+    sparse = pytest.importorskip("scipy.sparse")
+    (batch,) = DataLoader(sparse.coo_matrix(X), batch_size=5)
+    np.testing.assert_array_equal(batch, X)
+
+
+@pytest.mark.parametrize("drop_last", [False, True])
+def test_the_order_is_that_of_epochs_of_a_compiled_function(drop_last: bool) -> None:
+    rows = np.arange(10.0) ** 2
+    first = tg.compile(lambda x: np.sum(x), backend="numpy")
+    expected = first.epochs([rows], 4, epochs=3, rng=7, drop_last=drop_last)
+    loader = DataLoader(rows, 4, shuffle=True, drop_last=drop_last, rng=7)
+    assert [np.sum(batch) for _ in range(3) for batch in loader] == expected.tolist()
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+@pytest.mark.parametrize("stop", range(10))
+def test_a_loader_goes_on_where_its_state_was_taken(shuffle: bool, stop: int) -> None:
+    def batches(loader: DataLoader) -> Any:
+        while True:
+            yield from loader
+
+    def made(seed: int) -> DataLoader:
+        return DataLoader((X, Y), 2, shuffle, rng=seed)
+
+    loader, resumed = made(0), made(1)
+    endless = batches(loader)
+    for _ in range(stop):
+        next(endless)
+    resumed.load_state_dict(loader.state_dict())
+    going_on = batches(resumed)
+    for _ in range(8):
+        np.testing.assert_array_equal(next(endless)[0], next(going_on)[0])
+        assert loader.epochs == resumed.epochs
+
+
+BAD: dict[str, tuple[Any, type[Exception], str]] = {
+    "no rows": (X[:0], EmptyError, "no rows"),
+    "no arrays": ((), EmptyError, "no rows"),
+    "an empty list": ([], EmptyError, "no rows"),
+    "lengths": ((X, Y[:3]), ShapeError, r"\[0\] has 5, \[1\] has 3"),
+    "a number": (3, UsageError, "got int"),
+    "text": ("abc", UsageError, "got str"),
+    "a generator": ((x for x in X), UsageError, "got generator"),
+    "an array without axes": ((np.array(1.0), Y), UsageError, "arrays with rows"),
+    "words": (pd.DataFrame({"sex": ["m", "f"]}), UsageError, "encode what is not"),
+}
+
+
+@pytest.mark.parametrize(("dataset", "kind", "message"), BAD.values(), ids=BAD)
+def test_what_is_no_dataset_is_refused(dataset: Any, kind: type[Exception], message: str) -> None:
+    with pytest.raises(kind, match=message):
+        DataLoader(dataset)
+
+
+@pytest.mark.parametrize("size", [0, -1, 2.5, "3", True])
+def test_batch_sizes_that_are_none(size: Any) -> None:
+    with pytest.raises(InputError, match="batch_size must be a whole number"):
+        DataLoader(X, size)
+    with pytest.raises(InputError, match="leaves no batch of 5 rows"):
+        DataLoader(X, 6, drop_last=True)
+
+
+def test_states_of_something_else_change_nothing() -> None:
+    loader = DataLoader(X, 2, shuffle=True, rng=0)
+    before = loader.state_dict()
+    for state, message in (
+        ({}, "must have the entries"),
+        ({**before, "rows": 7}, "this state is of 7 rows; the loader has 5"),
+        ({**before, "rng": {"bit_generator": "MT19937"}}, "not the state of a PCG64"),
+        ({**before, "rng": 3}, "not the state of a PCG64"),
+    ):
+        with pytest.raises(InputError, match=message):
+            loader.load_state_dict(state)
+        assert loader.state_dict() == before

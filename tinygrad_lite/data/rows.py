@@ -1,0 +1,142 @@
+"""What a loader takes rows of: arrays of one length in containers, or a dataset of samples."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from tinygrad_lite import trees
+from tinygrad_lite.engine.tensor import Tensor, wrap
+from tinygrad_lite.errors import EmptyError, InputError, ShapeError, UsageError
+from tinygrad_lite.foreign import as_numpy
+
+
+class Rows(Protocol):
+    """Something that has a number of rows, and makes a batch of some."""
+
+    def __len__(self) -> int: ...
+
+    def take(self, rows: Any) -> Any:
+        """A batch: the rows with these numbers."""
+
+    def check_finite(self) -> None:
+        """Raise `InputError` if a number is not finite, as far as that can be seen without making a batch."""
+
+
+def rows_of(dataset: Any) -> Rows:
+    """The rows of a dataset.
+
+    Raises:
+        EmptyError: if it has none.
+        ShapeError: if its arrays have different lengths.
+        UsageError: if it is no dataset.
+    """
+    rows: Rows = _Columns(dataset) if _is_columns(dataset) else _Samples(dataset)
+    if not len(rows):
+        raise EmptyError("the dataset has no rows")
+    return rows
+
+
+def _is_columns(dataset: Any) -> bool:
+    """Whether this is an array, or a container of arrays, and no sequence of samples."""
+    if isinstance(dataset, list):
+        return all(isinstance(x, (bool, int, float)) for x in trees.leaves(dataset)) and not _has_tuples(dataset)
+    return isinstance(dataset, (tuple, Mapping)) or hasattr(dataset, "__array__") or hasattr(dataset, "tocsr")
+
+
+def _has_tuples(x: Any) -> bool:
+    return isinstance(x, (tuple, Mapping)) or (isinstance(x, list) and any(map(_has_tuples, x[:1])))
+
+
+class _Columns:
+    """Arrays of one length, alone or in tuples and dicts."""
+
+    def __init__(self, arrays: Any) -> None:
+        self._arrays: dict[str, Any] = {}
+        self._takers = _mapped(self._taker, arrays)
+        lengths = {path: array.shape[0] for path, array in self._arrays.items()}
+        if len(set(lengths.values())) > 1:
+            listed = ", ".join(f"{path or 'the array'} has {length}" for path, length in lengths.items())
+            raise ShapeError(f"the arrays must have the same number of rows: {listed}")
+        self._length = next(iter(lengths.values()), 0)
+
+    def __len__(self) -> int:
+        return self._length
+
+    def take(self, rows: Any) -> Any:
+        return _mapped(lambda _, take: take(rows), self._takers)
+
+    def check_finite(self) -> None:
+        for path, array in self._arrays.items():
+            numbers = array.data if hasattr(array, "tocsr") else array
+            if numbers.dtype.kind in "fc" and not np.isfinite(numbers).all():
+                where = "" if numbers is not array else f", first in row {np.argwhere(~np.isfinite(array))[0][0]}"
+                count = np.size(numbers) - np.count_nonzero(np.isfinite(numbers))
+                raise InputError(
+                    f"{path or 'the data'}: {count} numbers are NaN or infinite{where}: fill them in, or leave out "
+                    "their rows"
+                )
+
+    def _taker(self, path: str, x: Any) -> Callable[[Any], Any]:
+        """The function that takes rows of an array."""
+        array = self._arrays[path] = _array_of(path, x)
+        if isinstance(x, Tensor):
+            return lambda rows: wrap(array[rows])
+        return (lambda rows: array[rows].toarray()) if hasattr(array, "toarray") else (lambda rows: array[rows])
+
+
+def _mapped(function: Callable[[str, Any], Any], tree: Any, path: str = "") -> Any:
+    """Containers of the same kind with function(path, leaf) in place of each leaf; a list is a leaf."""
+
+    def inner(key: Any, child: Any) -> Any:
+        return _mapped(function, child, f"{path}[{key!r}]")
+
+    if isinstance(tree, Mapping):
+        return {key: inner(key, child) for key, child in tree.items()}
+    if isinstance(tree, tuple):
+        parts = [inner(key, child) for key, child in enumerate(tree)]
+        return type(tree)(*parts) if hasattr(tree, "_fields") else tuple(parts)
+    return function(path, tree)
+
+
+def _array_of(path: str, x: Any) -> Any:
+    """The array in a column, whose rows can be taken."""
+    if isinstance(x, Tensor):
+        array = x.data
+    elif hasattr(x, "tocsr"):
+        array = x.tocsr()
+    elif hasattr(x, "to_numpy"):
+        array = x.to_numpy()
+    else:
+        array = x if hasattr(x, "__array_function__") else as_numpy(x)
+    if not getattr(array, "shape", ()):
+        raise UsageError(f"a dataset is of arrays with rows; {path or 'this'} is {type(x).__name__}: {x!r:.80}")
+    if array.dtype.kind not in "biufc":
+        raise UsageError(
+            f"the columns of {path or 'the dataset'} must be numbers, got dtype {array.dtype}: encode what is not, "
+            "for example by pandas.get_dummies or scikit-learn's OneHotEncoder"
+        )
+    return array
+
+
+class _Samples:
+    """A dataset whose samples are stacked."""
+
+    def __init__(self, dataset: Any) -> None:
+        if isinstance(dataset, str) or not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")):
+            raise UsageError(
+                "a dataset is an array, a tuple or a dict of arrays, or has __len__ and __getitem__; "
+                f"got {type(dataset).__name__}"
+            )
+        self._dataset: Sequence[Any] = dataset
+
+    def __len__(self) -> int:
+        return len(self._dataset)
+
+    def check_finite(self) -> None:
+        pass
+
+    def take(self, rows: Any) -> Any:
+        return trees.map_leaves(
+            lambda *samples: np.stack([as_numpy(x) for x in samples]), *[self._dataset[int(k)] for k in rows]
+        )

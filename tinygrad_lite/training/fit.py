@@ -1,0 +1,125 @@
+"""`fit`: the training loop, as one would write it by hand."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.compiler import compile as compiled
+from tinygrad_lite.errors import InputError
+from tinygrad_lite.nn import Module
+from tinygrad_lite.optim import Adam, Optimizer
+from tinygrad_lite.training.batches import loader_of
+from tinygrad_lite.training.evaluation import evaluated
+from tinygrad_lite.training.faults import FaultFinder
+from tinygrad_lite.training.history import History
+from tinygrad_lite.training.metrics import Metric, metrics_of
+from tinygrad_lite.training.progress import progress
+from tinygrad_lite.training.run import Loss, Training
+from tinygrad_lite.training.verification import verify_training
+
+
+def fit(
+    model: Module,
+    loss: Loss,
+    data: Any,
+    *,
+    epochs: int,
+    batch_size: int | None = None,
+    optimizer: Optimizer | None = None,
+    scheduler: Any = None,
+    validation: Any = None,
+    metrics: Iterable[str] | Mapping[str, Metric] = (),
+    patience: int | None = None,
+    clip_norm: float | None = None,
+    accumulate: int = 1,
+    compile: bool | str = False,
+    verify: bool = True,
+    callbacks: Sequence[Callable[[Training], Any]] = (),
+    rng: int | np.random.Generator | None = None,
+) -> History:
+    """Train a module: for each epoch and each step, descend the mean of loss(model(inputs), targets) over its batches.
+
+    Ctrl-C ends the training as its last epoch does: the history is returned, and the best weights come back.
+
+    Args:
+        data: a pair (inputs, targets) of arrays or containers of arrays, which are shuffled; a dataset of such pairs;
+            or a `DataLoader`. Inputs that are a tuple are several arguments of the model, those in a dict by name.
+        epochs: how many epochs are trained in all.
+        batch_size: of the loader that is made of the data, 32 by default.
+        optimizer: Adam of all parameters by default.
+        scheduler: a schedule of the learning rate. It counts epochs, but `OneCycleLR` and `CyclicLR` count steps.
+        validation: data to measure the loss and the metrics on, after each epoch and in evaluation mode.
+        metrics: names among accuracy, balanced_accuracy, f1, auc, mse, mae and r2, computed by scikit-learn; or a dict
+            of functions of (targets, outputs).
+        patience: the number of epochs without a smaller validation loss (or loss, without validation) after which the
+            training stops, and the weights of the best epoch come back.
+        clip_norm: the largest norm of the gradient, as one vector.
+        accumulate: the number of batches whose mean gradient makes one step.
+        compile: whether the step is compiled, or the name of the backend.
+        verify: whether `verify_training` looks at the model before the first epoch.
+        callbacks: functions that are called with the `Training` after each epoch; one that returns True stops it.
+        rng: a seed or a generator for the order of the data.
+
+    Raises:
+        AnomalyError: if the loss or a parameter is not finite; the message names the operation and its line. The model
+            and all else is then as it was before that epoch, or before an earlier one if epochs are short.
+        EmptyError: if there are no data.
+        InputError: if a number is out of its range.
+        UsageError: if the data are no pairs.
+        VerificationError: if the verification finds a fault; nothing has changed then.
+
+    Example:
+        >>> import tinygrad_lite as tg
+        >>> x, y = tg.datasets.load_heart(return_X_y=True)
+        >>> x, y = (x - x.mean(axis=0)) / x.std(axis=0), y[:, None].astype(float)
+        >>> model = tg.nn.Sequential(tg.nn.Linear(13, 8, rng=0), tg.nn.ReLU(), tg.nn.Linear(8, 1, rng=1))
+        >>> loss = tg.nn.functional.binary_cross_entropy_with_logits
+        >>> history = fit(model, loss, (x[:200], y[:200]), epochs=20, validation=(x[200:], y[200:]), rng=0)
+        >>> history["loss"][0] > history["loss"][-1]
+        True
+    """
+    for name, number in (("epochs", epochs), ("accumulate", accumulate), ("patience", patience)):
+        if number is not None and (not isinstance(number, (int, np.integer)) or number < 1):
+            raise InputError(f"{name} must be a whole number of at least 1, got {number!r}")
+    loader = loader_of(data, batch_size, rng)
+    held_out = None if validation is None else loader_of(validation, loader.batch_size, shuffle=False)
+    measures = metrics_of(metrics, loss)
+    if verify:
+        loader.dataset.check_finite()
+        verify_training(model, loss, loader.dataset.take(np.arange(min(len(loader.dataset), loader.batch_size))))
+    optimizer = Adam(model.parameters()) if optimizer is None else optimizer
+    training = Training(model, loss, optimizer, loader, scheduler, clip_norm, accumulate)
+    step = compiled(training.step, None if compile is True else compile) if compile else training.step
+    history, faults = training.history, FaultFinder(training)
+    compares = patience is not None or held_out is not None
+    was_training = model.training
+    try:
+        with progress(epochs, len(history), "epoch") as show:
+            while not history.ending:
+                began = perf_counter()
+                faults.begin_epoch()
+                losses, rows = zip(*training.epoch(step))
+                record = {"epoch": len(history) + 1, "loss": float(np.average(np.array(losses, float), weights=rows))}
+                faults.end_epoch(record["loss"])
+                if held_out is not None:
+                    record |= evaluated(model, loss, held_out, measures)
+                record |= {"lr": optimizer.param_groups[0]["lr"], "seconds": perf_counter() - began}
+                training.count_epoch(record)
+                history.add(record, model.state_dict() if compares else None)
+                show(record)
+                wishes = [callback(training) for callback in callbacks]
+                if any(wish is True for wish in wishes):
+                    history.ending = "callback"
+                elif patience is not None and len(history) - history.best_epoch >= patience:
+                    history.ending = "patience"
+                elif len(history) == epochs:
+                    history.ending = "epochs"
+    except KeyboardInterrupt:
+        history.ending = "interrupt"
+    finally:
+        model.train(was_training)
+    if history.best_state is not None and (patience is not None or history.ending == "interrupt"):
+        model.load_state_dict(history.best_state)
+    return history

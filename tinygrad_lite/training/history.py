@@ -1,0 +1,97 @@
+"""What a training run leaves behind: the figures of each epoch, and the weights of the best one."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tinygrad_lite.errors import MissingExtraError
+
+
+@dataclass(repr=False)
+class History:
+    """The figures of each epoch.
+
+    Attributes:
+        records: for each epoch a dict with its number under "epoch", the mean "loss" of its batches, "validation_loss"
+            and each metric, the learning rate "lr" at its end, and its "seconds".
+        ending: why the training stopped: "epochs" if all were done, "patience", "callback" or "interrupt".
+        best_state: the module's state after the best epoch, if epochs are compared.
+    """
+
+    records: list[dict[str, Any]] = field(default_factory=list)
+    ending: str = ""
+    best_state: dict[str, Any] | None = None
+
+    def __len__(self) -> int:
+        """The number of epochs."""
+        return len(self.records)
+
+    def __getitem__(self, name: str) -> list[Any]:
+        """The figures of one name, epoch by epoch."""
+        return [record[name] for record in self.records]
+
+    def __repr__(self) -> str:
+        if not self.records:
+            return "History of 0 epochs"
+        figures = ", ".join(
+            f"{name} {x:.4g}" for name, x in self.records[-1].items() if name not in ("epoch", "seconds")
+        )
+        ending = f" ended by {self.ending}," if self.ending else ""
+        return f"History of {len(self)} epochs,{ending} best epoch {self.best_epoch}: {figures}"
+
+    @property
+    def best_epoch(self) -> int:
+        """The number of the epoch, from 1, with the smallest validation loss, or loss without validation."""
+        return int(min(self.records, key=_compared)["epoch"])
+
+    def add(self, record: dict[str, Any], state: Mapping[str, Any] | None) -> None:
+        """Append an epoch, and keep the module's state if the epoch is the best one so far."""
+        self.records.append(record)
+        if state is not None and self.best_epoch == record["epoch"]:
+            self.best_state = dict(state)
+
+    def frame(self) -> Any:
+        """The records as a frame of pandas, by epoch."""
+        try:
+            import pandas as pd
+        except ImportError:
+            raise MissingExtraError("History.frame()", "pandas", "examples") from None
+        return pd.DataFrame(self.records).set_index("epoch")
+
+    def plot(self) -> Any:
+        """The curves of the losses and of the metrics, as a figure of Matplotlib."""
+        try:
+            from matplotlib.figure import Figure
+            from matplotlib.ticker import MaxNLocator
+        except ImportError:
+            raise MissingExtraError("History.plot()", "Matplotlib", "examples") from None
+        metrics = [name for name in self.records[-1] if name not in _NO_METRICS]
+        figure = Figure(figsize=(4.8 * (1 + bool(metrics)), 3.6), layout="constrained")
+        axes = figure.subplots(1, 1 + bool(metrics), squeeze=False)[0]
+        for panel, names in zip(axes, (["loss", "validation_loss"], metrics)):
+            for name in names:
+                if name in self.records[-1]:
+                    panel.plot(self["epoch"], self[name], label=name.replace("_", " "))
+            if "validation_loss" in self.records[-1]:
+                panel.axvline(self.best_epoch, color="#767676", linestyle=":", label=f"best epoch, {self.best_epoch}")
+            panel.set_xlabel("epoch")
+            panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+            panel.grid(alpha=0.3)
+            panel.legend()
+        return figure
+
+    def state_dict(self) -> dict[str, Any]:
+        """The records and the best state, for a checkpoint."""
+        return {"records": self.records, "best_state": self.best_state}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from a state that `state_dict` returned."""
+        self.records, self.best_state = [dict(record) for record in state["records"]], state["best_state"]
+
+
+_NO_METRICS = ("epoch", "loss", "validation_loss", "lr", "seconds")
+
+
+def _compared(record: Mapping[str, Any]) -> float:
+    value = record.get("validation_loss", record["loss"])
+    return float(value) if value == value else float("inf")

@@ -1,0 +1,68 @@
+"""`Training`: what takes part in a training run, and its steps."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tinygrad_lite.data import DataLoader
+from tinygrad_lite.nn import Module
+from tinygrad_lite.nn.utils import clip_grad_norm_
+from tinygrad_lite.optim import Optimizer
+from tinygrad_lite.optim.lr_scheduler import CyclicLR, OneCycleLR, ReduceLROnPlateau
+from tinygrad_lite.training.batches import Batch, count_of, grouped, outputs_of
+from tinygrad_lite.training.history import History
+
+Loss = Callable[[Any, Any], Any]
+"""A function of a model's outputs and the targets."""
+
+
+@dataclass
+class Training:
+    """A training run, as callbacks get it after each epoch.
+
+    Attributes:
+        history: the figures of each epoch so far.
+        batches: those of the latest step.
+    """
+
+    model: Module
+    loss: Loss
+    optimizer: Optimizer
+    loader: DataLoader
+    scheduler: Any = None
+    clip_norm: float | None = None
+    accumulate: int = 1
+    history: History = field(default_factory=History)
+    batches: Sequence[Batch] = ()
+
+    def step(self, *batches: Batch) -> Any:
+        """Make one step by the mean gradient of some batches; return the mean of their losses."""
+
+        def closure() -> Any:
+            self.optimizer.zero_grad()
+            total = 0.0
+            for inputs, targets in batches:
+                value = self.loss(outputs_of(self.model, inputs), targets) / len(batches)
+                value.backward()
+                total = total + value.detach()
+            if self.clip_norm is not None:
+                clip_grad_norm_(self.optimizer.parameters, self.clip_norm)
+            return total
+
+        return self.optimizer.step(closure)
+
+    def epoch(self, step: Callable[..., Any]) -> Iterator[tuple[Any, int]]:
+        """One step after another, to the end of the loader; the loss and the number of rows of each."""
+        self.model.train()
+        for batches in grouped(self.loader, self.accumulate):
+            self.batches = batches
+            yield step(*batches), sum(map(count_of, batches))
+            if isinstance(self.scheduler, (CyclicLR, OneCycleLR)):
+                self.scheduler.step()
+
+    def count_epoch(self, record: Mapping[str, float]) -> None:
+        """Tell a schedule that counts epochs of one with these figures."""
+        if isinstance(self.scheduler, ReduceLROnPlateau):
+            self.scheduler.step(record.get("validation_loss", record["loss"]))
+        elif self.scheduler is not None and not isinstance(self.scheduler, (CyclicLR, OneCycleLR)):
+            self.scheduler.step()
