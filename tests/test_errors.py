@@ -24,7 +24,7 @@ def raised() -> list[ast.Call]:
 
 @pytest.mark.parametrize("call", raised(), ids=ast.unparse)
 def test_the_extra_brings_the_library(call: ast.Call) -> None:
-    _, library, extra = map(ast.literal_eval, call.args)
+    library, extra = map(ast.literal_eval, call.args[1:])
     assert library.lower() in [re.split(r"[<>=!~\[; ]", requirement)[0] for requirement in EXTRAS[extra]]
 
 
