@@ -91,11 +91,23 @@ class GradientAudit:
             f"there is no parameter {path!r}; there are {', '.join(parameter.path for parameter in self.parameters)}"
         )
 
-    def __str__(self) -> str:
+    def _explained(self) -> dict[Any, list[AuditedParameter]]:
+        """The parameters that have a cause, those with the same one together."""
         explained: dict[Any, list[AuditedParameter]] = {}
         for parameter in self:
             if parameter.cause:
                 explained.setdefault(_kind(parameter), []).append(parameter)
+        return explained
+
+    def causes(self) -> list[str]:
+        """Each cause once, with the parameters that it explains."""
+        return [
+            _told(parameters) if len(parameters) > 1 else f"{parameters[0].path}: {parameters[0].cause}"
+            for parameters in self._explained().values()
+        ]
+
+    def __str__(self) -> str:
+        explained = self._explained()
         numbers = {kind: f"[{k}]" for k, kind in enumerate(explained, 1)}
         table: list[Sequence[str]] = [("parameter", "shape", "status", "|gradient|", "|weight|", "ratio", "cause")]
         for parameter in self:

@@ -1,5 +1,6 @@
 """`verify_training`: faults of a model, its loss and its data that can be found in a second, before the first epoch."""
 
+import operator
 import warnings
 from collections.abc import Iterator
 from copy import deepcopy
@@ -11,7 +12,8 @@ import numpy as np
 
 from tinygrad_lite import trees
 from tinygrad_lite.checking.anomaly import detect_anomaly
-from tinygrad_lite.checking.audit import Status, audit_gradients
+from tinygrad_lite.checking.audit import GradientAudit, Status, audit_gradients
+from tinygrad_lite.engine.grad_mode import no_grad
 from tinygrad_lite.engine.tensor import Tensor, tensor
 from tinygrad_lite.errors import AnomalyError, UsageError, VerificationError
 from tinygrad_lite.nn import Module, functional, losses
@@ -115,6 +117,10 @@ class _Look:
         for check in (_shapes, _start, _dtypes, _learning, _gradients, _rows, _influence):
             if found := check(self):
                 yield found
+
+    def some_rows(self) -> set[int]:
+        """The first row, one in the middle, and the last one."""
+        return {0, self.rows // 2, self.rows - 1}
 
     @staticmethod
     def _checked(value: Any) -> Tensor:
@@ -234,7 +240,8 @@ def _learning(look: _Look) -> Finding:
         optimizer, until = Adam(model.parameters(), lr=lr), perf_counter() + SECONDS / len(RATES)
         while len(values) < STEPS and (len(values) < 4 or perf_counter() < until):
             optimizer.zero_grad()
-            value = loss(outputs_of(model, inputs), targets)
+            outputs = outputs_of(model, inputs)
+            value = loss(outputs, targets)
             value.backward()
             optimizer.step()
             values.append(float(value))
@@ -244,18 +251,20 @@ def _learning(look: _Look) -> Finding:
             best, steps, look.learned = last, len(values), model
     check = f"{few} rows can be learned"
     said = f"in {steps} steps, their loss went from {first:.3g} to {best:.3g}"
-    if best < min(-10 * abs(first), 0):
+    if best < min(-100 * abs(first), 0):
         return Finding(check, None, f"{said}, further and further below 0: is its sign right?")
     if best < first - 0.1 * abs(first) or first == 0:
         return Finding(check, True, said)
-    if steps < STEPS or best < first - 0.01 * abs(first):
+    sizes = [max((np.abs(x).max(initial=0) for x in trees.leaves(plain(y))), default=0) for y in (outputs, targets)]
+    if sizes[1] > 100 * sizes[0]:
+        said = f"{said}: targets reach {sizes[1]:.3g}, and outputs {sizes[0]:.3g}: standardise the targets"
+    if steps < STEPS or best < first - 1e-4 * abs(first):
         return Finding(check, None, said)
     return Finding(
         check,
         False,
         f"{said}: it does not fall, whatever the learning rate ({', '.join(map(str, RATES))}): the outputs do not "
-        "reach the targets, for example behind a sigmoid, dead units or one softmax too many, or the loss has the "
-        "wrong sign",
+        "reach the targets, for example behind a sigmoid or dead units, or the loss does not depend on them",
     )
 
 
@@ -264,12 +273,12 @@ def _gradients(look: _Look) -> Finding:
     model, loss = look._copies()
     model.train()
     audit = audit_gradients(model, lambda: loss(outputs_of(model, look.inputs), look.targets))
-    failed = [p for p in audit if p.status in (Status.NO_GRADIENT, Status.NOT_FINITE, Status.SYMMETRIC)]
-    odd = [p for p in audit if p.status not in (Status.FINE, Status.FROZEN)]
-    if not odd:
+    if audit.ok:
         return Finding(check, True, f"{len(audit)} parameters")
-    said = "\n    ".join(f"{p.path}: {p.status}; {p.cause or 'no cause found'}" for p in failed or odd)
-    return Finding(check, False if failed else None, said)
+    bad = Status.NO_GRADIENT, Status.NOT_FINITE, Status.SYMMETRIC
+    failed = GradientAudit(tuple(parameter for parameter in audit if parameter.status in bad))
+    said = "\n  ".join((failed if len(failed) else audit).causes())
+    return Finding(check, False if len(failed) else None, said)
 
 
 def _influences(look: _Look, model: Module) -> Iterator[tuple[int, Any]]:
@@ -282,7 +291,7 @@ def _influences(look: _Look, model: Module) -> Iterator[tuple[int, Any]]:
         return
     rng = np.random.default_rng(0)
     weights = [rng.uniform(0.5, 1.5, x.shape[1:]).astype(x.dtype) for x in results]
-    for row in dict.fromkeys((0, look.rows // 2, look.rows - 1)):
+    for row in look.some_rows():
         total = sum(np.sum(x[row] * w) for x, w in zip(results, weights))
         for x in sources:
             x.grad = None
@@ -309,7 +318,23 @@ def _rows(look: _Look) -> Finding | None:
                     "operation takes all rows together, such as a softmax or a mean along axis 0",
                 )
     if not seen:
-        return Finding(check, None, "the inputs are not real numbers, or the outputs have no row for each of theirs")
+        return _rows_replaced(look, check)
+    return Finding(check, True, "in evaluation mode, no output depends on another row's inputs")
+
+
+def _rows_replaced(look: _Look, check: str) -> Finding:
+    """The same for inputs that have no gradient: the output of a row stays if all other rows become equal to it."""
+    model = look._copies()[0].eval()
+    with no_grad():
+        before = trees.leaves(plain(outputs_of(model, look.inputs)))
+        if not all(x.ndim and len(x) == look.rows for x in before):
+            return Finding(check, None, "the outputs do not have a row for each row of the inputs")
+        for row in look.some_rows():
+            chosen = np.full(look.rows, row)
+            alike = trees.map_leaves(operator.itemgetter(chosen), plain(look.inputs))
+            for x, y in zip(before, trees.leaves(plain(outputs_of(model, alike)))):
+                if not np.allclose(x[row], y[row], rtol=1e-6, atol=1e-6 * np.abs(x).max(initial=0)):
+                    return Finding(check, False, f"the output of row {row} changes when the other rows do")
     return Finding(check, True, "in evaluation mode, no output depends on another row's inputs")
 
 

@@ -1,0 +1,347 @@
+"""`verify_training`: models that are right, planted faults, and that nothing changes."""
+
+import itertools
+import warnings
+from collections.abc import Callable
+from copy import deepcopy
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tinygrad_lite import nn
+from tinygrad_lite.errors import UsageError, VerificationError
+from tinygrad_lite.nn import functional as F
+from tinygrad_lite.training import verify_training
+from tinygrad_lite.training.snapshot import generators
+
+r = np.random.default_rng(0)
+X, IMAGES, WORDS = r.normal(size=(32, 13)), r.normal(size=(16, 1, 8, 8)), r.integers(0, 20, (16, 12))
+BINARY, THREE, REAL = r.integers(0, 2, (32, 1)) * 1.0, r.integers(0, 3, 32), r.normal(size=(32, 1))
+DIGITS, SHORT = r.integers(0, 10, 16), X.astype(np.float32)
+
+
+def linear(a: int, b: int, seed: int = 0, **settings: Any) -> nn.Linear:
+    return nn.Linear(a, b, rng=seed, **settings)
+
+
+def mlp(*widths: int, activation: Callable[[], nn.Module] = nn.ReLU) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for k, (a, b) in enumerate(itertools.pairwise(widths)):
+        layers += [activation()] * bool(k) + [linear(a, b, k)]
+    return nn.Sequential(*layers)
+
+
+class Made(nn.Module):
+    """A module with these parts, whose forward is a function of itself and the inputs."""
+
+    def __init__(self, function: Callable[..., Any], **parts: Any) -> None:
+        self.function = function
+        for name, part in parts.items():
+            setattr(self, name, part)
+
+    def forward(self, *inputs: Any, **named: Any) -> Any:
+        return self.function(self, *inputs, **named)
+
+
+def attention() -> nn.Module:
+    layer = nn.TransformerEncoderLayer(16, 2, 32, batch_first=True, rng=0)
+    encoder, embedding = nn.TransformerEncoder(layer, 2), nn.Embedding(20, 16, rng=0)
+    return Made(
+        lambda s, x: s.out(np.mean(s.encoder(s.embedding(x)), axis=1)),
+        embedding=embedding,
+        encoder=encoder,
+        out=linear(16, 3),
+    )
+
+
+def variational() -> nn.Module:
+    def forward(s: Any, x: Any) -> Any:
+        mean, log_variance = s.mean(x), s.log_variance(x)
+        return s.decoder(mean + np.exp(log_variance / 2) * s.rng.normal(size=mean.shape)), mean, log_variance
+
+    rng = np.random.default_rng(0)
+    return Made(forward, mean=linear(13, 4), log_variance=linear(13, 4, 1), decoder=linear(4, 13, 2), rng=rng)
+
+
+def evidence(outputs: Any, targets: Any) -> Any:
+    decoded, mean, log_variance = outputs
+    return np.mean((decoded - targets) ** 2) + 1e-3 * np.mean(np.exp(log_variance) + mean**2 - 1 - log_variance)
+
+
+RIGHT: dict[str, Callable[[], tuple[nn.Module, Any, Any]]] = {
+    "linear regression": lambda: (linear(13, 1), nn.MSELoss(), (X, REAL)),
+    "sigmoid": lambda: (nn.Sequential(mlp(13, 8, 1), nn.Sigmoid()), nn.BCELoss(), (X, BINARY)),
+    "ten layers": lambda: (mlp(*[13] * 10, 3), nn.CrossEntropyLoss(), (X, THREE)),
+    "twenty layers of tanh": lambda: (mlp(*[13] * 20, 3, activation=nn.Tanh), F.cross_entropy, (X, THREE)),
+    "large targets": lambda: (mlp(13, 100, 1), nn.MSELoss(), (X, REAL * 77 + 152)),
+    "huge targets": lambda: (mlp(13, 100, 1), nn.MSELoss(), (X, REAL * 8e5 + 1.5e6)),
+    "convolution": lambda: (
+        nn.Sequential(
+            nn.Conv2d(1, 8, 3, rng=0), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Dropout(rng=0), linear(288, 10)
+        ),
+        nn.CrossEntropyLoss(label_smoothing=0.1),
+        (IMAGES, DIGITS),
+    ),
+    "lstm of words": lambda: (
+        Made(
+            lambda s, x: s.out(s.cell(s.words(x))[0][:, -1]),
+            words=nn.Embedding(20, 8, rng=0),
+            cell=nn.LSTM(8, 16, batch_first=True, rng=0),
+            out=linear(16, 20),
+        ),
+        F.cross_entropy,
+        (WORDS, r.integers(0, 20, 16)),
+    ),
+    "transformer": lambda: (attention(), F.cross_entropy, (WORDS, r.integers(0, 3, 16))),
+    "language model": lambda: (
+        Made(lambda s, x: np.moveaxis(s.out(s.words(x)), -1, 1), words=nn.Embedding(20, 16, rng=0), out=linear(16, 20)),
+        F.cross_entropy,
+        (WORDS[:, :-1], WORDS[:, 1:]),
+    ),
+    "autoencoder": lambda: (mlp(13, 4, 13), nn.MSELoss(), (X, X)),
+    "variational autoencoder": lambda: (variational(), evidence, (X, X)),
+    "low-rank change of a frozen layer": lambda: (
+        Made(
+            lambda s, x: s.frozen(x) + x @ s.a @ s.b,
+            frozen=linear(13, 1).requires_grad_(False),
+            a=nn.Parameter(np.ones((13, 1))),
+            b=nn.Parameter(np.zeros((1, 1))),
+        ),
+        F.mse_loss,
+        (X, REAL),
+    ),
+    "last weights zero": lambda: (
+        Made(lambda s, x: np.tanh(s.first(x)) @ s.last, first=linear(13, 8), last=nn.Parameter(np.zeros((8, 3)))),
+        F.cross_entropy,
+        (X, THREE),
+    ),
+    "counts": lambda: (linear(13, 1), nn.PoissonNLLLoss(), (X, r.poisson(3, (32, 1)) * 1.0)),
+    "mean and variance": lambda: (
+        mlp(13, 8, 2),
+        lambda y, t: F.gaussian_nll_loss(y[:, :1], t, np.exp(y[:, 1:])),
+        (X, REAL),
+    ),
+    "two inputs": lambda: (
+        Made(lambda s, a, b: s.out(a) + s.out(b), out=linear(13, 1)),
+        F.mse_loss,
+        ((X, X + 1), REAL),
+    ),
+    "inputs by name": lambda: (
+        Made(lambda s, a, b: s.out(a) + s.out(b), out=linear(13, 1)),
+        F.mse_loss,
+        ({"b": X, "a": X}, REAL),
+    ),
+    "one row": lambda: (linear(13, 1), F.mse_loss, (X[:1], REAL[:1])),
+    "equal rows with other targets": lambda: (linear(13, 1), F.mse_loss, (np.ones((32, 13)), REAL)),
+    "several labels": lambda: (linear(13, 5), nn.MultiLabelSoftMarginLoss(), (X, (X[:, :5] > 0) * 1.0)),
+    "weights of classes": lambda: (linear(13, 3), nn.CrossEntropyLoss(weight=np.array([1.0, 2.0, 30.0])), (X, THREE)),
+    "sum": lambda: (linear(13, 3), nn.CrossEntropyLoss(reduction="sum"), (X, THREE)),
+    "single precision": lambda: (linear(13, 1, dtype=np.float32), F.mse_loss, (SHORT, SHORT[:, :1])),
+    "rows against each other in the loss": lambda: (
+        linear(13, 8),
+        lambda y, t: F.cross_entropy(y @ np.swapaxes(y, 0, 1), np.arange(len(y))),
+        (X, THREE),
+    ),
+    "hinge": lambda: (linear(13, 1), lambda y, t: np.mean(np.maximum(0, 1 - y * (2 * t - 1))), (X, BINARY)),
+    "one class in the batch": lambda: (linear(13, 1), F.binary_cross_entropy_with_logits, (X, np.zeros((32, 1)))),
+    "few entries that are not zero": lambda: (
+        mlp(100, 8, 3),
+        F.cross_entropy,
+        ((r.random((32, 100)) < 0.02) * 1.0, THREE),
+    ),
+}
+
+
+@pytest.mark.parametrize("made", RIGHT.values(), ids=RIGHT)
+def test_right_models_pass_and_stay_as_they_are(made: Callable[[], tuple[nn.Module, Any, Any]]) -> None:
+    model, loss, batch = made()
+    before, kept = (
+        deepcopy(model.state_dict()),
+        [deepcopy(x) for x in generators(model)],
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert verify_training(model, loss, batch).ok
+    assert model.training
+    assert all(w.grad is None for w in model.parameters())
+    after = model.state_dict()
+    for name, array in before.items():
+        np.testing.assert_array_equal(after[name], array)
+    for x, old in zip(generators(model), kept, strict=True):
+        assert x.bit_generator.state == old.bit_generator.state
+
+
+def broadcast(y: Any, t: Any) -> Any:
+    return np.mean((y - t) ** 2)
+
+
+FAULTS: dict[str, tuple[Callable[[], nn.Module], Any, Any, str, str]] = {
+    "targets without their axis": (
+        lambda: mlp(13, 8, 1),
+        broadcast,
+        (X, REAL[:, 0]),
+        "targets fit outputs",
+        r"broadcast to \(32, 32\).*targets\[:, None\]",
+    ),
+    "raw inputs": (
+        lambda: mlp(13, 8, 2),
+        F.cross_entropy,
+        (X * 300, BINARY[:, 0].astype(int)),
+        "the loss at the start",
+        "log 2 = 0.693; the inputs reach .* standardise",
+    ),
+    "large first weights": (
+        lambda: Made(lambda s, x: s.out(x) * 100, out=linear(13, 10)),
+        nn.CrossEntropyLoss(),
+        (X, THREE),
+        "the loss at the start",
+        "draw smaller first weights",
+    ),
+    "softmax twice": (
+        lambda: nn.Sequential(linear(13, 3), nn.Softmax(axis=1)),
+        F.cross_entropy,
+        (X, THREE),
+        "the loss at the start",
+        "applies softmax to outputs that come from softmax",
+    ),
+    "sigmoid twice": (
+        lambda: nn.Sequential(linear(13, 1), nn.Sigmoid()),
+        nn.BCEWithLogitsLoss(),
+        (X, BINARY),
+        "the loss at the start",
+        "applies sigmoid to outputs that come from sigmoid",
+    ),
+    "not finite": (
+        lambda: linear(13, 1),
+        lambda y, t: np.mean(np.log(y) * t),
+        (X, REAL),
+        "the loss at the start",
+        "log made nan in the forward pass",
+    ),
+    "wider data": (
+        lambda: linear(13, 1, dtype=np.float32),
+        F.mse_loss,
+        (X, REAL),
+        "dtypes stay",
+        r"float32, and the outputs or the loss float64.*x.astype\(np.float32\)",
+    ),
+    "wider layer": (
+        lambda: Made(lambda s, x: s.out(x) * np.sqrt(np.float64(8)), out=linear(13, 1, dtype=np.float32)),
+        F.mse_loss,
+        (SHORT, SHORT[:, :1]),
+        "dtypes stay",
+        "float64",
+    ),
+    "an unused layer": (
+        lambda: Made(lambda s, x: s.out(x), out=linear(13, 1), unused=linear(2, 2)),
+        F.mse_loss,
+        (X, REAL),
+        "every parameter gets a gradient",
+        "unused.weight",
+    ),
+    "detached": (
+        lambda: Made(lambda s, x: s.out(s.first(x).detach()), first=linear(13, 8), out=linear(8, 1)),
+        F.mse_loss,
+        (X, REAL),
+        "every parameter gets a gradient",
+        "detach",
+    ),
+    "equal weights": (
+        lambda: Made(
+            lambda s, x: s.out(np.tanh(x @ s.first)),
+            first=nn.Parameter(np.full((13, 8), 0.1)),
+            out=Made(lambda s, x: x @ s.w, w=nn.Parameter(np.full((8, 1), 0.1))),
+        ),
+        F.mse_loss,
+        (X, REAL),
+        "every parameter gets a gradient",
+        "draw the weights at random",
+    ),
+    "mean over the rows": (
+        lambda: Made(lambda s, x: s.out(x - np.mean(x, axis=0)), out=linear(13, 1)),
+        F.mse_loss,
+        (X, REAL),
+        "rows are independent",
+        "output of row 0 depends on row",
+    ),
+    "softmax over the rows": (
+        lambda: nn.Sequential(linear(13, 3), nn.Softmax(axis=0)),
+        nn.MSELoss(),
+        (X, X[:, :3]),
+        "rows are independent",
+        "softmax or a mean along axis 0",
+    ),
+    "words of other rows": (
+        lambda: Made(lambda s, x: np.sum(s.words(np.cumsum(x, axis=0) % 20), axis=1), words=nn.Embedding(20, 3, rng=0)),
+        F.cross_entropy,
+        (WORDS, r.integers(0, 3, 16)),
+        "rows are independent",
+        "when the other rows do",
+    ),
+    "a reshape for a transpose": (
+        lambda: Made(lambda s, x: s.out(np.reshape(np.reshape(x, (13, -1)).T, (-1, 13))), out=linear(13, 1)),
+        F.mse_loss,
+        (X, REAL),
+        "rows are independent",
+        "depends on row",
+    ),
+    "dead units": (
+        lambda: Made(lambda s, x: s.out(np.maximum(s.first(x) - 1e3, 0)), first=linear(13, 8), out=linear(8, 1)),
+        F.mse_loss,
+        (X, REAL),
+        "the inputs influence the outputs",
+        "no output changes",
+    ),
+    "inputs that are not used": (
+        lambda: Made(lambda s, x: s.out(np.ones_like(x)), out=linear(13, 1)),
+        F.mse_loss,
+        (X, REAL),
+        "the inputs influence the outputs",
+        "no output changes",
+    ),
+    "a loss without the outputs": (
+        lambda: linear(13, 1),
+        lambda y, t: np.mean(t**2) + 0 * np.mean(y),
+        (X, REAL),
+        "8 rows can be learned",
+        "does not fall",
+    ),
+    "targets out of reach": (
+        lambda: nn.Sequential(linear(13, 1), nn.Sigmoid()),
+        nn.MSELoss(),
+        (X, np.full((32, 1), 1e9)),
+        "8 rows can be learned",
+        "does not fall",
+    ),
+}
+
+
+@pytest.mark.parametrize(("made", "loss", "batch", "check", "message"), FAULTS.values(), ids=FAULTS)
+def test_faults_are_found_and_named(
+    made: Callable[[], nn.Module], loss: Any, batch: Any, check: str, message: str
+) -> None:
+    with pytest.raises(VerificationError, match=f"(?s)✗ {check}: .*{message}"):
+        verify_training(made(), loss, batch)
+    found = verify_training(made(), loss, batch, raise_exception=False)
+    assert not found.ok
+    assert check in [finding.check for finding in found.findings if finding.ok is False]
+
+
+def test_a_wrong_sign_is_worth_a_look() -> None:
+    found = verify_training(mlp(13, 8, 3), lambda y, t: -F.cross_entropy(y, t), (X, THREE))
+    assert "is its sign right?" in str(found)
+
+
+@pytest.mark.parametrize(
+    ("loss", "message"),
+    [
+        (lambda y, t: float(np.mean(y.numpy())), "got [-0-9.]*: leave out float"),
+        (lambda y, t: y - t, r"got a tensor of shape \(32, 1\)"),
+        (lambda y, t: np.mean((y.detach() - t) ** 2), "without a history"),
+    ],
+    ids=["a number", "not reduced", "no history"],
+)
+def test_losses_that_cannot_be_descended(loss: Any, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        verify_training(linear(13, 1), loss, (X, REAL))
