@@ -1,0 +1,358 @@
+"""`fit`: the same as the loop by hand, its endings, and what it says when numbers are not finite."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn import metrics as sklearn
+
+import tinygrad_lite as tg
+from tinygrad_lite import nn, optim
+from tinygrad_lite.data import DataLoader
+from tinygrad_lite.errors import AnomalyError, EmptyError, InputError, UsageError, VerificationError
+from tinygrad_lite.nn import functional as F
+from tinygrad_lite.training import Monitor, Training
+
+BACKENDS = [False, "numpy", "native"]
+r = np.random.default_rng(0)
+X = r.normal(size=(70, 5))
+THREE, REAL = (X[:, 0] + X[:, 1] ** 2 > 1) + 1 * (X[:, 2] > 0), X[:, :1] - X[:, 1:2]
+
+
+def model(outputs: int = 3) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Linear(5, 16, rng=0), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(0.2, rng=1), nn.Linear(16, outputs, rng=2)
+    )
+
+
+def states_equal(a: nn.Module, b: nn.Module) -> bool:
+    one, other = a.state_dict(), b.state_dict()
+    return all(np.array_equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.parametrize("compile", BACKENDS)
+def test_a_training_is_the_loop_by_hand(compile: Any) -> None:
+    one, other = model(), model()
+    adam = optim.AdamW(one.parameters(), lr=0.01)
+    history = tg.fit(
+        one,
+        F.cross_entropy,
+        (X, THREE),
+        epochs=3,
+        batch_size=16,
+        optimizer=adam,
+        scheduler=optim.lr_scheduler.ExponentialLR(adam, 0.5),
+        clip_norm=0.5,
+        compile=compile,
+        rng=7,
+    )
+    optimizer = optim.AdamW(other.parameters(), lr=0.01)
+    schedule = optim.lr_scheduler.ExponentialLR(optimizer, 0.5)
+    losses, rng = [], np.random.default_rng(7)
+    for _ in range(3):
+        total, order = 0.0, rng.permutation(len(X))
+        for start in range(0, len(X), 16):
+            inputs, targets = X[order[start : start + 16]], THREE[order[start : start + 16]]
+            optimizer.zero_grad()
+            loss = F.cross_entropy(other(inputs), targets)
+            loss.backward()
+            nn.utils.clip_grad_norm_(other.parameters(), 0.5)
+            optimizer.step()
+            total += loss.item() * len(targets)
+        losses.append(total / len(X))
+        schedule.step()
+    np.testing.assert_allclose(history["loss"], losses, rtol=1e-12)
+    assert history["lr"] == [0.01, 0.005, 0.0025]
+    for name, array in other.state_dict().items():
+        np.testing.assert_allclose(one.state_dict()[name], array, rtol=1e-9, atol=1e-12)
+
+
+def test_several_batches_make_one_step() -> None:
+    one, other = nn.Linear(5, 1, rng=0), nn.Linear(5, 1, rng=0)
+    for module, settings in ((one, {"batch_size": 35}), (other, {"batch_size": 7, "accumulate": 5})):
+        sgd = optim.SGD(module.parameters(), lr=0.1)
+        tg.fit(
+            module, F.mse_loss, DataLoader((X, REAL), settings.pop("batch_size")), epochs=4, optimizer=sgd, **settings
+        )
+    np.testing.assert_allclose(one.weight.numpy(), other.weight.numpy(), rtol=1e-12)
+
+
+@pytest.mark.parametrize("form", ["dict", "tuple", "samples"])
+def test_inputs_in_containers_and_datasets_of_samples(form: str) -> None:
+    class Sum(nn.Module):
+        def __init__(self) -> None:
+            self.a, self.b = nn.Linear(2, 1, rng=0), nn.Linear(3, 1, rng=1)
+
+        def forward(self, first: Any, second: Any) -> Any:
+            return self.a(first) + self.b(second)
+
+    first, second = X[:, :2], X[:, 2:]
+    data: Any = {
+        "dict": ({"second": second, "first": first}, REAL),
+        "tuple": ((first, second), REAL),
+        "samples": [((first[k], second[k]), REAL[k]) for k in range(70)],
+    }[form]
+    history = tg.fit(Sum(), F.mse_loss, data, epochs=30, optimizer=None, rng=0)
+    assert history["loss"][-1] < history["loss"][0]
+
+
+def test_patience_brings_the_best_weights_back() -> None:
+    one = model()
+    held_out = X[:20] + 0.1, THREE[:20]
+    states = []
+    history = tg.fit(
+        one,
+        F.cross_entropy,
+        (X[20:], THREE[20:]),
+        validation=held_out,
+        epochs=500,
+        patience=5,
+        optimizer=optim.Adam(one.parameters(), lr=0.05),
+        callbacks=[lambda training: states.append(training.model.state_dict())],
+        rng=0,
+    )
+    assert history.ending == "patience"
+    assert len(history) == history.best_epoch + 5
+    assert min(history["validation_loss"]) == history["validation_loss"][history.best_epoch - 1]
+    for name, array in states[history.best_epoch - 1].items():
+        np.testing.assert_array_equal(one.state_dict()[name], array)
+    one.eval()
+    assert F.cross_entropy(one(held_out[0]), held_out[1]).item() == min(history["validation_loss"])
+
+
+def test_the_other_endings() -> None:
+    def stop(training: Training) -> bool:
+        return len(training.history) == 2
+
+    def interrupt(training: Training) -> None:
+        if stop(training):
+            raise KeyboardInterrupt
+
+    one = nn.Linear(5, 1, rng=0)
+    for callbacks, ending in (([], "epochs"), ([stop], "callback"), ([interrupt], "interrupt")):
+        history = tg.fit(one, F.mse_loss, (X, REAL), epochs=3, callbacks=callbacks, validation=(X, REAL))
+        assert history.ending == ending
+        assert len(history) == (3 if ending == "epochs" else 2)
+    assert one.training
+
+
+@pytest.mark.parametrize("compile", BACKENDS)
+def test_an_interrupt_within_an_epoch_keeps_the_history_and_the_best_weights(compile: Any) -> None:
+    one, calls = model(), []
+
+    def loss(outputs: Any, targets: Any) -> Any:
+        calls.append(None)
+        return F.cross_entropy(outputs, targets)
+
+    class Rows(list[Any]):
+        def __getitem__(self, k: Any) -> Any:
+            if len(calls) and len(read) == 170:
+                raise KeyboardInterrupt
+            read.append(k)
+            return list.__getitem__(self, k)
+
+    read: list[Any] = []
+    rows = Rows((x, t) for x, t in zip(X, THREE))
+    history = tg.fit(one, loss, rows, validation=(X, THREE), epochs=9, compile=compile, verify=False, rng=0)
+    assert history.ending == "interrupt"
+    assert len(history) == 2
+    one.eval()
+    np.testing.assert_allclose(F.cross_entropy(one(X), THREE).item(), min(history["validation_loss"]), rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["CyclicLR", "OneCycleLR", "StepLR", "ReduceLROnPlateau"])
+def test_schedules_count_epochs_or_steps(name: str) -> None:
+    settings = {
+        "CyclicLR": {"base_lr": 0.0, "max_lr": 1e-3, "step_size_up": 9},
+        "OneCycleLR": {"max_lr": 1e-3, "total_steps": 100},
+        "StepLR": {"step_size": 1},
+        "ReduceLROnPlateau": {},
+    }[name]
+    one = nn.Linear(5, 1, rng=0)
+    sgd = optim.SGD(one.parameters(), lr=1e-3)
+    schedule = getattr(optim.lr_scheduler, name)(sgd, **settings)
+    tg.fit(one, F.mse_loss, (X, REAL), epochs=4, batch_size=10, optimizer=sgd, scheduler=schedule)
+    assert schedule.last_epoch == (28 if name in ("CyclicLR", "OneCycleLR") else 4)
+
+
+def softmax(x: Any) -> Any:
+    return np.exp(x) / np.exp(x).sum(axis=1, keepdims=True)
+
+
+LOGITS, TWO = r.normal(size=(40, 3)), r.normal(size=(40, 1))
+T3, T2 = r.integers(0, 3, 40), r.integers(0, 2, 40)
+VALUES = r.normal(size=(40, 1))
+METRICS: dict[str, tuple[str, Any, Any, Any, Callable[[], float]]] = {
+    "accuracy of three": (
+        "accuracy",
+        F.cross_entropy,
+        T3,
+        LOGITS,
+        lambda: sklearn.accuracy_score(T3, LOGITS.argmax(1)),
+    ),
+    "accuracy of logits": (
+        "accuracy",
+        nn.BCEWithLogitsLoss(),
+        T2[:, None],
+        TWO,
+        lambda: sklearn.accuracy_score(T2, TWO > 0),
+    ),
+    "accuracy of probabilities": (
+        "accuracy",
+        F.binary_cross_entropy,
+        T2,
+        TWO[:, 0],
+        lambda: sklearn.accuracy_score(T2, TWO > 0.5),
+    ),
+    "accuracy of targets in columns": (
+        "accuracy",
+        F.cross_entropy,
+        np.eye(3)[T3],
+        LOGITS,
+        lambda: sklearn.accuracy_score(T3, LOGITS.argmax(1)),
+    ),
+    "balanced accuracy": (
+        "balanced_accuracy",
+        F.cross_entropy,
+        T3,
+        LOGITS,
+        lambda: sklearn.balanced_accuracy_score(T3, LOGITS.argmax(1)),
+    ),
+    "f1 of two": ("f1", nn.BCEWithLogitsLoss(), T2[:, None], TWO, lambda: sklearn.f1_score(T2, TWO > 0)),
+    "f1 of three": ("f1", F.cross_entropy, T3, LOGITS, lambda: sklearn.f1_score(T3, LOGITS.argmax(1), average="macro")),
+    "auc of one": ("auc", nn.BCEWithLogitsLoss(), T2[:, None], TWO, lambda: sklearn.roc_auc_score(T2, TWO)),
+    "auc of two": (
+        "auc",
+        F.cross_entropy,
+        T2,
+        LOGITS[:, :2],
+        lambda: sklearn.roc_auc_score(T2, LOGITS[:, 1] - LOGITS[:, 0]),
+    ),
+    "auc of three": (
+        "auc",
+        F.cross_entropy,
+        T3,
+        LOGITS,
+        lambda: sklearn.roc_auc_score(T3, softmax(LOGITS), multi_class="ovr"),
+    ),
+    "mse": ("mse", F.mse_loss, VALUES, TWO, lambda: sklearn.mean_squared_error(VALUES, TWO)),
+    "mae": ("mae", F.mse_loss, VALUES, TWO, lambda: sklearn.mean_absolute_error(VALUES, TWO)),
+    "r2": ("r2", F.mse_loss, VALUES, TWO, lambda: sklearn.r2_score(VALUES, TWO)),
+}
+
+
+@pytest.mark.parametrize(("name", "loss", "targets", "outputs", "expected"), METRICS.values(), ids=METRICS)
+def test_metrics_are_those_of_scikit_learn(
+    name: str, loss: Any, targets: Any, outputs: Any, expected: Callable[[], float]
+) -> None:
+    assert tg.training.metrics.metrics_of([name], loss)[name](targets, outputs) == pytest.approx(expected(), rel=1e-12)
+
+
+def test_a_metric_of_ones_own() -> None:
+    metrics = {"largest": lambda targets, outputs: np.max(np.abs(targets - outputs))}
+    one = nn.Linear(5, 1, rng=0)
+    history = tg.fit(one, F.mse_loss, (X, REAL), epochs=1, validation=(X, REAL), metrics=metrics)
+    assert history["largest"] == [np.max(np.abs(one(X).numpy() - REAL))]
+
+
+class Root(nn.Module):
+    """A module whose values are not finite once its weights have grown."""
+
+    def __init__(self) -> None:
+        self.linear = nn.Linear(5, 1, rng=0)
+
+    def forward(self, x: Any) -> Any:
+        return np.sqrt(self.linear(x) + 1.7)
+
+
+@pytest.mark.parametrize("compile", BACKENDS)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_the_first_number_that_is_not_finite_is_named(compile: Any) -> None:
+    one = Root()
+    sgd = optim.SGD(one.parameters(), lr=0.5)
+    states = [one.state_dict()]
+    with pytest.raises(AnomalyError, match=r"(?s)in epoch \d+, step \d+: sqrt made .*return np.sqrt\(self.linear"):
+        tg.fit(
+            one,
+            F.mse_loss,
+            (X, REAL - 2),
+            epochs=50,
+            optimizer=sgd,
+            compile=compile,
+            callbacks=[lambda training: states.append(training.model.state_dict())],
+            rng=0,
+        )
+    now = one.state_dict()
+    assert any(all(np.array_equal(now[name], state[name]) for name in now) for state in states)
+    assert np.isfinite(one.linear.weight.numpy()).all()
+
+
+def test_a_step_that_is_too_large_is_named() -> None:
+    one = nn.Linear(5, 1, rng=0)
+    sgd = optim.SGD(one.parameters(), lr=1e308)
+    with np.errstate(all="ignore"), pytest.raises(AnomalyError, match=r"the step of SGD.*made weight infinite or NaN"):
+        tg.fit(one, lambda y, t: np.sum(y) * 1e3, (X, REAL), epochs=2, optimizer=sgd, verify=False)
+
+
+def test_a_monitor_changes_nothing_and_sees_dead_units() -> None:
+    def trained(*callbacks: Any) -> tuple[nn.Module, Any]:
+        one = model()
+        weights = one[1].state_dict()
+        weights["bias"] = np.r_[np.full(4, -50.0), np.zeros(12)]
+        one[1].load_state_dict(weights)
+        return one, tg.fit(one, F.cross_entropy, (X, THREE), epochs=3, callbacks=callbacks, verify=False, rng=0)
+
+    monitor = Monitor()
+    watched, _ = trained(monitor)
+    alone, _ = trained()
+    assert states_equal(watched, alone)
+    by_name = {record["parameter"]: record for record in monitor.records if record["epoch"] == 3}
+    assert by_name["1.bias"]["dead_units"] == 0.25
+    assert 1e-4 < by_name["4.weight"]["update_ratio"] < 0.1
+    assert any("1.bias is partly zero: dead ReLU" in message for message in monitor.messages)
+    assert len(monitor.frame()) == len(monitor.records) == 3 * 6
+    assert len(monitor.messages) == len(set(monitor.messages))
+
+
+def test_a_history_is_a_frame_and_a_picture(tmp_path: Any) -> None:
+    history = tg.fit(model(), F.cross_entropy, (X, THREE), epochs=2, validation=(X, THREE), metrics=["accuracy"], rng=0)
+    frame = history.frame()
+    assert list(frame.columns) == ["loss", "validation_loss", "accuracy", "lr", "seconds"]
+    assert list(frame.index) == [1, 2]
+    assert [len(axes.get_lines()) for axes in history.plot().axes] == [3, 2]
+    assert repr(history).startswith("History of 2 epochs, ended by epochs, best epoch ")
+
+
+BAD: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
+    "no epochs": ({"epochs": 0}, InputError, "epochs must be a whole number of at least 1, got 0"),
+    "half a batch": ({"accumulate": 0.5}, InputError, "accumulate must be a whole number"),
+    "no patience": ({"patience": 0}, InputError, "patience must be a whole number"),
+    "an unknown metric": ({"metrics": ["acc"]}, InputError, "there is no metric 'acc'; there are accuracy"),
+    "metrics without a list": ({"metrics": "f1"}, UsageError, "metrics is a list of names"),
+    "validation without targets": ({"validation": X}, UsageError, "the data must be pairs"),
+    "no rows": ({"data": (X[:0], REAL[:0])}, EmptyError, "no rows"),
+    "no targets": ({"data": X}, UsageError, "a sample of these data is ndarray"),
+    "three parts": ({"data": (X, X, X)}, UsageError, "is tuple of 3 parts"),
+    "NaN in the features": ({"data": (np.where(X > 2, np.nan, X), REAL)}, InputError, r"\[0\]: \d+ numbers are NaN"),
+    "infinite targets": (
+        {"data": (X, REAL * np.inf)},
+        InputError,
+        r"\[1\]: 70 numbers are NaN or infinite, first in row 0",
+    ),
+    "targets of another shape": ({"data": (X, REAL[:, 0])}, VerificationError, "broadcast"),
+    "a loader and a batch size": ({"data": DataLoader((X, REAL)), "batch_size": 3}, UsageError, "to the loader alone"),
+}
+
+
+@pytest.mark.parametrize(("settings", "kind", "message"), BAD.values(), ids=BAD)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_bad_input_is_refused_and_changes_nothing(
+    settings: dict[str, Any], kind: type[Exception], message: str
+) -> None:
+    one = nn.Linear(5, 1, rng=0)
+    before = one.state_dict()
+    call: dict[str, Any] = {"data": (X, REAL), "epochs": 1, **settings}
+    with pytest.raises(kind, match=message):
+        tg.fit(one, lambda y, t: np.mean((y - t) ** 2), **call)
+    assert all(np.array_equal(before[name], x) for name, x in one.state_dict().items())
