@@ -103,7 +103,8 @@ def test_the_page_of_peers_has_its_figures_from_the_benchmarks() -> None:
 
 
 def public_functions() -> list[Any]:
-    owners = [tinygrad_lite, *(getattr(tinygrad_lite, name) for name in ("nn", "optim", "datasets", "distributions"))]
+    rooms = "nn", "optim", "data", "datasets", "distributions", "training"
+    owners = [tinygrad_lite, *(getattr(tinygrad_lite, name) for name in rooms)]
     owners += [tinygrad_lite.nn.functional, tinygrad_lite.nn.init, tinygrad_lite.nn.utils]
     found = []
     for owner in owners:
