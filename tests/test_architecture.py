@@ -14,10 +14,10 @@ import tinygrad_lite
 
 PACKAGE = Path(tinygrad_lite.__file__).parent
 FLOORS = [
-    ["errors", "signatures", "trees", "foreign", "callers", "sums", "elsewhere"],
+    ["errors", "signatures", "trees", "foreign", "callers", "sums", "elsewhere", "protocols"],
     ["engine"],
     ["ops"],
-    ["transforms"],
+    ["transforms", "array_api"],
     ["readers"],
     ["nn", "optim", "data", "datasets", "distributions"],
     ["checking", "compiler"],

@@ -21,6 +21,7 @@ from tinygrad_lite.transforms.raveling import ravel
 
 if TYPE_CHECKING:
     from tinygrad_lite import data, datasets, distributions, exercises, nn, optim, training
+    from tinygrad_lite.array_api.creation import from_dlpack
     from tinygrad_lite.checking.anomaly import detect_anomaly
     from tinygrad_lite.checking.audit import audit_gradients
     from tinygrad_lite.checking.gradcheck import gradcheck
@@ -53,6 +54,7 @@ __all__ = [
     "exercises",
     "explain",
     "fit",
+    "from_dlpack",
     "grad",
     "gradcheck",
     "hessian",
@@ -84,4 +86,6 @@ if not TYPE_CHECKING:  # a type checker would take it for a promise that any nam
             return getattr(import_module("tinygrad_lite.checking"), name)
         if name == "fit":
             return getattr(import_module("tinygrad_lite.training"), name)
+        if name == "from_dlpack":
+            return import_module("tinygrad_lite.array_api").from_dlpack
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

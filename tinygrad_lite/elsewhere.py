@@ -61,7 +61,6 @@ _METHODS = {
     "bool": "x.astype(bool)",
     "cpu": _NO_DEVICES,
     "cuda": _NO_DEVICES,
-    "device": _NO_DEVICES,
     "is_cuda": _NO_DEVICES,
     "new_zeros": "np.zeros(shape, x.dtype)",
     "new_ones": "np.ones(shape, x.dtype)",

@@ -64,6 +64,10 @@ class GraphError(TinygradError, RuntimeError):
     """A graph that does not support the request: it has no history, or it was already freed."""
 
 
+class ExportError(TinygradError, BufferError):
+    """An array that another library cannot be given, or not in the way it asks for; the message says what to write."""
+
+
 class GradientError(TinygradError, AssertionError):
     """A gradient that is not what it should be; the message says what is wrong, where, and why.
 

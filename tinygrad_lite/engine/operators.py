@@ -15,6 +15,7 @@ import numpy as np
 from tinygrad_lite.engine.op import NO_PARAMS, Array, Op, Traced
 from tinygrad_lite.engine.registry import answer_to, when_declared
 from tinygrad_lite.errors import UsageError
+from tinygrad_lite.protocols import Protocols
 
 
 class _Bound:
@@ -55,7 +56,7 @@ def _both(function: Callable[..., Any]) -> Any:
     return _operator(function), _reflected(function)
 
 
-class Operators(Traced):
+class Operators(Protocols, Traced):
     """Python's operators and NumPy's methods and protocols, each bound to its operation."""
 
     __slots__ = ()
@@ -135,8 +136,7 @@ class Operators(Traced):
     sort = partition = resize = fill = put = __delitem__ = _in_place
 
     reshape, transpose, astype = _methods(np.ndarray.reshape, np.ndarray.transpose, np.ndarray.astype)
-    copy, conj, conjugate = _methods(np.copy, np.conjugate, np.conjugate)
-    ravel, flatten = _methods(np.ravel, np.ravel)
+    copy, conj, conjugate, ravel, flatten = _methods(np.copy, np.conjugate, np.conjugate, np.ravel, np.ravel)
     swapaxes, squeeze, expand_dims = _methods(np.swapaxes, np.squeeze, np.expand_dims)
     broadcast_to, take, repeat, diagonal = _methods(np.broadcast_to, np.take, np.repeat, np.diagonal)
     sum, mean, var, std, max, min, prod = _methods(np.sum, np.mean, np.var, np.std, np.max, np.min, np.prod)

@@ -8,8 +8,7 @@ from math import log, pi, sqrt
 from typing import Any
 
 import numpy as np
-from scipy import special
-from scipy.special._ufuncs import _zeta  # the ufunc behind special.zeta(x, q)
+from scipy.special import _ufuncs as special  # which are ufuncs also where SCIPY_ARRAY_API=1 wraps the public ones
 
 from tinygrad_lite.engine.op import POSITIVE, REAL, Array, Op, Rule, Traced, elementwise
 from tinygrad_lite.engine.registry import implements
@@ -57,15 +56,21 @@ def _in_last(
     @implements(ufunc)
     def answer(*arguments: Array, **params: Any) -> Array:
         *order, x = arguments
-        for i, value in enumerate(order):
-            if isinstance(value, Traced):
-                raise UsageError(
-                    f"{name}: the derivative with respect to argument {i} is not known; pass a number or an array "
-                    "there, not a tensor"
-                )
-        return op(x, order=tuple(value if np.isscalar(value) else np.array(value) for value in order), **params)
+        return op(x, order=tuple(_constant(value, name, i) for i, value in enumerate(order)), **params)
 
     return op
+
+
+def _constant(value: Array, name: str, position: int) -> Array:
+    """The numbers in an argument by which there is no derivative; a tensor to which no gradient flows is one, too."""
+    if isinstance(value, Traced):
+        value = None if getattr(value, "requires_grad", True) else value.numpy()  # type: ignore[attr-defined]
+        if not isinstance(value, (np.ndarray, np.generic)):
+            raise UsageError(
+                f"{name}: the derivative with respect to argument {position} is not known; pass a number or an array "
+                "there, not a tensor"
+            )
+    return value if np.isscalar(value) else np.array(value)
 
 
 def ratio(a: Array, b: Array) -> Array:
@@ -90,8 +95,8 @@ def _hurwitz_zeta(s: Array, x: Array) -> Array:
     far = np.less(x, -1e4) & np.greater(x, start)
     rest = np.where(far, x - start, 0.5)
     sign = np.where(np.equal(np.remainder(s, 2), 0), 1, np.where(np.equal(s, np.rint(s)), -1, np.nan))
-    mirrored = sign * (_zeta(s, 1 - rest) - _zeta(s, np.where(far, 1 - x, 1))) + _zeta(s, rest)
-    y = _zeta(s, np.where(far, 1, x))
+    mirrored = sign * (special._zeta(s, 1 - rest) - special._zeta(s, np.where(far, 1 - x, 1))) + special._zeta(s, rest)
+    y = special._zeta(s, np.where(far, 1, x))
     return np.where(far, mirrored.astype(y.dtype), y)[()]
 
 
@@ -291,19 +296,19 @@ elementwise(special.ndtri_exp, lambda y, x: 1 / hazard(y), domain=((-np.inf, 0.0
 
 
 zeta: Op = _in_last(
-    _zeta,
+    special._zeta,  # behind special.zeta(x, q)
     lambda y, s, x: -s * zeta(x, order=(s + 1,)),
     (2,),
     (1.5,),
     domain=POSITIVE,
     compute=_hurwitz_zeta,
 )
-elementwise(special.digamma, lambda y, x: zeta(x, order=(2,)), domain=(POSITIVE,))
+elementwise(special.psi, lambda y, x: zeta(x, order=(2,)), domain=(POSITIVE,))
 
 
-elementwise(special.gamma, lambda y, x: y * special.digamma(x), domain=(POSITIVE,))
-elementwise(special.gammaln, lambda y, x: special.digamma(x), domain=(POSITIVE,))
-elementwise(special.loggamma, lambda y, x: special.digamma(x), domain=(POSITIVE,))
+elementwise(special.gamma, lambda y, x: y * special.psi(x), domain=(POSITIVE,))
+elementwise(special.gammaln, lambda y, x: special.psi(x), domain=(POSITIVE,))
+elementwise(special.loggamma, lambda y, x: special.psi(x), domain=(POSITIVE,))
 
 
 def _digamma_less(a: Array, b: Array) -> Array:
@@ -312,7 +317,7 @@ def _digamma_less(a: Array, b: Array) -> Array:
     nodes, weights = nodes_and_weights()
     step = np.where(near, b, 0)
     slopes = zeta(np.expand_dims(a, -1) + np.expand_dims(step, -1) * ((nodes + 1) / 2), order=(2,))
-    return np.where(near, -step * np.sum(weights / 2 * slopes, axis=-1), special.digamma(a) - special.digamma(a + b))
+    return np.where(near, -step * np.sum(weights / 2 * slopes, axis=-1), special.psi(a) - special.psi(a + b))
 
 
 elementwise(
@@ -330,7 +335,7 @@ elementwise(
 elementwise(
     special.binom,
     lambda y, n, k: y * _digamma_less(n + 1, -k),
-    lambda y, n, k: y * (special.digamma(n - k + 1) - special.digamma(k + 1)),
+    lambda y, n, k: y * (special.psi(n - k + 1) - special.psi(k + 1)),
     domain=((3.0, np.inf), (0.0, 3.0)),
 )
 

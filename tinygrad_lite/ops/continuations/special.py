@@ -3,7 +3,8 @@
 from math import factorial, log, pi, sqrt
 
 import numpy as np
-from scipy import special
+from scipy.special import _ufuncs as special
+from scipy.special import bernoulli as bernoulli_numbers
 
 from tinygrad_lite.engine.op import Array, Rule
 from tinygrad_lite.engine.registry import answer_to, operation
@@ -39,7 +40,7 @@ for ufunc in (
     special.erfi,
     special.dawsn,
     special.ndtr,
-    special.digamma,
+    special.psi,
     special.loggamma,
 ):
     _exact(ufunc)
@@ -188,7 +189,7 @@ def _zeta(x: Array, order: tuple[Array]) -> Array:
     a = x + count
     y = np.sum((np.expand_dims(x, -1) + np.arange(count)) ** -np.expand_dims(s, -1), axis=-1)
     y = y + a ** (1 - s) / (s - 1) + a**-s / 2
-    for n, bernoulli in enumerate(special.bernoulli(16)[2::2], start=1):
+    for n, bernoulli in enumerate(bernoulli_numbers(16)[2::2], start=1):
         y = y + bernoulli * special.poch(s, 2 * n - 1) / factorial(2 * n) * a ** (1 - s - 2 * n)
     return y
 

@@ -1,0 +1,62 @@
+"""Tensors made out of nothing, out of numbers, and out of other libraries' arrays, as the array API standard has it."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.engine.op import Traced
+from tinygrad_lite.engine.tensor import Tensor, tensor, wrap
+from tinygrad_lite.errors import InputError
+from tinygrad_lite.ops.shapes.joining import array
+
+
+def _as_tensor(make: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of NumPy's that makes an array, as one that makes a tensor."""
+
+    @wraps(make)
+    def made(*args: Any, **params: Any) -> Any:
+        result = make(*args, **params)
+        return result if isinstance(result, Traced) else wrap(result[()])
+
+    return made
+
+
+def asarray(obj: Any, /, *, dtype: Any = None, device: Any = None, copy: bool | None = None) -> Any:
+    """A tensor of numbers, nested lists, or an array; a tensor is returned as it is, in its own graph."""
+    made: Any = array(obj) if isinstance(obj, (list, tuple)) else obj
+    changes = not isinstance(made, Traced) or (dtype is not None and np.dtype(dtype) != made.dtype)
+    if copy is False and changes and hasattr(obj, "dtype"):
+        raise InputError("asarray: a tensor owns its array, and would hold a copy of this one: leave out copy=False")
+    if not isinstance(made, Traced):
+        made = tensor(made, dtype=dtype)
+    elif changes:
+        made = np.astype(made, dtype)  # type: ignore[call-overload]
+    elif copy:
+        made = np.copy(made)  # type: ignore[call-overload]
+    return made if device is None else made.to_device(device)
+
+
+def from_dlpack(x: Any, /, *, device: Any = None, copy: bool | None = None) -> Tensor:
+    """Make a tensor of any library's array that speaks DLPack.
+
+    It is always a copy: the memory of the other array may be written to, and that of a tensor never is.
+
+    Raises:
+        InputError: if copy=False.
+
+    Example:
+        >>> import numpy as np, tinygrad_lite as tg
+        >>> tg.from_dlpack(np.arange(3.0))
+        tensor([0., 1., 2.])
+    """
+    if copy is False:
+        raise InputError("from_dlpack: a tensor owns its array, and must copy this one: leave out copy=False")
+    return tensor(np.from_dlpack(x, device=device))
+
+
+FUNCTIONS = {"asarray": asarray, "from_dlpack": from_dlpack} | {
+    name: _as_tensor(getattr(np, name)) for name in ("arange", "empty", "eye", "full", "linspace", "ones", "zeros")
+}
+FREQUENCIES = {"fftfreq": _as_tensor(np.fft.fftfreq), "rfftfreq": _as_tensor(np.fft.rfftfreq)}
