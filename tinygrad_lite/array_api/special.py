@@ -6,6 +6,7 @@ beneath it comes to our operation.
 
 from typing import Any
 
+import numpy as np
 from scipy.special import _ufuncs
 
 from tinygrad_lite.engine.registry import answer_to
@@ -14,9 +15,15 @@ from tinygrad_lite.errors import NoDerivativeError
 
 def __getattr__(name: str) -> Any:
     """The ufunc of this name, if it has a derivative; SciPy computes any other outside the graph, or refuses to."""
-    function = vars(_ufuncs).get(name, _ufuncs)  # the module itself stands for no function
+    function = getattr(_ufuncs, name, None)
+    if not isinstance(function, np.ufunc) or not _has_answer(function):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return function
+
+
+def _has_answer(function: np.ufunc) -> bool:
     try:
         answer_to(function)
-    except NoDerivativeError as error:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from error
-    return function
+    except NoDerivativeError:
+        return False
+    return True
