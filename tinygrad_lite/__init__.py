@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tinygrad_lite.checking.anomaly import detect_anomaly
     from tinygrad_lite.checking.audit import audit_gradients
     from tinygrad_lite.checking.gradcheck import gradcheck
+    from tinygrad_lite.training.checkpoints import load, save
     from tinygrad_lite.training.fit import fit
 
 # Two settings of the process, see docs/benchmarks.md. Making and dropping an array of 32 MB, of which no page is
@@ -62,11 +63,13 @@ __all__ = [
     "jacobian",
     "jvp",
     "linalg",
+    "load",
     "nn",
     "no_grad",
     "optim",
     "primitive",
     "ravel",
+    "save",
     "stop_gradient",
     "tensor",
     "training",
@@ -84,7 +87,7 @@ if not TYPE_CHECKING:  # a type checker would take it for a promise that any nam
             return import_module(f"tinygrad_lite.{name}")
         if name in ("audit_gradients", "detect_anomaly", "gradcheck"):
             return getattr(import_module("tinygrad_lite.checking"), name)
-        if name == "fit":
+        if name in ("fit", "load", "save"):
             return getattr(import_module("tinygrad_lite.training"), name)
         if name == "from_dlpack":
             return import_module("tinygrad_lite.array_api").from_dlpack

@@ -36,6 +36,10 @@ class EmptyError(InputError):
     """Arrays without entries, where there is nothing to check."""
 
 
+class FileError(TinygradError, OSError):
+    """A file that cannot be read or written; what was there before is unchanged."""
+
+
 class MatrixError(InputError, np.linalg.LinAlgError):
     """A matrix that is singular, not square, or otherwise not what a function of linear algebra takes."""
 

@@ -9,7 +9,7 @@ from tinygrad_lite.engine.conversions import constant
 from tinygrad_lite.engine.tensor import Tensor, wrap
 from tinygrad_lite.errors import InputError, ShapeError, UsageError, warn
 from tinygrad_lite.nn.hidden import holds_another
-from tinygrad_lite.nn.structure import Field, Structure, exchanged, walk
+from tinygrad_lite.nn.structure import Field, Structure, exchanged, once, walk
 
 
 class LoadReport(NamedTuple):
@@ -72,6 +72,19 @@ class State(Structure):
     def buffers(self, recurse: bool = True) -> Iterator[Any]:
         """Each buffer once."""
         return (buffer for _, buffer in self.named_buffers(recurse=recurse))
+
+    def named_generators(self) -> Iterator[tuple[str, np.random.Generator]]:
+        """The path and the generator of each field that layers such as `Dropout` draw from, once each.
+
+        They are beside the state dict, which holds arrays alone, and `tg.save` keeps the state of both.
+
+        Example:
+            >>> import tinygrad_lite as tg
+            >>> model = tg.nn.Sequential(tg.nn.Linear(3, 2), tg.nn.Dropout(0.5, rng=0))
+            >>> [path for path, _ in model.named_generators()]
+            ['1._rng']
+        """
+        return once((path, field) for path, field, _ in walk(self) if isinstance(field, np.random.Generator))
 
     def get_parameter(self, target: str) -> Tensor:
         """The parameter at a path such as `layers.0.weight`.

@@ -26,7 +26,7 @@ class Structure(trees.Parametric):
 
     def named_modules(self) -> Iterator[tuple[str, Any]]:
         """The module itself, under the empty path, and all modules inside it, in the order of their fields."""
-        return _once((path, field) for path, field, _ in walk(self) if isinstance(field, Structure))
+        return once((path, field) for path, field, _ in walk(self) if isinstance(field, Structure))
 
     def modules(self) -> Iterator[Any]:
         """The module itself and all modules inside it."""
@@ -34,7 +34,7 @@ class Structure(trees.Parametric):
 
     def named_children(self) -> Iterator[tuple[str, Any]]:
         """The path and the module of each field that is a module; those in lists, tuples and dicts are fields, too."""
-        return _once(parts(self))
+        return once(parts(self))
 
     def children(self) -> Iterator[Any]:
         """The modules directly inside, each once."""
@@ -165,7 +165,7 @@ def _inside(field: Any) -> Sequence[tuple[Any, Any]]:
     return list(field.items() if isinstance(field, dict) else enumerate(field))
 
 
-def _once(named: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
+def once(named: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
     """Each value once, under the first of its names."""
     seen: set[int] = set()
     for path, value in named:

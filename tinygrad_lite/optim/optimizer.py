@@ -259,7 +259,9 @@ class Optimizer:
         """A copy of an entry of a state, as the update formulas make it: an array, or a Python number."""
         if isinstance(value, (int, float)):
             return value
-        array = np.asarray(value).copy()[()]
+        array = np.array(value)[()]  # in the same memory layout
+        if array.dtype.kind not in "biuf":
+            raise InputError(f"{name} must be an array or a number, got {value!r:.80}")
         sizes = zip(reversed(array.shape), reversed(parameter.shape))
         if array.ndim > parameter.ndim or not all(n in (1, wanted) for n, wanted in sizes):
             raise ShapeError(f"{name} must have its parameter's shape {parameter.shape}, got {array.shape}")

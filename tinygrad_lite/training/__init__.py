@@ -1,9 +1,10 @@
 """The training loop, its checks before and during a run, and checkpoints."""
 
+from tinygrad_lite.training.checkpoints import load, save
 from tinygrad_lite.training.fit import fit
 from tinygrad_lite.training.history import History
 from tinygrad_lite.training.monitor import Monitor
 from tinygrad_lite.training.run import Training
 from tinygrad_lite.training.verification import Finding, Verification, verify_training
 
-__all__ = ["Finding", "History", "Monitor", "Training", "Verification", "fit", "verify_training"]
+__all__ = ["Finding", "History", "Monitor", "Training", "Verification", "fit", "load", "save", "verify_training"]

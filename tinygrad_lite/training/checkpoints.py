@@ -1,0 +1,238 @@
+"""Checkpoints: all that a run consists of in one file, from which it goes on as if it had not stopped.
+
+The file has the format safetensors. It holds the arrays of all states; what else there is is JSON in its metadata.
+Nothing in it is ever run.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite import trees
+from tinygrad_lite.engine.op import Array
+from tinygrad_lite.engine.tensor import Tensor
+from tinygrad_lite.errors import InputError, ShapeError, UsageError
+from tinygrad_lite.nn.module import Module
+from tinygrad_lite.training import encoding, weight_files
+
+_FORMAT = 1
+"""The version of what the metadata look like."""
+_KEY = "tinygrad_lite"
+_NUMBERS = (int, float, np.ndarray, np.generic)
+
+
+@dataclass
+class _Saved:
+    """The state of an object: what its `state_dict` returns, and copies of the generators of a module's layers."""
+
+    kind: str
+    state: Any
+    generators: dict[str, np.random.Generator]
+
+
+def save(path: str | os.PathLike[str], /, **contents: Any) -> None:
+    """Write a checkpoint of models, optimisers, schedules, generators, loaders and values, each under a name.
+
+    It holds the state of whatever has `state_dict` and `load_state_dict`, with the generators that a module's layers
+    draw from; the state of each `numpy.random.Generator`; and values: numbers, strings, None, arrays, tensors, and
+    lists, tuples and dicts of these. The file has the format safetensors, and other libraries read its arrays: those of
+    `model` have the names of its state dict, those of any other name begin with that name and a slash.
+
+    The file is written whole or not at all: if the process is killed, or the disk is full, the last one stays.
+
+    Raises:
+        UsageError: if a value is of another kind; nothing is written then.
+        FileError: if the file cannot be written; what was there before is unchanged.
+        MissingExtraError: if safetensors is not installed.
+
+    Example:
+        >>> import tempfile, numpy as np, tinygrad_lite as tg
+        >>> model = tg.nn.Sequential(tg.nn.Linear(3, 1, rng=0), tg.nn.Dropout(0.5, rng=1))
+        >>> optimizer = tg.optim.Adam(model.parameters())
+        >>> path = tempfile.mkdtemp() + "/run.safetensors"
+        >>> tg.save(path, model=model, optimizer=optimizer, epoch=3)
+        >>> tg.load(path, model=model, optimizer=optimizer)["epoch"]
+        3
+    """
+    if not contents:
+        raise UsageError("save takes what to save by name, such as tg.save(path, model=model, optimizer=optimizer)")
+    arrays: dict[str, Array] = {}
+    names = sorted(contents, key=lambda name: name != "model")  # whose arrays have the plain names
+    encoded = {name: _encoded(_state_of(contents[name]), name, arrays) for name in names}
+    text = json.dumps({"format": _FORMAT, "contents": encoded}, allow_nan=False)
+    if len(text) > weight_files.LARGEST_HEADER // 2:
+        raise UsageError(f"there are {len(text):,} bytes besides the arrays: make arrays of long lists of numbers")
+    weight_files.replace(path, weight_files.written(arrays, {_KEY: text}))
+
+
+def load(path: str | os.PathLike[str], /, **objects: Any) -> dict[str, Any]:
+    """Read a checkpoint that `save` wrote, and let objects of the same kind go on from it.
+
+    Pass the objects whose states are to be restored, under their names. All of them are restored or none, after the
+    whole file has been checked. The result has all that was saved: the objects that you passed, and under the other
+    names the values, the state dicts, and new generators.
+
+    Raises:
+        FileNotFoundError, FileError: if there is no such file, or no regular one.
+        InputError: if it is damaged, no checkpoint, or from a later version, or if a state does not fit its object; no
+            object changes then.
+        ShapeError: if an array does not fit its object; no object changes then.
+        UsageError: if an object has no state to restore.
+        MissingExtraError: if safetensors is not installed.
+
+    Example:
+        >>> import tempfile, numpy as np, tinygrad_lite as tg
+        >>> path = tempfile.mkdtemp() + "/run.safetensors"
+        >>> rng = np.random.default_rng(0)
+        >>> tg.save(path, rng=rng, losses=[0.5, 0.25])
+        >>> number = rng.random()
+        >>> contents = tg.load(path, rng=rng)
+        >>> contents["losses"], rng.random() == number
+        ([0.5, 0.25], True)
+    """
+    place = os.fspath(path)
+    contents = _contents(path)
+    before = {}
+    for name, thing in objects.items():
+        if name not in contents:
+            raise InputError(f"{place} has no {name!r}; it has {', '.join(contents)}")
+        before[name] = own = _state_of(thing)
+        if not isinstance(own, (_Saved, np.random.Generator, type(None))):
+            raise UsageError(f"{name} has no state to restore: leave it out, and take load(path)[{name!r}]")
+        if problem := _misfit(name, thing, own, contents[name]):
+            raise InputError(f"{place} does not fit: {problem}")
+    changed = []
+    try:
+        for name, thing in objects.items():
+            changed.append(name)
+            _restore(thing, contents[name])
+    except BaseException as error:
+        for name in reversed(changed):
+            _restore(objects[name], before[name])
+        if not isinstance(error, Exception):
+            raise
+        kind = ShapeError if isinstance(error, ShapeError) else InputError
+        raise kind(f"{place} does not fit: {changed[-1]}: {error}") from error
+    values = {name: saved.state if isinstance(saved, _Saved) else saved for name, saved in contents.items()}
+    return {**values, **objects}
+
+
+def _state_of(thing: Any) -> Any:
+    """The state of an object that has one, a copy of a generator, or the value itself."""
+    if isinstance(thing, np.random.Generator):
+        return deepcopy(thing)
+    if not (hasattr(thing, "state_dict") and hasattr(thing, "load_state_dict")):
+        return thing
+    generators = deepcopy(dict(thing.named_generators())) if isinstance(thing, Module) else {}
+    state = trees.map_leaves(lambda x: x, thing.state_dict())  # in containers that nobody else changes
+    return _Saved(type(thing).__name__, state, generators)
+
+
+def _restore(thing: Any, saved: Any) -> None:
+    """Give an object or a generator a state that fits it."""
+    if isinstance(thing, np.random.Generator):
+        thing.bit_generator.state = saved.bit_generator.state
+    elif thing is not None:
+        thing.load_state_dict(saved.state)
+        if isinstance(thing, Module):
+            _lay_out(thing, saved.state)
+            for path, generator in thing.named_generators():
+                _restore(generator, saved.generators[path])
+
+
+def _lay_out(module: Module, state: Mapping[str, Any]) -> None:
+    """Give tensors the memory layout of the arrays that were saved: in another, a product may be rounded otherwise."""
+    for path, x in (*module.named_parameters(), *module.named_buffers()):
+        if isinstance(x, Tensor) and x.ndim > 1 and path in state:
+            x.replace(np.array(state[path], x.dtype))
+
+
+def _misfit(name: str, thing: Any, own: Any, saved: Any) -> str | None:
+    """What is wrong with a saved state for an object that has this one; `load_state_dict` says what else there is."""
+    if type(own) is not type(saved):
+        return f"{name} is {_in_words(own)}, and was saved as {_in_words(saved)}"
+    if isinstance(own, np.random.Generator):
+        kinds = type(own.bit_generator).__name__, type(saved.bit_generator).__name__
+        return None if kinds[0] == kinds[1] else f"{name} is a generator {kinds[0]}, and was saved as {kinds[1]}"
+    if own is None:
+        return None
+    if own.generators.keys() != saved.generators.keys():
+        return (
+            f"the layers of {name} draw from the generators {', '.join(own.generators) or '(none)'}, and when it was "
+            f"saved from {', '.join(saved.generators) or '(none)'}; its arrays alone are load(path)[{name!r}]"
+        )
+    for path, generator in own.generators.items():
+        if problem := _misfit(f"{name}.{path}", generator, generator, saved.generators[path]):
+            return problem
+    if isinstance(thing, Module):  # names and shapes decide, and not the class
+        return None
+    if own.kind != saved.kind:
+        return f"{name} is of class {own.kind}, and was saved as {saved.kind}"
+    return _difference(name, own.state, saved.state)
+
+
+def _in_words(state: Any) -> str:
+    if isinstance(state, _Saved):
+        return f"an object of class {state.kind}"
+    return "a generator" if isinstance(state, np.random.Generator) else f"the value {state!r:.40}"
+
+
+def _difference(path: str, own: Any, saved: Any) -> str | None:
+    """Where a saved state has a value of another kind than the object's own state, if it does somewhere."""
+    if own is None or saved is None:
+        return None
+    for kinds in (_NUMBERS, str, dict, (list, tuple)):
+        if isinstance(own, kinds) != isinstance(saved, kinds):
+            return f"{path} was saved as {saved!r:.40}, in place of such a value as {own!r:.40}"
+    inside, others = trees.children(own) or {}, trees.children(saved) or {}
+    differences = (_difference(f"{path}.{key}", x, others[key]) for key, x in inside.items() if key in others)
+    return next(filter(None, differences), None)
+
+
+def _encoded(state: Any, name: str, arrays: dict[str, Array]) -> dict[str, Any]:
+    """A value, or the state of an object, as JSON."""
+    if not isinstance(state, _Saved):
+        return {"value": encoding.write(state, name, arrays)}
+    return {
+        "kind": state.kind,
+        "state": encoding.write(state.state, "" if name == "model" else name, arrays),
+        "generators": encoding.write(state.generators, f"{name}/generators", arrays),
+    }
+
+
+def _decoded(entry: Any, arrays: Mapping[str, Array]) -> Any:
+    if "value" in entry:
+        return encoding.read(entry["value"], arrays)
+    state, generators = (encoding.read(entry[part], arrays) for part in ("state", "generators"))
+    if not all(isinstance(generator, np.random.Generator) for generator in generators.values()):
+        raise InputError(f"{generators!r:.80} are no generators")
+    return _Saved(str(entry["kind"]), state, generators)
+
+
+def _refuse(constant: str) -> None:
+    raise InputError(f"it has the number {constant}, which JSON lacks")
+
+
+def _contents(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """What a checkpoint holds, by name."""
+    place = os.fspath(path)
+    arrays, metadata = weight_files.read(path)
+    if _KEY not in metadata:
+        raise InputError(
+            f"{place} is no checkpoint of tg.save; to load the arrays in it: model.load_state_dict(tg.from_torch(path))"
+        )
+    try:
+        about = json.loads(metadata[_KEY], parse_constant=_refuse)
+        if about["format"] > _FORMAT:
+            raise InputError(
+                f"a later version of tinygrad_lite wrote it, in format {about['format']}, and this one reads up to "
+                f"format {_FORMAT}: install a later one"
+            )
+        return {name: _decoded(entry, arrays) for name, entry in about["contents"].items()}
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        raise InputError(f"{place} cannot be read: {error}") from error
