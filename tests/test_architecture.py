@@ -14,7 +14,7 @@ import tinygrad_lite
 
 PACKAGE = Path(tinygrad_lite.__file__).parent
 FLOORS = [
-    ["errors", "signatures", "trees", "foreign", "callers", "sums", "elsewhere", "protocols"],
+    ["errors", "signatures", "trees", "foreign", "callers", "sums", "elsewhere", "protocols", "progress"],
     ["engine"],
     ["ops"],
     ["transforms", "array_api"],

@@ -1,11 +1,9 @@
 """Many turns of a compiled function: the same call again, or epochs of shuffled batches."""
 
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from importlib.util import find_spec
 from time import perf_counter
 from typing import Any
 
@@ -16,6 +14,7 @@ from tinygrad_lite.compiler.run import Run
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor, wrap
 from tinygrad_lite.errors import InputError, ShapeError
+from tinygrad_lite.progress import progress
 
 FIRST = 100  # turns in the first group, before we know how long a turn takes
 Fitting = Callable[[Any, Any], Run | None]  # see `Compiled.fitting_unless_watched`
@@ -148,24 +147,17 @@ def _shown(total: int) -> Iterator[Callable[[int], Any]]:
         nonlocal interrupted
         interrupted = True
 
-    bar: Any = None
-    if sys.stderr.isatty() and find_spec("tqdm"):
-        from tqdm import tqdm
-
-        bar = tqdm(total=total, leave=False)
     in_charge = threading.current_thread() is threading.main_thread()
     before = signal.signal(signal.SIGINT, note) if in_charge else None
-
-    def show(count: int) -> None:
-        if bar is not None:
-            bar.update(count)
-        if interrupted:
-            raise KeyboardInterrupt
-
     try:
-        yield show
+        with progress(total) as move:
+
+            def show(count: int) -> None:
+                move(count)
+                if interrupted:
+                    raise KeyboardInterrupt
+
+            yield show
     finally:
         if in_charge:
             signal.signal(signal.SIGINT, before)
-        if bar is not None:
-            bar.close()

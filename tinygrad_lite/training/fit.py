@@ -10,12 +10,12 @@ from tinygrad_lite.compiler import compile as compiled
 from tinygrad_lite.errors import InputError
 from tinygrad_lite.nn import Module
 from tinygrad_lite.optim import Adam, Optimizer
+from tinygrad_lite.progress import progress
 from tinygrad_lite.training.batches import loader_of
 from tinygrad_lite.training.evaluation import evaluated
 from tinygrad_lite.training.faults import FaultFinder
 from tinygrad_lite.training.history import History
 from tinygrad_lite.training.metrics import Metric, metrics_of
-from tinygrad_lite.training.progress import progress
 from tinygrad_lite.training.run import Loss, Training
 from tinygrad_lite.training.verification import verify_training
 
@@ -108,7 +108,7 @@ def fit(
                 record |= {"lr": optimizer.param_groups[0]["lr"], "seconds": perf_counter() - began}
                 training.count_epoch(record)
                 history.add(record, model.state_dict() if compares else None)
-                show(record)
+                show(1, record)
                 wishes = [callback(training) for callback in callbacks]
                 if any(wish is True for wish in wishes):
                     history.ending = "callback"
