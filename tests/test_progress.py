@@ -13,7 +13,7 @@ import pytest
 SCRIPT = """
 import time, numpy as np, tinygrad_lite as tg
 x = np.ones((40, 2))
-tg.fit(tg.nn.Linear(2, 1, rng=0), tg.nn.MSELoss(), (x, x[:, :1]), epochs=5, callbacks=[lambda training: time.sleep(0.12)])
+tg.fit(tg.nn.Linear(2, 1, rng=0), tg.nn.MSELoss(), (x, x[:, :1]), epochs=5, callbacks=[lambda t: time.sleep(0.12)])
 step = tg.compile(lambda x: np.sum(x), "numpy")
 step.epochs([x], 4, epochs=5)
 """
