@@ -414,6 +414,25 @@ def test_what_is_the_matter_is_marked_on_its_cause(show: Show) -> None:
     assert "saturated sigmoid" in opened.node("flat").get_attribute("aria-label")
 
 
+def test_the_first_view_says_what_this_is(show: Show) -> None:
+    """The loss, how much there is, and each warning with a link to the step that causes it."""
+    rng = np.random.default_rng(0)
+    w = tg.tensor(rng.normal(size=(3, 4)), requires_grad=True, name="w")
+    bias = tg.tensor([0.0, -50.0, 0.0, 0.0], requires_grad=True, name="bias")
+    units = nn.functional.relu(rng.normal(size=(5, 3)) @ w + bias)
+    lesson = tg.explain(np.mean(units))
+    opened = show(lesson)
+    facts = opened.page.locator("#step .facts dd").all_inner_texts()
+    assert float(facts[0]) == pytest.approx(float(lesson.graph.root.value), rel=1e-5)
+    assert facts[1:] == ["4", "2", "16"]
+    assert "1 warning" in opened.panel()
+    assert "w and bias: partly zero gradient: dead ReLU" in opened.panel()
+    opened.page.get_by_role("link", name="see units, forward 3").click()
+    assert opened.status().startswith("Forward 3 of 4")
+    assert "dead ReLU" in opened.page.locator("#step .warning").inner_text()
+    assert "No dead units" in show(scalar(), step=0).panel()
+
+
 @pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
 def test_nan_is_marked_and_shown(show: Show) -> None:
     x = tg.tensor([-1.0, 2.0], requires_grad=True, name="x")

@@ -17,14 +17,28 @@ import numpy as np
 
 from tinygrad_lite.explainer import javascript
 from tinygrad_lite.explainer.graph import Graph, Node
-from tinygrad_lite.explainer.marks import marks
+from tinygrad_lite.explainer.marks import warnings
 from tinygrad_lite.explainer.packing import Budget, packed
+from tinygrad_lite.explainer.repetition import loops
 from tinygrad_lite.explainer.rerun import EVALUATIONS, Update, change, is_possible, measured
 from tinygrad_lite.explainer.steps import LONG, Contribution, Pass, formula_of
 from tinygrad_lite.readers import notation
 from tinygrad_lite.readers.symbol import Symbol, extent
 
-SCRIPTS = ("numpy", "lesson", "arrays", "products", "layout", "graph", "steps", "tensor", "optimizer", "quiz", "main")
+SCRIPTS = (
+    "numpy",
+    "lesson",
+    "arrays",
+    "products",
+    "layout",
+    "graph",
+    "overview",
+    "steps",
+    "tensor",
+    "optimizer",
+    "quiz",
+    "main",
+)
 MEASURED = 3
 """The number of entries of each tensor whose derivatives Python measures if the page cannot; the largest come first."""
 
@@ -73,7 +87,11 @@ class _Content:
         self._known: dict[Any, int | str] = {}
         self._numbers = {node: i for i, node in enumerate(graph.nodes)}
         self._budget = Budget()
-        self._noted, unlooked = marks(graph)
+        warned, unlooked = warnings(graph)
+        self._noted: dict[Node, list[tuple[str, str]]] = {}
+        for each in warned:
+            for node in dict.fromkeys((each.node, *each.leaves)):
+                self._noted.setdefault(node, []).append((each.kind, each.text))
         self._nodes = [self._node(node, backward_pass) for node in graph.nodes]
         steps = [
             {
@@ -89,7 +107,9 @@ class _Content:
             "nodes": self._nodes,
             "steps": steps,
             "recordedOnly": reason,
+            "warnings": [[each.kind, each.text, self._numbers[each.node]] for each in warned],
             "notLookedInto": unlooked,
+            "loops": [[loop.start, loop.length, loop.turns] for loop in loops(graph)],
             "optimizer": None if update is None else self._optimizer(update),
         }
         if reason and is_possible(graph):
@@ -107,7 +127,7 @@ class _Content:
         if node in backward_pass.gradients:
             told["gradient"] = packed(backward_pass.gradients[node], self._budget)
         if node in self._noted:
-            told["marks"] = [[mark.kind, mark.text] for mark in self._noted[node]]
+            told["marks"] = self._noted[node]
         if node.op is not None:
             told["op"] = str(node.op)
             told["formula"] = notation.text(node.formula)

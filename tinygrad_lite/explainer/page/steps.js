@@ -19,9 +19,10 @@ const stepView = (() => {
     const leaves = lesson.leaves.filter((i) => lesson.nodes[i].needsGradient);
     panel.replaceChildren(
       heading("Before the first step"),
+      overview.facts(),
+      overview.warnings(),
       element("p", {}, `${lesson.nodes[lesson.root].name} is computed by ${counted(lesson.operations.length, "operation")} from the values at the top of the graph. Step on to see each of them compute; then the backward pass goes the same way back and finds how much the result changes with each value.`),
       element("p", {}, "The gradient is found for: ", leaves.flatMap((i, k) => (k ? [", ", link(i)] : [link(i)])), "."),
-      lesson.data.notLookedInto ? element("p", { class: "hint" }, `Nobody looked for dead units or vanishing gradients: ${lesson.data.notLookedInto}.`) : "",
       element("p", { class: "hint" }, "Arrow keys left and right step; the address in the browser names the step, so that you can link to it."),
       liveNote() ?? "",
     );
@@ -50,7 +51,7 @@ const stepView = (() => {
       formula(`${node.name} = ${node.formula}`),
     ];
     if (node.definition) parts.push(formula(`${node.op}: ${node.definition}`));
-    parts.push(about(i));
+    parts.push(about(i), ...overview.warningsOf(i));
     const given = [...new Set(node.inputs.filter((x) => typeof x === "number"))];
     parts.push(expansion(i, given));
     let products = [];
@@ -133,6 +134,7 @@ const stepView = (() => {
       heading(`Backward ${turn + 1} of ${lesson.steps.length}: ${node.op}`),
       formula(`${node.name} = ${node.formula}`),
       about(step.node),
+      ...overview.warningsOf(step.node),
       element("p", {}, `What arrives (upstream): ${lesson.letter} = ${gradientOf(step.node)}${origin(step.node)}`),
       tensorView.accumulation(step.node),
     ];

@@ -1,0 +1,62 @@
+"""What repeats in a graph: loops, loops in loops, and layers of a kind."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_lite as tg
+from tests.explainer.graphs import LESSONS
+from tinygrad_lite import nn
+from tinygrad_lite.explainer.repetition import loops
+
+
+def recurrent() -> Any:
+    w = tg.tensor(np.eye(2), requires_grad=True, name="w")
+
+    def loss() -> Any:
+        h, total = np.ones((3, 2)), 0.0
+        for x in np.ones((6, 3, 2)):
+            h = np.tanh(h @ w + x)
+            total = total + np.sum(h)
+        return total
+
+    return loss
+
+
+def nested() -> Any:
+    x = tg.tensor(0.5, requires_grad=True, name="x")
+
+    def loss() -> Any:
+        y = x
+        for _ in range(5):
+            for _ in range(12):
+                y = np.sin(y)
+            y = np.exp(-y)
+        return y
+
+    return loss
+
+
+def layers() -> Any:
+    model = nn.Sequential(*(layer for k in range(6) for layer in (nn.Linear(3, 3, rng=k), nn.Tanh())), nn.Linear(3, 1))
+    return lambda: np.mean(model(np.ones((2, 3))))
+
+
+@pytest.mark.parametrize(
+    ("make", "expected"),
+    [(recurrent, [(0, 5, 6)]), (nested, [(0, 14, 5), *[(14 * k, 1, 12) for k in range(5)]]), (layers, [(0, 2, 6)])],
+)
+def test_loops(make: Callable[[], Any], expected: list[tuple[int, int, int]]) -> None:
+    graph = tg.explain(make()).graph
+    assert [(loop.start, loop.length, loop.turns) for loop in loops(graph)] == expected
+
+
+def test_what_is_seen_at_a_glance_is_no_loop() -> None:
+    for name in ("scalar", "heart", "attention"):
+        assert loops(LESSONS[name]().graph) == []
+
+
+def test_a_long_chain_is_one_loop() -> None:
+    assert [(loop.length, loop.turns) for loop in loops(LESSONS["long"]().graph)] == [(2, 5_000)]

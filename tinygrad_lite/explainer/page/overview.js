@@ -1,0 +1,48 @@
+// What this lesson is about, before the first step: the result, how much there is, and what is the matter in it.
+
+const overview = (() => {
+  const root = lesson.nodes[lesson.root];
+  const learnt = lesson.leaves.filter((i) => lesson.nodes[i].needsGradient);
+
+  // The result, and of what it is made.
+  function facts() {
+    const value = lesson.value(lesson.root);
+    const entries = learnt.reduce((sum, i) => sum + np.sizeOf(lesson.nodes[i].value.shape), 0);
+    const row = (label, text) => element("div", {}, element("dt", {}, label), element("dd", {}, text));
+    return element(
+      "dl",
+      { class: "facts" },
+      row(root.name, value.data.length === 1 ? told(value.data[0], 6) : `${shapeOf(value.shape)}, ${summary(value)}`),
+      row("operations", lesson.operations.length.toLocaleString("en")),
+      row(learnt.length === 1 ? "leaf that needs a gradient" : "leaves that need a gradient", learnt.length.toLocaleString("en")),
+      row(entries === 1 ? "number in it" : "numbers in them", entries.toLocaleString("en")),
+    );
+  }
+
+  // A link to what a node does: its forward step; of a leaf, its panel.
+  function cause(i) {
+    const position = lesson.forwardPosition(i);
+    if (position === undefined) return element("span", {}, "see ", stepView.link(i));
+    return element("a", { href: `#step=${position}` }, `see ${lesson.nodes[i].name}, forward ${position}`);
+  }
+
+  const sentence = ([kind, text, node], linked) =>
+    element("p", { class: "warning" }, text.includes(kind) ? text : `${kind}: ${text}`, ". ", linked ? cause(node) : null);
+
+  // All warnings, each with a link to the step that causes it.
+  function warnings() {
+    const { warnings: all, notLookedInto } = lesson.data;
+    const box = element("section", { class: "warnings" });
+    if (all.length) box.append(element("h4", {}, counted(all.length, "warning")), ...all.slice(0, 8).map((each) => sentence(each, true)));
+    if (all.length > 8) box.append(element("p", {}, `… and ${all.length - 8} more, marked in the graph.`));
+    if (!all.length && !notLookedInto) box.append(element("p", { class: "fine" }, "✓ No dead units, no vanishing or exploding gradients, nothing that is not finite."));
+    if (notLookedInto) box.append(element("p", { class: "hint" }, `Nobody looked for dead units or vanishing gradients: ${notLookedInto}.`));
+    if (lesson.changed() && all.length) box.append(element("p", { class: "hint" }, "The warnings are of the numbers as they were recorded."));
+    return box;
+  }
+
+  // The warnings that concern a node, for the panel of its step.
+  const warningsOf = (i) => lesson.data.warnings.filter(([, , node]) => node === i).map((each) => sentence(each, false));
+
+  return { facts, warnings, warningsOf };
+})();
