@@ -1,6 +1,7 @@
 """`fit`: the same as the loop by hand, its endings, and what it says when numbers are not finite."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from sklearn import metrics as sklearn
 import tinygrad_lite as tg
 from tinygrad_lite import nn, optim
 from tinygrad_lite.data import DataLoader
-from tinygrad_lite.errors import AnomalyError, EmptyError, InputError, UsageError, VerificationError
+from tinygrad_lite.errors import AnomalyError, EmptyError, InputError, ShapeError, UsageError, VerificationError
 from tinygrad_lite.nn import functional as F
 from tinygrad_lite.training import Monitor, Training
 
@@ -356,3 +357,52 @@ def test_bad_input_is_refused_and_changes_nothing(
     with pytest.raises(kind, match=message):
         tg.fit(one, lambda y, t: np.mean((y - t) ** 2), **call)
     assert all(np.array_equal(before[name], x) for name, x in one.state_dict().items())
+
+
+@pytest.mark.parametrize("compile", BACKENDS)
+@pytest.mark.parametrize("stops", [(2,), (1, 4)])
+def test_a_training_goes_on_from_its_checkpoint(compile: Any, stops: tuple[int, ...], tmp_path: Path) -> None:
+    def trained(path: Path, epochs: int) -> tuple[nn.Module, Any]:
+        one = model()
+        adam = optim.NAdam(one.parameters(), lr=0.05)
+        history = tg.fit(
+            one,
+            F.cross_entropy,
+            (X, THREE),
+            epochs=epochs,
+            optimizer=adam,
+            scheduler=optim.lr_scheduler.ReduceLROnPlateau(adam, patience=1),
+            validation=(X[:20], THREE[:20]),
+            metrics=["auc"],
+            compile=compile,
+            checkpoint=path,
+            rng=0,
+        )
+        return one, history
+
+    whole, history = trained(tmp_path / "whole.safetensors", 6)
+    for epochs in (*stops, 6, 6):
+        parts, resumed = trained(tmp_path / "parts.safetensors", epochs)
+    assert states_equal(whole, parts)
+    for name in ("epoch", "loss", "validation_loss", "auc", "lr"):
+        assert history[name] == resumed[name]
+
+
+def test_a_training_that_stopped_by_patience_stays_stopped(tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"epochs": 99, "patience": 2, "checkpoint": tmp_path / "run.safetensors", "rng": 0}
+    one, other = nn.Linear(5, 1, rng=0), nn.Linear(5, 1, rng=1)
+    history = tg.fit(one, F.mse_loss, (X, REAL), optimizer=optim.SGD(one.parameters(), lr=0.8), **settings)
+    assert history.ending == "patience"
+    again = tg.fit(other, F.mse_loss, (X, REAL), optimizer=optim.SGD(other.parameters(), lr=0.8), **settings)
+    assert again.records == history.records
+    assert states_equal(one, other)
+
+
+def test_a_checkpoint_of_another_model_changes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "run.safetensors"
+    tg.fit(nn.Linear(5, 1, rng=0), F.mse_loss, (X, REAL), epochs=1, checkpoint=path)
+    other = nn.Linear(5, 2, rng=0)
+    before = other.state_dict()
+    with pytest.raises((InputError, ShapeError), match=r"run.safetensors does not fit: model"):
+        tg.fit(other, F.mse_loss, (X, np.c_[REAL, REAL]), epochs=2, checkpoint=path)
+    assert all(np.array_equal(before[name], x) for name, x in other.state_dict().items())

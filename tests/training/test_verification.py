@@ -13,7 +13,6 @@ from tinygrad_lite import nn
 from tinygrad_lite.errors import UsageError, VerificationError
 from tinygrad_lite.nn import functional as F
 from tinygrad_lite.training import verify_training
-from tinygrad_lite.training.snapshot import generators
 
 r = np.random.default_rng(0)
 X, IMAGES, WORDS = r.normal(size=(32, 13)), r.normal(size=(16, 1, 8, 8)), r.integers(0, 20, (16, 12))
@@ -158,7 +157,7 @@ def test_right_models_pass_and_stay_as_they_are(made: Callable[[], tuple[nn.Modu
     model, loss, batch = made()
     before, kept = (
         deepcopy(model.state_dict()),
-        [deepcopy(x) for x in generators(model)],
+        [deepcopy(x) for x in dict(model.named_generators()).values()],
     )
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -168,7 +167,7 @@ def test_right_models_pass_and_stay_as_they_are(made: Callable[[], tuple[nn.Modu
     after = model.state_dict()
     for name, array in before.items():
         np.testing.assert_array_equal(after[name], array)
-    for x, old in zip(generators(model), kept, strict=True):
+    for x, old in zip(dict(model.named_generators()).values(), kept, strict=True):
         assert x.bit_generator.state == old.bit_generator.state
 
 

@@ -1,5 +1,6 @@
 """`fit`: the training loop, as one would write it by hand."""
 
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from time import perf_counter
 from typing import Any
@@ -12,6 +13,7 @@ from tinygrad_lite.nn import Module
 from tinygrad_lite.optim import Adam, Optimizer
 from tinygrad_lite.progress import progress
 from tinygrad_lite.training.batches import loader_of
+from tinygrad_lite.training.checkpoints import load, save
 from tinygrad_lite.training.evaluation import evaluated
 from tinygrad_lite.training.faults import FaultFinder
 from tinygrad_lite.training.history import History
@@ -36,6 +38,7 @@ def fit(
     accumulate: int = 1,
     compile: bool | str = False,
     verify: bool = True,
+    checkpoint: str | os.PathLike[str] | None = None,
     callbacks: Sequence[Callable[[Training], Any]] = (),
     rng: int | np.random.Generator | None = None,
 ) -> History:
@@ -59,6 +62,8 @@ def fit(
         accumulate: the number of batches whose mean gradient makes one step.
         compile: whether the step is compiled, or the name of the backend.
         verify: whether `verify_training` looks at the model before the first epoch.
+        checkpoint: a file that is written after each epoch. If it is there already, the training goes on from it, and
+            ends as if it had never stopped.
         callbacks: functions that are called with the `Training` after each epoch; one that returns True stops it.
         rng: a seed or a generator for the order of the data.
 
@@ -86,18 +91,22 @@ def fit(
     loader = loader_of(data, batch_size, rng)
     held_out = None if validation is None else loader_of(validation, loader.batch_size, shuffle=False)
     measures = metrics_of(metrics, loss)
-    if verify:
+    resumes = checkpoint is not None and os.path.exists(checkpoint)
+    if verify and not resumes:
         loader.dataset.check_finite()
         verify_training(model, loss, loader.dataset.take(np.arange(min(len(loader.dataset), loader.batch_size))))
     optimizer = Adam(model.parameters()) if optimizer is None else optimizer
     training = Training(model, loss, optimizer, loader, scheduler, clip_norm, accumulate)
     step = compiled(training.step, None if compile is True else compile) if compile else training.step
     history, faults = training.history, FaultFinder(training)
+    saved = {"model": model, "optimizer": optimizer, "loader": loader, "history": history, "scheduler": scheduler}
+    if checkpoint is not None and resumes:
+        load(checkpoint, **saved)
     compares = patience is not None or held_out is not None
     was_training = model.training
     try:
         with progress(epochs, len(history), "epoch") as show:
-            while not history.ending:
+            while not (history.ending or history.is_over(epochs, patience)):
                 began = perf_counter()
                 faults.begin_epoch()
                 losses, rows = zip(*training.epoch(step))
@@ -108,14 +117,11 @@ def fit(
                 record |= {"lr": optimizer.param_groups[0]["lr"], "seconds": perf_counter() - began}
                 training.count_epoch(record)
                 history.add(record, model.state_dict() if compares else None)
+                if checkpoint is not None:
+                    save(checkpoint, **saved)
                 show(1, record)
                 wishes = [callback(training) for callback in callbacks]
-                if any(wish is True for wish in wishes):
-                    history.ending = "callback"
-                elif patience is not None and len(history) - history.best_epoch >= patience:
-                    history.ending = "patience"
-                elif len(history) == epochs:
-                    history.ending = "epochs"
+                history.ending = "callback" if any(wish is True for wish in wishes) else ""
     except KeyboardInterrupt:
         history.ending = "interrupt"
     finally:

@@ -50,6 +50,14 @@ class History:
         if state is not None and self.best_epoch == record["epoch"]:
             self.best_state = dict(state)
 
+    def is_over(self, epochs: int, patience: int | None) -> bool:
+        """Whether all epochs are done, or too many in a row were no better; sets `ending`."""
+        if len(self) >= epochs:
+            self.ending = "epochs"
+        elif patience is not None and self.records and len(self) - self.best_epoch >= patience:
+            self.ending = "patience"
+        return bool(self.ending)
+
     def frame(self) -> Any:
         """The records as a frame of pandas, by epoch."""
         try:

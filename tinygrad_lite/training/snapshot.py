@@ -1,10 +1,7 @@
 """All that a training changes, kept for a way back: weights, the optimiser's state, the schedule and the generators."""
 
-from collections.abc import Iterator
 from copy import deepcopy
 from typing import Any
-
-import numpy as np
 
 from tinygrad_lite.nn import Module
 
@@ -19,7 +16,8 @@ class Snapshot:
     def __init__(self, *parts: Any) -> None:
         self._states = [(part, deepcopy(part.state_dict())) for part in parts if hasattr(part, "state_dict")]
         modules = [part for part in parts if isinstance(part, Module)]
-        self._generators = [(rng, rng.bit_generator.state) for module in modules for rng in generators(module)]
+        drawn = [rng for module in modules for _, rng in module.named_generators()]
+        self._generators = [(rng, rng.bit_generator.state) for rng in drawn]
 
     def restore(self) -> None:
         """Give the objects their states of that moment again."""
@@ -27,9 +25,3 @@ class Snapshot:
             part.load_state_dict(state)
         for rng, state in self._generators:
             rng.bit_generator.state = state
-
-
-def generators(module: Module) -> Iterator[np.random.Generator]:
-    """The generators that modules draw from."""
-    for part in module.modules():
-        yield from (x for x in vars(part).values() if isinstance(x, np.random.Generator))
