@@ -20,7 +20,7 @@ from tinygrad_lite.transforms.jacobians import hessian, jacobian
 from tinygrad_lite.transforms.raveling import ravel
 
 if TYPE_CHECKING:
-    from tinygrad_lite import data, datasets, distributions, exercises, nn, optim, training
+    from tinygrad_lite import data, datasets, distributed, distributions, exercises, nn, optim, training
     from tinygrad_lite.array_api.creation import from_dlpack
     from tinygrad_lite.checking.anomaly import detect_anomaly
     from tinygrad_lite.checking.audit import audit_gradients
@@ -48,6 +48,7 @@ __all__ = [
     "data",
     "datasets",
     "detect_anomaly",
+    "distributed",
     "distributions",
     "elementwise",
     "enable_grad",
@@ -83,7 +84,7 @@ if not TYPE_CHECKING:  # a type checker would take it for a promise that any nam
         """What is imported when it is asked for: the version, and the rooms that not every program enters."""
         if name == "__version__":
             return import_module("importlib.metadata").version("tinygrad-lite")
-        if name in ("checking", "data", "datasets", "distributions", "exercises", "nn", "optim", "training"):
+        if name in ("checking", "data", "datasets", "distributed", "distributions", "exercises", "nn", "optim", "training"):
             return import_module(f"tinygrad_lite.{name}")
         if name in ("audit_gradients", "detect_anomaly", "gradcheck"):
             return getattr(import_module("tinygrad_lite.checking"), name)
