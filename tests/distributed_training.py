@@ -29,20 +29,25 @@ def network(seed: int) -> nn.Module:
     return nn.Sequential(nn.Linear(5, 7, rng=seed), nn.Tanh(), nn.Linear(7, 1, rng=seed + 1))
 
 
-def by_hand(after_step: Any = lambda step, model: None) -> dict[str, Any]:
+def by_hand(after_step: Any = lambda step, model: None, compile: bool = False) -> dict[str, Any]:
     """The same batches as one process has, each divided among the processes."""
+
+    def backward(model: nn.Module, inputs: Any, targets: Any) -> Any:
+        optimizer.zero_grad()
+        loss = F.binary_cross_entropy_with_logits(model(inputs), targets)
+        loss.backward()
+        return loss.detach()
+
+    backward = tg.compile(backward) if compile else backward
     model = network(seed=10 * distributed.rank())
     optimizer = tg.optim.Adam(model.parameters(), lr=0.05)
     distributed.broadcast(model, optimizer)
     losses = []
     for x, y in tg.data.DataLoader(data(), batch_size=16, shuffle=True, rng=0):
-        inputs, targets = distributed.shard((x, y))
-        optimizer.zero_grad()
-        loss = F.binary_cross_entropy_with_logits(model(inputs), targets)
-        loss.backward()
+        loss = backward(model, *distributed.shard((x, y)))
         distributed.average_gradients(model)
         optimizer.step()
-        losses.append(float(distributed.average(loss.detach())))
+        losses.append(float(distributed.average(loss)))
         after_step(len(losses), model)
     return {"losses": losses, "parameters": [w.tolist() for w in model.parameters()]}
 
@@ -53,18 +58,38 @@ def by_fit() -> dict[str, Any]:
     optimizer = distributed.DistributedOptimizer(tg.optim.Adam(model.parameters(), lr=0.05))
     loader = tg.data.DataLoader(distributed.shard(data()), batch_size=16 // distributed.size())
     history = tg.fit(
-        model, F.binary_cross_entropy_with_logits, loader, epochs=2, optimizer=optimizer, validation=data(), verify=False
+        model,
+        F.binary_cross_entropy_with_logits,
+        loader,
+        epochs=2,
+        optimizer=optimizer,
+        validation=data(),
+        verify=False,
     )
     figures = {"losses": history["loss"], "validation": history["validation_loss"]}
     return {**figures, "parameters": [w.tolist() for w in model.parameters()]}
 
 
+def partial() -> dict[str, Any]:
+    """Parameters that have a gradient in some processes alone, or in none; and a step that cannot be compiled."""
+    used, sometimes, never = (tg.tensor(np.ones(2, np.float32), requires_grad=True) for _ in range(3))
+    total = np.sum(used) if distributed.rank() else np.sum(used + 2 * sometimes)
+    total.backward()
+    distributed.average_gradients([used, sometimes, never])
+    gradients = [None if w.grad is None else (w.grad.tolist(), str(w.grad.dtype)) for w in (used, sometimes, never)]
+    optimizer = distributed.DistributedOptimizer(tg.optim.SGD([used], lr=0.1))
+    try:
+        tg.compile(lambda x: optimizer.step(lambda: np.sum(used * x).backward()))(np.ones(2))
+        message = ""
+    except tg.errors.UsageError as error:
+        message = str(error)
+    return {"gradients": gradients, "message": message}
+
+
 def interrupted(how: str, checkpoint: Path) -> None:
     def after_step(step: int, model: nn.Module) -> None:
         if distributed.rank() == 0:
-            unfinished = checkpoint.with_suffix(".new")
-            unfinished.write_text(json.dumps({"step": step, "bias": list(model.parameters())[-1].tolist()}))
-            unfinished.replace(checkpoint)
+            tg.save(checkpoint, model=model, step=step)
         if step == 3 and distributed.rank() == 1:
             if how == "kill":
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -81,4 +106,5 @@ if __name__ == "__main__":
     with distributed.together():
         if options.stop:
             interrupted(options.stop, options.checkpoint)
-        print(json.dumps({"rank": distributed.rank(), "hand": by_hand(), "fit": by_fit()}), flush=True)
+        results = {"by hand": by_hand(), "compiled": by_hand(compile=True), "by fit": by_fit(), "partial": partial()}
+        print(json.dumps([distributed.rank(), results]), flush=True)

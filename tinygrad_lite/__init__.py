@@ -84,7 +84,17 @@ if not TYPE_CHECKING:  # a type checker would take it for a promise that any nam
         """What is imported when it is asked for: the version, and the rooms that not every program enters."""
         if name == "__version__":
             return import_module("importlib.metadata").version("tinygrad-lite")
-        if name in ("checking", "data", "datasets", "distributed", "distributions", "exercises", "nn", "optim", "training"):
+        if name in (
+            "checking",
+            "data",
+            "datasets",
+            "distributed",
+            "distributions",
+            "exercises",
+            "nn",
+            "optim",
+            "training",
+        ):
             return import_module(f"tinygrad_lite.{name}")
         if name in ("audit_gradients", "detect_anomaly", "gradcheck"):
             return getattr(import_module("tinygrad_lite.checking"), name)

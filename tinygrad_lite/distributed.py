@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite import trees
+from tinygrad_lite.engine.op import Traced
 from tinygrad_lite.engine.tensor import Tensor, wrap
 from tinygrad_lite.errors import InputError, MissingExtraError, UsageError
 from tinygrad_lite.nn import Module
@@ -91,8 +92,8 @@ def broadcast(*objects: Any) -> None:
 def shard(data: Any) -> Any:
     """Every n-th row of each array for n processes, from row `rank()` on: this process's part of a batch or a dataset.
 
-    All parts have the same length, so that an average over the processes is one over the rows, and none makes a step
-    that the others do not; up to n - 1 rows at the end are left out.
+    All parts have the same length, so that the average over the processes is the one over the rows, and none makes
+    a step that the others do not; up to n - 1 rows at the end are left out.
 
     Args:
         data: arrays, tensors or frames, alone or in nested containers.
@@ -138,10 +139,10 @@ def average(tree: Any) -> Any:
 
 
 def _sum(flat: Any) -> Any:
-    """The sum of a flat array over all processes."""
+    """The sum over all processes of a flat array of this process's own."""
     if size() == 1:
         return flat
-    total = np.array(flat)
+    total = flat.numpy().copy() if isinstance(flat, Tensor) else flat
     _mpi().COMM_WORLD.Allreduce(_mpi().IN_PLACE, total)
     return wrap(total) if isinstance(flat, Tensor) else total
 
@@ -149,8 +150,7 @@ def _sum(flat: Any) -> Any:
 def average_gradients(parameters: Module | Iterable[Tensor]) -> None:
     """Replace the gradient of each parameter by its mean over all processes; call it after `backward`.
 
-    All gradients travel in one flat array. A parameter that has a gradient in some processes alone counts as zero in the
-    others.
+    All travel in one flat array. Where some processes alone have a gradient of a parameter, it is zero in the others.
 
     Example:
         >>> import tinygrad_lite as tg
@@ -163,6 +163,11 @@ def average_gradients(parameters: Module | Iterable[Tensor]) -> None:
     weights = [*(parameters.parameters() if isinstance(parameters, Module) else parameters)]
     if size() == 1 or not weights:
         return
+    if any(w.grad is not None and isinstance(w.grad.data, Traced) for w in weights):
+        raise UsageError(
+            "a compiled function cannot wait for other processes: compile the part up to backward(), and average the "
+            "gradients after it"
+        )
     kinds = {w.dtype for w in weights}
     parts = [np.ravel(np.zeros(w.shape, w.dtype) if w.grad is None else w.grad.numpy()) for w in weights]
     counts = np.array([w.grad is not None for w in weights], np.result_type(*kinds))
@@ -175,11 +180,10 @@ def average_gradients(parameters: Module | Iterable[Tensor]) -> None:
 class DistributedOptimizer:
     """An optimiser that averages the gradients over all processes before each step of its own.
 
-    With it, `tg.fit` trains one model in all processes. What it lacks it has from the optimiser inside; give that one to
-    a schedule.
+    With it, `tg.fit` trains one model in all processes. A schedule takes the optimiser inside.
 
     Raises:
-        UsageError: from `step` in a compiled function, which cannot wait for other processes.
+        UsageError: from `step` inside a compiled function, which cannot wait for other processes.
 
     Example:
         >>> import tinygrad_lite as tg
@@ -198,8 +202,14 @@ class DistributedOptimizer:
         return getattr(self.optimizer, name)
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Average the gradients, and update the parameters; return the mean of the losses that the closures returned."""
-        loss = None if closure is None else closure()
-        average_gradients(self.optimizer.parameters)
-        self.optimizer.step()
-        return None if loss is None else average(loss)
+        """Average the gradients, and update the parameters; return the mean of what the closure returned."""
+        if closure is None:
+            average_gradients(self.optimizer.parameters)
+            return self.optimizer.step()
+
+        def averaged() -> Any:
+            loss = closure()
+            average_gradients(self.optimizer.parameters)
+            return average(loss)
+
+        return self.optimizer.step(averaged)
