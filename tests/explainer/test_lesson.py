@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tinygrad_lite as tg
-from tests.explainer.graphs import LESSONS, heart, scalar
+from tests.explainer.graphs import LESSONS, attention, heart, long, scalar
 from tests.ops.test_registry import DIFFERENTIABLE
 from tinygrad_lite import nn
 from tinygrad_lite.engine.op import Op
@@ -396,3 +396,39 @@ def test_large_lessons_are_made_in_time(tmp_path: Path) -> None:
     for _ in range(1000):
         y = y * w
     assert len(tg.explain(y).to_svg()) < 3_000_000
+
+
+def test_what_is_wrong_comes_first() -> None:
+    x = tg.tensor([1.0, -2.0], requires_grad=True, name="x")
+    text = str(tg.explain(np.sum(np.maximum(x, 0))))
+    assert "dead ReLU: its input is at most 0, for 1 of 2 units" in text.partition("Forward")[0], "it has no rows"
+
+
+def test_a_long_lesson_shows_both_ends() -> None:
+    text = str(long())
+    assert "… 9,960 more operations" in text
+    assert "(1) t1 = sin(x)" in text
+    assert text.count("\n") < 400
+
+
+def test_what_rounding_leaves_is_zero() -> None:
+    lesson = attention()
+    text = str(lesson)
+    bias = next(leaf for leaf in lesson.graph.leaves if leaf.name == "attention.key.bias")
+    assert np.any(lesson.backward.gradients[bias]), "the numbers themselves are left as they are"
+    assert "∂_attention_loss/∂attention.key.bias = [0., 0., 0., 0.] but for rounding" in text
+    assert "attention.key.bias: zero gradient" in text
+    assert "vanishing" not in text
+    assert "-0." not in re.sub(r"-0\.\d", "", str(tg.explain(-1.0 * tg.tensor([0.0], requires_grad=True))))
+
+
+def test_truths_are_numbers() -> None:
+    x = tg.tensor([-1.0, 2.0], requires_grad=True, name="x")
+    assert "× local           [0., 1.], since" in str(tg.explain(np.sum(nn.functional.relu(x))))
+
+
+def test_broadcasting_in_latex() -> None:
+    x = tg.tensor([[1.0, 2.0]], requires_grad=True, name="x")
+    lesson = tg.explain(np.sum(x))
+    assert r"\overline{\text{result}} \, \mathbf{1}_{1 \times 2}" in lesson.to_latex()
+    assert r"\operatorname{broadcast}_{3 \times 2}\left(x\right)" in tg.explain(np.broadcast_to(x, (3, 2))).to_latex()

@@ -297,4 +297,5 @@ def _dead(result: Tensor, units: Units | None) -> str:
     dead = int(np.sum(~rows.any(axis=0)))
     if not dead:
         return "ReLU: its input is at most 0 wherever the upstream gradient is not 0"
-    return f"dead ReLU: its input is at most 0 in every row{'' if units else f', for {dead} of {rows.shape[1]} units'}"
+    everywhere = " in every row" if np.ndim(positive) > 1 else ""
+    return f"dead ReLU: its input is at most 0{everywhere}{'' if units else f', for {dead} of {rows.shape[1]} units'}"

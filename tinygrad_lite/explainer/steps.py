@@ -159,6 +159,25 @@ def _contribution(operation: Node, x: Node, i: int, full: Array, upstream: Symbo
     return Contribution(operation, x, i, g, local, rule, full, summed, value)
 
 
+def magnitude(contribution: Contribution) -> Array:
+    """The sum of the sizes of the terms that a contribution adds up: its rounding is relative to that."""
+    operation, x, i = contribution.operation, contribution.to, contribution.position
+    op: Any = operation.op
+    full = np.abs(contribution.full)
+    with np.errstate(all="ignore"), no_grad():
+        if op.linear and operation.is_declared:
+            sizes = (
+                np.abs(array) if _is_real(array) else array
+                for array in (contribution.upstream, operation.value, *operation.arrays)
+            )
+            full = np.abs(whole(op.vjps[i](*sizes, **operation.params)))
+        return fitted(full, x.shape, x.value.dtype, op, i)
+
+
+def _is_real(array: Array) -> bool:
+    return isinstance(array, (np.ndarray, np.generic)) and array.dtype.kind == "f"
+
+
 def formula_of(rule: Any, *symbols: Any, **params: Any) -> Any:
     """The result of a rule or a forward for symbols; None if it computes with the numbers themselves."""
     try:
@@ -182,6 +201,8 @@ def _read(rule: Any, *symbols: Any, **params: Any) -> Any:
 def brief(array: Array) -> str:
     """An array in one line: all of its entries if there are few, else its shape, mean and range."""
     array = np.asarray(array)
+    if array.dtype.kind in "fb":
+        array = array + 0.0  # which makes 0 of -0, and numbers of truths
     if not array.shape:
         return f"{array:.6g}" if array.dtype.kind == "f" else str(array)
     if array.size <= FEW:

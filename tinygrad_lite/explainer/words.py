@@ -2,25 +2,36 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
 import numpy as np
 
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.explainer.graph import Graph, Node
-from tinygrad_lite.explainer.steps import FEW, BackwardStep, Contribution, Pass, brief
+from tinygrad_lite.explainer.marks import warnings
+from tinygrad_lite.explainer.steps import FEW, BackwardStep, Contribution, Pass, brief, magnitude
 from tinygrad_lite.readers import notation
 from tinygrad_lite.readers.symbol import Symbol
 
+CLOSE = 1e-9
+"""An entry of a gradient that is smaller, relative to the upstream gradients, may be what rounding leaves."""
+
+FIRST = LAST = 20
+"""The number of operations that are printed at both ends of a long graph."""
+
 
 def lesson(graph: Graph, backward_pass: Pass) -> str:
-    """The lesson as text."""
-    lines = [_title(graph), "", "Forward, as the code computes it"]
-    for node in graph.nodes:
-        lines += _node(node)
+    """The lesson as text: what is wrong with the graph comes first; of a long graph, only both ends are printed."""
+    lines = [_title(graph), *_warnings(graph), "", "Forward, as the code computes it"]
+    forward = [list(_node(node)) for node in graph.operations]
+    lines += [
+        line for leaf in _ends(graph.leaves, "leaves") for line in ([leaf] if isinstance(leaf, str) else _node(leaf))
+    ]
+    lines += [line for part in _ends(forward, "operations") for line in ([part] if isinstance(part, str) else part)]
     lines += ["", "Backward, in the order in which it runs"]
     lines.append(f"  {_start(graph)}")
-    for step in backward_pass.steps:
-        lines += _step(graph, step, backward_pass)
+    for step in _ends(backward_pass.steps, "steps"):
+        lines += ["", step] if isinstance(step, str) else _step(graph, step, backward_pass)
     lines += ["", "The gradients"]
     for node in graph.leaves:
         if node.requires_grad:
@@ -28,10 +39,30 @@ def lesson(graph: Graph, backward_pass: Pass) -> str:
     return "\n".join(lines)
 
 
+Part = TypeVar("Part")
+
+
+def _ends(parts: Sequence[Part], name: str) -> list[Part | str]:
+    """All parts, or the first and the last of them around a line that says how many are left out."""
+    left_out = len(parts) - FIRST - LAST
+    if left_out <= 0:
+        return list(parts)
+    return [*parts[:FIRST], f"  … {left_out:,} more {name}, which the page shows …", *parts[-LAST:]]
+
+
 def _title(graph: Graph) -> str:
     count, leaves = len(graph.operations), [node.name for node in graph.leaves if node.requires_grad]
-    operations = f"{count} operation{'s' if count > 1 else ''}"
-    return f"{graph.root.name}: {operations}, and a gradient for {', '.join(leaves) or 'no leaf'}"
+    operations = f"{count:,} operation{'s' if count > 1 else ''}"
+    names = ", ".join(leaves[:FEW]) + (f" and {len(leaves) - FEW} more" if len(leaves) > FEW else "")
+    return f"{graph.root.name}: {operations}, and a gradient for {names or 'no leaf'}"
+
+
+def _warnings(graph: Graph) -> Iterator[str]:
+    warned = warnings(graph)[0]
+    if warned:
+        yield from ("", "Warnings")
+    for warning in warned:
+        yield f"  {warning.text}{f', at ({warning.node.number})' if warning.node.op else ''}"
 
 
 def _node(node: Node) -> Iterator[str]:
@@ -66,7 +97,7 @@ def _step(graph: Graph, step: BackwardStep, backward_pass: Pass) -> Iterator[str
     yield ""
     yield f"  ({operation.number}) {operation.name} = {notation.text(operation.formula)}"
     terms = backward_pass.received.get(operation, [])
-    yield f"      {graph.letter} = ∂{graph.root.name}/∂{operation.name} = {_sum(terms)}{brief(step.upstream)}"
+    yield f"      {graph.letter} = ∂{graph.root.name}/∂{operation.name} = {_sum(terms)}{_total(step.upstream, terms)}"
     if not step.contributions:
         yield "      hands nothing on: its rules let no gradient through"
     for contribution in step.contributions:
@@ -123,11 +154,26 @@ def _sum(terms: Sequence[Contribution]) -> str:
     )
 
 
+def _total(gradient: Array, terms: Sequence[Contribution]) -> str:
+    """A gradient; an entry that its terms cancel in, all but their rounding, is 0."""
+    smallest = np.min(np.abs(gradient), initial=np.inf, where=np.asarray(gradient) != 0)
+    if (
+        not terms
+        or gradient.dtype.kind != "f"
+        or not smallest < CLOSE * max(np.max(np.abs(term.upstream)) for term in terms)
+    ):
+        return brief(gradient)
+    rounding = 16 * np.finfo(gradient.dtype).eps * sum(magnitude(term) for term in terms)
+    cancelled = (np.abs(gradient) <= rounding) & (gradient != 0)
+    return brief(np.where(cancelled, 0, gradient)) + (" but for rounding" if np.all(cancelled) else "")
+
+
 def _gradient(root: Node, node: Node, backward_pass: Pass) -> str:
     name = f"∂{root.name}/∂{node.name}"
     if node not in backward_pass.gradients:
         return f"  {name} = 0: no gradient reaches it"
-    return f"  {name} = {_sum(backward_pass.received.get(node, []))}{brief(backward_pass.gradients[node])}"
+    terms = backward_pass.received.get(node, [])
+    return f"  {name} = {_sum(terms)}{_total(backward_pass.gradients[node], terms)}"
 
 
 def coloured(text: str) -> str:

@@ -1,6 +1,7 @@
-"""Notation: an expression as text and as LaTeX."""
+"""Notation: an expression as text, as LaTeX, and as MathML."""
 
 from collections.abc import Callable, Mapping
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -59,9 +60,9 @@ class _Writer:
         if op in _INFIX:
             return self.infix(op, *inputs)
         if op is elementwise.negative:
-            return f"-{self.within(inputs[0], _UNARY)}", _UNARY
+            return self.negated(self.within(inputs[0], _UNARY)), _UNARY
         if op is elementwise.square:
-            return self.power(inputs[0], "2"), _POWER
+            return self.power(inputs[0], self.of(2)[0]), _POWER
         if op is elementwise.power:
             return self.power(inputs[0], self.of(inputs[1])[0]), _POWER
         if _is_transposed(x):
@@ -96,6 +97,9 @@ class _Writer:
 
     def symbol(self, op: Op) -> str:
         raise NotImplementedError
+
+    def negated(self, text: str) -> str:
+        return f"-{text}"
 
     def bracketed(self, text: str) -> str:
         raise NotImplementedError
@@ -189,9 +193,89 @@ class _Latex(_Writer):
             return rf"\left|{parts[0]}\right|", _ATOM
         if name == "sum" and x.params.get("axis") is None:
             return rf"\sum {self.within(x.inputs[0], _PRODUCT)}", _SUM
+        if name == "broadcast_to":
+            size = r" \times ".join(map(str, x.shape))
+            if not np.ndim(numbers(x.inputs[0])):
+                return rf"{self.within(x.inputs[0], _PRODUCT)} \, \mathbf{{1}}_{{{size}}}", _PRODUCT
+            return rf"\operatorname{{broadcast}}_{{{size}}}\left({parts[0]}\right)", _ATOM
         parts += [rf"\text{{{escaped(f'{key}={_parameter(value)}')}}}" for key, value in _told(x)]
         command = _GREEK.get(name) or (f"\\{name}" if name in _NAMED else rf"\operatorname{{{escaped(name)}}}")
         return rf"{command}\left({', '.join(parts)}\right)", _ATOM
+
+
+class _MathML(_Writer):
+    def __init__(self, names: Mapping[str, str]) -> None:
+        self._names = names
+
+    def number(self, x: Any) -> tuple[str, int]:
+        text, binds = super().number(x)
+        if isinstance(x, str) or np.ndim(x) or not np.issubdtype(np.result_type(x), np.number):
+            return text, binds
+        mantissa, e, exponent = text.removeprefix("-").partition("e")
+        sign = _operator(MINUS) if text.startswith("-") else ""
+        if e and exponent[-1:].isdigit():
+            power = f"<msup><mn>10</mn>{self.number(int(exponent))[0]}</msup>"
+            return f"<mrow>{sign}<mn>{mantissa}</mn>{_operator('·')}{power}</mrow>", _PRODUCT
+        digits = f"<mn>{escape(text.removeprefix('-').replace('inf', '∞'))}</mn>"
+        return (f"<mrow>{sign}{digits}</mrow>" if sign else digits), binds
+
+    def name(self, name: str) -> str:
+        return self._names.get(name) or f"<mi>{escaped_markup(name)}</mi>"
+
+    def symbol(self, op: Op) -> str:
+        return _operator(_INFIX[op][0].replace("-", MINUS).replace("==", "="))
+
+    def infix(self, op: Op, a: Any, b: Any) -> tuple[str, int]:
+        if op is elementwise.divide:
+            return f"<mfrac><mrow>{self.of(a)[0]}</mrow><mrow>{self.of(b)[0]}</mrow></mfrac>", _POWER
+        return super().infix(op, a, b)
+
+    def negated(self, text: str) -> str:
+        return f"{_operator(MINUS)}{text}"
+
+    def bracketed(self, text: str) -> str:
+        return f"<mrow>{_operator('(')}{text}{_operator(')')}</mrow>"
+
+    def power(self, x: Any, exponent: str) -> str:
+        return f"<msup><mrow>{self.within(x, _POWER + 1)}</mrow><mrow>{exponent}</mrow></msup>"
+
+    def transposed(self, x: Any) -> str:
+        return f"<msup><mrow>{self.within(x, _ATOM)}</mrow><mo>⊤</mo></msup>"
+
+    def indexed(self, x: Any, index: str) -> str:
+        return f"<msub><mrow>{self.within(x, _ATOM)}</mrow><mtext>{escaped_markup(index)}</mtext></msub>"
+
+    def call(self, x: Expression) -> tuple[str, int]:
+        name = _name(x.op)
+        parts = [self.of(operand)[0] for operand in x.inputs]
+        if name == "exp":
+            return f"<msup><mi>e</mi><mrow>{parts[0]}</mrow></msup>", _POWER
+        if name == "sqrt":
+            return f"<msqrt>{parts[0]}</msqrt>", _ATOM
+        if name == "absolute":
+            return f"<mrow>{_operator('|')}{parts[0]}{_operator('|')}</mrow>", _ATOM
+        if name == "sum" and x.params.get("axis") is None:
+            return f"{_operator('∑')}{self.within(x.inputs[0], _PRODUCT)}", _SUM
+        function = f"<mi>{ {'sigmoid': 'σ', 'normal_cdf': 'Φ'}.get(name) or escaped_markup(name) }</mi>"
+        told = _told(x)
+        if name == "broadcast_to":
+            size, told = f"<mtext>{escaped_markup(' × '.join(map(str, x.shape)))}</mtext>", []
+            if not np.ndim(numbers(x.inputs[0])):
+                return (
+                    f"{self.within(x.inputs[0], _PRODUCT)}<mspace width='0.2em'/><msub><mn>𝟏</mn>{size}</msub>",
+                    _PRODUCT,
+                )
+            function = f"<msub><mi>broadcast</mi>{size}</msub>"
+        parts += [f"<mtext>{escaped_markup(f'{key}={_parameter(value)}')}</mtext>" for key, value in told]
+        return f"<mrow>{function}{self.bracketed(_operator(',').join(parts))}</mrow>", _ATOM
+
+
+_GREEK_SIGNS = {"sigmoid": "σ", "normal_cdf": "Φ"}
+MINUS = "\N{MINUS SIGN}"
+
+
+def _operator(sign: str) -> str:
+    return f"<mo>{escape(sign)}</mo>"
 
 
 _RAISED = {"2": "²", "3": "³", "4": "⁴", "-1": "⁻¹", "-2": "⁻²"}
@@ -221,6 +305,24 @@ def latex(x: Any, names: Mapping[str, str] = NO_PARAMS) -> str:
         e^{a} \, {\beta}^{\top} - \frac{{a}^{2}}{a + \beta}
     """
     return _Latex(names).of(x)[0]
+
+
+def mathml(x: Any, names: Mapping[str, str] = NO_PARAMS) -> str:
+    """The expression as MathML, for the inside of a `math` element; the caller may supply markup for some names.
+
+    Example:
+        >>> import numpy as np
+        >>> from tinygrad_lite.readers.symbol import Symbol
+        >>> a, b = (Symbol(np.ones(2), name) for name in "ab")
+        >>> print(mathml(a**2 / b))
+        <mfrac><mrow><msup><mrow><mi>a</mi></mrow><mrow><mn>2</mn></mrow></msup></mrow><mrow><mi>b</mi></mrow></mfrac>
+    """
+    return _MathML(names).of(x)[0]
+
+
+def escaped_markup(text: str) -> str:
+    """The text for markup; braces are escaped, too, since a page puts names in their place."""
+    return escape(text).replace("{", "&#123;").replace("}", "&#125;")
 
 
 def latex_name(name: str) -> str:
