@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tinygrad_lite.checking.anomaly import detect_anomaly
     from tinygrad_lite.checking.audit import audit_gradients
     from tinygrad_lite.checking.gradcheck import gradcheck
+    from tinygrad_lite.interchange.torch_weights import from_torch, to_torch
     from tinygrad_lite.training.checkpoints import load, save
     from tinygrad_lite.training.fit import fit
 
@@ -57,6 +58,7 @@ __all__ = [
     "explain",
     "fit",
     "from_dlpack",
+    "from_torch",
     "grad",
     "gradcheck",
     "hessian",
@@ -73,6 +75,7 @@ __all__ = [
     "save",
     "stop_gradient",
     "tensor",
+    "to_torch",
     "training",
     "value_and_grad",
     "vjp",
@@ -102,4 +105,6 @@ if not TYPE_CHECKING:  # a type checker would take it for a promise that any nam
             return getattr(import_module("tinygrad_lite.training"), name)
         if name == "from_dlpack":
             return import_module("tinygrad_lite.array_api").from_dlpack
+        if name in ("from_torch", "to_torch"):
+            return getattr(import_module("tinygrad_lite.interchange.torch_weights"), name)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
