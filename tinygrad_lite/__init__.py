@@ -20,7 +20,7 @@ from tinygrad_lite.transforms.jacobians import hessian, jacobian
 from tinygrad_lite.transforms.raveling import ravel
 
 if TYPE_CHECKING:
-    from tinygrad_lite import data, datasets, distributed, distributions, exercises, nn, optim, training
+    from tinygrad_lite import data, datasets, distributed, distributions, estimators, exercises, nn, optim, training
     from tinygrad_lite.array_api.creation import from_dlpack
     from tinygrad_lite.checking.anomaly import detect_anomaly
     from tinygrad_lite.checking.audit import audit_gradients
@@ -54,6 +54,7 @@ __all__ = [
     "elementwise",
     "enable_grad",
     "errors",
+    "estimators",
     "exercises",
     "explain",
     "fit",
@@ -93,6 +94,7 @@ if not TYPE_CHECKING:  # a type checker would take it for a promise that any nam
             "datasets",
             "distributed",
             "distributions",
+            "estimators",
             "exercises",
             "nn",
             "optim",

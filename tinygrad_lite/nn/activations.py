@@ -90,7 +90,7 @@ class RReLU(Module):
     ) -> None:
         self.lower = lower
         self.upper = upper
-        self._rng = np.random.default_rng(rng)
+        self._rng = init.generator(rng)
 
     def forward(self, input: Array) -> Array:
         return functional.rrelu(input, self.lower, self.upper, self.training, rng=self._rng)

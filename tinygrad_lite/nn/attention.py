@@ -61,7 +61,7 @@ class MultiheadAttention(Module):
                 f"MultiheadAttention needs a multiple of num_heads, got embed_dim={embed_dim}, num_heads={num_heads}"
             )
         check_probability(dropout)
-        rng = np.random.default_rng(rng)
+        rng = init.generator(rng)
         self.embed_dim, self.num_heads, self.dropout = embed_dim, num_heads, dropout
         self.kdim, self.vdim, self.batch_first, self.add_zero_attn = kdim, vdim, batch_first, add_zero_attn
 

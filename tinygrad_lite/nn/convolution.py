@@ -54,7 +54,7 @@ class _Conv(Spatial):
         self.padding_mode = padding_mode
         padding_widths(self.padding, self.kernel_size, self.stride, self.dilation)  # raises where it cannot be
         first, second = (in_channels, out_channels) if self.transposed else (out_channels, in_channels)
-        rng = np.random.default_rng(rng)
+        rng = init.generator(rng)
         shape = (first, second // groups, *self.kernel_size)
         bound = 1 / sqrt(prod(shape[1:]))
         self.weight = tensor(init.uniform(shape, -bound, bound, dtype=dtype, rng=rng), requires_grad=True)

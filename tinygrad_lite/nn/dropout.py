@@ -1,7 +1,5 @@
 """Dropout, active in training alone."""
 
-import numpy as np
-
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.nn import functional, init
 from tinygrad_lite.nn.functional.checks import check_probability
@@ -18,7 +16,7 @@ class Dropout(Module):
     def __init__(self, p: float = 0.5, inplace: bool = False, *, rng: init.Rng = None) -> None:
         check_probability(p)
         self.p = p
-        self._rng = np.random.default_rng(rng)
+        self._rng = init.generator(rng)
 
     def forward(self, input: Array) -> Array:
         return self._function(input, self.p, self.training, rng=self._rng)

@@ -4,7 +4,9 @@
 of them, and the settings are the same.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from math import ceil, erf, prod, sqrt
 from typing import Any, TypeAlias
 
@@ -17,6 +19,32 @@ Rng: TypeAlias = int | np.random.Generator | None
 """A seed, a generator to draw from, or None for numbers that cannot be reproduced."""
 
 Shape: TypeAlias = int | Sequence[int]
+
+_source: ContextVar[np.random.Generator | None] = ContextVar("_source", default=None)
+
+
+def generator(rng: Rng) -> np.random.Generator:
+    """The generator of a seed, or itself; for None, that of the block `drawing_from`, or one of its own."""
+    return np.random.default_rng(_source.get() if rng is None else rng)
+
+
+@contextmanager
+def drawing_from(rng: np.random.Generator) -> Iterator[None]:
+    """A block in which layers that are made without a generator draw from this one.
+
+    Example:
+        >>> import tinygrad_lite as tg
+        >>> def weight(seed):
+        ...     with drawing_from(np.random.default_rng(seed)):
+        ...         return tg.nn.Linear(1, 1).weight.item()
+        >>> weight(0) == weight(0), weight(0) == weight(1)
+        (True, False)
+    """
+    token = _source.set(rng)
+    try:
+        yield
+    finally:
+        _source.reset(token)
 
 
 def constant(shape: Shape, val: float, *, dtype: Any = np.float64, rng: Rng = None) -> Any:
@@ -92,7 +120,7 @@ def normal(shape: Shape, mean: float = 0.0, std: float = 1.0, *, dtype: Any = np
         >>> normal((2, 3), std=0.1, rng=0).shape
         (2, 3)
     """
-    return np.random.default_rng(rng).normal(mean, std, shape).astype(dtype)
+    return generator(rng).normal(mean, std, shape).astype(dtype)
 
 
 def uniform(shape: Shape, a: float = 0.0, b: float = 1.0, *, dtype: Any = np.float64, rng: Rng = None) -> Any:
@@ -102,7 +130,7 @@ def uniform(shape: Shape, a: float = 0.0, b: float = 1.0, *, dtype: Any = np.flo
         >>> bool(uniform(100, -1, 1, rng=0).min() < 0)
         True
     """
-    return np.random.default_rng(rng).uniform(a, b, shape).astype(dtype)
+    return generator(rng).uniform(a, b, shape).astype(dtype)
 
 
 def trunc_normal(
@@ -126,7 +154,7 @@ def trunc_normal(
     """
     if not (a < b and std > 0):
         raise InputError(f"trunc_normal needs a < b and a positive std, got {a}, {b} and {std}")
-    rng = np.random.default_rng(rng)
+    rng = generator(rng)
     inside = (erf((b - mean) / std / sqrt(2)) - erf((a - mean) / std / sqrt(2))) / 2
     peak = min(max(mean, a), b)  # of the density in [a, b]
     drawn = np.full(shape, np.nan)
@@ -251,7 +279,7 @@ def sparse(
         array([3, 3, 3])
     """
     rows, columns = _checked("sparse", shape, [2])
-    rng = np.random.default_rng(rng)
+    rng = generator(rng)
     matrix = normal(shape, 0.0, std, dtype=dtype, rng=rng)
     for column in range(columns):
         matrix[rng.permutation(rows)[: ceil(sparsity * rows)], column] = 0

@@ -35,7 +35,7 @@ class Linear(Module):
         self, in_features: int, out_features: int, bias: bool = True, *, dtype: Any = np.float64, rng: init.Rng = None
     ) -> None:
         check_counts("Linear", in_features=in_features, out_features=out_features)
-        rng = np.random.default_rng(rng)
+        rng = init.generator(rng)
         bound = 1 / sqrt(in_features)
         self.in_features, self.out_features = in_features, out_features
         # column by column in memory, so that the product with the transpose reads it in order
@@ -78,7 +78,7 @@ class Bilinear(Module):
         rng: init.Rng = None,
     ) -> None:
         check_counts("Bilinear", in1_features=in1_features, in2_features=in2_features, out_features=out_features)
-        rng = np.random.default_rng(rng)
+        rng = init.generator(rng)
         bound = 1 / sqrt(in1_features)
         self.in1_features, self.in2_features, self.out_features = in1_features, in2_features, out_features
         weight = init.uniform((out_features, in1_features, in2_features), -bound, bound, dtype=dtype, rng=rng)

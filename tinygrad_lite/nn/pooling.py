@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.engine.op import Array
+from tinygrad_lite.nn import init
 from tinygrad_lite.nn.functional.sizes import Sizes
 from tinygrad_lite.nn.init import Rng
 from tinygrad_lite.nn.spatial import Spatial
@@ -114,7 +115,7 @@ class _FractionalMaxPool(Spatial):
         self.output_ratio = output_ratio
         self.return_indices = return_indices
         self._random_samples = None if _random_samples is None else np.asarray(_random_samples)
-        self._rng = np.random.default_rng(rng)
+        self._rng = init.generator(rng)
 
     def forward(self, input: Array) -> Any:
         return self.call(self.function, input, **self.settings(), _random_samples=self._random_samples, rng=self._rng)

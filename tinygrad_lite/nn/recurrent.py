@@ -98,7 +98,7 @@ class _Layers(_Weights):
         self.batch_first = batch_first
         self.dropout = dropout
         self.bidirectional = bidirectional
-        self._rng = np.random.default_rng(rng)
+        self._rng = init.generator(rng)
         self._suffixes = ("", "_reverse") if bidirectional else ("",)
         size = self.proj_size or hidden_size
         for layer in range(num_layers):
@@ -279,7 +279,7 @@ class _Cell(_Weights):
         self.input_size = input_size
         self.hidden_size = hidden_size
         self.bias = bias
-        self._draw("", input_size, hidden_size, 0, bias, dtype, np.random.default_rng(rng))
+        self._draw("", input_size, hidden_size, 0, bias, dtype, init.generator(rng))
 
     def _shares(self, input: Array, hx: Array) -> tuple[Array, Array, Array]:
         """The shares of the input and of the state in the gates, and the state, which is zero if there is none."""

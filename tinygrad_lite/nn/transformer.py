@@ -53,7 +53,7 @@ class _Layer(Module):
     ) -> None:
         if isinstance(activation, str) and activation not in ("relu", "gelu"):
             raise InputError(f"activation must be 'relu', 'gelu' or a function, got {activation!r}")
-        rng = np.random.default_rng(rng)
+        rng = init.generator(rng)
         for name in self._attentions:
             made = MultiheadAttention(d_model, nhead, dropout, bias, batch_first=batch_first, dtype=dtype, rng=rng)
             setattr(self, name, made)
@@ -244,7 +244,7 @@ class Transformer(Module):
         dtype: Any = np.float64,
         rng: init.Rng = None,
     ) -> None:
-        rng = np.random.default_rng(rng)
+        rng = init.generator(rng)
         shape = (d_model, nhead, dim_feedforward, dropout, activation, layer_norm_eps, batch_first, norm_first, bias)
 
         def norm() -> Module:

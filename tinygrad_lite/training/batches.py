@@ -28,7 +28,7 @@ def loader_of(
             raise UsageError("a DataLoader has a batch_size and a generator already: give them to the loader alone")
         loader = data
     else:
-        loader = DataLoader(data, batch_size or 32, shuffle, rng=rng)
+        loader = DataLoader(data, 32 if batch_size is None else batch_size, shuffle, rng=rng)
     first = loader.dataset.take(np.arange(1))
     if not (isinstance(first, (tuple, list)) and len(first) == 2):
         raise UsageError(

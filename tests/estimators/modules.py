@@ -1,0 +1,40 @@
+"""Modules of a user's, as estimators build or copy them."""
+
+from typing import Any
+
+from tinygrad_lite import nn
+
+
+def tanh_network(n_features_in: int, n_outputs: int, hidden: int = 20) -> nn.Module:
+    return nn.Sequential(nn.Linear(n_features_in, hidden), nn.Tanh(), nn.Linear(hidden, n_outputs))
+
+
+class Dropped(nn.Module):
+    """A network that draws while it trains, and takes a generator."""
+
+    def __init__(self, n_features_in: int, n_outputs: int, *, rng: Any) -> None:
+        self.layers = nn.Sequential(
+            nn.Linear(n_features_in, 30, rng=rng),
+            nn.ReLU(),
+            nn.Dropout(0.1, rng=rng),
+            nn.Linear(30, n_outputs, rng=rng),
+        )
+
+    def forward(self, x: Any) -> Any:
+        return self.layers(x)
+
+
+class LinearCode(nn.Module):
+    """An autoencoder whose encoder and decoder are methods."""
+
+    def __init__(self, n_features_in: int, n_components: int) -> None:
+        self.down, self.up = nn.Linear(n_features_in, n_components), nn.Linear(n_components, n_features_in)
+
+    def encoder(self, x: Any) -> Any:
+        return self.down(x)
+
+    def decoder(self, code: Any) -> Any:
+        return self.up(code)
+
+    def forward(self, x: Any) -> Any:
+        return self.decoder(self.encoder(x))

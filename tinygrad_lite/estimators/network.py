@@ -1,0 +1,237 @@
+"""`Network`: what the estimators have in common, which is a module, how it is trained, and what it makes of rows."""
+
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from sklearn.model_selection import train_test_split
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from tinygrad_lite.compiler import compile as compiled
+from tinygrad_lite.data import DataLoader
+from tinygrad_lite.engine.grad_mode import no_grad
+from tinygrad_lite.errors import InputError, ShapeError, UsageError
+from tinygrad_lite.estimators.building import built, dtype_of, optimizer_class, optimizer_of
+from tinygrad_lite.estimators.settings import Settings
+from tinygrad_lite.estimators.weighting import mean_of
+from tinygrad_lite.nn import Module
+from tinygrad_lite.training import History, Training, fit
+from tinygrad_lite.training.batches import plain
+from tinygrad_lite.training.faults import FaultFinder
+
+AT_ONCE = 1000
+"""The rows of which a module makes outputs at once, unless its batches are larger."""
+
+
+class Network(Settings):
+    """An estimator whose model is a module."""
+
+    _default_module: ClassVar[type[Module]]
+    module_: Module
+    optimizer_: Any
+    history_: History
+    _rng: np.random.Generator
+    _partial: Any  # how `partial_fit` trains, while it goes on
+
+    def __init__(
+        self,
+        module: Any = None,
+        *,
+        loss: Any = None,
+        optimizer: Any = "Adam",
+        lr: float = 0.005,
+        epochs: int = 200,
+        batch_size: int = 200,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        patience: int = 10,
+        warm_start: bool = False,
+        random_state: Any = None,
+        compile: bool | str = False,
+        verify: bool = False,
+        verbose: bool = False,
+        **module__settings: Any,
+    ) -> None:
+        self.module = module
+        self.loss = loss
+        self.optimizer = optimizer
+        self.lr = lr
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.patience = patience
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.compile = compile
+        self.verify = verify
+        self.verbose = verbose
+        self._nest(module__settings)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but the steps of `partial_fit`, which are made anew."""
+        return {name: x for name, x in super().__getstate__().items() if name != "_partial"}
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+    def _function(self, part: str, value: Any) -> Any:
+        if part == "module":
+            return type(self)._default_module if value is None else value
+        return optimizer_class(value)
+
+    def _targets(self, shape: tuple[int, ...], y: Any, dtype: Any) -> tuple[Any, Any]:
+        """The loss of outputs of this shape, and the targets in its form."""
+        raise NotImplementedError
+
+    def _strata(self, y: Any) -> Any:
+        """The kinds of rows that validation and training have in the same shares, or None."""
+        return None
+
+    def _rows(self, X: Any, *y: Any, reset: bool = False, **checks: Any) -> Any:
+        """X, or X and y, checked: finite numbers, and the columns that there were."""
+        return validate_data(self, X, *y, accept_sparse="csr", dtype=(np.float64, np.float32), reset=reset, **checks)
+
+    def _is_new(self) -> bool:
+        """Whether `fit` makes a new module."""
+        return not (self.warm_start and hasattr(self, "module_"))
+
+    def _fit(self, X: Any, y: Any, weights: Any, outputs: int) -> Self:
+        """Train on rows that were checked."""
+        is_new, rng = self._is_new(), self._generator()
+        module = self._built(X, outputs, rng) if is_new else self.module_
+        loss, data = self._loss_and_data(module, X, y, weights)
+        optimizer = self._optimizer_of(module)
+        validation = None
+        if self.early_stopping:
+            training, held_out = train_test_split(
+                np.arange(X.shape[0]),
+                test_size=self.validation_fraction,
+                random_state=int(rng.integers(2**31)),
+                stratify=self._strata(y),
+            )
+            data, validation = _taken(data, training), _taken(data, held_out)
+        history = fit(
+            module,
+            loss,
+            data,
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            optimizer=optimizer,
+            validation=validation,
+            patience=self.patience if self.early_stopping else None,
+            compile=self.compile,
+            verify=self.verify,
+            callbacks=[_print] if self.verbose else [],
+            rng=rng,
+        )
+        self._keep(module, optimizer, rng, history.records, is_new)
+        if history.ending == "interrupt":
+            raise KeyboardInterrupt
+        return self
+
+    def _partial_fit(self, X: Any, y: Any, weights: Any, outputs: int) -> Self:
+        """Train for one epoch on rows that were checked."""
+        is_new = not hasattr(self, "module_")
+        rng = self._generator() if is_new else self._rng
+        module = self._built(X, outputs, rng) if is_new else self.module_
+        loss, data = self._loss_and_data(module, X, y, weights)
+        optimizer = self._optimizer_of(module) if is_new else self.optimizer_
+        loader = DataLoader(data, self.batch_size, shuffle=True, rng=rng)
+        training, step, backend = self.__dict__.get("_partial") or (None, None, None)
+        if training is None or backend != self.compile or training.loss != loss:
+            training = Training(module, loss, optimizer, loader)
+            step = compiled(training.step, None if self.compile is True else self.compile) if self.compile else None
+        training.loader = loader
+        faults = FaultFinder(training)
+        faults.begin_epoch()
+        losses, rows = zip(*training.epoch(step or training.step))
+        value = float(np.average(np.array(losses, float), weights=rows))
+        faults.end_epoch(value)
+        self._keep(module, optimizer, rng, [{"loss": value, "lr": optimizer.param_groups[0]["lr"]}], is_new)
+        self._partial = training, step, self.compile
+        return self
+
+    def _generator(self) -> np.random.Generator:
+        return np.random.default_rng(check_random_state(self.random_state).randint(2**31 - 1))
+
+    def _built(self, X: Any, outputs: int, rng: np.random.Generator) -> Module:
+        function = self._function("module", self.module)
+        return built(function, self._settings_of("module"), X.shape[1], outputs, X.dtype, rng)
+
+    def _optimizer_of(self, module: Module) -> Any:
+        return optimizer_of(module, self.optimizer, self.lr, self._settings_of("optimizer"))
+
+    def _loss_and_data(self, module: Module, X: Any, y: Any, weights: Any) -> tuple[Any, tuple[Any, Any]]:
+        """The loss, and the inputs and targets that it is the loss of."""
+        dtype, few = dtype_of(module), X[:2]
+        shape = outputs_of(module.eval(), few.astype(dtype)).shape
+        if shape[:1] != few.shape[:1]:
+            raise ShapeError(f"the module must make a row of each row of X: of {few.shape[0]} rows it made {shape}")
+        loss, targets = self._targets(shape, y, dtype)
+        if weights is not None:
+            targets = targets, (weights / weights.mean()).astype(dtype)
+        return mean_of(loss, weights is not None), (X.astype(dtype, copy=False), targets)
+
+    def _keep(
+        self, module: Module, optimizer: Any, rng: np.random.Generator, records: list[dict[str, Any]], is_new: bool
+    ) -> None:
+        """Keep what a training has made."""
+        if is_new:
+            self.history_ = History()
+        self.module_, self.optimizer_, self._rng, self._partial = module.eval(), optimizer, rng, None
+        for record in records:
+            self.history_.records.append({**record, "epoch": len(self.history_) + 1})
+        self.loss_curve_ = self.history_["loss"]
+        self.n_iter_ = len(self.loss_curve_)
+
+    def _outputs(self, X: Any) -> Any:
+        """What the module makes of rows, as an array."""
+        check_is_fitted(self)
+        return self._applied(self.module_, self._rows(X))
+
+    def _applied(self, function: Any, X: Any) -> Any:
+        """What the module, or a part of it, makes of rows that were checked."""
+        X, at_once = X.astype(dtype_of(self.module_), copy=False), max(self.batch_size, AT_ONCE)
+        return np.concatenate(
+            [outputs_of(function, X[start : start + at_once]) for start in range(0, X.shape[0], at_once)]
+        )
+
+
+def outputs_of(function: Any, X: Any) -> Any:
+    """What a module, or a part of it, makes of rows, as an array."""
+    with no_grad():
+        outputs = plain(function(X.toarray() if hasattr(X, "toarray") else X))
+    if not isinstance(outputs, np.ndarray):
+        raise UsageError(f"the module must return a tensor with a row for each row of X; it returned {outputs!r:.80}")
+    return outputs
+
+
+def weights_of(X: Any, sample_weight: Any) -> Any:
+    """The weights of rows, or None.
+
+    Raises:
+        InputError: if one is negative, or all are 0.
+    """
+    if sample_weight is None:
+        return None
+    weights = _check_sample_weight(sample_weight, X)
+    if (weights < 0).any() or not weights.any():
+        raise InputError(
+            f"sample_weight must not be negative, and not 0 for all samples; it is from {weights.min()} to "
+            f"{weights.max()}: zero weights leave no sample to learn from"
+        )
+    return weights
+
+
+def _taken(data: tuple[Any, Any], rows: Any) -> tuple[Any, Any]:
+    """Some rows of inputs and targets."""
+    X, targets = data
+    return X[rows], tuple(x[rows] for x in targets) if isinstance(targets, tuple) else targets[rows]
+
+
+def _print(training: Training) -> None:
+    record = training.history.records[-1]
+    print(", ".join(f"{name} {x:.6g}" for name, x in record.items() if name not in ("lr", "seconds")))

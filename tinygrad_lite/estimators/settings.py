@@ -1,0 +1,88 @@
+"""Parameters of an estimator, among them those of its module and its optimiser: module__hidden, optimizer__betas."""
+
+from collections.abc import Callable, Mapping
+from inspect import Parameter, signature
+from typing import Any, Self
+
+from sklearn.base import BaseEstimator
+
+from tinygrad_lite.errors import InputError, UsageError
+from tinygrad_lite.nn import Module
+
+PARTS = "module", "optimizer"
+"""The parameters that have parameters of their own, which are those of a function or a class."""
+
+
+class Settings(BaseEstimator):
+    """An estimator that keeps `module__…` and `optimizer__…` as attributes of these names."""
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """The parameters and their values, with those that were set of the module and the optimiser."""
+        nested = {name: value for name, value in vars(self).items() if _part(name)}
+        return {**super().get_params(deep), **nested}
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters: this estimator's, and by `module__…` and `optimizer__…` its module's and its optimiser's.
+
+        Raises:
+            InputError: if there is no parameter of a name; nothing changes then.
+        """
+        nested = {name: value for name, value in params.items() if _part(name)}
+        for part in PARTS:
+            check_settings(self._function(part, params.get(part, getattr(self, part))), part, _of(part, nested))
+        super().set_params(**{name: value for name, value in params.items() if name not in nested})
+        self._nest(nested)
+        return self
+
+    def _nest(self, nested: Mapping[str, Any]) -> None:
+        for name, value in nested.items():
+            if not _part(name):
+                raise UsageError(
+                    f"{type(self).__name__} has no parameter {name!r}; its module's parameters begin with module__, "
+                    "and its optimiser's with optimizer__"
+                )
+            setattr(self, name, value)
+
+    def _function(self, part: str, value: Any) -> Any:
+        """What a parameter of this value stands for."""
+        return value
+
+    def _settings_of(self, part: str) -> dict[str, Any]:
+        """The parameters of the module or of the optimiser."""
+        return _of(part, vars(self))
+
+
+def _part(name: str) -> bool:
+    return name.partition("__")[0] in PARTS and "__" in name
+
+
+def _of(part: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    return {name.partition("__")[2]: value for name, value in params.items() if name.startswith(f"{part}__")}
+
+
+def check_settings(function: Any, part: str, settings: Mapping[str, Any]) -> None:
+    """Raise `InputError` if a function does not take these settings by name, as far as its signature says."""
+    if isinstance(function, Module) and settings:
+        raise InputError(
+            f"{part}__{next(iter(settings))}: {part} is a module that exists already: pass a class or a function that "
+            "builds one from (n_features_in, n_outputs) and this parameter"
+        )
+    names = names_taken_by(function)
+    if names is not None and (unknown := [name for name in settings if name not in names]):
+        raise InputError(
+            f"{part}__{unknown[0]}: {getattr(function, '__name__', part)} takes no such parameter; it takes "
+            f"{', '.join(names)}"
+        )
+
+
+def names_taken_by(function: Callable[..., Any] | Any) -> list[str] | None:
+    """The names by which a function or a class takes arguments; None if it takes any, or does not say."""
+    if not callable(function):
+        return None
+    try:
+        parameters = signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return None
+    if any(x.kind is Parameter.VAR_KEYWORD for x in parameters):
+        return None
+    return [x.name for x in parameters if x.kind in (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)]
