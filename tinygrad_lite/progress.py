@@ -3,14 +3,17 @@
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from importlib.util import find_spec
 from typing import Any
+
+_is_shown: ContextVar[bool] = ContextVar("_is_shown", default=True)
 
 
 @contextmanager
 def progress(total: int, done: int = 0, unit: str = "it") -> Iterator[Callable[..., None]]:
     """A function `show(count=1, figures=None)` to call after some of `total` turns, of which some are done already."""
-    if not (find_spec("tqdm") and (sys.stderr.isatty() or "ipykernel" in sys.modules)):
+    if not (_is_shown.get() and find_spec("tqdm") and (sys.stderr.isatty() or "ipykernel" in sys.modules)):
         yield lambda count=1, figures=None: None
         return
     from tqdm.auto import tqdm
@@ -23,3 +26,13 @@ def progress(total: int, done: int = 0, unit: str = "it") -> Iterator[Callable[.
             bar.update(count)
 
         yield show
+
+
+@contextmanager
+def without_progress() -> Iterator[None]:
+    """A block in which no bar is shown."""
+    token = _is_shown.set(False)
+    try:
+        yield
+    finally:
+        _is_shown.reset(token)

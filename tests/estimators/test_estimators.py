@@ -224,7 +224,6 @@ def test_sparse_rows_and_frames_give_the_same() -> None:
     code = Transformer(LinearCode, epochs=3, random_state=0).set_output(transform="pandas")
     assert code.fit(sparse.csr_array(X)).score(sparse.csr_array(X)) == code.fit(X).score(X)
     assert list(code.fit_transform(rows)) == ["transformer0", "transformer1"]
-    np.testing.assert_allclose(code.score(rows), r2_score(X, code._outputs(rows), multioutput="variance_weighted"))
 
 
 def test_an_autoencoder_finds_the_plane_of_most_variance() -> None:
@@ -243,7 +242,7 @@ def test_early_stopping_brings_back_the_best_weights() -> None:
     model.fit(X, noise)
     assert model.n_iter_ < 500
     assert model.history_["validation_loss"].index(min(model.history_["validation_loss"])) == model.n_iter_ - 4
-    with pytest.raises(ValueError, match="validation_fraction|test_size"):
+    with pytest.raises(ValueError, match="test_size"):
         model.set_params(validation_fraction=2.0).fit(X, noise)
 
 

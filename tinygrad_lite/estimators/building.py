@@ -12,7 +12,6 @@ from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import InputError, UsageError
 from tinygrad_lite.estimators.settings import check_settings, names_taken_by
 from tinygrad_lite.nn import Module, init
-from tinygrad_lite.training.snapshot import generators
 
 
 def built(
@@ -41,7 +40,7 @@ def built(
             "module must be a tg.nn.Module, or a class or a function that builds one from (n_features_in, n_outputs); "
             f"{came}"
         )
-    for generator in generators(made):
+    for _, generator in made.named_generators():
         generator.bit_generator.state = type(generator.bit_generator)(rng.integers(2**63)).state
     return made
 

@@ -15,6 +15,7 @@ from tinygrad_lite.estimators.building import built, dtype_of, optimizer_class, 
 from tinygrad_lite.estimators.settings import Settings
 from tinygrad_lite.estimators.weighting import mean_of
 from tinygrad_lite.nn import Module
+from tinygrad_lite.progress import without_progress
 from tinygrad_lite.training import History, Training, fit
 from tinygrad_lite.training.batches import plain
 from tinygrad_lite.training.faults import FaultFinder
@@ -113,20 +114,21 @@ class Network(Settings):
                 stratify=self._strata(y),
             )
             data, validation = _taken(data, training), _taken(data, held_out)
-        history = fit(
-            module,
-            loss,
-            data,
-            epochs=self.epochs,
-            batch_size=self.batch_size,
-            optimizer=optimizer,
-            validation=validation,
-            patience=self.patience if self.early_stopping else None,
-            compile=self.compile,
-            verify=self.verify,
-            callbacks=[_print] if self.verbose else [],
-            rng=rng,
-        )
+        with without_progress():
+            history = fit(
+                module,
+                loss,
+                data,
+                epochs=self.epochs,
+                batch_size=self.batch_size,
+                optimizer=optimizer,
+                validation=validation,
+                patience=self.patience if self.early_stopping else None,
+                compile=self.compile,
+                verify=self.verify,
+                callbacks=[_print] if self.verbose else [],
+                rng=rng,
+            )
         self._keep(module, optimizer, rng, history.records, is_new)
         if history.ending == "interrupt":
             raise KeyboardInterrupt
