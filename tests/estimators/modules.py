@@ -5,8 +5,23 @@ from typing import Any
 from tinygrad_lite import nn
 
 
-def tanh_network(n_features_in: int, n_outputs: int, hidden: int = 20) -> nn.Module:
-    return nn.Sequential(nn.Linear(n_features_in, hidden), nn.Tanh(), nn.Linear(hidden, n_outputs))
+class Tanh(nn.Sequential):
+    def __init__(self, n_features_in: int, n_outputs: int, hidden: int = 20) -> None:
+        super().__init__(nn.Linear(n_features_in, hidden), nn.Tanh(), nn.Linear(hidden, n_outputs))
+
+
+def branched(n_features_in: int, n_outputs: int) -> nn.Module:
+    """A function that builds a module, with a residual branch and a normalisation."""
+    inner = nn.Sequential(nn.Linear(16, 16), nn.GELU())
+    return nn.Sequential(nn.Linear(n_features_in, 16), Residual(inner), nn.LayerNorm(16), nn.Linear(16, n_outputs))
+
+
+class Residual(nn.Module):
+    def __init__(self, inner: nn.Module) -> None:
+        self.inner = inner
+
+    def forward(self, x: Any) -> Any:
+        return x + self.inner(x)
 
 
 class Dropped(nn.Module):

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from tests.estimators.modules import Dropped, LinearCode
+from tests.estimators.modules import LinearCode, Tanh
 from tinygrad_lite.estimators import Classifier, Regressor, Transformer
 
-QUICK = [  # with classes, since a test must have the same name in each process
+QUICK = [  # with modules that are classes, whose names are the same in each process
     Classifier(lr=0.03, epochs=40),
-    Regressor(Dropped, lr=0.03, epochs=60),
+    Regressor(Tanh, lr=0.03, epochs=60),
     Transformer(LinearCode, epochs=5),
 ]
 
@@ -31,9 +31,9 @@ def test_a_few_epochs(estimator: Any, check: Any) -> None:
         "Classifier()",
         "Regressor()",
         "Transformer()",
-        "Classifier(modules.tanh_network)",
-        "Classifier(modules.Dropped)",
-        "Regressor(modules.Dropped)",
+        "Classifier(modules.Tanh)",
+        "Classifier(modules.branched)",
+        "Regressor(modules.branched)",
         "Transformer(modules.LinearCode)",
         "Classifier(compile='numpy', epochs=60, lr=0.02)",
     ],

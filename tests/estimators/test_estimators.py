@@ -20,7 +20,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import tinygrad_lite as tg
-from tests.estimators.modules import Dropped, LinearCode, tanh_network
+from tests.estimators.modules import Dropped, LinearCode, Tanh
 from tinygrad_lite import nn
 from tinygrad_lite.errors import AnomalyError, InputError, ShapeError, TinygradError, UsageError
 from tinygrad_lite.estimators import Autoencoder, Classifier, Perceptron, Regressor, Transformer
@@ -158,9 +158,7 @@ def test_a_column_of_targets_is_flattened_with_a_warning() -> None:
         assert model.predict(inputs).shape == targets.shape
 
 
-@pytest.mark.parametrize(
-    "made", [Perceptron, tanh_network, Dropped, lambda n, k: nn.Sequential(nn.Linear(n, k), nn.Dropout())]
-)
+@pytest.mark.parametrize("made", [Perceptron, Tanh, Dropped, lambda n, k: nn.Sequential(nn.Linear(n, k), nn.Dropout())])
 def test_a_seed_determines_everything(made: Any) -> None:
     def curve(seed: int) -> list[float]:
         return Classifier(made, epochs=3, batch_size=40, early_stopping=True, random_state=seed).fit(X, y).loss_curve_
