@@ -43,8 +43,8 @@ class Protocols:
             raise ExportError(
                 "DLPack takes a tensor in a copy alone, since nobody may write to it: leave out copy=False"
             )
-        params = {"stream": stream, "max_version": max_version, "dl_device": dl_device}
-        return _exported(self).__dlpack__(**params, copy=True)
+        asked = {"stream": stream, "max_version": max_version, "dl_device": dl_device}
+        return _exported(self).copy().__dlpack__(**{name: x for name, x in asked.items() if x is not None})
 
     def __dlpack_device__(self) -> Any:
         return _exported(self).__dlpack_device__()

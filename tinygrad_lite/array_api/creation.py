@@ -53,7 +53,7 @@ def from_dlpack(x: Any, /, *, device: Any = None, copy: bool | None = None) -> T
     """
     if copy is False:
         raise InputError("from_dlpack: a tensor owns its array, and must copy this one: leave out copy=False")
-    return tensor(np.from_dlpack(x, device=device))
+    return tensor(np.from_dlpack(x) if device is None else np.from_dlpack(x, device=device))
 
 
 FUNCTIONS = {"asarray": asarray, "from_dlpack": from_dlpack} | {

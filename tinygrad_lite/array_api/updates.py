@@ -31,6 +31,7 @@ def _teach(at: Any) -> None:
         if copy is False or not isinstance(x, Traced):
             return write(self, kind, in_place, combine, y, copy=copy, xp=xp)
         x = cast(Any, x)
-        return x.at[index].set(y if combine is None else combine(x[index], y))
+        updated = x.at[index].set(y if combine is None else combine(x[index], y))
+        return updated if updated.dtype == x.dtype else updated.astype(x.dtype)
 
     at._op = update
