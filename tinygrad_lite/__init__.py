@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tinygrad_lite.checking.anomaly import detect_anomaly
     from tinygrad_lite.checking.audit import audit_gradients
     from tinygrad_lite.checking.gradcheck import gradcheck
+    from tinygrad_lite.interchange.onnx_in import from_onnx
     from tinygrad_lite.interchange.torch_weights import from_torch, to_torch
     from tinygrad_lite.training.checkpoints import load, save
     from tinygrad_lite.training.fit import fit
@@ -59,6 +60,7 @@ __all__ = [
     "explain",
     "fit",
     "from_dlpack",
+    "from_onnx",
     "from_torch",
     "grad",
     "gradcheck",
@@ -109,4 +111,6 @@ if not TYPE_CHECKING:  # a type checker would take it for a promise that any nam
             return import_module("tinygrad_lite.array_api").from_dlpack
         if name in ("from_torch", "to_torch"):
             return getattr(import_module("tinygrad_lite.interchange.torch_weights"), name)
+        if name == "from_onnx":
+            return import_module("tinygrad_lite.interchange.onnx_in").from_onnx
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,148 @@
+"""Reading an ONNX file: checked, with its functions written out, and with the type of every value."""
+
+from collections import Counter
+from collections.abc import Iterator
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any
+
+from tinygrad_lite.errors import InputError, MissingExtraError, UsageError
+from tinygrad_lite.interchange.onnx_in.onnx_nodes import OPERATORS
+from tinygrad_lite.interchange.onnx_in.onnx_translation import STRUCTURES, inner_graphs
+
+_WITHOUT_WRITER = {"Constant", "Identity"}
+
+
+def read(model: Any) -> Any:
+    """A model from a path, from bytes or from a ModelProto, ready to be written.
+
+    Raises:
+        InputError: if it is no valid ONNX model.
+        UsageError: if it has operators that are not known here.
+    """
+    try:
+        import onnx
+        import onnx.inliner
+    except ImportError:
+        raise MissingExtraError("tg.from_onnx", "onnx", "onnx") from None
+    proto, where = _loaded(onnx, model)
+    proto = _written_out(onnx, proto, where)
+    _check_operators(proto)
+    try:
+        return onnx.shape_inference.infer_shapes(proto, data_prop=True)
+    except Exception:  # without the inferred types, the stated ones have to do
+        return proto
+
+
+def _loaded(onnx: Any, model: Any) -> tuple[Any, str]:
+    is_path = isinstance(model, (str, PathLike))
+    where = repr(fspath(model)) if is_path else "this model"
+    try:
+        if is_path:
+            Path(model).open("rb").close()  # for Python's own error if there is no such file
+            onnx.checker.check_model(fspath(model))
+            return onnx.load(fspath(model)), where
+        if isinstance(model, (bytes, bytearray, memoryview)):
+            proto = onnx.load_model_from_string(bytes(model))
+        elif isinstance(model, onnx.ModelProto):
+            proto = onnx.ModelProto()
+            proto.CopyFrom(model)
+        else:
+            raise UsageError(f"from_onnx takes a path, bytes or a ModelProto; got {type(model).__name__}")
+        onnx.checker.check_model(proto)
+    except (OSError, UsageError):
+        raise
+    except Exception as error:  # of protobuf and of onnx's checker, which share no kind
+        why = str(error).strip().rstrip(".") or type(error).__name__
+        raise InputError(
+            f"{where} is no valid ONNX model: {why}. Export it anew, and see what onnx.checker.check_model says about it"
+        ) from error
+    return proto, where
+
+
+def _written_out(onnx: Any, proto: Any, where: str) -> Any:
+    """A model in which functions that are not known here, those of the file and of ONNX, are the operators inside."""
+    keep = {*OPERATORS, *STRUCTURES, *_WITHOUT_WRITER}
+    is_known = all(node.op_type in keep and node.domain in ("", "ai.onnx") for node in nodes_of(proto.graph))
+    if is_known and not proto.functions:
+        return proto
+    _prepare_functions(onnx, proto, keep)
+    try:
+        inlined = onnx.inliner.inline_selected_functions(
+            proto, [("", name) for name in keep], exclude=True, inline_schema_functions=True
+        )
+        onnx.checker.check_model(inlined)  # again, since functions take attributes from whoever calls them
+        return inlined
+    except Exception as error:
+        raise InputError(f"the functions in {where} do not fit the operators that call them: {error}") from error
+
+
+def _prepare_functions(onnx: Any, proto: Any, keep: set[str]) -> None:
+    """Help onnx's inliner with operators that become functions.
+
+    It leaves attributes out that are not written, although they have a default, and it stops at a missing input of an
+    operator whose function depends on the types of its inputs: that function is put into the model.
+    """
+    version = next((o.version for o in proto.opset_import if o.domain in ("", "ai.onnx")), 1)
+
+    def is_function(node: Any) -> bool:
+        is_known = node.domain not in ("", "ai.onnx") or node.op_type in keep
+        return not is_known and onnx.defs.has(node.op_type, version)
+
+    for node in filter(is_function, nodes_of(proto.graph)):
+        stated = {a.name for a in node.attribute}
+        attributes = onnx.defs.get_schema(node.op_type, version).attributes
+        node.attribute.extend(
+            a.default_value for name, a in attributes.items() if name not in stated and a.default_value.type
+        )
+    for node in filter(is_function, proto.graph.node):
+        schema = onnx.defs.get_schema(node.op_type, version)
+        if schema.has_context_dependent_function and "" in node.input:
+            name = f"{node.op_type}_{len(proto.functions)}"
+            proto.functions.append(_function_of(onnx, proto, node, schema, name))
+            node.domain, node.op_type = _DOMAIN, name
+            if all(o.domain != _DOMAIN for o in proto.opset_import):
+                proto.opset_import.add(domain=_DOMAIN, version=1)
+
+
+_DOMAIN = "functions.of.operators"
+
+
+def _function_of(onnx: Any, proto: Any, node: Any, schema: Any, name: str) -> Any:
+    """The function that an operator stands for with inputs of its types."""
+    graph = onnx.shape_inference.infer_shapes(proto).graph
+    types = {x.name: x.type for x in [*graph.input, *graph.value_info]}
+    types |= {x.name: onnx.helper.make_tensor_type_proto(x.data_type, x.dims) for x in graph.initializer}
+    inputs = [types.get(x, onnx.TypeProto()).SerializeToString() for x in node.input]
+    function = onnx.FunctionProto.FromString(schema.get_context_dependent_function(node.SerializeToString(), inputs))
+    function.domain, function.name = _DOMAIN, name
+    return function
+
+
+def _check_operators(proto: Any) -> None:
+    """Raise `UsageError` if there are operators that are not known."""
+    unknown: Counter[str] = Counter()
+    first: dict[str, Any] = {}
+    for node in nodes_of(proto.graph):
+        is_ours = node.domain in ("", "ai.onnx")
+        if is_ours and (node.op_type in OPERATORS or node.op_type in STRUCTURES or node.op_type in _WITHOUT_WRITER):
+            continue
+        name = node.op_type if is_ours else f"{node.domain}.{node.op_type}"
+        unknown[name] += 1
+        first.setdefault(name, node.name or ", ".join(node.output))
+    if unknown:
+        names = "; ".join(f"{name} ({count} times, first {first[name]!r})" for name, count in unknown.items())
+        raise UsageError(
+            f"from_onnx does not know these operators of the model: {names}. Export the model with operators of ONNX's "
+            "default domain that docs/onnx_import.md lists, or cut the model in front of them with "
+            "onnx.utils.extract_model"
+        )
+
+
+def nodes_of(graph: Any) -> Iterator[Any]:
+    """All nodes of a graph and of the graphs inside it."""
+    ahead = [graph]
+    while ahead:
+        for node in ahead.pop().node:
+            yield node
+            ahead += inner_graphs(node)

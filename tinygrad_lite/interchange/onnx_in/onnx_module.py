@@ -1,0 +1,84 @@
+"""`OnnxModule`: a module whose forward pass was written from an ONNX graph, and can be read."""
+
+import linecache
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from itertools import count
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.errors import InputError, UsageError
+from tinygrad_lite.interchange.onnx_in import (
+    onnx_attention,
+    onnx_functions,
+    onnx_images,
+    onnx_layers,
+    onnx_lists,
+    onnx_signals,
+)
+from tinygrad_lite.nn import functional
+from tinygrad_lite.nn.module import Module
+
+_numbers = count(1)
+_OX = SimpleNamespace(
+    **{
+        name: function
+        for module in (onnx_attention, onnx_functions, onnx_images, onnx_layers, onnx_lists, onnx_signals)
+        for name, function in vars(module).items()
+        if getattr(function, "__module__", None) == module.__name__ and not name.startswith("_")
+    }
+)
+"""The functions that the sources call `ox`."""
+
+
+class OnnxModule(Module):
+    """A module whose parameters and forward pass come from an ONNX file, see `from_onnx`.
+
+    Attributes:
+        source: the forward pass as Python: lines of NumPy, and of `tg.nn.functional` as `F`.
+
+    `module["name"]` is the parameter, or the constant array, with this name in the file.
+    """
+
+    source: str
+
+    def __init__(self, source: str, arrays: Mapping[str, Any]) -> None:
+        self.source = source
+        _forward(source)
+        self._arrays = dict(arrays)
+
+    def fields(self) -> Mapping[str, Any]:
+        return self._arrays
+
+    def __getitem__(self, name: str) -> Any:
+        try:
+            return self._arrays[name]
+        except KeyError:
+            raise InputError(f"this model has no array {name!r}; it has {', '.join(self._arrays)}") from None
+
+    def forward(self, *inputs: Any, **options: Any) -> Any:
+        return _forward(self.source)(self, *map(_received, inputs), **options)
+
+    def __repr__(self) -> str:
+        return f"{super().__repr__()}\n{self.source}"
+
+
+def _received(x: Any) -> Any:
+    """An input: a number or nested lists of them become an array; a list of arrays stays a list."""
+    is_sequence = isinstance(x, list) and any(hasattr(part, "dtype") for part in x)
+    return x if hasattr(x, "dtype") or x is None or is_sequence else np.asarray(x)
+
+
+@lru_cache(maxsize=64)
+def _forward(source: str) -> Callable[..., Any]:
+    """The function that a source defines; Python finds its lines, as it does those of a file."""
+    file = f"<ONNX model {next(_numbers)}>"
+    linecache.cache[file] = len(source), None, source.splitlines(keepends=True), file
+    names: dict[str, Any] = {"np": np, "F": functional, "ox": _OX, "__name__": "onnx_model"}
+    try:
+        exec(compile(source, file, "exec"), names)  # noqa: S102  # written here, from names without other characters
+    except (SyntaxError, RecursionError, MemoryError) as error:
+        raise UsageError(f"the graphs in this model lie too deep inside each other for Python: {error}") from error
+    return names["forward"]  # type: ignore[no-any-return]

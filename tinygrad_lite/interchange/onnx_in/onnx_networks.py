@@ -1,0 +1,312 @@
+"""How ONNX's layers are written: convolutions, pools, normalisations, attention, resizing, recurrence."""
+
+from typing import Any
+
+from tinygrad_lite.interchange.onnx_in.onnx_elementwise import dtype_named
+from tinygrad_lite.interchange.onnx_in.onnx_nodes import Node, UnwritableError, operator
+from tinygrad_lite.interchange.onnx_in.onnx_values import Code, written
+
+
+def _plain(**settings: Any) -> dict[str, Any]:
+    """The settings that differ from what a layer does by itself."""
+    usual = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1, "ceil_mode": False, "count_include_pad": True}
+    shared = {name: _shared(x) for name, x in settings.items()}
+    return {name: x for name, x in shared.items() if x != usual[name]}
+
+
+def _shared(sizes: Any) -> Any:
+    """One number for all axes if they have the same."""
+    if not isinstance(sizes, (list, tuple)):
+        return sizes
+    return sizes[0] if len(set(sizes)) == 1 else tuple(sizes)
+
+
+def _borders(node: Node, axes: int) -> tuple[list[int], list[int]]:
+    """The widths of the padding in front and behind, on each axis."""
+    pads = node.setting("pads", default=[0] * 2 * axes)
+    return pads[:axes], pads[axes:]
+
+
+def _padded(node: Node, kernel: Any, axes: int, value: str = "") -> tuple[str, Any]:
+    """The input with what borders a layer cannot add itself, and those that it can."""
+    x, mode = node[0], node.setting("auto_pad", default="NOTSET")
+    if mode in ("SAME_UPPER", "SAME_LOWER"):
+        settings = {name: tuple(node.setting(name, default=[1] * axes)) for name in ("strides", "dilations")}
+        at_end = {} if mode == "SAME_UPPER" else {"extra_in_front": True}
+        return node.call("ox.same_border", x, written(kernel), **settings, **at_end) if not value else node.call(
+            "ox.same_border", x, written(kernel), **settings, **at_end, value=Code(value)
+        ), 0
+    front, behind = _borders(node, axes)
+    if mode == "VALID" or front == behind:
+        return x, 0 if mode == "VALID" else front
+    pairs = ((0, 0), (0, 0), *zip(front, behind))
+    return node.call("np.pad", x, written(pairs), **({"constant_values": Code(value)} if value else {})), 0
+
+
+@operator("Conv")
+def _convolution(node: Node) -> str:
+    axes = node.axes_of(1) - 2
+    if axes not in (1, 2, 3):
+        raise UnwritableError(f"a convolution over {axes} axes is none of one, two or three")
+    kernel = node.setting("kernel_shape") or Code(f"{node[1]}.shape[2:]")
+    x, padding = _padded(node, kernel if isinstance(kernel, Code) else tuple(kernel), axes)
+    settings = _plain(
+        stride=node.setting("strides", default=1),
+        padding=padding,
+        dilation=node.setting("dilations", default=1),
+        groups=node.setting("group", default=1),
+    )
+    return node.call(f"F.conv{axes}d", x, 1, 2, **settings)
+
+
+@operator("ConvTranspose")
+def _transposed_convolution(node: Node) -> str:
+    axes = node.axes_of(1) - 2
+    settings: dict[str, Any] = {
+        "strides": node.setting("strides"),
+        "pads": node.setting("pads"),
+        "dilations": node.setting("dilations"),
+        "group": node.setting("group", default=1),
+        "output_padding": node.setting("output_padding"),
+        "output_shape": node.setting("output_shape"),
+        "auto_pad": node.setting("auto_pad", default="NOTSET"),
+    }
+    front, behind = _borders(node, axes)
+    more = settings["output_padding"] or [0] * axes
+    largest = [max(pair) for pair in zip(settings["strides"] or [1] * axes, settings["dilations"] or [1] * axes)]
+    is_plain = settings["output_shape"] is None and settings["auto_pad"] in ("NOTSET", "VALID") and front == behind
+    if is_plain and axes in (1, 2, 3) and all(m < n for m, n in zip(more, largest)):
+        settings_of_all = _plain(
+            stride=settings["strides"] or 1,
+            padding=front,
+            groups=settings["group"],
+            dilation=settings["dilations"] or 1,
+        )
+        return node.call(
+            f"F.conv_transpose{axes}d",
+            0,
+            1,
+            2,
+            **settings_of_all,
+            **({"output_padding": _shared(more)} if any(more) else {}),
+        )
+    usual: Any = (None, [], 1, "NOTSET")
+    return node.call("ox.conv_transpose", 0, 1, 2, **{name: x for name, x in settings.items() if x not in usual})
+
+
+@operator("MaxPool")
+def _max_pool(node: Node) -> str:
+    kernel = tuple(node.setting("kernel_shape"))
+    axes = len(kernel)
+    front, behind = _borders(node, axes)
+    strides, dilations = (node.setting(name, default=[1] * axes) for name in ("strides", "dilations"))
+    is_narrow = all(2 * p <= k for p, k in zip(front, kernel))
+    is_plain = front == behind and is_narrow and node.setting("auto_pad", default="NOTSET") in ("NOTSET", "VALID")
+    if is_plain and axes in (1, 2, 3) and node.is_real() and not node.setting("storage_order"):
+        settings = _plain(padding=front, dilation=dilations, ceil_mode=bool(node.setting("ceil_mode")))
+        stride = {} if tuple(strides) == kernel else {"stride": _shared(strides)}
+        if not node.wants(1):
+            return node.call(f"F.max_pool{axes}d", 0, written(_shared(kernel)), **stride, **settings)
+    settings = {
+        "strides": tuple(strides),
+        "pads": node.setting("pads"),
+        "dilations": tuple(dilations),
+        "auto_pad": node.setting("auto_pad", default="NOTSET"),
+        "ceil_mode": bool(node.setting("ceil_mode")),
+        "column_major": bool(node.setting("storage_order")),
+        "indices": node.wants(1),
+    }
+    return node.call("ox.max_pool", 0, written(kernel), **_told(settings))
+
+
+def _told(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings that say something."""
+    return {name: x for name, x in settings.items() if x not in (None, False, "NOTSET")}
+
+
+@operator("AveragePool", "LpPool")
+def _average_pool(node: Node) -> str:
+    kernel = tuple(node.setting("kernel_shape"))
+    axes = len(kernel)
+    front, behind = _borders(node, axes)
+    strides, dilations = (node.setting(name, default=[1] * axes) for name in ("strides", "dilations"))
+    is_narrow = all(2 * p <= k for p, k in zip(front, kernel))
+    is_plain = front == behind and is_narrow and node.setting("auto_pad", default="NOTSET") in ("NOTSET", "VALID")
+    is_mean = node.op == "AveragePool"
+    if is_plain and axes in (1, 2, 3) and is_mean and set(dilations) == {1} and not node.setting("ceil_mode"):
+        settings = _plain(padding=front, count_include_pad=bool(node.setting("count_include_pad")) or not any(front))
+        stride = {} if tuple(strides) == kernel else {"stride": _shared(strides)}
+        return node.call(f"F.avg_pool{axes}d", 0, written(_shared(kernel)), **stride, **settings)
+    settings = {
+        "strides": tuple(strides),
+        "pads": node.setting("pads"),
+        "dilations": tuple(dilations),
+        "auto_pad": node.setting("auto_pad", default="NOTSET"),
+        "ceil_mode": bool(node.setting("ceil_mode")),
+    }
+    if is_mean:
+        settings["count_include_pad"] = bool(node.setting("count_include_pad"))
+        return node.call("ox.average_pool", 0, written(kernel), **_told(settings))
+    return node.call("ox.lp_pool", 0, str(node.setting("p", default=2)), written(kernel), **_told(settings))
+
+
+@operator("MaxUnpool")
+def _max_unpool(node: Node) -> str:
+    settings = {name: node.setting(name) for name in ("strides", "pads")}
+    kernel = tuple(node.setting("kernel_shape"))
+    size = written(node.wholes("", 2))
+    return node.call("ox.max_unpool", 0, 1, written(kernel), **_told(settings), size=Code(size))
+
+
+_GLOBAL = {
+    "GlobalAveragePool": "np.mean({x}, axis={axes}, keepdims=True)",
+    "GlobalMaxPool": "np.max({x}, axis={axes}, keepdims=True)",
+    "GlobalLpPool": "np.sum(np.abs({x}) ** {p}, axis={axes}, keepdims=True) ** (1 / {p})",
+}
+
+
+@operator(*_GLOBAL)
+def _global_pool(node: Node) -> str:
+    axes = tuple(range(2, node.axes_of()))
+    return _GLOBAL[node.op].format(x=node[0], axes=written(axes), p=node.setting("p", default=2))
+
+
+@operator("BatchNormalization")
+def _batch_norm(node: Node) -> str:
+    settings = {"eps": node.setting("epsilon", default=1e-5)}
+    if settings["eps"] == 1e-5:
+        settings = {}
+    if node.wants(1) or node.setting("training_mode"):
+        momentum = node.setting("momentum", default=0.9)
+        call = node.call("ox.batch_norm_in_training", *range(5), momentum=momentum, **settings)
+        return f"{call}[:{len(node.outputs)}]"
+    return node.call("F.batch_norm", 0, 3, 4, 1, 2, **settings)
+
+
+@operator("InstanceNormalization")
+def _instance_norm(node: Node) -> str:
+    eps = node.setting("epsilon", default=1e-5)
+    return node.call("F.instance_norm", 0, weight=Code(node[1]), bias=Code(node[2]), eps=eps)
+
+
+@operator("LayerNormalization")
+def _layer_norm(node: Node) -> str:
+    axis, eps = node.setting("axis", default=-1), node.setting("epsilon", default=1e-5)
+    bias = node.input(2)
+    same = node.input(1) is not None and node.needs(1).ndim == (-axis if axis < 0 else node.axes_of() - axis)
+    if node.wants(1) or not same or (bias is not None and bias.ndim != node.needs(1).ndim):
+        return f"{node.call('ox.layer_norm', 0, 1, 2, axis=axis, eps=eps)}[:{len(node.outputs)}]"
+    part = f"{node[0]}.shape[{axis}:]"
+    return node.call("F.layer_norm", 0, part, 1, 2, **({} if eps == 1e-5 else {"eps": eps}))
+
+
+@operator("RMSNormalization")
+def _rms_norm(node: Node) -> str:
+    axis, eps = node.setting("axis", default=-1), node.setting("epsilon", default=1e-5)
+    if node.needs(1).ndim == (-axis if axis < 0 else node.axes_of() - axis):
+        return node.call("F.rms_norm", 0, f"{node[0]}.shape[{axis}:]", 1, eps=eps)
+    axes = tuple(range(axis % node.axes_of(), node.axes_of()))
+    return f"F.rms_norm({node[0]}, {node[0]}.shape[{axes[0]}:], eps={written(eps)}) * {node[1]}"
+
+
+@operator("GroupNormalization")
+def _group_norm(node: Node) -> str:
+    eps, groups = node.setting("epsilon", default=1e-5), node.setting("num_groups")
+    if node.version < 21:  # then the scales are for groups, and not for channels
+        scales = [Code(f"np.repeat({node[i]}, {node[0]}.shape[1] // {groups})") for i in (1, 2)]
+        return node.call("F.group_norm", 0, str(groups), *scales, eps=eps)
+    return node.call("F.group_norm", 0, str(groups), 1, 2, eps=eps)
+
+
+@operator("LRN")
+def _local_response(node: Node) -> str:
+    settings = {
+        "alpha": node.setting("alpha", default=1e-4),
+        "beta": node.setting("beta", default=0.75),
+        "k": node.setting("bias", default=1.0),
+    }
+    size = node.setting("size")
+    if size % 2:
+        return node.call("F.local_response_norm", 0, str(size), **settings)
+    return f"{node.call('F.local_response_norm', f'{node[0]}[:, ::-1]', str(size), **settings)}[:, ::-1]"
+
+
+@operator("LpNormalization")
+def _lp_norm(node: Node) -> str:
+    return node.call("ox.lp_normalize", 0, p=node.setting("p", default=2), axis=node.setting("axis", default=-1))
+
+
+@operator("Attention")
+def _attention(node: Node) -> str:
+    settings = {name: node.setting(name) for name in ("q_num_heads", "kv_num_heads", "scale", "softcap")}
+    settings["is_causal"] = bool(node.setting("is_causal"))
+    window = tuple(node.setting(f"{side}_window_size", default=-1) for side in ("left", "right"))
+    precision = node.setting("softmax_precision")
+    settings |= {
+        "window": None if window == (-1, -1) else window,
+        "precision": precision and Code(dtype_named(precision)),
+        "scores": node.setting("qk_matmul_output_mode"),
+        "results": len(node.outputs) if node.wants(1) or node.wants(2) or node.wants(3) else None,
+    }
+    return node.call("ox.attention", *range(7), **{name: x for name, x in settings.items() if x})
+
+
+@operator("Resize", "Upsample")
+def _resize(node: Node) -> str:
+    is_old = node.op == "Upsample" or node.version < 11
+    scales: Any = node.setting("scales", 1 if is_old else 2)
+    sizes: Any = None if is_old else node.wholes("", 3)
+    scales = None if isinstance(scales, list) and not scales else scales
+    settings = {
+        "mode": node.setting("mode", default="nearest"),
+        "axes": node.setting("axes"),
+        "places": "asymmetric" if is_old else node.setting("coordinate_transformation_mode", default="half_pixel"),
+        "rounding": "floor" if is_old else node.setting("nearest_mode", default="round_prefer_floor"),
+        "a": node.setting("cubic_coeff_a", default=-0.75),
+        "exclude_outside": bool(node.setting("exclude_outside")),
+        "antialias": bool(node.setting("antialias")),
+        "policy": node.setting("keep_aspect_ratio_policy", default="stretch"),
+        "outside": node.setting("extrapolation_value", default=0.0),
+    }
+    usual = {"places": "half_pixel", "rounding": "round_prefer_floor", "a": -0.75, "policy": "stretch", "outside": 0.0}
+    told = {name: x for name, x in _told(settings).items() if usual.get(name) != x}
+    if node.input(1) is not None and settings["places"] == "tf_crop_and_resize":
+        told["region"] = node.setting("", 1)
+    given = {"sizes": sizes} if sizes else {"scales": Code(scales) if isinstance(scales, Code) else tuple(scales)}
+    return node.call("ox.resize", 0, **given, **told)
+
+
+@operator("GridSample")
+def _grid_sample(node: Node) -> str:
+    mode = {"bilinear": "linear", "bicubic": "cubic"}.get(m := node.setting("mode", default="linear"), m)
+    settings = {
+        "mode": mode,
+        "padding": node.setting("padding_mode", default="zeros"),
+        "align_corners": bool(node.setting("align_corners")),
+    }
+    return node.call("ox.grid_sample", 0, 1, **settings)
+
+
+@operator("RoiAlign")
+def _regions(node: Node) -> str:
+    settings = {
+        "size": (node.setting("output_height", default=1), node.setting("output_width", default=1)),
+        "sampling_ratio": node.setting("sampling_ratio", default=0),
+        "scale": node.setting("spatial_scale", default=1.0),
+        "mode": node.setting("mode", default="avg"),
+        "shift": 0.5
+        if node.version >= 16 and node.setting("coordinate_transformation_mode", default="half_pixel") == "half_pixel"
+        else 0.0,
+    }
+    return node.call("ox.region_align", 0, 1, 2, **settings)
+
+
+@operator("LSTM", "GRU", "RNN")
+def _recurrent(node: Node) -> str:
+    settings = {
+        name: node.setting(name)
+        for name in ("direction", "activations", "clip", "layout", "linear_before_reset", "input_forget")
+        if node.setting(name) not in (None, 0, "forward", [])
+    }
+    arguments = range(8 if node.op == "LSTM" else 6)
+    return f"{node.call(f'ox.{node.op.lower()}', *arguments, **settings)}[:{len(node.outputs)}]"
