@@ -9,7 +9,10 @@ import pytest
 
 import tinygrad_lite as tg
 
-pytestmark = [pytest.mark.compare, pytest.mark.filterwarnings("ignore")]  # what PyTorch's exporters say about themselves
+pytestmark = [
+    pytest.mark.compare,
+    pytest.mark.filterwarnings("ignore"),
+]  # what PyTorch's exporters say about themselves
 torch: Any = pytest.importorskip("torch", reason="PyTorch comes with the extra `compare`")
 pytest.importorskip("onnxscript", reason="PyTorch's exporter needs it")
 nn = torch.nn
