@@ -55,7 +55,7 @@ def _loaded(onnx: Any, model: Any) -> tuple[Any, str]:
     except Exception as error:  # of protobuf and of onnx's checker, which share no kind
         why = str(error).strip().rstrip(".") or type(error).__name__
         raise InputError(
-            f"{where} is no valid ONNX model: {why}. Export it anew, and see what onnx.checker.check_model says about it"
+            f"{where} is no valid ONNX model: {why}. Export it anew, and ask onnx.checker.check_model about it"
         ) from error
     return proto, where
 
