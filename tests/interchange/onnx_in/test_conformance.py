@@ -9,7 +9,7 @@ import pytest
 from onnx import numpy_helper
 
 import tinygrad_lite as tg
-from tests.interchange.onnx_in.conformance import KINDS, cases, reason
+from tests.interchange.onnx_in.conformance import KINDS, RANDOM, cases, reason
 from tests.marks import param
 
 
@@ -18,6 +18,8 @@ from tests.marks import param
 def test_exactly_the_expected_tests_pass(kind: str) -> None:
     wrong = {}
     for case in cases(kind):
+        if reason(case.name) == RANDOM:  # which might pass by chance
+            continue
         outcome = case.outcome()
         if bool(outcome) != bool(reason(case.name)):
             wrong[case.name] = outcome or f"passes, though it is listed: {reason(case.name)}"
