@@ -4,6 +4,7 @@ import gc
 import sys
 import weakref
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextvars import ContextVar
 from inspect import getattr_static
 from types import MemberDescriptorType
 from typing import Any
@@ -54,6 +55,8 @@ from tinygrad_lite.transforms.dual import innermost
 _FORMULAS = frozenset({optim.adaptive.__file__, optim.descent.__file__})
 _UPDATING = frozenset({*_FORMULAS, optim.optimizer.__file__, optim.lr_scheduler.__file__})
 _ERRORS = ("divide", "over", "under", "invalid")
+kept_whole: ContextVar[Collection[Op]] = ContextVar("kept_whole", default=())
+"""The operations that are not recorded as those that their forwards are composed of."""
 
 
 class Recorder:
@@ -103,7 +106,7 @@ class Recorder:
         self._groups: dict[int, tuple[Optimizer, list[dict[str, Any]]]] = {}
         self._ops: dict[Op, Op] = {}
         self._proxies: dict[int, RecordedGenerator] = {}
-        self._opened: list[Op] = []
+        self._opened: list[Op] = [*kept_whole.get()]
         self._errors = np.geterr()
         self._is_over = False
         self._values: list[weakref.ref[Recorded]] = []

@@ -1,0 +1,198 @@
+"""A batch of any size: the graphs for a few sizes are compared, and what differs is computed from the size.
+
+The graphs must have the same nodes. A constant that differs is a size, a number made of a size (a mean divides by it),
+or an array that goes on in the same way for each row: the same again, or one step further.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite import trees
+from tinygrad_lite.engine.tensor import Tensor, tensor
+from tinygrad_lite.errors import InputError, UsageError
+from tinygrad_lite.interchange.onnx_out.onnx_program import Names, Written, written
+from tinygrad_lite.interchange.onnx_out.onnx_values import NUMBERS, Graph, Node
+
+Axis = int | None
+_SIZES = (5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71)
+_COUNT = 4  # what is made of a size has three unknowns at most, and the fourth size tells whether it is
+INT = np.dtype(np.int64)
+
+
+def with_any_batch(
+    f: Callable[..., Any], args: Sequence[Any], axes: Sequence[Axis], names: Names
+) -> tuple[Written, dict[str, list[Any]]]:
+    """The graph of a function for a batch of any size, and the sizes of its inputs and results.
+
+    Raises:
+        UsageError: if what the function does depends on the size in another way.
+    """
+    once = written(f, args, names)
+    known = {n for x in (*once.inputs.values(), *once.results.values()) for n in x.shape}
+    known |= {n for array in once.graph.constants.values() for n in array.shape}
+    sizes = [n for n in _SIZES if n not in known][:_COUNT]
+    made = [written(f, [_resized(x, axis, n) for x, axis in zip(args, axes)], names) for n in sizes]
+    first, *others = made
+    for other in others:
+        _compare(first, other)
+    batch = _Batch(first.graph, sizes)
+    dims = {
+        name: [batch.dim([getattr(m, kind)[name].shape[i] for m in made]) for i in range(len(x.shape))]
+        for kind in ("inputs", "results")
+        for name, x in getattr(first, kind).items()
+    }
+    name, axis = next((name, dims[name].index("batch")) for name in first.inputs if "batch" in dims[name])
+    batch.size = batch.add("Shape", name, start=axis, end=axis + 1)
+    for name in list(first.graph.constants):
+        arrays = [m.graph.constants[name] for m in made]
+        if not all(_same(arrays[0], x) for x in arrays):
+            batch.replace(name, arrays, first.name)
+    first.graph.nodes[:0] = batch.nodes
+    return first, dims
+
+
+def _resized(x: Any, axis: Axis, size: int) -> Any:
+    """An argument whose arrays have their rows again and again, up to so many."""
+
+    def resized(leaf: Any) -> Any:
+        if axis is None or not np.ndim(leaf):
+            return leaf
+        array = leaf.numpy() if isinstance(leaf, Tensor) else leaf
+        if not -array.ndim <= axis < array.ndim or not array.shape[axis]:
+            raise InputError(f"batch_axis: an example of shape {array.shape} has no rows along axis {axis}")
+        array = np.take(array, np.arange(size) % array.shape[axis], axis)
+        return tensor(array, leaf.requires_grad) if isinstance(leaf, Tensor) else array
+
+    return trees.map_leaves(resized, x)
+
+
+def _compare(a: Written, b: Written) -> None:
+    nodes = next((pair for pair in zip(a.graph.nodes, b.graph.nodes) if not _alike(*pair)), None)
+    if nodes is None and len(a.graph.nodes) == len(b.graph.nodes) and a.graph.constants.keys() == b.graph.constants.keys():
+        return
+    node = nodes[0] if nodes else None
+    _refuse(a.name, node, "does other operations for another size of the batch")
+
+
+def _alike(a: Node, b: Node) -> bool:
+    return a[:4] == b[:4]
+
+
+def _refuse(name: str, node: Node | None, what: str) -> Any:
+    where = f" at {node.source}" if node is not None and node.source else ""
+    raise UsageError(
+        f"{name}{where} {what}, so one graph cannot serve every size: leave out batch_axis, and export a file for each "
+        "size that you need"
+    )
+
+
+def _same(a: Any, b: Any) -> bool:
+    return a.shape == b.shape and a.dtype == b.dtype and np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
+
+
+class _Batch:
+    """What is computed from the size of a batch.
+
+    Attributes:
+        size: the name of the size, an array of one entry.
+        nodes: the nodes that compute, to run before all others.
+    """
+
+    size: str
+
+    def __init__(self, graph: Graph, sizes: Sequence[int]) -> None:
+        self._graph = graph
+        self._sizes = np.array(sizes)
+        self.nodes: list[Node] = []
+
+    def add(self, operator: str, *inputs: Any, **attributes: Any) -> str:
+        self._graph.source = None
+        name = self._graph.add(operator, *inputs, name="batch", **attributes)
+        self.nodes.append(self._graph.nodes.pop())
+        return name  # type: ignore[no-any-return]
+
+    def dim(self, found: Sequence[int]) -> Any:
+        """A size of an axis, or the name of one that varies."""
+        if len(set(found)) == 1:
+            return found[0]
+        slope, start = self._line([np.array(n) for n in found]) or (None, None)
+        return "batch" if slope == 1 and start == 0 else f"{slope}*batch+{start}"
+
+    def _line(self, arrays: Sequence[Any]) -> tuple[Any, Any] | None:
+        """The whole numbers p and q of p · size + q."""
+        a, b = self._sizes[:2]
+        rest = (arrays[1] - arrays[0]) % (b - a)
+        slope = (arrays[1] - arrays[0]) // (b - a)
+        start = arrays[0] - slope * a
+        fits = not np.any(rest) and all(np.array_equal(slope * n + start, x) for n, x in zip(self._sizes, arrays))
+        return (slope, start) if fits else None
+
+    def replace(self, name: str, arrays: Sequence[Any], owner: str) -> None:
+        """Compute a constant from the size."""
+        dtype = self._graph.stored.pop(name, arrays[0].dtype)
+        del self._graph.constants[name]
+        if len({x.shape for x in arrays}) > 1:
+            made = self._rows(arrays, dtype)
+        elif arrays[0].dtype.kind in "iu":
+            made = self._sizes_of(arrays, dtype)
+        else:
+            made = self._number(arrays, dtype)
+        if made is None:
+            node = next(node for node in self._graph.nodes if name in node.inputs)
+            _refuse(owner, node, "computes with numbers that depend on the size of the batch in a way of their own")
+        self.nodes.append(Node("Identity", (str(made),), (name,), {}))
+
+    def _sizes_of(self, arrays: Sequence[Any], dtype: Any) -> str | None:
+        line = self._line([x.astype(INT) for x in arrays])
+        if line is None:
+            return None
+        made = self.add("Add", self.add("Mul", self.size, np.array(line[0], INT)), np.array(line[1], INT))
+        return self._cast(made if arrays[0].ndim else self.add("Squeeze", made, [0]), dtype)
+
+    def _cast(self, name: str, dtype: Any) -> str:
+        return self.add("Cast", name, to=NUMBERS[np.dtype(dtype).name])
+
+    def _number(self, arrays: Sequence[Any], dtype: Any) -> str | None:
+        """(a · size + b) / (c · size + d), for a number or for an array of equal ones."""
+        if any(x.size == 0 or np.any(x != x.flat[0]) for x in arrays):
+            return None
+        values = np.array([x.flat[0] for x in arrays], float)
+        n = self._sizes.astype(float)
+        rows = np.stack([n, np.ones_like(n), -values * n, -values], axis=1)
+        *_, found = np.linalg.svd(rows / np.linalg.norm(rows, axis=1, keepdims=True))[2]
+        digits = np.finfo(arrays[0].dtype).eps
+        found[np.abs(found) < 1e4 * digits * np.max(np.abs(found))] = 0
+        found = found / np.min(np.abs(found[found != 0]))
+        found = np.where(np.abs(found - np.rint(found)) < 1e5 * digits * np.abs(found), np.rint(found), found)
+        a, b, c, d = found
+        if not np.allclose((a * n + b) / (c * n + d), values, rtol=8 * digits, atol=0):
+            return None
+        size = self._cast(self.size if arrays[0].ndim else self.add("Squeeze", self.size, [0]), np.float64)
+        above = self.add("Add", self.add("Mul", size, np.array(a)), np.array(b))
+        below = self.add("Add", self.add("Mul", size, np.array(c)), np.array(d))
+        made = self._cast(self.add("Div", above, below), dtype)
+        return self.add("Expand", made, list(arrays[0].shape)) if arrays[0].ndim else made
+
+    def _rows(self, arrays: Sequence[Any], dtype: Any) -> str | None:
+        """An array whose rows go on as they began."""
+        shapes = [np.array(x.shape) for x in arrays]
+        varying = [k for k in range(arrays[0].ndim) if len({x.shape[k] for x in arrays}) > 1]
+        if len(varying) != 1 or self._line(shapes) is None:
+            return None
+        (k,) = varying
+        starts = [np.take(x, [0], k) for x in arrays]
+        steps = [np.take(x, [1], k) - start if x.dtype.kind in "iuf" else 0 for x, start in zip(arrays, starts)]
+        for x, start, step in zip(arrays, starts, steps):
+            along = np.arange(x.shape[k]).reshape([-1 if i == k else 1 for i in range(x.ndim)])
+            wanted = start + along * step if x.dtype.kind in "iuf" else np.broadcast_to(start, x.shape)
+            if not (_same(start, starts[0]) and np.array_equal(step, steps[0]) and np.array_equal(wanted, x)):
+                return None
+        shape = self._sizes_of(shapes, INT)
+        if not np.any(steps[0]):
+            return self.add("Expand", starts[0].astype(dtype), str(shape))
+        count = self.add("Squeeze", self.add("Slice", str(shape), [k], [k + 1]), [0])
+        along = self.add("Range", np.array(0, INT), count, np.array(1, INT))
+        along = self._cast(self.add("Unsqueeze", along, [i for i in range(arrays[0].ndim) if i != k]), dtype)
+        return self.add("Add", self.add("Mul", along, steps[0].astype(dtype)), starts[0].astype(dtype))

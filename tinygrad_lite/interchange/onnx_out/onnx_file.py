@@ -1,0 +1,73 @@
+"""A graph as a file of ONNX, which is checked, and takes the place of a former file at once or not at all."""
+
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.errors import MissingExtraError, UsageError
+from tinygrad_lite.interchange.onnx_out.onnx_program import Written
+from tinygrad_lite.interchange.onnx_out.onnx_values import NUMBERS, OPSET
+
+IR_VERSION = 10
+"""The version of the format that came with this set of operators, so that older runtimes read the file."""
+
+
+def model(made: Written, dims: Mapping[str, list[Any]]) -> Any:
+    """The graph as ONNX's own object; `dims` are the sizes of the inputs and results, with names for those that vary.
+
+    Raises:
+        MissingExtraError: if onnx is not installed.
+    """
+    try:
+        from onnx import checker, helper, numpy_helper
+    except ImportError:
+        raise MissingExtraError("tg.export_onnx", "onnx", "onnx") from None
+
+    def form(name: str, x: Any) -> Any:
+        return helper.make_tensor_value_info(name, NUMBERS[x.dtype.name], dims[name])
+
+    graph = made.graph
+    nodes = [
+        helper.make_node(node.operator, node.inputs, node.results, **_attributes(node.attributes))
+        for node in graph.nodes
+    ]
+    arrays = {
+        name: array.astype(graph.stored.get(name, array.dtype)) for name, array in graph.constants.items()
+    } | made.state
+    proto = helper.make_model(
+        helper.make_graph(
+            nodes,
+            made.name,
+            [form(name, x) for name, x in made.inputs.items()],
+            [form(name, x) for name, x in made.results.items()],
+            [numpy_helper.from_array(np.ascontiguousarray(x).reshape(x.shape), name) for name, x in arrays.items()],
+        ),
+        producer_name="tinygrad_lite",
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+    )
+    checker.check_model(proto, full_check=True)
+    return proto
+
+
+def _attributes(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: x for name, x in attributes.items() if x != []}
+
+
+def write(data: bytes, path: str | os.PathLike[str]) -> None:
+    """Write a file whole, or leave what is there as it is."""
+    target = Path(path)
+    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
