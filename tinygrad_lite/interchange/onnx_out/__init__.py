@@ -18,14 +18,16 @@ def export_onnx(
     batch_axis: int | Sequence[int | None] | None = None,
     input_names: Sequence[str] | None = None,
     output_names: Sequence[str] | None = None,
-) -> None:
+) -> dict[str, Any]:
     """Write a function or a model as a file of ONNX, for runtimes that need no Python.
 
     The function is recorded as by `tg.compile`, so it may call `tg.grad`, `backward()` and optimisers: derivatives and
     updates are ordinary operators in the file. The arrays in the examples are its inputs, and plain numbers are fixed.
-    Parameters that the function reads are constants of the file, under their names in a state dict. What it writes (in
-    a training step the parameters, the state of the optimiser and the gradients) is a result called `name.new`. What it
-    reads for that is an input called `name`, which has the present value if the caller passes none.
+    Parameters that the function reads are constants of the file, under their names in a state dict.
+
+    What the function changes (in a training step the parameters, the state of the optimiser and the gradients) is a
+    result called `name.new`. Where the function reads it, it is an input called `name`, and so are numbers that may
+    change between steps, such as `lr`. The present values of these inputs are returned, to begin with.
 
     Where a value is refused here with an error, the file computes NaN, since ONNX raises no errors.
 
@@ -45,7 +47,7 @@ def export_onnx(
         >>> import tempfile, numpy as np, onnxruntime, tinygrad_lite as tg
         >>> folder = tempfile.TemporaryDirectory()
         >>> path = f"{folder.name}/slope.onnx"
-        >>> tg.export_onnx(tg.grad(lambda x: np.sum(np.sin(x))), np.zeros(3), path=path, batch_axis=0)
+        >>> state = tg.export_onnx(tg.grad(lambda x: np.sum(np.sin(x))), np.zeros(3), path=path, batch_axis=0)
         >>> session = onnxruntime.InferenceSession(path)
         >>> session.run(None, {"x": np.array([0.0, np.pi])})
         [array([ 1., -1.])]
@@ -66,6 +68,7 @@ def export_onnx(
         made = written(f, examples, names)
         dims = {name: list(x.shape) for name, x in {**made.inputs, **made.results}.items()}
     write(model(made, dims).SerializeToString(), path)
+    return made.state
 
 
 def _axes(batch_axis: Any, examples: Sequence[Any]) -> list[int | None]:

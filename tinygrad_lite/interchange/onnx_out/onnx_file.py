@@ -37,7 +37,7 @@ def model(made: Written, dims: Mapping[str, list[Any]]) -> Any:
     ]
     arrays = {
         name: array.astype(graph.stored.get(name, array.dtype)) for name, array in graph.constants.items()
-    } | made.state
+    }
     proto = helper.make_model(
         helper.make_graph(
             nodes,

@@ -10,8 +10,9 @@ from tinygrad_lite import trees
 from tinygrad_lite.compiler.agreement import named_parameters, recorded_twice
 from tinygrad_lite.compiler.draws import Draw
 from tinygrad_lite.compiler.passes import simplified
-from tinygrad_lite.compiler.places import Argument, Data, Entry, Outside, Place
+from tinygrad_lite.compiler.places import Argument, Data, Entry, Gradient, Outside, Place
 from tinygrad_lite.compiler.program import Program, Variable
+from tinygrad_lite.compiler.reached import Reached
 from tinygrad_lite.compiler.recorder import kept_whole
 from tinygrad_lite.engine.registry import operation
 from tinygrad_lite.errors import InputError, UsageError
@@ -50,7 +51,7 @@ class Written:
     Attributes:
         inputs: the forms of the inputs, by name.
         results: the forms of the results, by name.
-        state: the current values of the inputs that have one, by name.
+        state: the present values of the inputs that are not arguments, by name.
     """
 
     name: str
@@ -72,15 +73,16 @@ def written(f: Callable[..., Any], args: Sequence[Any], names: Names = NO_NAMES)
     for place, value in program.updates.items():
         if isinstance(place, Entry) and place.read(()) is None and value is not None:
             raise UsageError(f"the first run of {made.name} makes {place.name}: run it once before you export it")
-    leaves, values = trees.leaves(tuple(args)), {}
+    values: dict[Variable, Value] = {}
+    label = _Labels(f)
     arguments = [x for x, place in program.inputs.items() if isinstance(place, Argument)]
     for x, name in zip(arguments, _chosen(names.inputs, [x.name for x in arguments], "input")):
         values[x] = _input(made, x, name)
     for x, place in program.inputs.items():
         if not isinstance(place, Argument):
-            values[x] = _read(made, x, place, place in program.updates, leaves)
+            values[x] = _read(made, x, place, label(place), place in program.updates)
     wanted = _chosen(names.outputs, trees.paths(returned, "output"), "output")
-    updates = {f"{place.name}{NEW}": x for place, x in program.updates.items() if x is not None}
+    updates = {f"{label(place)}{NEW}": x for place, x in program.updates.items() if x is not None}
     results = {made.graph.name(name): x for name, x in zip([*wanted, *updates], [*program.results, *updates.values()])}
     for x, array in program.constants.items():
         values[x] = made.graph.value(made.graph.constant(array), x)
@@ -121,12 +123,31 @@ def _input(made: Written, x: Variable, name: str) -> Value:
     return made.graph.value(name, x)
 
 
-def _read(made: Written, x: Variable, place: Place, is_updated: bool, leaves: Sequence[Any]) -> Value:
-    """A parameter that stays the same, as a constant; any other state as an input that has a value already."""
-    array = np.asarray(place.read(leaves))
+class _Labels:
+    """The names of places, in which a tensor of a module has its path in the module."""
+
+    def __init__(self, f: Callable[..., Any]) -> None:
+        self._paths: dict[int, str] = {}
+        reached = Reached([(f, "f"), (getattr(f, "__wrapped__", f), "f")]).objects.values()
+        for module in (x for x in (f, *reached) if isinstance(x, Module)):
+            for path, x in (*module.named_parameters(), *module.named_buffers()):
+                self._paths.setdefault(id(x), path)
+
+    def __call__(self, place: Place) -> str:
+        if isinstance(place, Gradient):
+            return f"{self(place.of)}.grad"
+        if isinstance(place, Entry) and id(place.parameter) in self._paths:
+            return f"{self._paths[id(place.parameter)]}.{place.entry}"
+        held = place.array if isinstance(place, Outside) else place.tensor(()) if isinstance(place, Data) else None
+        return self._paths.get(id(held), place.name)
+
+
+def _read(made: Written, x: Variable, place: Place, name: str, is_updated: bool) -> Value:
+    """A parameter that stays the same, as a constant; any other state as an input."""
+    array = np.asarray(place.read(()))
     if isinstance(place, (Data, Outside)) and not is_updated:
-        return made.graph.value(made.graph.constant(array, place.name), x)
-    value = _input(made, x, place.name)
+        return made.graph.value(made.graph.constant(array, name), x)
+    value = _input(made, x, name)
     made.state[value.name] = array
     return value
 
