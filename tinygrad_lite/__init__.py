@@ -58,6 +58,7 @@ __all__ = [
     "estimators",
     "exercises",
     "explain",
+    "export_onnx",
     "fit",
     "from_dlpack",
     "from_onnx",
@@ -105,6 +106,8 @@ if not TYPE_CHECKING:  # a type checker would take it for a promise that any nam
             return import_module(f"tinygrad_lite.{name}")
         if name in ("audit_gradients", "detect_anomaly", "gradcheck"):
             return getattr(import_module("tinygrad_lite.checking"), name)
+        if name == "export_onnx":
+            return getattr(import_module("tinygrad_lite.interchange.onnx_out"), name)
         if name in ("fit", "load", "save"):
             return getattr(import_module("tinygrad_lite.training"), name)
         if name == "from_dlpack":

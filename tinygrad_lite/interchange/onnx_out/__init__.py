@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -40,7 +39,8 @@ def export_onnx(
     Raises:
         UsageError: if the function cannot be recorded, if ONNX lacks an operation (the message says which, and where),
             or if what the function does depends on the size of the batch. Then the file stays as it was.
-        InputError: if names or axes do not fit, or the folder does not exist.
+        InputError: if names or axes do not fit.
+        FileError: if the file cannot be written.
         MissingExtraError: if onnx is not installed.
 
     Example:
@@ -54,12 +54,11 @@ def export_onnx(
     """
     if not callable(f):
         raise UsageError(f"export_onnx takes a function or a model, got {type(f).__name__}")
-    if not Path(path).absolute().parent.is_dir():
-        raise InputError(f"export_onnx: the folder {Path(path).absolute().parent} does not exist")
     axes = _axes(batch_axis, examples)
     from tinygrad_lite.interchange.onnx_out.batch_axis import with_any_batch
-    from tinygrad_lite.interchange.onnx_out.onnx_file import model, write
+    from tinygrad_lite.interchange.onnx_out.onnx_file import model
     from tinygrad_lite.interchange.onnx_out.onnx_program import Names, written
+    from tinygrad_lite.training import weight_files
 
     names = Names(input_names, output_names)
     if any(axis is not None for axis in axes):
@@ -67,7 +66,7 @@ def export_onnx(
     else:
         made = written(f, examples, names)
         dims = {name: list(x.shape) for name, x in {**made.inputs, **made.results}.items()}
-    write(model(made, dims).SerializeToString(), path)
+    weight_files.replace(path, model(made, dims).SerializeToString())
     return made.state
 
 

@@ -70,7 +70,11 @@ def _resized(x: Any, axis: Axis, size: int) -> Any:
 
 def _compare(a: Written, b: Written) -> None:
     nodes = next((pair for pair in zip(a.graph.nodes, b.graph.nodes) if not _alike(*pair)), None)
-    if nodes is None and len(a.graph.nodes) == len(b.graph.nodes) and a.graph.constants.keys() == b.graph.constants.keys():
+    if (
+        nodes is None
+        and len(a.graph.nodes) == len(b.graph.nodes)
+        and a.graph.constants.keys() == b.graph.constants.keys()
+    ):
         return
     node = nodes[0] if nodes else None
     _refuse(a.name, node, "does other operations for another size of the batch")
@@ -111,7 +115,7 @@ class _Batch:
         self._graph.source = None
         name = self._graph.add(operator, *inputs, name="batch", **attributes)
         self.nodes.append(self._graph.nodes.pop())
-        return name  # type: ignore[no-any-return]
+        return name
 
     def dim(self, found: Sequence[int]) -> Any:
         """A size of an axis, or the name of one that varies."""
@@ -183,14 +187,15 @@ class _Batch:
             return None
         (k,) = varying
         starts = [np.take(x, [0], k) for x in arrays]
-        steps = [np.take(x, [1], k) - start if x.dtype.kind in "iuf" else 0 for x, start in zip(arrays, starts)]
+        has_steps = arrays[0].dtype.kind in "iuf"
+        steps = [np.take(x, [1], k) - start if has_steps else start for x, start in zip(arrays, starts)]
         for x, start, step in zip(arrays, starts, steps):
-            along = np.arange(x.shape[k]).reshape([-1 if i == k else 1 for i in range(x.ndim)])
-            wanted = start + along * step if x.dtype.kind in "iuf" else np.broadcast_to(start, x.shape)
+            rows = np.arange(x.shape[k]).reshape([-1 if i == k else 1 for i in range(x.ndim)])
+            wanted = start + rows * step if has_steps else np.broadcast_to(start, x.shape)
             if not (_same(start, starts[0]) and np.array_equal(step, steps[0]) and np.array_equal(wanted, x)):
                 return None
         shape = self._sizes_of(shapes, INT)
-        if not np.any(steps[0]):
+        if not has_steps or not np.any(steps[0]):
             return self.add("Expand", starts[0].astype(dtype), str(shape))
         count = self.add("Squeeze", self.add("Slice", str(shape), [k], [k + 1]), [0])
         along = self.add("Range", np.array(0, INT), count, np.array(1, INT))

@@ -20,7 +20,7 @@ def _log1p(x: Array) -> Array:
     u = 1 + x
     small = np.equal(u, 1)
     quotient = np.log(u) * (x / np.where(small, 1, u - 1))
-    return np.where(small | np.isinf(u), np.where(small, x, u), quotient)
+    return np.where(small, x, np.where(np.equal(u, np.inf), u, quotient))
 
 
 def _expm1(x: Array) -> Array:
@@ -69,11 +69,15 @@ def _remainder(a: Array, b: Array) -> Array:
 
 
 def _floor_divide(a: Array, b: Array) -> Array:
-    quotient = (a - np.remainder(a, b)) / b
-    if np.result_type(a.dtype if hasattr(a, "dtype") else a, b.dtype if hasattr(b, "dtype") else b).kind in "iu":
-        return quotient
+    rest = np.fmod(a, b)
+    other = np.not_equal(rest, 0) & np.not_equal(np.less(rest, 0), np.less(b, 0))
+    quotient = (a - rest) / b
+    if rest.dtype.kind in "iu":
+        return (quotient - other.astype(int)).astype(rest.dtype)
+    quotient = np.where(other, quotient - 1, quotient)
     whole = np.floor(quotient)
-    return np.where(np.greater(quotient - whole, 0.5), whole + 1, whole)
+    whole = np.where(np.greater(quotient - whole, 0.5), whole + 1, whole)
+    return np.where(np.equal(b, 0), a / b, whole)
 
 
 def _heaviside(x: Array, at_zero: Array) -> Array:
@@ -117,15 +121,15 @@ def _logaddexp(a: Array, b: Array) -> Array:
 
 
 def _logaddexp2(a: Array, b: Array) -> Array:
-    rest = np.log1p(np.exp(-LOG_2 * np.absolute(a - b))) / LOG_2
+    rest = np.log1p(np.exp2(-np.absolute(a - b))) / LOG_2
     return np.where(np.equal(a, b), a + 1, np.maximum(a, b) + rest)
 
 
 # Functions of angles, where onnxruntime has none in double precision
 
-_ATAN_P = (-8.750608600031904122785e-1, -1.615753718733365076637e1, -7.500855792314704667340e1)
+_ATAN_P: tuple[float, ...] = (-8.750608600031904122785e-1, -1.615753718733365076637e1, -7.500855792314704667340e1)
 _ATAN_P += (-1.228866684490136173410e2, -6.485021904942025371773e1)
-_ATAN_Q = (2.485846490142306297962e1, 1.650270098316988542046e2, 4.328810604912902668951e2)
+_ATAN_Q: tuple[float, ...] = (2.485846490142306297962e1, 1.650270098316988542046e2, 4.328810604912902668951e2)
 _ATAN_Q += (4.853903996359136964868e2, 1.945506571482613964425e2)
 
 
@@ -197,7 +201,7 @@ def _arcsinh(x: Array) -> Array:
 def _arccosh(x: Array) -> Array:
     huge = np.greater(x, 1e8)
     t = np.where(huge, 1, x - 1)
-    return np.where(huge, np.log(x) + LOG_2, np.log1p(t + np.sqrt(2 * t + t * t)))
+    return np.where(huge, np.log(x) + LOG_2, np.log1p(t + np.sqrt(t) * np.sqrt(t + 2)))
 
 
 def _arctanh(x: Array) -> Array:
@@ -301,7 +305,7 @@ def _lgamma(x: Array) -> Array:
     y = (far - 0.5) * np.log(far) - far + 0.5 * float(np.log(2 * np.pi)) + series / far
     huge = np.greater(z, 1e17)
     size = np.where(huge, z, 1)
-    y = np.where(huge, size * np.log(size) - size, y - np.log(np.where(huge, 1, between)))
+    y = np.where(huge, size * (np.log(size) - 1), y - np.log(np.where(huge, 1, between)))
     return np.where(np.less(z, 0), np.nan, y).astype(x.dtype)
 
 
@@ -358,7 +362,7 @@ ENTRY_BY_ENTRY: dict[Any, Any] = {
     "nan_to_num": _nan_to_num,
     "round": _round,
     np.angle: _angle,
-    "imag": lambda x: x * 0,
+    "imag": lambda x: np.zeros(x.shape, x.dtype),
     np.isfinite: lambda x: ~(np.isnan(x) | np.isinf(x)),
     np.isposinf: lambda x: np.equal(x, np.inf),
     np.isneginf: lambda x: np.equal(x, -np.inf),

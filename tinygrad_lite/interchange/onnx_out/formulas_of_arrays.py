@@ -34,7 +34,8 @@ def _counted(x: Array, axis: Axis, keepdims: bool, where: Array) -> Any:
 
 
 def _reduced_shape(shape: tuple[int, ...], axis: Axis, keepdims: bool = False) -> tuple[int, ...]:
-    return np.sum(np.broadcast_to(0, shape), axis=axis, keepdims=keepdims).shape
+    reduced: Array = np.sum(np.broadcast_to(0, shape), axis=axis, keepdims=keepdims)
+    return tuple(reduced.shape)
 
 
 def _accumulated(function: Callable[..., Any], neutral: float, combine: Callable[..., Any]) -> Callable[..., Any]:
@@ -193,7 +194,8 @@ def _with_kept_axes(y: Array, a: Array, axis: Axis, keepdims: Any, first: int = 
 
 def _places_by_count(n: int, q: Array, method: str) -> Array:
     """The place of each quantile among the sorted entries, for each number of entries up to n."""
-    return np.stack([np.quantile(np.arange(max(count, 1.0)), q, method=method) for count in range(n + 1)])
+    quantile: Any = np.quantile
+    return np.stack([quantile(np.arange(max(count, 1.0)), q, method=method) for count in range(n + 1)])
 
 
 def _quantile_places(count: Array, n: int, q: Array, method: str) -> Array:
@@ -229,7 +231,9 @@ def _weights_of_lines(weights: Any, a: Array, axis: Axis) -> Any:
         return None
     weights = np.asarray(weights)
     if weights.shape != a.shape:
-        weights = np.reshape(weights, [n if i == axis % a.ndim else 1 for i, n in enumerate(a.shape)] if axis is not None else (-1,))
+        weights = np.reshape(
+            weights, [n if i == axis % a.ndim else 1 for i, n in enumerate(a.shape)] if axis is not None else (-1,)
+        )
     return lines_along(np.broadcast_to(weights, a.shape), axis)[0]
 
 
@@ -419,7 +423,7 @@ def _inner(a: Array, b: Array) -> Array:
 
 def _trace(a: Array, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None, out: Any = None) -> Array:
     moved = np.moveaxis(a, (axis1, axis2), (-2, -1))
-    diagonal = np.eye(*moved.shape[-2:], offset, dtype=bool)
+    diagonal = np.eye(moved.shape[-2], moved.shape[-1], offset, dtype=bool)
     return np.sum(np.where(diagonal, moved, 0), axis=(-2, -1), dtype=dtype)
 
 
@@ -517,7 +521,8 @@ def _det_vjp(g: Array, y: Array, x: Array) -> Array:
 
 def _cholesky(a: Array, upper: bool = False) -> Array:
     a = np.swapaxes(a, -1, -2) if upper else a
-    n, columns = a.shape[-1], []
+    n = a.shape[-1]
+    columns: list[Array] = []
     for j in range(n):
         rest = a[..., j]
         for column in columns:
@@ -558,9 +563,7 @@ def _qr(x: Array, mode: str = "reduced") -> Array:
     return pack((q[..., :rows], r[..., :rows, :]), x.ndim - 2)
 
 
-def _vector_norm(
-    x: Array, /, *, axis: Axis = None, keepdims: bool = False, ord: Any = 2
-) -> Array:
+def _vector_norm(x: Array, /, *, axis: Axis = None, keepdims: bool = False, ord: Any = 2) -> Array:
     ord = 2 if ord is None else ord
     size = np.absolute(x)
     if ord == np.inf:
@@ -589,7 +592,7 @@ def _norm(x: Array, ord: Any = None, axes: Axis = None, keepdims: bool = False) 
     count = 1 if isinstance(axes, int) else len(axes) if axes is not None else x.ndim
     if ord in (None, "fro", "f") or count == 1:
         return _vector_norm(x, axis=axes, keepdims=keepdims, ord=2 if ord in (None, "fro", "f") else ord)
-    axes = (0, 1) if axes is None else axes
+    axes = axes if isinstance(axes, tuple) else (0, 1)
     y = _matrix_norm(np.moveaxis(x, axes, (-2, -1)), ord=ord, keepdims=False)
     return y if y is None or not keepdims else np.expand_dims(y, tuple(i % x.ndim for i in axes))
 

@@ -1,4 +1,4 @@
-"""Indexing as nodes: entries are read by slices and by gathering, and put into an array by padding and by scattering."""
+"""Indexing as nodes: entries are read by slices and by gathering, and put somewhere by padding and by scattering."""
 
 from math import prod
 from typing import Any, NamedTuple
@@ -12,195 +12,182 @@ LAST = np.iinfo(INT).max
 Shape = tuple[int, ...]
 
 
-class _Index(NamedTuple):
+class _At(NamedTuple):
     """An index in parts.
 
     Attributes:
-        slices: for each axis of the array its slice; for an axis with an array of places, the whole axis.
-        arrays: the arrays of places by axis, among them whole numbers if there is any array.
+        slices: the slice of each axis; all of it for an axis with places.
+        places: by axis the places that arrays name, among them whole numbers if there is any array.
         points: the axes that a whole number removes, if there are no arrays.
-        order: the result's axes in order: an axis of the array, "new", or "places" for those of the arrays.
+        order: the axes of what the index reads: an axis of the array, None for a new axis, or (i,) for one of places.
+        wide: the shape of the places.
     """
 
-    slices: dict[int, slice]
-    arrays: dict[int, Any]
+    slices: list[slice]
+    places: dict[int, Any]
     points: list[int]
     order: list[Any]
+    wide: Shape
+
+    @property
+    def laid(self) -> list[Any]:
+        """The axes in the order in which ONNX reads: those of the places, then the others of the array."""
+        kept = [axis for axis in range(len(self.slices)) if axis not in self.places and axis not in self.points]
+        return [*((i,) for i in range(len(self.wide))), *kept]
+
+    @property
+    def new(self) -> list[int]:
+        return [i for i, axis in enumerate(self.order) if axis is None]
+
+    def counts(self, shape: Shape) -> list[int]:
+        """The length of each axis of the array after the slices."""
+        return [len(range(*part.indices(n))) for part, n in zip(self.slices, shape)]
+
+    def shape(self, shape: Shape) -> Shape:
+        """The shape of what the index reads."""
+        counts = self.counts(shape)
+        sizes = (
+            1 if axis is None else self.wide[axis[0]] if isinstance(axis, tuple) else counts[axis]
+            for axis in self.order
+        )
+        return tuple(sizes)
 
 
-def _parts(index: Any, shape: Shape) -> _Index:
+def _at(index: Any, shape: Shape) -> _At:
     parts = list(index) if isinstance(index, tuple) else [index]
     parts = [p for part in parts for p in (np.nonzero(part) if _is_mask(part) else (part,))]
-    taken = sum(part is not None and part is not Ellipsis for part in parts)
     if not any(part is Ellipsis for part in parts):
         parts.append(Ellipsis)
-    place = next(i for i, part in enumerate(parts) if part is Ellipsis)
-    spread = [slice(None)] * (len(shape) - taken)
-    has_arrays = any(np.ndim(part) for part in parts if part is not None and not isinstance(part, slice)) or any(
-        isinstance(part, Value) for part in parts
-    )
-    found = _Index({}, {}, [], [])
-    axis, runs, inside = 0, 0, False
-    for part in [*parts[:place], *spread, *parts[place + 1 :]]:
-        is_array = part is not None and not isinstance(part, slice) and has_arrays
-        if is_array and not inside:
-            runs += 1
-        inside = is_array
+    taken = sum(part is not None and part is not Ellipsis for part in parts)
+    has_arrays = any(isinstance(part, Value) or np.ndim(part) for part in parts if not isinstance(part, slice))
+    slices: list[slice] = []
+    places: dict[int, Any] = {}
+    points: list[int] = []
+    order: list[Any] = []
+    last, runs = None, 0  # NumPy puts the axes of places in front unless all arrays stand together
+    for part in parts:
+        is_place = has_arrays and part is not None and part is not Ellipsis and not isinstance(part, slice)
+        runs += is_place and not last
+        if is_place and "places" not in order:
+            order.append("places")
+        last = is_place
         if part is None:
-            found.order.append("new")
-            continue
-        if isinstance(part, slice):
-            found.slices[axis] = part
-            found.order.append(axis)
-        elif has_arrays:
-            found.slices[axis] = slice(None)
-            found.arrays[axis] = part
-            if "places" not in found.order:
-                found.order.append("places")
+            order.append(None)
+        elif part is Ellipsis:
+            for _ in range(len(shape) - taken):
+                order.append(len(slices))
+                slices.append(slice(None))
+        elif isinstance(part, slice):
+            order.append(len(slices))
+            slices.append(part)
+        elif is_place:
+            places[len(slices)] = part
+            slices.append(slice(None))
         else:
-            found.slices[axis] = slice(int(part), int(part) + 1 if part != -1 else None)
-            found.points.append(axis)
-        axis += 1
-    # NumPy puts the axes of the arrays in front if slices, new axes or an Ellipsis stand between them
-    split = runs > 1 or (runs == 1 and 0 < place < len(parts) - 1 and not spread and _surrounds(parts, place))
-    if split:
-        found.order.remove("places")
-        found.order.insert(0, "places")
-    return found
-
-
-def _surrounds(parts: list[Any], place: int) -> bool:
-    """Whether an Ellipsis that stands for no axis stands between arrays."""
-    before, behind = parts[place - 1], parts[place + 1]
-    return all(part is not None and not isinstance(part, slice) for part in (before, behind))
+            points.append(len(slices))
+            slices.append(slice(int(part), int(part) + 1 if part != -1 else None))
+    wide = np.broadcast_shapes(*map(np.shape, places.values()))
+    if places:
+        start = order.index("places")
+        order.remove("places")
+        start = 0 if runs > 1 else start
+        order[start:start] = [(i,) for i in range(len(wide))]
+    return _At(slices, places, points, order, wide)
 
 
 def _is_mask(part: Any) -> bool:
-    return getattr(part, "dtype", None) == bool and not isinstance(part, Value) and np.ndim(part) > 0
+    return isinstance(part, np.ndarray) and part.dtype.kind == "b" and part.ndim > 0
 
 
 def _is_whole(part: slice) -> bool:
     return part.start in (None, 0) and part.stop is None and part.step in (None, 1)
 
 
-def _sliced(graph: Graph, x: str, shape: Shape, slices: dict[int, slice]) -> str:
+def _sliced(graph: Graph, x: str, shape: Shape, slices: list[slice]) -> str:
     """The entries that slices read."""
-    cut = {axis: part for axis, part in slices.items() if not _is_whole(part)}
+    cut = [axis for axis, part in enumerate(slices) if not _is_whole(part)]
     if not cut:
         return x
     starts, ends, steps = [], [], []
-    for axis, part in cut.items():
+    for axis in cut:
+        part = slices[axis]
         start, stop, step = part.indices(shape[axis])
         starts.append(start if part.start is None or part.start >= 0 else part.start)
         ends.append((LAST if step > 0 else -LAST) if part.stop is None else stop if stop >= 0 else -LAST)
         steps.append(step)
-    return graph.add("Slice", x, starts, ends, list(cut), steps)  # type: ignore[no-any-return]
+    return graph.add("Slice", x, starts, ends, cut, steps)
 
 
-def _places(graph: Graph, arrays: list[Any]) -> tuple[str, Shape]:
+def _table(graph: Graph, at: _At) -> str:
     """The places of the entries as one array, with the place along each axis last."""
-    shape = np.broadcast_shapes(*map(np.shape, arrays))
+    arrays = list(at.places.values())
     if not any(isinstance(x, Value) for x in arrays):
-        return graph.constant(np.stack(np.broadcast_arrays(*arrays), -1).astype(INT)), shape
+        return graph.constant(np.stack(np.broadcast_arrays(*arrays), -1).astype(INT))
     columns = []
     for x in arrays:
         name = cast(graph, x, INT)
-        if np.shape(x) != shape:
-            name = graph.add("Expand", name, list(shape))
-        columns.append(graph.add("Unsqueeze", name, [len(shape)]))
-    return graph.add("Concat", *columns, axis=-1), shape
+        name = name if np.shape(x) == at.wide else graph.add("Expand", name, list(at.wide))
+        columns.append(graph.add("Unsqueeze", name, [len(at.wide)]))
+    return graph.add("Concat", *columns, axis=-1)
 
 
-def _moved(graph: Graph, x: str, order: list[int]) -> str:
+def _moved(graph: Graph, x: str, before: list[Any], behind: list[Any]) -> str:
+    """The array with its axes in another order."""
+    order = [before.index(axis) for axis in behind]
     return x if order == sorted(order) else graph.add("Transpose", x, perm=order)
 
 
 def _read(call: Call) -> str:
-    x = call.graph.of(call.inputs[0])
-    return read(call.graph, x.name, x.shape, call.params["index"])
-
-
-def read(graph: Graph, x: str, shape: Shape, index: Any) -> str:
-    """The entries at an index."""
-    at = _parts(index, shape)
-    x = _sliced(graph, x, shape, at.slices)
-    axes = [axis for axis in range(len(shape)) if axis not in at.points]
+    graph, x = call.graph, call.graph.of(call.inputs[0])
+    at = _at(call.params["index"], x.shape)
+    name = _sliced(graph, x.name, x.shape, at.slices)
     if at.points:
-        x = graph.add("Squeeze", x, at.points)
-    kept: list[Any] = axes
-    if at.arrays:
-        kept = [axis for axis in axes if axis not in at.arrays]
-        if len(at.arrays) == 1:
-            ((axis, places),) = at.arrays.items()
-            count = np.ndim(places)
-            x = graph.add("Gather", x, cast(graph, places, INT), axis=axis)
-            before = [a for a in kept if a < axis]
-            dims = [*before, *[("places", i) for i in range(count)], *[a for a in kept if a > axis]]
-        else:
-            x = _moved(graph, x, [*at.arrays, *kept])
-            places, wide = _places(graph, list(at.arrays.values()))
-            count = len(wide)
-            x = graph.add("GatherND", x, places)
-            dims = [*[("places", i) for i in range(count)], *kept]
-        kept = dims
-    else:
-        count = 0
-    wanted: list[Any] = []
-    for part in at.order:
-        wanted += [("places", i) for i in range(count)] if part == "places" else [] if part == "new" else [part]
-    x = _moved(graph, x, [kept.index(part) for part in wanted])
-    new = _new_axes(at, count)
-    return graph.add("Unsqueeze", x, new) if new else graph.add("Identity", x)
-
-
-def _new_axes(at: _Index, count: int) -> list[int]:
-    new, position = [], 0
-    for part in at.order:
-        if part == "new":
-            new.append(position)
-        position += count if part == "places" else 1
-    return new
+        name = graph.add("Squeeze", name, at.points)
+    laid = at.laid
+    if len(at.places) == 1:
+        ((axis, places),) = at.places.items()
+        name = graph.add("Gather", name, cast(graph, places, INT), axis=axis)
+        kept = [i for i in laid if not isinstance(i, tuple)]
+        laid = [i for i in kept if i < axis] + laid[: len(at.wide)] + [i for i in kept if i > axis]
+    elif at.places:
+        name = _moved(graph, name, [*range(len(x.shape))], [*at.places, *laid[len(at.wide) :]])
+        name = graph.add("GatherND", name, _table(graph, at))
+    name = _moved(graph, name, laid, [axis for axis in at.order if axis is not None])
+    return graph.add("Unsqueeze", name, at.new) if at.new else graph.add("Identity", name)
 
 
 def _zeros(graph: Graph, shape: Any, dtype: Any) -> str:
-    return graph.add("Expand", graph.constant(0, dtype=dtype), np.array(shape, INT))  # type: ignore[no-any-return]
+    return graph.add("Expand", graph.constant(0, dtype=dtype), list(shape))
 
 
-def placed(graph: Graph, part: str, dtype: Any, shape: Shape, index: Any) -> str:
+def _laid(graph: Graph, part: str, at: _At) -> str:
+    """What an index reads, with the axes in the order in which ONNX scatters."""
+    part = graph.add("Squeeze", part, at.new) if at.new else part
+    return _moved(graph, part, [axis for axis in at.order if axis is not None], at.laid)
+
+
+def _placed(graph: Graph, part: str, dtype: Any, shape: Shape, at: _At) -> str:
     """Zeros with an array added at an index; the array has the shape that the index reads."""
-    at = _parts(index, shape)
-    places, wide = _places(graph, list(at.arrays.values())) if at.arrays else ("", ())
-    new = _new_axes(at, len(wide))
-    if new:
-        part = graph.add("Squeeze", part, new)
+    part = _laid(graph, part, at)
     if at.points:
         part = graph.add("Unsqueeze", part, at.points)
-        return _spread(graph, part, dtype, shape, at.slices)
-    if not at.arrays:
-        return _spread(graph, part, dtype, shape, at.slices)
-    order: list[Any] = []
-    for axis in at.order:
-        order += [("places", i) for i in range(len(wide))] if axis == "places" else [] if axis == "new" else [axis]
-    kept = [axis for axis in range(len(shape)) if axis not in at.arrays]
-    part = _moved(graph, part, [order.index(axis) for axis in [*[("places", i) for i in range(len(wide))], *kept]])
-    inner = [len(range(*at.slices[axis].indices(shape[axis]))) for axis in kept]
-    whole = _zeros(graph, [*[shape[axis] for axis in at.arrays], *inner], dtype)
-    whole = graph.add("ScatterND", whole, places, part, reduction="add")
-    laid = [*at.arrays, *kept]
-    whole = _moved(graph, whole, [laid.index(axis) for axis in range(len(shape))])
-    return _spread(graph, whole, dtype, shape, at.slices)
+    if at.places:
+        counts, kept = at.counts(shape), at.laid[len(at.wide) :]
+        whole = _zeros(graph, [counts[axis] for axis in (*at.places, *kept)], dtype)
+        part = graph.add("ScatterND", whole, _table(graph, at), part, reduction="add")
+        part = _moved(graph, part, [*at.places, *kept], [*range(len(shape))])
+    return _spread(graph, part, dtype, shape, at)
 
 
-def _spread(graph: Graph, x: str, dtype: Any, shape: Shape, slices: dict[int, slice]) -> str:
+def _spread(graph: Graph, x: str, dtype: Any, shape: Shape, at: _At) -> str:
     """Zeros with an array in place of what slices of each axis read."""
-    cut = {axis: part for axis, part in slices.items() if not _is_whole(part)}
-    if not cut:
-        return x
-    counts = [len(range(*slices[axis].indices(n))) for axis, n in enumerate(shape)]
+    counts = at.counts(shape)
     if 0 in counts:
         return _zeros(graph, shape, dtype)
-    before, after = [0] * len(shape), [0] * len(shape)
-    for axis, part in cut.items():
+    before, behind = [0] * len(shape), [0] * len(shape)
+    for axis, part in enumerate(at.slices):
+        if _is_whole(part):
+            continue
         start, _, step = part.indices(shape[axis])
         count = counts[axis]
         if step < 0:
@@ -214,78 +201,55 @@ def _spread(graph: Graph, x: str, dtype: Any, shape: Shape, slices: dict[int, sl
             x = graph.add("Reshape", x, [*counts[:axis], count * step, *counts[axis + 1 :]])
             count = counts[axis] = (count - 1) * step + 1
             x = graph.add("Slice", x, [0], [count], [axis])
-        before[axis], after[axis] = start, shape[axis] - start - count
-    return graph.add("Pad", x, before + after, graph.constant(0, dtype=dtype))  # type: ignore[no-any-return]
+        before[axis], behind[axis] = start, shape[axis] - start - count
+    if all(map(_is_whole, at.slices)):
+        return x
+    return graph.add("Pad", x, before + behind, graph.constant(0, dtype=dtype))
+
+
+def _stretched(call: Call, i: int, shape: Shape) -> str:
+    """An input stretched to the entries at an index; it may have further axes of length 1 in front."""
+    name, own = call.input(i), np.shape(call.inputs[i])
+    if len(own) > len(shape):
+        extra = len(own) - len(shape)
+        name, own = call.graph.add("Squeeze", name, list(range(extra))), own[extra:]
+    return name if own == shape else call.graph.add("Expand", name, list(shape))
 
 
 def _scattered(call: Call) -> str:
-    total = ""
+    total, shape = "", tuple(call.params["shape"])
     for i, index in enumerate(call.params["indices"]):
-        part = _stretched(call, i, index)
-        part = placed(call.graph, part, call.dtype, tuple(call.params["shape"]), index)
+        at = _at(index, shape)
+        part = _placed(call.graph, _stretched(call, i, at.shape(shape)), call.dtype, shape, at)
         total = call.add("Add", total, part) if total else part
     return total
 
 
-def _stretched(call: Call, i: int, index: Any) -> str:
-    """An input stretched to the entries at an index."""
-    shape = _shape_at(call.shape, index)
-    name, own = call.input(i), np.shape(call.inputs[i])
-    if len(own) > len(shape):
-        name = call.graph.add("Squeeze", name, list(range(len(own) - len(shape))))
-        own = own[len(own) - len(shape) :]
-    return name if own == shape else call.graph.add("Expand", name, np.array(shape, INT))
-
-
-def _shape_at(shape: Shape, index: Any) -> Shape:
-    at = _parts(index, shape)
-    wide = np.broadcast_shapes(*map(np.shape, at.arrays.values()))
-    found: list[int] = []
-    for part in at.order:
-        if part == "places":
-            found += wide
-        else:
-            found.append(1 if part == "new" else len(range(*at.slices[part].indices(shape[part]))))
-    return tuple(found)
-
-
 def _set(call: Call) -> str:
     """The values where the index reads, and the array elsewhere."""
-    graph, index, shape = call.graph, call.params["index"], call.shape
-    x, values = call.input(0), _stretched(call, 1, index)
-    at = _parts(index, shape)
-    if not prod(_shape_at(shape, index)):
-        return graph.add("Identity", x)  # type: ignore[no-any-return]
-    if not at.arrays:
-        ones = graph.add("Expand", graph.constant(True), np.array(_shape_at(shape, index), INT))
-        inside = placed(graph, ones, bool, shape, index)
-        return call.add("Where", inside, placed(graph, values, call.dtype, shape, index), x)  # type: ignore[no-any-return]
-    kept = [axis for axis in range(len(shape)) if axis not in at.arrays]
-    places, wide = _places(graph, list(at.arrays.values()))
-    new = _new_axes(at, len(wide))
-    if new:
-        values = graph.add("Squeeze", values, new)
-    spread = [("places", i) for i in range(len(wide))]
-    order: list[Any] = []
-    for axis in at.order:
-        order += spread if axis == "places" else [] if axis == "new" else [axis]
-    values = _moved(graph, values, [order.index(axis) for axis in [*spread, *kept]])
-    laid = [*at.arrays, *kept]
-    part = _sliced(graph, x, shape, at.slices)
-    part = graph.add("ScatterND", _moved(graph, part, laid), places, values)
-    part = _moved(graph, part, [laid.index(axis) for axis in range(len(shape))])
-    if all(map(_is_whole, at.slices.values())):
-        return part
-    counts = [len(range(*at.slices[axis].indices(n))) for axis, n in enumerate(shape)]
-    ones = graph.add("Expand", graph.constant(True), np.array(counts, INT))
-    inside = _spread(graph, ones, np.dtype(bool), shape, at.slices)
-    return call.add("Where", inside, _spread(graph, part, call.dtype, shape, at.slices), x)  # type: ignore[no-any-return]
+    graph, shape, x = call.graph, call.shape, call.input(0)
+    at = _at(call.params["index"], shape)
+    read = at.shape(shape)
+    if not prod(read):
+        return graph.add("Identity", x)
+    values = _stretched(call, 1, read)
+    if at.places:
+        laid = [*at.places, *at.laid[len(at.wide) :]]
+        part = _moved(graph, _sliced(graph, x, shape, at.slices), [*range(len(shape))], laid)
+        part = graph.add("ScatterND", part, _table(graph, at), _laid(graph, values, at))
+        values = _moved(graph, part, laid, [*range(len(shape))])
+        if all(map(_is_whole, at.slices)):
+            return values
+        at = _At(at.slices, {}, [], [*range(len(shape))], ())
+    inside = graph.add("Expand", graph.constant(True), list(at.shape(shape)))
+    inside = _placed(graph, inside, bool, shape, at)
+    return call.add("Where", inside, _placed(graph, values, call.dtype, shape, at), x)
 
 
 def _added(call: Call) -> str:
-    index = call.params["index"]
-    part = placed(call.graph, _stretched(call, 1, index), call.dtype, call.shape, index)
-    return call.add("Add", call.input(0), part)  # type: ignore[no-any-return]
+    at = _at(call.params["index"], call.shape)
+    part = _placed(call.graph, _stretched(call, 1, at.shape(call.shape)), call.dtype, call.shape, at)
+    return call.add("Add", call.input(0), part)
 
 
-INDEXING: dict[str, Writer] = {"getitem": _read, "scatter": _scattered, "index_set": _set, "index_add": _added}
+INDEXING: dict[Any, Writer] = {"getitem": _read, "scatter": _scattered, "index_set": _set, "index_add": _added}

@@ -1,6 +1,5 @@
 """The table of basic operations: each NumPy function that ONNX has an operator for, with the nodes that it becomes."""
 
-from collections.abc import Callable
 from math import prod
 from typing import Any
 
@@ -9,11 +8,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from tinygrad_lite.engine.registry import operation
 from tinygrad_lite.interchange.onnx_out.node_indexing import INDEXING
-from tinygrad_lite.interchange.onnx_out.onnx_values import NUMBERS, Call, Value, Writer
-from tinygrad_lite.ops.networks import convolution as conv
-from tinygrad_lite.ops.networks import pooling
-from tinygrad_lite.ops.requirements import refuse_where
-from tinygrad_lite.ops.shapes import shaping
+from tinygrad_lite.interchange.onnx_out.onnx_values import NUMBERS, Call, Writer
 
 BOOL = np.dtype(bool)
 INT = np.dtype(np.int64)
@@ -23,7 +18,7 @@ def _of_floats(operator: str, dtypes: str = "efd") -> Writer:
     """An operator for floating-point numbers of these kinds."""
 
     def write(call: Call) -> str | None:
-        return call.add(operator, call.input(0)) if call.dtype.char in dtypes else None  # type: ignore[no-any-return]
+        return call.add(operator, call.input(0)) if call.dtype.char in dtypes else None
 
     return write
 
@@ -35,7 +30,9 @@ def _rounding(operator: str) -> Writer:
 
 def _arithmetic(operator: str, of_truths: str = "") -> Writer:
     """An operator for numbers, and another one for booleans."""
-    return lambda call: call.add(of_truths if call.dtype == BOOL else operator, *map(call.input, range(len(call.inputs))))
+    return lambda call: call.add(
+        of_truths if call.dtype == BOOL else operator, *map(call.input, range(len(call.inputs)))
+    )
 
 
 def _comparison(operator: str) -> Writer:
@@ -43,7 +40,7 @@ def _comparison(operator: str) -> Writer:
         dtype = call.common
         if dtype.itemsize < 4 and (dtype != BOOL or operator != "Equal"):
             dtype = np.dtype(np.int32) if dtype.kind in "bui" else dtype
-        return call.add(operator, call.input(0, dtype), call.input(1, dtype))  # type: ignore[no-any-return]
+        return call.add(operator, call.input(0, dtype), call.input(1, dtype))
 
     return write
 
@@ -61,7 +58,7 @@ def _remainder(call: Call) -> str | None:
 
 
 def _fmod(call: Call) -> str:
-    return call.add("Mod", call.input(0), call.input(1), fmod=1)  # type: ignore[no-any-return]
+    return call.add("Mod", call.input(0), call.input(1), fmod=1)
 
 
 def _is_number(operator: str) -> Writer:
@@ -73,15 +70,15 @@ def _is_number(operator: str) -> Writer:
 
 
 def _cast(call: Call) -> str:
-    return call.add("Cast", call.as_is(0), to=NUMBERS[call.dtype.name])  # type: ignore[no-any-return]
+    return call.add("Cast", call.as_is(0), to=NUMBERS[call.dtype.name])
 
 
 def _bfloat16(call: Call) -> str:
-    return call.add("Cast", call.graph.add("Cast", call.input(0, np.float32), to=16), to=1)  # type: ignore[no-any-return]
+    return call.add("Cast", call.graph.add("Cast", call.input(0, np.float32), to=16), to=1)
 
 
 def _where(call: Call) -> str:
-    return call.add("Where", call.input(0, BOOL), call.input(1), call.input(2))  # type: ignore[no-any-return]
+    return call.add("Where", call.input(0, BOOL), call.input(1), call.input(2))
 
 
 # Shapes
@@ -90,34 +87,36 @@ def _where(call: Call) -> str:
 def _reshaped(call: Call) -> str | None:
     if call.params.get("order", "C") != "C":
         return None
-    return call.add("Reshape", call.as_is(0), list(call.shape), allowzero=1)  # type: ignore[no-any-return]
+    return call.add("Reshape", call.as_is(0), list(call.shape), allowzero=1)
 
 
 def _transposed(call: Call) -> str:
     count = len(call.shape)
+    if not count:
+        return call.add("Identity", call.as_is(0))
     axes = [axis % count for axis in call.params.get("axes") or range(count)[::-1]]
-    return call.add("Transpose", call.as_is(0), perm=axes)  # type: ignore[no-any-return]
+    return call.add("Transpose", call.as_is(0), perm=axes)
 
 
 def _swapped(call: Call) -> str:
     axes = list(range(len(call.shape)))
     i, k = call.params["axis1"], call.params["axis2"]
     axes[i], axes[k] = axes[k], axes[i]
-    return call.add("Transpose", call.as_is(0), perm=axes)  # type: ignore[no-any-return]
+    return call.add("Transpose", call.as_is(0), perm=axes)
 
 
 def _stretched(call: Call) -> str:
-    return call.add("Expand", call.as_is(0), list(call.shape))  # type: ignore[no-any-return]
+    return call.add("Expand", call.as_is(0), list(call.shape))
 
 
 def _with_axes(call: Call) -> str:
-    return call.add("Unsqueeze", call.as_is(0), list(_axes(call.params["axis"], len(call.shape))))  # type: ignore[no-any-return]
+    return call.add("Unsqueeze", call.as_is(0), list(_axes(call.params["axis"], len(call.shape))))
 
 
 def _without_axes(call: Call) -> str:
     shape, axis = np.shape(call.inputs[0]), call.params.get("axis")
     axes = [i for i, n in enumerate(shape) if n == 1] if axis is None else _axes(axis, len(shape))
-    return call.add("Squeeze", call.as_is(0), list(axes))  # type: ignore[no-any-return]
+    return call.add("Squeeze", call.as_is(0), list(axes))
 
 
 def _axes(axis: Any, count: int) -> tuple[int, ...]:
@@ -128,13 +127,13 @@ def _concatenated(call: Call) -> str | None:
     axis = call.params.get("axis", 0)
     if axis is None:
         return None
-    return call.add("Concat", *map(call.input, range(len(call.inputs))), axis=axis)  # type: ignore[no-any-return]
+    return call.add("Concat", *map(call.input, range(len(call.inputs))), axis=axis)
 
 
 def _stacked(call: Call) -> str:
     axis = call.params.get("axis", 0) % len(call.shape)
     parts = [call.graph.add("Unsqueeze", call.input(i), [axis]) for i in range(len(call.inputs))]
-    return call.add("Concat", *parts, axis=axis)  # type: ignore[no-any-return]
+    return call.add("Concat", *parts, axis=axis)
 
 
 def _windows(call: Call) -> str:
@@ -150,7 +149,7 @@ def _windows(call: Call) -> str:
         name = call.graph.add("Gather", name, places, axis=position)
         order.insert(position + 1, count + k)
     wanted = [order.index(i) for i in range(len(order))]
-    return call.add("Transpose", name, perm=wanted)  # type: ignore[no-any-return]
+    return call.add("Transpose", name, perm=wanted)
 
 
 # Reductions
@@ -172,7 +171,7 @@ def _reduction(operator: str) -> Writer:
 def reduced(call: Call, operator: str, x: str, axis: Any, count: int, keepdims: bool) -> str:
     axes = list(range(count)) if axis is None else list(_axes(axis, count)) if count else []
     settings = {"keepdims": int(bool(keepdims)), "noop_with_empty_axes": 1}
-    return call.add(operator, x, np.array(axes, np.int64), **settings)  # type: ignore[no-any-return]
+    return call.add(operator, x, np.array(axes, np.int64), **settings)
 
 
 def _truths(operator: str) -> Writer:
@@ -184,7 +183,7 @@ def _truths(operator: str) -> Writer:
         graph, count = call.graph, np.ndim(call.inputs[0])
         numbers = graph.add("Cast", call.input(0, BOOL), to=NUMBERS["int32"])
         least = reduced(call, operator, numbers, call.params.get("axis"), count, call.params.get("keepdims", False))
-        return call.add("Cast", least, to=NUMBERS["bool"])  # type: ignore[no-any-return]
+        return call.add("Cast", least, to=NUMBERS["bool"])
 
     return write
 
@@ -197,8 +196,8 @@ def _place_of(operator: str) -> Writer:
         if axis is None:
             x = call.graph.add("Reshape", x, [-1])
             place = call.add(operator, x, axis=0, keepdims=0)
-            return call.add("Reshape", place, [1] * count if keeps else np.array([], np.int64))  # type: ignore[no-any-return]
-        return call.add(operator, x, axis=axis % count, keepdims=int(keeps))  # type: ignore[no-any-return]
+            return call.add("Reshape", place, [1] * count if keeps else np.array([], np.int64))
+        return call.add(operator, x, axis=axis % count, keepdims=int(keeps))
 
     return write
 
@@ -210,21 +209,21 @@ def _sorted_places(call: Call) -> str | None:
         return None
     n = x.shape[axis]
     numbers = call.as_is(0) if x.dtype != BOOL else call.input(0, np.int32)
-    return call.add("TopK", numbers, [n], results=2, axis=axis % np.ndim(x), largest=0, sorted=1)[1]  # type: ignore[no-any-return]
+    return call.graph.add_all("TopK", [numbers, [n]], 2, axis=axis % np.ndim(x), largest=0, sorted=1)[1]
 
 
 def _running_sum(call: Call) -> str | None:
     axis = call.params.get("axis")
     if axis is None or not np.ndim(call.inputs[0]):
         return None
-    return call.add("CumSum", call.input(0), np.array(axis % len(call.shape)))  # type: ignore[no-any-return]
+    return call.add("CumSum", call.input(0), np.array(axis % len(call.shape)))
 
 
 # Products
 
 
 def _matmul(call: Call) -> str:
-    return call.add("MatMul", call.input(0), call.input(1))  # type: ignore[no-any-return]
+    return call.add("MatMul", call.input(0), call.input(1))
 
 
 def _det(call: Call) -> str | None:
@@ -238,7 +237,7 @@ def _einsum(call: Call) -> str | None:
     for term, x in zip(inputs.split(","), call.inputs):
         if not arrow or len(term) != np.ndim(x) or any(sizes.setdefault(c, n) != n for c, n in zip(term, np.shape(x))):
             return None
-    return call.add("Einsum", *map(call.input, range(len(call.inputs))), equation=call.params["subscripts"])  # type: ignore[no-any-return]
+    return call.add("Einsum", *map(call.input, range(len(call.inputs))), equation=call.params["subscripts"])
 
 
 # Networks
@@ -249,7 +248,7 @@ def _softmax(operator: str) -> Writer:
         axis = call.params.get("axis", -1)
         if not isinstance(axis, int) or not call.shape:
             return None
-        return call.add(operator, call.input(0), axis=axis)  # type: ignore[no-any-return]
+        return call.add(operator, call.input(0), axis=axis)
 
     return write
 
@@ -264,7 +263,7 @@ def _convolution(call: Call) -> str | None:
     stride, padding, dilation, groups = (call.params[k] for k in ("stride", "padding", "dilation", "groups"))
     kernel = np.shape(call.inputs[1])[2:]
     settings = {"strides": list(stride), "pads": _pads(padding), "dilations": list(dilation), "group": groups}
-    return call.add("Conv", call.input(0), call.input(1), kernel_shape=list(kernel), **settings)  # type: ignore[no-any-return]
+    return call.add("Conv", call.input(0), call.input(1), kernel_shape=list(kernel), **settings)
 
 
 def _transposed_convolution(call: Call) -> str | None:
@@ -280,7 +279,7 @@ def _transposed_convolution(call: Call) -> str | None:
         return None
     settings = {"strides": list(stride), "pads": _pads(padding), "dilations": list(dilation), "group": groups}
     settings |= {"kernel_shape": list(kernel), "output_padding": beyond}
-    return call.add("ConvTranspose", call.input(0), call.input(1), **settings)  # type: ignore[no-any-return]
+    return call.add("ConvTranspose", call.input(0), call.input(1), **settings)
 
 
 def _max_pool(call: Call) -> str | None:
@@ -289,17 +288,17 @@ def _max_pool(call: Call) -> str | None:
     if not prod(call.shape):
         return None
     whole = call.graph.add("Reshape", call.input(0), [prod(shape[:-axes]), 1, *shape[-axes:]])
-    settings = {"kernel_shape": list(kernel), "strides": list(stride), "dilations": list(dilation)}
-    return call.add("Reshape", call.graph.add("MaxPool", whole, **settings), list(call.shape))  # type: ignore[no-any-return]
+    best = call.graph.add("MaxPool", whole, kernel_shape=list(kernel), strides=list(stride), dilations=list(dilation))
+    return call.add("Reshape", best, list(call.shape))
 
 
 def _required(call: Call) -> str:
     """NaN in place of an error, which ONNX cannot raise; whole numbers pass."""
     if call.dtype.kind != "f":
-        return call.add("Identity", call.input(1))  # type: ignore[no-any-return]
+        return call.add("Identity", call.input(1))
     graph, condition = call.graph, call.inputs[0]
     refused = graph.call(operation("any"), (graph.of(condition),), {})
-    return call.add("Where", refused.name, graph.constant(np.nan, dtype=call.dtype), call.input(1))  # type: ignore[no-any-return]
+    return call.add("Where", refused.name, graph.constant(np.nan, dtype=call.dtype), call.input(1))
 
 
 def _by_forward(table: dict[Any, Any]) -> dict[Any, Any]:

@@ -1,14 +1,11 @@
-"""A graph as a file of ONNX, which is checked, and takes the place of a former file at once or not at all."""
+"""A graph as ONNX's own object, which ONNX has checked."""
 
-import os
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.errors import MissingExtraError, UsageError
+from tinygrad_lite.errors import MissingExtraError
 from tinygrad_lite.interchange.onnx_out.onnx_program import Written
 from tinygrad_lite.interchange.onnx_out.onnx_values import NUMBERS, OPSET
 
@@ -31,13 +28,8 @@ def model(made: Written, dims: Mapping[str, list[Any]]) -> Any:
         return helper.make_tensor_value_info(name, NUMBERS[x.dtype.name], dims[name])
 
     graph = made.graph
-    nodes = [
-        helper.make_node(node.operator, node.inputs, node.results, **_attributes(node.attributes))
-        for node in graph.nodes
-    ]
-    arrays = {
-        name: array.astype(graph.stored.get(name, array.dtype)) for name, array in graph.constants.items()
-    }
+    nodes = [helper.make_node(node.operator, node.inputs, node.results, **node.attributes) for node in graph.nodes]
+    arrays = {name: array.astype(graph.stored.get(name, array.dtype)) for name, array in graph.constants.items()}
     proto = helper.make_model(
         helper.make_graph(
             nodes,
@@ -52,22 +44,3 @@ def model(made: Written, dims: Mapping[str, list[Any]]) -> Any:
     )
     checker.check_model(proto, full_check=True)
     return proto
-
-
-def _attributes(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: x for name, x in attributes.items() if x != []}
-
-
-def write(data: bytes, path: str | os.PathLike[str]) -> None:
-    """Write a file whole, or leave what is there as it is."""
-    target = Path(path)
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

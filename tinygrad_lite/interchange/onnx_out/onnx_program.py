@@ -98,7 +98,9 @@ def written(f: Callable[..., Any], args: Sequence[Any], names: Names = NO_NAMES)
 
 def _chosen(names: Sequence[str] | None, own: list[Any], kind: str) -> Sequence[str]:
     if names is not None and len(names) != len(own):
-        raise InputError(f"{kind}_names: the function has {len(own)} {kind}s ({', '.join(own)}), got {len(names)} names")
+        raise InputError(
+            f"{kind}_names: the function has {len(own)} {kind}s ({', '.join(own)}), got {len(names)} names"
+        )
     return own if names is None else names
 
 
@@ -159,7 +161,8 @@ def _performed(graph: Graph, call: Any, values: dict[Variable, Value]) -> Value:
         )
     inputs = [values[x] if isinstance(x, Variable) else x for x in call.inputs]
     params = {name: _replaced(x, values) for name, x in call.params.items()}
-    return graph.call(call.op, inputs, params, call.result)
+    made: Value = graph.call(call.op, inputs, params, call.result)
+    return made
 
 
 def _replaced(x: Any, values: dict[Variable, Value]) -> Any:

@@ -17,11 +17,18 @@ from tinygrad_lite.readers.recording import Source
 
 OPSET = 20
 NUMBERS = {
-    name: i
-    for i, name in enumerate(
-        "- float32 uint8 int8 uint16 int16 int32 int64 - bool float16 float64 uint32 uint64".split()
-    )
-    if name != "-"
+    "float32": 1,
+    "uint8": 2,
+    "int8": 3,
+    "uint16": 4,
+    "int16": 5,
+    "int32": 6,
+    "int64": 7,
+    "bool": 9,
+    "float16": 10,
+    "float64": 11,
+    "uint32": 12,
+    "uint64": 13,
 }
 """ONNX's numbers for NumPy's dtypes."""
 
@@ -62,7 +69,7 @@ class Graph:
     _opened: list[Op] = field(default_factory=list)
 
     def name(self, wanted: str) -> str:
-        """This name, with a number if it is taken."""
+        """The wanted name, with a number if it is taken."""
         name, count = wanted, 1
         while name in self._names:
             count += 1
@@ -80,12 +87,16 @@ class Graph:
             self.stored[name] = np.dtype(dtype)
         return name
 
-    def add(self, operator: str, *inputs: Any, name: str = "", results: int = 1, **attributes: Any) -> Any:
-        """Write a node; arrays and lists among the inputs become constants. Returns the names of the results."""
+    def add_all(self, operator: str, inputs: Sequence[Any], count: int, name: str = "", **attributes: Any) -> list[str]:
+        """Write a node with several results, and return their names; arrays and lists of inputs become constants."""
         names = tuple(x if isinstance(x, str) else self.constant(_whole_numbers(x)) for x in inputs)
-        made = tuple(self.name(name or operator.lower()) for _ in range(results))
+        made = tuple(self.name(name or operator.lower()) for _ in range(count))
         self.nodes.append(Node(operator, names, made, attributes, self.source))
-        return made[0] if results == 1 else made
+        return list(made)
+
+    def add(self, operator: str, *inputs: Any, name: str = "", **attributes: Any) -> str:
+        """Write a node, and return the name of its result."""
+        return self.add_all(operator, inputs, 1, name, **attributes)[0]
 
     def value(self, name: str, variable: Variable) -> "Value":
         _check(variable.dtype)
@@ -113,7 +124,7 @@ class Graph:
         self._opened.append(op)
         try:
             return self._in_form(forward(*inputs, **params), result)
-        except Unknown:
+        except UnknownError:
             self.refuse(op, "it chooses what to compute by the values of its arrays")
         except NoDerivativeError as error:
             self.refuse(op, str(error))
@@ -141,7 +152,7 @@ def _check(dtype: Any) -> None:
         raise UsageError(f"ONNX's operators take no numbers of dtype {np.dtype(dtype).name}: use float64 or float32")
 
 
-class Unknown(UsageError):
+class UnknownError(UsageError):
     """Somebody asks for numbers that are known only when the graph runs."""
 
 
@@ -159,7 +170,7 @@ class Value(OfVariable):
         return self.graph.call(op, inputs, params)
 
     def _unknown(self, *_: Any, **__: Any) -> NoReturn:
-        raise Unknown("only a run of the exported graph knows these numbers")
+        raise UnknownError("only a run of the exported graph knows these numbers")
 
     __array__ = __bool__ = __int__ = __float__ = __index__ = __complex__ = _unknown
 
@@ -194,7 +205,7 @@ class Call(NamedTuple):
         """The name of an input in its own dtype."""
         return self.graph.of(self.inputs[i]).name
 
-    def add(self, operator: str, *inputs: Any, **attributes: Any) -> Any:
+    def add(self, operator: str, *inputs: Any, **attributes: Any) -> str:
         """Write a node, called after the result."""
         return self.graph.add(operator, *inputs, name=self.result.name or self.op.name, **attributes)
 

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 _VALUES = "its values come from an iteration that ONNX's operators do not have"
+_CHOSEN = "it treats equal singular values or eigenvalues in another way, and ONNX has none of these"
 _ORDER = "NumPy does not say in which order it leaves the entries before and behind"
 _SHAPE = "the shape of its result depends on values"
 _PYTHON = "its answer is an object of Python's, not an array"
@@ -39,6 +40,13 @@ REASONS: dict[Any, str] = {
     "pinv": _VALUES,
     "lstsq": _VALUES,
     "matrix_rank": _VALUES,
+    "cuts_off": _VALUES,
+    "matrix_norm": f"for ord=2, -2 and 'nuc', {_VALUES}",
+    "norm": f"for ord=2, -2 and 'nuc' of a matrix, {_VALUES}",
+    "cond": f"for p=2, -2 and 'nuc', {_VALUES}",
+    "aligned": _CHOSEN,
+    "composed": f"its derivatives: {_CHOSEN}",
+    "quotient": _CHOSEN,
     np.argpartition: _ORDER,
     "partition_places": _ORDER,
 }

@@ -1,0 +1,183 @@
+"""The share of the operations that files of ONNX can hold, with first derivatives, as a page of Markdown.
+
+    python -m benchmarks.onnx_coverage [--write docs/onnx_operations.md]
+
+Each example of each operation is exported, run in onnxruntime and held against NumPy, in float64 and in float32.
+"""
+
+import argparse
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+import tinygrad_lite as tg
+from tinygrad_lite.engine.op import Example, Op
+from tinygrad_lite.engine.registry import operation, operations
+from tinygrad_lite.errors import UsageError
+from tinygrad_lite.interchange.onnx_out.onnx_file import model
+from tinygrad_lite.interchange.onnx_out.onnx_program import written
+from tinygrad_lite.interchange.onnx_out.reasons import REASONS
+
+DIGITS = {"float64": 1e-10, "float32": 1e-6}
+
+INTRODUCTION = """\
+# What a file of ONNX can hold
+
+This command writes the page:
+
+```sh
+python -m benchmarks.onnx_coverage --write docs/onnx_operations.md
+```
+
+It exports every operation with its first derivatives by [`tg.export_onnx`](onnx.md), for every example in its
+declaration, runs the files in onnxruntime, and compares the results with NumPy's: to 1e-10 of the largest entry in
+float64, and to 1e-6 in float32.
+"""
+
+
+def examples_of(op: Op) -> list[Example]:
+    return list(op.examples or [([(2, 3)] * (op.arity or 2), {})])
+
+
+def arguments(op: Op, example: Example, dtype: Any) -> tuple[list[Any], dict[str, Any]]:
+    """Arrays for an operation, inside its domain and away from its kinks, unless it has one everywhere."""
+    shapes, params = example
+    params = {name: np.dtype(dtype) if name == "dtype" else x for name, x in params.items()}
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        arrays = [
+            (x.astype(dtype) if x.dtype.kind == "f" else x)
+            if isinstance(x, np.ndarray)
+            else rng.uniform(*_interval(op, i), x).astype(dtype)
+            for i, x in enumerate(shapes)
+        ]
+        try:
+            with np.errstate(all="ignore"):
+                gap = 1.0 if op.kink is None else np.asarray(op.kink(*arrays, **params), float)
+        except np.linalg.LinAlgError:
+            continue
+        if np.min(np.abs(gap), initial=np.inf) > 0.05:
+            break
+    return arrays, params
+
+
+def _interval(op: Op, i: int) -> tuple[float, float]:
+    start = max(op.domain[i][0], -1.0) if op.domain else 0.0
+    return start + 0.1, start + 0.9
+
+
+def functions(op: Op, arrays: list[Any], params: dict[str, Any]) -> Iterator[Callable[..., Any]]:
+    """The operation, and its gradients, if it has any."""
+
+    def value(*x: Any) -> Any:
+        return op(*x, **params)
+
+    yield value
+    places = [
+        i for i, x in enumerate(arrays) if x.dtype.kind == "f" and op.vjps and (not op.arity or op.vjps[i] is not None)
+    ]
+    if places:
+
+        def gradients(*x: Any) -> Any:
+            def f(*variables: Any) -> Any:
+                return value(*[dict(zip(places, variables)).get(i, fixed) for i, fixed in enumerate(x)])
+
+            y, pull = tg.vjp(f, *[x[i] for i in places])
+            return pull((1.5 + np.cos(np.arange(y.size))).reshape(y.shape).astype(y.dtype))
+
+        yield gradients
+
+
+def run(f: Callable[..., Any], arrays: list[Any]) -> list[Any]:
+    """The results of a function's file in onnxruntime."""
+    made = written(f, arrays)
+    dims = {name: list(x.shape) for name, x in {**made.inputs, **made.results}.items()}
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 4
+    session = onnxruntime.InferenceSession(model(made, dims).SerializeToString(), options)
+    results: list[Any] = session.run(None, dict(zip(made.inputs, arrays)))
+    return results
+
+
+def check(op: Op, example: Example, dtype: Any) -> None:
+    """Raise an error unless the file computes what the operation and its gradients do."""
+    arrays, params = arguments(op, example, dtype)
+    for f in functions(op, arrays, params):
+        expected = _listed(f(*arrays))
+        for i, (a, b) in enumerate(zip(run(f, arrays), expected, strict=True)):
+            b = np.asarray(b)
+            assert (a.dtype, a.shape) == (b.dtype, b.shape), f"{a.dtype}{a.shape} in place of {b.dtype}{b.shape}"
+            if b.dtype.kind != "f":
+                np.testing.assert_array_equal(a, b)
+                continue
+            tolerance = DIGITS[np.dtype(dtype).name]
+            error = distance(a, b)
+            if error > tolerance and np.dtype(dtype) == np.float32:
+                wide = [x.astype(float) if x.dtype.kind == "f" else x for x in arrays]
+                true = np.asarray(_listed(f(*wide))[i])
+                # where NumPy's own float32 has lost digits, the file may lose as many
+                error, tolerance = distance(a, true), tolerance + 4 * distance(b, true)
+            assert error <= tolerance, f"an error of {error:.1e}"
+
+
+def _listed(results: Any) -> list[Any]:
+    return list(results) if isinstance(results, (tuple, list)) else [results]
+
+
+def distance(a: Any, b: Any) -> float:
+    """The largest difference, in units of the largest entry; infinite if NaN or infinity are elsewhere."""
+    finite = np.isfinite(b)
+    if not np.array_equal(np.isfinite(a), finite) or not np.array_equal(a[~finite], b[~finite], equal_nan=True):
+        return np.inf
+    scale = np.max(np.abs(b), initial=0, where=finite)
+    return float(np.max(np.abs(np.subtract(a, b, where=finite, out=np.zeros(b.shape))), initial=0) / (scale or 1))
+
+
+def reason(op: Op) -> str:
+    """Why no file can hold an operation, at least for some example; empty if one can."""
+    try:
+        for example in examples_of(op):
+            for dtype in DIGITS:
+                check(op, example, dtype)
+    except UsageError as error:
+        return str(error)
+    return ""
+
+
+def page() -> str:
+    ours = [op for op in operations() if op.module.startswith("tinygrad_lite.")]
+    reasons = {op.name: text for op in ours if (text := reason(op))}
+    count = len(ours) - len(reasons)
+    groups: dict[str, list[str]] = {}
+    for name, text in sorted(reasons.items()):
+        groups.setdefault(_in_short(operation(name), text), []).append(f"`{name}`")
+    lines = [f"{', '.join(names)} | {text}" for text, names in groups.items()]
+    return "\n".join(
+        [
+            INTRODUCTION,
+            f"**{count} of {len(ours)} operations, {100 * count / len(ours):.1f} %, are equal.** The others, each with "
+            "the reason:\n",
+            "| operation | reason |\n|---|---|",
+            *(f"| {line} |" for line in lines),
+            "",
+        ]
+    )
+
+
+def _in_short(op: Op, text: str) -> str:
+    """The reason, without the line that called the operation."""
+    known = REASONS.get(op.name) or REASONS.get(op.forward)
+    return known or next(r for r in REASONS.values() if text.endswith(r))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--write", type=Path, help="the page to write")
+    text = page()
+    if path := parser.parse_args().write:
+        path.write_text(text)
+    print(text)
