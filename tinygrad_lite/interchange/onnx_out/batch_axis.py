@@ -5,6 +5,7 @@ or an array that goes on in the same way for each row: the same again, or one st
 """
 
 from collections.abc import Callable, Sequence
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from tinygrad_lite.engine.tensor import Tensor, tensor
 from tinygrad_lite.errors import InputError, UsageError
 from tinygrad_lite.interchange.onnx_out.onnx_program import Names, Written, written
 from tinygrad_lite.interchange.onnx_out.onnx_values import NUMBERS, Graph, Node
+from tinygrad_lite.readers.recording import Source
 
 Axis = int | None
 _SIZES = (5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71)
@@ -69,26 +71,17 @@ def _resized(x: Any, axis: Axis, size: int) -> Any:
 
 
 def _compare(a: Written, b: Written) -> None:
-    nodes = next((pair for pair in zip(a.graph.nodes, b.graph.nodes) if not _alike(*pair)), None)
-    if (
-        nodes is None
-        and len(a.graph.nodes) == len(b.graph.nodes)
-        and a.graph.constants.keys() == b.graph.constants.keys()
-    ):
-        return
-    node = nodes[0] if nodes else None
-    _refuse(a.name, node, "does other operations for another size of the batch")
+    source = None
+    for node, other in zip_longest(a.graph.nodes, b.graph.nodes):
+        source = next((x.source for x in (node, other) if x and x.source), source)
+        if node is None or other is None or node[:4] != other[:4]:
+            _refuse(a.name, source, "does other operations for another size of the batch")
 
 
-def _alike(a: Node, b: Node) -> bool:
-    return a[:4] == b[:4]
-
-
-def _refuse(name: str, node: Node | None, what: str) -> Any:
-    where = f" at {node.source}" if node is not None and node.source else ""
+def _refuse(name: str, source: Source | None, what: str) -> None:
     raise UsageError(
-        f"{name}{where} {what}, so one graph cannot serve every size: leave out batch_axis, and export a file for each "
-        "size that you need"
+        f"{name}{f' at {source}' if source else ''} {what}, so one graph cannot serve every size: leave out batch_axis, "
+        "and export a file for each size that you need"
     )
 
 
@@ -144,8 +137,8 @@ class _Batch:
         else:
             made = self._number(arrays, dtype)
         if made is None:
-            node = next(node for node in self._graph.nodes if name in node.inputs)
-            _refuse(owner, node, "computes with numbers that depend on the size of the batch in a way of their own")
+            source = next(node.source for node in self._graph.nodes if name in node.inputs)
+            _refuse(owner, source, "computes with numbers that depend on the size of the batch in a way of their own")
         self.nodes.append(Node("Identity", (str(made),), (name,), {}))
 
     def _sizes_of(self, arrays: Sequence[Any], dtype: Any) -> str | None:

@@ -3,7 +3,7 @@
 They run on the values of a graph, and keep the digits that the functions themselves keep.
 """
 
-from math import ceil
+from math import ceil, fsum
 from typing import Any
 
 import numpy as np
@@ -293,20 +293,39 @@ def _lcm(a: Array, b: Array) -> Array:
 
 
 def _lgamma(x: Array) -> Array:
-    """log Γ(x) for x > 0: Stirling's series at x + 8, less the logarithm of the factors between (DLMF 5.11.1)."""
+    """log Γ(x) for x > 0: a series around 2, or Stirling's series at x + 8, less the logarithm of what is between.
+
+    Source: DLMF 5.7.3 and 5.11.1.
+    """
     z = x.astype(float)
-    between = z
-    for k in range(1, 8):
-        between = between * (z + k)
-    far = z + 8
-    series, inverse = 0.0, 1 / (far * far)
-    for j, number in reversed(list(enumerate(BERNOULLI, 1))):
-        series = series * inverse + number / (2 * j * (2 * j - 1))
-    y = (far - 0.5) * np.log(far) - far + 0.5 * float(np.log(2 * np.pi)) + series / far
+    near, below = np.less(z, 2.5), np.less(z, 1.5)
+    e = np.where(near, np.where(below, z - 1, z - 2), 0)
+    series: Any = 0.0
+    for k, rest in reversed(_ZETA_LESS_1):
+        series = series * e + (-1) ** k * rest / k
+    around = e * (_ONE_LESS_EULER + series * e) - np.where(below, np.log(z), 0)
     huge = np.greater(z, 1e17)
     size = np.where(huge, z, 1)
-    y = np.where(huge, size * (np.log(size) - 1), y - np.log(np.where(huge, 1, between)))
+    far = np.where(huge, 1, z) + 8
+    between: Any = 1.0
+    stirling: Any = 0.0
+    for k in range(1, 9):
+        between = between * (far - k)
+    for j, number in reversed(list(enumerate(BERNOULLI, 1))):
+        stirling = stirling / (far * far) + number / (2 * j * (2 * j - 1))
+    y = (far - 0.5) * np.log(far) - far + 0.5 * float(np.log(2 * np.pi)) + stirling / far - np.log(between)
+    y = np.where(huge, size * (np.log(size) - 1), np.where(near, around, y))
     return np.where(np.less(z, 0), np.nan, y).astype(x.dtype)
+
+
+def _zeta_less_1(k: int, n: int = 200) -> float:
+    """ζ(k) - 1, by Euler and Maclaurin."""
+    tail = n ** (1 - k) / (k - 1) - n**-k / 2 + k * n ** (-k - 1) / 12
+    return fsum([m**-k for m in range(2, n + 1)] + [tail, -k * (k + 1) * (k + 2) * n ** (-k - 3) / 720])
+
+
+_ZETA_LESS_1 = [(k, _zeta_less_1(k)) for k in range(2, 52)]
+_ONE_LESS_EULER = 1 - float(np.euler_gamma)
 
 
 def _normal_cdf(x: Array) -> Array:

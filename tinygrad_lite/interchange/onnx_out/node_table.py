@@ -6,9 +6,11 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from tinygrad_lite.engine.registry import operation
 from tinygrad_lite.interchange.onnx_out.node_indexing import INDEXING
 from tinygrad_lite.interchange.onnx_out.onnx_values import NUMBERS, Call, Writer
+from tinygrad_lite.ops.networks.activations import log_softmax, softmax
+from tinygrad_lite.ops.networks.convolution import convolution, transposed_convolution
+from tinygrad_lite.ops.networks.pooling import max_pool
 
 BOOL = np.dtype(bool)
 INT = np.dtype(np.int64)
@@ -293,108 +295,99 @@ def _max_pool(call: Call) -> str | None:
 
 
 def _required(call: Call) -> str:
-    """NaN in place of an error, which ONNX cannot raise; whole numbers pass."""
-    if call.dtype.kind != "f":
-        return call.add("Identity", call.input(1))
-    graph, condition = call.graph, call.inputs[0]
-    refused = graph.call(operation("any"), (graph.of(condition),), {})
-    return call.add("Where", refused.name, graph.constant(np.nan, dtype=call.dtype), call.input(1))
-
-
-def _by_forward(table: dict[Any, Any]) -> dict[Any, Any]:
-    """The table by forwards: an operation is named if NumPy lacks its function, or ours is a faster one."""
-    return {operation(key).forward if isinstance(key, str) else key: value for key, value in table.items()}
+    """ONNX raises no errors, so the graph notes what is refused, and its results will be NaN."""
+    refused: Any = np.any(call.graph.of(call.inputs[0]))
+    call.graph.refused.append(refused.name)
+    return call.add("Identity", call.input(1))
 
 
 SINGLE = "f"  # onnxruntime has no others of these operators
-WRITERS: dict[Any, Writer] = _by_forward(
-    {
-        np.add: _arithmetic("Add", "Or"),
-        np.subtract: _arithmetic("Sub"),
-        np.multiply: _arithmetic("Mul", "And"),
-        np.divide: _arithmetic("Div"),
-        np.power: _arithmetic("Pow"),
-        np.maximum: _arithmetic("Max", "Or"),
-        np.minimum: _arithmetic("Min", "And"),
-        np.negative: _arithmetic("Neg"),
-        np.absolute: _arithmetic("Abs", "Identity"),
-        np.sign: _arithmetic("Sign"),
-        np.remainder: _remainder,
-        np.fmod: _fmod,
-        np.reciprocal: _of_floats("Reciprocal"),
-        np.sqrt: _of_floats("Sqrt"),
-        np.exp: _of_floats("Exp"),
-        np.log: _of_floats("Log"),
-        np.sin: _of_floats("Sin"),
-        np.cos: _of_floats("Cos"),
-        np.tanh: _of_floats("Tanh"),
-        np.tan: _of_floats("Tan", SINGLE),
-        np.arcsin: _of_floats("Asin", SINGLE),
-        np.arccos: _of_floats("Acos", SINGLE),
-        np.arctan: _of_floats("Atan", SINGLE),
-        np.sinh: _of_floats("Sinh", SINGLE),
-        np.cosh: _of_floats("Cosh", SINGLE),
-        np.arcsinh: _of_floats("Asinh", SINGLE),
-        np.arccosh: _of_floats("Acosh", SINGLE),
-        np.arctanh: _of_floats("Atanh", SINGLE),
-        np.floor: _rounding("Floor"),
-        np.ceil: _rounding("Ceil"),
-        np.rint: _rounding("Round"),
-        np.positive: _arithmetic("Identity"),
-        np.conjugate: _arithmetic("Identity"),
-        "real": _arithmetic("Identity"),
-        "real_if_close": _arithmetic("Identity"),
-        "stop_gradient": _arithmetic("Identity"),
-        np.equal: _comparison("Equal"),
-        np.less: _comparison("Less"),
-        np.less_equal: _comparison("LessOrEqual"),
-        np.greater: _comparison("Greater"),
-        np.greater_equal: _comparison("GreaterOrEqual"),
-        np.logical_and: _logical("And"),
-        np.logical_or: _logical("Or"),
-        np.logical_xor: _logical("Xor"),
-        np.logical_not: _logical("Not"),
-        np.bitwise_and: _bitwise("And"),
-        np.bitwise_or: _bitwise("Or"),
-        np.bitwise_xor: _bitwise("Xor"),
-        np.invert: _bitwise("Not"),
-        np.isnan: _is_number("IsNaN"),
-        np.isinf: _is_number("IsInf"),
-        "cast": _cast,
-        "bfloat16": _bfloat16,
-        "where": _where,
-        "reshape": _reshaped,
-        "ravel": _reshaped,
-        np.transpose: _transposed,
-        np.swapaxes: _swapped,
-        "broadcast_to": _stretched,
-        np.expand_dims: _with_axes,
-        np.squeeze: _without_axes,
-        "concatenate": _concatenated,
-        "stack": _stacked,
-        sliding_window_view: _windows,
-        "sum": _reduction("ReduceSum"),
-        "mean": _reduction("ReduceMean"),
-        np.prod: _reduction("ReduceProd"),
-        "max": _reduction("ReduceMax"),
-        "min": _reduction("ReduceMin"),
-        np.all: _truths("ReduceMin"),
-        np.any: _truths("ReduceMax"),
-        np.argmax: _place_of("ArgMax"),
-        np.argmin: _place_of("ArgMin"),
-        np.argsort: _sorted_places,
-        np.cumsum: _running_sum,
-        np.matmul: _matmul,
-        np.linalg.det: _det,
-        "einsum": _einsum,
-        "softmax": _softmax("Softmax"),
-        "log_softmax": _softmax("LogSoftmax"),
-        "convolution": _convolution,
-        "transposed_convolution": _transposed_convolution,
-        "max_pool": _max_pool,
-        "refuse_where": _required,
-        **INDEXING,
-    }
-)
-WHOLE = [operation(name) for name in ("softmax", "log_softmax", "convolution", "transposed_convolution", "max_pool")]
+WRITERS: dict[Any, Writer] = {
+    np.add: _arithmetic("Add", "Or"),
+    np.subtract: _arithmetic("Sub"),
+    np.multiply: _arithmetic("Mul", "And"),
+    np.divide: _arithmetic("Div"),
+    np.power: _arithmetic("Pow"),
+    np.maximum: _arithmetic("Max", "Or"),
+    np.minimum: _arithmetic("Min", "And"),
+    np.negative: _arithmetic("Neg"),
+    np.absolute: _arithmetic("Abs", "Identity"),
+    np.sign: _arithmetic("Sign"),
+    np.remainder: _remainder,
+    np.fmod: _fmod,
+    np.reciprocal: _of_floats("Reciprocal"),
+    np.sqrt: _of_floats("Sqrt"),
+    np.exp: _of_floats("Exp"),
+    np.log: _of_floats("Log"),
+    np.sin: _of_floats("Sin"),
+    np.cos: _of_floats("Cos"),
+    np.tanh: _of_floats("Tanh"),
+    np.tan: _of_floats("Tan", SINGLE),
+    np.arcsin: _of_floats("Asin", SINGLE),
+    np.arccos: _of_floats("Acos", SINGLE),
+    np.arctan: _of_floats("Atan", SINGLE),
+    np.sinh: _of_floats("Sinh", SINGLE),
+    np.cosh: _of_floats("Cosh", SINGLE),
+    np.arcsinh: _of_floats("Asinh", SINGLE),
+    np.arccosh: _of_floats("Acosh", SINGLE),
+    np.arctanh: _of_floats("Atanh", SINGLE),
+    np.floor: _rounding("Floor"),
+    np.ceil: _rounding("Ceil"),
+    np.rint: _rounding("Round"),
+    np.positive: _arithmetic("Identity"),
+    np.conjugate: _arithmetic("Identity"),
+    "real": _arithmetic("Identity"),
+    "real_if_close": _arithmetic("Identity"),
+    "stop_gradient": _arithmetic("Identity"),
+    np.equal: _comparison("Equal"),
+    np.less: _comparison("Less"),
+    np.less_equal: _comparison("LessOrEqual"),
+    np.greater: _comparison("Greater"),
+    np.greater_equal: _comparison("GreaterOrEqual"),
+    np.logical_and: _logical("And"),
+    np.logical_or: _logical("Or"),
+    np.logical_xor: _logical("Xor"),
+    np.logical_not: _logical("Not"),
+    np.bitwise_and: _bitwise("And"),
+    np.bitwise_or: _bitwise("Or"),
+    np.bitwise_xor: _bitwise("Xor"),
+    np.invert: _bitwise("Not"),
+    np.isnan: _is_number("IsNaN"),
+    np.isinf: _is_number("IsInf"),
+    "cast": _cast,
+    "bfloat16": _bfloat16,
+    "where": _where,
+    "reshape": _reshaped,
+    "ravel": _reshaped,
+    np.transpose: _transposed,
+    np.swapaxes: _swapped,
+    "broadcast_to": _stretched,
+    np.expand_dims: _with_axes,
+    np.squeeze: _without_axes,
+    "concatenate": _concatenated,
+    "stack": _stacked,
+    sliding_window_view: _windows,
+    "sum": _reduction("ReduceSum"),
+    "mean": _reduction("ReduceMean"),
+    np.prod: _reduction("ReduceProd"),
+    "max": _reduction("ReduceMax"),
+    "min": _reduction("ReduceMin"),
+    np.all: _truths("ReduceMin"),
+    np.any: _truths("ReduceMax"),
+    np.argmax: _place_of("ArgMax"),
+    np.argmin: _place_of("ArgMin"),
+    np.argsort: _sorted_places,
+    np.cumsum: _running_sum,
+    np.matmul: _matmul,
+    np.linalg.det: _det,
+    "einsum": _einsum,
+    "softmax": _softmax("Softmax"),
+    "log_softmax": _softmax("LogSoftmax"),
+    "convolution": _convolution,
+    "transposed_convolution": _transposed_convolution,
+    "max_pool": _max_pool,
+    "refuse_where": _required,
+    **INDEXING,
+}
+WHOLE = [softmax, log_softmax, convolution, transposed_convolution, max_pool]
 """Operations of networks that ONNX has operators for; the recording does not take them apart."""

@@ -14,22 +14,17 @@ from tinygrad_lite.compiler.places import Argument, Data, Entry, Gradient, Outsi
 from tinygrad_lite.compiler.program import Program, Variable
 from tinygrad_lite.compiler.reached import Reached
 from tinygrad_lite.compiler.recorder import kept_whole
-from tinygrad_lite.engine.registry import operation
 from tinygrad_lite.errors import InputError, UsageError
 from tinygrad_lite.interchange.onnx_out.formulas import ENTRY_BY_ENTRY
 from tinygrad_lite.interchange.onnx_out.formulas_of_arrays import OF_ARRAYS
+from tinygrad_lite.interchange.onnx_out.formulas_of_scipy import of_scipy
 from tinygrad_lite.interchange.onnx_out.node_table import WHOLE, WRITERS
 from tinygrad_lite.interchange.onnx_out.onnx_values import Graph, Node, Value
+from tinygrad_lite.interchange.onnx_out.own_operations import by_forward
 from tinygrad_lite.interchange.onnx_out.reasons import REASONS
 from tinygrad_lite.nn import Module
 from tinygrad_lite.transforms.runs import name_of
 
-
-def _by_forward(table: dict[Any, Any]) -> dict[Any, Any]:
-    return {operation(key).forward if isinstance(key, str) else key: value for key, value in table.items()}
-
-
-FORMULAS = _by_forward({**ENTRY_BY_ENTRY, **OF_ARRAYS})
 NEW = ".new"
 """What follows the name of a state in that of the result that takes its place."""
 
@@ -68,8 +63,9 @@ def written(f: Callable[..., Any], args: Sequence[Any], names: Names = NO_NAMES)
         InputError: if there are more or fewer names than inputs or results.
         UsageError: if the function cannot be recorded, or an operation cannot be written.
     """
-    made = Written(name_of(f), Graph(_by_forward(WRITERS), FORMULAS, _by_forward(REASONS)))
     program, returned = _recorded(f, tuple(args))
+    formulas = by_forward(ENTRY_BY_ENTRY, OF_ARRAYS, of_scipy())
+    made = Written(name_of(f), Graph(by_forward(WRITERS), formulas, by_forward(REASONS)))
     for place, value in program.updates.items():
         if isinstance(place, Entry) and place.read(()) is None and value is not None:
             raise UsageError(f"the first run of {made.name} makes {place.name}: run it once before you export it")
@@ -89,9 +85,16 @@ def written(f: Callable[..., Any], args: Sequence[Any], names: Names = NO_NAMES)
     for call in program.calls:
         made.graph.source = call.source
         values[call.result] = _performed(made.graph, call, values)
+    graph, refused = made.graph, ""
+    for condition in graph.refused:
+        refused = graph.add("Or", refused, condition) if refused else condition
     for name, x in results.items():
-        value = made.graph.of(values[x] if isinstance(x, Variable) else x)
-        made.graph.nodes.append(Node("Identity", (value.name,), (name,), {}))
+        value = graph.of(values[x] if isinstance(x, Variable) else x)
+        if refused and value.dtype.kind == "f":
+            inputs = refused, graph.constant(np.nan, dtype=value.dtype), value.name
+            graph.nodes.append(Node("Where", inputs, (name,), {}))
+        else:
+            graph.nodes.append(Node("Identity", (value.name,), (name,), {}))
         made.results[name] = value.variable
     return made
 

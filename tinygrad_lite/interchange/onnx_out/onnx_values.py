@@ -56,6 +56,7 @@ class Graph:
         formulas: other forwards as formulas in NumPy; one returns None where it does not apply.
         reasons: why others cannot be written.
         stored: the dtypes in which some of the constants are written, if not in their own.
+        refused: the names of booleans; if one of them is true, the function refuses its arguments.
     """
 
     writers: Mapping[Any, Writer]
@@ -64,6 +65,7 @@ class Graph:
     nodes: list[Node] = field(default_factory=list)
     constants: dict[str, Array] = field(default_factory=dict)
     stored: dict[str, Any] = field(default_factory=dict)
+    refused: list[str] = field(default_factory=list)
     source: Source | None = None
     _names: set[str] = field(default_factory=set)
     _opened: list[Op] = field(default_factory=list)
@@ -128,6 +130,10 @@ class Graph:
             self.refuse(op, "it chooses what to compute by the values of its arrays")
         except NoDerivativeError as error:
             self.refuse(op, str(error))
+        except UsageError:
+            raise
+        except (TypeError, ValueError, AttributeError) as error:
+            self.refuse(op, f"it does what no array can but NumPy's own ({error})")
         finally:
             self._opened.pop()
 
@@ -212,6 +218,7 @@ class Call(NamedTuple):
 
 def cast(graph: Graph, x: Any, dtype: Any) -> str:
     """The name of an array or number in a dtype."""
+    _check(dtype)
     if not isinstance(x, Value):
         return graph.constant(x, dtype=dtype)
     if x.name in graph.constants and x.dtype != dtype and not x.shape:

@@ -1,0 +1,347 @@
+"""Files of ONNX, run in onnxruntime beside the functions that they were written from."""
+
+from collections.abc import Callable
+from contextlib import nullcontext, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_lite as tg
+from tests.marks import param
+from tinygrad_lite import nn, trees
+from tinygrad_lite.engine.op import Op
+from tinygrad_lite.engine.registry import operations
+from tinygrad_lite.errors import FileError, InputError, UsageError
+
+onnx = pytest.importorskip("onnx", reason="onnx comes with the extra `onnx`")
+onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime comes with the extra `dev`")
+
+from benchmarks.onnx_coverage import DIGITS, check, distance, examples_of, page, run  # noqa: E402
+from tinygrad_lite.interchange.onnx_out.reasons import REASONS  # noqa: E402
+
+ROOT = Path(__file__).parents[2]
+OURS = [op for op in operations() if op.module.startswith("tinygrad_lite.")]
+
+
+@pytest.mark.parametrize(
+    ("op", "is_first"),
+    [param(op, first, slow=not first) for op in OURS for first in (True, False)],
+    ids=lambda x: x.name if isinstance(x, Op) else "first example" if x else "others",
+)
+@pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
+def test_every_operation_is_equal_with_its_gradients_or_has_a_reason(op: Op, is_first: bool) -> None:
+    examples = examples_of(op)
+    for example in examples[:1] if is_first else examples[1:]:
+        for dtype in DIGITS:
+            with suppress(UsageError) if op.name in REASONS or op.forward in REASONS else nullcontext():
+                check(op, example, dtype)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
+def test_the_page_of_what_a_file_can_hold_is_what_the_command_prints() -> None:
+    assert page() == (ROOT / "docs" / "onnx_operations.md").read_text()
+
+
+SPECIAL = [0.0, -0.0, 1, -1, 2, 3, -3, 0.5, -0.5, 0.3, 7.8, 1e-3, 100, -100, 700, -700, 1e30, -1e30, 1e-30]
+SPECIAL += [np.inf, -np.inf, np.nan]
+UFUNCS = [op for op in OURS if isinstance(op.forward, np.ufunc) and not op.forward.signature and not op.examples]
+UFUNCS = [op for op in UFUNCS if op.module.endswith(("elementwise", "selection"))]
+
+
+@pytest.mark.parametrize("dtype", DIGITS)
+@pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
+def test_every_ufunc_is_numpys_for_special_values(dtype: str) -> None:
+    numbers = np.array(SPECIAL, dtype)
+    pair = [x.ravel() for x in np.meshgrid(numbers, numbers)]
+    arrays = {op: [numbers] if op.arity == 1 else pair for op in UFUNCS}
+    found = run(lambda x, a, b: [op(*([x] if op.arity == 1 else [a, b])) for op in UFUNCS], [numbers, *pair])
+    for op, y in zip(UFUNCS, found):
+        expected = op.forward(*arrays[op])
+        tolerance = 1e-13 if dtype == "float64" else 2e-6
+        np.testing.assert_allclose(y, expected, rtol=tolerance, atol=0, err_msg=op.name)
+
+
+def session(path: Path) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(path, options)
+
+
+def exported(path: Path, f: Callable[..., Any], *args: Any, **options: Any) -> Any:
+    tg.export_onnx(f, *args, path=path, **options)
+    return session(path)
+
+
+def assert_equal(there: Any, f: Callable[..., Any], *args: Any) -> None:
+    """The file's results are those of the function."""
+    found = there.run(None, dict(zip([x.name for x in there.get_inputs()], args)))
+    for a, b in zip(found, trees.leaves(f(*args)), strict=True):
+        b = b.numpy() if isinstance(b, tg.Tensor) else np.asarray(b)
+        assert (a.shape, a.dtype) == (b.shape, b.dtype)
+        assert distance(a, b) <= (2e-6 if b.dtype == np.float32 else 1e-10)
+
+
+class LastState(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(5, 4, batch_first=True, rng=0)
+        self.head = nn.Linear(4, 2, rng=1)
+
+    def forward(self, x: Any) -> Any:
+        return self.head(self.lstm(x)[0][:, -1])
+
+
+MODELS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
+    "MLP": (lambda: nn.Sequential(nn.Linear(3, 8, rng=0), nn.GELU(), nn.Linear(8, 2, rng=1), nn.Softmax(-1)), (3,)),
+    "CNN": (
+        lambda: nn.Sequential(
+            nn.Conv2d(1, 3, 3, padding=1, rng=0),
+            nn.BatchNorm2d(3),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(3, 4, 3, stride=2, rng=1),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(4, 2, rng=2),
+        ),
+        (1, 8, 8),
+    ),
+    "LSTM": (LastState, (4, 5)),
+    "transformer": (
+        lambda: nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0, batch_first=True, rng=0),
+        (3, 8),
+    ),
+}
+
+
+@pytest.mark.parametrize("dtype", DIGITS)
+@pytest.mark.parametrize("name", MODELS)
+def test_models_and_their_input_gradients_with_any_batch(name: str, dtype: str, tmp_path: Path) -> None:
+    make, shape = MODELS[name]
+    model = make().to(np.dtype(dtype)).eval()
+    rng = np.random.default_rng(0)
+    x, other, one = (rng.normal(size=(n, *shape)).astype(dtype) for n in (2, 5, 1))
+
+    def gradient(x: Any) -> Any:
+        return tg.grad(lambda x: np.sum(np.sin(model(x))[..., :1]))(x)
+
+    for f in (model, gradient):
+        there = exported(tmp_path / "model.onnx", f, x, batch_axis=0)
+        assert there.get_inputs()[0].shape == ["batch", *shape]
+        for batch in (x, other, one):
+            assert_equal(there, f, batch)
+
+
+def test_a_training_step_goes_on_as_the_function_does(tmp_path: Path) -> None:
+    model = nn.Sequential(nn.Linear(3, 4, rng=0), nn.Tanh(), nn.Linear(4, 2, bias=False, rng=1))
+    optimizer = tg.optim.Adam(model.parameters(), lr=0.1)
+
+    def step(x: Any, labels: Any) -> Any:
+        optimizer.zero_grad()
+        loss = nn.CrossEntropyLoss()(model(tg.tensor(x)), labels)
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    rng = np.random.default_rng(0)
+    x, labels = rng.normal(size=(6, 8, 3)), rng.integers(0, 2, (6, 8))
+    path = tmp_path / "step.onnx"
+    with pytest.raises(UsageError, match=r"first run of step makes 0\.weight\.exp_avg: run it once"):
+        tg.export_onnx(step, x[0], labels[0], path=path)
+    step(x[0], labels[0])
+    state = tg.export_onnx(step, x[0], labels[0], path=path, batch_axis=0)
+    assert {"0.weight", "0.weight.exp_avg", "steps", "lr"} < state.keys()
+    there = session(path)
+    names = [x.name for x in there.get_outputs()]
+    assert names[0] == "output"
+    for rows, classes in zip(x[1:], labels[1:]):
+        rows, classes = (rows, classes) if len(state) % 2 else (rows[:5], classes[:5])
+        loss, *new = there.run(None, {"x": rows, "labels": classes, **state})
+        state |= {
+            name.removesuffix(".new"): value for name, value in zip(names[1:], new) if not name.endswith("grad.new")
+        }
+        assert loss == pytest.approx(step(rows, classes).item(), rel=1e-10)
+    for name, value in model.state_dict().items():
+        np.testing.assert_allclose(state[name], value, rtol=1e-10)
+
+
+def test_a_jacobian_a_hessian_times_a_vector_and_a_loss_of_a_physicist(tmp_path: Path) -> None:
+    w = np.random.default_rng(0).normal(size=(3, 3))
+
+    def f(x: Any) -> Any:
+        return np.tanh(w @ x) * x
+
+    def energy(x: Any) -> Any:
+        return np.sum(f(x) ** 2)
+
+    functions: list[Callable[..., Any]] = [
+        lambda x, v: tg.jacobian(f)(x * v),
+        lambda x, v: tg.hvp(energy, (x,), (v,)),
+        lambda x, v: np.sum(tg.grad(lambda x: np.sum(tg.grad(energy)(x) ** 2))(x * v) ** 2),
+        lambda x, v: tg.jvp(f, (x,), (v,)),
+    ]
+    args = np.array([0.3, -0.2, 0.7]), np.array([1.0, 2.0, -1.0])
+    for function in functions:
+        assert_equal(exported(tmp_path / "f.onnx", function, *args), function, *args)
+
+
+def test_the_meaning_is_that_of_onnx_itself(tmp_path: Path) -> None:
+    """In the evaluator that onnx has beside its definitions."""
+    from onnx.reference import ReferenceEvaluator
+
+    model = nn.Sequential(nn.Linear(3, 4, rng=0), nn.Sigmoid(), nn.LayerNorm(4), nn.Linear(4, 1, rng=1))
+
+    def gradient(x: Any) -> Any:
+        return tg.grad(lambda x: np.sum(model(x) ** 2))(x)
+
+    x = np.random.default_rng(0).normal(size=(4, 3))
+    tg.export_onnx(gradient, x, path=tmp_path / "f.onnx", batch_axis=0)
+    (found,) = ReferenceEvaluator(str(tmp_path / "f.onnx")).run(None, {"x": x[:3]})
+    np.testing.assert_allclose(found, gradient(x[:3]).numpy(), rtol=1e-10)
+
+
+def test_names_of_inputs_results_and_parameters(tmp_path: Path) -> None:
+    model = nn.Sequential(nn.Linear(2, 3, rng=0), nn.BatchNorm1d(3)).eval()
+    path, x = tmp_path / "model.onnx", np.ones((2, 2))
+    tg.export_onnx(lambda data: {"loc": model(data["x"]), "parts": (data["y"], 2)}, {"x": x, "y": x}, path=path)
+    graph = onnx.load(path).graph
+    assert [x.name for x in graph.input] == ["data_x", "data_y"]
+    assert [x.name for x in graph.output] == ["output.loc", "output.parts.0", "output.parts.1"]
+    assert {"0.weight", "0.bias", "1.running_mean", "1.running_var"} <= {x.name for x in graph.initializer}
+    tg.export_onnx(model, x, path=path, input_names=["rows"], output_names=["scores"], batch_axis=0)
+    graph = onnx.load(path).graph
+    assert [x.name for x in (*graph.input, *graph.output)] == ["rows", "scores"]
+    for names in ({"input_names": []}, {"output_names": ["a", "b"]}):
+        with pytest.raises(InputError, match="the function has 1"):
+            tg.export_onnx(model, x, path=path, **names)  # type: ignore[arg-type]
+
+
+BATCHES: dict[str, Callable[..., Any]] = {
+    "means": lambda x: np.mean(x - np.mean(x, axis=0), axis=1),
+    "variances": lambda x: np.var(x, axis=0, ddof=1),
+    "gradients of variances": tg.grad(lambda x: np.sum(np.std(x, axis=0, ddof=1))),
+    "rows of their own": lambda x: x[np.arange(len(x)), np.arange(len(x)) % 1],
+    "all but the last": lambda x: np.concatenate([x[:-1] * 2, x[-1:], x[::-1]]),
+    "one row": lambda x: x[-1] + x[0],
+    "a flat view": lambda x: np.ravel(x * 2)[: 3 * len(x) - 1],
+    "ones": lambda x: np.ones_like(x) @ x.T,
+    "windows": lambda x: np.lib.stride_tricks.sliding_window_view(x, 2, axis=0),
+    "running sums": lambda x: np.cumsum(x, axis=0),
+    "sorted": lambda x: np.sort(x, axis=0)[: len(x) // 1],
+    "padded": lambda x: np.pad(x, ((1, 2), (0, 1))),
+    "every second": lambda x: np.stack([x, x])[:, :, ::2],
+}
+
+
+@pytest.mark.parametrize("name", BATCHES)
+def test_what_depends_on_the_size_of_a_batch_is_computed(name: str, tmp_path: Path) -> None:
+    f, x = BATCHES[name], np.random.default_rng(0).normal(size=(9, 3))
+    there = exported(tmp_path / "f.onnx", f, x[:4], batch_axis=0)
+    for rows in (2, 3, 9):
+        assert_equal(there, f, x[:rows])
+
+
+@pytest.mark.parametrize(
+    ("f", "message"),
+    [
+        (lambda x: sum(np.sum(x[i]) * i for i in range(len(x))), "does other operations for another size"),
+        (lambda x: x.T @ np.cos(np.arange(len(x))), "in a way of their own"),
+        (lambda x: np.sum(x) * len(x) ** 3.5, "in a way of their own"),
+    ],
+)
+def test_what_one_graph_cannot_do_for_every_size_is_refused(f: Any, message: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=message) as raised:
+        tg.export_onnx(f, np.ones((4, 3)), path=tmp_path / "f.onnx", batch_axis=0)
+    assert "export a file for each size" in str(raised.value)
+    assert "test_onnx_out.py" in str(raised.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_same_entry_gets_thousands_of_gradients(tmp_path: Path) -> None:
+    places = np.random.default_rng(0).integers(0, 3, 50_000)
+
+    def gradient(x: Any, g: Any) -> Any:
+        return tg.vjp(lambda x: x[places], x)[1](g)[0]
+
+    x, g = np.ones(3), np.random.default_rng(1).random(50_000)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 4
+    tg.export_onnx(gradient, x, g, path=tmp_path / "f.onnx")
+    there = onnxruntime.InferenceSession(tmp_path / "f.onnx", options)
+    for _ in range(5):
+        assert_equal(there, gradient, x, g)
+
+
+INDICES = [
+    (np.array([0, 2]), ..., np.array([1, 0])),
+    (np.array([0, 2]), slice(None), np.array([1, 0])),
+    (None, np.array([0, 1]), None, slice(None, None, -1), 1),
+    (slice(2, None, -2), None, np.array([[0, 1], [1, 2]])),
+    (slice(0, 0), 1),
+    (0, np.array([True, False, True]), slice(1, 3)),
+    (..., -1, None),
+]
+
+
+@pytest.mark.parametrize("index", INDICES, ids=repr)
+def test_indices_read_and_get_gradients(index: Any) -> None:
+    x = np.arange(36.0).reshape(3, 3, 4)
+    g = np.cos(np.arange(x[index].size)).reshape(x[index].shape)
+
+    def f(x: Any, g: Any) -> Any:
+        t = tg.tensor(x)
+        return [x[index], tg.vjp(lambda x: x[index], x)[1](g)[0], t.at[index].set(g), t.at[index].add(g)]
+
+    for a, b in zip(run(f, [x, g]), f(x, g)):
+        np.testing.assert_allclose(a, b, rtol=1e-14)
+
+
+def test_what_is_refused_here_is_nan_there(tmp_path: Path) -> None:
+    def log_det(x: Any) -> Any:
+        return tg.grad(lambda x: np.linalg.slogdet(x)[1])(x)
+
+    x = np.array([[2.0, 1.0], [0.5, 3.0]])
+    there = exported(tmp_path / "f.onnx", log_det, x)
+    assert_equal(there, log_det, x)
+    assert np.isnan(there.run(None, {"x": np.ones((2, 2))})[0]).all()
+
+
+def test_what_onnx_lacks_is_named_and_the_file_stays(tmp_path: Path) -> None:
+    path = tmp_path / "f.onnx"
+    path.write_bytes(b"what was there")
+    dropout = nn.Sequential(nn.Linear(2, 2, rng=0), nn.Dropout(rng=0))
+    cases: list[tuple[Any, tuple[Any, ...], str]] = [
+        (lambda x: np.linalg.eigvalsh(x) * 2, (np.eye(2),), r"eigvalsh .* at test_onnx_out\.py:\d+: .*np\.linalg"),
+        (dropout, (np.ones((1, 2)),), r"it draws random numbers from a NumPy generator: .*model\.eval\(\)"),
+        (lambda x: x * 1j, (np.ones(2),), "no numbers of dtype complex128"),
+        (lambda x: x if np.sum(x) > 0 else -x, (np.ones(2),), "needs a value while it is recorded"),
+        (np.ones(2), (np.ones(2),), "takes a function or a model, got ndarray"),
+    ]
+    for f, args, message in cases:
+        with pytest.raises(UsageError, match=message):
+            tg.export_onnx(f, *args, path=path)
+    for axes, message in (((0, 0), "1 examples, got 2 axes"), ((None,), "no example has an axis"), (3, r"axis 3")):
+        with pytest.raises(InputError, match=message):
+            tg.export_onnx(np.sin, np.ones((2, 2)), path=path, batch_axis=axes)
+    with pytest.raises(FileError, match="was not written"):
+        tg.export_onnx(np.sin, np.ones(2), path=tmp_path / "none" / "f.onnx")
+    assert path.read_bytes() == b"what was there"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_users_operation_is_made_of_what_its_forward_computes(tmp_path: Path) -> None:
+    swish = tg.elementwise(
+        lambda x, beta: x / (1 + np.exp(-beta * x)),
+        lambda y, x, beta: y / x * (1 + beta * (x - y)),
+        lambda y, x, beta: y * (x - y),
+        name="test_swish",
+    )
+
+    def f(x: Any) -> Any:
+        return swish(x, 2.0), tg.grad(lambda x: np.sum(swish(x, 2.0)))(x)
+
+    x = np.array([0.5, -1.0, 2.0])
+    assert_equal(exported(tmp_path / "f.onnx", f, x), f, x)
