@@ -19,9 +19,9 @@ import tinygrad_lite.ops.special
 from tinygrad_lite.engine.op import Example, Op
 from tinygrad_lite.engine.registry import operations
 from tinygrad_lite.errors import UsageError
-from tinygrad_lite.interchange.onnx_out.onnx_file import model
-from tinygrad_lite.interchange.onnx_out.onnx_program import written
 from tinygrad_lite.interchange.onnx_out.reasons import REASONS
+from tinygrad_lite.interchange.onnx_out.written_file import model
+from tinygrad_lite.interchange.onnx_out.written_program import written
 
 SPECIAL = {tinygrad_lite.ops.special.__name__}
 DIGITS = {"float64": 1e-10, "float32": 1e-6}
@@ -35,7 +35,7 @@ This command writes the page:
 python -m benchmarks.onnx_coverage --write docs/onnx_operations.md
 ```
 
-It exports each operation with its first derivatives by [`tg.export_onnx`](onnx.md), for every example in its
+It exports each operation with its first derivatives by [`tg.export_onnx`](onnx_export.md), for every example in its
 declaration, runs the files in onnxruntime, and compares the results with NumPy's: to 1e-10 of the largest entry in
 float64, and to 1e-6 in float32.
 """

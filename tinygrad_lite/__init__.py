@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tinygrad_lite.checking.audit import audit_gradients
     from tinygrad_lite.checking.gradcheck import gradcheck
     from tinygrad_lite.interchange.onnx_in import from_onnx
+    from tinygrad_lite.interchange.onnx_out import export_onnx
     from tinygrad_lite.interchange.torch_weights import from_torch, to_torch
     from tinygrad_lite.training.checkpoints import load, save
     from tinygrad_lite.training.fit import fit

@@ -203,6 +203,17 @@ def test_the_meaning_is_that_of_onnx_itself(tmp_path: Path) -> None:
     np.testing.assert_allclose(found, gradient(x[:3]).numpy(), rtol=1e-10)
 
 
+def test_the_way_back(tmp_path: Path) -> None:
+    model = nn.Sequential(nn.Linear(3, 4, rng=0), nn.GELU(), nn.LayerNorm(4), nn.Linear(4, 1, rng=1))
+    x = np.random.default_rng(0).normal(size=(4, 3))
+    tg.export_onnx(model, x, path=tmp_path / "model.onnx", batch_axis=0)
+    again = tg.from_onnx(tmp_path / "model.onnx")
+    for a, b in zip(
+        (again(x), tg.grad(lambda x: np.sum(again(x)))(x)), (model(x), tg.grad(lambda x: np.sum(model(x)))(x))
+    ):
+        np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-9, atol=1e-12)
+
+
 def test_names_of_inputs_results_and_parameters(tmp_path: Path) -> None:
     model = nn.Sequential(nn.Linear(2, 3, rng=0), nn.BatchNorm1d(3)).eval()
     path, x = tmp_path / "model.onnx", np.ones((2, 2))

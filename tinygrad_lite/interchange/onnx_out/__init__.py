@@ -45,8 +45,7 @@ def export_onnx(
 
     Example:
         >>> import tempfile, numpy as np, onnxruntime, tinygrad_lite as tg
-        >>> folder = tempfile.TemporaryDirectory()
-        >>> path = f"{folder.name}/slope.onnx"
+        >>> path = tempfile.mkdtemp() + "/slope.onnx"
         >>> state = tg.export_onnx(tg.grad(lambda x: np.sum(np.sin(x))), np.zeros(3), path=path, batch_axis=0)
         >>> session = onnxruntime.InferenceSession(path)
         >>> session.run(None, {"x": np.array([0.0, np.pi])})
@@ -56,8 +55,8 @@ def export_onnx(
         raise UsageError(f"export_onnx takes a function or a model, got {type(f).__name__}")
     axes = _axes(batch_axis, examples)
     from tinygrad_lite.interchange.onnx_out.batch_axis import with_any_batch
-    from tinygrad_lite.interchange.onnx_out.onnx_file import model
-    from tinygrad_lite.interchange.onnx_out.onnx_program import Names, written
+    from tinygrad_lite.interchange.onnx_out.written_file import model
+    from tinygrad_lite.interchange.onnx_out.written_program import Names, written
     from tinygrad_lite.training import weight_files
 
     names = Names(input_names, output_names)

@@ -13,8 +13,8 @@ import numpy as np
 from tinygrad_lite import trees
 from tinygrad_lite.engine.tensor import Tensor, tensor
 from tinygrad_lite.errors import InputError, UsageError
-from tinygrad_lite.interchange.onnx_out.onnx_program import Names, Written, written
-from tinygrad_lite.interchange.onnx_out.onnx_values import NUMBERS, Graph, Node
+from tinygrad_lite.interchange.onnx_out.written_program import Names, Written, written
+from tinygrad_lite.interchange.onnx_out.written_values import NUMBERS, Graph, Node
 from tinygrad_lite.readers.recording import Source
 
 Axis = int | None
@@ -79,9 +79,10 @@ def _compare(a: Written, b: Written) -> None:
 
 
 def _refuse(name: str, source: Source | None, what: str) -> None:
+    where = f" at {source}" if source else ""
     raise UsageError(
-        f"{name}{f' at {source}' if source else ''} {what}, so one graph cannot serve every size: leave out batch_axis, "
-        "and export a file for each size that you need"
+        f"{name}{where} {what}, so one graph cannot serve every size: leave out batch_axis, and export a file for each "
+        "size that you need"
     )
 
 

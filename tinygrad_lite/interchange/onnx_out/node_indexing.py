@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_lite.interchange.onnx_out.onnx_values import Call, Graph, Value, Writer, cast
+from tinygrad_lite.interchange.onnx_out.written_values import Call, Graph, Value, Writer, cast
 
 INT = np.dtype(np.int64)
 LAST = np.iinfo(INT).max

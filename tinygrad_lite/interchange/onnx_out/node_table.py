@@ -7,7 +7,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from tinygrad_lite.interchange.onnx_out.node_indexing import INDEXING
-from tinygrad_lite.interchange.onnx_out.onnx_values import NUMBERS, Call, Writer
+from tinygrad_lite.interchange.onnx_out.written_values import NUMBERS, Call, Writer
 from tinygrad_lite.ops.networks.activations import log_softmax, softmax
 from tinygrad_lite.ops.networks.convolution import convolution, transposed_convolution
 from tinygrad_lite.ops.networks.pooling import max_pool

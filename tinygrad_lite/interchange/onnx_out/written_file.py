@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.errors import MissingExtraError
-from tinygrad_lite.interchange.onnx_out.onnx_program import Written
-from tinygrad_lite.interchange.onnx_out.onnx_values import NUMBERS, OPSET
+from tinygrad_lite.interchange.onnx_out.written_program import Written
+from tinygrad_lite.interchange.onnx_out.written_values import NUMBERS, OPSET
 
 IR_VERSION = 10
 """The version of the format that came with this set of operators, so that older runtimes read the file."""

@@ -19,9 +19,9 @@ from tinygrad_lite.interchange.onnx_out.formulas import ENTRY_BY_ENTRY
 from tinygrad_lite.interchange.onnx_out.formulas_of_arrays import OF_ARRAYS
 from tinygrad_lite.interchange.onnx_out.formulas_of_scipy import of_scipy
 from tinygrad_lite.interchange.onnx_out.node_table import WHOLE, WRITERS
-from tinygrad_lite.interchange.onnx_out.onnx_values import Graph, Node, Value
 from tinygrad_lite.interchange.onnx_out.own_operations import by_forward
 from tinygrad_lite.interchange.onnx_out.reasons import REASONS
+from tinygrad_lite.interchange.onnx_out.written_values import Graph, Node, Value
 from tinygrad_lite.nn import Module
 from tinygrad_lite.transforms.runs import name_of
 
