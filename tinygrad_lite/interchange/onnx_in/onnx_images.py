@@ -129,23 +129,32 @@ def grid_sample(
         place = grid[..., len(sizes) - 1 - k]
         place = (place + 1) / 2 * (n - 1) if align_corners else ((place + 1) * n - 1) / 2
         at.append(_inside(place, n, padding, align_corners) if padding != "zeros" and mode != "cubic" else place)
-    batch = np.arange(x.shape[0]).reshape(-1, *(1,) * (at[0].ndim - 1))
-    channels_last = np.moveaxis(x, 1, -1)
+    front = (np.arange(x.shape[0]).reshape(-1, *(1,) * (at[0].ndim - 1)),)
+    return np.moveaxis(pixels(np.moveaxis(x, 1, -1), front, at, sizes, mode, padding, align_corners), -1, 1)
+
+
+def pixels(
+    x: Array,
+    front: tuple[Any, ...],
+    at: list[Array],
+    sizes: Sequence[int],
+    mode: str = "linear",
+    padding: str = "zeros",
+    align_corners: bool = False,
+) -> Array:
+    """The pixels of images (…, H, W, C) at places between them; `front` is the index of the axes before the pixels."""
     if mode == "nearest":
-        return np.moveaxis(
-            _read(channels_last, batch, [np.rint(values_of(p)) for p in at], sizes, padding, align_corners), -1, 1
-        )
+        return _read(x, front, [np.rint(values_of(place)) for place in at], sizes, padding, align_corners)
     half = 1 if mode == "linear" else 2
-    first = [np.floor(values_of(p)) for p in at]
+    first = [np.floor(values_of(place)) for place in at]
     total: Any = 0
     for step in np.ndindex(*(2 * half,) * len(sizes)):
         neighbour = [f + s + 1 - half for f, s in zip(first, step)]
         weight: Any = 1
         for place, other in zip(at, neighbour):
             weight = weight * kernel(mode, place - other.astype(place.dtype), -0.75)
-        values = _read(channels_last, batch, neighbour, sizes, padding, align_corners)
-        total = total + values * weight[..., None]
-    return np.moveaxis(total, -1, 1)
+        total = total + _read(x, front, neighbour, sizes, padding, align_corners) * weight[..., None]
+    return total
 
 
 def _inside(place: Array, n: int, padding: str, align_corners: bool) -> Array:
@@ -160,12 +169,14 @@ def _inside(place: Array, n: int, padding: str, align_corners: bool) -> Array:
     return np.clip(low + np.where(away > span, 2 * span - away, away), 0, n - 1)
 
 
-def _read(x: Array, batch: Any, places: list[Any], sizes: Sequence[int], padding: str, align_corners: bool) -> Array:
+def _read(
+    x: Array, front: tuple[Any, ...], places: list[Any], sizes: Sequence[int], padding: str, align_corners: bool
+) -> Array:
     """The pixels at whole places; zeros beyond the border, or those to which it is moved."""
     if padding != "zeros":
         places = [np.rint(_inside(p, n, padding, align_corners)) for p, n in zip(places, sizes)]
     index = [np.clip(p, 0, n - 1).astype(int) for p, n in zip(places, sizes)]
-    values = x[(batch, *index)]
+    values = x[(*front, *index)]
     if padding != "zeros":
         return values
     is_inside = np.all([(p >= 0) & (p <= n - 1) for p, n in zip(places, sizes)], axis=0)

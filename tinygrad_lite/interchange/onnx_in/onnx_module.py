@@ -13,10 +13,12 @@ import numpy as np
 from tinygrad_lite.errors import InputError, UsageError
 from tinygrad_lite.interchange.onnx_in import (
     onnx_attention,
+    onnx_detection,
     onnx_functions,
     onnx_images,
     onnx_layers,
     onnx_lists,
+    onnx_quantized,
     onnx_signals,
 )
 from tinygrad_lite.nn import functional
@@ -26,7 +28,16 @@ _numbers = count(1)
 _OX = SimpleNamespace(
     **{
         name: function
-        for module in (onnx_attention, onnx_functions, onnx_images, onnx_layers, onnx_lists, onnx_signals)
+        for module in (
+            onnx_attention,
+            onnx_detection,
+            onnx_functions,
+            onnx_images,
+            onnx_layers,
+            onnx_lists,
+            onnx_quantized,
+            onnx_signals,
+        )
         for name, function in vars(module).items()
         if getattr(function, "__module__", None) == module.__name__ and not name.startswith("_")
     }

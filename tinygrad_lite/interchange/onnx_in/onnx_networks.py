@@ -45,18 +45,23 @@ def _padded(node: Node, kernel: Any, axes: int, value: str = "") -> tuple[str, A
 
 @operator("Conv")
 def _convolution(node: Node) -> str:
-    axes = node.axes_of(1) - 2
+    x, settings = convolution_settings(node, 1)
+    return node.call(f"F.conv{node.axes_of(1) - 2}d", x, 1, 2, **settings)
+
+
+def convolution_settings(node: Node, weight: int) -> tuple[str, dict[str, Any]]:
+    """The input of a convolution with its border, and the settings; input number `weight` has the filters."""
+    axes = node.axes_of(weight) - 2
     if axes not in (1, 2, 3):
         raise UnwritableError(f"a convolution over {axes} axes is none of one, two or three")
-    kernel = node.setting("kernel_shape") or Code(f"{node[1]}.shape[2:]")
+    kernel = node.setting("kernel_shape") or Code(f"{node[weight]}.shape[2:]")
     x, padding = _padded(node, kernel if isinstance(kernel, Code) else tuple(kernel), axes)
-    settings = _plain(
+    return x, _plain(
         stride=node.setting("strides", default=1),
         padding=padding,
         dilation=node.setting("dilations", default=1),
         groups=node.setting("group", default=1),
     )
-    return node.call(f"F.conv{axes}d", x, 1, 2, **settings)
 
 
 @operator("ConvTranspose")
@@ -310,3 +315,42 @@ def _recurrent(node: Node) -> str:
     }
     arguments = range(8 if node.op == "LSTM" else 6)
     return f"{node.call(f'ox.{node.op.lower()}', *arguments, **settings)}[:{len(node.outputs)}]"
+
+
+@operator("NonMaxSuppression")
+def _non_max_suppression(node: Node) -> str:
+    settings = {"centered": True} if node.setting("center_point_box") else {}
+    return node.call("ox.non_max_suppression", *range(5), **settings)
+
+
+@operator("DeformConv")
+def _bent_convolution(node: Node) -> str:
+    settings = {name: node.setting(name) for name in ("strides", "pads", "dilations", "group", "offset_group")}
+    return node.call("ox.bent_convolution", *range(5), **_told(settings))
+
+
+@operator("QuantizeLinear", "DequantizeLinear")
+def _quantize(node: Node) -> str:
+    function = "ox.quantize" if node.op == "QuantizeLinear" else "ox.dequantize"
+    dtype = node.setting("output_dtype")
+    settings = {
+        "dtype": Code(dtype_named(dtype)) if dtype else None,
+        "axis": None if node.setting("axis", default=1) == 1 else node.setting("axis"),
+        "block_size": node.setting("block_size") or None,
+    }
+    return node.call(function, 0, 1, 2, **_told(settings))
+
+
+@operator("MatMulInteger", "QLinearMatMul")
+def _quantized_product(node: Node) -> str:
+    return node.call("ox.product" if node.op == "MatMulInteger" else "ox.quantized_product", *range(8))
+
+
+@operator("ConvInteger", "QLinearConv")
+def _quantized_convolution(node: Node) -> str:
+    is_whole = node.op == "ConvInteger"
+    weight = 1 if is_whole else 3
+    x, settings = convolution_settings(node, weight)
+    if x != node[0]:
+        raise UnwritableError("its border differs in front and behind")
+    return node.call("ox.convolution" if is_whole else "ox.quantized_convolution", *range(9), **settings)
