@@ -42,6 +42,10 @@ class Opened:
     def panel(self) -> str:
         return str(self.page.locator('[role="tabpanel"]:visible').inner_text())
 
+    def formulas(self) -> list[str]:
+        """The formulas in the panel, as they are read aloud."""
+        return [str(math.get_attribute("alttext")) for math in self.page.locator('[role="tabpanel"]:visible math').all()]
+
     def node(self, name: str) -> Any:
         """The node's box in the graph."""
         return self.page.locator(f'#graph [data-node="{self.index(name)}"]')
@@ -85,7 +89,7 @@ def show(browser: Any, page: Any, tmp_path: Path) -> Iterator[Callable[..., Open
             for event, listener in listeners.items():
                 shown.on(event, listener)
         shown.goto(path.as_uri() + ("" if step is None else f"#step={step}"))
-        shown.wait_for_selector("#graph svg")
+        shown.wait_for_selector("#graph svg", state="attached")  # on a phone, it is in a drawer
         return Opened(shown, lesson, path)
 
     yield opened

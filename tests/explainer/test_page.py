@@ -135,8 +135,12 @@ def test_upstream_times_local(show: Show) -> None:
     """Ability 3: the rule in symbols, and the numbers of one entry."""
     lesson = heart()
     opened = show(lesson, step=7)
-    assert "contribution = g · (hidden > 0)" in opened.panel()
-    assert "upstream × local: g × (hidden > 0), since ∂activation/∂hidden = hidden > 0" in opened.panel()
+    assert opened.formulas() == [
+        "activation = relu(hidden)",
+        "g = ∂_heart_loss/∂activation",
+        "contribution = g · (hidden > 0)",
+        "∂activation/∂hidden = hidden > 0",
+    ]
     fields = opened.page.locator('#step input[type="number"]')
     fields.nth(0).fill("3")
     fields.nth(1).fill("5")
@@ -553,6 +557,11 @@ def test_on_paper(show: Show) -> None:
     opened.page.emulate_media(media="print")
     assert not opened.page.is_visible(".controls")
     assert opened.page.is_visible("#graph svg")
+    pages = opened.page.locator("#handout article:visible")
+    assert pages.count() == 7, "the start, three operations forward, and three steps back"
+    assert "Backward 2 of 3: add" in pages.nth(5).inner_text()
+    opened.page.emulate_media(media="screen")
+    opened.page.wait_for_selector("#handout", state="hidden")
     assert opened.page.is_visible("#step")
 
 

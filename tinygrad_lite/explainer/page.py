@@ -26,21 +26,31 @@ from tinygrad_lite.readers import notation
 from tinygrad_lite.readers.symbol import Symbol, extent
 
 SCRIPTS = (
+    "german",
+    "messages",
     "numpy",
     "lesson",
     "arrays",
+    "formulas",
+    "drag",
+    "bars",
     "products",
     "layout",
     "graph",
     "overview",
+    "nudge",
     "steps",
     "tensor",
     "optimizer",
     "quiz",
     "main",
+    "reader",
 )
 MEASURED = 3
 """The number of entries of each tensor whose derivatives Python measures if the page cannot; the largest come first."""
+
+PRODUCTS = ("matmul", "einsum", "tensordot", "dot", "inner")
+"""The operations that are matrix products."""
 
 MOST = 60
 """Arguments of a program."""
@@ -84,6 +94,8 @@ class _Content:
     def __init__(self, graph: Graph, backward_pass: Pass, update: Update | None) -> None:
         self.programs: list[str] = []
         self._numbers_of_programs: dict[str, int] = {}
+        self._numbers_of_templates: dict[str, int] = {}
+        self._numbers_by_name = {node.name: i for i, node in enumerate(graph.nodes)}
         self._known: dict[Any, int | str] = {}
         self._numbers = {node: i for i, node in enumerate(graph.nodes)}
         self._budget = Budget()
@@ -106,6 +118,7 @@ class _Content:
             "letter": graph.letter,
             "nodes": self._nodes,
             "steps": steps,
+            "templates": list(self._numbers_of_templates),
             "recordedOnly": reason,
             "warnings": [[each.kind, each.text, self._numbers[each.node]] for each in warned],
             "notLookedInto": unlooked,
@@ -131,14 +144,20 @@ class _Content:
         if node.op is not None:
             told["op"] = str(node.op)
             told["formula"] = notation.text(node.formula)
+            told["math"] = self._template(node, node.formula)
             told["inputs"] = [
                 self._numbers[x] if isinstance(x, Node) else None if x is None else repr(float(x)) for x in node.inputs
             ]
             definition = _definition(node)
             if definition is not None:
                 told["definition"] = notation.text(definition)
-            if factors := _factors(node.formula if definition is None else definition):
+                told["definitionMath"] = self._template(node, definition)
+            if factors := self._factors(node.formula if definition is None else definition):
                 told["factors"] = factors
+            if node.op.derivatives:
+                told["pushes"] = "entries"
+            elif node.op.linear and "initial" not in node.params:
+                told["pushes"] = "linear"
             arguments = {f"x{i}": x for i, x in enumerate(node.arrays)}
             told["forward"] = self._program(node, "forward", node.op, arguments)
         return told
@@ -163,7 +182,9 @@ class _Content:
             told["value"] = packed(contribution.value, self._budget)
         if contribution.local is not None and not isinstance(contribution.local, str):
             told |= self._local(contribution, arguments, recorded)
-        if factors := _factors(contribution.rule):
+        if not isinstance(contribution.rule, str):
+            told["ruleMath"] = self._template(node, contribution.rule)
+        if factors := self._factors(contribution.rule):
             told["factors"] = factors
         return told
 
@@ -172,13 +193,51 @@ class _Content:
         node = contribution.operation
         assert node.op is not None
         rule: Any = node.op.derivatives[contribution.position]
-        told: dict[str, Any] = {"local": notation.text(contribution.local)}
+        told: dict[str, Any] = {
+            "local": notation.text(contribution.local),
+            "localMath": self._template(node, contribution.local),
+        }
         if not callable(rule):
             told["slope"] = self._enter(f"() => {rule!r}")
         elif recorded and isinstance(contribution.local, Symbol):
             told["slopes"] = packed(contribution.local.value, self._budget)
         else:
             told["slope"] = self._program(node, f"slope {contribution.position}", rule, arguments)
+        return told
+
+    def _template(self, node: Node, formula: Any) -> int:
+        """The position of a formula in MathML, with the positions of the inputs and the node in place of names."""
+        named = [x.name for x in (*node.inputs, node) if isinstance(x, Node)]
+        text = notation.mathml(formula, {name: f"{{{named.index(name)}}}" for name in named})
+        if text not in self._numbers_of_templates:
+            self._numbers_of_templates[text] = len(self._numbers_of_templates)
+        return self._numbers_of_templates[text]
+
+    def _factors(self, rule: Any) -> list[list[dict[str, Any]]]:
+        """The factors of each product in a formula, in the order in which they are multiplied.
+
+        Each has its text and, if it is a node or the transpose of one, the number of that node.
+        """
+        factors: list[list[dict[str, Any]]] = []
+        seen: set[int] = set()
+
+        def look(x: Any) -> None:
+            if type(x) is Symbol and id(x) not in seen:
+                seen.add(id(x))
+                for operand in x.inputs:
+                    look(operand)
+                if str(x.op) in PRODUCTS:
+                    factors.append([self._factor(operand) for operand in x.inputs])
+
+        look(rule)
+        return factors
+
+    def _factor(self, x: Any) -> dict[str, Any]:
+        told: dict[str, Any] = {"text": notation.text(x)}
+        inside = x.inputs[0] if _is_transposed(x) else x
+        number = self._numbers_by_name.get(getattr(inside, "name", None) or "")
+        if number is not None:
+            told |= {"node": number, "transposed": inside is not x}
         return told
 
     def _has_all_of(self, node: Node) -> bool:
@@ -240,21 +299,8 @@ def _definition(node: Node) -> Symbol | None:
     return formula if notation.text(formula) != notation.text(node.formula) else None
 
 
-def _factors(rule: Any) -> list[list[str]]:
-    """The factors of each matrix product in a formula, in the order in which they are multiplied."""
-    factors: list[list[str]] = []
-    seen: set[int] = set()
-
-    def look(x: Any) -> None:
-        if type(x) is Symbol and id(x) not in seen:
-            seen.add(id(x))
-            for operand in x.inputs:
-                look(operand)
-            if str(x.op) == "matmul":
-                factors.append([notation.text(operand) for operand in x.inputs])
-
-    look(rule)
-    return factors
+def _is_transposed(x: Any) -> bool:
+    return isinstance(x, Symbol) and str(x.op) in ("transpose", "swapaxes") and len(x.shape) == 2
 
 
 def _measurements(graph: Graph, backward_pass: Pass, numbers: Mapping[Node, int]) -> dict[str, Any]:

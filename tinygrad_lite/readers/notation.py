@@ -234,7 +234,8 @@ class _MathML(_Writer):
         return f"{_operator(MINUS)}{text}"
 
     def bracketed(self, text: str) -> str:
-        return f"<mrow>{_operator('(')}{text}{_operator(')')}</mrow>"
+        grows = "" if "<mfrac" in text else " stretchy='false'"
+        return f"<mrow><mo{grows}>(</mo>{text}<mo{grows}>)</mo></mrow>"
 
     def power(self, x: Any, exponent: str) -> str:
         return f"<msup><mrow>{self.within(x, _POWER + 1)}</mrow><mrow>{exponent}</mrow></msup>"

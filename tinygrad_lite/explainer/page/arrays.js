@@ -30,8 +30,16 @@ function parsed(text) {
   return /^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$/i.test(plain) && Number.isFinite(Number(plain)) ? Number(plain) : null;
 }
 
-const shapeOf = (shape) => (shape.length ? shape.join(" × ") : "a number");
-const counted = (count, one, many = `${one}s`) => `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
+// The same, or what is no finite number: inf, ∞, nan.
+function parsedAny(text) {
+  const plain = text.trim().toLowerCase().replace("−", "-").replace("+", "");
+  if (plain === "nan") return NaN;
+  const infinite = /^(-?)(∞|inf|infinity)$/.exec(plain);
+  return infinite ? (infinite[1] ? -Infinity : Infinity) : parsed(text);
+}
+
+const shapeOf = (shape) => (shape.length ? shape.join(" × ") : say("a number"));
+const counted = (count, one, many = `${one}s`) => `${count.toLocaleString("en")} ${say(count === 1 ? one : many)}`;
 
 // Mean and range of an array: those of all of it, even where only a sample is here.
 function summary(array) {
@@ -43,8 +51,8 @@ function summary(array) {
     max: finite.reduce((a, b) => Math.max(a, b), -Infinity),
   };
   const lost = array.data.length - finite.length;
-  const range = finite.length ? `mean ${told(mean)}, from ${told(min)} to ${told(max)}` : "no finite number";
-  return lost ? `${range}, ${lost} not finite` : range;
+  const range = finite.length ? say("mean {mean}, from {min} to {max}", { mean: told(Math.abs(mean) < 1e-14 * Math.max(-min, max) ? 0 : mean), min: told(min), max: told(max) }) : say("no finite number");
+  return lost ? `${range}, ${say("{n} not finite", { n: lost })}` : range;
 }
 
 // Blue below zero, orange above it, the paper's colour at it: told apart without red and green.
@@ -60,8 +68,8 @@ const colour = (x, largest) => `rgb(${mixture(x, largest).join(" ")})`;
 
 // Black or white, whichever is read more easily on the colour of a number.
 function readableOn(x, largest) {
-  const [red, green, blue] = mixture(x, largest);
-  return 0.299 * red + 0.587 * green + 0.114 * blue > 125 ? "#0d1117" : "#fff";
+  const [red, green, blue] = mixture(x, largest).map((part) => (part <= 10 ? part / 3294 : ((part / 255 + 0.055) / 1.055) ** 2.4));
+  return 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.179 ? "#000" : "#fff"; // where both have the same contrast
 }
 
 const largestOf = (data) => data.reduce((most, x) => (Number.isFinite(x) ? Math.max(most, Math.abs(x)) : most), 0);
@@ -74,9 +82,9 @@ const chooseTerm = (count, choose) =>
   element(
     "select",
     { onchange: (event) => choose(event.target.value) },
-    element("option", { value: "sum" }, `the sum of all ${count}`),
-    element("option", { value: "mean" }, "the mean of them"),
-    Array.from({ length: Math.min(count, 1000) }, (_, k) => element("option", { value: k }, `only ${k}`)),
+    element("option", { value: "sum" }, say("the sum of all {n}", { n: count })),
+    element("option", { value: "mean" }, say("the mean of them")),
+    Array.from({ length: Math.min(count, 1000) }, (_, k) => element("option", { value: k }, say("only {k}", { k }))),
   );
 
 // An array as rows and columns: its last axis runs across, all others down.
@@ -104,16 +112,13 @@ const indexed = (name, array, place) =>
 // The shape of what the page has of an array.
 const formOf = (array) => (array.sample ? [array.sample.rows.length, array.sample.columns.length] : array.shape);
 
-function paint(canvas, array, { width, height, numbers, rows: marked, columns: ruled, cell }) {
+function paint(canvas, array, { width, height, largest, rows: marked, columns: ruled, cell }) {
   const { rows, columns } = asMatrix(array);
   const scale = window.devicePixelRatio || 1;
   [canvas.width, canvas.height] = [width * scale, height * scale];
   const draw = canvas.getContext("2d");
   draw.scale(scale, scale);
-  const [w, h, largest] = [width / columns, height / rows, largestOf(array.data)];
-  draw.font = `${Math.min(12, h * 0.62)}px ui-sans-serif, system-ui, sans-serif`;
-  draw.textAlign = "center";
-  draw.textBaseline = "middle";
+  const [w, h] = [width / columns, height / rows];
   for (let i = 0; i < rows; i++) {
     for (let j = 0; j < columns; j++) {
       const x = array.data[i * columns + j];
@@ -126,10 +131,6 @@ function paint(canvas, array, { width, height, numbers, rows: marked, columns: r
         draw.lineTo((j + 1) * w, (i + 1) * h);
         draw.stroke();
       }
-      if (numbers) {
-        draw.fillStyle = readableOn(x, largest);
-        draw.fillText(told(x, 3), (j + 0.5) * w, (i + 0.5) * h, w - 4);
-      }
     }
   }
   draw.strokeStyle = dark.matches ? "#f0f6fc" : "#0d1117";
@@ -139,56 +140,123 @@ function paint(canvas, array, { width, height, numbers, rows: marked, columns: r
   if (cell) draw.strokeRect(cell[1] * w + 1, cell[0] * h + 1, Math.max(w - 2, 3), Math.max(h - 2, 3));
 }
 
-// An array as a picture with a caption. `choose(place)` is told which entry somebody clicks, `hover(place)` which one
-// they point at; `show({place, row, column})` marks an entry, a row or a column.
-function heatMap(array, { label, choose, hover }) {
+// One scale of colours for arrays that are compared.
+const scaleOf = (...arrays) => Math.max(0, ...arrays.filter(Boolean).map((array) => largestOf(array.data)));
+
+// What the colours of a scale say.
+function legend(largest) {
+  const stops = Array.from({ length: 9 }, (_, k) => colour(((k - 4) / 4) * largest, largest));
+  return element("span", { class: "legend" }, told(-largest, 3), element("span", { class: "ramp", style: `background:linear-gradient(to right, ${stops.join(", ")})`, "aria-hidden": "true" }), told(largest, 3));
+}
+
+const NUMBERED = { rows: 16, columns: 8, entries: 96, width: 62, height: 25 };
+
+// Whether there is room for the numbers of an array of so many rows and columns.
+const hasNumbers = (rows, columns) => rows <= NUMBERED.rows && columns <= NUMBERED.columns && rows * columns <= NUMBERED.entries;
+
+// An array as a picture with a caption: a table of its numbers, or, if it is large, a heat map. `choose(place)` is told
+// which entry somebody clicks, `hover(place)` which one they point at, `edit(place, x)` to what they drag one;
+// `show({place, row, column})` marks an entry, a row or a column. `largest` is that of the scale of colours; a picture
+// that has a scale of its own tells it. `cell` is the size of an entry.
+function heatMap(array, { label, choose, hover, edit, largest, cell, caption = true }) {
   const { rows, columns } = asMatrix(array);
-  const numbers = rows <= 16 && columns <= 8 && rows * columns <= 96;
-  const width = numbers ? Math.min(columns * 62, 360) : Math.max(Math.min(columns * 18, 290), 24);
-  const height = numbers ? rows * 24 : Math.max(Math.min(rows * 20, 220), 16);
-  const canvas = element("canvas", { style: `width:${width}px;height:${height}px`, "aria-hidden": "true" });
+  const own = largest === undefined;
+  const scale = own ? scaleOf(array) : largest;
+  const numbers = cell ? cell.numbers : hasNumbers(rows, columns);
+  const whole = array.sample ? `; ${say("{n} of {all} shown, evenly spread", { n: counted(rows * columns, "entry", "entries"), all: np.sizeOf(array.shape).toLocaleString("en") })}` : "";
+  const picture = !rows || !columns ? { body: element("p", {}, say("empty")), show: () => {} } : (numbers ? tableOf : canvasOf)(array, { rows, columns, label, choose, hover, edit, largest: scale, cell });
+  const figure = element(
+    "figure",
+    { class: "array" },
+    caption ? element("figcaption", {}, element("b", {}, `${label}, ${shapeOf(array.shape)}${whole}`), " ", element("small", {}, summary(array))) : null,
+    picture.body,
+    own && caption && rows && columns && array.data.length > 1 && scale > 0 ? legend(scale) : null,
+  );
+  const show = ({ place: chosen, row, column } = {}) => {
+    const at = chosen === undefined ? undefined : [Math.floor(chosen / columns), chosen % columns];
+    picture.show(at, row, column);
+  };
+  show();
+  return { figure, show, body: picture.body };
+}
+
+// Pictures that are compared, on one scale of colours, whose legend stands below them.
+function compared(figures, largest) {
+  return element("div", { class: "compared" }, element("div", { class: "maps" }, figures), largest > 0 ? legend(largest) : "");
+}
+
+function canvasOf(array, { rows, columns, choose, hover, edit, largest, cell }) {
+  const width = cell ? columns * cell.width : Math.max(Math.min(columns * 18, 290), 24);
+  const height = cell ? rows * cell.height : Math.max(Math.min(rows * 20, 220), 16);
+  const canvas = element("canvas", { style: `width:${width}px;height:${height}px`, "aria-hidden": "true", class: edit ? "drag" : "" });
   const place = (event) => {
     const box = canvas.getBoundingClientRect();
     const row = Math.floor(((event.clientY - box.top) / box.height) * rows);
     const column = Math.floor(((event.clientX - box.left) / box.width) * columns);
     return Math.min(Math.max(row, 0), rows - 1) * columns + Math.min(Math.max(column, 0), columns - 1);
   };
-  if (choose && rows && columns) {
+  if (choose || edit) {
     canvas.classList.add("choosable");
-    canvas.addEventListener("click", (event) => choose(place(event)));
+    canvas.addEventListener("pointerdown", (event) => {
+      const at = place(event);
+      choose?.(at);
+      if (edit) drags.follow(event, { from: array.data[at], unit: drags.unitOf(array), write: (x) => edit(at, x) });
+    });
   }
-  if (hover && rows && columns) canvas.addEventListener("pointermove", (event) => hover(place(event)));
-  const whole = array.sample ? `; ${counted(rows * columns, "entry", "entries")} of ${np.sizeOf(array.shape).toLocaleString("en")} shown, evenly spread` : "";
-  const text = `${label}, ${shapeOf(array.shape)}${whole}`;
-  const figure = element(
-    "figure",
-    { class: "array" },
-    element("figcaption", {}, element("b", {}, text), " ", element("small", {}, summary(array))),
-    rows && columns ? canvas : element("p", {}, "empty"),
-  );
-  if (numbers && rows && columns) figure.append(tableOf(array, label, rows, columns));
-  const show = ({ place: chosen, row, column } = {}) => {
-    const at = chosen === undefined ? undefined : [Math.floor(chosen / columns), chosen % columns];
-    if (rows && columns) paint(canvas, array, { width, height, numbers, cell: at, rows: row, columns: column });
-  };
-  show();
-  return { figure, show, canvas };
+  if (hover) canvas.addEventListener("pointermove", (event) => event.buttons || hover(place(event)));
+  return { body: canvas, show: (at, row, column) => paint(canvas, array, { width, height, largest, cell: at, rows: row, columns: column }) };
 }
 
-// The same numbers for who does not see the picture.
-const tableOf = (array, label, rows, columns) =>
-  element(
-    "table",
-    { class: "unseen" },
-    element("caption", {}, label),
+function tableOf(array, { rows, columns, label, choose, hover, edit, largest, cell }) {
+  const size = cell ? `width:${cell.width}px;height:${cell.height}px` : "";
+  const act = choose || edit;
+  const cells = Array.from(array.data, (x, at) =>
     element(
-      "tbody",
-      {},
-      Array.from({ length: rows }, (_, i) =>
-        element("tr", {}, Array.from({ length: columns }, (_, j) => element("td", {}, told(array.data[i * columns + j])))),
-      ),
+      "td",
+      { class: edit ? "drag" : null, style: `${size};background:${colour(x, largest)};color:${readableOn(x, largest)}`, tabindex: act ? -1 : null },
+      told(x, 3),
     ),
   );
+  const body = element(
+    "table",
+    { class: `cells${act ? " choosable" : ""}`, role: act ? "grid" : null, "aria-label": label },
+    element("tbody", {}, Array.from({ length: rows }, (_, i) => element("tr", {}, cells.slice(i * columns, (i + 1) * columns)))),
+  );
+  const placeOf = (event) => cells.indexOf(event.target.closest("td"));
+  if (act) {
+    cells[0].tabIndex = 0;
+    body.addEventListener("pointerdown", (event) => {
+      const at = placeOf(event);
+      if (at < 0) return;
+      choose?.(at);
+      if (edit) drags.follow(event, { from: array.data[at], unit: drags.unitOf(array), write: (x) => edit(at, x) });
+    });
+    body.addEventListener("keydown", (event) => {
+      const at = placeOf(event);
+      const moved = { ArrowRight: at + 1, ArrowLeft: at - 1, ArrowDown: at + columns, ArrowUp: at - columns }[event.key];
+      if (at < 0 || event.altKey || event.ctrlKey || event.metaKey) return;
+      if (moved !== undefined && cells[moved]) {
+        choose?.(moved);
+        cells[moved].focus();
+      } else if (edit && ["+", "-", "PageUp", "PageDown"].includes(event.key)) {
+        const unit = drags.unitOf(array);
+        edit(at, drags.rounded(array.data[at] + drags.steps[event.key] * unit, unit));
+      } else if (moved === undefined) return;
+      event.preventDefault();
+    });
+  }
+  if (hover) body.addEventListener("pointermove", (event) => event.buttons || placeOf(event) < 0 || hover(placeOf(event)));
+  const show = (at, row, column) =>
+    cells.forEach((each, k) => {
+      const [i, j] = [Math.floor(k / columns), k % columns];
+      const chosen = at && at[0] === i && at[1] === j;
+      each.classList.toggle("chosen", Boolean(chosen) || row === i || column === j);
+      if (!act) return;
+      if (at) each.setAttribute("aria-selected", String(Boolean(chosen)));
+      if (at) each.tabIndex = chosen ? 0 : -1;
+    });
+  return { body, show };
+}
 
 // Fields in which an entry is chosen by its index; `choose(place)` is told, `show(place)` sets them.
 function cellFields(shape, name, choose) {
@@ -199,13 +267,13 @@ function cellFields(shape, name, choose) {
       type: "number",
       min: 0,
       max: size - 1,
-      "aria-label": `Entry of ${name}, axis ${axis}, 0 to ${size - 1}`,
+      "aria-label": say("Entry of {name}, axis {axis}, 0 to {last}", { name, axis, last: size - 1 }),
       onchange: () => {
         const wanted = fields.map((field, i) => Math.min(Math.max(Math.trunc(+field.value) || 0, 0), shape[i] - 1));
         choose(wanted.reduce((sum, i, k) => sum + i * strides[k], 0));
       },
     }),
   );
-  box.append("entry [", ...fields.flatMap((field, i) => (i ? [", ", field] : [field])), "]");
+  box.append(`${say("entry")} [`, ...fields.flatMap((field, i) => (i ? [", ", field] : [field])), "]");
   return { box, show: (place) => indexOf(shape, place).forEach((i, axis) => (fields[axis].value = i)) };
 }

@@ -1,5 +1,7 @@
 // The lesson: the recorded graph with its numbers, and the same computed again when somebody changes a leaf.
 
+const MOST_OF_JACOBIAN = 1_000_000; // entries of a Jacobian that is made row by row
+
 const lesson = (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
   const { nodes, steps, root } = data;
@@ -100,10 +102,58 @@ const lesson = (() => {
   // The result's sum when a node has other numbers; in full precision.
   const resultWith = (changed) => np.unrounded(() => total(affected(changed).get(root) ?? value(root)));
 
+  const listeners = []; // who is told that numbers have become others
+
   // Everything, with other numbers in some leaves.
   function change(changed) {
     for (const [leaf, array] of changed) changes.set(leaf, typed(array, leaf));
     recompute();
+    listeners.forEach((told) => told());
+  }
+
+  const withEntry = (array, place, x) => ({ ...array, data: array.data.map((each, k) => (k === place ? x : each)) });
+
+  const changeEntry = (leaf, place, x) => change([[leaf, withEntry(value(leaf), place, x)]]);
+
+  // The change of an operation's result if its inputs change, by its local derivatives: forward mode. Where an operation
+  // is neither entry by entry nor linear, from its rule, which is linear in g: one row of the Jacobian for each entry.
+  function pushed(step, tangents) {
+    const node = nodes[step.node];
+    const y = value(step.node);
+    const given = node.inputs.map((x) => argument(x));
+    let total = null;
+    for (const each of step.to) {
+      const t = tangents.get(node.inputs[each.input]);
+      if (!t) continue;
+      let part;
+      if (node.pushes === "entries") part = np.broadcast_to(programs[each.vjp](np, np.broadcast_to(t, y.shape), y, ...given), y.shape);
+      else if (node.pushes === "linear") part = programs[node.forward](np, ...given.map((x, k) => (k === each.input ? t : x)));
+      else if (y.data.length * t.data.length > MOST_OF_JACOBIAN) return null;
+      else {
+        const rows = y.data.map((_, k) => {
+          const g = { shape: y.shape, data: y.data.map((_, other) => +(k === other)) };
+          const row = np.fitted(programs[each.vjp](np, g, y, ...given), t.shape);
+          return np.sum(np.multiply(row, t)).data[0];
+        });
+        part = { shape: y.shape, data: rows };
+      }
+      total = total ? np.add(total, part) : np.asArray(part);
+    }
+    return total && { ...total, dtype: y.dtype };
+  }
+
+  // What a nudge of one entry by h does behind it: for each node on the way, the change that the chain rule predicts and
+  // the one that is real, both as arrays; null where nothing is predicted.
+  function nudged(i, place, h) {
+    const real = np.unrounded(() => affected(new Map([[i, withEntry(value(i), place, value(i).data[place] + h)]])));
+    const tangent = { shape: value(i).shape, data: value(i).data.map((_, k) => (k === place ? h : 0)) };
+    const tangents = new Map([[i, tangent]]);
+    for (const node of real.keys()) {
+      if (node === i || !turn.has(node)) continue;
+      const predicted = pushed(steps[turn.get(node)], tangents);
+      if (predicted) tangents.set(node, predicted);
+    }
+    return [...real].map(([node, now]) => ({ node, predicted: tangents.get(node) ?? null, real: np.subtract(now, value(node)) }));
   }
 
   function recompute() {
@@ -122,6 +172,7 @@ const lesson = (() => {
 
   function reset() {
     [values, gradients, changes] = [new Map(), new Map(), new Map()];
+    listeners.forEach((told) => told());
   }
 
   // The derivative by one entry of a node, from values alone: central differences with ever smaller steps, extrapolated
@@ -205,10 +256,14 @@ const lesson = (() => {
     contribution,
     slope,
     result,
+    weighted: total,
     recordedResult,
     resultWith,
     measured,
+    listeners,
     change,
+    changeEntry,
+    nudged,
     reset,
     changed: () => changes.size > 0,
     // Positions in the lesson: 0 before anything, then each operation forward, then each backward step.

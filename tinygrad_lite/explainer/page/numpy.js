@@ -276,9 +276,32 @@ const np = (() => {
       );
       return placesOf(shape, strides).map((place) => x.data[place]);
     });
+    if (products) asProduct(given, terms, output, sizes);
     const all = array(shape, laid[0].map((_, i) => laid.reduce((value, x) => value * x[i], 1)));
     const lost = letters.map((_, i) => i).slice(output.length);
     return lost.length ? functions.sum(all, { axis: lost }) : all;
+  }
+
+  // A contraction of two arrays as matrix products, for whoever watches: of the letters of both, those in the output
+  // number the products, and the others are summed.
+  function asProduct(given, terms, output, sizes) {
+    const [a, b] = terms;
+    if (terms.length !== 2 || terms.some((term) => new Set(term).size < term.length)) return;
+    const letters = [...new Set(a + b)];
+    const group = (f) => letters.filter(f).sort((x, y) => output.indexOf(x) - output.indexOf(y));
+    const batch = group((c) => a.includes(c) && b.includes(c) && output.includes(c));
+    const summed = group((c) => a.includes(c) && b.includes(c) && !output.includes(c));
+    const [rows, columns] = [group((c) => !b.includes(c)), group((c) => !a.includes(c))];
+    if (!summed.length || [...rows, ...columns].some((c) => !output.includes(c))) return;
+    const laidOut = (k, order) => {
+      const x = asArray(given[k]);
+      if ([...terms[k]].some((c, i) => x.shape[i] !== sizes[c])) return null;
+      return transpose(x, { axes: order.map((c) => terms[k].indexOf(c)) });
+    };
+    const size = (group) => sizeOf(group.map((c) => sizes[c]));
+    const [left, right] = [laidOut(0, [...batch, ...rows, ...summed]), laidOut(1, [...batch, ...summed, ...columns])];
+    if (!left || !right) return;
+    matmul(reshape(left, [size(batch), size(rows), size(summed)]), reshape(right, [size(batch), size(summed), size(columns)]));
   }
 
   // Gauss's elimination with the largest pivots, on [a | b]: the solution, and the determinant.

@@ -39,18 +39,18 @@ const optimizerView = (() => {
 
   function draw() {
     const none = !parameters.length
-      ? "There is no leaf that needs a gradient."
+      ? say("There is no leaf that needs a gradient.")
       : !lesson.live && !lesson.data.descent
-        ? `No step can be tried: ${lesson.data.recordedOnly}.`
+        ? say("No step can be tried: {why}.", { why: lesson.data.recordedOnly })
         : null;
     if (none) {
-      panel.replaceChildren(stepView.heading("An optimiser's step"), element("p", {}, none));
+      panel.replaceChildren(stepView.heading(say("An optimiser's step")), element("p", {}, none));
       return;
     }
     const kinds = element(
       "select",
       { onchange: () => ((kind = kinds.value), draw()) },
-      element("option", { value: "descent", selected: kind === "descent" }, "gradient descent: w − rate · gradient"),
+      element("option", { value: "descent", selected: kind === "descent" }, say("gradient descent: w − rate · gradient")),
       lesson.data.optimizer ? element("option", { value: "given", selected: kind === "given" }, lesson.data.optimizer.name) : null,
     );
     const rates = lesson.live
@@ -59,25 +59,25 @@ const optimizerView = (() => {
     const { after, predicted, real } = outcome();
     const stale = kind === "given" && lesson.changed();
     panel.replaceChildren(
-      stepView.heading("An optimiser's step"),
-      element("p", { class: "choices" }, element("label", {}, "by ", kinds), kind === "descent" ? [" ", element("label", { for: "rate" }, "learning rate "), rates] : null),
+      stepView.heading(say("An optimiser's step")),
+      element("p", { class: "choices" }, element("label", {}, `${say("by")} `, kinds), kind === "descent" ? [" ", element("label", { for: "rate" }, `${say("learning rate")} `), rates] : null),
       element(
         "table",
         { class: "outcome" },
-        element("caption", {}, `What the step does to ${lesson.value(lesson.root).data.length > 1 ? `the sum of ${name()}` : name()}`),
+        element("caption", {}, say("What the step does to {name}", { name: lesson.value(lesson.root).data.length > 1 ? say("sum of {name}", { name: name() }) : name() })),
         element(
           "tbody",
           {},
-          row("before", told(kind === "given" ? lesson.recordedResult : lesson.result(), 8)),
-          row("predicted change, Σ gradient · step", told(predicted, 6)),
-          row("real change", told(real, 6)),
-          row("real / predicted", predicted ? told(real / predicted, 4) : "–"),
+          row(say("before"), told(kind === "given" ? lesson.recordedResult : lesson.result(), 8)),
+          row(say("predicted change, Σ gradient · step"), told(predicted, 6)),
+          row(say("real change"), told(real, 6)),
+          row(say("real / predicted"), predicted ? told(real / predicted, 4) : "–"),
         ),
       ),
       element("p", { class: "hint" }, verdict(predicted, real)),
-      stale ? element("p", { class: "note" }, "This step was computed in Python of the numbers as they were recorded.") : "",
+      stale ? element("p", { class: "note" }, say("This step was computed in Python of the numbers as they were recorded.")) : "",
       lesson.live && !stale
-        ? element("p", {}, element("button", { type: "button", onclick: () => take(after) }, "Take the step"), " ", element("button", { type: "button", onclick: () => (lesson.reset(), main.redraw()), disabled: !lesson.changed() }, "As recorded"))
+        ? element("p", {}, element("button", { type: "button", id: "take", onclick: () => take(after) }, say("Take the step")), " ", element("button", { type: "button", onclick: () => drags.reset(), disabled: !lesson.changed() }, say("As recorded")))
         : "",
       ...parameters.filter((i) => after.has(i)).slice(0, 12).map((i) => beforeAndAfter(i, after.get(i))),
       stepView.liveNote() ?? "",
@@ -96,25 +96,32 @@ const optimizerView = (() => {
   const row = (label, text) => element("tr", {}, element("th", { scope: "row" }, label), element("td", {}, text));
 
   function verdict(predicted, real) {
-    if (kind === "descent" && rate === 0) return "At a rate of 0 nothing moves.";
-    if (predicted === 0) return "The gradient is zero: the step changes nothing.";
+    if (kind === "descent" && rate === 0) return say("At a rate of 0 nothing moves.");
+    if (predicted === 0) return say("The gradient is zero: the step changes nothing.");
     const share = real / predicted;
-    if (!Number.isFinite(share)) return "The result is not finite.";
-    if (share < 0) return "The result moved the other way than predicted: the step is too long for the slope to hold.";
-    if (Math.abs(share - 1) < 0.1) return "The prediction is good: over so short a step the function is nearly a straight line.";
-    return "The slope changes along the step, so that the prediction is a rough one.";
+    if (!Number.isFinite(share)) return say("The result is not finite.");
+    if (share < 0) return say("The result moved the other way than predicted: the step is too long for the slope to hold.");
+    if (Math.abs(share - 1) < 0.1) return say("The prediction is good: over so short a step the function is nearly a straight line.");
+    return say("The slope changes along the step, so that the prediction is a rough one.");
   }
 
   function beforeAndAfter(i, after) {
     const before = kind === "given" ? lesson.recordedArray(lesson.nodes[i].value) : lesson.value(i);
     const change = before.sample || after.sample ? null : { ...before, data: after.data.map((x, k) => x - before.data[k]) };
-    const maps = [heatMap(before, { label: "before" }), heatMap(after, { label: "after" }), change && heatMap(change, { label: "change" })];
-    return element("section", { class: "update" }, element("h4", {}, stepView.link(i)), element("div", { class: "maps" }, maps.filter(Boolean).map((map) => map.figure)));
+    const largest = scaleOf(before, after);
+    const edit = kind === "descent" ? stepView.editOf(i) : undefined;
+    const maps = [heatMap(before, { label: say("before"), largest, edit }), heatMap(after, { label: say("after"), largest })];
+    return element(
+      "section",
+      { class: "update" },
+      element("h4", {}, stepView.link(i)),
+      compared(maps.map((map) => map.figure), largest),
+      change ? element("div", { class: "maps" }, heatMap(change, { label: say("change") }).figure) : "",
+    );
   }
 
   function take(after) {
-    lesson.change(after);
-    main.redraw();
+    drags.flashing(() => (lesson.change(after), main.redraw()));
   }
 
   return { draw };

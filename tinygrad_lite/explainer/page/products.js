@@ -1,12 +1,12 @@
-// A matrix product: point at a cell, and see the row, the column and the dot product; and the one term that each place
-// along the shared axis adds, such as one row of the batch.
+// A matrix product as an L: the left factor stands left of the result and the right one above it, so that the row and
+// the column of an entry meet in it. Point at an entry, and see both, and the dot product as the bars of its terms.
 
 const TERMS = 6; // of a sum that are written out
 
-// "a·b + c·d + … = sum", of two rows of numbers.
+// "a·b + c·d + …", of two rows of numbers.
 function dotProduct(a, b) {
   const terms = a.slice(0, TERMS).map((x, k) => `${told(x)} · ${told(b[k])}`);
-  const more = a.length > TERMS ? ` + … (${a.length - TERMS} more)` : "";
+  const more = a.length > TERMS ? ` + … (${say("{n} more", { n: a.length - TERMS })})` : "";
   return `${terms.join(" + ")}${more}`;
 }
 
@@ -14,26 +14,47 @@ function dotProduct(a, b) {
 function productView({ count, at }, settings) {
   if (count === 1) return oneProduct(at(0), settings);
   const holder = element("div", {});
-  const which = element("input", { type: "number", min: 0, max: count - 1, value: 0, "aria-label": `Which of the ${count} products`, onchange: () => draw() });
+  const which = element("input", { type: "number", min: 0, max: count - 1, value: 0, "aria-label": say("Which of the {n} products", { n: count }), onchange: () => draw() });
   const draw = () => holder.replaceChildren(oneProduct(at(Math.min(Math.max(Math.trunc(+which.value) || 0, 0), count - 1)), settings));
   draw();
-  return element("div", {}, element("p", { class: "choices" }, `${count} products; number `, which), holder);
+  return element("div", {}, element("p", { class: "choices" }, say("{n} products; number", { n: count }), " ", which), holder);
 }
 
-function oneProduct({ left, right, result }, { names, title }) {
+// What drags an entry of a factor: the same entry of the leaf that it is, or whose transpose it is.
+function editOfFactor({ node, transposed }, { shape }) {
+  if (node === undefined || !lesson.isEditable(node)) return undefined;
+  const own = lesson.nodes[node].value.shape;
+  if (own.length !== 2 || np.sizeOf(own) !== np.sizeOf(shape)) return undefined;
+  return (place, x) => drags.change(node, transposed ? (place % shape[1]) * own[1] + Math.floor(place / shape[1]) : place, x);
+}
+
+// The width and height of an entry of each matrix, so that rows and columns are as long in all of them.
+function sizesOf(n, m, p) {
+  const room = Math.max((document.getElementById("panel").clientWidth || 600) - 70, 240);
+  const numbers = [[n, m], [m, p], [n, p]].every(([rows, columns]) => rows <= NUMBERED.rows && columns <= NUMBERED.rows && rows * columns <= NUMBERED.entries);
+  const width = Math.min(room / (m + p), numbers ? NUMBERED.width : 18);
+  const fits = numbers && width >= 38;
+  const height = (count) => (fits ? NUMBERED.height : Math.max(Math.min(20, 230 / count), 1));
+  const across = fits ? width : Math.max(Math.min(18, room / (m + p)), 1);
+  return { left: { width: across, height: height(n), numbers: fits }, right: { width: across, height: height(m), numbers: fits }, result: { width: across, height: height(n), numbers: fits } };
+}
+
+function oneProduct({ left, right, result }, { factors, title }) {
   const [n, m, p] = [left.shape[0], left.shape[1], right.shape[1]];
+  const names = factors?.map((each) => each.text) ?? [say("the left factor"), say("the right factor")];
   let [row, column, term] = [0, 0, "sum"];
   const largest = largestPlace(result);
   if (p) [row, column] = [Math.floor(largest / p), largest % p];
 
   const box = element("section", { class: "product", "aria-label": title });
   const text = element("p", { class: "numbers", "aria-live": "polite" });
+  const holder = element("div", {});
   const point = (place) => {
     [row, column] = [Math.floor(place / p), place % p];
     mark();
   };
   const fields = cellFields([n, p], title, point);
-  const maps = element("div", { class: "maps" });
+  const shape = element("div", { class: "corner" });
   const terms = chooseTerm(m, (choice) => ((term = choice), draw()));
 
   function shown() {
@@ -46,38 +67,44 @@ function oneProduct({ left, right, result }, { names, title }) {
 
   let shows = [];
   function draw() {
+    const sizes = sizesOf(n, m, p);
+    const edits = factors?.map((each, k) => editOfFactor(each, k ? right : left)) ?? [];
     const pictures = [
-      heatMap(left, { label: names[0] }),
-      heatMap(right, { label: names[1] }),
-      heatMap(shown(), { label: title, choose: point, hover: point }),
+      heatMap(left, { label: names[0], cell: sizes.left, edit: edits[0] }),
+      heatMap(right, { label: names[1], cell: sizes.right, edit: edits[1] }),
+      heatMap(shown(), { label: title, cell: sizes.result, choose: point, hover: point }),
     ];
-    maps.replaceChildren(pictures[0].figure, "@", pictures[1].figure, "=", pictures[2].figure);
+    pictures.forEach((picture, k) => picture.figure.classList.add(["left", "right", "meeting"][k]));
+    shape.replaceChildren(element("span", { class: "sign", "aria-hidden": "true" }, "@"), pictures[1].figure, pictures[0].figure, pictures[2].figure);
     shows = pictures.map((picture) => picture.show);
     mark();
   }
 
   function mark() {
     const [a, b] = [left.data.slice(row * m, (row + 1) * m), Array.from({ length: m }, (_, k) => right.data[k * p + column])];
-    shows[0]({ row });
-    shows[1]({ column });
+    const one = term !== "sum" && term !== "mean";
+    shows[0](one ? { place: row * m + +term } : { row });
+    shows[1](one ? { place: +term * p + column } : { column });
     shows[2]({ place: row * p + column });
-    const sum = `row ${row} of ${names[0]} · column ${column} of ${names[1]}`;
-    if (term === "sum" || term === "mean") {
-      const mean = term === "mean" ? ` / ${m}` : "";
-      const value = shown().data[row * p + column];
-      text.textContent = `[${row}, ${column}]: ${sum} = ${mean ? "(" : ""}${dotProduct(a, b)}${mean ? `)${mean}` : ""} = ${told(value, 6)}`;
+    const sum = say("row {row} of {left} · column {column} of {right}", { row, left: names[0], column, right: names[1] });
+    const value = shown().data[row * p + column];
+    if (one) {
+      text.textContent = `[${row}, ${column}], ${say("term {k} of {n}", { k: term, n: m })}: ${told(a[+term])} · ${told(b[+term])} = ${told(value, 6)}`;
     } else {
-      const k = +term;
-      text.textContent = `[${row}, ${column}], term ${k} of ${m}: ${told(a[k])} · ${told(b[k])} = ${told(a[k] * b[k], 6)}`;
+      const mean = term === "mean" ? ` / ${m}` : "";
+      text.textContent = `[${row}, ${column}]: ${sum} = ${mean ? "(" : ""}${dotProduct(a, b)}${mean ? `)${mean}` : ""} = ${told(value, 6)}`;
     }
+    const products = a.map((x, k) => x * b[k]);
+    holder.replaceChildren(m > 1 && !one ? barsOf(products, { names: (k) => `${told(a[k], 3)} · ${told(b[k], 3)}`, total: result.data[row * p + column], label: say("the terms of this entry") }) : "");
     fields.show(row * p + column);
   }
 
   box.append(
     element("h4", {}, title),
-    maps,
-    element("p", { class: "choices" }, fields.box, " ", m > 1 ? element("label", {}, "along the shared axis: ", terms) : ""),
+    shape,
+    element("p", { class: "choices" }, fields.box, " ", m > 1 ? element("label", {}, say("along the shared axis:"), " ", terms) : ""),
     text,
+    holder,
   );
   draw();
   return box;

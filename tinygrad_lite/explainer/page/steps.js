@@ -10,27 +10,29 @@ const stepView = (() => {
     return place !== undefined && place < array.data.length ? place : largestPlace(array);
   }
 
-  const bracketed = (text) => (/[ +]/.test(text) ? `(${text})` : text);
   const heading = (text, ...more) => element("h3", {}, text, ...more);
-  const formula = (text) => element("p", { class: "formula" }, text);
-  const link = (i) => element("button", { type: "button", class: "link", onclick: () => main.choose(i) }, lesson.nodes[i].name);
+  const formula = (...parts) => element("p", { class: "formula" }, ...parts);
+  const link = (i, text = lesson.nodes[i].name) => element("button", { type: "button", class: "link", onclick: () => main.choose(i) }, text);
+  const nameAt = (i) => lesson.nodes[i].name;
 
   function start() {
     const leaves = lesson.leaves.filter((i) => lesson.nodes[i].needsGradient);
-    panel.replaceChildren(
-      heading("Before the first step"),
+    const shown = leaves.slice(0, 12).flatMap((i, k) => (k ? [", ", link(i)] : [link(i)]));
+    return [
+      heading(say("Before the first step")),
       overview.facts(),
       overview.warnings(),
-      element("p", {}, `${lesson.nodes[lesson.root].name} is computed by ${counted(lesson.operations.length, "operation")} from the values at the top of the graph. Step on to see each of them compute; then the backward pass goes the same way back and finds how much the result changes with each value.`),
-      element("p", {}, "The gradient is found for: ", leaves.flatMap((i, k) => (k ? [", ", link(i)] : [link(i)])), "."),
-      element("p", { class: "hint" }, "Arrow keys left and right step; the address in the browser names the step, so that you can link to it."),
-      liveNote() ?? "",
-    );
+      element("p", {}, say("{root} is computed by {count} from the values at the top of the graph. Step on to see each of them compute; then the backward pass goes the same way back and finds how much the result changes with each value.", { root: nameAt(lesson.root), count: counted(lesson.operations.length, "operation") })),
+      element("p", {}, sayWith("The gradient is found for: {leaves}.", { leaves: [...shown, leaves.length > 12 ? ` ${say("and {n} more", { n: leaves.length - 12 })}` : ""] })),
+      lesson.live ? element("p", {}, say("Every number in a table or a picture can be dragged: watch the result at the top follow.")) : "",
+      element("p", { class: "hint" }, say("Arrow keys left and right step; the address in the browser names the step, so that you can link to it.")),
+      liveNote(),
+    ];
   }
 
   function liveNote() {
     if (lesson.live) return null;
-    return element("p", { class: "note" }, `Recorded only: ${lesson.data.recordedOnly}. So this page shows the numbers that Python computed, and cannot compute them again with others.`);
+    return element("p", { class: "note" }, say("Recorded only: {why}. So this page shows the numbers that Python computed, and cannot compute them again with others.", { why: lesson.data.recordedOnly }));
   }
 
   function about(i) {
@@ -38,7 +40,7 @@ const stepView = (() => {
     return element(
       "p",
       { class: "about" },
-      node.module ? ["in ", element("b", {}, node.module), " "] : null,
+      node.module ? [`${say("in")} `, element("b", {}, node.module), " "] : null,
       node.source ? element("code", {}, node.source) : null,
     );
   }
@@ -47,26 +49,28 @@ const stepView = (() => {
     const node = lesson.nodes[i];
     const value = lesson.value(i);
     const parts = [
-      heading(`Forward ${position} of ${lesson.operations.length}: ${node.op}`),
-      formula(`${node.name} = ${node.formula}`),
+      heading(say("Forward {k} of {n}: {op}", { k: position, n: lesson.operations.length, op: node.op })),
+      formula(formulas.ofNode(i)),
     ];
-    if (node.definition) parts.push(formula(`${node.op}: ${node.definition}`));
+    if (node.definition) parts.push(formula(formulas.definition(i)));
     parts.push(about(i), ...overview.warningsOf(i));
-    const given = [...new Set(node.inputs.filter((x) => typeof x === "number"))];
-    parts.push(expansion(i, given));
+    const inputs = [...new Set(node.inputs.filter((x) => typeof x === "number"))];
+    parts.push(expansion(i, inputs));
     let products = [];
-    if (typeof node.forward === "number" && [...given, i].every((x) => !lesson.value(x).sample)) products = np.watched(() => lesson.forward(i));
-    if (products.length) {
-      products.forEach((product, k) => parts.push(productView(product, { names: node.factors?.[k] ?? ["the left factor", "the right factor"], title: products.length > 1 ? `product ${k + 1}` : "the product" })));
-    }
-    parts.push(pictures(`forward ${i}`, [...given.map((x) => [lesson.value(x), lesson.nodes[x].name]), [value, node.name]], i));
-    panel.replaceChildren(...parts.filter(Boolean));
+    if (typeof node.forward === "number" && [...inputs, i].every((x) => !lesson.value(x).sample)) products = np.watched(() => lesson.forward(i));
+    products.forEach((product, k) => parts.push(productView(product, { factors: node.factors?.[k], title: products.length > 1 ? say("product {k}", { k: k + 1 }) : say("the product") })));
+    parts.push(pictures(`forward ${i}`, inputs, i, value));
+    return parts;
   }
 
-  // Several arrays side by side with one entry of the last one chosen.
-  function pictures(key, arrays, i) {
-    const [array, name] = arrays.at(-1);
-    const maps = arrays.map(([each, label], k) => heatMap(each, { label, choose: k === arrays.length - 1 ? (place) => choose(place) : undefined }));
+  // The inputs and the result side by side, on one scale of colours if numbers of one kind meet in it.
+  function pictures(key, inputs, i, array) {
+    const name = nameAt(i);
+    const values = inputs.map((x) => lesson.value(x));
+    const alike = lesson.nodes[i].pushes !== undefined && isEntrywise(i);
+    const largest = alike ? scaleOf(...values, array) : undefined;
+    const maps = inputs.map((x, k) => heatMap(values[k], { label: nameAt(x), largest, edit: editOf(x) }));
+    const result = heatMap(array, { label: name, largest, choose, edit: nudgeOf(i) });
     const text = element("p", { class: "numbers", "aria-live": "polite" });
     const fields = cellFields(formOf(array), name, (place) => choose(place));
     function choose(place) {
@@ -76,40 +80,65 @@ const stepView = (() => {
     function show() {
       if (!array.data.length) return;
       const place = chosen(key, array);
-      maps.at(-1).show({ place });
+      result.show({ place });
       fields.show(place);
       text.textContent = `${indexed(name, array, place)} = ${told(array.data[place], 8)}`;
     }
     show();
-    const drawn = arrays.every(([each]) => each.data.length === 1) ? [] : maps;
-    return element("div", {}, element("div", { class: "maps" }, drawn.map((map) => map.figure)), element("p", { class: "choices" }, fields.box), text);
+    const all = [...maps, result].map((map) => map.figure);
+    const single = [...values, array].every((each) => each.data.length === 1);
+    const drawn = single ? singles(inputs) : largest === undefined ? element("div", { class: "maps" }, all) : compared(all, largest);
+    return element("div", {}, drawn, element("p", { class: "choices" }, fields.box), text);
   }
 
+  // Inputs that are single numbers, each to be dragged.
+  const singles = (inputs) =>
+    element("p", { class: "singles" }, inputs.map((x) => element("span", {}, `${nameAt(x)} = `, numberOf(x, 0), " ")));
+
+  // An entry of a node as a number that can be dragged: of a leaf it changes, any other is nudged.
+  function numberOf(i, place, digits = 8) {
+    const value = lesson.value(i);
+    const name = indexed(nameAt(i), value, place);
+    const write = editOf(i) ?? nudgeOf(i);
+    if (!write || value.sample) return element("span", { class: "number" }, told(value.data[place], digits));
+    return drags.number({ id: `number-${i}-${place}`, x: value.data[place], unit: drags.unitOf(value), label: name, write: (x) => write(place, x), digits });
+  }
+
+  // What drags an entry of a leaf; undefined if the leaf is fixed.
+  const editOf = (i) => (lesson.isEditable(i) && !lesson.value(i).sample ? (place, x) => drags.change(i, place, x) : undefined);
+
+  // What drags an entry of an operation's result: a nudge of it, shown with all that follows from it.
+  const nudgeOf = (i) =>
+    lesson.isOperation(lesson.nodes[i]) && lesson.live && lesson.gradient(i) && i !== lesson.root
+      ? (place, x) => {
+          nudgeView.move(i, Number((x - lesson.value(i).data[place]).toPrecision(6)));
+          tensorView.lookAt(i, place);
+          main.choose(i);
+        }
+      : undefined;
+
   // How the axes of the inputs line up with those of the result: what is broadcast.
-  function expansion(i, given) {
+  function expansion(i, inputs) {
     const shape = lesson.nodes[i].value.shape;
-    const rows = given.filter((x) => {
-      const own = lesson.nodes[x].value.shape;
-      return isSpread(own, shape);
-    });
+    const rows = inputs.filter((x) => isSpread(lesson.nodes[x].value.shape, shape));
     if (!rows.length || !isEntrywise(i)) return null;
-    return axesTable(shape, rows.map((x) => [lesson.nodes[x].name, lesson.nodes[x].value.shape]), "Broadcasting: axes that expand", "×");
+    return axesTable(shape, rows.map((x) => [nameAt(x), lesson.nodes[x].value.shape]), say("Broadcasting: axes that expand"), "×");
   }
 
   const isSpread = (own, shape) => own.length <= shape.length && np.sizeOf(own) < np.sizeOf(shape) && own.every((size, k) => size === 1 || size === shape[shape.length - own.length + k]);
   const isEntrywise = (i) => lesson.steps.some((step) => step.node === i && step.to.some((each) => each.local !== undefined || each.summed.length));
 
   function axesTable(shape, rows, caption, sign) {
-    const axes = shape.map((size, axis) => element("th", { scope: "col" }, `axis ${axis}`));
+    const axes = shape.map((_, axis) => element("th", { scope: "col" }, `${say("axis")} ${axis}`));
     return element(
       "table",
       { class: "axes" },
       element("caption", {}, caption),
-      element("thead", {}, element("tr", {}, element("th", { scope: "col" }, ""), axes)),
+      element("thead", {}, element("tr", {}, element("th", { scope: "col" }, say("shape of")), axes)),
       element(
         "tbody",
         {},
-        element("tr", {}, element("th", { scope: "row" }, "result"), shape.map((size) => element("td", {}, String(size)))),
+        element("tr", {}, element("th", { scope: "row" }, say("result")), shape.map((size) => element("td", {}, String(size)))),
         rows.map(([name, own]) =>
           element(
             "tr",
@@ -118,7 +147,7 @@ const stepView = (() => {
             shape.map((size, axis) => {
               const mine = own[axis - shape.length + own.length];
               if (mine === size) return element("td", {}, String(size));
-              return element("td", { class: "spread" }, sign === "×" ? `${mine ?? "–"} → ×${size}` : `Σ of ${size} → ${mine ?? "–"}`);
+              return element("td", { class: "spread" }, sign === "×" ? `${mine ?? "–"} → ×${size}` : `${say("Σ of {n}", { n: size })} → ${mine ?? "–"}`);
             }),
           ),
         ),
@@ -130,53 +159,51 @@ const stepView = (() => {
     const step = lesson.steps[turn];
     const node = lesson.nodes[step.node];
     const g = lesson.gradient(step.node);
+    const inputs = [...new Set(node.inputs.filter((x) => typeof x === "number"))];
     const parts = [
-      heading(`Backward ${turn + 1} of ${lesson.steps.length}: ${node.op}`),
-      formula(`${node.name} = ${node.formula}`),
+      heading(say("Backward {k} of {n}: {op}", { k: turn + 1, n: lesson.steps.length, op: node.op })),
+      formula(formulas.ofNode(step.node)),
       about(step.node),
       ...overview.warningsOf(step.node),
-      element("p", {}, `What arrives (upstream): ${lesson.letter} = ${gradientOf(step.node)}${origin(step.node)}`),
+      element("p", { class: "formula upstream" }, `${say("What arrives (upstream):")} `, formulas.upstream(step.node), origin(step.node)),
       tensorView.accumulation(step.node),
+      inputs.every((x) => lesson.value(x).data.length === 1) && inputs.length ? singles(inputs) : null,
     ];
-    if (!step.to.length) parts.push(element("p", {}, "It hands nothing on: its rules let no gradient through."));
+    if (!step.to.length) parts.push(element("p", {}, say("It hands nothing on: its rules let no gradient through.")));
     step.to.forEach((each, k) => parts.push(contributionView(step, each, k, g)));
-    panel.replaceChildren(...parts.filter(Boolean));
+    return parts;
   }
 
   function origin(i) {
     const terms = lesson.received[i].length;
-    if (!terms && !lesson.startsFromOnes) return ", which backward() was started with";
-    if (!terms) return lesson.value(i).data.length > 1 ? ", which is 1 for each entry: what is differentiated is their sum" : ", which is 1: the result changes as much as itself";
-    return terms > 1 ? `, the sum of ${terms} contributions, complete by now` : "";
+    if (!terms && !lesson.startsFromOnes) return say(", which backward() was started with");
+    if (!terms) return lesson.value(i).data.length > 1 ? say(", which is 1 for each entry: what is differentiated is their sum") : say(": the result changes as much as itself");
+    return terms > 1 ? say(", the sum of {n} contributions, complete by now", { n: terms }) : "";
   }
 
   function contributionView(step, each, k, g) {
-    const [node, target] = [lesson.nodes[step.node], lesson.nodes[each.node]];
+    const node = lesson.nodes[step.node];
     const { full, products = [], value } = lesson.contribution(step, each);
     const slope = lesson.slope(step, each);
-    const box = element("section", { class: `contribution hue${k % 5}` }, element("h4", {}, "to ", link(each.node)));
-    box.append(formula(`contribution = ${each.rule}${each.summed.length ? `, summed over axis ${each.summed.join(", ")}` : ""}`));
+    const box = element("section", { class: `contribution hue${k % 5}` }, element("h4", {}, sayWith("to {name}", { name: link(each.node) })));
+    box.append(formula(formulas.rule(step, each)));
     if (each.local !== undefined) {
-      box.append(element("p", { class: "formula" }, `upstream × local: ${lesson.letter} × ${bracketed(each.local)}, since ∂${node.name}/∂${target.name} = ${each.local}${node.inputs.filter((x) => x === each.node).length > 1 ? " by this use" : ""}`));
+      const use = node.inputs.filter((x) => x === each.node).length > 1 ? say(" by this use") : "";
+      box.append(formula(`${say("upstream × local, where")} `, formulas.local(step, each), use));
     }
-    if (each.summed.length) {
-      box.append(axesTable(each.full, [[target.name, target.value.shape]], "The axes that were broadcast are summed", "Σ"));
-    }
-    products.forEach((product, p) =>
-      box.append(
-        productView(product, {
-          names: each.factors?.[p] ?? ["the left factor", "the right factor"],
-          title: each.factors?.[p] ? each.factors[p].map(bracketed).join(" @ ") : `product ${p + 1}`,
-        }),
-      ),
-    );
-    if (each.summed.length === 1 && full) box.append(sumView(step, each, full, value));
+    if (each.summed.length) box.append(axesTable(each.full, [[nameAt(each.node), lesson.nodes[each.node].value.shape]], say("The axes that were broadcast are summed"), "Σ"));
+    products.forEach((product, p) => {
+      const factors = each.factors?.[p];
+      const title = factors ? factors.map(({ text }) => (/[ +]/.test(text) ? `(${text})` : text)).join(" @ ") : say("product {k}", { k: p + 1 });
+      box.append(productView(product, { factors, title }));
+    });
+    if (each.summed.length === 1 && full) box.append(sumView(each, full, value));
     box.append(numbersView(step, each, g, slope, full, value));
     return box;
   }
 
   // The contributions before the sum over what was broadcast: one row of it, the sum, or the mean.
-  function sumView(step, each, full, value) {
+  function sumView(each, full, value) {
     const [axis] = each.summed;
     const size = full.shape[axis];
     const holder = element("div", {});
@@ -189,25 +216,28 @@ const stepView = (() => {
           : choice === "mean"
             ? np.mean(full, settings)
             : np.take(full, full.shape.map((n, i) => (i === axis ? 1 : n)), rowPlaces(full.shape, axis, +choice));
-      holder.replaceChildren(heatMap(shown, { label: choice === "sum" ? "summed" : choice === "mean" ? "the mean" : `only ${choice} along axis ${axis}` }).figure);
+      const label = choice === "sum" ? say("summed") : choice === "mean" ? say("the mean") : say("only {k} along axis {axis}", { k: choice, axis });
+      holder.replaceChildren(heatMap(shown, { label }).figure);
     }
     draw("sum");
-    return element("div", {}, element("label", {}, `along axis ${axis}: `, select), holder);
+    return element("div", {}, element("label", {}, say("along axis {axis}:", { axis }), " ", select), holder);
   }
 
   const rowPlaces = (shape, axis, k) =>
     Array.from({ length: np.sizeOf(shape) }, (_, place) => place).filter((place) => indexOf(shape, place)[axis] === k);
 
-  // The same with the numbers of one entry.
+  // The same with the numbers of one entry. Upstream and contribution are both gradients: they have one scale.
   function numbersView(step, each, g, slope, full, value) {
     const key = `${step.node} ${each.input}`;
-    const target = lesson.nodes[each.node];
-    const pictures = slope ? [heatMap(g, { label: `${lesson.letter === "g" ? "g, " : ""}upstream` })] : [];
-    if (slope && slope.shape.length) pictures.push(heatMap(slope, { label: `local, ${each.local}` }));
+    const name = nameAt(each.node);
+    const largest = scaleOf(slope ? g : null, value);
+    const pictures = slope ? [heatMap(g, { label: `${lesson.letter === "g" ? "g, " : ""}${say("upstream")}`, largest })] : [];
+    if (slope && slope.shape.length) pictures.push(heatMap(slope, { label: `${say("local")}, ${each.local}` }));
     const choose = (place) => (cells.set(key, place), show());
-    pictures.push(heatMap(value, { label: `contribution to ${target.name}`, choose }));
-    const fields = cellFields(formOf(value), target.name, choose);
+    pictures.push(heatMap(value, { label: say("contribution to {name}", { name }), choose, largest }));
+    const fields = cellFields(formOf(value), name, choose);
     const text = element("p", { class: "numbers", "aria-live": "polite" });
+    const holder = element("div", {});
     function show() {
       if (!value.data.length) return;
       const place = chosen(key, value);
@@ -216,23 +246,25 @@ const stepView = (() => {
       text.textContent = inNumbers(place);
     }
     function inNumbers(place) {
-      const name = `${indexed(target.name, value, place)} receives `;
+      const receives = say("{entry} receives", { entry: indexed(name, value, place) });
       const sum = told(value.data[place], 6);
-      if (value.sample && slope?.sample) return `${name}${told(g.data[place])} × ${told(slope.data[place])} = ${sum}`;
-      if (!slope || !full) return name + sum;
-      const [upstream, local] = [g, slope].map((x) => np.broadcast_to(x, full.shape).data);
+      if (value.sample && slope?.sample) return `${receives} ${told(g.data[place])} × ${told(slope.data[place])} = ${sum}`;
+      if (!full) return `${receives} ${sum}`;
       const sources = full.data.map((_, i) => i).filter((i) => fits(full.shape, value.shape, i, place));
+      if (sources.length > 1) holder.replaceChildren(barsOf(sources.map((i) => full.data[i]), { names: (k) => `[${indexOf(full.shape, sources[k]).join(", ")}]`, total: value.data[place], label: say("the terms of this entry") }));
+      if (!slope) return `${receives} ${sum}`;
+      const [upstream, local] = [g, slope].map((x) => np.broadcast_to(x, full.shape).data);
       if (!each.summed.length) {
         pictures[0].show(g.data.length === full.data.length ? { place: sources[0] } : {});
-        return `${name}${told(upstream[sources[0]])} × ${told(local[sources[0]])} = ${sum}`;
+        return `${receives} ${told(upstream[sources[0]])} × ${told(local[sources[0]])} = ${sum}`;
       }
-      return `${name}${dotProduct(sources.map((i) => upstream[i]), sources.map((i) => local[i])).replaceAll("·", "×")} = ${sum}`;
+      return `${receives} ${dotProduct(sources.map((i) => upstream[i]), sources.map((i) => local[i])).replaceAll("·", "×")} = ${sum}`;
     }
     show();
     const drawn = value.data.length === 1 ? [] : pictures.map((picture) => picture.figure);
     const signs = pictures.length === 3 ? ["", "×", "="] : ["", "→"];
     const maps = drawn.flatMap((figure, k) => [signs[k], figure]);
-    return element("div", {}, element("div", { class: "maps" }, maps), element("p", { class: "choices" }, fields.box), text);
+    return element("div", {}, drawn.length ? compared(maps, largest) : "", element("p", { class: "choices" }, fields.box), text, holder);
   }
 
   // Whether an entry of the whole contribution is summed into a place of what it is summed to.
@@ -241,12 +273,17 @@ const stepView = (() => {
     return own.every((size, axis) => size === 1 || whole[axis + shape.length - own.length] === mine[axis]);
   }
 
-  function show(position) {
+  // What there is to say of a step.
+  function content(position) {
     const at = lesson.at(position);
-    if (at.phase === "start") start();
-    else if (at.phase === "forward") forward(position, at.node);
-    else backward(at.turn);
+    const parts = at.phase === "start" ? start() : at.phase === "forward" ? forward(position, at.node) : backward(at.turn);
+    return parts.filter(Boolean);
   }
 
-  return { show, gradientOf, link, liveNote, heading, formula, about };
+  function show(position) {
+    panel.replaceChildren(...content(position));
+    formulas.reachable(panel);
+  }
+
+  return { show, content, gradientOf, link, liveNote, heading, formula, about, numberOf, editOf, nudgeOf };
 })();

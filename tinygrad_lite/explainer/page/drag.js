@@ -1,0 +1,124 @@
+// Numbers that are dragged: to the side with a mouse or a finger, up and down with the keys; Enter lets one be typed.
+
+const drags = (() => {
+  const NEAR = 4; // pixels that a pointer moves in a click
+
+  // What a pixel changes of a number, from how large the numbers around it are.
+  function unitOf(array) {
+    const size = largestOf(array.data);
+    return 10 ** Math.floor(Math.log10(size > 0 ? size : 1)) / 50;
+  }
+
+  // A number close by that has few digits.
+  const rounded = (x, unit) => Number((Math.round(x / unit) * unit).toPrecision(12));
+
+  // Follow a pointer until it is lifted. The panel captures it, since what it began on is drawn anew meanwhile.
+  function follow(event, { from, unit, write, tap }) {
+    if (event.button) return;
+    const holder = document.getElementById("panel");
+    const start = event.clientX;
+    let [moved, waiting] = [false, null];
+    const move = (now) => {
+      const way = now.clientX - start;
+      if (!moved && Math.abs(way) < NEAR) return;
+      moved = true;
+      now.preventDefault();
+      document.body.classList.add("dragging");
+      const wanted = rounded(from + way * unit * (now.shiftKey ? 0.1 : 1), unit * (now.shiftKey ? 0.1 : 1));
+      if (waiting === null) requestAnimationFrame(() => (write(waiting), (waiting = null)));
+      waiting = wanted;
+    };
+    const end = () => {
+      document.body.classList.remove("dragging");
+      for (const [name, f] of listeners) holder.removeEventListener(name, f);
+      if (!moved) tap?.();
+    };
+    const listeners = [["pointermove", move], ["pointerup", end], ["pointercancel", end]];
+    for (const [name, f] of listeners) holder.addEventListener(name, f);
+    holder.setPointerCapture(event.pointerId);
+  }
+
+  // By how much a key changes a number, in units; null if it does not.
+  const steps = { ArrowUp: 5, ArrowRight: 5, "+": 5, ArrowDown: -5, ArrowLeft: -5, "-": -5, PageUp: 50, PageDown: -50 };
+
+  // A number on its own: `write(x)` is told of another one.
+  function number({ id, x, unit, label, write, digits = 8 }) {
+    const found = element("span", {
+      id,
+      class: "number drag",
+      role: "spinbutton",
+      tabindex: 0,
+      "aria-label": label,
+      "aria-valuenow": Number.isFinite(x) ? x : null,
+      "aria-valuetext": told(x, digits),
+      title: say("Drag to the side, or press the arrow keys; Enter to type"),
+      onpointerdown: (event) => follow(event, { from: x, unit, write }),
+      onkeydown: (event) => {
+        if (event.altKey || event.ctrlKey || event.metaKey) return;
+        if (event.key === "Enter") typed();
+        else if (event.key in steps) write(rounded(x + steps[event.key] * unit * (event.shiftKey ? 0.1 : 1), unit * (event.shiftKey ? 0.1 : 1)));
+        else return;
+        event.preventDefault();
+      },
+      ondblclick: () => typed(),
+    }, told(x, digits));
+    function typed() {
+      const field = element("input", { type: "text", inputmode: "decimal", class: "typed", "aria-label": label, value: String(x) });
+      const leave = (wanted) => {
+        field.replaceWith(found);
+        found.focus();
+        if (wanted !== null) write(wanted);
+      };
+      field.addEventListener("keydown", (event) => {
+        event.stopPropagation();
+        if (event.key === "Escape") leave(null);
+        if (event.key !== "Enter") return;
+        const wanted = parsed(field.value);
+        field.setAttribute("aria-invalid", String(wanted === null));
+        if (wanted !== null) leave(wanted);
+      });
+      found.replaceWith(field);
+      field.select();
+      field.focus();
+    }
+    return found;
+  }
+
+  // What is drawn anew by f; numbers that have become others flash.
+  function flashing(f) {
+    const look = () => [...document.querySelectorAll("#panel td, #panel .number, #panel .numbers, #panel figcaption small, #loss .number, #graph [data-node]")].map((each) => [each, each.dataset.node === undefined ? each.textContent : each.getAttribute("aria-label")]);
+    const before = look().map(([, text]) => text);
+    f();
+    const after = look();
+    if (after.length === before.length) after.forEach(([each, text], k) => text !== before[k] && each.classList.add("flash"));
+  }
+
+  // Another number at an entry of a leaf, and everything computed again.
+  const change = (i, place, x) => flashing(() => (lesson.changeEntry(i, place, x), main.redraw()));
+
+  // Everything as it was recorded.
+  const reset = () => flashing(() => (lesson.reset(), main.redraw()));
+
+  return { unitOf, follow, number, steps, rounded, flashing, change, reset };
+})();
+
+// The loss, always in sight, with how far it is from what was recorded.
+const lossView = (() => {
+  const box = document.getElementById("loss");
+
+  function draw() {
+    const [now, before] = [lesson.result(), lesson.recordedResult];
+    const name = lesson.nodes[lesson.root].name;
+    const change = now - before;
+    box.replaceChildren(
+      element("b", {}, lesson.value(lesson.root).data.length > 1 ? say("sum of {name}", { name }) : name),
+      " = ",
+      element("span", { class: "number" }, told(now, 6)),
+      lesson.changed() ? element("span", { class: `number change-of-loss ${change > 0 ? "up" : change < 0 ? "down" : ""}` }, `${change > 0 ? "▲ +" : change < 0 ? "▼ " : "± "}${told(change, 4)}`) : "",
+      lesson.changed() ? element("button", { type: "button", id: "reset-all", onclick: () => drags.reset() }, say("Reset")) : "",
+    );
+  }
+
+  lesson.listeners.push(draw);
+  return { draw };
+})();

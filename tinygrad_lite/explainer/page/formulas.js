@@ -1,0 +1,56 @@
+// Formulas as MathML, made from the templates that Python wrote: a template has numbers in braces in place of names.
+
+const formulas = (() => {
+  const marks = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" };
+  const escaped = (text) => text.replace(/[&<>"]/g, (letter) => marks[letter]);
+  const nameOf = (name) => `<mi>${escaped(name)}</mi>`;
+  const sign = (text) => `<mo>${text}</mo>`;
+
+  // The element of some markup, read aloud and copied as its text.
+  function shown(markup, text, display = false) {
+    const holder = document.createElement("template");
+    holder.innerHTML = `<math${display ? ' display="block"' : ""} alttext="${escaped(text)}"><mrow>${markup}</mrow></math>`;
+    return holder.content.firstChild;
+  }
+
+  // The markup of a template whose names are those of an operation's inputs and of its result.
+  function filled(template, i) {
+    const named = [...lesson.nodes[i].inputs.filter((x) => typeof x === "number"), i];
+    return lesson.data.templates[template].replace(/\{(\d+)\}/g, (_, k) => nameOf(lesson.nodes[named[k]].name));
+  }
+
+  const derivative = (above, below) => `<mfrac><mrow>${sign("∂")}${nameOf(above)}</mrow><mrow>${sign("∂")}${nameOf(below)}</mrow></mfrac>`;
+  const nameAt = (i) => lesson.nodes[i].name;
+
+  // What is too wide and scrolls is reached with the keyboard.
+  function reachable(panel) {
+    for (const each of panel.querySelectorAll(".formula, .corner")) if (each.scrollWidth > each.clientWidth) each.tabIndex = 0;
+  }
+
+  return {
+    reachable,
+    // y = the formula that made it
+    ofNode: (i) => shown(`${nameOf(nameAt(i))}${sign("=")}${filled(lesson.nodes[i].math, i)}`, `${nameAt(i)} = ${lesson.nodes[i].formula}`),
+    definition: (i) => shown(`${nameOf(lesson.nodes[i].op)}${sign(":")}${filled(lesson.nodes[i].definitionMath, i)}`, `${lesson.nodes[i].op}: ${lesson.nodes[i].definition}`),
+    // g = ∂loss/∂y, with its number if it is one
+    upstream(i) {
+      const { data } = lesson.gradient(i);
+      const number = data.length === 1 ? told(data[0], 6) : null;
+      const text = `${lesson.letter} = ∂${nameAt(lesson.root)}/∂${nameAt(i)}${number === null ? "" : ` = ${number}`}`;
+      const value = number === null ? "" : `${sign("=")}<mn>${number}</mn>`;
+      return shown(`${nameOf(lesson.letter)}${sign("=")}${derivative(nameAt(lesson.root), nameAt(i))}${value}`, text);
+    },
+    // contribution = the rule, summed over what was broadcast
+    rule(step, each) {
+      const summed = each.summed.length ? `, ${say("summed over axis")} ${each.summed.join(", ")}` : "";
+      const text = `${say("contribution")} = ${each.rule}${summed}`;
+      if (each.ruleMath === undefined) return element("span", {}, text);
+      const sum = summed ? `<munder>${sign("∑")}<mtext>${say("axis")} ${each.summed.join(", ")}</mtext></munder>` : "";
+      return shown(`<mtext>${say("contribution")}</mtext>${sign("=")}${sum}${filled(each.ruleMath, step.node)}`, text);
+    },
+    // ∂y/∂x = the local derivative
+    local: (step, each) => shown(`${derivative(nameAt(step.node), nameAt(each.node))}${sign("=")}${filled(each.localMath, step.node)}`, `∂${nameAt(step.node)}/∂${nameAt(each.node)} = ${each.local}`),
+    gradient: (i) => shown(derivative(nameAt(lesson.root), nameAt(i)), `∂${nameAt(lesson.root)}/∂${nameAt(i)}`),
+    plain: (i) => shown(nameOf(nameAt(i)), nameAt(i)),
+  };
+})();

@@ -1,0 +1,3 @@
+// Every message of the page in German, by its English text.
+
+const tables = { de: {} };

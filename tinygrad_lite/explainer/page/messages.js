@@ -1,0 +1,36 @@
+// What the page says, in the reader's language. The English text is the key; names in braces stand for what is put in.
+
+const language = (() => {
+  const asked = () => (navigator.languages ?? [navigator.language]).map((each) => each.slice(0, 2)).find((each) => each === "en" || tables[each]);
+  const kept = () => {
+    try {
+      return localStorage.getItem("language"); // a file that is opened in a frame may have none
+    } catch {
+      return null;
+    }
+  };
+  let now = kept() ?? asked() ?? "en";
+  return {
+    all: { en: "English", de: "Deutsch" },
+    now: () => now,
+    choose(wanted) {
+      now = wanted;
+      try {
+        localStorage.setItem("language", wanted);
+      } catch {
+        // it is forgotten when the page closes
+      }
+    },
+  };
+})();
+
+function say(text, values = {}) {
+  const found = tables[language.now()]?.[text] ?? text;
+  return found.replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
+}
+
+// The same, where elements are put in.
+function sayWith(text, values) {
+  const found = tables[language.now()]?.[text] ?? text;
+  return found.split(/\{(\w+)\}/).map((part, k) => (k % 2 ? values[part] : part)).flat();
+}

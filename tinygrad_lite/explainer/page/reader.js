@@ -1,0 +1,75 @@
+// Who reads: on a phone, where the graph is in a drawer; on paper, where every step stands one below the other; and in
+// which language.
+
+const reader = (() => {
+  const get = (id) => document.getElementById(id);
+  const PRINTED = 60; // steps that are printed at each end of a long lesson
+
+  // ---- the drawer
+
+  const section = get("graph-section");
+  const drawer = element("button", { type: "button", id: "drawer", "aria-expanded": "false", "aria-controls": "graph", onclick: () => open(!section.classList.contains("pulled")) });
+  function open(wanted) {
+    section.classList.toggle("pulled", wanted);
+    drawer.setAttribute("aria-expanded", String(wanted));
+    window.dispatchEvent(new Event("resize")); // the graph has room now
+    main.redraw();
+  }
+
+  // ---- paper
+
+  const handout = element("div", { id: "handout", hidden: true });
+  function printed() {
+    const positions = Array.from({ length: lesson.last + 1 }, (_, k) => k);
+    const left = positions.length - 2 * PRINTED;
+    const shown = left > 0 ? [...positions.slice(0, PRINTED), null, ...positions.slice(-PRINTED)] : positions;
+    const pages = shown.map((position) => (position === null ? element("p", { class: "note" }, say("{n} steps are left out here.", { n: left })) : element("article", {}, stepView.content(position))));
+    handout.replaceChildren(...pages);
+    handout.querySelectorAll("[id]").forEach((each) => each.removeAttribute("id")); // which the page has already
+    handout.hidden = false;
+    document.body.classList.add("printing");
+  }
+  function put() {
+    handout.replaceChildren();
+    handout.hidden = true;
+    document.body.classList.remove("printing");
+  }
+
+  // ---- the language
+
+  // What the page is made with, before any script writes in it.
+  const texts = [...document.querySelectorAll("header [aria-label], main [aria-label], .skip, h2, [role=tab]")].flatMap((each) => {
+    const label = each.getAttribute("aria-label");
+    const own = each.childElementCount === 0 && each.textContent.trim() ? each.textContent : null;
+    return [{ each, label, own }];
+  });
+  const choice = element("select", { id: "language", onchange: () => (language.choose(choice.value), translate(), main.redraw()) }, Object.entries(language.all).map(([code, name]) => element("option", { value: code }, name)));
+
+  function translate() {
+    document.documentElement.lang = language.now();
+    choice.value = language.now();
+    choice.setAttribute("aria-label", say("Language"));
+    for (const { each, label, own } of texts) {
+      if (label) each.setAttribute("aria-label", say(label));
+      if (own) each.textContent = say(own);
+    }
+    drawer.textContent = say("The graph");
+    get("title").textContent = say("The backward pass of {root}", { root: lesson.nodes[lesson.root].name });
+    lossView.draw();
+  }
+
+  function start() {
+    section.prepend(element("h2", { class: "drawer" }, drawer));
+    document.body.append(handout);
+    document.querySelector("header").append(choice);
+    window.addEventListener("beforeprint", printed);
+    window.addEventListener("afterprint", put);
+    const paper = window.matchMedia("print");
+    paper.addEventListener("change", () => (paper.matches ? printed() : put()));
+    translate();
+  }
+
+  return { start };
+})();
+
+reader.start();
