@@ -44,7 +44,9 @@ class Opened:
 
     def formulas(self) -> list[str]:
         """The formulas in the panel, as they are read aloud."""
-        return [str(math.get_attribute("alttext")) for math in self.page.locator('[role="tabpanel"]:visible math').all()]
+        return [
+            str(math.get_attribute("alttext")) for math in self.page.locator('[role="tabpanel"]:visible math').all()
+        ]
 
     def node(self, name: str) -> Any:
         """The node's box in the graph."""
