@@ -22,6 +22,7 @@ from tinygrad_lite.transforms.raveling import ravel
 if TYPE_CHECKING:
     from tinygrad_lite import data, datasets, distributed, distributions, estimators, exercises, nn, optim, training
     from tinygrad_lite.array_api.creation import from_dlpack
+    from tinygrad_lite.array_api.writing import functionalize
     from tinygrad_lite.checking.anomaly import detect_anomaly
     from tinygrad_lite.checking.audit import audit_gradients
     from tinygrad_lite.checking.gradcheck import gradcheck
@@ -64,6 +65,7 @@ __all__ = [
     "from_dlpack",
     "from_onnx",
     "from_torch",
+    "functionalize",
     "grad",
     "gradcheck",
     "hessian",
@@ -111,8 +113,8 @@ if not TYPE_CHECKING:  # a type checker would take it for a promise that any nam
             return getattr(import_module("tinygrad_lite.interchange.onnx_out"), name)
         if name in ("fit", "load", "save"):
             return getattr(import_module("tinygrad_lite.training"), name)
-        if name == "from_dlpack":
-            return import_module("tinygrad_lite.array_api").from_dlpack
+        if name in ("from_dlpack", "functionalize"):
+            return getattr(import_module("tinygrad_lite.array_api"), name)
         if name in ("from_torch", "to_torch"):
             return getattr(import_module("tinygrad_lite.interchange.torch_weights"), name)
         if name == "from_onnx":

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_lite.array_api.writing import Writable, is_writing
 from tinygrad_lite.engine.op import Traced
 from tinygrad_lite.engine.tensor import Tensor, tensor, wrap
 from tinygrad_lite.errors import InputError
@@ -18,7 +19,8 @@ def _as_tensor(make: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(make)
     def made(*args: Any, **params: Any) -> Any:
         result = make(*args, **params)
-        return result if isinstance(result, Traced) else wrap(result[()])
+        made = result if isinstance(result, Traced) else wrap(result[()])
+        return _writable(made)
 
     return made
 
@@ -35,7 +37,12 @@ def asarray(obj: Any, /, *, dtype: Any = None, device: Any = None, copy: bool | 
         made = np.astype(made, dtype)  # type: ignore[call-overload]
     elif copy:
         made = np.copy(made)  # type: ignore[call-overload]
-    return made if device is None else made.to_device(device)
+    return _writable(made if device is None else made.to_device(device))
+
+
+def _writable(x: Any) -> Any:
+    """A new array of a function that writes into its arrays, see `functionalize`."""
+    return Writable(x) if is_writing.get() and not isinstance(x, Writable) else x
 
 
 def from_dlpack(x: Any, /, *, device: Any = None, copy: bool | None = None) -> Tensor:

@@ -29,6 +29,11 @@ def take_along_axis(x: Any, indices: Any, /, *, axis: int = -1) -> Any:
     return np.take_along_axis(x, indices, axis)
 
 
+def unique_values(x: Any, /) -> Any:
+    """The different entries, in order: some libraries expect that, although the standard leaves the order open."""
+    return np.unique(x)
+
+
 def _several(function: Callable[..., Any]) -> Callable[..., Any]:
     """A function that answers with several arrays, whose answers about a tensor are tensors."""
 
@@ -58,7 +63,7 @@ def outside_the_graph(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
-    **{function.__name__: function for function in (argsort, sort, take_along_axis)},
+    **{function.__name__: function for function in (argsort, sort, take_along_axis, unique_values)},
     **{
         function.__name__: _several(function)
         for function in (np.nonzero, np.unique_all, np.unique_counts, np.unique_inverse)

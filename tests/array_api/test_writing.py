@@ -1,0 +1,139 @@
+"""Functions that write into their arrays, functionalized: values are NumPy's, and gradients those of differences."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_lite as tg
+from tinygrad_lite import errors
+
+
+def random_function(seed: int) -> Callable[[Any, Any], Any]:
+    """A function that makes views and copies of its arguments and writes into all of them."""
+
+    def function(x: Any, w: Any) -> Any:
+        rng = np.random.default_rng(seed)
+        arrays = [x, w]
+        for _ in range(12):
+            a = arrays[rng.integers(len(arrays))]
+            if not a.ndim or not len(a):
+                continue
+            i, kind = int(rng.integers(len(a))), rng.integers(10)
+            if kind == 0:
+                arrays.append(a[i:])
+            elif kind == 1:
+                arrays.append(a.T)
+            elif kind == 2:
+                arrays.append(a[i])
+            elif kind == 3:
+                arrays.append(a.reshape(-1))
+            elif kind == 4:
+                arrays.append(np.sin(a) if i else a.copy())
+            elif kind == 5:
+                a[i] = a[i - 1] * 1.5 + 0.1
+            elif kind == 6:
+                a[i] += a[0] * 0.3
+            elif kind == 7:
+                a *= 1.1
+            elif kind == 8:
+                a[a > 1.2] = 0.5
+            else:
+                a[[0, -1]] = a[[-1, 0]]
+        return sum((k + 1) * np.sum(np.cos(a)) for k, a in enumerate(arrays))
+
+    return function
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_values_and_gradients_of_random_functions(seed: int) -> None:
+    f = random_function(seed)
+    x, w = np.random.default_rng(seed).uniform(size=(2, 3, 3))
+    before = x.copy()
+    functional = tg.functionalize(f)
+    value, (by_x, by_w) = tg.value_and_grad(functional, argnums=(0, 1))(x, w)
+    np.testing.assert_array_equal(x, before)
+    np.testing.assert_allclose(value, f(x.copy(), w.copy()), rtol=1e-12)
+    np.testing.assert_allclose(functional(x, w), value, rtol=1e-12)
+    a, b = np.random.default_rng(seed + 1).normal(size=(2, 3, 3))
+    slope = (f(x + 1e-6 * a, w + 1e-6 * b) - f(x - 1e-6 * a, w - 1e-6 * b)) / 2e-6
+    np.testing.assert_allclose(np.sum(by_x * a + by_w * b), slope, rtol=1e-6, atol=1e-6)
+    pushed = tg.jvp(functional, (x, w), (a, b))
+    np.testing.assert_allclose(pushed, (value, np.sum(by_x * a + by_w * b)), rtol=1e-10)
+
+
+def smooth(x: Any) -> Any:
+    y = np.zeros_like(x)
+    y[0] = x[0]
+    for t in range(1, len(x)):
+        y[t] = 0.5 * y[t - 1] + x[t] ** 2
+    y[y > 3] = 3
+    y.T[-1] -= y[0]
+    return y
+
+
+def test_it_nests_with_transforms_and_compiles() -> None:
+    x = np.array([0.3, 1.0, 0.5])
+    f = tg.functionalize(lambda x: np.sum(smooth(x) ** 3))
+    tg.gradcheck(f, x)
+    np.testing.assert_allclose(tg.compile(tg.grad(f))(x), tg.grad(f)(x), rtol=1e-12)
+    np.testing.assert_allclose(tg.hessian(f)(x), tg.jacobian(tg.grad(f))(x), rtol=1e-12)
+    assert isinstance(tg.functionalize(smooth)(tg.tensor(x)), tg.Tensor)
+    assert type(tg.functionalize(smooth)(x)) is np.ndarray
+
+
+def test_what_an_array_can_do() -> None:
+    seen = {}
+
+    def f(x: Any) -> Any:
+        xp = x.__array_namespace__()
+        made = xp.zeros(3)
+        made[...] = x
+        made.sort()
+        same = xp.asarray(made)
+        same[0] = 7.0
+        seen.update(zero=made[0].item(), text=f"{made[0]:.1f}", repr=repr(made[:1]), list=made.detach().tolist())
+        filled = xp.asarray(x, copy=True)
+        filled.fill(2.0)
+        whole = xp.asarray([1, 2])
+        whole[0] = 5.7
+        seen.update(whole=whole.tolist(), integer=int(whole[1]), index=[10, 20, 30][whole[1]], true=bool(whole[0] == 5))
+        seen.update(numbers=np.asarray(whole).tolist(), kind=made.numpy().dtype.name, float=float(whole[1]))
+        return np.sum(made * filled)
+
+    assert tg.grad(tg.functionalize(f))(np.array([3.0, 1.0, 2.0])).tolist() == [2.0, 0.0, 2.0]
+    assert seen == {
+        "zero": 7.0,
+        "text": "7.0",
+        "repr": "Writable(tensor([7.], op=getitem))",
+        "list": [7.0, 2.0, 3.0],
+        "whole": [5, 2],
+        "integer": 2,
+        "index": 30,
+        "true": True,
+        "numbers": [5, 2],
+        "kind": "float64",
+        "float": 2.0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("write", "kind", "message"),
+    [
+        (lambda x: float(x[0]), errors.UsageError, r"lose the history of x"),
+        (lambda x: np.asarray(x), errors.UsageError, "its history would be lost"),
+        (
+            lambda x: x.__iadd__(np.ones((2, 3))),
+            errors.ShapeError,
+            r"shape \(3,\) cannot become one of \(2, 3\) in place",
+        ),
+        (lambda x: (x > 0).__imul__(0.5), errors.UsageError, "bool cannot become one of float64 in place"),
+        (lambda x: x.__setitem__(5, 1.0), errors.IndexingError, "out of bounds"),
+    ],
+)
+def test_what_it_refuses(write: Callable[[Any], Any], kind: type[Exception], message: str) -> None:
+    with pytest.raises(kind, match=message):
+        tg.grad(tg.functionalize(write))(np.ones(3))
+    with pytest.raises(errors.UsageError, match="never change"):  # outside, as before
+        tg.tensor([1.0])[0] = 2.0

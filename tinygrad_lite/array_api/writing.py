@@ -1,0 +1,211 @@
+"""`functionalize`: gradients of functions that write into arrays.
+
+A `Writable` stands for an array in such a function. It holds a tensor; writing gives it another one, which is an
+operation like any other. What the function computed before holds the tensor of that time, so no gradient can be wrong.
+"""
+
+import operator
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from functools import wraps
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite import trees
+from tinygrad_lite.engine.op import Array, Op, Traced
+from tinygrad_lite.engine.operators import Operators
+from tinygrad_lite.engine.tensor import tensor
+from tinygrad_lite.errors import ShapeError, UsageError
+
+is_writing: ContextVar[bool] = ContextVar("is_writing", default=False)
+"""Whether a function runs whose arrays are to be written into."""
+
+
+def functionalize(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same function, in which tensors can be written into: `x[i] = v`, `x += y`.
+
+    Its arguments stay as they are, whatever it writes into them. A view and its array see what is written into the
+    other, as in NumPy. Arrays that the function makes with `np.zeros_like(x)`, or in the namespace of x, can be written
+    into as well; `np.zeros(n)` makes a plain array, which cannot hold a tensor. Each assignment makes a new array, so a
+    loop over all entries takes quadratic time.
+
+    Example:
+        >>> import numpy as np, tinygrad_lite as tg
+        >>> def smooth(x, decay):
+        ...     y = np.zeros_like(x)
+        ...     y[0] = x[0]
+        ...     for t in range(1, len(x)):
+        ...         y[t] = decay * y[t - 1] + (1 - decay) * x[t]
+        ...     return y
+        >>> tg.jacobian(tg.functionalize(smooth), argnums=1)(np.array([1.0, 2.0, 4.0]), 0.5)
+        array([ 0., -1., -3.])
+    """
+
+    @wraps(function)
+    def functional(*args: Any, **params: Any) -> Any:
+        lend: Any = Writable if any(isinstance(x, Traced) for x in trees.leaves((args, params))) else np.copy
+        args, params = trees.map_leaves(lambda x: lend(x) if isinstance(x, _ARRAYS) else x, (args, params))
+        before = is_writing.set(True)
+        try:
+            result = function(*args, **params)
+        finally:
+            is_writing.reset(before)
+        return trees.map_leaves(lambda x: x.value if isinstance(x, Writable) else x, result)
+
+    return functional
+
+
+_ARRAYS = (np.ndarray, Traced)
+
+
+class _Memory:
+    """The memory of an array and its views: how often it was written into."""
+
+    def __init__(self) -> None:
+        self.writes = 0
+
+
+class Writable(Operators):
+    """An array that can be written into: a variable that holds a tensor, or another traced value.
+
+    Args:
+        value: what it holds; of an array, a copy.
+        view: for a view, how to read it again: the operation, the array and the parameters.
+    """
+
+    __slots__ = ("_memory", "_value", "_view", "_writes")
+
+    def __init__(self, value: Array, memory: _Memory | None = None, view: Any = None) -> None:
+        self._value: Any = value if isinstance(value, Traced) else tensor(value)
+        self._memory = memory or _Memory()
+        self._writes = self._memory.writes
+        self._view = view
+
+    def __trace__(self, op: Op, inputs: tuple[Array, ...], params: Mapping[str, Any]) -> Any:
+        result = op(*map(_value_of, inputs), **params)
+        if not hasattr(result, "dtype"):
+            return result
+        for x in inputs:
+            if isinstance(x, Writable) and _is_view(result, x.value, op, params):
+                return Writable(result, x._memory, (op, x, params))
+        return Writable(result)
+
+    @property
+    def value(self) -> Any:
+        """What the array holds now."""
+        if self._writes != self._memory.writes and self._view is not None:
+            op, array, params = self._view
+            self._value = op(array.value, **params)
+        self._writes = self._memory.writes
+        return self._value
+
+    def _write(self, value: Any) -> None:
+        self._value = value
+        if self._view is None:
+            self._memory.writes += 1
+        else:
+            op, array, params = self._view
+            entries = op.forward(np.arange(array.size).reshape(array.shape), **params)
+            array._write(array.value.at[np.unravel_index(entries, array.shape)].set(value))
+        self._writes = self._memory.writes
+
+    def __setitem__(self, index: Any, values: Array) -> None:
+        index, values = trees.map_leaves(_value_of, index), _value_of(values)
+        if np.ndim(values) == 0 and getattr(index, "dtype", np.intp) == np.bool_ and index.shape == self.shape:
+            written = np.where(index, values, self.value)  # which a compiled function can do, too
+        else:
+            written = self.value.at[index].set(values)
+        self._write(written if written.dtype == self.dtype else written.astype(self.dtype))
+
+    def fill(self, value: Array) -> None:
+        """Write a value into all entries."""
+        self[...] = value
+
+    def sort(self, axis: int = -1) -> None:
+        """Put the entries in order."""
+        self[...] = np.sort(self, axis)
+
+    shape = property(lambda self: self.value.shape)
+    size = property(lambda self: self.value.size)
+    dtype = property(lambda self: self.value.dtype)
+    requires_grad = property(lambda self: getattr(self.value, "requires_grad", True))
+    data = property(lambda self: self.value.data)
+
+    def numpy(self) -> Any:
+        """The array itself, read-only and outside the graph."""
+        return self.value.numpy()
+
+    def item(self, *index: Any) -> Any:
+        """The only element, or the element at an index, as a Python number outside the graph."""
+        return self.value.item(*index)
+
+    def tolist(self) -> Any:
+        """The elements as Python numbers in nested lists."""
+        return self.value.tolist()
+
+    def detach(self) -> Any:
+        """A writable array with the same entries and no history."""
+        return Writable(self.value.detach())
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        return self.value.__array__(dtype, copy)
+
+    def __float__(self) -> float:
+        if self.requires_grad and self.dtype.kind == "f":
+            raise UsageError("float(x) would lose the history of x: write np.sin for math.sin, and so on; or x.item()")
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __index__(self) -> int:
+        return operator.index(self.value)
+
+    def __bool__(self) -> bool:
+        return bool(self.value)
+
+    def __format__(self, specification: str) -> str:
+        return format(self.value, specification)
+
+    def __repr__(self) -> str:
+        return f"Writable({self.value!r})"
+
+
+def _in_place(op: Callable[..., Any]) -> Callable[[Writable, Array], Writable]:
+    def update(self: Writable, other: Array) -> Writable:
+        updated = op(self.value, _value_of(other))
+        if updated.shape != self.shape:
+            raise ShapeError(f"an array of shape {self.shape} cannot become one of {updated.shape} in place")
+        if not np.can_cast(updated.dtype, self.dtype, "same_kind"):
+            raise UsageError(f"an array of {self.dtype} cannot become one of {updated.dtype} in place")
+        self._write(updated if updated.dtype == self.dtype else updated.astype(self.dtype))
+        return self
+
+    return update
+
+
+for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and_", "or_", "xor"):
+    setattr(Writable, f"__i{_name.rstrip('_')}__", _in_place(getattr(operator, _name)))
+
+
+def _value_of(x: Any) -> Any:
+    return x.value if isinstance(x, Writable) else x
+
+
+def _is_view(result: Any, array: Any, op: Op, params: Mapping[str, Any]) -> bool:
+    """Whether NumPy's result of an operation on one array is a view of it; if it is elsewhere, another array tells."""
+    if op.arity != 1 or op.kind != "moving":
+        return False
+    a, b = _in_memory(result), _in_memory(array)
+    if a is None or b is None:
+        b = np.empty(array.shape, array.dtype)
+        a = op.forward(b, **params)
+    return np.may_share_memory(a, b)
+
+
+def _in_memory(x: Any) -> Any:
+    """NumPy's array or number inside a tensor, a dual or whatever else holds one; None if there is none."""
+    while isinstance(x, Traced):
+        x = next((getattr(x, name) for name in ("_array", "primal", "value", "exact") if hasattr(x, name)), None)
+    return x if isinstance(x, (np.ndarray, np.generic)) else None
