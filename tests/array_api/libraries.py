@@ -149,6 +149,8 @@ WRITING: dict[str, tuple[Function, Any]] = {
         V,
     ),
 }
+OF_NUMBERS = "mean_squared_error mean_absolute_error median_absolute_error r2_score explained_variance_score"
+OF_CLASSES = "accuracy_score balanced_accuracy_score precision_score f1_score confusion_matrix"
 OTHERS: dict[str, tuple[Function, Any, str]] = {
     "divides by zero, and replaces the result": (
         tg.functionalize(lambda x: preprocessing.StandardScaler().fit_transform(x)),
@@ -183,11 +185,20 @@ def outcome(function: Function, array: Any, transform: Any = lambda function: fu
     return "right"
 
 
+def score(name: str, targets: Any, outputs: Any) -> str:
+    """Whether a score of tensors to which no gradient flows is that of arrays."""
+    function = getattr(sklearn.metrics, name)
+    of_tensors = tg.functionalize(function)(tg.tensor(targets), tg.tensor(outputs))
+    return "right" if np.allclose(np.asarray(of_tensors), function(targets, outputs)) else "wrong"
+
+
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
     with sklearn.config_context(array_api_dispatch=True):
         outcomes = {name: outcome(*call) for name, call in RIGHT.items()}
         outcomes |= {name: outcome(*call, tg.functionalize) for name, call in WRITING.items()}
+        outcomes |= {name: score(name, V, V[::-1].copy()) for name in OF_NUMBERS.split()}
+        outcomes |= {name: score(name, np.where(V > 0.4, 1, 0), np.where(V > 0.5, 1, 0)) for name in OF_CLASSES.split()}
         others = {name: outcome(function, array) for name, (function, array, _) in OTHERS.items()}
     wrong = {name: result for name, result in outcomes.items() if result != "right"}
     wrong |= {name: result for name, result in others.items() if result != OTHERS[name][2]}

@@ -112,10 +112,7 @@ class Writable(Operators):
 
     def __setitem__(self, index: Any, values: Array) -> None:
         index, values = trees.map_leaves(_value_of, index), _value_of(values)
-        if np.ndim(values) == 0 and getattr(index, "dtype", np.intp) == np.bool_ and index.shape == self.shape:
-            written = np.where(index, values, self.value)  # which a compiled function can do, too
-        else:
-            written = self.value.at[index].set(values)
+        written = self.value.at[index].set(values)
         self._write(written if written.dtype == self.dtype else written.astype(self.dtype))
 
     def fill(self, value: Array) -> None:

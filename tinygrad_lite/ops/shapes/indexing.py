@@ -435,6 +435,9 @@ class Entries:
 
     def set(self, values: Array) -> Any:
         """A copy with these entries replaced; if an entry occurs twice, the last value stays."""
+        mask: Any = self._index
+        if hasattr(mask, "__trace__") and mask.dtype == bool and mask.shape == self._x.shape and np.ndim(values) == 0:
+            return np.where(mask, values, self._x)  # which a compiled function can do, too
         return index_set(self._x, values, index=self._index)
 
     def add(self, values: Array) -> Any:
