@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import tinygrad_lite as tg
-from tinygrad_lite.compiler.native import functions, machine
+from tinygrad_lite.compiler.native import functions, machine, plan
 from tinygrad_lite.compiler.native.plan import Plan, Segment
 from tinygrad_lite.engine.registry import operations
 
@@ -21,6 +21,7 @@ from tinygrad_lite.engine.registry import operations
 def compiled_here() -> int:
     """How many modules had to be compiled for a program, and were not read from the cache."""
     x = np.arange(5.0)
+    machine.shared_machine.cache_clear()  # of this process
     with mock.patch.object(machine, "_compiled", wraps=machine._compiled) as made:
         f = tg.compile(lambda x: np.sum(np.sin(x) ** 2), "native")
         assert np.isclose(f(x), np.sum(np.sin(x) ** 2))
@@ -48,6 +49,19 @@ def test_machine_code_is_never_trusted(cache: Path, compiled: Callable[[], int],
     file.write_bytes(spoiled(file.read_bytes()))
     assert compiled() == 1
     assert compiled() == 0
+
+
+def test_what_is_made_anew_for_the_same_shapes_has_the_same_code() -> None:
+    def results(seed: int) -> Any:
+        layer = tg.nn.Linear(3, 2, rng=seed)
+        step = tg.compile(lambda x: np.tanh(layer(x)) + np.arange(2.0) * seed, "native")
+        x = np.full((4, 3), 0.1 * seed)
+        np.testing.assert_allclose(step(x).numpy(), np.tanh(layer(x).numpy()) + np.arange(2.0) * seed, rtol=1e-14)
+
+    results(1)
+    with mock.patch.object(plan, "Lowering", side_effect=AssertionError), mock.patch.object(machine, "Machine", None):
+        results(1)
+        results(2)
 
 
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="the modes of files are those of POSIX")

@@ -3,8 +3,10 @@
 import copy
 import itertools
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from tests.marks import param
 from tests.optim.samples import OPTIMIZERS as ALL_OPTIMIZERS
 from tests.optim.samples import SCHEDULES
 from tinygrad_lite import nn, optim, trees
+from tinygrad_lite.compiler import run
 from tinygrad_lite.errors import GraphError, InputError, UsageError
 from tinygrad_lite.nn import functional as F
 
@@ -693,3 +696,37 @@ def test_bad_calls() -> None:
         tg.compile(lambda x: x).source
     with pytest.raises(UsageError, match="function"):
         tg.compile(3)  # type: ignore[arg-type]
+
+
+def test_the_step_that_makes_the_state_of_an_optimizer_is_no_program(backend: str) -> None:
+    w = tg.tensor(np.ones(3), requires_grad=True)
+    optimizer = optim.Adam([w])
+
+    @tg.compile(backend=backend)
+    def step(x: Any) -> Any:
+        optimizer.zero_grad()
+        np.sum((w - x) ** 2).backward()
+        optimizer.step()
+        return w.grad + 0
+
+    with mock.patch.object(run.Run, "_executor", side_effect=AssertionError):
+        assert step(np.zeros(3)).numpy().tolist() == [2.0, 2.0, 2.0]
+    assert optimizer.steps == 1
+    assert "exp_avg" in step.source
+    step(np.zeros(3))
+    assert step.report().backend == backend
+
+
+def test_runs_that_always_make_a_first_gradient_get_a_program(backend: str) -> None:
+    w = tg.tensor(np.ones(3), requires_grad=True)
+
+    @tg.compile(backend=backend)
+    def gradient(x: Any) -> None:
+        np.sum((w - x) ** 2).backward()
+
+    for k in range(4):
+        with mock.patch.object(gradient, "_f", side_effect=AssertionError) if k > 1 else nullcontext():
+            gradient(np.full(3, float(k)))
+        assert w.grad is not None
+        assert w.grad.numpy().tolist() == [2.0 - 2 * k] * 3
+        w.grad = None

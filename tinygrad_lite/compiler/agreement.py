@@ -7,7 +7,7 @@ from typing import Any
 from tinygrad_lite import trees
 from tinygrad_lite.compiler.guards import Field, Guard, Item, Key, agreeing, changed
 from tinygrad_lite.compiler.naming import unique
-from tinygrad_lite.compiler.places import Argument
+from tinygrad_lite.compiler.places import Argument, Entry, Gradient, Leaves
 from tinygrad_lite.compiler.randomness import undrawn
 from tinygrad_lite.compiler.reached import Reached
 from tinygrad_lite.compiler.recorder import Recorder
@@ -24,8 +24,11 @@ def recorded_twice(
     kwargs: Mapping[str, Any],
     parameters: list[str],
     say: Callable[[str], None],
-) -> tuple[Recorder, list[Guard]]:
-    """The second of two recordings, and what both of them read; after an error, all names mean what they did.
+    may_pass: bool,
+) -> tuple[Recorder, list[Guard], bool]:
+    """The second of two recordings, what both of them read, and False; after an error, all names mean what they did.
+
+    With `may_pass`, it is the only recording, and True, if the run changes what the program starts from.
 
     Raises:
         UsageError: if the recordings differ, or the function changes what it reads.
@@ -37,6 +40,8 @@ def recorded_twice(
     try:
         say("recording")
         first, before = _recorded(f, args, kwargs, parameters, reached, roots)
+        if may_pass and is_passing(first, leaves):
+            return first, list(before.values()), True
         roots += [(x, name) for x in first.called]
         say("recording again, to compare")
         recorder, after = _recorded(f, args, kwargs, parameters, Reached(roots), roots)
@@ -53,7 +58,20 @@ def recorded_twice(
             guard.restore()
         raise
     recorder.program = with_live_arrays(recorder.program, first.program)
-    return recorder, list(agreeing(before, after).values())
+    return recorder, list(agreeing(before, after).values()), False
+
+
+def is_passing(recorder: Recorder, leaves: Leaves) -> bool:
+    """Whether the run itself changes what the program relies on, so that the next run needs another program.
+
+    An optimiser's first step makes its state, and a first gradient is not yet added to another.
+    """
+    for place, value in recorder.program.updates.items():
+        if isinstance(place, Entry) and place.read(leaves) is None:
+            return True
+        if isinstance(place, Gradient) and recorder.gradients.get(place, value is not None) != (value is not None):
+            return True
+    return False
 
 
 def _recorded(

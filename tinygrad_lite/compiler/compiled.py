@@ -136,10 +136,12 @@ class Compiled:
         key = signature(args, kwargs, leaves)
         runs = self._runs.setdefault(key, [])
         found = next((run for run in runs if run.fits(leaves)), None)
-        if found is None:
+        if found is None or found.is_passing:
             with patiently(f"compiling {name_of(self._f)}") as say:
-                found = Run(self._f, args, kwargs, self.backend, say)
-            runs.insert(0, found)
+                made = Run(self._f, args, kwargs, self.backend, say, is_new=found is None)
+            if found in runs:
+                runs.remove(found)
+            runs.insert(0, found := made)
             del runs[MOST:]
             self._variations.note(key, leaves, found)
         self._latest = found  # which another thread may replace at any time

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite import trees
-from tinygrad_lite.compiler.agreement import named_parameters, recorded_twice
+from tinygrad_lite.compiler.agreement import is_passing, named_parameters, recorded_twice
 from tinygrad_lite.compiler.compile_report import CompileReport
 from tinygrad_lite.compiler.entry import EntryWriter
 from tinygrad_lite.compiler.naming import unique
 from tinygrad_lite.compiler.numpy_executor import NumpyExecutor
 from tinygrad_lite.compiler.numpy_source import NumpySource
 from tinygrad_lite.compiler.passes import simplified
-from tinygrad_lite.compiler.places import Argument, Data, Entry, Gradient, Leaves, Outside
+from tinygrad_lite.compiler.places import Argument, Data, Gradient, Leaves, Outside
 from tinygrad_lite.compiler.program import Program, Variable, is_python_number
 from tinygrad_lite.compiler.pullback import Pullback, own, split
 from tinygrad_lite.engine.op import Array
@@ -30,8 +30,9 @@ class Run:
 
     Attributes:
         program: the recorded program.
-        executors: those of this program and, if callers differentiate its results, of its reverse pass.
-        executor: the executor that runs the program.
+        is_passing: whether the function itself runs, once: the run changes what the program starts from, such as the
+            state of an optimiser, so that the next one hardly needs the same program.
+        executor: the executor that runs the program, unless it is passing.
         name, parameters: the names of the function and of the leaves of its arguments.
         guards: what the program relies on outside tensors, optimisers and arguments.
         reason: why the requested backend does not run it; empty if it does.
@@ -46,10 +47,12 @@ class Run:
         kwargs: Mapping[str, Any],
         backend: str,
         say: Callable[[str], None],
+        is_new: bool,
     ) -> None:
         self.name = name_of(f)
         self.parameters = parameters = named_parameters(f, args, kwargs)
-        recorder, self.guards = recorded_twice(f, args, kwargs, parameters, say)
+        self._f = f
+        recorder, self.guards, self.is_passing = recorded_twice(f, args, kwargs, parameters, say, is_new)
         leaves = trees.leaves((args, kwargs))
         outside = {id(guard.value) for guard in self.guards}
         self._identical = {i: x for i, x in enumerate(leaves) if isinstance(x, Tensor) and id(x) in outside}
@@ -62,34 +65,27 @@ class Run:
         self._wrapped = trees.leaves(recorder.returned)
         self._passed = recorder.passed
         self.reason = ""
+        self._pullback = None
         say("simplifying the program")
         self.program = simplified(recorder.program)
-        backward = None
+        self._programs = [self.program]
         if recorder.linked:
-            self.program, backward = split(self.program, len(self._wrapped))
-        self._programs = [self.program] if backward is None else [self.program, backward]
-        is_passing = self._is_passing(leaves)
-        if is_passing and backend == "native":
-            backend = "numpy"
+            self._programs = [*split(self.program, len(self._wrapped))]
+            self.program = self._programs[0]
+        changes_its_start = self.is_passing or is_passing(recorder, leaves)
+        if changes_its_start:
             self.reason = "it ran once, and made what the next run starts from, such as the state of an optimiser"
         elif backend == "native" and any(map(_has_objects, self._programs)):
-            backend = "numpy"
             self.reason = "it works on Python objects, which NumPy alone can keep alive"
-        say("making the code that runs")
-        self.executors = [self._executor(backend, i) for i in range(len(self._programs))]
-        self.executor = self.executors[0]
-        self._pullback = None
-        if backward is not None:
-            self._pullback = Pullback(
-                f,
-                self.name,
-                self.program,
-                self.executors[1].run,
-                recorder.linked,
-                recorder.differentiated,
-                self._wrapped,
-            )
-        self._cannot_enter = is_passing or bool(self._passed) or self._pullback is not None
+        self._backend = "numpy" if self.reason else backend
+        if not self.is_passing:
+            say("making the code that runs")
+            self.executor = self.executors[0]
+            if recorder.linked:
+                run_backward = self.executors[1].run
+                places = recorder.linked, recorder.differentiated
+                self._pullback = Pullback(f, self.name, self.program, run_backward, *places, self._wrapped)
+        self._cannot_enter = changes_its_start or bool(self._passed) or self._pullback is not None
         ends_in_arguments = any(_is_of_argument(x) for x in (*self.program.inputs.values(), *self.program.updates))
         self._cannot_enter |= ends_in_arguments
         self._others = _others(self.program)
@@ -117,24 +113,17 @@ class Run:
         """The program in NumPy."""
         return self.sources[0]
 
-    def _executor(self, backend: str, i: int) -> Any:
-        if backend == "numpy":
+    @cached_property
+    def executors(self) -> list[Any]:
+        """The executors of the programs."""
+        return [self._executor(i) for i in range(len(self._programs))]
+
+    def _executor(self, i: int) -> Any:
+        if self._backend == "numpy":
             return NumpyExecutor(self.sources[i])
         from tinygrad_lite.compiler.native.executor import NativeExecutor
 
         return NativeExecutor(self._programs[i])
-
-    def _is_passing(self, leaves: list[Any]) -> bool:
-        """Whether the run itself changes what the program relies on, so that the next run needs another program.
-
-        An optimiser's first step makes its state, and a first gradient is not yet added to another.
-        """
-        for place, value in self.program.updates.items():
-            if isinstance(place, Entry) and place.read(leaves) is None:
-                return True
-            if isinstance(place, Gradient) and self._gradients.get(place, value is not None) != (value is not None):
-                return True
-        return False
 
     def fits(self, leaves: Leaves) -> bool:
         """Whether everything that the program relies on is as it was at the recording, for arguments of its form."""
@@ -151,6 +140,8 @@ class Run:
         )
 
     def __call__(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        if self.is_passing:
+            return self._f(*args, **kwargs)
         if self._pullback is not None:
             args, kwargs = trees.map_leaves(own, (args, dict(kwargs)))
         leaves = trees.leaves((args, kwargs))
@@ -170,6 +161,8 @@ class Run:
 
     def repeat(self, turns: int, leaves: list[Any], stacks: Mapping[int, Array]) -> list[Any] | None:
         """The results of many calls, stacked leaf by leaf; None if they must run one by one."""
+        if self.is_passing:
+            return None
         self.runs_outside += 1
         results = self.executor.repeat(turns, leaves, stacks)
         return None if results is None else results[: len(self._wrapped)]

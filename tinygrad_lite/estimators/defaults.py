@@ -19,10 +19,10 @@ class Perceptron(nn.Sequential):
 
     Example:
         >>> print(Perceptron(13, 1, hidden=8))
-        Perceptron          121 parameters
-        ├─ 0: Linear(13, 8)   112
+        Perceptron             121 parameters
+        ├─ 0: Linear(13, 8)    112
         ├─ 1: ReLU()
-        └─ 2: Linear(8, 1)      9
+        └─ 2: Linear(8, 1)       9
     """
 
     def __init__(

@@ -17,7 +17,7 @@ from tinygrad_lite.compiler.c.writer import PRODUCTS, CWriter
 from tinygrad_lite.compiler.draws import Draw
 from tinygrad_lite.compiler.export import form_of, shown
 from tinygrad_lite.compiler.native.expansions import expanded
-from tinygrad_lite.compiler.native.plan import Plan, Segment, packed, with_former_values
+from tinygrad_lite.compiler.native.plan import Plan, Segment, Written, packed, with_former_values
 from tinygrad_lite.compiler.native.scalars import Form
 from tinygrad_lite.compiler.numpy_source import NumpySource
 from tinygrad_lite.compiler.places import Argument
@@ -60,6 +60,9 @@ class _C:
 
     calls_numpy = False
     ways = indices.WAYS
+
+    def __init__(self) -> None:
+        self.known: dict[Any, Written] = {}
 
     def form(self, call: Instruction) -> Form | None:
         return forms.form(call)

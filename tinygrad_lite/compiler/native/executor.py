@@ -10,7 +10,7 @@ import numpy as np
 from tinygrad_lite.compiler.draws import Draw
 from tinygrad_lite.compiler.entry import EntryWriter
 from tinygrad_lite.compiler.native.expansions import expanded
-from tinygrad_lite.compiler.native.machine import STATE, Machine, callable_at, vector_bits
+from tinygrad_lite.compiler.native.machine import STATE, callable_at, shared_machine, vector_bits
 from tinygrad_lite.compiler.native.memory import contiguous
 from tinygrad_lite.compiler.native.plan import ALIGNED, Native, Plan, Segment, with_former_values
 from tinygrad_lite.compiler.places import Argument, Data, Gradient, Leaves, Place, TensorPlace
@@ -40,7 +40,9 @@ class NativeExecutor:
         self.falls_back = [step.op.name for step in plan.steps if isinstance(step, Instruction)]
         segments = [step for step in plan.steps if isinstance(step, Segment)]
         shared = {name: text for segment in segments for name, text in segment.functions.items()}
-        self._machine = Machine(list(dict.fromkeys(segment.text for segment in segments)), shared.values())
+        self._machine = shared_machine(
+            tuple(dict.fromkeys(segment.text for segment in segments)), tuple(shared.values())
+        )
         self._variables = {place: x for x, place in program.inputs.items()}
         self._numbers = [x for x in program.inputs if not x.shape and program.inputs[x] not in plan.kept]
         self._allocate(np.zeros(plan.size + ALIGNED, np.uint8))

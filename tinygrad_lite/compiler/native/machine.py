@@ -12,7 +12,7 @@ import re
 import stat
 import tempfile
 from collections.abc import Iterable, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +127,10 @@ class Machine:
         self._engine.finalize_object()
         self.addresses = {text: self._engine.get_function_address(name) for text, name in names.items()}
         self.run = self._engine.get_function_address("run")
+
+
+shared_machine = lru_cache(100)(Machine)
+"""A machine, which programs of the same functions share."""
 
 
 def vector_bits() -> int:

@@ -20,6 +20,7 @@ from tinygrad_lite.compiler.native.scalars import Form
 from tinygrad_lite.compiler.native.writer import Writer
 from tinygrad_lite.compiler.program import Instruction, Program, Variable, axes_in_memory
 from tinygrad_lite.compiler.repeats import stretches
+from tinygrad_lite.compiler.signature import Same
 from tinygrad_lite.engine.op import NO_PARAMS, Array
 from tinygrad_lite.engine.tensor import positive
 from tinygrad_lite.ops.shapes import indexing, shaping
@@ -53,6 +54,32 @@ class Target(lowering.Target, Protocol):
     def writer(self, body: list[Any], alone: set[Variable]) -> Writer:
         """The writer of a segment with this body; no other segment uses the variables in `alone`."""
 
+    @property
+    def known(self) -> dict[Any, "Written"]:
+        """The segments that were written before, by their form."""
+
+
+@dataclass(eq=False, frozen=True, slots=True)
+class Written:
+    """The code of a segment, as it serves for the same operations on other blocks.
+
+    Attributes:
+        text, functions: see `Segment`.
+        places: for each root the number of its block, or a root that is not among the blocks.
+        tables: arrays of numbers that are such roots.
+    """
+
+    text: str
+    functions: dict[str, str]
+    places: list[Any]
+    tables: dict[Variable, Array]
+
+
+MOST = 1000
+"""The most segments whose code is kept for other programs: a model that is made anew has the same ones."""
+
+_written: dict[int, dict[Any, Written]] = {}
+
 
 class Native:
     """Native code, made by LLVM.
@@ -66,6 +93,7 @@ class Native:
 
     def __init__(self, bits: int) -> None:
         self._bits = bits
+        self.known = _written.setdefault(bits, {})
 
     def form(self, call: Instruction) -> Form | None:
         return scalars.form(call)
@@ -136,7 +164,6 @@ class Plan:
         calls = self._with_stores(calls)
         parts = _segments(calls, self._native)
         self._uses = _uses(parts, self.layouts)
-        self._known: dict[Any, tuple[str, dict[str, str], list[Any]]] = {}
         self.steps: list[Any] = []
         self._life: dict[Variable, tuple[int, int]] = {}
         for position, part in enumerate(parts):
@@ -239,16 +266,20 @@ class Plan:
             if self._uses[root] == 1 and root not in self._pinned:
                 alone.add(root)
         key = form, tuple([root in alone for root in roots])
-        if key not in self._known:
+        written = self._target.known.get(key)
+        if written is None:
             lowered = Lowering(calls, self.layouts, starts, self._target)
-            self.constants |= lowered.tables
             alone |= {layout.root for x, layout in lowered.made.items() if layout.root is x}
             writer = self._target.writer(lowered.body, alone)
-            self._known[key] = writer.text, writer.functions, [roots.get(root, root) for root in writer.roots]
-        text, functions, places = self._known[key]
+            places = [roots.get(root, root) for root in writer.roots]
+            written = Written(writer.text, writer.functions, places, lowered.tables)
+            if len(self._target.known) >= MOST:
+                self._target.known.clear()
+            self._target.known[key] = written
+        self.constants |= written.tables
         mine = [(root, starts[root]) for root in roots]
-        others = [mine[x] if isinstance(x, int) else (x, 0) for x in places]
-        return Segment(text, functions, others, calls)
+        others = [mine[x] if isinstance(x, int) else (x, 0) for x in written.places]
+        return Segment(written.text, written.functions, others, calls)
 
     def _form(self, call: Instruction, roots: dict[Variable, int], starts: Mapping[Variable, int]) -> Any:
         """An operation with numbers for the blocks that it works on, in the order in which they are met."""
@@ -305,7 +336,10 @@ def _fixed(value: Any, placed: Callable[[Variable], Any]) -> Any:
         return placed(value)
     if isinstance(value, (tuple, list)):
         return type(value), tuple(_fixed(part, placed) for part in value)
-    return (value.dtype.str, value.shape, value.tobytes()) if isinstance(value, np.ndarray) else repr(value)
+    if isinstance(value, np.ndarray):
+        return value.dtype.str, value.shape, value.tobytes()
+    text = repr(value)
+    return Same(value) if " at 0x" in text else text  # an address says nothing once the object is gone
 
 
 def _room(x: Variable) -> int:
