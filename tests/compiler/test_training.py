@@ -702,15 +702,15 @@ def test_the_step_that_makes_the_state_of_an_optimizer_is_no_program(backend: st
     w = tg.tensor(np.ones(3), requires_grad=True)
     optimizer = optim.Adam([w])
 
-    @tg.compile(backend=backend)
-    def step(x: Any) -> Any:
+    def descend(x: Any) -> Any:
         optimizer.zero_grad()
         np.sum((w - x) ** 2).backward()
         optimizer.step()
-        return w.grad + 0
+        return w + 0
 
+    step = tg.compile(descend, backend)
     with mock.patch.object(run.Run, "_executor", side_effect=AssertionError):
-        assert step(np.zeros(3)).numpy().tolist() == [2.0, 2.0, 2.0]
+        np.testing.assert_allclose(step(np.zeros(3)).numpy(), 0.999)
     assert optimizer.steps == 1
     assert "exp_avg" in step.source
     step(np.zeros(3))
@@ -719,13 +719,9 @@ def test_the_step_that_makes_the_state_of_an_optimizer_is_no_program(backend: st
 
 def test_runs_that_always_make_a_first_gradient_get_a_program(backend: str) -> None:
     w = tg.tensor(np.ones(3), requires_grad=True)
-
-    @tg.compile(backend=backend)
-    def gradient(x: Any) -> None:
-        np.sum((w - x) ** 2).backward()
-
+    gradient = tg.compile(lambda x: np.sum((w - x) ** 2).backward(), backend)
     for k in range(4):
-        with mock.patch.object(gradient, "_f", side_effect=AssertionError) if k > 1 else nullcontext():
+        with mock.patch.object(run.Run, "__init__", side_effect=AssertionError) if k > 1 else nullcontext():
             gradient(np.full(3, float(k)))
         assert w.grad is not None
         assert w.grad.numpy().tolist() == [2.0 - 2 * k] * 3

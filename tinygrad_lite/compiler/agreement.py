@@ -24,11 +24,11 @@ def recorded_twice(
     kwargs: Mapping[str, Any],
     parameters: list[str],
     say: Callable[[str], None],
-    may_pass: bool,
-) -> tuple[Recorder, list[Guard], bool]:
-    """The second of two recordings, what both of them read, and False; after an error, all names mean what they did.
+    may_pass: bool = False,
+) -> tuple[Recorder, list[Guard]]:
+    """The second of two recordings, and what both of them read; after an error, all names mean what they did.
 
-    With `may_pass`, it is the only recording, and True, if the run changes what the program starts from.
+    With `may_pass`, there is only one recording if the run changes what the program starts from; it `is_passing` then.
 
     Raises:
         UsageError: if the recordings differ, or the function changes what it reads.
@@ -41,7 +41,8 @@ def recorded_twice(
         say("recording")
         first, before = _recorded(f, args, kwargs, parameters, reached, roots)
         if may_pass and is_passing(first, leaves):
-            return first, list(before.values()), True
+            first.is_passing = True
+            return first, list(before.values())
         roots += [(x, name) for x in first.called]
         say("recording again, to compare")
         recorder, after = _recorded(f, args, kwargs, parameters, Reached(roots), roots)
@@ -58,7 +59,7 @@ def recorded_twice(
             guard.restore()
         raise
     recorder.program = with_live_arrays(recorder.program, first.program)
-    return recorder, list(agreeing(before, after).values()), False
+    return recorder, list(agreeing(before, after).values())
 
 
 def is_passing(recorder: Recorder, leaves: Leaves) -> bool:

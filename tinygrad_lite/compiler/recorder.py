@@ -74,6 +74,7 @@ class Recorder:
         linked: the positions of the results that have a history, each with the position of its tensor.
         differentiated: the tensors whose gradients are the last results of the program, given those of the linked ones.
         state_keys: the entries in the state of each optimiser before the run.
+        is_passing: whether this is the only recording, of a program that hardly runs again.
         followed: the keys of guards for settings of optimisers that the program reads in each run instead.
     """
 
@@ -89,6 +90,7 @@ class Recorder:
         self.linked: dict[int, int] = {}
         self.differentiated: list[TensorPlace] = []
         self.state_keys: list[tuple[Optimizer, list[set[str]]]] = []
+        self.is_passing = False
         self.followed: set[Key] = set()
         self.namer = Namer()
         self._names = names

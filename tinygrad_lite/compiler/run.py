@@ -52,7 +52,8 @@ class Run:
         self.name = name_of(f)
         self.parameters = parameters = named_parameters(f, args, kwargs)
         self._f = f
-        recorder, self.guards, self.is_passing = recorded_twice(f, args, kwargs, parameters, say, is_new)
+        recorder, self.guards = recorded_twice(f, args, kwargs, parameters, say, may_pass=is_new)
+        self.is_passing = recorder.is_passing
         leaves = trees.leaves((args, kwargs))
         outside = {id(guard.value) for guard in self.guards}
         self._identical = {i: x for i, x in enumerate(leaves) if isinstance(x, Tensor) and id(x) in outside}
