@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from tinygrad_lite.interchange.torch_weights import from_torch, to_torch
     from tinygrad_lite.training.checkpoints import load, save
     from tinygrad_lite.training.fit import fit
+    from tinygrad_lite.training.scipy_fit import fit_scipy
 
 # Two settings of the process, see docs/benchmarks.md. Making and dropping an array of 32 MB, of which no page is
 # touched, tells the C library to keep freed memory up to that size for the next array: it would else return each array
@@ -62,6 +63,7 @@ __all__ = [
     "explain",
     "export_onnx",
     "fit",
+    "fit_scipy",
     "from_dlpack",
     "from_onnx",
     "from_torch",
@@ -111,7 +113,7 @@ if not TYPE_CHECKING:  # a type checker would take it for a promise that any nam
             return getattr(import_module("tinygrad_lite.checking"), name)
         if name == "export_onnx":
             return getattr(import_module("tinygrad_lite.interchange.onnx_out"), name)
-        if name in ("fit", "load", "save"):
+        if name in ("fit", "fit_scipy", "load", "save"):
             return getattr(import_module("tinygrad_lite.training"), name)
         if name in ("from_dlpack", "functionalize"):
             return getattr(import_module("tinygrad_lite.array_api"), name)

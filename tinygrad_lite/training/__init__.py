@@ -5,6 +5,19 @@ from tinygrad_lite.training.fit import fit
 from tinygrad_lite.training.history import History
 from tinygrad_lite.training.monitor import Monitor
 from tinygrad_lite.training.run import Training
+from tinygrad_lite.training.scipy_fit import ScipyFit, fit_scipy
 from tinygrad_lite.training.verification import Finding, Verification, verify_training
 
-__all__ = ["Finding", "History", "Monitor", "Training", "Verification", "fit", "load", "save", "verify_training"]
+__all__ = [
+    "Finding",
+    "History",
+    "Monitor",
+    "ScipyFit",
+    "Training",
+    "Verification",
+    "fit",
+    "fit_scipy",
+    "load",
+    "save",
+    "verify_training",
+]

@@ -53,7 +53,7 @@ class FunctionCall:
         if self._modules:
             with ExitStack() as stand_ins:
                 originals = [self._args[position] for position in self._positions]
-                result = self._result([_standing_in(x, y, stand_ins) for x, y in zip(originals, chosen, strict=True)])
+                result = self._result([standing_in(x, y, stand_ins) for x, y in zip(originals, chosen, strict=True)])
         else:
             result = self._result(chosen)
         if not self._has_aux:
@@ -236,7 +236,7 @@ def opened(x: Any) -> Any:
     return dict(x.named_variables()) if isinstance(x, trees.Parametric) else x
 
 
-def _standing_in(argument: Any, chosen: Any, stand_ins: ExitStack) -> Any:
+def standing_in(argument: Any, chosen: Any, stand_ins: ExitStack) -> Any:
     """An argument with other values in place of its arrays and of its modules' parameters."""
     remaining = iter(trees.leaves(chosen))
 

@@ -1,0 +1,206 @@
+"""Fits by SciPy's optimisers: NIST's certified values, standard errors in closed form, and what cannot be fitted."""
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_lite as tg
+from tests.marks import param
+from tests.training.nist_problems import MODELS, problem
+from tinygrad_lite import nn
+from tinygrad_lite.errors import InputError, MissingExtraError, TinygradWarning, UsageError
+
+X = np.linspace(0, 3, 20)
+Y = 2 * np.exp(-0.7 * X) + 0.01 * np.cos(40 * X)
+NOT_CONVERGED = pytest.warns(TinygradWarning, match="did not converge, and its standard errors are not known")
+
+
+@pytest.mark.parametrize("start", [0, 1])
+@pytest.mark.parametrize("name", MODELS)
+def test_residuals_of_nist(name: str, start: int) -> None:
+    """The certified values have 11 digits; the residuals of Lanczos1 are rounding, so only some of theirs are there."""
+    ours = problem(name)
+    fit = tg.fit_scipy(ours.residuals, ours.starts[start])
+    assert fit.converged
+    np.testing.assert_allclose(fit.parameters, ours.parameters, rtol=1e-10)
+    tolerance = 1e-3 if name == "Lanczos1" else 1e-10
+    np.testing.assert_allclose(fit.standard_errors, ours.standard_errors, rtol=tolerance)
+    np.testing.assert_allclose(fit.residual_std, ours.residual_std, rtol=tolerance)
+
+
+_QUICK = ("Chwirut2", "ENSO", "MGH09", "BoxBOD", "Eckerle4")
+
+
+@pytest.mark.parametrize("name", [param(name, slow=name not in _QUICK) for name in MODELS])
+def test_sums_of_squares_of_nist(name: str) -> None:
+    """The same as numbers to minimise, whose Hessian knows nothing of residuals."""
+    ours = problem(name)
+    fit = tg.fit_scipy(lambda b: np.sum(ours.residuals(b) ** 2), ours.starts[1])
+    assert fit.converged
+    np.testing.assert_allclose(fit.parameters, ours.parameters, rtol=1e-10)
+    assert fit.residual_std is None
+
+
+def test_a_fit_that_is_not_at_its_end_says_so() -> None:
+    ours = problem("MGH17")
+    attempts: list[tuple[Any, dict[str, Any]]] = [
+        (ours.residuals, {"max_nfev": 3}),
+        (lambda b: np.sum(ours.residuals(b) ** 2), {"options": {"maxiter": 3}}),
+    ]
+    for f, settings in attempts:
+        with NOT_CONVERGED:
+            fit = tg.fit_scipy(f, ours.starts[0], **settings)
+        assert not fit.converged
+        assert np.all(np.isnan(fit.standard_errors))
+        assert repr(fit).endswith(f"\nnot converged: {fit.message}")
+
+
+def test_standard_errors_of_a_normal_distribution() -> None:
+    y = np.random.default_rng(0).normal(3.0, 2.0, 50)
+
+    def negative_log_likelihood(parameters: Any, y: Any) -> Any:
+        z = (y - parameters["mean"]) / parameters["std"]
+        return np.sum(z**2) / 2 + y.size * np.log(parameters["std"])
+
+    fit = tg.fit_scipy(negative_log_likelihood, {"mean": 1.0, "std": 1.0}, y)
+    np.testing.assert_allclose(fit.parameters["mean"], np.mean(y), rtol=1e-12)
+    np.testing.assert_allclose(fit.parameters["std"], np.std(y), rtol=1e-12)
+    np.testing.assert_allclose(fit.standard_errors["mean"], np.std(y) / 50**0.5, rtol=1e-12)
+    np.testing.assert_allclose(fit.standard_errors["std"], np.std(y) / 100**0.5, rtol=1e-12)
+    np.testing.assert_allclose(fit.covariance[0, 1], 0, atol=1e-12)
+
+
+def test_standard_errors_of_a_line() -> None:
+    A = np.stack([np.ones_like(X), X], axis=1)
+    fit = tg.fit_scipy(lambda b: A @ b - Y, np.zeros(2))
+    s = np.sum((A @ np.linalg.solve(A.T @ A, A.T @ Y) - Y) ** 2) / 18
+    np.testing.assert_allclose(fit.covariance, s * np.linalg.inv(A.T @ A), rtol=1e-12)
+    np.testing.assert_allclose(fit.residual_std, s**0.5, rtol=1e-12)
+    np.testing.assert_allclose(fit.loss, 18 * s, rtol=1e-12)
+
+
+class Decay(nn.Module):
+    """y = height · exp(-rate · x) + offset, with a frozen offset."""
+
+    def __init__(self) -> None:
+        self.height, self.rate = nn.Parameter(np.ones(1)), nn.Parameter(1.0)
+        self.offset = nn.Parameter(0.1, requires_grad=False)
+
+    def forward(self, x: Any) -> Any:
+        return self.height * np.exp(-self.rate * x) + self.offset
+
+
+@pytest.mark.parametrize("as_residuals", [True, False])
+def test_modules_and_tensors_are_fitted_and_stay_as_they_are(as_residuals: bool) -> None:
+    def residuals(parameters: Any, x: Any, y: Any) -> Any:
+        module, (slope,) = parameters
+        return module(x) + slope * x - y
+
+    def loss(*arguments: Any) -> Any:
+        return np.sum(residuals(*arguments) ** 2) / 2
+
+    start = Decay(), [tg.tensor(0.0)]
+    with np.errstate(all="raise"):
+        fit = tg.fit_scipy(residuals if as_residuals else loss, start, X, Y)
+    assert [start[0].height.item(), start[0].rate.item(), start[1][0].item()] == [1, 1, 0]
+    expected = tg.fit_scipy(lambda b: b[0] * np.exp(-b[1] * X) + 0.1 + b[2] * X - Y, np.array([1.0, 1.0, 0.0]))
+    state, (slope,) = fit.parameters
+    assert list(state) == ["height", "rate"]
+    np.testing.assert_allclose([*state["height"], state["rate"], slope], expected.parameters, rtol=1e-9)
+    assert isinstance(fit.standard_errors[0]["rate"], float)
+    if as_residuals:
+        errors, (error,) = fit.standard_errors
+        np.testing.assert_allclose([*errors["height"], errors["rate"], error], expected.standard_errors, rtol=1e-9)
+    start[0].load_state_dict(state, strict=False)
+    r = residuals((start[0], [slope]), X, Y).numpy()
+    np.testing.assert_allclose(fit.loss, r @ r if as_residuals else r @ r / 2, rtol=1e-12)
+    assert start[0].offset.item() == 0.1
+
+
+METHODS: dict[str, list[str]] = {
+    "residuals": ["lm", "trf", "dogbox"],
+    "loss": [
+        *("Nelder-Mead", "Powell", "CG", "BFGS", "Newton-CG", "L-BFGS-B", "TNC", "COBYLA", "COBYQA", "SLSQP"),
+        *("trust-constr", "dogleg", "trust-ncg", "trust-exact", "trust-krylov"),
+    ],
+}
+
+
+@pytest.mark.parametrize(("kind", "method"), [(kind, method) for kind in METHODS for method in METHODS[kind]])
+def test_methods_of_scipy_end_at_the_same_place(kind: str, method: str) -> None:
+    def residuals(b: Any) -> Any:
+        return b[0] * np.exp(-b[1] * X) - Y
+
+    f = residuals if kind == "residuals" else lambda b: np.sum(residuals(b) ** 2) / 2
+    expected = tg.fit_scipy(residuals, [1.0, 1.0])
+    fit = tg.fit_scipy(f, [1.8, 0.8], method=method)
+    assert fit.evaluations > 3
+    np.testing.assert_allclose(fit.parameters, expected.parameters, rtol=1e-10)
+
+
+def test_settings_are_those_of_scipy() -> None:
+    def residuals(b: Any) -> Any:
+        return b[0] * np.exp(-b[1] * X) - Y
+
+    expected = tg.fit_scipy(residuals, np.ones(2))
+    inside = tg.fit_scipy(residuals, np.ones(2), bounds=([0, 0], [5, 5]))
+    np.testing.assert_allclose(inside.parameters, expected.parameters, rtol=1e-6)
+    np.testing.assert_allclose(inside.standard_errors, expected.standard_errors, rtol=1e-4)
+    for f, bounds in (
+        (residuals, ([0, 0], [5, 0.5])),
+        (lambda b: np.sum(residuals(b) ** 2), [(0, 5), (0, 0.5)]),
+    ):
+        with NOT_CONVERGED:
+            at_bound = tg.fit_scipy(f, np.full(2, 0.4), bounds=bounds, method="trf" if f is residuals else "L-BFGS-B")
+        np.testing.assert_allclose(at_bound.parameters[1], 0.5, rtol=1e-6)
+    with NOT_CONVERGED:
+        tg.fit_scipy(residuals, np.ones(2), bounds=(0, 5), max_nfev=2)
+
+
+def test_what_the_data_do_not_determine() -> None:
+    fit = tg.fit_scipy(lambda b: (b[0] + b[1]) * X + b[2] - Y, np.ones(3))
+    assert fit.converged
+    np.testing.assert_array_equal(np.isinf(fit.standard_errors), [True, True, False])
+    fit = tg.fit_scipy(lambda b: (b[0] + b[1] - 1) ** 2 + b[2] ** 2, np.ones(3))
+    np.testing.assert_array_equal(np.isinf(fit.standard_errors), [True, True, False])
+    fit = tg.fit_scipy(lambda b: np.array([1.0, 2.0]) * b - 1, np.array([3.0, 4.0]))
+    assert fit.converged
+    np.testing.assert_allclose(fit.parameters, [1, 0.5], rtol=1e-12)
+    assert np.all(np.isnan(fit.standard_errors))
+    with NOT_CONVERGED:  # a saddle
+        tg.fit_scipy(lambda b: b[0] ** 2 - b[1] ** 2, np.zeros(2), method="BFGS")
+
+
+ERRORS: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
+    "fewer residuals": (lambda: tg.fit_scipy(lambda b: b[:1], np.ones(2)), InputError, "1 residuals, .* 2 parameters"),
+    "no parameters": (lambda: tg.fit_scipy(lambda b: np.ones(3), {}), InputError, "0 parameters"),
+    "not finite": (lambda: tg.fit_scipy(lambda b: np.log(b - 1), np.ones(2)), InputError, "not finite: begin where"),
+    "no numbers": (lambda: tg.fit_scipy(lambda b: "abc", np.ones(2)), UsageError, "real numbers; it returned <U3"),
+    "integers": (lambda: tg.fit_scipy(lambda b: b[0], [1, 2]), UsageError, "write 1.0 for 1"),
+    "no function": (lambda: tg.fit_scipy(3, np.ones(1)), UsageError, "this is int"),
+}
+
+
+@pytest.mark.parametrize(("attempt", "kind", "message"), ERRORS.values(), ids=list(ERRORS))
+def test_errors(attempt: Callable[[], Any], kind: type[Exception], message: str) -> None:
+    with pytest.raises(kind, match=message):
+        attempt()
+
+
+def test_scipy_is_an_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "scipy", None)
+    with pytest.raises(MissingExtraError, match="SciPy, which comes with the extra `examples`"):
+        tg.fit_scipy(lambda b: b, np.ones(1))
+
+
+def test_the_table_of_a_fit() -> None:
+    fit = tg.fit_scipy(lambda p: p["a"] * X + p["b"][0] - Y, {"a": 1.0, "b": np.zeros(1)})
+    first, second, third, last = repr(fit).splitlines()
+    assert first.split() == ["parameter", "value", "standard", "error"]
+    assert [second.split()[0], third.split()[0]] == ["a", "b[0]"]
+    assert float(second.split()[1]) == pytest.approx(float(fit.parameters["a"]), rel=1e-5)
+    assert last.startswith("loss ")
+    assert "residual standard deviation" in last
