@@ -4,13 +4,15 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
+from weakref import WeakKeyDictionary
 
 import pytest
 
 from tinygrad_lite.explainer.lesson import Lesson
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+Pages: TypeAlias = "WeakKeyDictionary[Lesson, bytes]"
 QUIET = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
 DESKTOP = {"viewport": {"width": 1280, "height": 900}}
 
@@ -49,7 +51,10 @@ class Opened:
         ]
 
     def node(self, name: str) -> Any:
-        """The node's box in the graph."""
+        """The node's box in the graph; what is closed around it is opened as a reader of its name would do it."""
+        if not self.page.evaluate("i => graphView.isShown(i)", self.index(name)):
+            self.page.fill("#search", name)
+            self.page.press("#search", "Enter")
         return self.page.locator(f'#graph [data-node="{self.index(name)}"]')
 
     def index(self, name: str) -> int:
@@ -70,8 +75,14 @@ def page(browser: Any) -> Any:
     return browser.new_page(**DESKTOP)
 
 
+@pytest.fixture(scope="session")
+def pages() -> Pages:
+    """The pages of lessons that are still there, such as the long one, which takes longer to write than to read."""
+    return WeakKeyDictionary()
+
+
 @pytest.fixture
-def show(browser: Any, page: Any, tmp_path: Path) -> Iterator[Callable[..., Opened]]:
+def show(browser: Any, page: Any, pages: Pages, tmp_path: Path) -> Iterator[Callable[..., Opened]]:
     """Open a lesson in a page; afterwards, that nothing went wrong in it and that it asked for nothing."""
     path = tmp_path / "lesson.html"
     complaints: list[str] = []
@@ -83,7 +94,11 @@ def show(browser: Any, page: Any, tmp_path: Path) -> Iterator[Callable[..., Open
     used: list[Any] = []
 
     def opened(lesson: Lesson, *, step: int | None = None, optimizer: Any = None, **settings: Any) -> Opened:
-        lesson.to_html(path, optimizer=optimizer)
+        if lesson in pages and optimizer is None:
+            path.write_bytes(pages[lesson])
+        else:
+            lesson.to_html(path, optimizer=optimizer)
+            pages[lesson] = path.read_bytes()
         shown = browser.new_page(**DESKTOP | settings) if settings else page
         shown.goto("about:blank")  # else another step of the same file would be no new page
         if shown not in used:

@@ -1,4 +1,4 @@
-"""The graphs that the lesson's tests look at: a scalar one, the heart network, attention, and a long one."""
+"""The graphs that the lesson's tests look at, from one number to 10,000 operations."""
 
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -77,6 +77,38 @@ def _explained(model: nn.Module, changes: Mapping[str, Any] | None, loss: Callab
     return tg.explain(loss, model, *args)
 
 
+class Recurrent(nn.Module):
+    def __init__(self) -> None:
+        self.input, self.hidden = nn.Linear(3, 5, rng=0), nn.Linear(5, 5, rng=1)
+        self.output = nn.Linear(5, 1, rng=2)
+
+    def forward(self, sequence: Any) -> Any:
+        h = np.zeros((4, 5))
+        for x in sequence:
+            h = np.tanh(self.input(x) + self.hidden(h))
+        return self.output(h)
+
+
+def recurrent() -> Lesson:
+    """A network by hand, over thirty steps."""
+    model, sequence = Recurrent(), np.random.default_rng(0).normal(size=(30, 4, 3))
+    return tg.explain(lambda: np.mean(model(sequence) ** 2))
+
+
+def one() -> Lesson:
+    """One operation on one number."""
+    x = tg.tensor(3.0, requires_grad=True, name="x")
+    return tg.explain(np.square(x))
+
+
+def fan_out() -> Lesson:
+    """b is used twice, and broadcast."""
+    rng = np.random.default_rng(0)
+    w, b = (tg.tensor(rng.normal(size=shape), requires_grad=True, name=n) for n, shape in (("w", (4, 3)), ("b", 3)))
+    h = np.tanh(w + b)
+    return tg.explain(np.sum(h * b))
+
+
 @cache
 def long() -> Lesson:
     """10,000 operations one after another."""
@@ -88,3 +120,13 @@ def long() -> Lesson:
 
 
 LESSONS: dict[str, Callable[..., Lesson]] = {"scalar": scalar, "heart": heart, "attention": attention, "long": long}
+
+SIX: dict[str, Callable[..., Lesson]] = {
+    "one": one,
+    "fan-out": fan_out,
+    "heart": heart,
+    "attention": attention,
+    "recurrent": recurrent,
+    "long": long,
+}
+"""What a person plays with."""

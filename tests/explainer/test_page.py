@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import tinygrad_lite as tg
 from tests.explainer.conftest import Opened
-from tests.explainer.graphs import LESSONS, Block, attention, heart, long, scalar
+from tests.explainer.graphs import LESSONS, Block, attention, heart, scalar
 from tests.marks import param
 from tinygrad_lite import nn
 from tinygrad_lite.explainer import rerun
@@ -64,8 +64,9 @@ def test_a_node_tells_what_it_is(show: Show) -> None:
 
 
 def test_modules_close_and_open(show: Show) -> None:
-    opened = show(attention())
+    opened = show(attention(), viewport={"width": 1400, "height": 1500})
     before = opened.page.locator("#graph .node").count()
+    assert before == len(opened.lesson.graph.nodes), "there is room for all"
     query = opened.page.locator('#graph [data-group="attention.query"]')
     assert query.get_attribute("aria-expanded") == "true"
     query.click()
@@ -75,16 +76,6 @@ def test_modules_close_and_open(show: Show) -> None:
     query.focus()
     opened.page.keyboard.press("Enter")
     assert opened.page.locator("#graph .node").count() == before
-
-
-def test_a_long_graph_opens_part_by_part(show: Show) -> None:
-    opened = show(long())
-    closed = opened.page.locator('#graph [aria-expanded="false"]')
-    first = closed.count()
-    closed.first.click()
-    assert opened.page.locator('#graph [aria-expanded="false"]').count() > first
-    opened.page.locator('#graph [aria-expanded="false"]').first.click()
-    assert opened.page.locator("#graph .node.operation").count() >= 40
 
 
 @lessons
@@ -432,7 +423,7 @@ def test_the_first_view_says_what_this_is(show: Show) -> None:
     assert "1 warning" in opened.panel()
     assert "w and bias: partly zero gradient: dead ReLU" in opened.panel()
     opened.page.get_by_role("link", name="see units, forward 3").click()
-    assert opened.status().startswith("Forward 3 of 4")
+    opened.page.wait_for_function("() => document.getElementById('slider').value === '3'")
     assert "dead ReLU" in opened.page.locator("#step .warning").inner_text()
     assert "No dead units" in show(scalar(), step=0).panel()
 
@@ -519,7 +510,7 @@ def test_every_question_has_its_answer(show: Show, name: str) -> None:
 def test_with_the_keyboard_alone(show: Show) -> None:
     opened = show(heart())
     page = opened.page
-    for _ in range(12):
+    for _ in range(20):
         page.keyboard.press("Tab")
         if page.evaluate("document.activeElement.closest('#graph [role=button]') !== null"):
             break

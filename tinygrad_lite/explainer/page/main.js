@@ -3,7 +3,9 @@
 const main = (() => {
   const get = (id) => document.getElementById(id);
   const tabs = ["step", "tensor", "optimizer", "quiz"];
+  const marks = lesson.nodes.map((_, i) => i).filter((i) => lesson.nodes[i].marks);
   let [position, selected, tab] = [0, lesson.root, "step"];
+  let arriving = false; // while the values or contributions of the step are still on their way
 
   const fromAddress = () => {
     const found = /^#step=(\d+)$/.exec(location.hash);
@@ -14,28 +16,33 @@ const main = (() => {
   function state() {
     const at = lesson.at(position);
     // Backward steps that have had their turn; while a question is asked, those before it
-    const back = tab === "quiz" ? quizView.turn() : position - lesson.operations.length;
+    const done = position - arriving;
+    const all = at.phase === "start"; // the first view shows what there will be
+    const back = tab === "quiz" ? quizView.turn() : all ? lesson.steps.length : done - lesson.operations.length;
     const active = tab !== "quiz" && at.phase === "backward" ? lesson.steps[at.turn] : null;
-    const inside = new Map();
     return {
+      phase: at.phase,
+      step: active,
+      arriving,
       current: at.node ?? null,
       selected,
-      hasValue: (i) => !lesson.isOperation(lesson.nodes[i]) || tab === "quiz" || lesson.forwardPosition(i) <= position,
+      hasValue: (i) => !lesson.isOperation(lesson.nodes[i]) || tab === "quiz" || all || lesson.forwardPosition(i) <= done,
       gradient: (i) => lesson.gradientAfter(i, back),
       isComplete: (i) => lesson.received[i].every(([turn]) => turn < back),
+      share: (i) => lesson.received[i].filter(([turn]) => turn < back).length / lesson.received[i].length,
+      takes: (i) => tab !== "quiz" && at.phase === "forward" && at.node === i,
       edge: (i, input) => {
         if (!active || active.node !== i) return null;
         const k = active.to.findIndex((each) => each.input === input);
         return k < 0 ? null : k;
       },
-      marksIn: (group) => within(group).filter((i) => lesson.nodes[i].marks).length,
-      currentIn: (group) => at.node !== undefined && within(group).includes(at.node),
+      marksIn: (group) => marks.filter((i) => groups.visible(i) === group).length,
+      currentIn: (group) => at.node !== undefined && groups.visible(at.node) === group,
+      turnIn: (loop) => {
+        const k = at.node === undefined ? -1 : lesson.forwardPosition(at.node) - 1;
+        return k >= loop.start && k < loop.stop ? Math.floor((k - loop.start) / loop.length) : null;
+      },
     };
-    function within(item) {
-      if (typeof item === "number") return [item];
-      if (!inside.has(item)) inside.set(item, item.items.flatMap(within));
-      return inside.get(item);
-    }
   }
 
   function status() {
@@ -48,7 +55,10 @@ const main = (() => {
     return `Backward ${at.turn + 1} of ${lesson.steps.length}: the gradient of ${node.name} goes to ${targets.join(" and to ") || "nothing"}${changed}`;
   }
 
-  function go(to) {
+  function go(to, { arriving: onTheWay = false, playing = false } = {}) {
+    if (!playing) play.stop();
+    else if (tab !== "step") open("step");
+    arriving = onTheWay;
     position = Math.min(Math.max(to, 0), lesson.last);
     if (fromAddress() !== position && location.protocol !== "about:") history.replaceState(null, "", `#step=${position}`);
     const at = lesson.at(position);
@@ -63,6 +73,13 @@ const main = (() => {
     panel();
   }
 
+  // What was on its way is there.
+  function arrived() {
+    if (!arriving) return;
+    arriving = false;
+    graphView.draw(state());
+  }
+
   function panel() {
     if (tab === "step") stepView.show(position);
     else if (tab === "tensor") tensorView.show(selected);
@@ -71,6 +88,7 @@ const main = (() => {
   }
 
   function open(name, focus = false) {
+    if (name !== "step") play.stop();
     tab = name;
     for (const each of tabs) {
       const button = get(`tab-${each}`);
@@ -102,6 +120,7 @@ const main = (() => {
     document.getElementById("title").textContent = `The backward pass of ${root.name}`;
     get("slider").max = lesson.last;
     graphView.connect({ choose, state });
+    play.connect();
     get("first").addEventListener("click", () => go(0));
     get("previous").addEventListener("click", () => go(position - 1));
     get("next").addEventListener("click", () => go(position + 1));
@@ -147,7 +166,7 @@ const main = (() => {
     go(fromAddress() ?? 0);
   }
 
-  return { start, choose, redraw };
+  return { start, choose, redraw, go, arrived, position: () => position };
 })();
 
 main.start();

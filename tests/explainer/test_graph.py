@@ -1,0 +1,271 @@
+"""The graph of the lesson's page, as a person uses it: what fits on the screen, zoom, search, strips, files, play."""
+
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_lite as tg
+from tests.explainer.conftest import Opened
+from tests.explainer.graphs import SIX, attention, fan_out, heart, long, recurrent, scalar
+from tests.marks import param
+from tinygrad_lite import nn
+
+Show = Callable[..., Opened]
+six = pytest.mark.parametrize("name", SIX)
+LAPTOP, PHONE = {"width": 1280, "height": 720}, {"width": 390, "height": 844}
+WIDER = "width => document.querySelector('[data-node]').getBoundingClientRect().width > width"
+
+TEXTS = """() => [...document.querySelectorAll("#graph text")].map((text) => {
+  const { height } = text.getBoundingClientRect();
+  const size = parseFloat(getComputedStyle(text).fontSize) * text.getScreenCTM().a;
+  return [text.textContent, size];
+})"""
+CROSSINGS = """() => {
+  const found = [];
+  const texts = [...document.querySelectorAll("#graph .group.open .toggle text")];
+  const titles = texts.map((text) => [text.textContent, text.getBoundingClientRect()]);
+  for (const path of document.querySelectorAll("#graph .edge")) {
+    const [length, matrix] = [path.getTotalLength(), path.getScreenCTM()];
+    for (let at = 0; at <= length; at += 2) {
+      const { x, y } = path.getPointAtLength(at).matrixTransform(matrix);
+      const crossed = titles.filter(([, box]) => x > box.left && x < box.right && y > box.top && y < box.bottom);
+      found.push(...crossed.map(([name]) => name));
+    }
+  }
+  return [...new Set(found)];
+}"""
+
+
+@six
+@pytest.mark.parametrize("viewport", [param(LAPTOP, slow=False), param(PHONE, slow=True)], ids=["laptop", "phone"])
+def test_all_of_it_is_on_the_screen_and_can_be_read(show: Show, name: str, viewport: Any) -> None:
+    """Fitted in both directions and filled; no text under 11 pixels; no edge across a title."""
+    opened = show(SIX[name](), step=0, viewport=viewport)
+    room = opened.page.locator("#graph").bounding_box()
+    for box in opened.page.locator("#graph .node, #graph .group").all():
+        own = box.bounding_box()
+        assert own["x"] >= room["x"] - 1
+        assert own["y"] >= room["y"] - 1
+        assert own["x"] + own["width"] <= room["x"] + room["width"] + 1
+        assert own["y"] + own["height"] <= room["y"] + room["height"] + 1
+    small = [(text, size) for text, size in opened.page.evaluate(TEXTS) if size < 10.99]
+    assert not small
+    assert opened.page.evaluate(CROSSINGS) == []
+    assert opened.page.locator("#graph .ahead").count() == 0, "the first view shows what there will be"
+
+
+def test_fit_after_zoom_and_drag(show: Show) -> None:
+    opened = show(heart())
+    graph = opened.page.locator("#graph")
+    node = opened.node("data")
+    before = node.bounding_box()
+    room = graph.bounding_box()
+    middle = (room["x"] + room["width"] / 2, room["y"] + room["height"] / 2)
+    opened.page.mouse.move(*middle)
+    opened.page.mouse.wheel(0, -400)
+    opened.page.wait_for_function(
+        WIDER,
+        arg=before["width"] * 1.5,
+    )
+    opened.page.mouse.down()
+    opened.page.mouse.move(middle[0] + 60, middle[1] + 40, steps=4)
+    opened.page.mouse.up()
+    assert opened.page.locator("#tab-tensor").get_attribute("aria-selected") == "false", "a drag chooses nothing"
+    opened.page.get_by_role("button", name="Fit").click()
+    after = node.bounding_box()
+    assert {key: round(length) for key, length in after.items()} == {
+        key: round(length) for key, length in before.items()
+    }
+    graph.focus()
+    opened.page.keyboard.press("+")
+    opened.page.wait_for_function(
+        WIDER,
+        arg=before["width"] * 1.1,
+    )
+
+
+def test_pinch(show: Show) -> None:
+    opened = show(heart(), viewport=PHONE, has_touch=True)
+    width = opened.node("data").bounding_box()["width"]
+    room = opened.page.locator("#graph").bounding_box()
+    x, y = room["x"] + room["width"] / 2, room["y"] + room["height"] / 2
+    session = opened.page.context.new_cdp_session(opened.page)
+
+    def touch(kind: str, apart: float | None) -> None:
+        points = [] if apart is None else [{"x": x - apart, "y": y, "id": 0}, {"x": x + apart, "y": y, "id": 1}]
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    touch("touchStart", 30)
+    for apart in (45, 60, 90):
+        touch("touchMove", apart)
+    touch("touchEnd", None)
+    opened.page.wait_for_function(WIDER, arg=width * 1.8)
+
+
+def test_search(show: Show) -> None:
+    opened = show(long())
+    opened.page.fill("#search", "no such name")
+    assert opened.page.inner_text("#matches") == "no match"
+    name = opened.lesson.graph.operations[7_000].name
+    opened.page.fill("#search", name)
+    opened.page.press("#search", "Enter")
+    assert opened.page.locator(f'#graph [data-node="{opened.index(name)}"]').is_visible()
+    assert name in opened.panel()
+    assert opened.page.evaluate("document.activeElement.id") == "search"
+    opened.page.fill("#search", "sin(")
+    opened.page.press("#search", "Enter")
+    opened.page.press("#search", "Enter")
+    assert opened.page.inner_text("#matches") == "2 of 5,000"
+
+
+def test_a_loop_is_a_strip_over_time(show: Show) -> None:
+    """The norm of value and gradient for each turn; a click opens a turn, which then follows the steps."""
+    lesson = recurrent()
+    opened = show(lesson, step=0)
+    loop = opened.page.locator('#graph .loop [aria-expanded="false"]')
+    assert "30 × input, hidden, add, tanh" in loop.get_attribute("aria-label")
+    series = opened.page.evaluate("strips.series(groups.all.find(({ kind }) => kind === 'loop'))")
+    states = lesson.graph.operations[3:120:4]
+    gradients = [lesson.backward.gradients[node] for node in states]
+    np.testing.assert_allclose(series["values"], [np.linalg.norm(node.value) for node in states], rtol=1e-12)
+    np.testing.assert_allclose(series["gradients"], [np.linalg.norm(g) for g in gradients], rtol=1e-12)
+    area = opened.page.locator(".strip-area")
+    box = area.bounding_box()
+    opened.page.mouse.click(box["x"] + box["width"] * 10.5 / 30, box["y"] + box["height"] / 2)
+    shown = opened.page.locator("#graph .toggle text.name").all_text_contents()
+    assert [text for text in shown if "turn" in text] == ["⋮ turns 1–10", "▾ turn 11 of 30", "⋮ turns 12–30"]
+    opened.go(4 * 14 + 4)
+    assert opened.node(states[14].name).is_visible()
+    assert "▾ turn 15 of 30" in opened.page.locator("#graph .toggle text.name").all_text_contents()
+    opened.page.locator("#graph .rest .toggle").first.focus()
+    opened.page.keyboard.press("Enter")
+    assert "▾ turn 14 of 30" in opened.page.locator("#graph .toggle text.name").all_text_contents()
+
+
+def test_a_long_graph_opens_part_by_part(show: Show) -> None:
+    opened = show(long())
+    opened.page.locator('#graph .loop [aria-expanded="false"]').focus()
+    opened.page.keyboard.press("Enter")
+    assert opened.page.locator("#graph .node.operation").count() == 2
+    assert "⋮ turns 2–5,000" in opened.page.locator("#graph .toggle text.name").all_text_contents()
+    opened.page.locator("#graph .rest .toggle").last.click()
+    assert "▾ turn 2 of 5,000" in opened.page.locator("#graph .toggle text.name").all_text_contents()
+
+
+def test_what_does_not_repeat_is_gathered_in_parts_of_one_size(show: Show) -> None:
+    rng = np.random.default_rng(0)
+    functions = [np.sin, np.cos, np.tanh, np.arctan]
+    y = tg.tensor(0.5, requires_grad=True, name="x")
+    for k in rng.integers(4, size=401):
+        y = functions[k](y)
+    opened = show(tg.explain(y))
+    names = opened.page.locator("#graph .toggle").evaluate_all(
+        "all => all.map((each) => each.getAttribute('aria-label'))"
+    )
+    counts = [int(re.search(r"; (\d+) operation", name).group(1)) for name in names]  # type: ignore[union-attr]
+    assert sum(counts) == 401
+    assert max(counts) - min(counts) <= 2
+    assert names[0].startswith(f"operations 1 to {counts[0]};")
+
+
+@pytest.mark.parametrize("make", [scalar, attention, recurrent])
+def test_the_picture_is_exported(show: Show, make: Any) -> None:
+    opened = show(make())
+    with opened.page.expect_download() as download:
+        opened.page.get_by_role("button", name="Save the picture as SVG").click()
+    path = download.value.path()
+    assert download.value.suggested_filename == f"{opened.lesson.graph.root.name}.svg"
+    texts = [text.text for text in ET.parse(path).iter("{http://www.w3.org/2000/svg}text")]  # noqa: S314, RUF100  our own
+    assert set(opened.page.locator("#graph text").all_text_contents()) <= set(texts)
+    with opened.page.expect_download() as download:
+        opened.page.get_by_role("button", name="Save the picture as PNG").click()
+    content = download.value.path().read_bytes()
+    assert content.startswith(b"\x89PNG")
+    width, height = (int.from_bytes(content[at : at + 4], "big") for at in (16, 20))
+    assert min(width, height) > 200
+    assert len(content) > 5_000, "something is drawn"
+
+
+def test_thumbnails_say_what_they_leave_out(show: Show) -> None:
+    opened = show(heart(), viewport={"width": 1600, "height": 1400})
+    data = opened.node("data").locator("text").all_text_contents()
+    assert "value: 1 in 34" in data, "8 of 270 rows are drawn"
+    assert not any("1 in" in text for text in opened.node("hidden.bias").locator("text").all_text_contents())
+
+
+def test_arrows_point_the_way_the_numbers_go(show: Show) -> None:
+    opened = show(fan_out(), step=1)
+    heads = (
+        "[...document.querySelectorAll('#graph .edge')]"
+        ".map((edge) => ['marker-start', 'marker-end'].map((end) => edge.hasAttribute(end)))"
+    )
+    assert set(map(tuple, opened.page.evaluate(heads))) == {(False, True)}
+    opened.go(opened.page.evaluate("lesson.operations.length + 1"))
+    assert set(map(tuple, opened.page.evaluate(heads))) == {(True, False)}
+
+
+def test_a_backward_step_has_its_numbers_on_its_edges(show: Show) -> None:
+    opened = show(scalar(), step=4)
+    labels = opened.page.locator("#graph .edge-label text").all_text_contents()
+    assert labels == ["1 × 4 = 4", "1 × 2 = 2"]
+    gauge = opened.node("b").locator(".gauge").bounding_box()
+    box = opened.node("b").locator(".box").bounding_box()
+    assert gauge["height"] / box["height"] == pytest.approx(1 / 3, abs=0.03), "one of three contributions"
+
+
+@six
+def test_play(show: Show, name: str) -> None:
+    """Tokens travel, the box fills, and the next step follows; pause stops it where it is."""
+    lesson = SIX[name]()
+    turning = len(lesson.graph.operations)
+    opened = show(lesson, step=turning)
+    opened.page.click("#play")
+    assert opened.page.inner_text("#play").endswith("Pause")
+    if name not in ("long",):
+        opened.page.wait_for_selector("#graph .token")
+        tokens = "[...document.querySelectorAll('#graph .token')].map((e) => e.getAttribute('transform'))"
+        before = opened.page.evaluate(tokens)
+        opened.page.wait_for_function(f"before => {tokens}.join() !== before.join()", arg=before)
+    assert opened.status().startswith("Backward 1 of")
+    opened.page.click("#play")
+    assert opened.page.inner_text("#play").endswith("Play")
+    assert opened.page.locator("#graph .token").count() == 0
+    assert opened.page.locator("#slider").input_value() == str(turning + 1)
+
+
+def test_play_to_the_end_and_from_the_start(show: Show) -> None:
+    opened = show(scalar(), step=0, reduced_motion="reduce")
+    opened.page.select_option("#speed", "4")
+    opened.page.click("#play")
+    opened.page.wait_for_function("() => document.getElementById('status').textContent.startsWith('Backward 3 of 3')")
+    assert opened.page.locator("#graph .token").count() == 0, "no movement where none is wanted"
+    opened.page.wait_for_function("() => document.getElementById('play').textContent.endsWith('Play')")
+    opened.page.click("#play")
+    opened.page.wait_for_function("() => document.getElementById('status').textContent.startsWith('Forward 2 of 3')")
+    opened.page.focus("#slider")
+    opened.page.keyboard.press("Home")
+    assert opened.page.inner_text("#play").endswith("Play"), "a step by hand ends it"
+
+
+def test_the_whole_of_a_long_pass_plays_in_twenty_seconds(show: Show) -> None:
+    opened = show(long())
+    opened.page.select_option("#speed", "whole")
+    opened.page.click("#play")
+    opened.page.wait_for_function("() => +document.getElementById('slider').value > 200")
+    opened.page.click("#play")
+
+
+def test_warnings_stand_on_what_is_closed(show: Show) -> None:
+    """Vanishing in eight layers: on the strip, on the first view, and on the step that causes it."""
+    layers = [layer for k in range(8) for layer in (nn.Linear(6, 6, rng=k), nn.Sigmoid())]
+    model, x = nn.Sequential(*layers, nn.Linear(6, 1, rng=9)), np.random.default_rng(0).normal(size=(10, 6))
+    opened = show(tg.explain(lambda: np.mean(model(x) ** 2)))
+    assert opened.page.locator("#graph .loop .mark").count() == 1
+    assert "warning" in opened.page.locator("#graph .loop .toggle").get_attribute("aria-label")
+    opened.page.get_by_role("link", name="see t2, forward 2").click()
+    opened.page.wait_for_function("() => document.getElementById('slider').value === '2'")
+    assert "vanishing gradient" in opened.page.locator("#step .warning").first.inner_text()

@@ -1,0 +1,200 @@
+// What the boxes of the graph stand for. Modules, loops, and long runs of operations are groups: a group that is closed
+// is one box. A loop that is open shows one turn, between all turns before it and all turns after it.
+
+const RUN = 40; // operations side by side that are not gathered in a group
+
+const groups = (() => {
+  const { nodes, operations, uses } = lesson;
+  const all = [];
+  const make = (kind, name, path, parent, more) => {
+    const group = { kind, name, path, parent, items: [], open: false, ...more };
+    all.push(group);
+    return group;
+  };
+  const root = make("root", "the model", "", null, { open: true, base: "" });
+  const owner = new Map(); // the group of each node
+  const moduleGroups = new Map([[root, new Map()]]); // of the root and of each turn: its modules, by their paths
+
+  // The group of a module inside the root or a turn, of which `base` is the module that the whole turn belongs to.
+  function inside(place, path) {
+    if (path === place.base || (place.base && !path.startsWith(`${place.base}.`))) return place;
+    const known = moduleGroups.get(place);
+    if (!known.has(path)) {
+      const at = path.lastIndexOf(".");
+      const parent = at < 0 || at < place.base.length ? place : inside(place, path.slice(0, at));
+      known.set(path, make("module", path.slice(at + 1), place === root ? path : `${place.path}/${path}`, parent));
+      parent.items.push(known.get(path));
+    }
+    return known.get(path);
+  }
+
+  function commonModule(first, last) {
+    let common = nodes[operations[first]].module.split(".");
+    for (let k = first + 1; k < last; k++) {
+      const other = nodes[operations[k]].module.split(".");
+      common = common.slice(0, common.findIndex((part, j) => part !== other[j]) >>> 0);
+    }
+    return common.join(".");
+  }
+
+  // What a turn does, in the names of its modules and operations.
+  function body(start, length, base) {
+    const names = [];
+    for (let k = start; k < start + length; k++) {
+      const node = nodes[operations[k]];
+      const own = base ? node.module.slice(base.length + 1) : node.module;
+      const name = own && !/^\d/.test(own) ? own.split(".")[0] : node.op;
+      if (names.at(-1) !== name) names.push(name);
+    }
+    return names.join(", ");
+  }
+
+  function open(loop, t) {
+    if (!loop.items[t]) {
+      loop.items[t] = make("turn", `turn ${(t + 1).toLocaleString("en")} of ${loop.turns.toLocaleString("en")}`, `${loop.path}@${t + 1}`, loop, { base: loop.base, turn: t, open: true });
+      moduleGroups.set(loop.items[t], new Map());
+    }
+    return loop.items[t];
+  }
+
+  const around = []; // the loops that an operation is in, the outermost first
+  const turnAt = (k) => (around.length ? open(around.at(-1), Math.floor((k - around.at(-1).start) / around.at(-1).length)) : root);
+  let next = 0;
+  operations.forEach((i, k) => {
+    while (around.length && k >= around.at(-1).stop) around.pop();
+    for (; lesson.data.loops[next]?.[0] === k; next++) {
+      const [start, length, turns] = lesson.data.loops[next];
+      const stop = start + length * turns;
+      const [base, place] = [commonModule(start, stop), turnAt(k)];
+      const parent = inside(place, base);
+      const loop = make("loop", `${turns.toLocaleString("en")} × ${body(start, length, base)}`, `${parent.path}×${start}`, parent, { base, start, length, turns, stop, chosen: 0 });
+      for (const side of ["before", "after"]) loop[side] = { kind: "rest", side, path: `${loop.path}${side}`, parent: loop, items: [], open: false };
+      parent.items.push(loop);
+      around.push(loop);
+    }
+    put(i, inside(turnAt(k), nodes[i].module));
+  });
+
+  function put(i, group) {
+    group.items.push(i);
+    owner.set(i, group);
+  }
+
+  // A leaf is in the innermost turn that has all of its uses, and there in its module.
+  function placeOf(group) {
+    let place = group;
+    while (place !== root && place.kind !== "turn") place = place.parent;
+    return place;
+  }
+  const depthOf = (place) => (place === root ? 0 : 1 + depthOf(placeOf(place.parent)));
+  for (const i of lesson.leaves) {
+    let place = placeOf(owner.get(uses[i][0]));
+    for (const user of uses[i]) {
+      let other = placeOf(owner.get(user));
+      while (other !== place) {
+        if (depthOf(other) > depthOf(place)) other = placeOf(other.parent);
+        else place = placeOf(place.parent);
+      }
+      if (place === root) break;
+    }
+    put(i, inside(place, nodes[i].module));
+  }
+
+  const known = new Map();
+  // When a node or a group has its first turn in the forward pass; a leaf just before its first use.
+  function first(item) {
+    if (typeof item === "number") return lesson.forwardPosition(item) ?? lesson.forwardPosition(uses[item][0]) - 0.5;
+    if (item.kind === "loop") return item.start + 1;
+    if (item.kind === "rest") return item.side === "before" ? item.parent.start + 1 : item.parent.start + 1 + (item.parent.chosen + 1) * item.parent.length;
+    if (!known.has(item)) {
+      const least = item.items.reduce((all, each) => Math.min(all, first(each)), Infinity);
+      known.set(item, operationsIn(item) ? Math.ceil(least) : least);
+    }
+    return known.get(item);
+  }
+  function last(item) {
+    if (typeof item === "number") return Math.floor(first(item));
+    return item.kind === "loop" ? item.stop : item.items.reduce((most, each) => Math.max(most, last(each)), 0);
+  }
+
+  function operationsIn(item) {
+    if (typeof item === "number") return +lesson.isOperation(nodes[item]);
+    if (item.kind === "loop") return item.stop - item.start;
+    if (item.kind === "rest") return item.parent.length * (item.side === "before" ? item.parent.chosen : item.parent.turns - item.parent.chosen - 1);
+    return item.items.reduce((sum, each) => sum + operationsIn(each), 0);
+  }
+
+  // Runs of many items as groups, of which there are not too many either; none of them much longer than another.
+  function gather(group) {
+    if (group.items.length <= RUN) return;
+    group.items.sort((a, b) => first(a) - first(b));
+    const count = Math.min(Math.ceil(group.items.length / RUN), RUN);
+    const parts = Array.from({ length: count }, (_, k) => group.items.slice(Math.floor((k * group.items.length) / count), Math.floor(((k + 1) * group.items.length) / count)));
+    group.items = parts.map((items, k) => {
+      const part = make("run", "", `${group.path}#${k}`, group);
+      part.items = items;
+      items.forEach((item) => (typeof item === "number" ? owner.set(item, part) : (item.parent = part)));
+      const [from, to] = [Math.max(first(part), 1), last(part)];
+      part.name = from < to ? `operations ${from.toLocaleString("en")} to ${to.toLocaleString("en")}` : `operation ${to.toLocaleString("en")}`;
+      gather(part);
+      return part;
+    });
+  }
+  all.slice().filter((group) => group.kind !== "loop").forEach(gather);
+
+  // The items that an open group shows.
+  function items(group) {
+    if (group.kind !== "loop") return group.items;
+    const { chosen, turns } = group;
+    return [chosen > 0 ? group.before : null, group.items[chosen], chosen < turns - 1 ? group.after : null].filter(Boolean);
+  }
+
+  // What stands for each group on the screen: the outermost closed one that it is in, or null if all are open.
+  function standIns() {
+    const found = new Map([[root, null]]);
+    const look = (group) => {
+      if (!found.has(group)) found.set(group, look(group.parent) ?? standIn(group));
+      return found.get(group);
+    };
+    return look;
+  }
+  function standIn(group) {
+    if (group.kind === "turn") {
+      const { chosen, before, after } = group.parent;
+      return group.turn < chosen ? before : group.turn > chosen ? after : null;
+    }
+    return group.open ? null : group;
+  }
+
+  // What stands for a node on the screen: itself, or the outermost closed group that it is in.
+  function visible(i) {
+    let shown = i;
+    for (let group = owner.get(i); group; group = group.parent) shown = standIn(group) ?? shown;
+    return shown;
+  }
+
+  // Let the loops around an operation show its turn; whether any of them showed another.
+  function follow(i) {
+    let moved = false;
+    for (let group = owner.get(i); group; group = group.parent) {
+      if (group.kind !== "turn" || group.parent.chosen === group.turn) continue;
+      group.parent.chosen = group.turn;
+      moved ||= group.parent.open;
+    }
+    return moved;
+  }
+
+  const name = (item) => (item.kind !== "rest" ? item.name : turnsOf(item));
+  function turnsOf({ side, parent }) {
+    const [from, to] = side === "before" ? [1, parent.chosen] : [parent.chosen + 2, parent.turns];
+    return from === to ? `turn ${from}` : `turns ${from.toLocaleString("en")}–${to.toLocaleString("en")}`;
+  }
+
+  // The name of a node where it stands: without that of the module whose box it is in.
+  function shortName(i) {
+    const { name, module } = nodes[i];
+    return owner.get(i).kind === "module" && name.startsWith(`${module}.`) ? name.slice(module.length + 1) : name;
+  }
+
+  return { root, all, shortName, owner, items, visible, standIns, follow, operationsIn, first, name };
+})();
