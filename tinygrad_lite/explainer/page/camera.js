@@ -25,7 +25,7 @@ const camera = (() => {
     if (!svg) return;
     svg.setAttribute("viewBox", `${x} ${y} ${across / scale} ${down / scale}`);
     svg.style.setProperty("--unit", 1 / scale);
-    region.style.touchAction = fitted ? "pan-y pinch-zoom" : "none";
+    region.style.touchAction = fitted ? "pan-y" : "none";
   }
 
   function fit(size = picture) {

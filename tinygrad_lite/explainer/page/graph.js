@@ -9,6 +9,7 @@ const graphView = (() => {
   let { boxes, edges, titleOf } = laidOut(detail);
   let focused = null;
   let active = []; // the edges of the step shown: [path, operation, position]
+  let untouched = true; // until somebody opens or closes a group
   let ask = null; // for the state of the page
 
   function description(i, state) {
@@ -259,7 +260,8 @@ const graphView = (() => {
 
   function refit() {
     camera.fit();
-    relay();
+    if (untouched) arrange();
+    else relay();
     draw(ask());
   }
 
@@ -268,6 +270,7 @@ const graphView = (() => {
   const byPath = (path) => items().find((item) => typeof item !== "number" && item.path === path);
 
   function toggle(group) {
+    untouched = false;
     if (group.kind === "rest") {
       group.parent.chosen += group.side === "before" ? -1 : 1;
       focused = boxes.has(group) ? group : group.parent;
@@ -282,6 +285,7 @@ const graphView = (() => {
   }
 
   function chooseTurn(loop, turn) {
+    untouched = false;
     [loop.open, loop.chosen, focused] = [true, turn, loop];
     relay();
     draw(ask());
@@ -339,6 +343,7 @@ const graphView = (() => {
 
   // Open everything around a node.
   function reveal(i) {
+    untouched = false;
     groups.follow(i);
     for (let group = groups.owner.get(i); group; group = group.parent) group.open = true;
     relay();
