@@ -4,13 +4,14 @@ The graphs must have the same nodes. A constant that differs is a size, a number
 or an array that goes on in the same way for each row: the same again, or one step further.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import zip_longest
 from typing import Any
 
 import numpy as np
 
 from tinygrad_lite import trees
+from tinygrad_lite.compiler.passes.dead_code import without_dead_code
 from tinygrad_lite.engine.tensor import Tensor, tensor
 from tinygrad_lite.errors import InputError, UsageError
 from tinygrad_lite.interchange.onnx_out.written_program import Names, Written, written
@@ -18,7 +19,7 @@ from tinygrad_lite.interchange.onnx_out.written_values import NUMBERS, Graph, No
 from tinygrad_lite.readers.recording import Source
 
 Axis = int | None
-_SIZES = (5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71)
+_SIZES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31)
 _COUNT = 4  # what is made of a size has three unknowns at most, and the fourth size tells whether it is
 INT = np.dtype(np.int64)
 
@@ -31,11 +32,19 @@ def with_any_batch(
     Raises:
         UsageError: if what the function does depends on the size in another way.
     """
-    once = written(f, args, names)
-    known = {n for x in (*once.inputs.values(), *once.results.values()) for n in x.shape}
-    known |= {n for array in once.graph.constants.values() for n in array.shape}
-    sizes = [n for n in _SIZES if n not in known][:_COUNT]
-    made = [written(f, [_resized(x, axis, n) for x, axis in zip(args, axes)], names) for n in sizes]
+    own = max(_sizes_along(args, axes), default=0)
+    sizes, made = [], []
+    for n in dict.fromkeys([*([own] if own > 1 else []), *_SIZES]):
+        try:
+            rows = [_resized(x, axis, n) for x, axis in zip(args, axes)]
+            made.append(written(f, rows, names, without_dead_code))  # others would leave out what divides by n - 1 = 1
+        except ValueError:  # a function may need some rows
+            if n >= own:
+                raise
+            continue
+        sizes.append(n)
+        if len(sizes) == _COUNT:
+            break
     first, *others = made
     for other in others:
         _compare(first, other)
@@ -55,6 +64,15 @@ def with_any_batch(
     return first, dims
 
 
+def _sizes_along(args: Sequence[Any], axes: Sequence[Axis]) -> Iterator[int]:
+    for x, axis in zip(args, axes):
+        for shape in map(np.shape, trees.leaves(x)):
+            if axis is not None and shape:
+                if not -len(shape) <= axis < len(shape) or not shape[axis]:
+                    raise InputError(f"batch_axis: an example of shape {shape} has no rows along axis {axis}")
+                yield shape[axis]
+
+
 def _resized(x: Any, axis: Axis, size: int) -> Any:
     """An argument whose arrays have their rows again and again, up to so many."""
 
@@ -62,8 +80,6 @@ def _resized(x: Any, axis: Axis, size: int) -> Any:
         if axis is None or not np.ndim(leaf):
             return leaf
         array = leaf.numpy() if isinstance(leaf, Tensor) else leaf
-        if not -array.ndim <= axis < array.ndim or not array.shape[axis]:
-            raise InputError(f"batch_axis: an example of shape {array.shape} has no rows along axis {axis}")
         array = np.take(array, np.arange(size) % array.shape[axis], axis)
         return tensor(array, leaf.requires_grad) if isinstance(leaf, Tensor) else array
 
@@ -111,12 +127,12 @@ class _Batch:
         self.nodes.append(self._graph.nodes.pop())
         return name
 
-    def dim(self, found: Sequence[int]) -> Any:
-        """A size of an axis, or the name of one that varies."""
-        if len(set(found)) == 1:
-            return found[0]
-        slope, start = self._line([np.array(n) for n in found]) or (None, None)
-        return "batch" if slope == 1 and start == 0 else f"{slope}*batch+{start}"
+    def dim(self, sizes: Sequence[int]) -> Any:
+        """A size of an axis, or the name of one that varies; None for one that has no name."""
+        if len(set(sizes)) == 1:
+            return sizes[0]
+        line = self._line([np.array(n) for n in sizes])
+        return line and ("batch" if line == (1, 0) else f"{line[0]}*batch+{line[1]}")
 
     def _line(self, arrays: Sequence[Any]) -> tuple[Any, Any] | None:
         """The whole numbers p and q of p · size + q."""
@@ -159,12 +175,12 @@ class _Batch:
         values = np.array([x.flat[0] for x in arrays], float)
         n = self._sizes.astype(float)
         rows = np.stack([n, np.ones_like(n), -values * n, -values], axis=1)
-        *_, found = np.linalg.svd(rows / np.linalg.norm(rows, axis=1, keepdims=True))[2]
+        *_, terms = np.linalg.svd(rows / np.linalg.norm(rows, axis=1, keepdims=True))[2]
         digits = np.finfo(arrays[0].dtype).eps
-        found[np.abs(found) < 1e4 * digits * np.max(np.abs(found))] = 0
-        found = found / np.min(np.abs(found[found != 0]))
-        found = np.where(np.abs(found - np.rint(found)) < 1e5 * digits * np.abs(found), np.rint(found), found)
-        a, b, c, d = found
+        terms[np.abs(terms) < 1e4 * digits * np.max(np.abs(terms))] = 0
+        terms = terms / np.min(np.abs(terms[terms != 0]))
+        terms = np.where(np.abs(terms - np.rint(terms)) < 1e5 * digits * np.abs(terms), np.rint(terms), terms)
+        a, b, c, d = terms
         if not np.allclose((a * n + b) / (c * n + d), values, rtol=8 * digits, atol=0):
             return None
         size = self._cast(self.size if arrays[0].ndim else self.add("Squeeze", self.size, [0]), np.float64)
@@ -180,18 +196,17 @@ class _Batch:
         if len(varying) != 1 or self._line(shapes) is None:
             return None
         (k,) = varying
-        starts = [np.take(x, [0], k) for x in arrays]
-        has_steps = arrays[0].dtype.kind in "iuf"
-        steps = [np.take(x, [1], k) - start if has_steps else start for x, start in zip(arrays, starts)]
-        for x, start, step in zip(arrays, starts, steps):
+        start, longest = np.take(arrays[0], [0], k), max(arrays, key=np.size)
+        steps = np.take(longest, [1], k) - start if start.dtype.kind in "iuf" else None
+        for x in arrays:
             rows = np.arange(x.shape[k]).reshape([-1 if i == k else 1 for i in range(x.ndim)])
-            wanted = start + rows * step if has_steps else np.broadcast_to(start, x.shape)
-            if not (_same(start, starts[0]) and np.array_equal(step, steps[0]) and np.array_equal(wanted, x)):
+            wanted = np.broadcast_to(start, x.shape) if steps is None else start + rows * steps
+            if not np.array_equal(wanted, x):
                 return None
         shape = self._sizes_of(shapes, INT)
-        if not has_steps or not np.any(steps[0]):
-            return self.add("Expand", starts[0].astype(dtype), str(shape))
+        if steps is None or not np.any(steps):
+            return self.add("Expand", start.astype(dtype), str(shape))
         count = self.add("Squeeze", self.add("Slice", str(shape), [k], [k + 1]), [0])
         along = self.add("Range", np.array(0, INT), count, np.array(1, INT))
         along = self._cast(self.add("Unsqueeze", along, [i for i in range(arrays[0].ndim) if i != k]), dtype)
-        return self.add("Add", self.add("Mul", along, steps[0].astype(dtype)), starts[0].astype(dtype))
+        return self.add("Add", self.add("Mul", along, steps.astype(dtype)), start.astype(dtype))

@@ -184,8 +184,8 @@ def _digitize(x: Array, bins: Array, right: bool = False) -> Array:
 
 
 def _isin(element: Array, test_elements: Array, assume_unique: bool = False, invert: bool = False, **_: Any) -> Array:
-    found = np.any(np.equal(np.expand_dims(element, -1), np.ravel(test_elements)), axis=-1)
-    return ~found if invert else found
+    is_in = np.any(np.equal(np.expand_dims(element, -1), np.ravel(test_elements)), axis=-1)
+    return ~is_in if invert else is_in
 
 
 def _with_kept_axes(y: Array, a: Array, axis: Axis, keepdims: Any, first: int = 0) -> Array:

@@ -1,7 +1,7 @@
 """From a function to a graph: its recording, operation by operation, with the state that it reads and writes."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +14,7 @@ from tinygrad_lite.compiler.places import Argument, Data, Entry, Gradient, Outsi
 from tinygrad_lite.compiler.program import Program, Variable
 from tinygrad_lite.compiler.reached import Reached
 from tinygrad_lite.compiler.recorder import kept_whole
+from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import InputError, UsageError
 from tinygrad_lite.interchange.onnx_out.formulas import ENTRY_BY_ENTRY
 from tinygrad_lite.interchange.onnx_out.formulas_of_arrays import OF_ARRAYS
@@ -27,6 +28,9 @@ from tinygrad_lite.transforms.runs import name_of
 
 NEW = ".new"
 """What follows the name of a state in that of the result that takes its place."""
+
+
+Pass = Callable[[Program], Program]
 
 
 class Names(NamedTuple):
@@ -56,14 +60,14 @@ class Written:
     state: dict[str, Any] = field(default_factory=dict)
 
 
-def written(f: Callable[..., Any], args: Sequence[Any], names: Names = NO_NAMES) -> Written:
-    """The graph of what a function does with these arguments.
+def written(f: Callable[..., Any], args: Sequence[Any], names: Names = NO_NAMES, passes: Pass = simplified) -> Written:
+    """The graph of what a function does with these arguments, after these passes through its program.
 
     Raises:
         InputError: if there are more or fewer names than inputs or results.
         UsageError: if the function cannot be recorded, or an operation cannot be written.
     """
-    program, returned = _recorded(f, tuple(args))
+    program, returned = _recorded(f, tuple(args), passes)
     formulas = by_forward(ENTRY_BY_ENTRY, OF_ARRAYS, of_scipy())
     made = Written(name_of(f), Graph(by_forward(WRITERS), formulas, by_forward(REASONS)))
     for place, value in program.updates.items():
@@ -71,15 +75,19 @@ def written(f: Callable[..., Any], args: Sequence[Any], names: Names = NO_NAMES)
             raise UsageError(f"the first run of {made.name} makes {place.name}: run it once before you export it")
     values: dict[Variable, Value] = {}
     label = _Labels(f)
-    arguments = [x for x, place in program.inputs.items() if isinstance(place, Argument)]
-    for x, name in zip(arguments, _chosen(names.inputs, [x.name for x in arguments], "input")):
-        values[x] = _input(made, x, name)
-    for x, place in program.inputs.items():
-        if not isinstance(place, Argument):
-            values[x] = _read(made, x, place, label(place), place in program.updates)
-    wanted = _chosen(names.outputs, trees.paths(returned, "output"), "output")
-    updates = {f"{label(place)}{NEW}": x for place, x in program.updates.items() if x is not None}
-    results = {made.graph.name(name): x for name, x in zip([*wanted, *updates], [*program.results, *updates.values()])}
+    inputs = sorted(program.inputs.items(), key=_place_among_arguments)
+    arguments = [place.name for _, place in inputs if isinstance(place, Argument)]
+    wanted = iter(_chosen(names.inputs, arguments, "input"))
+    for x, place in inputs:
+        values[x] = _input(
+            made, x, place, next(wanted) if isinstance(place, Argument) else label(place), program.updates
+        )
+    known = {place: values[x].name for x, place in inputs}
+    results = [
+        *zip(_chosen(names.outputs, trees.paths(returned, "output"), "output"), program.results),
+        *((f"{known.get(place) or label(place)}{NEW}", x) for place, x in program.updates.items() if x is not None),
+    ]
+    results = [(made.graph.name(name), x) for name, x in results]
     for x, array in program.constants.items():
         values[x] = made.graph.value(made.graph.constant(array), x)
     for call in program.calls:
@@ -88,14 +96,19 @@ def written(f: Callable[..., Any], args: Sequence[Any], names: Names = NO_NAMES)
     graph, refused = made.graph, ""
     for condition in graph.refused:
         refused = graph.add("Or", refused, condition) if refused else condition
-    for name, x in results.items():
+    for name, x in results:
         value = graph.of(values[x] if isinstance(x, Variable) else x)
         if refused and value.dtype.kind == "f":
-            inputs = refused, graph.constant(np.nan, dtype=value.dtype), value.name
-            graph.nodes.append(Node("Where", inputs, (name,), {}))
+            nan = graph.constant(np.nan, dtype=value.dtype)
+            graph.nodes.append(Node("Where", (refused, nan, value.name), (name,), {}))
         else:
             graph.nodes.append(Node("Identity", (value.name,), (name,), {}))
         made.results[name] = value.variable
+    if not (made.inputs and made.results):
+        raise UsageError(
+            f"a file of {made.name} would have no {'results' if made.inputs else 'inputs'}: arrays are inputs and "
+            "results, and plain numbers are fixed"
+        )
     return made
 
 
@@ -107,24 +120,40 @@ def _chosen(names: Sequence[str] | None, own: list[Any], kind: str) -> Sequence[
     return own if names is None else names
 
 
-def _recorded(f: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Program, Any]:
-    """What a function does, without the reverse pass of what it returns; and the containers that it returns."""
+def _recorded(f: Callable[..., Any], args: tuple[Any, ...], passes: Pass) -> tuple[Program, Any]:
+    """What a function does, and the containers that it returns."""
+
+    def detached(*args: Any) -> Any:  # else the recording would end with a reverse pass
+        return trees.map_leaves(lambda x: x.detach() if isinstance(x, Tensor) else x, f(*args))
+
+    detached.__name__ = name_of(f)
+    vars(detached)["__wrapped__"] = f
     before = kept_whole.set(WHOLE)
     try:
         parameters = named_parameters(f.forward if isinstance(f, Module) else f, args, {})
-        recorder, _ = recorded_twice(f, args, {}, parameters, lambda _: None)
+        recorder, _ = recorded_twice(detached, args, {}, parameters, lambda _: None)
     finally:
         kept_whole.reset(before)
-    program, count = recorder.program, len(trees.leaves(recorder.returned))
+    program = recorder.program
     arguments = {x: place for x, place in program.inputs.items() if isinstance(place, Argument)}
-    program = simplified(replace(program, results=program.results[:count]))
+    program = passes(program)
     program.inputs = {**arguments, **program.inputs}  # also those that it does not use
     return program, recorder.returned
 
 
-def _input(made: Written, x: Variable, name: str) -> Value:
+def _place_among_arguments(item: tuple[Variable, Place]) -> float:
+    place = item[1]
+    return place.index if isinstance(place, Argument) else np.inf
+
+
+def _input(made: Written, x: Variable, place: Place, name: str, updates: Mapping[Place, Any]) -> Value:
+    """An input; or a constant, for a parameter that stays the same."""
+    if isinstance(place, (Data, Outside)) and place not in updates:
+        return made.graph.value(made.graph.constant(place.read(()), name), x)
     name = made.graph.name(name)
     made.inputs[name] = x
+    if not isinstance(place, Argument):
+        made.state[name] = np.asarray(place.read(()))
     return made.graph.value(name, x)
 
 
@@ -145,16 +174,6 @@ class _Labels:
             return f"{self._paths[id(place.parameter)]}.{place.entry}"
         held = place.array if isinstance(place, Outside) else place.tensor(()) if isinstance(place, Data) else None
         return self._paths.get(id(held), place.name)
-
-
-def _read(made: Written, x: Variable, place: Place, name: str, is_updated: bool) -> Value:
-    """A parameter that stays the same, as a constant; any other state as an input."""
-    array = np.asarray(place.read(()))
-    if isinstance(place, (Data, Outside)) and not is_updated:
-        return made.graph.value(made.graph.constant(array, name), x)
-    value = _input(made, x, name)
-    made.state[value.name] = array
-    return value
 
 
 def _performed(graph: Graph, call: Any, values: dict[Variable, Value]) -> Value:

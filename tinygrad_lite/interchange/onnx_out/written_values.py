@@ -67,16 +67,16 @@ class Graph:
     stored: dict[str, Any] = field(default_factory=dict)
     refused: list[str] = field(default_factory=list)
     source: Source | None = None
-    _names: set[str] = field(default_factory=set)
+    _names: dict[str, int] = field(default_factory=dict)
     _opened: list[Op] = field(default_factory=list)
 
     def name(self, wanted: str) -> str:
         """The wanted name, with a number if it is taken."""
-        name, count = wanted, 1
+        name = wanted
         while name in self._names:
-            count += 1
-            name = f"{wanted}_{count}"
-        self._names.add(name)
+            self._names[wanted] += 1
+            name = f"{wanted}_{self._names[wanted]}"
+        self._names[name] = 1
         return name
 
     def constant(self, array: Any, name: str = "constant", dtype: Any = None) -> str:
