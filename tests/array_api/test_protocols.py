@@ -10,6 +10,7 @@ import pytest
 import tinygrad_lite as tg
 from tinygrad_lite import errors, nn
 
+takes_copy = pytest.mark.skipif(not hasattr(np, "unstack"), reason="from_dlpack of NumPy 2.0 takes no copy=")
 X = np.random.default_rng(0).uniform(size=(2, 3, 4, 4))
 
 
@@ -18,13 +19,18 @@ def test_dlpack_gives_a_copy(array: Any) -> None:
     x = tg.tensor(array)
     other = np.from_dlpack(x)
     np.testing.assert_array_equal(other, array, strict=True)
-    if array.ndim:
+    if array.ndim and other.flags.writeable:  # not in NumPy 2.0
         other[...] = 7
     np.testing.assert_array_equal(x, array)
-    np.testing.assert_array_equal(np.from_dlpack(x, copy=True), array)
     assert x.__dlpack_device__() == (1, 0)
 
 
+@takes_copy
+def test_dlpack_gives_a_copy_that_was_asked_for() -> None:
+    np.testing.assert_array_equal(np.from_dlpack(tg.tensor(X), copy=True), X)
+
+
+@takes_copy
 def test_dlpack_refuses_to_share_and_to_lose_a_history() -> None:
     x = tg.tensor([1.0, 2.0], requires_grad=True)
     with pytest.raises(BufferError, match=r"nobody may write to it: leave out copy=False"):
@@ -82,7 +88,7 @@ FUNCTIONS = {
 
 
 CALLS = [(einops, function) for function in FUNCTIONS.values()]
-CALLS += [(array_api, function) for function in FUNCTIONS.values()]
+CALLS += [(array_api, function) for function in FUNCTIONS.values() if hasattr(np, "unstack")]  # not of NumPy 2.0
 CALLS += [(einops, lambda e, x: e.einsum(x, x, "b c h w, b c w k -> b h k"))]  # array_api has none
 
 

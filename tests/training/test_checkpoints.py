@@ -447,7 +447,7 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     "metadata nested deeply": (checkpoint("[" * 100_000), "cannot be read"),
     "contents nested deeply": (
         checkpoint('{"format":1,"contents":{"a":{"value":' + "[" * 900 + "]" * 900 + "}}}"),
-        "cannot",
+        "cannot be read|does not fit",
     ),
     "a later version": (checkpoint({}, format=2), "later version .* format 2, .* up to format 1"),
     "no version": (checkpoint("{}"), "cannot be read: 'format'"),
@@ -471,8 +471,8 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
         value({"generator": {"dict": [["bit_generator", "RandomState"], ["state", 1]]}}),
         "no generator 'RandomState'",
     ),
-    "a generator that points outside": (mersenne("generator", 700), "no state of a MT19937"),
-    "a loader's that points outside": (mersenne(None, -1), "no state of a MT19937"),
+    "a generator that points outside": (mersenne("generator", 700), "no state of a MT19937|state position must be"),
+    "a loader's that points outside": (mersenne(None, -1), "no state of a MT19937|state position must be"),
 }
 
 

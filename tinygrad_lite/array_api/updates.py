@@ -10,7 +10,12 @@ from typing import Any, cast
 
 from tinygrad_lite.engine.op import Traced
 
-_COPIES = ("array_api_extra", "scipy._lib.array_api_extra", "sklearn.externals.array_api_extra")
+_COPIES = (
+    "array_api_extra",
+    "scipy._lib.array_api_extra",
+    "scipy._external.array_api_extra",
+    "sklearn.externals.array_api_extra",
+)
 _taught: set[str] = set()
 
 
