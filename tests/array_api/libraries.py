@@ -56,8 +56,9 @@ RIGHT: dict[str, tuple[Function, Any]] = {
     },
     **{
         f"special.{name}": (partial(lambda f, x: f(1.5, x), getattr(special, name)), X)
-        for name in ("gammainc", "chdtr")
+        for name in ("gammainc", "chdtr", "chdtrc")
     },
+    "special.fdtr": (lambda x: special.fdtr(2.0, 3.0, x), X),
     "special.stdtr": (lambda x: special.stdtr(3.0, x), X),
     **{f"stats.{name}": (getattr(stats, name), V) for name in STATS.split()},
     **{f"stats.{name}": (partial(lambda f, x: f(x).pvalue, getattr(stats, name)), V) for name in TESTS.split()},
@@ -84,6 +85,8 @@ RIGHT: dict[str, tuple[Function, Any]] = {
     "stats.ttest_1samp": (lambda x: stats.ttest_1samp(x, 0.4).pvalue, V),
     "stats.ttest_ind": (lambda x: stats.ttest_ind(x[0], x[1]).pvalue, X),
     "stats.ttest_rel": (lambda x: stats.ttest_rel(x[0], x[1]).pvalue, X),
+    "stats.f_oneway": (lambda x: stats.f_oneway(x[0], x[1], x[2]).pvalue, X),
+    "stats.levene": (lambda x: stats.levene(x[0], x[1]).pvalue, X),
     "stats.bartlett": (lambda x: stats.bartlett(x[0], x[1]).pvalue, X),
     "stats.power_divergence": (lambda x: stats.power_divergence(x, x.mean() + 0 * x).pvalue, V),
     "signal.gausspulse": (signal.gausspulse, V),

@@ -374,6 +374,29 @@ _in_last(
     domain=UNIT,
 )
 
+# The distributions of χ² and of F
+
+
+@implements(special.chdtr)
+def chdtr(v: Array, x: Array) -> Array:
+    return special.gammainc(v / 2, x / 2)
+
+
+@implements(special.chdtrc)
+def chdtrc(v: Array, x: Array) -> Array:
+    return special.gammaincc(v / 2, x / 2)
+
+
+@implements(special.fdtr)
+def fdtr(dfn: Array, dfd: Array, x: Array) -> Array:
+    return special.betainc(dfn / 2, dfd / 2, dfn * x / (dfn * x + dfd))
+
+
+@implements(special.fdtrc)
+def fdtrc(dfn: Array, dfd: Array, x: Array) -> Array:
+    return special.betainc(dfd / 2, dfn / 2, dfd / (dfn * x + dfd))
+
+
 # Bessel functions: DLMF 10.6.1 and 10.29.1
 
 
