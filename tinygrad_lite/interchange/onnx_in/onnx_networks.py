@@ -183,8 +183,7 @@ def _batch_norm(node: Node) -> str:
         settings = {}
     if node.wants(1) or node.setting("training_mode"):
         momentum = node.setting("momentum", default=0.9)
-        call = node.call("ox.batch_norm_in_training", *range(5), momentum=momentum, **settings)
-        return f"{call}[:{len(node.outputs)}]"
+        return node.first_of("ox.batch_norm_in_training", *range(5), momentum=momentum, **settings)
     return node.call("F.batch_norm", 0, 3, 4, 1, 2, **settings)
 
 
@@ -200,7 +199,7 @@ def _layer_norm(node: Node) -> str:
     bias = node.input(2)
     same = node.input(1) is not None and node.needs(1).ndim == (-axis if axis < 0 else node.axes_of() - axis)
     if node.wants(1) or not same or (bias is not None and bias.ndim != node.needs(1).ndim):
-        return f"{node.call('ox.layer_norm', 0, 1, 2, axis=axis, eps=eps)}[:{len(node.outputs)}]"
+        return node.first_of("ox.layer_norm", 0, 1, 2, axis=axis, eps=eps)
     part = f"{node[0]}.shape[{axis}:]"
     return node.call("F.layer_norm", 0, part, 1, 2, **({} if eps == 1e-5 else {"eps": eps}))
 
@@ -314,7 +313,7 @@ def _recurrent(node: Node) -> str:
         if node.setting(name) not in (None, 0, "forward", [])
     }
     arguments = range(8 if node.op == "LSTM" else 6)
-    return f"{node.call(f'ox.{node.op.lower()}', *arguments, **settings)}[:{len(node.outputs)}]"
+    return node.first_of(f"ox.{node.op.lower()}", *arguments, **settings)
 
 
 @operator("NonMaxSuppression")

@@ -48,6 +48,8 @@ class Node:
         place: str,
     ) -> None:
         self.op, self.version, self.inputs, self.outputs = op, version, list(inputs), list(outputs)
+        while not self.outputs[-1]:
+            self.outputs.pop()
         self.attributes, self.place = dict(attributes), place
 
     def input(self, i: int) -> Value | None:
@@ -129,6 +131,11 @@ class Node:
     def wants(self, i: int) -> bool:
         """Whether output i is used."""
         return i < len(self.outputs) and self.outputs[i] != ""
+
+    def first_of(self, function: str, *arguments: Any, **settings: Any) -> str:
+        """A call of a function that has as many results as the operator, as far as they are used."""
+        count = len(self.outputs)
+        return f"{self.call(function, *arguments, **settings)}{'[0]' if count == 1 else f'[:{count}]'}"
 
     def call(self, function: str, *arguments: Any, **settings: Any) -> str:
         """A call with some inputs (by number), other code, and settings."""

@@ -64,9 +64,7 @@ def _fourier(node: Node) -> str:
 @operator("STFT")
 def _short_time_fourier(node: Node) -> str:
     settings = {"onesided": bool(node.setting("onesided", default=1))}
-    return node.call(
-        "ox.short_time_fourier", node[0], node.whole("", 1), node[2], written(node.whole("", 3)), **settings
-    )
+    return node.call("ox.short_time_fourier", 0, written(node.whole("", 1)), 2, written(node.whole("", 3)), **settings)
 
 
 @operator("MelWeightMatrix")

@@ -125,8 +125,12 @@ def _combined(symbol: str, function: Callable[[int, int], int], a: Item, b: Item
     if isinstance(a.code, int) and isinstance(b.code, int):
         n = function(a.code, b.code)
         return known(n) if -(2**63) <= n < 2**63 else None
-    if (symbol == "*" and b.code == 1) or (symbol in "+-" and b.code == 0) or (symbol == "//" and b.code == 1):
+    if symbol == "*" and 0 in (a.code, b.code):
+        return known(0)
+    if (b.code == 1 and symbol in ("*", "//")) or (b.code == 0 and symbol in "+-"):
         return a
+    if (a.code == 1 and symbol == "*") or (a.code == 0 and symbol == "+"):
+        return b
     return Item(f"{a.operand} {symbol} {b.operand}", False, is_natural and symbol != "-")
 
 

@@ -247,13 +247,13 @@ def _place_of_extremum(node: Node) -> str:
 @operator("TopK")
 def _top_k(node: Node) -> str:
     settings = {"axis": node.setting("axis", default=-1), "largest": bool(node.setting("largest", default=1))}
-    return node.call("ox.top_k", node[0], node.whole("k", 1), **settings)
+    return node.call("ox.top_k", 0, written(node.whole("k", 1)), **settings)
 
 
 @operator("Unique")
 def _unique(node: Node) -> str:
     settings = {"axis": node.setting("axis"), "is_sorted": bool(node.setting("sorted", default=1))}
-    return f"{node.call('ox.unique', 0, **settings)}[:{len(node.outputs)}]"
+    return node.first_of("ox.unique", 0, **settings)
 
 
 @operator("Compress")

@@ -84,11 +84,9 @@ class Translation:
         scope[info.name] = Value(name, dtype, ndim)
         return name
 
-    def constant(self, name: str, array: Any, learned: bool = False, dtype: Any = None) -> Value:
+    def constant(self, name: str, array: Any, learned: bool = False) -> Value:
         """A value that is known."""
-        dtype = dtype or array.dtype
-        is_weight = learned and array.dtype.kind == "f" and name not in self._statistics
-        value = Value("", dtype, array.ndim, array, None, is_weight, lambda: self._kept(name, array, is_weight))
+        value = Value("", array.dtype, array.ndim, array, None, learned, lambda: self._kept(name, array, learned))
         if array.dtype.kind in "iu" and array.ndim <= 1 and array.size <= _FEW:
             value.items = tuple(known(int(n)) for n in array.ravel())
         return value
@@ -106,10 +104,10 @@ class Translation:
         )
 
     def _initialize(self, graph: Any, scope: dict[str, Value]) -> set[str]:
-        for tensor in graph.initializer:
-            scope[tensor.name] = self.constant(tensor.name, array_of(tensor), _is_learned(tensor))
-        for sparse in graph.sparse_initializer:
-            scope[sparse.values.name] = self.constant(sparse.values.name, dense(sparse), True)
+        arrays = {tensor.name: array_of(tensor) for tensor in graph.initializer}
+        arrays |= {sparse.values.name: dense(sparse) for sparse in graph.sparse_initializer}
+        for name, array in arrays.items():
+            scope[name] = self.constant(name, array, _is_learned(name, array) and name not in self._statistics)
         return set(scope)
 
     def inner(self, graph: Any, outer: Mapping[str, Value], inputs: Iterable[Value] = ()) -> list[Value]:
@@ -173,12 +171,9 @@ class Translation:
 
     def define(self, node: Node, scope: dict[str, Value], types: Mapping[str, Any], expression: str) -> None:
         """Write the line that gives a node's outputs their values."""
-        outputs = list(node.outputs)
-        while not outputs[-1]:
-            outputs.pop()
-        names = [self.named(name, node.op, scope, types) if name else "_" for name in outputs]
+        names = [self.named(name, node.op, scope, types) if name else "_" for name in node.outputs]
         targets = ", ".join(names) + ("," if len(names) == 1 and node.op in SEVERAL else "")
-        self.emit(f"{targets} = {expression}")
+        self.emit(f"{targets} = {_NEGATIVE.sub(_WITHOUT, expression)}")
 
     def named(self, name: str, op: str, scope: dict[str, Value], types: Mapping[str, Any]) -> str:
         """A variable for an output."""
@@ -187,6 +182,9 @@ class Translation:
         scope[name] = Value(variable, *types.get(name, (None, None)))
         return variable
 
+
+_NEGATIVE, _WITHOUT = re.compile(r"(?<=[(\s])\((-[\w.+-]+)\)(?=[,)])"), r"\1"
+"""A negative number in parentheses among the arguments of a call, where it needs none."""
 
 SEVERAL = frozenset({"Split"})
 """Operators whose expression is a list, also of one entry."""
@@ -231,11 +229,15 @@ def _type_of(info: Any) -> tuple[Any, int | None]:
     return dtype, len(tensor.shape.dim) if tensor.HasField("shape") else None
 
 
-def _is_learned(tensor: Any) -> bool:
-    """Whether an initializer may be a weight, and not a constant that an exporter put there."""
-    return not (
-        re.fullmatch(r"_?(val|const|int64|float32)_.*", tensor.name) or ("::" in tensor.name and not tensor.dims)
-    )
+_CONSTANTS = re.compile(r"_?(val|const|constant|int64|float32)_.*|.*::.*")
+"""The names that exporters give to constants of the graph."""
+
+
+def _is_learned(name: str, array: Any) -> bool:
+    """Whether an initializer may be a weight: no single number with an exporter's name, no mask, and no statistic."""
+    if array.dtype.kind != "f" or re.fullmatch(r".*\b(running_mean|running_var)", name):
+        return False
+    return not (array.size == 1 and _CONSTANTS.fullmatch(name)) and bool(np.isfinite(array).all())
 
 
 def array_of(tensor: Any) -> Any:
