@@ -17,8 +17,6 @@ from tinygrad_lite import errors
 strict = pytest.importorskip("array_api_strict", reason="the strict namespace is a package of its own")
 compat = pytest.importorskip("array_api_compat", reason="array-api-compat is a package of its own")
 if not hasattr(np, "__array_namespace_info__"):
-    with pytest.raises(errors.InputError, match=r"needs NumPy 2\.1 or later"):
-        tg.tensor(1.0).__array_namespace__()
     pytest.skip("NumPy 2.0 has not all functions of the standard", allow_module_level=True)
 XP = tg.tensor(1.0).__array_namespace__()
 X, Y = np.random.default_rng(0).uniform(size=(2, 3, 3))

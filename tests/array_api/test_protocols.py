@@ -88,7 +88,7 @@ FUNCTIONS = {
 
 
 CALLS = [(einops, function) for function in FUNCTIONS.values()]
-CALLS += [(array_api, function) for function in FUNCTIONS.values() if hasattr(np, "unstack")]  # not of NumPy 2.0
+CALLS += [(array_api, function) for function in FUNCTIONS.values()]
 CALLS += [(einops, lambda e, x: e.einsum(x, x, "b c h w, b c w k -> b h k"))]  # array_api has none
 
 
