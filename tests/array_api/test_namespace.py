@@ -121,6 +121,21 @@ def test_an_array_that_knows_nothing_but_the_standard_becomes_numpys() -> None:
     np.testing.assert_array_equal(x.grad, [3.0, 12.0])
 
 
+@pytest.mark.parametrize("kind", ["set", "add", "subtract", "multiply", "divide", "power", "min", "max"])
+def test_updates_of_array_api_extra_make_new_tensors(kind: str) -> None:
+    extra = pytest.importorskip("scipy._lib.array_api_extra", reason="SciPy comes with the extra `examples`")
+    x = tg.tensor(X.astype(np.float32), requires_grad=True)
+    assert compat.array_namespace(x) is XP
+    updated = getattr(extra.at(x)[0, 1:], kind)(tg.tensor(0.5))
+    expected = getattr(extra.at(X.astype(np.float32), (0, slice(1, None))), kind)(0.5, copy=True)
+    assert updated.dtype == x.dtype
+    np.testing.assert_allclose(updated.detach(), expected, rtol=1e-6)
+    assert updated.requires_grad
+    np.testing.assert_array_equal(x.detach(), X.astype(np.float32))
+    with pytest.raises(errors.UsageError, match="never change"):
+        getattr(extra.at(x)[0], kind)(0.5, copy=False)
+
+
 def test_scipy_and_scikit_learn() -> None:
     """In a process of its own, see there."""
     program = [sys.executable, "-m", "tests.array_api.libraries"]

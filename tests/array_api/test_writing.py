@@ -20,7 +20,7 @@ def random_function(seed: int) -> Callable[[Any, Any], Any]:
             a = arrays[rng.integers(len(arrays))]
             if not a.ndim or not len(a):
                 continue
-            i, kind = int(rng.integers(len(a))), rng.integers(10)
+            i, kind = int(rng.integers(len(a))), rng.integers(12)
             if kind == 0:
                 arrays.append(a[i:])
             elif kind == 1:
@@ -39,8 +39,12 @@ def random_function(seed: int) -> Callable[[Any, Any], Any]:
                 a *= 1.1
             elif kind == 8:
                 a[a > 1.2] = 0.5
-            else:
+            elif kind == 9:
                 a[[0, -1]] = a[[-1, 0]]
+            elif kind == 10:
+                np.multiply(a, a[0], out=a)
+            else:
+                np.cumsum(np.tanh(a), axis=0, out=a)
         return sum((k + 1) * np.sum(np.cos(a)) for k, a in enumerate(arrays))
 
     return function
@@ -129,6 +133,7 @@ def test_what_an_array_can_do() -> None:
             r"shape \(3,\) cannot become one of \(2, 3\) in place",
         ),
         (lambda x: (x > 0).__imul__(0.5), errors.UsageError, "bool cannot become one of float64 in place"),
+        (lambda x: np.exp(x, out=np.zeros(3)), errors.UsageError, r"out= must be an array that can hold a tensor"),
         (lambda x: x.__setitem__(5, 1.0), errors.IndexingError, "out of bounds"),
     ],
 )

@@ -23,7 +23,7 @@ is_writing: ContextVar[bool] = ContextVar("is_writing", default=False)
 
 
 def functionalize(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The same function, in which tensors can be written into: `x[i] = v`, `x += y`.
+    """The same function, in which tensors can be written into: `x[i] = v`, `x += y`, `out=x`.
 
     Its arguments stay as they are, whatever it writes into them. A view and its array see what is written into the
     other, as in NumPy. Arrays that the function makes with `np.zeros_like(x)`, or in the namespace of x, can be written
@@ -90,6 +90,13 @@ class Writable(Operators):
             if isinstance(x, Writable) and _is_view(result, x.value, op, params):
                 return Writable(result, x._memory, (op, x, params))
         return Writable(result)
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Array, out: Any = (None,), **params: Any) -> Any:
+        return _put(super().__array_ufunc__(ufunc, method, *inputs, **params), out[0])
+
+    def __array_function__(self, function: Any, types: Any, args: Any, params: Any) -> Any:
+        others = {name: x for name, x in params.items() if name != "out"}
+        return _put(super().__array_function__(function, types, args, others), params.get("out"))
 
     @property
     def value(self) -> Any:
@@ -184,6 +191,16 @@ def _in_place(op: Callable[..., Any]) -> Callable[[Writable, Array], Writable]:
 
 for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and_", "or_", "xor"):
     setattr(Writable, f"__i{_name.rstrip('_')}__", _in_place(getattr(operator, _name)))
+
+
+def _put(result: Any, out: Any) -> Any:
+    """A function's result, written into the array that it is asked to put it into."""
+    if out is None:
+        return result
+    if not isinstance(out, Writable):
+        raise UsageError("out= must be an array that can hold a tensor, such as np.zeros_like(x)")
+    out[...] = result
+    return out
 
 
 def _value_of(x: Any) -> Any:
