@@ -3,9 +3,11 @@
 import errno
 import json
 import os
+import re
 import resource
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,9 @@ from typing import Any
 import numpy as np
 import pytest
 import safetensors.numpy
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 import tinygrad_lite as tg
 from tests.marks import param
@@ -497,6 +502,56 @@ def test_every_truncation_is_noticed(path: Path) -> None:
         path.write_bytes(data[:length])
         with pytest.raises(InputError, match="truncated or damaged"):
             tg.load(path)
+
+
+def test_random_changes_of_a_header_are_refused_or_harmless(path: Path) -> None:
+    def states() -> str:
+        return repr([x.bit_generator.state if name == "rng" else x.state_dict() for name, x in objects.items()])
+
+    objects, step = run("Adam", "OneCycleLR", "f8", None)
+    objects["rng"] = np.random.Generator(np.random.Philox(0))
+    finish(objects, step)
+    tg.save(path, **objects)
+    data = path.read_bytes()
+    end = 8 + int.from_bytes(data[:8], "little")
+    rng = np.random.default_rng(0)
+    numbers = [match.span() for match in re.finditer(rb"(?<=[:,\[ ])-?\d+\.?\d*(e-?\d+)?", data[:end])]
+    before = states()
+    refused = 0
+    for _ in range(150):
+        if rng.random() < 0.5:
+            start, stop = numbers[rng.integers(len(numbers))]
+            value = rng.choice([b"null", b"1e999", b"-1", b"[]", b"{}", b"true", b"9" * 30, b"NaN", b"0.5", b'\\"x\\"'])
+        else:
+            start = rng.integers(8, end)
+            stop, value = start + 1, bytes([rng.integers(32, 127)])
+        header = data[8:start] + value + data[stop:end]
+        path.write_bytes(len(header).to_bytes(8, "little") + header + data[end:])
+        try:
+            tg.load(path, **objects)
+        except (InputError, ShapeError):
+            refused += 1
+            assert states() == before
+        else:
+            path.write_bytes(data)
+            tg.load(path, **objects)
+            assert states() == before
+    assert refused > 100
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text() | arrays(np.float32, (2, 0)),
+        lambda inside: (
+            st.lists(inside) | st.lists(inside).map(tuple) | st.dictionaries(st.text() | st.integers(), inside)
+        ),
+        max_leaves=10,
+    )
+)
+def test_any_value_comes_back(value: Any) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        tg.save(f"{folder}/file", value=value)
+        assert repr(tg.load(f"{folder}/file")["value"]) == repr(value)
 
 
 @pytest.mark.parametrize(

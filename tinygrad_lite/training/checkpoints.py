@@ -184,7 +184,7 @@ def _in_words(state: Any) -> str:
 
 def _difference(path: str, own: Any, saved: Any) -> str | None:
     """Where a saved state has a value of another kind than the object's own state, if it does somewhere."""
-    if own is None or saved is None:
+    if own is None or (saved is None and not isinstance(own, _NUMBERS)):
         return None
     for kinds in (_NUMBERS, str, dict, (list, tuple)):
         if isinstance(own, kinds) != isinstance(saved, kinds):
@@ -209,8 +209,8 @@ def _decoded(entry: Any, arrays: Mapping[str, Array]) -> Any:
     if "value" in entry:
         return encoding.read(entry["value"], arrays)
     state, generators = (encoding.read(entry[part], arrays) for part in ("state", "generators"))
-    if not all(isinstance(generator, np.random.Generator) for generator in generators.values()):
-        raise InputError(f"{generators!r:.80} are no generators")
+    if not all(isinstance(x, np.random.Generator) and isinstance(path, str) for path, x in generators.items()):
+        raise InputError(f"{generators!r:.80} are no generators by path")
     return _Saved(str(entry["kind"]), state, generators)
 
 

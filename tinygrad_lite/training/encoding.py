@@ -64,7 +64,7 @@ def _put_aside(array: Any, name: str, arrays: dict[str, Array]) -> dict[str, Any
         raise UsageError(f"{name} is {array!r:.80}, and only arrays of {', '.join(_DTYPES)} can be saved")
     while name in arrays or name == "__metadata__":  # of the keys 1 and "1" of a dict, say
         name += "'"
-    arrays[name] = np.array(array, array.dtype.newbyteorder("="), order="C")
+    arrays[name] = np.asarray(array, array.dtype.newbyteorder("="), order="C")
     axes = memory_order(array)
     return {"array": name, "axes": axes} if axes != sorted(axes) else {"array": name}
 
