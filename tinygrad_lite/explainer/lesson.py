@@ -39,11 +39,14 @@ class Lesson:
         """
         return _written(path, words.lesson(self.graph, self.backward))
 
-    def to_html(self, path: str | os.PathLike[str], optimizer: Optimizer | None = None) -> None:
+    def to_html(
+        self, path: str | os.PathLike[str], optimizer: Optimizer | None = None, seed: int | str | None = None
+    ) -> None:
         """Write the lesson as a page: one file to open in a browser, which needs no network.
 
         Args:
             optimizer: the page shows its next step beside plain gradient descent, without taking it.
+            seed: decides which questions the quiz asks, and of which entries, such as the name of a student.
 
         Raises:
             InputError: if the path cannot be written; an existing file stays as it was.
@@ -55,7 +58,7 @@ class Lesson:
             ...     tg.explain(x * x).to_html(f"{folder}/lesson.html")
         """
         update = None if optimizer is None else rerun.update(self.graph, self.backward, optimizer)
-        _write(Path(path), page.html(self.graph, self.backward, update))
+        _write(Path(path), page.html(self.graph, self.backward, update, None if seed is None else str(seed)))
 
     def to_svg(self, path: str | os.PathLike[str] | None = None) -> str:
         """Return the graph as a picture, from left to right; with a path, write it to that file.

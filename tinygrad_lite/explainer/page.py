@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_lite.checking import mistakes
 from tinygrad_lite.explainer import javascript
 from tinygrad_lite.explainer.graph import Graph, Node
 from tinygrad_lite.explainer.marks import warnings
@@ -57,6 +58,20 @@ SCRIPTS = (
 MEASURED = 3
 """The number of entries of each tensor whose derivatives Python measures if the page cannot; the largest come first."""
 
+MISTAKES = (
+    "SIGN",
+    "UPSTREAM",
+    "LOCAL",
+    "SWAPPED",
+    "VALUE",
+    "ARGUMENT",
+    "TWICE",
+    "HALF",
+    "TRANSPOSED",
+    "OVERWRITTEN",
+)
+"""The mistakes that the quiz diagnoses, in the words of the gradient checker."""
+
 PRODUCTS = ("matmul", "einsum", "tensordot", "dot", "inner")
 """The operations that are matrix products."""
 
@@ -72,9 +87,10 @@ RATES = (0.001, 0.01, 0.1, 1.0)
 """Learning rates whose steps Python measures if the page cannot."""
 
 
-def html(graph: Graph, backward_pass: Pass, update: Update | None) -> str:
-    """The page, with the step of an optimiser, if one is passed."""
+def html(graph: Graph, backward_pass: Pass, update: Update | None, seed: str | None = None) -> str:
+    """The page, with the step of an optimiser, if one is passed; a seed decides which questions the quiz asks."""
     content = _Content(graph, backward_pass, update)
+    content.data["seed"] = seed
     data = json.dumps(content.data, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
     parts = {
         "title": escape(f"The backward pass of {graph.root.name}"),
@@ -131,6 +147,7 @@ class _Content:
             "warnings": [[each.kind, each.text, self._numbers[each.node]] for each in warned],
             "notLookedInto": unlooked,
             "loops": [[loop.start, loop.length, loop.turns] for loop in loops(graph)],
+            "mistakes": {name: getattr(mistakes, name) for name in MISTAKES},
             "optimizer": None if update is None else self._optimizer(update),
         }
         if reason and is_possible(graph):
