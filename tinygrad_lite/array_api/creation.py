@@ -19,8 +19,7 @@ def _as_tensor(make: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(make)
     def made(*args: Any, **params: Any) -> Any:
         result = make(*args, **params)
-        made = result if isinstance(result, Traced) else wrap(result[()])
-        return _writable(made)
+        return _writable(result if isinstance(result, Traced) else wrap(result[()]))
 
     return made
 
