@@ -58,4 +58,4 @@ def from_onnx(model: Any) -> OnnxModule:
     writing = Translation(proto, statistics)
     source = writing.source(proto.graph)
     arrays = {name: Parameter(array) if name in writing.learned else array for name, array in writing.constants.items()}
-    return OnnxModule(source, arrays)
+    return OnnxModule(source, arrays, writing.inputs, [x.name for x in proto.graph.output])

@@ -2,10 +2,10 @@
 
 import ast
 import linecache
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import count
-from types import SimpleNamespace
+from types import FunctionType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -50,14 +50,16 @@ class OnnxModule(Module):
 
     Attributes:
         source: the forward pass as Python: lines of NumPy, and of `tg.nn.functional` as `F`.
+        inputs, outputs: the names that its arguments and its results have in the file.
 
-    `module["name"]` is the parameter, or the constant array, with this name in the file.
+    `module["name"]` is the parameter, or the constant array, with this name in the file. Keywords of a call may be the
+    file's names, too.
     """
 
     source: str
 
-    def __init__(self, source: str, arrays: Mapping[str, Any]) -> None:
-        self.source = source
+    def __init__(self, source: str, arrays: Mapping[str, Any], inputs: Sequence[str], outputs: Sequence[str]) -> None:
+        self.source, self.inputs, self.outputs = source, tuple(inputs), tuple(outputs)
         _forward(source)
         self._arrays = dict(arrays)
 
@@ -71,7 +73,11 @@ class OnnxModule(Module):
             raise InputError(f"this model has no array {name!r}; it has {', '.join(self._arrays)}") from None
 
     def forward(self, *inputs: Any, **options: Any) -> Any:
-        return _forward(self.source)(self, *map(_received, inputs), **options)
+        function = _forward(self.source)
+        if options:
+            names = dict(zip(self.inputs, function.__code__.co_varnames[1:]))
+            options = {names.get(name, name): _received(x) for name, x in options.items()}
+        return function(self, *map(_received, inputs), **options)
 
     def __repr__(self) -> str:
         return f"{super().__repr__()}\n{self.source}"
@@ -111,7 +117,7 @@ def _received(x: Any) -> Any:
 
 
 @lru_cache(maxsize=64)
-def _forward(source: str) -> Callable[..., Any]:
+def _forward(source: str) -> FunctionType:
     """The function that a source defines; Python finds its lines, as it does those of a file."""
     file = f"<ONNX model {next(_numbers)}>"
     linecache.cache[file] = len(source), None, source.splitlines(keepends=True), file

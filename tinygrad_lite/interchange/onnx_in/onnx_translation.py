@@ -28,6 +28,7 @@ class Translation:
         lines: the lines of `forward`.
         constants: the arrays that the lines read, by name.
         learned: the names of those that are parameters.
+        inputs: the names of the inputs in the file that are no constants.
     """
 
     def __init__(self, model: Any, statistics: Iterable[str] = ()) -> None:
@@ -35,6 +36,7 @@ class Translation:
         self.lines: list[str] = []
         self.constants: dict[str, Any] = {}
         self.learned: set[str] = set()
+        self.inputs: list[str] = []
         self._statistics = set(statistics)
         self._margin = "    "
         self._taken = set(keyword.kwlist) | {"np", "F", "ox", "self", "int", "range", "bool", "len", "zip"}
@@ -44,7 +46,9 @@ class Translation:
         """The forward pass of the whole model."""
         scope: dict[str, Value] = {}
         initialized = self._initialize(graph, scope)
-        inputs = [self._bound(x, scope) for x in graph.input if x.name not in initialized]
+        infos = [x for x in graph.input if x.name not in initialized]
+        self.inputs = [x.name for x in infos]
+        inputs = [self._bound(x, scope) for x in infos]
         self._write(graph, scope)
         results = [scope[x.name].text if x.name in scope else "None" for x in graph.output]
         self.emit(f"return {', '.join(results)}")
