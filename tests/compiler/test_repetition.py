@@ -150,3 +150,21 @@ def test_threads_do_not_disturb_each_other(backend: str) -> None:
 def test_bad_input(call: Callable[[Any], Any], kind: type[Exception], words: str) -> None:
     with pytest.raises(kind, match=words):
         call(tg.compile(lambda x: np.sum(x)))
+
+
+def test_a_program_stays_in_its_memory_as_long_as_nobody_holds_its_arrays() -> None:
+    model, step = trained("native")
+    inputs, targets = X, (X[:, :1] > 0).astype(float)
+    step(inputs, targets)
+    step.repeat(2, inputs, targets)
+    memory = step._latest.executor._arena
+    step.repeat(2, inputs, targets)
+    assert step._latest.executor._arena is memory
+    for held in (lambda w: w.numpy(), lambda w: w.numpy()[:1], lambda w: w.grad, lambda w: memoryview(w.numpy())):
+        mine = [held(w) for w in model.parameters()]
+        before = [np.array(x if isinstance(x, memoryview) else tg.tensor(x)) for x in mine]
+        step.repeat(2, inputs, targets)
+        for x, value in zip(mine, before):
+            np.testing.assert_array_equal(np.asarray(x if isinstance(x, memoryview) else tg.tensor(x)), value)
+        assert step._latest.executor._arena is not memory
+        memory = step._latest.executor._arena

@@ -133,7 +133,10 @@ class Optimizer:
         Args:
             closure: computes the loss and its gradients, before the update; its result is returned.
         """
-        loss = None if closure is None else grad_mode.enable_grad()(closure)()
+        loss = None
+        if closure is not None:
+            with grad_mode.enable_grad():
+                loss = closure()
         self._warn_of_wider_numbers()
         without = []
         asks, counts = type(self)._asks, type(self)._counts

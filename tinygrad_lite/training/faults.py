@@ -43,7 +43,7 @@ class FaultFinder:
         Raises:
             AnomalyError: if there are some.
         """
-        if np.isfinite(loss) and all(np.isfinite(np.sum(w.data)) for w in self._training.model.parameters()):
+        if np.isfinite(loss) and all(np.isfinite(w.data.sum()) for w in self._training.optimizer.parameters):
             return
         self._name_the_first()
 

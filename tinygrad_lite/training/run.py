@@ -40,14 +40,15 @@ class Training:
 
         def closure() -> Any:
             self.optimizer.zero_grad()
-            total = 0.0
+            losses = []
             for inputs, targets in batches:
-                value = self.loss(outputs_of(self.model, inputs), targets) / len(batches)
+                value = self.loss(outputs_of(self.model, inputs), targets)
+                value = value / len(batches) if len(batches) > 1 else value
                 value.backward()
-                total = total + value.detach()
+                losses.append(value.detach())
             if self.clip_norm is not None:
                 clip_grad_norm_(self.optimizer.parameters, self.clip_norm)
-            return total
+            return sum(losses[1:], losses[0])
 
         return self.optimizer.step(closure)
 

@@ -2,6 +2,7 @@
 
 import ctypes
 from collections.abc import Mapping, Sequence
+from sys import getrefcount
 from threading import Lock
 from typing import Any
 
@@ -55,6 +56,7 @@ class NativeExecutor:
         self._kept = {place: self._view(x) for place, x in self.plan.kept.items()}
         self._values = {x: self._view(x) for x in self._numbers}
         self._bound: dict[Place, Array] = {}
+        self._references = 0  # to what others may hold, when nobody does
         self._link()
 
     def _view(self, x: Variable, memory: Array | None = None) -> Array:
@@ -146,7 +148,7 @@ class NativeExecutor:
 
     def _load(self, leaves: Leaves) -> None:
         """Take an arena that nobody else can have an array of, and let it hold the values in the places."""
-        if self._bound:
+        if self._bound and not self._is_alone(leaves):
             memory = np.zeros(self.plan.size + ALIGNED, np.uint8)
             former = self._arena
             self._allocate(memory)
@@ -159,6 +161,22 @@ class NativeExecutor:
         for x, view in self._values.items():
             view[...] = self.program.inputs[x].read(leaves)
 
+    def _is_alone(self, leaves: Leaves) -> bool:
+        """Whether the places still hold the arrays of the arena, and nobody else holds one."""
+        return (
+            all(place.read(leaves) is view for place, view in self._bound.items())
+            and sum(map(getrefcount, self._held(leaves))) == self._references
+        )
+
+    def _count_references(self, leaves: Leaves) -> None:
+        """Remember how many references there are when nobody else holds an array, as is so after the first run."""
+        self._references = self._references or sum(map(getrefcount, self._held(leaves)))
+
+    def _held(self, leaves: Leaves) -> list[Any]:
+        """What others may hold: the arrays in the places, the tensors of gradients, and the arena."""
+        gradients = [place.tensor(leaves) for place in self._bound if isinstance(place, Gradient)]
+        return [*self._bound.values(), *gradients, self._arena.base]
+
     def run(self, leaves: Leaves) -> list[Any]:
         """Read the places, run, write the places, and return the results for these leaves of the arguments."""
         with self.lock:
@@ -167,6 +185,7 @@ class NativeExecutor:
             self._go(arrays, leaves)
             results = [self._result(x, arrays) for x in self.program.results]
             self._store(leaves)
+            self._count_references(leaves)
             return results
 
     def _go(self, arrays: Sequence[Array], leaves: Leaves) -> None:
@@ -213,7 +232,9 @@ class NativeExecutor:
                 self._go(arrays, leaves)
                 for stack, view in zip(found, views):
                     stack[turn] = view
+            view = views = None  # which hold the arena as well
             self._store(leaves)
+            self._count_references(leaves)
         stacked = iter(found)
         return [next(stacked) if isinstance(x, Variable) else x for x in self.program.results]
 
@@ -243,6 +264,7 @@ class NativeExecutor:
             elif place.read(leaves) is not (view := self._kept[place]):
                 place.write(view, leaves)
                 self._bound[place] = view
+                self._references = 0
 
     # The entry
 
