@@ -224,6 +224,7 @@ class NativeExecutor:
             ]
             views = [self._view(x) for x in results]
             found = [np.empty((turns, *x.shape), x.dtype) for x in results]
+            view = None
             for turn in range(turns):
                 for i, stack in turning:
                     arrays[i] = stack[turn]
@@ -232,7 +233,7 @@ class NativeExecutor:
                 self._go(arrays, leaves)
                 for stack, view in zip(found, views):
                     stack[turn] = view
-            view = views = None  # which hold the arena as well
+            del view, views  # which hold the arena as well
             self._store(leaves)
             self._count_references(leaves)
         stacked = iter(found)
