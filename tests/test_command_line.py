@@ -226,7 +226,7 @@ def test_exercises_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["exercise"]) == 0
     assert "softplus" in capsys.readouterr().out
     assert main(["exercise", "softplus", "--hint", "2"]) == 0
-    assert capsys.readouterr().out.startswith("hint 2 of 2: ")
+    assert capsys.readouterr().out.startswith("hint 2 of 3: ")
 
 
 def test_a_teachers_file_of_exercises(
@@ -272,7 +272,7 @@ def test_an_answer_that_cannot_be_marked(
         ),
         (["square", "--check", "."], ". is a directory"),
         (["square", "--check", "notes.txt"], "notes.txt is not a Python file: its name must end with .py"),
-        (["square", "--hint", "7"], "has 2 hints"),
+        (["square", "--hint", "7"], "has 3 hints"),
         (["square", "--course", "nowhere.py"], "there is no nowhere.py"),
     ],
 )

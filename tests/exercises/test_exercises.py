@@ -37,10 +37,11 @@ def test_a_session(capsys: pytest.CaptureFixture[str]) -> None:
         return np.exp(x)
 
     assert "softplus, attempt 1: not yet" in capsys.readouterr().out
-    assert str(exercise.hint()).startswith("hint 1 of 2: ")
-    assert str(exercise.hint()).startswith("hint 2 of 2: ")
+    assert str(exercise.hint()).startswith("hint 1 of 3: ")
+    assert str(exercise.hint()).startswith("hint 2 of 3: ")
+    assert str(exercise.hint()).startswith("hint 3 of 3: ")
     assert str(exercise.hint()) == "there is no further hint"
-    assert str(exercise.hint(1)).startswith("hint 1 of 2: ")
+    assert str(exercise.hint(1)).startswith("hint 1 of 3: ")
 
     @exercise.submit
     def again(y: Any, x: Any) -> Any:
@@ -58,7 +59,7 @@ def test_a_notebook_shows_markdown() -> None:
     assert mark._repr_markdown_().startswith("**bias, attempt 1: not yet**\n\n- ")
     assert "| `bias` |" in tg.exercises.list()._repr_markdown_()
     assert exercise.hint()._repr_markdown_().startswith("hint 1")
-    assert "\n\nHints: 2 (`hint()`, or `--hint 1` in a shell)" in exercise._repr_markdown_()
+    assert "\n\nHints: 3 (`hint()`, or `--hint 1` in a shell)" in exercise._repr_markdown_()
 
 
 def test_a_function_of_several_lines_is_shown_as_code() -> None:
@@ -219,7 +220,7 @@ def test_marking_enters_no_operation() -> None:
 @pytest.mark.parametrize(
     ("changes", "kind", "words"),
     [
-        ({"write": "gradient"}, InputError, "write is 'derivative' or 'vjp'"),
+        ({"write": "gradient"}, InputError, "write is 'derivative', 'vjp' or 'numbers'"),
         ({"inputs": []}, InputError, "got none"),
         ({"inputs": [{}]}, InputError, "got none"),
         ({"by": "w"}, InputError, "to differentiate by w"),

@@ -9,9 +9,9 @@ from tinygrad_lite.engine.op import Array
 
 Replaced = dict[int, Callable[[Sequence[Array]], Array]]
 
-_WITHOUT = "{} is left out of the values that the gradient is computed from"
-_SIGN = "the sign of {} is wrong in the values that the gradient is computed from"
-_POWER = "{} is not squared in the values that the gradient is computed from"
+WITHOUT = "{} is left out of the values that the gradient is computed from"
+SIGN = "the sign of {} is wrong in the values that the gradient is computed from"
+POWER = "{} is not squared in the values that the gradient is computed from"
 
 
 def forwards(trace: Trace, numbers: Sequence[int]) -> Iterator[tuple[str, Replaced]]:
@@ -21,17 +21,17 @@ def forwards(trace: Trace, numbers: Sequence[int]) -> Iterator[tuple[str, Replac
     names = [trace.name((k, i)) for i in range(len(trace.arrays[k]))]
     kinds: list[tuple[str, Callable[[Sequence[Array]], Array]]] = []
     if name in ("add", "subtract", "multiply", "divide"):
-        kinds.append((_WITHOUT.format(names[1]), lambda x: x[0]))
+        kinds.append((WITHOUT.format(names[1]), lambda x: x[0]))
     if name in ("add", "subtract", "multiply"):
-        kinds.append((_WITHOUT.format(names[0]), lambda x: x[1]))
+        kinds.append((WITHOUT.format(names[0]), lambda x: x[1]))
     if name == "subtract":
-        kinds += [(_WITHOUT.format(names[0]), lambda x: -x[1]), (_SIGN.format(names[1]), lambda x: x[0] + x[1])]
+        kinds += [(WITHOUT.format(names[0]), lambda x: -x[1]), (SIGN.format(names[1]), lambda x: x[0] + x[1])]
     if name == "add":
-        kinds.append((_SIGN.format(names[1]), lambda x: x[0] - x[1]))
+        kinds.append((SIGN.format(names[1]), lambda x: x[0] - x[1]))
     if name == "negative":
-        kinds.append((_SIGN.format(names[0]), lambda x: x[0]))
+        kinds.append((SIGN.format(names[0]), lambda x: x[0]))
     if name == "square":
-        kinds.append((_POWER.format(names[0]), lambda x: x[0]))
+        kinds.append((POWER.format(names[0]), lambda x: x[0]))
     for sentence, of in kinds:
         shape = np.shape(trace.values[k])
         if np.shape(np.broadcast_arrays(*trace.arrays[k])[0]) == shape:

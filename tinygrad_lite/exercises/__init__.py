@@ -9,8 +9,9 @@ if TYPE_CHECKING:
     from tinygrad_lite.exercises.catalogue import Catalogue
     from tinygrad_lite.exercises.declaration import Form
     from tinygrad_lite.exercises.exercise import Exercise
+    from tinygrad_lite.exercises.misconception import Misconception
 
-__all__ = ["declare", "list", "start"]
+__all__ = ["about", "declare", "list", "start"]
 
 
 def list() -> "Catalogue":
@@ -41,12 +42,29 @@ def start(name: str) -> "Exercise":
         square, attempt 1: not yet
           3 of 3 entries are wrong, furthest at x[2], where x is 3: much too near 0
           it looks like this: a constant factor is missing
-          hints left: 2
+          read on: docs/misconceptions/constant_factor.md, or tg.exercises.about('constant_factor')
+          hints left: 3
     """
     from tinygrad_lite.exercises.catalogue import find
     from tinygrad_lite.exercises.exercise import Exercise
 
     return Exercise(find(name))
+
+
+def about(name: str) -> "Misconception":
+    """The mistake of this name, which a mark names: what one thinks, what is so, and in a notebook its picture.
+
+    Raises:
+        InputError: if there is no mistake of this name.
+
+    Example:
+        >>> import tinygrad_lite as tg
+        >>> tg.exercises.about("sum_or_mean").ask
+        'If I nudge one entry by h, how far does the result move? How many entries share it?'
+    """
+    from tinygrad_lite.exercises.misconceptions import about
+
+    return about(name)
 
 
 def declare(
@@ -66,7 +84,8 @@ def declare(
     Args:
         function: an operation, or any function of arrays in NumPy; the question shows it as a formula or as code.
         write: "derivative" asks for `derivative(y, *x)`, the local derivative entry by entry, of the shape of y;
-            "vjp" for `vjp(g, y, *x)`, the vector-Jacobian product gᵀ ∂y/∂x, of the shape of the argument.
+            "vjp" for `vjp(g, y, *x)`, the vector-Jacobian product gᵀ ∂y/∂x, of the shape of the argument;
+            "numbers" for ∂y/∂x at the first trial, worked out with pen and paper, to three digits or more.
         inputs: for each trial the arguments by name, in the function's order. The question shows the first trial; the
             mark covers all. Trials of several shapes detect a number that should be a size.
         by: the argument to differentiate by; by default the first.

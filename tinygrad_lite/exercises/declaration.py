@@ -1,6 +1,7 @@
 """The declaration of an exercise: a function, the argument to differentiate by, and inputs to try it on."""
 
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +16,7 @@ from tinygrad_lite.errors import InputError, ShapeError
 from tinygrad_lite.readers import notation
 from tinygrad_lite.readers.symbol import Symbol
 
-Form = Literal["derivative", "vjp"]
+Form = Literal["derivative", "vjp", "numbers"]
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Declaration:
         if not self.name.isidentifier():
             raise InputError(f"an exercise is called by an identifier, which a file can have too; got {self.name!r}")
         if self.write not in get_args(Form):
-            raise InputError(f"{self.name}: write is 'derivative' or 'vjp', got {self.write!r}")
+            raise InputError(f"{self.name}: write is 'derivative', 'vjp' or 'numbers', got {self.write!r}")
         if not self.inputs or not all(self.inputs):
             raise InputError(f"{self.name}: inputs is a list of trials, each a dict of arguments by name; got none")
         for trial in self.inputs:
@@ -54,7 +55,7 @@ class Declaration:
             raise InputError(f"{self.name}: of {self.argument} at most {FULL:,} entries are looked at one by one")
         if y.dtype.kind != "f" or not np.all(np.isfinite(y)):
             raise InputError(f"{self.name}: the function must give finite real numbers, it gave {y}")
-        if self.write == "derivative" and y.shape != x.shape:
+        if y.shape != x.shape and (self.write == "derivative" or (self.write == "numbers" and y.shape)):
             raise ShapeError(
                 f"{self.name}: y has shape {y.shape} and {self.argument} has {x.shape}; entry by entry they must be "
                 "the same: ask for write='vjp', or try other inputs"
@@ -81,13 +82,26 @@ class Declaration:
         return [*(["g"] if self.write == "vjp" else []), "y", *self.names]
 
     @property
+    def elementwise(self) -> bool:
+        """Whether the answer is ∂y/∂x, without an upstream gradient."""
+        return self.write != "vjp"
+
+    @property
     def head(self) -> str:
-        """The first line of the function to write."""
+        """The first line of the answer."""
+        if self.write == "numbers":
+            return "numbers = ..."
         return f"def {self.write}({', '.join(self.parameters)}):"
 
     @property
     def task(self) -> str:
         """The task in words."""
+        if self.write == "numbers":
+            shape = np.shape(self.inputs[0][self.argument])
+            many = f"numbers, in the shape {shape} of {self.argument}," if shape else "number,"
+            return (
+                f"With pen and paper: compute ∂y/∂{self.argument}, and submit the {many} to three digits or more, for:"
+            )
         if self.write == "derivative":
             return f"Write ∂y/∂{self.argument}, entry by entry, in NumPy; y is handed over too, as it is known by then:"
         return (
@@ -105,7 +119,7 @@ class Declaration:
         """The function as its own code; if that is a single line, as a formula."""
         if inspect.isfunction(self.function) and self.function.__name__ != "<lambda>":
             try:
-                return dedent(inspect.getsource(self.function)).strip()
+                return re.sub("(: | -> )Array", "", dedent(inspect.getsource(self.function)).strip())
             except OSError:  # it was typed where its source is not kept
                 pass
         try:

@@ -7,10 +7,11 @@ from tinygrad_lite.errors import InputError
 from tinygrad_lite.exercises.declaration import Declaration
 from tinygrad_lite.exercises.mark import Mark
 from tinygrad_lite.exercises.marking import remarks_on
+from tinygrad_lite.exercises.misconception import PAGES
 from tinygrad_lite.exercises.shown import Note, Shown, brief
 from tinygrad_lite.exercises.submission import Submission
 
-F = TypeVar("F", bound=Callable[..., Any])
+F = TypeVar("F")
 
 
 class Exercise(Shown):
@@ -34,11 +35,11 @@ class Exercise(Shown):
 
     @property
     def asks_for(self) -> str:
-        """The name of the function to write."""
+        """The name of the function to write, or of the numbers."""
         return self._declaration.write
 
-    def submit(self, function: F) -> F:
-        """Print the mark of a function and return the function, so that this can decorate its definition.
+    def submit(self, answer: F) -> F:
+        """Print the mark of an answer and return the answer, so that this can decorate the definition of a function.
 
         Raises:
             as `check`.
@@ -51,11 +52,13 @@ class Exercise(Shown):
             ...     return y
             exp, attempt 1: right (5 entries)
         """
-        print(self.check(function))
-        return function
+        print(self.check(answer))
+        return answer
 
-    def check(self, function: Callable[..., Any]) -> Mark:
-        """Mark a function and return the mark; if that is impossible, raise an error and do not count an attempt.
+    def check(self, answer: Any) -> Mark:
+        """Mark a function, or the numbers of a pen-and-paper exercise, and return the mark.
+
+        If that is impossible, it raises an error and counts no attempt. Shapes that do not fit are a wrong answer.
 
         Raises:
             UsageError: if it cannot be called as the question says, changes its arguments, exits Python, or returns no
@@ -67,13 +70,20 @@ class Exercise(Shown):
             >>> tg.exercises.start("exp").check(lambda y, x: y).ok
             True
         """
-        summary, remarks = remarks_on(self._declaration, Submission(self._declaration, function))
+        remarks = remarks_on(self._declaration, Submission(self._declaration, answer))
         self.attempts += 1
-        if not remarks:
-            self.solved = True
-        elif self._left():
-            remarks = (*remarks, f"hints left: {self._left()}")
-        return Mark(self.name, self.attempts, not remarks, summary, remarks)
+        ok = not remarks.told
+        self.solved = self.solved or ok
+        lines = [*remarks.told]
+        if remarks.likeness:
+            lines.append(f"it looks like this: {remarks.likeness}")
+        if remarks.misconception:
+            lines.append(
+                f"read on: {PAGES}/{remarks.misconception}.md, or tg.exercises.about({remarks.misconception!r})"
+            )
+        if not ok and self._left():
+            lines.append(f"hints left: {self._left()}")
+        return Mark(self.name, self.attempts, ok, remarks.summary, tuple(lines), remarks.misconception)
 
     def hint(self, number: int | None = None) -> Note:
         """Return the next hint, or the hint of this number, from 1; after the last one, say that there are no more.
@@ -84,7 +94,7 @@ class Exercise(Shown):
         Example:
             >>> import tinygrad_lite as tg
             >>> tg.exercises.start("exp").hint()
-            hint 1 of 1: Which function is its own derivative?
+            hint 1 of 3: Compare the steepness of the curve with its height, at several x.
         """
         hints = self._declaration.hints
         if number is None and not self._left():
@@ -117,22 +127,19 @@ class Exercise(Shown):
             f"{title.format(declaration.name)}: {declaration.question}",
             block(declaration.formula),
             declaration.task,
-            block(_stub(declaration)),
         ]
-        parts += ["It is tried on these, and on more:", block(inputs)]
-        return "\n\n".join(
-            [
-                *parts,
-                *(
-                    [f"Hints: {len(declaration.hints)} (`hint()`, or `--hint 1` in a shell)"]
-                    if declaration.hints
-                    else []
-                ),
-            ]
-        )
+        if declaration.write == "numbers":
+            parts += [block(inputs)]
+        else:
+            parts += [block(_stub(declaration)), "It is tried on these, and on more:", block(inputs)]
+        if declaration.hints:
+            parts.append(f"Hints: {len(declaration.hints)} (`hint()`, or `--hint 1` in a shell)")
+        return "\n\n".join(parts)
 
 
 def _stub(declaration: Declaration) -> str:
+    if declaration.write == "numbers":
+        return declaration.head
     return f"{declaration.head}\n    return ..."
 
 

@@ -4,26 +4,11 @@ The distance from the right value would give that value away, so a mark tells it
 mistake it tells the kind, but not the number or the sum that would correct it.
 """
 
-import re
 from dataclasses import dataclass
 
 import numpy as np
 
-from tinygrad_lite.checking.mistakes import FIRST, HALF, LAST, TOO_LARGE, TOO_SMALL, TWICE
 from tinygrad_lite.exercises.shown import Shown
-
-NUMBERS = {
-    TWICE: "a constant factor too much",
-    HALF: "a constant factor is missing",
-    TOO_LARGE: "a sum in place of a mean",
-    TOO_SMALL: "a mean in place of a sum",
-}
-"""What a learner reads about a wrong factor."""
-
-_SLICES = {
-    FIRST: "only the first slice along an axis counts",
-    LAST: "only the last slice along an axis counts",
-}
 
 
 @dataclass(frozen=True, repr=False)
@@ -36,6 +21,7 @@ class Mark(Shown):
         ok: whether the submission is right.
         summary: for a right submission, what was compared.
         remarks: for a wrong submission, where it is wrong and why.
+        misconception: the name of the mistake that it looks like; "" if none.
     """
 
     exercise: str
@@ -43,6 +29,7 @@ class Mark(Shown):
     ok: bool
     summary: str = ""
     remarks: tuple[str, ...] = ()
+    misconception: str = ""
 
     def __str__(self) -> str:
         return "\n  ".join([self._title(), *self.remarks])
@@ -74,11 +61,3 @@ def distance(value: float, right: float) -> str:
         return "nearly right, but off by more than rounding explains"
     by = "a little " if smaller > 0.9 * larger else "" if smaller > 0.5 * larger else "much "
     return f"{by}too {'near' if abs(value) < abs(right) else 'far from'} 0"
-
-
-def kind(mistake: str) -> str:
-    """The kind of mistake that a sentence of the gradient checker describes."""
-    for sentence, told in (NUMBERS | _SLICES).items():
-        if re.fullmatch(sentence.format(r"\d+"), mistake):
-            return told
-    return mistake

@@ -3,26 +3,31 @@
 import io
 from collections.abc import Mapping
 from contextlib import redirect_stdout
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from tinygrad_lite.checking import Report, Verdict, gradcheck
 from tinygrad_lite.checking.local import fault_of, same
-from tinygrad_lite.checking.mistakes import OUTPUT, SIGN, SWAPPED, TRANSPOSED
+from tinygrad_lite.checking.mistakes import OUTPUT, SIGN, SWAPPED, TRANSPOSED, UPSTREAM, VALUE
 from tinygrad_lite.checking.report import Finding
 from tinygrad_lite.engine.op import NO_PARAMS, Array, Op
 from tinygrad_lite.engine.tensor import wrap
 from tinygrad_lite.errors import InputError
 from tinygrad_lite.exercises.declaration import Declaration
-from tinygrad_lite.exercises.mark import NUMBERS, distance, kind
+from tinygrad_lite.exercises.mark import distance
+from tinygrad_lite.exercises.misconceptions import recognised
+from tinygrad_lite.exercises.misfit import Misfit
 from tinygrad_lite.exercises.shown import brief
 from tinygrad_lite.exercises.submission import Submission
 from tinygrad_lite.readers.recording import Step
 from tinygrad_lite.transforms.gradients import grad
 
-_VALUE = "the value y stands where its derivative should be"
 _VALUE_FOR_G = "y stands where g should be"
+_BY_HAND = 5e-3
+"""How far a number with three digits may be off, relative to the right one."""
+_REPEATED = "was repeated by broadcasting, and the gradient is not summed over the copies"
 
 # Σ g·y, whose gradient is what a vjp computes; it is not in the registry, and is recognised by its name
 _weigh = Op(
@@ -33,23 +38,62 @@ _weigh = Op(
 )
 
 
-def remarks_on(declaration: Declaration, submission: Submission) -> tuple[str, tuple[str, ...]]:
-    """A summary of the comparison, and remarks on a submission; there are none if it is right.
+@dataclass(frozen=True)
+class Remarks:
+    """What is said of a submission; `told` is empty if it is right.
 
-    The remarks are on the first trial that it fails. Exceptions of the submission pass through.
+    Attributes:
+        summary: for a right submission, what was compared.
+        told: where it is wrong, and how far off it is.
+        likeness: what it looks like.
+        misconception: the name of that mistake.
     """
+
+    summary: str = ""
+    told: tuple[str, ...] = ()
+    likeness: str = ""
+    misconception: str = ""
+
+
+def remarks_on(declaration: Declaration, submission: Submission) -> Remarks:
+    """The remarks on a submission: those on the first trial that it fails. Its exceptions pass through."""
     entries = kinks = 0
-    for number, trial in enumerate(declaration.inputs):
+    for number, trial in enumerate(declaration.inputs[:1] if declaration.write == "numbers" else declaration.inputs):
         marking = _Marking(declaration, submission, trial)
-        told, looks_like = marking.remarks()
-        if number and looks_like in NUMBERS.values():  # this depends on the trial: it was right for the first
-            looks_like = ""
-        if told:
-            likeness = [f"it looks like this: {looks_like}"] if looks_like else []
-            return "", (told, *likeness, *([_not_for(trial, hardcoded=not looks_like)] if number else []))
+        try:
+            remarks = marking.remarks()
+        except Misfit as misfit:
+            remarks = _recognised((misfit.told,), misfit.likeness)
+        if remarks.misconception == "sum_or_mean" and np.ndim(trial[declaration.argument]) == 0:  # nothing is summed
+            how = "missing" if "a mean" in remarks.likeness else "too much"
+            remarks = replace(remarks, likeness=f"a constant factor is {how}", misconception="constant_factor")
+        if remarks.told and number:
+            return _of_a_later_trial(remarks, trial)
+        if remarks.told:
+            return remarks
         counts = marking.report.counts()
         entries, kinks = entries + sum(counts.values()), kinks + counts.get(Verdict.KINK, 0)
-    return f"{entries} {'entry' if entries == 1 else 'entries'}{f', {kinks} at a kink' if kinks else ''}", ()
+    return Remarks(f"{entries} {'entry' if entries == 1 else 'entries'}{f', {kinks} at a kink' if kinks else ''}")
+
+
+def _recognised(told: tuple[str, ...], sentence: str, operation: str = "") -> Remarks:
+    """Remarks with the misconception that a sentence of the gradient checker is about, in a learner's words."""
+    if not (known := recognised(sentence) or recognised(told[0]) or recognised(told[0].rpartition(": ")[2])):
+        return Remarks(told=told)
+    misconception, likeness = known
+    if likeness in told[0]:
+        likeness = ""
+    elif operation and misconception.placed:
+        likeness = f"in {operation}, {likeness}"
+    return Remarks(told=told, likeness=likeness, misconception=misconception.name)
+
+
+def _of_a_later_trial(remarks: Remarks, trial: Mapping[str, Array]) -> Remarks:
+    """The same, if the first trial, which the question shows, went well."""
+    depends = remarks.misconception in ("constant_factor", "sum_or_mean")  # a factor that was right for the first trial
+    if remarks.likeness and not depends:
+        return replace(remarks, told=(*remarks.told, _not_for(trial, hardcoded=False)))
+    return Remarks(told=(*remarks.told, _not_for(trial, hardcoded=True)), misconception="hard_coded")
 
 
 class _Marking:
@@ -61,17 +105,20 @@ class _Marking:
         self._y = declaration.value(trial)
         shape = np.shape(self._y)
         # with an upstream gradient of ones, each entry of an elementwise derivative arrives unchanged
-        derivative = declaration.write == "derivative"
-        self._g = np.ones(shape)[()] if derivative else np.random.default_rng(0).uniform(0.5, 1.5, shape)
+        self._g = np.ones(shape)[()] if declaration.elementwise else np.random.default_rng(0).uniform(0.5, 1.5, shape)
         self.report: Report
 
-    def remarks(self) -> tuple[str, str]:
-        """What is wrong, and which common mistake it looks like; empty if it is right."""
+    def remarks(self) -> Remarks:
+        """What is wrong, and which common mistake it looks like."""
         answer = self._submission(self._g, self._y, self._trial)
         shape = np.shape(self._x)
-        if answer.shape != shape and not (self._declaration.write == "derivative" and not answer.shape):
+        if answer.shape != shape and not (self._declaration.elementwise and not answer.shape):
             return self._of_shape(answer.shape, shape)
-        self.report = gradcheck(self._weighted, self._x, gradient=self._gradient, raise_exception=False)
+        by_hand = self._declaration.write == "numbers"
+        gradient = np.broadcast_to(answer, shape) if by_hand else self._gradient
+        self.report = gradcheck(
+            self._weighted, self._x, gradient=gradient, raise_exception=False, rtol=_BY_HAND if by_hand else 0.0
+        )
         failing = [finding for finding in self.report.findings if finding.fails]
         if Verdict.NOISY in self.report.counts():
             raise InputError(
@@ -79,9 +126,17 @@ class _Marking:
                 "right derivative from a wrong one; declare it in float64"
             )
         if failing:
-            why = self._why(np.broadcast_to(answer, shape), failing)
-            return (_only_in_sign(failing), "") if why == SIGN else (self._told(failing), why)
-        return self._at_kinks(answer), ""
+            return self._of_failing(np.broadcast_to(answer, shape), failing)
+        if told := self._at_kinks(answer):
+            return _recognised((told,), told)
+        return Remarks()
+
+    def _of_failing(self, answer: Array, failing: list[Finding]) -> Remarks:
+        operation, why = self._why(answer, failing)
+        if why == SIGN:
+            return _recognised((_only_in_sign(failing),), why, operation) if operation else _sign(failing)
+        told = self._told(failing)
+        return _recognised((told,), why, operation)
 
     def _moved(self, x: Array) -> dict[str, Array]:
         return {**self._trial, self._declaration.argument: x}
@@ -96,14 +151,14 @@ class _Marking:
         """The submission's contribution to the argument; without output, since its first call has printed already."""
         with redirect_stdout(io.StringIO()):
             answer = self._submission(g, y, trial)
-        return g * answer if self._declaration.write == "derivative" else answer
+        return g * answer if self._declaration.elementwise else answer
 
-    def _of_shape(self, shape: tuple[int, ...], expected: tuple[int, ...]) -> tuple[str, str]:
+    def _of_shape(self, shape: tuple[int, ...], expected: tuple[int, ...]) -> Remarks:
         name = self._declaration.argument
         told = f"it has shape {shape}; a gradient has the shape of its argument, and {name} has {expected}"
         if shape == np.shape(self._y) and len(shape) > len(expected):
-            return told, f"{name} was repeated by broadcasting, and the gradient is not summed over the copies"
-        return told, TRANSPOSED if shape == expected[::-1] else ""
+            return _recognised((told,), f"{name} {_REPEATED}")
+        return _recognised((told,), TRANSPOSED if shape == expected[::-1] else told)
 
     def _told(self, failing: list[Finding]) -> str:
         """The wrong entries, and how far off they are."""
@@ -124,21 +179,29 @@ class _Marking:
             return f"{name} = {brief(self._x)}"
         return f"{name}[{', '.join(map(str, index))}], where {name} is {brief(self._x[index])}"
 
-    def _why(self, answer: Array, failing: list[Finding]) -> str:
-        """The common mistake that it looks like, in the whole function or else in one of its operations."""
+    def _why(self, answer: Array, failing: list[Finding]) -> tuple[str, str]:
+        """The operation, "" for the whole function, and the gradient checker's sentence on the mistake."""
         if not np.all(np.isfinite(answer)):
-            return ""  # whatever the cause
-        if self._declaration.write == "derivative" and same(answer, self._y, 1e-9):
-            return _VALUE
+            return "", ""  # whatever the cause
+        if self._declaration.elementwise and same(answer, self._y, 1e-9):
+            return "", VALUE
         if why := self._of_the_whole():
-            return kind(why)
+            return "", why
+        of_value = any(f.where.startswith(_weigh.name) and f.why == SWAPPED for f in failing)
+        if of_value or self._ignores_upstream(answer):
+            return "", _VALUE_FOR_G if of_value else UPSTREAM
+        one_number = self._declaration.write == "numbers" and answer.size == 1  # which many mistakes would give
         for finding in failing:
             operation = finding.where.split(",")[0]
-            if operation == _weigh.name and finding.why == SWAPPED:
-                return _VALUE_FOR_G
-            if finding.why:
-                return f"in {operation}, {kind(finding.why)}" if operation else kind(finding.why)
-        return ""
+            if finding.why and (finding.why == SIGN or not one_number):
+                return operation, finding.why
+        return "", ""
+
+    def _ignores_upstream(self, answer: Array) -> bool:
+        """Whether a vector-Jacobian product is the same for another upstream gradient."""
+        if self._declaration.write != "vjp" or not np.any(answer):
+            return False
+        return bool(np.array_equal(self._by(2 * self._g, self._y, self._trial), answer))
 
     def _of_the_whole(self) -> str:
         """The mistake in the function as one operation, whose rule is the submission."""
@@ -152,7 +215,7 @@ class _Marking:
         function = declaration.function
         kink, on_complex = (getattr(function, fact, None) for fact in ("kink", "on_complex"))
         op = Op(function, rules, name=declaration.name, arity=n, kink=kink, on_complex=on_complex)
-        if declaration.write == "derivative":
+        if declaration.elementwise:
             op.derivatives = [0.0] * n  # marks it as elementwise; only the rules run
         try:
             fault = fault_of(Step(op, tuple(arrays), NO_PARAMS, wrap(np.array(self._y)), None))
@@ -176,7 +239,7 @@ class _Marking:
             convention: Array = grad(self._weighted)(self._x)
         except Exception:  # code outside NumPy's functions has no rule, and so no convention
             return ""
-        gradient = self._g * answer if self._declaration.write == "derivative" else answer
+        gradient = self._g * answer if self._declaration.elementwise else answer
         off = np.argwhere(kinked & (np.abs(gradient - convention) > 1e-9))
         if not len(off):
             return ""
@@ -190,6 +253,10 @@ def _counted(failing: list[Finding]) -> str:
     """The number of wrong entries out of all entries."""
     count = sum(finding.count for finding in failing)
     return f"{count} of {failing[0].of} entries {'is' if count == 1 else 'are'}"
+
+
+def _sign(failing: list[Finding]) -> Remarks:
+    return Remarks(told=(_only_in_sign(failing),), misconception="sign")
 
 
 def _only_in_sign(failing: list[Finding]) -> str:

@@ -11,18 +11,21 @@ import numpy as np
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import UsageError
 from tinygrad_lite.exercises.declaration import Declaration
+from tinygrad_lite.exercises.misfit import misfit_of
 
 
 class Submission:
-    """A learner's function, which takes the arguments of an exercise."""
+    """A learner's function, which takes the arguments of an exercise; or numbers, whatever the arguments are."""
 
-    def __init__(self, declaration: Declaration, function: Callable[..., Any]) -> None:
+    def __init__(self, declaration: Declaration, function: Any) -> None:
         self._declaration, self._function = declaration, function
-        if not callable(function):
+        if declaration.write == "numbers":
+            self._function = _constant(function)
+        elif not callable(function):
             raise UsageError(f"submit a function, {declaration.head[:-1]}, not {type(function).__name__}")
         self._name = getattr(function, "__name__", declaration.write)
         try:
-            signature = inspect.signature(function)
+            signature = inspect.signature(self._function)
             signature.bind(*declaration.parameters)
         except TypeError:
             raise UsageError(
@@ -36,6 +39,7 @@ class Submission:
         """The function's result for these arguments, as a real array.
 
         Raises:
+            Misfit: if it combines arrays whose shapes do not fit.
             UsageError: if it changes its arguments, exits Python, or returns no real numbers.
         """
         first = [g] if self._declaration.write == "vjp" else []
@@ -44,6 +48,9 @@ class Submission:
         try:
             answer = self._function(*arguments)
         except Exception as error:
+            shape = np.shape(trial[self._declaration.argument])
+            if isinstance(error, ValueError) and (misfit := misfit_of(error, _file(error), shape)):
+                raise misfit from None
             error.add_note(f"raised by your {self._name}{_line(error)}")
             raise
         except SystemExit:  # otherwise marking would end here, with the exit status of a right answer
@@ -61,6 +68,19 @@ class Submission:
             kind = f"an array of {answer.dtype}" if isinstance(answer, np.ndarray) else type(answer).__name__
             raise UsageError(f"{self._name} must return an array of real numbers, it returned {kind}")
         return array.astype(float)
+
+
+def _constant(numbers: Any) -> Callable[..., Any]:
+    """A function that returns what was worked out by hand."""
+    if callable(numbers) or numbers is None or numbers is ...:
+        raise UsageError(f"submit the numbers that you worked out, not {type(numbers).__name__}")
+    return lambda *_: numbers
+
+
+def _file(error: Exception) -> str:
+    """The learner's file."""
+    frames = traceback.extract_tb(error.__traceback__)[1:]
+    return frames[0].filename if frames else ""
 
 
 def _line(error: Exception) -> str:

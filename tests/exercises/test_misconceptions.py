@@ -1,0 +1,55 @@
+"""The catalogue of misconceptions: whatever a mark can name has an entry, and its example is that mistake."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tinygrad_lite as tg
+from tinygrad_lite.checking import composites, forwards, mistakes
+from tinygrad_lite.errors import InputError
+from tinygrad_lite.exercises.exercise import Exercise
+from tinygrad_lite.exercises.misconception import Misconception
+from tinygrad_lite.exercises.misconceptions import MISCONCEPTIONS, recognised
+
+ROOT = Path(__file__).parents[2]
+SENTENCES = [
+    *(sentence for module in (mistakes, forwards) for name, sentence in vars(module).items() if name.isupper()),
+    *(sentence for *_, wrong in composites._FUNCTIONS for sentence in wrong),
+]
+
+
+@pytest.mark.parametrize("sentence", [sentence for sentence in SENTENCES if isinstance(sentence, str)])
+def test_each_sentence_of_the_gradient_checker_is_in_the_catalogue(sentence: str) -> None:
+    assert recognised(sentence.replace("{:.6g}", "3").replace("{0}", "3").replace("{}", "x"))
+
+
+@pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
+@pytest.mark.parametrize("misconception", MISCONCEPTIONS.values(), ids=lambda misconception: misconception.name)
+def test_each_example_is_marked_as_what_it_is_an_example_of(misconception: Misconception) -> None:
+    name = misconception.name
+    mark = Exercise(misconception.example.declaration(name)).check(misconception.example.submission(name))
+    assert mark.misconception == name, str(mark)
+
+
+def test_the_pages_are_what_the_table_says() -> None:
+    command = [sys.executable, str(ROOT / "docs" / "misconceptions.py"), "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_misconception_is_shown_with_its_picture_in_a_notebook() -> None:
+    shown = tg.exercises.about("sign")
+    assert str(shown).startswith("The sign is the wrong way round\n\nWhat one thinks: ")
+    assert "](data:image/svg+xml;base64," in shown._repr_markdown_()
+    with pytest.raises(InputError, match="there is no misconception called 'sing'; there are sign, "):
+        tg.exercises.about("sing")
+
+
+def test_what_is_worked_out_by_hand_may_be_rounded_to_three_digits() -> None:
+    exercise = tg.exercises.start("class_loss")
+    assert exercise.check(np.array([-0.156, 0.114, 0.042])).ok
+    assert not exercise.check([-0.16, 0.11, 0.05]).ok
+    assert "it has shape (2,)" in str(exercise.check([1, 2]))

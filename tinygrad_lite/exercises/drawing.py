@@ -1,0 +1,149 @@
+"""The picture of a misconception: the slope that an answer claims on the curve, or its array beside the right one."""
+
+from collections.abc import Mapping
+from html import escape
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.engine.op import Array
+from tinygrad_lite.exercises.declaration import Declaration
+from tinygrad_lite.exercises.example import Example
+from tinygrad_lite.transforms.gradients import grad
+
+_WIDTH, _HEIGHT = 520, 300
+_CELL, _ROW = 70, 34
+_INK, _RIGHT, _WRONG, _PAPER = "#1f2430", "#1b5fae", "#b3261e", "#ffffff"
+_STYLE = "font: 15px system-ui, sans-serif"
+
+
+def picture(name: str, example: Example) -> tuple[str, str]:
+    """The picture of a misconception's example as SVG, and what it shows in words."""
+    declaration, wrong = example.declaration(name), example.submission(name)
+    for trial in declaration.inputs:
+        y = declaration.value(trial)
+        g = np.ones_like(y) if declaration.write == "derivative" else np.reshape(2.0 + np.arange(y.size), y.shape)
+        right = _right(declaration, trial, g)
+        try:
+            answer = np.asarray(wrong(*([g] if declaration.write == "vjp" else []), y, *trial.values()), float)
+        except ValueError:
+            return _shapes(declaration, trial, g)
+        if answer.shape != right.shape:
+            return _grids({"the gradient": right, "the answer": answer})
+        if np.any(np.abs(answer - right) > 1e-9):
+            break
+    if declaration.write == "derivative":
+        return _tangents(declaration, trial, right, answer)
+    return _grids({"the gradient": right, "the answer": answer}, right)
+
+
+def _right(declaration: Declaration, trial: Mapping[str, Array], g: Array) -> Array:
+    def weighted(x: Any) -> Any:
+        return np.sum(g * declaration.function(*{**trial, declaration.argument: x}.values()))
+
+    return np.asarray(grad(weighted)(trial[declaration.argument]))
+
+
+def _tangents(declaration: Declaration, trial: Mapping[str, Array], right: Array, answer: Array) -> tuple[str, str]:
+    """The curve through one entry, with its slope and the slope that the answer claims."""
+    name, x = declaration.argument, np.asarray(trial[declaration.argument])
+    at = np.unravel_index(int(np.argmax(np.abs(np.arctan(answer) - np.arctan(right)))), x.shape)
+    reach = 0.6 * max(float(np.max(np.abs(x - x[at]))), 1.0)
+    t = np.linspace(x[at] - reach, x[at] + reach, 121)
+    if np.all(x > 0):
+        t = t[t > 0.02]
+
+    def along(value: float) -> float:
+        moved = x.copy()
+        moved[at] = value
+        return float(declaration.value({**trial, name: moved})[at])
+
+    curve, y = np.array([along(value) for value in t]), along(float(x[at]))
+    low, high = float(np.min(curve)), float(np.max(curve))
+    margin = 0.15 * (high - low or 1.0)
+
+    def place(u: float, v: float) -> tuple[float, float]:
+        across = (u - t[0]) / (t[-1] - t[0]) * (_WIDTH - 40) + 20
+        return across, (high + margin - v) / (high - low + 2 * margin) * (_HEIGHT - 60) + 50
+
+    points = " ".join(f"{a:.1f},{b:.1f}" for a, b in map(place, t, curve))
+    clip = f'<clipPath id="below"><rect y="40" width="{_WIDTH}" height="{_HEIGHT - 40}"/></clipPath>'
+    parts = [
+        clip,
+        '<g clip-path="url(#below)">',
+        f'<polyline points="{points}" fill="none" stroke="{_INK}" stroke-width="2"/>',
+    ]
+    for slope, colour, dash in ((right[at], _RIGHT, ""), (answer[at], _WRONG, ' stroke-dasharray="7 5"')):
+        (x1, y1), (x2, y2) = (_cut(place, (float(x[at]), y), float(slope), side * reach / 2) for side in (-1, 1))
+        line = f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"'
+        parts.append(f'{line} stroke="{colour}" stroke-width="3"{dash}/>')
+    a, b = place(float(x[at]), y)
+    parts.append(f'<circle cx="{a:.1f}" cy="{b:.1f}" r="5" fill="{_INK}"/></g>')
+    parts += [
+        _text(20, 28, "the slope of the curve", _RIGHT),
+        _text(220, 28, "- - the slope that the answer claims", _WRONG),
+    ]
+    text = (
+        f"The curve of {declaration.formula} near {name} = {x[at]:.3g}, its slope there, and the one that is claimed."
+    )
+    return _svg(_WIDTH, _HEIGHT, parts, text), text
+
+
+def _cut(place: Any, point: tuple[float, float], slope: float, along: float) -> tuple[float, float]:
+    """The end of a line through a point, kept to 110 units of the picture."""
+    (a, b), (c, d) = place(*point), place(point[0] + along, point[1] + slope * along)
+    factor = min(1.0, 110 / max(float(np.hypot(c - a, d - b)), 1e-9))
+    return a + factor * (c - a), b + factor * (d - b)
+
+
+def _grids(arrays: Mapping[str, Array], right: Array | None = None) -> tuple[str, str]:
+    """Arrays side by side, with their numbers; entries that differ from the right ones are outlined."""
+    parts, left, height, wrong = [], 20.0, 0.0, 0
+    largest = max(float(np.max(np.abs(array))) for array in arrays.values()) or 1.0
+    for title, array in arrays.items():
+        rows = np.atleast_2d(array)
+        parts.append(_text(left, 28, f"{title}, {array.shape}", _WRONG if title == "the answer" else _RIGHT))
+        for (i, j), value in np.ndenumerate(rows):
+            off = right is not None and abs(value - np.atleast_2d(right)[i, j]) > 1e-9
+            wrong += off
+            x, y, share = left + j * _CELL, 44 + i * _ROW, min(abs(float(value)) / largest, 1.0)
+            fill = f"rgba({'230,120,40' if value < 0 else '60,130,220'},{0.05 + 0.4 * share:.2f})"
+            stroke = f'stroke="{_WRONG}" stroke-width="3"' if off else f'stroke="{_INK}" stroke-width="0.5"'
+            parts.append(
+                f'<rect x="{x + 2:.0f}" y="{y + 2}" width="{_CELL - 4}" height="{_ROW - 4}" fill="{fill}" {stroke}/>'
+            )
+            number = _text(x + _CELL / 2, y + 22, f"{value + 0.0:.3g}".replace("-", "\N{MINUS SIGN}"), _INK, "middle")
+            parts.append(number)
+        left += max(rows.shape[1] * _CELL, 170) + 30
+        height = max(height, 44 + rows.shape[0] * _ROW + 16)
+    titles = " and ".join(f"{title} of shape {array.shape}" for title, array in arrays.items())
+    text = f"{titles}{f'; {wrong} entries of the answer are wrong, and outlined' if wrong else ''}."
+    return _svg(left, height, parts, text), text[0].upper() + text[1:]
+
+
+def _shapes(declaration: Declaration, trial: Mapping[str, Array], g: Array) -> tuple[str, str]:
+    """The arrays that were combined, as grids without numbers."""
+    parts, left, height = [], 20.0, 0.0
+    arrays = {"g": g, **trial}
+    for name, array in arrays.items():
+        rows, columns = np.shape(np.atleast_2d(array))
+        parts.append(_text(left, 28, f"{name}: {rows} by {columns}", _RIGHT))
+        for i, j in np.ndindex(rows, columns):
+            place = f'x="{left + 30 * j + 1:.0f}" y="{44 + 30 * i + 1}" width="28" height="28"'
+            parts.append(f'<rect {place} fill="rgba(60,130,220,0.2)" stroke="{_INK}" stroke-width="0.5"/>')
+        left += max(30 * columns, 90) + 40
+        height = max(height, 44 + 30 * rows + 16)
+    text = "The shapes: " + ", ".join(f"{name} has {np.shape(array)}" for name, array in arrays.items()) + "."
+    return _svg(left, height, parts, text), text
+
+
+def _text(x: float, y: float, text: str, colour: str, anchor: str = "start") -> str:
+    return f'<text x="{x:.0f}" y="{y:.0f}" fill="{colour}" text-anchor="{anchor}">{escape(text)}</text>'
+
+
+def _svg(width: float, height: float, parts: list[str], text: str) -> str:
+    head = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" role="img"'
+    )
+    paper = f'<rect width="100%" height="100%" rx="8" fill="{_PAPER}"/>'
+    return "\n".join([f'{head} style="{_STYLE}">', f"<title>{escape(text)}</title>", paper, *parts, "</svg>", ""])
