@@ -77,7 +77,7 @@ def test_fit_after_zoom_and_drag(show: Show) -> None:
     opened.page.mouse.move(middle[0] + 60, middle[1] + 40, steps=4)
     opened.page.mouse.up()
     assert opened.page.locator("#tab-tensor").get_attribute("aria-selected") == "false", "a drag chooses nothing"
-    opened.page.get_by_role("button", name="Fit").click()
+    opened.page.locator("#fit").click()
     after = node.bounding_box()
     assert {key: round(length) for key, length in after.items()} == {
         key: round(length) for key, length in before.items()

@@ -11,7 +11,8 @@ const camera = (() => {
   let [fitted, moved] = [true, false];
   let changed = () => {};
 
-  const room = () => [Math.max(region.clientWidth, 1), Math.max(region.clientHeight, 1)];
+  let space = null; // measured once, since measuring makes the browser lay out the page
+  const room = () => (space ??= [Math.max(region.clientWidth, 1), Math.max(region.clientHeight, 1)]);
 
   // The scale at which a picture of this size fits, in both directions.
   function scaleFor({ width, height }) {
@@ -119,7 +120,13 @@ const camera = (() => {
     for (const type of ["pointerup", "pointercancel"]) window.addEventListener(type, (event) => pointers.delete(event.pointerId));
     region.addEventListener("click", (event) => moved && (event.stopPropagation(), event.preventDefault()), true);
     region.addEventListener("touchmove", (event) => event.touches.length > 1 && event.preventDefault(), { passive: false });
-    new ResizeObserver(() => fitted && region.clientWidth && refit()).observe(region);
+    new ResizeObserver(() => {
+      const [across, down] = room();
+      space = null;
+      if (room()[0] === across && room()[1] === down) return;
+      if (fitted) refit();
+      else apply();
+    }).observe(region);
     window.addEventListener("beforeprint", () => fit());
   }
 

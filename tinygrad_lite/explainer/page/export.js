@@ -35,12 +35,10 @@ const exporting = (() => {
     save(canvas.toDataURL("image/png"), "png");
   }
 
-  function connect(tools) {
-    tools.append(
-      element("button", { type: "button", onclick: () => save(addressOf(svg().text), "svg"), "aria-label": "Save the picture as SVG" }, "SVG"),
-      element("button", { type: "button", onclick: png, "aria-label": "Save the picture as PNG" }, "PNG"),
-    );
+  function connect() {
+    document.getElementById("save-svg").addEventListener("click", () => save(addressOf(svg().text), "svg"));
+    document.getElementById("save-png").addEventListener("click", png);
   }
 
-  return { connect, svg };
+  return { connect };
 })();

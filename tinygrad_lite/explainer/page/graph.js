@@ -14,12 +14,12 @@ const graphView = (() => {
 
   function description(i, state) {
     const node = lesson.nodes[i];
-    const parts = [lesson.isOperation(node) ? `${node.name} = ${node.formula}` : `${node.name}, ${node.needsGradient ? "a leaf with a gradient" : "a constant"}`];
+    const parts = [lesson.isOperation(node) ? `${node.name} = ${node.formula}` : `${node.name}, ${say(node.needsGradient ? "a leaf with a gradient" : "a constant")}`];
     parts.push(shapeOf(node.value.shape));
-    if (state.hasValue(i)) parts.push(`value ${summary(lesson.value(i))}`);
+    if (state.hasValue(i)) parts.push(`${say("value")} ${summary(lesson.value(i))}`);
     const gradient = state.gradient(i);
-    if (gradient) parts.push(`gradient ${state.isComplete(i) ? "" : "so far "}${summary(gradient)}`);
-    (node.marks ?? []).forEach(([, text]) => parts.push(`warning: ${text}`));
+    if (gradient) parts.push(`${say(state.isComplete(i) ? "gradient" : "gradient so far")} ${summary(gradient)}`);
+    (node.marks ?? []).forEach(([, text]) => parts.push(`${say("warning")}: ${text}`));
     return parts.join("; ");
   }
 
@@ -39,7 +39,7 @@ const graphView = (() => {
       "data-node": i,
     });
     const title = [lesson.isOperation(node) ? `${node.name} = ${node.formula}` : node.name, node.source];
-    if (leftOut(lesson.value(i))) title.push(`of ${shapeOf(node.value.shape)}, the picture shows entries that are evenly spread`);
+    if (leftOut(lesson.value(i))) title.push(say("of {shape}, the picture shows entries that are evenly spread", { shape: shapeOf(node.value.shape) }));
     group.append(shape("title", {}, title.filter(Boolean).join("\n")), shape("rect", { class: "box", width: box.width, height: box.height, rx: 7 }));
     if (gradient) {
       const share = lesson.received[i].length ? state.share(i) : 1;
@@ -53,14 +53,14 @@ const graphView = (() => {
     const line = room ? 18 : Math.min(16 * Math.max(drawing.unit * 0.85, 1), 22);
     group.append(text(10, line, groups.shortName(i), both ? width - forForm : width, { size: 13, kind: "name", fromEnd: true }));
     if (both) group.append(text(box.width - 10, line, form, width * 0.55, { size: 12, kind: "small", anchor: "end" }));
-    const about = lesson.isOperation(node) ? node.formula : kind === "constant" ? "constant" : "leaf, needs a gradient";
+    const about = lesson.isOperation(node) ? node.formula : say(kind === "constant" ? "constant" : "leaf, needs a gradient");
     if (room) group.append(text(10, 35, about, width, { kind: "formula" }));
     const half = (width - 8) / 2;
     const [top, tall] = room ? [52, 33] : [line + 7, Math.max(box.height - line - 12, 4)];
     const whole = (array) => (gradient ? half : array.data.length === 1 ? width : half);
-    if (value) group.append(...numbersOf(value, 10, top, whole(value), tall, "value", room));
+    if (value) group.append(...numbersOf(value, 10, top, whole(value), tall, say("value"), room));
     else if (!room && lesson.isOperation(node)) group.append(text(10, top + 0.62 * tall, about, width, { kind: "formula" }));
-    if (gradient) group.append(...numbersOf(gradient, 18 + half, top, half, tall, state.isComplete(i) ? "gradient" : "so far", room));
+    if (gradient) group.append(...numbersOf(gradient, 18 + half, top, half, tall, say(state.isComplete(i) ? "gradient" : "so far"), room, "of-gradient"));
     if (node.marks) group.append(...mark(box));
     return group;
   }
@@ -74,13 +74,13 @@ const graphView = (() => {
     ];
   }
 
-  function numbersOf(array, x, y, width, height, label, room) {
+  function numbersOf(array, x, y, width, height, label, room, kind = "") {
     const caption = room ? 9 : 0;
     const few = leftOut(array);
     const head = room ? text(x, y + 2, few ? `${label}: ${few}` : label, width + 6, { size: 11, kind: "soft" }) : "";
     if (array.data.length === 1 && !array.sample) {
       const number = told(array.data[0], room ? 4 : 3);
-      return [head, text(x, y + caption + (room ? 15 : 0.68 * height), room || label === "value" ? number : `g ${number}`, width + 6, { size: 14, kind: `number ${label === "value" ? "" : "of-gradient"}` })];
+      return [head, text(x, y + caption + (room ? 15 : 0.68 * height), room || !kind ? number : `${lesson.letter} ${number}`, width + 6, { size: 14, kind: `number ${kind}` })];
     }
     return [head, thumbnail(array, x, y + caption - 3, width, height - caption + 2)];
   }
@@ -94,7 +94,7 @@ const graphView = (() => {
     const warned = state.marksIn(group);
     const found = shape("g", { class: `group ${group.kind} ${open ? "open" : "closed"}`, transform: `translate(${box.x} ${box.y})` });
     found.append(shape("rect", { class: "box", width: box.width, height: box.height, rx: 9 }));
-    const label = [name, leaves ?? count, group.kind === "rest" ? "Enter shows the turn beside this" : open ? "open" : "closed"];
+    const label = [name, leaves ?? count, say(group.kind === "rest" ? "Enter shows the turn beside this" : open ? "open" : "closed")];
     if (isLoop) label.push(strips.words(group));
     if (warned) label.push(counted(warned, "warning"));
     const button = shape("g", {
@@ -112,7 +112,7 @@ const graphView = (() => {
     button.append(text(10, 17 * Math.min(Math.max(drawing.unit * 0.9, 1), 1.2), `${sign}${name}`, width - 6, { size: 13, kind: "name" }));
     if (isLoop) found.append(strips.draw(group, box, detail.strip[1], state));
     else if (!open) {
-      const lines = [leaves ?? count, warned ? `! ${counted(warned, "warning")} inside` : null, state.currentIn(group) ? "the step shown is inside" : null].filter(Boolean);
+      const lines = [leaves ?? count, warned ? `! ${counted(warned, "warning")}` : null, state.currentIn(group) ? say("the step shown is inside") : null].filter(Boolean);
       const step = 18 * Math.max(drawing.unit * 0.8, 1);
       lines.forEach((line, k) => 20 + step * (k + 1) <= box.height + 4 && button.append(text(10, 18 + step * (k + 1) - 2, line, box.width - 18, { kind: "small" })));
     }
@@ -205,7 +205,7 @@ const graphView = (() => {
 
   function draw(state) {
     const holder = document.activeElement?.closest?.("#graph [role=button]");
-    const svg = shape("svg", { role: "group", "aria-label": `The graph behind ${lesson.nodes[lesson.root].name}` });
+    const svg = shape("svg", { role: "group", "aria-label": say("The graph behind {root}", { root: lesson.nodes[lesson.root].name }) });
     camera.hold(svg);
     active = [];
     svg.append(heads());
@@ -322,14 +322,10 @@ const graphView = (() => {
       } else if (event.key === "+" || event.key === "-") camera.zoom(event.key === "+" ? 1.25 : 0.8);
     });
     camera.connect({ redraw: () => draw(state()), refit });
-    const tools = document.getElementById("graph-tools");
-    tools.append(
-      element("button", { type: "button", onclick: () => camera.zoom(0.8), "aria-label": "Smaller" }, "−"),
-      element("button", { type: "button", onclick: () => camera.zoom(1.25), "aria-label": "Larger" }, "+"),
-      element("button", { type: "button", onclick: refit }, "Fit"),
-    );
-    search.connect(tools);
-    exporting.connect(tools);
+    const on = (id, act) => document.getElementById(id).addEventListener("click", act);
+    on("smaller", () => camera.zoom(0.8));
+    on("larger", () => camera.zoom(1.25));
+    on("fit", refit);
     arrange();
   }
 

@@ -51,7 +51,7 @@ const groups = (() => {
 
   function open(loop, t) {
     if (!loop.items[t]) {
-      loop.items[t] = make("turn", `turn ${(t + 1).toLocaleString("en")} of ${loop.turns.toLocaleString("en")}`, `${loop.path}@${t + 1}`, loop, { base: loop.base, turn: t, open: true });
+      loop.items[t] = make("turn", "", `${loop.path}@${t + 1}`, loop, { base: loop.base, turn: t, open: true });
       moduleGroups.set(loop.items[t], new Map());
     }
     return loop.items[t];
@@ -135,7 +135,7 @@ const groups = (() => {
       part.items = items;
       items.forEach((item) => (typeof item === "number" ? owner.set(item, part) : (item.parent = part)));
       const [from, to] = [Math.max(first(part), 1), last(part)];
-      part.name = from < to ? `operations ${from.toLocaleString("en")} to ${to.toLocaleString("en")}` : `operation ${to.toLocaleString("en")}`;
+      part.range = [from, to];
       gather(part);
       return part;
     });
@@ -184,10 +184,17 @@ const groups = (() => {
     return moved;
   }
 
-  const name = (item) => (item.kind !== "rest" ? item.name : turnsOf(item));
-  function turnsOf({ side, parent }) {
+  const numbered = (n) => n.toLocaleString("en");
+  function name(item) {
+    const { kind, side, turn, parent } = item;
+    if (kind === "turn") return say("turn {n} of {all}", { n: numbered(turn + 1), all: numbered(parent.turns) });
+    if (kind === "run") {
+      const [first, last] = item.range;
+      return first < last ? say("operations {from} to {to}", { from: numbered(first), to: numbered(last) }) : say("operation {n}", { n: numbered(last) });
+    }
+    if (kind !== "rest") return item.name;
     const [from, to] = side === "before" ? [1, parent.chosen] : [parent.chosen + 2, parent.turns];
-    return from === to ? `turn ${from}` : `turns ${from.toLocaleString("en")}–${to.toLocaleString("en")}`;
+    return from === to ? say("turn {n}", { n: numbered(from) }) : say("turns {from}–{to}", { from: numbered(from), to: numbered(to) });
   }
 
   // The name of a node where it stands: without that of the module whose box it is in.

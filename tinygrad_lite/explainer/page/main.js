@@ -47,12 +47,12 @@ const main = (() => {
 
   function status() {
     const at = lesson.at(position);
-    const changed = lesson.changed() ? " (with changed numbers)" : "";
-    if (at.phase === "start") return `Start: ${counted(lesson.operations.length, "operation")} forward, then ${counted(lesson.steps.length, "step")} backward${changed}`;
+    const changed = lesson.changed() ? ` ${say("(with changed numbers)")}` : "";
+    if (at.phase === "start") return say("Start: {operations} forward, then {steps} backward", { operations: counted(lesson.operations.length, "operation"), steps: counted(lesson.steps.length, "step") }) + changed;
     const node = lesson.nodes[at.node];
-    if (at.phase === "forward") return `Forward ${position} of ${lesson.operations.length}: ${node.name} = ${node.formula}${changed}`;
+    if (at.phase === "forward") return `${say("Forward {k} of {n}", { k: position, n: lesson.operations.length })}: ${node.name} = ${node.formula}${changed}`;
     const targets = lesson.steps[at.turn].to.map((each) => lesson.nodes[each.node].name);
-    return `Backward ${at.turn + 1} of ${lesson.steps.length}: the gradient of ${node.name} goes to ${targets.join(" and to ") || "nothing"}${changed}`;
+    return say("Backward {k} of {n}: the gradient of {node} goes to {targets}", { k: at.turn + 1, n: lesson.steps.length, node: node.name, targets: targets.join(say(" and to ")) || say("nothing") }) + changed;
   }
 
   function go(to, { arriving: onTheWay = false, playing = false } = {}) {
@@ -111,6 +111,7 @@ const main = (() => {
     const focused = document.activeElement?.id;
     graphView.draw(state());
     panel();
+    for (const part of [play, search]) part.label();
     get("status").textContent = status();
     if (focused && document.activeElement?.id !== focused) (get(focused)?.disabled ? get(tab) : (get(focused) ?? get(tab))).focus();
   }
@@ -120,7 +121,7 @@ const main = (() => {
     document.getElementById("title").textContent = `The backward pass of ${root.name}`;
     get("slider").max = lesson.last;
     graphView.connect({ choose, state });
-    play.connect();
+    for (const part of [play, search, exporting]) part.connect();
     get("first").addEventListener("click", () => go(0));
     get("previous").addEventListener("click", () => go(position - 1));
     get("next").addEventListener("click", () => go(position + 1));

@@ -13,17 +13,17 @@ const overview = (() => {
       "dl",
       { class: "facts" },
       row(root.name, value.data.length === 1 ? told(value.data[0], 6) : `${shapeOf(value.shape)}, ${summary(value)}`),
-      row("operations", lesson.operations.length.toLocaleString("en")),
-      row(learnt.length === 1 ? "leaf that needs a gradient" : "leaves that need a gradient", learnt.length.toLocaleString("en")),
-      row(entries === 1 ? "number in it" : "numbers in them", entries.toLocaleString("en")),
+      row(say("operations"), lesson.operations.length.toLocaleString("en")),
+      row(say("parameters"), learnt.length.toLocaleString("en")),
+      row(say("numbers in them"), entries.toLocaleString("en")),
     );
   }
 
   // A link to what a node does: its forward step; of a leaf, its panel.
   function cause(i) {
     const position = lesson.forwardPosition(i);
-    if (position === undefined) return element("span", {}, "see ", stepView.link(i));
-    return element("a", { href: `#step=${position}` }, `see ${lesson.nodes[i].name}, forward ${position}`);
+    if (position === undefined) return element("span", {}, sayWith("see {node}", { node: stepView.link(i) }));
+    return element("a", { href: `#step=${position}` }, say("see {node}, forward {k}", { node: lesson.nodes[i].name, k: position }));
   }
 
   const sentence = ([kind, text, node], linked) =>
@@ -34,10 +34,10 @@ const overview = (() => {
     const { warnings: all, notLookedInto } = lesson.data;
     const box = element("section", { class: "warnings" });
     if (all.length) box.append(element("h4", {}, counted(all.length, "warning")), ...all.slice(0, 8).map((each) => sentence(each, true)));
-    if (all.length > 8) box.append(element("p", {}, `… and ${all.length - 8} more, marked in the graph.`));
-    if (!all.length && !notLookedInto) box.append(element("p", { class: "fine" }, "✓ No dead units, no vanishing or exploding gradients, nothing that is not finite."));
-    if (notLookedInto) box.append(element("p", { class: "hint" }, `Nobody looked for dead units or vanishing gradients: ${notLookedInto}.`));
-    if (lesson.changed() && all.length) box.append(element("p", { class: "hint" }, "The warnings are of the numbers as they were recorded."));
+    if (all.length > 8) box.append(element("p", {}, say("… and {n} more, marked in the graph.", { n: all.length - 8 })));
+    if (!all.length && !notLookedInto) box.append(element("p", { class: "fine" }, `✓ ${say("No dead units, no vanishing or exploding gradients, nothing that is not finite.")}`));
+    if (notLookedInto) box.append(element("p", { class: "hint" }, say("Nobody looked for dead units or vanishing gradients: {reason}.", { reason: notLookedInto })));
+    if (lesson.changed() && all.length) box.append(element("p", { class: "hint" }, say("The warnings are of the numbers as they were recorded.")));
     return box;
   }
 

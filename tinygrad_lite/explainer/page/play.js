@@ -21,9 +21,9 @@ const play = (() => {
     if (flow.isNumber(array)) {
       const words = `${letter}${told(array.data[0], 3)}`;
       const width = words.length * 7 + 12;
-      inner.append(shape("rect", { x: -width / 2, y: -10, width, height: 20, rx: 10 }), shape("text", { "text-anchor": "middle", y: 4, style: `--size:12px;font-size:12px` }, words));
+      inner.append(shape("rect", { class: "chip", x: -width / 2, y: -10, width, height: 20, rx: 10 }), shape("text", { "text-anchor": "middle", y: 4, style: `--size:12px;font-size:12px` }, words));
     } else {
-      inner.append(shape("rect", { x: -23, y: -12, width: 46, height: 24, rx: 5 }), thumbnail(array, -20, -9, 40, 18));
+      inner.append(shape("rect", { class: "chip", x: -23, y: -12, width: 46, height: 24, rx: 5 }), thumbnail(array, -20, -9, 40, 18));
     }
     found.append(inner);
     return found;
@@ -88,9 +88,11 @@ const play = (() => {
     })(begun);
   }
 
+  const label = () => (button.textContent = running ? `❚❚ ${say("Pause")}` : `▶ ${say("Play")}`);
+
   function start() {
     running = true;
-    button.textContent = "❚❚ Pause";
+    label();
     document.getElementById("status").setAttribute("aria-live", "off"); // else a reader hears every step
     if (main.position() >= lesson.last) main.go(0, { playing: true });
     step();
@@ -101,15 +103,15 @@ const play = (() => {
     running = false;
     cancelAnimationFrame(frame);
     clearTimeout(timer);
-    button.textContent = "▶ Play";
+    label();
     document.getElementById("status").removeAttribute("aria-live");
     main.arrived();
   }
 
   function connect() {
-    if (lesson.last * STEP > 2 * WHOLE) speed.append(element("option", { value: "whole" }, "all in 20 s"));
+    if (lesson.last * STEP > 2 * WHOLE) speed.append(element("option", { value: "whole" }, "20 s"));
     button.addEventListener("click", () => (running ? stop() : start()));
   }
 
-  return { connect, stop };
+  return { connect, label, stop };
 })();

@@ -2,9 +2,7 @@
 
 const search = (() => {
   const MOST = 12; // suggestions
-  const names = element("datalist", { id: "names" });
-  const count = element("span", { class: "hint", role: "status", id: "matches" });
-  const field = element("input", { type: "search", id: "search", list: "names", placeholder: "find by name", "aria-label": "Find a node by its name", autocomplete: "off" });
+  const [field, names, count] = ["search", "names", "matches"].map((id) => document.getElementById(id));
   let [matches, at] = [[], -1];
 
   // The nodes with a text in their names, the best first: the same name, its beginning, anywhere; then the formulas.
@@ -26,23 +24,24 @@ const search = (() => {
   function look() {
     [matches, at] = [matching(field.value), -1];
     names.replaceChildren(...matches.slice(0, MOST).map((i) => element("option", { value: lesson.nodes[i].name })));
-    count.textContent = field.value.trim() ? (matches.length ? counted(matches.length, "match", "matches") : "no match") : "";
+    count.textContent = field.value.trim() ? (matches.length ? counted(matches.length, "match", "matches") : say("no match")) : "";
   }
 
   function go() {
     if (!matches.length) return;
     at = (at + 1) % matches.length;
-    count.textContent = `${(at + 1).toLocaleString("en")} of ${matches.length.toLocaleString("en")}`;
+    count.textContent = say("{k} of {n}", { k: (at + 1).toLocaleString("en"), n: matches.length.toLocaleString("en") });
     graphView.reveal(matches[at]);
     main.choose(matches[at]);
     field.focus();
   }
 
-  function connect(tools) {
+  function connect() {
     field.addEventListener("input", look);
     field.addEventListener("keydown", (event) => event.key === "Enter" && (event.preventDefault(), go()));
-    tools.append(field, names, count);
   }
 
-  return { connect, matching };
+  const label = () => (field.placeholder = say("find by name"));
+
+  return { connect, label, matching };
 })();

@@ -52,14 +52,17 @@ const strips = (() => {
     return { logarithmic, low, high, drawn: shape("path", { class: `bars ${kind}`, d: path.join("") }) };
   }
 
-  const range = ({ low, high, logarithmic }) => (low <= high ? `${told(low, 2)} to ${told(high, 2)}${logarithmic ? ", log scale" : ""}` : "0");
+  const range = ({ low, high, logarithmic }) => (low <= high ? say(logarithmic ? "{low} to {high}, log scale" : "{low} to {high}", { low: told(low, 2), high: told(high, 2) }) : "0");
 
   function words(loop) {
     const { nodes, values, gradients, turns } = series(loop);
     const name = lesson.nodes[nodes[0]].op;
-    const ends = (numbers) => `from ${told(numbers[0], 3)} in the first turn to ${told(numbers.at(-1), 3)} in the last`;
-    const few = turns.length < loop.turns ? `; ${turns.length} of ${loop.turns.toLocaleString("en")} turns are drawn, evenly spread` : "";
-    return `norm of the value of ${name} ${ends(values)}; norm of its gradient ${ends(gradients)}${few}`;
+    const ends = (numbers) => ({ first: told(numbers[0], 3), last: told(numbers.at(-1), 3) });
+    return [
+      say("norm of the value of {name} from {first} in the first turn to {last} in the last", { name, ...ends(values) }),
+      say("norm of its gradient from {first} to {last}", ends(gradients)),
+      turns.length < loop.turns ? say("{n} of {all} turns are drawn, evenly spread", { n: turns.length, all: loop.turns.toLocaleString("en") }) : "",
+    ].filter(Boolean).join("; ");
   }
 
   // The strip below a title, in a box of this size.
@@ -77,8 +80,8 @@ const strips = (() => {
       const y = top + r * each;
       const part = bars(numbers, reached, left, y + caption, width, Math.max(each - caption - 4, 4), kind);
       const any = numbers.some((_, k) => reached(k));
-      const few = turns.length < loop.turns && r === 0 ? `, ${turns.length} of ${loop.turns.toLocaleString("en")} turns` : "";
-      found.append(part.drawn, text(left, y + caption - 3, `‖${kind}‖ ${any ? range(part) : "–"}${few}`, width, { size: 11, kind: "small" }));
+      const few = turns.length < loop.turns && r === 0 ? `, ${say("{n} of {all} turns", { n: turns.length, all: loop.turns.toLocaleString("en") })}` : "";
+      found.append(part.drawn, text(left, y + caption - 3, `‖${say(kind)}‖ ${any ? range(part) : "–"}${few}`, width, { size: 11, kind: "small" }));
     });
     const now = state.turnIn(loop);
     if (now !== null) found.append(shape("rect", { class: "now", x: left + (now * width) / loop.turns - 1, y: top, width: Math.max(width / loop.turns, 2) + 1, height: height - top - 4 }));
