@@ -47,6 +47,7 @@ def test_all_of_it_is_on_the_screen_and_can_be_read(show: Show, name: str, viewp
     opened = show(SIX[name](), step=0, viewport=viewport)
     if viewport is PHONE:
         opened.page.click("#drawer")
+        opened.page.wait_for_selector("#graph svg")
     room = opened.page.locator("#graph").bounding_box()
     for box in opened.page.locator("#graph .node, #graph .group").all():
         own = box.bounding_box()
@@ -93,6 +94,7 @@ def test_fit_after_zoom_and_drag(show: Show) -> None:
 def test_pinch(show: Show) -> None:
     opened = show(heart(), viewport=PHONE, has_touch=True)
     opened.page.tap("#drawer")
+    opened.page.wait_for_selector("#graph svg")
     width = opened.node("data").bounding_box()["width"]
     room = opened.page.locator("#graph").bounding_box()
     x, y = room["x"] + room["width"] / 2, room["y"] + room["height"] / 2
