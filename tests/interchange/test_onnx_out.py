@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 import tinygrad_lite as tg
+from benchmarks.programs import table  # noqa: F401  it fills the registry
+from benchmarks.programs.contest import PROGRAMS, Contest, HessianProduct, made
 from tests.marks import param
 from tinygrad_lite import nn, trees
 from tinygrad_lite.engine.op import Op
@@ -186,6 +188,37 @@ def test_a_jacobian_a_hessian_times_a_vector_and_a_loss_of_a_physicist(tmp_path:
     args = np.array([0.3, -0.2, 0.7]), np.array([1.0, 2.0, -1.0])
     for function in functions:
         assert_equal(exported(tmp_path / "f.onnx", function, *args), function, *args)
+
+
+QUICK = {
+    "bundle_adjustment",
+    "cnn",
+    "k_means",
+    "matrix_factorisation",
+    "message_passing",
+    "physics_informed",
+    "polynomial",
+}
+OF_ARRAYS = [name for name in PROGRAMS if type(made(name)) in (Contest, HessianProduct)]
+OF_ARRAYS.remove("lstm_language_model")  # of whose 120,000 operators onnxruntime makes a session in a minute
+
+
+@pytest.mark.parametrize("name", [param(name, slow=name not in QUICK) for name in OF_ARRAYS])
+def test_programs_that_people_write_with_their_gradients(name: str, tmp_path: Path) -> None:
+    contest = made(name)
+
+    def step(parameters: Any, *data: Any) -> Any:
+        if isinstance(contest, HessianProduct):
+            gradient = tg.grad(lambda parameters: contest.in_numpy(parameters, *data))
+            return tg.jvp(gradient, (parameters,), (contest.vector,))
+        return tg.value_and_grad(contest.in_numpy)(parameters, *data)
+
+    args = contest.parameters, *contest.data
+    there = exported(tmp_path / "program.onnx", step, *args)
+    arrays = [x for x in trees.leaves(args) if isinstance(x, np.ndarray)]
+    found = there.run(None, dict(zip([x.name for x in there.get_inputs()], arrays)))
+    for a, b in zip(found, trees.leaves(step(*args)), strict=True):
+        assert distance(a, np.asarray(b)) <= (2e-5 if contest.dtype == np.float32 else 1e-10)
 
 
 def test_the_meaning_is_that_of_onnx_itself(tmp_path: Path) -> None:

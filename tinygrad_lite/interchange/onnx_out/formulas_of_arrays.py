@@ -520,14 +520,13 @@ def _det_vjp(g: Array, y: Array, x: Array) -> Array:
 
 
 def _cholesky(a: Array, upper: bool = False) -> Array:
-    a = np.swapaxes(a, -1, -2) if upper else a
+    rest = np.swapaxes(a, -1, -2) if upper else a
     n = a.shape[-1]
     columns: list[Array] = []
     for j in range(n):
-        rest = a[..., j]
-        for column in columns:
-            rest = rest - column * column[..., j : j + 1]
-        columns.append(np.where(np.arange(n) >= j, rest / np.sqrt(rest[..., j : j + 1]), 0))
+        column = rest[..., j] / np.sqrt(rest[..., j : j + 1, j])
+        columns.append(np.where(np.arange(n) >= j, column, 0))
+        rest = rest - np.expand_dims(columns[-1], -1) * np.expand_dims(columns[-1], -2)
     y = np.stack(columns, axis=-1)
     return np.swapaxes(y, -1, -2) if upper else y
 

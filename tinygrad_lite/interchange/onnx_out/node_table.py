@@ -225,7 +225,14 @@ def _running_sum(call: Call) -> str | None:
 
 
 def _matmul(call: Call) -> str:
-    return call.add("MatMul", call.input(0), call.input(1))
+    """A product of matrices; a vector becomes one, since onnxruntime 1.32 gets a transposed matrix times it wrong."""
+    names, single = [call.input(0), call.input(1)], []
+    for i, axis in enumerate((-2, -1)):
+        if np.ndim(call.inputs[i]) == 1:
+            names[i] = call.graph.add("Unsqueeze", names[i], [axis])
+            single.append(axis)
+    y = call.add("MatMul", *names)
+    return call.add("Squeeze", y, single) if single else y
 
 
 def _det(call: Call) -> str | None:
