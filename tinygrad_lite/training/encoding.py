@@ -75,6 +75,11 @@ def memory_order(array: Any) -> list[int]:
     return [*axes] if array.flags.c_contiguous else sorted(axes, key=lambda axis: -abs(array.strides[axis]))
 
 
+def laid_out(array: Array, axes: list[int]) -> Array:
+    """An array with the same entries in this memory order."""
+    return np.ascontiguousarray(array.transpose(axes)).transpose(np.argsort(axes))
+
+
 def read(value: Any, arrays: Mapping[str, Array]) -> Any:
     """The value that `write` turned into JSON, with its arrays.
 
@@ -89,7 +94,7 @@ def read(value: Any, arrays: Mapping[str, Array]) -> Any:
             case list():
                 return [read(child, arrays) for child in value]
             case {"array": str(name), "axes": list(axes)}:
-                return np.ascontiguousarray(arrays[name].transpose(axes)).transpose(np.argsort(axes))
+                return laid_out(arrays[name], axes)
             case {"array": str(name)}:
                 return arrays[name][()]
             case {"dict": list(items)}:
