@@ -148,7 +148,7 @@ def _restore(thing: Any, saved: Any) -> None:
 def _lay_out(module: Module, state: Mapping[str, Any]) -> None:
     """Give tensors the memory layout of the arrays that were saved: in another, a product may be rounded otherwise."""
     for path, x in (*module.named_parameters(), *module.named_buffers()):
-        if isinstance(x, Tensor) and x.ndim > 1 and x.shape == np.shape(state.get(path)):
+        if isinstance(x, Tensor) and x.ndim > 1 and path in state and x.shape == state[path].shape:
             x.replace(encoding.laid_out(x.data, encoding.memory_order(state[path])))
 
 
