@@ -44,9 +44,30 @@ def layers() -> Any:
     return lambda: np.mean(model(np.ones((2, 3))))
 
 
+def long_turns() -> Any:
+    """Two turns of 23 operations."""
+    x = tg.tensor(0.5, requires_grad=True, name="x")
+    functions = [np.sin, np.tanh, np.cos, np.sin, np.arctan, np.cos, np.tanh, np.exp, np.tanh, np.arctan, np.cos]
+
+    def loss() -> Any:
+        y = x
+        for _ in range(2):
+            for f in functions:
+                y = f(y) + 0.1
+            y = np.negative(y)
+        return np.square(y)
+
+    return loss
+
+
 @pytest.mark.parametrize(
     ("make", "expected"),
-    [(recurrent, [(0, 5, 6)]), (nested, [(0, 14, 5), *[(14 * k, 1, 12) for k in range(5)]]), (layers, [(0, 2, 6)])],
+    [
+        (recurrent, [(0, 5, 6)]),
+        (nested, [(0, 14, 5), *[(14 * k, 1, 12) for k in range(5)]]),
+        (layers, [(0, 2, 6)]),
+        (long_turns, [(0, 23, 2)]),
+    ],
 )
 def test_loops(make: Callable[[], Any], expected: list[tuple[int, int, int]]) -> None:
     graph = tg.explain(make()).graph

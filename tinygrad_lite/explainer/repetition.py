@@ -9,8 +9,11 @@ import numpy as np
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.explainer.graph import Graph, Node
 
-TURNS = 4  # the least number of turns
-OPERATIONS = 12  # the least number of operations in all turns together: fewer are seen at a glance
+TURNS = {1: 4, 6: 3, 20: 2}
+"""The least number of turns that are a loop, by the least number of operations in a turn."""
+
+OPERATIONS = 12
+"""The least number of operations in all turns together: fewer are seen at a glance."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ def loops(graph: Graph) -> list[Loop]:
     passages = [(kinds.setdefault(_kind(node), len(kinds)), k, 1) for k, node in enumerate(graph.operations)]
     found: list[Loop] = []
     length, array = 1, np.array([kind for kind, _, _ in passages])
-    while length * TURNS <= len(passages):
+    while length * 2 <= len(passages):
         runs = list(_runs(array, length))
         if not runs:
             length += 1
@@ -68,16 +71,21 @@ def _kind(node: Node) -> object:
     return node.op, node.shape, line, re.sub(r"\d+", "#", node.module)
 
 
+def _least(length: int) -> int:
+    return next(turns for shortest, turns in reversed(TURNS.items()) if length >= shortest)
+
+
 def _runs(kinds: Array, length: int) -> Iterator[tuple[int, int]]:
     """Where turns of some length repeat often enough: the start of each such run, and the number of its turns."""
     same = np.concatenate([[False], kinds[length:] == kinds[:-length], [False]])
     (edges,) = np.nonzero(same[1:] != same[:-1])
     runs = edges.reshape(-1, 2)
     done = 0
-    for first, last in runs[runs[:, 1] - runs[:, 0] >= length * (TURNS - 1)].tolist():
+    least = _least(length)
+    for first, last in runs[runs[:, 1] - runs[:, 0] >= length * (least - 1)].tolist():
         start = max(first, done)
         turns = (last - start) // length + 1
-        if turns >= TURNS:
+        if turns >= least:
             done = start + turns * length
             yield start, turns
 

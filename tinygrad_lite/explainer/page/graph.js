@@ -80,7 +80,7 @@ const graphView = (() => {
     const head = room ? text(x, y + 2, few ? `${label}: ${few}` : label, width + 6, { size: 11, kind: "soft" }) : "";
     if (array.data.length === 1 && !array.sample) {
       const number = told(array.data[0], room ? 4 : 3);
-      return [head, text(x, y + caption + (room ? 15 : 0.68 * height), room || !kind ? number : `${lesson.letter} ${number}`, width + 6, { size: 14, kind: `number ${kind}` })];
+      return [head, text(x, y + caption + (room ? 15 : 0.68 * height), room || !kind ? number : `${lesson.letter === "g" ? "g" : "∂"} ${number}`, width + 6, { size: 14, kind: `number ${kind}` })];
     }
     return [head, thumbnail(array, x, y + caption - 3, width, height - caption + 2)];
   }

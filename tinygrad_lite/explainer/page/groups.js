@@ -42,8 +42,8 @@ const groups = (() => {
     const names = [];
     for (let k = start; k < start + length; k++) {
       const node = nodes[operations[k]];
-      const own = base ? node.module.slice(base.length + 1) : node.module;
-      const name = own && !/^\d/.test(own) ? own.split(".")[0] : node.op;
+      const own = (base ? node.module.slice(base.length + 1) : node.module).replace(/^(\d+(\.|$))+/, "");
+      const name = own ? own.split(".")[0] : node.op;
       if (names.at(-1) !== name) names.push(name);
     }
     return names.join(", ");
@@ -184,6 +184,12 @@ const groups = (() => {
     return moved;
   }
 
+  // A module that has a number only, with what it does, if that is one operation.
+  function numberedModule(item) {
+    const does = item.items.filter((each) => typeof each !== "number" || lesson.isOperation(nodes[each]));
+    return does.length === 1 && typeof does[0] === "number" ? `${item.name}: ${nodes[does[0]].op}` : item.name;
+  }
+
   const numbered = (n) => n.toLocaleString("en");
   function name(item) {
     const { kind, side, turn, parent } = item;
@@ -192,6 +198,7 @@ const groups = (() => {
       const [first, last] = item.range;
       return first < last ? say("operations {from} to {to}", { from: numbered(first), to: numbered(last) }) : say("operation {n}", { n: numbered(last) });
     }
+    if (kind === "module" && /^\d+$/.test(item.name)) return numberedModule(item);
     if (kind !== "rest") return item.name;
     const [from, to] = side === "before" ? [1, parent.chosen] : [parent.chosen + 2, parent.turns];
     return from === to ? say("turn {n}", { n: numbered(from) }) : say("turns {from}–{to}", { from: numbered(from), to: numbered(to) });
