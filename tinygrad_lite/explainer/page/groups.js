@@ -141,6 +141,10 @@ const groups = (() => {
     });
   }
   all.slice().filter((group) => group.kind !== "loop").forEach(gather);
+  for (const turn of all.filter(({ kind }) => kind === "turn")) {
+    const parts = turn.items.filter(operationsIn);
+    if (parts.length === 1 && typeof parts[0] !== "number") parts[0].open = parts[0].kind === "module";
+  }
 
   // The items that an open group shows.
   function items(group) {

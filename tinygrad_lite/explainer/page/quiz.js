@@ -236,7 +236,7 @@ const quizView = (() => {
     say("where {values}", { values: [...new Set(node.inputs.filter((x) => typeof x === "number"))].map((x) => `${nameOf(x)} = ${told(lesson.value(x).data[0])}`).join(` ${say("and")} `) });
 
   // A dozen of them at most: each kind has its turn, the earliest first, or, with a seed, in an order of its own.
-  const questions = (() => {
+  function chosenQuestions() {
     const byKind = new Map();
     const seen = new Set();
     let looked = 0;
@@ -254,7 +254,10 @@ const quizView = (() => {
       for (const kind of byKind.values()) if (kind[round] && chosen.length < MOST) chosen.push(kind[round]);
     }
     return chosen.sort((a, b) => a.turn - b.turn);
-  })();
+  }
+
+  let made = null; // once somebody looks, since the wrong answers take time
+  const questions = () => (made ??= chosenQuestions());
 
   // Whether two numbers are the same to two digits; infinite and undefined ones are so only to their like.
   function same(x, wanted) {
@@ -274,20 +277,20 @@ const quizView = (() => {
 
   function draw() {
     const tally = element("p", { class: "score", role: "status" }, tallied());
-    if (!questions.length) {
+    if (!questions().length) {
       panel.replaceChildren(stepView.heading(say("Quiz")), element("p", {}, say("This graph is too plain for a question.")));
       return;
     }
-    if (at >= questions.length) {
+    if (at >= questions().length) {
       panel.replaceChildren(
         stepView.heading(say("Quiz")),
-        element("p", {}, say("That was the last question: {right} of {n} right at the first try.", { right: score.right, n: questions.length })),
+        element("p", {}, say("That was the last question: {right} of {n} right at the first try.", { right: score.right, n: questions().length })),
         tally,
         element("button", { type: "button", onclick: () => ((at = 0), (score.right = score.asked = 0), main.redraw()) }, say("Once more")),
       );
       return;
     }
-    const question = questions[at];
+    const question = questions()[at];
     const outcome = element("p", { class: "outcome-text", role: "status" });
     const field = question.choices
       ? element("select", { id: "answer" }, element("option", { value: "" }, say("choose")), question.choices.map((each) => element("option", { value: each }, each)))
@@ -325,7 +328,7 @@ const quizView = (() => {
     ];
     const next = element("button", { type: "button", hidden: true, onclick: () => ((at += 1), main.redraw(), panel.querySelector("#answer, button")?.focus()) }, say("Next question"));
     panel.replaceChildren(
-      stepView.heading(say("Question {k} of {n}", { k: at + 1, n: questions.length })),
+      stepView.heading(say("Question {k} of {n}", { k: at + 1, n: questions().length })),
       element("form", { onsubmit: check }, element("label", { for: "answer", class: "question" }, question.text()), question.lines ? element("ul", {}, question.lines.map((line) => element("li", {}, line))) : "", element("p", {}, field, " ", buttons)),
       outcome,
       element("p", {}, next, " ", element("a", { href: `#step=${lesson.operations.length + question.turn + 1}` }, say("look at the step"))),
@@ -333,5 +336,5 @@ const quizView = (() => {
     );
   }
 
-  return { draw, question: () => questions[at], turn: () => questions[at]?.turn ?? lesson.steps.length };
+  return { draw, question: () => questions()[at], turn: () => questions()[at]?.turn ?? lesson.steps.length };
 })();
