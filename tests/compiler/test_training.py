@@ -2,6 +2,8 @@
 
 import copy
 import itertools
+import random
+import threading
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -726,3 +728,25 @@ def test_runs_that_always_make_a_first_gradient_get_a_program(backend: str) -> N
         assert w.grad is not None
         assert w.grad.numpy().tolist() == [2.0 - 2 * k] * 3
         w.grad = None
+
+
+@pytest.mark.parametrize("draws", [3, 1000])
+def test_a_draw_from_a_global_generator_may_be_another_threads(backend: str, draws: int) -> None:
+    turns = iter(range(draws))
+
+    def f(x: Any) -> Any:
+        if next(turns, None) is not None:
+            random.random()
+        return np.sum(x)
+
+    over = threading.Event()
+    other = threading.Thread(target=over.wait)
+    other.start()
+    state = random.getstate()
+    try:
+        with pytest.raises(UsageError, match="draws from Python's module random") if draws == 1000 else nullcontext():
+            assert tg.compile(f, backend)(X) == np.sum(X)
+        assert (random.getstate() == state) == (draws == 1000)
+    finally:
+        over.set()
+        other.join()

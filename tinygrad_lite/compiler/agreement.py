@@ -2,13 +2,14 @@
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from threading import active_count
 from typing import Any
 
 from tinygrad_lite import trees
 from tinygrad_lite.compiler.guards import Field, Guard, Item, Key, agreeing, changed
 from tinygrad_lite.compiler.naming import unique
 from tinygrad_lite.compiler.places import Argument, Entry, Gradient, Leaves
-from tinygrad_lite.compiler.randomness import undrawn
+from tinygrad_lite.compiler.randomness import DrawError, undrawn
 from tinygrad_lite.compiler.reached import Reached
 from tinygrad_lite.compiler.recorder import Recorder
 from tinygrad_lite.compiler.same import difference, with_live_arrays
@@ -16,6 +17,9 @@ from tinygrad_lite.compiler.signature import SCALARS
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import UsageError
 from tinygrad_lite.transforms.runs import name_of
+
+ATTEMPTS = 20
+"""How often a recording is made if somebody draws from a global generator meanwhile, which may be another thread."""
 
 
 def recorded_twice(
@@ -84,6 +88,26 @@ def _recorded(
     roots: Sequence[tuple[Any, str]],
 ) -> tuple[Recorder, dict[Key, Guard]]:
     """The recording of a call, and what it read; `roots` are the functions and objects to look through for names."""
+    errors: list[DrawError] = []
+    while len(errors) < ATTEMPTS:
+        try:
+            return _recorded_once(f, args, kwargs, parameters, reached, roots)
+        except DrawError as error:
+            errors.append(error)
+            if active_count() == 1:
+                break
+    errors[0].restore()
+    raise errors[-1]
+
+
+def _recorded_once(
+    f: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    parameters: list[str],
+    reached: Reached,
+    roots: Sequence[tuple[Any, str]],
+) -> tuple[Recorder, dict[Key, Guard]]:
     recorder = Recorder(_names(f), reached)
     places = iter([Argument(i, name) for i, name in enumerate(parameters)])
     arguments, keywords = trees.map_leaves(lambda x: recorder.passed_in(next(places), x), (args, dict(kwargs)))

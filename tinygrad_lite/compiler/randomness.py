@@ -66,28 +66,47 @@ def replaced(names: Sequence[Guard], stand_in: Callable[[np.random.Generator], A
             guard.put(guard.value)
 
 
+class DrawError(UsageError):
+    """A function draws from a generator that its program would not draw from.
+
+    Args:
+        drawn: the generators, each with its former state.
+    """
+
+    def __init__(self, drawn: Sequence[tuple[Any, Any]]) -> None:
+        super().__init__(
+            f"the function does not do the same when it is run again, since it draws from {_in_words(drawn[0][0])}: "
+            "make rng = np.random.default_rng(seed) outside the function, under a name, as an argument or as a field "
+            "of a module, and draw with rng.random(), rng.normal() and so on"
+        )
+        self._drawn = drawn
+
+    def restore(self) -> None:
+        """Give the generators their former states."""
+        for generator, state in self._drawn:
+            _set_state(generator, state)
+
+
 @contextmanager
 def undrawn(hidden: Sequence[Any]) -> Iterator[None]:
     """A block that must not draw from Python's `random`, from NumPy's global generator, or from these generators.
 
     Raises:
-        UsageError: if it did; their states are then as they were.
+        DrawError: if it did, or if another thread did.
     """
     before = [(generator, _state(generator)) for generator in (_OF_PYTHON, _OF_NUMPY, *hidden)]
-    drawn_from: list[Any] = []
+
+    def drawn() -> list[tuple[Any, Any]]:
+        return [(x, state) for x, state in before if pickle.dumps(_state(x)) != pickle.dumps(state)]
+
     try:
         yield
-    finally:
-        for generator, state in before:
-            if pickle.dumps(_state(generator)) != pickle.dumps(state):
-                drawn_from.append(generator)
-                _set_state(generator, state)
-    if drawn_from:
-        raise UsageError(
-            f"the function does not do the same when it is run again, since it draws from {_in_words(drawn_from[0])}: "
-            "make rng = np.random.default_rng(seed) outside the function, under a name, as an argument or as a field "
-            "of a module, and draw with rng.random(), rng.normal() and so on"
-        )
+    except BaseException:
+        for generator, state in drawn():
+            _set_state(generator, state)
+        raise
+    if found := drawn():
+        raise DrawError(found)
 
 
 _OF_PYTHON: random.Random = random._inst
