@@ -197,14 +197,16 @@ class _Batch:
             return None
         (k,) = varying
         start, longest = np.take(arrays[0], [0], k), max(arrays, key=np.size)
-        steps = np.take(longest, [1], k) - start if start.dtype.kind in "iuf" else None
+        steps = None
+        if not np.array_equal(np.broadcast_to(start, longest.shape), longest) and start.dtype.kind in "iuf":
+            steps = np.take(longest, [1], k) - start
         for x in arrays:
             rows = np.arange(x.shape[k]).reshape([-1 if i == k else 1 for i in range(x.ndim)])
             wanted = np.broadcast_to(start, x.shape) if steps is None else start + rows * steps
             if not np.array_equal(wanted, x):
                 return None
         shape = self._sizes_of(shapes, INT)
-        if steps is None or not np.any(steps):
+        if steps is None:
             return self.add("Expand", start.astype(dtype), str(shape))
         count = self.add("Squeeze", self.add("Slice", str(shape), [k], [k + 1]), [0])
         along = self.add("Range", np.array(0, INT), count, np.array(1, INT))

@@ -153,7 +153,7 @@ def _read(call: Call) -> str:
         name = _moved(graph, name, [*range(len(x.shape))], [*at.places, *laid[len(at.wide) :]])
         name = graph.add("GatherND", name, _table(graph, at))
     name = _moved(graph, name, laid, [axis for axis in at.order if axis is not None])
-    return graph.add("Unsqueeze", name, at.new) if at.new else graph.add("Identity", name)
+    return graph.add("Unsqueeze", name, at.new) if at.new else name
 
 
 def _zeros(graph: Graph, shape: Any, dtype: Any) -> str:
@@ -231,7 +231,7 @@ def _set(call: Call) -> str:
     at = _at(call.params["index"], shape)
     read = at.shape(shape)
     if not prod(read):
-        return graph.add("Identity", x)
+        return x
     values = _stretched(call, 1, read)
     if at.places:
         laid = [*at.places, *at.laid[len(at.wide) :]]
