@@ -21,6 +21,7 @@ onnx = pytest.importorskip("onnx", reason="onnx comes with the extra `onnx`")
 onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime comes with the extra `dev`")
 
 from benchmarks.onnx_coverage import DIGITS, check, distance, examples_of, page, run  # noqa: E402
+from tinygrad_lite.interchange.onnx_out import written_file  # noqa: E402
 from tinygrad_lite.interchange.onnx_out.reasons import REASONS  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
@@ -314,6 +315,21 @@ def test_inputs_are_in_the_order_of_the_arguments_and_models_apart(tmp_path: Pat
     np.testing.assert_allclose(new["output"], one.weight.numpy())
     for model in (one, two):
         assert any(np.allclose(new[f"{name}.new"], model.weight.numpy()) for name in ("weight", "weight_2"))
+
+
+def test_a_tensor_that_is_passed_twice_or_not_read_is_an_input_each_time(tmp_path: Path) -> None:
+    x = tg.tensor(np.ones(2))
+    there = exported(tmp_path / "f.onnx", lambda a, b, c: a - b + x, x, x, x)
+    assert [x.name for x in there.get_inputs()] == ["a", "b", "c"]
+    (y,) = there.run(None, {"a": np.full(2, 5.0), "b": np.full(2, 3.0), "c": np.zeros(2)})
+    np.testing.assert_array_equal(y, [3.0, 3.0])
+
+
+def test_what_is_too_large_for_a_file_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(written_file, "LARGEST", 1_000)
+    with pytest.raises(UsageError, match="the parameters of Linear take"):
+        tg.export_onnx(nn.Linear(20, 20, rng=0), np.ones((1, 20)), path=tmp_path / "f.onnx")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

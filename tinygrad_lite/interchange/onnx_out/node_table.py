@@ -294,7 +294,7 @@ def _transposed_convolution(call: Call) -> str | None:
 def _max_pool(call: Call) -> str | None:
     kernel, stride, dilation = (call.params[k] for k in ("kernel", "stride", "dilation"))
     axes, shape = len(kernel), np.shape(call.inputs[0])
-    if not prod(call.shape):
+    if call.dtype.char not in "fd" or not prod(call.shape):
         return None
     whole = call.graph.add("Reshape", call.input(0), [prod(shape[:-axes]), 1, *shape[-axes:]])
     best = call.graph.add("MaxPool", whole, kernel_shape=list(kernel), strides=list(stride), dilations=list(dilation))

@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.errors import MissingExtraError
+from tinygrad_lite.errors import MissingExtraError, UsageError
 from tinygrad_lite.interchange.onnx_out.written_program import Written
 from tinygrad_lite.interchange.onnx_out.written_values import NUMBERS, OPSET
 
+LARGEST = 2**31 - 2**24  # bytes, less what the operators take
 IR_VERSION = 10
 """The version of the format that came with this set of operators, so that older runtimes read the file."""
 
@@ -18,6 +19,7 @@ def model(made: Written, dims: Mapping[str, list[Any]]) -> Any:
 
     Raises:
         MissingExtraError: if onnx is not installed.
+        UsageError: if it is too large for a file.
     """
     try:
         from onnx import checker, helper, numpy_helper
@@ -30,6 +32,11 @@ def model(made: Written, dims: Mapping[str, list[Any]]) -> Any:
     graph = made.graph
     nodes = [helper.make_node(node.operator, node.inputs, node.results, **node.attributes) for node in graph.nodes]
     arrays = {name: array.astype(graph.stored.get(name, array.dtype)) for name, array in graph.constants.items()}
+    if (size := sum(x.nbytes for x in arrays.values())) >= LARGEST:
+        raise UsageError(
+            f"a file of ONNX holds {LARGEST / 1e9:.1f} GB at most, and the parameters of {made.name} take "
+            f"{size / 1e9:.1f}: convert them to float32 or float16, or export the model in parts"
+        )
     proto = helper.make_model(
         helper.make_graph(
             nodes,

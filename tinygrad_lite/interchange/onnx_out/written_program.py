@@ -14,7 +14,7 @@ from tinygrad_lite.compiler.places import Argument, Data, Entry, Gradient, Outsi
 from tinygrad_lite.compiler.program import Program, Variable
 from tinygrad_lite.compiler.reached import Reached
 from tinygrad_lite.compiler.recorder import kept_whole
-from tinygrad_lite.engine.tensor import Tensor
+from tinygrad_lite.engine.tensor import Tensor, tensor
 from tinygrad_lite.errors import InputError, UsageError
 from tinygrad_lite.interchange.onnx_out.formulas import ENTRY_BY_ENTRY
 from tinygrad_lite.interchange.onnx_out.formulas_of_arrays import OF_ARRAYS
@@ -67,7 +67,8 @@ def written(f: Callable[..., Any], args: Sequence[Any], names: Names = NO_NAMES,
         InputError: if there are more or fewer names than inputs or results.
         UsageError: if the function cannot be recorded, or an operation cannot be written.
     """
-    program, returned = _recorded(f, tuple(args), passes)
+    copies = trees.map_leaves(lambda x: tensor(x.numpy(), x.requires_grad) if isinstance(x, Tensor) else x, tuple(args))
+    program, returned = _recorded(f, copies, passes)  # of which none is another, or known from elsewhere
     formulas = by_forward(ENTRY_BY_ENTRY, OF_ARRAYS, of_scipy())
     made = Written(name_of(f), Graph(by_forward(WRITERS), formulas, by_forward(REASONS)))
     for place, value in program.updates.items():
@@ -124,6 +125,8 @@ def _recorded(f: Callable[..., Any], args: tuple[Any, ...], passes: Pass) -> tup
     """What a function does, and the containers that it returns."""
 
     def detached(*args: Any) -> Any:  # else the recording would end with a reverse pass
+        for x in trees.leaves(args):
+            _ = np.shape(x)  # so that a tensor is an input even if nobody reads it
         return trees.map_leaves(lambda x: x.detach() if isinstance(x, Tensor) else x, f(*args))
 
     detached.__name__ = name_of(f)
