@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 
-from tinygrad_lite.exercises.drawing import picture
 from tinygrad_lite.exercises.exercise import Exercise
 from tinygrad_lite.exercises.misconception import Misconception
 from tinygrad_lite.exercises.misconceptions import MISCONCEPTIONS
@@ -35,7 +34,7 @@ def pages() -> dict[str, str]:
     """The text of each file."""
     files = {"index.md": index()}
     for misconception in MISCONCEPTIONS.values():
-        svg, text = picture(misconception.name, misconception.example)
+        svg, text = misconception.picture()
         files[f"{misconception.name}.svg"] = svg
         files[f"{misconception.name}.md"] = page(misconception, text)
     return files

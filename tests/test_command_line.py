@@ -249,7 +249,7 @@ def test_a_teachers_file_of_exercises(
         ("import nowhere_here", "answer.py cannot be run: ModuleNotFoundError"),
         ("raise SystemExit", "answer.py leaves Python when it is run"),
         ("import sys\ndef derivative(y, x):\n    sys.exit(0)", "derivative leaves Python: let it end with `return`"),
-        ("def vjp(g, y, x):\n    return g", "has no function `derivative`"),
+        ("def vjp(g, y, x):\n    return g", "has no `derivative`, which the exercise asks for"),
         ("def derivative(x):\n    return x", "begin with `def derivative(y, x):`"),
         ("def derivative(y, x):\n    return x[9]", "raised by your derivative, line 2: return x[9]"),
     ],

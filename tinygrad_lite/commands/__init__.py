@@ -1,7 +1,7 @@
 """The commands of the command line: each declares its arguments, and runs."""
 
-from tinygrad_lite.commands import check, exercise, explain
+from tinygrad_lite.commands import check, classroom, exercise, explain
 
-COMMANDS = {"check": check, "exercise": exercise, "explain": explain}
+COMMANDS = {"check": check, "class": classroom, "exercise": exercise, "explain": explain}
 """The commands by name: modules with `HELP` (one line), `EXAMPLES` to show below it, `add_arguments(parser)`, and
 `run(given)`, which returns the exit status."""

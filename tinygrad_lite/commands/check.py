@@ -15,7 +15,7 @@ import numpy as np
 
 from tinygrad_lite.checking import Report, gradcheck
 from tinygrad_lite.checking.declared import attribute, functions_in, gradient_of, inputs_of
-from tinygrad_lite.commands.results import Result, as_json, as_junit
+from tinygrad_lite.commands.results import Result, as_json, as_junit, write
 from tinygrad_lite.errors import InputError
 
 HELP = "check the gradients of functions"
@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
                     print(_coloured(result.text) if sys.stdout.isatty() else result.text)
     for file, text in ((args.json, as_json), (args.junit, as_junit)):
         if file:
-            _write(file, text(results))
+            write(file, text(results))
     outcomes = [result.outcome for result in results]
     if len(results) > 1 and args.json != "-":
         tally = ", ".join(f"{outcomes.count(outcome)} {outcome}" for outcome in STATUS if outcome in outcomes)
@@ -137,16 +137,6 @@ def _shape(text: str) -> tuple[int, ...]:
         return tuple(int(size) for size in text.strip("()").split(",") if size.strip())
     except ValueError:
         raise InputError(f'a shape is given as 3,2 or 4 or "()", got {text!r}') from None
-
-
-def _write(file: str, text: str) -> None:
-    if file == "-":
-        print(text)
-        return
-    try:
-        Path(file).write_text(text + "\n", encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"cannot write {file}: {error.strerror}") from None
 
 
 def _coloured(text: str) -> str:

@@ -1,14 +1,17 @@
 """`python -m tinygrad_lite exercise NAME`: an exercise in the learner's own file, marked from a shell."""
 
 import argparse
-import importlib.util
-import sys
+from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
+from time import perf_counter
 
 from tinygrad_lite import exercises
+from tinygrad_lite.commands.marks import as_json, as_junit
+from tinygrad_lite.commands.results import write
 from tinygrad_lite.errors import InputError, TinygradError
+from tinygrad_lite.exercises.assignments import Result, of_mark
 from tinygrad_lite.exercises.exercise import Exercise
+from tinygrad_lite.exercises.learners_file import loaded
 
 HELP = "an exercise that marks itself"
 EXAMPLES = """\
@@ -16,6 +19,7 @@ EXAMPLES = """\
     python -m tinygrad_lite exercise softplus                      the question, and a softplus.py to start from
     python -m tinygrad_lite exercise softplus --check softplus.py  the mark
     python -m tinygrad_lite exercise softplus --hint 1             the first hint
+    python -m tinygrad_lite exercise --about transposed            what a mark means
 
 exit status of --check: 0 if the answer is right, 1 if it is not, 2 if it could not be marked
 """
@@ -27,18 +31,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--check", metavar="FILE", type=Path, help="mark the function in this file")
     parser.add_argument("--hint", metavar="N", type=int, help="show the n-th hint")
     parser.add_argument("--course", metavar="FILE", type=Path, help="a file that declares further exercises")
+    parser.add_argument("--seed", metavar="STUDENT", help="a student's name or number: inputs of their own")
+    parser.add_argument("--log", metavar="FILE", help="add each attempt and each hint to this file")
+    parser.add_argument("--about", metavar="MISTAKE", help="what a mark means that names this mistake")
+    parser.add_argument("--time-limit", metavar="SECONDS", type=float, default=10.0, help="for marking; 10 by default")
+    parser.add_argument("--json", metavar="FILE", help="write the mark as JSON; - prints it in place of the text")
+    parser.add_argument("--junit", metavar="FILE", help="write the mark as JUnit XML")
 
 
 def run(args: argparse.Namespace) -> int:
     """List, ask, give a hint or mark, and return the exit status."""
     if args.course is not None:
-        _loaded(args.course)
+        loaded(args.course)
+    if args.about is not None:
+        print(exercises.about(args.about))
+        return 0
     if args.name is None:
         print(exercises.list())
         return 0
-    exercise = exercises.start(args.name)
+    exercise = exercises.start(args.name, seed=args.seed, log=args.log)
     if args.check is not None:
-        return _marked(exercise, args.check)
+        return _marked(exercise, args)
     if args.hint is not None:
         print(exercise.hint(args.hint))
         return 0
@@ -55,41 +68,22 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _marked(exercise: Exercise, path: Path) -> int:
-    if not path.exists():
-        raise InputError(f"there is no {path}; `exercise {exercise.name}` writes {exercise.name}.py to begin with")
-    module = _loaded(path)
-    function = getattr(module, exercise.asks_for, None)
-    if function is None:
-        raise InputError(f"{path} has no function `{exercise.asks_for}`, which {exercise.name} asks for")
+def _marked(exercise: Exercise, args: argparse.Namespace) -> int:
+    if not args.check.exists():
+        raise InputError(
+            f"there is no {args.check}; `exercise {exercise.name}` writes {exercise.name}.py to begin with"
+        )
+    started = perf_counter()
     try:
-        mark = exercise.check(function)
-    except TinygradError:
-        raise
-    except Exception as error:
-        notes = "".join(f"\n  {note}" for note in getattr(error, "__notes__", ()))
-        raise InputError(f"{type(error).__name__}: {error}{notes}") from error
-    print(mark)
-    return 0 if mark.ok else 1
-
-
-def _loaded(path: Path) -> ModuleType:
-    """A user's file, run as a module."""
-    if not path.is_file():
-        raise InputError(f"{path} is a directory, not a file" if path.exists() else f"there is no {path}")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if spec is None or spec.loader is None:
-        raise InputError(f"{path} is not a Python file: its name must end with .py")
-    module = importlib.util.module_from_spec(spec)
-    writes, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # leave no further files in a learner's directory
-    try:
-        spec.loader.exec_module(module)
-    except SyntaxError as error:
-        raise InputError(f"{path}, line {error.lineno}: {error.msg}") from None
-    except SystemExit:  # otherwise the command would end here, with the exit status of a right answer
-        raise InputError(f"{path} leaves Python when it is run: take out what calls exit") from None
-    except Exception as error:
-        raise InputError(f"{path} cannot be run: {type(error).__name__}: {error}") from error
-    finally:
-        sys.dont_write_bytecode = writes
-    return module
+        result = of_mark(exercise.check_file(args.check, time_limit=args.time_limit), args.seed or "")
+    except TinygradError as error:
+        result = Result(args.seed or "", exercise.name, "error", str(error))
+    result = replace(result, seconds=perf_counter() - started)
+    for file, text in ((args.json, as_json), (args.junit, as_junit)):
+        if file:
+            write(file, text([result]))
+    if result.outcome == "error":
+        raise InputError(result.text)
+    if args.json != "-":
+        print(f"{result.printed}{result.text}")
+    return 0 if result.outcome == "right" else 1

@@ -4,13 +4,14 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from traceback import format_exception
 from typing import Any
 from xml.etree import ElementTree as ET
 
 from tinygrad_lite.checking import Report
 from tinygrad_lite.checking.user_errors import users_part
-from tinygrad_lite.errors import TinygradError
+from tinygrad_lite.errors import InputError, TinygradError
 
 
 @dataclass(frozen=True)
@@ -75,17 +76,28 @@ def as_junit(results: Sequence[Result]) -> str:
         path, _, name = result.target.partition(":")
         home = re.sub(r"[/\\]", ".", path.removesuffix(".py")).strip(".")
         case = ET.SubElement(suite, "testcase", classname=home, name=name or path, time=f"{result.seconds:.3f}")
-        text = _in_xml(result.text)
+        text = in_xml(result.text)
         if result.outcome == "passed":
             ET.SubElement(case, "system-out").text = text
         else:
             kind = "error" if result.report is None else "failure"
-            ET.SubElement(case, kind, type=result.outcome, message=_in_xml(result.headline)).text = text
+            ET.SubElement(case, kind, type=result.outcome, message=in_xml(result.headline)).text = text
     ET.indent(suites)
     xml: str = ET.tostring(suites, encoding="utf-8", xml_declaration=True).decode()
     return xml
 
 
-def _in_xml(text: str) -> str:
+def in_xml(text: str) -> str:
     """The text without characters that no XML may hold, even escaped."""
     return re.sub("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "\N{REPLACEMENT CHARACTER}", text)
+
+
+def write(file: str, text: str) -> None:
+    """Write a file, or print the text for `-`; raises `InputError` if it cannot be written."""
+    if file == "-":
+        print(text)
+        return
+    try:
+        Path(file).write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"cannot write {file}: {error.strerror}") from None

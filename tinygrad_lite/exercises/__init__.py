@@ -1,15 +1,15 @@
 """Exercises that mark themselves: write a derivative, and read what is wrong with it, never the answer."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 if TYPE_CHECKING:
     from tinygrad_lite.exercises.catalogue import Catalogue
-    from tinygrad_lite.exercises.declaration import Form
     from tinygrad_lite.exercises.exercise import Exercise
     from tinygrad_lite.exercises.misconception import Misconception
+    from tinygrad_lite.exercises.students import Draw
+    from tinygrad_lite.exercises.submission import Form
 
 __all__ = ["about", "declare", "list", "start"]
 
@@ -27,11 +27,15 @@ def list() -> "Catalogue":
     return Catalogue()
 
 
-def start(name: str) -> "Exercise":
+def start(name: str, *, seed: int | str | None = None, log: "str | os.PathLike[str] | None" = None) -> "Exercise":
     """Start an exercise, which shows its question, gives hints, marks submissions and counts the attempts.
 
+    Args:
+        seed: a student's name or number: the inputs are this student's own, and the same each time.
+        log: a file to which each attempt and each hint is added as a line of JSON; earlier ones in it count.
+
     Raises:
-        InputError: if there is no exercise of this name.
+        InputError: if there is no exercise of this name, or if the inputs for this seed cannot be marked.
 
     Example:
         >>> import tinygrad_lite as tg
@@ -45,10 +49,13 @@ def start(name: str) -> "Exercise":
           read on: docs/misconceptions/constant_factor.md, or tg.exercises.about('constant_factor')
           hints left: 3
     """
+    from tinygrad_lite.exercises.attempts import Log
     from tinygrad_lite.exercises.catalogue import find
     from tinygrad_lite.exercises.exercise import Exercise
+    from tinygrad_lite.exercises.students import for_student
 
-    return Exercise(find(name))
+    declaration = find(name)
+    return Exercise(declaration if seed is None else for_student(declaration, seed), Log(log) if log else None)
 
 
 def about(name: str) -> "Misconception":
@@ -73,7 +80,7 @@ def declare(
     function: Callable[..., Any],
     *,
     write: "Form",
-    inputs: Sequence[Mapping[str, Any]],
+    inputs: "Sequence[Mapping[str, Any]] | Draw",
     by: str | None = None,
     hints: Sequence[str] = (),
 ) -> None:
@@ -87,7 +94,8 @@ def declare(
             "vjp" for `vjp(g, y, *x)`, the vector-Jacobian product gᵀ ∂y/∂x, of the shape of the argument;
             "numbers" for ∂y/∂x at the first trial, worked out with pen and paper, to three digits or more.
         inputs: for each trial the arguments by name, in the function's order. The question shows the first trial; the
-            mark covers all. Trials of several shapes detect a number that should be a size.
+            mark covers all. Trials of several shapes detect a number that should be a size. A function of a generator
+            that returns such a list draws the inputs of a student's own.
         by: the argument to differentiate by; by default the first.
         hints: shown one by one when the learner asks.
 
@@ -110,6 +118,8 @@ def declare(
     """
     from tinygrad_lite.exercises.catalogue import enter
     from tinygrad_lite.exercises.declaration import Declaration
+    from tinygrad_lite.exercises.students import generator, trials_of
 
-    trials = tuple({key: np.array(x)[()] for key, x in trial.items()} for trial in inputs)  # copies, which are ours
-    enter(Declaration(name, question, function, write, trials, by, tuple(hints)))
+    draw = inputs if callable(inputs) else None
+    trials = trials_of(inputs(generator(name, "")) if callable(inputs) else inputs)
+    enter(Declaration(name, question, function, write, trials, by, tuple(hints), draw))

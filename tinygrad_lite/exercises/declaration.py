@@ -6,22 +6,24 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from textwrap import dedent
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 
 from tinygrad_lite.checking.examination import FULL
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import InputError, ShapeError
+from tinygrad_lite.exercises.submission import Form, Task
 from tinygrad_lite.readers import notation
 from tinygrad_lite.readers.symbol import Symbol
-
-Form = Literal["derivative", "vjp", "numbers"]
 
 
 @dataclass(frozen=True)
 class Declaration:
-    """One exercise, as its author wrote it; the fields are the arguments of `tg.exercises.declare`."""
+    """One exercise, as its author wrote it; the fields are the arguments of `tg.exercises.declare`.
+
+    `draw` is the function that draws the inputs, if there is one.
+    """
 
     name: str
     question: str
@@ -30,6 +32,7 @@ class Declaration:
     inputs: tuple[Mapping[str, Array], ...]
     by: str | None = None
     hints: tuple[str, ...] = ()
+    draw: Callable[..., Any] | None = None
 
     def __post_init__(self) -> None:
         if not self.name.isidentifier():
@@ -77,24 +80,22 @@ class Declaration:
         return self.names.index(self.argument)
 
     @property
-    def parameters(self) -> list[str]:
-        """The parameters of the submitted function."""
-        return [*(["g"] if self.write == "vjp" else []), "y", *self.names]
-
-    @property
     def elementwise(self) -> bool:
         """Whether the answer is ∂y/∂x, without an upstream gradient."""
         return self.write != "vjp"
 
     @property
-    def head(self) -> str:
-        """The first line of the answer."""
-        if self.write == "numbers":
-            return "numbers = ..."
-        return f"def {self.write}({', '.join(self.parameters)}):"
+    def task(self) -> Task:
+        """What the answer is called with."""
+        return Task(self.write, tuple(self.names), self.argument)
 
     @property
-    def task(self) -> str:
+    def head(self) -> str:
+        """The first line of the answer."""
+        return self.task.head
+
+    @property
+    def asked(self) -> str:
         """The task in words."""
         if self.write == "numbers":
             shape = np.shape(self.inputs[0][self.argument])

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.exercises.declaration import Declaration, Form
+from tinygrad_lite.exercises.declaration import Declaration
+from tinygrad_lite.exercises.submission import Form
 
 
 def written(code: str, name: str) -> Callable[..., Any]:

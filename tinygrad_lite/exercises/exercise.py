@@ -1,12 +1,16 @@
 """An exercise in progress: its question, its hints, and the attempts so far."""
 
+import os
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, TypeVar
 
 from tinygrad_lite.errors import InputError
+from tinygrad_lite.exercises.attempts import Event, Log
 from tinygrad_lite.exercises.declaration import Declaration
 from tinygrad_lite.exercises.mark import Mark
-from tinygrad_lite.exercises.marking import remarks_on
+from tinygrad_lite.exercises.marking import Called, remarks_on
 from tinygrad_lite.exercises.misconception import PAGES
 from tinygrad_lite.exercises.shown import Note, Shown, brief
 from tinygrad_lite.exercises.submission import Submission
@@ -22,11 +26,12 @@ class Exercise(Shown):
         solved: whether one of them was right.
     """
 
-    def __init__(self, declaration: Declaration) -> None:
-        self._declaration = declaration
-        self._hints = 0
-        self.attempts = 0
-        self.solved = False
+    def __init__(self, declaration: Declaration, log: Log | None = None) -> None:
+        self._declaration, self._log = declaration, log
+        before = log.of(declaration.name) if log else []
+        self._hints = max((event.hint for event in before), default=0)
+        self.attempts = sum(event.ok is not None for event in before)
+        self.solved = any(event.ok for event in before)
 
     @property
     def name(self) -> str:
@@ -70,7 +75,34 @@ class Exercise(Shown):
             >>> tg.exercises.start("exp").check(lambda y, x: y).ok
             True
         """
-        remarks = remarks_on(self._declaration, Submission(self._declaration, answer))
+        return self._mark(Submission(self._declaration.task, answer))
+
+    def check_file(self, path: str | os.PathLike[str], *, time_limit: float = 10.0) -> Mark:
+        """Mark a file in a process of its own, as `check` marks the function in it; `mark.printed` is what it printed.
+
+        The process ends after `time_limit` seconds. It may not write outside a folder that is thrown away, start
+        programs or use the network: that stops accidents and pranks, and is no fence against an attacker.
+
+        Raises:
+            InputError: if the file cannot be run, or has no such function.
+            UsageError: as `check`, and if it takes too long, ends Python, or does what it may not do.
+
+        Example:
+            >>> import tempfile, tinygrad_lite as tg
+            >>> from pathlib import Path
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     file = Path(folder, "exp.py")
+            ...     _ = file.write_text("def derivative(y, x): return y")
+            ...     tg.exercises.start("exp").check_file(file).ok
+            True
+        """
+        from tinygrad_lite.exercises.isolation import Isolated
+
+        with Isolated(self._declaration.task, Path(path), time_limit) as submission:
+            return replace(self._mark(submission), printed=submission.printed())
+
+    def _mark(self, submission: Called) -> Mark:
+        remarks = remarks_on(self._declaration, submission)
         self.attempts += 1
         ok = not remarks.told
         self.solved = self.solved or ok
@@ -83,6 +115,8 @@ class Exercise(Shown):
             )
         if not ok and self._left():
             lines.append(f"hints left: {self._left()}")
+        if self._log:
+            self._log.add(Event(self.name, ok, remarks.misconception))
         return Mark(self.name, self.attempts, ok, remarks.summary, tuple(lines), remarks.misconception)
 
     def hint(self, number: int | None = None) -> Note:
@@ -103,6 +137,8 @@ class Exercise(Shown):
         if not 1 <= number <= len(hints):
             raise InputError(f"{self.name} has {len(hints)} hints; there is no hint {number}")
         self._hints = max(self._hints, number)
+        if self._log:
+            self._log.add(Event(self.name, hint=number))
         return Note(f"hint {number} of {len(hints)}: {hints[number - 1]}")
 
     def template(self) -> str:
@@ -126,7 +162,7 @@ class Exercise(Shown):
         parts = [
             f"{title.format(declaration.name)}: {declaration.question}",
             block(declaration.formula),
-            declaration.task,
+            declaration.asked,
         ]
         if declaration.write == "numbers":
             parts += [block(inputs)]

@@ -22,6 +22,7 @@ class Mark(Shown):
         summary: for a right submission, what was compared.
         remarks: for a wrong submission, where it is wrong and why.
         misconception: the name of the mistake that it looks like; "" if none.
+        printed: what a file printed while it was marked.
     """
 
     exercise: str
@@ -30,6 +31,7 @@ class Mark(Shown):
     summary: str = ""
     remarks: tuple[str, ...] = ()
     misconception: str = ""
+    printed: str = ""
 
     def __str__(self) -> str:
         return "\n  ".join([self._title(), *self.remarks])

@@ -1,7 +1,7 @@
 """Marks a submission by how the function's values change, with the gradient checker's diagnosis."""
 
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,9 +20,11 @@ from tinygrad_lite.exercises.mark import distance
 from tinygrad_lite.exercises.misconceptions import recognised
 from tinygrad_lite.exercises.misfit import Misfit
 from tinygrad_lite.exercises.shown import brief
-from tinygrad_lite.exercises.submission import Submission
 from tinygrad_lite.readers.recording import Step
 from tinygrad_lite.transforms.gradients import grad
+
+Called = Callable[[Array, Array, Mapping[str, Array]], Array]
+"""A submission, here or in a process of its own: (g, y, trial) -> its answer."""
 
 _VALUE_FOR_G = "y stands where g should be"
 _BY_HAND = 5e-3
@@ -55,7 +57,7 @@ class Remarks:
     misconception: str = ""
 
 
-def remarks_on(declaration: Declaration, submission: Submission) -> Remarks:
+def remarks_on(declaration: Declaration, submission: Called) -> Remarks:
     """The remarks on a submission: those on the first trial that it fails. Its exceptions pass through."""
     entries = kinks = 0
     for number, trial in enumerate(declaration.inputs[:1] if declaration.write == "numbers" else declaration.inputs):
@@ -99,7 +101,7 @@ def _of_a_later_trial(remarks: Remarks, trial: Mapping[str, Array]) -> Remarks:
 class _Marking:
     """A submission on one trial."""
 
-    def __init__(self, declaration: Declaration, submission: Submission, trial: Mapping[str, Array]) -> None:
+    def __init__(self, declaration: Declaration, submission: Called, trial: Mapping[str, Array]) -> None:
         self._declaration, self._submission, self._trial = declaration, submission, trial
         self._x = np.asarray(trial[declaration.argument])[()]
         self._y = declaration.value(trial)

@@ -41,13 +41,17 @@ class Misconception(Shown):
         """The path of its page."""
         return f"{PAGES}/{self.name}.md"
 
+    def picture(self) -> tuple[str, str]:
+        """Its picture as SVG, and what it shows in words."""
+        return picture(self.name, self.example)
+
     def __str__(self) -> str:
         parts = (self.title, f"What one thinks: {self.thought}", f"What is so: {self.truth}", f"Ask: {self.ask}")
         return "\n\n".join(parts)
 
     def markdown(self) -> str:
         """The same in Markdown, with the picture of its page."""
-        svg, text = picture(self.name, self.example)
+        svg, text = self.picture()
         image = f"![{text}](data:image/svg+xml;base64,{b64encode(svg.encode()).decode()})"
         parts = [f"### {self.title}", image, f"**What one thinks.** {self.thought}"]
         return "\n\n".join([*parts, f"**What is so.** {self.truth}", f"**Ask.** {self.ask}"])

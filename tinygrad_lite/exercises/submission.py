@@ -4,33 +4,62 @@ import inspect
 import linecache
 import traceback
 from collections.abc import Callable, Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import UsageError
-from tinygrad_lite.exercises.declaration import Declaration
 from tinygrad_lite.exercises.misfit import misfit_of
+
+Form = Literal["derivative", "vjp", "numbers"]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What an answer is called with.
+
+    Attributes:
+        write: the form of the answer.
+        names: the arguments of the exercise's function.
+        argument: the one to differentiate by.
+    """
+
+    write: Form
+    names: tuple[str, ...]
+    argument: str
+
+    @property
+    def parameters(self) -> list[str]:
+        """The parameters of the submitted function."""
+        return [*(["g"] if self.write == "vjp" else []), "y", *self.names]
+
+    @property
+    def head(self) -> str:
+        """The first line of the answer."""
+        if self.write == "numbers":
+            return "numbers = ..."
+        return f"def {self.write}({', '.join(self.parameters)}):"
 
 
 class Submission:
     """A learner's function, which takes the arguments of an exercise; or numbers, whatever the arguments are."""
 
-    def __init__(self, declaration: Declaration, function: Any) -> None:
-        self._declaration, self._function = declaration, function
-        if declaration.write == "numbers":
+    def __init__(self, task: Task, function: Any) -> None:
+        self._task, self._function = task, function
+        if task.write == "numbers":
             self._function = _constant(function)
         elif not callable(function):
-            raise UsageError(f"submit a function, {declaration.head[:-1]}, not {type(function).__name__}")
-        self._name = getattr(function, "__name__", declaration.write)
+            raise UsageError(f"submit a function, {task.head[:-1]}, not {type(function).__name__}")
+        self._name = getattr(function, "__name__", task.write)
         try:
             signature = inspect.signature(self._function)
-            signature.bind(*declaration.parameters)
+            signature.bind(*task.parameters)
         except TypeError:
             raise UsageError(
-                f"{self._name}{signature} cannot be called with the {len(declaration.parameters)} arguments that it is "
-                f"given, {', '.join(declaration.parameters)}: begin with `{declaration.head}`"
+                f"{self._name}{signature} cannot be called with the {len(task.parameters)} arguments that it is "
+                f"given, {', '.join(task.parameters)}: begin with `{task.head}`"
             ) from None
         except ValueError:  # written in C, without a signature: the call will show
             pass
@@ -42,20 +71,20 @@ class Submission:
             Misfit: if it combines arrays whose shapes do not fit.
             UsageError: if it changes its arguments, exits Python, or returns no real numbers.
         """
-        first = [g] if self._declaration.write == "vjp" else []
+        first = [g] if self._task.write == "vjp" else []
         arguments = [np.array(x)[()] for x in (*first, y, *trial.values())]
         before = [np.array(x) for x in arguments]
         try:
             answer = self._function(*arguments)
         except Exception as error:
-            shape = np.shape(trial[self._declaration.argument])
+            shape = np.shape(trial[self._task.argument])
             if isinstance(error, ValueError) and (misfit := misfit_of(error, _file(error), shape)):
                 raise misfit from None
             error.add_note(f"raised by your {self._name}{_line(error)}")
             raise
         except SystemExit:  # otherwise marking would end here, with the exit status of a right answer
             raise UsageError(f"{self._name} leaves Python: let it end with `return` and the derivative") from None
-        for name, a, b in zip(self._declaration.parameters, before, arguments):
+        for name, a, b in zip(self._task.parameters, before, arguments):
             if not np.array_equal(a, b, equal_nan=True):
                 raise UsageError(f"{self._name} changed {name}, which others read too: work on {name}.copy()")
         if answer is None or answer is ...:

@@ -1,0 +1,191 @@
+"""A class: numbers of a student's own, logs, submissions in processes of their own, and the reports for the teacher."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import numpy as np
+import pytest
+
+import tinygrad_lite as tg
+from tests.exercises.answers import ANSWERS
+from tinygrad_lite.__main__ import main
+from tinygrad_lite.errors import InputError, UsageError
+from tinygrad_lite.exercises import catalogue
+from tinygrad_lite.exercises.assignments import Classroom, mark_class
+from tinygrad_lite.exercises.catalogue import find
+from tinygrad_lite.exercises.course import COURSE
+from tinygrad_lite.exercises.solutions import SOLUTIONS
+from tinygrad_lite.exercises.students import for_student
+
+RIGHT = "def derivative(y, x):\n    return 1 - y**2\n"
+
+HANDED_IN: dict[str, tuple[str, str, str]] = {
+    "ada": (RIGHT, "right", "right (5 entries)"),
+    "bob": ("def derivative(y, x):\n    return 1 - y", "wrong", "a part of the formula is missing"),
+    "cleo": ("def derivative(y, x):\n    while True:\n        print('x' * 100)", "error", "took longer than 1 seconds"),
+    "dan": ("import os\ndef derivative(y, x):\n    os._exit(0)", "error", "ended Python, with status 0,"),
+    "eve": ("import sys\nsys.exit(0)", "error", "leaves Python when it is run"),
+    "fay": ("import os\ndef derivative(y, x):\n    os.kill(os.getppid(), 9)", "error", "may not end other programs"),
+    "gus": ("import os\nos.system('true')", "error", "may not start other programs"),
+    "hal": ("open('../../spoilt', 'w')", "error", "may not change files: it tried to change ../../spoilt"),
+    "ida": ("from tinygrad_lite.exercises import solutions", "error", "may not read the solutions"),
+    "jon": ("import socket\nsocket.create_connection(('127.0.0.1', 9))", "error", "may not use the network"),
+    "kim": ("import numpy as np\ndef derivative(y, x):\n    return np.zeros(10**11)", "error", "MemoryError"),
+    "leo": (f"print('hello')\nopen('notes', 'w').close()\n{RIGHT}", "right", "right (5 entries)"),
+    "mia <b>": (
+        "import os\nfor fd in range(3, 9):\n    try:\n        os.write(fd, b'1')\n    except OSError:\n        pass\n",
+        "error",
+        "",
+    ),
+    "ned": ("import os, signal\nsignal.raise_signal(signal.SIGSEGV)", "error", "crashed (SIGSEGV)"),
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("class")
+    for student, (text, _, _) in HANDED_IN.items():
+        (folder / student).mkdir()
+        (folder / student / "tanh.py").write_text(text)
+    events = [
+        {"exercise": "tanh", "ok": False, "misconception": "sign"},
+        {"exercise": "tanh", "hint": 2},
+        {"exercise": "tanh", "ok": False, "misconception": "<script>"},
+    ]
+    (folder / "bob" / "attempts.jsonl").write_text("\n".join(map(json.dumps, events)))
+    (folder / "cleo" / "attempts.jsonl").write_text('{"exercise": [], "hint": "x"}')
+    (folder / "zoe").mkdir()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def classroom(folder: Path) -> Classroom:
+    return mark_class(folder, time_limit=1)
+
+
+@pytest.mark.parametrize("student", HANDED_IN)
+def test_each_submission_is_marked_whatever_it_does(classroom: Classroom, student: str) -> None:
+    (result,) = classroom.of(student)
+    _, outcome, words = HANDED_IN[student]
+    assert (result.outcome, words in result.text) == (outcome, True), result.text
+
+
+def test_a_submission_leaves_nothing_behind(folder: Path, classroom: Classroom) -> None:
+    assert not [*folder.rglob("spoilt"), *folder.rglob("notes"), *folder.rglob("__pycache__")]
+    (result,) = classroom.of("leo")
+    assert result.printed == "hello\n"
+
+
+def test_what_is_not_handed_in_is_missing(classroom: Classroom) -> None:
+    (result,) = classroom.of("zoe")
+    assert (result.outcome, result.text) == ("missing", "tanh: there is no tanh.py")
+
+
+def test_the_report_has_attempts_hints_and_mistakes(classroom: Classroom) -> None:
+    (result,) = classroom.of("bob")
+    assert (result.attempts, result.hints, result.misconception) == (2, 2, "part_of_a_formula")
+    assert [*classroom.mistakes()] == ["part_of_a_formula", "sign"]
+    text = str(classroom)
+    assert text.splitlines()[0].split() == ["student", "tanh", "attempts", "hints"]
+    assert "part_of_a_formula: 1 × (bob)" in text
+    assert "| bob | not yet | 2 | 2 |" in classroom.markdown()
+
+
+def test_reports_are_written(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    small = tmp_path / "class"
+    for student in ("bob", "mia <b>"):
+        (small / student).mkdir(parents=True)
+        (small / student / "tanh.py").write_text(HANDED_IN["bob"][0])
+    files = [str(tmp_path / name) for name in ("marks.json", "marks.xml", "report.html")]
+    assert main(["class", str(small), "--json", files[0], "--junit", files[1], "--html", files[2]]) == 0
+    assert "not yet" in capsys.readouterr().out
+    marks = json.loads(Path(files[0]).read_text())
+    assert [(mark["student"], mark["outcome"]) for mark in marks] == [("bob", "wrong"), ("mia <b>", "wrong")]
+    suites = ET.parse(files[1]).getroot()
+    assert [(suite.get("name"), suite.get("failures")) for suite in suites] == [("bob", "1"), ("mia <b>", "1")]
+    assert suites[0][0][0].get("type") == "part_of_a_formula"
+    page = Path(files[2]).read_text()
+    assert "mia &lt;b&gt;" in page
+    assert "<b>" not in page
+    assert "http" not in page.replace("http://www.w3.org", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [([], "say which folder"), (["nowhere"], "there is no folder nowhere"), (["."], "has no folder in it")],
+)
+def test_a_class_that_cannot_be_marked(
+    arguments: list[str], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["class", *arguments]) == 2
+    assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("declaration", COURSE, ids=lambda declaration: declaration.name)
+def test_each_student_has_numbers_of_their_own(declaration: Any) -> None:
+    ada, again, bob = (for_student(declaration, seed) for seed in ("ada", "ada", "bob"))
+    x, same, other = (np.asarray(own.inputs[0][own.argument]) for own in (ada, again, bob))
+    assert np.array_equal(x, same)
+    assert not np.array_equal(x, other)
+    assert np.array_equal(np.sign(x), np.sign(declaration.inputs[0][declaration.argument]))
+    if declaration.write != "numbers":
+        assert tg.exercises.start(declaration.name, seed="ada").check(ANSWERS[declaration.name]).ok
+
+
+def test_numbers_of_a_neighbour_are_wrong() -> None:
+    own = find("reciprocal")
+    x = float(for_student(own, "ada").inputs[0]["x"])
+    answer = -2 * x / (x * x + 1) ** 2
+    assert tg.exercises.start("reciprocal", seed="ada").check(answer).ok
+    assert not tg.exercises.start("reciprocal", seed="bob").check(answer).ok
+
+
+def test_inputs_may_be_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(catalogue, "_DECLARED", dict(catalogue._DECLARED))
+    draw = lambda rng: [{"x": rng.uniform(0.1, 0.9, size=3)}]  # noqa: E731
+    tg.exercises.declare("odds", "The odds.", lambda x: x / (1 - x), write="derivative", inputs=draw)
+    assert tg.exercises.start("odds", seed=1).check(lambda y, x: 1 / (1 - x) ** 2).ok
+    assert str(tg.exercises.start("odds", seed=1)) != str(tg.exercises.start("odds", seed=2))
+    near = [{"x": np.linspace(0.9, 0.99, 30)}]
+    tg.exercises.declare("edge", "Near 1.", lambda x: np.sqrt(1 - x), write="derivative", inputs=near)
+    with pytest.raises(InputError, match="declare the exercise with a function of a generator"):
+        tg.exercises.start("edge", seed="ada")
+
+
+def test_a_log_counts_attempts_and_hints(tmp_path: Path) -> None:
+    log = tmp_path / "attempts.jsonl"
+    exercise = tg.exercises.start("exp", log=log)
+    exercise.check(lambda y, x: -y)
+    exercise.hint()
+    later = tg.exercises.start("exp", log=log)
+    mark = later.check(lambda y, x: y)
+    assert (later.attempts, later.solved, mark.attempt) == (2, True, 2)
+    assert str(later.hint()).startswith("hint 2 of 3")
+    assert tg.exercises.start("square", log=log).attempts == 0
+    log.write_text("nonsense")
+    with pytest.raises(InputError, match="is no log of attempts"):
+        tg.exercises.start("exp", log=log)
+
+
+def test_a_file_is_marked_as_its_function_is(tmp_path: Path) -> None:
+    for name in ("softmax", "matmul_left", "class_loss"):
+        (tmp_path / f"{name}.py").write_text(f"import numpy as np\n{SOLUTIONS[name]}")
+        assert tg.exercises.start(name).check_file(tmp_path / f"{name}.py").ok
+    (tmp_path / "matmul_left.py").write_text("def vjp(g, y, a, b):\n    return g @ b\n")
+    mark = tg.exercises.start("matmul_left").check_file(tmp_path / "matmul_left.py")
+    assert mark.misconception == "shapes_do_not_fit"
+    assert "`g @ b` multiplies matrices of shapes (2, 4) and (3, 4)" in str(mark)
+    (tmp_path / "exp.py").write_text("def derivative(y):\n    return y\n")
+    with pytest.raises(UsageError, match="begin with"):
+        tg.exercises.start("exp").check_file(tmp_path / "exp.py")
+    assert not [name for name in os.listdir(tmp_path) if not name.endswith(".py")]
+
+
+def test_a_solution_is_printed_for_a_teacher_and_told_to_nobody_else(capsys: Any) -> None:
+    assert main(["class", "--solution", "softmax"]) == 0
+    assert "return y * (g - np.sum(g * y, axis=1, keepdims=True))" in capsys.readouterr().out
+    assert [*SOLUTIONS] == [declaration.name for declaration in COURSE]

@@ -1,0 +1,39 @@
+"""A learner's or a teacher's file, run as a module, with errors in their terms."""
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from tinygrad_lite.errors import InputError
+
+
+def answer_in(path: Path, name: str) -> Any:
+    """The function, or the numbers, of this name in a learner's file."""
+    try:
+        return getattr(loaded(path), name)
+    except AttributeError:
+        raise InputError(f"{path.name} has no `{name}`, which the exercise asks for") from None
+
+
+def loaded(path: Path) -> ModuleType:
+    """A file, run as a module; raises `InputError` if that is impossible."""
+    if not path.is_file():
+        raise InputError(f"{path} is a directory, not a file" if path.exists() else f"there is no {path}")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise InputError(f"{path} is not a Python file: its name must end with .py")
+    module = importlib.util.module_from_spec(spec)
+    writes, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # leave no further files in a learner's directory
+    try:
+        spec.loader.exec_module(module)
+    except SyntaxError as error:
+        raise InputError(f"{path.name}, line {error.lineno}: {error.msg}") from None
+    except SystemExit:  # otherwise the command would end here, with the exit status of a right answer
+        raise InputError(f"{path.name} leaves Python when it is run: take out what calls exit") from None
+    except Exception as error:
+        raise InputError(f"{path.name} cannot be run: {type(error).__name__}: {error}") from error
+    finally:
+        sys.dont_write_bytecode = writes
+    return module
