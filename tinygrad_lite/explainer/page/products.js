@@ -30,12 +30,12 @@ function editOfFactor({ node, transposed }, { shape }) {
 
 // The width and height of an entry of each matrix, so that rows and columns are as long in all of them.
 function sizesOf(n, m, p) {
-  const room = Math.max((document.getElementById("panel").clientWidth || 600) - 70, 240);
+  const room = Math.max((document.getElementById("panel").clientWidth || 600) - 130, 240); // beside what frames it
   const numbers = [[n, m], [m, p], [n, p]].every(([rows, columns]) => rows <= NUMBERED.rows && columns <= NUMBERED.rows && rows * columns <= NUMBERED.entries);
-  const width = Math.min(room / (m + p), numbers ? NUMBERED.width : 18);
+  const width = Math.min(room / (m + p), numbers ? NUMBERED.width : 24);
   const fits = numbers && width >= 38;
   const height = (count) => (fits ? NUMBERED.height : Math.max(Math.min(20, 230 / count), 1));
-  const across = fits ? width : Math.max(Math.min(18, room / (m + p)), 1);
+  const across = fits ? width : Math.max(Math.min(n > 40 ? 18 : 24, room / (m + p)), 1);
   return { left: { width: across, height: height(n), numbers: fits }, right: { width: across, height: height(m), numbers: fits }, result: { width: across, height: height(n), numbers: fits } };
 }
 
