@@ -241,7 +241,7 @@ class _MathML(_Writer):
         return f"<msup><mrow>{self.within(x, _POWER + 1)}</mrow><mrow>{exponent}</mrow></msup>"
 
     def transposed(self, x: Any) -> str:
-        return f"<msup><mrow>{self.within(x, _ATOM)}</mrow><mo>⊤</mo></msup>"
+        return f"<msup><mrow>{self.within(x, _ATOM)}</mrow><mi mathvariant='normal'>T</mi></msup>"
 
     def indexed(self, x: Any, index: str) -> str:
         return f"<msub><mrow>{self.within(x, _ATOM)}</mrow><mtext>{escaped_markup(index)}</mtext></msub>"
