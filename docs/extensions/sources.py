@@ -17,7 +17,7 @@ from sphinx.transforms import SphinxTransform
 
 PROJECT = Path(__file__).parents[2]
 SCRIPTS = PROJECT / "examples" / "gallery"  # which the gallery shows
-LANGUAGES = {".py": "python", ".md": "markdown", ".toml": "toml", ".sh": "bash"}
+LANGUAGES = {".py": "python", ".md": "markdown", ".toml": "toml", ".sh": "bash", ".yml": "yaml", ".ipynb": "json"}
 
 
 class LinksToSources(SphinxTransform):
