@@ -2,22 +2,32 @@
 
 import sys
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from tinygrad_lite.engine.tensor import Tensor
 
 if TYPE_CHECKING:
     from tinygrad_lite.explainer.graph import Graph
     from tinygrad_lite.explainer.lesson import Lesson
+    from tinygrad_lite.explainer.playback import Playback
     from tinygrad_lite.explainer.steps import BackwardStep
 
 
-def explain(result: Tensor | Callable[..., Any], *args: Any, **kwargs: Any) -> "Lesson":
+@overload
+def explain(result: Tensor | Callable[..., Any], *args: Any, **kwargs: Any) -> "Lesson": ...
+@overload
+def explain(result: Any, *, history: Any) -> "Playback": ...
+
+
+def explain(result: Any, *args: Any, history: Any = None, **kwargs: Any) -> Any:
     """Make a lesson about how a tensor was computed, and how each gradient behind it is computed.
 
     The lesson runs the backward pass itself and changes no `.grad`. For a tensor with several entries, it explains the
     gradient of their sum. A function is called with the arguments, and the lesson explains its result; then each
     operation comes with the line of code that called it and the module that it belongs to.
+
+    With a history, a training of the model is played back instead: of a `tg.training.Recorder`, or of two to compare,
+    `history={"lr 0.1": a, "lr 1": b}`.
 
     Raises:
         UsageError: if the target is neither a tensor nor a function that returns one.
@@ -50,6 +60,11 @@ def explain(result: Tensor | Callable[..., Any], *args: Any, **kwargs: Any) -> "
         The gradients
           ∂y/∂x = 3 from (1) + 3 from (1) = 6
     """
+    if history is not None:
+        from tinygrad_lite.explainer.playback import Playback
+        from tinygrad_lite.training.recorder import recorders_of
+
+        return Playback(recorders_of(history))
     from tinygrad_lite.explainer.lesson import Lesson
 
     return Lesson(_graph(result, args, kwargs))

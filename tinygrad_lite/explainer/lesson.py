@@ -1,13 +1,12 @@
 """A lesson about the graph behind a tensor, and its output formats."""
 
-import contextlib
 import os
 import sys
 from html import escape
 from pathlib import Path
 
-from tinygrad_lite.errors import InputError
 from tinygrad_lite.explainer import derivation, page, pictures, rerun, words
+from tinygrad_lite.explainer.files import write
 from tinygrad_lite.explainer.graph import Graph
 from tinygrad_lite.explainer.steps import Pass
 from tinygrad_lite.optim.optimizer import Optimizer
@@ -58,7 +57,7 @@ class Lesson:
             ...     tg.explain(x * x).to_html(f"{folder}/lesson.html")
         """
         update = None if optimizer is None else rerun.update(self.graph, self.backward, optimizer)
-        _write(Path(path), page.html(self.graph, self.backward, update, None if seed is None else str(seed)))
+        write(Path(path), page.html(self.graph, self.backward, update, None if seed is None else str(seed)))
 
     def to_svg(self, path: str | os.PathLike[str] | None = None) -> str:
         """Return the graph as a picture, from left to right; with a path, write it to that file.
@@ -102,20 +101,5 @@ class Lesson:
 
 def _written(path: str | os.PathLike[str] | None, text: str) -> str:
     if path is not None:
-        _write(Path(path), text)
+        write(Path(path), text)
     return text
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file completely or not at all."""
-    unfinished = path.parent / f".{os.getpid()}.unfinished"
-    try:
-        if not path.name or path.is_dir():
-            raise IsADirectoryError("it is a folder")
-        unfinished.write_text(text, encoding="utf-8", errors="replace", newline="\n")
-        os.replace(unfinished, path)
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot write {path}: {getattr(error, 'strerror', None) or error}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            unfinished.unlink()

@@ -5,11 +5,8 @@ same page, byte for byte.
 """
 
 import json
-import re
 from collections.abc import Callable, Iterator, Mapping
-from functools import cache
 from html import escape
-from importlib.resources import files
 from itertools import chain, islice
 from typing import Any
 
@@ -17,6 +14,7 @@ import numpy as np
 
 from tinygrad_lite.checking import mistakes
 from tinygrad_lite.explainer import javascript
+from tinygrad_lite.explainer.files import asset, filled
 from tinygrad_lite.explainer.graph import Graph, Node
 from tinygrad_lite.explainer.marks import warnings
 from tinygrad_lite.explainer.packing import Budget, packed
@@ -94,17 +92,12 @@ def html(graph: Graph, backward_pass: Pass, update: Update | None, seed: str | N
     data = json.dumps(content.data, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
     parts = {
         "title": escape(f"The backward pass of {graph.root.name}"),
-        "style": _asset("page.css"),
+        "style": asset("page.css"),
         "data": data.replace("<", "\\u003c"),
         "programs": "const programs = [\n" + ",\n".join(content.programs) + "\n];",
-        "script": "\n".join(_asset(f"{name}.js") for name in SCRIPTS),
+        "script": "\n".join(asset(f"{name}.js") for name in SCRIPTS),
     }
-    return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], _asset("page.html"))
-
-
-@cache
-def _asset(name: str) -> str:
-    return (files("tinygrad_lite.explainer") / "page" / name).read_text(encoding="utf-8")
+    return filled("page.html", parts)
 
 
 class _Content:
@@ -207,11 +200,6 @@ class _Content:
             told["value"] = packed(contribution.value, self._budget)
         if contribution.local is not None and not isinstance(contribution.local, str):
             told |= self._local(contribution, arguments, recorded)
-        if node.op.is_composite and not (node.op.derivatives or node.op.linear):
-            change = javascript.pushed(node.op, contribution.position)
-            inputs = {name: x for name, x in arguments.items() if name != "y"}
-            t = np.zeros_like(node.arrays[contribution.position])
-            told["push"] = self._program(node, f"push {contribution.position}", change, {"t": t, **inputs})
         if not isinstance(contribution.rule, str):
             told["ruleMath"] = self._template(node, contribution.rule)
         if factors := self._factors(contribution.rule):

@@ -4,14 +4,17 @@ from tinygrad_lite.training.checkpoints import load, save
 from tinygrad_lite.training.fit import fit
 from tinygrad_lite.training.history import History
 from tinygrad_lite.training.monitor import Monitor
+from tinygrad_lite.training.recorder import Frame, Recorder
 from tinygrad_lite.training.run import Training
 from tinygrad_lite.training.scipy_fit import ScipyFit, fit_scipy
 from tinygrad_lite.training.verification import Finding, Verification, verify_training
 
 __all__ = [
     "Finding",
+    "Frame",
     "History",
     "Monitor",
+    "Recorder",
     "ScipyFit",
     "Training",
     "Verification",

@@ -51,41 +51,45 @@ def _named(name: str, loss: Any) -> Metric:
     except ImportError:
         raise MissingExtraError(f"the metric {name!r}", "scikit-learn", "estimators") from None
     function, compared = _NAMED[name]
-    between = next((y for known, y in _BETWEEN.items() if known in (loss, type(loss))), None)
 
     def metric(targets: Any, outputs: Any) -> float:
-        targets, outputs, settings = compared(np.asarray(targets), np.asarray(outputs), between)
+        targets, outputs, settings = compared(np.asarray(targets), np.asarray(outputs), between(loss))
         return float(getattr(metrics, function)(targets, outputs, **settings))
 
     return metric
+
+
+def between(loss: Any) -> float | None:
+    """The output that lies between two classes, if there is one output and the loss is one that tells."""
+    return next((y for known, y in _BETWEEN.items() if known in (loss, type(loss))), None)
 
 
 Compared = tuple[Any, Any, dict[str, Any]]
 """Targets, what they are compared with, and settings of scikit-learn's function."""
 
 
-def _labels(targets: Any, outputs: Any, between: float | None) -> Compared:
+def _labels(targets: Any, outputs: Any, middle: float | None) -> Compared:
     """Class numbers: the column with the largest output, or the side on which a single output lies."""
     if _classes(outputs) > 1:
         if targets.shape == outputs.shape:  # probabilities of the classes
             targets = targets.argmax(axis=1)
         return targets, outputs.argmax(axis=1), {}
-    if between is None:
+    if middle is None:
         raise InputError(
             "the loss is a function of your own, so it is not known whether a single output is a probability or its "
             "logit: pass a metric of your own as well, metrics={'accuracy': lambda targets, outputs: …}"
         )
-    return targets.ravel(), (outputs.ravel() > between).astype(int), {}
+    return targets.ravel(), (outputs.ravel() > middle).astype(int), {}
 
 
-def _averaged_labels(targets: Any, outputs: Any, between: float | None) -> Compared:
+def _averaged_labels(targets: Any, outputs: Any, middle: float | None) -> Compared:
     """The same, with the mean over the classes if there are more than two."""
-    targets, labels, _ = _labels(targets, outputs, between)
+    targets, labels, _ = _labels(targets, outputs, middle)
     several = _classes(outputs) > 2
     return targets, labels, {"average": "macro" if several else "binary", "zero_division": 0.0}
 
 
-def _scores(targets: Any, outputs: Any, between: float | None) -> Compared:
+def _scores(targets: Any, outputs: Any, middle: float | None) -> Compared:
     """Probabilities of each class, or numbers that grow with that of class 1, of which the order alone counts."""
     classes = _classes(outputs)
     if classes == 1:
@@ -98,7 +102,7 @@ def _scores(targets: Any, outputs: Any, between: float | None) -> Compared:
     return targets, probabilities / probabilities.sum(axis=1, keepdims=True), {"multi_class": "ovr"}
 
 
-def _values(targets: Any, outputs: Any, between: float | None) -> Compared:
+def _values(targets: Any, outputs: Any, middle: float | None) -> Compared:
     if targets.shape != outputs.shape:
         raise ShapeError(f"the metric compares each output with its target: {outputs.shape} against {targets.shape}")
     return targets.reshape(len(targets), -1), outputs.reshape(len(outputs), -1), {}

@@ -13,16 +13,11 @@ const drags = (() => {
   const rounded = (x, unit) => Number((Math.round(x / unit) * unit).toPrecision(12));
 
   // Follow a pointer until it is lifted. The panel captures it, since what it began on is drawn anew meanwhile.
-  function follow(event, { from, unit, write }) {
+  function follow(event, { from, unit, write, tap }) {
     if (event.button) return;
     const holder = document.getElementById("panel");
     const start = event.clientX;
-    let [moved, waiting, frame] = [false, null, 0];
-    const send = () => {
-      const wanted = waiting;
-      waiting = null;
-      write(wanted);
-    };
+    let [moved, waiting] = [false, null];
     const move = (now) => {
       const way = now.clientX - start;
       if (!moved && Math.abs(way) < NEAR) return;
@@ -30,15 +25,13 @@ const drags = (() => {
       now.preventDefault();
       document.body.classList.add("dragging");
       const wanted = rounded(from + way * unit * (now.shiftKey ? 0.1 : 1), unit * (now.shiftKey ? 0.1 : 1));
-      if (waiting === null) frame = requestAnimationFrame(() => send());
+      if (waiting === null) requestAnimationFrame(() => (write(waiting), (waiting = null)));
       waiting = wanted;
     };
     const end = () => {
       document.body.classList.remove("dragging");
       for (const [name, f] of listeners) holder.removeEventListener(name, f);
-      cancelAnimationFrame(frame);
-      if (waiting !== null) send();
-      if (moved) tensorView.measure();
+      if (!moved) tap?.();
     };
     const listeners = [["pointermove", move], ["pointerup", end], ["pointercancel", end]];
     for (const [name, f] of listeners) holder.addEventListener(name, f);
@@ -106,9 +99,7 @@ const drags = (() => {
   // Everything as it was recorded.
   const reset = () => flashing(() => (lesson.reset(), main.redraw()));
 
-  const underWay = () => document.body.classList.contains("dragging");
-
-  return { underWay, unitOf, follow, number, steps, rounded, flashing, change, reset };
+  return { unitOf, follow, number, steps, rounded, flashing, change, reset };
 })();
 
 // The loss, always in sight, with how far it is from what was recorded.

@@ -199,7 +199,7 @@ const stepView = (() => {
       box.append(productView(product, { factors, title }));
     });
     if (each.summed.length === 1 && full) box.append(sumView(each, full, value));
-    box.append(numbersView(step, each, { g, slope, full, value, hasProducts: products.length > 0 }));
+    box.append(numbersView(step, each, g, slope, full, value));
     return box;
   }
 
@@ -228,11 +228,11 @@ const stepView = (() => {
     Array.from({ length: np.sizeOf(shape) }, (_, place) => place).filter((place) => indexOf(shape, place)[axis] === k);
 
   // The same with the numbers of one entry. Upstream and contribution are both gradients: they have one scale.
-  function numbersView(step, each, { g, slope, full, value, hasProducts }) {
+  function numbersView(step, each, g, slope, full, value) {
     const key = `${step.node} ${each.input}`;
     const name = nameAt(each.node);
-    const largest = scaleOf(slope || !hasProducts ? g : null, value);
-    const pictures = slope || !hasProducts ? [heatMap(g, { label: `${lesson.letter === "g" ? "g, " : ""}${say("upstream")}`, largest })] : [];
+    const largest = scaleOf(slope ? g : null, value);
+    const pictures = slope ? [heatMap(g, { label: `${lesson.letter === "g" ? "g, " : ""}${say("upstream")}`, largest })] : [];
     if (slope && slope.shape.length) pictures.push(heatMap(slope, { label: `${say("local")}, ${each.local}` }));
     const choose = (place) => (cells.set(key, place), show());
     pictures.push(heatMap(value, { label: say("contribution to {name}", { name }), choose, largest }));
@@ -283,7 +283,7 @@ const stepView = (() => {
 
   function show(position) {
     panel.replaceChildren(...content(position));
-    formulas.fit(panel);
+    formulas.reachable(panel);
   }
 
   return { show, content, gradientOf, link, liveNote, heading, formula, about, numberOf, editOf, nudgeOf };

@@ -1,0 +1,170 @@
+"""A training played back: numbers of the page against those of the recorder, by mouse and keyboard."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_lite as tg
+from tinygrad_lite import nn
+from tinygrad_lite.explainer.playback import Playback
+from tinygrad_lite.nn import functional as F
+from tinygrad_lite.training import Recorder
+
+
+def recorded(model: nn.Module, loss: Any, x: Any, y: Any, epochs: int, lr: float = 0.1) -> Recorder:
+    recorder = Recorder(model, loss, (x, y))
+    sgd = tg.optim.SGD(model.parameters(), lr=lr)
+    tg.fit(model, loss, (x, y), epochs=epochs, optimizer=sgd, callbacks=[recorder], verify=False, rng=0)
+    return recorder
+
+
+def plane(lr: float = 0.5) -> Recorder:
+    x = np.random.default_rng(0).normal(size=(60, 2))
+    model = nn.Sequential(nn.Linear(2, 6, rng=0), nn.ReLU(), nn.Linear(6, 1, rng=1))
+    return recorded(model, nn.BCEWithLogitsLoss(), x, (x[:, :1] > x[:, 1:] ** 2) * 1.0, 12, lr)
+
+
+def heart() -> Recorder:
+    x, y = tg.datasets.load_heart(return_X_y=True)
+    model = nn.Sequential(nn.Linear(13, 8, rng=0), nn.ReLU(), nn.Linear(8, 1, rng=1))
+    x = (x - x.mean(axis=0)) / x.std(axis=0)
+    return recorded(model, F.binary_cross_entropy_with_logits, x, y[:, None] * 1.0, 100)
+
+
+def images() -> Recorder:
+    x, y = tg.datasets.load_digits(return_X_y=True)
+    model = nn.Sequential(nn.Conv2d(1, 4, 3, rng=0), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10, rng=1))
+    return recorded(model, nn.CrossEntropyLoss(), x[:100].reshape(-1, 1, 8, 8) / 16, y[:100], 3)
+
+
+MADE: dict[str, Callable[[], Playback]] = {
+    "one number": lambda: tg.explain(
+        None, history=recorded(nn.Linear(1, 1, rng=0), F.mse_loss, np.ones((4, 1)), np.ones((4, 1)), 3)
+    ),
+    "plane": lambda: tg.explain(None, history=plane()),
+    "two runs": lambda: tg.explain(None, history={"slow": plane(0.01), "fast": plane()}),
+    "heart": lambda: tg.explain(None, history=heart()),
+    "images": lambda: tg.explain(None, history=images()),
+}
+
+
+@pytest.fixture
+def opened(browser: Any, tmp_path: Path) -> Any:
+    used: list[Any] = []
+    complaints: list[str] = []
+
+    def open_page(playback: Playback, **settings: Any) -> Any:
+        path = tmp_path / "training.html"
+        playback.to_html(path)
+        page = (
+            browser.new_page(viewport={"width": 1280, "height": 900}, **settings)
+            if "viewport" not in settings
+            else browser.new_page(**settings)
+        )
+        used.append(page)
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on(
+            "request",
+            lambda request: (
+                complaints.append(request.url) if not request.url.startswith((path.as_uri(), "data:")) else None
+            ),
+        )
+        page.goto(path.as_uri())
+        return page
+
+    yield open_page
+    for page in used:
+        page.close()
+    assert not complaints
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_accessible_and_as_wide_as_the_screen(opened: Any, name: str) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    playback = MADE[name]()
+    for settings in ({"color_scheme": "dark"}, {"viewport": {"width": 390, "height": 844}}):
+        page = opened(playback, **settings)
+        results = Axe().run(page)
+        assert results.violations_count == 0, results.generate_report()
+        assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
+
+
+def test_a_hundred_epochs_of_the_heart_network_fit_into_3_mb(tmp_path: Path) -> None:
+    MADE["heart"]().to_html(tmp_path / "heart.html")
+    assert (tmp_path / "heart.html").stat().st_size < 3e6
+
+
+def test_numbers_are_those_of_the_recorder(opened: Any) -> None:
+    recorder = plane()
+    page = opened(tg.explain(None, history=recorder))
+    told = page.evaluate("training.runs[0]")
+    np.testing.assert_array_equal(told["losses"], [frame.loss for frame in recorder.frames])
+    for parameter in told["parameters"]:
+        name = parameter["name"]
+        for part in ("weights", "gradients"):
+            expected = np.stack([getattr(frame, part)[name].ravel() for frame in recorder.frames])
+            scale = parameter[part]["scale"]
+            shown = page.evaluate(
+                f"Array.from(integers(training.runs[0].parameters.find(p => p.name === '{name}').{part}))"
+            )
+            np.testing.assert_allclose(np.reshape(shown, expected.shape) * scale / 32767, expected, atol=scale / 65000)
+    landscape = page.evaluate("training.landscape")
+    first = recorder.losses_on_plane(
+        np.zeros((1, 2)), np.concatenate([w.ravel() for w in recorder.frames[0].weights.values()]), np.zeros((2, 25))
+    )
+    assert first[0] == pytest.approx(recorder.frames[0].loss, rel=1e-12)
+    assert min(landscape["losses"]) <= recorder.frames[-1].loss < recorder.frames[0].loss
+
+
+def test_scrubbing_by_mouse_and_keyboard_and_play(opened: Any) -> None:
+    recorders = {"slow": plane(0.01), "fast": plane()}
+    page = opened(tg.explain(None, history=recorders))
+
+    def status() -> str:
+        return str(page.locator("#status").text_content()).replace("−", "-")
+
+    def said(epoch: int) -> str:
+        losses = "; ".join(f"{name}: loss {float(f'{run.frames[epoch].loss:.4g}')}" for name, run in recorders.items())
+        return f"After {epoch} of 12 epochs; {losses}"
+
+    assert status() == said(12)
+    before = page.locator("canvas").first.screenshot()
+    page.focus("#slider")
+    page.keyboard.press("Home")
+    assert status() == said(0)
+    page.click("#next")
+    assert status() == said(1)
+    page.keyboard.press("ArrowRight")
+    page.click("#previous")
+    assert status() == said(0)
+    assert page.locator("canvas").first.screenshot() != before
+    page.click("#play")
+    assert page.locator("#play").text_content() == "Pause"
+    page.wait_for_function("() => document.getElementById('play').textContent.includes('Play')")
+    assert status() == said(12)
+
+
+def test_in_german(opened: Any) -> None:
+    page = opened(MADE["plane"](), locale="de-DE")
+    assert "Nach 12 von 12 Epochen" in page.locator("#status").text_content()
+    assert page.evaluate("document.documentElement.lang") == "de"
+
+
+def test_a_notebook_shows_the_page() -> None:
+    playback = MADE["plane"]()
+    assert "srcdoc" in playback._repr_html_()
+    assert repr(playback).startswith("Playback of training: 12 epochs, loss 0.")
+
+
+def test_losses_that_are_not_finite(opened: Any) -> None:
+    with np.errstate(all="ignore"):
+        recorder = plane()
+        recorder.model[0].weight.data = np.full((6, 2), np.nan)
+        recorder.record()
+        page = opened(tg.explain(None, history=recorder))
+    assert "loss nan" in page.locator("#status").text_content()

@@ -1,0 +1,322 @@
+// A training to scrub through: every picture shows the same epoch, in colours that are the same for all epochs.
+
+const training = JSON.parse(document.getElementById("data").textContent);
+const INK = ["--hue0", "--hue1"]; // of the two runs
+const FRAMES_PER_SECOND = 30;
+const BANDS = 14; // of the landscape, so that their edges are contours
+const LONGEST = 12; // seconds that playing takes at most
+
+document.documentElement.lang = language.now();
+
+const styled = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+const still = window.matchMedia("(prefers-reduced-motion: reduce)");
+
+// The integers of a packed array.
+function integers(packed) {
+  const bytes = Uint8Array.from(atob(packed.data), (letter) => letter.charCodeAt(0));
+  return new Int16Array(bytes.buffer);
+}
+
+const numbered = (x) => (typeof x === "string" ? { inf: Infinity, "-inf": -Infinity }[x] ?? NaN : x);
+
+// A picture of rows and columns of cells, one pixel each, enlarged by the style. `cell(k)` is the place of the number of
+// a pixel, or -1 for a gap.
+function cells(packed, rows, columns, { cell = (k) => k, each, size, label, hue } = {}) {
+  const all = integers(packed);
+  const count = each ?? rows * columns;
+  const canvas = element("canvas", { class: "cells", role: "img", "aria-label": label });
+  [canvas.width, canvas.height] = [columns, rows];
+  canvas.style.width = `${Math.round(columns * size)}px`;
+  canvas.style.height = `${Math.round(rows * size)}px`;
+  const draw = canvas.getContext("2d");
+  const picture = draw.createImageData(columns, rows);
+  const ink = hue ?? ((x) => mixture(x, 32767));
+  return {
+    canvas,
+    show(frame) {
+      for (let k = 0; k < rows * columns; k++) {
+        const place = cell(k);
+        if (place >= 0) picture.data.set([...ink(all[frame * count + place]), 255], 4 * k);
+      }
+      draw.putImageData(picture, 0, 0);
+    },
+    value: (frame, place) => (all[frame * count + place] * packed.scale) / 32767,
+  };
+}
+
+// Kernels of a convolution side by side, with gaps.
+function tiles([count, height, width]) {
+  const across = Math.min(count, 16);
+  const down = Math.ceil(count / across);
+  const [columns, rows] = [across * (width + 1) - 1, down * (height + 1) - 1];
+  const cell = (k) => {
+    const [i, j] = [Math.floor(k / columns), k % columns];
+    const [y, x] = [i % (height + 1), j % (width + 1)];
+    const which = Math.floor(i / (height + 1)) * across + Math.floor(j / (width + 1));
+    return y === height || x === width || which >= count ? -1 : which * height * width + y * width + x;
+  };
+  return { rows, columns, cell, each: count * height * width };
+}
+
+const figure = (title, canvas, ...more) => element("figure", {}, element("figcaption", {}, element("b", {}, title), " ", ...more), canvas);
+
+// A line over the epochs, with a mark at the one that is shown; larger values are further up, as logarithms if they
+// differ much.
+function curves(lines, { width, height, label }) {
+  const canvas = element("canvas", { role: "img", "aria-label": label });
+  const finite = lines.flatMap((line) => line.values.filter((y) => Number.isFinite(y)));
+  let [low, high] = [Math.min(...finite), Math.max(...finite)];
+  const logarithmic = low > 0 && high > 20 * low;
+  const f = (y) => (logarithmic ? Math.log(y) : y);
+  if (low === high) [low, high] = [low - 1, high + 1];
+  const last = Math.max(...lines.map((line) => line.epochs.at(-1)));
+  const [left, right, top, bottom] = width > 200 ? [52, 8, 8, 20] : [2, 2, 2, 2];
+  const x = (epoch) => left + (epoch / Math.max(last, 1)) * (width - left - right);
+  const y = (value) => height - bottom - ((f(value) - f(low)) / (f(high) - f(low))) * (height - top - bottom);
+  canvas.style.width = `${width}px`;
+  canvas.style.height = `${height}px`;
+  return {
+    canvas,
+    show(epoch) {
+      const scale = window.devicePixelRatio || 1;
+      [canvas.width, canvas.height] = [width * scale, height * scale];
+      const draw = canvas.getContext("2d");
+      draw.scale(scale, scale);
+      draw.font = "12px ui-sans-serif, system-ui, sans-serif";
+      draw.fillStyle = styled("--ink");
+      if (width > 200) {
+        draw.textAlign = "right";
+        draw.fillText(told(high, 3), left - 6, top + 10);
+        draw.fillText(told(low, 3), left - 6, height - bottom);
+        draw.textAlign = "center";
+        draw.fillText("0", left, height - 5);
+        draw.textAlign = "right";
+        draw.fillText(say("epoch {n}", { n: last }), width - right, height - 5);
+      }
+      draw.strokeStyle = styled("--line");
+      draw.beginPath();
+      draw.moveTo(x(Math.min(epoch, last)), top);
+      draw.lineTo(x(Math.min(epoch, last)), height - bottom);
+      draw.stroke();
+      for (const { epochs, values, ink, dashed } of lines) {
+        draw.strokeStyle = draw.fillStyle = styled(ink);
+        draw.lineWidth = 1.8;
+        draw.setLineDash(dashed ? [5, 4] : []);
+        draw.beginPath();
+        let pen = false;
+        values.forEach((value, k) => {
+          if (Number.isFinite(value)) draw[pen ? "lineTo" : "moveTo"](x(epochs[k]), y(value));
+          pen = Number.isFinite(value);
+        });
+        draw.stroke();
+        draw.setLineDash([]);
+        const at = frameAt(epochs, epoch);
+        if (Number.isFinite(values[at])) {
+          draw.beginPath();
+          draw.arc(x(epochs[at]), y(values[at]), 3.5, 0, 7);
+          draw.fill();
+        }
+      }
+    },
+    logarithmic,
+  };
+}
+
+// The last frame that is not after an epoch.
+function frameAt(epochs, epoch) {
+  let found = 0;
+  while (found + 1 < epochs.length && epochs[found + 1] <= epoch) found++;
+  return found;
+}
+
+const runName = (run) => run.name || say("the loss");
+
+function landscape() {
+  const { side, bounds, losses, paths, share } = training.landscape;
+  const size = 300;
+  const values = losses.map(numbered);
+  const finite = values.filter(Number.isFinite);
+  const [low, high] = [Math.min(...finite), Math.max(...finite)];
+  const level = (x) => Math.log1p((99 * (x - low)) / (high - low || 1)) / Math.log(100);
+  const canvas = element("canvas", { role: "img", "aria-label": say("The loss around the path of the weights, from {low} to {high}", { low: told(low, 3), high: told(high, 3) }) });
+  canvas.style.width = canvas.style.height = `${size}px`;
+  const cells = document.createElement("canvas");
+  [cells.width, cells.height] = [side, side];
+  const paint = () => {
+    const draw = cells.getContext("2d");
+    const picture = draw.createImageData(side, side);
+    const [from, to] = dark.matches ? [22, 150] : [250, 120];
+    values.forEach((x, k) => {
+      const band = Number.isFinite(x) ? Math.round(level(x) * BANDS) / BANDS : 1;
+      picture.data.set([...Array(3).fill(from + band * (to - from)), 255], 4 * k);
+    });
+    draw.putImageData(picture, 0, 0);
+  };
+  const place = ([a, b]) => [((a - bounds[0][0]) / (bounds[0][1] - bounds[0][0])) * size, (1 - (b - bounds[1][0]) / (bounds[1][1] - bounds[1][0])) * size];
+  return {
+    canvas,
+    caption: say("{share} % of the path lies in this plane; from {low}, the colour of the page, to {high}, grey", { share: told(100 * share, 3), low: told(low, 3), high: told(high, 3) }),
+    show(epoch) {
+      paint();
+      const scale = window.devicePixelRatio || 1;
+      canvas.width = canvas.height = size * scale;
+      const draw = canvas.getContext("2d");
+      draw.scale(scale, scale);
+      draw.imageSmoothingEnabled = true;
+      draw.drawImage(cells, 0, 0, size, size);
+      paths.forEach((path, r) => {
+        const at = frameAt(training.runs[r].epochs, epoch);
+        for (const [width, ink] of [[4, styled("--paper")], [2, styled(INK[r])]]) {
+          draw.strokeStyle = draw.fillStyle = ink;
+          draw.lineWidth = width;
+          draw.beginPath();
+          path.slice(0, at + 1).forEach((point, k) => draw[k ? "lineTo" : "moveTo"](...place(point)));
+          draw.stroke();
+          draw.beginPath();
+          draw.arc(...place(path[at]), width + 2.5, 0, 7);
+          draw.fill();
+        }
+      });
+    },
+  };
+}
+
+const CLASSES = ["--hue0", "--hue1", "--hue2", "--hue3", "--hue4"];
+
+// The outputs for all pairs of inputs, with rows of the batch as dots.
+function plane(run) {
+  const { side, bounds, points, targets, classes } = run.plane;
+  const size = 300;
+  const paper = () => (dark.matches ? [22, 27, 34] : [250, 250, 248]);
+  const rgb = (ink) => [1, 3, 5].map((k) => parseInt(styled(ink).slice(k, k + 2), 16));
+  const tint = (k) => rgb(CLASSES[k % CLASSES.length]).map((part, i) => Math.round(0.45 * part + 0.55 * paper()[i]));
+  const picture = cells(run.plane, side, side, { size: size / side, label: say("The outputs for all pairs of inputs"), hue: classes ? (x) => tint(x) : undefined });
+  const canvas = element("canvas", { role: "img", "aria-label": say("The outputs for all pairs of inputs, with {n} rows of the data", { n: points.length }) });
+  canvas.style.width = canvas.style.height = `${size}px`;
+  const place = ([a, b]) => [((a - bounds[0][0]) / (bounds[0][1] - bounds[0][0])) * size, (1 - (b - bounds[1][0]) / (bounds[1][1] - bounds[1][0])) * size];
+  return {
+    canvas,
+    scale: classes ? null : run.plane.scale,
+    show(frame) {
+      picture.show(frame);
+      const scale = window.devicePixelRatio || 1;
+      canvas.width = canvas.height = size * scale;
+      const draw = canvas.getContext("2d");
+      draw.scale(scale, scale);
+      draw.imageSmoothingEnabled = false;
+      draw.drawImage(picture.canvas, 0, 0, size, size);
+      points.forEach((point, k) => {
+        draw.fillStyle = classes ? styled(CLASSES[targets[k] % CLASSES.length]) : colour(targets[k] > 0 ? 1 : -1, 1);
+        draw.strokeStyle = styled("--paper");
+        draw.beginPath();
+        draw.arc(...place(point), 3.4, 0, 7);
+        draw.fill();
+        draw.stroke();
+      });
+    },
+  };
+}
+
+function runSection(run, r) {
+  const section = element("section", { "aria-label": runName(run) });
+  const shows = [];
+  const key = training.runs.length > 1 ? [element("span", { class: "key", style: `background:var(${INK[r]})` }), " "] : [];
+  section.append(element("h2", {}, ...key, run.name || say("Layer by layer")));
+  if (run.plane) {
+    const drawn = plane(run);
+    shows.push(drawn.show);
+    section.append(figure(say("All pairs of inputs"), drawn.canvas, drawn.scale === null ? "" : legend(drawn.scale)));
+  }
+  for (const parameter of run.parameters) {
+    const { name, shape, rows, columns, kernel, sampled, norms } = parameter;
+    const form = kernel ? tiles(kernel) : { rows, columns };
+    const size = Math.min(Math.max(Math.min(260 / form.columns, 200 / form.rows), 2), 16);
+    const box = element("div", { class: "parameter" });
+    for (const [part, title] of [["weights", say("weights")], ["gradients", say("gradient")]]) {
+      const drawn = cells(parameter[part], form.rows, form.columns, { ...form, size, label: `${name}, ${title}, ${shapeOf(shape)}` });
+      shows.push(drawn.show);
+      box.append(figure(title, drawn.canvas, legend(parameter[part].scale)));
+    }
+    const lines = norms.map((values, k) => ({ epochs: run.epochs, values: values.map(numbered), ink: k ? "--hue1" : "--hue0", dashed: k === 1 }));
+    const drawn = curves(lines, { width: 160, height: 56, label: say("Norms of {name} and of its gradient over the epochs", { name }) });
+    const numbers = element("span", {});
+    shows.push((frame) => {
+      drawn.show(run.epochs[frame]);
+      numbers.textContent = say("|weights| {w}, |gradient| {g}", { w: told(lines[0].values[frame], 3), g: told(lines[1].values[frame], 3) });
+    });
+    box.append(figure(say("norms"), drawn.canvas, numbers));
+    section.append(element("h3", {}, `${name}, ${shapeOf(shape)}`, ...(sampled ? [element("small", {}, ` ${say("evenly spread entries are shown")}`)] : [])), box);
+  }
+  for (const activation of run.activations) {
+    const { name, rows, columns, silent } = activation;
+    const size = Math.min(Math.max(Math.min(260 / columns, 200 / rows), 2), 10);
+    const drawn = cells(activation, rows, columns, { size, label: say("Outputs of {name}, rows of the batch down", { name }) });
+    const count = element("span", {});
+    shows.push((frame) => {
+      drawn.show(frame);
+      count.textContent = silent[frame] ? `; ${say("{n} of {all} are 0 in every row", { n: silent[frame], all: columns })}` : "";
+    });
+    section.append(figure(say("Outputs of {name}", { name }), drawn.canvas, legend(activation.scale), count));
+  }
+  return { section, show: (epoch) => shows.forEach((show) => show(frameAt(run.epochs, epoch))) };
+}
+
+const playback = (() => {
+  const [slider, play, status] = ["slider", "play", "status"].map((id) => document.getElementById(id));
+  const epochs = [...new Set(training.runs.flatMap((run) => run.epochs))].sort((a, b) => a - b);
+  let [at, timer] = [epochs.length - 1, null];
+  slider.max = epochs.length - 1;
+  slider.setAttribute("aria-label", say("Epoch"));
+  document.getElementById("previous").setAttribute("aria-label", say("One epoch back"));
+  document.getElementById("next").setAttribute("aria-label", say("One epoch on"));
+
+  const lines = training.runs.map((run, r) => ({ epochs: run.epochs, values: run.losses.map(numbered), ink: INK[r], dashed: r === 1 }));
+  const width = Math.min(560, window.innerWidth - 40);
+  const loss = curves(lines, { width, height: 200, label: say("The loss over the epochs") });
+  const names = training.runs.length > 1 ? training.runs.flatMap((run, r) => [element("span", { class: "key", style: `background:var(${INK[r]})` }), ` ${run.name} `]) : [];
+  const overview = element("div", { class: "overview" }, figure(say("The loss"), loss.canvas, ...names, loss.logarithmic ? say("on a logarithmic scale") : ""));
+  const around = training.landscape && landscape();
+  if (around) overview.append(figure(say("The loss around the path"), around.canvas, around.caption));
+  const sections = training.runs.map(runSection);
+  document.getElementById("all").append(overview, element("div", { class: "runs" }, sections.map(({ section }) => section)));
+
+  function show(place) {
+    at = Math.min(Math.max(place, 0), epochs.length - 1);
+    const epoch = epochs[at];
+    slider.value = at;
+    slider.setAttribute("aria-valuetext", say("epoch {n}", { n: epoch }));
+    loss.show(epoch);
+    around?.show(epoch);
+    sections.forEach((section) => section.show(epoch));
+    const losses = training.runs.map((run) => `${run.name ? `${run.name}: ` : ""}${say("loss {x}", { x: told(numbered(run.losses[frameAt(run.epochs, epoch)])) })}`);
+    status.textContent = `${say("After {n} of {all} epochs", { n: epoch, all: epochs.at(-1) })}; ${losses.join("; ")}`;
+  }
+
+  function stop() {
+    clearInterval(timer);
+    timer = null;
+    status.setAttribute("aria-live", "polite");
+    play.textContent = say("▶ Play");
+  }
+
+  function start() {
+    if (at === epochs.length - 1) show(0);
+    const pause = Math.max(1000 / FRAMES_PER_SECOND, still.matches ? 500 : 0);
+    const stride = Math.max(1, Math.round((epochs.length * pause) / (1000 * LONGEST)));
+    status.setAttribute("aria-live", "off"); // else each epoch is read aloud
+    play.textContent = say("Pause");
+    timer = setInterval(() => {
+      show(at + stride);
+      if (at === epochs.length - 1) stop();
+    }, pause);
+  }
+
+  play.addEventListener("click", () => (timer === null ? start() : stop()));
+  slider.addEventListener("input", () => (stop(), show(+slider.value)));
+  document.getElementById("previous").addEventListener("click", () => (stop(), show(at - 1)));
+  document.getElementById("next").addEventListener("click", () => (stop(), show(at + 1)));
+  dark.addEventListener("change", () => show(at));
+  stop();
+  show(at);
+  return { show, epochs };
+})();
