@@ -24,7 +24,12 @@ _source: ContextVar[np.random.Generator | None] = ContextVar("_source", default=
 
 
 def generator(rng: Rng) -> np.random.Generator:
-    """The generator of a seed, or itself; for None, that of the block `drawing_from`, or one of its own."""
+    """The generator of a seed, or itself; for None, that of the block `drawing_from`, or one of its own.
+
+    Example:
+        >>> generator(0).random() == np.random.default_rng(0).random()
+        True
+    """
     return np.random.default_rng(_source.get() if rng is None else rng)
 
 

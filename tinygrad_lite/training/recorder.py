@@ -81,6 +81,7 @@ class Recorder:
         """Append a frame; nothing of the model changes."""
         model, loss = deepcopy((self.model, self.loss))
         model.eval()
+        plane = self._plane(model)
         activations: dict[str, Array] = {}
         for path, layer in model.named_modules():
             if path and not list(layer.children()):
@@ -102,7 +103,7 @@ class Recorder:
                     for path, w in parameters.items()
                 },
                 activations,
-                self._plane(model),
+                plane,
             )
         )
 
