@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -180,3 +181,25 @@ def test_gradients_of_what_is_composed_here() -> None:
     unknown = {name for name, outcome in outcomes.items() if outcome != "passed"}
     assert unknown <= {"test_gridsample", "test_onehot_with_axis"}
     assert len(outcomes) > 20
+
+
+def test_before_version_7_an_axis_says_how_arrays_are_broadcast() -> None:
+    node = helper.make_node("Add", ["x", "shift"], ["y"], broadcast=1, axis=1)
+    types = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [2, 3, 4]) for name in "xy"]
+    shift = np.array([1, 2, 3], np.float32)
+    graph = helper.make_graph([node], "g", types[:1], types[1:], [numpy_helper.from_array(shift, "shift")])
+    network = tg.from_onnx(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 6)], ir_version=4))
+    x = np.zeros((2, 3, 4), np.float32)
+    assert np.array_equal(network(x).numpy(), x + shift[:, None])
+
+
+def test_variables_end_with_their_last_use() -> None:
+    chain = "\n".join(f"x{k + 1} = Tanh(x{k})" for k in range(20))
+    proto = onnx.parser.parse_model(
+        f'<ir_version: 10, opset_import: ["" : 21]> f (double[N] x0) => (double[N] x20) {{ {chain} }}'
+    )
+    network, x = tg.from_onnx(proto), np.full(10**6, -30.0)
+    tracemalloc.start()
+    network(x)
+    assert tracemalloc.get_traced_memory()[1] < 4 * x.nbytes
+    tracemalloc.stop()

@@ -23,24 +23,21 @@ def _shared(sizes: Any) -> Any:
 
 def _borders(node: Node, axes: int) -> tuple[list[int], list[int]]:
     """The widths of the padding in front and behind, on each axis."""
-    pads = node.setting("pads", default=[0] * 2 * axes)
+    pads = node.setting("pads") or [0] * 2 * axes
     return pads[:axes], pads[axes:]
 
 
-def _padded(node: Node, kernel: Any, axes: int, value: str = "") -> tuple[str, Any]:
-    """The input with what borders a layer cannot add itself, and those that it can."""
-    x, mode = node[0], node.setting("auto_pad", default="NOTSET")
+def _padded(node: Node, kernel: Any, axes: int) -> tuple[str, Any]:
+    """The input with what borders a convolution cannot add itself, and those that it can."""
+    mode = node.setting("auto_pad", default="NOTSET")
     if mode in ("SAME_UPPER", "SAME_LOWER"):
         settings = {name: tuple(node.setting(name, default=[1] * axes)) for name in ("strides", "dilations")}
-        at_end = {} if mode == "SAME_UPPER" else {"extra_in_front": True}
-        return node.call("ox.same_border", x, written(kernel), **settings, **at_end) if not value else node.call(
-            "ox.same_border", x, written(kernel), **settings, **at_end, value=Code(value)
-        ), 0
+        more = {"extra_in_front": True} if mode == "SAME_LOWER" else {}
+        return node.call("ox.same_border", 0, written(kernel), **settings, **more), 0
     front, behind = _borders(node, axes)
     if mode == "VALID" or front == behind:
-        return x, 0 if mode == "VALID" else front
-    pairs = ((0, 0), (0, 0), *zip(front, behind))
-    return node.call("np.pad", x, written(pairs), **({"constant_values": Code(value)} if value else {})), 0
+        return node[0], 0 if mode == "VALID" else front
+    return node.call("np.pad", 0, written(((0, 0), (0, 0), *zip(front, behind)))), 0
 
 
 @operator("Conv")
@@ -67,92 +64,57 @@ def convolution_settings(node: Node, weight: int) -> tuple[str, dict[str, Any]]:
 @operator("ConvTranspose")
 def _transposed_convolution(node: Node) -> str:
     axes = node.axes_of(1) - 2
-    settings: dict[str, Any] = {
-        "strides": node.setting("strides"),
-        "pads": node.setting("pads"),
-        "dilations": node.setting("dilations"),
-        "group": node.setting("group", default=1),
-        "output_padding": node.setting("output_padding"),
-        "output_shape": node.setting("output_shape"),
-        "auto_pad": node.setting("auto_pad", default="NOTSET"),
-    }
+    names = ("strides", "pads", "dilations", "group", "output_padding", "output_shape", "auto_pad")
+    settings = {name: node.setting(name) for name in names}
     front, behind = _borders(node, axes)
-    more = settings["output_padding"] or [0] * axes
-    largest = [max(pair) for pair in zip(settings["strides"] or [1] * axes, settings["dilations"] or [1] * axes)]
-    is_plain = settings["output_shape"] is None and settings["auto_pad"] in ("NOTSET", "VALID") and front == behind
-    if is_plain and axes in (1, 2, 3) and all(m < n for m, n in zip(more, largest)):
-        settings_of_all = _plain(
-            stride=settings["strides"] or 1,
-            padding=front,
-            groups=settings["group"],
-            dilation=settings["dilations"] or 1,
-        )
-        return node.call(
-            f"F.conv_transpose{axes}d",
-            0,
-            1,
-            2,
-            **settings_of_all,
-            **({"output_padding": _shared(more)} if any(more) else {}),
-        )
+    strides, dilations, more = (settings[name] or [n] * axes for name, n in zip(names[:5:2], (1, 1, 0)))
+    is_usual = not settings["output_shape"] and settings["auto_pad"] in (None, "NOTSET", "VALID") and front == behind
+    if is_usual and axes in (1, 2, 3) and all(m < max(s, d) for m, s, d in zip(more, strides, dilations)):
+        plain = _plain(stride=strides, padding=front, groups=settings["group"] or 1, dilation=dilations)
+        if any(more):
+            plain["output_padding"] = _shared(more)
+        return node.call(f"F.conv_transpose{axes}d", 0, 1, 2, **plain)
     usual: Any = (None, [], 1, "NOTSET")
     return node.call("ox.conv_transpose", 0, 1, 2, **{name: x for name, x in settings.items() if x not in usual})
 
 
-@operator("MaxPool")
-def _max_pool(node: Node) -> str:
+@operator("MaxPool", "AveragePool", "LpPool")
+def _pool(node: Node) -> str:
     kernel = tuple(node.setting("kernel_shape"))
     axes = len(kernel)
     front, behind = _borders(node, axes)
     strides, dilations = (node.setting(name, default=[1] * axes) for name in ("strides", "dilations"))
-    is_narrow = all(2 * p <= k for p, k in zip(front, kernel))
-    is_plain = front == behind and is_narrow and node.setting("auto_pad", default="NOTSET") in ("NOTSET", "VALID")
-    if is_plain and axes in (1, 2, 3) and node.is_real() and not node.setting("storage_order"):
-        settings = _plain(padding=front, dilation=dilations, ceil_mode=bool(node.setting("ceil_mode")))
+    mode = node.setting("auto_pad", default="NOTSET")
+    is_ceiled, counts_border = bool(node.setting("ceil_mode")), bool(node.setting("count_include_pad"))
+    is_usual = mode in ("NOTSET", "VALID") and front == behind and all(2 * p <= k for p, k in zip(front, kernel))
+    if is_usual and axes in (1, 2, 3) and node.is_real() and not node.wants(1):
         stride = {} if tuple(strides) == kernel else {"stride": _shared(strides)}
-        if not node.wants(1):
-            return node.call(f"F.max_pool{axes}d", 0, written(_shared(kernel)), **stride, **settings)
+        if node.op == "MaxPool":
+            plain = _plain(padding=front, dilation=dilations, ceil_mode=is_ceiled)
+            return node.call(f"F.max_pool{axes}d", 0, written(_shared(kernel)), **stride, **plain)
+        if node.op == "AveragePool" and set(dilations) == {1} and not is_ceiled:
+            plain = _plain(padding=front, count_include_pad=counts_border or not any(front))
+            return node.call(f"F.avg_pool{axes}d", 0, written(_shared(kernel)), **stride, **plain)
     settings = {
         "strides": tuple(strides),
         "pads": node.setting("pads"),
         "dilations": tuple(dilations),
-        "auto_pad": node.setting("auto_pad", default="NOTSET"),
-        "ceil_mode": bool(node.setting("ceil_mode")),
-        "column_major": bool(node.setting("storage_order")),
-        "indices": node.wants(1),
+        "auto_pad": mode,
+        "ceil_mode": is_ceiled,
     }
+    if node.op == "LpPool":
+        return node.call("ox.lp_pool", 0, str(node.setting("p", default=2)), written(kernel), **_told(settings))
+    if node.op == "AveragePool":
+        return node.call(
+            "ox.average_pool", 0, written(kernel), **_told(settings | {"count_include_pad": counts_border})
+        )
+    settings |= {"column_major": bool(node.setting("storage_order")), "indices": node.wants(1)}
     return node.call("ox.max_pool", 0, written(kernel), **_told(settings))
 
 
 def _told(settings: dict[str, Any]) -> dict[str, Any]:
     """The settings that say something."""
     return {name: x for name, x in settings.items() if x not in (None, False, "NOTSET")}
-
-
-@operator("AveragePool", "LpPool")
-def _average_pool(node: Node) -> str:
-    kernel = tuple(node.setting("kernel_shape"))
-    axes = len(kernel)
-    front, behind = _borders(node, axes)
-    strides, dilations = (node.setting(name, default=[1] * axes) for name in ("strides", "dilations"))
-    is_narrow = all(2 * p <= k for p, k in zip(front, kernel))
-    is_plain = front == behind and is_narrow and node.setting("auto_pad", default="NOTSET") in ("NOTSET", "VALID")
-    is_mean = node.op == "AveragePool"
-    if is_plain and axes in (1, 2, 3) and is_mean and set(dilations) == {1} and not node.setting("ceil_mode"):
-        settings = _plain(padding=front, count_include_pad=bool(node.setting("count_include_pad")) or not any(front))
-        stride = {} if tuple(strides) == kernel else {"stride": _shared(strides)}
-        return node.call(f"F.avg_pool{axes}d", 0, written(_shared(kernel)), **stride, **settings)
-    settings = {
-        "strides": tuple(strides),
-        "pads": node.setting("pads"),
-        "dilations": tuple(dilations),
-        "auto_pad": node.setting("auto_pad", default="NOTSET"),
-        "ceil_mode": bool(node.setting("ceil_mode")),
-    }
-    if is_mean:
-        settings["count_include_pad"] = bool(node.setting("count_include_pad"))
-        return node.call("ox.average_pool", 0, written(kernel), **_told(settings))
-    return node.call("ox.lp_pool", 0, str(node.setting("p", default=2)), written(kernel), **_told(settings))
 
 
 @operator("MaxUnpool")
@@ -178,9 +140,8 @@ def _global_pool(node: Node) -> str:
 
 @operator("BatchNormalization")
 def _batch_norm(node: Node) -> str:
-    settings = {"eps": node.setting("epsilon", default=1e-5)}
-    if settings["eps"] == 1e-5:
-        settings = {}
+    eps = node.setting("epsilon", default=1e-5)
+    settings = {} if eps == 1e-5 else {"eps": eps}
     if node.wants(1) or node.setting("training_mode"):
         momentum = node.setting("momentum", default=0.9)
         return node.first_of("ox.batch_norm_in_training", *range(5), momentum=momentum, **settings)

@@ -71,10 +71,15 @@ class Node:
         values = [value for value in self.inputs if value is not None]
         arrays = [value for value in values if value.number is None]
         axes = min((-1 if value.ndim is None else value.ndim for value in arrays), default=-1)
-        return [
+        texts = [
             value.text if not arrays or value.number is None or value.constant.ndim > max(axes, 0) else value.number
             for value in values
         ]
+        if self.version < 7 and "axis" in self.attributes:  # then it says where the second array's axes lie
+            behind = self.axes_of(0) - self.axes_of(1) - self.attributes["axis"]
+            if behind > 0:
+                texts[1] = f"np.expand_dims({self[1]}, {written(tuple(range(-behind, 0)))})"
+        return texts
 
     def setting(self, name: str, i: int | None = None, default: Any = None) -> Any:
         """An attribute or input i: as Python's numbers where it is known, else the code that has it."""
@@ -84,12 +89,9 @@ class Node:
         if value is None:
             return default
         if value.constant is not None:
-            kind = value.constant.dtype.kind
-            return (
-                np.vectorize(shortest, otypes=[object])(value.constant).tolist()
-                if kind == "f"
-                else (value.constant.tolist())
-            )
+            is_single = value.constant.dtype == np.float32
+            numbers = np.vectorize(shortest, otypes=[object])(value.constant) if is_single else value.constant
+            return numbers.tolist()
         if value.items is not None:
             entries = [n if isinstance(n, int) else Code(n) for n in (item.code for item in value.items)]
             return entries[0] if value.ndim == 0 else entries

@@ -40,7 +40,6 @@ class Translation:
         self._statistics = set(statistics)
         self._margin = "    "
         self._taken = set(keyword.kwlist) | {"np", "F", "ox", "self", "int", "range", "bool", "len", "zip"}
-        self._arrays: dict[str, Any] = {}
 
     def source(self, graph: Any) -> str:
         """The forward pass of the whole model."""
@@ -101,11 +100,7 @@ class Translation:
         self.constants[name] = array
         if is_weight:
             self.learned.add(name)
-        return (
-            f"self[{name!r}]".replace("'", '"')
-            if name.isascii() and name.isprintable() and not (set(name) & set("'\"\\"))
-            else f"self[{name!r}]"
-        )
+        return f'self["{name}"]' if re.fullmatch(r"[\w./: -]+", name, re.ASCII) else f"self[{name!r}]"
 
     def _initialize(self, graph: Any, scope: dict[str, Value]) -> set[str]:
         arrays = {tensor.name: array_of(tensor) for tensor in graph.initializer}
