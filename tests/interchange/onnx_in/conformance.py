@@ -181,7 +181,7 @@ def table() -> tuple[str, dict[str, list[str]]]:
                 because.setdefault(reason(case.name) or f"unexpected: {outcome}", []).append(case.name)
     lines = [
         f"| {row} | {sum(results)} of {len(results)}, {sum(results) / len(results):.1%} |"
-        for row, results in sorted(passed.items(), key=lambda item: -len(item[1]))
+        for row, results in sorted(passed.items(), key=lambda item: ("in files" in item[0], "other" in item[0]))
     ]
     return "\n".join(lines), because
 

@@ -1,6 +1,7 @@
 """What `tg.from_onnx` says about files that are no models, that are hostile, or that ask for what is not known."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,16 @@ def test_every_truncated_file_is_refused_or_works() -> None:
         except InputError:
             continue
         assert module(np.ones((1, 2), np.float32)).shape == (1, 2)  # the producer's name was cut off, for example
+
+
+def test_a_file_of_changed_bytes_is_refused_or_loads() -> None:
+    rng = np.random.default_rng(0)
+    content = np.frombuffer(good().SerializeToString(), np.uint8)
+    for _ in range(500):
+        changed = content.copy()
+        changed[rng.integers(0, content.size, 2)] = rng.integers(0, 256, 2)
+        with suppress(InputError, UsageError):
+            tg.from_onnx(changed.tobytes())
 
 
 def test_data_outside_the_folder_is_not_read(tmp_path: Path) -> None:

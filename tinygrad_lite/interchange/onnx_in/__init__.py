@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from tinygrad_lite.errors import InputError, TinygradError
 from tinygrad_lite.interchange.onnx_in import (  # noqa: F401  # the tables of operators
     onnx_control,
     onnx_elementwise,
@@ -56,6 +57,11 @@ def from_onnx(model: Any) -> OnnxModule:
             is_statistic[name] = is_running and is_statistic.get(name, True)
     statistics = [name for name, yes in is_statistic.items() if yes]
     writing = Translation(proto, statistics)
-    source = writing.source(proto.graph)
+    try:
+        source = writing.source(proto.graph)
+    except TinygradError:
+        raise
+    except Exception as error:  # a file may hold anything, and onnx's checker does not look at all of it
+        raise InputError(f"this model breaks the rules of ONNX, in {writing.place}: {error!r}") from error
     arrays = {name: Parameter(array) if name in writing.learned else array for name, array in writing.constants.items()}
     return OnnxModule(source, arrays, writing.inputs, [x.name for x in proto.graph.output])

@@ -35,7 +35,6 @@ class Node:
         version: the version of ONNX's operators that the model uses.
         inputs: the values of its inputs, None for one that is left out.
         outputs: the names of its outputs, as far as they are used.
-        place: its name and its outputs, for messages.
     """
 
     def __init__(
@@ -45,12 +44,11 @@ class Node:
         inputs: Sequence[Value | None],
         attributes: Mapping[str, Any],
         outputs: Sequence[str],
-        place: str,
     ) -> None:
-        self.op, self.version, self.inputs, self.outputs = op, version, list(inputs), list(outputs)
+        self.op, self.version, self.attributes = op, version, dict(attributes)
+        self.inputs, self.outputs = list(inputs), list(outputs)
         while not self.outputs[-1]:
             self.outputs.pop()
-        self.attributes, self.place = dict(attributes), place
 
     def input(self, i: int) -> Value | None:
         return self.inputs[i] if i < len(self.inputs) else None

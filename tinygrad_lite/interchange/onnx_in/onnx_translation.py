@@ -29,6 +29,7 @@ class Translation:
         constants: the arrays that the lines read, by name.
         learned: the names of those that are parameters.
         inputs: the names of the inputs in the file that are no constants.
+        place: what is being written, for messages.
     """
 
     def __init__(self, model: Any, statistics: Iterable[str] = ()) -> None:
@@ -37,6 +38,7 @@ class Translation:
         self.constants: dict[str, Any] = {}
         self.learned: set[str] = set()
         self.inputs: list[str] = []
+        self.place = "its inputs and constants"
         self._statistics = set(statistics)
         self._margin = "    "
         self._taken = set(keyword.kwlist) | {"np", "F", "ox", "self", "int", "range", "bool", "len", "zip"}
@@ -125,16 +127,16 @@ class Translation:
             outputs = [name if name in needed else "" for name in proto.output]
             if not any(outputs):
                 continue
-            place = f"{proto.op_type} {proto.name!r}" if proto.name else f"{proto.op_type} that makes {outputs[0]!r}"
+            name = repr(proto.name) if proto.name else f"that makes {next(filter(None, outputs))!r}"
+            self.place = f"the node {proto.op_type} {name}"
             attributes = {a.name: attribute(a) for a in proto.attribute}
             inputs = [scope[name] if name else None for name in proto.input]
-            node = Node(proto.op_type, self.version, inputs, attributes, outputs, place)
+            node = Node(proto.op_type, self.version, inputs, attributes, outputs)
             try:
                 self._write_node(node, scope, types)
             except UnwritableError as error:
                 raise UsageError(
-                    f"from_onnx cannot write the node {place}: {error}. Export the model without it, or with other "
-                    "settings"
+                    f"from_onnx cannot write {self.place}: {error}. Export the model without it, or with other settings"
                 ) from error
 
     def _write_node(self, node: Node, scope: dict[str, Value], types: Mapping[str, Any]) -> None:
