@@ -9,8 +9,10 @@ import pytest
 
 import tinygrad_lite as tg
 from tests.explainer.conftest import Opened
-from tests.explainer.graphs import attention, heart, long, scalar
+from tests.explainer.graphs import SIX, attention, heart, long, scalar
 from tests.explainer.test_page import Show, numbers
+from tests.marks import param
+from tinygrad_lite.explainer import rerun
 from tinygrad_lite.explainer.graph import Node
 
 
@@ -117,6 +119,33 @@ def test_entries_are_dragged_where_they_stand(show: Show, where: str) -> None:
     assert changed[0] > np.ravel(opened.lesson.graph.nodes[opened.index(leaf)].value)[0]
 
 
+@pytest.mark.parametrize("name", [param(name, slow=name == "long") for name in SIX])
+def test_a_person_plays_with_it(show: Show, name: str) -> None:
+    """A key changes a number: the loss is that of Python, and beside it is its change; the nudge predicts g · h."""
+    lesson = SIX[name]()
+    opened = show(lesson, viewport={"width": 390, "height": 844})
+    leaf = next(leaf for leaf in lesson.graph.leaves if leaf.requires_grad)
+    opened.page.evaluate("i => main.choose(i)", opened.index(leaf.name))
+    opened.page.locator("#tensor .numbers .drag").focus()
+    opened.page.keyboard.press("ArrowUp")
+    changed = np.reshape(np.array(opened.data("value", leaf.name), float), leaf.shape)
+    place = int(np.argmax(np.abs(changed - leaf.value)))
+    loss = lesson.graph.total(rerun.result(lesson.graph, {leaf: changed}))
+    before = lesson.graph.total(lesson.graph.root.value)
+    shown, change = numbers(opened.page.locator("#loss").inner_text().partition("=")[2])
+    assert [shown, change] == pytest.approx([loss, loss - before], rel=1e-3, abs=1e-5 * abs(before))
+    assert opened.page.evaluate("lesson.result()") == pytest.approx(loss, rel=1e-12)
+    last = opened.page.evaluate("([i, k]) => lesson.nudged(i, k, 1e-4).at(-1)", [opened.index(leaf.name), place])
+    predicted = opened.page.evaluate("each => lesson.weighted(each.predicted)", last)
+    assert predicted == pytest.approx(opened.data("gradient", leaf.name)[place] * 1e-4, rel=1e-9, abs=1e-300)
+    tabs = ("step", "tensor", "optimizer", "quiz")
+    for width, tab in [(390, tab) for tab in tabs] + [(1280, tab) for tab in tabs]:
+        opened.page.set_viewport_size({"width": width, "height": 844})
+        opened.page.click(f"#tab-{tab}")
+        wide = opened.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert wide <= 0, "nothing sticks out at the side"
+
+
 def moved(lesson: Any, node: Node, place: int, h: float) -> dict[Node, Any]:
     """The values of all nodes behind one of whose entries another number is put."""
     value = np.array(node.value, float)
@@ -130,7 +159,13 @@ def moved(lesson: Any, node: Node, place: int, h: float) -> dict[Node, Any]:
 
 
 @pytest.mark.parametrize(
-    ("make", "name"), [(scalar, "b"), (heart, "hidden.weight"), (attention, "attention.query.weight"), (long, "t9000")]
+    ("make", "name"),
+    [
+        (scalar, "b"),
+        (heart, "hidden.weight"),
+        (attention, "attention.query.weight"),
+        param(long, "t9000", slow=True),
+    ],
 )
 def test_a_nudge_shows_the_chain_rule(show: Show, make: Any, name: str) -> None:
     """At every node up to the loss: the derivative's prediction, and what really happens."""

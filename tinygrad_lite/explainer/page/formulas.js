@@ -48,6 +48,8 @@ const formulas = (() => {
       const sum = summed ? `<munder>${sign("∑")}<mtext>${say("axis")} ${each.summed.join(", ")}</mtext></munder>` : "";
       return shown(`<mtext>${say("contribution")}</mtext>${sign("=")}${sum}${filled(each.ruleMath, step.node)}`, text);
     },
+    // the rule alone
+    term: (step, each) => (each.ruleMath === undefined ? each.rule : shown(filled(each.ruleMath, step.node), each.rule)),
     // ∂y/∂x = the local derivative
     local: (step, each) => shown(`${derivative(nameAt(step.node), nameAt(each.node))}${sign("=")}${filled(each.localMath, step.node)}`, `∂${nameAt(step.node)}/∂${nameAt(each.node)} = ${each.local}`),
     gradient: (i) => shown(derivative(nameAt(lesson.root), nameAt(i)), `∂${nameAt(lesson.root)}/∂${nameAt(i)}`),

@@ -20,17 +20,18 @@ function productView({ count, at }, settings) {
   return element("div", {}, element("p", { class: "choices" }, say("{n} products; number", { n: count }), " ", which), holder);
 }
 
-// What drags an entry of a factor: the same entry of the leaf that it is, or whose transpose it is.
+// What drags an entry of a factor: the same entry of the node that it is, or whose transpose it is.
 function editOfFactor({ node, transposed }, { shape }) {
-  if (node === undefined || !lesson.isEditable(node)) return undefined;
+  const write = node === undefined ? undefined : (stepView.editOf(node) ?? stepView.nudgeOf(node));
+  if (!write) return undefined;
   const own = lesson.nodes[node].value.shape;
   if (own.length !== 2 || np.sizeOf(own) !== np.sizeOf(shape)) return undefined;
-  return (place, x) => drags.change(node, transposed ? (place % shape[1]) * own[1] + Math.floor(place / shape[1]) : place, x);
+  return (place, x) => write(transposed ? (place % shape[1]) * own[1] + Math.floor(place / shape[1]) : place, x);
 }
 
 // The width and height of an entry of each matrix, so that rows and columns are as long in all of them.
 function sizesOf(n, m, p) {
-  const room = Math.max((document.getElementById("panel").clientWidth || 600) - 130, 240); // beside what frames it
+  const room = roomFor();
   const numbers = [[n, m], [m, p], [n, p]].every(([rows, columns]) => rows <= NUMBERED.rows && columns <= NUMBERED.rows && rows * columns <= NUMBERED.entries);
   const width = Math.min(room / (m + p), numbers ? NUMBERED.width : 24);
   const fits = numbers && width >= 38;

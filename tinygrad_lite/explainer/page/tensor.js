@@ -14,7 +14,7 @@ const tensorView = (() => {
       lesson.isOperation(node) ? stepView.formula(formulas.ofNode(i)) : element("p", {}, leaf),
       lesson.isOperation(node) && node.definition ? stepView.formula(formulas.definition(i)) : null,
       stepView.about(i),
-      ...(node.marks ?? []).map(([kind, text]) => element("p", { class: "warning" }, element("b", {}, `${kind}: `), text)),
+      ...(node.marks ?? []).map(([kind, text]) => element("p", { class: "warning", lang: "en" }, element("b", {}, `${kind}: `), text)),
       lesson.changed() && (node.marks ?? []).length ? element("p", { class: "hint" }, say("The warnings are of the numbers as they were recorded.")) : null,
     ];
     if (value.data.length) parts.push(entry(i, value, gradient));
@@ -110,7 +110,7 @@ const tensorView = (() => {
         element(
           "div",
           { class: `term hue${k % 5}` },
-          element("p", {}, k ? "+ " : "= ", element("a", { href: `#step=${position}` }, say("from {name} (backward {k})", { name: lesson.nodes[lesson.steps[turn].node].name, k: turn + 1 })), `: ${each.rule}`, value.data.length === 1 ? ` = ${told(value.data[0], 6)}` : ""),
+          element("p", {}, k ? "+ " : "= ", element("a", { href: `#step=${position}` }, say("from {name} (backward {k})", { name: lesson.nodes[lesson.steps[turn].node].name, k: turn + 1 })), ": ", formulas.term(lesson.steps[turn], each), value.data.length === 1 ? ` = ${told(value.data[0], 6)}` : ""),
           value.data.length > 1 ? heatMap(value, { label: say("term {k}", { k: k + 1 }), largest }).figure : null,
         ),
       );
