@@ -31,7 +31,7 @@ function editOfFactor({ node, transposed }, { shape }) {
 
 // The width and height of an entry of each matrix, so that rows and columns are as long in all of them.
 function sizesOf(n, m, p) {
-  const room = roomFor();
+  const room = roomBeside(130);
   const numbers = [[n, m], [m, p], [n, p]].every(([rows, columns]) => rows <= NUMBERED.rows && columns <= NUMBERED.rows && rows * columns <= NUMBERED.entries);
   const width = Math.min(room / (m + p), numbers ? NUMBERED.width : 24);
   const fits = numbers && width >= 38;
