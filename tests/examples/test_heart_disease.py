@@ -59,6 +59,16 @@ def test_the_derivation_by_hand_is_reproduced(example: Any, hidden: int, lr: flo
         np.testing.assert_allclose(parameter.numpy(), weight, rtol=1e-12, atol=1e-12)
 
 
+def test_the_estimator_trains_as_the_loop_does(example: Any) -> None:
+    x, x_test, y, _ = example.split()
+    model = example.network(8)
+    curve = example.train(model, tg.tensor(x), tg.tensor(y[:, None].astype(float)), 0.001, 100)
+    scaled = example.estimator().fit(x, y)
+    classifier = scaled["classifier"]
+    np.testing.assert_allclose(np.array(classifier.loss_curve_) / len(x), curve, rtol=1e-9)
+    np.testing.assert_allclose(scaled.predict_proba(x_test)[:, 1:], example.plain(model)(x_test), rtol=1e-9)
+
+
 def test_as_a_user_runs_it(tmp_path: Path) -> None:
     pytest.importorskip("sklearn", reason="scikit-learn comes with the extra `examples`")
     command = [sys.executable, str(EXAMPLE), "--output", str(tmp_path / "results")]
@@ -73,5 +83,6 @@ def test_as_a_user_runs_it(tmp_path: Path) -> None:
         assert row["model"] in run.stdout
     assert rows[2]["last_loss"] > 2 * rows[0]["last_loss"]  # the mean goes down more slowly than the sum
     assert "scikit-learn" in run.stdout
+    assert "searched: 13-" in run.stdout
     assert "10-fold" in run.stdout
     assert (tmp_path / "results" / "loss.png").read_bytes().startswith(b"\x89PNG")
