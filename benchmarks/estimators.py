@@ -2,7 +2,7 @@
 
     OPENBLAS_NUM_THREADS=1 python -m benchmarks.estimators [--rounds N] [--accuracy]
 
-The digits are fitted with the same settings: one hidden layer of 100, Adam, batches of 200 and 50 epochs. The penalty of
+The digits are fitted with the same settings: one hidden layer of 100, Adam, batches of 200, 50 epochs. The penalty of
 `MLPClassifier`, α / 2n · ‖w‖² with α = 0.0001, is a weight decay of α / n. `--accuracy` compares ten seeds on rows that
 were set aside.
 """
