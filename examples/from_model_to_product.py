@@ -115,7 +115,7 @@ def exported(model: nn.Module, scaler: StandardScaler, X: Any, path: Path) -> on
 def contributions(session: onnxruntime.InferenceSession, mean: Any, patient: Any) -> Any:
     """By how much each feature moves the logit from that of the mean: its slope on the way, by integrated gradients."""
     way = mean + (np.arange(100)[:, None] + 0.5) / 100 * (patient - mean)
-    _, slopes = session.run(None, {"patients": way})
+    (slopes,) = session.run(["slopes"], {"patients": way})
     return slopes.mean(axis=0) * (patient - mean)
 
 
@@ -141,7 +141,7 @@ def main() -> None:
     model = resumed(data, settings, arguments.epochs, arguments.output)
     session = exported(model, scaler, X, arguments.output / "model.onnx")
 
-    probabilities, slopes = session.run(None, {"patients": rest})
+    (probabilities,) = session.run(["probability"], {"patients": rest})
     print(f"8. run in onnxruntime: {100 * np.mean((probabilities > 0.5) == rest_y):.0f} % of {len(rest)} new patients")
     patient = int(np.argmax(probabilities))
     shares = contributions(session, scaler.mean_, rest[patient])
