@@ -38,14 +38,14 @@ def _signbit(x: Array) -> Array:
 
 
 def _copysign(a: Array, b: Array) -> Array:
-    size = np.absolute(a)
+    size = abs(a)  # which leaves a Python number one
     if isinstance(b, (int, float)):
         return size if np.copysign(1, b) > 0 else -size
     return np.where(np.signbit(b), -size, size)
 
 
 def _hypot(a: Array, b: Array) -> Array:
-    a, b = np.absolute(a), np.absolute(b)
+    a, b = abs(a), abs(b)
     larger, smaller = np.maximum(a, b), np.minimum(a, b)
     ordinary = np.greater(larger, 0) & np.isfinite(larger)
     ratio = smaller / np.where(ordinary, larger, 1)

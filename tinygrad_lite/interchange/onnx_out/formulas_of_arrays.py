@@ -581,8 +581,10 @@ def _vector_norm(x: Array, /, *, axis: Axis = None, keepdims: bool = False, ord:
 def _matrix_norm(x: Array, keepdims: bool = False, ord: Any = "fro") -> Array:
     if ord in (None, "fro", "f"):
         return _vector_norm(x, axis=(-2, -1), keepdims=keepdims)
-    if ord not in (1, -1, np.inf, -np.inf):
-        return None
+    if ord in (2, -2, "nuc"):
+        reduce: Any = {2: np.max, -2: np.min, "nuc": np.sum}[ord]
+        y = reduce(np.linalg.svdvals(x), axis=-1)
+        return np.expand_dims(y, (-2, -1)) if keepdims else y
     sums = np.sum(np.absolute(x), axis=-2 if abs(ord) == 1 else -1, keepdims=True)
     return (np.max if ord > 0 else np.min)(sums, axis=(-2, -1), keepdims=keepdims)
 
@@ -593,12 +595,13 @@ def _norm(x: Array, ord: Any = None, axes: Axis = None, keepdims: bool = False) 
         return _vector_norm(x, axis=axes, keepdims=keepdims, ord=2 if ord in (None, "fro", "f") else ord)
     axes = axes if isinstance(axes, tuple) else (0, 1)
     y = _matrix_norm(np.moveaxis(x, axes, (-2, -1)), ord=ord, keepdims=False)
-    return y if y is None or not keepdims else np.expand_dims(y, tuple(i % x.ndim for i in axes))
+    return y if not keepdims else np.expand_dims(y, tuple(i % x.ndim for i in axes))
 
 
 def _cond(x: Array, p: Any = None) -> Array:
-    if p not in ("fro", 1, -1, np.inf, -np.inf):
-        return None
+    if p in (None, 2, -2):
+        values = np.linalg.svdvals(x)
+        return values[..., -1] / values[..., 0] if p == -2 else values[..., 0] / values[..., -1]
     return np.linalg.matrix_norm(x, ord=p) * np.linalg.matrix_norm(np.linalg.inv(x), ord=p)
 
 

@@ -18,6 +18,7 @@ from tinygrad_lite.engine.tensor import Tensor, tensor
 from tinygrad_lite.errors import InputError, UsageError
 from tinygrad_lite.interchange.onnx_out.formulas import ENTRY_BY_ENTRY
 from tinygrad_lite.interchange.onnx_out.formulas_of_arrays import OF_ARRAYS
+from tinygrad_lite.interchange.onnx_out.formulas_of_decompositions import OF_VALUES
 from tinygrad_lite.interchange.onnx_out.formulas_of_scipy import of_scipy
 from tinygrad_lite.interchange.onnx_out.node_table import WHOLE, WRITERS
 from tinygrad_lite.interchange.onnx_out.own_operations import by_forward
@@ -69,7 +70,7 @@ def written(f: Callable[..., Any], args: Sequence[Any], names: Names = NO_NAMES,
     """
     copies = trees.map_leaves(lambda x: tensor(x.numpy(), x.requires_grad) if isinstance(x, Tensor) else x, tuple(args))
     program, returned = _recorded(f, copies, passes)  # of which none is another, or known from elsewhere
-    formulas = by_forward(ENTRY_BY_ENTRY, OF_ARRAYS, of_scipy())
+    formulas = by_forward(ENTRY_BY_ENTRY, OF_ARRAYS, OF_VALUES, of_scipy())
     made = Written(name_of(f), Graph(by_forward(WRITERS), formulas, by_forward(REASONS)))
     for place, value in program.updates.items():
         if isinstance(place, Entry) and place.read(()) is None and value is not None:

@@ -120,12 +120,12 @@ class Graph:
                 return self.value(name, call.result)
         formula = self.formulas.get(forward)
         if formula is not None and (made := formula(*inputs, **params)) is not None:
-            return self._in_form(made, result)
+            return self._in_form(op, made, result)
         if op in self._opened or not op.is_composite or formula is not None or forward in self.reasons:
             self.refuse(op, self.reasons.get(forward, "ONNX has no operator for it"))
         self._opened.append(op)
         try:
-            return self._in_form(forward(*inputs, **params), result)
+            return self._in_form(op, forward(*inputs, **params), result)
         except UnknownError:
             self.refuse(op, "it chooses what to compute by the values of its arrays")
         except NoDerivativeError as error:
@@ -137,11 +137,12 @@ class Graph:
         finally:
             self._opened.pop()
 
-    def _in_form(self, made: Any, result: Variable | None) -> Any:
+    def _in_form(self, op: Op, made: Any, result: Variable | None) -> Any:
         made = self.of(made)
         if result is None:
             return made
-        assert made.shape == result.shape, f"{made.shape} in place of {result.shape}"
+        if made.shape != result.shape:
+            self.refuse(op, f"its result may have the shape {made.shape} or {result.shape}, which depends on values")
         return made if made.dtype == result.dtype else made.astype(result.dtype)
 
     def refuse(self, op: Any, reason: str) -> NoReturn:
