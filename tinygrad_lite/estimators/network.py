@@ -7,7 +7,6 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from tinygrad_lite.compiler import compile as compiled
 from tinygrad_lite.data import DataLoader
 from tinygrad_lite.engine.grad_mode import no_grad
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
@@ -19,6 +18,7 @@ from tinygrad_lite.progress import without_progress
 from tinygrad_lite.training import History, Training, fit
 from tinygrad_lite.training.batches import plain
 from tinygrad_lite.training.faults import FaultFinder
+from tinygrad_lite.training.run import compiled_step
 
 AT_ONCE = 1000
 """The rows of which a module makes outputs at once, unless its batches are larger."""
@@ -145,7 +145,7 @@ class Network(Settings):
         training, step, backend = self.__dict__.get("_partial") or (None, None, None)
         if training is None or backend != self.compile or training.loss != loss:
             training = Training(module, loss, optimizer, loader)
-            step = compiled(training.step, None if self.compile is True else self.compile) if self.compile else None
+            step = compiled_step(training, self.compile) if self.compile else None
         training.loader = loader
         faults = FaultFinder(training)
         faults.begin_epoch()

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.compiler import compile as compiled
 from tinygrad_lite.errors import InputError
 from tinygrad_lite.nn import Module
 from tinygrad_lite.optim import Adam, Optimizer
@@ -18,7 +17,7 @@ from tinygrad_lite.training.evaluation import evaluated
 from tinygrad_lite.training.faults import FaultFinder
 from tinygrad_lite.training.history import History
 from tinygrad_lite.training.metrics import Metric, metrics_of
-from tinygrad_lite.training.run import Loss, Training
+from tinygrad_lite.training.run import Loss, Training, compiled_step
 from tinygrad_lite.training.verification import verify_training
 
 
@@ -97,7 +96,7 @@ def fit(
         verify_training(model, loss, loader.dataset.take(np.arange(min(len(loader.dataset), loader.batch_size))))
     optimizer = Adam(model.parameters()) if optimizer is None else optimizer
     training = Training(model, loss, optimizer, loader, scheduler, clip_norm, accumulate)
-    step = compiled(training.step, None if compile is True else compile) if compile else training.step
+    step = compiled_step(training, compile) if compile else training.step
     history, faults = training.history, FaultFinder(training)
     saved = {"model": model, "optimizer": optimizer, "loader": loader, "history": history, "scheduler": scheduler}
     if checkpoint is not None and resumes:

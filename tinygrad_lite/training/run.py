@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from tinygrad_lite.compiler import compile
 from tinygrad_lite.data import DataLoader
 from tinygrad_lite.nn import Module
 from tinygrad_lite.nn.utils import clip_grad_norm_
@@ -67,3 +68,19 @@ class Training:
             self.scheduler.step(record.get("validation_loss", record["loss"]))
         elif self.scheduler is not None and not isinstance(self.scheduler, (CyclicLR, OneCycleLR)):
             self.scheduler.step()
+
+
+def compiled_step(training: Training, backend: bool | str) -> Callable[..., Any]:
+    """The steps of a training as a program, but its very first, which makes the state that the program starts from."""
+    compiled = compile(training.step, None if backend is True else str(backend))
+    has_begun = False
+
+    def step(*batches: Batch) -> Any:
+        nonlocal has_begun
+        if not has_begun:
+            has_begun = True
+            if not training.history.records:  # and not one that goes on from a checkpoint
+                return training.step(*batches)
+        return compiled(*batches)
+
+    return step
