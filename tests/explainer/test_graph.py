@@ -95,7 +95,8 @@ def test_pinch(show: Show) -> None:
     opened = show(heart(), viewport=PHONE, has_touch=True)
     opened.page.tap("#drawer")
     opened.page.wait_for_selector("#graph svg")
-    width = opened.node("data").bounding_box()["width"]
+    opened.page.wait_for_function(WIDER, arg=30)
+    width = opened.page.evaluate("document.querySelector('[data-node]').getBoundingClientRect().width")
     room = opened.page.locator("#graph").bounding_box()
     x, y = room["x"] + room["width"] / 2, room["y"] + room["height"] / 2
     session = opened.page.context.new_cdp_session(opened.page)

@@ -64,7 +64,7 @@ def test_a_node_tells_what_it_is(show: Show) -> None:
 
 
 def test_modules_close_and_open(show: Show) -> None:
-    opened = show(attention(), viewport={"width": 1400, "height": 1500})
+    opened = show(attention(), viewport={"width": 2000, "height": 1600})
     before = opened.page.locator("#graph .node").count()
     assert before == len(opened.lesson.graph.nodes), "there is room for all"
     query = opened.page.locator('#graph [data-group="attention.query"]')

@@ -40,6 +40,7 @@ SCRIPTS = (
     "camera",
     "strip",
     "flow",
+    "boxes",
     "graph",
     "overview",
     "nudge",

@@ -72,7 +72,7 @@ const drawing = (() => {
       "g",
       {},
       shape("image", { href, x, y, width, height, preserveAspectRatio: "none", class: "thumbnail" }),
-      shape("rect", { x, y, width, height, class: "thumbnail-frame" }),
+      shape("rect", { x, y, width, height, class: `thumbnail-frame ${leftOut(array) ? "partial" : ""}` }),
     );
   }
 

@@ -1,7 +1,7 @@
 // The graph on the screen: what is open of it, with values and gradients as they are at the step that is shown.
 
 const graphView = (() => {
-  const { shape, text, widthOf, thumbnail, leftOut } = drawing;
+  const { shape, widthOf } = drawing;
   const region = document.getElementById("graph");
   const HUES = 5; // of contributions that add up, each with a dash pattern of its own
   const LABELS = 8; // of edges
@@ -11,114 +11,6 @@ const graphView = (() => {
   let active = []; // the edges of the step shown: [path, operation, position]
   let untouched = true; // until somebody opens or closes a group
   let ask = null; // for the state of the page
-
-  function description(i, state) {
-    const node = lesson.nodes[i];
-    const parts = [lesson.isOperation(node) ? `${node.name} = ${node.formula}` : `${node.name}, ${say(node.needsGradient ? "a leaf with a gradient" : "a constant")}`];
-    parts.push(shapeOf(node.value.shape));
-    if (state.hasValue(i)) parts.push(`${say("value")} ${summary(lesson.value(i))}`);
-    const gradient = state.gradient(i);
-    if (gradient) parts.push(`${say(state.isComplete(i) ? "gradient" : "gradient so far")} ${summary(gradient)}`);
-    (node.marks ?? []).forEach(([, text]) => parts.push(`${say("warning")}: ${text}`));
-    return parts.join("; ");
-  }
-
-  function nodeBox(i, box, state) {
-    const node = lesson.nodes[i];
-    const kind = lesson.isOperation(node) ? "operation" : node.needsGradient ? "parameter" : "constant";
-    const classes = ["node", kind, i === lesson.root ? "root" : "", state.current === i ? "current" : "", state.selected === i ? "selected" : ""];
-    const [value, gradient] = [state.hasValue(i) ? lesson.value(i) : null, state.gradient(i)];
-    if (!value) classes.push("ahead");
-    const group = shape("g", {
-      class: classes.filter(Boolean).join(" "),
-      role: "button",
-      tabindex: focused === i ? 0 : -1,
-      "aria-label": description(i, state),
-      "aria-pressed": String(state.selected === i),
-      transform: `translate(${box.x} ${box.y})`,
-      "data-node": i,
-    });
-    const title = [lesson.isOperation(node) ? `${node.name} = ${node.formula}` : node.name, node.source];
-    if (leftOut(lesson.value(i))) title.push(say("of {shape}, the picture shows entries that are evenly spread", { shape: shapeOf(node.value.shape) }));
-    group.append(shape("title", {}, title.filter(Boolean).join("\n")), shape("rect", { class: "box", width: box.width, height: box.height, rx: 7 }));
-    if (gradient) {
-      const share = lesson.received[i].length ? state.share(i) : 1;
-      group.append(shape("rect", { class: "gauge", x: 0, y: box.height * (1 - share), width: 5, height: box.height * share, rx: 2 }));
-    }
-    const room = drawing.unit < 1.12 && detail.name === "full";
-    const form = node.value.shape.length ? shapeOf(node.value.shape) : "";
-    const width = box.width - 20;
-    const forForm = form ? widthOf(form, 12, false) + 8 : 0;
-    const both = widthOf(groups.shortName(i), 13, true) + forForm <= width;
-    const line = room ? 18 : Math.min(16 * Math.max(drawing.unit * 0.85, 1), 22);
-    group.append(text(10, line, groups.shortName(i), both ? width - forForm : width, { size: 13, kind: "name", fromEnd: true }));
-    if (both) group.append(text(box.width - 10, line, form, width * 0.55, { size: 12, kind: "small", anchor: "end" }));
-    const about = lesson.isOperation(node) ? node.formula : say(kind === "constant" ? "constant" : "leaf, needs a gradient");
-    if (room) group.append(text(10, 35, about, width, { kind: "formula" }));
-    const half = (width - 8) / 2;
-    const [top, tall] = room ? [52, 33] : [line + 7, Math.max(box.height - line - 12, 4)];
-    const whole = (array) => (gradient ? half : array.data.length === 1 ? width : half);
-    if (value) group.append(...numbersOf(value, 10, top, whole(value), tall, say("value"), room));
-    else if (!room && lesson.isOperation(node)) group.append(text(10, top + 0.62 * tall, about, width, { kind: "formula" }));
-    if (gradient) group.append(...numbersOf(gradient, 18 + half, top, half, tall, say(state.isComplete(i) ? "gradient" : "so far"), room, "of-gradient"));
-    if (node.marks) group.append(...mark(box));
-    return group;
-  }
-
-  // The sign of a warning, above the corner of a box.
-  function mark({ width }) {
-    const size = 15 * Math.max(drawing.unit * 0.8, 1);
-    return [
-      shape("path", { class: "mark", d: `M${width - 4 - 1.7 * size} ${-size} h${1.7 * size} v${size} h${-1.7 * size} z` }),
-      shape("text", { class: "mark-text", x: width - 4 - 0.85 * size, y: -0.2 * size, "text-anchor": "middle" }, "!"),
-    ];
-  }
-
-  function numbersOf(array, x, y, width, height, label, room, kind = "") {
-    const caption = room ? 9 : 0;
-    const few = leftOut(array);
-    const head = room ? text(x, y + 2, few ? `${label}: ${few}` : label, width + 6, { size: 11, kind: "soft" }) : "";
-    if (array.data.length === 1 && !array.sample) {
-      const number = told(array.data[0], room ? 4 : 3);
-      return [head, text(x, y + caption + (room ? 15 : 0.68 * height), room || !kind ? number : `${lesson.letter === "g" ? "g" : "∂"} ${number}`, width + 6, { size: 14, kind: `number ${kind}` })];
-    }
-    return [head, thumbnail(array, x, y + caption - 3, width, height - caption + 2)];
-  }
-
-  function groupBox(group, box, state) {
-    const count = counted(groups.operationsIn(group), "operation");
-    const leaves = group.items?.length && !groups.operationsIn(group) ? counted(group.items.length, "leaf", "leaves") : null;
-    const name = groups.name(group);
-    const open = group.open && group.kind !== "rest";
-    const isLoop = group.kind === "loop";
-    const warned = state.marksIn(group);
-    const found = shape("g", { class: `group ${group.kind} ${open ? "open" : "closed"}`, transform: `translate(${box.x} ${box.y})` });
-    found.append(shape("rect", { class: "box", width: box.width, height: box.height, rx: 9 }));
-    const label = [name, leaves ?? count, say(group.kind === "rest" ? "Enter shows the turn beside this" : open ? "open" : "closed")];
-    if (isLoop) label.push(strips.words(group));
-    if (warned) label.push(counted(warned, "warning"));
-    const button = shape("g", {
-      class: "toggle",
-      role: "button",
-      tabindex: focused === group ? 0 : -1,
-      "aria-expanded": group.kind === "rest" ? null : String(open),
-      "aria-label": label.join("; "),
-      "data-group": group.path,
-    });
-    const sign = group.kind === "rest" ? "⋮ " : open ? "▾ " : "▸ ";
-    const width = open && !isLoop ? titleOf(group) : box.width - 16;
-    const height = open || isLoop ? 24 : box.height;
-    button.append(shape("rect", { class: "head", x: open ? 4 : 0, y: open ? 2 : 0, width: open ? width : box.width, height: open ? height - 2 : height, rx: 6 }));
-    button.append(text(10, 17 * Math.min(Math.max(drawing.unit * 0.9, 1), 1.2), `${sign}${name}`, width - 6, { size: 13, kind: "name" }));
-    if (isLoop) found.append(strips.draw(group, box, detail.strip[1], state));
-    else if (!open) {
-      const lines = [leaves ?? count, warned ? `! ${counted(warned, "warning")}` : null, state.currentIn(group) ? say("the step shown is inside") : null].filter(Boolean);
-      const step = 18 * Math.max(drawing.unit * 0.8, 1);
-      lines.forEach((line, k) => 20 + step * (k + 1) <= box.height + 4 && button.append(text(10, 18 + step * (k + 1) - 2, line, box.width - 18, { kind: "small" })));
-    }
-    found.append(button, ...(warned ? mark(box) : []));
-    return found;
-  }
 
   // An edge for each use; those along which the step shown hands gradients on have their colours, and point backward.
   function edge({ from, to, way, uses }, state) {
@@ -209,11 +101,12 @@ const graphView = (() => {
     camera.hold(svg);
     active = [];
     svg.append(heads());
-    const closed = (item) => typeof item !== "number" && item !== groups.root;
-    for (const [item, box] of boxes) if (closed(item) && item.open) svg.append(shape("rect", { class: `frame ${item.kind}`, ...box, rx: 9 }));
+    const isGroup = (item) => typeof item !== "number" && item !== groups.root;
+    for (const [item, box] of boxes) if (isGroup(item) && item.open) svg.append(shape("rect", { class: `frame ${item.kind}`, ...box, rx: 9 }));
     svg.append(...edges.flatMap((each) => edge(each, state)));
-    for (const [item, box] of boxes) if (closed(item)) svg.append(groupBox(item, box, state));
-    for (const [item, box] of boxes) if (typeof item === "number") svg.append(nodeBox(item, box, state));
+    for (const [item, box] of boxes) if (isGroup(item)) svg.append(boxViews.group(item, box, state, { focused, strip: detail.strip, titleWidth: titleOf(item) }));
+    const roomy = drawing.unit < 1.12 && detail.name === "full";
+    for (const [item, box] of boxes) if (typeof item === "number") svg.append(boxViews.node(item, box, state, { roomy, focused }));
     region.replaceChildren(svg);
     svg.append(...labels(state));
     if (holder) region.querySelector('[tabindex="0"]')?.focus({ preventScroll: true });
@@ -238,21 +131,31 @@ const graphView = (() => {
     }
   }
 
-  // Open groups as far as there is room for them, the outermost and earliest first.
-  function arrange() {
-    const depth = (group) => (group.parent ? 1 + depth(group.parent) : 0);
-    const inTurn = (group) => group && (group.kind === "turn" || inTurn(group.parent));
-    const candidates = groups.all.filter((group) => ["module", "run"].includes(group.kind) && !inTurn(group));
-    const { compact } = DETAILS;
-    const isRoom = () => fits(compact, laidOut(compact).boxes);
+  const parts = groups.all.filter((group) => ["module", "run"].includes(group.kind) && !inTurn(group));
+  const SMALL = 300; // nodes of a graph that is tried with everything open
+  const TRIES = 20;
+  const SMALLEST = 0.5; // the least scale at which what is around the step is opened
+
+  function inTurn(group) {
+    return group !== null && (group.kind === "turn" || inTurn(group.parent));
+  }
+
+  // Open groups as far as there is room for them: those around a node first, then the outermost and earliest.
+  function arrange(around) {
+    const isRoom = (least = DETAILS.compact.least) => camera.scaleFor(laidOut(DETAILS.compact).boxes.get(groups.root)) >= least;
     const nodes = lesson.nodes.length;
-    candidates.forEach((group) => (group.open = nodes <= 300));
-    if (nodes > 300 || !isRoom()) {
-      candidates.forEach((group) => (group.open = false));
-      const order = candidates.map((group) => [depth(group), groups.first(group), group]).sort(([a, m], [b, n]) => a - b || m - n);
-      for (const [, , group] of order.slice(0, nodes <= 1000 ? 20 : 4)) {
+    parts.forEach((group) => (group.open = nodes <= SMALL));
+    if (nodes > SMALL || !isRoom()) {
+      const holding = new Set();
+      for (let group = groups.owner.get(around); group; group = group.parent) holding.add(group);
+      const depth = (group) => (group.parent ? 1 + depth(group.parent) : 0);
+      const rank = (group) => [+!holding.has(group), depth(group), groups.first(group)];
+      const before = ([a, b, c], [x, y, z]) => a - x || b - y || c - z;
+      const order = parts.map((group) => [rank(group), group]).sort(([a], [b]) => before(a, b));
+      parts.forEach((group) => (group.open = false));
+      for (const [, group] of order.slice(0, nodes <= 1000 ? TRIES : TRIES / 5)) {
         group.open = group.parent.open;
-        if (group.open && !isRoom()) group.open = false;
+        if (group.open && !isRoom(holding.has(group) ? SMALLEST : undefined)) group.open = false;
       }
     }
     relay();
@@ -331,7 +234,10 @@ const graphView = (() => {
 
   // Have a node, or the closed group that it is in, on the screen.
   function show(i, state) {
-    if (groups.follow(i)) relay();
+    const moved = groups.follow(i);
+    const standIn = groups.visible(i);
+    if (untouched && camera.isFitted() && lesson.nodes.length <= 1000 && ["module", "run"].includes(standIn.kind)) arrange(i);
+    else if (moved) relay();
     focused = groups.visible(i);
     draw(state);
     camera.show(boxes.get(focused));

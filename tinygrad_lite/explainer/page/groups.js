@@ -5,7 +5,7 @@ const RUN = 40; // operations side by side that are not gathered in a group
 
 const groups = (() => {
   const { nodes, operations, uses } = lesson;
-  const all = [];
+  let all = [];
   const make = (kind, name, path, parent, more) => {
     const group = { kind, name, path, parent, items: [], open: false, ...more };
     all.push(group);
@@ -99,6 +99,17 @@ const groups = (() => {
     }
     put(i, inside(place, nodes[i].module));
   }
+
+  // A module that is one operation and nothing else is that operation.
+  const trivial = new Set();
+  for (const group of all) {
+    if (group.kind !== "module" || group.items.length !== 1 || typeof group.items[0] !== "number") continue;
+    const { items: [node], parent } = group;
+    parent.items[parent.items.indexOf(group)] = node;
+    owner.set(node, parent);
+    trivial.add(group);
+  }
+  all = all.filter((group) => !trivial.has(group));
 
   const known = new Map();
   // When a node or a group has its first turn in the forward pass; a leaf just before its first use.

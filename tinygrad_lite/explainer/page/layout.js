@@ -6,7 +6,7 @@
 const DETAILS = {
   roomy: { name: "full", least: 0.95, width: 214, height: 92, strip: [440, 140], gapX: 40, gapY: 72, padding: 18, head: 28, entry: 24, letter: 9 },
   full: { name: "full", least: 0.9, width: 214, height: 92, strip: [400, 132], gapX: 26, gapY: 40, padding: 14, head: 28, entry: 16, letter: 9 },
-  compact: { name: "compact", least: 0.66, width: 150, height: 48, strip: [320, 104], gapX: 16, gapY: 26, padding: 10, head: 26, entry: 12, letter: 12 },
+  compact: { name: "compact", least: 0.6, width: 150, height: 48, strip: [320, 104], gapX: 16, gapY: 26, padding: 10, head: 26, entry: 12, letter: 12 },
 };
 
 function laidOut(detail) {
@@ -79,7 +79,7 @@ function laidOut(detail) {
     for (const item of ordered) depth.set(item, Math.max(0, ...before.get(item).map((each) => depth.get(each) + 1)));
     for (const item of ordered) {
       const users = after.get(item).map((each) => depth.get(each));
-      if (!before.get(item).length && users.length) depth.set(item, Math.min(...users) - 1); // beside what uses it
+      if (!groups.operationsIn(item) && users.length) depth.set(item, Math.min(...users) - 1); // beside what uses it
     }
     const layers = Array.from({ length: Math.max(...depth.values()) + 1 }, () => []);
     for (const item of ordered) layers[depth.get(item)].push(item);

@@ -1,0 +1,114 @@
+// The boxes of the graph: of a node with its name, formula, value and gradient; of a group with its name and size.
+
+const boxViews = (() => {
+  const { shape, text, widthOf, thumbnail, leftOut } = drawing;
+  const BESIDE = 10; // between a box and what stands in it
+
+  const kindOf = (node) => (lesson.isOperation(node) ? "operation" : node.needsGradient ? "parameter" : "constant");
+
+  function description(i, state) {
+    const node = lesson.nodes[i];
+    const parts = [lesson.isOperation(node) ? `${node.name} = ${node.formula}` : `${node.name}, ${say(node.needsGradient ? "a leaf with a gradient" : "a constant")}`];
+    parts.push(shapeOf(node.value.shape));
+    if (state.hasValue(i)) parts.push(`${say("value")} ${summary(lesson.value(i))}`);
+    const gradient = state.gradient(i);
+    if (gradient) parts.push(`${say(state.isComplete(i) ? "gradient" : "gradient so far")} ${summary(gradient)}`);
+    (node.marks ?? []).forEach(([, text]) => parts.push(`${say("warning")}: ${text}`));
+    return parts.join("; ");
+  }
+
+  function titleOf(i) {
+    const node = lesson.nodes[i];
+    const lines = [lesson.isOperation(node) ? `${node.name} = ${node.formula}` : node.name, node.source];
+    if (leftOut(lesson.value(i))) lines.push(say("of {shape}, the picture shows entries that are evenly spread", { shape: shapeOf(node.value.shape) }));
+    return shape("title", {}, lines.filter(Boolean).join("\n"));
+  }
+
+  // The box of a node. With `roomy`, it has its formula, and says which picture is of what.
+  function node(i, box, state, { roomy, focused }) {
+    const self = lesson.nodes[i];
+    const [value, gradient] = [state.hasValue(i) ? lesson.value(i) : null, state.gradient(i)];
+    const classes = ["node", kindOf(self), i === lesson.root && "root", state.current === i && "current", state.selected === i && "selected", !value && "ahead"];
+    const group = shape("g", {
+      class: classes.filter(Boolean).join(" "),
+      role: "button",
+      tabindex: focused === i ? 0 : -1,
+      "aria-label": description(i, state),
+      "aria-pressed": String(state.selected === i),
+      transform: `translate(${box.x} ${box.y})`,
+      "data-node": i,
+    });
+    group.append(titleOf(i), shape("rect", { class: "box", width: box.width, height: box.height, rx: 7 }));
+    if (gradient) {
+      const share = lesson.received[i].length ? state.share(i) : 1; // of the contributions that have arrived
+      group.append(shape("rect", { class: "gauge", x: 0, y: box.height * (1 - share), width: 5, height: box.height * share, rx: 2 }));
+    }
+    const [name, form] = [groups.shortName(i), self.value.shape.length ? shapeOf(self.value.shape) : ""];
+    const width = box.width - 2 * BESIDE;
+    const forForm = form && widthOf(form, 12, false) + 8;
+    const both = widthOf(name, 13, true) + forForm <= width;
+    const line = roomy ? 18 : Math.min(16 * Math.max(drawing.unit * 0.85, 1), 22);
+    group.append(text(BESIDE, line, name, both ? width - forForm : width, { size: 13, kind: "name", fromEnd: true }));
+    if (both) group.append(text(box.width - BESIDE, line, form, width, { kind: "small", anchor: "end" }));
+    const about = lesson.isOperation(self) ? self.formula : say(kindOf(self) === "constant" ? "constant" : "leaf, needs a gradient");
+    const [y, height] = roomy ? [58, 27] : [line + 5, Math.max(box.height - line - 10, 4)];
+    if (roomy) group.append(text(BESIDE, 35, about, width));
+    else if (!value) group.append(text(BESIDE, y + 0.66 * height, about, width));
+    const half = (width - 8) / 2;
+    const pictures = [[value, "value", BESIDE], [gradient, state.isComplete(i) ? "gradient" : "so far", BESIDE + half + 8]];
+    for (const [array, label, x] of pictures.filter(([array]) => array)) {
+      const kind = array === gradient ? "number of-gradient" : "number";
+      const few = leftOut(array);
+      if (roomy) group.append(text(x, y - 4, few ? `${say(label)}: ${few}` : say(label), half + 6, { size: 11, kind: "soft" }));
+      else if (few && !gradient) group.append(text(x + half + 8, y + 0.66 * height, few, half, { size: 11, kind: "soft" }));
+      if (flow.isNumber(array)) {
+        const sign = roomy || array !== gradient ? "" : lesson.letter === "g" ? "g " : "∂ ";
+        group.append(text(x, y + (roomy ? 14 : 0.68 * height), sign + told(array.data[0], roomy ? 4 : 3), gradient ? half + 6 : width, { size: 14, kind }));
+      } else group.append(thumbnail(array, x, y, half, height));
+    }
+    if (self.marks) group.append(...mark(box));
+    return group;
+  }
+
+  // The sign of a warning, above the corner of a box.
+  function mark({ width }) {
+    const size = 15 * Math.max(drawing.unit * 0.8, 1);
+    return [
+      shape("path", { class: "mark", d: `M${width - 4 - 1.7 * size} ${-size} h${1.7 * size} v${size} h${-1.7 * size} z` }),
+      shape("text", { class: "mark-text", x: width - 4 - 0.85 * size, y: -0.2 * size, "text-anchor": "middle" }, "!"),
+    ];
+  }
+
+  // The box of a group; of an open one the frame and the title, of a loop the strip as well.
+  function group(item, box, state, { focused, strip, titleWidth }) {
+    const [isLoop, isRest] = [item.kind === "loop", item.kind === "rest"];
+    const name = groups.name(item);
+    const count = groups.operationsIn(item);
+    const size = count ? counted(count, "operation") : counted(item.items.length, "leaf", "leaves");
+    const warned = state.marksIn(item);
+    const found = shape("g", { class: `group ${item.kind} ${item.open ? "open" : "closed"} ${state.currentIn(item) ? "current" : ""}`, transform: `translate(${box.x} ${box.y})` });
+    found.append(shape("rect", { class: "box", width: box.width, height: box.height, rx: 9 }));
+    const told = [name, size, say(isRest ? "Enter shows the turn beside this" : item.open ? "open" : "closed"), isLoop && strips.words(item), warned && counted(warned, "warning")];
+    const button = shape("g", {
+      class: "toggle",
+      role: "button",
+      tabindex: focused === item ? 0 : -1,
+      "aria-expanded": isRest ? null : String(item.open),
+      "aria-label": told.filter(Boolean).join("; "),
+      "data-group": item.path,
+    });
+    const [width, height] = [item.open && !isLoop ? titleWidth : box.width - 8, item.open || isLoop ? 24 : box.height];
+    button.append(shape("rect", { class: "head", x: 4, y: 1, width, height: height - 2, rx: 6 }));
+    button.append(text(BESIDE, 17 * Math.min(Math.max(drawing.unit * 0.9, 1), 1.2), `${isRest ? "⋮" : item.open ? "▾" : "▸"} ${name}`, width - 8, { size: 13, kind: "name" }));
+    if (isLoop) found.append(strips.draw(item, box, strip[1], state));
+    else if (!item.open) {
+      const lines = [size, warned ? `! ${counted(warned, "warning")}` : "", state.currentIn(item) ? say("the step shown is inside") : ""].filter(Boolean);
+      const step = 18 * Math.max(drawing.unit * 0.8, 1);
+      lines.forEach((line, k) => 16 + step * (k + 1) <= box.height && button.append(text(BESIDE, 16 + step * (k + 1), line, box.width - 18, { kind: "small" })));
+    }
+    found.append(button, ...(warned ? mark(box) : []));
+    return found;
+  }
+
+  return { node, group };
+})();
