@@ -55,11 +55,11 @@ const boxViews = (() => {
     if (roomy) group.append(text(BESIDE, 35, about, width));
     else if (!value) group.append(text(BESIDE, y + 0.66 * height, about, width));
     const half = (width - 8) / 2;
-    const pictures = [[value, "value", BESIDE], [gradient, state.isComplete(i) ? "gradient" : "so far", BESIDE + half + 8]];
+    const pictures = [[value, say("value"), BESIDE], [gradient, say(state.isComplete(i) ? "gradient" : "so far"), BESIDE + half + 8]];
     for (const [array, label, x] of pictures.filter(([array]) => array)) {
       const kind = array === gradient ? "number of-gradient" : "number";
       const few = leftOut(array);
-      if (roomy) group.append(text(x, y - 4, few ? `${say(label)}: ${few}` : say(label), half + 6, { size: 11, kind: "soft" }));
+      if (roomy) group.append(text(x, y - 4, few ? `${label}: ${few}` : label, half + 6, { size: 11, kind: "soft" }));
       else if (few && !gradient) group.append(text(x + half + 8, y + 0.66 * height, few, half, { size: 11, kind: "soft" }));
       if (flow.isNumber(array)) {
         const sign = roomy || array !== gradient ? "" : lesson.letter === "g" ? "g " : "∂ ";

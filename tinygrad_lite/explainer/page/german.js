@@ -185,7 +185,6 @@ const tables = {
     real: "wirklich",
     "real / predicted": "wirklich / vorhergesagt",
     "real change": "wirkliche Änderung",
-    rest: "Rest",
     result: "Ergebnis",
     "row {row} of {left} · column {column} of {right}": "Zeile {row} von {left} · Spalte {column} von {right}",
     "see {node}": "siehe {node}",
