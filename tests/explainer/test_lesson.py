@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from tinygrad_lite import nn
 from tinygrad_lite.engine.op import Op
 from tinygrad_lite.errors import GraphError, InputError, TinygradError, UsageError
 from tinygrad_lite.explainer.steps import brief
+from tinygrad_lite.readers import notation
 from tinygrad_lite.testing import Program, inputs_of, programs
 
 
@@ -39,6 +41,9 @@ def test_every_operation_is_explained(op: Op, data: st.DataObject) -> None:
     assert f"= {brief(y.data)}" in text or brief(y.data) in text
     rules = [each.formula for step in lesson.backward.steps for each in step.contributions]
     assert all(rule in text for rule in rules)
+    for contribution in (each for step in lesson.backward.steps for each in step.contributions):
+        for formula in (contribution.operation.formula, contribution.rule, contribution.local):
+            ElementTree.fromstring(f"<math>{notation.mathml(formula)}</math>")
     assert_gradients(lesson, y)
 
 

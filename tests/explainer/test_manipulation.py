@@ -55,6 +55,15 @@ def test_a_number_is_dragged_with_the_mouse(show: Show) -> None:
     assert opened.page.locator("#loss").inner_text().split() == ["d", "=", "8"]
 
 
+def test_what_changed_is_seen_without_motion_too(show: Show) -> None:
+    opened = show(scalar(), step=6, reduced_motion="reduce")
+    opened.node("a").click()
+    opened.page.get_by_role("spinbutton", name="a", exact=True).press("ArrowUp")
+    box = opened.node("b").locator(".box").first
+    assert box.evaluate("e => getComputedStyle(e).animationName") == "none"
+    assert box.evaluate("e => getComputedStyle(e).strokeWidth") == "4px", "it has a frame for as long as it is shown"
+
+
 def test_a_number_is_dragged_with_a_finger(show: Show) -> None:
     opened = show(scalar(), viewport={"width": 390, "height": 844}, has_touch=True)
     opened.page.evaluate("main.choose(0)")

@@ -1,6 +1,7 @@
 """Formulas: what is printed reads as what is computed."""
 
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -47,6 +48,35 @@ def test_precedence(expression: Any, text: str, latex: str | None) -> None:
         python = python.replace(word, sign)
     scope = {**NUMBERS, "exp": np.exp, "sum": np.sum, "tanh": np.tanh, "alpha": 0.5}
     np.testing.assert_allclose(eval(f"({python})", scope), expression(*NUMBERS.values()))  # noqa: S307, RUF100
+
+
+@pytest.mark.parametrize(
+    ("expression", "text"),
+    [
+        (lambda a, b, c: a - (b - c), "a−(b−c)"),
+        (lambda a, b, c: (a / b) ** 2, "(ab)2"),
+        (lambda a, b, c: -(a + b), "−(a+b)"),
+        (lambda a, b, c: a.T @ b, "aT@b"),
+        (lambda a, b, c: a * -1.5e-7, "a·−1.5·10−7"),
+        (lambda a, b, c: np.sqrt(np.abs(a)) < c, "|a|<c"),
+        (lambda a, b, c: np.sum(a * b) + np.sum(a, axis=0), "∑a·b+sum(a,axis=0)"),
+        (lambda a, b, c: np.broadcast_to(a[0, 1:], (3, 1)), "broadcast3 × 1(a0, 1:)"),
+    ],
+    ids=lambda part: part if isinstance(part, str) else "",
+)
+def test_mathml(expression: Any, text: str) -> None:
+    found = expression(*(Symbol(value, name) for name, value in NUMBERS.items()))
+    tree = ElementTree.fromstring(f"<math>{notation.mathml(found)}</math>")
+    assert "".join("".join(tree.itertext()).split(" ")) == text.replace(" ", "")
+    for element in tree.iter():
+        if element.tag in ("mfrac", "msup", "msub"):
+            assert len(element) == 2
+
+
+def test_names_in_mathml_are_text() -> None:
+    x = Symbol(np.ones(2), "<script>{0}&")
+    assert notation.mathml(x) == "<mi>&lt;script&gt;&#123;0&#125;&amp;</mi>"
+    assert notation.mathml(x + x, {x.name: "{0}"}) == "{0} <mo>+</mo> {0}"
 
 
 def alpha_times(a: Any) -> Any:

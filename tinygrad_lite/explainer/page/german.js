@@ -27,7 +27,7 @@ const tables = {
     "Each use hands back a term, and the terms add.": "Jede Verwendung gibt einen Summanden zurück, und die Summanden addieren sich.",
     "Enter shows the turn beside this": "die Eingabetaste zeigt die Runde daneben",
     "Entry of {name}, axis {axis}, 0 to {last}": "Eintrag von {name}, Achse {axis}, 0 bis {last}",
-    "Every number in a table or a picture can be dragged: watch the result at the top follow.": "Jede Zahl in einer Tabelle oder einem Bild lässt sich ziehen: Das Ergebnis ganz oben folgt.",
+    "Every value in a table, a picture or a line can be dragged to the side: watch the result at the top follow.": "Jeder Wert in einer Tabelle, einem Bild oder einer Zeile lässt sich zur Seite ziehen: Das Ergebnis ganz oben folgt.",
     "Everything is computed again in this page; what Python decided by looking at numbers stays.": "Diese Seite rechnet alles neu; was Python anhand von Zahlen entschieden hat, bleibt.",
     "Find a node by its name": "Einen Knoten beim Namen finden",
     Fit: "Einpassen",

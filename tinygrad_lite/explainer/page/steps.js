@@ -24,7 +24,7 @@ const stepView = (() => {
       overview.warnings(),
       element("p", {}, say("{root} is computed by {count} from the values at the top of the graph. Step on to see each of them compute; then the backward pass goes the same way back and finds how much the result changes with each value.", { root: nameAt(lesson.root), count: counted(lesson.operations.length, "operation") })),
       element("p", {}, sayWith("The gradient is found for: {leaves}.", { leaves: [...shown, leaves.length > 12 ? ` ${say("and {n} more", { n: leaves.length - 12 })}` : ""] })),
-      lesson.live ? element("p", { class: "hint" }, say("Every number in a table or a picture can be dragged: watch the result at the top follow.")) : "",
+      lesson.live ? element("p", { class: "hint" }, say("Every value in a table, a picture or a line can be dragged to the side: watch the result at the top follow.")) : "",
       element("p", { class: "hint" }, say("Arrow keys left and right step; the address in the browser names the step, so that you can link to it.")),
       liveNote(),
     ];
