@@ -21,6 +21,9 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_gallery.gen_gallery",
     "docstrings",
+    "figures",
+    "landmarks",
+    "lesson_pages",
     "mathml",
     "sources",
 ]
@@ -66,8 +69,11 @@ sphinx_gallery_conf = {
 highlight_options = {"python": {"stripnl": True}}  # a session ends with an empty line for doctest alone
 html_theme = "furo"
 html_title = "tinygrad_lite"
+html_logo = html_favicon = "static/logo.svg"
 html_static_path = ["static"]
 html_css_files = ["site.css"]
+html_js_files = [("site.js", {"defer": "defer"})]
+html_show_sourcelink = False
 html_show_sphinx = False
 html_show_copyright = False
 copybutton_prompt_text = r">>> |\.\.\. "

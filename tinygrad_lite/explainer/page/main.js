@@ -71,6 +71,7 @@ const main = (() => {
     if (at.node !== undefined) graphView.show(at.node, state());
     else graphView.draw(state());
     panel();
+    if (window.parent !== window) window.parent.postMessage({ step: position }, "*"); // to the text around it
   }
 
   // What was on its way is there.

@@ -1,0 +1,233 @@
+"""The pictures of the lessons, by name. Every number in them is computed by the package, when the site is built."""
+
+from functools import cache
+from itertools import pairwise
+
+import numpy as np
+from figures import Canvas, Drawn
+
+import tinygrad_lite as tg
+from tinygrad_lite import nn, optim
+from tinygrad_lite.nn import functional as F
+
+
+def tangent() -> Drawn:
+    """Lesson 1: the slope of a curve, wherever one likes."""
+
+    def f(x):
+        return x * x
+
+    canvas = Canvas((-2.2, 3.7), (-3, 12), ("x", "y = x · x"))
+    xs = np.linspace(-2.2, 3.5, 80)
+    frames = []
+    for x in np.linspace(-2, 3.4, 55):
+        y, slope = tg.value_and_grad(f)(x)
+        picture = canvas.line((x - 1.2, x + 1.2), (y - 1.2 * slope, y + 1.2 * slope), "k1") + canvas.dot(x, y, "k1")
+        change = f(x + 0.1) - y
+        words = f"At x = {x:.1f} the slope is {slope:.1f}. A nudge of 0.1 changes y by {change:.2f}: "
+        frames.append((picture, words + f"slope times nudge, {slope / 10:.2f}, and 0.1 squared, 0.01."))
+    fixed = canvas.axes(range(-2, 4), range(-3, 13, 3)) + canvas.line(xs, f(xs), "k0")
+    return Drawn(canvas, "The square, and its tangent at a point that moves", fixed, "x", frames, 50, (-2, 3.4))
+
+
+def forgetting() -> Drawn:
+    """Lesson 3: the loop with zero_grad and without it."""
+    canvas = Canvas((-2, 8), (-1, 14), ("w", "loss = (w − 3)²"))
+    ws = np.linspace(-0.8, 6.8, 80)
+    fixed = canvas.axes(range(-2, 9, 2), range(0, 15, 2)) + canvas.line(ws, (ws - 3) ** 2, "ink thin")
+    fixed += canvas.text(4.6, 12.6, "● with zero_grad", "k0") + canvas.text(4.6, 11.2, "● without it", "k1")
+    w_of = {}
+    for forget in (True, False):
+        w = tg.tensor(0.0, requires_grad=True)
+        optimizer = optim.SGD([w], lr=0.1)
+        w_of[forget] = [0.0]
+        for _ in range(40):
+            if forget:
+                optimizer.zero_grad()
+            ((w - 3) ** 2).backward()
+            optimizer.step()
+            w_of[forget].append(w.item())
+    frames = []
+    for k, (kept, summed) in enumerate(zip(w_of[True], w_of[False])):
+        picture = canvas.dot(summed, (summed - 3) ** 2, "k1") + canvas.dot(kept, (kept - 3) ** 2, "k0")
+        frames.append((picture, f"After step {k}: w = {kept:.2f} with zero_grad, and {summed:.2f} without it."))
+    return Drawn(canvas, "Two balls in a bowl: one settles, one swings for ever", fixed, "Step", frames, 4)
+
+
+def broadcasting() -> Drawn:
+    """Lesson 4: one bias, three rows, and the way back."""
+    x, b = np.array([[1.0, 2], [3, 4], [5, 6]]), np.array([10.0, 20])
+    y = x + b
+    g = 2 * y
+    canvas = Canvas((0, 14), (-1, 7), width=620, height=360)
+    fixed = "".join(
+        canvas.text(at, 6.2, text)
+        for at, text in ((0.4, "b, repeated for each row"), (5.6, "y = x + b"), (9.8, "g arrives at y"))
+    )
+    frames = []
+    for j, name in enumerate(("first", "second")):
+
+        def lit(_: int, column: int, chosen: int = j) -> str:
+            return "lit" if column == chosen else ""
+
+        picture = canvas.cells([[f"{v:g}" for v in b]] * 3, 0.4, 5.7, lit)
+        picture += canvas.cells([[f"{v:g}" for v in row] for row in y], 5.6, 5.7, lit)
+        picture += canvas.cells([[f"{v:g}" for v in row] for row in g], 9.8, 5.7, lit)
+        picture += canvas.cells([[f"{v:g}" for v in g.sum(axis=0)]], 9.8, 1.6, lit)
+        picture += canvas.text(9.8, 1.85, "∂L/∂b, the sums")
+        terms = " + ".join(f"{v:g}" for v in g[:, j])
+        frames.append((picture, f"The {name} bias, {b[j]:g}, moves three entries of y: {terms} = {g[:, j].sum():g}."))
+    return Drawn(canvas, "A bias that is repeated for three rows", fixed, "Column", frames)
+
+
+def sure_and_wrong() -> Drawn:
+    """Lesson 6: the slopes of two losses."""
+    canvas = Canvas((-10, 6), (-1.1, 0.25), ("z, when the truth is a yes", "slope of the loss"))
+
+    def squared(z):
+        return (F.sigmoid(z) - 1) ** 2
+
+    zs = np.linspace(-10, 6, 121)
+    slopes = {
+        kind: tg.grad(lambda z, loss=loss: np.sum(loss(z)))(zs)
+        for kind, loss in (("k0", lambda z: F.softplus(-z)), ("k1", squared))
+    }
+    fixed = canvas.axes(range(-10, 7, 2), (-1, -0.75, -0.5, -0.25, 0))
+    fixed += "".join(canvas.line(zs, ys, kind) for kind, ys in slopes.items())
+    fixed += canvas.text(-9.6, -0.88, "cross-entropy", "k0") + canvas.text(-9.6, 0.08, "squared error", "k1")
+    frames = []
+    for k in range(0, 121, 3):
+        first, second = slopes["k0"][k], slopes["k1"][k]
+        picture = canvas.dot(zs[k], first, "k0") + canvas.dot(zs[k], second, "k1")
+        p = 1 / (1 + np.exp(-zs[k]))
+        words = f"z = {zs[k]:.1f}: the network says {p:.2%}. Slope of the cross-entropy {first:.4f}, "
+        frames.append((picture, words + f"of the squared error {second:.4f}."))
+    return Drawn(canvas, "The slopes of two losses against z", fixed, "z", frames, 10, (-10, 6))
+
+
+def network() -> Drawn:
+    """Lesson 7: the network that learns; each line is a weight."""
+    x, t = tg.datasets.load_heart(return_X_y=True)
+    x = (x - x.mean(axis=0)) / x.std(axis=0)
+    t = t[:, None].astype(float)
+    model = nn.Sequential(nn.Linear(13, 8, rng=0), nn.ReLU(), nn.Linear(8, 1, rng=1))
+    optimizer = optim.SGD(model.parameters(), lr=0.5)
+    canvas = Canvas((0, 10), (0, 14), width=620, height=400)
+    names = ["age", "sex", "pain", "pressure", "cholesterol", "sugar", "ECG", "rate", "angina", "depression", "slope"]
+    names += ["vessels", "thallium"]
+    places = [[(2.2, 13 - k) for k in range(13)], [(5.8, 11.9 - 1.4 * k) for k in range(8)], [(8.6, 7.0)]]
+    fixed = "".join(canvas.text(1.9, 12.85 - k, name, "", "end") for k, name in enumerate(names))
+    fixed += "".join(canvas.dot(*place, "k2") for layer in places for place in layer)
+    fixed += canvas.text(8.9, 6.8, "ill?")
+    frames = []
+    for step in range(201):
+        optimizer.zero_grad()
+        z = model(tg.tensor(x))
+        loss = F.binary_cross_entropy_with_logits(z, t)
+        loss.backward()
+        if step % 10 == 0:
+            right = np.mean((z.numpy() > 0) == (t == 1))
+            lines = []
+            for (before, after), layer in zip(pairwise(places), (model[0], model[2])):
+                for w, (i, j) in zip(layer.weight.numpy().ravel(), np.ndindex(layer.weight.shape)):
+                    kind, width = "k1" if w > 0 else "k0", f'style="stroke-width:{3 * abs(w):.2f}px"'
+                    lines.append(canvas.line(*zip(before[j], after[i]), kind, width))
+            frames.append(("".join(lines), f"Step {step}: loss {loss.item():.3f}, {right:.0%} of the patients right."))
+        optimizer.step()
+    return Drawn(canvas, "The heart network: a line for each weight, wide if it is large", fixed, "Step", frames, 0)
+
+
+def kink() -> Drawn:
+    """Lesson 8: the lines that touch a corner."""
+    canvas = Canvas((-2, 2), (-1.2, 2), ("x", "max(x, 0)"))
+    xs = np.array([-2.0, 0, 2])
+    fixed = canvas.axes(range(-2, 3), (-1, 0, 1, 2)) + canvas.line(xs, F.relu(xs), "k0")
+    said = tg.grad(F.relu)(0.0)
+    frames = []
+    for slope in np.linspace(-0.5, 1.5, 21):
+        picture = canvas.line((-2, 2), (-2 * slope, 2 * slope), "k1 dashed") + canvas.dot(0, 0, "k1")
+        if -1e-9 < slope < 1 + 1e-9:
+            words = "The line touches the curve and stays below it: a subgradient"
+            words += ", and the one that the program chooses." if abs(slope - said) < 1e-9 else "."
+        else:
+            words = "The line is above the curve on one side: no subgradient."
+        frames.append((picture, f"Slope {slope:.1f}. {words}".replace("-0.0", "0.0")))
+    return Drawn(canvas, "A corner, and a line through it", fixed, "Slope", frames, 5)
+
+
+@cache
+def _layers(activation: str, scale: float, depth: int = 20) -> tuple[np.ndarray, np.ndarray]:
+    """The sizes of values and of gradients in each layer of a network whose weights have a size."""
+    rng = np.random.default_rng(0)
+    rows, pull = rng.normal(size=(2, 100, 50))
+    weights = [rng.normal(size=(50, 50)) * scale / np.sqrt(50) for _ in range(depth)]
+    function = {"tanh": np.tanh, "relu": F.relu}[activation]
+    values = []
+
+    def loss(nudges):
+        h = rows
+        values.clear()
+        for w, nudge in zip(weights, nudges):
+            h = function(h @ w) + nudge
+            values.append(float(np.std(h.numpy())))
+        return np.mean(h * pull)
+
+    gradients = tg.grad(loss)([np.zeros((100, 50)) for _ in range(depth)])
+    return np.array(values), np.array([np.sqrt(np.mean(g**2)) for g in gradients])
+
+
+def _bars(canvas: Canvas, sizes: np.ndarray, kind: str, low: float) -> str:
+    return "".join(
+        canvas.box((k + 0.6, k + 1.4), (low, max(low, np.log10(max(size, 1e-300)))), f"bar {kind}")
+        for k, size in enumerate(sizes)
+    )
+
+
+def gradient_per_layer() -> Drawn:
+    """Lesson 9: what arrives at each layer, for weights of several sizes."""
+    canvas = Canvas((0.4, 20.6), (-8, 4), ("layer", "log₁₀ of the gradient, relative to the last layer"))
+    frames = []
+    for scale in np.linspace(0.3, 3, 28):
+        _, gradients = _layers("tanh", round(float(scale), 2))
+        relative = gradients / gradients[-1]
+        words = f"Weights times {scale:.1f}: the first layer gets {relative[0]:.1g} times what the last one gets."
+        frames.append((_bars(canvas, relative, "k0", -8), words))
+    fixed = canvas.axes((1, 5, 10, 15, 20), range(-8, 5, 2)) + canvas.line((0.4, 20.6), (0, 0), "ink thin dashed")
+    return Drawn(canvas, "The gradient at each of twenty layers", fixed, "Size of the weights", frames, 2)
+
+
+def values_per_layer() -> Drawn:
+    """Initialisation: the size of the values, and of the gradients, for rectifiers."""
+    canvas = Canvas((0.4, 20.6), (-6, 4), ("layer", "log₁₀ of the size of the values, after each rectifier"))
+    frames = []
+    for scale in np.linspace(0.6, 2.4, 19):
+        values, _ = _layers("relu", round(float(scale), 2))
+        words = f"Weights of size {scale:.1f}/√n: after 20 layers, the values are of size {values[-1]:.2g}."
+        frames.append((_bars(canvas, values, "k2", -6), words))
+    fixed = canvas.axes((1, 5, 10, 15, 20), range(-6, 5, 2)) + canvas.line((0.4, 20.6), (0, 0), "ink thin dashed")
+    return Drawn(canvas, "The size of the values in twenty layers", fixed, "Size of the weights", frames, 4)
+
+
+def bowl() -> Drawn:
+    """Lesson 10: gradient descent in a bowl, for several learning rates."""
+    canvas = Canvas((-3, 3), (-1, 9), ("x", "y = 2 · x · x"))
+
+    def f(x):
+        return 2 * x**2
+
+    xs = np.linspace(-2.2, 2.2, 80)
+    fixed = canvas.axes(range(-3, 4), range(0, 10, 2)) + canvas.line(xs, f(xs), "k0")
+    frames = []
+    for rate in np.linspace(0.02, 0.54, 27):
+        path = [1.5]
+        for _ in range(8):
+            path.append(path[-1] - rate * tg.grad(f)(path[-1]))
+        shown = [x for x in path if abs(x) < 2.2]
+        picture = canvas.line(shown, [f(x) for x in shown], "k1") + "".join(canvas.dot(x, f(x), "k1") for x in shown)
+        factor = 1 - 4 * rate
+        if abs(factor) < 0.005:
+            word = "one step is enough"
+        else:
+            word = "too far" if factor < -1.001 else "for ever to and fro" if factor < -0.999 else "it settles"
+        frames.append((picture, f"Rate {rate:.2f}: each step multiplies x by {factor:.2f}: {word}."))
+    return Drawn(canvas, "Steps down a bowl", fixed, "Learning rate", frames, 4)
