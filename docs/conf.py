@@ -25,6 +25,7 @@ extensions = [
     "landmarks",
     "lesson_pages",
     "mathml",
+    "playground",
     "sources",
 ]
 

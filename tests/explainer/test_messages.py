@@ -11,7 +11,7 @@ import pytest
 from tests.explainer.conftest import Opened
 from tests.explainer.graphs import heart
 from tinygrad_lite.checking import mistakes
-from tinygrad_lite.explainer import page, playback
+from tinygrad_lite.explainer import page, playback, playground
 
 PAGE = files("tinygrad_lite.explainer") / "page"
 TEXT = r'"((?:[^"\\]|\\.)*)"'
@@ -31,7 +31,8 @@ def first_arguments(script: str, function: str) -> Iterator[str]:
 def messages() -> set[str]:
     """The texts in the page's scripts, those of its HTML, and the checker's words for mistakes."""
     texts = {getattr(mistakes, name) for name in page.MISTAKES}
-    for name in {*page.SCRIPTS, *playback.SCRIPTS}:
+    texts |= {problem["name"] for problem in playground.problems()} | set(playground.OPTIMIZERS)
+    for name in {*page.SCRIPTS, *playback.SCRIPTS, *playground.SCRIPTS}:
         script = (PAGE / f"{name}.js").read_text(encoding="utf-8")
         for function in ("say", "sayWith", "toldWhy"):
             for argument in first_arguments(script, function):

@@ -101,6 +101,12 @@ def html(graph: Graph, backward_pass: Pass, update: Update | None, seed: str | N
     return filled("page.html", parts)
 
 
+def programs_of(graph: Graph, backward_pass: Pass) -> tuple[list[str], list[dict[str, Any]], list[dict[str, Any]]]:
+    """The JavaScript functions of a graph, its nodes, and the steps of its backward pass, which refer to them."""
+    content = _Content(graph, backward_pass, None)
+    return content.programs, content.data["nodes"], content.data["steps"]
+
+
 class _Content:
     """The contents of a page.
 

@@ -18,7 +18,7 @@ from tinygrad_lite.explainer.files import asset, filled, write
 from tinygrad_lite.training.metrics import between
 from tinygrad_lite.training.recorder import SIDE, Frame, Recorder
 
-SCRIPTS = ("german", "messages", "arrays", "playback")
+SCRIPTS = ("german", "messages", "arrays", "plots", "playback")
 FRAMES = 200
 """The largest number of epochs in a page; of more, evenly spread ones."""
 

@@ -8,7 +8,6 @@ const LONGEST = 12; // seconds that playing takes at most
 
 document.documentElement.lang = language.now();
 
-const styled = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const still = window.matchMedia("(prefers-reduced-motion: reduce)");
 
 // The integers of a packed array.
@@ -18,31 +17,6 @@ function integers(packed) {
 }
 
 const numbered = (x) => (typeof x === "string" ? { inf: Infinity, "-inf": -Infinity }[x] ?? NaN : x);
-
-// A picture of rows and columns of cells, one pixel each, enlarged by the style. `cell(k)` is the place of the number of
-// a pixel, or -1 for a gap.
-function cells(packed, rows, columns, { cell = (k) => k, each, size, label, hue } = {}) {
-  const all = integers(packed);
-  const count = each ?? rows * columns;
-  const canvas = element("canvas", { class: "cells", role: "img", "aria-label": label });
-  [canvas.width, canvas.height] = [columns, rows];
-  canvas.style.width = `${Math.round(columns * size)}px`;
-  canvas.style.height = `${Math.round(rows * size)}px`;
-  const draw = canvas.getContext("2d");
-  const picture = draw.createImageData(columns, rows);
-  const ink = hue ?? ((x) => mixture(x, 32767));
-  return {
-    canvas,
-    show(frame) {
-      for (let k = 0; k < rows * columns; k++) {
-        const place = cell(k);
-        if (place >= 0) picture.data.set([...ink(all[frame * count + place]), 255], 4 * k);
-      }
-      draw.putImageData(picture, 0, 0);
-    },
-    value: (frame, place) => (all[frame * count + place] * packed.scale) / 32767,
-  };
-}
 
 // Kernels of a convolution side by side, with gaps.
 function tiles([count, height, width]) {
@@ -56,77 +30,6 @@ function tiles([count, height, width]) {
     return y === height || x === width || which >= count ? -1 : which * height * width + y * width + x;
   };
   return { rows, columns, cell, each: count * height * width };
-}
-
-const figure = (title, canvas, ...more) => element("figure", {}, element("figcaption", {}, element("b", {}, title), " ", ...more), canvas);
-
-// A line over the epochs, with a mark at the one that is shown; larger values are further up, as logarithms if they
-// differ much.
-function curves(lines, { width, height, label }) {
-  const canvas = element("canvas", { role: "img", "aria-label": label });
-  const finite = lines.flatMap((line) => line.values.filter((y) => Number.isFinite(y)));
-  let [low, high] = [Math.min(...finite), Math.max(...finite)];
-  const logarithmic = low > 0 && high > 20 * low;
-  const f = (y) => (logarithmic ? Math.log(y) : y);
-  if (low === high) [low, high] = [low - 1, high + 1];
-  const last = Math.max(...lines.map((line) => line.epochs.at(-1)));
-  const [left, right, top, bottom] = width > 200 ? [52, 8, 8, 20] : [2, 2, 2, 2];
-  const x = (epoch) => left + (epoch / Math.max(last, 1)) * (width - left - right);
-  const y = (value) => height - bottom - ((f(value) - f(low)) / (f(high) - f(low))) * (height - top - bottom);
-  canvas.style.width = `${width}px`;
-  canvas.style.height = `${height}px`;
-  return {
-    canvas,
-    show(epoch) {
-      const scale = window.devicePixelRatio || 1;
-      [canvas.width, canvas.height] = [width * scale, height * scale];
-      const draw = canvas.getContext("2d");
-      draw.scale(scale, scale);
-      draw.font = "12px ui-sans-serif, system-ui, sans-serif";
-      draw.fillStyle = styled("--ink");
-      if (width > 200) {
-        draw.textAlign = "right";
-        draw.fillText(told(high, 3), left - 6, top + 10);
-        draw.fillText(told(low, 3), left - 6, height - bottom);
-        draw.textAlign = "center";
-        draw.fillText("0", left, height - 5);
-        draw.textAlign = "right";
-        draw.fillText(say("epoch {n}", { n: last }), width - right, height - 5);
-      }
-      draw.strokeStyle = styled("--line");
-      draw.beginPath();
-      draw.moveTo(x(Math.min(epoch, last)), top);
-      draw.lineTo(x(Math.min(epoch, last)), height - bottom);
-      draw.stroke();
-      for (const { epochs, values, ink, dashed } of lines) {
-        draw.strokeStyle = draw.fillStyle = styled(ink);
-        draw.lineWidth = 1.8;
-        draw.setLineDash(dashed ? [5, 4] : []);
-        draw.beginPath();
-        let pen = false;
-        values.forEach((value, k) => {
-          if (Number.isFinite(value)) draw[pen ? "lineTo" : "moveTo"](x(epochs[k]), y(value));
-          pen = Number.isFinite(value);
-        });
-        draw.stroke();
-        draw.setLineDash([]);
-        const at = frameAt(epochs, epoch);
-        if (Number.isFinite(values[at])) {
-          draw.beginPath();
-          draw.arc(x(epochs[at]), y(values[at]), 3.5, 0, 7);
-          draw.fill();
-        }
-      }
-    },
-    logarithmic,
-  };
-}
-
-// The last frame that is not after an epoch.
-function frameAt(epochs, epoch) {
-  let found = 0;
-  while (found + 1 < epochs.length && epochs[found + 1] <= epoch) found++;
-  return found;
 }
 
 const runName = (run) => run.name || say("the loss");
@@ -190,7 +93,7 @@ function plane(run) {
   const paper = () => (dark.matches ? [22, 27, 34] : [250, 250, 248]);
   const rgb = (ink) => [1, 3, 5].map((k) => parseInt(styled(ink).slice(k, k + 2), 16));
   const tint = (k) => rgb(CLASSES[k % CLASSES.length]).map((part, i) => Math.round(0.45 * part + 0.55 * paper()[i]));
-  const picture = cells(run.plane, side, side, { size: size / side, label: say("The outputs for all pairs of inputs"), hue: classes ? (x) => tint(x) : undefined });
+  const picture = cells(integers(run.plane), side, side, { size: size / side, label: say("The outputs for all pairs of inputs"), hue: classes ? (x) => tint(x) : undefined });
   const canvas = element("canvas", { role: "img", "aria-label": say("The outputs for all pairs of inputs, with {n} rows of the data", { n: points.length }) });
   canvas.style.width = canvas.style.height = `${size}px`;
   const place = ([a, b]) => [((a - bounds[0][0]) / (bounds[0][1] - bounds[0][0])) * size, (1 - (b - bounds[1][0]) / (bounds[1][1] - bounds[1][0])) * size];
@@ -233,7 +136,7 @@ function runSection(run, r) {
     const size = Math.min(Math.max(Math.min(260 / form.columns, 200 / form.rows), 2), 16);
     const box = element("div", { class: "parameter" });
     for (const [part, title] of [["weights", say("weights")], ["gradients", say("gradient")]]) {
-      const drawn = cells(parameter[part], form.rows, form.columns, { ...form, size, label: `${name}, ${title}, ${shapeOf(shape)}` });
+      const drawn = cells(integers(parameter[part]), form.rows, form.columns, { ...form, size, label: `${name}, ${title}, ${shapeOf(shape)}` });
       shows.push(drawn.show);
       box.append(figure(title, drawn.canvas, legend(parameter[part].scale)));
     }
@@ -250,7 +153,7 @@ function runSection(run, r) {
   for (const activation of run.activations) {
     const { name, rows, columns, silent } = activation;
     const size = Math.min(Math.max(Math.min(260 / columns, 200 / rows), 2), 10);
-    const drawn = cells(activation, rows, columns, { size, label: say("Outputs of {name}, rows of the batch down", { name }) });
+    const drawn = cells(integers(activation), rows, columns, { size, label: say("Outputs of {name}, rows of the batch down", { name }) });
     const count = element("span", {});
     shows.push((frame) => {
       drawn.show(frame);
@@ -274,7 +177,7 @@ const playback = (() => {
   const width = Math.min(560, window.innerWidth - 40);
   const loss = curves(lines, { width, height: 200, label: say("The loss over the epochs") });
   const names = training.runs.length > 1 ? training.runs.flatMap((run, r) => [element("span", { class: "key", style: `background:var(${INK[r]})` }), ` ${run.name} `]) : [];
-  const overview = element("div", { class: "overview" }, figure(say("The loss"), loss.canvas, ...names, loss.logarithmic ? say("on a logarithmic scale") : ""));
+  const overview = element("div", { class: "overview" }, figure(say("The loss"), loss.canvas, ...names, loss.isLogarithmic() ? say("on a logarithmic scale") : ""));
   const around = training.landscape && landscape();
   if (around) overview.append(figure(say("The loss around the path"), around.canvas, around.caption));
   const sections = training.runs.map(runSection);
