@@ -287,6 +287,8 @@ const tables = {
     "|weights| {w}, |gradient| {g}": "|Gewichte| {w}, |Gradient| {g}",
     "{n} of {all} are 0 in every row": "{n} von {all} sind in jeder Zeile 0",
     "{share} % of the path lies in this plane; from {low}, the colour of the page, to {high}, grey": "{share} % des Weges liegen in dieser Ebene; von {low}, der Farbe der Seite, bis {high}, grau",
+    Adam: "Adam",
+    RMSprop: "RMSprop",
     "A network to play with": "Ein Netz zum Spielen",
     "Activation": "Aktivierung",
     "After {n} steps: loss {x}, {share} % of the rows are on the right side": "Nach {n} Schritten: Verlust {x}, {share} % der Zeilen liegen auf der richtigen Seite",
