@@ -40,6 +40,12 @@ HANDED_IN: dict[str, tuple[str, str, str]] = {
         "error",
         "",
     ),
+    "nia": (
+        "import os\nwhile True:\n    for fd in range(3, 9):\n        try:\n            os.write(fd, b'[1]\\n' * 9999)\n"
+        "        except OSError:\n            pass\n",
+        "error",
+        "sent something else than an array",
+    ),
     "ned": ("import os, signal\nsignal.raise_signal(signal.SIGSEGV)", "error", "crashed (SIGSEGV)"),
 }
 

@@ -160,6 +160,7 @@ def _result(
         marked = of_mark(exercise.check_file(own[name], time_limit=limit), student)
         fields = {"outcome": marked.outcome, "text": marked.text, "misconception": marked.misconception}
         fields["printed"] = marked.printed
-    except TinygradError as error:
-        fields = {"outcome": "error", "text": f"{name}: {error}"}
+    except Exception as error:  # whatever it is, the others of the class are marked
+        said = str(error) if isinstance(error, TinygradError) else f"{type(error).__name__}: {error}"
+        fields = {"outcome": "error", "text": f"{name}: {said}"}
     return Result(student, name, seconds=perf_counter() - started, events=events, **fields)

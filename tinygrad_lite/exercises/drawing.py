@@ -83,9 +83,8 @@ def _tangents(declaration: Declaration, trial: Mapping[str, Array], right: Array
         _text(20, 28, "the slope of the curve", _RIGHT),
         _text(220, 28, "- - the slope that the answer claims", _WRONG),
     ]
-    text = (
-        f"The curve of {declaration.formula} near {name} = {x[at]:.3g}, its slope there, and the one that is claimed."
-    )
+    function = declaration.formula if "\n" not in declaration.formula else "the function"
+    text = f"The curve of {function} near {name} = {x[at]:.3g}, its slope there, and the one that is claimed."
     return _svg(_WIDTH, _HEIGHT, parts, text), text
 
 

@@ -36,7 +36,7 @@ class Isolated:
             raise InputError(f"{path} is not a Python file: its name must end with .py")
         self._task, self._path, self._seconds = task, path.resolve(), time_limit
         self._folder = tempfile.TemporaryDirectory(prefix="submission-", ignore_cleanup_errors=True)
-        self._answers: queue.Queue[bytes] = queue.Queue()
+        self._answers: queue.Queue[bytes] = queue.Queue(maxsize=4)
         self._printed: list[str] = []
 
     def __enter__(self) -> Self:
@@ -78,7 +78,7 @@ class Isolated:
         answer = self._answer()
         try:
             return decoded(answer)
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, OverflowError):
             raise UsageError(f"{self._path.name} sent something else than an array") from None
 
     def printed(self) -> str:
@@ -93,8 +93,11 @@ class Isolated:
                 os.killpg(self._process.pid, signal.SIGKILL)
         self._process.kill()
         self._process.wait()
-        for thread in self._threads:
-            thread.join(timeout=5)
+        for _turn in range(100):  # its last words are read, so that nobody waits for room to write them down
+            with suppress(queue.Empty):
+                self._answers.get(timeout=0.05)
+            if not any(thread.is_alive() for thread in self._threads):
+                break
         for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
             if stream is not None:
                 with suppress(BrokenPipeError):  # what it was sent last, it has not read
@@ -120,14 +123,15 @@ class Isolated:
         if not line:
             raise UsageError(f"{self._path.name} {self._ended()} before it was marked")
         try:
-            message: dict[str, Any] = json.loads(line)
-        except ValueError:
+            message = json.loads(line)
+            misfit, error = message.get("misfit"), message.get("error")
+        except (ValueError, AttributeError, RecursionError):
             raise UsageError(f"{self._path.name} sent something else than an array") from None
-        if "misfit" in message:
-            raise Misfit(*message["misfit"])
-        if "error" in message:
-            raise UsageError(str(message["error"]))
-        return message
+        if misfit:
+            raise Misfit(*map(str, misfit[:2]))
+        if error:
+            raise UsageError(str(error))
+        return dict(message)
 
     def _ended(self) -> str:
         """How it ended."""

@@ -426,7 +426,7 @@ _TABLE = [
     # shapes and axes
     Misconception(
         "shape",
-        "The gradient has not the shape of its argument",
+        "The gradient has the wrong shape",
         {"it has shape {}": ""},
         "The gradient has the shape of what arrives.",
         "There is one number for each entry of the argument: how much the final result changes with that entry. So a "
@@ -598,7 +598,7 @@ _TABLE = [
         "A derivative is a function of its arguments. One that draws numbers, or remembers earlier calls, cannot be "
         "compared with anything.",
         "What does my function read other than its arguments?",
-        Example(lambda x: np.sin(x), "np.cos(x) + 0.1 * next(calls)", (_X,)),
+        Example(lambda x: np.sin(x), "np.cos(x) + 0.1 * next(calls)  # calls = itertools.count()", (_X,)),
         placed=False,
     ),
 ]
