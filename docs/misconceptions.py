@@ -63,7 +63,7 @@ def page(misconception: Misconception, text: str) -> str:
     name, example = misconception.name, misconception.example
     declaration = example.declaration(name)
     inputs = "\n".join(f"{argument} = {brief(x)}" for argument, x in declaration.inputs[0].items())
-    remarks = "\n".join(remark for remark in marked(misconception.name) if not remark.startswith("read on"))
+    remarks = "\n".join(f"- {remark}" for remark in marked(misconception.name) if not remark.startswith("read on"))
     return f"""\
 # {misconception.title}
 
@@ -86,9 +86,9 @@ def page(misconception: Misconception, text: str) -> str:
 {example.code(name)}
 ```
 
-```text
+The mark:
+
 {remarks}
-```
 
 [All mistakes](index.md)
 """

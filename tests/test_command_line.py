@@ -222,6 +222,22 @@ def test_an_exercise_from_question_to_mark(directory: Path, capsys: pytest.Captu
     assert {path.name for path in directory.iterdir()} == {"springs_here.py", "square.py"}
 
 
+def test_a_mark_is_written_for_other_programs(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (directory / "square.py").write_text("print('hello')\n" + RIGHT.replace("2 *", "-2 *"))
+    marking = ["exercise", "square", "--check", "square.py", "--seed", "ada", "--log", "log.jsonl"]
+    assert main([*marking, "--json", "-", "--junit", "mark.xml"]) == 1
+    (mark,) = json.loads(capsys.readouterr().out)
+    assert (mark["student"], mark["outcome"], mark["misconception"]) == ("ada", "wrong", "sign")
+    assert (mark["printed"], mark["attempts"]) == ("hello\n", 1)
+    assert ET.parse("mark.xml").getroot()[0][0][0].get("type") == "sign"
+    assert main(marking) == 1
+    assert capsys.readouterr().out.startswith("hello\nsquare, attempt 2: not yet")
+    assert main(["exercise", "--about", "sign"]) == 0
+    assert capsys.readouterr().out.startswith("The sign is the wrong way round")
+    for written in ("square.py", "log.jsonl", "mark.xml"):
+        (directory / written).unlink()
+
+
 def test_exercises_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["exercise"]) == 0
     assert "softplus" in capsys.readouterr().out

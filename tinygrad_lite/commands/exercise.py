@@ -10,6 +10,7 @@ from tinygrad_lite.commands.marks import as_json, as_junit
 from tinygrad_lite.commands.results import write
 from tinygrad_lite.errors import InputError, TinygradError
 from tinygrad_lite.exercises.assignments import Result, of_mark
+from tinygrad_lite.exercises.attempts import Log
 from tinygrad_lite.exercises.exercise import Exercise
 from tinygrad_lite.exercises.learners_file import loaded
 
@@ -78,7 +79,8 @@ def _marked(exercise: Exercise, args: argparse.Namespace) -> int:
         result = of_mark(exercise.check_file(args.check, time_limit=args.time_limit), args.seed or "")
     except TinygradError as error:
         result = Result(args.seed or "", exercise.name, "error", str(error))
-    result = replace(result, seconds=perf_counter() - started)
+    events = Log(args.log).of(exercise.name) if args.log else ()
+    result = replace(result, seconds=perf_counter() - started, events=events)
     for file, text in ((args.json, as_json), (args.junit, as_junit)):
         if file:
             write(file, text([result]))

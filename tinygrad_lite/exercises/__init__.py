@@ -8,7 +8,6 @@ if TYPE_CHECKING:
     from tinygrad_lite.exercises.catalogue import Catalogue
     from tinygrad_lite.exercises.exercise import Exercise
     from tinygrad_lite.exercises.misconception import Misconception
-    from tinygrad_lite.exercises.students import Draw
     from tinygrad_lite.exercises.submission import Form
 
 __all__ = ["about", "declare", "list", "start"]
@@ -80,7 +79,7 @@ def declare(
     function: Callable[..., Any],
     *,
     write: "Form",
-    inputs: "Sequence[Mapping[str, Any]] | Draw",
+    inputs: "Sequence[Mapping[str, Any]] | Callable[..., Sequence[Mapping[str, Any]]]",
     by: str | None = None,
     hints: Sequence[str] = (),
 ) -> None:

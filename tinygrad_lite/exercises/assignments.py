@@ -1,7 +1,7 @@
 """The marks of a class: a folder for each student, with a file for each exercise, each file in a process of its own."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
@@ -77,7 +77,7 @@ class Classroom(Shown):
         """A student's results."""
         return [result for result in self.results if result.student == student]
 
-    def mistakes(self) -> dict[str, list[Result]]:
+    def mistakes(self) -> Mapping[str, Sequence[Result]]:
         """For each mistake that was named the results with it, the most frequent first."""
         named: dict[str, list[Result]] = {}
         for result in self.results:

@@ -1,6 +1,7 @@
 """The report of a class as one HTML page: who has solved what, and which mistakes are to be talked about."""
 
 from base64 import b64encode
+from collections.abc import Sequence
 from html import escape
 
 from tinygrad_lite.exercises.assignments import OUTCOMES, Classroom, Result
@@ -74,7 +75,7 @@ def _linked(name: str) -> str:
     return f'<a href="#{name}">{escape(MISCONCEPTIONS[name].title)}</a>'
 
 
-def _mistake(name: str, results: list[Result]) -> str:
+def _mistake(name: str, results: Sequence[Result]) -> str:
     misconception = MISCONCEPTIONS[name]
     svg, text = misconception.picture()
     image = f'<img alt="{escape(text)}" src="data:image/svg+xml;base64,{b64encode(svg.encode()).decode()}">'
@@ -85,7 +86,7 @@ def _mistake(name: str, results: list[Result]) -> str:
 <p><strong>To ask.</strong> {escape(misconception.ask)}</p><p>{image}</p></article>"""
 
 
-def _student(student: str, results: list[Result]) -> str:
+def _student(student: str, results: Sequence[Result]) -> str:
     marks = "".join(f"<pre>{escape(result.text)}</pre>{_printed(result)}" for result in results)
     return f"<details><summary>{escape(student)}</summary>{marks}</details>"
 

@@ -93,11 +93,10 @@ class Isolated:
                 os.killpg(self._process.pid, signal.SIGKILL)
         self._process.kill()
         self._process.wait()
-        for _turn in range(100):  # its last words are read, so that nobody waits for room to write them down
-            with suppress(queue.Empty):
-                self._answers.get(timeout=0.05)
-            if not any(thread.is_alive() for thread in self._threads):
-                break
+        end = monotonic() + 5
+        while any(thread.is_alive() for thread in self._threads) and monotonic() < end:
+            with suppress(queue.Empty):  # its last words are read, so that nobody waits for room to write them down
+                self._answers.get(timeout=0.01)
         for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
             if stream is not None:
                 with suppress(BrokenPipeError):  # what it was sent last, it has not read
