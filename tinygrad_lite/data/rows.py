@@ -23,6 +23,10 @@ class Rows(Protocol):
         """Raise `InputError` if a number is not finite, as far as that can be seen without making a batch."""
 
 
+Taker = Callable[[Any], Any]
+"""A function that takes the rows with these numbers."""
+
+
 def rows_of(dataset: Any) -> Rows:
     """The rows of a dataset.
 
@@ -53,7 +57,7 @@ class _Columns:
 
     def __init__(self, arrays: Any) -> None:
         self._arrays: dict[str, Any] = {}
-        self._takers = _mapped(self._taker, arrays)
+        self._take = _joined(self._taker, arrays)
         lengths = {path: array.shape[0] for path, array in self._arrays.items()}
         if len(set(lengths.values())) > 1:
             listed = ", ".join(f"{path or 'the array'} has {length}" for path, length in lengths.items())
@@ -64,7 +68,7 @@ class _Columns:
         return self._length
 
     def take(self, rows: Any) -> Any:
-        return _mapped(lambda _, take: take(rows), self._takers)
+        return self._take(rows)
 
     def check_finite(self) -> None:
         for path, array in self._arrays.items():
@@ -77,7 +81,7 @@ class _Columns:
                     "their rows"
                 )
 
-    def _taker(self, path: str, x: Any) -> Callable[[Any], Any]:
+    def _taker(self, path: str, x: Any) -> Taker:
         """The function that takes rows of an array."""
         array = self._arrays[path] = _array_of(path, x)
         if isinstance(x, Tensor):
@@ -85,18 +89,21 @@ class _Columns:
         return (lambda rows: array[rows].toarray()) if hasattr(array, "toarray") else (lambda rows: array[rows])
 
 
-def _mapped(function: Callable[[str, Any], Any], tree: Any, path: str = "") -> Any:
-    """Containers of the same kind with function(path, leaf) in place of each leaf; a list is a leaf."""
+def _joined(taker_of: Callable[[str, Any], Taker], tree: Any, path: str = "") -> Taker:
+    """The taker of rows of all leaves, into containers of the same kind; a list is a leaf."""
 
-    def inner(key: Any, child: Any) -> Any:
-        return _mapped(function, child, f"{path}[{key!r}]")
+    def inner(key: Any, child: Any) -> Taker:
+        return _joined(taker_of, child, f"{path}[{key!r}]")
 
     if isinstance(tree, Mapping):
-        return {key: inner(key, child) for key, child in tree.items()}
+        named = {key: inner(key, child) for key, child in tree.items()}
+        return lambda rows: {key: take(rows) for key, take in named.items()}
     if isinstance(tree, tuple):
-        parts = [inner(key, child) for key, child in enumerate(tree)]
-        return type(tree)(*parts) if hasattr(tree, "_fields") else tuple(parts)
-    return function(path, tree)
+        takers, kind = [inner(key, child) for key, child in enumerate(tree)], type(tree)
+        if hasattr(kind, "_fields"):
+            return lambda rows: kind(*[take(rows) for take in takers])
+        return lambda rows: tuple([take(rows) for take in takers])
+    return taker_of(path, tree)
 
 
 def _array_of(path: str, x: Any) -> Any:
