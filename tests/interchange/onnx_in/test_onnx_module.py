@@ -157,7 +157,7 @@ def by_operator() -> list[Case]:
             continue
         if values[0].dtype == np.float16:
             continue
-        if values[0].size < 200 and np.isfinite(values[0]).all() and "ox." in tg.from_onnx(case.model).source:
+        if 0 < values[0].size < 200 and np.isfinite(values[0]).all() and "ox." in tg.from_onnx(case.model).source:
             chosen.setdefault(*ops, case)
     return list(chosen.values())
 
