@@ -49,14 +49,14 @@ def from_onnx(model: Any) -> OnnxModule:
         >>> module(np.zeros((1, 2), np.float32))
         tensor([[0.]], dtype=float32, op=tanh)
     """
-    proto = read(model)
+    proto, weights = read(model)
     is_statistic: dict[str, bool] = {}
     for node in nodes_of(proto.graph):
         for i, name in enumerate(node.input):
             is_running = node.op_type == "BatchNormalization" and i in (3, 4)
             is_statistic[name] = is_running and is_statistic.get(name, True)
     statistics = [name for name, yes in is_statistic.items() if yes]
-    writing = Translation(proto, statistics)
+    writing = Translation(proto, weights, statistics)
     try:
         source = writing.source(proto.graph)
     except TinygradError:

@@ -2,19 +2,24 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from math import prod
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
 from tinygrad_lite.errors import InputError, MissingExtraError, UsageError
 from tinygrad_lite.interchange.onnx_in.onnx_nodes import OPERATORS
-from tinygrad_lite.interchange.onnx_in.onnx_translation import STRUCTURES, inner_graphs
+from tinygrad_lite.interchange.onnx_in.onnx_translation import STRUCTURES, array_of, inner_graphs
 
 _WITHOUT_WRITER = {"Constant", "Identity"}
 
 
-def read(model: Any) -> Any:
-    """A model from a path, from bytes or from a ModelProto, ready to be written.
+_LARGE = 1000
+"""An array of so many entries is no setting of an operator."""
+
+
+def read(model: Any) -> tuple[Any, dict[str, Any]]:
+    """A model from a path, from bytes or from a ModelProto, ready to be written, and its large arrays by name.
 
     Raises:
         InputError: if it is no valid ONNX model.
@@ -26,12 +31,28 @@ def read(model: Any) -> Any:
     except ImportError:
         raise MissingExtraError("tg.from_onnx", "onnx", "onnx") from None
     proto, where = _loaded(onnx, model)
+    weights = _taken_out(onnx, proto)
     proto = _written_out(onnx, proto, where)
     _check_operators(proto)
     try:
-        return onnx.shape_inference.infer_shapes(proto, data_prop=True)
+        return onnx.shape_inference.infer_shapes(proto, data_prop=True), weights
     except Exception:  # without the inferred types, the stated ones have to do
-        return proto
+        return proto, weights
+
+
+def _taken_out(onnx: Any, proto: Any) -> dict[str, Any]:
+    """The large arrays of a model, which become inputs: onnx copies a model several times, and not beyond 2 GB."""
+    weights: dict[str, Any] = {}
+    inputs = {x.name for x in proto.graph.input}
+    for k in reversed(range(len(proto.graph.initializer))):
+        tensor = proto.graph.initializer[k]
+        if prod(tensor.dims) >= _LARGE:
+            weights[tensor.name] = array_of(tensor)
+            if tensor.name not in inputs:
+                info = onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
+                proto.graph.input.append(info)
+            del proto.graph.initializer[k]
+    return weights
 
 
 def _loaded(onnx: Any, model: Any) -> tuple[Any, str]:

@@ -22,6 +22,7 @@ class Translation:
     """The forward pass of a model, as far as it is written.
 
     Args:
+        weights: the arrays that are known besides those in the model.
         statistics: the names of arrays that are no parameters although they hold floating-point numbers.
 
     Attributes:
@@ -32,21 +33,21 @@ class Translation:
         place: what is being written, for messages.
     """
 
-    def __init__(self, model: Any, statistics: Iterable[str] = ()) -> None:
+    def __init__(self, model: Any, weights: Mapping[str, Any], statistics: Iterable[str]) -> None:
         self.version = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 1)
         self.lines: list[str] = []
         self.constants: dict[str, Any] = {}
         self.learned: set[str] = set()
         self.inputs: list[str] = []
         self.place = "its inputs and constants"
-        self._statistics = set(statistics)
+        self._weights, self._statistics = weights, set(statistics)
         self._margin = "    "
         self._taken = set(keyword.kwlist) | {"np", "F", "ox", "self", "int", "range", "bool", "len", "zip"}
 
     def source(self, graph: Any) -> str:
         """The forward pass of the whole model."""
         scope: dict[str, Value] = {}
-        initialized = self._initialize(graph, scope)
+        initialized = self._initialize(graph, scope, self._weights)
         infos = [x for x in graph.input if x.name not in initialized]
         self.inputs = [x.name for x in infos]
         inputs = [self._bound(x, scope) for x in infos]
@@ -104,8 +105,8 @@ class Translation:
             self.learned.add(name)
         return f'self["{name}"]' if re.fullmatch(r"[\w./: -]+", name, re.ASCII) else f"self[{name!r}]"
 
-    def _initialize(self, graph: Any, scope: dict[str, Value]) -> set[str]:
-        arrays = {tensor.name: array_of(tensor) for tensor in graph.initializer}
+    def _initialize(self, graph: Any, scope: dict[str, Value], weights: Mapping[str, Any] | None = None) -> set[str]:
+        arrays = dict(weights or {}) | {tensor.name: array_of(tensor) for tensor in graph.initializer}
         arrays |= {sparse.values.name: dense(sparse) for sparse in graph.sparse_initializer}
         for name, array in arrays.items():
             scope[name] = self.constant(name, array, _is_learned(name, array) and name not in self._statistics)
