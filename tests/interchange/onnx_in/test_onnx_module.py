@@ -203,3 +203,17 @@ def test_variables_end_with_their_last_use() -> None:
     network(x)
     assert tracemalloc.get_traced_memory()[1] < 4 * x.nbytes
     tracemalloc.stop()
+
+
+def test_a_constant_matrix_of_one_entry_is_a_matrix_in_a_product_and_a_number_in_a_sum() -> None:
+    proto = onnx.parser.parse_model(
+        """<ir_version: 10, opset_import: ["" : 21]>
+        f (float[N, 1] x) => (float[N, 1] y) {
+            two = Constant <value = float[1, 1] {2}> ()
+            product = MatMul (x, two)
+            y = Add (product, two)
+        }"""
+    )
+    network = tg.from_onnx(proto)
+    assert network(np.ones((3, 1), np.float32)).tolist() == [[4], [4], [4]]
+    assert "product + 2.0" in network.source

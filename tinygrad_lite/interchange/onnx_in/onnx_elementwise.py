@@ -36,7 +36,6 @@ _FORMULAS = {
     "Less": "{} < {}",
     "LessOrEqual": "{} <= {}",
     "Log": "np.log({})",
-    "MatMul": "{} @ {}",
     "Mish": "F.mish({})",
     "Mul": "{} * {}",
     "Neg": "-{}",
@@ -63,6 +62,11 @@ _FORMULAS = {
 @operator(*_FORMULAS)
 def _formula(node: Node) -> str:
     return _FORMULAS[node.op].format(*node.operands())
+
+
+@operator("MatMul")
+def _matrix_product(node: Node) -> str:
+    return f"{node[0]} @ {node[1]}"
 
 
 _REPEATED = {"Max": "np.maximum({}, {})", "Min": "np.minimum({}, {})", "Sum": "{} + {}"}
