@@ -169,13 +169,14 @@ def test_what_does_not_repeat_is_gathered_in_parts_of_one_size(show: Show) -> No
     for k in rng.integers(4, size=401):
         y = functions[k](y)
     opened = show(tg.explain(y))
+    outermost = "all => all.filter(({ dataset }) => /^#\\d+$/.test(dataset.group))"
     names = opened.page.locator("#graph .toggle").evaluate_all(
-        "all => all.map((each) => each.getAttribute('aria-label'))"
+        f"{outermost}.map((each) => each.getAttribute('aria-label'))"
     )
     counts = [int(re.search(r"; (\d+) operation", name).group(1)) for name in names]  # type: ignore[union-attr]
     assert sum(counts) == 401
     assert max(counts) - min(counts) <= 2
-    assert names[0].startswith(f"operations 1 to {counts[0]};")
+    assert names[0].startswith(f"operations 1–{counts[0]};")
 
 
 @pytest.mark.parametrize("make", [scalar, attention, recurrent])
@@ -275,3 +276,27 @@ def test_warnings_stand_on_what_is_closed(show: Show) -> None:
     opened.page.get_by_role("link", name="see t2, forward 2").click()
     opened.page.wait_for_function("() => document.getElementById('slider').value === '2'")
     assert "vanishing gradient" in opened.page.locator("#step .warning").first.inner_text()
+
+
+@pytest.mark.parametrize("name", [param("fan-out", slow=False), param("recurrent", slow=True)])
+def test_what_moves_and_opens_is_accessible(show: Show, name: str) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    opened = show(SIX[name](), step=2)
+    for toggle in opened.page.locator('#graph [aria-expanded="false"]').all()[:1]:
+        toggle.click()
+    opened.page.fill("#search", "a")
+    opened.page.click("#play")
+    results = Axe().run(opened.page)
+    assert results.violations_count == 0, results.generate_report()
+
+
+def test_the_groups_around_a_step_open(show: Show) -> None:
+    """Where not everything fits, a step that is inside a closed part opens it."""
+    y = tg.tensor(0.5, requires_grad=True, name="x")
+    for k in np.random.default_rng(1).integers(3, size=40):
+        y = [np.sin, np.cos, np.tanh][k](y)
+    opened = show(tg.explain(y), viewport=LAPTOP)
+    for step in (3, 35, 60):
+        opened.go(step)
+        assert opened.page.locator("#graph .node.current").count() == 1

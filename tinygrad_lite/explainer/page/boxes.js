@@ -88,7 +88,7 @@ const boxViews = (() => {
     const warned = state.marksIn(item);
     const found = shape("g", { class: `group ${item.kind} ${item.open ? "open" : "closed"} ${state.currentIn(item) ? "current" : ""}`, transform: `translate(${box.x} ${box.y})` });
     found.append(shape("rect", { class: "box", width: box.width, height: box.height, rx: 9 }));
-    const told = [name, size, say(isRest ? "Enter shows the turn beside this" : item.open ? "open" : "closed"), isLoop && strips.words(item), warned && counted(warned, "warning")];
+    const told = [item.kind === "run" ? say("operations {range}", { range: name }) : name, size, say(isRest ? "Enter shows the turn beside this" : item.open ? "open" : "closed"), isLoop && strips.words(item), warned && counted(warned, "warning")];
     const button = shape("g", {
       class: "toggle",
       role: "button",

@@ -1,7 +1,8 @@
 // What the boxes of the graph stand for. Modules, loops, and long runs of operations are groups: a group that is closed
 // is one box. A loop that is open shows one turn, between all turns before it and all turns after it.
 
-const RUN = 40; // operations side by side that are not gathered in a group
+const RUN = 12; // items side by side that are not gathered in groups
+const PARTS = 10; // of these groups, so that they fit on a screen
 
 const groups = (() => {
   const { nodes, operations, uses } = lesson;
@@ -139,7 +140,7 @@ const groups = (() => {
   function gather(group) {
     if (group.items.length <= RUN) return;
     group.items.sort((a, b) => first(a) - first(b));
-    const count = Math.min(Math.ceil(group.items.length / RUN), RUN);
+    const count = Math.min(Math.ceil(group.items.length / RUN), PARTS);
     const parts = Array.from({ length: count }, (_, k) => group.items.slice(Math.floor((k * group.items.length) / count), Math.floor(((k + 1) * group.items.length) / count)));
     group.items = parts.map((items, k) => {
       const part = make("run", "", `${group.path}#${k}`, group);
@@ -211,7 +212,7 @@ const groups = (() => {
     if (kind === "turn") return say("turn {n} of {all}", { n: numbered(turn + 1), all: numbered(parent.turns) });
     if (kind === "run") {
       const [first, last] = item.range;
-      return first < last ? say("operations {from} to {to}", { from: numbered(first), to: numbered(last) }) : say("operation {n}", { n: numbered(last) });
+      return first < last ? `${numbered(first)}–${numbered(last)}` : numbered(last);
     }
     if (kind === "module" && /^\d+$/.test(item.name)) return numberedModule(item);
     if (kind !== "rest") return item.name;
