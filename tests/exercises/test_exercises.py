@@ -125,6 +125,38 @@ def test_an_exception_is_passed_on_with_its_line() -> None:
     assert exercise.attempts == 0
 
 
+@pytest.mark.parametrize(
+    ("vjp", "words"),
+    [
+        (lambda g, y, a, b: np.dot(g, b), r"`np.dot(g, b)` multiplies matrices of shapes (2, 4) and (3, 4): the inner"),
+        (
+            lambda g, y, a, b: g.dot(b),
+            "`g.dot(b)` multiplies matrices of shapes (2, 4) and (3, 4): the inner sizes differ",
+        ),
+        (lambda g, y, a, b: np.matmul(g.sum(), b), "shapes () and (3, 4): a single number has nothing to sum over"),
+        (lambda g, y, a, b: np.exp(g @ (2 * b)), "`g @ (2 * b)` multiplies"),
+        (lambda g, y, a, b: g.reshape(3, 3), "`g.reshape(3, 3)`: cannot reshape array of size 8 into shape (3,3)"),
+        (
+            lambda g, y, a, b: g + b,
+            "`g + b` combines entries of shapes (2, 4) and (3, 4), which do not fit\n  hints left",
+        ),
+        (lambda g, y, a, b: sum([g, b]), "`sum([g, b])`: the shapes of two arrays do not fit\n  hints left"),
+        (eval("lambda g, y, a, b: g @ b"), "the shapes of two arrays do not fit\n  "),  # its lines are nowhere
+    ],
+)
+def test_shapes_that_do_not_fit_are_a_wrong_answer_with_its_line(vjp: Any, words: str) -> None:
+    exercise = tg.exercises.start("matmul_left")
+    mark = exercise.check(vjp)
+    assert not mark.ok
+    assert words in str(mark), str(mark)
+    assert exercise.attempts == 1
+
+
+def test_another_error_of_a_value_is_passed_on() -> None:
+    with pytest.raises(ValueError, match="invalid literal"):
+        tg.exercises.start("square").check(lambda y, x: int("x"))
+
+
 def test_what_an_answer_prints_is_printed_once_for_each_trial(capsys: pytest.CaptureFixture[str]) -> None:
     def derivative(y: Any, x: Any) -> Any:
         print(x)

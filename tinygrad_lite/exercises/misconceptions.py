@@ -456,7 +456,7 @@ _TABLE = [
     Misconception(
         "entry_by_entry",
         "Entry by entry where a matrix product belongs",
-        {"entries are multiplied one by one where {}": "", "the shapes of two arrays do not fit": ""},
+        {"entries are multiplied one by one where {}": ""},
         "Upstream times local is g * b.",
         "In a matrix product one entry reaches a whole row or column of the result. What comes back along these "
         "ways is "

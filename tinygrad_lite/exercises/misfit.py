@@ -44,6 +44,8 @@ def misfit_of(error: ValueError, within: str, shape: Shape) -> Misfit | None:
     if place is None:
         return Misfit(_NO_FIT)
     frame, text = place
+    if "cannot reshape" in str(error):
+        return Misfit(f"`{text}`: {error}")
     try:
         node: ast.AST = ast.parse(text.strip(), mode="eval").body
         a, b = (
@@ -53,8 +55,8 @@ def misfit_of(error: ValueError, within: str, shape: Shape) -> Misfit | None:
     except Exception:  # any other line, which is shown as it is
         return Misfit(f"`{text}`: {_NO_FIT}" if text else _NO_FIT)
     if _is_product(node):
-        told = f"`{text}` multiplies matrices of shapes {a.shape} and {b.shape}: the inner sizes differ"
-        return Misfit(told, _mended(a, b, shape))
+        why = "the inner sizes differ" if a.ndim and b.ndim else "a single number has nothing to sum over"
+        return Misfit(f"`{text}` multiplies matrices of shapes {a.shape} and {b.shape}: {why}", _mended(a, b, shape))
     product = isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult)
     likeness = _ENTRYWISE if product and a.ndim == b.ndim == 2 and _arrangements(a, b, shape) else ""
     return Misfit(f"`{text}` combines entries of shapes {a.shape} and {b.shape}, which do not fit", likeness)
@@ -82,7 +84,7 @@ def _place(traceback: TracebackType | None, within: str) -> tuple[Any, str] | No
 def _operands(node: Any) -> tuple[ast.expr, ast.expr]:
     if isinstance(node, ast.BinOp):
         return node.left, node.right
-    a, b = node.args
+    a, b = node.args if len(node.args) == 2 else (node.func.value, *node.args)  # np.dot(a, b), or a.dot(b)
     return a, b
 
 
