@@ -55,6 +55,16 @@ def test_a_number_is_dragged_with_the_mouse(show: Show) -> None:
     assert opened.page.locator("#loss").inner_text().split() == ["d", "=", "8"]
 
 
+def test_numbers_of_the_graph_are_dragged(show: Show) -> None:
+    opened = show(scalar(), step=6)
+    drag(opened, opened.node("a").locator(".number").first, 50)
+    assert opened.data("value", "a") == [2.0]
+    expect_computed_again(opened, scalar, "a")
+    drag(opened, opened.node("b").locator(".number").first, 40)
+    assert opened.page.locator("#tensor .nudge tbody tr").count() == 3, "a result is nudged"
+    assert opened.data("value", "b") == [4.0], "and is what it was"
+
+
 def test_what_changed_is_seen_without_motion_too(show: Show) -> None:
     opened = show(scalar(), step=6, reduced_motion="reduce")
     opened.node("a").click()

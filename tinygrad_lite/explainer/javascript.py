@@ -17,6 +17,7 @@ from tinygrad_lite.engine.op import Array, Op, Traced
 from tinygrad_lite.errors import UsageError
 from tinygrad_lite.ops.linear.contraction import axes_by_letters, einsum, subscripts_of
 from tinygrad_lite.readers.expression import Numbered, numbers
+from tinygrad_lite.transforms.dual import Dual, new_level
 
 UNARY = """
     negative reciprocal square sqrt cbrt absolute fabs sign floor ceil trunc rint exp exp2 expm1 log log2 log10
@@ -68,6 +69,9 @@ class Scripted(Numbered):
         self._script = script
 
     def __trace__(self, op: Op, inputs: tuple[Array, ...], params: Mapping[str, Any]) -> Any:
+        for x in inputs:
+            if isinstance(x, Dual):  # which is outermost
+                return x.__trace__(op, inputs, params)
         return self._script.performed(op, inputs, params)
 
     def refusal(self) -> NotPrintableError:
@@ -175,6 +179,17 @@ def function(rule: Callable[..., Any], arguments: Mapping[str, Array], params: M
         raise NotPrintableError(f"it depends on numbers in Python ({error})") from error
     body = "".join(f"  {line}\n" for line in script.lines)
     return f"({', '.join(['np', *arguments])}) => {{\n{body}  return {result};\n}}"
+
+
+def pushed(op: Op, position: int) -> Callable[..., Any]:
+    """The function (t, *x) of the change of an operation that is composed of others, if one argument changes by t."""
+
+    def change(t: Array, *arrays: Array, **params: Any) -> Array:
+        with new_level() as level:
+            arguments = (Dual(x, t, level) if i == position else x for i, x in enumerate(arrays))
+            return op.forward(*arguments, **params).tangent
+
+    return change
 
 
 def is_argument(x: Any) -> bool:

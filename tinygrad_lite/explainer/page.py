@@ -207,6 +207,11 @@ class _Content:
             told["value"] = packed(contribution.value, self._budget)
         if contribution.local is not None and not isinstance(contribution.local, str):
             told |= self._local(contribution, arguments, recorded)
+        if node.op.is_composite and not (node.op.derivatives or node.op.linear):
+            change = javascript.pushed(node.op, contribution.position)
+            inputs = {name: x for name, x in arguments.items() if name != "y"}
+            t = np.zeros_like(node.arrays[contribution.position])
+            told["push"] = self._program(node, f"push {contribution.position}", change, {"t": t, **inputs})
         if not isinstance(contribution.rule, str):
             told["ruleMath"] = self._template(node, contribution.rule)
         if factors := self._factors(contribution.rule):

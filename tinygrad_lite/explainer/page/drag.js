@@ -13,11 +13,16 @@ const drags = (() => {
   const rounded = (x, unit) => Number((Math.round(x / unit) * unit).toPrecision(12));
 
   // Follow a pointer until it is lifted. The panel captures it, since what it began on is drawn anew meanwhile.
-  function follow(event, { from, unit, write, tap }) {
+  function follow(event, { from, unit, tap, write }) {
     if (event.button) return;
     const holder = document.getElementById("panel");
     const start = event.clientX;
-    let [moved, waiting] = [false, null];
+    let [moved, waiting, frame] = [false, null, 0];
+    const send = () => {
+      const wanted = waiting;
+      waiting = null;
+      write(wanted);
+    };
     const move = (now) => {
       const way = now.clientX - start;
       if (!moved && Math.abs(way) < NEAR) return;
@@ -25,13 +30,16 @@ const drags = (() => {
       now.preventDefault();
       document.body.classList.add("dragging");
       const wanted = rounded(from + way * unit * (now.shiftKey ? 0.1 : 1), unit * (now.shiftKey ? 0.1 : 1));
-      if (waiting === null) requestAnimationFrame(() => (write(waiting), (waiting = null)));
+      if (waiting === null) frame = requestAnimationFrame(() => send());
       waiting = wanted;
     };
     const end = () => {
       document.body.classList.remove("dragging");
       for (const [name, f] of listeners) holder.removeEventListener(name, f);
-      if (!moved) tap?.();
+      cancelAnimationFrame(frame);
+      if (waiting !== null) send();
+      if (moved) tensorView.measure();
+      else tap?.();
     };
     const listeners = [["pointermove", move], ["pointerup", end], ["pointercancel", end]];
     for (const [name, f] of listeners) holder.addEventListener(name, f);
@@ -84,6 +92,20 @@ const drags = (() => {
     return found;
   }
 
+  // Numbers in the boxes of the graph, before it is moved.
+  document.getElementById("graph").addEventListener(
+    "pointerdown",
+    (event) => {
+      const box = event.target.closest(".number:not(.of-gradient)")?.closest("[data-node]");
+      const i = box ? +box.dataset.node : null;
+      const write = box && (stepView.editOf(i) ?? stepView.nudgeOf(i));
+      if (!write) return;
+      event.stopPropagation();
+      follow(event, { from: lesson.value(i).data[0], unit: unitOf(lesson.value(i)), tap: () => main.choose(i), write: (x) => write(0, x) });
+    },
+    true,
+  );
+
   // What is drawn anew by f; numbers that have become others flash.
   function flashing(f) {
     const look = () => [...document.querySelectorAll("#panel td, #panel .number, #panel .numbers, #panel figcaption small, #loss .number, #graph [data-node]")].map((each) => [each, each.dataset.node === undefined ? each.textContent : each.getAttribute("aria-label")]);
@@ -99,7 +121,9 @@ const drags = (() => {
   // Everything as it was recorded.
   const reset = () => flashing(() => (lesson.reset(), main.redraw()));
 
-  return { unitOf, follow, number, steps, rounded, flashing, change, reset };
+  const underWay = () => document.body.classList.contains("dragging");
+
+  return { underWay, unitOf, follow, number, steps, rounded, flashing, change, reset };
 })();
 
 // The loss, always in sight, with how far it is from what was recorded.

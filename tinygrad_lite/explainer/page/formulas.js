@@ -1,6 +1,7 @@
 // Formulas as MathML, made from the templates that Python wrote: a template has numbers in braces in place of names.
 
 const formulas = (() => {
+  const LEAST = 0.65; // of the usual size, for long ones
   const marks = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" };
   const escaped = (text) => text.replace(/[&<>"]/g, (letter) => marks[letter]);
   const nameOf = (name) => `<mi>${escaped(name)}</mi>`;
@@ -22,13 +23,16 @@ const formulas = (() => {
   const derivative = (above, below) => `<mfrac><mrow>${sign("∂")}${nameOf(above)}</mrow><mrow>${sign("∂")}${nameOf(below)}</mrow></mfrac>`;
   const nameAt = (i) => lesson.nodes[i].name;
 
-  // What is too wide and scrolls is reached with the keyboard.
-  function reachable(panel) {
-    for (const each of panel.querySelectorAll(".formula, .corner")) if (each.scrollWidth > each.clientWidth) each.tabIndex = 0;
+  // A formula that is too wide is made smaller; what is still too wide scrolls, and is reached with the keyboard.
+  function fit(panel) {
+    const wide = [...panel.querySelectorAll(".formula, .corner")].filter((each) => each.scrollWidth > each.clientWidth);
+    const shares = wide.map((each) => each.clientWidth / each.scrollWidth);
+    wide.forEach((each, k) => each.matches(".formula") && (each.style.fontSize = `${Math.max(shares[k] * 0.98, LEAST)}em`));
+    wide.forEach((each) => each.scrollWidth > each.clientWidth && (each.tabIndex = 0));
   }
 
   return {
-    reachable,
+    fit,
     // y = the formula that made it
     ofNode: (i) => shown(`${nameOf(nameAt(i))}${sign("=")}${filled(lesson.nodes[i].math, i)}`, `${nameAt(i)} = ${lesson.nodes[i].formula}`),
     definition: (i) => shown(`${nameOf(lesson.nodes[i].op)}${sign(":")}${filled(lesson.nodes[i].definitionMath, i)}`, `${lesson.nodes[i].op}: ${lesson.nodes[i].definition}`),

@@ -116,7 +116,7 @@ const lesson = (() => {
   const changeEntry = (leaf, place, x) => change([[leaf, withEntry(value(leaf), place, x)]]);
 
   // The change of an operation's result if its inputs change, by its local derivatives: forward mode. Where an operation
-  // is neither entry by entry nor linear, from its rule, which is linear in g: one row of the Jacobian for each entry.
+  // is none that can be pushed through, from its rule, which is linear in g: one row of the Jacobian for each entry.
   function pushed(step, tangents) {
     const node = nodes[step.node];
     const y = value(step.node);
@@ -128,6 +128,7 @@ const lesson = (() => {
       let part;
       if (node.pushes === "entries") part = np.broadcast_to(programs[each.vjp](np, np.broadcast_to(t, y.shape), y, ...given), y.shape);
       else if (node.pushes === "linear") part = programs[node.forward](np, ...given.map((x, k) => (k === each.input ? t : x)));
+      else if (typeof each.push === "number") part = programs[each.push](np, t, ...given);
       else if (y.data.length * t.data.length > MOST_OF_JACOBIAN) return null;
       else {
         const rows = y.data.map((_, k) => {

@@ -24,11 +24,14 @@ const stepView = (() => {
       overview.warnings(),
       element("p", {}, say("{root} is computed by {count} from the values at the top of the graph. Step on to see each of them compute; then the backward pass goes the same way back and finds how much the result changes with each value.", { root: nameAt(lesson.root), count: counted(lesson.operations.length, "operation") })),
       element("p", {}, sayWith("The gradient is found for: {leaves}.", { leaves: [...shown, leaves.length > 12 ? ` ${say("and {n} more", { n: leaves.length - 12 })}` : ""] })),
+      leaves.some(isPlain) ? singles(leaves.filter(isPlain).slice(0, 12)) : null,
       lesson.live ? element("p", { class: "hint" }, say("Every value in a table, a picture or a line can be dragged to the side: watch the result at the top follow.")) : "",
       element("p", { class: "hint" }, say("Arrow keys left and right step; the address in the browser names the step, so that you can link to it.")),
       liveNote(),
     ];
   }
+
+  const isPlain = (i) => lesson.nodes[i].value.shape.length === 0;
 
   function liveNote() {
     if (lesson.live) return null;
@@ -97,12 +100,12 @@ const stepView = (() => {
     element("p", { class: "singles" }, inputs.map((x) => element("span", {}, `${nameAt(x)} = `, numberOf(x, 0), " ")));
 
   // An entry of a node as a number that can be dragged: of a leaf it changes, any other is nudged.
-  function numberOf(i, place, digits = 8) {
+  function numberOf(i, place, panel = "step") {
     const value = lesson.value(i);
     const name = indexed(nameAt(i), value, place);
     const write = editOf(i) ?? nudgeOf(i);
-    if (!write || value.sample) return element("span", { class: "number" }, told(value.data[place], digits));
-    return drags.number({ id: `number-${i}-${place}`, x: value.data[place], unit: drags.unitOf(value), label: name, write: (x) => write(place, x), digits });
+    if (!write || value.sample) return element("span", { class: "number" }, told(value.data[place], 8));
+    return drags.number({ id: `${panel}-number-${i}-${place}`, x: value.data[place], unit: drags.unitOf(value), label: name, write: (x) => write(place, x) });
   }
 
   // What drags an entry of a leaf; undefined if the leaf is fixed.
@@ -199,7 +202,7 @@ const stepView = (() => {
       box.append(productView(product, { factors, title }));
     });
     if (each.summed.length === 1 && full) box.append(sumView(each, full, value));
-    box.append(numbersView(step, each, g, slope, full, value));
+    box.append(numbersView(step, each, { g, slope, full, value, hasProducts: products.length > 0 }));
     return box;
   }
 
@@ -228,11 +231,11 @@ const stepView = (() => {
     Array.from({ length: np.sizeOf(shape) }, (_, place) => place).filter((place) => indexOf(shape, place)[axis] === k);
 
   // The same with the numbers of one entry. Upstream and contribution are both gradients: they have one scale.
-  function numbersView(step, each, g, slope, full, value) {
+  function numbersView(step, each, { g, slope, full, value, hasProducts }) {
     const key = `${step.node} ${each.input}`;
     const name = nameAt(each.node);
-    const largest = scaleOf(slope ? g : null, value);
-    const pictures = slope ? [heatMap(g, { label: `${lesson.letter === "g" ? "g, " : ""}${say("upstream")}`, largest })] : [];
+    const largest = scaleOf(slope || !hasProducts ? g : null, value);
+    const pictures = slope || !hasProducts ? [heatMap(g, { label: `${lesson.letter === "g" ? "g, " : ""}${say("upstream")}`, largest })] : [];
     if (slope && slope.shape.length) pictures.push(heatMap(slope, { label: `${say("local")}, ${each.local}` }));
     const choose = (place) => (cells.set(key, place), show());
     pictures.push(heatMap(value, { label: say("contribution to {name}", { name }), choose, largest }));
@@ -283,7 +286,7 @@ const stepView = (() => {
 
   function show(position) {
     panel.replaceChildren(...content(position));
-    formulas.reachable(panel);
+    formulas.fit(panel);
   }
 
   return { show, content, gradientOf, link, liveNote, heading, formula, about, numberOf, editOf, nudgeOf };

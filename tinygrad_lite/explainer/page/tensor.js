@@ -4,6 +4,7 @@
 const tensorView = (() => {
   const panel = document.getElementById("tensor");
   const cells = new Map();
+  let measure = () => {}; // the slope of the chosen entry, which takes too long while a number is dragged
 
   function show(i) {
     const node = lesson.nodes[i];
@@ -21,7 +22,7 @@ const tensorView = (() => {
     else parts.push(element("p", {}, say("It is empty.")));
     parts.push(accumulation(i));
     panel.replaceChildren(...parts.filter(Boolean));
-    formulas.reachable(panel);
+    formulas.fit(panel);
   }
 
   function entry(i, value, gradient) {
@@ -56,14 +57,18 @@ const tensorView = (() => {
         ? null
         : (stepView.liveNote() ?? element("p", { class: "hint" }, say("Labels, masks and indices stay as they were recorded.")));
     const place = () => cells.get(i) ?? (gradient ? largestPlace(gradient) : 0);
+    measure = () => {
+      const at = place();
+      measured.replaceChildren(...(gradient ? (lesson.live ? [measurement(i, at, gradient.data[at])] : recordedMeasurements(i, wholePlace(value, at))) : []));
+    };
     function update() {
       const at = place();
       maps.forEach((map) => map.show({ place: at }));
       fields.show(at);
       const slope = gradient ? `; ${indexed(stepView.gradientOf(i), value, at)} = ${told(gradient.data[at], 8)}` : "";
-      numbers.replaceChildren(`${indexed(node.name, value, at)} = `, stepView.numberOf(i, at), slope);
+      numbers.replaceChildren(`${indexed(node.name, value, at)} = `, stepView.numberOf(i, at, "tensor"), slope);
       field.value = String(value.data[at]);
-      measured.replaceChildren(...(gradient ? (lesson.live ? [measurement(i, at, gradient.data[at])] : recordedMeasurements(i, wholePlace(value, at))) : []));
+      if (!drags.underWay()) measure();
       nudge.replaceChildren(nudgeView.view(i, at, () => drags.flashing(main.redraw)) ?? "");
     }
     update();
@@ -125,5 +130,5 @@ const tensorView = (() => {
     return box;
   }
 
-  return { show, accumulation, lookAt: (i, place) => cells.set(i, place) };
+  return { show, accumulation, lookAt: (i, place) => cells.set(i, place), measure: () => measure() };
 })();
