@@ -109,7 +109,7 @@ def fit(
                 began = perf_counter()
                 faults.begin_epoch()
                 losses, rows = zip(*training.epoch(step))
-                record = {"epoch": len(history) + 1, "loss": float(np.average(np.array(losses, float), weights=rows))}
+                record = {"epoch": len(history) + 1, "loss": float(np.dot(np.array(losses, float), rows)) / sum(rows)}
                 faults.end_epoch(record["loss"])
                 if held_out is not None:
                     record |= evaluated(model, loss, held_out, measures)

@@ -55,7 +55,8 @@ class Training:
 
     def epoch(self, step: Callable[..., Any]) -> Iterator[tuple[Any, int]]:
         """One step after another, to the end of the loader; the loss and the number of rows of each."""
-        self.model.train()
+        if not (self.history.records and self.model.training):
+            self.model.train()
         for batches in grouped(self.loader, self.accumulate):
             self.batches = batches
             yield step(*batches), sum(map(count_of, batches))
