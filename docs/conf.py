@@ -44,7 +44,10 @@ python_maximum_signature_line_length = 88
 # Names that occur in signatures and that the site does not describe: those of Python and other libraries, since the
 # build does not ask the network for their documentation, and our own private ones and type variables.
 nitpick_ignore_regex = [
-    ("py:class", r"(collections|contextlib|hypothesis|numpy|os)\..*|(tuple|list|dict)\[.*|Form|Draw|tinygrad_lite\..*\.(_\w+|[A-Z])"),
+    (
+        "py:class",
+        r"(collections|contextlib|hypothesis|numpy|os)\..*|(tuple|list|dict)\[.*|Form|Draw|tinygrad_lite\..*\.(_\w+|[A-Z])",
+    ),
     ("py:exc", r"numpy\..*"),
 ]
 
