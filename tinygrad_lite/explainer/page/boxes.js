@@ -52,15 +52,17 @@ const boxViews = (() => {
     if (both) group.append(text(box.width - BESIDE, line, form, width, { kind: "small", anchor: "end" }));
     const about = lesson.isOperation(self) ? self.formula : say(kindOf(self) === "constant" ? "constant" : "leaf, needs a gradient");
     const [y, height] = roomy ? [58, 27] : [line + 5, Math.max(box.height - line - 10, 4)];
+    const legible = height >= 0.9 * drawing.sizeOf(11); // else the second line would run into the first
     if (roomy) group.append(text(BESIDE, 35, about, width));
-    else if (!value) group.append(text(BESIDE, y + 0.66 * height, about, width));
+    else if (!value && legible) group.append(text(BESIDE, y + 0.66 * height, about, width));
     const half = (width - 8) / 2;
     const pictures = [[value, say("value"), BESIDE], [gradient, say(state.isComplete(i) ? "gradient" : "so far"), BESIDE + half + 8]];
     for (const [array, label, x] of pictures.filter(([array]) => array)) {
       const kind = array === gradient ? "number of-gradient" : "number";
       const few = leftOut(array);
       if (roomy) group.append(text(x, y - 4, few ? `${label}: ${few}` : label, half + 6, { size: 11, kind: "soft" }));
-      else if (few && !gradient) group.append(text(x + half + 8, y + 0.66 * height, few, half, { size: 11, kind: "soft" }));
+      else if (few && !gradient && legible) group.append(text(x + half + 8, y + 0.66 * height, few, half, { size: 11, kind: "soft" }));
+      if (flow.isNumber(array) && !legible) continue;
       if (flow.isNumber(array)) {
         const sign = roomy || array !== gradient ? "" : lesson.letter === "g" ? "g " : "∂ ";
         group.append(text(x, y + (roomy ? 14 : 0.68 * height), sign + told(array.data[0], roomy ? 4 : 3), gradient ? half + 6 : width, { size: 14, kind }));
@@ -82,13 +84,15 @@ const boxViews = (() => {
   // The box of a group; of an open one the frame and the title, of a loop the strip as well.
   function group(item, box, state, { focused, strip, titleWidth }) {
     const [isLoop, isRest] = [item.kind === "loop", item.kind === "rest"];
-    const name = groups.name(item);
+    const sign = item.kind === "rest" ? "⋮" : item.open ? "▾" : "▸";
+    const whole = groups.name(item);
+    const name = isRest && widthOf(`${sign} ${whole}`, 13, true) > box.width - 16 ? whole.replace(/^\D+/, "") : whole;
     const count = groups.operationsIn(item);
     const size = count ? counted(count, "operation") : counted(item.items.length, "leaf", "leaves");
     const warned = state.marksIn(item);
     const found = shape("g", { class: `group ${item.kind} ${item.open ? "open" : "closed"} ${state.currentIn(item) ? "current" : ""}`, transform: `translate(${box.x} ${box.y})` });
     found.append(shape("rect", { class: "box", width: box.width, height: box.height, rx: 9 }));
-    const told = [item.kind === "run" ? say("operations {range}", { range: name }) : name, size, say(isRest ? "Enter shows the turn beside this" : item.open ? "open" : "closed"), isLoop && strips.words(item), warned && counted(warned, "warning")];
+    const told = [item.kind === "run" ? say("operations {range}", { range: whole }) : whole, size, say(isRest ? "Enter shows the turn beside this" : item.open ? "open" : "closed"), isLoop && strips.words(item), warned && counted(warned, "warning")];
     const button = shape("g", {
       class: "toggle",
       role: "button",
@@ -99,7 +103,7 @@ const boxViews = (() => {
     });
     const [width, height] = [item.open && !isLoop ? titleWidth : box.width - 8, item.open || isLoop ? 24 : box.height];
     button.append(shape("rect", { class: "head", x: 4, y: 1, width, height: height - 2, rx: 6 }));
-    button.append(text(BESIDE, 17 * Math.min(Math.max(drawing.unit * 0.9, 1), 1.2), `${isRest ? "⋮" : item.open ? "▾" : "▸"} ${name}`, width - 8, { size: 13, kind: "name" }));
+    button.append(text(BESIDE, 17 * Math.min(Math.max(drawing.unit * 0.9, 1), 1.2), `${sign} ${name}`, width - 8, { size: 13, kind: "name" }));
     if (isLoop) found.append(strips.draw(item, box, strip[1], state));
     else if (!item.open) {
       const lines = [size, warned ? `! ${counted(warned, "warning")}` : "", state.currentIn(item) ? say("the step shown is inside") : ""].filter(Boolean);

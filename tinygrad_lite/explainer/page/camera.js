@@ -73,6 +73,16 @@ const camera = (() => {
     apply();
   }
 
+  // Have a box on the screen as large as fits, but no smaller than can be read; its top, if it does not fit.
+  function focus(box, least) {
+    scale = Math.max(Math.min(scaleFor(box), 1), least);
+    const [across, down] = room().map((length) => length / scale);
+    x = box.x + (box.width - across) / 2;
+    y = box.height > down ? box.y - EDGE.top : box.y + (box.height - down) / 2;
+    fitted = false;
+    apply();
+  }
+
   // Listen to wheel and fingers; `redraw` after another scale, `refit` after another room.
   function connect({ redraw, refit }) {
     let waiting = false;
@@ -135,5 +145,5 @@ const camera = (() => {
     apply();
   }
 
-  return { connect, hold, fit, zoom, show, scaleFor, isFitted: () => fitted, scale: () => scale };
+  return { connect, hold, fit, zoom, show, focus, scaleFor, isFitted: () => fitted, scale: () => scale };
 })();

@@ -76,5 +76,5 @@ const drawing = (() => {
     );
   }
 
-  return { shape, text, widthOf, thumbnail, leftOut, get unit() { return unit; }, set unit(length) { unit = length; } };
+  return { shape, text, sizeOf, widthOf, thumbnail, leftOut, get unit() { return unit; }, set unit(length) { unit = length; } };
 })();

@@ -183,15 +183,22 @@ const graphView = (() => {
     }
     relay();
     if (!boxes.has(focused)) focused = group.parent;
+    lookAt(focused);
+  }
+
+  // What somebody opened, larger than the rest where all of it is too small to be read.
+  function lookAt(item) {
+    const { least } = DETAILS.compact;
+    if (item.open && camera.isFitted() && camera.scale() < least) camera.focus(boxes.get(item), least);
+    else camera.show(boxes.get(item));
     draw(ask());
-    camera.show(boxes.get(focused));
   }
 
   function chooseTurn(loop, turn) {
     untouched = false;
     [loop.open, loop.chosen, focused] = [true, turn, loop];
     relay();
-    draw(ask());
+    lookAt(loop);
   }
 
   // `choose(node)` is told, and `state()` is asked what to show.
