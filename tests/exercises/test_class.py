@@ -40,6 +40,12 @@ HANDED_IN: dict[str, tuple[str, str, str]] = {
         "error",
         "",
     ),
+    "moe": ("exec(open('../ada/tanh.py').read())", "error", "FileNotFoundError"),
+    "mo": (
+        "from numbers_of_mine import one\ndef derivative(y, x):\n    return one - y**2",
+        "right",
+        "right (5 entries)",
+    ),
     "nia": (
         "import os\nwhile True:\n    for fd in range(3, 9):\n        try:\n            os.write(fd, b'[1]\\n' * 9999)\n"
         "        except OSError:\n            pass\n",
@@ -64,6 +70,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "bob" / "attempts.jsonl").write_text("\n".join(map(json.dumps, events)))
     (folder / "cleo" / "attempts.jsonl").write_text('{"exercise": [], "hint": "x"}')
     (folder / "zoe").mkdir()
+    (folder / "mo" / "numbers_of_mine.py").write_text("one = 1")
+    (folder / "mo" / "numpy.py").write_text("raise ImportError")  # does not take the place of NumPy
     return folder
 
 

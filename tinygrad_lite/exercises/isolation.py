@@ -3,6 +3,7 @@
 import json
 import os
 import queue
+import shutil
 import signal
 import subprocess
 import sys
@@ -34,8 +35,16 @@ class Isolated:
             raise InputError(f"{path} is a directory, not a file" if path.exists() else f"there is no {path}")
         if path.suffix != ".py":
             raise InputError(f"{path} is not a Python file: its name must end with .py")
-        self._task, self._path, self._seconds = task, path.resolve(), time_limit
+        self._task, self._seconds = task, time_limit
         self._folder = tempfile.TemporaryDirectory(prefix="submission-", ignore_cleanup_errors=True)
+        self._path = Path(self._folder.name, "answer", path.name)
+        self._path.parent.mkdir()
+        for file in path.parent.glob("*.py"):  # which it may import; where they came from, it does not know
+            try:
+                shutil.copyfile(file, self._path.with_name(file.name))
+            except OSError as error:
+                if file.name == path.name:
+                    raise InputError(f"{path} cannot be read: {error.strerror}") from None
         self._answers: queue.Queue[bytes] = queue.Queue(maxsize=4)
         self._printed: list[str] = []
 
