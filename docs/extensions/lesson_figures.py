@@ -231,3 +231,118 @@ def bowl() -> Drawn:
             word = "too far" if factor < -1.001 else "for ever to and fro" if factor < -0.999 else "it settles"
         frames.append((picture, f"Rate {rate:.2f}: each step multiplies x by {factor:.2f}: {word}."))
     return Drawn(canvas, "Steps down a bowl", fixed, "Learning rate", frames, 4)
+
+
+def convolution() -> Drawn:
+    """Convolution: a kernel at each of its positions."""
+    x, w = np.array([0.0, 0, 0, 3, 3, 1, 1, 1]), np.array([-1.0, 0, 1])
+    y = np.correlate(x, w, "valid")
+    canvas = Canvas((0, 10), (0, 6), width=620, height=300)
+    fixed = canvas.text(0.9, 5.35, "x", "", "end") + canvas.text(0.9, 3.85, "w", "", "end")
+    fixed += canvas.text(0.9, 1.35, "y", "", "end")
+    frames = []
+    for i in range(len(y)):
+
+        def under(_: int, k: int, first: int = i) -> str:
+            return "lit" if first <= k < first + 3 else ""
+
+        def written(_: int, k: int, at: int = i) -> str:
+            return "lit" if k == at else ""
+
+        picture = canvas.cells([[f"{v:g}" for v in x]], 1, 6, under)
+        picture += canvas.cells([[f"{v:g}" for v in w]], 1 + i, 4.5, lambda *_: "lit")
+        picture += canvas.cells([[f"{v:g}" if k <= i else "" for k, v in enumerate(y)]], 2, 2, written)
+        terms = " + ".join(f"({a:g}) · {b:g}" for a, b in zip(w, x[i : i + 3]))
+        frames.append((picture, f"Position {i}: {terms} = {y[i]:g}"))
+    return Drawn(canvas, "A kernel of three that slides along eight numbers", fixed, "Position", frames, 1)
+
+
+def attention() -> Drawn:
+    """Attention: the weights for queries of several sizes."""
+    rng = np.random.default_rng(3)
+    q, k = rng.normal(size=(2, 5, 4))
+    canvas = Canvas((-2, 12), (-1, 6), width=620, height=330)
+    fixed = canvas.text(2.5, 5.45, "key", "", "middle")
+    fixed += "".join(canvas.text(-0.2, 4.35 - i, f"query {i + 1}", "", "end") for i in range(5))
+    frames = []
+    for size in (0, 0.25, 0.5, 1, 2, 4, 8, 16):
+        p = F.softmax(tg.tensor(size * q @ k.T / 2)).numpy()
+
+        def heat(i: int, j: int, p: np.ndarray = p) -> str:
+            return f'style="--heat:{70 * p[i, j]:.0f}%"'
+
+        picture = canvas.cells([[f"{v:.2f}" for v in row] for row in p], 0, 5, lambda *_: "heat", heat)
+        sure = f"the largest weight of a row is {p.max(axis=1).mean():.2f} in the mean"
+        frames.append((picture, f"Queries times {size:g}: {sure}."))
+    return Drawn(canvas, "The weights of five queries for five keys", fixed, "Size of the queries", frames, 3)
+
+
+def optimisers() -> Drawn:
+    """Optimisers: three ways down a valley."""
+    canvas = Canvas((-4.5, 1.5), (-1.3, 1.4), ("flat", "steep"))
+
+    def valley(v):
+        return (v[0] ** 2 + 25 * v[1] ** 2) / 2
+
+    fixed = canvas.axes(range(-4, 2), (-1, 0, 1))
+    angles = np.linspace(0, 2 * np.pi, 73)
+    for height in (0.25, 1, 2.5, 5, 9):
+        radius = np.sqrt(2 * height)
+        fixed += canvas.line(radius * np.cos(angles), radius / 5 * np.sin(angles), "ink thin dashed")
+    makers = {
+        "descent": lambda w: optim.SGD([w], lr=0.07),
+        "momentum": lambda w: optim.SGD([w], lr=0.07, momentum=0.8),
+        "Adam": lambda w: optim.Adam([w], lr=0.3, betas=(0.9, 0.99)),
+    }
+    paths = []
+    for make in makers.values():
+        w = tg.tensor([-4.0, 1.0], requires_grad=True)
+        optimizer, path = make(w), [[-4.0, 1.0]]
+        for _ in range(40):
+            optimizer.zero_grad()
+            valley(w).backward()
+            optimizer.step()
+            path.append(w.numpy().tolist())
+        paths.append(np.array(path))
+    fixed += "".join(canvas.text(-0.2 + 0.6 * k, 1.2 - 0.16 * k, name, f"k{k}") for k, name in enumerate(makers))
+    frames = []
+    for step in range(41):
+        lines = [
+            canvas.line(*path[: step + 1].T, f"k{k}") + canvas.dot(*path[step], f"k{k}") for k, path in enumerate(paths)
+        ]
+        losses = ", ".join(f"{name} {valley(path[step]):.3f}" for name, path in zip(makers, paths))
+        frames.append(("".join(lines), f"Step {step}: the loss is {losses}."))
+    return Drawn(canvas, "Three optimisers in a narrow valley", fixed, "Step", frames, 12)
+
+
+def modes() -> Drawn:
+    """Forward and reverse mode: passes for a table of derivatives."""
+    canvas = Canvas((0, 100), (0, 100), ("inputs, of 100 numbers in all", "passes"))
+    fixed = canvas.axes(range(0, 101, 20), range(0, 101, 20))
+    fixed += canvas.line((1, 99), (1, 99), "k1") + canvas.line((1, 99), (99, 1), "k0")
+    fixed += canvas.text(70, 80, "forward", "k1", "end") + canvas.text(30, 80, "backward", "k0")
+    frames = []
+    for inputs in (1, 5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 95, 99):
+        picture = canvas.dot(inputs, inputs, "k1") + canvas.dot(inputs, 100 - inputs, "k0")
+        words = f"{inputs} in, {100 - inputs} out: {inputs} passes forward, or {100 - inputs} backward."
+        frames.append((picture, words))
+    return Drawn(canvas, "Passes forward and backward, by the number of inputs", fixed, "Inputs", frames, 12)
+
+
+def wrong_entries() -> Drawn:
+    """The home page: a gradient by hand, and the entries that the checker finds wrong."""
+    rng = np.random.default_rng(1)
+    x, w = rng.normal(size=(6, 4)), rng.normal(size=(4, 6))
+
+    def loss(w):
+        return np.sum(np.tanh(x @ w))
+
+    slope = 1 - np.tanh(x @ w) ** 2
+    slope[:, [1, 4]] = 1 - np.tanh(x @ w)[:, [1, 4]]
+    report = tg.gradcheck(loss, w, gradient=x.T @ slope, raise_exception=False)
+    wrong = abs(x.T @ slope - tg.grad(loss)(w)) > 1e-9
+    canvas = Canvas((0, 6.4), (-0.2, 4.6))
+    numbers = [[f"{value:.2f}" for value in row] for row in x.T @ slope]
+    picture = canvas.cells(numbers, 0.2, 4.5, lambda i, j: "lit" if wrong[i, j] else "")
+    why = report.findings[0].why
+    return Drawn(canvas, f"A gradient in which two columns are wrong: {why}", picture)
