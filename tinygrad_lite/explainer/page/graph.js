@@ -8,7 +8,7 @@ const graphView = (() => {
   let detail = DETAILS.full;
   let { boxes, edges, titleOf } = laidOut(detail);
   let focused = null;
-  let active = []; // the edges of the step shown: [path, operation, position]
+  let active = []; // the edges of the step shown: their paths, operations and positions, and where their labels are
   let untouched = true; // until somebody opens or closes a group
   let ask = null; // for the state of the page
 
@@ -38,7 +38,7 @@ const graphView = (() => {
         "marker-end": state.phase === "backward" ? null : head,
         "marker-start": state.phase === "backward" && flows ? head : null,
       });
-      if (hue !== null || taken) active.push({ path: found, node: i, position: k });
+      if (hue !== null || taken) active.push({ path: found, node: i, position: k, share: 0.5 });
       return found;
     });
   }
@@ -62,7 +62,8 @@ const graphView = (() => {
     if (!step) return [];
     const taken = [...boxes].filter(([item]) => item !== groups.root).map(([item, box]) => (typeof item !== "number" && item.open ? { ...box, width: titleOf(item), height: detail.head } : box));
     const unit = Math.max(drawing.unit, 0.8);
-    return active.slice(0, LABELS).map(({ path, position }) => {
+    return active.slice(0, LABELS).map((entry) => {
+      const { path, position } = entry;
       const each = step.to.find(({ input }) => input === position);
       const label = flow.contribution(step, each)[state.arriving ? "factor" : "label"];
       const shown = label.length > 26 ? `${label.slice(0, 25)}…` : label;
@@ -70,11 +71,12 @@ const graphView = (() => {
       const length = path.getTotalLength();
       const around = [0.5, 0.42, 0.58, 0.34, 0.66, 0.26, 0.74].map((share) => {
         const { x, y } = path.getPointAtLength(share * length);
-        return { x: x - width / 2, y: y - height / 2, width, height };
+        return { x: x - width / 2, y: y - height / 2, width, height, share };
       });
       const free = (box) => !taken.some((other) => box.x < other.x + other.width && other.x < box.x + box.width && box.y < other.y + other.height && other.y < box.y + box.height);
       const box = around.find(free) ?? around[0];
       taken.push(box);
+      entry.share = box.share;
       return shape(
         "g",
         { class: `edge-label hue${step.to.indexOf(each) % HUES}`, transform: `translate(${box.x} ${box.y})` },
@@ -85,20 +87,23 @@ const graphView = (() => {
     });
   }
 
-  // The whole graph as it is open now, at its own size.
+  // The whole graph as it is open now, drawn at its own size.
   function picture() {
     const { width, height } = boxes.get(groups.root);
+    draw(ask(), 1);
     const whole = region.firstElementChild.cloneNode(true);
+    draw(ask());
     whole.removeAttribute("style");
     for (const [name, value] of Object.entries({ viewBox: `-10 -24 ${width + 20} ${height + 34}`, width: width + 20, height: height + 34 })) whole.setAttribute(name, value);
     whole.querySelectorAll("[tabindex]").forEach((each) => each.removeAttribute("tabindex"));
     return { picture: whole, width: width + 20, height: height + 34 };
   }
 
-  function draw(state) {
+  function draw(state, unit = null) {
     const holder = document.activeElement?.closest?.("#graph [role=button]");
     const svg = shape("svg", { role: "group", "aria-label": say("The graph behind {root}", { root: lesson.nodes[lesson.root].name }) });
     camera.hold(svg);
+    drawing.unit = unit ?? drawing.unit;
     active = [];
     svg.append(heads());
     const isGroup = (item) => typeof item !== "number" && item !== groups.root;

@@ -33,7 +33,7 @@ const play = (() => {
   function travellers(svg) {
     const at = lesson.at(main.position());
     const step = at.phase === "backward" ? lesson.steps[at.turn] : null;
-    return graphView.active().slice(0, MOST).map(({ path, node, position }) => {
+    return graphView.active().slice(0, MOST).map(({ path, node, position, share: stop }) => {
       const length = path.getTotalLength();
       const each = step?.to.find(({ input }) => input === position);
       const hue = step ? `hue${step.to.indexOf(each) % 5}` : "";
@@ -41,8 +41,8 @@ const play = (() => {
       const tokens = step ? [token(from, hue, `${lesson.letter} `), token(to, hue, "= ")] : [token(from, "", "")];
       svg.append(...tokens);
       return (time) => {
-        const share = step ? (time < 0.4 ? time / 0.8 : time < 0.6 ? 0.5 : Math.min(0.5 + (time - 0.6) / 0.6, 1)) : Math.min(time / 0.75, 1);
-        const { x, y } = path.getPointAtLength(length * (step ? 1 - share : share));
+        const back = time < 0.4 ? 1 - (1 - stop) * (time / 0.4) : time < 0.6 ? stop : stop * Math.max(1 - (time - 0.6) / 0.3, 0);
+        const { x, y } = path.getPointAtLength(length * (step ? back : Math.min(time / 0.75, 1)));
         tokens.forEach((each, k) => {
           each.setAttribute("transform", `translate(${x} ${y})`);
           each.style.visibility = !step || k === +(time >= 0.5) ? "visible" : "hidden";
