@@ -138,8 +138,8 @@ def test_lbfgs_and_a_plateau_go_on_bit_for_bit(path: Path) -> None:
     [
         ("eager", 100, 0.04),
         ("native", 2, 0.6),
-        param("numpy", 100, 0.4, slow=True),
-        param("native", 100, 0.4, slow=True),
+        param("numpy", 25, 0.4, slow=True),
+        param("native", 25, 0.4, slow=True),
     ],
 )
 def test_a_run_that_is_killed_again_and_again_ends_with_the_same_weights(
