@@ -82,7 +82,7 @@ def opened(browser: Any, tmp_path: Path) -> Any:
     assert not complaints
 
 
-@pytest.mark.parametrize("name", MADE)
+@pytest.mark.parametrize("name", ["one number", "two runs", "images"])
 def test_accessible_and_as_wide_as_the_screen(opened: Any, name: str) -> None:
     from axe_playwright_python.sync_playwright import Axe
 
