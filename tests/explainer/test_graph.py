@@ -10,12 +10,12 @@ import pytest
 
 import tinygrad_lite as tg
 from tests.explainer.conftest import Opened
-from tests.explainer.graphs import SIX, attention, fan_out, heart, long, recurrent, scalar
+from tests.explainer.graphs import SIX, fan_out, heart, long, recurrent, scalar
 from tests.marks import param
 from tinygrad_lite import nn
 
 Show = Callable[..., Opened]
-six = pytest.mark.parametrize("name", SIX)
+six = pytest.mark.parametrize("name", [param(name, slow=name in ("one", "fan-out")) for name in SIX])
 LAPTOP, PHONE = {"width": 1280, "height": 720}, {"width": 390, "height": 844}
 WIDER = "width => document.querySelector('[data-node]').getBoundingClientRect().width > width"
 
@@ -179,7 +179,7 @@ def test_what_does_not_repeat_is_gathered_in_parts_of_one_size(show: Show) -> No
     assert names[0].startswith(f"operations 1–{counts[0]};")
 
 
-@pytest.mark.parametrize("make", [scalar, attention, recurrent])
+@pytest.mark.parametrize("make", [param(scalar, slow=True), param(recurrent, slow=False)])
 def test_the_picture_is_exported(show: Show, make: Any) -> None:
     opened = show(make())
     with opened.page.expect_download() as download:
@@ -225,7 +225,7 @@ def test_a_backward_step_has_its_numbers_on_its_edges(show: Show) -> None:
     assert gauge["height"] / box["height"] == pytest.approx(1 / 3, abs=0.03), "one of three contributions"
 
 
-@six
+@pytest.mark.parametrize("name", [param(name, slow=name not in ("fan-out", "recurrent")) for name in SIX])
 def test_play(show: Show, name: str) -> None:
     """Tokens travel, the box fills, and the next step follows; pause stops it where it is."""
     lesson = SIX[name]()
