@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from html.parser import HTMLParser
+from itertools import chain
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -64,10 +65,12 @@ def findings(root: Path) -> Iterator[str]:
 
 
 def main(root: Path) -> int:
-    wrong = [*dead_links(root.resolve()), *findings(root.resolve())]
-    print(*wrong, sep="\n", end="\n" * bool(wrong))
-    return bool(wrong)
+    wrong = 0
+    for finding in chain(dead_links(root), findings(root)):
+        print(finding, flush=True)
+        wrong = 1
+    return wrong
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(main(Path(sys.argv[1]).resolve()))

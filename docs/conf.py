@@ -46,7 +46,7 @@ python_maximum_signature_line_length = 88
 nitpick_ignore_regex = [
     (
         "py:class",
-        r"(collections|contextlib|hypothesis|numpy|os)\..*|(tuple|list|dict)\[.*|Form|Draw|tinygrad_lite\..*\.(_\w+|[A-Z])",
+        r"(collections|contextlib|hypothesis|numpy|os)\..*|(tuple|list|dict)\[.*|Form|Draw|tinygrad_lite\..*\.(_\w+|[A-Z]|Log|Event)",
     ),
     ("py:exc", r"numpy\..*"),
 ]
