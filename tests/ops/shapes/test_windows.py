@@ -9,6 +9,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 import tinygrad_lite as tg
 from tests.ops.moving import EMPTY, A, B, C, Calls, check_linear, rows
+from tinygrad_lite.engine.registry import operation
 from tinygrad_lite.errors import ShapeError, UsageError
 from tinygrad_lite.ops.shapes import windows
 
@@ -65,3 +66,13 @@ def test_the_gradient_is_summed_window_place_by_window_place(monkeypatch: pytest
 def test_refused(attempt: Callable[[Any], Any], kind: type[Exception], message: str) -> None:
     with pytest.raises(kind, match=message):
         attempt(tg.tensor(A, requires_grad=True))
+
+
+@pytest.mark.parametrize("name", ["max_pool", "sum_pool"])
+def test_an_image_that_is_smaller_than_the_window_has_none(name: str) -> None:
+    pool = operation(name)
+    params = {"kernel": (2, 2), "stride": (1, 2), **({"dilation": (1, 2)} if name == "max_pool" else {})}
+    x = np.ones((2, 3, 2 if name == "max_pool" else 1))
+    y, pull = tg.vjp(lambda x: pool(x, **params), x)
+    assert y.shape == (2, 2, 0)
+    np.testing.assert_array_equal(pull(y)[0], np.zeros_like(x))

@@ -17,12 +17,13 @@ Shape = tuple[int, ...]
 
 def window_counts(size: Shape, kernel: Shape, stride: Shape, dilation: Shape) -> Shape:
     """How many windows fit along each axis: ⌊(n - d (k - 1) - 1) / s⌋ + 1."""
-    return tuple((n - d * (k - 1) - 1) // s + 1 for n, k, s, d in zip(size, kernel, stride, dilation))
+    return tuple(max((n - d * (k - 1) - 1) // s + 1, 0) for n, k, s, d in zip(size, kernel, stride, dilation))
 
 
 def shown_at(place: Shape, counts: Shape, stride: Shape, dilation: Shape) -> tuple[slice, ...]:
     """The slice of each axis that so many windows show at one place in each of them."""
-    return tuple(slice(d * k, d * k + s * (n - 1) + 1, s) for k, n, s, d in zip(place, counts, stride, dilation))
+    stops = (d * k + max(s * (n - 1) + 1, 0) for k, n, s, d in zip(place, counts, stride, dilation))
+    return tuple(slice(d * k, stop, s) for k, stop, s, d in zip(place, stops, stride, dilation))
 
 
 def _windows_vjp(g: Array, y: Array, x: Array, window_shape: Sizes, axis: Any = None) -> Array:
