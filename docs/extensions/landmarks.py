@@ -1,9 +1,12 @@
-"""What those who hear the site need, and what its makers leave out: how deep headings are, and lists that are lists."""
+"""Mends what the theme and the extensions write: levels of headings, lists that are none, and links to nothing."""
 
 import re
 from typing import Any
 
 from sphinx.application import Sphinx
+
+BACK = re.compile(r'<a class="viewcode-back" href="[^"#]*#([^"]*)">.*?</a>')
+"""A link from code to its description, which viewcode also makes for what is described under another name."""
 
 
 def complete(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any) -> None:
@@ -12,6 +15,9 @@ def complete(app: Sphinx, pagename: str, templatename: str, context: dict[str, A
             text = context[part].replace('role="heading"', 'role="heading" aria-level="2"')
             text = re.sub(r'<th class="head">(<p></p>)?</th>', "<td></td>", text)
             context[part] = re.sub(r"<dl>\n(<dd>.*?)</dl>", _parameters, text, flags=re.DOTALL)
+    if pagename.startswith("_modules/"):
+        described = app.env.get_domain("py").objects
+        context["body"] = BACK.sub(lambda link: link[0] if link[1] in described else "", context["body"])
 
 
 def _parameters(signature: re.Match[str]) -> str:
