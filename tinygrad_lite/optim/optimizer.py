@@ -262,7 +262,7 @@ class Optimizer:
         """A copy of an entry of a state, as the update formulas make it: an array, or a Python number."""
         if isinstance(value, (int, float)):
             return value
-        array = np.array(value)[()]  # in the same memory layout
+        array = np.asarray(value).copy(order="K")[()]
         if array.dtype.kind not in "biuf":
             raise InputError(f"{name} must be an array or a number, got {value!r:.80}")
         sizes = zip(reversed(array.shape), reversed(parameter.shape))
