@@ -7,32 +7,21 @@ Nothing in it is ever run.
 import json
 import os
 from collections.abc import Mapping
-from copy import deepcopy
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from tinygrad_lite import trees
 from tinygrad_lite.engine.op import Array
-from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
 from tinygrad_lite.nn.module import Module
 from tinygrad_lite.training import encoding, weight_files
+from tinygrad_lite.training.snapshot import Saved, restore, state_of
 
 _FORMAT = 1
 """The version of what the metadata look like."""
 _KEY = "tinygrad_lite"
 _NUMBERS = (int, float, np.ndarray, np.generic)
-
-
-@dataclass
-class _Saved:
-    """The state of an object: what its `state_dict` returns, and copies of the generators of a module's layers."""
-
-    kind: str
-    state: Any
-    generators: dict[str, np.random.Generator]
 
 
 def save(path: str | os.PathLike[str], /, **contents: Any) -> None:
@@ -63,7 +52,7 @@ def save(path: str | os.PathLike[str], /, **contents: Any) -> None:
         raise UsageError("save takes what to save by name, such as tg.save(path, model=model, optimizer=optimizer)")
     arrays: dict[str, Array] = {}
     names = sorted(contents, key=lambda name: name != "model")  # whose arrays have the plain names
-    encoded = {name: _encoded(_state_of(contents[name]), name, arrays) for name in names}
+    encoded = {name: _encoded(state_of(contents[name]), name, arrays) for name in names}
     text = json.dumps({"format": _FORMAT, "contents": encoded}, allow_nan=False)
     if len(text) > weight_files.LARGEST_HEADER // 2:
         raise UsageError(f"there are {len(text):,} bytes besides the arrays: make arrays of long lists of numbers")
@@ -101,8 +90,8 @@ def load(path: str | os.PathLike[str], /, **objects: Any) -> dict[str, Any]:
     for name, thing in objects.items():
         if name not in contents:
             raise InputError(f"{place} has no {name!r}; it has {', '.join(contents)}")
-        before[name] = own = _state_of(thing)
-        if not isinstance(own, (_Saved, np.random.Generator, type(None))):
+        before[name] = own = state_of(thing)
+        if not isinstance(own, (Saved, np.random.Generator, type(None))):
             raise UsageError(f"{name} has no state to restore: leave it out, and take load(path)[{name!r}]")
         if problem := _misfit(name, thing, own, contents[name]):
             raise InputError(f"{place} does not fit: {problem}")
@@ -110,46 +99,16 @@ def load(path: str | os.PathLike[str], /, **objects: Any) -> dict[str, Any]:
     try:
         for name, thing in objects.items():
             changed.append(name)
-            _restore(thing, contents[name])
+            restore(thing, contents[name])
     except BaseException as error:
         for name in reversed(changed):
-            _restore(objects[name], before[name])
+            restore(objects[name], before[name])
         if not isinstance(error, Exception):
             raise
         kind = ShapeError if isinstance(error, ShapeError) else InputError
         raise kind(f"{place} does not fit: {changed[-1]}: {error}") from error
-    values = {name: saved.state if isinstance(saved, _Saved) else saved for name, saved in contents.items()}
+    values = {name: saved.state if isinstance(saved, Saved) else saved for name, saved in contents.items()}
     return {**values, **objects}
-
-
-def _state_of(thing: Any) -> Any:
-    """The state of an object that has one, a copy of a generator, or the value itself."""
-    if isinstance(thing, np.random.Generator):
-        return deepcopy(thing)
-    if not (hasattr(thing, "state_dict") and hasattr(thing, "load_state_dict")):
-        return thing
-    generators = deepcopy(dict(thing.named_generators())) if isinstance(thing, Module) else {}
-    state = trees.map_leaves(lambda x: x, thing.state_dict())  # in containers that nobody else changes
-    return _Saved(type(thing).__name__, state, generators)
-
-
-def _restore(thing: Any, saved: Any) -> None:
-    """Give an object or a generator a state that fits it."""
-    if isinstance(thing, np.random.Generator):
-        thing.bit_generator.state = saved.bit_generator.state
-    elif thing is not None:
-        thing.load_state_dict(saved.state)
-        if isinstance(thing, Module):
-            _lay_out(thing, saved.state)
-            for path, generator in thing.named_generators():
-                _restore(generator, saved.generators[path])
-
-
-def _lay_out(module: Module, state: Mapping[str, Any]) -> None:
-    """Give tensors the memory layout of the arrays that were saved: in another, a product may be rounded otherwise."""
-    for path, x in (*module.named_parameters(), *module.named_buffers()):
-        if isinstance(x, Tensor) and x.ndim > 1 and path in state and x.shape == state[path].shape:
-            x.replace(encoding.laid_out(x.data, encoding.memory_order(state[path])))
 
 
 def _misfit(name: str, thing: Any, own: Any, saved: Any) -> str | None:
@@ -177,7 +136,7 @@ def _misfit(name: str, thing: Any, own: Any, saved: Any) -> str | None:
 
 
 def _in_words(state: Any) -> str:
-    if isinstance(state, _Saved):
+    if isinstance(state, Saved):
         return f"an object of class {state.kind}"
     return "a generator" if isinstance(state, np.random.Generator) else f"the value {state!r:.40}"
 
@@ -196,7 +155,7 @@ def _difference(path: str, own: Any, saved: Any) -> str | None:
 
 def _encoded(state: Any, name: str, arrays: dict[str, Array]) -> dict[str, Any]:
     """A value, or the state of an object, as JSON."""
-    if not isinstance(state, _Saved):
+    if not isinstance(state, Saved):
         return {"value": encoding.write(state, name, arrays)}
     return {
         "kind": state.kind,
@@ -211,7 +170,7 @@ def _decoded(entry: Any, arrays: Mapping[str, Array]) -> Any:
     state, generators = (encoding.read(entry[part], arrays) for part in ("state", "generators"))
     if not all(isinstance(x, np.random.Generator) and isinstance(path, str) for path, x in generators.items()):
         raise InputError(f"{generators!r:.80} are no generators by path")
-    return _Saved(str(entry["kind"]), state, generators)
+    return Saved(str(entry["kind"]), state, generators)
 
 
 def _refuse(constant: str) -> None:

@@ -1,27 +1,68 @@
-"""All that a training changes, kept for a way back: weights, the optimiser's state, the schedule and the generators."""
+"""The state of modules, optimisers, schedules, loaders and generators at a moment, and the way back to it."""
 
+from collections.abc import Mapping
 from copy import deepcopy
+from dataclasses import dataclass
 from typing import Any
 
-from tinygrad_lite.nn import Module
+import numpy as np
+
+from tinygrad_lite import trees
+from tinygrad_lite.engine.tensor import Tensor
+from tinygrad_lite.nn.module import Module
+from tinygrad_lite.training import encoding
+
+
+@dataclass
+class Saved:
+    """The state of an object: what its `state_dict` returns, and copies of the generators of a module's layers."""
+
+    kind: str
+    state: Any
+    generators: dict[str, np.random.Generator]
+
+
+def state_of(thing: Any) -> Any:
+    """The state of an object that has one, a copy of a generator, or the value itself."""
+    if isinstance(thing, np.random.Generator):
+        return deepcopy(thing)
+    if not (hasattr(thing, "state_dict") and hasattr(thing, "load_state_dict")):
+        return thing
+    generators = deepcopy(dict(thing.named_generators())) if isinstance(thing, Module) else {}
+    state = trees.map_leaves(lambda x: x, thing.state_dict())  # in containers that nobody else changes
+    return Saved(type(thing).__name__, state, generators)
+
+
+def restore(thing: Any, saved: Any) -> None:
+    """Give an object or a generator a state that fits it."""
+    if isinstance(thing, np.random.Generator):
+        thing.bit_generator.state = saved.bit_generator.state
+    elif thing is not None:
+        thing.load_state_dict(saved.state)
+        if isinstance(thing, Module):
+            _lay_out(thing, saved.state)
+            for path, generator in thing.named_generators():
+                restore(generator, saved.generators[path])
+
+
+def _lay_out(module: Module, state: Mapping[str, Any]) -> None:
+    """Give tensors the memory layout of the arrays that were saved: in another, a product may be rounded otherwise."""
+    for path, x in (*module.named_parameters(), *module.named_buffers()):
+        if isinstance(x, Tensor) and x.ndim > 1 and path in state and x.shape == state[path].shape:
+            x.replace(encoding.laid_out(x.data, encoding.memory_order(state[path])))
 
 
 class Snapshot:
     """The state of objects at a moment.
 
     Args:
-        parts: modules, optimisers, schedules and loaders; None counts as none.
+        parts: modules, optimisers, schedules and loaders; what has no state counts as none.
     """
 
     def __init__(self, *parts: Any) -> None:
-        self._states = [(part, deepcopy(part.state_dict())) for part in parts if hasattr(part, "state_dict")]
-        modules = [part for part in parts if isinstance(part, Module)]
-        drawn = [rng for module in modules for _, rng in module.named_generators()]
-        self._generators = [(rng, rng.bit_generator.state) for rng in drawn]
+        self._states = [(part, deepcopy(state_of(part))) for part in parts if hasattr(part, "state_dict")]
 
     def restore(self) -> None:
         """Give the objects their states of that moment again."""
         for part, state in self._states:
-            part.load_state_dict(state)
-        for rng, state in self._generators:
-            rng.bit_generator.state = state
+            restore(part, state)
