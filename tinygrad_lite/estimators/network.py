@@ -185,7 +185,7 @@ class Network(Settings):
             self.history_ = History()
         self.module_, self.optimizer_, self._rng, self._partial = module.eval(), optimizer, rng, None
         for record in records:
-            self.history_.records.append({**record, "epoch": len(self.history_) + 1})
+            self.history_.add({**record, "epoch": len(self.history_) + 1})
         self.loss_curve_ = self.history_["loss"]
         self.n_iter_ = len(self.loss_curve_)
 

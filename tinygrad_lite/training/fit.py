@@ -115,7 +115,8 @@ def fit(
                     record |= evaluated(model, loss, held_out, measures)
                 record |= {"lr": optimizer.param_groups[0]["lr"], "seconds": perf_counter() - began}
                 training.count_epoch(record)
-                history.add(record, model.state_dict() if compares else None)
+                if history.add(record) and compares:
+                    history.best_state = model.state_dict()
                 if checkpoint is not None:
                     save(checkpoint, **saved)
                 show(1, record)

@@ -21,6 +21,7 @@ class History:
     records: list[dict[str, Any]] = field(default_factory=list)
     ending: str = ""
     best_state: dict[str, Any] | None = None
+    _best: dict[str, Any] = field(default_factory=dict, init=False)
 
     def __len__(self) -> int:
         """The number of epochs."""
@@ -42,13 +43,14 @@ class History:
     @property
     def best_epoch(self) -> int:
         """The number of the epoch, from 1, with the smallest validation loss, or loss without validation."""
-        return int(min(self.records, key=_compared)["epoch"])
+        return int(self._best["epoch"])
 
-    def add(self, record: dict[str, Any], state: Mapping[str, Any] | None) -> None:
-        """Append an epoch, and keep the module's state if the epoch is the best one so far."""
+    def add(self, record: dict[str, Any]) -> bool:
+        """Append an epoch, and return whether it is the best one so far."""
         self.records.append(record)
-        if state is not None and self.best_epoch == record["epoch"]:
-            self.best_state = dict(state)
+        if is_best := not self._best or _compared(record) < _compared(self._best):
+            self._best = record
+        return is_best
 
     def is_over(self, epochs: int, patience: int | None) -> bool:
         """Whether all epochs are done, or too many in a row were no better; sets `ending`."""
@@ -95,6 +97,7 @@ class History:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from a state that `state_dict` returned."""
         self.records, self.best_state = [dict(record) for record in state["records"]], state["best_state"]
+        self._best = min(self.records, key=_compared, default={})
 
 
 _NO_METRICS = ("epoch", "loss", "validation_loss", "lr", "seconds")
