@@ -5,20 +5,17 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite import nn
 from tinygrad_lite.errors import InputError, MissingExtraError, ShapeError, UsageError
 from tinygrad_lite.nn import functional
+from tinygrad_lite.training.run import function_of
 
 Metric = Callable[[Any, Any], float]
 """A function of the targets and of the model's outputs, both arrays."""
 
 _BETWEEN = {
     functional.binary_cross_entropy: 0.5,
-    nn.BCELoss: 0.5,
     functional.binary_cross_entropy_with_logits: 0.0,
-    nn.BCEWithLogitsLoss: 0.0,
     functional.soft_margin_loss: 0.0,
-    nn.SoftMarginLoss: 0.0,
 }
 """The output between the two classes that a loss knows, where there is one output."""
 
@@ -61,7 +58,7 @@ def _named(name: str, loss: Any) -> Metric:
 
 def between(loss: Any) -> float | None:
     """The output that lies between two classes, if there is one output and the loss is one that tells."""
-    return next((y for known, y in _BETWEEN.items() if known in (loss, type(loss))), None)
+    return _BETWEEN.get(function_of(loss))
 
 
 Compared = tuple[Any, Any, dict[str, Any]]

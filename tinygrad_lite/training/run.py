@@ -6,7 +6,7 @@ from typing import Any
 
 from tinygrad_lite.compiler import compile
 from tinygrad_lite.data import DataLoader
-from tinygrad_lite.nn import Module
+from tinygrad_lite.nn import Module, functional, losses
 from tinygrad_lite.nn.utils import clip_grad_norm_
 from tinygrad_lite.optim import Optimizer
 from tinygrad_lite.optim.lr_scheduler import CyclicLR, OneCycleLR, ReduceLROnPlateau
@@ -15,6 +15,18 @@ from tinygrad_lite.training.history import History
 
 Loss = Callable[[Any, Any], Any]
 """A function of a model's outputs and the targets."""
+
+_FUNCTIONS = {
+    losses.BCELoss: functional.binary_cross_entropy,
+    losses.BCEWithLogitsLoss: functional.binary_cross_entropy_with_logits,
+    losses.CrossEntropyLoss: functional.cross_entropy,
+    losses.SoftMarginLoss: functional.soft_margin_loss,
+}
+
+
+def function_of(loss: Loss) -> Any:
+    """The function that a loss of this package calls if it is a module; else the loss itself."""
+    return _FUNCTIONS.get(type(loss), loss)
 
 
 @dataclass

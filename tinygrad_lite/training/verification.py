@@ -16,10 +16,10 @@ from tinygrad_lite.checking.audit import GradientAudit, Status, audit_gradients
 from tinygrad_lite.engine.grad_mode import no_grad
 from tinygrad_lite.engine.tensor import Tensor, tensor
 from tinygrad_lite.errors import AnomalyError, UsageError, VerificationError
-from tinygrad_lite.nn import Module, functional, losses
+from tinygrad_lite.nn import Module, functional
 from tinygrad_lite.optim import Adam
 from tinygrad_lite.training.batches import Batch, count_of, outputs_of, plain
-from tinygrad_lite.training.run import Loss
+from tinygrad_lite.training.run import Loss, function_of
 
 FEW = 8  # rows that a model must be able to learn by heart
 SECONDS = 0.5  # for learning them
@@ -155,7 +155,7 @@ def _start(look: _Look) -> Finding:
     check, value = "the loss at the start", float(look.value)
     if not np.isfinite(value):
         return Finding(check, False, f"it is {value}: {_first_anomaly(look)}")
-    applied, last = _APPLIED.get(_function(look.loss)), getattr(getattr(look.outputs, "op", None), "name", "")
+    applied, last = _APPLIED.get(function_of(look.loss)), getattr(getattr(look.outputs, "op", None), "name", "")
     if applied and last in ("sigmoid", "softmax"):
         return Finding(check, False, f"the loss applies {applied} to outputs that come from {last}: leave that out")
     classes = _classes(look.loss, look.outputs)
@@ -178,22 +178,13 @@ def _start(look: _Look) -> Finding:
 _APPLIED = {functional.cross_entropy: "softmax", functional.binary_cross_entropy_with_logits: "sigmoid"}
 """What a loss does to the outputs first."""
 
-_FUNCTIONS = {
-    losses.CrossEntropyLoss: functional.cross_entropy,
-    losses.BCELoss: functional.binary_cross_entropy,
-    losses.BCEWithLogitsLoss: functional.binary_cross_entropy_with_logits,
-}
-
-
-def _function(loss: Loss) -> Any:
-    """The function of a loss that is a module of this package; else the loss itself."""
-    return _FUNCTIONS.get(type(loss), loss)
+_CROSS_ENTROPIES = {*_APPLIED, functional.binary_cross_entropy}
 
 
 def _classes(loss: Loss, outputs: Any) -> int | None:
     """The number of classes, if the loss is a mean cross-entropy without weights."""
-    function, settings = _function(loss), vars(loss) if isinstance(loss, Module) else {}
-    if function not in _FUNCTIONS.values() or settings.get("reduction", "mean") != "mean":
+    function, settings = function_of(loss), vars(loss) if isinstance(loss, Module) else {}
+    if function not in _CROSS_ENTROPIES or settings.get("reduction", "mean") != "mean":
         return None
     if settings.get("weight") is not None or settings.get("pos_weight") is not None:
         return None
