@@ -90,35 +90,37 @@ __all__ = [
     "vjp",
 ]
 
+_ROOMS = frozenset(
+    (
+        "checking",
+        "data",
+        "datasets",
+        "distributed",
+        "distributions",
+        "estimators",
+        "exercises",
+        "nn",
+        "optim",
+        "training",
+    )
+)
+_ELSEWHERE = {
+    **dict.fromkeys(("audit_gradients", "detect_anomaly", "gradcheck"), "checking"),
+    **dict.fromkeys(("fit", "fit_scipy", "load", "save"), "training"),
+    **dict.fromkeys(("from_dlpack", "functionalize"), "array_api"),
+    **dict.fromkeys(("from_torch", "to_torch"), "interchange.torch_weights"),
+    "export_onnx": "interchange.onnx_out",
+    "from_onnx": "interchange.onnx_in",
+}
+
 if not TYPE_CHECKING:  # a type checker would take it for a promise that any name is there
 
     def __getattr__(name: str) -> Any:
         """What is imported when it is asked for: the version, and the rooms that not every program enters."""
         if name == "__version__":
             return import_module("importlib.metadata").version("tinygrad-lite")
-        if name in (
-            "checking",
-            "data",
-            "datasets",
-            "distributed",
-            "distributions",
-            "estimators",
-            "exercises",
-            "nn",
-            "optim",
-            "training",
-        ):
+        if name in _ROOMS:
             return import_module(f"tinygrad_lite.{name}")
-        if name in ("audit_gradients", "detect_anomaly", "gradcheck"):
-            return getattr(import_module("tinygrad_lite.checking"), name)
-        if name == "export_onnx":
-            return getattr(import_module("tinygrad_lite.interchange.onnx_out"), name)
-        if name in ("fit", "fit_scipy", "load", "save"):
-            return getattr(import_module("tinygrad_lite.training"), name)
-        if name in ("from_dlpack", "functionalize"):
-            return getattr(import_module("tinygrad_lite.array_api"), name)
-        if name in ("from_torch", "to_torch"):
-            return getattr(import_module("tinygrad_lite.interchange.torch_weights"), name)
-        if name == "from_onnx":
-            return import_module("tinygrad_lite.interchange.onnx_in").from_onnx
+        if name in _ELSEWHERE:
+            return getattr(import_module(f"tinygrad_lite.{_ELSEWHERE[name]}"), name)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
