@@ -1,6 +1,8 @@
 """Packs arrays for a page: small arrays to the last bit, large ones as a sample, and the page says so."""
 
 from base64 import b64encode
+from collections.abc import Callable
+from functools import cache
 from math import prod
 from typing import Any
 
@@ -30,13 +32,16 @@ class Budget:
         return True
 
 
+_text_of: Callable[[Any], str] = cache(str)  # NumPy makes the name of a dtype anew each time
+
+
 def packed(array: Array, budget: Budget) -> dict[str, Any]:
     """An array for a page.
 
     A sample has `rows` and `columns`: those that it keeps of the array as a matrix along its last axis.
     """
     array = np.asarray(array)
-    form: dict[str, Any] = {"shape": list(array.shape), "dtype": str(array.dtype)}
+    form: dict[str, Any] = {"shape": list(array.shape), "dtype": _text_of(array.dtype)}
     if budget.allows(array):
         return form | {"data": _entries(array)}
     columns = array.shape[-1] if array.ndim > 1 else array.size
