@@ -120,6 +120,27 @@ def show(browser: Any, page: Any, pages: Pages, tmp_path: Path) -> Iterator[Call
     assert not complaints
 
 
+@pytest.fixture
+def open_file(browser: Any) -> Iterator[Callable[..., Any]]:
+    """Open a file in a page of its own; afterwards, that nothing went wrong in it and that it asked for nothing."""
+    used: list[Any] = []
+    complaints: list[str] = []
+
+    def opened(path: Path, **settings: Any) -> Any:
+        page = browser.new_page(**DESKTOP | settings)
+        used.append(page)
+        page.on("console", lambda message: complaints.append(f"console: {message.text}"))
+        page.on("pageerror", lambda error: complaints.append(f"error: {error}"))
+        page.on("request", lambda request: _note_request(complaints, request, path))
+        page.goto(path.as_uri())
+        return page
+
+    yield opened
+    for page in used:
+        page.close()
+    assert not complaints
+
+
 def _note_request(complaints: list[str], request: Any, path: Path) -> None:
     if not request.url.startswith((path.as_uri(), "data:")):
         complaints.append(f"request: {request.url}")

@@ -1,6 +1,6 @@
 """The playground: its training is Python's, for each network and optimiser; by mouse and keyboard, on each screen."""
 
-from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,27 +27,8 @@ def path(tmp_path_factory: Any) -> Path:
 
 
 @pytest.fixture
-def opened(browser: Any, path: Path) -> Iterator[Any]:
-    pages: list[Any] = []
-    complaints: list[str] = []
-
-    def note(request: Any) -> None:
-        if not request.url.startswith((path.as_uri(), "data:")):
-            complaints.append(request.url)
-
-    def open_page(**settings: Any) -> Any:
-        page = browser.new_page(**settings)
-        pages.append(page)
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("request", note)
-        page.goto(path.as_uri())
-        return page
-
-    yield open_page
-    for page in pages:
-        page.close()
-    assert not complaints
+def opened(open_file: Any, path: Path) -> Any:
+    return partial(open_file, path)
 
 
 def test_each_training_is_pythons(opened: Any) -> None:

@@ -4,9 +4,7 @@ It contains the declarations as JavaScript, so it computes by itself. It needs n
 same page, byte for byte.
 """
 
-import json
 from collections.abc import Callable, Iterator, Mapping
-from html import escape
 from itertools import chain, islice
 from typing import Any
 
@@ -14,7 +12,7 @@ import numpy as np
 
 from tinygrad_lite.checking import mistakes
 from tinygrad_lite.explainer import javascript
-from tinygrad_lite.explainer.files import asset, filled
+from tinygrad_lite.explainer.files import page
 from tinygrad_lite.explainer.graph import Graph, Node
 from tinygrad_lite.explainer.marks import warnings
 from tinygrad_lite.explainer.packing import Budget, packed
@@ -90,15 +88,8 @@ def html(graph: Graph, backward_pass: Pass, update: Update | None, seed: str | N
     """The page, with the step of an optimiser, if one is passed; a seed decides which questions the quiz asks."""
     content = _Content(graph, backward_pass, update)
     content.data["seed"] = seed
-    data = json.dumps(content.data, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
-    parts = {
-        "title": escape(f"The backward pass of {graph.root.name}"),
-        "style": asset("page.css"),
-        "data": data.replace("<", "\\u003c"),
-        "programs": "const programs = [\n" + ",\n".join(content.programs) + "\n];",
-        "script": "\n".join(asset(f"{name}.js") for name in SCRIPTS),
-    }
-    return filled("page.html", parts)
+    title = f"The backward pass of {graph.root.name}"
+    return page("page.html", title, content.data, SCRIPTS, ["page"], content.programs)
 
 
 def programs_of(graph: Graph, backward_pass: Pass) -> tuple[list[str], list[dict[str, Any]], list[dict[str, Any]]]:
@@ -369,5 +360,5 @@ def _exact(x: Any) -> Any:
 
 def _signature(x: Any) -> Any:
     if javascript.is_argument(x):
-        return x.shape, str(x.dtype)
+        return x.shape, x.dtype  # whose text takes longer than all else here
     return (np.shape(x), np.asarray(x).tobytes()) if np.ndim(x) else repr(x)

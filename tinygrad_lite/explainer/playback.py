@@ -3,7 +3,6 @@
 One file without a network. Arrays are 16-bit integers times a scale, the same over all epochs, so that colours compare.
 """
 
-import json
 import os
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
@@ -14,11 +13,12 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.engine.op import Array
-from tinygrad_lite.explainer.files import asset, filled, write
+from tinygrad_lite.explainer.files import page, write
 from tinygrad_lite.training.metrics import between
 from tinygrad_lite.training.recorder import SIDE, Frame, Recorder
 
 SCRIPTS = ("german", "messages", "arrays", "plots", "playback")
+STYLES = ("page", "playback")
 FRAMES = 200
 """The largest number of epochs in a page; of more, evenly spread ones."""
 
@@ -52,14 +52,8 @@ class Playback:
 
     def html(self) -> str:
         """The page."""
-        data = json.dumps(_content(self.recorders), separators=(",", ":"), allow_nan=False)
-        parts = {
-            "title": escape(f"The training of {type(next(iter(self.recorders.values())).model).__name__}"),
-            "style": asset("page.css") + asset("playback.css"),
-            "data": data.replace("<", "\\u003c"),
-            "script": "\n".join(asset(f"{name}.js") for name in SCRIPTS),
-        }
-        return filled("playback.html", parts)
+        title = f"The training of {type(next(iter(self.recorders.values())).model).__name__}"
+        return page("playback.html", title, _content(self.recorders), SCRIPTS, STYLES, [])
 
     def to_html(self, path: str | os.PathLike[str]) -> None:
         """Write the page: one file to open in a browser.

@@ -1,6 +1,5 @@
 """The playground: a page in which networks are trained by the declarations themselves, printed as JavaScript."""
 
-import json
 from typing import Any
 
 import numpy as np
@@ -10,8 +9,9 @@ from tinygrad_lite.datasets import load_heart
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import tensor
 from tinygrad_lite.explainer import explain, javascript
-from tinygrad_lite.explainer.files import asset, filled
+from tinygrad_lite.explainer.files import page
 from tinygrad_lite.explainer.page import programs_of
+from tinygrad_lite.explainer.playback import STYLES
 
 SCRIPTS = ("german", "messages", "numpy", "arrays", "plots", "playground")
 ACTIVATIONS = {"ReLU": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid}
@@ -41,15 +41,7 @@ def html() -> str:
     ]
     optimizers = {name: _optimizer(settings, programs) for name, settings in OPTIMIZERS.items()}
     data = {"problems": posed, "networks": networks, "optimizers": optimizers}
-    return filled(
-        "playground.html",
-        {
-            "style": asset("page.css") + asset("playback.css"),
-            "data": json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"),
-            "programs": "const programs = [\n" + ",\n".join(programs) + "\n];",
-            "script": "\n".join(asset(f"{name}.js") for name in SCRIPTS),
-        },
-    )
+    return page("playground.html", "A network to play with", data, SCRIPTS, STYLES, programs)
 
 
 def problems() -> list[dict[str, Any]]:

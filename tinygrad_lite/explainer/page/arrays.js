@@ -112,12 +112,18 @@ const indexed = (name, array, place) =>
 // The shape of what the page has of an array.
 const formOf = (array) => (array.sample ? [array.sample.rows.length, array.sample.columns.length] : array.shape);
 
-function paint(canvas, array, { width, height, largest, rows: marked, columns: ruled, cell }) {
-  const { rows, columns } = asMatrix(array);
+// The context of a canvas that is empty and as fine as the screen.
+function cleared(canvas, width, height) {
   const scale = window.devicePixelRatio || 1;
   [canvas.width, canvas.height] = [width * scale, height * scale];
   const draw = canvas.getContext("2d");
   draw.scale(scale, scale);
+  return draw;
+}
+
+function paint(canvas, array, { width, height, largest, rows: marked, columns: ruled, cell }) {
+  const { rows, columns } = asMatrix(array);
+  const draw = cleared(canvas, width, height);
   const [w, h] = [width / columns, height / rows];
   for (let i = 0; i < rows; i++) {
     for (let j = 0; j < columns; j++) {

@@ -55,16 +55,13 @@ function landscape() {
     });
     draw.putImageData(picture, 0, 0);
   };
-  const place = ([a, b]) => [((a - bounds[0][0]) / (bounds[0][1] - bounds[0][0])) * size, (1 - (b - bounds[1][0]) / (bounds[1][1] - bounds[1][0])) * size];
+  const place = onto(bounds, size);
   return {
     canvas,
     caption: say("{share} % of the path lies in this plane; from {low}, the colour of the page, to {high}, grey", { share: told(100 * share, 3), low: told(low, 3), high: told(high, 3) }),
     show(epoch) {
       paint();
-      const scale = window.devicePixelRatio || 1;
-      canvas.width = canvas.height = size * scale;
-      const draw = canvas.getContext("2d");
-      draw.scale(scale, scale);
+      const draw = cleared(canvas, size, size);
       draw.imageSmoothingEnabled = true;
       draw.drawImage(cells, 0, 0, size, size);
       paths.forEach((path, r) => {
@@ -96,16 +93,13 @@ function plane(run) {
   const picture = cells(integers(run.plane), side, side, { size: size / side, label: say("The outputs for all pairs of inputs"), hue: classes ? (x) => tint(x) : undefined });
   const canvas = element("canvas", { role: "img", "aria-label": say("The outputs for all pairs of inputs, with {n} rows of the data", { n: points.length }) });
   canvas.style.width = canvas.style.height = `${size}px`;
-  const place = ([a, b]) => [((a - bounds[0][0]) / (bounds[0][1] - bounds[0][0])) * size, (1 - (b - bounds[1][0]) / (bounds[1][1] - bounds[1][0])) * size];
+  const place = onto(bounds, size);
   return {
     canvas,
     scale: classes ? null : run.plane.scale,
     show(frame) {
       picture.show(frame);
-      const scale = window.devicePixelRatio || 1;
-      canvas.width = canvas.height = size * scale;
-      const draw = canvas.getContext("2d");
-      draw.scale(scale, scale);
+      const draw = cleared(canvas, size, size);
       draw.imageSmoothingEnabled = false;
       draw.drawImage(picture.canvas, 0, 0, size, size);
       points.forEach((point, k) => {

@@ -134,20 +134,17 @@ const playground = (() => {
     const picture = cells([], SIDE, SIDE, { size: 1, label: "" });
     const canvas = element("canvas", { role: "img", "aria-label": say("The outputs for all pairs of inputs, with {n} rows of the data", { n: y.length }) });
     canvas.style.width = canvas.style.height = `${SIZE}px`;
-    const place = (a) => ((a / reach + 1) / 2) * SIZE;
+    const place = onto([[-reach, reach], [-reach, reach]], SIZE);
     all.append(figure(say("All pairs of inputs"), canvas, say("blue is class 0, orange class 1")));
     return () => {
       picture.show(0, training.outputs(points).map((x) => Math.tanh(x / 2)), 1.5); // pale, so that the dots stand out
-      const scale = window.devicePixelRatio || 1;
-      canvas.width = canvas.height = SIZE * scale;
-      const draw = canvas.getContext("2d");
-      draw.scale(scale, scale);
+      const draw = cleared(canvas, SIZE, SIZE);
       draw.drawImage(picture.canvas, 0, 0, SIZE, SIZE);
       draw.strokeStyle = styled("--paper");
       y.forEach((target, k) => {
         draw.fillStyle = colour(target ? 1 : -1, 1);
         draw.beginPath();
-        draw.arc(place(x[2 * k]), SIZE - place(x[2 * k + 1]), 3.2, 0, 7);
+        draw.arc(...place([x[2 * k], x[2 * k + 1]]), 3.2, 0, 7);
         draw.fill();
         draw.stroke();
       });

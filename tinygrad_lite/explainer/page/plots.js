@@ -3,6 +3,9 @@
 const styled = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const figure = (title, canvas, ...more) => element("figure", {}, element("figcaption", {}, element("b", {}, title), " ", ...more), canvas);
 
+// Where a point of a plane with these bounds lies in a square picture.
+const onto = ([[left, right], [bottom, top]], size) => ([a, b]) => [((a - left) / (right - left)) * size, (1 - (b - bottom) / (top - bottom)) * size];
+
 // A picture of rows and columns of cells, one pixel each, enlarged by the style. `cell(k)` is the place of the number of
 // a pixel, or -1 for a gap.
 function cells(numbers, rows, columns, { cell = (k) => k, each, size, label, hue, largest = 32767 } = {}) {
@@ -56,10 +59,7 @@ function curves(lines, { width, height, label }) {
       const last = Math.max(...lines.map((line) => line.epochs.at(-1)));
       const x = (epoch) => left + (epoch / Math.max(last, 1)) * (width - left - right);
       const y = (value) => height - bottom - ((f(value) - f(low)) / (f(high) - f(low))) * (height - top - bottom);
-      const scale = window.devicePixelRatio || 1;
-      [canvas.width, canvas.height] = [width * scale, height * scale];
-      const draw = canvas.getContext("2d");
-      draw.scale(scale, scale);
+      const draw = cleared(canvas, width, height);
       draw.font = "12px ui-sans-serif, system-ui, sans-serif";
       draw.fillStyle = styled("--ink");
       if (width > 200) {
