@@ -210,5 +210,4 @@ def test_each_lesson_ends_with_exercises_which_the_list_has_in_the_order_of_the_
     lessons = sorted((Path(__file__).parents[2] / "docs" / "lessons").glob("[01]*.md"))
     named = [re.findall(r'start\("(\w+)"\)', page.read_text().partition("## Exercises\n")[2]) for page in lessons]
     assert all(named)
-    names = [name for names in named for name in names]
-    assert names == [name for name in BY_NAME if name in names]
+    assert [name for names in named for name in names] == [*BY_NAME]

@@ -210,6 +210,18 @@ COURSE = [
         ),
     ),
     Declaration(
+        "scale",
+        "One number s scales all of x, and the loss is the sum of all entries.",
+        lambda s, x: np.sum(s * x),
+        "numbers",
+        ({"s": 2.0, "x": _MATRIX},),
+        hints=(
+            "In how many entries of the product does s occur?",
+            "Each of them moves by its own x for a nudge of s.",
+            "What is spread on the way forward is gathered on the way back.",
+        ),
+    ),
+    Declaration(
         "sum",
         "The sum of all entries, which is one number; so g is one number, too.",
         lambda x: np.sum(x),
@@ -231,18 +243,6 @@ COURSE = [
             "Nudge one entry of x by h. How far does the mean move?",
             "It is the same as for the sum, up to one factor.",
             "The factor depends on x.size. The result has the shape of x.",
-        ),
-    ),
-    Declaration(
-        "scale",
-        "One number s scales all of x, and the loss is the sum of all entries.",
-        lambda s, x: np.sum(s * x),
-        "numbers",
-        ({"s": 2.0, "x": _MATRIX},),
-        hints=(
-            "In how many entries of the product does s occur?",
-            "Each of them moves by its own x for a nudge of s.",
-            "What is spread on the way forward is gathered on the way back.",
         ),
     ),
     Declaration(
@@ -333,18 +333,6 @@ COURSE = [
         ),
     ),
     Declaration(
-        "class_loss",
-        "The loss of the first class among three: the logarithm of the sum of exponentials, minus its z.",
-        lambda z: np.log(np.sum(np.exp(z))) - z[0],
-        "numbers",
-        ({"z": np.array([2.0, 0.0, -1.0])},),
-        hints=(
-            "Differentiate the two terms one by one.",
-            "The logarithm of the sum gives each z its probability.",
-            "What have the numbers in common with p - t, where t is 1 for the first class and 0 for the others?",
-        ),
-    ),
-    Declaration(
         "logsumexp",
         "The logarithm of the sum of exponentials, one number for each row.",
         lambda x: np.log(np.sum(np.exp(x), axis=1)),
@@ -367,6 +355,18 @@ COURSE = [
             "Three steps: a difference, a square, a mean.",
             "Each of the three has its own factor.",
             "The difference contributes 1, and the mean a division by the number of entries. What is left?",
+        ),
+    ),
+    Declaration(
+        "class_loss",
+        "The loss of the first class among three: the logarithm of the sum of exponentials, minus its z.",
+        lambda z: np.log(np.sum(np.exp(z))) - z[0],
+        "numbers",
+        ({"z": np.array([2.0, 0.0, -1.0])},),
+        hints=(
+            "Differentiate the two terms one by one.",
+            "The logarithm of the sum gives each z its probability.",
+            "What have the numbers in common with p - t, where t is 1 for the first class and 0 for the others?",
         ),
     ),
     Declaration(

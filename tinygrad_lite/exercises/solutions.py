@@ -52,6 +52,9 @@ def derivative(y, w):
 def vjp(g, y, x, b):
     return g.sum(axis=0)
 """,
+    "scale": """\
+numbers = 3.25
+""",
     "sum": """\
 def vjp(g, y, x):
     return g * np.ones_like(x)
@@ -59,9 +62,6 @@ def vjp(g, y, x):
     "mean": """\
 def vjp(g, y, x):
     return np.full(x.shape, g / x.size)
-""",
-    "scale": """\
-numbers = 3.25
 """,
     "centred": """\
 numbers = [-4, -2, 6]
@@ -89,9 +89,6 @@ def vjp(g, y, z, t):
 def vjp(g, y, x):
     return y * (g - np.sum(g * y, axis=1, keepdims=True))
 """,
-    "class_loss": """\
-numbers = [-0.156, 0.114, 0.042]
-""",
     "logsumexp": """\
 def vjp(g, y, x):
     return g[:, None] * np.exp(x - y[:, None])
@@ -99,6 +96,9 @@ def vjp(g, y, x):
     "mean_squared_error": """\
 def vjp(g, y, p, t):
     return g * 2 * (p - t) / p.size
+""",
+    "class_loss": """\
+numbers = [-0.156, 0.114, 0.042]
 """,
     "tanh": """\
 def derivative(y, x):
