@@ -1,21 +1,34 @@
-"""Checks the site that was built: every link within it leads somewhere, and axe-core finds nothing on any page.
+"""Checks every page of the site that was built, on a desktop and on a phone, light and dark.
 
-`python docs/check_site.py docs/_build/html` prints what is wrong, and fails if anything is.
+No link within the site may lead nowhere, no console complain, no page ask the network or scroll sideways on a phone, and
+axe-core may find nothing. `python docs/check_site.py docs/_build/html` prints what is wrong, and fails if anything is;
+further arguments choose pages by a part of their path.
 """
 
+import os
 import shutil
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from html.parser import HTMLParser
-from itertools import chain
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import sync_playwright
+from axe_playwright_python.base import AXE_SCRIPT
+from playwright.sync_api import Page, sync_playwright
 
 OWN = ("pages", "_static")  # pages of the explainer, which has tests of its own, and parts of the theme
 PRINTED = ("_modules", "sources")  # printed code, of which one page is as good as all
+DESKTOP, PHONE = {"width": 1280, "height": 720}, {"width": 390, "height": 844}
+COLOURS = {"runOnly": ["color-contrast", "link-in-text-block"]}  # what can differ between light and dark
+LOOKS: list[tuple[str, Any, Any, dict[str, Any]]] = [
+    ("desktop, light", DESKTOP, "light", {}),
+    ("desktop, dark", DESKTOP, "dark", COLOURS),
+    ("phone, dark", PHONE, "dark", COLOURS),
+    ("phone, light", PHONE, "light", {}),
+]
 
 
 class Anchors(HTMLParser):
@@ -34,8 +47,12 @@ class Anchors(HTMLParser):
             self.links.append(address)
 
 
+def pages_of(root: Path) -> list[Path]:
+    return [path for path in sorted(root.rglob("*.html")) if path.relative_to(root).parts[0] not in OWN]
+
+
 def dead_links(root: Path) -> Iterator[str]:
-    pages = {path: Anchors(path) for path in root.rglob("*.html") if path.relative_to(root).parts[0] not in OWN}
+    pages = {path: Anchors(path) for path in pages_of(root)}
     for page, anchors in pages.items():
         for link in anchors.links:
             path, _, anchor = link.partition("#")
@@ -47,30 +64,56 @@ def dead_links(root: Path) -> Iterator[str]:
                 yield f"{page.relative_to(root)}: {link} leads nowhere"
 
 
-def findings(root: Path) -> Iterator[str]:
-    """What axe-core says of each page."""
+def shown(root: Path, words: list[str]) -> list[Path]:
+    """The pages to look at in a browser."""
+    pages = [path for path in pages_of(root) if not words or any(word in str(path.relative_to(root)) for word in words)]
+    printed = [path for path in pages if path.relative_to(root).parts[0] in PRINTED]
+    return [path for path in pages if path not in printed[1:]]
+
+
+def findings(root: Path, paths: list[Path]) -> list[str]:
+    """What the browser and axe-core say of some pages."""
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    shown = [path for path in sorted(root.rglob("*.html")) if path.relative_to(root).parts[0] not in OWN]
-    printed = [path for path in shown if path.relative_to(root).parts[0] in PRINTED]
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
-        page = browser.new_page(viewport={"width": 1280, "height": 720})
-        for path in [path for path in shown if path not in printed[1:]]:
-            page.goto(path.as_uri())
-            response = Axe().run(page, options={"preload": False, "iframes": False}).response
-            for violation in response["violations"]:
-                where = violation["nodes"][0]["html"][:100]
-                yield f"{path.relative_to(root)}: {violation['help']}, {len(violation['nodes'])} times: {where}"
+        told = [finding for path in paths for finding in _of_page(browser.new_page(), root, path)]
         browser.close()
+    return told
 
 
-def main(root: Path) -> int:
-    wrong = 0
-    for finding in chain(dead_links(root), findings(root)):
-        print(finding, flush=True)
-        wrong = 1
-    return wrong
+def _of_page(page: Page, root: Path, path: Path) -> Iterator[str]:
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text) if message.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("request", lambda request: None if _own(request.url) else said.append(f"asks for {request.url}"))
+    page.emulate_media(reduced_motion="reduce")
+    page.goto(path.as_uri())
+    page.evaluate(AXE_SCRIPT)
+    for look, size, scheme, rules in LOOKS:
+        page.set_viewport_size(size)
+        page.emulate_media(color_scheme=scheme)
+        result = page.evaluate("options => axe.run(options)", {"preload": False, "iframes": False, **rules})
+        for violation in result["violations"]:
+            where = violation["nodes"][0]["html"][:100]
+            said.append(f"{look}: {violation['help']}, {len(violation['nodes'])} times: {where}")
+        if size is PHONE and page.evaluate("document.scrollingElement.scrollWidth > innerWidth"):
+            said.append(f"{look}: it scrolls sideways")
+    page.close()
+    yield from (f"{path.relative_to(root)}: {finding}" for finding in dict.fromkeys(said))
+
+
+def _own(address: str) -> bool:
+    return address.startswith(("file:", "data:", "blob:", "about:"))
+
+
+def main(root: Path, words: list[str]) -> int:
+    paths, workers = shown(root, words), os.cpu_count() or 1
+    with ProcessPoolExecutor(workers) as pool:
+        looked = pool.map(partial(findings, root), (paths[k :: 4 * workers] for k in range(4 * workers)))
+        wrong = [*dead_links(root), *(finding for share in looked for finding in share)]
+    print("\n".join([*wrong, f"{len(paths)} pages in {len(LOOKS)} looks: {len(wrong)} findings"]))
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]).resolve()))
+    sys.exit(main(Path(sys.argv[1]).resolve(), sys.argv[2:]))

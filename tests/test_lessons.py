@@ -1,16 +1,19 @@
-"""The lessons of the course: each has a figure to step through, and the links in its text lead to steps of it."""
+"""The lessons of the course: each has a figure to step through, and figure and text show what the other speaks of."""
 
 import contextlib
 import doctest
 import io
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import tinygrad_lite as tg
+from tests.explainer.conftest import browser  # noqa: F401
 
+SCRIPT = Path(__file__).parents[1] / "docs" / "static" / "lesson_pages.js"
 LESSONS = sorted((Path(__file__).parents[1] / "docs" / "lessons").glob("[01]*.md"))
 FIGURE = re.compile(r"^```\{explain\} (.*)\n:step: (\d+)\n", re.MULTILINE)
 
@@ -25,14 +28,59 @@ def lesson_above(text: str, expression: str) -> Any:
     return tg.explain(eval(expression, names))
 
 
-@pytest.mark.parametrize("page", LESSONS, ids=lambda page: page.stem)
-def test_links_lead_to_steps_of_the_figure(page: Path) -> None:
-    text = page.read_text()
+@cache
+def figures_of(page: Path) -> list[tuple[Any, str, list[str]]]:
+    """The explained value of each figure of a page, its first step, and the steps to which the text links."""
+    text, told = page.read_text(), []
     figures = [*FIGURE.finditer(text)]
-    assert figures, "a lesson without a figure"
     for k, figure in enumerate(figures):
-        lesson = lesson_above(text[: figure.start()], figure[1])
-        last = len([node for node in lesson.graph.nodes if node.op is not None]) + len(lesson.backward.steps)
         until = figures[k + 1].start() if k + 1 < len(figures) else len(text)
         around = text[0 if k == 0 else figure.start() : until]
-        assert all(int(step) <= last for step in (figure[2], *re.findall(r"\(#step=(\d+)\)", around)))
+        lesson = lesson_above(text[: figure.start()], figure[1])
+        told.append((lesson, figure[2], re.findall(r"\(#step=(\d+)\)", around)))
+    return told
+
+
+@pytest.mark.parametrize("page", LESSONS, ids=lambda page: page.stem)
+def test_links_lead_to_steps_of_the_figure(page: Path) -> None:
+    assert figures_of(page), "a lesson without a figure"
+    for lesson, first, steps in figures_of(page):
+        last = len([node for node in lesson.graph.nodes if node.op is not None]) + len(lesson.backward.steps)
+        assert all(int(step) <= last for step in (first, *steps))
+
+
+@pytest.mark.parametrize("page", LESSONS, ids=lambda page: page.stem)
+def test_text_and_figure_show_what_the_other_speaks_of(page: Path, browser: Any, tmp_path: Path) -> None:  # noqa: F811
+    parts = []
+    for k, (lesson, first, steps) in enumerate(figures_of(page)):
+        lesson.to_html(tmp_path / f"page-{k}.html")
+        frame = f'<iframe name="page-{k}" src="page-{k}.html#step={first}"></iframe>'
+        parts.append(f'<figure class="page">{frame}</figure>')
+        for step in steps or [first]:
+            parts.append(f'<a target="page-{k}" href="page-{k}.html#step={step}">step {step}</a>')
+    (tmp_path / "text.html").write_text(f"<!doctype html>{''.join(parts)}<script>{SCRIPT.read_text()}</script>")
+    shown = browser.new_page()
+    errors: list[str] = []
+    shown.on("pageerror", lambda error: errors.append(str(error)))
+    shown.goto((tmp_path / "text.html").as_uri())
+    shown.wait_for_function("[...document.querySelectorAll('iframe')].every(frame => frame.dataset.loaded)")
+    for link in shown.locator("a").all():
+        name, step = link.get_attribute("target"), link.get_attribute("href").partition("=")[2]
+        figure = shown.locator(f"figure:has(iframe[name={name}])")
+        link.hover()
+        assert figure.get_attribute("class") == "page spoken-of"
+        shown.mouse.move(0, 0)
+        assert figure.get_attribute("class") == "page"
+        link.click()
+        shown.wait_for_selector(f'a[target={name}][href$="#step={step}"][aria-current=step]')
+        slider = shown.frame(name).locator("#slider")
+        assert slider.input_value() == step
+        other = "0" if step != "0" else "1"
+        slider.fill(other)  # the figure moves on, and with it the mark in the text
+        shown.wait_for_function(
+            "([name, step]) => [...document.querySelectorAll(`a[target=${name}]`)].every("
+            "link => link.hasAttribute('aria-current') === link.href.endsWith(`#step=${step}`))",
+            arg=[name, other],
+        )
+    shown.close()
+    assert not errors

@@ -80,6 +80,74 @@ def broadcasting() -> Drawn:
     return Drawn(canvas, "A bias that is repeated for three rows", fixed, "Column", frames)
 
 
+def table_of_derivatives() -> Drawn:
+    """Lesson 4b: what goes on is the upstream gradient times the table of all derivatives, column by column."""
+    x = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
+    g = np.array([1.0, 10.0, 100.0])
+
+    def sums(x):
+        return np.sum(x, axis=1)
+
+    table = tg.jacobian(sums)(x).reshape(g.size, x.size)
+    _, pullback = tg.vjp(sums, x)
+    handed = pullback(g)[0].ravel()
+    canvas = Canvas((0, 10), (0, 6.2), width=620, height=340)
+    entries = [f"x[{i}, {j}]" for i, j in np.ndindex(x.shape)]
+    fixed = canvas.text(0.7, 4.85, "g", "", "middle") + canvas.text(0.15, 0.6, "goes on to x", "")
+    fixed += "".join(canvas.text(k + 3.5, 4.85, entry, "", "middle") for k, entry in enumerate(entries))
+    fixed += "".join(canvas.text(2.9, 3.85 - i, f"y[{i}]", "", "end") for i in range(g.size))
+    fixed += canvas.text(6, 5.6, "∂y/∂x: each entry of y, by each entry of x", "", "middle")
+    fixed += canvas.cells([[f"{v:g}"] for v in g], 0.2, 4.5, lambda *_: "lit")
+    frames = []
+    for k, entry in enumerate(entries):
+
+        def lit(_: int, column: int, chosen: int = k) -> str:
+            return "lit" if column == chosen else ""
+
+        picture = canvas.cells([[f"{v:g}" for v in row] for row in table], 3, 4.5, lit)
+        picture += canvas.cells([[f"{v:g}" for v in handed]], 3, 1.1, lit)
+        terms = " + ".join(f"{a:g} · {b:g}" for a, b in zip(g, table[:, k]))
+        frames.append((picture, f"To {entry}: g times its column, {terms} = {handed[k]:g}."))
+    return Drawn(
+        canvas, "The table of derivatives of three sums, and g times the table", fixed, "Entry of x", frames, 2
+    )
+
+
+def row_meets_column() -> Drawn:
+    """Lesson 5: each entry of the two gradients, where a row of one factor meets a column of the other."""
+    a = np.array([[1.0, 2.0, 0.0], [3.0, -1.0, 2.0]])
+    b = np.array([[5.0, 1.0], [6.0, 0.0], [-2.0, 4.0]])
+    g = np.array([[1.0, 10.0], [2.0, -1.0]])
+    canvas = Canvas((0, 10), (0, 6.2), width=620, height=360)
+    _, pullback = tg.vjp(np.matmul, a, b)
+    frames = []
+    for name, left, right, product, names in zip("ab", (g, a.T), (b.T, g), pullback(g), (("g", "bᵀ"), ("aᵀ", "g"))):
+        height, wide = product.shape
+        across, down = left.shape[1] + 1.4, 5.4 - right.shape[0] - 0.5
+        for i, j in np.ndindex(product.shape):
+            numbers = [[[f"{v:g}" for v in row] for row in table] for table in (left, right, product)]
+
+            def row(r: int, _: int, chosen: int = i) -> str:
+                return "lit" if r == chosen else ""
+
+            def column(_: int, c: int, chosen: int = j) -> str:
+                return "lit" if c == chosen else ""
+
+            def meeting(r: int, c: int, chosen: tuple[int, int] = (i, j)) -> str:
+                return "lit" if (r, c) == chosen else ""
+
+            picture = canvas.cells(numbers[0], 0.9, down, row) + canvas.cells(numbers[1], across, 5.4, column)
+            picture += canvas.cells(numbers[2], across, down, meeting)
+            picture += canvas.text(0.75, down - height / 2 - 0.1, names[0], "", "end")
+            picture += canvas.text(across + wide / 2, 5.6, names[1], "", "middle")
+            picture += canvas.text(across + wide + 0.2, down - height / 2 - 0.1, f"the gradient of {name}")
+            pairs = ([f"({v:g})" if v < 0 else f"{v:g}" for v in pair] for pair in zip(left[i], right[:, j]))
+            terms = " + ".join(" · ".join(pair) for pair in pairs)
+            words = f"Row {i + 1} of {names[0]} meets column {j + 1} of {names[1]}: {terms} = {product[i, j]:g}."
+            frames.append((picture, words))
+    return Drawn(canvas, "The gradients of both factors of a matrix product", "", "Entry", frames, 1)
+
+
 def sure_and_wrong() -> Drawn:
     """Lesson 6: the slopes of two losses."""
     canvas = Canvas((-10, 6), (-1.1, 0.25), ("z, when the truth is a yes", "slope of the loss"))
@@ -327,6 +395,44 @@ def modes() -> Drawn:
         words = f"{inputs} in, {100 - inputs} out: {inputs} passes forward, or {100 - inputs} backward."
         frames.append((picture, words))
     return Drawn(canvas, "Passes forward and backward, by the number of inputs", fixed, "Inputs", frames, 12)
+
+
+def gone_wrong() -> Drawn:
+    """Lesson 16: the share of patients that are right, as one mistake after the other is mended."""
+    patients, ill = tg.datasets.load_heart(return_X_y=True)
+    column = ill[:, None].astype(float)
+    scaled = (patients - patients.mean(axis=0)) / patients.std(axis=0)
+
+    def squared_error(z, t):
+        return np.mean((F.sigmoid(z) - t) ** 2)
+
+    runs = {
+        "As it was": (patients, ill.astype(float), squared_error),
+        "The shapes fit": (patients, column, squared_error),
+        "The measurements are scaled, too": (scaled, column, squared_error),
+        "And the loss is the cross-entropy": (scaled, column, F.binary_cross_entropy_with_logits),
+    }
+    canvas = Canvas((0, 204), (0.4, 1), ("step", "share of the patients that the network gets right"))
+    fixed = canvas.axes(range(0, 201, 50), (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1))
+    healthy = 1 - ill.mean()
+    fixed += canvas.line((0, 200), (healthy, healthy), "ink thin dashed")
+    fixed += canvas.text(199, healthy - 0.04, "saying “healthy” to all", "", "end")
+    before, frames = "", []
+    for name, (x, t, loss) in runs.items():
+        model = nn.Sequential(nn.Linear(13, 8, rng=0), nn.ReLU(), nn.Linear(8, 1, rng=1))
+        optimizer = optim.SGD(model.parameters(), lr=0.5)
+        shares = []
+        for _ in range(201):
+            optimizer.zero_grad()
+            z = model(tg.tensor(x))
+            shares.append(np.mean((z.numpy().ravel() > 0) == ill))
+            loss(z, t).backward()
+            optimizer.step()
+        frames.append(
+            (before + canvas.line(range(201), shares, "k1"), f"{name}: after 200 steps, {shares[-1]:.0%} right.")
+        )
+        before += canvas.line(range(201), shares, "k0 thin")
+    return Drawn(canvas, "A training run, as its mistakes are mended", fixed, "Mended", frames)
 
 
 def wrong_entries() -> Drawn:

@@ -33,6 +33,11 @@ HANDED_IN: dict[str, tuple[str, str, str]] = {
     "hal": ("open('../../spoilt', 'w')", "error", "may not change files: it tried to change ../../spoilt"),
     "ida": ("from tinygrad_lite.exercises import solutions", "error", "may not read the solutions"),
     "jon": ("import socket\nsocket.create_connection(('127.0.0.1', 9))", "error", "may not use the network"),
+    "joy": ("import socket\nsocket.gethostbyname('localhost')", "error", "may not use the network"),
+    "jim": ("import urllib.request\nurllib.request.urlopen('http://127.0.0.1:9')", "error", "may not use the network"),
+    "kai": ("\0", "error", "tanh.py: source code string cannot contain null bytes"),
+    "kat": ("import os\nwhile True:\n    os.fork()", "error", "may not start other programs"),
+    "ken": (f"import sys\nsys.stdout.write('x' * 10**7)\n{RIGHT}", "right", "right (5 entries)"),
     "kim": ("import numpy as np\ndef derivative(y, x):\n    return np.zeros(10**11)", "error", "MemoryError"),
     "leo": (f"print('hello')\nopen('notes', 'w').close()\n{RIGHT}", "right", "right (5 entries)"),
     "mia <b>": (

@@ -29,7 +29,8 @@ def loaded(path: Path) -> ModuleType:
     try:
         spec.loader.exec_module(module)
     except SyntaxError as error:
-        raise InputError(f"{path.name}, line {error.lineno}: {error.msg}") from None
+        line = "" if error.lineno is None else f", line {error.lineno}"  # a file that is no text has none
+        raise InputError(f"{path.name}{line}: {error.msg}") from None
     except SystemExit:  # otherwise the command would end here, with the exit status of a right answer
         raise InputError(f"{path.name} leaves Python when it is run: take out what calls exit") from None
     except Exception as error:
