@@ -1,8 +1,8 @@
 """Checks every page of the site that was built, on a desktop and on a phone, light and dark.
 
-No link within the site may lead nowhere, no console complain, no page ask the network or scroll sideways on a phone, and
-axe-core may find nothing. `python docs/check_site.py docs/_build/html` prints what is wrong, and fails if anything is;
-further arguments choose pages by a part of their path.
+No link within the site may lead nowhere, no console complain, no page ask the network or scroll sideways on a phone,
+and axe-core may find nothing. `python docs/check_site.py docs/_build/html` prints what is wrong, and fails if anything
+is; further arguments choose pages by a part of their path.
 """
 
 import os
