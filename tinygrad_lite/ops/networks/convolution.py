@@ -4,8 +4,9 @@ y[n, o, p] = Σ x[n, c, stride · p + dilation · k] w[o, c, k], summed over the
 kernel. It is linear in the images x and in the weights w. The derivative by each is another sum of products of this
 kind, and the three operations here are each other's derivatives, to any order.
 
-Inside, images lie in memory channel by channel and pixel by pixel, with the batch last: what one place of the kernel
-reads along a row of all images is then one piece of memory, and all images make one product of matrices.
+Inside, small images lie in memory channel by channel and pixel by pixel, with the batch last: what one place of the
+kernel reads along a row of all images is then one piece of memory, and all images make one product of matrices. Where a
+row of a single image is piece enough, the images stay as they are, and each makes a product of its own.
 """
 
 from collections.abc import Iterable
@@ -27,6 +28,12 @@ Widths = tuple[tuple[int, int], ...]
 
 LARGE = 2**20
 """The bytes of windows that are laid out at a time: as many as stay in the cache between being written and read."""
+
+MORE = 2
+"""If there are more than so many times as many channels in the results as in the images, reading them takes longer."""
+
+WIDE = 16
+"""Rows of so many pixels are copied fast one by one."""
 
 
 @dataclass(eq=False)
@@ -95,6 +102,30 @@ def _padded(x: Array, at: Geometry) -> Array:
     return y
 
 
+def _stay_as_they_are(x: Array, at: Geometry) -> bool:
+    """Whether images in their own order are laid out as fast as with the batch last."""
+    is_in_order = type(x) is np.ndarray and x.flags.c_contiguous and len(x) > 1
+    return is_in_order and at.stride[-1] == 1 and at.out[-1] >= WIDE
+
+
+def _images(x: Array, at: Geometry, groups: int) -> Iterable[tuple[slice, Array]]:
+    """A few images at a time, and what the kernel reads in each as a matrix for each group of channels."""
+    batch, channels = x.shape[:2]
+    if at.padded != at.size:
+        image = np.zeros((batch, channels, *at.padded), x.dtype)
+        image[:, *at.inside] = x
+        x = image
+    height, width = channels // groups * prod(at.kernel), prod(at.out)
+    steps = x.strides[2:]
+    within, between = ([n * step for n, step in zip(sizes, steps)] for sizes in (at.dilation, at.stride))
+    shape, strides = (batch, channels, *at.kernel, *at.out), (*x.strides[:2], *within, *between)
+    windows = np.ndarray(shape, x.dtype, x, 0, strides)
+    few = max(1, LARGE // max(1, x.itemsize * groups * height * width))
+    for first in range(0, batch, few):
+        part = slice(first, first + few)
+        yield part, windows[part].reshape(-1, groups, height, width)
+
+
 def _columns(x: Array, at: Geometry, groups: int, first: int, rows: int) -> Array:
     """What the kernel reads as a matrix for each group of channels, with a column for each pixel of the result."""
     channels, batch, axes = x.shape[0], x.shape[-1], range(1, x.ndim - 1)
@@ -143,12 +174,24 @@ def _product(a: Array, b: Array) -> Array:
 
 def _convolution(x: Array, weight: Array, stride: Sizes, padding: Widths, dilation: Sizes, groups: int) -> Array:
     at = geometry(x.shape[2:], weight.shape[2:], stride, padding, dilation)
-    image, matrices = _padded(x, at), _in_groups(weight, groups)
-    parts = []
+    matrices = _in_groups(weight, groups)
+    if _stay_as_they_are(x, at):
+        y = np.empty((len(x), *matrices.shape[:2], prod(at.out)), np.result_type(x, weight))
+        for part, columns in _images(x, at, groups):
+            y[part] = _product(matrices, columns)
+        return y.reshape(len(x), len(weight), *at.out)
+    image, parts = _padded(x, at), []
     for first, last in _blocks(image, at):
         y = _product(matrices, _columns(image, at, groups, first, last - first))
         parts.append(np.reshape(y, (weight.shape[0], last - first, *at.out[1:], x.shape[0])))
     return batch_first(_joined(parts))
+
+
+def _turned(weight: Array, groups: int) -> Array:
+    """The kernel from behind, with the channels of results and images exchanged in each group."""
+    backwards = weight[:, :, *(slice(None, None, -1) for _ in weight.shape[2:])]
+    parts = backwards.reshape(groups, -1, *weight.shape[1:]).swapaxes(1, 2)
+    return parts.reshape(-1, len(weight) // groups, *weight.shape[2:])
 
 
 def _transposed_convolution(
@@ -156,6 +199,10 @@ def _transposed_convolution(
 ) -> Array:
     at = geometry(size, weight.shape[2:], stride, padding, dilation)
     channels, batch = groups * weight.shape[1], y.shape[0]
+    borders = tuple((r - 1 - before, r - 1 - after) for r, (before, after) in zip(at.reach, padding))
+    if type(y) is np.ndarray and {*stride} == {1} and min(map(min, borders)) >= 0 and len(weight) <= MORE * channels:
+        # what reads the pixels of y around each of x takes half the time of what adds to the pixels of x
+        return _convolution(y, _turned(weight, groups), stride, borders, dilation, groups)
     y = batch_last(y)
     back = np.swapaxes(_in_groups(weight, groups), 1, 2)
     image: Any = None
@@ -180,8 +227,13 @@ def _kernel_correlation(
     x: Array, y: Array, kernel: Sizes, stride: Sizes, padding: Widths, dilation: Sizes, groups: int
 ) -> Array:
     at = geometry(x.shape[2:], kernel, stride, padding, dilation)
-    image, y = _padded(x, at), batch_last(y)
     total: Any = 0
+    if _stay_as_they_are(x, at) and type(y) is np.ndarray:
+        rows = y.reshape(len(y), groups, y.shape[1] // groups, prod(at.out))
+        for images, columns in _images(x, at, groups):
+            total = total + np.sum(np.matmul(columns, np.swapaxes(rows[images], 2, 3)), axis=0)
+        return np.reshape(np.swapaxes(total, 1, 2), (y.shape[1], x.shape[1] // groups, *kernel))
+    image, y = _padded(x, at), batch_last(y)
     for first, last in _blocks(image, at):
         part = _in_groups(_rows_of(y, first, last, at), groups)
         # in this order, BLAS takes three quarters of the time
