@@ -48,6 +48,18 @@ def total_in_any_order(x: Any, axes: tuple[int, ...], keepdims: bool = False) ->
     return laid.reshape(plan.shape).transpose(plan.back)
 
 
+def total_of_products(x: Any, y: Any, axes: tuple[int, ...]) -> Any:
+    """Σ x · y in any order; the axes stay, with length 1. No array of the products, if the axes lie last in memory."""
+    if type(x) is type(y) is np.ndarray and x.dtype == y.dtype and x.dtype.char in "fd" and x.strides == y.strides:
+        plan = _plan(x.shape, x.strides, axes, True) if x.shape == y.shape and x.size >= MANY else None
+        if plan and plan.inner > 1 and (laid := x.transpose(plan.order)).flags.c_contiguous:
+            rows = laid.reshape(plan.outer, -1, plan.inner), y.transpose(plan.order).reshape(plan.outer, -1, plan.inner)
+            summed = np.vecdot(*rows)
+            summed = np.dot(_ones(plan.outer, x.dtype), summed) if plan.outer > 1 else summed
+            return summed.reshape(plan.shape).transpose(plan.back)
+    return total_along(x * y, axes)
+
+
 def total_along(x: Any, axis: int | tuple[int, ...] | None) -> Any:
     """The sum of an array of any kind in any order; the axes stay, with length 1."""
     if type(x) is not np.ndarray:

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.engine.arguments import refuse_out
-from tinygrad_lite.engine.op import POSITIVE, Array, Example, Op, Rule, elementwise, primitive
+from tinygrad_lite.engine.op import POSITIVE, Array, Example, Op, Rule, Traced, elementwise, primitive
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.ops.arithmetic.elementwise import above
+from tinygrad_lite.ops.shapes.indexing import Distinct, Scattered
 from tinygrad_lite.ops.shapes.shaping import stretched
 from tinygrad_lite.sums import total, total_along
 
@@ -326,6 +327,10 @@ var_as_numpy = _with_mean(np.var, var, lambda v: v)
 std_as_numpy = _with_mean(np.std, std, root)
 
 
+FEW_WIN = 4
+"""If there are at least so many entries for each extremum, its gradient is one of few entries."""
+
+
 def _extremum_vjp(
     g: Array,
     y: Array,
@@ -340,6 +345,10 @@ def _extremum_vjp(
         return _winners_place_by_place(g, y, x, axis)
     kept = _kept(y, x, axis, keepdims)
     winners = np.equal(x, kept) if where is True else np.equal(x, kept) & where
+    if type(winners) is np.ndarray and initial is None and not isinstance(g, Traced) and x.size >= FEW_WIN * kept.size:
+        if np.count_nonzero(winners) == kept.size and not np.isnan(kept).any():  # nothing ties
+            index = Distinct(winners.nonzero())
+            return Scattered(np.broadcast_to(_kept(g, x, axis, keepdims), x.shape)[index], x.shape, index)
     return winners * (_kept(g, x, axis, keepdims) / ties(winners, kept, axis=axis, initial=initial))
 
 

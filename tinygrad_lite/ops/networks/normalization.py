@@ -8,7 +8,7 @@ import numpy as np
 
 from tinygrad_lite.engine.op import Array, Example, primitive
 from tinygrad_lite.ops.arithmetic.reductions import divided
-from tinygrad_lite.sums import total_along
+from tinygrad_lite.sums import total_along, total_of_products
 
 Axes = tuple[int, ...]
 
@@ -32,6 +32,13 @@ class Standard(NamedTuple):
             known = self.met[name] = g, make()
         return known[1]
 
+    def laid(self, g: Array) -> Array:
+        """g as the entries lie in memory, since arrays that lie differently take several times as long together."""
+        entries = self.entries
+        if type(g) is not type(entries) or type(g) is not np.ndarray or g.strides == entries.strides:
+            return g
+        return self.of("laid", g, lambda: _copied_to(np.empty_like(entries, g.dtype), g))
+
     def product(self, g: Array) -> Array:
         """g · entries."""
         return self.of("product", g, lambda: g * self.entries)
@@ -42,24 +49,30 @@ class Standard(NamedTuple):
 
     def total_product(self, g: Array, axes: Axes) -> Array:
         """Σ g · entries of each group."""
-        return self.of("total product", g, lambda: total_along(self.product(g), axes))
+        return self.of("total product", g, lambda: total_of_products(g, self.entries, axes))
+
+
+def _copied_to(place: Array, x: Array) -> Array:
+    place[...] = x
+    return place
 
 
 def standard(x: Array, axes: Axes, eps: float) -> Standard:
     """Standardise the groups of entries along some axes."""
     count = prod([x.shape[i] for i in axes])
     mean = divided(total_along(x, axes), count)
-    deviation = x - mean
-    variance = divided(_weighted(deviation, deviation, axes), count)
+    entries = x - mean
+    variance = divided(total_of_products(entries, entries, axes), count)
     inverse = 1 / np.sqrt(variance + eps)
-    return Standard(mean, variance, inverse, deviation * inverse, {})
+    entries *= inverse  # in place, here and below: a new array would take as long as the product
+    return Standard(mean, variance, inverse, entries, {})
 
 
 def _weighted(x: Array, weight: Array, axes: Axes) -> Array:
     """Σ x · weight of each group; without an array of the products if a group is the last axis."""
     has_rows = type(x) is type(weight) is np.ndarray and axes == (x.ndim - 1,) and x.dtype.char in "fd"
-    if has_rows and weight.shape in (x.shape, x.shape[-1:]):
-        return np.expand_dims(np.vecdot(x, weight) if weight.ndim == x.ndim else np.dot(x, weight), -1)
+    if has_rows and weight.shape == x.shape[-1:]:
+        return np.dot(x, weight)[..., None]
     return total_along(x * weight, axes)
 
 
@@ -82,14 +95,16 @@ def _normalization(x: Array, weight: Array, bias: Array, parts: Standard, axes: 
 def _normalization_vjp(
     g: Array, y: Array, x: Array, weight: Array, bias: Array, parts: Standard, axes: Axes, eps: float
 ) -> Array:
-    inverse, count = parts.inverse, prod([x.shape[i] for i in axes])
+    inverse, count, g = parts.inverse, prod([x.shape[i] for i in axes]), parts.laid(g)
     if weight is None or _is_per_group(weight, x, axes):
         inverse = inverse if weight is None else inverse * weight
         total, product = parts.total(g, axes), parts.total_product(g, axes)
     else:
         total, product = _weighted(g, weight, axes), _weighted(parts.product(g), weight, axes)
         g = g * weight
-    return inverse * (g - divided(total, count) - parts.entries * divided(product, count))
+    shared = parts.entries * divided(product, count)
+    shared += divided(total, count)
+    return inverse * (g - shared)
 
 
 _EXAMPLES: list[Example] = [
@@ -103,9 +118,11 @@ normalization = primitive(
     _normalization,
     _normalization_vjp,
     lambda g, y, x, weight, bias, parts, axes, eps: (
-        parts.total_product(g, axes) if _is_per_group(weight, x, axes) else parts.product(g)
+        parts.total_product(parts.laid(g), axes) if _is_per_group(weight, x, axes) else parts.product(parts.laid(g))
     ),
-    lambda g, y, x, weight, bias, parts, axes, eps: parts.total(g, axes) if _is_per_group(bias, x, axes) else g,
+    lambda g, y, x, weight, bias, parts, axes, eps: (
+        parts.total(parts.laid(g), axes) if _is_per_group(bias, x, axes) else g
+    ),
     shared=lambda x, weight, bias, axes, eps: standard(x, axes, eps),
     examples=_EXAMPLES,
 )
