@@ -3,14 +3,13 @@
 from functools import wraps
 from itertools import product as product_of
 from math import prod as product
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tinygrad_lite.engine.arguments import refuse_out
 from tinygrad_lite.engine.op import POSITIVE, Array, Example, Op, Rule, Traced, elementwise, primitive
 from tinygrad_lite.engine.registry import implements
-from tinygrad_lite.ops.arithmetic.elementwise import above
 from tinygrad_lite.ops.shapes.indexing import Distinct, Scattered
 from tinygrad_lite.ops.shapes.shaping import stretched
 from tinygrad_lite.sums import total, total_along
@@ -345,19 +344,22 @@ def _extremum_vjp(
         return _winners_place_by_place(g, y, x, axis)
     kept = _kept(y, x, axis, keepdims)
     winners = np.equal(x, kept) if where is True else np.equal(x, kept) & where
-    if type(winners) is np.ndarray and initial is None and not isinstance(g, Traced) and x.size >= FEW_WIN * kept.size:
-        if np.count_nonzero(winners) == kept.size and not np.isnan(kept).any():  # nothing ties
-            index = Distinct(winners.nonzero())
-            return Scattered(np.broadcast_to(_kept(g, x, axis, keepdims), x.shape)[index], x.shape, index)
+    has_few = type(winners) is np.ndarray and initial is None and x.size >= FEW_WIN * kept.size
+    if has_few and not isinstance(g, Traced) and _nothing_ties(winners, kept):
+        index = Distinct(winners.nonzero())
+        return Scattered(np.broadcast_to(_kept(g, x, axis, keepdims), x.shape)[index], x.shape, index)
     return winners * (_kept(g, x, axis, keepdims) / ties(winners, kept, axis=axis, initial=initial))
+
+
+def _nothing_ties(winners: Array, extremum: Array) -> bool:
+    return bool(np.count_nonzero(winners) == extremum.size and not np.isnan(extremum).any())
 
 
 def _ties(winners: Array, extremum: Array, axis: Axis = None, initial: Any = None) -> Array:
     """How many entries share each extremum, the initial value among them; NaN where any number may be behind NaN."""
+    if type(winners) is np.ndarray and initial is None and _nothing_ties(winners, extremum):
+        return extremum.dtype.type(1)
     unknown = np.isnan(extremum)
-    glance = type(winners) is np.ndarray and initial is None and not unknown.any()
-    if glance and np.count_nonzero(winners) == extremum.size:
-        return extremum.dtype.type(1)  # nothing ties
     count = np.sum(winners, axis=axis, keepdims=True)
     if initial is not None:
         count = count + np.equal(extremum, initial)
@@ -471,25 +473,37 @@ min = primitive(
 )
 
 
-def _logsumexp(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
+class Exponentials(NamedTuple):
+    """The largest entry, or 0 for an infinite one; the exponentials of all, less that; and their sum."""
+
+    shift: Array
+    weights: Array
+    total: Array
+
+
+def _exponentials(x: Array, axis: Axis = None, keepdims: bool = False) -> Exponentials:
     largest = max(x, axis=axis, keepdims=True)
     shift = np.where(np.isfinite(largest), largest, 0)
-    summed = total_along(np.exp(x - shift), axis)
+    weights = np.exp(x - shift)
+    return Exponentials(shift, weights, total_along(weights, axis))
+
+
+def _logsumexp(x: Array, parts: Exponentials, axis: Axis = None, keepdims: bool = False) -> Array:
     with np.errstate(divide="ignore"):  # the logarithm of an empty sum is -∞, as it should be
-        y = np.log(summed) + shift
+        y = np.log(parts.total) + parts.shift
     return y if keepdims else np.squeeze(y, axis=axis)[()]
 
 
-def _logsumexp_vjp(g: Array, y: Array, x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
-    if not x.size:  # then there is no largest entry
+def _logsumexp_vjp(
+    g: Array, y: Array, x: Array, parts: Exponentials, axis: Axis = None, keepdims: bool = False
+) -> Array:
+    if not x.size:
         return np.zeros_like(x)
-    # the share of each exponential, relative to the largest; x - y would keep few digits where both are large
-    weights = np.exp(above(x, max(x, axis=axis, keepdims=True)))
-    total_weight = total_along(weights, axis)
-    return _kept(g, x, axis, keepdims) * (weights / np.where(np.equal(total_weight, 0), 1, total_weight))
+    # the share of each exponential; e^(x - y) would keep few digits where both are large
+    return _kept(g, x, axis, keepdims) / np.where(np.equal(parts.total, 0), 1, parts.total) * parts.weights
 
 
-logsumexp = primitive(_logsumexp, _logsumexp_vjp, examples=EXAMPLES)
+logsumexp = primitive(_logsumexp, _logsumexp_vjp, shared=_exponentials, examples=EXAMPLES)
 
 
 def _logaddexp_reduce(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
@@ -498,7 +512,7 @@ def _logaddexp_reduce(x: Array, axis: Axis = None, keepdims: bool = False) -> Ar
 
 logaddexp_reduce = primitive(
     _logaddexp_reduce,
-    _logsumexp_vjp,
+    logsumexp.vjps[0],
     examples=[([(2, 3)], {"axis": 0}), ([(2, 3)], {"axis": 1, "keepdims": True})],
 )
 

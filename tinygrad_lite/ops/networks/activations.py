@@ -137,13 +137,21 @@ hardtanh = elementwise(
 AXES = [([(2, 3)], {"axis": axis}) for axis in (-1, 0, (0, 1), None)]
 
 
-def _shifted(x: Array, axis: int | tuple[int, ...] | None) -> Array:
+def shifted_by_largest(x: Array, axis: int | tuple[int, ...] | None) -> Array:
     """x less its largest entry along an axis, which may be empty."""
     return x if 0 in np.shape(x) else x - largest(x, axis=axis, keepdims=True)
 
 
+def are_moderate(x: Array) -> bool:
+    """Whether the exponentials of real numbers neither overflow nor lose digits, so that a ratio needs no shift."""
+    if type(x) is not np.ndarray or x.dtype.char not in "fd" or not x.size:
+        return False
+    bound = 40 if x.dtype.char == "f" else 300
+    return bool(np.min(x) >= -bound and np.max(x) <= bound)
+
+
 def _softmax(x: Array, axis: int | tuple[int, ...] | None = -1) -> Array:
-    weights = np.exp(_shifted(x, axis))
+    weights = np.exp(x if are_moderate(x) else shifted_by_largest(x, axis))
     weights /= total_along(weights, axis)  # in place, as below: a new array would take as long as the division
     return weights
 
@@ -164,7 +172,7 @@ softmax = primitive(
 
 
 def _log_softmax(x: Array, axis: int | tuple[int, ...] | None = -1) -> Array:
-    shifted = _shifted(x, axis)
+    shifted = shifted_by_largest(x, axis)
     return shifted - np.log(total_along(np.exp(shifted), axis))
 
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from tinygrad_lite.engine.op import Array, Example, primitive
 from tinygrad_lite.ops.arithmetic.reductions import max as largest
-from tinygrad_lite.ops.networks.activations import softmax_vjp
+from tinygrad_lite.ops.networks.activations import are_moderate, softmax_vjp
 from tinygrad_lite.sums import total_along
 
 
@@ -13,7 +13,8 @@ def _masked_softmax(scores: Array, mask: Array, empty: float = 1.0) -> Array:
     masked = scores + mask
     if 0 in np.shape(masked):
         return masked
-    masked -= np.maximum(largest(masked, axis=-1, keepdims=True), np.finfo(masked.dtype).min)  # -∞ - -∞ would be NaN
+    if not (are_moderate(scores) and np.logical_or(np.equal(mask, 0), np.equal(mask, -np.inf)).all()):
+        masked -= np.maximum(largest(masked, axis=-1, keepdims=True), np.finfo(masked.dtype).min)  # -∞ - -∞ is NaN
     weights = np.exp(masked)
     whole = total_along(weights, -1)
     weights /= np.where(np.equal(whole, 0), empty, whole)

@@ -1,12 +1,14 @@
 """Losses that are operations of their own, because their parts would overflow or be slower."""
 
+from typing import NamedTuple
+
 import numpy as np
 
-from tinygrad_lite.engine.op import REAL, Array, Example, elementwise, primitive
+from tinygrad_lite.engine.op import REAL, Array, Example, Traced, elementwise, primitive
 from tinygrad_lite.errors import ShapeError
 from tinygrad_lite.ops.arithmetic.reductions import divided
-from tinygrad_lite.ops.networks.activations import log_softmax, sigmoid
-from tinygrad_lite.sums import total
+from tinygrad_lite.ops.networks.activations import shifted_by_largest, sigmoid
+from tinygrad_lite.sums import total, total_along
 
 REDUCTIONS = ("mean", "sum", "none")
 
@@ -89,34 +91,59 @@ negative_log_likelihood = primitive(
 )
 
 
+class Exponentials(NamedTuple):
+    """The logits less the largest of each row, their exponentials, and the sum of these in each row."""
+
+    shifted: Array
+    weights: Array
+    total: Array
+
+
+def _exponentials(logits: Array, labels: Array, reduction: str, ignore_index: int | None = None) -> Exponentials:
+    shifted = shifted_by_largest(logits, 1)
+    weights = np.exp(shifted)
+    return Exponentials(shifted, weights, total_along(weights, 1))
+
+
 def _cross_entropy(
-    logits: Array, labels: Array, log_p: Array, reduction: str, ignore_index: int | None = None
+    logits: Array, labels: Array, parts: Exponentials, reduction: str, ignore_index: int | None = None
 ) -> Array:
+    scale = np.log(parts.total[:, 0])
     if ignore_index is None:
-        return _reduced(_negative_log_likelihood(log_p, labels), reduction)
+        return _reduced(scale + _negative_log_likelihood(parts.shifted, labels), reduction)
     kept = np.not_equal(labels, ignore_index)
-    entries = np.where(kept, _negative_log_likelihood(log_p, labels * kept), 0)
+    entries = np.where(kept, scale + _negative_log_likelihood(parts.shifted, labels * kept), 0)
     return total(entries) / total(kept.astype(entries.dtype)) if reduction == "mean" else _reduced(entries, reduction)
 
 
 def _cross_entropy_vjp(
-    g: Array, y: Array, logits: Array, labels: Array, log_p: Array, reduction: str, ignore_index: int | None = None
+    g: Array,
+    y: Array,
+    logits: Array,
+    labels: Array,
+    parts: Exponentials,
+    reduction: str,
+    ignore_index: int | None = None,
 ) -> Array:
     if ignore_index is None:
         per_row = _per_entry(g, labels, reduction)
         per_row = np.expand_dims(per_row, 1) if reduction == "none" else per_row
+        if type(logits) is type(labels) is type(parts.weights) is np.ndarray and not isinstance(g, Traced):
+            slope = parts.weights * (per_row / parts.total)
+            slope[np.arange(len(labels)), labels] -= per_row[:, 0] if reduction == "none" else per_row
+            return slope
     else:
-        weights = np.not_equal(labels, ignore_index).astype(log_p.dtype)
+        weights = np.not_equal(labels, ignore_index).astype(parts.total.dtype)
         count = np.maximum(total(weights), 1)  # of none the mean is NaN, and no row gets a gradient
         per_row = np.expand_dims(weights * (g / count if reduction == "mean" else g), 1)
-    return per_row * (np.exp(log_p) - _one_hot(labels, logits))
+    return per_row * (parts.weights / parts.total - _one_hot(labels, logits))
 
 
 cross_entropy = primitive(
     _cross_entropy,
     _cross_entropy_vjp,
     None,
-    shared=lambda logits, labels, reduction, ignore_index=None: log_softmax(logits, axis=1),
+    shared=_exponentials,
     examples=[
         (x, {"reduction": reduction, **ignored})
         for x, _ in _LABELLED[:1]
