@@ -15,6 +15,7 @@ from tests.nn.images import LAYERS, UNPOOLED, Setting, name_of
 from tinygrad_lite import nn
 from tinygrad_lite.errors import InputError, ShapeError
 from tinygrad_lite.nn import functional as F
+from tinygrad_lite.ops.networks.convolution import convolution
 
 
 def layer_of(setting: Setting) -> tuple[Any, Any]:
@@ -412,3 +413,58 @@ ERRORS: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
 def test_errors(attempt: Callable[[], Any], kind: type[Exception], message: str) -> None:
     with pytest.raises(kind, match=message):
         attempt()
+
+
+@pytest.mark.parametrize(
+    ("shape", "out_channels", "groups", "kernel", "stride", "padding", "dilation"),
+    [
+        ((3, 4, 20), 6, 2, (3,), (1,), ((1, 1),), (1,)),
+        ((2, 3, 40), 2, 1, (5,), (2,), ((2, 0),), (1,)),
+        ((3, 2, 5, 18), 9, 1, (3, 2), (1, 1), ((1, 0), (0, 1)), (1, 1)),
+        ((3, 4, 6, 19), 4, 4, (2, 3), (1, 1), ((2, 2), (3, 3)), (2, 2)),
+        ((2, 6, 7, 17), 3, 3, (1, 1), (1, 1), ((0, 0), (0, 0)), (1, 1)),
+        ((4, 2, 9, 33), 2, 1, (3, 3), (2, 1), ((1, 1), (1, 1)), (1, 1)),
+        ((1, 3, 6, 20), 2, 1, (3, 3), (1, 1), ((1, 1), (3, 1)), (1, 1)),
+        ((2, 2, 3, 4, 18), 3, 1, (2, 1, 3), (1, 1, 1), ((0, 1), (0, 0), (1, 1)), (1, 1, 1)),
+        ((300, 4, 12, 12), 4, 1, (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)),
+        ((40, 8, 24, 24), 8, 2, (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)),
+    ],
+    ids=str,
+)
+def test_convolution_and_its_gradients_in_every_layout(
+    shape: Any, out_channels: int, groups: int, kernel: Any, stride: Any, padding: Any, dilation: Any
+) -> None:
+    rng = np.random.default_rng(0)
+    x, w = rng.normal(size=shape), rng.normal(size=(out_channels, shape[1] // groups, *kernel))
+    settings = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+    reach = tuple(d * (k - 1) + 1 for k, d in zip(kernel, dilation))
+    letters, places = "pqr"[: len(kernel)], "klm"[: len(kernel)]
+
+    def plain(x: Any, w: Any) -> Any:
+        padded = np.pad(x, ((0, 0), (0, 0), *padding))
+        windows = np.lib.stride_tricks.sliding_window_view(padded, reach, axis=tuple(range(2, x.ndim)))
+        steps = [slice(None, None, step) for step in (*stride, *dilation)]
+        windows = windows[:, :, *steps].reshape(
+            len(x),
+            groups,
+            -1,
+            *[(n + sum(p) - r) // s + 1 for n, p, r, s in zip(x.shape[2:], padding, reach, stride)],
+            *kernel,
+        )
+        by_group = w.reshape(groups, -1, *w.shape[1:])
+        y = np.einsum(f"ngc{letters}{places},goc{places}->ngo{letters}", windows, by_group, optimize=True)
+        return y.reshape(len(x), out_channels, *y.shape[3:])
+
+    right = plain(x, w)
+    g = rng.normal(size=right.shape)
+    last = (*range(1, x.ndim), 0)
+    for turn_x, turn_g in product((False, True), repeat=2):
+        a = np.moveaxis(np.ascontiguousarray(x.transpose(last)), -1, 0) if turn_x else x
+        b = np.moveaxis(np.ascontiguousarray(g.transpose(last)), -1, 0) if turn_g else g
+        y, pull = tg.vjp(lambda x, w: convolution(x, w, **settings), a, w)
+        np.testing.assert_allclose(y, right, rtol=1e-10, atol=1e-10)
+        by_x, by_w = pull(b)
+        # ⟨g, conv(v, w)⟩ is linear in v and in w, so its values at other arrays are products with the gradients
+        v, u = rng.normal(size=x.shape), rng.normal(size=w.shape)
+        np.testing.assert_allclose(np.sum(by_x * v), np.sum(g * plain(v, w)), rtol=1e-9)
+        np.testing.assert_allclose(np.sum(by_w * u), np.sum(g * plain(x, u)), rtol=1e-9)

@@ -31,3 +31,22 @@ def test_sigmoid_keeps_its_digits_down_to_the_smallest_number(dtype: Any) -> Non
     smallest = 2 * np.finfo(F.sigmoid(x).dtype).smallest_subnormal
     np.testing.assert_allclose(F.sigmoid(x), exact, rtol=8 * float(np.finfo(F.sigmoid(x).dtype).eps), atol=smallest)
     np.testing.assert_array_equal(F.sigmoid(np.array([-np.inf, np.inf, np.nan])), [0, 1, np.nan])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 13.0, 30.0, 95.0, 1e4])
+def test_softmax_with_and_without_a_shift(dtype: Any, scale: float) -> None:
+    x = (scale * np.random.default_rng(0).uniform(-3, 3, (5, 4, 7))).astype(dtype)
+    for axis in (-1, 0, (0, 2), None):
+        weights = np.exp((x - x.max(axis=axis, keepdims=True)).astype(np.longdouble))
+        right = weights / weights.sum(axis=axis, keepdims=True)
+        rounding = np.finfo(dtype).eps * (4 + 6 * scale)  # of the shift, as far as it is one
+        np.testing.assert_allclose(F.softmax(x, axis), right, rtol=rounding, atol=np.finfo(dtype).tiny)
+    for lowest in (-np.inf, -1e9, -1.0):
+        mask = np.where(np.tri(4, 7, dtype=bool), 0, lowest).astype(dtype)
+        none = np.zeros((5, 7, 7), dtype)  # all scores are equal, so that the values are the weights
+        right = F.softmax(none[:, :4] + mask, -1)
+        query, values = np.zeros((5, 4, 2), dtype), np.broadcast_to(np.eye(7, dtype=dtype), (5, 7, 7))
+        found = F.scaled_dot_product_attention(query, np.ones((5, 7, 2), dtype), values, mask)
+        np.testing.assert_allclose(found, right, rtol=1e-6)
+        assert np.isfinite(found).all()
