@@ -88,6 +88,14 @@ class Emitter:
         self.lines.append(f"after_{label}:")
         self._label = f"after_{label}"
 
+    def leave_if(self, condition: str, number: int) -> None:
+        """Return a number from the function if a condition holds."""
+        self._count += 1
+        label = f"on{self._count}"
+        self.line(f"br i1 {condition}, label %leave_{label}, label %{label}")
+        self.lines += [f"leave_{label}:", f"  ret i64 {number}", f"{label}:"]
+        self._label = label
+
     def position(self, offset: int, strides: Iterator[tuple[str, int]] | Any) -> str:
         """The sum of an offset and of the products of indices and strides."""
         total = str(offset) if offset else ""

@@ -17,6 +17,7 @@ from tinygrad_lite.compiler.native.plan import ALIGNED, Native, Plan, Segment, w
 from tinygrad_lite.compiler.places import Argument, Data, Gradient, Leaves, Place, TensorPlace
 from tinygrad_lite.compiler.program import Instruction, Program, Variable, mapped
 from tinygrad_lite.engine.op import Array
+from tinygrad_lite.errors import RESTATED, complain
 
 _hold = ctypes.cast(ctypes.pythonapi.Py_IncRef, ctypes.c_void_p).value
 
@@ -96,6 +97,7 @@ class NativeExecutor:
         patches = [np.array(found, np.int64) for found in places.values()]
         arguments = np.array([[0, found.ctypes.data, len(found) // 2] for found in patches], np.int64).reshape(-1)
         self._runners = []
+        self._states = []
         for stretch in stretches:
             table = np.array(stretch, np.int64)
             values = {
@@ -108,7 +110,8 @@ class NativeExecutor:
                 "first": base,
                 "last": base + self._arena.size - 1,
             }
-            state = np.array([values[name] for name in STATE], np.int64)
+            state = np.array([*(values[name] for name in STATE), 0, 0], np.int64)
+            self._states.append(state)
             self._runners.append(callable_at(self._machine.run, state))
             tables += [table, state]
         self._tables = [*tables, *patches, arguments]  # the machine code has their addresses
@@ -128,13 +131,13 @@ class NativeExecutor:
                     return self._within(x, arrays)
                 return views[x].item() if x.is_number else views[x][()]
 
-            inputs, params = map(value, call.inputs), mapped(value, call.params)
+            inputs, params = list(map(value, call.inputs)), mapped(value, call.params)
             if isinstance(call.op, Draw):
                 result[...] = call.op.forward(leaves)
             elif isinstance(call.op.forward, np.ufunc) and result.shape:
-                call.op.forward(*inputs, **params, out=result)
+                _called(call, inputs, {**params, "out": result})
             else:
-                result[...] = call.op.forward(*inputs, **params)
+                result[...] = _called(call, inputs, params)
 
         return perform
 
@@ -190,10 +193,28 @@ class NativeExecutor:
 
     def _go(self, arrays: Sequence[Array], leaves: Leaves) -> None:
         first, *others = self._runners
-        first(*arrays)
-        for perform, runner in zip(self._calls, others):
+        if first(*arrays) is not None:
+            self._refuse(0, arrays)
+        for i, (perform, runner) in enumerate(zip(self._calls, others), start=1):
             perform(arrays, leaves)
-            runner()
+            if runner() is not None:
+                self._refuse(i, arrays)
+
+    def _refuse(self, i: int, arrays: Sequence[Array]) -> None:
+        """Raise the error of the operation at which a stretch of native code has ended, as NumPy's function does."""
+        *_, step, number = self._states[i]
+        calls = [k for k, part in enumerate(self.plan.steps) if isinstance(part, Instruction)]
+        call = self.plan.steps[step + (calls[i - 1] + 1 if i else 0)].calls[number - 1]
+        inputs = [self._read(x, arrays) if isinstance(x, Variable) else x for x in call.inputs]
+        _called(call, inputs, call.params)
+        raise AssertionError(f"native code refuses numbers that {call.op} takes")
+
+    def _read(self, x: Variable, arrays: Sequence[Array]) -> Array:
+        """The array of a variable, wherever it lies."""
+        root = self.plan.layouts[x].root
+        if root in self.plan.arguments:
+            return self._within(x, arrays)
+        return self._view(x, self.plan.constants.get(root))
 
     def repeat(self, turns: int, leaves: Leaves, stacks: Mapping[int, Array]) -> list[Any] | None:
         """The results of many runs, stacked.
@@ -294,9 +315,10 @@ class NativeExecutor:
         for name, values in (("arguments", [arguments]), ("leaves", writer.parameters)):
             if others:
                 writer.body.append(f"{name} = ({', '.join([*filter(None, values), ''])})")
-        for perform, runner in zip(self._calls, others):
+        for i, (perform, runner) in enumerate(zip(self._calls, others), start=1):
             writer.body.append(f"{writer.name(perform)}(arguments, leaves)")
-            writer.body.append(f"{writer.name(runner)}()")
+            refuse = f"{writer.name(self._refuse)}({i}, arguments)"
+            writer.body.append(f"if {writer.name(runner)}() is not None: {refuse}")
         for place, x in self.program.updates.items():
             if place not in self._bound:
                 if not isinstance(x, Variable):
@@ -323,6 +345,14 @@ class NativeExecutor:
             strides = tuple(stride * x.dtype.itemsize for stride in contiguous(x.shape, x.order))
             writer.is_like(expression, place.read(()), isinstance(place, Data), strides)
         return expression
+
+
+def _called(call: Instruction, inputs: Sequence[Any], params: Mapping[str, Any]) -> Any:
+    """The result of an operation's function, or an error that names the operation."""
+    try:
+        return call.op.forward(*inputs, **params)
+    except RESTATED as error:
+        complain(error, str(call.op), inputs, call.params)
 
 
 def _in_order(array: Array, order: Sequence[int] | None) -> Array:

@@ -16,7 +16,7 @@ from tinygrad_lite.compiler.program import Instruction, Program, Variable
 from tinygrad_lite.compiler.recorded import OfVariable
 from tinygrad_lite.engine.op import Array, Op
 from tinygrad_lite.ops.arithmetic import elementwise, reductions
-from tinygrad_lite.ops.linear import contraction, norms
+from tinygrad_lite.ops.linear import contraction, norms, products
 from tinygrad_lite.ops.networks import normal
 from tinygrad_lite.ops.shapes import indexing, joining, shaping
 
@@ -221,6 +221,25 @@ def _tensordot(a: Any, b: Any, axes: tuple[tuple[int, ...], tuple[int, ...]]) ->
     return _einsum(a, b, subscripts=contraction.subscripts_of(a.ndim, b.ndim, axes))
 
 
+# Products by other names
+
+
+def _dot(a: Any, b: Any) -> Any:
+    if not (a.ndim and b.ndim):
+        return a * b
+    return a @ b if b.ndim <= 2 else None
+
+
+def _inner(a: Any, b: Any) -> Any:
+    if not (a.ndim and b.ndim):
+        return a * b
+    return a @ (b if b.ndim == 1 else np.transpose(b)) if b.ndim <= 2 else None
+
+
+def _vdot(a: Any, b: Any) -> Any:
+    return np.reshape(a, (-1,)) @ np.reshape(b, (-1,)) if a.size else None
+
+
 # Statistics and norms
 
 
@@ -264,6 +283,9 @@ def _normal_cdf(x: Any) -> Any:
 _EXPANSIONS: dict[Op, Expansion] = {
     contraction.einsum: _einsum,
     contraction.tensordot: _tensordot,
+    products.dot: _dot,
+    products.inner: _inner,
+    products.vdot: _vdot,
     reductions.var: _var,
     reductions.std: _std,
     norms.norm: _norm,

@@ -3,11 +3,12 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from math import prod
 from typing import Any, Protocol
 
 import numpy as np
 
-from tinygrad_lite.compiler.native import matrices, scalars, ufuncs
+from tinygrad_lite.compiler.native import matrices, scalars, systems, ufuncs
 from tinygrad_lite.compiler.native.emission import REALS, STORED, TYPES, Emitter, Entry, can_cast
 from tinygrad_lite.compiler.native.expansions import can_put, onto
 from tinygrad_lite.compiler.native.loops import (
@@ -28,8 +29,10 @@ from tinygrad_lite.engine.op import NO_PARAMS, Array
 from tinygrad_lite.engine.tensor import positive
 from tinygrad_lite.ops.arithmetic import reductions
 from tinygrad_lite.ops.linear import products as linear
+from tinygrad_lite.ops.requirements import refuse_where
 from tinygrad_lite.ops.shapes import indexing, joining, shaping
 
+_REFUSALS = Variable((), np.dtype(bool), name="refusals")  # work that may end a segment writes it, as if in memory
 NARROW = 64  # entries in a row that is short
 
 
@@ -96,7 +99,8 @@ class Lowering:
         self._layouts = layouts
         self._starts = starts
         self._calls_numpy = target.calls_numpy
-        for call in calls:
+        for position, call in enumerate(calls):
+            self._number = position + 1
             how = _way(call, target)
             if how is not None:
                 how[1](self, call)
@@ -158,6 +162,12 @@ class Lowering:
 
     def _whole(self, x: Variable) -> Access:
         return self._access(x, [Dimension(size) for size in x.shape])
+
+    def _add_refusing(self, reads: Sequence[Variable], results: Sequence[Variable], write: Any) -> None:
+        """Work that may end the segment: it stays in the order of the program."""
+        writes = [*map(self._whole, results), Access(_REFUSALS, 0, {})]
+        item = Whole([self._whole(x) for x in reads], writes, partial(write, number=self._number))
+        self.body.insert(earliest(self.body, item), item)
 
     def _add(self, reads: Sequence[Variable], result: Variable, write: Any) -> None:
         item = Whole([self._whole(x) for x in reads], [self._whole(result)], write)
@@ -264,6 +274,43 @@ class Lowering:
         )
         dimensions = [(n, m)[axis] for axis in axes_in_memory(self._layout(result).strides)]
         place(self.body, [dimension for dimension in dimensions if dimension], statement, None)
+
+    # Systems, decompositions, and requirements
+
+    def _system(self, call: Instruction) -> None:
+        shapes, wanted = systems.results(call)
+        double = np.dtype(float)
+        inputs = [x if x.dtype == double else self._new(x.shape, double) for x in call.inputs]
+        for x, copy in zip(call.inputs, inputs):
+            if copy is not x:
+                self._elementwise(copy, same(double), [x])
+        made = [self._new(shape, double) for shape in shapes]
+        if wanted is not None and call.result.dtype == double:
+            made[wanted] = call.result
+        arrays = [(self._layout(x), x.shape) for x in (*inputs, *made)]
+        work = partial(systems.write, call=call, arrays=arrays, finite=call.op in systems.FINITE)
+        self._add_refusing([*inputs, *call.inputs], made, work)
+        if wanted is None:
+            self._pack(call.result, made)
+        elif made[wanted] is not call.result:
+            self._elementwise(call.result, same(call.result.dtype), [made[wanted]])
+
+    def _pack(self, result: Variable, parts: Sequence[Variable]) -> None:
+        """Arrays behind one another along the last axis, in which each is one row."""
+        layout, start = self._layout(result), 0
+        around = len(result.shape) - 1
+        for x in parts:
+            part = Variable(x.shape, result.dtype)
+            strides = (*layout.strides[:around], *contiguous(x.shape[around:]))
+            self.made[part] = Layout(layout.root, layout.offset + start, strides)
+            self._elementwise(part, same(result.dtype), [x])
+            start += prod(x.shape[around:])
+
+    def _refuse_where(self, call: Instruction) -> None:
+        condition, x = call.inputs
+        work = partial(systems.refuse, condition=self._layout(condition), shape=condition.shape)
+        self._add_refusing([condition, x], [], work if condition.size else lambda *_, **__: None)
+        self._elementwise(call.result, same(call.result.dtype), [x])
 
     # NumPy's own loops, and copies
 
@@ -459,9 +506,16 @@ _WAYS: Ways = {
 }
 
 
+_NUMPYS: Ways = {
+    refuse_where: (systems.refuses_known, Lowering._refuse_where),
+    **dict.fromkeys(systems.OPERATIONS, (systems.is_known, Lowering._system)),
+}
+"""What only code that runs beside NumPy can do: call its linear algebra, and leave errors to it."""
+
+
 def _way(call: Instruction, target: Target) -> Way | None:
     own = target.ways.get(call.op)
-    return own if own and own[0](call) else _WAYS.get(call.op)
+    return own if own and own[0](call) else _WAYS.get(call.op) or (target.calls_numpy and _NUMPYS.get(call.op)) or None
 
 
 def copying(value: Variable, target: Variable) -> Instruction:

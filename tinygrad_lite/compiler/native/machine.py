@@ -24,7 +24,8 @@ STATE = {
 }  # fmt: skip
 """What the array of integers that is `self` to `run` holds, in order: the table of functions with their addresses and
 its length; the arguments' table; None, what else is returned, and Py_IncRef; the first and the last address of the
-arena, in which no argument may lie."""
+arena, in which no argument may lie. Behind these are two numbers that it writes when a function returns one other than
+0: the position in the table, and what was returned."""
 
 _READ_STATE = "\n".join(
     f"  %{name}.address = getelementptr i64, ptr %state, i64 {i}\n  %{name} = load {kind}, ptr %{name}.address"
@@ -86,7 +87,7 @@ refused:
   call void %hold(ptr %other)
   ret ptr %other
 steps:
-  %k = phi i64 [ 0, %argument ], [ %k.next, %step ]
+  %k = phi i64 [ 0, %argument ], [ %k.next, %following ]
   %over = icmp eq i64 %k, %length
   br i1 %over, label %end, label %step
 step:
@@ -95,7 +96,16 @@ step:
   %addresses.address = getelementptr ptr, ptr %function.address, i64 1
   %function = load ptr, ptr %function.address
   %addresses = load ptr, ptr %addresses.address
-  call void %function(ptr %addresses)
+  %answer = call i64 %function(ptr %addresses)
+  %refuses = icmp ne i64 %answer, 0
+  br i1 %refuses, label %note, label %following
+note:
+  %step.place = getelementptr i64, ptr %state, i64 {len(STATE)}
+  %answer.place = getelementptr i64, ptr %step.place, i64 1
+  store i64 %k, ptr %step.place
+  store i64 %answer, ptr %answer.place
+  br label %refused
+following:
   %k.next = add i64 %k, 1
   br label %steps
 end:

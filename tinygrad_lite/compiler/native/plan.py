@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from tinygrad_lite.compiler.native import lowering, scalars
+from tinygrad_lite.compiler.native import lowering, scalars, systems
 from tinygrad_lite.compiler.native.expansions import onto
 from tinygrad_lite.compiler.native.lowering import Lowering, copying, is_native, result_order
 from tinygrad_lite.compiler.native.memory import Layout, contiguous, is_dense, view
@@ -217,7 +217,7 @@ class Plan:
             for x in call.reads:
                 last[self.layouts[x].root] = position
             made[self.layouts[call.result].root] = position  # what is put into it later makes it, too
-            if call.has_effect or call not in self._native:
+            if call.has_effect or call not in self._native or systems.can_refuse(call):
                 effect = position  # it may refuse its input, and then nothing must have changed
         stores: dict[int, list[Instruction]] = {}
         taken: set[Variable] = set()

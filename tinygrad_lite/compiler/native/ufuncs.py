@@ -56,6 +56,13 @@ def call(
         addresses: those of the arrays.
         counts, steps: the number of entries, and the bytes from each to the next.
     """
+    function, data = (writer.base(("address", address, i)) for i, address in enumerate(found))
+    pointers = ", ".join(f"ptr {x}" for x in (*operands(emitter, addresses, counts, steps), data))
+    emitter.line(f"call void {function}({pointers})")
+
+
+def operands(emitter: Emitter, addresses: Sequence[str], counts: Any, steps: Any) -> list[str]:
+    """Emit the lists of addresses, counts and steps that a loop takes; the address of each list."""
     pointers = emitter.first(f"alloca [{len(addresses)} x ptr]")
     for i, address in enumerate(addresses):
         emitter.line(f"store ptr {address}, ptr {emitter.value(f'getelementptr ptr, ptr {pointers}, i64 {i}')}")
@@ -64,5 +71,4 @@ def call(
         numbers.append(emitter.first(f"alloca [{len(values)} x i64]"))
         for i, value in enumerate(values):
             emitter.line(f"store i64 {value}, ptr {emitter.value(f'getelementptr i64, ptr {numbers[-1]}, i64 {i}')}")
-    function, data = (writer.base(("address", address, i)) for i, address in enumerate(found))
-    emitter.line(f"call void {function}(ptr {pointers}, ptr {numbers[0]}, ptr {numbers[1]}, ptr {data})")
+    return [pointers, *numbers]

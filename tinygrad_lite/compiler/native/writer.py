@@ -1,4 +1,6 @@
-"""The writer: a segment as the text of a function of LLVM's, `void segment(ptr addresses)`.
+"""The writer: a segment as the text of a function of LLVM's, `i64 segment(ptr addresses)`.
+
+It returns 0, or 1 + the position of the operation that refuses its numbers, and ends there.
 
 The addresses are those of the blocks of memory that the segment works on, so a segment that occurs again with other
 blocks is the same function. Blocks never overlap, which the text says, so that loops become vector instructions. An
@@ -58,7 +60,7 @@ class Writer:
 
     def _function(self) -> str:
         lines = [*self._emitter.head, *self._emitter.lines]
-        return "\n".join(["define void @NAME(ptr %addresses) nounwind {", "begin:", *lines, "  ret void", "}", ""])
+        return "\n".join(["define i64 @NAME(ptr %addresses) nounwind {", "begin:", *lines, "  ret i64 0", "}", ""])
 
     def base(self, root: Any) -> str:
         """The name of the address of a block."""
