@@ -139,3 +139,7 @@ def test_an_updated_argument_keeps_its_array_when_another_takes_its_place(backen
         compiled(t)
     for i, t in enumerate(tensors):
         np.testing.assert_array_equal(t.numpy(), (np.array([1.0, 2.0]) + 3 * i) * 4)
+    for i in range(4):  # and if the one before is gone
+        t = values(i)
+        compiled(t)
+        np.testing.assert_array_equal(t.numpy(), (np.array([1.0, 2.0]) + 3 * i) * 2)

@@ -146,6 +146,34 @@ def test_whatever_others_hold(backend: str, held: str) -> None:
         world.check_held()
 
 
+@pytest.mark.parametrize("held", [lambda p: p.numpy(), lambda p: p.numpy()[:1], lambda p: p.data, lambda p: p.grad])
+def test_a_value_that_others_hold_moves_alone_and_its_entry_goes_on(held: Callable[[Any], Any]) -> None:
+    """Nothing is linked, recorded or written anew, which would take as long as a hundred steps."""
+    world = World("native", "adam", True)
+    rng = np.random.default_rng(0)
+    x, target = rng.normal(size=(5, 3)), rng.normal(size=(5, 1))
+    for _ in range(4):
+        world.step(x, target)
+    entry, executor = world.step._entry[1], world.step._latest.executor
+    kept: list[tuple[Any, Any]] = []
+    for turn in range(20):
+        mine = held(world.parameters[0])
+        kept.append((mine, np.array(tg.tensor(mine))))
+        moves = executor.moves
+        world.step(x, target)
+        assert executor.moves == moves + 1
+        assert world.step._entry[1] is entry
+        if turn % 5 == 4:
+            for array, before in kept:
+                np.testing.assert_array_equal(tg.tensor(array), before)
+            kept.clear()
+    del mine
+    world.step(x, target)
+    moves = executor.moves
+    world.step(x, target)
+    assert executor.moves == moves
+
+
 def test_programs_that_take_turns_take_back_their_arrays() -> None:
     """Without being entered anew, which would take as long as many steps."""
     world = World("native", "sgd", True)

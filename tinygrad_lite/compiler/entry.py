@@ -41,6 +41,7 @@ class EntryWriter:
         body: the statements that run the program.
         results: the expressions for the leaves of the result.
         lock: the lock to hold meanwhile, if any.
+        is_over: an expression that is true if the program has moved to other memory by itself.
         is_possible: whether the arguments are such that there can be a function.
         reads_gradients: whether the program reads a gradient, and does not only write it.
     """
@@ -67,12 +68,16 @@ class EntryWriter:
         self.tests: list[str] = []
         self.results: list[str] = []
         self.lock: Any = None
+        self.is_over = "False"
         self.is_possible = True
         self.reads_gradients = False
         self._layouts = layouts
         self._tested: set[str] = set()
         self._held: list[str] = []
+        self._counts: list[int] = []
+        self._let_others_keep: Callable[[Sequence[Any], bool], None] | None = None
         self._left: dict[str, str] = {}
+        self._owners: dict[str, str] = {}
         self._still: dict[tuple[str, str], None] = {}
         self._names: dict[int, str] = {}
         self._first: list[str] = []
@@ -136,6 +141,7 @@ class EntryWriter:
             return
         if isinstance(x, Tensor):
             self._first += [f"if type(x{i}) is not Tensor: return MISS", f"a{i} = x{i}._array"]
+            self._owners[f"a{i}"] = f"x{i}"
             self.tests.append(f"x{i}._requires_grad is not {x._requires_grad}")
             self.is_like(f"a{i}", x._array, is_unchanging=True)
         else:
@@ -207,18 +213,28 @@ class EntryWriter:
         self._tested.add(expression)
         self._still[expression, self.name(thing)] = None
 
-    def held_by_nobody_else(self, things: Sequence[Any]) -> None:
-        """Require that these objects have no more references than now, when nobody else has one."""
-        self._held += map(self.name, things)
-
-    def function(self, finish: Callable[..., Any] | None, is_over: str) -> Callable[..., Any]:
-        """The function.
+    def held_by_nobody_else(self, names: Sequence[str], let_others_keep: Callable[[Sequence[Any], bool], None]) -> None:
+        """Require that the objects of these names have no more references than now, when nobody else has one.
 
         Args:
-            finish: makes its return value from the results; None if it returns the only result.
-            is_over: an expression that is true if the program has moved to other memory.
+            let_others_keep: replaces those that have more by others of the same names, given the leaves of a call, and
+                whether all expressions have the values that the entry knows.
         """
-        before, after = self._in_their_places(is_over)
+        self._held = [*names]
+        self._let_others_keep = let_others_keep
+
+    def references_beyond(self) -> dict[str, int]:
+        """How many references each of these objects has beyond those that it had."""
+        counts = zip(self._held, map(getrefcount, self.scope["held"]), self._counts)
+        return {name: now - before for name, now, before in counts}
+
+    def holds_again(self) -> None:
+        """Hold the objects that have the names now."""
+        self.scope["held"] = tuple([self.scope[name] for name in self._held])
+
+    def function(self, finish: Callable[..., Any] | None) -> Callable[..., Any]:
+        """The function; `finish` makes its return value from the results, and is None if it returns the only result."""
+        before, after = self._in_their_places()
         result = self.results[0] if finish is None else f"{self.name(finish)}([{', '.join(self.results)}])"
         left = [f"{name} = {expression}" for name, expression in self._left.items()]
         names = [f"global {', '.join(self._left)}"] if left else []
@@ -233,15 +249,17 @@ class EntryWriter:
         exec(_code(text), self.scope)  # noqa: S102
         return self.scope["entry"]  # type: ignore[no-any-return]
 
-    def _in_their_places(self, is_over: str) -> tuple[list[str], list[str]]:
+    def _in_their_places(self) -> tuple[list[str], list[str]]:
         """Lines before and after the run that let the places have the arrays which nobody else holds.
 
+        An array that somebody holds by now is theirs, and the place gets another with the same entries.
         If other code, such as another program, has put its own arrays into the places, those are copied; a gradient,
         which the program only writes, is put back after the run.
         """
         if not self._held:
             return [], []
-        self.scope["held"] = tuple([self.scope[name] for name in self._held])
+        self.holds_again()
+        self._counts = [*map(getrefcount, self.scope["held"])]
         self.scope["count"] = sum(map(getrefcount, self.scope["held"]))
         movable = [key for key in self._still if self._can_move(*key)]
         moved = " + ".join(["0", *(f"({expression} is not {name})" for expression, name in movable)])
@@ -257,7 +275,7 @@ class EntryWriter:
                 f"    if type({expression}) is not ndarray or {expression}.shape != {thing.shape!r} "
                 f"or {expression}.dtype is not {self.name(thing.dtype)}: return MISS"
             )
-            owner = expression.removesuffix("._array")
+            owner = self._owners.get(expression) or expression.removesuffix("._array")
             put = f"{owner}.replace({name})" if owner != expression else f"{expression} = {name}"
             copies += [
                 f"    if {expression} is not {name}:",
@@ -265,10 +283,13 @@ class EntryWriter:
                 f"        {name}[...] = {expression}",
                 f"        {put}",
             ]
+        leaves = "".join(f"{x}, " for x in self.parameters)
+        let_others_keep = f"{self.name(self._let_others_keep)}(({leaves}), ({moved}) == 0)"
         before = [
             f"if is_moved := ({anybody}):",
-            f"    if {is_over} or sum(map(getrefcount, held)) != count - ({moved}): return MISS",
+            f"    if {self.is_over}: return MISS",
             *forms,
+            f"    if sum(map(getrefcount, held)) != count - ({moved}): {let_others_keep}",
             *copies,
         ]
         return before, ["if is_moved:", *after] if after else []

@@ -36,7 +36,6 @@ class Run:
         name, parameters: the names of the function and of the leaves of its arguments.
         guards: what the program relies on outside tensors, optimisers and arguments.
         reason: why the requested backend does not run it; empty if it does.
-        runs_outside: how often it ran without an entry, in which case the program may have moved to other memory.
         returned: the containers that the function returned, with True for a tensor and False for anything else.
     """
 
@@ -90,7 +89,6 @@ class Run:
         ends_in_arguments = any(_is_of_argument(x) for x in (*self.program.inputs.values(), *self.program.updates))
         self._cannot_enter |= ends_in_arguments
         self._others = _others(self.program)
-        self.runs_outside = 0
         self._made = self._waited = self._patience = 0.0
         fixed = _fixed(self.program)
         self._to_copy = [
@@ -147,7 +145,6 @@ class Run:
             args, kwargs = trees.map_leaves(own, (args, dict(kwargs)))
         leaves = trees.leaves((args, kwargs))
         passed = {i: place.tensor(leaves) for i, place in self._passed.items()}
-        self.runs_outside += 1
         values = self.executor.run(leaves)
         for i in self._to_copy:
             values[i] = np.copy(values[i])
@@ -164,7 +161,6 @@ class Run:
         """The results of many calls, stacked leaf by leaf; None if they must run one by one."""
         if self.is_passing:
             return None
-        self.runs_outside += 1
         results = self.executor.repeat(turns, leaves, stacks)
         return None if results is None else results[: len(self._wrapped)]
 
@@ -216,9 +212,7 @@ class Run:
                 writer.keeps_its_form(place.reading(writer), place.read(()))
         only = self.returned is True or self.returned is False
         writer.reads_gradients = bool(self._read_gradients)
-        function = writer.function(
-            None if only else self._finished, f"{writer.name(self)}.runs_outside != {self.runs_outside}"
-        )
+        function = writer.function(None if only else self._finished)
         now = perf_counter()
         lasted, self._made = start - self._made, now
         self._patience = 0 if lasted > 20 * (now - start) else min(2 * self._patience + 1, 7)

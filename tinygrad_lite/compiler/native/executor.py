@@ -2,6 +2,7 @@
 
 import ctypes
 from collections.abc import Mapping, Sequence
+from functools import partial
 from sys import getrefcount
 from threading import Lock
 from typing import Any
@@ -17,6 +18,7 @@ from tinygrad_lite.compiler.native.plan import ALIGNED, Native, Plan, Segment, w
 from tinygrad_lite.compiler.places import Argument, Data, Gradient, Leaves, Place, TensorPlace
 from tinygrad_lite.compiler.program import Instruction, Program, Variable, mapped
 from tinygrad_lite.engine.op import Array
+from tinygrad_lite.engine.tensor import wrap
 from tinygrad_lite.errors import RESTATED, complain
 
 _hold = ctypes.cast(ctypes.pythonapi.Py_IncRef, ctypes.c_void_p).value
@@ -25,12 +27,13 @@ _hold = ctypes.cast(ctypes.pythonapi.Py_IncRef, ctypes.c_void_p).value
 class NativeExecutor:
     """A program as native code, which works in an arena of its own.
 
-    A value that it writes to a place stays in the arena, where the next run overwrites it. If anybody else still holds
-    that array by then, the program moves to another arena.
+    A value that it writes to a place stays in the program's memory, where the next run overwrites it. If anybody else
+    still holds that array by then, the value moves to memory of its own, and the old array is theirs.
 
     Attributes:
         plan: the segments, and where each array lies.
         falls_back: the names of the operations that are NumPy calls.
+        moves: how often a value has moved.
     """
 
     backend = "native"
@@ -47,33 +50,65 @@ class NativeExecutor:
         )
         self._variables = {place: x for x, place in program.inputs.items()}
         self._numbers = [x for x in program.inputs if not x.shape and program.inputs[x] not in plan.kept]
-        self._allocate(np.zeros(plan.size + ALIGNED, np.uint8))
-
-    # The arena
-
-    def _allocate(self, memory: Array) -> None:
+        memory = np.zeros(plan.size + ALIGNED, np.uint8)
         start = -memory.ctypes.data % ALIGNED
-        self._arena = memory[start : start + self.plan.size]
-        self._kept = {place: self._view(x) for place, x in self.plan.kept.items()}
+        self._arena = memory[start : start + plan.size]
+        self._moved: dict[Variable, Array] = {}
+        self.moves = 0
+        self._views: list[dict[Variable, Array]] = []
+        self._kept = {place: self._kept_view(x) for place, x in plan.kept.items()}
         self._values = {x: self._view(x) for x in self._numbers}
         self._bound: dict[Place, Array] = {}
         self._references = 0  # to what others may hold, when nobody does
         self._link()
 
-    def _view(self, x: Variable, memory: Array | None = None) -> Array:
-        """A variable's entries in the arena, or in the memory of its block."""
+    # The memory
+
+    def _view(self, x: Variable, memory: Any = None) -> Array:
+        """A variable's entries in the program's memory, or in the memory of its block."""
         layout = self.plan.layouts[x]
         start = layout.offset * x.dtype.itemsize
         if memory is None:
-            memory, start = self._arena, start + self.plan.offsets[layout.root]
+            memory, offset = self._memory(layout.root)
+            start += offset
         return np.ndarray(
             x.shape, x.dtype, memory, start, tuple(stride * x.dtype.itemsize for stride in layout.strides)
         )
+
+    def _memory(self, root: Variable) -> tuple[Any, int]:
+        """Where a block is: the memory, and the byte in it."""
+        moved = self._moved.get(root)
+        return (self._arena, self.plan.offsets[root]) if moved is None else (moved, 0)
+
+    def _kept_view(self, x: Variable) -> Array:
+        """The entries of a variable that stays in a place, as an array which is the base of all views of it."""
+        root = self.plan.layouts[x].root
+        memory, start = self._memory(root)
+        # what is no array, beyond which NumPy would look for a base
+        return self._view(x, (ctypes.c_char * max(root.nbytes, 1)).from_buffer(memory, start))
+
+    def _move(self, place: Place) -> Array:
+        """Give the value in a place memory of its own; return the array, in which nothing is yet."""
+        view = self._kept[place]
+        root = self.plan.layouts[self.plan.kept[place]].root
+        self._moved[root] = memory = (ctypes.c_char * max(view.nbytes, 1))()
+        self.moves += 1
+        start, addresses = ctypes.addressof(memory), self._addresses
+        for i, ahead in self._used_at[root]:
+            addresses[i] = start + ahead
+        for views in self._views:
+            views.update((y, self._view(y)) for y in views if self.plan.layouts[y].root is root)
+        self._kept[place] = self._bound[place] = np.ndarray(view.shape, view.dtype, memory, 0, view.strides)
+        return self._kept[place]
 
     def _link(self) -> None:
         """Make the tables of functions and addresses that the machine code walks."""
         plan, base = self.plan, self._arena.ctypes.data
         places: dict[Variable, list[int]] = {x: [] for x in plan.arguments}
+        used: dict[Variable, list[tuple[int, int]]] = {plan.layouts[x].root: [] for x in plan.kept.values()}
+        segments = [step for step in plan.steps if isinstance(step, Segment)]
+        self._addresses = np.zeros(sum(len(segment.roots) for segment in segments) + 1, np.int64)
+        first = 0
         stretches: list[list[int]] = [[]]
         self._calls: list[Any] = []
         tables: list[Array] = []
@@ -82,8 +117,10 @@ class NativeExecutor:
                 self._calls.append(self._call(step))
                 stretches.append([])
                 continue
-            addresses = np.zeros(max(len(step.roots), 1), np.int64)
+            addresses = self._addresses[first:]
             for i, (root, start) in enumerate(step.roots):
+                if root in used:
+                    used[root].append((first + i, start * root.dtype.itemsize))
                 if isinstance(root, tuple):
                     addresses[i] = root[1]
                 elif root in places:
@@ -92,8 +129,9 @@ class NativeExecutor:
                     addresses[i] = plan.constants[root].ctypes.data + start * root.dtype.itemsize
                 else:
                     addresses[i] = base + plan.offsets[root] + start * root.dtype.itemsize
-            tables.append(addresses)
+            first += len(step.roots)
             stretches[-1] += [self._machine.addresses[step.text], addresses.ctypes.data]
+        self._used_at = used
         patches = [np.array(found, np.int64) for found in places.values()]
         arguments = np.array([[0, found.ctypes.data, len(found) // 2] for found in patches], np.int64).reshape(-1)
         self._runners = []
@@ -121,7 +159,7 @@ class NativeExecutor:
         plan = self.plan
         views = {x: self._view(x, plan.constants.get(plan.layouts[x].root))
                  for x in (*call.reads, call.result) if plan.layouts[x].root not in plan.arguments}  # fmt: skip
-        result = views[call.result]
+        self._views.append(views)
 
         def perform(arrays: Sequence[Array], leaves: Leaves) -> None:
             def value(x: Any) -> Any:
@@ -131,6 +169,7 @@ class NativeExecutor:
                     return self._within(x, arrays)
                 return views[x].item() if x.is_number else views[x][()]
 
+            result = views[call.result]
             inputs, params = list(map(value, call.inputs)), mapped(value, call.params)
             if isinstance(call.op, Draw):
                 result[...] = call.op.forward(leaves)
@@ -150,12 +189,10 @@ class NativeExecutor:
     # A run
 
     def _load(self, leaves: Leaves) -> None:
-        """Take an arena that nobody else can have an array of, and let it hold the values in the places."""
+        """Let the program's memory, of which nobody else can have an array, hold the values in the places."""
         if self._bound and not self._is_alone(leaves):
-            memory = np.zeros(self.plan.size + ALIGNED, np.uint8)
-            former = self._arena
-            self._allocate(memory)
-            self._arena[...] = former
+            for place in self._bound:
+                self._move(place)
         for place, view in self._kept.items():
             if place in self._variables:
                 value = place.read(leaves)
@@ -176,9 +213,9 @@ class NativeExecutor:
         self._references = self._references or sum(map(getrefcount, self._held(leaves)))
 
     def _held(self, leaves: Leaves) -> list[Any]:
-        """What others may hold: the arrays in the places, the tensors of gradients, and the arena."""
+        """What others may hold: the arrays in the places, and the tensors of gradients."""
         gradients = [place.tensor(leaves) for place in self._bound if isinstance(place, Gradient)]
-        return [*self._bound.values(), *gradients, self._arena.base]
+        return [*self._bound.values(), *gradients]
 
     def run(self, leaves: Leaves) -> list[Any]:
         """Read the places, run, write the places, and return the results for these leaves of the arguments."""
@@ -292,12 +329,12 @@ class NativeExecutor:
 
     def enter(self, writer: EntryWriter, wrapped: Sequence[bool]) -> bool:
         """Write the work of `run` as lines of a function; False if that is not possible."""
+        gradients = {place: place.tensor(()) for place in self._bound if isinstance(place, Gradient)}
         for place, view in self._kept.items():
-            if place in self._bound and isinstance(place, Gradient):
-                gradient = place.tensor(())
+            if place in gradients:
+                gradient = gradients[place]
                 writer.is_still(place.naming(writer), gradient)
                 writer.is_still(f"{writer.name(gradient)}._array", view)
-                writer.held_by_nobody_else([gradient])
             elif place in self._bound:
                 writer.is_still(place.reading(writer), view)
             elif place in self._variables:
@@ -308,7 +345,12 @@ class NativeExecutor:
                 writer.is_like(place.reading(writer), place.read(()), isinstance(place, Data))
             writer.body.append(f"{writer.name(view)}[()] = {place.reading(writer)}")
         writer.lock = self.lock
-        writer.held_by_nobody_else([*self._bound.values(), self._arena.base])
+        writer.is_over = f"{writer.name(self)}.moves != moves"
+        writer.scope["moves"] = self.moves
+        views: list[tuple[str, Variable]] = []
+        names, tensors = ({place: writer.name(x) for place, x in those.items()} for those in (self._bound, gradients))
+        let_others_keep = partial(self._let_others_keep, writer, names, tensors, views)
+        writer.held_by_nobody_else([*names.values(), *tensors.values()], let_others_keep)
         arguments = ", ".join(self._name_of_argument(writer, x) for x in self.plan.arguments)
         first, *others = self._runners
         writer.body.append(f"if {writer.name(first)}({arguments}) is not None: return MISS")
@@ -332,10 +374,52 @@ class NativeExecutor:
             if not isinstance(x, Variable) or (root := self.plan.layouts[x].root) in self.plan.arguments:
                 return False
             view = writer.name(self._view(x, self.plan.constants.get(root)))
+            views.append((view, x))
             value = f"{view}.copy('K')" if x.shape else f"{view}.item()" if x.is_number else f"{view}[()]"
             results.append(f"wrap({value})" if is_wrapped else value)
         writer.results = results
         return True
+
+    def _let_others_keep(
+        self,
+        writer: EntryWriter,
+        names: Mapping[Place, str],
+        tensors: Mapping[Place, str],
+        views: Sequence[tuple[str, Variable]],
+        leaves: Leaves,
+        are_there: bool,
+    ) -> None:
+        """Move the values whose arrays others hold, and let an entry know the new arrays by their names.
+
+        Args:
+            are_there: whether all places have the arrays that the entry knows.
+        """
+        scope = writer.scope
+        more = writer.references_beyond()
+        for place, name in names.items():
+            if are_there and more[name] < 1 and more[tensors.get(place, name)] < 1:
+                continue
+            view = self._bound[place]
+            if isinstance(place, Gradient):
+                gradient = scope[tensors[place]]
+                is_there = place.tensor(leaves) is gradient
+                if more[tensors[place]] < is_there and more[name] < 1:
+                    continue
+            else:
+                is_there = place.read(leaves) is view
+                if more[name] < is_there:
+                    continue
+            scope[name] = moved = self._move(place)
+            moved[...] = view
+            if isinstance(place, Gradient):
+                scope[tensors[place]] = gradient = wrap(moved)
+                if is_there:
+                    place.of.tensor(leaves)._grad = gradient
+            elif is_there:
+                place.write(moved, leaves)
+        scope.update((name, self._view(x)) for name, x in views if self.plan.layouts[x].root in self._moved)
+        scope["moves"] = self.moves
+        writer.holds_again()
 
     def _name_of_argument(self, writer: EntryWriter, x: Variable) -> str:
         """The expression for an argument of the native functions, which do not check its form themselves."""
