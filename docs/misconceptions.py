@@ -20,7 +20,7 @@ INTRODUCTION = """\
 # The usual mistakes
 
 These are the mistakes that the [exercises](../lessons/index.md) name when they mark an answer. Each has a page: what
-one thinks, what is so, and an example with its mark. `tg.exercises.about("sign")` shows the same beside your code.
+people think, what is true, and an example with its mark. `tg.exercises.about("sign")` shows the same beside your code.
 
 `python docs/misconceptions.py` writes these pages from
 [the table in the code](../../tinygrad_lite/exercises/misconceptions.py), and a test compares them.
@@ -69,9 +69,9 @@ def page(misconception: Misconception, text: str) -> str:
 
 ![{text}]({name}.svg)
 
-**What one thinks.** {misconception.thought}
+**What people think.** {misconception.thought}
 
-**What is so.** {misconception.truth}
+**What is true.** {misconception.truth}
 
 **Ask yourself.** {misconception.ask}
 

@@ -84,3 +84,11 @@ def test_text_and_figure_show_what_the_other_speaks_of(page: Path, browser: Any,
         )
     shown.close()
     assert not errors
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/index.md", "docs/lessons/index.md"])
+def test_the_lessons_are_counted(page: str) -> None:
+    text = (Path(__file__).parents[1] / page).read_text()
+    counts = re.findall(r"\b(\w+teen|ten|twenty|\d+)\s+lessons", text, re.IGNORECASE)
+    assert counts
+    assert {count.lower() for count in counts} == {{17: "seventeen", 18: "eighteen"}[len(LESSONS)]}

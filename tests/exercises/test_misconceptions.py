@@ -42,7 +42,7 @@ def test_the_pages_are_what_the_table_says() -> None:
 
 def test_a_misconception_is_shown_with_its_picture_in_a_notebook() -> None:
     shown = tg.exercises.about("sign")
-    assert str(shown).startswith("The sign is the wrong way round\n\nWhat one thinks: ")
+    assert str(shown).startswith("The sign is the wrong way round\n\nWhat people think: ")
     assert "](data:image/svg+xml;base64," in shown._repr_markdown_()
     with pytest.raises(InputError, match="there is no misconception called 'sing'; there are sign, "):
         tg.exercises.about("sing")

@@ -81,8 +81,8 @@ def _mistake(name: str, results: Sequence[Result]) -> str:
     image = f'<img alt="{escape(text)}" src="data:image/svg+xml;base64,{b64encode(svg.encode()).decode()}">'
     where = ", ".join(f"{escape(result.student)} ({escape(result.exercise)})" for result in results)
     return f"""<article id="{name}"><h3>{escape(misconception.title)}: {len(results)} ×</h3><p>{where}</p>
-<p><strong>What one thinks.</strong> {escape(misconception.thought)}</p>
-<p><strong>What is so.</strong> {escape(misconception.truth)}</p>
+<p><strong>What people think.</strong> {escape(misconception.thought)}</p>
+<p><strong>What is true.</strong> {escape(misconception.truth)}</p>
 <p><strong>To ask.</strong> {escape(misconception.ask)}</p><p>{image}</p></article>"""
 
 

@@ -46,12 +46,12 @@ class Misconception(Shown):
         return picture(self.name, self.example)
 
     def __str__(self) -> str:
-        parts = (self.title, f"What one thinks: {self.thought}", f"What is so: {self.truth}", f"Ask: {self.ask}")
+        parts = (self.title, f"What people think: {self.thought}", f"What is true: {self.truth}", f"Ask: {self.ask}")
         return "\n\n".join(parts)
 
     def markdown(self) -> str:
         """The same in Markdown, with the picture of its page."""
         svg, text = self.picture()
         image = f"![{text}](data:image/svg+xml;base64,{b64encode(svg.encode()).decode()})"
-        parts = [f"### {self.title}", image, f"**What one thinks.** {self.thought}"]
-        return "\n\n".join([*parts, f"**What is so.** {self.truth}", f"**Ask.** {self.ask}"])
+        parts = [f"### {self.title}", image, f"**What people think.** {self.thought}"]
+        return "\n\n".join([*parts, f"**What is true.** {self.truth}", f"**Ask.** {self.ask}"])
