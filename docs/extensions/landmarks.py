@@ -15,6 +15,9 @@ def complete(app: Sphinx, pagename: str, templatename: str, context: dict[str, A
             text = context[part].replace('role="heading"', 'role="heading" aria-level="2"')
             text = re.sub(r'<th class="head">(<p></p>)?</th>', "<td></td>", text)
             context[part] = re.sub(r"<dl>\n(<dd>.*?)</dl>", _parameters, text, flags=re.DOTALL)
+    if pagename == "_modules/index":  # viewcode puts a list between the entries of another, not into one of them
+        lists, _, end = re.sub(r"</li>\s*<ul>", "<ul>", context["body"]).rpartition("</ul>")
+        context["body"] = lists.replace("</ul>", "</ul></li>") + "</ul>" + end
     if pagename.startswith("_modules/"):
         described = app.env.get_domain("py").objects
         context["body"] = BACK.sub(lambda link: link[0] if link[1] in described else "", context["body"])
