@@ -92,9 +92,10 @@ def table_of_derivatives() -> Drawn:
     _, pullback = tg.vjp(sums, x)
     handed = pullback(g)[0].ravel()
     canvas = Canvas((0, 10), (0, 6.2), width=620, height=340)
-    entries = [f"x[{i}, {j}]" for i, j in np.ndindex(x.shape)]
+    entries = [f"x[{i},{j}]" for i, j in np.ndindex(x.shape)]
     fixed = canvas.text(0.7, 4.85, "g", "", "middle") + canvas.text(0.15, 0.6, "goes on to x", "")
-    fixed += "".join(canvas.text(k + 3.5, 4.85, entry, "", "middle") for k, entry in enumerate(entries))
+    fixed += canvas.text(2.9, 4.85, "x", "", "end")
+    fixed += "".join(canvas.text(k + 3.5, 4.85, entry[1:], "", "middle") for k, entry in enumerate(entries))
     fixed += "".join(canvas.text(2.9, 3.85 - i, f"y[{i}]", "", "end") for i in range(g.size))
     fixed += canvas.text(6, 5.6, "∂y/∂x: each entry of y, by each entry of x", "", "middle")
     fixed += canvas.cells([[f"{v:g}"] for v in g], 0.2, 4.5, lambda *_: "lit")
