@@ -6,12 +6,13 @@ is; further arguments choose pages by a part of their path.
 """
 
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from html.parser import HTMLParser
+from html import unescape
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -23,6 +24,8 @@ OWN = ("pages", "_static")  # pages of the explainer, which has tests of its own
 PRINTED = ("_modules", "sources")  # printed code, of which one page is as good as all
 DESKTOP, PHONE = {"width": 1280, "height": 720}, {"width": 390, "height": 844}
 COLOURS = {"runOnly": ["color-contrast", "link-in-text-block"]}  # what can differ between light and dark
+NAME = re.compile(r'\s(?:id|name)="([^"]+)"')
+LINK = re.compile(r'<(?:a|link)\b[^>]*?\shref="([^"]+)"|\ssrc="([^"]+)"')
 LOOKS: list[tuple[str, Any, Any, dict[str, Any]]] = [
     ("desktop, light", DESKTOP, "light", {}),
     ("desktop, dark", DESKTOP, "dark", COLOURS),
@@ -31,20 +34,11 @@ LOOKS: list[tuple[str, Any, Any, dict[str, Any]]] = [
 ]
 
 
-class Anchors(HTMLParser):
+def anchors_of(page: Path) -> tuple[list[str], set[str]]:
     """What a page links to, and what in it can be linked to."""
-
-    def __init__(self, page: Path) -> None:
-        super().__init__()
-        self.ids: set[str] = set()
-        self.links: list[str] = []
-        self.feed(page.read_text())
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        told = dict(attrs)
-        self.ids |= {name for name in (told.get("id"), told.get("name")) if name}
-        if address := told.get("href" if tag in ("a", "link") else "src"):
-            self.links.append(address)
+    text = page.read_text()
+    links = LINK.findall(text)
+    return [unescape(a or b) for a, b in links], {unescape(name) for name in NAME.findall(text)}
 
 
 def pages_of(root: Path) -> list[Path]:
@@ -52,14 +46,14 @@ def pages_of(root: Path) -> list[Path]:
 
 
 def dead_links(root: Path) -> Iterator[str]:
-    pages = {path: Anchors(path) for path in pages_of(root)}
-    for page, anchors in pages.items():
-        for link in anchors.links:
+    pages = {path: anchors_of(path) for path in pages_of(root)}
+    for page, (links, _) in pages.items():
+        for link in links:
             path, _, anchor = link.partition("#")
             if "://" in link or link.startswith(("data:", "mailto:")):
                 continue
             target = (page.parent / unquote(path.partition("?")[0])).resolve() if path else page
-            missing = target in pages and anchor and unquote(anchor) not in pages[target].ids
+            missing = target in pages and anchor and unquote(anchor) not in pages[target][1]
             if not target.exists() or missing:
                 yield f"{page.relative_to(root)}: {link} leads nowhere"
 
