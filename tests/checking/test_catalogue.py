@@ -34,7 +34,7 @@ def test_every_fault_is_caught_named_and_explained(
 
 
 @pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
-@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("order", [1, pytest.param(2, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("op", [op for op in operations() if op.vjps], ids=str)
 def test_every_operation_passes(op: Op, order: Any) -> None:
     """To the last digits: rounding to float32 on the way, or a quadrature with a digit missing, would be found."""
