@@ -14,7 +14,10 @@ import tinygrad_lite
 
 PACKAGE = Path(tinygrad_lite.__file__).parent
 FLOORS = [
-    ["errors", "signatures", "trees", "foreign", "callers", "sums", "elsewhere", "protocols", "progress"],
+    [
+        *("errors", "signatures", "trees", "foreign", "callers", "sums", "elsewhere", "protocols", "progress"),
+        "whole_files",
+    ],
     ["engine"],
     ["ops"],
     ["transforms", "array_api"],

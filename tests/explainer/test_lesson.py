@@ -18,7 +18,7 @@ from tests.explainer.graphs import LESSONS, attention, heart, long, scalar
 from tests.ops.test_registry import DIFFERENTIABLE
 from tinygrad_lite import nn
 from tinygrad_lite.engine.op import Op
-from tinygrad_lite.errors import GraphError, InputError, TinygradError, UsageError
+from tinygrad_lite.errors import FileError, GraphError, InputError, TinygradError, UsageError
 from tinygrad_lite.explainer.steps import brief
 from tinygrad_lite.readers import notation
 from tinygrad_lite.testing import Program, inputs_of, programs
@@ -275,11 +275,11 @@ def test_a_path_that_cannot_be_written(write: str, tmp_path: Path) -> None:
     """No half-written file is left, and one that was there stays."""
     lesson = scalar()
     missing = tmp_path / "missing" / "lesson.html"
-    with pytest.raises(InputError, match=re.escape(f"cannot write {missing}")):
+    with pytest.raises(FileError, match=re.escape(f"cannot write {missing}")):
         getattr(lesson, write)(missing)
     folder = tmp_path / "folder"
     (folder / "kept").mkdir(parents=True)
-    with pytest.raises(InputError, match="cannot write"):
+    with pytest.raises(FileError, match="cannot write"):
         getattr(lesson, write)(folder)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["folder"]
     path = tmp_path / "lesson.html"

@@ -446,7 +446,7 @@ def test_what_onnx_lacks_is_named_and_the_file_stays(tmp_path: Path) -> None:
     for axes, message in (((0, 0), "1 examples, got 2 axes"), ((None,), "no example has an axis"), (3, r"axis 3")):
         with pytest.raises(InputError, match=message):
             tg.export_onnx(np.sin, np.ones((2, 2)), path=path, batch_axis=axes)
-    with pytest.raises(FileError, match="was not written"):
+    with pytest.raises(FileError, match="cannot write"):
         tg.export_onnx(np.sin, np.ones(2), path=tmp_path / "none" / "f.onnx")
     assert path.read_bytes() == b"what was there"
     assert list(tmp_path.iterdir()) == [path]

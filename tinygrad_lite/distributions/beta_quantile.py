@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.distributions.quantiles import in_pieces, quantile
+from tinygrad_lite.distributions.quantiles import everywhere, in_pieces, quantile
 from tinygrad_lite.engine.op import POSITIVE, REAL, Array, Op, elementwise
 from tinygrad_lite.ops.continuations.forms import not_continued
 from tinygrad_lite.ops.gamma_functions import lgamma, polygamma
@@ -51,7 +51,7 @@ def _log_density(a: Array, b: Array, y: Array) -> Array:
     return lgamma(a + b) - lgamma(a) - lgamma(b) - a * softplus(-y) - b * softplus(y)
 
 
-def _tail(a: Array, b: Array, y: Array, m: int, n: int) -> Array:
+def tail(a: Array, b: Array, y: Array, m: int, n: int) -> Array:
     """The integral of a Bell polynomial times p above y, or minus the integral below y, divided by p(y)."""
     upper = np.greater(y, np.log(a / b))
     log_x, log_rest = -softplus(-y), -softplus(y)
@@ -61,7 +61,7 @@ def _tail(a: Array, b: Array, y: Array, m: int, n: int) -> Array:
     def growth(share: Array, log_share: Array, log_others: Array, t: Array) -> Array:
         """log (1 - s + s eᵗ), the difference of softplus at a distance of t, for a share s."""
         grown = np.log1p(share * np.expm1(np.minimum(t, 500)))
-        return grown if np.max(t) < 500 else np.where(np.less(t, 1), grown, np.logaddexp(log_others, t + log_share))
+        return grown if everywhere(t < 500) else np.where(np.less(t, 1), grown, np.logaddexp(log_others, t + log_share))
 
     # p(y ± t) / p(y) = exp(c t - (a + b) growth(t)), where c is a above and b below. The quadrature ends where that is
     # e⁻⁴⁰, found by Newton's steps from beyond
@@ -71,7 +71,7 @@ def _tail(a: Array, b: Array, y: Array, m: int, n: int) -> Array:
         above = c * end - (a + b) * growth(share, log_share, log_others, end) + 40
         step = above / (c - (a + b) * sigmoid(outward + end))
         end = end - step
-        if np.all(step <= 0.01 * end):
+        if everywhere(step <= 0.01 * end):
             break
     column = slice(None), None
     t = end[column] * _NODES
@@ -84,6 +84,11 @@ def _tail(a: Array, b: Array, y: Array, m: int, n: int) -> Array:
         logarithms = log_x[column] + log_x_change, log_rest[column] + log_rest_change
         density = density * _bell(_arguments(a[column], b[column], *logarithms, m + n), m, n)
     return np.where(upper, end, -end) * (density @ _WEIGHTS)
+
+
+def area(a: Array, b: Array, y: Array) -> Array:
+    """The probability above y, or minus the probability below."""
+    return np.exp(_log_density(a, b, y)) * tail(a, b, y, 0, 0)
 
 
 def _quantile(a: Array, b: Array, z: Array) -> Array:
@@ -100,12 +105,12 @@ def _quantile(a: Array, b: Array, z: Array) -> Array:
         2 + 1 / np.minimum(a, b),
         lambda y: -a * softplus(-y) - b * softplus(y) - log_beta,
         lambda y: a - (a + b) * sigmoid(y),
-        lambda y: _tail(a, b, y, 0, 0),
+        lambda y: tail(a, b, y, 0, 0),
     )
 
 
 def _beta_flow(a: Array, b: Array, y: Array, orders: tuple[int, int]) -> Array:
-    return in_pieces(lambda a, b, y: _tail(a, b, y, *orders), a, b, y)
+    return in_pieces(lambda a, b, y: tail(a, b, y, *orders), a, b, y)
 
 
 def _by_concentration(i: int) -> Any:

@@ -11,7 +11,7 @@ from math import comb, factorial, log, pi
 
 import numpy as np
 
-from tinygrad_lite.distributions.quantiles import in_pieces, quantile
+from tinygrad_lite.distributions.quantiles import everywhere, in_pieces, quantile
 from tinygrad_lite.engine.op import POSITIVE, REAL, Array, Op, elementwise
 from tinygrad_lite.ops.arithmetic.elementwise import nodes_and_weights
 from tinygrad_lite.ops.continuations.forms import not_continued
@@ -37,7 +37,7 @@ def _is_upper(a: Array, y: Array) -> Array:
     return np.greater(y, np.maximum(np.log(a), log(0.02)))
 
 
-def _tail(a: Array, y: Array, order: int) -> Array:
+def tail(a: Array, y: Array, order: int) -> Array:
     """The integral of Bₙ · p above y, or minus the integral below y, divided by p(y)."""
     bell = _bell(a, y, order)
     powers = [comb(order, k) * bell[order - k] for k in range(order + 1)]  # Bₙ at y + w is their sum times wᵏ
@@ -54,16 +54,16 @@ def _tail(a: Array, y: Array, order: int) -> Array:
     nodes, weights = nodes_and_weights()
     w = np.expand_dims(end / 2, -1) * (nodes + 1)
     density = np.exp(np.expand_dims(a, -1) * w - np.expand_dims(x_here, -1) * np.expm1(w))
-    area = end / 2 * sum(power * ((density * w**k if k else density) @ weights) for k, power in enumerate(powers))
-    if not small.any():
-        return area
+    integral = end / 2 * sum(power * ((density * w**k if k else density) @ weights) for k, power in enumerate(powers))
+    if everywhere(~small):
+        return integral
     # close to 0, the power series of exp(-x eʷ), integrated term by term
     series, term = np.zeros_like(y), np.exp(x_small)
     for j in range(20):
         b = a + j
-        series -= term * sum((-1) ** k * factorial(k) * power / b ** (k + 1) for k, power in enumerate(powers))
+        series = series - term * sum((-1) ** k * factorial(k) * power / b ** (k + 1) for k, power in enumerate(powers))
         term = term * -x_small / (j + 1)
-    return np.where(small, series, area)
+    return np.where(small, series, integral)
 
 
 def _quantile(a: Array, z: Array) -> Array:
@@ -78,12 +78,12 @@ def _quantile(a: Array, z: Array) -> Array:
         2.0,
         lambda y: a * y - np.exp(y) - log_gamma,
         lambda y: a - np.exp(y),
-        lambda y: _tail(a, y, 0),
+        lambda y: tail(a, y, 0),
     )
 
 
 def _gamma_flow(a: Array, y: Array, order: int) -> Array:
-    return in_pieces(lambda a, y: _tail(a, y, order), a, y)
+    return in_pieces(lambda a, y: tail(a, y, order), a, y)
 
 
 # ∓∂ⁿF/∂aⁿ / p, with F the distribution function; for n = 1 the derivative by a of the quantile
@@ -111,9 +111,14 @@ log_gamma_quantile = elementwise(
 )
 
 
+def area(a: Array, y: Array) -> Array:
+    """The probability above y, or minus the probability below."""
+    return np.exp(_log_density(a, y)) * tail(a, y, 0)
+
+
 def _cdf(a: Array, y: Array) -> Array:
-    area = np.exp(_log_density(a, y)) * _tail(a, y, 0)
-    return np.where(np.isposinf(y), 1, np.where(np.isneginf(y), 0, np.where(np.greater(area, 0), 1 - area, -area)))
+    p = area(a, y)  # where it is 0, its sign still tells the side
+    return np.where(np.isposinf(y), 1, np.where(np.isneginf(y), 0, np.where(np.signbit(p), -p, 1 - p)))
 
 
 def _log_gamma_cdf(a: Array, y: Array) -> Array:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tinygrad_lite.engine.op import Array
+from tinygrad_lite.engine.op import Array, Traced
 from tinygrad_lite.ops.networks.normal import normal_cdf
 
 PIECE = 2048  # entries at a time, since a quadrature needs many numbers for each
@@ -20,6 +20,11 @@ def in_pieces(function: Callable[..., Array], *arrays: Array) -> Array:
         for start in range(0, y.size, PIECE):
             y[start : start + PIECE] = function(*(x[start : start + PIECE] for x in flat))
     return y.reshape(numbers[0].shape).astype(dtype, copy=False)[()]
+
+
+def everywhere(condition: Array) -> bool:
+    """Whether a condition holds for each entry, as far as that is known before a run."""
+    return not isinstance(condition, Traced) and bool(np.all(condition))
 
 
 def quantile(

@@ -1,8 +1,6 @@
 """Files of a page: its parts, which are in the package, and the page itself, written as a whole or not at all."""
 
-import contextlib
 import json
-import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
@@ -11,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from tinygrad_lite.errors import InputError
+from tinygrad_lite.whole_files import replace
 
 
 @cache
@@ -44,16 +42,6 @@ def write(path: Path, text: str) -> None:
     """Write a file completely or not at all.
 
     Raises:
-        InputError: if it cannot be written; an existing file stays as it was.
+        FileError: if it cannot be written; an existing file stays as it was.
     """
-    unfinished = path.parent / f".{os.getpid()}.unfinished"
-    try:
-        if not path.name or path.is_dir():
-            raise IsADirectoryError("it is a folder")
-        unfinished.write_text(text, encoding="utf-8", errors="replace", newline="\n")
-        os.replace(unfinished, path)
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot write {path}: {getattr(error, 'strerror', None) or error}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            unfinished.unlink()
+    replace(path, text.encode("utf-8", "replace"))

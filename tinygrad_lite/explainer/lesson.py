@@ -48,7 +48,7 @@ class Lesson:
             seed: decides which questions the quiz asks, and of which entries, such as the name of a student.
 
         Raises:
-            InputError: if the path cannot be written; an existing file stays as it was.
+            FileError: if the path cannot be written; an existing file stays as it was.
 
         Example:
             >>> import tempfile, tinygrad_lite as tg

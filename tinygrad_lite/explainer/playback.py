@@ -59,7 +59,7 @@ class Playback:
         """Write the page: one file to open in a browser.
 
         Raises:
-            InputError: if the path cannot be written; an existing file stays as it was.
+            FileError: if the path cannot be written; an existing file stays as it was.
         """
         write(Path(path), self.html())
 

@@ -17,6 +17,7 @@ from tinygrad_lite.errors import InputError, ShapeError, UsageError
 from tinygrad_lite.nn.module import Module
 from tinygrad_lite.training import encoding, weight_files
 from tinygrad_lite.training.snapshot import Saved, restore, state_of
+from tinygrad_lite.whole_files import replace
 
 _FORMAT = 1
 """The version of what the metadata look like."""
@@ -56,7 +57,7 @@ def save(path: str | os.PathLike[str], /, **contents: Any) -> None:
     text = json.dumps({"format": _FORMAT, "contents": encoded}, allow_nan=False)
     if len(text) > weight_files.LARGEST_HEADER // 2:
         raise UsageError(f"there are {len(text):,} bytes besides the arrays: make arrays of long lists of numbers")
-    weight_files.replace(path, weight_files.written(arrays, {_KEY: text}))
+    replace(path, weight_files.written(arrays, {_KEY: text}))
 
 
 def load(path: str | os.PathLike[str], /, **objects: Any) -> dict[str, Any]:

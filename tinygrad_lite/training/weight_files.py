@@ -1,22 +1,15 @@
-"""Files in the format safetensors: read only if they are sound, and written whole or not at all."""
+"""Files in the format safetensors, read only if they are sound."""
 
 import json
 import os
-import sys
 from collections.abc import Mapping
-from contextlib import suppress
-from glob import escape
 from pathlib import Path
-from secrets import token_hex
 from typing import Any
 
 import numpy as np
 
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import FileError, InputError, MissingExtraError
-
-if sys.platform != "win32":
-    from fcntl import LOCK_EX, LOCK_NB, flock
 
 Files = str | os.PathLike[str]
 _DTYPES = {
@@ -76,65 +69,3 @@ def written(arrays: Mapping[str, Array], metadata: dict[str, str]) -> bytes:
     """The content of a file with these arrays, in C order, of dtypes that the format has."""
     saved: bytes = _library().numpy.save(dict(arrays), metadata)
     return saved
-
-
-def replace(path: Files, data: bytes) -> None:
-    """Write a file whole or not at all: whoever opens the path, at any moment, finds the old content or the new one.
-
-    The content goes into a temporary file of the same folder, which takes the name of the old file after it is on the
-    disk. What a killed process has left there of an earlier attempt is deleted.
-
-    Raises:
-        FileError: if it cannot be written; the old file is as it was then.
-    """
-    target = Path(os.path.realpath(path))
-    partial = target.with_name(f".{target.name}.{token_hex(4)}.partial")
-    if target.exists() and not target.is_file():
-        raise FileError(f"{os.fspath(path)} is not a regular file: choose another path")
-    try:
-        _delete_orphans(target)
-        try:
-            with open(partial, "xb") as file:
-                _mark_as_in_use(file)
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-                if sys.platform != "win32":
-                    os.replace(partial, target)  # as long as the mark holds
-            if sys.platform == "win32":
-                os.replace(partial, target)
-        except BaseException:
-            partial.unlink(missing_ok=True)
-            raise
-        _sync_folder(target.parent)
-    except OSError as error:
-        raise FileError(
-            f"{os.fspath(path)} was not written: {error.strerror or error}; what was there before is unchanged"
-        ) from error
-
-
-def _mark_as_in_use(file: Any) -> None:
-    """Lock a file for as long as it is open, and this process alive."""
-    if sys.platform != "win32":
-        with suppress(OSError):  # a file system without locks: then nothing is deleted either
-            flock(file, LOCK_EX | LOCK_NB)
-
-
-def _delete_orphans(target: Path) -> None:
-    """Delete the temporary files of this path whose writers are dead."""
-    if sys.platform != "win32":
-        for partial in target.parent.glob(f".{escape(target.name)}.*.partial"):
-            with suppress(OSError), open(partial, "rb") as file:
-                flock(file, LOCK_EX | LOCK_NB)
-                partial.unlink()
-
-
-def _sync_folder(folder: Path) -> None:
-    """Wait until the new name is on the disk."""
-    if sys.platform != "win32":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            with suppress(OSError):  # some network file systems cannot
-                os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

@@ -57,7 +57,7 @@ def export_onnx(
     from tinygrad_lite.interchange.onnx_out.batch_axis import with_any_batch
     from tinygrad_lite.interchange.onnx_out.written_file import model
     from tinygrad_lite.interchange.onnx_out.written_program import Names, written
-    from tinygrad_lite.training import weight_files
+    from tinygrad_lite.whole_files import replace
 
     names = Names(input_names, output_names)
     if any(axis is not None for axis in axes):
@@ -65,7 +65,7 @@ def export_onnx(
     else:
         made = written(f, examples, names)
         dims = {name: list(x.shape) for name, x in {**made.inputs, **made.results}.items()}
-    weight_files.replace(path, model(made, dims).SerializeToString())
+    replace(path, model(made, dims).SerializeToString())
     return made.state
 
 

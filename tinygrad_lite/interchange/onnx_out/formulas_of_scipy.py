@@ -1,19 +1,20 @@
-"""Formulas in NumPy for the functions of SciPy that have one of few operators; they need no SciPy where they run."""
+"""Formulas in NumPy for the functions of SciPy and of distributions; they need no SciPy where they run."""
 
 import sys
 from collections.abc import Callable
-from math import factorial, pi, sqrt
+from math import pi
 from typing import Any
 
 import numpy as np
 
 from tinygrad_lite.engine.op import Array
+from tinygrad_lite.interchange.onnx_out.formulas_of_bessel import BESSEL, BESSEL_OF_ORDER
+from tinygrad_lite.interchange.onnx_out.formulas_of_gamma import GAMMA, GAMMA_OF_ORDER, OF_DISTRIBUTIONS
+from tinygrad_lite.interchange.onnx_out.formulas_of_integrals import HYPERGEOMETRIC, INTEGRALS
+from tinygrad_lite.interchange.onnx_out.formulas_of_normal import NORMAL
 from tinygrad_lite.ops.arithmetic.elementwise import sigmoid
 from tinygrad_lite.ops.gamma_functions import lgamma, polygamma
 from tinygrad_lite.ops.networks.activations import softplus
-from tinygrad_lite.ops.networks.normal import by_polynomial, normal_cdf
-
-HALF_LOG_2_PI = 0.5 * float(np.log(2 * pi))
 
 
 def _logit(x: Array) -> Array:
@@ -84,46 +85,6 @@ def _pseudo_huber(delta: Array, r: Array) -> Array:
     return np.where(np.less(delta, 0), np.inf, np.where(nothing, 0, y))
 
 
-# Of the normal distribution
-
-
-def _mills(t: Array) -> Array:
-    """Φ(-t) / φ(t) for t ≥ 0: the polynomial as far as it goes, and then the asymptotic series (DLMF 7.12.1)."""
-    far = np.greater(t, 40)
-    inverse = 1 / np.where(far, t, 1)
-    square = inverse * inverse
-    series = inverse * (1 - square * (1 - 3 * square * (1 - 5 * square * (1 - 7 * square))))
-    return np.where(far, series, by_polynomial(-t, np.asarray(1, t.dtype)))
-
-
-def _erf(x: Array) -> Array:
-    size = np.absolute(x)
-    near = np.less(size, 1)
-    z, terms = np.where(near, x, 0), 0.0
-    for n in reversed(range(20)):
-        terms = terms * (z * z) + (-1) ** n / (factorial(n) * (2 * n + 1))
-    return np.where(near, 2 / sqrt(pi) * z * terms, np.sign(x) * (1 - 2 * normal_cdf(-sqrt(2) * size)))
-
-
-def _erfcx(x: Array) -> Array:
-    y = sqrt(2 / pi) * _mills(sqrt(2) * np.absolute(x))
-    return np.where(np.less(x, 0), 2 * np.exp(np.where(np.less(x, 0), x * x, 0)) - y, y)
-
-
-def _log_ndtr(x: Array) -> Array:
-    below = np.less(x, -1)
-    t = np.where(below, -x, 1)
-    tail = np.log(_mills(t)) - 0.5 * t * t - HALF_LOG_2_PI
-    return np.where(below, tail, np.log1p(-normal_cdf(-x)))
-
-
-def _zeta(x: Array, order: tuple[Any, ...]) -> Array:
-    n = int(order[0])
-    if n != order[0] or n < 2:
-        return None
-    return (-1) ** n / factorial(n - 1) * polygamma(x, order=n - 1)
-
-
 _FORMULAS: dict[str, Any] = {
     "expit": sigmoid,
     "log_expit": lambda x: -softplus(-x),
@@ -150,11 +111,6 @@ _FORMULAS: dict[str, Any] = {
     "inv_boxcox1p": _back_from_box_cox(np.expm1),
     "huber": _huber,
     "pseudo_huber": _pseudo_huber,
-    "ndtr": normal_cdf,
-    "log_ndtr": _log_ndtr,
-    "erf": _erf,
-    "erfc": lambda x: 2 * normal_cdf(-sqrt(2) * x),
-    "erfcx": _erfcx,
     "gammaln": lgamma,
     "loggamma": lgamma,
     "gamma": lambda x: np.exp(lgamma(x)),
@@ -162,7 +118,22 @@ _FORMULAS: dict[str, Any] = {
 }
 
 
+def _in_double(formula: Callable[..., Any]) -> Callable[..., Any]:
+    """In double precision, whatever the arrays have, and back."""
+
+    def of_doubles(*x: Array, **params: Any) -> Any:
+        y = formula(*(z.astype(float) if hasattr(z, "astype") else z for z in x), **params)
+        return None if y is None else y.astype(np.result_type(*(z.dtype for z in x if hasattr(z, "dtype"))))
+
+    return of_doubles
+
+
 def of_scipy() -> dict[Any, Any]:
-    """The formulas by SciPy's functions, and by names; empty before somebody imports SciPy."""
-    ufuncs = sys.modules.get("scipy.special._ufuncs")
-    return {getattr(ufuncs, name): formula for name, formula in _FORMULAS.items()} | {"zeta": _zeta} if ufuncs else {}
+    """The formulas by SciPy's functions, and by names; those of SciPy's only after somebody has imported it."""
+    named = {**GAMMA_OF_ORDER, **BESSEL_OF_ORDER, **HYPERGEOMETRIC, **OF_DISTRIBUTIONS}
+    formulas: dict[Any, Any] = {name: _in_double(formula) for name, formula in named.items()}
+    if ufuncs := sys.modules.get("scipy.special._ufuncs"):
+        doubles = {**NORMAL, **GAMMA, **BESSEL, **INTEGRALS}
+        table = {**_FORMULAS, **{name: _in_double(formula) for name, formula in doubles.items()}}
+        formulas |= {getattr(ufuncs, name): formula for name, formula in table.items()}
+    return formulas
