@@ -35,7 +35,12 @@ def _added_by_column(x: Any, keepdims: bool) -> Any:
 
 def total_in_any_order(x: Any, axes: tuple[int, ...], keepdims: bool = False) -> Any:
     """The same, added up in whatever order is fastest: a product with ones, if the axes lie together in memory."""
-    if type(x) is not np.ndarray or x.size < MANY or x.dtype.char not in "fd":
+    if type(x) is not np.ndarray or x.dtype.char not in "fd" or not x.size:
+        return total(x, axes, keepdims)
+    if axes == (0,) and x.ndim == 2 and x.flags.c_contiguous:  # a bias's gradient
+        y = _ones(len(x), x.dtype).dot(x)
+        return y[None] if keepdims else y
+    if x.size < MANY:
         return total(x, axes, keepdims)
     plan = _plan(x.shape, x.strides, axes, keepdims)
     laid = x.transpose(plan.order) if plan else x

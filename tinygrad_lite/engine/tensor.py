@@ -69,21 +69,19 @@ class Tensor(Conversions):
         raise UsageError("Tensor cannot be subclassed, since operations return plain tensors: hold one in a field")
 
     def __trace__(self, op: Op, inputs: tuple[Array, ...], params: Mapping[str, Any]) -> Any:
-        arrays: list[Array] = []
+        arrays: tuple[Array, ...] = ()
         linked: bool | None = False
         for x in inputs:
             if type(x) is Tensor:
-                array = x._array
                 linked = linked or x._requires_grad
-                if type(array) is not ndarray and isinstance(array, Traced):
-                    return _over(array, op, inputs, params)
-            elif type(x) in NUMBERS:
-                array = x
-            elif isinstance(x, Traced):
-                return x.__trace__(op, inputs, params)  # any other traced value takes precedence
-            else:
-                array = received(x, op)
-            arrays.append(array)
+                x = x._array
+                if type(x) is not ndarray and isinstance(x, Traced):
+                    return _over(x, op, inputs, params)
+            elif type(x) not in NUMBERS:
+                if isinstance(x, Traced):
+                    return x.__trace__(op, inputs, params)  # any other traced value takes precedence
+                x = received(x, op)
+            arrays += (x,)
         try:
             shared = (op.shared(*arrays, **params),) if op.shared else ()
             value = op.compute(*arrays, *shared, **params) if params or shared else op.compute(*arrays)
@@ -253,22 +251,25 @@ def wrap(array: Array, requires_grad: bool = False, name: str | None = None, op:
     return result
 
 
-def recorded(value: Array, op: Op, inputs: Arrays, arrays: Arrays, params: Params, shared: Any = ()) -> Tensor:
+def recorded(
+    value: Array, op: Op, inputs: Arrays, arrays: tuple[Array, ...], params: Params, shared: Any = ()
+) -> Tensor:
     """A tensor that remembers how it was made, for the reverse pass; integers and booleans have no history."""
     value = value if hasattr(value, "dtype") else number(value, op)
     dtype = value.dtype
-    if dtype.kind == "c":
-        raise UsageError(f"{op.name} of {in_words(arrays)} is complex; only real results have a gradient")
     if dtype.kind != "f":
+        if dtype.kind == "c":
+            raise UsageError(f"{op.name} of {in_words(arrays)} is complex; only real results have a gradient")
         return wrap(value)
-    result = wrap(value, True, None, op)
-    result.inputs = inputs
-    result.arrays = tuple(arrays)
-    result.shared = shared
     for x in arrays:
         if type(x) is not float and getattr(x, "dtype", dtype) is not dtype:
-            result.arrays = op.real(arrays, dtype)
-            result.shared = shared if all(map(operator.is_, arrays, result.arrays)) else ()
+            given, arrays = arrays, op.real(arrays, dtype)
+            shared = shared if all(map(operator.is_, given, arrays)) else ()
+            break
+    result = wrap(value, True, None, op)
+    result.inputs = inputs
+    result.arrays = arrays
+    result.shared = shared
     result.params = params
     result.index = next_index()
     return result
@@ -284,7 +285,7 @@ def _over(held: Traced, op: Op, inputs: tuple[Array, ...], params: Mapping[str, 
     for x in inputs:
         if isinstance(x, Traced) and type(x) is not Tensor:
             return x.__trace__(op, inputs, params)
-    arrays = [x._array if type(x) is Tensor else held.beside(x) for x in inputs]
+    arrays = tuple([x._array if type(x) is Tensor else held.beside(x) for x in inputs])
     try:
         value = op(*arrays, **params)
     except RESTATED as error:
