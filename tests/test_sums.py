@@ -1,13 +1,13 @@
 """Sums in any order: those of NumPy up to rounding, whatever the layout in memory."""
 
 import tracemalloc
-from itertools import chain, combinations, permutations
+from itertools import chain, combinations, permutations, product
 from typing import Any
 
 import numpy as np
 import pytest
 
-from tinygrad_lite.sums import MANY, total_in_any_order
+from tinygrad_lite.sums import MANY, total_down_to, total_in_any_order
 
 
 @pytest.mark.parametrize("shape", [(80, 64), (16, 8, 8, 8), (3, 700, 2), (1, 5000), (5000, 1), (2, 1, 6, 500)], ids=str)
@@ -22,6 +22,24 @@ def test_sums_are_numpys(shape: tuple[int, ...], dtype: Any) -> None:
                     summed, right = total_in_any_order(part, axes, keepdims), np.sum(part, axis=axes, keepdims=keepdims)
                     assert summed.dtype == right.dtype
                     np.testing.assert_array_equal(summed, right)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int64])
+def test_sums_down_to_a_shape_undo_broadcasting(dtype: Any) -> None:
+    shapes = [(), (1,), (3,), (0,), (1, 3), (4, 1), (1, 1), (4, 3), (2, 1, 3), (1, 4, 1), (0, 1)]
+    for shape, other in product(shapes, shapes):
+        try:
+            broadcast = np.broadcast_shapes(shape, other)
+        except ValueError:
+            continue
+        for order in ("C", "F"):
+            x = np.asarray(np.random.default_rng(0).integers(-2, 3, broadcast).astype(dtype), order=order)
+            right = np.zeros(shape, dtype)
+            places = np.broadcast_to(np.arange(right.size).reshape(shape), broadcast)
+            np.add.at(right.reshape(-1), places, x)
+            summed = total_down_to(shape, x)
+            assert (summed.dtype, summed.shape) == (dtype, shape)
+            np.testing.assert_array_equal(summed, right)
 
 
 def test_only_the_sums_with_an_infinity_or_nan_have_it() -> None:

@@ -65,6 +65,22 @@ def total_of_products(x: Any, y: Any, axes: tuple[int, ...]) -> Any:
     return total_along(x * y, axes)
 
 
+def total_down_to(shape: tuple[int, ...], x: Any) -> Any:
+    """The sum over the axes of an array that broadcasting added to this shape, or stretched."""
+    axes, keepdims, corner = _stretched(shape, x.shape)
+    y = total_in_any_order(x, axes, keepdims)
+    return y[corner] if corner else y
+
+
+@lru_cache(1000)
+def _stretched(shape: tuple[int, ...], to: tuple[int, ...]) -> tuple[tuple[int, ...], bool, tuple[int, ...]]:
+    """The axes that broadcasting added or stretched; whether to keep them, and the index that drops the added ones."""
+    added = len(to) - len(shape)
+    axes = tuple([i for i, size in enumerate(to) if i < added or size != 1 == shape[i - added]])
+    keepdims = added < len(axes)
+    return axes, keepdims, (0,) * added if keepdims else ()
+
+
 def total_along(x: Any, axis: int | tuple[int, ...] | None) -> Any:
     """The sum of an array of any kind in any order; the axes stay, with length 1."""
     if type(x) is not np.ndarray:

@@ -8,7 +8,6 @@ a graph itself.
 
 from collections.abc import Collection, Iterable, Mapping
 from contextvars import ContextVar
-from functools import lru_cache
 from operator import attrgetter
 from typing import Any
 
@@ -17,7 +16,7 @@ import numpy as np
 from tinygrad_lite.engine import grad_mode
 from tinygrad_lite.engine.op import Array, Deferred, Op
 from tinygrad_lite.errors import GraphError, ShapeError, UsageError
-from tinygrad_lite.sums import total_in_any_order
+from tinygrad_lite.sums import total_down_to
 
 _by_age = attrgetter("index")
 
@@ -149,14 +148,6 @@ def _linked(node: Any) -> tuple[Array, ...]:
     )
 
 
-@lru_cache(1000)
-def _stretched(arrived: tuple[int, ...], shape: tuple[int, ...]) -> tuple[tuple[int, ...], bool, tuple[int, ...]]:
-    """The axes that broadcasting added or stretched; whether to keep them, and the index that drops the added ones."""
-    added = len(arrived) - len(shape)
-    axes = tuple([i for i, size in enumerate(arrived) if i < added or size != 1 == shape[i - added]])
-    return axes, added < len(axes), (0,) * added if added < len(axes) else ()
-
-
 def fitted(g: Any, shape: tuple[int, ...], dtype: Any, op: Op, i: int) -> Array:
     """The gradient of an argument, summed over the axes that broadcasting added or stretched, in its dtype."""
     if isinstance(g, Deferred):
@@ -167,9 +158,7 @@ def fitted(g: Any, shape: tuple[int, ...], dtype: Any, op: Op, i: int) -> Array:
         g = np.float64(g)
     arrived = g.shape
     if arrived != shape and len(arrived) >= len(shape):
-        axes, keepdims, corner = _stretched(arrived, shape)
-        g = total_in_any_order(g, axes, keepdims)
-        g = g[corner] if corner else g
+        g = total_down_to(shape, g)
     if g.shape != shape:
         raise ShapeError(f"the derivative of {op} by argument {i} has shape {arrived}, which does not fit {shape}")
     return g if g.dtype == dtype else g.astype(dtype)

@@ -130,7 +130,7 @@ class Op(Arguments):
             raise UsageError("an operation needs a name, and a lambda has none: pass name=")
         if unknown := facts.keys() - Facts.__annotations__.keys():
             raise UsageError(f"{self.name}: a declaration can state {', '.join(Facts.__annotations__)}; got {unknown}")
-        vars(self).update(facts)
+        vars(self).update({"shared": None, "deferred": False, **facts})  # attributes of its own are found sooner
         self.arity = arity
         self.forward = self.completed(forward, 0)
         self.compute = _OPERATORS.get(forward, forward)

@@ -126,7 +126,7 @@ class Tensor(Conversions):
             raise GraphError(f"this tensor is a result of {self.op.name}; only a leaf can be given new data")
         if isinstance(array, np.ndarray):
             array.setflags(False)  # type: ignore[call-arg]
-        self._array = constant(array)
+        self._array = array if type(array) is ndarray else constant(array)
 
     @property
     def requires_grad(self) -> bool:
@@ -261,17 +261,18 @@ def recorded(
         if dtype.kind == "c":
             raise UsageError(f"{op.name} of {in_words(arrays)} is complex; only real results have a gradient")
         return wrap(value)
-    for x in arrays:
+    for x in arrays if op.reads_values else ():
         if type(x) is not float and getattr(x, "dtype", dtype) is not dtype:
             given, arrays = arrays, op.real(arrays, dtype)
             shared = shared if all(map(operator.is_, given, arrays)) else ()
             break
-    result = wrap(value, True, None, op)
-    result.inputs = inputs
-    result.arrays = arrays
-    result.shared = shared
-    result.params = params
-    result.index = next_index()
+    result = _new(Tensor)  # as in wrap, since one call more takes time
+    if isinstance(value, ndarray):
+        value.setflags(False)  # type: ignore[call-arg]
+    result._array, result._requires_grad, result.op = value, True, op
+    result._grad = result.name = None
+    result.inputs, result.arrays, result.shared = inputs, arrays, shared
+    result.params, result.index, result.retains_grad = params, next_index(), False
     return result
 
 

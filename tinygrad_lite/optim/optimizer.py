@@ -149,8 +149,7 @@ class Optimizer:
             settings = [group.get(name) for name in asks]
             is_ascent = group.get("maximize", False)
             for parameter in group["params"]:
-                state = state_of[parameter]
-                gradient = parameter.grad
+                state, gradient = state_of[parameter], parameter._grad
                 if gradient is None:
                     if counts:
                         state_of[parameter] = {**state, "missed": state.get("missed", 0) + 1}
@@ -159,12 +158,11 @@ class Optimizer:
                     continue
                 if counts:
                     settings[place_of_t] = steps - state["missed"] if "missed" in state else steps
-                w = parameter.data
-                g = gradient.data
+                w, g = parameter._array, gradient._array
                 updated = self.update(w, -g if is_ascent else g, state, *settings)
                 if getattr(updated, "shape", None) != w.shape:
                     raise ShapeError(f"update returned {updated!r} for a parameter of shape {w.shape}")
-                parameter.replace(updated if updated.dtype == w.dtype else updated.astype(w.dtype))
+                parameter.replace(updated if updated.dtype is w.dtype else updated.astype(w.dtype))
         if without:
             self._warn_of_no_gradient(without)
         return loss

@@ -210,7 +210,7 @@ log10 = elementwise(np.log10, lambda y, x: 1 / (x * LOG_10), domain=(POSITIVE,))
 log1p = elementwise(np.log1p, lambda y, x: 1 / (1 + x), domain=((-1.0, np.inf),))
 
 
-def _decay(x: Array) -> Array:
+def decay(x: Array) -> Array:
     """e^-|x|, which never overflows."""
     return np.exp(np.copysign(x, -1.0))
 
@@ -226,7 +226,12 @@ def _sigmoid_slope(y: Array, x: Array, decay: Array) -> Array:
     return decay / np.square(1 + decay)
 
 
-sigmoid: Op = elementwise(_sigmoid, _sigmoid_slope, shared=_decay, kind="saturating")
+sigmoid: Op = elementwise(_sigmoid, _sigmoid_slope, shared=decay, kind="saturating")
+
+
+def sigmoid_by(decay: Array, x: Array) -> Array:
+    """The sigmoid of x, where the decay is known already, unless that has a history itself."""
+    return sigmoid(x) if isinstance(decay, Traced) else _sigmoid(x, decay)
 
 
 def above(x: Array, y: Array) -> Array:

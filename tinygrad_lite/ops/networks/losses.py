@@ -6,8 +6,9 @@ import numpy as np
 
 from tinygrad_lite.engine.op import REAL, Array, Example, Traced, elementwise, primitive
 from tinygrad_lite.errors import ShapeError
+from tinygrad_lite.ops.arithmetic.elementwise import decay, sigmoid_by
 from tinygrad_lite.ops.arithmetic.reductions import divided
-from tinygrad_lite.ops.networks.activations import shifted_by_largest, sigmoid
+from tinygrad_lite.ops.networks.activations import shifted_by_largest
 from tinygrad_lite.sums import total, total_along
 
 REDUCTIONS = ("mean", "sum", "none")
@@ -60,16 +61,16 @@ binary_cross_entropy = elementwise(
 )
 
 
-def _binary_cross_entropy_with_logits(z: Array, target: Array, reduction: str) -> Array:
+def _binary_cross_entropy_with_logits(z: Array, target: Array, decay: Array, reduction: str) -> Array:
     check_same_shape(z, target)
-    # log(1 + eᶻ) - z·target, taking the exponential of negative numbers only
-    return _reduced(np.maximum(z, 0.0) - z * target + np.log1p(np.exp(np.copysign(z, -1.0))), reduction)
+    return _reduced(np.maximum(z, 0.0) - z * target + np.log1p(decay), reduction)  # log(1 + eᶻ) - z·target
 
 
 binary_cross_entropy_with_logits = primitive(
     _binary_cross_entropy_with_logits,
-    lambda g, y, z, target, reduction: _per_entry(g, z, reduction) * (sigmoid(z) - target),
-    lambda g, y, z, target, reduction: _per_entry(g, z, reduction) * -z,
+    lambda g, y, z, target, decay, reduction: _per_entry(g, z, reduction) * (sigmoid_by(decay, z) - target),
+    lambda g, y, z, target, decay, reduction: _per_entry(g, z, reduction) * -z,
+    shared=lambda z, target, reduction: decay(z),
     examples=[([(2, 3), (2, 3)], {"reduction": reduction}) for reduction in REDUCTIONS],
 )
 
