@@ -53,8 +53,16 @@ def _softplus(x: Array) -> Array:
 softplus = elementwise(_softplus, lambda y, x: sigmoid(x))
 
 
+def _rest(gate: Array, z: Array) -> Array:
+    """1 - σ(z), of which no digits are left where σ(z) is close to 1; only the second derivative needs them."""
+    return sigmoid(-z) if isinstance(gate, Traced) else 1 - gate
+
+
 silu = elementwise(
-    lambda x, gate: x * gate, lambda y, x, gate: gate * (1 + x * sigmoid(-x)), name="silu", shared=lambda x: sigmoid(x)
+    lambda x, gate: x * gate,
+    lambda y, x, gate: gate * (1 + x * _rest(gate, x)),
+    name="silu",
+    shared=lambda x: sigmoid(x),
 )
 
 
@@ -79,8 +87,7 @@ def _inner(x: Array) -> Array:
 
 
 def _gelu_by_tanh_slope(y: Array, x: Array, gate: Array) -> Array:
-    # 1 - gate has no digits left where the gate is close to 1; only the second derivative needs them
-    rest = sigmoid(-_inner(x)) if isinstance(gate, Traced) else 1 - gate
+    rest = sigmoid(-_inner(x)) if isinstance(gate, Traced) else 1 - gate  # as above
     return gate * (1 + x * rest * (_GELU_SCALE * (1 + 0.134145 * np.square(np.clip(x, -30, 30)))))
 
 
@@ -143,11 +150,16 @@ def shifted_by_largest(x: Array, axis: int | tuple[int, ...] | None) -> Array:
 
 
 def are_moderate(x: Array) -> bool:
-    """Whether the exponentials of real numbers neither overflow nor lose digits, so that a ratio needs no shift."""
+    """Whether the exponentials of entries, but for those of -∞, keep all digits, so that a ratio needs no shift."""
     if type(x) is not np.ndarray or x.dtype.char not in "fd" or not x.size:
         return False
     bound = 40 if x.dtype.char == "f" else 300
-    return bool(np.min(x) >= -bound and np.max(x) <= bound)
+    if not np.max(x) <= bound:
+        return False
+    lowest = np.min(x)
+    return bool(lowest >= -bound) or bool(
+        lowest == -np.inf and np.count_nonzero(x < -bound) == np.count_nonzero(x == lowest)
+    )
 
 
 def _softmax(x: Array, axis: int | tuple[int, ...] | None = -1) -> Array:

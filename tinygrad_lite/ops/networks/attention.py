@@ -13,7 +13,7 @@ def _masked_softmax(scores: Array, mask: Array, empty: float = 1.0) -> Array:
     masked = scores + mask
     if 0 in np.shape(masked):
         return masked
-    if not (are_moderate(scores) and np.logical_or(np.equal(mask, 0), np.equal(mask, -np.inf)).all()):
+    if not are_moderate(masked):
         masked -= np.maximum(largest(masked, axis=-1, keepdims=True), np.finfo(masked.dtype).min)  # -∞ - -∞ is NaN
     weights = np.exp(masked)
     whole = total_along(weights, -1)

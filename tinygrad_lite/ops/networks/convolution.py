@@ -102,28 +102,28 @@ def _padded(x: Array, at: Geometry) -> Array:
     return y
 
 
-def _stay_as_they_are(x: Array, at: Geometry) -> bool:
+def _stay_as_they_are(x: Array, at: Geometry, groups: int) -> bool:
     """Whether images in their own order are laid out as fast as with the batch last."""
-    is_in_order = type(x) is np.ndarray and x.flags.c_contiguous and len(x) > 1
+    is_in_order = type(x) is np.ndarray and x.flags.c_contiguous and len(x) > 1 and groups == 1
     return is_in_order and at.stride[-1] == 1 and at.out[-1] >= WIDE
 
 
-def _images(x: Array, at: Geometry, groups: int) -> Iterable[tuple[slice, Array]]:
-    """A few images at a time, and what the kernel reads in each as a matrix for each group of channels."""
+def _images(x: Array, at: Geometry) -> Iterable[tuple[slice, Array]]:
+    """A few images at a time, and what the kernel reads in each as a matrix."""
     batch, channels = x.shape[:2]
     if at.padded != at.size:
         image = np.zeros((batch, channels, *at.padded), x.dtype)
         image[:, *at.inside] = x
         x = image
-    height, width = channels // groups * prod(at.kernel), prod(at.out)
+    height, width = channels * prod(at.kernel), prod(at.out)
     steps = x.strides[2:]
     within, between = ([n * step for n, step in zip(sizes, steps)] for sizes in (at.dilation, at.stride))
     shape, strides = (batch, channels, *at.kernel, *at.out), (*x.strides[:2], *within, *between)
     windows = np.ndarray(shape, x.dtype, x, 0, strides)
-    few = max(1, LARGE // max(1, x.itemsize * groups * height * width))
+    few = max(1, LARGE // max(1, x.itemsize * height * width))
     for first in range(0, batch, few):
         part = slice(first, first + few)
-        yield part, windows[part].reshape(-1, groups, height, width)
+        yield part, windows[part].reshape(-1, height, width)
 
 
 def _columns(x: Array, at: Geometry, groups: int, first: int, rows: int) -> Array:
@@ -175,10 +175,10 @@ def _product(a: Array, b: Array) -> Array:
 def _convolution(x: Array, weight: Array, stride: Sizes, padding: Widths, dilation: Sizes, groups: int) -> Array:
     at = geometry(x.shape[2:], weight.shape[2:], stride, padding, dilation)
     matrices = _in_groups(weight, groups)
-    if _stay_as_they_are(x, at):
-        y = np.empty((len(x), *matrices.shape[:2], prod(at.out)), np.result_type(x, weight))
-        for part, columns in _images(x, at, groups):
-            y[part] = _product(matrices, columns)
+    if _stay_as_they_are(x, at, groups):
+        y = np.empty((len(x), len(weight), prod(at.out)), np.result_type(x, weight))
+        for part, columns in _images(x, at):
+            y[part] = _product(matrices[0], columns)
         return y.reshape(len(x), len(weight), *at.out)
     image, parts = _padded(x, at), []
     for first, last in _blocks(image, at):
@@ -190,7 +190,7 @@ def _convolution(x: Array, weight: Array, stride: Sizes, padding: Widths, dilati
 def _turned(weight: Array, groups: int) -> Array:
     """The kernel from behind, with the channels of results and images exchanged in each group."""
     backwards = weight[:, :, *(slice(None, None, -1) for _ in weight.shape[2:])]
-    parts = backwards.reshape(groups, -1, *weight.shape[1:]).swapaxes(1, 2)
+    parts = np.ascontiguousarray(backwards.reshape(groups, -1, *weight.shape[1:]).swapaxes(1, 2))
     return parts.reshape(-1, len(weight) // groups, *weight.shape[2:])
 
 
@@ -228,11 +228,11 @@ def _kernel_correlation(
 ) -> Array:
     at = geometry(x.shape[2:], kernel, stride, padding, dilation)
     total: Any = 0
-    if _stay_as_they_are(x, at) and type(y) is np.ndarray:
-        rows = y.reshape(len(y), groups, y.shape[1] // groups, prod(at.out))
-        for images, columns in _images(x, at, groups):
-            total = total + np.sum(np.matmul(columns, np.swapaxes(rows[images], 2, 3)), axis=0)
-        return np.reshape(np.swapaxes(total, 1, 2), (y.shape[1], x.shape[1] // groups, *kernel))
+    if _stay_as_they_are(x, at, groups) and type(y) is np.ndarray:
+        rows = y.reshape(len(y), y.shape[1], prod(at.out))
+        for images, columns in _images(x, at):
+            total = total + np.sum(np.matmul(columns, np.swapaxes(rows[images], 1, 2)), axis=0)
+        return np.reshape(total.T, (y.shape[1], x.shape[1], *kernel))
     image, y = _padded(x, at), batch_last(y)
     for first, last in _blocks(image, at):
         part = _in_groups(_rows_of(y, first, last, at), groups)
