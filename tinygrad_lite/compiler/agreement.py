@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from threading import active_count
 from typing import Any
 
@@ -18,6 +19,7 @@ from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import UsageError
 from tinygrad_lite.transforms.runs import name_of
 
+Recording = tuple[Recorder, dict[Key, Guard]]
 ATTEMPTS = 20
 """How often a recording is made if somebody draws from a global generator meanwhile, which may be another thread."""
 
@@ -30,7 +32,7 @@ def recorded_twice(
     say: Callable[[str], None],
     may_pass: bool = False,
 ) -> tuple[Recorder, list[Guard]]:
-    """The second of two recordings, and what both of them read; after an error, all names mean what they did.
+    """The first of two recordings, and what both of them read; after an error, all names mean what they did.
 
     With `may_pass`, there is only one recording if the run changes what the program starts from; it `is_passing` then.
 
@@ -41,16 +43,17 @@ def recorded_twice(
     leaves = trees.leaves((args, dict(kwargs)))
     roots = [(f, name), *((x, path) for x, path in zip(leaves, parameters) if not isinstance(x, Tensor))]
     reached = Reached(roots)
+    once = partial(_recorded_once, f, args, kwargs, parameters)
     try:
         say("recording")
-        first, before = _recorded(f, args, kwargs, parameters, reached, roots)
-        if may_pass and is_passing(first, leaves):
-            first.is_passing = True
-            return first, list(before.values())
-        roots += [(x, name) for x in first.called]
+        recorder, before = _undisturbed(once, reached, roots)
+        if may_pass and is_passing(recorder, leaves):
+            recorder.is_passing = True
+            return recorder, list(before.values())
+        roots += [(x, name) for x in recorder.called]
         say("recording again, to compare")
-        recorder, after = _recorded(f, args, kwargs, parameters, Reached(roots), roots)
-        differs = difference(first.program, recorder.program)
+        second, after = _undisturbed(partial(once, only_compares=True), Reached(roots), roots)
+        differs = difference(recorder.program, second.program)
         if differs:
             raise UsageError(
                 f"{name} does not do the same when it is run again ({differs}), so it cannot be compiled: draw random "
@@ -62,7 +65,7 @@ def recorded_twice(
         for guard in reached.guards.values():
             guard.restore()
         raise
-    recorder.program = with_live_arrays(recorder.program, first.program)
+    recorder.program = with_live_arrays(recorder.program, second.program)
     return recorder, list(agreeing(before, after).values())
 
 
@@ -79,19 +82,12 @@ def is_passing(recorder: Recorder, leaves: Leaves) -> bool:
     return False
 
 
-def _recorded(
-    f: Callable[..., Any],
-    args: tuple[Any, ...],
-    kwargs: Mapping[str, Any],
-    parameters: list[str],
-    reached: Reached,
-    roots: Sequence[tuple[Any, str]],
-) -> tuple[Recorder, dict[Key, Guard]]:
-    """The recording of a call, and what it read; `roots` are the functions and objects to look through for names."""
+def _undisturbed(once: Callable[..., Recording], reached: Reached, roots: Sequence[tuple[Any, str]]) -> Recording:
+    """A recording, made again if another thread has drawn from a global generator meanwhile."""
     errors: list[DrawError] = []
     while len(errors) < ATTEMPTS:
         try:
-            return _recorded_once(f, args, kwargs, parameters, reached, roots)
+            return once(reached, roots)
         except DrawError as error:
             errors.append(error)
             if active_count() == 1:
@@ -107,8 +103,10 @@ def _recorded_once(
     parameters: list[str],
     reached: Reached,
     roots: Sequence[tuple[Any, str]],
-) -> tuple[Recorder, dict[Key, Guard]]:
-    recorder = Recorder(_names(f), reached)
+    only_compares: bool = False,
+) -> Recording:
+    """The recording of a call, and what it read; `roots` are the functions and objects to look through for names."""
+    recorder = Recorder(_names(f), reached, only_compares)
     places = iter([Argument(i, name) for i, name in enumerate(parameters)])
     arguments, keywords = trees.map_leaves(lambda x: recorder.passed_in(next(places), x), (args, dict(kwargs)))
     with undrawn(reached.hidden):

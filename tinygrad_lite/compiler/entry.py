@@ -23,7 +23,7 @@ from tinygrad_lite.engine.tensor import Tensor, wrap
 MISS = object()
 _OTHERS = "sum(map(getrefcount, held)) != count"
 """Whether others hold an array: all else being equal, there cannot be fewer references than before."""
-_errors: Callable[[], Any] = getattr(getattr(umath, "_extobj_contextvar", None), "get", np.geterr)
+errors_handling: Callable[[], Any] = getattr(getattr(umath, "_extobj_contextvar", None), "get", np.geterr)
 """What NumPy does about floating-point errors; where NumPy keeps that is not public, and ten times faster to read."""
 _GONE = (LookupError, AttributeError, TypeError, ValueError)
 """What it raises to read an entry, an attribute or a closure's variable that is not there any more."""
@@ -163,8 +163,8 @@ class EntryWriter:
 
     def heeds_errors(self) -> None:
         """Require that what NumPy does about floating-point errors is as it is now, since native code does nothing."""
-        self.scope["errors"] = _errors
-        self.tests.append(f"errors() != {self.name(_errors())}")
+        self.scope["errors"] = errors_handling
+        self.tests.append(f"errors() != {self.name(errors_handling())}")
 
     def is_like(self, expression: str, value: Any, is_unchanging: bool = False, strides: Any = None) -> None:
         """Require that the value of an expression has this type and, if it is an array, this form.

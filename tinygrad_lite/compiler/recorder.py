@@ -8,12 +8,13 @@ from contextvars import ContextVar
 from inspect import getattr_static
 from threading import active_count
 from time import sleep
-from types import MemberDescriptorType
+from types import CodeType, MemberDescriptorType
 from typing import Any
 
 import numpy as np
 
 from tinygrad_lite import optim, trees
+from tinygrad_lite.compiler.entry import errors_handling
 from tinygrad_lite.compiler.guards import Field, Guard, Item, Key, Keys, Length, Truth, contents
 from tinygrad_lite.compiler.naming import Namer
 from tinygrad_lite.compiler.places import (
@@ -57,6 +58,10 @@ from tinygrad_lite.transforms.dual import innermost
 _FORMULAS = frozenset({optim.adaptive.__file__, optim.descent.__file__})
 _UPDATING = frozenset({*_FORMULAS, optim.optimizer.__file__, optim.lr_scheduler.__file__})
 _ERRORS = ("divide", "over", "under", "invalid")
+_FORMULA, _UPDATE, _PASS, _USERS, _ELSEWHERE = "formula", "update", "pass", "user's", "elsewhere"
+_kinds: dict[CodeType, str] = {}
+MOST = 1000
+"""The most pieces of code of which we remember whose they are."""
 kept_whole: ContextVar[Collection[Op]] = ContextVar("kept_whole", default=())
 """The operations that are not recorded as those that their forwards are composed of."""
 
@@ -78,9 +83,14 @@ class Recorder:
         state_keys: the entries in the state of each optimiser before the run.
         is_passing: whether this is the only recording, of a program that hardly runs again.
         followed: the keys of guards for settings of optimisers that the program reads in each run instead.
+
+    Args:
+        names: those of the tensors from outside.
+        reached: what the function can reach.
+        only_compares: whether the program is only compared with that of another recording, so that it needs no names.
     """
 
-    def __init__(self, names: Mapping[int, str], reached: Reached | None = None) -> None:
+    def __init__(self, names: Mapping[int, str], reached: Reached | None = None, only_compares: bool = False) -> None:
         self.program = Program()
         self.guards: dict[Key, Guard] = {}
         self.called: list[Any] = []
@@ -112,6 +122,9 @@ class Recorder:
         self._proxies: dict[int, RecordedGenerator] = {}
         self._opened: list[Op] = [*kept_whole.get()]
         self._errors = np.geterr()
+        self._handling: Any = None
+        self._ignored: frozenset[str] = frozenset()
+        self._only_compares = only_compares
         self._is_over = False
         self._values: list[weakref.ref[Recorded]] = []
 
@@ -283,6 +296,8 @@ class Recorder:
 
     def reaches(self, tensor: Tensor, g: Any) -> None:
         """Note that the reverse pass hands a gradient, or a contribution to it, to a tensor."""
+        if self._only_compares:
+            return
         array, g = plain(tensor, "_array"), innermost(g)
         if type(array) is type(g) is Recorded:
             self.namer.gradient(g.variable, array.variable)
@@ -420,20 +435,19 @@ class Recorder:
             for x in inputs
         ]
         arrays = list(map(_value, operands))
-        value = op(*arrays, **mapped(_value, params))
+        value = op(*arrays, **mapped(_value, params)) if params else op(*arrays)
         if not hasattr(value, "dtype"):
             raise UsageError(
                 f"{op} answers with {type(value).__name__}{at_line()}\n"
                 "but a compiled function cannot use that answer: the next run will have another one"
             )
-        if _depends_on_values(op, operands, params, value):
+        if (params or not op.vjps) and _depends_on_values(op, operands, params, value):
             raise UsageError(
                 f"the shape of the result of {op} depends on values{at_line()}\n"
                 "but a compiled function has fixed shapes: choose entries with np.where, or sum over a mask"
             )
-        if (
-            all(is_python_number(x) or (type(x) is Recorded and x.variable.is_number) for x in operands)
-            and not value.shape
+        if not value.shape and all(
+            is_python_number(x) or (type(x) is Recorded and x.variable.is_number) for x in operands
         ):
             value = value.item()
         inputs = [x.variable if type(x) is Recorded else x for x in operands]
@@ -444,33 +458,48 @@ class Recorder:
     ) -> Recorded:
         """Record a call whose result has this value."""
         made = self._recorded(value)
-        section, source = self._origin(made.variable)
-        now = np.geterr()
-        ignoring = frozenset(kind for kind in _ERRORS if now[kind] == "ignore" != self._errors[kind])  # type: ignore[literal-required]
-        fixed = mapped(lambda x: x.variable if type(x) is Recorded else x, params)
-        view_of = next((x for x, array in zip(inputs, arrays) if _shares_memory(array, value)), None)
+        section, source = (FORWARD, None) if self._only_compares else self._origin(made.variable)
+        fixed = mapped(lambda x: x.variable if type(x) is Recorded else x, params) if params else {}
+        view_of = None
+        if getattr(value, "base", None) is not None or any(
+            array is value or getattr(array, "base", None) is value for array in arrays
+        ):
+            view_of = next((x for x, array in zip(inputs, arrays) if _shares_memory(array, value)), None)
         self.program.calls.append(
-            Instruction(op, tuple(inputs), fixed, made.variable, section, source, ignoring, view_of)
+            Instruction(op, tuple(inputs), fixed, made.variable, section, source, self._ignoring(), view_of)
         )
-        self.namer.operation(made.variable, op)
+        if not self._only_compares:
+            self.namer.operation(made.variable, op)
         return made
+
+    def _ignoring(self) -> frozenset[str]:
+        """The floating-point errors that the function ignores at this moment, and its caller does not."""
+        handling = errors_handling()
+        if handling is not self._handling:
+            now = np.geterr()
+            self._handling = handling
+            self._ignored = frozenset(kind for kind in _ERRORS if now[kind] == "ignore" != self._errors[kind])  # type: ignore[literal-required]
+        return self._ignored
 
     def _origin(self, result: Variable) -> tuple[str, Source | None]:
         """The pass that is running, and the user's line; also notes what a person would call the result."""
         section, source = FORWARD, None
         frame = sys._getframe(1)
-        while frame.f_code is not Recorder.run.__code__:
-            file = frame.f_code.co_filename
-            if file in _UPDATING:
-                section = UPDATE
-            elif frame.f_code is backward.propagate.__code__:
-                section = BACKWARD
-            if file in _FORMULAS:  # an optimiser's formula is read by its own names
-                self.namer.line(result, frame)
-            elif is_users(frame.f_code.co_filename):
+        end = Recorder.run.__code__
+        while (code := frame.f_code) is not end:
+            kind = _kinds.get(code) or _kind(code)
+            if kind is _ELSEWHERE:
+                pass
+            elif kind is _USERS:
                 if source is None:
-                    source = Source(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name)
+                    source = Source(code.co_filename, frame.f_lineno, code.co_name)
                 if section == FORWARD:
+                    self.namer.line(result, frame)
+            elif kind is _PASS:
+                section = BACKWARD
+            else:
+                section = UPDATE
+                if kind is _FORMULA:  # an optimiser's formula is read by its own names
                     self.namer.line(result, frame)
             frame = frame.f_back  # type: ignore[assignment]
         return section, source
@@ -597,6 +626,21 @@ class Recorder:
                 object.__setattr__(owner, name, value)
         for proxy in self._proxies.values():
             proxy.restore()
+
+
+def _kind(code: CodeType) -> str:
+    """Whose code it is."""
+    file = code.co_filename
+    if file in _UPDATING:
+        kind = _FORMULA if file in _FORMULAS else _UPDATE
+    elif code is backward.propagate.__code__:
+        kind = _PASS
+    else:
+        kind = _USERS if is_users(file) else _ELSEWHERE
+    if len(_kinds) >= MOST:
+        _kinds.clear()
+    _kinds[code] = kind
+    return kind
 
 
 def _fields(owner: Any) -> dict[str, Any] | None:
