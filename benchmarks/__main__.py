@@ -75,6 +75,11 @@ many small operations come out between a half and one and a half times its time.
 large arrays are below one; above one are those for which PyTorch has one kernel and NumPy several passes:
 normalisation, convolution, pooling, the softmax.
 
+A step of 13-8-1 runs ten times as many bytecodes of Python as the step by hand. Each of its four operations takes some
+100 of them to look at its arguments, as many to be recorded, 75 to be found again in the reverse pass, and 100 for each
+gradient that it passes on. What NumPy does in the step leaves Python a third of its time, if the step is to take 1.5
+times as long as by hand: 1,500 bytecodes.
+
 On the larger network, the ratio varies from run to run with the time that the matrix products take on two cores.
 """
 

@@ -36,7 +36,7 @@ def leaves(tree: Any) -> list[Any]:
 
 def is_flat(tree: tuple[Any, ...]) -> bool:
     """Whether a tuple contains leaves alone, as the arguments of most functions do."""
-    return all(not _is_container(type(child)) for child in tree)
+    return not any(map(_is_container, map(type, tree)))
 
 
 def paths(tree: Any, name: str = "", depth: int = 0) -> list[str]:

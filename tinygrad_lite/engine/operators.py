@@ -30,8 +30,13 @@ class _Bound:
 
 
 def _method(function: Callable[..., Any] | str) -> Any:
-    def make(answer: Any) -> Any:  # a function is a method already
-        return answer if type(answer) is FunctionType else lambda self, *args, **params: answer(self, *args, **params)
+    def make(answer: Any) -> Any:
+        def method(self: Any, *args: Any, **params: Any) -> Any:
+            if args or params or answer.arity != 1:
+                return answer(self, *args, **params)
+            return self.__trace__(answer, (self,), NO_PARAMS)
+
+        return answer if type(answer) is FunctionType else method  # a function is a method already
 
     return _Bound(function, make)
 

@@ -94,8 +94,7 @@ class Tensor(Conversions):
     def forget(self) -> None:
         """Free the inputs that this tensor was made from; it still knows that it had a history."""
         if self.op is not positive:  # that holds nothing, and may be the variable of a running transform
-            self.inputs = None
-            self.arrays = self.shared = ()
+            self.inputs, self.arrays, self.shared = None, (), ()
 
     def holding(self, array: Array) -> "Tensor":
         """A stand-in with this array, which passes its gradient on to this tensor."""
@@ -242,12 +241,8 @@ def wrap(array: Array, requires_grad: bool = False, name: str | None = None, op:
     result = _new(Tensor)
     if isinstance(array, ndarray):
         array.setflags(False)  # type: ignore[call-arg]  # takes half the time of write=False
-    result._array = array
-    result._requires_grad = requires_grad
-    result._grad = None
-    result.name = name
-    result.op = op
-    result.retains_grad = False
+    result._array, result._requires_grad, result._grad = array, requires_grad, None
+    result.name, result.op, result.retains_grad = name, op, False
     return result
 
 

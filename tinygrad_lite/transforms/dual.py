@@ -73,7 +73,9 @@ class Dual(Operators):
                 "you want to keep (as aux, with has_aux=True)"
             )
         primals, tangents = split(inputs, level)
-        primals = [x if isinstance(x, Traced) or type(x) in NUMBERS else numbers_of(x, op.name) for x in primals]
+        for i, x in enumerate(primals):
+            if not (type(x) in NUMBERS or isinstance(x, Traced)):
+                primals[i] = numbers_of(x, op.name)
         try:
             y = performed(op, tuple(primals), params)
         except RESTATED as error:
@@ -163,9 +165,12 @@ def split(values: Iterable[Any], level: int) -> tuple[list[Any], list[Any]]:
     """The primals and the tangents of this level; the tangent of a constant is None."""
     primals, tangents = [], []
     for x in values:
-        is_ours = type(x) is Dual and x.level == level
-        primals.append(x.primal if is_ours else x)
-        tangents.append(x.tangent if is_ours else None)
+        if type(x) is Dual and x.level == level:
+            primals.append(x.primal)
+            tangents.append(x.tangent)
+        else:
+            primals.append(x)
+            tangents.append(None)
     return primals, tangents
 
 
@@ -179,13 +184,15 @@ def innermost(x: Array) -> Array:
 def pushed(op: Op, y: Array, primals: Sequence[Array], tangents: Sequence[Array], params: Mapping[str, Any]) -> Array:
     """The Jacobian-vector product Σᵢ ∂y/∂xᵢ · tᵢ; None if y depends on no tangent."""
     total, dtype = None, y.dtype
-    if any(getattr(x, "dtype", dtype) is not dtype for x in primals):
-        primals = op.real(primals, dtype)
+    for x in primals:
+        if getattr(x, "dtype", dtype) is not dtype:
+            primals = op.real(primals, dtype)
+            break
     for i, t in enumerate(tangents):
         if t is None or op.vjps[i] is None:
             continue
         if op.derivatives:  # entry by entry: the Jacobian is diagonal, and its own transpose
-            part = op.vjps[i](t, y, *primals, **params)
+            part = op.vjps[i](t, y, *primals, **params) if params else op.vjps[i](t, y, *primals)
         elif op.linear and "initial" not in params:  # the number that a sum begins with is no part of its change
             part = performed(op, (*primals[:i], t, *primals[i + 1 :]), params)
         else:
@@ -270,9 +277,10 @@ class Pullback:
         return [Dual(primal, sum(rest, first), level) for primal, first, *rest in zip(pulled, *parts)]
 
     def _pull(self, gradients: Sequence[Array]) -> list[Array]:
-        create_graph = bool(grad_mode.enabled.get()) and (
-            self.hangs_on_others or any(isinstance(g, Tensor) and g._requires_grad for g in gradients)
-        )
+        create_graph = self.hangs_on_others
+        for g in gradients:
+            create_graph = create_graph or (type(g) is Tensor and g.requires_grad)
+        create_graph = create_graph and bool(grad_mode.enabled.get())
         arrived: dict[Tensor, Array] = {}
         for value, g in zip(self._values, gradients):
             if g is not None and type(value) is Tensor and value in self._between:
@@ -283,7 +291,7 @@ class Pullback:
             try:
                 for x in settled:  # they require a gradient again, since a pass may run a function once more
                     x._requires_grad = True
-                propagate(self._path, arrived, create_graph, only=self._between)
+                propagate(self._path, arrived, create_graph, self._between)
             finally:
                 for x in settled:
                     x._requires_grad = False
@@ -298,7 +306,9 @@ def between(roots: Sequence[Tensor], ends: frozenset[Tensor]) -> tuple[list[Tens
     oldest = min([end.index if end.op else 0 for end in ends], default=0)
     path = history(roots, ends, oldest)
     inner, on_path = set(path), set(ends)
-    hangs_on_others = not inner.isdisjoint(_variables) or any(x._requires_grad and x not in inner for x in roots)
+    hangs_on_others = not inner.isdisjoint(_variables)
+    for x in roots:
+        hangs_on_others = hangs_on_others or (bool(x._requires_grad) and x not in inner)
     for node in path:
         for x in node.inputs:
             if type(x) is Tensor:
