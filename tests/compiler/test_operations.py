@@ -1,5 +1,6 @@
 """Every operation of the registry, and random programs of them, compiled: as eager, with gradients."""
 
+import tempfile
 from collections.abc import Callable
 from typing import Any
 
@@ -9,11 +10,12 @@ from hypothesis import Phase, assume, given, reject, settings
 from hypothesis import strategies as st
 
 import tinygrad_lite as tg
+from tests.marks import param
 from tests.ops.test_registry import DIFFERENTIABLE
 from tinygrad_lite import trees
 from tinygrad_lite.compiler.compiled import Compiled
 from tinygrad_lite.engine.op import Op
-from tinygrad_lite.errors import InputError
+from tinygrad_lite.errors import InputError, UsageError
 from tinygrad_lite.testing import Program, cotangents, inputs_of, programs
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
@@ -64,6 +66,33 @@ def test_numpy(op: Op, dtype: Any, data: st.DataObject) -> None:
 @given(data=st.data())
 def test_native(op: Op, dtype: Any, data: st.DataObject) -> None:
     holds(op, dtype, data, "native")
+
+
+@pytest.mark.parametrize("op", [param(op, slow=".linear." not in op.module) for op in DIFFERENTIABLE], ids=str)
+@settings(max_examples=1, phases=[Phase.generate])
+@given(data=st.data())
+def test_a_module_of_numpy_alone(op: Op, data: st.DataObject) -> None:
+    compiled, x, results = drawn(op, data)
+    with tempfile.NamedTemporaryFile("w+") as file:
+        try:
+            compiled.export(file.name)
+        except UsageError as error:
+            if ".linear." in op.module or "cannot be exported: it " not in str(error):
+                raise
+            return  # which is the case of SciPy's functions
+        text = file.read()
+    assert "import tinygrad_lite" not in text
+    exec(text, scope := {})
+    for found, right in zip(trees.leaves(scope["both"](*x, *filter(None, [compiled.state()]))), results, strict=True):
+        np.testing.assert_array_equal(found, right, strict=True)
+
+
+@pytest.mark.parametrize("decompose", [np.linalg.eigh, np.linalg.qr, np.linalg.svd])
+def test_results_that_lie_in_one_array_are_read_from_it(decompose: Any) -> None:
+    """No instruction puts what was read from the array into another one."""
+    compiled = tg.compile(lambda x: decompose(x)[1].sum(), "numpy")
+    compiled(np.eye(3))
+    assert "concatenate" not in compiled.source
 
 
 def holds(op: Op, dtype: Any, data: st.DataObject, backend: str) -> None:

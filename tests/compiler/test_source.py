@@ -5,6 +5,7 @@ import re
 import runpy
 import subprocess
 import sys
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import tinygrad_lite as tg
 from tests.compiler.test_training import MODELS, OPTIMIZERS, Pair, X
 from tinygrad_lite.compiler.export import _Quoted
 from tinygrad_lite.compiler.expressions import broken_call
-from tinygrad_lite.errors import UsageError
+from tinygrad_lite.errors import MatrixError, UsageError
 from tinygrad_lite.nn import functional as F
 
 
@@ -111,6 +112,79 @@ def test_an_attribute_is_no_global_of_the_same_name() -> None:
     quoted = _Quoted()
     quoted.function("first_two", _first_two)
     assert list(quoted.functions) == ["first_two"]
+
+
+def _with_quotes(x: Any) -> Any:
+    text = f"it's {'even' if x % 2 == 0 else 'odd'}"
+    return text, 'or "so"'
+
+
+@lru_cache
+def _squared(x: Any) -> Any:
+    return x * x
+
+
+def _calls_a_cached_one(x: Any) -> Any:
+    return _squared(x)
+
+
+def _plus_one(x: Any) -> Any:
+    return x + 1
+
+
+def _twice(x: Any, shared: Any) -> Any:
+    return 2 * shared
+
+
+_twice_one_more = tg.elementwise(_twice, lambda y, x, shared: 2.0, shared=_plus_one, name="twice_one_more")
+
+
+def _calls_an_operation(x: Any) -> Any:
+    return _twice_one_more(x)
+
+
+def _has_one_inside(x: Any) -> Any:
+    @lru_cache
+    def inside(y: Path) -> Path:
+        return y
+
+    return inside(x)
+
+
+def _refuses(x: Any) -> Any:
+    raise MatrixError(f"not {x}")
+
+
+QUOTED = [_calls_an_operation, _with_quotes, _calls_a_cached_one, _has_one_inside, _first_two, _scaled, _refuses]
+
+
+@pytest.mark.parametrize("function", QUOTED)
+def test_a_function_in_a_module_does_what_it_did(function: Any) -> None:
+    quoted = _Quoted()
+    quoted.function("function", function)
+    lines = [*quoted.imports, *(f"{name} = {text}" for name, text in quoted.values.items()), *quoted.functions.values()]
+    assert not any("tinygrad_lite" in line for line in lines)
+    exec("\n".join(lines), scope := {})
+    if function is _refuses:
+        with pytest.raises(ValueError, match="not 3"):
+            scope["function"](3)
+    else:
+        x = np.arange(4.0) if function is _first_two else 3
+        np.testing.assert_array_equal(scope["function"](x), function(x))
+
+
+def _reads_our_module(x: Any) -> Any:
+    return F.relu(x)
+
+
+def _reads_a_class_from_elsewhere(x: Any) -> Any:
+    return Path(x)
+
+
+@pytest.mark.parametrize("function", [_reads_our_module, _reads_a_class_from_elsewhere, lambda x: x, np.exp])
+def test_what_cannot_stand_in_a_module(function: Any) -> None:
+    with pytest.raises(UsageError, match="function cannot be exported: it "):
+        _Quoted().function("function", function)
 
 
 def test_rows_can_be_read_in_an_exported_gradient(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from tinygrad_lite.compiler.expressions import literal
 from tinygrad_lite.compiler.numpy_source import WIDTH, NumpySource
 from tinygrad_lite.engine.op import Op
 from tinygrad_lite.engine.registry import path_of
-from tinygrad_lite.errors import UsageError
+from tinygrad_lite.errors import TinygradError, UsageError
 
 
 def module(sources: Sequence[NumpySource]) -> str:
@@ -101,6 +101,16 @@ def _names(code: CodeType) -> set[str]:
     return read.union(*inside)
 
 
+def _text(tree: ast.AST) -> str:
+    """The text of a definition, in double quotes unless a text in it holds quotes itself."""
+    text = ast.unparse(tree)
+    doubled = text.replace("'", '"')
+    try:
+        return doubled if ast.dump(ast.parse(doubled)) == ast.dump(ast.parse(text)) else text
+    except SyntaxError:
+        return text
+
+
 class _Quoted:
     """Source of our own functions, together with everything that they call.
 
@@ -133,21 +143,17 @@ class _Quoted:
                 "operation a function of its own as its forward"
             )
         self.functions[name] = ""  # it may call itself
-        for called in sorted(_names(function.__code__) & function.__globals__.keys()):
+        tree.name, tree.decorator_list = name, []
+        for part in ast.walk(tree):
+            if isinstance(part, ast.arg):
+                part.annotation = None
+            elif isinstance(part, ast.FunctionDef):
+                part.returns = None
+        code = compile(ast.Module([tree], []), name, "exec")
+        for called in sorted(_names(code) & function.__globals__.keys()):
             self._needed(name, called, function.__globals__)
-        tree.name, tree.decorator_list, tree.returns = name, [], None
-        arguments = tree.args
-        for argument in (
-            *arguments.args,
-            *arguments.kwonlyargs,
-            *arguments.posonlyargs,
-            arguments.vararg,
-            arguments.kwarg,
-        ):
-            if argument is not None:
-                argument.annotation = None
         del self.functions[name]
-        self.functions[name] = ast.unparse(tree).replace("'", '"')
+        self.functions[name] = _text(tree)
 
     def _completed(self, name: str, forward: Callable[..., Any]) -> None:
         """Quote a forward that takes a shared expression, the expression, and the function that puts them together."""
@@ -160,29 +166,37 @@ class _Quoted:
     def _needed(self, user: str, name: str, scope: dict[str, Any]) -> None:
         value = scope[name]
         value = value.forward if isinstance(value, Op) else value
+        value = getattr(value, "__wrapped__", value) if hasattr(value, "cache_clear") else value  # a cache saves time
         if self._meanings.setdefault(name, value) is not value:
             raise UsageError(f"{user} cannot be exported: {name} means another thing in a function that it calls")
-        if isinstance(value, ModuleType):
+        if isinstance(value, ModuleType) and not value.__name__.startswith(__name__.partition(".")[0]):
             self.imports.add(f"import {value.__name__} as {name}" if value.__name__ != name else f"import {name}")
         elif callable(value) and path_of(value) in (f"np.{value.__name__}", f"math.{value.__name__}"):
             home = path_of(value).partition(".")[0].replace("np", "numpy")
             self.imports.add(f"from {home} import {value.__name__}" + f" as {name}" * (value.__name__ != name))
+        elif isinstance(value, FunctionType) and value.__module__ in sys.stdlib_module_names:
+            self.imports.add(f"from {value.__module__} import {value.__name__}")
         elif isinstance(value, FunctionType):
             self.function(name, value)
-        elif isinstance(value, (int, float, tuple)):
+        elif isinstance(value, (int, float, str, tuple)):
             self.values[name] = repr(value)
+        elif isinstance(value, type) and issubclass(value, TinygradError):  # each is one of Python's errors, too
+            self.values[name] = next(kind.__name__ for kind in value.__mro__ if kind.__module__ == "builtins")
         elif isinstance(value, (type, frozenset)):
-            self._statement(name, scope)
+            self._statement(user, name, scope)
         else:
             raise UsageError(f"{user} cannot be exported: it reads {name}, which is not a function, module or number")
 
-    def _statement(self, name: str, scope: dict[str, Any]) -> None:
+    def _statement(self, user: str, name: str, scope: dict[str, Any]) -> None:
         """Quote the class or the constant of a name from its module, after everything that it reads."""
         tree = ast.parse(inspect.getsource(sys.modules[scope["__name__"]]))
         names = {x.name: x for x in tree.body if isinstance(x, ast.ClassDef)}
-        made: Any = names.get(name) or next(x for x in tree.body if name in map(ast.unparse, getattr(x, "targets", ())))
+        assigned = (x for x in tree.body if name in map(ast.unparse, getattr(x, "targets", ())))
+        made: Any = names.get(name) or next(assigned, None)
+        if made is None:
+            raise UsageError(f"{user} cannot be exported: it reads {name}, which another module defines")
         if isinstance(made, ast.ClassDef):
             made.bases = [getattr(base, "value", base) for base in made.bases]  # tuple[Any, ...] is a tuple
         for read in sorted({x.id for x in ast.walk(made) if isinstance(x, ast.Name)} & scope.keys() - {name}):
             self._needed(name, read, scope)
-        self.functions[name] = ast.unparse(made).replace("'", '"')
+        self.functions[name] = _text(made)

@@ -417,7 +417,8 @@ class Recorder:
             self._opened.append(op)
             try:
                 made = op.forward(*inputs, **params)
-                if type(made) is Recorded:
+                calls_itself = any(call.op is op for call in self.program.calls[done:])  # around NumPy's own function
+                if type(made) is Recorded and not calls_itself:
                     self.namer.operation(made.variable, op)
                     return made
             except Exception:  # noqa: S110, BLE001, RUF100  # it reads the values, so it is called as a whole

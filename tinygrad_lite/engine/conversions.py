@@ -34,7 +34,7 @@ def received(x: Any, op: Op) -> Array:
 def number(value: Any, op: Op) -> Array:
     """Convert the Python number that a declared forward returned to an array."""
     if not isinstance(value, (int, float)):
-        raise UsageError(f"the forward of {op.name} returned {type(value).__name__}; an operation returns one array")
+        raise UsageError(f"{op.name} returned {type(value).__name__}, not an array; tg.custom_gradient takes several")
     return np.float64(value)
 
 

@@ -1,5 +1,6 @@
 """Equal eigenvalues and equal singular values: what has a derivative there, in both modes, and what is refused."""
 
+import tempfile
 from collections.abc import Callable
 from typing import Any
 
@@ -204,10 +205,22 @@ def test_a_derivative_that_happens_to_vanish_is_no_gradient(vectors: Any, x: Any
         tg.grad(vectors(f))(x)
 
 
-def compiled_elsewhere(f: Any, x: Any) -> None:
-    gradient = tg.compile(tg.grad(f))
+def compiled_elsewhere(f: Any, x: Any, backend: str = "native") -> None:
+    gradient = tg.compile(tg.grad(f), backend)
     gradient(symmetric(1, 2, 4))
     gradient(x)
+
+
+def exported_elsewhere(f: Any, x: Any) -> None:
+    gradient = tg.compile(tg.grad(f), "numpy")
+    gradient(symmetric(1, 2, 4))
+    with tempfile.NamedTemporaryFile("w+") as file:
+        gradient.export(file.name)
+        exec(file.read(), scope := {})
+    try:
+        scope["lambda_"](x, *filter(None, [gradient.state()]))
+    except ValueError as error:
+        raise InputError(*error.args) from error
 
 
 def with_anomalies_detected(f: Any, x: Any) -> None:
@@ -221,10 +234,15 @@ def with_a_graph(f: Any, x: Any) -> None:
 
 READERS: dict[str, Callable[[Any, Any], Any]] = {
     "compiled": compiled_elsewhere,
+    "source": lambda f, x: compiled_elsewhere(f, x, "numpy"),
+    "exported": exported_elsewhere,
     "anomaly": with_anomalies_detected,
     "create_graph": with_a_graph,
     "checkpoint": lambda f, x: tg.grad(tg.checkpoint(f))(x),
     "steps": lambda f, x: list(tg.backward_steps(f(tg.tensor(x, requires_grad=True)))),
+    "page": lambda f, x: tg.explain(f(tg.tensor(x, requires_grad=True)))._repr_html_(),
+    "pullback": lambda f, x: tg.vjp(f, x)[1](np.float64(1.0)),
+    "jacobian": lambda f, x: tg.jacobian(f)(x),
     "audit": lambda f, x: tg.audit_gradients([x := tg.tensor(x, requires_grad=True)], f(x)),
     "forward over reverse": lambda f, x: tg.jvp(tg.grad(f), (x,), (np.ones_like(x),)),
     "reverse over reverse": lambda f, x: tg.grad(lambda x: np.sum(tg.grad(f)(x)))(x),

@@ -17,7 +17,7 @@ import numpy as np
 from tinygrad_lite.engine.op import POSITIVE, Array, Rule, Traced, primitive
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import InputError, UsageError
-from tinygrad_lite.ops.linear.linalg import ANY, SQUARE, as_columns, converging, singularity
+from tinygrad_lite.ops.linear.linalg import ANY, SQUARE, as_columns, finite, singularity
 from tinygrad_lite.ops.requirements import refuse_where
 from tinygrad_lite.ops.shapes.indexing import Index, Scattered
 
@@ -96,7 +96,7 @@ def _arrived(g: Array, shapes: Sequence[Shape]) -> list[tuple[Array, Array]]:
     deferred = isinstance(g, Scattered)
     parts = _unpack(g.whole() if deferred else g, shapes)
     reached = [deferred and g.reaches(span) for span in _spans(shapes)]
-    return [(part, np.any(np.not_equal(part, 0)) | used) for part, used in zip(parts, reached)]
+    return [(part, np.True_ if used else np.any(np.not_equal(part, 0))) for part, used in zip(parts, reached)]
 
 
 def _steady(decompose: Rule, distance: Rule) -> Rule:
@@ -354,13 +354,10 @@ def _eigvalsh_vjp(g: Array, y: Array, x: Array, UPLO: Any = "L") -> Array:
 eigvalsh = primitive(np.linalg.eigvalsh, _eigvalsh_vjp, kink=_eigenvalue_gaps, examples=packed_eigh.examples)
 
 
-_decompose = converging(np.linalg.svd)
-
-
 def _svd(
     x: Array, full_matrices: bool = True, hermitian: bool = False, values_used: bool = False, alike: bool = False
 ) -> Array:
-    return pack(_decompose(x, full_matrices, hermitian=hermitian), np.ndim(x) - 2)
+    return pack(np.linalg.svd(finite(x, hermitian), full_matrices, hermitian=hermitian), np.ndim(x) - 2)
 
 
 def _singular_gaps(x: Array, hermitian: bool = False, **_: Any) -> Array:
@@ -450,7 +447,7 @@ packed_svd = primitive(
 
 
 def _svdvals(x: Array, hermitian: bool = False) -> Array:
-    return _decompose(x, compute_uv=False, hermitian=hermitian)
+    return np.linalg.svd(finite(x, hermitian), compute_uv=False, hermitian=hermitian)
 
 
 def through_values(g: Array, x: Array, hermitian: bool = False) -> Array:
@@ -553,8 +550,12 @@ def _pinv_vjp(
     return _in_triangle(gradient) if hermitian else gradient
 
 
+def _pinv(a: Array, rcond: Any = None, hermitian: bool = False, *, rtol: Any = np._NoValue) -> Array:
+    return np.linalg.pinv(finite(a, hermitian), rcond, hermitian, rtol=rtol)
+
+
 pinv = primitive(
-    converging(np.linalg.pinv),
+    _pinv,
     _pinv_vjp,
     kink=singularity,
     examples=[*ANY, ([(2, 2)], {"hermitian": True}), ([(3, 2)], {"rcond": 1e-9}), ([(3, 2)], {"rtol": 1e-9})],
@@ -562,11 +563,11 @@ pinv = primitive(
 
 
 implements(np.linalg.pinv)(pinv)
-_least_squares = converging(np.linalg.lstsq, "SVD did not converge in Linear Least Squares")
 
 
 def _lstsq(a: Array, b: Array, rcond: float | None = None) -> Array:
-    solution, residuals, rank, s = _least_squares(a, b, rcond)
+    a = finite(a, message="SVD did not converge in Linear Least Squares")
+    solution, residuals, rank, s = np.linalg.lstsq(a, b, rcond)
     return pack((solution, residuals, np.asarray(rank, s.dtype), s), 0)
 
 

@@ -1,7 +1,6 @@
 """Linear algebra: systems, determinants, powers and products of matrices in the last two axes."""
 
-from collections.abc import Callable, Sequence
-from functools import wraps
+from collections.abc import Sequence
 from math import prod
 from typing import Any
 
@@ -29,20 +28,14 @@ def singularity(x: Array, *_: Array, **__: Any) -> Array:
     return np.linalg.svd(x, compute_uv=False) / 8
 
 
-def converging(function: Callable[..., Any], message: str = "SVD did not converge") -> Callable[..., Any]:
-    """A NumPy function that needs singular values, with NumPy's error raised at once for NaN or infinity.
+def finite(x: Array, hermitian: bool = False, message: str = "SVD did not converge") -> Array:
+    """The argument of a NumPy function that needs singular values; for NaN or infinity, NumPy's error at once.
 
-    LAPACK's iteration would print a complaint, or never end.
+    LAPACK's iteration would print a complaint, or never end. Of a hermitian matrix, it reads one triangle.
     """
-
-    @wraps(function)
-    def of_finite(x: Array, *args: Any, **params: Any) -> Any:
-        reads_one_triangle = params.get("hermitian")
-        if np.ndim(x) > 1 and isinstance(x, np.ndarray) and not reads_one_triangle and not np.all(np.isfinite(x)):
-            raise np.linalg.LinAlgError(message)
-        return function(x, *args, **params)
-
-    return of_finite
+    if np.ndim(x) > 1 and isinstance(x, np.ndarray) and not hermitian and not np.all(np.isfinite(x)):
+        raise np.linalg.LinAlgError(message)
+    return x
 
 
 inv = primitive(np.linalg.inv, lambda g, y, x: -y.mT @ g @ y.mT, kink=singularity, examples=SQUARE)
@@ -219,7 +212,11 @@ def _multi_dot_as_numpy(arrays: Sequence[Array], *, out: Array = None) -> Array:
     return np.dot(*arrays) if len(arrays) == 2 else multi_dot(*arrays)
 
 
-matrix_rank = primitive(converging(np.linalg.matrix_rank))
+def _matrix_rank(A: Array, tol: Any = None, hermitian: bool = False, *, rtol: Any = None) -> Array:
+    return np.linalg.matrix_rank(finite(A, hermitian), tol, hermitian, rtol=rtol)
+
+
+matrix_rank = primitive(_matrix_rank)
 implements(np.linalg.matrix_rank)(matrix_rank)
 
 implements(np.linalg.matmul)(products.matmul)

@@ -6,10 +6,10 @@ import numpy as np
 
 from tinygrad_lite.engine.op import Array, primitive
 from tinygrad_lite.engine.registry import implements
-from tinygrad_lite.ops.arithmetic import reductions
 from tinygrad_lite.ops.arithmetic.reductions import Axis
+from tinygrad_lite.ops.arithmetic.reductions import sum as sum_along
 from tinygrad_lite.ops.linear.decompositions import equal_pairs, svdvals, through_values
-from tinygrad_lite.ops.linear.linalg import converging, singularity
+from tinygrad_lite.ops.linear.linalg import finite, singularity
 from tinygrad_lite.ops.requirements import refuse_where
 
 Shape = tuple[int, ...]
@@ -87,22 +87,19 @@ def _norm_vjp(g: Array, y: Array, x: Array, ord: Any = None, axes: Axis = None, 
 
 def _norm(x: Array, ord: Any = None, axes: Axis = None, keepdims: bool = False) -> Array:
     if type(x) is np.ndarray and x.dtype.kind == "f" and type(axes) is int and ord in (None, 2):
-        return np.sqrt(reductions.sum(x * x, axes, keepdims=keepdims))  # NumPy's takes longer along few columns
+        return np.sqrt(sum_along(x * x, axes, keepdims=keepdims))  # NumPy's takes longer along few columns
     spectral = ord in _SPECTRAL and len(all_or(axes, x)) == 2
-    function = converging(np.linalg.norm) if spectral else np.linalg.norm
-    return function(x, ord, axes, keepdims)
+    return np.linalg.norm(finite(x) if spectral else x, ord, axes, keepdims)
 
 
 def _matrix_norm(x: Array, keepdims: bool = False, ord: Any = "fro") -> Array:
-    function = converging(np.linalg.matrix_norm) if ord in _SPECTRAL else np.linalg.matrix_norm
-    return function(x, keepdims=keepdims, ord=ord)
+    return np.linalg.matrix_norm(finite(x) if ord in _SPECTRAL else x, keepdims=keepdims, ord=ord)
 
 
 def _cond(x: Array, p: Any = None) -> Array:
     # with NaN alone, NumPy answers by itself: before 2.5 with an error, since then with NaN
     is_infinite = isinstance(x, np.ndarray) and np.any(np.isinf(x))
-    function = converging(np.linalg.cond) if is_infinite and (p is None or p in _SPECTRAL) else np.linalg.cond
-    return function(x, p)
+    return np.linalg.cond(finite(x) if is_infinite and (p is None or p in _SPECTRAL) else x, p)
 
 
 def _ties(x: Array, **_: Any) -> Array:
