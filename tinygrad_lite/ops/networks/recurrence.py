@@ -1,10 +1,10 @@
 """Recurrent layers: all steps of a sequence in one operation.
 
-A loop over small arrays spends most of its time on calls, so a step is few operations, and what does not depend on the
-step before is computed for all steps at once. The batch is the last axis, so that the parts of a state lie together in
-memory. One pass back through time makes the gradients of all arguments, so an operation here takes one flat array that
-holds them one after another: the input (steps, inputs, batch), the first states (hidden, batch), W_ih, W_hh, and b_ih
-and b_hh if there are biases.
+A loop over small arrays spends most of its time on calls, so a step is few operations, in place where nobody else holds
+the array, and what does not depend on the step before is computed for all steps at once. The batch is the last axis, so
+that the parts of a state lie together in memory. One pass back through time makes the gradients of all arguments, so an
+operation here takes one flat array that holds them one after another: the input (steps, inputs, batch), the first
+states (hidden, batch), W_ih, W_hh, and b_ih and b_hh if there are biases.
 """
 
 from collections.abc import Sequence
@@ -86,7 +86,8 @@ def _rnn(flat: Array, sizes: Sizes, nonlinearity: str = "tanh") -> Array:
     x = np.matmul(by_input, x) + sum(biases)
     hiddens = []
     for t in range(sizes[0]):
-        z = np.dot(by_state, h) + x[t]
+        z = np.dot(by_state, h)
+        z += x[t]
         h = np.tanh(z) if nonlinearity == "tanh" else np.maximum(z, 0)
         hiddens.append(h)
     return _stacked(hiddens)
@@ -99,11 +100,21 @@ def _rnn_vjp(g: Array, y: Array, flat: Array, sizes: Sizes, nonlinearity: str = 
     for t in reversed(range(sizes[0])):
         by_sums.append(d * slopes[t])
         d = np.dot(back, by_sums[-1])
-        d = d + g[t - 1] if t else d
+        if t:
+            d += g[t - 1]
     return _gradient(x, by_input, np.concatenate([h[None], y[:-1]]), sizes[-1], [d], _stacked(by_sums[::-1]))
 
 
-rnn = primitive(_rnn, _rnn_vjp, examples=_examples(1, 1, [{}, {"nonlinearity": "relu"}]))
+def _rnn_corners(flat: Array, sizes: Sizes, nonlinearity: str = "tanh") -> Array:
+    """What relu gets in each step; tanh has no corner."""
+    x, (h,), by_input, by_state, biases = _arguments(1, 1, flat, sizes)
+    if nonlinearity == "tanh":
+        return np.ones_like(flat)
+    before = np.concatenate([h[None], _rnn(flat, sizes, nonlinearity)[:-1]])
+    return np.matmul(by_input, x) + sum(biases) + np.matmul(by_state, before)
+
+
+rnn = primitive(_rnn, _rnn_vjp, kink=_rnn_corners, examples=_examples(1, 1, [{}, {"nonlinearity": "relu"}]))
 
 
 # σ(z) = ½ + ½ tanh(z / 2): with the rows of such gates halved beforehand, one tanh serves all gates of a step
@@ -126,9 +137,13 @@ def _lstm_memory(flat: Array, sizes: Sizes) -> _Memory:
     x, by_state = np.matmul(by_input * halves, x) + sum(biases) * halves, by_state * halves
     all_gates, candidates, cells, all_squashed, hiddens = [], [], [c], [], [h]
     for t in range(sizes[0]):
-        squashed = np.tanh(np.dot(by_state, h) + x[t])
-        gates, g = half * squashed + half, squashed[2 * n : 3 * n]
-        c = gates[n : 2 * n] * c + gates[:n] * g
+        z = np.dot(by_state, h)
+        z += x[t]
+        squashed = np.tanh(z)
+        gates, g = squashed * half, squashed[2 * n : 3 * n]
+        gates += half
+        c = gates[n : 2 * n] * c
+        c += gates[:n] * g
         squashed = np.tanh(c)
         h = gates[3 * n :] * squashed
         all_gates.append(gates)
@@ -159,10 +174,13 @@ def _lstm_vjp(g: Array, y: Array, flat: Array, memory: _Memory, sizes: Sizes) ->
     back, by_sums, d = by_state.T, [], by_h[-1]
     for t in reversed(range(steps)):
         by_c = by_c + d * to_cell[t]
-        by_sums.append(slopes[t] * np.concatenate([by_c, by_c, by_c, d]))
-        by_c = by_c * kept[t]
-        d = np.dot(back, by_sums[-1])
-        d = d + by_h[t - 1] if t else d
+        by_sum = np.concatenate([by_c, by_c, by_c, d])
+        by_sum *= slopes[t]
+        by_sums.append(by_sum)
+        by_c *= kept[t]
+        d = np.dot(back, by_sum)
+        if t:
+            d += by_h[t - 1]
     return _gradient(x, by_input, hiddens[:-1], biases, [d, by_c], _stacked(by_sums[::-1]))
 
 
@@ -186,10 +204,17 @@ def _gru_course(flat: Array, sizes: Sizes) -> _Course:
     x, by_state = np.matmul(by_input * halves, x) + bias, by_state * halves
     all_gates, candidates, products, hiddens = [], [], [], [h]
     for t in range(sizes[0]):
-        z, a = x[t], np.dot(by_state, h) + beside
-        gates = half * np.tanh(z[: 2 * n] + a[: 2 * n]) + half
-        candidate = np.tanh(z[2 * n :] + gates[:n] * a[2 * n :])
-        h = candidate + gates[n:] * (h - candidate)
+        z, a = x[t], np.dot(by_state, h)
+        a += beside
+        gates = np.tanh(z[: 2 * n] + a[: 2 * n])
+        gates *= half
+        gates += half
+        candidate = gates[:n] * a[2 * n :]
+        candidate += z[2 * n :]
+        candidate = np.tanh(candidate)
+        h = h - candidate
+        h *= gates[n:]
+        h += candidate
         all_gates.append(gates)
         candidates.append(candidate)
         products.append(a[2 * n :])
@@ -220,8 +245,10 @@ def _gru_vjp(g: Array, y: Array, flat: Array, course: _Course, sizes: Sizes) -> 
     for t in reversed(range(steps)):
         by_h.append(d)
         by_sums.append((factors[t] * d).reshape((3 * n, batch)))
-        d = kept[t] * d + np.dot(back, by_sums[-1])
-        d = d + g[t - 1] if t else d
+        d = kept[t] * d
+        d += np.dot(back, by_sums[-1])
+        if t:
+            d += g[t - 1]
     by_hh = _stacked(by_sums[::-1])
     by_ih = np.concatenate([by_hh[:, : 2 * n], by_candidate * _stacked(by_h[::-1])], axis=1)
     return _gradient(x, by_input, hiddens[:-1], biases, [d], by_ih, by_hh)
