@@ -15,8 +15,8 @@ import tinygrad_lite
 PACKAGE = Path(tinygrad_lite.__file__).parent
 FLOORS = [
     [
-        *("errors", "signatures", "trees", "foreign", "callers", "sums", "elsewhere", "protocols", "progress"),
-        "whole_files",
+        *("errors", "signatures", "trees", "foreign", "callers", "sums", "elsewhere", "protocols"),
+        *("phrases", "progress", "whole_files"),
     ],
     ["engine"],
     ["ops"],

@@ -93,7 +93,10 @@ def test_fit_after_zoom_and_drag(show: Show) -> None:
 
 def test_pinch(show: Show) -> None:
     opened = show(heart(), viewport=PHONE, has_touch=True)
+    arrow = "() => getComputedStyle(document.getElementById('drawer'), '::before').content"
+    assert "▴" in opened.page.evaluate(arrow)
     opened.page.tap("#drawer")
+    assert "▾" in opened.page.evaluate(arrow), "open, it says that it closes"
     opened.page.wait_for_selector("#graph svg")
     opened.page.wait_for_function(WIDER, arg=30)
     width = opened.page.evaluate("document.querySelector('[data-node]').getBoundingClientRect().width")

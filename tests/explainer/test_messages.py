@@ -1,16 +1,22 @@
 """The page in other languages: each message that it says has its form, with the same names to put in."""
 
+import ast
 import json
 import re
 from collections.abc import Iterator
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+import tinygrad_lite as tg
 from tests.explainer.conftest import Opened
 from tests.explainer.graphs import heart
-from tinygrad_lite.checking import mistakes
+from tinygrad_lite.checking import audit, causes, mistakes
+from tinygrad_lite.checking.audit import Status
+from tinygrad_lite.engine import registry
 from tinygrad_lite.explainer import page, playback, playground
 
 PAGE = files("tinygrad_lite.explainer") / "page"
@@ -28,9 +34,24 @@ def first_arguments(script: str, function: str) -> Iterator[str]:
                 break
 
 
+def phrases() -> set[str]:
+    """What Python says in the page: the templates of phrases in the package, and the facts that they repeat."""
+    texts = {str(status) for status in Status} - {Status.FINE, Status.FROZEN} | {*causes._BLIND.values()}
+    texts |= {op.chooses for op in registry.operations() if op.chooses}
+    texts |= {causes._FORWARD, causes._BACKWARD, audit._ALIKE}
+    for path in Path(tg.__file__).parent.rglob("*.py"):
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "phrase":
+                templates = [call.args[0]]
+                if isinstance(call.args[0], ast.IfExp):
+                    templates = [call.args[0].body, call.args[0].orelse]
+                texts |= {text.value for text in templates if isinstance(text, ast.Constant)}
+    return texts
+
+
 def messages() -> set[str]:
-    """The texts in the page's scripts, those of its HTML, and the checker's words for mistakes."""
-    texts = {getattr(mistakes, name) for name in page.MISTAKES}
+    """The texts in the page's scripts, those of its HTML, what Python says, and the checker's words for mistakes."""
+    texts = {getattr(mistakes, name) for name in page.MISTAKES} | phrases()
     texts |= {problem["name"] for problem in playground.problems()} | set(playground.OPTIMIZERS)
     for name in {*page.SCRIPTS, *playback.SCRIPTS, *playground.SCRIPTS}:
         script = (PAGE / f"{name}.js").read_text(encoding="utf-8")
@@ -77,3 +98,32 @@ def test_the_language_is_the_readers(show: Any) -> None:
 def test_a_language_without_a_table(show: Any) -> None:
     opened = show(heart(), step=1, locale="fr-FR")
     assert opened.panel().startswith("Forward 1 of 4: linear")
+
+
+def in_words(relu: bool) -> tg.Tensor:
+    x = tg.tensor([[-1.0, -2.0], [-3.0, 4.0]], name="x")
+    w = tg.tensor([1.0, 2.0], requires_grad=True, name="w")
+    return np.sum(np.maximum(x, 0) * w) if relu else np.sum(np.log(w - 1) * 0.5)
+
+
+@pytest.mark.filterwarnings("ignore:divide by zero:RuntimeWarning")
+@pytest.mark.parametrize(
+    ("result", "told"),
+    [
+        (lambda: in_words(relu=True), "w: Gradient teilweise null: multiply mit Nullen: "),
+        (lambda: in_words(relu=False), "nicht endlich: log macht aus endlichen Zahlen 1 Zahl, die NaN oder unendlich"),
+        (lambda: in_words(relu=True).reshape(1, 1) * np.ones(2), "das Ergebnis hat mehr als einen Eintrag"),
+    ],
+)
+def test_python_speaks_the_readers_language(show: Any, result: Any, told: str) -> None:
+    opened = show(tg.explain(result()), locale="de")
+    assert told in opened.panel()
+    opened.page.select_option("#language", "en")
+    assert told not in opened.panel()
+
+
+def test_a_name_is_no_message(show: Any) -> None:
+    """A tensor that is called as a message keeps its name in every language."""
+    a = tg.tensor(0.0, requires_grad=True, name="value")
+    opened = show(tg.explain(a * tg.tensor(2.0) * a), locale="de")
+    assert "value: Gradient null" in opened.panel()

@@ -91,11 +91,11 @@ def test_steps_in_the_order_in_which_they_run(show: Show, name: str) -> None:
     opened.page.keyboard.press("ArrowRight")
     assert opened.status().startswith("Forward 2 of") or len(operations) == 1
     opened.page.keyboard.press("ArrowLeft")
-    assert opened.page.evaluate("location.hash") == "#step=1"
+    opened.page.wait_for_function("() => location.hash === '#step=1'")
     opened.page.focus("#slider")
     opened.page.keyboard.press("End")
     assert opened.status().startswith(f"Backward {len(steps)} of {len(steps)}")
-    assert opened.page.evaluate("location.hash") == f"#step={last}"
+    opened.page.wait_for_function("last => location.hash === `#step=${last}`", arg=last)
     for k in sorted({1, 2, len(steps) // 2, len(steps)} - {0}):
         opened.go(len(operations) + k)
         assert f"the gradient of {steps[k - 1].operation.name} goes to" in opened.status()

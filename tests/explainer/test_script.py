@@ -123,6 +123,8 @@ def test_commands(script: Path, tmp_path: Path, capsys: Any, monkeypatch: pytest
     assert main(["explain", "-o", "page.html", "train.py", "0.01"]) == 0
     assert "wrote page.html" in capsys.readouterr().out
     assert opened == []
+    assert main(["explain", "-o", "hers.html", "--seed", "ada", "train.py", "0.01"]) == 0
+    assert '"seed":"ada"' in (tmp_path / "hers.html").read_text(encoding="utf-8")
     assert main(["explain", "train.py", "0.01"]) == 0
     assert opened == [(tmp_path / "train_lesson.html").as_uri()]
     assert (tmp_path / "train_lesson.html").read_text().startswith("<!DOCTYPE html>")

@@ -18,10 +18,12 @@ from tinygrad_lite.engine.backward import history
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import GraphError, InputError, ShapeError, UsageError
 from tinygrad_lite.nn.module import Module
+from tinygrad_lite.phrases import phrase
 from tinygrad_lite.readers.recording import Step, recording
 
 EXPLODING = 1e3
 VANISHING = 1e-4
+_ALIKE = "{units} have the same weights and gradients, and so stay alike: draw the weights at random"
 
 
 class Status(StrEnum):
@@ -249,8 +251,7 @@ class _Audit:
         if units and not np.any(np.take(g, units.indices, units.axis)):
             return Status.PARTLY_ZERO, reasons.of_zero(w, units)
         if units:
-            text = f"{units} have the same weights and gradients, and so stay alike: draw the weights at random"
-            return Status.SYMMETRIC, Cause(text)
+            return Status.SYMMETRIC, Cause(phrase(_ALIKE, units=str(units)))
         if self._explodes(path):
             return Status.EXPLODING, reasons.of_size(w, grows=True)
         if self._ratios[path] < VANISHING * self._largest or reasons.saturation(w):

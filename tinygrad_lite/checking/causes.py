@@ -11,11 +11,14 @@ from tinygrad_lite.checking.anomaly_messages import is_finite, is_real
 from tinygrad_lite.checking.gradient_flow import Edge, Flow
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor
+from tinygrad_lite.phrases import phrase
 from tinygrad_lite.readers.recording import Source, Step
 
 FLAT = 1e-6
 """A derivative below this is practically zero: the operation is saturated."""
 
+_FORWARD = "{op} {origin} in the forward pass; tg.detect_anomaly() shows from which numbers"
+_BACKWARD = "{op} made it in the backward pass; tg.detect_anomaly() shows from which numbers"
 _BEHIND = 12  # how many operations behind a result are looked at
 _BLIND = {
     **dict.fromkeys(
@@ -58,7 +61,8 @@ class Units:
 
     def __str__(self) -> str:
         indices = ", ".join(map(str, self.indices[:8])) + (", …" if len(self.indices) > 8 else "")
-        return f"{len(self.indices)} of {self.of} units along axis {self.axis}: {indices}"
+        numbers = {"n": len(self.indices), "all": self.of, "axis": self.axis}
+        return phrase("{n} of {all} units along axis {axis}: {indices}", indices=indices, **numbers)
 
 
 def units_without(gradient: Any) -> Units | None:
@@ -101,15 +105,15 @@ class Reasons:
     def of_zero(self, parameter: Tensor, units: Units | None = None) -> Cause:
         """Why a parameter's gradient, or the gradient of some units, is zero."""
         edges = self._flow.sources(parameter, lambda g: g is None or _is_zero(g, units))
-        return _joined([self._lost(edge, units) for edge in edges], f", for {units}" if units else "")
+        return _joined([self._lost(edge, units) for edge in edges], units)
 
     def of_cancelling(self, parameter: Tensor) -> Cause | None:
         """Why a gradient is 0 but for rounding: contributions that cancel, because the loss does not see a shift."""
         for edge in self._flow.way(parameter):
             if self._flow.cancels(edge):
-                text = f"its gradient is 0 but for rounding: contributions cancel in {edge[0].op.name}"
+                text = phrase("its gradient is 0 but for rounding: contributions cancel in {op}", op=edge[0].op.name)
                 why = self._blind(edge[0])
-                return self._cause(edge[0], f"{text}, since {why}" if why else text)
+                return self._cause(edge[0], phrase("{text}, since {why}", text=text, why=why) if why else text)
         return None
 
     def _blind(self, result: Tensor) -> str:
@@ -124,47 +128,50 @@ class Reasons:
             ahead += new
         for name in names:
             if name in _BLIND:
-                return f"{name} {_BLIND[name]}"
+                return phrase("{op} {why}", op=name, why=phrase(_BLIND[name]))
         if {"exp", "sum", "divide"} <= {*names}:
-            return f"exp / sum(exp), a softmax, {_BLIND['softmax']}"
+            return phrase("exp / sum(exp), a softmax, {why}", why=phrase(_BLIND["softmax"]))
         if {"mean", "subtract"} <= {*names}:
-            return "a mean is subtracted after it"
+            return phrase("a mean is subtracted after it")
         return ""
 
     def of_not_finite(self, parameter: Tensor) -> Cause:
         """The operation that made a NaN or an infinity from finite values or gradients."""
-        tells = "tg.detect_anomaly() shows from which numbers"
         for result in self._flow.path:
             name, y = result.op.name, result.data
             if np.isnan(y).any() or (np.isinf(y).any() and all(map(is_finite, result.arrays))):
                 labels = [label for label, _, x in self._inputs(result) if is_real(x) and np.isnan(x).any()]
-                origin = f"was given nan, in {labels[0]}," if labels else "made it"
-                return self._cause(result, f"{name} {origin} in the forward pass; {tells}")
+                origin = phrase("was given nan, in {input},", input=labels[0]) if labels else phrase("made it")
+                return self._cause(result, phrase(_FORWARD, op=name, origin=origin))
         edges = self._flow.sources(parameter, lambda g: g is not None and not np.isfinite(g).all())
         made = [result for result, x in edges if not np.isfinite(self._flow.handed.get((result, x), 0)).all()]
-        causes = [self._cause(result, f"{result.op.name} made it in the backward pass; {tells}") for result in made]
-        return _joined(causes or [Cause("a sum of gradients is too large")])
+        causes = [self._cause(result, phrase(_BACKWARD, op=result.op.name)) for result in made]
+        return _joined(causes or [Cause(phrase("a sum of gradients is too large"))])
 
     def of_size(self, parameter: Tensor, grows: bool) -> Cause:
         """The operation that makes the gradient grow or shrink the most on its way, over all its calls."""
         factor, way = self._flow.factor, self._flow.way(parameter)
         if not way:
-            return Cause("it is the loss itself")
+            return Cause(phrase("it is the loss itself"))
         by_name: dict[str, list[Edge]] = {}
         for edge in way:
             by_name.setdefault(edge[0].op.name, []).append(edge)
         most = max if grows else min
         name, calls = most(by_name.items(), key=lambda item: prod(map(factor, item[1])))
         worst = most([edge for edge in calls if edge[1] is not parameter] or calls, key=factor)
-        text = (
-            f"the gradient {'grows' if grows else 'shrinks'} by {prod(map(factor, way)):.1g} on its way, "
-            f"by {prod(map(factor, calls)):.1g} in {f'{len(calls)} × ' if len(calls) > 1 else ''}{name}"
+        text = phrase(
+            "the gradient {changes} by {factor} on its way, by {share} in {calls}",
+            changes=phrase("grows") if grows else phrase("shrinks"),
+            factor=f"{prod(map(factor, way)):.1g}",
+            share=f"{prod(map(factor, calls)):.1g}",
+            calls=f"{len(calls)} × {name}" if len(calls) > 1 else name,
         )
         if not grows and (share := _saturated(worst)):
-            text += f", saturated: |derivative| < {FLAT:g} in {share:.0%} of its entries"
+            text = phrase("{text}, saturated: {where}", text=text, where=_flat(share))
         elif factors := self._factors(worst):
             label, _, array = factors[0]
-            text += f", most with {label} of up to {np.max(np.abs(array)):.2g}"
+            size = f"{np.max(np.abs(array)):.2g}"
+            text = phrase("{text}, most with {input} of up to {size}", text=text, input=label, size=size)
         return self._cause(worst[0], text)
 
     def saturation(self, parameter: Tensor) -> bool:
@@ -186,34 +193,35 @@ class Reasons:
         op, i = result.op, _position(edge)
         handed = self._flow.handed.get(edge)
         if handed is None:
-            return self._cause(result, f"{op.name} has no derivative by its input {i}")
+            return self._cause(result, phrase("{op} has no derivative by its input {i}", op=op.name, i=i))
         if not _is_zero(handed, units):
-            return self._cause(result, "the gradients of its uses cancel")
+            return self._cause(result, phrase("the gradients of its uses cancel"))
         if _is_relu(result):
             return self._cause(result, _dead(result, units))
         for label, argument, factor in self._factors(edge):
             if _is_zero(factor, units):
                 return self._zero_factor(result, label, argument, units)
         if op.chooses:
-            return self._cause(result, op.chooses)
+            return self._cause(result, phrase(op.chooses))
         if op.kind == "saturating" and (share := _saturated(edge)):
-            return self._cause(result, f"saturated {op.name}: |derivative| < {FLAT:g} in {share:.0%} of its entries")
+            return self._cause(result, phrase("saturated {op}: {where}", op=op.name, where=_flat(share)))
         if _is_flat(edge):
-            return self._cause(result, f"{op.name} is flat: its derivative is 0 everywhere")
-        return self._cause(result, f"the derivative of {op.name} is 0 at these numbers")
+            return self._cause(result, phrase("{op} is flat: its derivative is 0 everywhere", op=op.name))
+        return self._cause(result, phrase("the derivative of {op} is 0 at these numbers", op=op.name))
 
     def _zero_factor(self, result: Tensor, label: str, argument: Any, units: Units | None) -> Cause:
         """The cause for a product with zeros, according to where the zeros come from."""
         name = result.op.name
         if isinstance(argument, (int, float, np.generic)):
-            return self._cause(result, f"{name} by the number 0")
+            return self._cause(result, phrase("{op} by the number 0", op=name))
         if not isinstance(argument, Tensor) or not argument.requires_grad:
-            return self._cause(result, f"{name} by zeros: {label} is a mask, or an input that is always 0")
+            mask = phrase("{op} by zeros: {input} is a mask, or an input that is always 0", op=name, input=label)
+            return self._cause(result, mask)
         if argument.is_leaf:
-            return self._cause(result, f"{name} by a zero weight: {label}")
+            return self._cause(result, phrase("{op} by a zero weight: {input}", op=name, input=label))
         if _is_relu(argument):
-            return self._cause(argument, f"{name} by zeros: {_dead(argument, units)}")
-        return self._cause(result, f"{name} by zeros: {label} is 0")
+            return self._cause(argument, phrase("{op} by zeros: {why}", op=name, why=_dead(argument, units)))
+        return self._cause(result, phrase("{op} by zeros: {input} is 0", op=name, input=label))
 
     def _inputs(self, result: Tensor) -> list[tuple[str, Any, Any]]:
         """The inputs of an operation, each with its label and its array."""
@@ -224,8 +232,8 @@ class Reasons:
         if isinstance(argument, Tensor) and (name := self._paths.get(argument, argument.name)):
             return repr(name)
         if isinstance(argument, Tensor) and argument.op is not None:
-            return f"a result of {argument.op.name}"
-        return f"its input {i}"
+            return phrase("a result of {op}", op=argument.op.name)
+        return phrase("its input {i}", i=i)
 
     def _factors(self, edge: Edge) -> list[tuple[str, Any, Any]]:
         """The other factors, if the operation is a product."""
@@ -236,11 +244,15 @@ class Reasons:
         return [(label, argument, array) for label, argument, array in inputs[:count] if argument is not x]
 
 
-def _joined(causes: Sequence[Cause], where: str = "") -> Cause:
-    """The first cause, and the number of further causes."""
+def _joined(causes: Sequence[Cause], units: Units | None = None) -> Cause:
+    """The first cause, for these units, and the number of further causes."""
     first, *others = dict.fromkeys(causes)
-    more = f", and {len(others)} more on other ways" if others else ""
-    return replace(first, text=first.text + where + more)
+    text = first.text
+    if units:
+        text = phrase("{text}, for {units}", text=text, units=str(units))
+    if others:
+        text = phrase("{text}, and {n} more on other ways", text=text, n=len(others))
+    return replace(first, text=text)
 
 
 def _is_zero(array: Any, units: Units | None) -> bool:
@@ -258,6 +270,10 @@ def _saturated(edge: Edge) -> float:
     result, _ = edge
     slopes = _slopes(edge, result.data, result.arrays)
     return 0.0 if slopes is None else float(np.mean(np.abs(slopes) < FLAT))
+
+
+def _flat(share: float) -> str:
+    return phrase("|derivative| < {small} in {share} of its entries", small=f"{FLAT:g}", share=f"{share:.0%}")
 
 
 def _is_flat(edge: Edge) -> bool:
@@ -296,6 +312,7 @@ def _dead(result: Tensor, units: Units | None) -> str:
     rows = np.reshape(positive, (-1, np.shape(positive)[-1] if np.ndim(positive) else 1))
     dead = int(np.sum(~rows.any(axis=0)))
     if not dead:
-        return "ReLU: its input is at most 0 wherever the upstream gradient is not 0"
-    everywhere = " in every row" if np.ndim(positive) > 1 else ""
-    return f"dead ReLU: its input is at most 0{everywhere}{'' if units else f', for {dead} of {rows.shape[1]} units'}"
+        return phrase("ReLU: its input is at most 0 wherever the upstream gradient is not 0")
+    rowwise = np.ndim(positive) > 1
+    text = phrase("dead ReLU: its input is at most 0 in every row" if rowwise else "dead ReLU: its input is at most 0")
+    return text if units else phrase("{text}, for {n} of {all} units", text=text, n=dead, all=rows.shape[1])

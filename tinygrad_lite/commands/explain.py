@@ -18,6 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command."""
     parser.add_argument("-o", "--output", metavar="FILE", type=Path, help="write the page here, and open nothing")
     parser.add_argument("--text", action="store_true", help="print the lesson in words, and write nothing")
+    parser.add_argument("--seed", metavar="STUDENT", help="a student's name or number: questions of their own")
     parser.add_argument("script", type=Path, help="a Python file")
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="the arguments of the script")
 
@@ -29,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
         print(lesson)
         return 0
     path = args.output or Path(f"{args.script.stem.removesuffix('_lesson')}_lesson.html")
-    lesson.to_html(path)
+    lesson.to_html(path, seed=args.seed)
     print(f"wrote {path}")
     if args.output is None:
         webbrowser.open(path.resolve().as_uri())

@@ -12,6 +12,7 @@ from tinygrad_lite.engine.op import NO_PARAMS, Array, Op
 from tinygrad_lite.engine.registry import is_registered
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import GraphError, InputError, UsageError
+from tinygrad_lite.phrases import phrase
 from tinygrad_lite.readers.recording import Source, Step
 from tinygrad_lite.readers.symbol import Symbol
 
@@ -254,19 +255,26 @@ class Graph:
 
     def _frozen(self) -> str | None:
         if self._seen.decisions:
-            return f"the code asked {self._seen.decisions[0]} of its values and acted on the answer"
+            return phrase("the code asked {op} of its values and acted on the answer", op=self._seen.decisions[0])
         for node in self.operations:
             if any(map(_has_array, node.params.values())) and (
                 self._seen.made is None or any(x.dtype.kind in "iub" for x in self._made)
             ):
-                return f"{node.name} takes entries by an index, which may have been computed from values"
+                return phrase(
+                    "{node} takes entries by an index, which may have been computed from values", node=node.name
+                )
             if not node.requires_grad and node.value.dtype.kind in "iu":
-                return f"{node.name} counts or numbers values ({node.op}), and what it was used for is fixed"
+                return phrase(
+                    "{node} counts or numbers values ({op}), and what it was used for is fixed",
+                    node=node.name,
+                    op=node.op,
+                )
         for leaf in self.leaves:
             if leaf.tensor is not None and not hasattr(leaf.tensor, "index"):
-                return (
-                    f"{leaf.name} was made without a history, and may have been computed from other values; what a "
-                    "mask was made of is known if the function is explained, as tg.explain(function, *arguments)"
+                return phrase(
+                    "{leaf} was made without a history, and may have been computed from other values; what a "
+                    "mask was made of is known if the function is explained, as tg.explain(function, *arguments)",
+                    leaf=leaf.name,
                 )
         return None
 

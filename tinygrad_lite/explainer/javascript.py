@@ -16,6 +16,7 @@ from tinygrad_lite.engine.backward import whole
 from tinygrad_lite.engine.op import Array, Op, Traced
 from tinygrad_lite.errors import UsageError
 from tinygrad_lite.ops.linear.contraction import axes_by_letters, einsum, subscripts_of
+from tinygrad_lite.phrases import phrase
 from tinygrad_lite.readers.expression import Numbered, numbers
 from tinygrad_lite.transforms.dual import Dual, new_level
 
@@ -76,7 +77,7 @@ class Scripted(Numbered):
 
     def refusal(self) -> NotPrintableError:
         """The error for code that asks for the numbers."""
-        return NotPrintableError("it depends on numbers in Python")
+        return NotPrintableError(phrase("it depends on numbers in Python"))
 
 
 class _Script:
@@ -95,11 +96,11 @@ class _Script:
             finally:
                 self._within.pop()
         if any(isinstance(parameter, Scripted) for parameter in params.values()):
-            raise NotPrintableError(f"{op} takes a parameter that depends on numbers")
+            raise NotPrintableError(phrase("{op} takes a parameter that depends on numbers", op=op))
         with np.errstate(all="ignore"):
             value = op.forward(*map(numbers, inputs), **params)
         if not hasattr(value, "dtype"):
-            raise NotPrintableError(f"{op} answers a question about numbers")
+            raise NotPrintableError(phrase("{op} answers a question about numbers", op=op))
         text = self._call(op, inputs, dict(params), value)
         if value.dtype == np.float32 and not _moves(op):
             text = f"np.float32({text})"
@@ -118,13 +119,13 @@ class _Script:
             subscripts = subscripts_of(np.ndim(numbers(inputs[0])), np.ndim(numbers(inputs[1])), params["axes"])
             return self._call(einsum, inputs, {"subscripts": subscripts}, value)
         if op.name not in FUNCTIONS:
-            raise NotPrintableError(f"{op} has no form in the page")
+            raise NotPrintableError(phrase("{op} has no form in the page", op=op))
         if op.name == "einsum":
             terms, output = axes_by_letters(params["subscripts"], [np.ndim(x) for x in map(numbers, inputs)])
             params["subscripts"] = f"{','.join(terms)}->{output}"
         unknown = [name for name in params if name not in FUNCTIONS[op.name]]
         if unknown and not all(params[name] in (None, False, "same_kind") for name in unknown):
-            raise NotPrintableError(f"{op} has no form in the page with {unknown[0]}=")
+            raise NotPrintableError(phrase("{op} has no form in the page with {name}=", op=op, name=unknown[0]))
         told = {
             name: parameter
             for name, parameter in params.items()
@@ -140,12 +141,12 @@ class _Script:
         if x is None:
             return "null"
         if isinstance(x, Traced):
-            raise NotPrintableError(f"it depends on a {type(x).__name__} from outside")
+            raise NotPrintableError(phrase("it depends on a {type} from outside", type=type(x).__name__))
         if np.ndim(x) == 0:
             return _number(x)
         array = np.asarray(x)
         if array.dtype.kind not in "biuf" or array.size > _FEW:
-            raise NotPrintableError(f"a constant {array.dtype} of shape {array.shape}")
+            raise NotPrintableError(phrase("a constant {dtype} of shape {shape}", dtype=array.dtype, shape=array.shape))
         return f"np.array({json.dumps(array.shape)}, [{', '.join(map(_number, array.ravel().tolist()))}])"
 
 
@@ -176,7 +177,7 @@ def function(rule: Callable[..., Any], arguments: Mapping[str, Array], params: M
     except NotPrintableError:
         raise
     except Exception as error:  # a rule may do anything with numbers that it does not see
-        raise NotPrintableError(f"it depends on numbers in Python ({error})") from error
+        raise NotPrintableError(phrase("it depends on numbers in Python ({error})", error=error)) from error
     body = "".join(f"  {line}\n" for line in script.lines)
     return f"({', '.join(['np', *arguments])}) => {{\n{body}  return {result};\n}}"
 
@@ -245,13 +246,13 @@ def _moves(op: Op) -> bool:
 def _flat_indices(shape: tuple[int, ...], index: Any) -> str:
     """The entries that an index reads, as positions in the flat array."""
     if any(isinstance(part, Scripted) for part in (index if isinstance(index, tuple) else (index,))):
-        raise NotPrintableError("an index that depends on numbers")
+        raise NotPrintableError(phrase("an index that depends on numbers"))
     return _listed(np.arange(int(np.prod(shape))).reshape(shape)[index])
 
 
 def _listed(flat_indices: Array) -> str:
     if flat_indices.size > _FEW:
-        raise NotPrintableError(f"an index of {flat_indices.size} entries")
+        raise NotPrintableError(phrase("an index of {n} entries", n=flat_indices.size))
     return json.dumps(flat_indices.ravel().tolist(), separators=(",", ":"))
 
 
@@ -266,10 +267,10 @@ def _number(x: Any) -> str:
     if isinstance(number, (int, float)):
         special = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
         return special.get(repr(number), repr(number))
-    raise NotPrintableError(f"a {type(number).__name__}")
+    raise NotPrintableError(phrase("a {type}", type=type(number).__name__))
 
 
 def _plain(x: Any) -> Any:
     if isinstance(x, np.generic):
         return x.item()
-    raise NotPrintableError(f"a parameter of type {type(x).__name__}")
+    raise NotPrintableError(phrase("a parameter of type {type}", type=type(x).__name__))

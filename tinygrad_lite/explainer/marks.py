@@ -9,6 +9,7 @@ from tinygrad_lite.checking import audit_gradients
 from tinygrad_lite.checking.anomaly_messages import is_finite
 from tinygrad_lite.checking.audit import Status
 from tinygrad_lite.explainer.graph import Graph, Node
+from tinygrad_lite.phrases import phrase
 
 MANY = 200  # the largest number of leaves that are examined
 
@@ -34,18 +35,18 @@ def warnings(graph: Graph) -> tuple[list[Warned], str | None]:
     These are dead units, saturation, and vanishing, exploding and undefined gradients.
     """
     lost = [
-        Warned("not finite", f"{node.op} makes {_lost(node)} of finite numbers", node)
+        Warned("not finite", _lost(node), node)
         for node in graph.operations
         if not is_finite(node.value) and all(map(is_finite, node.arrays))
     ]
     parameters = {leaf.name: leaf for leaf in graph.leaves if leaf.requires_grad and leaf.value.size}
     loss = graph.root.tensor
     if loss is None or not isinstance(loss.data, (np.ndarray, np.generic)):
-        return lost, "the arrays are not NumPy's"
+        return lost, phrase("the arrays are not NumPy's")
     if graph.root.value.size > 1:
-        return lost, "the result has more than one entry"
+        return lost, phrase("the result has more than one entry")
     if len(parameters) > MANY:
-        return lost, f"there are more than {MANY} leaves"
+        return lost, phrase("there are more than {n} leaves", n=MANY)
     if not parameters:
         return lost, None
     of = {node.tensor: node for node in graph.nodes if node.tensor is not None}
@@ -59,7 +60,12 @@ def warnings(graph: Graph) -> tuple[list[Warned], str | None]:
     suffering = [
         Warned(
             kind,
-            f"{_listed([leaf for leaf, _ in told])}: {kind} gradient: {told[0][1]}",
+            phrase(
+                "{names}: {kind} gradient: {cause}",
+                names=_listed([leaf.name for leaf, _ in told]),
+                kind=phrase(kind),
+                cause=told[0][1],
+            ),
             node,
             tuple(leaf for leaf, _ in told),
         )
@@ -68,14 +74,16 @@ def warnings(graph: Graph) -> tuple[list[Warned], str | None]:
     return sorted([*lost, *suffering], key=lambda warned: warned.node.number), None
 
 
-def _listed(leaves: Sequence[Node]) -> str:
-    """The names of a few leaves, and the number of the others."""
-    names = [leaf.name for leaf in leaves]
-    if len(names) > 3:
-        names = [*names[:2], f"{len(names) - 2} more"]
-    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+def _listed(names: Sequence[str]) -> str:
+    """A few names, and the number of the others."""
+    if len(names) == 1:
+        return names[0]
+    last = phrase("{n} more", n=len(names) - 2) if len(names) > 3 else names[-1]
+    return phrase("{names} and {last}", names=", ".join(names[:2] if len(names) > 3 else names[:-1]), last=last)
 
 
 def _lost(node: Node) -> str:
     count = int(np.sum(~np.isfinite(node.value)))
-    return f"{count} NaN or infinite number{'s' if count > 1 else ''}"
+    if count == 1:
+        return phrase("{op} makes 1 NaN or infinite number of finite numbers", op=node.op)
+    return phrase("{op} makes {n} NaN or infinite numbers of finite numbers", op=node.op, n=count)

@@ -14,11 +14,12 @@ from tinygrad_lite.checking import mistakes
 from tinygrad_lite.explainer import javascript
 from tinygrad_lite.explainer.files import page
 from tinygrad_lite.explainer.graph import Graph, Node
-from tinygrad_lite.explainer.marks import warnings
+from tinygrad_lite.explainer.marks import Warned, warnings
 from tinygrad_lite.explainer.packing import Budget, packed
 from tinygrad_lite.explainer.repetition import loops
 from tinygrad_lite.explainer.rerun import EVALUATIONS, Update, change, is_possible, measured
 from tinygrad_lite.explainer.steps import LONG, Contribution, Pass, formula_of
+from tinygrad_lite.phrases import parts, phrase
 from tinygrad_lite.readers import notation
 from tinygrad_lite.readers.symbol import Symbol, extent
 
@@ -115,10 +116,10 @@ class _Content:
         self._numbers = {node: i for i, node in enumerate(graph.nodes)}
         self._budget = Budget()
         warned, unlooked = warnings(graph)
-        self._noted: dict[Node, list[tuple[str, str]]] = {}
+        self._noted: dict[Node, list[Any]] = {}
         for each in warned:
             for node in dict.fromkeys((each.node, *each.leaves)):
-                self._noted.setdefault(node, []).append((each.kind, each.text))
+                self._noted.setdefault(node, []).append(_sentence(each))
         self._nodes = [self._node(node, backward_pass) for node in graph.nodes]
         steps = [
             {
@@ -134,9 +135,9 @@ class _Content:
             "nodes": self._nodes,
             "steps": steps,
             "templates": list(self._numbers_of_templates),
-            "recordedOnly": reason,
-            "warnings": [[each.kind, each.text, self._numbers[each.node]] for each in warned],
-            "notLookedInto": unlooked,
+            "recordedOnly": reason and parts(reason),
+            "warnings": [[_sentence(each), self._numbers[each.node]] for each in warned],
+            "notLookedInto": unlooked and parts(unlooked),
             "loops": [[loop.start, loop.length, loop.turns] for loop in loops(graph)],
             "mistakes": {name: getattr(mistakes, name) for name in MISTAKES},
             "optimizer": None if update is None else self._optimizer(update),
@@ -271,15 +272,15 @@ class _Content:
         """The position of the program of a node's forward or rule, or why there is none."""
         op = node.op
         if len(arguments) > MOST:
-            return f"{op} of {len(node.inputs)} inputs is too large for the page"
+            return phrase("{op} of {n} inputs is too large for the page", op=op, n=len(node.inputs))
         if not node.is_declared:
-            return f"{op}: it is a function of its own, which has run"
+            return phrase("{op}: it is a function of its own, which has run", op=op)
         key = (op, part, _exact(node.params), tuple(map(_signature, arguments.values())))
         if key not in self._known:
             try:
                 text = javascript.function(rule, arguments, node.params)
             except javascript.NotPrintableError as error:
-                self._known[key] = f"{op}: {error}"
+                self._known[key] = phrase("{op}: {why}", op=op, why=error.args[0])
             else:
                 self._known[key] = self._enter(text)
         return self._known[key]
@@ -294,18 +295,24 @@ class _Content:
         """Why the page cannot recompute everything; None if it can."""
         for node in self._nodes:
             if "rows" in node["value"] or "rows" in node.get("gradient", ()):
-                return f"{node['name']} is too large for the page to hold all of it"
+                return phrase("{node} is too large for the page to hold all of it", node=node["name"])
             if isinstance(node.get("forward"), str):
-                return f"{node['name']}: {node['forward']}"
+                return phrase("{node}: {why}", node=node["name"], why=node["forward"])
         for step in steps:
             for contribution in step["to"]:
                 if isinstance(contribution["vjp"], str):
-                    return f"the rule of {contribution['vjp']}"
+                    return phrase("the rule of {why}", why=contribution["vjp"])
         return graph.frozen
 
     def _optimizer(self, update: Update) -> dict[str, Any]:
         after = {self._numbers[leaf]: packed(new, self._budget) for leaf, new in update.after.items()}
         return {"name": update.name, "after": after, "predicted": repr(update.predicted), "real": repr(update.real)}
+
+
+def _sentence(warned: Warned) -> Any:
+    """A warning for the page, with its kind in it."""
+    kind, text = warned.kind, warned.text
+    return parts(text if kind in text else phrase("{kind}: {text}", kind=phrase(kind), text=text))
 
 
 def _definition(node: Node) -> Symbol | None:

@@ -39,29 +39,46 @@ function parsedAny(text) {
 }
 
 const shapeOf = (shape) => (shape.length ? shape.join(" × ") : say("a number"));
-const counted = (count, one, many = `${one}s`) => `${count.toLocaleString("en")} ${say(count === 1 ? one : many)}`;
+const { format: grouped } = new Intl.NumberFormat("en"); // 10,000
+const counted = (count, one, many = `${one}s`) => `${grouped(count)} ${say(count === 1 ? one : many)}`;
 
 // Mean and range of an array: those of all of it, even where only a sample is here.
 function summary(array) {
   if (array.data.length === 1 && !array.sample) return told(array.data[0], 6);
-  const finite = array.data.filter(Number.isFinite);
-  const { mean, min, max } = array.sample?.told ?? {
-    mean: finite.reduce((a, b) => a + b, 0) / finite.length,
-    min: finite.reduce((a, b) => Math.min(a, b), Infinity),
-    max: finite.reduce((a, b) => Math.max(a, b), -Infinity),
-  };
-  const lost = array.data.length - finite.length;
-  const range = finite.length ? say("mean {mean}, from {min} to {max}", { mean: told(Math.abs(mean) < 1e-14 * Math.max(-min, max) ? 0 : mean), min: told(min), max: told(max) }) : say("no finite number");
+  let [finite, sum, least, most] = [0, 0, Infinity, -Infinity];
+  for (const x of array.data) {
+    if (!Number.isFinite(x)) continue;
+    finite++;
+    sum += x;
+    if (x < least) least = x;
+    if (x > most) most = x;
+  }
+  const { mean, min, max } = array.sample?.told ?? { mean: sum / finite, min: least, max: most };
+  const lost = array.data.length - finite;
+  const range = finite ? say("mean {mean}, from {min} to {max}", { mean: told(Math.abs(mean) < 1e-14 * Math.max(-min, max) ? 0 : mean), min: told(min), max: told(max) }) : say("no finite number");
   return lost ? `${range}, ${say("{n} not finite", { n: lost })}` : range;
 }
 
 // Blue below zero, orange above it, the paper's colour at it: told apart without red and green.
-function mixture(x, largest) {
-  if (!Number.isFinite(x)) return [192, 38, 211];
+const INKS = {
+  light: { paper: [250, 250, 248], below: [5, 80, 174], above: [176, 80, 0] },
+  dark: { paper: [22, 27, 34], below: [88, 166, 255], above: [255, 166, 77] },
+};
+const LOST = [192, 38, 211]; // of what is not finite
+
+// Writes the three parts of the colour of a number into a list, from a place on.
+function mix(x, largest, inks, list, from) {
   const share = largest > 0 ? Math.min(Math.abs(x) / largest, 1) ** 0.7 : 0;
-  const paper = dark.matches ? [22, 27, 34] : [250, 250, 248];
-  const ink = dark.matches ? (x < 0 ? [88, 166, 255] : [255, 166, 77]) : x < 0 ? [5, 80, 174] : [176, 80, 0];
-  return paper.map((part, i) => Math.round(part + share * (ink[i] - part)));
+  const [paper, ink] = [inks.paper, x < 0 ? inks.below : inks.above];
+  for (let k = 0; k < 3; k++) list[from + k] = Number.isFinite(x) ? Math.round(paper[k] + share * (ink[k] - paper[k])) : LOST[k];
+}
+
+const inksNow = () => (dark.matches ? INKS.dark : INKS.light);
+
+function mixture(x, largest) {
+  const found = [];
+  mix(x, largest, inksNow(), found, 0);
+  return found;
 }
 
 const colour = (x, largest) => `rgb(${mixture(x, largest).join(" ")})`;
@@ -121,24 +138,36 @@ function cleared(canvas, width, height) {
   return draw;
 }
 
-function paint(canvas, array, { width, height, largest, rows: marked, columns: ruled, cell }) {
+// The colours of an array, an entry to a pixel.
+function pixelsOf(array, largest) {
   const { rows, columns } = asMatrix(array);
+  const [image, inks] = [new ImageData(columns, rows), inksNow()];
+  array.data.forEach((x, k) => {
+    mix(x, largest, inks, image.data, 4 * k);
+    image.data[4 * k + 3] = 255;
+  });
+  return image;
+}
+
+const small = document.createElement("canvas").getContext("2d"); // on which pixels are put, to be drawn as large as entries
+
+function paint(canvas, pixels, array, { width, height, rows: marked, columns: ruled, cell }) {
+  const { rows, columns } = asMatrix(array);
+  [small.canvas.width, small.canvas.height] = [columns, rows];
+  small.putImageData(pixels, 0, 0);
   const draw = cleared(canvas, width, height);
   const [w, h] = [width / columns, height / rows];
-  for (let i = 0; i < rows; i++) {
-    for (let j = 0; j < columns; j++) {
-      const x = array.data[i * columns + j];
-      draw.fillStyle = colour(x, largest);
-      draw.fillRect(j * w, i * h, w + 0.5, h + 0.5);
-      if (!Number.isFinite(x) && w > 5) {
-        draw.strokeStyle = "#fff";
-        draw.beginPath();
-        draw.moveTo(j * w, i * h);
-        draw.lineTo((j + 1) * w, (i + 1) * h);
-        draw.stroke();
-      }
-    }
-  }
+  draw.imageSmoothingEnabled = Math.min(w, h) < 1; // entries that are smaller than a pixel share it
+  draw.drawImage(small.canvas, 0, 0, width, height);
+  draw.strokeStyle = "#fff";
+  array.data.forEach((x, k) => {
+    if (Number.isFinite(x) || w <= 5) return;
+    const [i, j] = [Math.floor(k / columns), k % columns];
+    draw.beginPath();
+    draw.moveTo(j * w, i * h);
+    draw.lineTo((j + 1) * w, (i + 1) * h);
+    draw.stroke();
+  });
   draw.strokeStyle = dark.matches ? "#f0f6fc" : "#0d1117";
   draw.lineWidth = 2;
   if (marked !== undefined) draw.strokeRect(1, marked * h + 1, width - 2, Math.max(h - 2, 2));
@@ -172,7 +201,7 @@ function heatMap(array, { label, choose, hover, edit, largest, cell, caption = t
   const own = largest === undefined;
   const scale = own ? scaleOf(array) : largest;
   const numbers = cell ? cell.numbers : hasNumbers(rows, columns);
-  const whole = array.sample ? `; ${say("{n} of {all} shown, evenly spread", { n: counted(rows * columns, "entry", "entries"), all: np.sizeOf(array.shape).toLocaleString("en") })}` : "";
+  const whole = array.sample ? `; ${say("{n} of {all} shown, evenly spread", { n: counted(rows * columns, "entry", "entries"), all: grouped(np.sizeOf(array.shape)) })}` : "";
   const picture = !rows || !columns ? { body: element("p", {}, say("empty")), show: () => {} } : (numbers ? tableOf : canvasOf)(array, { rows, columns, label, choose, hover, edit, largest: scale, cell });
   const figure = element(
     "figure",
@@ -213,7 +242,16 @@ function canvasOf(array, { rows, columns, choose, hover, edit, largest, cell }) 
     });
   }
   if (hover) canvas.addEventListener("pointermove", (event) => event.buttons || hover(place(event)));
-  return { body: canvas, show: (at, row, column) => paint(canvas, array, { width, height, largest, cell: at, rows: row, columns: column }) };
+  const pixels = pixelsOf(array, largest);
+  let marks = null; // to be painted: once, however often they change until then
+  const show = (at, row, column) => {
+    if (marks === null) queueMicrotask(() => {
+        paint(canvas, pixels, array, { width, height, ...marks });
+        marks = null;
+      });
+    marks = { cell: at, rows: row, columns: column };
+  };
+  return { body: canvas, show };
 }
 
 function tableOf(array, { rows, columns, label, choose, hover, edit, largest, cell }) {

@@ -13,7 +13,7 @@ const boxViews = (() => {
     if (state.hasValue(i)) parts.push(`${say("value")} ${summary(lesson.value(i))}`);
     const gradient = state.gradient(i);
     if (gradient) parts.push(`${say(state.isComplete(i) ? "gradient" : "gradient so far")} ${summary(gradient)}`);
-    (node.marks ?? []).forEach(([, text]) => parts.push(`${say("warning")}: ${text}`));
+    (node.marks ?? []).forEach((mark) => parts.push(`${say("warning")}: ${tell(mark)}`));
     return parts.join("; ");
   }
 

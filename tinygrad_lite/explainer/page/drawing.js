@@ -42,7 +42,7 @@ const drawing = (() => {
     const all = np.sizeOf(array.shape);
     const { rows, columns } = asMatrix(array);
     const drawn = Math.min(rows, DOWN) * Math.min(columns, ACROSS);
-    return drawn < all ? say("1 in {n}", { n: Math.round(all / drawn).toLocaleString("en") }) : "";
+    return drawn < all ? say("1 in {n}", { n: grouped(Math.round(all / drawn)) }) : "";
   }
 
   function pictureOf(array, rows, columns) {

@@ -68,7 +68,7 @@ const groups = (() => {
       const stop = start + length * turns;
       const [base, place] = [commonModule(start, stop), turnAt(k)];
       const parent = inside(place, base);
-      const loop = make("loop", `${turns.toLocaleString("en")} × ${body(start, length, base)}`, `${parent.path}×${start}`, parent, { base, start, length, turns, stop, chosen: 0 });
+      const loop = make("loop", `${grouped(turns)} × ${body(start, length, base)}`, `${parent.path}×${start}`, parent, { base, start, length, turns, stop, chosen: 0 });
       for (const side of ["before", "after"]) loop[side] = { kind: "rest", side, path: `${loop.path}${side}`, parent: loop, items: [], open: false };
       parent.items.push(loop);
       around.push(loop);
@@ -206,7 +206,7 @@ const groups = (() => {
     return does.length === 1 && typeof does[0] === "number" ? `${item.name}: ${nodes[does[0]].op}` : item.name;
   }
 
-  const numbered = (n) => n.toLocaleString("en");
+  const numbered = grouped;
   function name(item) {
     const { kind, side, turn, parent } = item;
     if (kind === "turn") return say("turn {n} of {all}", { n: numbered(turn + 1), all: numbered(parent.turns) });

@@ -7,8 +7,8 @@ const main = (() => {
   let [position, selected, tab] = [0, lesson.root, "step"];
   let arriving = false; // while the values or contributions of the step are still on their way
 
-  const fromAddress = () => {
-    const found = /^#step=(\d+)$/.exec(location.hash);
+  const fromAddress = (url = location.hash) => {
+    const found = /#step=(\d+)$/.exec(url);
     return found ? Math.min(+found[1], lesson.last) : null;
   };
 
@@ -55,12 +55,21 @@ const main = (() => {
     return say("Backward {k} of {n}: the gradient of {node} goes to {targets}", { k: at.turn + 1, n: lesson.steps.length, node: node.name, targets: targets.join(say(" and to ")) || say("nothing") }) + changed;
   }
 
+  // Writes the step into the address, once where steps follow each other: browsers refuse to do it hundreds of times.
+  let written = null;
+  function address() {
+    clearTimeout(written);
+    written = setTimeout(() => {
+      if (fromAddress() !== position && location.protocol !== "about:") history.replaceState(null, "", `#step=${position}`);
+    }, 50);
+  }
+
   function go(to, { arriving: onTheWay = false, playing = false } = {}) {
     if (!playing) play.stop();
     else if (tab !== "step") open("step");
     arriving = onTheWay;
     position = Math.min(Math.max(to, 0), lesson.last);
-    if (fromAddress() !== position && location.protocol !== "about:") history.replaceState(null, "", `#step=${position}`);
+    address();
     const at = lesson.at(position);
     if (at.node !== undefined) selected = at.node;
     get("slider").value = position;
@@ -128,8 +137,8 @@ const main = (() => {
     get("next").addEventListener("click", () => go(position + 1));
     get("last").addEventListener("click", () => go(lesson.last));
     get("slider").addEventListener("input", () => go(+get("slider").value));
-    window.addEventListener("hashchange", () => {
-      const wanted = fromAddress();
+    window.addEventListener("hashchange", (event) => {
+      const wanted = fromAddress(event.newURL);
       if (wanted === null) return;
       open("step");
       go(wanted);

@@ -29,6 +29,13 @@ function say(text, values = {}) {
   return found.replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
 }
 
+// What Python said: a text, or a template with its values, which may be such themselves.
+function tell(phrase) {
+  if (typeof phrase === "string") return phrase;
+  const [text, values] = phrase;
+  return say(text, Object.fromEntries(Object.entries(values).map(([name, value]) => [name, tell(value)])));
+}
+
 // The same, where elements are put in.
 function sayWith(text, values) {
   const found = tables[language.now()]?.[text] ?? text;

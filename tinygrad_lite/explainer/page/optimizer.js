@@ -41,7 +41,7 @@ const optimizerView = (() => {
     const none = !parameters.length
       ? say("There is no leaf that needs a gradient.")
       : !lesson.live && !lesson.data.descent
-        ? say("No step can be tried: {why}.", { why: lesson.data.recordedOnly })
+        ? say("No step can be tried: {why}.", { why: tell(lesson.data.recordedOnly) })
         : null;
     if (none) {
       panel.replaceChildren(stepView.heading(say("An optimiser's step")), element("p", {}, none));

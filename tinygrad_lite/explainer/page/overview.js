@@ -13,9 +13,9 @@ const overview = (() => {
       "dl",
       { class: "facts" },
       row(root.name, value.data.length === 1 ? told(value.data[0], 6) : `${shapeOf(value.shape)}, ${summary(value)}`),
-      row(say("operations"), lesson.operations.length.toLocaleString("en")),
-      row(say("parameters"), learnt.length.toLocaleString("en")),
-      row(say("numbers in them"), entries.toLocaleString("en")),
+      row(say("operations"), grouped(lesson.operations.length)),
+      row(say("parameters"), grouped(learnt.length)),
+      row(say("numbers in them"), grouped(entries)),
     );
   }
 
@@ -26,8 +26,7 @@ const overview = (() => {
     return element("a", { href: `#step=${position}` }, say("see {node}, forward {k}", { node: lesson.nodes[i].name, k: position }));
   }
 
-  const sentence = ([kind, text, node], linked) =>
-    element("p", { class: "warning" }, text.includes(kind) ? text : `${kind}: ${text}`, ". ", linked ? cause(node) : null);
+  const sentence = ([text, node], linked) => element("p", { class: "warning" }, tell(text), ". ", linked ? cause(node) : null);
 
   // All warnings, each with a link to the step that causes it.
   function warnings() {
@@ -36,13 +35,13 @@ const overview = (() => {
     if (all.length) box.append(element("h4", {}, counted(all.length, "warning")), ...all.slice(0, 8).map((each) => sentence(each, true)));
     if (all.length > 8) box.append(element("p", {}, say("… and {n} more, marked in the graph.", { n: all.length - 8 })));
     if (!all.length && !notLookedInto) box.append(element("p", { class: "fine" }, `✓ ${say("No dead units, no vanishing or exploding gradients, nothing that is not finite.")}`));
-    if (notLookedInto) box.append(element("p", { class: "hint" }, say("Nobody looked for dead units or vanishing gradients: {reason}.", { reason: notLookedInto })));
+    if (notLookedInto) box.append(element("p", { class: "hint" }, say("Nobody looked for dead units or vanishing gradients: {reason}.", { reason: tell(notLookedInto) })));
     if (lesson.changed() && all.length) box.append(element("p", { class: "hint" }, say("The warnings are of the numbers as they were recorded.")));
     return box;
   }
 
   // The warnings that concern a node, for the panel of its step.
-  const warningsOf = (i) => lesson.data.warnings.filter(([, , node]) => node === i).map((each) => sentence(each, false));
+  const warningsOf = (i) => lesson.data.warnings.filter(([, node]) => node === i).map((each) => sentence(each, false));
 
   return { facts, warnings, warningsOf };
 })();

@@ -30,7 +30,7 @@ const search = (() => {
   function go() {
     if (!matches.length) return;
     at = (at + 1) % matches.length;
-    count.textContent = say("{k} of {n}", { k: (at + 1).toLocaleString("en"), n: matches.length.toLocaleString("en") });
+    count.textContent = say("{k} of {n}", { k: grouped(at + 1), n: grouped(matches.length) });
     graphView.reveal(matches[at]);
     main.choose(matches[at]);
     field.focus();

@@ -35,7 +35,7 @@ const stepView = (() => {
 
   function liveNote() {
     if (lesson.live) return null;
-    return element("p", { class: "note" }, say("Recorded only: {why}. So this page shows the numbers that Python computed, and cannot compute them again with others.", { why: lesson.data.recordedOnly }));
+    return element("p", { class: "note" }, say("Recorded only: {why}. So this page shows the numbers that Python computed, and cannot compute them again with others.", { why: tell(lesson.data.recordedOnly) }));
   }
 
   function about(i) {

@@ -61,7 +61,7 @@ const strips = (() => {
     return [
       say("norm of the value of {name} from {first} in the first turn to {last} in the last", { name, ...ends(values) }),
       say("norm of its gradient from {first} to {last}", ends(gradients)),
-      turns.length < loop.turns ? say("{n} of {all} turns are drawn, evenly spread", { n: turns.length, all: loop.turns.toLocaleString("en") }) : "",
+      turns.length < loop.turns ? say("{n} of {all} turns are drawn, evenly spread", { n: turns.length, all: grouped(loop.turns) }) : "",
     ].filter(Boolean).join("; ");
   }
 
@@ -80,7 +80,7 @@ const strips = (() => {
       const y = top + r * each;
       const part = bars(numbers, reached, left, y + caption, width, Math.max(each - caption - 4, 4), kind);
       const any = numbers.some((_, k) => reached(k));
-      const few = turns.length < loop.turns && r === 0 ? `, ${say("{n} of {all} turns", { n: turns.length, all: loop.turns.toLocaleString("en") })}` : "";
+      const few = turns.length < loop.turns && r === 0 ? `, ${say("{n} of {all} turns", { n: turns.length, all: grouped(loop.turns) })}` : "";
       found.append(part.drawn, text(left, y + caption - 3, `‖${say(kind)}‖ ${any ? range(part) : "–"}${few}`, width, { size: 11, kind: "small" }));
     });
     const now = state.turnIn(loop);

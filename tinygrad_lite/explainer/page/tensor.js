@@ -15,7 +15,7 @@ const tensorView = (() => {
       lesson.isOperation(node) ? stepView.formula(formulas.ofNode(i)) : element("p", {}, leaf),
       lesson.isOperation(node) && node.definition ? stepView.formula(formulas.definition(i)) : null,
       stepView.about(i),
-      ...(node.marks ?? []).map(([kind, text]) => element("p", { class: "warning", lang: "en" }, element("b", {}, `${kind}: `), text)),
+      ...(node.marks ?? []).map((mark) => element("p", { class: "warning" }, tell(mark), ".")),
       lesson.changed() && (node.marks ?? []).length ? element("p", { class: "hint" }, say("The warnings are of the numbers as they were recorded.")) : null,
     ];
     if (value.data.length) parts.push(entry(i, value, gradient));
