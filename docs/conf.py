@@ -27,6 +27,7 @@ extensions = [
     "mathml",
     "playground",
     "sources",
+    "try_it",
 ]
 
 # Markdown

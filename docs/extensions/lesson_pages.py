@@ -43,8 +43,8 @@ class Explain(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         expression = self.arguments[0]
-        names = self._names()
-        _run(f"import tinygrad_lite\n_lesson = tinygrad_lite.explain({expression})", names)
+        names = names_above(self)
+        run(f"import tinygrad_lite\n_lesson = tinygrad_lite.explain({expression})", names)
         count = self.env.temp_data["pages"] = self.env.temp_data.get("pages", 0) + 1
         file = f"{FOLDER}/{self.env.docname.replace('/', '-')}-{count}.html"
         path = Path(self.env.app.outdir, file)
@@ -55,19 +55,26 @@ class Explain(SphinxDirective):
         page += self.parse_content_to_nodes()
         return [page]
 
-    def _names(self) -> dict[str, Any]:
-        """What the Python blocks above this directive define."""
-        lines = Path(self.env.doc2path(self.env.docname)).read_text().splitlines(keepends=True)
-        names: dict[str, Any] = {"__name__": "__main__"}
-        with contextlib.redirect_stdout(io.StringIO()):
-            for block in BLOCK.findall("".join(lines[: self.lineno - 1])):
-                for example in doctest.DocTestParser().get_examples(block):
-                    _run(example.source, names)
-        return names
+
+def blocks_above(directive: SphinxDirective) -> list[str]:
+    """The code of the Python blocks above a directive."""
+    lines = Path(directive.env.doc2path(directive.env.docname)).read_text().splitlines(keepends=True)
+    blocks = BLOCK.findall("".join(lines[: directive.lineno - 1]))
+    return ["".join(example.source for example in doctest.DocTestParser().get_examples(block)) for block in blocks]
 
 
-def _run(code: str, names: dict[str, Any]) -> None:
-    exec(compile(code, "lesson", "exec"), names)  # noqa: S102  the site's own text
+def names_above(directive: SphinxDirective) -> dict[str, Any]:
+    """What the Python blocks above a directive define."""
+    names: dict[str, Any] = {"__name__": "__main__"}
+    with contextlib.redirect_stdout(io.StringIO()):
+        for block in blocks_above(directive):
+            run(block, names)
+    return names
+
+
+def run(code: str, names: dict[str, Any]) -> None:
+    """Run some of the site's own text."""
+    exec(compile(code, "lesson", "exec"), names)  # noqa: S102
 
 
 def _to_root(docname: str) -> str:
