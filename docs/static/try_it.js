@@ -41,7 +41,7 @@
   }
 
   function enliven(box, k) {
-    const source = box.querySelector("pre").textContent.replace(/\n$/, "");
+    const source = box.querySelector("pre:not(.asked)").textContent.replace(/\n$/, "");
     const before = JSON.parse(box.dataset.before);
     const size = `${Math.max(1, Math.round(box.dataset.size / 1e6))} MB`;
     const id = `try-it-${k + 1}`;

@@ -158,10 +158,14 @@ body{background:var(--color-background-primary);color:var(--color-foreground-pri
 """
 
 
-def site(folder: Path, codes: list[str], before: tuple[str, ...] = (), size: int | None = 13_000_000) -> Path:
+def site(
+    folder: Path, codes: list[str], before: tuple[str, ...] = (), size: int | None = 13_000_000, asked: str = ""
+) -> Path:
     """A page with these cells, and the site's files for them."""
     shutil.copytree(DOCS / "static", folder / "_static")
-    parts = [f"{cells.opening(before, '', '', size)}<pre>{escape(code)}</pre>{cells.closing(before)}" for code in codes]
+    parts = [
+        f"{cells.opening(before, asked, '', size)}<pre>{escape(code)}</pre>{cells.closing(before)}" for code in codes
+    ]
     head = f'<meta charset="utf-8"><title>Cells</title><link rel="stylesheet" href="_static/site.css">{STYLE}'
     script = '<script defer src="_static/try_it.js"></script>'
     body = f"<main><h1>Cells</h1>{''.join(parts)}</main>"
@@ -307,8 +311,10 @@ def test_a_site_without_python_has_code_to_read(served: Any, tmp_path: Path) -> 
 def test_axe_finds_nothing(served: Any, tmp_path: Path, settings: dict[str, Any]) -> None:
     from axe_playwright_python.sync_playwright import Axe
 
-    stubbed(tmp_path, ["print " + "wide " * 60, "error x", "value 1"])
+    stubbed(tmp_path, ["print " + "wide " * 60, "error x", "value 1"], asked="What is y?")
     page = served(**settings)
+    assert page.locator(".asked").all_inner_texts() == ["What is y?"] * 3
+    assert page.input_value("#try-it-3") == "value 1", "the question is none of the code"
     for cell in (1, 2, 3):
         page.get_by_role("button", name=f"Run cell {cell}").click()
         status(page, "Done" if cell != 2 else "An error", cell)
