@@ -4,12 +4,17 @@ import os
 import sys
 from html import escape
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from tinygrad_lite.errors import MissingExtraError
 from tinygrad_lite.explainer import derivation, page, pictures, rerun, words
 from tinygrad_lite.explainer.files import write
 from tinygrad_lite.explainer.graph import Graph
 from tinygrad_lite.explainer.steps import Pass
 from tinygrad_lite.optim.optimizer import Optimizer
+
+if TYPE_CHECKING:
+    from tinygrad_lite.explainer.widget import LessonWidget
 
 
 class Lesson:
@@ -58,6 +63,21 @@ class Lesson:
         """
         update = None if optimizer is None else rerun.update(self.graph, self.backward, optimizer)
         write(Path(path), page.html(self.graph, self.backward, update, None if seed is None else str(seed)))
+
+    def widget(self) -> "LessonWidget":
+        """Return the lesson as a widget of a notebook, to which the numbers that are dragged in the page come back.
+
+        `widget.values["w"]` is the array of the leaf w as it is in the page now, and `widget.observe(f, "values")`
+        calls f when the numbers have become others.
+
+        Raises:
+            MissingExtraError: if anywidget is not installed.
+        """
+        try:
+            from tinygrad_lite.explainer.widget import LessonWidget
+        except ModuleNotFoundError as error:
+            raise MissingExtraError("Lesson.widget()", "anywidget", "notebooks") from error
+        return LessonWidget(self.graph, self.backward)
 
     def to_svg(self, path: str | os.PathLike[str] | None = None) -> str:
         """Return the graph as a picture, from left to right; with a path, write it to that file.

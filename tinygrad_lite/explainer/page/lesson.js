@@ -267,6 +267,7 @@ const lesson = (() => {
     nudged,
     reset,
     changed: () => changes.size > 0,
+    changes: () => changes,
     // Positions in the lesson: 0 before anything, then each operation forward, then each backward step.
     last: operations.length + steps.length,
     at: (position) => {

@@ -1,5 +1,5 @@
-// Who reads: on a phone, where the graph is in a drawer; on paper, where every step stands one below the other; and in
-// which language.
+// Who reads: on a phone, where the graph is in a drawer; on paper, where every step stands one below the other; in
+// which language; and in a notebook.
 
 const reader = (() => {
   const get = (id) => document.getElementById(id);
@@ -58,7 +58,13 @@ const reader = (() => {
     lossView.draw();
   }
 
+  // ---- the notebook around it, which is told the numbers that are others now, with all their digits
+
+  const written = ([i, { data }]) => [lesson.nodes[i].name, Array.from(data, String)];
+  const report = () => window.parent.postMessage({ changed: Object.fromEntries([...lesson.changes()].map(written)) }, "*");
+
   function start() {
+    if (window.parent !== window) lesson.listeners.push(report);
     section.prepend(element("h2", { class: "drawer" }, drawer));
     document.body.append(handout);
     document.querySelector("header").append(choice);

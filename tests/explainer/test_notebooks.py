@@ -1,0 +1,129 @@
+"""A lesson in a notebook: in nbconvert's HTML, and as a widget whose numbers come back to Python."""
+
+import json
+import os
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tests.explainer.graphs as graphs
+import tinygrad_lite as tg
+
+
+def needed(name: str) -> Any:
+    if os.environ.get("CI"):
+        return __import__(name)
+    return pytest.importorskip(name, reason=f"{name} is not installed (pip install {name}); CI installs it")
+
+
+def lesson() -> Any:
+    w = tg.tensor(np.float32([0.1, 0.2]), requires_grad=True, name="w")
+    b = tg.tensor([[3.0]], requires_grad=True, name="b")
+    return tg.explain(np.sum((w * 2 + b) ** 2))
+
+
+HOST = """\
+<!DOCTYPE html><title>notebook</title><div id="cell"></div>
+<script type="module">
+const code = new Blob([document.getElementById("code").textContent], { type: "text/javascript" });
+const { default: widget } = await import(URL.createObjectURL(code));
+const sent = {};
+window.saved = [];
+const model = {
+  get: (name) => JSON.parse(document.getElementById("model").textContent)[name],
+  set: (name, value) => (sent[name] = value),
+  save_changes: () => window.saved.push(structuredClone(sent)),
+};
+window.leave = widget.render({ model, el: document.getElementById("cell") });
+</script>
+"""
+
+
+@pytest.fixture
+def widget() -> Any:
+    needed("anywidget")
+    widget = lesson().widget()
+    yield widget
+    widget.close()
+
+
+def test_a_widget_begins_with_what_was_recorded(widget: Any) -> None:
+    assert set(widget.values) >= {"w", "b"}
+    assert widget.values["w"].dtype == np.float32
+    np.testing.assert_array_equal(widget.values["b"], [[3.0]])
+    state = widget.get_state()
+    assert state["_page"].startswith("<!DOCTYPE html>")
+    assert "values" not in state, "arrays stay in Python"
+
+
+def test_dragged_numbers_come_back(widget: Any) -> None:
+    """As the messages of a front end bring them."""
+    heard: list[Any] = []
+    widget.observe(lambda change: heard.append(change["new"]), "values")
+    widget.set_state({"_changed": {"w": ["0.5", "NaN"], "b": ["0.30000000000000004"]}})
+    np.testing.assert_array_equal(widget.values["w"], np.float32([0.5, np.nan]))
+    assert widget.values["w"].dtype == np.float32
+    assert widget.values["b"].tolist() == [[0.1 + 0.2]], "all digits"
+    assert heard == [widget.values]
+    widget.set_state({"_changed": {}})
+    np.testing.assert_array_equal(widget.values["b"], [[3.0]])
+
+
+def test_the_page_of_a_widget_tells_what_is_dragged(browser: Any, widget: Any) -> None:
+    """The widget's JavaScript, with a stand-in for the notebook's model, and from it to Python."""
+    state = {name: widget.get_state()[name] for name in ("_page", "_title")}
+    page = browser.new_page()
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    code = (files("tinygrad_lite.explainer") / "page" / "widget.js").read_text()
+    told = json.dumps(state).replace("<", "\\u003c")
+    parts = [("text/plain", "code", code), ("application/json", "model", told)]
+    page.set_content("".join(f'<script type="{kind}" id="{name}">{text}</script>' for kind, name, text in parts) + HOST)
+    frame = page.frame_locator("iframe")
+    box = frame.locator("#loss .number").first
+    box.wait_for()
+    frame.locator("#search").fill("b")
+    frame.locator("#search").press("Enter")
+    frame.locator("#tab-tensor").click()
+    frame.locator("#new-value").fill("2.5")
+    frame.locator("#change-it").click()
+    page.wait_for_function("() => window.saved.length > 0")
+    widget.set_state(page.evaluate("window.saved.at(-1)"))
+    assert widget.values["b"].tolist() == [[2.5]]
+    frame.locator("#reset-all").click()
+    page.wait_for_function("() => Object.keys(window.saved.at(-1)._changed).length === 0")
+    widget.set_state(page.evaluate("window.saved.at(-1)"))
+    assert widget.values["b"].tolist() == [[3.0]]
+    page.evaluate("window.leave()")
+    page.evaluate("window.saved.length = 0")
+    frame.locator("#new-value").fill("7")
+    frame.locator("#change-it").click()
+    frame.locator("#loss .change-of-loss").wait_for()
+    assert page.evaluate("window.saved") == [], "a widget that was removed hears nothing"
+    page.close()
+    assert complaints == []
+
+
+def test_the_html_of_a_notebook(open_file: Any, tmp_path: Path) -> None:
+    """Nbconvert's page with a lesson as the output of a cell: it shows, steps and computes, and nothing goes wrong."""
+    needed("nbconvert")
+    import nbformat
+    from nbconvert import HTMLExporter
+
+    shown = graphs.heart()
+    output = nbformat.v4.new_output("execute_result", {"text/html": shown._repr_html_(), "text/plain": "lesson"})
+    cell = nbformat.v4.new_code_cell("tg.explain(loss)", outputs=[output], execution_count=1)
+    exporter = HTMLExporter(mathjax_url="", require_js_url="", jquery_url="", mermaid_js_url="")
+    html, _ = exporter.from_notebook_node(nbformat.v4.new_notebook(cells=[cell]))
+    path = tmp_path / "notebook.html"
+    path.write_text(html, encoding="utf-8")
+    frame = open_file(path).frame_locator("iframe")
+    frame.locator("#graph svg").wait_for()
+    frame.locator("#next").click()
+    assert frame.locator("#status").inner_text().startswith("Forward 1 of 4: ")
+    frame.locator("#tab-quiz").click()
+    assert frame.locator("#quiz").is_visible()

@@ -1,0 +1,44 @@
+"""A lesson as a widget of a notebook: its page, and the numbers that somebody drags in it, as arrays."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import anywidget
+import numpy as np
+import traitlets
+
+from tinygrad_lite.engine.op import Array
+from tinygrad_lite.explainer import page
+from tinygrad_lite.explainer.files import asset
+from tinygrad_lite.explainer.graph import Graph
+from tinygrad_lite.explainer.steps import Pass
+
+
+class LessonWidget(anywidget.AnyWidget):
+    """The result of `Lesson.widget`: show it as the last line of a notebook's cell.
+
+    Attributes:
+        values: the array of each leaf by its name, with the numbers that the page has now. `observe(f, "values")` calls
+            f when they have become others.
+    """
+
+    _esm = asset("widget.js")
+    _title = traitlets.Unicode().tag(sync=True)
+    _page = traitlets.Unicode().tag(sync=True)
+    _changed = traitlets.Dict().tag(sync=True)
+    values = traitlets.Dict(read_only=True)
+
+    def __init__(self, graph: Graph, backward_pass: Pass) -> None:
+        self._recorded = {leaf.name: np.array(leaf.value) for leaf in graph.leaves}
+        title = f"The backward pass of {graph.root.name}"
+        super().__init__(_title=title, _page=page.html(graph, backward_pass, None))
+        self.set_trait("values", self._recorded)
+        self.observe(self._take, "_changed")
+
+    def _take(self, change: Mapping[str, Any]) -> None:
+        """Take the numbers of the page, which come as text, with all their digits."""
+        self.set_trait("values", self._recorded | {name: self._array(name, x) for name, x in change["new"].items()})
+
+    def _array(self, name: str, entries: Sequence[str]) -> Array:
+        recorded = self._recorded[name]
+        return np.array([float(entry) for entry in entries], recorded.dtype).reshape(recorded.shape)
