@@ -11,10 +11,32 @@ from html import escape
 from pathlib import Path
 
 import tinygrad_lite
+from tinygrad_lite.exercises.catalogue import find
 
 SOURCE = Path(__file__).parents[2]
 INTERPRETER = ("pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.zip", "pyodide-lock.json")
 LOADED = ("numpy",)
+ANSWER = """\
+import tinygrad_lite as tg
+exercise = tg.exercises.start("{name}")
+
+@exercise.submit
+{head}
+    return ...
+"""
+NUMBERS = """\
+import tinygrad_lite as tg
+exercise = tg.exercises.start("{name}")
+
+numbers = ...
+exercise.submit(numbers)
+"""
+
+
+def exercise(name: str) -> str:
+    """The code of a cell in which a reader answers an exercise."""
+    head = find(name).task.head
+    return NUMBERS.format(name=name) if head.startswith("numbers") else ANSWER.format(name=name, head=head)
 
 
 def opening(before: Sequence[str], asked: str, root: str, size: int | None) -> str:

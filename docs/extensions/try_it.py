@@ -33,23 +33,6 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 from tinygrad_lite import exercises
-from tinygrad_lite.exercises.catalogue import find
-
-ANSWER = """\
-import tinygrad_lite as tg
-exercise = tg.exercises.start("{name}")
-
-@exercise.submit
-{head}
-    return ...
-"""
-NUMBERS = """\
-import tinygrad_lite as tg
-exercise = tg.exercises.start("{name}")
-
-numbers = ...
-exercise.submit(numbers)
-"""
 
 
 class Cell(nodes.General, nodes.Element):
@@ -66,9 +49,7 @@ class TryIt(SphinxDirective):
         cell = Cell(root="../" * self.env.docname.count("/"), asked="", before=[])
         if "exercise" in self.options:
             name = self.options["exercise"]
-            head = find(name).task.head
-            code = NUMBERS.format(name=name) if head.startswith("numbers") else ANSWER.format(name=name, head=head)
-            cell["asked"] = str(exercises.start(name))
+            code, cell["asked"] = cells.exercise(name), str(exercises.start(name))
         else:
             code = "\n".join(self.content) + "\n"
             cell["before"] = blocks_above(self)

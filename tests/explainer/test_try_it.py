@@ -97,6 +97,14 @@ def test_a_lesson_is_a_page() -> None:
     assert result["page"].startswith("<iframe srcdoc=")
 
 
+@pytest.mark.parametrize("name", [*tg.exercises.list()])
+def test_every_exercise_is_a_cell(name: str) -> None:
+    """Until the reader has answered, the exercise, which took all else, asks for what the cell leaves open."""
+    _, result = ran(session.Session(), cells.exercise(name))
+    asked = ("let it end with `return` and the derivative", "submit the numbers that you worked out")
+    assert any(text in result["error"] for text in asked)
+
+
 # ---- its files
 
 
