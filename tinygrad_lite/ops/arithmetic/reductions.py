@@ -497,8 +497,6 @@ def _logsumexp(x: Array, parts: Exponentials, axis: Axis = None, keepdims: bool 
 def _logsumexp_vjp(
     g: Array, y: Array, x: Array, parts: Exponentials, axis: Axis = None, keepdims: bool = False
 ) -> Array:
-    if not x.size:
-        return np.zeros_like(x)
     # the share of each exponential; e^(x - y) would keep few digits where both are large
     return _kept(g, x, axis, keepdims) / np.where(np.equal(parts.total, 0), 1, parts.total) * parts.weights
 
@@ -510,9 +508,15 @@ def _logaddexp_reduce(x: Array, axis: Axis = None, keepdims: bool = False) -> Ar
     return np.logaddexp.reduce(x, axis=axis, keepdims=keepdims)  # type: ignore[call-overload]
 
 
+def _logaddexp_reduce_vjp(g: Array, y: Array, x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
+    if not x.size:  # then there is no largest entry
+        return np.zeros_like(x)
+    return logsumexp.vjps[0](g, y, x, axis=axis, keepdims=keepdims)
+
+
 logaddexp_reduce = primitive(
     _logaddexp_reduce,
-    logsumexp.vjps[0],
+    _logaddexp_reduce_vjp,
     examples=[([(2, 3)], {"axis": 0}), ([(2, 3)], {"axis": 1, "keepdims": True})],
 )
 
