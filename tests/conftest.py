@@ -7,6 +7,7 @@ others than the usual ones, and others with each `--hypothesis-seed`. `thorough`
 import functools
 import gc
 import os
+import shutil
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -24,6 +25,9 @@ from tinygrad_lite.engine import registry
 
 if find_spec("scipy"):
     import tinygrad_lite.ops.continuations.special  # noqa: F401  for the same reason
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+QUIET = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
 
 shared = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large]}
 settings.register_profile("quick", max_examples=5, database=None, **shared)
@@ -84,3 +88,17 @@ def _operations_end_with_the_test_that_declared_them() -> Iterator[None]:
     """Else a wrong one, or one of a page that was run, is among those that a later test draws from."""
     with former_operations():
         yield
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """The system's Chromium, driven by Playwright: one for all tests of a process, which can have no second."""
+    if CHROMIUM is None:
+        assert not os.environ.get("CI"), "CI installs Chromium"
+        pytest.skip("Chromium is not installed (Debian: apt-get install chromium)")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield browser
+        browser.close()

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 import tinygrad_lite as tg
-from tests.explainer.conftest import browser  # noqa: F401
 
 SCRIPT = Path(__file__).parents[1] / "docs" / "static" / "lesson_pages.js"
 LESSONS = sorted((Path(__file__).parents[1] / "docs" / "lessons").glob("[01]*.md"))
@@ -50,7 +49,7 @@ def test_links_lead_to_steps_of_the_figure(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", LESSONS, ids=lambda page: page.stem)
-def test_text_and_figure_show_what_the_other_speaks_of(page: Path, browser: Any, tmp_path: Path) -> None:  # noqa: F811
+def test_text_and_figure_show_what_the_other_speaks_of(page: Path, browser: Any, tmp_path: Path) -> None:
     parts = []
     for k, (lesson, first, steps) in enumerate(figures_of(page)):
         lesson.to_html(tmp_path / f"page-{k}.html")

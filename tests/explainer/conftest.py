@@ -1,7 +1,5 @@
-"""A browser for the tests of the page: the system's Chromium, driven by Playwright, without a network."""
+"""Opens pages in the browser of the tests, and looks that nothing goes wrong in them and that they ask for nothing."""
 
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -11,23 +9,8 @@ import pytest
 
 from tinygrad_lite.explainer.lesson import Lesson
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 Pages: TypeAlias = "WeakKeyDictionary[Lesson, bytes]"
-QUIET = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
 DESKTOP = {"viewport": {"width": 1280, "height": 900}}
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    if CHROMIUM is None:
-        assert not os.environ.get("CI"), "CI installs Chromium"
-        pytest.skip("Chromium is not installed (Debian: apt-get install chromium)")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        yield browser
-        browser.close()
 
 
 class Opened:
