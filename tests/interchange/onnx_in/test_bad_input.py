@@ -176,3 +176,42 @@ def test_other_arguments_and_missing_files() -> None:
         tg.from_onnx("nowhere.onnx")
     with pytest.raises(InputError, match="no array 'v'; it has w"):
         tg.from_onnx(good())["v"]
+
+
+def doubling_functions(depth: int, last: str = "Identity") -> Any:
+    """F0 calls F1 twice, which calls F2 twice, and so on."""
+    opsets = [helper.make_opsetid("", 21), helper.make_opsetid("own", 1)]
+    functions = []
+    for k in range(depth):
+        name, domain = (last, "own" if last.startswith("F") else "") if k + 1 == depth else (f"F{k + 1}", "own")
+        calls = [helper.make_node(name, [a], [b], domain=domain) for a, b in (("a", "c"), ("c", "b"))]
+        functions.append(helper.make_function("own", f"F{k}", ["a"], ["b"], calls, opsets))
+    return model(helper.make_node("F0", ["x"], ["y"], domain="own"), functions=functions, opset_imports=opsets)
+
+
+def doubling_values(operator: str, depth: int = 45, **settings: Any) -> Any:
+    chain = [helper.make_node(operator, [f"k{i}"] * 2, [f"k{i + 1}"], **settings) for i in range(depth)]
+    start = np.zeros((1,) if operator == "Concat" else (1, 1), np.int64)
+    return model(*chain, helper.make_node("Reshape", ["x", f"k{depth}"], ["y"]), constants={"k0": start})
+
+
+@pytest.mark.parametrize(
+    ("proto", "message"),
+    [
+        (doubling_functions(45), r"would grow to [\d,]+ operators"),
+        (doubling_functions(3, last="F1"), "calls itself"),
+        (doubling_values("Gather"), r"values of up to [\d,]+ axes"),
+        (doubling_values("Concat", axis=0), None),
+    ],
+    ids=["functions", "circle of functions", "axes", "entries"],
+)
+def test_a_small_file_of_which_something_grows_without_end_is_refused_or_loads(
+    proto: Any, message: str | None, tmp_path: Path
+) -> None:
+    """onnx's checker, its inliner and its inference of shapes would not come back from them."""
+    path = tmp_path / "model.onnx"
+    path.write_bytes(proto.SerializeToString())
+    for source in (proto, path):
+        with suppress(UsageError) if message is None else pytest.raises(InputError, match=message):
+            tg.from_onnx(source)
+    assert tg.from_onnx(doubling_functions(3))(np.ones((1, 2), np.float32)).shape == (1, 2)

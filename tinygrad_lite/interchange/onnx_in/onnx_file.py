@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tinygrad_lite.errors import InputError, MissingExtraError, UsageError
+from tinygrad_lite.interchange.onnx_in.onnx_limits import MOST_AXES, MOST_NUMBERS, excess_of_functions, growth
 from tinygrad_lite.interchange.onnx_in.onnx_nodes import OPERATORS
 from tinygrad_lite.interchange.onnx_in.onnx_translation import STRUCTURES, array_of, inner_graphs
 
@@ -34,8 +35,11 @@ def read(model: Any) -> tuple[Any, dict[str, Any]]:
     weights = _taken_out(onnx, proto)
     proto = _written_out(onnx, proto, where)
     _check_operators(proto)
+    axes, entries = growth(proto.graph)
+    if axes > MOST_AXES:
+        raise InputError(f"{where} has values of up to {axes:,} axes, and NumPy has at most 64")
     try:
-        return onnx.shape_inference.infer_shapes(proto, data_prop=True), weights
+        return onnx.shape_inference.infer_shapes(proto, data_prop=entries <= MOST_NUMBERS), weights
     except Exception:  # without the inferred types, the stated ones have to do
         return proto, weights
 
@@ -61,6 +65,7 @@ def _loaded(onnx: Any, model: Any) -> tuple[Any, str]:
     try:
         if is_path:
             Path(model).open("rb").close()  # for Python's own error if there is no such file
+            _check_functions(onnx.load(fspath(model), load_external_data=False))
             onnx.checker.check_model(fspath(model))
             return onnx.load(fspath(model)), where
         if isinstance(model, (bytes, bytearray, memoryview)):
@@ -70,6 +75,7 @@ def _loaded(onnx: Any, model: Any) -> tuple[Any, str]:
             proto.CopyFrom(model)
         else:
             raise UsageError(f"from_onnx takes a path, bytes or a ModelProto; got {type(model).__name__}")
+        _check_functions(proto)
         onnx.checker.check_model(proto)
     except (OSError, UsageError):
         raise
@@ -79,6 +85,11 @@ def _loaded(onnx: Any, model: Any) -> tuple[Any, str]:
             f"{where} is no valid ONNX model: {why}. Export it anew, and ask onnx.checker.check_model about it"
         ) from error
     return proto, where
+
+
+def _check_functions(proto: Any) -> None:
+    if excess := excess_of_functions(proto):
+        raise InputError(excess)
 
 
 def _written_out(onnx: Any, proto: Any, where: str) -> Any:
