@@ -52,7 +52,7 @@ def by_hand(after_step: Any = lambda step, model: None, compile: bool = False) -
     return {"losses": losses, "parameters": [w.tolist() for w in model.parameters()]}
 
 
-def by_fit() -> dict[str, Any]:
+def by_fit(**options: Any) -> dict[str, Any]:
     """Each process trains on its part of the data, with its part of the batch size."""
     model = network(seed=0)
     optimizer = distributed.DistributedOptimizer(tg.optim.Adam(model.parameters(), lr=0.05))
@@ -65,6 +65,7 @@ def by_fit() -> dict[str, Any]:
         optimizer=optimizer,
         validation=data(),
         verify=False,
+        **options,
     )
     figures = {"losses": history["loss"], "validation": history["validation_loss"]}
     return {**figures, "parameters": [w.tolist() for w in model.parameters()]}
@@ -84,6 +85,13 @@ def partial() -> dict[str, Any]:
     except tg.errors.UsageError as error:
         message = str(error)
     return {"gradients": gradients, "message": message}
+
+
+FITS: list[dict[str, Any]] = [
+    {**options, "compile": backend}
+    for options in ({}, {"clip_norm": 0.05, "accumulate": 2})
+    for backend in (False, "numpy", "native")
+]
 
 
 def interrupted(how: str, checkpoint: Path) -> None:
@@ -106,5 +114,6 @@ if __name__ == "__main__":
     with distributed.together():
         if options.stop:
             interrupted(options.stop, options.checkpoint)
-        results = {"by hand": by_hand(), "compiled": by_hand(compile=True), "by fit": by_fit(), "partial": partial()}
+        results = {"by hand": by_hand(), "compiled": by_hand(compile=True), "partial": partial()}
+        results |= {f"fit {options}": by_fit(**options) for options in FITS}
         print(json.dumps([distributed.rank(), results]), flush=True)

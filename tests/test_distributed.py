@@ -42,7 +42,7 @@ def results(processes: int) -> list[Any]:
 def test_two_processes_train_as_one_does() -> None:
     (alone,), both = results(1), results(2)
     assert len(both) == 2
-    for way in ("by hand", "compiled", "by fit"):
+    for way in alone.keys() - {"partial"}:
         for here in both:
             for name, expected in alone[way].items():
                 for a, b in zip(here[way][name], expected, strict=True):

@@ -180,7 +180,8 @@ def average_gradients(parameters: Module | Iterable[Tensor]) -> None:
 class DistributedOptimizer:
     """An optimiser that averages the gradients over all processes before each step of its own.
 
-    With it, `tg.fit` trains one model in all processes. A schedule takes the optimiser inside.
+    With it, `tg.fit` trains one model in all processes; it clips the averaged gradient, and compiles what comes before
+    and after the average. A schedule takes the optimiser inside.
 
     Raises:
         UsageError: from `step` inside a compiled function, which cannot wait for other processes.
@@ -207,9 +208,9 @@ class DistributedOptimizer:
             average_gradients(self.optimizer.parameters)
             return self.optimizer.step()
 
-        def averaged() -> Any:
-            loss = closure()
-            average_gradients(self.optimizer.parameters)
-            return average(loss)
+        return self.optimizer.step(lambda: self.average(closure()))
 
-        return self.optimizer.step(averaged)
+    def average(self, loss: Any) -> Any:
+        """Average the gradients, and return the mean of the losses."""
+        average_gradients(self.optimizer.parameters)
+        return average(loss)

@@ -52,18 +52,42 @@ class Training:
         """Make one step by the mean gradient of some batches; return the mean of their losses."""
 
         def closure() -> Any:
-            self.optimizer.zero_grad()
-            losses = []
-            for inputs, targets in batches:
-                value = self.loss(outputs_of(self.model, inputs), targets)
-                value = value / len(batches) if len(batches) > 1 else value
-                value.backward()
-                losses.append(value.detach())
-            if self.clip_norm is not None:
-                clip_grad_norm_(self.optimizer.parameters, self.clip_norm)
-            return sum(losses[1:], losses[0])
+            value = self.gradient(*batches)
+            if self.is_shared:
+                value = self.optimizer.average(value)  # type: ignore[attr-defined]
+            self._clip()
+            return value
 
-        return self.optimizer.step(closure)
+        return self._own_optimizer.step(closure)
+
+    def gradient(self, *batches: Batch) -> Any:
+        """Compute the mean gradient of some batches; return the mean of their losses."""
+        self.optimizer.zero_grad()
+        losses = []
+        for inputs, targets in batches:
+            value = self.loss(outputs_of(self.model, inputs), targets)
+            value = value / len(batches) if len(batches) > 1 else value
+            value.backward()
+            losses.append(value.detach())
+        return sum(losses[1:], losses[0])
+
+    def update(self) -> None:
+        """Make one step by the gradient that there is."""
+        self._clip()
+        self._own_optimizer.step()
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether the optimiser averages gradients over several processes."""
+        return hasattr(self.optimizer, "average")
+
+    @property
+    def _own_optimizer(self) -> Optimizer:
+        return self.optimizer.optimizer if self.is_shared else self.optimizer  # type: ignore[attr-defined, no-any-return]
+
+    def _clip(self) -> None:
+        if self.clip_norm is not None:
+            clip_grad_norm_(self.optimizer.parameters, self.clip_norm)
 
     def epoch(self, step: Callable[..., Any]) -> Iterator[tuple[Any, int]]:
         """One step after another, to the end of the loader; the loss and the number of rows of each."""
@@ -84,8 +108,20 @@ class Training:
 
 
 def compiled_step(training: Training, backend: bool | str) -> Callable[..., Any]:
-    """The steps of a training as a program, but its very first, which makes the state that the program starts from."""
-    compiled = compile(training.step, None if backend is True else str(backend))
+    """The steps of a training as a program, but its very first, which makes the state that the program starts from.
+
+    Of a step that several processes share, the gradient is one program and the update another.
+    """
+    backend = None if backend is True else str(backend)
+    if training.is_shared:
+        gradient, update = compile(training.gradient, backend), compile(training.update, backend)
+
+        def compiled(*batches: Batch) -> Any:
+            value = training.optimizer.average(gradient(*batches))  # type: ignore[attr-defined]
+            update()
+            return value
+    else:
+        compiled = compile(training.step, backend)
     has_begun = False
 
     def step(*batches: Batch) -> Any:
