@@ -13,6 +13,7 @@ from tinygrad_lite.optim.optimizer import (
     State,
     fractions,
     not_negative,
+    number,
     positive,
     two,
 )
@@ -508,7 +509,7 @@ def _epsilons(name: str, values: Any) -> tuple[float | None, float]:
 
 
 def _not_positive(name: str, value: Any) -> float:
-    if not float(value) <= 0:
+    if not number(name, value) <= 0:
         raise InputError(f"{name} must not be positive, got {value!r}")
     return float(value)
 

@@ -182,8 +182,8 @@ class Optimizer:
         return after
 
     def _warn_of_no_gradient(self, without: list[Tensor]) -> None:
-        number = {parameter: i for i, parameter in enumerate(self.state)}
-        named = ", ".join(x.name or f"number {number[x]} of shape {x.shape}" for x in without)
+        numbers = {parameter: i for i, parameter in enumerate(self.state)}
+        named = ", ".join(x.name or f"number {numbers[x]} of shape {x.shape}" for x in without)
         warnings.warn(
             f"{type(self).__name__}.step(): no gradient for parameter {named}, which stays as it is: "
             "either the loss does not depend on it, or backward() did not run",
@@ -206,10 +206,10 @@ class Optimizer:
 
     def state_dict(self) -> dict[str, Any]:
         """The settings and the state, in the layout of PyTorch's: parameters are numbered, group after group."""
-        number = {parameter: i for i, parameter in enumerate(self.state)}
+        numbers = {parameter: i for i, parameter in enumerate(self.state)}
         return {
             "state": {i: self._kept(state) for i, state in enumerate(self.state.values()) if {*state} - {"missed"}},
-            "param_groups": [{**group, "params": [number[p] for p in group["params"]]} for group in self.param_groups],
+            "param_groups": [{**group, "params": [numbers[p] for p in group["params"]]} for group in self.param_groups],
         }
 
     def _kept(self, state: State) -> State:
@@ -220,7 +220,8 @@ class Optimizer:
         """Continue from a state that `state_dict` returned, of this optimiser or of PyTorch's of the same name.
 
         Raises:
-            InputError: if the groups or their settings differ; nothing changes then.
+            InputError: if the groups or their settings differ, or a setting or an entry is missing or of a wrong kind;
+                nothing changes then.
             ShapeError: if the shape of a parameter differs; nothing changes then.
         """
         if not {"state", "param_groups"} <= set(state):
@@ -248,6 +249,7 @@ class Optimizer:
             }
             for i, parameter in zip(numbers, self.state)
         }
+        self._try(loaded, states)
         counts = {parameter: int(entries.pop("step", 0)) for parameter, entries in states.items()}
         self.param_groups = loaded
         self.steps = max(counts.values()) if type(self)._counts else 0
@@ -255,6 +257,21 @@ class Optimizer:
             if type(self)._counts and count < self.steps:
                 states[parameter]["missed"] = self.steps - count
         self.state = states
+
+    def _try(self, groups: list[Group], states: Mapping[Tensor, State]) -> None:
+        """Raise `InputError` if an update with these settings fails, or if a state lacks what a first update makes."""
+        if type(self).update is Optimizer.update:  # whose step is not made of updates
+            return
+        for i, (w, group) in enumerate([(w, its) for its in groups for w in its["params"]]):
+            made: State = {"step": 1} if type(self)._counts else {}
+            settings = [group.get(name) if name != "t" else 1 for name in type(self)._asks]
+            try:
+                with np.errstate(all="ignore"):
+                    self.update(w.data, np.zeros_like(w.data), made, *settings)
+            except (TypeError, ValueError, LookupError, ArithmeticError) as error:
+                raise InputError(f"{type(self).__name__} cannot go on with these settings: {error}") from error
+            if states[w] and (missing := [name for name in made if name not in states[w]]):
+                raise InputError(f"the state of parameter {i} has no {missing[0]}, which {type(self).__name__} keeps")
 
     def _own(self, name: str, value: Any, parameter: Tensor) -> Any:
         """A copy of an entry of a state, as the update formulas make it: an array, or a Python number."""
@@ -297,21 +314,21 @@ _LISTS = ("params", "param_names")
 
 def positive(name: str, value: Any) -> float:
     """The value, if it is a positive number."""
-    if not 0 < _number(name, value) < np.inf:
+    if not 0 < number(name, value) < np.inf:
         raise InputError(f"{name} must be positive, got {value!r}")
     return float(value)
 
 
 def not_negative(name: str, value: Any) -> float:
     """The value, if it is zero or a positive number."""
-    if not 0 <= _number(name, value) < np.inf:
+    if not 0 <= number(name, value) < np.inf:
         raise InputError(f"{name} must not be negative, got {value!r}")
     return float(value)
 
 
 def fraction(name: str, value: Any) -> float:
     """The value, if it lies in [0, 1)."""
-    if not 0 <= _number(name, value) < 1:
+    if not 0 <= number(name, value) < 1:
         raise InputError(f"{name} must lie in [0, 1), got {value!r}")
     return float(value)
 
@@ -329,7 +346,8 @@ def two(name: str, values: Any, example: str) -> tuple[Any, Any]:
     return values[0], values[1]
 
 
-def _number(name: str, value: Any) -> float:
+def number(name: str, value: Any) -> float:
+    """The value, if it is a number."""
     try:
         return float(value)
     except (TypeError, ValueError):

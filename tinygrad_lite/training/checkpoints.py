@@ -19,8 +19,8 @@ from tinygrad_lite.training import encoding, weight_files
 from tinygrad_lite.training.snapshot import Saved, restore, state_of
 from tinygrad_lite.whole_files import replace
 
-_FORMAT = 1
-"""The version of what the metadata look like."""
+_FORMAT = 2
+"""The version of what the metadata look like; the first one had no gradients, frozen layers and complex128."""
 _KEY = "tinygrad_lite"
 _NUMBERS = (int, float, np.ndarray, np.generic)
 
@@ -28,10 +28,12 @@ _NUMBERS = (int, float, np.ndarray, np.generic)
 def save(path: str | os.PathLike[str], /, **contents: Any) -> None:
     """Write a checkpoint of models, optimisers, schedules, generators, loaders and values, each under a name.
 
-    It holds the state of whatever has `state_dict` and `load_state_dict`, with the generators that a module's layers
-    draw from; the state of each `numpy.random.Generator`; and values: numbers, strings, None, arrays, tensors, and
-    lists, tuples and dicts of these. The file has the format safetensors, and other libraries read its arrays: those of
-    `model` have the names of its state dict, those of any other name begin with that name and a slash.
+    It holds the state of whatever has `state_dict` and `load_state_dict`; the state of each `numpy.random.Generator`;
+    and values: numbers, strings, None, arrays, tensors, and lists, tuples and dicts of these. Of a module, it also has
+    the generators that its layers draw from; which layers are in evaluation mode although the module is in training;
+    and, beside an optimiser, the gradients, such as those in the middle of an accumulation. The file has the format
+    safetensors, and other libraries read its arrays: those of `model` have the names of its state dict, those of any
+    other name begin with that name and a slash.
 
     The file is written whole or not at all: if the process is killed, or the disk is full, the last one stays.
 
@@ -53,7 +55,12 @@ def save(path: str | os.PathLike[str], /, **contents: Any) -> None:
         raise UsageError("save takes what to save by name, such as tg.save(path, model=model, optimizer=optimizer)")
     arrays: dict[str, Array] = {}
     names = sorted(contents, key=lambda name: name != "model")  # whose arrays have the plain names
-    encoded = {name: _encoded(state_of(contents[name]), name, arrays) for name in names}
+    states = {name: state_of(contents[name]) for name in names}
+    if not any(hasattr(thing, "param_groups") for thing in contents.values()):
+        for state in states.values():  # the model is not trained on from here
+            if isinstance(state, Saved):
+                state.gradients = None
+    encoded = {name: _encoded(state, name, arrays) for name, state in states.items()}
     text = json.dumps({"format": _FORMAT, "contents": encoded}, allow_nan=False)
     if len(text) > weight_files.LARGEST_HEADER // 2:
         raise UsageError(f"there are {len(text):,} bytes besides the arrays: make arrays of long lists of numbers")
@@ -130,10 +137,19 @@ def _misfit(name: str, thing: Any, own: Any, saved: Any) -> str | None:
         if problem := _misfit(f"{name}.{path}", generator, generator, saved.generators[path]):
             return problem
     if isinstance(thing, Module):  # names and shapes decide, and not the class
-        return None
+        return _gradient_misfit(name, thing, saved)
     if own.kind != saved.kind:
         return f"{name} is of class {own.kind}, and was saved as {saved.kind}"
     return _difference(name, own.state, saved.state)
+
+
+def _gradient_misfit(name: str, module: Module, saved: Saved) -> str | None:
+    parameters = dict(module.named_parameters())
+    for path, gradient in (saved.gradients or {}).items():
+        own = (parameters[path].dtype, parameters[path].shape) if path in parameters else None
+        if own != (gradient.dtype, gradient.shape):
+            return f"{name} has no parameter {path!r} for a gradient {gradient.dtype}{gradient.shape}"
+    return None
 
 
 def _in_words(state: Any) -> str:
@@ -162,6 +178,8 @@ def _encoded(state: Any, name: str, arrays: dict[str, Array]) -> dict[str, Any]:
         "kind": state.kind,
         "state": encoding.write(state.state, "" if name == "model" else name, arrays),
         "generators": encoding.write(state.generators, f"{name}/generators", arrays),
+        "gradients": encoding.write(state.gradients, f"{name}/gradients", arrays),
+        "frozen": encoding.write(state.frozen, name, arrays),
     }
 
 
@@ -171,7 +189,12 @@ def _decoded(entry: Any, arrays: Mapping[str, Array]) -> Any:
     state, generators = (encoding.read(entry[part], arrays) for part in ("state", "generators"))
     if not all(isinstance(x, np.random.Generator) and isinstance(path, str) for path, x in generators.items()):
         raise InputError(f"{generators!r:.80} are no generators by path")
-    return Saved(str(entry["kind"]), state, generators)
+    gradients, frozen = (encoding.read(entry.get(part), arrays) for part in ("gradients", "frozen"))
+    if not all(isinstance(x, np.ndarray | np.generic) for x in (gradients or {}).values()):
+        raise InputError(f"{gradients!r:.80} are no gradients by path")
+    if not all(isinstance(path, str) for path in frozen or []):
+        raise InputError(f"{frozen!r:.80} are no paths of layers")
+    return Saved(str(entry["kind"]), state, generators, gradients, frozen)
 
 
 def _refuse(constant: str) -> None:

@@ -12,7 +12,7 @@ from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import InputError, UsageError
 
 _INTEGERS = [f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)]
-_DTYPES = ("bool", *_INTEGERS, "float16", "float32", "float64", "complex64")
+_DTYPES = ("bool", *_INTEGERS, "float16", "float32", "float64", "complex64", "complex128")
 _GENERATORS = ("PCG64", "PCG64DXSM", "MT19937", "Philox", "SFC64")
 _LAST = {"pos": 624, "buffer_pos": 4}  # positions among a generator's numbers, which NumPy does not check
 
@@ -22,6 +22,7 @@ def write(value: Any, name: str, arrays: dict[str, Array], depth: int = 0) -> An
 
     What JSON lacks is an object with one key: {"array": name}, {"dict": [[key, value], …]}, {"tuple": […]},
     {"float": "inf"}, {"generator": state}. An array in another memory layout has "axes" as well, see `memory_order`.
+    One of complex128 is {"complex": {"array": name}}, and stored with an axis more, for real and imaginary parts.
 
     Raises:
         UsageError: if there is a value of another kind.
@@ -64,9 +65,12 @@ def _put_aside(array: Any, name: str, arrays: dict[str, Array]) -> dict[str, Any
         raise UsageError(f"{name} is {array!r:.80}, and only arrays of {', '.join(_DTYPES)} can be saved")
     while name in arrays or name == "__metadata__":  # of the keys 1 and "1" of a dict, say
         name += "'"
-    arrays[name] = np.asarray(array, array.dtype.newbyteorder("="), order="C")
+    stored = np.asarray(array, array.dtype.newbyteorder("="), order="C")
+    is_wide = array.dtype.name == "complex128"  # which the format lacks: pairs of numbers
+    arrays[name] = stored[..., np.newaxis].view(float) if is_wide else stored
     axes = memory_order(array)
-    return {"array": name, "axes": axes} if axes != sorted(axes) else {"array": name}
+    ordered = {"array": name, "axes": axes} if axes != sorted(axes) else {"array": name}
+    return {"complex": ordered} if is_wide else ordered
 
 
 def memory_order(array: Any) -> list[int]:
@@ -93,6 +97,11 @@ def read(value: Any, arrays: Mapping[str, Array]) -> Any:
                 return value
             case list():
                 return [read(child, arrays) for child in value]
+            case {"complex": {"array": str(name), **order}}:
+                pairs = arrays[name]
+                if pairs.dtype != float or pairs.shape[-1:] != (2,):
+                    raise InputError(f"{name} holds no pairs of real and imaginary parts")
+                return read({"array": "", **order}, {"": pairs.view(complex)[..., 0]})
             case {"array": str(name), "axes": list(axes)}:
                 return laid_out(arrays[name], axes)
             case {"array": str(name)}:

@@ -15,13 +15,14 @@ from tinygrad_lite.training.metrics import Metric
 
 def predicted(model: Module, loader: DataLoader) -> tuple[Any, Any]:
     """The model's outputs, in evaluation mode, and the targets, for all rows of a loader."""
-    was_training = model.training
+    trained = [module for module in model.modules() if module.training]  # some layers may be frozen
     model.eval()
     try:
         with no_grad():
             pairs = [plain((outputs_of(model, inputs), targets)) for inputs, targets in loader]
     finally:
-        model.train(was_training)
+        for module in trained:
+            module.training = True
     return trees.map_leaves(lambda *parts: np.concatenate(parts), *pairs)  # type: ignore[no-any-return]
 
 

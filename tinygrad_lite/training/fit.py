@@ -118,6 +118,7 @@ def fit(
                 if history.add(record) and compares:
                     history.best_state = model.state_dict()
                 if checkpoint is not None:
+                    optimizer.zero_grad()  # these have been used
                     save(checkpoint, **saved)
                 show(1, record)
                 wishes = [callback(training) for callback in callbacks]
@@ -125,7 +126,8 @@ def fit(
     except KeyboardInterrupt:
         history.ending = "interrupt"
     finally:
-        model.train(was_training)
+        if not was_training:
+            model.eval()
     if history.best_state is not None and (patience is not None or history.ending == "interrupt"):
         model.load_state_dict(history.best_state)
     return history

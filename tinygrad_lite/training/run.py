@@ -91,7 +91,7 @@ class Training:
 
     def epoch(self, step: Callable[..., Any]) -> Iterator[tuple[Any, int]]:
         """One step after another, to the end of the loader; the loss and the number of rows of each."""
-        if not (self.history.records and self.model.training):
+        if not self.model.training:  # in a module in training, layers that are not stay so
             self.model.train()
         for batches in grouped(self.loader, self.accumulate):
             self.batches = batches

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite import trees
+from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.nn.module import Module
 from tinygrad_lite.training import encoding
@@ -15,11 +16,19 @@ from tinygrad_lite.training import encoding
 
 @dataclass
 class Saved:
-    """The state of an object: what its `state_dict` returns, and copies of the generators of a module's layers."""
+    """The state of an object: what its `state_dict` returns, and what else a module has.
+
+    Attributes:
+        generators: copies of those that its layers draw from.
+        gradients: by the paths of the parameters that have one; None if they were not saved.
+        frozen: the paths of the layers in evaluation mode inside a module in training; None if it was not saved.
+    """
 
     kind: str
     state: Any
     generators: dict[str, np.random.Generator]
+    gradients: dict[str, Array] | None = None
+    frozen: list[str] | None = None
 
 
 def state_of(thing: Any) -> Any:
@@ -28,9 +37,13 @@ def state_of(thing: Any) -> Any:
         return deepcopy(thing)
     if not (hasattr(thing, "state_dict") and hasattr(thing, "load_state_dict")):
         return thing
-    generators = deepcopy(dict(thing.named_generators())) if isinstance(thing, Module) else {}
     state = trees.map_leaves(lambda x: x, thing.state_dict())  # in containers that nobody else changes
-    return Saved(type(thing).__name__, state, generators)
+    if not isinstance(thing, Module):
+        return Saved(type(thing).__name__, state, {})
+    generators = deepcopy(dict(thing.named_generators()))
+    gradients = {path: w.grad.data for path, w in thing.named_parameters() if w.grad is not None}
+    frozen = [path for path, module in thing.named_modules() if not module.training] if thing.training else None
+    return Saved(type(thing).__name__, state, generators, gradients, frozen)
 
 
 def restore(thing: Any, saved: Any) -> None:
@@ -43,6 +56,12 @@ def restore(thing: Any, saved: Any) -> None:
             _lay_out(thing, saved.state)
             for path, generator in thing.named_generators():
                 restore(generator, saved.generators[path])
+            if saved.gradients is not None:
+                for path, w in thing.named_parameters():
+                    w.grad = saved.gradients.get(path)
+            if saved.frozen is not None and thing.training:  # else its user evaluates it
+                for path, module in thing.named_modules():
+                    module.training = path not in saved.frozen
 
 
 def _lay_out(module: Module, state: Mapping[str, Any]) -> None:

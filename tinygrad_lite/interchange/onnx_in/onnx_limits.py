@@ -15,7 +15,7 @@ MOST_NUMBERS = 100_000
 
 
 def excess_of_functions(proto: Any) -> str:
-    """What is wrong with the functions of a model: one that calls itself, or twice one that calls another twice, …"""
+    """What is wrong with the functions of a model, such as one that calls twice one that calls another twice."""
     functions = {(f.domain, f.name): f for f in proto.functions}
     sizes: dict[Any, int | None] = {}  # None while a function is being counted
     ahead: list[tuple[Any, bool]] = [(key, False) for key in functions]
