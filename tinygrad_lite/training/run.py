@@ -83,7 +83,7 @@ class Training:
 
     @property
     def _own_optimizer(self) -> Optimizer:
-        return self.optimizer.optimizer if self.is_shared else self.optimizer  # type: ignore[attr-defined, no-any-return]
+        return self.optimizer.optimizer if self.is_shared else self.optimizer  # type: ignore[attr-defined]
 
     def _clip(self) -> None:
         if self.clip_norm is not None:
@@ -112,16 +112,16 @@ def compiled_step(training: Training, backend: bool | str) -> Callable[..., Any]
 
     Of a step that several processes share, the gradient is one program and the update another.
     """
-    backend = None if backend is True else str(backend)
+    name = None if backend is True else str(backend)
     if training.is_shared:
-        gradient, update = compile(training.gradient, backend), compile(training.update, backend)
+        gradient, update = compile(training.gradient, name), compile(training.update, name)
 
         def compiled(*batches: Batch) -> Any:
             value = training.optimizer.average(gradient(*batches))  # type: ignore[attr-defined]
             update()
             return value
     else:
-        compiled = compile(training.step, backend)
+        compiled = compile(training.step, name)
     has_begun = False
 
     def step(*batches: Batch) -> Any:
