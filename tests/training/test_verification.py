@@ -20,6 +20,12 @@ BINARY, THREE, REAL = r.integers(0, 2, (32, 1)) * 1.0, r.integers(0, 3, 32), r.n
 DIGITS, SHORT = r.integers(0, 10, 16), X.astype(np.float32)
 
 
+@pytest.fixture(autouse=True)
+def all_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Learn as many steps on a busy machine as on an idle one."""
+    monkeypatch.setattr(verification, "SECONDS", 60)
+
+
 def linear(a: int, b: int, seed: int = 0, **settings: Any) -> nn.Linear:
     return nn.Linear(a, b, rng=seed, **settings)
 
@@ -327,8 +333,7 @@ def test_faults_are_found_and_named(
     assert check in [finding.check for finding in found.findings if finding.ok is False]
 
 
-def test_a_wrong_sign_is_worth_a_look(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verification, "SECONDS", 60)  # all steps, on a busy machine as well
+def test_a_wrong_sign_is_worth_a_look() -> None:
     found = verify_training(mlp(13, 8, 3), lambda y, t: -F.cross_entropy(y, t), (X, THREE))
     assert "is its sign right?" in str(found)
 
