@@ -89,17 +89,18 @@ class NativeExecutor:
 
     def _move(self, place: Place) -> Array:
         """Give the value in a place memory of its own; return the array, in which nothing is yet."""
-        view = self._kept[place]
+        former = self._kept[place]
         root = self.plan.layouts[self.plan.kept[place]].root
-        self._moved[root] = memory = (ctypes.c_char * max(view.nbytes, 1))()
+        self._moved[root] = memory = (ctypes.c_char * max(former.nbytes, 1))()
         self.moves += 1
         start, addresses = ctypes.addressof(memory), self._addresses
         for i, ahead in self._used_at[root]:
             addresses[i] = start + ahead
         for views in self._views:
             views.update((y, self._view(y)) for y in views if self.plan.layouts[y].root is root)
-        self._kept[place] = self._bound[place] = np.ndarray(view.shape, view.dtype, memory, 0, view.strides)
-        return self._kept[place]
+        view = np.ndarray(former.shape, former.dtype, memory, 0, former.strides)
+        self._kept[place] = self._bound[place] = view
+        return view
 
     def _link(self) -> None:
         """Make the tables of functions and addresses that the machine code walks."""
@@ -329,7 +330,7 @@ class NativeExecutor:
 
     def enter(self, writer: EntryWriter, wrapped: Sequence[bool]) -> bool:
         """Write the work of `run` as lines of a function; False if that is not possible."""
-        gradients = {place: place.tensor(()) for place in self._bound if isinstance(place, Gradient)}
+        gradients: dict[Place, Any] = {place: place.tensor(()) for place in self._bound if isinstance(place, Gradient)}
         for place, view in self._kept.items():
             if place in gradients:
                 gradient = gradients[place]
@@ -348,9 +349,12 @@ class NativeExecutor:
         writer.is_over = f"{writer.name(self)}.moves != moves"
         writer.scope["moves"] = self.moves
         views: list[tuple[str, Variable]] = []
-        names, tensors = ({place: writer.name(x) for place, x in those.items()} for those in (self._bound, gradients))
-        let_others_keep = partial(self._let_others_keep, writer, names, tensors, views)
-        writer.held_by_nobody_else([*names.values(), *tensors.values()], let_others_keep)
+        names = [
+            (place, writer.name(view), writer.name(gradients.get(place, view))) for place, view in self._bound.items()
+        ]
+        let_others_keep = partial(self._let_others_keep, writer, names, views)
+        held = dict.fromkeys(name for _, *both in names for name in both)
+        writer.held_by_nobody_else([*held], let_others_keep)
         arguments = ", ".join(self._name_of_argument(writer, x) for x in self.plan.arguments)
         first, *others = self._runners
         writer.body.append(f"if {writer.name(first)}({arguments}) is not None: return MISS")
@@ -383,8 +387,7 @@ class NativeExecutor:
     def _let_others_keep(
         self,
         writer: EntryWriter,
-        names: Mapping[Place, str],
-        tensors: Mapping[Place, str],
+        names: Sequence[tuple[Place, str, str]],
         views: Sequence[tuple[str, Variable]],
         leaves: Leaves,
         are_there: bool,
@@ -392,27 +395,24 @@ class NativeExecutor:
         """Move the values whose arrays others hold, and let an entry know the new arrays by their names.
 
         Args:
+            names: of each place the names of its array and of what it refers to, the array or a gradient's tensor.
+            views: the names of the program's results.
             are_there: whether all places have the arrays that the entry knows.
         """
         scope = writer.scope
         more = writer.references_beyond()
-        for place, name in names.items():
-            if are_there and more[name] < 1 and more[tensors.get(place, name)] < 1:
+        for place, name, owner in names:
+            if are_there and more[name] < 1 and more[owner] < 1:
                 continue
-            view = self._bound[place]
-            if isinstance(place, Gradient):
-                gradient = scope[tensors[place]]
-                is_there = place.tensor(leaves) is gradient
-                if more[tensors[place]] < is_there and more[name] < 1:
-                    continue
-            else:
-                is_there = place.read(leaves) is view
-                if more[name] < is_there:
-                    continue
-            scope[name] = moved = self._move(place)
+            now = place.tensor(leaves) if isinstance(place, Gradient) else place.read(leaves)
+            is_there = now is scope[owner]
+            if more[owner] < is_there and (owner == name or more[name] < 1):
+                continue
+            view, moved = scope[name], self._move(place)
             moved[...] = view
+            scope[name] = moved
             if isinstance(place, Gradient):
-                scope[tensors[place]] = gradient = wrap(moved)
+                scope[owner] = gradient = wrap(moved)
                 if is_there:
                     place.of.tensor(leaves)._grad = gradient
             elif is_there:
