@@ -377,5 +377,5 @@ class _Comparing:
 def _length(terms: Matrix) -> Vector:
     """The length of each row."""
     largest = np.max(np.abs(terms), axis=-1, keepdims=True, initial=0)  # whose square may be lost
-    largest[~(largest > 0)] = 1.0
+    largest[~(largest > np.finfo(float).tiny)] = 1.0
     return np.asarray(np.sqrt(np.sum((terms / largest) ** 2, axis=-1)) * largest[..., 0])
