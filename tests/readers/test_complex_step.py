@@ -125,6 +125,22 @@ def test_gradients_are_followed_too(op: Op, data: st.DataObject) -> None:
         close(a, b, 1e-11)
 
 
+@pytest.mark.parametrize("moved", [(0,), (1,), (0, 1)])
+def test_a_convolution_of_wide_images_is_followed_by_either_argument(moved: tuple[int, ...]) -> None:
+    """Raw arrays beside others that are followed, where raw arrays alone take a faster way."""
+    rng = np.random.default_rng(0)
+    arrays = [rng.normal(size=(2, 3, 4, 20)), rng.normal(size=(2, 3, 2, 2))]
+    directions = [rng.normal(size=x.shape) * (i in moved) for i, x in enumerate(arrays)]
+
+    def gradients(*some: Any) -> list[Any]:
+        x, weight = (dict(zip(moved, some)).get(i, arrays[i]) for i in range(2))
+        return list(tg.grad(lambda *pair: np.sum(3.0 * F.conv2d(*pair)), (0, 1))(x, weight))
+
+    among = [[values[i] for i in moved] for values in (arrays, directions)]
+    for found, expected in zip(changes(gradients, *among), tg.jvp(gradients, *map(tuple, among))[1]):
+        close(found, expected, 1e-12)
+
+
 @pytest.mark.parametrize("op", [op for op in DIFFERENTIABLE if op not in FOLLOWED], ids=str)
 @given(data=st.data())
 def test_what_is_not_continued_says_so(op: Op, data: st.DataObject) -> None:

@@ -174,6 +174,9 @@ class _Quoted:
         elif callable(value) and path_of(value) in (f"np.{value.__name__}", f"math.{value.__name__}"):
             home = path_of(value).partition(".")[0].replace("np", "numpy")
             self.imports.add(f"from {home} import {value.__name__}" + f" as {name}" * (value.__name__ != name))
+        elif isinstance(getattr(value, "__self__", None), np.ufunc):
+            self.imports.add("import numpy as np")
+            self.values[name] = path_of(value)
         elif isinstance(value, FunctionType) and value.__module__ in sys.stdlib_module_names:
             self.imports.add(f"from {value.__module__} import {value.__name__}")
         elif isinstance(value, FunctionType):

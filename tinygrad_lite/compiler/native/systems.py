@@ -51,7 +51,13 @@ def _by_triangle(name: str, result: int | None) -> Callable[[Instruction], Funct
 
 
 def _svd(call: Instruction) -> Function:
-    return ("svd_f" if call.params.get("full_matrices", True) else "svd_s"), None
+    return _for_shape(call, "_f" if call.params.get("full_matrices", True) else "_s"), None
+
+
+def _for_shape(call: Instruction, ending: str) -> str:
+    """The name of a function for singular values: before NumPy 2.1, wide matrices had functions of their own."""
+    rows, columns = call.inputs[0].shape[-2:]
+    return f"svd{ending}" if hasattr(_umath_linalg, "svd") else f"svd_{'m' if rows < columns else 'n'}{ending}"
 
 
 _FUNCTIONS: dict[Op, Callable[[Instruction], Function]] = {
@@ -63,7 +69,7 @@ _FUNCTIONS: dict[Op, Callable[[Instruction], Function]] = {
     decompositions.cholesky: _by_triangle("cholesky", 0),
     decompositions.eigvalsh: _by_triangle("eigvalsh", 0),
     decompositions.packed_eigh: _by_triangle("eigh", None),
-    decompositions.svdvals: lambda call: ("svd", 0),
+    decompositions.svdvals: lambda call: (_for_shape(call, ""), 0),
     decompositions.packed_svd: _svd,
 }
 OPERATIONS = tuple(_FUNCTIONS)

@@ -175,7 +175,7 @@ def _product(a: Array, b: Array) -> Array:
 def _convolution(x: Array, weight: Array, stride: Sizes, padding: Widths, dilation: Sizes, groups: int) -> Array:
     at = geometry(x.shape[2:], weight.shape[2:], stride, padding, dilation)
     matrices = _in_groups(weight, groups)
-    if _stay_as_they_are(x, at, groups):
+    if _stay_as_they_are(x, at, groups) and type(weight) is np.ndarray:
         y = np.empty((len(x), len(weight), prod(at.out)), np.result_type(x, weight))
         for part, columns in _images(x, at):
             y[part] = _product(matrices[0], columns)
@@ -200,7 +200,8 @@ def _transposed_convolution(
     at = geometry(size, weight.shape[2:], stride, padding, dilation)
     channels, batch = groups * weight.shape[1], y.shape[0]
     borders = tuple((r - 1 - before, r - 1 - after) for r, (before, after) in zip(at.reach, padding))
-    if type(y) is np.ndarray and {*stride} == {1} and min(map(min, borders)) >= 0 and len(weight) <= MORE * channels:
+    fits = {*stride} == {1} and min(map(min, borders)) >= 0
+    if type(y) is type(weight) is np.ndarray and fits and len(weight) <= MORE * channels:
         # what reads the pixels of y around each of x takes half the time of what adds to the pixels of x
         return _convolution(y, _turned(weight, groups), stride, borders, dilation, groups)
     y = batch_last(y)
