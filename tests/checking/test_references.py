@@ -150,26 +150,3 @@ def test_the_remainder_of_a_right_slope_falls_faster(error: float, power: int) -
     at = shifted(np.exp, 0.5)
     found = remainder_slope(at, at(0.0), np.exp([0.5]) + error, 1.0, difference(at, at(0.0)).noise)
     assert abs(found[0] - power) < 0.15
-
-
-@pytest.mark.parametrize("beyond", [lambda t: 3.0, lambda t: 3 * t, lambda t: t - 3])
-def test_a_single_jump_is_no_rounding(beyond: Any) -> None:
-    for at in (1e-6, 0.01, 0.9):
-        found = difference(lambda t, at=at: np.array([beyond(t) if t > at else t]), np.zeros(1), wary=True)
-        assert not found.saws[0]
-        assert abs(found.slope[0] - 1) <= found.bound[0] < 1e-8
-
-
-def test_jumps_that_go_on_are_rounding() -> None:
-    for size in (1e-3, 1e-6):
-        found = difference(
-            lambda t, size=size: np.array([t + size * np.floor(2 * t / size + 0.3)]), np.zeros(1), wary=True
-        )
-        assert found.saws[0]
-        assert abs(found.slope[0] - 3) <= found.bound[0] < 100 * size
-
-
-def test_one_side_is_enough_where_the_other_agrees() -> None:
-    for f in (lambda t: max(t, 0.0) ** 2 + t, lambda t: t if t > -1e-8 else 2 * t + 1e-8):
-        found = difference(lambda t, f=f: np.array([f(t)]), np.zeros(1))
-        assert abs(found.slope[0] - 1) <= found.bound[0] < 1e-10

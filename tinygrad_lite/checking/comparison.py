@@ -30,7 +30,7 @@ ROUGH = 0.1  # how well one of many entries should be known, next to those that 
 FEW = 100  # the largest number of entries whose exact slopes are all computed
 FEW_ROWS = 4  # with more rows, entries do not matter equally in all
 BLOCK = 64  # the largest number of entries whose exact slopes are added up
-HARD = 32  # the largest number of entries for which polynomials through many points are tried
+OTHER = 0.625  # of a usual step, for a second look
 NOISY = 2e4  # a slope is known about as well as it can be if its bound is this many times the noise
 
 
@@ -77,27 +77,25 @@ class _Comparing:
         many = len(varying) > (FEW if len(look.weights) <= FEW_ROWS else FULL)  # one slope is one of each row
         searches = self._by_differences or many
         columns = self._referred(self._searched(varying) if searches else varying.tolist())
-        if self._by_differences and not self._many:
-            columns = sorted({*columns, *self._looked_at_closely(varying)})
         with np.errstate(invalid="ignore"):
             error = np.abs(look.gradient - found.reference)
             size = np.maximum(np.abs(look.gradient), np.abs(found.reference))
-            allowed = look.floor * size + look.smallest
+            allowed = found.bound + look.floor * size + look.smallest
             allowed += self._atol + self._rtol * np.abs(found.reference)
             allowed += np.where((found.reference == 0) | (look.gradient == 0), look.zero, 0)
-            found.suspicious[:, columns] = ~(error <= found.bound + allowed)[:, columns]
+            found.suspicious[:, columns] = ~(error <= allowed)[:, columns]
         doubtful = [j for j in columns if np.any(found.suspicious[:, j]) and self._kinks.touches(j) is None]
         if doubtful and self._by_differences:
             self._repeat(doubtful)
             error = np.abs(look.gradient - found.reference)
-            size = np.fmax(np.abs(look.gradient), np.abs(found.reference))
+            allowed += found.bound
         elif doubtful:
             for j in doubtful:
                 in_question = np.where(found.suspicious[:, j], error[:, j], np.inf)
                 found.noise[:, j] = self._roundings.behind(in_question, look.unit(j))
                 found.noise[:, j] = np.maximum(found.noise[:, j], self._roundings.of_slope(look.unit(j)))
         if doubtful:
-            explained = found.suspicious & (error <= ALLOWED * found.noise + found.bound + allowed)
+            explained = found.suspicious & (error <= ALLOWED * found.noise + allowed)
             if look.subject.plain:
                 usual = np.fmax(size, np.fmax(look.largest[:, None], look.magnitude / look.scales))
                 explained &= ~self._is_rougher(explained & (found.noise > max(UNSTABLE, 64 * look.epsilon) * usual))
@@ -119,31 +117,10 @@ class _Comparing:
                 done.append(j)
         return done
 
-    def _looked_at_closely(self, columns: Vector) -> list[int]:
-        """Those of the columns that rounding hides, and some it blurs, once polynomials have been tried for them."""
-        look, found = self._look, self._found
-        wanted = np.maximum(self._digits * np.abs(look.gradient), self._atol)
-        with np.errstate(invalid="ignore"):
-            blurred = (found.hidden | (~(found.bound <= wanted) & (wanted > 0))) & ~found.jumps
-        hard = columns[np.any(blurred, axis=0)[columns]]
-        hard = hard[np.argsort(~np.any(found.hidden[:, hard], axis=0), kind="stable")]
-        done = []
-        for j in hard[:HARD].tolist():
-            if self._kinks.touches(j) is None and not found.unchecked[j] and not self._is_late:
-                enough = np.where(blurred[:, j], wanted[:, j] / 4, np.inf)
-                self._note(j, look.difference_by(j, enough=enough * look.scales[j]))
-                done.append(j)
-        return done
-
     @property
     def _is_fine(self) -> bool:
         """Whether the gradient is computed in float64."""
         return self._look.epsilon <= EPSILON
-
-    @property
-    def _digits(self) -> float:
-        """How well a reference should be known, relative to the gradient."""
-        return max(DIGITS if self._look.subject.epsilon <= EPSILON else FEW_DIGITS, self._rtol)
 
     @property
     def _is_late(self) -> bool:
@@ -178,8 +155,7 @@ class _Comparing:
 
     def _note(self, j: int, difference: references.Difference) -> None:
         found = self._found
-        found.reference[:, j] = difference.slope
-        found.bound[:, j] = difference.bound + self._look.smallest / min(1.0, self._look.scales[j])
+        found.reference[:, j], found.bound[:, j] = difference.slope, difference.bound
         found.right[:, j], found.left[:, j], found.side_bound[:, j] = (
             difference.right,
             difference.left,
@@ -194,15 +170,11 @@ class _Comparing:
         """Other differences for these columns, wary of jumps; if the two differ, both are overconfident."""
         look, found = self._look, self._found
         found.noise[:, doubtful] = self._roundings.of_gradient[:, doubtful]
-        for n, j in enumerate(doubtful):
-            former, bound = found.reference[:, j].copy(), found.bound[:, j].copy()
-            enough = np.where(found.suspicious[:, j], np.abs(look.gradient[:, j] - former) / 8, np.inf)
-            options = {"enough": enough * look.scales[j]} if n < HARD else {}
-            again = look.difference_by(
-                j, references.OTHER_STEPS, least_noise=self._roundings.of_values, wary=True, **options
-            )
+        for j in doubtful:
+            former = found.reference[:, j].copy()
+            again = look.difference_by(j, OTHER, least_noise=self._roundings.of_values, wary=True)
             self._note(j, again)
-            found.bound[:, j] += np.where(again.saws, 0, bound + np.abs(again.slope - former))
+            found.bound[:, j] += np.abs(again.slope - former)
             found.hidden[:, j] = self._is_hidden_by(j, again.rate)
 
     def _excuse(self, error: Matrix) -> None:
@@ -220,11 +192,8 @@ class _Comparing:
             def along(t: float, row: int = int(row), direction: Vector = direction) -> float:
                 return float(look.at(look.subject.point + t * direction)[row])
 
-            jump = references.jump(along, 4 * EPSILON * abs(look.at_0[row]))
-            if not jump < CLOSE * np.fmax.reduce(np.abs([along(t) - look.at_0[row] for t in (1, -1)])):
-                continue  # it is no tolerance, but what the function does
-            allowed = JUMPS * jump / look.scales[columns]
-            excused = (error[row, columns] * np.abs(look.gradient[row, columns]) <= allowed) & (jump > 0)
+            allowed = JUMPS * references.jump(along, 4 * EPSILON * abs(look.at_0[row])) / look.scales[columns]
+            excused = error[row, columns] * np.abs(look.gradient[row, columns]) <= allowed
             found.suspicious[row, columns] &= ~excused
             found.hidden[row, columns] |= excused
             found.bound[row, columns] = np.where(excused, allowed, found.bound[row, columns])
@@ -362,7 +331,7 @@ class _Comparing:
 
         A value that stands still, but for noise, shows that a gradient is 0, or as small as rounding makes it.
         """
-        digits = self._digits
+        digits = max(DIGITS if self._is_fine else FEW_DIGITS, self._rtol)
         with np.errstate(invalid="ignore"):
             negligible = np.where(
                 np.isinf(rate) & ~(np.abs(gradient * steps) <= 64 * self._look.epsilon * self._largest),
@@ -376,6 +345,4 @@ class _Comparing:
 
 def _length(terms: Matrix) -> Vector:
     """The length of each row."""
-    largest = np.max(np.abs(terms), axis=-1, keepdims=True, initial=0)  # whose square may be lost
-    largest[~(largest > np.finfo(float).tiny)] = 1.0
-    return np.asarray(np.sqrt(np.sum((terms / largest) ** 2, axis=-1)) * largest[..., 0])
+    return np.asarray(np.sqrt(np.sum(terms**2, axis=-1)))

@@ -56,7 +56,7 @@ class Examination:
         with np.errstate(divide="ignore", invalid="ignore"):
             rounded = 16 * epsilon * (self.largest[:, None] + self.size[:, None] / self.scales)
             self.zero = np.where(subject.varies, rounded, 0)
-        self.smallest = 64 * float(np.finfo(np.float64 if epsilon <= EPSILON else np.float32).smallest_subnormal)
+        self.smallest = float(np.finfo(np.float64 if epsilon <= EPSILON else np.float32).tiny)
         self.floor = 500 * EPSILON if epsilon <= EPSILON else 64 * epsilon
         if method == "differences":
             self.floor = max(self.floor, 1e-10)  # the values are only as good as the functions that made them
@@ -75,13 +75,7 @@ class Examination:
         return self._sums(values)
 
     def _sums(self, values: Vector) -> Vector:
-        """The weighted sums of values, NaN for another number of them; for single ones, a NaN does not spread."""
-        if len(values) != self.weights.shape[1]:
-            self.refusal = self.refusal or (
-                f"it returns {len(values)} numbers there and {self.weights.shape[1]} at the given point; where the "
-                "shape of a result depends on values, there is a gradient only as long as it stays the same"
-            )
-            return np.full(len(self.weights), np.nan)
+        """The weighted sums of values; for single ones, a NaN in one does not spread."""
         if self._are_single:
             return values
         with np.errstate(invalid="ignore"):
@@ -100,14 +94,14 @@ class Examination:
             lambda t: self.at(self.subject.point + t * direction), self.at_0, *arguments, **options
         )
 
-    def difference_by(self, column: int, *arguments: Any, **options: Any) -> references.Difference:
+    def difference_by(self, column: int, part: float = 1.0, **options: Any) -> references.Difference:
         """The change by one entry, by differences with steps of its own."""
-        scale = self.scales[column]
-        found = self.difference(scale * self.unit(column), *arguments, **options)
+        scale = part * self.scales[column]
+        found = self.difference(scale * self.unit(column), **options)
         size = abs(float(self.subject.point[column]))
         if np.any(~np.isfinite(found.bound)) and 0 < size < TINY * scale:
-            scale = _power_of_2(size)
-            found = self.difference(scale * self.unit(column), *arguments, **options)
+            scale = part * _power_of_2(size)
+            found = self.difference(scale * self.unit(column), **options)
         return found.per(scale)
 
     def direction(self, columns: Vector) -> Vector:

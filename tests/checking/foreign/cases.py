@@ -28,7 +28,6 @@ class Problem:
         wrong: gradients that are wrong in a way of their own; `refused` are those that have another form.
         imprecise: gradients of some digits, as of forward differences, or of an equation that f solves to a tolerance:
             they are not verified, and if they are called wrong, it is said to how many digits they agree.
-        undecidable: gradients that are right for another function with the same values in float64.
         ours: whether the right gradient is checked as ours, which finds it through the operations of f.
         exact: f without what rounds its digits away.
         derived: the right gradient, derived.
@@ -45,7 +44,6 @@ class Problem:
     wrong: dict[str, Gradient] = field(default_factory=dict)
     imprecise: dict[str, Gradient] = field(default_factory=dict)
     refused: dict[str, Gradient] = field(default_factory=dict)
-    undecidable: dict[str, Gradient] = field(default_factory=dict)
     ours: bool = False
     exact: Callable[..., Any] | None = None
     derived: Any = None
@@ -188,8 +186,6 @@ def cases(problems: Sequence[Problem], planted: int = 1) -> Iterator[Case]:
         yield Case(f"{p.name}, right", p.f, p.inputs, None if p.ours else p.gradient, p.expected(0))
         for name, gradient in p.refused.items():
             yield Case(f"{p.name}, {name}", p.f, p.inputs, gradient, {"refused"})
-        for name, gradient in p.undecidable.items():
-            yield Case(f"{p.name}, {name}", p.f, p.inputs, gradient, UNKNOWN)
         right = p.arrays()
         for name, gradient in (p.wrong | p.imprecise).items():
             size = size_of(right, p.arrays(gradient), own=True)

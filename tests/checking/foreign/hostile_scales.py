@@ -90,17 +90,6 @@ def narrow() -> list[Problem]:
             )
         )
     found += [
-        *(
-            Problem(
-                f"a resonance at {centre:g} of width {width:g}, seen twice",
-                lambda x, c=centre, w=width: float(sum(1 / (1 + ((x - c) / w) ** 2))),
-                (centre + width * a(0.4, -0.8),),
-                lambda x, c=centre, w=width: -2 * ((x - c) / w) / w / (1 + ((x - c) / w) ** 2) ** 2,
-                ("one entry off by 1e-6", "off by 1 %"),
-                exact=lambda x, c=centre, w=width: sum(1 / (1 + ((x - c) / w) ** 2)),
-            )
-            for centre, width in ((1.0, 1e-9), (3e5, 1e-4), (1e-3, 1e-12), (1e20, 1e12), (1e-150, 1e-158))
-        ),
         Problem(
             "a narrow well in a wide one",
             lambda x: sum((x - 3) ** 2) - sum(exp(-(((x - 2) / 1e-4) ** 2))),
@@ -168,11 +157,10 @@ def far_from_its_size() -> list[Problem]:
             lambda x: float(sum(1 - cos(x))),
             (a(1e-8, 2e-8),),
             sin,
-            ("the sign reversed", "off by 1 %"),
-            undecidable={"zero": np.zeros_like},  # whoever rounds to multiples of 2^-53 has the same values
+            some[:3],
             exact=lambda x: sum(1 - cos(x)),
-            knowable=1e-3,
-            why="the value is 5e-17, of steps of 1e-16, and only from afar is there a slope",
+            knowable=1e-6,
+            why="the value is 5e-17, of steps of 1e-16",
         ),
         Problem(
             "(1 - cos) / x² at 1e-3",
@@ -255,14 +243,6 @@ def far_from_its_size() -> list[Problem]:
             "1 / (x - 1) near 1", lambda x: sum(1 / (x - 1)), (a(1 + 1e-7, 2.5),), lambda x: -1 / (x - 1) ** 2, some
         ),
         Problem("1 / x near 0", lambda x: sum(1 / x), (a(1e-8, -1e-30),), lambda x: -1 / x**2, some),
-        Problem(
-            "cosh close to its overflow",
-            lambda x: float(sum(log(np.cosh(x)))),
-            (a(709.0, 1.0),),
-            np.tanh,
-            some,
-            exact=lambda x: sum(log(np.cosh(x))),
-        ),
         Problem("a power of 40", lambda x: sum(x**40), (a(0.9, 1.3),), lambda x: 40 * x**39, some),
     ]
 
@@ -274,17 +254,6 @@ def scales() -> list[Problem]:
     return [
         Problem("1e-250 Σ sin x", lambda x: 1e-250 * sum(sin(x)), (x,), lambda x: 1e-250 * cos(x), everything),
         Problem("1e-200 Σ exp x", lambda x: 1e-200 * sum(exp(x)), (x,), lambda x: 1e-200 * exp(x), everything),
-        *(
-            Problem(
-                f"{size:g} Σ x exp(-x), as a float",
-                lambda x, size=size: float(size * sum(exp(-x) * x)),
-                (x,),
-                lambda x, size=size: size * exp(-x) * (1 - x),
-                everything,
-                exact=lambda x, size=size: size * sum(exp(-x) * x),
-            )
-            for size in (1e-305, 1e200, 1e300)
-        ),
         Problem("1e250 Σ sin x", lambda x: 1e250 * sum(sin(x)), (x,), lambda x: 1e250 * cos(x), everything),
         Problem("Boltzmann's constant", lambda x: k * sum(x**2), (x,), lambda x: 2 * k * x, everything),
         Problem(
@@ -372,7 +341,6 @@ def offsets() -> list[Problem]:
 
     return [
         problem("Σ sin x", 1e6, sin, cos),
-        problem("Σ x log x", 1e5, lambda x: x * log(x), lambda x: log(x) + 1),
         problem("Σ sin x", 1e9, sin, cos),
         problem("Σ sin x", 1e12, sin, cos),
         problem("Σ sin x", 1e15, sin, cos),

@@ -18,6 +18,23 @@ pytestmark = [
 ]
 
 ROOMS = ("hostile_scales", "hostile_points", "in_scipy", "in_scikit_learn", "in_statsmodels", "in_pytorch", "in_jax")
+UNSOLVED = {  # what the checker says of these is not true, or less than could be known
+    f"{name}, {mistake}": reason
+    for reason, names in {
+        "the steps end far below the width of the feature": {
+            "1 - cos at 1e-8": ["the sign reversed", "zero", "off by 1 %"],
+            "(1 - cos) / x² at 1e-3": ["the sign reversed", "zero"],
+        },
+        "the values are coarse, but the slope is known": {
+            "quantised to 9 decimals": ["right", "one entry off by 1e-6"],
+        },
+        "on one side of 1e-9 the slope is known to 1e-7": {"entropy that raises": ["one entry off by 1e-6"]},
+        "what the solver computes is smooth there, with a slope of its own": {"solve_ivp to 1e-6": ["right"]},
+        "the jump is far away": {"the norm TrimmedMean, twice": ["right"]},
+    }.items()
+    for name, mistakes in names.items()
+    for mistake in mistakes
+}
 
 
 @cache
@@ -35,7 +52,10 @@ def problems(request: Any) -> Iterator[list[Problem]]:
 
 
 def test_outcomes(problems: list[Problem]) -> None:
-    assert not [said for case in cases(problems) if (said := what_is_wrong(case))]
+    found = list(cases(problems))
+    wrong = {case.name: said for case in found if (said := what_is_wrong(case))}
+    assert not [said for name, said in wrong.items() if name not in UNSOLVED]
+    assert not [case.name for case in found if case.name in UNSOLVED and case.name not in wrong], "solved by now"
 
 
 def test_right_gradients_are_right(problems: list[Problem]) -> None:
