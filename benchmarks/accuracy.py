@@ -193,6 +193,10 @@ REFERENCES: dict[str, Callable[..., Any]] = {
     "gammainccinv": _inverse(lambda a, x: mp.gammainc(a, x, mp.inf, regularized=True), "gammainccinv"),
     "betaincinv": _inverse(lambda a, b, x: mp.betainc(a, b, 0, x, regularized=True), "betaincinv"),
     "betainccinv": _inverse(lambda a, b, x: mp.betainc(a, b, x, 1, regularized=True), "betainccinv"),
+    "chdtr": lambda v, x: mp.gammainc(v / 2, 0, x / 2, regularized=True),
+    "chdtrc": lambda v, x: mp.gammainc(v / 2, x / 2, mp.inf, regularized=True),
+    "fdtr": lambda m, n, x: mp.betainc(m / 2, n / 2, 0, m * x / (m * x + n), regularized=True),
+    "fdtrc": lambda m, n, x: mp.betainc(m / 2, n / 2, m * x / (m * x + n), 1, regularized=True),
     "j0": lambda x: mp.besselj(0, x),
     "j1": lambda x: mp.besselj(1, x),
     "y0": lambda x: mp.bessely(0, x),
@@ -240,7 +244,7 @@ SLOW = {  # with many digits, so these get fewer digits and moderate points
     ),
     *("gammainccinv", "betainc", "betaincc", "betaincinv", "betainccinv", "j0", "j1", "y0", "y1", "special.i0", "i1"),
     *("k0", "k1", "i0e", "i1e", "k0e", "k1e", "jv", "yv", "yn", "iv", "kv", "kn", "ive", "kve", "exp1", "expi"),
-    *("spence", "ellipk", "ellipe", "hyp0f1", "hyp1f1", "hyp2f1", "dawsn"),
+    *("spence", "ellipk", "ellipe", "hyp0f1", "hyp1f1", "hyp2f1", "dawsn", "chdtr", "chdtrc", "fdtr", "fdtrc"),
 }
 FEW_DIGITS = {*SLOW, "i0", "erfinv", "erfcinv", "ndtri", "ndtri_exp"}  # they change as much as their size
 # domains for operations that follow a convention elsewhere, or for which SciPy's value is wrong

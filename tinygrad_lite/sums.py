@@ -85,7 +85,7 @@ def _stretched(shape: tuple[int, ...], to: tuple[int, ...]) -> tuple[tuple[int, 
 
 def total_along(x: Any, axis: int | tuple[int, ...] | None) -> Any:
     """The sum of an array of any kind in any order; the axes stay, with length 1."""
-    if type(x) is not np.ndarray:
+    if type(x) is not np.ndarray or not x.ndim:
         return np.sum(x, axis=axis, keepdims=True)
     axes = range(x.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
     return total_in_any_order(x, tuple([i % x.ndim for i in axes]), keepdims=True)

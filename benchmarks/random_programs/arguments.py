@@ -135,8 +135,11 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
 ORDERS = choices(None, 1, 2, np.inf, -np.inf, 0, -1, -2, 3, 0.5, "fro", "nuc")
 
 ORDER = choices(0, 1, 2, 0.5, 2.5, np.array([0.5, 1.0, 3.0]))
-OF_ORDERS = ("gammainc", "gammaincc", "gammaincinv", "gammainccinv", "jv", "yv", "yn", "iv", "kv", "kn", "ive", "kve")
-OF_PAIRS = ("betainc", "betaincc", "betaincinv", "betainccinv", "hyp1f1")
+OF_ORDERS = (
+    *("gammainc", "gammaincc", "gammaincinv", "gammainccinv", "chdtr", "chdtrc"),
+    *("jv", "yv", "yn", "iv", "kv", "kn", "ive", "kve"),
+)
+OF_PAIRS = ("betainc", "betaincc", "betaincinv", "betainccinv", "fdtr", "fdtrc", "hyp1f1")
 
 ARGUMENTS: dict[str, Argument] = {
     "axis": Draw.axes,

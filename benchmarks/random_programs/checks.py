@@ -32,7 +32,7 @@ SELECTIONS = {
     *("np.maximum.accumulate", "np.minimum.accumulate", "np.where", "np.select", ".clip", "np.copysign", "np.angle"),
     *("np.floor", "np.ceil", "np.rint", "np.trunc", "np.fix", "np.round", "np.around", ".round", "operator.floordiv"),
     *[f'operation("{name}")' for name in ("relu", "leaky_relu", "clip", "huber", "round", "mantissa")],
-    *[f'operation("{name}")' for name in ("hardtanh", "softshrink")],
+    *[f'operation("{name}")' for name in ("hardtanh", "softshrink", "max_pool")],
     *[
         f"np.nan{name}"
         for name in ("sum", "prod", "mean", "var", "std", "max", "min", "median", "quantile", "percentile")

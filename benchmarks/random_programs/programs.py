@@ -30,7 +30,8 @@ METHODS = (
 )
 INTERNAL = {
     *("used", "marks", "vanishing", "equal_pairs", "cuts_off", "bases", "refuse_where", "stop_gradient", "positive"),
-    *("linspace_step", "composed", "negative_log_likelihood", "cross_entropy"),
+    *("linspace_step", "composed", "negative_log_likelihood", "cross_entropy", "ctc"),
+    *("kernel_correlation", "transposed_convolution"),
 }
 """Operations that others are made of, or that functions hand on to which check what they are given."""
 
@@ -123,7 +124,9 @@ def functions() -> dict[str, Callable[..., Any]]:
             op.vjps
             and op.name not in INTERNAL
             and not any(path_of(function).startswith(("np.", "scipy.")) for function in functions_of(op))
-            and op.module.startswith("tinygrad_lite")
+            and op.module.startswith(
+                "tinygrad_lite.ops."
+            )  # of other rooms, an import made before decides what is known
         ):
             by_path[f'operation("{op.name}")'] = op
     return by_path

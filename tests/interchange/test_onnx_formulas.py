@@ -22,8 +22,8 @@ _PAIRS = [(0.05, 0.5), (1, 3), (2.5, 1.5), (10, 2), (300, 50)]
 ORDERS: dict[str, Any] = {
     **dict.fromkeys(("jv", "yv", "kv", "kve", "iv", "ive"), _BESSEL),
     **dict.fromkeys(("yn", "kn"), _WHOLE),
-    **dict.fromkeys(("gammainc", "gammaincc"), _SHAPES),
-    **dict.fromkeys(("betainc", "betaincc"), _PAIRS),
+    **dict.fromkeys(("gammainc", "gammaincc", "chdtr", "chdtrc"), _SHAPES),
+    **dict.fromkeys(("betainc", "betaincc", "fdtr", "fdtrc"), _PAIRS),
     "zeta": [1.1, 1.5, 2, 7.5, 40],
     "hyp0f1": [0.5, 1.5, 3, 10],
     "hyp1f1": [(0.5, 1.5), (1, 0.5), (2, 2.5), (3, 3), (0.1, 0.3), (2, 8)],

@@ -1,6 +1,7 @@
 """Every operation of the registry, against finite differences: first and second order, dtypes, and kinks."""
 
 import sys
+import warnings
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from tests.derivatives import numerical_gradients
 from tests.marks import param
 from tinygrad_lite.engine.op import Op
 from tinygrad_lite.engine.registry import is_registered, operations
+from tinygrad_lite.errors import TinygradError
 from tinygrad_lite.testing import Call, cotangents, inputs_of
 
 DIFFERENTIABLE = [op for op in operations() if op.vjps]
@@ -196,6 +198,29 @@ def test_forwards_leave_their_arguments_alone(op: Op) -> None:
     for x in arrays:
         x.setflags(write=False)
     op(*arrays, **params)
+
+
+@pytest.mark.parametrize("op", DIFFERENTIABLE, ids=str)
+def test_arrays_without_entries(op: Op) -> None:
+    """Where NumPy gives a value, for axes of length 0, there are gradients of the arguments' shapes, or an error."""
+    for shapes, params in op.examples or [([(2, 3)] * (op.arity or 2), {})]:
+        for length in {n for shape in shapes if isinstance(shape, tuple) for n in shape}:
+            if any(isinstance(shape, np.ndarray) for shape in shapes):
+                continue  # numbers that would not go with the changed shapes
+            arrays = [np.full([0 if n == length else n for n in shape], 0.5) for shape in shapes]
+            call = Call(op, arrays, params)
+            with np.errstate(all="ignore"), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                try:
+                    y = call.value(*arrays)
+                except Exception:  # an error of NumPy, of any kind, about such lengths
+                    continue
+                try:
+                    found_gradients = gradients(call, np.ones_like(y))
+                except TinygradError:
+                    continue
+                for found, i in zip(found_gradients, call.differentiable):
+                    assert found.shape == arrays[i].shape, (shapes, length)
 
 
 def test_no_operation_takes_the_name_of_another() -> None:

@@ -27,6 +27,7 @@ FOLLOWED = [op for op in DIFFERENTIABLE if op.on_complex is not not_continued]
 NOT_CONTINUED = {
     # SciPy has no complex numbers for them
     *("gammainc", "gammaincc", "gammaincinv", "gammainccinv", "betainc", "betaincc", "betaincinv", "betainccinv"),
+    *("chdtr", "chdtrc", "fdtr", "fdtrc"),
     # it computes with complex numbers of ordinary size on the way, and their rounding drowns the step
     *("jv", "y0", "y1", "yv", "yn", "iv", "ive", "hyp0f1", "hyp1f1", "hyp2f1", "expi"),
     # it ends the series when the real part stands still, with digits of the step missing

@@ -377,25 +377,15 @@ _in_last(
 # The distributions of χ² and of F
 
 
-@implements(special.chdtr)
-def chdtr(v: Array, x: Array) -> Array:
-    return special.gammainc(v / 2, x / 2)
+def _f_density(m: Array, n: Array, x: Array) -> Array:
+    scale = m * x + n
+    return _beta_density_of_both(m / 2, n / 2, m * x / scale, n / scale) * (m * n) / np.square(scale)
 
 
-@implements(special.chdtrc)
-def chdtrc(v: Array, x: Array) -> Array:
-    return special.gammaincc(v / 2, x / 2)
-
-
-@implements(special.fdtr)
-def fdtr(dfn: Array, dfd: Array, x: Array) -> Array:
-    return special.betainc(dfn / 2, dfd / 2, dfn * x / (dfn * x + dfd))
-
-
-@implements(special.fdtrc)
-def fdtrc(dfn: Array, dfd: Array, x: Array) -> Array:
-    return special.betainc(dfd / 2, dfn / 2, dfd / (dfn * x + dfd))
-
+_in_last(special.chdtr, lambda y, v, x: _gamma_density(v / 2, x / 2) / 2, (2.5,), (3.0,), domain=POSITIVE)
+_in_last(special.chdtrc, lambda y, v, x: -_gamma_density(v / 2, x / 2) / 2, (2.5,), (3.0,), domain=POSITIVE)
+_in_last(special.fdtr, lambda y, m, n, x: _f_density(m, n, x), (2.5, 1.5), (3, 2), domain=POSITIVE)
+_in_last(special.fdtrc, lambda y, m, n, x: -_f_density(m, n, x), (2.5, 1.5), (3, 2), domain=POSITIVE)
 
 # Bessel functions: DLMF 10.6.1 and 10.29.1
 

@@ -95,12 +95,22 @@ def _incomplete_gamma(x: Array, order: tuple[Any, ...]) -> tuple[Array, Array]:
     return _sides(_in_one_piece(gamma_quantile.area, np.asarray(order[0], float), y), x, np.inf)
 
 
+def _chi_squared(x: Array, order: tuple[Any, ...]) -> tuple[Array, Array]:
+    return _incomplete_gamma(x / 2, (np.asarray(order[0], float) / 2,))
+
+
 def _incomplete_beta(x: Array, order: tuple[Any, ...]) -> tuple[Array, Array]:
     inside = np.greater(x, 0) & np.less(x, 1)
     x_inside = np.where(inside, x, 0.5)
     y = np.log(x_inside) - np.log1p(-x_inside)
     a, b = (np.asarray(number, float) for number in order)
     return _sides(_in_one_piece(beta_quantile.area, a, b, y), x, 1.0)
+
+
+def _f_distribution(x: Array, order: tuple[Any, ...]) -> tuple[Array, Array]:
+    m, n = (np.asarray(number, float) for number in order)
+    y = np.log(m / n * np.where(np.greater(x, 0) & np.isfinite(x), x, 1))
+    return _sides(_in_one_piece(beta_quantile.area, m / 2, n / 2, y), x, np.inf)
 
 
 def _of_sides(sides: Callable[..., tuple[Array, Array]], i: int) -> Callable[..., Any]:
@@ -121,6 +131,10 @@ GAMMA_OF_ORDER: dict[str, Callable[..., Any]] = {
     "gammaincc": _of_sides(_incomplete_gamma, 1),
     "betainc": _of_sides(_incomplete_beta, 0),
     "betaincc": _of_sides(_incomplete_beta, 1),
+    "chdtr": _of_sides(_chi_squared, 0),
+    "chdtrc": _of_sides(_chi_squared, 1),
+    "fdtr": _of_sides(_f_distribution, 0),
+    "fdtrc": _of_sides(_f_distribution, 1),
 }
 OF_DISTRIBUTIONS: dict[str, Callable[..., Any]] = {
     "normal_quantile": normal_quantile,

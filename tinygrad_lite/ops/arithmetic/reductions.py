@@ -177,10 +177,10 @@ def _deviation(x: Array, axis: Axis = None, where: Array = True, **_: Any) -> Ar
 
 
 def _of_deviation(
-    g: Array, deviation: Array, axis: Axis, ddof: float, keepdims: bool = False, where: Array = True
+    g: Array, x: Array, deviation: Array, axis: Axis, ddof: float, keepdims: bool = False, where: Array = True
 ) -> Array:
-    """The gradient of a variance of these deviations; they have more axes than the array if the mean has."""
-    count = _count(deviation, axis, where)
+    """The gradient of a variance of these deviations, which are more than the entries of x if the mean has more."""
+    count = _count(x, axis, where)
     freedom = np.maximum(count - ddof, 0).astype(np.result_type(deviation, np.float32))  # float16 cannot hold a count
     slope = _kept(2 * g, deviation, axis, keepdims) / freedom * deviation
     slope = slope if slope.dtype == deviation.dtype else slope.astype(deviation.dtype)
@@ -218,7 +218,7 @@ def _var_vjp(
     where: Array = True,
     correction: float | None = None,
 ) -> Array:
-    return _of_deviation(g, deviation, axis, ddof if correction is None else correction, keepdims, where)
+    return _of_deviation(g, x, deviation, axis, ddof if correction is None else correction, keepdims, where)
 
 
 def _std_vjp(
@@ -246,7 +246,7 @@ def _std_vjp(
     y = np.std(deviation, axis=axis, ddof=ddof, keepdims=keepdims, **_mask(where))
     flat = flat | np.equal(y, 0)
     slope = np.where(flat, 0, 0.5 / np.where(flat, 1, y))
-    return _of_deviation(g * slope, deviation, axis, ddof, keepdims, where)
+    return _of_deviation(g * slope, x, deviation, axis, ddof, keepdims, where)
 
 
 def _spreads(x: Array, axis: Axis = None, where: Array = True, **_: Any) -> Array:
@@ -275,14 +275,17 @@ def _var_around_vjp(
     keepdims: bool = False,
     where: Array = True,
 ) -> Array:
-    return _of_deviation(g, x - mean, axis, ddof, keepdims, where)
+    return _of_deviation(g, x, x - mean, axis, ddof, keepdims, where)
 
 
 var_around = primitive(
     _var_around,
     _var_around_vjp,
     lambda g, y, x, mean, **params: -_var_around_vjp(g, y, x, mean, **params),
-    examples=[([(2, 3), (2, 1)], params | {"axis": 1}) for params in ({}, {"keepdims": True, "ddof": 1})],
+    examples=[
+        *[([(2, 3), (2, 1)], params | {"axis": 1}) for params in ({}, {"keepdims": True, "ddof": 1})],
+        ([(3, 1), (1, 2)], {"axis": 0}),
+    ],
 )
 
 

@@ -14,7 +14,8 @@ from tinygrad_lite.ops.arithmetic.reductions import Axis
 @implements(np.ptp)
 def ptp(a: Array, axis: Axis = None, out: Array = None, keepdims: bool = False) -> Array:
     refuse_out("ptp", out)
-    return np.max(a, axis=axis, keepdims=keepdims) - np.min(a, axis=axis, keepdims=keepdims)
+    # not by an operator, which would warn where scalars overflow
+    return np.subtract(np.max(a, axis=axis, keepdims=keepdims), np.min(a, axis=axis, keepdims=keepdims))
 
 
 @implements(np.average)

@@ -49,6 +49,7 @@ for ufunc in (
 # rounding drowns the step; or (exp1, spence) it stops the series when the real part stands still, too early for it
 for name in (
     *("gammainc", "gammaincc", "gammaincinv", "gammainccinv", "betainc", "betaincc", "betaincinv", "betainccinv"),
+    *("chdtr", "chdtrc", "fdtr", "fdtrc"),
     *("jv", "y0", "y1", "yv", "yn", "iv", "ive", "hyp0f1", "hyp1f1", "hyp2f1", "expi"),
     *("exp1", "spence"),
 ):

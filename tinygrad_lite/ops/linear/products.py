@@ -1,5 +1,6 @@
 """Products that sum over a shared axis."""
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -63,7 +64,7 @@ matmul = primitive(
 
 def _rows(x: Array) -> Array:
     """The array as a matrix whose rows are its slices along the last axis."""
-    return x if x.ndim == 2 else np.reshape(x, (-1, x.shape[-1]))
+    return x if x.ndim == 2 else np.reshape(x, (prod(x.shape[:-1]), x.shape[-1]))
 
 
 def _linear(x: Array, weight: Array, bias: Array) -> Array:

@@ -141,7 +141,7 @@ hardtanh = elementwise(
     examples=[([(2, 3)], {"min_val": -1.0, "max_val": 1.0}), ([(2, 3)], {"min_val": 0.0, "max_val": 6.0})],
 )
 
-AXES = [([(2, 3)], {"axis": axis}) for axis in (-1, 0, (0, 1), None)]
+AXES = [*(([(2, 3)], {"axis": axis}) for axis in (-1, 0, (0, 1), None)), ([()], {"axis": -1})]
 
 
 def shifted_by_largest(x: Array, axis: int | tuple[int, ...] | None) -> Array:

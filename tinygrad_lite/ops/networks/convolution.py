@@ -20,6 +20,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from tinygrad_lite.engine.op import Array, Example, Op, primitive
+from tinygrad_lite.errors import ShapeError
 from tinygrad_lite.ops.shapes.indexing import performed, scatter
 from tinygrad_lite.ops.shapes.windows import shown_at, window_counts
 
@@ -75,6 +76,8 @@ class Geometry:
 @lru_cache
 def geometry(size: Sizes, kernel: Sizes, stride: Sizes, padding: Widths, dilation: Sizes) -> Geometry:
     """Where a kernel is put on an image of a size."""
+    if 0 in kernel:
+        raise ShapeError(f"a convolution needs a kernel with entries, got one of size {kernel}")
     padded = tuple(n + before + after for n, (before, after) in zip(size, padding))
     out = window_counts(padded, kernel, stride, dilation)
     return Geometry(kernel, stride, dilation, padding, size, padded, out)
@@ -150,7 +153,7 @@ def _blocks(x: Array, at: Geometry) -> Iterable[tuple[int, int]]:
         line = x.itemsize * x.shape[0] * x.shape[-1] * prod(at.kernel) * prod(at.out[1:])
         if line * rows > 2 * LARGE:
             return pairwise((*range(0, rows, max(1, LARGE // line)), rows))
-    return ((0, rows),) if rows else ()
+    return ((0, rows),)
 
 
 def _in_groups(x: Array, groups: int) -> Array:
@@ -189,9 +192,10 @@ def _convolution(x: Array, weight: Array, stride: Sizes, padding: Widths, dilati
 
 def _turned(weight: Array, groups: int) -> Array:
     """The kernel from behind, with the channels of results and images exchanged in each group."""
-    backwards = weight[:, :, *(slice(None, None, -1) for _ in weight.shape[2:])]
-    parts = np.ascontiguousarray(backwards.reshape(groups, -1, *weight.shape[1:]).swapaxes(1, 2))
-    return parts.reshape(-1, len(weight) // groups, *weight.shape[2:])
+    out, channels, *kernel = weight.shape
+    backwards = weight[:, :, *(slice(None, None, -1) for _ in kernel)]
+    parts = np.ascontiguousarray(backwards.reshape(groups, out // groups, channels, *kernel).swapaxes(1, 2))
+    return parts.reshape(groups * channels, out // groups, *kernel)
 
 
 def _transposed_convolution(

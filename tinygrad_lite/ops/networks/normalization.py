@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tinygrad_lite.engine.op import Array, Example, primitive
+from tinygrad_lite.errors import ShapeError
 from tinygrad_lite.ops.arithmetic.reductions import divided
 from tinygrad_lite.sums import total_along, total_of_products
 
@@ -84,11 +85,13 @@ def _is_per_group(parameter: Array, x: Array, axes: Axes) -> bool:
 
 def _normalization(x: Array, weight: Array, bias: Array, parts: Standard, axes: Axes, eps: float) -> Array:
     y = parts.entries if weight is None else parts.entries * weight
-    if bias is None:
-        return y
-    if weight is None or type(y) is not type(bias) or y.dtype != bias.dtype:
-        return y + bias
-    y += bias  # in place, since nobody else holds the product
+    if bias is not None:
+        if weight is None or type(y) is not type(bias) or y.dtype != bias.dtype or bias.ndim > y.ndim:
+            y = y + bias
+        else:
+            y += bias  # in place, since nobody else holds the product
+    if y.shape != x.shape:
+        raise ShapeError(f"a weight and a bias must broadcast to the shape {x.shape} of x, and they make it {y.shape}")
     return y
 
 
