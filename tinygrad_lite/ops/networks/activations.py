@@ -4,7 +4,7 @@ from math import pi, sqrt
 
 import numpy as np
 
-from tinygrad_lite.engine.op import Array, Traced, elementwise, primitive
+from tinygrad_lite.engine.op import Array, Example, Traced, elementwise, primitive
 from tinygrad_lite.ops.arithmetic.elementwise import sigmoid as sigmoid
 from tinygrad_lite.ops.arithmetic.reductions import max as largest
 from tinygrad_lite.ops.networks.normal import Normal, normal_at
@@ -141,7 +141,7 @@ hardtanh = elementwise(
     examples=[([(2, 3)], {"min_val": -1.0, "max_val": 1.0}), ([(2, 3)], {"min_val": 0.0, "max_val": 6.0})],
 )
 
-AXES = [*(([(2, 3)], {"axis": axis}) for axis in (-1, 0, (0, 1), None)), ([()], {"axis": -1})]
+AXES: list[Example] = [*(([(2, 3)], {"axis": axis}) for axis in (-1, 0, (0, 1), None)), ([()], {"axis": -1})]
 
 
 def shifted_by_largest(x: Array, axis: int | tuple[int, ...] | None) -> Array:
