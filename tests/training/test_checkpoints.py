@@ -679,6 +679,35 @@ def test_a_state_of_wrong_kinds_is_refused(state: dict[str, Any], message: str, 
     assert repr(optimizer.state_dict()) == before
 
 
+@pytest.mark.parametrize("name", [*OPTIMIZERS, "LBFGS"])
+def test_one_process_goes_on_from_a_checkpoint_of_several_and_several_from_one(name: str, path: Path) -> None:
+    kind, settings = OPTIMIZERS.get(name, ("LBFGS", {"max_iter": 2}))
+
+    def objects(wrap: Callable[[Any], Any]) -> dict[str, Any]:
+        model = nn.Linear(40, 8, bias=False, rng=0)
+        return {"model": model, "optimizer": wrap(getattr(optim, kind)(model.parameters(), **settings))}
+
+    def train(model: Any, optimizer: Any) -> bytes:
+        def closure() -> tg.Tensor:
+            optimizer.zero_grad()
+            loss = np.mean((np.tanh(model(X)) - Y) ** 2)
+            loss.backward()
+            return loss.detach()
+
+        for _ in range(2):
+            optimizer.step(closure)
+        return np.asarray(model.weight.data).tobytes()
+
+    ways: tuple[Callable[[Any], Any], ...] = (lambda optimizer: optimizer, tg.distributed.DistributedOptimizer)
+    for before, after in (ways, ways[::-1]):
+        first, second = objects(before), objects(after)
+        train(**first)
+        tg.save(path, **first)
+        expected = train(**first)
+        tg.load(path, **second)
+        assert train(**second) == expected
+
+
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_a_state_without_an_entry_is_refused_when_it_is_loaded(name: str) -> None:
     kind, settings = OPTIMIZERS[name]

@@ -19,6 +19,7 @@ class Saved:
     """The state of an object: what its `state_dict` returns, and what else a module has.
 
     Attributes:
+        kind: the class whose state it is, which of an optimiser inside another object is the optimiser's.
         generators: copies of those that its layers draw from.
         gradients: by the paths of the parameters that have one; None if they were not saved.
         frozen: the paths of the layers in evaluation mode inside a module in training; None if it was not saved.
@@ -39,7 +40,7 @@ def state_of(thing: Any) -> Any:
         return thing
     state = trees.map_leaves(lambda x: x, thing.state_dict())  # in containers that nobody else changes
     if not isinstance(thing, Module):
-        return Saved(type(thing).__name__, state, {})
+        return Saved(type(getattr(thing.state_dict, "__self__", thing)).__name__, state, {})
     generators = deepcopy(dict(thing.named_generators()))
     gradients = {path: w.grad.data for path, w in thing.named_parameters() if w.grad is not None}
     frozen = [path for path, module in thing.named_modules() if not module.training] if thing.training else None
