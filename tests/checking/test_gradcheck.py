@@ -453,6 +453,32 @@ def test_a_function_may_refuse_points_beside_the_given_one() -> None:
     assert "the function has no values beside the point: KeyError: 'no such entry'" in str(report)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        *({"method": method} for method in ("auto", "complex", "differences", "forward", "taylor")),
+        {"gradient": lambda x: 2 * np.diag(x)[x > 0]},
+        {"order": 2},
+    ],
+)
+def test_a_result_may_have_another_shape_beside_the_point(options: Any) -> None:
+    for x, outcome in ((-1.0, ("passed",)), (1e-300, ("passed",)), (0.0, ("passed", "inconclusive"))):
+        assert check(lambda x: x[x > 0] ** 2, np.array([x, 0.5, 2.0]), **options).outcome in outcome
+    report = check(lambda x: np.concatenate([x, x[x <= 0.5]]), np.array([0.5, 0.7]), method="differences")
+    assert report.ok
+    assert "numbers there and 3 at the given point" in str(report)
+
+
+@pytest.mark.parametrize("options", [{}, {"method": "differences"}, {"order": 2}])
+def test_a_function_may_refuse_one_side_of_its_kink(options: Any) -> None:
+    def one_sided(x: Any) -> Any:
+        if np.real(x.numpy() if isinstance(x, tg.Tensor) else x)[0] < 0:
+            raise ValueError("below 0")
+        return np.sum(np.maximum(x, 0.0) * np.exp(x))
+
+    assert check(one_sided, np.array([0.0, 0.5, -2.0]), **options).outcome == "inconclusive"
+
+
 def test_a_failing_check_raises_its_report() -> None:
     with pytest.raises(GradientError, match="4 of 4 entries") as caught:
         tg.gradcheck(smooth, X, gradient=lambda x: 2 * smooth_gradient(x))

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.checking import references
-from tinygrad_lite.checking.examination import FULL, Comparison, Examination
+from tinygrad_lite.checking.examination import FULL, SUBNORMAL, Comparison, Examination
 from tinygrad_lite.checking.roundings import ALLOWED, FEW_SAMPLES, Roundings
 from tinygrad_lite.checking.singular import Kinks
 from tinygrad_lite.checking.subject import EPSILON, Matrix, Vector
@@ -155,7 +155,8 @@ class _Comparing:
 
     def _note(self, j: int, difference: references.Difference) -> None:
         found = self._found
-        found.reference[:, j], found.bound[:, j] = difference.slope, difference.bound
+        found.reference[:, j] = difference.slope
+        found.bound[:, j] = difference.bound + SUBNORMAL / min(1.0, self._look.scales[j])
         found.right[:, j], found.left[:, j], found.side_bound[:, j] = (
             difference.right,
             difference.left,
@@ -345,4 +346,6 @@ class _Comparing:
 
 def _length(terms: Matrix) -> Vector:
     """The length of each row."""
-    return np.asarray(np.sqrt(np.sum(terms**2, axis=-1)))
+    largest = np.max(np.abs(terms), axis=-1, keepdims=True, initial=0)  # whose square may be lost
+    largest[~(largest > np.finfo(float).tiny)] = 1.0
+    return np.asarray(np.sqrt(np.sum((terms / largest) ** 2, axis=-1)) * largest[..., 0])

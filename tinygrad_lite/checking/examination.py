@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.checking import references
-from tinygrad_lite.checking.subject import EPSILON, Matrix, Subject, Vector
+from tinygrad_lite.checking.subject import EPSILON, Matrix, Subject, Vector, other_shape
 from tinygrad_lite.readers.random_rounding import Rounding
 
 FULL = 1000  # the largest number of argument entries that are looked at one by one
 TINY = 2.0**-30  # an entry smaller than this fraction of the others in its array may have a scale of its own
+SUBNORMAL = 64 * float(np.finfo(float).smallest_subnormal)  # how far numbers too small to be normal may be rounded
 
 
 class Examination:
@@ -56,7 +57,7 @@ class Examination:
         with np.errstate(divide="ignore", invalid="ignore"):
             rounded = 16 * epsilon * (self.largest[:, None] + self.size[:, None] / self.scales)
             self.zero = np.where(subject.varies, rounded, 0)
-        self.smallest = float(np.finfo(np.float64 if epsilon <= EPSILON else np.float32).tiny)
+        self.smallest = SUBNORMAL if epsilon <= EPSILON else float(np.finfo(np.float32).tiny)
         self.floor = 500 * EPSILON if epsilon <= EPSILON else 64 * epsilon
         if method == "differences":
             self.floor = max(self.floor, 1e-10)  # the values are only as good as the functions that made them
@@ -75,7 +76,10 @@ class Examination:
         return self._sums(values)
 
     def _sums(self, values: Vector) -> Vector:
-        """The weighted sums of values; for single ones, a NaN in one does not spread."""
+        """The weighted sums of values, NaN for another number of them; for single ones, a NaN does not spread."""
+        if len(values) != self.weights.shape[1]:
+            self.refusal = self.refusal or other_shape(len(values), self.weights.shape[1])
+            return np.full(len(self.weights), np.nan)
         if self._are_single:
             return values
         with np.errstate(invalid="ignore"):

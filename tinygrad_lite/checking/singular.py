@@ -39,7 +39,10 @@ class Kinks:
         if not self.steps or len(self._subject.point) > FULL:
             return None
         for side in (1, -1):
-            moved = self._subject.steps(self._subject.point + side * self._aside(column))
+            try:
+                moved = self._subject.steps(self._subject.point + side * self._aside(column))
+            except Exception:  # the function refuses this point
+                moved = []
             if len(moved) != len(self._all):
                 return self.steps[0]
             beside = _expressions(moved)
@@ -60,10 +63,13 @@ class Kinks:
         look, aside = self._look, ASIDE * direction
         sides = []
         for side in (1, -1):
-            far, middle, near = (
-                look.slope(self._subject.point + side * part * aside, direction) for part in (1.0, 0.5, 0.25)
-            )
-            sides.append((8 * near - 6 * middle + far) / 3)
+            try:
+                far, middle, near = (
+                    look.slope(self._subject.point + side * part * aside, direction) for part in (1.0, 0.5, 0.25)
+                )
+                sides.append((8 * near - 6 * middle + far) / 3)
+            except Exception:  # the function refuses these points
+                sides.append(np.full(len(look.at_0), np.nan))
         return sides[0], sides[1]
 
     def _are_no_subgradient(self, comparison: Comparison, entries: Matrix) -> None:

@@ -21,7 +21,7 @@ from tinygrad_lite.engine import grad_mode
 from tinygrad_lite.engine.arguments import as_array
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor, wrap
-from tinygrad_lite.errors import EmptyError, InputError, UsageError
+from tinygrad_lite.errors import EmptyError, InputError, ShapeError, UsageError
 from tinygrad_lite.nn.module import Module
 from tinygrad_lite.readers import complex_step
 from tinygrad_lite.readers.random_rounding import Rounding, randomly_rounded, rounded
@@ -337,7 +337,10 @@ class GradientOf(Subject):
 
 def shaped(weights: Vector, results: Sequence[Array]) -> list[Array]:
     """The weights of all entries in the shapes of the results: the gradient of the weighted sum by each result."""
-    parts = np.split(weights, np.cumsum([np.size(y) for y in results])[:-1])
+    sizes = [np.size(y) for y in results]
+    if sum(sizes) != len(weights):
+        raise ShapeError(other_shape(sum(sizes), len(weights)))
+    parts = np.split(weights, np.cumsum(sizes)[:-1])
     return [part.reshape(np.shape(y)) for part, y in zip(parts, results)]
 
 
@@ -374,3 +377,11 @@ def _called_last(*arguments: Any) -> Any:
 
 def _subscript(index: tuple[int, ...]) -> str:
     return f"[{', '.join(map(str, index))}]" if index else ""
+
+
+def other_shape(there: int, here: int) -> str:
+    """Why there are no slopes between points where a function returns so many numbers."""
+    return (
+        f"it returns {there} numbers there and {here} at the given point; where the shape of a result depends on "
+        "values, there is a gradient only as long as it stays the same"
+    )

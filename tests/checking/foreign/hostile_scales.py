@@ -254,6 +254,17 @@ def scales() -> list[Problem]:
     return [
         Problem("1e-250 Σ sin x", lambda x: 1e-250 * sum(sin(x)), (x,), lambda x: 1e-250 * cos(x), everything),
         Problem("1e-200 Σ exp x", lambda x: 1e-200 * sum(exp(x)), (x,), lambda x: 1e-200 * exp(x), everything),
+        *(
+            Problem(
+                f"{size:g} Σ x exp(-x), as a float",
+                lambda x, size=size: float(size * sum(exp(-x) * x)),
+                (x,),
+                lambda x, size=size: size * exp(-x) * (1 - x),
+                everything,
+                exact=lambda x, size=size: size * sum(exp(-x) * x),
+            )
+            for size in (1e-305, 1e200, 1e300)
+        ),
         Problem("1e250 Σ sin x", lambda x: 1e250 * sum(sin(x)), (x,), lambda x: 1e250 * cos(x), everything),
         Problem("Boltzmann's constant", lambda x: k * sum(x**2), (x,), lambda x: 2 * k * x, everything),
         Problem(
