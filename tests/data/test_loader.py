@@ -51,6 +51,17 @@ def test_a_batch_has_the_form_of_the_dataset(dataset: Any, expected: Any) -> Non
         np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
 
 
+@pytest.mark.parametrize("dtype", ["?", "i1", "f4", ">f8", "c16"])
+def test_batches_are_laid_out_as_those_of_an_index(dtype: str) -> None:
+    whole = np.arange(240).reshape(8, 5, 6).astype(dtype)
+    rows = np.array([3, 0, 7])
+    for array in (whole, np.asfortranarray(whole), whole[::2], whole[:, ::2], whole.swapaxes(1, 2), whole[:, 0, 0]):
+        loader, some = DataLoader(array, batch_size=3, shuffle=True, rng=0), rows % len(array)
+        taken, indexed = loader.dataset.take(some), array[some]
+        np.testing.assert_array_equal(taken, indexed)
+        assert (taken.dtype, taken.strides) == (indexed.dtype, indexed.strides)
+
+
 def test_sparse_matrices_become_arrays() -> None:
     sparse = pytest.importorskip("scipy.sparse")
     (batch,) = DataLoader(sparse.coo_matrix(X), batch_size=5)

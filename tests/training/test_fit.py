@@ -73,6 +73,22 @@ def test_a_training_is_the_loop_by_hand(compile: Any) -> None:
         np.testing.assert_allclose(one.state_dict()[name], array, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("optimizer", "compile"), [*((optim.Adam, compile) for compile in BACKENDS), (optim.LBFGS, False)]
+)
+def test_a_training_inside_no_grad_is_one_outside(optimizer: Any, compile: Any) -> None:
+    one, other = nn.Linear(5, 3, rng=0), nn.Linear(5, 3, rng=0)
+
+    def train(module: nn.Module) -> Any:
+        settings = {"optimizer": optimizer(module.parameters()), "compile": compile, "verify": False, "rng": 0}
+        return tg.fit(module, F.cross_entropy, (X, THREE), epochs=2, **settings)["loss"]
+
+    losses = train(one)
+    with tg.no_grad():
+        assert train(other) == losses
+    assert states_equal(one, other)
+
+
 def test_several_batches_make_one_step() -> None:
     one, other = nn.Linear(5, 1, rng=0), nn.Linear(5, 1, rng=0)
     for module, settings in ((one, {"batch_size": 35}), (other, {"batch_size": 7, "accumulate": 5})):

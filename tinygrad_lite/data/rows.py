@@ -86,6 +86,8 @@ class _Columns:
         array = self._arrays[path] = _array_of(path, x)
         if isinstance(x, Tensor):
             return lambda rows: wrap(array[rows])
+        if type(array) is np.ndarray and array.flags.c_contiguous:
+            return lambda rows: array.take(rows, 0)  # the same as by an index, in half the time
         return (lambda rows: array[rows].toarray()) if hasattr(array, "toarray") else (lambda rows: array[rows])
 
 

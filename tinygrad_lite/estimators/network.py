@@ -8,7 +8,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from tinygrad_lite.data import DataLoader
-from tinygrad_lite.engine.grad_mode import no_grad
+from tinygrad_lite.engine.grad_mode import enable_grad, no_grad
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
 from tinygrad_lite.estimators.building import built, dtype_of, optimizer_class, optimizer_of
 from tinygrad_lite.estimators.settings import Settings
@@ -149,8 +149,9 @@ class Network(Settings):
         training.loader = loader
         faults = FaultFinder(training)
         faults.begin_epoch()
-        losses, rows = zip(*training.epoch(step or training.step))
-        value = float(np.average(np.array(losses, float), weights=rows))
+        with enable_grad():
+            losses, rows = zip(*training.epoch(step or training.step))
+        value = float(np.average([float(value) for value in losses], weights=rows))
         faults.end_epoch(value)
         self._keep(module, optimizer, rng, [{"loss": value, "lr": optimizer.param_groups[0]["lr"]}], is_new)
         self._partial = training, step, self.compile

@@ -53,14 +53,15 @@ def grouped(batches: Iterable[Batch], size: int) -> Iterator[list[Batch]]:
 
 def outputs_of(model: Module, inputs: Any) -> Any:
     """What a model makes of the inputs: a tuple is several arguments, and a dict has their names."""
-    if isinstance(inputs, Mapping):
-        return model(**inputs)
-    return model(*inputs) if isinstance(inputs, tuple) else model(inputs)
+    if isinstance(inputs, tuple):
+        return model(*inputs)
+    return model(**inputs) if type(inputs) is not np.ndarray and isinstance(inputs, Mapping) else model(inputs)
 
 
-def count_of(batch: Any) -> int:
+def count_of(batch: Batch) -> int:
     """The number of rows."""
-    return len(trees.leaves(batch)[0])
+    inputs = batch[0]
+    return len(inputs) if type(inputs) is np.ndarray else len(trees.leaves(batch)[0])
 
 
 def plain(x: Any) -> Any:

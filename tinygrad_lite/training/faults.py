@@ -43,7 +43,9 @@ class FaultFinder:
         Raises:
             AnomalyError: if there are some.
         """
-        if np.isfinite(loss) and all(np.isfinite(w.data.sum()) for w in self._training.optimizer.parameters):
+        if np.isfinite(loss) and all(
+            np.isfinite(np.add.reduce(w.data, None)) for w in self._training.optimizer.parameters
+        ):
             return
         self._name_the_first()
 

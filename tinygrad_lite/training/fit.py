@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_lite.engine.grad_mode import enable_grad
 from tinygrad_lite.errors import InputError
 from tinygrad_lite.nn import Module
 from tinygrad_lite.optim import Adam, Optimizer
@@ -104,12 +105,15 @@ def fit(
     compares = patience is not None or held_out is not None
     was_training = model.training
     try:
-        with progress(epochs, len(history), "epoch") as show:
+        with enable_grad(), progress(epochs, len(history), "epoch") as show:
             while not (history.ending or history.is_over(epochs, patience)):
                 began = perf_counter()
                 faults.begin_epoch()
                 losses, rows = zip(*training.epoch(step))
-                record = {"epoch": len(history) + 1, "loss": float(np.dot(np.array(losses, float), rows)) / sum(rows)}
+                record = {
+                    "epoch": len(history) + 1,
+                    "loss": float(np.dot([float(value) for value in losses], rows)) / sum(rows),
+                }
                 faults.end_epoch(record["loss"])
                 if held_out is not None:
                     record |= evaluated(model, loss, held_out, measures)

@@ -50,6 +50,11 @@ class Training:
 
     def step(self, *batches: Batch) -> Any:
         """Make one step by the mean gradient of some batches; return the mean of their losses."""
+        if type(self.optimizer).step is Optimizer.step:
+            value = self.gradient(*batches)
+            self._clip()
+            self.optimizer.step()
+            return value
 
         def closure() -> Any:
             value = self.gradient(*batches)
@@ -58,18 +63,18 @@ class Training:
             self._clip()
             return value
 
-        return self._own_optimizer.step(closure)
+        return self._own_optimizer.step(closure)  # which may compute the loss several times
 
     def gradient(self, *batches: Batch) -> Any:
         """Compute the mean gradient of some batches; return the mean of their losses."""
         self.optimizer.zero_grad()
-        losses = []
+        count, total = len(batches), None
         for inputs, targets in batches:
             value = self.loss(outputs_of(self.model, inputs), targets)
-            value = value / len(batches) if len(batches) > 1 else value
+            value = value / count if count > 1 else value
             value.backward()
-            losses.append(value.detach())
-        return sum(losses[1:], losses[0])
+            total = value.detach() if total is None else total + value.detach()
+        return total
 
     def update(self) -> None:
         """Make one step by the gradient that there is."""
@@ -93,10 +98,11 @@ class Training:
         """One step after another, to the end of the loader; the loss and the number of rows of each."""
         if not self.model.training:  # in a module in training, layers that are not stay so
             self.model.train()
+        counts_steps = isinstance(self.scheduler, (CyclicLR, OneCycleLR))
         for batches in grouped(self.loader, self.accumulate):
             self.batches = batches
             yield step(*batches), sum(map(count_of, batches))
-            if isinstance(self.scheduler, (CyclicLR, OneCycleLR)):
+            if counts_steps:
                 self.scheduler.step()
 
     def count_epoch(self, record: Mapping[str, float]) -> None:

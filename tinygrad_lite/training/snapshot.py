@@ -80,7 +80,9 @@ class Snapshot:
     """
 
     def __init__(self, *parts: Any) -> None:
-        self._states = [(part, deepcopy(state_of(part))) for part in parts if hasattr(part, "state_dict")]
+        self._states = [
+            (part, trees.map_leaves(deepcopy, state_of(part))) for part in parts if hasattr(part, "state_dict")
+        ]
 
     def restore(self) -> None:
         """Give the objects their states of that moment again."""
