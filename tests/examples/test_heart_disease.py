@@ -69,6 +69,7 @@ def test_the_estimator_trains_as_the_loop_does(example: Any) -> None:
     np.testing.assert_allclose(scaled.predict_proba(x_test)[:, 1:], example.plain(model)(x_test), rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_as_a_user_runs_it(tmp_path: Path) -> None:
     pytest.importorskip("sklearn", reason="scikit-learn comes with the extra `examples`")
     command = [sys.executable, str(EXAMPLE), "--output", str(tmp_path / "results")]
