@@ -9,6 +9,9 @@ import numpy as np
 MANY = 4096
 """From this many entries on, BLAS takes less time than NumPy's loop, with all that surrounds it."""
 
+LARGE = 16_384
+"""From this many entries on, an array of the terms of a sum takes longer than the search for a way without it."""
+
 _add_up = np.add.reduce
 
 
@@ -57,14 +60,34 @@ def total_in_any_order(x: Any, axes: tuple[int, ...], keepdims: bool = False) ->
 
 def total_of_products(x: Any, y: Any, axes: tuple[int, ...]) -> Any:
     """Σ x · y in any order; the axes stay, with length 1. No array of the products, if the axes lie last in memory."""
-    if type(x) is type(y) is np.ndarray and x.dtype == y.dtype and x.dtype.char in "fd" and x.strides == y.strides:
-        plan = _plan(x.shape, x.strides, axes, True) if x.shape == y.shape and x.size >= MANY else None
-        if plan and plan.inner > 1 and (laid := x.transpose(plan.order)).flags.c_contiguous:
+    if type(x) is type(y) is np.ndarray and x.dtype == y.dtype and x.dtype.char in "fd" and x.shape == y.shape:
+        if x.flags.c_contiguous and y.flags.c_contiguous:
+            if len(axes) == x.ndim:
+                return np.vdot(x, y).reshape((1,) * x.ndim)
+            if axes == (x.ndim - 1,) and (x.shape[-1] >= 32 or x.size <= 512):  # each row is a call of BLAS
+                return np.vecdot(x, y)[..., None]
+        plan = _plan(x.shape, x.strides, axes, True) if x.size >= MANY and x.strides == y.strides else None
+        if plan and plan.inner >= 32 and (laid := x.transpose(plan.order)).flags.c_contiguous:
             rows = laid.reshape(plan.outer, -1, plan.inner), y.transpose(plan.order).reshape(plan.outer, -1, plan.inner)
             summed = np.vecdot(*rows)
             summed = np.dot(_ones(plan.outer, x.dtype), summed) if plan.outer > 1 else summed
             return summed.reshape(plan.shape).transpose(plan.back)
     return total_along(x * y, axes)
+
+
+def total_of_products_down_to(shape: tuple[int, ...], x: Any, y: Any) -> Any:
+    """Σ x · y over the axes that broadcasting added to this shape, or stretched; x has all of them."""
+    axes, _, _ = _stretched(shape, x.shape)
+    if x.ndim - 1 in axes and np.shape(y) == x.shape:
+        return total_of_products(x, y, axes)[(0,) * (x.ndim - len(shape))]
+    return total_down_to(shape, x * y)
+
+
+def contracted(i: int, derivative: Any) -> Any:
+    """The rule of an entry-by-entry operation for an argument that was broadcast, which sums where it multiplies."""
+    if callable(derivative):
+        return lambda g, y, *x, **params: total_of_products_down_to(x[i].shape, g, derivative(y, *x, **params))
+    return lambda g, y, *x, **params: total_down_to(x[i].shape, g) * derivative
 
 
 def total_down_to(shape: tuple[int, ...], x: Any) -> Any:

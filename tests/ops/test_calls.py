@@ -408,6 +408,26 @@ def test_calls(f: Callable[..., Any], arrays: list[Any]) -> None:
         check(f, *arrays)
 
 
+def of_mixed_dtypes() -> list[Row]:
+    """The calls with several arrays, one of which is of float32; of numbers that float32 rounds."""
+    rows = []
+    for f, arrays in ROWS:
+        numbers = [np.asarray(x) * 1.0123456789 if np.asarray(x).dtype.kind == "f" else x for x in arrays]
+        places = [i for i, x in enumerate(numbers) if np.asarray(x).dtype.kind == "f"]
+        for i in places if len(places) > 1 else []:
+            rows.append((f, [x.astype(np.float32) if k == i else x for k, x in enumerate(numbers)]))
+    return rows
+
+
+def test_values_of_mixed_dtypes_are_numpys() -> None:
+    for f, arrays in of_mixed_dtypes():
+        try:
+            f(*arrays)
+        except ValueError:  # outside of the domain
+            continue
+        check_value(f, *arrays)
+
+
 VALUES: list[Row] = [  # at jumps, of whole numbers, and of dtypes of which differences say nothing
     *[(np.angle, [np.array([1.5, -2.0, np.inf, -np.inf], dtype)]) for dtype in (np.float16, np.longdouble)],
     (np.modf, [M]),

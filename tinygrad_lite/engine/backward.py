@@ -16,7 +16,7 @@ import numpy as np
 from tinygrad_lite.engine import grad_mode
 from tinygrad_lite.engine.op import Array, Deferred, Op
 from tinygrad_lite.errors import GraphError, ShapeError, UsageError
-from tinygrad_lite.sums import total_down_to
+from tinygrad_lite.sums import LARGE, total_down_to
 
 _by_age = attrgetter("index")
 
@@ -91,9 +91,7 @@ def propagate(
             g = arrived.get(node) if node.retains_grad else arrived.pop(node, None)
             if g is not None:
                 contribute(node, g, arrived, create_graph, only)
-        for x, g in arrived.items():
-            if isinstance(g, Deferred):
-                arrived[x] = g.whole()
+        arrived.update({x: g.whole() for x, g in arrived.items() if isinstance(g, Deferred)})
     finally:
         grad_mode.enabled.reset(mode)
     return arrived
@@ -109,11 +107,13 @@ def contribute(
     for i, x in enumerate(node.inputs):
         if type(x) is not kind or not (x._requires_grad if only is None else x in only) or (vjp := op.vjps[i]) is None:
             continue
+        array = x._array
+        if op.contracted and type(g) is np.ndarray and array.shape != g.shape and g.size >= LARGE:
+            vjp = op.contracted.get((i, vjp), vjp)
         if len(arrays) == 2 and not params:  # a call without a star takes half of the time
             contribution = vjp(g, y, arrays[0], arrays[1])
         else:  # of any number of arrays, a vjp would copy all of them for each
             contribution = vjp(g, y, *arrays, **params) if op.arity else op.vjps.rule(i, g, y, arrays, **params)
-        array = x._array
         if not (type(contribution) is type(array) is np.float64) and (
             getattr(contribution, "shape", None) != array.shape or contribution.dtype is not array.dtype
         ):
@@ -139,12 +139,10 @@ def _linked(node: Any) -> tuple[Array, ...]:
     Arrays other than NumPy's are always nodes: as the left operand, some would try to compute with a tensor themselves.
     """
     return tuple(
-        [
-            (x if x._array is array else x.holding(array))
-            if type(x) is type(node) and (x._requires_grad or not isinstance(array, (np.ndarray, np.generic)))
-            else array
-            for x, array in zip(node.inputs, node.arrays)
-        ]
+        (x if x._array is array else x.holding(array))
+        if type(x) is type(node) and (x._requires_grad or not isinstance(array, (np.ndarray, np.generic)))
+        else array
+        for x, array in zip(node.inputs, node.arrays)
     )
 
 

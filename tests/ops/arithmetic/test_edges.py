@@ -1,5 +1,7 @@
-"""Rows of conditions, NaN between points, entries that are equal but for rounding, and nothing at all."""
+"""Rows of conditions, NaN between points, entries that are equal but for rounding, warnings, and nothing at all."""
 
+import itertools
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -95,3 +97,33 @@ def test_a_small_whole_power_is_a_product(n: float, dtype: Any) -> None:
     np.testing.assert_array_equal(np.signbit(value), np.signbit(expected))
     np.testing.assert_allclose(value, expected, rtol=n / 2 * np.finfo(dtype).eps, atol=np.finfo(dtype).smallest_normal)
     assert (tg.tensor([2, 3]) ** n).dtype == (np.array([2, 3]) ** n).dtype
+
+
+EXTREMES = [
+    [np.inf, np.inf, 0.9, -np.inf],
+    [1.0, 2.0, np.inf, np.nan],
+    [3e38, 3e38, 3e38, -3e38],
+    [1e308, 1e308, 1e308, -1e308],
+]
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16])
+@pytest.mark.parametrize(
+    "f", [np.var, np.std, np.mean, np.sum, np.prod, np.nanvar, np.nanmean, np.nansum], ids=lambda f: f.__name__
+)
+def test_a_reduction_warns_where_numpy_does(f: Callable[..., Any], dtype: Any) -> None:
+    some = np.array([True, True, False, False])
+    settings: list[dict[str, Any]] = [{}, {"where": some}, {"where": ~some}, {"where": some & ~some}]
+    settings += [{"where": some, "ddof": 1}, {"ddof": 4}] if f in (np.var, np.std) else []
+    for data, params in itertools.product(EXTREMES, settings):
+        with np.errstate(all="ignore"):
+            x = np.array(data).astype(dtype)
+        answers = []
+        for argument in (x, tg.tensor(x), tg.tensor(x, requires_grad=True)):
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                y = f(argument, -1, keepdims=True, **params)
+            answers.append(({str(x.message) for x in caught}, y.detach().numpy() if isinstance(y, tg.Tensor) else y))
+        for texts, y in answers[1:]:
+            assert texts == answers[0][0], (data, params)
+            np.testing.assert_array_equal(y, answers[0][1])

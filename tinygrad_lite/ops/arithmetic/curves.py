@@ -138,7 +138,8 @@ def polyfit(
     powers = np.vander(x, deg + 1)
     if w is not None:
         w = as_array(w)
-        powers, y = powers * w[:, None], y * (w if y.ndim == 1 else w[:, None])
+        weighted = powers * w[:, None], y * (w if y.ndim == 1 else w[:, None])
+        powers, y = (x.astype(before.dtype) for x, before in zip(weighted, (powers, y)))  # as NumPy, in place
     scale = np.sqrt((powers * powers).sum(axis=0))
     coefficients = np.linalg.lstsq(powers / scale, y, rcond)[0]
     return (coefficients.T / scale).T

@@ -12,6 +12,7 @@ from tinygrad_lite.engine.arguments import refuse_out
 from tinygrad_lite.engine.op import POSITIVE, REAL, Array, Op, Traced, elementwise, primitive
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import UsageError
+from tinygrad_lite.sums import total_of_products_down_to
 
 LOG_2 = float(np.log(2))
 LOG_10 = float(np.log(10))
@@ -38,6 +39,19 @@ divide = elementwise(
     lambda y, a, b: -y / b,
     kink=lambda a, b: b,
 )
+
+
+def _of_shared_divisor(g: Array, y: Array, a: Array, b: Array) -> Array:
+    """-Σ(g y) / b, with the sum first, so that no array of all entries is made."""
+    summed = total_of_products_down_to(b.shape, g, y)
+    sizes = np.absolute(summed)
+    # if a product is too large, or too small for all digits, the quotient need not be
+    if sizes.max() < np.inf and sizes.min() > (1e-280 if summed.dtype == np.float64 else 1e-20):
+        return -summed / b
+    return divide.vjps[1](g, y, a, b)
+
+
+divide.contracted[1, divide.vjps[1]] = _of_shared_divisor
 negative = elementwise(np.negative, -1)
 reciprocal = elementwise(np.reciprocal, lambda y, x: -y * y, kink=lambda x: x)
 

@@ -173,7 +173,8 @@ def _deviation(x: Array, axis: Axis = None, where: Array = True, **_: Any) -> Ar
     if where is True and x.size:
         return x - _mean(x, axis, keepdims=True)
     count = np.maximum(_count(x, axis, where), 1)  # the mean of nothing is 0, without a warning
-    return x - np.sum(divided(x, count), axis=axis, keepdims=True, **_mask(where))
+    with np.errstate(all="ignore"):  # the forward has NumPy's own deviations, and their warnings
+        return x - np.sum(divided(x, count), axis=axis, keepdims=True, **_mask(where))
 
 
 def _of_deviation(
@@ -181,7 +182,10 @@ def _of_deviation(
 ) -> Array:
     """The gradient of a variance of these deviations, which are more than the entries of x if the mean has more."""
     count = _count(x, axis, where)
-    freedom = np.maximum(count - ddof, 0).astype(np.result_type(deviation, np.float32))  # float16 cannot hold a count
+    if type(count) is int and deviation.dtype != np.float16:
+        freedom: Any = count - ddof if count > ddof else 0  # by NumPy it would take a third of the time of the slope
+    else:  # float16 cannot hold a count
+        freedom = np.maximum(count - ddof, 0).astype(np.result_type(deviation, np.float32))
     slope = _kept(2 * g, deviation, axis, keepdims) / freedom * deviation
     slope = slope if slope.dtype == deviation.dtype else slope.astype(deviation.dtype)
     return slope if where is True else np.where(where, slope, 0)
@@ -477,18 +481,22 @@ min = primitive(
 
 
 class Exponentials(NamedTuple):
-    """The largest entry, or 0 for an infinite one; the exponentials of all, less that; and their sum."""
+    """What was subtracted from the entries, the exponentials of the differences, and their sums along an axis."""
 
     shift: Array
     weights: Array
     total: Array
 
 
-def _exponentials(x: Array, axis: Axis = None, keepdims: bool = False) -> Exponentials:
-    largest = max(x, axis=axis, keepdims=True)
-    shift = np.where(np.isfinite(largest), largest, 0)
+def exponentials(x: Array, shift: Array, axis: Axis) -> Exponentials:
+    """The exponentials of x - shift."""
     weights = np.exp(x - shift)
     return Exponentials(shift, weights, total_along(weights, axis))
+
+
+def _exponentials(x: Array, axis: Axis = None, keepdims: bool = False) -> Exponentials:
+    largest = max(x, axis=axis, keepdims=True)
+    return exponentials(x, np.where(np.isfinite(largest), largest, 0), axis)
 
 
 def _logsumexp(x: Array, parts: Exponentials, axis: Axis = None, keepdims: bool = False) -> Array:

@@ -4,7 +4,7 @@ from math import pi, sqrt
 
 import numpy as np
 
-from tinygrad_lite.engine.op import Array, Example, Traced, elementwise, primitive
+from tinygrad_lite.engine.op import Array, Example, Rule, Traced, elementwise, primitive
 from tinygrad_lite.ops.arithmetic.elementwise import sigmoid as sigmoid
 from tinygrad_lite.ops.arithmetic.reductions import max as largest
 from tinygrad_lite.ops.networks.normal import Normal, normal_at
@@ -53,9 +53,9 @@ def _softplus(x: Array) -> Array:
 softplus = elementwise(_softplus, lambda y, x: sigmoid(x))
 
 
-def _rest(gate: Array, z: Array) -> Array:
-    """1 - σ(z), of which no digits are left where σ(z) is close to 1; only the second derivative needs them."""
-    return sigmoid(-z) if isinstance(gate, Traced) else 1 - gate
+def _rest(gate: Array, x: Array, inner: Rule = lambda x: x) -> Array:
+    """1 - σ(z) for z = inner(x), with few digits where σ(z) is close to 1; only the second derivative needs them."""
+    return sigmoid(-inner(x)) if isinstance(gate, Traced) else 1 - gate
 
 
 silu = elementwise(
@@ -87,8 +87,7 @@ def _inner(x: Array) -> Array:
 
 
 def _gelu_by_tanh_slope(y: Array, x: Array, gate: Array) -> Array:
-    rest = sigmoid(-_inner(x)) if isinstance(gate, Traced) else 1 - gate  # as above
-    return gate * (1 + x * rest * (_GELU_SCALE * (1 + 0.134145 * np.square(np.clip(x, -30, 30)))))
+    return gate * (1 + x * _rest(gate, x, _inner) * (_GELU_SCALE * (1 + 0.134145 * np.square(np.clip(x, -30, 30)))))
 
 
 _GELU_SCALE = 2 * sqrt(2 / pi)

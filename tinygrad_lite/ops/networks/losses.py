@@ -1,15 +1,13 @@
 """Losses that are operations of their own, because their parts would overflow or be slower."""
 
-from typing import NamedTuple
-
 import numpy as np
 
 from tinygrad_lite.engine.op import REAL, Array, Example, Traced, elementwise, primitive
 from tinygrad_lite.errors import ShapeError
 from tinygrad_lite.ops.arithmetic.elementwise import decay, sigmoid_by
-from tinygrad_lite.ops.arithmetic.reductions import divided
-from tinygrad_lite.ops.networks.activations import shifted_by_largest
-from tinygrad_lite.sums import total, total_along
+from tinygrad_lite.ops.arithmetic.reductions import Exponentials, divided, exponentials
+from tinygrad_lite.ops.arithmetic.reductions import max as largest
+from tinygrad_lite.sums import total
 
 REDUCTIONS = ("mean", "sum", "none")
 
@@ -92,28 +90,22 @@ negative_log_likelihood = primitive(
 )
 
 
-class Exponentials(NamedTuple):
-    """The logits less the largest of each row, their exponentials, and the sum of these in each row."""
-
-    shifted: Array
-    weights: Array
-    total: Array
-
-
 def _exponentials(logits: Array, labels: Array, reduction: str, ignore_index: int | None = None) -> Exponentials:
-    shifted = shifted_by_largest(logits, 1)
-    weights = np.exp(shifted)
-    return Exponentials(shifted, weights, total_along(weights, 1))
+    return exponentials(logits, largest(logits, axis=1, keepdims=True), 1)
+
+
+def _cross_entropy_of_rows(logits: Array, labels: Array, parts: Exponentials) -> Array:
+    """The logarithm of the sum of the exponentials less the label's logit, both less the row's largest logit."""
+    return np.log(parts.total[:, 0]) - (logits[np.arange(len(labels)), labels] - parts.shift[:, 0])
 
 
 def _cross_entropy(
     logits: Array, labels: Array, parts: Exponentials, reduction: str, ignore_index: int | None = None
 ) -> Array:
-    scale = np.log(parts.total[:, 0])
     if ignore_index is None:
-        return _reduced(scale + _negative_log_likelihood(parts.shifted, labels), reduction)
+        return _reduced(_cross_entropy_of_rows(logits, labels, parts), reduction)
     kept = np.not_equal(labels, ignore_index)
-    entries = np.where(kept, scale + _negative_log_likelihood(parts.shifted, labels * kept), 0)
+    entries = np.where(kept, _cross_entropy_of_rows(logits, labels * kept, parts), 0)
     return total(entries) / total(kept.astype(entries.dtype)) if reduction == "mean" else _reduced(entries, reduction)
 
 

@@ -105,9 +105,11 @@ def _normalization_vjp(
     else:
         total, product = _weighted(g, weight, axes), _weighted(parts.product(g), weight, axes)
         g = g * weight
-    shared = parts.entries * divided(product, count)
-    shared += divided(total, count)
-    return inverse * (g - shared)
+    slope = parts.entries * divided(product, count)
+    slope += divided(total, count)  # in place, as above: -inverse · (shared by the group - g)
+    slope -= g
+    slope *= -inverse
+    return slope
 
 
 _EXAMPLES: list[Example] = [
