@@ -106,7 +106,7 @@ def _normalization_vjp(
         total, product = _weighted(g, weight, axes), _weighted(parts.product(g), weight, axes)
         g = g * weight
     slope = parts.entries * divided(product, count)
-    slope += divided(total, count)  # in place, as above: -inverse · (shared by the group - g)
+    slope += divided(total, count)  # in place, here and below: of large arrays, new ones take a fifth of the time
     slope -= g
     slope *= -inverse
     return slope
