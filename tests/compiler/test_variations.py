@@ -1,5 +1,6 @@
 """A function that is recorded again and again says so once, and a first call that takes long is seen to go on."""
 
+import gc
 import io
 import time
 import warnings
@@ -106,3 +107,23 @@ def test_a_quick_call_shows_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stderr", stream := Terminal())
     tg.compile(lambda x: x * 2, "numpy")(X)
     assert stream.getvalue() == ""
+
+
+@pytest.mark.parametrize("is_enabled", [True, False])
+def test_cycles_are_collected_after_a_first_call_as_before_it(is_enabled: bool) -> None:
+    during = []
+
+    def fails(x: Any) -> Any:
+        during.append(gc.isenabled())
+        return x[5]
+
+    before = gc.isenabled()
+    try:
+        (gc.enable if is_enabled else gc.disable)()
+        tg.compile(lambda x: x * 2, "numpy")(X)
+        with pytest.raises(IndexError):
+            tg.compile(fails, "numpy")(X)
+        assert during == [False]
+        assert gc.isenabled() == is_enabled
+    finally:
+        (gc.enable if before else gc.disable)()

@@ -21,7 +21,7 @@ from tinygrad_lite.compiler.numpy_source import NumpySource
 from tinygrad_lite.compiler.run import Run
 from tinygrad_lite.compiler.signature import signature
 from tinygrad_lite.compiler.variations import Variations
-from tinygrad_lite.compiler.waiting import patiently
+from tinygrad_lite.compiler.waiting import patiently, without_collections
 from tinygrad_lite.compiler.watching import is_watching
 from tinygrad_lite.engine.op import Traced
 from tinygrad_lite.engine.tensor import Tensor
@@ -137,7 +137,7 @@ class Compiled:
         runs = self._runs.setdefault(key, [])
         found = next((run for run in runs if run.fits(leaves)), None)
         if found is None or found.is_passing:
-            with patiently(f"compiling {name_of(self._f)}") as say:
+            with without_collections(), patiently(f"compiling {name_of(self._f)}") as say:
                 made = Run(self._f, args, kwargs, self.backend, say, is_new=found is None)
             if found in runs:
                 runs.remove(found)

@@ -76,8 +76,9 @@ class Recorded(OfVariable):
         self.recorder = recorder
 
     def __trace__(self, op: Op, inputs: tuple[Array, ...], params: Mapping[str, Any]) -> Any:
-        if any(isinstance(x, (Tensor, Dual)) for x in inputs):
-            return op(*[wrap(x) if type(x) is Recorded else x for x in inputs], **params)
+        for x in inputs:
+            if isinstance(x, (Tensor, Dual)):
+                return op(*[wrap(y) if type(y) is Recorded else y for y in inputs], **params)
         return self.recorder.call(op, inputs, params)
 
     def beside(self, x: Array) -> Array:

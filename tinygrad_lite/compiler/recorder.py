@@ -398,10 +398,13 @@ class Recorder:
         return self._constants[id(array)]
 
     def _recorded(self, value: Any) -> Recorded:
-        is_number = is_python_number(value)
-        dtype = np.result_type(type(value)) if is_number else value.dtype
-        order = None if np.ndim(value) < 2 or value.flags.c_contiguous else axes_in_memory(value.strides)
-        made = Recorded(value, Variable(np.shape(value), dtype, is_number, order=order), self)
+        if is_number := is_python_number(value):
+            variable = Variable((), np.result_type(type(value)), is_number)
+        else:
+            shape = value.shape
+            order = None if len(shape) < 2 or value.flags.c_contiguous else axes_in_memory(value.strides)
+            variable = Variable(shape, value.dtype, order=order)
+        made = Recorded(value, variable, self)
         self._values.append(weakref.ref(made))
         return made
 

@@ -38,11 +38,14 @@ def _equal_constants(program: Program) -> dict[Variable, Variable]:
 
 
 def _key(call: Instruction) -> Hashable:
-    return call.op, identity(call.inputs), identity(tuple(sorted(call.params.items()))), call.result.dtype
+    params = identity(tuple(sorted(call.params.items()))) if call.params else ()
+    return call.op, identity(call.inputs), params, call.result.dtype
 
 
 def identity(x: Any) -> Hashable:
     """A key that is equal for identical values; 1 differs from 1.0, and 0.0 from -0.0."""
+    if type(x) is Variable:
+        return x
     if isinstance(x, (tuple, list)):
         return type(x), *map(identity, x)
     if isinstance(x, slice):

@@ -27,7 +27,9 @@ def with_folded_constants(program: Program) -> Program:
                     value.setflags(write=False)
                 constants[call.result] = value
         else:
-            calls.append(call.of(call.op, tuple(_number(x, call, constants) for x in call.inputs), call.params))
+            if not constants.keys().isdisjoint(call.reads):
+                call = call.of(call.op, tuple([_number(x, call, constants) for x in call.inputs]), call.params)
+            calls.append(call)
     program.constants.update(constants)
     return program.with_calls(calls, numbers)
 
@@ -37,7 +39,7 @@ def _is_constant(call: Instruction, constants: dict[Variable, Array]) -> bool:
         return False
     if call.op in _BY_FORM:
         return True
-    return all(x in constants and not _may_change(constants[x]) for x in call.reads)
+    return constants.keys() >= {*call.reads} and not any(_may_change(constants[x]) for x in call.reads)
 
 
 def _may_change(array: Array) -> bool:
