@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tinygrad_lite.checking.references import difference, jump, noise, remainder_slope
+from tinygrad_lite.checking.references import OTHER_STEPS, RATIO, difference, jump, noise, remainder_slope
 
 Function = Callable[[Any], Any]
 
@@ -150,3 +150,35 @@ def test_the_remainder_of_a_right_slope_falls_faster(error: float, power: int) -
     at = shifted(np.exp, 0.5)
     found = remainder_slope(at, at(0.0), np.exp([0.5]) + error, 1.0, difference(at, at(0.0)).noise)
     assert abs(found[0] - power) < 0.15
+
+
+@pytest.mark.parametrize("beyond", [lambda t: 3.0, lambda t: 3 * t, lambda t: t - 3])
+def test_a_single_jump_is_no_rounding(beyond: Any) -> None:
+    for at in (1e-6, 0.01, 0.9):
+        found = difference(lambda t, at=at: np.array([beyond(t) if t > at else t]), np.zeros(1), wary=True)
+        assert not found.saws[0]
+        assert abs(found.slope[0] - 1) <= found.bound[0] < 1e-8
+
+
+def test_jumps_that_go_on_are_rounding() -> None:
+    for size in (1e-3, 1e-6):
+        found = difference(
+            lambda t, size=size: np.array([t + size * np.floor(2 * t / size + 0.3)]), np.zeros(1), wary=True
+        )
+        assert found.saws[0]
+        assert abs(found.slope[0] - 3) <= found.bound[0] < 100 * size
+
+
+def test_larger_values_in_single_precision_are_rounded_by_more() -> None:
+    rng = np.random.default_rng(0)
+    for rows, targets in rng.normal(size=(20, 2, 16)).astype(np.float32):
+
+        def loss(t: float, rows: Any = rows, targets: Any = targets) -> Any:
+            return np.array([float(np.mean((np.tanh(rows) + np.float32(t) - targets) ** 2))])
+
+        steps = OTHER_STEPS * RATIO**9
+        found = difference(loss, loss(0.0), steps, wary=True)
+        assert not found.saws[0]
+        right = 2 * np.mean((np.tanh(rows) - targets).astype(float))
+        assert found.bound[0] < 1e-4
+        assert abs(found.slope[0] - right) < 64 * np.finfo(np.float32).eps  # what a check in float32 lets pass

@@ -30,7 +30,6 @@ ROUGH = 0.1  # how well one of many entries should be known, next to those that 
 FEW = 100  # the largest number of entries whose exact slopes are all computed
 FEW_ROWS = 4  # with more rows, entries do not matter equally in all
 BLOCK = 64  # the largest number of entries whose exact slopes are added up
-OTHER = 0.625  # of a usual step, for a second look
 NOISY = 2e4  # a slope is known about as well as it can be if its bound is this many times the noise
 
 
@@ -80,22 +79,22 @@ class _Comparing:
         with np.errstate(invalid="ignore"):
             error = np.abs(look.gradient - found.reference)
             size = np.maximum(np.abs(look.gradient), np.abs(found.reference))
-            allowed = found.bound + look.floor * size + look.smallest
+            allowed = look.floor * size + look.smallest
             allowed += self._atol + self._rtol * np.abs(found.reference)
             allowed += np.where((found.reference == 0) | (look.gradient == 0), look.zero, 0)
-            found.suspicious[:, columns] = ~(error <= allowed)[:, columns]
+            found.suspicious[:, columns] = ~(error <= found.bound + allowed)[:, columns]
         doubtful = [j for j in columns if np.any(found.suspicious[:, j]) and self._kinks.touches(j) is None]
         if doubtful and self._by_differences:
             self._repeat(doubtful)
             error = np.abs(look.gradient - found.reference)
-            allowed += found.bound
+            size = np.fmax(np.abs(look.gradient), np.abs(found.reference))
         elif doubtful:
             for j in doubtful:
                 in_question = np.where(found.suspicious[:, j], error[:, j], np.inf)
                 found.noise[:, j] = self._roundings.behind(in_question, look.unit(j))
                 found.noise[:, j] = np.maximum(found.noise[:, j], self._roundings.of_slope(look.unit(j)))
         if doubtful:
-            explained = found.suspicious & (error <= ALLOWED * found.noise + allowed)
+            explained = found.suspicious & (error <= ALLOWED * found.noise + found.bound + allowed)
             if look.subject.plain:
                 usual = np.fmax(size, np.fmax(look.largest[:, None], look.magnitude / look.scales))
                 explained &= ~self._is_rougher(explained & (found.noise > max(UNSTABLE, 64 * look.epsilon) * usual))
@@ -172,10 +171,10 @@ class _Comparing:
         look, found = self._look, self._found
         found.noise[:, doubtful] = self._roundings.of_gradient[:, doubtful]
         for j in doubtful:
-            former = found.reference[:, j].copy()
-            again = look.difference_by(j, OTHER, least_noise=self._roundings.of_values, wary=True)
+            former, bound = found.reference[:, j].copy(), found.bound[:, j].copy()
+            again = look.difference_by(j, references.OTHER_STEPS, least_noise=self._roundings.of_values, wary=True)
             self._note(j, again)
-            found.bound[:, j] += np.abs(again.slope - former)
+            found.bound[:, j] += np.where(again.saws, 0, bound + np.abs(again.slope - former))
             found.hidden[:, j] = self._is_hidden_by(j, again.rate)
 
     def _excuse(self, error: Matrix) -> None:
@@ -193,8 +192,11 @@ class _Comparing:
             def along(t: float, row: int = int(row), direction: Vector = direction) -> float:
                 return float(look.at(look.subject.point + t * direction)[row])
 
-            allowed = JUMPS * references.jump(along, 4 * EPSILON * abs(look.at_0[row])) / look.scales[columns]
-            excused = error[row, columns] * np.abs(look.gradient[row, columns]) <= allowed
+            jump = references.jump(along, 4 * EPSILON * abs(look.at_0[row]))
+            if not jump < CLOSE * np.fmax.reduce(np.abs([along(t) - look.at_0[row] for t in (1, -1)])):
+                continue  # it is no tolerance, but what the function does
+            allowed = JUMPS * jump / look.scales[columns]
+            excused = (error[row, columns] * np.abs(look.gradient[row, columns]) <= allowed) & (jump > 0)
             found.suspicious[row, columns] &= ~excused
             found.hidden[row, columns] |= excused
             found.bound[row, columns] = np.where(excused, allowed, found.bound[row, columns])

@@ -98,14 +98,14 @@ class Examination:
             lambda t: self.at(self.subject.point + t * direction), self.at_0, *arguments, **options
         )
 
-    def difference_by(self, column: int, part: float = 1.0, **options: Any) -> references.Difference:
+    def difference_by(self, column: int, *arguments: Any, **options: Any) -> references.Difference:
         """The change by one entry, by differences with steps of its own."""
-        scale = part * self.scales[column]
-        found = self.difference(scale * self.unit(column), **options)
+        scale = self.scales[column]
+        found = self.difference(scale * self.unit(column), *arguments, **options)
         size = abs(float(self.subject.point[column]))
         if np.any(~np.isfinite(found.bound)) and 0 < size < TINY * scale:
-            scale = part * _power_of_2(size)
-            found = self.difference(scale * self.unit(column), **options)
+            scale = _power_of_2(size)
+            found = self.difference(scale * self.unit(column), *arguments, **options)
         return found.per(scale)
 
     def direction(self, columns: Vector) -> Vector:

@@ -4,7 +4,7 @@ A step can be too large, so that a narrow feature looks flat, or too small, so t
 every size are tried, and a slope counts only if no smaller step contradicts it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import astuple, dataclass, replace
 from math import factorial
 
@@ -15,6 +15,7 @@ from tinygrad_lite.checking.subject import EPSILON, Matrix, Vector
 RATIO = 4.0  # of a step to the next smaller one
 FIRST_STEP = 1.1875  # in the scale of the argument: of few binary digits, so that x + t is exact, and no likely period
 STEPS = FIRST_STEP * RATIO ** -np.arange(25.0)  # down to 4e-15
+OTHER_STEPS = STEPS / FIRST_STEP * 0.6875  # for a second look
 ORDERS = 6  # the number of extrapolations
 SMALLEST = 5  # the number of smallest steps that show the noise
 LARGER = 12  # the number of steps beyond the first, which are tried if noise hides the slope
@@ -24,6 +25,11 @@ STAIRS = 5e-4  # the size of the steps of a staircase, relative to its values; w
 VISIBLE = 100  # a change that is so many times the noise is no noise
 POINTS = 129  # where a jump is looked for, at first
 STAYS = 12  # how often it should stay as large when the points get closer
+FINEST = 64 * EPSILON  # the shortest way on which a jump is looked for: an argument itself is rounded to 2 or 4 of it
+OFTEN = 3  # of as many stretches, to either side and each 4 times as long, a rounded function jumps in
+FURTHER = 3  # the number of larger steps to look for its jumps
+SINGLE = 1e-6  # the largest noise, relative to a value, that grows with it, as the rounding to float32 does
+STEEP = 16  # how much steeper a function may be on the way than in the mean
 COARSE = 0.05  # the largest noise that leaves a slope visible, relative to the extent of the values
 
 
@@ -39,6 +45,7 @@ class Difference:
         rate: the change to either side on a large step; infinite if the values only change by noise on the way.
         jumps: whether the values of each result jump at 0.
         stairs: whether they stand still around 0, and jump further away, by more than float32 would explain.
+        saws: whether they jump so often that what small steps say is of no use.
         step: the smallest step of any slope.
     """
 
@@ -51,6 +58,7 @@ class Difference:
     rate: Vector
     jumps: Vector
     stairs: Vector
+    saws: Vector
     step: float
 
     def per(self, scale: float) -> "Difference":
@@ -79,8 +87,8 @@ def difference(
         steps: falling by `RATIO`.
         noise: how far rounding moves each result; if it is not known, it is measured at the smallest steps.
         least_noise: what it is at least, if it is measured.
-        wary: whether to look for a jump between a slope and the smaller steps that contradict it. Where f jumps, it is
-            rounded coarsely, and the larger steps are right.
+        wary: whether to look for jumps between a slope and the smaller steps that contradict it. Where f jumps again
+            and again, it is rounded coarsely, and the larger steps are right.
 
     Reference: C. Ridders, Accurate computation of F'(x) and F'(x)F''(x), Advances in Engineering Software 4 (1982).
     """
@@ -88,9 +96,10 @@ def difference(
         line = _Line(f, at_0, steps)
         if noise is None:
             noise = np.maximum(line.extend(line.noise()), least_noise)
+        finest = noise
         if wary:
             noise = line.noise_of_jumps(noise)
-        return line.difference(noise)
+        return replace(line.difference(noise), saws=noise > finest)
 
 
 @dataclass(frozen=True)
@@ -159,40 +168,68 @@ class _Line:
         """The noise, or how far each result jumps beyond the steps that its best slope is from."""
         best = self._best(noise)[0]
         found = noise.copy()
+        relative = np.fmin(noise / np.abs(self._at_0), SINGLE)
         for row in np.flatnonzero(np.isfinite(best.bound)):
-            jump = self._jump(int(row), best.slope[row], 4 * SAFETY * noise[row], best.first[row])
-            found[row] = max(noise[row], jump)
+            least = 4 * SAFETY * noise[row], 4 * SAFETY * relative[row]
+            found[row] = max(noise[row], self._jump(int(row), best.slope[row], least, best.first[row]))
         return found
 
-    def _jump(self, row: int, slope: float = 0.0, least: float = 0.0, first: int | None = None) -> float:
-        """By how much one result jumps where it first leaves a straight line; 0 if it leaves it without a jump.
+    def _jump(
+        self, row: int, slope: float = 0.0, least: tuple[float, float] = (0.0, 0.0), first: int | None = None
+    ) -> float:
+        """By how much one result jumps where it first leaves a straight line, if it goes on to jump; else 0.
+
+        A jump here and there is what the function does. One that is rounded coarsely jumps everywhere.
 
         Args:
+            least: the size of a jump at least, and the same relative to the larger of the values beside it.
             first: the number of the largest step at which it is known to be smooth.
         """
-        least = max(least, 4 * EPSILON * abs(float(self._at_0[row])))
-
-        def change(a: float, b: float, from_: float, to: float) -> float:
-            return abs(to - from_ - slope * (b - a))
-
-        for k in range(len(self._steps) - 1 if first is None else first, 0, -1):
-            left = [
-                (side * self._steps[k], side * self._steps[k - 1], values[k, row], values[k - 1, row])
-                for side, values in ((1, self._above), (-1, self._below))
-            ]
-            for a, b, at_a, at_b in left:
-                at_first = size = change(a, b, at_a, at_b)
-                if not least < size < np.inf:
-                    continue
-                while least < size < 2 * at_first and (middle := (a + b) / 2) not in (a, b):
-                    at_middle = self._f(float(middle))[row]
-                    if change(a, middle, at_a, at_middle) > size / 2:  # go where most of the change is
-                        b, at_b = middle, at_middle
-                    else:
-                        a, at_a = middle, at_middle
-                    size = change(a, b, at_a, at_b)
-                return float(size) if least < size < 2 * at_first else 0.0  # it may be a pole
+        absolute, relative = max(least[0], 4 * EPSILON * abs(float(self._at_0[row]))), least[1]
+        size, count = 0.0, 0
+        for stretch in self._stretches(row, len(self._steps) - 1 if first is None else first):
+            if not size and abs(stretch[1]) > self._steps[0]:
+                break  # nothing jumps where a slope is looked for
+            smallest = max(absolute, relative * max(map(abs, stretch[2:])))
+            if smallest < _change(*stretch, slope) < np.inf:
+                jump = self._jump_between(row, *stretch, slope, smallest)
+                if not size and not jump:
+                    break
+                size = size or jump
+                count += jump > size / 10
+                if count == OFTEN:
+                    return size
         return 0.0
+
+    def _stretches(self, row: int, first: int) -> Iterator[tuple[float, float, float, float]]:
+        """The ends of the stretches between one step and the next larger one, to either side, and its values there.
+
+        They begin with a step of this number, and end with some larger than all.
+        """
+        for k in range(first, 0, -1):
+            for side, values in ((1, self._above), (-1, self._below)):
+                yield side * self._steps[k], side * self._steps[k - 1], values[k, row], values[k - 1, row]
+        for larger in self._steps[0] * RATIO ** np.arange(float(FURTHER)):
+            for side in (1, -1):
+                a, b = side * larger, side * larger * RATIO
+                yield a, b, self._f(float(a))[row], self._f(float(b))[row]
+
+    def _jump_between(
+        self, row: int, a: float, b: float, at_a: float, at_b: float, slope: float, least: float
+    ) -> float:
+        """The size of a jump between a and b, of at least this size; 0 if there is none, or a pole."""
+        at_first = size = _change(a, b, at_a, at_b, slope)
+        width = abs(b - a)
+        while least < size < 2 * at_first and abs(b - a) > FINEST * max(1.0, abs(a)):
+            middle = (a + b) / 2
+            at_middle = self._f(float(middle))[row]
+            if _change(a, middle, at_a, at_middle, slope) > size / 2:  # go where most of the change is
+                b, at_b = middle, at_middle
+            else:
+                a, at_a = middle, at_middle
+            size = _change(a, b, at_a, at_b, slope)
+        stays = size > STEEP * at_first * abs(b - a) / width  # where nothing jumps, half the way is half the change
+        return float(size) if stays and least < size < 2 * at_first else 0.0
 
     def extend(self, noise: Vector) -> Vector:
         """Add larger steps where rounding hides the slope, and smaller ones where the function is smooth on no scale.
@@ -229,10 +266,10 @@ class _Line:
         """The best slopes: of both sides, or of one where only that has values; of the right, and of the left."""
         central, *sides = self._quotients()
         # where a value hardly moves, steps that are far too large would make it look flat
-        moved = np.fmax(np.abs(self._above - self._at_0), np.abs(self._below - self._at_0)) > VISIBLE * noise
-        usable = moved | (np.arange(len(self._steps)) >= self._larger)[:, None]
-        best = _best(central, self._steps, 2, noise, usable)
-        right, left = (_best(quotients, self._steps, 1, 2 * noise, usable) for quotients in sides)
+        usual = (np.arange(len(self._steps)) >= self._larger)[:, None]
+        usable = [(np.abs(values - self._at_0) > VISIBLE * noise) | usual for values in (self._above, self._below)]
+        best = _best(central, self._steps, 2, noise, usable[0] | usable[1])
+        right, left = (_best(side, self._steps, 1, 2 * noise, can) for side, can in zip(sides, usable))
         for side, values in ((right, self._below), (left, self._above)):
             only = np.isfinite(side.bound) & ~np.any(np.isfinite(values), axis=0)
             best = _Best(*(np.where(only, a, b) for a, b in zip(astuple(side), astuple(best))))
@@ -259,6 +296,7 @@ class _Line:
             rate,
             self._jumps(),
             self._stand_still() & (noise > STAIRS * np.fmax.reduce(np.abs(self._above[self._larger :]))),
+            np.zeros(len(bound), bool),
             float(np.min(self._steps[best.level])),
         )
 
@@ -270,6 +308,11 @@ class _Line:
             far = np.all(away > 1000 * EPSILON * np.abs(values[-SMALLEST:]), axis=0)
             jumps |= far & (np.min(away, axis=0) > 0.9 * np.max(away, axis=0)) & np.isfinite(away[-1])
         return jumps
+
+
+def _change(a: float, b: float, at_a: float, at_b: float, slope: float) -> float:
+    """How far a value goes from a straight line."""
+    return abs(at_b - at_a - slope * (b - a))
 
 
 def _best(quotients: Matrix, steps: Vector, power: int, noise: Vector, usable: Matrix) -> _Best:

@@ -120,7 +120,8 @@ class Kinks:
                 jumps = np.abs(right - left) > 4 * bound
                 entries[:, column] = jumps & _between(comparison.gradient[:, column], right, left, bound)
                 if touched:  # a jump, say, has no one-sided slope at all
-                    unknown = ~(bound < 1e-3 * np.maximum(np.abs(right), np.abs(left)))
+                    size = np.fmax(np.fmax(np.abs(right), np.abs(left)), np.abs(comparison.gradient[:, column]))
+                    unknown = ~(bound < 1e-3 * size)
                     entries[:, column] |= suspicious[:, column] & unknown
                     comparison.hidden[:, column] |= entries[:, column] & unknown
                 self.jumps[:, column] = jumps

@@ -206,6 +206,48 @@ def kinks() -> list[Problem]:
             wrong={"-1 at 0": lambda x: 3.0 * (x > 0) - (x == 0)},
         ),
         Problem(
+            "relu² at 0",
+            lambda x: float(sum(relu(x) ** 2)),
+            (a(-1.0, 0.0, 0.5, 2.0),),
+            lambda x: 2 * relu(x),
+            derived=a(0.0, 0.0, 1.0, 4.0),
+            wrong={"1e-3 at 0": lambda x: 2 * relu(x) + 1e-3 * (x == 0)},
+        ),
+        Problem(
+            "between lines, beside a knot",
+            lambda x: float(sum(np.interp(x, [0.0, 0.25, 0.5], [0.0, 1.0, -1.0]))),
+            (a(0.25 + 1e-9, 0.4),),
+            lambda x: a(-8.0, -8.0),
+            derived=a(-8.0, -8.0),
+            wrong={"on the other side": lambda x: a(4.0, -8.0)},
+        ),
+        *(
+            Problem(
+                f"sine with a jump at {at}",
+                lambda x, at=at: float(sum(sin(x) + 3.0 * (x > at))),
+                (a(0.9, 1.2),),
+                cos,
+                ("the sign reversed", "zero", "off by 1 %", "one entry off by 1e-6"),
+                derived=cos(a(0.9, 1.2)),
+            )
+            for at in (1.0, 0.9 + 1e-6, 0.5)
+        ),
+        Problem(
+            "a truncated line",
+            lambda x: np.where(np.abs(x) < 2, 2 * x, 0.0),
+            (a(0.3, -2.5, 5.0),),
+            lambda x: np.diag(np.where(np.abs(x) < 2, 2.0, 0)),
+            derived=np.diag(a(2.0, 0, 0)),
+        ),
+        Problem(
+            "a threshold",
+            lambda x: float(sum(x > 1)),
+            (a(0.9, 1.2),),
+            lambda x: 0 * x,
+            derived=a(0.0, 0.0),
+            wrong={"1": lambda x: 1 + 0 * x},
+        ),
+        Problem(
             "relu beside 0",
             lambda x: sum(relu(x)),
             (a(1e-7, 1.0, -1e-9),),

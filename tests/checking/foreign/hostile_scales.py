@@ -243,6 +243,14 @@ def far_from_its_size() -> list[Problem]:
             "1 / (x - 1) near 1", lambda x: sum(1 / (x - 1)), (a(1 + 1e-7, 2.5),), lambda x: -1 / (x - 1) ** 2, some
         ),
         Problem("1 / x near 0", lambda x: sum(1 / x), (a(1e-8, -1e-30),), lambda x: -1 / x**2, some),
+        Problem(
+            "cosh close to its overflow",
+            lambda x: float(sum(log(np.cosh(x)))),
+            (a(709.0, 1.0),),
+            np.tanh,
+            some,
+            exact=lambda x: sum(log(np.cosh(x))),
+        ),
         Problem("a power of 40", lambda x: sum(x**40), (a(0.9, 1.3),), lambda x: 40 * x**39, some),
     ]
 

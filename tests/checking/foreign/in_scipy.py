@@ -780,6 +780,11 @@ def integrals_and_equations() -> list[Problem]:
     def decay_gradient(rate: float) -> float:
         return -1 / (1 + rate) ** 2
 
+    def solver_slope(rate: float, h: float = 2e-4) -> float:
+        """The slope of what the solver computes, which is not that of the equation."""
+        near, far = (decay(rate + k * h, 1e-6) - decay(rate - k * h, 1e-6) for k in (1, 2))
+        return (8 * near - far) / (12 * h)
+
     def euler(p: Any) -> Any:
         y = p[0]
         for _ in range(8):
@@ -857,15 +862,17 @@ def integrals_and_equations() -> list[Problem]:
             why="the solver stops at 1e-12",
             **solver,
         ),
-        total(
-            partial(decay, rtol=1e-6),
-            decay_gradient,
+        Problem(
             "solve_ivp to 1e-6",
-            0.8,
-            accuracy=1e-3,
-            knowable=1e-3,
-            why="the solver stops at 1e-6",
-            **solver,
+            lambda x: float(decay(x, rtol=1e-6)),
+            (0.8,),
+            solver_slope,
+            mistakes=("the sign reversed", "half of the last"),
+            imprecise={"of the equation": decay_gradient},
+            step=1e-3,
+            accuracy=1e-8,
+            knowable=1e-8,
+            why="it is taken by differences",
         ),
         Problem(
             "the adjoint of Euler's steps",
