@@ -29,16 +29,8 @@ SELECTIONS = {
         f"np.{name}"
         for name in ("maximum", "minimum", "fmax", "fmin", "clip", "sort", "partition", "sign", "heaviside")
     ],
-    *(
-        "np.nan_to_num",
-        "np.maximum.accumulate",
-        "np.minimum.accumulate",
-        "np.where",
-        "np.select",
-        ".clip",
-        "np.copysign",
-        "np.angle",
-    ),
+    *("np.maximum.accumulate", "np.minimum.accumulate", "np.where", "np.select", ".clip", "np.copysign", "np.angle"),
+    "np.nan_to_num",
     *("np.floor", "np.ceil", "np.rint", "np.trunc", "np.fix", "np.round", "np.around", ".round", "operator.floordiv"),
     *[f'operation("{name}")' for name in ("relu", "leaky_relu", "clip", "huber", "round", "mantissa")],
     *[f'operation("{name}")' for name in ("hardtanh", "softshrink", "max_pool", "nan_to_num")],

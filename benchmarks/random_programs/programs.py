@@ -120,13 +120,12 @@ def functions() -> dict[str, Callable[..., Any]]:
             by_path[path] = function
     by_path |= {f"operator.{name}": getattr(operator, name) for name in OPERATORS}
     for op in operations():
+        # of other rooms than the tables, it hangs on imports made before which operations are known
         if (
             op.vjps
             and op.name not in INTERNAL
             and not any(path_of(function).startswith(("np.", "scipy.")) for function in functions_of(op))
-            and op.module.startswith(
-                "tinygrad_lite.ops."
-            )  # of other rooms, an import made before decides what is known
+            and op.module.startswith("tinygrad_lite.ops.")
         ):
             by_path[f'operation("{op.name}")'] = op
     return by_path
