@@ -61,6 +61,13 @@ SIMPLER: dict[str, tuple[Callable[[Any], Any], list[str]]] = {
     ),
     "two factors": (lambda x: 0.0078125 * (2 * np.sin(x)), ["sin", "multiply"]),
     "two factors of which none is a power of two": (lambda x: 0.1 * (3 * x), ["multiply", "multiply"]),
+    "a power of three and a square": (lambda x: x**3 + x**2, ["square", "multiply", "add"]),
+    "a power of seven": (lambda x: x**7, ["square", "multiply", "square", "multiply"]),
+    "broadcast to what is there": (lambda x: np.broadcast_to(x[0], (2, 3)) * x, ["getitem", "multiply"]),
+    "broadcast to what is not": (
+        lambda x: np.broadcast_to(x[0], (4, 3)) * x[1],
+        ["getitem", "broadcast_to", "getitem", "multiply"],
+    ),
     "axes in a round": (lambda x: np.transpose(np.transpose(x[None], (1, 2, 0)), (2, 0, 1))[0], ["getitem", "getitem"]),
     "reshaped twice": (lambda x: np.reshape(np.reshape(x, (3, 2)), (6,)), ["reshape"]),
     "reshaped to the same": (lambda x: np.reshape(x, (2, 3)), []),
@@ -96,6 +103,13 @@ def test_signs_of_zero_are_kept() -> None:
         np.testing.assert_array_equal(np.signbit(found), np.signbit(f(x)))
 
 
-def test_a_gradient_is_as_short_as_by_hand() -> None:
-    program = simplified(recorded(lambda x: tg.grad(lambda x: np.sum(np.tanh(x)))(x), X))
+@pytest.mark.parametrize("size", [6, 10_000])
+def test_a_gradient_is_as_short_as_by_hand(size: int) -> None:
+    x = np.linspace(-1, 1, size)
+    program = simplified(recorded(lambda x: tg.grad(lambda x: np.sum(np.tanh(x)))(x), x))
     assert names(program) == ["cosh", "divide", "square"]  # and no tanh, which the derivative does not read
+    program = simplified(recorded(lambda x: tg.grad(lambda x: np.mean((x - 1) ** 2))(x), x))
+    assert names(program) == ["subtract", "multiply"]
+    program = simplified(recorded(lambda x: tg.grad(lambda x: np.sum(x**3))(x), x))
+    assert names(program) == ["square", "multiply"]
+    assert program.calls[-1].result.name == "d_x0"  # not that of the operation
