@@ -283,3 +283,33 @@ def test_what_is_small_far_from_zero_keeps_its_digits(f: Any, dtype: Any) -> Non
     compiled = tg.compile(lambda x: f(x), "native")
     np.testing.assert_allclose(compiled(x), f(x), rtol=8 * np.finfo(dtype).eps)
     assert not compiled.report().falls_back
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_powers_of_special_values(backend: str, dtype: str) -> None:
+    def f(x: Any) -> list[Any]:
+        return [x**power for power in (0.5, -0.5, 1.5, 0, 0.0, 1, 2, 3, 7, 8, -1, -1.0, 2.0)]
+
+    x = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 1.0, -1.0, 4.0, np.finfo(dtype).smallest_subnormal], dtype)
+    with np.errstate(all="ignore"):
+        for found, expected in zip(tg.compile(f, backend)(x), [y.numpy() for y in f(tg.tensor(x))], strict=True):
+            assert_same(found, expected)
+            np.testing.assert_array_equal(np.signbit(found[3:5]), np.signbit(expected[3:5]))
+
+
+NUMBERS = ("random", "uniform", "normal", "standard_normal", "exponential", "integers", "poisson", "chisquare", "beta")
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_drawn_numbers_have_the_types_that_numpy_gives_them(backend: str, name: str) -> None:
+    arguments = {"integers": (5,), "chisquare": (2.0,), "beta": (1.0, 2.0)}.get(name, ())
+
+    def f(rng: np.random.Generator, x: Any) -> Any:
+        number = getattr(rng, name)(*arguments)
+        return number, x * number
+
+    compiled, x = tg.compile(f, backend), np.ones(3, np.float32)
+    for seed in range(3):
+        for found, expected in zip(*(g(np.random.default_rng(seed), x) for g in (compiled, f)), strict=True):
+            assert type(found) is type(expected)
+            assert_same(np.asarray(found), np.asarray(expected))

@@ -97,6 +97,10 @@ class EntryWriter:
             self.scope[name] = thing
         return self._names[id(thing)]
 
+    def passed_in(self, i: int) -> str:
+        """The expression for the array of an argument as the caller has it, wherever its entries lie."""
+        return f"x{i}._array" if f"a{i}" in self._owners else f"x{i}"
+
     def _taken_apart(self, expression: str | None, x: Any) -> str:
         """Write how to take an argument apart, and its tests; return its name."""
         if trees.structure(x) is None:
@@ -232,10 +236,17 @@ class EntryWriter:
         """Hold the objects that have the names now."""
         self.scope["held"] = tuple([self.scope[name] for name in self._held])
 
-    def function(self, finish: Callable[..., Any] | None) -> Callable[..., Any]:
-        """The function; `finish` makes its return value from the results, and is None if it returns the only result."""
+    def function(self, finish: Callable[..., Any], takes_leaves: bool, whole: str | None) -> Callable[..., Any]:
+        """The function.
+
+        Args:
+            finish: makes its return value from the list of the results.
+            takes_leaves: whether `finish` also takes the leaves of the arguments.
+            whole: the expression for the return value, if it is known; then nobody needs `finish`.
+        """
         before, after = self._in_their_places()
-        result = self.results[0] if finish is None else f"{self.name(finish)}([{', '.join(self.results)}])"
+        leaves = f", ({self._leaves})" if takes_leaves else ""
+        result = whole or f"{self.name(finish)}([{', '.join(self.results)}]{leaves})"
         left = [f"{name} = {expression}" for name, expression in self._left.items()]
         names = [f"global {', '.join(self._left)}"] if left else []
         body = [*before, *self.body, *after, *left, f"return {result}"]
@@ -283,8 +294,7 @@ class EntryWriter:
                 f"        {name}[...] = {expression}",
                 f"        {put}",
             ]
-        leaves = "".join(f"{x}, " for x in self.parameters)
-        let_others_keep = f"{self.name(self._let_others_keep)}(({leaves}), ({moved}) == 0)"
+        let_others_keep = f"{self.name(self._let_others_keep)}(({self._leaves}), ({moved}) == 0)"
         before = [
             f"if is_moved := ({anybody}):",
             f"    if {self.is_over}: return MISS",
@@ -293,6 +303,10 @@ class EntryWriter:
             *copies,
         ]
         return before, ["if is_moved:", *after] if after else []
+
+    @property
+    def _leaves(self) -> str:
+        return "".join(f"{x}, " for x in self.parameters)
 
     def _can_move(self, expression: str, name: str) -> bool:
         if isinstance(self.scope[name], Tensor):

@@ -14,11 +14,11 @@ from tinygrad_lite.compiler.passes.dead_code import without_dead_code
 from tinygrad_lite.compiler.places import Argument, Leaves, Outside, TensorPlace, Upstream
 from tinygrad_lite.compiler.program import Program, Variable
 from tinygrad_lite.engine import grad_mode
-from tinygrad_lite.engine.op import NO_PARAMS, Array
+from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor, recorded
 from tinygrad_lite.errors import GraphError, UsageError
 from tinygrad_lite.transforms import dual
-from tinygrad_lite.transforms.whole import Packing, operation
+from tinygrad_lite.transforms.whole import AllAtOnce, Packing, operation
 
 
 def split(program: Program, count: int) -> tuple[Program, Program]:
@@ -53,6 +53,7 @@ class Pullback:
         program: its first program, which also returns the values that the second one needs.
         run: the second program.
         linked, differentiated: see `Recorder`.
+        arguments: the positional and keyword arguments, with anything in place of each leaf.
     """
 
     def __init__(
@@ -64,10 +65,14 @@ class Pullback:
         linked: Mapping[int, int],
         differentiated: Sequence[TensorPlace],
         returned: Sequence[bool],
+        arguments: Any,
     ) -> None:
         self._f = f
         self._name = name
         self._run = run
+        self._arguments = arguments
+        self._packing = Packing(name)
+        self._op = operation(name, lambda *_, call: call.array, lambda i, g, y, arrays, call: call(i, g, y, arrays))
         self._linked = linked
         self._differentiated = differentiated
         self._count = len(returned)
@@ -76,36 +81,35 @@ class Pullback:
         others_may_write = not all(returned[i] for i, x in enumerate(program.results[: self._count]) if _is_array(x))
         self._to_copy = [others_may_write or isinstance(program.inputs.get(x), Outside) for x in saved]
 
-    def link(self, values: list[Any], leaves: Leaves, args: Any, kwargs: Any) -> list[Any]:
+    def link(self, values: list[Any], leaves: Leaves) -> list[Any]:
         """The function's results; those with a history become tensors with a history.
 
         Args:
-            leaves, args, kwargs: the function's arguments, with arrays that nobody else writes to.
+            leaves: those of the function's arguments, with arrays that nobody else writes to.
         """
         results, kept = values[: self._count], values[self._count :]
         saved = [np.copy(x) if to_copy else x for x, to_copy in zip(kept, self._to_copy)]
         tensors = [place.tensor(leaves) for place in self._differentiated]
         arrays = [x._array for x in tensors]
         roots = {root: results[i] for i, root in self._linked.items()}
-        packing = Packing(self._name)
+        is_single = len(roots) == 1
+        array = roots[0] if is_single else self._packing.pack([*roots.values()])
 
-        def gradients(g: Array, y: Array, *_: Array) -> list[Array]:
-            upstreams = trees.leaves(packing.unpack(g))
+        def gradients(g: Array, *_: Array) -> list[Array]:
+            upstreams = [g] if is_single else trees.leaves(self._packing.unpack(g))
             if not grad_mode.enabled.get():
                 return self._run([*saved, *upstreams])
             if any(x._array is not array for x, array in zip(tensors, arrays)):
                 raise GraphError(
                     f"a tensor that {self._name} read was given new data before this pass: update it afterwards"
                 )
-            return self._again(args, kwargs, tensors)(upstreams)
+            return self._again(leaves, tensors)(upstreams)
 
-        array = packing.pack([*roots.values()] if len(roots) > 1 else roots[0])
-        op = operation(self._name, lambda *_: array, gradients)
-        packed = recorded(array, op, tuple(tensors), tuple(arrays), NO_PARAMS)
-        parts = trees.leaves(packing.unpack(packed))
+        packed = recorded(array, self._op, tuple(tensors), tuple(arrays), {"call": _Call(array, gradients)})
+        parts = [packed] if is_single else trees.leaves(self._packing.unpack(packed))
         return [parts[self._linked[i]] if i in self._linked else x for i, x in enumerate(results)]
 
-    def _again(self, args: Any, kwargs: Any, tensors: list[Tensor]) -> dual.Pullback:
+    def _again(self, leaves: Leaves, tensors: list[Tensor]) -> dual.Pullback:
         """The reverse pass as a graph, from the function itself."""
         if not self._is_repeatable:
             raise UsageError(
@@ -113,10 +117,22 @@ class Pullback:
                 "random numbers or changes tensors: take derivatives of higher order of the function without "
                 "tg.compile"
             )
+        remaining = iter(leaves)
+        args, kwargs = trees.map_leaves(lambda _: next(remaining), self._arguments)
         with grad_mode.enable_grad():
             returned = trees.leaves(self._f(*args, **kwargs))
         roots = {root: returned[i] for i, root in self._linked.items()}
         return dual.Pullback([*roots.values()], tensors)
+
+
+class _Call(AllAtOnce):
+    """The rule for one call of a compiled function, and the value of the operation."""
+
+    __slots__ = ("array",)
+
+    def __init__(self, array: Array, gradients: Callable[..., list[Array]]) -> None:
+        super().__init__(gradients)
+        self.array = array
 
 
 def own(x: Any) -> Any:

@@ -13,6 +13,7 @@ import numpy as np
 
 from tinygrad_lite.compiler.draws import Draw
 from tinygrad_lite.compiler.guards import Guard
+from tinygrad_lite.compiler.program import is_python_number
 from tinygrad_lite.errors import UsageError
 
 _IN_PLACE = ("shuffle", "spawn")
@@ -49,7 +50,8 @@ class RecordedGenerator(np.random.Generator):
         def draw(*args: Any, **kwargs: Any) -> Any:
             drawn = Draw(*whence, name, args, kwargs)
             value = drawn.forward()
-            return write(drawn, (), {}, value if hasattr(value, "dtype") else np.asarray(value)[()])
+            is_usual = hasattr(value, "dtype") or is_python_number(value)
+            return write(drawn, (), {}, value if is_usual else np.asarray(value)[()])
 
         return draw
 

@@ -1,7 +1,7 @@
 """A run: a program that was recorded for one form of arguments, its requirements, and its executor."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from time import perf_counter
 from typing import Any
@@ -16,6 +16,7 @@ from tinygrad_lite.compiler.naming import unique
 from tinygrad_lite.compiler.numpy_executor import NumpyExecutor
 from tinygrad_lite.compiler.numpy_source import NumpySource
 from tinygrad_lite.compiler.passes import simplified
+from tinygrad_lite.compiler.passes.own_memory import with_memory_of_their_own
 from tinygrad_lite.compiler.places import Argument, Data, Gradient, Leaves, Outside
 from tinygrad_lite.compiler.program import Program, Variable, is_python_number
 from tinygrad_lite.compiler.pullback import Pullback, own, split
@@ -67,7 +68,13 @@ class Run:
         self.reason = ""
         self._pullback = None
         say("simplifying the program")
-        self.program = simplified(recorder.program)
+        others = {i for i, x in enumerate(leaves) if not isinstance(x, Tensor)}
+        self.program = with_memory_of_their_own(
+            simplified(recorder.program),
+            recorder.program,
+            self._wrapped,
+            lambda place: isinstance(place, Outside) or (isinstance(place, Argument) and place.index in others),
+        )
         self._programs = [self.program]
         if recorder.linked:
             self._programs = [*split(self.program, len(self._wrapped))]
@@ -84,8 +91,9 @@ class Run:
             if recorder.linked:
                 run_backward = self.executors[1].run
                 places = recorder.linked, recorder.differentiated
-                self._pullback = Pullback(f, self.name, self.program, run_backward, *places, self._wrapped)
-        self._cannot_enter = changes_its_start or bool(self._passed) or self._pullback is not None
+                arguments = trees.map_leaves(lambda _: True, (args, dict(kwargs)))
+                self._pullback = Pullback(f, self.name, self.program, run_backward, *places, self._wrapped, arguments)
+        self._cannot_enter = changes_its_start or any(isinstance(place, Gradient) for place in self._passed.values())
         ends_in_arguments = any(_is_of_argument(x) for x in (*self.program.inputs.values(), *self.program.updates))
         self._cannot_enter |= ends_in_arguments
         self._others = _others(self.program)
@@ -141,21 +149,28 @@ class Run:
     def __call__(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         if self.is_passing:
             return self._f(*args, **kwargs)
-        if self._pullback is not None:
-            args, kwargs = trees.map_leaves(own, (args, dict(kwargs)))
         leaves = trees.leaves((args, kwargs))
+        if self._pullback is not None:
+            leaves = list(map(own, leaves))
         passed = {i: place.tensor(leaves) for i, place in self._passed.items()}
         values = self.executor.run(leaves)
         for i in self._to_copy:
             values[i] = np.copy(values[i])
+        return self._returned(values, leaves, passed)
+
+    def _returned(self, values: list[Any], leaves: Leaves, passed: Mapping[int, Tensor]) -> Any:
+        """Make the function's return value from what the program returned and the tensors that it passes on."""
         if self._pullback is not None:
-            values = self._pullback.link(values, leaves, args, kwargs)
+            values = self._pullback.link(values, leaves)
         results = [
             wrap(x) if is_wrapped and type(x) is not Tensor else x for x, is_wrapped in zip(values, self._wrapped)
         ]
         for i, tensor in passed.items():
             results[i] = tensor
         return self._finished(results)
+
+    def _linked(self, values: list[Any], leaves: Leaves) -> Any:
+        return self._returned(values, leaves, {i: place.tensor(leaves) for i, place in self._passed.items()})
 
     def repeat(self, turns: int, leaves: list[Any], stacks: Mapping[int, Array]) -> list[Any] | None:
         """The results of many calls, stacked leaf by leaf; None if they must run one by one."""
@@ -202,17 +217,25 @@ class Run:
             writer.is_the_same(guard.reading(writer), guard.value)
         for place, there in self._gradients.items():
             writer.tests.append(f"({place.naming(writer)} is None) is {there}")
-        if not self.executor.enter(writer, self._wrapped):
+        is_linked = self._pullback is not None
+        if is_linked:  # the reverse pass may read the arguments long after others have written to them
+            arrays = [i for i, x in enumerate(trees.leaves((args, dict(kwargs)))) if isinstance(x, np.ndarray)]
+            writer.body += [f"x{i} = a{i} = a{i}.copy('K')" for i in arrays]
+        wrapped = [False] * len(self.program.results) if is_linked else self._wrapped
+        if not self.executor.enter(writer, wrapped):
             self._cannot_enter = True
             return None
+        if not is_linked:
+            for i, place in self._passed.items():
+                writer.results[i] = place.naming(writer)
         for i in self._to_copy:
             writer.results[i] = f"{writer.name(np.copy)}({writer.results[i]})"
         for place in self.program.inputs.values():
             if not isinstance(place, (Argument, Outside)) and not writer.is_tested(place.reading(writer)):
                 writer.keeps_its_form(place.reading(writer), place.read(()))
-        only = self.returned is True or self.returned is False
+        whole = None if is_linked else _built(self.returned, iter(writer.results), writer)
         writer.reads_gradients = bool(self._read_gradients)
-        function = writer.function(None if only else self._finished)
+        function = writer.function(self._linked if is_linked else self._finished, is_linked, whole)
         now = perf_counter()
         lasted, self._made = start - self._made, now
         self._patience = 0 if lasted > 20 * (now - start) else min(2 * self._patience + 1, 7)
@@ -230,6 +253,25 @@ class Run:
                     strides[axis] = stride
                 found[place.index] = tuple(strides), order
         return found
+
+
+def _built(returned: Any, results: Iterator[str], writer: EntryWriter) -> str | None:
+    """The expression for a function's return value from those of its leaves; None for other than usual containers."""
+    if returned is True or returned is False:
+        return next(results)
+    if returned is None:
+        return "None"
+    kind = type(returned)
+    is_named = isinstance(returned, tuple) and hasattr(kind, "_fields")
+    if kind not in (tuple, list, dict) and not is_named:
+        return None
+    parts = [_built(part, results, writer) for part in (returned.values() if kind is dict else returned)]
+    if None in parts:
+        return None
+    if kind is dict:
+        return f"{{{', '.join(f'{writer.name(key)}: {part}' for key, part in zip(returned, parts))}}}"
+    inside = "".join(f"{part}, " for part in parts)
+    return f"[{inside}]" if kind is list else f"{writer.name(kind) if is_named else ''}({inside})"
 
 
 def _is_of_argument(place: Any) -> bool:

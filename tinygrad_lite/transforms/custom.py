@@ -19,7 +19,7 @@ from tinygrad_lite.errors import GraphError, UsageError
 from tinygrad_lite.ops.arithmetic import selection
 from tinygrad_lite.transforms.dual import Dual, Pullback, innermost, pushes_tangents, settle, variable
 from tinygrad_lite.transforms.runs import name_of
-from tinygrad_lite.transforms.whole import Packing, operation
+from tinygrad_lite.transforms.whole import AllAtOnce, Packing, operation
 
 recomputes: ContextVar[bool] = ContextVar("recomputes", default=True)
 """Whether checkpointed functions run again in the backward pass; otherwise they simply run, and keep their results."""
@@ -104,7 +104,7 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
             remaining = iter(arrays)
             return [part for x, whole in zip(template, by_argument) for part in _of_variables(x, whole, remaining)]
 
-        return packing.unpack(operation(name, forward, gradients)(*inputs))
+        return packing.unpack(operation(name, forward, AllAtOnce(gradients))(*inputs))
 
     return function
 
@@ -170,7 +170,7 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
         packed = packing.pack(result)
         value = innermost(packed) if isinstance(packed, Tensor) else _copied(packed)
         count = len(inputs)
-        return packing.unpack(operation(name, lambda *_: value, gradients)(*inputs, *outside))
+        return packing.unpack(operation(name, lambda *_: value, AllAtOnce(gradients))(*inputs, *outside))
 
     return function
 

@@ -13,21 +13,28 @@ from tinygrad_lite.transforms.dual import innermost
 from tinygrad_lite.transforms.runs import check_number
 
 
-def operation(name: str, forward: Callable[..., Array], gradients: Callable[..., list[Array]]) -> Op:
-    """An operation whose gradients are computed all at once: gradients(g, y, *x) returns one for each array."""
-    latest: Any = None
-    pending: dict[int, Array] = {}
+class AllAtOnce:
+    """The rule of an operation whose gradients are computed all at once: gradients(g, y, *x), one for each array."""
 
-    def gradient(i: int, g: Array, y: Array, arrays: Sequence[Array]) -> Array:
-        nonlocal latest, pending
-        if latest is not g or i not in pending:  # a pass calls the rules of all arrays with the same g
-            latest, pending = g, dict(enumerate(gradients(g, y, *arrays)))
-        gradient = pending.pop(i)  # a pass asks once for each, so nothing is kept
-        if not pending:
-            latest = None
+    __slots__ = ("_gradients", "_latest", "_pending")
+
+    def __init__(self, gradients: Callable[..., list[Array]]) -> None:
+        self._gradients = gradients
+        self._latest: Any = None
+        self._pending: dict[int, Array] = {}
+
+    def __call__(self, i: int, g: Array, y: Array, arrays: Sequence[Array]) -> Array:
+        if self._latest is not g or i not in self._pending:  # a pass calls the rules of all arrays with the same g
+            self._latest, self._pending = g, dict(enumerate(self._gradients(g, y, *arrays)))
+        gradient = self._pending.pop(i)  # a pass asks once for each, so nothing is kept
+        if not self._pending:
+            self._latest = None
         return gradient if grad_mode.enabled.get() else innermost(gradient)
 
-    return Op(forward, ForEach(gradient), name="function" if name == "<lambda>" else name, arity=None)
+
+def operation(name: str, forward: Callable[..., Array], rule: Callable[..., Array]) -> Op:
+    """An operation on any number of arrays; the rule takes the number of an array, g, y and the arrays."""
+    return Op(forward, ForEach(rule), name="function" if name == "<lambda>" else name, arity=None)
 
 
 class Packing:

@@ -224,7 +224,7 @@ class NativeExecutor:
             self._load(leaves)
             arrays = [self._argument(x, self.program.inputs[x].read(leaves)) for x in self.plan.arguments]
             self._go(arrays, leaves)
-            results = [self._result(x, arrays) for x in self.program.results]
+            results = [self._result(x, arrays, leaves) for x in self.program.results]
             self._store(leaves)
             self._count_references(leaves)
             return results
@@ -303,9 +303,16 @@ class NativeExecutor:
         array = _laid_out(value, x.dtype, x.order)
         return array.copy() if np.may_share_memory(array, self._arena) else array
 
-    def _result(self, x: Any, arrays: Sequence[Array]) -> Any:
+    def _is_argument(self, x: Variable) -> bool:
+        """Whether a variable is an argument itself, which the program does not write."""
+        place = self.program.inputs.get(x)
+        return isinstance(place, Argument) and place not in self.plan.kept
+
+    def _result(self, x: Any, arrays: Sequence[Array], leaves: Leaves) -> Any:
         if not isinstance(x, Variable):
             return x
+        if self._is_argument(x):
+            return self.program.inputs[x].read(leaves)
         root = self.plan.layouts[x].root
         if root in self.plan.constants:
             return np.copy(self._view(x, self.plan.constants[root]), order="K")[()]
@@ -375,8 +382,16 @@ class NativeExecutor:
                 writer.body.append(f"{place.reading(writer)} = {value}" if is_array else place.writing(writer, value))
         results = []
         for x, is_wrapped in zip(self.program.results, wrapped):
-            if not isinstance(x, Variable) or (root := self.plan.layouts[x].root) in self.plan.arguments:
-                return False
+            if not isinstance(x, Variable):
+                results.append(writer.name(x))
+                continue
+            if self._is_argument(x) and not is_wrapped:
+                results.append(writer.passed_in(self.program.inputs[x].index))
+                continue
+            if (root := self.plan.layouts[x].root) in self.plan.arguments:
+                value = f"{writer.name(partial(self._within, x))}(({arguments},))"
+                results.append(f"wrap({value})" if is_wrapped else value)
+                continue
             view = writer.name(self._view(x, self.plan.constants.get(root)))
             views.append((view, x))
             value = f"{view}.copy('K')" if x.shape else f"{view}.item()" if x.is_number else f"{view}[()]"

@@ -132,9 +132,13 @@ def _power(exponent: float) -> Callable[..., Entry] | None:
     return write
 
 
+with np.errstate(invalid="ignore"):
+    _ROOT_IS_SQRT = bool(np.isnan(np.power([-np.inf], 0.5))[0])  # as in newer versions of NumPy
+
+
 def _root(x: Entry) -> Entry:
-    """x^½: unlike the square root, 0 for -0.0 and ∞ for -∞."""
-    return x.equals(-np.inf).chooses(np.inf, (x + 0.0).intrinsic("sqrt"))
+    """x^½: in C, and in older versions of NumPy, it is 0 for -0.0 and ∞ for -∞, unlike the square root."""
+    return x.intrinsic("sqrt") if _ROOT_IS_SQRT else x.equals(-np.inf).chooses(np.inf, (x + 0.0).intrinsic("sqrt"))
 
 
 def weak(x: Any) -> Any:

@@ -1,0 +1,184 @@
+"""What a compiled function returns: the same objects as eager's, memory of their own wherever eager's have, quickly."""
+
+from collections import OrderedDict, namedtuple
+from collections.abc import Callable
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_lite as tg
+from tinygrad_lite import nn, trees
+from tinygrad_lite.nn import functional as F
+
+Pair = namedtuple("Pair", "first second")
+Case = Callable[[Any], Any]
+
+UNCHANGED: list[Case] = [
+    lambda x: x * 1,
+    lambda x: 1 * x,
+    lambda x: x / 1,
+    lambda x: x**1,
+    lambda x: x - 0,
+    lambda x: +x,
+    lambda x: np.negative(-x),
+    lambda x: x.copy(),
+    lambda x: np.copy(x),
+    lambda x: x.astype(float),
+    lambda x: tg.tensor(x),
+    lambda x: tg.tensor(x) * 1,
+    lambda x: (x * 1)[1:],
+    lambda x: tg.tensor(x)[1:],
+    lambda x: (x * 1).reshape(3, 2).T,
+    lambda x: x.T.T * 1,
+    lambda x: (x * 2, x * 2),
+    lambda x: (x * 2, (x * 2) * 1, (x * 2).reshape(6)),
+    lambda x: (x * 1, x * 1, x),
+    lambda x: (y := x * 2, y[0], y),
+    lambda x: (y := x * 2, tg.tensor(y)),
+    lambda x: (x, [x, {"x": x}]),
+    lambda x: (x[1:], x.T, x.reshape(6), np.broadcast_to(x, (2, 2, 3))),
+    lambda x: (tg.grad(lambda x: np.sum(x * np.ones(3)))(x), np.ones(3)),
+]
+
+
+def arrays_of(result: Any) -> list[Any]:
+    return [x._array if isinstance(x, tg.Tensor) else x for x in trees.leaves(result)]
+
+
+@pytest.mark.parametrize("i", range(len(UNCHANGED)))
+def test_nobody_shares_memory_who_does_not_eagerly(backend: str, i: int) -> None:
+    f = UNCHANGED[i]
+    compiled = tg.compile(f, backend)
+    x = np.arange(6.0).reshape(2, 3)
+    expected = [x, *arrays_of(f(x))]
+    for _ in range(3):
+        found = [x, *arrays_of(compiled(x))]
+        for (a, b), (c, d) in zip(combinations(found, 2), combinations(expected, 2), strict=True):
+            assert np.shares_memory(c, d) or not np.shares_memory(a, b)
+        for a, c in zip(found, expected):
+            np.testing.assert_array_equal(a, c)
+            assert (a is x) == (c is x)
+
+
+def test_a_weight_has_memory_of_its_own(backend: str) -> None:
+    weight = tg.tensor(np.zeros(3))
+
+    def put(x: Any) -> Any:
+        weight.data = x * 1
+        return x * 2
+
+    put = tg.compile(put, backend)
+    for i in range(3):
+        x = np.full(3, float(i))
+        put(x)
+        x[:] = -1
+        np.testing.assert_array_equal(weight.numpy(), np.full(3, float(i)))
+
+
+CONTAINERS: list[Case] = [
+    lambda x: [x + 1, (x + 2, None, {"a": [x + 3], 2: ()})],
+    lambda x: Pair(x + 1, Pair(x + 2, "text")),
+    lambda x: OrderedDict(b=x + 1, a=[x + 2]),
+    lambda x: (x.shape, 2.5, True, x.dtype, np.float32(3)),
+    lambda x: (x,),
+    lambda x: x[()],
+]
+
+
+@pytest.mark.parametrize("i", range(len(CONTAINERS)))
+@pytest.mark.parametrize("x", [np.arange(3.0), np.array(1.5)], ids=["array", "number"])
+def test_containers_and_types(backend: str, i: int, x: Any) -> None:
+    f = CONTAINERS[i]
+    compiled = tg.compile(f, backend)
+    for _ in range(3):
+        found, expected = compiled(x), f(x)
+        assert trees.structure(found) == trees.structure(expected)
+        for a, b in zip(trees.leaves(found), trees.leaves(expected), strict=True):
+            assert type(a) is type(b)
+            np.testing.assert_array_equal(a, b)
+
+
+class Tanh(nn.Module):
+    def __init__(self) -> None:
+        self.weight = tg.tensor(np.arange(3.0), requires_grad=True)
+
+    def forward(self, x: Any) -> Any:
+        return np.tanh(self.weight * x)
+
+
+def both(model: Tanh, x: Any) -> Any:
+    y = model(x)
+    return {"sum": np.sum(y), "y": y, "weight": model.weight, "x": x}
+
+
+def test_results_with_a_history_run_by_an_entry(backend: str) -> None:
+    """Each call of a loop, its gradient and its second derivative, though others write to the argument meanwhile."""
+    for f in (lambda model, x: model(x), both):
+        model, other = Tanh(), Tanh()
+        compiled = tg.compile(lambda x, f=f, model=model: f(model, x), backend)
+        for i in range(4):
+            x = np.arange(3.0) + i
+            losses = []
+            for result, each in ((compiled(x.copy()), model), (f(other, x.copy()), other)):
+                each.weight.grad = None
+                y = result["y"] * result["sum"] if isinstance(result, dict) else result
+                assert not isinstance(result, dict) or result["weight"] is each.weight
+                losses.append(np.sum(y**2))
+            x[:] = np.nan
+            for loss in losses:
+                loss.backward(create_graph=i == 3)
+            np.testing.assert_allclose(model.weight.grad.numpy(), other.weight.grad.numpy(), rtol=1e-12)
+            if i == 3:
+                for each in (model, other):
+                    gradient, each.weight.grad = each.weight.grad, None
+                    np.sum(gradient**2).backward()
+                np.testing.assert_allclose(model.weight.grad.numpy(), other.weight.grad.numpy(), rtol=1e-12)
+            with tg.no_grad():
+                for each in (model, other):
+                    each.weight.data = each.weight + 0.1
+        assert compiled._entries
+
+
+def test_two_calls_of_one_function_in_a_graph(backend: str) -> None:
+    """Both get the same upstream gradient in one pass, which ends at one of two tensors."""
+    a, b = (tg.tensor(np.array(x), requires_grad=True) for x in ([1.0, 2.0], [3.0, 4.0]))
+
+    def product(x: Any, y: Any) -> Any:
+        return x * y * y
+
+    compiled = tg.compile(product, backend)
+    for _ in range(3):
+        for f in (compiled, product):
+            a.grad = b.grad = None
+            np.sum(f(a, b) + f(b, a)).backward()
+            np.testing.assert_allclose(a.grad.numpy(), b.numpy() ** 2 + 2 * a.numpy() * b.numpy(), rtol=1e-14)
+            only = tg.grad(lambda x, f=f: np.sum(f(x, b) + f(b, x)))(a)
+            np.testing.assert_allclose(only.numpy(), a.grad.numpy(), rtol=1e-14)
+
+
+def activated(x: Any) -> Any:
+    return F.relu(x) if isinstance(x, (np.ndarray, tg.Tensor)) else None
+
+
+CLASSES: list[Case] = [
+    activated,
+    lambda x: x if isinstance(x, tg.Tensor) else x + 1,
+    lambda x: x + isinstance(np.sum(x), float),
+    lambda x: x * isinstance(x, np.generic),
+    lambda x: x + (2 if isinstance(x, (list, tuple, int)) else 3),
+    lambda x: x * issubclass(x.__class__, np.ndarray),
+]
+
+
+@pytest.mark.parametrize("i", range(len(CLASSES)))
+@pytest.mark.parametrize(
+    "x", [np.arange(3.0), np.arange(3, dtype=np.float32), np.float64(2), np.array(2.0), tg.tensor([1.0, 2.0])], ids=repr
+)
+def test_arguments_are_of_the_classes_that_they_have(backend: str, i: int, x: Any) -> None:
+    f = CLASSES[i]
+    found, expected = tg.compile(f, backend)(x), f(x)
+    assert found is expected is None or found.dtype == expected.dtype
+    for a, b in zip(arrays_of(found), arrays_of(expected), strict=True):
+        np.testing.assert_array_equal(a, b)
