@@ -6,6 +6,7 @@ Each example of each operation is exported, run in onnxruntime and held against 
 """
 
 import argparse
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -153,22 +154,29 @@ def reason(op: Op) -> str:
     return ""
 
 
-def page() -> str:
+def page(reasons: dict[str, str]) -> str:
+    """The page, from the reason of each operation that no file can hold."""
     groups = {
         "of NumPy's functions and of this library's own": [op for op in operations() if op.module in _modules(False)],
         "of SciPy's functions and of distributions": [op for op in operations() if op.module in _modules(True)],
     }
     lines = [INTRODUCTION]
     for title, group in groups.items():
-        reasons = {op.name: text for op in group if (text := reason(op))}
-        count = len(group) - len(reasons)
+        others = {op.name: reasons[op.name] for op in group if reasons.get(op.name)}
+        count = len(group) - len(others)
         lines.append(f"**{count} of {len(group)} {title}, {100 * count / len(group):.1f} %, are equal.** The others:\n")
         lines.append("| operation | reason |\n|---|---|")
-        for text in sorted(set(reasons.values())):
-            names = sorted(name for name, other in reasons.items() if other == text)
+        for text in sorted(set(others.values())):
+            names = sorted(name for name, other in others.items() if other == text)
             lines.append(f"| {', '.join(f'`{name}`' for name in names)} | {text} |")
         lines.append("")
     return "\n".join(lines)
+
+
+def reasons_on(page: str) -> dict[str, str]:
+    """The reason that a page gives for each operation that no file can hold."""
+    rows = re.findall(r"^\| (`.*`) \| (.*) \|$", page, re.MULTILINE)
+    return {name: text for names, text in rows for name in re.findall("`(.*?)`", names)}
 
 
 def _modules(are_special: bool) -> set[str]:
@@ -180,7 +188,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--write", type=Path, help="the page to write")
     with np.errstate(all="ignore"):
-        text = page()
+        text = page({op.name: reason(op) for op in operations()})
     if path := parser.parse_args().write:
         path.write_text(text)
     print(text)

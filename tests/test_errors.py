@@ -16,7 +16,8 @@ EXTRAS = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())["project
 
 def raised() -> list[ast.Call]:
     """Every `MissingExtraError(what, library, extra)` of the package."""
-    calls = (node for path in PACKAGE.rglob("*.py") for node in ast.walk(ast.parse(path.read_text())))
+    sources = (text for path in PACKAGE.rglob("*.py") if "MissingExtraError" in (text := path.read_text()))
+    calls = (node for source in sources for node in ast.walk(ast.parse(source)))
     return [
         node for node in calls if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "MissingExtraError"
     ]

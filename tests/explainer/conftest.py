@@ -1,6 +1,8 @@
 """Opens pages in the browser of the tests, and looks that nothing goes wrong in them and that they ask for nothing."""
 
+import json
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
@@ -53,9 +55,9 @@ class Opened:
 
 
 @pytest.fixture(scope="session")
-def page(browser: Any) -> Any:
-    """A page that tests use one after another, since a new one takes longer than most of them."""
-    return browser.new_page(**DESKTOP)
+def page_with(browser: Any) -> Callable[..., Any]:
+    """A page of each size and kind, which tests use one after another: a new one takes longer than most of them."""
+    return cache(lambda settings="{}": browser.new_page(**DESKTOP | json.loads(settings)))
 
 
 @pytest.fixture(scope="session")
@@ -65,7 +67,7 @@ def pages() -> Pages:
 
 
 @pytest.fixture
-def show(browser: Any, page: Any, pages: Pages, tmp_path: Path) -> Iterator[Callable[..., Opened]]:
+def show(browser: Any, page_with: Callable[..., Any], pages: Pages, tmp_path: Path) -> Iterator[Callable[..., Opened]]:
     """Open a lesson in a page; afterwards, that nothing went wrong in it and that it asked for nothing."""
     path = tmp_path / "lesson.html"
     complaints: list[str] = []
@@ -74,7 +76,7 @@ def show(browser: Any, page: Any, pages: Pages, tmp_path: Path) -> Iterator[Call
         "pageerror": lambda error: complaints.append(f"error: {error}"),
         "request": lambda request: _note_request(complaints, request, path),
     }
-    used: list[Any] = []
+    used: dict[Any, dict[str, Any]] = {}
 
     def opened(lesson: Lesson, *, step: int | None = None, optimizer: Any = None, **settings: Any) -> Opened:
         if lesson in pages and optimizer is None:
@@ -82,10 +84,11 @@ def show(browser: Any, page: Any, pages: Pages, tmp_path: Path) -> Iterator[Call
         else:
             lesson.to_html(path, optimizer=optimizer)
             pages[lesson] = path.read_bytes()
-        shown = browser.new_page(**DESKTOP | settings) if settings else page
+        # a language that is chosen is kept for the pages that follow
+        shown = browser.new_page(**DESKTOP | settings) if "locale" in settings else page_with(json.dumps(settings))
         shown.goto("about:blank")  # else another step of the same file would be no new page
         if shown not in used:
-            used.append(shown)
+            used[shown] = settings
             for event, listener in listeners.items():
                 shown.on(event, listener)
         shown.goto(path.as_uri() + ("" if step is None else f"#step={step}"))
@@ -93,13 +96,15 @@ def show(browser: Any, page: Any, pages: Pages, tmp_path: Path) -> Iterator[Call
         return Opened(shown, lesson, path)
 
     yield opened
-    for shown in used:
+    for shown, settings in used.items():
         for event, listener in listeners.items():
             shown.remove_listener(event, listener)
-        if shown is not page:
+        if "locale" in settings:
             shown.close()
-    page.emulate_media(media="null")
-    page.mouse.move(0, 0)
+        else:
+            shown.emulate_media(media="null")
+            shown.set_viewport_size((DESKTOP | settings)["viewport"])
+            shown.mouse.move(0, 0)
     assert not complaints
 
 

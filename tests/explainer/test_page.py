@@ -293,7 +293,8 @@ def test_labels_are_not_for_changing(show: Show) -> None:
 @settings(max_examples=10)
 @given(data=st.data())
 @pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
-def test_random_programs_are_computed_again(page: Any, data: st.DataObject) -> None:
+def test_random_programs_are_computed_again(page_with: Callable[..., Any], data: st.DataObject) -> None:
+    page = page_with()
     program = data.draw(programs())
     leaves = [tg.tensor(x, requires_grad=True, name=f"leaf{k}") for k, x in enumerate(program.leaves)]
     result = program.run(*leaves)

@@ -1,7 +1,6 @@
 """Files of ONNX, run in onnxruntime beside the functions that they were written from."""
 
 from collections.abc import Callable
-from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,32 +19,38 @@ from tinygrad_lite.errors import FileError, InputError, UsageError
 onnx = pytest.importorskip("onnx", reason="onnx comes with the extra `onnx`")
 onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime comes with the extra `dev`")
 
-from benchmarks.onnx_coverage import DIGITS, check, distance, examples_of, page, run  # noqa: E402
+from benchmarks.onnx_coverage import DIGITS, check, distance, examples_of, page, reason, reasons_on, run  # noqa: E402
 from tinygrad_lite.interchange.onnx_out import written_file  # noqa: E402
-from tinygrad_lite.interchange.onnx_out.reasons import REASONS  # noqa: E402
 
-ROOT = Path(__file__).parents[2]
+PAGE = (Path(__file__).parents[2] / "docs" / "onnx_operations.md").read_text()
+REASONS = reasons_on(PAGE)
 OURS = [op for op in operations() if op.module.startswith("tinygrad_lite.")]
 
 
 @pytest.mark.parametrize(
     ("op", "is_first"),
-    [param(op, first, slow=not first or k % 3 > 0) for k, op in enumerate(OURS) for first in (True, False)],
+    [
+        param(op, first, slow=not first or k % 3 > 0)
+        for k, op in enumerate(OURS)
+        for first in (True, False)
+        if first or op.name not in REASONS
+    ],
     ids=lambda x: x.name if isinstance(x, Op) else "first example" if x else "others",
 )
 @pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
-def test_every_operation_is_equal_with_its_gradients_or_has_a_reason(op: Op, is_first: bool) -> None:
+def test_every_operation_is_equal_with_its_gradients_or_has_the_reason_on_the_page(op: Op, is_first: bool) -> None:
+    if op.name in REASONS:
+        assert reason(op) == REASONS[op.name]
+        return
     examples = examples_of(op)
     for example in examples[:1] if is_first else examples[1:]:
         for dtype in DIGITS:
-            with suppress(UsageError, AssertionError) if op.name in REASONS or op.forward in REASONS else nullcontext():
-                check(op, example, dtype)
+            check(op, example, dtype)
 
 
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
 def test_the_page_of_what_a_file_can_hold_is_what_the_command_prints() -> None:
-    assert page() == (ROOT / "docs" / "onnx_operations.md").read_text()
+    """What the command finds of each operation is what the test above finds."""
+    assert page(REASONS) == PAGE
 
 
 SPECIAL = [0.0, -0.0, 1, -1, 2, 3, -3, 0.5, -0.5, 0.3, 7.8, 1e-3, 100, -100, 700, -700, 1e30, -1e30, 1e-30]
