@@ -8,6 +8,7 @@ import functools
 import gc
 import os
 import shutil
+import zlib
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -39,13 +40,36 @@ settings.load_profile("usual")
 hypothesis.core.function_digest = functools.cache(hypothesis.core.function_digest)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give each test a stack in one piece.
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--every-third", action="store_true", help="run a third of the cases of each test that has many")
+
+
+def every_third(items: list[pytest.Item]) -> set[pytest.Item]:
+    """A third of the cases of each test that has three or more, unless its other cases are slow, and left out anyway.
+
+    Which third depends on the test's name, so that tests of the same operations keep different ones.
+    """
+    cases: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        cases.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    kept: set[pytest.Item] = set()
+    for name, each in cases.items():
+        is_whole = len(each) < 3 or any(item.get_closest_marker("slow") for item in each)
+        kept.update(each if is_whole else each[zlib.crc32(name.encode()) % 3 :: 3])
+    return kept
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what the run does not ask for, and give each test a stack in one piece.
 
     Python's stack grows in pieces of 16 KB, and a call across the end of a piece maps and unmaps memory each time.
     Code that calls deeply has spent a fourth of its time there. A frame that asks for much gets a large piece, with
     room for what it calls.
     """
+    if config.getoption("--every-third"):
+        kept = every_third(items)
+        config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+        items[:] = [item for item in items if item in kept]
     for test in {item.function for item in items if isinstance(item, pytest.Function)}:
         test.__code__ = test.__code__.replace(co_stacksize=2**16)
 

@@ -17,11 +17,13 @@ import numpy as np
 import pytest
 
 import tinygrad_lite
+from tests.marks import param
 from tinygrad_lite.engine import registry
 from tinygrad_lite.exercises import catalogue
 
 ROOT = Path(__file__).parents[1]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+LONG = {"answers.md", "gradient_checking.md", "other_arrays.md"}
 
 
 def imported(name: str) -> ModuleType | None:
@@ -51,7 +53,7 @@ def run(test: doctest.DocTest) -> None:
     assert results.failed == 0, "".join(output)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [param(page, slow=page.name in LONG) for page in PAGES], ids=lambda page: page.name)
 def test_pages(page: Path) -> None:
     """The Python blocks of a page, one after another, as one session, up to a library that is not there."""
     blocks = blocks_of(page)

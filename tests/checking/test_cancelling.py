@@ -8,7 +8,7 @@ import pytest
 
 import tinygrad_lite as tg
 from tests.checking.cancelling import CANCELLING
-from tests.marks import param
+from tests.marks import param, spread
 from tinygrad_lite.readers.random_rounding import Rounding, randomly_rounded, rounded
 
 WAYS: dict[str, dict[str, Any]] = {
@@ -26,7 +26,7 @@ LONG = ("qᵀ q", "q w qᵀ - a", "u s vᵀ - a", "det a det a⁻¹", "a⁺ a", 
 @pytest.mark.parametrize(
     ("way", "name"),
     [
-        param(way, name, slow=way != "complex" and (name in LONG or i % 3 > 0))
+        param(way, name, slow=i % 3 > 0 if way == "complex" else name in LONG or i % 3 != 1)
         for way in (*WAYS, "from elsewhere")
         for i, name in enumerate(CANCELLING)
     ],
@@ -38,7 +38,7 @@ def test_what_is_nothing_but_rounding_is_not_called_wrong(way: str, name: str) -
     assert report.outcome != "failed", str(report)
 
 
-@pytest.mark.parametrize("name", CANCELLING)
+@pytest.mark.parametrize("name", spread(CANCELLING, 2))
 def test_a_little_more_than_rounding_is_called_wrong(name: str) -> None:
     f, draw = CANCELLING[name]
     x = draw(np.random.default_rng(0))

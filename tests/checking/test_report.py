@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import tinygrad_lite as tg
+from tests.marks import param
 from tinygrad_lite.checking import Report
 from tinygrad_lite.errors import InputError, UsageError
 
@@ -141,7 +142,7 @@ def test_picture_of_differences_by_their_step() -> None:
         (lambda x: np.sum(np.sqrt(x)), np.array([0.0, 1.0])),
         (lambda x: np.sum(np.log(x)), np.array([1e-200, 1.0])),
         (lambda x: np.exp(x), np.array([700.0, np.nan])),
-        (lambda x: sum(np.sum(one**2) for one in x), [np.ones(2) for _ in range(12)]),
+        param(lambda x: sum(np.sum(one**2) for one in x), [np.ones(2) for _ in range(12)], slow=True),
         (lambda x: np.sum(np.tanh(x)), np.linspace(0, 1, 2000).reshape(4, 500)),
     ],
     ids=["linear", "at 0", "constant", "infinite", "near 0", "near overflow", "many arrays", "many entries"],

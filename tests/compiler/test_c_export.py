@@ -1,5 +1,6 @@
 """Exports for C: what compilers make of the text gives the numbers of the compiled function, step after step."""
 
+import itertools
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from tests.compiler.c_code import COMPILERS, STRICT, CFunction
 from tests.compiler.test_operations import drawn
 from tests.compiler.test_repeats import layers, rnn, runge_kutta
 from tests.compiler.test_training import MODELS, OPTIMIZERS, Pair, X
-from tests.marks import param
+from tests.marks import param, spread
 from tests.ops.test_registry import DIFFERENTIABLE
 from tinygrad_lite import nn, optim
 from tinygrad_lite.compiler.c.forms import FORMS
@@ -99,8 +100,9 @@ def test_training(network: str, optimizer: str, dtype: Any, compiler: str, tmp_p
 
 
 @pytest.mark.parametrize("compiler", COMPILERS)
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize("model", [name for name in MODELS if name != "dropout"])
+@pytest.mark.parametrize(
+    ("model", "optimizer"), spread(itertools.product([name for name in MODELS if name != "dropout"], OPTIMIZERS), 1)
+)
 def test_models_and_optimisers(model: str, optimizer: str, compiler: str, tmp_path: Path) -> None:
     pair = Pair("numpy", model, optimizer)
     for _ in range(2):
@@ -114,7 +116,7 @@ def test_models_and_optimisers(model: str, optimizer: str, compiler: str, tmp_pa
 
 
 @pytest.mark.parametrize("compiler", COMPILERS)
-@pytest.mark.parametrize("make", [rnn, runge_kutta, layers])
+@pytest.mark.parametrize("make", spread([rnn, runge_kutta, layers], 0))
 def test_what_repeats_is_one_function(make: Any, compiler: str, tmp_path: Path) -> None:
     loops = []
     for turns in (24, 96):

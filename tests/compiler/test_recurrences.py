@@ -8,6 +8,7 @@ import pytest
 
 import tinygrad_lite as tg
 from tests.compiler.test_training import OPTIMIZERS
+from tests.marks import param
 from tinygrad_lite.compiler import numpy_source, outline
 
 Cell = list[tuple[str, int, float]]
@@ -75,7 +76,7 @@ def recurrence(seed: int) -> Callable[[], tuple[Callable[[Any], Any], list[tg.Te
 
 
 @pytest.mark.parametrize("few", [2, outline.FEW])
-@pytest.mark.parametrize("seed", [*range(25), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(25, 300))])
+@pytest.mark.parametrize("seed", [param(seed, slow=seed >= 8) for seed in range(300)])
 def test_recurrences(seed: int, few: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outline, "FEW", few)
     if seed % 2:

@@ -96,7 +96,7 @@ def as_function(call: Call) -> Any:
     return f, tuple(call.arrays[i] for i in call.differentiable)
 
 
-@pytest.mark.parametrize("op", DIFFERENTIABLE, ids=str)
+@pytest.mark.parametrize("op", spread(DIFFERENTIABLE, 1), ids=str)
 @given(data=st.data())
 def test_forward_mode_is_the_transpose_of_reverse_mode(op: Op, data: st.DataObject) -> None:
     call = data.draw(inputs_of(op))
@@ -151,7 +151,7 @@ def test_to_the_derivatives_true_is_one_with_all_digits(op: Op) -> None:
             np.testing.assert_array_equal(slope(True), slope(1.0))
 
 
-@pytest.mark.parametrize("op", DIFFERENTIABLE, ids=str)
+@pytest.mark.parametrize("op", spread(DIFFERENTIABLE, 2), ids=str)
 @given(data=st.data())
 def test_float32_stays_float32(op: Op, data: st.DataObject) -> None:
     call = data.draw(inputs_of(op, np.float32))
@@ -167,7 +167,7 @@ def test_float32_stays_float32(op: Op, data: st.DataObject) -> None:
         close(found, reference, 1e-4)
 
 
-@pytest.mark.parametrize("op", operations(), ids=str)
+@pytest.mark.parametrize("op", spread(operations(), 0), ids=str)
 @given(data=st.data())
 def test_values_are_those_of_arrays(op: Op, data: st.DataObject) -> None:
     """A tensor's value is bit for bit what the forward gives for its array, and its arrays stay as they were."""
