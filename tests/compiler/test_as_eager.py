@@ -16,7 +16,8 @@ import pytest
 
 import tinygrad_lite as tg
 from tinygrad_lite import nn
-from tinygrad_lite.errors import AnomalyError, GraphError, UsageError
+from tinygrad_lite.engine.registry import answer_to, path_of
+from tinygrad_lite.errors import AnomalyError, GraphError, NoDerivativeError, UsageError
 
 X = np.array([1.0, -2.0, 3.0])
 
@@ -405,3 +406,86 @@ def test_a_bound_may_be_missing(backend: str, dtype: str, low: Any, high: Any) -
         for found, expected in zip(compiled(x), f(x), strict=True):
             assert found.dtype == expected.dtype
             np.testing.assert_array_equal(np.asarray(found), np.asarray(expected))
+
+
+def _functions_without_a_derivative() -> dict[str, Callable[..., Any]]:
+    found = {}
+    for module in (np, np.fft):
+        for name in dir(module):
+            function = getattr(module, name)
+            if hasattr(function, "__wrapped__") or isinstance(function, np.ufunc):
+                try:
+                    answer_to(function)
+                except NoDerivativeError:
+                    found[path_of(function)] = function
+    return found
+
+
+WITHOUT_A_DERIVATIVE = _functions_without_a_derivative()
+OF_NUMBERS = np.array([0.5, -1.0, 2.0, 3.0, 0.25, -0.5])
+ARGUMENTS: dict[str, tuple[Any, ...]] = {
+    "np.nextafter": (OF_NUMBERS, 2 * OF_NUMBERS),
+    "np.isnat": (np.array(["2020-01-01", "NaT"], "M8[D]"),),
+    "np.packbits": (OF_NUMBERS > 0,),
+    "np.unpackbits": (np.arange(4, dtype=np.uint8),),
+}
+
+
+@pytest.mark.parametrize("name", WITHOUT_A_DERIVATIVE)
+def test_functions_without_a_derivative(backend: str, name: str) -> None:
+    """What NumPy computes of arrays, a program computes, too, if the shape of the result does not depend on values."""
+    f = WITHOUT_A_DERIVATIVE[name]
+    x = OF_NUMBERS.reshape(2, 3) if name.endswith(("2", "n")) else OF_NUMBERS
+    compiled = tg.compile(lambda *arrays: f(*arrays), backend)
+    for arrays in (ARGUMENTS.get(name, (x,)), ARGUMENTS.get(name, (x + 0.125,))):
+        try:
+            expected = f(*arrays)
+        except TypeError:
+            return  # it takes other things
+        if not isinstance(expected, (np.ndarray, np.generic)) or name == "np.roots":
+            with pytest.raises(UsageError):
+                compiled(*arrays)
+            return
+        found = compiled(*arrays)
+        assert found.dtype == expected.dtype
+        np.testing.assert_array_equal(found, expected)
+    with pytest.raises(NoDerivativeError):
+        tg.compile(lambda *arrays: f(*map(tg.tensor, arrays)), backend)(*arrays)
+
+
+def test_functions_without_a_derivative_and_their_parameters(backend: str) -> None:
+    def f(x: Any) -> Any:
+        spectrum = np.fft.rfft(x, 4) * np.exp(-0.1 * np.arange(3))
+        return np.fft.irfft(spectrum, n=6, norm="ortho"), np.nextafter(1.0, x), np.fft.fftshift(np.fft.fft(x))
+
+    compiled = tg.compile(f, backend)
+    for x in (OF_NUMBERS, OF_NUMBERS[::-1], OF_NUMBERS.astype(np.float32)):
+        for found, expected in zip(compiled(x), f(x), strict=True):
+            assert found.dtype == expected.dtype
+            np.testing.assert_allclose(found, expected, rtol=1e-15)
+
+    def loss(w: Any, x: Any) -> Any:
+        return np.sum(w * np.abs(np.fft.fft(x)))
+
+    compiled = tg.compile(lambda w, x: tg.grad(loss)(w, x), backend)
+    np.testing.assert_allclose(compiled(X, X), np.abs(np.fft.fft(X)), rtol=1e-15)
+    with pytest.raises(NoDerivativeError, match=r"np\.fft\.fft has no derivative"):
+        tg.compile(lambda w, x: tg.grad(loss, argnums=1)(w, x), backend)(X, X)
+
+
+FILLING: list[Callable[[Any, Any], Any]] = [
+    lambda a, x: a.__setitem__(0, x[0] * 2),
+    lambda a, x: a.__setitem__(slice(0, 2), x[:2]),
+    lambda a, x: a.fill(x[0]),
+    lambda a, x: np.array([x[0], x[1]]),
+    lambda a, x: np.asarray(x),
+    lambda a, x: np.full(3, x[0]),
+    lambda a, x: float(x[0]),
+]
+
+
+@pytest.mark.parametrize("i", range(len(FILLING)))
+def test_arrays_of_values_that_are_not_known_yet(i: int) -> None:
+    compiled = tg.compile(lambda x: FILLING[i](np.zeros(3), x), "numpy")
+    with pytest.raises(UsageError, match=r"np\.stack\(\[\.\.\.\]\) .* in place of .* array\[i\] = value"):
+        compiled(X)

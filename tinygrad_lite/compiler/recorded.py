@@ -6,21 +6,32 @@ its value, as a boolean or a number, that is an error, since the value would dif
 
 import sys
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
 import numpy as np
 
-from tinygrad_lite import errors
+from tinygrad_lite import errors, trees
 from tinygrad_lite.compiler.program import Variable
-from tinygrad_lite.engine.op import Array, Op
+from tinygrad_lite.engine.op import Array, Op, Traced
 from tinygrad_lite.engine.operators import Operators
+from tinygrad_lite.engine.registry import answer_to, path_of
 from tinygrad_lite.engine.tensor import Tensor, wrap
-from tinygrad_lite.errors import UsageError
+from tinygrad_lite.errors import NoDerivativeError, UsageError
 from tinygrad_lite.readers.recording import calling_line
 from tinygrad_lite.transforms.dual import Dual
 
 _KNOWING = tuple(str(Path(file).parent) for file in (errors.__file__, np.__file__))
+
+
+def _is_an_array(x: Any) -> bool:
+    return isinstance(x, (Traced, np.ndarray))
+
+
+@lru_cache(1000)
+def _answer(function: Any, arity: int) -> Op:
+    return Op(function, [], name=function.__name__, arity=arity)
 
 
 class Writer(Protocol):
@@ -94,6 +105,30 @@ class Recorded(OfVariable):
             frame = frame.f_back
         return Recorded if frame.f_code.co_filename.startswith(_KNOWING) else type(self.value)
 
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Array, **params: Any) -> Any:
+        try:
+            return super().__array_ufunc__(ufunc, method, *inputs, **params)
+        except NoDerivativeError:
+            if method != "__call__" or params:
+                raise
+            return self._undeclared(ufunc, inputs, params)
+
+    def __array_function__(self, function: Any, types: Any, args: Any, params: Any) -> Any:
+        try:
+            answer = answer_to(function)
+        except NoDerivativeError:
+            return self._undeclared(function, args, params)
+        return answer(*args, **params)
+
+    def _undeclared(self, function: Any, args: Any, params: Any) -> Any:
+        """Record a NumPy function without a derivative, of plain arrays, which need none."""
+        arity = getattr(function, "nin", 0) or [*map(_is_an_array, args), False].index(False)
+        others = [x for x in trees.leaves((args[arity:], params)) if isinstance(x, Traced)]
+        if not arity or others or any(isinstance(x, Traced) and type(x) is not Recorded for x in args):
+            raise NoDerivativeError(path_of(function))
+        answer = _answer(function, arity)
+        return self.__trace__(answer, *answer.sort(args, params))
+
     def beside(self, x: Array) -> Array:
         """Record an array from outside, too, so that each run computes anew what a rule makes of it."""
         return self.recorder.constant(x) if isinstance(x, np.ndarray) else x
@@ -103,8 +138,9 @@ class Recorded(OfVariable):
         raise UsageError(
             f"a compiled function needs a value while it is recorded{at_line()}\n"
             "but the next run will have another value: write np.where(condition, a, b) in place of `if`, "
-            "tg.tensor(array)[index] in place of array[index], keep tensors in place of float(t), t.item() and "
-            "t.numpy(), or pass the value that Python needs as an argument that is a plain number"
+            "tg.tensor(array)[index] in place of array[index], np.stack([...]) or tg.array([...]) in place of "
+            "np.array([...]) and of array[i] = value, keep tensors in place of float(t), t.item() and t.numpy(), leave "
+            "out np.asarray(t), or pass the value that Python needs as an argument that is a plain number"
         )
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:

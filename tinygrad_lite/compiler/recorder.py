@@ -133,7 +133,7 @@ class Recorder:
         before = recomputes.set(False)  # the program decides what it keeps for the reverse pass
         with watching(self, self._reached.classes), replaced(self._reached.generators, self._generator):
             try:
-                returned = f(*args, **kwargs)
+                returned = _undisguised(f, args, kwargs)
                 leaves = trees.leaves(returned)
                 self.program.results = [self._result(i, x) for i, x in enumerate(leaves)]
                 self.returned = trees.map_leaves(lambda x: isinstance(x, Tensor), returned)
@@ -440,7 +440,7 @@ class Recorder:
         ]
         arrays = list(map(_value, operands))
         value = op(*arrays, **mapped(_value, params)) if params else op(*arrays)
-        if not hasattr(value, "dtype"):
+        if not isinstance(value, (np.ndarray, np.generic)):
             raise UsageError(
                 f"{op} answers with {type(value).__name__}{at_line()}\n"
                 "but a compiled function cannot use that answer: the next run will have another one"
@@ -630,6 +630,16 @@ class Recorder:
                 object.__setattr__(owner, name, value)
         for proxy in self._proxies.values():
             proxy.restore()
+
+
+def _undisguised(f: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """Call a function; an error of ours for which NumPy has put one of its own, as for array[i] = x, comes back."""
+    try:
+        return f(*args, **kwargs)
+    except ValueError as error:
+        if isinstance(error.__cause__, UsageError):
+            raise error.__cause__ from None
+        raise
 
 
 def _kind(code: CodeType) -> str:

@@ -161,23 +161,38 @@ class NativeExecutor:
         views = {x: self._view(x, plan.constants.get(plan.layouts[x].root))
                  for x in (*call.reads, call.result) if plan.layouts[x].root not in plan.arguments}  # fmt: skip
         self._views.append(views)
+        forward, reads_leaves = call.op.forward, isinstance(call.op, Draw)
+        has_out = isinstance(forward, np.ufunc) and bool(call.result.shape)
+        changing = [(i, x) for i, x in enumerate(call.inputs)
+                    if isinstance(x, Variable) and not (x in views and x.shape and not x.is_number)]  # fmt: skip
+        moves = -1
+        result: Any = None
+        always: list[Any] = []
+        params: Mapping[str, Any] = call.params
+
+        def value(x: Any, arrays: Sequence[Array]) -> Any:
+            if not isinstance(x, Variable):
+                return x
+            if x not in views:
+                return self._within(x, arrays)
+            return views[x].item() if x.is_number else views[x][()]
 
         def perform(arrays: Sequence[Array], leaves: Leaves) -> None:
-            def value(x: Any) -> Any:
-                if not isinstance(x, Variable):
-                    return x
-                if x not in views:
-                    return self._within(x, arrays)
-                return views[x].item() if x.is_number else views[x][()]
-
-            result = views[call.result]
-            inputs, params = list(map(value, call.inputs)), mapped(value, call.params)
-            if isinstance(call.op, Draw):
-                result[...] = call.op.forward(leaves)
-            elif isinstance(call.op.forward, np.ufunc) and result.shape:
-                _called(call, inputs, {**params, "out": result})
-            else:
-                result[...] = _called(call, inputs, params)
+            nonlocal moves, result, always, params
+            if moves != self.moves:  # at first, and when a view is another array than before
+                moves, result = self.moves, views[call.result]
+                always = [views.get(x, x) if isinstance(x, Variable) else x for x in call.inputs]
+                params = {**call.params, "out": result} if has_out else call.params
+            inputs = always.copy()
+            for i, x in changing:
+                inputs[i] = value(x, arrays)
+            given = mapped(lambda x: value(x, arrays), params) if call.has_computed_params else params
+            try:
+                made = forward(leaves) if reads_leaves else forward(*inputs, **given)
+            except RESTATED as error:
+                complain(error, str(call.op), inputs, call.params)
+            if not has_out:
+                result[...] = made
 
         return perform
 
@@ -185,6 +200,8 @@ class NativeExecutor:
         """A variable that is an argument, or a view of one."""
         root = self.plan.layouts[x].root
         array = arrays[self.plan.arguments.index(root)]
+        if x is root and array.shape == x.shape:
+            return array
         return self._view(x, np.ascontiguousarray(_in_order(array, root.order)).reshape(-1))
 
     # A run
