@@ -67,8 +67,12 @@ def copied(x: Any, dtype: Any = None) -> Any:
             numbers_of(x, "tensor")
         if hasattr(x, "__array_function__") and not isinstance(x, (np.ndarray, np.generic)):
             return x.copy() if dtype is None else x.copy().astype(dtype)
-    array = np.array(x if type(x) is np.ndarray else as_numpy(x), dtype)
-    return _of_numbers(array, type(x))[()]  # a scalar for a 0-d array, as NumPy's own functions return it: it is faster
+    array = _of_numbers(copy_of(x if type(x) is np.ndarray else as_numpy(x), dtype), type(x))
+    return array if array.shape else array[()]  # a scalar, as NumPy's own functions return it: it is faster
+
+
+copy_of: Callable[..., Any] = np.array
+"""Copies an array, maybe to another dtype. While a function is compiled, the copy is that of each run."""
 
 
 def kept_apart(array: Any) -> Any:

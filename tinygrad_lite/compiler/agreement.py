@@ -6,14 +6,16 @@ from functools import partial
 from threading import active_count
 from typing import Any
 
+import numpy as np
+
 from tinygrad_lite import trees
-from tinygrad_lite.compiler.guards import Field, Guard, Item, Key, agreeing, changed
+from tinygrad_lite.compiler.guards import Entries, Field, Guard, Item, Key, agreeing, changed
 from tinygrad_lite.compiler.naming import unique
 from tinygrad_lite.compiler.places import Argument, Entry, Gradient, Leaves
 from tinygrad_lite.compiler.randomness import DrawError, undrawn
 from tinygrad_lite.compiler.reached import Reached
 from tinygrad_lite.compiler.recorder import Recorder
-from tinygrad_lite.compiler.same import difference, with_live_arrays
+from tinygrad_lite.compiler.same import difference, may_change, not_followed, with_live_arrays
 from tinygrad_lite.compiler.signature import SCALARS
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import UsageError
@@ -41,7 +43,7 @@ def recorded_twice(
     """
     name = name_of(f)
     leaves = trees.leaves((args, dict(kwargs)))
-    roots = [(f, name), *((x, path) for x, path in zip(leaves, parameters) if not isinstance(x, Tensor))]
+    roots = [(f, name), *((x, path) for x, path in zip(leaves, parameters) if not isinstance(x, (Tensor, np.ndarray)))]
     reached = Reached(roots)
     once = partial(_recorded_once, f, args, kwargs, parameters)
     try:
@@ -51,9 +53,13 @@ def recorded_twice(
             recorder.is_passing = True
             return recorder, list(before.values())
         roots += [(x, name) for x in recorder.called]
+        entries = [Entries(array, label) for array, label in recorder.arrays.values() if may_change(array)]
         say("recording again, to compare")
         second, after = _undisturbed(partial(once, only_compares=True), Reached(roots), roots)
+        program = with_live_arrays(recorder.program, second.program)
         differs = difference(recorder.program, second.program)
+        entries = entries if differs else not_followed(program, entries)
+        _refuse_changes(name, [x for x in entries if not x.holds()])
         if differs:
             raise UsageError(
                 f"{name} does not do the same when it is run again ({differs}), so it cannot be compiled: draw random "
@@ -65,8 +71,8 @@ def recorded_twice(
         for guard in reached.guards.values():
             guard.restore()
         raise
-    recorder.program = with_live_arrays(recorder.program, second.program)
-    return recorder, list(agreeing(before, after).values())
+    recorder.program = program
+    return recorder, [*agreeing(before, after).values(), *entries]
 
 
 def is_passing(recorder: Recorder, leaves: Leaves) -> bool:
@@ -115,13 +121,15 @@ def _recorded_once(
     recorder.let_go()
     called = [(x, name_of(f)) for x in recorder.called]
     found = [(guard.value, guard.label) for guard in recorder.guards.values()]
-    held = {key: guard for key, guard in Reached(found).guards.items() if key not in recorder.followed}
-    return recorder, {**held, **Reached([*roots, *called]).guards, **recorder.guards}
+    behind, named = Reached(found), Reached([*roots, *called])
+    recorder.arrays = {**behind.arrays, **named.arrays}
+    held = {key: guard for key, guard in behind.guards.items() if key not in recorder.followed}
+    return recorder, {**held, **named.guards, **recorder.guards}
 
 
 def _refuse_changes(name: str, guards: list[Guard]) -> None:
     for guard in guards:
-        if isinstance(guard, (Item, Field)) and isinstance(guard.value, SCALARS):
+        if isinstance(guard, (Item, Field, Entries)) and isinstance(guard.value, SCALARS):
             raise UsageError(
                 f"{name} reads and changes {guard.label}, which its program would do neither of in the next runs: keep "
                 "it in a tensor t, and write t.data = ...; or change it outside the compiled function"

@@ -206,6 +206,8 @@ class EntryWriter:
             self.tests.append(f"{expression} != {value!r}")
         elif isinstance(value, bool) or value is None:
             self.tests.append(f"{expression} is not {value}")
+        elif type(value) is bytes:
+            self.tests.append(f"{expression} != {self.name(value)}")
         elif isinstance(value, (*SCALARS, tuple)):
             name = self.name(value)
             self.tests.append(f"{expression} is not {name} and not same({expression}, {name})")

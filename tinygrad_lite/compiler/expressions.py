@@ -242,7 +242,9 @@ class Expressions:
         return operands[1]
 
     def _cast(self, call: Instruction, operands: list[Text]) -> Text:
-        return Text(f"{operands[0].within(ATOM)}.astype({self._parameter(call.params['dtype'])})")
+        is_copy = getattr(call.inputs[0], "dtype", None) == call.result.dtype
+        method = "copy()" if is_copy else f"astype({self._parameter(call.params['dtype'])})"
+        return Text(f"{operands[0].within(ATOM)}.{method}")
 
     def _reshape(self, call: Instruction, operands: list[Text]) -> Text:
         order = call.params.get("order", "C")

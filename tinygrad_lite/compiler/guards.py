@@ -126,6 +126,19 @@ class Keys(Guard):
         return f"tuple({writer.name(self.owner)})"
 
 
+class Entries(Guard):
+    """The entries of an array from outside, of which NumPy alone may have computed something."""
+
+    def __init__(self, owner: Any, label: str) -> None:
+        super().__init__(owner, None, owner.tobytes(), f"the entries of {label}")
+
+    def now(self) -> Any:
+        return self.owner.tobytes()
+
+    def reading(self, writer: "EntryWriter") -> str:
+        return f"{writer.name(self.owner)}.tobytes()"
+
+
 def contents(value: Any, label: str, found: dict[Key, Guard]) -> list[tuple[Any, str]]:
     """Add guards for what is in containers; return the values in them that are not containers, each with its label."""
     values: list[tuple[Any, str]] = []

@@ -37,6 +37,7 @@ class Reached:
         hidden: generators that are reached otherwise, such as in a list.
         classes: the users' classes of the objects that are reached.
         objects: these objects by id.
+        arrays: the arrays of NumPy, each with what a person would call it, by id.
     """
 
     def __init__(self, roots: Iterable[tuple[Any, str]]) -> None:
@@ -45,12 +46,15 @@ class Reached:
         self.hidden: list[Any] = []
         self.classes: set[type] = set()
         self.objects: dict[int, Any] = {}
+        self.arrays: dict[int, tuple[Any, str]] = {}
         self._seen: dict[int, Any] = {}
         self._ahead = list(roots)
         while self._ahead:
             self._visit(*self._ahead.pop())
 
     def _visit(self, thing: Any, label: str) -> None:
+        if isinstance(thing, np.ndarray):
+            self.arrays[id(thing)] = thing, label
         if isinstance(thing, (*SCALARS, np.ndarray, Traced, ModuleType)) or id(thing) in self._seen:
             return
         self._seen[id(thing)] = thing

@@ -82,6 +82,7 @@ class Recorder:
         differentiated: the tensors whose gradients are the last results of the program, given those of the linked ones.
         state_keys: the entries in the state of each optimiser before the run.
         is_passing: whether this is the only recording, of a program that hardly runs again.
+        arrays: the arrays that the function reaches outside, each with its label, by id.
         followed: the keys of guards for settings of optimisers that the program reads in each run instead.
 
     Args:
@@ -103,6 +104,7 @@ class Recorder:
         self.differentiated: list[TensorPlace] = []
         self.state_keys: list[tuple[Optimizer, list[set[str]]]] = []
         self.is_passing = False
+        self.arrays: dict[int, tuple[Array, str]] = {}
         self.followed: set[Key] = set()
         self.namer = Namer()
         self._names = names
@@ -301,6 +303,10 @@ class Recorder:
         array, g = plain(tensor, "_array"), innermost(g)
         if type(array) is type(g) is Recorded:
             self.namer.gradient(g.variable, array.variable)
+
+    def copied(self, array: Array) -> Array:
+        """A copy of an array from outside, which each run reads as it is then."""
+        return self.constant(array).copy()
 
     def _state(self, optimizer: Optimizer, state: dict[Tensor, dict[str, Any]]) -> dict[Tensor, dict[str, Any]]:
         """A copy of an optimiser's state with recorded values."""

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_lite.compiler.guards import Entries
 from tinygrad_lite.compiler.places import Outside
 from tinygrad_lite.compiler.program import Instruction, Program, Variable
 from tinygrad_lite.engine.op import Array
@@ -60,10 +61,24 @@ def with_live_arrays(program: Program, earlier: Program) -> Program:
     live = {
         x: Outside(array, f"array_{i}")
         for i, (x, array) in enumerate(program.constants.items(), start=1)
-        if id(_memory(array)) in before and isinstance(array, np.ndarray) and _memory(array).flags.writeable
+        if id(_memory(array)) in before and isinstance(array, np.ndarray) and may_change(array)
     }
     constants = {x: array for x, array in program.constants.items() if x not in live}
     return replace(program, inputs={**program.inputs, **live}, constants=constants)
+
+
+def not_followed(program: Program, entries: list[Entries]) -> list[Entries]:
+    """Those arrays of which NumPy alone may have computed what the program fixes.
+
+    An array that the program reads is one of them only if the program has other constants, made of who knows what.
+    """
+    live = {id(_memory(place.array)) for place in program.inputs.values() if isinstance(place, Outside)}
+    return entries if program.constants else [guard for guard in entries if id(_memory(guard.owner)) not in live]
+
+
+def may_change(array: Array) -> bool:
+    """Whether somebody may write to the memory of an array."""
+    return bool(_memory(array).flags.writeable)
 
 
 def _memory(array: Array) -> Array:

@@ -11,6 +11,9 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
+import numpy as np
+
+from tinygrad_lite import foreign
 from tinygrad_lite.engine import backward
 from tinygrad_lite.engine.backward import Node
 from tinygrad_lite.engine.tensor import Tensor
@@ -33,6 +36,7 @@ class Watcher(Protocol):
     def write_attribute(self, owner: Any, name: str, value: Any) -> Any: ...
     def former(self, tensor: Tensor, slot: str) -> Any: ...
     def reaches(self, tensor: Tensor, g: Any) -> None: ...
+    def copied(self, array: Any) -> Any: ...
 
 
 class _Active(threading.local):
@@ -80,6 +84,14 @@ def _reported(node: Tensor, g: Any, gradients: dict[Tensor, Any], *settings: Any
                 _active.watcher.reaches(x, gradients[x])
 
 
+def _copied(array: Any, dtype: Any = None) -> Any:
+    """What stands for the copy of an array that the function makes a tensor of."""
+    if _active.watcher is None:
+        return np.array(array, dtype)
+    known = _active.watcher.copied(array)
+    return known if dtype is None else known.astype(dtype)
+
+
 def plain(tensor: Tensor, slot: str) -> Any:
     """Read a slot without a report; UNSET if it is empty."""
     try:
@@ -112,6 +124,7 @@ def watching(watcher: Watcher, classes: Collection[type] = ()) -> Iterator[None]
             for name, home in _HOMES.items():
                 setattr(home, name, _Slot(name))
             setattr(backward, "contribute", _reported)  # noqa: B010
+            setattr(foreign, "copy_of", _copied)  # noqa: B010
         for kind in (*WATCHED, *classes):
             if not _open[kind]:
                 setattr(kind, "__getattribute__", _get)  # noqa: B010
@@ -140,6 +153,7 @@ def watching(watcher: Watcher, classes: Collection[type] = ()) -> Iterator[None]
                 for name, slot in _SLOTS.items():
                     setattr(_HOMES[name], name, slot)
                 setattr(backward, "contribute", _contribute)  # noqa: B010
+                setattr(foreign, "copy_of", np.array)  # noqa: B010
 
 
 def is_watchable(kind: type) -> bool:

@@ -38,7 +38,10 @@ def with_memory_of_their_own(
             return x
         root, source = after(x), before(was)
         if is_tensor:
-            return copied(x) if root in places and is_others(places[root]) else x
+            is_others_array = (
+                is_others(places[root]) if root in places else root in program.constants and source != root
+            )
+            return copied(x) if is_others_array else x
         if root in places:
             is_shared = source is not root or not is_others(places[root])
         else:
