@@ -452,6 +452,29 @@ def test_a_generator_of_an_object() -> None:
         np.testing.assert_array_equal(f(X), X + own.normal(size=3))
 
 
+LARGE: dict[str, Any] = {
+    "a list": lambda: [1.0] * 500,
+    "a deque": lambda: deque([1.0] * 500),
+    "a dict": lambda: dict.fromkeys(range(500), 1.0),
+    "a dict by words": lambda: {str(i): 1.0 for i in range(500)},
+}
+
+
+@pytest.mark.parametrize("make", LARGE.values(), ids=LARGE)
+def test_entries_of_large_containers_are_followed(make: Any, backend: str) -> None:
+    numbers = make()
+    f = tg.compile(lambda x: x * sum(numbers.values() if isinstance(numbers, dict) else numbers), backend)
+    for i in range(4):
+        np.testing.assert_array_equal(f(X), X * (500 + i))
+        key = list(numbers)[300] if isinstance(numbers, dict) else 300
+        numbers[key] += 1
+    before = recordings(f)
+    numbers[key] = float(str(numbers[key]))  # another object, but the same number
+    f(X)
+    f(X)
+    assert recordings(f) == before + 1  # for the last number
+
+
 def test_large_containers_are_passed_over_quickly() -> None:
     words, pairs, many = {str(i): i for i in range(300_000)}, [(i, i) for i in range(100_000)], tuple(range(300_000))
     f = tg.compile(lambda x: x * words["7"] + pairs[3][0] + many[5], "numpy")

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from tinygrad_lite.compiler.entry import EntryWriter
 
 LARGEST = 100
+"""The most entries of a container in which further containers and objects are looked for."""
+
+MOST = 10_000
 """The most entries of a container that are compared one by one; of a larger one, only the number of entries is."""
 
 Key = tuple[Any, ...]
@@ -113,6 +116,23 @@ class Length(Guard):
         return f"len({writer.name(self.owner)})"
 
 
+class Items(Guard):
+    """The entries of a large container, as they are; what is in them is not looked at."""
+
+    def __init__(self, owner: Any, label: str) -> None:
+        super().__init__(owner, None, tuple(_entries(owner)), f"the entries of {label}")
+
+    def now(self) -> Any:
+        return tuple(_entries(self.owner))
+
+    def reading(self, writer: "EntryWriter") -> str:
+        return f"tuple({writer.name(self.owner)}{'.values()' if isinstance(self.owner, dict) else ''})"
+
+
+def _entries(container: Any) -> Any:
+    return container.values() if isinstance(container, dict) else container
+
+
 class Keys(Guard):
     """The keys of a dict, in their order; the entries of a set."""
 
@@ -163,12 +183,15 @@ def contents(value: Any, label: str, found: dict[Key, Guard]) -> list[tuple[Any,
 def _of_container(thing: Any, label: str) -> list[Guard]:
     if isinstance(thing, tuple):
         return []
-    if len(thing) > LARGEST:
+    if len(thing) > MOST:
         return [Length(thing, label)]
     if isinstance(thing, set):
         return [Keys(thing, label)]
+    keys = [Keys(thing, label)] if isinstance(thing, dict) else []
+    if len(thing) > LARGEST:
+        return [*keys, Items(thing, label)]
     if isinstance(thing, dict):
-        return [Keys(thing, label), *(Item(thing, key, x, f"{label}[{key!r}]") for key, x in thing.items())]
+        return [*keys, *(Item(thing, key, x, f"{label}[{key!r}]") for key, x in thing.items())]
     return [Length(thing, label), *(Item(thing, i, x, f"{label}[{i}]") for i, x in enumerate(thing))]
 
 

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Hashable, Mapping, Sequence
+from operator import is_
 from typing import Any
 
 import numpy as np
@@ -82,7 +83,7 @@ def same(a: Any, b: Any) -> bool:
     if isinstance(a, (float, complex, np.inexact)):
         return repr(a) == repr(b)  # which tells 0.0 from -0.0, and one NaN not from another
     if isinstance(a, tuple):
-        return len(a) == len(b) and all(map(same, a, b))
+        return len(a) == len(b) and (all(map(is_, a, b)) or all(map(same, a, b)))
     return isinstance(a, SCALARS) and bool(a == b)
 
 
