@@ -578,3 +578,15 @@ def test_recordings_in_several_threads_watch_the_same_class() -> None:
     [thread.start() for thread in threads]
     [thread.join() for thread in threads]
     assert errors == []
+
+
+@pytest.mark.parametrize("kind", [np.ma.masked_less, lambda x, _: np.asmatrix(x)], ids=["masked", "matrix"])
+@pytest.mark.filterwarnings("ignore:the matrix subclass:PendingDeprecationWarning")
+def test_arrays_with_rules_of_their_own(backend: str, kind: Callable[[Any, float], Any]) -> None:
+    def f(x: Any) -> Any:
+        return np.sum(x * x.T)
+
+    compiled = tg.compile(f, backend)
+    for x in (np.arange(9.0).reshape(3, 3), np.ones((3, 3))):
+        for array in (x, kind(x, 4.0), x):
+            np.testing.assert_array_equal(compiled(array), f(array))

@@ -34,6 +34,9 @@ MOST = 50
 """The most programs that are kept for one signature, and the most entries for one form of call."""
 
 
+_PLAIN = (np.ndarray, np.memmap)
+
+
 def _c_file(sources: Sequence[NumpySource]) -> str:
     from tinygrad_lite.compiler.c.export import c_file  # with all of the native backend, which others may not need
 
@@ -253,5 +256,7 @@ def _miss(*_: Any) -> Any:
 
 
 def _is_followed(x: Any) -> bool:
-    """Whether a value belongs to a transform, which must see every operation."""
+    """Whether a value must see every operation: it belongs to a transform, or is an array with rules of its own."""
+    if isinstance(x, np.ndarray) and type(x) not in _PLAIN:  # a masked array, or a matrix
+        return True
     return isinstance(x._array if isinstance(x, Tensor) else x, Traced)

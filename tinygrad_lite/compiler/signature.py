@@ -53,7 +53,7 @@ def form(x: Any) -> Hashable:
         return type(x), Same(x)
     try:
         hash(x)
-    except TypeError:
+    except (TypeError, ValueError):  # ValueError: of a memoryview
         raise UsageError(
             f"a compiled function got {type(x).__name__} as an argument, whose content may change without notice: "
             "pass a list, a tuple, a dict, a set or an array"
