@@ -10,6 +10,7 @@ import pytest
 
 import tinygrad_lite as tg
 from tinygrad_lite import nn, trees
+from tinygrad_lite.compiler.entry import MISS
 from tinygrad_lite.nn import functional as F
 
 Pair = namedtuple("Pair", "first second")
@@ -182,3 +183,30 @@ def test_arguments_are_of_the_classes_that_they_have(backend: str, i: int, x: An
     assert found is expected is None or found.dtype == expected.dtype
     for a, b in zip(arrays_of(found), arrays_of(expected), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+LAYOUTS: list[Case] = [
+    np.ascontiguousarray,
+    np.asfortranarray,
+    lambda x: np.repeat(x, 2, axis=0)[::2],
+    lambda x: x[::-1].copy()[::-1],
+    lambda x: np.repeat(x, 2, axis=1)[:, ::2],
+]
+
+
+@pytest.mark.parametrize("first", range(len(LAYOUTS)))
+def test_what_is_read_from_outside_may_lie_in_any_way(backend: str, first: int) -> None:
+    """A weight, and the upstream gradient of a result, go on with the entry of another layout in memory."""
+    weight = tg.tensor(np.arange(6.0).reshape(2, 3), requires_grad=True)
+    compiled = tg.compile(lambda x: np.tanh(x @ weight), backend)
+    x, g = np.arange(8.0).reshape(4, 2) / 8, np.arange(12.0).reshape(4, 3)
+    for lay_out in (*LAYOUTS[first:], *LAYOUTS[:first]) * 2:
+        weight.replace(lay_out(weight.numpy() + 0.25))
+        weight.grad = None
+        y = compiled(x)
+        expected = np.tanh(x @ weight.numpy())
+        np.testing.assert_allclose(y.numpy(), expected, rtol=1e-14)
+        y.backward(lay_out(g))
+        np.testing.assert_allclose(weight.grad.numpy(), x.T @ (g * (1 - expected**2)), rtol=1e-12)
+    weight.replace(LAYOUTS[first - 1](weight.numpy()))
+    assert compiled._entry[1](x) is not MISS

@@ -170,18 +170,22 @@ class EntryWriter:
         self.scope["errors"] = errors_handling
         self.tests.append(f"errors() != {self.name(errors_handling())}")
 
-    def is_like(self, expression: str, value: Any, is_unchanging: bool = False, strides: Any = None) -> None:
+    def laid_out(self, expression: str, strides: tuple[int, ...], order: Sequence[int]) -> str:
+        """The name of an array whose entries lie in this way in memory: that of an expression, or a copy of it."""
+        name = f"w{len(self.body)}"
+        self.body.append(f"{name} = {expression}")
+        self.body.append(f"if {name}.strides != {strides!r}: {name} = {_laid_out(name, (*order,))}")
+        return name
+
+    def is_like(self, expression: str, value: Any, is_unchanging: bool = False) -> None:
         """Require that the value of an expression has this type and, if it is an array, this form.
 
         Args:
             is_unchanging: whether nobody ever writes to this array, as to that of a tensor.
-            strides: the required layout of its entries in memory, if that matters.
         """
         tests = [f"type({expression}) is not {self.name(type(value))}"]
         if isinstance(value, np.ndarray):
             tests += [f"{expression}.shape != {value.shape!r}", f"{expression}.dtype is not {self.name(value.dtype)}"]
-            if strides is not None:
-                tests.append(f"{expression}.strides != {strides!r}")
         test = " or ".join(tests)
         if is_unchanging:
             test = f"{expression} is not {self.name(value)} and ({test})"

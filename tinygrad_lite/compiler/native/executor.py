@@ -457,10 +457,11 @@ class NativeExecutor:
         """The expression for an argument of the native functions, which do not check its form themselves."""
         place = self.program.inputs[x]
         expression: str = place.reading(writer)
-        if not isinstance(place, Argument):  # the entry lays out an argument itself
-            strides = tuple(stride * x.dtype.itemsize for stride in contiguous(x.shape, x.order))
-            writer.is_like(expression, place.read(()), isinstance(place, Data), strides)
-        return expression
+        if isinstance(place, Argument):  # the entry lays out an argument itself
+            return expression
+        writer.is_like(expression, place.read(()), isinstance(place, Data))
+        strides = tuple(stride * x.dtype.itemsize for stride in contiguous(x.shape, x.order))
+        return writer.laid_out(expression, strides, x.order or range(len(x.shape)))
 
 
 def _called(call: Instruction, inputs: Sequence[Any], params: Mapping[str, Any]) -> Any:
