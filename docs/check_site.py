@@ -70,7 +70,8 @@ def shown(root: Path, words: list[str]) -> list[Path]:
 
 def findings(root: Path, paths: list[Path]) -> list[str]:
     """What the browser and axe-core say of some pages."""
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    names = ("chromium-headless-shell", "chromium", "google-chrome")
+    chromium = next(filter(None, map(shutil.which, names)), None)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
         told = [finding for path in paths for finding in _of_page(browser.new_page(), root, path)]

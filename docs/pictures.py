@@ -17,7 +17,8 @@ STEP = 7  # the rectifier's: upstream × local
 
 
 def main() -> None:
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    names = ("chromium-headless-shell", "chromium", "google-chrome")
+    chromium = next(filter(None, map(shutil.which, names)), None)
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         lesson = Path(folder) / "heart_lesson.html"
         subprocess.run(  # noqa: S603  our own command

@@ -45,17 +45,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def every_third(items: list[pytest.Item]) -> set[pytest.Item]:
-    """A third of the cases of each test that has three or more, unless its other cases are slow, and left out anyway.
+    """A third of the cases of each test that has three or more, of the usual ones as of the slow ones.
 
     Which third depends on the test's name, so that tests of the same operations keep different ones.
     """
-    cases: dict[str, list[pytest.Item]] = {}
+    cases: dict[tuple[str, bool], list[pytest.Item]] = {}
     for item in items:
-        cases.setdefault(item.nodeid.partition("[")[0], []).append(item)
+        is_slow = item.get_closest_marker("slow") is not None
+        cases.setdefault((item.nodeid.partition("[")[0], is_slow), []).append(item)
     kept: set[pytest.Item] = set()
-    for name, each in cases.items():
-        is_whole = len(each) < 3 or any(item.get_closest_marker("slow") for item in each)
-        kept.update(each if is_whole else each[zlib.crc32(name.encode()) % 3 :: 3])
+    for (name, _), group in cases.items():
+        kept.update(group if len(group) < 3 else group[zlib.crc32(name.encode()) % 3 :: 3])
     return kept
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import tinygrad_lite as tg
+from tests.marks import spread
 
 SCRIPT = Path(__file__).parents[1] / "docs" / "static" / "lesson_pages.js"
 LESSONS = sorted((Path(__file__).parents[1] / "docs" / "lessons").glob("[01]*.md"))
@@ -48,7 +49,7 @@ def test_links_lead_to_steps_of_the_figure(page: Path) -> None:
         assert all(int(step) <= last for step in (first, *steps))
 
 
-@pytest.mark.parametrize("page", LESSONS, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", spread(LESSONS, 0), ids=lambda page: page.stem)
 def test_text_and_figure_show_what_the_other_speaks_of(page: Path, browser: Any, tmp_path: Path) -> None:
     parts = []
     for k, (lesson, first, steps) in enumerate(figures_of(page)):

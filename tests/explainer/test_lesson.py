@@ -392,6 +392,7 @@ def test_the_text_has_no_colours(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     assert (tmp_path / "lesson.txt").read_text(encoding="utf-8") == lesson.to_text()
 
 
+@pytest.mark.slow
 def test_large_lessons_are_made_in_time(tmp_path: Path) -> None:
     """What is quadratic shows in memory and in the size of what is made: not here."""
     leaves = [tg.tensor(float(k), requires_grad=True) for k in range(300)]

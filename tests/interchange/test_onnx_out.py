@@ -30,7 +30,7 @@ OURS = [op for op in operations() if op.module.startswith("tinygrad_lite.")]
 @pytest.mark.parametrize(
     ("op", "is_first"),
     [
-        param(op, first, slow=not first or k % 3 > 0)
+        param(op, first, slow=not first or k % 6 > 0)
         for k, op in enumerate(OURS)
         for first in (True, False)
         if first or op.name not in REASONS

@@ -84,8 +84,16 @@ def finish(objects: dict[str, Any], step: Any, path: Path | None = None) -> list
 
 
 _FEW = ("Adam", "RAdam", "Muon", "Adafactor")  # after the last three, weights are in another memory layout than before
+
+
+def _is_slow(optimizer: str, dtype: str, backend: str | None) -> bool:
+    if backend:
+        return optimizer not in _FEW or dtype == "f4"
+    return optimizer not in _FEW and dtype == "f4"
+
+
 _RUNS = [
-    param(optimizer, schedule, dtype, backend, slow=backend is not None and not (optimizer in _FEW and dtype == "f8"))
+    param(optimizer, schedule, dtype, backend, slow=_is_slow(optimizer, dtype, backend))
     for backend in (None, "numpy", "native")
     for optimizer, schedule, dtype in (
         *((optimizer, None, "f8") for optimizer in OPTIMIZERS),
