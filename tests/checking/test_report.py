@@ -36,7 +36,7 @@ def test_text(report: Report) -> None:
         "  right: x.b (2)",
         "  ✗ x.w[0, 1]: wrong, 4 of 4 entries",
         "      gradient 24, should be 12",
-        '      where: power, called at test_report.py:17: return np.sum(x["w"] ** 3) + np.sum(x["b"][labels])',
+        '      where: power, called at test_report.py:18: return np.sum(x["w"] ** 3) + np.sum(x["b"][labels])',
         "      why: a factor of 2 too much",
     ]
     assert lines[7] == "  note: labels holds integers, which have no gradient: held fixed"
