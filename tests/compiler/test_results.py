@@ -41,6 +41,10 @@ UNCHANGED: list[Case] = [
     lambda x: (x, [x, {"x": x}]),
     lambda x: (x[1:], x.T, x.reshape(6), np.broadcast_to(x, (2, 2, 3))),
     lambda x: (tg.grad(lambda x: np.sum(x * np.ones(3)))(x), np.ones(3)),
+    lambda x: x.flatten(),
+    lambda x: (np.tile(x, (1, 1)), np.repeat(x, 1, axis=0), np.roll(x, 0), np.resize(x, (2, 3))),
+    lambda x: (np.meshgrid(x[0], x[1]), np.delete(x[0], []), np.fft.fftshift(x[:1], 0), np.append(x[0], x[0, :0])),
+    lambda x: (np.moveaxis(x, 0, 1), np.split(x, 3, axis=1), np.atleast_3d(x), np.flip(x, 1), np.diagonal(x)),
 ]
 
 

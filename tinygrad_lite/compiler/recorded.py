@@ -25,6 +25,20 @@ from tinygrad_lite.transforms.dual import Dual
 _KNOWING = tuple(str(Path(file).parent) for file in (errors.__file__, np.__file__))
 
 
+def _as_separate(result: Any, function: Any, args: Any, params: Any) -> Any:
+    """What a function returns, copied where it shares memory with an argument and NumPy's own function copies."""
+    given = [x.value for x in trees.leaves((args, params)) if type(x) is Recorded and x.shape]
+
+    def shares(x: Any) -> bool:
+        return isinstance(x, np.ndarray) and any(np.may_share_memory(x, y) for y in given)
+
+    if not any(type(x) is Recorded and shares(x.value) for x in trees.leaves(result)):
+        return result
+    positional, named = trees.map_leaves(lambda x: x.value if type(x) is Recorded else x, (args, params))
+    views = iter([shares(x) for x in trees.leaves(function(*positional, **named))])
+    return trees.map_leaves(lambda x: x if next(views, True) or type(x) is not Recorded else np.copy(x), result)
+
+
 def _is_an_array(x: Any) -> bool:
     return isinstance(x, (Traced, np.ndarray))
 
@@ -118,7 +132,7 @@ class Recorded(OfVariable):
             answer = answer_to(function)
         except NoDerivativeError:
             return self._undeclared(function, args, params)
-        return answer(*args, **params)
+        return _as_separate(answer(*args, **params), function, args, params)
 
     def _undeclared(self, function: Any, args: Any, params: Any) -> Any:
         """Record a NumPy function without a derivative, of plain arrays, which need none."""
@@ -128,6 +142,10 @@ class Recorded(OfVariable):
             raise NoDerivativeError(path_of(function))
         answer = _answer(function, arity)
         return self.__trace__(answer, *answer.sort(args, params))
+
+    def flatten(self, order: Any = "C") -> Any:
+        """A copy, unlike what `ravel` returns."""
+        return np.copy(np.ravel(self, order))
 
     def beside(self, x: Array) -> Array:
         """Record an array from outside, too, so that each run computes anew what a rule makes of it."""
