@@ -154,12 +154,29 @@ class TestVerdicts:
         assert verdicts(report) == {Verdict.NOT_DETERMINISTIC}
         assert not report.ok
 
+    def test_sums_in_another_order_from_run_to_run(self) -> None:
+        rng = np.random.default_rng(0)
+
+        def last_digits(x: Any) -> Any:
+            return np.cos(x) * (1 + 4e-16 * rng.integers(-2, 3, 4))
+
+        assert tg.gradcheck(lambda x: np.sum(np.sin(x)), X, gradient=last_digits).ok
+
     @pytest.mark.parametrize("seed", range(8))
     def test_two_runs_that_are_the_same_by_chance(self, seed: int) -> None:
         model = nn.Sequential(nn.Linear(4, 1, rng=0), nn.Dropout(0.5, rng=seed))
         report = check(model, X)
         assert not report.ok
         assert verdicts(report) <= {Verdict.NOT_DETERMINISTIC, Verdict.RIGHT}
+
+    def test_a_result_that_stands_still_beside_others(self) -> None:
+        def ratios(x: Any) -> Any:
+            return np.array([float(x[0] / (x[0] + x[1]) + x[1] / (x[0] + x[1])), float(x[0] * x[1])])
+
+        x = np.array([0.3, 1.1])
+        for rounding, outcome in ((3e-16, "passed"), (1e-3, "failed")):
+            gradient = np.array([[rounding, -rounding], [1.1, 0.3]])
+            assert tg.gradcheck(ratios, x, gradient=gradient, raise_exception=False).outcome == outcome
 
     def test_too_noisy_to_say(self) -> None:
         report = check(lambda x: (np.tanh(np.sum(x)) + 1e14) - 1e14, X, method="differences")

@@ -65,6 +65,7 @@ class _Comparing:
             zero.copy(),
             no[0].copy(),
         )
+        self._saws = no.copy()
         self._known: references.Difference | None = None
         sums = np.abs(gradient) * examination.scales
         self._largest = np.max(sums, axis=1, initial=0, where=np.isfinite(sums))[:, None]
@@ -161,20 +162,31 @@ class _Comparing:
             difference.left,
             difference.side_bound,
         )
-        found.jumps[:, j] = difference.jumps
+        found.jumps[:, j], self._saws[:, j] = difference.jumps, difference.saws
         if self._is_fine:  # the slope of a staircase is 0, and not what it is from afar
             found.bound[difference.stairs & (found.gradient[:, j] == 0), j] = np.inf
         found.hidden[:, j] = self._is_hidden_by(j, difference.rate)
+        # where the curve differs from side to side, the two slopes from one side say more
+        apart, bound = np.abs(difference.right - difference.left), difference.side_bound
+        with np.errstate(invalid="ignore"):
+            agree = found.hidden[:, j] & (apart <= 4 * bound) & (bound + apart < found.bound[:, j])
+        if np.any(agree):
+            found.reference[agree, j] = ((difference.right + difference.left) / 2)[agree]
+            found.bound[agree, j] = (bound + apart)[agree]
+            found.hidden[agree, j] = self._is_hidden_by(j, difference.rate)[agree]
 
     def _repeat(self, doubtful: list[int]) -> None:
         """Other differences for these columns, wary of jumps; if the two differ, both are overconfident."""
         look, found = self._look, self._found
         found.noise[:, doubtful] = self._roundings.of_gradient[:, doubtful]
         for j in doubtful:
-            former, bound = found.reference[:, j].copy(), found.bound[:, j].copy()
+            former, bound, saws = found.reference[:, j].copy(), found.bound[:, j].copy(), self._saws[:, j].copy()
             again = look.difference_by(j, references.OTHER_STEPS, least_noise=self._roundings.of_values, wary=True)
             self._note(j, again)
-            found.bound[:, j] += np.where(again.saws, 0, bound + np.abs(again.slope - former))
+            apart = np.where(again.saws, 0, bound + np.abs(found.reference[:, j] - former))
+            missed = saws & ~again.saws  # the jumps, which the first look had found
+            found.reference[missed, j] = former[missed]
+            found.bound[:, j] = np.where(missed, bound, found.bound[:, j] + apart)
             found.hidden[:, j] = self._is_hidden_by(j, again.rate)
 
     def _excuse(self, error: Matrix) -> None:
@@ -343,6 +355,10 @@ class _Comparing:
             )
             allowed = np.where(np.abs(gradient) <= negligible, negligible, digits * np.abs(gradient))
             allowed = np.maximum(allowed, NEGLIGIBLE * self._largest / steps)
+            # of a result that stands still, like a correlation with itself, a gradient is rounding next to the others'
+            overall = np.max(self._largest, initial=0)
+            rounding = np.isinf(rate) & (np.abs(gradient * steps) <= 64 * self._look.epsilon * overall)
+            allowed = np.where(rounding, np.maximum(allowed, NEGLIGIBLE * overall / steps), allowed)
             return np.asarray(~(bound <= allowed + self._atol))
 
 

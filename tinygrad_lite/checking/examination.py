@@ -98,6 +98,12 @@ class Examination:
             lambda t: self.at(self.subject.point + t * direction), self.at_0, *arguments, **options
         )
 
+    def difference_beside(self, aside: Vector, direction: Vector) -> references.Difference:
+        """The same at a point beside, by steps that are far smaller than the distance to it."""
+        x = self.subject.point + aside
+        steps = references.STEPS[10:]
+        return references.difference(lambda t: self.at(x + t * direction), self.at(x), steps)
+
     def difference_by(self, column: int, *arguments: Any, **options: Any) -> references.Difference:
         """The change by one entry, by differences with steps of its own."""
         scale = self.scales[column]

@@ -30,6 +30,7 @@ _CALLED = {
 }
 _ROWS = 256  # the largest number of results whose gradients are checked one by one
 _REPEATED = 16  # the number of results whose gradients are computed twice, to see whether they are the same
+_LAST_DIGITS = 64  # what a sum in another order may differ by, in roundings of its largest term
 _ENTRIES = 2_000_000  # the largest number of entries of a Jacobian that is kept
 
 
@@ -250,9 +251,14 @@ class _Check:
             self.remarks.append(f"{v.path}: Taylor's remainder {said}; for a right gradient h^2 or faster")
 
     def _same(self, a: Any, b: Any) -> Any:
-        """Whether numbers from two runs are the same, but for what is tolerated."""
+        """Whether numbers from two runs are the same, but for what is tolerated, and for the last digits of a row.
+
+        Sums may be added up in another order from run to run, as by BLAS with threads, or at another address.
+        """
         with np.errstate(invalid="ignore"):
-            return (a == b) | (np.abs(a - b) <= self._nondet_tol) | (np.isnan(a) & np.isnan(b))
+            size = np.max(np.abs(a), axis=-1, keepdims=True, initial=0, where=np.isfinite(a))
+            last = _LAST_DIGITS * self.subject.epsilon * size
+            return (a == b) | (np.abs(a - b) <= self._nondet_tol + last) | (np.isnan(a) & np.isnan(b))
 
     def _along(self, direction: Vector, t: float) -> Vector:
         return self.examination.at(self.subject.point + t * direction)

@@ -34,6 +34,9 @@ LOCAL_AND_SIGN = "the local derivative is left out, all but its sign"
 CONSTANT = "the upstream gradient is handed on as it is: its factor {:.6g} is left out"
 VALUE = "the value of the function is used in place of its derivative"
 ARGUMENT = "the argument itself is used in place of the derivative"
+FACTOR = "the exponent's factor {:.6g} is left out"
+EXPONENT = "the exponent is not lowered by 1"
+NOT_ADJOINT = "{0} itself is applied to the upstream gradient, where its transpose should be"
 NOT_SQUARED = "the divisor is not squared"
 OVERWRITTEN = "only one of several uses counts: gradients are overwritten where they should be added up"
 RUNNING = "it is added up from one time to the next, and not set to 0 again"
@@ -121,13 +124,23 @@ def mistakes(contribution: Contribution) -> Iterator[Mistake]:
     if contribution.op is None:
         return
     name = contribution.op.name
-    if contribution.op.derivatives:
+    if contribution.op.derivatives and callable(contribution.op.derivatives[contribution.argument]):
         yield Mistake(VALUE, lambda c: c.g * c.y)
         yield Mistake(ARGUMENT, lambda c: c.g * c.x)
+    if name == "power" and contribution.argument == 0 and np.ndim(exponent := contribution.arrays[1]) == 0:
+        yield Mistake(FACTOR.format(float(exponent)), lambda c: c.right / c.arrays[1])
+        yield Mistake(EXPONENT, lambda c: c.right * c.x)
+    if contribution.op.linear and shape == np.shape(contribution.g) and len(contribution.arrays) == 1:
+        yield Mistake(NOT_ADJOINT.format(name), _not_adjoint)
     if name == "divide" and contribution.argument == 1:
         yield Mistake(NOT_SQUARED, lambda c: c.right * c.x)
     if name == "getitem" and _has_array(contribution.params["index"]):
         yield Mistake(REPEATED, _overwritten)
+
+
+def _not_adjoint(c: Contribution) -> Array:
+    assert c.op is not None
+    return np.asarray(c.op.forward(c.g, **c.params))
 
 
 def _multiplied(by: float, c: Contribution) -> Array:
@@ -189,6 +202,8 @@ def _of_other_values(contribution: Contribution) -> Iterator[Mistake]:
             yield Mistake(AXIS, partial(_along, axis))
     if len(arrays) == 2 and np.shape(arrays[0]) == np.shape(arrays[1]):
         yield Mistake(SWAPPED, lambda c: c.again(c.g, c.y, c.arrays[::-1], c.params))
+    elif len(arrays) == 2 and contribution.op is not None and contribution.op.derivatives:
+        yield Mistake(SWAPPED, lambda c: c.again(c.g, c.y, np.broadcast_arrays(*c.arrays)[::-1], c.params))
 
 
 def _some_of_it(axis: int, index: int, kept: bool, c: Contribution) -> Array:

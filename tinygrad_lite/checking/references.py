@@ -27,9 +27,14 @@ POINTS = 129  # where a jump is looked for, at first
 STAYS = 12  # how often it should stay as large when the points get closer
 FINEST = 64 * EPSILON  # the shortest way on which a jump is looked for: an argument itself is rounded to 2 or 4 of it
 OFTEN = 3  # of as many stretches, to either side and each 4 times as long, a rounded function jumps in
+KINDS = 3  # of jumps, where parts of a function are rounded differently, the finer ones first
+NEAR = 1e-5  # a slope from smaller steps alone is that of a narrow feature, or of what lies between two jumps
+SMOOTH = 4  # in how many stretches beyond such steps it may leave a straight line before it jumps
 FURTHER = 3  # the number of larger steps to look for its jumps
 SINGLE = 1e-6  # the largest noise, relative to a value, that grows with it, as the rounding to float32 does
 STEEP = 16  # how much steeper a function may be on the way than in the mean
+OPPOSED = 8  # how much larger a jump may be than the change on the way, where others go the other way
+LASTS = 4  # on how many halves of the way a jump stays as it is
 COARSE = 0.05  # the largest noise that leaves a slope visible, relative to the extent of the values
 
 
@@ -87,8 +92,8 @@ def difference(
         steps: falling by `RATIO`.
         noise: how far rounding moves each result; if it is not known, it is measured at the smallest steps.
         least_noise: what it is at least, if it is measured.
-        wary: whether to look for jumps between a slope and the smaller steps that contradict it. Where f jumps again
-            and again, it is rounded coarsely, and the larger steps are right.
+        wary: whether to look for jumps beyond the steps of a slope even if these are not small. Where f jumps again and
+            again, it is rounded coarsely, and the larger steps are right.
 
     Reference: C. Ridders, Accurate computation of F'(x) and F'(x)F''(x), Advances in Engineering Software 4 (1982).
     """
@@ -97,8 +102,7 @@ def difference(
         if noise is None:
             noise = np.maximum(line.extend(line.noise()), least_noise)
         finest = noise
-        if wary:
-            noise = line.noise_of_jumps(noise)
+        noise = line.noise_of_jumps(noise, NEAR if not wary else np.inf)
         return replace(line.difference(noise), saws=noise > finest)
 
 
@@ -164,14 +168,22 @@ class _Line:
         still = (self._above == self._at_0)[-SMALLEST:] & (self._below == self._at_0)[-SMALLEST:]
         return np.asarray(np.all(still, axis=0))
 
-    def noise_of_jumps(self, noise: Vector) -> Vector:
-        """The noise, or how far each result jumps beyond the steps that its best slope is from."""
-        best = self._best(noise)[0]
+    def noise_of_jumps(self, noise: Vector, within: float) -> Vector:
+        """The noise, or how far each result jumps beyond the steps that its best slope is from, if these are small."""
         found = noise.copy()
-        relative = np.fmin(noise / np.abs(self._at_0), SINGLE)
-        for row in np.flatnonzero(np.isfinite(best.bound)):
-            least = 4 * SAFETY * noise[row], 4 * SAFETY * relative[row]
-            found[row] = max(noise[row], self._jump(int(row), best.slope[row], least, best.first[row]))
+        rows = np.ones(len(noise), bool)
+        for _ in range(KINDS):
+            best = self._best(found)[0]
+            relative = np.fmin(found / np.abs(self._at_0), SINGLE)
+            rows &= np.isfinite(best.bound) & (self._steps[best.first] < within)
+            for row in np.flatnonzero(rows):
+                least = 4 * SAFETY * found[row], 4 * SAFETY * relative[row]
+                jump = self._jump(int(row), best.slope[row], least, best.first[row])
+                rows[row] = jump > found[row]
+                found[row] = max(found[row], jump)
+            if not np.any(rows):
+                break
+            within = NEAR  # a slope from larger steps has another kind of jumps behind it
         return found
 
     def _jump(
@@ -186,14 +198,16 @@ class _Line:
             first: the number of the largest step at which it is known to be smooth.
         """
         absolute, relative = max(least[0], 4 * EPSILON * abs(float(self._at_0[row]))), least[1]
-        size, count = 0.0, 0
+        patience = SMOOTH if first is not None and self._steps[first] < NEAR else 0
+        size, count, smooth = 0.0, 0, 0
         for stretch in self._stretches(row, len(self._steps) - 1 if first is None else first):
             if not size and abs(stretch[1]) > self._steps[0]:
                 break  # nothing jumps where a slope is looked for
             smallest = max(absolute, relative * max(map(abs, stretch[2:])))
             if smallest < _change(*stretch, slope) < np.inf:
                 jump = self._jump_between(row, *stretch, slope, smallest)
-                if not size and not jump:
+                smooth += not size and not jump
+                if smooth > patience:
                     break
                 size = size or jump
                 count += jump > size / 10
@@ -218,18 +232,20 @@ class _Line:
         self, row: int, a: float, b: float, at_a: float, at_b: float, slope: float, least: float
     ) -> float:
         """The size of a jump between a and b, of at least this size; 0 if there is none, or a pole."""
-        at_first = size = _change(a, b, at_a, at_b, slope)
-        width = abs(b - a)
-        while least < size < 2 * at_first and abs(b - a) > FINEST * max(1.0, abs(a)):
+        sizes = [_change(a, b, at_a, at_b, slope)]
+        width, most = abs(b - a), OPPOSED * sizes[0]
+        while least < sizes[-1] < most and abs(b - a) > FINEST * max(1.0, abs(a)):
             middle = (a + b) / 2
             at_middle = self._f(float(middle))[row]
-            if _change(a, middle, at_a, at_middle, slope) > size / 2:  # go where most of the change is
+            if _change(a, middle, at_a, at_middle, slope) > sizes[-1] / 2:  # go where most of the change is
                 b, at_b = middle, at_middle
             else:
                 a, at_a = middle, at_middle
-            size = _change(a, b, at_a, at_b, slope)
-        stays = size > STEEP * at_first * abs(b - a) / width  # where nothing jumps, half the way is half the change
-        return float(size) if stays and least < size < 2 * at_first else 0.0
+            sizes.append(_change(a, b, at_a, at_b, slope))
+        size, before = sizes[-1], sizes[max(0, len(sizes) - 1 - LASTS)]
+        # where nothing jumps, half the way is half the change; and the sides of a pole go apart
+        stays = size > STEEP * sizes[0] * abs(b - a) / width and before / 4 < size < 2 * before
+        return float(size) if stays and least < size < most else 0.0
 
     def extend(self, noise: Vector) -> Vector:
         """Add larger steps where rounding hides the slope, and smaller ones where the function is smooth on no scale.

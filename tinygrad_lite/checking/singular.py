@@ -12,6 +12,7 @@ from tinygrad_lite.readers.recording import Step
 
 DIRECTIONS = 4  # along which entries at a kink are looked at together
 ASIDE = 2.0**-20  # the distance of one-sided slopes from a point, in its scale
+BESIDE = 2.0**-8  # the same where slopes are differences
 
 
 class Kinks:
@@ -59,18 +60,17 @@ class Kinks:
         return np.asarray(part * ASIDE * self._look.own_scales[column] * self._look.unit(column))
 
     def _slopes(self, direction: Vector) -> tuple[Vector, Vector]:
-        """The slopes to the right and to the left of the point, extrapolated from three distances."""
-        look, aside = self._look, ASIDE * direction
-        sides = []
-        for side in (1, -1):
-            try:
-                far, middle, near = (
-                    look.slope(self._subject.point + side * part * aside, direction) for part in (1.0, 0.5, 0.25)
-                )
-                sides.append((8 * near - 6 * middle + far) / 3)
-            except Exception:  # the function refuses these points
-                sides.append(np.full(len(look.at_0), np.nan))
-        return sides[0], sides[1]
+        """The slopes to the right and to the left of the point."""
+        return self._slope_beside(ASIDE * direction, direction), self._slope_beside(-ASIDE * direction, direction)
+
+    def _slope_beside(self, aside: Vector, direction: Vector) -> Vector:
+        """The slope along a direction just beside the point, extrapolated from three distances; NaN if refused."""
+        x = self._subject.point
+        try:
+            far, middle, near = (self._look.slope(x + part * aside, direction) for part in (1.0, 0.5, 0.25))
+        except Exception:  # the function refuses these points
+            return np.full(len(self._look.at_0), np.nan)
+        return np.asarray((8 * near - 6 * middle + far) / 3)
 
     def _are_no_subgradient(self, comparison: Comparison, entries: Matrix) -> None:
         """Look at entries that are at a kink together: each may lie between its slopes, but not their sum."""
@@ -81,15 +81,41 @@ class Kinks:
                 direction = look.direction(columns) if k else np.abs(look.direction(columns))
                 slope = float(look.gradient[row, columns] @ direction[columns])
                 if look.method == "differences":
-                    found = look.difference(direction)
-                    right, left, slack = found.right[row], found.left[row], found.side_bound[row]
+                    sides = look.difference(direction)
+                    right, left, slack = sides.right[row], sides.left[row], sides.side_bound[row]
                 else:
                     right, left = (side[row] for side in self._slopes(direction))
                     slack = 0.0
                 slack += 1e-8 * (abs(right) + abs(left)) + 1e-12 * look.size[row]
-                if np.isfinite(slack) and not _between(slope, right, left, slack):
+                if not np.isfinite(slack) or _between(slope, right, left, slack):
+                    continue
+                if not self._is_between_beside(comparison, int(row), columns, direction, slope, slack):
                     entries[row, columns] = False
                     self.apart[row, columns] = True
+
+    def _is_between_beside(
+        self, comparison: Comparison, row: int, columns: Vector, direction: Vector, slope: float, slack: float
+    ) -> bool:
+        """Whether the slope is between those at two points beside: each entry is on the side that says more, or less.
+
+        Where one entry's kink bends up and another's down, the function can be straight along a direction through both,
+        and the slopes of the smooth pieces around are what a gradient may be.
+        """
+        look = self._look
+        with np.errstate(invalid="ignore"):
+            rises = direction[columns] * (comparison.right[row, columns] - comparison.left[row, columns]) >= 0
+        far = np.zeros(len(direction))
+        far[columns] = np.where(rises, 1.0, -1.0) * look.own_scales[columns] * look.rng.uniform(0.5, 1, len(columns))
+        if look.method != "differences":
+            ends = [self._slope_beside(side * ASIDE * far, direction)[row] for side in (1, -1)]
+        else:
+            ends = []
+            for side in (1, -1):
+                parts = [look.difference_beside(side * part * BESIDE * far, direction) for part in (1.0, 0.5, 0.25)]
+                ends.append((8 * parts[2].slope - 6 * parts[1].slope + parts[0].slope)[row] / 3)
+                slack += float(max(part.bound[row] for part in parts))
+        slack += 1e-6 * (abs(ends[0]) + abs(ends[1]))
+        return bool(np.isfinite(slack) and _between(slope, ends[0], ends[1], slack))
 
     def _breaks(self, column: int) -> Vector:
         """Whether the value changes as much on a short way as on one that is a thousand times as long."""
@@ -119,6 +145,7 @@ class Kinks:
                 bound = comparison.side_bound[:, column] + 1e-9 * (np.abs(right) + np.abs(left))
                 jumps = np.abs(right - left) > 4 * bound
                 entries[:, column] = jumps & _between(comparison.gradient[:, column], right, left, bound)
+                comparison.hidden[:, column] &= ~(entries[:, column] & (bound < 1e-3 * np.abs(right - left)))
                 if touched:  # a jump, say, has no one-sided slope at all
                     size = np.fmax(np.fmax(np.abs(right), np.abs(left)), np.abs(comparison.gradient[:, column]))
                     unknown = ~(bound < 1e-3 * size)

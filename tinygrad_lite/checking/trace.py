@@ -183,14 +183,28 @@ class Trace:
         for numbers in lines.values():
             ops = [self.steps[k].op for k in numbers]
             runs = [numbers[a:b] for a, b in pairwise([0, *_breaks(numbers), len(numbers)])]
-            length = len(runs[0])
-            if len(runs) > 1 and all([self.steps[k].op for k in run] == ops[:length] for run in runs):
-                found.update(dict.fromkeys(zip(*runs)))
+            if len(runs) > 1 and (aligned := self._aligned(runs)):
+                found.update(dict.fromkeys(aligned))
             for period in range(1, len(numbers) // 2 + 1):
                 if len(numbers) % period == 0 and ops[period:] == ops[:-period]:
                     found.update(dict.fromkeys(tuple(numbers[first::period]) for first in range(period)))
                     break
         return [list(numbers) for numbers in found]
+
+    def _aligned(self, runs: Sequence[Sequence[int]]) -> list[tuple[int, ...]]:
+        """The operations at the same place of each run; a first run on constants may have fewer than the others."""
+        first, *others = ([self.steps[k].op for k in run] for run in runs)
+        if any(ops != others[0] for ops in others):
+            return []
+        if first == others[0]:
+            return list(zip(*runs))
+        places: list[tuple[int, ...]] = []
+        left = len(first)
+        for place in range(len(others[0]) - 1, -1, -1):
+            there = left > 0 and first[left - 1] is others[0][place]
+            left -= there
+            places.append((*runs[0][left : left + there], *(run[place] for run in runs[1:])))
+        return [] if left else places[::-1]
 
     def array(self, edge: Edge) -> Array:
         """The array that an operation was given, or, for argument -1, its result."""

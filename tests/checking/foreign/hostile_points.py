@@ -214,6 +214,38 @@ def kinks() -> list[Problem]:
             wrong={"1e-3 at 0": lambda x: 2 * relu(x) + 1e-3 * (x == 0)},
         ),
         Problem(
+            "sign(x) x² at 0",
+            lambda x: float(sum(np.sign(x) * x**2)),
+            (a(0.0, 1.0, -1.0),),
+            lambda x: 2 * np.abs(x),
+            derived=a(0.0, 2.0, 2.0),
+            wrong={"1e-3 at 0": lambda x: 2 * np.abs(x) + 1e-3 * (x == 0)},
+        ),
+        *(
+            Problem(
+                f"clip at both bounds, {name}",
+                f,
+                (a(0.0, 1.0, 0.5, 2.0),),
+                lambda x: cos(np.clip(x, 0, 1)) * ((x >= 0) & (x <= 1)),
+                derived=a(1.0, cos(1.0), cos(0.5), 0.0),
+                mistakes=("the sign reversed", "twice too large"),
+                wrong={"1 beyond": lambda x: cos(np.clip(x, 0, 1)) * (x >= 0)},
+            )
+            for name, f in (
+                ("traced", lambda x: sum(sin(np.clip(x, 0, 1)))),
+                ("as a float", lambda x: float(sum(sin(np.clip(x, 0, 1))))),
+            )
+        ),
+        Problem(
+            "max with a tie, to both",
+            np.max,
+            (a(2.0, 1.0, 2.0),),
+            lambda x: a(0.5, 0.0, 0.5),
+            derived=a(0.5, 0.0, 0.5),
+            mistakes=(),
+            wrong={"1 for each": lambda x: 1.0 * (x == np.max(x))},
+        ),
+        Problem(
             "between lines, beside a knot",
             lambda x: float(sum(np.interp(x, [0.0, 0.25, 0.5], [0.0, 1.0, -1.0]))),
             (a(0.25 + 1e-9, 0.4),),

@@ -400,6 +400,7 @@ def noisy() -> list[Problem]:
             knowable=1e-5,
             why="values are rounded to float32",
         ),
+        *in_part(),
         Problem(
             "saturated above",
             lambda x: float(sigmoid(x)),
@@ -498,6 +499,44 @@ def in_single_precision() -> list[Problem]:
             knowable=1e-5,
             why=near,
         ),
+    ]
+
+
+def in_part() -> list[Problem]:
+    """Functions of which one part is rounded, and stands still between jumps, and the other is smooth meanwhile."""
+
+    def single(x: Any) -> Any:
+        return x.astype(np.float32).astype(float) if x.dtype == float else x
+
+    return [
+        Problem(
+            f"{name}, point {point + 1}",
+            lambda x, f=f: float(sum(f(x))),
+            (x,),
+            gradient,
+            ("the sign reversed", "off by 1 %"),
+            wrong={"of the smooth part alone": smooth},
+            exact=lambda x, exact=exact: sum(exact(x)),
+            knowable=1e-4,
+            why="a part is rounded",
+        )
+        for name, f, exact, gradient, smooth in (
+            (
+                "tanh in float32 times x, and exp",
+                lambda x: single(np.tanh(x)) * x + single(exp(x)),
+                lambda x: np.tanh(x) * x + exp(x),
+                lambda x: np.tanh(x) + x / np.cosh(x) ** 2 + exp(x),
+                np.tanh,
+            ),
+            (
+                "a sine of 6 decimals and a square",
+                lambda x: np.round(sin(x), 6) + x**2 / 10,
+                lambda x: sin(x) + x**2 / 10,
+                lambda x: cos(x) + x / 5,
+                lambda x: x / 5,
+            ),
+        )
+        for point, x in enumerate((a(0.2, -0.13, 0.64), a(-0.7, 1.36, 1.2), a(2.2, 0.03, -1.4)))
     ]
 
 

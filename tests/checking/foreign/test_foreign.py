@@ -28,7 +28,6 @@ UNSOLVED = {  # what the checker says of these is not true, or less than could b
             "quantised to 9 decimals": ["right", "one entry off by 1e-6"],
         },
         "one side tells the slope, and the other one says little": {
-            "relu² at 0": ["right"],
             "between lines, beside a knot": ["right"],
         },
         "on one side of 1e-9 the slope is known to 1e-7": {"entropy that raises": ["one entry off by 1e-6"]},
