@@ -317,6 +317,17 @@ _TABLE = [
         placed=False,
     ),
     Misconception(
+        "power_rule",
+        "Half of the power rule",
+        {mistakes.FACTOR: "", mistakes.EXPONENT: ""},
+        "The exponent comes down in front.",
+        "It also goes down by 1. A power is a product of n factors, and a nudge of x changes each of them: n terms, "
+        "each with the n - 1 factors that stand still.",
+        "In x · x · x · x, one factor changes. How many stand still meanwhile?",
+        Example(lambda x: x**4, "4 * x**4", (_X,)),
+        placed=False,
+    ),
+    Misconception(
         "part_of_a_formula",
         "Only a part of the formula is there",
         {
@@ -473,7 +484,12 @@ _TABLE = [
     Misconception(
         "transposed",
         "It is transposed",
-        {mistakes.TRANSPOSED: "", mistakes.PERMUTED: "its axes are in another order", "{} is transposed where {}": ""},
+        {
+            mistakes.TRANSPOSED: "",
+            mistakes.PERMUTED: "its axes are in another order",
+            mistakes.NOT_ADJOINT: "an operation is applied as it is, where its transpose should be",
+            "{} is transposed where {}": "",
+        },
         "The numbers are all there, and a square matrix fits either way.",
         "Entry (i, j) of the gradient belongs to entry (i, j) of the argument. What was turned on the way forward "
         "is turned "
