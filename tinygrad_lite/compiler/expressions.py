@@ -165,7 +165,9 @@ class Expressions:
 
     def _call(self, call: Instruction, operands: list[Text]) -> Text:
         forward = call.op.forward
-        if forward in OPERATORS and len(operands) == 2 and not call.params:
+        # of an array, x**0.5 is the square root in older versions of NumPy, and another one for -0.0
+        is_root = forward is np.power and not call.result.is_number and repr(call.inputs[1]) == "0.5"
+        if forward in OPERATORS and len(operands) == 2 and not call.params and not is_root:
             symbol, binds = OPERATORS[forward]
             if forward is np.power:
                 base, exponent = operands[0].within(binds, right=True), operands[1].within(UNARY)
