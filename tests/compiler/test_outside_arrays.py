@@ -144,6 +144,16 @@ def test_wherever_the_array_is(home: str, backend: str) -> None:
         array += 1
 
 
+def test_of_a_large_array_some_entries_of_each_part_are_compared(backend: str) -> None:
+    array = np.zeros((2000, 500))
+    f = tg.compile(lambda: array.sum() * t, backend)
+    for part in (np.s_[:], np.s_[:20], np.s_[1990:], np.s_[:, 100:103], np.s_[:, -1]):
+        f()
+        f()
+        array[part] += 1
+        np.testing.assert_array_equal(f().numpy(), (array.sum() * t).numpy())
+
+
 def test_an_array_that_nobody_can_write_to_is_not_looked_at() -> None:
     array = np.arange(4.0)
     array.setflags(write=False)

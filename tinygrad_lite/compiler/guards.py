@@ -19,6 +19,12 @@ LARGEST = 100
 MOST = 10_000
 """The most entries of a container that are compared one by one; of a larger one, only the number of entries is."""
 
+WHOLE = 10**6
+"""The most bytes of an array that are compared; of a larger one, some entries are."""
+
+COMPARED = 5000
+"""How many entries of a large array are compared at least, spread evenly over it."""
+
 Key = tuple[Any, ...]
 
 
@@ -147,16 +153,18 @@ class Keys(Guard):
 
 
 class Entries(Guard):
-    """The entries of an array from outside, of which NumPy alone may have computed something."""
+    """The entries of an array from outside, of which NumPy alone may have computed something; of a large one, some."""
 
     def __init__(self, owner: Any, label: str) -> None:
-        super().__init__(owner, None, owner.tobytes(), f"the entries of {label}")
+        self._step = 0 if owner.nbytes <= WHOLE else owner.size // COMPARED | 1  # odd, so that it meets all columns
+        super().__init__(owner, None, None, f"the entries of {label}")
+        self.value = self.now()
 
     def now(self) -> Any:
-        return self.owner.tobytes()
+        return self.owner.flat[:: self._step].tobytes() if self._step else self.owner.tobytes()
 
     def reading(self, writer: "EntryWriter") -> str:
-        return f"{writer.name(self.owner)}.tobytes()"
+        return f"{writer.name(self.owner)}{f'.flat[::{self._step}]' if self._step else ''}.tobytes()"
 
 
 def contents(value: Any, label: str, found: dict[Key, Guard]) -> list[tuple[Any, str]]:
