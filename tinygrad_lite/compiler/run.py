@@ -18,7 +18,7 @@ from tinygrad_lite.compiler.numpy_source import NumpySource
 from tinygrad_lite.compiler.passes import simplified
 from tinygrad_lite.compiler.passes.own_memory import with_memory_of_their_own
 from tinygrad_lite.compiler.places import Argument, Data, Gradient, Leaves, Outside
-from tinygrad_lite.compiler.program import Program, Variable, is_python_number
+from tinygrad_lite.compiler.program import Program, is_python_number
 from tinygrad_lite.compiler.pullback import Pullback, own, split
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor, wrap
@@ -99,10 +99,6 @@ class Run:
         self._cannot_enter |= ends_in_arguments
         self._others = _others(self.program)
         self._made = self._waited = self._patience = 0.0
-        fixed = _fixed(self.program)
-        self._to_copy = [
-            i for i, x in enumerate(self.program.results[: len(self._wrapped)]) if x in fixed and not self._wrapped[i]
-        ]
         self._read_gradients = [place for place in self.program.inputs.values() if isinstance(place, Gradient)]
 
     @cached_property
@@ -155,8 +151,6 @@ class Run:
             leaves = list(map(own, leaves))
         passed = {i: place.tensor(leaves) for i, place in self._passed.items()}
         values = self.executor.run(leaves)
-        for i in self._to_copy:
-            values[i] = np.copy(values[i])
         return self._returned(values, leaves, passed)
 
     def _returned(self, values: list[Any], leaves: Leaves, passed: Mapping[int, Tensor]) -> Any:
@@ -229,8 +223,6 @@ class Run:
         if not is_linked:
             for i, place in self._passed.items():
                 writer.results[i] = place.naming(writer)
-        for i in self._to_copy:
-            writer.results[i] = f"{writer.name(np.copy)}({writer.results[i]})"
         for place in self.program.inputs.values():
             if not isinstance(place, (Argument, Outside)) and not writer.is_tested(place.reading(writer)):
                 writer.keeps_its_form(place.reading(writer), place.read(()))
@@ -298,15 +290,6 @@ def _built(returned: Any, results: Iterator[str], writer: EntryWriter) -> str | 
 
 def _is_of_argument(place: Any) -> bool:
     return isinstance(place, Gradient) and not isinstance(place.of, Data)
-
-
-def _fixed(program: Program) -> set[Variable]:
-    """The arrays that are the same in each run, and views of them; who gets one may write to it."""
-    fixed = {x for x in program.constants if x.shape}
-    for call in program.calls:
-        if call.view_of in fixed:
-            fixed.add(call.result)
-    return fixed
 
 
 def _has_objects(program: Program) -> bool:

@@ -108,8 +108,9 @@ def _same_form(call: Instruction, _: Definitions) -> Any:
 def _stretched_by_itself(call: Instruction, definitions: Definitions) -> Any:
     """What is broadcast need not be, if it meets an array of the result's shape entry by entry."""
     for i, x in enumerate(call.inputs):
-        broadcast = definitions.made(x, shaping.broadcast_to)
-        source = broadcast.inputs[0] if broadcast else None
+        if not (broadcast := definitions.made(x, shaping.broadcast_to)):
+            continue
+        source = broadcast.inputs[0]
         others = [y.shape for j, y in enumerate(call.inputs) if j != i and isinstance(y, Variable)]
         if isinstance(source, Variable) and not source.is_number and call.result.shape in others:
             return call.of(call.op, (*call.inputs[:i], source, *call.inputs[i + 1 :]), call.params)

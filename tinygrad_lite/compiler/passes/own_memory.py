@@ -44,6 +44,8 @@ def with_memory_of_their_own(
             return copied(x) if is_others_array else x
         if root in places:
             is_shared = source is not root or not is_others(places[root])
+        elif root in program.constants:
+            is_shared = True  # with the next runs
         else:
             is_shared = root in held or sources.setdefault(root, source) is not source
         return copied(x) if is_shared else x
