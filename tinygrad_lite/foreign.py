@@ -53,11 +53,25 @@ lost_from: Callable[[Any], str | None] = lru_cache(1000)(_lost_from)
 def as_numpy(x: Any) -> Any:
     """Convert a number, nested lists or another container to a NumPy array."""
     try:
-        return np.asarray(x)
+        array = np.asarray(x)
+        return _of_columns(x, array) if array.dtype == object and hasattr(x, "iloc") else array
     except TinygradError:
         raise
     except ValueError as error:
         raise ShapeError(f"cannot make an array of this {type(x).__name__}: {error}") from error
+
+
+def _of_columns(frame: Any, array: Any) -> Any:
+    """The numbers of a frame of pandas whose columns differ in dtype, where what is missing is NaN; else its array."""
+    dtypes = [
+        dtype.subtype if hasattr(dtype, "fill_value") else getattr(dtype, "numpy_dtype", dtype)
+        for dtype in np.ravel(np.array(frame.dtypes, object))
+    ]
+    if not all(isinstance(dtype, np.dtype) and dtype.kind in "fiubc" for dtype in dtypes):
+        return array
+    if frame.isna().to_numpy().any():
+        return frame.to_numpy(np.result_type(*dtypes, np.float32), na_value=np.nan)
+    return frame.to_numpy(np.result_type(*dtypes))
 
 
 def copied(x: Any, dtype: Any = None) -> Any:

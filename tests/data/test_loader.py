@@ -62,6 +62,62 @@ def test_batches_are_laid_out_as_those_of_an_index(dtype: str) -> None:
         assert (taken.dtype, taken.strides) == (indexed.dtype, indexed.strides)
 
 
+COLUMNS: dict[str, tuple[Any, Any, str]] = {
+    "truth": ([True, False, True], [1, 0, 1], "?"),
+    "integers": ([1, 2, 3], [1, 2, 3], "i8"),
+    "small integers": (np.array([1, 2, 3], np.int8), [1, 2, 3], "i1"),
+    "single precision": (np.array([0.5, 1, 2], np.float32), [0.5, 1, 2], "f4"),
+    "double precision": ([0.5, 1.0, 2.0], [0.5, 1, 2], "f8"),
+    "complex": ([1j, 2.0, 3.0], [1j, 2, 3], "c16"),
+    "integers or nothing": (pd.array([1, 2, 3], dtype="Int64"), [1, 2, 3], "i8"),
+    "a missing integer": (pd.array([1, None, 3], dtype="Int64"), [1, np.nan, 3], "f8"),
+    "a missing truth": (pd.array([True, None, False], dtype="boolean"), [1, np.nan, 0], "f4"),
+    "single precision or nothing": (pd.array([1, 2, 3], dtype="Float32"), [1, 2, 3], "f4"),
+    "mostly 0": (pd.arrays.SparseArray([0, 1, 0]), [0, 1, 0], "i8"),
+}
+
+
+@pytest.mark.parametrize("first", COLUMNS)
+@pytest.mark.parametrize("second", COLUMNS)
+def test_columns_of_any_kinds_of_numbers_make_one_array(first: str, second: str) -> None:
+    (a, left, kind_a), (b, right, kind_b) = COLUMNS[first], COLUMNS[second]
+    frame = pd.DataFrame({"a": a, "b": b})
+    for array in (next(iter(DataLoader(frame, batch_size=3))), tg.tensor(frame).numpy()):
+        assert array.dtype == np.result_type(kind_a, kind_b)
+        np.testing.assert_array_equal(array, np.stack([left, right], axis=1))
+
+
+@pytest.mark.parametrize(
+    ("other", "dtype"),
+    [
+        (["x", "y", "z"], "str|object"),
+        (pd.Categorical(["x", "y", "x"]), "category"),
+        (pd.date_range("2020", periods=3), "datetime64"),
+        (pd.interval_range(0, 3), "interval"),
+        ([None, object(), 1], "object"),
+    ],
+)
+def test_columns_that_are_no_numbers_are_named(other: Any, dtype: str) -> None:
+    frame = pd.DataFrame({"size": [1, 2, 3], "kind": other, "share": [0.5, 1.0, 2.0]})
+    with pytest.raises(UsageError, match=f"must be numbers, got 'kind' of dtype ({dtype}).*: encode what is not"):
+        DataLoader(frame)
+
+
+@pytest.mark.parametrize(
+    ("samples", "kind", "message"),
+    [
+        ([(X[:1], 0), (X[:2], 1)], ShapeError, r"same shape, got \(1, 2\), \(2, 2\): pad them"),
+        ([X, Y], ShapeError, r"pass arrays as a tuple"),
+        ([(X[0], "a"), (X[1], "b")], UsageError, "a sample holds numbers, got 'a' of dtype <U1"),
+        ([(X[0], object()), (X[1], object())], UsageError, "a sample holds numbers, got <object"),
+        ([{"x": 1.0, "y": 2}, {"x": 1.0}], UsageError, "containers do not match"),
+    ],
+)
+def test_samples_that_make_no_batch(samples: Any, kind: type[Exception], message: str) -> None:
+    with pytest.raises(kind, match=message):
+        next(iter(DataLoader(samples, batch_size=2)))
+
+
 def test_sparse_matrices_become_arrays() -> None:
     sparse = pytest.importorskip("scipy.sparse")
     (batch,) = DataLoader(sparse.coo_matrix(X), batch_size=5)

@@ -145,6 +145,7 @@ RIGHT: dict[str, Callable[[], tuple[nn.Module, Any, Any]]] = {
     ),
     "hinge": lambda: (linear(13, 1), lambda y, t: np.mean(np.maximum(0, 1 - y * (2 * t - 1))), (X, BINARY)),
     "one class in the batch": lambda: (linear(13, 1), F.binary_cross_entropy_with_logits, (X, np.zeros((32, 1)))),
+    "logarithms of probabilities": lambda: (nn.Sequential(mlp(13, 8, 3), nn.LogSoftmax(1)), nn.NLLLoss(), (X, THREE)),
     "few entries that are not zero": lambda: (
         mlp(100, 8, 3),
         F.cross_entropy,
@@ -211,6 +212,22 @@ FAULTS: dict[str, tuple[Callable[[], nn.Module], Any, Any, str, str]] = {
         (X, BINARY),
         "the loss at the start",
         "applies sigmoid to outputs that come from sigmoid",
+    ),
+    "probabilities in place of their logarithms": (
+        lambda: nn.Sequential(linear(13, 3), nn.Softmax(axis=1)),
+        nn.NLLLoss(),
+        (X, THREE),
+        "the loss at the start",
+        "nll_loss takes the logarithms.*add up to .*: let the model end in log_softmax, or use cross_entropy",
+    ),
+    "logits in place of logarithms": (
+        lambda: Made(
+            lambda s, x: np.moveaxis(s.out(s.words(x)), -1, 1), words=nn.Embedding(20, 16), out=linear(16, 20)
+        ),
+        F.nll_loss,
+        (WORDS[:, :-1], WORDS[:, 1:]),
+        "the loss at the start",
+        "nll_loss takes the logarithms",
     ),
     "not finite": (
         lambda: linear(13, 1),
@@ -328,9 +345,25 @@ def test_faults_are_found_and_named(
     assert check in [finding.check for finding in found.findings if finding.ok is False]
 
 
-def test_a_wrong_sign_is_worth_a_look() -> None:
-    found = verify_training(mlp(13, 8, 3), lambda y, t: -F.cross_entropy(y, t), (X, THREE))
-    assert "is its sign right?" in str(found)
+@pytest.mark.parametrize("width", [None, 8])
+@pytest.mark.parametrize(
+    ("loss", "outputs", "targets"),
+    [
+        (F.cross_entropy, 3, THREE),
+        (F.binary_cross_entropy_with_logits, 1, BINARY),
+        (F.multi_margin_loss, 3, THREE),
+        (F.mse_loss, 1, REAL),
+        (F.l1_loss, 1, REAL),
+        (F.smooth_l1_loss, 1, REAL),
+        (F.poisson_nll_loss, 1, BINARY),
+    ],
+)
+def test_a_wrong_sign_is_worth_a_look(loss: Any, outputs: int, targets: Any, width: int | None) -> None:
+    model = mlp(13, width, outputs) if width else linear(13, outputs)
+    for sign in (1, -1):
+        found = verify_training(model, lambda y, t, sign=sign: sign * loss(y, t), (X, targets))
+        (learned,) = [finding.text for finding in found.findings if finding.check == "8 rows can be learned"]
+        assert ("is its sign right?" in learned) == (sign < 0)
 
 
 @pytest.mark.parametrize(

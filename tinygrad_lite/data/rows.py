@@ -114,18 +114,23 @@ def _array_of(path: str, x: Any) -> Any:
         array = x.data
     elif hasattr(x, "tocsr"):
         array = x.tocsr()
-    elif hasattr(x, "to_numpy"):
-        array = x.to_numpy()
     else:
         array = x if hasattr(x, "__array_function__") else as_numpy(x)
     if not getattr(array, "shape", ()):
         raise UsageError(f"a dataset is of arrays with rows; {path or 'this'} is {type(x).__name__}: {x!r:.80}")
     if array.dtype.kind not in "biufc":
         raise UsageError(
-            f"the columns of {path or 'the dataset'} must be numbers, got dtype {array.dtype}: encode what is not, "
+            f"the columns of {path or 'the dataset'} must be numbers, got {_kinds(x, array)}: encode what is not, "
             "for example by pandas.get_dummies or scikit-learn's OneHotEncoder"
         )
     return array
+
+
+def _kinds(x: Any, array: Any) -> str:
+    """The dtype of an array, or the columns of a frame that are no numbers with theirs."""
+    named = zip(getattr(x, "columns", ()), getattr(x, "dtypes", ()))
+    others = [f"{name!r} of dtype {dtype}" for name, dtype in named if getattr(dtype, "kind", "O") not in "biufc"]
+    return ", ".join(others) or f"dtype {array.dtype}"
 
 
 class _Samples:
@@ -146,6 +151,18 @@ class _Samples:
         pass
 
     def take(self, rows: Any) -> Any:
-        return trees.map_leaves(
-            lambda *samples: np.stack([as_numpy(x) for x in samples]), *[self._dataset[int(k)] for k in rows]
+        return trees.map_leaves(_stacked, *[self._dataset[int(k)] for k in rows])
+
+
+def _stacked(*samples: Any) -> Any:
+    """The samples as rows of an array."""
+    arrays = [as_numpy(x) for x in samples]
+    if len(shapes := {x.shape for x in arrays}) > 1:
+        raise ShapeError(
+            f"the samples of a batch must have the same shape, got {', '.join(map(str, sorted(shapes)))}: pad them, or "
+            "pass arrays as a tuple, (inputs, targets), since a list is one of samples"
         )
+    stacked = np.stack(arrays)
+    if stacked.dtype.kind not in "biufc":
+        raise UsageError(f"a sample holds numbers, got {samples[0]!r:.80} of dtype {stacked.dtype}: encode it")
+    return stacked

@@ -20,6 +20,7 @@ _FUNCTIONS = {
     losses.BCELoss: functional.binary_cross_entropy,
     losses.BCEWithLogitsLoss: functional.binary_cross_entropy_with_logits,
     losses.CrossEntropyLoss: functional.cross_entropy,
+    losses.NLLLoss: functional.nll_loss,
     losses.SoftMarginLoss: functional.soft_margin_loss,
 }
 

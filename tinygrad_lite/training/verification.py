@@ -157,6 +157,15 @@ def _start(look: _Look) -> Finding:
     applied, last = _APPLIED.get(function_of(look.loss)), getattr(getattr(look.outputs, "op", None), "name", "")
     if applied and last in ("sigmoid", "softmax"):
         return Finding(check, False, f"the loss applies {applied} to outputs that come from {last}: leave that out")
+    if function_of(look.loss) is functional.nll_loss and isinstance(look.outputs, Tensor):
+        sums = np.exp(look.outputs.data).sum(axis=min(1, look.outputs.ndim - 1))
+        if not np.allclose(sums, 1, atol=0.01):
+            return Finding(
+                check,
+                False,
+                "nll_loss takes the logarithms of probabilities, and the exponentials of the outputs add up to "
+                f"{sums.min():.3g} … {sums.max():.3g}: let the model end in log_softmax, or use cross_entropy",
+            )
     classes = _classes(look.loss, look.outputs)
     if classes is None:
         return Finding(check, True, f"{value:.3g}")
@@ -223,7 +232,7 @@ def _dtypes(look: _Look) -> Finding | None:
 def _learning(look: _Look) -> Finding:
     few = min(FEW, look.rows)
     inputs, targets = (trees.map_leaves(lambda x: x[:few], part) for part in (look.inputs, look.targets))
-    best, first, steps = np.inf, np.nan, 0
+    best, first, steps, falls_on = np.inf, np.nan, 0, False
     for lr in RATES:
         model, loss = look._copies()
         values: list[float] = []
@@ -239,11 +248,13 @@ def _learning(look: _Look) -> Finding:
         first = values[0] if np.isnan(first) else first
         if last < best:
             best, steps, look.learned = last, len(values), model
+            half = values[STEPS // 2]
+            falls_on = last < values[0] <= 0 and 2 * (half - last) > values[0] - half
         if _has_fallen(values):
             break
     check = f"{few} rows can be learned"
     said = f"in {steps} steps, their loss went from {first:.3g} to {best:.3g}"
-    if best < min(-100 * abs(first), 0):
+    if falls_on or best < min(-100 * abs(first), 0):
         return Finding(check, None, f"{said}, further and further below 0: is its sign right?")
     if best < first - 0.1 * abs(first) or first == 0:
         return Finding(check, True, said)
