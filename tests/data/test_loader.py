@@ -124,6 +124,14 @@ def test_sparse_matrices_become_arrays() -> None:
     np.testing.assert_array_equal(batch, X)
 
 
+def test_batches_of_dask_arrays_are_in_memory() -> None:
+    arrays = pytest.importorskip("dask.array")
+    lazy = arrays.from_array(X, chunks=2)
+    for batch, expected in zip(DataLoader(lazy, 2, shuffle=True, rng=0), DataLoader(X, 2, shuffle=True, rng=0)):
+        assert type(batch) is np.ndarray
+        np.testing.assert_array_equal(batch, expected)
+
+
 @pytest.mark.parametrize("drop_last", [False, True])
 def test_the_order_is_that_of_epochs_of_a_compiled_function(drop_last: bool) -> None:
     rows = np.arange(10.0) ** 2

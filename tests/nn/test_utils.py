@@ -70,6 +70,23 @@ def test_a_norm_that_is_not_finite() -> None:
         utils.clip_grad_norm_(["w"], 1.0)
 
 
+@pytest.mark.parametrize("bound", [-1, -0.5, np.float32(-2), float("nan"), -np.inf])
+@pytest.mark.parametrize(
+    "clip",
+    [
+        utils.clip_grad_norm_,
+        utils.clip_grad_value_,
+        lambda parameters, bound: utils.clip_grads_with_norm_(parameters, bound, tg.tensor(1.0)),
+    ],
+)
+def test_bounds_that_would_turn_gradients_around(clip: Callable[..., Any], bound: Any) -> None:
+    model = learnt()
+    before = gradients(model)
+    with pytest.raises(InputError, match="must be at least 0, got"):
+        clip(model.parameters(), bound)
+    np.testing.assert_array_equal(gradients(model), before)
+
+
 @pytest.mark.parametrize("backend", ["numpy", "native"])
 @pytest.mark.parametrize(
     "clip",

@@ -351,6 +351,22 @@ BAD: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "no patience": ({"patience": 0}, InputError, "patience must be a whole number"),
     "an unknown metric": ({"metrics": ["acc"]}, InputError, "there is no metric 'acc'; there are accuracy"),
     "metrics without a list": ({"metrics": "f1"}, UsageError, "metrics is a list of names"),
+    "metrics without validation": ({"metrics": ["r2"]}, UsageError, "metrics are measured on data that were held out"),
+    "true epochs": ({"epochs": True}, InputError, "epochs must be a whole number"),
+    "a negative norm": ({"clip_norm": -1.0}, InputError, "clip_norm must be a number above 0, got -1.0"),
+    "a norm of 0": ({"clip_norm": 0}, InputError, "clip_norm must be a number above 0"),
+    "a norm that is NaN": ({"clip_norm": np.nan}, InputError, "clip_norm must be a number above 0"),
+    "a norm in words": ({"clip_norm": "1"}, InputError, "clip_norm must be a number above 0"),
+    "a function for a model": ({"model": np.tanh}, UsageError, "model must be a tg.nn.Module, got ufunc"),
+    "a class for a model": ({"model": nn.Linear}, UsageError, "Module, got the class Linear: call it to make one"),
+    "no loss": ({"loss": None}, UsageError, "loss must be a function of"),
+    "a class for a loss": ({"loss": nn.MSELoss}, UsageError, "loss must be .* got the class MSELoss: call it"),
+    "the name of an optimiser": ({"optimizer": "Adam"}, UsageError, "optimizer must be .*; got str: 'Adam'"),
+    "a class for an optimiser": ({"optimizer": optim.SGD}, UsageError, "got the class SGD: call it to make one"),
+    "a class for a schedule": ({"scheduler": optim.lr_scheduler.StepLR}, UsageError, "got the class StepLR: call it"),
+    "a number for a schedule": ({"scheduler": 0.9}, UsageError, "scheduler must be a schedule"),
+    "one callback": ({"callbacks": print}, UsageError, "callbacks must be a list of functions"),
+    "names of callbacks": ({"callbacks": ["print"]}, UsageError, "callbacks must be a list of functions"),
     "validation without targets": ({"validation": X}, UsageError, "the data must be pairs"),
     "no rows": ({"data": (X[:0], REAL[:0])}, EmptyError, "no rows"),
     "no targets": ({"data": X}, UsageError, "a sample of these data is ndarray"),
@@ -375,8 +391,28 @@ def test_bad_input_is_refused_and_changes_nothing(
     before = one.state_dict()
     call: dict[str, Any] = {"data": (X, REAL), "epochs": 1, **settings}
     with pytest.raises(kind, match=message):
-        tg.fit(one, lambda y, t: np.mean((y - t) ** 2), **call)
+        tg.fit(**{"model": one, "loss": lambda y, t: np.mean((y - t) ** 2), **call})
     assert all(np.array_equal(before[name], x) for name, x in one.state_dict().items())
+
+
+SCHEDULES: dict[str, Callable[[optim.Optimizer], Any]] = {
+    "of epochs": lambda optimizer: optim.lr_scheduler.StepLR(optimizer, 2),
+    "of steps": lambda optimizer: optim.lr_scheduler.OneCycleLR(optimizer, 0.1, total_steps=100),
+    "of losses": lambda optimizer: optim.lr_scheduler.ReduceLROnPlateau(optimizer),
+    "chained": lambda optimizer: optim.lr_scheduler.ChainedScheduler(
+        [optim.lr_scheduler.ExponentialLR(optimizer, 0.9)]
+    ),
+}
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=SCHEDULES)
+def test_a_schedule_of_another_optimiser_is_refused(schedule: Callable[[optim.Optimizer], Any]) -> None:
+    one = nn.Linear(5, 1, rng=0)
+    own, other = (optim.SGD(one.parameters(), lr=0.1) for _ in range(2))
+    tg.fit(one, F.mse_loss, (X, REAL), epochs=1, optimizer=own, scheduler=schedule(own))
+    for optimizer in (other, None):
+        with pytest.raises(UsageError, match="the scheduler sets the rate of another optimiser"):
+            tg.fit(one, F.mse_loss, (X, REAL), epochs=1, optimizer=optimizer, scheduler=schedule(own))
 
 
 @pytest.mark.parametrize("compile", BACKENDS)

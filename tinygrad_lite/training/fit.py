@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.engine.grad_mode import enable_grad
-from tinygrad_lite.errors import InputError
+from tinygrad_lite.errors import UsageError
 from tinygrad_lite.nn import Module
 from tinygrad_lite.optim import Adam, Optimizer
 from tinygrad_lite.progress import progress
@@ -18,6 +18,7 @@ from tinygrad_lite.training.evaluation import evaluated
 from tinygrad_lite.training.faults import FaultFinder
 from tinygrad_lite.training.history import History
 from tinygrad_lite.training.metrics import Metric, metrics_of
+from tinygrad_lite.training.requirements import check_clip_norm, check_counts, check_parts
 from tinygrad_lite.training.run import Loss, Training, compiled_step
 from tinygrad_lite.training.verification import verify_training
 
@@ -72,7 +73,8 @@ def fit(
             and all else is then as it was before that epoch, or before an earlier one if epochs are short.
         EmptyError: if there are no data.
         InputError: if a number is out of its range.
-        UsageError: if the data are no pairs.
+        UsageError: if the data are no pairs, an argument is of another kind, the scheduler is of another optimiser, or
+            there are metrics without validation.
         VerificationError: if the verification finds a fault; nothing has changed then.
 
     Example:
@@ -85,12 +87,14 @@ def fit(
         >>> history["loss"][0] > history["loss"][-1]
         True
     """
-    for name, number in (("epochs", epochs), ("accumulate", accumulate), ("patience", patience)):
-        if number is not None and (not isinstance(number, (int, np.integer)) or number < 1):
-            raise InputError(f"{name} must be a whole number of at least 1, got {number!r}")
+    check_counts(epochs=epochs, accumulate=accumulate, patience=patience)
+    check_clip_norm(clip_norm)
+    check_parts(model, loss, optimizer, scheduler, callbacks)
     loader = loader_of(data, batch_size, rng)
     held_out = None if validation is None else loader_of(validation, loader.batch_size, shuffle=False)
     measures = metrics_of(metrics, loss)
+    if measures and held_out is None:
+        raise UsageError("metrics are measured on data that were held out: pass validation=(inputs, targets)")
     resumes = checkpoint is not None and os.path.exists(checkpoint)
     if verify and not resumes:
         loader.dataset.check_finite()

@@ -24,7 +24,8 @@ def clip_grad_norm_(
         error_if_nonfinite: whether a norm that is infinite or NaN is an error; a compiled step cannot decide that.
 
     Raises:
-        InputError: if the norm is not finite although `error_if_nonfinite`; the gradients stay as they were.
+        InputError: if `max_norm` is negative or NaN, which would turn the gradients around or lose them, or if the norm
+            is not finite although `error_if_nonfinite`; the gradients stay as they were.
 
     Example:
         >>> import tinygrad_lite as tg
@@ -35,6 +36,7 @@ def clip_grad_norm_(
         >>> np.round(w.grad.numpy(), 3)
         array([0.6, 0.8])
     """
+    _check("max_norm", max_norm)
     learning = _with_gradients(parameters)
     total = get_total_norm([parameter.grad for parameter in learning], norm_type, error_if_nonfinite)
     clip_grads_with_norm_(learning, max_norm, total)
@@ -52,6 +54,7 @@ def clip_grads_with_norm_(parameters: Tensor | Iterable[Tensor], max_norm: float
         >>> round(w.grad.item(), 3)
         0.5
     """
+    _check("max_norm", max_norm)
     scale = np.minimum(max_norm / (_data(total_norm) + 1e-6), 1.0)
     _replace(_with_gradients(parameters), lambda g: g * scale)
 
@@ -67,6 +70,7 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
         >>> w.grad
         tensor([0.2, 1. ])
     """
+    _check("clip_value", clip_value)
     _replace(_with_gradients(parameters), lambda g: np.clip(g, -clip_value, clip_value))
 
 
@@ -88,6 +92,12 @@ def get_total_norm(
     if error_if_nonfinite and not np.isfinite(total):
         raise InputError(f"the norm of these gradients is {total}, and so they cannot be clipped by it")
     return wrap(total)
+
+
+def _check(name: str, bound: Any) -> None:
+    """Raise `InputError` unless a bound is at least 0, if it is a plain number."""
+    if isinstance(bound, (int, float, np.number)) and not bound >= 0:
+        raise InputError(f"{name} must be at least 0, got {bound!r}")
 
 
 def _data(x: Array) -> Array:

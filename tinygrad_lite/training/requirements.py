@@ -1,0 +1,49 @@
+"""What `fit` needs its arguments to be, said before anything is trained."""
+
+from collections.abc import Callable, Iterable
+from inspect import isclass
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.errors import InputError, UsageError
+from tinygrad_lite.nn import Module
+from tinygrad_lite.optim import Optimizer
+
+
+def check_counts(**counts: Any) -> None:
+    """Raise `InputError` if one of the numbers is no whole number of at least 1, or None."""
+    for name, number in counts.items():
+        if number is not None and (isinstance(number, bool) or not isinstance(number, (int, np.integer)) or number < 1):
+            raise InputError(f"{name} must be a whole number of at least 1, got {number!r}")
+
+
+def check_parts(model: Any, loss: Any, optimizer: Any, scheduler: Any, callbacks: Any) -> None:
+    """Raise `UsageError` if a part of a training is of another kind, or belongs to another training."""
+    if not isinstance(model, Module):
+        raise UsageError(f"the model must be a tg.nn.Module, got {_in_words(model)}")
+    if isclass(loss) or not callable(loss):
+        raise UsageError(f"the loss must be a function of (outputs, targets), or a module; got {_in_words(loss)}")
+    own = getattr(optimizer, "optimizer", optimizer)  # which several processes may share
+    if not (optimizer is None or isinstance(own, Optimizer)):
+        raise UsageError(
+            f"optimizer must be an optimiser, such as tg.optim.Adam(model.parameters()); got {_in_words(optimizer)}"
+        )
+    if scheduler is not None and (isclass(scheduler) or not callable(getattr(scheduler, "step", None))):
+        raise UsageError(f"scheduler must be a schedule of tg.optim.lr_scheduler, got {_in_words(scheduler)}")
+    if getattr(scheduler, "optimizer", own) is not own:
+        raise UsageError(
+            "the scheduler sets the rate of another optimiser: pass the one that it was made for as optimizer="
+        )
+    if not isinstance(callbacks, Iterable) or not all(map(callable, callbacks)):
+        raise UsageError(f"callbacks must be a list of functions, got {_in_words(callbacks)}")
+
+
+def check_clip_norm(clip_norm: Any) -> None:
+    """Raise `InputError` if this is no length to which a gradient can be clipped."""
+    if clip_norm is not None and not (isinstance(clip_norm, (int, float, np.number)) and clip_norm > 0):
+        raise InputError(f"clip_norm must be a number above 0, got {clip_norm!r}")
+
+
+def _in_words(x: Callable[..., Any] | Any) -> str:
+    return f"the class {x.__name__}: call it to make one" if isclass(x) else f"{type(x).__name__}: {x!r:.80}"
