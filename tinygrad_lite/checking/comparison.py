@@ -64,6 +64,7 @@ class _Comparing:
             nan.copy(),
             zero.copy(),
             no[0].copy(),
+            no[0].copy(),
         )
         self._saws = no.copy()
         self._known: references.Difference | None = None
@@ -185,6 +186,7 @@ class _Comparing:
             self._note(j, again)
             apart = np.where(again.saws, 0, bound + np.abs(found.reference[:, j] - former))
             missed = saws & ~again.saws  # the jumps, which the first look had found
+            missed |= ~saws & again.saws & np.isinf(again.bound) & (former != 0)  # and teeth, which are no rounding
             found.reference[missed, j] = former[missed]
             found.bound[:, j] = np.where(missed, bound, found.bound[:, j] + apart)
             found.hidden[:, j] = self._is_hidden_by(j, again.rate)
@@ -240,6 +242,7 @@ class _Comparing:
                 alone += block.tolist()
                 continue
             differs, vague = self._looked_at(block)
+            self._found.together[block] |= differs
             left = block if differs else vague
             if len(block) == 1:
                 alone += left.tolist()

@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -76,18 +76,17 @@ _FUNCTIONS: list[tuple[str, Callable[[Array], Array], Rule, dict[str, Rule]]] = 
 def composites(done: Pass) -> Iterator[Suspect]:
     """The mistakes in the derivatives of well-known functions, whatever operations compute them."""
     trace = done.trace
+    of = cache(lambda n: [_value_of(function, trace.value(n)) for _, function, _, _ in _FUNCTIONS])
     for k, step in enumerate(trace.steps):
         late = len(trace.variables) + k
-        if done.gradients[late] is None or not np.size(step.value):
+        y = np.asarray(step.value)
+        if done.gradients[late] is None or not y.size:
             continue
+        allowed = 1e-12 * np.abs(y)
         for early in _behind(trace, k):
-            for name, function, right, wrong in _FUNCTIONS:
-                with np.errstate(all="ignore"):
-                    try:
-                        if not np.allclose(function(trace.value(early)), step.value, rtol=1e-12, atol=0):
-                            continue
-                    except ValueError:  # a number has no axis for a softmax
-                        continue
+            for (name, _, right, wrong), value in zip(_FUNCTIONS, of(early)):
+                if value is None or not (np.abs(value - y) <= allowed).all():
+                    continue
                 place = Across(late, early)
                 for sentence, rule in wrong.items():
                     key = name, sentence, late - early
@@ -95,6 +94,14 @@ def composites(done: Pass) -> Iterator[Suspect]:
                 if name != "softmax":
                     sentence = f"the derivative of {name} is multiplied in twice"
                     yield Suspect((name, late - early), sentence, 3.0, AtNode(early), partial(_twice, place, right))
+
+
+def _value_of(function: Callable[[Array], Array], x: Array) -> Array | None:
+    with np.errstate(all="ignore"):
+        try:
+            return function(x)
+        except ValueError:  # a number has no axis for a softmax
+            return None
 
 
 def _changed(place: Across, right: Rule, wrong: Rule, done: Pass, g: Array) -> Array:

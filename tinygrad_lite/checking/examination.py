@@ -1,7 +1,7 @@
 """A gradient at a point, and the slopes to compare it with: to machine precision, or by differences."""
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from tinygrad_lite.checking.subject import EPSILON, Matrix, Subject, Vector, oth
 from tinygrad_lite.readers.random_rounding import Rounding
 
 FULL = 1000  # the largest number of argument entries that are looked at one by one
+HUGE = 2.0**900  # a value beyond this is divided by its square root, so that the slope in a larger scale is a number
 TINY = 2.0**-30  # an entry smaller than this fraction of the others in its array may have a scale of its own
 SUBNORMAL = 64 * float(np.finfo(float).smallest_subnormal)  # how far numbers too small to be normal may be rounded
 
@@ -104,15 +105,29 @@ class Examination:
         steps = references.STEPS[10:]
         return references.difference(lambda t: self.at(x + t * direction), self.at(x), steps)
 
-    def difference_by(self, column: int, *arguments: Any, **options: Any) -> references.Difference:
+    def difference_by(
+        self, column: int, steps: Vector = references.STEPS, least_noise: Vector | float = 0.0, wary: bool = False
+    ) -> references.Difference:
         """The change by one entry, by differences with steps of its own."""
+        unit = np.where(self.size > HUGE, HUGE**0.5, 1.0)
+
+        def along(scale: float) -> references.Difference:
+            direction = scale * self.unit(column)
+            found = references.difference(
+                lambda t: self.at(self.subject.point + t * direction) / unit,
+                self.at_0 / unit,
+                steps,
+                least_noise=least_noise / unit,
+                wary=wary,
+            )
+            return replace(found.per(scale / unit), noise=found.noise * unit)
+
         scale = self.scales[column]
-        found = self.difference(scale * self.unit(column), *arguments, **options)
+        found = along(scale)
         size = abs(float(self.subject.point[column]))
         if np.any(~np.isfinite(found.bound)) and 0 < size < TINY * scale:
-            scale = _power_of_2(size)
-            found = self.difference(scale * self.unit(column), *arguments, **options)
-        return found.per(scale)
+            found = along(_power_of_2(size))
+        return found
 
     def direction(self, columns: Vector) -> Vector:
         """A random direction of these entries, of few digits, so that a difference moves them without rounding."""
@@ -143,6 +158,7 @@ class Comparison:
         right, left: the one-sided slopes, if they were computed.
         side_bound: the bound of their error.
         unchecked: the columns that the search did not reach.
+        together: the columns whose gradients, along a direction of them all, are not the slope.
         resolution: the smallest error of one of many entries that would show, relative to those that matter as much.
     """
 
@@ -157,6 +173,7 @@ class Comparison:
     left: Matrix
     side_bound: Matrix
     unchecked: Vector
+    together: Vector
     resolution: float = 0.0
 
 

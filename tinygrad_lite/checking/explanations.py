@@ -7,9 +7,11 @@ mistake leaves is explained beside it.
 """
 
 from collections.abc import Container, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
+from functools import cached_property, partial
+from itertools import groupby
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -20,7 +22,19 @@ from tinygrad_lite.checking.local import same
 from tinygrad_lite.checking.mistakes import counts
 from tinygrad_lite.checking.patterns import PENALTY, SMALL, name_of_ratio, ratio_words
 from tinygrad_lite.checking.subject import Matrix, Vector, random_weights
-from tinygrad_lite.checking.suspects import WEAK, AtNode, Suspect, at_edge, at_node, mixtures
+from tinygrad_lite.checking.suspects import (
+    OTHER,
+    WEAK,
+    AtNode,
+    Suspect,
+    at_edge,
+    at_node,
+    mistakes_at_edge,
+    mistakes_at_node,
+    mixtures,
+    others_at_edge,
+    others_at_node,
+)
 from tinygrad_lite.checking.trace import UNCHANGED, Changes, Edge, Pass, Trace
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.readers.recording import Step
@@ -28,6 +42,7 @@ from tinygrad_lite.readers.recording import Step
 TOLERANCE = 1e-7
 _SHARE = 1e-3  # the largest part of a difference that an explanation may leave
 _ROUNDS = 3  # the largest number of mistakes, one beside another
+_TOGETHER = 1_000_000  # the largest number of entries of the mistakes that are tried at once
 _WORK = 300_000  # the largest number of operations in passes with a mistake in each repeat of a line
 
 
@@ -60,7 +75,8 @@ def explanations(points: Sequence[Point], wrong: Sequence[int]) -> dict[int, tup
         changes = base
         for _ in range(_ROUNDS):
             left = [k for k in wrong if not any(k in match.explained for match in found)]
-            best = _Search(points, changes, base.edges, left).best() if left else None
+            search = _Search(points, changes, base.edges, left)
+            best = search.best() if search.differs else None
             if best is None:
                 break
             found.append(best)
@@ -103,15 +119,28 @@ class _Search:
         arrays = [x for k, step in enumerate(self._trace.steps) for x in (step.value, *self._trace.arrays[k])]
         self._sizes = counts([x for x in arrays if isinstance(x, np.ndarray)])
 
+    @property
+    def differs(self) -> bool:
+        """Whether any gradient differs by so much that a mistake could explain it."""
+        before, found = self._done.of_variables, self._points[0].gradients
+        return any(not same(found[k], before[k], TOLERANCE) for k in self._left)
+
     def best(self) -> Match | None:
         """The mistake that explains the most variables, and of those the one that says the most."""
-        best = _best([match for match in self._single() if match])
-        if best and best.explained == best.changed == set(self._left):
+        best = _best([match for match in self._single(self._mistakes()) if match])
+        if self._is_whole(best) and best.rank < OTHER:
+            return best
+        best = _best([match for match in (best, *self._single(self._others()), *self._mixed()) if match])
+        if self._is_whole(best):
             return best
         best = _best([match for match in (best, *self._repeated()) if match])
-        if best and best.explained == best.changed == set(self._left):
+        if self._is_whole(best):
             return best
         return _best([match for match in (*self._of_other_values(), best) if match])
+
+    def _is_whole(self, match: Match | None) -> TypeGuard[Match]:
+        """Whether a mistake explains everything, and changes nothing else."""
+        return match is not None and match.explained == match.changed == set(self._left)
 
     def _verified(
         self, sentence: str, rank: float, step: int, changes: Changes, replaced: Replaced | None = None
@@ -141,47 +170,69 @@ class _Search:
 
     # a mistake in one place
 
-    def _single(self) -> Iterator[Match | None]:
-        for suspect in self._suspects():
-            if (factor := self._factor(suspect)) is None:
-                continue
-            sentence, place = suspect.sentence, suspect.place
-            if factor != 1:
-                sentence = f"{sentence}, {factor:.6g} times" if sentence else _guessed(ratio_words(factor, self._sizes))
-            changes = place.changes(partial(_times, factor, suspect))
-            yield self._verified(sentence, suspect.rank + 0.4 * (factor != 1), place.step(self._trace), changes)
-        for sentence, k, changes in branches(self._done):
-            yield self._verified(sentence, 3.0, k, changes)
-        for n, g in enumerate(self._done.gradients):
-            if g is not None and n in self._trace.uses and np.size(g) > 2:
-                yield from self._mixed_up(n, g)
+    def _single(self, suspects: Iterator[Suspect]) -> Iterator[Match | None]:
+        for _, there in groupby(suspects, lambda suspect: suspect.place):
+            for suspect, factor in self._fitting(list(there)):
+                sentence, place = suspect.sentence, suspect.place
+                if factor != 1:
+                    times = f"{sentence}, {factor:.6g} times"
+                    sentence = times if sentence else _guessed(ratio_words(factor, self._sizes))
+                changes = place.changes(partial(_times, factor, suspect))
+                yield self._verified(sentence, suspect.rank + 0.4 * (factor != 1), place.step(self._trace), changes)
 
-    def _suspects(self) -> Iterator[Suspect]:
+    def _mistakes(self) -> Iterator[Suspect]:
+        """Those of a rank below `OTHER`."""
         for edge in self._done.contributions:
-            yield from at_edge(self._done, edge)
-        for n, g in enumerate(self._done.gradients):
-            if g is not None and n in self._trace.uses:
-                yield from at_node(self._done, n)
-        yield from composites(self._done)
+            yield from mistakes_at_edge(self._done, edge)
+        for n in self._nodes():
+            yield from mistakes_at_node(self._done, n)
+        yield from self._composites
         yield from products(self._done)
 
-    def _factor(self, suspect: Suspect) -> float | None:
-        """How many times a mistake is there, in at least one variable and at every point; None if it is not."""
+    @cached_property
+    def _composites(self) -> list[Suspect]:
+        return list(composites(self._done))
+
+    def _others(self) -> Iterator[Suspect]:
+        for edge in self._done.contributions:
+            yield from others_at_edge(self._done, edge)
+        for n in self._nodes():
+            yield from others_at_node(self._done, n)
+
+    def _nodes(self) -> Iterator[int]:
+        return (n for n, g in enumerate(self._done.gradients) if g is not None and n in self._trace.uses)
+
+    def _fitting(self, suspects: Sequence[Suspect]) -> Iterator[tuple[Suspect, float]]:
+        """Those mistakes at one place that are there in at least one variable and at every point, and how many times."""
         view, *others = self._views
-        if (along := view.products(suspect)) is None:
-            return None
-        for k in self._left:
-            factor, certain = view.factor(*along, k) if suspect.scaled else (1.0, True)
-            if factor is None or not view.fits(*along, k, factor):
-                continue
-            if not suspect.sentence and abs(factor - 1) < SMALL:
-                continue
-            known = factor == 1 if suspect.sentence else name_of_ratio(factor, self._sizes)
-            if not certain and not (others and known):
-                continue
-            if all(other.agrees(suspect, k, factor) for other in others):
-                return factor
-        return None
+        for tried, wanted, found in view.products(suspects):
+            fits = {
+                k: view.factors(wanted, found, k, np.array([suspect.scaled for suspect in tried])) for k in self._left
+            }
+            for i in np.flatnonzero(np.any([fit for _, fit in fits.values()], axis=0)):
+                suspect = tried[i]
+                for k, (factors, fit) in fits.items():
+                    factor = float(factors[i])
+                    if fit[i] and self._says_something(suspect, factor, view.is_certain(k)):
+                        if all(other.agrees(suspect, k, factor) for other in others):
+                            yield suspect, factor
+                            break
+
+    def _says_something(self, suspect: Suspect, factor: float, certain: bool) -> bool:
+        """Whether a mistake that fits this many times is more than an accident."""
+        if not suspect.sentence and abs(factor - 1) < SMALL:
+            return False
+        if not suspect.scaled or certain:
+            return True
+        known = factor == 1 if suspect.sentence else name_of_ratio(factor, self._sizes)
+        return bool(len(self._views) > 1 and known)
+
+    def _mixed(self) -> Iterator[Match | None]:
+        for sentence, k, changes in branches(self._done):
+            yield self._verified(sentence, 3.0, k, changes)
+        for n in self._nodes():
+            if np.size(g := self._done.gradients[n]) > 2:
+                yield from self._mixed_up(n, g)
 
     def _mixed_up(self, n: int, g: Array) -> Iterator[Match | None]:
         """One value in place of another in the gradient of a third, some number of times."""
@@ -217,22 +268,25 @@ class _Search:
     # the same mistake each time that a line is run
 
     def _repeated(self) -> Iterator[Match | None]:
-        work = 0
-        for suspects in self._together():
+        work, least = 0, np.inf
+        together = ((suspects[len(suspects) // 2], suspects) for suspects in self._together())
+        for middle, suspects in sorted(together, key=lambda pair: pair[0].rank):
             work += len(self._trace.steps)
-            if work > _WORK:
+            if work > _WORK or middle.rank > least:  # what explains everything says more
                 return
             changes = UNCHANGED
             for suspect in suspects:
                 changes = changes | suspect.place.changes(partial(_where_it_fits, suspect))
-            middle = suspects[len(suspects) // 2]
             sentence = middle.sentence + _each(suspects)
-            yield self._verified(sentence, middle.rank, middle.place.step(self._trace), changes)
+            match = self._verified(sentence, middle.rank, middle.place.step(self._trace), changes)
+            if self._is_whole(match):
+                least = match.rank
+            yield match
 
     def _together(self) -> Iterator[list[Suspect]]:
         """The same mistake at every repeat of a place in a line."""
         across: dict[int, list[Suspect]] = {}
-        for suspect in composites(self._done):
+        for suspect in self._composites:
             across.setdefault(suspect.place.step(self._trace), []).append(suspect)
         for numbers in self._trace.repeats:
             by_key: dict[Any, list[Suspect]] = {}
@@ -282,50 +336,73 @@ class _View:
         self._of = {k: np.flatnonzero(np.array(owners) == k) for k in left}
         self._moves = {k: bool(np.any(np.abs(self._gaps[own]) > self._limits[own])) for k, own in self._of.items()}
 
-    def products(self, suspect: Suspect) -> tuple[Vector, Vector] | None:
-        """Along each direction what a mistake should give, and what it gives if it is there once."""
-        place = suspect.place
-        given = place.given(self.done)
+    def products(self, suspects: Sequence[Suspect]) -> Iterator[tuple[list[Suspect], Vector, Matrix]]:
+        """Mistakes at one place; along each direction what they should give, and what each gives if it is there once.
+
+        They come in parts, none of which takes much memory, without those that do not fit the place.
+        """
+        place = suspects[0].place
+        given, n = place.given(self.done), place.target(self.done.trace)
         right = place.right(self.done, given)
-        try:
+        wanted = self._gaps + self.along(n, right)
+        count = max(1, _TOGETHER // max(1, np.size(right)))
+        for first in range(0, len(suspects), count):
+            tried: list[Suspect] = []
+            candidates: list[Array] = []
             with np.errstate(all="ignore"):
-                candidate = suspect.apply(self.done, given)
-        except Exception:  # what does not fit is not the mistake that was made
-            return None
-        if np.shape(candidate) != np.shape(right) or not np.all(np.isfinite(candidate)):
-            return None
-        n = place.target(self.done.trace)
-        return self._gaps + self.along(n, right), self.along(n, candidate)
+                for suspect in suspects[first : first + count]:
+                    with suppress(Exception):  # what does not fit is not the mistake that was made
+                        candidate = suspect.apply(self.done, given)
+                        if np.shape(candidate) == np.shape(right):
+                            candidates.append(np.ravel(candidate))
+                            tried.append(suspect)
+                if tried:
+                    stacked = np.array(candidates)
+                    found = np.where(np.isfinite(stacked).all(axis=1)[:, None], stacked @ self._along(n).T, np.nan)
+                    yield tried, wanted, found
 
     def along(self, n: int, array: Array) -> Vector:
         """The product of an array with the tangent of a value along each direction."""
+        with np.errstate(all="ignore"):
+            return np.asarray(self._along(n) @ np.ravel(array))
+
+    def _along(self, n: int) -> Matrix:
+        """The tangent of a value along each direction."""
         if n not in self._stacked:
             shape = np.shape(self.done.trace.value(n))
             rows = [
                 np.zeros(shape) if (t := tangents[n]) is None else t + np.zeros(shape) for tangents in self._tangents
             ]
             self._stacked[n] = np.reshape(rows, (len(rows), -1))
+        return self._stacked[n]
+
+    def is_certain(self, k: int) -> bool:
+        """Whether more than one equation says how many times a mistake is there in a variable."""
+        return len(self._of[k]) > 1
+
+    def factors(self, wanted: Vector, found: Matrix, k: int, scaled: Vector) -> tuple[Vector, Vector]:
+        """How many times each mistake is there in a variable, and whether that explains what is wrong there.
+
+        Only a `scaled` one may be there more or less than once.
+        """
+        wanted, found = wanted[self._of[k]], found[:, self._of[k]]
+        if not self._moves[k]:
+            return np.ones(len(found)), np.zeros(len(found), bool)
         with np.errstate(all="ignore"):
-            return np.asarray(self._stacked[n] @ np.ravel(array))
-
-    def factor(self, wanted: Vector, found: Vector, k: int) -> tuple[float | None, bool]:
-        """How many times a mistake is there in a variable, and whether more than one equation says so."""
-        wanted, found = wanted[self._of[k]], found[self._of[k]]
-        largest = np.max(np.abs(found))
-        if not 0 < largest < np.inf:
-            return None, False
-        found = found / largest
-        return _rounded(float(wanted @ found) / float(found @ found) / float(largest)), len(found) > 1
-
-    def fits(self, wanted: Vector, found: Vector, k: int, factor: float) -> bool:
-        """Whether a mistake, this many times, explains what is wrong with a variable along its directions."""
-        own = self._of[k]
-        return self._moves[k] and bool((np.abs(wanted[own] - factor * found[own]) <= self._limits[own]).all())
+            largest = np.max(np.abs(found), axis=1, keepdims=True)
+            unit = found / largest
+            times = unit @ wanted / np.sum(unit * unit, axis=1) / largest[:, 0]
+            near = np.round(times)
+            times = np.where(scaled, np.where(np.abs(times - near) < TOLERANCE * np.abs(times), near, times), 1.0)
+            fits = np.all(np.abs(wanted - times[:, None] * found) <= self._limits[self._of[k]], axis=1)
+        return times, fits & (~scaled | (largest[:, 0] > 0))
 
     def agrees(self, suspect: Suspect, k: int, factor: float) -> bool:
-        """The same of a mistake whose products are not known yet."""
-        along = self.products(suspect)
-        return along is not None and self.fits(*along, k, factor)
+        """Whether a mistake, this many times, explains what is wrong with a variable here, too."""
+        for _, wanted, found in self.products([suspect]):
+            own = self._of[k]
+            return self._moves[k] and bool((np.abs(wanted[own] - factor * found[0, own]) <= self._limits[own]).all())
+        return False
 
     def pairs(self, along: Matrix, k: int) -> Iterator[tuple[int, int, float]]:
         """The pairs of arrays whose difference, some number of times, explains what is wrong with a variable."""

@@ -66,8 +66,8 @@ class Difference:
     saws: Vector
     step: float
 
-    def per(self, scale: float) -> "Difference":
-        """The same for a direction that is shorter by this factor."""
+    def per(self, scale: Vector | float) -> "Difference":
+        """The same for a direction that is shorter by this factor, which each result may have for itself."""
         names = ("slope", "bound", "right", "left", "side_bound", "rate")
         with np.errstate(all="ignore"):
             return replace(self, **{name: getattr(self, name) / scale for name in names})

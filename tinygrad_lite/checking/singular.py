@@ -10,6 +10,8 @@ from tinygrad_lite.checking.examination import FULL, Comparison, Examination
 from tinygrad_lite.checking.subject import Matrix, Vector
 from tinygrad_lite.readers.recording import Step
 
+BEYOND = 2.0  # how far a slope may be outside of those that a few points beside show, in their width
+POINTS = 12  # the number of these points
 DIRECTIONS = 4  # along which entries at a kink are looked at together
 ASIDE = 2.0**-20  # the distance of one-sided slopes from a point, in its scale
 BESIDE = 2.0**-8  # the same where slopes are differences
@@ -22,6 +24,7 @@ class Kinks:
         steps: the operations that are at a kink there.
         jumps: the results and entries whose one-sided slopes differ, after a call of `at`.
         apart: those which lie between their own slopes, but not together with the others.
+        contrary: those which are no slope of the whole, where slopes do not add up, after a call of `meeting`.
     """
 
     def __init__(self, examination: Examination, steps: Sequence[Step]) -> None:
@@ -34,6 +37,7 @@ class Kinks:
         self.touches = cache(self._touches)
         self.jumps: Matrix = np.zeros(examination.gradient.shape, bool)
         self.apart: Matrix = self.jumps.copy()
+        self.contrary: Matrix = self.jumps.copy()
 
     def _touches(self, column: int) -> int | None:
         """The operation that leaves its kink when this entry moves, by its index among the steps."""
@@ -80,13 +84,9 @@ class Kinks:
             for k in range(DIRECTIONS):
                 direction = look.direction(columns) if k else np.abs(look.direction(columns))
                 slope = float(look.gradient[row, columns] @ direction[columns])
-                if look.method == "differences":
-                    sides = look.difference(direction)
-                    right, left, slack = sides.right[row], sides.left[row], sides.side_bound[row]
-                else:
-                    right, left = (side[row] for side in self._slopes(direction))
-                    slack = 0.0
-                slack += 1e-8 * (abs(right) + abs(left)) + 1e-12 * look.size[row]
+                ends, unsure = self._ends(direction)
+                right, left = (float(end[row]) for end in ends)
+                slack = float(unsure[row]) + 1e-8 * (abs(right) + abs(left)) + 1e-12 * look.size[row]
                 if not np.isfinite(slack) or _between(slope, right, left, slack):
                     continue
                 if not self._is_between_beside(comparison, int(row), columns, direction, slope, slack):
@@ -106,16 +106,81 @@ class Kinks:
             rises = direction[columns] * (comparison.right[row, columns] - comparison.left[row, columns]) >= 0
         far = np.zeros(len(direction))
         far[columns] = np.where(rises, 1.0, -1.0) * look.own_scales[columns] * look.rng.uniform(0.5, 1, len(columns))
-        if look.method != "differences":
-            ends = [self._slope_beside(side * ASIDE * far, direction)[row] for side in (1, -1)]
-        else:
-            ends = []
-            for side in (1, -1):
-                parts = [look.difference_beside(side * part * BESIDE * far, direction) for part in (1.0, 0.5, 0.25)]
-                ends.append((8 * parts[2].slope - 6 * parts[1].slope + parts[0].slope)[row] / 3)
-                slack += float(max(part.bound[row] for part in parts))
+        ends = []
+        for side in (1, -1):
+            end, unsure = self._slope_around(side * far, direction)
+            ends.append(float(end[row]))
+            slack += float(unsure[row])
         slack += 1e-6 * (abs(ends[0]) + abs(ends[1]))
         return bool(np.isfinite(slack) and _between(slope, ends[0], ends[1], slack))
+
+    def meeting(self, comparison: Comparison, kinked: Matrix) -> tuple[Matrix, Matrix]:
+        """The entries whose slopes do not add up: where kinks meet, each alone may leave the value as it is.
+
+        The first are those whose gradient, in a few directions, is among the slopes beside the point. The second are
+        those for which that is not known. The others are noted in `contrary`: their gradient is no slope of the whole,
+        as 0 is none for the median of three that are equal.
+        """
+        look, gradient = self._look, comparison.gradient
+        within, unknown = np.zeros(gradient.shape, bool), np.zeros(gradient.shape, bool)
+        if gradient.shape[1] > FULL:
+            return within, unknown
+        touched = np.array([self.touches(column) is not None for column in range(gradient.shape[1])])
+        smooth = ~np.any(kinked | self.jumps | self.apart, axis=0)
+        columns = np.flatnonzero((comparison.together | touched) & smooth)
+        if len(columns) < 2:
+            return within, unknown
+        direction = np.zeros(gradient.shape[1])
+        direction[columns] = look.scales[columns]
+        known = np.where(np.isfinite(comparison.reference), comparison.reference, gradient)
+        alone = known[:, columns] * direction[columns]
+        slack = comparison.bound[:, columns] @ direction[columns] + 1e-6 * np.sum(np.abs(alone), axis=1)
+        ends, unsure = self._ends(direction)
+        with np.errstate(invalid="ignore"):
+            apart = np.all([np.abs(end - np.sum(alone, axis=1)) > slack + unsure for end in ends], axis=0)
+        rows = np.flatnonzero(apart)
+        are_within, are_contrary = np.full(len(rows), True), np.zeros(len(rows), bool)
+        for k in range(DIRECTIONS if len(rows) else 0):
+            if k:
+                direction = look.direction(columns)
+            slopes, unsure = self._slopes_around(direction, columns)
+            low, high = np.min(slopes, axis=0)[rows], np.max(slopes, axis=0)[rows]
+            slope = (gradient @ direction)[rows]
+            slack = unsure[rows] + 1e-6 * (np.abs(low) + np.abs(high) + (np.abs(gradient) @ np.abs(direction))[rows])
+            beyond = BEYOND * (high - low)
+            are_within &= (slope >= low - slack) & (slope <= high + slack)
+            are_contrary |= (slope < low - beyond - slack) | (slope > high + beyond + slack)
+        chosen = np.ix_(rows, columns)
+        within[chosen] = (are_within & ~are_contrary)[:, None]
+        unknown[chosen] = ~(are_within | are_contrary)[:, None]
+        self.contrary[chosen] = are_contrary[:, None]
+        return within, unknown
+
+    def _ends(self, direction: Vector) -> tuple[tuple[Vector, Vector], Vector]:
+        """The slopes to the right and to the left of the point, and how exact they are."""
+        if self._look.method != "differences":
+            return self._slopes(direction), np.zeros(len(self._look.at_0))
+        sides = self._look.difference(direction)
+        return (sides.right, sides.left), sides.side_bound
+
+    def _slopes_around(self, direction: Vector, columns: Vector) -> tuple[Matrix, Vector]:
+        """The slopes along a direction at points beside, where these entries have moved, and how exact they are."""
+        look, slopes, unsure = self._look, [], np.zeros(len(self._look.at_0))
+        for _ in range(POINTS):
+            far = np.zeros(len(direction))
+            far[columns] = look.own_scales[columns] * look.rng.uniform(-1, 1, len(columns))
+            slope, bound = self._slope_around(far, direction)
+            slopes.append(slope)
+            unsure = np.fmax(unsure, bound)
+        return np.array(slopes), unsure
+
+    def _slope_around(self, far: Vector, direction: Vector) -> tuple[Vector, Vector]:
+        """The slope along a direction beside the point, extrapolated from three distances, and how exact it is."""
+        if self._look.method != "differences":
+            return self._slope_beside(ASIDE * far, direction), np.zeros(len(self._look.at_0))
+        parts = [self._look.difference_beside(part * BESIDE * far, direction) for part in (1.0, 0.5, 0.25)]
+        slope = np.asarray(8 * parts[2].slope - 6 * parts[1].slope + parts[0].slope) / 3
+        return slope, np.max([part.bound for part in parts], axis=0)
 
     def _breaks(self, column: int) -> Vector:
         """Whether the value changes as much on a short way as on one that is a thousand times as long."""
@@ -190,7 +255,7 @@ class Kinks:
         right, left = comparison.right[row, column], comparison.left[row, column]
         slack = comparison.side_bound[row, column] + 1e-5 * (abs(right) + abs(left))
         between = min(right, left) - slack <= comparison.gradient[row, column] <= max(right, left) + slack
-        if self.apart[row, column]:
+        if self.apart[row, column] or self.contrary[row, column]:
             return "it lies between the slopes on both sides, but together with the other entries it does not"
         if not between and not self.jumps[row, column]:
             return "kinks of several operations meet, and the conventions at each do not add up to a slope of the whole"

@@ -39,6 +39,8 @@ from tinygrad_lite.engine.op import Array
 Apply = Callable[[Pass, Any], Array]
 """What arrives at a place in place of what should, from the pass and what it has there."""
 
+OTHER = 4.5
+"""The rank from which on other values of the run take part."""
 WEAK = 4.8
 """The rank from which on a mistake is believed only if it explains everything."""
 _NEAR = 24  # how many values may be taken for another: those that were computed close to it
@@ -138,6 +140,18 @@ class Suspect:
 
 def at_edge(done: Pass, edge: Edge) -> Iterator[Suspect]:
     """The mistakes in an operation's contribution to an argument."""
+    yield from mistakes_at_edge(done, edge)
+    yield from others_at_edge(done, edge)
+
+
+def at_node(done: Pass, n: int) -> Iterator[Suspect]:
+    """The mistakes in the whole gradient of a value."""
+    yield from mistakes_at_node(done, n)
+    yield from others_at_node(done, n)
+
+
+def mistakes_at_edge(done: Pass, edge: Edge) -> Iterator[Suspect]:
+    """The mistakes in an operation's contribution to an argument, with the values that it has."""
     trace, place, c = done.trace, AtEdge(edge), done.contributions[edge]
     uses = len(trace.uses[place.target(trace)])
     if uses > 1:
@@ -148,6 +162,11 @@ def at_edge(done: Pass, edge: Edge) -> Iterator[Suspect]:
         yield Suspect((mistake.sentence, number), *said, place, partial(_made, mistake))
     yield Suspect("ratio", "", 2.0, place, lambda done, c: c.right, True)
     yield Suspect("running", RUNNING, 4.0, place, partial(_running_total, edge))
+
+
+def others_at_edge(done: Pass, edge: Edge) -> Iterator[Suspect]:
+    """The mistakes in an operation's contribution to an argument in which other values take part."""
+    trace, place, c = done.trace, AtEdge(edge), done.contributions[edge]
     yield from _other_values(trace, place, c)
     yield from _other_gradients(trace, place, c)
     k = edge[0]
@@ -159,10 +178,10 @@ def at_edge(done: Pass, edge: Edge) -> Iterator[Suspect]:
         yield from _factors(source, at, name, 5.0, place)
 
 
-def at_node(done: Pass, n: int) -> Iterator[Suspect]:
-    """The mistakes in the whole gradient of a value."""
+def mistakes_at_node(done: Pass, n: int) -> Iterator[Suspect]:
+    """The mistakes in the whole gradient of a value in which no other values take part."""
     trace, place, g = done.trace, AtNode(n), done.gradients[n]
-    uses, k = trace.uses.get(n, []), place.step(trace)
+    uses = trace.uses.get(n, [])
     if len(uses) > 1:
         unknown = _of_no_operation(g)
         for number, mistake in enumerate(mistakes(unknown)):
@@ -174,6 +193,12 @@ def at_node(done: Pass, n: int) -> Iterator[Suspect]:
         sentence = "parts that overlap overwrite each other where they should be added up"
         for order in (1, -1):
             yield Suspect(("written", order), sentence, 1.0, place, partial(_written, uses[::order]))
+
+
+def others_at_node(done: Pass, n: int) -> Iterator[Suspect]:
+    """The mistakes in the whole gradient of a value in which other values take part."""
+    trace, place = done.trace, AtNode(n)
+    k = place.step(trace)
     for source in _like(trace, k, np.shape(trace.value(n))):
         yield from _factors(source, (source[0] - k, source[1]), trace.name(source), 4.6, place)
 

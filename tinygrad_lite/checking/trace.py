@@ -134,7 +134,7 @@ class Trace:
                     early, jump = changes.jumps[n]
                     add(early, jump(done, g))
                 for k, i in self._edges[n]:
-                    step, target = self.steps[k], self._numbers[id(self.steps[k].inputs[i])]
+                    step, target = self.steps[k], self.inputs[k][i]
                     change = changes.edges.get((k, i))
                     if change is None and not keep:
                         arrays = self.arrays[k]

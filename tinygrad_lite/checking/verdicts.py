@@ -45,6 +45,9 @@ class Judgement:
         finite = np.isfinite(comparison.gradient)
         bad = comparison.suspicious
         kinked = kinks.at(comparison, bad)
+        self._together, unclear = kinks.meeting(comparison, kinked)
+        bad &= ~(self._together | unclear)
+        bad |= kinks.contrary
         with np.errstate(invalid="ignore", divide="ignore"):
             blurred = comparison.hidden | (self._blurred() if self._look.method != "differences" else False)
             value = self._look.at_0[:, None]
@@ -62,7 +65,8 @@ class Judgement:
             meeting = bad & finite & np.array(met) & ~kinked
         verdicts[kinks.apart] = Verdict.WRONG if len(kinks.steps) == 1 else Verdict.KINKS_MEET
         verdicts[kinked] = Verdict.KINK
-        verdicts[meeting] = Verdict.KINKS_MEET
+        verdicts[self._together & finite] = Verdict.KINK
+        verdicts[meeting | unclear] = Verdict.KINKS_MEET
         verdicts[(comparison.jumps | (kinked & comparison.hidden)) & finite] = Verdict.JUMP
         offence = outside_domain(self._steps) if np.any(~finite | unknown) else ""
         self._offence = offence
@@ -74,6 +78,7 @@ class Judgement:
             verdicts[:, idle] = np.where(
                 np.isin(verdicts[:, idle], [Verdict.RIGHT, Verdict.WRONG]), Verdict.NO_GRADIENT, verdicts[:, idle]
             )
+        verdicts[kinks.contrary & ~meeting] = Verdict.WRONG
         verdicts[:, comparison.unchecked] = Verdict.NOT_CHECKED
         verdicts[unsteady | (np.any(unsteady) & (verdicts != Verdict.RIGHT))] = Verdict.NOT_DETERMINISTIC
         verdicts[:, ~self._subject.varies] = Verdict.HELD_FIXED
@@ -146,6 +151,8 @@ class Judgement:
         """The place of the fault, and what it looks like."""
         comparison, kinks = self._comparison, self._kinks
         if verdict is Verdict.WRONG:
+            if kinks.contrary[row, column] and comparison.gradient[row, column] == comparison.reference[row, column]:
+                return kinks.named(column), kinks.slopes(comparison, row, column)
             where, why = self._diagnosis.of(row, column)
             if not (where or why) and kinks.jumps[row, column]:
                 return kinks.named(column), kinks.slopes(comparison, row, column)
@@ -156,6 +163,8 @@ class Judgement:
                 return ended
             blamed = self._diagnosis.of(row, column)
             return blamed if any(blamed) else ended
+        if self._together[row, column]:
+            return kinks.named(column), "slopes by single entries do not add up here; it is one of the slopes beside it"
         if verdict in (Verdict.KINK, Verdict.KINKS_MEET) or kinks.apart[row, column]:
             return kinks.named(column), kinks.slopes(comparison, row, column)
         if verdict is Verdict.JUMP:

@@ -348,6 +348,22 @@ def kinks() -> list[Problem]:
             derived=a(0.0, 0.0, 1.0),
             mistakes=("off by one", "half of the last"),
         ),
+        *(
+            Problem(
+                f"{name} of three ties, {convention}",
+                f,
+                (x,),
+                lambda x, g=g: g,
+                derived=g,
+                mistakes=("the sign reversed", "zero", "twice too large", "off by 1 %"),
+            )
+            for name, f, x in (
+                ("the median", np.median, a(3.0, 1.0, 1.0, 1.0, 0.0)),
+                ("the second largest", lambda x: float(np.sort(x)[-2]), a(1.0, -2.0, 1.0, 1.0)),
+                ("the second largest, less a sum,", lambda x: np.sort(x)[-2] - np.sum(x) / 4, a(1.0, 1.0, 1.0)),
+            )
+            for convention, g in _of_ties(x, x == 1.0, less="less" in name).items()
+        ),
         Problem(
             "huber at its corner",
             lambda x: sum(np.where(np.abs(x) <= 1, x**2 / 2, np.abs(x) - 0.5)),
@@ -702,6 +718,12 @@ def habits() -> list[Problem]:
             exact=lambda x: sum(sin(x) ** 2),
         ),
     ]
+
+
+def _of_ties(x: np.ndarray, tied: np.ndarray, less: bool) -> dict[str, np.ndarray]:
+    """Gradients of the value at which some entries are tied, less a quarter of the sum."""
+    conventions = {"to all": tied / np.sum(tied), "to the first": 1.0 * (np.arange(x.size) == np.argmax(tied))}
+    return {convention: g - less / 4 for convention, g in conventions.items()}
 
 
 def problems() -> list[Problem]:

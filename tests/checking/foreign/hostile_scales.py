@@ -1,5 +1,6 @@
 """Functions of narrow features, extreme sizes and few digits, which no usual step or tolerance suits."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -250,6 +251,22 @@ def far_from_its_size() -> list[Problem]:
             np.tanh,
             some,
             exact=lambda x: sum(log(np.cosh(x))),
+        ),
+        Problem(
+            "exp close to its overflow, which raises",
+            lambda x: math.exp(x),
+            (np.array(709.7),),
+            lambda x: np.exp(x),
+            ("the sign reversed", "zero", "off by 1 %", "one entry off by 1e-6"),
+            exact=lambda x: exp(x),
+        ),
+        Problem(
+            "a cube close to its overflow",
+            lambda x: float(sum(x**3)),
+            (a(5e102, 3e101),),
+            lambda x: 3 * x**2,
+            ("the sign reversed", "zero", "off by 1 %", "one entry off by 1e-6"),
+            exact=lambda x: sum(x**3),
         ),
         Problem("a power of 40", lambda x: sum(x**40), (a(0.9, 1.3),), lambda x: 40 * x**39, some),
     ]

@@ -12,8 +12,8 @@ from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import UsageError
 from tinygrad_lite.ops.arithmetic.reductions import Axis, closest, unless_nan
 
-argsort = primitive(np.argsort)
-argpartition = primitive(np.argpartition, examples=[([(2, 3)], {"kth": 1})])
+argsort = primitive(np.argsort, kink=closest)
+argpartition = primitive(np.argpartition, kink=closest, examples=[([(2, 3)], {"kth": 1})])
 lexsort = primitive(np.lexsort)
 searchsorted = primitive(np.searchsorted, arity=2, examples=[([np.arange(3.0), (2, 3)], {})])
 digitize = primitive(np.digitize, arity=2, examples=[([(4,), np.arange(3.0)], {})])
@@ -40,7 +40,7 @@ def _partition_places(x: Array, kth: Any, axis: int | None = -1, kind: Any = "in
     return places
 
 
-partition_places = primitive(_partition_places, arity=1, examples=[([(2, 5)], {"kth": 2})])
+partition_places = primitive(_partition_places, arity=1, kink=closest, examples=[([(2, 5)], {"kth": 2})])
 
 
 @implements(np.partition)
