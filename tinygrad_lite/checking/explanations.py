@@ -28,7 +28,6 @@ from tinygrad_lite.checking.suspects import (
     AtNode,
     Suspect,
     at_edge,
-    at_node,
     mistakes_at_edge,
     mistakes_at_node,
     mixtures,
@@ -203,7 +202,7 @@ class _Search:
         return (n for n, g in enumerate(self._done.gradients) if g is not None and n in self._trace.uses)
 
     def _fitting(self, suspects: Sequence[Suspect]) -> Iterator[tuple[Suspect, float]]:
-        """Those mistakes at one place that are there in at least one variable and at every point, and how many times."""
+        """Mistakes at one place that are there, in at least one variable and at every point, and how many times."""
         view, *others = self._views
         for tried, wanted, found in view.products(suspects):
             fits = {
@@ -213,10 +212,11 @@ class _Search:
                 suspect = tried[i]
                 for k, (factors, fit) in fits.items():
                     factor = float(factors[i])
-                    if fit[i] and self._says_something(suspect, factor, view.is_certain(k)):
-                        if all(other.agrees(suspect, k, factor) for other in others):
-                            yield suspect, factor
-                            break
+                    if not (fit[i] and self._says_something(suspect, factor, view.is_certain(k))):
+                        continue
+                    if all(other.agrees(suspect, k, factor) for other in others):
+                        yield suspect, factor
+                        break
 
     def _says_something(self, suspect: Suspect, factor: float, certain: bool) -> bool:
         """Whether a mistake that fits this many times is more than an accident."""
@@ -231,7 +231,7 @@ class _Search:
         for sentence, k, changes in branches(self._done):
             yield self._verified(sentence, 3.0, k, changes)
         for n in self._nodes():
-            if np.size(g := self._done.gradients[n]) > 2:
+            if (g := self._done.gradients[n]) is not None and g.size > 2:
                 yield from self._mixed_up(n, g)
 
     def _mixed_up(self, n: int, g: Array) -> Iterator[Match | None]:

@@ -144,12 +144,6 @@ def at_edge(done: Pass, edge: Edge) -> Iterator[Suspect]:
     yield from others_at_edge(done, edge)
 
 
-def at_node(done: Pass, n: int) -> Iterator[Suspect]:
-    """The mistakes in the whole gradient of a value."""
-    yield from mistakes_at_node(done, n)
-    yield from others_at_node(done, n)
-
-
 def mistakes_at_edge(done: Pass, edge: Edge) -> Iterator[Suspect]:
     """The mistakes in an operation's contribution to an argument, with the values that it has."""
     trace, place, c = done.trace, AtEdge(edge), done.contributions[edge]

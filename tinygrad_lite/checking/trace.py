@@ -77,7 +77,7 @@ class Trace:
         self._numbers = {id(x): n for n, x in enumerate(variables)}
         self.inputs: list[list[int | None]] = []
         self.uses: dict[int, list[Edge]] = {}
-        self._edges: list[list[Edge]] = [[] for _ in variables]
+        self._edges: list[list[tuple[int, int, int]]] = [[] for _ in variables]  # with the argument's number
         self.arrays = [step.arrays for step in steps]
         self.values = [step.value for step in steps]
         for k, step in enumerate(steps):
@@ -87,7 +87,7 @@ class Trace:
             for i, n in enumerate(numbers):
                 if n is not None and step.op.vjps and step.op.vjps[i] is not None and step.inputs[i].requires_grad:
                     self.uses.setdefault(n, []).append((k, i))
-                    self._edges[-1].append((k, i))
+                    self._edges[-1].append((k, i, n))
             if isinstance(step.result, Tensor):
                 self._numbers.setdefault(id(step.result), len(variables) + k)
 
@@ -133,8 +133,8 @@ class Trace:
                 if n in changes.jumps:
                     early, jump = changes.jumps[n]
                     add(early, jump(done, g))
-                for k, i in self._edges[n]:
-                    step, target = self.steps[k], self.inputs[k][i]
+                for k, i, target in self._edges[n]:
+                    step = self.steps[k]
                     change = changes.edges.get((k, i))
                     if change is None and not keep:
                         arrays = self.arrays[k]
