@@ -422,6 +422,21 @@ def test_indices_read_and_get_gradients(index: Any) -> None:
         np.testing.assert_allclose(a, b, rtol=1e-14)
 
 
+@pytest.mark.parametrize(
+    ("axis", "message"),
+    [
+        ("rows", "batch_axis must be a whole number or None for each example, got 'rows'"),
+        (0.0, "batch_axis must be a whole number"),
+        (2, "no rows along axis 2"),
+        (-3, "no rows along axis -3"),
+    ],
+)
+def test_axes_that_no_batch_has(axis: Any, message: str, tmp_path: Path) -> None:
+    with pytest.raises((InputError, UsageError), match=message):
+        tg.export_onnx(np.tanh, np.ones((3, 2)), path=tmp_path / "f.onnx", batch_axis=axis)
+    assert not list(tmp_path.iterdir())
+
+
 def test_what_is_refused_here_is_nan_there(tmp_path: Path) -> None:
     def log_det(x: Any) -> Any:
         return tg.grad(lambda x: np.linalg.slogdet(x)[1])(x)

@@ -2,7 +2,8 @@
 
 import copy
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from inspect import isclass, signature
 from math import cos, pi
 from typing import Any
 
@@ -157,7 +158,7 @@ def test_a_cycle_has_no_more_steps_than_were_said() -> None:
 own = optimizer()
 other = optimizer()
 ERRORS: dict[str, tuple[Callable[[], Any], str]] = {
-    "step size": (lambda: lr_scheduler.StepLR(own, 0), "step_size must be a whole number of steps, at least 1; got 0"),
+    "step size": (lambda: lr_scheduler.StepLR(own, 0), "step_size must be a whole number, at least 1; got 0"),
     "wave": (lambda: lr_scheduler.CosineAnnealingLR(own, 2.5), "T_max must be a whole number"),  # type: ignore[arg-type]
     "gamma": (lambda: lr_scheduler.ExponentialLR(own, -1), "gamma must not be negative, got -1"),
     "start": (lambda: lr_scheduler.LinearLR(own, 0), "start_factor must be positive"),
@@ -200,3 +201,64 @@ def test_bad_settings(wrong: Callable[[], Any], expected: str) -> None:
     with pytest.raises((InputError, UsageError), match=expected):
         wrong()
     assert [group["lr"] for group in own.param_groups] == [0.1, 0.05]
+
+
+SETTINGS: dict[str, dict[str, Any]] = {
+    "LambdaLR": {"lr_lambda": lambda t: 1 / (1 + t)},
+    "MultiplicativeLR": {"lr_lambda": lambda t: 0.5},
+    "StepLR": {"step_size": 2},
+    "MultiStepLR": {"milestones": [1, 3]},
+    "ConstantLR": {},
+    "LinearLR": {},
+    "ExponentialLR": {"gamma": 0.9},
+    "PolynomialLR": {},
+    "CosineAnnealingLR": {"T_max": 5},
+    "CosineAnnealingWarmRestarts": {"T_0": 3},
+    "OneCycleLR": {"max_lr": 0.5, "epochs": 3, "steps_per_epoch": 10},
+    "CyclicLR": {"base_lr": 0.1, "max_lr": 0.2},
+    "ReduceLROnPlateau": {},
+}
+"""For each schedule what it needs besides an optimiser."""
+SWITCHES = "cycle_momentum", "three_phase"
+UNUSED = ("OneCycleLR", "total_steps")
+BAD_VALUES = {"text": "a", "an object": object(), "complex": 1j, "NaN": float("nan"), "no list": [], "negative": -1}
+
+
+def settings_of_schedules() -> Iterator[tuple[str, str, str]]:
+    for name, needed in SETTINGS.items():
+        for parameter in list(signature(getattr(lr_scheduler, name)).parameters)[1:]:
+            if parameter in (*SWITCHES, "last_epoch") or (name, parameter) == UNUSED:
+                continue
+            for kind in BAD_VALUES:
+                if (parameter, kind) not in (
+                    ("milestones", "no list"),
+                    ("threshold", "negative"),
+                    ("threshold", "NaN"),
+                ):
+                    yield name, parameter, kind
+        assert needed.keys() <= signature(getattr(lr_scheduler, name)).parameters.keys()
+
+
+@pytest.mark.parametrize(("name", "parameter", "kind"), [*settings_of_schedules()])
+def test_settings_of_another_kind_are_refused_and_change_nothing(name: str, parameter: str, kind: str) -> None:
+    optimizer = tg.optim.SGD([tg.tensor(1.0, requires_grad=True)], lr=0.1, momentum=0.9)
+    before = dict(optimizer.param_groups[0])
+    with pytest.raises((InputError, UsageError), match=f"^{parameter} must "):
+        getattr(lr_scheduler, name)(optimizer, **{**SETTINGS[name], parameter: BAD_VALUES[kind]})
+    assert optimizer.param_groups[0] == before
+
+
+def test_numbers_of_steps_may_be_numpys() -> None:
+    own = tg.optim.SGD([tg.tensor(1.0, requires_grad=True)], lr=0.1)
+    three = np.int64(3)
+    assert lr_scheduler.StepLR(own, three).step_size == 3
+    assert lr_scheduler.MultiStepLR(own, np.array([1, 3])).milestones == {1: 1, 3: 1}
+    assert lr_scheduler.ReduceLROnPlateau(own, patience=three).patience == 3
+    with pytest.raises(InputError, match="step_size must be a whole number"):
+        lr_scheduler.StepLR(own, True)
+
+
+def test_every_schedule_is_tried() -> None:
+    made = {name for name, x in vars(lr_scheduler).items() if isclass(x) and issubclass(x, lr_scheduler.LRScheduler)}
+    composed = {"SequentialLR", "ChainedScheduler"}
+    assert {name for name in made if not name.startswith("_")} - composed - {"LRScheduler"} == SETTINGS.keys()

@@ -4,6 +4,7 @@ import copy
 import pickle
 import warnings
 from collections.abc import Callable, Iterator
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -313,6 +314,27 @@ def step_of(optimizer: optim.Optimizer) -> None:
 def test_errors(attempt: Callable[[], Any], kind: type[Exception], message: str) -> None:
     with pytest.raises(kind, match=message):
         attempt()
+
+
+def settings_of_optimizers() -> Iterator[tuple[str, str, str]]:
+    for name in {name for name, _ in OPTIMIZERS.values()} | {"LBFGS"}:
+        for setting in list(signature(getattr(optim, name)).parameters.values())[1:]:
+            if not isinstance(setting.default, bool):
+                yield from ((name, setting.name, kind) for kind in BAD_VALUES)
+
+
+BAD_VALUES = {"text": "a", "an object": object(), "complex": 1j, "NaN": float("nan"), "no list": []}
+
+
+@pytest.mark.parametrize(("name", "setting", "kind"), sorted(settings_of_optimizers()))
+def test_settings_of_another_kind_are_refused(name: str, setting: str, kind: str) -> None:
+    matrix = tg.tensor(np.eye(2), requires_grad=True)
+    with pytest.raises((InputError, UsageError), match=rf"^{setting}(\[0\])? must "):
+        getattr(optim, name)([matrix], **{setting: BAD_VALUES[kind]})
+    optimizer = getattr(optim, name)([other := tg.tensor(np.eye(3), requires_grad=True)])
+    with pytest.raises((InputError, UsageError), match=rf"^{setting}(\[0\])? must |LBFGS has one group"):
+        optimizer.add_param_group({"params": [matrix], setting: BAD_VALUES[kind]})
+    assert optimizer.parameters == [other]
 
 
 def test_a_state_that_does_not_fit_changes_nothing() -> None:

@@ -380,6 +380,22 @@ def test_losses_that_cannot_be_descended(loss: Any, message: str) -> None:
         verify_training(linear(13, 1), loss, (X, REAL))
 
 
+@pytest.mark.parametrize(
+    ("model", "loss", "batch", "message"),
+    [
+        (np.tanh, F.mse_loss, (X, REAL), "model must be a tg.nn.Module, got ufunc"),
+        (nn.Linear, F.mse_loss, (X, REAL), "got the class Linear: call it to make one"),
+        (linear(13, 1), nn.MSELoss, (X, REAL), "got the class MSELoss: call it"),
+        (linear(13, 1), None, (X, REAL), "loss must be a function"),
+        (linear(13, 1), F.mse_loss, X, r"the batch must be a pair \(inputs, targets\), got ndarray"),
+        (linear(13, 1), F.mse_loss, (X, REAL, REAL), "got tuple of 3 parts"),
+    ],
+)
+def test_arguments_of_another_kind(model: Any, loss: Any, batch: Any, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        verify_training(model, loss, batch)
+
+
 def test_a_fault_is_found_on_a_slow_machine_too() -> None:
     def slowly(self: Any, x: Any) -> Any:
         time.sleep(0.005)

@@ -15,6 +15,7 @@ from tinygrad_lite.optim.optimizer import (
     not_negative,
     number,
     positive,
+    share,
     two,
 )
 
@@ -407,7 +408,7 @@ class Adadelta(Optimizer):
         0.9968
     """
 
-    ranges: ClassVar = {"eps": not_negative, "weight_decay": not_negative}
+    ranges: ClassVar = {"rho": share, "eps": not_negative, "weight_decay": not_negative}
 
     def __init__(
         self,

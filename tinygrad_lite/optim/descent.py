@@ -1,5 +1,6 @@
 """Optimisers whose step has the size of the gradient, or a size that is set: SGD, ASGD, Rprop and Muon."""
 
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,9 +13,11 @@ from tinygrad_lite.optim.optimizer import (
     Optimizer,
     Parameters,
     State,
+    finite,
     not_negative,
     positive,
     two,
+    whole,
 )
 
 
@@ -44,7 +47,7 @@ class SGD(Optimizer):
         0.46
     """
 
-    ranges: ClassVar = {"momentum": not_negative, "weight_decay": not_negative}
+    ranges: ClassVar = {"momentum": not_negative, "dampening": finite, "weight_decay": not_negative}
 
     def __init__(
         self,
@@ -112,7 +115,7 @@ class ASGD(Optimizer):
         0.800
     """
 
-    ranges: ClassVar = {"weight_decay": not_negative}
+    ranges: ClassVar = dict.fromkeys(("lambd", "alpha", "t0", "weight_decay"), not_negative)
 
     def __init__(
         self,
@@ -212,6 +215,19 @@ class Rprop(Optimizer):
         return w - np.sign(g) * size
 
 
+def _coefficients(name: str, values: Any) -> tuple[float, ...]:
+    """The values, if they are three numbers."""
+    if not isinstance(values, (tuple, list)) or len(values) != 3:
+        raise InputError(f"{name} must be three numbers, got {values!r}")
+    return tuple(finite(f"{name}[{i}]", value) for i, value in enumerate(values))
+
+
+def _adjustment(name: str, value: Any) -> str | None:
+    if value not in (None, "original", "match_rms_adamw"):
+        raise InputError(f"{name} must be None, 'original' or 'match_rms_adamw'; got {value!r}")
+    return value  # type: ignore[no-any-return]
+
+
 class Muon(Optimizer):
     """Momentum, orthogonalised: w ← (1 - lr λ) w - lr' · U, for matrices w.
 
@@ -235,7 +251,14 @@ class Muon(Optimizer):
         0.88
     """
 
-    ranges: ClassVar = {"weight_decay": not_negative, "momentum": not_negative}
+    ranges: ClassVar = {
+        "weight_decay": not_negative,
+        "momentum": not_negative,
+        "ns_coefficients": _coefficients,
+        "eps": not_negative,
+        "ns_steps": partial(whole, least=0),
+        "adjust_lr_fn": _adjustment,
+    }
 
     def __init__(
         self,
@@ -249,10 +272,6 @@ class Muon(Optimizer):
         ns_steps: int = 5,
         adjust_lr_fn: str | None = None,
     ) -> None:
-        if adjust_lr_fn not in (None, "original", "match_rms_adamw"):
-            raise InputError(f"adjust_lr_fn must be None, 'original' or 'match_rms_adamw'; got {adjust_lr_fn!r}")
-        if len(ns_coefficients) != 3:
-            raise InputError(f"ns_coefficients must be three numbers, got {ns_coefficients!r}")
         super().__init__(
             params,
             lr,

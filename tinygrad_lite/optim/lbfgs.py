@@ -9,7 +9,7 @@ from tinygrad_lite.engine import grad_mode
 from tinygrad_lite.engine.op import Array, Traced
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import InputError, UsageError
-from tinygrad_lite.optim.optimizer import Group, Optimizer, Parameters, not_negative
+from tinygrad_lite.optim.optimizer import Group, Optimizer, Parameters, not_negative, whole
 
 Evaluate = Callable[[float], tuple[float, Array]]
 """The loss and its gradient at a step length along the direction."""
@@ -41,7 +41,10 @@ class LBFGS(Optimizer):
         1.414214
     """
 
-    ranges: ClassVar = {"tolerance_grad": not_negative, "tolerance_change": not_negative}
+    ranges: ClassVar = {
+        **dict.fromkeys(("max_iter", "max_eval", "history_size"), whole),
+        **dict.fromkeys(("tolerance_grad", "tolerance_change"), not_negative),
+    }
 
     def __init__(
         self,
@@ -60,7 +63,7 @@ class LBFGS(Optimizer):
             params,
             lr,
             max_iter=max_iter,
-            max_eval=max_iter * 5 // 4 if max_eval is None else max_eval,
+            max_eval=whole("max_iter", max_iter) * 5 // 4 if max_eval is None else max_eval,
             tolerance_grad=tolerance_grad,
             tolerance_change=tolerance_change,
             history_size=history_size,

@@ -14,7 +14,7 @@ import numpy as np
 
 from tinygrad_lite.errors import InputError, UsageError
 from tinygrad_lite.ops.requirements import refuse_where
-from tinygrad_lite.optim.optimizer import Group, Optimizer, not_negative, number_of, positive
+from tinygrad_lite.optim.optimizer import Group, Optimizer, not_negative, number, number_of, positive, share, whole
 
 Factors = Callable[[int], float] | Sequence[Callable[[int], float]]
 
@@ -135,27 +135,26 @@ def _checked(optimizer: Any) -> Optimizer:
     return optimizer
 
 
-def _each(name: str, optimizer: Optimizer, value: Any) -> list[Any]:
-    """A value for each group."""
+def _each(name: str, optimizer: Optimizer, value: Any, checked: Callable[[str, Any], Any]) -> list[Any]:
+    """A checked value for each group."""
     count = len(_checked(optimizer).param_groups)
     if not isinstance(value, (list, tuple)):
-        return [value] * count
+        return [checked(name, value)] * count
     if len(value) != count:
         raise InputError(f"{name} must be one, or one for each of the {count} groups of parameters; got {len(value)}")
-    return list(value)
+    return [checked(f"{name}[{i}]", x) for i, x in enumerate(value)]
 
 
-def _steps(name: str, value: int) -> int:
-    if not isinstance(value, int) or value < 1:
-        raise InputError(f"{name} must be a whole number of steps, at least 1; got {value!r}")
+def _list_of_steps(name: str, values: Any) -> list[int]:
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise InputError(f"{name} must be a list of whole numbers of steps, got {values!r}")
+    return [whole(f"{name}[{i}]", value, least=0) for i, value in enumerate(values)]
+
+
+def _function(name: str, value: Any) -> Any:
+    if not callable(value):
+        raise UsageError(f"{name} must be a function, got {value!r}")
     return value
-
-
-def _share(name: str, value: float) -> float:
-    """The value, if it lies in [0, 1]."""
-    if not 0 <= value <= 1:
-        raise InputError(f"{name} must lie between 0 and 1, got {value!r}")
-    return float(value)
 
 
 class LambdaLR(LRScheduler):
@@ -171,7 +170,7 @@ class LambdaLR(LRScheduler):
     """
 
     def __init__(self, optimizer: Optimizer, lr_lambda: Factors, last_epoch: int = -1) -> None:
-        self.lr_lambdas = _each("lr_lambda", optimizer, lr_lambda)
+        self.lr_lambdas = _each("lr_lambda", optimizer, lr_lambda, _function)
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[Any]:
@@ -191,7 +190,7 @@ class MultiplicativeLR(LRScheduler):
     """
 
     def __init__(self, optimizer: Optimizer, lr_lambda: Factors, last_epoch: int = -1) -> None:
-        self.lr_lambdas = _each("lr_lambda", optimizer, lr_lambda)
+        self.lr_lambdas = _each("lr_lambda", optimizer, lr_lambda, _function)
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[Any]:
@@ -220,7 +219,7 @@ class StepLR(LRScheduler):
     """
 
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1) -> None:
-        self.step_size = _steps("step_size", step_size)
+        self.step_size = whole("step_size", step_size)
         self.gamma = not_negative("gamma", gamma)
         super().__init__(optimizer, last_epoch)
 
@@ -232,7 +231,7 @@ class MultiStepLR(LRScheduler):
     """Decay by a factor γ after each of the `milestones`, which are numbers of steps.
 
     Raises:
-        InputError: if gamma is negative.
+        InputError: if gamma is negative, or a milestone is no number of steps.
 
     Example:
         >>> import tinygrad_lite as tg
@@ -247,7 +246,7 @@ class MultiStepLR(LRScheduler):
     def __init__(
         self, optimizer: Optimizer, milestones: Iterable[int], gamma: float = 0.1, last_epoch: int = -1
     ) -> None:
-        self.milestones = Counter(milestones)
+        self.milestones = Counter(_list_of_steps("milestones", milestones))
         self.gamma = not_negative("gamma", gamma)
         super().__init__(optimizer, last_epoch)
 
@@ -272,8 +271,8 @@ class ConstantLR(LRScheduler):
     """
 
     def __init__(self, optimizer: Optimizer, factor: float = 1 / 3, total_iters: int = 5, last_epoch: int = -1) -> None:
-        self.factor = _share("factor", factor)
-        self.total_iters = _steps("total_iters", total_iters)
+        self.factor = share("factor", factor)
+        self.total_iters = whole("total_iters", total_iters)
         super().__init__(optimizer, last_epoch)
 
     def rate(self, t: int, lr: Any, base_lr: Any) -> Any:
@@ -304,9 +303,9 @@ class LinearLR(LRScheduler):
         total_iters: int = 5,
         last_epoch: int = -1,
     ) -> None:
-        self.start_factor = _share("start_factor", positive("start_factor", start_factor))
-        self.end_factor = _share("end_factor", end_factor)
-        self.total_iters = _steps("total_iters", total_iters)
+        self.start_factor = share("start_factor", positive("start_factor", start_factor))
+        self.end_factor = share("end_factor", end_factor)
+        self.total_iters = whole("total_iters", total_iters)
         super().__init__(optimizer, last_epoch)
 
     def rate(self, t: int, lr: Any, base_lr: Any) -> Any:
@@ -355,7 +354,7 @@ class PolynomialLR(LRScheduler):
     """
 
     def __init__(self, optimizer: Optimizer, total_iters: int = 5, power: float = 1.0, last_epoch: int = -1) -> None:
-        self.total_iters = _steps("total_iters", total_iters)
+        self.total_iters = whole("total_iters", total_iters)
         self.power = not_negative("power", power)
         super().__init__(optimizer, last_epoch)
 
@@ -385,7 +384,7 @@ class CosineAnnealingLR(LRScheduler):
     """
 
     def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0, last_epoch: int = -1) -> None:
-        self.T_max = _steps("T_max", T_max)
+        self.T_max = whole("T_max", T_max)
         self.eta_min = not_negative("eta_min", eta_min)
         super().__init__(optimizer, last_epoch)
 
@@ -423,8 +422,8 @@ class CosineAnnealingWarmRestarts(LRScheduler):
     def __init__(
         self, optimizer: Optimizer, T_0: int, T_mult: int = 1, eta_min: float = 0.0, last_epoch: int = -1
     ) -> None:
-        self.T_0 = _steps("T_0", T_0)
-        self.T_mult = _steps("T_mult", T_mult)
+        self.T_0 = whole("T_0", T_0)
+        self.T_mult = whole("T_mult", T_mult)
         self.eta_min = not_negative("eta_min", eta_min)
         super().__init__(optimizer, last_epoch)
 
@@ -461,7 +460,10 @@ class _MomentumCycle(LRScheduler):
                 f"cycle_momentum needs an optimiser with momentum or betas, not {type(optimizer).__name__}"
             )
         self.cycled = name
-        bases, tops = _each("base_momentum", optimizer, base), _each("max_momentum", optimizer, largest)
+        bases, tops = (
+            _each(name, optimizer, value, not_negative)
+            for name, value in (("base_momentum", base), ("max_momentum", largest))
+        )
         optimizer.scheduled |= {name}
         for group, low, high in zip(optimizer.param_groups, bases, tops):
             if last_epoch == -1:
@@ -508,18 +510,24 @@ class CyclicLR(_MomentumCycle):
         max_momentum: float | list[float] = 0.9,
         last_epoch: int = -1,
     ) -> None:
-        lows, self.max_lrs = _each("base_lr", optimizer, base_lr), _each("max_lr", optimizer, max_lr)
+        lows = _each("base_lr", optimizer, base_lr, not_negative)
+        self.max_lrs = _each("max_lr", optimizer, max_lr, not_negative)
         up = positive("step_size_up", step_size_up)
         down = up if step_size_down is None else not_negative("step_size_down", step_size_down)
         self.total_size = int(up + down) if (up + down).is_integer() else up + down
         self.step_ratio = up / (up + down)
+        gamma = not_negative("gamma", gamma)
         heights: dict[str, tuple[str, Callable[[Any], Any]]] = {
             "triangular": ("cycle", lambda cycle: 1.0),
             "triangular2": ("cycle", lambda cycle: 1 / 2.0 ** (cycle - 1)),
             "exp_range": ("iterations", lambda t: gamma**t),
         }
-        if scale_fn is None and mode not in heights:
+        if scale_fn is None and mode not in [*heights]:
             raise InputError(f"mode must be one of {', '.join(heights)}; got {mode!r}")
+        if scale_mode not in ("cycle", "iterations"):
+            raise InputError(f"scale_mode must be 'cycle' or 'iterations', got {scale_mode!r}")
+        if scale_fn is not None:
+            _function("scale_fn", scale_fn)
         self.scale_mode, self.scale_fn = heights[mode] if scale_fn is None else (scale_mode, scale_fn)
         self.cycle_momentum = cycle_momentum
         if cycle_momentum:
@@ -583,29 +591,30 @@ class OneCycleLR(_MomentumCycle):
         last_epoch: int = -1,
     ) -> None:
         if total_steps is not None:
-            self.total_steps = _steps("total_steps", total_steps)
+            self.total_steps = whole("total_steps", total_steps)
         elif epochs is not None and steps_per_epoch is not None:
-            self.total_steps = _steps("epochs", epochs) * _steps("steps_per_epoch", steps_per_epoch)
+            self.total_steps = whole("epochs", epochs) * whole("steps_per_epoch", steps_per_epoch)
         else:
             raise InputError("OneCycleLR needs total_steps, or epochs and steps_per_epoch")
         if anneal_strategy not in ("cos", "linear"):
             raise InputError(f"anneal_strategy must be 'cos' or 'linear', got {anneal_strategy!r}")
         self.anneal_strategy = anneal_strategy
-        top = _share("pct_start", pct_start) * self.total_steps - 1
+        top = share("pct_start", pct_start) * self.total_steps - 1
         ends = [top, 2 * top, self.total_steps - 1] if three_phase else [top, self.total_steps - 1]
-        rates = ["initial_lr", "max_lr", *["initial_lr"] * three_phase, "min_lr"]
+        rates = ["initial_lr", "max_lr", *["initial_lr"] * bool(three_phase), "min_lr"]
         momenta = ["max_momentum", "base_momentum", "max_momentum", "max_momentum"]
         self.phases = tuple(zip([0.0, *ends], ends, rates, rates[1:], momenta, momenta[1:]))
         if empty := [end for start, end, *_ in self.phases if start == end]:
             raise InputError(f"a phase of the cycle begins and ends at step {empty[0]:g}: choose another pct_start")
-        highest = _each("max_lr", optimizer, max_lr)
-        if last_epoch == -1:
-            for group, high in zip(optimizer.param_groups, highest):
-                first = high / div_factor
-                group.update(initial_lr=first, max_lr=high, min_lr=first / final_div_factor)
+        highest = _each("max_lr", optimizer, max_lr, not_negative)
+        before, after = positive("div_factor", div_factor), positive("final_div_factor", final_div_factor)
         self.cycle_momentum = cycle_momentum
         if cycle_momentum:
             self._prepare(optimizer, base_momentum, max_momentum, last_epoch)
+        if last_epoch == -1:
+            for group, high in zip(optimizer.param_groups, highest):
+                first = high / before
+                group.update(initial_lr=first, max_lr=high, min_lr=first / after)
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[Any]:
@@ -636,7 +645,7 @@ class OneCycleLR(_MomentumCycle):
 
 def _of_one_optimizer(schedulers: Iterable[LRScheduler], optimizer: Optimizer | None) -> list[LRScheduler]:
     """The schedules of a composed one, which must belong to its optimiser."""
-    parts = list(schedulers)
+    parts = list(schedulers) if isinstance(schedulers, Iterable) else [schedulers]
     if not parts:
         raise InputError("a composed schedule needs at least one schedule")
     for i, part in enumerate(parts):
@@ -725,7 +734,7 @@ class SequentialLR(_Composed):
         self, optimizer: Optimizer, schedulers: Sequence[LRScheduler], milestones: Sequence[int], last_epoch: int = -1
     ) -> None:
         self._schedulers = _of_one_optimizer(schedulers, _checked(optimizer))
-        self._milestones = list(milestones)
+        self._milestones = _list_of_steps("milestones", milestones)
         if len(self._milestones) != len(self._schedulers) - 1:
             raise InputError(
                 f"{len(self._schedulers)} schedules need {len(self._schedulers) - 1} milestones between them, got "
@@ -834,16 +843,17 @@ class ReduceLROnPlateau(LRScheduler):
         min_lr: float | list[float] = 0.0,
         eps: float = 1e-8,
     ) -> None:
-        if not factor < 1:
+        if not not_negative("factor", factor) < 1:
             raise InputError(f"factor must be less than 1, got {factor!r}")
         if mode not in ("min", "max"):
             raise InputError(f"mode must be 'min' or 'max', got {mode!r}")
         if threshold_mode not in ("rel", "abs"):
             raise InputError(f"threshold_mode must be 'rel' or 'abs', got {threshold_mode!r}")
-        self.min_lrs = _each("min_lr", optimizer, min_lr)
+        self.min_lrs = _each("min_lr", optimizer, min_lr, not_negative)
         self.optimizer = optimizer
-        self.mode, self.factor, self.patience, self.eps = mode, factor, patience, eps
-        self.threshold, self.threshold_mode, self.cooldown = threshold, threshold_mode, cooldown
+        self.mode, self.factor, self.eps = mode, factor, not_negative("eps", eps)
+        self.patience, self.cooldown = whole("patience", patience, 0), whole("cooldown", cooldown, 0)
+        self.threshold, self.threshold_mode = number("threshold", threshold), threshold_mode
         self.best = inf if mode == "min" else -inf
         self.last_epoch = self.num_bad_epochs = self.cooldown_counter = 0
 

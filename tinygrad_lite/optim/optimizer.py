@@ -326,6 +326,27 @@ def not_negative(name: str, value: Any) -> float:
     return float(value)
 
 
+def finite(name: str, value: Any) -> float:
+    """The value, if it is a number that is neither infinite nor NaN."""
+    if not np.isfinite(number(name, value)):
+        raise InputError(f"{name} must be a finite number, got {value!r}")
+    return float(value)
+
+
+def whole(name: str, value: Any, least: int = 1) -> int:
+    """The value, if it is a whole number of at least this."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise InputError(f"{name} must be a whole number, at least {least}; got {value!r}")
+    return int(value)
+
+
+def share(name: str, value: Any) -> float:
+    """The value, if it lies in [0, 1]."""
+    if not 0 <= number(name, value) <= 1:
+        raise InputError(f"{name} must lie between 0 and 1, got {value!r}")
+    return float(value)
+
+
 def fraction(name: str, value: Any) -> float:
     """The value, if it lies in [0, 1)."""
     if not 0 <= number(name, value) < 1:

@@ -18,7 +18,7 @@ from tinygrad_lite.training.evaluation import evaluated
 from tinygrad_lite.training.faults import FaultFinder
 from tinygrad_lite.training.history import History
 from tinygrad_lite.training.metrics import Metric, metrics_of
-from tinygrad_lite.training.requirements import check_clip_norm, check_counts, check_parts
+from tinygrad_lite.training.requirements import check_clip_norm, check_counts, check_model, check_parts
 from tinygrad_lite.training.run import Loss, Training, compiled_step
 from tinygrad_lite.training.verification import verify_training
 
@@ -89,7 +89,8 @@ def fit(
     """
     check_counts(epochs=epochs, accumulate=accumulate, patience=patience)
     check_clip_norm(clip_norm)
-    check_parts(model, loss, optimizer, scheduler, callbacks)
+    check_model(model, loss)
+    check_parts(optimizer, scheduler, callbacks)
     loader = loader_of(data, batch_size, rng)
     held_out = None if validation is None else loader_of(validation, loader.batch_size, shuffle=False)
     measures = metrics_of(metrics, loss)

@@ -18,12 +18,23 @@ def check_counts(**counts: Any) -> None:
             raise InputError(f"{name} must be a whole number of at least 1, got {number!r}")
 
 
-def check_parts(model: Any, loss: Any, optimizer: Any, scheduler: Any, callbacks: Any) -> None:
-    """Raise `UsageError` if a part of a training is of another kind, or belongs to another training."""
+def check_model(model: Any, loss: Any) -> None:
+    """Raise `UsageError` if these are no module and no loss."""
     if not isinstance(model, Module):
         raise UsageError(f"the model must be a tg.nn.Module, got {_in_words(model)}")
     if isclass(loss) or not callable(loss):
         raise UsageError(f"the loss must be a function of (outputs, targets), or a module; got {_in_words(loss)}")
+
+
+def check_pair(batch: Any, name: str) -> None:
+    """Raise `UsageError` if this is no pair of inputs and targets."""
+    if not (isinstance(batch, (tuple, list)) and len(batch) == 2):
+        parts = f" of {len(batch)} parts" if isinstance(batch, (tuple, list)) else ""
+        raise UsageError(f"{name} must be a pair (inputs, targets), got {type(batch).__name__}{parts}")
+
+
+def check_parts(optimizer: Any, scheduler: Any, callbacks: Any) -> None:
+    """Raise `UsageError` if a part of a training is of another kind, or belongs to another training."""
     own = getattr(optimizer, "optimizer", optimizer)  # which several processes may share
     if not (optimizer is None or isinstance(own, Optimizer)):
         raise UsageError(

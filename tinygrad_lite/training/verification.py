@@ -18,6 +18,7 @@ from tinygrad_lite.errors import AnomalyError, UsageError, VerificationError
 from tinygrad_lite.nn import Module, functional
 from tinygrad_lite.optim import Adam
 from tinygrad_lite.training.batches import Batch, count_of, outputs_of, plain
+from tinygrad_lite.training.requirements import check_model, check_pair
 from tinygrad_lite.training.run import Loss, function_of
 
 FEW = 8  # rows that a model must be able to learn by heart
@@ -77,6 +78,7 @@ def verify_training(model: Module, loss: Loss, batch: Batch, *, raise_exception:
 
     Raises:
         VerificationError: if a check failed.
+        UsageError: if the model, the loss or the batch is of another kind.
 
     Example:
         >>> import tinygrad_lite as tg
@@ -86,6 +88,8 @@ def verify_training(model: Module, loss: Loss, batch: Batch, *, raise_exception:
         >>> [finding.check for finding in found.findings if finding.ok is False]
         ['rows are independent']
     """
+    check_model(model, loss)
+    check_pair(batch, "the batch")
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what they would say is found and said here
         result = Verification(tuple(_Look(model, loss, batch).findings()))
