@@ -102,6 +102,7 @@ def test_samples_have_the_shapes_and_moments(name: str, parameters: Parameters, 
         assert x.shape == (2, 500, *p.batch_shape, *p.event_shape)
         p.log_prob(x)  # which refuses what the distribution does not have
         np.testing.assert_array_equal(x, draw((2, 500), rng=0))
+        np.testing.assert_array_equal(draw(3, rng=0), draw(np.int64(3), rng=0))
         if name not in ("Cauchy", "Categorical"):
             assert np.all(np.abs(np.mean(x, axis=(0, 1)) - p.mean) <= 5 * p.stddev / np.sqrt(1000))
         # the mean of -log p(x) is the entropy

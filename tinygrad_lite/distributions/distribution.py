@@ -99,7 +99,7 @@ class Distribution:
         return value
 
     def _extended_shape(self, sample_shape: Any) -> Shape:
-        sample_shape = (sample_shape,) if isinstance(sample_shape, int) else tuple(sample_shape)
+        sample_shape = (sample_shape,) if isinstance(sample_shape, (int, np.integer)) else tuple(sample_shape)
         return (*sample_shape, *self.batch_shape, *self.event_shape)
 
     def sample(self, sample_shape: Any = (), rng: Rng = None) -> Array:

@@ -9,6 +9,7 @@ from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import tensor
 from tinygrad_lite.errors import InputError, ShapeError
 from tinygrad_lite.nn import functional, init
+from tinygrad_lite.nn.functional.checks import check_counts
 from tinygrad_lite.nn.module import Module
 
 __all__ = [
@@ -74,6 +75,7 @@ class PReLU(Module):
     """
 
     def __init__(self, num_parameters: int = 1, init: float = 0.25, *, dtype: Any = np.float64) -> None:
+        check_counts("PReLU", num_parameters=num_parameters)
         self.num_parameters = num_parameters
         self.init = init
         self.weight = tensor(np.full(num_parameters, init, dtype), requires_grad=True)
@@ -148,7 +150,7 @@ class Hardtanh(Module):
 
     def __init__(self, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> None:
         if not min_val < max_val:
-            raise InputError(f"Hardtanh needs min_val < max_val, got {min_val} and {max_val}")
+            raise InputError(f"Hardtanh needs min_val < max_val, got {min_val!r} and {max_val!r}")
         self.min_val = min_val
         self.max_val = max_val
 

@@ -1,6 +1,6 @@
 """Normalisation layers."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -196,7 +196,7 @@ class _LastAxesNorm(_Norm):
         *,
         dtype: Any = np.float64,
     ) -> None:
-        given = [normalized_shape] if isinstance(normalized_shape, (int, np.integer)) else normalized_shape
+        given = [*normalized_shape] if isinstance(normalized_shape, Iterable) else [normalized_shape]
         for size in given:
             check_counts(type(self).__name__, normalized_shape=size)
         self.normalized_shape = tuple(given)

@@ -88,7 +88,7 @@ class _Layers(_Weights):
     ) -> None:
         kind = type(self).__name__
         check_counts(kind, input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
-        if not 0 <= self.proj_size < hidden_size:
+        if not isinstance(self.proj_size, (int, np.integer)) or not 0 <= self.proj_size < hidden_size:
             raise InputError(f"{kind} needs a proj_size below its hidden_size {hidden_size}, got {self.proj_size}")
         check_probability(dropout)
         self.input_size = input_size
@@ -220,7 +220,7 @@ class LSTM(_Layers):
         dtype: Any = np.float64,
         rng: init.Rng = None,
     ) -> None:
-        if proj_size:
+        if proj_size != 0:
             self.proj_size = proj_size
         settings = num_layers, bias, batch_first, dropout, bidirectional
         super().__init__(input_size, hidden_size, *settings, dtype=dtype, rng=rng)

@@ -3,6 +3,7 @@
 from typing import Any, ClassVar
 
 from tinygrad_lite.engine.op import Array
+from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import InputError, ShapeError
 from tinygrad_lite.nn import functional
 from tinygrad_lite.nn.module import Module
@@ -35,11 +36,10 @@ class Spatial(Module):
 
     def settings(self) -> dict[str, Any]:
         """The settings, under the names of the function's arguments."""
-        plain = (bool, int, float, str, tuple, list, type(None))
         return {
             name: field
             for name, field in vars(self).items()
-            if isinstance(field, plain) and name != "training" and not name.startswith("_")
+            if not isinstance(field, (Tensor, Module)) and name != "training" and not name.startswith("_")
         }
 
     def extra_repr(self) -> str:

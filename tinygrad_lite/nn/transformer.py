@@ -15,6 +15,7 @@ from tinygrad_lite.nn import functional, init
 from tinygrad_lite.nn.attention import MultiheadAttention
 from tinygrad_lite.nn.dropout import Dropout
 from tinygrad_lite.nn.functional.attention import causal_mask
+from tinygrad_lite.nn.functional.checks import check_counts
 from tinygrad_lite.nn.linear import Linear
 from tinygrad_lite.nn.module import Module
 from tinygrad_lite.nn.normalization import LayerNorm
@@ -51,7 +52,7 @@ class _Layer(Module):
         dtype: Any = np.float64,
         rng: init.Rng = None,
     ) -> None:
-        if isinstance(activation, str) and activation not in ("relu", "gelu"):
+        if activation not in ("relu", "gelu") if isinstance(activation, str) else not callable(activation):
             raise InputError(f"activation must be 'relu', 'gelu' or a function, got {activation!r}")
         rng = init.generator(rng)
         for name in self._attentions:
@@ -135,6 +136,7 @@ class TransformerDecoderLayer(_Layer):
 
 def _copies(layer: Module, count: int) -> list[Module]:
     """Copies of a layer, which start with the same parameters and draw from the same generator."""
+    check_counts("a stack of layers", 0, num_layers=count)
     fields = [field for module in layer.modules() for field in vars(module).values()]
     generators = {id(field): field for field in fields if isinstance(field, np.random.Generator)}
     return [deepcopy(layer, {**generators}) for _ in range(count)]

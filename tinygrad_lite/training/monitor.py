@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.checking.audit import AuditedParameter, Status, audit_gradients
-from tinygrad_lite.errors import InputError, MissingExtraError, UsageError
+from tinygrad_lite.errors import MissingExtraError, UsageError
 from tinygrad_lite.training.batches import outputs_of
+from tinygrad_lite.training.requirements import check_counts
 from tinygrad_lite.training.run import Training
 
 
@@ -34,8 +35,7 @@ class Monitor:
     """
 
     def __init__(self, every: int = 1) -> None:
-        if not isinstance(every, int) or every < 1:
-            raise InputError(f"every must be a whole number of at least 1, got {every!r}")
+        check_counts(every=every)
         self.every = every
         self.records: list[dict[str, Any]] = []
         self.messages: list[str] = []

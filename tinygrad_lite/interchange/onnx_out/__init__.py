@@ -70,12 +70,14 @@ def export_onnx(
 
 
 def _axes(batch_axis: Any, examples: Sequence[Any]) -> list[int | None]:
-    if batch_axis is None or isinstance(batch_axis, (int, np.integer)):
+    batch_axis = int(batch_axis) if isinstance(batch_axis, np.integer) else batch_axis
+    if batch_axis is None or isinstance(batch_axis, int):
         axes = [batch_axis if any(map(np.ndim, trees.leaves(x))) else None for x in examples]
     else:
         axes = list(batch_axis) if isinstance(batch_axis, (tuple, list)) else [batch_axis]
-    if wrong := [axis for axis in axes if not isinstance(axis, (int, np.integer, type(None)))]:
-        raise InputError(f"batch_axis must be a whole number or None for each example, got {wrong[0]!r}")
+    for axis in axes:
+        if not isinstance(axis, (int, type(None))):
+            raise InputError(f"batch_axis must be a whole number or None for each example, got {axis!r}")
     if len(axes) != len(examples):
         raise InputError(f"batch_axis: there are {len(examples)} examples, got {len(axes)} axes")
     if batch_axis is not None and all(axis is None for axis in axes):

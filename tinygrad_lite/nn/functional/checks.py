@@ -18,14 +18,14 @@ def check_counts(name: str, least: int = 1, **counts: Any) -> None:
 
 def check_positive(name: str, value: float) -> None:
     """Raise `InputError` unless a setting is positive."""
-    if not value > 0:
-        raise InputError(f"{name} must be positive, got {value}")
+    if not (hasattr(value, "__float__") and value > 0):
+        raise InputError(f"{name} must be positive, got {value!r}")
 
 
 def check_probability(p: float) -> None:
     """Raise `InputError` unless 0 ≤ p ≤ 1."""
-    if not 0 <= p <= 1:
-        raise InputError(f"a dropout probability must lie in [0, 1], got {p}")
+    if not (hasattr(p, "__float__") and 0 <= p <= 1):
+        raise InputError(f"a dropout probability must lie in [0, 1], got {p!r}")
 
 
 def shape_of(x: Array) -> tuple[int, ...]:

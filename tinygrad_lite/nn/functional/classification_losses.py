@@ -85,8 +85,8 @@ def cross_entropy(
         1000.0
     """
     check_reduction(reduction)
-    if not 0 <= label_smoothing <= 1:
-        raise InputError(f"cross_entropy: label_smoothing must lie in [0, 1], got {label_smoothing}")
+    if not (hasattr(label_smoothing, "__float__") and 0 <= label_smoothing <= 1):
+        raise InputError(f"cross_entropy: label_smoothing must lie in [0, 1], got {label_smoothing!r}")
     axis = _class_axis("cross_entropy", input)
     if shape_of(target) == shape_of(input) and values_of(target).dtype.kind == "f":
         target = (1 - label_smoothing) * target + label_smoothing / shape_of(input)[axis] if label_smoothing else target

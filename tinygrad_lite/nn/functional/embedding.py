@@ -197,5 +197,5 @@ def _check_range(name: str, numbers: Array, count: int) -> None:
 
 def check_padding(padding_idx: int | None, count: int) -> None:
     """Raise `InputError` unless the padding is one of the rows."""
-    if padding_idx is not None and not -count <= padding_idx < count:
-        raise InputError(f"padding_idx must be the number of one of the {count} rows, got {padding_idx}")
+    if not (padding_idx is None or (isinstance(padding_idx, (int, np.integer)) and -count <= padding_idx < count)):
+        raise InputError(f"padding_idx must be the number of one of the {count} rows, got {padding_idx!r}")

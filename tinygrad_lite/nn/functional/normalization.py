@@ -51,9 +51,9 @@ def batch_norm(
         zeros = np.zeros(shape[1], np.result_type(input))
         return _by_running(input, zeros, zeros + 1, weight, bias, eps)
     if shape[0] * prod(shape[2:]) == 1:
+        remedy = "leave out a last batch of one row by drop_last=True, or choose another batch_size"
         raise ShapeError(
-            f"batch_norm in training needs more than one value per channel, got an input of shape {shape}, of one "
-            "sample: leave out a last batch of one row by drop_last=True, or choose another batch_size"
+            f"batch_norm in training needs more than one value per channel, not one sample {shape}: {remedy}"
         )
     y, parts = _normalized(input, weight, bias, axes, eps)
     channels = shape[1:2]

@@ -52,8 +52,8 @@ def ctc_loss(
         raise ShapeError(f"ctc_loss needs log-probabilities (T, N, C) or (T, C) with T ≥ 1, got {np.shape(log_probs)}")
     log_p = activations.log_softmax(log_probs if batched else np.expand_dims(log_probs, 1), axis=-1)
     time, batch, classes = np.shape(log_p)
-    if not 0 <= blank < classes:
-        raise InputError(f"ctc_loss: blank must be one of the classes 0 … {classes - 1}, got {blank}")
+    if not isinstance(blank, (int, np.integer)) or not 0 <= blank < classes:
+        raise InputError(f"ctc_loss: blank must be one of the classes 0 … {classes - 1}, got {blank!r}")
     steps = _lengths("input_lengths", input_lengths, batch, time)
     lengths = _lengths("target_lengths", target_lengths, batch, None)
     labels = _padded(targets, lengths, blank, classes)
