@@ -156,6 +156,8 @@ def test_settings_are_those_of_scipy() -> None:
         with NOT_CONVERGED:
             at_bound = tg.fit_scipy(f, np.full(2, 0.4), bounds=bounds, method="trf" if f is residuals else "L-BFGS-B")
         np.testing.assert_allclose(at_bound.parameters[1], 0.5, rtol=1e-6)
+        assert at_bound.message.endswith("; but the loss is not flat there, as where bounds end it")
+    assert "not flat" not in inside.message
     with NOT_CONVERGED:
         tg.fit_scipy(residuals, np.ones(2), bounds=(0, 5), max_nfev=2)
 

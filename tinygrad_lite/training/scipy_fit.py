@@ -39,7 +39,7 @@ class ScipyFit:
         loss: the sum of the squared residuals, or the value of f.
         converged: whether one more step of Newton's would move no parameter by more than a thousandth of its standard
             error.
-        message: why SciPy's optimiser stopped.
+        message: why SciPy's optimiser stopped, and what keeps the fit from a minimum, if that is known.
         evaluations: how often it called f.
     """
 
@@ -120,8 +120,13 @@ def fit_scipy(f: Callable[..., Any], start: Any, *args: Any, method: str | None 
             x, step, covariance = _polished(problem, x, step, covariance)
         loss, residual_std = problem.loss(x), problem.residual_std(x)
         is_there = bool(_moved(problem, x, step, covariance) <= 1)
+    message = str(result.message)
     if not is_there:
-        warn(f"fit_scipy: the fit did not converge, and its standard errors are not known: {result.message}")
+        if result.success and settings.keys() & _OTHER_MINIMA:
+            message += (
+                f"; but the loss is not flat there, as where {' or '.join(settings.keys() & _OTHER_MINIMA)} end it"
+            )
+        warn(f"fit_scipy: the fit did not converge, and its standard errors are not known: {message}")
         covariance = np.full_like(covariance, np.nan)
     return ScipyFit(
         unravel(x),
@@ -130,7 +135,7 @@ def fit_scipy(f: Callable[..., Any], start: Any, *args: Any, method: str | None 
         residual_std,
         loss,
         is_there,
-        result.message,
+        message,
         result.nfev,
     )
 
