@@ -13,6 +13,7 @@ import numpy as np
 from tinygrad_lite.checking import references
 from tinygrad_lite.checking.examination import Examination
 from tinygrad_lite.checking.subject import Matrix, Vector, random_weights
+from tinygrad_lite.engine.op import Array
 from tinygrad_lite.readers.random_rounding import Rounding
 
 SAMPLES = 12
@@ -35,20 +36,30 @@ class Roundings:
         self._look = examination
         self._subject = examination.subject
         self._rng = examination.rng
-        self._gradients: list[tuple[Vector, Matrix]] = []
+        self._samples: list[tuple[Vector, dict[int, Vector]]] = []  # points, and rows of the gradient there
 
     def behind(self, error: Vector, direction: Vector, samples: int = SAMPLES) -> Vector:
         """The standard deviation that rounding gives to errors along a direction; 0 if they are plainly larger."""
-        nothing = np.zeros(len(error))
+        deviation = np.zeros(len(error))
         try:
-            if np.all(~(error <= FAR * self._overall)):
-                return nothing
-            every = np.identity(len(error))
-            while len(self._gradients) < samples:
-                self._gradients.append(self._gradient(every))
-            return _known(self._of_distance(direction, every, self._gradients[:samples]))
+            rows = np.flatnonzero(error <= FAR * self._overall)
+            if rows.size:
+                gradients = [self._sample(k, rows) for k in range(samples)]
+                deviation[rows] = _known(self._of_distance(direction, np.identity(len(error))[rows], gradients))
         except Exception:  # a function may refuse nearby points
-            return nothing
+            deviation[:] = 0
+        return deviation
+
+    def _sample(self, k: int, rows: Array) -> tuple[Vector, Matrix]:
+        """The k-th point, and these rows of the gradient there; none is computed twice."""
+        while len(self._samples) <= k:
+            self._samples.append((self._point(), {}))
+        x, known = self._samples[k]
+        every = np.arange(len(self._look.weights))
+        missing = [row for row in (every if self._subject.given else rows) if row not in known]
+        if missing:
+            known.update(zip(missing, self._rows(x, np.identity(len(every))[missing], self._rounding), strict=True))
+        return x, np.array([known[row] for row in rows])
 
     @cached_property
     def _overall(self) -> float:
@@ -56,7 +67,9 @@ class Roundings:
         mix = random_weights(self._rng, (1, len(self._look.weights)))
         direction = random_weights(self._rng, len(self._subject.point)) * self._subject.varies
         samples = max(FEW_SAMPLES, SAMPLES // np.size(self._look.gradient))
-        rounding = float(self._of_distance(direction, mix, [self._gradient(mix) for _ in range(samples)])[0])
+        points = [self._point() for _ in range(samples)]
+        gradients = [(x, self._rows(x, mix, self._rounding)) for x in points]
+        rounding = float(self._of_distance(direction, mix, gradients)[0])
         return rounding if np.isfinite(rounding) else np.inf
 
     def _of_distance(self, direction: Vector, mix: Matrix, gradients: Sequence[tuple[Vector, Matrix]]) -> Vector:
@@ -80,15 +93,15 @@ class Roundings:
             found = np.fmax(found, _deviation([self._look.slope(x, direction, self._rounding) for _ in factors]))
         return _known(found)
 
-    def _gradient(self, mix: Matrix) -> tuple[Vector, Matrix]:
-        """A point, and sums of the gradient's rows there, with other roundings."""
-        x, epsilon = self._subject.point, self._look.epsilon
-        if not self._rounding:
-            fixed = self._subject.is_known_at_one_point
-            by = (4 if fixed else 64) * epsilon  # no more, or a narrow feature would look like rounding
-            moved = x * (1 + by * self._rng.uniform(-1, 1, len(self._look.scales)))
-            x = moved if fixed else self._subject.rounded(moved)
-        return x, self._rows(x, mix, self._rounding)
+    def _point(self) -> Vector:
+        """The point itself if operations are rounded at random, else one whose digits round in other ways."""
+        x = self._subject.point
+        if self._rounding:
+            return x
+        fixed = self._subject.is_known_at_one_point
+        by = (4 if fixed else 64) * self._look.epsilon  # no more, or a narrow feature would look like rounding
+        moved = x * (1 + by * self._rng.uniform(-1, 1, len(self._look.scales)))
+        return moved if fixed else self._subject.rounded(moved)
 
     @cached_property
     def _rounding(self) -> Rounding | None:

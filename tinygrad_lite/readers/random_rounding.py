@@ -1,11 +1,10 @@
 """A value that every operation rounds at random, to measure how far rounding moves a result.
 
 Each operation moves every entry of its result by a random part of the last digit, and, unless it works entry by entry,
-its arguments as well. A result that
-depends on those digits then differs from run to run by about its own rounding error. Unlike a bound, which grows with
-every operation, this shows how roundings cancel. Unlike nearby points, whose digits may happen to round alike, it shows
-every possible rounding. The exact value is kept beside it and answers all questions, so that every run takes the same
-branches.
+its arguments as well. A result that depends on those digits then differs from run to run by about its own rounding
+error. Unlike a bound, which grows with every operation, this shows how roundings cancel. Unlike nearby points, whose
+digits may happen to round alike, it shows every possible rounding. The exact value is kept beside it and answers all
+questions, so that every run takes the same branches.
 
 Tensors can hold a `RandomlyRounded`, and it can hold complex steps, so reverse passes and complex steps are rounded
 like any other computation.
@@ -87,7 +86,8 @@ def _is_selected(y: Array, inputs: Sequence[Array]) -> bool:
     """Whether each number of a result is a number of the arguments, up to its sign, so that nothing was rounded."""
     arrays = [_real(x) for x in (y, *inputs) if isinstance(x, (np.ndarray, np.generic, float, int, Traced))]
     numbers, *arguments = [np.abs(np.ravel(x)) for x in arrays]
-    if numbers.size and numbers[0] and not any(np.any(numbers[0] == x) for x in arguments):
+    largest = numbers.max(initial=0)
+    if largest and not any((largest == x).any() for x in arguments):
         return False  # the usual case, which is quick to see
     return bool(np.all(np.isin(numbers, np.concatenate([[0.0], *arguments]))))
 
