@@ -17,10 +17,11 @@ from tinygrad_lite.engine.op import Array
 from tinygrad_lite.readers.random_rounding import Rounding
 
 SAMPLES = 12
-FEW_SAMPLES = 4  # for a sum of many entries, which never all round alike
+FEW_SAMPLES = 4  # for a sum of many entries, which never all round alike, and for what is clearly rounding
 ALLOWED = 100
 """The standard deviations that rounding may explain: LAPACK's iterations stop when about this many last digits are left
 (TOLMUL in its routine dbdsqr)."""
+CLEARLY_ALLOWED = ALLOWED / 4  # few samples may show a deviation that is half or twice the true one
 BESIDE = 0.1
 """The weight of the deviations of nearby points: a real error differs there, too, if only by little."""
 FAR = 10 * ALLOWED  # beyond this, an error needs no measurement
@@ -43,9 +44,11 @@ class Roundings:
         deviation = np.zeros(len(error))
         try:
             rows = np.flatnonzero(error <= FAR * self._overall)
-            if rows.size:
-                gradients = [self._sample(k, rows) for k in range(samples)]
-                deviation[rows] = _known(self._of_distance(direction, np.identity(len(error))[rows], gradients))
+            for count in sorted({FEW_SAMPLES, samples}):
+                if rows.size:
+                    gradients = [self._sample(k, rows) for k in range(count)]
+                    deviation[rows] = _known(self._of_distance(direction, np.identity(len(error))[rows], gradients))
+                    rows = rows[error[rows] > CLEARLY_ALLOWED * deviation[rows]]
         except Exception:  # a function may refuse nearby points
             deviation[:] = 0
         return deviation

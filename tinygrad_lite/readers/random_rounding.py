@@ -84,12 +84,14 @@ def _rounds(op: Op, x: Array) -> bool:
 
 def _is_selected(y: Array, inputs: Sequence[Array]) -> bool:
     """Whether each number of a result is a number of the arguments, up to its sign, so that nothing was rounded."""
-    arrays = [_real(x) for x in (y, *inputs) if isinstance(x, (np.ndarray, np.generic, float, int, Traced))]
-    numbers, *arguments = [np.abs(np.ravel(x)) for x in arrays]
+    numbers = np.abs(_real(y))
     largest = numbers.max(initial=0)
-    if largest and not any((largest == x).any() for x in arguments):
+    if largest == 0:
+        return True
+    arguments = [np.abs(_real(x)) for x in inputs if isinstance(x, (np.ndarray, np.generic, float, int, Traced))]
+    if not any((x == largest).any() for x in arguments):
         return False  # the usual case, which is quick to see
-    return bool(np.all(np.isin(numbers, np.concatenate([[0.0], *arguments]))))
+    return bool(np.isin(numbers, np.concatenate([[0.0], *map(np.ravel, arguments)])).all())
 
 
 def _real(x: Array) -> Array:
