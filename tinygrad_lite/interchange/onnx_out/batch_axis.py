@@ -15,7 +15,7 @@ from tinygrad_lite.compiler.passes.dead_code import without_dead_code
 from tinygrad_lite.engine.tensor import Tensor, tensor
 from tinygrad_lite.errors import InputError, UsageError
 from tinygrad_lite.interchange.onnx_out.written_program import Names, Written, written
-from tinygrad_lite.interchange.onnx_out.written_values import NUMBERS, Graph, Node
+from tinygrad_lite.interchange.onnx_out.written_values import Graph, Node, number_of
 from tinygrad_lite.readers.recording import Source
 
 Axis = int | None
@@ -166,7 +166,7 @@ class _Batch:
         return self._cast(made if arrays[0].ndim else self.add("Squeeze", made, [0]), dtype)
 
     def _cast(self, name: str, dtype: Any) -> str:
-        return self.add("Cast", name, to=NUMBERS[np.dtype(dtype).name])
+        return self.add("Cast", name, to=number_of(dtype))
 
     def _number(self, arrays: Sequence[Any], dtype: Any) -> str | None:
         """(a · size + b) / (c · size + d), for a number or for an array of equal ones."""

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from tinygrad_lite.interchange.onnx_out.node_indexing import INDEXING
-from tinygrad_lite.interchange.onnx_out.written_values import NUMBERS, Call, Writer
+from tinygrad_lite.interchange.onnx_out.written_values import Call, Writer, number_of
 from tinygrad_lite.ops.networks.activations import log_softmax, softmax
 from tinygrad_lite.ops.networks.convolution import convolution, transposed_convolution
 from tinygrad_lite.ops.networks.pooling import max_pool
@@ -72,7 +72,7 @@ def _is_number(operator: str) -> Writer:
 
 
 def _cast(call: Call) -> str:
-    return call.add("Cast", call.as_is(0), to=NUMBERS[call.dtype.name])
+    return call.add("Cast", call.as_is(0), to=number_of(call.dtype))
 
 
 def _bfloat16(call: Call) -> str:
@@ -183,9 +183,9 @@ def _truths(operator: str) -> Writer:
         if call.params.keys() - {"axis", "keepdims"}:
             return None
         graph, count = call.graph, np.ndim(call.inputs[0])
-        numbers = graph.add("Cast", call.input(0, BOOL), to=NUMBERS["int32"])
+        numbers = graph.add("Cast", call.input(0, BOOL), to=number_of(np.int32))
         least = reduced(call, operator, numbers, call.params.get("axis"), count, call.params.get("keepdims", False))
-        return call.add("Cast", least, to=NUMBERS["bool"])
+        return call.add("Cast", least, to=number_of(BOOL))
 
     return write
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from tinygrad_lite.errors import MissingExtraError, UsageError
 from tinygrad_lite.interchange.onnx_out.written_program import Written
-from tinygrad_lite.interchange.onnx_out.written_values import NUMBERS, OPSET
+from tinygrad_lite.interchange.onnx_out.written_values import OPSET, number_of
 
 LARGEST = 2**31 - 2**24  # bytes, less what the operators take
 IR_VERSION = 10
@@ -27,7 +27,7 @@ def model(made: Written, dims: Mapping[str, list[Any]]) -> Any:
         raise MissingExtraError("tg.export_onnx", "onnx", "onnx") from None
 
     def form(name: str, x: Any) -> Any:
-        return helper.make_tensor_value_info(name, NUMBERS[x.dtype.name], dims[name])
+        return helper.make_tensor_value_info(name, number_of(x.dtype), dims[name])
 
     graph = made.graph
     nodes = [helper.make_node(node.operator, node.inputs, node.results, **node.attributes) for node in graph.nodes]

@@ -21,7 +21,7 @@ from tinygrad_lite.interchange.onnx_out.formulas_of_arrays import OF_ARRAYS
 from tinygrad_lite.interchange.onnx_out.formulas_of_decompositions import OF_VALUES
 from tinygrad_lite.interchange.onnx_out.formulas_of_scipy import of_scipy
 from tinygrad_lite.interchange.onnx_out.node_table import WHOLE, WRITERS
-from tinygrad_lite.interchange.onnx_out.own_operations import by_forward
+from tinygrad_lite.interchange.onnx_out.own_operations import by_forward, own_operations
 from tinygrad_lite.interchange.onnx_out.reasons import REASONS
 from tinygrad_lite.interchange.onnx_out.written_values import Graph, Node, Value
 from tinygrad_lite.nn import Module
@@ -70,8 +70,9 @@ def written(f: Callable[..., Any], args: Sequence[Any], names: Names = NO_NAMES,
     """
     copies = trees.map_leaves(lambda x: tensor(x.numpy(), x.requires_grad) if isinstance(x, Tensor) else x, tuple(args))
     program, returned = _recorded(f, copies, passes)  # of which none is another, or known from elsewhere
-    formulas = by_forward(ENTRY_BY_ENTRY, OF_ARRAYS, OF_VALUES, of_scipy())
-    made = Written(name_of(f), Graph(by_forward(WRITERS), formulas, by_forward(REASONS)))
+    own = own_operations()
+    formulas = by_forward(own, ENTRY_BY_ENTRY, OF_ARRAYS, OF_VALUES, of_scipy())
+    made = Written(name_of(f), Graph(by_forward(own, WRITERS), formulas, by_forward(own, REASONS)))
     for place, value in program.updates.items():
         if isinstance(place, Entry) and place.read(()) is None and value is not None:
             raise UsageError(f"the first run of {made.name} makes {place.name}: run it once before you export it")

@@ -5,6 +5,7 @@ An operation that ONNX lacks is run as it is written: what its formula, or its f
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
@@ -82,7 +83,7 @@ class Graph:
     def constant(self, array: Any, name: str = "constant", dtype: Any = None) -> str:
         """The name of an array that is the same in each run, written in a dtype, by default its own."""
         array = np.asarray(array)
-        _check(dtype or array.dtype)
+        number_of(dtype or array.dtype)
         name = self.name(name)
         self.constants[name] = array
         if dtype is not None:
@@ -101,7 +102,7 @@ class Graph:
         return self.add_all(operator, inputs, 1, name, **attributes)[0]
 
     def value(self, name: str, variable: Variable) -> "Value":
-        _check(variable.dtype)
+        number_of(variable.dtype)
         return Value(name, variable, self)
 
     def of(self, x: Any) -> "Value":
@@ -154,9 +155,13 @@ def _whole_numbers(x: Any) -> Any:
     return np.array(x, np.int64) if isinstance(x, list) else x
 
 
-def _check(dtype: Any) -> None:
-    if np.dtype(dtype).name not in NUMBERS:
-        raise UsageError(f"ONNX's operators take no numbers of dtype {np.dtype(dtype).name}: use float64 or float32")
+@cache
+def number_of(dtype: Any) -> int:
+    """ONNX's number for a dtype, which is asked for at each node."""
+    name = np.dtype(dtype).name
+    if name not in NUMBERS:
+        raise UsageError(f"ONNX's operators take no numbers of dtype {name}: use float64 or float32")
+    return NUMBERS[name]
 
 
 class UnknownError(UsageError):
@@ -219,12 +224,12 @@ class Call(NamedTuple):
 
 def cast(graph: Graph, x: Any, dtype: Any) -> str:
     """The name of an array or number in a dtype."""
-    _check(dtype)
+    number = number_of(dtype)
     if not isinstance(x, Value):
         return graph.constant(x, dtype=dtype)
     if x.name in graph.constants and x.dtype != dtype and not x.shape:
         return graph.constant(graph.constants[x.name], x.name, dtype)
-    return x.name if x.dtype == dtype else graph.add("Cast", x.name, to=NUMBERS[np.dtype(dtype).name])
+    return x.name if x.dtype == dtype else graph.add("Cast", x.name, to=number)
 
 
 def _stand_in(x: Any) -> Any:
