@@ -107,7 +107,7 @@ class Recorded(OfVariable):
 
     def __trace__(self, op: Op, inputs: tuple[Array, ...], params: Mapping[str, Any]) -> Any:
         for x in inputs:
-            if isinstance(x, (Tensor, Dual)):
+            if type(x) is Tensor or type(x) is Dual:
                 return op(*[wrap(y) if type(y) is Recorded else y for y in inputs], **params)
         return self.recorder.call(op, inputs, params)
 
