@@ -93,8 +93,10 @@ class _Comparing:
         elif doubtful:
             for j in doubtful:
                 in_question = np.where(found.suspicious[:, j], error[:, j], np.inf)
-                found.noise[:, j] = self._roundings.behind(in_question, look.unit(j))
-                found.noise[:, j] = np.maximum(found.noise[:, j], self._roundings.of_slope(look.unit(j)))
+                found.noise[:, j] = np.maximum(
+                    self._roundings.behind(in_question, look.unit(j)),
+                    self._roundings.behind_slope(in_question, look.unit(j)),
+                )
         if doubtful:
             explained = found.suspicious & (error <= ALLOWED * found.noise + found.bound + allowed)
             if look.subject.plain:

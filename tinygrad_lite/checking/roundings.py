@@ -67,13 +67,17 @@ class Roundings:
     @cached_property
     def _overall(self) -> float:
         """The same for a random sum of everything that is compared; usually it is larger than for any part."""
-        mix = random_weights(self._rng, (1, len(self._look.weights)))
-        direction = random_weights(self._rng, len(self._subject.point)) * self._subject.varies
+        mix, direction = random_weights(self._rng, (1, len(self._look.weights))), self._somewhere
         samples = max(FEW_SAMPLES, SAMPLES // np.size(self._look.gradient))
         points = [self._point() for _ in range(samples)]
         gradients = [(x, self._rows(x, mix, self._rounding)) for x in points]
         rounding = float(self._of_distance(direction, mix, gradients)[0])
         return rounding if np.isfinite(rounding) else np.inf
+
+    @cached_property
+    def _somewhere(self) -> Vector:
+        """A random direction."""
+        return np.asarray(random_weights(self._rng, len(self._subject.point)) * self._subject.varies)
 
     def _of_distance(self, direction: Vector, mix: Matrix, gradients: Sequence[tuple[Vector, Matrix]]) -> Vector:
         """The standard deviation of the difference between sums of slopes by the gradient and by the reference."""
@@ -84,6 +88,14 @@ class Roundings:
             with np.errstate(invalid="ignore"):
                 distances.append(gradient[:, along] @ direction[along] - slope)
         return _deviation(distances) * (1 if self._rounding else BESIDE)
+
+    def behind_slope(self, error: Vector, direction: Vector) -> Vector:
+        """The standard deviation of the slope along a direction; 0 if the errors are plainly larger."""
+        return self.of_slope(direction) if np.any(error <= FAR * self._overall_of_slope) else np.zeros(len(error))
+
+    @cached_property
+    def _overall_of_slope(self) -> float:
+        return float(np.max(self.of_slope(self._somewhere)))
 
     def of_slope(self, direction: Vector) -> Vector:
         """The standard deviation of the slope along a direction, by steps of other digits and by random rounding.
