@@ -13,7 +13,6 @@ import numpy as np
 from tinygrad_lite.checking import references
 from tinygrad_lite.checking.examination import Examination
 from tinygrad_lite.checking.subject import Matrix, Vector, random_weights
-from tinygrad_lite.engine.op import Array
 from tinygrad_lite.readers.random_rounding import Rounding
 
 SAMPLES = 12
@@ -43,25 +42,25 @@ class Roundings:
         """The standard deviation that rounding gives to errors along a direction; 0 if they are plainly larger."""
         deviation = np.zeros(len(error))
         try:
-            rows = np.flatnonzero(error <= FAR * self._overall)
+            rows = np.flatnonzero(error <= FAR * self._overall).tolist()
             for count in sorted({FEW_SAMPLES, samples}):
-                if rows.size:
+                if rows:
                     gradients = [self._sample(k, rows) for k in range(count)]
                     deviation[rows] = _known(self._of_distance(direction, np.identity(len(error))[rows], gradients))
-                    rows = rows[error[rows] > CLEARLY_ALLOWED * deviation[rows]]
+                    rows = [row for row in rows if error[row] > CLEARLY_ALLOWED * deviation[row]]
         except Exception:  # a function may refuse nearby points
             deviation[:] = 0
         return deviation
 
-    def _sample(self, k: int, rows: Array) -> tuple[Vector, Matrix]:
+    def _sample(self, k: int, rows: Sequence[int]) -> tuple[Vector, Matrix]:
         """The k-th point, and these rows of the gradient there; none is computed twice."""
         while len(self._samples) <= k:
             self._samples.append((self._point(), {}))
         x, known = self._samples[k]
-        every = np.arange(len(self._look.weights))
-        missing = [row for row in (every if self._subject.given else rows) if row not in known]
+        count = len(self._look.weights)
+        missing = [row for row in (range(count) if self._subject.given else rows) if row not in known]
         if missing:
-            known.update(zip(missing, self._rows(x, np.identity(len(every))[missing], self._rounding), strict=True))
+            known.update(zip(missing, self._rows(x, np.identity(count)[missing], self._rounding), strict=True))
         return x, np.array([known[row] for row in rows])
 
     @cached_property
