@@ -35,8 +35,9 @@ def closeness(look: Examination, comparison: Comparison, columns: slice, row: in
 
 def _whose(look: Examination, comparison: Comparison, gradient: Array, columns: Any, row: int) -> str:
     """Where such an error comes from."""
-    if len(gradient) > 2 and np.array_equal(gradient, gradient.astype(np.float32)):
-        return "all its numbers are of float32."
+    for kind in (np.float16, np.float32):
+        if len(gradient) > 2 and np.array_equal(gradient, gradient.astype(kind)):
+            return f"all its numbers are of {np.dtype(kind)}."
     for step in _STEPS:
         for sized in (False, True):
             for name, sides in (("forward", (1, 0)), ("backward", (0, -1)), ("central", (1, -1))):

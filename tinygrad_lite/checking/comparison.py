@@ -177,6 +177,14 @@ class _Comparing:
             found.reference[agree, j] = ((difference.right + difference.left) / 2)[agree]
             found.bound[agree, j] = (bound + apart)[agree]
             found.hidden[agree, j] = self._is_hidden_by(j, difference.rate)[agree]
+        # and one side may say what the other does not contradict
+        finer, bound = difference.finer, difference.finer_bound
+        with np.errstate(invalid="ignore"):
+            agree = found.hidden[:, j] & (bound < found.bound[:, j]) & (apart <= difference.side_bound)
+            agree &= np.abs(found.gradient[:, j] - finer) <= bound + self._look.floor * np.abs(finer)
+        if np.any(agree):
+            found.reference[agree, j], found.bound[agree, j] = finer[agree], bound[agree]
+            found.hidden[agree, j] = self._is_hidden_by(j, difference.rate)[agree]
 
     def _repeat(self, doubtful: list[int]) -> None:
         """Other differences for these columns, wary of jumps; if the two differ, both are overconfident."""

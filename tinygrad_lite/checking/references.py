@@ -46,6 +46,7 @@ class Difference:
         slope: the slope of each result along the direction; one-sided where only one side has values.
         bound: the bound of its error; infinite if nothing is known.
         right, left: the one-sided slopes; `side_bound` is the bound of their error.
+        finer, finer_bound: the one of the two that is better known, and the bound of its error.
         noise: how far rounding moves each result.
         rate: the change to either side on a large step; infinite if the values only change by noise on the way.
         jumps: whether the values of each result jump at 0.
@@ -59,6 +60,8 @@ class Difference:
     right: Vector
     left: Vector
     side_bound: Vector
+    finer: Vector
+    finer_bound: Vector
     noise: Vector
     rate: Vector
     jumps: Vector
@@ -68,7 +71,7 @@ class Difference:
 
     def per(self, scale: Vector | float) -> "Difference":
         """The same for a direction that is shorter by this factor, which each result may have for itself."""
-        names = ("slope", "bound", "right", "left", "side_bound", "rate")
+        names = ("slope", "bound", "right", "left", "side_bound", "finer", "finer_bound", "rate")
         with np.errstate(all="ignore"):
             return replace(self, **{name: getattr(self, name) / scale for name in names})
 
@@ -294,8 +297,9 @@ class _Line:
     def difference(self, noise: Vector) -> Difference:
         """The best slopes, if the values have this noise."""
         best, right, left = self._best(noise)
-        bound = best.bound.copy()
-        bound[self._is_coarse(noise)] = np.inf
+        bound, sides = best.bound.copy(), (right.bound, left.bound)
+        coarse = self._is_coarse(noise)
+        bound[coarse] = np.inf
         columns = np.arange(len(bound))
         rate = np.fmax(*(np.abs(side[best.first, columns]) for side in self._quotients()[1:]))
         near = (np.arange(len(self._steps))[:, None] >= best.first)[None]
@@ -307,7 +311,9 @@ class _Line:
             bound,
             right.slope,
             left.slope,
-            np.maximum(right.bound, left.bound),
+            np.maximum(*sides),
+            np.where(sides[0] <= sides[1], right.slope, left.slope),
+            np.where(coarse, np.inf, np.minimum(*sides)),
             noise,
             rate,
             self._jumps(),

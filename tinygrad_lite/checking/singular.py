@@ -183,14 +183,15 @@ class Kinks:
         return slope, np.max([part.bound for part in parts], axis=0)
 
     def _breaks(self, column: int) -> Vector:
-        """Whether the value changes as much on a short way as on one that is a thousand times as long."""
+        """Whether the value changes as much on a short way as on those that are 32 and a thousand times as long."""
         jumps = np.zeros(len(self._look.at_0), bool)
         for side in (1, -1):
-            far, near = (
-                np.abs(self._look.at(self._subject.point + side * self._aside(column, part)) - self._look.at_0)
-                for part in (1.0, 2.0**-10)
+            far, middle, near = (
+                self._look.at(self._subject.point + side * self._aside(column, part)) - self._look.at_0
+                for part in (1.0, 2.0**-5, 2.0**-10)
             )
-            jumps |= (near > 0.5 * far) & (near > 1e-10 * self._look.size)
+            stays = [np.abs(other - near) <= 0.5 * np.abs(other) for other in (far, middle)]
+            jumps |= stays[0] & stays[1] & (np.abs(near) > 1e-10 * self._look.size)
         return jumps
 
     def at(self, comparison: Comparison, suspicious: Matrix) -> Matrix:
