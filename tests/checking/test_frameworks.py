@@ -2,6 +2,7 @@
 
 import copy
 import warnings
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -203,7 +204,14 @@ class TestFunctionsOfTensors:
         model = network(nn.BatchNorm1d(3), nn.Tanh())
         weights = {"rows": drawn(5, 1)}
         before = copy.deepcopy(model.state_dict())
-        for f in (lambda x: (model(x) * weights["rows"]).sum(), lambda x: _MODULE(x).sin().sum(), _MODULE.forward):
+        for f in (
+            lambda x: (model(x) * weights["rows"]).sum(),
+            lambda x: _MODULE(x).sin().sum(),
+            _MODULE.forward,
+            lambda x, model=model: model(x).sum(),
+            lambda x, *, models=(model,): models[0](x).sum(),
+            partial(lambda model, x: model(x).sum(), model),
+        ):
             report = check(f, drawn(5, 4))
             assert not wrong(report), str(report)
             assert not report.remarks

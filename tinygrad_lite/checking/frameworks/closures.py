@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from copy import deepcopy
+from functools import partial
 from types import CellType, FunctionType, MethodType
 from typing import Any
 
@@ -12,26 +13,29 @@ from tinygrad_lite.errors import UsageError
 
 
 def with_copies(f: Callable[..., Any], in_float64: bool) -> Callable[..., Any]:
-    """The function with copies of the modules and tensors in its closure, its global names, or bound to it.
+    """The function with copies of the modules and tensors in its closure, its defaults, its global names, or bound to it.
 
     What other functions read that it calls stays as it is.
     """
     if isinstance(f, MethodType):
         return MethodType(f.__func__, _copied(f.__self__, in_float64))
+    if isinstance(f, partial):
+        args, keywords = _copied((f.args, f.keywords), in_float64)
+        return partial(with_copies(f.func, in_float64), *args, **keywords)
     if not isinstance(f, FunctionType):
         return f
     read = {name: x for name in f.__code__.co_names if _is_copied(x := f.__globals__.get(name))}
     cells = f.__closure__ or ()
-    if not read and not any(_is_copied(_content(cell)) for cell in cells):
+    if not read and not _is_copied([f.__defaults__, f.__kwdefaults__, *map(_content, cells)]):
         return f
     copy = FunctionType(
         f.__code__,
         {**f.__globals__, **{name: _copied(x, in_float64) for name, x in read.items()}} if read else f.__globals__,
         f.__name__,
-        f.__defaults__,
+        _copied(f.__defaults__, in_float64),
         tuple(CellType(_copied(x, in_float64)) if _is_copied(x := _content(cell)) else cell for cell in cells),
     )
-    copy.__kwdefaults__ = f.__kwdefaults__
+    copy.__kwdefaults__ = _copied(f.__kwdefaults__, in_float64)
     return copy
 
 
