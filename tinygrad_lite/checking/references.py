@@ -5,7 +5,7 @@ every size are tried, and a slope counts only if no smaller step contradicts it.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, replace
 from math import factorial
 
 import numpy as np
@@ -131,6 +131,7 @@ class _Line:
     def __init__(self, f: Callable[[float], Vector], at_0: Vector, steps: Vector) -> None:
         self._f, self._at_0 = f, at_0
         self._larger = 0
+        self._known: tuple[Vector, int, tuple[_Best, _Best, _Best]] | None = None
         self._steps = np.zeros(0)
         self._above = self._below = np.zeros((0, len(at_0)))
         self._add(steps)
@@ -283,6 +284,8 @@ class _Line:
 
     def _best(self, noise: Vector) -> tuple[_Best, _Best, _Best]:
         """The best slopes: of both sides, or of one where only that has values; of the right, and of the left."""
+        if self._known and self._known[1] == len(self._steps) and np.array_equal(self._known[0], noise):
+            return self._known[2]
         central, *sides = self._quotients()
         # where a value hardly moves, steps that are far too large would make it look flat
         usual = (np.arange(len(self._steps)) >= self._larger)[:, None]
@@ -291,7 +294,9 @@ class _Line:
         right, left = (_best(side, self._steps, 1, 2 * noise, can) for side, can in zip(sides, usable))
         for side, values in ((right, self._below), (left, self._above)):
             only = np.isfinite(side.bound) & ~np.any(np.isfinite(values), axis=0)
-            best = _Best(*(np.where(only, a, b) for a, b in zip(astuple(side), astuple(best))))
+            if np.any(only):
+                best = _Best(*(np.where(only, a, b) for a, b in zip(vars(side).values(), vars(best).values())))
+        self._known = noise.copy(), len(self._steps), (best, right, left)
         return best, right, left
 
     def difference(self, noise: Vector) -> Difference:

@@ -202,8 +202,11 @@ class Kinks:
         look = self._look
         entries = np.zeros(comparison.gradient.shape, bool)
         nothing = 1e-12 * self._look.size  # a negligible change
+        unseen = np.all(np.isnan(comparison.right) & np.isnan(comparison.left), axis=0)
         for column in range(comparison.gradient.shape[1]) if comparison.gradient.shape[1] <= FULL else ():
             touched = self.touches(column) is not None
+            if unseen[column] and not touched:
+                continue  # it was compared along directions only, or by complex steps
             if touched:
                 comparison.jumps[:, column] |= self._breaks(column)
             if self._look.method == "differences":

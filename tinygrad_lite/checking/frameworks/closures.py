@@ -13,7 +13,7 @@ from tinygrad_lite.errors import UsageError
 
 
 def with_copies(f: Callable[..., Any], in_float64: bool) -> Callable[..., Any]:
-    """The function with copies of the modules and tensors in its closure, its defaults, its global names, or bound to it.
+    """The function with copies of the modules and tensors in its closure, defaults and global names, or bound to it.
 
     What other functions read that it calls stays as it is.
     """
