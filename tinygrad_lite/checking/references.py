@@ -6,6 +6,7 @@ every size are tried, and a slope counts only if no smaller step contradicts it.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from math import factorial
 
 import numpy as np
@@ -129,7 +130,7 @@ class _Line:
     """The values of a function on both sides of a point, at steps of falling size."""
 
     def __init__(self, f: Callable[[float], Vector], at_0: Vector, steps: Vector) -> None:
-        self._f, self._at_0 = f, at_0
+        self._f, self._at_0 = cache(f), at_0  # the searches for jumps of several results begin at the same points
         self._larger = 0
         self._known: tuple[Vector, int, tuple[_Best, _Best, _Best]] | None = None
         self._steps = np.zeros(0)

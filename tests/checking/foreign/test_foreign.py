@@ -27,9 +27,6 @@ UNSOLVED = {  # what the checker says of these is not true, or less than could b
         "the values are coarse, but the slope is known": {
             "quantised to 9 decimals": ["right", "one entry off by 1e-6"],
         },
-        "one side tells the slope, and the other one says little": {
-            "between lines, beside a knot": ["right"],
-        },
         "on one side of 1e-9 the slope is known to 1e-7": {"entropy that raises": ["one entry off by 1e-6"]},
     }.items()
     for name, mistakes in names.items()
