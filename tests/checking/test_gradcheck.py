@@ -1,6 +1,7 @@
 """The gradient checker: each verdict, each method, what it says of where and why, and that it changes nothing."""
 
 import copy
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -554,3 +555,40 @@ def test_where_a_value_jumps_and_several_are_the_largest() -> None:
 def test_a_rule_that_refuses_other_weights_is_not_at_fault(f: Any) -> None:
     """Of equal eigenvalues, only what treats them alike has a gradient."""
     assert tg.gradcheck(f, np.eye(3)).ok
+
+
+@pytest.mark.parametrize("shift", [0.1, 0.35, 0.62])
+@pytest.mark.parametrize("period", [0.3, 0.7, 1.0])
+def test_teeth_are_no_rounding(period: float, shift: float) -> None:
+    x = np.array([-1.3, 0.4, 1.1, 2.0]) + shift * period
+
+    def saw(x: Any) -> Any:
+        return np.array([float(entry) % period for entry in x])
+
+    assert check(saw, x, gradient=lambda x: np.eye(4)).ok
+    for wrong in (-1.0, 1.01, 16.0):
+        assert check(saw, x, gradient=lambda x, wrong=wrong: wrong * np.eye(4)).outcome == "failed", wrong
+
+
+@pytest.mark.parametrize("away", [1e-11, 1e-9, 1e-6])
+def test_beside_a_kink_the_smooth_side_tells_the_slope(away: float) -> None:
+    def largest(x: Any) -> float:
+        return 3 * float(np.max(x)) + float(np.sum(np.sin(x)))
+
+    x = np.array([1.0, 1.0 + away, 0.5])
+    chosen = np.array([0.0, 3.0, 0.0])
+    assert check(largest, x, gradient=lambda x: chosen + np.cos(x)).ok
+    for wrong in (-chosen, 0 * chosen, chosen[[0, 2, 1]]):
+        assert check(largest, x, gradient=lambda x, wrong=wrong: wrong + np.cos(x)).outcome == "failed"
+
+
+def test_a_slope_of_values_close_to_overflow() -> None:
+    for f, slope, x in (
+        (math.exp, math.exp, 709.7),
+        (lambda x: float(x) ** 3, lambda x: 3 * x**2, 5e102),
+        (lambda x: -math.cosh(x), lambda x: -math.sinh(x), -710.3),
+    ):
+        assert check(f, x, gradient=lambda x, slope=slope: np.asarray(slope(float(x)))).ok
+        for factor in (-1.0, 0.0, 1.01, 1 + 1e-6):
+            wrong = factor * slope(x)
+            assert check(f, x, gradient=lambda x, wrong=wrong: np.asarray(wrong)).outcome == "failed", (x, factor)

@@ -76,8 +76,9 @@ def _differences(sides: tuple[int, int], step: float) -> Callable[..., Any]:
         (_differences((1, -1), 1e-3), "central differences with a step of 0.001"),
         (lambda x: np.cos(x) * (1 + 1e-5 * np.sin(7 * x)), "a solver's tolerance"),
         (lambda x: np.cos(x).astype(np.float32) * 1.0, "all its numbers are of float32"),
+        (lambda x: np.cos(x).astype(np.float16) * 1.0, "all its numbers are of float16"),
     ],
-    ids=["forward", "central", "digits", "float32"],
+    ids=["forward", "central", "digits", "float32", "float16"],
 )
 def test_a_gradient_that_agrees_to_some_digits_says_to_how_many(gradient: Callable[..., Any], words: str) -> None:
     report = check(_opaque, SINES, gradient=lambda x: np.asarray(gradient(x), float))
