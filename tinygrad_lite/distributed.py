@@ -7,6 +7,7 @@ averages nothing.
 import os
 import socket
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -68,9 +69,10 @@ def together() -> Iterator[None]:
         yield
     except BaseException as error:
         if size() > 1 and not (isinstance(error, SystemExit) and not error.code):
-            traceback.print_exc()
             who = f"process {rank()} of {size()} ({socket.gethostname()}, PID {os.getpid()})"
-            print(f"{who} stopped with {type(error).__name__}, and ends the others", file=sys.stderr, flush=True)
+            said = f"{traceback.format_exc()}{who} stopped with {type(error).__name__}, and ends the others"
+            print(said, file=sys.stderr, flush=True)
+            time.sleep(0.3)  # else a launcher may end before it has passed on what was printed
             _mpi().COMM_WORLD.Abort(1)
         raise
 
