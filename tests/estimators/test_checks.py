@@ -31,9 +31,9 @@ def test_a_few_epochs(estimator: Any, check: Any) -> None:
         "Classifier()",
         "Regressor()",
         "Transformer()",
-        "Classifier(modules.branched)",
-        "Regressor(modules.Tanh)",
-        "Transformer(modules.LinearCode)",
+        "Classifier(modules.branched, epochs=60, lr=0.02)",
+        "Regressor(modules.Tanh, epochs=60, lr=0.03)",
+        "Transformer(modules.LinearCode, epochs=60)",
         "Classifier(compile='numpy', epochs=60, lr=0.02)",
     ],
 )
