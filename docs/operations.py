@@ -33,6 +33,7 @@ ORDER = [
     "statistics",
     "ordering",
     "selection",
+    "grouping",
     "products",
     "contraction",
     "curves",

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 import tinygrad_lite as tg
 from tests.derivatives import numerical_gradients
 from tests.marks import param, spread
+from tinygrad_lite import trees
 from tinygrad_lite.engine.op import Op
 from tinygrad_lite.engine.registry import is_registered, operations
 from tinygrad_lite.errors import TinygradError
@@ -189,6 +190,28 @@ def test_questions_carry_no_gradient(op: Op, data: st.DataObject) -> None:
     call = data.draw(inputs_of(op))
     answer = call.value(*[tg.tensor(x, requires_grad=x.dtype.kind == "f") for x in call.arrays])
     assert not getattr(answer, "requires_grad", False)
+
+
+MOVING = {  # answers in numbers that change with the arguments
+    "bases": "rules compute in them what is the same in each basis",
+    "drawn_log_gamma": "the gradient of a draw goes through gamma_flow",
+    "refuse_where": "it refuses values, and hands on an argument whose gradient goes around it",
+    "stop_gradient": "that is what it is for",
+    "unique": "the values are read from the argument at the places that it answers with",
+    "histogram": "the edges are made of the smallest and the largest entry",
+}
+
+
+@pytest.mark.parametrize("op", [op for op in QUESTIONS if op.name not in MOVING], ids=str)
+def test_answers_do_not_move_with_the_arguments(op: Op) -> None:
+    """Else a gradient would be lost without a word."""
+    rng = np.random.default_rng(0)
+    for shapes, params in op.examples or [([(4,)] * (op.arity or 1), {})]:
+        arrays = [rng.uniform(0.1, 0.9, x) if isinstance(x, tuple) else x for x in shapes]
+        moved = [x * (1 + 1e-9) if np.asarray(x).dtype.kind == "f" else x for x in arrays]
+        for before, after in zip(*(trees.leaves(op(*x, **params)) for x in (arrays, moved)), strict=True):
+            if np.asarray(before).dtype.kind in "fc":
+                np.testing.assert_array_equal(before, after)
 
 
 @pytest.mark.parametrize("op", operations(), ids=str)

@@ -17,7 +17,6 @@ argpartition = primitive(np.argpartition, kink=closest, examples=[([(2, 3)], {"k
 lexsort = primitive(np.lexsort)
 searchsorted = primitive(np.searchsorted, arity=2, examples=[([np.arange(3.0), (2, 3)], {})])
 digitize = primitive(np.digitize, arity=2, examples=[([(4,), np.arange(3.0)], {})])
-unique = primitive(np.unique)
 
 
 def _in_order(a: Array, order: Array, axis: int | None) -> Array:

@@ -99,7 +99,6 @@ argwhere = primitive(np.argwhere)
 isin = primitive(np.isin, arity=2)
 isposinf = primitive(np.isposinf)
 isneginf = primitive(np.isneginf)
-histogram = primitive(np.histogram)
 
 allclose = primitive(np.allclose, arity=2)
 array_equal = primitive(np.array_equal, arity=2)
@@ -112,8 +111,6 @@ for _function in (np.gcd, np.lcm, np.left_shift, np.right_shift):
 elementwise(np.bitwise_count, examples=[([np.array([12, 3])], {})])
 for _function in (np.shares_memory, np.may_share_memory):
     primitive(_function, arity=2, examples=[([(3,), (3,)], {})])
-for _function in (np.unique_all, np.unique_counts, np.unique_inverse, np.unique_values):
-    primitive(_function)
 for _function in (np.diag_indices_from, np.tril_indices_from, np.triu_indices_from):
     primitive(_function, examples=[([(3, 3)], {})])
 for _function in (np.array2string, np.array_repr, np.array_str, np.min_scalar_type):
