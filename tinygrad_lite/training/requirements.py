@@ -1,6 +1,6 @@
 """What `fit` needs its arguments to be, said before anything is trained."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from inspect import isclass
 from typing import Any
 
@@ -26,11 +26,11 @@ def check_model(model: Any, loss: Any) -> None:
         raise UsageError(f"the loss must be a function of (outputs, targets), or a module; got {_in_words(loss)}")
 
 
-def check_pair(batch: Any, name: str) -> None:
+def check_batch(batch: Any) -> None:
     """Raise `UsageError` if this is no pair of inputs and targets."""
     if not (isinstance(batch, (tuple, list)) and len(batch) == 2):
         parts = f" of {len(batch)} parts" if isinstance(batch, (tuple, list)) else ""
-        raise UsageError(f"{name} must be a pair (inputs, targets), got {type(batch).__name__}{parts}")
+        raise UsageError(f"the batch must be a pair (inputs, targets), got {type(batch).__name__}{parts}")
 
 
 def check_parts(optimizer: Any, scheduler: Any, callbacks: Any) -> None:
@@ -56,5 +56,5 @@ def check_clip_norm(clip_norm: Any) -> None:
         raise InputError(f"clip_norm must be a number above 0, got {clip_norm!r}")
 
 
-def _in_words(x: Callable[..., Any] | Any) -> str:
+def _in_words(x: Any) -> str:
     return f"the class {x.__name__}: call it to make one" if isclass(x) else f"{type(x).__name__}: {x!r:.80}"

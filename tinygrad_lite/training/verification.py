@@ -18,7 +18,7 @@ from tinygrad_lite.errors import AnomalyError, UsageError, VerificationError
 from tinygrad_lite.nn import Module, functional
 from tinygrad_lite.optim import Adam
 from tinygrad_lite.training.batches import Batch, count_of, outputs_of, plain
-from tinygrad_lite.training.requirements import check_model, check_pair
+from tinygrad_lite.training.requirements import check_batch, check_model
 from tinygrad_lite.training.run import Loss, function_of
 
 FEW = 8  # rows that a model must be able to learn by heart
@@ -89,7 +89,7 @@ def verify_training(model: Module, loss: Loss, batch: Batch, *, raise_exception:
         ['rows are independent']
     """
     check_model(model, loss)
-    check_pair(batch, "the batch")
+    check_batch(batch)
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what they would say is found and said here
         result = Verification(tuple(_Look(model, loss, batch).findings()))
