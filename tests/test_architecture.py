@@ -16,7 +16,7 @@ PACKAGE = Path(tinygrad_lite.__file__).parent
 FLOORS = [
     [
         *("errors", "signatures", "trees", "foreign", "callers", "sums", "elsewhere", "protocols"),
-        *("phrases", "progress", "whole_files"),
+        *("phrases", "progress", "settings", "whole_files"),
     ],
     ["engine"],
     ["ops"],

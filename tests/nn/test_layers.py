@@ -114,9 +114,9 @@ def test_dropout_keeps_the_mean_and_its_gradient_the_mask() -> None:
 
 ERRORS: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "features": (lambda: nn.Linear(13, 8)(np.ones((5, 14))), ShapeError, r"Linear\(13, 8\) needs 13 .*\(5, 14\)"),
-    "no features": (lambda: nn.Linear(0, 8), InputError, "whole number as in_features.*got 0"),
+    "no features": (lambda: nn.Linear(0, 8), InputError, "in_features must be a whole number.*got 0"),
     "features as text": (lambda: nn.Linear("a", 2), InputError, "got 'a'"),
-    "bilinear features": (lambda: nn.Bilinear(0, 1, 2), InputError, "whole number as in1_features.*got 0"),
+    "bilinear features": (lambda: nn.Bilinear(0, 1, 2), InputError, "in1_features must be a whole number.*got 0"),
     "bilinear": (lambda: BILINEAR(X, X[:, :2]), ShapeError, r"\(2, 3\), \(2, 2\) and \(4, 3, 3\)"),
     "bilinear axes": (lambda: BILINEAR(X, X[0]), ShapeError, "same leading axes"),
     "flatten": (lambda: nn.Flatten(1, 0)(X), ShapeError, r"start_axis=1, end_axis=0.*\(2, 3\)"),

@@ -246,7 +246,7 @@ ERRORS: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     ),
     "groups of one": (lambda: F.group_norm(X[:1, :, 0], 3), ShapeError, r"more than one value per group.*\(1, 3\)"),
     "response": (lambda: nn.LocalResponseNorm(2)(X[0]), ShapeError, r"LocalResponseNorm\(.*three axes.*\(3, 2\)"),
-    "features": (lambda: nn.BatchNorm1d(0), InputError, "num_features, at least 1; got 0"),
+    "features": (lambda: nn.BatchNorm1d(0), InputError, "num_features must be a whole number of at least 1, got 0"),
     "no statistics": (lambda: F.batch_norm(X, None, None), InputError, "unless training=True"),
 }
 

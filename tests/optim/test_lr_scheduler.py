@@ -158,7 +158,7 @@ def test_a_cycle_has_no_more_steps_than_were_said() -> None:
 own = optimizer()
 other = optimizer()
 ERRORS: dict[str, tuple[Callable[[], Any], str]] = {
-    "step size": (lambda: lr_scheduler.StepLR(own, 0), "step_size must be a whole number, at least 1; got 0"),
+    "step size": (lambda: lr_scheduler.StepLR(own, 0), "step_size must be a whole number of at least 1, got 0"),
     "wave": (lambda: lr_scheduler.CosineAnnealingLR(own, 2.5), "T_max must be a whole number"),  # type: ignore[arg-type]
     "gamma": (lambda: lr_scheduler.ExponentialLR(own, -1), "gamma must not be negative, got -1"),
     "start": (lambda: lr_scheduler.LinearLR(own, 0), "start_factor must be positive"),

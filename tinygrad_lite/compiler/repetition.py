@@ -15,6 +15,7 @@ from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor, wrap
 from tinygrad_lite.errors import InputError, ShapeError
 from tinygrad_lite.progress import progress
+from tinygrad_lite.settings import whole
 
 FIRST = 100  # turns in the first group, before we know how long a turn takes
 Fitting = Callable[[Any, Any], Run | None]  # see `Compiled.fitting_unless_watched`
@@ -91,7 +92,7 @@ def _stacked(parts: Sequence[Any], is_wrapped: bool) -> Any:
 
 def repeat(function: Callable[..., Any], fitting: Fitting, turns: int, args: Any, kwargs: Mapping[str, Any]) -> Any:
     """See `Compiled.repeat`."""
-    _whole("turns", turns)
+    whole("turns", turns)
     with _shown(turns) as show:
         made = _Turns(function, fitting, show)
         made.do(turns, args, kwargs, {})
@@ -108,8 +109,8 @@ def epochs(
     drop_last: bool,
 ) -> Any:
     """See `Compiled.epochs`."""
-    _whole("epochs", count)
-    _whole("batch_size", batch_size)
+    whole("epochs", count)
+    whole("batch_size", batch_size)
     plain = [np.asarray(x.data if isinstance(x, Tensor) else x) for x in arrays]
     lengths = {len(x) if x.ndim else 0 for x in plain}
     if len(lengths) != 1:
@@ -131,11 +132,6 @@ def epochs(
                     example = tuple(wrap(x[0].copy()) if is_tensor else x[0] for x, is_tensor in zip(stacks, kinds))
                     made.do(turns, example, {}, dict(enumerate(stacks)))
     return made.stacked()
-
-
-def _whole(name: str, value: Any) -> None:
-    if not isinstance(value, (int, np.integer)) or value < 1:
-        raise InputError(f"{name} must be a whole number of at least 1, got {value!r}")
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import numpy as np
 
 from tinygrad_lite.data.rows import Rows, rows_of
 from tinygrad_lite.errors import InputError
+from tinygrad_lite.settings import whole
 
 
 class DataLoader:
@@ -50,10 +51,8 @@ class DataLoader:
         drop_last: bool = False,
         rng: int | np.random.Generator | None = None,
     ) -> None:
-        if isinstance(batch_size, bool) or not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
-            raise InputError(f"batch_size must be a whole number of at least 1, got {batch_size!r}")
         self.dataset: Rows = rows_of(dataset)
-        self.batch_size, self.shuffle, self.drop_last = int(batch_size), shuffle, drop_last
+        self.batch_size, self.shuffle, self.drop_last = whole("batch_size", batch_size), shuffle, drop_last
         if not len(self):
             raise InputError(f"batch_size={batch_size} with drop_last leaves no batch of {len(self.dataset)} rows")
         self._rng = np.random.default_rng(rng)

@@ -8,9 +8,10 @@ from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor, tensor
 from tinygrad_lite.errors import InputError, ShapeError
 from tinygrad_lite.nn import functional, init
-from tinygrad_lite.nn.functional.checks import check_counts, check_probability
+from tinygrad_lite.nn.functional.checks import check_counts
 from tinygrad_lite.nn.linear import Linear
 from tinygrad_lite.nn.module import Module
+from tinygrad_lite.settings import share
 
 __all__ = ["MultiheadAttention"]
 
@@ -60,7 +61,7 @@ class MultiheadAttention(Module):
             raise InputError(
                 f"MultiheadAttention needs a multiple of num_heads, got embed_dim={embed_dim}, num_heads={num_heads}"
             )
-        check_probability(dropout)
+        share("dropout", dropout)
         rng = init.generator(rng)
         self.embed_dim, self.num_heads, self.dropout = embed_dim, num_heads, dropout
         self.kdim, self.vdim, self.batch_first, self.add_zero_attn = kdim, vdim, batch_first, add_zero_attn

@@ -2,8 +2,8 @@
 
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.nn import functional, init
-from tinygrad_lite.nn.functional.checks import check_probability
 from tinygrad_lite.nn.module import Module
+from tinygrad_lite.settings import share
 
 __all__ = ["AlphaDropout", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "FeatureAlphaDropout"]
 
@@ -14,7 +14,7 @@ class Dropout(Module):
     _function = staticmethod(functional.dropout)
 
     def __init__(self, p: float = 0.5, inplace: bool = False, *, rng: init.Rng = None) -> None:
-        check_probability(p)
+        share("p", p)
         self.p = p
         self._rng = init.generator(rng)
 

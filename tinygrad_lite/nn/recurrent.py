@@ -10,9 +10,10 @@ from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor, tensor
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
 from tinygrad_lite.nn import functional, init
-from tinygrad_lite.nn.functional.checks import check_counts, check_probability
+from tinygrad_lite.nn.functional.checks import check_counts
 from tinygrad_lite.nn.module import Module
 from tinygrad_lite.ops.networks import recurrence
+from tinygrad_lite.settings import share
 
 __all__ = ["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell"]
 
@@ -90,7 +91,7 @@ class _Layers(_Weights):
         check_counts(kind, input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
         if not isinstance(self.proj_size, (int, np.integer)) or not 0 <= self.proj_size < hidden_size:
             raise InputError(f"{kind} needs a proj_size below its hidden_size {hidden_size}, got {self.proj_size}")
-        check_probability(dropout)
+        share("dropout", dropout)
         self.input_size = input_size
         self.hidden_size = hidden_size
         self.num_layers = num_layers

@@ -9,13 +9,14 @@ import numpy as np
 from tinygrad_lite.errors import InputError, UsageError
 from tinygrad_lite.nn import Module
 from tinygrad_lite.optim import Optimizer
+from tinygrad_lite.settings import whole
 
 
 def check_counts(**counts: Any) -> None:
     """Raise `InputError` if one of the numbers is no whole number of at least 1, or None."""
     for name, number in counts.items():
-        if number is not None and (isinstance(number, bool) or not isinstance(number, (int, np.integer)) or number < 1):
-            raise InputError(f"{name} must be a whole number of at least 1, got {number!r}")
+        if number is not None:
+            whole(name, number)
 
 
 def check_model(model: Any, loss: Any) -> None:

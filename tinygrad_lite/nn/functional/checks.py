@@ -7,25 +7,19 @@ import numpy as np
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import InputError
+from tinygrad_lite.settings import whole
 
 
 def check_counts(name: str, least: int = 1, **counts: Any) -> None:
     """Raise `InputError` unless the settings are whole numbers, and none is below the least."""
     for setting, count in counts.items():
-        if not isinstance(count, (int, np.integer)) or count < least:
-            raise InputError(f"{name} needs a whole number as {setting}, at least {least}; got {count!r}")
+        whole(f"{name}: {setting}", count, least)
 
 
 def check_positive(name: str, value: float) -> None:
     """Raise `InputError` unless a setting is positive."""
     if not (hasattr(value, "__float__") and value > 0):
         raise InputError(f"{name} must be positive, got {value!r}")
-
-
-def check_probability(p: float) -> None:
-    """Raise `InputError` unless 0 ≤ p ≤ 1."""
-    if not (hasattr(p, "__float__") and 0 <= p <= 1):
-        raise InputError(f"a dropout probability must lie in [0, 1], got {p!r}")
 
 
 def shape_of(x: Array) -> tuple[int, ...]:

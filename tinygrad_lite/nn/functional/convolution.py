@@ -12,6 +12,7 @@ from tinygrad_lite.errors import InputError, ShapeError
 from tinygrad_lite.nn.functional.sizes import Shape, Sizes, check_axes, fixed, in_dimensions, per_axis, with_batch
 from tinygrad_lite.ops.networks import convolution
 from tinygrad_lite.ops.shapes.indexing import scatter
+from tinygrad_lite.settings import whole
 
 __all__ = ["conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "fold", "unfold"]
 
@@ -206,8 +207,7 @@ def _at(
 
 
 def _check_kernel(name: str, shape: Shape, axes: int, groups: int, front: str) -> None:
-    if not isinstance(groups, (int, np.integer)) or groups < 1:
-        raise InputError(f"groups must be a whole number, at least 1; got {groups!r}")
+    whole("groups", groups)
     if len(shape) != axes + 2 or shape[0] % groups:
         raise ShapeError(
             f"{name} needs a weight of shape ({front}, {', '.join('KLM'[:axes])}), the first a multiple of {groups} "

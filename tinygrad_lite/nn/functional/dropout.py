@@ -9,9 +9,9 @@ import numpy as np
 
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import ShapeError
-from tinygrad_lite.nn.functional.checks import check_probability
 from tinygrad_lite.nn.init import Rng
 from tinygrad_lite.ops.networks.activations import SELU_ALPHA, SELU_SCALE
+from tinygrad_lite.settings import share
 
 __all__ = ["alpha_dropout", "dropout", "dropout1d", "dropout2d", "dropout3d", "feature_alpha_dropout"]
 
@@ -115,7 +115,7 @@ def _kept(p: float, rng: Rng, shape: tuple[int, ...]) -> Array:
 
 
 def _scaled(x: Array, p: float, training: bool, rng: Rng, shape: tuple[int, ...]) -> Array:
-    check_probability(p)
+    share("p", p)
     if not training or p == 0:
         return x
     scale = _kept(p, rng, shape) / (1 - p) if p < 1 else np.zeros(shape)
@@ -123,7 +123,7 @@ def _scaled(x: Array, p: float, training: bool, rng: Rng, shape: tuple[int, ...]
 
 
 def _self_normalizing(x: Array, p: float, training: bool, rng: Rng, shape: tuple[int, ...]) -> Array:
-    check_probability(p)
+    share("p", p)
     if not training or p == 0:
         return x
     if p == 1:

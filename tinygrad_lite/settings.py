@@ -1,0 +1,72 @@
+"""Numbers that a person passes as settings, each held to the range in which it means something."""
+
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.errors import InputError, UsageError
+
+
+def positive(name: str, value: Any) -> float:
+    """The value, if it is a positive number."""
+    if not 0 < number(name, value) < np.inf:
+        raise InputError(f"{name} must be positive, got {value!r}")
+    return float(value)
+
+
+def not_negative(name: str, value: Any) -> float:
+    """The value, if it is zero or a positive number."""
+    if not 0 <= number(name, value) < np.inf:
+        raise InputError(f"{name} must not be negative, got {value!r}")
+    return float(value)
+
+
+def finite(name: str, value: Any) -> float:
+    """The value, if it is a number that is neither infinite nor NaN."""
+    if not np.isfinite(number(name, value)):
+        raise InputError(f"{name} must be a finite number, got {value!r}")
+    return float(value)
+
+
+def whole(name: str, value: Any, least: int = 1) -> int:
+    """The value, if it is a whole number of at least this."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise InputError(f"{name} must be a whole number of at least {least}, got {value!r}")
+    return int(value)
+
+
+def share(name: str, value: Any) -> float:
+    """The value, if it lies in [0, 1]."""
+    if not 0 <= number(name, value) <= 1:
+        raise InputError(f"{name} must lie between 0 and 1, got {value!r}")
+    return float(value)
+
+
+def fraction(name: str, value: Any) -> float:
+    """The value, if it lies in [0, 1)."""
+    if not 0 <= number(name, value) < 1:
+        raise InputError(f"{name} must lie in [0, 1), got {value!r}")
+    return float(value)
+
+
+def fractions(name: str, values: Any) -> tuple[float, ...]:
+    """The values, if they are two numbers that lie in [0, 1)."""
+    first, second = two(name, values, "(0.9, 0.999)")
+    return fraction(f"{name}[0]", first), fraction(f"{name}[1]", second)
+
+
+def two(name: str, values: Any, example: str) -> tuple[Any, Any]:
+    """The two values of a pair."""
+    if not isinstance(values, (tuple, list)) or len(values) != 2:
+        raise InputError(f"{name} must be two numbers, such as {example}; got {values!r}")
+    return values[0], values[1]
+
+
+def number(name: str, value: Any) -> float:
+    """The value, if it is a number."""
+    try:
+        if not isinstance(value, str):
+            return float(value)
+    except (TypeError, ValueError):
+        pass
+    raise UsageError(f"{name} must be a number, got {value!r}")
