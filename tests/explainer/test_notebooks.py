@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+from collections.abc import Callable, Iterator
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -127,3 +129,79 @@ def test_the_html_of_a_notebook(open_file: Any, tmp_path: Path) -> None:
     assert frame.locator("#status").inner_text().startswith("Forward 1 of 4: ")
     frame.locator("#tab-quiz").click()
     assert frame.locator("#quiz").is_visible()
+
+
+VSCODE = (
+    "default-src 'none'; script-src https://*.vscode-cdn.net 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; "
+    "img-src https: http: data:; font-src https:; connect-src https:; child-src https: data: blob:"
+)
+"""The policy of the page in which VS Code shows a notebook's outputs."""
+
+
+def playback() -> Any:
+    model, (x, y) = tg.nn.Linear(2, 1, rng=0), np.random.default_rng(0).normal(size=(2, 20, 2))
+    recorder = tg.training.Recorder(model, tg.nn.MSELoss(), (x, y[:, :1]))
+    recorder.record()
+    return tg.explain(model, history=recorder)
+
+
+@pytest.fixture
+def notebook(browser: Any) -> Iterator[Callable[..., Any]]:
+    """A page with outputs of cells, under a policy; afterwards, that nothing went wrong in it."""
+    page = browser.new_page(viewport={"width": 830, "height": 900})
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+
+    def shown(*outputs: Any, policy: str = "", style: str = "") -> Any:
+        said = f'<meta http-equiv="Content-Security-Policy" content="{policy}">' if policy else ""
+        cells = "".join(f"<div>{output._repr_html_()}</div>" for output in outputs)
+        page.set_content(f"<!DOCTYPE html>{said}<title>notebook</title><style>{style}</style><body>{cells}")
+        return page
+
+    yield shown
+    page.close()
+    assert complaints == []
+
+
+@pytest.mark.parametrize("policy", ["", VSCODE], ids=["jupyterlab", "vscode"])
+def test_several_outputs_of_a_notebook(notebook: Any, policy: str) -> None:
+    """Each shows its graph in the room that a notebook has, and steps by itself."""
+    page = notebook(lesson(), playback(), graphs.heart(), policy=policy)
+    first, training, last = (page.frame_locator(f"div:nth-of-type({k}) iframe") for k in (1, 2, 3))
+    for frame in (first, last):
+        frame.locator("#graph svg .node").first.wait_for()
+    first.locator("#next").click()
+    assert first.locator("#status").inner_text().startswith("Forward 1 ")
+    assert last.locator("#status").inner_text().startswith("Start")
+    training.locator("canvas").first.wait_for()
+
+
+@pytest.mark.parametrize("output", [lesson, playback])
+def test_a_page_is_dark_in_a_dark_notebook(notebook: Any, output: Callable[[], Any]) -> None:
+    """Whatever the system prefers: notebooks and sites have themes of their own."""
+    style = "body { color: #222 } body[data-theme=dark] { color: rgb(255 255 255 / 0.87) } .green { color: #dfd }"
+    page = notebook(output(), style=style)
+    frame = page.frames[1]
+    frame.wait_for_load_state()
+    for attribute, value, dark in (
+        ("data-theme", "dark", True),
+        ("data-theme", "light", False),
+        ("class", "green", True),
+    ):
+        page.evaluate("([name, value]) => document.body.setAttribute(name, value)", [attribute, value])
+        frame.wait_for_function("wanted => dark.matches === wanted", arg=dark)
+        red, green, blue = map(int, re.findall(r"\d+", frame.evaluate("getComputedStyle(document.body).color")))
+        assert (red + green + blue > 3 * 128) == dark
+
+
+@pytest.mark.parametrize("output", [lesson, playback])
+def test_a_notebook_that_is_not_trusted_says_what_to_do(output: Callable[[], Any]) -> None:
+    """It takes the frame away, and leaves the text inside."""
+    text = re.sub(r"<[^>]*>", "", re.sub(r'srcdoc="[^"]*"', "", output()._repr_html_()))
+    assert "trust this notebook" in text
+
+
+def test_the_address_is_named_where_there_is_one(notebook: Any) -> None:
+    frame = notebook(lesson()).frame_locator("iframe")
+    assert "address" not in frame.locator("#step").inner_text()

@@ -38,6 +38,17 @@ def page(
     return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], asset("shell.html"))
 
 
+def frame(content: str, title: str, height: int) -> str:
+    """A page as the output of a notebook's cell.
+
+    A notebook that is not trusted leaves out the frame, and shows the sentence inside it, which is else not seen.
+    """
+    title = escape(title)
+    style = f"width:100%;height:{height}px;border:1px solid #8888"
+    sentence = f"{title} is a page with scripts: trust this notebook, or run the cell, to see it."
+    return f'<iframe srcdoc="{escape(content)}" title="{title}" style="{style}">{sentence}</iframe>'
+
+
 def write(path: Path, text: str) -> None:
     """Write a file completely or not at all.
 

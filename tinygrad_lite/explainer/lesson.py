@@ -2,13 +2,12 @@
 
 import os
 import sys
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tinygrad_lite.errors import MissingExtraError
 from tinygrad_lite.explainer import derivation, page, pictures, rerun, words
-from tinygrad_lite.explainer.files import write
+from tinygrad_lite.explainer.files import frame, write
 from tinygrad_lite.explainer.graph import Graph
 from tinygrad_lite.explainer.steps import Pass
 from tinygrad_lite.optim.optimizer import Optimizer
@@ -112,11 +111,8 @@ class Lesson:
         return _written(path, derivation.latex(self.graph, self.backward))
 
     def _repr_html_(self) -> str:
-        content = escape(page.html(self.graph, self.backward, None), quote=True)
-        return (
-            f'<iframe srcdoc="{content}" title="The backward pass of {escape(self.graph.root.name)}" '
-            'style="width:100%;height:760px;border:1px solid #8888"></iframe>'
-        )
+        title = f"The backward pass of {self.graph.root.name}"
+        return frame(page.html(self.graph, self.backward, None), title, 760)
 
 
 def _written(path: str | os.PathLike[str] | None, text: str) -> str:

@@ -6,14 +6,13 @@ One file without a network. Arrays are 16-bit integers times a scale, the same o
 import os
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
-from html import escape
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tinygrad_lite.engine.op import Array
-from tinygrad_lite.explainer.files import page, write
+from tinygrad_lite.explainer.files import frame, page, write
 from tinygrad_lite.training.metrics import between
 from tinygrad_lite.training.recorder import SIDE, Frame, Recorder
 
@@ -64,7 +63,7 @@ class Playback:
         write(Path(path), self.html())
 
     def _repr_html_(self) -> str:
-        return f'<iframe srcdoc="{escape(self.html())}" title="The training" style="width:100%;height:820px"></iframe>'
+        return frame(self.html(), "The training", 820)
 
 
 def _content(recorders: Mapping[str, Recorder]) -> dict[str, Any]:

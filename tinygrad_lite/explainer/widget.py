@@ -35,6 +35,9 @@ class LessonWidget(anywidget.AnyWidget):
         self.set_trait("values", self._recorded)
         self.observe(self._take, "_changed")
 
+    def __repr__(self) -> str:
+        return f"{self._title}: run this cell to see the page"
+
     def _take(self, change: Mapping[str, Any]) -> None:
         """Take the numbers of the page, which come as text, with all their digits."""
         self.set_trait("values", self._recorded | {name: self._array(name, x) for name, x in change["new"].items()})

@@ -1,6 +1,32 @@
 // Arrays on the screen: as a heat map whose cells can be chosen, with the numbers where there is room for them.
 
-const dark = window.matchMedia("(prefers-color-scheme: dark)");
+// Whether the page is dark: as what is around it, such as a notebook, whose text is light then; by itself, as the system.
+const dark = (() => {
+  const system = window.matchMedia("(prefers-color-scheme: dark)");
+  const around = window.frameElement?.parentElement; // nothing, if this page may not look there
+  if (!around) return system;
+  const rule = [...document.styleSheets[0].cssRules].find((each) => each.media?.mediaText.includes("dark"));
+  const pen = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  pen.globalCompositeOperation = "copy";
+  const scheme = new EventTarget();
+  function look() {
+    pen.fillStyle = window.parent.getComputedStyle(around).color;
+    pen.fillRect(0, 0, 1, 1);
+    const [red, green, blue] = pen.getImageData(0, 0, 1, 1).data;
+    const matches = red + green + blue > 3 * 128;
+    if (matches === scheme.matches) return;
+    scheme.matches = matches;
+    rule.media.mediaText = matches ? "screen" : "not all";
+    document.documentElement.style.colorScheme = matches ? "dark" : "light";
+    scheme.dispatchEvent(new Event("change"));
+  }
+  const { documentElement, body } = window.parent.document;
+  const watch = new MutationObserver(look); // themes are classes, styles or data of one of these
+  for (const each of [documentElement, body]) watch.observe(each, { attributes: true });
+  system.addEventListener("change", look);
+  look();
+  return scheme;
+})();
 
 function element(tag, attributes = {}, ...children) {
   const found = document.createElement(tag);

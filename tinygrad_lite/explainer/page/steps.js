@@ -26,7 +26,7 @@ const stepView = (() => {
       element("p", {}, sayWith("The gradient is found for: {leaves}.", { leaves: [...shown, leaves.length > 12 ? ` ${say("and {n} more", { n: leaves.length - 12 })}` : ""] })),
       leaves.some(isPlain) ? singles(leaves.filter(isPlain).slice(0, 12)) : null,
       lesson.live ? element("p", { class: "hint" }, say("Every value in a table, a picture or a line can be dragged to the side: watch the result at the top follow.")) : "",
-      element("p", { class: "hint" }, say("Arrow keys left and right step; the address in the browser names the step, so that you can link to it.")),
+      element("p", { class: "hint" }, location.protocol === "about:" ? say("The arrow keys left and right go from step to step.") : say("The arrow keys left and right go from step to step. The address in the browser names the step, so that you can link to it.")),
       liveNote(),
     ];
   }
