@@ -126,7 +126,10 @@ def complain(error: Exception, name: str, args: Iterable[Any], params: Mapping[s
     One of ours, or of another library or the user, is raised as it is.
     """
     if isinstance(error, TinygradError) or type(error).__module__.partition(".")[0] not in ("builtins", "numpy"):
-        raise error
+        try:
+            raise error
+        finally:
+            del error  # its traceback has this frame, which else would keep it, and all frames below, in a circle
     kind = next(ours for theirs, ours in _RESTATED if isinstance(error, theirs))
     raise kind(f"{name} cannot take {in_words(args, params)}: {error}") from error
 

@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,12 +14,23 @@ import tinygrad_lite as tg
 from tests.marks import param, spread
 from tests.ops.test_registry import DIFFERENTIABLE
 from tinygrad_lite import trees
+from tinygrad_lite.compiler import recorder
 from tinygrad_lite.compiler.compiled import Compiled
 from tinygrad_lite.engine.op import Op
 from tinygrad_lite.errors import InputError, UsageError
 from tinygrad_lite.testing import Program, cotangents, inputs_of, programs
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
+
+
+@pytest.fixture(autouse=True)
+def _no_operation_leaves_its_values_in_a_circle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else each recording looks through all objects of the process, which takes longer than all the rest of it."""
+
+    def collect(generation: int) -> None:
+        pytest.fail("a value of the recording is still there after it")
+
+    monkeypatch.setattr(recorder, "gc", SimpleNamespace(collect=collect))
 
 
 def value_and_gradients(f: Callable[..., Any], g: Any) -> Callable[..., Any]:

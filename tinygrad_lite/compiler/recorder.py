@@ -170,10 +170,10 @@ class Recorder:
             self._new,
         ):
             memory.clear()
-        for wait in (0, 0.001, 0.01, 0.1):
+        for generation, wait in ((0, 0), (1, 0.001), (2, 0.01), (2, 0.1)):
             if all(reference() is None for reference in self._values):
                 break
-            gc.collect()  # a function inside the function that knows itself outlives it
+            gc.collect(generation)  # a function inside the function that knows itself outlives it; it is young
             if active_count() > 1:
                 sleep(wait)  # a thread that looks at what others do may hold the frames of this one for a moment
         for reference in made:
