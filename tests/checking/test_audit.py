@@ -272,6 +272,23 @@ def test_units_that_start_alike_are_found() -> None:
     assert audit_gradients(model, loss).ok  # alike in their weights, but not in their gradients
 
 
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_units_that_differ_are_not_alike_in_any_dtype(dtype: Any) -> None:
+    rng = np.random.default_rng(0)
+    w = tg.tensor(rng.normal(size=(4, 3)).astype(dtype), requires_grad=True)
+    x = rng.normal(size=(3, 2)).astype(dtype)
+    assert audit_gradients({"w": w}, lambda: np.mean(np.tanh(w @ x) ** 2)).ok
+
+
+@pytest.mark.parametrize("move", [lambda w: np.reshape(w, (3, 2, 2)), lambda w: np.stack(np.split(w, 3))])
+def test_what_only_moves_entries_is_not_blamed(move: Any) -> None:
+    """The units are lost on the way, in an array of another shape; a reshape's own derivative is never 0."""
+    w = tg.tensor(np.ones((6, 2)), requires_grad=True)
+    report = audit_gradients({"w": w}, lambda: np.sum(move(w) * np.array([1.0, 0, 2])[:, None, None]))
+    assert report["w"].status is Status.PARTLY_ZERO
+    assert "the derivative of" not in report["w"].cause.text
+
+
 def attention(p: dict[str, Any]) -> Any:
     q, k = X @ p["w"], X @ p["w"] + p["v"]
     return np.sum(functional.softmax(q @ k.T) @ X)

@@ -32,6 +32,49 @@ def numbers(text: str) -> list[float]:
     return [float(found.replace("−", "-")) for found in re.findall(rf"(?<![\w.]){NUMBER}", text)]
 
 
+def empty() -> Any:
+    a, b = (
+        tg.tensor(np.zeros((0, 3)), requires_grad=True, name="a"),
+        tg.tensor(np.ones(3), requires_grad=True, name="b"),
+    )
+    return np.sum(a @ b) + np.sum(np.outer(b, np.zeros(0))) + np.sum(a * b) + np.sum(b)
+
+
+def not_finite() -> Any:
+    x = tg.tensor([1.0, -1.0, 0.0], requires_grad=True, name="x")
+    with np.errstate(all="ignore"):
+        return np.sum(np.log(x) / x)
+
+
+def half_precision() -> Any:
+    rng = np.random.default_rng(0)
+    w, x = (tg.tensor(np.float16(rng.normal(size=s)), requires_grad=True, name=n) for s, n in (((4, 4), "w"), (4, "x")))
+    return np.sum(np.tanh(w @ x))
+
+
+def named() -> Any:
+    a = tg.tensor([1.0, 2.0], requires_grad=True, name='<b>α & "β"</b>')
+    return np.sum(a * tg.tensor(3.0, requires_grad=True, name="数_x^2 $\\alpha$")) + np.prod(a)
+
+
+@pytest.mark.parametrize("make", [empty, not_finite, half_precision, named])
+def test_each_step_of_an_unusual_graph_reads_well(show: Show, make: Callable[[], Any]) -> None:
+    with np.errstate(all="ignore"):
+        lesson = tg.explain(make())
+        assert all([lesson.to_text(), lesson.to_svg(), lesson.to_latex()])
+        opened = show(lesson)
+    read = """() => {
+      const texts = [];
+      const panel = () => texts.push(document.querySelector('[role="tabpanel"]:not([hidden])').innerText);
+      for (let k = 0; k <= lesson.last; k++) (main.go(k), panel());
+      lesson.nodes.forEach((_, i) => (main.choose(i), panel()));
+      for (const tab of ["optimizer", "quiz"]) (document.getElementById(`tab-${tab}`).click(), panel());
+      return texts;
+    }"""
+    for text in opened.page.evaluate(read):
+        assert not re.search(r"undefined|\[object|\[NaN\]|= =", text)
+
+
 @lessons
 def test_the_graph_is_laid_out(show: Show, name: str) -> None:
     """Ability 1: nodes with name, formula, shape, value and gradient, in modules that open and close."""

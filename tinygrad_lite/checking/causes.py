@@ -79,7 +79,7 @@ def alike(weight: Any, gradient: Any) -> Units | None:
     """The units of a matrix that have the same weights and the same gradients: the most of them along one axis."""
     found: list[Units] = []
     for axis, length in enumerate(np.shape(weight)):
-        rows, slopes = (np.moveaxis(np.asarray(x), axis, 0).reshape(length, -1) for x in (weight, gradient))
+        rows, slopes = (np.moveaxis(np.asarray(x, float), axis, 0).reshape(length, -1) for x in (weight, gradient))
         rows = np.round(rows / (np.max(np.abs(rows), initial=0) or 1.0), 9) + 0.0  # which makes 0 of -0
         groups: dict[bytes, list[int]] = {}
         for i in range(length):
@@ -207,6 +207,8 @@ class Reasons:
             return self._cause(result, phrase("saturated {op}: {where}", op=op.name, where=_flat(share)))
         if _is_flat(edge):
             return self._cause(result, phrase("{op} is flat: its derivative is 0 everywhere", op=op.name))
+        if op.linear:
+            return self._cause(result, phrase("the contribution of {op} is 0 there", op=op.name))
         return self._cause(result, phrase("the derivative of {op} is 0 at these numbers", op=op.name))
 
     def _zero_factor(self, result: Tensor, label: str, argument: Any, units: Units | None) -> Cause:

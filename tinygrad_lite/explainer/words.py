@@ -160,7 +160,7 @@ def _total(gradient: Array, terms: Sequence[Contribution]) -> str:
     if (
         not terms
         or gradient.dtype.kind != "f"
-        or not smallest < CLOSE * max(np.max(np.abs(term.upstream)) for term in terms)
+        or not smallest < CLOSE * max(np.max(np.abs(term.upstream), initial=0) for term in terms)
     ):
         return brief(gradient)
     rounding = 16 * np.finfo(gradient.dtype).eps * sum(magnitude(term) for term in terms)

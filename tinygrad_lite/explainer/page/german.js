@@ -336,6 +336,8 @@ const tables = {
     "the gradients of its uses cancel": "die Gradienten der Verwendungen heben sich auf",
     "saturated {op}: {where}": "{op} ist gesättigt: {where}",
     "{op} is flat: its derivative is 0 everywhere": "{op} ist flach: Die Ableitung ist überall 0",
+    "a sum of no terms": "eine Summe ohne Summanden",
+    "the contribution of {op} is 0 there": "der Beitrag von {op} ist dort 0",
     "the derivative of {op} is 0 at these numbers": "die Ableitung von {op} ist bei diesen Zahlen 0",
     "{op} by the number 0": "{op} mit der Zahl 0",
     "{op} by zeros: {input} is a mask, or an input that is always 0": "{op} mit Nullen: {input} ist eine Maske oder ein Eingang, der immer 0 ist",

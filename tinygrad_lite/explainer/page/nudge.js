@@ -51,7 +51,7 @@ const nudgeView = (() => {
     const name = indexed(node.name, value, place);
     const unit = 10 ** Math.floor(Math.log10(Math.abs(h) || 1)) / 20;
     const wanted = (x) => (sizes.set(i, x), again());
-    const all = lesson.nudged(i, place, h);
+    const all = lesson.nudged(i, place, h).filter((each) => lesson.value(each.node).data.length); // nothing moves in an empty array
     const shown = all.length > MOST ? [...all.slice(0, MOST / 2), ...all.slice(-MOST / 2)] : all;
     const largest = Math.max(0, ...shown.flatMap((each) => [each.predicted, each.real].map((array) => Math.abs(array?.data[placeOf(each)] ?? 0)).filter(Number.isFinite)));
     const last = all.find((each) => each.node === lesson.root);

@@ -5,6 +5,7 @@ const TERMS = 6; // of a sum that are written out
 
 // "a·b + c·d + …", of two rows of numbers.
 function dotProduct(a, b) {
+  if (!a.length) return say("a sum of no terms");
   const terms = a.slice(0, TERMS).map((x, k) => `${told(x)} · ${told(b[k])}`);
   const more = a.length > TERMS ? ` + … (${say("{n} more", { n: a.length - TERMS })})` : "";
   return `${terms.join(" + ")}${more}`;
@@ -41,6 +42,7 @@ function sizesOf(n, m, p) {
 }
 
 function oneProduct({ left, right, result }, { factors, title }) {
+  if (!result.data.length) return element("section", { class: "product", "aria-label": title }, element("h4", {}, title), element("p", {}, say("It is empty.")));
   const [n, m, p] = [left.shape[0], left.shape[1], right.shape[1]];
   const names = factors?.map((each) => each.text) ?? [say("the left factor"), say("the right factor")];
   let [row, column, term] = [0, 0, "sum"];

@@ -123,7 +123,7 @@ const tensorView = (() => {
     if (received.length > 12) box.append(element("p", {}, say("… and {n} more.", { n: received.length - 12 })));
     if (gradient.data.length > 1) box.append(element("div", { class: "total" }, element("p", {}, "="), heatMap(gradient, { label: stepView.gradientOf(i), largest }).figure), legend(largest));
     const place = largestPlace(gradient);
-    if (values.every((value) => value.data.length > place)) {
+    if (gradient.data.length && values.every((value) => value.data.length > place)) {
       box.append(barsOf(values.map((value) => value.data[place]), { names: (k) => lesson.nodes[lesson.steps[received[k][0]].node].name, hue: (k) => (k === undefined || k > 11 ? "" : `hue${k % 5}`), total: gradient.data[place], label: say("{entry} as a sum", { entry: indexed(stepView.gradientOf(i), gradient, place) }) }));
     }
     if (gradient.data.length === 1) box.append(element("p", { class: "numbers" }, `= ${told(gradient.data[0], 8)}`));
