@@ -534,6 +534,7 @@ class Recorder:
                     raise
                 del self.program.calls[done:]
                 whole = Op(vjp, [None], name=f"{op.name}_gradient_{i + 1}", arity=1 + len(others))
+                whole.keywords = op.keywords
                 return self._called(whole, [backward.whole(g), *others], params)
 
         return rule

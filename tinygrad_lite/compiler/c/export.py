@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from tinygrad_lite.compiler.c import forms, indices
+from tinygrad_lite.compiler.c import forms
 from tinygrad_lite.compiler.c.emission import TYPES, broken, number
 from tinygrad_lite.compiler.c.names import Names, comment
 from tinygrad_lite.compiler.c.writer import PRODUCTS, CWriter
@@ -59,7 +59,6 @@ class _C:
     """C as the kind of code that segments are written in."""
 
     calls_numpy = False
-    ways = indices.WAYS
 
     def __init__(self) -> None:
         self.known: dict[Any, Written] = {}

@@ -124,6 +124,10 @@ class Emitter:
             text = self.value(f"zext i1 {text} to i8")
         self.line(f"store {STORED[x.dtype]} {text}, ptr {address}, align {alignment(x.dtype)}{note}")
 
+    def named(self, x: "Entry") -> str:
+        """The name of a register with an entry."""
+        return x.text
+
     def number(self, dtype: np.dtype[Any], value: Any) -> "Entry":
         """A number that is known."""
         if dtype == BOOL:

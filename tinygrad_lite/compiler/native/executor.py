@@ -260,8 +260,11 @@ class NativeExecutor:
         *_, step, number = self._states[i]
         calls = [k for k, part in enumerate(self.plan.steps) if isinstance(part, Instruction)]
         call = self.plan.steps[step + (calls[i - 1] + 1 if i else 0)].calls[number - 1]
-        inputs = [self._read(x, arrays) if isinstance(x, Variable) else x for x in call.inputs]
-        _called(call, inputs, call.params)
+
+        def value(x: Any) -> Any:
+            return self._read(x, arrays) if isinstance(x, Variable) else x
+
+        _called(call, list(map(value, call.inputs)), mapped(value, call.params))
         raise AssertionError(f"native code refuses numbers that {call.op} takes")
 
     def _read(self, x: Variable, arrays: Sequence[Array]) -> Array:

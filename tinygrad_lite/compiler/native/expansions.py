@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_lite.compiler.native import indices
 from tinygrad_lite.compiler.native.emission import REALS, TYPES, can_cast
 from tinygrad_lite.compiler.program import Instruction, Program, Variable
 from tinygrad_lite.compiler.recorded import OfVariable
@@ -45,7 +46,7 @@ def expanded(program: Program) -> Program:
         if (
             call.op in _MANY
             and len(call.inputs) > FEW
-            and not call.has_computed_params
+            and (not call.has_computed_params or indices.are_known(call, call.result.shape))
             and can_put(call.inputs, call.result)
         ):
             pieces = _MANY[call.op](call)

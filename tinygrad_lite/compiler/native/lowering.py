@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from tinygrad_lite.compiler.native import matrices, scalars, systems, ufuncs
+from tinygrad_lite.compiler.native import indices, matrices, scalars, systems, ufuncs
 from tinygrad_lite.compiler.native.emission import REALS, STORED, TYPES, Emitter, Entry, can_cast
 from tinygrad_lite.compiler.native.expansions import can_put, onto
 from tinygrad_lite.compiler.native.loops import (
@@ -40,12 +40,10 @@ class Target(Protocol):
     """A kind of code that operations are lowered to.
 
     Attributes:
-        calls_numpy: whether it can call NumPy's own loops.
-        ways: for some operations, ways of its own to lower them: whether it can, and how.
+        calls_numpy: whether it can call NumPy's own loops, and leave errors to NumPy.
     """
 
     calls_numpy: bool
-    ways: "Ways"
 
     def form(self, call: Instruction) -> Form | None:
         """How one entry of an operation's result is computed; None if it is not known."""
@@ -150,9 +148,12 @@ class Lowering:
         return copy
 
     def whole(self, call: Instruction, write: Callable[..., None]) -> None:
-        """Work on the arrays of an operation as a whole; `write` is given the operation and the layouts."""
-        layouts = {x: self._layout(x) for x in (*call.reads, call.result)}
-        self._add(call.reads, call.result, partial(write, call=call, layouts=layouts))
+        """Work on the arrays of an operation as a whole, which may end the segment where NumPy can raise the error."""
+        work = partial(write, layouts={x: self._layout(x) for x in (*call.reads, call.result)})
+        if self._calls_numpy:
+            self._add_refusing(call.reads, [call.result], work)
+        else:
+            self._add(call.reads, call.result, work)
 
     def table(self, array: Array) -> Variable:
         """An array of numbers that the work reads."""
@@ -361,24 +362,39 @@ class Lowering:
     # Entries at an index
 
     def _getitem(self, call: Instruction) -> None:
-        self._at(call.inputs[0], call.params["index"], call.result, lambda x, y: x, into=False)
+        if call.has_computed_params:
+            indices.get(self, call)
+        else:
+            self._at(call.inputs[0], call.params["index"], call.result, lambda x, y: x, into=False)
 
     def _scatter(self, call: Instruction) -> None:
+        if call.has_computed_params:
+            indices.put(self, call, 0, call.inputs, call.params["indices"], adds=True)
+            return
         self._elementwise(call.result, same(call.result.dtype), [0])
         for position, (x, index) in enumerate(zip(call.inputs, call.params["indices"])):
             self._put(call.result, index, x, adds=position > 0 or not indexing.is_distinct(index))
 
     def _onto(self, call: Instruction) -> None:
+        if call.has_computed_params:
+            indices.put(self, call, None, call.inputs[1:], call.params["indices"], adds=True)
+            return
         for x, index in zip(call.inputs[1:], call.params["indices"]):
             self._put(call.result, index, x, adds=call.params["adds"])
 
     def _index_set(self, call: Instruction) -> None:
-        self._elementwise(call.result, same(call.result.dtype), call.inputs[:1])
-        self._put(call.result, call.params["index"], call.inputs[1], adds=False)
+        self._updated(call, adds=False)
 
     def _index_add(self, call: Instruction) -> None:
-        self._elementwise(call.result, same(call.result.dtype), call.inputs[:1])
-        self._put(call.result, call.params["index"], call.inputs[1], adds=True)
+        self._updated(call, adds=True)
+
+    def _updated(self, call: Instruction, adds: bool) -> None:
+        x, values = call.inputs
+        if call.has_computed_params:
+            indices.put(self, call, x, [values], [call.params["index"]], adds)
+            return
+        self._elementwise(call.result, same(call.result.dtype), [x])
+        self._put(call.result, call.params["index"], values, adds)
 
     def _put(self, target: Variable, index: Any, values: Any, adds: bool) -> None:
         """Put values at the entries of an index, or add them to these, one after another."""
@@ -431,15 +447,15 @@ def _indexed(
 
 
 def _reads_known(call: Instruction) -> bool:
-    return not call.has_computed_params and len(call.inputs) == 1 and call.result.dtype in STORED
-
-
-def _scatters_known(call: Instruction) -> bool:
-    return not call.has_computed_params and can_put(call.inputs, call.result)
+    if call.has_computed_params and not indices.are_known(call, call.inputs[0].shape):
+        return False
+    return call.result.dtype in STORED
 
 
 def _puts_known(call: Instruction) -> bool:
-    return not call.has_computed_params and len(call.inputs) == 2 and can_put(call.inputs, call.result)
+    if call.has_computed_params and not indices.are_known(call, call.result.shape):
+        return False
+    return can_put(call.inputs, call.result)
 
 
 def _written(item: Any) -> list[Access]:
@@ -499,8 +515,8 @@ _WAYS: Ways = {
     joining.concatenate: (_joins, Lowering._joined),
     joining.stack: (_joins, Lowering._joined),
     indexing.getitem: (_reads_known, Lowering._getitem),
-    indexing.scatter: (_scatters_known, Lowering._scatter),
-    onto: (lambda call: can_put(call.inputs, call.result), Lowering._onto),
+    indexing.scatter: (_puts_known, Lowering._scatter),
+    onto: (_puts_known, Lowering._onto),
     indexing.index_set: (_puts_known, Lowering._index_set),
     indexing.index_add: (_puts_known, Lowering._index_add),
 }
@@ -514,8 +530,7 @@ _NUMPYS: Ways = {
 
 
 def _way(call: Instruction, target: Target) -> Way | None:
-    own = target.ways.get(call.op)
-    return own if own and own[0](call) else _WAYS.get(call.op) or (target.calls_numpy and _NUMPYS.get(call.op)) or None
+    return _WAYS.get(call.op) or (target.calls_numpy and _NUMPYS.get(call.op)) or None
 
 
 def copying(value: Variable, target: Variable) -> Instruction:

@@ -89,7 +89,6 @@ class Native:
     """
 
     calls_numpy = True
-    ways: lowering.Ways = NO_PARAMS
 
     def __init__(self, bits: int) -> None:
         self._bits = bits

@@ -80,7 +80,7 @@ _NEVER_FAIL = (linalg.det, linalg.sign_of_det, linalg.log_abs_det)
 
 def can_refuse(call: Instruction) -> bool:
     """Whether native code for an operation may end, since it does not take these numbers."""
-    return call.op is refuse_where or (call.op in _FUNCTIONS and call.op not in _NEVER_FAIL)
+    return call.op is refuse_where or call.has_computed_params or (call.op in _FUNCTIONS and call.op not in _NEVER_FAIL)
 
 
 def is_known(call: Instruction) -> bool:
@@ -174,7 +174,7 @@ def write(
     names = signature(call)
     if finite:
         layout, shape = arrays[0]
-        _leave_if_any(emitter, writer, layout, shape, lambda x: (x - x).is_nan, number)
+        leave_if_any(emitter, writer, layout, shape, lambda x: (x - x).is_nan, number)
     sizes = _sizes(call, names)
     around = batch(call, names)
     steps = [_around(layout, shape, letters, around) for (layout, shape), letters in zip(arrays, names)]
@@ -212,12 +212,13 @@ def _core(layout: Layout, letters: Sequence[str]) -> Sequence[int]:
 
 def refuse(emitter: Emitter, writer: Any, *, condition: Layout, shape: tuple[int, ...], number: int) -> None:
     """Emit the end of the segment if any entry of a condition is true."""
-    _leave_if_any(emitter, writer, condition, shape, lambda x: x, number)
+    leave_if_any(emitter, writer, condition, shape, lambda x: x, number)
 
 
-def _leave_if_any(
+def leave_if_any(
     emitter: Emitter, writer: Any, layout: Layout, shape: tuple[int, ...], is_bad: Callable[[Any], Any], number: int
 ) -> None:
+    """Emit the end of the segment, with this number, if any entry of an array is bad."""
     flag = emitter.first("alloca i1")
     emitter.line(f"store i1 false, ptr {flag}")
     with loops(emitter, shape) as indices:

@@ -1,0 +1,127 @@
+"""Entries at indices that are arguments of a compiled function, beside eager: values, gradients, dtypes and errors."""
+
+from collections.abc import Callable
+from itertools import cycle
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_lite as tg
+from tests.marks import spread
+from tinygrad_lite.errors import InputError
+
+ROWS = np.array([3, -1, 0, 3, -4])
+GRID = np.array([[1, -2], [0, 1], [-3, 2]])
+NUMBER = np.array(-2)
+
+INDICES: dict[str, tuple[Callable[..., Any], Any]] = {
+    "rows": (lambda i: i, ROWS),
+    "a grid of rows": (lambda i: i, GRID),
+    "one row": (lambda i: i, NUMBER),
+    "columns": (lambda i: (slice(None), i), ROWS[:3] % 3),
+    "pairs": (lambda i: (i, i % 3), ROWS),
+    "pairs with a known array": (lambda i: (i, np.array([0, 1, 2, 1, 0])), ROWS),
+    "a grid of rows and columns": (lambda i: (i[:, None], i % 3), ROWS),
+    "a number and an array": (lambda i: (-1, i % 3), ROWS),
+    "arrays on both sides of a slice": (lambda i: (i, slice(None), i % 2), ROWS),
+    "a number and an array around a slice": (lambda i: (0, slice(1, None), i % 2), ROWS),
+    "the last axes": (lambda i: (..., i % 3, i % 2), ROWS),
+    "a slice backwards": (lambda i: (i, slice(None, None, -2)), ROWS),
+    "a new axis": (lambda i: (None, i), ROWS),
+    "a new axis between arrays": (lambda i: (i, None, i % 3), ROWS),
+    "a new axis behind": (lambda i: (slice(None, 2), i % 3, None), ROWS),
+    "one entry": (lambda i: (i, i % 3, i % 2), NUMBER),
+    "a computed index": (lambda i: np.abs(i) % 4, ROWS),
+    "nothing": (lambda i: i, ROWS[:0]),
+    "nothing of each row": (lambda i: (i, slice(3, None)), ROWS),
+}
+
+
+def takes_as_it_is(index: Callable[..., Any], i: Any) -> bool:
+    """Whether an index takes in the argument itself, which may then lie outside an axis."""
+    whole = index(i)
+    return any(part is i for part in (whole if isinstance(whole, tuple) else (whole,)))
+
+
+def assert_same(results: Any, expected: Any) -> None:
+    for x, y in zip(tg.trees.leaves(results), tg.trees.leaves(expected), strict=True):
+        assert (x.shape, x.dtype) == (y.shape, y.dtype)
+        a, b = np.asarray(x, float), np.asarray(y, float)
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-6 * np.max(np.abs(b), initial=0))
+
+
+def uses(index: Callable[..., Any]) -> Callable[..., Any]:
+    """All that can be done at an index, and the gradients."""
+
+    def loss(x: Any, values: Any, i: Any) -> Any:
+        at = x.at[index(i)]
+        parts = x[index(i)], at.set(np.sin(values)), at.add(values * x[index(i)])
+        return sum(np.sum(np.sin(part) ** 2) for part in parts) + np.sum(np.sqrt(x)[index(i)])
+
+    def use(x: Any, values: Any, i: Any) -> Any:
+        x = tg.tensor(x)
+        return x[index(i)], x.at[index(i)].add(values), tg.value_and_grad(loss, argnums=(0, 1))(x, values, i)
+
+    return use
+
+
+@pytest.mark.parametrize(("name", "dtype"), spread(zip(INDICES, cycle(["i8", "i4", "u1", "i2", "u8"])), 1))
+def test_as_eager(backend: str, name: str, dtype: str) -> None:
+    index, i = INDICES[name]
+    kind = "f4" if dtype in ("u1", "i8") else "f8"
+    use = uses(index)
+    compiled = tg.compile(use, backend)
+    rng = np.random.default_rng(0)
+    x = rng.uniform(1, 2, size=(4, 3, 2)).astype(kind)
+    for turn in range(3):
+        given = np.roll(i, turn) % 4 if dtype[0] == "u" else np.roll(i, turn)
+        given = given.astype(dtype)
+        values = rng.uniform(1, 2, size=x[index(given)].shape).astype(kind)
+        assert_same(compiled(x, values, given), use(x, values, given))
+    assert backend == "numpy" or {"getitem", "scatter", "index_add", "index_set"}.isdisjoint(
+        compiled.report().falls_back
+    )
+
+
+@pytest.mark.parametrize("name", [name for name, (index, i) in INDICES.items() if i.size and takes_as_it_is(index, i)])
+def test_an_index_outside_its_axis_is_numpys_error_and_changes_nothing(backend: str, name: str) -> None:
+    index, i = INDICES[name]
+    weight = tg.tensor(np.arange(24.0).reshape(4, 3, 2), requires_grad=True)
+    optimizer = tg.optim.SGD([weight], lr=0.1)
+
+    def step(i: Any) -> Any:
+        optimizer.zero_grad()
+        loss = np.sum(np.sin(weight[index(i)]))
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    step = tg.compile(step, backend)
+    for _ in range(2):
+        step(i)
+    before = weight.numpy().copy()
+    for outside in (4, -5, 2**40, -(2**63)):
+        wrong = i.copy()
+        wrong.flat[-1] = outside
+        with pytest.raises((IndexError, InputError), match="out of bounds"):
+            step(wrong)
+        np.testing.assert_array_equal(weight.numpy(), before)
+    step(i)
+
+
+def test_many_reads_and_gradients_at_computed_indices(backend: str) -> None:
+    def loss(x: Any, text: Any) -> Any:
+        h = np.zeros(3)
+        for t in range(20):
+            h = np.tanh(h + x[text[t]])
+        return np.sum(h)
+
+    def slope(x: Any, text: Any) -> Any:
+        return tg.value_and_grad(loss)(x, text)
+
+    compiled = tg.compile(slope, backend)
+    rng = np.random.default_rng(0)
+    for _ in range(3):
+        arguments = rng.normal(size=(7, 3)), rng.integers(-7, 7, 20)
+        assert_same(compiled(*arguments), slope(*arguments))

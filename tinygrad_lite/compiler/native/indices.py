@@ -1,0 +1,189 @@
+"""Entries at indices that the program computes or is given, such as labels and the rows of an embedding.
+
+What an index may have: integers, slices, and arrays of integers. Where native code can end, it does if an index does
+not lie in its axis, and NumPy's function raises the error; in C nothing checks that.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from tinygrad_lite.compiler.native import systems
+from tinygrad_lite.compiler.native.emission import loops
+from tinygrad_lite.compiler.native.memory import Layout, contiguous
+from tinygrad_lite.compiler.program import Instruction, Variable
+from tinygrad_lite.engine.op import Array
+
+_INTEGER = np.dtype(np.int64)
+
+
+def _parts(index: Any, ndim: int) -> list[Any] | None:
+    """What an index says about each axis, with None where it makes a new one; None if it has something else."""
+    parts = list(index) if isinstance(index, tuple) else [index]
+    if any(isinstance(part, (bool, np.bool)) or getattr(part, "dtype", _INTEGER).kind not in "iu" for part in parts):
+        return None
+    missing = [slice(None)] * (ndim - sum(part is not Ellipsis and part is not None for part in parts))
+    where = next((i for i, part in enumerate(parts) if part is Ellipsis), len(parts))
+    return [*parts[:where], *missing, *parts[where + 1 :]]
+
+
+def _with_new_axes(values: Sequence[int], parts: Sequence[Any], new: int) -> list[int]:
+    """The sizes or strides of the axes that the parts say something about; `new` is that of a new one."""
+    own = iter(values)
+    return [new if part is None else next(own) for part in parts]
+
+
+def _extents(parts: Sequence[Any], shape: Sequence[int]) -> tuple[list[int], list[int], list[int]]:
+    """The sizes of the axes of what is at an index: of those before its arrays, of these, and of those after them."""
+    arrays = [i for i, part in enumerate(parts) if not isinstance(part, slice)]
+    around = np.broadcast_shapes(*[getattr(parts[i], "shape", ()) for i in arrays])
+    sizes = {i: len(range(*part.indices(shape[i]))) for i, part in enumerate(parts) if isinstance(part, slice)}
+    together = arrays and arrays[-1] - arrays[0] == len(arrays) - 1
+    before = [size for i, size in sizes.items() if together and i < arrays[0]]
+    return before, list(around), [*sizes.values()][len(before) :]
+
+
+class Work(Protocol):
+    """What a lowering offers to the work on entries."""
+
+    def table(self, array: Array) -> Variable:
+        """An array of numbers that the work reads."""
+
+    def whole(self, call: Instruction, write: Callable[..., None]) -> None:
+        """Work on the arrays of an operation as a whole.
+
+        `write` is given the layouts and, where the work may end the segment, the number to leave it with.
+        """
+
+
+class _Place:
+    """Where the entries at an index lie in an array.
+
+    Attributes:
+        shape: the shape of what is at the index.
+    """
+
+    def __init__(self, work: Work, index: Any, shape: Sequence[int]) -> None:
+        said = _parts(index, len(shape))
+        assert said is not None  # as `are_known` has found
+        self._said, shape = said, _with_new_axes(shape, said, 1)
+        parts = [slice(None) if part is None else part for part in said]
+        before, around, after = _extents(parts, shape)
+        self.shape = (*before, *around, *after)
+        self._first, self._count = len(before), len(around)
+        self._computed = [(part, size) for part, size in zip(parts, shape) if isinstance(part, Variable) and part.size]
+        self._parts = []
+        for part, size in zip(parts, shape):
+            if isinstance(part, np.ndarray):
+                part = work.table(np.where(part < 0, part + size, part).astype(_INTEGER))
+            self._parts.append(part % size if isinstance(part, (int, np.integer)) and size else part)
+        self._sizes = shape
+
+    def leave_unless_inside(
+        self, emitter: Any, writer: Any, layouts: Mapping[Variable, Layout], number: int | None
+    ) -> None:
+        """Leave with the number, if there is one, unless the computed indices lie in their axes."""
+        for part, size in self._computed:
+            if number is not None:
+                systems.leave_if_any(emitter, writer, layouts[part], part.shape, _is_outside(size), number)
+
+    def position(
+        self, emitter: Any, writer: Any, at: Layout, layouts: Mapping[Variable, Layout], turns: Sequence[str]
+    ) -> str:
+        """The position of an entry at the turns of the loops over what is at the index."""
+        offset, terms = at.offset, []
+        others = iter([*turns[: self._first], *turns[self._first + self._count :]])
+        strides = _with_new_axes(at.strides, self._said, 0)
+        for part, size, stride in zip(self._parts, self._sizes, strides):
+            if isinstance(part, slice):
+                start, _, step = part.indices(size)
+                offset += start * stride
+                terms.append((next(others), step * stride))
+            elif isinstance(part, Variable):
+                layout = layouts.get(part) or Layout(part, 0, contiguous(part.shape))
+                within = turns[self._first : self._first + self._count]
+                entry = _load(emitter, writer, layout, part.shape, within).cast(_INTEGER)
+                terms.append((emitter.named(_from_the_end(entry, size, part in layouts)), stride))
+            else:
+                offset += int(part) * stride
+        return emitter.position(offset, terms)  # type: ignore[no-any-return]
+
+
+def _from_the_end(index: Any, size: int, may_be: bool) -> Any:
+    return (index < 0).chooses(index + size, index) if may_be else index
+
+
+def _is_outside(size: int) -> Callable[[Any], Any]:
+    def is_outside(index: Any) -> Any:
+        index = index.cast(_INTEGER)
+        return (index < -size) | (index >= size)
+
+    return is_outside
+
+
+def _address(emitter: Any, writer: Any, layout: Layout, shape: Sequence[int], turns: Sequence[str]) -> Any:
+    """The address of an entry of an array at the turns of the loops over its last axes, and the note at it."""
+    last = [*zip(reversed(turns), reversed(layout.strides), reversed(shape))][::-1]
+    position = emitter.position(layout.offset, [(turn, stride) for turn, stride, size in last if size != 1 and stride])
+    return emitter.address(layout.root.dtype, writer.base(layout.root), position), writer.note(layout.root)
+
+
+def _load(emitter: Any, writer: Any, layout: Layout, shape: Sequence[int], turns: Sequence[str]) -> Any:
+    return emitter.load(layout.root.dtype, *_address(emitter, writer, layout, shape, turns))
+
+
+def get(work: Work, call: Instruction) -> None:
+    """Read the entries at an index."""
+    (x,), result = call.inputs, call.result
+    place = _Place(work, call.params["index"], x.shape)
+
+    def write(emitter: Any, writer: Any, layouts: Mapping[Variable, Layout], number: int | None = None) -> None:
+        at, to = layouts[x], layouts[result]
+        place.leave_unless_inside(emitter, writer, layouts, number)
+        if not result.size:
+            return
+        with loops(emitter, result.shape) as turns:
+            position = place.position(emitter, writer, at, layouts, turns)
+            entry = emitter.load(
+                x.dtype, emitter.address(at.root.dtype, writer.base(at.root), position), writer.note(at.root)
+            )
+            emitter.store(entry, *_address(emitter, writer, to, result.shape, turns))
+
+    work.whole(call, write)
+
+
+def put(work: Work, call: Instruction, start: Any, parts: Sequence[Any], indices: Sequence[Any], adds: bool) -> None:
+    """Put values at indices, or add them there, to an array or a number; None stands for what the result holds."""
+    result = call.result
+    places = [_Place(work, index, result.shape) for index in indices]
+
+    def value(emitter: Any, writer: Any, x: Any, layouts: Mapping[Variable, Layout], turns: Sequence[str]) -> Any:
+        if not isinstance(x, Variable):
+            return emitter.number(result.dtype, x)
+        return _load(emitter, writer, layouts[x], x.shape, turns).cast(result.dtype)
+
+    def write(emitter: Any, writer: Any, layouts: Mapping[Variable, Layout], number: int | None = None) -> None:
+        to = layouts[result]
+        for place in places:
+            place.leave_unless_inside(emitter, writer, layouts, number)
+        if start is not None and result.size:
+            with loops(emitter, result.shape) as turns:
+                entry = value(emitter, writer, start, layouts, turns)
+                emitter.store(entry, *_address(emitter, writer, to, result.shape, turns))
+        for place, part in zip(places, parts):
+            if 0 in place.shape:
+                continue
+            with loops(emitter, place.shape) as turns:
+                position = place.position(emitter, writer, to, layouts, turns)
+                address = emitter.address(result.dtype, writer.base(to.root), position), writer.note(to.root)
+                entry = value(emitter, writer, part, layouts, turns)
+                emitter.store(emitter.load(result.dtype, *address) + entry if adds else entry, *address)
+
+    work.whole(call, write)
+
+
+def are_known(call: Instruction, shape: Sequence[int]) -> bool:
+    """Whether all indices of an operation are such that entries of an array of this shape can be reached."""
+    indices = call.params["indices"] if "indices" in call.params else [call.params["index"]]
+    return all(_parts(index, len(shape)) is not None for index in indices)
