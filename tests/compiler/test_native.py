@@ -156,7 +156,9 @@ def test_arrays_that_are_not_needed_at_the_same_time_share_their_memory() -> Non
         return x
 
     plan = plan_of(f, np.random.default_rng(0).normal(size=(40, 40)) / 7)
-    assert plan.size <= 4 * 40 * 40 * 8
+    assert (
+        plan.size <= 5 * 40 * 40 * 8
+    )  # the result, and in a turn its beginning, the order, what is sorted and its cosine
 
 
 def test_a_repetition_is_compiled_once() -> None:
