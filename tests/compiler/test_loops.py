@@ -57,6 +57,37 @@ def test_recorded_loops(make: Callable[[int], tuple[Callable[[Any], Any], Any]],
         np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-12)
 
 
+ORDERS: dict[str, list[int]] = {
+    "forwards": [*range(14)],
+    "backwards": [*reversed(range(14))],
+    "the end backwards": [*range(13, 1, -1)],
+    "every second": [*range(0, 14, 2)],
+    "from the middle": [*range(7, 14), *range(7)],
+    "there and back": [*range(14), *reversed(range(14))],
+    "twice": [*range(14), *range(14)],
+    "out of order": [3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8, 9, 7, 9, 3],
+}
+
+
+@pytest.mark.parametrize("join", [np.stack, np.concatenate, tg.array], ids=lambda join: join.__name__)
+@pytest.mark.parametrize("order", ORDERS.values(), ids=ORDERS)
+def test_what_a_loop_makes_is_joined_in_any_order(order: list[int], join: Any) -> None:
+    def states(w: Any, x: Any) -> Any:
+        h, made = np.zeros(3), []
+        for t in range(14):
+            h = np.tanh(x[t] + h * w)
+            made.append(h)
+        return np.sum(np.sin(join([made[t] for t in order])) ** 2)
+
+    slope = tg.value_and_grad(states, argnums=(0, 1))
+    compiled = tg.compile(lambda w, x: slope(w, x), "numpy")
+    rng = np.random.default_rng(0)
+    for _ in range(2):
+        w, x = rng.normal(size=3), rng.normal(size=(14, 3))
+        for found, expected in zip(tg.trees.leaves(compiled(w, x)), tg.trees.leaves(slope(w, x)), strict=True):
+            np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-12)
+
+
 @pytest.mark.parametrize("make", [rnn, runge_kutta, maml, layers])
 def test_more_turns_take_no_more_lines(make: Any, tmp_path: Path) -> None:
     lengths = []

@@ -156,9 +156,8 @@ def test_arrays_that_are_not_needed_at_the_same_time_share_their_memory() -> Non
         return x
 
     plan = plan_of(f, np.random.default_rng(0).normal(size=(40, 40)) / 7)
-    assert (
-        plan.size <= 5 * 40 * 40 * 8
-    )  # the result, and in a turn its beginning, the order, what is sorted and its cosine
+    # the result, and in a turn its beginning, the order, what is sorted and its cosine
+    assert plan.size <= 5 * 40 * 40 * 8
 
 
 def test_a_repetition_is_compiled_once() -> None:

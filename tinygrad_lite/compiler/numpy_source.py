@@ -402,7 +402,10 @@ class NumpySource:
     def _neighbours(self, values: Sequence[Any]) -> str | None:
         """The text of a list of values if some of them are neighbours in lists."""
         is_short = sum(x in self._elements for x in values if isinstance(x, Variable)) < FEW
-        return None if is_short else self._sequence(values)
+        if is_short:
+            return None
+        text = self._sequence(values)
+        return f"[*{text}]" if text.startswith("reversed(") else text  # NumPy joins sequences, and no iterators
 
     def _continues(self, run: Sequence[Variable], x: Variable) -> bool:
         """Whether a value comes next to a run of neighbours in a list."""
