@@ -1,8 +1,8 @@
 """Checks every page of the site that was built, on a desktop and on a phone, light and dark.
 
-No link within the site may lead nowhere, no console complain, no page ask the network or scroll sideways on a phone,
-and axe-core may find nothing. `python docs/check_site.py docs/_build/html` prints what is wrong, and fails if anything
-is; further arguments choose pages by a part of their path.
+No link within the site may lead nowhere, no console complain, no page ask the network or scroll sideways on a phone, no
+texts of a picture cover each other, and axe-core may find nothing. `python docs/check_site.py docs/_build/html` prints
+what is wrong, and fails if anything is; further arguments choose pages by a part of their path.
 """
 
 import os
@@ -26,6 +26,14 @@ DESKTOP, PHONE = {"width": 1280, "height": 720}, {"width": 390, "height": 844}
 CODE = """() => {
   for (const word of [...document.querySelectorAll(".highlight span")].slice(300)) word.dataset.more = "";
 }"""
+CROWDED = """() => [...document.querySelectorAll(".plot svg")].flatMap((svg) => {
+  const texts = [...svg.querySelectorAll("text")].map((text) => [text.textContent, text.getBoundingClientRect()]);
+  const shown = texts.filter(([text, box]) => text && box.width);
+  const meet = (a, b) => Math.min(a.right, b.right) - Math.max(a.left, b.left) > 1
+    && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 4;
+  return shown.flatMap(([text, box], k) => shown.slice(0, k).filter(([, other]) => meet(box, other))
+    .map(([other]) => `“${other}” and “${text}”`));
+})"""
 COLOURS = {"runOnly": ["color-contrast", "link-in-text-block"]}  # what can differ between light and dark
 NAME = re.compile(r'\s(?:id|name)="([^"]+)"')
 LINK = re.compile(r'<(?:a|link)\b[^>]*?\shref="([^"]+)"|\ssrc="([^"]+)"')
@@ -100,6 +108,7 @@ def _of_page(page: Page, root: Path, path: Path) -> Iterator[str]:
         for violation in result["violations"]:
             where = violation["nodes"][0]["html"][:100]
             said.append(f"{look}: {violation['help']}, {len(violation['nodes'])} times: {where}")
+        said.extend(f"{look}: texts of a picture cover each other: {texts}" for texts in page.evaluate(CROWDED))
         if size is PHONE and page.evaluate("document.scrollingElement.scrollWidth > innerWidth"):
             said.append(f"{look}: it scrolls sideways")
     page.close()

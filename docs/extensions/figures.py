@@ -57,11 +57,14 @@ class Canvas:
     def cells(self, rows: Sequence[Sequence[Any]], x: float, y: float, kinds: Any, style: Any = None) -> str:
         """A table of numbers, with its upper left corner at x, y, in cells of size 1; `kinds(i, j)` says how."""
         parts = []
+        longest = max(len(str(number)) for row in rows for number in row)
+        room = (self.across(1) - self.across(0)) / (0.62 * (longest + 0.5))  # for a letter, 0.62 as wide as high
         for i, row in enumerate(rows):
             for j, number in enumerate(row):
                 how = style(i, j) if style else ""
                 parts.append(self.box((x + j, x + j + 1), (y - i - 1, y - i), f"cell {kinds(i, j)}", how))
-                parts.append(self.text(x + j + 0.5, y - i - 0.65, str(number), "number", "middle"))
+                number = self.text(x + j + 0.5, y - i - 0.65, str(number), "number", "middle")
+                parts.append(number.replace("<text", f'<text style="--room: {room:.1f}px"', 1))
         return "".join(parts)
 
     def axes(self, across: Sequence[float], up: Sequence[float], names: Sequence[str] = ()) -> str:

@@ -11,6 +11,52 @@ from tinygrad_lite import nn, optim
 from tinygrad_lite.nn import functional as F
 
 
+def two_ways() -> Drawn:
+    """Lesson 1: a nudge is multiplied along each way, and added where the ways meet."""
+
+    def u_of(x):
+        return 2 * x + 1
+
+    def y_of(u, x):
+        return 3 * u + x
+
+    x = 1.0
+    u, along = tg.value_and_grad(u_of)(x)
+    y, (by_u, by_x) = tg.value_and_grad(y_of, argnums=(0, 1))(u, x)
+    canvas = Canvas((0, 17.4), (0.3, 3.4), height=300)
+    fixed = "".join(canvas.text(tick, 0.5, f"{tick}", "", "middle") for tick in range(0, 18, 2))
+    for name, row, value in (("x", 3.1, x), ("u", 2.0, u), ("y", 0.9, y)):
+        fixed += canvas.text(-0.9, row - 0.05, name, "", "middle") + canvas.line((0, 17), (row, row), "ink thin")
+        fixed += canvas.line((value, value), (row - 0.14, row + 0.14), "ink")
+    frames = []
+    for h in np.linspace(-1, 1, 41).round(2):
+        through, straight = by_u * along * h, by_x * h
+        assert np.isclose(y_of(u_of(x + h), x + h), y + through + straight)
+        at_x, at_u, at_y = x + h, u + along * h, y + through + straight
+        picture = ""
+        for start, end, top, bottom, factor, kind, aside in (
+            (at_x, at_u, 3.1, 2.0, along, "k0", -0.5),
+            (at_u, y + through, 2.0, 0.95, by_u, "k0", -0.6),
+            (at_x, at_y, 3.1, 0.95, by_x, "k1", 0.9),
+        ):
+            picture += canvas.line((start, end), (top, bottom), f"{kind} dashed")
+            middle = (start + end) / 2 + aside, (top + bottom) / 2 + 0.2 * np.sign(aside)
+            picture += canvas.text(*middle, f"× {factor:g}", kind, "start" if aside > 0 else "end")
+        for start, end, row, kind in (
+            (x, x + h, 3.1, "k2"),
+            (u, u + along * h, 2.0, "k0"),
+            (y, y + through, 0.9, "k0"),
+            (y + through, y + through + straight, 0.9, "k1"),
+        ):
+            picture += canvas.box((min(start, end), max(start, end)), (row - 0.09, row + 0.09), f"bar {kind}")
+        picture += canvas.dot(x + h, 3.1, "k2")
+        words = f"x moves by {h:g}, so u moves by {along:g} · {h:g} = {along * h:g}. Through u, y moves by {by_u:g} · "
+        words += f"{along * h:g} = {through:g} (blue), and straight from x by {straight:g} (orange). "
+        frames.append((picture, words + f"Together y moves by {through:g} + {straight:g} = {through + straight:g}."))
+    title = "A nudge of x, on its two ways to y"
+    return Drawn(canvas, title, fixed, "x", [(p, w.replace("-", "−")) for p, w in frames], 30, (0, 2))
+
+
 def tangent() -> Drawn:
     """Lesson 1: the slope of a curve, wherever one likes."""
 
@@ -59,10 +105,10 @@ def broadcasting() -> Drawn:
     x, b = np.array([[1.0, 2], [3, 4], [5, 6]]), np.array([10.0, 20])
     y = x + b
     g = 2 * y
-    canvas = Canvas((0, 14), (-1, 7), width=620, height=360)
+    canvas = Canvas((0.2, 13.4), (0, 7), height=360)
     fixed = "".join(
         canvas.text(at, 6.2, text)
-        for at, text in ((0.4, "b, repeated for each row"), (5.6, "y = x + b"), (9.8, "g arrives at y"))
+        for at, text in ((0.4, "b, three times"), (5.6, "y = x + b"), (9.8, "g arrives at y"))
     )
     frames = []
     for j, name in enumerate(("first", "second")):
@@ -330,8 +376,8 @@ def attention() -> Drawn:
     """Attention: the weights for queries of several sizes."""
     rng = np.random.default_rng(3)
     q, k = rng.normal(size=(2, 5, 4))
-    canvas = Canvas((-2, 12), (-1, 6), width=620, height=330)
-    fixed = canvas.text(2.5, 5.45, "key", "", "middle")
+    canvas = Canvas((-1.7, 6), (-0.6, 5.8))
+    fixed = canvas.text(2.5, 5.2, "key", "", "middle")
     fixed += "".join(canvas.text(-0.2, 4.35 - i, f"query {i + 1}", "", "end") for i in range(5))
     frames = []
     for size in (0, 0.25, 0.5, 1, 2, 4, 8, 16):
@@ -373,7 +419,7 @@ def optimisers() -> Drawn:
             optimizer.step()
             path.append(w.numpy().tolist())
         paths.append(np.array(path))
-    fixed += "".join(canvas.text(-0.2 + 0.6 * k, 1.2 - 0.16 * k, name, f"k{k}") for k, name in enumerate(makers))
+    fixed += "".join(canvas.text(-0.2 + 0.6 * k, 1.2 - 0.26 * k, name, f"k{k}") for k, name in enumerate(makers))
     frames = []
     for step in range(41):
         lines = [
