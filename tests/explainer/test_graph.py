@@ -24,6 +24,10 @@ TEXTS = """() => [...document.querySelectorAll("#graph text")].map((text) => {
   const size = parseFloat(getComputedStyle(text).fontSize) * text.getScreenCTM().a;
   return [text.textContent, size];
 })"""
+NUMBERS = """() => {
+  const arrays = lesson.nodes.flatMap((_, i) => [lesson.value(i), lesson.gradient(i)]);
+  return arrays.filter((array) => array?.data.length === 1).map((array) => array.data[0]);
+}"""
 CROSSINGS = """() => {
   const found = [];
   const texts = [...document.querySelectorAll("#graph .group.open .toggle text")];
@@ -38,6 +42,20 @@ CROSSINGS = """() => {
   }
   return [...new Set(found)];
 }"""
+
+
+@pytest.mark.parametrize("viewport", [LAPTOP, {"width": 1000, "height": 760}], ids=["laptop", "tablet"])
+@pytest.mark.parametrize("scale", [1.0, -0.04631, 123456.0, -3.25e-12])
+def test_no_number_is_cut(show: Callable[..., Opened], viewport: dict[str, int], scale: float) -> None:
+    """Half a number is another number: where there is less room, it has fewer digits, or none."""
+    a, b = tg.tensor(2.125, requires_grad=True, name="a"), tg.tensor(-1.4375, requires_grad=True, name="b")
+    y = (np.exp(-a * b) / (1 + a**2) - np.log(a) * np.arctan2(b, a) + np.sin(a) * np.cos(b) / (a - b)) * scale
+    opened = show(tg.explain(y), viewport=viewport)
+    numbers = opened.page.locator("#graph .number").all_text_contents()
+    values = [float(text.split()[-1].replace("−", "-")) for text in numbers if text != "…"]
+    exact = opened.page.evaluate(NUMBERS)
+    assert len(values) > 10
+    assert all(any(abs(value - x) <= 0.5 * abs(x) for x in exact) or value == 0 for value in values)
 
 
 @six

@@ -1,7 +1,7 @@
 // The boxes of the graph: of a node with its name, formula, value and gradient; of a group with its name and size.
 
 const boxViews = (() => {
-  const { shape, text, widthOf, thumbnail, leftOut } = drawing;
+  const { shape, text, number, widthOf, thumbnail, leftOut } = drawing;
   const BESIDE = 10; // between a box and what stands in it
 
   const kindOf = (node) => (lesson.isOperation(node) ? "operation" : node.needsGradient ? "parameter" : "constant");
@@ -64,8 +64,8 @@ const boxViews = (() => {
       else if (few && !gradient && legible) group.append(text(x + half + 8, y + 0.66 * height, few, half, { size: 11, kind: "soft" }));
       if (flow.isNumber(array) && !legible) continue;
       if (flow.isNumber(array)) {
-        const sign = roomy || array !== gradient ? "" : lesson.letter === "g" ? "g " : "∂ ";
-        group.append(text(x, y + (roomy ? 14 : 0.68 * height), sign + told(array.data[0], roomy ? 4 : 3), gradient ? half + 6 : width, { size: 14, kind }));
+        const letter = roomy || array !== gradient ? "" : lesson.letter === "g" ? "g " : "∂ ";
+        group.append(number(x, y + (roomy ? 14 : 0.68 * height), array.data[0], gradient ? half + 6 : width, { digits: roomy ? 4 : 3, letter, size: 14, kind }));
       } else group.append(thumbnail(array, x, y, half, height));
     }
     if (self.marks) group.append(...mark(box));

@@ -37,6 +37,14 @@ const drawing = (() => {
     return shape("text", { x, y, class: kind, "text-anchor": anchor, style: `--size:${size}px` }, cut(letters));
   }
 
+  // A number in so much width, with fewer digits and without its letter rather than cut: half a number is another number.
+  function number(x, y, value, width, { digits, letter = "", size, kind }) {
+    const counts = Array.from({ length: digits }, (_, k) => digits - k);
+    const forms = [...counts.map((n) => told(value, n)), value.toExponential(0).replaceAll("-", "−").replace("e+", "e")];
+    const fitting = [letter, ""].flatMap((before) => forms.map((form) => before + form)).find((each) => widthOf(each, size, false) <= width);
+    return text(x, y, fitting ?? "…", Infinity, { size, kind });
+  }
+
   // What part of an array a thumbnail draws, in words; "" if all of it.
   function leftOut(array) {
     const all = np.sizeOf(array.shape);
@@ -76,5 +84,5 @@ const drawing = (() => {
     );
   }
 
-  return { shape, text, sizeOf, widthOf, thumbnail, leftOut, get unit() { return unit; }, set unit(length) { unit = length; } };
+  return { shape, text, number, sizeOf, widthOf, thumbnail, leftOut, get unit() { return unit; }, set unit(length) { unit = length; } };
 })();

@@ -336,7 +336,7 @@ const tables = {
     "the gradients of its uses cancel": "die Gradienten der Verwendungen heben sich auf",
     "saturated {op}: {where}": "{op} ist gesättigt: {where}",
     "{op} is flat: its derivative is 0 everywhere": "{op} ist flach: Die Ableitung ist überall 0",
-    "In each box: the value on the left, its gradient on the right. Blue is below zero, and orange above.": "In jedem Kasten: links der Wert, rechts sein Gradient. Blau ist unter null, Orange darüber.",
+    "In each box: the value on the left, its gradient on the right. Blue: below zero. Orange: above.": "In jedem Kasten: links der Wert, rechts sein Gradient. Blau: unter null. Orange: darüber.",
     "In each box: the value on the left, and its gradient g on the right.": "In jedem Kasten: links der Wert, rechts sein Gradient g.",
     "a sum of no terms": "eine Summe ohne Summanden",
     "the contribution of {op} is 0 there": "der Beitrag von {op} ist dort 0",
