@@ -114,6 +114,12 @@ def test_no_question_tells_the_answer(declaration: Declaration) -> None:
     assert declaration.head in exercise.template()
 
 
+@pytest.mark.parametrize("declaration", COURSE, ids=lambda declaration: declaration.name)
+def test_no_value_is_zero_by_chance(declaration: Declaration) -> None:
+    """What is 0 at the inputs that are shown looks like a gradient that does not arrive."""
+    assert all(np.any(declaration.value(trial)) for trial in declaration.inputs)
+
+
 def numbers(text: str) -> set[float]:
     return {round(float(found), 4) for found in re.findall(r"(?<![\w.])-?\d+\.?\d*(?:e[-+]\d+)?", text)}
 
@@ -133,6 +139,10 @@ def numbers(text: str) -> set[float]:
             "b was repeated by broadcasting, and the gradient is not summed over the copies",
         ),
         ("sum", lambda g, y, x: np.ones_like(x), "the upstream gradient is left out"),
+        ("sum", lambda g, y, x: np.sum(x) * np.ones_like(x), "y stands where g should be"),
+        ("softplus", lambda y, x: np.exp(x), "in exp, the upstream gradient is left out"),
+        ("three_uses", 1, "only one of several uses counts"),
+        ("square_plus", 1, "only one of several uses counts"),
         ("square", lambda y, x: -2 * x, "3 of 3 entries are wrong, and only in sign\n  read on"),
         ("chain_rule", lambda y, x: -6 * (3 * x + 1), "only its sign is wrong\n  read on"),
         (

@@ -7,6 +7,7 @@ from tinygrad_lite.exercises.declaration import Declaration
 from tinygrad_lite.ops.networks.activations import relu
 
 _NUMBERS = np.array([-2.0, 0.5, 1.5])
+_UNEVEN = np.array([-2.0, 0.5, 3.0])  # whose sum is not 0, as that of the numbers above is
 _OTHERS = np.array([0.75, -1.25])
 _MATRIX = np.array([[1.0, -0.5, 2.0], [0.25, 1.5, -1.0]])
 _ROWS = np.array([[0.5, -1.0, 2.0, 0.0], [1.5, 0.25, -0.75, 1.0], [-0.5, 2.5, 1.25, 0.75]])
@@ -226,7 +227,7 @@ COURSE = [
         "The sum of all entries, which is one number; so g is one number, too.",
         lambda x: np.sum(x),
         "vjp",
-        ({"x": _NUMBERS}, {"x": _MATRIX}),
+        ({"x": _UNEVEN}, {"x": _MATRIX}),
         hints=(
             "Nudge one entry of x by h. How far does the sum move?",
             "Each entry moves the sum by as much as it moves itself.",
@@ -238,7 +239,7 @@ COURSE = [
         "The mean of all entries.",
         lambda x: np.mean(x),
         "vjp",
-        ({"x": _NUMBERS}, {"x": _MATRIX}),
+        ({"x": _UNEVEN}, {"x": _MATRIX}),
         hints=(
             "Nudge one entry of x by h. How far does the mean move?",
             "It is the same as for the sum, up to one factor.",

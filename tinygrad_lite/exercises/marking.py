@@ -10,7 +10,18 @@ import numpy as np
 
 from tinygrad_lite.checking import Report, Verdict, gradcheck
 from tinygrad_lite.checking.local import fault_of, same
-from tinygrad_lite.checking.mistakes import OUTPUT, SIGN, SWAPPED, TRANSPOSED, UPSTREAM, VALUE
+from tinygrad_lite.checking.mistakes import (
+    LOCAL,
+    ONE_OF_TWO,
+    OUTPUT,
+    OVERWRITTEN,
+    PART,
+    SIGN,
+    SWAPPED,
+    TRANSPOSED,
+    UPSTREAM,
+    VALUE,
+)
 from tinygrad_lite.checking.report import Finding
 from tinygrad_lite.engine.op import NO_PARAMS, Array, Op
 from tinygrad_lite.engine.tensor import wrap
@@ -26,6 +37,7 @@ from tinygrad_lite.transforms.gradients import grad
 Called = Callable[[Array, Array, Mapping[str, Array]], Array]
 """A submission, here or in a process of its own: (g, y, trial) -> its answer."""
 
+_ONE_USE = (OVERWRITTEN, ONE_OF_TWO, PART)
 _VALUE_FOR_G = "y stands where g should be"
 _BY_HAND = 5e-3
 """How far a number with three digits may be off, relative to the right one."""
@@ -187,7 +199,10 @@ class _Marking:
             return "", ""  # whatever the cause
         if self._declaration.elementwise and same(answer, self._y, 1e-9):
             return "", VALUE
-        if why := self._of_the_whole():
+        why = self._of_the_whole()
+        if why == LOCAL and (uses := [finding for finding in failing if finding.why in _ONE_USE]):
+            return uses[0].where.split(",")[0], uses[0].why  # one of a sum's uses hands on what arrives, and rightly so
+        if why:
             return "", why
         of_value = any(f.where.startswith(_weigh.name) and f.why == SWAPPED for f in failing)
         if of_value or self._ignores_upstream(answer):

@@ -115,7 +115,6 @@ _TABLE = [
         "that changes with the argument. Without g it is right only where g is 1, at the end of the chain.",
         "If g were ten times as large, would my answer be ten times as large?",
         Example(lambda x: np.sum(x**2), "2 * x", (_X,), "vjp"),
-        placed=False,
     ),
     Misconception(
         "value_for_upstream",
