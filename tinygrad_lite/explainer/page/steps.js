@@ -22,10 +22,10 @@ const stepView = (() => {
       heading(say("Before the first step")),
       overview.facts(),
       overview.warnings(),
-      element("p", {}, say("{root} is computed by {count} from the values at the top of the graph. Step on to see each of them compute; then the backward pass goes the same way back and finds how much the result changes with each value.", { root: nameAt(lesson.root), count: counted(lesson.operations.length, "operation") })),
-      element("p", {}, sayWith("The gradient is found for: {leaves}.", { leaves: [...shown, leaves.length > 12 ? ` ${say("and {n} more", { n: leaves.length - 12 })}` : ""] })),
+      element("p", {}, say("Press Play, or step on. First, {root} is computed from the values at the top of the graph, in {count}. Then the backward pass goes the same way back. At each value, it finds how much {root} changes when this value changes.", { root: nameAt(lesson.root), count: counted(lesson.operations.length, "operation") })),
+      element("p", {}, sayWith("In the end you have the gradient of {root} with respect to {leaves}.", { root: nameAt(lesson.root), leaves: [...shown, leaves.length > 12 ? ` ${say("and {n} more", { n: leaves.length - 12 })}` : ""] })),
       leaves.some(isPlain) ? singles(leaves.filter(isPlain).slice(0, 12)) : null,
-      lesson.live ? element("p", { class: "hint" }, say("Every value in a table, a picture or a line can be dragged to the side: watch the result at the top follow.")) : "",
+      lesson.live ? element("p", { class: "hint" }, say("Drag any number or any cell of a picture to the side, and watch {root} at the top follow.", { root: nameAt(lesson.root) })) : "",
       element("p", { class: "hint" }, location.protocol === "about:" ? say("The arrow keys left and right go from step to step.") : say("The arrow keys left and right go from step to step. The address in the browser names the step, so that you can link to it.")),
       liveNote(),
     ];
