@@ -34,12 +34,20 @@ const code = new Blob([document.getElementById("code").textContent], { type: "te
 const { default: widget } = await import(URL.createObjectURL(code));
 const sent = {};
 window.saved = [];
+const state = JSON.parse(document.getElementById("model").textContent);
 const model = {
-  get: (name) => JSON.parse(document.getElementById("model").textContent)[name],
+  get: (name) => state[name],
   set: (name, value) => (sent[name] = value),
   save_changes: () => window.saved.push(structuredClone(sent)),
 };
-window.leave = widget.render({ model, el: document.getElementById("cell") });
+const draw = () => (window.leave = widget.render({ model, el: document.getElementById("cell") }));
+window.again = (changed) => {
+  window.leave();
+  document.getElementById("cell").replaceChildren();
+  state._changed = changed;
+  draw();
+};
+draw();
 </script>
 """
 
@@ -76,7 +84,7 @@ def test_dragged_numbers_come_back(widget: Any) -> None:
 
 def test_the_page_of_a_widget_tells_what_is_dragged(browser: Any, widget: Any) -> None:
     """The widget's JavaScript, with a stand-in for the notebook's model, and from it to Python."""
-    state = {name: widget.get_state()[name] for name in ("_page", "_title")}
+    state = {name: widget.get_state()[name] for name in ("_page", "_title", "_changed")}
     page = browser.new_page()
     complaints: list[str] = []
     page.on("console", lambda message: complaints.append(message.text))
@@ -106,6 +114,11 @@ def test_the_page_of_a_widget_tells_what_is_dragged(browser: Any, widget: Any) -
     frame.locator("#change-it").click()
     frame.locator("#loss .change-of-loss").wait_for()
     assert page.evaluate("window.saved") == [], "a widget that was removed hears nothing"
+    for numbers in ({"w": ["0.5", "NaN"]}, {}):  # that Python has already when the page is drawn once more
+        page.evaluate("changed => window.again(changed)", numbers)
+        frame.locator("#loss .number").first.wait_for()
+        expected = numbers.get("w", ["0.10000000149011612", "0.20000000298023224"])
+        page.frames[-1].wait_for_function("expected => String(lesson.value(0).data) === String(expected)", arg=expected)
     page.close()
     assert complaints == []
 

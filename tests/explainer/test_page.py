@@ -469,7 +469,7 @@ def test_the_first_view_says_what_this_is(show: Show) -> None:
     opened.page.get_by_role("link", name="see units, forward 3").click()
     opened.page.wait_for_function("() => document.getElementById('slider').value === '3'")
     assert "dead ReLU" in opened.page.locator("#step .warning").inner_text()
-    assert "Nothing is wrong" in show(scalar(), step=0).panel()
+    assert "No gradient of a parameter is zero" in show(scalar(), step=0).panel()
 
 
 @pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")

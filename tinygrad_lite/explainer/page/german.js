@@ -50,7 +50,7 @@ const tables = {
     "Multiply upstream by local at each arrow.": "Multiplizieren Sie an jedem Pfeil, was ankommt, mit der lokalen Ableitung.",
     "Multiply what arrives by the local derivative.": "Multiplizieren Sie, was ankommt, mit der lokalen Ableitung.",
     "Next question": "Nächste Frage",
-    "Nothing is wrong: each gradient arrives, none is far too small or too large, and each number is finite.": "Alles in Ordnung: Jeder Gradient kommt an, keiner ist viel zu klein oder zu groß, und jede Zahl ist endlich.",
+    "No gradient of a parameter is zero, far too small or far too large, and each number is finite.": "Kein Gradient eines Parameters ist null, viel zu klein oder viel zu groß, und jede Zahl ist endlich.",
     "No gradient reaches it.": "Kein Gradient erreicht ihn.",
     "No step can be tried: {why}.": "Kein Schritt lässt sich versuchen: {why}.",
     "Nobody looked for dead units or vanishing gradients: {reason}.": "Niemand hat nach toten Einheiten oder verschwindenden Gradienten gesucht: {reason}.",

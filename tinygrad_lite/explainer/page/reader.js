@@ -64,8 +64,20 @@ const reader = (() => {
   const written = ([i, { data }]) => [lesson.nodes[i].name, Array.from(data, String)];
   const report = () => window.parent.postMessage({ changed: Object.fromEntries([...lesson.changes()].map(written)) }, "*");
 
+
+  // The numbers that the notebook has already, when this page is drawn once more, such as after it was scrolled away.
+  function restore({ source, data }) {
+    if (source !== window.parent || !data?.restored) return;
+    const leaves = lesson.leaves.filter((i) => data.restored[lesson.nodes[i].name]);
+    lesson.change(leaves.map((i) => [i, { ...lesson.value(i), data: data.restored[lesson.nodes[i].name].map(Number) }]));
+    main.redraw();
+  }
+
   function start() {
-    if (window.parent !== window) lesson.listeners.push(report);
+    if (window.parent !== window) {
+      lesson.listeners.push(report);
+      window.addEventListener("message", restore);
+    }
     section.prepend(element("h2", { class: "drawer" }, drawer));
     document.body.append(handout);
     document.querySelector("header").append(choice);

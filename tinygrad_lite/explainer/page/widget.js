@@ -12,6 +12,10 @@ export default {
       model.save_changes();
     };
     window.addEventListener("message", hear);
+    frame.addEventListener("load", () => {
+      const restored = model.get("_changed");
+      if (Object.keys(restored).length) frame.contentWindow.postMessage({ restored }, "*");
+    });
     el.append(frame);
     return () => window.removeEventListener("message", hear);
   },
