@@ -12,9 +12,9 @@ def param(*values: Any, slow: bool) -> Any:
 
 
 def spread(items: Iterable[Any], start: int) -> list[Any]:
-    """Every third item for the usual run, the others with -m slow.
+    """Every sixth item for the usual run, the others with -m slow.
 
-    Loops over the same operations start at 0, 1 and 2, so that the usual run asks something of each operation.
+    Loops over the same operations start at different places, so that the usual run asks something of each operation.
     """
     tuples = [item if isinstance(item, tuple) else (item,) for item in items]
-    return [param(*item, slow=i % 3 != start) for i, item in enumerate(tuples)]
+    return [param(*item, slow=i % 6 != start) for i, item in enumerate(tuples)]

@@ -58,6 +58,7 @@ def test_a_right_function_passes() -> None:
     gradchecked(np.tanh, values((2,)), order=2)()
 
 
+@pytest.mark.slow
 def test_a_wrong_operation_fails_with_its_diagnosis() -> None:
     wrong = tg.elementwise(lambda x: np.sin(x), lambda y, x: -np.cos(x), name="sine")
     test = gradchecked(wrong)
@@ -83,6 +84,7 @@ def test_a_mistake_in_one_of_two_arguments_is_found() -> None:
         gradchecked(wrong)()
 
 
+@pytest.mark.slow
 def test_what_was_not_verified_has_not_passed() -> None:
     empty = gradchecked(lambda x: x[:0], tensors((3,)))
     hidden = gradchecked(lambda x: float(1e15 + np.sum(np.sin(x))), values((3,)), gradient=np.cos)

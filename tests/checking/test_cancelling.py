@@ -26,7 +26,7 @@ LONG = ("qᵀ q", "q w qᵀ - a", "u s vᵀ - a", "det a det a⁻¹", "a⁺ a", 
 @pytest.mark.parametrize(
     ("way", "name"),
     [
-        param(way, name, slow=i % 3 > 0 if way == "complex" else name in LONG or i % 3 != 1)
+        param(way, name, slow=i % 6 > 0 if way == "complex" else name in LONG or i % 6 != 1)
         for way in (*WAYS, "from elsewhere")
         for i, name in enumerate(CANCELLING)
     ],

@@ -456,7 +456,7 @@ def agree(found: Any, expected: Any) -> None:
 @pytest.mark.parametrize(
     ("backend", "name"),
     [
-        param(backend, name, slow=i % 4 != (0 if backend == "native" else 2))
+        param(backend, name, slow=i % 8 != (0 if backend == "native" else 2))
         for backend in BACKENDS
         for i, name in enumerate(MODELS)
     ],

@@ -126,7 +126,7 @@ def from_arrays(name: str, parameters: Parameters, *arrays: Any, **more: Any) ->
     return kind(**{**parameters, **dict(zip(differentiable(parameters), arrays)), **more})
 
 
-@settings(every=7, first=3)
+@settings(every=14, first=3)
 def test_gradients(name: str, parameters: Parameters, value: Any) -> None:
     """Of densities, entropies and samples, to second order, against differences."""
 
@@ -144,7 +144,7 @@ def test_gradients(name: str, parameters: Parameters, value: Any) -> None:
     close(change, sum(np.sum(a * g) for a, g in zip(arrays, tg.grad(f, tuple(range(len(arrays))))(*arrays))))
 
 
-@settings(every=7, first=1)
+@settings(every=14, first=1)
 @pytest.mark.parametrize("backend", ["numpy", "native"])
 def test_compiled_functions_draw_anew(name: str, parameters: Parameters, value: Any, backend: str) -> None:
     """With the parameters of the run, as the function itself does, and with the same gradients."""

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import tinygrad_lite as tg
+from tests.marks import param
 from tinygrad_lite import nn
 from tinygrad_lite.errors import InputError, ShapeError, TinygradError, UsageError
 from tinygrad_lite.nn import functional as F
@@ -100,7 +101,7 @@ def test_one_hot() -> None:
     assert F.one_hot(np.array([], int), 4).shape == (0, 4)
 
 
-@pytest.mark.parametrize("backend", ["numpy", "native"])
+@pytest.mark.parametrize("backend", ["numpy", param("native", slow=True)])
 @pytest.mark.parametrize("options", [{}, {"padding_idx": 1, "scale_grad_by_freq": True}, {"max_norm": 0.7}], ids=str)
 def test_a_compiled_step(backend: Any, options: Any) -> None:
     def weights(compiled: bool) -> Any:

@@ -268,7 +268,7 @@ def test_derivatives(setting: Setting) -> None:
         assert tg.gradcheck(lambda state: weighted(lambda x: nn.functional_call(layer, state, x))(x), state, order=2)
 
 
-@pytest.mark.parametrize("setting", [param(x, slow=i % 8 > 0) for i, x in enumerate(LAYERS)], ids=name_of)
+@pytest.mark.parametrize("setting", [param(x, slow=i % 16 > 0) for i, x in enumerate(LAYERS)], ids=name_of)
 @pytest.mark.parametrize("backend", ["numpy", "native"])
 def test_a_compiled_layer_is_the_same(setting: Setting, backend: str) -> None:
     if backend == "native":

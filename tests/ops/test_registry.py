@@ -56,7 +56,7 @@ def test_first_order(op: Op, data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize(
-    "op", [param(op, slow=op.name in LONG or i % 3 > 0) for i, op in enumerate(DIFFERENTIABLE)], ids=str
+    "op", [param(op, slow=op.name in LONG or i % 6 > 0) for i, op in enumerate(DIFFERENTIABLE)], ids=str
 )
 @given(data=st.data())
 def test_second_order(op: Op, data: st.DataObject) -> None:

@@ -9,6 +9,7 @@ import pytest
 from sklearn import metrics as sklearn
 
 import tinygrad_lite as tg
+from tests.marks import param
 from tinygrad_lite import nn, optim
 from tinygrad_lite.data import DataLoader
 from tinygrad_lite.errors import AnomalyError, EmptyError, InputError, ShapeError, UsageError, VerificationError
@@ -416,7 +417,7 @@ def test_a_schedule_of_another_optimiser_is_refused(schedule: Callable[[optim.Op
 
 
 @pytest.mark.parametrize("compile", BACKENDS)
-@pytest.mark.parametrize("stops", [(2,), (1, 4)])
+@pytest.mark.parametrize("stops", [param((2,), slow=True), param((1, 4), slow=False)])
 def test_a_training_goes_on_from_its_checkpoint(compile: Any, stops: tuple[int, ...], tmp_path: Path) -> None:
     def trained(path: Path, epochs: int) -> tuple[nn.Module, Any]:
         one = model()

@@ -13,6 +13,7 @@ from tests.interchange.onnx_in.conformance import KINDS, REASONS, cases, reason,
 from tests.marks import param
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of NumPy, about infinities that are asked for
 def test_exactly_the_expected_tests_pass_and_the_page_says_how_many() -> None:
     lines, because = table()

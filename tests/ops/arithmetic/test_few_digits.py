@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import tinygrad_lite as tg
+from tests.marks import param
 from tinygrad_lite.engine.backward import whole
 from tinygrad_lite.engine.op import Op
 from tinygrad_lite.engine.registry import operations
@@ -32,7 +33,7 @@ def cases() -> list[tuple[Op, dict[str, Any]]]:
     return found
 
 
-@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+@pytest.mark.parametrize("dtype", [np.float16, param(np.float32, slow=True)])
 @pytest.mark.parametrize(("op", "params"), cases(), ids=str)
 def test_counts(op: Op, params: dict[str, Any], dtype: Any) -> None:
     """The gradients of many entries are those of the same entries in float64, in as many digits as there are."""
