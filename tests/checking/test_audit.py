@@ -289,6 +289,29 @@ def test_what_only_moves_entries_is_not_blamed(move: Any) -> None:
     assert "the derivative of" not in report["w"].cause.text
 
 
+@pytest.mark.parametrize("turn", [np.transpose, lambda w: np.einsum("ij->ji", w), lambda w: np.swapaxes(w, 0, 1)])
+def test_units_of_a_square_matrix_that_is_transposed_are_followed(turn: Any) -> None:
+    w = tg.tensor(np.random.default_rng(0).normal(size=(4, 4)), requires_grad=True)
+    rows, bias = np.random.default_rng(1).normal(size=(6, 4)), np.array([0, -99.0, 0, 0])
+    report = audit_gradients({"w": w}, lambda: np.mean(nn.functional.relu(rows @ turn(w) + bias)))
+    assert "dead ReLU" in report["w"].cause.text
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_units_of_a_square_matrix_keep_their_axis(axis: int) -> None:
+    """A softmax of one number has no gradient; the zero by which it is multiplied is along the other axis."""
+    scores = tg.tensor(np.random.default_rng(0).normal(size=(4, 4)), requires_grad=True)
+    mask = np.triu(np.ones((4, 4), bool), 1)
+
+    def loss() -> Any:
+        x = np.where(mask if axis == 0 else mask.T, -np.inf, scores)
+        p = nn.functional.softmax(x, axis=1 - axis)
+        return np.sum((1 + (p @ np.arange(4.0) if axis == 0 else np.arange(4.0) @ p)) ** 2)
+
+    cause = audit_gradients({"scores": scores}, loss)["scores"].cause
+    assert "the derivative of softmax is 0" in cause.text
+
+
 def attention(p: dict[str, Any]) -> Any:
     q, k = X @ p["w"], X @ p["w"] + p["v"]
     return np.sum(functional.softmax(q @ k.T) @ X)

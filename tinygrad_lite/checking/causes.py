@@ -48,15 +48,24 @@ class Cause:
 
 @dataclass(frozen=True)
 class Units:
-    """Indices along an axis of a parameter, such as the units of a layer."""
+    """Indices along an axis of a parameter, such as the units of a layer.
+
+    Attributes:
+        shape: of the parameter.
+        turned: whether its axes may have changed places in arrays of the same shape.
+    """
 
     axis: int
     indices: tuple[int, ...]
     of: int
+    shape: tuple[int, ...] = field(compare=False)
+    turned: bool = field(default=False, compare=False)
 
     def all_zero(self, array: Any) -> bool:
         """Whether an array has an axis with this number of units, and is zero at these units."""
-        axes = (axis for axis, length in enumerate(np.shape(array)) if length == self.of)
+        axes = [axis for axis, length in enumerate(np.shape(array)) if length == self.of]
+        if np.shape(array) == self.shape and not self.turned:
+            axes = [self.axis]
         return any(not np.take(array, self.indices, axis).any() for axis in axes)
 
     def __str__(self) -> str:
@@ -71,7 +80,7 @@ def units_without(gradient: Any) -> Units | None:
         others = tuple(i for i in range(np.ndim(gradient)) if i != axis)
         indices = np.flatnonzero(~np.any(gradient, axis=others))
         if indices.size:
-            return Units(axis, tuple(indices.tolist()), length)
+            return Units(axis, tuple(indices.tolist()), length, np.shape(gradient))
     return None
 
 
@@ -87,7 +96,7 @@ def alike(weight: Any, gradient: Any) -> Units | None:
         for group in groups.values():
             apart = np.max(np.abs(slopes[group] - slopes[group[0]]), initial=0)
             if len(group) > 1 and apart <= 1e-6 * np.max(np.abs(slopes[group]), initial=0) and np.any(slopes[group]):
-                found.append(Units(axis, tuple(group), length))
+                found.append(Units(axis, tuple(group), length, np.shape(weight)))
     return max(found, key=lambda units: len(units.indices), default=None)
 
 
@@ -105,6 +114,9 @@ class Reasons:
     def of_zero(self, parameter: Tensor, units: Units | None = None) -> Cause:
         """Why a parameter's gradient, or the gradient of some units, is zero."""
         edges = self._flow.sources(parameter, lambda g: g is None or _is_zero(g, units))
+        if units and any(self._only_moves(edge) for edge in edges):  # the units go on along another axis
+            units = replace(units, turned=True)
+            edges = self._flow.sources(parameter, lambda g: g is None or _is_zero(g, units))
         return _joined([self._lost(edge, units) for edge in edges], units)
 
     def of_cancelling(self, parameter: Tensor) -> Cause | None:
@@ -207,9 +219,13 @@ class Reasons:
             return self._cause(result, phrase("saturated {op}: {where}", op=op.name, where=_flat(share)))
         if _is_flat(edge):
             return self._cause(result, phrase("{op} is flat: its derivative is 0 everywhere", op=op.name))
-        if op.linear:
+        if self._only_moves(edge):
             return self._cause(result, phrase("the contribution of {op} is 0 there", op=op.name))
         return self._cause(result, phrase("the derivative of {op} is 0 at these numbers", op=op.name))
+
+    def _only_moves(self, edge: Edge) -> bool:
+        """Whether the operation hands on sums of what arrives, and so has no derivative that could be 0."""
+        return edge[0].op.linear and not self._factors(edge)
 
     def _zero_factor(self, result: Tensor, label: str, argument: Any, units: Units | None) -> Cause:
         """The cause for a product with zeros, according to where the zeros come from."""
