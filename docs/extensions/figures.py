@@ -7,6 +7,7 @@
 draws the function of that name in lesson_figures.py.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -110,18 +111,24 @@ class Plot(SphinxDirective):
         return [nodes.container("", nodes.raw("", html(drawn), format="html"), caption, classes=["plot"])]
 
 
+def with_minus(words: str) -> str:
+    """Words in which the minus of a number is no hyphen."""
+    return re.sub(r"(?<![\w.])-(?=[\d.])", "−", words)
+
+
 def html(drawn: Drawn) -> str:
     canvas = drawn.canvas
     frames = "".join(
-        f'<g class="frame{" shown" * (k == drawn.start)}" data-words="{escape(words)}">{picture}</g>'
+        f'<g class="frame{" shown" * (k == drawn.start)}" data-words="{escape(with_minus(words))}">{picture}</g>'
         for k, (picture, words) in enumerate(drawn.frames)
     )
     drag = "" if drawn.drag is None else f' data-drag="{",".join(str(canvas.across(x)) for x in drawn.drag)}"'
     size = f'viewBox="0 0 {canvas.width} {canvas.height}"'
-    svg = f'<svg role="img" aria-label="{escape(drawn.title)}" {size}{drag}>{drawn.fixed}{frames}</svg>'
+    drawing = re.sub(r">-(?=[\d.])", ">−", drawn.fixed + frames)
+    svg = f'<svg role="img" aria-label="{escape(drawn.title)}" {size}{drag}>{drawing}</svg>'
     if not drawn.frames:
         return svg
-    words = escape(drawn.frames[drawn.start][1])
+    words = escape(with_minus(drawn.frames[drawn.start][1]))
     return (
         f'{svg}<label>{escape(drawn.slider)} <input type="range" min="0" max="{len(drawn.frames) - 1}"'
         f' value="{drawn.start}" aria-valuetext="{words}"></label><output>{words}</output>'

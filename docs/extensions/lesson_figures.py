@@ -54,7 +54,7 @@ def two_ways() -> Drawn:
         words += f"{along * h:g} = {through:g} (blue), and straight from x by {straight:g} (orange). "
         frames.append((picture, words + f"Together y moves by {through:g} + {straight:g} = {through + straight:g}."))
     title = "A nudge of x, on its two ways to y"
-    return Drawn(canvas, title, fixed, "x", [(p, w.replace("-", "−")) for p, w in frames], 30, (0, 2))
+    return Drawn(canvas, title, fixed, "x", frames, 30, (0, 2))
 
 
 def tangent() -> Drawn:
@@ -367,7 +367,7 @@ def convolution() -> Drawn:
         picture = canvas.cells([[f"{v:g}" for v in x]], 1, 6, under)
         picture += canvas.cells([[f"{v:g}" for v in w]], 1 + i, 4.5, lambda *_: "lit")
         picture += canvas.cells([[f"{v:g}" if k <= i else "" for k, v in enumerate(y)]], 2, 2, written)
-        terms = " + ".join(f"({a:g}) · {b:g}" for a, b in zip(w, x[i : i + 3]))
+        terms = " + ".join(f"({a:g}) · {b:g}" if a < 0 else f"{a:g} · {b:g}" for a, b in zip(w, x[i : i + 3]))
         frames.append((picture, f"Position {i}: {terms} = {y[i]:g}"))
     return Drawn(canvas, "A kernel of three that slides along eight numbers", fixed, "Position", frames, 1)
 
