@@ -79,9 +79,9 @@ def tangent() -> Drawn:
 def forgetting() -> Drawn:
     """Lesson 3: the loop with zero_grad and without it."""
     canvas = Canvas((-2, 8), (-1, 14), ("w", "loss = (w − 3)²"))
-    ws = np.linspace(-0.8, 6.8, 80)
+    ws = np.linspace(-0.5, 6.5, 80)  # below the names
     fixed = canvas.axes(range(-2, 9, 2), range(0, 15, 2)) + canvas.line(ws, (ws - 3) ** 2, "ink thin")
-    fixed += canvas.text(4.6, 12.6, "● with zero_grad", "k0") + canvas.text(4.6, 11.2, "● without it", "k1")
+    fixed += canvas.text(2, 12.6, "● with zero_grad", "k0") + canvas.text(2, 11.2, "● without it", "k1")
     w_of = {}
     for forget in (True, False):
         w = tg.tensor(0.0, requires_grad=True)
@@ -330,14 +330,14 @@ def bowl() -> Drawn:
     def f(x):
         return 2 * x**2
 
-    xs = np.linspace(-2.2, 2.2, 80)
+    xs = np.linspace(-1.95, 1.95, 80)  # below the name of the curve
     fixed = canvas.axes(range(-3, 4), range(0, 10, 2)) + canvas.line(xs, f(xs), "k0")
     frames = []
     for rate in np.linspace(0.02, 0.54, 27):
         path = [1.5]
         for _ in range(8):
             path.append(path[-1] - rate * tg.grad(f)(path[-1]))
-        shown = [x for x in path if abs(x) < 2.2]
+        shown = [x for x in path if abs(x) < 2]
         picture = canvas.line(shown, [f(x) for x in shown], "k1") + "".join(canvas.dot(x, f(x), "k1") for x in shown)
         factor = 1 - 4 * rate
         if abs(factor) < 0.005:
