@@ -88,3 +88,18 @@ def test_what_has_many_entries_is_counted() -> None:
     assert notation.text(x[[2, 0, 1]]) == "x[[2, 0, 1]]"
     assert notation.text(x[np.arange(20)]) == "x[(20 numbers)]"
     assert notation.text(x + np.ones(30)) == "x + (30 numbers)"
+
+
+@pytest.mark.parametrize("name", ["x_a^2", "α_~", "^", "~_1", "数_x^2 $\\alpha$", "x_a.b", "theta_\\", "x_{1}", "_"])
+def test_special_characters_stand_in_text(name: str) -> None:
+    """Their commands are for text: in a formula, LaTeX refuses them."""
+    latex = notation.latex_name(name)
+    assert latex.startswith(r"\text{")
+    assert latex == rf"\text{{{notation.escaped(name)}}}"
+
+
+@pytest.mark.parametrize(
+    ("name", "latex"), [("x_ab1", "x_{ab1}"), ("theta_x_1", r"\theta_{x\_1}"), ("数_1", "数_{1}"), ("w12", "w_{12}")]
+)
+def test_indices_of_names(name: str, latex: str) -> None:
+    assert notation.latex_name(name) == latex

@@ -329,11 +329,13 @@ def escaped_markup(text: str) -> str:
 def latex_name(name: str) -> str:
     """A name in a formula: a single letter as it is, the name of a Greek letter as that, a longer name upright."""
     head, _, tail = name.partition("_")
+    if not name.replace("_", "").isalnum():  # special characters have commands for text alone
+        return rf"\text{{{escaped(name)}}}"
     if len(name) == 1:
         return escaped(name)
     if name in _GREEK_LETTERS:
         return f"\\{name}"
-    if (len(head) == 1 or head in _GREEK_LETTERS) and tail and "." not in name:
+    if (len(head) == 1 or head in _GREEK_LETTERS) and tail:
         return f"{latex_name(head)}_{{{escaped(tail)}}}"
     if len(name) > 1 and name[0].isalpha() and name[1:].isdigit():
         return f"{escaped(name[0])}_{{{name[1:]}}}"
