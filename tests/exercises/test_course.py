@@ -142,6 +142,7 @@ def numbers(text: str) -> set[float]:
         ("sum", lambda g, y, x: np.sum(x) * np.ones_like(x), "y stands where g should be"),
         ("softplus", lambda y, x: np.exp(x), "in exp, the upstream gradient is left out"),
         ("three_uses", 1, "only one of several uses counts"),
+        ("dot", 11, "it has shape (); a gradient has the shape of its argument, and a has (2,)"),
         ("square_plus", 1, "only one of several uses counts"),
         ("square", lambda y, x: -2 * x, "3 of 3 entries are wrong, and only in sign\n  read on"),
         ("chain_rule", lambda y, x: -6 * (3 * x + 1), "only its sign is wrong\n  read on"),

@@ -126,7 +126,7 @@ class _Marking:
         """What is wrong, and which common mistake it looks like."""
         answer = self._submission(self._g, self._y, self._trial)
         shape = np.shape(self._x)
-        if answer.shape != shape and not (self._declaration.elementwise and not answer.shape):
+        if answer.shape != shape and (answer.shape or self._declaration.write != "derivative"):
             return self._of_shape(answer.shape, shape)
         by_hand = self._declaration.write == "numbers"
         gradient = np.broadcast_to(answer, shape) if by_hand else self._gradient
