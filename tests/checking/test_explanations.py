@@ -45,7 +45,7 @@ RIGHT = np.sin(3 * X) + X.T
     [
         (-RIGHT, "the sign is wrong"),
         (7.5 * RIGHT, "7.5 times what it should be: 30/4"),
-        (3 * RIGHT, "3 times what it should be: 3"),
+        (3 * RIGHT, "3 times what it should be"),
         (np.pi * RIGHT, "3.14159 times what it should be: π"),
         (-np.sqrt(2 * np.pi) * RIGHT, "-√(2π)"),
         (0.123456789 * RIGHT, "0.123457 times what it should be"),
@@ -56,8 +56,12 @@ RIGHT = np.sin(3 * X) + X.T
         (np.where(X < 0, 0, RIGHT), "wrong exactly where the variable is negative, where nothing arrives"),
         (np.where(X > 0, -RIGHT, RIGHT), "wrong exactly where the variable is positive, where the sign is wrong"),
         (RIGHT * np.where(np.eye(4), 0.5, 1), "wrong exactly on the diagonal, where a factor of 2 is missing"),
-        (RIGHT + 0.1 * X, "0.1 times the array itself is added"),
+        (RIGHT + 0.1 * X, "0.1 times the array itself is added: a penalty"),
+        (RIGHT - 0.1 * X, "0.1 times the array itself is missing: a penalty on its square is left out, or the array"),
+        (RIGHT + 0.1 * np.sign(X), "0.1 times the array's sign is added: a penalty"),
+        (RIGHT - 0.1 * np.sign(X), "0.1 times the array's sign is missing: a penalty on its size is left out"),
         (RIGHT + 0.25, "0.25 is added to every entry"),
+        (RIGHT - 0.25, "0.25 is missing from every entry"),
         (RIGHT * (1 + 1e-9 * X), ""),
         (RIGHT * X**2, ""),
     ],
@@ -66,6 +70,32 @@ def test_what_an_array_looks_like_beside_the_right_one(wrong: np.ndarray, words:
     said = pattern(wrong, RIGHT, X, [4, 30])
     assert words in said
     assert bool(words) == bool(said)
+
+
+@pytest.mark.parametrize(("x", "right"), [(np.abs(X[0]), RIGHT[0]), (-np.abs(X[0]), RIGHT[0]), (np.ones(4), RIGHT[0])])
+def test_a_constant_is_not_taken_for_the_sign_of_a_variable_that_has_one_sign(x: np.ndarray, right: np.ndarray) -> None:
+    assert pattern(right + 0.25, right, x, []) == "0.25 is added to every entry"
+    assert pattern(right - 0.25, right, x, []) == "0.25 is missing from every entry"
+
+
+def test_two_entries_that_are_exchanged_are_flipped() -> None:
+    assert pattern(np.array([2.0, 5.0]), np.array([5.0, 2.0]), np.zeros(2), []) == "it is flipped along axis 0"
+
+
+@pytest.mark.parametrize("factor", [1.0, 0.5])
+def test_the_sign_of_a_target_is_no_value_in_place_of_another(factor: float) -> None:
+    goal = np.array([0.3, -1.0, 2.0])
+
+    def f(x: np.ndarray) -> np.ndarray:
+        return 0.5 * factor * np.sum((np.sin(x) - goal) ** 2)
+
+    def gradient(x: np.ndarray) -> np.ndarray:
+        return factor * np.cos(x) * (np.sin(x) + goal)
+
+    report = tg.gradcheck(f, np.array([0.5, 1.2, -0.7]), gradient=gradient, raise_exception=False)
+    assert [finding.why for finding in report.findings] == [
+        "the sign of the constant in subtract is wrong in the values that the gradient is computed from"
+    ]
 
 
 @pytest.mark.parametrize(

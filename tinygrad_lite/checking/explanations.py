@@ -20,7 +20,7 @@ from tinygrad_lite.checking.forwards import Replaced, forwards
 from tinygrad_lite.checking.gradient_flow import size
 from tinygrad_lite.checking.local import same
 from tinygrad_lite.checking.mistakes import counts
-from tinygrad_lite.checking.patterns import PENALTY, SMALL, name_of_ratio, ratio_words
+from tinygrad_lite.checking.patterns import PENALTY, SMALL, constant_ratio, name_of_ratio, ratio_words
 from tinygrad_lite.checking.subject import Matrix, Vector, random_weights
 from tinygrad_lite.checking.suspects import (
     OTHER,
@@ -130,11 +130,12 @@ class _Search:
         if self._is_whole(best) and best.rank < OTHER:
             return best
         best = _best([match for match in (best, *self._single(self._others()), *self._mixed()) if match])
-        if self._is_whole(best):
+        if self._is_whole(best) and best.rank < WEAK:
             return best
-        best = _best([match for match in (best, *self._repeated()) if match])
-        if self._is_whole(best):
-            return best
+        if not self._is_whole(best):
+            best = _best([match for match in (best, *self._repeated()) if match])
+            if self._is_whole(best):
+                return best
         return _best([match for match in (*self._of_other_values(), best) if match])
 
     def _is_whole(self, match: Match | None) -> TypeGuard[Match]:
@@ -252,6 +253,11 @@ class _Search:
                 if there and missing:
                     if not (any(reduces) or own[u]):  # neither is a part of the gradient
                         continue
+                    whole = constant_ratio(g, arrays[w])
+                    if whole and not np.isclose(times, whole, rtol=TOLERANCE):  # it is there another number of times
+                        continue
+                    if there == missing:
+                        there += " from another step"
                     rank = 5.6 - 0.5 * (own[u] or own[w]) - 0.5 * ("1" not in (there, missing))
                     if size(g - times * arrays[w]) > size(g + times * arrays[u]):  # what is there is subtracted
                         there, missing = missing, there

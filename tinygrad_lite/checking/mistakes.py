@@ -113,7 +113,8 @@ def mistakes(contribution: Contribution) -> Iterator[Mistake]:
     yield from _of_other_values(contribution)
     for axis, size in enumerate(shape):
         for by in (1, -1) if size > 1 else ():
-            yield Mistake(SHIFTED.format(axis), partial(_rolled, by, axis))
+            if size > 2:  # of two entries, it is a flip
+                yield Mistake(SHIFTED.format(axis), partial(_rolled, by, axis))
             yield Mistake(SHIFTED.format(axis), partial(_moved, by, axis))
     for count in counts((contribution.right, contribution.y, contribution.g, *contribution.arrays)):
         yield Mistake(TOO_LARGE.format(count), partial(_multiplied, float(count)))

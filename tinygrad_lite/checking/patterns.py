@@ -22,7 +22,21 @@ from tinygrad_lite.engine.op import Array
 
 TOLERANCE = 1e-6
 SMALL = 1e-4  # a difference, relative to the largest entry, that may be the error of a method, and no mistake
-PENALTY = "{:.6g} times the array itself is added: a penalty on its square, which the function does not have"
+PENALTY = "{:.6g} times the array itself is added: a penalty on its square, of which the function has less, or none"
+_TERMS = (
+    (
+        np.array,
+        PENALTY,
+        "{:.6g} times the array itself is missing: a penalty on its square is left out, or the array is, of the values "
+        "that the gradient is computed from",
+    ),
+    (
+        np.sign,
+        "{:.6g} times the array's sign is added: a penalty on its size, of which the function has less, or none",
+        "{:.6g} times the array's sign is missing: a penalty on its size is left out",
+    ),
+    (np.ones_like, "{:.6g} is added to every entry", "{:.6g} is missing from every entry"),
+)
 RATIO = "times what it should be"
 _BY_VALUE = 5  # the smallest number of entries that are told from as many others by their values
 _NAMED = {"π": pi, "√2": 2**0.5, "√π": pi**0.5, "√(2π)": (2 * pi) ** 0.5, "e": e, "ln 2": log(2), "ln 10": log(10)}
@@ -38,8 +52,8 @@ def ratio_words(ratio: float, sizes: Sequence[int]) -> str:
             return TOO_LARGE.format(size)
         if size > 2 and _close(ratio, 1 / size):
             return TOO_SMALL.format(size)
-    name = name_of_ratio(ratio, sizes)
-    return f"{ratio:.6g} {RATIO}" + (f": {name}" if name else "")
+    number, name = f"{ratio:.6g}", name_of_ratio(ratio, sizes)
+    return f"{number} {RATIO}" + (f": {name}" if name not in ("", number) else "")
 
 
 def name_of_ratio(ratio: float, sizes: Sequence[int]) -> str:
@@ -131,17 +145,15 @@ def _candidates(reference: Array, x: Array) -> Iterator[tuple[str, Array]]:
 
 
 def _term(difference: Array, x: Array) -> str:
-    """A term that should not be there: a multiple of the variable, of its sign, or a number."""
+    """A term that should not be there, or that should: a multiple of the variable, of its sign, or a number."""
     if np.size(x) < 3:
         return ""
-    for words, term in (
-        (PENALTY, x),
-        ("{:.6g} times the array's sign is added: a penalty on its size, which the function does not have", np.sign(x)),
-        ("{:.6g} is added to every entry", np.ones_like(x)),
-    ):
-        factor = constant_ratio(difference, term)
-        if factor is not None and factor:
-            return words.format(factor)
+    for term, added, missing in _TERMS:
+        array = term(x)
+        alike = bool(np.all(array == array.flat[0]))  # which any term is, where all entries are alike
+        factor = None if alike and term is not np.ones_like else constant_ratio(difference, array)
+        if factor:
+            return (added if factor > 0 else missing).format(abs(factor))
     return ""
 
 
