@@ -64,6 +64,25 @@ class TestModules:
         assert paths(report) == ["input", "0.weight", "0.bias", "2.weight", "2.bias"]
         assert set(report.counts()) == {Verdict.RIGHT}
 
+    @pytest.mark.parametrize("order", [1, 2])
+    def test_a_hook_that_changes_a_gradient_is_seen(self, order: Any) -> None:
+        model, x = network(nn.Tanh()), drawn(5, 4).requires_grad_()
+        seen: list[Any] = []
+        model[2].weight.register_hook(seen.append)
+        assert check(model, x, order=order).ok
+        assert seen  # a hook that only looks
+        for variable, name in ((model[0].bias, "0.bias"), (x, "input")):
+            handle = variable.register_hook(lambda g: 2 * g)
+            assert name in wrong(check(model, x, order=order))
+            handle.remove()
+
+    def test_a_parameter_without_a_shape(self) -> None:
+        with pytest.raises(UsageError, match=r"the parameter 0\.weight has no shape yet: call the module once"):
+            tg.gradcheck(nn.Sequential(nn.LazyLinear(3)), drawn(5, 4))
+
+    def test_sparse_gradients(self) -> None:
+        assert check(nn.Embedding(5, 3, sparse=True), torch.tensor([0, 4, 4])).ok
+
     def test_among_the_arguments(self) -> None:
         def loss(model: Any, batch: Any) -> Any:
             return F.mse_loss(model(batch["x"]), batch["y"])

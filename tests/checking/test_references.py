@@ -112,6 +112,18 @@ def test_a_coarse_part_is_told_from_a_narrow_feature() -> None:
     assert abs(found.slope[0] - np.cos(0.7) - 1) <= found.bound[0] < 1e-4
 
 
+def test_the_last_digit_of_a_larger_term_is_no_jump() -> None:
+    """The sum is rounded half-way between two numbers, so that it moves by a last digit at once, and then stays."""
+    unit = 2.0**-56  # the last digit of 0.1
+    starts = (np.arange(50.0) + 0.5) * unit
+
+    def f(t: float) -> np.ndarray:
+        return np.asarray((0.1 + (starts + 1e-5 * t)) - (0.1 + 25 * unit))
+
+    assert not np.any(difference(f, f(0.0)).jumps)
+    assert np.all(difference(lambda t: f(t) + 1e4 * unit * (t > 0), f(0.0)).jumps)
+
+
 @pytest.mark.parametrize("f", [np.floor, lambda x: np.sin(1e120 * x)], ids=["a jump", "waves that no step resolves"])
 def test_nothing_is_said_of_what_is_as_large_as_its_noise(f: Function) -> None:
     at = shifted(f, 1.0)

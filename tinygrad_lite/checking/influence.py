@@ -40,6 +40,8 @@ def no_gradient(
     moved = movements(look, steps, column)
     if reference != 0 and (cut := cut_off(moved)):
         return cut
+    if abs(reference) <= comparison.bound[row, column] != 0:
+        return "", f"the slope is 0, as far as rounding shows: ± {comparison.bound[row, column]:.0e}"
     if reference != 0:
         return "", "the result depends on it, but no gradient arrives"
     stops = [

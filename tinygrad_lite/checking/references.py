@@ -331,10 +331,13 @@ class _Line:
     def _jumps(self) -> Vector:
         """Whether the values at the smallest steps on one side are all equally far away from the value at 0."""
         jumps = np.zeros(len(self._at_0), bool)
-        for values in (self._above, self._below):
+        for side, values in ((1, self._above), (-1, self._below)):
             away = np.abs(values[-SMALLEST:] - self._at_0)
             far = np.all(away > 1000 * EPSILON * np.abs(values[-SMALLEST:]), axis=0)
-            jumps |= far & (np.min(away, axis=0) > 0.9 * np.max(away, axis=0)) & np.isfinite(away[-1])
+            far &= (np.min(away, axis=0) > 0.9 * np.max(away, axis=0)) & np.isfinite(away[-1])
+            for row in np.flatnonzero(far & ~jumps):  # what is left of far larger terms is rounded as they are
+                rounding = noise(lambda t, row=row: self._f(t)[row : row + 1], side * float(self._steps[-SMALLEST]))
+                jumps[row] = not away[-1, row] <= VISIBLE * rounding[0]
         return jumps
 
 

@@ -177,6 +177,8 @@ class TorchProgram(Program):
             array = torch.as_tensor(np.array(next(remaining)))
             x = array.to(original.device, _as_wide(original.dtype, dtype)).requires_grad_(with_history)
             leaves.append(x)
+            if with_history:
+                _take_hooks(x, original)
             if tangents is None:
                 return x
             return forward_ad.make_dual(x, torch.as_tensor(np.array(next(moves))).to(x))
@@ -226,10 +228,16 @@ class _Copy:
     def __init__(self, module: torch.nn.Module) -> None:
         if isinstance(module, torch.jit.ScriptModule):
             raise UsageError("a module of TorchScript cannot be run with other parameters: pass it as it was before")
+        for name, x in module.named_parameters():
+            if torch.nn.parameter.is_lazy(x):
+                raise UsageError(f"the parameter {name} has no shape yet: call the module once with such inputs before")
         try:
             self._module = deepcopy(module)
         except RuntimeError:  # it holds the result of a computation
             self._module = module
+        else:
+            for x, original in zip(self._module.parameters(), module.parameters(), strict=True):
+                _take_hooks(x, original)
         self.parameters = {name: x for name, x in self._module.named_parameters() if x.requires_grad}
         self._parts = [(part, dict(part._parameters), dict(part._buffers)) for part in self._module.modules()]
 
@@ -257,6 +265,12 @@ def _tensors(x: Any) -> list[torch.Tensor]:
     return list(x.parameters.values()) if isinstance(x, _Copy) else [x] * isinstance(x, torch.Tensor)
 
 
+def _take_hooks(x: torch.Tensor, original: torch.Tensor) -> None:
+    """Give a tensor the hooks that change the gradient of another."""
+    for hook in (original._backward_hooks or {}).values() if x.requires_grad else ():
+        x.register_hook(hook)
+
+
 @contextmanager
 def _default(dtype: torch.dtype) -> Iterator[None]:
     """A block in which tensors are made in a dtype."""
@@ -282,4 +296,5 @@ def _as_wide(own: torch.dtype, dtype: torch.dtype | None) -> torch.dtype:
 def _numpy(x: torch.Tensor) -> Array:
     """A copy in NumPy; what NumPy does not have becomes float32 or complex64."""
     known = {torch.bfloat16: torch.float32, torch.complex32: torch.complex64}.get(x.dtype, x.dtype)
-    return np.array(x.to(known).numpy(force=True))
+    dense = x if x.layout == torch.strided else x.to_dense()  # gradients of embeddings may be sparse
+    return np.array(dense.to(known).numpy(force=True))
