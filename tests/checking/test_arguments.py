@@ -158,6 +158,10 @@ def test_errors_of_gradients_of_several_arguments() -> None:
         check(product, X, Y, gradient=lambda a, b: {"a": by_a(a, b)})
     with pytest.raises(UsageError, match="gave None: does it end with `return`"):
         check(np.sum, X, gradient=lambda a: None)
+    with pytest.raises(UsageError, match="gave None: does it end with `return`"):
+        check(product, X, Y, gradient=lambda a, b: None)
+    with pytest.raises(UsageError, match="gave None for all that varies: there is nothing to check"):
+        check(product, X, Y, gradient=lambda a, b: (None, None))
     count = iter(range(9))
     with pytest.raises(UsageError, match="gave None for b, and a gradient before"):
         check(product, X, Y, gradient=lambda a, b: (b**2, a if next(count) == 0 else None))
@@ -323,3 +327,10 @@ class TestModulesAmongTheArguments:
 
     def test_forward_mode_reaches_the_parameters_of_a_module(self) -> None:
         assert check(self.model, X, method="forward").ok
+
+
+@pytest.mark.parametrize("name", ["rtol", "atol", "nondet_tol"])
+@pytest.mark.parametrize("value", [-1.0, np.nan])
+def test_a_tolerance_that_is_none(name: str, value: float) -> None:
+    with pytest.raises(InputError, match=f"{name} is a difference to tolerate, at least 0, got"):
+        tg.gradcheck(np.sum, X, **{name: value})

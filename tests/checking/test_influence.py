@@ -92,3 +92,31 @@ def test_a_gradient_that_agrees_to_some_digits_says_to_how_many(gradient: Callab
 def test_a_mistake_is_no_agreement() -> None:
     report = check(_opaque, SINES, gradient=lambda x: np.cos(x) * (1 + 0.01 * np.sin(7 * x)))
     assert report.findings[0].why == ""
+
+
+@pytest.mark.parametrize(
+    "f",
+    [np.max, lambda x: np.sum(np.maximum(x, 1)), lambda x: np.sort(x)[-1] ** 2, lambda x: np.linalg.norm(x, np.inf)],
+)
+def test_what_no_result_depends_on_is_not_said_to_be_depended_on(f: Callable[..., Any]) -> None:
+    def opaque(x: np.ndarray) -> float:
+        return float(f(x))
+
+    x = np.array([0.5, 3.0, -0.25, 0.75])
+    slope = (opaque(x * 1.001) - opaque(x * 0.999)) / (0.002 * 3)
+    report = check(opaque, x, gradient=np.array([0, round(slope, 6), 0, 0]))
+    assert all("depends on it, but" not in finding.why for finding in report.findings)
+    zeros = [finding for finding in report.findings if finding.verdict is Verdict.NO_GRADIENT]
+    assert all("here" in finding.why or "as far as rounding shows" in finding.why for finding in zeros)
+    assert zeros
+
+
+def test_one_entry_that_is_wrong_among_larger_ones_does_not_agree_to_some_digits() -> None:
+    rates = np.array([1e-8, 1.0, 1e8, 1e-20])
+    factors = np.array([1.0, 1.0, 1.0, 1.01])
+    report = check(
+        lambda x: float(np.sum(np.sin(rates * x))),
+        0.3 / rates,
+        gradient=lambda x: factors * rates * np.cos(rates * x),
+    )
+    assert [(finding.count, finding.why) for finding in report.findings] == [(1, "")]

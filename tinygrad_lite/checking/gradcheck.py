@@ -103,6 +103,9 @@ def gradcheck(
     __tracebackhide__ = True  # pytest then shows the caller's line, and not this function
     if not time_budget > 0:
         raise InputError(f"time_budget is a positive number of seconds, got {time_budget!r}")
+    for name, tolerance in (("rtol", rtol), ("atol", atol), ("nondet_tol", nondet_tol)):
+        if not tolerance >= 0:
+            raise InputError(f"{name} is a difference to tolerate, at least 0, got {tolerance!r}")
     if order not in (1, 2):
         raise InputError(f"order must be 1 or 2, got {order!r}")
     if method not in ("auto", *_CALLED):

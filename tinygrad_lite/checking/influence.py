@@ -34,7 +34,7 @@ def no_gradient(
     look: Examination, steps: Sequence[Step], row: int, column: int, comparison: Comparison
 ) -> tuple[str, str]:
     """Where the influence of an entry without a gradient ends, or where its gradient is cut off."""
-    reference = comparison.reference[row, column]
+    reference = np.nan_to_num(comparison.reference[row, column])  # 0 too, if it was checked together with others
     if is_saturated(look, row, column, comparison):
         return "", f"{SATURATED}: the derivative {reference:.1e} is less than rounding"
     moved = movements(look, steps, column)
@@ -48,7 +48,7 @@ def no_gradient(
         movement for movement in moved if any(movement.arguments) and not movement.result and movement.step.op.vjps
     ]
     if not stops:
-        return "", "no result depends on it"
+        return "", "no result depends on it" + ("" if steps else " here")
     jumps = " and jumps here: check beside it" if _jumps(look, row, column) else ""
     return call_site(stops[-1].step), _why_it_ends(stops[-1]) + jumps
 

@@ -27,6 +27,8 @@ def matched(gradient: Any, arguments: Sequence[Any], names: Sequence[str], sourc
     Raises:
         UsageError: if the containers do not match; the message says where.
     """
+    if gradient is None:
+        raise UsageError(f"{source} gave None: does it end with `return`?")
     mistake = None
     for reading, expected, path in _readings(gradient, arguments, names):
         try:

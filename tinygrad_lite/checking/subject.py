@@ -106,7 +106,7 @@ class Subject:
         with self._explaining(self.point):
             first = given.look(self.calling(self.point), self.arguments, self.results)
         if not first:
-            raise UsageError(f"{given.source} gave None: does it end with `return`?")
+            raise UsageError(f"{given.source} gave None for all that varies: there is nothing to check")
         skipped = [v.path for n, v in zip(self.arguments.numbers, self.variables) if n not in first]
         if skipped:
             self.remarks += [f"{path}: not checked, since {given.source} gave None for it" for path in skipped]
