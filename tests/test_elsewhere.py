@@ -1,12 +1,16 @@
-"""What a tensor says to those who call it as PyTorch's."""
+"""What tensors, modules and our rooms say to those who call them as PyTorch's."""
 
 import copy
+import importlib
+import re
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
 
 import tinygrad_lite as tg
-from tinygrad_lite import elsewhere
+from tinygrad_lite import elsewhere, nn
 from tinygrad_lite.errors import UsageError
 
 NAMES = {
@@ -35,6 +39,74 @@ def test_other_names_and_protocols() -> None:
     assert not hasattr(x, "__deepcopy__")
     assert not NAMES.keys() & set(dir(x))
     np.testing.assert_array_equal(copy.deepcopy(x), x)
+
+
+@pytest.mark.parametrize("name", elsewhere._MODULE_METHODS)
+def test_a_method_of_pytorchs_modules_names_what_to_write(name: str) -> None:
+    layer = nn.Linear(2, 1, rng=0)
+    advice = re.escape(elsewhere._MODULE_METHODS[name])
+    with pytest.raises(AttributeError, match=f"^a Linear has no attribute {name!r}: write {advice}$"):
+        getattr(layer, name)
+    assert not hasattr(layer, name)
+    assert name not in dir(layer)
+
+
+def test_a_module_may_have_such_a_name() -> None:
+    class Typed(nn.Module):
+        compile = "never"
+
+        def __init__(self) -> None:
+            self.type = "plain"
+
+    assert (Typed().compile, Typed().type) == ("never", "plain")
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "advice"),
+    [
+        *((tg, name, f"np.{name}") for name in ("exp", "sum", "einsum", "matmul", "where")),
+        *((tg, name, f"tg.nn.functional.{name}") for name in ("relu", "softmax", "sigmoid")),
+        (tg, "unsqueeze", "np.expand_dims(x, axis)"),
+        (tg, "cat", "np.concatenate(arrays, axis)"),
+        (tg, "manual_seed", "rng=, a seed"),
+        (tg, "randn", "a method of np.random.default_rng(seed)"),
+        (nn, "LazyConv2d", "the layer with its shapes"),
+        (nn, "Buffer", "self.register_buffer(name, array)"),
+        (tg.optim, "swa_utils", "optim.ExponentialMovingAverage"),
+    ],
+)
+def test_a_name_that_pytorch_has_says_what_to_write(module: ModuleType, name: str, advice: str) -> None:
+    start = f"module {module.__name__!r} has no attribute {name!r}: write {advice}"
+    with pytest.raises(AttributeError, match=f"^{re.escape(start)}"):
+        getattr(module, name)
+
+
+@pytest.mark.parametrize("module", elsewhere._NAMES)
+def test_other_names_of_our_modules_are_left_to_python(module: str) -> None:
+    with pytest.raises(AttributeError, match=f"^module {module!r} has no attribute 'nonsense'$") as caught:
+        importlib.import_module(module).nonsense
+    assert caught.value.name == "nonsense"  # from which Python takes what it suggests
+    assert not hasattr(importlib.import_module(module), "__path_of_nothing__")
+
+
+def test_no_name_that_is_here_is_said_to_be_elsewhere() -> None:
+    for module, patterns in elsewhere._NAMES.items():
+        there = [name for name in vars(importlib.import_module(module)) if not name.startswith("_")]
+        assert not [name for name in there for pattern in patterns if re.fullmatch(pattern, name)]
+    assert not elsewhere._MODULE_METHODS.keys() & {name for owner in nn.Module.__mro__[:2] for name in vars(owner)}
+
+
+def test_the_gradient_of_what_a_forward_hook_sees() -> None:
+    """As the advice says, in place of a backward hook."""
+    model, seen = nn.Sequential(nn.Linear(2, 3, rng=0), nn.Tanh()), []
+
+    def look(module: nn.Module, inputs: Any, output: tg.Tensor) -> None:
+        output.retain_grad()
+        seen.append(output)
+
+    model[0].register_forward_hook(look)
+    model(np.ones((1, 2))).sum().backward()
+    np.testing.assert_allclose(seen[0].grad, 1 - np.tanh(seen[0].numpy()) ** 2)
 
 
 @pytest.mark.parametrize(("name", "ours"), elsewhere._ARGUMENTS.items())

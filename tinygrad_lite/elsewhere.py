@@ -1,7 +1,11 @@
 """Names that PyTorch has for what is written as in NumPy here, and what to write, for the messages of errors."""
 
-from collections.abc import Collection
-from typing import Any
+import re
+import sys
+from collections.abc import Callable, Collection
+from typing import Any, NoReturn
+
+import numpy as np
 
 _ARGUMENTS = {"dim": "axis", "keepdim": "keepdims"}
 _CAST = "x.astype(np.float32), say"
@@ -88,8 +92,54 @@ _METHODS |= {
 }
 
 
+_MODULE_METHODS = {
+    "cuda": _NO_DEVICES,
+    "cpu": _NO_DEVICES,
+    "xpu": _NO_DEVICES,
+    "type": "model.to(np.float32), say",
+    "bfloat16": "model.to(np.float32), since NumPy has no bfloat16",
+    "compile": "tg.compile(model), or of a whole step",
+    "set_submodule": "model.name = module",
+    **dict.fromkeys(
+        ("register_backward_hook", "register_full_backward_hook", "register_full_backward_pre_hook"),
+        "register_forward_hook, and retain_grad() of the output that it sees, which then has a .grad",
+    ),
+}
+_RNG = "rng=, a seed or a generator, in each layer, loader or sample that draws"
+_GENERATOR = "a method of np.random.default_rng(seed)"
+_TRANSFORM = "tg.grad, tg.vjp or another transform of a function"
+_AVERAGE = "optim.ExponentialMovingAverage"
+# of each of our modules, by patterns
+_NAMES: dict[str, dict[str, str]] = {
+    "tinygrad_lite": {
+        "cat|concat": "np.concatenate(arrays, axis)",
+        "from_numpy|as_tensor|asarray": "tg.tensor(array)",
+        "manual_seed|seed|Generator": _RNG,
+        "randn?|randint|randperm|normal|bernoulli|multinomial": _GENERATOR,
+        "autograd|func|vmap": _TRANSFORM,
+        "inference_mode|set_grad_enabled": "tg.no_grad() or tg.enable_grad()",
+        "jit": "tg.compile",
+        "utils": "tg.data and tg.nn.utils",
+        "device|cuda|backends|amp|autocast": _NO_DEVICES,
+        "is_tensor": "isinstance(x, tg.Tensor)",
+        "(Float|Double|Long|Bool)Tensor": "tg.tensor(array)",
+        "long|int": "np.int64",
+        "double|float|half": "np.float64, np.float32 or np.float16",
+    },
+    "tinygrad_lite.nn": {
+        "Lazy.*|Uninitialized.*": "the layer with its shapes, which a module knows when it is made",
+        "DataParallel|parallel": "tg.distributed",
+        "SyncBatchNorm": "nn.BatchNorm1d, 2d or 3d",
+        "Buffer": "self.register_buffer(name, array), or an array in a field",
+        "NLLLoss2d": "nn.NLLLoss",
+        "CrossMapLRN2d": "nn.LocalResponseNorm",
+    },
+    "tinygrad_lite.optim": {"swa_utils": _AVERAGE, "SparseAdam": "optim.Adam, since every gradient is a whole array"},
+}
+
+
 class _Missing:
-    """A name that no tensor has, read as an attribute.
+    """A name that an object has not, read as an attribute.
 
     A class with a `__getattr__`, which would hear of every such name, has its attributes read in a slower way.
     """
@@ -97,10 +147,10 @@ class _Missing:
     def __init__(self, name: str, instead: str) -> None:
         self._name, self._instead = name, instead
 
-    def __get__(self, tensor: Any, owner: type) -> Any:
+    def __get__(self, instance: Any, owner: type) -> Any:
         reason = f"a {owner.__name__} has no attribute {self._name!r}: write {self._instead}"
         # Without `name`, Python adds no "Did you mean" of its own behind the advice.
-        raise AttributeError(reason, obj=owner if tensor is None else tensor)
+        raise AttributeError(reason, obj=owner if instance is None else instance)
 
 
 class Elsewhere:
@@ -109,12 +159,45 @@ class Elsewhere:
     __slots__ = ()
 
     def __dir__(self) -> list[str]:
-        return [name for name in super().__dir__() if name not in _MISSING]
+        return [name for name in super().__dir__() if name not in _METHODS]
 
 
-_MISSING = {name: _Missing(name, instead) for name, instead in _METHODS.items()}
-for _name, _missing in _MISSING.items():
-    setattr(Elsewhere, _name, _missing)
+class ModulesElsewhere:
+    """Says what to write in place of a method that PyTorch's modules have."""
+
+    def __dir__(self) -> list[str]:
+        return [name for name in super().__dir__() if name not in _MODULE_METHODS]
+
+
+for _owner, _table in ((Elsewhere, _METHODS), (ModulesElsewhere, _MODULE_METHODS)):
+    for _name, _instead in _table.items():
+        setattr(_owner, _name, _Missing(_name, _instead))
+
+
+def unknown_names(module: str, others: Callable[[str], str] = lambda name: "") -> Callable[[str], NoReturn]:
+    """A `__getattr__` for one of our modules, which says what to write in place of a name that PyTorch's has.
+
+    Args:
+        others: what to write in place of names that are in no table; empty if it knows nothing.
+    """
+
+    def unknown(name: str) -> NoReturn:
+        there = sys.modules[module]
+        reason = f"module {module!r} has no attribute {name!r}"
+        known = (instead for pattern, instead in _NAMES[module].items() if re.fullmatch(pattern, name))
+        instead = "" if name.startswith("_") else next(known, "") or others(name)
+        if instead:
+            raise AttributeError(f"{reason}: write {instead}", obj=there)
+        raise AttributeError(reason, name=name, obj=there)
+
+    return unknown
+
+
+def of_numpy(name: str) -> str:
+    """What to write in place of a function of PyTorch that NumPy has, or that its tensors have as a method."""
+    if callable(getattr(np, name, None)):
+        return f"np.{name}"
+    return _METHODS.get(name, "")
 
 
 def unknown_argument(operation: str, name: str, value: Any, known: Collection[str]) -> str:

@@ -336,9 +336,12 @@ class _Line:
             far = np.all(away > 1000 * EPSILON * np.abs(values[-SMALLEST:]), axis=0)
             far &= (np.min(away, axis=0) > 0.9 * np.max(away, axis=0)) & np.isfinite(away[-1])
             for row in np.flatnonzero(far & ~jumps):  # what is left of far larger terms is rounded as they are
-                rounding = noise(lambda t, row=row: self._f(t)[row : row + 1], side * float(self._steps[-SMALLEST]))
-                jumps[row] = not away[-1, row] <= VISIBLE * rounding[0]
+                jumps[row] = not away[-1, row] <= VISIBLE * self._noise_beside(int(row), side)
         return jumps
+
+    def _noise_beside(self, row: int, side: int) -> float:
+        """How far rounding moves one result to one side of 0."""
+        return float(noise(lambda t: self._f(t)[row : row + 1], side * float(self._steps[-SMALLEST]))[0])
 
 
 def _change(a: float, b: float, at_a: float, at_b: float, slope: float) -> float:

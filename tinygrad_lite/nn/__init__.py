@@ -1,5 +1,8 @@
 """Modules, layers, losses and initialisers, under PyTorch's names."""
 
+from typing import TYPE_CHECKING
+
+from tinygrad_lite.elsewhere import unknown_names
 from tinygrad_lite.nn import functional as functional
 from tinygrad_lite.nn import init as init
 from tinygrad_lite.nn import utils as utils
@@ -19,3 +22,6 @@ from tinygrad_lite.nn.pooling import *
 from tinygrad_lite.nn.recurrent import *
 from tinygrad_lite.nn.transformer import *
 from tinygrad_lite.nn.upsampling import *
+
+if not TYPE_CHECKING:  # a type checker would take it for a promise that any name is there
+    __getattr__ = unknown_names(__name__)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.engine.op import Array
-from tinygrad_lite.engine.tensor import Tensor, tensor
+from tinygrad_lite.engine.tensor import tensor
 from tinygrad_lite.errors import ShapeError
 from tinygrad_lite.nn import functional, init
 from tinygrad_lite.nn.functional.checks import check_counts
@@ -41,9 +41,8 @@ class Linear(Module):
         # column by column in memory, so that the product with the transpose reads it in order
         weight = np.asfortranarray(init.uniform((out_features, in_features), -bound, bound, dtype=dtype, rng=rng))
         self.weight = tensor(weight, requires_grad=True)
-        self.bias: Tensor | None = None
-        if bias:
-            self.bias = tensor(init.uniform(out_features, -bound, bound, dtype=dtype, rng=rng), requires_grad=True)
+        start = init.uniform(out_features, -bound, bound, dtype=dtype, rng=rng) if bias else None
+        self.bias = None if start is None else tensor(start, requires_grad=True)
 
     def forward(self, input: Array) -> Array:
         try:
@@ -83,9 +82,8 @@ class Bilinear(Module):
         self.in1_features, self.in2_features, self.out_features = in1_features, in2_features, out_features
         weight = init.uniform((out_features, in1_features, in2_features), -bound, bound, dtype=dtype, rng=rng)
         self.weight = tensor(weight, requires_grad=True)
-        self.bias: Tensor | None = None
-        if bias:
-            self.bias = tensor(init.uniform(out_features, -bound, bound, dtype=dtype, rng=rng), requires_grad=True)
+        start = init.uniform(out_features, -bound, bound, dtype=dtype, rng=rng) if bias else None
+        self.bias = None if start is None else tensor(start, requires_grad=True)
 
     def forward(self, input1: Array, input2: Array) -> Array:
         return functional.bilinear(input1, input2, self.weight, self.bias)

@@ -6,6 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from tinygrad_lite.elsewhere import ModulesElsewhere
 from tinygrad_lite.engine.tensor import Tensor, tensor
 from tinygrad_lite.errors import UsageError
 from tinygrad_lite.nn import hooks
@@ -16,7 +17,7 @@ from tinygrad_lite.nn.substitution import substituted
 __all__ = ["Module", "Parameter", "functional_call"]
 
 
-class Module(State):
+class Module(State, ModulesElsewhere):
     """A part of a model: fields that are tensors, arrays, modules, or lists, tuples and dicts of them, and a `forward`.
 
     The tensors that require a gradient, or did until they were frozen, are its parameters; all tensors and arrays among

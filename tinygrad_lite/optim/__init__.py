@@ -1,5 +1,8 @@
 """Optimisers, under PyTorch's names and with its update formulas."""
 
+from typing import TYPE_CHECKING
+
+from tinygrad_lite.elsewhere import unknown_names
 from tinygrad_lite.optim import lr_scheduler
 from tinygrad_lite.optim.adaptive import Adadelta, Adafactor, Adagrad, Adam, Adamax, AdamW, NAdam, RAdam, RMSprop
 from tinygrad_lite.optim.averages import ExponentialMovingAverage
@@ -26,3 +29,6 @@ __all__ = [
     "Rprop",
     "lr_scheduler",
 ]
+
+if not TYPE_CHECKING:  # a type checker would take it for a promise that any name is there
+    __getattr__ = unknown_names(__name__)
