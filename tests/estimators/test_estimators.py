@@ -383,6 +383,25 @@ WRONG: list[tuple[str, Callable[[], Any], type[Exception], str]] = [
     ("epochs", lambda: quick(epochs=0).fit(X, y), InputError, "epochs must be"),
     ("batch_size", lambda: quick(batch_size=0).fit(X, y), InputError, "batch_size must be"),
     ("a loss of one's own", lambda: quick(loss=brier).fit(X, y), InputError, "say what it takes the outputs for"),
+    *(
+        (
+            f"the name of a loss of {kind.__name__}",
+            lambda kind=kind: kind(loss="mse").fit(X, y),
+            UsageError,
+            "got str: 'mse'",
+        )
+        for kind in (Classifier, Regressor, Transformer)
+    ),
+    *(
+        (f"class weights {weights}", lambda w=weights: quick(class_weight=w).fit(X, y), InputError, words)
+        for weights, words in (
+            ({0: -1.0}, "class_weight must not be negative"),
+            ({0: np.nan}, "class_weight must not be negative"),
+            ({0: 0, 1: 0, 2: 0}, "class_weight must not be negative, and not 0 for all samples"),
+            ([1, 2], r"a dict from classes to weights, or 'balanced'; got \[1, 2\]"),
+            ("auto", "a dict from classes to weights, or 'balanced'; got 'auto'"),
+        )
+    ),
     ("outputs", lambda: quick(outputs="logit").fit(X, y), InputError, "outputs must be one of"),
     (
         "the loss's outputs",

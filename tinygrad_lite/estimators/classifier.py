@@ -11,8 +11,9 @@ from sklearn.utils.validation import column_or_1d
 from tinygrad_lite import nn
 from tinygrad_lite.errors import InputError, ShapeError
 from tinygrad_lite.estimators.defaults import Perceptron
-from tinygrad_lite.estimators.network import Network, weights_of
+from tinygrad_lite.estimators.network import Network, check_weights, weights_of
 from tinygrad_lite.nn import functional
+from tinygrad_lite.training.requirements import check_loss
 
 OUTPUTS = "logits", "probabilities", "log_probabilities"
 
@@ -198,7 +199,12 @@ class Classifier(ClassifierMixin, Network):
         y = y.toarray() if hasattr(y, "toarray") else y
         weights = weights_of(X, sample_weight)
         if self.class_weight is not None:
-            weights = compute_sample_weight(self.class_weight, y) * (1 if weights is None else weights)
+            if y.ndim == 1 and self.class_weight != "balanced" and not isinstance(self.class_weight, dict):
+                raise InputError(
+                    f"class_weight is a dict from classes to weights, or 'balanced'; got {self.class_weight!r}"
+                )
+            of_classes = check_weights("class_weight", compute_sample_weight(self.class_weight, y))
+            weights = of_classes * (1 if weights is None else weights)
         if weights is not None and not weights.all():
             X, y, weights = X[weights > 0], y[weights > 0], weights[weights > 0]
         return X, y, weights
@@ -224,6 +230,7 @@ class Classifier(ClassifierMixin, Network):
             raise InputError(f"outputs must be one of {', '.join(OUTPUTS)}, got {self.outputs!r}")
         if self.loss is None:
             return self.outputs or "logits", True if self.outputs == "log_probabilities" else None
+        check_loss(self.loss)
         kind, numbered = next((x for known, x in _KNOWN.items() if known in (self.loss, type(self.loss))), (None, None))
         if kind is None and self.outputs is None:
             raise InputError(

@@ -220,11 +220,15 @@ def weights_of(X: Any, sample_weight: Any) -> Any:
     """
     if sample_weight is None:
         return None
-    weights = _check_sample_weight(sample_weight, X)
-    if (weights < 0).any() or not weights.any():
+    return check_weights("sample_weight", _check_sample_weight(sample_weight, X))
+
+
+def check_weights(name: str, weights: Any) -> Any:
+    """The weights of rows, which are not negative, and not all 0."""
+    if not (weights >= 0).all() or not weights.any():
         raise InputError(
-            f"sample_weight must not be negative, and not 0 for all samples; it is from {weights.min()} to "
-            f"{weights.max()}: zero weights leave no sample to learn from"
+            f"{name} must not be negative, and not 0 for all samples; it is from {weights.min()} to {weights.max()}: "
+            f"zero weights leave no sample to learn from"
         )
     return weights
 

@@ -9,6 +9,7 @@ import numpy as np
 from tinygrad_lite.errors import UsageError
 from tinygrad_lite.estimators.settings import names_taken_by
 from tinygrad_lite.nn import Module
+from tinygrad_lite.training.requirements import check_loss
 
 
 class _Mean:
@@ -62,6 +63,7 @@ class Averaged(_Mean):
 
 def mean_of(loss: Callable[..., Any], is_weighted: bool) -> Callable[..., Any]:
     """The mean of a loss over rows, with targets or with pairs of targets and weights."""
+    check_loss(loss)
     if is_weighted:
         return Weighted(loss)
     reduces = hasattr(loss, "reduction") if isinstance(loss, Module) else "reduction" in (names_taken_by(loss) or ())

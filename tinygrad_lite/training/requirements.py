@@ -23,6 +23,11 @@ def check_model(model: Any, loss: Any) -> None:
     """Raise `UsageError` if these are no module and no loss."""
     if not isinstance(model, Module):
         raise UsageError(f"the model must be a tg.nn.Module, got {_in_words(model)}")
+    check_loss(loss)
+
+
+def check_loss(loss: Any) -> None:
+    """Raise `UsageError` if this is no loss."""
     if isclass(loss) or not callable(loss):
         raise UsageError(f"the loss must be a function of (outputs, targets), or a module; got {_in_words(loss)}")
 
