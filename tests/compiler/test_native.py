@@ -174,6 +174,42 @@ def test_a_repetition_is_compiled_once() -> None:
     assert len({segment.text for segment in found}) <= 3
 
 
+READS: dict[str, Any] = {
+    "an embedding": lambda x, i, t: x[0][i[t]],
+    "entries of a turn": lambda x, i, t: x[t, i[t]],
+    "a row of each": lambda x, i, t: x[:, t][np.arange(3), i[t]],
+    "a number between arrays": lambda x, i, t: x[np.arange(3), t, i[t]],
+    "a slice that moves on": lambda x, i, t: x[i[t], t : t + 2],
+}
+
+
+@pytest.mark.parametrize("read", READS.values(), ids=READS)
+def test_turns_that_read_at_computed_indices_are_compiled_once(read: Any) -> None:
+    rng = np.random.default_rng(0)
+    x, i = rng.normal(size=(120, 120, 3)), rng.integers(0, 3, (100, 3))
+
+    def total(x: Any, i: Any) -> Any:
+        h = np.zeros_like(read(x, i, 0))
+        for t in range(100):
+            h = np.tanh(h + read(x, i, t))
+        return h
+
+    found = segments(plan_of(total, x, i))
+    assert len(found) > 3 >= len({segment.text for segment in found})
+
+
+def test_turns_with_some_work_are_not_compiled_many_times() -> None:
+    def longest(rows: int) -> int:
+        def f(x: Any) -> Any:
+            for _ in range(50):
+                x = np.tanh(x) * 2
+            return x
+
+        return max(len(segment.calls) for segment in segments(plan_of(f, np.ones((rows, 8)))))
+
+    assert longest(1000) < 5 < longest(1)
+
+
 @pytest.mark.parametrize("ufunc", functions.BY_NUMPYS, ids=lambda ufunc: ufunc.__name__)
 def test_functions_of_ours_are_numpys_to_the_last_digits(ufunc: np.ufunc) -> None:
     rng = np.random.default_rng(0)

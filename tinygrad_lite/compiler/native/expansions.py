@@ -55,12 +55,14 @@ def expanded(program: Program) -> Program:
                 same[call.result] = pieces[-1].result
             continue
         made = _expansion(call)
-        if made is None:
+        if made is None and call.op is indexing.getitem and call.has_computed_params:
+            calls += _read_from_view(call)
+        elif made is None:
             calls.append(call)
         else:
             calls += made[0]
             same[call.result] = made[1]
-    return program.with_calls(calls, same) if same else program
+    return program.with_calls(calls, same)
 
 
 def _expansion(call: Instruction) -> tuple[list[Instruction], Variable] | None:
@@ -104,6 +106,16 @@ class _StandIn(OfVariable):
         shared = (x for x, part in zip(operands, values) if np.may_share_memory(part, value))
         self._calls.append(Instruction(op, operands, dict(params), result, view_of=next(shared, None)))
         return _StandIn(value, result, self._calls)
+
+
+def _read_from_view(call: Instruction) -> list[Instruction]:
+    """A reading of entries at a computed index, from the view that its numbers and slices make."""
+    (x,), parts = call.inputs, indices.in_two(call.params["index"], len(call.inputs[0].shape))
+    if parts is None or not call.result.size:
+        return [call]
+    part = Variable(indexing._shape_of_entries(_array(x), parts[0]), x.dtype, name=x.name)
+    view = replace(call, params={"index": parts[0]}, result=part, view_of=x)
+    return [view, replace(call, inputs=(part,), params={"index": parts[1]}, view_of=None)]
 
 
 # Many arrays in one

@@ -34,14 +34,39 @@ def _with_new_axes(values: Sequence[int], parts: Sequence[Any], new: int) -> lis
     return [new if part is None else next(own) for part in parts]
 
 
+def _axes_before(parts: Sequence[Any]) -> int:
+    """How many axes of what is at an index come before those of its arrays; numbers count as arrays."""
+    arrays = [i for i, part in enumerate(parts) if not isinstance(part, slice) and part is not None]
+    are_together = arrays and arrays[-1] - arrays[0] == len(arrays) - 1
+    return arrays[0] if are_together else 0
+
+
 def _extents(parts: Sequence[Any], shape: Sequence[int]) -> tuple[list[int], list[int], list[int]]:
     """The sizes of the axes of what is at an index: of those before its arrays, of these, and of those after them."""
-    arrays = [i for i, part in enumerate(parts) if not isinstance(part, slice)]
-    around = np.broadcast_shapes(*[getattr(parts[i], "shape", ()) for i in arrays])
-    sizes = {i: len(range(*part.indices(shape[i]))) for i, part in enumerate(parts) if isinstance(part, slice)}
-    together = arrays and arrays[-1] - arrays[0] == len(arrays) - 1
-    before = [size for i, size in sizes.items() if together and i < arrays[0]]
-    return before, list(around), [*sizes.values()][len(before) :]
+    around = np.broadcast_shapes(*[getattr(part, "shape", ()) for part in parts if not isinstance(part, slice)])
+    sizes = [len(range(*part.indices(size))) for part, size in zip(parts, shape) if isinstance(part, slice)]
+    before = _axes_before(parts)
+    return sizes[:before], list(around), sizes[before:]
+
+
+def in_two(index: Any, ndim: int) -> tuple[Any, Any] | None:
+    """The numbers and slices of a computed index, which make a view, and what is left of the index for that view.
+
+    What a loop reads, turn by turn, then differs only in where the view begins. None if there is nothing to take apart,
+    or if the axes would come in another order.
+    """
+    said = _parts(index, ndim) or []
+    first = tuple(
+        [part if _is_number(part) or isinstance(part, slice) else slice(None) for part in said if part is not None]
+    )
+    rest = tuple([slice(None) if isinstance(part, slice) else part for part in said if not _is_number(part)])
+    if all(part == slice(None) for part in first) or _axes_before(said) != _axes_before(rest):
+        return None
+    return first, rest
+
+
+def _is_number(part: Any) -> bool:
+    return isinstance(part, (int, np.integer))
 
 
 class Work(Protocol):

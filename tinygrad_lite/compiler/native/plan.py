@@ -26,6 +26,7 @@ from tinygrad_lite.engine.tensor import positive
 from tinygrad_lite.ops.shapes import indexing, shaping
 
 LONGEST = 96  # inputs of the operations in a segment
+SHORT = 1024  # entries that a segment of some turns computes at least
 ALIGNED = 64  # bytes
 PADDING = 64  # bytes behind an array of a multiple of a page, so that neighbours do not collide in the cache
 PAGE = 4096
@@ -384,8 +385,10 @@ def _segments(calls: Sequence[Instruction], native: Container[Instruction]) -> l
     """Lists of operations for a segment each, and single ones that are NumPy calls."""
     cuts: set[int] = set()
     for stretch in stretches(calls):
-        turn = sum(map(_weight, calls[stretch.start : stretch.start + stretch.period]))
-        turns = max(1, LONGEST // turn)  # short turns make a segment together
+        turn = calls[stretch.start : stretch.start + stretch.period]
+        # short turns make a segment together, but only so many that to call it is no work: LLVM compiles each of them
+        work = sum(max(call.result.size, 1) for call in turn)
+        turns = max(1, min(LONGEST // sum(map(_weight, turn)), -(-SHORT // work)))
         cuts.update(range(stretch.start, stretch.start + stretch.period * stretch.count + 1, stretch.period * turns))
     parts: list[Any] = []
     room = 0
