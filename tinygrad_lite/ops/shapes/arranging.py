@@ -99,18 +99,24 @@ def diagflat(v: Array, k: int = 0) -> Array:
 
 def _roll(a: Array, shift: Any, axis: Any = None) -> Array:
     if type(a) is np.ndarray:
+        if type(shift) is int and type(axis) is int and -a.ndim <= axis < a.ndim:
+            return _rolled(a, shift % (a.shape[axis] or 1), axis % a.ndim)  # in a third of NumPy's time
         return np.roll(a, shift, axis)
     if axis is None:
         return np.reshape(_roll(np.ravel(a), np.sum(shift), 0), np.shape(a))
     for by, i in np.broadcast(shift, np.lib.array_utils.normalize_axis_tuple(axis, a.ndim, allow_duplicate=True)):
         if by := int(by) % (a.shape[i] or 1):
-            a = np.concatenate([a[along(i, slice(-by, None))], a[along(i, slice(-by))]], axis=int(i))
+            a = _rolled(a, by, int(i))
     return a
+
+
+def _rolled(a: Array, by: int, axis: int) -> Array:
+    return np.concatenate([a[along(axis, slice(-by, None))], a[along(axis, slice(-by))]], axis=axis)
 
 
 roll: Op = primitive(
     _roll,
-    lambda g, y, a, shift, axis=None: roll(g, shift=np.negative(shift), axis=axis),
+    lambda g, y, a, shift, axis=None: roll(g, shift=-shift if type(shift) is int else np.negative(shift), axis=axis),
     linear=True,
     kind="moving",
     examples=[([(2, 3)], {"shift": 1}), ([(2, 3)], {"shift": (1, -2), "axis": (0, 1)}), ([(0,)], {"shift": 1})],
