@@ -49,6 +49,28 @@ def test_the_loss_goes_down(make: Callable[[Any], optim.Optimizer]) -> None:
 
 
 @pytest.mark.parametrize("make", SETTINGS.values(), ids=list(SETTINGS))
+@pytest.mark.parametrize(("before", "after"), [(np.float64, np.float32), (np.float32, np.float64)])
+def test_a_state_goes_on_in_the_precision_of_its_parameters(
+    make: Callable[[Any], optim.Optimizer], before: Any, after: Any
+) -> None:
+    def started(dtype: Any) -> optim.Optimizer:
+        return make([tg.tensor(w.numpy().astype(dtype), requires_grad=True) for w in start()])
+
+    def dtypes_after(steps: int, optimizer: optim.Optimizer) -> set[Any]:
+        for _ in range(steps):
+            for w in optimizer.parameters:
+                w.grad = np.cos(w.numpy())
+            optimizer.step()
+        entries = [x for state in optimizer.state_dict()["state"].values() for x in state.values() if np.ndim(x)]
+        return {x.dtype for x in (*entries, *optimizer.parameters)}
+
+    first, other = started(before), started(after)
+    assert dtypes_after(3, first) == {np.dtype(before)}
+    other.load_state_dict(first.state_dict())
+    assert dtypes_after(0, other) == dtypes_after(2, other) == {np.dtype(after)}
+
+
+@pytest.mark.parametrize("make", SETTINGS.values(), ids=list(SETTINGS))
 @pytest.mark.parametrize("again", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
 def test_state_goes_on_where_it_stopped(make: Callable[[Any], optim.Optimizer], again: Callable[[Any], Any]) -> None:
     optimizer = make(start())

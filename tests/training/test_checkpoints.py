@@ -260,6 +260,26 @@ def test_an_accumulation_goes_on_from_its_middle(path: Path) -> None:
     assert tg.load(path)["model"].keys() == safetensors.numpy.load_file(path).keys() == other.state_dict().keys()
 
 
+def test_a_run_goes_on_in_another_precision(path: Path) -> None:
+    """Weights, gradients and the state of the optimiser are cast to the dtype of the parameters that they are for."""
+    model = partly_frozen()
+    optimizer = optim.Adam(model.parameters())
+    for _ in range(2):
+        np.mean((model(X) - Y) ** 2).backward()
+        optimizer.step()
+    tg.save(path, model=model, optimizer=optimizer)
+    other = partly_frozen().to(np.float32)
+    again = optim.Adam(other.parameters())
+    tg.load(path, model=other, optimizer=again)
+    for w, own in zip(other.parameters(), model.parameters(), strict=True):
+        assert (w.dtype, w.grad.dtype) == (np.float32, np.float32)
+        np.testing.assert_allclose(w.grad, own.grad, rtol=1e-6)
+        assert {x.dtype for x in again.state[w].values() if np.ndim(x)} == {np.dtype(np.float32)}
+    other[0].weight.requires_grad = True
+    with pytest.raises(InputError, match=r"model has no parameter '0.weight' for a gradient float64\(3, 40\)"):
+        tg.load(path, model=nn.Sequential(nn.Linear(4, 3), *other[1:]), optimizer=again)
+
+
 def test_files_of_the_first_format_load(path: Path) -> None:
     """They say nothing about gradients and frozen layers, which stay as they are."""
     model, other = partly_frozen(), partly_frozen()

@@ -281,6 +281,8 @@ class Optimizer:
         array = np.asarray(value).copy(order="K")[()]
         if array.dtype.kind not in "biuf":
             raise InputError(f"{name} must be an array or a number, got {value!r:.80}")
+        if array.ndim and array.dtype.kind == "f":  # it may come from a model in another precision
+            array = array.astype(parameter.dtype, copy=False)
         sizes = zip(reversed(array.shape), reversed(parameter.shape))
         if array.ndim > parameter.ndim or not all(n in (1, wanted) for n, wanted in sizes):
             raise ShapeError(f"{name} must have its parameter's shape {parameter.shape}, got {array.shape}")

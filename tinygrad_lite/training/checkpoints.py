@@ -146,8 +146,7 @@ def _misfit(name: str, thing: Any, own: Any, saved: Any) -> str | None:
 def _gradient_misfit(name: str, module: Module, saved: Saved) -> str | None:
     parameters = dict(module.named_parameters())
     for path, gradient in (saved.gradients or {}).items():
-        own = (parameters[path].dtype, parameters[path].shape) if path in parameters else None
-        if own != (gradient.dtype, gradient.shape):
+        if path not in parameters or parameters[path].shape != gradient.shape or gradient.dtype.kind != "f":
             return f"{name} has no parameter {path!r} for a gradient {gradient.dtype}{gradient.shape}"
     return None
 
