@@ -198,6 +198,23 @@ def test_turns_that_read_at_computed_indices_are_compiled_once(read: Any) -> Non
     assert len(found) > 3 >= len({segment.text for segment in found})
 
 
+@pytest.mark.parametrize("sweeps", [1, 2, 5])
+def test_a_loop_in_a_loop_is_compiled_once(sweeps: int) -> None:
+    w = np.random.default_rng(0).normal(size=(9, 9)) / 3
+
+    def f(x: Any) -> Any:
+        total = x
+        for _ in range(sweeps):
+            h = x
+            for _ in range(40):
+                h = np.tanh(h @ w + x) * np.cos(h) + np.sin(h @ w.T - x) / (2 + h**2)
+            total = total + np.sum(h, axis=0)
+        return total
+
+    found = segments(plan_of(f, np.ones((20, 9))))
+    assert len(found) > 15 > 5 >= len({segment.text for segment in found})
+
+
 def test_turns_with_some_work_are_not_compiled_many_times() -> None:
     def longest(rows: int) -> int:
         def f(x: Any) -> Any:

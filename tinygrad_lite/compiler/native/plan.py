@@ -381,15 +381,25 @@ def _uses(parts: Sequence[Any], layouts: Any) -> dict[Variable, int]:
     return uses
 
 
-def _segments(calls: Sequence[Instruction], native: Container[Instruction]) -> list[Any]:
-    """Lists of operations for a segment each, and single ones that are NumPy calls."""
+def _cuts(calls: Sequence[Instruction], least: int = 0) -> set[int]:
+    """The positions at which segments end, so that those of a repetition of more than so many inputs are alike."""
     cuts: set[int] = set()
     for stretch in stretches(calls):
         turn = calls[stretch.start : stretch.start + stretch.period]
+        weight, work = sum(map(_weight, turn)), sum(max(call.result.size, 1) for call in turn)
+        if weight * stretch.count <= least:
+            continue
         # short turns make a segment together, but only so many that to call it is no work: LLVM compiles each of them
-        work = sum(max(call.result.size, 1) for call in turn)
-        turns = max(1, min(LONGEST // sum(map(_weight, turn)), -(-SHORT // work)))
-        cuts.update(range(stretch.start, stretch.start + stretch.period * stretch.count + 1, stretch.period * turns))
+        turns = max(1, min(LONGEST // weight, -(-SHORT // work)))
+        inner = _cuts(turn, LONGEST) if weight > LONGEST else ()  # a turn may have loops itself
+        starts = range(stretch.start, stretch.end + 1, stretch.period * turns)
+        cuts.update(starts, [start + position for start in starts[: stretch.count] for position in inner])
+    return cuts
+
+
+def _segments(calls: Sequence[Instruction], native: Container[Instruction]) -> list[Any]:
+    """Lists of operations for a segment each, and single ones that are NumPy calls."""
+    cuts = _cuts(calls)
     parts: list[Any] = []
     room = 0
     for position, call in enumerate(calls):
