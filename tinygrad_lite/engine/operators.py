@@ -118,7 +118,7 @@ class Operators(Protocols, Traced):
         return self.square() if type(exponent) is int and exponent == 2 else self._power(exponent)
 
     def __setitem__(self, index: Any, values: Array) -> None:
-        raise UsageError("arrays in a graph never change: write x = x.at[index].set(values), or .add(values)")
+        raise UsageError("arrays in a graph never change: write x = x.at[i].set(v), or .add(v), or tg.functionalize(f)")
 
     def __len__(self) -> int:
         if not self.shape:
