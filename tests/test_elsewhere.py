@@ -3,6 +3,7 @@
 import copy
 import importlib
 import re
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -49,6 +50,39 @@ def test_a_method_of_pytorchs_modules_names_what_to_write(name: str) -> None:
         getattr(layer, name)
     assert not hasattr(layer, name)
     assert name not in dir(layer)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        *((lambda kind=kind: kind(dim=1), "dim=1: write axis=1") for kind in (nn.Softmax, nn.LogSoftmax, nn.GLU)),
+        (lambda: nn.CosineSimilarity(dim=-1), "CosineSimilarity has no setting dim=-1: write axis=-1"),
+        (lambda: nn.PairwiseDistance(keepdim=True), "keepdim=True: write keepdims=True"),
+        (lambda: nn.Flatten(start_dim=2), "start_dim=2: write start_axis=2"),
+        (lambda: nn.Flatten(end_dim=2), "end_dim=2: write end_axis=2"),
+        (lambda: nn.Linear(2, 3, device="cpu"), "device='cpu': write nothing, since there are no devices"),
+        (lambda: nn.MSELoss(reduce=False), "reduce=False: write reduction='mean', 'sum' or 'none'"),
+    ],
+)
+def test_a_setting_of_pytorchs_layers_says_what_to_write(make: Callable[[], Any], words: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(words)):
+        make()
+
+
+def test_modules_may_take_such_settings_and_refuse_others() -> None:
+    class Own(nn.Module):
+        def __init__(self, dim: int, **others: Any) -> None:
+            self.dim, self.others = dim, others
+
+    class Plain(nn.Module):
+        pass
+
+    own = Own(dim=3, device="cpu")
+    assert (own.dim, own.others, copy.deepcopy(own).dim) == (3, {"device": "cpu"}, 3)
+    with pytest.raises(TypeError, match=r"Plain\(\) takes no arguments"):
+        Plain(3)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'sizes'"):
+        nn.Linear(2, 3, sizes=3)
 
 
 def test_a_module_may_have_such_a_name() -> None:

@@ -3,11 +3,23 @@
 import re
 import sys
 from collections.abc import Callable, Collection
-from typing import Any, NoReturn
+from inspect import Parameter, signature
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import numpy as np
 
+from tinygrad_lite.errors import UsageError
+
 _ARGUMENTS = {"dim": "axis", "keepdim": "keepdims"}
+_SETTINGS = {
+    **{
+        name: f"{ours}={{!r}}"
+        for name, ours in {"dim": "axis", "start_dim": "start_axis", "end_dim": "end_axis"}.items()
+    },
+    "keepdim": "keepdims={!r}",
+    "device": "nothing, since there are no devices",
+    **dict.fromkeys(("size_average", "reduce"), "reduction='mean', 'sum' or 'none'"),
+}
 _CAST = "x.astype(np.float32), say"
 _NO_DEVICES = "nothing, since there are no devices"
 _METHODS = {
@@ -163,7 +175,19 @@ class Elsewhere:
 
 
 class ModulesElsewhere:
-    """Says what to write in place of a method that PyTorch's modules have."""
+    """Says what to write in place of a method, or of a setting by name, that PyTorch's modules have."""
+
+    if not TYPE_CHECKING:  # a type checker would take it for a promise that any argument will do
+
+        def __new__(cls, *args: Any, **settings: Any) -> Self:
+            if cls.__init__ is object.__init__ and (args or settings):
+                raise TypeError(f"{cls.__name__}() takes no arguments")
+            for name in (name for name in settings if name in _SETTINGS):
+                known = signature(cls.__init__).parameters
+                if name not in known and all(x.kind is not Parameter.VAR_KEYWORD for x in known.values()):
+                    instead = _SETTINGS[name].format(settings[name])
+                    raise UsageError(f"{cls.__name__} has no setting {name}={settings[name]!r}: write {instead}")
+            return super().__new__(cls)
 
     def __dir__(self) -> list[str]:
         return [name for name in super().__dir__() if name not in _MODULE_METHODS]

@@ -150,7 +150,11 @@ ERRORS: dict[str, tuple[Callable[[tg.Tensor], Any], type[Exception], str]] = {
     "tensor of a tensor": (lambda x: tg.tensor(x), UsageError, r"detach\(\)"),
     "freeze a result": (lambda x: setattr(x * 2, "requires_grad", False), GraphError, "result of multiply"),
     "grad of another shape": (lambda x: setattr(x, "grad", np.ones(2)), ShapeError, r"shape \(3,\), got \(2,\)"),
-    "item assignment": (lambda x: x.__setitem__(0, 1.0), UsageError, r"x\.at\[i\]\.set\(v\), or \.add\(v\), or tg\.functionalize\(f\)"),
+    "item assignment": (
+        lambda x: x.__setitem__(0, 1.0),
+        UsageError,
+        r"x\.at\[i\]\.set\(v\), or \.add\(v\), or tg\.functionalize\(f\)",
+    ),
     "no history": (lambda x: tg.tensor(1.0).backward(), GraphError, "no history"),
     "not scalar": (lambda x: (x * x).backward(), ShapeError, r"shape \(3,\)"),
     "cotangent": (lambda x: (x * x).backward(np.ones((3, 1))), ShapeError, r"shape \(3,\), got \(3, 1\)"),

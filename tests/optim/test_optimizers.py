@@ -592,3 +592,16 @@ def test_averages_of_weights(backend: str | None) -> None:
         other.load_state_dict({"averages": [1]})
     with pytest.raises(ShapeError, match=r"weight's shape \(1, 2\), got \(3,\)"):
         other.load_state_dict({"averages": [np.ones(3), np.ones(1)], "n_averaged": 1})
+
+
+def test_optimisers_written_as_pytorchs_say_what_is_different() -> None:
+    class Own(optim.Optimizer):
+        def __init__(self, params: Any) -> None:
+            super().__init__(params, {"lr": 0.1})  # type: ignore[arg-type]
+
+    with pytest.raises(UsageError, match="the defaults are arguments by name"):
+        Own(start())
+    parameters = iter(start())
+    optim.SGD(parameters, lr=0.1)
+    with pytest.raises(InputError, match="or they are an iterator that was read before"):
+        optim.SGD(parameters, lr=0.1)

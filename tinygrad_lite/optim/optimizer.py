@@ -72,7 +72,12 @@ class Optimizer:
         self.steps = 0
         given = _iterated(params)
         if not given:
-            raise InputError("no parameters to optimise: the model has no tensor that requires a gradient")
+            raise InputError(
+                "no parameters to optimise: the model has no tensor that requires a gradient, or they are an iterator "
+                "that was read before"
+            )
+        if isinstance(lr, dict):
+            raise UsageError("the defaults are arguments by name, as in super().__init__(params, lr=lr, beta=beta)")
         self.defaults = self._checked(self.defaults)
         for group in given if isinstance(given[0], dict) else [{"params": given}]:
             self.add_param_group(group)
