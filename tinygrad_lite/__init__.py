@@ -8,7 +8,8 @@ import numpy as np
 
 from tinygrad_lite import errors, ops  # noqa: F401  # the operations, which the engine finds in its registry
 from tinygrad_lite.compiler import compile
-from tinygrad_lite.elsewhere import of_numpy, unknown_names
+from tinygrad_lite.elsewhere import of_numpy as _of_numpy
+from tinygrad_lite.elsewhere import unknown_names as _unknown_names
 from tinygrad_lite.engine.grad_mode import enable_grad, no_grad
 from tinygrad_lite.engine.op import elementwise, primitive
 from tinygrad_lite.engine.tensor import Tensor, tensor
@@ -129,6 +130,6 @@ if not TYPE_CHECKING:  # a type checker would take it for a promise that any nam
     def _function(name: str) -> str:
         """What to write in place of a function that PyTorch has at its top."""
         functional = import_module("tinygrad_lite.nn.functional")
-        return f"tg.nn.functional.{name}" if hasattr(functional, name) else of_numpy(name)
+        return f"tg.nn.functional.{name}" if hasattr(functional, name) else _of_numpy(name)
 
-    _unknown = unknown_names(__name__, _function)
+    _unknown = _unknown_names(__name__, _function)

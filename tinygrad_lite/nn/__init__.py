@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from tinygrad_lite.elsewhere import unknown_names
+from tinygrad_lite.elsewhere import unknown_names as _unknown_names
 from tinygrad_lite.nn import functional as functional
 from tinygrad_lite.nn import init as init
 from tinygrad_lite.nn import utils as utils
@@ -24,4 +24,4 @@ from tinygrad_lite.nn.transformer import *
 from tinygrad_lite.nn.upsampling import *
 
 if not TYPE_CHECKING:  # a type checker would take it for a promise that any name is there
-    __getattr__ = unknown_names(__name__)
+    __getattr__ = _unknown_names(__name__)
