@@ -125,3 +125,16 @@ def test_many_reads_and_gradients_at_computed_indices(backend: str) -> None:
     for _ in range(3):
         arguments = rng.normal(size=(7, 3)), rng.integers(-7, 7, 20)
         assert_same(compiled(*arguments), slope(*arguments))
+
+
+@pytest.mark.parametrize("dtype", ["i1", "u1", "i2", "u4"])
+def test_small_integers_are_indices_of_long_axes(backend: str, dtype: str) -> None:
+    known = np.array([3, 100, 5]).astype(dtype) if dtype[0] == "u" else np.array([-3, 100, -128]).astype(dtype)
+
+    def f(x: Any, i: Any) -> Any:
+        return x[i, known], tg.grad(lambda x: np.sum(np.sin(x[i, known]) * x[known, i]))(x)
+
+    compiled = tg.compile(f, backend)
+    x = np.random.default_rng(0).normal(size=(300, 200))
+    for i in (known, known[::-1].copy()):
+        assert_same(compiled(x, i), f(x, i))

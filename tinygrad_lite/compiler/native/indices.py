@@ -93,7 +93,7 @@ class _Place:
         said = _parts(index, len(shape))
         assert said is not None  # as `are_known` has found
         self._said, shape = said, _with_new_axes(shape, said, 1)
-        parts = [slice(None) if part is None else part for part in said]
+        parts: list[Any] = [slice(None) if part is None else part for part in said]
         before, around, after = _extents(parts, shape)
         self.shape = (*before, *around, *after)
         self._first, self._count = len(before), len(around)
@@ -101,8 +101,9 @@ class _Place:
         self._parts = []
         for part, size in zip(parts, shape):
             if isinstance(part, np.ndarray):
-                part = work.table(np.where(part < 0, part + size, part).astype(_INTEGER))
-            self._parts.append(part % size if isinstance(part, (int, np.integer)) and size else part)
+                there = part.astype(_INTEGER)  # since a size may not fit into the dtype of a few small numbers
+                part = work.table(np.where(there < 0, there + size, there))
+            self._parts.append(part % size if _is_number(part) and size else part)
         self._sizes = shape
 
     def leave_unless_inside(
