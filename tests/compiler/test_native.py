@@ -97,13 +97,13 @@ def test_arrays_may_lie_in_memory_as_they_like(change: object) -> None:
 
 
 def test_what_has_no_native_form_is_said() -> None:
-    f = tg.compile(lambda x: np.sum(np.cumsum(x) * np.sum(np.tanh(x))), "native")
+    f = tg.compile(lambda x: np.sum(np.argsort(x) * np.sum(np.tanh(x))), "native")
     x = np.eye(3) + 0.1
     f(x)
     report = f.report()
-    assert report.falls_back == {"cumsum": 1}
-    assert "cumsum (1)" in str(report)
-    np.testing.assert_allclose(f(x), np.sum(np.cumsum(x) * np.sum(np.tanh(x))))
+    assert report.falls_back == {"argsort": 1}
+    assert "argsort (1)" in str(report)
+    np.testing.assert_allclose(f(x), np.sum(np.argsort(x) * np.sum(np.tanh(x))))
 
 
 def test_sums_in_float32_keep_their_digits() -> None:

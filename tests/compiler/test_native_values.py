@@ -316,3 +316,21 @@ def test_drawn_numbers_have_the_types_that_numpy_gives_them(backend: str, name: 
         for found, expected in zip(*(g(np.random.default_rng(seed), x) for g in (compiled, f)), strict=True):
             assert type(found) is type(expected)
             assert_same(np.asarray(found), np.asarray(expected))
+
+
+@pytest.mark.parametrize("function", [np.cumsum, np.cumprod], ids=lambda function: function.__name__)
+@pytest.mark.parametrize("dtype", ["f8", "f4", "i4", "u1", "?"])
+def test_sums_and_products_so_far_are_numpys_to_the_last_digit(function: Callable[..., Any], dtype: str) -> None:
+    rng = np.random.default_rng(0)
+    for shape in [(7,), (1,), (0,), (3, 4), (2, 0, 3), (5, 1, 3)]:
+        x = rng.uniform(-2, 3, size=shape).astype(dtype)
+        axes = range(-len(shape), len(shape))
+
+        def f(x: Any, axes: Any = axes) -> list[Any]:
+            return [function(x, axis=axis) for axis in axes]
+
+        compiled = tg.compile(f, "native")
+        for array in (x, np.asfortranarray(x), x[::-1]):
+            for found, expected in zip(compiled(array), f(array), strict=True):
+                assert_same(found, expected)
+        assert not compiled.report().falls_back

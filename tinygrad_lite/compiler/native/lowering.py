@@ -1,5 +1,6 @@
 """Lowering: operations of a segment as loops, products of matrices, and calls of NumPy's own loops."""
 
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -9,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from tinygrad_lite.compiler.native import indices, matrices, scalars, systems, ufuncs
-from tinygrad_lite.compiler.native.emission import REALS, STORED, TYPES, Emitter, Entry, can_cast
+from tinygrad_lite.compiler.native.emission import REALS, STORED, TYPES, Emitter, Entry, can_cast, loops
 from tinygrad_lite.compiler.native.expansions import can_put, onto
 from tinygrad_lite.compiler.native.loops import (
     Access,
@@ -27,7 +28,7 @@ from tinygrad_lite.compiler.native.scalars import Form, same
 from tinygrad_lite.compiler.program import Instruction, Variable, axes_in_memory
 from tinygrad_lite.engine.op import NO_PARAMS, Array
 from tinygrad_lite.engine.tensor import positive
-from tinygrad_lite.ops.arithmetic import reductions
+from tinygrad_lite.ops.arithmetic import reductions, running
 from tinygrad_lite.ops.linear import products as linear
 from tinygrad_lite.ops.requirements import refuse_where
 from tinygrad_lite.ops.shapes import indexing, joining, shaping
@@ -233,6 +234,15 @@ class Lowering:
         statement = Statement(target, [x, target], form, accumulates=True)
         place(self.body, dimensions, statement, self._begun(total, axes, start))
 
+    def _run_on(self, call: Instruction) -> None:
+        """Sums or products of all entries so far along an axis."""
+        (x,), result = call.inputs, call.result
+        if result.size:
+            axis = call.params.get("axis", 0) % len(x.shape)
+            combine = operator.add if call.op is running.cumsum else operator.mul
+            arrays = self._layout(x), self._layout(result)
+            self._add([x], result, partial(_run_along, arrays=arrays, shape=x.shape, axis=axis, combine=combine))
+
     def _is_flat(self, x: Variable) -> bool:
         """Whether the loops that make an array will be a single one, so far as they are known."""
         root = self._layout(x).root
@@ -425,6 +435,26 @@ class Lowering:
         self._add(reads, result, work)
 
 
+def _run_along(
+    emitter: Emitter, writer: Any, *, arrays: Sequence[Layout], shape: Sequence[int], axis: int, combine: Any
+) -> None:
+    of, to = arrays
+
+    def there(layout: Layout, turns: Sequence[str], ahead: int = 0) -> tuple[str, str]:
+        place = emitter.position(layout.offset + ahead * layout.strides[axis], zip(turns, layout.strides))
+        return emitter.address(layout.root.dtype, writer.base(layout.root), place), writer.note(layout.root)
+
+    def given(turns: Sequence[str], ahead: int = 0) -> Entry:
+        return emitter.load(of.root.dtype, *there(of, turns, ahead)).cast(to.root.dtype)
+
+    with loops(emitter, [1 if i == axis else size for i, size in enumerate(shape)]) as turns:
+        emitter.store(given(turns), *there(to, turns))
+    if shape[axis] > 1:
+        with loops(emitter, [size - (i == axis) for i, size in enumerate(shape)]) as turns:
+            before = emitter.load(to.root.dtype, *there(to, turns))
+            emitter.store(combine(before, given(turns, 1)), *there(to, turns, 1))
+
+
 def _shape_at(index: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
     entries: Array = np.broadcast_to(np.int8(0), shape)[index]
     return entries.shape  # type: ignore[no-any-return]
@@ -478,6 +508,11 @@ def _adds(call: Instruction) -> bool:
     return plain and x.dtype in TYPES and call.result.dtype in TYPES and call.result.dtype.kind != "b"  # type: ignore[union-attr]
 
 
+def _runs_on(call: Instruction) -> bool:
+    axis = call.params.get("axis", 0 if len(call.inputs[0].shape) == 1 else None)
+    return _adds(call) and bool(call.inputs[0].shape) and isinstance(axis, int)
+
+
 def _compares(call: Instruction) -> bool:
     return _adds(call) and call.inputs[0].dtype in REALS
 
@@ -509,6 +544,8 @@ _WAYS: Ways = {
     reductions.mean: (_means, Lowering._mean),
     reductions.max: (_compares, Lowering._max),
     reductions.min: (_compares, Lowering._min),
+    running.cumsum: (_runs_on, Lowering._run_on),
+    running.cumprod: (_runs_on, Lowering._run_on),
     linear.matmul: (_multiplies, Lowering._matmul),
     shaping.reshape: (_copies, Lowering._reshape),
     shaping.ravel: (_copies, Lowering._reshape),
