@@ -123,6 +123,16 @@ PLANTED: dict[str, tuple[Callable[[dict[str, Any]], Any], str, str]] = {
     "floor": (loss_through(np.floor), "zero", "floor is flat"),
     "round": (loss_through(np.round), "zero", "round is flat"),
     "sign": (loss_through(np.sign), "zero", "sign is flat"),
+    "sum of a softmax": (
+        lambda p: np.sum(functional.softmax(X @ p["w"], -1)),
+        "zero",
+        "0 but for rounding: contributions cancel in softmax, since the sum of its results is always the same",
+    ),
+    "sum of what is normalised": (
+        lambda p: np.sum(functional.layer_norm(X @ p["w"], (8,))),
+        "zero",
+        "contributions cancel in normalization, since the sum of its results is always the same",
+    ),
     "cancelled": (lambda p: np.mean(p["w"]) - np.mean(p["w"]), "zero", "gradients of its uses cancel"),
     "nan forward": (loss_through(np.sqrt), "not finite", "sqrt made it in the forward pass"),
     "nan in the data": (lambda p: np.mean(np.full(5, np.nan) @ p["w"]), "not finite", "matmul was given nan, in its"),

@@ -244,10 +244,12 @@ class _Audit:
             return Status.NO_GRADIENT, reasons.of_zero(w) if connected else _why_apart(w, self._loss, self._steps)
         if not np.isfinite(g).all():
             return Status.NOT_FINITE, reasons.of_not_finite(w)
-        if not np.any(g):
-            return (Status.ZERO, reasons.of_cancelling(w) or reasons.of_zero(w)) if w.size else (Status.FINE, None)
-        if self._ratios[path] < VANISHING * self._largest and (cause := reasons.of_cancelling(w)):
+        if not w.size:
+            return Status.FINE, None
+        if cause := reasons.of_cancelling(w):
             return Status.ZERO, cause
+        if not np.any(g):
+            return Status.ZERO, reasons.of_zero(w)
         if units and not np.any(np.take(g, units.indices, units.axis)):
             return Status.PARTLY_ZERO, reasons.of_zero(w, units)
         if units:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from math import prod
 from typing import Any
 
@@ -27,6 +28,7 @@ _BLIND = {
     ),
     **dict.fromkeys(("normalization", "var", "std", "var_around"), "subtracts the mean"),
 }
+_OF_ONE_SUM = ("softmax", "masked_softmax", "normalization")
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,7 @@ class Reasons:
         self._flow = flow
         self._paths = paths
         self._lines = {step.result: step.source for step in steps if isinstance(step.result, Tensor)}
+        self._cancels = cache(flow.cancels)  # many ways to parameters share their edges
 
     def of_zero(self, parameter: Tensor, units: Units | None = None) -> Cause:
         """Why a parameter's gradient, or the gradient of some units, is zero."""
@@ -122,14 +125,16 @@ class Reasons:
     def of_cancelling(self, parameter: Tensor) -> Cause | None:
         """Why a gradient is 0 but for rounding: contributions that cancel, because the loss does not see a shift."""
         for edge in self._flow.way(parameter):
-            if self._flow.cancels(edge):
+            if self._cancels(edge):
                 text = phrase("its gradient is 0 but for rounding: contributions cancel in {op}", op=edge[0].op.name)
                 why = self._blind(edge[0])
                 return self._cause(edge[0], phrase("{text}, since {why}", text=text, why=why) if why else text)
         return None
 
     def _blind(self, result: Tensor) -> str:
-        """What behind a result does not see that all numbers along an axis move alike."""
+        """What behind a result does not see that all numbers along an axis move alike, or what is always the same."""
+        if result.op is not None and result.op.name in _OF_ONE_SUM:
+            return phrase("the sum of its results is always the same")
         names: list[str] = []
         ahead, seen = [result], {result}
         while ahead and len(names) < _BEHIND:

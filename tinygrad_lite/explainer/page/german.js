@@ -320,6 +320,7 @@ const tables = {
     "subtracts the mean": "zieht den Mittelwert ab",
     "exp / sum(exp), a softmax, {why}": "exp / sum(exp), ein Softmax, {why}",
     "a mean is subtracted after it": "danach wird ein Mittelwert abgezogen",
+    "the sum of its results is always the same": "die Summe seiner Ergebnisse ist immer dieselbe",
     "was given nan, in {input},": "bekam NaN, in {input},",
     "made it": "hat es erzeugt",
     "{op} {origin} in the forward pass; tg.detect_anomaly() shows from which numbers": "{op} {origin} im Vorwärtsdurchlauf; tg.detect_anomaly() zeigt, aus welchen Zahlen",
