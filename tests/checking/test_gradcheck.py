@@ -504,6 +504,7 @@ def test_a_failing_check_raises_its_report() -> None:
     assert caught.value.report.findings
 
 
+@pytest.mark.slow
 def test_a_gradient_that_is_all_rounding_is_not_called_wrong() -> None:
     """Of what is the identity whatever the matrix; and wrong it is called where it is a little more than that."""
 

@@ -147,7 +147,7 @@ def test_picture_of_differences_by_their_step() -> None:
     ],
     ids=["linear", "at 0", "constant", "infinite", "near 0", "near overflow", "many arrays", "many entries"],
 )
-@pytest.mark.parametrize("kind", ["entries", "taylor", "steps"])
+@pytest.mark.parametrize("kind", ["entries", param("taylor", slow=True), param("steps", slow=True)])
 def test_pictures_can_be_drawn_of_anything(f: Any, x: Any, kind: Any, tmp_path: Path) -> None:
     figure = tg.gradcheck(f, x, raise_exception=False).plot(kind)
     assert len(figure.axes) <= 10

@@ -28,6 +28,7 @@ def is_clean(path: Path) -> None:
         assert found.returncode == 0, found.stdout
 
 
+@pytest.mark.slow
 def test_formatted_lint_clean_and_the_same_each_time(tmp_path: Path) -> None:
     for model, optimizer in itertools.product(MODELS, OPTIMIZERS):
         texts = []

@@ -15,7 +15,7 @@ from tests.marks import param
 from tinygrad_lite import nn
 
 Show = Callable[..., Opened]
-six = pytest.mark.parametrize("name", [param(name, slow=name in ("one", "fan-out")) for name in SIX])
+six = pytest.mark.parametrize("name", [param(name, slow=name in ("one", "fan-out", "long")) for name in SIX])
 LAPTOP, PHONE = {"width": 1280, "height": 720}, {"width": 390, "height": 844}
 WIDER = "width => document.querySelector('[data-node]').getBoundingClientRect().width > width"
 
