@@ -136,6 +136,7 @@ def test_updates_of_array_api_extra_make_new_tensors(kind: str) -> None:
         getattr(extra.at(x)[0], kind)(0.5, copy=False)
 
 
+@pytest.mark.slow
 def test_scipy_and_scikit_learn() -> None:
     """In a process of its own, see there."""
     program = [sys.executable, "-m", "tests.array_api.libraries"]

@@ -133,6 +133,7 @@ def test_pinch(show: Show) -> None:
     opened.page.wait_for_function(WIDER, arg=width * 1.8)
 
 
+@pytest.mark.slow
 def test_search(show: Show) -> None:
     opened = show(long())
     opened.page.fill("#search", "no such name")
@@ -266,6 +267,7 @@ def test_play(show: Show, name: str) -> None:
     assert opened.page.locator("#slider").input_value() == str(turning + 1)
 
 
+@pytest.mark.slow
 def test_play_to_the_end_and_from_the_start(show: Show) -> None:
     opened = show(scalar(), step=0, reduced_motion="reduce")
     opened.page.select_option("#speed", "4")

@@ -333,6 +333,7 @@ def test_labels_are_not_for_changing(show: Show) -> None:
     assert opened.page.locator("#new-value").count() == 1
 
 
+@pytest.mark.slow
 @settings(max_examples=10)
 @given(data=st.data())
 @pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")

@@ -255,6 +255,7 @@ for op in operations():
 """
 
 
+@pytest.mark.slow
 def test_returns_from_everywhere() -> None:
     """Values and derivatives of huge, tiny, infinite and undefined numbers in each precision come back at all."""
     with subprocess.Popen([sys.executable, "-c", EVERYWHERE], stdout=subprocess.PIPE, text=True) as process:

@@ -144,7 +144,7 @@ def test_lbfgs_and_a_plateau_go_on_bit_for_bit(path: Path) -> None:
 @pytest.mark.parametrize(
     ("backend", "kills", "seconds"),
     [
-        ("eager", 100, 0.04),
+        param("eager", 100, 0.04, slow=True),
         ("native", 2, 0.6),
         param("numpy", 25, 0.4, slow=True),
         param("native", 25, 0.4, slow=True),
