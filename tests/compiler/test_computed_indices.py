@@ -110,6 +110,55 @@ def test_an_index_outside_its_axis_is_numpys_error_and_changes_nothing(backend: 
     step(i)
 
 
+Part = tuple[Any, bool]
+"""A part of an index, and whether it is an argument."""
+
+
+def drawn(rng: np.random.Generator, shape: tuple[int, ...]) -> list[Part]:
+    """An index of all that NumPy knows: arrays, numbers, slices, new axes and an ellipsis."""
+    around = [(), (3,), (2, 1), (0,)][rng.integers(4)]
+    parts: list[Part] = []
+    for length in shape:
+        array = rng.integers(-length, length, around if rng.random() < 0.8 else (1,))
+        number, step = int(rng.integers(-length, length)), [1, 2, -1, -2][rng.integers(4)]
+        others = [(array, False), (number, False), (slice(None, None, step), False)]
+        parts.append((array, True) if rng.random() < 0.4 else others[rng.integers(3)])
+    if rng.random() < 0.5:
+        place = rng.integers(0, len(parts) + 1)
+        parts[place : place + rng.integers(2)] = [(..., False)]  # which may stand for no axis
+    for _ in range(rng.integers(3)):
+        parts.insert(rng.integers(0, len(parts) + 1), (None, False))
+    return parts
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seeds", [range(start, start + 100) for start in (0, 100)], ids=str)
+def test_any_index(seeds: range, backend: str) -> None:
+    for seed in seeds:
+        rng = np.random.default_rng(seed)
+        parts = drawn(rng, (4, 3, 2))
+
+        def use(x: Any, values: Any, arrays: list[Any], parts: list[Part] = parts) -> Any:
+            computed = iter(arrays)
+            index = tuple([next(computed) if is_argument else part for part, is_argument in parts])
+            return x[index], tg.value_and_grad(lambda x, v: np.sum(np.sin(x.at[index].add(v))), (0, 1))(x, values)
+
+        arrays = [part for part, is_argument in parts if is_argument]
+        x = rng.normal(size=(4, 3, 2))
+        values = rng.normal(size=x[tuple([part for part, _ in parts])].shape)
+        compiled = tg.compile(use, backend)
+        for these in (arrays, [part[::-1].copy() if part.ndim else part for part in arrays]):
+            assert_same(compiled(x, values, these), use(x, values, these))
+        for outside in ([np.full_like(part, 4), *arrays[1:]] for part in arrays[:1]):
+            outcomes = []
+            for f in (use, compiled):
+                try:
+                    outcomes.append(tg.trees.leaves(f(x, values, outside)))
+                except (IndexError, InputError):
+                    outcomes.append([])
+            assert_same(outcomes[1], outcomes[0])
+
+
 def test_many_reads_and_gradients_at_computed_indices(backend: str) -> None:
     def loss(x: Any, text: Any) -> Any:
         h = np.zeros(3)

@@ -25,7 +25,15 @@ def _parts(index: Any, ndim: int) -> list[Any] | None:
         return None
     missing = [slice(None)] * (ndim - sum(part is not Ellipsis and part is not None for part in parts))
     where = next((i for i, part in enumerate(parts) if part is Ellipsis), len(parts))
-    return [*parts[:where], *missing, *parts[where + 1 :]]
+    before, after = parts[:where], parts[where + 1 :]
+    if not missing and any(map(_is_array, before)) and any(map(_is_array, after)):
+        return None  # an ellipsis keeps arrays apart, even if it stands for no axis
+    return [*before, *missing, *after]
+
+
+def _is_array(part: Any) -> bool:
+    """Whether a part of an index is an array or a number, which counts as one."""
+    return part is not None and not isinstance(part, slice)
 
 
 def _with_new_axes(values: Sequence[int], parts: Sequence[Any], new: int) -> list[int]:
@@ -36,7 +44,7 @@ def _with_new_axes(values: Sequence[int], parts: Sequence[Any], new: int) -> lis
 
 def _axes_before(parts: Sequence[Any]) -> int:
     """How many axes of what is at an index come before those of its arrays; numbers count as arrays."""
-    arrays = [i for i, part in enumerate(parts) if not isinstance(part, slice) and part is not None]
+    arrays = [i for i, part in enumerate(parts) if _is_array(part)]
     are_together = arrays and arrays[-1] - arrays[0] == len(arrays) - 1
     return arrays[0] if are_together else 0
 
@@ -97,7 +105,8 @@ class _Place:
         before, around, after = _extents(parts, shape)
         self.shape = (*before, *around, *after)
         self._first, self._count = len(before), len(around)
-        self._computed = [(part, size) for part, size in zip(parts, shape) if isinstance(part, Variable) and part.size]
+        computed = [(part, size) for part, size in zip(parts, shape) if isinstance(part, Variable)]
+        self._computed = [] if 0 in around else computed  # as NumPy, which looks at no index if there are no entries
         self._parts = []
         for part, size in zip(parts, shape):
             if isinstance(part, np.ndarray):
