@@ -77,6 +77,15 @@ def test_the_smallest_error_in_one_entry_of_200_is_found(method: Any, error: flo
         assert report.findings[0].index == (entry,)
 
 
+OF_ORDER: list[Any] = [
+    np.max,
+    np.median,
+    lambda x: np.quantile(x, 0.6),
+    lambda x: np.sum(np.sort(x) * np.arange(1, 6)),
+    lambda x: np.maximum(np.maximum(x[0], x[1]), x[2]) + np.minimum(x[0], x[3]) - x[4],
+]
+
+
 class TestVerdicts:
     def test_at_a_kink(self) -> None:
         report = check(lambda x: np.sum(2 * F.relu(x) + np.abs(x - 1)), np.array([0.0, 0.5, 1.0]))
@@ -119,6 +128,19 @@ class TestVerdicts:
     def test_ties(self, method: Any) -> None:
         assert check(np.max, np.array([1.0, 2.0, 2.0, -1.0]), method=method).ok
         assert check(lambda x: np.median(x), np.array([1.0, 1.0, 2.0, 3.0]), method=method).ok
+
+    @pytest.mark.parametrize("method", ["auto", param("differences", slow=True)])
+    @pytest.mark.parametrize("f", OF_ORDER)
+    def test_ties_of_several(self, f: Any, method: Any) -> None:
+        """All entries may move by the same number, so that a gradient has only one sum."""
+        for seed in range(2):
+            x = np.random.default_rng(seed).integers(0, 3, 5).astype(float)
+            g = tg.grad(f)(x)
+            assert check(f, x, method=method).outcome != "failed", x
+            values, counts = np.unique(x, return_counts=True)
+            first = np.flatnonzero(x == values[np.argmax(counts)])[0]
+            wrong = g + np.eye(5)[first] / 4
+            assert check(f, x, gradient=lambda _, wrong=wrong: wrong, method=method).outcome != "passed", x
 
     def test_outside_the_domain(self) -> None:
         report = check(lambda x: np.sum(np.log(x)), np.array([1.0, 0.0, 2.0]))

@@ -25,6 +25,7 @@ IN_A_MARK = {
     "mean for sum": ("a mean in place of a sum",),
     "missing batch sum": ("only the first slice along an axis counts", "nothing arrives"),
     "sign": ("only in sign", "only its sign"),
+    "off by one": ("off by one", "in the reverse order"),  # which is the same along an axis of two
 }
 """The words for a fault where they are not the gradient checker's, which has the number that would mend it."""
 

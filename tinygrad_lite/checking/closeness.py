@@ -23,7 +23,7 @@ def closeness(look: Examination, comparison: Comparison, columns: slice, row: in
         return ""
     error = np.abs(gradient - reference)[wrong]
     digits = float(np.max(error) / largest)
-    if digits > _CLOSE:
+    if not 0 < digits <= _CLOSE:  # 0 if it is wrong for another reason, at a kink
         return ""
     with np.errstate(divide="ignore"):
         relative = float(np.max(error / np.abs(reference[wrong])))

@@ -24,6 +24,7 @@ class Kinks:
         steps: the operations that are at a kink there.
         jumps: the results and entries whose one-sided slopes differ, after a call of `at`.
         apart: those which lie between their own slopes, but not together with the others.
+        unclear: those of them that may do so after all.
         contrary: those which are no slope of the whole, where slopes do not add up, after a call of `meeting`.
     """
 
@@ -37,6 +38,7 @@ class Kinks:
         self.touches = cache(self._touches)
         self.jumps: Matrix = np.zeros(examination.gradient.shape, bool)
         self.apart: Matrix = self.jumps.copy()
+        self.unclear: Matrix = self.jumps.copy()
         self.contrary: Matrix = self.jumps.copy()
 
     def _touches(self, column: int) -> int | None:
@@ -81,17 +83,24 @@ class Kinks:
         look = self._look
         for row in np.flatnonzero(np.sum(entries, axis=1) > 1):
             columns = np.flatnonzero(entries[row])
-            for k in range(DIRECTIONS):
-                direction = look.direction(columns) if k else np.abs(look.direction(columns))
+            together = np.zeros(entries.shape[1])
+            together[columns] = np.min(look.own_scales[columns])  # along this, entries that are equal stay so
+            drawn = [look.direction(columns) for _ in range(DIRECTIONS)]
+            for direction in (together, np.abs(drawn[0]), *drawn[1:]):
                 slope = float(look.gradient[row, columns] @ direction[columns])
                 ends, unsure = self._ends(direction)
                 right, left = (float(end[row]) for end in ends)
                 slack = float(unsure[row]) + 1e-8 * (abs(right) + abs(left)) + 1e-12 * look.size[row]
                 if not np.isfinite(slack) or _between(slope, right, left, slack):
                     continue
-                if not self._is_between_beside(comparison, int(row), columns, direction, slope, slack):
+                if self._is_between_beside(comparison, int(row), columns, direction, slope, slack):
+                    continue
+                if beyond := self._beyond_those_around(int(row), direction, slope, slack):
                     entries[row, columns] = False
                     self.apart[row, columns] = True
+                    self.unclear[row, columns] = beyond <= BEYOND
+                    if beyond > BEYOND:
+                        break
 
     def _is_between_beside(
         self, comparison: Comparison, row: int, columns: Vector, direction: Vector, slope: float, slack: float
@@ -113,6 +122,21 @@ class Kinks:
             slack += float(unsure[row])
         slack += 1e-6 * (abs(ends[0]) + abs(ends[1]))
         return bool(np.isfinite(slack) and _between(slope, ends[0], ends[1], slack))
+
+    def _beyond_those_around(self, row: int, direction: Vector, slope: float, slack: float) -> float:
+        """How far the slope is outside of those of pieces around, to which all entries at a kink may move.
+
+        It is in their width, 0 inside. Where more than two meet, as in a quantile of three that are equal, the others
+        do not stay where they are.
+        """
+        touched = [column for column in range(len(direction)) if self.touches(column) is not None]
+        slopes, unsure = self._slopes_around(direction, np.array(touched, int))
+        slopes = slopes[np.isfinite(slopes[:, row]), row]
+        if not len(slopes):
+            return np.inf
+        low, high, slack = slopes.min(), slopes.max(), slack + float(unsure[row])
+        outside = max(low - slope, slope - high) - slack
+        return float(max(outside, 0) / max(high - low, slack)) if np.isfinite(outside) else np.inf
 
     def meeting(self, comparison: Comparison, kinked: Matrix) -> tuple[Matrix, Matrix]:
         """The entries whose slopes do not add up: where kinks meet, each alone may leave the value as it is.

@@ -64,6 +64,7 @@ class Judgement:
             met = [kinks.touches(column) is not None for column in range(bad.shape[1])]
             meeting = bad & finite & np.array(met) & ~kinked
         verdicts[kinks.apart] = Verdict.WRONG if len(kinks.steps) == 1 else Verdict.KINKS_MEET
+        verdicts[kinks.unclear] = Verdict.KINKS_MEET
         verdicts[kinked] = Verdict.KINK
         verdicts[self._together & finite] = Verdict.KINK
         verdicts[meeting | unclear] = Verdict.KINKS_MEET

@@ -116,7 +116,7 @@ def _rolled(a: Array, by: int, axis: int) -> Array:
 
 roll: Op = primitive(
     _roll,
-    lambda g, y, a, shift, axis=None: roll(g, shift=-shift if type(shift) is int else np.negative(shift), axis=axis),
+    lambda g, y, a, shift, axis=None: roll(g, shift=-shift if type(shift) is int else np.subtract(0, shift), axis=axis),
     linear=True,
     kind="moving",
     examples=[([(2, 3)], {"shift": 1}), ([(2, 3)], {"shift": (1, -2), "axis": (0, 1)}), ([(0,)], {"shift": 1})],
@@ -125,7 +125,7 @@ roll: Op = primitive(
 
 @implements(np.roll)
 def _roll_as_numpy(a: Array, shift: Any, axis: Any = None) -> Array:
-    return roll(as_array(a), shift=shift if isinstance(shift, int) else np.asarray(shift), axis=axis)
+    return roll(as_array(a), shift=int(shift) if isinstance(shift, int) else np.asarray(shift), axis=axis)
 
 
 def _taking_or_zero(shape: tuple[int, ...], positions: Array, *_: Any, **__: Any) -> Reader:
