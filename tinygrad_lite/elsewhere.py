@@ -11,17 +11,15 @@ import numpy as np
 from tinygrad_lite.errors import UsageError
 
 _ARGUMENTS = {"dim": "axis", "keepdim": "keepdims"}
+_NO_DEVICES = "nothing, since there are no devices"
 _SETTINGS = {
-    **{
-        name: f"{ours}={{!r}}"
-        for name, ours in {"dim": "axis", "start_dim": "start_axis", "end_dim": "end_axis"}.items()
-    },
-    "keepdim": "keepdims={!r}",
-    "device": "nothing, since there are no devices",
+    **{name: f"{ours}={{!r}}" for name, ours in _ARGUMENTS.items()},
+    "start_dim": "start_axis={!r}",
+    "end_dim": "end_axis={!r}",
+    "device": _NO_DEVICES,
     **dict.fromkeys(("size_average", "reduce"), "reduction='mean', 'sum' or 'none'"),
 }
 _CAST = "x.astype(np.float32), say"
-_NO_DEVICES = "nothing, since there are no devices"
 _METHODS = {
     "view": "x.reshape(shape)",
     "permute": "x.transpose(axes)",
@@ -182,7 +180,7 @@ class ModulesElsewhere:
         def __new__(cls, *args: Any, **settings: Any) -> Self:
             if cls.__init__ is object.__init__ and (args or settings):
                 raise TypeError(f"{cls.__name__}() takes no arguments")
-            for name in (name for name in settings if name in _SETTINGS):
+            for name in filter(_SETTINGS.__contains__, settings):
                 known = signature(cls.__init__).parameters
                 if name not in known and all(x.kind is not Parameter.VAR_KEYWORD for x in known.values()):
                     instead = _SETTINGS[name].format(settings[name])

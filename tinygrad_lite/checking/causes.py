@@ -133,7 +133,7 @@ class Reasons:
 
     def _blind(self, result: Tensor) -> str:
         """What behind a result does not see that all numbers along an axis move alike, or what is always the same."""
-        if result.op is not None and result.op.name in _OF_ONE_SUM:
+        if result.op.name in _OF_ONE_SUM:
             return phrase("the sum of its results is always the same")
         names: list[str] = []
         ahead, seen = [result], {result}

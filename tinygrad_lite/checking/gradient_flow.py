@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -50,10 +51,17 @@ class Flow:
         """The edges from the loss to x, always along the largest contribution."""
         edges: list[Edge] = []
         while x is not self.loss:
-            result = max(self.uses[x], key=lambda result: size(self.handed.get((result, x))))
+            result = self._largest[x]
             edges.append((result, x))
             x = result
         return edges[::-1]
+
+    @cached_property
+    def _largest(self) -> Mapping[Tensor, Tensor]:
+        """Of the results that each tensor was used in, the one with the largest contribution."""
+        return {
+            x: max(results, key=lambda result: size(self.handed.get((result, x)))) for x, results in self.uses.items()
+        }
 
     def factor(self, edge: Edge) -> float:
         """The factor by which an operation makes the gradient larger."""

@@ -1,7 +1,7 @@
 """Finds points without a derivative: declared kinks, kinks that one-sided slopes show, and the ends of domains."""
 
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -60,6 +60,11 @@ class Kinks:
                 if np.any((np.abs(before) <= least) & (np.abs(after) > 4 * least)):
                     return k
         return None
+
+    @cached_property
+    def touched(self) -> Vector:
+        """Whether each entry leaves a kink when it moves."""
+        return np.array([self.touches(column) is not None for column in range(len(self._subject.point))], bool)
 
     def _aside(self, column: int, part: float = 1.0) -> Vector:
         """A step of this entry so small that it only leaves a kink at the very point."""
@@ -129,8 +134,7 @@ class Kinks:
         It is in their width, 0 inside. Where more than two meet, as in a quantile of three that are equal, the others
         do not stay where they are.
         """
-        touched = [column for column in range(len(direction)) if self.touches(column) is not None]
-        slopes, unsure = self._slopes_around(direction, np.array(touched, int))
+        slopes, unsure = self._slopes_around(direction, np.flatnonzero(self.touched))
         slopes = slopes[np.isfinite(slopes[:, row]), row]
         if not len(slopes):
             return np.inf
@@ -149,9 +153,8 @@ class Kinks:
         within, unknown = np.zeros(gradient.shape, bool), np.zeros(gradient.shape, bool)
         if gradient.shape[1] > FULL:
             return within, unknown
-        touched = np.array([self.touches(column) is not None for column in range(gradient.shape[1])])
         smooth = ~np.any(kinked | self.jumps | self.apart, axis=0)
-        columns = np.flatnonzero((comparison.together | touched) & smooth)
+        columns = np.flatnonzero((comparison.together | self.touched) & smooth)
         if len(columns) < 2:
             return within, unknown
         direction = np.zeros(gradient.shape[1])

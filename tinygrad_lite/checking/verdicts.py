@@ -61,8 +61,7 @@ class Judgement:
         meeting = np.zeros_like(bad)
         if not self._subject.plain and kinks.steps and not self._diagnosis.faults:
             # where kinks meet, the conventions at each need not add up to a slope of the whole
-            met = [kinks.touches(column) is not None for column in range(bad.shape[1])]
-            meeting = bad & finite & np.array(met) & ~kinked
+            meeting = bad & finite & kinks.touched & ~kinked
         verdicts[kinks.apart] = Verdict.WRONG if len(kinks.steps) == 1 else Verdict.KINKS_MEET
         verdicts[kinks.unclear] = Verdict.KINKS_MEET
         verdicts[kinked] = Verdict.KINK
