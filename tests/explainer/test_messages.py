@@ -36,7 +36,7 @@ def first_arguments(script: str, function: str) -> Iterator[str]:
 
 def phrases() -> set[str]:
     """What Python says in the page: the templates of phrases in the package, and the facts that they repeat."""
-    texts = {str(status) for status in Status} - {Status.FINE, Status.FROZEN} | {*causes._BLIND.values()}
+    texts = {str(status) for status in Status} - {Status.FINE, Status.FROZEN}
     texts |= {op.chooses for op in registry.operations() if op.chooses}
     texts |= {causes._FORWARD, causes._BACKWARD, audit._ALIKE}
     for path in Path(tg.__file__).parent.rglob("*.py"):

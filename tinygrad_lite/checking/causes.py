@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.checking.anomaly_messages import is_finite, is_real
-from tinygrad_lite.checking.gradient_flow import Edge, Flow
+from tinygrad_lite.checking.gradient_flow import Edge, Flow, size
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.phrases import phrase
@@ -21,14 +21,6 @@ FLAT = 1e-6
 _FORWARD = "{op} {origin} in the forward pass; tg.detect_anomaly() shows from which numbers"
 _BACKWARD = "{op} made it in the backward pass; tg.detect_anomaly() shows from which numbers"
 _BEHIND = 12  # how many operations behind a result are looked at
-_BLIND = {
-    **dict.fromkeys(
-        ("softmax", "log_softmax", "masked_softmax", "cross_entropy"),
-        "does not change when all its numbers move alike",
-    ),
-    **dict.fromkeys(("normalization", "var", "std", "var_around"), "subtracts the mean"),
-}
-_OF_ONE_SUM = ("softmax", "masked_softmax", "normalization")
 
 
 @dataclass(frozen=True)
@@ -127,27 +119,27 @@ class Reasons:
         for edge in self._flow.way(parameter):
             if self._cancels(edge):
                 text = phrase("its gradient is 0 but for rounding: contributions cancel in {op}", op=edge[0].op.name)
-                why = self._blind(edge[0])
+                why = self._blind(edge)
                 return self._cause(edge[0], phrase("{text}, since {why}", text=text, why=why) if why else text)
         return None
 
-    def _blind(self, result: Tensor) -> str:
-        """What behind a result does not see that all numbers along an axis move alike, or what is always the same."""
-        if result.op.name in _OF_ONE_SUM:
+    def _blind(self, edge: Edge) -> str:
+        """What behind an edge does not see that all numbers along an axis move alike, or what is always the same."""
+        if _keeps_sum(edge):
             return phrase("the sum of its results is always the same")
+        shifted = phrase("does not change when all its numbers move alike")
         names: list[str] = []
-        ahead, seen = [result], {result}
+        ahead, seen = [edge], {edge}
         while ahead and len(names) < _BEHIND:
-            x = ahead.pop(0)
-            names.append(x.op.name if x.op is not None else "")
-            new = [y for y in self._flow.uses.get(x, ()) if y not in seen]
+            result, x = ahead.pop(0)
+            if _ignores_shift((result, x)):
+                return phrase("{op} {why}", op=result.op.name, why=shifted)
+            names.append(result.op.name)
+            new = [further for y in self._flow.uses.get(result, ()) if (further := (y, result)) not in seen]
             seen.update(new)
             ahead += new
-        for name in names:
-            if name in _BLIND:
-                return phrase("{op} {why}", op=name, why=phrase(_BLIND[name]))
         if {"exp", "sum", "divide"} <= {*names}:
-            return phrase("exp / sum(exp), a softmax, {why}", why=phrase(_BLIND["softmax"]))
+            return phrase("exp / sum(exp), a softmax, {why}", why=shifted)
         if {"mean", "subtract"} <= {*names}:
             return phrase("a mean is subtracted after it")
         return ""
@@ -301,15 +293,52 @@ def _flat(share: float) -> str:
 
 def _is_flat(edge: Edge) -> bool:
     """Whether the derivative of an elementwise operation is 0 at other numbers, near and far, too."""
-    result, _ = edge
-    rng = np.random.default_rng(0)
-    for scale in (1, 30, 1000):
-        arrays = [x + scale * rng.normal(size=np.shape(x)) if is_real(x) else x for x in result.arrays]
-        with np.errstate(all="ignore"):
-            slopes = _slopes(edge, result.op.forward(*arrays, **result.params), arrays)
-        if slopes is None or np.any(slopes):
+    for scale in (1, 30, 1000) if edge[0].op.derivatives else ():
+        arrays = _moved(edge[0], scale)
+        if np.any(_slopes(edge, _value(edge[0], arrays), arrays)):
             return False
-    return True
+    return bool(edge[0].op.derivatives)
+
+
+def _ignores_shift(edge: Edge) -> bool:
+    """Whether an operation's result stays the same if all numbers of an argument move alike, at random numbers, too."""
+    return _is_rounding(_change(edge, 1.0), _change(edge, _noise(edge)))
+
+
+def _keeps_sum(edge: Edge) -> bool:
+    """Whether an operation's results have the same sum whatever an argument is."""
+    change = _change(edge, _noise(edge))
+    return _is_rounding(np.sum(change), change)
+
+
+def _change(edge: Edge, move: Array) -> Array:
+    """How an operation's value changes, at random numbers, if an argument moves."""
+    arrays, i = _moved(edge[0], 1), _position(edge)
+    return _value(edge[0], [*arrays[:i], arrays[i] + move, *arrays[i + 1 :]]) - _value(edge[0], arrays)
+
+
+def _noise(edge: Edge) -> Array:
+    return np.random.default_rng(1).normal(size=edge[1].shape)
+
+
+def _value(result: Tensor, arrays: Sequence[Array]) -> Array:
+    """The value of an operation for other arrays; NaN if it refuses them."""
+    try:
+        with np.errstate(all="ignore"):
+            return result.op.forward(*arrays, **result.params)
+    except ValueError:  # as a decomposition does
+        return np.float64(np.nan)
+
+
+def _is_rounding(change: Array, beside: Array) -> bool:
+    """Whether a change is 0 but for the rounding of changes as large as those beside it."""
+    return size(change) < 1e-9 * size(beside)
+
+
+def _moved(result: Tensor, scale: float) -> list[Array]:
+    """The arrays that an operation was given, with random real numbers."""
+    rng = np.random.default_rng(0)
+    return [x + scale * rng.normal(size=np.shape(x)) if is_real(x) else x for x in result.arrays]
 
 
 def _slopes(edge: Edge, y: Array, arrays: Sequence[Array]) -> Array:

@@ -317,7 +317,6 @@ const tables = {
     "{text}, since {why}": "{text}, denn {why}",
     "{op} {why}": "{op} {why}",
     "does not change when all its numbers move alike": "ändert sich nicht, wenn sich alle Zahlen gleich bewegen",
-    "subtracts the mean": "zieht den Mittelwert ab",
     "exp / sum(exp), a softmax, {why}": "exp / sum(exp), ein Softmax, {why}",
     "a mean is subtracted after it": "danach wird ein Mittelwert abgezogen",
     "the sum of its results is always the same": "die Summe seiner Ergebnisse ist immer dieselbe",
