@@ -56,10 +56,19 @@ class NoDerivativeError(UsageError):
     """
 
     def __init__(self, path: str) -> None:
+        if path.startswith("np.fft."):
+            advice = (
+                f"{path} goes through complex numbers and has no derivative here. Declare the real function that you "
+                "make of it, such as a convolution or a power spectrum, with its derivative:\n"
+            )
+            path = "lambda x: ..."
+        else:
+            advice = (
+                f"{path} has no derivative here. Declare it with the derivatives of its arguments:\n"
+                f"    operation = tg.elementwise({path}, lambda y, x: ...)        # dy/dx, entry by entry, or\n"
+            )
         super().__init__(
-            f"{path} has no derivative here. Declare it with the derivatives of its arguments:\n"
-            f"    operation = tg.elementwise({path}, lambda y, x: ...)        # dy/dx, entry by entry, or\n"
-            f"    operation = tg.primitive({path}, lambda g, y, x: ...)       # the vector-Jacobian product\n"
+            f"{advice}    operation = tg.primitive({path}, lambda g, y, x: ...)       # the vector-Jacobian product\n"
             "or leave the graph on purpose with tensor.detach().numpy()."
         )
 

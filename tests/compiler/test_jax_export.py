@@ -144,7 +144,9 @@ def test_operations(op: Op, data: st.DataObject, tmp_path: Path) -> None:
     try:
         function = exported(compiled, tmp_path / "f.py")["both"]
     except UsageError as error:
-        if "cannot be exported for JAX" not in str(error):
+        if "cannot be exported for JAX" not in str(error) or (
+            hasattr(np, op.name) and f" {op.name} is not a function of" in str(error)
+        ):
             raise
         return
     state = compiled.state()

@@ -6,6 +6,7 @@ import pickle
 import threading
 import weakref
 from collections.abc import Callable
+from operator import add, mul, pow, sub, truediv
 from typing import Any
 
 import numpy as np
@@ -143,6 +144,7 @@ ERRORS: dict[str, tuple[Callable[[tg.Tensor], Any], type[Exception], str]] = {
     "booleans": (lambda x: tg.tensor(True, requires_grad=True), UsageError, "bool"),
     "complex leaf": (lambda x: tg.tensor(1j, requires_grad=True), UsageError, "complex128"),
     "complex result": (lambda x: x * 1j, UsageError, "multiply.*complex"),
+    "complex result of numbers": (lambda x: x[0] * 1j, UsageError, "multiply.*only real results have a gradient"),
     "strings": (lambda x: tg.tensor("abc"), UsageError, "str"),
     "ragged": (lambda x: tg.tensor([[1.0], [1.0, 2.0]]), ShapeError, "array"),
     "masked": (lambda x: x * np.ma.masked_array([1.0, 2.0, 3.0], [0, 1, 0]), UsageError, "multiply.*filled"),
@@ -168,6 +170,14 @@ ERRORS: dict[str, tuple[Callable[[tg.Tensor], Any], type[Exception], str]] = {
     "pickle a result": (lambda x: pickle.dumps(x * 2), GraphError, r"tensor\.detach\(\)"),
     "copy a result": (lambda x: copy.copy(x * 2), GraphError, r"tensor\.detach\(\)"),
 }
+
+
+@pytest.mark.parametrize("shape", [(), (2,)])
+@pytest.mark.parametrize("operator", [add, sub, mul, truediv, pow])
+def test_values_of_complex_numbers_are_those_of_numpy(operator: Callable[[Any, Any], Any], shape: tuple[int]) -> None:
+    a = np.full(shape, 2.0)
+    for result, expected in [(operator(1j, tg.tensor(a)), operator(1j, a)), (operator(tg.tensor(a), 1j), operator(a, 1j))]:
+        np.testing.assert_array_equal(result.numpy(), expected, strict=True)
 
 
 @pytest.mark.parametrize(("attempt", "kind", "message"), ERRORS.values(), ids=list(ERRORS))

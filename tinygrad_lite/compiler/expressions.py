@@ -14,10 +14,10 @@ from tinygrad_lite.compiler.naming import Identifiers
 from tinygrad_lite.compiler.program import Instruction, Variable
 from tinygrad_lite.engine.op import Op
 from tinygrad_lite.engine.registry import TABLES, functions_of, path_of
-from tinygrad_lite.ops.arithmetic import casting, elementwise, reductions
-from tinygrad_lite.ops.linear import contraction
+from tinygrad_lite.ops.arithmetic import casting, curves, elementwise, reductions
+from tinygrad_lite.ops.linear import contraction, norms, products
 from tinygrad_lite.ops.requirements import refuse_where
-from tinygrad_lite.ops.shapes import arranging, indexing, joining, shaping
+from tinygrad_lite.ops.shapes import arranging, filling, indexing, joining, padding, shaping
 
 ATOM, UNARY, _POWER, _PRODUCT, SUM, _AND, _XOR, _OR, _COMPARISON = 20, 13, 14, 12, 11, 9, 8, 7, 6
 OPERATORS: dict[Any, tuple[str, int]] = {
@@ -152,6 +152,11 @@ class Expressions:
         parts = zip(call.params["indices"], operands)
         added = "".join(f".at[{self._index(index)}].add({part.text})" for index, part in parts)
         return Text(f"np.zeros({self._parameter(call.params['shape'])}, {literal(call.result.dtype)}){added}")
+
+    def _norm(self, call: Instruction, operands: list[Text]) -> Text:
+        names = {"axes": "axis"}
+        settings = "".join(f", {names.get(name, name)}={self._parameter(x)}" for name, x in call.params.items())
+        return Text(f"np.linalg.norm({operands[0].text}{settings})")
 
     def _joined(self, call: Instruction, operands: list[Text]) -> Text:
         params = {name: value for name, value in call.params.items() if (name, value) not in _JOINING}
@@ -294,10 +299,25 @@ _PURE_FORMS: dict[Any, Form] = {
     indexing.index_set: Expressions._index_updated,
     indexing.index_add: Expressions._index_updated,
     contraction.einsum: Expressions._einsum,
-    elementwise.clip: Expressions._numpys,
-    arranging.roll: Expressions._numpys,
-    arranging.tril: Expressions._numpys,
-    arranging.triu: Expressions._numpys,
+    norms.norm: Expressions._norm,
+    **dict.fromkeys(
+        [
+            arranging.roll,
+            arranging.tril,
+            arranging.triu,
+            curves.convolve,
+            curves.interp,
+            elementwise.clip,
+            elementwise.nan_to_num,
+            elementwise.round,
+            filling.geomspace,
+            filling.linspace,
+            padding.pad,
+            products.cross,
+            reductions.var,
+        ],
+        Expressions._numpys,
+    ),
 }
 
 

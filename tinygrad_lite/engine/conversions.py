@@ -33,9 +33,9 @@ def received(x: Any, op: Op) -> Array:
 
 def number(value: Any, op: Op) -> Array:
     """Convert the Python number that a declared forward returned to an array."""
-    if not isinstance(value, (int, float)):
+    if not isinstance(value, (int, float, complex)):
         raise UsageError(f"{op.name} returned {type(value).__name__}, not an array; tg.custom_gradient takes several")
-    return np.float64(value)
+    return np.complex128(value) if isinstance(value, complex) else np.float64(value)
 
 
 class Conversions(Operators, Node, Elsewhere):
