@@ -5,15 +5,20 @@
 import random
 import threading
 import time
+import weakref
 from argparse import Namespace
-from collections import OrderedDict, deque
+from array import array
+from collections import ChainMap, OrderedDict, UserDict, UserList, deque
 from collections.abc import Callable
+from contextvars import ContextVar
+from ctypes import c_double
 from dataclasses import dataclass
 from functools import partial, wraps
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import tinygrad_lite as tg
@@ -82,6 +87,12 @@ class Computed:
         return SCALE
 
 
+class Answering(dict[str, float]):
+    """Attributes that are entries; what there is not is a KeyError."""
+
+    __getattr__ = dict.__getitem__
+
+
 class Describing:
     computed = Computed()
 
@@ -135,7 +146,30 @@ def _cases() -> dict[str, tuple[Callable[[Any], Any], Callable[[float], None]]]:
     derived, describing = Derived(), Describing()
     ordered = OrderedDict(scale=2.0)
     own = {"f": by_global, "scale": 2.0}
+    answering, user_dict, user_list, own_memory = (
+        Answering(scale=2.0),
+        UserDict(scale=2.0),
+        UserList([2.0]),
+        array("d", [2.0]),
+    )
+    behind, local, variable, number = {"scale": 2.0}, threading.local(), ContextVar("scale", default=2.0), c_double(2.0)
+    chain, read_only, viewed = ChainMap({}, behind), MappingProxyType(behind), np.array([2.0])
+    get, view = behind.get, memoryview(viewed)
+    reference, proxy = weakref.ref(p), weakref.proxy(p)
+    frame = pd.DataFrame({"scale": [2.0, 2.0], "name": ["a", "b"]})
+    series = pd.Series([2.0, 3.0])
+    local.scale = 2.0
     closed = 2.0
+
+    def imported(x: Any) -> Any:
+        from tests.compiler import outside as module
+
+        return x * sum(module.SCALE for _ in range(1))
+
+    def imported_from(x: Any) -> Any:
+        from tests.compiler.outside import SCALE as scale
+
+        return x * scale
 
     def close(value: float) -> None:
         nonlocal closed
@@ -205,6 +239,25 @@ def _cases() -> dict[str, tuple[Callable[[Any], Any], Callable[[float], None]]]:
         "deque": (lambda x: x * queue[0], _put(queue, 0)),
         "default": (by_default, _put(own, "scale")),
         "dict of a module": (model, _put(model[0].settings, "scale")),
+        "attribute that is an entry": (lambda x: x * answering.scale, _put(answering, "scale")),
+        "attribute by vars": (lambda x: x * vars(p)["scale"], _set(p, "scale")),
+        "attribute behind a weak reference": (lambda x: x * reference().scale, _set(p, "scale")),
+        "attribute behind a proxy": (lambda x: x * proxy.scale, _set(p, "scale")),
+        "attribute of a thread": (lambda x: x * local.scale, _set(local, "scale")),
+        "variable of a context": (lambda x: x * variable.get(), variable.set),
+        "module imported inside": (imported, _set(outside, "SCALE")),
+        "name imported inside": (imported_from, _set(outside, "SCALE")),
+        "dict of the user's": (lambda x: x * user_dict["scale"], _put(user_dict, "scale")),
+        "list of the user's": (lambda x: x * user_list[0], _put(user_list, 0)),
+        "dict by a bound method": (lambda x: x * get("scale"), _put(behind, "scale")),
+        "dict of a chain": (lambda x: x * chain["scale"], _put(behind, "scale")),
+        "chain": (lambda x: x * chain["scale"], _put(chain, "scale")),
+        "dict behind a view": (lambda x: x * read_only["scale"], _put(behind, "scale")),
+        "array of Python": (lambda x: x * own_memory[0], _put(own_memory, 0)),
+        "view of memory": (lambda x: x * view[0], _put(viewed, 0)),
+        "number of C": (lambda x: x * number.value, _set(number, "value")),
+        "frame": (lambda x: x * frame["scale"].iloc[0], lambda value: frame.__setitem__("scale", [value, 2.0])),
+        "series": (lambda x: x * float(series[0]), _put(series, 0)),
     }
 
 
@@ -243,6 +296,36 @@ def test_a_number_that_changes_natively(case: str) -> None:
     for value in (2.0, 2.0, 5.0, 5.0, 2.0):
         change(value)
         np.testing.assert_array_equal(compiled(X), f(X))
+
+
+@pytest.mark.parametrize("has", [hasattr, lambda p, name: getattr(p, name, None) is not None])
+def test_an_attribute_that_comes_later(has: Callable[[Any, str], bool]) -> None:
+    p: Any = Record()
+    f = tg.compile(lambda x: x * p.late if has(p, "late") else -x, "numpy")
+    for change in (lambda: None, partial(setattr, p, "late", 3.0), partial(delattr, p, "late")):
+        change()
+        for _ in range(2):
+            np.testing.assert_array_equal(f(X), X * p.late if has(p, "late") else -X)
+    assert recordings(f) == 2
+
+
+KEPT: dict[str, tuple[Any, Callable[[Any], Any]]] = {
+    "a list": ([1.0, 2.0, 3.0], lambda kept: kept.pop(0)),
+    "a long list": ([1.0 * i for i in range(200)], lambda kept: kept.pop()),
+    "what is appended to": ([1.0], lambda kept: [kept.append(2.0), len(kept)][1]),
+    "a deque": (deque([1.0, 2.0, 3.0]), lambda kept: kept.popleft()),
+    "a dict": ({"a": 1.0, "b": 2.0, "c": 3.0}, lambda kept: kept.popitem()[1]),
+    "a set": ({1.0, 2.0, 3.0}, lambda kept: kept.pop()),
+}
+
+
+@pytest.mark.parametrize("case", KEPT)
+def test_a_refused_function_leaves_containers_as_they_were(case: str) -> None:
+    kept, take = KEPT[case]
+    before = repr(kept)
+    with pytest.raises(UsageError, match=r"does not do the same|reads and changes"):
+        tg.compile(lambda x: x * take(kept), "numpy")(X)
+    assert repr(kept) == before
 
 
 def test_objects_as_arguments() -> None:
@@ -588,5 +671,5 @@ def test_arrays_with_rules_of_their_own(backend: str, kind: Callable[[Any, float
 
     compiled = tg.compile(f, backend)
     for x in (np.arange(9.0).reshape(3, 3), np.ones((3, 3))):
-        for array in (x, kind(x, 4.0), x):
-            np.testing.assert_array_equal(compiled(array), f(array))
+        for values in (x, kind(x, 4.0), x):
+            np.testing.assert_array_equal(compiled(values), f(values))

@@ -176,7 +176,10 @@ ERRORS: dict[str, tuple[Callable[[tg.Tensor], Any], type[Exception], str]] = {
 @pytest.mark.parametrize("operator", [add, sub, mul, truediv, pow])
 def test_values_of_complex_numbers_are_those_of_numpy(operator: Callable[[Any, Any], Any], shape: tuple[int]) -> None:
     a = np.full(shape, 2.0)
-    for result, expected in [(operator(1j, tg.tensor(a)), operator(1j, a)), (operator(tg.tensor(a), 1j), operator(a, 1j))]:
+    for result, expected in [
+        (operator(1j, tg.tensor(a)), operator(1j, a)),
+        (operator(tg.tensor(a), 1j), operator(a, 1j)),
+    ]:
         np.testing.assert_array_equal(result.numpy(), expected, strict=True)
 
 

@@ -149,8 +149,10 @@ def named_parameters(f: Callable[..., Any], args: tuple[Any, ...], kwargs: Mappi
 
 def _names(f: Any, depth: int = 3) -> dict[int, str]:
     """The names that the function, and the functions that it calls, have for outside tensors."""
-    function = inspect.unwrap(f)
-    function = getattr(function, "__func__", function)
+    function = getattr(f, "__func__", f) if inspect.ismethod(f) else f
+    # statically, since an object may answer whatever it likes when asked for an attribute
+    while (inner := inspect.getattr_static(function, "__wrapped__", None)) is not None:
+        function = inner
     if not inspect.isfunction(function) or not depth:
         return {}
     outside = inspect.getclosurevars(function)

@@ -46,6 +46,21 @@ def reads_of(code: CodeType) -> tuple[Read, ...]:
     return tuple(dict.fromkeys(read for read in found if read is not None))
 
 
+@lru_cache(10_000)
+def imports_of(code: CodeType) -> tuple[tuple[str, int], ...]:
+    """The modules that a function's code imports, each with its level, which is 0 unless it is relative."""
+    own = [x for x in dis.get_instructions(code) if x.opname not in _SILENT]
+    found = [(x.argval, own[i - 2].argval) for i, x in enumerate(own) if x.opname == "IMPORT_NAME"]
+    inner = [imports_of(constant) for constant in code.co_consts if isinstance(constant, CodeType)]
+    return tuple(dict.fromkeys([*found, *(each for imports in inner for each in imports)]))
+
+
+@lru_cache(10_000)
+def names_in(code: CodeType) -> frozenset[str]:
+    """The global names and the attributes that a function's code has anything to do with."""
+    return frozenset(code.co_names).union(*(names_in(x) for x in code.co_consts if isinstance(x, CodeType)))
+
+
 def _read(all_of_them: list[dis.Instruction], i: int, code: CodeType) -> Read | None:
     name, kind = all_of_them[i].argval, all_of_them[i].opname
     is_free = kind in ("LOAD_DEREF", "LOAD_CLASSDEREF") and name in code.co_freevars

@@ -67,15 +67,17 @@ class Compiled:
         """The method of an object, which has programs of its own and stays with the object."""
         if instance is None:
             return self
-        if not hasattr(instance, "__dict__"):
+        try:
+            fields = object.__getattribute__(instance, "__dict__")  # which nobody who records takes for a reading
+        except AttributeError:
             raise UsageError(
                 f"{type(instance).__name__} has no __dict__ to keep the programs of {name_of(self._f)}: compile the "
                 "method of an object, f = tg.compile(thing.method), or leave out __slots__"
-            )
-        if "_substitutes" in vars(instance):  # a module that stands for another while a transform runs
+            ) from None
+        if "_substitutes" in fields:  # a module that stands for another while a transform runs
             return MethodType(self._f, instance)
         method = Compiled(MethodType(self._f, instance), self.backend)
-        return vars(instance).setdefault(self._f.__name__, method)
+        return fields.setdefault(self._f.__name__, method)
 
     def __reduce__(self) -> Any:
         """A copy records anew, for the copy of the object that its method belongs to."""

@@ -14,7 +14,7 @@ from tinygrad_lite.compiler.naming import Identifiers
 from tinygrad_lite.compiler.program import Instruction, Variable
 from tinygrad_lite.engine.op import Op
 from tinygrad_lite.engine.registry import TABLES, functions_of, path_of
-from tinygrad_lite.ops.arithmetic import casting, curves, elementwise, reductions
+from tinygrad_lite.ops.arithmetic import casting, curves, elementwise, ordering, reductions
 from tinygrad_lite.ops.linear import contraction, norms, products
 from tinygrad_lite.ops.requirements import refuse_where
 from tinygrad_lite.ops.shapes import arranging, filling, indexing, joining, padding, shaping
@@ -152,6 +152,11 @@ class Expressions:
         parts = zip(call.params["indices"], operands)
         added = "".join(f".at[{self._index(index)}].add({part.text})" for index, part in parts)
         return Text(f"np.zeros({self._parameter(call.params['shape'])}, {literal(call.result.dtype)}){added}")
+
+    def _sorted(self, call: Instruction, operands: list[Text]) -> Text:
+        """JAX's sort is stable, and takes no name of another."""
+        keywords = [each for each in self._keywords(call) if not each.startswith("kind=")]
+        return Text(f"np.{call.op.name}({', '.join([operands[0].text, *keywords])})")
 
     def _norm(self, call: Instruction, operands: list[Text]) -> Text:
         names = {"axes": "axis"}
@@ -300,6 +305,8 @@ _PURE_FORMS: dict[Any, Form] = {
     indexing.index_add: Expressions._index_updated,
     contraction.einsum: Expressions._einsum,
     norms.norm: Expressions._norm,
+    ordering.sort: Expressions._sorted,
+    ordering.argsort: Expressions._sorted,
     **dict.fromkeys(
         [
             arranging.roll,

@@ -6,7 +6,10 @@ generated function (see entry.py).
 
 from collections import deque
 from collections.abc import Iterable, Mapping
+from copy import copy
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from tinygrad_lite.compiler.signature import same
 
@@ -24,6 +27,9 @@ WHOLE = 10**6
 
 COMPARED = 5000
 """How many entries of a large array are compared at least, spread evenly over it."""
+
+ROWS = 1000
+"""How many rows of a long frame of pandas are compared at least, spread evenly over it."""
 
 Key = tuple[Any, ...]
 
@@ -109,11 +115,24 @@ class Truth(Item):
         return f"bool({super().reading(writer)})"
 
 
-class Length(Guard):
+class _Whole(Guard):
+    """What is said of a container as a whole, which gets all its entries back."""
+
+    def __init__(self, owner: Any, value: Any, label: str) -> None:
+        super().__init__(owner, None, value, label)
+        self._before = copy(owner) if len(owner) <= MOST else None
+
+    def put(self, value: Any) -> None:
+        if self._before is not None:
+            self.owner.clear()
+            (self.owner.update if isinstance(self.owner, (dict, set)) else self.owner.extend)(self._before)
+
+
+class Length(_Whole):
     """The number of entries of a container."""
 
     def __init__(self, owner: Any, label: str) -> None:
-        super().__init__(owner, None, len(owner), f"the length of {label}")
+        super().__init__(owner, len(owner), f"the length of {label}")
 
     def now(self) -> Any:
         return len(self.owner)
@@ -122,11 +141,11 @@ class Length(Guard):
         return f"len({writer.name(self.owner)})"
 
 
-class Items(Guard):
+class Items(_Whole):
     """The entries of a large container, as they are; what is in them is not looked at."""
 
     def __init__(self, owner: Any, label: str) -> None:
-        super().__init__(owner, None, tuple(_entries(owner)), f"the entries of {label}")
+        super().__init__(owner, tuple(_entries(owner)), f"the entries of {label}")
 
     def now(self) -> Any:
         return tuple(_entries(self.owner))
@@ -139,17 +158,79 @@ def _entries(container: Any) -> Any:
     return container.values() if isinstance(container, dict) else container
 
 
-class Keys(Guard):
+class Keys(_Whole):
     """The keys of a dict, in their order; the entries of a set."""
 
     def __init__(self, owner: Any, label: str) -> None:
-        super().__init__(owner, None, tuple(owner), f"the keys of {label}")
+        super().__init__(owner, tuple(owner), f"the keys of {label}")
 
     def now(self) -> Any:
         return tuple(self.owner)
 
     def reading(self, writer: "EntryWriter") -> str:
         return f"tuple({writer.name(self.owner)})"
+
+
+class Missing(Guard):
+    """That an object has no attribute of this name."""
+
+    def __init__(self, owner: Any, name: str, label: str) -> None:
+        super().__init__(owner, name, False, label)
+
+    def now(self) -> Any:
+        return self.name in self.owner
+
+    def reading(self, writer: "EntryWriter") -> str:
+        return f"{self.name!r} in {writer.name(self.owner)}"
+
+
+class Setting(Guard):
+    """The value of a variable of `contextvars`."""
+
+    def __init__(self, owner: Any, label: str) -> None:
+        super().__init__(owner, None, owner.get(None), label)
+
+    def now(self) -> Any:
+        return self.owner.get(None)
+
+    def reading(self, writer: "EntryWriter") -> str:
+        return f"{writer.name(self.owner)}.get(None)"
+
+
+class Bytes(Guard):
+    """The memory of an object that is not an array, such as a bytearray, an `array.array`, or a number of ctypes."""
+
+    def __init__(self, owner: Any, label: str) -> None:
+        super().__init__(owner, None, bytes(memoryview(owner)), f"the entries of {label}")
+
+    def now(self) -> Any:
+        return bytes(memoryview(self.owner))
+
+    def reading(self, writer: "EntryWriter") -> str:
+        return f"bytes(memoryview({writer.name(self.owner)}))"
+
+
+class Rows(Guard):
+    """The entries and the labels of a series, a frame or an index of pandas; of a long one, those of some rows."""
+
+    def __init__(self, owner: Any, label: str) -> None:
+        super().__init__(owner, None, None, f"the entries of {label}")
+        self.value = self.now()
+
+    def now(self) -> Any:
+        rows = self.owner[:: len(self.owner) // ROWS | 1]
+        labels = getattr(rows, "axes", [])
+        is_mixed = rows.ndim == 2 and len(set(rows.dtypes)) > 1
+        columns = [column for _, column in rows.items()] if is_mixed else [rows]
+        return (len(self.owner), *map(_comparable, (*labels, *columns)))
+
+    def reading(self, writer: "EntryWriter") -> str:
+        return f"{writer.name(self.now)}()"
+
+
+def _comparable(column: Any) -> Any:
+    array = np.asarray(column)
+    return tuple(array.ravel().tolist()) if array.dtype == object else (array.dtype, array.shape, array.tobytes())
 
 
 class Entries(Guard):

@@ -5,25 +5,31 @@ so here we only find out whose attributes there are to watch.
 """
 
 import functools
+import gc
 import random
 import sys
-from collections import deque
-from collections.abc import Iterable
+import threading
+import weakref
+from collections import ChainMap, UserDict, UserList, deque
+from collections.abc import Callable, Iterable
+from contextvars import ContextVar
 from enum import Enum
+from importlib.util import resolve_name
 from itertools import islice
-from types import FunctionType, MethodType, ModuleType
+from types import BuiltinMethodType, FunctionType, MappingProxyType, MethodType, MethodWrapperType, ModuleType
 from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.compiler.bytecode import Read, is_followed, reads_of
-from tinygrad_lite.compiler.guards import Field, Guard, Item, Key, contents
+from tinygrad_lite.compiler.bytecode import Read, imports_of, is_followed, names_in, reads_of
+from tinygrad_lite.compiler.guards import Bytes, Field, Guard, Item, Key, Rows, Setting, contents
 from tinygrad_lite.compiler.signature import SCALARS, is_namespace
 from tinygrad_lite.compiler.watching import WATCHED, is_watchable
 from tinygrad_lite.engine.op import Op, Traced
 
 _IMMUTABLE = 1 << 8  # the flag of a type whose attributes cannot be set
 _CONTAINERS = (list, tuple, dict, set, deque)
+_HOLDERS = (UserDict, UserList, ChainMap, threading.local)
 _MOST = 5000  # objects, and entries of a container, that are looked through
 HIDDEN = (np.random.Generator, np.random.RandomState, random.Random)
 
@@ -75,6 +81,12 @@ class Reached:
             self._ahead += contents(thing, label, self.guards)
         elif isinstance(thing, type):
             self._ahead += [(method, label) for method in _special_methods(thing)]
+        elif (held := _held(thing)) is not None:
+            self._ahead.append((held, label))
+        elif kind := _guard_of(thing):
+            guard = kind(thing, label)
+            self.guards[guard.key] = guard
+            self._ahead.append((guard.value, label))
         else:
             self._object(thing, label)
 
@@ -89,8 +101,20 @@ class Reached:
                 self._name(Item(function.__globals__, read.name, function.__globals__[read.name], read.name), read)
             elif read.is_free and _content(cell := cells[read.name]) is not cell:
                 self._name(Field(cell, "cell_contents", cell.cell_contents, read.name), read)
+        for name, level in imports_of(function.__code__):
+            path = resolve_name("." * level + name, function.__globals__.get("__package__") or "") if level else name
+            self._module(sys.modules.get(path), path, names_in(function.__code__))
         for default in (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()):
             self._ahead.append((default, f"a default of {function.__name__}"))
+
+    def _module(self, module: Any, label: str, names: frozenset[str]) -> None:
+        """Follow these names of a user's module that a function imports, and of the modules that it has."""
+        if isinstance(module, ModuleType) and is_followed(getattr(module, "__file__", None) or ""):
+            for name in names & vars(module).keys():
+                guard = Item(vars(module), name, vars(module)[name], f"{label}.{name}")
+                if guard.key not in self.guards:
+                    self._name(guard, Read(name, False, ()))
+                    self._module(guard.value, guard.label, names)
 
     def _name(self, guard: Guard, read: Read) -> None:
         """Follow a name, and what is read from its value at once if that can be known."""
@@ -146,12 +170,40 @@ class Reached:
             elif isinstance(thing, _CONTAINERS):
                 self.objects[id(thing)] = thing
                 ahead += islice(thing.values() if isinstance(thing, dict) else thing, _MOST)
+            elif (held := _held(thing)) is not None:
+                ahead.append(held)
             elif isinstance(thing, WATCHED) or is_users_class(type(thing)):
                 self.objects[id(thing)] = thing
                 if _is_watchable(type(thing)):
                     self.classes.add(type(thing))
                 self._ahead += [(method, type(thing).__name__) for method in _special_methods(type(thing))]
                 ahead += vars(thing).values() if hasattr(thing, "__dict__") else ()
+
+
+def _held(thing: Any) -> Any:
+    """What is behind a thing of Python's that only hands on what it holds; None if it is no such thing."""
+    if isinstance(thing, (BuiltinMethodType, MethodWrapperType)):
+        return None if isinstance(thing.__self__, ModuleType) else thing.__self__
+    if isinstance(thing, weakref.ref):
+        return thing()
+    if isinstance(thing, weakref.ProxyTypes):
+        return thing.__repr__.__self__
+    if isinstance(thing, MappingProxyType):
+        return gc.get_referents(thing)
+    return vars(thing) if isinstance(thing, _HOLDERS) and not is_users_class(type(thing)) else None
+
+
+def _guard_of(thing: Any) -> Callable[[Any, str], Guard] | None:
+    """What guards an object of a library whose content may change: a variable of a context, a frame, raw memory."""
+    if isinstance(thing, ContextVar):
+        return Setting
+    if type(thing).__module__.partition(".")[0] == "pandas" and hasattr(thing, "__array__"):
+        return Rows
+    try:
+        with memoryview(thing) as memory:
+            return None if memory.readonly and not isinstance(thing, memoryview) else Bytes
+    except (TypeError, ValueError, BufferError):
+        return None
 
 
 def _content(cell: Any) -> Any:

@@ -15,7 +15,7 @@ import numpy as np
 
 from tinygrad_lite import optim, trees
 from tinygrad_lite.compiler.entry import errors_handling
-from tinygrad_lite.compiler.guards import Field, Guard, Item, Key, Keys, Length, Truth, contents
+from tinygrad_lite.compiler.guards import Field, Guard, Item, Key, Keys, Length, Missing, Truth, contents
 from tinygrad_lite.compiler.naming import Namer
 from tinygrad_lite.compiler.places import (
     Argument,
@@ -48,6 +48,7 @@ from tinygrad_lite.engine import backward
 from tinygrad_lite.engine.op import Array, Op
 from tinygrad_lite.engine.tensor import Tensor, positive
 from tinygrad_lite.errors import GraphError, UsageError
+from tinygrad_lite.nn.module import Module
 from tinygrad_lite.nn.substitution import original
 from tinygrad_lite.ops.requirements import refuse_where
 from tinygrad_lite.optim import Optimizer
@@ -270,7 +271,7 @@ class Recorder:
         return self._before.get((tensor, slot), UNSET)
 
     def read_attribute(self, owner: Any, name: str, value: Any) -> Any:
-        if (real := original(owner)) is not owner:  # a stand-in is new in each run, but what it was made from is not
+        if (real := _meant(owner)) is not owner:  # a stand-in is new in each run, but what it was made from is not
             if (held := _attribute_of(real, name)) is not UNSET:
                 self.read_attribute(real, name, held)
             return self._generator(value) if isinstance(value, np.random.Generator) else value
@@ -282,6 +283,19 @@ class Recorder:
         if (id(owner), name) not in self._attributes and not isinstance(value, RecordedGenerator):
             self._read_anew(owner, name, value)
         return self._generator(value) if isinstance(value, np.random.Generator) else value
+
+    def read_fields(self, owner: Any, fields: dict[str, Any]) -> None:
+        """Guard all attributes of an object, of which `vars` may read any."""
+        read: dict[Key, Guard] = {}
+        contents(fields, type(owner).__name__, read)
+        for guard in read.values():
+            self._guard(guard)
+
+    def miss_attribute(self, owner: Any, name: str) -> None:
+        """Guard that an object has no such attribute, as `hasattr` finds out."""
+        fields = _fields(owner)
+        if _meant(owner) is owner and fields is not None:
+            self._guard(Missing(fields, name, f"{type(owner).__name__}.{name}"))
 
     def _read_anew(self, owner: Any, name: str, value: Any) -> None:
         """Guard an attribute, unless Python computes it from others."""
@@ -369,7 +383,7 @@ class Recorder:
     def write_attribute(self, owner: Any, name: str, value: Any) -> Any:
         if isinstance(getattr_static(type(owner), name, None), property):
             return value  # its setter writes attributes, of which we hear
-        if original(owner) is not owner:
+        if _meant(owner) is not owner:
             return value  # and so we do when what a stand-in was given is written to the module itself
         fields = _fields(owner)
         if not fields and id(owner) not in self._reached.objects:
@@ -664,9 +678,15 @@ def _kind(code: CodeType) -> str:
     return kind
 
 
+def _meant(owner: Any) -> Any:
+    """The module that a stand-in stands for; anything else itself."""
+    return original(owner) if isinstance(owner, Module) else owner
+
+
 def _fields(owner: Any) -> dict[str, Any] | None:
     """The dict of an object's attributes, if it has one."""
-    return getattr(owner, "__dict__", None)
+    fields = _attribute_of(owner, "__dict__")
+    return None if fields is UNSET else fields
 
 
 def _attribute_of(owner: Any, name: str) -> Any:

@@ -33,6 +33,8 @@ class Watcher(Protocol):
     def read_slot(self, tensor: Tensor, slot: str, value: Any) -> Any: ...
     def write_slot(self, tensor: Tensor, slot: str, before: Any, value: Any) -> Any: ...
     def read_attribute(self, owner: Any, name: str, value: Any) -> Any: ...
+    def read_fields(self, owner: Any, fields: dict[str, Any]) -> None: ...
+    def miss_attribute(self, owner: Any, name: str) -> None: ...
     def write_attribute(self, owner: Any, name: str, value: Any) -> Any: ...
     def former(self, tensor: Tensor, slot: str) -> Any: ...
     def reaches(self, tensor: Tensor, g: Any) -> None: ...
@@ -106,9 +108,18 @@ def set_plain(tensor: Tensor, slot: str, value: Any) -> None:
 
 
 def _get(self: Any, name: str) -> Any:
-    value = object.__getattribute__(self, name)
     watcher = _active.watcher
-    return value if watcher is None or name.startswith("__") else watcher.read_attribute(self, name, value)
+    try:
+        value = object.__getattribute__(self, name)
+    except AttributeError:
+        if watcher is not None and not name.startswith("__"):
+            watcher.miss_attribute(self, name)
+        raise
+    if watcher is None:
+        return value
+    if name == "__dict__" and not isinstance(self, WATCHED):
+        watcher.read_fields(self, value)
+    return value if name.startswith("__") else watcher.read_attribute(self, name, value)
 
 
 def _set(self: Any, name: str, value: Any) -> None:
