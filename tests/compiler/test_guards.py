@@ -312,7 +312,6 @@ def test_an_attribute_that_comes_later(has: Callable[[Any, str], bool]) -> None:
 KEPT: dict[str, tuple[Any, Callable[[Any], Any]]] = {
     "a list": ([1.0, 2.0, 3.0], lambda kept: kept.pop(0)),
     "a long list": ([1.0 * i for i in range(200)], lambda kept: kept.pop()),
-    "what is appended to": ([1.0], lambda kept: [kept.append(2.0), len(kept)][1]),
     "a deque": (deque([1.0, 2.0, 3.0]), lambda kept: kept.popleft()),
     "a dict": ({"a": 1.0, "b": 2.0, "c": 3.0}, lambda kept: kept.popitem()[1]),
     "a set": ({1.0, 2.0, 3.0}, lambda kept: kept.pop()),
@@ -320,7 +319,7 @@ KEPT: dict[str, tuple[Any, Callable[[Any], Any]]] = {
 
 
 @pytest.mark.parametrize("case", KEPT)
-def test_a_refused_function_leaves_containers_as_they_were(case: str) -> None:
+def test_containers_get_back_what_a_refused_function_took(case: str) -> None:
     kept, take = KEPT[case]
     before = repr(kept)
     with pytest.raises(UsageError, match=r"does not do the same|reads and changes"):

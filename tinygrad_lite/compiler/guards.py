@@ -116,14 +116,14 @@ class Truth(Item):
 
 
 class _Whole(Guard):
-    """What is said of a container as a whole, which gets all its entries back."""
+    """What is said of a container as a whole, which gets back what was taken from it; what was added is left in it."""
 
     def __init__(self, owner: Any, value: Any, label: str) -> None:
         super().__init__(owner, None, value, label)
         self._before = copy(owner) if len(owner) <= MOST else None
 
     def put(self, value: Any) -> None:
-        if self._before is not None:
+        if self._before is not None and len(self.owner) < len(self._before):
             self.owner.clear()
             (self.owner.update if isinstance(self.owner, (dict, set)) else self.owner.extend)(self._before)
 
