@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 import tinygrad_lite as tg
-from tests.derivatives import numerical_gradients
+from tests.derivatives import assert_gradients
 
 
 def check(f: Callable[..., Any], *arrays: Any, second_order: bool = True, tolerance: float = 1e-7) -> None:
@@ -20,14 +20,14 @@ def check(f: Callable[..., Any], *arrays: Any, second_order: bool = True, tolera
     places = tuple(i for i, x in enumerate(arrays) if x.dtype.kind == "f")
     scalar = weighted(f)
     found = tg.grad(scalar, places)(*arrays)
-    close(found, numerical_gradients(scalar, arrays, places), tolerance)
+    assert_gradients(found, scalar, arrays, places, tolerance)
     directions = [np.sin(np.arange(arrays[i].size) + 1.0).reshape(arrays[i].shape) for i in places]
     _, slope = tg.jvp(lambda *x: scalar(*_with(arrays, places, x)), [arrays[i] for i in places], directions)
     close([slope], [sum(np.sum(g * t) for g, t in zip(found, directions))], 1e-10)
     if second_order:
         of_gradient = weighted(tg.grad(scalar, places))
         found = tg.grad(of_gradient, places)(*arrays)
-        close(found, numerical_gradients(of_gradient, arrays, places), 10 * tolerance)
+        assert_gradients(found, of_gradient, arrays, places, 10 * tolerance)
 
 
 def _with(arrays: Any, places: Any, replacements: Any) -> list[Any]:
