@@ -41,13 +41,14 @@ hypothesis.core.function_digest = functools.cache(hypothesis.core.function_diges
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--every-third", action="store_true", help="run a third of the cases of each test that has many")
+    text = "run a third of the cases of each test that has many: the first, second or third one"
+    parser.addoption("--third", type=int, choices=(0, 1, 2), help=text)
 
 
-def every_third(items: list[pytest.Item]) -> set[pytest.Item]:
+def third(items: list[pytest.Item], number: int) -> set[pytest.Item]:
     """A third of the cases of each test that has three or more, of the usual ones as of the slow ones.
 
-    Which third depends on the test's name, so that tests of the same operations keep different ones.
+    Which cases these are depends on the test's name, too, so that tests of the same operations keep different ones.
     """
     cases: dict[tuple[str, bool], list[pytest.Item]] = {}
     for item in items:
@@ -55,7 +56,7 @@ def every_third(items: list[pytest.Item]) -> set[pytest.Item]:
         cases.setdefault((item.nodeid.partition("[")[0], is_slow), []).append(item)
     kept: set[pytest.Item] = set()
     for (name, _), group in cases.items():
-        kept.update(group if len(group) < 3 else group[zlib.crc32(name.encode()) % 3 :: 3])
+        kept.update(group if len(group) < 3 else group[(zlib.crc32(name.encode()) + number) % 3 :: 3])
     return kept
 
 
@@ -66,8 +67,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     Code that calls deeply has spent a fourth of its time there. A frame that asks for much gets a large piece, with
     room for what it calls.
     """
-    if config.getoption("--every-third"):
-        kept = every_third(items)
+    if (number := config.getoption("--third")) is not None:
+        kept = third(items, number)
         config.hook.pytest_deselected(items=[item for item in items if item not in kept])
         items[:] = [item for item in items if item in kept]
     for test in {item.function for item in items if isinstance(item, pytest.Function)}:
