@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinygrad_lite.compiler.c.names import Names
-from tinygrad_lite.compiler.native.arithmetic import Arithmetic
+from tinygrad_lite.compiler.native.arithmetic import Arithmetic, within
 
 BOOL = np.dtype(bool)
 TYPES = {np.dtype(kind): f"{'u' * (kind[0] == 'u')}int{8 * int(kind[1])}_t" for kind in
@@ -261,9 +261,11 @@ class Entry(Arithmetic):
         return self.function(name, *others)
 
     def cast(self, dtype: np.dtype[Any]) -> "Entry":
-        """The entry in another dtype, as NumPy casts it; from floats to integers nothing is cast."""
+        """The entry in another dtype, as NumPy casts it; from floats to small integers nothing is cast."""
         if dtype == self.dtype:
             return self
         if dtype == BOOL:
             return self.differs(0)
+        if self.dtype.kind == "f" and dtype.kind in "iu":
+            return within(self, dtype).chooses(self.made(f"({TYPES[dtype]})", self, dtype=dtype), np.iinfo(dtype).min)
         return self.made(f"({TYPES[dtype]})", self, dtype=dtype)

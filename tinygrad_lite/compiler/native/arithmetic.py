@@ -5,6 +5,8 @@ So a formula for one entry, written like any other formula, makes each kind of c
 
 from typing import Any, Self
 
+import numpy as np
+
 
 class Arithmetic:
     """An entry that computes like Python's numbers; the kind of code says how each operator is written."""
@@ -71,3 +73,9 @@ class Arithmetic:
     def differs(self, other: Any) -> Self:
         """Whether two entries differ, as NaN does from each entry."""
         return self.compared("!=", other)
+
+
+def within(x: Any, dtype: np.dtype[Any]) -> Any:
+    """Whether the whole part of a float is one of an integer's values; any other becomes the smallest of them."""
+    end = 2.0 ** (8 * dtype.itemsize - 1)
+    return (x >= -end) & (x < end)

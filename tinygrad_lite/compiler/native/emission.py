@@ -11,13 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.compiler.native.arithmetic import Arithmetic
+from tinygrad_lite.compiler.native.arithmetic import Arithmetic, within
 
 BOOL = np.dtype(bool)
 TYPES = {np.dtype(kind): "float" if kind == "f4" else "double" if kind == "f8" else f"i{8 * int(kind[1])}" for kind in
          ("f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8")} | {BOOL: "i1"}  # fmt: skip
 """The types of an entry that native code computes with."""
 REALS = (np.dtype(np.float64), np.dtype(np.float32))
+WHOLE = (np.dtype(np.int64), np.dtype(np.int32))
+"""The integers to which processors convert floats."""
 STORED = (
     {np.dtype(kind): f"i{8 * np.dtype(kind).itemsize}" for kind in ("f2", "c8", "c16", "g", "G")} | TYPES | {BOOL: "i8"}
 )
@@ -243,12 +245,14 @@ class Entry(Arithmetic):
         return self.made(f"bitcast {self.type} {self.text} to {TYPES[kind]}", kind)
 
     def cast(self, dtype: np.dtype[Any]) -> "Entry":
-        """The entry in another dtype, as NumPy casts it. From floats to integers NumPy's own loops cast."""
+        """The entry in another dtype, as NumPy casts it. From floats to small integers NumPy's own loops cast."""
         if dtype == self.dtype:
             return self
         if dtype == BOOL:
             return self.differs(0)
         a, b = self.dtype, dtype
+        if a.kind == "f" and b in WHOLE:
+            return within(self, b).chooses(self.made(f"fptosi {self.type} {self.text} to {TYPES[b]}", b), np.iinfo(b).min)
         if a.kind == "f":
             how = "fpext" if b.itemsize > a.itemsize else "fptrunc"
         elif b.kind == "f":
@@ -264,4 +268,4 @@ def can_cast(a: np.dtype[Any], b: np.dtype[Any]) -> bool:
     """Whether `Entry.cast` goes from one dtype to another."""
     if a == b:
         return a in STORED
-    return a in TYPES and b in TYPES and (a.kind != "f" or b.kind in "fb")
+    return a in TYPES and b in TYPES and (a.kind != "f" or b.kind in "fb" or b in WHOLE)

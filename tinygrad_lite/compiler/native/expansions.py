@@ -19,7 +19,7 @@ from tinygrad_lite.engine.op import Array, Op
 from tinygrad_lite.ops.arithmetic import elementwise, reductions
 from tinygrad_lite.ops.linear import contraction, norms, products
 from tinygrad_lite.ops.networks import normal
-from tinygrad_lite.ops.shapes import indexing, joining, shaping
+from tinygrad_lite.ops.shapes import arranging, indexing, joining, shaping
 
 FEW = 16  # arrays that one operation puts into another; more are put there by several operations
 
@@ -69,7 +69,8 @@ def _expansion(call: Instruction) -> tuple[list[Instruction], Variable] | None:
     write = _EXPANSIONS.get(call.op)
     if write is None or call.result.is_number or call.has_computed_params:
         return None
-    if any(x.dtype not in REALS or x.is_number for x in (*call.reads, call.result)):
+    dtypes = TYPES if call.op is elementwise.clip else REALS
+    if any(x.dtype not in dtypes or x.is_number for x in (*call.reads, call.result)):
         return None
     calls: list[Instruction] = []
     made = write(*[_StandIn(_array(x), x, calls) if isinstance(x, Variable) else x for x in call.inputs], **call.params)
@@ -190,42 +191,78 @@ def _einsum(*arrays: Any, subscripts: str, optimize: Any = False) -> Any:
     terms, output = contraction.axes_by_letters(subscripts, [x.ndim for x in arrays])
     sizes: dict[str, int] = {}
     for term, x in zip(terms, arrays):
-        for letter, size in zip(term, x.shape):
-            if sizes.setdefault(letter, size) != size or term.count(letter) > 1:
-                return None  # an axis that is stretched, or a diagonal
-    if len(arrays) > 2 or not arrays:
-        return None
-    alone = []
-    for i, (x, term) in enumerate(zip(arrays, terms)):
-        elsewhere = output + "".join(terms[:i] + terms[i + 1 :])
-        alone.append(_summed(x, term, [c for c in term if c not in elsewhere]))
-    if len(alone) == 1:
-        return _ordered(*alone[0], output)
-    (x, a), (z, b) = alone
-    stack, rows, columns, summed = contraction.roles(a, b, output)
+        if any(sizes.setdefault(letter, size) != size for letter, size in zip(term, x.shape)):
+            return None  # an axis that is stretched
+    known = [_without_repeats(x, term) for x, term in zip(arrays, terms)]
+    if len(known) == 1:
+        return _ordered(*_summed(*known[0], output), output)
+    stand_ins = [np.broadcast_to(0.0, [sizes[c] for c in term]) for _, term in known]
+    path = np.einsum_path(f"{','.join(term for _, term in known)}->{output}", *stand_ins, optimize="greedy")[0][1:]
+    for chosen in path:
+        factors = [known[i] for i in chosen]
+        known = [x for i, x in enumerate(known) if i not in chosen]
+        while len(factors) > 1:
+            (x, a), (z, b), *factors = factors
+            left = "".join(term for _, term in (*factors, *known))
+            made = "".join(dict.fromkeys(c for c in a + b if c in output + left)) if left else output
+            factors.insert(0, (_pair(*_summed(x, a, b + made), *_summed(z, b, a + made), made, sizes), made))
+        known.append(factors[0])
+    return known[0][0]
+
+
+def _pair(x: Any, a: str, z: Any, b: str, made: str, sizes: Mapping[str, int]) -> Any:
+    """A sum of products of two arrays as a product of matrices."""
+    stack, rows, columns, summed = contraction.roles(a, b, made)
     if not summed:
         left = np.reshape(_ordered(x, a, [*stack, *rows]), [sizes[c] for c in (*stack, *rows)] + [1] * len(columns))
         right = np.reshape(
             _ordered(z, b, [*stack, *columns]),
             [sizes[c] for c in stack] + [1] * len(rows) + [sizes[c] for c in columns],
         )
-        return _ordered(left * right, [*stack, *rows, *columns], output)
+        return _ordered(left * right, [*stack, *rows, *columns], made)
     deep = [sizes[c] for c in stack]
     n, m, k = (prod(sizes[c] for c in letters) for letters in (rows, columns, summed))
     left = np.reshape(_ordered(x, a, [*stack, *rows, *summed]), (*deep, n, k))
     right = np.reshape(_ordered(z, b, [*stack, *summed, *columns]), (*deep, k, m))
     letters = [*stack, *rows, *columns]
-    return _ordered(np.reshape(np.matmul(left, right), [sizes[c] for c in letters]), letters, output)
+    return _ordered(np.reshape(np.matmul(left, right), [sizes[c] for c in letters]), letters, made)
 
 
-def _summed(x: Any, term: str, lost: Sequence[str]) -> tuple[Any, str]:
-    """The array summed over some axes, and the letters that are left."""
+def _without_repeats(x: Any, term: str) -> tuple[Any, str]:
+    """The array with a diagonal in place of axes that have the same letter, and the letters of its axes."""
+    for letter in dict.fromkeys(term):
+        while term.count(letter) > 1:
+            first = term.index(letter)
+            second = term.index(letter, first + 1)
+            x = _diagonal(x, first, second)
+            term = term[:first] + term[first + 1 : second] + term[second + 1 :] + letter
+    return x, term
+
+
+def _diagonal(x: Any, first: int, second: int, offset: int = 0) -> Any:
+    """A diagonal of two axes, as the last axis."""
+    first, second = first % x.ndim, second % x.ndim
+    others = [axis for axis in range(x.ndim) if axis not in (first, second)]
+    n, m = x.shape[first], x.shape[second]
+    count = max(min(n + min(offset, 0), m - max(offset, 0)), 0)
+    start = offset if offset > 0 else -offset * m
+    lines = np.reshape(_ordered(x, range(x.ndim), [*others, first, second]), (*(x.shape[i] for i in others), n * m))
+    return lines[..., start : start + count * (m + 1) - m if count else start : m + 1]
+
+
+def _trace(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None) -> Any:
+    return np.sum(_diagonal(x, axis1, axis2, offset), axis=-1) if dtype is None else None
+
+
+def _summed(x: Any, term: str, needed: str) -> tuple[Any, str]:
+    """The array summed over the axes whose letters are not needed, and the letters that are left."""
+    lost = [c for c in term if c not in needed]
     if not lost:
         return x, term
     return np.sum(x, axis=tuple(term.index(c) for c in lost)), "".join(c for c in term if c not in lost)
 
 
-def _ordered(x: Any, letters: Sequence[str], wanted: Sequence[str]) -> Any:
+def _ordered(x: Any, letters: Sequence[Any], wanted: Sequence[Any]) -> Any:
     order = [letters.index(c) for c in wanted]
     return x if order == sorted(order) else np.transpose(x, order)
 
@@ -299,6 +336,7 @@ _EXPANSIONS: dict[Op, Expansion] = {
     products.dot: _dot,
     products.inner: _inner,
     products.vdot: _vdot,
+    arranging.trace: _trace,
     reductions.var: _var,
     reductions.std: _std,
     norms.norm: _norm,
