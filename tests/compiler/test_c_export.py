@@ -201,13 +201,15 @@ def test_ufuncs_of_special_values(dtype: str, compiler: str, tmp_path: Path) -> 
     ufuncs = OF_FLOATS if dtype[0] == "f" else OF_INTEGERS
 
     def f(a: Any, b: Any) -> Any:
-        return [ufunc(*(a, b)[: ufunc.nin]) for ufunc in ufuncs]
+        results = [ufunc(*(a, b)[: ufunc.nin]) for ufunc in ufuncs]
+        return [*results, a.astype(np.int64), a.astype(np.int32)] if dtype[0] == "f" else results
 
     compiled, arrays = tg.compile(f, "numpy"), np.meshgrid(values, values)
     expected = compiled(*arrays)
-    for ufunc, found, right in zip(ufuncs, exported(compiled, tmp_path, compiler)(*arrays), expected, strict=True):
-        tolerance = 2e-6 if found.dtype.itemsize == 4 else 4e-15
-        np.testing.assert_allclose(found, right, rtol=tolerance, err_msg=ufunc.__name__)
+    names = [*(ufunc.__name__ for ufunc in ufuncs), *(["int64", "int32"] if dtype[0] == "f" else [])]
+    for name, found, right in zip(names, exported(compiled, tmp_path, compiler)(*arrays), expected, strict=True):
+        tolerance = 0 if found.dtype.kind != "f" else 2e-6 if found.dtype.itemsize == 4 else 4e-15
+        np.testing.assert_allclose(found, right, rtol=tolerance, err_msg=name)
 
 
 @pytest.mark.parametrize("compiler", COMPILERS)

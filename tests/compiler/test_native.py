@@ -293,3 +293,57 @@ def test_every_ufunc_is_numpys_for_all_dtypes_and_special_values(ufunc: np.ufunc
         if expected.dtype.kind == "f":
             ordinary = ~np.isnan(expected)
             np.testing.assert_array_equal(np.signbit(found)[ordinary], np.signbit(expected)[ordinary])
+
+
+WHOLE = [np.dtype(code) for code in ("i8", "i4")]
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("whole", WHOLE, ids=str)
+@pytest.mark.parametrize("dtype", ["f8", "f4"])
+def test_floats_become_the_integers_of_numpy(dtype: str, whole: np.dtype[Any]) -> None:
+    ends = [np.nextafter(sign * 2.0**bits, to) for sign in (-1, 1) for bits in (31, 63) for to in (-np.inf, 0, np.inf)]
+    x = np.array([*SPECIAL, *ends, -(2.0**31) - 0.5, 2.0**31 - 0.5, 1.9999, -1.9999]).astype(dtype)
+    f = tg.compile(lambda x: (x.astype(whole), x.astype(whole) // 3), "native")
+    for found, expected in zip(f(x), (x.astype(whole), x.astype(whole) // 3), strict=True):
+        np.testing.assert_array_equal(found, expected, strict=True)
+    assert "NumPy calls" not in str(f.report())
+
+
+def summations(seed: int) -> tuple[str, list[Any]]:
+    """Einstein summations of one to four arrays, with diagonals, and letters that only one of them has."""
+    rng = np.random.default_rng(seed)
+    terms = ["".join(rng.choice([*"abcd"], rng.integers(0, 4))) for _ in range(rng.integers(1, 5))]
+    letters = sorted({*"".join(terms)})
+    result = "".join(rng.permutation(letters)[: rng.integers(0, len(letters) + 1)]) if letters else ""
+    sizes = dict(zip("abcd", rng.integers(1, 4, 4)))
+    return f"{','.join(terms)}->{result}", [rng.normal(size=[sizes[c] for c in term]) for term in terms]
+
+
+@pytest.mark.parametrize("seed", spread(range(60), 1))
+def test_summations_and_their_gradients_need_no_numpy_call(seed: int) -> None:
+    subscripts, arrays = summations(seed)
+
+    def both(*arrays: Any) -> Any:
+        loss = lambda *x: np.sum(np.sin(np.einsum(subscripts, *x)))  # noqa: E731
+        return np.einsum(subscripts, *arrays), tg.grad(loss, argnums=[*range(len(arrays))])(*arrays)
+
+    f = tg.compile(both, "native")
+    for found, expected in zip(tg.trees.leaves(f(*arrays)), tg.trees.leaves(both(*arrays)), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-12, strict=True)
+    assert "einsum" not in str(f.report())
+
+
+@pytest.mark.parametrize("offset", [-2, 0, 1, 3])
+@pytest.mark.parametrize("axes", [(0, 1), (-1, 0), (1, -1)])
+def test_traces_need_no_numpy_call(offset: int, axes: tuple[int, int]) -> None:
+    def both(x: Any) -> Any:
+        return np.trace(x, offset, *axes), tg.grad(lambda x: np.sum(np.trace(x * x, offset, *axes)))(x)
+
+    for shape in ((3, 4), (4, 2, 3), (1, 1)):
+        x, f = np.random.default_rng(0).normal(size=shape), tg.compile(both, "native")
+        if axes == (1, -1) and len(shape) < 3:
+            continue
+        for found, expected in zip(f(x), both(x), strict=True):
+            np.testing.assert_allclose(found, expected, rtol=1e-14)
+        assert "trace" not in str(f.report())

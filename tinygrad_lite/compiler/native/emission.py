@@ -252,7 +252,9 @@ class Entry(Arithmetic):
             return self.differs(0)
         a, b = self.dtype, dtype
         if a.kind == "f" and b in WHOLE:
-            return within(self, b).chooses(self.made(f"fptosi {self.type} {self.text} to {TYPES[b]}", b), np.iinfo(b).min)
+            return within(self, b).chooses(
+                self.made(f"fptosi {self.type} {self.text} to {TYPES[b]}", b), np.iinfo(b).min
+            )
         if a.kind == "f":
             how = "fpext" if b.itemsize > a.itemsize else "fptrunc"
         elif b.kind == "f":
