@@ -347,3 +347,34 @@ def test_traces_need_no_numpy_call(offset: int, axes: tuple[int, int]) -> None:
         for found, expected in zip(f(x), both(x), strict=True):
             np.testing.assert_allclose(found, expected, rtol=1e-14)
         assert "trace" not in str(f.report())
+
+
+OTHERS: dict[str, Callable[[Any], Any]] = {
+    **{f"round to {k}": lambda x, k=k: np.round(x[0], k) for k in (0, 1, 2, 16, -1, -3)},
+    "no NaN": lambda x: np.nan_to_num(x[0]),
+    "numbers for NaN and infinities": lambda x: np.nan_to_num(x[0], nan=1.5, posinf=3.0, neginf=-2.0),
+    **{f"power {n}": lambda x, n=n: np.linalg.matrix_power(x[1], n) for n in range(1, 9)},
+    "product of three": lambda x: np.linalg.multi_dot([x[1], x[1], x[1]]),
+    "product from vector to vector": lambda x: np.linalg.multi_dot([x[1][0], x[1], x[1], x[1][1]]),
+    "product from a vector": lambda x: np.linalg.multi_dot([x[1][0], x[1], x[1]]),
+    "Frobenius norm": lambda x: np.linalg.norm(x[1], "fro"),
+    "norm": lambda x: np.linalg.norm(x[1]),
+}
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("dtype", ["f8", "f4"])
+@pytest.mark.parametrize("case", OTHERS)
+def test_operations_that_are_others_in_disguise(case: str, dtype: str) -> None:
+    f = OTHERS[case]
+    special = np.array([*SPECIAL, 0.5, 1.5, 2.5, 0.25, 1.005, 2.675, -0.35, 123.456])
+    x = special.astype(dtype), np.random.default_rng(0).normal(size=(3, 3)).astype(dtype)
+
+    def both(*x: Any) -> Any:
+        return f(x), tg.grad(lambda *x: np.sum(f(x)), argnums=1)(*x)
+
+    compiled = tg.compile(both, "native")
+    for found, expected in zip(compiled(*x), both(*x), strict=True):
+        exact = expected.shape == special.shape
+        np.testing.assert_allclose(found, expected, rtol=0 if exact else 1e-12 if dtype == "f8" else 1e-3, strict=True)
+    assert "NumPy calls" not in str(compiled.report())

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinygrad_lite.compiler.c.names import Names
-from tinygrad_lite.compiler.native.arithmetic import Arithmetic, within
+from tinygrad_lite.compiler.native.arithmetic import Arithmetic
 
 BOOL = np.dtype(bool)
 TYPES = {np.dtype(kind): f"{'u' * (kind[0] == 'u')}int{8 * int(kind[1])}_t" for kind in
@@ -267,5 +267,5 @@ class Entry(Arithmetic):
         if dtype == BOOL:
             return self.differs(0)
         if self.dtype.kind == "f" and dtype.kind in "iu":
-            return within(self, dtype).chooses(self.made(f"({TYPES[dtype]})", self, dtype=dtype), np.iinfo(dtype).min)
+            return self.is_within(dtype).chooses(self.made(f"({TYPES[dtype]})", self, dtype=dtype), np.iinfo(dtype).min)
         return self.made(f"({TYPES[dtype]})", self, dtype=dtype)

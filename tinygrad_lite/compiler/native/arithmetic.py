@@ -74,8 +74,7 @@ class Arithmetic:
         """Whether two entries differ, as NaN does from each entry."""
         return self.compared("!=", other)
 
-
-def within(x: Any, dtype: np.dtype[Any]) -> Any:
-    """Whether the whole part of a float is one of an integer's values; any other becomes the smallest of them."""
-    end = 2.0 ** (8 * dtype.itemsize - 1)
-    return (x >= -end) & (x < end)
+    def is_within(self, dtype: np.dtype[Any]) -> Self:
+        """Whether the whole part of a float is one of an integer's values; any other becomes the smallest of them."""
+        end = 2.0 ** (8 * dtype.itemsize - 1)
+        return (self >= -end) & (self < end)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.compiler.native.arithmetic import Arithmetic, within
+from tinygrad_lite.compiler.native.arithmetic import Arithmetic
 
 BOOL = np.dtype(bool)
 TYPES = {np.dtype(kind): "float" if kind == "f4" else "double" if kind == "f8" else f"i{8 * int(kind[1])}" for kind in
@@ -252,7 +252,7 @@ class Entry(Arithmetic):
             return self.differs(0)
         a, b = self.dtype, dtype
         if a.kind == "f" and b in WHOLE:
-            return within(self, b).chooses(
+            return self.is_within(b).chooses(
                 self.made(f"fptosi {self.type} {self.text} to {TYPES[b]}", b), np.iinfo(b).min
             )
         if a.kind == "f":

@@ -17,7 +17,7 @@ from tinygrad_lite.compiler.program import Instruction, Program, Variable
 from tinygrad_lite.compiler.recorded import OfVariable
 from tinygrad_lite.engine.op import Array, Op
 from tinygrad_lite.ops.arithmetic import elementwise, reductions
-from tinygrad_lite.ops.linear import contraction, norms, products
+from tinygrad_lite.ops.linear import contraction, linalg, norms, products
 from tinygrad_lite.ops.networks import normal
 from tinygrad_lite.ops.shapes import arranging, indexing, joining, shaping
 
@@ -286,6 +286,30 @@ def _inner(a: Any, b: Any) -> Any:
     return a @ (b if b.ndim == 1 else np.transpose(b)) if b.ndim <= 2 else None
 
 
+def _multi_dot(*arrays: Any) -> Any:
+    ends = [arrays[i].ndim for i in (0, -1)]
+    letters = "abcdefghijklmnopqrstuvwxyz"[: len(arrays) + 1]
+    terms = [letters[i : i + 2] for i in range(len(arrays))]
+    terms[0], terms[-1] = terms[0][-ends[0] :], terms[-1][: ends[1]]
+    made = terms[0][: ends[0] - 1] + terms[-1][1:]
+    return _einsum(*arrays, subscripts=f"{','.join(terms)}->{made}") if len(arrays) < 26 else None
+
+
+def _matrix_power(x: Any, n: int) -> Any:
+    if n < 1:
+        return None
+    if n == 3:  # as NumPy, which takes the shortest way here
+        return (x @ x) @ x
+    made = None
+    while True:
+        n, is_odd = divmod(n, 2)
+        if is_odd:
+            made = x if made is None else made @ x
+        if not n:
+            return made * 1 if made is x else made
+        x = x @ x
+
+
 def _vdot(a: Any, b: Any) -> Any:
     return np.reshape(a, (-1,)) @ np.reshape(b, (-1,)) if a.size else None
 
@@ -308,7 +332,7 @@ def _std(x: Any, **params: Any) -> Any:
 
 
 def _norm(x: Any, ord: Any = None, axes: Any = None, keepdims: bool = False) -> Any:
-    if ord is not None and not (ord == 2 and isinstance(axes, int)):
+    if ord not in norms.FROBENIUS and not (ord == 2 and isinstance(axes, int)):
         return None
     return np.sqrt(np.sum(x * x, axis=axes, keepdims=keepdims))
 
@@ -320,6 +344,25 @@ def _clip(x: Any, low: Any, high: Any) -> Any:
     if low is not None:
         x = np.maximum(x, low)
     return x if high is None else np.minimum(x, high)
+
+
+def _round(x: Any, decimals: int = 0) -> Any:
+    if decimals == 0:
+        return np.rint(x)
+    if abs(decimals) > 22:  # NumPy's power of ten is another number
+        return None
+    scale = 10.0 ** abs(decimals)
+    return np.rint(x * scale) / scale if decimals > 0 else np.rint(x / scale) * scale
+
+
+def _nan_to_num(x: Any, nan: float = 0.0, posinf: Any = None, neginf: Any = None) -> Any:
+    limits = np.finfo(x.dtype)
+    above, below = (limits.max if posinf is None else posinf), (limits.min if neginf is None else neginf)
+    return np.where(np.isnan(x), nan, np.where(x == np.inf, above, np.where(x == -np.inf, below, x)))
+
+
+def _expand_dims(x: Any, axis: Any) -> Any:
+    return None if x.ndim else np.reshape(x, np.expand_dims(np.zeros(()), axis).shape)
 
 
 def _exp_of_square(x: Any, factor: float) -> Any:
@@ -336,11 +379,16 @@ _EXPANSIONS: dict[Op, Expansion] = {
     products.dot: _dot,
     products.inner: _inner,
     products.vdot: _vdot,
+    linalg.multi_dot: _multi_dot,
+    linalg.matrix_power: _matrix_power,
     arranging.trace: _trace,
+    shaping.expand_dims: _expand_dims,
     reductions.var: _var,
     reductions.std: _std,
     norms.norm: _norm,
     elementwise.clip: _clip,
+    elementwise.round: _round,
+    elementwise.nan_to_num: _nan_to_num,
     elementwise.exp_of_square: _exp_of_square,
     normal.normal_cdf: _normal_cdf,
 }
