@@ -7,6 +7,7 @@ import tinygrad_lite as tg
 from tests.checking import handwritten
 from tests.checking.planted import PLANTED, Planted
 from tests.marks import param
+from tinygrad_lite.checking import composites, mistakes
 from tinygrad_lite.checking.patterns import name_of_ratio, pattern
 
 MODELS = sorted({planted.model for planted in PLANTED})
@@ -99,10 +100,60 @@ def test_the_sign_of_a_target_is_no_value_in_place_of_another(factor: float) -> 
 
 
 @pytest.mark.parametrize(
-    ("ratio", "name"), [(7.5, "30/4"), (1 / 3, "1/3"), (2 / np.pi, "2 · 1/π"), (0.2, "1/5"), (1.2345678, "")]
+    ("ratio", "name"),
+    [
+        (7.5, "30/4"),
+        (1.5, "3/2"),
+        (2 / 3, "2/3"),
+        (1 / 3, "1/3"),
+        (2 / np.pi, "2 · 1/π"),
+        (0.2, "1/5"),
+        (1.2345678, ""),
+    ],
 )
 def test_the_names_of_ratios(ratio: float, name: str) -> None:
-    assert name_of_ratio(ratio, [4, 30]) == name
+    assert name_of_ratio(ratio, [4, 6, 30]) == name
+
+
+@pytest.mark.parametrize("wrong", ["one entry", "all entries, a little", "one entry by a term", "a mean removed"])
+def test_a_number_that_anything_would_fit_is_no_explanation(wrong: str) -> None:
+    x = np.array([0.7, -1.2])
+
+    def f(x: np.ndarray) -> np.ndarray:
+        return np.sum(x**2) * np.exp(-0.2 * np.sqrt(np.sum(x**2))) - (x[1] + 47) * np.sin(x[0] / 2 - x[1])
+
+    right = np.asarray(tg.grad(f)(x))
+    gradient = {
+        "one entry": right * [1, 1.00125],
+        "all entries, a little": right * 1.0001,
+        "one entry by a term": right + np.array([0, 0.123]),
+        "a mean removed": right - 0.9 * np.mean(right),
+    }[wrong]
+    report = tg.gradcheck(f, x, gradient=gradient, raise_exception=False)
+    for finding in report.findings:
+        assert not finding.why or finding.why.startswith("it agrees to"), finding
+
+
+@pytest.mark.parametrize("axis", [0, -1])
+@pytest.mark.parametrize("written_out", [True, False])
+def test_each_mistake_in_the_derivative_of_a_softmax_is_named(axis: int, written_out: bool) -> None:
+    x, upstream = np.sin(np.arange(12.0)).reshape(3, 4), np.cos(np.arange(12.0) ** 2).reshape(3, 4)
+    rules = next(rules for name, f, _, rules in composites._FUNCTIONS if name == "softmax" and f(x).sum(axis)[0] == 1)
+
+    def probabilities(x: np.ndarray) -> np.ndarray:
+        e = np.exp(x)
+        return e / np.sum(e, axis=axis, keepdims=True) if written_out else tg.nn.functional.softmax(x, axis=axis)
+
+    for sentence, rule in rules.items():
+        report = tg.gradcheck(
+            lambda x: np.sum(probabilities(x) * upstream),
+            x,
+            gradient=lambda x, rule=rule: rule(upstream, x, np.asarray(probabilities(x))),
+            raise_exception=False,
+        )
+        said = {finding.why for finding in report.findings}
+        as_parts = {mistakes.SIGN}, {mistakes.ONE_OF_TWO}, {mistakes.TOO_SMALL.format(x.shape[axis]) + "?"}
+        assert said == {sentence} or (written_out and said in as_parts), said
 
 
 def test_gradients_in_the_wrong_order() -> None:

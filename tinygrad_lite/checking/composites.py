@@ -22,6 +22,29 @@ def _total(x: Array, axis: int = -1) -> Array:
     return np.sum(x, axis=axis, keepdims=True)
 
 
+def _of_softmax(axis: int) -> tuple[Rule, dict[str, Rule]]:
+    def total(x: Array) -> Array:
+        return _total(x, axis)
+
+    def right(g: Array, x: Array, y: Array) -> Array:
+        return y * (g - total(g * y))
+
+    return right, {
+        "the part of softmax through its sum is missing": lambda g, x, y: y * g,
+        "only the diagonal of the Jacobian of softmax is there": lambda g, x, y: y * (1 - y) * g,
+        "the sum in the derivative of softmax is along the wrong axis": lambda g, x, y: (
+            y * (g - _total(g * y, -1 - axis))
+        ),
+        "the derivative of softmax is left out": lambda g, x, y: g,
+        "y is missing in the sum in y (g - Σ g y), the derivative of softmax": lambda g, x, y: y * (g - total(g)),
+        "of y (g - Σ g y), the derivative of softmax, only g - Σ g y is there": lambda g, x, y: g - total(g * y),
+        "the sum is a mean in y (g - Σ g y), the derivative of softmax": lambda g, x, y: (
+            y * (g - np.mean(g * y, axis=axis, keepdims=True))
+        ),
+        "the sign is wrong in y (g - Σ g y), the derivative of softmax": lambda g, x, y: y * (g + total(g * y)),
+    }
+
+
 # for each function its name, its value, its rule for (g, x, y), and the rules that are taken for it
 _FUNCTIONS: list[tuple[str, Callable[[Array], Array], Rule, dict[str, Rule]]] = [
     (
@@ -59,17 +82,7 @@ _FUNCTIONS: list[tuple[str, Callable[[Array], Array], Rule, dict[str, Rule]]] = 
             "the output of relu is used in place of its mask": lambda g, x, y: g * y,
         },
     ),
-    (
-        "softmax",
-        softmax,
-        lambda g, x, y: y * (g - _total(g * y)),
-        {
-            "the part of softmax through its sum is missing": lambda g, x, y: y * g,
-            "only the diagonal of the Jacobian of softmax is there": lambda g, x, y: y * (1 - y) * g,
-            "the sum in the derivative of softmax is along the wrong axis": lambda g, x, y: y * (g - _total(g * y, 0)),
-            "the derivative of softmax is left out": lambda g, x, y: g,
-        },
-    ),
+    *((name, partial(softmax, axis=axis), *_of_softmax(axis)) for name, axis in (("softmax", -1), ("softmax", 0))),
 ]
 
 

@@ -42,6 +42,7 @@ TOLERANCE = 1e-7
 _SHARE = 1e-3  # the largest part of a difference that an explanation may leave
 _ROUNDS = 3  # the largest number of mistakes, one beside another
 _TOGETHER = 1_000_000  # the largest number of entries of the mistakes that are tried at once
+_ENDS = 4  # of a line that runs often, how many times at its begin and at its end are looked at by themselves
 _WORK = 300_000  # the largest number of operations in passes with a mistake in each repeat of a line
 
 
@@ -182,7 +183,7 @@ class _Search:
 
     def _mistakes(self) -> Iterator[Suspect]:
         """Those of a rank below `OTHER`."""
-        for edge in self._done.contributions:
+        for edge in self._edges():
             yield from mistakes_at_edge(self._done, edge)
         for n in self._nodes():
             yield from mistakes_at_node(self._done, n)
@@ -194,13 +195,22 @@ class _Search:
         return list(composites(self._done))
 
     def _others(self) -> Iterator[Suspect]:
-        for edge in self._done.contributions:
+        for edge in self._edges():
             yield from others_at_edge(self._done, edge)
         for n in self._nodes():
             yield from others_at_node(self._done, n)
 
+    def _edges(self) -> Iterator[Edge]:
+        return (edge for edge in self._done.contributions if edge[0] not in self._in_the_middle)
+
     def _nodes(self) -> Iterator[int]:
-        return (n for n, g in enumerate(self._done.gradients) if g is not None and n in self._trace.uses)
+        made = ((n, self._trace.made_by(n)) for n, g in enumerate(self._done.gradients) if g is not None)
+        return (n for n, k in made if n in self._trace.uses and k not in self._in_the_middle)
+
+    @cached_property
+    def _in_the_middle(self) -> set[int]:
+        """Operations between the first and the last times that a line runs: a mistake in one of them alone is rare."""
+        return {k for numbers in self._trace.repeats if len(numbers) > 4 * _ENDS for k in numbers[_ENDS:-_ENDS]}
 
     def _fitting(self, suspects: Sequence[Suspect]) -> Iterator[tuple[Suspect, float]]:
         """Mistakes at one place that are there, in at least one variable and at every point, and how many times."""
@@ -213,18 +223,19 @@ class _Search:
                 suspect = tried[i]
                 for k, (factors, fit) in fits.items():
                     factor = float(factors[i])
-                    if not (fit[i] and self._says_something(suspect, factor, view.is_certain(k))):
+                    if not (fit[i] and self._says_something(suspect, factor, k)):
                         continue
                     if all(other.agrees(suspect, k, factor) for other in others):
                         yield suspect, factor
                         break
 
-    def _says_something(self, suspect: Suspect, factor: float, certain: bool) -> bool:
-        """Whether a mistake that fits this many times is more than an accident."""
-        if not suspect.sentence and abs(factor - 1) < SMALL:
+    def _says_something(self, suspect: Suspect, factor: float, k: int) -> bool:
+        """Whether a mistake that fits a variable this many times is more than an accident."""
+        if not suspect.sentence and abs(factor - 1) < 2 * SMALL:
             return False
-        if not suspect.scaled or certain:
-            return True
+        view = self._views[0]
+        if not suspect.scaled or view.is_certain(k):
+            return factor == 1 or not suspect.sentence or not view.is_multiple(suspect)
         known = factor == 1 if suspect.sentence else name_of_ratio(factor, self._sizes)
         return bool(len(self._views) > 1 and known)
 
@@ -258,7 +269,8 @@ class _Search:
                         continue
                     if there == missing:
                         there += " from another step"
-                    rank = 5.6 - 0.5 * (own[u] or own[w]) - 0.5 * ("1" not in (there, missing))
+                    odd = not name_of_ratio(times, self._sizes)
+                    rank = 5.6 - 0.5 * (own[u] or own[w]) - 0.5 * ("1" not in (there, missing)) + 0.9 * odd
                     if size(g - times * arrays[w]) > size(g + times * arrays[u]):  # what is there is subtracted
                         there, missing = missing, there
                     sentence = f"in the gradient of {name}, {there} is used in place of {missing}{many}"
@@ -340,6 +352,7 @@ class _View:
                 limits.append(min(np.sum(np.abs(directions[k]) * part) for part in sizes))
         self._gaps, self._limits = np.array(gaps), np.array(limits)
         self._of = {k: np.flatnonzero(np.array(owners) == k) for k in left}
+        self._wrong = {k: _differing(point.gradients[k], before[k]) for k in left}
         self._moves = {k: bool(np.any(np.abs(self._gaps[own]) > self._limits[own])) for k, own in self._of.items()}
 
     def products(self, suspects: Sequence[Suspect]) -> Iterator[tuple[list[Suspect], Vector, Matrix]]:
@@ -383,8 +396,15 @@ class _View:
         return self._stacked[n]
 
     def is_certain(self, k: int) -> bool:
-        """Whether more than one equation says how many times a mistake is there in a variable."""
-        return len(self._of[k]) > 1
+        """Whether more than one wrong entry says how many times a mistake is there in a variable."""
+        return self._wrong[k] > 1
+
+    def is_multiple(self, suspect: Suspect) -> bool:
+        """Whether a mistake makes a multiple of what is right, as each other of them does, some number of times."""
+        given = suspect.place.given(self.done)
+        right = suspect.place.right(self.done, given)
+        with np.errstate(all="ignore"):
+            return constant_ratio(suspect.apply(self.done, given), right) is not None
 
     def factors(self, wanted: Vector, found: Matrix, k: int, scaled: Vector) -> tuple[Vector, Vector]:
         """How many times each mistake is there in a variable, and whether that explains what is wrong there.
@@ -429,6 +449,11 @@ def _explains(gradient: Array, found: Array, before: Array) -> bool:
     if not same(gradient, found, TOLERANCE):
         return False
     return bool(np.max(np.abs(gradient - found)) <= _SHARE * np.max(np.abs(found - before)))
+
+
+def _differing(gradient: Array, right: Array) -> int:
+    """How many entries of a gradient differ from the right ones."""
+    return int(np.sum(np.abs(gradient - right) > TOLERANCE * size(right)))
 
 
 def _guessed(words: str) -> str:

@@ -39,6 +39,7 @@ _TERMS = (
 )
 RATIO = "times what it should be"
 _BY_VALUE = 5  # the smallest number of entries that are told from as many others by their values
+_PLAIN = 9  # a fraction of numbers up to this is a mistaken constant, rather than a quotient of two sizes
 _NAMED = {"π": pi, "√2": 2**0.5, "√π": pi**0.5, "√(2π)": (2 * pi) ** 0.5, "e": e, "ln 2": log(2), "ln 10": log(10)}
 
 
@@ -63,13 +64,9 @@ def name_of_ratio(ratio: float, sizes: Sequence[int]) -> str:
         return ""
     if _close(size, round(size)):
         return f"{sign}{round(size)}"
-    for a in sizes:
-        for b in sizes:
-            if 2 < a != b > 2 and _close(size, a / b):
-                return f"{sign}{a}/{b}"
-    fraction = Fraction(size).limit_denominator(40)
-    if _close(size, float(fraction)):
-        return f"{sign}{fraction}"
+    for fraction in (_fraction(size, _PLAIN), *_quotients(size, sizes), _fraction(size, 40)):
+        if fraction:
+            return f"{sign}{fraction}"
     for name, number in _NAMED.items():
         for power, of in ((1, name), (-1, f"1/{name}")):
             multiple = Fraction(size / number**power).limit_denominator(8)
@@ -81,6 +78,17 @@ def name_of_ratio(ratio: float, sizes: Sequence[int]) -> str:
         if a > 2 and _close(size, a**-0.5):
             return f"{sign}1/√{a}"
     return ""
+
+
+def _quotients(ratio: float, sizes: Sequence[int]) -> Iterator[str]:
+    return (f"{a}/{b}" for a in sizes for b in sizes if 2 < a != b > 2 and _close(ratio, a / b))
+
+
+def _fraction(ratio: float, largest: int) -> str:
+    """A ratio as a fraction whose divisor is not larger than this, and, if that is plain, its numerator neither."""
+    fraction = Fraction(ratio).limit_denominator(largest)
+    is_plain = largest > _PLAIN or fraction.numerator <= _PLAIN
+    return str(fraction) if is_plain and _close(ratio, float(fraction)) else ""
 
 
 def _close(a: float, b: float) -> bool:

@@ -86,7 +86,11 @@ _TABLE = [
     Misconception(
         "sum_or_mean",
         "A sum and a mean are mixed up",
-        {mistakes.TOO_LARGE: "a sum in place of a mean", mistakes.TOO_SMALL: "a mean in place of a sum"},
+        {
+            mistakes.TOO_LARGE: "a sum in place of a mean",
+            mistakes.TOO_SMALL: "a mean in place of a sum",
+            "the sum is a mean in {}": "a mean in place of a sum",
+        },
         "The sum and the mean differ only by a number, which the learning rate makes up for.",
         "Of a mean over n entries each entry moves the result by an n-th of its own nudge. If that is left out, the "
         "gradient grows with the batch, and a learning rate that was right for one batch is wrong for another.",
@@ -331,6 +335,7 @@ _TABLE = [
         "Only a part of the formula is there",
         {
             "the square is missing in {}": "a part of the formula is missing",
+            "y is missing in the sum in {}": "a part of the formula is missing",
             "of {}, the derivative of {}, only {}": "a part of the formula is missing",
         },
         "I remember the formula.",
