@@ -63,6 +63,7 @@ RIGHT = np.sin(3 * X) + X.T
         (RIGHT - 0.1 * np.sign(X), "0.1 times the array's sign is missing: a penalty on its size is left out"),
         (RIGHT + 0.25, "0.25 is added to every entry"),
         (RIGHT - 0.25, "0.25 is missing from every entry"),
+        (np.where(np.arange(4)[:, None] == 1, -RIGHT, RIGHT), "wrong exactly at index 1 of axis 0, where the sign"),
         (RIGHT * (1 + 1e-9 * X), ""),
         (RIGHT * X**2, ""),
     ],
@@ -71,6 +72,22 @@ def test_what_an_array_looks_like_beside_the_right_one(wrong: np.ndarray, words:
     said = pattern(wrong, RIGHT, X, [4, 30])
     assert words in said
     assert bool(words) == bool(said)
+
+
+def test_entries_of_zero_do_not_say_where_a_gradient_is_right() -> None:
+    """As those of other rows, on which a result does not depend."""
+    alone = np.arange(4)[:, None] == 1
+    assert pattern(RIGHT**2 * alone, RIGHT * alone, X, []) == ""
+
+
+@pytest.mark.parametrize("error", [1e-8, 1e-6, 1e-4])
+@pytest.mark.parametrize("size", [3, 20, 4000])
+def test_a_single_wrong_entry_is_no_error_of_a_method(error: float, size: int) -> None:
+    x = np.cos(np.arange(float(size)))
+    gradient = 2 * x
+    gradient[size // 2] *= 1 + error
+    report = tg.gradcheck(lambda x: np.sum(x**2), x, gradient=gradient, raise_exception=False)
+    assert [(finding.index, finding.why) for finding in report.findings] == [((size // 2,), "")]
 
 
 @pytest.mark.parametrize(("x", "right"), [(np.abs(X[0]), RIGHT[0]), (-np.abs(X[0]), RIGHT[0]), (np.ones(4), RIGHT[0])])

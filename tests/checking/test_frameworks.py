@@ -454,3 +454,35 @@ class TestFunctionsOfJax:
         assert check(lambda x: x**3, x, jvp=lambda x, t: 3 * x**2 * t).ok
         assert check(lambda x: jnp.sum(x**3), x, hvp=lambda x, v: 6 * x * v).ok
         assert not check(lambda x: jnp.sum(x**3), x, hvp=lambda x, v: 3 * x * v).ok
+
+
+@pytest.mark.parametrize("captured", ["closure", "default", "partial"])
+def test_a_function_of_jax_may_read_arrays_of_numpy_and_be_called_again(captured: str) -> None:
+    """JAX keeps what it made of an array in double precision, and then fails with it in single precision."""
+    weights, x = np.array([1.5, -0.3, 2.0]), jnp.array([0.2, 0.4, -1.0])
+
+    def closure(x: Any) -> Any:
+        return jnp.sum(jnp.tanh(x) * weights)
+
+    def default(x: Any, by: Any = weights) -> Any:
+        return jnp.sum(jnp.tanh(x) * by)
+
+    f = {"closure": closure, "default": default, "partial": partial(lambda by, x: jnp.sum(jnp.tanh(x) * by), weights)}
+    assert check(f[captured], x).ok
+    assert jnp.isfinite(f[captured](x))
+    assert check(f[captured], x, gradient=lambda x: weights * (1 - np.tanh(x) ** 2)).ok
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_gradient_straight_through_a_rounding_is_not_verified(dtype: Any) -> None:
+    class Rounded(torch.autograd.Function):
+        @staticmethod
+        def forward(context: Any, x: Any) -> Any:
+            return torch.round(x * 4) / 4
+
+        @staticmethod
+        def backward(context: Any, g: Any) -> Any:
+            return g
+
+    weights, x = drawn(3, 4, dtype=torch.float64), drawn(3, 4, dtype=dtype)
+    assert not check(lambda x: torch.sum(Rounded.apply(x) * weights), x).ok

@@ -593,6 +593,21 @@ def test_teeth_are_no_rounding(period: float, shift: float) -> None:
         assert check(saw, x, gradient=lambda x, wrong=wrong: wrong * np.eye(4)).outcome == "failed", wrong
 
 
+@pytest.mark.parametrize("rise", [0.25, 0.03, 1e-3, 1e-4])
+@pytest.mark.parametrize("entries", [1, 3, 12])
+def test_a_staircase_has_neither_the_slope_of_its_steps_nor_that_from_afar(rise: float, entries: int) -> None:
+    """A gradient that is passed straight through a rounding is not verified, though larger steps say the same."""
+    x = np.cos(np.arange(1.0, entries + 1))
+    weights = np.arange(1.0, entries + 1) + 0.1
+    steps = (0.3 + np.floor(x / rise)) * rise  # within a step, not at its end
+
+    def stairs(x: Any) -> float:
+        return float(np.sum(weights * np.round(x / rise) * rise))
+
+    for slope in (weights, np.zeros(entries), weights * 1.0000001):
+        assert not check(stairs, steps, gradient=slope).ok
+
+
 @pytest.mark.parametrize("away", [1e-11, 1e-9, 1e-6])
 def test_beside_a_kink_the_smooth_side_tells_the_slope(away: float) -> None:
     def largest(x: Any) -> float:

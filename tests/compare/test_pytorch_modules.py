@@ -115,6 +115,29 @@ def test_containers(entry: Made) -> None:
         assert list(ours.keys()) == list(theirs.keys())
 
 
+UNSORTED = ("w", "b", "m", "a")
+
+
+@pytest.mark.parametrize("kind", ["ModuleDict", "ParameterDict"])
+@pytest.mark.parametrize("given", [dict, OrderedDict, lambda pairs: pairs])
+@pytest.mark.parametrize("late", [False, True], ids=["made", "updated"])
+def test_the_order_of_names_in_containers(kind: str, given: Callable[[Any], Any], late: bool) -> None:
+    """An optimiser's state counts parameters in this order."""
+
+    def made(nn: Any, array: Any) -> Any:
+        pairs = [(n, nn.Linear(2, 1) if kind == "ModuleDict" else nn.Parameter(array(np.ones(2)))) for n in UNSORTED]
+        container = getattr(nn, kind)(given(pairs[:2] if late else pairs))
+        if late:
+            container.update(given(pairs[1:]))
+        return container
+
+    ours, theirs = made(nn, np.asarray), made(torch.nn, torch.tensor)
+    assert list(ours.state_dict()) == list(theirs.state_dict())
+    if kind == "ParameterDict":
+        assert list(ours.copy().state_dict()) == list(theirs.copy().state_dict())
+    assert list(type(ours)(ours)) == list(type(theirs)(theirs))
+
+
 def ported(nn: Any, array: Any) -> Any:
     class Net(nn.Module):  # type: ignore[name-defined, misc]
         def __init__(self) -> None:

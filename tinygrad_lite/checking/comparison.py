@@ -126,6 +126,11 @@ class _Comparing:
         return self._look.epsilon <= EPSILON
 
     @property
+    def _sees_stairs(self) -> bool:
+        """Whether the numbers that the gradient is computed with are no staircase themselves, as float16's are."""
+        return self._look.epsilon < references.STAIRS
+
+    @property
     def _is_late(self) -> bool:
         return monotonic() > self._deadline
 
@@ -166,8 +171,6 @@ class _Comparing:
             difference.side_bound,
         )
         found.jumps[:, j], self._saws[:, j] = difference.jumps, difference.saws
-        if self._is_fine:  # the slope of a staircase is 0, and not what it is from afar
-            found.bound[difference.stairs & (found.gradient[:, j] == 0), j] = np.inf
         found.hidden[:, j] = self._is_hidden_by(j, difference.rate)
         # where the curve differs from side to side, the two slopes from one side say more
         apart, bound = np.abs(difference.right - difference.left), difference.side_bound
@@ -185,6 +188,13 @@ class _Comparing:
         if np.any(agree):
             found.reference[agree, j], found.bound[agree, j] = finer[agree], bound[agree]
             found.hidden[agree, j] = self._is_hidden_by(j, difference.rate)[agree]
+        if self._sees_stairs:  # the slope of a staircase is 0, and from afar another
+            gradient, slope = found.gradient[:, j], difference.slope
+            with np.errstate(invalid="ignore"):
+                close = np.abs(gradient - slope) <= found.bound[:, j] + self._look.floor * np.abs(slope)
+            between = difference.stairs & ((gradient == 0) | close)
+            found.bound[between, j] = np.fmax(found.bound[:, j], 2 * np.abs(slope))[between]
+            found.hidden[between, j] = True
 
     def _repeat(self, doubtful: list[int]) -> None:
         """Other differences for these columns, wary of jumps; if the two differ, both are overconfident."""
@@ -323,6 +333,7 @@ class _Comparing:
             coarse = (known > np.maximum(NOISY * noise, rough))[:, None]
             vague = hidden & better  # alone, it may be better known
             vague |= coarse & (bound[:, None] > 10 * look.floor * np.abs(terms))
+            vague |= difference.stairs[:, None] & self._sees_stairs
         else:
             bound *= 0.1 if self._is_fine else 1.0  # of many entries, which never all round alike
             slope = look.slope(look.subject.point, direction)
@@ -341,7 +352,7 @@ class _Comparing:
     def _briefly(self, direction: Vector) -> references.Difference:
         """The slope along a direction with few steps, of the size that was best before, if these tell enough."""
         known = self._known
-        if known is not None:
+        if known is not None and not np.any(known.stairs):  # which few steps may not see
             steps = known.step * references.RATIO ** np.arange(5.0, -2.0, -1.0)
             brief = self._look.difference(direction, steps, noise=known.noise)
             if np.all(brief.bound <= np.maximum(NOISY * known.noise, 1e-9 * np.abs(brief.slope))):

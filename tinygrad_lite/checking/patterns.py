@@ -169,12 +169,13 @@ def _where(gradient: Array, reference: Array, x: Array) -> str:
     """The set of entries that are wrong, if it has a description, and what they are there."""
     with np.errstate(all="ignore"):
         wrong = np.abs(gradient - reference) > TOLERANCE * np.max(np.abs(reference))
+    alive = (gradient != 0) | (reference != 0)  # the others say nothing
     count = int(np.sum(wrong))
-    fewest = min(count, np.size(wrong) - count)
+    fewest = min(count, int(np.sum(alive)) - count)
     if fewest < 2:
         return ""
     for by_value, words, mask in _masks(reference, x):
-        if fewest >= (_BY_VALUE if by_value else 2) and np.array_equal(wrong, mask):
+        if fewest >= (_BY_VALUE if by_value else 2) and np.array_equal(wrong, mask & alive):
             ratio = constant_ratio(gradient[wrong], reference[wrong])
             return f"it is wrong exactly {words}" + ("" if ratio is None else f", where {ratio_words(ratio, ())}")
     return ""

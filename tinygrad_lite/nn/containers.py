@@ -142,9 +142,8 @@ class _Named(_Container, MutableMapping[str, Any]):
 
     def popitem(self) -> tuple[str, Any]:
         """Take out the last entry; return its name and the entry."""
-        rest = dict(self._entries)
-        last = rest.popitem()
-        self._entries = rest
+        last = dict(self._entries).popitem()
+        del self[last[0]]
         return last
 
     def update(self, values: Any = (), /, **more: Any) -> None:
@@ -240,6 +239,8 @@ class ParameterList(_Parameters, _Listed):
 class ParameterDict(_Parameters, _Named):
     """Parameters in a dict; a tensor or an array becomes a parameter.
 
+    As in PyTorch, a plain dict's are in alphabetical order; pairs and an `OrderedDict` keep theirs.
+
     Example:
         >>> import numpy as np, tinygrad_lite as tg
         >>> tg.nn.ParameterDict({"scale": np.ones(2)})["scale"]
@@ -248,4 +249,8 @@ class ParameterDict(_Parameters, _Named):
 
     def copy(self) -> "ParameterDict":
         """A container of the same parameters."""
-        return ParameterDict(self._entries)
+        return ParameterDict(self._entries.items())
+
+    def update(self, values: Any = (), /, **more: Any) -> None:
+        """Set entries from a mapping or from pairs of a name and a value, all or none."""
+        super().update({k: values[k] for k in sorted(values, key=str)} if type(values) is dict else values, **more)

@@ -11,6 +11,7 @@ import numpy as np
 from jax import numpy as jnp
 
 from tinygrad_lite import trees
+from tinygrad_lite.checking.frameworks.closures import Copies
 from tinygrad_lite.checking.frameworks.program import Held, Program, are_close
 from tinygrad_lite.engine.op import Array
 
@@ -23,6 +24,7 @@ class JaxProgram(Program):
 
     def __init__(self, f: Callable[..., Any], inputs: Sequence[Any]) -> None:
         super().__init__(f, inputs)
+        self._in_double_precision = _COPIES.of(f)
         self._containers = trees.map_leaves(lambda x: x if jax.tree_util.all_leaves([x]) else _Tree(x), tuple(inputs))
         self._originals = trees.map_leaves(lambda x: x.leaves if isinstance(x, _Tree) else x, self._containers)
         self.inputs = trees.map_leaves(lambda x: _numpy(x) if _varies(x) else Held(x), self._originals)
@@ -82,7 +84,8 @@ class JaxProgram(Program):
     def _called(self, gradient: Callable[..., Any], inputs: Sequence[Any], others: Sequence[Any]) -> Any:
         with _precision(self._dtype):
             arguments = self._in_place(self._arrays(inputs, self._dtype))
-            return gradient(*arguments, *trees.map_leaves(jnp.asarray, others))
+            f = _COPIES.of(gradient) if jax.config.jax_enable_x64 else gradient
+            return f(*arguments, *trees.map_leaves(jnp.asarray, others))
 
     def _as_numpy(self, x: Any) -> Any:
         return _numpy(x) if isinstance(x, jax.Array) else x
@@ -95,7 +98,8 @@ class JaxProgram(Program):
         return self._first_results(*arrays)
 
     def _first_results(self, *arrays: Any) -> Any:
-        result = self._f(*self._in_place(arrays))
+        f = self._in_double_precision if jax.config.jax_enable_x64 else self._f
+        result = f(*self._in_place(arrays))
         if not all(map(_is_leaf, trees.leaves(result))):
             result = jax.tree.leaves(result)  # of containers that only JAX knows
         return self._checked(result, _varies)
@@ -158,3 +162,11 @@ def _varies(x: Any) -> bool:
 def _numpy(x: Any) -> Array:
     """A copy in NumPy; bfloat16, which NumPy does not have, becomes float32."""
     return np.array(x, np.float32 if jnp.result_type(x) == jnp.bfloat16 else None)
+
+
+def _is_double(x: Any) -> bool:
+    return isinstance(x, np.ndarray) and x.dtype in (np.float64, np.complex128)
+
+
+# what JAX once took in double precision it no longer takes in single precision
+_COPIES = Copies(_is_double, np.copy)

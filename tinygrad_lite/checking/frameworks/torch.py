@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from copy import copy, deepcopy
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch.autograd import forward_ad
 
 from tinygrad_lite import trees
 from tinygrad_lite.checking.arguments import argument_names
-from tinygrad_lite.checking.frameworks.closures import with_copies
+from tinygrad_lite.checking.frameworks.closures import Copies
 from tinygrad_lite.checking.frameworks.program import Held, Program
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import UsageError
@@ -39,8 +40,8 @@ class TorchProgram(Program):
             self.name = type(f).__name__
             self.names = [*argument_names(f.forward, len(inputs)), ""]
             self._f, inputs = _called_last, (*inputs, f)
-        self._reading_float64 = with_copies(self._f, True)
-        self._f = with_copies(self._f, False)
+        self._reading_float64 = _IN_FLOAT64.of(self._f)
+        self._f = _AS_THEY_ARE.of(self._f)
         self._originals = trees.map_leaves(lambda x: _Copy(x) if isinstance(x, torch.nn.Module) else x, tuple(inputs))
         leaves = trees.leaves(self._originals)
         self._some_require_gradients = any(isinstance(x, torch.Tensor) and x.requires_grad for x in leaves)
@@ -127,7 +128,7 @@ class TorchProgram(Program):
         with ExitStack() as stack:
             leaves, arguments = self._tensors(inputs, self._dtype, True, None, stack)
             kind = leaves[0].dtype
-            f = with_copies(gradient, bool(self._dtype and self._dtype.read))
+            f = (_IN_FLOAT64 if self._dtype and self._dtype.read else _AS_THEY_ARE).of(gradient)
             return f(*arguments, *trees.map_leaves(lambda x: _tensor(x, kind), others))
 
     def _as_numpy(self, x: Any) -> Any:
@@ -298,3 +299,22 @@ def _numpy(x: torch.Tensor) -> Array:
     known = {torch.bfloat16: torch.float32, torch.complex32: torch.complex64}.get(x.dtype, x.dtype)
     dense = x if x.layout == torch.strided else x.to_dense()  # gradients of embeddings may be sparse
     return np.array(dense.to(known).numpy(force=True))
+
+
+def _copy(in_float64: bool, x: Any) -> Any:
+    """A copy of a module or tensor that a function reads."""
+    if isinstance(x, torch.nn.Module):
+        try:
+            return deepcopy(x).double() if in_float64 else deepcopy(x)
+        except RuntimeError:  # it holds the result of a computation, or is compiled
+            return x
+    if in_float64 and (x.dtype.is_floating_point or x.dtype.is_complex):
+        return x.to(torch.complex128 if x.dtype.is_complex else torch.float64)
+    return x
+
+
+def _is_of_torch(x: Any) -> bool:
+    return isinstance(x, (torch.nn.Module, torch.Tensor))
+
+
+_IN_FLOAT64, _AS_THEY_ARE = (Copies(_is_of_torch, partial(_copy, in_float64)) for in_float64 in (True, False))
