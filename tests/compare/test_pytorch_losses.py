@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import tinygrad_lite as tg
 from tests.compare.modules import agree
 
 pytestmark = [pytest.mark.compare, pytest.mark.filterwarnings("ignore:reduction. .mean. divides")]
@@ -112,3 +113,20 @@ def test_losses(name: str, settings: dict[str, Any], inputs: tuple[Any, ...], re
 
 def test_the_mean_of_a_batch() -> None:
     agree("KLDivLoss", {"reduction": "batchmean"}, (LOG_P, T))
+
+
+# of these, PyTorch returns what is in memory
+_UNDEFINED = {"CTCLoss", "MultiMarginLoss", "MultiLabelMarginLoss"}
+_OF_ROWS = [row for row in TABLE if row[0] not in _UNDEFINED and all(np.ndim(x) and len(x) == 6 for x in row[2])]
+
+
+@pytest.mark.filterwarnings("ignore:(Mean of empty slice|invalid value encountered):RuntimeWarning")
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize(("name", "settings", "inputs"), _OF_ROWS)
+def test_a_batch_without_rows(name: str, settings: dict[str, Any], inputs: tuple[Any, ...], reduction: str) -> None:
+    empty = [x[:0] for x in inputs]
+    settings = {**settings, "reduction": reduction}
+    settings = {k: v[:0] if np.shape(v) == np.shape(inputs[0]) else v for k, v in settings.items()}
+    of_torch = {k: torch.tensor(v) if isinstance(v, np.ndarray) else v for k, v in settings.items()}
+    theirs = getattr(torch.nn, name)(**of_torch)(*map(torch.tensor, empty)).numpy()
+    np.testing.assert_array_equal(np.asarray(getattr(tg.nn, name)(**settings)(*empty)), theirs)

@@ -468,3 +468,17 @@ def test_convolution_and_its_gradients_in_every_layout(
         v, u = rng.normal(size=x.shape), rng.normal(size=w.shape)
         np.testing.assert_allclose(np.sum(by_x * v), np.sum(g * plain(v, w)), rtol=1e-9)
         np.testing.assert_allclose(np.sum(by_w * u), np.sum(g * plain(x, u)), rtol=1e-9)
+
+
+@pytest.mark.parametrize("axes", [1, 2, 3])
+def test_indices_change_no_maximum_even_of_windows_that_lie_in_the_padding(axes: int) -> None:
+    pool = getattr(F, f"max_pool{axes}d")
+    for n, kernel, stride, dilation in product((1, 2, 3, 4), (2, 3), (1, 2), (1, 2, 3)):
+        x = np.cos(np.arange(2.0 * n**axes)).reshape(1, 2, *(n,) * axes)
+        settings = {"stride": stride, "padding": 1, "dilation": dilation}
+        if n + 2 < dilation * (kernel - 1) + 1:
+            continue
+        y, indices = pool(x, kernel, **settings, return_indices=True)
+        np.testing.assert_array_equal(y, pool(x, kernel, **settings))
+        seen = np.take_along_axis(x.reshape(1, 2, -1), indices.reshape(1, 2, -1), -1).reshape(y.shape)
+        np.testing.assert_array_equal(seen[np.isfinite(y)], y[np.isfinite(y)])

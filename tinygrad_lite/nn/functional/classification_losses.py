@@ -92,8 +92,6 @@ def cross_entropy(
         target = (1 - label_smoothing) * target + label_smoothing / shape_of(input)[axis] if label_smoothing else target
         log_p = activations.log_softmax(input, axis=axis)
         entries = -np.sum(target * _weighted("cross_entropy", log_p, weight, axis), axis=axis)
-        if reduction == "mean":
-            return np.sum(entries) / max(entries.size, 1)
         return reduced(entries, reduction)
     rows, labels, all_count = _rows("cross_entropy", input, target, axis, ignore_index)
     if weight is None and not label_smoothing:

@@ -51,7 +51,9 @@ def max_pool(
     at = _windows(f"max_pool{axes}d", axes, np.shape(input), *settings, ceil_mode)
     if return_indices:
         rows = [at.clipped(axis) for axis in range(axes)]
-        return _largest(input, _table(rows, at.size), axes)
+        largest, indices = _largest(input, _table([np.maximum(row, 0) for row in rows], at.size), axes)
+        seen = prod(np.ix_(*((row[:, 0] >= 0).astype(int) for row in rows))) > 0  # windows of padding alone have none
+        return largest if np.all(seen) else np.where(seen, largest, -np.inf), indices
     if at.is_padded:
         input = np.pad(input, at.border, constant_values=-np.inf)
     return pooling.max_pool(input, kernel=at.kernel, stride=at.stride, dilation=at.dilation)
@@ -284,7 +286,10 @@ class _Windows:
         self.is_padded = any(map(any, self.border))
 
     def clipped(self, axis: int) -> Array:
-        """The entries that each window sees along an axis; in place of one outside, one of the same window inside."""
+        """The entries that each window sees along an axis; in place of one outside, one of the same window inside.
+
+        A window with none inside sees -1.
+        """
         starts = np.arange(self.out[axis]) * self.stride[axis] - self.padding[axis]
         d, n = self.dilation[axis], self.size[axis]
         entries = starts[:, None] + d * np.arange(self.kernel[axis])
