@@ -22,7 +22,9 @@ SMALLEST = 5  # the number of smallest steps that show the noise
 LARGER = 12  # the number of steps beyond the first, which are tried if noise hides the slope
 SMALLER = 64  # the number of steps below the last, which are tried if the function is not smooth on any scale so far
 SAFETY = 4.0
-STAIRS = 1e-5  # the size of the steps of a staircase, relative to its values; what float32 rounds is smaller
+STAIRS = 5e-4  # the size of the steps of a staircase, relative to its values; what float32 rounds is smaller
+FINE_STAIRS = 1e-5  # the same for steps that are larger than what float64 leaves of 1 + x for a small x
+LEFT_OF_1 = 1e-9
 VISIBLE = 100  # a change that is so many times the noise is no noise
 POINTS = 129  # where a jump is looked for, at first
 STAYS = 12  # how often it should stay as large when the points get closer
@@ -312,6 +314,7 @@ class _Line:
         within = np.where(near, (self._above, self._below), self._at_0)
         moved = np.fmax.reduce(np.abs(within - self._at_0), axis=(0, 1))
         rate[moved <= SAFETY * noise] = np.inf
+        largest = np.fmax.reduce(np.abs(self._above[self._larger :]))
         return Difference(
             best.slope,
             bound,
@@ -323,7 +326,7 @@ class _Line:
             noise,
             rate,
             self._jumps(),
-            self._stand_still() & (noise > STAIRS * np.fmax.reduce(np.abs(self._above[self._larger :]))),
+            self._stand_still() & (noise > np.fmin(STAIRS * largest, np.fmax(FINE_STAIRS * largest, LEFT_OF_1))),
             np.zeros(len(bound), bool),
             float(np.min(self._steps[best.level])),
         )
