@@ -173,6 +173,12 @@ def test_each_mistake_in_the_derivative_of_a_softmax_is_named(axis: int, written
         assert said == {sentence} or (written_out and said in as_parts), said
 
 
+def test_a_ratio_is_that_of_small_entries_too() -> None:
+    right = RIGHT * np.where(X == 2.2, 1.0, 1e-9)
+    assert pattern(right * np.where(X == 2.2, 1.1, 1.0), right, X, []) == ""
+    assert pattern(right * 1.1, right, X, []) == "1.1 times what it should be: 11/10"
+
+
 def test_gradients_in_the_wrong_order() -> None:
     def f(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         return np.float64(float(np.sum(np.sin(a) * b)))

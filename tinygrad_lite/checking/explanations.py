@@ -434,7 +434,7 @@ class _View:
         """The pairs of arrays whose difference, some number of times, explains what is wrong with a variable."""
         own = self._of[k]
         gaps = self._gaps[own]
-        if len(own) < 2 or not self._moves[k]:
+        if not self.is_certain(k) or not self._moves[k]:
             return
         differences = along[:, None, own] - along[None, :, own]
         with np.errstate(all="ignore"):

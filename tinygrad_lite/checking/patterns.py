@@ -117,6 +117,10 @@ def constant_ratio(gradient: Array, reference: Array) -> float | None:
     if not size or not np.isfinite(size):
         return None
     ratio = float(np.sum(gradient * reference)) / size
+    with np.errstate(all="ignore"):
+        unchanged = np.abs(gradient - reference) < 0.1 * abs(ratio - 1) * np.abs(reference)
+    if np.any(unchanged):  # however small beside the others
+        return None
     largest = np.max(np.abs(reference))
     if np.max(np.abs(gradient - ratio * reference)) > TOLERANCE * max(abs(ratio), 1e-9) * largest:
         return None
