@@ -47,6 +47,7 @@ class Plain:
         self.other = 1.0
         self.rates = [2.0, 3.0]
         self.inner: Any = None
+        self.library: Any = None
 
     @property
     def twice(self) -> float:
@@ -113,6 +114,10 @@ def by_global(x: Any) -> Any:
     return x * SCALE
 
 
+def read_scale(thing: Any) -> Any:
+    return thing.SCALE
+
+
 def decorated(f: Callable[[Any], Any]) -> Callable[[Any], Any]:
     @wraps(f)
     def inner(x: Any) -> Any:
@@ -142,7 +147,7 @@ def _global(value: float) -> None:
 def _cases() -> dict[str, tuple[Callable[[Any], Any], Callable[[float], None]]]:
     """Functions that read a number somewhere, each with a function that changes it."""
     p, slotted, record, simple, parsed = Plain(), Slotted(), Record(), SimpleNamespace(scale=2.0), Namespace(scale=2.0)
-    p.inner, numbers, queue = Plain(), [2.0, 3.0], deque([2.0])
+    p.inner, p.library, numbers, queue = Plain(), outside, [2.0, 3.0], deque([2.0])
     derived, describing = Derived(), Describing()
     ordered = OrderedDict(scale=2.0)
     own = {"f": by_global, "scale": 2.0}
@@ -245,6 +250,8 @@ def _cases() -> dict[str, tuple[Callable[[Any], Any], Callable[[float], None]]]:
         "attribute behind a proxy": (lambda x: x * proxy.scale, _set(p, "scale")),
         "attribute of a thread": (lambda x: x * local.scale, _set(local, "scale")),
         "variable of a context": (lambda x: x * variable.get(), variable.set),
+        "module by another name": (lambda x: x * read_scale(outside), _set(outside, "SCALE")),
+        "module that is an attribute": (lambda x: x * p.library.SCALE, _set(outside, "SCALE")),
         "module imported inside": (imported, _set(outside, "SCALE")),
         "name imported inside": (imported_from, _set(outside, "SCALE")),
         "dict of the user's": (lambda x: x * user_dict["scale"], _put(user_dict, "scale")),

@@ -121,7 +121,8 @@ def _recorded_once(
     recorder.let_go()
     called = [(x, name_of(f)) for x in recorder.called]
     found = [(guard.value, guard.label) for guard in recorder.guards.values()]
-    behind, named = Reached(found), Reached([*roots, *called])
+    named = Reached([*roots, *called])
+    behind = Reached(found, named.names)
     recorder.arrays = {**behind.arrays, **named.arrays}
     held = {key: guard for key, guard in behind.guards.items() if key not in recorder.followed}
     return recorder, {**held, **named.guards, **recorder.guards}

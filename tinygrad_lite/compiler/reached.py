@@ -11,7 +11,7 @@ import sys
 import threading
 import weakref
 from collections import ChainMap, UserDict, UserList, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextvars import ContextVar
 from enum import Enum
 from importlib.util import resolve_name
@@ -44,9 +44,14 @@ class Reached:
         classes: the users' classes of the objects that are reached.
         objects: these objects by id.
         arrays: the arrays of NumPy, each with what a person would call it, by id.
+        names: the names that the functions have anything to do with, some of which they may read from a module.
+
+    Args:
+        roots: the functions and objects to begin with, each with what a person would call it.
+        names: names that other functions have to do with.
     """
 
-    def __init__(self, roots: Iterable[tuple[Any, str]]) -> None:
+    def __init__(self, roots: Iterable[tuple[Any, str]], names: Iterable[str] = ()) -> None:
         self.guards: dict[Key, Guard] = {}
         self.generators: list[Guard] = []
         self.hidden: list[Any] = []
@@ -54,13 +59,19 @@ class Reached:
         self.objects: dict[int, Any] = {}
         self.arrays: dict[int, tuple[Any, str]] = {}
         self._seen: dict[int, Any] = {}
+        self.names = set(names)
+        self._modules: list[tuple[Any, str]] = []
         self._ahead = list(roots)
         while self._ahead:
             self._visit(*self._ahead.pop())
+            for module, label in [] if self._ahead else self._modules:  # which of their names are read is known by now
+                self._module(module, label, self.names)
 
     def _visit(self, thing: Any, label: str) -> None:
         if isinstance(thing, np.ndarray):
             self.arrays[id(thing)] = thing, label
+        elif isinstance(thing, ModuleType):
+            self._modules.append((thing, label))
         if isinstance(thing, (*SCALARS, np.ndarray, Traced, ModuleType)) or id(thing) in self._seen:
             return
         self._seen[id(thing)] = thing
@@ -96,6 +107,7 @@ class Reached:
             inner = (getattr(function, "__wrapped__", None), *map(_content, cells.values()))
             self._ahead += [(x, function.__name__) for x in inner if isinstance(x, (FunctionType, MethodType))]
             return
+        self.names |= names_in(function.__code__)
         for read in reads_of(function.__code__):
             if not read.is_free and read.name in function.__globals__:
                 self._name(Item(function.__globals__, read.name, function.__globals__[read.name], read.name), read)
@@ -107,10 +119,10 @@ class Reached:
         for default in (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()):
             self._ahead.append((default, f"a default of {function.__name__}"))
 
-    def _module(self, module: Any, label: str, names: frozenset[str]) -> None:
+    def _module(self, module: Any, label: str, names: Collection[str]) -> None:
         """Follow these names of a user's module that a function imports, and of the modules that it has."""
         if isinstance(module, ModuleType) and is_followed(getattr(module, "__file__", None) or ""):
-            for name in names & vars(module).keys():
+            for name in vars(module).keys() & names:
                 guard = Item(vars(module), name, vars(module)[name], f"{label}.{name}")
                 if guard.key not in self.guards:
                     self._name(guard, Read(name, False, ()))
