@@ -258,6 +258,28 @@ def test_dead_units_of_a_layer_and_what_they_feed() -> None:
     assert report["2.bias"].status is Status.FINE
 
 
+@pytest.mark.parametrize("rows", [3, 4, 5])
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.Linear(4, 4, rng=0),
+        nn.Conv1d(4, 4, 4, rng=0),
+        nn.Conv2d(4, 4, 3, rng=0),
+        nn.ConvTranspose1d(4, 4, 4, rng=0),
+        nn.Bilinear(4, 4, 4, rng=0),
+    ],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_units_are_not_taken_for_rows_where_there_are_as_many(layer: Any, rows: int) -> None:
+    layer.bias = nn.Parameter(np.array([0.0, -100.0, 0.0, -100.0]))
+    axes = layer.weight.ndim - 2 if "Conv" in type(layer).__name__ else 0
+    x = np.random.default_rng(0).normal(size=(rows, 4, *(7,) * axes))
+    inputs = (x, x + 1) if isinstance(layer, nn.Bilinear) else (x,)
+    report = tg.audit_gradients(layer, lambda: np.sum(np.sin(functional.relu(layer(*inputs)) + 1)))
+    for path in ("weight", "bias"):
+        assert "its input is at most 0" in report[path].cause.text, report[path].cause
+
+
 def test_the_zero_last_layer_is_named() -> None:
     model, loss = heart()
     model[2].weight.data = np.zeros((1, 8))

@@ -109,7 +109,8 @@ class Reasons:
     def of_zero(self, parameter: Tensor, units: Units | None = None) -> Cause:
         """Why a parameter's gradient, or the gradient of some units, is zero."""
         edges = self._flow.sources(parameter, lambda g: g is None or _is_zero(g, units))
-        if units and any(self._only_moves(edge) for edge in edges):  # the units go on along another axis
+        if units and any(self._only_moves(edge) or self._sums_products(edge) for edge in edges):
+            # the units may go on along another axis
             units = replace(units, turned=True)
             edges = self._flow.sources(parameter, lambda g: g is None or _is_zero(g, units))
         return _joined([self._lost(edge, units) for edge in edges], units)
@@ -219,6 +220,10 @@ class Reasons:
         if self._only_moves(edge):
             return self._cause(result, phrase("the contribution of {op} is 0 there", op=op.name))
         return self._cause(result, phrase("the derivative of {op} is 0 at these numbers", op=op.name))
+
+    def _sums_products(self, edge: Edge) -> bool:
+        """Whether the operation is a product that is not entry by entry, as of matrices."""
+        return bool(self._factors(edge)) and not edge[0].op.derivatives
 
     def _only_moves(self, edge: Edge) -> bool:
         """Whether the operation hands on sums of what arrives, and so has no derivative that could be 0."""
