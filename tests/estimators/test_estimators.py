@@ -240,8 +240,9 @@ def test_early_stopping_brings_back_the_best_weights() -> None:
     model.fit(X, noise)
     assert model.n_iter_ < 500
     assert model.history_["validation_loss"].index(min(model.history_["validation_loss"])) == model.n_iter_ - 4
-    with pytest.raises(ValueError, match="test_size"):
-        model.set_params(validation_fraction=2.0).fit(X, noise)
+    for wrong in (0, 1, 2, 2.0, -0.1, np.nan, "0.1", None):
+        with pytest.raises((InputError, UsageError), match="validation_fraction must"):
+            model.set_params(validation_fraction=wrong).fit(X, noise)
 
 
 @pytest.mark.parametrize("compile", [False, "numpy"])

@@ -15,6 +15,7 @@ from tinygrad_lite.estimators.settings import Settings
 from tinygrad_lite.estimators.weighting import mean_of
 from tinygrad_lite.nn import Module
 from tinygrad_lite.progress import without_progress
+from tinygrad_lite.settings import fraction, positive
 from tinygrad_lite.training import History, Training, fit
 from tinygrad_lite.training.batches import plain
 from tinygrad_lite.training.faults import FaultFinder
@@ -109,7 +110,7 @@ class Network(Settings):
         if self.early_stopping:
             training, held_out = train_test_split(
                 np.arange(X.shape[0]),
-                test_size=self.validation_fraction,
+                test_size=fraction("validation_fraction", positive("validation_fraction", self.validation_fraction)),
                 random_state=int(rng.integers(2**31)),
                 stratify=self._strata(y),
             )
