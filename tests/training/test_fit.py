@@ -348,6 +348,8 @@ def test_a_history_is_a_frame_and_a_picture(tmp_path: Any) -> None:
 
 BAD: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "no epochs": ({"epochs": 0}, InputError, "epochs must be a whole number of at least 1, got 0"),
+    **{f"{name} of None": ({name: None}, InputError, f"{name} must be a whole") for name in ("epochs", "accumulate")},
+    **{f"metrics of {value}": ({"metrics": value}, UsageError, "metrics is a list of names") for value in (None, 3)},
     "half a batch": ({"accumulate": 0.5}, InputError, "accumulate must be a whole number"),
     "no patience": ({"patience": 0}, InputError, "patience must be a whole number"),
     "an unknown metric": ({"metrics": ["acc"]}, InputError, "there is no metric 'acc'; there are accuracy"),

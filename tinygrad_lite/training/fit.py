@@ -12,6 +12,7 @@ from tinygrad_lite.errors import UsageError
 from tinygrad_lite.nn import Module
 from tinygrad_lite.optim import Adam, Optimizer
 from tinygrad_lite.progress import progress
+from tinygrad_lite.settings import whole
 from tinygrad_lite.training.batches import loader_of
 from tinygrad_lite.training.checkpoints import load, save
 from tinygrad_lite.training.evaluation import evaluated
@@ -87,7 +88,9 @@ def fit(
         >>> history["loss"][0] > history["loss"][-1]
         True
     """
-    check_counts(epochs=epochs, accumulate=accumulate, patience=patience)
+    whole("epochs", epochs)
+    whole("accumulate", accumulate)
+    check_counts(patience=patience)
     check_clip_norm(clip_norm)
     check_model(model, loss)
     check_parts(optimizer, scheduler, callbacks)

@@ -30,7 +30,8 @@ def metrics_of(metrics: Iterable[str] | Mapping[str, Metric], loss: Any) -> dict
     """
     if isinstance(metrics, Mapping) and all(map(callable, metrics.values())):
         return dict(metrics)
-    if isinstance(metrics, (str, Mapping)) or not all(isinstance(name, str) for name in metrics):
+    is_listed = isinstance(metrics, Iterable) and not isinstance(metrics, (str, Mapping))
+    if not is_listed or not all(isinstance(name, str) for name in metrics):
         raise UsageError(
             "metrics is a list of names, such as ['accuracy'], or a dict of functions of (targets, outputs), such as "
             f"{{'error': f}}; got {metrics!r}"
