@@ -754,3 +754,20 @@ def test_a_draw_from_a_global_generator_may_be_another_threads(backend: str, dra
     finally:
         over.set()
         other.join()
+
+
+@pytest.mark.parametrize("number", [float, np.float64, np.array])
+@pytest.mark.parametrize("name", ALL_OPTIMIZERS)
+def test_a_learning_rate_that_is_numpys_number(name: str, number: Callable[[float], Any]) -> None:
+    def trained(compiled: bool) -> Any:
+        w = tg.tensor([[1.0, -2.0], [3.0, 0.5]], requires_grad=True)
+        kind, settings = ALL_OPTIMIZERS[name]
+        optimizer = getattr(optim, kind)([w], **settings)
+        step = training(lambda x: w * x, optimizer, lambda y: np.sum(y**2))  # type: ignore[arg-type]
+        step = tg.compile(step, "numpy") if compiled else step
+        for rate in (0.05, 0.02, 0.01):
+            optimizer.param_groups[0]["lr"] = number(rate)
+            step(np.ones(2))
+        return w.numpy()
+
+    np.testing.assert_allclose(trained(True), trained(False), rtol=1e-12)

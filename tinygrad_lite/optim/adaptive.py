@@ -558,7 +558,8 @@ class Adafactor(Optimizer):
     ) -> Array:
         eps1 = float(np.finfo(w.dtype).eps) if eps[0] is None else eps[0]
         new = t**beta2_decay
-        alpha = np.maximum(_rms(w), eps[1]) * np.minimum(lr, 1 / t**0.5).item()
+        scale = np.maximum(_rms(w), eps[1])
+        alpha = np.minimum(scale * lr, scale / t**0.5)
         w, g = _decayed(w, g, weight_decay, lr)
         square = g * g
         if g.ndim > 1:
