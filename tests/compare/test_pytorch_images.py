@@ -1,5 +1,6 @@
 """Against PyTorch: convolution, pooling, padding and upsampling; values, gradients, state dicts."""
 
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 import tinygrad_lite as tg
 from tests.nn.images import LAYERS, UNPOOLED, Setting, name_of
 from tinygrad_lite import nn
+from tinygrad_lite.errors import ShapeError
 from tinygrad_lite.nn import functional as F
 
 pytestmark = pytest.mark.compare
@@ -84,3 +86,21 @@ def test_transposed_convolution_of_a_size() -> None:
     x = np.random.default_rng(0).normal(size=(1, 2, 4, 4))
     for size in ([7, 8], [1, 3, 8, 7]):
         compared(ours, theirs, x, output_size=size)
+
+
+@pytest.mark.parametrize("kind", ["Zero", "Reflection", "Replication", "Circular"])
+def test_every_pair_of_widths_of_a_border(kind: str) -> None:
+    """The same entries, or both refuse; a turn of what is cropped away, whose memory PyTorch returns, is refused."""
+    for n, *widths in product(range(1, 5), range(-5, 5), range(-5, 5)):
+        x = np.arange(1.0, 2 * n + 1).reshape(2, n)
+        ours, theirs = getattr(nn, f"{kind}Pad1d")(tuple(widths)), getattr(torch.nn, f"{kind}Pad1d")(tuple(widths))
+        try:
+            expected = theirs(torch.tensor(x)).numpy()
+        except (RuntimeError, ValueError):
+            expected = None
+        left = n + sum(min(width, 0) for width in widths)
+        if expected is None or (kind == "Circular" and left < max(0, *widths)):
+            with pytest.raises(ShapeError):
+                ours(x)
+        else:
+            np.testing.assert_array_equal(ours(x), expected)

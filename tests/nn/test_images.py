@@ -397,6 +397,16 @@ ERRORS: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "indices": (lambda: F.max_unpool1d(np.ones((1, 2)), np.array([[0]]), 2), ShapeError, r"\(1, 2\).*\(1, 1\)"),
     "ratio": (lambda: nn.FractionalMaxPool2d(2, output_ratio=2)(IMAGE), InputError, "between 0 and 1"),
     "reflection": (lambda: nn.ReflectionPad2d(5)(IMAGE), ShapeError, r"ReflectionPad2d.*more than 4.*\(2, 3, 5, 5\)"),
+    "cropped away before it grows": (lambda: nn.CircularPad1d((2, -4))(np.ones((1, 3))), ShapeError, "take away more"),
+    "nothing left of an edge": (lambda: nn.ReplicationPad1d((-3, 0))(np.ones((1, 3))), ShapeError, "take away more"),
+    **{
+        f"no pixels, {mode}": (
+            partial(F.interpolate, np.ones((2, 3, 0, *shape)), 4, mode=mode),
+            ShapeError,
+            "has no pixels",
+        )
+        for mode, shape in (("nearest", ()), ("linear", ()), ("bilinear", (2,)), ("bicubic", (2,)), ("area", (2,)))
+    },
     "cropped away": (lambda: nn.ZeroPad2d(-3)(IMAGE), ShapeError, "take away more"),
     "widths": (lambda: F.pad(IMAGE, (1, 2, 3)), ShapeError, "two widths"),
     "border": (lambda: F.pad(IMAGE, (1, 1), "mirror"), InputError, "mirror"),

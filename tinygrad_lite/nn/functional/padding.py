@@ -43,7 +43,8 @@ def pad(input: Array, pad: Sequence[int], mode: str = "constant", value: float |
     pairs = [(0, 0)] * (len(shape) - axes) + [*zip(widths[::2], widths[1::2])][::-1]
     if mode != "constant":
         check_axes(f"pad with mode {mode!r} and widths {tuple(pad)}", np.shape(input), axes)
-    if any(n + a + b < 0 for n, (a, b) in zip(shape, pairs)):
+    grows_first = mode in ("reflect", "replicate")  # and something must be left
+    if any(n + (a + b - 1 if grows_first else min(a, 0) + min(b, 0)) < 0 for n, (a, b) in zip(shape, pairs) if a or b):
         raise ShapeError(f"pad: the widths {tuple(pad)} take away more than an input of shape {shape} has")
     grown = [(max(a, 0), max(b, 0)) for a, b in pairs]
     if grown != pairs:  # a turn begins with what is left, a mirror image or an edge with what was there

@@ -57,6 +57,8 @@ def interpolate(
     if antialias and mode not in ("bilinear", "bicubic"):
         raise InputError(f"interpolate: antialias is for bilinear and bicubic, not for {mode!r}")
     before = shape[2:]
+    if 0 in before:
+        raise ShapeError(f"interpolate: an input of shape {shape} has no pixels to take others from")
     wanted, scales = _sizes(before, size, scale_factor, bool(recompute_scale_factor))
     if mode == "area":
         return getattr(pooling, f"adaptive_avg_pool{axes}d")(input, wanted)
