@@ -94,8 +94,25 @@ class Answering(dict[str, float]):
     __getattr__ = dict.__getitem__
 
 
+class Keeping:
+    """A descriptor that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.values: Any = weakref.WeakKeyDictionary()
+
+    def __get__(self, owner: Any, kind: Any = None) -> Any:
+        return self.values[owner]
+
+    def __set__(self, owner: Any, value: Any) -> None:
+        self.values[owner] = value
+
+
 class Describing:
     computed = Computed()
+    kept = Keeping()
+
+    def __init__(self) -> None:
+        self.kept = 2.0
 
 
 class Slotted:
@@ -163,6 +180,7 @@ def _cases() -> dict[str, tuple[Callable[[Any], Any], Callable[[float], None]]]:
     reference, proxy = weakref.ref(p), weakref.proxy(p)
     frame = pd.DataFrame({"scale": [2.0, 2.0], "name": ["a", "b"]})
     series = pd.Series([2.0, 3.0])
+    weak = weakref.WeakKeyDictionary({p: 2.0})
     local.scale = 2.0
     closed = 2.0
 
@@ -227,6 +245,7 @@ def _cases() -> dict[str, tuple[Callable[[Any], Any], Callable[[float], None]]]:
         "global of a static method": (lambda x: Plain.static(x), _global),
         "global of a special method": (lambda x: x * p.made_up, _global),
         "global of a descriptor": (lambda x: x * describing.computed, _global),
+        "what a descriptor keeps": (lambda x: x * describing.kept, _set(describing, "kept")),
         "global of a compiled function": (tg.compile(by_global, "numpy"), _global),
         "attribute in a slot": (lambda x: x * slotted.scale, _set(slotted, "scale")),
         "attribute of a dataclass": (lambda x: x * record.scale, _set(record, "scale")),
@@ -247,6 +266,7 @@ def _cases() -> dict[str, tuple[Callable[[Any], Any], Callable[[float], None]]]:
         "attribute that is an entry": (lambda x: x * answering.scale, _put(answering, "scale")),
         "attribute by vars": (lambda x: x * vars(p)["scale"], _set(p, "scale")),
         "attribute behind a weak reference": (lambda x: x * reference().scale, _set(p, "scale")),
+        "entry of a weak dict": (lambda x: x * weak[p], _put(weak, p)),
         "attribute behind a proxy": (lambda x: x * proxy.scale, _set(p, "scale")),
         "attribute of a thread": (lambda x: x * local.scale, _set(local, "scale")),
         "variable of a context": (lambda x: x * variable.get(), variable.set),

@@ -29,7 +29,7 @@ from tinygrad_lite.engine.op import Op, Traced
 
 _IMMUTABLE = 1 << 8  # the flag of a type whose attributes cannot be set
 _CONTAINERS = (list, tuple, dict, set, deque)
-_HOLDERS = (UserDict, UserList, ChainMap, threading.local)
+_HOLDERS = (UserDict, UserList, ChainMap, threading.local, weakref.WeakKeyDictionary, weakref.WeakValueDictionary)
 _MOST = 5000  # objects, and entries of a container, that are looked through
 HIDDEN = (np.random.Generator, np.random.RandomState, random.Random)
 
@@ -190,6 +190,8 @@ class Reached:
                     self.classes.add(type(thing))
                 self._ahead += [(method, type(thing).__name__) for method in _special_methods(type(thing))]
                 ahead += vars(thing).values() if hasattr(thing, "__dict__") else ()
+                held_by_class = (x for kind in filter(is_users_class, type(thing).__mro__) for x in vars(kind).values())
+                ahead += [x for x in held_by_class if is_users_class(type(x))]
 
 
 def _held(thing: Any) -> Any:
