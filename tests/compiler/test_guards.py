@@ -354,6 +354,24 @@ def test_containers_get_back_what_a_refused_function_took(case: str) -> None:
     assert repr(kept) == before
 
 
+def test_large_memory_and_long_frames_are_compared_in_some_places() -> None:
+    memory, frame = (
+        bytearray(2_000_000),
+        pd.DataFrame({"a": np.zeros(5000), "b": pd.date_range("2020", periods=5000, tz="UTC")}),
+    )
+    f = tg.compile(lambda x: x * max(memory) + frame["a"].max() + len(frame["b"]), "numpy")
+    for change in (
+        lambda: None,
+        lambda: memory.__setitem__(slice(None), b"\x01" * 2_000_000),
+        lambda: frame.update(frame[["a"]] + 3),
+    ):
+        change()
+        for _ in range(2):
+            np.testing.assert_array_equal(f(X), X * max(memory) + frame["a"].max() + len(frame["b"]))
+    assert recordings(f) == 3
+    memory += b"\x02"  # nobody holds its memory
+
+
 def test_objects_as_arguments() -> None:
     f = lambda p, x: x * p.scale  # noqa: E731
     compiled = tg.compile(f, "numpy")

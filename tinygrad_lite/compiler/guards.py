@@ -198,16 +198,20 @@ class Setting(Guard):
 
 
 class Bytes(Guard):
-    """The memory of an object that is not an array, such as a bytearray, an `array.array`, or a number of ctypes."""
+    """The memory of an object that is not an array, such as a bytearray or a number of ctypes; of a large one, some."""
 
     def __init__(self, owner: Any, label: str) -> None:
-        super().__init__(owner, None, bytes(memoryview(owner)), f"the entries of {label}")
+        super().__init__(owner, None, None, f"the entries of {label}")
+        self.value = self.now()
 
     def now(self) -> Any:
-        return bytes(memoryview(self.owner))
+        with memoryview(self.owner) as memory:
+            if memory.nbytes <= WHOLE or not memory.c_contiguous:
+                return memory.tobytes()
+            return np.frombuffer(memory, np.uint8)[:: memory.nbytes // COMPARED | 1].tobytes()
 
     def reading(self, writer: "EntryWriter") -> str:
-        return f"bytes(memoryview({writer.name(self.owner)}))"
+        return f"{writer.name(self.now)}()"
 
 
 class Rows(Guard):
@@ -230,7 +234,9 @@ class Rows(Guard):
 
 def _comparable(column: Any) -> Any:
     array = np.asarray(column)
-    return tuple(array.ravel().tolist()) if array.dtype == object else (array.dtype, array.shape, array.tobytes())
+    if array.dtype == object:
+        return tuple(map(repr, array.ravel().tolist()))
+    return array.dtype, array.shape, array.tobytes()
 
 
 class Entries(Guard):

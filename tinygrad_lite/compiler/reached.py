@@ -211,7 +211,11 @@ def _guard_of(thing: Any) -> Callable[[Any, str], Guard] | None:
     """What guards an object of a library whose content may change: a variable of a context, a frame, raw memory."""
     if isinstance(thing, ContextVar):
         return Setting
-    if type(thing).__module__.partition(".")[0] == "pandas" and hasattr(thing, "__array__"):
+    if (
+        type(thing).__module__.partition(".")[0] == "pandas"
+        and hasattr(thing, "__array__")
+        and hasattr(thing, "__len__")
+    ):
         return Rows
     try:
         with memoryview(thing) as memory:
