@@ -35,6 +35,7 @@ class Arguments:
     def __init__(self, name: str, inputs: Sequence[Any], names: Sequence[str], wrt: Any, bounds: Any) -> None:
         self.names = names
         self._inputs = trees.map_leaves(lambda x: deepcopy(x) if isinstance(x, Module) else x, tuple(inputs))
+        self._is_flat = trees.is_flat(self._inputs)
         self._all: list[Variable] = []
         paths = [path for name, argument in zip(names, self._inputs) for path in trees.paths(argument, name)]
         self._leaves = [_Leaf(path, x, self._entered(path, x)) for path, x in zip(paths, trees.leaves(self._inputs))]
@@ -105,6 +106,8 @@ class Arguments:
 
     def _in_containers(self, parts: Sequence[Any]) -> tuple[Any, ...]:
         """One part for each leaf, in the containers of the arguments."""
+        if self._is_flat:
+            return tuple(parts)
         remaining = iter(parts)
         return trees.map_leaves(lambda _: next(remaining), self._inputs)  # type: ignore[no-any-return]
 
@@ -156,6 +159,8 @@ def _parameter(value: Any) -> Any:
 def require_same(name: str, path: str, before: Any, after: Any) -> None:
     """Raise the error for a function that has changed an array that it was given."""
     if not isinstance(after, np.ndarray) or after.dtype.kind == "O":
+        return
+    if np.shape(before) == after.shape and before.tobytes() == after.tobytes():  # in a tenth of np.array_equal's time
         return
     if not np.array_equal(before, after, equal_nan=after.dtype.kind == "f"):
         raise UsageError(f"{name} changed {path} in place; compute with a copy of it, {path}.copy()")

@@ -1,6 +1,8 @@
 """A gradient at a point, and the slopes to compare it with: to machine precision, or by differences."""
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +16,20 @@ FULL = 1000  # the largest number of argument entries that are looked at one by 
 HUGE = 2.0**900  # a value beyond this is divided by its square root, so that the slope in a larger scale is a number
 TINY = 2.0**-30  # an entry smaller than this fraction of the others in its array may have a scale of its own
 SUBNORMAL = 64 * float(np.finfo(float).smallest_subnormal)  # how far numbers too small to be normal may be rounded
+
+
+_SILENT = ("ignore", None, Warning, None, 0)
+
+
+@contextmanager
+def silence() -> Iterator[None]:
+    """A block without warnings, of what a function meets beside the point; one inside another costs little."""
+    if warnings.filters[:1] == [_SILENT]:
+        yield
+    else:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
 
 
 class Examination:
@@ -66,8 +82,7 @@ class Examination:
     def at(self, x: Vector, rounding: Rounding | None = None) -> Vector:
         """The weighted sums of the results; NaN outside bounds, and where it raises an exception."""
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of what the function meets beside the point
+            with silence():
                 values = self.subject.values(x, rounding)
         except Exception as error:  # outside the domain, where other functions give NaN
             if rounding or np.array_equal(x, self.subject.point):
@@ -95,15 +110,17 @@ class Examination:
 
     def difference(self, direction: Vector, *arguments: Any, **options: Any) -> references.Difference:
         """The same change by differences, as `references.difference` finds it."""
-        return references.difference(
-            lambda t: self.at(self.subject.point + t * direction), self.at_0, *arguments, **options
-        )
+        with silence():
+            return references.difference(
+                lambda t: self.at(self.subject.point + t * direction), self.at_0, *arguments, **options
+            )
 
     def difference_beside(self, aside: Vector, direction: Vector) -> references.Difference:
         """The same at a point beside, by steps that are far smaller than the distance to it."""
         x = self.subject.point + aside
         steps = references.STEPS[10:]
-        return references.difference(lambda t: self.at(x + t * direction), self.at(x), steps)
+        with silence():
+            return references.difference(lambda t: self.at(x + t * direction), self.at(x), steps)
 
     def difference_by(
         self, column: int, steps: Vector = references.STEPS, least_noise: Vector | float = 0.0, wary: bool = False
@@ -113,13 +130,14 @@ class Examination:
 
         def along(scale: float) -> references.Difference:
             direction = scale * self.unit(column)
-            found = references.difference(
-                lambda t: self.at(self.subject.point + t * direction) / unit,
-                self.at_0 / unit,
-                steps,
-                least_noise=least_noise / unit,
-                wary=wary,
-            )
+            with silence():
+                found = references.difference(
+                    lambda t: self.at(self.subject.point + t * direction) / unit,
+                    self.at_0 / unit,
+                    steps,
+                    least_noise=least_noise / unit,
+                    wary=wary,
+                )
             return replace(found.per(scale / unit), noise=found.noise * unit)
 
         scale = self.scales[column]

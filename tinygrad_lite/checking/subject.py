@@ -58,7 +58,7 @@ class Subject:
         self.plain = given is not None
         self.given = given
         self.opaque = False
-        self.results = Results([], [])
+        self._last: tuple[Any, Sequence[Array]] = [], []
         self._takes_no_tensors = True
         names = names or argument_names(f, len(inputs))
         if isinstance(f, Module):
@@ -90,6 +90,7 @@ class Subject:
         if not sum(sizes):
             raise EmptyError(f"gradcheck of {self.name} was given empty arrays only: there is nothing to check")
         self._starts = np.cumsum([0, *sizes]).tolist()
+        self._shapes = [v.shape for v in self.variables]
         self.point = flat([v.array for v in self.variables])
         self.lower, self.upper = (flat([pair[side] for pair in self.arguments.limits]) for side in (0, 1))
         self._is_bounded = bool(np.any(np.isfinite(self.lower) | np.isfinite(self.upper)))
@@ -156,7 +157,7 @@ class Subject:
 
     def split(self, x: Vector) -> list[Array]:
         """The flat vector as the variables' arrays, in float64."""
-        return [x[self.columns(k)].reshape(v.shape)[()] for k, v in enumerate(self.variables)]
+        return [x[self.columns(k)].reshape(shape)[()] for k, shape in enumerate(self._shapes)]
 
     def returned(self, leaves: Sequence[Any]) -> Any:
         """What the function returns for these values of the variables."""
@@ -204,8 +205,13 @@ class Subject:
             for v, before, after in zip(self.variables, arrays, arguments):
                 require_same(self.name, v.path, before, after)
         results = [self._numbers(y) for y in self._arrays(tree)]
-        self.results = Results(tree, results)
+        self._last = tree, results
         return flat(results)
+
+    @property
+    def results(self) -> Results:
+        """The form of what the function returned last."""
+        return Results(*self._last)
 
     @property
     def shapes(self) -> list[tuple[int, ...]]:
