@@ -357,6 +357,8 @@ OTHERS: dict[str, Callable[[Any], Any]] = {
     "product of three": lambda x: np.linalg.multi_dot([x[1], x[1], x[1]]),
     "product from vector to vector": lambda x: np.linalg.multi_dot([x[1][0], x[1], x[1], x[1][1]]),
     "product from a vector": lambda x: np.linalg.multi_dot([x[1][0], x[1], x[1]]),
+    "largest, and an initial value": lambda x: np.max(x[1], axis=0, initial=0.5) + np.max(x[1], initial=7),
+    "smallest, and an initial value": lambda x: np.min(x[1], axis=(0, 1), keepdims=True, initial=-0.5),
     "Frobenius norm": lambda x: np.linalg.norm(x[1], "fro"),
     "norm": lambda x: np.linalg.norm(x[1]),
 }

@@ -317,6 +317,17 @@ def _vdot(a: Any, b: Any) -> Any:
 # Statistics and norms
 
 
+def _with_initial(extremum: Callable[..., Any], of_two: Callable[..., Any]) -> Expansion:
+    """An extremum that is at least, or at most, an initial value: that of the entries and then of the two."""
+
+    def write(x: Any, axis: Any = None, keepdims: bool = False, initial: Any = np._NoValue, **others: Any) -> Any:
+        if initial is np._NoValue or others or not x.size:
+            return None
+        return of_two(extremum(x, axis=axis, keepdims=keepdims), initial)
+
+    return write
+
+
 def _var(x: Any, axis: Any = None, ddof: float = 0, keepdims: bool = False, **others: Any) -> Any:
     if not all(value is None or value is True or value is np._NoValue for value in others.values()) or not x.size:
         return None
@@ -383,6 +394,8 @@ _EXPANSIONS: dict[Op, Expansion] = {
     linalg.matrix_power: _matrix_power,
     arranging.trace: _trace,
     shaping.expand_dims: _expand_dims,
+    reductions.max: _with_initial(np.max, np.maximum),
+    reductions.min: _with_initial(np.min, np.minimum),
     reductions.var: _var,
     reductions.std: _std,
     norms.norm: _norm,
