@@ -7,7 +7,7 @@ Each example of each operation is exported, run in onnxruntime and held against 
 
 import argparse
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -73,26 +73,22 @@ def _interval(op: Op, i: int) -> tuple[float, float]:
     return start + 0.1, start + 0.9
 
 
-def functions(op: Op, arrays: list[Any], params: dict[str, Any]) -> Iterator[Callable[..., Any]]:
-    """The operation, and its gradients, if it has any."""
-
-    def value(*x: Any) -> Any:
-        return op(*x, **params)
-
-    yield value
+def with_gradients(op: Op, arrays: list[Any], params: dict[str, Any]) -> Callable[..., Any]:
+    """A function that returns the result of the operation, and after it the gradients, if there are any."""
     places = [
         i for i, x in enumerate(arrays) if x.dtype.kind == "f" and op.vjps and (not op.arity or op.vjps[i] is not None)
     ]
-    if places:
+    if not places:
+        return lambda *x: op(*x, **params)
 
-        def gradients(*x: Any) -> Any:
-            def f(*variables: Any) -> Any:
-                return value(*[dict(zip(places, variables)).get(i, fixed) for i, fixed in enumerate(x)])
+    def f(*x: Any) -> Any:
+        def of_variables(*variables: Any) -> Any:
+            return op(*[dict(zip(places, variables)).get(i, fixed) for i, fixed in enumerate(x)], **params)
 
-            y, pull = tg.vjp(f, *[x[i] for i in places])
-            return pull((1.5 + np.cos(np.arange(y.size))).reshape(y.shape).astype(y.dtype))
+        y, pull = tg.vjp(of_variables, *[x[i] for i in places])
+        return y, *pull((1.5 + np.cos(np.arange(y.size))).reshape(y.shape).astype(y.dtype))
 
-        yield gradients
+    return f
 
 
 def run(f: Callable[..., Any], arrays: list[Any]) -> list[Any]:
@@ -110,22 +106,21 @@ def run(f: Callable[..., Any], arrays: list[Any]) -> list[Any]:
 def check(op: Op, example: Example, dtype: Any) -> None:
     """Raise an error unless the file computes what the operation and its gradients do."""
     arrays, params = arguments(op, example, dtype)
-    for f in functions(op, arrays, params):
-        expected = _listed(f(*arrays))
-        for i, (a, b) in enumerate(zip(run(f, arrays), expected, strict=True)):
-            b = np.asarray(b)
-            assert (a.dtype, a.shape) == (b.dtype, b.shape), f"{a.dtype}{a.shape} in place of {b.dtype}{b.shape}"
-            if b.dtype.kind != "f":
-                np.testing.assert_array_equal(a, b)
-                continue
-            tolerance = DIGITS[np.dtype(dtype).name]
-            error = distance(a, b)
-            if error > tolerance and np.dtype(dtype) == np.float32:
-                wide = [x.astype(float) if x.dtype.kind == "f" else x for x in arrays]
-                true = np.asarray(_listed(f(*wide))[i])
-                # where NumPy's own float32 has lost digits, the file may lose as many
-                error, tolerance = distance(a, true), tolerance + 4 * distance(b, true)
-            assert error <= tolerance, f"an error of {error:.1e}"
+    f = with_gradients(op, arrays, params)
+    for i, (a, b) in enumerate(zip(run(f, arrays), _listed(f(*arrays)), strict=True)):
+        b = np.asarray(b)
+        assert (a.dtype, a.shape) == (b.dtype, b.shape), f"{a.dtype}{a.shape} in place of {b.dtype}{b.shape}"
+        if b.dtype.kind != "f":
+            np.testing.assert_array_equal(a, b)
+            continue
+        tolerance = DIGITS[np.dtype(dtype).name]
+        error = distance(a, b)
+        if error > tolerance and np.dtype(dtype) == np.float32:
+            wide = [x.astype(float) if x.dtype.kind == "f" else x for x in arrays]
+            true = np.asarray(_listed(f(*wide))[i])
+            # where NumPy's own float32 has lost digits, the file may lose as many
+            error, tolerance = distance(a, true), tolerance + 4 * distance(b, true)
+        assert error <= tolerance, f"an error of {error:.1e}"
 
 
 def _listed(results: Any) -> list[Any]:
