@@ -104,8 +104,8 @@ def test_an_index_outside_its_axis_is_numpys_error_and_changes_nothing(backend: 
     for outside in (4, -5, 2**40, -(2**63)):
         wrong = i.copy()
         wrong.flat[-1] = outside
-        with pytest.raises((IndexError, InputError), match="out of bounds"):
-            step(wrong)
+        with pytest.raises((IndexError, InputError, DeprecationWarning), match=r"out of bounds|Out of bound"):
+            step(wrong)  # where nothing is read, older versions of NumPy warn
         np.testing.assert_array_equal(weight.numpy(), before)
     step(i)
 

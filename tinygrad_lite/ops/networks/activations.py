@@ -129,6 +129,7 @@ softsign = elementwise(
     lambda x: x / (1 + np.absolute(x)),
     lambda y, x: np.square(1 / (1 + np.absolute(x))),
     name="softsign",
+    kink=lambda x: x,
     kind="saturating",
 )
 hardtanh = elementwise(
