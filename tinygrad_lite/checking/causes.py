@@ -298,11 +298,10 @@ def _flat(share: float) -> str:
 
 def _is_flat(edge: Edge) -> bool:
     """Whether the derivative of an elementwise operation is 0 at other numbers, near and far, too."""
-    for scale in (1, 30, 1000) if edge[0].op.derivatives else ():
-        arrays = _moved(edge[0], scale)
-        if np.any(_slopes(edge, _value(edge[0], arrays), arrays)):
-            return False
-    return bool(edge[0].op.derivatives)
+    if not edge[0].op.derivatives:
+        return False
+    others = (_moved(edge[0], scale) for scale in (1, 30, 1000))
+    return not any(np.any(_slopes(edge, _value(edge[0], arrays), arrays)) for arrays in others)
 
 
 def _ignores_shift(edge: Edge) -> bool:

@@ -16,8 +16,6 @@ FULL = 1000  # the largest number of argument entries that are looked at one by 
 HUGE = 2.0**900  # a value beyond this is divided by its square root, so that the slope in a larger scale is a number
 TINY = 2.0**-30  # an entry smaller than this fraction of the others in its array may have a scale of its own
 SUBNORMAL = 64 * float(np.finfo(float).smallest_subnormal)  # how far numbers too small to be normal may be rounded
-
-
 _SILENT = ("ignore", None, Warning, None, 0)
 
 
@@ -108,20 +106,21 @@ class Examination:
         length = _power_of_2(np.max(np.abs(direction[along]) / self.own_scales[along], initial=2.0**-1000))
         return np.asarray(length * self._sums(changes(x, direction / length, rounding)))
 
+    @silence()
     def difference(self, direction: Vector, *arguments: Any, **options: Any) -> references.Difference:
         """The same change by differences, as `references.difference` finds it."""
-        with silence():
-            return references.difference(
-                lambda t: self.at(self.subject.point + t * direction), self.at_0, *arguments, **options
-            )
+        return references.difference(
+            lambda t: self.at(self.subject.point + t * direction), self.at_0, *arguments, **options
+        )
 
+    @silence()
     def difference_beside(self, aside: Vector, direction: Vector) -> references.Difference:
         """The same at a point beside, by steps that are far smaller than the distance to it."""
         x = self.subject.point + aside
         steps = references.STEPS[10:]
-        with silence():
-            return references.difference(lambda t: self.at(x + t * direction), self.at(x), steps)
+        return references.difference(lambda t: self.at(x + t * direction), self.at(x), steps)
 
+    @silence()
     def difference_by(
         self, column: int, steps: Vector = references.STEPS, least_noise: Vector | float = 0.0, wary: bool = False
     ) -> references.Difference:
@@ -130,14 +129,13 @@ class Examination:
 
         def along(scale: float) -> references.Difference:
             direction = scale * self.unit(column)
-            with silence():
-                found = references.difference(
-                    lambda t: self.at(self.subject.point + t * direction) / unit,
-                    self.at_0 / unit,
-                    steps,
-                    least_noise=least_noise / unit,
-                    wary=wary,
-                )
+            found = references.difference(
+                lambda t: self.at(self.subject.point + t * direction) / unit,
+                self.at_0 / unit,
+                steps,
+                least_noise=least_noise / unit,
+                wary=wary,
+            )
             return replace(found.per(scale / unit), noise=found.noise * unit)
 
         scale = self.scales[column]

@@ -48,7 +48,6 @@ from tinygrad_lite.engine import backward
 from tinygrad_lite.engine.op import Array, Op
 from tinygrad_lite.engine.tensor import Tensor, positive
 from tinygrad_lite.errors import GraphError, UsageError
-from tinygrad_lite.nn.module import Module
 from tinygrad_lite.nn.substitution import original
 from tinygrad_lite.ops.requirements import refuse_where
 from tinygrad_lite.optim import Optimizer
@@ -271,7 +270,7 @@ class Recorder:
         return self._before.get((tensor, slot), UNSET)
 
     def read_attribute(self, owner: Any, name: str, value: Any) -> Any:
-        if (real := _meant(owner)) is not owner:  # a stand-in is new in each run, but what it was made from is not
+        if (real := original(owner)) is not owner:  # a stand-in is new in each run, but what it was made from is not
             if (held := _attribute_of(real, name)) is not UNSET:
                 self.read_attribute(real, name, held)
             return self._generator(value) if isinstance(value, np.random.Generator) else value
@@ -294,7 +293,7 @@ class Recorder:
     def miss_attribute(self, owner: Any, name: str) -> None:
         """Guard that an object has no such attribute, as `hasattr` finds out."""
         fields = _fields(owner)
-        if _meant(owner) is owner and fields is not None:
+        if original(owner) is owner and fields is not None:
             self._guard(Missing(fields, name, f"{type(owner).__name__}.{name}"))
 
     def _read_anew(self, owner: Any, name: str, value: Any) -> None:
@@ -383,7 +382,7 @@ class Recorder:
     def write_attribute(self, owner: Any, name: str, value: Any) -> Any:
         if isinstance(getattr_static(type(owner), name, None), property):
             return value  # its setter writes attributes, of which we hear
-        if _meant(owner) is not owner:
+        if original(owner) is not owner:
             return value  # and so we do when what a stand-in was given is written to the module itself
         fields = _fields(owner)
         if not fields and id(owner) not in self._reached.objects:
@@ -676,11 +675,6 @@ def _kind(code: CodeType) -> str:
         _kinds.clear()
     _kinds[code] = kind
     return kind
-
-
-def _meant(owner: Any) -> Any:
-    """The module that a stand-in stands for; anything else itself."""
-    return original(owner) if isinstance(owner, Module) else owner
 
 
 def _fields(owner: Any) -> dict[str, Any] | None:

@@ -17,7 +17,7 @@ _OF_STAND_INS = ("_substitutes", "_original")
 
 def original(module: Any) -> Any:
     """The module that a stand-in stands for, whatever stands in between; anything else itself."""
-    return getattr(module, "__dict__", {}).get("_original", module)
+    return vars(module).get("_original", module) if isinstance(module, State) else module
 
 
 @contextmanager
