@@ -88,6 +88,44 @@ def test_what_a_loop_makes_is_joined_in_any_order(order: list[int], join: Any) -
             np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-12)
 
 
+NUMBERS_IN: dict[str, Callable[[Any, int], Any]] = {
+    "an entry": lambda x, n: x * x[n],
+    "an entry from the end": lambda x, n: x * x[-n],
+    "a slice": lambda x, n: x * np.sum(x[n:]),
+    "a slice and an entry": lambda x, n: x + np.sum(np.outer(x, x)[n, :n]),
+    "steps": lambda x, n: x * np.sum(x[::n]),
+    "padding": lambda x, n: x * np.pad(x, (n, 0))[:-n],
+    "a slice that is set": lambda x, n: x + x.at[:n].set(x[:n] ** 2),
+    "a slice that is added to": lambda x, n: x.at[n:].add(x[:-n]),
+    "entries that are set": lambda x, n: x + x.at[[n, 0]].set(1.0),
+    "rolling": lambda x, n: x * np.roll(x, n),
+    "a power": lambda x, n: np.abs(x) ** (n + 1.5) + x,
+    "a constant": lambda x, n: x * (n - 0.3),
+    "repetition": lambda x, n: x * np.sum(np.repeat(x, n)),
+    "tiles": lambda x, n: x * np.mean(np.tile(x, (n, 1)) ** 2),
+    "parts": lambda x, n: np.concatenate(np.split(x, [n, n + 2])[::-1]) + x,
+    "a diagonal": lambda x, n: x + np.sum(np.diagonal(np.outer(x, x), n)),
+    "a triangle": lambda x, n: x @ np.tril(np.outer(x, x), n),
+    "a reshape": lambda x, n: x * np.sum(x[: 2 * n].reshape(2, n)[1]),
+    "a range": lambda x, n: x * np.clip(x, -n / 9, n / 9),
+}
+
+
+@pytest.mark.parametrize("turn", NUMBERS_IN.values(), ids=NUMBERS_IN)
+def test_turns_differ_in_their_numbers(turn: Callable[[Any, int], Any]) -> None:
+    def f(x: Any) -> Any:
+        for n in (1, 2, 4, 7):
+            x = np.tanh(turn(x, n))
+        return np.sum(x**2)
+
+    slope = tg.value_and_grad(f)
+    compiled = tg.compile(lambda x: slope(x), "numpy")
+    for seed in (0, 1):
+        x = np.random.default_rng(seed).normal(size=16)
+        for found, expected in zip(compiled(x), slope(x), strict=True):
+            np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-12)
+
+
 @pytest.mark.parametrize("make", [rnn, runge_kutta, maml, layers])
 def test_more_turns_take_no_more_lines(make: Any, tmp_path: Path) -> None:
     lengths = []

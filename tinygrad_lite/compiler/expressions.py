@@ -220,6 +220,8 @@ class Expressions:
         if isinstance(value, tuple):
             parts = [self._parameter(part) for part in value]
             return f"({', '.join(parts)}{',' if len(parts) == 1 else ''})"
+        if isinstance(value, slice):
+            return f"slice({', '.join(map(self._parameter, (value.start, value.stop, value.step)))})"
         if isinstance(value, np.ndarray) and value.dtype.kind in _NUMBERS:
             if value.ndim == 0 or value.size <= 8:
                 return literal(value)
