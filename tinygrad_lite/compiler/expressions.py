@@ -15,7 +15,7 @@ from tinygrad_lite.compiler.program import Instruction, Variable
 from tinygrad_lite.engine.op import Op
 from tinygrad_lite.engine.registry import TABLES, functions_of, path_of
 from tinygrad_lite.ops.arithmetic import casting, curves, elementwise, ordering, reductions
-from tinygrad_lite.ops.linear import contraction, norms, products
+from tinygrad_lite.ops.linear import contraction, linalg, norms, products
 from tinygrad_lite.ops.requirements import refuse_where
 from tinygrad_lite.ops.shapes import arranging, filling, indexing, joining, padding, shaping
 
@@ -163,6 +163,12 @@ class Expressions:
         settings = "".join(f", {names.get(name, name)}={self._parameter(x)}" for name, x in call.params.items())
         return Text(f"np.linalg.norm({operands[0].text}{settings})")
 
+    def _slogdet(self, call: Instruction, operands: list[Text]) -> Text:
+        return Text(f"np.linalg.slogdet({operands[0].text})[{int(call.op is linalg.log_abs_det)}]")
+
+    def _multi_dot(self, call: Instruction, operands: list[Text]) -> Text:
+        return Text(f"np.linalg.multi_dot([{', '.join(operand.text for operand in operands)}])")
+
     def _joined(self, call: Instruction, operands: list[Text]) -> Text:
         params = {name: value for name, value in call.params.items() if (name, value) not in _JOINING}
         settings = "".join(f", {name}={self._parameter(value)}" for name, value in params.items())
@@ -293,6 +299,9 @@ _FORMS: dict[Any, Form] = {
     contraction.tensordot: Expressions._tensordot,
     joining.concatenate: Expressions._joined,
     joining.stack: Expressions._joined,
+    linalg.sign_of_det: Expressions._slogdet,
+    linalg.log_abs_det: Expressions._slogdet,
+    linalg.multi_dot: Expressions._multi_dot,
     reductions.sum: Expressions._reduction,
     reductions.mean: Expressions._reduction,
     reductions.max: Expressions._reduction,

@@ -15,7 +15,6 @@ from tinygrad_lite.compiler.draws import Draw
 from tinygrad_lite.compiler.export import constants_text, head
 from tinygrad_lite.compiler.numpy_source import NumpySource
 from tinygrad_lite.errors import UsageError
-from tinygrad_lite.ops.requirements import refuse_where
 
 _JAXS = {"np": "jnp", "scipy": "jax.scipy"}
 
@@ -24,8 +23,8 @@ def jax_module(sources: Sequence[NumpySource]) -> str:
     """The text of the module.
 
     Raises:
-        UsageError: if the program does what JAX cannot: it draws from NumPy's generators, raises an error for some
-            values, or calls a function that jax.numpy lacks.
+        UsageError: if the program does what JAX cannot: it draws from NumPy's generators, or calls a function that
+            jax.numpy lacks.
     """
     pure = [source.as_pure() for source in sources]
     for source in pure:
@@ -55,11 +54,6 @@ def _refuse(source: NumpySource) -> None:
             raise UsageError(
                 f"{source.name} cannot be exported for JAX: it draws random numbers from a NumPy generator; draw them "
                 "outside and pass them as an argument"
-            )
-        if call.op is refuse_where:
-            raise UsageError(
-                f"{source.name} cannot be exported for JAX, which raises no errors: it refuses some values "
-                f"({call.params['message']})"
             )
     for name in source.expressions.helpers:
         raise UsageError(f"{source.name} cannot be exported for JAX: {name} is not a function of jax.numpy")

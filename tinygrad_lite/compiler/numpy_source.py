@@ -4,6 +4,7 @@ What repeats is a loop. A value that is used once is written where it is used, a
 array that is not read any more takes up the next result.
 """
 
+import re
 import sys
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -43,8 +44,8 @@ class NumpySource:
         taken: names that already mean something else.
         large: the number of bytes above which an array that is not read any more takes up the next result.
         items: the outline of the program, if it is known.
-        is_pure: whether the function returns another state beside its result, overwrites no array and knows no
-            warnings, as functions for JAX do.
+        is_pure: whether the function returns another state beside its result, overwrites no array and knows neither
+            warnings nor errors, as functions for JAX do: if it refuses values, its results are NaN and its state stays.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class NumpySource:
         self._section: str | None = None
         self._quoted: set[Source] = set()
         self._quiet: str | None = None
+        self._refused = self._before = ""
         self._keys: dict[Variable, list[str]] = {}
         self._scopes: dict[Loop, set[str]] = {}
         self._elements: dict[Variable, tuple[str, int, int]] = {}
@@ -139,6 +141,10 @@ class NumpySource:
         self._lines += [head] if len(head) <= WIDTH else [f"def {self.name}(", *_listed(parameters, "    "), "):"]
         if self._is_pure and self.has_state:
             self._line("state = dict(state)")
+        if self._is_pure and any(call.op is refuse_where for call in program.calls):
+            unused = [Variable((), None, name=name) for name in ("refused", "before")]
+            self._refused, self._before = (self.expressions.names[x] for x in unused)
+            self._line(f"{self._refused} = False", *([f"{self._before} = dict(state)"] if program.updates else []))
         for place, x in self.places.items():
             if self._uses.count(x):
                 self.expressions.ready[x] = Text(self.expressions.names[x])
@@ -255,11 +261,16 @@ class NumpySource:
         if "{}" in message:
             refused = f"{values.within(ATOM)}[{condition.text}].flat[0]"
             message += f".format({values.text if call.result.is_number else refused})"
+        self.expressions.ready[call.result] = values
+        if self._is_pure:
+            said = re.sub(r"\{.*?\}", "…", " ".join(call.params["message"].split()))
+            self._line(f"# {said}"[: WIDTH - len(self._indent)].rstrip())
+            self._line(f"{self._refused} |= np.any({condition.text})")
+            return
         self._line(f"if np.any({condition.text}):")
         line = f"    raise ValueError({message})"
         broken = ["    raise ValueError(", f"        {message}", "    )"]
         self._line(*([line] if len(self._indent) + len(line) <= WIDTH else broken))
-        self.expressions.ready[call.result] = values
 
     def _shortened(self, call: Instruction) -> bool:
         """Give a part of a line that is too long a line of its own before it; False if there are no parts.
@@ -421,12 +432,21 @@ class NumpySource:
         part = name if (low, high) == (0, count) else f"{name}[{low or ''}:{high if high < count else ''}]"
         return part if first < last else f"reversed({part})"
 
+    def _unless_refused(self, x: Variable) -> Text:
+        """A result, which is NaN if values are refused: a pure function raises no errors."""
+        text = self.expressions.operand(x)
+        has_nan = self._refused and (x.dtype is None or x.dtype.kind in "fc")
+        return Text(f"np.where({self._refused}, np.nan, {text.text})") if has_nan else text
+
     def _ends(self) -> None:
         for place, x in [(place, x) for x, places in self._kept_in.items() for place in places]:
             self._line(f"state[{literal(place.name)}] = {self.expressions.operand(x).text}")
-        results = [
-            self.expressions.operand(x).text if isinstance(x, Variable) else "None" for x in self.program.results
-        ]
+        if self._refused and self.program.updates:
+            entry = f"key: np.where({self._refused}, {self._before}.get(key, x), x)"
+            line = f"state = {{{entry} for key, x in state.items()}}"
+            is_short = len(self._indent) + len(line) < WIDTH  # the library has a longer name in JAX
+            self._line(*([line] if is_short else ["state = {", f"    {entry}", "    for key, x in state.items()", "}"]))
+        results = [self._unless_refused(x).text if isinstance(x, Variable) else "None" for x in self.program.results]
         if self._is_pure and self.has_state:
             together = results[0] if len(results) == 1 else f"({', '.join(results)})" if results else "None"
             results = [together, "state"]
