@@ -13,13 +13,13 @@ from tinygrad_lite.explainer.files import page
 from tinygrad_lite.explainer.page import programs_of
 from tinygrad_lite.explainer.playback import STYLES
 
-SCRIPTS = ("german", "messages", "numpy", "arrays", "plots", "playground")
+SCRIPTS = ("german", "messages", "numpy", "arrays", "plots", "dragging", "training", "network", "playground")
 ACTIVATIONS = {"ReLU": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid}
 DEEPEST = 3
 """The largest number of hidden layers."""
 
 POINTS = 200
-"""Rows of a problem with two inputs."""
+"""Rows of a problem with two inputs. A network learns from the first half of a problem's rows."""
 
 
 def html() -> str:
@@ -32,7 +32,7 @@ def html() -> str:
     """
     programs: dict[str, int] = {}
     posed = problems()
-    sizes = dict.fromkeys((problem["inputs"], len(problem["x"]) // problem["inputs"]) for problem in posed)
+    sizes = dict.fromkeys((problem["inputs"], len(problem["y"]) // 2) for problem in posed)
     networks = [
         _network(inputs, rows, depth, name, programs)
         for inputs, rows in sizes
@@ -51,16 +51,25 @@ def problems() -> list[dict[str, Any]]:
     angle, noise = rng.uniform(0, 2 * np.pi, POINTS), rng.normal(scale=0.12, size=(POINTS, 2))
     turn = np.sqrt(rng.uniform(0.02, 1, POINTS))
     square = rng.uniform(-1.3, 1.3, (POINTS, 2))
-    found = {
+    posed = {
         "a circle": (_polar(0.5 + 0.8 * second, angle) + noise, second),
         "exclusive or": (square, (square[:, 0] * square[:, 1] > 0) * 1),
         "two spirals": (_polar(1.4 * turn, 7 * turn + np.pi * second) + noise / 4, second),
     }
-    heart, sick = load_heart(return_X_y=True)
-    found["heart disease"] = ((heart - heart.mean(axis=0)) / heart.std(axis=0), sick)
+    heart = load_heart()
+    mixed = rng.permutation(len(heart.target))
+    names = [column.replace("_", " ") for column in heart.feature_names]
+    standardised = (heart.data - heart.data.mean(axis=0)) / heart.data.std(axis=0)
+    posed["heart disease"] = (standardised[mixed], heart.target[mixed])
     return [
-        {"name": name, "inputs": x.shape[1], "x": np.round(x, 4).ravel().tolist(), "y": y.tolist()}
-        for name, (x, y) in found.items()
+        {
+            "name": name,
+            "columns": ["x₁", "x₂"] if x.shape[1] == 2 else names,
+            "inputs": x.shape[1],
+            "x": np.round(x, 4).ravel().tolist(),
+            "y": y.tolist(),
+        }
+        for name, (x, y) in posed.items()
     ]
 
 

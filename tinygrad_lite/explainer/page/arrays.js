@@ -264,7 +264,7 @@ function canvasOf(array, { rows, columns, choose, hover, edit, largest, cell }) 
     canvas.addEventListener("pointerdown", (event) => {
       const at = place(event);
       choose?.(at);
-      if (edit) drags.follow(event, { from: array.data[at], unit: drags.unitOf(array), write: (x) => edit(at, x) });
+      if (edit) dragging.follow(event, { from: array.data[at], unit: dragging.unitOf(array), write: (x) => edit(at, x) });
     });
   }
   if (hover) canvas.addEventListener("pointermove", (event) => event.buttons || hover(place(event)));
@@ -302,7 +302,7 @@ function tableOf(array, { rows, columns, label, choose, hover, edit, largest, ce
       const at = placeOf(event);
       if (at < 0) return;
       choose?.(at);
-      if (edit) drags.follow(event, { from: array.data[at], unit: drags.unitOf(array), write: (x) => edit(at, x) });
+      if (edit) dragging.follow(event, { from: array.data[at], unit: dragging.unitOf(array), write: (x) => edit(at, x) });
     });
     body.addEventListener("keydown", (event) => {
       const at = placeOf(event);
@@ -312,8 +312,8 @@ function tableOf(array, { rows, columns, label, choose, hover, edit, largest, ce
         choose?.(moved);
         cells[moved].focus();
       } else if (edit && ["+", "-", "PageUp", "PageDown"].includes(event.key)) {
-        const unit = drags.unitOf(array);
-        edit(at, drags.rounded(array.data[at] + drags.steps[event.key] * unit, unit));
+        const unit = dragging.unitOf(array);
+        edit(at, dragging.rounded(array.data[at] + dragging.steps[event.key] * unit, unit));
       } else if (moved === undefined) return;
       event.preventDefault();
     });

@@ -5,7 +5,7 @@ const nudgeView = (() => {
   const MOST = 40; // nodes that are listed
   const sizes = new Map(); // h, by node
 
-  const standard = (array, place) => drags.rounded(Math.abs(array.data[place]) || largestOf(array.data) || 1, 1e-300) * 0.01;
+  const standard = (array, place) => dragging.rounded(Math.abs(array.data[place]) || largestOf(array.data) || 1, 1e-300) * 0.01;
   const sizeOf = (i, place) => sizes.get(i) ?? Number((standard(lesson.value(i), place) || 0.01).toPrecision(1));
 
   // The entry of a change that is largest, in what is predicted or else in what is real.
@@ -63,7 +63,7 @@ const nudgeView = (() => {
         "p",
         { class: "choices" },
         "h = ",
-        drags.number({ id: "nudge", x: h, unit, label: say("How far to nudge {name}", { name }), write: wanted, digits: 5 }),
+        dragging.number({ id: "nudge", x: h, unit, label: say("How far to nudge {name}", { name }), write: wanted, digits: 5 }),
         " ",
         [0.1, 10, -1].map((factor) => element("button", { type: "button", id: `nudge-${factor}`, onclick: () => wanted(Number((h * factor).toPrecision(6))) }, { 0.1: "h / 10", 10: "h · 10", "-1": "−h" }[factor])),
       ),

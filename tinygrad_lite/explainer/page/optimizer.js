@@ -77,7 +77,7 @@ const optimizerView = (() => {
       element("p", { class: "hint" }, verdict(predicted, real)),
       stale ? element("p", { class: "note" }, say("This step was computed in Python of the numbers as they were recorded.")) : "",
       lesson.live && !stale
-        ? element("p", {}, element("button", { type: "button", id: "take", onclick: () => take(after) }, say("Take the step")), " ", element("button", { type: "button", onclick: () => drags.reset(), disabled: !lesson.changed() }, say("As recorded")))
+        ? element("p", {}, element("button", { type: "button", id: "take", onclick: () => take(after) }, say("Take the step")), " ", element("button", { type: "button", onclick: () => changes.reset(), disabled: !lesson.changed() }, say("As recorded")))
         : "",
       ...parameters.filter((i) => after.has(i)).slice(0, 12).map((i) => beforeAndAfter(i, after.get(i))),
       stepView.liveNote() ?? "",
@@ -121,7 +121,7 @@ const optimizerView = (() => {
   }
 
   function take(after) {
-    drags.flashing(() => (lesson.change(after), main.redraw()));
+    changes.flashing(() => (lesson.change(after), main.redraw()));
   }
 
   return { draw };

@@ -8,97 +8,11 @@ const SIDE = 40; // points along each axis of the plane
 const SIZE = 320;
 const STEP_SHARE = 12; // milliseconds of a picture's time for steps
 
-const array = (shape, data) => ({ shape, data, dtype: "float64" });
-
-// Numbers between 0 and 1 from a seed (mulberry32), so that a network begins the same each time.
-function random(seed) {
-  let a = seed;
-  return () => {
-    a = (a + 0x6d2b79f5) | 0;
-    let t = Math.imul(a ^ (a >>> 15), 1 | a);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
-}
-
-// A network that learns.
-class Training {
-  constructor({ problem, depth, units, activation, optimizer, seed }) {
-    this.problem = content.problems.find(({ name }) => name === problem);
-    this.network = content.networks.find((each) => each.inputs === this.problem.inputs && each.depth === depth && each.activation === activation);
-    this.optimizer = content.optimizers[optimizer];
-    const rows = this.problem.y.length;
-    this.inputs = array([rows, this.problem.inputs], this.problem.x);
-    this.targets = array([rows, 1], this.problem.y);
-    this.parameters = new Map();
-    this.kept = new Map();
-    const draw = random(seed);
-    this.network.parameters.forEach(([name, node], k) => {
-      const layer = k >> 1;
-      const [from, to] = [layer ? units : this.problem.inputs, layer === depth ? 1 : units];
-      const shape = name.endsWith("weight") ? [to, from] : [to];
-      const reach = 1 / Math.sqrt(from);
-      this.parameters.set(node, array(shape, Array.from({ length: np.sizeOf(shape) }, () => reach * (2 * draw() - 1))));
-      this.kept.set(node, this.optimizer.kept.map(() => array(shape, new Array(np.sizeOf(shape)).fill(0))));
-    });
-    this.gradients = new Map();
-    this.steps = 0;
-    this.losses = [this.loss()];
-  }
-
-  // The values of all nodes for some inputs, up to one node.
-  values(inputs, targets, last) {
-    const found = new Map([[this.network.x, inputs], [this.network.y, targets], ...this.parameters]);
-    for (const { node, inputs: taken, forward } of this.network.operations) {
-      found.set(node, np.asArray(programs[forward](np, ...taken.map((x) => (typeof x === "number" ? found.get(x) : Number(x))))));
-      if (node === last) break;
-    }
-    return found;
-  }
-
-  loss() {
-    return this.values(this.inputs, this.targets).get(this.network.loss).data[0];
-  }
-
-  outputs(inputs) {
-    return this.values(inputs, this.targets, this.network.outputs).get(this.network.outputs).data;
-  }
-
-  step(lr) {
-    const values = this.values(this.inputs, this.targets);
-    const gradients = new Map([[this.network.loss, array([], [1])]]);
-    const taken = new Map(this.network.operations.map(({ node, inputs }) => [node, inputs]));
-    for (const [node, to] of this.network.steps) {
-      const given = taken.get(node).map((x) => (typeof x === "number" ? values.get(x) : Number(x)));
-      for (const [target, rule] of to) {
-        const full = np.asArray(programs[rule](np, gradients.get(node), values.get(node), ...given));
-        const part = np.fitted(full, values.get(target).shape);
-        gradients.set(target, gradients.has(target) ? np.add(gradients.get(target), part) : part);
-      }
-    }
-    this.steps += 1;
-    const [t, rate] = [array([], [this.steps]), array([], [lr])];
-    for (const [node, w] of this.parameters) {
-      const g = gradients.get(node);
-      const before = [np, w, g, t, rate, ...this.kept.get(node)];
-      const kept = this.optimizer.kept.map((program) => np.asArray(programs[program](...before)));
-      this.parameters.set(node, np.asArray(programs[this.optimizer.updated](...before)));
-      this.kept.set(node, kept);
-      this.gradients.set(node, g);
-    }
-    this.losses.push(this.loss());
-  }
-
-  accuracy() {
-    const outputs = this.outputs(this.inputs);
-    return outputs.filter((x, k) => x > 0 === this.problem.y[k] > 0).length / outputs.length;
-  }
-}
-
 const playground = (() => {
   const [controls, all, status] = ["controls", "all", "status"].map((id) => document.getElementById(id));
   const chosen = { problem: content.problems[0].name, depth: 1, units: 6, activation: "tanh", optimizer: "Adam", rate: 0.03, seed: 1 };
-  let [training, frame, pictures] = [null, null, []];
+  const beside = element("div", {});
+  let [training, frame, pictures, inputs, network] = [null, null, [], null, null];
 
   const choice = (name, text, options) =>
     element(
@@ -115,7 +29,7 @@ const playground = (() => {
   controls.setAttribute("aria-label", say("The network and its training"));
   controls.append(
     play,
-    element("button", { type: "button", id: "step", onclick: () => (stop(), training.step(chosen.rate), show()) }, say("One step")),
+    element("button", { type: "button", id: "step", onclick: () => (stop(), step(), show()) }, say("One step")),
     element("button", { type: "button", id: "again", onclick: () => ((chosen.seed += 1), restart()) }, say("Other first weights")),
     choice("problem", say("Problem"), content.problems.map(({ name }) => name)),
     choice("depth", say("Hidden layers"), [1, 2, 3]),
@@ -125,83 +39,94 @@ const playground = (() => {
     choice("rate", say("Learning rate"), [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10]),
   );
 
-  // The outputs for all pairs of inputs, with the data as dots.
+  const reachOf = ({ x }) => 1.08 * Math.max(...x.map(Math.abs));
+
+  // All pairs of inputs, row by row from the top of the plane.
+  function pairs(reach) {
+    const grid = Array.from({ length: SIDE }, (_, k) => reach * ((2 * k) / (SIDE - 1) - 1));
+    return array([SIDE * SIDE, 2], grid.toReversed().flatMap((b) => grid.flatMap((a) => [a, b])));
+  }
+
+  // The outputs for all pairs of inputs, with the data as dots: those that are held out are hollow.
   function plane() {
     const { x, y } = training.problem;
-    const reach = 1.08 * Math.max(...x.map(Math.abs));
-    const grid = Array.from({ length: SIDE }, (_, k) => reach * ((2 * k) / (SIDE - 1) - 1));
-    const points = array([SIDE * SIDE, 2], grid.toReversed().flatMap((b) => grid.flatMap((a) => [a, b])));
+    const reach = reachOf(training.problem);
     const picture = cells([], SIDE, SIDE, { size: 1, label: "" });
     const canvas = element("canvas", { role: "img", "aria-label": say("The outputs for all pairs of inputs, with {n} rows of the data", { n: y.length }) });
     canvas.style.width = canvas.style.height = `${SIZE}px`;
     const place = onto([[-reach, reach], [-reach, reach]], SIZE);
-    all.append(figure(say("All pairs of inputs"), canvas, say("blue is class 0, orange class 1")));
-    return () => {
-      picture.show(0, training.outputs(points).map((x) => Math.tanh(x / 2)), 1.5); // pale, so that the dots stand out
+    beside.append(figure(say("The output"), canvas, say("Blue is class 0, orange class 1. The network learns from the full dots; the rings are held out.")));
+    return (values) => {
+      picture.show(0, values.get(training.network.outputs).data.map(squashed), SQUASHED);
       const draw = cleared(canvas, SIZE, SIZE);
       draw.drawImage(picture.canvas, 0, 0, SIZE, SIZE);
-      draw.strokeStyle = styled("--paper");
       y.forEach((target, k) => {
-        draw.fillStyle = colour(target ? 1 : -1, 1);
+        const isSeen = k < y.length / 2;
+        draw.fillStyle = isSeen ? colour(target ? 1 : -1, 1) : styled("--paper");
+        draw.strokeStyle = isSeen ? styled("--paper") : colour(target ? 1 : -1, 1);
+        draw.lineWidth = isSeen ? 1 : 1.8;
         draw.beginPath();
-        draw.arc(...place([x[2 * k], x[2 * k + 1]]), 3.2, 0, 7);
+        draw.arc(...place([x[2 * k], x[2 * k + 1]]), isSeen ? 3.4 : 2.6, 0, 7);
         draw.fill();
         draw.stroke();
       });
     };
   }
 
-  function loss() {
-    const line = { epochs: [0], values: [], ink: "--hue0" };
-    const drawn = curves([line], { width: Math.min(420, window.innerWidth - 40), height: 180, label: say("The loss over the steps") });
+  function losses() {
+    const lines = [{ ink: "--hue2", dashed: true }, { ink: "--hue0" }].map((line) => ({ epochs: [0], values: [], ...line }));
+    const drawn = curves(lines, { width: SIZE, height: 160, label: say("The loss over the steps") });
     const kind = element("span", {});
-    all.append(figure(say("The loss"), drawn.canvas, kind));
+    beside.append(figure(say("The loss"), drawn.canvas, say("dashed: of the rows held out"), kind));
     return () => {
       const stride = Math.ceil(training.losses.length / 400);
-      line.epochs = training.losses.map((_, k) => k).filter((k) => k % stride === 0 || k === training.steps);
-      line.values = line.epochs.map((k) => training.losses[k]);
+      const epochs = training.losses.map((_, k) => k).filter((k) => k % stride === 0 || k === training.steps);
+      [training.heldOutLosses, training.losses].forEach((values, k) => Object.assign(lines[k], { epochs, values: epochs.map((epoch) => values[epoch]) }));
       drawn.show(training.steps, (n) => say("step {n}", { n }));
-      kind.textContent = drawn.isLogarithmic() ? say("on a logarithmic scale") : "";
+      kind.textContent = drawn.isLogarithmic() ? `; ${say("on a logarithmic scale")}` : "";
     };
   }
 
-  // The weights of each layer: a column for each input, and last the bias.
-  function layers() {
-    const box = element("div", { class: "parameter" });
-    all.append(box);
-    const { parameters } = training.network;
-    const shows = [];
-    for (let k = 0; k < parameters.length; k += 2) {
-      const [weight, bias] = [parameters[k][1], parameters[k + 1][1]];
-      const [to, from] = training.parameters.get(weight).shape;
-      const drawn = cells([], to, from + 1, { size: 18, label: say("Weights of layer {n}, the bias last", { n: k / 2 + 1 }) });
-      const range = element("span", {});
-      box.append(figure(say("Layer {n}", { n: k / 2 + 1 }), drawn.canvas, range));
-      shows.push(() => {
-        const [w, b] = [training.parameters.get(weight).data, training.parameters.get(bias).data];
-        const rows = b.flatMap((x, i) => [...w.slice(i * from, (i + 1) * from), x]);
-        const largest = largestOf(rows);
-        drawn.show(0, rows, largest);
-        const slopes = training.gradients.get(weight);
-        const size = slopes && Math.sqrt(slopes.data.reduce((sum, x) => sum + x * x, 0));
-        range.replaceChildren(legend(largest), slopes ? say("|gradient| {g}", { g: told(size, 2) }) : "");
-      });
-    }
-    return () => shows.forEach((show) => show());
+  // The network, whose units say something of all pairs of inputs, or of the rows of class 0 and of those of class 1.
+  function units() {
+    const isPlane = training.problem.inputs === 2;
+    inputs = isPlane ? pairs(reachOf(training.problem)) : training.seen.inputs;
+    const rows = [0, 1].map((wanted) => training.seen.targets.data.flatMap((target, k) => (target === wanted ? [k] : [])));
+    const mean = (at, places) => places.reduce((sum, k) => sum + at(k), 0) / places.length;
+    const coarse = Array.from({ length: (SIDE / 2) ** 2 }, (_, k) => 2 * SIDE * Math.floor(k / (SIDE / 2)) + 2 * (k % (SIDE / 2)));
+    network = networkView(training, {
+      width: Math.min(560, window.innerWidth - 40),
+      columns: isPlane ? SIDE / 2 : 2,
+      pixelsOf: isPlane ? (at) => coarse.map(at) : (at) => rows.map((places) => mean(at, places)),
+      changed: () => (stop(), show()),
+    });
+    const sizes = element("p", { class: "hint" });
+    network.figure.append(sizes, element("p", { class: "hint" }, isPlane ? say("In each box: what the unit says for all pairs of inputs.") : say("In each box: what the unit says on average, on the left of those without the disease, on the right of those with it."), " ", say("Drag a line to change a weight, or a box to change a bias.")));
+    all.replaceChildren(network.figure, beside);
+    return (values) => {
+      network.show(values);
+      const norms = training.layers.map(({ weight }) => Math.hypot(...training.gradients().get(weight).data));
+      sizes.textContent = say("|gradient| of the layers: {numbers}", { numbers: norms.map((g) => told(g, 2)).join(", ") });
+    };
   }
 
   function show() {
-    pictures.forEach((picture) => picture());
-    const value = training.losses.at(-1);
-    status.textContent = say("After {n} steps: loss {x}, {share} % of the rows are on the right side", { n: training.steps, x: told(value), share: told(100 * training.accuracy(), 3) });
+    const values = training.says(inputs);
+    pictures.forEach((picture) => picture(values));
+    const [right, unseen] = [training.seen, training.heldOut].map((rows) => told(100 * training.accuracy(rows), 3));
+    status.textContent = say("After {n} steps: loss {x}, {right} % of the rows are on the right side, {unseen} % of those held out", { n: training.steps, x: told(training.losses.at(-1)), right, unseen });
+  }
+
+  function step() {
+    training.step(chosen.rate);
+    network.forget();
   }
 
   function restart() {
     stop();
     training = new Training(chosen);
-    all.replaceChildren();
-    all.className = "overview";
-    pictures = [...(training.problem.inputs === 2 ? [plane()] : []), loss(), layers()];
+    beside.replaceChildren();
+    pictures = [units(), ...(training.problem.inputs === 2 ? [plane()] : []), losses()];
     show();
   }
 
@@ -217,7 +142,7 @@ const playground = (() => {
     play.textContent = say("Pause");
     const next = () => {
       const until = performance.now() + STEP_SHARE;
-      do training.step(chosen.rate);
+      do step();
       while (performance.now() < until);
       show();
       if (Number.isFinite(training.losses.at(-1))) frame = requestAnimationFrame(next);
@@ -226,7 +151,8 @@ const playground = (() => {
     frame = requestAnimationFrame(next);
   }
 
+  all.className = "overview";
   restart();
   dark.addEventListener("change", show);
-  return { chosen, restart, training: () => training };
+  return { training: () => training, network: () => network, inputs: () => inputs };
 })();

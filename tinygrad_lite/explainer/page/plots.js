@@ -46,7 +46,7 @@ function curves(lines, { width, height, label }) {
     const finite = lines.flatMap((line) => line.values.filter((y) => Number.isFinite(y)));
     return Math.min(...finite) > 0 && Math.max(...finite) > 20 * Math.min(...finite);
   };
-  const [left, right, top, bottom] = width > 200 ? [52, 8, 8, 20] : [2, 2, 2, 2];
+  const [left, right, top, bottom] = width > 200 ? [60, 8, 8, 20] : [2, 2, 2, 2];
   canvas.style.width = `${width}px`;
   canvas.style.height = `${height}px`;
   return {

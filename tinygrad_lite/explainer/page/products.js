@@ -21,7 +21,7 @@ function productView({ count, at }, settings) {
   return element("div", {}, element("p", { class: "choices" }, say("{n} products; number", { n: count }), " ", which), holder);
 }
 
-// What drags an entry of a factor: the same entry of the node that it is, or whose transpose it is.
+// What changes an entry of a factor: the same entry of the node that it is, or whose transpose it is.
 function editOfFactor({ node, transposed }, { shape }) {
   const write = node === undefined ? undefined : (stepView.editOf(node) ?? stepView.nudgeOf(node));
   if (!write) return undefined;

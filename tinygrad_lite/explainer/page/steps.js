@@ -105,13 +105,13 @@ const stepView = (() => {
     const name = indexed(nameAt(i), value, place);
     const write = editOf(i) ?? nudgeOf(i);
     if (!write || value.sample) return element("span", { class: "number" }, told(value.data[place], 8));
-    return drags.number({ id: `${panel}-number-${i}-${place}`, x: value.data[place], unit: drags.unitOf(value), label: name, write: (x) => write(place, x) });
+    return dragging.number({ id: `${panel}-number-${i}-${place}`, x: value.data[place], unit: dragging.unitOf(value), label: name, write: (x) => write(place, x) });
   }
 
-  // What drags an entry of a leaf; undefined if the leaf is fixed.
-  const editOf = (i) => (lesson.isEditable(i) && !lesson.value(i).sample ? (place, x) => drags.change(i, place, x) : undefined);
+  // What changes an entry of a leaf; undefined if the leaf is fixed.
+  const editOf = (i) => (lesson.isEditable(i) && !lesson.value(i).sample ? (place, x) => changes.change(i, place, x) : undefined);
 
-  // What drags an entry of an operation's result: a nudge of it, shown with all that follows from it.
+  // What changes an entry of an operation's result: a nudge of it, shown with all that follows from it.
   const nudgeOf = (i) =>
     lesson.isOperation(lesson.nodes[i]) && lesson.live && lesson.gradient(i) && i !== lesson.root
       ? (place, x) => {

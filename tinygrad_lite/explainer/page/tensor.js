@@ -41,7 +41,7 @@ const tensorView = (() => {
       const wanted = parsed(field.value);
       field.setAttribute("aria-invalid", String(wanted === null));
       if (wanted === null) hint.textContent = say("“{text}” is not a number, such as 0.5 or −1e−3.", { text: field.value });
-      else drags.change(i, place(), wanted);
+      else changes.change(i, place(), wanted);
     };
     const form = lesson.isEditable(i)
       ? element(
@@ -50,7 +50,7 @@ const tensorView = (() => {
           element("label", { for: "new-value" }, `${say("new value:")} `),
           field,
           element("button", { type: "submit", id: "change-it" }, say("Change it")),
-          element("button", { type: "button", id: "as-recorded", onclick: () => drags.reset(), disabled: !lesson.changed() }, say("As recorded")),
+          element("button", { type: "button", id: "as-recorded", onclick: () => changes.reset(), disabled: !lesson.changed() }, say("As recorded")),
           hint,
         )
       : lesson.isOperation(node)
@@ -68,8 +68,8 @@ const tensorView = (() => {
       const slope = gradient ? `; ${indexed(stepView.gradientOf(i), value, at)} = ${told(gradient.data[at], 8)}` : "";
       numbers.replaceChildren(`${indexed(node.name, value, at)} = `, stepView.numberOf(i, at, "tensor"), slope);
       field.value = String(value.data[at]);
-      if (!drags.underWay()) measure();
-      nudge.replaceChildren(nudgeView.view(i, at, () => drags.flashing(main.redraw)) ?? "");
+      if (!dragging.underWay()) measure();
+      nudge.replaceChildren(nudgeView.view(i, at, () => changes.flashing(main.redraw)) ?? "");
     }
     update();
     const drawn = value.data.length === 1 ? "" : element("div", { class: "maps" }, maps.map((map) => map.figure));

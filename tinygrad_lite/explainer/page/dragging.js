@@ -1,6 +1,6 @@
 // Numbers that are dragged: to the side with a mouse or a finger, up and down with the keys; Enter lets one be typed.
 
-const drags = (() => {
+const dragging = (() => {
   const NEAR = 4; // pixels that a pointer moves in a click
 
   // What a pixel changes of a number, from how large the numbers around it are.
@@ -12,10 +12,11 @@ const drags = (() => {
   // A number close by that has few digits.
   const rounded = (x, unit) => Number((Math.round(x / unit) * unit).toPrecision(12));
 
-  // Follow a pointer until it is lifted. The panel captures it, since what it began on is drawn anew meanwhile.
+  // Follow a pointer until it is lifted. The page's main part captures it, since what it began on is drawn anew
+  // meanwhile; in the end, `dragged` happens there.
   function follow(event, { from, unit, tap, write }) {
     if (event.button) return;
-    const holder = document.getElementById("panel");
+    const holder = document.querySelector("main");
     const start = event.clientX;
     let [moved, waiting, frame] = [false, null, 0];
     const send = () => {
@@ -38,7 +39,7 @@ const drags = (() => {
       for (const [name, f] of listeners) holder.removeEventListener(name, f);
       cancelAnimationFrame(frame);
       if (waiting !== null) send();
-      if (moved) tensorView.measure();
+      if (moved) holder.dispatchEvent(new Event("dragged"));
       else tap?.();
     };
     const listeners = [["pointermove", move], ["pointerup", end], ["pointercancel", end]];
@@ -92,57 +93,7 @@ const drags = (() => {
     return found;
   }
 
-  // Numbers in the boxes of the graph, before it is moved.
-  document.getElementById("graph").addEventListener(
-    "pointerdown",
-    (event) => {
-      const box = event.target.closest(".number:not(.of-gradient)")?.closest("[data-node]");
-      const i = box ? +box.dataset.node : null;
-      const write = box && (stepView.editOf(i) ?? stepView.nudgeOf(i));
-      if (!write) return;
-      event.stopPropagation();
-      follow(event, { from: lesson.value(i).data[0], unit: unitOf(lesson.value(i)), tap: () => main.choose(i), write: (x) => write(0, x) });
-    },
-    true,
-  );
-
-  // What is drawn anew by f; numbers that have become others flash.
-  function flashing(f) {
-    const look = () => [...document.querySelectorAll("#panel td, #panel .number, #panel .numbers, #panel figcaption small, #loss .number, #graph [data-node]")].map((each) => [each, each.dataset.node === undefined ? each.textContent : each.getAttribute("aria-label")]);
-    const before = look().map(([, text]) => text);
-    f();
-    const after = look();
-    if (after.length === before.length) after.forEach(([each, text], k) => text !== before[k] && each.classList.add("flash"));
-  }
-
-  // Another number at an entry of a leaf, and everything computed again.
-  const change = (i, place, x) => flashing(() => (lesson.changeEntry(i, place, x), main.redraw()));
-
-  // Everything as it was recorded.
-  const reset = () => flashing(() => (lesson.reset(), main.redraw()));
-
   const underWay = () => document.body.classList.contains("dragging");
 
-  return { underWay, unitOf, follow, number, steps, rounded, flashing, change, reset };
-})();
-
-// The loss, always in sight, with how far it is from what was recorded.
-const lossView = (() => {
-  const box = document.getElementById("loss");
-
-  function draw() {
-    const [now, before] = [lesson.result(), lesson.recordedResult];
-    const name = lesson.nodes[lesson.root].name;
-    const change = now - before;
-    box.replaceChildren(
-      element("b", {}, lesson.value(lesson.root).data.length > 1 ? say("sum of {name}", { name }) : name),
-      " = ",
-      element("span", { class: "number" }, told(now, 6)),
-      lesson.changed() ? element("span", { class: `number change-of-loss ${change > 0 ? "up" : change < 0 ? "down" : ""}` }, `${change > 0 ? "▲ +" : change < 0 ? "▼ " : "± "}${told(change, 4)}`) : "",
-      lesson.changed() ? element("button", { type: "button", id: "reset-all", onclick: () => drags.reset() }, say("Reset")) : "",
-    );
-  }
-
-  lesson.listeners.push(draw);
-  return { draw };
+  return { underWay, unitOf, follow, number, steps, rounded };
 })();

@@ -1,0 +1,57 @@
+// Numbers of the lesson that become others: everything is computed again, and what changed flashes.
+
+const changes = (() => {
+  // Numbers in the boxes of the graph, before it is moved.
+  document.getElementById("graph").addEventListener(
+    "pointerdown",
+    (event) => {
+      const box = event.target.closest(".number:not(.of-gradient)")?.closest("[data-node]");
+      const i = box ? +box.dataset.node : null;
+      const write = box && (stepView.editOf(i) ?? stepView.nudgeOf(i));
+      if (!write) return;
+      event.stopPropagation();
+      dragging.follow(event, { from: lesson.value(i).data[0], unit: dragging.unitOf(lesson.value(i)), tap: () => main.choose(i), write: (x) => write(0, x) });
+    },
+    true,
+  );
+
+  document.querySelector("main").addEventListener("dragged", () => tensorView.measure());
+
+  // What is drawn anew by f; numbers that have become others flash.
+  function flashing(f) {
+    const look = () => [...document.querySelectorAll("#panel td, #panel .number, #panel .numbers, #panel figcaption small, #loss .number, #graph [data-node]")].map((each) => [each, each.dataset.node === undefined ? each.textContent : each.getAttribute("aria-label")]);
+    const before = look().map(([, text]) => text);
+    f();
+    const after = look();
+    if (after.length === before.length) after.forEach(([each, text], k) => text !== before[k] && each.classList.add("flash"));
+  }
+
+  // Another number at an entry of a leaf, and everything computed again.
+  const change = (i, place, x) => flashing(() => (lesson.changeEntry(i, place, x), main.redraw()));
+
+  // Everything as it was recorded.
+  const reset = () => flashing(() => (lesson.reset(), main.redraw()));
+
+  return { flashing, change, reset };
+})();
+
+// The loss, always in sight, with how far it is from what was recorded.
+const lossView = (() => {
+  const box = document.getElementById("loss");
+
+  function draw() {
+    const [now, before] = [lesson.result(), lesson.recordedResult];
+    const name = lesson.nodes[lesson.root].name;
+    const change = now - before;
+    box.replaceChildren(
+      element("b", {}, lesson.value(lesson.root).data.length > 1 ? say("sum of {name}", { name }) : name),
+      " = ",
+      element("span", { class: "number" }, told(now, 6)),
+      lesson.changed() ? element("span", { class: `number change-of-loss ${change > 0 ? "up" : change < 0 ? "down" : ""}` }, `${change > 0 ? "▲ +" : change < 0 ? "▼ " : "± "}${told(change, 4)}`) : "",
+      lesson.changed() ? element("button", { type: "button", id: "reset-all", onclick: () => changes.reset() }, say("Reset")) : "",
+    );
+  }
+
+  lesson.listeners.push(draw);
+  return { draw };
+})();
