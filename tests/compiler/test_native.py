@@ -152,7 +152,7 @@ def test_views_take_no_memory() -> None:
 def test_arrays_that_are_not_needed_at_the_same_time_share_their_memory() -> None:
     def f(x: Any) -> Any:
         for _ in range(100):
-            x = np.cos(np.sort(x, axis=0))
+            x = np.cos(np.sort(x, axis=0))  # by a call of NumPy's, since there are many comparisons
         return x
 
     plan = plan_of(f, np.random.default_rng(0).normal(size=(40, 40)) / 7)

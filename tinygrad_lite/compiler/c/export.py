@@ -6,6 +6,7 @@ The parts of it are the segments of the native backend. What repeats is one func
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import inf
 from typing import Any, NoReturn
 
 import numpy as np
@@ -92,7 +93,7 @@ class _Function:
         self._prefix = taken.new(source.name)
         self.name = taken.new(f"{self._prefix}_run")  # which no library's function is called
         self.source = source
-        program = expanded(_in_c_order(source.program))
+        program = expanded(_in_c_order(source.program), few=inf)
         for call in program.calls:
             self._refuse_unless(all(x.dtype in TYPES for x in (*call.reads, call.result)), call)
         for x in (*program.inputs, *program.ends):

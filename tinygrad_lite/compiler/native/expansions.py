@@ -5,18 +5,18 @@ NumPy. It runs on stand-ins for the arrays, which record its operations.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.compiler.native import indices
+from tinygrad_lite.compiler.native import counting, indices
 from tinygrad_lite.compiler.native.emission import REALS, TYPES, can_cast
 from tinygrad_lite.compiler.program import Instruction, Program, Variable
 from tinygrad_lite.compiler.recorded import OfVariable
 from tinygrad_lite.engine.op import Array, Op
-from tinygrad_lite.ops.arithmetic import elementwise, reductions
+from tinygrad_lite.ops.arithmetic import elementwise, reductions, selection
 from tinygrad_lite.ops.linear import contraction, linalg, norms, products
 from tinygrad_lite.ops.networks import normal
 from tinygrad_lite.ops.shapes import arranging, indexing, joining, shaping
@@ -37,9 +37,14 @@ Expansion = Callable[..., Any]
 """A function of an operation's arrays and parameters; it returns None where it does not apply."""
 
 
-def expanded(program: Program) -> Program:
-    """The program with operations in place of those that are others in disguise."""
+def expanded(program: Program, few: float = counting.FEW) -> Program:
+    """The program with operations in place of those that are others in disguise.
+
+    Args:
+        few: how many comparisons may take the place of a sort.
+    """
     calls: list[Instruction] = []
+    record = _Record(dict(program.constants), few)
     same: dict[Variable, Variable] = {}
     for call in program.calls:
         call = call.with_variables(same)
@@ -54,7 +59,7 @@ def expanded(program: Program) -> Program:
             if pieces[-1].result is not call.result:
                 same[call.result] = pieces[-1].result
             continue
-        made = _expansion(call)
+        made = _expansion(call, record)
         if made is None and call.op is indexing.getitem and call.has_computed_params:
             calls += _read_from_view(call)
         elif made is None:
@@ -62,22 +67,23 @@ def expanded(program: Program) -> Program:
         else:
             calls += made[0]
             same[call.result] = made[1]
-    return program.with_calls(calls, same)
+    return replace(program.with_calls(calls, same), constants=record.constants)
 
 
-def _expansion(call: Instruction) -> tuple[list[Instruction], Variable] | None:
+def _expansion(call: Instruction, record: "_Record") -> tuple[list[Instruction], Variable] | None:
     write = _EXPANSIONS.get(call.op)
     if write is None or call.result.is_number or call.has_computed_params:
         return None
-    dtypes = TYPES if call.op is elementwise.clip else REALS
-    if any(x.dtype not in dtypes or x.is_number for x in (*call.reads, call.result)):
+    dtypes = TYPES if call.op in _OF_ALL_TYPES else REALS
+    read = (*call.reads, call.result) if call.op not in counting.EXPANSIONS else call.reads
+    if any(x.dtype not in dtypes or x.is_number for x in read):
         return None
-    calls: list[Instruction] = []
-    made = write(*[_StandIn(_array(x), x, calls) if isinstance(x, Variable) else x for x in call.inputs], **call.params)
+    record.calls = []
+    made = write(*[record.of(_array(x), x) if isinstance(x, Variable) else x for x in call.inputs], **call.params)
     if not isinstance(made, _StandIn) or (made.shape, made.dtype) != (call.result.shape, call.result.dtype):
         return None
     return [
-        replace(each, section=call.section, source=call.source, ignoring=call.ignoring) for each in calls
+        replace(each, section=call.section, source=call.source, ignoring=call.ignoring) for each in record.calls
     ], made.variable
 
 
@@ -89,12 +95,25 @@ def _array(x: Variable) -> Array:
 class _StandIn(OfVariable):
     """An array whose entries do not matter, which records what happens to it."""
 
-    __slots__ = ("_calls", "_value")
+    __slots__ = ("_record", "_value")
 
-    def __init__(self, value: Array, variable: Variable, calls: list[Instruction]) -> None:
+    def __init__(self, value: Array, variable: Variable, record: "_Record") -> None:
         self._value = value
         self.variable = variable
-        self._calls = calls
+        self._record = record
+
+    @property
+    def few(self) -> float:
+        """How many comparisons may take the place of a sort."""
+        return self._record.few
+
+    def constant(self, array: Array) -> "_StandIn":
+        """An array that is the same in each run."""
+        key = array.dtype, array.shape, array.tobytes()
+        if key not in self._record.known:
+            self._record.known[key] = variable = Variable(array.shape, array.dtype)
+            self._record.constants[variable] = array
+        return self._record.of(array, self._record.known[key])
 
     def __trace__(self, op: Op, inputs: tuple[Array, ...], params: Mapping[str, Any]) -> Any:
         if op in _EXPANSIONS and (made := _EXPANSIONS[op](*inputs, **params)) is not None:
@@ -105,8 +124,26 @@ class _StandIn(OfVariable):
         operands = tuple(x.variable if isinstance(x, _StandIn) else x for x in inputs)
         result = Variable(value.shape, value.dtype, name=op.name)
         shared = (x for x, part in zip(operands, values) if np.may_share_memory(part, value))
-        self._calls.append(Instruction(op, operands, dict(params), result, view_of=next(shared, None)))
-        return _StandIn(value, result, self._calls)
+        self._record.calls.append(Instruction(op, operands, dict(params), result, view_of=next(shared, None)))
+        return self._record.of(value, result)
+
+
+@dataclass
+class _Record:
+    """What happens to stand-ins: the operations, and the constants that they read.
+
+    Attributes:
+        known: the variables of the constants, by what these are.
+    """
+
+    constants: dict[Variable, Array]
+    few: float
+    calls: list[Instruction] = field(default_factory=list)
+    known: dict[Any, Variable] = field(default_factory=dict)
+
+    def of(self, value: Array, variable: Variable) -> _StandIn:
+        """A stand-in for a variable."""
+        return _StandIn(value, variable, self)
 
 
 def _read_from_view(call: Instruction) -> list[Instruction]:
@@ -404,4 +441,6 @@ _EXPANSIONS: dict[Op, Expansion] = {
     elementwise.nan_to_num: _nan_to_num,
     elementwise.exp_of_square: _exp_of_square,
     normal.normal_cdf: _normal_cdf,
+    **counting.EXPANSIONS,
 }
+_OF_ALL_TYPES = frozenset({elementwise.clip, selection.any, selection.all, selection.count_nonzero})

@@ -1,7 +1,7 @@
 """Order: sorting, and the median and other quantiles, which lie between two sorted entries."""
 
 from collections.abc import Callable
-from functools import wraps
+from functools import lru_cache, wraps
 from math import prod
 from typing import Any
 
@@ -49,31 +49,50 @@ def partition(a: Array, kth: Any, axis: int | None = -1, kind: str = "introselec
 
 def lines_along(x: Array, axis: Axis) -> tuple[Array, tuple[int, ...]]:
     """The array with the reduced axes joined into the last axis, and the order of its axes before joining."""
-    reduced = np.lib.array_utils.normalize_axis_tuple(range(x.ndim) if axis is None else axis, x.ndim)
+    if axis is None:
+        return np.reshape(x, (-1,)), tuple(range(x.ndim))
+    reduced = np.lib.array_utils.normalize_axis_tuple(axis, x.ndim)
     kept = tuple(i for i in range(x.ndim) if i not in reduced)
     moved = np.transpose(x, (*kept, *reduced))
     length = prod(x.shape[i] for i in reduced)
     return np.reshape(moved, (*moved.shape[: len(kept)], length)), (*kept, *reduced)
 
 
+@lru_cache(maxsize=64)
+def _places(count: int, dtype: Any, q: Any, dtype_of_q: Any, method: Any, percent: bool) -> Array:
+    q = np.array(q, dtype_of_q) if dtype_of_q else q
+    return (np.percentile if percent else np.quantile)(np.arange(count, dtype=dtype), q, method=method)
+
+
+def quantile_places(count: int, dtype: Any, q: Any, method: str, percent: bool) -> Array:
+    """The positions of quantiles among sorted entries.
+
+    Every method chooses a point between two sorted entries: the same quantile of 0, 1, 2, ... gives its position.
+    """
+    if isinstance(q, (int, float)):
+        return _places(count, dtype, q, None, method, percent)
+    q = np.asarray(q)
+    return np.reshape(_places(count, dtype, tuple(q.flat), q.dtype, method, percent), q.shape)
+
+
 def _quantile_weights(x: Array, q: Any, axis: Axis, method: str, weights: Array, percent: bool) -> Array:
     """The share of each entry in each quantile: an array of q's shape followed by the shape of x's lines.
 
-    Every method chooses a point between two sorted entries: the same quantile of 0, 1, 2, ... gives its position. NaN
-    come last and have no share.
+    NaN come last and have no share.
     """
     lines, _ = lines_along(x, axis)
-    quantile: Any = np.percentile if percent else np.quantile
     if weights is not None:  # then the quantile is one of the entries
+        quantile: Any = np.percentile if percent else np.quantile
         chosen = np.equal(lines, np.expand_dims(quantile(x, q, axis=axis, method=method, weights=weights), -1))
         return (chosen / np.sum(chosen, axis=-1, keepdims=True)).astype(x.dtype)
     counts = np.sum(~np.isnan(lines), axis=-1)
     places = np.full((*np.shape(q), *counts.shape), -1.0)  # a line of NaN alone has no position
-    for count in np.unique(counts[counts > 0]):
-        place = quantile(np.arange(count, dtype=x.dtype), q, method=method)
-        places[..., counts == count] = np.expand_dims(place, -1)
-    ranks = np.argsort(np.argsort(lines, axis=-1, kind="stable"), axis=-1)
-    return np.maximum(1 - np.abs(ranks - np.expand_dims(places, -1)), 0).astype(x.dtype)
+    for count in {*counts.flat} - {0}:
+        place = quantile_places(int(count), x.dtype, q, method, percent)
+        places[..., counts == count] = place[..., None]
+    ranks = lines.argsort(axis=-1, kind="stable").argsort(axis=-1)
+    share = 1 - np.abs(ranks - places[..., None])
+    return np.maximum(share, 0, out=share).astype(x.dtype, copy=False)
 
 
 quantile_weights = primitive(
@@ -89,8 +108,10 @@ def _spread_by_share(
     if not x.size:  # the quantiles are then NaN
         return np.zeros_like(x)
     share = quantile_weights(x, q=q, axis=axis, method=method, weights=weights, percent=percent)
-    of_lines = np.expand_dims(np.reshape(g, share.shape[:-1]), -1)
-    along = np.sum(of_lines * share, axis=tuple(range(np.ndim(q))))
+    along = np.reshape(g, (*share.shape[:-1], 1)) * share
+    along = np.sum(along, axis=tuple(range(np.ndim(q)))) if np.ndim(q) else along
+    if axis is None:
+        return np.reshape(along, x.shape)
     _, order = lines_along(x, axis)
     return np.transpose(np.reshape(along, tuple(x.shape[i] for i in order)), np.argsort(order).tolist())
 
