@@ -10,6 +10,7 @@ import pytest
 import tinygrad_lite as tg
 from tests.marks import param
 from tinygrad_lite import nn, optim, trees
+from tinygrad_lite.compiler.compiled import Compiled
 from tinygrad_lite.nn import functional as F
 
 OPTIMIZERS: dict[str, Callable[[Any], optim.Optimizer]] = {
@@ -205,3 +206,56 @@ def test_other_forms_have_entries_too(backend: str, name: str) -> None:
             function()
     quick, other = (min(timeit.repeat(function, number=50, repeat=40)) for function in (plain, call))
     assert other < 2 * quick + 2e-4  # two calls, and some time for the copy of an array
+
+
+class Branches(nn.Module):
+    """A model of which a part may get no gradient."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind = kind
+        self.head, self.other = nn.Linear(3, 2, rng=0), nn.Linear(3, 2, rng=1)
+        for parameter in self.other.parameters():
+            parameter.requires_grad = kind != "frozen"
+
+    def forward(self, x: Any) -> Any:
+        if self.kind == "unused":
+            return self.head(x)
+        other = self.other(x)
+        return self.head(x) + (other.detach() if self.kind == "detached" else other)
+
+
+@pytest.mark.filterwarnings("ignore:.*no gradient for parameter:UserWarning")
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("kind", ["frozen", "unused", "detached"])
+@pytest.mark.parametrize("backend", ["numpy", "native"])
+def test_a_part_without_gradients(backend: str, kind: str, optimizer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def trained(backend: str | None) -> tuple[nn.Module, Any]:
+        model = Branches(kind)
+        made = OPTIMIZERS[optimizer](model.parameters())
+
+        def step(x: Any, target: Any) -> Any:
+            made.zero_grad()
+            loss = F.mse_loss(model(x), target)
+            loss.backward()
+            made.step()
+            return loss
+
+        return model, tg.compile(step, backend) if backend else step
+
+    (model, step), (other, eager) = trained(backend), trained(None)
+    rng = np.random.default_rng(0)
+    for turn in range(6):
+        if turn == 3:  # there is an entry by now
+            monkeypatch.setattr(Compiled, "fitting", lambda *_: pytest.fail("the program is looked for"))
+        if turn == 4:  # a gradient from elsewhere, which the step leaves out
+            monkeypatch.undo()
+            model.other.weight.grad = tg.tensor(np.ones((2, 3)))
+            other.other.weight.grad = tg.tensor(np.ones((2, 3)))
+        x, target = rng.normal(size=(5, 3)), rng.normal(size=(5, 2))
+        np.testing.assert_allclose(step(x, target).item(), eager(x, target).item(), rtol=1e-10)
+        for a, b in zip(model.parameters(), other.parameters()):
+            np.testing.assert_allclose(a.data, b.data, rtol=1e-10)
+            assert (a.grad is None) == (b.grad is None)
+            if a.grad is not None and b.grad is not None:
+                np.testing.assert_allclose(a.grad.data, b.grad.data, rtol=1e-10, atol=1e-14)

@@ -42,7 +42,7 @@ class NumpyExecutor:
         exec(code, scope)  # noqa: S102
         self._function = scope[source.name]
 
-    def enter(self, writer: EntryWriter, wrapped: Sequence[bool]) -> bool:
+    def enter(self, writer: EntryWriter, wrapped: Sequence[bool]) -> None:
         """Write the work of `run` as lines of a function."""
         writer.body += [place.writing(writer, "None") for place in self._anew]
         arguments = [f"a{i}" for i in range(len(writer.parameters))]
@@ -58,7 +58,6 @@ class NumpyExecutor:
             name if isinstance(x, Variable) else writer.name(x) for name, x in zip(computed, self.program.results)
         ]
         writer.results = [f"wrap({result})" if is_wrapped else result for result, is_wrapped in zip(results, wrapped)]
-        return True
 
     def repeat(self, turns: int, leaves: Leaves, stacks: Mapping[int, Array]) -> None:
         """None: turns run one by one."""

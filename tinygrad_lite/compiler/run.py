@@ -217,9 +217,7 @@ class Run:
             arrays = [i for i, x in enumerate(trees.leaves((args, dict(kwargs)))) if isinstance(x, np.ndarray)]
             writer.body += [f"x{i} = a{i} = a{i}.copy('K')" for i in arrays]
         wrapped = [False] * len(self.program.results) if is_linked else self._wrapped
-        if not self.executor.enter(writer, wrapped):
-            self._cannot_enter = True
-            return None
+        self.executor.enter(writer, wrapped)
         if not is_linked:
             for i, place in self._passed.items():
                 writer.results[i] = place.naming(writer)
@@ -262,8 +260,8 @@ def _quickly(executor: Any) -> Callable[[Leaves], list[Any]]:
         if attempts:
             attempts -= 1
             writer = EntryWriter((*leaves,), {}, _layouts(executor.program))
-            if executor.enter(writer, [False] * len(executor.program.results)):
-                entry = writer.function(list, False, f"[{', '.join(writer.results)}]")
+            executor.enter(writer, [False] * len(executor.program.results))
+            entry = writer.function(list, False, f"[{', '.join(writer.results)}]")
         return results
 
     return run

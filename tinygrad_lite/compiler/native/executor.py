@@ -355,8 +355,8 @@ class NativeExecutor:
 
     # The entry
 
-    def enter(self, writer: EntryWriter, wrapped: Sequence[bool]) -> bool:
-        """Write the work of `run` as lines of a function; False if that is not possible."""
+    def enter(self, writer: EntryWriter, wrapped: Sequence[bool]) -> None:
+        """Write the work of `run` as lines of a function."""
         gradients: dict[Place, Any] = {place: place.tensor(()) for place in self._bound if isinstance(place, Gradient)}
         for place, view in self._kept.items():
             if place in gradients:
@@ -395,7 +395,8 @@ class NativeExecutor:
         for place, x in self.program.updates.items():
             if place not in self._bound:
                 if not isinstance(x, Variable):
-                    return False
+                    writer.body.append(place.writing(writer, "None" if x is None else writer.name(x)))
+                    continue
                 value = f"{writer.name(self._kept[place])}[()]"
                 value = f"{value}.item()" if x.is_number else value
                 is_array = isinstance(place, TensorPlace)
@@ -417,7 +418,6 @@ class NativeExecutor:
             value = f"{view}.copy('K')" if x.shape else f"{view}.item()" if x.is_number else f"{view}[()]"
             results.append(f"wrap({value})" if is_wrapped else value)
         writer.results = results
-        return True
 
     def _let_others_keep(
         self,
