@@ -361,6 +361,8 @@ OTHERS: dict[str, Callable[[Any], Any]] = {
     "smallest, and an initial value": lambda x: np.min(x[1], axis=(0, 1), keepdims=True, initial=-0.5),
     "Frobenius norm": lambda x: np.linalg.norm(x[1], "fro"),
     "norm": lambda x: np.linalg.norm(x[1]),
+    **{f"norm {p} of a vector": lambda x, p=p: np.linalg.norm(x[1][0], p) for p in (1, 2.0, np.inf, -np.inf)},
+    "norms of rows": lambda x: np.linalg.norm(x[1], 1, axis=1) + np.linalg.norm(x[1], np.inf, axis=-1),
 }
 
 

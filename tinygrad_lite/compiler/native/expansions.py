@@ -380,9 +380,14 @@ def _std(x: Any, **params: Any) -> Any:
 
 
 def _norm(x: Any, ord: Any = None, axes: Any = None, keepdims: bool = False) -> Any:
-    if ord not in norms.FROBENIUS and not (ord == 2 and isinstance(axes, int)):
-        return None
-    return np.sqrt(np.sum(x * x, axis=axes, keepdims=keepdims))
+    is_of_vectors = isinstance(axes, int) or (axes is None and x.ndim == 1)
+    if ord in norms.FROBENIUS or (ord == 2 and is_of_vectors):
+        return np.sqrt(np.sum(x * x, axis=axes, keepdims=keepdims))
+    if is_of_vectors and ord == 1:
+        return np.sum(np.absolute(x), axis=axes, keepdims=keepdims)
+    if is_of_vectors and x.size and ord in (np.inf, -np.inf):
+        return (np.max if ord > 0 else np.min)(np.absolute(x), axis=axes, keepdims=keepdims)
+    return None
 
 
 # Entry by entry
