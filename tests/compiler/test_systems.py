@@ -1,12 +1,14 @@
 """Linear algebra in native code: NumPy's numbers to the last bit, and NumPy's errors, with nothing changed."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 import tinygrad_lite as tg
+from tests.compiler.c_code import COMPILERS, CFunction
 from tinygrad_lite import trees
 from tinygrad_lite.compiler.native import systems
 
@@ -150,3 +152,41 @@ def test_repeated_turns_end_at_the_first_refusal() -> None:
     total(x[0])
     with pytest.raises(np.linalg.LinAlgError, match="Singular"):
         total.epochs([x], batch_size=4, rng=0)
+
+
+ALONE: dict[str, Callable[[Any, Any], Any]] = {
+    **{name: lambda x, b, f=ONE[name]: f(x) for name in ("inv", "det", "slogdet", "cholesky", "cholesky, upper")},
+    "determinants of other signs": lambda x, b: tuple(np.linalg.slogdet(b[..., :2, :] - 3 * x[..., :2, :2])),
+    "singular": lambda x, b: np.linalg.det(x * np.arange(4)),
+    "solve": np.linalg.solve,
+    "solve for a vector": lambda x, b: np.linalg.solve(x, b[0, :, 0]),
+    "solve, of views": lambda x, b: np.linalg.solve(x.mT[::-1, ::-1], b[:, ::-1]),
+    "triangle": TWO["triangle"],
+    "one entry": lambda x, b: np.linalg.inv(x[..., :1, :1]),
+    "gradient of a factor": lambda x, b: tg.grad(lambda x: np.sum(np.sin(np.linalg.cholesky(x))))(x),
+    "gradient of an inverse": lambda x, b: tg.grad(lambda x: np.sum(np.sin(np.linalg.inv(x))))(x),
+    "gradients of a solution": lambda x, b: tg.grad(lambda *x: np.sum(np.sin(np.linalg.solve(*x))), (0, 1))(x, b),
+}
+
+
+@pytest.mark.parametrize("compiler", COMPILERS)
+@pytest.mark.parametrize("dtype", ["f8", "f4"])
+def test_c_computes_them_alone(dtype: str, compiler: str, tmp_path: Path) -> None:
+    x, b = matrices((2, 3, 4, 4), dtype), matrices((3, 4, 2), dtype, 1)
+    compiled = tg.compile(lambda x, b: [f(x, b) for f in ALONE.values()], "numpy")
+    expected = trees.leaves(compiled(x, b))
+    compiled.export(tmp_path / "f.c", library="c")
+    found = CFunction(tmp_path / "f.c", compiler, ("-O0",))(x, b)
+    tolerance = 1e-12 if dtype == "f8" else 2e-5
+    for y, z in zip(found, expected, strict=True):
+        assert y.dtype == z.dtype
+        np.testing.assert_allclose(y, z, rtol=tolerance, atol=tolerance * np.max(np.abs(z), initial=1))
+
+
+@pytest.mark.parametrize("compiler", COMPILERS)
+def test_in_c_what_numpy_refuses_is_not_finite(compiler: str, tmp_path: Path) -> None:
+    compiled = tg.compile(lambda x: (np.linalg.inv(x), np.linalg.solve(x, x), np.linalg.cholesky(x)), "numpy")
+    compiled(matrices((3, 3), "f8"))
+    compiled.export(tmp_path / "f.c", library="c")
+    for found in CFunction(tmp_path / "f.c", compiler)(-np.ones((3, 3))):
+        assert not np.isfinite(found).all()

@@ -16,11 +16,12 @@ from tinygrad_lite.distributions.quantiles import everywhere, in_pieces, quantil
 from tinygrad_lite.engine.op import POSITIVE, REAL, Array, Op, elementwise
 from tinygrad_lite.ops.continuations.forms import not_continued
 from tinygrad_lite.ops.gamma_functions import lgamma, polygamma
+from tinygrad_lite.ops.kept import kept
 from tinygrad_lite.ops.networks.activations import sigmoid, softplus
 from tinygrad_lite.ops.networks.normal import normal_cdf
 
 # Gauss-Legendre quadrature from 0 to 1 of a function of t³, which puts most points close to 0
-_GAUSS, _GAUSS_WEIGHTS = np.polynomial.legendre.leggauss(80)
+_GAUSS, _GAUSS_WEIGHTS = map(kept, np.polynomial.legendre.leggauss(80))
 _NODES = ((_GAUSS + 1) / 2) ** 3
 _WEIGHTS = 1.5 * _GAUSS_WEIGHTS * ((_GAUSS + 1) / 2) ** 2
 

@@ -14,6 +14,7 @@ import numpy as np
 from tinygrad_lite.compiler.c import forms
 from tinygrad_lite.compiler.c.emission import TYPES, broken, number
 from tinygrad_lite.compiler.c.names import Names, comment
+from tinygrad_lite.compiler.c.systems import FUNCTIONS
 from tinygrad_lite.compiler.c.writer import PRODUCTS, CWriter
 from tinygrad_lite.compiler.draws import Draw
 from tinygrad_lite.compiler.export import form_of, shown
@@ -32,7 +33,7 @@ def c_file(sources: Sequence[NumpySource]) -> str:
     Raises:
         UsageError: if the program has an operation, or a dtype, that has no form in C.
     """
-    taken = Names(PRODUCTS.values())
+    taken = Names([*PRODUCTS.values(), *FUNCTIONS])
     functions = [_Function(source, taken) for source in sources]
     shared = {name: text for function in functions for name, text in function.shared.items()}
     head = ["#include <math.h>", "#include <stdbool.h>", "#include <stddef.h>", "#include <stdint.h>"]

@@ -7,6 +7,7 @@ import numpy as np
 
 from tinygrad_lite.compiler.c.emission import INDICES, TYPES, Address, Emitter, broken
 from tinygrad_lite.compiler.c.names import Names
+from tinygrad_lite.compiler.c.systems import FUNCTIONS
 from tinygrad_lite.compiler.native.products import Product
 from tinygrad_lite.compiler.native.writer import Writer
 from tinygrad_lite.compiler.program import Variable
@@ -21,7 +22,7 @@ class CWriter(Writer):
     _emitter: Emitter
 
     def _made_emitter(self) -> Emitter:
-        self._names = Names([*INDICES, *PRODUCTS.values()])
+        self._names = Names([*INDICES, *PRODUCTS.values(), *FUNCTIONS])
         self._locals: dict[str, list[str]] = {}
         return Emitter(self._names)
 
@@ -59,6 +60,14 @@ class CWriter(Writer):
             arguments += [address.pointer, str(rows), str(columns)]
         self._emitter.call(name, arguments)
         self._emitter.written.add(addresses[-1].base)
+
+    def eliminate(self, name: str, arguments: Sequence[Any]) -> None:
+        """Call one of the functions for linear algebra."""
+        needed = ["eliminate", name] if name in ("solve", "determinant") else [name]
+        self.functions.update({each: FUNCTIONS[each] for each in needed})
+        addresses = [x for x in arguments if isinstance(x, Address)]  # of a Cholesky factor, the first is only read
+        self._emitter.call(name, [x.pointer if isinstance(x, Address) else str(x) for x in arguments])
+        self._emitter.written.update(x.base for x in (addresses[1:] if name == "cholesky" else addresses))
 
 
 def _product(dtype: np.dtype[Any]) -> str:

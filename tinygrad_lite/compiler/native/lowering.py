@@ -29,6 +29,7 @@ from tinygrad_lite.compiler.program import Instruction, Variable, axes_in_memory
 from tinygrad_lite.engine.op import NO_PARAMS, Array
 from tinygrad_lite.engine.tensor import positive
 from tinygrad_lite.ops.arithmetic import reductions, running
+from tinygrad_lite.ops.linear import linalg
 from tinygrad_lite.ops.linear import products as linear
 from tinygrad_lite.ops.requirements import refuse_where
 from tinygrad_lite.ops.shapes import indexing, joining, shaping
@@ -306,6 +307,26 @@ class Lowering:
         elif made[wanted] is not call.result:
             self._elementwise(call.result, same(call.result.dtype), [made[wanted]])
 
+    def _system_alone(self, call: Instruction) -> None:
+        """A system or the like where there is no NumPy; the solution begins as the right-hand side."""
+        double = np.dtype(float)
+        matrix = call.inputs[0]
+        result = call.result if call.result.dtype == double else self._new(call.result.shape, double)
+        if matrix.dtype != double:
+            matrix = self._new(call.inputs[0].shape, double)
+            self._elementwise(matrix, same(double), [call.inputs[0]])
+        space = self._new(matrix.shape[-2:], double)
+        reads = [matrix]
+        if call.op is linalg.solve:
+            self._elementwise(result, same(double), [call.inputs[1]])
+            reads.append(result)
+        arrays = [(self._layout(x), x.shape) for x in (matrix, result)]
+        work = partial(systems.write_alone, call=call, arrays=arrays, space=self._layout(space))
+        item = Whole([*map(self._whole, reads)], [self._whole(result), self._whole(space)], work)
+        self.body.insert(earliest(self.body, item), item)
+        if result is not call.result:
+            self._elementwise(call.result, same(call.result.dtype), [result])
+
     def _pack(self, result: Variable, parts: Sequence[Variable]) -> None:
         """Arrays behind one another along the last axis, in which each is one row."""
         layout, start = self._layout(result), 0
@@ -564,10 +585,12 @@ _NUMPYS: Ways = {
     **dict.fromkeys(systems.OPERATIONS, (systems.is_known, Lowering._system)),
 }
 """What only code that runs beside NumPy can do: call its linear algebra, and leave errors to it."""
+_ALONE: Ways = dict.fromkeys(systems.ELIMINATED, (systems.is_known, Lowering._system_alone))
+"""What other code does instead."""
 
 
 def _way(call: Instruction, target: Target) -> Way | None:
-    return _WAYS.get(call.op) or (target.calls_numpy and _NUMPYS.get(call.op)) or None
+    return _WAYS.get(call.op) or (_NUMPYS if target.calls_numpy else _ALONE).get(call.op)
 
 
 def copying(value: Variable, target: Variable) -> Instruction:

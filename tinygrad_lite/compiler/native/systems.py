@@ -199,6 +199,64 @@ def write(
         emitter.leave_if(emitter.value(f"call i1 {writer.function(_GUARDED)}({pointers})"), number)
 
 
+ELIMINATED = (
+    linalg.inv,
+    linalg.solve,
+    linalg.det,
+    linalg.sign_of_det,
+    linalg.log_abs_det,
+    decompositions.cholesky,
+)
+"""What code that runs without NumPy computes itself."""
+
+
+def write_alone(
+    emitter: Emitter,
+    writer: Any,
+    *,
+    call: Instruction,
+    arrays: Sequence[tuple[Layout, tuple[int, ...]]],
+    space: Layout,
+) -> None:
+    """Emit the work for code that runs without NumPy, matrix by matrix.
+
+    Args:
+        arrays: the layout and the shape of the matrix, and of the result, which begins as the right-hand side.
+        space: the layout of a square matrix to compute in.
+    """
+    (given, shape), (made, made_shape) = arrays
+    n, double = shape[-1], np.dtype(float)
+    core = 0 if call.op in _NEVER_FAIL else 1 if call.op is linalg.solve and len(call.inputs[1].shape) == 1 else 2
+    around = made_shape[: len(made_shape) - core]
+    columns = made_shape[-1] if core == 2 else 1
+    row, column = (*made.strides[len(made_shape) - core :], 0, 0)[:2]
+    with loops(emitter, around) as indices:
+
+        def at(layout: Layout, shape: Sequence[int], core: int, turns: Sequence[str] = ()) -> Any:
+            around_it = _around(layout, shape, "m" * core, around)
+            steps = [*zip(indices, around_it), *zip(turns, layout.strides[len(shape) - core :])]
+            return emitter.address(double, writer.base(layout.root), emitter.position(layout.offset, steps))
+
+        result = at(made, made_shape, core)
+        if call.op is decompositions.cholesky:
+            read, write = list(given.strides[-2:]), [row, column]
+            if call.params.get("upper"):
+                read, write = read[::-1], write[::-1]
+            writer.eliminate("cholesky", [n, at(given, shape, 2), *read, result, *write])
+            return
+        with loops(emitter, (n, n)) as turns:
+            emitter.store(emitter.load(double, at(given, shape, 2, turns)), at(space, (n, n), 2, turns))
+            if call.op is linalg.inv:
+                emitter.store(emitter.number(double, 0), at(made, made_shape, 2, turns))
+        if call.op is linalg.inv:
+            with emitter.loop(n) as i:
+                emitter.store(emitter.number(double, 1), at(made, made_shape, 2, [i, i]))
+        if call.op in _NEVER_FAIL:
+            writer.eliminate("determinant", [n, at(space, (n, n), 2), _NEVER_FAIL.index(call.op), result])
+        else:
+            writer.eliminate("solve", [n, at(space, (n, n), 2), columns, result, row, column])
+
+
 def _around(layout: Layout, shape: Sequence[int], letters: Sequence[str], around: Sequence[int]) -> list[int]:
     """The strides of an array along the axes in front, 0 where it is stretched."""
     front = len(shape) - len(letters)

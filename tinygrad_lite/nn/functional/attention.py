@@ -12,6 +12,7 @@ from tinygrad_lite.nn.functional.activations import softmax
 from tinygrad_lite.nn.functional.dropout import dropout
 from tinygrad_lite.nn.functional.linear import linear
 from tinygrad_lite.nn.init import Rng
+from tinygrad_lite.ops.kept import kept
 from tinygrad_lite.ops.networks import attention
 
 __all__ = ["multi_head_attention_forward", "scaled_dot_product_attention"]
@@ -89,9 +90,7 @@ def causal_mask(rows: int, columns: int, dtype: Any) -> Array:
 
 @lru_cache(maxsize=8)
 def _causal(rows: int, columns: int, dtype: Any) -> Array:
-    mask = causal_mask(rows, columns, dtype)
-    mask.setflags(write=False)
-    return mask
+    return kept(causal_mask(rows, columns, dtype))
 
 
 def _added(mask: Array, dtype: Any, hides: bool) -> Array:

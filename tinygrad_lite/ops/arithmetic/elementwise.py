@@ -12,6 +12,7 @@ from tinygrad_lite.engine.arguments import refuse_out
 from tinygrad_lite.engine.op import POSITIVE, REAL, Array, Op, Traced, elementwise, primitive
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import UsageError
+from tinygrad_lite.ops.kept import kept
 from tinygrad_lite.sums import total_of_products_down_to
 
 LOG_2 = float(np.log(2))
@@ -456,7 +457,7 @@ def nodes_and_weights() -> Any:
             below, value = value, ((2 * k - 1) * x * value - (k - 1) * below) / k
         slope = 40 * (x * value - below) / (x * x - 1)
         x = x - value / slope
-    return x.astype(float), (2 / ((1 - x * x) * slope * slope)).astype(float)
+    return kept(x.astype(float)), kept((2 / ((1 - x * x) * slope * slope)).astype(float))
 
 
 def _sine_derivative(x: Array, order: int) -> Array:

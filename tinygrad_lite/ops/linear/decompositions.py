@@ -17,6 +17,7 @@ import numpy as np
 from tinygrad_lite.engine.op import POSITIVE, Array, Rule, Traced, primitive
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import InputError, UsageError
+from tinygrad_lite.ops.kept import kept
 from tinygrad_lite.ops.linear.linalg import ANY, SQUARE, as_columns, finite, singularity
 from tinygrad_lite.ops.requirements import refuse_where
 from tinygrad_lite.ops.shapes.indexing import Index, Scattered
@@ -32,14 +33,14 @@ EighResult, QRResult, SVDResult = map(_result_of, (np.linalg.eigh, np.linalg.qr,
 
 
 @lru_cache(maxsize=8)
-def _halved(size: int) -> Array:
+def _halved(size: int, dtype: Any) -> Array:
     """Weights of the lower triangle: 1 below the diagonal and 1/2 on it."""
-    return np.tri(size) - np.eye(size) / 2
+    return kept(np.tri(size, dtype=dtype) - np.eye(size, dtype=dtype) / 2)
 
 
 def _in_triangle(g: Array, upper: bool = False) -> Array:
     """The gradient of a symmetric matrix, moved to the triangle that was read; the other triangle has no influence."""
-    weights = _halved(g.shape[-1])
+    weights = _halved(g.shape[-1], g.dtype)
     return (g + g.mT) * (weights.T if upper else weights)
 
 
@@ -59,7 +60,7 @@ def _cholesky_vjp(g: Array, y: Array, x: Array, upper: bool = False) -> Array:
     if upper:
         g, y = g.mT, y.mT
     inverse = _inverse_of_lower(y)
-    return _in_triangle(inverse.mT @ (y.mT @ g * _halved(y.shape[-1])) @ inverse, upper)
+    return _in_triangle(inverse.mT @ (y.mT @ g * _halved(y.shape[-1], y.dtype)) @ inverse, upper)
 
 
 cholesky = primitive(
@@ -499,7 +500,7 @@ def _qr_vjp(g: Array, y: Array, x: Array, mode: Any = "reduced") -> Array:
     )
     gq = gq + x[..., count:] @ g_rest.mT
     inner = square @ gr.mT - gq.mT @ q
-    lower = inner * _halved(count)
+    lower = inner * _halved(count, inner.dtype)
     columns = np.linalg.solve(square, (gq + q @ (lower + lower.mT)).mT).mT
     return np.concatenate([columns, q @ g_rest], axis=-1)
 

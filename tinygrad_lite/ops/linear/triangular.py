@@ -11,6 +11,7 @@ import numpy as np
 from tinygrad_lite.engine.arguments import as_array
 from tinygrad_lite.engine.op import Array, primitive
 from tinygrad_lite.errors import InputError, ShapeError
+from tinygrad_lite.ops.kept import kept
 from tinygrad_lite.ops.linear.linalg import as_columns
 from tinygrad_lite.ops.requirements import refuse_where
 
@@ -22,7 +23,7 @@ Transposed = Literal[0, 1, 2, "N", "T", "C"]
 @lru_cache(maxsize=8)
 def _below(size: int, k: int = 0) -> Array:
     """Where the entries of a lower triangle are; k as in np.tri."""
-    return np.tri(size, k=k, dtype=bool)
+    return kept(np.tri(size, k=k, dtype=bool))
 
 
 def _triangle(a: Array, lower: bool, unit_diagonal: bool) -> Array:

@@ -11,6 +11,7 @@ from tinygrad_lite.engine.arguments import as_array
 from tinygrad_lite.engine.op import Array, Example, Op, primitive
 from tinygrad_lite.engine.registry import implements, newer
 from tinygrad_lite.errors import InputError, UsageError
+from tinygrad_lite.ops.kept import kept
 from tinygrad_lite.ops.shapes.indexing import Distinct, along, getitem, performed, places, scatter
 from tinygrad_lite.ops.shapes.shaping import Reader, asked, broadcast_to, by_stand_in, reshape, taking
 
@@ -146,7 +147,7 @@ def _lower(m: Array, k: int) -> Array:
 
 @lru_cache(16)
 def _lower_mask(rows: int, columns: int, k: int) -> Array:
-    return np.tri(rows, columns, k, dtype=bool)
+    return kept(np.tri(rows, columns, k, dtype=bool))
 
 
 def _tril(m: Array, k: int = 0) -> Array:
