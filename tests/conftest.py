@@ -41,12 +41,16 @@ hypothesis.core.function_digest = functools.cache(hypothesis.core.function_diges
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    text = "run a third of the cases of each test that has many: the first, second or third one"
-    parser.addoption("--third", type=int, choices=(0, 1, 2), help=text)
+    text = "run a quarter of the cases of each test that has at least four"
+    parser.addoption("--quarter", type=int, choices=(0, 1, 2, 3), help=text)
 
 
-def third(items: list[pytest.Item], number: int) -> set[pytest.Item]:
-    """A third of the cases of each test that has three or more, of the usual ones as of the slow ones.
+MANY = 50
+"""A test with so many cases is a long loop."""
+
+
+def every(stride: int, items: list[pytest.Item], *, least: int, number: int = 0) -> set[pytest.Item]:
+    """One in so many of the cases of each test that has at least so many, of the usual ones as of the slow ones.
 
     Which cases these are depends on the test's name, too, so that tests of the same operations keep different ones.
     """
@@ -56,19 +60,23 @@ def third(items: list[pytest.Item], number: int) -> set[pytest.Item]:
         cases.setdefault((item.nodeid.partition("[")[0], is_slow), []).append(item)
     kept: set[pytest.Item] = set()
     for (name, _), group in cases.items():
-        kept.update(group if len(group) < 3 else group[(zlib.crc32(name.encode()) + number) % 3 :: 3])
+        kept.update(group if len(group) < least else group[(zlib.crc32(name.encode()) + number) % stride :: stride])
     return kept
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what the run does not ask for, and give each test a stack in one piece.
+    """Mark six of seven cases of a long loop as slow, leave out what the run does not ask for, and prepare stacks.
 
-    Python's stack grows in pieces of 16 KB, and a call across the end of a piece maps and unmaps memory each time.
-    Code that calls deeply has spent a fourth of its time there. A frame that asks for much gets a large piece, with
-    room for what it calls.
+    Seven, since loops over pairs have a few of one kind for each of the other. Python's stack grows in pieces of 16 KB,
+    and a call across the end of a piece maps and unmaps memory each time. Code that calls deeply has spent a fourth of
+    its time there. A frame that asks for much gets a large piece, with room for what it calls.
     """
-    if (number := config.getoption("--third")) is not None:
-        kept = third(items, number)
+    loops = [item for item in items if not any(map(item.get_closest_marker, ("slow", "whole", "compare")))]
+    for item in {*loops} - every(7, loops, least=MANY):
+        item.add_marker(pytest.mark.slow)
+    if (number := config.getoption("--quarter")) is not None:
+        kept = every(4, items, least=4, number=number)
         config.hook.pytest_deselected(items=[item for item in items if item not in kept])
         items[:] = [item for item in items if item in kept]
     for test in {item.function for item in items if isinstance(item, pytest.Function)}:

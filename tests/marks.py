@@ -12,9 +12,6 @@ def param(*values: Any, slow: bool) -> Any:
 
 
 def spread(items: Iterable[Any], start: int) -> list[Any]:
-    """Every sixth item for the usual run, the others with -m slow.
-
-    Loops over the same operations start at different places, so that the usual run asks something of each operation.
-    """
+    """Every sixth item of a loop whose cases are few and long for the usual run, the others with -m slow."""
     tuples = [item if isinstance(item, tuple) else (item,) for item in items]
     return [param(*item, slow=i % 6 != start) for i, item in enumerate(tuples)]

@@ -64,6 +64,7 @@ def test_the_table_for_contributors_shows_the_same_floors() -> None:
     assert [re.findall(r"`(\w+)(?:/|\.py)`", row) for row in rows[: len(FLOORS)]] == FLOORS
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_imports_go_down(path: Path) -> None:
     room = room_of(path)

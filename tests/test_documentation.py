@@ -53,6 +53,7 @@ def run(test: doctest.DocTest) -> None:
     assert results.failed == 0, "".join(output)
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("page", [param(page, slow=page.name in LONG) for page in PAGES], ids=lambda page: page.name)
 def test_pages(page: Path) -> None:
     """The Python blocks of a page, one after another, as one session, up to a library that is not there."""
@@ -75,12 +76,14 @@ def run_blocks(page: Path, blocks: list[str]) -> None:
     run(doctest.DocTestParser().get_doctest("\n".join(blocks), {}, page.name, str(page), 0))
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
 def test_docstrings(module: ModuleType) -> None:
     for test in doctest.DocTestFinder().find(module, extraglobs={"np": np}):
         run(test)
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_within_the_project_lead_somewhere(page: Path) -> None:
     text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)  # f[0](x) is a call
@@ -118,6 +121,7 @@ def public_functions() -> list[Any]:
     return [item for item in found if getattr(item, "__module__", "").startswith("tinygrad_lite")]
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("item", public_functions(), ids=lambda item: item.__name__)
 def test_public_functions_are_documented(item: Any) -> None:
     documentation = inspect.getdoc(item) or ""

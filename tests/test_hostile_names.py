@@ -12,7 +12,6 @@ import pytest
 
 import tinygrad_lite as tg
 from tests.compiler.c_code import COMPILERS, CFunction
-from tests.marks import spread
 from tinygrad_lite import nn
 
 RUN: list[str] = []
@@ -130,7 +129,7 @@ def test_tensors_in_c(compiler: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("compiler", COMPILERS)
-@pytest.mark.parametrize("name", spread([*NAMES, *IN_C], 0), ids=repr)
+@pytest.mark.parametrize("name", [*NAMES, *IN_C], ids=repr)
 def test_arguments_results_and_functions_in_c(name: str, compiler: str, tmp_path: Path) -> None:
     w = tg.tensor(np.linspace(-1, 1, 9).reshape(3, 3), True, name=name)
 

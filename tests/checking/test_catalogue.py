@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 import tinygrad_lite as tg
 from tests.checking.catalogue import Trial, in_models, in_operations, largest_call
-from tests.marks import spread
 from tinygrad_lite.checking import Verdict
 from tinygrad_lite.engine.op import Op
 from tinygrad_lite.engine.registry import answer_to, operations
@@ -36,7 +35,7 @@ def test_every_fault_is_caught_named_and_explained(
 
 @pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
 @pytest.mark.parametrize("order", [1, pytest.param(2, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("op", spread([op for op in operations() if op.vjps], 0), ids=str)
+@pytest.mark.parametrize("op", [op for op in operations() if op.vjps], ids=str)
 def test_every_operation_passes(op: Op, order: Any) -> None:
     """To the last digits: rounding to float32 on the way, or a quadrature with a digit missing, would be found."""
     f, variables = largest_call(op).function()

@@ -594,7 +594,7 @@ def test_teeth_are_no_rounding(period: float, shift: float) -> None:
 
 
 @pytest.mark.parametrize("rise", [0.25, 0.03, 1e-3, 1e-4])
-@pytest.mark.parametrize("entries", [1, 3, 12])
+@pytest.mark.parametrize("entries", [1, param(3, slow=True), param(12, slow=True)])
 def test_a_staircase_has_neither_the_slope_of_its_steps_nor_that_from_afar(rise: float, entries: int) -> None:
     """A gradient that is passed straight through a rounding is not verified, though larger steps say the same."""
     x = np.cos(np.arange(1.0, entries + 1))

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import tinygrad_lite as tg
-from tests.marks import spread
+from tests.marks import param
 from tinygrad_lite.compiler.native import functions, machine, plan
 from tinygrad_lite.compiler.native.plan import Plan, Segment
 from tinygrad_lite.engine.registry import operations
@@ -183,7 +183,7 @@ READS: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("read", READS.values(), ids=READS)
+@pytest.mark.parametrize("read", [param(read, slow=i > 1) for i, read in enumerate(READS.values())], ids=READS)
 def test_turns_that_read_at_computed_indices_are_compiled_once(read: Any) -> None:
     rng = np.random.default_rng(0)
     x, i = rng.normal(size=(120, 120, 3)), rng.integers(0, 3, (100, 3))
@@ -275,7 +275,7 @@ def calls_of(ufunc: np.ufunc) -> list[tuple[Any, ...]]:
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-@pytest.mark.parametrize("ufunc", spread(UFUNCS, 0), ids=lambda ufunc: ufunc.__name__)
+@pytest.mark.parametrize("ufunc", UFUNCS, ids=lambda ufunc: ufunc.__name__)
 def test_every_ufunc_is_numpys_for_all_dtypes_and_special_values(ufunc: np.ufunc) -> None:
     calls = calls_of(ufunc)
 
@@ -320,7 +320,7 @@ def summations(seed: int) -> tuple[str, list[Any]]:
     return f"{','.join(terms)}->{result}", [rng.normal(size=[sizes[c] for c in term]) for term in terms]
 
 
-@pytest.mark.parametrize("seed", spread(range(60), 1))
+@pytest.mark.parametrize("seed", range(60))
 def test_summations_and_their_gradients_need_no_numpy_call(seed: int) -> None:
     subscripts, arrays = summations(seed)
 

@@ -11,7 +11,7 @@ from hypothesis import Phase, assume, given, reject, settings
 from hypothesis import strategies as st
 
 import tinygrad_lite as tg
-from tests.marks import param, spread
+from tests.marks import param
 from tests.ops.test_registry import DIFFERENTIABLE
 from tinygrad_lite import trees
 from tinygrad_lite.compiler import recorder
@@ -65,7 +65,7 @@ def same(f: Callable[..., Any], x: Any, backend: str, tolerance: float = 1e-12) 
 
 
 @pytest.mark.parametrize("dtype", [np.float64, pytest.param(np.float32, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("op", spread(DIFFERENTIABLE, 2), ids=str)
+@pytest.mark.parametrize("op", DIFFERENTIABLE, ids=str)
 @settings(max_examples=5)
 @given(data=st.data())
 def test_numpy(op: Op, dtype: Any, data: st.DataObject) -> None:
@@ -73,7 +73,7 @@ def test_numpy(op: Op, dtype: Any, data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.float64, pytest.param(np.float32, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("op", spread(DIFFERENTIABLE, 0), ids=str)
+@pytest.mark.parametrize("op", DIFFERENTIABLE, ids=str)
 @settings(max_examples=1, phases=[Phase.generate])
 @given(data=st.data())
 def test_native(op: Op, dtype: Any, data: st.DataObject) -> None:

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 import tinygrad_lite as tg
-from tests.marks import spread
 from tinygrad_lite import nn, trees
 from tinygrad_lite.errors import UsageError
 
@@ -89,7 +88,7 @@ def _as_before() -> Any:
     p.data, p.grad = np.ones((2, 2)), None
 
 
-@pytest.mark.parametrize("f", spread(WAYS.values(), 0), ids=WAYS)
+@pytest.mark.parametrize("f", WAYS.values(), ids=WAYS)
 def test_each_run_has_the_entries_of_that_moment(f: Callable[[], Any], backend: str) -> None:
     compiled = tg.compile(f, backend)
     for _ in range(3):

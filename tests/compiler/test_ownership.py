@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tinygrad_lite as tg
-from tests.marks import spread
 from tests.ops.test_registry import DIFFERENTIABLE
 from tinygrad_lite.compiler import numpy_source
 from tinygrad_lite.compiler.ownership import makes_an_array
@@ -35,7 +34,7 @@ def instruction(call: Call, y: Any) -> Instruction:
     return Instruction(call.op, variables, call.params, Variable(y.shape, y.dtype))
 
 
-@pytest.mark.parametrize("op", spread(operations(), 0), ids=str)
+@pytest.mark.parametrize("op", operations(), ids=str)
 @settings(max_examples=10)
 @given(data=st.data())
 def test_operations_that_make_an_array_always_do(op: Op, data: st.DataObject) -> None:
@@ -51,7 +50,7 @@ def test_operations_that_make_an_array_always_do(op: Op, data: st.DataObject) ->
             assert not any(step == 0 and side > 1 for step, side in zip(y.strides, y.shape))
 
 
-@pytest.mark.parametrize("op", spread(DIFFERENTIABLE, 1), ids=str)
+@pytest.mark.parametrize("op", DIFFERENTIABLE, ids=str)
 @settings(max_examples=3)
 @given(data=st.data())
 def test_what_follows_an_operation_may_be_done_in_place(op: Op, data: st.DataObject) -> None:

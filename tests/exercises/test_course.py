@@ -11,7 +11,6 @@ import pytest
 import tinygrad_lite as tg
 from tests.checking.faults import FAULTS, Fault
 from tests.exercises.answers import ANSWERS
-from tests.marks import spread
 from tinygrad_lite.exercises.course import COURSE
 from tinygrad_lite.exercises.declaration import Declaration
 from tinygrad_lite.exercises.exercise import Exercise
@@ -84,7 +83,7 @@ def test_the_right_answer_is_right(name: str) -> None:
     assert "entr" in mark.summary
 
 
-@pytest.mark.parametrize(("declaration", "fault"), spread(SPOILT, 0), ids=lambda x: x.name)
+@pytest.mark.parametrize(("declaration", "fault"), SPOILT, ids=lambda x: x.name)
 def test_usual_mistakes_are_found_and_named_and_no_mark_tells_the_answer(
     declaration: Declaration, fault: Fault
 ) -> None:

@@ -174,6 +174,7 @@ def test_a_loop_is_a_strip_over_time(show: Show) -> None:
     assert "▾ turn 14 of 30" in opened.page.locator("#graph .toggle text.name").all_text_contents()
 
 
+@pytest.mark.slow
 def test_a_long_graph_opens_part_by_part(show: Show) -> None:
     opened = show(long())
     opened.page.locator('#graph .loop [aria-expanded="false"]').focus()

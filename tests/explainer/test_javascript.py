@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.marks import spread
 from tests.ops.test_registry import DIFFERENTIABLE
 from tinygrad_lite.engine.op import Deferred, Op
 from tinygrad_lite.explainer.javascript import FUNCTIONS, NotPrintableError, function
@@ -58,7 +57,7 @@ def close(found: Any, expected: Any, scale: float = 1e-10) -> None:
     np.testing.assert_allclose(found, expected, rtol=scale, atol=scale * (1 + np.max(np.abs(expected), initial=0)))
 
 
-@pytest.mark.parametrize("op", spread(TRIED, 0), ids=str)
+@pytest.mark.parametrize("op", TRIED, ids=str)
 @settings(max_examples=5)
 @given(data=st.data())
 @pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")

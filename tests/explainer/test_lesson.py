@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 import tinygrad_lite as tg
 from tests.explainer.graphs import LESSONS, attention, heart, long, scalar
-from tests.marks import spread
 from tests.ops.test_registry import DIFFERENTIABLE
 from tinygrad_lite import nn
 from tinygrad_lite.engine.op import Op
@@ -25,7 +24,7 @@ from tinygrad_lite.readers import notation
 from tinygrad_lite.testing import Program, inputs_of, programs
 
 
-@pytest.mark.parametrize("op", spread(DIFFERENTIABLE, 1), ids=str)
+@pytest.mark.parametrize("op", DIFFERENTIABLE, ids=str)
 @settings(max_examples=3)
 @given(data=st.data())
 @pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")

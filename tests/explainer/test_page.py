@@ -573,8 +573,15 @@ def test_with_the_keyboard_alone(show: Show) -> None:
     assert "Question 1" in opened.panel()
 
 
-@shorter_lessons
-@pytest.mark.parametrize("settings", [{"color_scheme": "dark"}, {"viewport": {"width": 390, "height": 800}}], ids=str)
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        param(name, settings, slow=(name, *settings) not in {("scalar", "viewport"), ("heart", "color_scheme")})
+        for name in LESSONS
+        for settings in ({"color_scheme": "dark"}, {"viewport": {"width": 390, "height": 800}})
+    ],
+    ids=str,
+)
 def test_accessibility(show: Show, name: str, settings: Any) -> None:
     from axe_playwright_python.sync_playwright import Axe
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import tinygrad_lite as tg
+from tests.marks import param
 from tinygrad_lite import nn
 from tinygrad_lite.explainer.playback import Playback
 from tinygrad_lite.nn import functional as F
@@ -61,7 +62,7 @@ def opened(open_file: Any, tmp_path: Path) -> Any:
     return open_page
 
 
-@pytest.mark.parametrize("name", ["one number", "two runs", "images"])
+@pytest.mark.parametrize("name", ["one number", param("two runs", slow=True), param("images", slow=True)])
 def test_accessible_and_as_wide_as_the_screen(opened: Any, name: str) -> None:
     from axe_playwright_python.sync_playwright import Axe
 

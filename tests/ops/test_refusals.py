@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 import tinygrad_lite as tg
-from tests.marks import spread
 from tests.numpy_calls import parts
 from tinygrad_lite.engine import registry
 from tinygrad_lite.engine.registry import path_of
@@ -95,7 +94,7 @@ def passes_through_us(error: Exception) -> bool:
 
 
 @pytest.mark.parametrize("reader", READERS.values(), ids=READERS)
-@pytest.mark.parametrize(("arguments", "params"), spread(BAD_CALLS, 0))
+@pytest.mark.parametrize(("arguments", "params"), BAD_CALLS)
 def test_errors_are_of_our_kinds_and_of_numpys(arguments: Any, params: Any, reader: Any) -> None:
     raw, of_another_kind = [], []
     for x in (np.array([[0.3, 1.2, 1.9], [1.6, 0.4, 0.7]]), np.float64(0.7), np.zeros((0, 3))):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import tinygrad_lite as tg
 from tests.derivatives import assert_gradients
-from tests.marks import param, spread
+from tests.marks import param
 from tinygrad_lite import trees
 from tinygrad_lite.engine.op import Op
 from tinygrad_lite.engine.registry import is_registered, operations
@@ -44,6 +44,7 @@ def close(found: Any, expected: Any, tolerance: float = 1e-7) -> None:
     )
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("op", DIFFERENTIABLE, ids=str)
 @given(data=st.data())
 def test_first_order(op: Op, data: st.DataObject) -> None:
@@ -94,7 +95,7 @@ def as_function(call: Call) -> Any:
     return f, tuple(call.arrays[i] for i in call.differentiable)
 
 
-@pytest.mark.parametrize("op", spread(DIFFERENTIABLE, 1), ids=str)
+@pytest.mark.parametrize("op", DIFFERENTIABLE, ids=str)
 @given(data=st.data())
 def test_forward_mode_is_the_transpose_of_reverse_mode(op: Op, data: st.DataObject) -> None:
     call = data.draw(inputs_of(op))
@@ -108,7 +109,7 @@ def test_forward_mode_is_the_transpose_of_reverse_mode(op: Op, data: st.DataObje
     close(np.sum(g * change), sum(np.sum(a * b) for a, b in zip(gradients, tangents)), 1e-10)
 
 
-@pytest.mark.parametrize("op", spread(DIFFERENTIABLE, 1), ids=str)
+@pytest.mark.parametrize("op", DIFFERENTIABLE, ids=str)
 @given(data=st.data())
 def test_modes_nest_in_every_order(op: Op, data: st.DataObject) -> None:
     """The Hessian times a vector: reverse over reverse, forward over reverse, and reverse over forward."""
@@ -149,7 +150,7 @@ def test_to_the_derivatives_true_is_one_with_all_digits(op: Op) -> None:
             np.testing.assert_array_equal(slope(True), slope(1.0))
 
 
-@pytest.mark.parametrize("op", spread(DIFFERENTIABLE, 2), ids=str)
+@pytest.mark.parametrize("op", DIFFERENTIABLE, ids=str)
 @given(data=st.data())
 def test_float32_stays_float32(op: Op, data: st.DataObject) -> None:
     call = data.draw(inputs_of(op, np.float32))
@@ -165,7 +166,7 @@ def test_float32_stays_float32(op: Op, data: st.DataObject) -> None:
         close(found, reference, 1e-4)
 
 
-@pytest.mark.parametrize("op", spread(operations(), 0), ids=str)
+@pytest.mark.parametrize("op", operations(), ids=str)
 @given(data=st.data())
 def test_values_are_those_of_arrays(op: Op, data: st.DataObject) -> None:
     """A tensor's value is bit for bit what the forward gives for its array, and its arrays stay as they were."""

@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tinygrad_lite as tg
-from tests.marks import spread
 from tinygrad_lite.engine.op import Op
 from tinygrad_lite.engine.registry import operation, operations
 from tinygrad_lite.engine.tensor import Tensor
@@ -97,7 +96,7 @@ def moved(draw: st.DrawFn, op: Op) -> tuple[Call, Callable[..., Any], tuple[Any,
     return call, f, arrays, tuple(draw(values(np.shape(x))) for x in arrays)
 
 
-@pytest.mark.parametrize("op", spread(FOLLOWED, 0), ids=str)
+@pytest.mark.parametrize("op", FOLLOWED, ids=str)
 @given(data=st.data())
 def test_continuations_change_as_the_derivatives_say(op: Op, data: st.DataObject) -> None:
     call, f, arrays, directions = data.draw(moved(op))
@@ -108,7 +107,7 @@ def test_continuations_change_as_the_derivatives_say(op: Op, data: st.DataObject
         close(change, expected, LOOSER.get(op.name, 1e-13))
 
 
-@pytest.mark.parametrize("op", spread(FOLLOWED, 1), ids=str)
+@pytest.mark.parametrize("op", FOLLOWED, ids=str)
 @settings(max_examples=4)
 @given(data=st.data())
 def test_gradients_are_followed_too(op: Op, data: st.DataObject) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import tinygrad_lite as tg
-from tests.marks import param, spread
+from tests.marks import param
 from tests.training.nist_problems import MODELS, problem
 from tinygrad_lite import nn
 from tinygrad_lite.errors import InputError, MissingExtraError, TinygradWarning, UsageError
@@ -19,7 +19,7 @@ NOT_CONVERGED = pytest.warns(TinygradWarning, match="did not converge, and its s
 
 
 @pytest.mark.parametrize("start", [0, 1])
-@pytest.mark.parametrize("name", spread(MODELS, 0))
+@pytest.mark.parametrize("name", MODELS)
 def test_residuals_of_nist(name: str, start: int) -> None:
     """The certified values have 11 digits; the residuals of Lanczos1 are rounding, so only some of theirs are there."""
     ours = problem(name)

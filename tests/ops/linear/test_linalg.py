@@ -8,7 +8,6 @@ import pytest
 
 import tinygrad_lite as tg
 from tests.derivatives import numerical_gradients
-from tests.marks import spread
 from tests.numpy_calls import check, check_value, close
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
 from tinygrad_lite.ops.linear import linalg
@@ -202,7 +201,7 @@ CALLS: dict[str, tuple[Callable[..., Any], list[Any]]] = {
 }
 
 
-@pytest.mark.parametrize(("f", "arrays"), spread(CALLS.values(), 0), ids=list(CALLS))
+@pytest.mark.parametrize(("f", "arrays"), CALLS.values(), ids=list(CALLS))
 def test_calls(f: Callable[..., Any], arrays: list[Any]) -> None:
     check(f, *arrays)
 

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 import tinygrad_lite as tg
-from tests.marks import spread
 from tests.numpy_calls import check_value
 from tests.ops.moving import EMPTY, SCALAR, A, B, C, Calls, check_linear, rows
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
@@ -17,7 +16,7 @@ WITH_ENTRIES = ["edge", "reflect", "symmetric", "wrap"]
 STATISTICS = ["maximum", "minimum", "mean", "median"]
 
 
-@pytest.mark.parametrize("widths", spread([(widths,) for widths in WIDTHS], 1), ids=range(len(WIDTHS)))
+@pytest.mark.parametrize("widths", WIDTHS, ids=range(len(WIDTHS)))
 @pytest.mark.parametrize("mode", ["constant", "linear_ramp", *STATISTICS, *WITH_ENTRIES])
 def test_widths(mode: Any, widths: Any) -> None:
     check_linear(lambda x: np.pad(x, widths, mode), A)
