@@ -79,7 +79,7 @@ def test_every_operation_passes(op: Op) -> None:
 
 def test_a_mistake_in_one_of_two_arguments_is_found() -> None:
     wrong = tg.elementwise(lambda a, b: a * b, lambda y, a, b: b, lambda y, a, b: b, name="product")
-    with pytest.raises(GradientError, match="it is the derivative by the other argument"):
+    with pytest.raises(GradientError, match="wrong: argument 1"):
         gradchecked(wrong)()
 
 
