@@ -41,7 +41,7 @@ class CFunction:
         command = [compiler, *STRICT, *flags, "-shared", "-fPIC", str(path), "-o", str(library), "-lm"]
         made = subprocess.run(command, capture_output=True, text=True, check=False)
         assert made.returncode == 0, made.stderr + text
-        found = [*re.finditer(rf"^void ({name})\((.*?)^{{", text, re.M | re.S)][-1]
+        found = [*re.finditer(rf"^(?:void|bool) ({name})\((.*?)^{{", text, re.M | re.S)][-1]
         self._parameters = [line.strip() for line in found[2].splitlines() if line.strip()]
         kind = re.search(r"(\w+) \*state,?$", found[2], re.M)
         state = kind and re.search(rf"^typedef struct {{\n((?:    .*\n)*)}} {kind[1]};", text, re.M)
@@ -53,7 +53,7 @@ class CFunction:
             self._layout = np.dtype([(m[3], _DTYPES[m[1]], _shape(m[6])) for m in declared if m], align=True)
             self.fields = {m[5]: (m[3], _shape(m[6])) for m in declared if m}
         self._function = getattr(ctypes.CDLL(str(library)), found[1])
-        self._function.restype = None
+        self._function.restype = ctypes.c_bool if found[0].startswith("bool") else None
 
     def state(self, values: dict[str, Any]) -> Any:
         """The state in memory: these values, in their order, come first."""
@@ -82,7 +82,8 @@ class CFunction:
                 passed.append(ctypes.c_void_p(held[-1].ctypes.data))
             else:
                 passed.append(np.ctypeslib.as_ctypes_type(dtype)(np.asarray(next(remaining)).item()))
-        self._function(*passed)
+        if self._function(*passed) is False:
+            raise ValueError("the function refuses these values")
         return results
 
 

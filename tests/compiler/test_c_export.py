@@ -285,7 +285,6 @@ int main(void)
     ("f", "said"),
     [
         (lambda x: x + RNG.normal(size=3), r"normal \(float64\) draws random numbers \(at test_c_export.py:\d+: .*RNG"),
-        (lambda x: tg.nn.functional.binary_cross_entropy(x, np.ones(3)), "refuse_where .* has no form there"),
         (lambda x: BY_LIST(x), r"by_list \(float64\) has no form there \(at test_c_export.py:\d+: .*BY_LIST\(x\)"),
         (
             lambda x: np.partition(x, 1),
@@ -301,6 +300,47 @@ def test_what_c_cannot_do_is_refused(f: Any, said: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=f"cannot be exported for C: {said}"):
         compiled.export(tmp_path / "f.c", library="c")
     assert not (tmp_path / "f.c").exists()
+
+
+@pytest.mark.parametrize("compiler", COMPILERS)
+def test_a_step_that_refuses_its_values_changes_no_state(compiler: str, tmp_path: Path) -> None:
+    model = nn.Sequential(nn.Embedding(7, 4, rng=0), nn.Flatten(), nn.Linear(12, 3, rng=1))
+    optimizer = optim.Adam(model.parameters(), lr=0.1)
+
+    def step(words: Any, labels: Any) -> Any:
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(model(words), labels)
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    compiled = tg.compile(step, "numpy")
+    words, labels = np.arange(15).reshape(5, 3) % 7, np.arange(5) % 3
+    compiled(words, labels), compiled(words, labels)
+    function = exported(compiled, tmp_path, compiler)
+    state = function.state(dict(compiled.state()))
+    for wrong in (np.full(5, 3), np.array([0, 1, 2, -1, 0])):
+        before = state.copy()
+        with pytest.raises(ValueError, match="refuses"):
+            function(words, wrong, state=state)
+        assert before.tobytes() == state.tobytes()
+    for _ in range(3):
+        (loss,) = function(words, labels, state=state)
+        np.testing.assert_allclose(loss, compiled(words, labels).item(), rtol=1e-10)
+    assert_same_state(function, state, compiled, 1e-10)
+
+
+@pytest.mark.parametrize("compiler", COMPILERS)
+@pytest.mark.parametrize("dtype", [np.int32, np.int64])
+def test_remainders_of_integers(dtype: Any, compiler: str, tmp_path: Path) -> None:
+    a = np.array([7, -7, 7, -7, 0, 5, np.iinfo(dtype).min, 3, 8], dtype)
+    b = np.array([3, 3, -3, -3, 2, 0, -1, 1, -8], dtype)
+    compiled = tg.compile(lambda a, b: (a % b, a % 4, np.remainder(a, -3)), "numpy")
+    with np.errstate(all="ignore"):
+        expected = compiled(a, b)
+    for found, right in zip(exported(compiled, tmp_path, compiler)(a, b), expected, strict=True):
+        assert found.dtype == right.dtype
+        np.testing.assert_array_equal(found, right)
 
 
 def test_values_without_a_type_in_c_are_refused(tmp_path: Path) -> None:

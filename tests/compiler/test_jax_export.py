@@ -82,10 +82,12 @@ def test_what_jax_cannot_do_is_refused(f: Any, said: str, tmp_path: Path) -> Non
 
 
 @pytest.mark.compare
+@pytest.mark.filterwarnings("ignore:.*no gradient for parameter:UserWarning")
 def test_results_are_nan_and_the_state_stays_where_numpy_raises(tmp_path: Path) -> None:
     jax = pytest.importorskip("jax")
     w = tg.tensor([0.5, -1.0, 2.0], requires_grad=True, name="w")
-    optimizer = tg.optim.Adam([w], lr=0.1)
+    unused = tg.tensor([1.0], requires_grad=True, name="unused")  # its gradient stays None
+    optimizer = tg.optim.Adam([w, unused], lr=0.1)
 
     def step(x: Any, labels: Any) -> Any:
         total = 0.0

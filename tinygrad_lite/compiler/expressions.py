@@ -16,8 +16,9 @@ from tinygrad_lite.engine.op import Op
 from tinygrad_lite.engine.registry import TABLES, functions_of, path_of
 from tinygrad_lite.ops.arithmetic import casting, curves, elementwise, ordering, reductions
 from tinygrad_lite.ops.linear import contraction, linalg, norms, products
+from tinygrad_lite.ops.networks import normal
 from tinygrad_lite.ops.requirements import refuse_where
-from tinygrad_lite.ops.shapes import arranging, filling, indexing, joining, padding, shaping
+from tinygrad_lite.ops.shapes import arranging, filling, indexing, joining, padding, shaping, windows
 
 ATOM, UNARY, _POWER, _PRODUCT, SUM, _AND, _XOR, _OR, _COMPARISON = 20, 13, 14, 12, 11, 9, 8, 7, 6
 OPERATORS: dict[Any, tuple[str, int]] = {
@@ -152,6 +153,23 @@ class Expressions:
         parts = zip(call.params["indices"], operands)
         added = "".join(f".at[{self._index(index)}].add({part.text})" for index, part in parts)
         return Text(f"np.zeros({self._parameter(call.params['shape'])}, {literal(call.result.dtype)}){added}")
+
+    def _windows(self, call: Instruction, operands: list[Text]) -> Text:
+        """Windows as entries at a grid of places along each axis, since JAX has no views."""
+        sizes, axes = call.params["window_shape"], call.params.get("axis")
+        sizes = (sizes,) if isinstance(sizes, int) else tuple(sizes)
+        shape = list(call.reads[0].shape)
+        axes = range(len(shape)) if axes is None else (axes,) if isinstance(axes, int) else axes
+        text = operands[0].text
+        for size, axis in zip(sizes, (axis % len(shape) for axis in axes)):
+            shape[axis] -= size - 1
+            places = f"np.arange({shape[axis]})[:, None] + np.arange({size})"
+            text = f"np.moveaxis(np.take({text}, {places}, axis={axis}), {axis + 1}, -1)"
+        return Text(text)
+
+    def _normal_cdf(self, call: Instruction, operands: list[Text]) -> Text:
+        self.libraries.add("scipy")
+        return Text(f"scipy.special.ndtr({operands[0].text})")
 
     def _sorted(self, call: Instruction, operands: list[Text]) -> Text:
         """JAX's sort is stable, and takes no name of another."""
@@ -316,6 +334,8 @@ _PURE_FORMS: dict[Any, Form] = {
     indexing.index_add: Expressions._index_updated,
     contraction.einsum: Expressions._einsum,
     norms.norm: Expressions._norm,
+    normal.normal_cdf: Expressions._normal_cdf,
+    windows.windows: Expressions._windows,
     ordering.sort: Expressions._sorted,
     ordering.argsort: Expressions._sorted,
     **dict.fromkeys(

@@ -442,10 +442,11 @@ class NumpySource:
         for place, x in [(place, x) for x, places in self._kept_in.items() for place in places]:
             self._line(f"state[{literal(place.name)}] = {self.expressions.operand(x).text}")
         if self._refused and self.program.updates:
-            entry = f"key: np.where({self._refused}, {self._before}.get(key, x), x)"
-            line = f"state = {{{entry} for key, x in state.items()}}"
-            is_short = len(self._indent) + len(line) < WIDTH  # the library has a longer name in JAX
-            self._line(*([line] if is_short else ["state = {", f"    {entry}", "    for key, x in state.items()", "}"]))
+            unused = [Variable((), None, name=name) for name in ("key", "kept")]
+            key, kept = (self.expressions.names[x] for x in unused)
+            self._line(f"for {key}, {kept} in {self._before}.items():")
+            self._line(f"    if {kept} is not None and state[{key}] is not None:")
+            self._line(f"        state[{key}] = np.where({self._refused}, {kept}, state[{key}])")
         results = [self._unless_refused(x).text if isinstance(x, Variable) else "None" for x in self.program.results]
         if self._is_pure and self.has_state:
             together = results[0] if len(results) == 1 else f"({', '.join(results)})" if results else "None"

@@ -46,12 +46,14 @@ class Emitter:
         lines: the lines of its body.
         written: the arrays that it writes to.
         read: the variables for single entries that it reads.
+        can_leave: whether the function may end early.
     """
 
     def __init__(self, names: Names) -> None:
         self.lines: list[str] = []
         self.written: set[str] = set()
         self.read: set[str] = set()
+        self.can_leave = False
         self._names = names
         self._depth = 0
 
@@ -62,6 +64,12 @@ class Emitter:
     def call(self, function: str, arguments: Sequence[str]) -> None:
         """A call of a function, on as many lines as necessary."""
         self.lines += broken(f"{'    ' * (self._depth + 1)}{function}(", arguments, ");")
+
+    def leave_if(self, condition: "Entry") -> None:
+        """The end of the function, which says that it is not done, if a condition holds."""
+        self.can_leave = True
+        self.line(f"if ({condition.text})")
+        self.line("    return false;")
 
     @contextmanager
     def loop(self, extent: int) -> Iterator[str]:

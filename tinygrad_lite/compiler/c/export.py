@@ -51,6 +51,8 @@ def _said(functions: Sequence["_Function"]) -> str:
         "Arrays are in C order, and no two of them overlap. Between the parts of a call, values are in static memory:",
         "one call at a time.",
     ]
+    if any(function.may_refuse for function in functions):
+        lines += ["", "A function that is a bool is false where NumPy raises an error; the state is then as it was."]
     for function in rest:
         lines += ["", f"The last results of `{first.name}` are the first arguments of `{function.name}`,"]
         lines += ["which takes gradients of the others."]
@@ -86,6 +88,7 @@ class _Function:
         source: the same program in NumPy.
         name: the name of the function.
         state: the struct of its state, if there is any.
+        may_refuse: whether it says if it is done, since it refuses some values.
         shared: the texts of the functions that others may call, too, by name.
         parts: the other definitions, in order; the function is the last.
     """
@@ -115,6 +118,7 @@ class _Function:
         self._plan = Plan(self._program, _C(), self._given)
         for step in self._plan.steps:
             self._refuse_unless(isinstance(step, Segment), step)
+        self.may_refuse = any(map(_may_refuse, self._plan.steps))
         self.state = ""
         self.shared: dict[str, str] = {}
         self.parts: list[str] = []
@@ -228,7 +232,10 @@ class _Function:
         lines = []
         for step in self._plan.steps:
             pointers = [_ahead(self._pointers[root], start) for root, start in step.roots]
-            lines += broken(f"    {called[step.text]}(", pointers, ");")
+            if _may_refuse(step):
+                lines += [*broken(f"    if (!{called[step.text]}(", pointers, "))"), "        return false;"]
+            else:
+                lines += broken(f"    {called[step.text]}(", pointers, ");")
         return lines
 
     def _text(self, parameters: list[tuple[str, str, str]], lines: list[str]) -> str:
@@ -236,10 +243,15 @@ class _Function:
         declared = [f"    {declaration}" for _, declaration, _ in parameters]
         ends = ["," if i < len(parameters) - 1 else ")" for i in range(len(parameters))]
         said = [f" /* {what} */" if what else "" for _, _, what in parameters]
-        head = [f"void {self.name}({'' if parameters else 'void)'}", *map("".join, zip(declared, ends, said))]
+        kind = "bool" if self.may_refuse else "void"
+        head = [f"{kind} {self.name}({'' if parameters else 'void)'}", *map("".join, zip(declared, ends, said))]
         used = {name for line in lines for name in re.findall(r"\w+", line)}
         unread = [f"    (void){name};" for name, _, _ in parameters if name not in used]
-        return "\n".join([*head, "{", *lines, *unread, "}"])
+        return "\n".join([*head, "{", *lines, *unread, *["    return true;"] * self.may_refuse, "}"])
+
+
+def _may_refuse(segment: Segment) -> bool:
+    return segment.text.startswith("static bool")
 
 
 def _ahead(pointer: str, start: int) -> str:

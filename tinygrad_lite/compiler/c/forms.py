@@ -19,6 +19,12 @@ def _remainder(a: Entry, b: Entry) -> Entry:
     return is_other.chooses(rest + b, rest.equals(0).chooses(rest.like(0).function("copysign", b), rest))
 
 
+def _remainder_of_integers(a: Entry, b: Entry) -> Any:
+    """As that of floats; by 0 and by -1 it is 0, and C does not know it."""
+    rest = a.made(a, " % ", (b.equals(0) | b.equals(-1)).chooses(b.like(1), b))
+    return (rest.differs(0) & (rest < 0).differs(b < 0)).chooses(rest + b, rest)
+
+
 def _floor_divide(a: Entry, b: Entry) -> Entry:
     """The quotient rounded down, made of the remainder so that it is right next to whole numbers, too."""
     rest = a.function("fmod", b)
@@ -80,6 +86,9 @@ def form(call: Instruction) -> Form | None:
     if name == "power" and (written := scalars.form(call)):
         return written  # as products
     *dtypes, made = scalars.loop_dtypes(ufunc, call.inputs)
+    if name == "remainder" and {dtype.kind for dtype in (*dtypes, made)} == {"i"} and made == call.result.dtype:
+        fits = all(map(scalars.can_become, call.inputs, dtypes))
+        return Form(name, _remainder_of_integers, tuple(dtypes)) if fits else None
     if made != call.result.dtype or any(dtype.kind != "f" or dtype not in TYPES for dtype in dtypes):
         return None
     return Form(name, FORMS[name], tuple(dtypes)) if all(map(scalars.can_become, call.inputs, dtypes)) else None

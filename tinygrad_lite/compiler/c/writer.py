@@ -37,10 +37,12 @@ class CWriter(Writer):
             f"{'' if name in written else 'const '}{TYPES[root.dtype]} *restrict {name}"
             for root, name in self._bases.items()
         ]
-        head = broken("static void NAME(", parameters or ["void"], ")")
+        kind = "bool" if self._emitter.can_leave else "void"
+        head = broken(f"static {kind} NAME(", parameters or ["void"], ")")
         declared = [line for kind, names in self._locals.items() for line in broken(f"    {kind} ", names, ";")]
         unread = [name for names in self._locals.values() for name in names if name not in self._emitter.read]
         ends = [f"    (void){name};" for name in unread]  # whoever reads it has no entries
+        ends += ["    return true;"] * self._emitter.can_leave
         return "\n".join([*head, "{", *declared, *self._emitter.lines, *ends, "}"])
 
     def base(self, root: Any) -> str:

@@ -340,7 +340,8 @@ class Lowering:
 
     def _refuse_where(self, call: Instruction) -> None:
         condition, x = call.inputs
-        work = partial(systems.refuse, condition=self._layout(condition), shape=condition.shape)
+        refuse = systems.refuse if self._calls_numpy else systems.refuse_alone
+        work = partial(refuse, condition=self._layout(condition), shape=condition.shape)
         self._add_refusing([condition, x], [], work if condition.size else lambda *_, **__: None)
         self._elementwise(call.result, same(call.result.dtype), [x])
 
@@ -585,7 +586,10 @@ _NUMPYS: Ways = {
     **dict.fromkeys(systems.OPERATIONS, (systems.is_known, Lowering._system)),
 }
 """What only code that runs beside NumPy can do: call its linear algebra, and leave errors to it."""
-_ALONE: Ways = dict.fromkeys(systems.ELIMINATED, (systems.is_known, Lowering._system_alone))
+_ALONE: Ways = {
+    refuse_where: (systems.refuses_known, Lowering._refuse_where),
+    **dict.fromkeys(systems.ELIMINATED, (systems.is_known, Lowering._system_alone)),
+}
 """What other code does instead."""
 
 

@@ -273,6 +273,13 @@ def refuse(emitter: Emitter, writer: Any, *, condition: Layout, shape: tuple[int
     leave_if_any(emitter, writer, condition, shape, lambda x: x, number)
 
 
+def refuse_alone(emitter: Any, writer: Any, *, condition: Layout, shape: tuple[int, ...], number: int) -> None:
+    """Emit the end of the function, for code that runs without NumPy."""
+    with loops(emitter, shape) as indices:
+        place = emitter.position(condition.offset, zip(indices, condition.strides))
+        emitter.leave_if(emitter.load(BOOL, emitter.address(BOOL, writer.base(condition.root), place)))
+
+
 def leave_if_any(
     emitter: Emitter, writer: Any, layout: Layout, shape: tuple[int, ...], is_bad: Callable[[Any], Any], number: int
 ) -> None:
