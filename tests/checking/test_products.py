@@ -1,5 +1,6 @@
 """Products with the Jacobian in place of a gradient, functions of complex numbers, and what is not deterministic."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -213,3 +214,17 @@ def test_what_is_not_deterministic_may_be_tolerated() -> None:
     assert Verdict.NOT_DETERMINISTIC in check(f, X, gradient=gradient).counts()
     assert check(f, X, gradient=gradient, nondet_tol=1e-8, atol=1e-8).ok
     assert not check(f, X, gradient=lambda x: gradient(x) * 2, nondet_tol=1e-8, atol=1e-8).ok
+
+
+@pytest.mark.parametrize(
+    ("name", "function", "said"),
+    [
+        ("jvp", lambda x, y, s, t: None, r"jvp\(x, y, t\), where t is a tangent: a tuple of one for each of x, y"),
+        ("vjp", lambda x, y: None, r"vjp\(x, y, g\), where g is the gradient by what the function returns"),
+        ("hvp", lambda x, y, s, t: None, r"hvp\(x, y, v\), where v is a vector: a tuple of one for each of x, y"),
+        ("gradient", lambda x: None, r"gradient\(x, y\); "),
+    ],
+)
+def test_a_function_that_takes_other_arguments(name: str, function: Callable[..., Any], said: str) -> None:
+    with pytest.raises(UsageError, match=f"{name}= is called as {said}"):
+        tg.gradcheck(lambda x, y: np.sum(x * y), X, X, **{name: function})

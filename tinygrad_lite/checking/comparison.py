@@ -6,13 +6,15 @@ and a real error stays.
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
+from functools import partial
 from time import monotonic
 from typing import Any
 
 import numpy as np
 
 from tinygrad_lite.checking import references
-from tinygrad_lite.checking.examination import FULL, SUBNORMAL, Comparison, Examination
+from tinygrad_lite.checking.examination import FULL, SUBNORMAL, Comparison, Examination, silence
 from tinygrad_lite.checking.roundings import ALLOWED, FEW_SAMPLES, Roundings
 from tinygrad_lite.checking.singular import Kinks
 from tinygrad_lite.checking.subject import EPSILON, Matrix, Vector
@@ -30,6 +32,14 @@ ROUGH = 0.1  # how well one of many entries should be known, next to those that 
 FEW = 100  # the largest number of entries whose exact slopes are all computed
 FEW_ROWS = 4  # with more rows, entries do not matter equally in all
 BLOCK = 64  # the largest number of entries whose exact slopes are added up
+HELPLESS = 3  # polynomials are no longer tried after as many columns that they do not help with
+LAST_DIGITS = 2  # the number of last digits of an entry that a gradient may have lost
+LOST_PART = 1e-2  # the largest part of a gradient that may be lost with them
+HIDES = 1e-3  # the smallest part that leaves unknown what is right in longer numbers
+HIDES_OTHERS = 1e-8  # the same for what may be right
+LONGER = 50  # how much smaller, at least, the rounding of longer numbers is
+MATTERS = 1e-3  # the smallest gradient, relative to the largest, that has to be known
+PART = 1e-2  # how well, if it hardly changes a value
 NOISY = 2e4  # a slope is known about as well as it can be if its bound is this many times the noise
 
 
@@ -66,7 +76,8 @@ class _Comparing:
             no[0].copy(),
             no[0].copy(),
         )
-        self._saws = no.copy()
+        self._saws, self._bend = no.copy(), zero.copy()
+        self._helpless = 0  # of as many columns, one after another, no polynomial tells more than differences
         self._known: references.Difference | None = None
         sums = np.abs(gradient) * examination.scales
         self._largest = np.max(sums, axis=1, initial=0, where=np.isfinite(sums))[:, None]
@@ -98,16 +109,61 @@ class _Comparing:
                     self._roundings.behind_slope(in_question, look.unit(j)),
                 )
         if doubtful:
-            explained = found.suspicious & (error <= ALLOWED * found.noise + found.bound + allowed)
+            known = found.bound + allowed
+            explained = found.suspicious & (error <= ALLOWED * found.noise + known)
             if look.subject.plain:
                 usual = np.fmax(size, np.fmax(look.largest[:, None], look.magnitude / look.scales))
-                explained &= ~self._is_rougher(explained & (found.noise > max(UNSTABLE, 64 * look.epsilon) * usual))
+                noisy = explained & (found.noise > max(UNSTABLE, 64 * look.epsilon) * usual) & (error > known)
+                explained &= ~self._is_rougher(noisy)
             found.suspicious &= ~explained
+            self._forgive_digits(doubtful, error, known)
             if self._by_differences:
                 with np.errstate(all="ignore"):
                     self._excuse(error / size)
         self._complete()
         return found
+
+    def _forgive_digits(self, columns: list[int], error: Matrix, known: Matrix) -> None:
+        """Note which errors are only rounding, of a gradient that has more of it than its reference.
+
+        Beside the edge of a domain, say, 1 - x² has fewer digits than x. If the gradient is right when it is computed
+        with longer numbers, it has lost digits, but is no other one. If there are none, it may be off by as much as the
+        last digit of the entry changes it.
+        """
+        look, found = self._look, self._found
+        size = np.abs(found.reference)
+        with np.errstate(invalid="ignore"):
+            close = found.suspicious & (error - known < LOST_PART * size)
+        if not np.any(close):
+            return
+        longer = self._in_longer_numbers()
+        for j in columns:
+            digits = LAST_DIGITS * look.epsilon * abs(float(look.subject.point[j]))
+            if not np.any(close[:, j]):
+                continue
+            if self._by_differences:
+                moved = digits / look.scales[j] * np.abs(self._bend[:, j])
+            else:
+                ends = [look.slope(look.subject.point + side * digits * look.unit(j), look.unit(j)) for side in (1, -1)]
+                moved = np.fmax(*(np.abs(end - found.reference[:, j]) for end in ends))
+            left, same = np.abs(longer[:, j] - found.reference[:, j]), longer[:, j] == look.gradient[:, j]
+            with np.errstate(invalid="ignore"):
+                right = ~same & (left <= known[:, j] + error[:, j] / LONGER)
+                right |= left <= known[:, j] + found.noise[:, j] / LONGER / 4
+                few = same & (error[:, j] <= known[:, j] + np.fmin(moved, DIGITS * size[:, j]))
+                forgiven = close[:, j] & (right | few)
+            found.suspicious[:, j] &= ~forgiven
+            found.bound[forgiven, j] += error[forgiven, j]
+            found.noise[forgiven, j] = 0  # which would leave it unknown
+            found.hidden[forgiven, j] |= (error[:, j] > np.where(right, HIDES, HIDES_OTHERS) * size[:, j])[forgiven]
+
+    def _in_longer_numbers(self) -> Matrix:
+        """The gradient computed with numbers of more digits, and then rounded; the same if there are none."""
+        subject = self._look.subject
+        if not subject.is_known_at_one_point and np.finfo(np.longdouble).eps < EPSILON / 1000:
+            with suppress(Exception), silence():  # it need not take such numbers
+                return subject.rows(subject.point.astype(np.longdouble), self._look.weights)
+        return self._look.gradient
 
     def _referred(self, columns: list[int]) -> list[int]:
         """Compute the references of these columns, until the deadline; return those that were reached."""
@@ -159,7 +215,21 @@ class _Comparing:
         if brief:
             found.reference[:, j] = self._briefly(look.scales[j] * look.unit(j)).slope / look.scales[j]
             return
-        self._note(j, look.difference_by(j))
+        self._note(j, self._with_polynomials(j))
+
+    def _with_polynomials(self, j: int) -> references.Difference:
+        """The differences of a column; by polynomials, too, where they leave open whether the gradient is right."""
+
+        def is_open(found: references.Difference) -> Vector:
+            hidden = self._is_hidden_by(j, found.rate, np.fmin(found.bound, found.fitted_bound))
+            with np.errstate(invalid="ignore"):
+                differs = np.abs(self._found.gradient[:, j] - found.slope) > found.bound
+                kinked = np.abs(found.right - found.left) > 4 * found.side_bound
+            return np.asarray(hidden & ~differs & ~kinked)
+
+        found = self._look.difference_by(j, unknown=None if self._helpless >= HELPLESS else is_open)
+        self._helpless = self._helpless + 1 if np.any(is_open(found)) else 0
+        return found.with_polynomials()
 
     def _note(self, j: int, difference: references.Difference) -> None:
         found = self._found
@@ -171,6 +241,7 @@ class _Comparing:
             difference.side_bound,
         )
         found.jumps[:, j], self._saws[:, j] = difference.jumps, difference.saws
+        self._bend[:, j] = np.nan_to_num(difference.bend, posinf=0, neginf=0)
         found.hidden[:, j] = self._is_hidden_by(j, difference.rate)
         # where the curve differs from side to side, the two slopes from one side say more
         apart, bound = np.abs(difference.right - difference.left), difference.side_bound
@@ -202,14 +273,29 @@ class _Comparing:
         found.noise[:, doubtful] = self._roundings.of_gradient[:, doubtful]
         for j in doubtful:
             former, bound, saws = found.reference[:, j].copy(), found.bound[:, j].copy(), self._saws[:, j].copy()
-            again = look.difference_by(j, references.OTHER_STEPS, least_noise=self._roundings.of_values, wary=True)
+            again = look.difference_by(
+                j,
+                references.OTHER_STEPS,
+                self._roundings.of_values,
+                wary=True,
+                unknown=lambda _, j=j: self._is_close(j),
+            )
             self._note(j, again)
             apart = np.where(again.saws, 0, bound + np.abs(found.reference[:, j] - former))
             missed = saws & ~again.saws  # the jumps, which the first look had found
             missed |= ~saws & again.saws & np.isinf(again.bound) & (former != 0)  # and teeth, which are no rounding
             found.reference[missed, j] = former[missed]
             found.bound[:, j] = np.where(missed, bound, found.bound[:, j] + apart)
+            with np.errstate(invalid="ignore"):  # and where rounding jumps further away than small steps go
+                agree = np.abs(found.gradient[:, j] - again.fitted) <= again.fitted_bound
+                agree &= np.abs(found.reference[:, j] - again.fitted) > again.fitted_bound
+            found.reference[agree, j], found.bound[agree, j] = again.fitted[agree], again.fitted_bound[agree]
             found.hidden[:, j] = self._is_hidden_by(j, again.rate)
+
+    def _is_close(self, j: int) -> Vector:
+        """Whether each entry of a column is called wrong for a small part of it."""
+        error = np.abs(self._found.gradient[:, j] - self._found.reference[:, j])
+        return np.asarray(self._found.suspicious[:, j] & (error < CLOSE * np.abs(self._found.reference[:, j])))
 
     def _excuse(self, error: Matrix) -> None:
         """Note what an inexact function hides: an error, relative to the entry, that is not larger than its jumps.
@@ -322,16 +408,25 @@ class _Comparing:
         rough = self._many * ROUGH * usual
         kinked: Any = False
         if self._by_differences:
-            difference = self._briefly(direction)
-            slope, known, noise = difference.slope, difference.bound, difference.noise
-            bound += known
+            difference, own = self._briefly(direction), bound
+            for _ in range(2):
+                slope, known, noise = difference.slope, difference.bound, difference.noise
+                bound = own + known
+                hidden = (
+                    self._is_hidden(bound[:, None], terms, difference.rate[:, None], steps) & (bound > rough)[:, None]
+                )
+                helped = difference.fitted_bound <= known
+                better = ((bound > 4 * known) | (known > NOISY / 10 * noise) | helped)[:, None] | (terms == 0)
+                lost = hidden & ~better  # alone, it will not be better known
+                if self._many or self._helpless >= HELPLESS or not np.any(lost):
+                    break
+                difference = look.difference(direction, unknown=partial(_rows_of, lost)).with_polynomials()
+                self._helpless = self._helpless + 1 if np.all(difference.fitted_bound > known) else 0
             sides = np.abs(difference.right) + np.abs(difference.left)
             kinked = np.abs(difference.right - difference.left) > 4 * difference.side_bound + 1e-9 * sides
-            hidden = self._is_hidden(bound[:, None], terms, difference.rate[:, None], 1.0) & (bound > rough)[:, None]
-            better = ((bound > 4 * known) | (known > NOISY / 10 * noise))[:, None] | (terms == 0)
             found.hidden[:, block] = hidden
-            coarse = (known > np.maximum(NOISY * noise, rough))[:, None]
             vague = hidden & better  # alone, it may be better known
+            coarse = (known > np.maximum(NOISY * noise, rough))[:, None]
             vague |= coarse & (bound[:, None] > 10 * look.floor * np.abs(terms))
             vague |= difference.stairs[:, None] & self._sees_stairs
         else:
@@ -360,30 +455,43 @@ class _Comparing:
         self._known = full = self._look.difference(direction)
         return full
 
-    def _is_hidden_by(self, j: int, rate: Vector) -> Vector:
+    def _is_hidden_by(self, j: int, rate: Vector, bound: Vector | None = None) -> Vector:
         """The same of one entry, by the values along it."""
-        bound, gradient = self._found.bound[:, [j]], self._found.gradient[:, [j]]
-        return self._is_hidden(bound, gradient, rate[:, None], self._look.scales[j])[:, 0]
+        bound = self._found.bound[:, j] if bound is None else bound
+        scale = self._look.scales[[j]]
+        terms = self._found.gradient[:, [j]] * scale
+        return self._is_hidden(bound[:, None] * scale, terms, rate[:, None] * scale, scale)[:, 0]
 
-    def _is_hidden(self, bound: Matrix, gradient: Matrix, rate: Matrix, steps: Any) -> Matrix:
+    def _is_hidden(self, bound: Matrix, terms: Matrix, rate: Matrix, steps: Vector) -> Matrix:
         """Whether a bound leaves room for another gradient, beside this one and how fast the values change.
 
-        A value that stands still, but for noise, shows that a gradient is 0, or as small as rounding makes it.
+        All are changes by these steps. A value that stands still, but for noise, shows that a gradient is 0, or as
+        small as rounding makes it.
         """
-        digits = max(DIGITS if self._is_fine else FEW_DIGITS, self._rtol)
+        look = self._look  # a given gradient may be finer than the operations inside the function
+        is_fine = (look.subject.epsilon if look.subject.plain else look.epsilon) <= EPSILON
+        digits, size = max(DIGITS if is_fine else FEW_DIGITS, self._rtol), np.abs(terms)
+        steps = np.abs(steps)
         with np.errstate(invalid="ignore"):
             negligible = np.where(
-                np.isinf(rate) & ~(np.abs(gradient * steps) <= 64 * self._look.epsilon * self._largest),
+                np.isinf(rate) & ~(size <= 64 * look.epsilon * self._largest),
                 0,
                 digits * 1e-3 * np.nan_to_num(rate, posinf=np.inf),
             )
-            allowed = np.where(np.abs(gradient) <= negligible, negligible, digits * np.abs(gradient))
-            allowed = np.maximum(allowed, NEGLIGIBLE * self._largest / steps)
+            allowed = np.where(size <= negligible, negligible, digits * size)
+            allowed = np.maximum(allowed, NEGLIGIBLE * self._largest)
             # of a result that stands still, like a correlation with itself, a gradient is rounding next to the others'
             overall = np.max(self._largest, initial=0)
-            rounding = np.isinf(rate) & (np.abs(gradient * steps) <= 64 * self._look.epsilon * overall)
-            allowed = np.where(rounding, np.maximum(allowed, NEGLIGIBLE * overall / steps), allowed)
-            return np.asarray(~(bound <= allowed + self._atol))
+            rounding = np.isinf(rate) & (size <= 64 * look.epsilon * overall)
+            allowed = np.where(rounding, np.maximum(allowed, NEGLIGIBLE * overall), allowed)
+            # what hardly changes a value may still have one of the largest gradients, as a probability of 1e-14 has
+            matters = ~rounding & (size > MATTERS * look.largest[:, None] * steps)
+            allowed = np.where(matters, np.minimum(allowed, max(PART, digits) * size), allowed)
+            return np.asarray(~(bound <= allowed + self._atol * steps))
+
+
+def _rows_of(entries: Matrix, _: Any) -> Vector:
+    return np.any(entries, axis=1)
 
 
 def _length(terms: Matrix) -> Vector:

@@ -1,7 +1,7 @@
 """A gradient at a point, and the slopes to compare it with: to machine precision, or by differences."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -110,8 +110,18 @@ class Examination:
     def difference(self, direction: Vector, *arguments: Any, **options: Any) -> references.Difference:
         """The same change by differences, as `references.difference` finds it."""
         return references.difference(
-            lambda t: self.at(self.subject.point + t * direction), self.at_0, *arguments, **options
+            lambda t: self.at(self.subject.point + t * direction),
+            self.at_0,
+            *arguments,
+            grid=self._grid(direction),
+            **options,
         )
+
+    def _grid(self, direction: Vector) -> float:
+        """The shortest step along a direction that moves all entries that are not 0."""
+        moves = (direction != 0) & (self.subject.point != 0)
+        spacing = np.spacing(np.abs(self.subject.point[moves]))
+        return float(np.max(spacing / np.abs(direction[moves]), initial=0))
 
     @silence()
     def difference_beside(self, aside: Vector, direction: Vector) -> references.Difference:
@@ -122,21 +132,32 @@ class Examination:
 
     @silence()
     def difference_by(
-        self, column: int, steps: Vector = references.STEPS, least_noise: Vector | float = 0.0, wary: bool = False
+        self,
+        column: int,
+        steps: Vector = references.STEPS,
+        least_noise: Vector | float = 0.0,
+        wary: bool = False,
+        unknown: Callable[[references.Difference], Vector] | None = None,
     ) -> references.Difference:
-        """The change by one entry, by differences with steps of its own."""
+        """The change by one entry, by differences with steps of its own; and where it is unknown, by polynomials."""
         unit = np.where(self.size > HUGE, HUGE**0.5, 1.0)
 
         def along(scale: float) -> references.Difference:
             direction = scale * self.unit(column)
+
+            def said(found: references.Difference) -> references.Difference:
+                return replace(found.per(scale / unit), noise=found.noise * unit)
+
             found = references.difference(
                 lambda t: self.at(self.subject.point + t * direction) / unit,
                 self.at_0 / unit,
                 steps,
                 least_noise=least_noise / unit,
                 wary=wary,
+                grid=self._grid(direction),
+                unknown=unknown and (lambda found: unknown(said(found))),
             )
-            return replace(found.per(scale / unit), noise=found.noise * unit)
+            return said(found)
 
         scale = self.scales[column]
         found = along(scale)

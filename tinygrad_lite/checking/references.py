@@ -11,6 +11,7 @@ from math import factorial
 
 import numpy as np
 
+from tinygrad_lite.checking import polynomials
 from tinygrad_lite.checking.subject import EPSILON, Matrix, Vector
 
 RATIO = 4.0  # of a step to the next smaller one
@@ -38,6 +39,8 @@ SINGLE = 1e-6  # the largest noise, relative to a value, that grows with it, as 
 STEEP = 16  # how much steeper a function may be on the way than in the mean
 OPPOSED = 8  # how much larger a jump may be than the change on the way, where others go the other way
 LASTS = 4  # on how many halves of the way a jump stays as it is
+GRIDS = 64  # a step that is so many times the distance of numbers loses few digits when they are rounded
+SMOOTH_PART = 20  # how much smaller than its changes the noise of a smooth function is beside a point
 COARSE = 0.05  # the largest noise that leaves a slope visible, relative to the extent of the values
 
 
@@ -50,7 +53,9 @@ class Difference:
         bound: the bound of its error; infinite if nothing is known.
         right, left: the one-sided slopes; `side_bound` is the bound of their error.
         finer, finer_bound: the one of the two that is better known, and the bound of its error.
+        fitted, fitted_bound: the slope by polynomials, where these were asked for, and the bound of its error.
         noise: how far rounding moves each result.
+        bend: how much the slope changes on a step of 1, roughly; NaN where only one side has values.
         rate: the change to either side on a large step; infinite if the values only change by noise on the way.
         jumps: whether the values of each result jump at 0.
         stairs: whether they stand still around 0, and jump further away, by more than float32 would explain.
@@ -65,7 +70,10 @@ class Difference:
     side_bound: Vector
     finer: Vector
     finer_bound: Vector
+    fitted: Vector
+    fitted_bound: Vector
     noise: Vector
+    bend: Vector
     rate: Vector
     jumps: Vector
     stairs: Vector
@@ -74,9 +82,16 @@ class Difference:
 
     def per(self, scale: Vector | float) -> "Difference":
         """The same for a direction that is shorter by this factor, which each result may have for itself."""
-        names = ("slope", "bound", "right", "left", "side_bound", "finer", "finer_bound", "rate")
+        names = ["slope", "bound", "right", "left", "side_bound", "finer", "finer_bound"]
+        names += ["fitted", "fitted_bound", "bend", "rate"]
         with np.errstate(all="ignore"):
             return replace(self, **{name: getattr(self, name) / scale for name in names})
+
+    def with_polynomials(self) -> "Difference":
+        """The same with the slopes by polynomials, where these are better known."""
+        better = self.fitted_bound < self.bound
+        slope, bound = np.where(better, self.fitted, self.slope), np.where(better, self.fitted_bound, self.bound)
+        return replace(self, slope=slope, bound=bound)
 
 
 def difference(
@@ -87,6 +102,8 @@ def difference(
     noise: Vector | None = None,
     least_noise: Vector | float = 0.0,
     wary: bool = False,
+    grid: float = 0.0,
+    unknown: Callable[[Difference], Vector] | None = None,
 ) -> Difference:
     """The derivative of f at 0 by central differences, extrapolated to a step of zero as Richardson did.
 
@@ -100,16 +117,19 @@ def difference(
         least_noise: what it is at least, if it is measured.
         wary: whether to look for jumps beyond the steps of a slope even if these are not small. Where f jumps again and
             again, it is rounded coarsely, and the larger steps are right.
+        grid: how far apart the arguments are that there are numbers for.
+        unknown: which results are not known well enough; polynomials through more points may tell these.
 
     Reference: C. Ridders, Accurate computation of F'(x) and F'(x)F''(x), Advances in Engineering Software 4 (1982).
     """
     with np.errstate(all="ignore"):
-        line = _Line(f, at_0, steps)
+        line = _Line(f, at_0, steps, grid)
         if noise is None:
             noise = np.maximum(line.extend(line.noise()), least_noise)
         finest = noise
         noise = line.noise_of_jumps(noise, NEAR if not wary else np.inf)
-        return replace(line.difference(noise), saws=noise > finest)
+        found = replace(line.difference(noise), saws=noise > finest)
+        return line.by_polynomials(found, unknown(found)) if unknown else found
 
 
 @dataclass(frozen=True)
@@ -131,8 +151,9 @@ class _Best:
 class _Line:
     """The values of a function on both sides of a point, at steps of falling size."""
 
-    def __init__(self, f: Callable[[float], Vector], at_0: Vector, steps: Vector) -> None:
+    def __init__(self, f: Callable[[float], Vector], at_0: Vector, steps: Vector, grid: float) -> None:
         self._f, self._at_0 = cache(f), at_0  # the searches for jumps of several results begin at the same points
+        self._grid = grid
         self._larger = 0
         self._known: tuple[Vector, int, tuple[_Best, _Best, _Best]] | None = None
         self._steps = np.zeros(0)
@@ -166,9 +187,26 @@ class _Line:
             change = np.diff(quotients[-SMALLEST - 2 :], axis=0)
             left_over.append((change[1:] - change[:-1] / RATIO**power) * self._steps[-SMALLEST:, None] / 2)
         noise = np.max(np.nan_to_num(np.abs(np.concatenate(left_over)), posinf=0.0), axis=0)
+        for row in np.flatnonzero(noise > 1000 * EPSILON * np.abs(self._at_0)):
+            noise[row] = min(noise[row], self._noise_of_smooth(int(row)))
         for row in np.flatnonzero(self._stand_still()):
             noise[row] = max(noise[row], self._jump(int(row)))
         return np.asarray(noise)
+
+    def _noise_of_smooth(self, row: int) -> float:
+        """How far rounding moves a result that is smooth beside each of the smallest steps; infinite if it is not.
+
+        Beside the edge of a domain, or a pole, what is left of the changes is no noise, but what the function does.
+        """
+        f, found = self._of(row), EPSILON * abs(float(self._at_0[row]))
+        for step in self._steps[-SMALLEST::2]:
+            for side in (1, -1):
+                if np.isfinite(f(float(side * step))):
+                    moves, noise = polynomials.beside(f, float(side * step), self._grid)
+                    if not noise < moves / SMOOTH_PART:
+                        return np.inf
+                    found = max(found, noise)
+        return found
 
     def _stand_still(self) -> Vector:
         """Whether each result is the same at all of the smallest steps."""
@@ -269,13 +307,14 @@ class _Line:
                 break
             self._add(self._steps[0] * RATIO ** np.arange(3.0, 0.0, -1.0))
             self._larger += 3
-        while self._steps[-1] > last / RATIO**SMALLER:
+        while self._steps[-1] > max(last / RATIO**SMALLER, GRIDS * self._grid):
             best = self._best(noise)[0]
             rough = (best.level > len(self._steps) - ORDERS) & (best.rounding < best.bound / 2)
             moves = (np.abs(self._above[-1] - self._at_0) > 0) | (np.abs(self._below[-1] - self._at_0) > 0)
             if not np.any(moves & (rough | ~np.isfinite(best.bound))):
                 break
-            self._add(self._steps[-1] / RATIO ** np.arange(1.0, 17.0))
+            smaller = self._steps[-1] / RATIO ** np.arange(1.0, 17.0)
+            self._add(smaller[smaller > GRIDS / RATIO * self._grid])
             noise = np.minimum(noise, self.noise())
         return noise
 
@@ -305,9 +344,8 @@ class _Line:
     def difference(self, noise: Vector) -> Difference:
         """The best slopes, if the values have this noise."""
         best, right, left = self._best(noise)
-        bound, sides = best.bound.copy(), (right.bound, left.bound)
         coarse = self._is_coarse(noise)
-        bound[coarse] = np.inf
+        bound, sides = np.where(coarse, np.inf, best.bound), (right.bound, left.bound)
         columns = np.arange(len(bound))
         rate = np.fmax(*(np.abs(side[best.first, columns]) for side in self._quotients()[1:]))
         near = (np.arange(len(self._steps))[:, None] >= best.first)[None]
@@ -323,13 +361,36 @@ class _Line:
             np.maximum(*sides),
             np.where(sides[0] <= sides[1], right.slope, left.slope),
             np.where(coarse, np.inf, np.minimum(*sides)),
+            np.full(len(bound), np.nan),
+            np.full(len(bound), np.inf),
             noise,
+            (self._above + self._below - 2 * self._at_0)[best.first, columns] / self._steps[best.first] ** 2,
             rate,
             self._jumps(),
             self._stand_still() & (noise > np.fmin(STAIRS * largest, np.fmax(FINE_STAIRS * largest, LEFT_OF_1))),
             np.zeros(len(bound), bool),
             float(np.min(self._steps[best.level])),
         )
+
+    def by_polynomials(self, found: Difference, rows: Vector) -> Difference:
+        """The same with the slopes of these results by polynomials; there are none where it jumps or stands still."""
+        slope, bound = found.fitted.copy(), found.fitted_bound.copy()
+        best = self._best(found.noise)[0]
+        for row in np.flatnonzero(rows & ~(found.stairs | found.saws | found.jumps)):
+            reach, least = self._reach(int(row)), self._steps[best.first[row]] / RATIO**2
+            reaches = reach / 2.0 ** np.arange(max(4.0, np.ceil(np.log2(reach / least))))
+            slope[row], bound[row] = polynomials.slope(self._of(int(row)), reaches, self._grid, self._steps)
+        return replace(found, fitted=slope, fitted_bound=bound)
+
+    def _of(self, row: int) -> Callable[[float], float]:
+        return lambda t: float(self._f(t)[row])
+
+    def _reach(self, row: int) -> float:
+        """The largest step at which a result has values on both sides."""
+        reach, f = self._steps[0], self._of(row)
+        while reach > self._grid and not np.isfinite(f(reach) + f(-reach)):
+            reach /= 2
+        return float(reach)
 
     def _jumps(self) -> Vector:
         """Whether the values at the smallest steps on one side are all equally far away from the value at 0."""
@@ -377,7 +438,10 @@ def _best(quotients: Matrix, steps: Vector, power: int, noise: Vector, usable: M
             firsts.append(levels[-1] - order)
     slope, bound, rounding = (np.concatenate(parts) for parts in (slopes, bounds, roundings))
     level, first = np.concatenate(levels), np.concatenate(firsts)
-    bound[~(np.isfinite(bound) & usable[first])] = np.inf
+    changes = np.abs(np.diff(quotients, axis=0))
+    grows = np.zeros(quotients.shape, bool)  # towards smaller steps: there is no end to it in sight
+    grows[2:] = (changes[1:] > 0.9 * changes[:-1]) & (changes[1:] > 4 * SAFETY * noise / steps[2:, None])
+    bound[~(np.isfinite(bound) & usable[first]) | grows[level]] = np.inf
     held = np.where(_contradicted(slope, bound, level, quotients, steps, power, noise), np.inf, bound)
     columns = np.arange(slope.shape[1])
     best = np.argmin(held, axis=0)

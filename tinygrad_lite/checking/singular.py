@@ -14,6 +14,7 @@ BEYOND = 2.0  # how far a slope may be outside of those that a few points beside
 POINTS = 12  # the number of these points
 DIRECTIONS = 4  # along which entries at a kink are looked at together
 ASIDE = 2.0**-20  # the distance of one-sided slopes from a point, in its scale
+NEARER = 0.9375  # the part of this distance for a second look
 BESIDE = 2.0**-8  # the same where slopes are differences
 
 
@@ -70,9 +71,10 @@ class Kinks:
         """A step of this entry so small that it only leaves a kink at the very point."""
         return np.asarray(part * ASIDE * self._look.own_scales[column] * self._look.unit(column))
 
-    def _slopes(self, direction: Vector) -> tuple[Vector, Vector]:
-        """The slopes to the right and to the left of the point."""
-        return self._slope_beside(ASIDE * direction, direction), self._slope_beside(-ASIDE * direction, direction)
+    def _slopes(self, direction: Vector, part: float = 1.0) -> tuple[Vector, Vector]:
+        """The slopes to the right and to the left of the point, by a part of the usual distance."""
+        aside = part * ASIDE * direction
+        return self._slope_beside(aside, direction), self._slope_beside(-aside, direction)
 
     def _slope_beside(self, aside: Vector, direction: Vector) -> Vector:
         """The slope along a direction just beside the point, extrapolated from three distances; NaN if refused."""
@@ -258,7 +260,14 @@ class Kinks:
                 within = _between(comparison.gradient[:, column], right, left, slack)
                 comparison.right[:, column], comparison.left[:, column] = right, left
                 entries[:, column] = jumps & within
-                smooth = ~jumps
+                unsure = jumps & ~within
+                if np.any(unsure):  # what rounding makes of a slope is another number at another distance
+                    again = [side / scale for side in self._slopes(scale * look.unit(column), NEARER)]
+                    unsure &= np.abs(again[0] - right) + np.abs(again[1] - left) > 1e-3 * apart
+                    comparison.bound[unsure, column] = np.inf
+                    suspicious[unsure, column] = False
+                jumps &= ~unsure
+                smooth = ~(jumps | unsure)
                 middle = (right + left) / 2
                 comparison.reference[smooth, column] = middle[smooth]
                 comparison.bound[smooth, column] = (apart + slack)[smooth]

@@ -1,11 +1,13 @@
 """The subject of a check for what a caller may have: a gradient, products with it, or a function of another library."""
 
 from collections.abc import Callable, Sequence
+from inspect import signature
 from typing import Any
 
 import numpy as np
 
 from tinygrad_lite import trees
+from tinygrad_lite.checking.arguments import argument_names
 from tinygrad_lite.checking.directions import along_directions
 from tinygrad_lite.checking.examination import FULL
 from tinygrad_lite.checking.frameworks import Program
@@ -14,6 +16,7 @@ from tinygrad_lite.checking.given import Given, Gradient, Products
 from tinygrad_lite.checking.rows import by_row
 from tinygrad_lite.checking.subject import GradientOf, Subject, random_weights
 from tinygrad_lite.errors import UsageError
+from tinygrad_lite.transforms.runs import name_of
 
 
 def subject_of(
@@ -39,6 +42,9 @@ def subject_of(
         raise UsageError(f"{names} are different gradients: check one after the other")
     if order == 2 and given:
         raise UsageError(f"order=2 checks the derivative of our own gradient: give {names} with order=1, or hvp=")
+    if not program:
+        for name, function in given.items():
+            _require_form(name, function, argument_names(f, len(inputs)))
     if batched and (order == 2 or given.keys() & {"hvp", "jvp"}):
         raise UsageError("batched=True is of first derivatives in reverse mode: leave out order=2, jvp= and hvp=")
     if program:
@@ -63,6 +69,26 @@ def subject_of(
     if given.keys() == {"jvp"} and len(subject.point) > FULL:
         return along_directions(subject, rng)
     return subject
+
+
+def _require_form(name: str, function: Any, arguments: Sequence[str]) -> None:
+    """Raise the error for a function of the user's that does not take the arguments that it is called with."""
+    each = f"a tuple of one for each of {', '.join(arguments)}" if len(arguments) > 1 else f"one like {arguments[0]}"
+    last = {
+        "vjp": ("g", "g is the gradient by what the function returns"),
+        "jvp": ("t", f"t is a tangent: {each}"),
+        "hvp": ("v", f"v is a vector: {each}"),
+    }.get(name)
+    called = [*arguments, last[0]] if last else arguments
+    try:
+        signature(function).bind(*called)
+    except TypeError as error:
+        if callable(function):
+            meaning = f", where {last[1]}" if last else ""
+            form = f"{name}({', '.join(called)}){meaning}"
+            raise UsageError(f"{name}= is called as {form}; {name_of(function)}: {error}") from None
+    except ValueError:
+        pass  # a function of C's may not say what it takes
 
 
 def _of_program(program: Program, rules: Given | None, wrt: Any, bounds: Any) -> Subject:

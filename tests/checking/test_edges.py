@@ -1,0 +1,102 @@
+"""Right gradients close to where a slope is infinite, and next to an offset, are verified; wrong ones are not."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+import tinygrad_lite as tg
+
+EDGES: dict[str, tuple[Callable, Callable, float, int]] = {  # a function, its derivative, an edge, where it is defined
+    "arccos": (np.arccos, lambda x: -1 / np.sqrt(1 - x**2), 1, -1),
+    "arcsin": (np.arcsin, lambda x: 1 / np.sqrt(1 - x * x), -1, 1),
+    "arccosh": (np.arccosh, lambda x: 1 / np.sqrt(x * x - 1), 1, 1),
+    "arctanh": (np.arctanh, lambda x: 1 / (1 - x * x), 1, -1),
+    "log": (np.log, lambda x: 1 / x, 0, 1),
+    "log(1 - x)": (lambda x: np.log(1 - x), lambda x: -1 / (1 - x), 1, -1),
+    "logit": (lambda x: np.log(x / (1 - x)), lambda x: 1 / (x * (1 - x)), 1, -1),
+    "entropy": (
+        lambda x: -(x * np.log(x) + (1 - x) * np.log(1 - x)),
+        lambda x: np.log((1 - x) / x),
+        1,
+        -1,
+    ),
+    "power": (lambda x: (x - 2) ** 0.3, lambda x: 0.3 * (x - 2) ** -0.7, 2, 1),
+    "circle": (lambda x: np.sqrt(1 - x * x), lambda x: -x / np.sqrt(1 - x * x), 1, -1),
+    "square root": (lambda x: np.sqrt(x - 3), lambda x: 0.5 / np.sqrt(x - 3), 3, 1),
+    "squared angle": (lambda x: np.arccos(x) ** 2, lambda x: -2 * np.arccos(x) / np.sqrt(1 - x * x), 1, -1),
+    "log of log": (lambda x: np.log(np.log(x)), lambda x: 1 / (x * np.log(x)), 1, 1),
+    "pole": (lambda x: 1 / (x - 1), lambda x: -1 / (x - 1) ** 2, 1, 1),
+    "quantile": (
+        lambda p: (-np.log1p(-p)) ** 0.6,
+        lambda p: 0.6 * (-np.log1p(-p)) ** -0.4 / (1 - p),
+        1,
+        -1,
+    ),
+}
+FAR = [1e-3, 1e-5, 1e-9]
+CLOSER = [pytest.param(10.0**-n, marks=pytest.mark.slow) for n in range(1, 15)]
+
+
+@pytest.mark.parametrize("distance", [*FAR, *CLOSER])
+@pytest.mark.parametrize("name", EDGES)
+def test_beside_an_edge(name: str, distance: float) -> None:
+    f, slope, edge, side = EDGES[name]
+    x = np.float64(edge + side * distance)
+    for run in (f, lambda x: float(f(float(x)))):  # by complex steps, and by differences
+        right, *wrong = (
+            tg.gradcheck(run, x, gradient=lambda x, part=part: part * slope(x), raise_exception=False).outcome
+            for part in (1, -1, 1.003)
+        )
+        assert right == "passed" or (distance not in FAR and right == "inconclusive")
+        assert wrong == ["failed"] * 2 or (distance not in FAR and "passed" not in wrong)
+
+
+def test_next_to_the_edge_is_never_called_wrong() -> None:
+    for f, slope, edge, side in (case for case in EDGES.values() if case[2]):  # beside 0, there are numbers enough
+        for ulps in (3, 10, 30):
+            x = np.float64(edge + side * ulps * np.spacing(abs(float(edge))))
+            report = tg.gradcheck(f, x, gradient=slope, raise_exception=False)
+            assert report.outcome != "failed", (edge, ulps)
+
+
+OFFSETS: dict[str, tuple[Callable, Callable]] = {
+    "logistic": (lambda w: 1e4 + np.sum(np.logaddexp(0, w)), lambda w: 1 / (1 + np.exp(-w))),
+    "variance by cancelling": (
+        lambda w: np.mean((w + 1e4) ** 2) - np.mean(w + 1e4) ** 2,
+        lambda w: 2 * (w - np.mean(w)) / len(w),
+    ),
+    "a difference": (lambda w: np.sum(np.logaddexp(1e4, 1e4 + w)), lambda w: 1 / (1 + np.exp(-w))),
+    "a large loss": (lambda w: 1e9 + 1e5 * np.sum(np.exp(w)), lambda w: 1e5 * np.exp(w)),
+}
+
+
+@pytest.mark.parametrize("name", OFFSETS)
+def test_next_to_an_offset(name: str) -> None:
+    f, slope = OFFSETS[name]
+    w = np.array([0.3, -1.2, 2.1, 0.8])
+    for part, outcome in ((1.0, "passed"), (-1.0, "failed"), (1.0001, "failed")):
+        gradient = part * slope(w)
+        assert tg.gradcheck(lambda w: float(f(w)), w, gradient=gradient, raise_exception=False).outcome == outcome
+
+
+def test_a_tiny_entry_with_a_large_gradient_is_not_taken_for_negligible() -> None:
+    def entropy(p: np.ndarray) -> float:
+        return float(sum(x * np.log(x) for x in p))
+
+    for tiny in (1e-9, 1e-12, 1e-14, 1e-15):
+        p = np.array([0.3, tiny])
+        assert tg.gradcheck(entropy, p, gradient=np.log(p) + 1, raise_exception=False).outcome != "failed"
+        for wrong in ([1.0, -1.0], [1.0, 1.1]):
+            gradient = np.array(wrong) * (np.log(p) + 1)
+            assert tg.gradcheck(entropy, p, gradient=gradient, raise_exception=False).outcome != "passed"
+
+
+def test_rounding_beside_a_kink_is_no_pair_of_slopes() -> None:
+    y = np.array([0.3, 1.7, 2.2])
+
+    def power_transform(power: np.ndarray) -> np.ndarray:  # Box and Cox
+        return np.sum((y**power - 1) / power) if power != 0 else np.sum(np.log(y))
+
+    report = tg.gradcheck(power_transform, np.float64(0), gradient=np.sum(np.log(y) ** 2) / 2, raise_exception=False)
+    assert report.outcome != "failed"

@@ -1,0 +1,126 @@
+"""The slope of a function at a point by polynomials through many values around it: numerics, and nothing else.
+
+Differences use few values. Beside the edge of a domain, steps that are short enough for them lose their digits to
+rounding; and next to an offset of 1e7, all steps do. A polynomial through more values than it needs has more digits,
+and what it leaves over shows how far it can be trusted.
+"""
+
+from collections.abc import Callable, Iterable
+from functools import lru_cache, partial
+from itertools import pairwise
+
+import numpy as np
+
+from tinygrad_lite.engine.op import Array
+
+WORSE = 4  # a shorter interval that tells so much less has too much rounding
+NODES = 25  # the number of values for each polynomial
+DEGREES = (2, 4, 6, 8, 10, 12)  # at most half as many as there are values
+RESOLVED = 1e-2  # the largest error of a slope by a polynomial that follows the values, in their extent
+ENOUGH = 1e-7  # a relative error of the slope that needs no further polynomials
+SAFETY = 4.0
+BESIDE = 8  # how many values beside another one show how far rounding moves it
+NEAR = 2.0**-10  # how close they are to it, relative to its distance
+
+
+def slope(f: Callable[[float], float], reaches: Iterable[float], grid: float, others: Array) -> tuple[float, float]:
+    """The slope of f at 0, and a bound of its error, which is infinite if nothing is known.
+
+    The bound is what the values leave over, and twice the distance to the slope of a polynomial of a lower degree. A
+    polynomial does not count if the values of f at smaller steps contradict it, by more than rounding moves them: f has
+    a feature there that is too narrow for the interval.
+
+    Args:
+        reaches: how far an interval goes to both sides of 0; the next one is tried where one does not tell enough.
+        grid: how far apart the arguments are that there are numbers for.
+        others: further steps, to both sides, at which f is known, the largest first.
+    """
+    at_0, best = f(0.0), (np.nan, np.inf)
+    for reach in reaches:
+        nodes = _nodes(grid / reach)
+        values = np.array([f(float(t * reach)) for t in nodes]) - at_0
+        fits = [_Fit(nodes, values, degree) for degree in DEGREES if len(nodes) > 2 * degree]
+        bounds = [
+            (2 * abs(fit.slope - lower.slope) + SAFETY * fit.gain * fit.noise) / reach for lower, fit in pairwise(fits)
+        ]
+        for bound, fit in zip(bounds, fits[1:]):
+            if bound < best[1] and bound * reach < RESOLVED * np.ptp(values):
+                inside = others[others <= reach]
+                if not _is_contradicted(f, partial(fit.at, reach), bound, reach, inside, grid):
+                    best = fit.slope / reach, bound
+        if best[1] < ENOUGH * abs(best[0]) or min(bounds, default=0) > WORSE * best[1]:
+            break
+    return best
+
+
+def _nodes(grid: float) -> Array:
+    """Chebyshev's points between -1 and 1, where there are numbers; or all of these, if there are few."""
+    if 2 / grid < 2 * NODES if grid else False:
+        count = int(1 / grid)
+        return np.arange(-count, count + 1) * grid
+    nodes = np.cos(np.pi * np.arange(NODES) / (NODES - 1))
+    return np.unique(np.round(nodes / grid)) * grid if grid else np.unique(nodes)
+
+
+class _Fit:
+    """The polynomial of a degree that is closest to the values at these nodes, between -1 and 1.
+
+    Attributes:
+        slope: its slope at 0.
+        gain: how far noise of size 1 can move that.
+        noise: the largest distance to a value.
+    """
+
+    def __init__(self, nodes: Array, values: Array, degree: int) -> None:
+        self._degree = degree
+        basis, weights = _inverse(tuple(nodes.tolist()), degree)
+        self._coefficients = weights @ values
+        at_slope = _slopes(degree) @ weights
+        self.slope = float(at_slope @ values)
+        self.gain = float(np.sum(np.abs(at_slope)))
+        self.noise = float(np.max(np.abs(values - basis @ self._coefficients)))
+
+    def at(self, reach: float, t: float) -> float:
+        """The polynomial at t, if it goes so far to both sides."""
+        return float(np.polynomial.chebyshev.chebval(t / reach, self._coefficients))
+
+
+@lru_cache(64)
+def _inverse(nodes: tuple[float, ...], degree: int) -> tuple[Array, Array]:
+    """The values of Chebyshev's polynomials at these nodes, and the weights of values for each coefficient."""
+    basis = np.polynomial.chebyshev.chebvander(np.array(nodes), degree)
+    return basis, np.linalg.pinv(basis)
+
+
+@lru_cache(8)
+def _slopes(degree: int) -> Array:
+    """The slopes of Chebyshev's polynomials at 0."""
+    return np.array([np.polynomial.chebyshev.Chebyshev.basis(k).deriv()(0.0) if k else 0.0 for k in range(degree + 1)])
+
+
+def _is_contradicted(
+    f: Callable[[float], float],
+    polynomial: Callable[[float], float],
+    bound: float,
+    reach: float,
+    steps: Array,
+    grid: float,
+) -> bool:
+    """Whether f moves otherwise than the polynomial on the way to any of the steps, and this is no rounding there."""
+    at_0, from_0 = f(0.0), polynomial(0.0)
+    noise = max(float(np.finfo(float).eps) * abs(at_0), *(beside(f, side * reach / 2, grid)[1] for side in (1, -1)))
+    for t in (side * float(step) for step in steps for side in (1, -1)):
+        apart = abs(f(t) - at_0 - (polynomial(t) - from_0)) - bound * abs(t)
+        if apart > 2 * SAFETY * noise and not apart <= 2 * SAFETY * beside(f, t, grid)[1]:
+            return True
+    return False
+
+
+def beside(f: Callable[[float], float], t: float, grid: float) -> tuple[float, float]:
+    """How far f moves beside t, and how much of this is noise: what is left if a polynomial is taken away."""
+    apart = NEAR * abs(t)
+    if grid:
+        apart = 2 * max(1.0, round(apart / grid / 2)) * grid  # beyond a power of two, they are twice as far apart
+    values = np.array([f(t + k * apart) for k in range(-BESIDE // 2, BESIDE // 2 + 1)])
+    bent = np.abs(np.diff(values, n=6)) / 30  # the length of the weights 1, 6, 15, 20, 15, 6, 1
+    return float(np.ptp(values)), float(np.max(bent, initial=0))
