@@ -32,6 +32,7 @@ ROUGH = 0.1  # how well one of many entries should be known, next to those that 
 FEW = 100  # the largest number of entries whose exact slopes are all computed
 FEW_ROWS = 4  # with more rows, entries do not matter equally in all
 BLOCK = 64  # the largest number of entries whose exact slopes are added up
+STAIRS = 6  # as many entries on a staircase, one after another, are enough of an array
 HELPLESS = 3  # polynomials are no longer tried after as many columns that they do not help with
 LAST_DIGITS = 2  # the number of last digits of an entry that a gradient may have lost
 LOST_PART = 1e-2  # the largest part of a gradient that may be lost with them
@@ -76,7 +77,8 @@ class _Comparing:
             no[0].copy(),
             no[0].copy(),
         )
-        self._saws, self._bend = no.copy(), zero.copy()
+        self._saws, self._stairs, self._bend = no.copy(), no.copy(), zero.copy()
+        self._stands = False  # whether the last direction did not move any result off its stair
         self._helpless = 0  # of as many columns, one after another, no polynomial tells more than differences
         self._known: references.Difference | None = None
         sums = np.abs(gradient) * examination.scales
@@ -166,13 +168,21 @@ class _Comparing:
         return self._look.gradient
 
     def _referred(self, columns: list[int]) -> list[int]:
-        """Compute the references of these columns, until the deadline; return those that were reached."""
+        """Compute the references of these columns, until the deadline; return those that were reached.
+
+        Where one entry after another of an array stands on a staircase, so do the others: they are unknown as well.
+        """
         done: list[int] = []
+        stairs = np.zeros(len(self._look.subject.variables), int)
         for j in columns:
+            variable = self._look.subject.locate(j)[0]
             if self._is_late and done:
                 self._found.unchecked[j] = True
+            elif stairs[variable] >= STAIRS:
+                self._found.hidden[:, j], self._found.bound[:, j] = True, np.inf
             else:
                 self._refer(j)
+                stairs[variable] = stairs[variable] + 1 if np.all(self._stairs[:, j]) else 0
                 done.append(j)
         return done
 
@@ -264,6 +274,7 @@ class _Comparing:
             with np.errstate(invalid="ignore"):
                 close = np.abs(gradient - slope) <= found.bound[:, j] + self._look.floor * np.abs(slope)
             between = difference.stairs & ((gradient == 0) | close)
+            self._stairs[:, j] = between
             found.bound[between, j] = np.fmax(found.bound[:, j], 2 * np.abs(slope))[between]
             found.hidden[between, j] = True
 
@@ -348,6 +359,9 @@ class _Comparing:
                 alone += block.tolist()
                 continue
             differs, vague = self._looked_at(block)
+            if self._stands and not self._many:
+                alone += block.tolist()  # of which a few will tell
+                continue
             self._found.together[block] |= differs
             left = block if differs else vague
             if len(block) == 1:
@@ -429,6 +443,7 @@ class _Comparing:
             coarse = (known > np.maximum(NOISY * noise, rough))[:, None]
             vague |= coarse & (bound[:, None] > 10 * look.floor * np.abs(terms))
             vague |= difference.stairs[:, None] & self._sees_stairs
+            self._stands = bool(np.all(difference.stairs) and self._sees_stairs)
         else:
             bound *= 0.1 if self._is_fine else 1.0  # of many entries, which never all round alike
             slope = look.slope(look.subject.point, direction)
