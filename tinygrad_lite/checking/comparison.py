@@ -32,6 +32,8 @@ ROUGH = 0.1  # how well one of many entries should be known, next to those that 
 FEW = 100  # the largest number of entries whose exact slopes are all computed
 FEW_ROWS = 4  # with more rows, entries do not matter equally in all
 BLOCK = 64  # the largest number of entries whose exact slopes are added up
+PROVEN = 6  # as many plainly wrong entries are enough to look at the others of an array with fewer steps
+PLAINLY = 100  # how much larger than its bound an error is then
 STAIRS = 6  # as many entries on a staircase, one after another, are enough of an array
 HELPLESS = 3  # polynomials are no longer tried after as many columns that they do not help with
 LAST_DIGITS = 2  # the number of last digits of an entry that a gradient may have lost
@@ -130,7 +132,7 @@ class _Comparing:
 
         Beside the edge of a domain, say, 1 - x² has fewer digits than x. If the gradient is right when it is computed
         with longer numbers, it has lost digits, but is no other one. If there are none, it may be off by as much as the
-        last digit of the entry changes it.
+        last digit of the entry changes it; and so may differences, in any case.
         """
         look, found = self._look, self._found
         size = np.abs(found.reference)
@@ -148,11 +150,12 @@ class _Comparing:
             else:
                 ends = [look.slope(look.subject.point + side * digits * look.unit(j), look.unit(j)) for side in (1, -1)]
                 moved = np.fmax(*(np.abs(end - found.reference[:, j]) for end in ends))
-            left, same = np.abs(longer[:, j] - found.reference[:, j]), longer[:, j] == look.gradient[:, j]
+            unsure = self._by_differences | (longer[:, j] == look.gradient[:, j])
             with np.errstate(invalid="ignore"):
-                right = ~same & (left <= known[:, j] + error[:, j] / LONGER)
+                left = np.abs(longer[:, j] - found.reference[:, j])
+                right = (longer[:, j] != look.gradient[:, j]) & (left <= known[:, j] + error[:, j] / LONGER)
                 right |= left <= known[:, j] + found.noise[:, j] / LONGER / 4
-                few = same & (error[:, j] <= known[:, j] + np.fmin(moved, DIGITS * size[:, j]))
+                few = unsure & (error[:, j] <= known[:, j] + np.fmin(moved, DIGITS * size[:, j]))
                 forgiven = close[:, j] & (right | few)
             found.suspicious[:, j] &= ~forgiven
             found.bound[forgiven, j] += error[forgiven, j]
@@ -170,10 +173,11 @@ class _Comparing:
     def _referred(self, columns: list[int]) -> list[int]:
         """Compute the references of these columns, until the deadline; return those that were reached.
 
-        Where one entry after another of an array stands on a staircase, so do the others: they are unknown as well.
+        Where one entry after another of an array stands on a staircase, so do the others: they are unknown as well. And
+        where several are plainly wrong, a few steps are enough for the others.
         """
         done: list[int] = []
-        stairs = np.zeros(len(self._look.subject.variables), int)
+        stairs, proven = np.zeros((2, len(self._look.subject.variables)), int)
         for j in columns:
             variable = self._look.subject.locate(j)[0]
             if self._is_late and done:
@@ -181,7 +185,8 @@ class _Comparing:
             elif stairs[variable] >= STAIRS:
                 self._found.hidden[:, j], self._found.bound[:, j] = True, np.inf
             else:
-                self._refer(j)
+                self._refer(j, by_few_steps=proven[variable] >= PROVEN)
+                proven[variable] += np.any(self._is_far_off(j))
                 stairs[variable] = stairs[variable] + 1 if np.all(self._stairs[:, j]) else 0
                 done.append(j)
         return done
@@ -212,7 +217,14 @@ class _Comparing:
                     break
                 self._refer(int(j), brief=True)
 
-    def _refer(self, j: int, brief: bool = False) -> None:
+    def _is_far_off(self, j: int) -> Vector:
+        """Whether the entries of a column are so far from their references that no bound explains it."""
+        found = self._found
+        with np.errstate(invalid="ignore"):
+            error = np.abs(found.gradient[:, j] - found.reference[:, j])
+            return np.asarray((error > PLAINLY * found.bound[:, j]) & (error > CLOSE * np.abs(found.reference[:, j])))
+
+    def _refer(self, j: int, brief: bool = False, by_few_steps: bool = False) -> None:
         """Compute the reference of a column; briefly, without what is only needed to judge it."""
         look, found = self._look, self._found
         if not self._by_differences:
@@ -225,6 +237,10 @@ class _Comparing:
         if brief:
             found.reference[:, j] = self._briefly(look.scales[j] * look.unit(j)).slope / look.scales[j]
             return
+        if by_few_steps:
+            self._note(j, self._briefly(look.scales[j] * look.unit(j)).per(look.scales[j]))
+            if np.all(self._is_far_off(j)):
+                return
         self._note(j, self._with_polynomials(j))
 
     def _with_polynomials(self, j: int) -> references.Difference:
@@ -282,7 +298,11 @@ class _Comparing:
         """Other differences for these columns, wary of jumps; if the two differ, both are overconfident."""
         look, found = self._look, self._found
         found.noise[:, doubtful] = self._roundings.of_gradient[:, doubtful]
+        proven = np.zeros(len(look.subject.variables), int)
         for j in doubtful:
+            variable = look.subject.locate(j)[0]
+            if proven[variable] >= PROVEN and np.all(self._is_far_off(j)):
+                continue
             former, bound, saws = found.reference[:, j].copy(), found.bound[:, j].copy(), self._saws[:, j].copy()
             again = look.difference_by(
                 j,
@@ -302,11 +322,14 @@ class _Comparing:
                 agree &= np.abs(found.reference[:, j] - again.fitted) > again.fitted_bound
             found.reference[agree, j], found.bound[agree, j] = again.fitted[agree], again.fitted_bound[agree]
             found.hidden[:, j] = self._is_hidden_by(j, again.rate)
+            proven[variable] += np.any(self._is_far_off(j))
 
     def _is_close(self, j: int) -> Vector:
         """Whether each entry of a column is called wrong for a small part of it."""
-        error = np.abs(self._found.gradient[:, j] - self._found.reference[:, j])
-        return np.asarray(self._found.suspicious[:, j] & (error < CLOSE * np.abs(self._found.reference[:, j])))
+        found = self._found
+        with np.errstate(invalid="ignore"):
+            error = np.abs(found.gradient[:, j] - found.reference[:, j])
+            return np.asarray(found.suspicious[:, j] & (error < CLOSE * np.abs(found.reference[:, j])))
 
     def _excuse(self, error: Matrix) -> None:
         """Note what an inexact function hides: an error, relative to the entry, that is not larger than its jumps.
@@ -501,6 +524,8 @@ class _Comparing:
             allowed = np.where(rounding, np.maximum(allowed, NEGLIGIBLE * overall), allowed)
             # what hardly changes a value may still have one of the largest gradients, as a probability of 1e-14 has
             matters = ~rounding & (size > MATTERS * look.largest[:, None] * steps)
+            if len(steps) == 1:  # else how fast the values change is due to others
+                matters &= size > negligible
             allowed = np.where(matters, np.minimum(allowed, max(PART, digits) * size), allowed)
             return np.asarray(~(bound <= allowed + self._atol * steps))
 
