@@ -309,7 +309,7 @@ class _Comparing:
                 references.OTHER_STEPS,
                 self._roundings.of_values,
                 wary=True,
-                unknown=lambda _, j=j: self._is_close(j),
+                unknown=partial(self._is_close, j),
             )
             self._note(j, again)
             apart = np.where(again.saws, 0, bound + np.abs(found.reference[:, j] - former))
@@ -324,7 +324,7 @@ class _Comparing:
             found.hidden[:, j] = self._is_hidden_by(j, again.rate)
             proven[variable] += np.any(self._is_far_off(j))
 
-    def _is_close(self, j: int) -> Vector:
+    def _is_close(self, j: int, _: Any) -> Vector:
         """Whether each entry of a column is called wrong for a small part of it."""
         found = self._found
         with np.errstate(invalid="ignore"):
@@ -531,7 +531,7 @@ class _Comparing:
 
 
 def _rows_of(entries: Matrix, _: Any) -> Vector:
-    return np.any(entries, axis=1)
+    return np.asarray(np.any(entries, axis=1))
 
 
 def _length(terms: Matrix) -> Vector:
