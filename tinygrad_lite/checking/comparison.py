@@ -6,7 +6,6 @@ and a real error stays.
 """
 
 from collections.abc import Iterator
-from contextlib import suppress
 from functools import partial
 from time import monotonic
 from typing import Any
@@ -14,15 +13,15 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.checking import references
-from tinygrad_lite.checking.examination import FULL, SUBNORMAL, Comparison, Examination, silence
+from tinygrad_lite.checking.examination import FULL, SUBNORMAL, Comparison, Examination
+from tinygrad_lite.checking.lost_digits import DIGITS, forgive
 from tinygrad_lite.checking.roundings import ALLOWED, FEW_SAMPLES, Roundings
 from tinygrad_lite.checking.singular import Kinks
 from tinygrad_lite.checking.subject import EPSILON, Matrix, Vector
 
 NAMED = 64  # the largest number of wrong entries that a search finds in an array
 LOST = 1e-280  # a change below this is lost in a complex step
-DIGITS = 5e-7  # a reference that is less exact, relative to the gradient, verifies nothing
-FEW_DIGITS = 1e-4  # the same for a gradient in float32
+FEW_DIGITS = 1e-4  # a reference that is less exact, relative to a gradient in float32, verifies nothing
 NEGLIGIBLE = 5e-11  # how well an entry should be known in any case, next to the one that matters most
 UNSTABLE = 1e-11  # a gradient with so much rounding, relative to what it is made of, may be made of differences
 CLOSE = 1e-2  # the largest relative error that may be due to a solver's tolerance
@@ -36,11 +35,6 @@ PROVEN = 6  # as many plainly wrong entries are enough to look at the others of 
 PLAINLY = 100  # how much larger than its bound an error is then
 STAIRS = 6  # as many entries on a staircase, one after another, are enough of an array
 HELPLESS = 3  # polynomials are no longer tried after as many columns that they do not help with
-LAST_DIGITS = 2  # the number of last digits of an entry that a gradient may have lost
-LOST_PART = 1e-2  # the largest part of a gradient that may be lost with them
-HIDES = 1e-3  # the smallest part that leaves unknown what is right in longer numbers
-HIDES_OTHERS = 1e-8  # the same for what may be right
-LONGER = 50  # how much smaller, at least, the rounding of longer numbers is
 MATTERS = 1e-3  # the smallest gradient, relative to the largest, that has to be known
 PART = 1e-2  # how well, if it hardly changes a value
 NOISY = 2e4  # a slope is known about as well as it can be if its bound is this many times the noise
@@ -120,55 +114,12 @@ class _Comparing:
                 noisy = explained & (found.noise > max(UNSTABLE, 64 * look.epsilon) * usual) & (error > known)
                 explained &= ~self._is_rougher(noisy)
             found.suspicious &= ~explained
-            self._forgive_digits(doubtful, error, known)
+            forgive(look, found, doubtful, error, known, self._bend if self._by_differences else None)
             if self._by_differences:
                 with np.errstate(all="ignore"):
                     self._excuse(error / size)
         self._complete()
         return found
-
-    def _forgive_digits(self, columns: list[int], error: Matrix, known: Matrix) -> None:
-        """Note which errors are only rounding, of a gradient that has more of it than its reference.
-
-        Beside the edge of a domain, say, 1 - x² has fewer digits than x. If the gradient is right when it is computed
-        with longer numbers, it has lost digits, but is no other one. If there are none, it may be off by as much as the
-        last digit of the entry changes it; and so may differences, in any case.
-        """
-        look, found = self._look, self._found
-        size = np.abs(found.reference)
-        with np.errstate(invalid="ignore"):
-            close = found.suspicious & (error - known < LOST_PART * size)
-        if not np.any(close):
-            return
-        longer = self._in_longer_numbers()
-        for j in columns:
-            digits = LAST_DIGITS * look.epsilon * abs(float(look.subject.point[j]))
-            if not np.any(close[:, j]):
-                continue
-            if self._by_differences:
-                moved = digits / look.scales[j] * np.abs(self._bend[:, j])
-            else:
-                ends = [look.slope(look.subject.point + side * digits * look.unit(j), look.unit(j)) for side in (1, -1)]
-                moved = np.fmax(*(np.abs(end - found.reference[:, j]) for end in ends))
-            unsure = self._by_differences | (longer[:, j] == look.gradient[:, j])
-            with np.errstate(invalid="ignore"):
-                left = np.abs(longer[:, j] - found.reference[:, j])
-                right = (longer[:, j] != look.gradient[:, j]) & (left <= known[:, j] + error[:, j] / LONGER)
-                right |= left <= known[:, j] + found.noise[:, j] / LONGER / 4
-                few = unsure & (error[:, j] <= known[:, j] + np.fmin(moved, DIGITS * size[:, j]))
-                forgiven = close[:, j] & (right | few)
-            found.suspicious[:, j] &= ~forgiven
-            found.bound[forgiven, j] += error[forgiven, j]
-            found.noise[forgiven, j] = 0  # which would leave it unknown
-            found.hidden[forgiven, j] |= (error[:, j] > np.where(right, HIDES, HIDES_OTHERS) * size[:, j])[forgiven]
-
-    def _in_longer_numbers(self) -> Matrix:
-        """The gradient computed with numbers of more digits, and then rounded; the same if there are none."""
-        subject = self._look.subject
-        if not subject.is_known_at_one_point and np.finfo(np.longdouble).eps < EPSILON / 1000:
-            with suppress(Exception), silence():  # it need not take such numbers
-                return subject.rows(subject.point.astype(np.longdouble), self._look.weights)
-        return self._look.gradient
 
     def _referred(self, columns: list[int]) -> list[int]:
         """Compute the references of these columns, until the deadline; return those that were reached.
