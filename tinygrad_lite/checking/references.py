@@ -387,8 +387,8 @@ class _Line:
 
     def _reach(self, row: int) -> float:
         """The largest step at which a result has values on both sides."""
-        reach, f = self._steps[0], self._of(row)
-        while reach > self._grid and not np.isfinite(f(reach) + f(-reach)):
+        reach, f, least = self._steps[0], self._of(row), max(self._grid, self._steps[-1] / RATIO)
+        while reach > least and not np.isfinite(f(reach) + f(-reach)):
             reach /= 2
         return float(reach)
 
