@@ -25,6 +25,7 @@ extensions = [
     "landmarks",
     "lesson_pages",
     "mathml",
+    "pictures",
     "playground",
     "sources",
     "try_it",

@@ -10,12 +10,19 @@ from html import escape, unescape
 from pathlib import Path
 from typing import Any
 
+from thumbnails import thumbnail
+
+from tinygrad_lite.explainer.lesson import Lesson
+
+GRAPHS: dict[Path, Any] = {}  # the script of each lesson, and the graph that it explains
 PAGES = Path(__file__).parents[1] / "gallery" / "pages"  # which conf.py copies into the site
 
 
 def collect_pictures(block: Any, block_vars: dict[str, Any], gallery_conf: dict[str, Any]) -> str:
     """The figures of one block of a script, in reStructuredText."""
     script = Path(block_vars["src_file"])
+    if isinstance(lesson := block_vars["example_globals"].get("lesson"), Lesson):
+        GRAPHS[script] = lesson.graph
     figures = []
     for written in sorted(script.parent.glob("*")):
         if written.suffix in (".svg", ".png"):
@@ -27,6 +34,18 @@ def collect_pictures(block: Any, block_vars: dict[str, Any], gallery_conf: dict[
             shutil.move(written, PAGES / written.name)
             figures.append(f"`Open {written.name}, the lesson as a page <../{written.name}>`__\n")
     return "\n".join(figures)
+
+
+def draw_thumbnails(app: Any) -> None:
+    """Put the whole of each graph in place of what the gallery made of its wide picture."""
+    for script, graph in GRAPHS.items():
+        name = f"sphx_glr_{script.stem}_thumb.svg"
+        (Path(app.srcdir) / "gallery" / "images" / "thumb" / name).write_text(thumbnail(graph), encoding="utf-8")
+
+
+def setup(app: Any) -> dict[str, bool]:
+    app.connect("builder-inited", draw_thumbnails, priority=900)  # after the gallery has run its scripts
+    return {"parallel_read_safe": True}
 
 
 def _description(picture: Path) -> str:
