@@ -10,9 +10,9 @@ const SQUASHED = 1.5; // the scale of an output that is between -1 and 1: pale, 
 // What the output unit says of a row, from -1, surely class 0, to 1, surely class 1.
 const squashed = (x) => Math.tanh(x / 2);
 
-// `pixelsOf(at)` are the numbers of a unit's picture, which has `columns` columns, where at(k) is what it says of row k;
-// `changed()` is called when a number has been dragged.
-function networkView(training, { width, columns, pixelsOf, changed }) {
+// `numbersOf(at)` are the numbers of a unit's picture, which has `columns` columns, where at(k) is what it says of row
+// k; `changed()` is called when a number has been dragged.
+function networkView(training, { width, columns, numbersOf, changed }) {
   const { layers, problem } = training;
   const counts = [...layers.map(({ from }) => from), 1];
   const side = Math.min(Math.max(Math.floor(330 / Math.max(...counts)) - GAP, 16), 44);
@@ -20,8 +20,6 @@ function networkView(training, { width, columns, pixelsOf, changed }) {
   const canvas = element("canvas", { class: "drag", role: "img", "aria-label": say("The network: each line is a weight, each box a unit") });
   canvas.style.width = `${width}px`;
   canvas.style.height = `${height}px`;
-  const small = document.createElement("canvas");
-  const pen = small.getContext("2d");
   const [line, range] = [element("p", { class: "chosen" }), element("span", {})];
   let chosen = { layer: 0, to: 0, from: 0 }; // a bias, if there is no unit `from`
   let [pointed, base, isShowingGradients, latest] = [null, null, false, null];
@@ -108,16 +106,12 @@ function networkView(training, { width, columns, pixelsOf, changed }) {
     if (["number-before", "number-after", "chosen"].includes(focused)) document.getElementById(focused).focus();
   }
 
-  function unitPicture(draw, column, unit, numbers, largest) {
-    const pixels = pixelsOf((k) => numbers[k * counts[column] + unit]);
-    [small.width, small.height] = [columns, pixels.length / columns];
-    const [picture, inks] = [pen.createImageData(small.width, small.height), inksNow()];
-    pixels.forEach((x, k) => {
-      mix(x, largest, inks, picture.data, 4 * k);
-      picture.data[4 * k + 3] = 255;
-    });
-    pen.putImageData(picture, 0, 0);
-    draw.drawImage(small, left(column), middle(column, unit) - side / 2, side, side);
+  function unitPicture(draw, column, unit, said, largest) {
+    const numbers = numbersOf((k) => said[k * counts[column] + unit]);
+    const pixels = pixelsOf(array([numbers.length / columns, columns], numbers), largest);
+    [small.canvas.width, small.canvas.height] = [pixels.width, pixels.height];
+    small.putImageData(pixels, 0, 0);
+    draw.drawImage(small.canvas, left(column), middle(column, unit) - side / 2, side, side);
     draw.strokeRect(left(column), middle(column, unit) - side / 2, side, side);
   }
 
@@ -140,7 +134,7 @@ function networkView(training, { width, columns, pixelsOf, changed }) {
     }
     draw.font = "12px ui-sans-serif, system-ui, sans-serif";
     draw.fillStyle = styled("--ink");
-    draw.imageSmoothingEnabled = small.width > 2;
+    draw.imageSmoothingEnabled = columns > 2; // else the two halves stay apart
     counts.forEach((count, column) => {
       const isOutput = column === layers.length;
       const data = values.get(isOutput ? training.network.outputs : layers[column].takes).data;

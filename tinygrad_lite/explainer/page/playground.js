@@ -97,7 +97,7 @@ const playground = (() => {
     network = networkView(training, {
       width: Math.min(560, window.innerWidth - 40),
       columns: isPlane ? SIDE / 2 : 2,
-      pixelsOf: isPlane ? (at) => coarse.map(at) : (at) => rows.map((places) => mean(at, places)),
+      numbersOf: isPlane ? (at) => coarse.map(at) : (at) => rows.map((places) => mean(at, places)),
       changed: () => (stop(), show()),
     });
     const sizes = element("p", { class: "hint" });

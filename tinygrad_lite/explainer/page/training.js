@@ -61,20 +61,19 @@ class Training {
     return this.values(inputs, null, this.network.outputs);
   }
 
-  loss({ inputs, targets } = this.seen) {
-    return this.values(inputs, targets).get(this.network.loss).data[0];
-  }
-
+  // Computes the values of all rows with the weights as they are. The losses, the gradients and the shares read them.
   note() {
-    this.losses[this.steps] = this.loss();
-    this.heldOutLosses[this.steps] = this.loss(this.heldOut);
+    for (const [rows, losses] of [[this.seen, this.losses], [this.heldOut, this.heldOutLosses]]) {
+      rows.values = this.values(rows.inputs, rows.targets);
+      losses[this.steps] = rows.values.get(this.network.loss).data[0];
+    }
     this.known = null;
   }
 
   // The gradient of the loss by each parameter, with the weights as they are.
   gradients() {
     if (this.known) return this.known;
-    const values = this.values(this.seen.inputs, this.seen.targets);
+    const { values } = this.seen;
     const gradients = new Map([[this.network.loss, array([], [1])]]);
     const taken = new Map(this.network.operations.map(({ node, inputs }) => [node, inputs]));
     for (const [node, to] of this.network.steps) {
@@ -109,8 +108,8 @@ class Training {
   }
 
   // The share of rows on the right side.
-  accuracy({ inputs, targets }) {
-    const outputs = this.says(inputs).get(this.network.outputs).data;
+  accuracy({ values, targets }) {
+    const outputs = values.get(this.network.outputs).data;
     return outputs.filter((x, k) => x > 0 === targets.data[k] > 0).length / outputs.length;
   }
 }
