@@ -601,6 +601,7 @@ def test_on_paper(show: Show) -> None:
     assert not opened.page.is_visible(".controls")
     assert opened.page.is_visible("#graph svg")
     pages = opened.page.locator("#handout article:visible")
+    pages.first.wait_for()  # the page hears of the medium a moment later, and writes all of them at once
     assert pages.count() == 7, "the start, three operations forward, and three steps back"
     assert "Backward 2 of 3: add" in pages.nth(5).inner_text()
     opened.page.emulate_media(media="screen")
