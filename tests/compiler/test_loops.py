@@ -16,12 +16,12 @@ from tests.compiler.test_repeats import layers, maml, planted, rnn, runge_kutta,
 from tests.compiler.test_source import is_clean
 from tests.compiler.test_training import OPTIMIZERS
 from tinygrad_lite import nn
-from tinygrad_lite.compiler import numpy_source, outline
-from tinygrad_lite.compiler.letting_go import letting_go
-from tinygrad_lite.compiler.numpy_executor import NumpyExecutor
-from tinygrad_lite.compiler.numpy_source import NumpySource
 from tinygrad_lite.compiler.places import Argument
 from tinygrad_lite.compiler.program import Program, Variable
+from tinygrad_lite.compiler.source import numpy_source, outline
+from tinygrad_lite.compiler.source.executor import NumpyExecutor
+from tinygrad_lite.compiler.source.letting_go import letting_go
+from tinygrad_lite.compiler.source.numpy_source import NumpySource
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
 

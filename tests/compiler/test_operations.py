@@ -14,8 +14,8 @@ import tinygrad_lite as tg
 from tests.marks import param
 from tests.ops.test_registry import DIFFERENTIABLE
 from tinygrad_lite import trees
-from tinygrad_lite.compiler import recorder
 from tinygrad_lite.compiler.compiled import Compiled
+from tinygrad_lite.compiler.recording import recorder
 from tinygrad_lite.engine.op import Op
 from tinygrad_lite.errors import InputError, UsageError
 from tinygrad_lite.testing import Program, cotangents, inputs_of, programs

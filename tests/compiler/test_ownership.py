@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 import tinygrad_lite as tg
 from tests.ops.test_registry import DIFFERENTIABLE
-from tinygrad_lite.compiler import numpy_source
-from tinygrad_lite.compiler.ownership import makes_an_array
 from tinygrad_lite.compiler.program import Instruction, Variable
+from tinygrad_lite.compiler.source import numpy_source
+from tinygrad_lite.compiler.source.ownership import makes_an_array
 from tinygrad_lite.engine.op import Op
 from tinygrad_lite.engine.registry import operations
 from tinygrad_lite.errors import TinygradError

@@ -9,12 +9,12 @@ from hypothesis import assume, given, settings
 
 import tinygrad_lite as tg
 from tinygrad_lite import trees
-from tinygrad_lite.compiler.numpy_executor import NumpyExecutor
-from tinygrad_lite.compiler.numpy_source import NumpySource
 from tinygrad_lite.compiler.passes import PASSES, simplified
 from tinygrad_lite.compiler.places import Argument
 from tinygrad_lite.compiler.program import Program as Recorded
-from tinygrad_lite.compiler.recorder import Recorder
+from tinygrad_lite.compiler.recording.recorder import Recorder
+from tinygrad_lite.compiler.source.executor import NumpyExecutor
+from tinygrad_lite.compiler.source.numpy_source import NumpySource
 from tinygrad_lite.testing import Program, programs
 
 X = np.array([[0.5, -1.0, 2.0], [0.25, 3.0, -0.5]])

@@ -9,7 +9,7 @@ import pytest
 import tinygrad_lite as tg
 from tests.compiler.test_training import OPTIMIZERS
 from tests.marks import param
-from tinygrad_lite.compiler import numpy_source, outline
+from tinygrad_lite.compiler.source import numpy_source, outline
 
 Cell = list[tuple[str, int, float]]
 STEPS: dict[str, Callable[..., Any]] = {

@@ -14,8 +14,8 @@ import pytest
 
 import tinygrad_lite as tg
 from tests.compiler.test_training import MODELS, OPTIMIZERS, Pair, X
-from tinygrad_lite.compiler.export import _Quoted
-from tinygrad_lite.compiler.expressions import broken_call
+from tinygrad_lite.compiler.source.export import _Quoted
+from tinygrad_lite.compiler.source.expressions import broken_call
 from tinygrad_lite.errors import MatrixError, UsageError
 from tinygrad_lite.nn import functional as F
 

@@ -15,14 +15,14 @@ from tinygrad_lite import trees
 from tinygrad_lite.compiler import repetition
 from tinygrad_lite.compiler.compile_report import CompileReport
 from tinygrad_lite.compiler.entry import MISS
-from tinygrad_lite.compiler.export import module
-from tinygrad_lite.compiler.jax_export import jax_module
-from tinygrad_lite.compiler.numpy_source import NumpySource
+from tinygrad_lite.compiler.recording.watching import is_watching
 from tinygrad_lite.compiler.run import Run
 from tinygrad_lite.compiler.signature import signature
+from tinygrad_lite.compiler.source.export import module
+from tinygrad_lite.compiler.source.jax_export import jax_module
+from tinygrad_lite.compiler.source.numpy_source import NumpySource
 from tinygrad_lite.compiler.variations import Variations
 from tinygrad_lite.compiler.waiting import patiently, without_collections
-from tinygrad_lite.compiler.watching import is_watching
 from tinygrad_lite.engine.op import Traced
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import InputError, UsageError

@@ -9,17 +9,17 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite import trees
-from tinygrad_lite.compiler.agreement import is_passing, named_parameters, recorded_twice
 from tinygrad_lite.compiler.compile_report import CompileReport
 from tinygrad_lite.compiler.entry import MISS, EntryWriter
-from tinygrad_lite.compiler.naming import unique
-from tinygrad_lite.compiler.numpy_executor import NumpyExecutor
-from tinygrad_lite.compiler.numpy_source import NumpySource
+from tinygrad_lite.compiler.identifiers import unique
 from tinygrad_lite.compiler.passes import simplified
 from tinygrad_lite.compiler.passes.own_memory import with_memory_of_their_own
 from tinygrad_lite.compiler.places import Argument, Data, Gradient, Leaves, Outside
 from tinygrad_lite.compiler.program import Program, is_python_number
 from tinygrad_lite.compiler.pullback import Pullback, own, split
+from tinygrad_lite.compiler.recording.agreement import is_passing, named_parameters, recorded_twice
+from tinygrad_lite.compiler.source.executor import NumpyExecutor
+from tinygrad_lite.compiler.source.numpy_source import NumpySource
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor, wrap
 from tinygrad_lite.readers.recording import plain_trace

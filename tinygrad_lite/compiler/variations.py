@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_lite.compiler.guards import Field, Item
+from tinygrad_lite.compiler.recording.guards import Field, Item
 from tinygrad_lite.compiler.signature import SCALARS, Same, form
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import warn

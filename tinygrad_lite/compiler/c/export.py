@@ -17,13 +17,13 @@ from tinygrad_lite.compiler.c.names import Names, comment
 from tinygrad_lite.compiler.c.systems import FUNCTIONS
 from tinygrad_lite.compiler.c.writer import PRODUCTS, CWriter
 from tinygrad_lite.compiler.draws import Draw
-from tinygrad_lite.compiler.export import form_of, shown
 from tinygrad_lite.compiler.native.expansions import expanded
 from tinygrad_lite.compiler.native.plan import Plan, Segment, Written, packed, with_former_values
 from tinygrad_lite.compiler.native.scalars import Form
-from tinygrad_lite.compiler.numpy_source import NumpySource
 from tinygrad_lite.compiler.places import Argument
 from tinygrad_lite.compiler.program import Instruction, Program, Variable
+from tinygrad_lite.compiler.source.export import form_of, shown
+from tinygrad_lite.compiler.source.numpy_source import NumpySource
 from tinygrad_lite.errors import UsageError
 
 

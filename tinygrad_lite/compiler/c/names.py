@@ -4,7 +4,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
-from tinygrad_lite.compiler.naming import identifier
+from tinygrad_lite.compiler.identifiers import identifier
 
 _WORDS = """
 auto break case char const continue default do double else enum extern float for goto if inline int long register

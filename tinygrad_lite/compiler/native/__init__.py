@@ -1,1 +1,1 @@
-"""The native backend: a program as loops, compiled by Numba."""
+"""The native backend: a program as loops, compiled by LLVM."""

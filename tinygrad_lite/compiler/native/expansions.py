@@ -14,7 +14,7 @@ import numpy as np
 from tinygrad_lite.compiler.native import counting, indices
 from tinygrad_lite.compiler.native.emission import REALS, TYPES, can_cast
 from tinygrad_lite.compiler.program import Instruction, Program, Variable
-from tinygrad_lite.compiler.recorded import OfVariable
+from tinygrad_lite.compiler.recording.recorded import OfVariable
 from tinygrad_lite.engine.op import Array, Op
 from tinygrad_lite.ops.arithmetic import elementwise, reductions, selection
 from tinygrad_lite.ops.linear import contraction, linalg, norms, products

@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinygrad_lite import trees
-from tinygrad_lite.compiler.agreement import named_parameters, recorded_twice
 from tinygrad_lite.compiler.draws import Draw
 from tinygrad_lite.compiler.passes import simplified
 from tinygrad_lite.compiler.places import Argument, Data, Entry, Gradient, Outside, Place
 from tinygrad_lite.compiler.program import Program, Variable
-from tinygrad_lite.compiler.reached import Reached
-from tinygrad_lite.compiler.recorder import kept_whole
+from tinygrad_lite.compiler.recording.agreement import named_parameters, recorded_twice
+from tinygrad_lite.compiler.recording.reached import Reached
+from tinygrad_lite.compiler.recording.recorder import kept_whole
 from tinygrad_lite.engine.tensor import Tensor, tensor
 from tinygrad_lite.errors import InputError, UsageError
 from tinygrad_lite.interchange.onnx_out.formulas import ENTRY_BY_ENTRY

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 
 from tinygrad_lite.compiler.program import Variable, is_python_number
-from tinygrad_lite.compiler.recorded import OfVariable
+from tinygrad_lite.compiler.recording.recorded import OfVariable
 from tinygrad_lite.engine.op import Array, Op
 from tinygrad_lite.errors import NoDerivativeError, UsageError
 from tinygrad_lite.readers.recording import Source

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.compiler.guards import Entries
 from tinygrad_lite.compiler.places import Outside
 from tinygrad_lite.compiler.program import Instruction, Program, Variable
+from tinygrad_lite.compiler.recording.guards import Entries
 from tinygrad_lite.engine.op import Array
 
 

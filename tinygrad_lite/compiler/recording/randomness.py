@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.compiler.draws import Draw
-from tinygrad_lite.compiler.guards import Guard
 from tinygrad_lite.compiler.program import is_python_number
+from tinygrad_lite.compiler.recording.guards import Guard
 from tinygrad_lite.errors import UsageError
 
 _IN_PLACE = ("shuffle", "spawn")

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tinygrad_lite.compiler.expressions import ATOM, SUM, Text, literal
-from tinygrad_lite.compiler.naming import Identifiers
-from tinygrad_lite.compiler.outline import Loop
+from tinygrad_lite.compiler.identifiers import Identifiers
 from tinygrad_lite.compiler.program import Variable
+from tinygrad_lite.compiler.source.expressions import ATOM, SUM, Text, literal
+from tinygrad_lite.compiler.source.outline import Loop
 
 Progression = tuple[int, int, int]
 """Start, step and count of numbers that grow evenly."""

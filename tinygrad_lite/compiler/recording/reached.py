@@ -21,10 +21,10 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.compiler.bytecode import Read, imports_of, is_followed, names_in, reads_of
-from tinygrad_lite.compiler.guards import Bytes, Field, Guard, Item, Key, Rows, Setting, contents
+from tinygrad_lite.compiler.recording.bytecode import Read, imports_of, is_followed, names_in, reads_of
+from tinygrad_lite.compiler.recording.guards import Bytes, Field, Guard, Item, Key, Rows, Setting, contents
+from tinygrad_lite.compiler.recording.watching import WATCHED, is_watchable
 from tinygrad_lite.compiler.signature import SCALARS, is_namespace
-from tinygrad_lite.compiler.watching import WATCHED, is_watchable
 from tinygrad_lite.engine.op import Op, Traced
 
 _IMMUTABLE = 1 << 8  # the flag of a type whose attributes cannot be set

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.compiler.draws import Draw
-from tinygrad_lite.compiler.export import constants_text, head
-from tinygrad_lite.compiler.numpy_source import NumpySource
+from tinygrad_lite.compiler.source.export import constants_text, head
+from tinygrad_lite.compiler.source.numpy_source import NumpySource
 from tinygrad_lite.errors import UsageError
 
 _JAXS = {"np": "jnp", "scipy": "jax.scipy"}

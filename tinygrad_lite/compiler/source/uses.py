@@ -2,9 +2,9 @@
 
 from collections.abc import Collection, Sequence
 
-from tinygrad_lite.compiler.outline import Carried, Item, Loop
-from tinygrad_lite.compiler.ownership import is_plain_ufunc, last_uses, makes_an_array
 from tinygrad_lite.compiler.program import Instruction, Program, Variable
+from tinygrad_lite.compiler.source.outline import Carried, Item, Loop
+from tinygrad_lite.compiler.source.ownership import is_plain_ufunc, last_uses, makes_an_array
 
 
 class Uses:

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.compiler.expressions import literal
-from tinygrad_lite.compiler.numpy_source import WIDTH, NumpySource
+from tinygrad_lite.compiler.source.expressions import literal
+from tinygrad_lite.compiler.source.numpy_source import WIDTH, NumpySource
 from tinygrad_lite.engine.op import Op
 from tinygrad_lite.engine.registry import path_of
 from tinygrad_lite.errors import TinygradError, UsageError

@@ -15,8 +15,6 @@ import numpy as np
 
 from tinygrad_lite import optim, trees
 from tinygrad_lite.compiler.entry import errors_handling
-from tinygrad_lite.compiler.guards import Field, Guard, Item, Key, Keys, Length, Missing, Truth, contents
-from tinygrad_lite.compiler.naming import Namer
 from tinygrad_lite.compiler.places import (
     Argument,
     Attribute,
@@ -39,11 +37,13 @@ from tinygrad_lite.compiler.program import (
     is_python_number,
     mapped,
 )
-from tinygrad_lite.compiler.randomness import RecordedGenerator, replaced
-from tinygrad_lite.compiler.reached import Reached
-from tinygrad_lite.compiler.recorded import Recorded, at_line
+from tinygrad_lite.compiler.recording.guards import Field, Guard, Item, Key, Keys, Length, Missing, Truth, contents
+from tinygrad_lite.compiler.recording.naming import Namer
+from tinygrad_lite.compiler.recording.randomness import RecordedGenerator, replaced
+from tinygrad_lite.compiler.recording.reached import Reached
+from tinygrad_lite.compiler.recording.recorded import Recorded, at_line
+from tinygrad_lite.compiler.recording.watching import UNSET, plain, set_plain, watching
 from tinygrad_lite.compiler.signature import same
-from tinygrad_lite.compiler.watching import UNSET, plain, set_plain, watching
 from tinygrad_lite.engine import backward
 from tinygrad_lite.engine.op import Array, Op
 from tinygrad_lite.engine.tensor import Tensor, positive

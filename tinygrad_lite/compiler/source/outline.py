@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any, Union
 
-from tinygrad_lite.compiler.ownership import is_plain_ufunc, makes_an_array
 from tinygrad_lite.compiler.places import Argument, Place
 from tinygrad_lite.compiler.program import Instruction, Program, Variable, mapped
 from tinygrad_lite.compiler.repeats import Stretch, map_numbers, operation, parameters, stretches
+from tinygrad_lite.compiler.source.ownership import is_plain_ufunc, makes_an_array
 from tinygrad_lite.ops.shapes import shaping
 
 FEW = 12  # instructions; to write fewer of them again reads better than a loop

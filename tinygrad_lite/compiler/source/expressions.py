@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.compiler.draws import Draw
-from tinygrad_lite.compiler.naming import Identifiers
+from tinygrad_lite.compiler.identifiers import Identifiers
 from tinygrad_lite.compiler.program import Instruction, Variable
 from tinygrad_lite.engine.op import Op
 from tinygrad_lite.engine.registry import TABLES, functions_of, path_of

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.compiler.entry import EntryWriter
-from tinygrad_lite.compiler.letting_go import DRAINED, letting_go
-from tinygrad_lite.compiler.numpy_source import NumpySource
 from tinygrad_lite.compiler.places import Gradient, Leaves, Place
 from tinygrad_lite.compiler.program import Program, Variable
-from tinygrad_lite.compiler.ready_keys import with_ready_keys
+from tinygrad_lite.compiler.source.letting_go import DRAINED, letting_go
+from tinygrad_lite.compiler.source.numpy_source import NumpySource
+from tinygrad_lite.compiler.source.ready_keys import with_ready_keys
 from tinygrad_lite.compiler.syntax_trees import ONE_AT_A_TIME
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor

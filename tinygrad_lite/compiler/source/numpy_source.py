@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.compiler.expressions import ATOM, OPERATORS, Expressions, Text, broken_call, literal
-from tinygrad_lite.compiler.naming import identifier
-from tinygrad_lite.compiler.numpy_loops import Heading, Iterable, for_lines, plural, value_name
-from tinygrad_lite.compiler.outline import Item, Loop, outline
-from tinygrad_lite.compiler.ownership import is_plain_ufunc
+from tinygrad_lite.compiler.identifiers import identifier
 from tinygrad_lite.compiler.places import Argument, Gradient, Place
 from tinygrad_lite.compiler.program import FORWARD, Instruction, Program, Variable
-from tinygrad_lite.compiler.uses import Uses
+from tinygrad_lite.compiler.source.expressions import ATOM, OPERATORS, Expressions, Text, broken_call, literal
+from tinygrad_lite.compiler.source.loops import Heading, Iterable, for_lines, plural, value_name
+from tinygrad_lite.compiler.source.outline import Item, Loop, outline
+from tinygrad_lite.compiler.source.ownership import is_plain_ufunc
+from tinygrad_lite.compiler.source.uses import Uses
 from tinygrad_lite.ops.requirements import refuse_where
 from tinygrad_lite.ops.shapes import shaping
 from tinygrad_lite.readers.recording import Source

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite import trees
-from tinygrad_lite.compiler.guards import Entries, Field, Guard, Item, Key, agreeing, changed
-from tinygrad_lite.compiler.naming import unique
+from tinygrad_lite.compiler.identifiers import unique
 from tinygrad_lite.compiler.places import Argument, Entry, Gradient, Leaves
-from tinygrad_lite.compiler.randomness import DrawError, undrawn
-from tinygrad_lite.compiler.reached import Reached
-from tinygrad_lite.compiler.recorder import Recorder
-from tinygrad_lite.compiler.same import difference, may_change, not_followed, with_live_arrays
+from tinygrad_lite.compiler.recording.guards import Entries, Field, Guard, Item, Key, agreeing, changed
+from tinygrad_lite.compiler.recording.randomness import DrawError, undrawn
+from tinygrad_lite.compiler.recording.reached import Reached
+from tinygrad_lite.compiler.recording.recorder import Recorder
+from tinygrad_lite.compiler.recording.same import difference, may_change, not_followed, with_live_arrays
 from tinygrad_lite.compiler.signature import SCALARS
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import UsageError
