@@ -124,7 +124,7 @@ def _recorded_once(
     named = Reached([*roots, *called])
     behind = Reached(found, named.names)
     recorder.arrays = {**behind.arrays, **named.arrays}
-    held = {key: guard for key, guard in behind.guards.items() if key not in recorder.followed}
+    held = {key: guard for key, guard in behind.guards.items() if key not in recorder.optimizers.followed}
     return recorder, {**held, **named.guards, **recorder.guards}
 
 

@@ -24,7 +24,7 @@ class RecordedGenerator(np.random.Generator):
 
     Args:
         argument: its index among the leaves of the arguments, if it is one of them.
-        write: records a call, see `Recorder.add`.
+        write: records a call, see `Transcript.add`.
     """
 
     def __init__(self, generator: np.random.Generator, argument: int | None, write: Callable[..., Any]) -> None:

@@ -13,7 +13,7 @@ from tinygrad_lite.compiler.places import Argument, Data, Entry, Gradient, Outsi
 from tinygrad_lite.compiler.program import Program, Variable
 from tinygrad_lite.compiler.recording.agreement import named_parameters, recorded_twice
 from tinygrad_lite.compiler.recording.reached import Reached
-from tinygrad_lite.compiler.recording.recorder import kept_whole
+from tinygrad_lite.compiler.recording.transcript import kept_whole
 from tinygrad_lite.engine.tensor import Tensor, tensor
 from tinygrad_lite.errors import InputError, UsageError
 from tinygrad_lite.interchange.onnx_out.formulas import ENTRY_BY_ENTRY

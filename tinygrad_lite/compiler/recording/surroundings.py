@@ -1,0 +1,287 @@
+"""The surroundings of a run: what the function reads outside itself, and what it writes there."""
+
+from collections.abc import Mapping
+from inspect import getattr_static
+from types import CodeType, MemberDescriptorType
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.compiler.places import Argument, Attribute, Data, Gradient, Place, TensorPlace
+from tinygrad_lite.compiler.program import Variable
+from tinygrad_lite.compiler.recording.guards import Field, Guard, Item, Key, Missing, contents
+from tinygrad_lite.compiler.recording.optimizers import Optimizers
+from tinygrad_lite.compiler.recording.randomness import RecordedGenerator
+from tinygrad_lite.compiler.recording.reached import Reached
+from tinygrad_lite.compiler.recording.recorded import Recorded
+from tinygrad_lite.compiler.recording.transcript import Transcript
+from tinygrad_lite.compiler.recording.watching import UNSET, plain, set_plain
+from tinygrad_lite.compiler.signature import same
+from tinygrad_lite.engine.op import Array
+from tinygrad_lite.engine.tensor import Tensor
+from tinygrad_lite.errors import UsageError
+from tinygrad_lite.nn.substitution import original
+from tinygrad_lite.optim import Optimizer
+from tinygrad_lite.transforms.dual import innermost
+
+
+class Surroundings(Transcript):
+    """A transcript that hears of what the function reads and writes, and makes inputs and updates of the program of it.
+
+    Attributes:
+        guards: the attributes that the function read and that the program fixes.
+        called: the methods and functions that it read as attributes.
+        shared: the generators among the arguments that the function also uses from outside, by position.
+        same_as: the places whose tensor is also an argument, by the argument's position.
+        gradients: the tensors whose gradient it read before it wrote one, and whether there was one.
+        optimizers: the optimisers that it uses.
+
+    Args:
+        names: those of the tensors from outside.
+        reached: what the function can reach.
+    """
+
+    def __init__(self, names: Mapping[int, str], reached: Reached, only_compares: bool, outermost: CodeType) -> None:
+        super().__init__(only_compares, outermost)
+        self.guards: dict[Key, Guard] = {}
+        self.called: list[Any] = []
+        self.same_as: dict[int, TensorPlace] = {}
+        self.shared: dict[int, np.random.Generator] = {}
+        self.gradients: dict[Gradient, bool] = {}
+        self.optimizers = Optimizers(self)
+        self._names = names
+        self._reached = reached
+        self._new: dict[int, Any] = {}
+        self._places: dict[Place, Recorded] = {}
+        self._met: dict[Place, Place] = {}
+        self._taken: set[str] = set()
+        self._owners: dict[int, Place] = {}
+        self._made: set[Tensor] = set()
+        self._before: dict[tuple[Tensor, str], Any] = {}
+        self._attributes: dict[tuple[int, str], tuple[Any, str, Any]] = {}
+        self._proxies: dict[int, RecordedGenerator] = {}
+
+    def passed_in(self, place: Argument, x: Any) -> Any:
+        """The value to pass to the function for a leaf of its arguments."""
+        if isinstance(x, Tensor):
+            self._owners[id(x)] = place
+            return x
+        if isinstance(x, np.random.Generator):
+            return self._generator(x, place.index)
+        return self.read(place, x) if isinstance(x, (np.ndarray, np.generic)) else x
+
+    def read(self, place: Place, value: Any) -> Recorded:
+        """Record the value in a place as an input of the program."""
+        place = self._known(place)
+        if place not in self._places:
+            self._places[place] = made = self.recorded(value)
+            made.variable.name = place.name
+            self.program.inputs[made.variable] = place
+        return self._places[place]
+
+    def _known(self, place: Place) -> Place:
+        """The first place that is equal to this one; its name gets a number if another place has the same name."""
+        if place not in self._met:
+            named, count = place.name, 1
+            while place.name in self._taken:
+                count += 1
+                place.name = f"{named}_{count}"
+            self._taken.add(place.name)
+            self._met[place] = place
+        return self._met[place]
+
+    def read_slot(self, tensor: Tensor, slot: str, value: Any) -> Any:
+        if slot == "op":
+            return self.with_followed_rules(value)
+        if slot == "_grad":
+            return self._read_gradient(tensor, value)
+        if type(value) is Recorded:
+            return value
+        if tensor in self._made or (tensor, slot) in self._before:  # the function has put it there
+            known = self.constant(value)
+        else:
+            known = self.read(self.place_of(tensor), value)
+            self._before.setdefault((tensor, slot), value)
+        set_plain(tensor, slot, known)
+        return known
+
+    def place_of(self, tensor: Tensor) -> Any:
+        """Where the program finds a tensor's array: among the arguments, in an object, or in the tensor itself."""
+        if id(tensor) in self._owners:
+            return self._owners[id(tensor)]
+        self.guard(Field(tensor, "_requires_grad", tensor._requires_grad, f"{self.name_of(tensor)}.requires_grad"))
+        return self._known(Data(tensor, self.name_of(tensor)))
+
+    def guard(self, guard: Guard) -> None:
+        """Note what must be the same for the program to run again."""
+        self.guards.setdefault(guard.key, guard)
+
+    def name_of(self, tensor: Tensor) -> str:
+        """What a person would call a tensor."""
+        return tensor.name or self._names.get(id(tensor), "tensor")
+
+    def _read_gradient(self, tensor: Tensor, value: Any) -> Any:
+        if tensor not in self._made and (tensor, "_grad") not in self._before:
+            place = Gradient(self.place_of(tensor))
+            self.gradients.setdefault(place, value is not None)
+            if isinstance(owner := self._owners.get(id(value)), Argument):
+                self.same_as[owner.index] = place
+            elif value is not None:
+                self._owners[id(value)] = place
+        return value
+
+    def write_slot(self, tensor: Tensor, slot: str, before: Any, value: Any) -> Any:
+        if before is UNSET:
+            self._made.add(tensor)
+        elif tensor not in self._made:
+            self._before.setdefault((tensor, slot), before)
+        return value
+
+    def former(self, tensor: Tensor, slot: str) -> Any:
+        """What a slot held before the run; UNSET if the function has not read or written it."""
+        return self._before.get((tensor, slot), UNSET)
+
+    def read_attribute(self, owner: Any, name: str, value: Any) -> Any:
+        if (real := original(owner)) is not owner:  # a stand-in is new in each run, but what it was made from is not
+            if (held := _attribute_of(real, name)) is not UNSET:
+                self.read_attribute(real, name, held)
+            return self._generator(value) if isinstance(value, np.random.Generator) else value
+        if isinstance(owner, Optimizer) and name in ("state", "param_groups"):
+            followed = self.optimizers.state_of if name == "state" else self.optimizers.groups_of
+            return followed(owner, value)
+        if name in _varying(owner):
+            is_known = type(value) is Recorded or (id(owner), name) in self._attributes
+            return value if is_known else self.read(Attribute(owner, name), value)
+        if (id(owner), name) not in self._attributes and not isinstance(value, RecordedGenerator):
+            self._read_anew(owner, name, value)
+        return self._generator(value) if isinstance(value, np.random.Generator) else value
+
+    def read_fields(self, owner: Any, fields: dict[str, Any]) -> None:
+        """Guard all attributes of an object, of which `vars` may read any."""
+        read: dict[Key, Guard] = {}
+        contents(fields, type(owner).__name__, read)
+        for guard in read.values():
+            self.guard(guard)
+
+    def miss_attribute(self, owner: Any, name: str) -> None:
+        """Guard that an object has no such attribute, as `hasattr` finds out."""
+        fields = _fields(owner)
+        if original(owner) is owner and fields is not None:
+            self.guard(Missing(fields, name, f"{type(owner).__name__}.{name}"))
+
+    def _read_anew(self, owner: Any, name: str, value: Any) -> None:
+        """Guard an attribute, unless Python computes it from others."""
+        fields, label = _fields(owner), f"{type(owner).__name__}.{name}"
+        if fields is not None and fields.get(name, UNSET) is value:
+            self.guard(Item(fields, name, value, label))
+        else:
+            of_class = getattr_static(type(owner), name, None)
+            if isinstance(of_class, MemberDescriptorType) or not hasattr(of_class, "__get__"):
+                self.guard(Field(owner, name, value, label))
+            else:
+                self.called += [getattr(of_class, "fget", None), getattr(type(of_class), "__get__", None)]
+        self.called += [value] if callable(value) else []
+
+    def write_attribute(self, owner: Any, name: str, value: Any) -> Any:
+        if isinstance(getattr_static(type(owner), name, None), property):
+            return value  # its setter writes attributes, of which we hear
+        if original(owner) is not owner:
+            return value  # and so we do when what a stand-in was given is written to the module itself
+        fields = _fields(owner)
+        if not fields and id(owner) not in self._reached.objects:
+            self._new[id(owner)] = owner  # its __init__ is running
+        if id(owner) not in self._new:
+            before = getattr(owner, name, UNSET) if fields is None else fields.get(name, UNSET)
+            self._attributes.setdefault((id(owner), name), (owner, name, before))
+        return value
+
+    def reaches(self, tensor: Tensor, g: Any) -> None:
+        """Note that the reverse pass hands a gradient, or a contribution to it, to a tensor."""
+        if self.only_compares:
+            return
+        array, g = plain(tensor, "_array"), innermost(g)
+        if type(array) is type(g) is Recorded:
+            self.namer.gradient(g.variable, array.variable)
+
+    def copied(self, array: Array) -> Array:
+        """A copy of an array from outside, which each run reads as it is then."""
+        return self.constant(array).copy()
+
+    def truth(self, variable: Variable) -> bool | None:
+        """Whether a setting of an optimiser's is not zero, which is guarded; None for any other variable."""
+        return self.optimizers.truth(self.program.inputs.get(variable))
+
+    def _generator(self, generator: np.random.Generator, argument: int | None = None) -> RecordedGenerator:
+        """A stand-in whose draws become calls of the program."""
+        if isinstance(generator, RecordedGenerator):
+            return generator
+        if id(generator) not in self._proxies:
+            self._proxies[id(generator)] = RecordedGenerator(generator, argument, self.add)
+        else:  # it occurs twice, and next time there may be two generators
+            self.shared.update(
+                {i: generator for i in (argument, self._proxies[id(generator)]._argument) if i is not None}
+            )
+        return self._proxies[id(generator)]
+
+    def note_changes(self) -> None:
+        """Record the final value in each place that the function wrote to."""
+        for tensor, slot in self._before:
+            if slot == "_grad":
+                gradient = plain(tensor, "_grad")  # also if it stays None, since there may be one in the next run
+                self._update(Gradient(self.place_of(tensor)), None if gradient is None else gradient._array)
+            else:
+                self._update(self.place_of(tensor), plain(tensor, slot))
+        for place, value in self.optimizers.changes():
+            self._update(place, value)
+        for owner, name, before in self._attributes.values():
+            self._attribute(owner, name, before)
+
+    def _update(self, place: Place, value: Any) -> None:
+        if type(value) is not Recorded:
+            value = value if value is None else self.constant(value) if hasattr(value, "dtype") else value
+        now = value.variable if type(value) is Recorded else value
+        place = self._known(place)
+        was = self._places.get(place)
+        if was is None or now is not was.variable:
+            self.program.updates[place] = now
+
+    def _attribute(self, owner: Any, name: str, before: Any) -> None:
+        value = getattr(owner, name, UNSET)
+        if name in _varying(owner):
+            self._update(Attribute(owner, name), value)
+        elif not same(value, before):
+            raise UsageError(
+                f"the function assigns {type(owner).__name__}.{name}, which the program cannot repeat in the next "
+                f"runs: make it a tensor in __init__, and write self.{name}.data = ..."
+            )
+
+    def restore(self) -> None:
+        """Put back what was there before the run."""
+        for (tensor, slot), value in self._before.items():
+            set_plain(tensor, slot, value)
+        for owner, name, value in self._attributes.values():
+            if value is UNSET:
+                object.__delattr__(owner, name)
+            else:
+                object.__setattr__(owner, name, value)
+        for proxy in self._proxies.values():
+            proxy.restore()
+
+
+def _fields(owner: Any) -> dict[str, Any] | None:
+    """The dict of an object's attributes, if it has one."""
+    fields = _attribute_of(owner, "__dict__")
+    return None if fields is UNSET else fields
+
+
+def _attribute_of(owner: Any, name: str) -> Any:
+    """An attribute, read without a report; UNSET if there is none."""
+    try:
+        return object.__getattribute__(owner, name)
+    except AttributeError:
+        return UNSET
+
+
+def _varying(owner: Any) -> tuple[str, ...]:
+    """The attributes of an owner that each run reads again."""
+    return getattr(type(owner), "varying", ())

@@ -1,0 +1,264 @@
+"""The transcript: what a run computes, as a program of constants and calls in order."""
+
+import sys
+import weakref
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextvars import ContextVar
+from types import CodeType
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite import optim
+from tinygrad_lite.compiler.entry import errors_handling
+from tinygrad_lite.compiler.program import (
+    BACKWARD,
+    FORWARD,
+    UPDATE,
+    Instruction,
+    Program,
+    Variable,
+    axes_in_memory,
+    is_python_number,
+    mapped,
+)
+from tinygrad_lite.compiler.recording.naming import Namer
+from tinygrad_lite.compiler.recording.recorded import Recorded, at_line
+from tinygrad_lite.engine import backward
+from tinygrad_lite.engine.op import Array, Op
+from tinygrad_lite.engine.tensor import Tensor, positive
+from tinygrad_lite.errors import UsageError
+from tinygrad_lite.ops.requirements import refuse_where
+from tinygrad_lite.readers.recording import Source, is_users
+
+_FORMULAS = frozenset({optim.adaptive.__file__, optim.descent.__file__})
+_UPDATING = frozenset({*_FORMULAS, optim.optimizer.__file__, optim.lr_scheduler.__file__})
+_ERRORS = ("divide", "over", "under", "invalid")
+_FORMULA, _UPDATE, _PASS, _USERS, _ELSEWHERE = "formula", "update", "pass", "user's", "elsewhere"
+_kinds: dict[CodeType, str] = {}
+MOST = 1000
+"""The most pieces of code of which we remember whose they are."""
+kept_whole: ContextVar[Collection[Op]] = ContextVar("kept_whole", default=())
+"""The operations that are not recorded as those that their forwards are composed of."""
+
+
+class Transcript:
+    """The program of one run, written call by call.
+
+    Attributes:
+        program: the program.
+        namer: what a person would call its values.
+        is_over: whether the run is over, after which nothing can be recorded.
+
+    Args:
+        only_compares: whether the program is only compared with that of another recording, so that it needs no names.
+        outermost: the code that starts the run, above which no line belongs to it.
+    """
+
+    def __init__(self, only_compares: bool, outermost: CodeType) -> None:
+        self.program = Program()
+        self.namer = Namer()
+        self.is_over = False
+        self.only_compares = only_compares
+        self._outermost = outermost
+        self._constants: dict[int, Recorded] = {}
+        self._values: list[weakref.ref[Recorded]] = []
+        self._ops: dict[Op, Op] = {}
+        self._opened: list[Op] = [*kept_whole.get()]
+        self._errors = np.geterr()
+        self._handling: Any = None
+        self._ignored: frozenset[str] = frozenset()
+
+    def constant(self, array: Array) -> Recorded:
+        """Record an array that is the same in each run."""
+        if id(array) not in self._constants:
+            if not isinstance(array, (np.ndarray, np.generic)):
+                raise UsageError(f"a compiled function works on NumPy arrays, got {type(array).__name__}")
+            made = self.recorded(array)
+            self.program.constants[made.variable] = array
+            self._constants[id(array)] = made
+        return self._constants[id(array)]
+
+    def recorded(self, value: Any) -> Recorded:
+        """A value whose every use is recorded from now on, as a variable of its own."""
+        if is_number := is_python_number(value):
+            variable = Variable((), np.result_type(type(value)), is_number)
+        else:
+            shape = value.shape
+            order = None if len(shape) < 2 or value.flags.c_contiguous else axes_in_memory(value.strides)
+            variable = Variable(shape, value.dtype, order=order)
+        made = Recorded(value, variable, self)
+        self._values.append(weakref.ref(made))
+        return made
+
+    def variable_of(self, array: Any, otherwise: Any = None) -> Any:
+        """The variable that stands for an array."""
+        if type(array) is Recorded:
+            return array.variable
+        return self.constant(array).variable if isinstance(array, (np.ndarray, np.generic)) else otherwise
+
+    def truth(self, variable: Variable) -> bool | None:
+        """Whether a variable is not zero, in each run; None if that is not known."""
+        return None
+
+    def call(self, op: Op, inputs: Sequence[Array], params: Mapping[str, Any]) -> Any:
+        """Record an operation and return its result; if its forward is composed of operations, record these instead."""
+        if self.is_over:
+            raise UsageError(
+                f"this value comes from the recording of a compiled function, which is over{at_line()}: return a value "
+                "from the function to use it outside"
+            )
+        if op not in self._opened and op.is_composite:
+            done = len(self.program.calls)
+            self._opened.append(op)
+            try:
+                made = op.forward(*inputs, **params)
+                calls_itself = any(call.op is op for call in self.program.calls[done:])  # around NumPy's own function
+                if type(made) is Recorded and not calls_itself:
+                    self.namer.operation(made.variable, op)
+                    return made
+            except Exception:  # noqa: S110, BLE001, RUF100  # it reads the values, so it is called as a whole
+                pass
+            finally:
+                self._opened.pop()
+            del self.program.calls[done:]
+        return self._called(op, inputs, params)
+
+    def _called(self, op: Op, inputs: Sequence[Array], params: Mapping[str, Any]) -> Recorded:
+        operands = [
+            x
+            if type(x) is Recorded or x is None or is_python_number(x)
+            else self.constant(x if isinstance(x, np.ndarray) and x.ndim else np.asarray(x)[()])
+            for x in inputs
+        ]
+        arrays = list(map(_value, operands))
+        value = op(*arrays, **mapped(_value, params)) if params else op(*arrays)
+        if not isinstance(value, (np.ndarray, np.generic)):
+            raise UsageError(
+                f"{op} answers with {type(value).__name__}{at_line()}\n"
+                "but a compiled function cannot use that answer: the next run will have another one"
+            )
+        if (params or not op.vjps) and _depends_on_values(op, operands, params, value):
+            raise UsageError(
+                f"the shape of the result of {op} depends on values{at_line()}\n"
+                "but a compiled function has fixed shapes: choose entries with np.where, or sum over a mask"
+            )
+        if not value.shape and all(
+            is_python_number(x) or (type(x) is Recorded and x.variable.is_number) for x in operands
+        ):
+            value = value.item()
+        inputs = [x.variable if type(x) is Recorded else x for x in operands]
+        return self.add(op, inputs, params, value, arrays)
+
+    def add(
+        self, op: Op, inputs: Sequence[Any], params: Mapping[str, Any], value: Any, arrays: Sequence[Any] = ()
+    ) -> Recorded:
+        """Record a call whose result has this value."""
+        made = self.recorded(value)
+        section, source = (FORWARD, None) if self.only_compares else self._origin(made.variable)
+        fixed = mapped(lambda x: x.variable if type(x) is Recorded else x, params) if params else {}
+        view_of = None
+        if getattr(value, "base", None) is not None or any(
+            array is value or getattr(array, "base", None) is value for array in arrays
+        ):
+            view_of = next((x for x, array in zip(inputs, arrays) if _shares_memory(array, value)), None)
+        self.program.calls.append(
+            Instruction(op, tuple(inputs), fixed, made.variable, section, source, self._ignoring(), view_of)
+        )
+        if not self.only_compares:
+            self.namer.operation(made.variable, op)
+        return made
+
+    def _ignoring(self) -> frozenset[str]:
+        """The floating-point errors that the function ignores at this moment, and its caller does not."""
+        handling = errors_handling()
+        if handling is not self._handling:
+            now = np.geterr()
+            self._handling = handling
+            self._ignored = frozenset(kind for kind in _ERRORS if now[kind] == "ignore" != self._errors[kind])  # type: ignore[literal-required]
+        return self._ignored
+
+    def _origin(self, result: Variable) -> tuple[str, Source | None]:
+        """The pass that is running, and the user's line; also notes what a person would call the result."""
+        section, source = FORWARD, None
+        frame = sys._getframe(1)
+        while (code := frame.f_code) is not self._outermost:
+            kind = _kinds.get(code) or _kind(code)
+            if kind is _ELSEWHERE:
+                pass
+            elif kind is _USERS:
+                if source is None:
+                    source = Source(code.co_filename, frame.f_lineno, code.co_name)
+                if section == FORWARD:
+                    self.namer.line(result, frame)
+            elif kind is _PASS:
+                section = BACKWARD
+            else:
+                section = UPDATE
+                if kind is _FORMULA:  # an optimiser's formula is read by its own names
+                    self.namer.line(result, frame)
+            frame = frame.f_back  # type: ignore[assignment]
+        return section, source
+
+    def with_followed_rules(self, op: Any) -> Any:
+        """The operation behind a tensor, with rules that are called as a whole if they read values."""
+        if op is None or op is positive or op.arity is None:
+            return op
+        if op not in self._ops:
+            self._ops[op] = followed = object.__new__(Op)
+            vars(followed).update(vars(op))
+            followed.vjps = [vjp and self._rule(op, i, vjp) for i, vjp in enumerate(op.vjps)]
+        return self._ops[op]
+
+    def _rule(self, op: Op, i: int, vjp: Callable[..., Array]) -> Callable[..., Array]:
+        def rule(g: Array, *others: Array, **params: Any) -> Array:
+            done = len(self.program.calls)
+            try:
+                return vjp(g, *others, **params)
+            except UsageError:
+                if any(isinstance(x, Tensor) for x in (g, *others)):
+                    raise
+                del self.program.calls[done:]
+                whole = Op(vjp, [None], name=f"{op.name}_gradient_{i + 1}", arity=1 + len(others))
+                whole.keywords = op.keywords
+                return self._called(whole, [backward.whole(g), *others], params)
+
+        return rule
+
+
+def _kind(code: CodeType) -> str:
+    """Whose code it is."""
+    file = code.co_filename
+    if file in _UPDATING:
+        kind = _FORMULA if file in _FORMULAS else _UPDATE
+    elif code is backward.propagate.__code__:
+        kind = _PASS
+    else:
+        kind = _USERS if is_users(file) else _ELSEWHERE
+    if len(_kinds) >= MOST:
+        _kinds.clear()
+    _kinds[code] = kind
+    return kind
+
+
+def _shares_memory(x: Any, value: Any) -> bool:
+    return isinstance(x, np.ndarray) and isinstance(value, np.ndarray) and np.may_share_memory(x, value)
+
+
+def _value(x: Any) -> Any:
+    return x.value if type(x) is Recorded else x
+
+
+def _depends_on_values(op: Op, operands: Sequence[Any], params: Mapping[str, Any], value: Array) -> bool:
+    """Whether the shape of a result depends on values."""
+    chosen: list[Any] = []
+    mapped(chosen.append, {name: value for name, value in params.items() if name in ("index", "indices")})
+    if any(type(x) is Recorded and x.dtype == bool and x.shape for x in chosen):
+        return True
+    if op.vjps or isinstance(op.forward, np.ufunc) or op is refuse_where:
+        return False
+    for fill in (np.zeros_like, np.ones_like):
+        other = op(*[fill(x.value) if type(x) is Recorded else x for x in operands], **mapped(_value, params))
+        if np.shape(other) != np.shape(value):
+            return True
+    return False
