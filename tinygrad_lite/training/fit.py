@@ -102,7 +102,8 @@ def fit(
     resumes = checkpoint is not None and os.path.exists(checkpoint)
     if verify and not resumes:
         loader.dataset.check_finite()
-        verify_training(model, loss, loader.dataset.take(np.arange(min(len(loader.dataset), loader.batch_size))))
+        batch = loader.dataset.take(np.arange(min(len(loader.dataset), loader.batch_size)))
+        verify_training(model, loss, batch, optimizer=optimizer)
     optimizer = Adam(model.parameters()) if optimizer is None else optimizer
     training = Training(model, loss, optimizer, loader, scheduler, clip_norm, accumulate)
     step = compiled_step(training, compile) if compile else training.step
