@@ -39,6 +39,28 @@ class Dropped(nn.Module):
         return self.layers(x)
 
 
+class Convolution(nn.Module):
+    """Features side by side, as a signal."""
+
+    def __init__(self, n_features_in: int, n_outputs: int) -> None:
+        self.kernels = nn.Conv1d(1, 8, 3, padding=1)
+        self.head = nn.Sequential(nn.Flatten(), nn.Linear(8 * n_features_in, n_outputs))
+
+    def forward(self, x: Any) -> Any:
+        return self.head(nn.functional.relu(self.kernels(x[:, None])))
+
+
+class Recurrent(nn.Module):
+    """Features one after another, and a second head that sees all at once."""
+
+    def __init__(self, n_features_in: int, n_outputs: int) -> None:
+        self.cell, self.head = nn.GRU(1, 8, batch_first=True), nn.Linear(8, n_outputs)
+        self.other_head = nn.Linear(n_features_in, n_outputs)
+
+    def forward(self, x: Any) -> Any:
+        return self.head(self.cell(x[:, :, None])[0][:, -1]) + self.other_head(x)
+
+
 class LinearCode(nn.Module):
     """An autoencoder whose encoder and decoder are methods."""
 

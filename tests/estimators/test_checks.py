@@ -11,7 +11,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from tinygrad_lite.estimators import Classifier
 
 
-@parametrize_with_checks([Classifier(lr=0.03, epochs=40)])
+@parametrize_with_checks([Classifier(lr=0.03, epochs=40, optimizer__eps=1e-7)])
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.DataConversionWarning")
 def test_a_few_epochs(estimator: Any, check: Any) -> None:
     check(estimator)
@@ -25,7 +25,9 @@ def test_a_few_epochs(estimator: Any, check: Any) -> None:
         "Regressor()",
         "Transformer()",
         "Classifier(modules.branched, epochs=60, lr=0.02)",
-        "Regressor(modules.Tanh, epochs=60, lr=0.03)",
+        "Regressor(modules.Tanh, module__hidden=30, optimizer__eps=1e-7, epochs=60, lr=0.03)",
+        "Classifier(modules.Convolution, epochs=60, lr=0.03)",
+        "Regressor(modules.Recurrent, epochs=150, lr=0.03)",
         "Transformer(modules.LinearCode, epochs=60)",
         "Classifier(compile='numpy', epochs=60, lr=0.02)",
     ],

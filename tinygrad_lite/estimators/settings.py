@@ -14,12 +14,26 @@ PARTS = "module", "optimizer"
 
 
 class Settings(BaseEstimator):
-    """An estimator that keeps `module__…` and `optimizer__…` as attributes of these names."""
+    """An estimator with attributes `module__…` and `optimizer__…`.
+
+    It keeps them in a dict, since scikit-learn lets an estimator have no attributes but those of its signature.
+    """
+
+    _nested: Mapping[str, Any] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        if name in self._nested:
+            return self._nested[name]
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if _part(name):
+            name, value = "_nested", {**self._nested, name: value}
+        super().__setattr__(name, value)
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """The parameters and their values, with those that were set of the module and the optimiser."""
-        nested = {name: value for name, value in vars(self).items() if _part(name)}
-        return {**super().get_params(deep), **nested}
+        return {**super().get_params(deep), **self._nested}
 
     def set_params(self, **params: Any) -> Self:
         """Set parameters: this estimator's, and by `module__…` and `optimizer__…` its module's and its optimiser's.
@@ -49,7 +63,7 @@ class Settings(BaseEstimator):
 
     def _settings_of(self, part: str) -> dict[str, Any]:
         """The parameters of the module or of the optimiser."""
-        return _of(part, vars(self))
+        return _of(part, self._nested)
 
 
 def _part(name: str) -> bool:

@@ -317,7 +317,7 @@ def _learning(look: _Look) -> Finding:
             break
     check = f"{count_of(look.few)} rows can be learned"
     said = f"in {steps} steps, their loss went from {first:.3g} to {best:.3g}"
-    if falls_on or best < min(-100 * abs(first), 0):
+    if look.learned is not None and (falls_on or best < min(-100 * abs(first), 0)):
         with no_grad():
             before, after = (outputs_of(model, inputs) for model in (look.copies()[0], look.learned))
         wrong = flees(before, after, targets)
