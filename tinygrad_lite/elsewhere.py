@@ -177,7 +177,7 @@ class ModulesElsewhere:
 
     if not TYPE_CHECKING:  # a type checker would take it for a promise that any argument will do
 
-        def __new__(cls, *args: Any, **settings: Any) -> Self:
+        def __new__(cls, /, *args: Any, **settings: Any) -> Self:
             if cls.__init__ is object.__init__ and (args or settings):
                 raise TypeError(f"{cls.__name__}() takes no arguments")
             for name in filter(_SETTINGS.__contains__, settings):

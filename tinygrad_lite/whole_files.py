@@ -48,6 +48,14 @@ def replace(path: str | os.PathLike[str], data: bytes) -> None:
         raise FileError(f"cannot write {os.fspath(path)}: {reason}; what was there before is unchanged") from error
 
 
+def check_folder(path: str | os.PathLike[str]) -> None:
+    """Raise `FileError` if the folder of a file does not exist, or takes no files."""
+    folder = Path(os.path.realpath(path)).parent
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        reason = "takes no files of yours" if folder.is_dir() else "does not exist"
+        raise FileError(f"cannot write {os.fspath(path)}: the folder {folder} {reason}")
+
+
 def _mark_as_in_use(file: Any) -> None:
     """Lock a file for as long as it is open, and this process alive."""
     if sys.platform != "win32":

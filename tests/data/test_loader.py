@@ -166,7 +166,7 @@ BAD: dict[str, tuple[Any, type[Exception], str]] = {
     "no rows": (X[:0], EmptyError, "no rows"),
     "no arrays": ((), EmptyError, "no rows"),
     "an empty list": ([], EmptyError, "no rows"),
-    "lengths": ((X, Y[:3]), ShapeError, r"\[0\] has 5, \[1\] has 3"),
+    "lengths": ((X, Y[:3]), ShapeError, r"data\[0\] has 5, data\[1\] has 3"),
     "a number": (3, UsageError, "got int"),
     "text": ("abc", UsageError, "got str"),
     "a generator": ((x for x in X), UsageError, "got generator"),

@@ -397,3 +397,18 @@ def test_containers_of_a_module_that_hold_themselves() -> None:
     assert [path for path, _ in module.named_parameters()] == ["loop.0"]
     with pytest.raises(UsageError, match="contain themselves"):
         tg.grad(lambda m: m.loop[0])(module)
+
+
+def test_the_settings_of_a_module_may_have_any_name() -> None:
+    class Named(nn.Module):
+        def __init__(this, **fields: Any) -> None:
+            for name, field in fields.items():
+                setattr(this, name, field)
+
+        def forward(this, **inputs: Any) -> Any:
+            return inputs
+
+    names = ["cls", "self", "args", "settings", "module", "function", "f", "x", "name", "path", "state"]
+    model = Named(**{name: k for k, name in enumerate(names)})
+    assert [getattr(model, name) for name in names] == [*range(len(names))]
+    assert model(**dict.fromkeys(names, 1)) == dict.fromkeys(names, 1)

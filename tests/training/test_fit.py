@@ -12,7 +12,15 @@ import tinygrad_lite as tg
 from tests.marks import param
 from tinygrad_lite import nn, optim
 from tinygrad_lite.data import DataLoader
-from tinygrad_lite.errors import AnomalyError, EmptyError, InputError, ShapeError, UsageError, VerificationError
+from tinygrad_lite.errors import (
+    AnomalyError,
+    EmptyError,
+    FileError,
+    InputError,
+    ShapeError,
+    UsageError,
+    VerificationError,
+)
 from tinygrad_lite.nn import functional as F
 from tinygrad_lite.training import Monitor, Training
 
@@ -374,12 +382,28 @@ BAD: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "no rows": ({"data": (X[:0], REAL[:0])}, EmptyError, "no rows"),
     "no targets": ({"data": X}, UsageError, "a sample of these data is ndarray"),
     "three parts": ({"data": (X, X, X)}, UsageError, "is tuple of 3 parts"),
-    "NaN in the features": ({"data": (np.where(X > 2, np.nan, X), REAL)}, InputError, r"\[0\]: \d+ numbers are NaN"),
+    "NaN in the features": (
+        {"data": (np.where(X > 2, np.nan, X), REAL)},
+        InputError,
+        r"data\[0\] has .*NaN .*\d+ of 350",
+    ),
     "infinite targets": (
         {"data": (X, REAL * np.inf)},
         InputError,
-        r"\[1\]: 70 numbers are NaN or infinite, first in row 0",
+        r"data\[1\] has .* infinite \(70 of 70, first at \[0, 0\]\)",
     ),
+    "NaN in the validation": ({"validation": (X, REAL * np.nan)}, InputError, r"data\[1\] has .* NaN"),
+    "lengths": ({"data": (X, REAL[:9])}, ShapeError, r"data\[0\] has 70, data\[1\] has 9"),
+    "batches of another library": ({"data": iter([(X, REAL)])}, UsageError, "got list_iterator"),
+    "no parameters": ({"model": nn.ReLU()}, UsageError, "nothing to train in this ReLU: it has no parameters"),
+    "frozen": ({"model": nn.Linear(5, 1).requires_grad_(False)}, UsageError, "all of its parameters are frozen"),
+    "an optimiser of another model": (
+        {"optimizer": optim.SGD(nn.Linear(5, 1).parameters(), lr=0.1)},
+        UsageError,
+        "the optimiser has no parameter of this model",
+    ),
+    "a checkpoint in no folder": ({"checkpoint": "/no/folder/here"}, FileError, "folder /no/folder does not exist"),
+    "a checkpoint that is a folder": ({"checkpoint": "/"}, FileError, "/ is not a regular file"),
     "targets of another shape": ({"data": (X, REAL[:, 0])}, VerificationError, "broadcast"),
     "a loader and a batch size": ({"data": DataLoader((X, REAL)), "batch_size": 3}, UsageError, "to the loader alone"),
 }
@@ -465,3 +489,13 @@ def test_a_checkpoint_of_another_model_changes_nothing(tmp_path: Path) -> None:
     with pytest.raises((InputError, ShapeError), match=r"run.safetensors does not fit: model"):
         tg.fit(other, F.mse_loss, (X, np.c_[REAL, REAL]), epochs=2, checkpoint=path)
     assert all(np.array_equal(before[name], x) for name, x in other.state_dict().items())
+
+
+def test_a_layer_that_was_replaced_after_the_optimiser_was_made() -> None:
+    model = nn.Sequential(nn.Linear(5, 4, rng=0), nn.Tanh(), nn.Linear(4, 3, rng=1))
+    optimizer = optim.Adam(model.parameters())
+    model[2] = nn.Linear(4, 1, rng=2)
+    with pytest.raises(VerificationError, match=r"trains the model: .* lacks 2.weight, 2.bias: make it after"):
+        tg.fit(model, F.mse_loss, (X, REAL), epochs=1, optimizer=optimizer)
+    head = optim.Adam(model[2].parameters())  # of which the others are left as they are
+    tg.fit(model, F.mse_loss, (X, REAL), epochs=1, optimizer=head)

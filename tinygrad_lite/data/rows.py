@@ -60,7 +60,7 @@ class _Columns:
         self._take = _joined(self._taker, arrays)
         lengths = {path: array.shape[0] for path, array in self._arrays.items()}
         if len(set(lengths.values())) > 1:
-            listed = ", ".join(f"{path or 'the array'} has {length}" for path, length in lengths.items())
+            listed = ", ".join(f"data{path} has {length}" for path, length in lengths.items())
             raise ShapeError(f"the arrays must have the same number of rows: {listed}")
         self._length = next(iter(lengths.values()), 0)
 
@@ -74,11 +74,11 @@ class _Columns:
         for path, array in self._arrays.items():
             numbers = array.data if hasattr(array, "tocsr") else array
             if numbers.dtype.kind in "fc" and not np.isfinite(numbers).all():
-                where = "" if numbers is not array else f", first in row {np.argwhere(~np.isfinite(array))[0][0]}"
+                where = "" if numbers is not array else f", first at {np.argwhere(~np.isfinite(array))[0].tolist()}"
                 count = np.size(numbers) - np.count_nonzero(np.isfinite(numbers))
                 raise InputError(
-                    f"{path or 'the data'}: {count} numbers are NaN or infinite{where}: fill them in, or leave out "
-                    "their rows"
+                    f"data{path} has numbers that are NaN or infinite ({count} of {np.size(numbers)}{where}): fill "
+                    "them in, or leave out their rows"
                 )
 
     def _taker(self, path: str, x: Any) -> Taker:
@@ -119,10 +119,10 @@ def _array_of(path: str, x: Any) -> Any:
     else:
         array = x if hasattr(x, "__array_function__") else as_numpy(x)
     if not getattr(array, "shape", ()):
-        raise UsageError(f"a dataset is of arrays with rows; {path or 'this'} is {type(x).__name__}: {x!r:.80}")
+        raise UsageError(f"a dataset is of arrays with rows; data{path} is {type(x).__name__}: {x!r:.80}")
     if array.dtype.kind not in "biufc":
         raise UsageError(
-            f"the columns of {path or 'the dataset'} must be numbers, got {_kinds(x, array)}: encode what is not, "
+            f"the columns of data{path} must be numbers, got {_kinds(x, array)}: encode what is not, "
             "for example by pandas.get_dummies or scikit-learn's OneHotEncoder"
         )
     return array
@@ -140,9 +140,9 @@ class _Samples:
 
     def __init__(self, dataset: Any) -> None:
         if isinstance(dataset, str) or not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")):
+            kind = f"{type(dataset).__module__}.{type(dataset).__name__}".removeprefix("builtins.")
             raise UsageError(
-                "a dataset is an array, a tuple or a dict of arrays, or has __len__ and __getitem__; "
-                f"got {type(dataset).__name__}"
+                f"a dataset is an array, a tuple or a dict of arrays, or has __len__ and __getitem__; got {kind}"
             )
         self._dataset: Sequence[Any] = dataset
 

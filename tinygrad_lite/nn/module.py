@@ -46,7 +46,7 @@ class Module(State, ModulesElsewhere):
         """The module's formula, from its inputs to its result."""
         raise UsageError(f"{type(self).__name__} defines no forward(self, ...)")
 
-    def __call__(self, *inputs: Any, **options: Any) -> Any:
+    def __call__(self, /, *inputs: Any, **options: Any) -> Any:
         return hooks.called(self, inputs, options) if self._hooks else self.forward(*inputs, **options)
 
     def register_forward_pre_hook(

@@ -22,6 +22,7 @@ from tinygrad_lite.training.metrics import Metric, metrics_of
 from tinygrad_lite.training.requirements import check_clip_norm, check_counts, check_model, check_parts
 from tinygrad_lite.training.run import Loss, Training, compiled_step
 from tinygrad_lite.training.verification import verify_training
+from tinygrad_lite.whole_files import check_folder
 
 
 def fit(
@@ -73,6 +74,7 @@ def fit(
         AnomalyError: if the loss or a parameter is not finite; the message names the operation and its line. The model
             and all else is then as it was before that epoch, or before an earlier one if epochs are short.
         EmptyError: if there are no data.
+        FileError: if the checkpoint cannot be read or written.
         InputError: if a number is out of its range.
         UsageError: if the data are no pairs, an argument is of another kind, the scheduler is of another optimiser, or
             there are metrics without validation.
@@ -93,15 +95,18 @@ def fit(
     check_counts(patience=patience)
     check_clip_norm(clip_norm)
     check_model(model, loss)
-    check_parts(optimizer, scheduler, callbacks)
+    check_parts(model, optimizer, scheduler, callbacks)
     loader = loader_of(data, batch_size, rng)
     held_out = None if validation is None else loader_of(validation, loader.batch_size, shuffle=False)
     measures = metrics_of(metrics, loss)
     if measures and held_out is None:
         raise UsageError("metrics are measured on data that were held out: pass validation=(inputs, targets)")
     resumes = checkpoint is not None and os.path.exists(checkpoint)
+    if checkpoint is not None:
+        check_folder(checkpoint)
     if verify and not resumes:
-        loader.dataset.check_finite()
+        for part in (loader, held_out or loader):
+            part.dataset.check_finite()
         batch = loader.dataset.take(np.arange(min(len(loader.dataset), loader.batch_size)))
         verify_training(model, loss, batch, optimizer=optimizer)
     optimizer = Adam(model.parameters()) if optimizer is None else optimizer

@@ -23,6 +23,9 @@ def check_model(model: Any, loss: Any) -> None:
     """Raise `UsageError` if these are no module and no loss."""
     if not isinstance(model, Module):
         raise UsageError(f"the model must be a tg.nn.Module, got {_in_words(model)}")
+    if not any(w.requires_grad for w in model.parameters()):
+        are = "all of its parameters are frozen" if any(True for _ in model.parameters()) else "it has no parameters"
+        raise UsageError(f"there is nothing to train in this {type(model).__name__}: {are}")
     check_loss(loss)
 
 
@@ -39,13 +42,15 @@ def check_batch(batch: Any) -> None:
         raise UsageError(f"the batch must be a pair (inputs, targets), got {type(batch).__name__}{parts}")
 
 
-def check_parts(optimizer: Any, scheduler: Any, callbacks: Any) -> None:
+def check_parts(model: Module, optimizer: Any, scheduler: Any, callbacks: Any) -> None:
     """Raise `UsageError` if a part of a training is of another kind, or belongs to another training."""
     own = getattr(optimizer, "optimizer", optimizer)  # which several processes may share
     if not (optimizer is None or isinstance(own, Optimizer)):
         raise UsageError(
             f"optimizer must be an optimiser, such as tg.optim.Adam(model.parameters()); got {_in_words(optimizer)}"
         )
+    if optimizer is not None and not {*map(id, model.parameters())} & {*map(id, optimizer.parameters)}:
+        raise UsageError("the optimiser has no parameter of this model: make it of model.parameters()")
     if scheduler is not None and (isclass(scheduler) or not callable(getattr(scheduler, "step", None))):
         raise UsageError(f"scheduler must be a schedule of tg.optim.lr_scheduler, got {_in_words(scheduler)}")
     if getattr(scheduler, "optimizer", own) is not own:

@@ -116,7 +116,7 @@ class _Look:
     """Copies of a model and a loss, and what they make of a batch."""
 
     def __init__(self, model: Module, loss: Loss, batch: Batch, trained: Iterable[Tensor]) -> None:
-        self._given = model, loss
+        self.given = model, loss
         self.trained = {*map(id, trained)}
         self.inputs, self.targets = batch
         self.rows = count_of(batch)
@@ -130,7 +130,7 @@ class _Look:
 
     def copies(self) -> tuple[Module, Loss]:
         """New ones of the model and the loss."""
-        return deepcopy(self._given)
+        return deepcopy(self.given)
 
     def _few(self) -> tuple[Batch, bool]:
         """A few rows, or all if the model or the loss takes no fewer; and whether it does."""
@@ -268,7 +268,7 @@ def _dtypes(look: _Look) -> Finding | None:
 
 def _owners(look: _Look) -> Finding | None:
     """Parameters that make the outputs, and are not among those that are trained."""
-    model = look._given[0]
+    model = look.given[0]
     own, copied = {*map(id, model.parameters())}, {*map(id, look.model.parameters())}
     known = copied | look.trained | {*map(id, trees.leaves(look.inputs))}
     results = [x for x in trees.leaves(look.outputs) if isinstance(x, Tensor)]
@@ -282,13 +282,28 @@ def _owners(look: _Look) -> Finding | None:
             "the other checks were left out",
         )
     if not others:
-        return None
+        return _stale(look)
     shapes = ", ".join(sorted({str(x.shape) for x in others.values()}))
     return Finding(
         "every parameter gets a gradient",
         False,
         f"{len(others)} tensors that require a gradient, of shape {shapes}, make the outputs, and are not among "
         "model.parameters(): assign their layer to a field of the model, or freeze them with requires_grad_(False)",
+    )
+
+
+def _stale(look: _Look) -> Finding | None:
+    """Parameters of the optimiser that belonged to the model once, before they were replaced."""
+    model = look.given[0]
+    used = {id(x) for node in history([look.value]) for x in node.inputs} | {*map(id, model.parameters())}
+    missing = [path for path, w in model.named_parameters() if w.requires_grad and id(w) not in look.trained]
+    if not missing or look.trained <= used:
+        return None
+    return Finding(
+        "the optimiser trains the model",
+        False,
+        f"it has parameters that the loss does not depend on, and lacks {', '.join(missing)}: make it after the model "
+        "has all of its layers",
     )
 
 
