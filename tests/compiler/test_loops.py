@@ -4,6 +4,7 @@ import ast
 import itertools
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from tinygrad_lite.compiler.program import Program, Variable
 from tinygrad_lite.compiler.source import numpy_source, outline
 from tinygrad_lite.compiler.source.executor import NumpyExecutor
 from tinygrad_lite.compiler.source.letting_go import letting_go
+from tinygrad_lite.compiler.source.loops import Iterable, for_lines
 from tinygrad_lite.compiler.source.numpy_source import NumpySource
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
@@ -252,3 +254,12 @@ def test_a_loop_lets_go_of_what_it_has_read() -> None:
         "    del hs\n"
         "    return total"
     )
+
+
+@pytest.mark.parametrize("turns", [2, 30, 5000])
+def test_a_loop_over_lists_of_any_length_is_python(turns: int) -> None:
+    numbers = np.random.default_rng(0).integers(0, 1000, (2, turns)).tolist()
+    heading: Any = SimpleNamespace(targets=["i", "k"], iterables=[Iterable.of(each) for each in numbers])
+    done: list[tuple[int, int]] = []
+    exec("\n".join([*for_lines(heading, turns, 120), "    done.append((i, k))"]), {"done": done})
+    assert done == [*zip(*numbers)]

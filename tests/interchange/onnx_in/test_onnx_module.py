@@ -3,6 +3,7 @@
 import copy
 import pickle
 import tracemalloc
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 import tinygrad_lite as tg
 from tests.interchange.onnx_in.conformance import Case, cases, reason
+from tinygrad_lite.interchange.onnx_in.onnx_module import _OX as ox
 
 RNG = np.random.default_rng(0)
 NETWORK = """<ir_version: 10, opset_import: ["" : 21]>
@@ -92,6 +94,36 @@ def test_it_compiles(backend: str) -> None:
     compiled = tg.compile(network, backend=backend)
     for x in (X, X[:1]):
         np.testing.assert_allclose(compiled(x).numpy(), network(x).numpy(), rtol=1e-5, atol=1e-6)
+
+
+PLACES = np.array([[2, 0, 2], [1, 1, 0]])
+READERS: dict[str, Callable[[Any, Any], Any]] = {
+    "gather_elements": lambda x, i: ox.gather_elements(x, i, 1),
+    "gather_nd": lambda x, i: ox.gather_nd(x, i[:, :2] % 2),
+    "scatter_elements": lambda x, i: ox.scatter_elements(x, i, 2 * x, axis=1, reduction="add"),
+    "scatter_nd": lambda x, i: ox.scatter_nd(x, i[:, :2] % 2, x[:, 0]),
+    "one_hot": lambda x, i: ox.one_hot(i, 3, x[0]),
+    "negative_log_likelihood": lambda x, i: ox.negative_log_likelihood(x, i[:, 0], x[0], ignore_index=1),
+    "softmax_cross_entropy": lambda x, i: ox.softmax_cross_entropy(x, i[:, 0]),
+    "reverse_sequence": lambda x, i: ox.reverse_sequence(x, i[:, 0], batch_axis=0, time_axis=1),
+    "top_k": lambda x, i: ox.top_k(x, 2)[0] * ox.top_k(x, 2, largest=False)[1],
+    "hardmax": lambda x, i: ox.hardmax(x, 1) * x,
+    "grid_sample": lambda x, i: ox.grid_sample(x[None, None], 2 / (i[None, ..., None] + x[None, :, :, None] ** [1, 2])),
+}
+
+
+@pytest.mark.parametrize("backend", ["numpy", "native"])
+@pytest.mark.parametrize("read", READERS.values(), ids=READERS)
+def test_what_reads_at_indices_compiles_with_other_indices(read: Callable[[Any, Any], Any], backend: str) -> None:
+    def gradient(x: Any, i: Any) -> Any:
+        return read(x, i), tg.grad(lambda x: np.sum(np.sin(read(x, i))))(x)
+
+    compiled = tg.compile(gradient, backend=backend)
+    for seed in range(2):
+        rng = np.random.default_rng(seed)
+        x, i = rng.normal(size=(2, 3)), rng.permuted(PLACES, axis=1)
+        for result, expected in zip(compiled(tg.tensor(x), tg.tensor(i)), gradient(tg.tensor(x), tg.tensor(i))):
+            np.testing.assert_allclose(np.asarray(result), np.asarray(expected), rtol=1e-12)
 
 
 def test_it_trains_is_saved_and_copied() -> None:

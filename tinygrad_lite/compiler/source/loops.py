@@ -5,6 +5,7 @@ in f"{i}.weight", or of a name that runs through a list.
 """
 
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -272,7 +273,7 @@ def for_lines(heading: Heading, count: int, width: int) -> list[str]:
         target, iterable = (*heading.targets, "_")[0], (*heading.iterables, Iterable([f"range({count})"]))[0]
         return iterable.lines(f"for {target} in ", ":", width)
     target = ", ".join(heading.targets)
-    texts = [iterable.lines("", "", width * 100)[0] for iterable in heading.iterables]
+    texts = [iterable.lines("", "", sys.maxsize)[0] for iterable in heading.iterables]
     line = f"for {target} in zip({', '.join(texts)}):"
     if len(line) <= width:
         return [line]

@@ -13,7 +13,7 @@ def non_max_suppression(
     boxes: Array, scores: Array, most: Any = 0, overlap: Any = 0.0, threshold: Any = None, centered: bool = False
 ) -> Array:
     """The batch, the class and the number of each box that no better one covers by more than a share."""
-    boxes, scores = (np.asarray(values_of(x)) for x in (boxes, scores))
+    boxes, scores = (values_of(x) for x in (boxes, scores))
     count, share = int(np.reshape(values_of(most), ())), float(np.reshape(values_of(overlap), ()))
     least = -np.inf if threshold is None else float(np.reshape(values_of(threshold), ()))
     if centered:

@@ -120,7 +120,7 @@ def gather_elements(x: Array, indices: Array, axis: int) -> Array:
 
 
 def _places(x: Array, indices: Array, axis: int) -> tuple[Any, ...]:
-    indices = np.asarray(values_of(indices))
+    indices = values_of(indices)
     index: list[Any] = [n.astype(np.intp) for n in np.ix_(*map(np.arange, indices.shape))]
     index[axis] = indices
     return tuple(index)
@@ -132,7 +132,7 @@ def gather_nd(x: Array, indices: Array, batch_dims: int = 0) -> Array:
 
 
 def _rows(indices: Array, batch_dims: int = 0) -> tuple[Any, ...]:
-    indices = np.asarray(values_of(indices))
+    indices = values_of(indices)
     front = np.ix_(*map(np.arange, indices.shape[:batch_dims]))
     fronts = [n.reshape(n.shape + (1,) * (indices.ndim - 1 - batch_dims)) for n in front]
     return (*fronts, *np.moveaxis(indices, -1, 0))
@@ -182,7 +182,7 @@ def _turns(keys: Any) -> Any:
 def tensor_scatter(past: Array, update: Array, starts: Array = None, axis: int = -2, mode: str = "linear") -> Array:
     """A memory with an update written into each batch, from a place on."""
     axis %= past.ndim
-    starts = np.zeros(past.shape[0], int) if starts is None else np.asarray(values_of(starts))
+    starts = np.zeros(past.shape[0], int) if starts is None else values_of(starts)
     rows = starts[:, None] + np.arange(update.shape[axis])
     if mode == "circular":
         rows = rows % past.shape[axis]
@@ -226,7 +226,7 @@ def center_crop_pad(x: Array, shape: Any, axes: Any = None) -> Array:
 
 def one_hot(indices: Array, depth: Any, values: Array, axis: int = -1) -> Array:
     """values[1] at the place of each index among `depth`, else values[0]."""
-    size, indices = whole(depth), np.asarray(values_of(indices)).astype(np.int64)
+    size, indices = whole(depth), values_of(indices).astype(np.int64)
     is_there = np.expand_dims(indices % size, axis)
     places = np.arange(size).reshape(-1, *(1,) * (is_there.ndim - 1 - axis % is_there.ndim))
     inside = np.expand_dims((indices >= -size) & (indices < size), axis)
@@ -257,7 +257,7 @@ def last_argmin(x: Array, axis: int, keepdims: bool) -> Array:
 
 def top_k(x: Array, k: Any, axis: int = -1, largest: bool = True) -> tuple[Array, Array]:
     """The k largest entries in order, and their places; of equal ones the first."""
-    array = np.asarray(values_of(x))
+    array = values_of(x)
     if largest:
         order = np.flip(array.shape[axis] - 1 - np.argsort(np.flip(array, axis), axis=axis, kind="stable"), axis)
     else:
@@ -281,7 +281,7 @@ def unique(x: Array, axis: int | None, is_sorted: bool) -> tuple[Array, ...]:
 def reverse_sequence(x: Array, lengths: Array, batch_axis: int = 1, time_axis: int = 0) -> Array:
     """The first entries of each sequence in reverse order."""
     moved = np.moveaxis(x, (batch_axis, time_axis), (0, 1))
-    lengths, times = np.asarray(values_of(lengths))[:, None], np.arange(moved.shape[1])
+    lengths, times = values_of(lengths)[:, None], np.arange(moved.shape[1])
     order = np.where(times < lengths, lengths - 1 - times, times)
     return np.moveaxis(moved[np.arange(len(order))[:, None], order], (0, 1), (batch_axis, time_axis))
 

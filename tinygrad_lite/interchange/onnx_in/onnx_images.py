@@ -1,6 +1,7 @@
 """Images in other sizes and at other places, as ONNX's Resize, GridSample and RoiAlign mean them."""
 
 from collections.abc import Sequence
+from functools import reduce
 from math import ceil, floor
 from typing import Any
 
@@ -179,7 +180,7 @@ def _read(
     values = x[(*front, *index)]
     if padding != "zeros":
         return values
-    is_inside = np.all([(p >= 0) & (p <= n - 1) for p, n in zip(places, sizes)], axis=0)
+    is_inside = reduce(np.logical_and, [(p >= 0) & (p <= n - 1) for p, n in zip(places, sizes)])
     return values * is_inside[..., None].astype(x.dtype)
 
 

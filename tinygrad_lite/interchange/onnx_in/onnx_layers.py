@@ -173,7 +173,7 @@ def max_unpool(
     strides, pads = strides or [1] * axes, pads or [0] * 2 * axes
     least = [(n - 1) * s + k - a - b for n, s, k, a, b in zip(x.shape[2:], strides, kernel, pads, pads[axes:])]
     whole_array = np.zeros((*x.shape[:2], *least), x.dtype)
-    places = np.unravel_index(np.asarray(values_of(indices)), whole_array.shape)
+    places = np.unravel_index(values_of(indices), whole_array.shape)
     if size is None:
         return index_set(whole_array, x, index=places)
     return index_set(np.zeros(wholes(size), x.dtype), x, index=places)
@@ -208,7 +208,7 @@ def negative_log_likelihood(
     log_p: Array, target: Array, weight: Array = None, reduction: str = "mean", ignore_index: int | None = None
 ) -> Array:
     """-log p of each target's class, weighted, and reduced to its mean or its sum."""
-    target = np.asarray(values_of(target))
+    target = values_of(target)
     counted = np.ones(target.shape, bool) if ignore_index is None else target != ignore_index
     classes = np.where(counted, target, 0)
     chosen = np.take_along_axis(log_p, np.expand_dims(classes, 1), 1)

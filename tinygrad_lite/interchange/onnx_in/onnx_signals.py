@@ -100,7 +100,7 @@ def _course(
         for t in reversed(times) if is_reverse else times:
             new = step(k, x[t], state)
             if lengths is not None:  # a sequence that has ended keeps its state, and its outputs are 0
-                runs = (t < np.asarray(values_of(lengths)))[:, None]
+                runs = (t < values_of(lengths))[:, None]
                 new = tuple(np.where(runs, a, b) for a, b in zip(new, state))
                 steps[t] = np.where(runs, new[0], 0)
             else:
