@@ -1,6 +1,7 @@
 """`fit`: the same as the loop by hand, its endings, and what it says when numbers are not finite."""
 
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -499,3 +500,12 @@ def test_a_layer_that_was_replaced_after_the_optimiser_was_made() -> None:
         tg.fit(model, F.mse_loss, (X, REAL), epochs=1, optimizer=optimizer)
     head = optim.Adam(model[2].parameters())  # of which the others are left as they are
     tg.fit(model, F.mse_loss, (X, REAL), epochs=1, optimizer=head)
+
+
+def test_a_last_batch_that_the_model_refuses_is_seen_first() -> None:
+    model = nn.Sequential(nn.Linear(5, 4, rng=0), nn.BatchNorm1d(4), nn.Linear(4, 1, rng=1))
+    before = deepcopy(model.state_dict())
+    with pytest.raises(ShapeError, match="leave out a last batch of one row by drop_last"):
+        tg.fit(model, F.mse_loss, (X[:65], REAL[:65]), epochs=1)
+    assert all(np.array_equal(before[name], x) for name, x in model.state_dict().items())
+    tg.fit(model, F.mse_loss, DataLoader((X[:65], REAL[:65]), 32, shuffle=True, drop_last=True), epochs=1)

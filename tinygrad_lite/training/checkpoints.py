@@ -61,7 +61,8 @@ def save(path: str | os.PathLike[str], /, **contents: Any) -> None:
             if isinstance(state, Saved):
                 state.gradients = None
     encoded = {name: _encoded(state, name, arrays) for name, state in states.items()}
-    text = json.dumps({"format": _FORMAT, "contents": encoded}, allow_nan=False)
+    about = {"format": _FORMAT, "contents": encoded}
+    text = json.dumps({**about, "checksum": weight_files.checksum(arrays, about)}, allow_nan=False)
     if len(text) > weight_files.LARGEST_HEADER // 2:
         raise UsageError(f"there are {len(text):,} bytes besides the arrays: make arrays of long lists of numbers")
     replace(path, weight_files.written(arrays, {_KEY: text}))
@@ -214,6 +215,11 @@ def _contents(path: str | os.PathLike[str]) -> dict[str, Any]:
             raise InputError(
                 f"a later version of tinygrad_lite wrote it, in format {about['format']}, and this one reads up to "
                 f"format {_FORMAT}: install a later one"
+            )
+        if "checksum" in about and about.pop("checksum") != weight_files.checksum(arrays, about):
+            raise InputError(
+                "it is damaged, since some of it is not what was saved; if another program changed it on purpose, "
+                "model.load_state_dict(tg.from_torch(path)) takes its arrays"
             )
         return {name: _decoded(entry, arrays) for name, entry in about["contents"].items()}
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:

@@ -21,7 +21,7 @@ from tinygrad_lite.training.history import History
 from tinygrad_lite.training.metrics import Metric, metrics_of
 from tinygrad_lite.training.requirements import check_clip_norm, check_counts, check_model, check_parts
 from tinygrad_lite.training.run import Loss, Training, compiled_step
-from tinygrad_lite.training.verification import verify_training
+from tinygrad_lite.training.verification import try_batch, verify_training
 from tinygrad_lite.whole_files import check_folder
 
 
@@ -109,6 +109,8 @@ def fit(
             part.dataset.check_finite()
         batch = loader.dataset.take(np.arange(min(len(loader.dataset), loader.batch_size)))
         verify_training(model, loss, batch, optimizer=optimizer)
+        if len(loader) > 1 and not loader.drop_last and (rest := len(loader.dataset) % loader.batch_size):
+            try_batch(model, loss, loader.dataset.take(np.arange(rest)))
     optimizer = Adam(model.parameters()) if optimizer is None else optimizer
     training = Training(model, loss, optimizer, loader, scheduler, clip_norm, accumulate)
     step = compiled_step(training, compile) if compile else training.step

@@ -112,6 +112,17 @@ def verify_training(
     return result
 
 
+def try_batch(model: Module, loss: Loss, batch: Batch) -> None:
+    """Let copies of a model and a loss raise the error that they would raise for this batch."""
+    try:
+        model, loss = deepcopy((model, loss))
+    except Exception:  # whatever the user's objects raise
+        return
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        loss(outputs_of(model.train(), batch[0]), batch[1])
+
+
 class _Look:
     """Copies of a model and a loss, and what they make of a batch."""
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,14 @@ def _array(path: Files, name: str, dtype: str, shape: list[int], data: bytes) ->
         raise InputError(f"{os.fspath(path)}: {name} is of the dtype {dtype}, which NumPy lacks") from None
     except ValueError as error:
         raise InputError(f"{os.fspath(path)}: {name} has the shape {shape}: {error}") from None
+
+
+def checksum(arrays: Mapping[str, Array], about: Mapping[str, Any]) -> str:
+    """A number that is another one if a byte of the arrays changes, or something that JSON says about them."""
+    total = zlib.crc32(json.dumps(about).encode())
+    for name in sorted(arrays):
+        total = zlib.crc32(np.ascontiguousarray(arrays[name]).tobytes(), total)
+    return f"{total:08x}"
 
 
 def written(arrays: Mapping[str, Array], metadata: dict[str, str]) -> bytes:
