@@ -257,6 +257,21 @@ RIGHT: dict[str, Callable[[], tuple[nn.Module, Any, Any]]] = {
         nn.MSELoss(),
         (X, REAL),
     ),
+    "the same mean and deviation as the targets": lambda: (
+        linear(13, 1),
+        lambda y, t: (np.mean(y) - np.mean(t)) ** 2 + (np.std(y) - np.std(t)) ** 2,
+        (X, REAL[:, 0]),
+    ),
+    "the distribution of the targets": lambda: (
+        linear(13, 1),
+        lambda y, t: 2 * np.mean(np.abs(y - t[None, :])) - np.mean(np.abs(y - y.T)),
+        (X, REAL[:, 0]),
+    ),
+    "the order of the targets": lambda: (
+        linear(13, 1),
+        lambda y, t: np.mean((np.sort(y[:, 0]) - np.sort(t)) ** 2),
+        (X, REAL[:, 0]),
+    ),
     "a frozen teacher outside": lambda: (
         Made(lambda s, x: s.out(x) + TEACHER(x), out=linear(13, 1)),
         nn.MSELoss(),
@@ -305,6 +320,13 @@ FAULTS: dict[str, tuple[Callable[[], nn.Module], Any, Any, str, str]] = {
         lambda: linear(13, 1),
         lambda y, t: np.sum(np.abs(y - t)),
         (X, X[:, 0] ** 2 + 9),
+        "targets fit outputs",
+        r"broadcast to \(32, 32\)",
+    ),
+    "targets without their axis under a root": (
+        lambda: mlp(13, 8, 1),
+        lambda y, t: np.sqrt(broadcast(y, t)),
+        (X, REAL[:, 0]),
         "targets fit outputs",
         r"broadcast to \(32, 32\)",
     ),
@@ -631,3 +653,21 @@ def test_what_the_optimizer_trains_may_be_outside_of_the_model() -> None:
     fit(model, F.mse_loss, (X, REAL), epochs=1, optimizer=optimizer)
     with pytest.raises(VerificationError, match="not among model"):
         fit(model, F.mse_loss, (X, REAL), epochs=1)
+
+
+class Holder:
+    """No module: a layer in it is a parameter of nothing, until an optimiser gets it."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        self.layer = layer
+
+    def __call__(self, y: Any, t: Any) -> Any:
+        return F.mse_loss(self.layer(y), t)
+
+
+@pytest.mark.filterwarnings("ignore:held of Made")
+def test_an_optimizer_may_train_parts_of_the_model_of_the_loss_and_of_others() -> None:
+    held, loss = Holder(linear(13, 8)), Holder(linear(8, 1))
+    model = Made(lambda s, x: s.left_out(np.tanh(s.held.layer(x))), held=held, left_out=linear(8, 8))
+    optimizer = Adam([*held.layer.parameters(), *loss.layer.parameters()])
+    assert verify_training(model, loss, (X, REAL), optimizer=optimizer).ok

@@ -31,22 +31,27 @@ def broadcast_targets(loss: _Loss, outputs: Any, targets: Any) -> tuple[Any, ...
 
 
 def _is_symmetric(loss: _Loss, outputs: Any, i: int, targets: Any, k: int) -> bool:
-    """Whether targets can change places along an axis, although other targets make another loss."""
+    """Whether targets can change places along an axis, although others make another loss, and outputs stay apart.
+
+    A loss that compares two samples as a whole is symmetric, too; but there, each output's slope hangs on the others.
+    """
     y, t = trees.leaves(outputs)[i], np.asarray(plain(trees.leaves(targets)[k]))
     if (t == t[:1]).all():
         t = (t + np.arange(t.size).reshape(t.shape) % 2).astype(t.dtype)
     drawn = np.random.default_rng(0).uniform(t.min(), t.max(), y.shape).astype(y.dtype)  # losses are curved there
-    outputs = _with_leaf(outputs, i, drawn)
+    moved = np.concatenate([drawn[-1:], drawn[1:]])
     for axis in range(t.ndim):
         alike = np.broadcast_to(np.take(t, [0], axis), t.shape).copy()
+        numbers = (drawn, t), (drawn, np.roll(t, 1, axis)), (drawn, alike), (moved, t)
         try:
-            before, turned, other = (
-                _value_and_slopes(loss, outputs, _with_leaf(targets, k, x)) for x in (t, np.roll(t, 1, axis), alike)
+            before, turned, others, apart = (
+                _value_and_slopes(loss, _with_leaf(outputs, i, a), _with_leaf(targets, k, b)) for a, b in numbers
             )
         except Exception:  # of these numbers, the user's loss takes none
             return True
-        if _are_equal(before, turned) and not _are_equal(before, other):
-            return True
+        if _are_equal(before, turned) and not _are_equal(before, others):
+            one, other = (np.concatenate([np.ravel(x[1:]) for x in slopes]) for _, *slopes in (before, apart))
+            return bool(one @ other > (1 - 1e-6) * np.linalg.norm(one) * np.linalg.norm(other))
     return False
 
 

@@ -128,10 +128,11 @@ class _Look:
 
     def __init__(self, model: Module, loss: Loss, batch: Batch, trained: Iterable[Tensor]) -> None:
         self.given = model, loss
-        self.trained = {*map(id, trained)}
         self.inputs, self.targets = batch
         self.rows = count_of(batch)
-        self.model, self.loss = self.copies()
+        copied: dict[int, Any] = {}
+        self.model, self.loss = deepcopy(self.given, copied)
+        self.trained = {id(w): id(copied.get(id(w), w)) for w in trained}  # in the graph of the copies
         self.model.train()
         self.outputs = outputs_of(self.model, self.inputs)
         self.value = self._checked(self.loss(self.outputs, self.targets))
@@ -281,7 +282,7 @@ def _owners(look: _Look) -> Finding | None:
     """Parameters that make the outputs, and are not among those that are trained."""
     model = look.given[0]
     own, copied = {*map(id, model.parameters())}, {*map(id, look.model.parameters())}
-    known = copied | look.trained | {*map(id, trees.leaves(look.inputs))}
+    known = copied | {*look.trained.values()} | {*map(id, trees.leaves(look.inputs))}
     results = [x for x in trees.leaves(look.outputs) if isinstance(x, Tensor)]
     leaves = [x for node in history(results) for x in node.inputs if isinstance(x, Tensor) and x.op is None]
     others = {id(x): x for x in leaves if x.requires_grad and id(x) not in known}
@@ -306,9 +307,10 @@ def _owners(look: _Look) -> Finding | None:
 def _stale(look: _Look) -> Finding | None:
     """Parameters of the optimiser that belonged to the model once, before they were replaced."""
     model = look.given[0]
-    used = {id(x) for node in history([look.value]) for x in node.inputs} | {*map(id, model.parameters())}
-    missing = [path for path, w in model.named_parameters() if w.requires_grad and id(w) not in look.trained]
-    if not missing or look.trained <= used:
+    own = {id(w): path for path, w in model.named_parameters() if w.requires_grad}
+    used = {id(x) for node in history([look.value]) for x in node.inputs}
+    missing = [path for key, path in own.items() if key not in look.trained]
+    if not missing or all(key in own or copy in used for key, copy in look.trained.items()):
         return None
     return Finding(
         "the optimiser trains the model",
@@ -358,7 +360,10 @@ def _learning(look: _Look) -> Finding:
         )
     if best < first - 0.1 * abs(first) or first == 0:
         return Finding(check, True, said)
-    sizes = [max((np.abs(x).max(initial=0) for x in trees.leaves(plain(y))), default=0) for y in (outputs, targets)]
+    sizes = [
+        max((np.abs(x).max(initial=0) for x in trees.leaves(plain(y)) if _is_real(x)), default=0)
+        for y in (outputs, targets)
+    ]
     if sizes[1] > 100 * sizes[0]:
         said = f"{said}: targets reach {sizes[1]:.3g}, and outputs {sizes[0]:.3g}: standardise the targets"
     if best < first - 1e-4 * abs(first) and _has_slope(model):
@@ -369,7 +374,8 @@ def _learning(look: _Look) -> Finding:
         check,
         False,
         f"{said}: it does not fall, whatever the learning rate ({', '.join(map(str, RATES))}): the outputs do not "
-        "reach the targets, for example behind a sigmoid or dead units, or the loss does not depend on them",
+        "reach the targets, for example behind a sigmoid, dead units or weights of zero, or the loss does not depend "
+        "on them",
     )
 
 
