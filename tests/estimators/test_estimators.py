@@ -410,6 +410,24 @@ WRONG: list[tuple[str, Callable[[], Any], type[Exception], str]] = [
         InputError,
         "log_probabilities",
     ),
+    *(
+        (
+            f"{outputs} of {module.__name__}",
+            lambda module=module, rows=rows, outputs=outputs: Classifier(module, outputs=outputs, random_state=0).fit(
+                X[rows], y[rows]
+            ),
+            UsageError,
+            words,
+        )
+        for rows in (TWO, y >= 0)
+        for module, outputs, words in (
+            (probabilistic, None, "are probabilities already, .*: pass outputs='probabilities'"),
+            (Perceptron, "probabilities", "are no probabilities: let the module end in Softmax or Sigmoid"),
+            (Perceptron, "log_probabilities", "are no logarithms of probabilities: let the module end in LogSoftmax"),
+            (probabilistic, "log_probabilities", "are no logarithms"),
+        )
+    ),
+    ("components", lambda: Transformer(n_components=0).fit(X), InputError, "n_components must be"),
     ("no classes", lambda: quick().partial_fit(X, y), InputError, "on the first call"),
     ("balanced parts", lambda: quick(class_weight="balanced").partial_fit(X, y, y), InputError, "all rows at once"),
     ("not fitted", lambda: quick().predict(X), NotFittedError, "not fitted"),
@@ -445,3 +463,31 @@ def test_a_failure_leaves_what_there_was() -> None:
             model.set_params(**settings).fit(X, y)
         model.set_params(**{name: getattr(quick(epochs=2), name) for name in settings})
         np.testing.assert_array_equal(model.predict_proba(X), before)
+
+
+@pytest.mark.parametrize("labels", [NAMES, NAMES[TWO]])
+def test_logits_that_may_be_taken_for_probabilities(labels: Any) -> None:
+    """Some are between 0 and 1 by chance, or all the same, or of whole numbers that are indices."""
+
+    class Words(nn.Module):
+        def __init__(self, n_features_in: int, n_outputs: int) -> None:
+            self.words = nn.Embedding(4, n_outputs)
+            self.words.weight = nn.Parameter(np.random.default_rng(0).uniform(0.1, 0.2, (4, n_outputs)))
+
+        def forward(self, x: Any) -> Any:
+            return np.mean(self.words(x.astype(int)), axis=1)
+
+    def still(n_features_in: int, n_outputs: int) -> nn.Module:
+        last = nn.Linear(n_features_in, n_outputs)
+        last.load_state_dict(
+            {"weight": np.zeros((n_outputs, n_features_in)), "bias": np.full(n_outputs, 1 / n_outputs)}
+        )
+        return last
+
+    def near(n_features_in: int, n_outputs: int) -> nn.Module:
+        last = still(n_features_in, n_outputs)
+        last.weight.data = np.full((n_outputs, n_features_in), 1e-3) - (np.arange(n_outputs) == 0)[:, None] * 2e-3
+        return last
+
+    for module in (Words, still, near):
+        Classifier(module, epochs=2).fit(np.abs(X[: len(labels)]).round(), labels)

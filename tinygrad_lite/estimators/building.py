@@ -64,7 +64,7 @@ def optimizer_of(module: Module, optimizer: Any, lr: float, settings: Mapping[st
     """
     function = optimizer_class(optimizer)
     if isinstance(function, str):
-        names = [name for name, x in vars(optim).items() if isclass(x) and issubclass(x, optim.Optimizer)]
+        names = [name for name, x in vars(optim).items() if isclass(x) and optim.Optimizer in x.__mro__[1:]]
         raise InputError(f"there is no optimizer {optimizer!r} in tg.optim, which has {', '.join(names)}")
     if not callable(function):
         raise UsageError(f"optimizer must be the name of a class in tg.optim, or such a class; got {optimizer!r}")

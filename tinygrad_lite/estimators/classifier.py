@@ -1,5 +1,6 @@
 """`Classifier`: a module that says how probable each class is."""
 
+from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
@@ -9,7 +10,7 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from sklearn.utils.validation import column_or_1d
 
 from tinygrad_lite import nn
-from tinygrad_lite.errors import InputError, ShapeError
+from tinygrad_lite.errors import InputError, ShapeError, UsageError
 from tinygrad_lite.estimators.defaults import Perceptron
 from tinygrad_lite.estimators.network import Network, check_weights, weights_of
 from tinygrad_lite.nn import functional
@@ -220,6 +221,34 @@ class Classifier(ClassifierMixin, Network):
         if len(unknown := np.setdiff1d(y, self.classes_)):
             raise InputError(f"y has the classes {unknown}, which are not among `classes`: {self.classes_}")
         return np.searchsorted(self.classes_, y)
+
+    def _check_outputs(self, outputs_at: Callable[[float], Any]) -> None:
+        outputs, kind, needs = (
+            outputs_at(1),
+            self._kind()[0],
+            "let the module end in {}, or say what its outputs are by another `outputs`",
+        )
+        reached = f"the module's outputs, from {outputs.min():.3g} to {outputs.max():.3g}"
+        if kind == "log_probabilities" and not self._are_probabilities(np.exp(outputs)):
+            raise UsageError(f"{reached}, are no logarithms of probabilities: {needs.format('LogSoftmax')}")
+        if kind == "probabilities" and not self._are_probabilities(outputs):
+            raise UsageError(f"{reached}, are no probabilities: {needs.format('Softmax or Sigmoid')}")
+        if kind == "logits" and np.ptp(outputs) > 0 and self._are_probabilities(outputs):
+            try:
+                with np.errstate(all="ignore"):
+                    always = self._are_probabilities(outputs_at(1000))
+            except Exception:  # of the user's module, which may take no such rows
+                return
+            if always:
+                raise UsageError(
+                    f"{reached}, are probabilities already, and the loss makes them of logits: pass "
+                    "outputs='probabilities', or leave out the last Softmax or Sigmoid"
+                )
+
+    def _are_probabilities(self, outputs: Any) -> bool:
+        rows = outputs.reshape(len(outputs), -1)
+        sums = 1 if self._is_multilabel or rows.shape[1] == 1 else rows.sum(axis=1)
+        return bool(np.all((rows >= 0) & (rows <= 1 + 1e-3))) and np.allclose(sums, 1, atol=1e-3)
 
     def _strata(self, y: Any) -> Any:
         return y if y.ndim == 1 else None

@@ -11,6 +11,7 @@ from tinygrad_lite.errors import ShapeError, UsageError
 from tinygrad_lite.estimators.defaults import Autoencoder
 from tinygrad_lite.estimators.network import Network, weights_of
 from tinygrad_lite.nn import Module, functional
+from tinygrad_lite.settings import whole
 
 
 class Transformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network):
@@ -111,6 +112,7 @@ class Transformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network):
 
     def _checked(self, X: Any, sample_weight: Any, is_new: bool) -> tuple[Any, Any]:
         """X and the weights, without rows of weight 0."""
+        whole("n_components", self.n_components)
         X = self._rows(X, reset=is_new)
         weights = weights_of(X, sample_weight)
         if weights is not None and not weights.all():
