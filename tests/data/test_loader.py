@@ -1,5 +1,6 @@
 """`DataLoader`: forms of datasets, order, and going on in the middle of an epoch."""
 
+import json
 from collections import namedtuple
 from typing import Any
 
@@ -201,3 +202,32 @@ def test_states_of_something_else_change_nothing() -> None:
         with pytest.raises(InputError, match=message):
             loader.load_state_dict(state)
         assert loader.state_dict() == before
+
+
+class Noisy:
+    """A dataset whose samples are drawn."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng, self.others = np.random.default_rng(seed), [np.random.default_rng(seed + 1)]
+
+    def __len__(self) -> int:
+        return 10
+
+    def __getitem__(self, k: int) -> Any:
+        return k + self.rng.normal() + self.others[0].normal()
+
+
+@pytest.mark.parametrize("done", range(6))
+def test_samples_that_are_drawn_go_on(done: int) -> None:
+    loader, other = (DataLoader(Noisy(seed), 3, shuffle=True, rng=seed) for seed in (0, 5))
+    batches = (batch for _ in range(2) for batch in loader)
+    for _ in range(done):
+        next(batches)
+    other.load_state_dict(json.loads(json.dumps(loader.state_dict())))
+    expected = [*batches]
+    resumed = [*(batch for _ in range(2 - other.epochs) for batch in other)]
+    np.testing.assert_array_equal(np.concatenate(resumed), np.concatenate(expected))
+    state = loader.state_dict()
+    for wrong in ({}, {"rng": state["rng"]}, {"rng": 1, "others[0]": 2}):
+        with pytest.raises(InputError, match="not the state of"):
+            other.load_state_dict({**state, "dataset": wrong})

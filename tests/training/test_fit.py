@@ -472,6 +472,36 @@ def test_a_training_goes_on_from_its_checkpoint(compile: Any, stops: tuple[int, 
         assert history[name] == resumed[name]
 
 
+class CentreLoss(nn.Module):
+    """A loss with a parameter, a buffer and a generator."""
+
+    def __init__(self) -> None:
+        self.centres, self.mean, self._rng = (
+            nn.Parameter(np.zeros((2, 3))),
+            tg.tensor(np.zeros(3)),
+            np.random.default_rng(5),
+        )
+
+    def forward(self, y: Any, t: Any) -> Any:
+        self.mean.data = 0.9 * self.mean.data + 0.1 * np.mean(y.detach().data, axis=0)
+        noise = self._rng.normal(size=y.shape)
+        return np.mean((y - self.centres[t % 2] - self.mean + 0.1 * noise) ** 2) + np.mean(y**2)
+
+
+@pytest.mark.parametrize("compile", BACKENDS)
+def test_a_loss_with_a_state_goes_on_from_a_checkpoint(compile: Any, tmp_path: Path) -> None:
+    def trained(epochs: int, checkpoint: Path | None = None) -> list[float]:
+        one, loss = model(), CentreLoss()
+        optimizer = optim.Adam([*one.parameters(), *loss.parameters()], lr=0.05)
+        settings: Any = {"optimizer": optimizer, "compile": compile, "checkpoint": checkpoint, "rng": 0}
+        history: list[float] = tg.fit(one, loss, (X, THREE), epochs=epochs, verify=False, **settings)["loss"]
+        return history
+
+    path = tmp_path / "run.safetensors"
+    trained(2, path)
+    assert trained(5, path) == trained(5)
+
+
 def test_a_training_that_stopped_by_patience_stays_stopped(tmp_path: Path) -> None:
     settings: dict[str, Any] = {"epochs": 99, "patience": 2, "checkpoint": tmp_path / "run.safetensors", "rng": 0}
     one, other = nn.Linear(5, 1, rng=0), nn.Linear(5, 1, rng=1)

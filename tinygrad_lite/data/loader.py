@@ -81,13 +81,18 @@ class DataLoader:
         self.epochs += 1
 
     def state_dict(self) -> dict[str, Any]:
-        """The place in the epoch and the state of the generator, as plain numbers in dicts."""
+        """The place in the epoch and the states of the generators, as plain numbers in dicts.
+
+        They are the loader's, and those that are fields of a dataset of samples, which may draw from them.
+        """
+        drawn = {name: x.bit_generator.state for name, x in self.dataset.generators().items()}
         return {
             "rows": len(self.dataset),
             "epochs": self.epochs,
             "done": self._done,
             "at_start": self._at_start,
             "rng": self._rng.bit_generator.state,
+            **({"dataset": drawn} if drawn else {}),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -113,7 +118,11 @@ class DataLoader:
             _generator(state["rng"])
             if state["at_start"] is not None:
                 _generator(state["at_start"])
+            drawn = self.dataset.generators()
+            made = {name: _generator(state["dataset"][name]) for name in drawn}
             self._rng.bit_generator.state = state["rng"]
+            for name, generator in made.items():
+                drawn[name].bit_generator.state = generator.bit_generator.state
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(f"this is not the state of a {type(self._rng.bit_generator).__name__}: {error}") from error
         self.epochs, self._done, self._at_start = state["epochs"], state["done"], state["at_start"]

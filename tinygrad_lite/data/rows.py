@@ -22,6 +22,9 @@ class Rows(Protocol):
     def check_finite(self) -> None:
         """Raise `InputError` if a number is not finite, as far as that can be seen without making a batch."""
 
+    def generators(self) -> dict[str, np.random.Generator]:
+        """What the samples are drawn with, by the names of the dataset's fields."""
+
 
 Taker = Callable[[Any], Any]
 """A function that takes the rows with these numbers."""
@@ -80,6 +83,9 @@ class _Columns:
                     f"data{path} has numbers that are NaN or infinite ({count} of {np.size(numbers)}{where}): fill "
                     "them in, or leave out their rows"
                 )
+
+    def generators(self) -> dict[str, np.random.Generator]:
+        return {}
 
     def _taker(self, path: str, x: Any) -> Taker:
         """The function that takes rows of an array."""
@@ -151,6 +157,11 @@ class _Samples:
 
     def check_finite(self) -> None:
         pass
+
+    def generators(self) -> dict[str, np.random.Generator]:
+        fields = getattr(self._dataset, "__dict__", {})
+        places = zip(trees.paths(fields), trees.leaves(fields))
+        return {path: x for path, x in places if isinstance(x, np.random.Generator)}
 
     def take(self, rows: Any) -> Any:
         return trees.map_leaves(_stacked, *[self._dataset[int(k)] for k in rows])

@@ -1,6 +1,5 @@
 """`Classifier`: a module that says how probable each class is."""
 
-from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
@@ -222,33 +221,20 @@ class Classifier(ClassifierMixin, Network):
             raise InputError(f"y has the classes {unknown}, which are not among `classes`: {self.classes_}")
         return np.searchsorted(self.classes_, y)
 
-    def _check_outputs(self, outputs_at: Callable[[float], Any]) -> None:
-        outputs, kind, needs = (
-            outputs_at(1),
-            self._kind()[0],
-            "let the module end in {}, or say what its outputs are by another `outputs`",
-        )
-        reached = f"the module's outputs, from {outputs.min():.3g} to {outputs.max():.3g}"
-        if kind == "log_probabilities" and not self._are_probabilities(np.exp(outputs)):
-            raise UsageError(f"{reached}, are no logarithms of probabilities: {needs.format('LogSoftmax')}")
-        if kind == "probabilities" and not self._are_probabilities(outputs):
-            raise UsageError(f"{reached}, are no probabilities: {needs.format('Softmax or Sigmoid')}")
-        if kind == "logits" and np.ptp(outputs) > 0 and self._are_probabilities(outputs):
-            try:
-                with np.errstate(all="ignore"):
-                    always = self._are_probabilities(outputs_at(1000))
-            except Exception:  # of the user's module, which may take no such rows
-                return
-            if always:
-                raise UsageError(
-                    f"{reached}, are probabilities already, and the loss makes them of logits: pass "
-                    "outputs='probabilities', or leave out the last Softmax or Sigmoid"
-                )
-
-    def _are_probabilities(self, outputs: Any) -> bool:
-        rows = outputs.reshape(len(outputs), -1)
-        sums = 1 if self._is_multilabel or rows.shape[1] == 1 else rows.sum(axis=1)
-        return bool(np.all((rows >= 0) & (rows <= 1 + 1e-3))) and np.allclose(sums, 1, atol=1e-3)
+    def _check_outputs(self, outputs: Any) -> None:
+        rows, kind = outputs.reshape(len(outputs), -1), self._kind()[0]
+        one_by_one = self._is_multilabel or rows.shape[1] == 1
+        p = np.exp(rows) if kind == "log_probabilities" else rows
+        are = (p >= 0).all() and (p <= 1.001).all() and (one_by_one or np.allclose(p.sum(axis=1), 1, atol=1e-4))
+        made = f"the module's outputs, from {rows.min():.3g} to {rows.max():.3g}"
+        if kind != "logits" and not are:
+            last = "LogSoftmax" if kind == "log_probabilities" else "Softmax or Sigmoid"
+            raise UsageError(f"{made}, are no {kind}: let it end in {last}, or say what they are by another `outputs`")
+        if kind == "logits" and are and not one_by_one and np.ptp(rows, axis=0).any():
+            raise UsageError(
+                f"{made}, are probabilities already, and the loss makes them of logits: pass outputs='probabilities', "
+                "or leave out the last Softmax"
+            )
 
     def _strata(self, y: Any) -> Any:
         return y if y.ndim == 1 else None

@@ -1,6 +1,5 @@
 """`Network`: what the estimators have in common, which is a module, how it is trained, and what it makes of rows."""
 
-from collections.abc import Callable
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -89,8 +88,8 @@ class Network(Settings):
         """The loss of outputs of this shape, and the targets in its form."""
         raise NotImplementedError
 
-    def _check_outputs(self, outputs_at: Callable[[float], Any]) -> None:
-        """Refuse outputs of a few rows, at this scale, that are not what the loss takes them for."""
+    def _check_outputs(self, outputs: Any) -> None:
+        """Refuse outputs of a few rows that are not what the loss takes them for."""
 
     def _strata(self, y: Any) -> Any:
         """The kinds of rows that validation and training have in the same shares, or None."""
@@ -179,7 +178,7 @@ class Network(Settings):
         if shape[:1] != few.shape[:1]:
             raise ShapeError(f"the module must make a row of each row of X: of {few.shape[0]} rows it made {shape}")
         loss, targets = self._targets(shape, y, dtype)
-        self._check_outputs(lambda scale: outputs_of(module, scale * X[:20].astype(dtype)))
+        self._check_outputs(outputs_of(module, X[:20].astype(dtype)))
         if weights is not None:
             targets = targets, (weights / weights.mean()).astype(dtype)
         return mean_of(loss, weights is not None), (X.astype(dtype, copy=False), targets)

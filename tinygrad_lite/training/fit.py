@@ -116,6 +116,8 @@ def fit(
     step = compiled_step(training, compile) if compile else training.step
     history, faults = training.history, FaultFinder(training)
     saved = {"model": model, "optimizer": optimizer, "loader": loader, "history": history, "scheduler": scheduler}
+    if _changes(loss):
+        saved["loss"] = loss
     if checkpoint is not None and resumes:
         load(checkpoint, **saved)
     compares = patience is not None or held_out is not None
@@ -151,3 +153,10 @@ def fit(
     if history.best_state is not None and (patience is not None or history.ending == "interrupt"):
         model.load_state_dict(history.best_state)
     return history
+
+
+def _changes(loss: Loss) -> bool:
+    """Whether a loss has a state that a training may change, as this package's own do not have."""
+    if not isinstance(loss, Module) or type(loss).__module__.startswith("tinygrad_lite."):
+        return False
+    return bool(loss.state_dict()) or any(True for _ in loss.named_generators())

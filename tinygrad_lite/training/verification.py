@@ -368,8 +368,9 @@ def _learning(look: _Look) -> Finding:
         said = f"{said}: targets reach {sizes[1]:.3g}, and outputs {sizes[0]:.3g}: standardise the targets"
     if best < first - 1e-4 * abs(first) and _has_slope(model):
         return Finding(check, None, said)
-    if look.has_moved and (descent := _descent(look)):
-        return Finding(check, None, f"{said}; {descent}")
+    for scale in (1, 10, 100) if look.has_moved else ():
+        if descent := _descent(look, scale):
+            return Finding(check, None, f"{said}; {descent}")
     return Finding(
         check,
         False,
@@ -383,22 +384,17 @@ def _has_slope(model: Module) -> bool:
     return any(w.grad is not None and np.any(w.grad.data) for w in model.parameters())
 
 
-def _descent(look: _Look) -> str:
-    """How far gradient descent lowers the loss from weights moved at random, with steps as long as that goes well.
+def _descent(look: _Look, scale: int) -> str:
+    """How far gradient descent lowers the loss from weights moved by this times their size, with steps that grow.
 
     It does from the bottom of a valley, and where numbers are large; not where outputs cannot change.
     """
     (inputs, targets), (model, loss), rng = look.few, look.copies(), np.random.default_rng(0)
     weights = [w for w in model.parameters() if w.requires_grad]
     for w in weights:
-        w.replace(w.data + (rng.normal(size=w.shape) * (np.sqrt(np.mean(w.data**2)) or 1)).astype(w.dtype))
-    here, slopes, rate, lowest, start = (
-        [w.data for w in weights],
-        [np.zeros(w.shape) for w in weights],
-        0.0,
-        np.inf,
-        np.nan,
-    )
+        w.replace(w.data + (rng.normal(size=w.shape) * scale * (np.sqrt(np.mean(w.data**2)) or 1)).astype(w.dtype))
+    here, slopes = [w.data for w in weights], [np.zeros(w.shape) for w in weights]
+    rate, lowest, start = 0.0, np.inf, np.nan
     for _ in range(2 * STEPS):
         for w, place, slope in zip(weights, here, slopes):
             w.replace((place - rate * slope).astype(w.dtype))
