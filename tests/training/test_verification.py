@@ -330,6 +330,13 @@ FAULTS: dict[str, tuple[Callable[[], nn.Module], Any, Any, str, str]] = {
         "targets fit outputs",
         r"broadcast to \(32, 32\)",
     ),
+    "targets without their axis, with a gap": (
+        lambda: mlp(13, 8, 1),
+        broadcast,
+        (X, np.where(REAL[:, 0] > 1, np.nan, REAL[:, 0])),
+        "the loss at the start",
+        "it is nan",
+    ),
     "equal targets without their axis": (
         lambda: linear(13, 1),
         broadcast,

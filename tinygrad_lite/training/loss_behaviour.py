@@ -38,7 +38,8 @@ def _is_symmetric(loss: _Loss, outputs: Any, i: int, targets: Any, k: int) -> bo
     y, t = trees.leaves(outputs)[i], np.asarray(plain(trees.leaves(targets)[k]))
     if (t == t[:1]).all():
         t = (t + np.arange(t.size).reshape(t.shape) % 2).astype(t.dtype)
-    drawn = np.random.default_rng(0).uniform(t.min(), t.max(), y.shape).astype(y.dtype)  # losses are curved there
+    low, high = (np.nan_to_num(x, posinf=1, neginf=-1) for x in (t.min(), t.max()))
+    drawn = np.random.default_rng(0).uniform(low, high, y.shape).astype(y.dtype)  # losses are curved there
     moved = np.concatenate([drawn[-1:], drawn[1:]])
     for axis in range(t.ndim):
         alike = np.broadcast_to(np.take(t, [0], axis), t.shape).copy()
@@ -59,7 +60,7 @@ def takes_probabilities_for_logits(loss: _Loss, start: Any, learned: Any, target
     """The function that a loss applies to outputs that come from it already: softmax, sigmoid, or none."""
     leaves = [(i, np.asarray(a), np.asarray(b)) for i, (a, b) in enumerate(_pairs(start, learned))]
     for i, a, b in leaves:
-        if any(map(_adds_up, (a, b))) and _adds_up(a) and _adds_up(b):
+        if _adds_up(a) and _adds_up(b):
             value, moved, doubled = (
                 _value(loss, _with_leaf(learned, i, x.astype(b.dtype)), targets) for x in (b, b + 1, 2 * b)
             )
