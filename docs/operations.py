@@ -22,6 +22,7 @@ import numpy as np
 import scipy.special  # so that the registry reads its table, too
 
 import tinygrad_lite as tg
+from tinygrad_lite import signatures
 from tinygrad_lite.engine import op as declarations
 from tinygrad_lite.engine import registry
 
@@ -49,6 +50,7 @@ ORDER = [
     "triangular",
     "decompositions",
     "norms",
+    "fourier",
     "special",
     "normal",
     "activations",
@@ -138,7 +140,7 @@ def composition_cell(function: Callable[..., Any]) -> str:
 
 def path_of(function: Any) -> str | None:
     """The path by which a user calls a function of NumPy or SciPy; None for our own."""
-    path = registry.path_of(function)
+    path = signatures.path_of(function)
     return path if path.startswith(("np.", "scipy.")) and "<" not in path else None
 
 
@@ -164,7 +166,7 @@ def keywords_of(answer: Any) -> list[str]:
 
 def page() -> str:
     functions: dict[Any, list[str]] = defaultdict(list)
-    for function, answer in registry._ANSWERS.items():
+    for function, answer in registry.ANSWERS.items():
         path = path_of(function)
         functions[inspect.unwrap(answer)] += [path] if path else []
     for operation in registry.operations():

@@ -96,7 +96,7 @@ def pytest_collection_finish() -> None:
 @contextmanager
 def former_operations() -> Iterator[None]:
     """Forget the operations that are declared meanwhile, except for the tables of the package that are read late."""
-    tables = registry._OPERATIONS, registry._ANSWERS
+    tables = registry._OPERATIONS, registry.ANSWERS
     before = [table.copy() for table in tables]
     yield
     for table, former in zip(tables, before):

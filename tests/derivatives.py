@@ -35,6 +35,11 @@ def assert_gradients(
             np.testing.assert_allclose(np.sum(gradient * direction), slope, rtol=tolerance, atol=allowed)
 
 
+def real_of(y: Any) -> Any:
+    """A real result, from which a gradient can start: of a complex one, the sum of its real and imaginary parts."""
+    return np.real(y) + np.imag(y) if y.dtype.kind == "c" else y
+
+
 def numerical_slope(f: Callable[[float], float], is_linear: bool = False) -> float:
     """The derivative of a function at 0, with an error of about 1e-12 of the values.
 

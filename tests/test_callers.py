@@ -84,6 +84,26 @@ def test_a_function_is_named_where_no_source_is_known() -> None:
             eval(f"scipy.linalg.{call}", namespace)
 
 
+LISTS: dict[str, Callable[[Any], Any]] = {
+    "np.sum": lambda x: np.sum([x, x]),
+    "np.max": lambda x: np.max([[x, x], [x, x]]),
+    "np.stack": lambda x: np.stack([[x, x], [x, x]]),
+    "np.linalg.norm": lambda x: np.linalg.norm([x, x]),
+    "np.interp": lambda x: np.interp(0.5, [0.0, 1.0], [x, x]),
+    "np.dot": lambda x: np.dot(ONES, [x, x, x]),
+    "np.where": lambda x: np.where([True, False], [x, x], 0.0),
+    "np.exp": lambda x: np.exp([x, x]),
+}
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_a_list_of_tensors_is_told_from_a_function_without_a_derivative(name: str) -> None:
+    f = LISTS[name]
+    for attempt in (lambda: f(tg.tensor(2.0, requires_grad=True)), lambda: tg.jvp(f, (2.0,), (1.0,))):
+        with pytest.raises(UsageError, match=rf"{name} was about to turn a list .* as in {name}\(tg\.array"):
+            attempt()
+
+
 UFUNCS = [x for x in vars(np).values() if isinstance(x, np.ufunc) and x.nout == 1 and not x.signature]
 
 

@@ -43,7 +43,7 @@ MODULES = [module for name in NAMES if (module := imported(name))]
 @pytest.fixture(autouse=True)
 def _declarations_end_with_their_page(monkeypatch: pytest.MonkeyPatch) -> None:
     """An operation or an exercise of an example is not there for the tests that follow: its names end with it."""
-    for module, table in ((registry, "_OPERATIONS"), (registry, "_ANSWERS"), (catalogue, "_DECLARED")):
+    for module, table in ((registry, "_OPERATIONS"), (registry, "ANSWERS"), (catalogue, "_DECLARED")):
         monkeypatch.setattr(module, table, dict(getattr(module, table)))
 
 

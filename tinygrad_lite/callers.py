@@ -1,5 +1,6 @@
 """Callers: finds out whether a library takes a number or an array out of the graph, which would lose its history."""
 
+from collections.abc import Container
 from itertools import takewhile
 from opcode import opmap
 from types import FrameType, FunctionType
@@ -9,8 +10,8 @@ import numpy as np
 
 _TURNED_INTO_ARRAY = (
     "NumPy was about to turn a value that is being differentiated into a plain array; its history would be lost. "
-    "Write tg.array([...]), np.stack([...]) or np.concatenate([...]) in place of np.array([...]); np.dot(array, "
-    "tensor) in place of array.dot(tensor); and tensor.numpy() to leave the graph on purpose"
+    "Write tg.array([...]), np.stack([...]) or np.concatenate([...]) in place of np.array([...]) and of a list of "
+    "tensors; np.dot(array, tensor) in place of array.dot(tensor); and tensor.numpy() to leave the graph on purpose"
 )
 _INSTEAD = {
     **{f"scipy.linalg.{name}": f"tg.linalg.{name}" for name in ("solve_triangular", "cho_factor", "cho_solve")},
@@ -42,14 +43,24 @@ def silent_exit(frame: FrameType, transforming: bool) -> str | None:
     return None
 
 
-def lost_array(frame: FrameType) -> str:
-    """Why an array that a frame asks for would lose a history, and what to write instead."""
-    function = _function_around(frame)
+def lost_array(frame: FrameType, differentiable: Container[Any]) -> str:
+    """Why an array that a frame asks for would lose a history, and what to write instead.
+
+    What is asked for by a `differentiable` function is in a list, of which NumPy tells us nothing.
+    """
+    function = _function_around(frame, differentiable)
     if function is None:
         return _TURNED_INTO_ARRAY
+    if function not in _INSTEAD and _named(function) in differentiable:
+        return (
+            f"{function} was about to turn a list of tensors into a plain array, and their history would be lost: "
+            f"write tg.array([...]) for the list [...], as in {function}(tg.array([...])), or pass "
+            "tensor.detach().numpy() to leave the graph on purpose"
+        )
     library, _, name = function.rpartition(".")
     has_twin = library == "scipy.linalg" and hasattr(np.linalg, name) and name not in ("eig", "eigvals")
-    instead = _INSTEAD.get(function, f"np.linalg.{name}" if has_twin else None)
+    has_twin = has_twin or (library == "scipy.fft" and hasattr(np.fft, name))
+    instead = _INSTEAD.get(function, f"np.{library.removeprefix('scipy.')}.{name}" if has_twin else None)
     advice = f"use {instead}" if instead else "declare it with tg.primitive, which takes its derivatives"
     return (
         f"{function} has no derivative here: it was about to turn a value that is being differentiated into a plain "
@@ -58,18 +69,32 @@ def lost_array(frame: FrameType) -> str:
     )
 
 
-def _function_around(frame: FrameType) -> str | None:
-    """The library function that a frame belongs to or calls, by its public name; None if there is none."""
+def _function_around(frame: FrameType, differentiable: Container[Any]) -> str | None:
+    """The library function that a frame belongs to or calls, by its public name; None if there is none.
+
+    Of NumPy's functions in C, which have no frame, it tells the `differentiable` ones alone: not np.array, np.asarray.
+    """
     inside: FrameType | None = None
     outside: FrameType | None = frame
     while outside is not None and _library_of(outside.f_globals.get("__name__", "")):
         inside, outside = outside, outside.f_back
     call = None if outside is None else _call_at(outside)
     function: Any = None if outside is None or call is None else _value_of(call.func, outside)
-    home = getattr(function, "__module__", None) or ""
-    if _library_of(home) and not (inside is None and home.partition(".")[0] == "numpy"):  # not np.array, np.asarray
+    is_numpys = function is not None and getattr(np, getattr(function, "__name__", ""), None) is function
+    home = "numpy" if is_numpys else getattr(function, "__module__", None) or ""  # a ufunc has none
+    in_c = inside is None and home.partition(".")[0] == "numpy"
+    if _library_of(home) and (not in_c or function in differentiable):
         return f"{_public(home)}.{function.__name__}"
     return None if inside is None else _name_of(inside)
+
+
+def _named(path: str) -> Any:
+    """NumPy's function of this name, such as np.linalg.norm; None if it has none."""
+    first, *names = path.split(".")
+    function: Any = np if first == "np" else None
+    for name in names:
+        function = getattr(function, name, None)
+    return function
 
 
 def _name_of(frame: FrameType) -> str:

@@ -56,19 +56,10 @@ class NoDerivativeError(UsageError):
     """
 
     def __init__(self, path: str) -> None:
-        if path.startswith("np.fft."):
-            advice = (
-                f"{path} goes through complex numbers and has no derivative here. Declare the real function that you "
-                "make of it, such as a convolution or a power spectrum, with its derivative:\n"
-            )
-            path = "lambda x: ..."
-        else:
-            advice = (
-                f"{path} has no derivative here. Declare it with the derivatives of its arguments:\n"
-                f"    operation = tg.elementwise({path}, lambda y, x: ...)        # dy/dx, entry by entry, or\n"
-            )
         super().__init__(
-            f"{advice}    operation = tg.primitive({path}, lambda g, y, x: ...)       # the vector-Jacobian product\n"
+            f"{path} has no derivative here. Declare it with the derivatives of its arguments:\n"
+            f"    operation = tg.elementwise({path}, lambda y, x: ...)        # dy/dx, entry by entry, or\n"
+            f"    operation = tg.primitive({path}, lambda g, y, x: ...)       # the vector-Jacobian product\n"
             "or leave the graph on purpose with tensor.detach().numpy()."
         )
 
@@ -141,6 +132,14 @@ def complain(error: Exception, name: str, args: Iterable[Any], params: Mapping[s
             del error  # its traceback has this frame, which else would keep it, and all frames below, in a circle
     kind = next(ours for theirs, ours in _RESTATED if isinstance(error, theirs))
     raise kind(f"{name} cannot take {in_words(args, params)}: {error}") from error
+
+
+def refuse_complex(name: str) -> NoReturn:
+    """Raise the error for complex numbers in an operation whose derivative is that of real ones."""
+    raise UsageError(
+        f"the derivative of {name} is known here for real numbers alone, and it met complex ones: take np.real, "
+        "np.imag or np.abs of them first"
+    )
 
 
 def in_words(args: Iterable[Any], params: Mapping[str, Any] | None = None) -> str:

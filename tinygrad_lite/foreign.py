@@ -108,3 +108,9 @@ def _of_numbers(array: Any, kind: type, prefix: str = "") -> Any:
             f"{prefix}a tensor holds numbers, but this {kind.__name__} holds {array.dtype}: convert it first"
         )
     return array
+
+
+def is_coarser(x: Any, dtype: Any) -> bool:
+    """Whether an array holds integers or booleans, or fewer digits than a dtype of the same kind."""
+    kind = getattr(x, "dtype", dtype)
+    return kind.kind in "biu" or (kind.kind == dtype.kind and kind != np.promote_types(kind, dtype) == dtype)

@@ -1,10 +1,16 @@
-"""Signatures: what arguments a function takes, and which of them a call passes."""
+"""Functions: what they are called, what arguments they take, and which of these a call passes."""
 
 import inspect
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import numpy as np
+
 from tinygrad_lite.errors import UsageError
+
+_HOMES = ("numpy", "scipy.special")
+"""The libraries that functions with a derivative come from."""
 
 
 def signature_of(function: Callable[..., Any]) -> inspect.Signature:
@@ -28,3 +34,14 @@ def bound_to(signature: inspect.Signature, name: str, args: Iterable[Any], param
     except TypeError as error:
         bare = [parameter.replace(annotation=parameter.empty) for parameter in signature.parameters.values()]
         raise UsageError(f"{name}{inspect.Signature(bare)}: {error}") from None
+
+
+def path_of(function: Any) -> str:
+    """A function's name as users write it: np.exp, np.linalg.det, np.add.reduce."""
+    owner = getattr(function, "__self__", None)
+    if isinstance(owner, np.ufunc):
+        return f"{path_of(owner)}.{function.__name__}"
+    name = function.__name__
+    homes = (home for home in _HOMES if getattr(sys.modules.get(home), name, None) is function)
+    module = next(homes, getattr(function, "__module__", None))
+    return f"{module.replace('numpy', 'np', 1)}.{name}" if module else str(name)

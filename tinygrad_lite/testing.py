@@ -124,11 +124,15 @@ class Call:
         return self.op(*arrays, **self.params)
 
     def function(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-        """The operation as a function of the differentiable arguments, and those arguments."""
+        """The operation as a function of the differentiable arguments, and those arguments.
+
+        Of a complex result, the function returns the real parts and the imaginary parts.
+        """
 
         def f(*variables: Any) -> Any:
             replaced = dict(zip(self.differentiable, variables))
-            return self.value(*[replaced.get(i, x) for i, x in enumerate(self.arrays)])
+            y = self.value(*[replaced.get(i, x) for i, x in enumerate(self.arrays)])
+            return np.stack([np.real(y), np.imag(y)]) if y.dtype.kind == "c" else y
 
         f.__name__ = self.op.name
         return f, tuple(self.arrays[i] for i in self.differentiable)
@@ -262,7 +266,7 @@ def programs(draw: st.DrawFn, max_steps: int = 12, clear: float = 0.2) -> Progra
 
 
 def _attempt(op: Op, arrays: list[Any], params: Mapping[str, Any], clear: float) -> Any:
-    """The value of a step; None if its arrays do not fit, lie outside the domain, or are close to a kink."""
+    """The value of a step; None if its arrays do not fit, lie outside the domain or near a kink, or make it complex."""
     for i, x in enumerate(arrays):
         low, high = _interval(op, i)
         if np.any(x < low + 0.2) or np.any(x > high - 0.2):
@@ -273,7 +277,7 @@ def _attempt(op: Op, arrays: list[Any], params: Mapping[str, Any], clear: float)
         distance = np.inf if op.kink is None else np.min(np.abs(op.kink(*arrays, **params)), initial=np.inf)
     except (ValueError, TypeError, IndexError, AttributeError):
         return None
-    small = np.all(np.isfinite(value)) and np.max(np.abs(value), initial=0) < 50
+    small = value.dtype.kind != "c" and np.all(np.isfinite(value)) and np.max(np.abs(value), initial=0) < 50
     return value if small and distance > clear else None
 
 

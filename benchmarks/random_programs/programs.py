@@ -14,10 +14,11 @@ import scipy.special
 from benchmarks.random_programs.arguments import FUNCTIONS, Draw, Place, arguments
 from benchmarks.random_programs.inputs import odd_array
 from tinygrad_lite.engine.op import Op
-from tinygrad_lite.engine.registry import _ANSWERS, answer_to, functions_of, operation, operations, path_of
+from tinygrad_lite.engine.registry import ANSWERS, answer_to, functions_of, operation, operations
+from tinygrad_lite.signatures import path_of
 
 WRITING = {f"np.{name}" for name in ("put", "place", "putmask", "put_along_axis", "copyto", "fill_diagonal")}
-OTHER_ANSWERS = {
+OTHERANSWERS = {
     *("np.array2string", "np.array_repr", "np.array_str", "np.ix_", "np.einsum_path", "np.empty_like"),
     *("np.shares_memory", "np.may_share_memory"),
 }
@@ -113,10 +114,10 @@ def functions() -> dict[str, Callable[..., Any]]:
     """Everything that has an answer on tensors, by how one writes it."""
     answer_to(scipy.special.erf)
     by_path: dict[str, Callable[..., Any]] = {}
-    for function in _ANSWERS:
+    for function in ANSWERS:
         path = path_of(function) if callable(function) else ""
         writes = path in WRITING or path.endswith((".at", ".reduceat"))  # refused, the latter beside the former
-        if path.startswith(("np.", "scipy.special.")) and not writes and path not in OTHER_ANSWERS:
+        if path.startswith(("np.", "scipy.special.")) and not writes and path not in OTHERANSWERS:
             by_path[path] = function
     by_path |= {f"operator.{name}": getattr(operator, name) for name in OPERATORS}
     for op in operations():
@@ -136,7 +137,7 @@ def paths() -> tuple[list[str], list[float]]:
     """What is called, and how often: SciPy's long list, and what carries no gradient, less often."""
     listed = [*functions(), *(f".{name}" for name in METHODS)]
     weights = [0.25 if path.startswith("scipy") else 3.0 if path.startswith("operator.") else 1.0 for path in listed]
-    answers = [isinstance(answer := _ANSWERS.get(functions().get(path)), Op) and not answer.vjps for path in listed]
+    answers = [isinstance(answer := ANSWERS.get(functions().get(path)), Op) and not answer.vjps for path in listed]
     return listed, [0.3 * weight if answers[i] else weight for i, weight in enumerate(weights)]
 
 

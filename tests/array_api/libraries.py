@@ -90,6 +90,7 @@ RIGHT: dict[str, tuple[Function, Any]] = {
     "stats.bartlett": (lambda x: stats.bartlett(x[0], x[1]).pvalue, X),
     "stats.power_divergence": (lambda x: stats.power_divergence(x, x.mean() + 0 * x).pvalue, V),
     "signal.gausspulse": (signal.gausspulse, V),
+    "signal.fftconvolve": (lambda x: signal.fftconvolve(x, x), V),
     "integrate.trapezoid": (integrate.trapezoid, V),
     "integrate.cumulative_trapezoid": (integrate.cumulative_trapezoid, V),
     "optimize.rosen": (optimize.rosen, V),
@@ -130,6 +131,7 @@ WRITING: dict[str, tuple[Function, Any]] = {
         f"pairwise.{name}": (partial(lambda f, x: f(x, x[:4] * 1.5 + 0.1), getattr(pairwise, name)), X)
         for name in ("cosine_similarity", "laplacian_kernel", "manhattan_distances")
     },
+    "signal.oaconvolve": (lambda x: signal.oaconvolve(x, x[:2]), V),  # which adds to parts of its array
     "Ridge": (lambda x: linear_model.Ridge(solver="svd").fit(x, like(TARGETS, x)).coef_, X),
     "pipeline": (
         lambda x: (
@@ -164,7 +166,7 @@ OTHERS: dict[str, tuple[Function, Any, str]] = {
     "writes into its arrays": (optimize.rosen_der, V, "UsageError"),
     "returns a Python number": (lambda x: sklearn.metrics.mean_squared_error(tg.tensor(V), x), V, "UsageError"),
     "is compiled": (signal.medfilt, V, "UsageError"),
-    "goes through complex numbers": (lambda x: signal.fftconvolve(x, x), V, "NoDerivativeError"),
+    "writes into complex numbers": (lambda x: np.abs(signal.hilbert(x)), V, "UsageError"),
     "has two libraries' arrays": (lambda x: stats.pearsonr(x, V).statistic, V, "TypeError"),
 }
 

@@ -1,7 +1,5 @@
 """What the checker says of mistakes in gradients that were derived by hand."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 
@@ -9,9 +7,8 @@ import tinygrad_lite as tg
 from tests.checking import handwritten
 from tests.checking.planted import PLANTED, Planted
 from tests.marks import param
-from tinygrad_lite.checking import composites, diagnosis, mistakes
+from tinygrad_lite.checking import composites, mistakes
 from tinygrad_lite.checking.patterns import name_of_ratio, pattern
-from tinygrad_lite.checking.trace import Trace
 
 MODELS = sorted({planted.model for planted in PLANTED})
 
@@ -189,93 +186,3 @@ def test_gradients_in_the_wrong_order() -> None:
     a, b = X[0], X[1]
     report = tg.gradcheck(f, a, b, gradient=(np.sin(a), np.cos(a) * b), raise_exception=False)
     assert {finding.why for finding in report.findings} == {"it is the gradient of a", "it is the gradient of b"}
-
-
-def _recurrent(turns: int) -> tuple[Any, Any, tuple[np.ndarray, ...]]:
-    """A network that goes over a sequence, a gradient of it with a mistake of this name, and its arguments."""
-    rng = np.random.default_rng(0)
-
-    def network(W: Any, U: Any, h: Any, x: Any) -> Any:
-        for t in range(turns):
-            h = np.tanh(W @ h + U @ x[t])
-        return np.sum(h**2)
-
-    def gradient(mistake: str) -> Any:
-        def backward(W: Any, U: Any, h: Any, x: Any) -> Any:
-            hs = [h]
-            for t in range(turns):
-                hs.append(np.tanh(W @ hs[-1] + U @ x[t]))
-            g, dW, dU, dx = 2 * hs[-1], 0 * W, 0 * U, 0 * x
-            for t in reversed(range(turns)):
-                y = hs[t + 1]
-                dz = g * {"square": 1 - y, "twice": (1 - y * y) ** 2, "left out": 1}.get(mistake, 1 - y * y)
-                dW = dW + np.outer(dz, hs[t + 1] if mistake == "later" else hs[t])
-                dU = dU + np.outer(dz, x[t])
-                dx[t] = U.T @ dz
-                g = W @ dz if mistake == "transposed" else W.T @ dz
-            noise = 1 + 0.1 * np.cos(3 * np.arange(dW.size)).reshape(dW.shape) if mistake == "anything" else 1
-            return dW * noise, dU, g, dx
-
-        return backward
-
-    arguments = [rng.normal(size=(3, 3)), rng.normal(size=(3, 2)), rng.normal(size=3), rng.normal(size=(turns, 2))]
-    return network, gradient, tuple(arguments)
-
-
-@pytest.mark.parametrize("turns", [3, 24, param(96, slow=True)])
-@pytest.mark.parametrize(
-    ("mistake", "words"),
-    [
-        ("square", "the square is missing in 1 - y²"),
-        ("twice", "the derivative of tanh is multiplied in twice"),
-        ("left out", "the local derivative is left out"),
-        ("later", "h from a later step is used where h should be"),
-        ("transposed", "W is transposed"),
-    ],
-)
-def test_mistakes_in_a_loop_are_explained_however_often_it_runs(turns: int, mistake: str, words: str) -> None:
-    network, gradient, arguments = _recurrent(turns)
-    report = tg.gradcheck(network, *arguments, gradient=gradient(mistake), raise_exception=False)
-    assert {words in finding.why for finding in report.findings if finding.fails} == {True}, str(report)
-
-
-@pytest.mark.parametrize("turns", [3, 24, 96])
-def test_the_search_for_a_mistake_has_a_limit(turns: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    performed = 0
-    carried = Trace._carried
-
-    def counted(trace: Trace, *arguments: Any) -> Any:
-        nonlocal performed
-        performed += len(trace.steps)
-        return carried(trace, *arguments)
-
-    monkeypatch.setattr(Trace, "_carried", counted)
-    network, gradient, arguments = _recurrent(turns)
-    report = tg.gradcheck(network, *arguments, gradient=gradient("anything"), raise_exception=False)
-    assert report.outcome == "failed"
-    assert not any(finding.why for finding in report.findings)
-    subject = report.examination.subject
-    passes = 20 * len(subject.steps(subject.point))  # to set the search up, whatever it has left
-    assert performed < diagnosis._LEAST + subject.runs * len(subject.steps(subject.point)) / 4 + passes
-    assert ("not all common mistakes were tried" in str(report)) is (turns == 96)
-
-
-@pytest.mark.parametrize("error", [1e-9, 1e-12, 1e-15])
-@pytest.mark.parametrize("term", [np.array, np.sign, np.ones_like])
-def test_a_small_term_is_named_only_where_it_is_there(term: Any, error: float) -> None:
-    small = 1e-3 * error * RIGHT
-    assert "times the array" in pattern(small + error * term(X), small, X, ()) or "to every entry" in pattern(
-        small + error * term(X), small, X, ()
-    )
-    assert pattern(small + error * np.cos(5 * X), small, X, ()) == ""
-
-
-def test_vanishing_gradients_that_are_wrong_are_not_each_measured_against_rounding() -> None:
-    network, gradient, arguments = _recurrent(60)  # of 1e-17 for the first steps, and of 1 for the last
-
-    def wrong(*arguments: Any) -> Any:
-        return tuple(g * (1 + 0.1 * np.cos(np.arange(g.size)).reshape(g.shape)) for g in gradient("")(*arguments))
-
-    report = tg.gradcheck(network, *arguments, gradient=wrong, raise_exception=False)
-    assert report.counts()["wrong"] == report.entries
-    assert report.examination.subject.runs < 3 * report.entries

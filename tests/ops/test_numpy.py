@@ -250,7 +250,6 @@ REFUSED: dict[str, tuple[Callable[[Any], Any], type[Exception], str]] = {
     "both names of a bound": (lambda x: np.clip(x, 0, 1, min=2), UsageError, "same bound"),
     "a tensor as a parameter": (lambda x: F.huber_loss(x, np.ones(3), delta=x[0]), UsageError, "delta= is a parameter"),
     "PyTorch's word for axis": (lambda x: x.sum(dim=0), UsageError, r"dim=0 is written axis=0, as in NumPy"),
-    "complex": (lambda x: x.astype(complex), UsageError, "complex"),
     "memory order": (lambda x: np.ravel(x, order="K"), UsageError, "order='K'"),
     "function": (
         lambda x: np.linalg.eig(x),

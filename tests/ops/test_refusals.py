@@ -11,8 +11,8 @@ import pytest
 import tinygrad_lite as tg
 from tests.numpy_calls import parts
 from tinygrad_lite.engine import registry
-from tinygrad_lite.engine.registry import path_of
 from tinygrad_lite.errors import IndexingError, MatrixError, TinygradError, UsageError
+from tinygrad_lite.signatures import path_of
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of NumPy's, on the way to an error
 
@@ -68,7 +68,7 @@ READERS: dict[str, Callable[[Callable[[Any], Any], Any], Any]] = {
 
 def doors() -> Iterator[tuple[str, Callable[..., Any]]]:
     """Every function and method that a traced value answers, as users reach it."""
-    for function in list(registry._ANSWERS):
+    for function in list(registry.ANSWERS):
         path = path_of(function)
         home: Any = np
         for name in path.split(".")[1:]:
@@ -172,7 +172,7 @@ ASKED: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize(
-    "ufunc", [f for f in registry._ANSWERS if isinstance(f, np.ufunc) and hasattr(np, f.__name__)], ids=path_of
+    "ufunc", [f for f in registry.ANSWERS if isinstance(f, np.ufunc) and hasattr(np, f.__name__)], ids=path_of
 )
 def test_a_ufunc_computes_in_a_dtype_if_numpys_does(ufunc: np.ufunc) -> None:
     for dtype in (np.int8, np.float32, float):

@@ -42,6 +42,8 @@ NOT_CONTINUED = {
         "mean_log_factorial",
         "normal_quantile",
     ),
+    # transforms to or from complex numbers, beside which there is no room for a step
+    *("fft", "ifft", "rfft", "irfft"),
 }
 
 LOOSER = {

@@ -16,7 +16,7 @@ from tinygrad_lite.array_api.writing import functionalize  # noqa: F401
 
 _WRITING = {"copyto", "fill_diagonal", "place", "put", "put_along_axis", "putmask"}
 __array_api_version__ = "2024.12"
-fft = SimpleNamespace(**vars(np.fft) | creation.FREQUENCIES | differences.FFT)
+fft = SimpleNamespace(**vars(np.fft) | creation.FREQUENCIES)
 globals().update(creation.FUNCTIONS | differences.FUNCTIONS)
 
 

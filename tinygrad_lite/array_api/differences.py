@@ -70,10 +70,3 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     },
     "nextafter": outside_the_graph(np.nextafter),
 }
-FFT = {
-    function.__name__: outside_the_graph(function)
-    for function in (
-        *(np.fft.fft, np.fft.fftn, np.fft.ifft, np.fft.ifftn, np.fft.hfft, np.fft.ihfft),
-        *(np.fft.rfft, np.fft.rfftn, np.fft.irfft, np.fft.irfftn),
-    )
-}

@@ -278,7 +278,9 @@ def _widened(loss: Tensor, steps: Sequence[Step]) -> Iterator[str]:
     sources = {id(step.result): step.source for step in steps}
     for node in history([loss]):
         inputs = [x.dtype for x in node.inputs if isinstance(x, Tensor) and x.requires_grad]
-        if node.op is not registry.operation("cast") and any(kind.itemsize < node.dtype.itemsize for kind in inputs):
+        if node.op is not registry.operation("cast") and any(
+            np.finfo(kind).bits < np.finfo(node.dtype).bits for kind in inputs
+        ):
             source = sources.get(id(node))
             called = f", called at {source}" if source else ""
             yield f"{min(inputs, key=lambda kind: kind.itemsize)} became {node.dtype}: {node.op}{called}"

@@ -5,6 +5,7 @@ Both are measured, not assumed: when every operation is rounded at random, a dif
 and a real error stays.
 """
 
+from collections.abc import Iterator
 from functools import partial
 from time import monotonic
 from typing import Any
@@ -12,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.checking import references
-from tinygrad_lite.checking.blocks import Blocks
 from tinygrad_lite.checking.examination import FULL, SUBNORMAL, Comparison, Examination
 from tinygrad_lite.checking.lost_digits import DIGITS, forgive
 from tinygrad_lite.checking.roundings import ALLOWED, FEW_SAMPLES, Roundings
@@ -30,6 +30,7 @@ JUMPS = 1000  # the slope that a function between jumps of size 1 may have, rela
 ROUGH = 0.1  # how well one of many entries should be known, next to those that matter as much
 FEW = 100  # the largest number of entries whose exact slopes are all computed
 FEW_ROWS = 4  # with more rows, entries do not matter equally in all
+BLOCK = 64  # the largest number of entries whose exact slopes are added up
 PROVEN = 6  # as many plainly wrong entries are enough to look at the others of an array with fewer steps
 PLAINLY = 100  # how much larger than its bound an error is then
 STAIRS = 6  # as many entries on a staircase, one after another, are enough of an array
@@ -54,7 +55,7 @@ class _Comparing:
         self._kinks = kinks
         self._rtol, self._atol, self._deadline = rtol, atol, deadline
         self._by_differences = examination.method == "differences"
-        self._roundings, self._blocks = Roundings(examination), Blocks(examination)
+        self._roundings = Roundings(examination)
         gradient = examination.gradient
         nan, zero = np.full(gradient.shape, np.nan), np.zeros(gradient.shape)
         no = np.zeros(gradient.shape, bool)
@@ -75,8 +76,6 @@ class _Comparing:
         self._saws, self._stairs, self._bend = no.copy(), no.copy(), zero.copy()
         self._stands = False  # whether the last direction did not move any result off its stair
         self._helpless = 0  # of as many columns, one after another, no polynomial tells more than differences
-        self._cramped = 0  # nor are steps that are larger than the entry
-        self._widely: set[int] = set()  # the columns with such steps
         self._known: references.Difference | None = None
         sums = np.abs(gradient) * examination.scales
         self._largest = np.max(sums, axis=1, initial=0, where=np.isfinite(sums))[:, None]
@@ -101,8 +100,12 @@ class _Comparing:
             error = np.abs(look.gradient - found.reference)
             size = np.fmax(np.abs(look.gradient), np.abs(found.reference))
         elif doubtful:
-            in_question = np.where(found.suspicious, error, np.inf)
-            found.noise[:, doubtful] = self._roundings.behind_columns(in_question, doubtful)
+            for j in doubtful:
+                in_question = np.where(found.suspicious[:, j], error[:, j], np.inf)
+                found.noise[:, j] = np.maximum(
+                    self._roundings.behind(in_question, look.unit(j)),
+                    self._roundings.behind_slope(in_question, look.unit(j)),
+                )
         if doubtful:
             known = found.bound + allowed
             explained = found.suspicious & (error <= ALLOWED * found.noise + known)
@@ -193,7 +196,6 @@ class _Comparing:
 
     def _with_polynomials(self, j: int) -> references.Difference:
         """The differences of a column; by polynomials, too, where they leave open whether the gradient is right."""
-        look = self._look
 
         def is_open(found: references.Difference) -> Vector:
             hidden = self._is_hidden_by(j, found.rate, np.fmin(found.bound, found.fitted_bound))
@@ -202,18 +204,9 @@ class _Comparing:
                 kinked = np.abs(found.right - found.left) > 4 * found.side_bound
             return np.asarray(hidden & ~differs & ~kinked)
 
-        found = look.difference_by(j, unknown=None if self._helpless >= HELPLESS else is_open)
+        found = self._look.difference_by(j, unknown=None if self._helpless >= HELPLESS else is_open)
         self._helpless = self._helpless + 1 if np.any(is_open(found)) else 0
-        found = found.with_polynomials()
-        unknown = is_open(found) | ~(found.bound <= PART * np.abs(self._found.gradient[:, j]))
-        if look.wider[j] > look.scales[j] and self._cramped < HELPLESS and np.any(unknown):
-            wide = look.difference_by(j, scale=look.wider[j])
-            helps = bool(np.any(unknown & (wide.bound < found.bound)))
-            self._cramped = 0 if helps else self._cramped + 1
-            if helps:
-                self._widely.add(j)
-                found = found.where_better(wide)
-        return found
+        return found.with_polynomials()
 
     def _note(self, j: int, difference: references.Difference) -> None:
         found = self._found
@@ -268,7 +261,6 @@ class _Comparing:
                 self._roundings.of_values,
                 wary=True,
                 unknown=partial(self._is_close, j),
-                scale=look.wider[j] if j in self._widely else None,
             )
             self._note(j, again)
             apart = np.where(again.saws, 0, bound + np.abs(found.reference[:, j] - former))
@@ -328,8 +320,7 @@ class _Comparing:
         They are found along directions of fewer and fewer entries. If there are many, the search ends early, and notes
         the entries that it did not reach.
         """
-        by = self._blocks.of_many if self._many or not self._by_differences else self._blocks.by_size
-        ahead = list(by(columns))
+        ahead = list(self._blocks(columns)) if self._many or not self._by_differences else [columns]
         alone: list[int] = []
         wrong = np.zeros(len(self._look.subject.variables), int)
         while ahead and not self._is_late and len(alone) <= FULL:
@@ -351,12 +342,36 @@ class _Comparing:
                 alone += left.tolist()
                 wrong[variable] += differs
             elif len(left):
-                ahead += (
-                    [left] if len(left) < len(block) else self._blocks.parts(left, 2 if differs and self._many else 8)
-                )
+                ahead += [left] if len(left) < len(block) else self._parts(left, 2 if differs else 8)
         for block in ahead:
             self._found.unchecked[block] = True
         return sorted(alone)
+
+    def _sizes(self, columns: Vector) -> Vector:
+        """How far the sums change, by the gradient in question, if an entry changes by its scale."""
+        size: Vector = np.max(np.abs(self._look.gradient[:, columns]), axis=0) * self._look.scales[columns]
+        return size
+
+    def _by_variable(self, columns: Vector) -> Iterator[Vector]:
+        """The columns of each variable, the most important ones last."""
+        for k in range(len(self._look.subject.variables)):
+            inside = self._look.subject.columns(k)
+            mine = columns[(columns >= inside.start) & (columns < inside.stop)]
+            if len(mine):
+                yield mine[np.argsort(self._sizes(mine), kind="stable")]
+
+    def _blocks(self, columns: Vector) -> Iterator[Vector]:
+        """Blocks of entries of one variable that matter about equally."""
+        size = max(BLOCK, len(columns) // (8 if self._by_differences else 64))
+        for mine in self._by_variable(columns):
+            yield from np.array_split(mine, -(-len(mine) // size))
+
+    def _parts(self, block: Vector, count: int) -> list[Vector]:
+        """A block in parts: by variables, or else into entries that matter about equally."""
+        variables = list(self._by_variable(block))
+        if len(variables) > 1:
+            return variables
+        return [part for part in np.array_split(variables[0], min(count, len(block))) if len(part)]
 
     def _looked_at(self, block: Vector) -> tuple[bool, Vector]:
         """Whether the gradient of any entry of a block is wrong, and if not, the entries for which that is not known.
@@ -402,7 +417,6 @@ class _Comparing:
             coarse = (known > np.maximum(NOISY * noise, rough))[:, None]
             vague |= coarse & (bound[:, None] > 10 * look.floor * np.abs(terms))
             vague |= difference.stairs[:, None] & self._sees_stairs
-            vague |= (look.wider > look.scales)[block] & (bound[:, None] > PART * np.abs(terms)) & (terms != 0)
             self._stands = bool(np.all(difference.stairs) and self._sees_stairs)
         else:
             bound *= 0.1 if self._is_fine else 1.0  # of many entries, which never all round alike
@@ -448,13 +462,16 @@ class _Comparing:
         digits, size = max(DIGITS if is_fine else FEW_DIGITS, self._rtol), np.abs(terms)
         steps = np.abs(steps)
         with np.errstate(invalid="ignore"):
-            tiny = size <= 64 * look.epsilon * np.minimum(self._largest, look.largest[:, None] * steps)
-            negligible = np.where(np.isinf(rate) & ~tiny, 0, digits * 1e-3 * np.nan_to_num(rate, posinf=np.inf))
+            negligible = np.where(
+                np.isinf(rate) & ~(size <= 64 * look.epsilon * self._largest),
+                0,
+                digits * 1e-3 * np.nan_to_num(rate, posinf=np.inf),
+            )
             allowed = np.where(size <= negligible, negligible, digits * size)
             allowed = np.maximum(allowed, NEGLIGIBLE * self._largest)
             # of a result that stands still, like a correlation with itself, a gradient is rounding next to the others'
             overall = np.max(self._largest, initial=0)
-            rounding = np.isinf(rate) & (size <= 64 * look.epsilon * np.minimum(overall, np.max(look.largest) * steps))
+            rounding = np.isinf(rate) & (size <= 64 * look.epsilon * overall)
             allowed = np.where(rounding, np.maximum(allowed, NEGLIGIBLE * overall), allowed)
             # what hardly changes a value may still have one of the largest gradients, as a probability of 1e-14 has
             matters = ~rounding & (size > MATTERS * look.largest[:, None] * steps)

@@ -155,7 +155,7 @@ def products(done: Pass) -> Iterator[Suspect]:
         for early, x in enumerate(trace.variables):
             if all(np.shape(y) == x.shape for y in (step.value, *trace.arrays[k])):
                 place = Across(late, early)
-                yield Suspect("product", sentence, 3.0, place, partial(_of_each, place), passes=3)
+                yield Suspect("product", sentence, 3.0, place, partial(_of_each, place))
 
 
 def _of_each(place: Across, done: Pass, g: Array) -> Array:

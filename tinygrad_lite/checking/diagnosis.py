@@ -10,9 +10,8 @@ from contextlib import suppress
 import numpy as np
 
 from tinygrad_lite.checking.closeness import closeness
-from tinygrad_lite.checking.effort import Effort
 from tinygrad_lite.checking.examination import Comparison, Examination
-from tinygrad_lite.checking.explanations import explanations
+from tinygrad_lite.checking.explanations import Point, explanations
 from tinygrad_lite.checking.influence import call_site, cut_off, movements
 from tinygrad_lite.checking.local import fault_of, same
 from tinygrad_lite.checking.mistakes import counts
@@ -20,12 +19,10 @@ from tinygrad_lite.checking.patterns import pattern
 from tinygrad_lite.checking.second_order import SECOND, is_wrong_in_second_order
 from tinygrad_lite.checking.subject import GradientOf
 from tinygrad_lite.checking.trace import Trace
-from tinygrad_lite.checking.views import Point
 from tinygrad_lite.readers.recording import Step
 
-_LARGE = 3_000_000  # the largest number of operations times entries for which mistakes are tried on the whole
-_LEAST = 250_000  # the number of operations that a search for a mistake may perform in any case
-_PART = 0.25  # of the operations that the check performed, what the search may perform beside them
+_LONG = 1000  # the largest number of operations for which mistakes are tried on the whole
+_LARGE = 3_000_000  # the largest number of operations times entries
 _OTHERS = 2  # the number of other points at which an explanation must hold as well
 
 
@@ -34,11 +31,9 @@ class Diagnosis:
 
     Attributes:
         faults: the operations whose own rule is wrong, each with a description of the mistake.
-        ended: whether the search for the mistake ended before all that are known were tried.
     """
 
     def __init__(self, examination: Examination, comparison: Comparison) -> None:
-        self.ended = False
         self._look = examination
         self._comparison = comparison
         subject = examination.subject
@@ -47,7 +42,8 @@ class Diagnosis:
         if isinstance(subject, GradientOf) and not self.faults:
             first, _, _ = subject.first.traced(subject.point)
             self.faults = [(step, SECOND) for step in first if is_wrong_in_second_order(step)]
-        self._explained = self._explanations() if subject.plain and self._steps and not self.faults else {}
+        are_real = not any(np.iscomplexobj(step.value) for step in self._steps)  # as all that is tried out
+        self._explained = self._explanations() if subject.plain and are_real and self._steps and not self.faults else {}
 
     def of(self, row: int, column: int) -> tuple[str, str]:
         """The faulty operation with the line that called it, and the mistake that it looks like."""
@@ -90,19 +86,14 @@ class Diagnosis:
         """For each wrong variable the mistake that explains it, preferably one that explains several."""
         look, subject = self._look, self._look.subject
         wrong = [k for k in range(len(subject.variables)) if np.any(self._comparison.suspicious[:, subject.columns(k)])]
-        if not wrong:
-            return {}
-        if len(self._steps) * max(np.size(step.value) for step in self._steps) > _LARGE:
-            self.ended = True
+        work = len(self._steps) * max((np.size(step.value) for step in self._steps), default=0)
+        if not wrong or len(self._steps) > _LONG or work > _LARGE:
             return {}
         mix = np.cos(np.arange(len(look.weights)))
         paths = [v.path for v in subject.variables]
         trace = Trace(self._steps, self._variables, self._results, paths)
         points = [Point(trace, mix @ look.weights, subject.split(mix @ look.gradient))]
-        effort = Effort(_LEAST + _PART * subject.runs * len(self._steps))
-        explained = explanations([*points, *self._elsewhere(points[0], paths)], wrong, effort)
-        self.ended = effort.ended and len(explained) < len(wrong)
-        return explained
+        return explanations([*points, *self._elsewhere(points[0], paths)], wrong)
 
     def _elsewhere(self, point: Point, paths: Sequence[str]) -> Iterator[Point]:
         """Runs at other points nearby, if the gradient is known there."""

@@ -40,7 +40,6 @@ class Examination:
         own_scales: the same, but no more than the entry itself, unless that is 0.
         magnitude: the largest number on the way to the values, as far as it is known.
         scales: how far to move each entry for a difference, a power of two, so that x + t is exact.
-        wider: the same if an entry that is small beside the others may be moved as far as these.
         refusal: what the function said where it refused to be evaluated beside the point; empty if it did not.
     """
 
@@ -61,7 +60,7 @@ class Examination:
         self.epsilon = epsilon
         self.rng = rng
         self.refusal = ""
-        self.scales, self.wider = _scales(subject)
+        self.scales = _scales(subject)
         sizes = np.abs(subject.point)
         self.own_scales = np.where(sizes > 0, np.fmin(sizes, self.scales), self.scales)
         self._are_single = weights.shape[0] == weights.shape[1] and np.array_equal(weights, np.identity(len(weights)))
@@ -139,7 +138,6 @@ class Examination:
         least_noise: Vector | float = 0.0,
         wary: bool = False,
         unknown: Callable[[references.Difference], Vector] | None = None,
-        scale: float | None = None,
     ) -> references.Difference:
         """The change by one entry, by differences with steps of its own; and where it is unknown, by polynomials."""
         unit = np.where(self.size > HUGE, HUGE**0.5, 1.0)
@@ -161,7 +159,7 @@ class Examination:
             )
             return said(found)
 
-        scale = self.scales[column] if scale is None else scale
+        scale = self.scales[column]
         found = along(scale)
         size = abs(float(self.subject.point[column]))
         if np.any(~np.isfinite(found.bound)) and 0 < size < TINY * scale:
@@ -216,24 +214,21 @@ class Comparison:
     resolution: float = 0.0
 
 
-def _scales(subject: Subject) -> tuple[Vector, Vector]:
-    """How far to move each entry for a difference: its own size, or the typical size in its array; and how far at most.
+def _scales(subject: Subject) -> Vector:
+    """How far to move each entry for a difference: its own size, or the typical size in its array.
 
     An array whose numbers are all of one sign may live on that side of 0 only: there, each counts by its own size.
     """
     scales = np.where(subject.varies, np.abs(subject.point), 0)
-    wider = scales.copy()
     for k in range(len(subject.variables)):
         columns = subject.columns(k)
         part, numbers = scales[columns], subject.point[columns][subject.varies[columns]]
         largest = float(np.max(part, initial=0))
         usual = largest * float(np.sqrt(np.mean((part / largest) ** 2))) if largest else 1.0
         one_sided = np.all(numbers > 0) or np.all(numbers < 0)
-        wider[columns] = np.fmax(part, 0.1 * usual)
         part[part < (0.0 if one_sided else 0.1 * usual)] = 0.1 * usual
         part[part == 0] = 0.1 * usual if largest else 1.0
-    scales, wider = (np.asarray(np.where(subject.varies, _power_of_2(sizes), 0)) for sizes in (scales, wider))
-    return scales, np.where(scales > 0, np.fmax(scales, wider), 0)
+    return np.asarray(np.where(subject.varies, _power_of_2(scales), 0))
 
 
 def _power_of_2(sizes: Any) -> Any:

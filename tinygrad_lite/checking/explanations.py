@@ -6,40 +6,53 @@ pass, at this point and at others. Of a line that is run again and again every p
 mistake leaves is explained beside it.
 """
 
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
-from itertools import chain, groupby
+from itertools import groupby
 from typing import Any, TypeGuard
 
 import numpy as np
 
 from tinygrad_lite.checking.composites import branches, composites, products
-from tinygrad_lite.checking.effort import Effort
 from tinygrad_lite.checking.forwards import Replaced, forwards
 from tinygrad_lite.checking.gradient_flow import size
 from tinygrad_lite.checking.local import same
 from tinygrad_lite.checking.mistakes import counts
 from tinygrad_lite.checking.patterns import PENALTY, SMALL, constant_ratio, name_of_ratio, ratio_words
+from tinygrad_lite.checking.subject import Matrix, Vector, random_weights
 from tinygrad_lite.checking.suspects import (
     OTHER,
     WEAK,
-    AtEdge,
     AtNode,
     Suspect,
-    exchanged_at,
-    mistakes_at,
+    at_edge,
+    mistakes_at_edge,
+    mistakes_at_node,
     mixtures,
-    others_at,
+    others_at_edge,
+    others_at_node,
 )
-from tinygrad_lite.checking.trace import UNCHANGED, Changes, Edge, Pass
-from tinygrad_lite.checking.views import SHARE, TOLERANCE, Point, View
+from tinygrad_lite.checking.trace import UNCHANGED, Changes, Edge, Pass, Trace
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.readers.recording import Step
 
+TOLERANCE = 1e-7
+_SHARE = 1e-3  # the largest part of a difference that an explanation may leave
 _ROUNDS = 3  # the largest number of mistakes, one beside another
+_TOGETHER = 1_000_000  # the largest number of entries of the mistakes that are tried at once
 _ENDS = 4  # of a line that runs often, how many times at its begin and at its end are looked at by themselves
-SuspectsAt = Callable[[Pass, AtEdge | AtNode], Iterator[Suspect]]
+_WORK = 300_000  # the largest number of operations in passes with a mistake in each repeat of a line
+
+
+@dataclass(frozen=True)
+class Point:
+    """A run of the function at a point, the weights of its results, and the gradient that is to be explained there."""
+
+    trace: Trace
+    weights: Vector
+    gradients: list[Array]
 
 
 @dataclass(frozen=True)
@@ -54,7 +67,7 @@ class Match:
     changed: frozenset[int]
 
 
-def explanations(points: Sequence[Point], wrong: Sequence[int], effort: Effort) -> dict[int, tuple[Step, str]]:
+def explanations(points: Sequence[Point], wrong: Sequence[int]) -> dict[int, tuple[Step, str]]:
     """For each variable that can be explained the operation and the mistake; the first point is the one in question."""
     cancelling = _cancelling(points[0])
     for base in (cancelling, UNCHANGED) if cancelling.edges else (UNCHANGED,):
@@ -62,7 +75,7 @@ def explanations(points: Sequence[Point], wrong: Sequence[int], effort: Effort) 
         changes = base
         for _ in range(_ROUNDS):
             left = [k for k in wrong if not any(k in match.explained for match in found)]
-            search = _Search(points, changes, base.edges, left, effort)
+            search = _Search(points, changes, base.edges, left)
             best = search.best() if search.differs else None
             if best is None:
                 break
@@ -98,12 +111,10 @@ def _cancelling(point: Point) -> Changes:
 class _Search:
     """The search for one mistake, beside those in `base`; nothing passes the edges in `cut`."""
 
-    def __init__(
-        self, points: Sequence[Point], base: Changes, cut: Container[Edge], left: Sequence[int], effort: Effort
-    ) -> None:
-        self._points, self._base, self._left, self._effort = points, base, left, effort
+    def __init__(self, points: Sequence[Point], base: Changes, cut: Container[Edge], left: Sequence[int]) -> None:
+        self._points, self._base, self._left = points, base, left
         self._trace = points[0].trace
-        self._views = [View(point, base, cut, left) for point in points]
+        self._views = [_View(point, base, cut, left) for point in points]
         self._done = self._views[0].done
         arrays = [x for k, step in enumerate(self._trace.steps) for x in (step.value, *self._trace.arrays[k])]
         self._sizes = counts([x for x in arrays if isinstance(x, np.ndarray)])
@@ -116,24 +127,17 @@ class _Search:
 
     def best(self) -> Match | None:
         """The mistake that explains the most variables, and of those the one that says the most."""
-        best = self._best_of(None, 1 / 3, self._single(mistakes_at))
+        best = _best([match for match in self._single(self._mistakes()) if match])
         if self._is_whole(best) and best.rank < OTHER:
             return best
-        best = self._best_of(best, 1 / 2, self._repeated(mistakes_at))
-        if best and best.rank < OTHER and (self._is_whole(best) or self._effort.ended):
-            return best  # and leave the rest of the effort to what is beside it
-        best = self._best_of(best, 1 / 3, chain(self._single(others_at), self._mixed()))
+        best = _best([match for match in (best, *self._single(self._others()), *self._mixed()) if match])
         if self._is_whole(best) and best.rank < WEAK:
             return best
         if not self._is_whole(best):
-            best = self._best_of(best, 2 / 3, self._repeated(exchanged_at))
+            best = _best([match for match in (best, *self._repeated()) if match])
             if self._is_whole(best):
                 return best
-        return self._best_of(best, 1, self._of_other_values())
-
-    def _best_of(self, best: Match | None, share: float, matches: Iterator[Match | None]) -> Match | None:
-        """The best of what was found before and of these, tried until a share of the effort is spent."""
-        return _best([*filter(None, [best]), *filter(None, self._effort.within(share, matches))])
+        return _best([match for match in (*self._of_other_values(), best) if match])
 
     def _is_whole(self, match: Match | None) -> TypeGuard[Match]:
         """Whether a mistake explains everything, and changes nothing else."""
@@ -145,7 +149,6 @@ class _Search:
         """What a mistake explains, here and at the other points."""
         explained, changed = frozenset(self._left), frozenset[int]()
         for point, view in zip(self._points, self._views):
-            self._effort.spend(len(self._trace.steps))
             try:
                 trace = point.trace.rerun(replaced) if replaced else point.trace
                 pulled = trace.back(point.weights, self._base | changes).of_variables
@@ -168,15 +171,9 @@ class _Search:
 
     # a mistake in one place
 
-    def _single(self, suspects_at: SuspectsAt) -> Iterator[Match | None]:
-        suspects = chain.from_iterable(suspects_at(self._done, place) for place in self._places)
-        if suspects_at is mistakes_at:
-            suspects = chain(suspects, self._composites, products(self._done))
+    def _single(self, suspects: Iterator[Suspect]) -> Iterator[Match | None]:
         for _, there in groupby(suspects, lambda suspect: suspect.place):
-            together = list(there)
-            self._effort.spend(sum(1 + suspect.passes * len(self._trace.steps) for suspect in together))
-            yield None
-            for suspect, factor in self._fitting(together):
+            for suspect, factor in self._fitting(list(there)):
                 sentence, place = suspect.sentence, suspect.place
                 if factor != 1:
                     times = f"{sentence}, {factor:.6g} times"
@@ -184,29 +181,31 @@ class _Search:
                 changes = place.changes(partial(_times, factor, suspect))
                 yield self._verified(sentence, suspect.rank + 0.4 * (factor != 1), place.step(self._trace), changes)
 
+    def _mistakes(self) -> Iterator[Suspect]:
+        """Those of a rank below `OTHER`."""
+        for edge in self._edges():
+            yield from mistakes_at_edge(self._done, edge)
+        for n in self._nodes():
+            yield from mistakes_at_node(self._done, n)
+        yield from self._composites
+        yield from products(self._done)
+
     @cached_property
     def _composites(self) -> list[Suspect]:
         return list(composites(self._done))
 
-    @cached_property
-    def _places(self) -> list[AtEdge | AtNode]:
-        """Where a single mistake may have been made, the likeliest first.
+    def _others(self) -> Iterator[Suspect]:
+        for edge in self._edges():
+            yield from others_at_edge(self._done, edge)
+        for n in self._nodes():
+            yield from others_at_node(self._done, n)
 
-        These are the places through which the gradients of just those variables pass that are wrong, and of those the
-        ones close to the variables or to the results.
-        """
-        trace, wrong, middle = self._trace, set(self._left), self._in_the_middle
-        made = ((n, trace.made_by(n)) for n, g in enumerate(self._done.gradients) if g is not None)
-        places: list[AtEdge | AtNode] = [AtEdge(edge) for edge in self._done.contributions if edge[0] not in middle]
-        places += [AtNode(n) for n, k in made if n in trace.uses and k not in middle]
+    def _edges(self) -> Iterator[Edge]:
+        return (edge for edge in self._done.contributions if edge[0] not in self._in_the_middle)
 
-        def likeliness(place: AtEdge | AtNode) -> tuple[int, int]:
-            n = place.target(trace)
-            sources, made = trace.sources[n], trace.made_by(n)
-            inside = 0 if made is None else min(made + 1, len(trace.steps) - made)
-            return (sources != wrong) + (not sources <= wrong), inside
-
-        return sorted((place for place in places if trace.sources[place.target(trace)] & wrong), key=likeliness)
+    def _nodes(self) -> Iterator[int]:
+        made = ((n, self._trace.made_by(n)) for n, g in enumerate(self._done.gradients) if g is not None)
+        return (n for n, k in made if n in self._trace.uses and k not in self._in_the_middle)
 
     @cached_property
     def _in_the_middle(self) -> set[int]:
@@ -243,16 +242,14 @@ class _Search:
     def _mixed(self) -> Iterator[Match | None]:
         for sentence, k, changes in branches(self._done):
             yield self._verified(sentence, 3.0, k, changes)
-        for place in self._places:
-            if isinstance(place, AtNode) and (g := self._done.gradients[place.node]) is not None and g.size > 2:
-                yield None
-                yield from self._mixed_up(place.node, g)
+        for n in self._nodes():
+            if (g := self._done.gradients[n]) is not None and g.size > 2:
+                yield from self._mixed_up(n, g)
 
     def _mixed_up(self, n: int, g: Array) -> Iterator[Match | None]:
         """One value in place of another in the gradient of a third, some number of times."""
         view, place, name = self._views[0], AtNode(n), self._trace.name_of(n)
         values = [*mixtures(self._done, n)]
-        self._effort.spend(len(values))
         with np.errstate(all="ignore"):
             arrays = [value(self._trace) for _, value in values]
         along = np.array([view.along(n, array) for array in arrays])
@@ -288,20 +285,13 @@ class _Search:
 
     # the same mistake each time that a line is run
 
-    def _repeated(self, suspects_at: SuspectsAt) -> Iterator[Match | None]:
-        least = np.inf
-        together: list[tuple[list[Suspect], bool]] = []
-        for numbers in self._trace.repeats:
-            together += self._together(numbers, suspects_at)
-            yield None
-        for suspects, apart in sorted(together, key=lambda pair: pair[0][len(pair[0]) // 2].rank):
-            middle = suspects[len(suspects) // 2]
-            if middle.rank > least:  # what explains everything says more
+    def _repeated(self) -> Iterator[Match | None]:
+        work, least = 0, np.inf
+        together = ((suspects[len(suspects) // 2], suspects) for suspects in self._together())
+        for middle, suspects in sorted(together, key=lambda pair: pair[0].rank):
+            work += len(self._trace.steps)
+            if work > _WORK or middle.rank > least:  # what explains everything says more
                 return
-            self._effort.spend(2 * len(suspects))
-            if apart and not self._views[0].fit_together(suspects, self._left):
-                yield None
-                continue
             changes = UNCHANGED
             for suspect in suspects:
                 changes = changes | suspect.place.changes(partial(_where_it_fits, suspect))
@@ -311,45 +301,159 @@ class _Search:
                 least = match.rank
             yield match
 
-    def _together(self, numbers: Sequence[int], suspects_at: SuspectsAt) -> Iterator[tuple[list[Suspect], bool]]:
-        """The same mistake each time that a place in a line is run, and whether these do not meet on the way."""
-        by_key: dict[Any, list[Suspect]] = {}
-        for k in numbers:
-            edges = [(k, i) for i in range(len(self._trace.inputs[k])) if (k, i) in self._done.contributions]
-            suspects = [(edge[1], suspect) for edge in edges for suspect in suspects_at(self._done, AtEdge(edge))]
-            if suspects_at is mistakes_at:
-                suspects += [(-1, suspect) for suspect in self._composites_at.get(k, ())]
-            self._effort.spend(len(suspects))
-            for argument, suspect in suspects:
-                if not suspect.scaled:
-                    by_key.setdefault((argument, suspect.key), []).append(suspect)
-        apart = {-1: False} | {
-            i: self._trace.are_apart({(k, i) for k in numbers}) for i in {argument for argument, _ in by_key} - {-1}
-        }
-        return ((suspects, apart[i]) for (i, _), suspects in by_key.items() if len(suspects) > 1)
-
-    @cached_property
-    def _composites_at(self) -> dict[int, list[Suspect]]:
-        """The mistakes in several operations that are taken for one, by the last of these."""
-        at: dict[int, list[Suspect]] = {}
+    def _together(self) -> Iterator[list[Suspect]]:
+        """The same mistake at every repeat of a place in a line."""
+        across: dict[int, list[Suspect]] = {}
         for suspect in self._composites:
-            at.setdefault(suspect.place.step(self._trace), []).append(suspect)
-        return at
+            across.setdefault(suspect.place.step(self._trace), []).append(suspect)
+        for numbers in self._trace.repeats:
+            by_key: dict[Any, list[Suspect]] = {}
+            for k in numbers:
+                edges = [(k, i) for i in range(len(self._trace.inputs[k])) if (k, i) in self._done.contributions]
+                for edge in edges:
+                    for suspect in at_edge(self._done, edge):
+                        if not suspect.scaled:
+                            by_key.setdefault((edge[1], suspect.key), []).append(suspect)
+                for suspect in across.get(k, ()):
+                    by_key.setdefault(suspect.key, []).append(suspect)
+            yield from (suspects for suspects in by_key.values() if len(suspects) > 1)
 
     def _of_other_values(self) -> Iterator[Match | None]:
         """A gradient whose formula is right, but not the values that it is computed from."""
-        singles = [[k] for k in range(len(self._trace.steps)) if k not in self._in_the_middle]
-        for numbers in (*self._trace.repeats, *singles):
+        if 6 * len(self._trace.steps) ** 2 > _WORK:
+            return
+        for numbers in ([k] for k in range(len(self._trace.steps))):
             for sentence, replaced in forwards(self._trace, numbers):
-                many = _each(numbers) if len(numbers) > 1 else ""
-                yield self._verified(sentence + many, 3.5, numbers[0], UNCHANGED, replaced)
+                yield self._verified(sentence, 3.5, numbers[0], UNCHANGED, replaced)
+        for numbers in self._trace.repeats:
+            for sentence, replaced in forwards(self._trace, numbers):
+                yield self._verified(sentence + _each(numbers), 3.5, numbers[0], UNCHANGED, replaced)
+
+
+class _View:
+    """A point of a search: a reverse pass, and how the values there change along directions of the variables."""
+
+    def __init__(self, point: Point, base: Changes, cut: Container[Edge], left: Sequence[int]) -> None:
+        self.done = point.trace.back(point.weights, base, keep=True)
+        self._tangents: list[list[Array | None]] = []
+        self._stacked: dict[int, Matrix] = {}
+        rng = np.random.default_rng(0)
+        owners, gaps, limits = [], [], []
+        before = self.done.of_variables
+        for k in left:
+            found = point.gradients[k]
+            for _ in range(min(found.size, 2)):
+                directions = [np.zeros(x.shape) for x in point.trace.variables]
+                directions[k] = random_weights(rng, found.shape)
+                owners.append(k)
+                self._tangents.append(point.trace.tangents(directions, cut))
+                gaps.append(np.sum(directions[k] * (found - before[k])))
+                sizes = TOLERANCE * (np.abs(found) + np.abs(before[k])), _SHARE * np.abs(found - before[k])
+                limits.append(min(np.sum(np.abs(directions[k]) * part) for part in sizes))
+        self._gaps, self._limits = np.array(gaps), np.array(limits)
+        self._of = {k: np.flatnonzero(np.array(owners) == k) for k in left}
+        self._wrong = {k: _differing(point.gradients[k], before[k]) for k in left}
+        self._moves = {k: bool(np.any(np.abs(self._gaps[own]) > self._limits[own])) for k, own in self._of.items()}
+
+    def products(self, suspects: Sequence[Suspect]) -> Iterator[tuple[list[Suspect], Vector, Matrix]]:
+        """Mistakes at one place; along each direction what they should give, and what each gives if it is there once.
+
+        They come in parts, none of which takes much memory, without those that do not fit the place.
+        """
+        place = suspects[0].place
+        given, n = place.given(self.done), place.target(self.done.trace)
+        right = place.right(self.done, given)
+        wanted = self._gaps + self.along(n, right)
+        count = max(1, _TOGETHER // max(1, np.size(right)))
+        for first in range(0, len(suspects), count):
+            tried: list[Suspect] = []
+            candidates: list[Array] = []
+            with np.errstate(all="ignore"):
+                for suspect in suspects[first : first + count]:
+                    with suppress(Exception):  # what does not fit is not the mistake that was made
+                        candidate = suspect.apply(self.done, given)
+                        if np.shape(candidate) == np.shape(right):
+                            candidates.append(np.ravel(candidate))
+                            tried.append(suspect)
+                if tried:
+                    stacked = np.array(candidates)
+                    found = np.where(np.isfinite(stacked).all(axis=1)[:, None], stacked @ self._along(n).T, np.nan)
+                    yield tried, wanted, found
+
+    def along(self, n: int, array: Array) -> Vector:
+        """The product of an array with the tangent of a value along each direction."""
+        with np.errstate(all="ignore"):
+            return np.asarray(self._along(n) @ np.ravel(array))
+
+    def _along(self, n: int) -> Matrix:
+        """The tangent of a value along each direction."""
+        if n not in self._stacked:
+            shape = np.shape(self.done.trace.value(n))
+            rows = [
+                np.zeros(shape) if (t := tangents[n]) is None else t + np.zeros(shape) for tangents in self._tangents
+            ]
+            self._stacked[n] = np.reshape(rows, (len(rows), -1))
+        return self._stacked[n]
+
+    def is_certain(self, k: int) -> bool:
+        """Whether more than one wrong entry says how many times a mistake is there in a variable."""
+        return self._wrong[k] > 1
+
+    def is_multiple(self, suspect: Suspect) -> bool:
+        """Whether a mistake makes a multiple of what is right, as each other of them does, some number of times."""
+        given = suspect.place.given(self.done)
+        right = suspect.place.right(self.done, given)
+        with np.errstate(all="ignore"):
+            return constant_ratio(suspect.apply(self.done, given), right) is not None
+
+    def factors(self, wanted: Vector, found: Matrix, k: int, scaled: Vector) -> tuple[Vector, Vector]:
+        """How many times each mistake is there in a variable, and whether that explains what is wrong there.
+
+        Only a `scaled` one may be there more or less than once.
+        """
+        wanted, found = wanted[self._of[k]], found[:, self._of[k]]
+        if not self._moves[k]:
+            return np.ones(len(found)), np.zeros(len(found), bool)
+        with np.errstate(all="ignore"):
+            largest = np.max(np.abs(found), axis=1, keepdims=True)
+            unit = found / largest
+            times = unit @ wanted / np.sum(unit * unit, axis=1) / largest[:, 0]
+            near = np.round(times)
+            times = np.where(scaled, np.where(np.abs(times - near) < TOLERANCE * np.abs(times), near, times), 1.0)
+            fits = np.all(np.abs(wanted - times[:, None] * found) <= self._limits[self._of[k]], axis=1)
+        return times, fits & (~scaled | (largest[:, 0] > 0))
+
+    def agrees(self, suspect: Suspect, k: int, factor: float) -> bool:
+        """Whether a mistake, this many times, explains what is wrong with a variable here, too."""
+        for _, wanted, found in self.products([suspect]):
+            own = self._of[k]
+            return self._moves[k] and bool((np.abs(wanted[own] - factor * found[0, own]) <= self._limits[own]).all())
+        return False
+
+    def pairs(self, along: Matrix, k: int) -> Iterator[tuple[int, int, float]]:
+        """The pairs of arrays whose difference, some number of times, explains what is wrong with a variable."""
+        own = self._of[k]
+        gaps = self._gaps[own]
+        if not self.is_certain(k) or not self._moves[k]:
+            return
+        differences = along[:, None, own] - along[None, :, own]
+        with np.errstate(all="ignore"):
+            times = np.sum(gaps * differences, axis=2) / np.sum(differences**2, axis=2)
+            fits = np.all(np.abs(gaps - times[..., None] * differences) <= self._limits[own], axis=2)
+        for u, w in np.argwhere(np.triu(fits, 1)):
+            yield int(u), int(w), _rounded(float(times[u, w]))
 
 
 def _explains(gradient: Array, found: Array, before: Array) -> bool:
     """Whether a gradient is the one that was found, and leaves little of what it differs in from the one before."""
     if not same(gradient, found, TOLERANCE):
         return False
-    return bool(np.max(np.abs(gradient - found)) <= SHARE * np.max(np.abs(found - before)))
+    return bool(np.max(np.abs(gradient - found)) <= _SHARE * np.max(np.abs(found - before)))
+
+
+def _differing(gradient: Array, right: Array) -> int:
+    """How many entries of a gradient differ from the right ones."""
+    return int(np.sum(np.abs(gradient - right) > TOLERANCE * size(right)))
 
 
 def _guessed(words: str) -> str:
@@ -359,6 +463,12 @@ def _guessed(words: str) -> str:
 
 def _each(times: Sequence[Any]) -> str:
     return f", each of the {len(times)} times that the line is run"
+
+
+def _rounded(factor: float) -> float:
+    """A factor, or the whole number that it is but for rounding."""
+    near = float(np.round(factor))
+    return near if abs(factor - near) < TOLERANCE * abs(factor) else factor
 
 
 def _nothing(done: Pass, c: Any) -> Array:
@@ -383,7 +493,7 @@ def _where_it_fits(suspect: Suspect, done: Pass, given: Any) -> Array:
 def _best(matches: Sequence[Match]) -> Match | None:
     best: tuple[Any, Match] | None = None
     for match in matches:  # among equals, the mistake closest to the variable
-        key = len(match.explained), match.changed <= match.explained, -match.rank, -match.step
+        key = len(match.explained), match.changed <= match.explained, -match.rank
         if best is None or key >= best[0]:
             best = key, match
     return best and best[1]

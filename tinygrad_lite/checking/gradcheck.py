@@ -228,11 +228,6 @@ class _Check:
         judgement = Judgement(self.examination, comparison, kinks, self.steps, self.values, unsteady)
         checked = [judgement.checked(k) for k in range(len(subject.variables))]
         findings = [finding for k in range(len(checked)) for finding in judgement.findings(k)]
-        if judgement.ended:
-            self.remarks.append(
-                "not all common mistakes were tried, which would take long beside the check itself: with smaller "
-                "arrays or fewer steps, they are"
-            )
         if not any(finding.fails or finding.verdict is Verdict.KINK for finding in findings) and not kinks.steps:
             findings += disagreements(self.examination)
         method = _CALLED[self.method]

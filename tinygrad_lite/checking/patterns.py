@@ -164,7 +164,7 @@ def _term(difference: Array, x: Array) -> str:
         array = term(x)
         alike = bool(np.all(array == array.flat[0]))  # which any term is, where all entries are alike
         factor = None if alike and term is not np.ones_like else constant_ratio(difference, array)
-        if factor and same(difference, factor * array, TOLERANCE):
+        if factor:
             return (added if factor > 0 else missing).format(abs(factor))
     return ""
 

@@ -87,12 +87,6 @@ class Difference:
         with np.errstate(all="ignore"):
             return replace(self, **{name: getattr(self, name) / scale for name in names})
 
-    def where_better(self, other: "Difference") -> "Difference":
-        """Of each result what is known better."""
-        better = other.bound < self.bound
-        pairs = ((name, value, getattr(other, name)) for name, value in vars(self).items() if name != "step")
-        return replace(self, **{name: np.where(better, theirs, own) for name, own, theirs in pairs})
-
     def with_polynomials(self) -> "Difference":
         """The same with the slopes by polynomials, where these are better known."""
         better = self.fitted_bound < self.bound

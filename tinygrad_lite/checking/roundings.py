@@ -45,43 +45,12 @@ class Roundings:
             rows = np.flatnonzero(error <= FAR * self._overall).tolist()
             for count in sorted({FEW_SAMPLES, samples}):
                 if rows:
-                    deviation[rows] = self._of_rows(rows, direction, count)
+                    gradients = [self._sample(k, rows) for k in range(count)]
+                    deviation[rows] = _known(self._of_distance(direction, np.identity(len(error))[rows], gradients))
                     rows = [row for row in rows if error[row] > CLEARLY_ALLOWED * deviation[row]]
         except Exception:  # a function may refuse nearby points
             deviation[:] = 0
         return deviation
-
-    def _of_rows(self, rows: Sequence[int], direction: Vector, samples: int) -> Vector:
-        """The same for these rows, however large their errors."""
-        gradients = [self._sample(k, rows) for k in range(samples)]
-        return _known(self._of_distance(direction, np.identity(len(self._look.weights))[rows], gradients))
-
-    def behind_columns(self, errors: Matrix, columns: Sequence[int]) -> Matrix:
-        """The standard deviation that rounding gives to the errors in each of these columns, and to its slope.
-
-        A column is measured alone only if that of several together leaves open whether its errors are plainly larger.
-        """
-        deviation = np.zeros(errors.shape)
-        least = np.fmin.reduce(errors)
-        together = sorted((j for j in columns if 0 < least[j] < np.inf), key=least.__getitem__)
-        ahead = [np.array([j]) for j in columns if not 0 < least[j] < np.inf]
-        ahead += [np.array(together)] if together else []
-        while ahead:
-            block = ahead.pop()
-            if len(block) == 1:
-                error, direction = errors[:, block[0]], self._look.unit(int(block[0]))
-                deviation[:, block[0]] = np.fmax(self.behind(error, direction), self.behind_slope(error, direction))
-                continue
-            rows = np.flatnonzero(np.any(np.isfinite(errors[:, block]), axis=1)).tolist()
-            direction = np.zeros(errors.shape[1])
-            direction[block] = random_weights(self._rng, len(block)) / least[block]  # all errors count about as 1
-            try:
-                moved = self._of_rows(rows, direction, FEW_SAMPLES) + self.of_slope(direction)[rows]
-            except Exception:  # a function may refuse nearby points
-                moved = np.full(1, np.inf)
-            if not np.all(FAR * moved < 1):
-                ahead += np.array_split(block, min(4, len(block)))
-        return deviation[:, columns]
 
     def _sample(self, k: int, rows: Sequence[int]) -> tuple[Vector, Matrix]:
         """The k-th point, and these rows of the gradient there; none is computed twice."""

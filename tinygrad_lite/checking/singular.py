@@ -314,7 +314,8 @@ def _expressions(steps: Sequence[Step]) -> dict[int, tuple[Any, float]]:
         for k, step in enumerate(steps):
             if step.op.kink is not None:
                 try:
-                    values = np.asarray(step.op.kink(*step.arrays, **step.params), float)
+                    values = np.asarray(step.op.kink(*step.arrays, **step.params))
+                    values = np.abs(values) if values.dtype.kind == "c" else values.astype(float)
                 except (ValueError, TypeError, np.linalg.LinAlgError):
                     continue  # the expression fits the arguments of tests, but not these
                 sizes = [np.abs(x[np.isfinite(x)]) for x in map(np.asarray, step.arrays) if x.dtype.kind == "f"]

@@ -43,7 +43,6 @@ class Subject:
         lower, upper: the bounds of these entries, infinite where there are none.
         varies: which entries are finite; the others are held fixed.
         epsilon: the relative spacing of the coarsest numbers among the variables, and in a gradient that is an array.
-        runs: how often the function has been called.
     """
 
     def __init__(
@@ -59,7 +58,6 @@ class Subject:
         self.plain = given is not None
         self.given = given
         self.opaque = False
-        self.runs = 0
         self._last: tuple[Any, Sequence[Array]] = [], []
         self._takes_no_tensors = True
         names = names or argument_names(f, len(inputs))
@@ -163,7 +161,6 @@ class Subject:
 
     def returned(self, leaves: Sequence[Any]) -> Any:
         """What the function returns for these values of the variables."""
-        self.runs += 1
         return self.arguments.call(self.f, leaves)
 
     def call(self, leaves: Sequence[Any]) -> list[Any]:

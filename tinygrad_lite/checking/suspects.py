@@ -128,7 +128,6 @@ class Suspect:
         key: what it has in common with the same mistake at other places.
         rank: the smaller, the more it says.
         scaled: whether it may be there any number of times.
-        passes: the number of reverse passes that it takes to try it.
     """
 
     key: Hashable
@@ -137,28 +136,17 @@ class Suspect:
     place: AtEdge | AtNode | Across
     apply: Apply
     scaled: bool = False
-    passes: int = 0
 
 
-def mistakes_at(done: Pass, place: AtEdge | AtNode) -> Iterator[Suspect]:
-    """The mistakes at a place in which no other values take part."""
-    return _mistakes_at_edge(done, place) if isinstance(place, AtEdge) else _mistakes_at_node(done, place)
+def at_edge(done: Pass, edge: Edge) -> Iterator[Suspect]:
+    """The mistakes in an operation's contribution to an argument."""
+    yield from mistakes_at_edge(done, edge)
+    yield from others_at_edge(done, edge)
 
 
-def exchanged_at(done: Pass, place: AtEdge | AtNode) -> Iterator[Suspect]:
-    """The mistakes at a place that one value or gradient is there in place of another."""
-    if isinstance(place, AtEdge):
-        yield from _other_values(done.trace, place, done.contributions[place.edge])
-        yield from _other_gradients(done.trace, place, done.contributions[place.edge])
-
-
-def others_at(done: Pass, place: AtEdge | AtNode) -> Iterator[Suspect]:
-    """All mistakes at a place in which other values take part."""
-    return _others_at_edge(done, place) if isinstance(place, AtEdge) else _others_at_node(done, place)
-
-
-def _mistakes_at_edge(done: Pass, place: AtEdge) -> Iterator[Suspect]:
-    trace, edge, c = done.trace, place.edge, done.contributions[place.edge]
+def mistakes_at_edge(done: Pass, edge: Edge) -> Iterator[Suspect]:
+    """The mistakes in an operation's contribution to an argument, with the values that it has."""
+    trace, place, c = done.trace, AtEdge(edge), done.contributions[edge]
     uses = len(trace.uses[place.target(trace)])
     if uses > 1:
         sentence = ONE_OF_TWO if uses == 2 else PART
@@ -170,9 +158,12 @@ def _mistakes_at_edge(done: Pass, place: AtEdge) -> Iterator[Suspect]:
     yield Suspect("running", RUNNING, 4.0, place, partial(_running_total, edge))
 
 
-def _others_at_edge(done: Pass, place: AtEdge) -> Iterator[Suspect]:
-    trace, k, c = done.trace, place.edge[0], done.contributions[place.edge]
-    yield from exchanged_at(done, place)
+def others_at_edge(done: Pass, edge: Edge) -> Iterator[Suspect]:
+    """The mistakes in an operation's contribution to an argument in which other values take part."""
+    trace, place, c = done.trace, AtEdge(edge), done.contributions[edge]
+    yield from _other_values(trace, place, c)
+    yield from _other_gradients(trace, place, c)
+    k = edge[0]
     for source in _like(trace, k, np.shape(c.right), True):
         at, name = (source[0] - k, source[1]), trace.name(source)
         if np.shape(trace.array(source)) == np.shape(c.right):
@@ -181,9 +172,10 @@ def _others_at_edge(done: Pass, place: AtEdge) -> Iterator[Suspect]:
         yield from _factors(source, at, name, 5.0, place)
 
 
-def _mistakes_at_node(done: Pass, place: AtNode) -> Iterator[Suspect]:
-    trace, g = done.trace, done.gradients[place.node]
-    uses = trace.uses.get(place.node, [])
+def mistakes_at_node(done: Pass, n: int) -> Iterator[Suspect]:
+    """The mistakes in the whole gradient of a value in which no other values take part."""
+    trace, place, g = done.trace, AtNode(n), done.gradients[n]
+    uses = trace.uses.get(n, [])
     if len(uses) > 1:
         unknown = _of_no_operation(g)
         for number, mistake in enumerate(mistakes(unknown)):
@@ -197,10 +189,11 @@ def _mistakes_at_node(done: Pass, place: AtNode) -> Iterator[Suspect]:
             yield Suspect(("written", order), sentence, 1.0, place, partial(_written, uses[::order]))
 
 
-def _others_at_node(done: Pass, place: AtNode) -> Iterator[Suspect]:
-    trace = done.trace
+def others_at_node(done: Pass, n: int) -> Iterator[Suspect]:
+    """The mistakes in the whole gradient of a value in which other values take part."""
+    trace, place = done.trace, AtNode(n)
     k = place.step(trace)
-    for source in _like(trace, k, np.shape(trace.value(place.node))):
+    for source in _like(trace, k, np.shape(trace.value(n))):
         yield from _factors(source, (source[0] - k, source[1]), trace.name(source), 4.6, place)
 
 
@@ -390,11 +383,12 @@ def _alike(
     """The values near an operation with this shape, with its transpose (which is said), or that spread over it."""
     seen = {id(own)}
     left = _NEAR if shape else _NEAR_NUMBERS
-    for edge, array in _nearest(trace, k):
-        same_shape, turned = array.shape == shape, len(shape) == 2 and array.shape == shape[::-1]
-        if not (same_shape or turned or spreads) or id(array) in seen:
+    for edge in _nearest(trace, k):
+        array = trace.array(edge)
+        if id(array) in seen or not isinstance(array, (np.ndarray, np.floating)) or array.dtype.kind != "f":
             continue
         seen.add(id(array))
+        same_shape, turned = array.shape == shape, len(shape) == 2 and array.shape == shape[::-1]
         if (same_shape and not np.array_equal(array, own)) or turned or (spreads and _spreads(array.shape, shape)):
             yield edge, not same_shape and turned
             left -= 1
@@ -406,15 +400,12 @@ def _like(trace: Trace, k: int, shape: tuple[int, ...], spreads: bool = False) -
     return (edge for edge, turned in _alike(trace, k, shape, np.empty(0), spreads) if not turned)
 
 
-def _nearest(trace: Trace, k: int) -> Iterator[tuple[Edge, Array]]:
-    """The arrays of the run, those that are used or made near an operation first."""
-    floats = trace.floats
-    yield from floats[k]
-    for distance in range(1, len(floats)):
-        if distance <= k:
-            yield from floats[k - distance]
-        if k + distance < len(floats):
-            yield from floats[k + distance]
+def _nearest(trace: Trace, k: int) -> Iterator[Edge]:
+    """The values of the run, those that are used or made near an operation first."""
+    for distance in range(len(trace.steps)):
+        for at in (k - distance, k + distance) if distance else (k,):
+            if 0 <= at < len(trace.steps):
+                yield from ((at, i) for i in range(-1, len(trace.inputs[at])))
 
 
 def _spreads(shape: tuple[int, ...], over: tuple[int, ...]) -> bool:

@@ -5,7 +5,7 @@ point, has the same numbers, so that what explains a gradient at one point can b
 """
 
 import re
-from collections.abc import Callable, Collection, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -172,30 +172,6 @@ class Trace:
                 arrays = [np.asarray(x)[()] if isinstance(x, (int, float)) else x for x in self.arrays[k]]
                 tangents.append(pushed(step.op, step.value, arrays, own, step.params) if follows else None)
         return tangents
-
-    @cached_property
-    def floats(self) -> list[list[tuple[Edge, Array]]]:
-        """The real arrays that each operation makes and is given, and where."""
-        edges = [[(k, i) for i in range(-1, len(numbers))] for k, numbers in enumerate(self.inputs)]
-        arrays = [[(edge, self.array(edge)) for edge in there] for there in edges]
-        return [[(e, x) for e, x in there if getattr(x, "dtype", np.dtype(object)).kind == "f"] for there in arrays]
-
-    @cached_property
-    def sources(self) -> list[frozenset[int]]:
-        """The variables that the gradient of each value is handed on to."""
-        sources = [frozenset({n}) for n in range(len(self.variables))]
-        for edges in self._edges[len(self.variables) :]:
-            sources.append(frozenset().union(*(sources[n] for _, _, n in edges)))
-        return sources
-
-    def are_apart(self, edges: Collection[Edge]) -> bool:
-        """Whether no way from the results to the variables passes more than one of these edges."""
-        passed = [False] * len(self.variables)
-        for own in self._edges[len(self.variables) :]:
-            if any((k, i) in edges and passed[n] for k, i, n in own):
-                return False
-            passed.append(any((k, i) in edges or passed[n] for k, i, n in own))
-        return True
 
     @cached_property
     def repeats(self) -> list[list[int]]:

@@ -120,11 +120,6 @@ class Judgement:
                     findings.append(self._finding(k, verdict, group, mine.size))
         return findings
 
-    @property
-    def ended(self) -> bool:
-        """Whether a mistake was looked for that was not found, and not all that are known were tried."""
-        return "_diagnosis" in vars(self) and self._diagnosis.ended
-
     def _finding(self, k: int, verdict: Verdict, entries: Any, size: int) -> Finding:
         comparison = self._comparison
         start = self._subject.columns(k).start

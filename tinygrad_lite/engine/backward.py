@@ -118,7 +118,7 @@ def contribute(
             getattr(contribution, "shape", None) != array.shape or contribution.dtype is not array.dtype
         ):
             contribution = fitted(contribution, array.shape, array.dtype, op, i)
-            if y.dtype.itemsize > array.dtype.itemsize:
+            if np.finfo(y.dtype).bits > np.finfo(array.dtype).bits:
                 widened.set((op, array.dtype, y.dtype))
         arrived[x] = accumulated(arrived[x], contribution) if x in arrived else contribution
 
@@ -159,4 +159,5 @@ def fitted(g: Any, shape: tuple[int, ...], dtype: Any, op: Op, i: int) -> Array:
         g = total_down_to(shape, g)
     if g.shape != shape:
         raise ShapeError(f"the derivative of {op} by argument {i} has shape {arrived}, which does not fit {shape}")
+    g = np.real(g) if g.dtype.kind == "c" != dtype.kind else g  # a real number moves along the real axis alone
     return g if g.dtype == dtype else g.astype(dtype)

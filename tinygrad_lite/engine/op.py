@@ -15,7 +15,8 @@ from typing import Any, Literal, Self, TypedDict, Unpack
 import numpy as np
 
 from tinygrad_lite.engine.arguments import Arguments, ForEach
-from tinygrad_lite.errors import UsageError
+from tinygrad_lite.errors import UsageError, refuse_complex
+from tinygrad_lite.foreign import is_coarser
 from tinygrad_lite.signatures import signature_of
 from tinygrad_lite.sums import contracted
 
@@ -84,6 +85,8 @@ class Facts(TypedDict, total=False):
             pass. "multiplying": its first two arguments are the factors of a product, to which it may add something; if
             it is linear in several arguments, all of them are factors. "rectifying": it is 0 for all numbers of one
             sign, as relu is, and can kill a unit. "saturating": its derivative vanishes far out, as that of tanh does.
+        takes_complex: whether its rules hold for complex numbers, too. There, g says that the final result moves by
+            Re(g · dy) where y moves by dy. An operation that only moves entries takes them as it is.
         chooses: why an entry gets no gradient where another is chosen, in words: "another entry is the largest".
     """
 
@@ -95,6 +98,7 @@ class Facts(TypedDict, total=False):
     linear: bool
     deferred: bool
     kind: Literal["moving", "multiplying", "rectifying", "saturating"] | None
+    takes_complex: bool
     chooses: str
 
 
@@ -121,7 +125,7 @@ class Op(Arguments):
     on_complex: Rule | None = None
     examples: Sequence[Example] | None = None
     shared: Rule | None = None
-    linear, deferred, chooses = False, False, ""
+    linear, deferred, takes_complex, chooses = False, False, False, ""
     kind: str | None = None
     module = __name__
 
@@ -133,7 +137,8 @@ class Op(Arguments):
             raise UsageError("an operation needs a name, and a lambda has none: pass name=")
         if unknown := facts.keys() - Facts.__annotations__.keys():
             raise UsageError(f"{self.name}: a declaration can state {', '.join(Facts.__annotations__)}; got {unknown}")
-        vars(self).update({"shared": None, "deferred": False, **facts})  # attributes of its own are found sooner
+        moves = facts.get("kind") == "moving"  # attributes of its own are found sooner
+        vars(self).update({"shared": None, "deferred": False, "takes_complex": moves, **facts})
         self.contracted: dict[tuple[int, Rule], Rule] = {}
         self.arity = arity
         self.forward = self.completed(forward, 0)
@@ -183,17 +188,18 @@ class Op(Arguments):
     def __deepcopy__(self, memo: Any) -> Self:
         return self
 
+    def check_complex(self) -> None:
+        """Raise the error for complex numbers unless the rules take them."""
+        if not self.takes_complex:
+            refuse_complex(self.name)
+
     def real(self, arrays: Sequence[Array], dtype: Any) -> tuple[Array, ...]:
         """The arrays in the result's dtype, for the rules: integers would wrap around, few digits stay few."""
+        if dtype.kind == "f" and any(getattr(x, "dtype", dtype).kind == "c" for x in arrays):
+            self.check_complex()
         return tuple(
-            x.astype(dtype) if self.vjps[i] is not None and _is_coarser(x, dtype) else x for i, x in enumerate(arrays)
+            x.astype(dtype) if self.vjps[i] is not None and is_coarser(x, dtype) else x for i, x in enumerate(arrays)
         )
-
-
-def _is_coarser(x: Array, dtype: Any) -> bool:
-    """Whether an array holds integers or booleans, or fewer digits than a dtype."""
-    kind = getattr(x, "dtype", dtype)
-    return kind != dtype and (kind.kind in "biu" or np.promote_types(kind, dtype) == dtype)
 
 
 listeners: list[Callable[[Op], None]] = []

@@ -11,10 +11,12 @@ import numpy as np
 
 from tinygrad_lite.engine.op import Facts, Op, listeners
 from tinygrad_lite.errors import RESTATED, NoDerivativeError, UsageError, complain
-from tinygrad_lite.signatures import bound_to, signature_of
+from tinygrad_lite.signatures import bound_to, path_of, signature_of
 
 _OPERATIONS: dict[str, Op] = {}
-_ANSWERS: dict[Any, Callable[..., Any]] = {}
+ANSWERS: dict[Any, Callable[..., Any]] = {}
+"""What computes a NumPy function on traced values, or an operation by its name."""
+
 _WAITING: dict[Any, list[Callable[[Any], None]]] = {}
 TABLES = {"scipy.special": "tinygrad_lite.ops.continuations.special"}  # which reads the table itself first
 """Modules that declare the functions of other libraries; each is imported once a program needs it."""
@@ -37,30 +39,19 @@ def answer_to(function: Callable[..., Any]) -> Callable[..., Any]:
         NoDerivativeError: if there is none.
     """
     try:
-        return _ANSWERS[function]
+        return ANSWERS[function]
     except KeyError:
         for library, table in TABLES.items():
             if library in sys.modules:
                 import_module(table)
-    if function in _ANSWERS:
-        return _ANSWERS[function]
+    if function in ANSWERS:
+        return ANSWERS[function]
     raise NoDerivativeError(path_of(function))
 
 
 def functions_of(op: Op) -> list[Callable[..., Any]]:
     """The library functions that an operation answers, its own forward first."""
-    return [op.forward, *(function for function, answer in _ANSWERS.items() if answer is op)]
-
-
-def path_of(function: Any) -> str:
-    """A function's name as users write it: np.exp, np.linalg.det, np.add.reduce."""
-    owner = getattr(function, "__self__", None)
-    if isinstance(owner, np.ufunc):
-        return f"{path_of(owner)}.{function.__name__}"
-    name = function.__name__
-    homes = (home for home in ("numpy", *TABLES) if getattr(sys.modules.get(home), name, None) is function)
-    module = next(homes, getattr(function, "__module__", None))
-    return f"{module.replace('numpy', 'np', 1)}.{name}" if module else str(name)
+    return [op.forward, *(function for function, answer in ANSWERS.items() if answer is op)]
 
 
 def implements(*functions: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -95,7 +86,7 @@ def when_declared(function: Callable[..., Any] | str, use: Callable[[Any], None]
 
 def _enter(key: Callable[..., Any] | str, answer: Callable[..., Any]) -> None:
     if callable(key):
-        _ANSWERS[key] = answer
+        ANSWERS[key] = answer
     for use in _WAITING.pop(key, ()):
         use(answer)
 
@@ -111,7 +102,7 @@ def register(op: Op) -> None:
     An operation that replaces another with the same forward inherits its domain, kink, continuation and so on, unless
     it states its own: these belong to the function, whatever its derivatives.
     """
-    former = _ANSWERS.get(op.forward)
+    former = ANSWERS.get(op.forward)
     for fact in Facts.__annotations__.keys() - {"deferred", "examples", "linear", "shared"}:
         setattr(op, fact, getattr(op, fact) or getattr(former, fact, getattr(op, fact)))
     _OPERATIONS[op.name] = op

@@ -17,14 +17,14 @@ from tinygrad_lite.engine import grad_mode
 from tinygrad_lite.engine.backward import history, propagate
 from tinygrad_lite.engine.conversions import NUMBERS, Conversions, constant, number, received
 from tinygrad_lite.engine.op import NO_PARAMS, Array, Arrays, Op, Params, Traced, elementwise
-from tinygrad_lite.errors import RESTATED, GraphError, ShapeError, UsageError, complain, in_words
+from tinygrad_lite.errors import RESTATED, GraphError, ShapeError, UsageError, complain
 from tinygrad_lite.foreign import copied
 
 next_index = count().__next__
 _new = object.__new__
 _accumulating = threading.Lock()  # held by the thread that is adding to gradients
 
-positive = elementwise(np.positive, 1)
+positive = elementwise(np.positive, 1, takes_complex=True)
 """y = x, the simplest declaration. It makes the stand-in for a tensor, which passes its gradient on to the tensor."""
 
 
@@ -177,6 +177,8 @@ class Tensor(Conversions):
         """
         if not self._requires_grad:
             raise GraphError("backward() on a tensor with no history: nothing it depends on has requires_grad=True")
+        if self.dtype.kind == "c":
+            raise UsageError(f"backward() starts at real numbers, this is {self.dtype}: take np.real or np.abs of it")
         g = self._one() if gradient is None else self._weight(gradient)
         if isinstance(g, Tensor) and not create_graph:
             g = g._array
@@ -253,9 +255,9 @@ def recorded(
     value = value if hasattr(value, "dtype") else number(value, op)
     dtype = value.dtype
     if dtype.kind != "f":
-        if dtype.kind == "c":
-            raise UsageError(f"{op.name} of {in_words(arrays)} is complex; only real results have a gradient")
-        return wrap(value)
+        if dtype.kind != "c":
+            return wrap(value)
+        op.check_complex()
     for x in arrays if op.reads_values else ():
         if type(x) is not float and getattr(x, "dtype", dtype) is not dtype:
             given, arrays = arrays, op.real(arrays, dtype)
@@ -329,5 +331,5 @@ def tensor(data: Any, requires_grad: bool = False, *, dtype: Any = None, name: s
 def _check_differentiable(array: Array) -> None:
     if array.dtype.kind != "f":
         raise UsageError(
-            f"requires_grad needs real floating-point numbers, got {array.dtype}: write 1.0 for 1, or pass dtype=float"
+            f"requires_grad takes real floats, got {array.dtype}: pass dtype=float; make a complex z of two, a + 1j * b"
         )

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.checking import mistakes
+from tinygrad_lite.errors import UsageError
 from tinygrad_lite.explainer import javascript
 from tinygrad_lite.explainer.files import page
 from tinygrad_lite.explainer.graph import Graph, Node
@@ -88,6 +89,10 @@ RATES = (0.001, 0.01, 0.1, 1.0)
 
 def html(graph: Graph, backward_pass: Pass, update: Update | None, seed: str | None = None) -> str:
     """The page, with the step of an optimiser, if one is passed; a seed decides which questions the quiz asks."""
+    if of_complex := next((node for node in graph.nodes if np.iscomplexobj(node.value)), None):
+        raise UsageError(
+            f"a page shows real numbers, and {of_complex.name} is complex: read the lesson as text, str(lesson)"
+        )
     content = _Content(graph, backward_pass, update)
     content.data["seed"] = seed
     title = f"The backward pass of {graph.root.name}"

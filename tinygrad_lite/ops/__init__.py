@@ -17,7 +17,7 @@ from tinygrad_lite.ops.arithmetic import (
     selection,
     statistics,
 )
-from tinygrad_lite.ops.linear import contraction, decompositions, linalg, norms, products, triangular
+from tinygrad_lite.ops.linear import contraction, decompositions, fourier, linalg, norms, products, triangular
 from tinygrad_lite.ops.networks import (
     activations,
     attention,
@@ -44,6 +44,7 @@ __all__ = [
     "decompositions",
     "elementwise",
     "filling",
+    "fourier",
     "gamma_functions",
     "grouping",
     "indexing",

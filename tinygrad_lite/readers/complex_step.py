@@ -83,6 +83,8 @@ class ComplexStep(Followed):
         for x in inputs:
             if isinstance(x, (Tensor, Dual)):
                 return op(*[wrap(x) if type(x) is ComplexStep else x for x in inputs], **params)
+            if type(x) is not ComplexStep and np.iscomplexobj(x):
+                raise NotContinuedError(f"{op} makes complex numbers, and the step is one already")
             arrays.append(x.value if type(x) is ComplexStep else x)
         if op.on_complex is None:
             if not op.vjps:

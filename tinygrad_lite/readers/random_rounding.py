@@ -60,7 +60,7 @@ class RandomlyRounded(Followed):
             return op(*[wrap(x) if type(x) is RandomlyRounded else x for x in inputs], **params)
         arguments = list(map(exactly, inputs))
         exact = op(*arguments, **params)
-        if not op.vjps or exact.dtype.kind != "f":
+        if not op.vjps or exact.dtype.kind not in "fc":
             return exact
         arrays = [x.value if type(x) is RandomlyRounded else x for x in inputs]
         if _is_selected(exact, arguments):
@@ -79,7 +79,7 @@ class RandomlyRounded(Followed):
 
 def _rounds(op: Op, x: Array) -> bool:
     """Whether an operation rounds an argument, if only a constant, on the way, as LAPACK does with a matrix."""
-    return not op.derivatives and (type(x) is RandomlyRounded or (isinstance(x, np.ndarray) and x.dtype.kind == "f"))
+    return not op.derivatives and (type(x) is RandomlyRounded or (isinstance(x, np.ndarray) and x.dtype.kind in "fc"))
 
 
 def _is_selected(y: Array, inputs: Sequence[Array]) -> bool:

@@ -22,6 +22,7 @@ from tinygrad_lite.engine.backward import fitted, history, propagate, whole
 from tinygrad_lite.engine.conversions import NUMBERS, number
 from tinygrad_lite.engine.op import Array, Op, Traced
 from tinygrad_lite.engine.operators import Operators
+from tinygrad_lite.engine.registry import ANSWERS
 from tinygrad_lite.engine.tensor import Tensor, wrap
 from tinygrad_lite.errors import RESTATED, InputError, UsageError, complain
 from tinygrad_lite.foreign import DATA_WITHOUT_HISTORY, numbers_of
@@ -85,8 +86,8 @@ class Dual(Operators):
         if not hasattr(y, "dtype"):
             y = number(y, op)
         if y.dtype.kind == "c":
-            raise UsageError(f"{op.name} makes complex numbers; only real results have a tangent")
-        follows = y.dtype.kind == "f" and grad_mode.enabled.get()
+            op.check_complex()
+        follows = y.dtype.kind in "fc" and grad_mode.enabled.get()
         tangent = pushed(op, y, primals, tangents, params) if follows else None
         return y if tangent is None else Dual(y, tangent, level)
 
@@ -135,7 +136,7 @@ class Dual(Operators):
         return int(self.item())
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
-        raise UsageError(lost_array(sys._getframe(1)))
+        raise UsageError(lost_array(sys._getframe(1), ANSWERS))
 
     def __float__(self) -> float:
         raise UsageError(
@@ -202,6 +203,7 @@ def pushed(op: Op, y: Array, primals: Sequence[Array], tangents: Sequence[Array]
         return None
     if total.shape != y.shape:
         total = np.broadcast_to(total, y.shape)
+    total = np.real(total) if total.dtype.kind == "c" != dtype.kind else total
     return total if total.dtype == dtype else total.astype(dtype)
 
 

@@ -202,7 +202,10 @@ def real(x: Any) -> Array:
         return np.float64(x)
     value = x if isinstance(x, Traced) else copied(numbers_of(x, "differentiation"))
     if value.dtype.kind != "f":
-        raise UsageError(f"a gradient with respect to {value.dtype} is not defined: pass real floating-point numbers")
+        raise UsageError(
+            f"a gradient with respect to {value.dtype} is not defined: pass real floating-point numbers, or of a "
+            "complex z the real and the imaginary part, of which the function makes a + 1j * b"
+        )
     return value
 
 

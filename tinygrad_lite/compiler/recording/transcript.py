@@ -131,8 +131,8 @@ class Transcript:
             else self.constant(x if isinstance(x, np.ndarray) and x.ndim else np.asarray(x)[()])
             for x in inputs
         ]
-        arrays = list(map(_value, operands))
-        value = op(*arrays, **mapped(_value, params)) if params else op(*arrays)
+        arrays = [x.value if type(x) is Recorded else x for x in operands]
+        value = op.forward(*arrays, **mapped(_value, params)) if params else op.forward(*arrays)
         if not isinstance(value, (np.ndarray, np.generic)):
             raise UsageError(
                 f"{op} answers with {type(value).__name__}{at_line()}\n"
@@ -251,10 +251,11 @@ def _value(x: Any) -> Any:
 
 def _depends_on_values(op: Op, operands: Sequence[Any], params: Mapping[str, Any], value: Array) -> bool:
     """Whether the shape of a result depends on values."""
-    chosen: list[Any] = []
-    mapped(chosen.append, {name: value for name, value in params.items() if name in ("index", "indices")})
-    if any(type(x) is Recorded and x.dtype == bool and x.shape for x in chosen):
-        return True
+    for name in params.keys() & {"index", "indices"}:
+        chosen: list[Any] = []
+        mapped(chosen.append, {name: params[name]})
+        if any(type(x) is Recorded and x.dtype == bool and x.shape for x in chosen):
+            return True
     if op.vjps or isinstance(op.forward, np.ufunc) or op is refuse_where:
         return False
     for fill in (np.zeros_like, np.ones_like):

@@ -10,6 +10,7 @@ _ORDER = "NumPy does not say in which order it leaves the entries before and beh
 _STEPS = "it takes steps until they are small, which would be thousands of operators in a file"
 _DRAWN = "it draws random numbers"
 _SHAPE = "the shape of its result depends on values"
+_COMPLEX = "ONNX's operators take no complex numbers"
 _PYTHON = "its answer is an object of Python's, not an array"
 
 REASONS: dict[Any, str] = {
@@ -31,6 +32,7 @@ REASONS: dict[Any, str] = {
     np.tril_indices_from: _PYTHON,
     np.triu_indices_from: _PYTHON,
     "bases": _PYTHON,
+    **dict.fromkeys(("fft", "ifft", "rfft", "irfft"), _COMPLEX),
     "eigh": _SIGNS,
     "svd": f"with full_matrices=False, {_SIGNS}",
     "aligned": _CHOSEN,

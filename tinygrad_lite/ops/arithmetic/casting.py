@@ -6,8 +6,9 @@ import numpy as np
 
 from tinygrad_lite.engine.arguments import as_array
 from tinygrad_lite.engine.op import Array, elementwise, primitive
-from tinygrad_lite.engine.registry import implements, path_of
+from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import RESTATED, UsageError, complain
+from tinygrad_lite.signatures import path_of
 
 
 def _cast(x: Array, dtype: Any) -> Array:
@@ -53,10 +54,18 @@ def copy(a: Array, order: str = "K", subok: bool = False) -> Array:
     return cast(a, dtype=a.dtype)
 
 
-# of real numbers, for which the complex numbers with a step stand
 real = elementwise(np.real, 1, kind="moving")
-imag = elementwise(np.imag, 0, kind="moving")
-conjugate = elementwise(np.conjugate, 1, kind="moving")
+imag = primitive(
+    np.imag, lambda g, y, x: g / 1j if np.iscomplexobj(x) else np.zeros_like(g), linear=True, kind="moving"
+)
+conjugate = primitive(np.conjugate, lambda g, y, x: np.conjugate(g), linear=True, kind="moving")
+
+
+def conjugated(x: Array) -> Array:
+    """The conjugate of complex numbers; real numbers as they are."""
+    return np.conjugate(x) if x.dtype.kind == "c" else x
+
+
 real_if_close = primitive(np.real_if_close, lambda g, y, a, tol=100: g, linear=True, kind="moving")
 isreal = elementwise(np.isreal)
 iscomplex = elementwise(np.iscomplex)

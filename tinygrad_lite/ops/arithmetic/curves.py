@@ -8,6 +8,7 @@ from tinygrad_lite.engine.arguments import as_array
 from tinygrad_lite.engine.op import Array, primitive
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
+from tinygrad_lite.ops.arithmetic.casting import conjugated
 from tinygrad_lite.ops.shapes.indexing import index_add
 
 
@@ -27,9 +28,10 @@ def _in_full(g: Array, a: Array, v: Array, mode: str) -> Array:
 
 convolve = primitive(
     _convolve,
-    lambda g, y, a, v, mode="full": np.correlate(_in_full(g, a, v, mode), v, "valid"),
-    lambda g, y, a, v, mode="full": np.correlate(_in_full(g, a, v, mode), a, "valid"),
+    lambda g, y, a, v, mode="full": np.correlate(_in_full(g, a, v, mode), conjugated(v), "valid"),
+    lambda g, y, a, v, mode="full": np.correlate(_in_full(g, a, v, mode), conjugated(a), "valid"),
     linear=True,
+    takes_complex=True,
     examples=[
         ([(m,), (n,)], {"mode": mode})
         for m, n in ((4, 3), (2, 5), (3, 3), (4, 2), (1, 1))
@@ -48,7 +50,7 @@ def _convolve_as_numpy(a: Array, v: Array, mode: str = "full") -> Array:
 
 @implements(np.correlate)
 def correlate(a: Array, v: Array, mode: str = "valid") -> Array:
-    a, v, mode = as_array(a), as_array(v), _spelled_out(mode)
+    a, v, mode = as_array(a), conjugated(as_array(v)), _spelled_out(mode)
     # NumPy slides the shorter array over the longer one, and reverses the result if it exchanged them
     return np.flip(convolve(v, np.flip(a), mode=mode)) if len(a) < len(v) else convolve(a, np.flip(v), mode=mode)
 

@@ -3,7 +3,7 @@
 Each line is an operation with the derivative of each argument, in y (the value) and x or a, b (the arguments).
 """
 
-from functools import cache, reduce
+from functools import cache, partial, reduce
 from typing import Any
 
 import numpy as np
@@ -31,10 +31,13 @@ def _whole_quotients(a: Array, b: Array) -> Array:
     return b * np.sin(np.pi * a / b) * np.minimum(1, np.absolute(b / a))
 
 
-add = elementwise(np.add, 1, 1)
-subtract = elementwise(np.subtract, 1, -1)
-multiply = elementwise(np.multiply, lambda y, a, b: b, lambda y, a, b: a, linear=True)
-divide = elementwise(
+analytic = partial(elementwise, takes_complex=True)
+"""Declare a function whose derivatives hold in the complex plane as well."""
+
+add = analytic(np.add, 1, 1)
+subtract = analytic(np.subtract, 1, -1)
+multiply = analytic(np.multiply, lambda y, a, b: b, lambda y, a, b: a, linear=True)
+divide = analytic(
     np.divide,
     lambda y, a, b: 1 / b if _is_known(b) else np.divide(1, b),  # which would make a float64 of a Python number
     lambda y, a, b: -y / b,
@@ -53,13 +56,13 @@ def _of_shared_divisor(g: Array, y: Array, a: Array, b: Array) -> Array:
 
 
 divide.contracted[1, divide.vjps[1]] = _of_shared_divisor
-negative = elementwise(np.negative, -1)
-reciprocal = elementwise(np.reciprocal, lambda y, x: -y * y, kink=lambda x: x)
+negative = analytic(np.negative, -1)
+reciprocal = analytic(np.reciprocal, lambda y, x: -y * y, kink=lambda x: x)
 
 
 def _is_known(x: Array) -> bool:
-    """Whether an argument is a plain number other than 0, so that no entry is an exception."""
-    return isinstance(x, (int, float, np.number)) and x != 0
+    """Whether an argument is a plain real number other than 0, so that no entry is an exception."""
+    return isinstance(x, (int, float, np.integer, np.floating)) and x != 0
 
 
 def _to_known_power(a: Array, b: float) -> Array:
@@ -91,7 +94,7 @@ def _power_by_exponent(y: Array, a: Array, b: Array) -> Array:
     return y * np.log(np.where(_is_zero(a) & np.greater(b, 0), 1.0, a))
 
 
-power = elementwise(np.power, _power_by_base, _power_by_exponent, domain=(POSITIVE, REAL))
+power = analytic(np.power, _power_by_base, _power_by_exponent, domain=(POSITIVE, REAL))
 
 
 def _power(a: Array, b: Array) -> Array:
@@ -100,7 +103,7 @@ def _power(a: Array, b: Array) -> Array:
 
 
 power.compute = _power  # NumPy takes a hundred times as long for the third power of a negative number
-float_power = elementwise(np.float_power, _power_by_base, _power_by_exponent, domain=(POSITIVE, REAL))
+float_power = analytic(np.float_power, _power_by_base, _power_by_exponent, domain=(POSITIVE, REAL))
 
 remainder = elementwise(np.remainder, 1, lambda y, a, b: -np.floor_divide(a, b), kink=_whole_quotients)
 fmod = elementwise(np.fmod, 1, lambda y, a, b: -np.rint((a - y) / b), kink=_whole_quotients)
@@ -112,8 +115,8 @@ def divmod(a: Array, b: Array) -> tuple[Array, Array]:
     return floor_divide(a, b), remainder(a, b)
 
 
-square = elementwise(np.square, lambda y, x: 2 * x)
-sqrt = elementwise(np.sqrt, lambda y, x: 0.5 / y, domain=(POSITIVE,))
+square = analytic(np.square, lambda y, x: 2 * x)
+sqrt = analytic(np.sqrt, lambda y, x: 0.5 / y, domain=(POSITIVE,))
 cbrt = elementwise(np.cbrt, lambda y, x: 1 / (3 * y * y), kink=lambda x: x)
 
 
@@ -148,7 +151,13 @@ hypot = elementwise(
     kink=lambda a, b: np.hypot(a, b),
 )
 
-absolute = elementwise(np.absolute, lambda y, x: np.sign(x), kink=lambda x: x)
+
+def _away_from_zero(y: Array, x: Array) -> Array:
+    """The direction in which |x| grows, as a conjugate; 0 at 0."""
+    return np.conjugate(x) / np.where(_is_zero(y), 1, y) if np.iscomplexobj(x) else np.sign(x)
+
+
+absolute = elementwise(np.absolute, _away_from_zero, kink=lambda x: x, takes_complex=True)
 fabs = elementwise(np.fabs, lambda y, x: np.sign(x), kink=lambda x: x)
 sign = elementwise(np.sign, 0, kink=lambda x: x)
 copysign = elementwise(np.copysign, lambda y, a, b: np.sign(a) * np.sign(y), 0, kink=lambda a, b: a * b)
@@ -166,11 +175,17 @@ def fix(x: Array, out: Array = None) -> Array:
     return trunc(x)
 
 
-angle = elementwise(  # of real numbers
-    np.angle,
-    lambda y, z, deg=False: np.zeros_like(y),
-    kink=lambda z, deg=False: z,
-)
+def _across(y: Array, z: Array, deg: bool = False) -> Array:
+    """A step across z turns it by 1 / |z|; a step along the real axis does not turn a real number."""
+    return (180 / np.pi if deg else 1.0) / (1j * z) if np.iscomplexobj(z) else np.zeros_like(y)
+
+
+def _negative_axis(z: Array, deg: bool = False) -> Array:
+    """Zero where the angle jumps."""
+    return np.where(np.less(np.real(z), 0), np.imag(z), np.absolute(z)) if np.iscomplexobj(z) else z
+
+
+angle = elementwise(np.angle, _across, kink=_negative_axis, takes_complex=True)
 
 
 def _fraction(x: Array) -> Array:
@@ -216,13 +231,13 @@ def frexp(x: Array, /) -> tuple[Array, Array]:
     return mantissa(x), exponent(x)
 
 
-exp = elementwise(np.exp, lambda y, x: y)
-exp2 = elementwise(np.exp2, lambda y, x: y * LOG_2)
-expm1 = elementwise(np.expm1, lambda y, x: np.exp(x))
-log = elementwise(np.log, lambda y, x: 1 / x, domain=(POSITIVE,))
-log2 = elementwise(np.log2, lambda y, x: 1 / (x * LOG_2), domain=(POSITIVE,))
-log10 = elementwise(np.log10, lambda y, x: 1 / (x * LOG_10), domain=(POSITIVE,))
-log1p = elementwise(np.log1p, lambda y, x: 1 / (1 + x), domain=((-1.0, np.inf),))
+exp = analytic(np.exp, lambda y, x: y)
+exp2 = analytic(np.exp2, lambda y, x: y * LOG_2)
+expm1 = analytic(np.expm1, lambda y, x: np.exp(x))
+log = analytic(np.log, lambda y, x: 1 / x, domain=(POSITIVE,))
+log2 = analytic(np.log2, lambda y, x: 1 / (x * LOG_2), domain=(POSITIVE,))
+log10 = analytic(np.log10, lambda y, x: 1 / (x * LOG_10), domain=(POSITIVE,))
+log1p = analytic(np.log1p, lambda y, x: 1 / (1 + x), domain=((-1.0, np.inf),))
 
 
 def decay(x: Array) -> Array:
@@ -263,13 +278,13 @@ logaddexp2 = elementwise(
     lambda y, a, b: sigmoid(LOG_2 * above(b, a)),
 )
 
-sin = elementwise(np.sin, lambda y, x: np.cos(x))
-cos = elementwise(np.cos, lambda y, x: -np.sin(x))
-tan = elementwise(np.tan, lambda y, x: 1 + y * y, domain=((-np.pi / 2, np.pi / 2),))
+sin = analytic(np.sin, lambda y, x: np.cos(x))
+cos = analytic(np.cos, lambda y, x: -np.sin(x))
+tan = analytic(np.tan, lambda y, x: 1 + y * y, domain=((-np.pi / 2, np.pi / 2),))
 # (1 - x)(1 + x) in place of 1 - x², which has few digits left next to ±1
-arcsin = elementwise(np.arcsin, lambda y, x: 1 / np.sqrt((1 - x) * (1 + x)), domain=((-1.0, 1.0),))
-arccos = elementwise(np.arccos, lambda y, x: -1 / np.sqrt((1 - x) * (1 + x)), domain=((-1.0, 1.0),))
-arctan = elementwise(np.arctan, lambda y, x: 1 / (1 + x * x), kind="saturating")
+arcsin = analytic(np.arcsin, lambda y, x: 1 / np.sqrt((1 - x) * (1 + x)), domain=((-1.0, 1.0),))
+arccos = analytic(np.arccos, lambda y, x: -1 / np.sqrt((1 - x) * (1 + x)), domain=((-1.0, 1.0),))
+arctan = analytic(np.arctan, lambda y, x: 1 / (1 + x * x), kind="saturating")
 
 
 def _over_square(x: Array, a: Array, b: Array) -> Array:
@@ -289,8 +304,8 @@ rad2deg = elementwise(np.rad2deg, 180 / np.pi)
 radians = elementwise(np.radians, np.pi / 180)
 deg2rad = elementwise(np.deg2rad, np.pi / 180)
 
-sinh = elementwise(np.sinh, lambda y, x: np.cosh(x))
-cosh = elementwise(np.cosh, lambda y, x: np.sinh(x))
+sinh = analytic(np.sinh, lambda y, x: np.cosh(x))
+cosh = analytic(np.cosh, lambda y, x: np.sinh(x))
 
 
 def _sech(x: Array) -> Array:
@@ -298,12 +313,12 @@ def _sech(x: Array) -> Array:
         return 1 / np.cosh(x)
 
 
-sech: Op = elementwise(_sech, lambda y, x: -y * np.tanh(x))
+sech: Op = analytic(_sech, lambda y, x: -y * np.tanh(x))
 # 1 - y² has no digits left where y is close to 1
-tanh = elementwise(np.tanh, lambda y, x: np.square(sech(x)), kind="saturating")
+tanh = analytic(np.tanh, lambda y, x: np.square(sech(x)), kind="saturating")
 arcsinh = elementwise(np.arcsinh, lambda y, x: 1 / np.hypot(x, 1))
-arccosh = elementwise(np.arccosh, lambda y, x: 1 / (np.sqrt(x - 1) * np.sqrt(x + 1)), domain=((1.0, np.inf),))
-arctanh = elementwise(np.arctanh, lambda y, x: 1 / ((1 - x) * (1 + x)), domain=((-1.0, 1.0),))
+arccosh = analytic(np.arccosh, lambda y, x: 1 / (np.sqrt(x - 1) * np.sqrt(x + 1)), domain=((1.0, np.inf),))
+arctanh = analytic(np.arctanh, lambda y, x: 1 / ((1 - x) * (1 + x)), domain=((-1.0, 1.0),))
 
 
 def _exp_of_square(x: Array, factor: float) -> Array:

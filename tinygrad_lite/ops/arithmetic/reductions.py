@@ -119,8 +119,14 @@ def _mean(
     return np.mean(a, axis, dtype, keepdims=keepdims, **_mask(where))
 
 
-sum = primitive(_sum, _sum_vjp, linear=True, examples=[*EXAMPLES, *_MASKED, ([(2, 3)], {"axis": 0, "initial": 2.5})])
-mean = primitive(_mean, _mean_vjp, linear=True, examples=[*EXAMPLES, *_MASKED])
+sum = primitive(
+    _sum,
+    _sum_vjp,
+    linear=True,
+    takes_complex=True,
+    examples=[*EXAMPLES, *_MASKED, ([(2, 3)], {"axis": 0, "initial": 2.5})],
+)
+mean = primitive(_mean, _mean_vjp, linear=True, takes_complex=True, examples=[*EXAMPLES, *_MASKED])
 
 
 def _others(x: Array) -> Array:
@@ -160,6 +166,7 @@ def _prod_vjp(
 prod = primitive(
     np.prod,
     _prod_vjp,
+    takes_complex=True,
     examples=[
         *EXAMPLES,
         *_MASKED,
@@ -565,7 +572,7 @@ _reduces(np.logaddexp, logaddexp_reduce)
 
 def without_nan(x: Array, stand_in: float) -> Array:
     """The array with its NaN replaced."""
-    return np.where(np.isnan(x), np.array(stand_in, x.dtype), x) if x.dtype.kind == "f" else x
+    return np.where(np.isnan(x), np.array(stand_in, x.dtype), x) if x.dtype.kind in "fc" else x
 
 
 def _among_numbers(rule: Rule, stand_in: float = 0) -> Rule:

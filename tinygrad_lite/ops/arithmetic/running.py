@@ -35,7 +35,7 @@ def _cumsum_vjp(g: Array, y: Array, x: Array, axis: int | None = None, dtype: An
     return _back(np.flip(np.cumsum(np.flip(_laid_out(g, axis or 0), -1), -1), -1), x, axis)
 
 
-cumsum = primitive(np.cumsum, _cumsum_vjp, linear=True, examples=_ALONG)
+cumsum = primitive(np.cumsum, _cumsum_vjp, linear=True, takes_complex=True, examples=_ALONG)
 
 
 def _from_behind(x: Array, steps: int) -> Array:
@@ -59,6 +59,7 @@ def _cumprod_vjp(g: Array, y: Array, x: Array, axis: int | None = None, dtype: A
 cumprod = primitive(
     np.cumprod,
     _cumprod_vjp,
+    takes_complex=True,
     examples=[*_ALONG, ([np.array([2.0, 0.0, 3.0, 0.0, 5.0])], {}), ([(1,)], {})],
 )
 

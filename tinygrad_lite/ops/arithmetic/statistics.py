@@ -8,6 +8,7 @@ from tinygrad_lite.engine.arguments import as_array, refuse_out
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
+from tinygrad_lite.ops.arithmetic.casting import conjugated
 from tinygrad_lite.ops.arithmetic.reductions import Axis
 
 
@@ -89,7 +90,7 @@ def cov(
     if freedom <= 0:
         raise InputError(f"cov: {X.shape[1]} samples and ddof={ddof} leave no degrees of freedom")
     X = (X - mean[:, None]).astype(dtype)
-    products = np.dot(X, (X if w is None else X * w).T)
+    products = np.dot(X, conjugated((X if w is None else X * w).T))
     return np.squeeze((products * np.true_divide(1, freedom)).astype(products.dtype))
 
 

@@ -13,11 +13,12 @@ from tinygrad_lite.ops.continuations.forms import (
     as_complex,
     continuation,
     exact,
+    not_continued,
     root_of,
     square_of,
     with_value,
 )
-from tinygrad_lite.ops.linear import contraction, decompositions, linalg, norms, products
+from tinygrad_lite.ops.linear import contraction, decompositions, fourier, linalg, norms, products
 from tinygrad_lite.ops.linear.decompositions import as_read, equal_pairs, pack, vanishing
 from tinygrad_lite.ops.linear.norms import FROBENIUS, all_or
 
@@ -28,6 +29,8 @@ for op in (products.matmul, products.linear, products.dot, products.inner):
 for op in (contraction.einsum, contraction.tensordot, linalg.multi_dot):
     continuation(op, op.forward)
 continuation(products.vdot, lambda a, b: np.dot(np.ravel(a), np.ravel(b)))
+for op in (fourier.fft, fourier.ifft, fourier.rfft, fourier.irfft):  # of complex numbers themselves
+    continuation(op, not_continued)
 continuation(linalg.inv, exact(np.linalg.inv))
 continuation(linalg.det, exact(np.linalg.det))
 

@@ -224,6 +224,7 @@ einsum: Op = primitive(
     _einsum,
     each=_einsum_vjp,
     linear=True,
+    takes_complex=True,
     examples=[(shapes, {"subscripts": subscripts}) for subscripts, shapes in _EXAMPLES],
 )
 
@@ -299,6 +300,7 @@ tensordot: Op = primitive(
     _tensordot_vjp_a,
     _tensordot_vjp_b,
     linear=True,
+    takes_complex=True,
     examples=[
         ([(2, 3), (3, 4)], {"axes": ((1,), (0,))}),
         ([(2, 3, 4), (4, 5, 2)], {"axes": ((2, 0), (0, 2))}),

@@ -38,7 +38,7 @@ def finite(x: Array, hermitian: bool = False, message: str = "SVD did not conver
     return x
 
 
-inv = primitive(np.linalg.inv, lambda g, y, x: -y.mT @ g @ y.mT, kink=singularity, examples=SQUARE)
+inv = primitive(np.linalg.inv, lambda g, y, x: -y.mT @ g @ y.mT, kink=singularity, takes_complex=True, examples=SQUARE)
 
 
 def as_columns(b: Array, *vectors: Array) -> list[Array]:
@@ -64,7 +64,12 @@ _SYSTEMS: list[list[Shape]] = [
     [(2, 2), (3, 2, 1)],
 ]
 solve = primitive(
-    np.linalg.solve, _solve_vjp_a, _solve_vjp_b, kink=singularity, examples=[(shapes, {}) for shapes in _SYSTEMS]
+    np.linalg.solve,
+    _solve_vjp_a,
+    _solve_vjp_b,
+    kink=singularity,
+    takes_complex=True,
+    examples=[(shapes, {}) for shapes in _SYSTEMS],
 )
 
 
@@ -137,7 +142,7 @@ def _det_vjp(g: Array, y: Array, x: Array) -> Array:
     return g[..., None, None] * (y[..., None, None] * inverse + of_weak).mT
 
 
-det = primitive(np.linalg.det, _det_vjp, examples=SQUARE)
+det = primitive(np.linalg.det, _det_vjp, takes_complex=True, examples=SQUARE)
 
 
 def _log_abs_det(x: Array) -> Array:
@@ -179,6 +184,7 @@ matrix_power = primitive(
     np.linalg.matrix_power,
     _matrix_power_vjp,
     kink=singularity,
+    takes_complex=True,
     examples=[([(2, 2)], {"n": n}) for n in (0, 1, 2, 3, 5, -1, -3)] + [([(2, 2, 2)], {"n": 4})],
 )
 
@@ -202,6 +208,7 @@ def _factor(i: int, g: Array, y: Array, arrays: Sequence[Array]) -> Array:
 multi_dot = primitive(
     _multi_dot,
     each=_factor,
+    takes_complex=True,
     examples=[([(2, 3), (3, 1), (1, 2)], {}), ([(2,), (2, 3), (3, 2), (2,)], {}), ([(3,), (3, 2), (2, 2)], {})],
 )
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_lite.engine.arguments import as_array
 from tinygrad_lite.engine.op import Array, primitive
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.ops.arithmetic.reductions import Axis
@@ -142,7 +143,9 @@ norm = primitive(
 
 @implements(np.linalg.norm)
 def _norm_as_numpy(x: Array, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> Array:
-    return norm(x, ord=ord, axes=axis, keepdims=keepdims)
+    x = as_array(x)
+    is_spectral = ord in _SPECTRAL and len(all_or(axis, x)) == 2
+    return norm(np.absolute(x) if x.dtype.kind == "c" and not is_spectral else x, ord=ord, axes=axis, keepdims=keepdims)
 
 
 def _cond_vjp(g: Array, y: Array, x: Array, p: Any = None) -> Array:

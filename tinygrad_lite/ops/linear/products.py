@@ -9,6 +9,7 @@ from tinygrad_lite.engine.arguments import as_array
 from tinygrad_lite.engine.op import Array, primitive
 from tinygrad_lite.engine.registry import implements, newer
 from tinygrad_lite.errors import ShapeError
+from tinygrad_lite.ops.arithmetic.casting import conjugated
 
 SMALL = 8
 """Matrices of fewer rows than these are multiplied together, as one."""
@@ -58,6 +59,7 @@ matmul = primitive(
     _matmul_vjp_a,
     _matmul_vjp_b,
     linear=True,
+    takes_complex=True,
     examples=[(shapes, {}) for shapes in _MATMUL_SHAPES],
 )
 
@@ -120,21 +122,24 @@ dot = primitive(
     np.dot,
     *_contraction(-1, -2),
     linear=True,
+    takes_complex=True,
     examples=[(x, {}) for x in (*_DOT_SHAPES, [(2, 3), (3, 4)], [(2, 3), (4, 3, 2)], [(2, 2, 3), (3, 2)])],
 )
 inner = primitive(
     np.inner,
     *_contraction(-1, -1),
     linear=True,
+    takes_complex=True,
     examples=[(x, {}) for x in (*_DOT_SHAPES, [(2, 3), (4, 3)], [(2, 3), (4, 2, 3)], [(2, 2, 3), (2, 3)])],
 )
 
 
 vdot = primitive(
     np.vdot,
-    lambda g, y, a, b: g * np.reshape(b, np.shape(a)),
-    lambda g, y, a, b: g * np.reshape(a, np.shape(b)),
+    lambda g, y, a, b: conjugated(g * np.reshape(b, np.shape(a))),
+    lambda g, y, a, b: g * conjugated(np.reshape(a, np.shape(b))),
     linear=True,
+    takes_complex=True,
     examples=[([shape, shape], {}) for shape in ((), (3,), (2, 3), (0, 2))] + [([(2, 3), (6,)], {})],
 )
 
@@ -148,6 +153,7 @@ outer = primitive(
     lambda g, y, a, b: np.reshape(g @ np.ravel(b), np.shape(a)),
     lambda g, y, a, b: np.reshape(np.ravel(a) @ g, np.shape(b)),
     linear=True,
+    takes_complex=True,
     examples=[([(2,), (3,)], {}), ([(2, 2), (3,)], {}), ([(), (3,)], {}), ([(0,), (2,)], {})],
 )
 implements(np.outer)(outer)
@@ -155,7 +161,7 @@ implements(np.outer)(outer)
 
 @implements(np.vecdot)
 def vecdot(x1: Array, x2: Array, /, *, axis: int = -1) -> Array:
-    a, b = np.moveaxis(as_array(x1), axis, -1), np.moveaxis(as_array(x2), axis, -1)
+    a, b = conjugated(np.moveaxis(as_array(x1), axis, -1)), np.moveaxis(as_array(x2), axis, -1)
     return np.matmul(np.expand_dims(a, -2), np.expand_dims(b, -1))[..., 0, 0]
 
 
@@ -170,7 +176,7 @@ def matvec(x1: Array, x2: Array, /) -> Array:
 def vecmat(x1: Array, x2: Array, /) -> Array:
     if np.ndim(x2) < 2:
         raise ShapeError(f"vecmat takes a vector and a matrix, got shapes {np.shape(x1)} and {np.shape(x2)}")
-    return np.matmul(np.expand_dims(x1, -2), x2)[..., 0, :]
+    return np.matmul(np.expand_dims(conjugated(as_array(x1)), -2), x2)[..., 0, :]
 
 
 @implements(np.kron)
@@ -196,6 +202,7 @@ cross = primitive(
     lambda g, y, a, b: np.cross(b, g),
     lambda g, y, a, b: np.cross(g, a),
     linear=True,
+    takes_complex=True,
     examples=[([(3,), (3,)], {}), ([(2, 3), (2, 3)], {}), ([(4, 1, 3), (2, 3)], {}), ([(3,), (2, 3)], {})],
 )
 

@@ -186,6 +186,7 @@ trace = primitive(
     _trace_vjp,
     examples=[([(3, 4)], {}), ([(3, 2)], {"offset": -1}), ([(2, 4, 3)], {"axis1": -1, "axis2": 0, "offset": 1})],
     linear=True,
+    takes_complex=True,
 )
 
 

@@ -1,0 +1,82 @@
+"""Complex numbers on the way from real numbers to a real result: every operation that takes them, by differences."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import tinygrad_lite as tg
+from tests.derivatives import assert_gradients
+from tinygrad_lite.engine.op import Op
+from tinygrad_lite.engine.registry import operations
+from tinygrad_lite.testing import Call, cotangents, inputs_of
+
+TAKING = [op for op in operations() if op.vjps and op.takes_complex and op.name != "cast"]
+REFUSING = [op for op in operations() if op.vjps and not op.takes_complex]
+
+
+Function = tuple[Callable[..., Any], list[Any]]
+
+
+def through_complex(call: Call, are_complex: list[int], rng: np.random.Generator) -> Function:
+    """A real function of real and imaginary parts: an operation of complex numbers, and a weighted sum of its result.
+
+    The arguments at the positions `are_complex` are complex; the others with a derivative are real.
+    """
+    variables = [call.arrays[i] for i in call.differentiable]
+    sizes = [np.shape(call.arrays[i]) for i in are_complex]
+    # away from the real axis, on which some functions jump, and from the ends of other cuts at ±i
+    variables += [rng.uniform(0.2, 0.6, size) * rng.choice([-1, 1], size) for size in sizes]
+
+    def f(*parts: Any) -> Any:
+        arrays = list(call.arrays)
+        for i, x in zip(call.differentiable, parts):
+            arrays[i] = x
+        for i, x in zip(are_complex, parts[len(call.differentiable) :]):
+            arrays[i] = arrays[i] + 1j * x
+        y = call.value(*arrays)
+        weights = np.random.default_rng(0).normal(size=(2, *np.shape(y)))
+        return np.sum(weights[0] * np.real(y)) + np.sum(weights[1] * np.imag(y))
+
+    return f, variables
+
+
+@st.composite
+def functions(draw: st.DrawFn, op: Op) -> Function:
+    call = draw(inputs_of(op))
+    count = draw(st.integers(1, len(call.differentiable)))
+    are_complex = sorted(draw(st.permutations(call.differentiable))[:count])
+    return through_complex(call, are_complex, np.random.default_rng(draw(st.integers(0, 9))))
+
+
+@pytest.mark.parametrize("op", TAKING, ids=str)
+@given(data=st.data())
+def test_first_order_and_forward_mode(op: Op, data: st.DataObject) -> None:
+    f, variables = data.draw(functions(op))
+    places = tuple(range(len(variables)))
+    gradients = tg.grad(f, places)(*variables)
+    assert [g.dtype for g in gradients] == [np.asarray(x).dtype for x in variables]
+    assert_gradients(gradients, f, variables, places, 1e-7)
+    tangents = [data.draw(cotangents(np.asarray(x))) for x in variables]
+    _, change = tg.jvp(f, tuple(variables), tuple(tangents))
+    expected = sum(np.sum(g * t) for g, t in zip(gradients, tangents))
+    np.testing.assert_allclose(change, expected, rtol=1e-9, atol=1e-9 * (1 + abs(expected)))
+
+
+@pytest.mark.parametrize("op", TAKING, ids=str)
+@given(data=st.data())
+def test_second_order(op: Op, data: st.DataObject) -> None:
+    f, variables = data.draw(functions(op))
+    places = tuple(range(len(variables)))
+    weights = [data.draw(cotangents(np.asarray(x))) for x in variables]
+
+    def first(*x: Any) -> Any:
+        return sum(np.sum(weight * gradient) for weight, gradient in zip(weights, tg.grad(f, places)(*x)))
+
+    found = tg.grad(first, places)(*variables)
+    assert_gradients(found, first, variables, places, 1e-6)
+    for a, b in zip(tg.hvp(f, tuple(variables), tuple(weights), places), found):
+        np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-8 * (1 + np.max(np.abs(b), initial=0)))

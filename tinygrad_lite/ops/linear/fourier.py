@@ -1,0 +1,132 @@
+"""The Fourier transforms of np.fft: products with matrices that are symmetric, or would be with all frequencies."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from tinygrad_lite.engine.op import Array, primitive
+from tinygrad_lite.engine.registry import implements
+from tinygrad_lite.errors import InputError
+
+Norm = Literal["backward", "ortho", "forward"] | None
+_BACK: dict[Norm, Norm] = {None: "forward", "backward": "forward", "ortho": "ortho", "forward": "backward"}
+"""The norm of the inverse transform that scales by the factor of the transform with this norm."""
+
+
+def _resized(x: Array, size: int, axis: int) -> Array:
+    """An array cut to a size along an axis, or filled with zeros at its end."""
+    given = np.shape(x)[axis]
+    if given >= size:
+        return x if given == size else np.moveaxis(np.moveaxis(x, axis, 0)[:size], 0, axis)
+    widths = [(0, 0)] * np.ndim(x)
+    widths[axis] = (0, size - given)
+    return np.pad(x, widths)
+
+
+def _ends(n: int, axis: int, ndim: int, others: float) -> Array:
+    """1 for the frequencies that a real signal of n numbers has once, and another number for those in between."""
+    factors = np.full(n // 2 + 1, others)
+    factors[[0, -1] if n % 2 == 0 else 0] = 1
+    return np.reshape(factors, [-1 if i == axis % ndim else 1 for i in range(ndim)])
+
+
+def _symmetric(transform: Callable[..., Array]) -> Callable[..., Array]:
+    def vjp(g: Array, y: Array, a: Array, n: int | None = None, axis: int = -1, norm: Norm = None) -> Array:
+        return _resized(transform(g, n, axis, norm), np.shape(a)[axis], axis)
+
+    return vjp
+
+
+def _rfft_vjp(g: Array, y: Array, a: Array, n: int | None = None, axis: int = -1, norm: Norm = None) -> Array:
+    n = np.shape(a)[axis] if n is None else n
+    half = np.conjugate(g) * _ends(n, axis, np.ndim(g), 0.5).astype(np.finfo(y.dtype).dtype)
+    return _resized(np.fft.irfft(half, n, axis, _BACK[norm]), np.shape(a)[axis], axis)
+
+
+def _irfft_vjp(g: Array, y: Array, a: Array, n: int | None = None, axis: int = -1, norm: Norm = None) -> Array:
+    n = np.shape(y)[axis]
+    whole = np.conjugate(np.fft.rfft(g, n, axis, _BACK[norm])) * _ends(n, axis, np.ndim(g), 2.0).astype(y.dtype)
+    return _resized(whole, np.shape(a)[axis], axis)
+
+
+_EXAMPLES: Sequence[Any] = [
+    ([(4,)], {}),
+    ([(5,)], {"norm": "ortho"}),
+    ([(2, 3)], {"n": 4, "axis": 1, "norm": "forward"}),
+    ([(4, 2)], {"n": 3, "axis": 0}),
+]
+_facts: dict[str, Any] = {"linear": True, "takes_complex": True, "examples": _EXAMPLES}
+fft = primitive(np.fft.fft, _symmetric(np.fft.fft), **_facts)
+ifft = primitive(np.fft.ifft, _symmetric(np.fft.ifft), **_facts)
+rfft = primitive(np.fft.rfft, _rfft_vjp, **_facts)
+irfft = primitive(np.fft.irfft, _irfft_vjp, **_facts)
+
+
+@implements(np.fft.hfft)
+def hfft(a: Array, n: int | None = None, axis: int = -1, norm: Norm = None) -> Array:
+    return irfft(np.conjugate(a), n=n, axis=axis, norm=_BACK[norm])
+
+
+@implements(np.fft.ihfft)
+def ihfft(a: Array, n: int | None = None, axis: int = -1, norm: Norm = None) -> Array:
+    return np.conjugate(rfft(a, n=n, axis=axis, norm=_BACK[norm]))
+
+
+def _sizes(a: Array, s: Sequence[int] | None, axes: Sequence[int] | None) -> list[tuple[Any, int]]:
+    """The size and the axis of each transform; by default they are those of the array."""
+    count = len(s) if s is not None else np.ndim(a)
+    axes = range(-count, 0) if axes is None else axes
+    if s is not None and len(s) != len(axes):
+        raise InputError(f"s has {len(s)} sizes for {len(axes)} axes: give one for each")
+    sizes = [None] * len(axes) if s is None else [None if size == -1 else size for size in s]
+    return [*zip(sizes, axes)]
+
+
+def _over_all(transform: Callable[..., Array], function: Callable[..., Array], axes: Sequence[int] | None) -> None:
+    """Let a function that transforms over several axes be one transform after another, from the last axis on."""
+
+    def over_all(
+        a: Array, s: Sequence[int] | None = None, axes: Sequence[int] | None = axes, norm: Norm = None
+    ) -> Array:
+        for size, axis in reversed(_sizes(a, s, axes)):
+            a = transform(a, n=size, axis=axis, norm=norm)
+        return a
+
+    implements(function)(over_all)
+
+
+def _to_half(function: Callable[..., Array], axes: Sequence[int] | None) -> None:
+    def to_half(
+        a: Array, s: Sequence[int] | None = None, axes: Sequence[int] | None = axes, norm: Norm = None
+    ) -> Array:
+        *others, (last, along) = _sizes(a, s, axes)
+        a = rfft(a, n=last, axis=along, norm=norm)
+        for size, axis in reversed(others):
+            a = fft(a, n=size, axis=axis, norm=norm)
+        return a
+
+    implements(function)(to_half)
+
+
+def _from_half(function: Callable[..., Array], axes: Sequence[int] | None) -> None:
+    def from_half(
+        a: Array, s: Sequence[int] | None = None, axes: Sequence[int] | None = axes, norm: Norm = None
+    ) -> Array:
+        *others, (last, along) = _sizes(a, s, axes)
+        for size, axis in others:
+            a = ifft(a, n=size, axis=axis, norm=norm)
+        return irfft(a, n=last, axis=along, norm=norm)
+
+    implements(function)(from_half)
+
+
+_PLANE = (-2, -1)
+for _axes, _functions in (
+    (None, (np.fft.fftn, np.fft.ifftn, np.fft.rfftn, np.fft.irfftn)),
+    (_PLANE, (np.fft.fft2, np.fft.ifft2, np.fft.rfft2, np.fft.irfft2)),
+):
+    _over_all(fft, _functions[0], _axes)
+    _over_all(ifft, _functions[1], _axes)
+    _to_half(_functions[2], _axes)
+    _from_half(_functions[3], _axes)
