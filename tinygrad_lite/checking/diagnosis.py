@@ -42,7 +42,7 @@ class Diagnosis:
         if isinstance(subject, GradientOf) and not self.faults:
             first, _, _ = subject.first.traced(subject.point)
             self.faults = [(step, SECOND) for step in first if is_wrong_in_second_order(step)]
-        are_real = not any(np.iscomplexobj(step.value) for step in self._steps)  # as all that is tried out
+        are_real = all(np.result_type(getattr(step.value, "dtype", float)).kind != "c" for step in self._steps)
         self._explained = self._explanations() if subject.plain and are_real and self._steps and not self.faults else {}
 
     def of(self, row: int, column: int) -> tuple[str, str]:
