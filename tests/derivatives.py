@@ -37,7 +37,7 @@ def assert_gradients(
 
 def real_of(y: Any) -> Any:
     """A real result, from which a gradient can start: of a complex one, the sum of its real and imaginary parts."""
-    return np.real(y) + np.imag(y) if y.dtype.kind == "c" else y
+    return np.real(y) + np.imag(y) if np.result_type(getattr(y, "dtype", float)).kind == "c" else y
 
 
 def numerical_slope(f: Callable[[float], float], is_linear: bool = False) -> float:

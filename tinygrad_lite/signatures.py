@@ -45,3 +45,8 @@ def path_of(function: Any) -> str:
     homes = (home for home in _HOMES if getattr(sys.modules.get(home), name, None) is function)
     module = next(homes, getattr(function, "__module__", None))
     return f"{module.replace('numpy', 'np', 1)}.{name}" if module else str(name)
+
+
+def newer(*names: str) -> list[Callable[..., Any]]:
+    """The NumPy functions of these names that the installed version has; some are newer than the oldest supported."""
+    return [getattr(np, name) for name in names if hasattr(np, name)]

@@ -8,7 +8,9 @@ import pytest
 
 import tinygrad_lite as tg
 from tests.numpy_calls import check, check_value
+from tinygrad_lite.engine.registry import ANSWERS
 from tinygrad_lite.errors import UsageError
+from tinygrad_lite.signatures import path_of, signature_of
 
 A = np.array([[0.3, -1.2, 1.9], [1.6, 0.4, -0.7]])
 B = np.array([0.5, -2.0, 1.1])
@@ -536,3 +538,29 @@ def test_masked_arrays_do_not_lose_the_history() -> None:
 )
 def test_slopes_neither_overflow_nor_cancel(f: Callable[..., Any], at: float, slope: float) -> None:
     np.testing.assert_allclose(tg.grad(f)(at), slope, rtol=1e-12)
+
+
+NOT_GIVEN = [
+    (function, name)
+    for function in ANSWERS
+    if callable(function) and getattr(function, "__module__", "") == "numpy" and not isinstance(function, np.ufunc)
+    for name, parameter in signature_of(function).parameters.items()
+    if parameter.default is np._NoValue and function is not np.clip  # which asks for both bounds or for none
+]
+
+
+@pytest.mark.parametrize(("function", "name"), NOT_GIVEN, ids=lambda x: x if isinstance(x, str) else path_of(x))
+def test_a_value_that_says_that_none_was_given(function: Callable[..., Any], name: str) -> None:
+    """NumPy's own functions pass it on; of a square array, a gradient along another axis would have the same shape."""
+    x = np.cos(np.arange(9.0)).reshape(3, 3)
+    known = signature_of(function).parameters
+    params = {key: value for key, value in (("axis", 1), ("q", 0.3)) if key in known}
+    results = []
+    for given in ({}, {name: np._NoValue}):
+        leaf = tg.tensor(x, requires_grad=True)
+        y = function(leaf, **{**params, **given})
+        np.testing.assert_array_equal(y.detach(), function(x, **{**params, **given}))
+        if y.requires_grad:
+            np.sum(y * np.sin(np.arange(y.size)).reshape(y.shape)).backward()
+        results.append(leaf.grad)
+    np.testing.assert_array_equal(*results)

@@ -81,7 +81,7 @@ class Arguments:
         params = {}
         for name, place, default in parameters:
             value = values[place]
-            if value is default or (name not in self.keywords and (value is None or value is np._NoValue)):
+            if value is default or value is np._NoValue or (value is None and name not in self.keywords):
                 continue
             if name not in self.keywords:
                 self.refuse(name, value)

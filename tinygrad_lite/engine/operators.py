@@ -90,6 +90,8 @@ class Operators(Protocols, Traced):
         return answer(*inputs, **params)
 
     def __array_function__(self, function: Any, types: Any, args: Any, params: Any) -> Any:
+        if params:  # with this value, NumPy's functions pass on that they were not given one
+            params = {name: value for name, value in params.items() if value is not np._NoValue}
         return answer_to(function)(*args, **params)
 
     __add__, __radd__ = _both(np.add)

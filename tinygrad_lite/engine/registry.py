@@ -7,8 +7,6 @@ from functools import wraps
 from importlib import import_module
 from typing import Any
 
-import numpy as np
-
 from tinygrad_lite.engine.op import Facts, Op, listeners
 from tinygrad_lite.errors import RESTATED, NoDerivativeError, UsageError, complain
 from tinygrad_lite.signatures import bound_to, path_of, signature_of
@@ -89,11 +87,6 @@ def _enter(key: Callable[..., Any] | str, answer: Callable[..., Any]) -> None:
         ANSWERS[key] = answer
     for use in _WAITING.pop(key, ()):
         use(answer)
-
-
-def newer(*names: str) -> list[Callable[..., Any]]:
-    """The NumPy functions of these names that the installed version has; some are newer than the oldest supported."""
-    return [getattr(np, name) for name in names if hasattr(np, name)]
 
 
 def register(op: Op) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import tinygrad_lite as tg
-from tinygrad_lite.engine.registry import newer
+from tinygrad_lite.signatures import newer
 
 
 @pytest.mark.parametrize("shape", [(), (2,), (3,), (2, 2), (2, 3)])

@@ -7,10 +7,11 @@ import numpy as np
 
 from tinygrad_lite.engine.arguments import as_array, refuse_out
 from tinygrad_lite.engine.op import Array, Example, Traced, primitive
-from tinygrad_lite.engine.registry import implements, newer
+from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
 from tinygrad_lite.ops.arithmetic.reductions import without_nan
 from tinygrad_lite.ops.shapes.indexing import along
+from tinygrad_lite.signatures import newer
 
 _ALONG: list[Example] = [
     ([(2, 3)], {}),

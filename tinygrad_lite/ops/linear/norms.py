@@ -1,12 +1,13 @@
 """Norms of vectors and matrices, and the condition number, which is made of them."""
 
+from functools import wraps
 from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.engine.arguments import as_array
-from tinygrad_lite.engine.op import Array, primitive
+from tinygrad_lite.engine.op import Array, Rule, primitive
 from tinygrad_lite.engine.registry import implements
+from tinygrad_lite.errors import refuse_complex
 from tinygrad_lite.ops.arithmetic.reductions import Axis
 from tinygrad_lite.ops.arithmetic.reductions import sum as sum_along
 from tinygrad_lite.ops.linear.decompositions import equal_pairs, svdvals, through_values
@@ -45,6 +46,20 @@ def _extreme_values_share(x: Array, ord: float) -> Array:
     return _shared(equal_pairs(values)[..., place], -1)
 
 
+def _of_sizes(rule: Rule) -> Rule:
+    """The rule of a norm that depends on the sizes of the entries alone, for real and for complex numbers."""
+
+    @wraps(rule)
+    def vjp(g: Array, y: Array, x: Array, *settings: Any, **params: Any) -> Array:
+        if not np.iscomplexobj(x):
+            return rule(g, y, x, *settings, **params)
+        sizes = np.absolute(x)
+        return rule(g, y, sizes, *settings, **params) * np.conjugate(x) / np.where(np.equal(sizes, 0), 1, sizes)
+
+    return vjp
+
+
+@_of_sizes
 def _vector_norm_vjp(
     g: Array, y: Array, x: Array, axis: Axis = None, keepdims: bool = False, ord: float | None = 2
 ) -> Array:
@@ -66,14 +81,21 @@ def _vector_norm_vjp(
     return g * np.where(none | np.equal(y, 0), 0, np.sign(x) * np.absolute(np.where(none, 1, ratio)) ** (ord - 1))
 
 
+@_of_sizes
+def _extreme_sum_vjp(g: Array, y: Array, x: Array, ord: float) -> Array:
+    summed, compared = (-2, -1) if abs(ord) == 1 else (-1, -2)
+    sums = np.sum(np.absolute(x), axis=summed, keepdims=True)
+    return g * np.sign(x) * _extreme_share(sums, compared, ord)
+
+
 def _matrix_norm_vjp(g: Array, y: Array, x: Array, keepdims: bool = False, ord: Any = "fro") -> Array:
     if ord in FROBENIUS:
         return _vector_norm_vjp(g, y, x, (-2, -1), keepdims)
     g = g if keepdims else g[..., None, None]
     if ord in (1, -1, np.inf, -np.inf):
-        summed, compared = (-2, -1) if abs(ord) == 1 else (-1, -2)
-        sums = np.sum(np.absolute(x), axis=summed, keepdims=True)
-        return g * np.sign(x) * _extreme_share(sums, compared, ord)
+        return _extreme_sum_vjp(g, y, x, ord)
+    if np.iscomplexobj(x):
+        refuse_complex("a norm of singular values")
     return through_values(g[..., 0] if ord == "nuc" else g[..., 0] * _extreme_values_share(x, ord), x)
 
 
@@ -122,6 +144,7 @@ vector_norm = primitive(
     np.linalg.vector_norm,
     _vector_norm_vjp,
     kink=_vector_ties,
+    takes_complex=True,
     examples=[([(3,)], {"ord": ord}) for ord in _VECTOR_ORDERS]
     + [([(2, 3)], {"axis": axis, "ord": 3}) for axis in (None, 0, (1, 0))],
 )
@@ -129,6 +152,7 @@ matrix_norm = primitive(
     _matrix_norm,
     _matrix_norm_vjp,
     kink=_ties,
+    takes_complex=True,
     examples=[([(2, 3)], {"ord": ord}) for ord in _MATRIX_ORDERS] + [([(2, 2, 2)], {"ord": 2, "keepdims": True})],
 )
 implements(np.linalg.matrix_norm)(matrix_norm)
@@ -136,6 +160,7 @@ norm = primitive(
     _norm,
     _norm_vjp,
     kink=_ties,
+    takes_complex=True,
     examples=[([(2, 3)], {"ord": ord, "axes": (1, 0)}) for ord in _MATRIX_ORDERS]
     + [([(2, 3)], {"axes": axes}) for axes in (None, 1, (0, 1))],
 )
@@ -143,9 +168,7 @@ norm = primitive(
 
 @implements(np.linalg.norm)
 def _norm_as_numpy(x: Array, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> Array:
-    x = as_array(x)
-    is_spectral = ord in _SPECTRAL and len(all_or(axis, x)) == 2
-    return norm(np.absolute(x) if x.dtype.kind == "c" and not is_spectral else x, ord=ord, axes=axis, keepdims=keepdims)
+    return norm(x, ord=ord, axes=axis, keepdims=keepdims)
 
 
 def _cond_vjp(g: Array, y: Array, x: Array, p: Any = None) -> Array:
