@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import tinygrad_lite as tg
+from tinygrad_lite.engine import grad_mode
 from tinygrad_lite.errors import UsageError
 
 SWITCHES = [tg.no_grad, tg.enable_grad]
@@ -69,6 +70,7 @@ def test_blocks_that_end_in_another_order_than_they_began() -> None:
         third = values()
         next(third)
     assert builds_graph()
+    assert grad_mode.enabled.get() is True  # no block that is over lives on, of which every operation would ask
 
 
 def test_an_asynchronous_generator_keeps_its_mode_to_itself() -> None:

@@ -63,6 +63,7 @@ class _Switch:
             before.frame = None  # inside blocks that have begun since, this mode is over, too
             if enabled.get() is not before:
                 return
+        while isinstance(before, _InGenerator) and before.frame is None:
             before = before.before
         enabled.set(before)
 
