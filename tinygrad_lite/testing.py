@@ -274,7 +274,7 @@ def _attempt(op: Op, arrays: list[Any], params: Mapping[str, Any], clear: float)
     try:
         with np.errstate(all="ignore"):
             value = op(*arrays, **params)
-        distance = np.inf if op.kink is None else np.min(np.abs(op.kink(*arrays, **params)), initial=np.inf)
+            distance = np.inf if op.kink is None else np.min(np.abs(op.kink(*arrays, **params)), initial=np.inf)
     except (ValueError, TypeError, IndexError, AttributeError):
         return None
     small = value.dtype.kind != "c" and np.all(np.isfinite(value)) and np.max(np.abs(value), initial=0) < 50
