@@ -8,6 +8,7 @@ import functools
 import gc
 import os
 import shutil
+import tempfile
 import zlib
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -121,6 +122,14 @@ def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, A
 def _operations_end_with_the_test_that_declared_them() -> Iterator[None]:
     """Else a wrong one, or one of a page that was run, is among those that a later test draws from."""
     with former_operations():
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _temporary_files_end_with_the_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Those of examples, which leave theirs behind; pytest removes the folders of all runs but the last three."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("temporary")))
         yield
 
 

@@ -92,7 +92,11 @@ def _unchanged(x: Any, call: Instruction) -> Any:
 
 
 def _is(number: float, *, negative: bool = False) -> Callable[[Any], bool]:
-    return lambda x: not isinstance(x, Variable) and np.ndim(x) == 0 and x == number and bool(np.signbit(x)) == negative
+    def is_it(x: Any) -> bool:
+        is_real = not isinstance(x, Variable) and np.ndim(x) == 0 and not np.iscomplexobj(x)
+        return is_real and x == number and bool(np.signbit(x)) == negative
+
+    return is_it
 
 
 def _neutral(place: int, is_neutral: Callable[[Any], bool]) -> Rule:
