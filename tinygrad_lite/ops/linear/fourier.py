@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from tinygrad_lite.engine.op import Array, primitive
+from tinygrad_lite.engine.op import Array, Op, primitive
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import InputError
 
@@ -73,60 +73,25 @@ def ihfft(a: Array, n: int | None = None, axis: int = -1, norm: Norm = None) -> 
     return np.conjugate(rfft(a, n=n, axis=axis, norm=_BACK[norm]))
 
 
-def _sizes(a: Array, s: Sequence[int] | None, axes: Sequence[int] | None) -> list[tuple[Any, int]]:
-    """The size and the axis of each transform; by default they are those of the array."""
-    count = len(s) if s is not None else np.ndim(a)
-    axes = range(-count, 0) if axes is None else axes
-    if s is not None and len(s) != len(axes):
-        raise InputError(f"s has {len(s)} sizes for {len(axes)} axes: give one for each")
-    sizes = [None] * len(axes) if s is None else [None if size == -1 else size for size in s]
-    return [*zip(sizes, axes)]
+def _over_axes(function: Callable[..., Array], each: Op, last: Op, axes: Sequence[int] | None) -> None:
+    """A function over several axes: a transform along each, of the last axis first, or of it last on the way back."""
 
-
-def _over_all(transform: Callable[..., Array], function: Callable[..., Array], axes: Sequence[int] | None) -> None:
-    """Let a function that transforms over several axes be one transform after another, from the last axis on."""
-
-    def over_all(
+    def over_axes(
         a: Array, s: Sequence[int] | None = None, axes: Sequence[int] | None = axes, norm: Norm = None
     ) -> Array:
-        for size, axis in reversed(_sizes(a, s, axes)):
-            a = transform(a, n=size, axis=axis, norm=norm)
+        places = range(-(np.ndim(a) if s is None else len(s)), 0) if axes is None else axes
+        sizes = [-1] * len(places) if s is None else s
+        if len(sizes) != len(places):
+            raise InputError(f"{function.__name__}: {len(sizes)} sizes for {len(places)} axes: give one for each")
+        transforms = [each] * (len(places) - 1) + [last]
+        steps = [*zip(transforms, sizes, places)]
+        for transform, size, axis in steps if last is irfft else reversed(steps):
+            a = transform(a, n=None if size == -1 else size, axis=axis, norm=norm)
         return a
 
-    implements(function)(over_all)
+    implements(function)(over_axes)
 
 
-def _to_half(function: Callable[..., Array], axes: Sequence[int] | None) -> None:
-    def to_half(
-        a: Array, s: Sequence[int] | None = None, axes: Sequence[int] | None = axes, norm: Norm = None
-    ) -> Array:
-        *others, (last, along) = _sizes(a, s, axes)
-        a = rfft(a, n=last, axis=along, norm=norm)
-        for size, axis in reversed(others):
-            a = fft(a, n=size, axis=axis, norm=norm)
-        return a
-
-    implements(function)(to_half)
-
-
-def _from_half(function: Callable[..., Array], axes: Sequence[int] | None) -> None:
-    def from_half(
-        a: Array, s: Sequence[int] | None = None, axes: Sequence[int] | None = axes, norm: Norm = None
-    ) -> Array:
-        *others, (last, along) = _sizes(a, s, axes)
-        for size, axis in others:
-            a = ifft(a, n=size, axis=axis, norm=norm)
-        return irfft(a, n=last, axis=along, norm=norm)
-
-    implements(function)(from_half)
-
-
-_PLANE = (-2, -1)
-for _axes, _functions in (
-    (None, (np.fft.fftn, np.fft.ifftn, np.fft.rfftn, np.fft.irfftn)),
-    (_PLANE, (np.fft.fft2, np.fft.ifft2, np.fft.rfft2, np.fft.irfft2)),
-):
-    _over_all(fft, _functions[0], _axes)
-    _over_all(ifft, _functions[1], _axes)
-    _to_half(_functions[2], _axes)
-    _from_half(_functions[3], _axes)
+for _kind, _each, _last in (("fft", fft, fft), ("ifft", ifft, ifft), ("rfft", fft, rfft), ("irfft", ifft, irfft)):
+    _over_axes(getattr(np.fft, f"{_kind}n"), _each, _last, None)
+    _over_axes(getattr(np.fft, f"{_kind}2"), _each, _last, (-2, -1))
