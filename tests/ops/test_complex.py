@@ -12,6 +12,7 @@ import tinygrad_lite as tg
 from tests.derivatives import assert_gradients
 from tinygrad_lite.engine.op import Op
 from tinygrad_lite.engine.registry import operations
+from tinygrad_lite.errors import TinygradError, UsageError
 from tinygrad_lite.testing import Call, cotangents, inputs_of
 
 TAKING = [op for op in operations() if op.vjps and op.takes_complex and op.name != "cast"]
@@ -84,3 +85,36 @@ def test_second_order(op: Op, data: st.DataObject) -> None:
     assert_gradients(found, first, variables, places, 1e-6)
     for a, b in zip(tg.hvp(f, tuple(variables), tuple(weights), places), found):
         np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-8 * (1 + np.max(np.abs(b), initial=0)))
+
+
+def sum_of_parts(z: Any) -> Any:
+    return np.real(z) + np.imag(z)
+
+
+@pytest.mark.parametrize(
+    "op",
+    [
+        tg.elementwise(sum_of_parts, 1, name="constant_slope"),
+        tg.elementwise(sum_of_parts, lambda y, z: 1 + 0 * y, name="slope"),
+        tg.primitive(sum_of_parts, lambda g, y, z: g, name="rule"),
+        tg.elementwise(np.exp, lambda y, z: np.abs(y), name="replaced"),  # NumPy's takes them, but this rule does not
+    ],
+    ids=str,
+)
+def test_a_rule_that_does_not_say_so_meets_no_complex_numbers(op: Op) -> None:
+    for derivative in (tg.grad, lambda f: lambda x: tg.jvp(f, (x,), (1.0,))):
+        with pytest.raises(UsageError, match=f"derivative of {op} is known here for real numbers alone"):
+            derivative(lambda x: np.abs(op(x * (1 + 2j))))(2.0)
+
+
+@pytest.mark.parametrize("op", REFUSING, ids=str)
+@given(data=st.data())
+def test_what_does_not_take_them_refuses_them(op: Op, data: st.DataObject) -> None:
+    """Or NumPy refuses them, or the operation is composed of others that take them."""
+    f, variables = data.draw(functions(op))
+    places = tuple(range(len(variables)))
+    try:
+        gradients = tg.grad(f, places)(*variables)
+    except (TinygradError, TypeError, ValueError, np.exceptions.ComplexWarning):
+        return
+    assert_gradients(gradients, f, variables, places, 1e-6)

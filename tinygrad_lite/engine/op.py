@@ -163,8 +163,8 @@ class Op(Arguments):
 
     @cached_property
     def reads_values(self) -> bool:
-        """Whether a derivative reads the values of the arguments, so that nobody may change them."""
-        return not self.derivatives or any(callable(derivative) for derivative in self.derivatives)
+        """Whether a derivative reads the values of the arguments, so that nobody may change them, or only real ones."""
+        return not (self.derivatives and self.takes_complex) or any(map(callable, self.derivatives))
 
     @cached_property
     def is_composite(self) -> bool:

@@ -96,7 +96,7 @@ def register(op: Op) -> None:
     it states its own: these belong to the function, whatever its derivatives.
     """
     former = ANSWERS.get(op.forward)
-    for fact in Facts.__annotations__.keys() - {"deferred", "examples", "linear", "shared"}:
+    for fact in Facts.__annotations__.keys() - {"deferred", "examples", "linear", "shared", "takes_complex"}:
         setattr(op, fact, getattr(op, fact) or getattr(former, fact, getattr(op, fact)))
     _OPERATIONS[op.name] = op
     _enter(op.name, op)
