@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tinygrad_lite as tg
-from tests.checking.catalogue import Trial, in_models, in_operations, largest_call
+from tests.checking.catalogue import OF_COMPLEX, Trial, in_models, in_operations, largest_call
+from tests.checking.faults import FAULTS, broken, matters
 from tinygrad_lite.checking import Verdict
 from tinygrad_lite.engine.op import Op
-from tinygrad_lite.engine.registry import answer_to, operations
+from tinygrad_lite.engine.registry import answer_to, operation, operations
 from tinygrad_lite.errors import InputError
 from tinygrad_lite.testing import Program, programs
 
@@ -42,6 +43,20 @@ def test_every_operation_passes(op: Op, order: Any) -> None:
     if any(np.size(x) for x in variables):
         report = tg.gradcheck(f, *variables, order=order, raise_exception=False)
         assert report.ok, str(report)
+
+
+@pytest.mark.parametrize("name", OF_COMPLEX)
+def test_faults_in_rules_of_complex_results_are_caught(name: str) -> None:
+    op = operation(name)
+    call = largest_call(op)
+    f, variables = call.function()
+    tried = 0
+    for fault in FAULTS:
+        if matters(op, 0, fault, call.arrays, call.params):
+            with broken(op, 0, fault):
+                assert not tg.gradcheck(f, *variables, raise_exception=False).ok, fault.name
+            tried += 1
+    assert tried > 5
 
 
 @pytest.mark.slow
