@@ -8,6 +8,7 @@ import numpy as np
 from tinygrad_lite.engine.op import Array, Rule, primitive
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import refuse_complex
+from tinygrad_lite.ops.arithmetic.elementwise import absolute
 from tinygrad_lite.ops.arithmetic.reductions import Axis
 from tinygrad_lite.ops.arithmetic.reductions import sum as sum_along
 from tinygrad_lite.ops.linear.decompositions import equal_pairs, svdvals, through_values
@@ -54,7 +55,7 @@ def _of_sizes(rule: Rule) -> Rule:
         if not np.iscomplexobj(x):
             return rule(g, y, x, *settings, **params)
         sizes = np.absolute(x)
-        return rule(g, y, sizes, *settings, **params) * np.conjugate(x) / np.where(np.equal(sizes, 0), 1, sizes)
+        return absolute.vjps[0](rule(g, y, sizes, *settings, **params), sizes, x)
 
     return vjp
 
