@@ -56,7 +56,7 @@ def copy(a: Array, order: str = "K", subok: bool = False) -> Array:
 
 real = elementwise(np.real, 1, kind="moving")
 imag = primitive(
-    np.imag, lambda g, y, x: g / 1j if np.iscomplexobj(x) else np.zeros_like(g), linear=True, kind="moving"
+    np.imag, lambda g, y, x: g / 1j if x.dtype.kind == "c" else np.zeros_like(g), linear=True, kind="moving"
 )
 conjugate = primitive(np.conjugate, lambda g, y, x: np.conjugate(g), linear=True, kind="moving")
 

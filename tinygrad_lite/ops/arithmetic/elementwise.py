@@ -154,7 +154,7 @@ hypot = elementwise(
 
 def _away_from_zero(y: Array, x: Array) -> Array:
     """The direction in which |x| grows, as a conjugate; 0 at 0."""
-    return np.conjugate(x) / np.where(_is_zero(y), 1, y) if np.iscomplexobj(x) else np.sign(x)
+    return np.conjugate(x) / np.where(_is_zero(y), 1, y) if x.dtype.kind == "c" else np.sign(x)
 
 
 absolute = elementwise(np.absolute, _away_from_zero, kink=lambda x: x, takes_complex=True)
@@ -177,7 +177,7 @@ def fix(x: Array, out: Array = None) -> Array:
 
 def _across(y: Array, z: Array, deg: bool = False) -> Array:
     """A step across z turns it by 1 / |z|; a step along the real axis does not turn a real number."""
-    return (180 / np.pi if deg else 1.0) / (1j * z) if np.iscomplexobj(z) else np.zeros_like(y)
+    return (180 / np.pi if deg else 1.0) / (1j * z) if z.dtype.kind == "c" else np.zeros_like(y)
 
 
 def _negative_axis(z: Array, deg: bool = False) -> Array:

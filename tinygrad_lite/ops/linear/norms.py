@@ -52,7 +52,7 @@ def _of_sizes(rule: Rule) -> Rule:
 
     @wraps(rule)
     def vjp(g: Array, y: Array, x: Array, *settings: Any, **params: Any) -> Array:
-        if not np.iscomplexobj(x):
+        if x.dtype.kind != "c":
             return rule(g, y, x, *settings, **params)
         sizes = np.absolute(x)
         return absolute.vjps[0](rule(g, y, sizes, *settings, **params), sizes, x)
@@ -95,7 +95,7 @@ def _matrix_norm_vjp(g: Array, y: Array, x: Array, keepdims: bool = False, ord: 
     g = g if keepdims else g[..., None, None]
     if ord in (1, -1, np.inf, -np.inf):
         return _extreme_sum_vjp(g, y, x, ord)
-    if np.iscomplexobj(x):
+    if x.dtype.kind == "c":
         refuse_complex("a norm of singular values")
     return through_values(g[..., 0] if ord == "nuc" else g[..., 0] * _extreme_values_share(x, ord), x)
 
