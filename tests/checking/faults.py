@@ -104,7 +104,7 @@ FAULTS = [
     Fault("stopped", ("nothing arrives",), afterwards(lambda gradient, y, x: np.zeros_like(gradient))),
     Fault(
         "off by one",
-        ("off by one",),
+        ("off by one", "flipped"),  # which are the same along an axis of two
         afterwards(lambda gradient, y, x: np.roll(gradient, 1, -1) if np.ndim(gradient) else gradient),
     ),
 ]
