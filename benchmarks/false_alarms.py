@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 import tinygrad_lite as tg
 from tests.checking.cancelling import CANCELLING
 from tinygrad_lite.checking import Verdict
-from tinygrad_lite.checking.singular import outside_domain
+from tinygrad_lite.checking.evidence.singular import outside_domain
 from tinygrad_lite.engine.registry import answer_to
 from tinygrad_lite.errors import InputError
 from tinygrad_lite.readers.recording import recording

@@ -12,8 +12,8 @@ import numpy as np
 
 import tinygrad_lite as tg
 from benchmarks.random_programs.programs import Program, parts
-from tinygrad_lite.checking.references import Difference, difference
-from tinygrad_lite.checking.singular import at_kink, outside_domain
+from tinygrad_lite.checking.evidence.references import Difference, difference
+from tinygrad_lite.checking.evidence.singular import at_kink, outside_domain
 from tinygrad_lite.engine.tensor import wrap
 from tinygrad_lite.errors import TinygradError
 from tinygrad_lite.readers.complex_step import changes

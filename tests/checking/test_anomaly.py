@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import tinygrad_lite as tg
-from tinygrad_lite.checking.anomaly import detect_anomaly
+from tinygrad_lite.checking.auditing.anomaly import detect_anomaly
 from tinygrad_lite.engine.tensor import Tensor, positive
 from tinygrad_lite.errors import AnomalyError, TinygradError
 from tinygrad_lite.nn import functional

@@ -13,7 +13,7 @@ import pytest
 import tinygrad_lite as tg
 from tests.checking.catalogue import largest_call
 from tinygrad_lite import nn
-from tinygrad_lite.checking.audit import GradientAudit, Status, audit_gradients
+from tinygrad_lite.checking.auditing.audit import GradientAudit, Status, audit_gradients
 from tinygrad_lite.engine.op import Op
 from tinygrad_lite.engine.registry import operations
 from tinygrad_lite.engine.tensor import Tensor

@@ -7,8 +7,8 @@ import tinygrad_lite as tg
 from tests.checking import handwritten
 from tests.checking.planted import PLANTED, Planted
 from tests.marks import param
-from tinygrad_lite.checking import composites, mistakes
-from tinygrad_lite.checking.patterns import name_of_ratio, pattern
+from tinygrad_lite.checking.diagnosing import composites, mistakes
+from tinygrad_lite.checking.diagnosing.patterns import name_of_ratio, pattern
 
 MODELS = sorted({planted.model for planted in PLANTED})
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import tinygrad_lite as tg
-from tinygrad_lite.checking.audit import audit_gradients
+from tinygrad_lite.checking.auditing.audit import audit_gradients
 from tinygrad_lite.engine.op import Op
 from tinygrad_lite.engine.registry import operation, operations
 from tinygrad_lite.errors import AnomalyError

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tinygrad_lite.checking.references import OTHER_STEPS, RATIO, difference, jump, noise, remainder_slope
+from tinygrad_lite.checking.evidence.references import OTHER_STEPS, RATIO, difference, jump, noise, remainder_slope
 
 Function = Callable[[Any], Any]
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import tinygrad_lite as tg
-from tinygrad_lite.checking import composites, forwards, mistakes
+from tinygrad_lite.checking.diagnosing import composites, forwards, mistakes
 from tinygrad_lite.errors import InputError
 from tinygrad_lite.exercises.exercise import Exercise
 from tinygrad_lite.exercises.misconception import Misconception

@@ -14,8 +14,9 @@ import pytest
 import tinygrad_lite as tg
 from tests.explainer.conftest import Opened
 from tests.explainer.graphs import heart
-from tinygrad_lite.checking import audit, causes, mistakes
-from tinygrad_lite.checking.audit import Status
+from tinygrad_lite.checking.auditing import audit, causes
+from tinygrad_lite.checking.auditing.audit import Status
+from tinygrad_lite.checking.diagnosing import mistakes
 from tinygrad_lite.engine import registry
 from tinygrad_lite.explainer import page, playback, playground
 

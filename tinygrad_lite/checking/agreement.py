@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from tinygrad_lite.checking.examination import Examination
-from tinygrad_lite.checking.frameworks.program import Library
+from tinygrad_lite.checking.evidence.examination import Examination
 from tinygrad_lite.checking.report import Finding, Verdict
-from tinygrad_lite.checking.subject import EPSILON, Matrix, Vector, random_weights
+from tinygrad_lite.checking.subjects.frameworks.program import Library
+from tinygrad_lite.checking.subjects.subject import EPSILON, Matrix, Vector, random_weights
 from tinygrad_lite.readers.random_rounding import Rounding
 
 _ENTRIES = 256  # the largest number of entries of a variable that are looked at one by one, where forward mode differs

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.checking.examination import Examination
-from tinygrad_lite.checking.subject import EPSILON, Vector
+from tinygrad_lite.checking.evidence.examination import Examination
+from tinygrad_lite.checking.subjects.subject import EPSILON, Vector
 from tinygrad_lite.errors import MissingExtraError
 from tinygrad_lite.readers.complex_step import STEP
 

@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.checking import influence
-from tinygrad_lite.checking.comparison import NAMED
-from tinygrad_lite.checking.diagnosis import Diagnosis
-from tinygrad_lite.checking.examination import FULL, Comparison, Examination
+from tinygrad_lite.checking.diagnosing import influence
+from tinygrad_lite.checking.diagnosing.diagnosis import Diagnosis
+from tinygrad_lite.checking.evidence.comparison import NAMED
+from tinygrad_lite.checking.evidence.examination import FULL, Comparison, Examination
+from tinygrad_lite.checking.evidence.roundings import ALLOWED
+from tinygrad_lite.checking.evidence.singular import Kinks, outside_domain
 from tinygrad_lite.checking.report import FAILING, Checked, Finding, Verdict
-from tinygrad_lite.checking.roundings import ALLOWED
-from tinygrad_lite.checking.singular import Kinks, outside_domain
-from tinygrad_lite.checking.subject import Vector
+from tinygrad_lite.checking.subjects.subject import Vector
 from tinygrad_lite.readers.recording import Step
 
 

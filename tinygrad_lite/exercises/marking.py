@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.checking import Report, Verdict, gradcheck
-from tinygrad_lite.checking.local import fault_of, same
-from tinygrad_lite.checking.mistakes import (
+from tinygrad_lite.checking.diagnosing.local import fault_of, same
+from tinygrad_lite.checking.diagnosing.mistakes import (
     LOCAL,
     ONE_OF_TWO,
     OUTPUT,

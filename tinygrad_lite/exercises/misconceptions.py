@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 
-from tinygrad_lite.checking import forwards, mistakes
+from tinygrad_lite.checking.diagnosing import forwards, mistakes
 from tinygrad_lite.errors import InputError
 from tinygrad_lite.exercises.example import Example, written
 from tinygrad_lite.exercises.misconception import Misconception

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinygrad_lite.checking import audit_gradients
-from tinygrad_lite.checking.anomaly_messages import is_finite
-from tinygrad_lite.checking.audit import Status
+from tinygrad_lite.checking.auditing.anomaly_messages import is_finite
+from tinygrad_lite.checking.auditing.audit import Status
 from tinygrad_lite.explainer.graph import Graph, Node
 from tinygrad_lite.phrases import phrase
 

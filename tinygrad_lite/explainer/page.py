@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.checking import mistakes
+from tinygrad_lite.checking.diagnosing import mistakes
 from tinygrad_lite.errors import UsageError
 from tinygrad_lite.explainer import javascript
 from tinygrad_lite.explainer.files import page

@@ -6,7 +6,7 @@ from math import nan
 
 import numpy as np
 
-from tinygrad_lite.checking.references import difference
+from tinygrad_lite.checking.evidence.references import difference
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import InputError
 from tinygrad_lite.explainer.graph import Graph, Node

@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from tinygrad_lite.checking.anomaly import detect_anomaly
+from tinygrad_lite.checking.auditing.anomaly import detect_anomaly
 from tinygrad_lite.errors import AnomalyError
 from tinygrad_lite.training.batches import Batch
 from tinygrad_lite.training.run import Training

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.checking.audit import AuditedParameter, Status, audit_gradients
+from tinygrad_lite.checking.auditing.audit import AuditedParameter, Status, audit_gradients
 from tinygrad_lite.errors import MissingExtraError, UsageError
 from tinygrad_lite.training.batches import outputs_of
 from tinygrad_lite.training.requirements import check_counts

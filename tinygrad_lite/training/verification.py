@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite import trees
-from tinygrad_lite.checking.anomaly import detect_anomaly
-from tinygrad_lite.checking.audit import GradientAudit, Status, audit_gradients
+from tinygrad_lite.checking.auditing.anomaly import detect_anomaly
+from tinygrad_lite.checking.auditing.audit import GradientAudit, Status, audit_gradients
 from tinygrad_lite.engine.backward import history
 from tinygrad_lite.engine.grad_mode import no_grad
 from tinygrad_lite.engine.tensor import Tensor, tensor

@@ -1,0 +1,1 @@
+"""Where a wrong gradient goes wrong, and which mistake explains it."""

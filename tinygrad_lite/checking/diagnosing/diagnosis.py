@@ -1,0 +1,110 @@
+"""Finds where a gradient goes wrong, and what the mistake looks like.
+
+Each operation on the way is checked on its own, with the values that flowed through it. If all are right, the gradient
+comes from elsewhere; then it is compared with the gradients that each common mistake in each operation would give.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+
+import numpy as np
+
+from tinygrad_lite.checking.diagnosing.closeness import closeness
+from tinygrad_lite.checking.diagnosing.explanations import Point, explanations
+from tinygrad_lite.checking.diagnosing.influence import call_site, cut_off, movements
+from tinygrad_lite.checking.diagnosing.local import fault_of, same
+from tinygrad_lite.checking.diagnosing.mistakes import counts
+from tinygrad_lite.checking.diagnosing.patterns import pattern
+from tinygrad_lite.checking.diagnosing.second_order import SECOND, is_wrong_in_second_order
+from tinygrad_lite.checking.diagnosing.trace import Trace
+from tinygrad_lite.checking.evidence.examination import Comparison, Examination
+from tinygrad_lite.checking.subjects.subject import GradientOf
+from tinygrad_lite.readers.recording import Step
+
+_LONG = 1000  # the largest number of operations for which mistakes are tried on the whole
+_LARGE = 3_000_000  # the largest number of operations times entries
+_OTHERS = 2  # the number of other points at which an explanation must hold as well
+
+
+class Diagnosis:
+    """The place and the cause of each wrong entry.
+
+    Attributes:
+        faults: the operations whose own rule is wrong, each with a description of the mistake.
+    """
+
+    def __init__(self, examination: Examination, comparison: Comparison) -> None:
+        self._look = examination
+        self._comparison = comparison
+        subject = examination.subject
+        self._steps, self._variables, self._results = subject.traced(subject.point)
+        self.faults = [fault for step in self._steps if (fault := fault_of(step))]
+        if isinstance(subject, GradientOf) and not self.faults:
+            first, _, _ = subject.first.traced(subject.point)
+            self.faults = [(step, SECOND) for step in first if is_wrong_in_second_order(step)]
+        are_real = all(np.result_type(getattr(step.value, "dtype", float)).kind != "c" for step in self._steps)
+        self._explained = self._explanations() if subject.plain and are_real and self._steps and not self.faults else {}
+
+    def of(self, row: int, column: int) -> tuple[str, str]:
+        """The faulty operation with the line that called it, and the mistake that it looks like."""
+        if self.faults:
+            blamed, why = self._blamed(column)
+            return call_site(blamed), why
+        if not self._look.subject.plain and (cut := cut_off(movements(self._look, self._steps, column))):
+            return cut
+        subject = self._look.subject
+        k, _ = subject.locate(column)
+        if k in self._explained:
+            step, why = self._explained[k]
+            return call_site(step), why
+        return "", self._pattern(k, row) or closeness(self._look, self._comparison, subject.columns(k), row)
+
+    def _blamed(self, column: int) -> tuple[Step, str]:
+        """The first faulty operation that this entry influences."""
+        if len(self.faults) > 1 and not isinstance(self._look.subject, GradientOf):
+            moving = [
+                k for k, movement in enumerate(movements(self._look, self._steps, column)) if any(movement.arguments)
+            ]
+            numbers = {id(step): k for k, step in enumerate(self._steps)}
+            for step, why in self.faults:
+                if numbers[id(step)] in moving:
+                    return step, why
+        return self.faults[0]
+
+    def _pattern(self, k: int, row: int) -> str:
+        """A description of the array beside its reference, if nothing is known of how it was computed."""
+        subject = self._look.subject
+        arrays = [part[row] for part in (self._comparison.gradient, self._comparison.reference)]
+        gradients, references = map(subject.split, arrays)
+        for j, v in enumerate(subject.variables):
+            if j != k and gradients[k].size > 1 and same(gradients[k], references[j], 1e-6):
+                return f"it is the gradient of {v.path}"
+        sizes = counts([np.empty(v.shape) for v in subject.variables])
+        return pattern(gradients[k], references[k], subject.split(subject.point)[k], sizes)
+
+    def _explanations(self) -> dict[int, tuple[Step, str]]:
+        """For each wrong variable the mistake that explains it, preferably one that explains several."""
+        look, subject = self._look, self._look.subject
+        wrong = [k for k in range(len(subject.variables)) if np.any(self._comparison.suspicious[:, subject.columns(k)])]
+        work = len(self._steps) * max((np.size(step.value) for step in self._steps), default=0)
+        if not wrong or len(self._steps) > _LONG or work > _LARGE:
+            return {}
+        mix = np.cos(np.arange(len(look.weights)))
+        paths = [v.path for v in subject.variables]
+        trace = Trace(self._steps, self._variables, self._results, paths)
+        points = [Point(trace, mix @ look.weights, subject.split(mix @ look.gradient))]
+        return explanations([*points, *self._elsewhere(points[0], paths)], wrong)
+
+    def _elsewhere(self, point: Point, paths: Sequence[str]) -> Iterator[Point]:
+        """Runs at other points nearby, if the gradient is known there."""
+        look, subject = self._look, self._look.subject
+        if subject.is_known_at_one_point:
+            return
+        rng = np.random.default_rng(1)
+        for _ in range(_OTHERS):
+            x = subject.point + 0.02 * look.scales * rng.uniform(-1, 1, len(subject.point))
+            with suppress(Exception):  # a function may refuse a nearby point
+                trace = Trace(*subject.traced(x), paths)
+                gradient = subject.rows(x, point.weights[None])[0]
+                if trace.is_like(point.trace) and np.all(np.isfinite(gradient)):
+                    yield Point(trace, point.weights, subject.split(gradient))

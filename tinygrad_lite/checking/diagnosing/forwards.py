@@ -1,0 +1,48 @@
+"""Mistakes in the values that a gradient is computed from: a forward pass of its own that is not the function's."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+
+from tinygrad_lite.checking.diagnosing.trace import Trace
+from tinygrad_lite.engine.op import Array
+
+Replaced = dict[int, Callable[[Sequence[Array]], Array]]
+
+WITHOUT = "{} is left out of the values that the gradient is computed from"
+SIGN = "the sign of {} is wrong in the values that the gradient is computed from"
+POWER = "{} is not squared in the values that the gradient is computed from"
+
+
+def forwards(trace: Trace, numbers: Sequence[int]) -> Iterator[tuple[str, Replaced]]:
+    """What an operation, each time that a line is run, may have been taken for."""
+    k = numbers[len(numbers) // 2]
+    name = trace.steps[k].op.name
+    names = [trace.name((k, i)) for i in range(len(trace.arrays[k]))]
+    kinds: list[tuple[str, Callable[[Sequence[Array]], Array]]] = []
+    if name in ("add", "subtract", "multiply", "divide"):
+        kinds.append((WITHOUT.format(names[1]), lambda x: x[0]))
+    if name in ("add", "subtract", "multiply"):
+        kinds.append((WITHOUT.format(names[0]), lambda x: x[1]))
+    if name == "subtract":
+        kinds += [(WITHOUT.format(names[0]), lambda x: -x[1]), (SIGN.format(names[1]), lambda x: x[0] + x[1])]
+    if name == "add":
+        kinds.append((SIGN.format(names[1]), lambda x: x[0] - x[1]))
+    if name == "negative":
+        kinds.append((SIGN.format(names[0]), lambda x: x[0]))
+    if name == "square":
+        kinds.append((POWER.format(names[0]), lambda x: x[0]))
+    for sentence, of in kinds:
+        shape = np.shape(trace.values[k])
+        if np.shape(np.broadcast_arrays(*trace.arrays[k])[0]) == shape:
+            yield sentence, {j: _spread(of) for j in numbers}
+
+
+def _spread(of: Callable[[Sequence[Array]], Array]) -> Callable[[Sequence[Array]], Array]:
+    """The same in the shape of the operation's result."""
+
+    def spread(x: Sequence[Array]) -> Array:
+        y = np.asarray(of(x), float)
+        return np.array(np.broadcast_to(y, np.broadcast_shapes(*map(np.shape, x))))[()]
+
+    return spread

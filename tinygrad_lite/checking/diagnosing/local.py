@@ -1,0 +1,174 @@
+"""Checks one operation on its own, with the values that flowed through it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.checking.diagnosing.mistakes import ARGUMENT, INPUT, OUTPUT, Contribution, mistaken
+from tinygrad_lite.checking.evidence import references
+from tinygrad_lite.checking.subjects.subject import EPSILON, Vector, random_weights
+from tinygrad_lite.engine.backward import fitted
+from tinygrad_lite.engine.op import Array, Deferred
+from tinygrad_lite.engine.tensor import Tensor
+from tinygrad_lite.errors import InputError
+from tinygrad_lite.readers.complex_step import STEP, ComplexStep
+from tinygrad_lite.readers.recording import Step
+
+_LARGE = 400  # the largest number of argument entries for a full local derivative
+
+
+def fault_of(step: Step) -> tuple[Step, str] | None:
+    """Whether an operation's rule is wrong for the values that it had, and what the mistake looks like."""
+    if not step.op.vjps or not isinstance(step.result, Tensor) or step.value.dtype.kind != "f" or not step.value.size:
+        return None
+    arrays = [x.astype(float) if getattr(x, "dtype", np.dtype(int)).kind == "f" else x for x in step.arrays]
+    rng = np.random.default_rng(0)
+    g = rng.uniform(0.5, 1.5, np.shape(step.value))[()]
+    with np.errstate(all="ignore"):
+        value = np.asarray(step.op.forward(*arrays, **step.params), float)[()]
+        for i, x in enumerate(arrays):
+            if x is None or np.asarray(x).dtype.kind != "f" or not np.size(x) or step.op.vjps[i] is None:
+                continue
+            local = _Local(step, i, arrays, value)
+            try:
+                contribution = applied(step, i, g, value, arrays, step.params, np.shape(x))
+            except InputError:  # a rule that refuses these weights is not wrong
+                continue
+            if not local.refutes(contribution, g, rng):
+                continue
+            return step, local.mistake(contribution, g)
+    return None
+
+
+class _Local:
+    """The derivative of an operation by one of its arguments, computed without its rule."""
+
+    def __init__(self, step: Step, i: int, arrays: Sequence[Array], value: Array) -> None:
+        self._step, self._i, self._arrays, self._value = step, i, arrays, value
+        size = float(np.nanmax(np.abs(arrays[i]), initial=0)) or 1.0
+        self._rounding = 16 * EPSILON * float(np.nanmax(np.abs(value), initial=0)) / size  # of a slope, if it were 1
+
+    def change(self, t: Array, arrays: Sequence[Array] | None = None, params: Any = None) -> tuple[Array, Array]:
+        """The change of the value if the argument moves along t, and a bound of its error."""
+        step, i = self._step, self._i
+        arrays = list(self._arrays if arrays is None else arrays)
+        params = step.params if params is None else params
+        try:
+            z = np.array(arrays[i], complex)
+            size = float(np.min(np.abs(arrays[i]), initial=1, where=np.abs(arrays[i]) > 0))  # but for 0 and NaN
+            z.imag = STEP * size * t
+            y = step.op(*arrays[:i], ComplexStep(z[()]), *arrays[i + 1 :], **params)
+            change = y.value.imag / STEP / size if isinstance(y, ComplexStep) else np.zeros(np.shape(y))
+            return change, 2000 * EPSILON * np.abs(change)
+        except Exception:
+            return self._by_differences(t, arrays, params)
+
+    def _by_differences(self, t: Array, arrays: list[Array], params: Any) -> tuple[Array, Array]:
+        i, shape = self._i, np.shape(self._value)
+
+        def at(h: float) -> Vector:
+            moved = self._step.op.forward(*arrays[:i], arrays[i] + h * t, *arrays[i + 1 :], **params)
+            return np.ravel(np.asarray(moved, float))
+
+        scale = float(np.nanmax(np.abs(arrays[i]), initial=0)) or 1.0
+        difference = references.difference(lambda h: at(scale * h), at(0.0)).per(scale)
+        return difference.slope.reshape(shape), difference.bound.reshape(shape)
+
+    def refutes(self, contribution: Array, g: Array, rng: "np.random.Generator") -> bool:
+        """Whether the rule's contribution is not the transpose of the change of the value."""
+        kink = self._step.op.kink
+        at_kink = kink is not None and bool(np.any(np.asarray(kink(*self._arrays, **self._step.params)) == 0))
+        if at_kink and not self._step.op.derivatives:
+            return False
+        for _ in range(2):
+            t = random_weights(rng, np.shape(contribution))
+            expected = np.sum(contribution * t)
+            for aside in (True, False) if at_kink else (False,):  # the slope at a kink may belong to neither side
+                low, high, bound = self._changes(t, g, aside)
+                allowed = np.sum(np.abs(g) * (bound + self._rounding)) + 2000 * EPSILON * np.sum(
+                    np.abs(contribution * t)
+                )
+                if not (expected < low - allowed or expected > high + allowed):
+                    return False
+        return True
+
+    def _changes(self, t: Array, g: Array, at_kink: bool) -> tuple[Array, Array, Array]:
+        """The two numbers between which the weighted change along t lies, and a bound of the error of each."""
+        if not at_kink:
+            change, bound = self.change(t)
+            return np.sum(g * change), np.sum(g * change), bound
+        aside = 1e-6 * np.abs(t) * (float(np.nanmax(np.abs(self._arrays[self._i]), initial=0)) or 1.0)
+        sides = []
+        for side in (aside, -aside):
+            moved = list(self._arrays)
+            moved[self._i] = moved[self._i] + side
+            change, bound = self.change(t, moved)
+            sides.append(g * change)
+        return np.sum(np.minimum(*sides)), np.sum(np.maximum(*sides)), bound + 1e-5 * np.abs(change)
+
+    def exact(self, g: Array, arrays: Sequence[Array], params: Any) -> Array:
+        """The vector-Jacobian product, from the change along each entry."""
+        shape = np.shape(arrays[self._i])
+        contribution = np.zeros(shape)
+        for entry in np.ndindex(shape):
+            direction = np.zeros(shape)
+            direction[entry] = 1
+            contribution[entry] = np.sum(g * self.change(direction, arrays, params)[0])
+        return contribution
+
+    def mistake(self, contribution: Array, g: Array) -> str:
+        """The common mistake that turns the right derivative into the wrong one."""
+        if np.size(contribution) > _LARGE:
+            return ""
+        step, i, arrays = self._step, self._i, self._arrays
+        right = self.exact(g, arrays, step.params)
+        right_contribution = Contribution(
+            step.op, i, g, self._value, arrays, step.params, right, lambda g, y, x, params: self.exact(g, x, params)
+        )
+        tolerance = 1e-7
+        candidates = mistaken(right_contribution)
+        for sentence, candidate in candidates:
+            if (
+                sentence not in (INPUT, ARGUMENT)
+                and same(contribution, candidate, tolerance)
+                and not same(right, candidate, tolerance)
+            ):
+                return sentence
+        return self._taken_for_another(contribution, right, g)
+
+    def _taken_for_another(self, contribution: Array, right: Array, g: Array) -> str:
+        """Whether the rule would be right with the output in place of the input, or reads only one of the two."""
+        step, i, x, y = self._step, self._i, self._arrays[self._i], self._value
+        if np.shape(y) != np.shape(x):
+            return ""
+
+        def by_rule(y: Array, x: Array) -> Array:
+            return applied(
+                step, i, g, y, [*self._arrays[:i], x, *self._arrays[i + 1 :]], step.params, np.shape(contribution)
+            )
+
+        if same(by_rule(y, y), right, 1e-7):
+            return INPUT
+        reads_input, reads_output = (
+            not same(moved, contribution, 1e-12) for moved in (by_rule(y, 1.01 * x), by_rule(1.01 * y, x))
+        )
+        return OUTPUT if reads_output and not reads_input else ""
+
+
+def applied(step: Step, i: int, g: Array, y: Array, arrays: Sequence[Array], params: Any, shape: Any) -> Array:
+    """The i-th rule of an operation on these values, summed over broadcast axes."""
+    rule: Any = step.op.vjps[i]
+    contribution = rule(g, y, *arrays, **params)
+    if isinstance(contribution, Deferred):
+        contribution = contribution.whole()
+    return fitted(contribution, shape, np.dtype(float), step.op, i)
+
+
+def same(a: Array, b: Array, tolerance: float) -> bool:
+    """Whether two arrays agree up to a fraction of the largest entry of the second."""
+    a, b = np.asarray(a), np.asarray(b)
+    if a.shape != b.shape or not a.size:
+        return False
+    with np.errstate(invalid="ignore"):
+        return bool(np.max(np.abs(a - b)) <= tolerance * np.max(np.abs(b)))

@@ -1,0 +1,211 @@
+"""Describes a wrong array beside the right one, when nothing is known of how it was computed."""
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from math import e, log, pi
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.checking.diagnosing.local import same
+from tinygrad_lite.checking.diagnosing.mistakes import (
+    HALF,
+    SIGN,
+    STOPPED,
+    TOO_LARGE,
+    TOO_SMALL,
+    TWICE,
+    Contribution,
+    mistaken,
+)
+from tinygrad_lite.engine.op import Array
+
+TOLERANCE = 1e-6
+SMALL = 1e-4  # a difference, relative to the largest entry, that may be the error of a method, and no mistake
+PENALTY = "{:.6g} times the array itself is added: a penalty on its square, of which the function has less, or none"
+_TERMS = (
+    (
+        np.array,
+        PENALTY,
+        "{:.6g} times the array itself is missing: a penalty on its square is left out, or the array is, of the values "
+        "that the gradient is computed from",
+    ),
+    (
+        np.sign,
+        "{:.6g} times the array's sign is added: a penalty on its size, of which the function has less, or none",
+        "{:.6g} times the array's sign is missing: a penalty on its size is left out",
+    ),
+    (np.ones_like, "{:.6g} is added to every entry", "{:.6g} is missing from every entry"),
+)
+RATIO = "times what it should be"
+_BY_VALUE = 5  # the smallest number of entries that are told from as many others by their values
+_PLAIN = 9  # a fraction of numbers up to this is a mistaken constant, rather than a quotient of two sizes
+_NAMED = {"π": pi, "√2": 2**0.5, "√π": pi**0.5, "√(2π)": (2 * pi) ** 0.5, "e": e, "ln 2": log(2), "ln 10": log(10)}
+
+
+def ratio_words(ratio: float, sizes: Sequence[int]) -> str:
+    """What a constant ratio is, of what was computed to what is right, among arrays with these numbers of entries."""
+    for known, sentence in ((-1.0, SIGN), (2.0, TWICE), (0.5, HALF), (0.0, STOPPED)):
+        if _close(ratio, known):
+            return sentence
+    for size in sizes:
+        if size > 2 and _close(ratio, size):
+            return TOO_LARGE.format(size)
+        if size > 2 and _close(ratio, 1 / size):
+            return TOO_SMALL.format(size)
+    number, name = f"{ratio:.6g}", name_of_ratio(ratio, sizes)
+    return f"{number} {RATIO}" + (f": {name}" if name not in ("", number) else "")
+
+
+def name_of_ratio(ratio: float, sizes: Sequence[int]) -> str:
+    """A ratio as a quotient of sizes, a fraction, or a multiple of a well-known number; empty if it is none."""
+    sign, size = "-" if ratio < 0 else "", abs(ratio)
+    if not 1e-6 < size < 1e6:
+        return ""
+    if _close(size, round(size)):
+        return f"{sign}{round(size)}"
+    for fraction in (_fraction(size, _PLAIN), *_quotients(size, sizes), _fraction(size, 40)):
+        if fraction:
+            return f"{sign}{fraction}"
+    for name, number in _NAMED.items():
+        for power, of in ((1, name), (-1, f"1/{name}")):
+            multiple = Fraction(size / number**power).limit_denominator(8)
+            if multiple and _close(size, float(multiple) * number**power):
+                return f"{sign}{of}" if multiple == 1 else f"{sign}{multiple} · {of}"
+    for a in sizes:
+        if a > 2 and _close(size, a**0.5):
+            return f"{sign}√{a}"
+        if a > 2 and _close(size, a**-0.5):
+            return f"{sign}1/√{a}"
+    return ""
+
+
+def _quotients(ratio: float, sizes: Sequence[int]) -> Iterator[str]:
+    return (f"{a}/{b}" for a in sizes for b in sizes if 2 < a != b > 2 and _close(ratio, a / b))
+
+
+def _fraction(ratio: float, largest: int) -> str:
+    """A ratio as a fraction whose divisor is not larger than this, and, if that is plain, its numerator neither."""
+    fraction = Fraction(ratio).limit_denominator(largest)
+    is_plain = largest > _PLAIN or fraction.numerator <= _PLAIN
+    return str(fraction) if is_plain and _close(ratio, float(fraction)) else ""
+
+
+def _close(a: float, b: float) -> bool:
+    return abs(a - b) <= 1e-7 * abs(b) if b else abs(a) < 1e-9
+
+
+def pattern(gradient: Array, reference: Array, x: Array, sizes: Sequence[int]) -> str:
+    """What a wrong array looks like beside the right one, at the values x of its variable; empty if like nothing."""
+    known = np.isfinite(reference) & np.isfinite(gradient)
+    if not np.all(known):
+        gradient, reference, x = gradient[known], reference[known], x[known]
+    if not np.size(reference) or same(gradient, reference, SMALL):
+        return ""
+    ratio = constant_ratio(gradient, reference)
+    if ratio is not None:
+        words = ratio_words(ratio, sizes)
+        return words if np.size(reference) > 1 or RATIO not in words else ""  # one entry is any number of times another
+    return next((words for words, right in _candidates(reference, x) if _fits(gradient, right, reference)), "") or (
+        _term(gradient - reference, x) or _where(gradient, reference, x)
+    )
+
+
+def constant_ratio(gradient: Array, reference: Array) -> float | None:
+    """The number that the right array was multiplied by; None if there is none."""
+    size = float(np.sum(reference * reference))
+    if not size or not np.isfinite(size):
+        return None
+    ratio = float(np.sum(gradient * reference)) / size
+    with np.errstate(all="ignore"):
+        unchanged = np.abs(gradient - reference) < 0.1 * abs(ratio - 1) * np.abs(reference)
+    if np.any(unchanged):  # however small beside the others
+        return None
+    largest = np.max(np.abs(reference))
+    if np.max(np.abs(gradient - ratio * reference)) > TOLERANCE * max(abs(ratio), 1e-9) * largest:
+        return None
+    return ratio
+
+
+def _fits(gradient: Array, candidate: Array, reference: Array) -> bool:
+    return same(gradient, candidate, TOLERANCE) and not same(reference, candidate, TOLERANCE)
+
+
+def _candidates(reference: Array, x: Array) -> Iterator[tuple[str, Array]]:
+    square = np.ndim(reference) > 1 and reference.shape[-1] == reference.shape[-2]
+    if square:
+        diagonal = reference * np.eye(reference.shape[-1])
+        for name, part in (("lower", np.tril), ("upper", np.triu)):
+            yield f"only the {name} triangle is there: the other is left out", part(reference)
+            yield f"the {name} triangle is doubled and the other left out", 2 * part(reference) - diagonal
+            yield (
+                f"the {name} triangle is mirrored into the other",
+                part(reference) + np.swapaxes(part(reference) - diagonal, -1, -2),
+            )
+        turned = np.swapaxes(reference, -1, -2)
+        folded = reference + turned
+        yield (
+            "it is the derivative along symmetric changes, G + Gᵀ - diag(G), and not entry by entry",
+            folded - diagonal,
+        )
+        yield "it is G + Gᵀ, where the derivative is G: is the argument taken to be symmetric?", folded
+        yield "it is the symmetric part of the derivative, (G + Gᵀ) / 2", folded / 2
+        yield "only the diagonal is there", diagonal
+        yield "the diagonal is left out", reference - diagonal
+    unknown = Contribution(None, 0, reference, reference, [reference], {}, reference, _unknown)
+    yield from mistaken(unknown)
+
+
+def _term(difference: Array, x: Array) -> str:
+    """A term that should not be there, or that should: a multiple of the variable, of its sign, or a number."""
+    if np.size(x) < 3:
+        return ""
+    for term, added, missing in _TERMS:
+        array = term(x)
+        alike = bool(np.all(array == array.flat[0]))  # which any term is, where all entries are alike
+        factor = None if alike and term is not np.ones_like else constant_ratio(difference, array)
+        if factor:
+            return (added if factor > 0 else missing).format(abs(factor))
+    return ""
+
+
+def _where(gradient: Array, reference: Array, x: Array) -> str:
+    """The set of entries that are wrong, if it has a description, and what they are there."""
+    with np.errstate(all="ignore"):
+        wrong = np.abs(gradient - reference) > TOLERANCE * np.max(np.abs(reference))
+    alive = (gradient != 0) | (reference != 0)  # the others say nothing
+    count = int(np.sum(wrong))
+    fewest = min(count, int(np.sum(alive)) - count)
+    if fewest < 2:
+        return ""
+    for by_value, words, mask in _masks(reference, x):
+        if fewest >= (_BY_VALUE if by_value else 2) and np.array_equal(wrong, mask & alive):
+            ratio = constant_ratio(gradient[wrong], reference[wrong])
+            return f"it is wrong exactly {words}" + ("" if ratio is None else f", where {ratio_words(ratio, ())}")
+    return ""
+
+
+def _masks(reference: Array, x: Array) -> Iterator[tuple[bool, str, Array]]:
+    """Sets of entries, and whether they are told by values, which may be so by chance."""
+    yield True, "where the variable is negative", x < 0
+    yield True, "where the variable is positive", x > 0
+    yield True, "where the variable is below -1 or above 1", np.abs(x) > 1
+    yield True, "where the variable is between -1 and 1", np.abs(x) < 1
+    yield True, "where the derivative is negative", reference < 0
+    yield True, "where the derivative is positive", reference > 0
+    shape = np.shape(reference)
+    if len(shape) > 1 and shape[-1] == shape[-2]:
+        whole = np.ones(shape, bool)
+        yield False, "on the diagonal", whole & np.eye(shape[-1], dtype=bool)
+        yield False, "off the diagonal", whole & ~np.eye(shape[-1], dtype=bool)
+        yield False, "below the diagonal", np.tril(whole, -1)
+        yield False, "above the diagonal", np.triu(whole, 1)
+    for axis, size in enumerate(shape):
+        index = np.arange(size).reshape([-1 if k == axis else 1 for k in range(len(shape))])
+        for at in range(size) if len(shape) > 1 and size < 100 else ():
+            yield False, f"at index {at} of axis {axis}", np.broadcast_to(index == at, shape)
+            yield False, f"everywhere but at index {at} of axis {axis}", np.broadcast_to(index != at, shape)
+
+
+def _unknown(*_: Any) -> Array:
+    raise NotImplementedError

@@ -1,0 +1,260 @@
+"""A run of a function, and reverse passes over it into which mistakes can be put.
+
+Its values have numbers: first the variables, then the result of each operation. The same function, run at another
+point, has the same numbers, so that what explains a gradient at one point can be tried at the other.
+"""
+
+import re
+from collections.abc import Callable, Container, Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.checking.diagnosing.local import applied
+from tinygrad_lite.checking.diagnosing.mistakes import Contribution
+from tinygrad_lite.checking.subjects.subject import Vector, shaped
+from tinygrad_lite.engine.op import Array
+from tinygrad_lite.engine.tensor import Tensor
+from tinygrad_lite.readers.recording import Step
+from tinygrad_lite.transforms.dual import pushed
+
+Edge = tuple[int, int]
+"""An operation and one of its arguments."""
+Class = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What is changed in a reverse pass.
+
+    Attributes:
+        edges: for an operation's contribution to an argument, what stands in its place.
+        nodes: for the whole gradient of a value, what stands in its place.
+        jumps: for a value, what its gradient adds to that of an earlier value.
+    """
+
+    edges: Mapping[Edge, Callable[["Pass", Contribution], Array]] = field(default_factory=dict)
+    nodes: Mapping[int, Callable[["Pass", Array], Array]] = field(default_factory=dict)
+    jumps: Mapping[int, tuple[int, Callable[["Pass", Array], Array]]] = field(default_factory=dict)
+
+    def __or__(self, other: "Changes") -> "Changes":
+        return Changes({**self.edges, **other.edges}, {**self.nodes, **other.nodes}, {**self.jumps, **other.jumps})
+
+
+UNCHANGED = Changes()
+
+
+@dataclass(frozen=True)
+class Pass:
+    """A reverse pass: the gradient of each value, and the contribution along each edge."""
+
+    trace: "Trace"
+    gradients: list[Array | None]
+    contributions: dict[Edge, Contribution] = field(default_factory=dict)
+    totals: dict[Any, Array] = field(default_factory=dict)
+
+    @property
+    def of_variables(self) -> list[Array]:
+        return [np.zeros(x.shape) if g is None else g for g, x in zip(self.gradients, self.trace.variables)]
+
+
+class Trace:
+    """The operations that a function performed, its variables and its results.
+
+    Attributes:
+        inputs: for each operation the number of each of its arguments, None for a constant.
+        uses: the edges at which each value is used.
+    """
+
+    def __init__(
+        self, steps: Sequence[Step], variables: Sequence[Tensor], results: Sequence[Any], paths: Sequence[str]
+    ) -> None:
+        self.steps, self.variables, self._results, self._paths = steps, variables, results, paths
+        self._numbers = {id(x): n for n, x in enumerate(variables)}
+        self.inputs: list[list[int | None]] = []
+        self.uses: dict[int, list[Edge]] = {}
+        self._edges: list[list[tuple[int, int, int]]] = [[] for _ in variables]  # with the argument's number
+        self.arrays = [step.arrays for step in steps]
+        self.values = [step.value for step in steps]
+        for k, step in enumerate(steps):
+            numbers = [self._numbers.get(id(x)) if isinstance(x, Tensor) else None for x in step.inputs]
+            self.inputs.append(numbers)
+            self._edges.append([])
+            for i, n in enumerate(numbers):
+                if n is not None and step.op.vjps and step.op.vjps[i] is not None and step.inputs[i].requires_grad:
+                    self.uses.setdefault(n, []).append((k, i))
+                    self._edges[-1].append((k, i, n))
+            if isinstance(step.result, Tensor):
+                self._numbers.setdefault(id(step.result), len(variables) + k)
+
+    def is_like(self, other: "Trace") -> bool:
+        """Whether the same operations were performed on the same values."""
+        return self.inputs == other.inputs and [s.op for s in self.steps] == [s.op for s in other.steps]
+
+    def value(self, n: int) -> Array:
+        return self.variables[n].data if n < len(self.variables) else self.values[n - len(self.variables)]
+
+    def made_by(self, n: int) -> int | None:
+        """The operation that made a value."""
+        return n - len(self.variables) if n >= len(self.variables) else None
+
+    def back(self, weights: Vector, changes: Changes = UNCHANGED, keep: bool = False) -> Pass:
+        """The gradient of the weighted sum of the results, with changes on the way; it may keep the contributions."""
+        gradients: list[Array | None] = [None] * (len(self.variables) + len(self.steps))
+        for y, g in zip(self._results, shaped(weights, self._results)):
+            if isinstance(y, Tensor) and (n := self._numbers.get(id(y))) is not None:
+                gradients[n] = g if gradients[n] is None else gradients[n] + g
+        return self._carried(Pass(self, gradients), changes, keep or bool(changes.nodes))
+
+    def back_from(self, n: int, g: Array) -> list[Array]:
+        """The gradients of the variables if the gradient of one value is given, and that of the results is 0."""
+        gradients: list[Array | None] = [None] * (len(self.variables) + len(self.steps))
+        gradients[n] = g
+        return self._carried(Pass(self, gradients), UNCHANGED, False).of_variables
+
+    def _carried(self, done: Pass, changes: Changes, keep: bool) -> Pass:
+        """The gradients carried back from the values that have one."""
+        gradients, count = done.gradients, len(self.variables)
+
+        def add(n: int, part: Array) -> None:
+            before = gradients[n]
+            gradients[n] = part if before is None else before + part
+
+        with np.errstate(all="ignore"):
+            for n in range(count + len(self.steps) - 1, -1, -1):
+                if (g := gradients[n]) is None:
+                    continue
+                if n in changes.nodes:
+                    g = gradients[n] = changes.nodes[n](done, g)
+                if n in changes.jumps:
+                    early, jump = changes.jumps[n]
+                    add(early, jump(done, g))
+                for k, i, target in self._edges[n]:
+                    step = self.steps[k]
+                    change = changes.edges.get((k, i))
+                    if change is None and not keep:
+                        arrays = self.arrays[k]
+                        part = applied(step, i, g, self.values[k], arrays, step.params, np.shape(arrays[i]))
+                    else:
+                        contribution = done.contributions[k, i] = _contribution(
+                            step, i, g, self.values[k], self.arrays[k]
+                        )
+                        part = contribution.right if change is None else change(done, contribution)
+                    add(target, part)
+        return done
+
+    def rerun(self, replaced: Mapping[int, Callable[[Sequence[Array]], Array]]) -> "Trace":
+        """The same operations on other values: some give what these functions make of their arguments."""
+        new = copy(self)
+        new.values, new.arrays = list(self.values), list(self.arrays)
+        with np.errstate(all="ignore"):
+            for k, step in enumerate(self.steps):
+                made = [None if n is None else self.made_by(n) for n in self.inputs[k]]
+                if any(j is not None and new.values[j] is not self.values[j] for j in made):
+                    new.arrays[k] = [x if j is None else new.values[j] for x, j in zip(self.arrays[k], made)]
+                if k in replaced:
+                    new.values[k] = replaced[k](new.arrays[k])
+                elif new.arrays[k] is not self.arrays[k]:
+                    new.values[k] = step.op.forward(*new.arrays[k], **step.params)
+        return new
+
+    def tangents(self, directions: Sequence[Array], cut: Container[Edge] = ()) -> list[Array | None]:
+        """How each value changes when the variables move along these directions, and nothing passes some edges."""
+        tangents: list[Array | None] = list(directions)
+        with np.errstate(all="ignore"):
+            for k, (step, numbers) in enumerate(zip(self.steps, self.inputs)):
+                own = [None if n is None or (k, i) in cut else tangents[n] for i, n in enumerate(numbers)]
+                follows = step.op.vjps and isinstance(step.result, Tensor) and any(t is not None for t in own)
+                arrays = [np.asarray(x)[()] if isinstance(x, (int, float)) else x for x in self.arrays[k]]
+                tangents.append(pushed(step.op, step.value, arrays, own, step.params) if follows else None)
+        return tangents
+
+    @cached_property
+    def repeats(self) -> list[list[int]]:
+        """The operations that the same place in the same line performed again and again."""
+        lines: dict[Any, list[int]] = {}
+        for k, step in enumerate(self.steps):
+            lines.setdefault(step.source, []).append(k)
+        found: dict[tuple[int, ...], None] = {}
+        for numbers in lines.values():
+            ops = [self.steps[k].op for k in numbers]
+            runs = [numbers[a:b] for a, b in pairwise([0, *_breaks(numbers), len(numbers)])]
+            if len(runs) > 1 and (aligned := self._aligned(runs)):
+                found.update(dict.fromkeys(aligned))
+            for period in range(1, len(numbers) // 2 + 1):
+                if len(numbers) % period == 0 and ops[period:] == ops[:-period]:
+                    found.update(dict.fromkeys(tuple(numbers[first::period]) for first in range(period)))
+                    break
+        return [list(numbers) for numbers in found]
+
+    def _aligned(self, runs: Sequence[Sequence[int]]) -> list[tuple[int, ...]]:
+        """The operations at the same place of each run; a first run on constants may have fewer than the others."""
+        first, *others = ([self.steps[k].op for k in run] for run in runs)
+        if any(ops != others[0] for ops in others):
+            return []
+        if first == others[0]:
+            return list(zip(*runs))
+        places: list[tuple[int, ...]] = []
+        left = len(first)
+        for place in range(len(others[0]) - 1, -1, -1):
+            there = left > 0 and first[left - 1] is others[0][place]
+            left -= there
+            places.append((*runs[0][left : left + there], *(run[place] for run in runs[1:])))
+        return [] if left else places[::-1]
+
+    def array(self, edge: Edge) -> Array:
+        """The array that an operation was given, or, for argument -1, its result."""
+        k, i = edge
+        return self.values[k] if i < 0 else self.arrays[k][i]
+
+    def number(self, edge: Edge) -> int | None:
+        """The number of the value at an edge; None for a constant."""
+        k, i = edge
+        return len(self.variables) + k if i < 0 else self.inputs[k][i]
+
+    @cached_property
+    def _last_of_lines(self) -> set[int]:
+        """The last operation of each run of a line: what it made is what the line assigns."""
+        last = {step.source: k for k, step in enumerate(self.steps)}
+        ends = {k for k, step in enumerate(self.steps[:-1]) if self.steps[k + 1].source != step.source}
+        again = (numbers for numbers in self.repeats if last[self.steps[numbers[0]].source] in numbers)
+        return ends.union(last.values(), *again)
+
+    def name_of(self, n: int) -> str:
+        """What a value is called."""
+        k = self.made_by(n)
+        return self._paths[n] if k is None else self.name((k, -1))
+
+    def name(self, edge: Edge) -> str:
+        """What the value at an edge is called: the variable's path, or the name that its line gives it."""
+        n = self.number(edge)
+        if n is None:
+            return f"the constant in {self.steps[edge[0]].op}"
+        k = self.made_by(n)
+        if k is None:
+            return self._paths[n]
+        step = self.steps[k]
+        text = step.source.text if step.source and k in self._last_of_lines else ""
+        assigned = re.match(r"(?:for .*?: *)?(\w+) *=(?!=)", text)
+        return assigned[1] if assigned else f"the result of {step.op}"
+
+
+def _breaks(numbers: Sequence[int]) -> list[int]:
+    """Where a sequence of numbers is not consecutive."""
+    return [j + 1 for j, (a, b) in enumerate(pairwise(numbers)) if b != a + 1]
+
+
+def _contribution(step: Step, i: int, g: Array, y: Array, arrays: Sequence[Array]) -> Contribution:
+    """The contribution of an operation's own rule to an argument."""
+    shape = np.shape(arrays[i])
+
+    def again(g: Array, y: Array, arrays: Sequence[Array], params: Any) -> Array:
+        return applied(step, i, g, y, arrays, params, shape)
+
+    return Contribution(
+        step.op, i, g, step.value, arrays, step.params, again(g, step.value, arrays, step.params), again
+    )

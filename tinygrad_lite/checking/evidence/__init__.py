@@ -1,0 +1,1 @@
+"""What the gradient is held against: slopes with a bound of their error, and what rounding hides."""

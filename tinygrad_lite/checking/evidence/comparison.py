@@ -1,0 +1,492 @@
+"""Compares a gradient with its reference: along directions of many entries, and alone where these do not settle it.
+
+An entry is wrong only if it differs from its reference by more than the reference's error and the effect of rounding.
+Both are measured, not assumed: when every operation is rounded at random, a difference that is due to rounding changes,
+and a real error stays.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+from time import monotonic
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.checking.evidence import references
+from tinygrad_lite.checking.evidence.examination import FULL, SUBNORMAL, Comparison, Examination
+from tinygrad_lite.checking.evidence.lost_digits import DIGITS, forgive
+from tinygrad_lite.checking.evidence.roundings import ALLOWED, FEW_SAMPLES, Roundings
+from tinygrad_lite.checking.evidence.singular import Kinks
+from tinygrad_lite.checking.subjects.subject import EPSILON, Matrix, Vector
+
+NAMED = 64  # the largest number of wrong entries that a search finds in an array
+LOST = 1e-280  # a change below this is lost in a complex step
+FEW_DIGITS = 1e-4  # a reference that is less exact, relative to a gradient in float32, verifies nothing
+NEGLIGIBLE = 5e-11  # how well an entry should be known in any case, next to the one that matters most
+UNSTABLE = 1e-11  # a gradient with so much rounding, relative to what it is made of, may be made of differences
+CLOSE = 1e-2  # the largest relative error that may be due to a solver's tolerance
+ASIDE = 0.7  # how far entries are moved to find jumps, in their own size, so that none passes 0
+JUMPS = 1000  # the slope that a function between jumps of size 1 may have, relative to the right one
+ROUGH = 0.1  # how well one of many entries should be known, next to those that matter as much
+FEW = 100  # the largest number of entries whose exact slopes are all computed
+FEW_ROWS = 4  # with more rows, entries do not matter equally in all
+BLOCK = 64  # the largest number of entries whose exact slopes are added up
+PROVEN = 6  # as many plainly wrong entries are enough to look at the others of an array with fewer steps
+PLAINLY = 100  # how much larger than its bound an error is then
+STAIRS = 6  # as many entries on a staircase, one after another, are enough of an array
+HELPLESS = 3  # polynomials are no longer tried after as many columns that they do not help with
+MATTERS = 1e-3  # the smallest gradient, relative to the largest, that has to be known
+PART = 1e-2  # how well, if it hardly changes a value
+NOISY = 2e4  # a slope is known about as well as it can be if its bound is this many times the noise
+
+
+def compared(
+    examination: Examination, kinks: Kinks, rtol: float = 0, atol: float = 0, deadline: float = np.inf
+) -> Comparison:
+    """Compare each entry with its reference, until the deadline (of `time.monotonic`)."""
+    return _Comparing(examination, kinks, rtol, atol, deadline).compare()
+
+
+class _Comparing:
+    """The steps of a comparison."""
+
+    def __init__(self, examination: Examination, kinks: Kinks, rtol: float, atol: float, deadline: float) -> None:
+        self._look = examination
+        self._kinks = kinks
+        self._rtol, self._atol, self._deadline = rtol, atol, deadline
+        self._by_differences = examination.method == "differences"
+        self._roundings = Roundings(examination)
+        gradient = examination.gradient
+        nan, zero = np.full(gradient.shape, np.nan), np.zeros(gradient.shape)
+        no = np.zeros(gradient.shape, bool)
+        self._found = Comparison(
+            gradient,
+            nan,
+            zero,
+            no,
+            zero.copy(),
+            no.copy(),
+            no.copy(),
+            nan.copy(),
+            nan.copy(),
+            zero.copy(),
+            no[0].copy(),
+            no[0].copy(),
+        )
+        self._saws, self._stairs, self._bend = no.copy(), no.copy(), zero.copy()
+        self._stands = False  # whether the last direction did not move any result off its stair
+        self._helpless = 0  # of as many columns, one after another, no polynomial tells more than differences
+        self._known: references.Difference | None = None
+        sums = np.abs(gradient) * examination.scales
+        self._largest = np.max(sums, axis=1, initial=0, where=np.isfinite(sums))[:, None]
+        self._many = np.sum(examination.subject.varies) > FULL
+
+    def compare(self) -> Comparison:
+        look, found = self._look, self._found
+        varying = np.flatnonzero(look.subject.varies)
+        many = len(varying) > (FEW if len(look.weights) <= FEW_ROWS else FULL)  # one slope is one of each row
+        searches = self._by_differences or many
+        columns = self._referred(self._searched(varying) if searches else varying.tolist())
+        with np.errstate(invalid="ignore"):
+            error = np.abs(look.gradient - found.reference)
+            size = np.maximum(np.abs(look.gradient), np.abs(found.reference))
+            allowed = look.floor * size + look.smallest
+            allowed += self._atol + self._rtol * np.abs(found.reference)
+            allowed += np.where((found.reference == 0) | (look.gradient == 0), look.zero, 0)
+            found.suspicious[:, columns] = ~(error <= found.bound + allowed)[:, columns]
+        doubtful = [j for j in columns if np.any(found.suspicious[:, j]) and self._kinks.touches(j) is None]
+        if doubtful and self._by_differences:
+            self._repeat(doubtful)
+            error = np.abs(look.gradient - found.reference)
+            size = np.fmax(np.abs(look.gradient), np.abs(found.reference))
+        elif doubtful:
+            for j in doubtful:
+                in_question = np.where(found.suspicious[:, j], error[:, j], np.inf)
+                found.noise[:, j] = np.maximum(
+                    self._roundings.behind(in_question, look.unit(j)),
+                    self._roundings.behind_slope(in_question, look.unit(j)),
+                )
+        if doubtful:
+            known = found.bound + allowed
+            explained = found.suspicious & (error <= ALLOWED * found.noise + known)
+            if look.subject.plain:
+                usual = np.fmax(size, np.fmax(look.largest[:, None], look.magnitude / look.scales))
+                noisy = explained & (found.noise > max(UNSTABLE, 64 * look.epsilon) * usual) & (error > known)
+                explained &= ~self._is_rougher(noisy)
+            found.suspicious &= ~explained
+            forgive(look, found, doubtful, error, known, self._bend if self._by_differences else None)
+            if self._by_differences:
+                with np.errstate(all="ignore"):
+                    self._excuse(error / size)
+        self._complete()
+        return found
+
+    def _referred(self, columns: list[int]) -> list[int]:
+        """Compute the references of these columns, until the deadline; return those that were reached.
+
+        Where one entry after another of an array stands on a staircase, so do the others: they are unknown as well. And
+        where several are plainly wrong, a few steps are enough for the others.
+        """
+        done: list[int] = []
+        stairs, proven = np.zeros((2, len(self._look.subject.variables)), int)
+        for j in columns:
+            variable = self._look.subject.locate(j)[0]
+            if self._is_late and done:
+                self._found.unchecked[j] = True
+            elif stairs[variable] >= STAIRS:
+                self._found.hidden[:, j], self._found.bound[:, j] = True, np.inf
+            else:
+                self._refer(j, by_few_steps=proven[variable] >= PROVEN)
+                proven[variable] += np.any(self._is_far_off(j))
+                stairs[variable] = stairs[variable] + 1 if np.all(self._stairs[:, j]) else 0
+                done.append(j)
+        return done
+
+    @property
+    def _is_fine(self) -> bool:
+        """Whether the gradient is computed in float64."""
+        return self._look.epsilon <= EPSILON
+
+    @property
+    def _sees_stairs(self) -> bool:
+        """Whether the numbers that the gradient is computed with are no staircase themselves, as float16's are."""
+        return self._look.epsilon < references.STAIRS
+
+    @property
+    def _is_late(self) -> bool:
+        return monotonic() > self._deadline
+
+    def _complete(self) -> None:
+        """Compute all references of each array with a wrong entry, for they show what kind of mistake it is."""
+        subject = self._look.subject
+        for k in range(len(subject.variables)):
+            inside = np.arange(len(subject.point))[subject.columns(k)]
+            if len(inside) > FULL or not np.any(self._found.suspicious[:, inside]):
+                continue
+            for j in inside[np.isnan(self._found.reference[0, inside]) & subject.varies[inside]]:
+                if self._found.unchecked[j] or self._is_late:
+                    break
+                self._refer(int(j), brief=True)
+
+    def _is_far_off(self, j: int) -> Vector:
+        """Whether the entries of a column are so far from their references that no bound explains it."""
+        found = self._found
+        with np.errstate(invalid="ignore"):
+            error = np.abs(found.gradient[:, j] - found.reference[:, j])
+            return np.asarray((error > PLAINLY * found.bound[:, j]) & (error > CLOSE * np.abs(found.reference[:, j])))
+
+    def _refer(self, j: int, brief: bool = False, by_few_steps: bool = False) -> None:
+        """Compute the reference of a column; briefly, without what is only needed to judge it."""
+        look, found = self._look, self._found
+        if not self._by_differences:
+            found.reference[:, j] = look.slope(look.subject.point, look.unit(j))
+            found.bound[:, j] = 0
+            lost = (look.gradient[:, j] != 0) & (np.abs(look.gradient[:, j]) * look.scales[j] < LOST)
+            known = np.isfinite(found.reference[:, j]) | ~np.isfinite(look.gradient[:, j])
+            if np.all(known & ~lost):
+                return  # otherwise there is no continuation at this point, as for a quotient 0 / 0
+        if brief:
+            found.reference[:, j] = self._briefly(look.scales[j] * look.unit(j)).slope / look.scales[j]
+            return
+        if by_few_steps:
+            self._note(j, self._briefly(look.scales[j] * look.unit(j)).per(look.scales[j]))
+            if np.all(self._is_far_off(j)):
+                return
+        self._note(j, self._with_polynomials(j))
+
+    def _with_polynomials(self, j: int) -> references.Difference:
+        """The differences of a column; by polynomials, too, where they leave open whether the gradient is right."""
+
+        def is_open(found: references.Difference) -> Vector:
+            hidden = self._is_hidden_by(j, found.rate, np.fmin(found.bound, found.fitted_bound))
+            with np.errstate(invalid="ignore"):
+                differs = np.abs(self._found.gradient[:, j] - found.slope) > found.bound
+                kinked = np.abs(found.right - found.left) > 4 * found.side_bound
+            return np.asarray(hidden & ~differs & ~kinked)
+
+        found = self._look.difference_by(j, unknown=None if self._helpless >= HELPLESS else is_open)
+        self._helpless = self._helpless + 1 if np.any(is_open(found)) else 0
+        return found.with_polynomials()
+
+    def _note(self, j: int, difference: references.Difference) -> None:
+        found = self._found
+        found.reference[:, j] = difference.slope
+        found.bound[:, j] = difference.bound + SUBNORMAL / min(1.0, self._look.scales[j])
+        found.right[:, j], found.left[:, j], found.side_bound[:, j] = (
+            difference.right,
+            difference.left,
+            difference.side_bound,
+        )
+        found.jumps[:, j], self._saws[:, j] = difference.jumps, difference.saws
+        self._bend[:, j] = np.nan_to_num(difference.bend, posinf=0, neginf=0)
+        found.hidden[:, j] = self._is_hidden_by(j, difference.rate)
+        # where the curve differs from side to side, the two slopes from one side say more
+        apart, bound = np.abs(difference.right - difference.left), difference.side_bound
+        with np.errstate(invalid="ignore"):
+            agree = found.hidden[:, j] & (apart <= 4 * bound) & (bound + apart < found.bound[:, j])
+        if np.any(agree):
+            found.reference[agree, j] = ((difference.right + difference.left) / 2)[agree]
+            found.bound[agree, j] = (bound + apart)[agree]
+            found.hidden[agree, j] = self._is_hidden_by(j, difference.rate)[agree]
+        # and one side may say what the other does not contradict
+        finer, bound = difference.finer, difference.finer_bound
+        with np.errstate(invalid="ignore"):
+            agree = found.hidden[:, j] & (bound < found.bound[:, j]) & (apart <= difference.side_bound)
+            agree &= np.abs(found.gradient[:, j] - finer) <= bound + self._look.floor * np.abs(finer)
+        if np.any(agree):
+            found.reference[agree, j], found.bound[agree, j] = finer[agree], bound[agree]
+            found.hidden[agree, j] = self._is_hidden_by(j, difference.rate)[agree]
+        if self._sees_stairs:  # the slope of a staircase is 0, and from afar another
+            gradient, slope = found.gradient[:, j], difference.slope
+            with np.errstate(invalid="ignore"):
+                close = np.abs(gradient - slope) <= found.bound[:, j] + self._look.floor * np.abs(slope)
+            between = difference.stairs & ((gradient == 0) | close)
+            self._stairs[:, j] = between
+            found.bound[between, j] = np.fmax(found.bound[:, j], 2 * np.abs(slope))[between]
+            found.hidden[between, j] = True
+
+    def _repeat(self, doubtful: list[int]) -> None:
+        """Other differences for these columns, wary of jumps; if the two differ, both are overconfident."""
+        look, found = self._look, self._found
+        found.noise[:, doubtful] = self._roundings.of_gradient[:, doubtful]
+        proven = np.zeros(len(look.subject.variables), int)
+        for j in doubtful:
+            variable = look.subject.locate(j)[0]
+            if proven[variable] >= PROVEN and np.all(self._is_far_off(j)):
+                continue
+            former, bound, saws = found.reference[:, j].copy(), found.bound[:, j].copy(), self._saws[:, j].copy()
+            again = look.difference_by(
+                j,
+                references.OTHER_STEPS,
+                self._roundings.of_values,
+                wary=True,
+                unknown=partial(self._is_close, j),
+            )
+            self._note(j, again)
+            apart = np.where(again.saws, 0, bound + np.abs(found.reference[:, j] - former))
+            missed = saws & ~again.saws  # the jumps, which the first look had found
+            missed |= ~saws & again.saws & np.isinf(again.bound) & (former != 0)  # and teeth, which are no rounding
+            found.reference[missed, j] = former[missed]
+            found.bound[:, j] = np.where(missed, bound, found.bound[:, j] + apart)
+            with np.errstate(invalid="ignore"):  # and where rounding jumps further away than small steps go
+                agree = np.abs(found.gradient[:, j] - again.fitted) <= again.fitted_bound
+                agree &= np.abs(found.reference[:, j] - again.fitted) > again.fitted_bound
+            found.reference[agree, j], found.bound[agree, j] = again.fitted[agree], again.fitted_bound[agree]
+            found.hidden[:, j] = self._is_hidden_by(j, again.rate)
+            proven[variable] += np.any(self._is_far_off(j))
+
+    def _is_close(self, j: int, _: Any) -> Vector:
+        """Whether each entry of a column is called wrong for a small part of it."""
+        found = self._found
+        with np.errstate(invalid="ignore"):
+            error = np.abs(found.gradient[:, j] - found.reference[:, j])
+            return np.asarray(found.suspicious[:, j] & (error < CLOSE * np.abs(found.reference[:, j])))
+
+    def _excuse(self, error: Matrix) -> None:
+        """Note what an inexact function hides: an error, relative to the entry, that is not larger than its jumps.
+
+        A solver stops at a tolerance. What it computes is smooth between jumps, with a slope of its own.
+        """
+        look, found = self._look, self._found
+        close = found.suspicious & (error < CLOSE)
+        for row in np.flatnonzero(np.any(close, axis=1)):
+            columns = np.flatnonzero(close[row])
+            direction = np.zeros(len(look.scales))
+            direction[columns] = ASIDE * look.own_scales[columns] * look.rng.choice([-1.0, 1.0], len(columns))
+
+            def along(t: float, row: int = int(row), direction: Vector = direction) -> float:
+                return float(look.at(look.subject.point + t * direction)[row])
+
+            jump = references.jump(along, 4 * EPSILON * abs(look.at_0[row]))
+            if not jump < CLOSE * np.fmax.reduce(np.abs([along(t) - look.at_0[row] for t in (1, -1)])):
+                continue  # it is no tolerance, but what the function does
+            allowed = JUMPS * jump / look.scales[columns]
+            excused = (error[row, columns] * np.abs(look.gradient[row, columns]) <= allowed) & (jump > 0)
+            found.suspicious[row, columns] &= ~excused
+            found.hidden[row, columns] |= excused
+            found.bound[row, columns] = np.where(excused, allowed, found.bound[row, columns])
+
+    def _is_rougher(self, noisy: Matrix) -> Matrix:
+        """Whether a gradient has far more rounding than its reference, as one that was made of differences has."""
+        rougher = noisy.copy()
+        if not self._by_differences:
+            for j in np.flatnonzero(np.any(noisy, axis=0)):
+                rougher[:, j] &= self._found.noise[:, j] > 100 * self._roundings.of_slope(self._look.unit(int(j)))
+        return rougher
+
+    def _searched(self, columns: Vector) -> list[int]:
+        """The columns that have to be looked at alone: those where the gradient differs from its reference.
+
+        They are found along directions of fewer and fewer entries. If there are many, the search ends early, and notes
+        the entries that it did not reach.
+        """
+        ahead = list(self._blocks(columns)) if self._many or not self._by_differences else [columns]
+        alone: list[int] = []
+        wrong = np.zeros(len(self._look.subject.variables), int)
+        while ahead and not self._is_late and len(alone) <= FULL:
+            block = ahead.pop()
+            variable = self._look.subject.locate(int(block[0]))[0]
+            if wrong[variable] >= NAMED:
+                self._found.unchecked[block] = True
+                continue
+            if len(block) == 1 and not self._many:
+                alone += block.tolist()
+                continue
+            differs, vague = self._looked_at(block)
+            if self._stands and not self._many:
+                alone += block.tolist()  # of which a few will tell
+                continue
+            self._found.together[block] |= differs
+            left = block if differs else vague
+            if len(block) == 1:
+                alone += left.tolist()
+                wrong[variable] += differs
+            elif len(left):
+                ahead += [left] if len(left) < len(block) else self._parts(left, 2 if differs else 8)
+        for block in ahead:
+            self._found.unchecked[block] = True
+        return sorted(alone)
+
+    def _sizes(self, columns: Vector) -> Vector:
+        """How far the sums change, by the gradient in question, if an entry changes by its scale."""
+        size: Vector = np.max(np.abs(self._look.gradient[:, columns]), axis=0) * self._look.scales[columns]
+        return size
+
+    def _by_variable(self, columns: Vector) -> Iterator[Vector]:
+        """The columns of each variable, the most important ones last."""
+        for k in range(len(self._look.subject.variables)):
+            inside = self._look.subject.columns(k)
+            mine = columns[(columns >= inside.start) & (columns < inside.stop)]
+            if len(mine):
+                yield mine[np.argsort(self._sizes(mine), kind="stable")]
+
+    def _blocks(self, columns: Vector) -> Iterator[Vector]:
+        """Blocks of entries of one variable that matter about equally."""
+        size = max(BLOCK, len(columns) // (8 if self._by_differences else 64))
+        for mine in self._by_variable(columns):
+            yield from np.array_split(mine, -(-len(mine) // size))
+
+    def _parts(self, block: Vector, count: int) -> list[Vector]:
+        """A block in parts: by variables, or else into entries that matter about equally."""
+        variables = list(self._by_variable(block))
+        if len(variables) > 1:
+            return variables
+        return [part for part in np.array_split(variables[0], min(count, len(block))) if len(part)]
+
+    def _looked_at(self, block: Vector) -> tuple[bool, Vector]:
+        """Whether the gradient of any entry of a block is wrong, and if not, the entries for which that is not known.
+
+        Slopes along random directions in the block tell. If all is right, the bounds of the errors are noted.
+        """
+        for _ in range(1 if self._many or not self._by_differences else 2):  # errors may cancel in few digits
+            differs, vague = self._along(block, self._look.direction(block))
+            if differs or np.all(vague):
+                break
+        return differs, block[vague]
+
+    def _along(self, block: Vector, direction: Vector) -> tuple[bool, Vector]:
+        look, found, steps = self._look, self._found, direction[block]
+        terms = look.gradient[:, block] * steps
+        size = _length(terms)
+        bound = look.floor * size + 4 * EPSILON * np.sum(np.abs(terms), axis=1)
+        bound += _length((look.zero[:, block] + look.smallest) * steps * (terms == 0))
+        tolerance = _length((self._atol + self._rtol * np.abs(look.gradient[:, block])) * steps)
+        # one of many entries need only be known next to those that matter as much
+        usual = size / np.sqrt(len(block))
+        rough = self._many * ROUGH * usual
+        kinked: Any = False
+        if self._by_differences:
+            difference, own = self._briefly(direction), bound
+            for _ in range(2):
+                slope, known, noise = difference.slope, difference.bound, difference.noise
+                bound = own + known
+                hidden = (
+                    self._is_hidden(bound[:, None], terms, difference.rate[:, None], steps) & (bound > rough)[:, None]
+                )
+                helped = difference.fitted_bound <= known
+                better = ((bound > 4 * known) | (known > NOISY / 10 * noise) | helped)[:, None] | (terms == 0)
+                lost = hidden & ~better  # alone, it will not be better known
+                if self._many or self._helpless >= HELPLESS or not np.any(lost):
+                    break
+                difference = look.difference(direction, unknown=partial(_rows_of, lost)).with_polynomials()
+                self._helpless = self._helpless + 1 if np.all(difference.fitted_bound > known) else 0
+            sides = np.abs(difference.right) + np.abs(difference.left)
+            kinked = np.abs(difference.right - difference.left) > 4 * difference.side_bound + 1e-9 * sides
+            found.hidden[:, block] = hidden
+            vague = hidden & better  # alone, it may be better known
+            coarse = (known > np.maximum(NOISY * noise, rough))[:, None]
+            vague |= coarse & (bound[:, None] > 10 * look.floor * np.abs(terms))
+            vague |= difference.stairs[:, None] & self._sees_stairs
+            self._stands = bool(np.all(difference.stairs) and self._sees_stairs)
+        else:
+            bound *= 0.1 if self._is_fine else 1.0  # of many entries, which never all round alike
+            slope = look.slope(look.subject.point, direction)
+            vague = (bound[:, None] > np.maximum(16 * look.floor * np.abs(terms), rough[:, None])) & (terms != 0)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            error = np.abs(slope - np.sum(terms, axis=1))
+            differs = ~(error <= bound + tolerance)
+            if not self._by_differences and np.any(differs):
+                moved = self._roundings.behind(np.where(differs, error, np.inf), direction, FEW_SAMPLES)
+                differs &= ~(error <= bound + tolerance + ALLOWED * moved)
+            found.bound[:, block] = (bound + tolerance)[:, None] / np.abs(steps)
+            if self._many and not np.any(differs | kinked):
+                found.resolution = max(found.resolution, float(np.max(bound / usual, initial=0, where=usual > 0)))
+        return bool(np.any(differs | kinked)), np.any(vague, axis=0)
+
+    def _briefly(self, direction: Vector) -> references.Difference:
+        """The slope along a direction with few steps, of the size that was best before, if these tell enough."""
+        known = self._known
+        if known is not None and not np.any(known.stairs):  # which few steps may not see
+            steps = known.step * references.RATIO ** np.arange(5.0, -2.0, -1.0)
+            brief = self._look.difference(direction, steps, noise=known.noise)
+            if np.all(brief.bound <= np.maximum(NOISY * known.noise, 1e-9 * np.abs(brief.slope))):
+                return brief
+        self._known = full = self._look.difference(direction)
+        return full
+
+    def _is_hidden_by(self, j: int, rate: Vector, bound: Vector | None = None) -> Vector:
+        """The same of one entry, by the values along it."""
+        bound = self._found.bound[:, j] if bound is None else bound
+        scale = self._look.scales[[j]]
+        terms = self._found.gradient[:, [j]] * scale
+        return self._is_hidden(bound[:, None] * scale, terms, rate[:, None] * scale, scale)[:, 0]
+
+    def _is_hidden(self, bound: Matrix, terms: Matrix, rate: Matrix, steps: Vector) -> Matrix:
+        """Whether a bound leaves room for another gradient, beside this one and how fast the values change.
+
+        All are changes by these steps. A value that stands still, but for noise, shows that a gradient is 0, or as
+        small as rounding makes it.
+        """
+        look = self._look  # a given gradient may be finer than the operations inside the function
+        is_fine = (look.subject.epsilon if look.subject.plain else look.epsilon) <= EPSILON
+        digits, size = max(DIGITS if is_fine else FEW_DIGITS, self._rtol), np.abs(terms)
+        steps = np.abs(steps)
+        with np.errstate(invalid="ignore"):
+            negligible = np.where(
+                np.isinf(rate) & ~(size <= 64 * look.epsilon * self._largest),
+                0,
+                digits * 1e-3 * np.nan_to_num(rate, posinf=np.inf),
+            )
+            allowed = np.where(size <= negligible, negligible, digits * size)
+            allowed = np.maximum(allowed, NEGLIGIBLE * self._largest)
+            # of a result that stands still, like a correlation with itself, a gradient is rounding next to the others'
+            overall = np.max(self._largest, initial=0)
+            rounding = np.isinf(rate) & (size <= 64 * look.epsilon * overall)
+            allowed = np.where(rounding, np.maximum(allowed, NEGLIGIBLE * overall), allowed)
+            # what hardly changes a value may still have one of the largest gradients, as a probability of 1e-14 has
+            matters = ~rounding & (size > MATTERS * look.largest[:, None] * steps)
+            if len(steps) == 1:  # else how fast the values change is due to others
+                matters &= size > negligible
+            allowed = np.where(matters, np.minimum(allowed, max(PART, digits) * size), allowed)
+            return np.asarray(~(bound <= allowed + self._atol * steps))
+
+
+def _rows_of(entries: Matrix, _: Any) -> Vector:
+    return np.asarray(np.any(entries, axis=1))
+
+
+def _length(terms: Matrix) -> Vector:
+    """The length of each row."""
+    largest = np.max(np.abs(terms), axis=-1, keepdims=True, initial=0)  # whose square may be lost
+    largest[~(largest > np.finfo(float).tiny)] = 1.0
+    return np.asarray(np.sqrt(np.sum((terms / largest) ** 2, axis=-1)) * largest[..., 0])

@@ -1,0 +1,236 @@
+"""A gradient at a point, and the slopes to compare it with: to machine precision, or by differences."""
+
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.checking.evidence import references
+from tinygrad_lite.checking.subjects.subject import EPSILON, Matrix, Subject, Vector, other_shape
+from tinygrad_lite.readers.random_rounding import Rounding
+
+FULL = 1000  # the largest number of argument entries that are looked at one by one
+HUGE = 2.0**900  # a value beyond this is divided by its square root, so that the slope in a larger scale is a number
+TINY = 2.0**-30  # an entry smaller than this fraction of the others in its array may have a scale of its own
+SUBNORMAL = 64 * float(np.finfo(float).smallest_subnormal)  # how far numbers too small to be normal may be rounded
+_SILENT = ("ignore", None, Warning, None, 0)
+
+
+@contextmanager
+def silence() -> Iterator[None]:
+    """A block without warnings, of what a function meets beside the point; one inside another costs little."""
+    if warnings.filters[:1] == [_SILENT]:
+        yield
+    else:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+
+
+class Examination:
+    """A gradient at a point, and the means to find the right gradient there.
+
+    Attributes:
+        method: "complex", "forward" or "differences".
+        epsilon: the relative spacing of the numbers that the gradient is computed with.
+        at_0: the weighted sums at the point, of this `size`; `largest` is the largest gradient entry of each.
+        own_scales: the same, but no more than the entry itself, unless that is 0.
+        magnitude: the largest number on the way to the values, as far as it is known.
+        scales: how far to move each entry for a difference, a power of two, so that x + t is exact.
+        refusal: what the function said where it refused to be evaluated beside the point; empty if it did not.
+    """
+
+    def __init__(
+        self,
+        subject: Subject,
+        weights: Matrix,
+        gradient: Matrix,
+        method: str,
+        epsilon: float,
+        rng: "np.random.Generator",
+        magnitude: float = 0.0,
+    ) -> None:
+        self.subject = subject
+        self.weights = weights
+        self.gradient = gradient
+        self.method = method
+        self.epsilon = epsilon
+        self.rng = rng
+        self.refusal = ""
+        self.scales = _scales(subject)
+        sizes = np.abs(subject.point)
+        self.own_scales = np.where(sizes > 0, np.fmin(sizes, self.scales), self.scales)
+        self._are_single = weights.shape[0] == weights.shape[1] and np.array_equal(weights, np.identity(len(weights)))
+        self.at_0 = self._sums(subject.values(subject.point))
+        self.largest = np.max(np.abs(gradient), axis=1, initial=0, where=np.isfinite(gradient))
+        self.size = np.nan_to_num(np.abs(self.at_0), posinf=0.0)
+        self.magnitude = max(magnitude, float(np.max(self.size)))
+        # what 0 may be rounded to, relative to other entries and to the change of a value
+        with np.errstate(divide="ignore", invalid="ignore"):
+            rounded = 16 * epsilon * (self.largest[:, None] + self.size[:, None] / self.scales)
+            self.zero = np.where(subject.varies, rounded, 0)
+        self.smallest = SUBNORMAL if epsilon <= EPSILON else float(np.finfo(np.float32).tiny)
+        self.floor = 500 * EPSILON if epsilon <= EPSILON else 64 * epsilon
+        if method == "differences":
+            self.floor = max(self.floor, 1e-10)  # the values are only as good as the functions that made them
+
+    def at(self, x: Vector, rounding: Rounding | None = None) -> Vector:
+        """The weighted sums of the results; NaN outside bounds, and where it raises an exception."""
+        try:
+            with silence():
+                values = self.subject.values(x, rounding)
+        except Exception as error:  # outside the domain, where other functions give NaN
+            if rounding or np.array_equal(x, self.subject.point):
+                raise
+            self.refusal = self.refusal or f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+            values = np.full(self.weights.shape[1], np.nan)
+        return self._sums(values)
+
+    def _sums(self, values: Vector) -> Vector:
+        """The weighted sums of values, NaN for another number of them; for single ones, a NaN does not spread."""
+        if len(values) != self.weights.shape[1]:
+            self.refusal = self.refusal or other_shape(len(values), self.weights.shape[1])
+            return np.full(len(self.weights), np.nan)
+        if self._are_single:
+            return values
+        with np.errstate(invalid="ignore"):
+            return np.asarray(self.weights @ values)
+
+    def slope(self, x: Vector, direction: Vector, rounding: Rounding | None = None) -> Vector:
+        """The change of the weighted sums along a direction, to machine precision."""
+        changes = self.subject.changes if self.method == "complex" else self.subject.tangents
+        along = direction != 0  # a complex step should be small beside each entry
+        length = _power_of_2(np.max(np.abs(direction[along]) / self.own_scales[along], initial=2.0**-1000))
+        return np.asarray(length * self._sums(changes(x, direction / length, rounding)))
+
+    @silence()
+    def difference(self, direction: Vector, *arguments: Any, **options: Any) -> references.Difference:
+        """The same change by differences, as `references.difference` finds it."""
+        return references.difference(
+            lambda t: self.at(self.subject.point + t * direction),
+            self.at_0,
+            *arguments,
+            grid=self._grid(direction),
+            **options,
+        )
+
+    def _grid(self, direction: Vector) -> float:
+        """The shortest step along a direction that moves all entries that are not 0."""
+        moves = (direction != 0) & (self.subject.point != 0)
+        spacing = np.spacing(np.abs(self.subject.point[moves]))
+        return float(np.max(spacing / np.abs(direction[moves]), initial=0))
+
+    @silence()
+    def difference_beside(self, aside: Vector, direction: Vector) -> references.Difference:
+        """The same at a point beside, by steps that are far smaller than the distance to it."""
+        x = self.subject.point + aside
+        steps = references.STEPS[10:]
+        return references.difference(lambda t: self.at(x + t * direction), self.at(x), steps)
+
+    @silence()
+    def difference_by(
+        self,
+        column: int,
+        steps: Vector = references.STEPS,
+        least_noise: Vector | float = 0.0,
+        wary: bool = False,
+        unknown: Callable[[references.Difference], Vector] | None = None,
+    ) -> references.Difference:
+        """The change by one entry, by differences with steps of its own; and where it is unknown, by polynomials."""
+        unit = np.where(self.size > HUGE, HUGE**0.5, 1.0)
+
+        def along(scale: float) -> references.Difference:
+            direction = scale * self.unit(column)
+
+            def said(found: references.Difference) -> references.Difference:
+                return replace(found.per(scale / unit), noise=found.noise * unit)
+
+            found = references.difference(
+                lambda t: self.at(self.subject.point + t * direction) / unit,
+                self.at_0 / unit,
+                steps,
+                least_noise=least_noise / unit,
+                wary=wary,
+                grid=self._grid(direction),
+                unknown=unknown and (lambda found: unknown(said(found))),
+            )
+            return said(found)
+
+        scale = self.scales[column]
+        found = along(scale)
+        size = abs(float(self.subject.point[column]))
+        if np.any(~np.isfinite(found.bound)) and 0 < size < TINY * scale:
+            found = along(_power_of_2(size))
+        return found
+
+    def direction(self, columns: Vector) -> Vector:
+        """A random direction of these entries, of few digits, so that a difference moves them without rounding."""
+        direction = np.zeros(len(self.scales))
+        weights = np.round(128 * self.rng.uniform(0.5, 1.5, len(columns))) / 128
+        direction[columns] = self.scales[columns] * weights * self.rng.choice([-1.0, 1.0], len(columns))
+        return direction
+
+    def unit(self, column: int) -> Vector:
+        """The direction of one entry."""
+        direction = np.zeros(len(self.scales))
+        direction[column] = 1
+        return direction
+
+
+@dataclass
+class Comparison:
+    """The gradient of each row (a weighted sum of the results) by each column (an entry of the arguments).
+
+    Attributes:
+        gradient: the gradient to check.
+        reference: the right gradient; NaN for an entry that was only checked together with others.
+        bound: the largest error of the reference, or, where there is none, of the gradient.
+        suspicious: the entries where the two differ by more than the bound and rounding.
+        noise: how far rounding moves their difference, or the gradient for differences; zero if not measured.
+        hidden: the entries whose bound leaves room for another gradient.
+        jumps: the entries where the value jumps.
+        right, left: the one-sided slopes, if they were computed.
+        side_bound: the bound of their error.
+        unchecked: the columns that the search did not reach.
+        together: the columns whose gradients, along a direction of them all, are not the slope.
+        resolution: the smallest error of one of many entries that would show, relative to those that matter as much.
+    """
+
+    gradient: Matrix
+    reference: Matrix
+    bound: Matrix
+    suspicious: Matrix
+    noise: Matrix
+    hidden: Matrix
+    jumps: Matrix
+    right: Matrix
+    left: Matrix
+    side_bound: Matrix
+    unchecked: Vector
+    together: Vector
+    resolution: float = 0.0
+
+
+def _scales(subject: Subject) -> Vector:
+    """How far to move each entry for a difference: its own size, or the typical size in its array.
+
+    An array whose numbers are all of one sign may live on that side of 0 only: there, each counts by its own size.
+    """
+    scales = np.where(subject.varies, np.abs(subject.point), 0)
+    for k in range(len(subject.variables)):
+        columns = subject.columns(k)
+        part, numbers = scales[columns], subject.point[columns][subject.varies[columns]]
+        largest = float(np.max(part, initial=0))
+        usual = largest * float(np.sqrt(np.mean((part / largest) ** 2))) if largest else 1.0
+        one_sided = np.all(numbers > 0) or np.all(numbers < 0)
+        part[part < (0.0 if one_sided else 0.1 * usual)] = 0.1 * usual
+        part[part == 0] = 0.1 * usual if largest else 1.0
+    return np.asarray(np.where(subject.varies, _power_of_2(scales), 0))
+
+
+def _power_of_2(sizes: Any) -> Any:
+    with np.errstate(divide="ignore"):
+        return np.exp2(np.clip(np.round(np.log2(sizes)), -1000, 1000))

@@ -1,0 +1,66 @@
+"""Tells lost digits from mistakes: errors of a gradient that has more rounding than its reference.
+
+Beside the edge of a domain, say, 1 - x² has fewer digits than x. If a gradient is right when it is computed with longer
+numbers, it has lost digits, but is no other one. If there are none, it may be off by as much as the last digit of the
+entry changes it; and so may differences, in any case.
+"""
+
+from contextlib import suppress
+
+import numpy as np
+
+from tinygrad_lite.checking.evidence.examination import Comparison, Examination, silence
+from tinygrad_lite.checking.subjects.subject import EPSILON, Matrix
+
+DIGITS = 5e-7  # a reference that is less exact, relative to the gradient, verifies nothing
+LAST_DIGITS = 2  # the number of last digits of an entry that a gradient may have lost
+LOST_PART = 1e-2  # the largest part of a gradient that may be lost with them
+HIDES = 1e-3  # the smallest part that leaves unknown what is right in longer numbers
+HIDES_OTHERS = 1e-8  # the same for what may be right
+LONGER = 50  # how much smaller, at least, the rounding of longer numbers is
+
+
+def forgive(
+    look: Examination, found: Comparison, columns: list[int], error: Matrix, known: Matrix, bend: Matrix | None
+) -> None:
+    """Note which errors in these columns are lost digits, and no longer suspicious.
+
+    Args:
+        known: which error is explained already.
+        bend: how much the slope changes on a step of its scale, if slopes are differences.
+    """
+    size = np.abs(found.reference)
+    with np.errstate(invalid="ignore"):
+        close = found.suspicious & (error - known < LOST_PART * size)
+    if not np.any(close):
+        return
+    longer = _in_longer_numbers(look)
+    for j in columns:
+        if not np.any(close[:, j]):
+            continue
+        digits = LAST_DIGITS * look.epsilon * abs(float(look.subject.point[j]))
+        if bend is not None:
+            moved = digits / look.scales[j] * np.abs(bend[:, j])
+        else:
+            ends = [look.slope(look.subject.point + side * digits * look.unit(j), look.unit(j)) for side in (1, -1)]
+            moved = np.fmax(*(np.abs(end - found.reference[:, j]) for end in ends))
+        same = longer[:, j] == look.gradient[:, j]
+        with np.errstate(invalid="ignore"):
+            left = np.abs(longer[:, j] - found.reference[:, j])
+            right = ~same & (left <= known[:, j] + error[:, j] / LONGER)
+            right |= left <= known[:, j] + found.noise[:, j] / LONGER / 4
+            few = error[:, j] <= known[:, j] + np.fmin(moved, DIGITS * size[:, j])
+            forgiven = close[:, j] & (right | (few & (same | (bend is not None))))
+        found.suspicious[:, j] &= ~forgiven
+        found.bound[forgiven, j] += error[forgiven, j]
+        found.noise[forgiven, j] = 0  # which would leave it unknown
+        found.hidden[forgiven, j] |= (error[:, j] > np.where(right, HIDES, HIDES_OTHERS) * size[:, j])[forgiven]
+
+
+def _in_longer_numbers(look: Examination) -> Matrix:
+    """The gradient computed with numbers of more digits, and then rounded; the same if there are none."""
+    subject = look.subject
+    if not subject.is_known_at_one_point and np.finfo(np.longdouble).eps < EPSILON / 1000:
+        with suppress(Exception), silence():  # it need not take such numbers
+            return subject.rows(subject.point.astype(np.longdouble), look.weights)
+    return look.gradient

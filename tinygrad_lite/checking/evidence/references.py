@@ -1,0 +1,524 @@
+"""Derivatives along a direction by differences, with a bound of their error: numerics, and nothing else.
+
+A step can be too large, so that a narrow feature looks flat, or too small, so that only rounding is left. So steps of
+every size are tried, and a slope counts only if no smaller step contradicts it.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cache
+from math import factorial
+
+import numpy as np
+
+from tinygrad_lite.checking.evidence import polynomials
+from tinygrad_lite.checking.subjects.subject import EPSILON, Matrix, Vector
+
+RATIO = 4.0  # of a step to the next smaller one
+FIRST_STEP = 1.1875  # in the scale of the argument: of few binary digits, so that x + t is exact, and no likely period
+STEPS = FIRST_STEP * RATIO ** -np.arange(25.0)  # down to 4e-15
+OTHER_STEPS = STEPS / FIRST_STEP * 0.6875  # for a second look
+ORDERS = 6  # the number of extrapolations
+SMALLEST = 5  # the number of smallest steps that show the noise
+LARGER = 12  # the number of steps beyond the first, which are tried if noise hides the slope
+SMALLER = 64  # the number of steps below the last, which are tried if the function is not smooth on any scale so far
+SAFETY = 4.0
+STAIRS = 5e-4  # the size of the steps of a staircase, relative to its values; what float32 rounds is smaller
+FINE_STAIRS = 1e-5  # the same for steps that are larger than what float64 leaves of 1 + x for a small x
+LEFT_OF_1 = 1e-9
+VISIBLE = 100  # a change that is so many times the noise is no noise
+POINTS = 129  # where a jump is looked for, at first
+STAYS = 12  # how often it should stay as large when the points get closer
+FINEST = 64 * EPSILON  # the shortest way on which a jump is looked for: an argument itself is rounded to 2 or 4 of it
+OFTEN = 3  # of as many stretches, to either side and each 4 times as long, a rounded function jumps in
+KINDS = 3  # of jumps, where parts of a function are rounded differently, the finer ones first
+NEAR = 1e-5  # a slope from smaller steps alone is that of a narrow feature, or of what lies between two jumps
+SMOOTH = 4  # in how many stretches beyond such steps it may leave a straight line before it jumps
+FURTHER = 3  # the number of larger steps to look for its jumps
+SINGLE = 1e-6  # the largest noise, relative to a value, that grows with it, as the rounding to float32 does
+STEEP = 16  # how much steeper a function may be on the way than in the mean
+OPPOSED = 8  # how much larger a jump may be than the change on the way, where others go the other way
+LASTS = 4  # on how many halves of the way a jump stays as it is
+GRIDS = 64  # a step that is so many times the distance of numbers loses few digits when they are rounded
+SMOOTH_PART = 20  # how much smaller than its changes the noise of a smooth function is beside a point
+COARSE = 0.05  # the largest noise that leaves a slope visible, relative to the extent of the values
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A derivative by differences.
+
+    Attributes:
+        slope: the slope of each result along the direction; one-sided where only one side has values.
+        bound: the bound of its error; infinite if nothing is known.
+        right, left: the one-sided slopes; `side_bound` is the bound of their error.
+        finer, finer_bound: the one of the two that is better known, and the bound of its error.
+        fitted, fitted_bound: the slope by polynomials, where these were asked for, and the bound of its error.
+        noise: how far rounding moves each result.
+        bend: how much the slope changes on a step of 1, roughly; NaN where only one side has values.
+        rate: the change to either side on a large step; infinite if the values only change by noise on the way.
+        jumps: whether the values of each result jump at 0.
+        stairs: whether they stand still around 0, and jump further away, by more than float32 would explain.
+        saws: whether they jump so often that what small steps say is of no use.
+        step: the smallest step of any slope.
+    """
+
+    slope: Vector
+    bound: Vector
+    right: Vector
+    left: Vector
+    side_bound: Vector
+    finer: Vector
+    finer_bound: Vector
+    fitted: Vector
+    fitted_bound: Vector
+    noise: Vector
+    bend: Vector
+    rate: Vector
+    jumps: Vector
+    stairs: Vector
+    saws: Vector
+    step: float
+
+    def per(self, scale: Vector | float) -> "Difference":
+        """The same for a direction that is shorter by this factor, which each result may have for itself."""
+        names = ["slope", "bound", "right", "left", "side_bound", "finer", "finer_bound"]
+        names += ["fitted", "fitted_bound", "bend", "rate"]
+        with np.errstate(all="ignore"):
+            return replace(self, **{name: getattr(self, name) / scale for name in names})
+
+    def with_polynomials(self) -> "Difference":
+        """The same with the slopes by polynomials, where these are better known."""
+        better = self.fitted_bound < self.bound
+        slope, bound = np.where(better, self.fitted, self.slope), np.where(better, self.fitted_bound, self.bound)
+        return replace(self, slope=slope, bound=bound)
+
+
+def difference(
+    f: Callable[[float], Vector],
+    at_0: Vector,
+    steps: Vector = STEPS,
+    *,
+    noise: Vector | None = None,
+    least_noise: Vector | float = 0.0,
+    wary: bool = False,
+    grid: float = 0.0,
+    unknown: Callable[[Difference], Vector] | None = None,
+) -> Difference:
+    """The derivative of f at 0 by central differences, extrapolated to a step of zero as Richardson did.
+
+    For each result, we take the step and order with the smallest error bound: twice the distance to the two values that
+    it was extrapolated from, plus the effect of the noise in f's values. A slope that a smaller step contradicts does
+    not count: from afar, a function with a narrow feature looks flat.
+
+    Args:
+        steps: falling by `RATIO`.
+        noise: how far rounding moves each result; if it is not known, it is measured at the smallest steps.
+        least_noise: what it is at least, if it is measured.
+        wary: whether to look for jumps beyond the steps of a slope even if these are not small. Where f jumps again and
+            again, it is rounded coarsely, and the larger steps are right.
+        grid: how far apart the arguments are that there are numbers for.
+        unknown: which results are not known well enough; polynomials through more points may tell these.
+
+    Reference: C. Ridders, Accurate computation of F'(x) and F'(x)F''(x), Advances in Engineering Software 4 (1982).
+    """
+    with np.errstate(all="ignore"):
+        line = _Line(f, at_0, steps, grid)
+        if noise is None:
+            noise = np.maximum(line.extend(line.noise()), least_noise)
+        finest = noise
+        noise = line.noise_of_jumps(noise, NEAR if not wary else np.inf)
+        found = replace(line.difference(noise), saws=noise > finest)
+        return line.by_polynomials(found, unknown(found)) if unknown else found
+
+
+@dataclass(frozen=True)
+class _Best:
+    """The best slope of each result.
+
+    Attributes:
+        level: the smallest of its steps, by number; `first` is the largest.
+        rounding: how much of its bound is due to noise.
+    """
+
+    slope: Vector
+    bound: Vector
+    level: Vector
+    first: Vector
+    rounding: Vector
+
+
+class _Line:
+    """The values of a function on both sides of a point, at steps of falling size."""
+
+    def __init__(self, f: Callable[[float], Vector], at_0: Vector, steps: Vector, grid: float) -> None:
+        self._f, self._at_0 = cache(f), at_0  # the searches for jumps of several results begin at the same points
+        self._grid = grid
+        self._larger = 0
+        self._known: tuple[Vector, int, tuple[_Best, _Best, _Best]] | None = None
+        self._steps = np.zeros(0)
+        self._above = self._below = np.zeros((0, len(at_0)))
+        self._add(steps)
+
+    def _add(self, steps: Vector) -> None:
+        """Evaluate at more steps, which are all larger or all smaller than the ones before."""
+        above, below = (np.array([self._f(float(side * t)) for t in steps]) for side in (1, -1))
+        parts = [(self._steps, self._above, self._below), (steps, above, below)]
+        if not len(self._steps) or steps[0] > self._steps[0]:
+            parts.reverse()
+        self._steps, self._above, self._below = map(np.concatenate, zip(*parts))
+
+    def _quotients(self) -> tuple[Matrix, Matrix, Matrix]:
+        """The central and the one-sided quotients of differences."""
+        steps = self._steps[:, None]
+        return (
+            (self._above - self._below) / (2 * steps),
+            (self._above - self._at_0) / steps,
+            (self._at_0 - self._below) / steps,
+        )
+
+    def noise(self) -> Vector:
+        """How far rounding moves each result: what is left of the smallest changes when their trend is taken away."""
+        even = ((self._above + self._below) / 2 - self._at_0)[-SMALLEST - 1 :]
+        left_over = [even[1:] - even[:-1] / RATIO**2, EPSILON * self._at_0[None]]
+        central, *sides = self._quotients()
+        one_sided = np.isnan(central[-1])
+        for quotients, power in ((central, 2), *((np.where(one_sided, side, 0), 1) for side in sides)):
+            change = np.diff(quotients[-SMALLEST - 2 :], axis=0)
+            left_over.append((change[1:] - change[:-1] / RATIO**power) * self._steps[-SMALLEST:, None] / 2)
+        noise = np.max(np.nan_to_num(np.abs(np.concatenate(left_over)), posinf=0.0), axis=0)
+        for row in np.flatnonzero(noise > 1000 * EPSILON * np.abs(self._at_0)):
+            noise[row] = min(noise[row], self._noise_of_smooth(int(row)))
+        for row in np.flatnonzero(self._stand_still()):
+            noise[row] = max(noise[row], self._jump(int(row)))
+        return np.asarray(noise)
+
+    def _noise_of_smooth(self, row: int) -> float:
+        """How far rounding moves a result that is smooth beside each of the smallest steps; infinite if it is not.
+
+        Beside the edge of a domain, or a pole, what is left of the changes is no noise, but what the function does.
+        """
+        f, found = self._of(row), EPSILON * abs(float(self._at_0[row]))
+        for step in self._steps[-SMALLEST::2]:
+            for side in (1, -1):
+                if np.isfinite(f(float(side * step))):
+                    moves, noise = polynomials.beside(f, float(side * step), self._grid)
+                    if not noise < moves / SMOOTH_PART:
+                        return np.inf
+                    found = max(found, noise)
+        return found
+
+    def _stand_still(self) -> Vector:
+        """Whether each result is the same at all of the smallest steps."""
+        still = (self._above == self._at_0)[-SMALLEST:] & (self._below == self._at_0)[-SMALLEST:]
+        return np.asarray(np.all(still, axis=0))
+
+    def noise_of_jumps(self, noise: Vector, within: float) -> Vector:
+        """The noise, or how far each result jumps beyond the steps that its best slope is from, if these are small."""
+        found = noise.copy()
+        rows = np.ones(len(noise), bool)
+        for _ in range(KINDS):
+            best = self._best(found)[0]
+            relative = np.fmin(found / np.abs(self._at_0), SINGLE)
+            rows &= np.isfinite(best.bound) & (self._steps[best.first] < within)
+            for row in np.flatnonzero(rows):
+                least = 4 * SAFETY * found[row], 4 * SAFETY * relative[row]
+                jump = self._jump(int(row), best.slope[row], least, best.first[row])
+                rows[row] = jump > found[row]
+                found[row] = max(found[row], jump)
+            if not np.any(rows):
+                break
+            within = NEAR  # a slope from larger steps has another kind of jumps behind it
+        return found
+
+    def _jump(
+        self, row: int, slope: float = 0.0, least: tuple[float, float] = (0.0, 0.0), first: int | None = None
+    ) -> float:
+        """By how much one result jumps where it first leaves a straight line, if it goes on to jump; else 0.
+
+        A jump here and there is what the function does. One that is rounded coarsely jumps everywhere.
+
+        Args:
+            least: the size of a jump at least, and the same relative to the larger of the values beside it.
+            first: the number of the largest step at which it is known to be smooth.
+        """
+        absolute, relative = max(least[0], 4 * EPSILON * abs(float(self._at_0[row]))), least[1]
+        patience = SMOOTH if first is not None and self._steps[first] < NEAR else 0
+        size, count, smooth = 0.0, 0, 0
+        for stretch in self._stretches(row, len(self._steps) - 1 if first is None else first):
+            if not size and abs(stretch[1]) > self._steps[0]:
+                break  # nothing jumps where a slope is looked for
+            smallest = max(absolute, relative * max(map(abs, stretch[2:])))
+            if smallest < _change(*stretch, slope) < np.inf:
+                jump = self._jump_between(row, *stretch, slope, smallest)
+                smooth += not size and not jump
+                if smooth > patience:
+                    break
+                size = size or jump
+                count += jump > size / 10
+                if count == OFTEN:
+                    return size
+        return 0.0
+
+    def _stretches(self, row: int, first: int) -> Iterator[tuple[float, float, float, float]]:
+        """The ends of the stretches between one step and the next larger one, to either side, and its values there.
+
+        They begin with a step of this number, and end with some larger than all.
+        """
+        for k in range(first, 0, -1):
+            for side, values in ((1, self._above), (-1, self._below)):
+                yield side * self._steps[k], side * self._steps[k - 1], values[k, row], values[k - 1, row]
+        for larger in self._steps[0] * RATIO ** np.arange(float(FURTHER)):
+            for side in (1, -1):
+                a, b = side * larger, side * larger * RATIO
+                yield a, b, self._f(float(a))[row], self._f(float(b))[row]
+
+    def _jump_between(
+        self, row: int, a: float, b: float, at_a: float, at_b: float, slope: float, least: float
+    ) -> float:
+        """The size of a jump between a and b, of at least this size; 0 if there is none, or a pole."""
+        sizes = [_change(a, b, at_a, at_b, slope)]
+        width, most = abs(b - a), OPPOSED * sizes[0]
+        while least < sizes[-1] < most and abs(b - a) > FINEST * max(1.0, abs(a)):
+            middle = (a + b) / 2
+            at_middle = self._f(float(middle))[row]
+            if _change(a, middle, at_a, at_middle, slope) > sizes[-1] / 2:  # go where most of the change is
+                b, at_b = middle, at_middle
+            else:
+                a, at_a = middle, at_middle
+            sizes.append(_change(a, b, at_a, at_b, slope))
+        size, before = sizes[-1], sizes[max(0, len(sizes) - 1 - LASTS)]
+        # where nothing jumps, half the way is half the change; and the sides of a pole go apart
+        stays = size > STEEP * sizes[0] * abs(b - a) / width and before / 4 < size < 2 * before
+        return float(size) if stays and least < size < most else 0.0
+
+    def extend(self, noise: Vector) -> Vector:
+        """Add larger steps where rounding hides the slope, and smaller ones where the function is smooth on no scale.
+
+        Returns the noise at the smallest steps.
+        """
+        first, last = self._steps[0], self._steps[-1]
+        while self._steps[0] < first * RATIO**LARGER:
+            best = self._best(noise)[0]
+            hidden = (best.level <= ORDERS) & (best.rounding > best.bound / 2)
+            hidden &= best.bound > 1e-9 * np.abs(best.slope)
+            moved = np.fmax(np.abs(self._above[0] - self._at_0), np.abs(self._below[0] - self._at_0))
+            if not np.any(hidden & (moved > noise) & ~self._is_coarse(noise)):
+                break
+            self._add(self._steps[0] * RATIO ** np.arange(3.0, 0.0, -1.0))
+            self._larger += 3
+        while self._steps[-1] > max(last / RATIO**SMALLER, GRIDS * self._grid):
+            best = self._best(noise)[0]
+            rough = (best.level > len(self._steps) - ORDERS) & (best.rounding < best.bound / 2)
+            moves = (np.abs(self._above[-1] - self._at_0) > 0) | (np.abs(self._below[-1] - self._at_0) > 0)
+            if not np.any(moves & (rough | ~np.isfinite(best.bound))):
+                break
+            smaller = self._steps[-1] / RATIO ** np.arange(1.0, 17.0)
+            self._add(smaller[smaller > GRIDS / RATIO * self._grid])
+            noise = np.minimum(noise, self.noise())
+        return noise
+
+    def _is_coarse(self, noise: Vector) -> Vector:
+        """Whether the noise is so large, not by rounding of the value alone, that it may be what the function does."""
+        values = np.concatenate([self._above[self._larger :], self._below[self._larger :]])
+        extent = np.fmax.reduce(values) - np.fmin.reduce(values)
+        return np.asarray((noise > 1000 * EPSILON * np.abs(self._at_0)) & (noise > COARSE * extent))
+
+    def _best(self, noise: Vector) -> tuple[_Best, _Best, _Best]:
+        """The best slopes: of both sides, or of one where only that has values; of the right, and of the left."""
+        if self._known and self._known[1] == len(self._steps) and np.array_equal(self._known[0], noise):
+            return self._known[2]
+        central, *sides = self._quotients()
+        # where a value hardly moves, steps that are far too large would make it look flat
+        usual = (np.arange(len(self._steps)) >= self._larger)[:, None]
+        usable = [(np.abs(values - self._at_0) > VISIBLE * noise) | usual for values in (self._above, self._below)]
+        best = _best(central, self._steps, 2, noise, usable[0] | usable[1])
+        right, left = (_best(side, self._steps, 1, 2 * noise, can) for side, can in zip(sides, usable))
+        for side, values in ((right, self._below), (left, self._above)):
+            only = np.isfinite(side.bound) & ~np.any(np.isfinite(values), axis=0)
+            if np.any(only):
+                best = _Best(*(np.where(only, a, b) for a, b in zip(vars(side).values(), vars(best).values())))
+        self._known = noise.copy(), len(self._steps), (best, right, left)
+        return best, right, left
+
+    def difference(self, noise: Vector) -> Difference:
+        """The best slopes, if the values have this noise."""
+        best, right, left = self._best(noise)
+        coarse = self._is_coarse(noise)
+        bound, sides = np.where(coarse, np.inf, best.bound), (right.bound, left.bound)
+        columns = np.arange(len(bound))
+        rate = np.fmax(*(np.abs(side[best.first, columns]) for side in self._quotients()[1:]))
+        near = (np.arange(len(self._steps))[:, None] >= best.first)[None]
+        within = np.where(near, (self._above, self._below), self._at_0)
+        moved = np.fmax.reduce(np.abs(within - self._at_0), axis=(0, 1))
+        rate[moved <= SAFETY * noise] = np.inf
+        largest = np.fmax.reduce(np.abs(self._above[self._larger :]))
+        return Difference(
+            best.slope,
+            bound,
+            right.slope,
+            left.slope,
+            np.maximum(*sides),
+            np.where(sides[0] <= sides[1], right.slope, left.slope),
+            np.where(coarse, np.inf, np.minimum(*sides)),
+            np.full(len(bound), np.nan),
+            np.full(len(bound), np.inf),
+            noise,
+            (self._above + self._below - 2 * self._at_0)[best.first, columns] / self._steps[best.first] ** 2,
+            rate,
+            self._jumps(),
+            self._stand_still() & (noise > np.fmin(STAIRS * largest, np.fmax(FINE_STAIRS * largest, LEFT_OF_1))),
+            np.zeros(len(bound), bool),
+            float(np.min(self._steps[best.level])),
+        )
+
+    def by_polynomials(self, found: Difference, rows: Vector) -> Difference:
+        """The same with the slopes of these results by polynomials; there are none where it jumps or stands still."""
+        slope, bound = found.fitted.copy(), found.fitted_bound.copy()
+        best = self._best(found.noise)[0]
+        for row in np.flatnonzero(rows & ~(found.stairs | found.saws | found.jumps)):
+            reach, least = self._reach(int(row)), self._steps[best.first[row]] / RATIO**2
+            reaches = reach / 2.0 ** np.arange(max(4.0, np.ceil(np.log2(reach / least))))
+            slope[row], bound[row] = polynomials.slope(self._of(int(row)), reaches, self._grid, self._steps)
+        return replace(found, fitted=slope, fitted_bound=bound)
+
+    def _of(self, row: int) -> Callable[[float], float]:
+        return lambda t: float(self._f(t)[row])
+
+    def _reach(self, row: int) -> float:
+        """The largest step at which a result has values on both sides."""
+        reach, f, least = self._steps[0], self._of(row), max(self._grid, self._steps[-1] / RATIO)
+        while reach > least and not np.isfinite(f(reach) + f(-reach)):
+            reach /= 2
+        return float(reach)
+
+    def _jumps(self) -> Vector:
+        """Whether the values at the smallest steps on one side are all equally far away from the value at 0."""
+        jumps = np.zeros(len(self._at_0), bool)
+        for side, values in ((1, self._above), (-1, self._below)):
+            away = np.abs(values[-SMALLEST:] - self._at_0)
+            far = np.all(away > 1000 * EPSILON * np.abs(values[-SMALLEST:]), axis=0)
+            far &= (np.min(away, axis=0) > 0.9 * np.max(away, axis=0)) & np.isfinite(away[-1])
+            for row in np.flatnonzero(far & ~jumps):  # what is left of far larger terms is rounded as they are
+                jumps[row] = not away[-1, row] <= VISIBLE * self._noise_beside(int(row), side)
+        return jumps
+
+    def _noise_beside(self, row: int, side: int) -> float:
+        """How far rounding moves one result to one side of 0."""
+        return float(noise(lambda t: self._f(t)[row : row + 1], side * float(self._steps[-SMALLEST]))[0])
+
+
+def _change(a: float, b: float, at_a: float, at_b: float, slope: float) -> float:
+    """How far a value goes from a straight line."""
+    return abs(at_b - at_a - slope * (b - a))
+
+
+def _best(quotients: Matrix, steps: Vector, power: int, noise: Vector, usable: Matrix) -> _Best:
+    """The slope with the smallest bound among the extrapolated ones that no smaller step contradicts.
+
+    Args:
+        power: the error of a quotient is a series in the step to this power.
+        noise: of the values; a quotient has a noise of `noise / step`.
+        usable: which quotients may be used, for each result.
+    """
+    table, amplified = quotients, 1 / steps
+    slopes, bounds, roundings, levels, firsts = [], [], [], [], []
+    for order in range(1, min(ORDERS, len(steps) - 1) + 1):
+        weight = 1 / (RATIO ** (power * order) - 1)
+        finer = table[1:] + weight * (table[1:] - table[:-1])
+        distance = np.maximum(np.abs(finer - table[1:]), np.abs(finer - table[:-1]))
+        amplified = (1 + weight) * amplified[1:] + weight * amplified[:-1]
+        table = finer
+        if order > 1:  # two steps may agree by chance, but not three
+            rounding = SAFETY * noise * amplified[:, None]
+            slopes.append(table)
+            bounds.append(2 * distance + rounding)
+            roundings.append(rounding)
+            levels.append(np.arange(order, len(steps)))
+            firsts.append(levels[-1] - order)
+    slope, bound, rounding = (np.concatenate(parts) for parts in (slopes, bounds, roundings))
+    level, first = np.concatenate(levels), np.concatenate(firsts)
+    changes = np.abs(np.diff(quotients, axis=0))
+    grows = np.zeros(quotients.shape, bool)  # towards smaller steps: there is no end to it in sight
+    grows[2:] = (changes[1:] > 0.9 * changes[:-1]) & (changes[1:] > 4 * SAFETY * noise / steps[2:, None])
+    bound[~(np.isfinite(bound) & usable[first]) | grows[level]] = np.inf
+    held = np.where(_contradicted(slope, bound, level, quotients, steps, power, noise), np.inf, bound)
+    columns = np.arange(slope.shape[1])
+    best = np.argmin(held, axis=0)
+    known = np.isfinite(held[best, columns])
+    return _Best(
+        np.where(known, slope[best, columns], np.nan),
+        held[best, columns],
+        np.where(known, level[best], len(steps) - 1),
+        np.where(known, first[best], 0),
+        rounding[best, columns],
+    )
+
+
+def _contradicted(
+    slope: Matrix, bound: Matrix, level: Vector, quotients: Matrix, steps: Vector, power: int, noise: Vector
+) -> Matrix:
+    """Whether any smaller step gives another slope than noise, and the curve that the larger steps saw, explain."""
+    smaller = np.arange(len(steps)) > level[:, None]
+    shrinks = np.minimum((steps / steps[level][:, None]) ** power, 1)[:, :, None]
+    curve = 2 * np.abs(quotients[level] - slope)[:, None] * shrinks
+    allowed = bound[:, None] + curve + (2 * SAFETY * noise / steps[:, None])[None]
+    return np.asarray(np.any(smaller[:, :, None] & (np.abs(quotients[None] - slope[:, None]) > allowed), axis=1))
+
+
+def noise(f: Callable[[float], Vector], spacing: float) -> Vector:
+    """How far rounding moves each result of f, estimated from its values at points of this spacing.
+
+    There, the differences of order k of a smooth function vanish, and what remains is noise, whose variance is γ⁻¹
+    times as large, with γ = (k!)² / (2k)!.
+
+    Reference: J. Moré and S. Wild, Estimating computational noise, SIAM Journal on Scientific Computing 33 (2011).
+    """
+    values = np.array([f(i * spacing) for i in range(1, 9)])  # not at 0 itself, since f may jump there at a kink
+    rounding = 2 * EPSILON * np.max(np.abs(values), axis=0)
+    for k in range(1, 7):
+        values = np.diff(values, axis=0)
+        if k >= 4:
+            size = np.max(np.abs(values), initial=0, where=np.isfinite(values)) or 1.0  # whose square may be lost
+            mean = size * np.sqrt(np.mean((values / size) ** 2, axis=0))
+            rounding = np.maximum(rounding, np.sqrt(factorial(k) ** 2 / factorial(2 * k)) * mean)
+    return np.asarray(rounding)
+
+
+def jump(f: Callable[[float], float], noise: float) -> float:
+    """The size of the largest jump of f between -1 and 1, or 0 if there is none that is larger than the noise.
+
+    Differences of order 6 show it: between points that are twice as close, those of a smooth function are 64 times
+    smaller, and those across a jump stay as they are.
+    """
+    points = np.linspace(-1, 1, POINTS)
+    values = np.array([f(float(t)) for t in points])
+    noise = max(noise, 20 * EPSILON * float(np.fmax.reduce(np.abs(values))))
+    size, stays = np.inf, 0
+    while stays < STAYS:
+        bent = np.abs(np.diff(values, n=6)) / 20  # the largest factor in the sum
+        k = int(np.argmax(np.nan_to_num(bent, posinf=0)))
+        if not 10 * noise < bent[k] < 1.5 * size:  # it vanishes, or is a pole, whose sides are ever further apart
+            return 0.0
+        stays = stays + 1 if bent[k] > 0.75 * size else 0
+        size = float(bent[k])
+        points, values = points[k : k + 7], values[k : k + 7]
+        between = (points[1:] + points[:-1]) / 2
+        values = np.insert(values, range(1, 7), [f(float(t)) for t in between])
+        points = np.insert(points, range(1, 7), between)
+    return size
+
+
+def remainder_slope(f: Callable[[float], Vector], at_0: Vector, slope: Vector, scale: float, noise: Vector) -> Vector:
+    """The order of the Taylor remainder: the p in |f(h) - f(0) - h · slope| ~ hᵖ.
+
+    It is 2 for a right slope and 1 for a wrong one, for any steps; infinite if the remainder is only noise.
+    """
+    steps = [float(scale * step) for step in STEPS[1:9]]
+    remainders = np.array([np.abs(f(step) - at_0 - step * slope) for step in steps])
+    powers = np.full(at_0.shape, np.inf)
+    for larger, smaller, step in zip(remainders, remainders[1:], steps[1:]):
+        said = smaller > 100 * (noise + np.finfo(float).eps * np.abs(step * slope))
+        with np.errstate(all="ignore"):
+            powers = np.where(said, np.log(larger / smaller) / np.log(RATIO), powers)
+    return powers

@@ -1,0 +1,180 @@
+"""The arguments of a function: which of their arrays are variables, and how it is called with others in their place."""
+
+import inspect
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import ExitStack
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite import trees
+from tinygrad_lite.checking.subjects.matching import FIXED, Parts, joined, matched
+from tinygrad_lite.checking.subjects.variables import Variable, chosen, limits
+from tinygrad_lite.engine.op import Array, Traced
+from tinygrad_lite.engine.tensor import Tensor, wrap
+from tinygrad_lite.errors import UsageError
+from tinygrad_lite.nn.module import Module
+from tinygrad_lite.transforms.runs import name_of
+
+INTEGER = -2  # in place of the number of a variable
+
+
+class Arguments:
+    """The arguments of a function, some of whose real arrays are its variables.
+
+    Attributes:
+        names: the names of the function's arguments.
+        variables: each of their real arrays, each real or imaginary part of their complex ones, and each parameter of a
+            module, that is not held fixed.
+        numbers: the number of each variable among all such arrays.
+        integers: the paths of the arrays of integers, which have no gradient.
+    """
+
+    def __init__(self, name: str, inputs: Sequence[Any], names: Sequence[str], wrt: Any, bounds: Any) -> None:
+        self.names = names
+        self._inputs = trees.map_leaves(lambda x: deepcopy(x) if isinstance(x, Module) else x, tuple(inputs))
+        self._is_flat = trees.is_flat(self._inputs)
+        self._all: list[Variable] = []
+        paths = [path for name, argument in zip(names, self._inputs) for path in trees.paths(argument, name)]
+        self._leaves = [_Leaf(path, x, self._entered(path, x)) for path, x in zip(paths, trees.leaves(self._inputs))]
+        self.integers = [leaf.path for leaf in self._leaves if leaf.place == INTEGER]
+        if not self._all:
+            kind = "integers, which have no gradient: write 1.0 for 1" if self.integers else "no arrays of real numbers"
+            raise UsageError(f"gradcheck of {name} was given {kind}")
+        is_chosen = chosen(wrt, [name for name in names if name], [v.path for v in self._all])
+        self.vary([number for number, v in enumerate(self._all) if is_chosen(v.path)])
+        self._limits = dict(zip(self.numbers, limits(bounds, self.variables)))
+
+    def _entered(self, path: str, leaf: Any) -> Any:
+        """Add a leaf's real arrays to all variables; return their numbers, a module's by name."""
+        if isinstance(leaf, Module):
+            return {name: self._entered(joined(path, name), x) for name, x in leaf.named_variables()}
+        array = leaf.data if isinstance(leaf, Tensor) else leaf
+        kind = np.result_type(array).kind if isinstance(array, (int, float, complex, np.ndarray, np.generic)) else "-"
+        if kind == "c":
+            sides = {"real": np.real(array), "imag": np.imag(array)}
+            return Parts({name: self._entered(f"{path}.{name}", x) for name, x in sides.items()})
+        if kind != "f":
+            return INTEGER if kind in "iub" else FIXED
+        self._all.append(Variable(path, np.array(array), isinstance(leaf, Tensor)))
+        return len(self._all) - 1
+
+    def vary(self, numbers: Sequence[int]) -> None:
+        """Make these the variables, and hold all others fixed."""
+        self.numbers = numbers
+        self.variables = [self._all[number] for number in numbers]
+
+    @property
+    def limits(self) -> list[tuple[Array, Array]]:
+        """The bounds of each variable."""
+        return [self._limits[number] for number in self.numbers]
+
+    @property
+    def complex_paths(self) -> list[str]:
+        """The paths of the arguments that are complex."""
+        return [leaf.path for leaf in self._leaves if isinstance(leaf.place, Parts)]
+
+    def call(self, f: Callable[..., Any], values: Sequence[Any], *others: Any) -> Any:
+        """The result of a function for copies of the arguments, with these values in place of the variables."""
+        by_number = dict(zip(self.numbers, values))
+        with ExitStack() as stand_ins:
+            passed = [leaf.passed(by_number, stand_ins) for leaf in self._leaves]
+            result = f(*self._in_containers(passed), *others)
+        for leaf, after in zip(self._leaves, passed):
+            if isinstance(leaf.place, int) and leaf.place not in by_number:
+                require_same(name_of(f), leaf.path, leaf.value, after)
+        return result
+
+    def matched(self, gradient: Any, source: str = "gradient=") -> dict[int, Any]:
+        """The gradient of each variable by its number, from the containers in which somebody gives them."""
+        places = [leaf.numbers(self.numbers) for leaf in self._leaves]
+        return matched(gradient, self._in_containers(places), self.names, source)
+
+    def tangents(self, parts: Sequence[Array]) -> tuple[Any, ...]:
+        """Arrays for all variables in the containers of the arguments, with zeros for arrays that are held fixed."""
+        by_number = dict(zip(self.numbers, parts))
+        return self._in_containers([leaf.tangent(by_number) for leaf in self._leaves])
+
+    def shaped(self, parts: Sequence[Array]) -> Any:
+        """The same in the containers of a gradient: those of the one argument that varies, or of all."""
+        whole = self.tangents(parts)
+        places = self._in_containers([leaf.numbers(self.numbers) for leaf in self._leaves])
+        vary = [part for part, place in zip(whole, places) if any(number >= 0 for number in trees.leaves(place))]
+        return vary[0] if len(vary) == 1 else whole
+
+    def _in_containers(self, parts: Sequence[Any]) -> tuple[Any, ...]:
+        """One part for each leaf, in the containers of the arguments."""
+        if self._is_flat:
+            return tuple(parts)
+        remaining = iter(parts)
+        return trees.map_leaves(lambda _: next(remaining), self._inputs)  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
+class _Leaf:
+    """A leaf of the arguments, with its path and the number of its variable; for several variables, a dict by name."""
+
+    path: str
+    value: Any
+    place: Any
+
+    def numbers(self, chosen: Collection[int]) -> Any:
+        """The same numbers, with FIXED for those that are not chosen."""
+        if isinstance(self.place, dict):
+            return type(self.place)({name: n if n in chosen else FIXED for name, n in self.place.items()})
+        return self.place if self.place in chosen else FIXED
+
+    def passed(self, by_number: Mapping[int, Any], stand_ins: ExitStack) -> Any:
+        """What a function is given: the value of its variable, or a copy of the leaf; for a module, a stand-in."""
+        value = self.value
+        if isinstance(self.place, Parts):
+            real, imag = (by_number.get(n, side(value)) for n, side in zip(self.place.values(), (np.real, np.imag)))
+            return real + 1j * imag
+        if isinstance(self.place, dict):
+            state = {name: by_number[number] for name, number in self.place.items() if number in by_number}
+            return stand_ins.enter_context(value.substituted({name: _parameter(x) for name, x in state.items()}))
+        if self.place in by_number:
+            return by_number[self.place]
+        return value.copy() if isinstance(value, np.ndarray) else value.detach() if isinstance(value, Tensor) else value
+
+    def tangent(self, by_number: Mapping[int, Array]) -> Any:
+        """Its part of a tangent; what is no array stands for itself."""
+        if isinstance(self.place, Parts):
+            real, imag = (by_number.get(number, np.zeros(np.shape(self.value))) for number in self.place.values())
+            return real + 1j * imag
+        if isinstance(self.place, dict):
+            return {name: by_number[number] for name, number in self.place.items() if number in by_number}
+        if self.place == FIXED:
+            return self.value
+        return by_number.get(self.place, np.zeros(np.shape(self.value)))
+
+
+def _parameter(value: Any) -> Any:
+    """The value of a parameter as a tensor, which a gradient that the user computes may be with respect to."""
+    return value if isinstance(value, Traced) else wrap(value, True)
+
+
+def require_same(name: str, path: str, before: Any, after: Any) -> None:
+    """Raise the error for a function that has changed an array that it was given."""
+    if not isinstance(after, np.ndarray) or after.dtype.kind == "O":
+        return
+    if np.shape(before) == after.shape and before.tobytes() == after.tobytes():  # in a tenth of np.array_equal's time
+        return
+    if not np.array_equal(before, after, equal_nan=after.dtype.kind == "f"):
+        raise UsageError(f"{name} changed {path} in place; compute with a copy of it, {path}.copy()")
+
+
+def argument_names(f: Callable[..., Any], count: int) -> list[str]:
+    """The names of a function's positional arguments."""
+    target = f.forward if isinstance(f, Module) else f
+    try:
+        parameters = [
+            p.name
+            for p in inspect.signature(target).parameters.values()
+            if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+        ]
+    except (TypeError, ValueError):
+        parameters = []
+    return (parameters + [f"argument {i}" for i in range(len(parameters), count)])[:count]

@@ -1,0 +1,127 @@
+"""The subject of a check for what a caller may have: a gradient, products with it, or a function of another library."""
+
+from collections.abc import Callable, Sequence
+from inspect import signature
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite import trees
+from tinygrad_lite.checking.evidence.examination import FULL
+from tinygrad_lite.checking.subjects.arguments import argument_names
+from tinygrad_lite.checking.subjects.directions import along_directions
+from tinygrad_lite.checking.subjects.frameworks import Program
+from tinygrad_lite.checking.subjects.frameworks.program import Library
+from tinygrad_lite.checking.subjects.given import Given, Gradient, Products
+from tinygrad_lite.checking.subjects.rows import by_row
+from tinygrad_lite.checking.subjects.subject import GradientOf, Subject, random_weights
+from tinygrad_lite.errors import UsageError
+from tinygrad_lite.transforms.runs import name_of
+
+
+def subject_of(
+    f: Callable[..., Any],
+    inputs: Sequence[Any],
+    program: Program | None,
+    given: dict[str, Any],
+    order: int,
+    wrt: Any,
+    bounds: Any,
+    batched: bool,
+    rng: "np.random.Generator",
+) -> Subject:
+    """A function with its arguments, and with the gradient to check in place of ours.
+
+    Args:
+        program: the function with its arguments, if they are those of another library.
+        given: what the user computes by itself: `gradient`, `hvp`, or `vjp` and `jvp`.
+    """
+    given = {name: value for name, value in given.items() if value is not None}
+    names = " and ".join(f"{name}=" for name in given)
+    if len(given) > 1 and given.keys() not in ({"vjp", "jvp"}, {"gradient", "hvp"}):
+        raise UsageError(f"{names} are different gradients: check one after the other")
+    if order == 2 and given:
+        raise UsageError(f"order=2 checks the derivative of our own gradient: give {names} with order=1, or hvp=")
+    if not program:
+        for name, function in given.items():
+            _require_form(name, function, argument_names(f, len(inputs)))
+    if batched and (order == 2 or given.keys() & {"hvp", "jvp"}):
+        raise UsageError("batched=True is of first derivatives in reverse mode: leave out order=2, jvp= and hvp=")
+    if program:
+        is_the_librarys = given.keys() <= {"hvp"}
+        if is_the_librarys:
+            program.leave_out_detached()
+        program.widen(is_the_librarys)
+        given = {name: program.given(value) for name, value in given.items()}
+    hvp, gradient = given.pop("hvp", None), given.pop("gradient", None)
+    rules: Given | None = Products(**given) if given else None if gradient is None else Gradient(gradient)
+    subject = _of_program(program, rules, wrt, bounds) if program else Subject(f, inputs, rules, wrt, bounds)
+    if hvp:
+        return HessianOf(subject, program.gradient if program and gradient is None else gradient, hvp)
+    if order == 2:
+        weights = random_weights(rng, subject.values(subject.point).size)
+        if program:
+            of_results = trees.leaves(subject.results.weighted(weights))
+            return _of_program(program.differentiated(of_results), rules, wrt, bounds)
+        return GradientOf(subject, weights)
+    if batched:
+        return by_row(subject, rng)
+    if given.keys() == {"jvp"} and len(subject.point) > FULL:
+        return along_directions(subject, rng)
+    return subject
+
+
+def _require_form(name: str, function: Any, arguments: Sequence[str]) -> None:
+    """Raise the error for a function of the user's that does not take the arguments that it is called with."""
+    each = f"a tuple of one for each of {', '.join(arguments)}" if len(arguments) > 1 else f"one like {arguments[0]}"
+    last = {
+        "vjp": ("g", "g is the gradient by what the function returns"),
+        "jvp": ("t", f"t is a tangent: {each}"),
+        "hvp": ("v", f"v is a vector: {each}"),
+    }.get(name)
+    called = [*arguments, last[0]] if last else arguments
+    try:
+        signature(function).bind(*called)
+    except TypeError as error:
+        if callable(function):
+            meaning = f", where {last[1]}" if last else ""
+            form = f"{name}({', '.join(called)}){meaning}"
+            raise UsageError(f"{name}= is called as {form}; {name_of(function)}: {error}") from None
+    except ValueError:
+        pass  # a function of C's may not say what it takes
+
+
+def _of_program(program: Program, rules: Given | None, wrt: Any, bounds: Any) -> Subject:
+    subject = Subject(program.values, program.inputs, rules or Library(program), wrt, bounds, program.names)
+    subject.name, subject.opaque = program.name, True
+    subject.remarks += program.remarks
+    subject.epsilon = max(subject.epsilon, program.epsilon)
+    return subject
+
+
+class HessianOf(GradientOf):
+    """The gradient of a subject with one result, and the products of the Hessian with vectors that a user computes."""
+
+    def __init__(self, first: Subject, gradient: Callable[..., Any] | None, hvp: Callable[..., Any]) -> None:
+        if first.values(first.point).size != 1:
+            raise UsageError(
+                f"hvp= is of a function with one result, {first.name} returned {first.results.size} numbers"
+            )
+        super().__init__(first, np.ones(1))
+        self.plain = True
+        self.given = Products(None, self._in_order(hvp, "hvp="), "hvp=")
+        self._gradient = None if gradient is None else self._in_order(gradient, "gradient=")
+
+    def _in_order(self, function: Callable[..., Any], source: str) -> Callable[..., list[Any]]:
+        """A function that returns one array for each variable in the containers of the arguments, as a list of them."""
+
+        def listed(*inputs: Any) -> list[Any]:
+            found = self.arguments.matched(function(*inputs), source)
+            return [found[number] for number in self.arguments.numbers]
+
+        return listed
+
+    def returned(self, leaves: Sequence[Any]) -> Any:
+        if self._gradient:
+            return self.arguments.call(self._gradient, leaves)
+        return super().returned([np.float64(x) if isinstance(x, float) else x for x in leaves])
