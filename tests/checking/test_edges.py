@@ -1,9 +1,11 @@
 """Right gradients close to where a slope is infinite, and next to an offset, are verified; wrong ones are not."""
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
+from scipy.special import erf
 
 import tinygrad_lite as tg
 
@@ -100,3 +102,32 @@ def test_rounding_beside_a_kink_is_no_pair_of_slopes() -> None:
 
     report = tg.gradcheck(power_transform, np.float64(0), gradient=np.sum(np.log(y) ** 2) / 2, raise_exception=False)
     assert report.outcome != "failed"
+
+
+OVERFLOWS: dict[str, Callable] = {  # functions that go to a number by way of an infinity
+    "tanh": lambda x: np.tanh(np.exp(x)),
+    "error function": lambda x: erf(np.exp(x)),
+    "logistic": lambda x: 1 / (1 + np.exp(-np.exp(x))),
+    "quotient": lambda x: 1 + 1 / np.cosh(x),
+    "smallest": lambda x: np.minimum(np.exp(x), 1.0),
+}
+
+
+@pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
+@pytest.mark.parametrize("name", OVERFLOWS)
+def test_an_infinity_that_one_entry_makes_hides_no_rounding_of_others(name: str) -> None:
+    """The gradient rounds its angle of 100,000 in another place than the function does."""
+    angle = 1e5
+
+    def f(x: np.ndarray) -> np.ndarray:
+        return np.sin(angle * np.log(x[0])) * OVERFLOWS[name](x[1])
+
+    def gradient(x: np.ndarray, part: float = 1.0) -> np.ndarray:
+        first = angle / x[0] * np.sin(angle * np.log(x[0]) + np.pi / 2) * OVERFLOWS[name](x[1])
+        return np.stack([part * first, 0 * x[0]])
+
+    for start in (2.2, 2.3, 2.9):
+        x = np.array([start, 900.0])
+        assert tg.gradcheck(f, x, gradient=gradient, raise_exception=False).outcome == "passed"
+        wrong = tg.gradcheck(f, x, gradient=partial(gradient, part=1 + 1e-8), raise_exception=False)
+        assert wrong.outcome == "failed"

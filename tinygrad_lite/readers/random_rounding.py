@@ -69,9 +69,14 @@ class RandomlyRounded(Followed):
         return RandomlyRounded(self._moved(op(*moved, **params)), exact, self.rounding)
 
     def _moved(self, x: Array) -> Array:
-        """An array with each entry moved by a random part of the distance to the neighbouring floating-point number."""
+        """An array with each entry moved by a random part of the distance to the neighbouring floating-point number.
+
+        Infinity stays: in complex numbers, each factor makes NaN of it.
+        """
         spacing = max(np.finfo(x.dtype).eps, self.rounding.spacing)
-        return x * (1 + spacing * self.rounding.rng.uniform(-1, 1, x.shape)).astype(x.dtype)
+        moved = x * (1 + spacing * self.rounding.rng.uniform(-1, 1, x.shape)).astype(x.dtype)
+        finite = np.isfinite(_real(x))
+        return moved if np.all(finite) else np.where(finite, moved, x)
 
     def __bool__(self) -> bool:
         return bool(self.exact)

@@ -70,8 +70,7 @@ class Roundings:
         samples = max(FEW_SAMPLES, SAMPLES // np.size(self._look.gradient))
         points = [self._point() for _ in range(samples)]
         gradients = [(x, self._rows(x, mix, self._rounding)) for x in points]
-        rounding = float(self._of_distance(direction, mix, gradients)[0])
-        return rounding if np.isfinite(rounding) else np.inf
+        return _finite_or_any(self._of_distance(direction, mix, gradients))
 
     @cached_property
     def _somewhere(self) -> Vector:
@@ -94,10 +93,14 @@ class Roundings:
 
     @cached_property
     def _overall_of_slope(self) -> float:
-        return float(np.max(self.of_slope(self._somewhere)))
+        return _finite_or_any(self._all_of_slope(self._somewhere))
 
     def of_slope(self, direction: Vector) -> Vector:
-        """The standard deviation of the slope along a direction, by steps of other digits and by random rounding.
+        """The standard deviation of the slope along a direction; 0 if it is not available."""
+        return _known(self._all_of_slope(direction))
+
+    def _all_of_slope(self, direction: Vector) -> Vector:
+        """The same, by steps of other digits and by random rounding.
 
         The former shows rounding inside an operation; the latter that of constants, which is alike for every step.
         """
@@ -105,7 +108,7 @@ class Roundings:
         found = _deviation([self._look.slope(x, t * direction) / t for t in factors])
         if self._rounding:
             found = np.fmax(found, _deviation([self._look.slope(x, direction, self._rounding) for _ in factors]))
-        return _known(found)
+        return found
 
     def _point(self) -> Vector:
         """The point itself if operations are rounded at random, else one whose digits round in other ways."""
@@ -161,6 +164,12 @@ def _deviation(samples: Sequence[Matrix]) -> Matrix:
         moved = samples - samples[0]  # since the mean of much larger numbers is rounded itself
         largest = np.max(np.abs(moved), initial=0, where=np.isfinite(moved)) or 1.0  # whose square may be lost
         return np.asarray(np.std(moved / largest, axis=0) * largest)
+
+
+def _finite_or_any(deviations: Vector) -> float:
+    """The largest deviation; infinity where that is no number, since one entry may hide what the others tell."""
+    largest = float(np.max(deviations))
+    return largest if np.isfinite(largest) else np.inf
 
 
 def _known(deviation: Matrix) -> Matrix:
