@@ -30,7 +30,7 @@ def silent_exit(frame: FrameType, transforming: bool) -> str | None:
             "float(tensor) inside a function that is being differentiated would lose the tensor's history: write "
             "np.sin for math.sin, and so on; or tensor.item() to leave the graph on purpose"
         )
-    if frame.f_code.co_code[frame.f_lasti] == opmap["STORE_SUBSCR"]:
+    if writes_an_entry(frame):
         return (
             "array[i] = tensor would lose the tensor's history: collect the parts in a list and np.stack them, or "
             "write x = x.at[i].set(tensor) on a tensor x"
@@ -41,6 +41,11 @@ def silent_exit(frame: FrameType, transforming: bool) -> str | None:
             "be lost: np.stack a list of tensors, or pass tensor.item() to leave the graph on purpose"
         )
     return None
+
+
+def writes_an_entry(frame: FrameType) -> bool:
+    """Whether a frame is executing array[i] = value."""
+    return frame.f_code.co_code[frame.f_lasti] == opmap["STORE_SUBSCR"]
 
 
 def lost_array(frame: FrameType, differentiable: Container[Any]) -> str:
@@ -141,6 +146,14 @@ def library_at(frame: FrameType) -> str | None:
 def _call_at(frame: FrameType) -> Any:
     """The call that a frame is executing, as syntax; None if it executes something else or its source is unknown."""
     import ast
+
+    expression = expression_at(frame)
+    return expression if isinstance(expression, ast.Call) else None
+
+
+def expression_at(frame: FrameType) -> Any:
+    """The expression that a frame is executing, as syntax; None if it executes none or its source is unknown."""
+    import ast
     import linecache
 
     positions = list(frame.f_code.co_positions())[frame.f_lasti // 2]
@@ -152,10 +165,9 @@ def _call_at(frame: FrameType) -> Any:
     text[-1] = text[-1][:end]
     text[0] = text[0][start:]
     try:
-        expression = ast.parse(b"".join(text), mode="eval").body
+        return ast.parse(b"".join(text), mode="eval").body
     except SyntaxError:
         return None
-    return expression if isinstance(expression, ast.Call) else None
 
 
 def _value_of(expression: Any, frame: FrameType) -> Any:

@@ -2,6 +2,7 @@
 
 import copy
 import gc
+import math
 import pickle
 import sys
 import warnings
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 
 import tinygrad_lite as tg
-from tinygrad_lite import nn
+from tinygrad_lite import nn, optim
 from tinygrad_lite.engine.registry import answer_to
 from tinygrad_lite.errors import AnomalyError, GraphError, NoDerivativeError, UsageError
 from tinygrad_lite.signatures import path_of
@@ -240,7 +241,7 @@ def test_what_a_cache_keeps() -> None:
 
 
 def test_indexing_an_array_says_what_to_write() -> None:
-    with pytest.raises(UsageError, match=r"tg\.tensor\(array\)\[index\] in place of array\[index\]"):
+    with pytest.raises(UsageError, match=r"write tg\.tensor\(np\.eye\(3\)\)\[y\] in place of np\.eye\(3\)\[y\]"):
         tg.compile(lambda y: np.eye(3)[y] * 2, "numpy")(np.array([0, 2]))
     f = tg.compile(lambda y: tg.tensor(np.eye(3))[y] * 2, "numpy")
     for kind in (np.array, tg.tensor):
@@ -473,19 +474,69 @@ def test_functions_without_a_derivative_and_their_parameters(backend: str) -> No
         tg.compile(lambda w, x: tg.grad(loss, argnums=1)(w, x), backend)(X, X)
 
 
-FILLING: list[Callable[[Any, Any], Any]] = [
-    lambda a, x: a.__setitem__(0, x[0] * 2),
-    lambda a, x: a.__setitem__(slice(0, 2), x[:2]),
-    lambda a, x: a.fill(x[0]),
-    lambda a, x: np.array([x[0], x[1]]),
-    lambda a, x: np.asarray(x),
-    lambda a, x: np.full(3, x[0]),
-    lambda a, x: float(x[0]),
+def _entry(a: Any, x: Any) -> None:
+    a[0] = x[0] * 2
+
+
+LISTED = [1.0, 2.0, 3.0]
+NEEDING: list[tuple[Callable[[Any, Any], Any], str]] = [
+    (_entry, r"write np\.stack\(\[\.\.\.\]\) .* in place of array\[i\] = value"),
+    (lambda a, x: a.__setitem__(slice(0, 2), x[:2]), r"np\.stack\(\[\.\.\.\]\)"),
+    (lambda a, x: a.fill(x[0]), r"np\.stack\(\[\.\.\.\]\)"),
+    (lambda a, x: np.array([x[0], x[1]]), r"tg\.array\(\[\.\.\.\]\) in place of np\.array"),
+    (lambda a, x: np.asarray(x), r"leave out np\.asarray"),
+    (lambda a, x: np.full(3, x[0]), r"np\.stack\(\[\.\.\.\]\)"),
+    (lambda a, x: float(x[0]), r"keep tensors in place of float"),
+    (lambda a, x: x * np.sum(x).item(), r"keep tensors in place of .* t\.item\(\)"),
+    (lambda a, x: x.numpy() if isinstance(x, tg.Tensor) else x.item(), r"keep tensors in place of .* t\.numpy\(\)"),
+    (lambda a, x: x.tolist(), r"keep tensors in place of"),
+    (lambda a, x: math.sin(x[0]), r"NumPy's functions in place of those of math"),
+    (lambda a, x: f"{x[0]:.3f}", r"print it after the call"),
+    (lambda a, x: x if x[0] > 0 else -x, r"write np\.where\(condition, a, b\) in place of `if`"),
+    (lambda a, x: max(x[0], 0.0), r"np\.maximum and np\.minimum in place of max and min"),
+    (lambda a, x: a[x.argmax()], r"write tg\.tensor\(a\)\[x\.argmax\(\)\] in place of a\[x\.argmax\(\)\]"),
+    (lambda a, x: a[np.argsort(x), None], r"write tg\.tensor\(a\)\[np\.argsort\(x\), None\] in place of a\["),
+    (lambda a, x: LISTED[x.argmax()], r"np\.stack\(LISTED\)\[x\.argmax\(\)\] if it is a list"),
+    (lambda a, x: [1, 2][(x[0] > 0).astype(int)], r"np\.stack\(\[1, 2\]\)\["),
+    (lambda a, x: a[: x.argmax()], r"an argument that is a plain number"),
+    (lambda a, x: np.zeros(x.argmax()), r"an argument that is a plain number"),
+    (lambda a, x: bytes(x.argmax()), r"an argument that is a plain number"),
 ]
 
 
-@pytest.mark.parametrize("i", range(len(FILLING)))
-def test_arrays_of_values_that_are_not_known_yet(i: int) -> None:
-    compiled = tg.compile(lambda x: FILLING[i](np.zeros(3), x), "numpy")
-    with pytest.raises(UsageError, match=r"np\.stack\(\[\.\.\.\]\) .* in place of .* array\[i\] = value"):
+@pytest.mark.parametrize("i", range(len(NEEDING)))
+def test_what_needs_a_value_that_is_not_known_yet(i: int) -> None:
+    f, instead = NEEDING[i]
+    for given in (X, tg.tensor(X)):
+        with pytest.raises(UsageError, match=f"(?s)needs a value while it is recorded at test_as_eager.*{instead}"):
+            tg.compile(lambda x: f(np.zeros(3), x), "numpy")(given)
+
+
+@pytest.mark.parametrize("schedule", [optim.lr_scheduler.LambdaLR, optim.lr_scheduler.MultiplicativeLR])
+def test_a_schedule_whose_function_asks_for_the_step(schedule: Any) -> None:
+    weight = tg.tensor(X, requires_grad=True)
+
+    def step_with(function: Callable[[Any], Any], is_inside: bool) -> tuple[Any, Any]:
+        optimizer = optim.SGD([weight], lr=0.1)
+        rates = schedule(optimizer, function)
+
+        def step(x: Any) -> Any:
+            optimizer.zero_grad()
+            np.sum(weight * x).backward()
+            optimizer.step()
+            if is_inside:
+                rates.step()
+
+        return step, rates
+
+    for asking in (lambda t: min(1.0, t / 5), lambda t: t / 5 if t < 5 else 1.0):
+        with pytest.raises(UsageError, match=r"call the step\(\) of the schedule after the compiled function.*np\.min"):
+            tg.compile(step_with(asking, is_inside=True)[0], "numpy")(X)
+    step, rates = step_with(lambda t: np.minimum(1.0, t / 5), is_inside=True)
+    outside, by_hand = step_with(lambda t: min(1.0, t / 5), is_inside=False)
+    compiled, compiled_outside = tg.compile(step, "numpy"), tg.compile(outside, "numpy")
+    for _ in range(8):
         compiled(X)
+        compiled_outside(X)
+        by_hand.step()
+        np.testing.assert_allclose(rates.get_last_lr(), by_hand.get_last_lr(), rtol=1e-12)

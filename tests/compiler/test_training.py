@@ -264,7 +264,9 @@ def test_what_is_done_to_groups_in_a_compiled_function_is_refused(backend: str) 
     wrong: dict[str, Callable[[], Any]] = {
         "assigns weight_decay of a group of Adam": assign,
         "adds a group of parameters": lambda: optimizer.add_param_group({"params": more}),
-        r"needs a value while it is recorded.*\.step\(more": lambda: plateau.step(more * 2),
+        r"(?s)needs a value while it is recorded.*\.step\(more.*call the step\(\) of the schedule after": lambda: (
+            plateau.step(more * 2)
+        ),
     }
     before = repr(optimizer)
     for message, f in wrong.items():
@@ -605,24 +607,6 @@ def test_nan_and_infinity_come_out_as_in_eager_mode(backend: str) -> None:
     compiled(x)
     for found, expected in zip(compiled(x), f(x)):
         np.testing.assert_array_equal(found, expected)
-
-
-NEEDED: dict[str, Callable[[Any], Any]] = {
-    "if": lambda t: t if np.sum(t) > 0 else -t,
-    "float": lambda t: t * float(np.sum(t)),
-    "item": lambda t: t * np.sum(t).item(),
-    "numpy": lambda t: t * t.numpy(),
-    "asarray": lambda t: np.asarray(t),
-    "index": lambda t: [1, 2][(t[0, 0] > 0).astype(int)],
-    "format": lambda t: f"{np.sum(t):.2f}",
-    "tolist": lambda t: t.tolist(),
-}
-
-
-@pytest.mark.parametrize("f", NEEDED.values(), ids=NEEDED)
-def test_a_value_that_python_needs(f: Callable[[Any], Any]) -> None:
-    with pytest.raises(UsageError, match=r"(?s)while it is recorded at test_training\.py:\d+: .*lambda t.*np\.where"):
-        tg.compile(f)(tg.tensor(X))
 
 
 @pytest.mark.parametrize("f", [lambda t: t[t > 0], lambda t: np.nonzero(t), lambda t: np.allclose(t, t)])

@@ -84,6 +84,18 @@ def test_outer_history_is_left_alone() -> None:
     assert float(tg.grad(lambda x: x * 2)(1.0)) == 2
 
 
+def test_what_was_computed_before_a_transform_is_not_searched() -> None:
+    w = tg.tensor(2.0, requires_grad=True)
+    outer = w * 3
+    outer.backward()  # frees the graph behind it, so that whoever looks there fails
+    by_x = tg.grad(lambda x: outer * x)(1.0)
+    _, pull = tg.vjp(lambda x: x * 2, 1.0)
+    for result in (by_x, *pull(outer)):
+        assert isinstance(result, tg.Tensor)
+        assert result.requires_grad
+    assert [float(by_x), float(pull(outer)[0])] == [6, 12]
+
+
 def test_containers_and_positions() -> None:
     def f(p: Any, x: Any, *, power: int = 1) -> Any:
         return np.sum(p["a"] * x[0]) ** power + p["b"][0] * x[1]

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -127,10 +128,16 @@ def recording() -> Iterator[list[Step]]:
 
 def calling_line() -> Source | None:
     """The innermost line outside this package and NumPy."""
+    frame = calling_frame()
+    return None if frame is None else Source(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name)
+
+
+def calling_frame() -> FrameType | None:
+    """The innermost frame outside this package and NumPy."""
     frame = sys._getframe(1)
     while frame is not None and not is_users(frame.f_code.co_filename):
         frame = frame.f_back  # type: ignore[assignment]
-    return None if frame is None else Source(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name)
+    return frame
 
 
 @functools.cache

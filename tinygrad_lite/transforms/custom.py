@@ -96,7 +96,8 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
             if not grad_mode.enabled.get() and any(map(_has_history, trees.leaves(by_argument))):
                 raise UsageError(
                     f"the rule of {name} reads a tensor that requires a gradient and is not an argument, which the "
-                    "second derivative would miss: make it an argument, or write tg.stop_gradient(tensor)"
+                    "second derivative would miss: make it an argument, or return tg.stop_gradient(gradient) from the "
+                    "rule, which then has no second derivative"
                 )
             by_argument = (by_argument,) if len(template) == 1 else by_argument
             if not isinstance(by_argument, tuple) or len(by_argument) != len(template):

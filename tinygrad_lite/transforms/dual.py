@@ -305,7 +305,7 @@ def between(roots: Sequence[Tensor], ends: frozenset[Tensor]) -> tuple[list[Tens
 
     A variable of a running transform counts as something else, as does the original of an end that requires a gradient.
     """
-    oldest = min([end.index if end.op else 0 for end in ends], default=0)
+    oldest = min([end.index for end in ends], default=0)
     path = history(roots, ends, oldest)
     inner, on_path = set(path), set(ends)
     hangs_on_others = not inner.isdisjoint(_variables)

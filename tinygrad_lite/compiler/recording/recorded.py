@@ -14,6 +14,7 @@ import numpy as np
 
 from tinygrad_lite import errors, trees
 from tinygrad_lite.compiler.program import Variable
+from tinygrad_lite.compiler.recording.instead import instead
 from tinygrad_lite.engine.op import Array, Op, Traced
 from tinygrad_lite.engine.operators import Operators
 from tinygrad_lite.engine.registry import answer_to
@@ -50,7 +51,13 @@ def _answer(function: Any, arity: int) -> Op:
 
 
 class Writer(Protocol):
-    """The services of the recorder that a recorded value uses."""
+    """The services of the recorder that a recorded value uses.
+
+    Attributes:
+        refusal: what it said the last time that Python needed a value.
+    """
+
+    refusal: str | None
 
     def call(self, op: Op, inputs: Sequence[Array], params: Mapping[str, Any]) -> Any:
         """Record an operation, and return its result."""
@@ -154,13 +161,11 @@ class Recorded(OfVariable):
 
     def _needed(self, *_: Any, **__: Any) -> NoReturn:
         """Refuse to give a value that the recording would fix."""
-        raise UsageError(
+        self.recorder.refusal = (
             f"a compiled function needs a value while it is recorded{at_line()}\n"
-            "but the next run will have another value: write np.where(condition, a, b) in place of `if`, "
-            "tg.tensor(array)[index] in place of array[index], np.stack([...]) or tg.array([...]) in place of "
-            "np.array([...]) and of array[i] = value, keep tensors in place of float(t), t.item() and t.numpy(), leave "
-            "out np.asarray(t), or pass the value that Python needs as an argument that is a plain number"
+            f"but the next run will have another value: {instead()}"
         )
+        raise UsageError(self.recorder.refusal)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         self._needed()
@@ -169,8 +174,10 @@ class Recorded(OfVariable):
         truth = self.recorder.truth(self.variable)
         return self._needed() if truth is None else truth
 
-    __int__ = __float__ = __index__ = __complex__ = __format__ = _needed
-    tolist = numpy = _needed
+    def __format__(self, form: str) -> str:
+        self._needed()
+
+    __int__ = __float__ = __index__ = __complex__ = tolist = numpy = _needed
 
     def item(self) -> Any:
         """A number as it is; for an array, refuse to give the value of an entry."""

@@ -54,7 +54,7 @@ class Recorder(Surroundings):
         before = recomputes.set(False)  # the program decides what it keeps for the reverse pass
         with watching(self, self._reached.classes), replaced(self._reached.generators, self._generator):
             try:
-                returned = _undisguised(f, args, kwargs)
+                returned = self._undisguised(f, args, kwargs)
                 leaves = trees.leaves(returned)
                 self.program.results = [self._result(i, x) for i, x in enumerate(leaves)]
                 self.returned = trees.map_leaves(lambda x: isinstance(x, Tensor), returned)
@@ -67,6 +67,17 @@ class Recorder(Surroundings):
                 self.restore()
                 self.is_over = True
                 recomputes.reset(before)
+
+    def _undisguised(self, f: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        """Call a function; our refusal of a value comes back where NumPy or Python has put an error of its own."""
+        try:
+            return f(*args, **kwargs)
+        except (TypeError, ValueError) as error:
+            names_it = any(kind.__name__ in str(error) for kind in (Recorded, Tensor))
+            names_it = names_it or isinstance(error.__cause__, UsageError)
+            if self.refusal is not None and not isinstance(error, UsageError) and names_it:
+                raise UsageError(self.refusal) from None
+            raise
 
     def let_go(self) -> None:
         """Forget all values of a recording that is over, when nobody else has any.
@@ -120,16 +131,6 @@ class Recorder(Surroundings):
                 self.differentiated.append(self.place_of(tensor))
                 self.program.results.append(self.variable_of(gradient))
         return {x._array.variable: g.variable for x, g in upstreams.items()}
-
-
-def _undisguised(f: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-    """Call a function; an error of ours for which NumPy has put one of its own, as for array[i] = x, comes back."""
-    try:
-        return f(*args, **kwargs)
-    except ValueError as error:
-        if isinstance(error.__cause__, UsageError):
-            raise error.__cause__ from None
-        raise
 
 
 def _has_all(x: Tensor, ends: Collection[Tensor]) -> bool:

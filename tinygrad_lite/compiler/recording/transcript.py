@@ -49,6 +49,7 @@ class Transcript:
         program: the program.
         namer: what a person would call its values.
         is_over: whether the run is over, after which nothing can be recorded.
+        refusal: what it said the last time that Python needed a value.
 
     Args:
         only_compares: whether the program is only compared with that of another recording, so that it needs no names.
@@ -59,6 +60,7 @@ class Transcript:
         self.program = Program()
         self.namer = Namer()
         self.is_over = False
+        self.refusal: str | None = None
         self.only_compares = only_compares
         self._outermost = outermost
         self._constants: dict[int, Recorded] = {}

@@ -1,0 +1,62 @@
+"""What to write where a function needs a value while it is recorded, by what asks for the value."""
+
+import ast
+import sys
+from types import FrameType
+
+from tinygrad_lite.callers import expression_at, writes_an_entry
+from tinygrad_lite.compiler.syntax_trees import ONE_AT_A_TIME
+from tinygrad_lite.optim import lr_scheduler
+from tinygrad_lite.readers.recording import calling_frame
+
+_ARGUMENT = "or pass the value that Python needs as an argument that is a plain number"
+_OF_A_SCHEDULE = "call the step() of the schedule after the compiled function, which follows the rate that it sets"
+_OF_ITS_FUNCTION = "; or write np.where, np.minimum and np.maximum in place of `if`, min and max in its function"
+_OF_AN_ENTRY = (
+    "write np.stack([...]) or tg.array([...]) in place of array[i] = value, or x = x.at[i].set(value) of a tensor x"
+)
+_OF_A_NUMBER = (
+    "keep tensors in place of float(t), t.item() and t.numpy(), write NumPy's functions in place of those of math, "
+    f"np.stack([...]) in place of np.array([...]), {_ARGUMENT}"
+)
+_BY_METHOD = {
+    "__bool__": "write np.where(condition, a, b) in place of `if`, np.maximum and np.minimum in place of max and min, "
+    + _ARGUMENT,
+    "__array__": "write np.stack([...]) or tg.array([...]) in place of np.array([...]), leave out np.asarray(t), "
+    f"declare with tg.primitive what needs a plain array, {_ARGUMENT}",
+    "__format__": "return what you want to print, and print it after the call",
+}
+
+
+def instead() -> str:
+    """What to write in place of what asks for a value at this moment."""
+    user = calling_frame()
+    inside, outside = _until(user, sys._getframe(1)), _until(None, user)
+    method = next((name for frame in inside if (name := frame.f_code.co_name) in _BY_METHOD), "")
+    if any(frame.f_code.co_filename == lr_scheduler.__file__ for frame in outside):
+        return _OF_A_SCHEDULE + _OF_ITS_FUNCTION
+    if any(frame.f_code.co_filename == lr_scheduler.__file__ for frame in inside):
+        return _OF_A_SCHEDULE
+    if user is not None and writes_an_entry(user):
+        return _OF_AN_ENTRY
+    with ONE_AT_A_TIME:
+        read = None if user is None else expression_at(user)
+    if not isinstance(read, ast.Subscript) or any(isinstance(x, ast.Slice) for x in ast.walk(read.slice)):
+        return _BY_METHOD.get(method, _OF_A_NUMBER)
+    return f"write {_read_of('tg.tensor', read)} in place of {ast.unparse(read)}" + (
+        "" if method == "__array__" else f", {_read_of('np.stack', read)} if it is a list of tensors, {_ARGUMENT}"
+    )
+
+
+def _until(end: FrameType | None, frame: FrameType | None) -> list[FrameType]:
+    """The frames from one outwards, before another."""
+    frames = []
+    while frame is not None and frame is not end:
+        frames.append(frame)
+        frame = frame.f_back
+    return frames
+
+
+def _read_of(function: str, read: ast.Subscript) -> str:
+    """The same entry of what a function makes of an array or a list."""
+    return ast.unparse(ast.Subscript(ast.Name(f"{function}({ast.unparse(read.value)})"), read.slice))
