@@ -121,6 +121,26 @@ def long() -> Lesson:
 
 LESSONS: dict[str, Callable[..., Lesson]] = {"scalar": scalar, "heart": heart, "attention": attention, "long": long}
 
+
+def _of_complex(f: Callable[[Any], Any], x: Any) -> Callable[[], Lesson]:
+    return lambda: tg.explain(f, tg.tensor(x, requires_grad=True, name="x"))
+
+
+_numbers = np.random.default_rng(0)
+COMPLEX: dict[str, Callable[[], Lesson]] = {
+    "spectral line": _of_complex(lambda x: np.sum(np.abs(np.fft.rfft(x)) ** 2 * np.arange(5)), _numbers.normal(size=8)),
+    "one number": _of_complex(lambda x: np.abs(np.exp(1j * x) + x) ** 2 + np.imag(x * 1j * (x + 2j)), 0.3),
+    "used twice": _of_complex(
+        lambda x: (lambda z: np.sum(np.real(z * z) * np.imag(z + x)))(np.exp(1j * x) * (1 + 2j)),
+        _numbers.normal(size=4),
+    ),
+    "summed": _of_complex(lambda x: np.sum(np.abs(x * np.exp(1j * np.ones((3, 2))))), _numbers.normal(size=2)),
+    "single precision": _of_complex(
+        lambda x: np.mean(np.abs(np.fft.fft(x) + 1j) ** 2), _numbers.normal(size=(160, 150)).astype("f4")
+    ),
+}
+"""Programs that go through complex numbers on their way to a real result."""
+
 SIX: dict[str, Callable[..., Lesson]] = {
     "one": one,
     "fan-out": fan_out,

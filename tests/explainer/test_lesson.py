@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tinygrad_lite as tg
-from tests.explainer.graphs import LESSONS, attention, heart, long, scalar
+from tests.explainer.graphs import COMPLEX, LESSONS, attention, heart, long, scalar
 from tests.ops.test_registry import DIFFERENTIABLE
 from tinygrad_lite import nn
 from tinygrad_lite.engine.op import Op
@@ -356,6 +356,57 @@ def test_a_tensor_may_be_called_g() -> None:
     assert r"\overline{w} = \overline{t_{1}} \odot g" in lesson.to_latex().replace("&", "")
 
 
+@pytest.mark.parametrize("read", [lambda g: g[:2], lambda g: g[np.array([0, 0, 1])], lambda g: np.split(g, 2)[0]])
+def test_a_tensor_called_g_is_never_the_upstream_gradient(read: Callable[[Any], Any]) -> None:
+    g = tg.tensor([1.0, 2.0], requires_grad=True)
+    text = str(tg.explain(np.sum(read(g) ** 2)))
+    assert "to g: upstream where the entries were taken from, 0 elsewhere" in text
+
+
+@pytest.mark.parametrize("name", COMPLEX)
+def test_the_real_part_is_taken_where_an_input_is_real(name: str) -> None:
+    """What is printed is an equation: a complex product is no real number."""
+    lesson = COMPLEX[name]()
+    text = str(lesson)
+    taken = [each for step in lesson.backward.steps for each in step.contributions if each.takes_real_part]
+    assert taken or name == "spectral line", "an inverse transform to real numbers is real by itself"
+    assert text.count("being real, takes the real part") == len(taken)
+    for product in re.findall(r"upstream × local = (.*?), (?:of which|since)", text):
+        left, right, result = (complex(x) for x in re.split(" × | = ", product))
+        assert left * right == pytest.approx(result, rel=1e-4)
+
+
+def test_axes_are_counted() -> None:
+    x, b = tg.tensor(np.ones((2, 3, 4)), requires_grad=True, name="x"), tg.tensor(1.0, requires_grad=True, name="b")
+    assert "the sum over axes 0, 1, 2" in str(tg.explain(np.sum(x * b)))
+
+
+def test_a_mean_that_rounding_leaves_is_zero() -> None:
+    x = np.random.default_rng(0).normal(size=(5, 8))
+    for dtype in ("f4", "f8"):
+        assert "mean 0," in brief((x - x.mean(axis=1, keepdims=True)).astype(dtype))
+    assert "mean 1e-12," in brief(np.full(20, 1e-12)), "of small numbers it is no rounding"
+
+
+@pytest.mark.parametrize(
+    ("read", "formula"),
+    [
+        (lambda x: np.split(x, 2)[0], "x[:2]"),
+        (lambda x: np.split(x, 2)[1], "x[2:]"),
+        (lambda x: np.flip(x), "x[::-1, ::-1]"),
+        (lambda x: x[1:3:2, 0:3], "x[1:3:2]"),
+        (lambda x: x[..., 0:2], "x[..., 0:2]"),
+        (lambda x: x[3:0:-1], "x[:0:-1]"),
+        (lambda x: x[0:4:1], "x[:]"),
+    ],
+)
+def test_slices_are_written_as_a_person_writes_them(read: Callable[[Any], Any], formula: str) -> None:
+    x = tg.tensor(np.arange(12.0).reshape(4, 3), requires_grad=True, name="x")
+    (operation,) = tg.explain(read(x)).graph.operations
+    assert notation.text(operation.formula) == formula
+    np.testing.assert_array_equal(eval(formula, {"x": x.data}), operation.value)
+
+
 def test_small_numbers_stay() -> None:
     x = tg.tensor([1e-4, 2e-4], requires_grad=True, name="x")
     assert "∂result/∂x = [3.0e-08, 1.2e-07]" in str(tg.explain(np.sum(x**3)))
@@ -364,8 +415,12 @@ def test_small_numbers_stay() -> None:
 def test_long_rules_are_not_printed() -> None:
     x = tg.tensor(np.linspace(1, 2, 12), requires_grad=True, name="x")
     text = str(tg.explain(np.prod(x)))
-    assert "too long to print" in text
+    counted = re.search(r"a rule of ([\d,]+) operations, too long to print", text)
+    assert counted
+    assert int(counted[1].replace(",", "")) < 200, "an operation whose result is used twice counts once"
     assert max(map(len, text.splitlines())) < 400
+    recurrent = str(tg.explain(np.sum(nn.LSTM(3, 5, rng=0)(np.ones((6, 2, 3)))[0])))
+    assert all(int(n.replace(",", "")) < 1000 for n in re.findall(r"a rule of ([\d,]+) operations", recurrent))
 
 
 def test_the_page_of_a_long_sequence_has_no_formula_that_grows_with_it(tmp_path: Path) -> None:

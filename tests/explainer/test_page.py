@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import tinygrad_lite as tg
 from tests.explainer.conftest import Opened
-from tests.explainer.graphs import LESSONS, Block, attention, heart, scalar
+from tests.explainer.graphs import COMPLEX, LESSONS, Block, attention, heart, scalar
 from tests.marks import param
 from tinygrad_lite import nn
 from tinygrad_lite.explainer import rerun
@@ -73,6 +73,93 @@ def test_each_step_of_an_unusual_graph_reads_well(show: Show, make: Callable[[],
     }"""
     for text in opened.page.evaluate(read):
         assert not re.search(r"undefined|\[object|\[NaN\]|= =", text)
+
+
+@pytest.mark.parametrize("name", COMPLEX)
+def test_complex_numbers_are_shown_by_their_parts(show: Show, name: str) -> None:
+    """The parts of an entry stand side by side; the page computes nothing with them, and says so."""
+    lesson = COMPLEX[name]()
+    opened = show(lesson)
+    assert "Recorded only" in opened.panel()
+    for k, node in enumerate(lesson.graph.nodes):
+        gradient = lesson.backward.gradients.get(node)
+        for what, array in (("value", node.value), ("gradient", gradient)):
+            if array is None or np.size(array) > 20_000:
+                continue
+            parts = np.stack([array.real, array.imag], axis=-1) if np.iscomplexobj(array) else array
+            assert opened.page.evaluate(f"lesson.{what}({k}).data") == np.ravel(parts).tolist(), node.name
+    z = next(node for node in lesson.graph.operations if np.iscomplexobj(node.value))
+    opened.page.evaluate("i => main.choose(i)", opened.index(z.name))
+    assert re.search(rf"(real|imaginary) part of {z.name}", opened.panel())
+    second = opened.page.evaluate("i => indexed('z', lesson.value(i), 1)", opened.index(z.name))
+    assert second.startswith("imaginary part of z")
+    for step in lesson.backward.steps:
+        opened.go(len(lesson.graph.operations) + step.number)
+        takes = any(contribution.takes_real_part for contribution in step.contributions)
+        assert ("takes the real part" in opened.panel()) == takes
+        assert not re.search(r"undefined|\[object|NaN", opened.panel())
+    for tab in ("optimizer", "quiz"):
+        opened.page.click(f"#tab-{tab}")
+        assert not re.search(r"undefined|\[object|NaN", opened.panel())
+    count = int(re.search(r"Question 1 of (\d+)", opened.panel()).group(1))  # type: ignore[union-attr]
+    for _ in range(count):
+        assert not re.search(r"undefined|\[object|NaN", opened.panel())
+        opened.page.get_by_role("button", name="Show the answer").click()
+        opened.page.get_by_role("button", name="Next question").click()
+    lesson._repr_html_()
+
+
+SMALL_TEXTS = """() => {
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  const found = [];
+  while (texts.nextNode()) {
+    const holder = texts.currentNode.parentElement;
+    const box = holder.getBoundingClientRect();
+    if (!texts.currentNode.textContent.trim() || !box.width || holder.closest(".unseen, script, style")) continue;
+    const matrix = holder.closest("svg") && holder.getScreenCTM();
+    const size = parseFloat(getComputedStyle(holder).fontSize) * (matrix ? Math.hypot(matrix.a, matrix.b) : 1);
+    if (size < 10.9) found.push(`${texts.currentNode.textContent} ${size}`);
+  }
+  return found;
+}"""
+
+
+def class_scores() -> Any:
+    logits = tg.tensor(np.random.default_rng(0).normal(size=(2, 3)), requires_grad=True, name="logits")
+    return tg.explain(lambda: nn.functional.cross_entropy(nn.functional.log_softmax(logits / 3.0), np.array([0, 2])))
+
+
+def long_names() -> Any:
+    rng = np.random.default_rng(0)
+    long = "a_name_that_goes_on_and_on_and_on_for_ever_and_ever_of_a_weight_in_a_hidden_layer"
+    w, b = (tg.tensor(rng.normal(size=3), requires_grad=True, name=name) for name in (long, f"{long[::-1]} 数"))
+    return tg.explain(lambda: np.sum(np.tanh(w * b + w) * b))
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize(
+    "make", [class_scores, long_names, heart, COMPLEX["used twice"]], ids=lambda make: make.__name__
+)
+def test_everything_can_be_read(show: Show, make: Callable[[], Any], width: int) -> None:
+    """No text is smaller than 11 pixels, no formula is cut at the side, and no page is wider than the screen."""
+    opened = show(make(), viewport={"width": width, "height": 800})
+    views = [f"main.go({k})" for k in range(opened.page.evaluate("lesson.last") + 1)]
+    for view in [*views, *(f"main.choose({k})" for k in range(len(opened.lesson.graph.nodes)))]:
+        opened.page.evaluate(view)
+        assert opened.page.evaluate(SMALL_TEXTS) == [], view
+        formulas = "[...document.querySelectorAll('.formula, .term p')]"
+        cut = f"{formulas}.filter((e) => e.scrollWidth > e.clientWidth + 1).map((e) => e.outerHTML)"
+        assert opened.page.evaluate(cut) == [], view
+        wide = opened.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert wide <= 0, view
+
+
+def test_an_index_stands_below_its_line_in_every_font(show: Show) -> None:
+    opened = show(tg.explain(np.sum(tg.tensor([1.0, 2.0], requires_grad=True, name="x"))), step=2)
+    base, index = (
+        opened.page.locator(f"#step msub > :{part}-child").first.bounding_box() for part in ("first", "last")
+    )
+    assert index["y"] + index["height"] > base["y"] + base["height"] + 1
 
 
 @lessons
@@ -593,6 +680,18 @@ def test_accessibility(show: Show, name: str, settings: Any) -> None:
         assert results.violations_count == 0, results.generate_report()
     wide = opened.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     assert wide <= 0, "nothing sticks out at the side"
+
+
+@pytest.mark.parametrize("x", [np.nan, np.inf, 1e25, 1e-9])
+def test_numbers_of_any_size_are_read_aloud(show: Show, x: float) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    with np.errstate(all="ignore"):
+        opened = show(tg.explain(lambda a: a * a, tg.tensor(x, requires_grad=True, name="a")), step=1)
+    number = opened.page.locator("#step .number.drag").first
+    assert number.get_attribute("aria-valuetext") == number.inner_text()
+    results = Axe().run(opened.page)
+    assert results.violations_count == 0, results.generate_report()
 
 
 def test_on_paper(show: Show) -> None:

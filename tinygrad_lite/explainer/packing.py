@@ -38,9 +38,14 @@ _text_of: Callable[[Any], str] = cache(str)  # NumPy makes the name of a dtype a
 def packed(array: Array, budget: Budget) -> dict[str, Any]:
     """An array for a page.
 
-    A sample has `rows` and `columns`: those that it keeps of the array as a matrix along its last axis.
+    A sample has `rows` and `columns`: those that it keeps of the array as a matrix along its last axis. Of a complex
+    array, the entries are real and imaginary parts by turns, which stand side by side in that matrix.
     """
     array = np.asarray(array)
+    if array.dtype.kind == "c":
+        parts = np.stack([array.real, array.imag], axis=-1)
+        side_by_side = parts.reshape(*array.shape[:-1], -1) if array.ndim > 1 else parts.reshape(-1, 2)
+        return packed(side_by_side, budget) | {"shape": list(array.shape), "complex": True}
     form: dict[str, Any] = {"shape": list(array.shape), "dtype": _text_of(array.dtype)}
     if budget.allows(array):
         return form | {"data": _entries(array)}

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.checking.diagnosing import mistakes
-from tinygrad_lite.errors import UsageError
 from tinygrad_lite.explainer import javascript
 from tinygrad_lite.explainer.files import page
 from tinygrad_lite.explainer.graph import Graph, Node
@@ -89,10 +88,6 @@ RATES = (0.001, 0.01, 0.1, 1.0)
 
 def html(graph: Graph, backward_pass: Pass, update: Update | None, seed: str | None = None) -> str:
     """The page, with the step of an optimiser, if one is passed; a seed decides which questions the quiz asks."""
-    if of_complex := next((node for node in graph.nodes if np.iscomplexobj(node.value)), None):
-        raise UsageError(
-            f"a page shows real numbers, and {of_complex.name} is complex: read the lesson as text, str(lesson)"
-        )
     content = _Content(graph, backward_pass, update)
     content.data["seed"] = seed
     title = f"The backward pass of {graph.root.name}"
@@ -168,9 +163,7 @@ class _Content:
             told["op"] = str(node.op)
             told["formula"] = notation.text(node.formula)
             told["math"] = self._template(node, node.formula)
-            told["inputs"] = [
-                self._numbers[x] if isinstance(x, Node) else None if x is None else repr(float(x)) for x in node.inputs
-            ]
+            told["inputs"] = [self._numbers[x] if isinstance(x, Node) else _number(x) for x in node.inputs]
             definition = _definition(node)
             if definition is not None:
                 told["definition"] = notation.text(definition)
@@ -201,7 +194,10 @@ class _Content:
             "summed": list(contribution.summed),
             "vjp": program,
         }
-        if recorded := isinstance(program, str) or not self._has_all_of(node):
+        if contribution.takes_real_part:
+            told["realPart"] = True
+        is_complex = any(map(np.iscomplexobj, (contribution.value, node.value, *node.arrays)))
+        if recorded := isinstance(program, str) or is_complex or not self._has_all_of(node):
             told["value"] = packed(contribution.value, self._budget)
         if contribution.local is not None and not isinstance(contribution.local, str):
             told |= self._local(contribution, arguments, recorded)
@@ -302,6 +298,8 @@ class _Content:
         for node in self._nodes:
             if "rows" in node["value"] or "rows" in node.get("gradient", ()):
                 return phrase("{node} is too large for the page to hold all of it", node=node["name"])
+            if "complex" in node["value"]:
+                return phrase("{node} is complex, and the page computes with real numbers", node=node["name"])
             if isinstance(node.get("forward"), str):
                 return phrase("{node}: {why}", node=node["name"], why=node["forward"])
         for step in steps:
@@ -319,6 +317,11 @@ def _sentence(warned: Warned) -> Any:
     """A warning for the page, with its kind in it."""
     kind, text = warned.kind, warned.text
     return parts(text if kind in text else phrase("{kind}: {text}", kind=phrase(kind), text=text))
+
+
+def _number(x: Any) -> str | None:
+    """A constant argument with all digits; nothing computes with a complex one."""
+    return None if x is None else repr(complex(x)) if np.iscomplexobj(x) else repr(float(x))
 
 
 def _definition(node: Node) -> Symbol | None:
@@ -340,7 +343,11 @@ def _is_transposed(x: Any) -> bool:
 def _measurements(graph: Graph, backward_pass: Pass, numbers: Mapping[Node, int]) -> dict[str, Any]:
     """Derivatives and descents that Python measures, as many as time allows, the largest first."""
     entries = sum(np.size(node.value) + CALL for node in graph.operations)
-    nodes = [node for node in (*reversed(graph.leaves), *reversed(graph.operations)) if node in backward_pass.gradients]
+    nodes = [
+        node
+        for node in (*reversed(graph.leaves), *reversed(graph.operations))
+        if node in backward_pass.gradients and not np.iscomplexobj(node.value)
+    ]
     flat = {node: np.ravel(backward_pass.gradients[node]) for node in nodes}
     most = WORK // (entries * EVALUATIONS)
     order = {node: np.argsort(-np.abs(g), kind="stable")[:most].tolist() for node, g in flat.items() if most}

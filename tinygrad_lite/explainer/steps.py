@@ -11,7 +11,7 @@ from tinygrad_lite.engine.grad_mode import no_grad
 from tinygrad_lite.engine.op import Array, Deferred
 from tinygrad_lite.explainer.graph import Graph, Node
 from tinygrad_lite.readers import notation
-from tinygrad_lite.readers.symbol import Symbol, extent, without_numbers
+from tinygrad_lite.readers.symbol import Symbol, extent, operations_in, without_numbers
 
 FEW = 12  # the largest number of entries of an array that are shown one by one
 LONG = 60  # the largest number of operations in a rule that is printed
@@ -46,6 +46,11 @@ class Contribution:
     def formula(self) -> str:
         """The rule as text."""
         return self.rule if isinstance(self.rule, str) else notation.text(self.rule)
+
+    @property
+    def takes_real_part(self) -> bool:
+        """Whether the rule's result is complex, and the input real: it moves along the real axis alone."""
+        return np.iscomplexobj(self.full) and not np.iscomplexobj(self.value)
 
     def __repr__(self) -> str:
         return f"{self.operation.name} → {self.to.name}: {self.formula}"
@@ -150,12 +155,12 @@ def _contribution(operation: Node, x: Node, i: int, full: Array, upstream: Symbo
     y = operation.symbol
     local = op.derivatives[i] if op.derivatives else None
     if callable(local):
-        local = _read(local, y, *symbols, **params)
+        local = _read(local, upstream, y, *symbols, **params)
         for operand in getattr(local, "inputs", ()):
             without_numbers(operand)  # its own numbers are shown, but not the intermediate ones
     rule = f"as {op} itself computes it"
     if operation.is_declared:
-        rule = without_numbers(_read(op.vjps[i], upstream, y, *symbols, **params))
+        rule = without_numbers(_read(op.vjps[i], upstream, upstream, y, *symbols, **params))
     return Contribution(operation, x, i, g, local, rule, full, summed, value)
 
 
@@ -187,15 +192,16 @@ def formula_of(rule: Any, *symbols: Any, **params: Any) -> Any:
         return None
 
 
-def _read(rule: Any, *symbols: Any, **params: Any) -> Any:
+def _read(rule: Any, upstream: Symbol, *symbols: Any, **params: Any) -> Any:
     """The result of a rule for symbols, or a description in words."""
     formula = formula_of(rule, *symbols, **params)
     if formula is None:
         return "a rule that is not a formula, since it depends on the numbers"
     if isinstance(formula, Deferred):
-        return "g where the entries were taken from, 0 elsewhere"
-    size = extent(formula)
-    return formula if size <= LONG else f"a rule of {size:,} operations, too long to print"
+        return f"{upstream.name} where the entries were taken from, 0 elsewhere"
+    if extent(formula) <= LONG:
+        return formula
+    return f"a rule of {operations_in(formula):,} operations, too long to print"
 
 
 def brief(array: Array) -> str:
@@ -204,14 +210,22 @@ def brief(array: Array) -> str:
     if array.dtype.kind in "fb":
         array = array + 0.0  # which makes 0 of -0, and numbers of truths
     if not array.shape:
-        return f"{array:.6g}" if array.dtype.kind == "f" else str(array)
+        return (
+            f"({array:.6g})" if array.dtype.kind == "c" else f"{array:.6g}" if array.dtype.kind == "f" else str(array)
+        )
     if array.size <= FEW:
         return np.array2string(array, precision=4, separator=", ").replace("\n", "")
-    if array.dtype.kind not in "fiub":
+    if array.dtype.kind not in "fiubc":
         return f"{array.dtype} of shape {array.shape}"
-    finite = array[np.isfinite(array)] if array.dtype.kind == "f" else array
+    finite = array[np.isfinite(array)] if array.dtype.kind in "fc" else array
     lost = array.size - finite.size
     told = f", {lost} not finite" if lost else ""
     if not finite.size:
         return f"shape {array.shape}{told}"
-    return f"shape {array.shape}, mean {np.mean(finite):.4g}, from {np.min(finite):.4g} to {np.max(finite):.4g}{told}"
+    if finite.dtype.kind == "c":
+        sizes = np.abs(finite)
+        return f"complex, of shape {array.shape}, absolute values from {np.min(sizes):.4g} to {np.max(sizes):.4g}{told}"
+    low, mean, high = np.min(finite), np.mean(finite), np.max(finite)
+    if finite.dtype.kind == "f" and np.abs(mean) < 64 * np.finfo(finite.dtype).eps * max(-low, high):
+        mean = 0.0  # all but the rounding of a sum of entries that cancel
+    return f"shape {array.shape}, mean {mean:.4g}, from {low:.4g} to {high:.4g}{told}"

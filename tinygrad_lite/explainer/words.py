@@ -114,20 +114,27 @@ def _contribution(contribution: Contribution) -> Iterator[str]:
     if sum(x is contribution.to for x in contribution.operation.inputs) > 1:
         slope += " by this use"
     numbers = np.asarray(local.value if isinstance(local, Symbol) else local) if local is not None else None
+    real_part = f"of which {contribution.to.name}, being real, takes the real part"
     if numbers is not None and not np.ndim(contribution.full) and not contribution.to.shape:
-        product = f"{brief(contribution.upstream)} × {brief(numbers)} = {brief(contribution.value)}"
+        product = f"{brief(contribution.upstream)} × {brief(numbers)} = {brief(contribution.full)}"
+        if contribution.takes_real_part:
+            product += f", {real_part}, {brief(contribution.value)}"
         yield f"          upstream × local = {product}, since {slope}"
         return
     if numbers is not None:
         yield f"          upstream        {brief(contribution.upstream)}"
         yield f"        × local           {brief(numbers)}, since {slope}"
     if contribution.summed:
-        axes = ", ".join(map(str, contribution.summed))
+        axes = f"{'axis' if len(contribution.summed) == 1 else 'axes'} {', '.join(map(str, contribution.summed))}"
         yield f"        = for each entry  {brief(contribution.full)}"
         yield (
             f"          which is of shape {np.shape(contribution.full)}, and {contribution.to.name} of shape "
-            f"{contribution.to.shape} was broadcast: the sum over axis {axes}"
+            f"{contribution.to.shape} was broadcast: the sum over {axes}"
         )
+    if contribution.takes_real_part:
+        if not contribution.summed:
+            yield f"        = complex         {brief(contribution.full)}"
+        yield f"          {real_part}"
     yield f"        = contribution    {brief(contribution.value)}"
     if np.size(contribution.value) > FEW:
         yield f"          {_one_entry(contribution, numbers)}"
@@ -138,7 +145,7 @@ def _one_entry(contribution: Contribution, local: Array) -> str:
     flat = np.abs(np.nan_to_num(np.ravel(contribution.value)))
     entry = tuple(int(i) for i in np.unravel_index(int(np.argmax(flat)), contribution.to.shape))
     told = f"for example, entry {list(entry)}: "
-    if local is not None and not contribution.summed:
+    if local is not None and not contribution.summed and not contribution.takes_real_part:
         factors = (np.broadcast_to(x, np.shape(contribution.full))[entry] for x in (contribution.upstream, local))
         told += " × ".join(f"{factor:.4g}" for factor in factors) + " = "
     return told + f"{contribution.value[entry]:.4g}"

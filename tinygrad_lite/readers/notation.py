@@ -68,7 +68,7 @@ class _Writer:
         if _is_transposed(x):
             return self.transposed(inputs[0]), _POWER
         if op is indexing.getitem:
-            return self.indexed(inputs[0], _index(x.params["index"])), _ATOM
+            return self.indexed(inputs[0], _index(x.params["index"], np.shape(numbers(inputs[0])))), _ATOM
         return self.call(x)
 
     def within(self, x: Any, binds: int) -> str:
@@ -396,19 +396,28 @@ def _listed(array: Any) -> str:
     if isinstance(array, Expression):
         return text(array)
     array = np.asarray(array)
-    if array.size <= 8:
+    if array.size <= 8 and (array.size or array.ndim == 1):
         return str(array.tolist())
     return f"({' × '.join(map(str, array.shape))} {'truths' if array.dtype == bool else 'numbers'})"
 
 
-def _index(index: Any) -> str:
-    return ", ".join(_part(part) for part in (index if isinstance(index, tuple) else (index,)))
+def _index(index: Any, shape: tuple[int, ...]) -> str:
+    parts = index if isinstance(index, tuple) else (index,)
+    along_axes = all(isinstance(part, (int, slice)) for part in parts)  # one after another, from the first
+    written = [_part(part, shape[k] if along_axes else None) for k, part in enumerate(parts)]
+    while along_axes and len(written) > 1 and written[-1] == ":":
+        written.pop()  # axes that are not named are taken whole
+    return ", ".join(written)
 
 
-def _part(part: Any) -> str:
+def _part(part: Any, size: int | None) -> str:
     if isinstance(part, slice):
-        ends = ["" if bound is None else str(bound) for bound in (part.start, part.stop)]
-        return ":".join(ends) + ("" if part.step is None else f":{part.step}")
+        start, stop, step = (None if bound is None else int(bound) for bound in (part.start, part.stop, part.step))
+        if size is not None:  # what a slice without this bound would do anyway
+            first, beyond = (size - 1, None) if (step or 1) < 0 else (0, size)
+            start, stop = (None if bound == usual else bound for bound, usual in ((start, first), (stop, beyond)))
+        ends = ["" if bound is None else str(bound) for bound in (start, stop)]
+        return ":".join(ends) + ("" if step in (None, 1) else f":{step}")
     if part is Ellipsis:
         return "..."
     return _listed(part) if np.ndim(part) else str(part)

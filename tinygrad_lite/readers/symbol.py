@@ -11,6 +11,7 @@ import numpy as np
 
 from tinygrad_lite.engine.op import Array, Op
 from tinygrad_lite.ops.arithmetic import elementwise, selection
+from tinygrad_lite.ops.shapes import shaping
 from tinygrad_lite.readers import notation
 from tinygrad_lite.readers.expression import Expression, numbers
 
@@ -32,7 +33,7 @@ class Symbol(Expression):
         value = op(*[numbers(x) for x in inputs], **{name: numbers(parameter) for name, parameter in params.items()})
         if not hasattr(value, "dtype"):
             return value  # the answer to a question about its form
-        same = _simpler(op, inputs)
+        same = _simpler(op, inputs, params)
         return Symbol(value, None, op, inputs, params) if same is None else same
 
     def __repr__(self) -> str:
@@ -57,6 +58,18 @@ def extent(x: Any) -> int:
     return counts.get(id(x), 0)
 
 
+def operations_in(x: Any) -> int:
+    """The number of operations that compute an expression; a part that is used twice counts once."""
+    ahead, seen = [x], {id(x): x}
+    while ahead:
+        top = ahead.pop()
+        for operand in top.inputs if type(top) is Symbol else ():
+            if id(operand) not in seen:
+                seen[id(operand)] = operand
+                ahead.append(operand)
+    return sum(type(part) is Symbol and part.op is not None for part in seen.values())
+
+
 def without_numbers(x: Any) -> Any:
     """The same expression without the numbers that its operations made; their form remains."""
     ahead = [x]
@@ -70,13 +83,15 @@ def without_numbers(x: Any) -> Any:
     return x
 
 
-def _simpler(op: Op, inputs: Sequence[Any]) -> Any:
+def _simpler(op: Op, inputs: Sequence[Any], params: Mapping[str, Any]) -> Any:
     """The input that equals the result in all entries, if there is one."""
     if op is elementwise.multiply:
         for x, other in (inputs, inputs[::-1]):
             if type(x) is Symbol and _is_number(other, 1) and x.shape == np.broadcast_shapes(x.shape, np.shape(other)):
                 return x
     if op is elementwise.power and _is_number(inputs[1], 1):
+        return inputs[0]
+    if op is shaping.transpose and params.get("axes") == tuple(range(np.ndim(numbers(inputs[0])))):
         return inputs[0]
     if op is selection.where_else:
         condition = np.asarray(numbers(inputs[0]))

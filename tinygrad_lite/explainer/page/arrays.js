@@ -68,8 +68,15 @@ const shapeOf = (shape) => (shape.length ? shape.join(" × ") : say("a number"))
 const { format: grouped } = new Intl.NumberFormat("en"); // 10,000
 const counted = (count, one, many = `${one}s`) => `${grouped(count)} ${say(count === 1 ? one : many)}`;
 
+// The shape in which an array lies here: the parts of a complex number are two entries side by side.
+function formHere({ shape, complex }) {
+  if (!complex) return shape;
+  return shape.length > 1 ? [...shape.slice(0, -1), 2 * shape.at(-1)] : [np.sizeOf(shape), 2];
+}
+
 // Mean and range of an array: those of all of it, even where only a sample is here.
 function summary(array) {
+  if (array.complex) return say("complex: real and imaginary parts side by side");
   if (array.data.length === 1 && !array.sample) return told(array.data[0], 6);
   let [finite, sum, least, most] = [0, 0, Infinity, -Infinity];
   for (const x of array.data) {
@@ -133,7 +140,7 @@ const chooseTerm = (count, choose) =>
 // An array as rows and columns: its last axis runs across, all others down.
 function asMatrix(array) {
   if (array.sample) return { rows: array.sample.rows.length, columns: array.sample.columns.length };
-  const columns = array.shape.length ? array.shape.at(-1) : 1;
+  const columns = formHere(array).at(-1) ?? 1;
   return { rows: columns ? array.data.length / columns : 0, columns };
 }
 
@@ -144,16 +151,22 @@ const indexOf = (shape, place) => np.stridesOf(shape).map((step, i) => Math.floo
 function wholePlace(array, place) {
   if (!array.sample) return place;
   const { rows, columns } = array.sample;
-  const width = array.shape.length > 1 ? array.shape.at(-1) : np.sizeOf(array.shape);
+  const shape = formHere(array);
+  const width = shape.length > 1 ? shape.at(-1) : np.sizeOf(shape);
   return rows[Math.floor(place / columns.length)] * width + columns[place % columns.length];
 }
 
 // The name of an entry.
-const indexed = (name, array, place) =>
-  array.shape.length ? `${name}[${indexOf(array.shape, wholePlace(array, place)).join(", ")}]` : name;
+function indexed(name, array, place) {
+  const whole = wholePlace(array, place);
+  const at = array.complex ? Math.floor(whole / 2) : whole;
+  const entry = array.shape.length ? `${name}[${indexOf(array.shape, at).join(", ")}]` : name;
+  if (!array.complex) return entry;
+  return whole % 2 ? say("imaginary part of {entry}", { entry }) : say("real part of {entry}", { entry });
+}
 
 // The shape of what the page has of an array.
-const formOf = (array) => (array.sample ? [array.sample.rows.length, array.sample.columns.length] : array.shape);
+const formOf = (array) => (array.sample ? [array.sample.rows.length, array.sample.columns.length] : formHere(array));
 
 // The context of a canvas that is empty and as fine as the screen.
 function cleared(canvas, width, height) {
@@ -227,7 +240,7 @@ function heatMap(array, { label, choose, hover, edit, largest, cell, caption = t
   const own = largest === undefined;
   const scale = own ? scaleOf(array) : largest;
   const numbers = cell ? cell.numbers : hasNumbers(rows, columns);
-  const whole = array.sample ? `; ${say("{n} of {all} shown, evenly spread", { n: counted(rows * columns, "entry", "entries"), all: grouped(np.sizeOf(array.shape)) })}` : "";
+  const whole = array.sample ? `; ${say("{n} of {all} shown, evenly spread", { n: counted(rows * columns, "entry", "entries"), all: grouped(np.sizeOf(formHere(array))) })}` : "";
   const picture = !rows || !columns ? { body: element("p", {}, say("empty")), show: () => {} } : (numbers ? tableOf : canvasOf)(array, { rows, columns, label, choose, hover, edit, largest: scale, cell });
   const figure = element(
     "figure",

@@ -58,7 +58,7 @@ const dragging = (() => {
       role: "spinbutton",
       tabindex: 0,
       "aria-label": label,
-      "aria-valuenow": Number.isFinite(x) ? x : null,
+      "aria-valuenow": /[a-z]/i.test(x) ? null : x, // of 1e25, NaN or Infinity the text below is read
       "aria-valuetext": told(x, digits),
       title: say("Drag to the side, or press the arrow keys; Enter to type"),
       onpointerdown: (event) => follow(event, { from: x, unit, write }),

@@ -47,7 +47,7 @@ const drawing = (() => {
 
   // What part of an array a thumbnail draws, in words; "" if all of it.
   function leftOut(array) {
-    const all = np.sizeOf(array.shape);
+    const all = np.sizeOf(formHere(array));
     const { rows, columns } = asMatrix(array);
     const drawn = Math.min(rows, DOWN) * Math.min(columns, ACROSS);
     return drawn < all ? say("1 in {n}", { n: grouped(Math.round(all / drawn)) }) : "";

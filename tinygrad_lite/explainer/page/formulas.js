@@ -1,7 +1,7 @@
 // Formulas as MathML, made from the templates that Python wrote: a template has numbers in braces in place of names.
 
 const formulas = (() => {
-  const LEAST = 0.65; // of the usual size, for long ones
+  const LEAST = 0.8; // of the usual size, for wide ones
   const marks = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" };
   const escaped = (text) => text.replace(/[&<>"]/g, (letter) => marks[letter]);
   const nameOf = (name) => `<mi>${escaped(name)}</mi>`;
@@ -23,13 +23,29 @@ const formulas = (() => {
   const derivative = (above, below) => `<mfrac><mrow>${sign("∂")}${nameOf(above)}</mrow><mrow>${sign("∂")}${nameOf(below)}</mrow></mfrac>`;
   const nameAt = (i) => lesson.nodes[i].name;
 
-  // A formula that is too wide is made smaller; what is still too wide scrolls, and is reached with the keyboard.
+  // A formula that is too wide is made a little smaller; one that would become too small to read is written as text,
+  // which goes on in the next line. What else is too wide scrolls, and is reached with the keyboard.
   function fit(panel) {
-    const wide = [...panel.querySelectorAll(".formula, .corner")].filter((each) => each.scrollWidth > each.clientWidth);
-    const shares = wide.map((each) => each.clientWidth / each.scrollWidth);
-    wide.forEach((each, k) => each.matches(".formula") && (each.style.fontSize = `${Math.max(shares[k] * 0.98, LEAST)}em`));
-    wide.forEach((each) => each.scrollWidth > each.clientWidth && (each.tabIndex = 0));
+    const isWide = (each) => each.scrollWidth > each.clientWidth;
+    const wide = [...panel.querySelectorAll(".formula, .term p")].filter(isWide);
+    const shares = wide.map((each) => (0.98 * each.clientWidth) / each.scrollWidth);
+    wide.forEach((each, k) => shares[k] >= LEAST && (each.style.fontSize = `${shares[k]}em`));
+    for (const each of wide.filter(isWide)) {
+      each.style.fontSize = "";
+      each.querySelectorAll("math").forEach((math) => math.replaceWith(element("span", { class: "written" }, math.getAttribute("alttext"))));
+    }
+    for (const each of panel.querySelectorAll(".corner")) if (isWide(each)) each.tabIndex = 0;
   }
+
+  // A font without a table for formulas, as on many a phone, leaves an index on the line: then a style lowers it.
+  function lookForSubscripts() {
+    const probe = shown("<msub><mi>x</mi><mn>1</mn></msub>", "");
+    document.body.append(probe);
+    const [base, index] = [...probe.querySelectorAll("mi, mn")].map((each) => each.getBoundingClientRect());
+    document.documentElement.classList.toggle("flat-subscripts", index.bottom <= base.bottom + 1);
+    probe.remove();
+  }
+  lookForSubscripts();
 
   return {
     fit,
@@ -46,10 +62,11 @@ const formulas = (() => {
     },
     // contribution = the rule, summed over what was broadcast
     rule(step, each) {
-      const summed = each.summed.length ? `, ${say("summed over axis")} ${each.summed.join(", ")}` : "";
+      const axes = `${say(each.summed.length === 1 ? "axis" : "axes")} ${each.summed.join(", ")}`;
+      const summed = each.summed.length ? `, ${say("summed over {axes}", { axes })}` : "";
       const text = `${say("contribution")} = ${each.rule}${summed}`;
       if (each.ruleMath === undefined) return element("span", {}, text);
-      const sum = summed ? `<munder>${sign("∑")}<mtext>${say("axis")} ${each.summed.join(", ")}</mtext></munder>` : "";
+      const sum = summed ? `<munder>${sign("∑")}<mtext>${axes}</mtext></munder>` : "";
       return shown(`<mtext>${say("contribution")}</mtext>${sign("=")}${sum}${filled(each.ruleMath, step.node)}`, text);
     },
     // the rule alone

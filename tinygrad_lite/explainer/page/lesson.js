@@ -20,8 +20,8 @@ const lesson = (() => {
   const recorded = new Map();
   function recordedArray(packed) {
     if (!recorded.has(packed)) {
-      const { shape, dtype, rows, columns, told } = packed;
-      recorded.set(packed, { shape, dtype, data: unpacked(packed), sample: rows && { rows, columns, told: mapped(told) } });
+      const { shape, dtype, complex, rows, columns, told } = packed;
+      recorded.set(packed, { shape, dtype, complex, data: unpacked(packed), sample: rows && { rows, columns, told: mapped(told) } });
     }
     return recorded.get(packed);
   }
@@ -73,7 +73,8 @@ const lesson = (() => {
     const found = parts.map(([turn, each]) => contribution(steps[turn], each).value);
     // Samples of arrays of one shape are of the same places; what is told of the whole array is not known of a part.
     const sample = found[0]?.sample && { ...found[0].sample, told: undefined };
-    return found.length ? { ...found.reduce((a, b) => np.add(a, b)), sample } : null;
+    const sum = (a, b) => (a.complex ? { ...a, data: a.data.map((x, k) => x + b.data[k]) } : np.add(a, b));
+    return found.length ? { ...found.reduce(sum), sample } : null;
   }
 
   function slope(step, each) {

@@ -10,7 +10,7 @@ const quizView = (() => {
   let at = 0;
 
   const nameOf = (i) => lesson.nodes[i].name;
-  const isNumber = (i) => lesson.nodes[i].value.shape.length === 0;
+  const isNumber = (i) => lesson.nodes[i].value.shape.length === 0 && !lesson.nodes[i].value.complex;
   const shapeText = (shape) => `(${shape.join(", ")}${shape.length === 1 ? "," : ""})`;
 
   // Numbers from 0 to 1 that a seed decides (mulberry32); without a seed, always 0.

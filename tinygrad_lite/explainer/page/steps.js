@@ -31,7 +31,7 @@ const stepView = (() => {
     ];
   }
 
-  const isPlain = (i) => lesson.nodes[i].value.shape.length === 0;
+  const isPlain = (i) => lesson.nodes[i].value.shape.length === 0 && !lesson.nodes[i].value.complex;
 
   function liveNote() {
     if (lesson.live) return null;
@@ -196,6 +196,7 @@ const stepView = (() => {
       box.append(formula(`${say("upstream × local, where")} `, formulas.local(step, each), use));
     }
     if (each.summed.length) box.append(axesTable(each.full, [[nameAt(each.node), lesson.nodes[each.node].value.shape]], say("The axes that were broadcast are summed"), "Σ"));
+    if (each.realPart) box.append(element("p", { class: "hint" }, say("{name} is real, so that it takes the real part of this.", { name: nameAt(each.node) })));
     products.forEach((product, p) => {
       const factors = each.factors?.[p];
       const title = factors ? factors.map(({ text }) => (/[ +]/.test(text) ? `(${text})` : text)).join(" @ ") : say("product {k}", { k: p + 1 });
