@@ -141,6 +141,79 @@ def test_a_notebook_shows_the_page() -> None:
     assert repr(playback).startswith("Playback of training: 12 epochs, loss 0.")
 
 
+def diverging() -> Recorder:
+    """A rate far too large: numbers grow until they are infinite, then NaN."""
+    x = np.random.default_rng(0).normal(size=(50, 2))
+    model = nn.Sequential(nn.Linear(2, 6, rng=0), nn.ReLU(), nn.Linear(6, 3, rng=1))
+    recorder, sgd = Recorder(model, nn.MSELoss(), (x, x @ np.ones((2, 3)))), tg.optim.SGD(model.parameters(), lr=5.0)
+    with np.errstate(all="ignore"):
+        for _ in range(20):
+            sgd.zero_grad()
+            np.mean((model(x) - x @ np.ones((2, 3))) ** 2).backward()
+            sgd.step()
+            recorder.record()
+    return recorder
+
+
+def test_a_run_that_diverges_shows_how_it_began_and_what_is_no_number(opened: Any) -> None:
+    recorder = diverging()
+    page = opened(tg.explain(None, history=recorder))
+    told = page.evaluate("training.runs[0]")
+    arrays = {
+        f"parameters.find((each) => each.name === '{path}').{part}": [
+            getattr(frame, part)[path] for frame in recorder.frames
+        ]
+        for path in recorder.frames[0].weights
+        for part in ("weights", "gradients")
+    } | {
+        f"activations[{k}]": [f.activations[each["name"]] for f in recorder.frames]
+        for k, each in enumerate(told["activations"])
+    }
+    for place, frames in arrays.items():
+        shown = np.reshape(page.evaluate(f"Array.from(integers(training.runs[0].{place}))"), (len(frames), -1))
+        shown = np.array(shown, float)
+        expected = np.stack([np.ravel(frame) for frame in frames])
+        np.testing.assert_array_equal(np.isfinite(shown), np.isfinite(expected), err_msg=place)
+        begins = next(k for k, frame in enumerate(expected) if np.any(frame))
+        assert np.max(np.abs(shown[begins])) > 3000, "a tenth of the scale, which is seen"
+    assert "not finite" in page.inner_text("#all")
+    assert "the weights diverge" in page.inner_text("#all")
+    page.evaluate("playback.epochs.forEach((_, k) => playback.show(k))")
+
+
+def still() -> Recorder:
+    return recorded(nn.Linear(3, 1, rng=0), F.mse_loss, np.ones((4, 3)), np.ones((4, 1)), 2, lr=0.0)
+
+
+def large() -> Recorder:
+    return recorded(nn.Linear(3000, 2000, rng=0), F.mse_loss, np.ones((9, 3000)), np.ones((9, 2000)), 1)
+
+
+@pytest.mark.parametrize(
+    ("history", "reason"),
+    [
+        (lambda: still(), "the weights stay where they are"),
+        (lambda: large(), "the model is too large to compute its loss at 81 points"),
+        (lambda: {"one": still(), "other": plane()}, "the two models differ in their weights"),
+        (lambda: diverging(), "the weights diverge"),
+    ],
+)
+def test_a_loss_around_the_path_that_is_not_there_has_a_reason(opened: Any, history: Any, reason: str) -> None:
+    assert f"There is no picture of the loss around the path: {reason}." in opened(
+        tg.explain(None, history=history())
+    ).inner_text("#all")
+
+
+def test_frozen_weights_have_no_gradient_to_show(opened: Any) -> None:
+    model = nn.Sequential(nn.Linear(3, 4, rng=0), nn.Linear(4, 1, rng=1))
+    model[0].weight.requires_grad = False
+    recorder = Recorder(model, F.mse_loss, (np.ones((4, 3)), np.ones((4, 1))))
+    recorder.record()
+    page = opened(tg.explain(None, history=recorder))
+    assert page.inner_text("#all").count("No gradient reaches it: it is frozen, or not used.") == 1
+    assert page.locator("h3").all_inner_texts()[0].startswith("0.weight")
+
+
 def test_losses_that_are_not_finite(opened: Any) -> None:
     with np.errstate(all="ignore"):
         recorder = plane()

@@ -77,3 +77,52 @@ def test_what_cannot_be_recorded_or_played_back() -> None:
     for history in (3, {}, [recorder] * 3, [model]):
         with pytest.raises(UsageError, match=r"history is a tg\.training\.Recorder, or two of them"):
             tg.explain(model, history=history)
+
+
+class Growing(nn.Module):
+    def __init__(self) -> None:
+        self.first, self.more, self.last = nn.Linear(3, 4, rng=0), None, nn.Linear(4, 1, rng=1)
+
+    def forward(self, x: Any) -> Any:
+        hidden = self.first(x)
+        return self.last(hidden if self.more is None else self.more(hidden))
+
+
+def _widen(model: Growing) -> None:
+    model.first, model.last = nn.Linear(3, 6, rng=0), nn.Linear(6, 1, rng=1)
+
+
+def _deepen(model: Growing) -> None:
+    model.more = nn.Linear(4, 4, rng=2)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (_widen, r"first\.weight was of shape \(4, 3\) at first, and of shape \(6, 3\) after 2 epochs"),
+        (_deepen, r"more\.weight was not there at first, and of shape \(4, 4\) after 2 epochs"),
+    ],
+)
+def test_a_model_that_changes_its_form_is_said_to(change: Any, told: str) -> None:
+    model = Growing()
+    recorder = Recorder(model, F.mse_loss, (np.ones((5, 3)), np.ones((5, 1))))
+    recorder.record()
+    change(model)
+    recorder.record()
+    with pytest.raises(InputError, match=told):
+        tg.explain(model, history=recorder)
+
+
+def test_a_dtype_may_change() -> None:
+    model = nn.Linear(3, 1, rng=0)
+    recorder = Recorder(model, F.mse_loss, (np.ones((5, 3)), np.ones((5, 1))))
+    model.weight.replace(np.asarray(model.weight.data, "f4"))
+    recorder.record()
+    assert "1 epoch," in repr(tg.explain(model, history=recorder))
+
+
+def test_a_parameter_that_no_gradient_reaches_has_none() -> None:
+    model = nn.Sequential(nn.Linear(3, 4, rng=0), nn.Linear(4, 1, rng=1))
+    model[0].weight.requires_grad = False
+    recorder = Recorder(model, F.mse_loss, (np.ones((5, 3)), np.ones((5, 1))))
+    assert [*recorder.frames[0].gradients] == ["0.bias", "1.weight", "1.bias"]

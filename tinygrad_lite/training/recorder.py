@@ -29,7 +29,8 @@ class Frame:
     Attributes:
         epoch: how many epochs came before.
         loss: of the recorder's batch.
-        weights, gradients: of each parameter, by its path.
+        weights: of each parameter, by its path.
+        gradients: the same, but for parameters that no gradient reaches, such as frozen ones.
         activations: of each layer without layers inside, by its path: some rows, with some numbers each.
         plane: the outputs at a grid of points, if the model has two numbers as inputs.
     """
@@ -98,10 +99,7 @@ class Recorder:
                 len(self.frames),
                 float(value),
                 {path: np.array(w.data) for path, w in parameters.items()},
-                {
-                    path: np.zeros(w.shape) if w.grad is None else np.array(w.grad.data)
-                    for path, w in parameters.items()
-                },
+                {path: np.array(w.grad.data) for path, w in parameters.items() if w.grad is not None},
                 activations,
                 plane,
             )
@@ -143,10 +141,6 @@ class Recorder:
         return np.array(found)
 
 
-def _gradient(w: Tensor) -> Array:
-    return np.zeros(w.shape) if w.grad is None else np.array(w.grad.data)
-
-
 def _keep(activations: dict[str, Array], path: str) -> Any:
     """A hook that keeps a part of a layer's output."""
 
@@ -163,7 +157,7 @@ def recorders_of(history: Any) -> dict[str, Recorder]:
     """The recorders in a history to play back: one, several, or several with names.
 
     Raises:
-        InputError: if a recorder has no frame but the first.
+        InputError: if a recorder has no frame but the first, or if its model changed its form from one to the next.
         UsageError: if it is something else.
     """
     if isinstance(history, Recorder):
@@ -181,4 +175,21 @@ def recorders_of(history: Any) -> dict[str, Recorder]:
         )
     if short := [name for name, recorder in named.items() if len(recorder.frames) < 2]:
         raise InputError(f"the recorder {short[0]!r} has no epoch: pass it to tg.fit as a callback, or call record()")
+    for recorder in named.values():
+        _look_for_changes(recorder.frames)
     return named
+
+
+def _look_for_changes(frames: list[Frame]) -> None:
+    """Raise an error if a parameter came, went, or got another shape."""
+    first = {path: w.shape for path, w in frames[0].weights.items()}
+    for frame in frames[1:]:
+        now = {path: w.shape for path, w in frame.weights.items()}
+        for path in dict.fromkeys((*first, *now)):
+            if first.get(path) != now.get(path):
+                before, after = (f"of shape {d[path]}" if path in d else "not there" for d in (first, now))
+                raise InputError(
+                    f"the model changed while it was recorded: {path} was {before} at first, and {after} after "
+                    f"{frame.epoch} epoch{'' if frame.epoch == 1 else 's'}; a playback shows one model, so make a new "
+                    "tg.training.Recorder once it has its form"
+                )

@@ -4,16 +4,25 @@ const training = JSON.parse(document.getElementById("data").textContent);
 const INK = ["--hue0", "--hue1"]; // of the two runs
 const FRAMES_PER_SECOND = 30;
 const BANDS = 14; // of the landscape, so that their edges are contours
+const NOT_FINITE = -32768;
 const LONGEST = 12; // seconds that playing takes at most
 
 document.documentElement.lang = language.now();
 
 const still = window.matchMedia("(prefers-reduced-motion: reduce)");
 
-// The integers of a packed array.
+// The integers of a packed array; one of them stands for what is not finite.
 function integers(packed) {
   const bytes = Uint8Array.from(atob(packed.data), (letter) => letter.charCodeAt(0));
-  return new Int16Array(bytes.buffer);
+  return Float32Array.from(new Int16Array(bytes.buffer), (x) => (x === NOT_FINITE ? NaN : x));
+}
+
+// What the colours of a packed array say.
+function legendOf({ scale, cut, lost }) {
+  const shown = legend(scale);
+  if (cut) shown.append(element("span", {}, say("or further from 0")));
+  if (lost) shown.append(element("span", {}, element("span", { class: "key", style: `background:rgb(${LOST.join(" ")})` }), ` ${say("not finite")}`));
+  return shown;
 }
 
 const numbered = (x) => (typeof x === "string" ? { inf: Infinity, "-inf": -Infinity }[x] ?? NaN : x);
@@ -89,15 +98,18 @@ function plane(run) {
   const size = 300;
   const paper = () => (dark.matches ? [22, 27, 34] : [250, 250, 248]);
   const rgb = (ink) => [1, 3, 5].map((k) => parseInt(styled(ink).slice(k, k + 2), 16));
-  const tint = (k) => rgb(CLASSES[k % CLASSES.length]).map((part, i) => Math.round(0.45 * part + 0.55 * paper()[i]));
-  const picture = cells(integers(run.plane), side, side, { size: size / side, label: say("The outputs for all pairs of inputs"), hue: classes ? (x) => tint(x) : undefined });
+  const mixed = () => CLASSES.map((ink) => rgb(ink).map((part, i) => Math.round(0.45 * part + 0.55 * paper()[i])));
+  let [tints, mixedFor] = [[], null];
+  const hue = (x) => tints[x % CLASSES.length] ?? LOST;
+  const picture = cells(integers(run.plane), side, side, { size: size / side, label: say("The outputs for all pairs of inputs"), hue: classes ? hue : undefined });
   const canvas = element("canvas", { role: "img", "aria-label": say("The outputs for all pairs of inputs, with {n} rows of the data", { n: points.length }) });
   canvas.style.width = canvas.style.height = `${size}px`;
   const place = onto(bounds, size);
   return {
     canvas,
-    scale: classes ? null : run.plane.scale,
+    legend: classes ? "" : legendOf(run.plane),
     show(frame) {
+      if (mixedFor !== dark.matches) [tints, mixedFor] = [mixed(), dark.matches];
       picture.show(frame);
       const draw = cleared(canvas, size, size);
       draw.imageSmoothingEnabled = false;
@@ -122,7 +134,7 @@ function runSection(run, r) {
   if (run.plane) {
     const drawn = plane(run);
     shows.push(drawn.show);
-    section.append(figure(say("All pairs of inputs"), drawn.canvas, drawn.scale === null ? "" : legend(drawn.scale)));
+    section.append(figure(say("All pairs of inputs"), drawn.canvas, drawn.legend));
   }
   for (const parameter of run.parameters) {
     const { name, shape, rows, columns, kernel, sampled, norms } = parameter;
@@ -130,20 +142,27 @@ function runSection(run, r) {
     const size = Math.min(Math.max(Math.min(260 / form.columns, 200 / form.rows), 2), 16);
     const box = element("div", { class: "parameter" });
     for (const [part, title] of [["weights", say("weights")], ["gradients", say("gradient")]]) {
+      if (!parameter[part]) {
+        box.append(element("p", { class: "hint" }, say("No gradient reaches it: it is frozen, or not used.")));
+        continue;
+      }
       const drawn = cells(integers(parameter[part]), form.rows, form.columns, { ...form, size, label: `${name}, ${title}, ${shapeOf(shape)}` });
       shows.push(drawn.show);
-      box.append(figure(title, drawn.canvas, legend(parameter[part].scale)));
+      box.append(figure(title, drawn.canvas, legendOf(parameter[part])));
     }
-    const lines = norms.map((values, k) => ({ epochs: run.epochs, values: values.map(numbered), ink: k ? "--hue1" : "--hue0", dashed: k === 1 }));
+    const lines = norms.slice(0, parameter.gradients ? 2 : 1).map((values, k) => ({ epochs: run.epochs, values: values.map(numbered), ink: k ? "--hue1" : "--hue0", dashed: k === 1 }));
     const drawn = curves(lines, { width: 160, height: 56, label: say("Norms of {name} and of its gradient over the epochs", { name }) });
     const numbers = element("span", {});
     shows.push((frame) => {
       drawn.show(run.epochs[frame]);
-      numbers.textContent = say("|weights| {w}, |gradient| {g}", { w: told(lines[0].values[frame], 3), g: told(lines[1].values[frame], 3) });
+      const [w, g] = lines.map((line) => told(line.values[frame], 3));
+      numbers.textContent = g === undefined ? say("|weights| {w}", { w }) : say("|weights| {w}, |gradient| {g}", { w, g });
     });
     box.append(figure(say("norms"), drawn.canvas, numbers));
     section.append(element("h3", {}, `${name}, ${shapeOf(shape)}`, ...(sampled ? [element("small", {}, ` ${say("evenly spread entries are shown")}`)] : [])), box);
   }
+  const outputs = element("div", { class: "parameter" });
+  section.append(outputs);
   for (const activation of run.activations) {
     const { name, rows, columns, silent } = activation;
     const size = Math.min(Math.max(Math.min(260 / columns, 200 / rows), 2), 10);
@@ -153,7 +172,7 @@ function runSection(run, r) {
       drawn.show(frame);
       count.textContent = silent[frame] ? `; ${say("{n} of {all} are 0 in every row", { n: silent[frame], all: columns })}` : "";
     });
-    section.append(figure(say("Outputs of {name}", { name }), drawn.canvas, legend(activation.scale), count));
+    outputs.append(figure(say("Outputs of {name}", { name }), drawn.canvas, legendOf(activation), count));
   }
   return { section, show: (epoch) => shows.forEach((show) => show(frameAt(run.epochs, epoch))) };
 }
@@ -172,7 +191,8 @@ const playback = (() => {
   const loss = curves(lines, { width, height: 200, label: say("The loss over the epochs") });
   const names = training.runs.length > 1 ? training.runs.flatMap((run, r) => [element("span", { class: "key", style: `background:var(${INK[r]})` }), ` ${run.name} `]) : [];
   const overview = element("div", { class: "overview" }, figure(say("The loss"), loss.canvas, ...names, loss.isLogarithmic() ? say("on a logarithmic scale") : ""));
-  const around = training.landscape && landscape();
+  const around = Array.isArray(training.landscape) ? null : landscape();
+  if (!around) overview.append(element("p", { class: "hint" }, say("There is no picture of the loss around the path: {why}.", { why: tell(training.landscape) })));
   if (around) overview.append(figure(say("The loss around the path"), around.canvas, around.caption));
   const sections = training.runs.map(runSection);
   document.getElementById("all").append(overview, element("div", { class: "runs" }, sections.map(({ section }) => section)));

@@ -46,7 +46,7 @@ function curves(lines, { width, height, label }) {
     const finite = lines.flatMap((line) => line.values.filter((y) => Number.isFinite(y)));
     return Math.min(...finite) > 0 && Math.max(...finite) > 20 * Math.min(...finite);
   };
-  const [left, right, top, bottom] = width > 200 ? [60, 8, 8, 20] : [2, 2, 2, 2];
+  const [least, right, top, bottom] = width > 200 ? [60, 8, 8, 20] : [2, 2, 2, 2];
   canvas.style.width = `${width}px`;
   canvas.style.height = `${height}px`;
   return {
@@ -56,16 +56,18 @@ function curves(lines, { width, height, label }) {
       let [low, high] = [Math.min(...finite), Math.max(...finite)];
       const f = isLogarithmic() ? Math.log : (y) => y;
       if (low === high) [low, high] = [low - Math.abs(low) / 2 - 1e-9, high + Math.abs(high) / 2 + 1e-9];
+      const draw = cleared(canvas, width, height);
+      draw.font = "12px ui-sans-serif, system-ui, sans-serif";
+      const ends = [high, low].map((y) => told(y, 3));
+      const left = width > 200 ? Math.max(least, ...ends.map((text) => draw.measureText(text).width + 10)) : least;
       const last = Math.max(...lines.map((line) => line.epochs.at(-1)));
       const x = (epoch) => left + (epoch / Math.max(last, 1)) * (width - left - right);
       const y = (value) => height - bottom - ((f(value) - f(low)) / (f(high) - f(low))) * (height - top - bottom);
-      const draw = cleared(canvas, width, height);
-      draw.font = "12px ui-sans-serif, system-ui, sans-serif";
       draw.fillStyle = styled("--ink");
       if (width > 200) {
         draw.textAlign = "right";
-        draw.fillText(told(high, 3), left - 6, top + 10);
-        draw.fillText(told(low, 3), left - 6, height - bottom);
+        draw.fillText(ends[0], left - 6, top + 10);
+        draw.fillText(ends[1], left - 6, height - bottom);
         draw.textAlign = "center";
         draw.fillText("0", left, height - 5);
         draw.textAlign = "right";
