@@ -62,7 +62,9 @@ class Run:
         self._shared = recorder.shared
         self._gradients = recorder.gradients
         self._states = recorder.state_keys
-        self.returned = recorder.returned
+        self._left = [*recorder.left.values()]
+        self._tree = recorder.returned
+        self.returned = recorder.returned[0] if self._left else recorder.returned
         self._wrapped = trees.leaves(recorder.returned)
         self._passed = recorder.passed
         self.reason = ""
@@ -93,7 +95,9 @@ class Run:
                 run_backward = backward.run if backward.backend == "numpy" else _quickly(backward)
                 places = recorder.linked, recorder.differentiated
                 arguments = trees.map_leaves(lambda _: True, (args, dict(kwargs)))
-                self._pullback = Pullback(f, self.name, self.program, run_backward, *places, self._wrapped, arguments)
+                self._pullback = Pullback(
+                    self._with_left, self.name, self.program, run_backward, *places, self._wrapped, arguments
+                )
         self._cannot_enter = changes_its_start or any(isinstance(place, Gradient) for place in self._passed.values())
         ends_in_arguments = any(_is_of_argument(x) for x in (*self.program.inputs.values(), *self.program.updates))
         self._cannot_enter |= ends_in_arguments
@@ -169,7 +173,7 @@ class Run:
 
     def repeat(self, turns: int, leaves: list[Any], stacks: Mapping[int, Array]) -> list[Any] | None:
         """The results of many calls, stacked leaf by leaf; None if they must run one by one."""
-        if self.is_passing:
+        if self.is_passing or self._left:
             return None
         results = self.executor.repeat(turns, leaves, stacks)
         return None if results is None else results[: len(self._wrapped)]
@@ -183,7 +187,20 @@ class Run:
     def _finished(self, values: Iterable[Any]) -> Any:
         """Make the function's return value from these values."""
         remaining = iter(values)
-        return trees.map_leaves(lambda _: next(remaining), self.returned)
+        made = trees.map_leaves(lambda _: next(remaining), self._tree)
+        return self._leave(made) if self._left else made
+
+    def _leave(self, made: tuple[Any, list[Any]]) -> Any:
+        """Leave values in attributes; return the function's return value."""
+        returned, values = made
+        for left, value in zip(self._left, values, strict=True):
+            left.write(value)
+        return returned
+
+    def _with_left(self, *args: Any, **kwargs: Any) -> Any:
+        """What the function returns, together with what it leaves in attributes."""
+        returned = self._f(*args, **kwargs)
+        return (returned, [left.fields[left.name] for left in self._left]) if self._left else returned
 
     def is_worth_an_entry(self) -> bool:
         """Whether to make an entry after a call without one: yes, but seldom if the last ones soon did not fit."""
@@ -224,7 +241,8 @@ class Run:
         for place in self.program.inputs.values():
             if not isinstance(place, (Argument, Outside)) and not writer.is_tested(place.reading(writer)):
                 writer.keeps_its_form(place.reading(writer), place.read(()))
-        whole = None if is_linked else _built(self.returned, iter(writer.results), writer)
+        whole = None if is_linked else _built(self._tree, iter(writer.results), writer)
+        whole = f"{writer.name(self._leave)}({whole})" if whole and self._left else whole
         writer.reads_gradients = bool(self._read_gradients)
         function = writer.function(self._linked if is_linked else self._finished, is_linked, whole)
         now = perf_counter()

@@ -60,11 +60,13 @@ class Namer:
 
 @functools.cache
 def _assigned(file: str, line: int) -> str | None:
-    """The variable that a line of source assigns, if it is one statement and assigns one."""
+    """The variable or attribute that a line of source assigns, if it is one statement and assigns one."""
     try:
         with ONE_AT_A_TIME:
             (statement,) = ast.parse(linecache.getline(file, line).strip()).body
     except (SyntaxError, ValueError):
         return None
     targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
+    if len(targets) == 1 and isinstance(targets[0], ast.Attribute):
+        return targets[0].attr
     return targets[0].id if len(targets) == 1 and isinstance(targets[0], ast.Name) else None

@@ -2,7 +2,7 @@
 
 import gc
 import weakref
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from threading import active_count
 from time import sleep
 from typing import Any
@@ -16,11 +16,12 @@ from tinygrad_lite.compiler.recording.randomness import replaced
 from tinygrad_lite.compiler.recording.reached import Reached
 from tinygrad_lite.compiler.recording.recorded import Recorded
 from tinygrad_lite.compiler.recording.surroundings import Surroundings
+from tinygrad_lite.compiler.recording.transcript import has_all
 from tinygrad_lite.compiler.recording.watching import UNSET, plain, set_plain, watching
 from tinygrad_lite.engine import backward
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor
-from tinygrad_lite.errors import GraphError, UsageError
+from tinygrad_lite.errors import UsageError
 from tinygrad_lite.optim import Optimizer
 from tinygrad_lite.transforms.custom import recomputes
 from tinygrad_lite.transforms.dual import innermost
@@ -30,7 +31,8 @@ class Recorder(Surroundings):
     """The recording of one run of a function as a program, and of everything that the program relies on.
 
     Attributes:
-        returned: the containers that it returned, with True for a tensor and False for anything else.
+        returned: the containers that it returned, with True for a tensor and False for anything else; if it leaves
+            values in attributes, the pair of these containers and the list of those values.
         passed: the places of the tensors that it returned unchanged, by their position among the results.
         linked: the positions of the results that have a history, each with the position of its tensor.
         differentiated: the tensors whose gradients are the last results of the program, given those of the linked ones.
@@ -55,6 +57,8 @@ class Recorder(Surroundings):
         with watching(self, self._reached.classes), replaced(self._reached.generators, self._generator):
             try:
                 returned = self._undisguised(f, args, kwargs)
+                left = self.leave()
+                returned = (returned, left) if left else returned
                 leaves = trees.leaves(returned)
                 self.program.results = [self._result(i, x) for i, x in enumerate(leaves)]
                 self.returned = trees.map_leaves(lambda x: isinstance(x, Tensor), returned)
@@ -120,9 +124,9 @@ class Recorder(Surroundings):
         The pass ends at the tensors that were there before the run, even if these have a history.
         """
         roots: dict[Tensor, int] = {}
-        ends = {tensor for tensor, _ in self._before}
+        ends = self.before
         for i, x in enumerate(returned):
-            if isinstance(x, Tensor) and x in self._made and x.requires_grad and x.op is not None and _has_all(x, ends):
+            if isinstance(x, Tensor) and x in self._made and x.requires_grad and x.op is not None and has_all(x, ends):
                 self.linked[i] = roots.setdefault(x, len(roots))
         upstreams = {x: self.read(Upstream(i), np.ones_like(x._array.value)[()]) for x, i in roots.items()}
         gradients = backward.propagate(backward.history(roots, ends), dict(upstreams), create_graph=False)
@@ -131,12 +135,3 @@ class Recorder(Surroundings):
                 self.differentiated.append(self.place_of(tensor))
                 self.program.results.append(self.variable_of(gradient))
         return {x._array.variable: g.variable for x, g in upstreams.items()}
-
-
-def _has_all(x: Tensor, ends: Collection[Tensor]) -> bool:
-    """Whether a tensor still has all of its history, or the function itself has freed some by `backward`."""
-    try:
-        backward.history([x], ends)
-    except GraphError:
-        return False
-    return True

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from inspect import getattr_static
 from types import CodeType, MemberDescriptorType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from tinygrad_lite import trees
 from tinygrad_lite.compiler.places import Argument, Attribute, Data, Gradient, Place, TensorPlace
 from tinygrad_lite.compiler.program import Variable
 from tinygrad_lite.compiler.recording.guards import Field, Guard, Item, Key, Missing, contents
@@ -14,15 +15,42 @@ from tinygrad_lite.compiler.recording.optimizers import Optimizers
 from tinygrad_lite.compiler.recording.randomness import RecordedGenerator
 from tinygrad_lite.compiler.recording.reached import Reached
 from tinygrad_lite.compiler.recording.recorded import Recorded
-from tinygrad_lite.compiler.recording.transcript import Transcript
+from tinygrad_lite.compiler.recording.transcript import Transcript, has_all
 from tinygrad_lite.compiler.recording.watching import UNSET, plain, set_plain
 from tinygrad_lite.compiler.signature import same
-from tinygrad_lite.engine.op import Array
-from tinygrad_lite.engine.tensor import Tensor
+from tinygrad_lite.engine.op import NO_PARAMS, Array, Op
+from tinygrad_lite.engine.tensor import Tensor, recorded
 from tinygrad_lite.errors import UsageError
 from tinygrad_lite.nn.substitution import original
 from tinygrad_lite.optim import Optimizer
 from tinygrad_lite.transforms.dual import innermost
+
+
+class Left(NamedTuple):
+    """An attribute in which a function leaves what it computes.
+
+    Attributes:
+        fields: the dict of the attributes.
+        freed: for each leaf of the value the operation that made it, if `backward` has freed the history of that.
+    """
+
+    fields: dict[str, Any]
+    name: str
+    freed: list[Op | None]
+
+    def write(self, value: Any) -> None:
+        """Leave a value there."""
+        freed = iter(self.freed)
+        self.fields[self.name] = trees.map_leaves(lambda x: _without_history(x, next(freed)), value)
+
+
+def _without_history(x: Any, op: Op | None) -> Any:
+    """A result as `backward` leaves it, which knows that it had a history."""
+    if op is None:
+        return x
+    result = recorded(x._array, op, (), (), NO_PARAMS)
+    result.forget()
+    return result
 
 
 class Surroundings(Transcript):
@@ -35,6 +63,7 @@ class Surroundings(Transcript):
         same_as: the places whose tensor is also an argument, by the argument's position.
         gradients: the tensors whose gradient it read before it wrote one, and whether there was one.
         optimizers: the optimisers that it uses.
+        left: the attributes in which it leaves what it computes, and which it does not read before.
 
     Args:
         names: those of the tensors from outside.
@@ -49,6 +78,7 @@ class Surroundings(Transcript):
         self.shared: dict[int, np.random.Generator] = {}
         self.gradients: dict[Gradient, bool] = {}
         self.optimizers = Optimizers(self)
+        self.left: dict[tuple[int, str], Left] = {}
         self._names = names
         self._reached = reached
         self._new: dict[int, Any] = {}
@@ -223,6 +253,35 @@ class Surroundings(Transcript):
             )
         return self._proxies[id(generator)]
 
+    def leave(self) -> list[Any]:
+        """Note the attributes in which the function leaves what it computes; return their values."""
+        values = []
+        for owner, name, _ in self._attributes.values():
+            fields, value = _fields(owner), _attribute_of(owner, name)
+            if name in _varying(owner) or fields is None or name not in fields or self._has_read(owner, fields, name):
+                continue
+            leaves = trees.leaves(value)
+            if any(type(x) is Recorded or (isinstance(x, Tensor) and x in self._made) for x in leaves):
+                self.left[id(owner), name] = Left(fields, name, [self._freed(x) for x in leaves])
+                values.append(value)
+        return values
+
+    def _has_read(self, owner: Any, fields: dict[str, Any], name: str) -> bool:
+        """Whether the function has read an attribute before it wrote to it."""
+        keys = (Item, id(fields), name), (Missing, id(fields), name), (Field, id(owner), name)
+        return any(key in self.guards for key in keys)
+
+    def _freed(self, x: Any) -> Op | None:
+        """The operation that made a tensor, of which `backward` has freed the history; else None."""
+        if not isinstance(x, Tensor) or x not in self._made or x.op is None or has_all(x, self.before):
+            return None
+        return next((op for op, followed in self._ops.items() if followed is x.op), x.op)
+
+    @property
+    def before(self) -> set[Tensor]:
+        """The tensors that were there before the run."""
+        return {tensor for tensor, _ in self._before}
+
     def note_changes(self) -> None:
         """Record the final value in each place that the function wrote to."""
         for tensor, slot in self._before:
@@ -234,7 +293,8 @@ class Surroundings(Transcript):
         for place, value in self.optimizers.changes():
             self._update(place, value)
         for owner, name, before in self._attributes.values():
-            self._attribute(owner, name, before)
+            if (id(owner), name) not in self.left:
+                self._attribute(owner, name, before)
 
     def _update(self, place: Place, value: Any) -> None:
         if type(value) is not Recorded:
@@ -252,7 +312,8 @@ class Surroundings(Transcript):
         elif not same(value, before):
             raise UsageError(
                 f"the function assigns {type(owner).__name__}.{name}, which the program cannot repeat in the next "
-                f"runs: make it a tensor in __init__, and write self.{name}.data = ..."
+                f"runs: return it; or, if the next call goes on from it, make it a tensor in __init__, and write "
+                f"self.{name}.data = ..."
             )
 
     def restore(self) -> None:

@@ -27,7 +27,7 @@ from tinygrad_lite.compiler.recording.recorded import Recorded, at_line
 from tinygrad_lite.engine import backward
 from tinygrad_lite.engine.op import Array, Op
 from tinygrad_lite.engine.tensor import Tensor, positive
-from tinygrad_lite.errors import UsageError
+from tinygrad_lite.errors import GraphError, UsageError
 from tinygrad_lite.ops.requirements import refuse_where
 from tinygrad_lite.readers.recording import Source, is_users
 
@@ -265,3 +265,12 @@ def _depends_on_values(op: Op, operands: Sequence[Any], params: Mapping[str, Any
         if np.shape(other) != np.shape(value):
             return True
     return False
+
+
+def has_all(x: Tensor, ends: Collection[Tensor]) -> bool:
+    """Whether a tensor still has all of its history, or the function itself has freed some by `backward`."""
+    try:
+        backward.history([x], ends)
+    except GraphError:
+        return False
+    return True

@@ -1,0 +1,146 @@
+"""Attributes in which a compiled function leaves what it computes, as a layer does with its attention weights."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_lite as tg
+from tinygrad_lite import nn, optim, trees
+from tinygrad_lite.errors import GraphError, UsageError
+
+RNG = np.random.default_rng(0)
+BATCHES = [RNG.normal(size=(3, 2)) for _ in range(5)]
+
+
+class Layer(nn.Module):
+    """A layer that keeps a penalty for the loss, and what it looked at."""
+
+    def __init__(self) -> None:
+        self.linear = nn.Linear(2, 2, rng=0)
+        self.maps: Any = None
+
+    def forward(self, x: Any) -> Any:
+        y = self.linear(x)
+        self.penalty = np.sum(y**2)
+        self.size = self.penalty.detach() / 2
+        self.maps = {"first": np.tanh(y), "others": [y * 2, (x * 3, 7, None)]}
+        return y
+
+
+class Plain:
+    """An object that is no module, with a layer that keeps values."""
+
+    def __init__(self) -> None:
+        self.layer = Layer()
+
+    def __call__(self, x: Any) -> Any:
+        self.seen = np.mean(x, axis=0)
+        return self.layer(x)
+
+
+def values_of(thing: Any) -> list[Any]:
+    layer = thing.layer if isinstance(thing, Plain) else thing
+    others = [thing.seen] if isinstance(thing, Plain) else []
+    return trees.leaves([layer.penalty, layer.size, layer.maps, others])
+
+
+def training(thing: Any) -> Callable[[Any], Any]:
+    layer = thing.layer if isinstance(thing, Plain) else thing
+    optimizer = optim.SGD(layer.parameters(), lr=0.1)
+
+    def step(x: Any) -> Any:
+        optimizer.zero_grad()
+        loss = np.mean(thing(x)) + 0.1 * layer.penalty
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    return step
+
+
+@pytest.mark.parametrize("make", [Layer, Plain])
+def test_attributes_have_the_values_of_the_latest_step(backend: str, make: Any) -> None:
+    eager, compiled = make(), make()
+    by_eager, by_program = training(eager), tg.compile(training(compiled), backend)
+    for x in BATCHES:
+        np.testing.assert_allclose(by_program(x), by_eager(x).numpy(), rtol=1e-12)
+        for found, expected in zip(values_of(compiled), values_of(eager), strict=True):
+            assert type(found) is type(expected)
+            assert getattr(found, "requires_grad", None) == getattr(expected, "requires_grad", None)
+            if isinstance(expected, (tg.Tensor, np.ndarray)):
+                np.testing.assert_allclose(found.tolist(), expected.tolist(), rtol=1e-9)
+            else:
+                assert found == expected
+    assert sum(map(len, by_program._runs.values())) == 1
+    layers = [thing.layer if make is Plain else thing for thing in (eager, compiled)]
+    assert layers[0].state_dict().keys() == layers[1].state_dict().keys()
+    with pytest.raises(GraphError, match="freed by an earlier backward pass"):
+        layers[1].penalty.backward()
+    before = layers[1].penalty
+    losses = by_program.repeat(3, BATCHES[0])
+    np.testing.assert_allclose(losses, [float(by_eager(BATCHES[0])) for _ in range(3)])
+    assert layers[1].penalty is not before
+    np.testing.assert_allclose(float(layers[1].penalty), float(layers[0].penalty))
+
+
+def test_what_a_compiled_model_leaves_has_a_history(backend: str) -> None:
+    eager, model = Layer(), Layer()
+    compiled = tg.compile(model, backend)
+    for x in BATCHES[:3]:
+        for layer, call in ((eager, eager), (model, compiled)):
+            layer.linear.weight.grad = None
+            (np.sum(call(x)) + layer.penalty * np.sum(layer.maps["first"])).backward()
+        np.testing.assert_allclose(model.linear.weight.grad, eager.linear.weight.grad, rtol=1e-12)
+
+    def slope(layer: Any, call: Any, x: Any) -> Any:
+        def penalty(x: Any) -> Any:
+            call(x)
+            return layer.penalty
+
+        return tg.grad(lambda x: np.sum(tg.grad(penalty)(x) ** 2))(x)
+
+    x = tg.tensor(BATCHES[0], requires_grad=True)
+    np.testing.assert_allclose(slope(model, compiled, x).numpy(), slope(eager, eager, x).numpy(), rtol=1e-12)
+
+
+def test_a_method(backend: str) -> None:
+    class Agent:
+        def __init__(self) -> None:
+            self.weight = tg.tensor([1.0, 2.0], requires_grad=True)
+
+        @partial(tg.compile, backend=backend)
+        def act(self, x: Any) -> Any:
+            self.scores = x @ self.weight
+            return np.tanh(self.scores)
+
+    agent = Agent()
+    for x in BATCHES:
+        agent.act(x)
+        np.testing.assert_allclose(agent.scores.numpy(), x @ [1.0, 2.0], rtol=1e-12)
+
+
+def test_an_attribute_that_is_read_before(backend: str) -> None:
+    class State:
+        def __init__(self) -> None:
+            self.hidden: Any = tg.tensor(np.zeros((3, 2)))
+
+    state, fresh = State(), State()
+    del fresh.hidden
+
+    def forward(x: Any) -> Any:
+        state.hidden = np.tanh(state.hidden + x)
+        return state.hidden
+
+    def first(x: Any) -> Any:
+        before = fresh.hidden if hasattr(fresh, "hidden") else 0.0
+        fresh.hidden = before + x
+        return fresh.hidden
+
+    for f in (forward, first):
+        with pytest.raises(UsageError, match=r"assigns State\.hidden.*return it; or, if the next call goes on from it"):
+            tg.compile(f, backend)(BATCHES[0])
+    assert not state.hidden.numpy().any()
+    assert not hasattr(fresh, "hidden")
