@@ -343,7 +343,10 @@ exp_of_square = elementwise(
 
 def _wins(y: Array, a: Array, b: Array) -> Array:
     """1 where a > b, 1/2 where they tie, in the dtype of y: booleans beside a Python number would make float64."""
-    return 0.5 * (np.greater(a, b).astype(y.dtype) + np.greater_equal(a, b))
+    wins = np.greater(a, b)
+    if type(y) is np.ndarray and not np.count_nonzero(np.equal(a, b)):
+        return wins  # the usual case, in half the time
+    return 0.5 * (wins.astype(y.dtype) + np.greater_equal(a, b))
 
 
 def _wins_or_is_alone(a: Array, b: Array, a_wins: Array) -> Array:
