@@ -9,11 +9,13 @@ import pytest
 import tinygrad_lite as tg
 from tests.distributions.samples import IDS, SAMPLES, Parameters, differentiable, made
 from tinygrad_lite import distributions as D
+from tinygrad_lite.distributions.gammas import log_half_step
 from tinygrad_lite.distributions.poisson_mean import mean_log_factorial
 from tinygrad_lite.errors import InputError, MatrixError, ShapeError, UsageError
 
 stats = pytest.importorskip("scipy.stats", reason="SciPy comes with the extra `examples`")
 integrate = pytest.importorskip("scipy.integrate")
+special = pytest.importorskip("scipy.special")
 
 THEIRS: dict[str, Any] = {
     "Normal": lambda d: stats.norm(d.loc, d.scale),
@@ -320,3 +322,37 @@ def test_the_mean_of_log_factorials_at_rates_of_every_size() -> None:
         mean_log_factorial(np.array([1e200, np.inf]), order=0), [1e200 * (np.log(1e200) - 1), np.inf]
     )
     assert np.isnan(mean_log_factorial(np.array([-1.0, np.nan]), order=1)).all()
+
+
+FAR: dict[str, tuple[Any, tuple[float, ...], float, float]] = {  # a distribution, parameters, a value, its log-density
+    "Cauchy": (D.Cauchy, (0.0, 1.0), 1e200, -922.1787670834676),
+    "Bernoulli": (lambda logits: D.Bernoulli(logits=logits), (40.0,), 1.0, -4.248354255291589e-18),
+    "Binomial": (lambda probs: D.Binomial(100, probs), (1 - 2.0**-33,), 100.0, -1.1641532183371108e-08),
+    "StudentT": (D.StudentT, (1e6,), 2.0, -2.9189367832113393),
+    "StudentT of more": (D.StudentT, (1e10,), 2.0, -2.9189385330296727),
+}
+"""From mpmath, with 60 digits."""
+
+
+@pytest.mark.parametrize("name", FAR)
+def test_digits_are_kept_far_out(name: str) -> None:
+    make, parameters, value, expected = FAR[name]
+    np.testing.assert_allclose(make(*parameters).log_prob(value), expected, rtol=1e-14)
+
+
+def test_a_far_tail_of_cauchy_has_gradients_and_probabilities() -> None:
+    z = np.array([-1e10, -1e200])
+    np.testing.assert_allclose(D.Cauchy(0.0, 1.0).cdf(z), -1 / (np.pi * z), rtol=1e-14)
+    by_scale = tg.grad(lambda scale: D.Cauchy(0.0, scale).log_prob(1e200))(1.0)
+    np.testing.assert_allclose(by_scale, 1.0, rtol=1e-14)
+
+
+@pytest.mark.parametrize("a", [0.3, 5.0, 39.9, 40.0, 40.1, 1e4, 1e15])
+def test_half_a_step_of_log_gamma_with_its_derivatives(a: float) -> None:
+    digamma, trigamma = (lambda x, n=n: special.polygamma(n, x) for n in (0, 1))
+    found = [f(a) for f in (log_half_step, tg.grad(log_half_step), tg.grad(tg.grad(log_half_step)))]
+    expected = [special.gammaln(a + 0.5) - special.gammaln(a), digamma(a + 0.5) - digamma(a)]
+    expected.append(trigamma(a + 0.5) - trigamma(a))
+    if a > 1e3:  # where these differences have few digits left
+        expected = [0.5 * np.log(a) - 1 / (8 * a), 0.5 / a + 1 / (8 * a**2), -0.5 / a**2 - 1 / (4 * a**3)]
+    np.testing.assert_allclose(found, expected, rtol=1e-11)

@@ -134,10 +134,10 @@ class Cauchy(_LocationScale):
     _noise = "standard_cauchy"
 
     def log_prob(self, value: Array) -> Array:
-        return -np.log(pi * self.scale) - np.log1p(np.square(self._standardised(value)))
+        return -np.log(pi * self.scale) - 2 * np.log(np.hypot(1, self._standardised(value)))  # z² may overflow
 
     def cdf(self, value: Array) -> Array:
-        return 0.5 + np.arctan(self._standardised(value)) / pi
+        return np.arctan2(1, -self._standardised(value)) / pi  # 1/2 + arctan(z) / π, with all digits in the left tail
 
     def icdf(self, value: Array) -> Array:
         return self.loc + self.scale * np.tan(pi * (value - 0.5))

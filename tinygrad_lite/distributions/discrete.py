@@ -76,7 +76,8 @@ class Bernoulli(_OfProbability):
         return np.less(noise.noise("random", shape, rng, float), self.probs).astype(self.dtype)
 
     def log_prob(self, value: Array) -> Array:
-        return self._checked(value) * self.logits - softplus(self.logits)
+        value = self._checked(value)
+        return -value * softplus(-self.logits) - (1 - value) * softplus(self.logits)
 
     def entropy(self) -> Array:
         return softplus(self.logits) - self.probs * self.logits
@@ -152,7 +153,8 @@ class Binomial(_OfProbability):
 
     def log_prob(self, value: Array) -> Array:
         k, n = self._checked(value), self.total_count
-        return lgamma(n + 1) - lgamma(k + 1) - lgamma(n - k + 1) + k * self.logits - n * softplus(self.logits)
+        ways = lgamma(n + 1) - lgamma(k + 1) - lgamma(n - k + 1)
+        return ways - k * softplus(-self.logits) - (n - k) * softplus(self.logits)
 
     def entropy(self) -> Array:
         log_prob = self.log_prob(self.enumerate_support(False))

@@ -31,6 +31,21 @@ def x_log_y(x: Array, y: Array) -> Array:
     return x * np.log(np.where(np.equal(x, 0), 1, y))
 
 
+def log_half_step(a: Array) -> Array:
+    """log Γ(a + ½) - log Γ(a), also where both are so large that their difference has few digits.
+
+    Source: NIST Digital Library of Mathematical Functions, 5.11.8, for large a.
+    """
+    is_small = np.less(a, _LARGE)
+    small, large = np.where(is_small, a, 1), np.where(is_small, _LARGE, a)
+    square = np.square(1 / large)
+    series = 0.5 * np.log(large) - (1 / 8 - square * (1 / 192 - square * (1 / 640 - square * (17 / 14336)))) / large
+    return np.where(is_small, lgamma(small + 0.5) - lgamma(small), series)
+
+
+_LARGE = 40.0  # from here on, the next term of the series is less than the last digit
+
+
 class _OfGammas(Distribution):
     """A distribution whose samples are made of the logarithms of samples of gamma distributions.
 
@@ -221,7 +236,7 @@ class StudentT(_OfGammas):
         return self.loc + self.scale * z * np.exp(0.5 * (np.log(half) - draw(half, shape, rng)))
 
     def _log_normaliser(self) -> Array:
-        return 0.5 * np.log(pi * self.df) + lgamma(0.5 * self.df) - lgamma(0.5 * (self.df + 1))
+        return 0.5 * np.log(pi * self.df) - log_half_step(0.5 * self.df)
 
     def log_prob(self, value: Array) -> Array:
         z = (self._checked(value) - self.loc) / self.scale
