@@ -409,6 +409,47 @@ def test_what_may_have_been_computed_from_values_is_said_to_be_fixed(show: Show,
     assert opened.page.locator("#new-value").count() == 0
 
 
+def _by_newton(x: Any) -> Any:
+    while abs(float(x * x - 2.0)) > 1e-9:
+        x = x - (x * x - 2.0) / (2.0 * x)
+    return x
+
+
+LOOKS: dict[str, Callable[[Any], Any]] = {
+    "if": lambda x: x * x if x > 0 else -x,
+    "while": _by_newton,
+    "item": lambda x: x * x.item(),
+    "numpy": lambda x: x * np.max(x.numpy()),
+    "list": lambda x: x * x.tolist(),
+    "int": lambda x: x ** int(x + 1.0),
+}
+UNSEEN: dict[str, Callable[[Any], Any]] = {
+    "where": lambda x: np.where(x > 0, x * x, -x),
+    "printed": lambda x: (f"{x}", str(x), x * x)[-1],
+    "shape": lambda x: x * x if x.ndim == 0 and len(x.shape) == 0 else -x,
+    "checked": lambda x: nn.functional.cross_entropy(x * np.ones((2, 3)), np.array([0, 2])),
+    "constant": lambda x: x * float(tg.tensor(2.0)),
+}
+
+
+@pytest.mark.parametrize("name", [*LOOKS, *UNSEEN])
+def test_what_python_looked_at_stays_and_the_page_says_so(show: Show, name: str) -> None:
+    opened = show(tg.explain({**LOOKS, **UNSEEN}[name], tg.tensor(1.5, requires_grad=True, name="x")))
+    assert opened.page.evaluate("lesson.live")
+    told = "The code looked at its numbers in Python, first in test_page.py"
+    assert (told in opened.panel()) == (name in LOOKS)
+    opened.page.evaluate("i => lesson.changeEntry(i, 0, -1.2)", opened.index("x"))
+    opened.go(2)
+    assert (told in opened.panel()) == (name in LOOKS), "with changed numbers, on each step"
+
+
+def test_a_tensor_is_as_before_once_nobody_listens() -> None:
+    before = {name: getattr(tg.Tensor, name) for name in ("__bool__", "__float__", "item", "numpy", "tolist")}
+    with pytest.raises(ZeroDivisionError):
+        tg.explain(lambda x: 1 / 0, tg.tensor(1.0, requires_grad=True))
+    assert all(getattr(tg.Tensor, name) is method for name, method in before.items())
+
+
 def test_labels_are_not_for_changing(show: Show) -> None:
     logits = tg.tensor(np.eye(3), requires_grad=True, name="logits")
     labels = np.array([0, 2, 1])

@@ -88,6 +88,7 @@ class Seen:
         made: values such as masks that were computed from the graph without a history; None if nobody watched.
         models: the name of the outermost module in which each tensor was made.
         decisions: operations whose answers went to Python code, which may have acted on them.
+        exit: the first line that took numbers out of the graph, such as an `if`; None if none did.
     """
 
     names: dict[int, str]
@@ -96,6 +97,7 @@ class Seen:
     made: dict[Tensor, Step] | None
     models: dict[Tensor, str] = field(default_factory=dict)
     decisions: list[Op] = field(default_factory=list)
+    exit: Source | None = None
 
 
 class Graph:
@@ -109,6 +111,8 @@ class Graph:
         letter: the name of the upstream gradient in formulas: g, unless a node has that name.
         frozen: why the graph cannot follow a change of its values: something in it is fixed that the user's code may
             have computed from them. None if nothing is.
+        exit: the first line of the user's code that took numbers out of the graph, and may have acted on them; None if
+            none did, or nobody watched.
 
     Args:
         upstream: by default 1 for each entry of the result, so that the gradients are those of the sum of its entries.
@@ -149,6 +153,7 @@ class Graph:
         self.upstream = np.ones_like(self.root.value)[()] if upstream is None else upstream
         self.letter = "upstream" if any(node.name == "g" for node in self.nodes) else "g"
         self.frozen = self._frozen()
+        self.exit = self._seen.exit
 
     @property
     def nodes(self) -> list[Node]:

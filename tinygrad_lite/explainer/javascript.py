@@ -7,6 +7,7 @@ lacks, cannot be printed; then the page says that it shows recorded values.
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -95,6 +96,8 @@ class _Script:
                 return op.forward(*inputs, **params)
             finally:
                 self._within.pop()
+        if op.name in _BY_OTHERS:
+            return _BY_OTHERS[op.name](*inputs, **params)
         if any(isinstance(parameter, Scripted) for parameter in params.values()):
             raise NotPrintableError(phrase("{op} takes a parameter that depends on numbers", op=op))
         with np.errstate(all="ignore"):
@@ -236,6 +239,35 @@ _MOVES: dict[str, Callable[..., str]] = {
     "broadcast_to": _broadcast_to,
 }
 """The operations that move entries, each with its text, from its inputs' texts and shapes, its value and parameters."""
+
+
+def _trace(x: Array, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None) -> Array:
+    return np.sum(np.diagonal(x, offset, axis1, axis2), axis=-1, dtype=dtype)
+
+
+def _matrix_power(x: Array, n: int) -> Array:
+    if n == 0:
+        return np.zeros_like(x) + np.eye(x.shape[-1])
+    return reduce(np.matmul, [np.linalg.inv(x) if n < 0 else x] * abs(n))
+
+
+def _convolve(a: Array, v: Array, mode: str = "full") -> Array:
+    longer, shorter = (a, v) if a.size >= v.size else (v, a)
+    rows = sliding_window_view(np.pad(longer, shorter.size - 1), shorter.size)
+    whole = np.sum(rows * np.flip(shorter), axis=-1)
+    before = {"full": 0, "same": (shorter.size - 1) // 2, "valid": shorter.size - 1}[mode]
+    return whole[before : before + {"full": whole.size, "same": longer.size}.get(mode, longer.size - before)]
+
+
+_BY_OTHERS: dict[str, Callable[..., Any]] = {
+    "trace": _trace,
+    "vdot": lambda a, b: np.sum(np.ravel(a) * np.ravel(b)),
+    "multi_dot": lambda *arrays: reduce(np.matmul, arrays),
+    "matrix_power": _matrix_power,
+    "convolve": _convolve,
+    "conjugate": lambda x: x,
+}
+"""Operations of real numbers that the page's NumPy lacks, in terms of those that it has."""
 
 
 def _moves(op: Op) -> bool:

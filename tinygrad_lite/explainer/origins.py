@@ -12,7 +12,7 @@ from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.explainer.graph import Seen
 from tinygrad_lite.nn.module import Module
 from tinygrad_lite.nn.substitution import original
-from tinygrad_lite.readers.recording import Step, is_users, observing
+from tinygrad_lite.readers.recording import Step, calling_line, hearing_exits, is_users, observing
 
 LATEST = 1000  # values whose origin a continuing watch keeps; a long run would otherwise keep all
 
@@ -65,7 +65,7 @@ class Watch:
 
     def run(self, f: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """Run the function, and return its result."""
-        with observing(self.note):
+        with observing(self.note), hearing_exits(self._note_exit):
             result = f(*args, **kwargs)
         name = getattr(f, "__name__", type(f).__name__)
         if isinstance(result, Tensor) and name.isidentifier():
@@ -107,6 +107,11 @@ class Watch:
             frame = frame.f_back
         if calls:
             self.seen.models[result], self.seen.modules[result] = self._place(calls[::-1])
+
+    def _note_exit(self, tensor: Tensor) -> None:
+        """Note the first line that took numbers out of the graph, which may have acted on them."""
+        if self.seen.exit is None and (tensor.requires_grad or tensor in (self.seen.made or ())):
+            self.seen.exit = calling_line()
 
     def _place(self, calls: Sequence[FrameType]) -> tuple[str, str]:
         """The name of the outermost of the modules that are running, and the path of the innermost in it.

@@ -137,6 +137,7 @@ class _Content:
             "steps": steps,
             "templates": list(self._numbers_of_templates),
             "recordedOnly": reason and parts(reason),
+            "exit": graph.exit and str(graph.exit),
             "warnings": [[_sentence(each), self._numbers[each.node]] for each in warned],
             "notLookedInto": unlooked and parts(unlooked),
             "loops": [[loop.start, loop.length, loop.turns] for loop in loops(graph)],

@@ -110,6 +110,37 @@ def observing(observe: Callable[[Step], None]) -> Iterator[None]:
                 setattr(Tensor, "__trace__", plain_trace)  # noqa: B010
 
 
+_EXITS = ("__bool__", "__float__", "__int__", "__index__", "item", "numpy", "tolist")
+"""The methods by which the numbers of a tensor leave the graph, for Python code to act on."""
+
+
+@contextlib.contextmanager
+def hearing_exits(observe: Callable[[Tensor], None]) -> Iterator[None]:
+    """Call `observe` with each tensor whose numbers the user's code in this thread takes out of the graph in the block.
+
+    An `if` takes them out, and so does `float(loss)`; printing the tensor itself does not.
+    """
+    thread = threading.get_ident()
+    plain = {name: getattr(Tensor, name) for name in _EXITS}
+
+    def heard(method: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(method)
+        def leave(self: Tensor, *args: Any) -> Any:
+            if threading.get_ident() == thread and is_users(sys._getframe(1).f_code.co_filename):
+                observe(self)
+            return method(self, *args)
+
+        return leave
+
+    for name, method in plain.items():
+        setattr(Tensor, name, heard(method))
+    try:
+        yield
+    finally:
+        for name, method in plain.items():
+            setattr(Tensor, name, method)
+
+
 @contextlib.contextmanager
 def recording() -> Iterator[list[Step]]:
     """A list to which each operation on tensors in the block is appended.

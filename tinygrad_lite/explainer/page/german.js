@@ -104,6 +104,7 @@ const tables = {
     "The result is not finite.": "Das Ergebnis ist nicht endlich.",
     "The result moved the other way than predicted: the step is too long for the slope to hold.": "Das Ergebnis hat sich anders herum bewegt als vorhergesagt: Der Schritt ist zu lang, als dass die Steigung noch gälte.",
     "The slope changes along the step, so that the prediction is a rough one.": "Die Steigung ändert sich auf dem Schritt, sodass die Vorhersage grob ist.",
+    "The code looked at its numbers in Python, first in {line}. What it decided or computed by them stays as it was recorded, also when numbers here become others.": "Der Code hat seine Zahlen in Python angesehen, zuerst in {line}. Was er danach entschieden oder berechnet hat, bleibt wie aufgezeichnet, auch wenn Zahlen hier andere werden.",
     "The warnings are of the numbers as they were recorded.": "Die Warnungen gelten den Zahlen, wie sie aufgezeichnet wurden.",
     "There is no leaf that needs a gradient.": "Kein Blatt braucht einen Gradienten.",
     "This graph is too plain for a question.": "Dieser Graph ist zu einfach für eine Frage.",

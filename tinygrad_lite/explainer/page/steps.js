@@ -28,10 +28,15 @@ const stepView = (() => {
       lesson.live ? element("p", { class: "hint" }, say("Drag any number or any cell of a picture to the side, and watch {root} at the top follow.", { root: nameAt(lesson.root) })) : "",
       element("p", { class: "hint" }, location.protocol === "about:" ? say("The arrow keys left and right go from step to step.") : say("The arrow keys left and right go from step to step. The address in the browser names the step, so that you can link to it.")),
       liveNote(),
+      lesson.changed() ? null : exitNote("hint"),
     ];
   }
 
   const isPlain = (i) => lesson.nodes[i].value.shape.length === 0 && !lesson.nodes[i].value.complex;
+
+  // What the code made of numbers in Python, by an "if" or a "float", stays as it was recorded: where it did so first.
+  const exitNote = (kind) =>
+    lesson.live && lesson.data.exit ? element("p", { class: kind }, sayWith("The code looked at its numbers in Python, first in {line}. What it decided or computed by them stays as it was recorded, also when numbers here become others.", { line: element("code", {}, lesson.data.exit) })) : null;
 
   function liveNote() {
     if (lesson.live) return null;
@@ -282,6 +287,7 @@ const stepView = (() => {
   function content(position) {
     const at = lesson.at(position);
     const parts = at.phase === "start" ? start() : at.phase === "forward" ? forward(position, at.node) : backward(at.turn);
+    if (lesson.changed()) parts.splice(1, 0, exitNote("note"));
     return parts.filter(Boolean);
   }
 
