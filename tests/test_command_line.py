@@ -262,12 +262,17 @@ def test_a_teachers_file_of_exercises(
     ("text", "words"),
     [
         ("def derivative(y, x) return x", "answer.py, line 1: "),
-        ("import nowhere_here", "answer.py cannot be run: ModuleNotFoundError"),
+        ("import nowhere_here", "answer.py, line 1, cannot be run: ModuleNotFoundError"),
         ("raise SystemExit", "answer.py leaves Python when it is run"),
         ("import sys\ndef derivative(y, x):\n    sys.exit(0)", "derivative leaves Python: let it end with `return`"),
         ("def vjp(g, y, x):\n    return g", "has no `derivative`, which the exercise asks for"),
         ("def derivative(x):\n    return x", "begin with `def derivative(y, x):`"),
         ("def derivative(y, x):\n    return x[9]", "raised by your derivative, line 2: return x[9]"),
+        ("def derivative(y, x):\n    return 2 if x > 0 else 0", "with np.where(condition, a, b)"),
+        ("import math\ndef derivative(y, x):\n    return math.exp(x)", "such as np.exp, in place of those of math"),
+        ("def derivative(y, x):\n    raise NotImplementedError", "NotImplementedError\n  raised by your derivative"),
+        ("\nx = undefined", "answer.py, line 2, cannot be run: NameError"),
+        ("x = float(input())", "nobody is there to type: take out input()"),
     ],
 )
 def test_an_answer_that_cannot_be_marked(

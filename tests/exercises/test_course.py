@@ -194,7 +194,9 @@ def test_hints_come_in_three_steps(declaration: Declaration) -> None:
         ("attention", _attention_by_the_diagonal, "softmax_diagonal"),
         ("momentum", lambda g, y, gradients, m: g * m ** np.arange(gradients.size), "flipped"),
         ("initialisation", lambda y, s, x, w: 2 * y / s, "constant_factor"),
-        ("reciprocal", 0.5, "value_for_derivative"),
+        ("reciprocal", 0.5, "sign"),  # which is y as well, at this x
+        ("numerator", lambda y, a, b: -a / b**2, "other_argument"),
+        ("denominator", lambda y, a, b: 1 / b, "other_argument"),
         ("denominator", lambda y, a, b: -1 / b**2, ""),  # a value that stands for another by chance is not told
     ],
 )
@@ -203,6 +205,34 @@ def test_the_mistakes_of_lessons_have_their_names(name: str, answer: Any, miscon
     assert not mark.ok
     assert mark.misconception == misconception, str(mark)
     assert (f"read on: docs/misconceptions/{misconception}.md" in str(mark)) == bool(misconception)
+
+
+def _by_others() -> Iterator[tuple[Declaration, str]]:
+    for declaration in COURSE:
+        trial = declaration.inputs[0]
+        for name, x in trial.items():
+            x = np.asarray(x)
+            if (
+                name != declaration.argument
+                and x.dtype.kind == "f"
+                and x.shape == np.shape(trial[declaration.argument])
+            ):
+                yield declaration, name
+
+
+@pytest.mark.parametrize(("declaration", "name"), [*_by_others()], ids=lambda each: getattr(each, "name", each))
+def test_the_derivative_by_another_argument_is_told_as_that(declaration: Declaration, name: str) -> None:
+    def by_other(g: Any, y: Any, *arrays: Any) -> Any:
+        trial = dict(zip(declaration.names, arrays))
+        return tg.grad(lambda x: np.sum(g * declaration.function(*{**trial, name: x}.values())))(trial[name])
+
+    vjp = declaration.write == "vjp"
+    answer = by_other if vjp else lambda y, *arrays: by_other(np.ones_like(y), y, *arrays)
+    if declaration.write == "numbers":
+        answer = answer(declaration.value(declaration.inputs[0]), *declaration.inputs[0].values())
+    mark = Exercise(declaration).check(answer)
+    assert not mark.ok
+    assert mark.misconception in ("other_argument", "sign"), str(mark)
 
 
 @pytest.mark.parametrize("fault", ["tanh", "rows"])

@@ -10,6 +10,7 @@ from tinygrad_lite.errors import InputError, TinygradError
 from tinygrad_lite.exercises import start
 from tinygrad_lite.exercises.attempts import Event, Log
 from tinygrad_lite.exercises.catalogue import Catalogue, find
+from tinygrad_lite.exercises.learners_file import said_of
 from tinygrad_lite.exercises.mark import Mark
 from tinygrad_lite.exercises.misconceptions import MISCONCEPTIONS
 from tinygrad_lite.exercises.shown import Shown
@@ -161,6 +162,6 @@ def _result(
         fields = {"outcome": marked.outcome, "text": marked.text, "misconception": marked.misconception}
         fields["printed"] = marked.printed
     except Exception as error:  # whatever it is, the others of the class are marked
-        said = str(error) if isinstance(error, TinygradError) else f"{type(error).__name__}: {error}"
+        said = str(error) if isinstance(error, TinygradError) else said_of(error)
         fields = {"outcome": "error", "text": f"{name}: {said}"}
     return Result(student, name, seconds=perf_counter() - started, events=events, **fields)

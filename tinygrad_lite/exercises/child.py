@@ -17,7 +17,7 @@ import numpy as np
 
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import TinygradError
-from tinygrad_lite.exercises.learners_file import answer_in
+from tinygrad_lite.exercises.learners_file import answer_in, said_of
 from tinygrad_lite.exercises.misfit import Misfit
 from tinygrad_lite.exercises.submission import Submission, Task
 
@@ -101,7 +101,7 @@ def _said(act: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         return {"error": str(error)}
     except BaseException as error:
         notes = "".join(f"\n  {note}" for note in getattr(error, "__notes__", ()))
-        return {"error": f"{type(error).__name__}: {error}{notes}"}
+        return {"error": f"{said_of(error)}{notes}"}
 
 
 class RefusedError(PermissionError):

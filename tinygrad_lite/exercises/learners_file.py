@@ -2,6 +2,7 @@
 
 import importlib.util
 import sys
+import traceback
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,6 +16,11 @@ def answer_in(path: Path, name: str) -> Any:
         return getattr(loaded(path), name)
     except AttributeError:
         raise InputError(f"{path.name} has no `{name}`, which the exercise asks for") from None
+
+
+def said_of(error: BaseException) -> str:
+    """The kind of an error, and what it says, if anything."""
+    return f"{type(error).__name__}: {error}".rstrip(": ")
 
 
 def loaded(path: Path) -> ModuleType:
@@ -33,8 +39,12 @@ def loaded(path: Path) -> ModuleType:
         raise InputError(f"{path.name}{line}: {error.msg}") from None
     except SystemExit:  # otherwise the command would end here, with the exit status of a right answer
         raise InputError(f"{path.name} leaves Python when it is run: take out what calls exit") from None
+    except EOFError as error:
+        raise InputError(f"{path.name} asks for input, and nobody is there to type: take out input()") from error
     except Exception as error:
-        raise InputError(f"{path.name} cannot be run: {type(error).__name__}: {error}") from error
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+        line = f", line {lines[-1]}," if lines else ""
+        raise InputError(f"{path.name}{line} cannot be run: {said_of(error)}") from error
     finally:
         sys.dont_write_bytecode = writes
     return module

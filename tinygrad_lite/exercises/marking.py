@@ -4,6 +4,7 @@ import io
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -197,6 +198,9 @@ class _Marking:
         """The operation, "" for the whole function, and the gradient checker's sentence on the mistake."""
         if not np.all(np.isfinite(answer)):
             return "", ""  # whatever the cause
+        one_number = self._declaration.write == "numbers" and answer.size == 1  # which many mistakes would give
+        if one_number and same(answer, -np.ravel(failing[0].reference)[0] * np.ones_like(answer), _BY_HAND):
+            return "", SIGN
         if self._declaration.elementwise and same(answer, self._y, 1e-9):
             return "", VALUE
         why = self._of_the_whole()
@@ -204,15 +208,36 @@ class _Marking:
             return uses[0].where.split(",")[0], uses[0].why  # one of a sum's uses hands on what arrives, and rightly so
         if why:
             return "", why
+        if self._is_by_another_argument(answer):
+            return "", SWAPPED
         of_value = any(f.where.startswith(_weigh.name) and f.why == SWAPPED for f in failing)
         if of_value or self._ignores_upstream(answer):
             return "", _VALUE_FOR_G if of_value else UPSTREAM
-        one_number = self._declaration.write == "numbers" and answer.size == 1  # which many mistakes would give
         for finding in failing:
             operation = finding.where.split(",")[0]
             if finding.why and (finding.why == SIGN or not one_number):
                 return operation, finding.why
         return "", ""
+
+    def _is_by_another_argument(self, answer: Array) -> bool:
+        """Whether it is right, but for another argument of the function."""
+        others = [
+            name
+            for name, x in self._trial.items()
+            if name != self._declaration.argument and np.shape(x) == answer.shape and np.asarray(x).dtype.kind == "f"
+        ]
+
+        def weighted(name: str, x: Array) -> Array:
+            return _weigh(self._declaration.function(*{**self._trial, name: x}.values()), self._g)
+
+        for name in others:
+            try:
+                right = grad(partial(weighted, name))(np.asarray(self._trial[name])[()])
+            except Exception:  # code outside NumPy's functions has no rule
+                return False
+            if np.any(right) and same(answer, right, 1e-6):
+                return True
+        return False
 
     def _ignores_upstream(self, answer: Array) -> bool:
         """Whether a vector-Jacobian product is the same for another upstream gradient."""

@@ -43,6 +43,13 @@ class Task:
         return f"def {self.write}({', '.join(self.parameters)}):"
 
 
+_OF_WHOLE_ARRAYS = {
+    "truth value of an array": "choose entry by entry, with np.where(condition, a, b)",
+    "can be converted to Python scalars": "write NumPy's functions, such as np.exp, in place of those of math",
+}
+"""What to do about errors of code that was written for a single number."""
+
+
 class Submission:
     """A learner's function, which takes the arguments of an exercise; or numbers, whatever the arguments are."""
 
@@ -81,6 +88,9 @@ class Submission:
             if isinstance(error, ValueError) and (misfit := misfit_of(error, _file(error), shape)):
                 raise misfit from None
             error.add_note(f"raised by your {self._name}{_line(error)}")
+            for words, advice in _OF_WHOLE_ARRAYS.items():
+                if words in str(error):
+                    error.add_note(f"it is called with whole arrays: {advice}")
             raise
         except SystemExit:  # otherwise marking would end here, with the exit status of a right answer
             raise UsageError(f"{self._name} leaves Python: let it end with `return` and the derivative") from None
