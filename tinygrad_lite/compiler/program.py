@@ -39,6 +39,20 @@ class Variable:
         return prod(self.shape)
 
     @property
+    def form(self) -> tuple[Any, ...]:
+        """What the variables of two recordings have in common if they stand for the same value."""
+        return self.shape, self.dtype, self.is_number, self.order
+
+    def zeros(self) -> Any:
+        """Zeros of this form."""
+        if not self.shape:
+            zero = self.dtype.type(0)
+            return zero.item() if self.is_number else zero
+        if self.order is None:
+            return np.zeros(self.shape, self.dtype)
+        return np.zeros([self.shape[axis] for axis in self.order], self.dtype).transpose(np.argsort(self.order))
+
+    @property
     def nbytes(self) -> int:
         return self.size * self.dtype.itemsize  # type: ignore[no-any-return]
 
@@ -134,6 +148,11 @@ class Program:
     def ends(self) -> list[Variable]:
         """The variables that leave the program."""
         return [x for x in (*self.results, *self.updates.values()) if isinstance(x, Variable)]
+
+    def read_constants(self) -> Iterator[tuple[Variable, Array]]:
+        """The constants that calls read, or that leave the program, with their arrays."""
+        read = {x for call in self.calls for x in call.reads} | {*self.ends}
+        return ((x, array) for x, array in self.constants.items() if x in read)
 
     def uses(self) -> dict[Variable, int]:
         """How often each variable is used; leaving the program counts as a use."""

@@ -11,11 +11,18 @@ import numpy as np
 from tinygrad_lite import trees
 from tinygrad_lite.compiler.identifiers import unique
 from tinygrad_lite.compiler.places import Argument, Entry, Gradient, Leaves
+from tinygrad_lite.compiler.program import Program
 from tinygrad_lite.compiler.recording.guards import Entries, Field, Guard, Item, Key, agreeing, changed
 from tinygrad_lite.compiler.recording.randomness import DrawError, undrawn
 from tinygrad_lite.compiler.recording.reached import Reached
 from tinygrad_lite.compiler.recording.recorder import Recorder
-from tinygrad_lite.compiler.recording.same import difference, may_change, not_followed, with_live_arrays
+from tinygrad_lite.compiler.recording.same import (
+    DifferenceError,
+    difference,
+    may_change,
+    not_followed,
+    with_live_arrays,
+)
 from tinygrad_lite.compiler.signature import SCALARS
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import UsageError
@@ -55,10 +62,15 @@ def recorded_twice(
         roots += [(x, name) for x in recorder.called]
         entries = [Entries(array, label) for array, label in recorder.arrays.values() if may_change(array)]
         say("recording again, to compare")
-        second, after = _undisturbed(partial(once, only_compares=True), Reached(roots), roots)
-        program = with_live_arrays(recorder.program, second.program)
-        differs = difference(recorder.program, second.program)
-        entries = entries if differs else not_followed(program, entries)
+        try:
+            again = partial(once, expected=recorder.program)
+            second, after = _undisturbed(again, Reached(roots), roots)
+            differs = difference(recorder.program, second.program)
+        except DifferenceError as error:
+            differs = str(error)
+        if not differs:
+            program = with_live_arrays(recorder.program, second.program)
+            entries = not_followed(program, entries)
         _refuse_changes(name, [x for x in entries if not x.holds()])
         if differs:
             raise UsageError(
@@ -109,10 +121,10 @@ def _recorded_once(
     parameters: list[str],
     reached: Reached,
     roots: Sequence[tuple[Any, str]],
-    only_compares: bool = False,
+    expected: Program | None = None,
 ) -> Recording:
     """The recording of a call, and what it read; `roots` are the functions and objects to look through for names."""
-    recorder = Recorder(_names(f), reached, only_compares)
+    recorder = Recorder(_names(f), reached, expected)
     places = iter([Argument(i, name) for i, name in enumerate(parameters)])
     arguments, keywords = trees.map_leaves(lambda x: recorder.passed_in(next(places), x), (args, dict(kwargs)))
     with undrawn(reached.hidden):

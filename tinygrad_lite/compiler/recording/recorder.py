@@ -11,7 +11,7 @@ import numpy as np
 
 from tinygrad_lite import trees
 from tinygrad_lite.compiler.places import TensorPlace, Upstream
-from tinygrad_lite.compiler.program import Variable
+from tinygrad_lite.compiler.program import Program, Variable
 from tinygrad_lite.compiler.recording.randomness import replaced
 from tinygrad_lite.compiler.recording.reached import Reached
 from tinygrad_lite.compiler.recording.recorded import Recorded
@@ -41,8 +41,10 @@ class Recorder(Surroundings):
         arrays: the arrays that the function reaches outside, each with its label, by id.
     """
 
-    def __init__(self, names: Mapping[int, str], reached: Reached | None = None, only_compares: bool = False) -> None:
-        super().__init__(names, reached or Reached(()), only_compares, Recorder.run.__code__)
+    def __init__(
+        self, names: Mapping[int, str], reached: Reached | None = None, expected: Program | None = None
+    ) -> None:
+        super().__init__(names, reached or Reached(()), expected, Recorder.run.__code__)
         self.returned: Any = None
         self.passed: dict[int, TensorPlace] = {}
         self.linked: dict[int, int] = {}

@@ -1,5 +1,6 @@
 """Whether two recordings of a function give the same program."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -8,47 +9,54 @@ import numpy as np
 from tinygrad_lite.compiler.places import Outside
 from tinygrad_lite.compiler.program import Instruction, Program, Variable
 from tinygrad_lite.compiler.recording.guards import Entries
-from tinygrad_lite.engine.op import Array
+from tinygrad_lite.engine.op import Array, Op
+from tinygrad_lite.errors import UsageError
+
+
+class DifferenceError(UsageError):
+    """A function does not do the same when it is run again; the text says what is different."""
 
 
 def difference(a: Program, b: Program) -> str | None:
-    """The difference between two programs in words; None if they are the same."""
-    known: dict[Variable, Variable] = {}
+    """How a program differs from one that was recorded before, in words; None if it does not.
 
-    def same(x: Any, y: Any) -> bool:
-        if isinstance(x, Variable):
-            return known.get(x) is y
-        if isinstance(x, (tuple, list)):
-            return type(x) is type(y) and len(x) == len(y) and all(map(same, x, y))
-        if isinstance(x, slice):
-            return isinstance(y, slice) and same((x.start, x.stop, x.step), (y.start, y.stop, y.step))
-        if isinstance(x, (np.ndarray, np.generic)):
-            return (
-                isinstance(y, type(x)) and x.dtype == y.dtype and np.array_equal(x, y, equal_nan=x.dtype.kind in "fc")
-            )
-        return x is y or (type(x) is type(y) and (bool(x == y) or x != x))
-
-    known.update(zip(a.inputs, b.inputs))
-    known.update(zip(a.constants, b.constants))
-    if list(a.inputs.values()) != list(b.inputs.values()) or len(a.constants) != len(b.constants):
+    Each call of the second is one of the first, as `another` has found out.
+    """
+    if list(a.inputs.items()) != list(b.inputs.items()):
         return "it reads something else"
-    if not all(map(same, a.constants.values(), b.constants.values())):
-        return "an array has other values"
-    for first, second in zip(a.calls, b.calls):
-        known[first.result] = second.result
-        if repr(first.op) != repr(second.op) or first.result.shape != second.result.shape:
-            return f"{second.op.name} in place of {_where(first)}"
-        if not same(first.inputs, second.inputs):
-            return f"{_where(first)}, is given something else"
-        if first.params.keys() != second.params.keys() or not all(
-            same(value, second.params[name]) for name, value in first.params.items()
-        ):
-            return f"{_where(first)}, has other parameters"
-    if len(a.calls) != len(b.calls) or not all(map(same, a.results, b.results)):
+    if len(a.calls) != len(b.calls) or not same(a.results, b.results):
         return "it returns something else"
     if list(a.updates) != list(b.updates) or not all(map(same, a.updates.values(), b.updates.values())):
         return "it leaves something else behind"
     return None
+
+
+def another(call: Instruction | None, op: Op, inputs: tuple[Any, ...], params: Mapping[str, Any]) -> str | None:
+    """How a call differs from that of an earlier recording, in words; None if it does not."""
+    if call is None:
+        return f"{op.name} after all that it did"
+    if op is not call.op and repr(op) != repr(call.op):
+        return f"{op.name} in place of {_where(call)}"
+    if not same(call.inputs, inputs):
+        return f"{_where(call)}, is given something else"
+    if call.params.keys() != params.keys() or not all(same(x, params[name]) for name, x in call.params.items()):
+        return f"{_where(call)}, has other parameters"
+    return None
+
+
+def same(x: Any, y: Any) -> bool:
+    """Whether two parts of a program are the same: variables, numbers, arrays, and containers of these."""
+    if x is y:
+        return True
+    if isinstance(x, Variable):
+        return False
+    if isinstance(x, (tuple, list)):
+        return type(x) is type(y) and len(x) == len(y) and all(map(same, x, y))
+    if isinstance(x, slice):
+        return isinstance(y, slice) and same((x.start, x.stop, x.step), (y.start, y.stop, y.step))
+    if isinstance(x, (np.ndarray, np.generic)):
+        return isinstance(y, type(x)) and x.dtype == y.dtype and np.array_equal(x, y, equal_nan=x.dtype.kind in "fc")
+    return type(x) is type(y) and (bool(x == y) or x != x)
 
 
 def _where(call: Instruction) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 
 from tinygrad_lite import trees
 from tinygrad_lite.compiler.places import Argument, Attribute, Data, Gradient, Place, TensorPlace
-from tinygrad_lite.compiler.program import Variable
+from tinygrad_lite.compiler.program import Program, Variable
 from tinygrad_lite.compiler.recording.guards import Field, Guard, Item, Key, Missing, contents
 from tinygrad_lite.compiler.recording.optimizers import Optimizers
 from tinygrad_lite.compiler.recording.randomness import RecordedGenerator
@@ -70,8 +70,11 @@ class Surroundings(Transcript):
         reached: what the function can reach.
     """
 
-    def __init__(self, names: Mapping[int, str], reached: Reached, only_compares: bool, outermost: CodeType) -> None:
-        super().__init__(only_compares, outermost)
+    def __init__(
+        self, names: Mapping[int, str], reached: Reached, expected: Program | None, outermost: CodeType
+    ) -> None:
+        super().__init__(expected, outermost)
+        self._expected_inputs = [] if expected is None else [*expected.inputs.items()]
         self.guards: dict[Key, Guard] = {}
         self.called: list[Any] = []
         self.same_as: dict[int, TensorPlace] = {}
@@ -104,7 +107,8 @@ class Surroundings(Transcript):
         """Record the value in a place as an input of the program."""
         place = self._known(place)
         if place not in self._places:
-            self._places[place] = made = self.recorded(value)
+            variable, expected = self._next(self._expected_inputs, len(self.program.inputs)) or (None, None)
+            self._places[place] = made = self.recorded(value, variable if place == expected else None)
             made.variable.name = place.name
             self.program.inputs[made.variable] = place
         return self._places[place]
@@ -227,7 +231,7 @@ class Surroundings(Transcript):
 
     def reaches(self, tensor: Tensor, g: Any) -> None:
         """Note that the reverse pass hands a gradient, or a contribution to it, to a tensor."""
-        if self.only_compares:
+        if self._expected is not None:
             return
         array, g = plain(tensor, "_array"), innermost(g)
         if type(array) is type(g) is Recorded:

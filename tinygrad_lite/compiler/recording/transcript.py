@@ -24,6 +24,7 @@ from tinygrad_lite.compiler.program import (
 )
 from tinygrad_lite.compiler.recording.naming import Namer
 from tinygrad_lite.compiler.recording.recorded import Recorded, at_line
+from tinygrad_lite.compiler.recording.same import DifferenceError, another, same
 from tinygrad_lite.engine import backward
 from tinygrad_lite.engine.op import Array, Op
 from tinygrad_lite.engine.tensor import Tensor, positive
@@ -52,16 +53,19 @@ class Transcript:
         refusal: what it said the last time that Python needed a value.
 
     Args:
-        only_compares: whether the program is only compared with that of another recording, so that it needs no names.
+        expected: the program of an earlier recording, with which this one is compared. As long as a call is the next
+            of that program, this one computes nothing: it takes the call, and zeros of the form of its result.
         outermost: the code that starts the run, above which no line belongs to it.
     """
 
-    def __init__(self, only_compares: bool, outermost: CodeType) -> None:
+    def __init__(self, expected: Program | None, outermost: CodeType) -> None:
         self.program = Program()
         self.namer = Namer()
         self.is_over = False
         self.refusal: str | None = None
-        self.only_compares = only_compares
+        self._expected = expected
+        self._expected_constants = [] if expected is None else [*expected.read_constants()]
+        self._matched = 0
         self._outermost = outermost
         self._constants: dict[int, Recorded] = {}
         self._values: list[weakref.ref[Recorded]] = []
@@ -76,22 +80,38 @@ class Transcript:
         if id(array) not in self._constants:
             if not isinstance(array, (np.ndarray, np.generic)):
                 raise UsageError(f"a compiled function works on NumPy arrays, got {type(array).__name__}")
-            made = self.recorded(array)
+            made = self.recorded(array, self._expected_constant(array))
             self.program.constants[made.variable] = array
             self._constants[id(array)] = made
         return self._constants[id(array)]
 
-    def recorded(self, value: Any) -> Recorded:
-        """A value whose every use is recorded from now on, as a variable of its own."""
+    def recorded(self, value: Any, expected: Variable | None = None) -> Recorded:
+        """A value whose every use is recorded from now on, as a variable of its own, or as the expected one."""
         if is_number := is_python_number(value):
             variable = Variable((), np.result_type(type(value)), is_number)
         else:
             shape = value.shape
             order = None if len(shape) < 2 or value.flags.c_contiguous else axes_in_memory(value.strides)
             variable = Variable(shape, value.dtype, order=order)
+        return self._standing_for(variable if expected is None or expected.form != variable.form else expected, value)
+
+    def _standing_for(self, variable: Variable, value: Any) -> Recorded:
         made = Recorded(value, variable, self)
         self._values.append(weakref.ref(made))
         return made
+
+    def _expected_constant(self, array: Array) -> Variable | None:
+        """The next constant of the earlier recording that has the same entries."""
+        for i in range(self._matched, len(self._expected_constants)):
+            variable, other = self._expected_constants[i]
+            if same(other, array):
+                self._matched = i + 1
+                return variable
+        return None
+
+    def _next(self, expected: Sequence[Any], done: int) -> Any:
+        """What an earlier recording has at the position after those that are done; None if there is nothing."""
+        return expected[done] if done < len(expected) else None
 
     def variable_of(self, array: Any, otherwise: Any = None) -> Any:
         """The variable that stands for an array."""
@@ -110,8 +130,8 @@ class Transcript:
                 f"this value comes from the recording of a compiled function, which is over{at_line()}: return a value "
                 "from the function to use it outside"
             )
-        if op not in self._opened and op.is_composite:
-            done = len(self.program.calls)
+        if op not in self._opened and op.is_composite and not self._was_whole(op.name):
+            done, matched = len(self.program.calls), self._matched
             self._opened.append(op)
             try:
                 made = op.forward(*inputs, **params)
@@ -124,6 +144,7 @@ class Transcript:
             finally:
                 self._opened.pop()
             del self.program.calls[done:]
+            self._matched = matched
         return self._called(op, inputs, params)
 
     def _called(self, op: Op, inputs: Sequence[Array], params: Mapping[str, Any]) -> Recorded:
@@ -133,6 +154,8 @@ class Transcript:
             else self.constant(x if isinstance(x, np.ndarray) and x.ndim else np.asarray(x)[()])
             for x in inputs
         ]
+        if self._expected is not None:
+            return self._as_expected(op, operands, params)
         arrays = [x.value if type(x) is Recorded else x for x in operands]
         value = op.forward(*arrays, **mapped(_value, params)) if params else op.forward(*arrays)
         if not isinstance(value, (np.ndarray, np.generic)):
@@ -152,13 +175,42 @@ class Transcript:
         inputs = [x.variable if type(x) is Recorded else x for x in operands]
         return self.add(op, inputs, params, value, arrays)
 
+    def _was_whole(self, name: str) -> bool:
+        """Whether the earlier recording has as its next call that of an operation of this name, unopened."""
+        call = None if self._expected is None else self._next(self._expected.calls, len(self.program.calls))
+        return call is not None and call.op.name == name
+
+    def _as_expected(self, op: Op, operands: Sequence[Any], params: Mapping[str, Any], drawn: Any = None) -> Recorded:
+        """Take the next call of the earlier recording, which must be this one.
+
+        A view is made, since others see what shares memory; for any other result, zeros are as good as its entries.
+
+        Raises:
+            DifferenceError: if it is another call.
+        """
+        call = self._next(self._expected.calls, len(self.program.calls))  # type: ignore[union-attr]
+        inputs = tuple([x.variable if type(x) is Recorded else x for x in operands])
+        fixed = mapped(_variable, params) if params else params
+        if (reason := another(call, op, inputs, fixed)) is not None:
+            raise DifferenceError(reason)
+        self.program.calls.append(call)
+        if drawn is not None:
+            value = drawn
+        elif call.view_of is None:
+            value = call.result.zeros()
+        else:
+            value = op.forward(*[_value(x) for x in operands], **mapped(_value, params))
+        return self._standing_for(call.result, value)
+
     def add(
         self, op: Op, inputs: Sequence[Any], params: Mapping[str, Any], value: Any, arrays: Sequence[Any] = ()
     ) -> Recorded:
         """Record a call whose result has this value."""
+        if self._expected is not None:
+            return self._as_expected(op, inputs, params, value)
         made = self.recorded(value)
-        section, source = (FORWARD, None) if self.only_compares else self._origin(made.variable)
-        fixed = mapped(lambda x: x.variable if type(x) is Recorded else x, params) if params else {}
+        section, source = self._origin(made.variable)
+        fixed = mapped(_variable, params) if params else {}
         view_of = None
         if getattr(value, "base", None) is not None or any(
             array is value or getattr(array, "base", None) is value for array in arrays
@@ -167,8 +219,7 @@ class Transcript:
         self.program.calls.append(
             Instruction(op, tuple(inputs), fixed, made.variable, section, source, self._ignoring(), view_of)
         )
-        if not self.only_compares:
-            self.namer.operation(made.variable, op)
+        self.namer.operation(made.variable, op)
         return made
 
     def _ignoring(self) -> frozenset[str]:
@@ -213,17 +264,21 @@ class Transcript:
         return self._ops[op]
 
     def _rule(self, op: Op, i: int, vjp: Callable[..., Array]) -> Callable[..., Array]:
+        name = f"{op.name}_gradient_{i + 1}"
+
         def rule(g: Array, *others: Array, **params: Any) -> Array:
-            done = len(self.program.calls)
+            done, matched = len(self.program.calls), self._matched
             try:
-                return vjp(g, *others, **params)
+                if not self._was_whole(name):
+                    return vjp(g, *others, **params)
             except UsageError:
                 if any(isinstance(x, Tensor) for x in (g, *others)):
                     raise
                 del self.program.calls[done:]
-                whole = Op(vjp, [None], name=f"{op.name}_gradient_{i + 1}", arity=1 + len(others))
-                whole.keywords = op.keywords
-                return self._called(whole, [backward.whole(g), *others], params)
+                self._matched = matched
+            whole = Op(vjp, [None], name=name, arity=1 + len(others))
+            whole.keywords = op.keywords
+            return self._called(whole, [backward.whole(g), *others], params)
 
         return rule
 
@@ -245,6 +300,10 @@ def _kind(code: CodeType) -> str:
 
 def _shares_memory(x: Any, value: Any) -> bool:
     return isinstance(x, np.ndarray) and isinstance(value, np.ndarray) and np.may_share_memory(x, value)
+
+
+def _variable(x: Any) -> Any:
+    return x.variable if type(x) is Recorded else x
 
 
 def _value(x: Any) -> Any:
