@@ -77,6 +77,7 @@ html_theme = "furo"
 html_title = "tinygrad_lite"
 html_logo = html_favicon = "static/logo.svg"
 html_static_path = ["static"]
+templates_path = ["templates"]
 html_css_files = ["site.css"]
 html_js_files = [("site.js", {"defer": "defer"})]
 html_show_sourcelink = False

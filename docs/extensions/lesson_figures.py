@@ -12,7 +12,7 @@ from tinygrad_lite.nn import functional as F
 
 
 def two_ways() -> Drawn:
-    """Lesson 1: a nudge is multiplied along each way, and added where the ways meet."""
+    """Lesson 1: a nudge is multiplied along each path, and added where the paths meet."""
 
     def u_of(x):
         return 2 * x + 1
@@ -53,7 +53,7 @@ def two_ways() -> Drawn:
         words = f"x moves by {h:g}, so u moves by {along:g} · {h:g} = {along * h:g}. Through u, y moves by {by_u:g} · "
         words += f"{along * h:g} = {through:g} (blue), and straight from x by {straight:g} (orange). "
         frames.append((picture, words + f"Together y moves by {through:g} + {straight:g} = {through + straight:g}."))
-    title = "A nudge of x, on its two ways to y"
+    title = "A nudge of x, on its two paths to y"
     return Drawn(canvas, title, fixed, "x", frames, 30, (0, 2))
 
 

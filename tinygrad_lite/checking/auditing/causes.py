@@ -170,7 +170,7 @@ class Reasons:
         name, calls = most(by_name.items(), key=lambda item: prod(map(factor, item[1])))
         worst = most([edge for edge in calls if edge[1] is not parameter] or calls, key=factor)
         text = phrase(
-            "the gradient {changes} by {factor} on its way, by {share} in {calls}",
+            "the gradient {changes} by a factor of {factor} on its way, by {share} in {calls}",
             changes=phrase("grows") if grows else phrase("shrinks"),
             factor=f"{prod(map(factor, way)):.1g}",
             share=f"{prod(map(factor, calls)):.1g}",

@@ -356,7 +356,7 @@ const tables = {
     "{op} made it in the backward pass; tg.detect_anomaly() shows from which numbers": "{op} hat es im Rückwärtsdurchlauf erzeugt; tg.detect_anomaly() zeigt, aus welchen Zahlen",
     "a sum of gradients is too large": "eine Summe von Gradienten ist zu groß",
     "it is the loss itself": "er ist der Verlust selbst",
-    "the gradient {changes} by {factor} on its way, by {share} in {calls}": "der Gradient {changes} auf seinem Weg um den Faktor {factor}, um {share} in {calls}",
+    "the gradient {changes} by a factor of {factor} on its way, by {share} in {calls}": "der Gradient {changes} auf seinem Weg um den Faktor {factor}, um {share} in {calls}",
     "grows": "wächst",
     "shrinks": "schrumpft",
     "{text}, saturated: {where}": "{text}, gesättigt: {where}",
