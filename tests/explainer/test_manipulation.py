@@ -205,6 +205,15 @@ def test_a_nudge_shows_the_chain_rule(show: Show, make: Any, name: str) -> None:
     assert shown[-1]["predicted"]["data"][0] == pytest.approx(derived, rel=1e-9, abs=1e-300)
 
 
+def test_a_small_nudge_of_single_precision_is_no_rounding(show: Show) -> None:
+    rng = np.random.default_rng(0)
+    w, x = (rng.normal(size=shape).astype("f4") for shape in ((4, 3), (5, 4)))
+    opened = show(tg.explain(lambda w: np.mean(np.tanh(x @ w)), tg.tensor(w, requires_grad=True, name="w")))
+    for each in opened.page.evaluate("i => lesson.nudged(i, 2, 1e-6)", opened.index("w"))[1:]:
+        real, predicted = (np.array(each[which]["data"]) for which in ("real", "predicted"))
+        np.testing.assert_allclose(real, predicted, atol=1e-4 * np.max(np.abs(predicted)))
+
+
 def test_a_nudge_is_dragged_and_listed(show: Show) -> None:
     opened = show(scalar())
     opened.node("b").click()

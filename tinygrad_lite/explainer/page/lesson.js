@@ -147,7 +147,8 @@ const lesson = (() => {
   // What a nudge of one entry by h does behind it: for each node on the way, the change that the chain rule predicts and
   // the one that is real, both as arrays; null where nothing is predicted.
   function nudged(i, place, h) {
-    const real = np.unrounded(() => affected(new Map([[i, withEntry(value(i), place, value(i).data[place] + h)]])));
+    const moved = (array) => np.unrounded(() => affected(new Map([[i, array]]))); // else float32 rounds a small change away
+    const [before, real] = [moved(value(i)), moved(withEntry(value(i), place, value(i).data[place] + h))];
     const tangent = { shape: value(i).shape, data: value(i).data.map((_, k) => (k === place ? h : 0)) };
     const tangents = new Map([[i, tangent]]);
     for (const node of real.keys()) {
@@ -155,7 +156,7 @@ const lesson = (() => {
       const predicted = pushed(steps[turn.get(node)], tangents);
       if (predicted) tangents.set(node, predicted);
     }
-    return [...real].map(([node, now]) => ({ node, predicted: tangents.get(node) ?? null, real: np.subtract(now, value(node)) }));
+    return [...real].map(([node, now]) => ({ node, predicted: tangents.get(node) ?? null, real: np.subtract(now, before.get(node)) }));
   }
 
   function recompute() {
