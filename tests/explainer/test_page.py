@@ -160,6 +160,8 @@ def test_an_index_stands_below_its_line_in_every_font(show: Show) -> None:
         opened.page.locator(f"#step msub > :{part}-child").first.bounding_box() for part in ("first", "last")
     )
     assert index["y"] + index["height"] > base["y"] + base["height"] + 1
+    box = opened.page.locator("#step .formula:has(msub)").first.bounding_box()
+    assert index["y"] + index["height"] <= box["y"] + box["height"], "it is not cut"
 
 
 @lessons
@@ -747,6 +749,17 @@ def test_on_paper(show: Show) -> None:
     opened.page.emulate_media(media="screen")
     opened.page.wait_for_selector("#handout", state="hidden")
     assert opened.page.is_visible("#step")
+
+
+@pytest.mark.parametrize("make", [class_scores, long_names, COMPLEX["used twice"]])
+def test_nothing_is_cut_on_paper(show: Show, make: Callable[[], Any]) -> None:
+    opened = show(make(), viewport={"width": 700, "height": 1000})  # of a page of A4
+    opened.page.emulate_media(media="print")
+    opened.page.locator("#handout article:visible").first.wait_for()
+    boxes = "[...document.querySelectorAll('#handout .formula, #handout p, #handout article')]"
+    assert (
+        opened.page.evaluate(f"{boxes}.filter((e) => e.scrollWidth > e.clientWidth + 1).map((e) => e.outerHTML)") == []
+    )
 
 
 def test_names_are_text(show: Show) -> None:

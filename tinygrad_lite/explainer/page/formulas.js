@@ -2,6 +2,7 @@
 
 const formulas = (() => {
   const LEAST = 0.8; // of the usual size, for wide ones
+  const LINE = 70; // letters of a formula that fit on paper
   const marks = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" };
   const escaped = (text) => text.replace(/[&<>"]/g, (letter) => marks[letter]);
   const nameOf = (name) => `<mi>${escaped(name)}</mi>`;
@@ -32,9 +33,17 @@ const formulas = (() => {
     wide.forEach((each, k) => shares[k] >= LEAST && (each.style.fontSize = `${shares[k]}em`));
     for (const each of wide.filter(isWide)) {
       each.style.fontSize = "";
-      each.querySelectorAll("math").forEach((math) => math.replaceWith(element("span", { class: "written" }, math.getAttribute("alttext"))));
+      write(each);
     }
     for (const each of panel.querySelectorAll(".corner")) if (isWide(each)) each.tabIndex = 0;
+  }
+
+  const write = (box) => box.querySelectorAll("math").forEach((math) => math.replaceWith(element("span", { class: "written" }, math.getAttribute("alttext"))));
+
+  // The same on paper, whose width is not known before it is printed.
+  function fitOnPaper(handout) {
+    const letters = (box) => [...box.querySelectorAll("math")].reduce((sum, math) => sum + math.getAttribute("alttext").length, 0);
+    for (const each of handout.querySelectorAll(".formula, .term p")) if (letters(each) > LINE) write(each);
   }
 
   // A font without a table for formulas, as on many a phone, leaves an index on the line: then a style lowers it.
@@ -49,6 +58,7 @@ const formulas = (() => {
 
   return {
     fit,
+    fitOnPaper,
     // y = the formula that made it
     ofNode: (i) => shown(`${nameOf(nameAt(i))}${sign("=")}${filled(lesson.nodes[i].math, i)}`, `${nameAt(i)} = ${lesson.nodes[i].formula}`),
     definition: (i) => shown(`${nameOf(lesson.nodes[i].op)}${sign(":")}${filled(lesson.nodes[i].definitionMath, i)}`, `${lesson.nodes[i].op}: ${lesson.nodes[i].definition}`),

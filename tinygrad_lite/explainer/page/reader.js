@@ -26,6 +26,7 @@ const reader = (() => {
     const pages = shown.map((position) => (position === null ? element("p", { class: "note" }, say("{n} steps are left out here.", { n: left })) : element("article", {}, stepView.content(position))));
     handout.replaceChildren(...pages);
     handout.querySelectorAll("[id]").forEach((each) => each.removeAttribute("id")); // which the page has already
+    formulas.fitOnPaper(handout);
     handout.hidden = false;
     document.body.classList.add("printing");
   }
