@@ -49,7 +49,7 @@ class Contribution:
 
     @property
     def takes_real_part(self) -> bool:
-        """Whether the rule's result is complex, and the input real: it moves along the real axis alone."""
+        """Whether the rule's result is complex, of which a real input takes the real part."""
         return np.iscomplexobj(self.full) and not np.iscomplexobj(self.value)
 
     def __repr__(self) -> str:
