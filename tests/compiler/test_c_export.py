@@ -331,11 +331,11 @@ def test_a_step_that_refuses_its_values_changes_no_state(compiler: str, tmp_path
 
 
 @pytest.mark.parametrize("compiler", COMPILERS)
-@pytest.mark.parametrize("dtype", [np.int32, np.int64])
-def test_remainders_of_integers(dtype: Any, compiler: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("dtype", [np.int8, np.int16, np.int32, np.int64])
+def test_quotients_and_remainders_of_integers(dtype: Any, compiler: str, tmp_path: Path) -> None:
     a = np.array([7, -7, 7, -7, 0, 5, np.iinfo(dtype).min, 3, 8], dtype)
     b = np.array([3, 3, -3, -3, 2, 0, -1, 1, -8], dtype)
-    compiled = tg.compile(lambda a, b: (a % b, a % 4, np.remainder(a, -3)), "numpy")
+    compiled = tg.compile(lambda a, b: (a % b, a % 4, np.remainder(a, -3), a // b, a // 4, -a // 3, 7 // b), "numpy")
     with np.errstate(all="ignore"):
         expected = compiled(a, b)
     for found, right in zip(exported(compiled, tmp_path, compiler)(a, b), expected, strict=True):

@@ -60,7 +60,12 @@ def assert_same(found: Any, expected: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "dtype"), [*((name, "f8") for name in (*ANSWERS, *VALUES)), ("argsort", "f4"), ("quantile", "f4")]
+    ("name", "dtype"),
+    [
+        *((name, "f8") for name in (*ANSWERS, *VALUES)),
+        *(("argsort", kind) for kind in ("f4", "i8", "u1", "?")),
+        ("quantile", "f4"),
+    ],
 )
 def test_native_code_is_numpy(name: str, dtype: str) -> None:
     function = ANSWERS.get(name) or VALUES[name]
@@ -90,6 +95,19 @@ def test_c_is_numpy(compiler: str, tmp_path: Path) -> None:
     function = CFunction(tmp_path / "f.c", compiler, ("-O0",))
     for x in (*ARRAYS, SPECIAL):
         assert_same(function(x), tg.trees.leaves([f(x) for f in functions.values()]))
+
+
+@pytest.mark.parametrize("compiler", COMPILERS)
+def test_equal_entries_keep_their_order_in_c(compiler: str, tmp_path: Path) -> None:
+    compiled = tg.compile(
+        lambda x: [y for axis in (0, 1) for y in (np.argsort(x, axis), np.argsort(np.argsort(x, axis), axis))], "numpy"
+    )
+    ties = np.array([[1.0, 0.0, 1.0, 0.0], [0.0, 0.0, 0.0, 0.0], [np.nan, 2.0, np.nan, -1.0]])
+    compiled(ties)
+    compiled.export(tmp_path / "f.c", library="c")
+    orders = [np.argsort(ties, axis, kind="stable") for axis in (0, 1)]
+    expected = [y for axis, order in enumerate(orders) for y in (order, np.argsort(order, axis))]
+    assert_same(CFunction(tmp_path / "f.c", compiler, ("-O0",))(ties), expected)
 
 
 def test_what_orders_equal_entries_as_it_likes_is_numpys() -> None:

@@ -25,6 +25,15 @@ def _remainder_of_integers(a: Entry, b: Entry) -> Any:
     return (rest.differs(0) & (rest < 0).differs(b < 0)).chooses(rest + b, rest)
 
 
+def _floor_divide_of_integers(a: Entry, b: Entry) -> Any:
+    """The quotient rounded down; by 0 it is 0, and by -1 the smallest integer stays itself, and C knows neither."""
+    divisor = (b.equals(0) | b.equals(-1)).chooses(b.like(1), b)
+    quotient = a.made(a, " / ", divisor)
+    rest = a - quotient * divisor
+    rounded = (rest.differs(0) & (rest < 0).differs(b < 0)).chooses(quotient - 1, quotient)
+    return b.equals(0).chooses(b, b.equals(-1).chooses(-a, rounded))
+
+
 def _floor_divide(a: Entry, b: Entry) -> Entry:
     """The quotient rounded down, made of the remainder so that it is right next to whole numbers, too."""
     rest = a.function("fmod", b)
@@ -73,6 +82,7 @@ FORMS: dict[str, Callable[..., Any]] = {
     "logaddexp2": _logaddexp2,
 }
 """For ufuncs of floats, by name."""
+_OF_INTEGERS = {"remainder": _remainder_of_integers, "floor_divide": _floor_divide_of_integers}
 
 
 def form(call: Instruction) -> Form | None:
@@ -86,9 +96,9 @@ def form(call: Instruction) -> Form | None:
     if name == "power" and (written := scalars.form(call)):
         return written  # as products
     *dtypes, made = scalars.loop_dtypes(ufunc, call.inputs)
-    if name == "remainder" and {dtype.kind for dtype in (*dtypes, made)} == {"i"} and made == call.result.dtype:
+    if name in _OF_INTEGERS and {dtype.kind for dtype in (*dtypes, made)} == {"i"} and made == call.result.dtype:
         fits = all(map(scalars.can_become, call.inputs, dtypes))
-        return Form(name, _remainder_of_integers, tuple(dtypes)) if fits else None
+        return Form(name, _OF_INTEGERS[name], tuple(dtypes)) if fits else None
     if made != call.result.dtype or any(dtype.kind != "f" or dtype not in TYPES for dtype in dtypes):
         return None
     return Form(name, FORMS[name], tuple(dtypes)) if all(map(scalars.can_become, call.inputs, dtypes)) else None

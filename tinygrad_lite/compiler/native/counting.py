@@ -23,14 +23,16 @@ def _ranks(lines: Any) -> Any:
         return np.argsort(np.argsort(lines, axis=-1, kind="stable"), axis=-1)
     place = lines.constant(np.arange(lines.shape[-1]))
     mine, others = lines[..., :, None], lines[..., None, :]
-    is_same = np.equal(others, mine) | (np.isnan(others) & np.isnan(mine))
-    is_before = np.less(others, mine) | (np.isnan(mine) & ~np.isnan(others))
+    is_same, is_before = np.equal(others, mine), np.less(others, mine)
+    if lines.dtype.kind == "f":
+        is_same |= np.isnan(others) & np.isnan(mine)
+        is_before |= np.isnan(mine) & ~np.isnan(others)
     return np.sum(is_before | (is_same & np.less(place, place[:, None])), axis=-1)
 
 
 def _argsort(x: Any, axis: int | None = -1, kind: Any = None, order: Any = None, stable: Any = None) -> Any:
-    if kind not in ("stable", "mergesort") and not stable:  # NumPy then orders equal entries as it likes
-        return None
+    if x.is_numpys_otherwise and kind not in ("stable", "mergesort") and not stable:
+        return None  # NumPy orders equal entries as it likes
     x, axis = (np.reshape(x, (-1,)), 0) if axis is None else (x, axis)
     if not x.ndim or x.size * x.shape[axis] > x.few:
         return None
@@ -162,4 +164,4 @@ EXPANSIONS: dict[Op, Callable[..., Any]] = {
     selection.all: _all,
     selection.count_nonzero: _count_nonzero,
 }
-"""Of floats; `any`, `all` and `count_nonzero` of other numbers, too."""
+"""Of floats; `argsort`, `any`, `all` and `count_nonzero` of other numbers, too."""

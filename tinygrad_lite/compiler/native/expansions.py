@@ -6,7 +6,7 @@ NumPy. It runs on stand-ins for the arrays, which record its operations.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from math import prod
+from math import isfinite, prod
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from tinygrad_lite.compiler.native.emission import REALS, TYPES, can_cast
 from tinygrad_lite.compiler.program import Instruction, Program, Variable
 from tinygrad_lite.compiler.recording.recorded import OfVariable
 from tinygrad_lite.engine.op import Array, Op
-from tinygrad_lite.ops.arithmetic import elementwise, reductions, selection
+from tinygrad_lite.ops.arithmetic import elementwise, ordering, reductions, selection
 from tinygrad_lite.ops.linear import contraction, linalg, norms, products
 from tinygrad_lite.ops.networks import normal
 from tinygrad_lite.ops.shapes import arranging, indexing, joining, shaping
@@ -106,6 +106,11 @@ class _StandIn(OfVariable):
     def few(self) -> float:
         """How many comparisons may take the place of a sort."""
         return self._record.few
+
+    @property
+    def is_numpys_otherwise(self) -> bool:
+        """Whether NumPy does what has no expansion, so that an expansion must do the same as NumPy."""
+        return isfinite(self._record.few)
 
     def constant(self, array: Array) -> "_StandIn":
         """An array that is the same in each run."""
@@ -448,4 +453,4 @@ _EXPANSIONS: dict[Op, Expansion] = {
     normal.normal_cdf: _normal_cdf,
     **counting.EXPANSIONS,
 }
-_OF_ALL_TYPES = frozenset({elementwise.clip, selection.any, selection.all, selection.count_nonzero})
+_OF_ALL_TYPES = frozenset({elementwise.clip, ordering.argsort, selection.any, selection.all, selection.count_nonzero})
