@@ -272,3 +272,9 @@ def test_a_declaration_that_cannot_be_marked(changes: dict[str, Any], kind: type
 def test_the_name_is_a_files_too() -> None:
     with pytest.raises(InputError, match="an identifier"):
         tg.exercises.declare("two words", "", np.exp, write="vjp", inputs=[{"x": X}])
+
+
+@pytest.mark.parametrize("inputs", [{"x": X}, [X], [("x", X)]])
+def test_inputs_are_a_list_of_trials(inputs: Any) -> None:
+    with pytest.raises(InputError, match="a list of trials, each a dict of arguments by name"):
+        declared(inputs=inputs)

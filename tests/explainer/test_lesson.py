@@ -36,6 +36,7 @@ def test_every_operation_is_explained(op: Op, data: st.DataObject) -> None:
         with pytest.raises(InputError, match="empty"):
             tg.explain(y)
         return
+    y = np.real(y) if np.iscomplexobj(y.data) else y
     lesson = tg.explain(y)
     text = str(lesson)
     assert f"= {brief(y.data)}" in text or brief(y.data) in text
@@ -243,7 +244,16 @@ def freed() -> tg.Tensor:
 @pytest.mark.parametrize(
     ("make", "kind", "message"),
     [
-        (lambda: np.ones(3), UsageError, "is a tensor, such as a loss; got ndarray"),
+        (lambda: np.ones(3), UsageError, "such as a loss; got ndarray: compute it from tensors"),
+        (lambda: lambda: np.sum(np.ones(3)), UsageError, "such as a loss; got float64: compute it from tensors"),
+        (lambda: lambda: (tg.tensor(1.0), 2.0), UsageError, "got tuple of tensors: explain one of them, or their sum"),
+        (lambda: lambda: {"loss": tg.tensor(1.0)}, UsageError, "got dict of tensors: explain one of them"),
+        (lambda: lambda: None, UsageError, "such as a loss; got NoneType$"),
+        (
+            lambda: np.fft.fft(tg.tensor([1.0, 2.0], requires_grad=True)),
+            UsageError,
+            "is real.*this is complex128: take np.real or np.abs",
+        ),
         (lambda: tg.tensor(2.0), GraphError, "nothing to explain"),
         (lambda: tg.tensor(2.0, requires_grad=True), GraphError, "no operation made it"),
         (freed, GraphError, "freed by an earlier backward pass"),
@@ -470,6 +480,11 @@ def test_a_long_lesson_shows_both_ends() -> None:
     assert "… 9,960 more operations" in text
     assert "(1) t1 = sin(x)" in text
     assert text.count("\n") < 400
+
+
+def test_what_is_no_optimiser_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"one of tg\.optim, such as .*; got 'adam'"):
+        scalar().to_html(tmp_path / "lesson.html", optimizer="adam")  # type: ignore[arg-type]
 
 
 def test_what_rounding_leaves_is_zero() -> None:

@@ -21,6 +21,11 @@ def generator(name: str, seed: int | str) -> np.random.Generator:
 
 def trials_of(inputs: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Array], ...]:
     """Copies of the inputs, which are ours."""
+    if isinstance(inputs, Mapping) or not all(isinstance(trial, Mapping) for trial in inputs):
+        raise InputError(
+            "inputs is a list of trials, each a dict of arguments by name, such as [{'x': np.array([1.0, 2.0])}]; "
+            f"got {inputs!r:.80}"
+        )
     return tuple({key: np.array(x)[()] for key, x in trial.items()} for trial in inputs)
 
 

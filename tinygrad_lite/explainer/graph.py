@@ -15,6 +15,7 @@ from tinygrad_lite.errors import GraphError, InputError, UsageError
 from tinygrad_lite.phrases import phrase
 from tinygrad_lite.readers.recording import Source, Step
 from tinygrad_lite.readers.symbol import Symbol
+from tinygrad_lite.trees import leaves
 
 
 @dataclass(eq=False)
@@ -125,7 +126,7 @@ class Graph:
 
     def __init__(self, result: Tensor, seen: Seen, upstream: Array = None) -> None:
         if not isinstance(result, Tensor):
-            raise UsageError(f"what is explained is a tensor, such as a loss; got {type(result).__name__}")
+            raise UsageError(f"what is explained is a tensor, such as a loss; got {_instead(result)}")
         if result.op is None:
             raise GraphError(
                 "there is nothing to explain behind this tensor: no operation made it, or nothing that it was computed "
@@ -134,6 +135,11 @@ class Graph:
         if not result.size:
             raise InputError(
                 f"this tensor is empty (shape {result.shape}): there is no entry whose gradient to explain"
+            )
+        if upstream is None and result.dtype.kind == "c":
+            raise UsageError(
+                f"what is explained is real, as what backward() starts from; this is {result.dtype}: take np.real or "
+                "np.abs of it"
             )
         self._seen = seen
         self._made = seen.made or {}
@@ -282,6 +288,16 @@ class Graph:
                     leaf=leaf.name,
                 )
         return None
+
+
+def _instead(result: Any) -> str:
+    """What came in place of a tensor, and what to do."""
+    name = type(result).__name__
+    if any(isinstance(x, Tensor) for x in leaves(result)):
+        return f"{name} of tensors: explain one of them, or their sum, such as lambda *args: f(*args)[0]"
+    if isinstance(result, (np.ndarray, np.generic, float)):
+        return f"{name}: compute it from tensors, such as tg.tensor(x, requires_grad=True)"
+    return name
 
 
 def _has_array(x: Any) -> bool:

@@ -8,7 +8,7 @@ import numpy as np
 
 from tinygrad_lite.checking.evidence.references import difference
 from tinygrad_lite.engine.op import Array
-from tinygrad_lite.errors import InputError
+from tinygrad_lite.errors import InputError, UsageError
 from tinygrad_lite.explainer.graph import Graph, Node
 from tinygrad_lite.explainer.steps import Pass
 from tinygrad_lite.optim.optimizer import Optimizer
@@ -92,6 +92,10 @@ class Update:
 
 def update(graph: Graph, backward_pass: Pass, optimizer: Optimizer) -> Update:
     """The step that an optimiser would take; neither it nor its parameters change."""
+    if not isinstance(optimizer, Optimizer):
+        raise UsageError(
+            f"optimizer is one of tg.optim, such as tg.optim.SGD(model.parameters(), lr=0.1); got {optimizer!r:.60}"
+        )
     leaves = [leaf for leaf in graph.leaves if leaf.tensor is not None]
     nodes = {leaf.tensor: leaf for leaf in leaves}
     if len(nodes) < len(leaves):

@@ -174,7 +174,8 @@ def recorders_of(history: Any) -> dict[str, Recorder]:
             f"got {history!r:.60}"
         )
     if short := [name for name, recorder in named.items() if len(recorder.frames) < 2]:
-        raise InputError(f"the recorder {short[0]!r} has no epoch: pass it to tg.fit as a callback, or call record()")
+        which = f"the recorder {short[0]!r}" if short[0] else "the recorder"
+        raise InputError(f"{which} has no epoch: pass it to tg.fit as a callback, or call record() after each one")
     for recorder in named.values():
         _look_for_changes(recorder.frames)
     return named

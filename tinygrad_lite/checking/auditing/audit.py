@@ -136,7 +136,11 @@ class GradientAudit:
 def _kind(parameter: AuditedParameter) -> Any:
     """What the causes of several parameters have in common: all but the numbers on their ways."""
     cause = parameter.cause
-    return cause and (re.sub(r"(by|of) [\d.e+-]+|\d+ × |'[^']*' of up to.*", "", cause.text), cause.operation, cause.source)
+    return cause and (
+        re.sub(r"(by|of) [\d.e+-]+|\d+ × |'[^']*' of up to.*", "", cause.text),
+        cause.operation,
+        cause.source,
+    )
 
 
 def _told(parameters: Sequence[AuditedParameter]) -> str:
