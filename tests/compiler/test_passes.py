@@ -46,6 +46,12 @@ def test_keeps_the_meaning(simplify: Callable[[Recorded], Recorded], program: Pr
     np.testing.assert_allclose(found[0], expected[0], rtol=1e-12, atol=1e-12)
 
 
+def _contribution(x: Any, index: Any) -> Any:
+    """What a read at an index passes to an array of the form of x."""
+    y, pull = tg.vjp(lambda y: y[index], np.ones((2, 3)))
+    return pull(np.reshape(np.sin(x), y.shape))[0]
+
+
 SIMPLER: dict[str, tuple[Callable[[Any], Any], list[str]]] = {
     "dead code": (lambda x: (np.exp(x), np.sin(x) * 2)[1], ["sin", "multiply"]),
     "computed twice": (lambda x: np.exp(x) * np.sin(x) + np.exp(x), ["exp", "sin", "multiply", "add"]),
@@ -70,6 +76,19 @@ SIMPLER: dict[str, tuple[Callable[[Any], Any], list[str]]] = {
     ),
     "axes in a round": (lambda x: np.transpose(np.transpose(x[None], (1, 2, 0)), (2, 0, 1))[0], ["getitem", "getitem"]),
     "reshaped twice": (lambda x: np.reshape(np.reshape(x, (3, 2)), (6,)), ["reshape"]),
+    "the whole by an index": (lambda x: np.sin(x)[()], ["sin"]),
+    **{
+        f"gradient of a read at {index}": (lambda x, index=index: _contribution(x, index), ["sin", "reshape"])
+        for index in (
+            np.s_[:, None],
+            np.s_[None],
+            np.s_[:, :, None],
+            np.s_[..., None],
+            np.s_[:, None, :, None],
+            np.s_[:2, None],
+        )
+    },
+    "gradient of a read from the end": (lambda x: _contribution(x, np.s_[::-1, None]), ["sin", "reshape", "scatter"]),
     "reshaped to the same": (lambda x: np.reshape(x, (2, 3)), []),
     "minus minus": (lambda x: np.negative(np.negative(x)), []),
     "adding a negative": (lambda x: np.sin(x) + -np.cos(x), ["sin", "cos", "subtract"]),

@@ -172,16 +172,29 @@ def _swapped(call: Instruction, _: Definitions) -> Any:
 
 
 def _scattered_whole(call: Instruction, _: Definitions) -> Any:
-    """An array that is put where an index only adds an axis at the end, or is the whole of one, has another shape."""
-    if len(call.inputs) > 1 or len(call.params["indices"]) > 1:
+    """An array that is put where an index takes all entries in their order, with or without new axes, is reshaped."""
+    if len(call.inputs) > 1 or len(call.params["indices"]) > 1 or call.has_computed_params:
         return None
-    (x,), (index,), shape = call.inputs, call.params["indices"], call.result.shape
-    if not isinstance(x, Variable) or x.size != call.result.size:
+    (x,), (index,) = call.inputs, call.params["indices"]
+    if not isinstance(x, Variable) or x.size != call.result.size or not _keeps_order(index):
         return None
-    is_whole = isinstance(index, tuple) and len(index) == 2 and index[0] is Ellipsis and type(index[1]) is int
-    if _is_new_axis(index) or (is_whole and shape[-1] == 1):
-        return call.of(shaping.reshape, call.inputs, {"shape": shape})
-    return None
+    return call.of(shaping.reshape, call.inputs, {"shape": call.result.shape})
+
+
+def _keeps_order(index: Any) -> bool:
+    """Whether an index takes neighbours in their order along each axis, so that it takes all if it takes as many."""
+    parts = index if isinstance(index, tuple) else (index,)
+    return all(
+        part is None or part is Ellipsis or type(part) is int or (isinstance(part, slice) and part.step in (None, 1))
+        for part in parts
+    )
+
+
+def _whole(call: Instruction, _: Definitions) -> Any:
+    """x[()] is x, unless it makes a number of an array without axes."""
+    index = call.params["index"]
+    is_whole = isinstance(index, tuple) and not index and call.result.shape
+    return _unchanged(call.inputs[0], call) if is_whole else None
 
 
 def _joined(call: Instruction, _: Definitions) -> Any:
@@ -345,7 +358,7 @@ _RULES: dict[Op, tuple[Rule, ...]] = {
     shaping.swapaxes: (_swapped,),
     indexing.scatter: (_scattered_whole, _joined),
     shaping.reshape: (_same_form, _reshaped_twice),
-    indexing.getitem: (_column,),
+    indexing.getitem: (_whole, _column),
     shaping.ravel: (_same_form, _reshaped_twice),
     shaping.broadcast_to: (_same_form,),
     selection.greater: (_positive_part,),
