@@ -1,7 +1,9 @@
 """Right gradients close to where a slope is infinite, and next to an offset, are verified; wrong ones are not."""
 
+import math
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -131,3 +133,17 @@ def test_an_infinity_that_one_entry_makes_hides_no_rounding_of_others(name: str)
         assert tg.gradcheck(f, x, gradient=gradient, raise_exception=False).outcome == "passed"
         wrong = tg.gradcheck(f, x, gradient=partial(gradient, part=1 + 1e-8), raise_exception=False)
         assert wrong.outcome == "failed"
+
+
+def test_noise_beside_a_point_is_no_meeting_of_kinks() -> None:
+    """Of c² + 1 with c = 2e-6, five digits are left of c²: slopes by single entries do not add up, as at kinks."""
+
+    def f(x: Any) -> float:
+        a, b, c = map(float, x)
+        below = math.atan2(math.log(math.exp(a) + math.exp(a * c + a)), 1 / (1 + math.exp(-math.sin(a))))
+        return math.atan2(math.sinh(math.log(b * c + 1)) / below, math.log(c * c + 1))
+
+    x = np.array([-1.5587261036830103e-05, -0.12202440502009726, -2.2974506189150216e-06])
+    right = np.array([-8.42147862982454e-06, -0.00014594477749837917, 7.751561442130836])  # from mpmath
+    assert tg.gradcheck(f, x, gradient=right, raise_exception=False).outcome != "failed"
+    assert tg.gradcheck(f, x, gradient=right * [1, -1, 1], raise_exception=False).outcome != "passed"

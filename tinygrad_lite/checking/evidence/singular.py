@@ -13,6 +13,7 @@ from tinygrad_lite.readers.recording import Step
 BEYOND = 2.0  # how far a slope may be outside of those that a few points beside show, in their width
 POINTS = 12  # the number of these points
 DIRECTIONS = 4  # along which entries at a kink are looked at together
+VAGUE = 0.1  # how exact these slopes are, at least, in their size, where they tell that a gradient is among them
 ASIDE = 2.0**-20  # the distance of one-sided slopes from a point, in its scale
 NEARER = 0.9375  # the part of this distance for a second look
 BESIDE = 2.0**-8  # the same where slopes are differences
@@ -178,6 +179,7 @@ class Kinks:
             slack = unsure[rows] + 1e-6 * (np.abs(low) + np.abs(high) + (np.abs(gradient) @ np.abs(direction))[rows])
             beyond = BEYOND * (high - low)
             are_within &= (slope >= low - slack) & (slope <= high + slack)
+            are_within &= unsure[rows] <= VAGUE * np.fmax(np.abs(low), np.abs(high))  # else anything would be
             are_contrary |= (slope < low - beyond - slack) | (slope > high + beyond + slack)
         chosen = np.ix_(rows, columns)
         within[chosen] = (are_within & ~are_contrary)[:, None]
