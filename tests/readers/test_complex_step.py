@@ -442,6 +442,7 @@ def test_other_ways_to_call() -> None:
     for f in (
         lambda x: np.add.reduce(x, axis=1) * np.multiply.accumulate(x, axis=1)[:, 1],
         lambda x: np.maximum.accumulate(x, axis=1),
+        lambda x: np.logaddexp.accumulate(x, axis=1),
         lambda x: np.logaddexp.reduce(x, axis=1),
         lambda x: np.subtract.outer(x[0], x[1]),
         lambda x: x.at[0, 1].set(x[1, 1]).at[[0, 0]].add(x[1]),

@@ -98,10 +98,26 @@ def _running_extremum(largest: bool) -> Callable[..., Array]:
     return running
 
 
+def _by_doubling(ufunc: np.ufunc) -> Callable[..., Array]:
+    """A running operation that joins each entry to those before it, twice as many in each round: log₂ n rounds."""
+
+    def running(array: Array, axis: int, dtype: Any) -> Array:
+        array = array if dtype is None else array.astype(dtype)
+        y, count = np.moveaxis(array, axis, -1), 1
+        while count < y.shape[-1]:
+            y = np.concatenate([y[..., :count], ufunc(y[..., :-count], y[..., count:])], axis=-1)
+            count *= 2
+        return np.moveaxis(y, -1, axis)
+
+    return running
+
+
 _accumulates(np.add, cumsum)
 _accumulates(np.multiply, cumprod)
 _accumulates(np.maximum, _running_extremum(largest=True))
 _accumulates(np.minimum, _running_extremum(largest=False))
+_accumulates(np.logaddexp, _by_doubling(np.logaddexp))
+_accumulates(np.logaddexp2, _by_doubling(np.logaddexp2))
 
 
 def _from_start(running: Any, x: Array, axis: int | None, dtype: Any, out: Array, include_initial: bool) -> Array:
