@@ -103,6 +103,10 @@ def test_a_module_may_have_such_a_name() -> None:
         (tg, "unsqueeze", "np.expand_dims(x, axis)"),
         (tg, "cat", "np.concatenate(arrays, axis)"),
         (tg, "manual_seed", "rng=, a seed"),
+        (tg, "logcumsumexp", "np.logaddexp.accumulate(x, axis)"),
+        (tg, "special", "scipy.special, whose erfinv"),
+        (nn.functional, "grid_sample", "four reads x[..., i, j]"),
+        (nn.functional, "max_pool2d_with_indices", "return_indices=True"),
         (tg, "randn", "a method of np.random.default_rng(seed)"),
         (nn, "LazyConv2d", "the layer with its shapes"),
         (nn, "Buffer", "self.register_buffer(name, array)"),
@@ -113,6 +117,36 @@ def test_a_name_that_pytorch_has_says_what_to_write(module: ModuleType, name: st
     start = f"module {module.__name__!r} has no attribute {name!r}: write {advice}"
     with pytest.raises(AttributeError, match=f"^{re.escape(start)}"):
         getattr(module, name)
+
+
+ADVICE: dict[str, Callable[[Any, Any], Any]] = {
+    "lerp": lambda x, y: x.lerp(y, 0.25),
+    "addmm": lambda x, y: x.addmm(x, y),
+    "logdet": lambda x, y: x.logdet(),
+    "inverse": lambda x, y: x.inverse(),
+    "repeat_interleave": lambda x, y: x.repeat_interleave(2, 1),
+    "logcumsumexp": lambda x, y: x.logcumsumexp(1),
+    "cummax": lambda x, y: x.cummax(1)[0],
+    "cummin": lambda x, y: x.cummin(1)[0],
+    "clamp_min": lambda x, y: x.clamp_min(1.5),
+    "clamp_max": lambda x, y: x.clamp_max(1.5),
+    "where": lambda x, y: x.where(x > y, y),
+    **{name: lambda x, y, name=name: getattr(x, name)(y) for name in ("ne", "lt", "le", "gt", "ge", "bmm", "eq")},
+    **{name: lambda x, y, name=name: getattr(x, name)() for name in ("det", "pinverse")},
+}
+
+
+@pytest.mark.compare
+@pytest.mark.parametrize("name", ADVICE)
+def test_what_is_advised_is_what_pytorch_does(name: str) -> None:
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(0)
+    shape = (3, 4, 4) if name == "bmm" else (4, 4)
+    x, y = [a @ a.swapaxes(-1, -2) + np.eye(4) for a in rng.normal(size=(2, *shape))]
+    expected = ADVICE[name](torch.tensor(x), torch.tensor(y))
+    names = {"x": tg.tensor(x), "y": tg.tensor(y), "a": x, "b": y, "weight": 0.25, "repeats": 2, "axis": 1}
+    found = eval(elsewhere._METHODS[name], {"np": np, "minimum": 1.5, "maximum": 1.5, "condition": x > y, **names})
+    np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=1e-9)
 
 
 @pytest.mark.parametrize("module", elsewhere._NAMES)

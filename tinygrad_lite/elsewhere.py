@@ -55,11 +55,30 @@ _METHODS = {
     "neg": "-x",
     "reciprocal": "1 / x",
     "rsqrt": "1 / np.sqrt(x)",
+    "lerp": "x + weight * (y - x)",
     "eq": "x == y",
+    "ne": "x != y",
+    "lt": "x < y",
+    "le": "x <= y",
+    "gt": "x > y",
+    "ge": "x >= y",
     "mm": "x @ y",
+    "addmm": "x + a @ b",
+    "baddbmm": "x + a @ b",
     "bmm": "x @ y",
     "mv": "x @ y",
     "norm": "np.linalg.norm(x)",
+    "inverse": "np.linalg.inv(x)",
+    "pinverse": "np.linalg.pinv(x)",
+    "logdet": "np.linalg.slogdet(x)[1]",
+    **{name: f"np.linalg.{name}(x)" for name in ("det", "slogdet", "cholesky", "svd", "qr")},
+    "repeat_interleave": "np.repeat(x, repeats, axis)",
+    "logcumsumexp": "np.logaddexp.accumulate(x, axis)",
+    "cummax": "np.maximum.accumulate(x, axis)",
+    "cummin": "np.minimum.accumulate(x, axis)",
+    "clamp_min": "np.maximum(x, minimum)",
+    "clamp_max": "np.minimum(x, maximum)",
+    "where": "np.where(condition, x, y)",
     "amax": "x.max(axis)",
     "amin": "x.min(axis)",
     "clone": "x.copy(), or x, since no array changes",
@@ -82,6 +101,9 @@ _METHODS = {
     "requires_grad_": "x.requires_grad = True",
     "detach_": "x = x.detach()",
     "grad_fn": "x.op",
+    "register_hook": "x.retain_grad(), which keeps the gradient that a hook would see; tg.custom_gradient changes one",
+    "new_tensor": "tg.tensor(data)",
+    "stride": "x.numpy().strides",
 }
 
 
@@ -97,6 +119,7 @@ _METHODS |= {
     name: f"np.{name}(x)"
     for name in (
         *("tan", "sinh", "cosh", "log2", "log10", "floor", "ceil", "trunc", "fmod", "isnan", "isinf", "isfinite"),
+        *("logical_not", "logical_and", "logical_or", "diag", "argwhere"),
         *("tril", "triu", "flip", "roll", "tile", "unique", "outer", "inner", "cross", "median", "quantile", "diff"),
     )
 }
@@ -129,6 +152,12 @@ _NAMES: dict[str, dict[str, str]] = {
         "autograd|func|vmap": _TRANSFORM,
         "inference_mode|set_grad_enabled": "tg.no_grad() or tg.enable_grad()",
         "jit": "tg.compile",
+        "flatten": "x.reshape(-1)",
+        "cdist": "np.linalg.norm(x[..., :, None, :] - y[..., None, :, :], axis=-1)",
+        "var_mean|std_mean|aminmax": "a call of NumPy's for each",
+        "fft": "np.fft",
+        "special|erfinv|lgamma|digamma|polygamma": "scipy.special, whose erfinv, gammaln, psi and others take tensors",
+        "cond|while_loop|scan": "Python's `if` and `for`; np.where in a compiled function",
         "utils": "tg.data and tg.nn.utils",
         "device|cuda|backends|amp|autocast": _NO_DEVICES,
         "is_tensor": "isinstance(x, tg.Tensor)",
@@ -143,6 +172,11 @@ _NAMES: dict[str, dict[str, str]] = {
         "Buffer": "self.register_buffer(name, array), or an array in a field",
         "NLLLoss2d": "nn.NLLLoss",
         "CrossMapLRN2d": "nn.LocalResponseNorm",
+    },
+    "tinygrad_lite.nn.functional": {
+        "grid_sample|affine_grid": "four reads x[..., i, j], each times its weight",
+        "upsample.*": "nn.functional.interpolate",
+        ".*_with_indices": "return_indices=True",
     },
     "tinygrad_lite.optim": {"swa_utils": _AVERAGE, "SparseAdam": "optim.Adam, since every gradient is a whole array"},
 }

@@ -1,5 +1,8 @@
 """The functions of neural networks that NumPy lacks, on arrays or tensors, under PyTorch's names."""
 
+from typing import TYPE_CHECKING
+
+from tinygrad_lite.elsewhere import unknown_names as _unknown_names
 from tinygrad_lite.nn.functional.activations import *
 from tinygrad_lite.nn.functional.attention import *
 from tinygrad_lite.nn.functional.classification_losses import *
@@ -15,3 +18,6 @@ from tinygrad_lite.nn.functional.regression_losses import *
 from tinygrad_lite.nn.functional.sequence_losses import *
 from tinygrad_lite.nn.functional.similarity_losses import *
 from tinygrad_lite.nn.functional.upsampling import *
+
+if not TYPE_CHECKING:  # a type checker would take it for a promise that any name is there
+    __getattr__ = _unknown_names(__name__)
