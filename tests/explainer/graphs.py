@@ -77,6 +77,14 @@ def _explained(model: nn.Module, changes: Mapping[str, Any] | None, loss: Callab
     return tg.explain(loss, model, *args)
 
 
+def transformer() -> Lesson:
+    """A layer of a language model, with an embedding before it and a loss behind it."""
+    words = np.random.default_rng(0).integers(0, 11, (2, 6))
+    layer = nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0, rng=1)
+    model = nn.Sequential(nn.Embedding(11, 8, rng=0), layer, nn.Linear(8, 11, rng=2))
+    return tg.explain(lambda: nn.functional.cross_entropy(model(words[:, :-1]).reshape(-1, 11), words[:, 1:].ravel()))
+
+
 class Recurrent(nn.Module):
     def __init__(self) -> None:
         self.input, self.hidden = nn.Linear(3, 5, rng=0), nn.Linear(5, 5, rng=1)

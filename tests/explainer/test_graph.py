@@ -10,7 +10,7 @@ import pytest
 
 import tinygrad_lite as tg
 from tests.explainer.conftest import Opened
-from tests.explainer.graphs import SIX, fan_out, heart, long, recurrent, scalar
+from tests.explainer.graphs import SIX, attention, fan_out, heart, long, recurrent, scalar, transformer
 from tests.marks import param
 from tinygrad_lite import nn
 
@@ -246,6 +246,36 @@ def test_a_backward_step_has_its_numbers_on_its_edges(show: Show) -> None:
     gauge = opened.node("b").locator(".gauge").bounding_box()
     box = opened.node("b").locator(".box").bounding_box()
     assert gauge["height"] / box["height"] == pytest.approx(1 / 3, abs=0.03), "one of three contributions"
+
+
+COVERED = """() => {
+  const place = (each) => each.getBoundingClientRect();
+  const shared = (a, b, from, to) => Math.min(a[to], b[to]) - Math.max(a[from], b[from]);
+  const meet = (a, b) => shared(a, b, "left", "right") > 2 && shared(a, b, "top", "bottom") > 2;
+  let [labels, edges, covered] = [0, 0, []];
+  for (let k = lesson.operations.length + 1; k <= Math.min(lesson.last, lesson.operations.length + 60); k++) {
+    main.go(k);
+    const drawn = [...document.querySelectorAll("#graph .edge-label rect")].map(place);
+    const texts = [...document.querySelectorAll("#graph .node text, #graph .toggle text")];
+    const others = texts.map((text) => [place(text), text.textContent]);
+    edges += Math.min(document.querySelectorAll("#graph .edge.active").length, 8);
+    labels += drawn.length;
+    drawn.forEach((a, i) => {
+      if (drawn.slice(0, i).some((b) => meet(a, b))) covered.push(`two labels at ${k}`);
+      for (const [b, text] of others) if (b.width && meet(a, b)) covered.push(`${text} at ${k}`);
+    });
+  }
+  return [labels, edges, covered];
+}"""
+
+
+@pytest.mark.parametrize("height", [700, 900])
+@pytest.mark.parametrize("make", [fan_out, attention, recurrent, heart, scalar, transformer])
+def test_labels_cover_no_text_and_no_other_label(show: Show, make: Callable[[], Any], height: int) -> None:
+    opened = show(make(), viewport={"width": 1300, "height": height})
+    labels, edges, covered = opened.page.evaluate(COVERED)
+    assert covered == []
+    assert labels >= 0.75 * edges, "few edges have no room for their label"
 
 
 @pytest.mark.parametrize("name", [param(name, slow=name not in ("fan-out", "recurrent")) for name in SIX])

@@ -72,9 +72,16 @@ const boxViews = (() => {
     return group;
   }
 
-  // The sign of a warning, above the corner of a box.
+  const sizeOfMark = () => 15 * Math.max(drawing.unit * 0.8, 1);
+
+  // Where the sign of a warning stands, above the corner of a box.
+  function placeOfMark({ x, y, width }) {
+    const size = sizeOfMark();
+    return { x: x + width - 4 - 1.7 * size, y: y - size, width: 1.7 * size, height: size };
+  }
+
   function mark({ width }) {
-    const size = 15 * Math.max(drawing.unit * 0.8, 1);
+    const size = sizeOfMark();
     return [
       shape("path", { class: "mark", d: `M${width - 4 - 1.7 * size} ${-size} h${1.7 * size} v${size} h${-1.7 * size} z` }),
       shape("text", { class: "mark-text", x: width - 4 - 0.85 * size, y: -0.2 * size, "text-anchor": "middle" }, "!"),
@@ -114,5 +121,5 @@ const boxViews = (() => {
     return found;
   }
 
-  return { node, group };
+  return { node, group, placeOfMark };
 })();

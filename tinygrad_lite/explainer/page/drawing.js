@@ -50,7 +50,8 @@ const drawing = (() => {
     const all = np.sizeOf(formHere(array));
     const { rows, columns } = asMatrix(array);
     const drawn = Math.min(rows, DOWN) * Math.min(columns, ACROSS);
-    return drawn < all ? say("1 in {n}", { n: grouped(Math.round(all / drawn)) }) : "";
+    if (drawn >= all) return "";
+    return all < 1.5 * drawn ? say("{n} of {all}", { n: grouped(drawn), all: grouped(all) }) : say("1 in {n}", { n: grouped(Math.round(all / drawn)) });
   }
 
   function pictureOf(array, rows, columns) {

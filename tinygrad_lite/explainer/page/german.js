@@ -9,6 +9,7 @@ const tables = {
     ", which backward() was started with": ", womit backward() gestartet wurde",
     ", which is 1 for each entry: what is differentiated is their sum": ", also 1 für jeden Eintrag: Abgeleitet wird ihre Summe",
     "1 in {n}": "1 von {n}",
+    "{n} of {all}": "{n} von {all}",
     ": the result changes as much as itself": ": Das Ergebnis ändert sich so sehr wie es selbst",
     "An optimiser's step": "Ein Schritt des Optimierers",
     "The arrow keys left and right go from step to step.": "Die Pfeiltasten links und rechts gehen von Schritt zu Schritt.",

@@ -5,6 +5,9 @@ const graphView = (() => {
   const region = document.getElementById("graph");
   const HUES = 5; // of contributions that add up, each with a dash pattern of its own
   const LABELS = 8; // of edges
+  const EDGE = 4; // of a box, on which nothing is written
+  const LETTERS = [26, 14, 8]; // of a label, the fewer the less room there is
+  const SHARES = [0.5, 0.42, 0.58, 0.34, 0.66, 0.26, 0.74, 0.18, 0.82]; // of the length of an edge
   let detail = DETAILS.full;
   let { boxes, edges, titleOf } = laidOut(detail);
   let focused = null;
@@ -56,33 +59,65 @@ const graphView = (() => {
       ),
     );
 
-  // On each edge of a backward step what it does to the gradient, where nothing else stands.
-  function labels(state) {
-    const step = state.step;
-    if (!step) return [];
-    const taken = [...boxes].filter(([item]) => item !== groups.root).map(([item, box]) => (typeof item !== "number" && item.open ? { ...box, width: titleOf(item), height: detail.head } : box));
-    const unit = Math.max(drawing.unit, 0.8);
-    return active.slice(0, LABELS).map((entry) => {
-      const { path, position } = entry;
-      const each = step.to.find(({ input }) => input === position);
-      const label = flow.contribution(step, each)[state.arriving ? "factor" : "label"];
-      const shown = label.length > 26 ? `${label.slice(0, 25)}…` : label;
-      const [width, height] = [widthOf(shown, 11, false) + 12, 17 * unit];
-      const length = path.getTotalLength();
-      const around = [0.5, 0.42, 0.58, 0.34, 0.66, 0.26, 0.74].map((share) => {
+  // What stands in the graph: boxes but for their edges, the titles of open groups, and the signs of warnings above them.
+  function occupied(state) {
+    const standing = [];
+    for (const [item, box] of boxes) {
+      if (item === groups.root) continue;
+      const isOpen = typeof item !== "number" && item.open;
+      const edge = typeof item === "number" ? EDGE : EDGE / 2; // the size of a closed group stands lower
+      standing.push(isOpen ? { ...box, width: titleOf(item), height: detail.head } : { ...box, y: box.y + edge, height: box.height - 2 * edge });
+      const isMarked = typeof item === "number" ? lesson.nodes[item].marks : state.marksIn(item);
+      if (isMarked) standing.push(boxViews.placeOfMark(box));
+    }
+    return standing;
+  }
+
+  const meet = (a, b) => a.x < b.x + b.width && b.x < a.x + a.width && a.y < b.y + b.height && b.y < a.y + a.height;
+
+  // Where a label of this size can stand on a path, or right beside it; undefined if everywhere is something else.
+  function placeOn(path, width, height, taken) {
+    const length = path.getTotalLength();
+    for (const aside of [0, width / 2 + 4, -width / 2 - 4]) {
+      for (const share of SHARES) {
         const { x, y } = path.getPointAtLength(share * length);
-        return { x: x - width / 2, y: y - height / 2, width, height, share };
-      });
-      const free = (box) => !taken.some((other) => box.x < other.x + other.width && other.x < box.x + box.width && box.y < other.y + other.height && other.y < box.y + box.height);
-      const box = around.find(free) ?? around[0];
+        const box = { x: x + aside - width / 2, y: y - height / 2, width, height, share };
+        if (!taken.some((other) => meet(box, other))) return box;
+      }
+    }
+    return undefined;
+  }
+
+  // The labels of a step, each of so many letters at most, where there is room for them.
+  function placed(step, most, standing, height, part) {
+    const taken = [...standing];
+    return active.slice(0, LABELS).flatMap((entry) => {
+      const each = step.to.find(({ input }) => input === entry.position);
+      const label = flow.contribution(step, each)[part];
+      const shown = label.length > most ? `${label.slice(0, most - 1)}…` : label;
+      const box = placeOn(entry.path, widthOf(shown, 11, false) + 12, height, taken);
+      if (!box) return [];
       taken.push(box);
+      return [{ entry, each, label, shown, box }];
+    });
+  }
+
+  // On the edges of a backward step what each does to the gradient, shorter where there is less room. Where something
+  // else stands all along an edge there is nothing: the panel beside the graph says it, too.
+  function labels(state) {
+    const { step } = state;
+    if (!step) return [];
+    const [standing, height] = [occupied(state), 17 * Math.max(drawing.unit, 0.8)];
+    const attempts = LETTERS.map((most) => placed(step, most, standing, height, state.arriving ? "factor" : "label"));
+    const best = attempts.reduce((a, b) => (b.length > a.length ? b : a));
+    return best.map(({ entry, each, label, shown, box }) => {
       entry.share = box.share;
       return shape(
         "g",
         { class: `edge-label hue${step.to.indexOf(each) % HUES}`, transform: `translate(${box.x} ${box.y})` },
         shape("title", {}, label),
-        shape("rect", { width, height, rx: 5 * unit }),
-        shape("text", { x: width / 2, y: height * 0.73, "text-anchor": "middle", style: "--size:11px" }, shown),
+        shape("rect", { width: box.width, height, rx: 0.3 * height }),
+        shape("text", { x: box.width / 2, y: height * 0.73, "text-anchor": "middle", style: "--size:11px" }, shown),
       );
     });
   }
