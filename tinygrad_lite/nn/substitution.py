@@ -10,7 +10,7 @@ from tinygrad_lite.engine.op import Traced
 from tinygrad_lite.engine.tensor import Tensor, tensor
 from tinygrad_lite.errors import InputError, UsageError
 from tinygrad_lite.nn.state import State
-from tinygrad_lite.nn.structure import exchanged
+from tinygrad_lite.nn.structure import exchanged, once, walk
 
 _OF_STAND_INS = ("_substitutes", "_original")
 
@@ -31,7 +31,8 @@ def substituted(module: State, state: Mapping[str, Any], *, strict: bool = False
         InputError: if a name is unknown, if a name is missing although `strict`, or if the state has two values for
             one tensor with two names.
     """
-    fields = {path: (field, is_parameter) for path, field, is_parameter in module._state()}
+    walked = list(walk(module))
+    fields = {path: (field, is_parameter) for path, field, is_parameter in module._state(walked)}
     replaced = {id(field) for path, (field, _) in fields.items() if path in state}
     needed = [path for path, (field, _) in fields.items() if strict and id(field) not in replaced]
     module._compared(state, fields, needed)
@@ -44,7 +45,7 @@ def substituted(module: State, state: Mapping[str, Any], *, strict: bool = False
             raise InputError(f"{path} is one tensor under several names, and the state has two values for it")
         stands_for[id(field)] = substitute
         substitutes[id(substitute)] = is_parameter
-    modules = list(module.modules())
+    modules = [field for _, field in once((path, field) for path, field, _ in walked if isinstance(field, State))]
     stand_ins = [object.__new__(type(real)) for real in modules]
     stands_for.update({id(real): stand_in for real, stand_in in zip(modules, stand_ins)})
     before = [{name: field for name, field in vars(real).items() if name not in _OF_STAND_INS} for real in modules]
