@@ -682,6 +682,31 @@ def test_every_question_has_its_answer(show: Show, name: str) -> None:
     assert f"{count} of {count} right at the first try" in opened.panel()
 
 
+@pytest.mark.parametrize("close", [0.5, 1e-3, 1e-6])
+def test_terms_that_cancel_are_told_with_digits_enough(show: Show, close: float) -> None:
+    """Whoever adds up the numbers of the question is right."""
+    a, b = (tg.tensor(x, requires_grad=True, name=n) for x, n in ((1.2345678, "a"), (0.7654321, "b")))
+    opened = show(tg.explain(a * b - a * (b * (1 - close))))
+    opened.page.click("#tab-quiz")
+    while not (question := re.search(r"The contributions to [ab] are (.*?)\. What is", opened.panel())):
+        opened.page.get_by_role("button", name="Show the answer").click()
+        opened.page.get_by_role("button", name="Next question").click()
+    opened.page.fill("#answer", str(sum(numbers(question[1]))))
+    opened.page.press("#answer", "Enter")
+    assert "Not yet" not in opened.panel()
+    assert "1 right at the first try" in opened.panel()
+
+
+def test_a_sum_is_asked_for_with_all_its_terms(show: Show) -> None:
+    x = tg.tensor(0.5, requires_grad=True, name="x")
+    opened = show(tg.explain(sum(k * x**k for k in range(1, 9))))
+    opened.page.click("#tab-quiz")
+    for _ in range(int(re.search(r"Question 1 of (\d+)", opened.panel()).group(1))):  # type: ignore[union-attr]
+        assert "The contributions to x are" not in opened.panel(), "there are eight of them"
+        opened.page.get_by_role("button", name="Show the answer").click()
+        opened.page.get_by_role("button", name="Next question").click()
+
+
 def test_with_the_keyboard_alone(show: Show) -> None:
     opened = show(heart())
     page = opened.page

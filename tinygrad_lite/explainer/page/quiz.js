@@ -5,6 +5,7 @@ const quizView = (() => {
   const panel = document.getElementById("quiz");
   const MOST = 12;
   const MOST_OF_A_KIND = 3;
+  const MOST_TERMS = 6; // of a sum that is asked for
   const score = { right: 0, asked: 0 };
   const { mistakes: known, seed } = lesson.data;
   let at = 0;
@@ -215,11 +216,16 @@ const quizView = (() => {
       because: () => say("{name} is used {n} times, and each use hands back a term", { name: nameOf(i), n: terms }),
       turn,
     };
-    if (!isNumber(i) || !lesson.live) return;
+    if (!isNumber(i) || !lesson.live || terms > MOST_TERMS) return;
     const parts = () => lesson.received[i].map(([k, each]) => lesson.contribution(lesson.steps[k], each).value.data[0]);
+    // Terms that nearly cancel are told with more digits, so that what is left has enough of them.
+    const digits = () => {
+      const lost = Math.log10(parts().reduce((sum, x) => sum + Math.abs(x), 0) / Math.abs(lesson.gradient(i).data[0]));
+      return Number.isFinite(lost) ? Math.min(4 + Math.ceil(lost), 15) : 4;
+    };
     yield {
       kind: "total",
-      text: () => say("The contributions to {name} are {parts}. What is {gradient}?", { name: nameOf(i), parts: parts().slice(0, 6).map((x) => told(x)).join(", ") + (terms > 6 ? ", …" : ""), gradient: stepView.gradientOf(i) }),
+      text: () => say("The contributions to {name} are {parts}. What is {gradient}?", { name: nameOf(i), parts: parts().map((x) => told(x, digits())).join(", "), gradient: stepView.gradientOf(i) }),
       answer: () => lesson.gradient(i).data[0],
       mistakes: () => [
         [parts().reduce((a, b) => a * b, 1), say("the contributions are multiplied, where those of several uses add")],
