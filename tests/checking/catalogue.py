@@ -86,19 +86,14 @@ def _changes(op: Op, i: int, fault: Fault, f: Any, parameters: Any, right: Any) 
     return any(not np.allclose(found[path], right[path], rtol=1e-6, atol=1e-9) for path in parameters)
 
 
-OF_COMPLEX = ("fft", "ifft", "rfft")
-"""The operations whose results are complex."""
-
-
 def in_operations(every: int) -> Iterator[Trial]:
     """Each fault in each rule of each operation, where it changes what the rule gives; of these one in `every`.
 
-    Not in the quantiles of distributions: they are iterations, and a check of one takes a second. Nor where the result
-    is complex: a fault is caught there, and not named, see `OF_COMPLEX`.
+    Not in the quantiles of distributions: they are iterations, and a check of one takes a second.
     """
     for op in operations():
         ours = op.module.startswith("tinygrad_lite") and "distributions" not in op.module
-        if op.vjps and ours and op.name not in OF_COMPLEX:
+        if op.vjps and ours:
             call = largest_call(op)
             f, variables = call.function()
             for place, i in enumerate(call.differentiable):

@@ -20,15 +20,17 @@ _LARGE = 400  # the largest number of argument entries for a full local derivati
 
 def fault_of(step: Step) -> tuple[Step, str] | None:
     """Whether an operation's rule is wrong for the values that it had, and what the mistake looks like."""
-    if not step.op.vjps or not isinstance(step.result, Tensor) or step.value.dtype.kind != "f" or not step.value.size:
+    if not step.op.vjps or not isinstance(step.result, Tensor) or step.value.dtype.kind not in "fc":
         return None
-    arrays = [x.astype(float) if getattr(x, "dtype", np.dtype(int)).kind == "f" else x for x in step.arrays]
+    arrays = [_in_full(x) for x in step.arrays]
     rng = np.random.default_rng(0)
     g = rng.uniform(0.5, 1.5, np.shape(step.value))[()]
+    if step.value.dtype.kind == "c":
+        g = g + 1j * rng.uniform(0.5, 1.5, np.shape(step.value))
     with np.errstate(all="ignore"):
-        value = np.asarray(step.op.forward(*arrays, **step.params), float)[()]
+        value = np.asarray(step.op.forward(*arrays, **step.params), g.dtype)[()]
         for i, x in enumerate(arrays):
-            if x is None or np.asarray(x).dtype.kind != "f" or not np.size(x) or step.op.vjps[i] is None:
+            if np.asarray(x).dtype.kind not in "fc" or not np.size(x) or not value.size or step.op.vjps[i] is None:
                 continue
             local = _Local(step, i, arrays, value)
             try:
@@ -41,8 +43,17 @@ def fault_of(step: Step) -> tuple[Step, str] | None:
     return None
 
 
+def _in_full(x: Any) -> Any:
+    """An array of real or complex numbers in double precision; anything else as it is."""
+    kind = getattr(x, "dtype", np.dtype(int)).kind
+    return x.astype(float if kind == "f" else complex) if kind in "fc" else x
+
+
 class _Local:
-    """The derivative of an operation by one of its arguments, computed without its rule."""
+    """The derivative of an operation by one of its arguments, computed without its rule.
+
+    A complex number moves along both of its axes, and a loss by Re(g · dz), as the rules have it.
+    """
 
     def __init__(self, step: Step, i: int, arrays: Sequence[Array], value: Array) -> None:
         self._step, self._i, self._arrays, self._value = step, i, arrays, value
@@ -54,6 +65,8 @@ class _Local:
         step, i = self._step, self._i
         arrays = list(self._arrays if arrays is None else arrays)
         params = step.params if params is None else params
+        if np.iscomplexobj(t) or np.iscomplexobj(self._value):
+            return self._by_differences(t, arrays, params)
         try:
             z = np.array(arrays[i], complex)
             size = float(np.min(np.abs(arrays[i]), initial=1, where=np.abs(arrays[i]) > 0))  # but for 0 and NaN
@@ -65,15 +78,29 @@ class _Local:
             return self._by_differences(t, arrays, params)
 
     def _by_differences(self, t: Array, arrays: list[Array], params: Any) -> tuple[Array, Array]:
-        i, shape = self._i, np.shape(self._value)
+        shape, dtype = np.shape(self._value), np.result_type(self._value)
 
         def at(h: float) -> Vector:
-            moved = self._step.op.forward(*arrays[:i], arrays[i] + h * t, *arrays[i + 1 :], **params)
-            return np.ravel(np.asarray(moved, float))
+            return np.atleast_1d(np.asarray(self._moved(h * t, arrays, params), dtype)).ravel().view(float)
 
-        scale = float(np.nanmax(np.abs(arrays[i]), initial=0)) or 1.0
+        scale = self._scale(arrays)
         difference = references.difference(lambda h: at(scale * h), at(0.0)).per(scale)
-        return difference.slope.reshape(shape), difference.bound.reshape(shape)
+        change, bound = (np.ravel(x).view(dtype).reshape(shape) for x in (difference.slope, difference.bound))
+        return change, np.abs(bound)
+
+    def _moved(self, by: Array, arrays: Sequence[Array], params: Any) -> Array:
+        """The value after a step of the argument."""
+        i = self._i
+        return self._step.op.forward(*arrays[:i], arrays[i] + by, *arrays[i + 1 :], **params)
+
+    def _scale(self, arrays: Sequence[Array]) -> float:
+        return float(np.nanmax(np.abs(arrays[self._i]), initial=0)) or 1.0
+
+    def _roughly(self, t: Array, arrays: Sequence[Array], params: Any) -> Array:
+        """The change of the value to about ten digits, by few values."""
+        h = 1e-3 * self._scale(arrays)
+        ends = [self._moved(k * h * t, arrays, params) for k in (-2, -1, 1, 2)]
+        return np.asarray((ends[0] - 8 * ends[1] + 8 * ends[2] - ends[3]) / (12 * h))
 
     def refutes(self, contribution: Array, g: Array, rng: "np.random.Generator") -> bool:
         """Whether the rule's contribution is not the transpose of the change of the value."""
@@ -83,7 +110,9 @@ class _Local:
             return False
         for _ in range(2):
             t = random_weights(rng, np.shape(contribution))
-            expected = np.sum(contribution * t)
+            if np.iscomplexobj(self._arrays[self._i]):
+                t = t + 1j * random_weights(rng, np.shape(contribution))
+            expected = _effect(contribution, t)
             for aside in (True, False) if at_kink else (False,):  # the slope at a kink may belong to neither side
                 low, high, bound = self._changes(t, g, aside)
                 allowed = np.sum(np.abs(g) * (bound + self._rounding)) + 2000 * EPSILON * np.sum(
@@ -97,24 +126,27 @@ class _Local:
         """The two numbers between which the weighted change along t lies, and a bound of the error of each."""
         if not at_kink:
             change, bound = self.change(t)
-            return np.sum(g * change), np.sum(g * change), bound
-        aside = 1e-6 * np.abs(t) * (float(np.nanmax(np.abs(self._arrays[self._i]), initial=0)) or 1.0)
+            return _effect(g, change), _effect(g, change), bound
+        aside = 1e-6 * np.abs(t) * self._scale(self._arrays)
         sides = []
         for side in (aside, -aside):
             moved = list(self._arrays)
             moved[self._i] = moved[self._i] + side
             change, bound = self.change(t, moved)
-            sides.append(g * change)
+            sides.append(np.real(g * change))
         return np.sum(np.minimum(*sides)), np.sum(np.maximum(*sides)), bound + 1e-5 * np.abs(change)
 
     def exact(self, g: Array, arrays: Sequence[Array], params: Any) -> Array:
         """The vector-Jacobian product, from the change along each entry."""
-        shape = np.shape(arrays[self._i])
-        contribution = np.zeros(shape)
-        for entry in np.ndindex(shape):
-            direction = np.zeros(shape)
-            direction[entry] = 1
-            contribution[entry] = np.sum(g * self.change(direction, arrays, params)[0])
+        moves_in_plane = np.iscomplexobj(arrays[self._i])
+        contribution = np.zeros(np.shape(arrays[self._i]), complex if moves_in_plane else float)
+        for entry in np.ndindex(contribution.shape):
+            for axis in (1, 1j) if moves_in_plane else (1,):
+                t = np.zeros_like(contribution)
+                t[entry] = axis
+                is_real = not (moves_in_plane or np.iscomplexobj(self._value))
+                change = self.change(t, arrays, params)[0] if is_real else self._roughly(t, arrays, params)
+                contribution[entry] += np.conj(axis) * _effect(g, change)
         return contribution
 
     def mistake(self, contribution: Array, g: Array) -> str:
@@ -162,7 +194,13 @@ def applied(step: Step, i: int, g: Array, y: Array, arrays: Sequence[Array], par
     contribution = rule(g, y, *arrays, **params)
     if isinstance(contribution, Deferred):
         contribution = contribution.whole()
-    return fitted(contribution, shape, np.dtype(float), step.op, i)
+    dtype = np.dtype(complex if np.iscomplexobj(arrays[i]) else float)
+    return fitted(contribution, shape, dtype, step.op, i)
+
+
+def _effect(g: Array, change: Array) -> Array:
+    """By how much a loss changes."""
+    return np.sum(np.real(g * change))
 
 
 def same(a: Array, b: Array, tolerance: float) -> bool:
