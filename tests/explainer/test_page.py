@@ -4,7 +4,9 @@ import re
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -449,6 +451,26 @@ def test_a_tensor_is_as_before_once_nobody_listens() -> None:
     before = {name: getattr(tg.Tensor, name) for name in ("__bool__", "__float__", "item", "numpy", "tolist")}
     with pytest.raises(ZeroDivisionError):
         tg.explain(lambda x: 1 / 0, tg.tensor(1.0, requires_grad=True))
+    assert all(getattr(tg.Tensor, name) is method for name, method in before.items())
+
+
+def test_explanations_in_several_threads_leave_tensors_as_they_were() -> None:
+    names = ("__bool__", "__float__", "item", "numpy")
+    before = {name: getattr(tg.Tensor, name) for name in names}
+    first, second = threading.Event(), threading.Event()
+
+    def explain(mine: threading.Event, other: threading.Event) -> None:
+        def run(x: Any) -> Any:
+            mine.set()
+            other.wait(5)
+            return -x if mine is first and x < 0 else x * x
+
+        lesson = tg.explain(run, tg.tensor(2.0, requires_grad=True))
+        assert (lesson.graph.exit is not None) == (mine is first), "the other thread's looks are not its own"
+
+    with ThreadPoolExecutor() as pool:
+        for done in [pool.submit(explain, first, second), pool.submit(explain, second, first)]:
+            done.result()
     assert all(getattr(tg.Tensor, name) is method for name, method in before.items())
 
 

@@ -69,6 +69,7 @@ class Step:
 class _Observers(threading.local):
     def __init__(self) -> None:
         self.all: list[Callable[[Step], None]] = []
+        self.of_exits: list[Callable[[Tensor], None]] = []
 
 
 _observers = _Observers()
@@ -110,8 +111,25 @@ def observing(observe: Callable[[Step], None]) -> Iterator[None]:
                 setattr(Tensor, "__trace__", plain_trace)  # noqa: B010
 
 
-_EXITS = ("__bool__", "__float__", "__int__", "__index__", "item", "numpy", "tolist")
+def _heard(method: Callable[..., Any]) -> Callable[..., Any]:
+    """A method that tells this thread's listeners if the user's code calls it."""
+
+    @functools.wraps(method)
+    def leave(self: Tensor, *args: Any) -> Any:
+        if _observers.of_exits and is_users(sys._getframe(1).f_code.co_filename):
+            for observe in _observers.of_exits:
+                observe(self)
+        return method(self, *args)
+
+    return leave
+
+
+_EXITS = {
+    name: getattr(Tensor, name) for name in ("__bool__", "__float__", "__int__", "__index__", "item", "numpy", "tolist")
+}
 """The methods by which the numbers of a tensor leave the graph, for Python code to act on."""
+_HEARD_EXITS = {name: _heard(method) for name, method in _EXITS.items()}
+_listening = 0
 
 
 @contextlib.contextmanager
@@ -120,25 +138,21 @@ def hearing_exits(observe: Callable[[Tensor], None]) -> Iterator[None]:
 
     An `if` takes them out, and so does `float(loss)`; printing the tensor itself does not.
     """
-    thread = threading.get_ident()
-    plain = {name: getattr(Tensor, name) for name in _EXITS}
-
-    def heard(method: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(method)
-        def leave(self: Tensor, *args: Any) -> Any:
-            if threading.get_ident() == thread and is_users(sys._getframe(1).f_code.co_filename):
-                observe(self)
-            return method(self, *args)
-
-        return leave
-
-    for name, method in plain.items():
-        setattr(Tensor, name, heard(method))
+    global _listening
+    with _lock:
+        _listening += 1
+        for name, method in _HEARD_EXITS.items():
+            setattr(Tensor, name, method)
+    _observers.of_exits.append(observe)
     try:
         yield
     finally:
-        for name, method in plain.items():
-            setattr(Tensor, name, method)
+        _observers.of_exits.remove(observe)
+        with _lock:
+            _listening -= 1
+            if not _listening:
+                for name, method in _EXITS.items():
+                    setattr(Tensor, name, method)
 
 
 @contextlib.contextmanager
