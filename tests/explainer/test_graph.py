@@ -270,7 +270,7 @@ COVERED = """() => {
 
 
 @pytest.mark.parametrize("height", [700, 900])
-@pytest.mark.parametrize("make", [fan_out, attention, recurrent, heart, scalar, transformer])
+@pytest.mark.parametrize("make", [fan_out, attention, param(recurrent, slow=True), heart, scalar, transformer])
 def test_labels_cover_no_text_and_no_other_label(show: Show, make: Callable[[], Any], height: int) -> None:
     opened = show(make(), viewport={"width": 1300, "height": height})
     labels, edges, covered = opened.page.evaluate(COVERED)

@@ -77,7 +77,7 @@ def test_each_step_of_an_unusual_graph_reads_well(show: Show, make: Callable[[],
         assert not re.search(r"undefined|\[object|\[NaN\]|= =", text)
 
 
-@pytest.mark.parametrize("name", COMPLEX)
+@pytest.mark.parametrize("name", [param(name, slow=name not in ("one number", "summed")) for name in COMPLEX])
 def test_complex_numbers_are_shown_by_their_parts(show: Show, name: str) -> None:
     """The parts of an entry stand side by side; the page computes nothing with them, and says so."""
     lesson = COMPLEX[name]()
@@ -140,7 +140,7 @@ def long_names() -> Any:
 
 @pytest.mark.parametrize("width", [390, 1280])
 @pytest.mark.parametrize(
-    "make", [class_scores, long_names, heart, COMPLEX["used twice"]], ids=lambda make: make.__name__
+    "make", [class_scores, long_names, param(heart, slow=True), COMPLEX["used twice"]], ids=lambda make: make.__name__
 )
 def test_everything_can_be_read(show: Show, make: Callable[[], Any], width: int) -> None:
     """No text is smaller than 11 pixels, no formula is cut at the side, and no page is wider than the screen."""

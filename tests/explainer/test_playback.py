@@ -186,7 +186,7 @@ def still() -> Recorder:
 
 
 def large() -> Recorder:
-    return recorded(nn.Linear(3000, 2000, rng=0), F.mse_loss, np.ones((9, 3000)), np.ones((9, 2000)), 1)
+    return recorded(nn.Linear(100, 100, rng=0), F.mse_loss, np.ones((3000, 100)), np.ones((3000, 100)), 1)
 
 
 @pytest.mark.parametrize(
