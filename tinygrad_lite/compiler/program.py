@@ -46,8 +46,8 @@ class Variable:
     def zeros(self) -> Any:
         """Zeros of this form."""
         if not self.shape:
-            zero = self.dtype.type(0)
-            return zero.item() if self.is_number else zero
+            zero = np.zeros((), self.dtype)
+            return zero.item() if self.is_number else zero[()]
         if self.order is None:
             return np.zeros(self.shape, self.dtype)
         return np.zeros([self.shape[axis] for axis in self.order], self.dtype).transpose(np.argsort(self.order))
