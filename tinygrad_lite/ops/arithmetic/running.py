@@ -1,6 +1,7 @@
 """Along an axis: running sums and products, differences, and the rules of calculus on samples."""
 
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -98,16 +99,13 @@ def _running_extremum(largest: bool) -> Callable[..., Array]:
     return running
 
 
-def _by_doubling(ufunc: np.ufunc) -> Callable[..., Array]:
-    """A running operation that joins each entry to those before it, twice as many in each round: log₂ n rounds."""
+def _one_after_another(ufunc: np.ufunc) -> Callable[..., Array]:
+    """A running operation that joins each entry to all before it, in NumPy's order, so that it rounds as NumPy does."""
 
     def running(array: Array, axis: int, dtype: Any) -> Array:
         array = array if dtype is None else array.astype(dtype)
-        y, count = np.moveaxis(array, axis, -1), 1
-        while count < y.shape[-1]:
-            y = np.concatenate([y[..., :count], ufunc(y[..., :-count], y[..., count:])], axis=-1)
-            count *= 2
-        return np.moveaxis(y, -1, axis)
+        slices = [*np.moveaxis(array, axis, 0)]
+        return np.stack([*accumulate(slices, ufunc)], axis) if slices else array
 
     return running
 
@@ -116,8 +114,8 @@ _accumulates(np.add, cumsum)
 _accumulates(np.multiply, cumprod)
 _accumulates(np.maximum, _running_extremum(largest=True))
 _accumulates(np.minimum, _running_extremum(largest=False))
-_accumulates(np.logaddexp, _by_doubling(np.logaddexp))
-_accumulates(np.logaddexp2, _by_doubling(np.logaddexp2))
+_accumulates(np.logaddexp, _one_after_another(np.logaddexp))
+_accumulates(np.logaddexp2, _one_after_another(np.logaddexp2))
 
 
 def _from_start(running: Any, x: Array, axis: int | None, dtype: Any, out: Array, include_initial: bool) -> Array:
