@@ -8,6 +8,7 @@ import functools
 import linecache
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,47 +69,64 @@ class Step:
 
 class _Observers(threading.local):
     def __init__(self) -> None:
-        self.all: list[Callable[[Step], None]] = []
+        self.of_operations: list[Callable[[Step], None]] = []
         self.of_exits: list[Callable[[Tensor], None]] = []
 
 
 _observers = _Observers()
 plain_trace: Callable[..., Any] = Tensor.__trace__
 """How a tensor traces its operations while nobody in any thread observes them."""
-_open = 0
+_open: Counter[str] = Counter()
+"""How many blocks of all threads have each method of tensors report."""
 _lock = threading.Lock()
+
+
+@contextlib.contextmanager
+def _reporting(methods: Mapping[str, tuple[Callable[..., Any], Callable[..., Any]]]) -> Iterator[None]:
+    """For the block, tensors have the second of each two methods in place of the first."""
+    with _lock:
+        _open.update(methods.keys())
+        for name, (_, reporting) in methods.items():
+            setattr(Tensor, name, reporting)
+    try:
+        yield
+    finally:
+        with _lock:
+            _open.subtract(methods.keys())
+            for name, (plain, _) in methods.items():
+                if not _open[name]:
+                    setattr(Tensor, name, plain)
+
+
+@contextlib.contextmanager
+def _among(listeners: list[Any], observe: Callable[..., None]) -> Iterator[None]:
+    """A listener of this thread for the block."""
+    listeners.append(observe)
+    try:
+        yield
+    finally:
+        listeners.remove(observe)
 
 
 def _observed(self: Tensor, op: Op, inputs: tuple[Array, ...], params: Mapping[str, Any]) -> Any:
     result = plain_trace(self, op, inputs, params)
-    if _observers.all and (isinstance(result, Tensor) or not isinstance(result, Traced)):
+    if _observers.of_operations and (isinstance(result, Tensor) or not isinstance(result, Traced)):
         step = Step(op, inputs, params, result, calling_line())
-        for observe in _observers.all:
+        for observe in _observers.of_operations:
             observe(step)
     return result
 
 
 def is_observed() -> bool:
     """Whether there is an observer of this thread's operations."""
-    return bool(_observers.all)
+    return bool(_observers.of_operations)
 
 
 @contextlib.contextmanager
 def observing(observe: Callable[[Step], None]) -> Iterator[None]:
     """Call `observe` with each operation on tensors that this thread performs in the block."""
-    global _open
-    with _lock:
-        _open += 1
-        setattr(Tensor, "__trace__", _observed)  # noqa: B010, since a type checker takes methods to be fixed
-    _observers.all.append(observe)
-    try:
+    with _reporting({"__trace__": (plain_trace, _observed)}), _among(_observers.of_operations, observe):
         yield
-    finally:
-        _observers.all.remove(observe)
-        with _lock:
-            _open -= 1
-            if not _open:
-                setattr(Tensor, "__trace__", plain_trace)  # noqa: B010
 
 
 def _heard(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -125,11 +143,10 @@ def _heard(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 _EXITS = {
-    name: getattr(Tensor, name) for name in ("__bool__", "__float__", "__int__", "__index__", "item", "numpy", "tolist")
+    name: (getattr(Tensor, name), _heard(getattr(Tensor, name)))
+    for name in ("__bool__", "__float__", "__int__", "__index__", "item", "numpy", "tolist")
 }
-"""The methods by which the numbers of a tensor leave the graph, for Python code to act on."""
-_HEARD_EXITS = {name: _heard(method) for name, method in _EXITS.items()}
-_listening = 0
+"""The methods by which the numbers of a tensor leave the graph, for Python code to act on; and those that report it."""
 
 
 @contextlib.contextmanager
@@ -138,21 +155,8 @@ def hearing_exits(observe: Callable[[Tensor], None]) -> Iterator[None]:
 
     An `if` takes them out, and so does `float(loss)`; printing the tensor itself does not.
     """
-    global _listening
-    with _lock:
-        _listening += 1
-        for name, method in _HEARD_EXITS.items():
-            setattr(Tensor, name, method)
-    _observers.of_exits.append(observe)
-    try:
+    with _reporting(_EXITS), _among(_observers.of_exits, observe):
         yield
-    finally:
-        _observers.of_exits.remove(observe)
-        with _lock:
-            _listening -= 1
-            if not _listening:
-                for name, method in _EXITS.items():
-                    setattr(Tensor, name, method)
 
 
 @contextlib.contextmanager
