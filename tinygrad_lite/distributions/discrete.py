@@ -60,6 +60,10 @@ class _OfProbability(_Discrete):
         p = _clamped(self.probs)
         return np.log(p) - np.log1p(-p)
 
+    def _log_chance(self, successes: Array, failures: Array) -> Array:
+        """log pˢ (1 - p)ᶠ of so many events that happen and that do not, with all digits next to 0 and 1."""
+        return -successes * softplus(-self.logits) - failures * softplus(self.logits)
+
 
 class Bernoulli(_OfProbability):
     """p(1) = p and p(0) = 1 - p; a probability of 0 or 1 counts as one next to it, as in PyTorch.
@@ -77,7 +81,7 @@ class Bernoulli(_OfProbability):
 
     def log_prob(self, value: Array) -> Array:
         value = self._checked(value)
-        return -value * softplus(-self.logits) - (1 - value) * softplus(self.logits)
+        return self._log_chance(value, 1 - value)
 
     def entropy(self) -> Array:
         return softplus(self.logits) - self.probs * self.logits
@@ -154,7 +158,7 @@ class Binomial(_OfProbability):
     def log_prob(self, value: Array) -> Array:
         k, n = self._checked(value), self.total_count
         ways = lgamma(n + 1) - lgamma(k + 1) - lgamma(n - k + 1)
-        return ways - k * softplus(-self.logits) - (n - k) * softplus(self.logits)
+        return ways + self._log_chance(k, n - k)
 
     def entropy(self) -> Array:
         log_prob = self.log_prob(self.enumerate_support(False))
