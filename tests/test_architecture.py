@@ -96,6 +96,24 @@ def test_no_import_goes_in_a_circle() -> None:
         pytest.fail(" imports ".join(reversed(error.args[1])))
 
 
+@pytest.mark.parametrize("room", ["checking", "compiler"])
+def test_stages_import_each_other_in_one_direction(room: str) -> None:
+    folders = [path for path in (PACKAGE / room).iterdir() if (path / "__init__.py").exists()]
+    stages = {
+        folder.name: {
+            parts[2]
+            for path in folder.rglob("*.py")
+            for other in imported_modules(path)
+            if len(parts := other.split(".")) > 3 and parts[1] == room and parts[2] != folder.name
+        }
+        for folder in folders
+    }
+    try:
+        assert [*TopologicalSorter(stages).static_order()]
+    except CycleError as error:
+        pytest.fail(" imports ".join(reversed(error.args[1])))
+
+
 def lines_of(node: ast.AST, text: str) -> int:
     """How many lines of code there are in a node, docstrings and blank lines left out."""
     docstrings = {

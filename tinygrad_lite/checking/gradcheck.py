@@ -10,13 +10,13 @@ import numpy as np
 
 from tinygrad_lite.checking.agreement import disagreements
 from tinygrad_lite.checking.evidence.comparison import compared
-from tinygrad_lite.checking.evidence.examination import FULL, Examination
+from tinygrad_lite.checking.evidence.examination import Examination
 from tinygrad_lite.checking.evidence.references import remainder_slope
 from tinygrad_lite.checking.evidence.singular import Kinks, at_kink
 from tinygrad_lite.checking.report import Report, Verdict
 from tinygrad_lite.checking.subjects.frameworks import program_of
 from tinygrad_lite.checking.subjects.kinds import subject_of
-from tinygrad_lite.checking.subjects.subject import EPSILON, Matrix, Subject, Vector
+from tinygrad_lite.checking.subjects.subject import EPSILON, FULL, Matrix, Subject, Vector
 from tinygrad_lite.checking.verdicts import Judgement
 from tinygrad_lite.errors import EmptyError, GradientError, InputError, ShapeError
 from tinygrad_lite.readers.recording import Step

@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 import numpy as np
 
-from tinygrad_lite.checking.evidence.examination import FULL
+from tinygrad_lite.checking.subjects.subject import FULL
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import InputError, ShapeError
 from tinygrad_lite.exercises.submission import Form, Task

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.checking.evidence.comparison import compared
-from tinygrad_lite.checking.evidence.examination import FULL, Examination
+from tinygrad_lite.checking.evidence.examination import Examination
 from tinygrad_lite.checking.evidence.singular import Kinks
-from tinygrad_lite.checking.subjects.subject import EPSILON, GradientOf, Subject
+from tinygrad_lite.checking.subjects.subject import EPSILON, FULL, GradientOf, Subject
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.readers.recording import Step
 

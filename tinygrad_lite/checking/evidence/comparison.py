@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.checking.evidence import references
-from tinygrad_lite.checking.evidence.examination import FULL, SUBNORMAL, Comparison, Examination
+from tinygrad_lite.checking.evidence.examination import SUBNORMAL, Comparison, Examination
 from tinygrad_lite.checking.evidence.lost_digits import DIGITS, forgive
 from tinygrad_lite.checking.evidence.roundings import ALLOWED, FEW_SAMPLES, Roundings
 from tinygrad_lite.checking.evidence.singular import Kinks
-from tinygrad_lite.checking.subjects.subject import EPSILON, Matrix, Vector
+from tinygrad_lite.checking.subjects.subject import EPSILON, FULL, Matrix, Vector
 
 NAMED = 64  # the largest number of wrong entries that a search finds in an array
 LOST = 1e-280  # a change below this is lost in a complex step

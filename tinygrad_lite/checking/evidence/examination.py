@@ -12,7 +12,6 @@ from tinygrad_lite.checking.evidence import references
 from tinygrad_lite.checking.subjects.subject import EPSILON, Matrix, Subject, Vector, other_shape
 from tinygrad_lite.readers.random_rounding import Rounding
 
-FULL = 1000  # the largest number of argument entries that are looked at one by one
 HUGE = 2.0**900  # a value beyond this is divided by its square root, so that the slope in a larger scale is a number
 TINY = 2.0**-30  # an entry smaller than this fraction of the others in its array may have a scale of its own
 SUBNORMAL = 64 * float(np.finfo(float).smallest_subnormal)  # how far numbers too small to be normal may be rounded

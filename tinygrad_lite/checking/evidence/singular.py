@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.checking.evidence.examination import FULL, Comparison, Examination
-from tinygrad_lite.checking.subjects.subject import Matrix, Vector
+from tinygrad_lite.checking.evidence.examination import Comparison, Examination
+from tinygrad_lite.checking.subjects.subject import FULL, Matrix, Vector
 from tinygrad_lite.readers.recording import Step
 
 BEYOND = 2.0  # how far a slope may be outside of those that a few points beside show, in their width

@@ -7,14 +7,13 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite import trees
-from tinygrad_lite.checking.evidence.examination import FULL
 from tinygrad_lite.checking.subjects.arguments import argument_names
 from tinygrad_lite.checking.subjects.directions import along_directions
 from tinygrad_lite.checking.subjects.frameworks import Program
 from tinygrad_lite.checking.subjects.frameworks.program import Library
 from tinygrad_lite.checking.subjects.given import Given, Gradient, Products
 from tinygrad_lite.checking.subjects.rows import by_row
-from tinygrad_lite.checking.subjects.subject import GradientOf, Subject, random_weights
+from tinygrad_lite.checking.subjects.subject import FULL, GradientOf, Subject, random_weights
 from tinygrad_lite.errors import UsageError
 from tinygrad_lite.transforms.runs import name_of
 

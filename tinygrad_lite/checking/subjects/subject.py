@@ -29,6 +29,8 @@ from tinygrad_lite.readers.recording import Step, recording
 from tinygrad_lite.transforms.dual import Dual, Pullback, innermost, new_level, settle, variable
 from tinygrad_lite.transforms.runs import name_of
 
+FULL = 1000  # the largest number of argument entries that are looked at one by one
+
 
 class Subject:
     """A function with the arguments at which it is checked.
