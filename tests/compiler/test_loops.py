@@ -120,10 +120,38 @@ def test_turns_differ_in_their_numbers(turn: Callable[[Any, int], Any]) -> None:
             x = np.tanh(turn(x, n))
         return np.sum(x**2)
 
+    assert_compiles(f, 16)
+
+
+LOOPS_IN_LOOPS: dict[str, Callable[[Any, int, int], Any]] = {
+    "rows and columns": lambda x, i, j: x.reshape(5, 8)[i, j],
+    "one number of both": lambda x, i, j: x[8 * i + j],
+    "a slice of both": lambda x, i, j: np.sum(x[8 * i + j :]),
+    "a slice between them": lambda x, i, j: np.sum(x[i : 10 + j]),
+    "the sum of their squares": lambda x, i, j: x[(i * i + j * j) % 40],
+}
+
+
+@pytest.mark.parametrize("entry", LOOPS_IN_LOOPS.values(), ids=LOOPS_IN_LOOPS)
+def test_turns_of_loops_in_loops_differ_in_their_numbers(entry: Callable[[Any, int, int], Any]) -> None:
+    def f(x: Any) -> Any:
+        total = 0.0
+        for i in range(5):
+            y = 1.0
+            for j in range(8):
+                y = np.sin(y) * entry(x, i, j)
+            total = total + y * y
+        return total
+
+    assert_compiles(f, 40)
+
+
+def assert_compiles(f: Callable[[Any], Any], size: int) -> None:
+    """The NumPy source has the value and the gradient of a function of so many numbers."""
     slope = tg.value_and_grad(f)
     compiled = tg.compile(lambda x: slope(x), "numpy")
     for seed in (0, 1):
-        x = np.random.default_rng(seed).normal(size=16)
+        x = np.random.default_rng(seed).normal(size=size)
         for found, expected in zip(compiled(x), slope(x), strict=True):
             np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-12)
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any, Union
 
+import numpy as np
+
 from tinygrad_lite.compiler.places import Argument, Place
 from tinygrad_lite.compiler.program import Instruction, Program, Variable, mapped
 from tinygrad_lite.compiler.repeats import Stretch, map_numbers, operation, parameters, stretches
@@ -16,6 +18,7 @@ from tinygrad_lite.compiler.source.ownership import is_plain_ufunc, makes_an_arr
 from tinygrad_lite.ops.shapes import shaping
 
 FEW = 12  # instructions; to write fewer of them again reads better than a loop
+_NUMBER = Variable((), np.dtype(int), name="i")  # in an index, another one in each turn
 Item = Union[Instruction, "Loop"]
 
 
@@ -146,7 +149,7 @@ def _loop(calls: Sequence[Instruction], stretch: Stretch) -> Loop | None:
     def varies(values: list[Any]) -> Variable:
         key = tuple(values)
         if key not in varying:
-            varying[key] = x = _result(values) if isinstance(values[0], Variable) else Variable((), int, name="i")
+            varying[key] = x = _result(values) if isinstance(values[0], Variable) else replace(_NUMBER)
             loop.varying[x] = values
         return varying[key]
 
