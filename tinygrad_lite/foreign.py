@@ -90,6 +90,13 @@ copy_of: Callable[..., Any] = np.array
 
 
 def kept_apart(array: Any) -> Any:
+    """A copy of an array that stays as it is, even where NumPy writes a result into an operand that nobody holds."""
+    copy = _copied(array)
+    copy.setflags(write=False)
+    return copy
+
+
+def _copied(array: Any) -> Any:
     """A copy of an array, in which entries that share a place in memory do so again, as those of windows do."""
     size, steps = array.itemsize, array.strides
     if array.flags.c_contiguous or not array.size or min(steps) < 0 or any(step % size for step in steps):

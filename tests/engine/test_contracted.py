@@ -30,6 +30,20 @@ def drawn(op: Op, i: int, shape: tuple[int, ...], dtype: Any) -> Any:
 
 
 @pytest.mark.parametrize("op", BROADCAST, ids=str)
+@pytest.mark.parametrize("shape", [(), (40_000,)], ids=["a number", "as large"])
+def test_what_a_rule_reads_of_large_arrays_is_what_the_call_was_given(op: Op, shape: tuple[int, ...]) -> None:
+    # NumPy writes into a large operand that nobody else holds, if the other one is a number or as large
+    params = op.examples[0][1] if op.examples else {}
+    for i in range(op.arity or 0):
+        arrays = [drawn(op, k, shape if k == i else (40_000,), float) for k in range(op.arity or 0)]
+        with np.errstate(all="ignore"):
+            y = op(*[tg.tensor(x, requires_grad=True) if k == i else x for k, x in enumerate(arrays)], **params)
+        if y.requires_grad and op.reads_values:
+            for x, kept in zip(arrays, y.arrays, strict=True):
+                np.testing.assert_array_equal(kept, x)
+
+
+@pytest.mark.parametrize("op", BROADCAST, ids=str)
 def test_sums_of_products_are_those_of_the_declared_rule(op: Op) -> None:
     params = op.examples[0][1] if op.examples else {}
     for shape, narrow_shapes in SHAPES:
