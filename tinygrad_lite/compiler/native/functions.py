@@ -1,4 +1,4 @@
-"""Functions of one entry as plain arithmetic, which LLVM turns into vector instructions.
+"""Functions of one entry or two as plain arithmetic, which LLVM turns into vector instructions.
 
 They contain no branch and no call. Each is right to the last digits of float64 or float32, including at zeros,
 infinities and NaN.
@@ -12,6 +12,7 @@ import numpy as np
 
 from tinygrad_lite.compiler.native.emission import Entry
 
+LN2 = float(np.log(2))
 LN2_HIGH = {8: 6.93147180369123816490e-01, 4: 0.693359375}  # few enough bits that n · LN2_HIGH is exact
 LN2_LOW = {8: 1.90821492927058770002e-10, 4: -2.12194440e-4}
 _EXPONENT_BITS = {8: 52, 4: 23}  # where the exponent begins
@@ -85,6 +86,14 @@ def log1p(x: Entry) -> Entry:
     return w.equals(1.0).chooses(x, log(w) + lost)
 
 
+def logaddexp(a: Entry, b: Entry) -> Entry:
+    """log(eᵃ + eᵇ): the larger number, and the logarithm of 1 + e to the minus distance."""
+    difference = a - b
+    larger = (difference > 0.0).chooses(a, b)
+    terms = larger + log1p(exp(-difference.intrinsic("fabs")))
+    return a.equals(b).chooses(a + LN2, difference.is_nan.chooses(difference, terms))
+
+
 _TANH = {  # numerator and denominator near 0
     8: ((-9.64399179425052238628e-1, -9.92877231001918586564e1, -1.61468768441708447952e3),
         (1.0, 1.12811678491632931402e2, 2.23548839060100448583e3, 4.84406305325125486048e3)),
@@ -122,3 +131,5 @@ BY_NUMPYS: dict[Any, Callable[[Entry], Entry]] = {
     np.cosh: cosh,
 }
 """The NumPy function that each of them computes."""
+OF_TWO: dict[Any, Callable[[Entry, Entry], Entry]] = {np.logaddexp: logaddexp}
+"""The same of two entries; the result is right to the last digits of the larger one."""

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinygrad_lite.compiler.native.emission import STORED, TYPES, Entry, can_cast
-from tinygrad_lite.compiler.native.functions import BY_NUMPYS
+from tinygrad_lite.compiler.native.functions import BY_NUMPYS, OF_TWO
 from tinygrad_lite.compiler.program import Instruction, Variable, is_python_number
 from tinygrad_lite.engine.op import Op
 from tinygrad_lite.engine.tensor import positive
@@ -96,7 +96,7 @@ _FORMS: dict[Any, tuple[str, Callable[..., Entry]]] = {
     np.bitwise_or: ("iub", lambda a, b: a | b),
     np.bitwise_xor: ("iub", lambda a, b: a ^ b),
     np.invert: ("iub", lambda x: x ^ (1 if x.dtype == bool else -1)),
-    **{ufunc: (_FLOATS, written) for ufunc, written in BY_NUMPYS.items()},
+    **{ufunc: (_FLOATS, written) for ufunc, written in (*BY_NUMPYS.items(), *OF_TWO.items())},
 }
 _LOGICAL: dict[Any, Callable[..., Entry]] = {
     np.logical_and: lambda a, b: _true(a) & _true(b),

@@ -17,6 +17,7 @@ from tinygrad_lite.sums import total_of_products_down_to
 
 LOG_2 = float(np.log(2))
 LOG_10 = float(np.log(10))
+_MANY = 1024  # entries, from which on several of NumPy's loops take less time than a slow one
 
 
 def _is_zero(x: Array) -> Array:
@@ -272,6 +273,21 @@ def above(x: Array, y: Array) -> Array:
 
 
 logaddexp = elementwise(np.logaddexp, lambda y, a, b: sigmoid(above(a, b)), lambda y, a, b: sigmoid(above(b, a)))
+
+
+def _logaddexp(a: Array, b: Array) -> Array:
+    """log(eᵃ + eᵇ) of many entries in a third of the time of NumPy's loop, which calls a function for each of them."""
+    if getattr(a, "size", 1) < _MANY > getattr(b, "size", 1):
+        return np.logaddexp(a, b)
+    with np.errstate(invalid="ignore"):  # ∞ - ∞
+        difference = a - b
+    if type(difference) is not np.ndarray or difference.dtype.char not in "fd":
+        return np.logaddexp(a, b)
+    y = np.maximum(a, b) + np.log1p(np.exp(-np.absolute(difference)))
+    return y if np.isfinite(y).all() else np.logaddexp(a, b)
+
+
+logaddexp.compute = _logaddexp
 logaddexp2 = elementwise(
     np.logaddexp2,
     lambda y, a, b: sigmoid(LOG_2 * above(a, b)),
