@@ -84,6 +84,20 @@ def test_as_eager(backend: str, name: str, dtype: str) -> None:
     )
 
 
+@pytest.mark.parametrize(("name", "dtype"), spread(zip(INDICES, cycle(["i8", "i4", "u1", "i2", "u8"])), 1))
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_known_indices_are_as_eager(backend: str, name: str, dtype: str, order: Any) -> None:
+    index, i = INDICES[name]
+    use = uses(index)
+    given = (i % 4 if dtype[0] == "u" else i).astype(dtype)
+    compiled = tg.compile(lambda x, values: use(x, values, given.copy()), backend)
+    rng = np.random.default_rng(0)
+    for _ in range(2):
+        x = rng.uniform(1, 2, size=(4, 3, 2)).astype("f4" if dtype in ("u1", "i8") else "f8", order)
+        values = rng.uniform(1, 2, size=x[index(given)].shape).astype(x.dtype)
+        assert_same(compiled(x, values), use(x, values, given))
+
+
 @pytest.mark.parametrize("name", [name for name, (index, i) in INDICES.items() if i.size and takes_as_it_is(index, i)])
 def test_an_index_outside_its_axis_is_numpys_error_and_changes_nothing(backend: str, name: str) -> None:
     index, i = INDICES[name]

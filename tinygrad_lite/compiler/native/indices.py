@@ -5,6 +5,7 @@ not lie in its axis, and NumPy's function raises the error; in C nothing checks 
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from math import prod
 from typing import Any, Protocol
 
 import numpy as np
@@ -216,6 +217,19 @@ def put(work: Work, call: Instruction, start: Any, parts: Sequence[Any], indices
                 emitter.store(emitter.load(result.dtype, *address) + entry if adds else entry, *address)
 
     work.whole(call, write)
+
+
+def has_rows(index: Any, shape: Sequence[int]) -> bool:
+    """Whether an index without computed parts has arrays of integers, each of which is that of several entries."""
+    if not any(isinstance(part, np.ndarray) for part in (index if isinstance(index, tuple) else (index,))):
+        return False
+    said = _parts(index, len(shape))
+    if said is None or any(_is_array(part) and not isinstance(part, (int, np.integer, np.ndarray)) for part in said):
+        return False
+    before, _, after = _extents(
+        [slice(None) if part is None else part for part in said], _with_new_axes(shape, said, 1)
+    )
+    return prod(before) * prod(after) > 1
 
 
 def are_known(call: Instruction, shape: Sequence[int]) -> bool:

@@ -150,9 +150,9 @@ class Lowering:
         return copy
 
     def whole(self, call: Instruction, write: Callable[..., None]) -> None:
-        """Work on the arrays of an operation as a whole, which may end the segment where NumPy can raise the error."""
+        """Work on the arrays of an operation as a whole; if it computes an index, it may end the segment for NumPy."""
         work = partial(write, layouts={x: self._layout(x) for x in (*call.reads, call.result)})
-        if self._calls_numpy:
+        if self._calls_numpy and call.has_computed_params:
             self._add_refusing(call.reads, [call.result], work)
         else:
             self._add(call.reads, call.result, work)
@@ -394,7 +394,7 @@ class Lowering:
     # Entries at an index
 
     def _getitem(self, call: Instruction) -> None:
-        if call.has_computed_params:
+        if call.has_computed_params or indices.has_rows(call.params["index"], call.inputs[0].shape):
             indices.get(self, call)
         else:
             self._at(call.inputs[0], call.params["index"], call.result, lambda x, y: x, into=False)
@@ -405,14 +405,14 @@ class Lowering:
             return
         self._elementwise(call.result, same(call.result.dtype), [0])
         for position, (x, index) in enumerate(zip(call.inputs, call.params["indices"])):
-            self._put(call.result, index, x, adds=position > 0 or not indexing.is_distinct(index))
+            self._put(call, index, x, adds=position > 0 or not indexing.is_distinct(index))
 
     def _onto(self, call: Instruction) -> None:
         if call.has_computed_params:
             indices.put(self, call, None, call.inputs[1:], call.params["indices"], adds=True)
             return
         for x, index in zip(call.inputs[1:], call.params["indices"]):
-            self._put(call.result, index, x, adds=call.params["adds"])
+            self._put(call, index, x, adds=call.params["adds"])
 
     def _index_set(self, call: Instruction) -> None:
         self._updated(call, adds=False)
@@ -426,10 +426,14 @@ class Lowering:
             indices.put(self, call, x, [values], [call.params["index"]], adds)
             return
         self._elementwise(call.result, same(call.result.dtype), [x])
-        self._put(call.result, call.params["index"], values, adds)
+        self._put(call, call.params["index"], values, adds)
 
-    def _put(self, target: Variable, index: Any, values: Any, adds: bool) -> None:
-        """Put values at the entries of an index, or add them to these, one after another."""
+    def _put(self, call: Instruction, index: Any, values: Any, adds: bool) -> None:
+        """Put values at the entries of an index of the result, or add them to these, one after another."""
+        target = call.result
+        if indices.has_rows(index, target.shape):
+            indices.put(self, call, None, [values], [index], adds)
+            return
         dtype = target.dtype
         layout = part(index, target.shape, self._layout(target))
         if layout is None:
