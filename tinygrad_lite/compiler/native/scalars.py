@@ -61,6 +61,7 @@ def _true(x: Entry) -> Entry:
 
 
 _FLOATS, _SIGNED, _WHOLE, _FLAGS = "f", "fi", "fiu", "b"
+_WRITTEN: dict[Any, Callable[..., Entry]] = {**BY_NUMPYS, **OF_TWO}
 _FORMS: dict[Any, tuple[str, Callable[..., Entry]]] = {
     np.add: (_WHOLE, lambda a, b: a + b),
     np.subtract: (_WHOLE, lambda a, b: a - b),
@@ -96,7 +97,7 @@ _FORMS: dict[Any, tuple[str, Callable[..., Entry]]] = {
     np.bitwise_or: ("iub", lambda a, b: a | b),
     np.bitwise_xor: ("iub", lambda a, b: a ^ b),
     np.invert: ("iub", lambda x: x ^ (1 if x.dtype == bool else -1)),
-    **{ufunc: (_FLOATS, written) for ufunc, written in (*BY_NUMPYS.items(), *OF_TWO.items())},
+    **{ufunc: (_FLOATS, written) for ufunc, written in _WRITTEN.items()},
 }
 _LOGICAL: dict[Any, Callable[..., Entry]] = {
     np.logical_and: lambda a, b: _true(a) & _true(b),
