@@ -6,6 +6,7 @@ import numpy as np
 
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import InputError, ShapeError
+from tinygrad_lite.nn.functional.checks import in_real_numbers
 from tinygrad_lite.nn.init import Rng
 from tinygrad_lite.ops.arithmetic import reductions
 from tinygrad_lite.ops.networks import activations
@@ -145,7 +146,7 @@ def sigmoid(input: Array) -> Array:
         >>> sigmoid(np.array([0.0, 1000.0]))
         array([0.5, 1. ])
     """
-    return activations.sigmoid(input)
+    return activations.sigmoid(in_real_numbers(input))
 
 
 def logsigmoid(input: Array) -> Array:
@@ -155,7 +156,7 @@ def logsigmoid(input: Array) -> Array:
         >>> logsigmoid(np.array([-1000.0, 1000.0]))
         array([-1000.,    -0.])
     """
-    return -activations.softplus(-input)
+    return -activations.softplus(-in_real_numbers(input))
 
 
 def hardsigmoid(input: Array, inplace: bool = False) -> Array:
@@ -292,7 +293,7 @@ def silu(input: Array, inplace: bool = False) -> Array:
         >>> silu(np.array([0.0, 1000.0]))
         array([   0., 1000.])
     """
-    return activations.silu(input)
+    return activations.silu(in_real_numbers(input))
 
 
 def mish(input: Array, inplace: bool = False) -> Array:
@@ -335,7 +336,7 @@ def glu(input: Array, axis: int = -1) -> Array:
     if not -len(shape) <= axis < len(shape) or shape[axis] % 2:
         raise ShapeError(f"glu(axis={axis}) halves its input along the axis, which must be even; got shape {shape}")
     a, b = np.split(input, 2, axis)
-    return a * activations.sigmoid(b)
+    return a * activations.sigmoid(in_real_numbers(b))
 
 
 def softmax(input: Array, axis: int | tuple[int, ...] | None = -1, dtype: Any = None) -> Array:
@@ -369,7 +370,7 @@ def log_softmax(input: Array, axis: int | tuple[int, ...] | None = -1, dtype: An
 
 
 def _cast(x: Array, dtype: Any) -> Array:
-    return x if dtype is None else x.astype(dtype)
+    return in_real_numbers(x) if dtype is None else x.astype(dtype)
 
 
 def gumbel_softmax(
@@ -402,4 +403,4 @@ def logsumexp(input: Array, axis: int | tuple[int, ...] | None = None, keepdims:
         >>> float(logsumexp(np.array([-1000.0, 1000.0])))
         1000.0
     """
-    return reductions.logsumexp(input, axis=axis, keepdims=keepdims)
+    return reductions.logsumexp(in_real_numbers(input), axis=axis, keepdims=keepdims)

@@ -27,6 +27,11 @@ def shape_of(x: Array) -> tuple[int, ...]:
     return x.shape if hasattr(x, "shape") else np.shape(x)
 
 
+def in_real_numbers(x: Array) -> Array:
+    """An input, in float64 if it holds whole numbers or booleans, whose narrow dtypes overflow without a word."""
+    return x.astype(float) if getattr(getattr(x, "dtype", None), "kind", "f") in "biu" else x
+
+
 def values_of(x: Array) -> Any:
     """The array in a tensor, or an array of a list's values."""
     x = x.data if isinstance(x, Tensor) else x

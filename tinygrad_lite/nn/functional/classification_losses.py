@@ -8,7 +8,7 @@ import numpy as np
 
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
-from tinygrad_lite.nn.functional.checks import shape_of, values_of
+from tinygrad_lite.nn.functional.checks import in_real_numbers, shape_of, values_of
 from tinygrad_lite.nn.functional.reductions import check_reduction, matched, reduced
 from tinygrad_lite.ops import requirements
 from tinygrad_lite.ops.networks import activations, losses
@@ -87,6 +87,7 @@ def cross_entropy(
     check_reduction(reduction)
     if not (hasattr(label_smoothing, "__float__") and 0 <= label_smoothing <= 1):
         raise InputError(f"cross_entropy: label_smoothing must lie in [0, 1], got {label_smoothing!r}")
+    input = in_real_numbers(input)
     axis = _class_axis("cross_entropy", input)
     if shape_of(target) == shape_of(input) and values_of(target).dtype.kind == "f":
         target = (1 - label_smoothing) * target + label_smoothing / shape_of(input)[axis] if label_smoothing else target

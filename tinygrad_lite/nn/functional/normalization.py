@@ -9,7 +9,7 @@ import numpy as np
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import InputError, ShapeError
-from tinygrad_lite.nn.functional.checks import shape_of
+from tinygrad_lite.nn.functional.checks import in_real_numbers, shape_of
 from tinygrad_lite.ops.networks.normalization import Standard, normalization, standard
 from tinygrad_lite.readers.complex_step import Followed
 from tinygrad_lite.transforms.dual import innermost
@@ -111,7 +111,7 @@ def layer_norm(
         array([-1.,  1.])
     """
     axes = _last_axes("layer_norm", input, normalized_shape, weight, bias)
-    return normalization(input, weight, bias, axes=axes, eps=eps)
+    return normalization(in_real_numbers(input), weight, bias, axes=axes, eps=eps)
 
 
 def rms_norm(input: Array, normalized_shape: Sequence[int], weight: Array = None, eps: float | None = None) -> Array:
@@ -127,6 +127,7 @@ def rms_norm(input: Array, normalized_shape: Sequence[int], weight: Array = None
         array([0.2, 1.4])
     """
     axes = _last_axes("rms_norm", input, normalized_shape, weight)
+    input = in_real_numbers(input)
     eps = float(np.finfo(np.result_type(input)).eps) if eps is None else eps
     y = input / np.sqrt(np.mean(input * input, axis=axes, keepdims=True) + eps)
     return y if weight is None else y * weight
@@ -152,7 +153,7 @@ def group_norm(input: Array, num_groups: int, weight: Array = None, bias: Array 
     if prod(shape[2:]) * grouped[0] * grouped[2] == 1:
         raise ShapeError(f"group_norm needs more than one value per group, got an input of shape {shape}")
     scales = [None if p is None else np.reshape(p, (*grouped[1:3], *[1] * len(shape[2:]))) for p in (weight, bias)]
-    y = normalization(np.reshape(input, grouped), *scales, axes=tuple(range(2, len(grouped))), eps=eps)
+    y = normalization(np.reshape(in_real_numbers(input), grouped), *scales, axes=tuple(range(2, len(grouped))), eps=eps)
     return np.reshape(y, shape)
 
 
@@ -171,6 +172,7 @@ def local_response_norm(input: Array, size: int, alpha: float = 1e-4, beta: floa
     shape = shape_of(input)
     if len(shape) < 3:
         raise ShapeError(f"local_response_norm needs an input (N, C, ...) of three axes or more, got shape {shape}")
+    input = in_real_numbers(input)
     around = np.pad(input * input, [(0, 0), (size // 2, (size - 1) // 2), *[(0, 0)] * len(shape[2:])])
     windows = np.lib.stride_tricks.sliding_window_view(around, size, axis=1)
     return input / (np.mean(windows, axis=-1) * alpha + k) ** beta
@@ -224,6 +226,7 @@ def _by_running(x: Array, mean: Array, variance: Array, weight: Array, bias: Arr
 
 def _normalized(x: Array, weight: Array, bias: Array, axes: tuple[int, ...], eps: float) -> tuple[Array, Standard]:
     """x with its groups normalised, scaled and shifted per channel; and their statistics, which carry no gradient."""
+    x = in_real_numbers(x)
     y = normalization(x, _per_channel(weight, x), _per_channel(bias, x), axes=axes, eps=eps)
     (parts,) = getattr(y, "shared", ()) or (standard(innermost(x), axes, eps),)  # a tensor with a history knows them
     return y, parts

@@ -10,6 +10,7 @@ import numpy as np
 from tinygrad_lite.engine.arguments import as_array
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import InputError, ShapeError
+from tinygrad_lite.nn.functional.checks import in_real_numbers
 from tinygrad_lite.nn.functional.sizes import Shape, Sizes, check_axes, fixed, in_dimensions, per_axis
 from tinygrad_lite.nn.init import Rng
 from tinygrad_lite.ops.networks import pooling
@@ -55,7 +56,7 @@ def max_pool(
         seen = prod(np.ix_(*((row[:, 0] >= 0).astype(int) for row in rows))) > 0  # windows of padding alone have none
         return largest if np.all(seen) else np.where(seen, largest, -np.inf), indices
     if at.is_padded:
-        input = np.pad(input, at.border, constant_values=-np.inf)
+        input = np.pad(in_real_numbers(input), at.border, constant_values=-np.inf)
     return pooling.max_pool(input, kernel=at.kernel, stride=at.stride, dilation=at.dilation)
 
 
@@ -127,6 +128,7 @@ def avg_pool(
     at = _windows(f"avg_pool{axes}d", axes, np.shape(input), *settings, ceil_mode)
     if divisor_override == 0:
         raise InputError("avg_pool: the divisor must not be 0")
+    input = in_real_numbers(input)
     summed = pooling.sum_pool(np.pad(input, at.border) if at.is_padded else input, kernel=at.kernel, stride=at.stride)
     divisor: Any = divisor_override
     if divisor is None:
@@ -146,7 +148,7 @@ def lp_pool(
         >>> lp_pool1d(np.array([[3.0, 4.0]]), 2, 2)
         array([[5.]])
     """
-    mean = avg_pool[axes - 1](input**norm_type, kernel_size, stride, 0, ceil_mode)
+    mean = avg_pool[axes - 1](in_real_numbers(input) ** norm_type, kernel_size, stride, 0, ceil_mode)
     total = np.sign(mean) * np.maximum(np.abs(mean), 0) * prod(per_axis("kernel_size", kernel_size, axes, 1))
     return total ** (1.0 / norm_type)
 

@@ -31,12 +31,12 @@ def matched(name: str, input: Array, target: Array) -> Array:
 
 
 def in_dtype_of(input: Array, target: Array) -> Array:
-    """A target, in the dtype of the input if it holds integers, which would widen float32."""
+    """A target, in the dtype of the input if it holds integers, which would widen float32; float64 beside integers."""
     target = target if hasattr(target, "dtype") else np.asarray(target)
     if target.dtype.kind not in "biu":
         return target
     dtype = values_of(input).dtype
-    return target.astype(dtype) if dtype.kind == "f" else target
+    return target.astype(dtype if dtype.kind == "f" else float)
 
 
 def check_weights(name: str, entries: Array, weight: Array) -> None:
