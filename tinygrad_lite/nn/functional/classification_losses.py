@@ -87,14 +87,13 @@ def cross_entropy(
     check_reduction(reduction)
     if not (hasattr(label_smoothing, "__float__") and 0 <= label_smoothing <= 1):
         raise InputError(f"cross_entropy: label_smoothing must lie in [0, 1], got {label_smoothing!r}")
-    input = in_real_numbers(input)
     axis = _class_axis("cross_entropy", input)
     if shape_of(target) == shape_of(input) and values_of(target).dtype.kind == "f":
         target = (1 - label_smoothing) * target + label_smoothing / shape_of(input)[axis] if label_smoothing else target
-        log_p = activations.log_softmax(input, axis=axis)
+        log_p = activations.log_softmax(in_real_numbers(input), axis=axis)
         entries = -np.sum(target * _weighted("cross_entropy", log_p, weight, axis), axis=axis)
         return reduced(entries, reduction)
-    rows, labels, all_count = _rows("cross_entropy", input, target, axis, ignore_index)
+    rows, labels, all_count = _rows("cross_entropy", in_real_numbers(input), target, axis, ignore_index)
     if weight is None and not label_smoothing:
         ignored = {} if all_count else {"ignore_index": ignore_index}
         loss = losses.cross_entropy(rows, labels, reduction=reduction, **ignored)

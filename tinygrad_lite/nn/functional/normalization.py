@@ -127,9 +127,8 @@ def rms_norm(input: Array, normalized_shape: Sequence[int], weight: Array = None
         array([0.2, 1.4])
     """
     axes = _last_axes("rms_norm", input, normalized_shape, weight)
-    input = in_real_numbers(input)
-    eps = float(np.finfo(np.result_type(input)).eps) if eps is None else eps
-    y = input / np.sqrt(np.mean(input * input, axis=axes, keepdims=True) + eps)
+    eps = float(np.finfo(np.result_type(in_real_numbers(input))).eps) if eps is None else eps
+    y = input / np.sqrt(np.mean(np.square(in_real_numbers(input)), axis=axes, keepdims=True) + eps)
     return y if weight is None else y * weight
 
 
@@ -172,8 +171,8 @@ def local_response_norm(input: Array, size: int, alpha: float = 1e-4, beta: floa
     shape = shape_of(input)
     if len(shape) < 3:
         raise ShapeError(f"local_response_norm needs an input (N, C, ...) of three axes or more, got shape {shape}")
-    input = in_real_numbers(input)
-    around = np.pad(input * input, [(0, 0), (size // 2, (size - 1) // 2), *[(0, 0)] * len(shape[2:])])
+    squares = np.square(in_real_numbers(input))
+    around = np.pad(squares, [(0, 0), (size // 2, (size - 1) // 2), *[(0, 0)] * len(shape[2:])])
     windows = np.lib.stride_tricks.sliding_window_view(around, size, axis=1)
     return input / (np.mean(windows, axis=-1) * alpha + k) ** beta
 

@@ -132,8 +132,7 @@ def avg_pool(
     summed = pooling.sum_pool(np.pad(input, at.border) if at.is_padded else input, kernel=at.kernel, stride=at.stride)
     divisor: Any = divisor_override
     if divisor is None:
-        counts = [at.counts(axis, count_include_pad) for axis in range(axes)]
-        divisor = prod(np.ix_(*counts))
+        divisor = prod(np.ix_(*(at.counts(axis, count_include_pad) for axis in range(axes))))
         divisor = int(divisor.flat[0]) if np.all(divisor == divisor.flat[0]) else divisor.astype(summed.dtype)
     return summed / divisor
 

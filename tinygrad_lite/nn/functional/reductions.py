@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from tinygrad_lite.engine.arguments import as_array
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import InputError, ShapeError
 from tinygrad_lite.nn.functional.checks import shape_of, values_of
@@ -32,11 +33,8 @@ def matched(name: str, input: Array, target: Array) -> Array:
 
 def in_dtype_of(input: Array, target: Array) -> Array:
     """A target, in the dtype of the input if it holds integers, which would widen float32; float64 beside integers."""
-    target = target if hasattr(target, "dtype") else np.asarray(target)
-    if target.dtype.kind not in "biu":
-        return target
-    dtype = values_of(input).dtype
-    return target.astype(dtype if dtype.kind == "f" else float)
+    target, dtype = as_array(target), values_of(input).dtype
+    return target.astype(dtype if dtype.kind == "f" else float) if target.dtype.kind in "biu" else target
 
 
 def check_weights(name: str, entries: Array, weight: Array) -> None:

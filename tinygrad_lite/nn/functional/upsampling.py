@@ -9,7 +9,6 @@ import numpy as np
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import InputError, ShapeError
 from tinygrad_lite.nn.functional import pooling
-from tinygrad_lite.nn.functional.checks import in_real_numbers
 from tinygrad_lite.nn.functional.sizes import Sizes, per_axis
 
 __all__ = ["channel_shuffle", "interpolate", "pixel_shuffle", "pixel_unshuffle"]
@@ -75,8 +74,7 @@ def interpolate(
         else:
             at, weights = _neighbours(n, m, scale, reach, bool(align_corners))
         column = (-1, *(1,) * (len(shape) - 1 - axis))
-        input = in_real_numbers(input)
-        weights = weights.astype(input.dtype)
+        weights = weights.astype(input.dtype if input.dtype.kind in "fc" else float)
         terms = [np.take(input, i, axis) * np.reshape(w, column) for i, w in zip(at, weights)]
         input = sum(terms[1:], terms[0])
     return input
