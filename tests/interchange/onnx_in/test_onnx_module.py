@@ -249,3 +249,49 @@ def test_a_constant_matrix_of_one_entry_is_a_matrix_in_a_product_and_a_number_in
     network = tg.from_onnx(proto)
     assert network(np.ones((3, 1), np.float32)).tolist() == [[4], [4], [4]]
     assert "product + 2.0" in network.source
+
+
+def _random(*shape: int) -> Any:
+    return np.random.default_rng(sum(shape)).normal(size=shape).astype(np.float32)
+
+
+SEVERAL_RESULTS: list[tuple[str, list[Any], int, dict[str, Any]]] = [
+    ("TopK", [_random(3, 6), np.array([2])], 2, {}),
+    ("Split", [_random(3, 6)], 3, {"axis": 1, "num_outputs": 3}),
+    ("Split", [_random(3, 7)], 3, {"axis": 1, "num_outputs": 3}),
+    ("Split", [_random(3, 6), np.array([1, 2, 3])], 3, {"axis": 1}),
+    ("MaxPool", [_random(1, 2, 6, 6)], 2, {"kernel_shape": [2, 2]}),
+    ("Dropout", [_random(3, 4)], 2, {}),
+    ("LayerNormalization", [_random(3, 4), _random(4), _random(4)], 3, {}),
+    ("Unique", [_random(6)], 4, {}),
+    ("BatchNormalization", [_random(3, 4), *[_random(4)] * 3, _random(4) ** 2], 3, {"training_mode": 1}),
+    ("LSTM", [_random(5, 2, 3), _random(1, 16, 3), _random(1, 16, 4)], 3, {"hidden_size": 4}),
+    ("GRU", [_random(5, 2, 3), _random(1, 12, 3), _random(1, 12, 4)], 2, {"hidden_size": 4}),
+    ("RNN", [_random(5, 2, 3), _random(1, 4, 3), _random(1, 4, 4)], 2, {"hidden_size": 4}),
+]
+
+
+@pytest.mark.parametrize(("operator", "arrays", "count", "settings"), SEVERAL_RESULTS)
+def test_any_of_the_results_may_be_unused(operator: str, arrays: list[Any], count: int, settings: Any) -> None:
+    def graph(used: list[int]) -> Any:
+        """A model with all results of the operator, of which it returns some."""
+        names = [f"i{k}" for k in range(len(arrays))]
+        nodes = [helper.make_node(operator, names, [f"o{k}" for k in range(count)], **settings)]
+        nodes += [helper.make_node("Identity", [f"o{k}"], [f"r{k}"]) for k in used]
+        weights = [numpy_helper.from_array(array, name) for name, array in zip(names[1:], arrays[1:])]
+        results = [onnx.ValueInfoProto(name=f"r{k}") for k in used]
+        x = helper.make_tensor_value_info("i0", TensorProto.FLOAT, arrays[0].shape)
+        made = helper.make_model(
+            helper.make_graph(nodes, "graph", [x], results, weights), opset_imports=[helper.make_opsetid("", 20)]
+        )
+        return onnx.shape_inference.infer_shapes(made)
+
+    def computed(used: list[int]) -> Any:
+        found = tg.from_onnx(graph(used))(arrays[0])
+        return found if isinstance(found, tuple) else (found,)
+
+    everything = computed([*range(count)])
+    for number in range(1, 2**count):
+        used = [k for k in range(count) if number >> k & 1]
+        for k, found in zip(used, computed(used), strict=True):
+            np.testing.assert_allclose(np.asarray(found.data), np.asarray(everything[k].data), rtol=1e-5)

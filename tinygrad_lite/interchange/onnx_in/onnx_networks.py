@@ -159,7 +159,7 @@ def _layer_norm(node: Node) -> str:
     axis, eps = node.setting("axis", default=-1), node.setting("epsilon", default=1e-5)
     bias = node.input(2)
     same = node.input(1) is not None and node.needs(1).ndim == (-axis if axis < 0 else node.axes_of() - axis)
-    if node.wants(1) or not same or (bias is not None and bias.ndim != node.needs(1).ndim):
+    if node.wants(1) or node.wants(2) or not same or (bias is not None and bias.ndim != node.needs(1).ndim):
         return node.first_of("ox.layer_norm", 0, 1, 2, axis=axis, eps=eps)
     part = f"{node[0]}.shape[{axis}:]"
     return node.call("F.layer_norm", 0, part, 1, 2, **({} if eps == 1e-5 else {"eps": eps}))

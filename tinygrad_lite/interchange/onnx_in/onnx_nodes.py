@@ -35,6 +35,7 @@ class Node:
         version: the version of ONNX's operators that the model uses.
         inputs: the values of its inputs, None for one that is left out.
         outputs: the names of its outputs, as far as they are used.
+        count: the number of its outputs, used or not.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Node:
     ) -> None:
         self.op, self.version, self.attributes = op, version, dict(attributes)
         self.inputs, self.outputs = list(inputs), list(outputs)
+        self.count = len(self.outputs)
         while not self.outputs[-1]:
             self.outputs.pop()
 

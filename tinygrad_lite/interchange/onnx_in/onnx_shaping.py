@@ -86,7 +86,7 @@ def _split(node: Node) -> str:
     axis = node.setting("axis", default=0)
     sizes = node.wholes("split", 1)
     if sizes is None:
-        return f"ox.split({node[0]}, {node.setting('num_outputs', default=len(node.outputs))}, axis={axis})"
+        return f"ox.split({node[0]}, {node.setting('num_outputs', default=node.count)}, axis={axis})"
     if isinstance(sizes, Code) or any(isinstance(n, Code) for n in sizes):
         return f"np.split({node[0]}, np.cumsum({written(sizes)})[:-1], axis={axis})"
     return f"np.split({node[0]}, {np.cumsum(sizes)[:-1].tolist()}, axis={axis})"
@@ -247,7 +247,8 @@ def _place_of_extremum(node: Node) -> str:
 @operator("TopK")
 def _top_k(node: Node) -> str:
     settings = {"axis": node.setting("axis", default=-1), "largest": bool(node.setting("largest", default=1))}
-    return node.call("ox.top_k", 0, written(node.whole("k", 1)), **settings)
+    both = node.call("ox.top_k", 0, written(node.whole("k", 1)), **settings)
+    return both if node.wants(1) else f"{both}[0]"
 
 
 @operator("Unique")

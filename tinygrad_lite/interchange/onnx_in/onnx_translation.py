@@ -174,6 +174,8 @@ class Translation:
     def define(self, node: Node, scope: dict[str, Value], types: Mapping[str, Any], expression: str) -> None:
         """Write the line that gives a node's outputs their values."""
         names = [self.named(name, node.op, scope, types) if name else "_" for name in node.outputs]
+        if node.op in SEVERAL:
+            names += ["_"] * (node.count - len(names))
         targets = ", ".join(names) + ("," if len(names) == 1 and node.op in SEVERAL else "")
         self.emit(f"{targets} = {_NEGATIVE.sub(_WITHOUT, expression)}")
 
