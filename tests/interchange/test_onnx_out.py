@@ -286,6 +286,14 @@ BATCHES: dict[str, Callable[..., Any]] = {
     "sorted": lambda x: np.sort(x, axis=0)[: len(x) // 1],
     "padded": lambda x: np.pad(x, ((1, 2), (0, 1))),
     "every second": lambda x: np.stack([x, x])[:, ::2],
+    "over pairs": lambda x: (np.sum(x @ x.T) - len(x)) / (len(x) * (len(x) + 2)),
+    "over squares": lambda x: np.sum(x) / len(x) ** 2,
+    "over a root": lambda x: np.sum(x, axis=0) / np.sqrt(len(x)),
+    "near 1": lambda x: np.sum(x) * (1000 * len(x) / (1000 * len(x) - 1)),
+    "an identity": lambda x: x @ x.T + 0.1 * np.eye(len(x)),
+    "off the diagonal": lambda x: np.sum(x @ x.T * (1 - np.eye(len(x)))),
+    "those before": lambda x: nn.functional.softmax(np.where(np.tri(len(x), dtype=bool), x @ x.T, -np.inf)) @ x,
+    "above a diagonal": lambda x: np.triu(x @ x.T, k=1),
 }
 
 
@@ -375,6 +383,7 @@ def test_singular_values_and_eigenvalues_of_any_matrix(name: str) -> None:
         (lambda x: x.T @ np.cos(np.arange(len(x))), "in a way of their own"),
         (lambda x: np.sum(x) * len(x) ** 3.5, "in a way of their own"),
         (lambda x: np.sum(x) * max(len(x), 3), "in a way of their own"),
+        (lambda x: np.abs(np.arange(len(x))[:, None] - np.arange(len(x))) @ x, "in a way of their own"),
     ],
 )
 def test_what_one_graph_cannot_do_for_every_size_is_refused(f: Any, message: str, tmp_path: Path) -> None:
@@ -383,6 +392,41 @@ def test_what_one_graph_cannot_do_for_every_size_is_refused(f: Any, message: str
     assert "export a file for each size" in str(raised.value)
     assert "test_onnx_out.py" in str(raised.value)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_size_that_the_function_refuses_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"does not take 5 rows along the batch axis \(.*equal division") as raised:
+        tg.export_onnx(lambda x: np.split(x, 2), np.ones((4, 3)), path=tmp_path / "f.onnx", batch_axis=0)
+    assert "export a file for each size" in str(raised.value)
+
+
+def test_steps_whose_parameters_get_names_while_they_are_recorded_serve_every_size(tmp_path: Path) -> None:
+    model = nn.Sequential(
+        nn.Conv2d(1, 3, 3, rng=0), nn.BatchNorm2d(3), nn.ReLU(), nn.Flatten(), nn.Linear(300, 2, rng=0)
+    )
+    first, last = (list(layer.parameters()) for layer in (model[0], model[4]))
+    optimizer = tg.optim.Adam([{"params": first, "lr": 0.1}, {"params": last}], lr=0.01)
+
+    def step(x: Any, labels: Any) -> Any:
+        optimizer.zero_grad()
+        loss = nn.CrossEntropyLoss()(model(x), labels)
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    rng = np.random.default_rng(0)
+    x, labels = rng.normal(size=(6, 1, 12, 12)), rng.integers(0, 2, 6)
+    step(x, labels)
+    state = tg.export_onnx(step, x, labels, path=tmp_path / "step.onnx", batch_axis=0)
+    there = session(tmp_path / "step.onnx")
+    names = [x.name for x in there.get_outputs()]
+    for rows in (x[:4], x[:2], x):
+        loss, *new = there.run(None, {"x": rows, "labels": labels[: len(rows)], **state})
+        after = {name.removesuffix(".new"): value for name, value in zip(names[1:], new)}
+        state = {name: after.get(name, value) for name, value in state.items()}
+        assert loss == pytest.approx(step(rows, labels[: len(rows)]).item(), rel=1e-9)
+    for name, value in model.state_dict().items():
+        np.testing.assert_allclose(state.get(name, value), value, rtol=1e-8, atol=1e-10)
 
 
 def test_the_same_entry_gets_thousands_of_gradients(tmp_path: Path) -> None:

@@ -1,11 +1,12 @@
 """A batch of any size: the graphs for a few sizes are compared, and what differs is computed from the size.
 
 The graphs must have the same nodes. A constant that differs is a size, a number made of a size (a mean divides by it),
-or an array that goes on in the same way for each row: the same again, or one step further.
+an array that goes on in the same way for each row (the same again, or one step further), or one with the same entries
+along each diagonal.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import zip_longest
+from itertools import chain, combinations, zip_longest
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from tinygrad_lite.errors import InputError, UsageError
 from tinygrad_lite.interchange.onnx_out.written_program import Names, Written, written
 from tinygrad_lite.interchange.onnx_out.written_values import Graph, Node, number_of
 from tinygrad_lite.readers.recording import Source
+from tinygrad_lite.transforms.runs import name_of
 
 Axis = int | None
 _SIZES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31)
@@ -38,16 +40,20 @@ def with_any_batch(
         try:
             rows = [_resized(x, axis, n) for x, axis in zip(args, axes)]
             made.append(written(f, rows, names, without_dead_code))  # others would leave out what divides by n - 1 = 1
-        except ValueError:  # a function may need some rows
-            if n >= own:
+        except ValueError as error:  # a function may need some rows
+            if isinstance(error, UsageError) or n == own:
                 raise
+            if n > own:
+                raise UsageError(
+                    f"{name_of(f)} does not take {n} rows along the batch axis ({error}), so one graph cannot serve "
+                    "every size: leave out batch_axis, and export a file for each size that you need"
+                ) from error
             continue
         sizes.append(n)
         if len(sizes) == _COUNT:
             break
-    first, *others = made
-    for other in others:
-        _compare(first, other)
+    first = made[0]
+    names_there = [_names_there(first, other) for other in made]
     batch = _Batch(first.graph, sizes)
     dims = {
         name: [batch.dim([getattr(m, kind)[name].shape[i] for m in made]) for i in range(len(x.shape))]
@@ -57,7 +63,7 @@ def with_any_batch(
     name, axis = next((name, dims[name].index("batch")) for name in first.inputs if "batch" in dims[name])
     batch.size = batch.add("Shape", name, start=axis, end=axis + 1)
     for name in list(first.graph.constants):
-        arrays = [m.graph.constants[name] for m in made]
+        arrays = [m.graph.constants[there.get(name, name)] for m, there in zip(made, names_there)]
         if not all(_same(arrays[0], x) for x in arrays):
             batch.replace(name, arrays, first.name)
     first.graph.nodes[:0] = batch.nodes
@@ -86,12 +92,26 @@ def _resized(x: Any, axis: Axis, size: int) -> Any:
     return trees.map_leaves(resized, x)
 
 
-def _compare(a: Written, b: Written) -> None:
+def _names_there(a: Written, b: Written) -> dict[str, str]:
+    """The names in another graph of the same function: a run may name a parameter anew.
+
+    Raises:
+        UsageError: if the graphs have other operators.
+    """
+    there = {name: name for name in a.inputs}
     source = None
     for node, other in zip_longest(a.graph.nodes, b.graph.nodes):
         source = next((x.source for x in (node, other) if x and x.source), source)
-        if node is None or other is None or node[:4] != other[:4]:
+        if (
+            node is None
+            or other is None
+            or (node.operator, node.attributes, len(node.inputs))
+            != (other.operator, other.attributes, len(other.inputs))
+            or any(there.setdefault(x, y) != y for x, y in zip(node.inputs, other.inputs))
+        ):
             _refuse(a.name, source, "does other operations for another size of the batch")
+        there.update(zip(node.results, other.results))
+    return there
 
 
 def _refuse(name: str, source: Source | None, what: str) -> None:
@@ -148,11 +168,10 @@ class _Batch:
         dtype = self._graph.stored.pop(name, arrays[0].dtype)
         del self._graph.constants[name]
         if len({x.shape for x in arrays}) > 1:
-            made = self._rows(arrays, dtype)
-        elif arrays[0].dtype.kind in "iu":
-            made = self._sizes_of(arrays, dtype)
+            made = self._rows(arrays, dtype) or self._diagonals(arrays, dtype)
         else:
-            made = self._number(arrays, dtype)
+            made = self._sizes_of(arrays, dtype) if arrays[0].dtype.kind in "iu" else None
+            made = self._number(arrays, dtype) if made is None else made
         if made is None:
             source = next(node.source for node in self._graph.nodes if name in node.inputs)
             _refuse(owner, source, "computes with numbers that depend on the size of the batch in a way of their own")
@@ -169,25 +188,50 @@ class _Batch:
         return self.add("Cast", name, to=number_of(dtype))
 
     def _number(self, arrays: Sequence[Any], dtype: Any) -> str | None:
-        """(a · size + b) / (c · size + d), for a number or for an array of equal ones."""
+        """A quotient of polynomials of the size or its root, for a number or for an array of equal ones."""
         if any(x.size == 0 or np.any(x != x.flat[0]) for x in arrays):
             return None
         values = np.array([x.flat[0] for x in arrays], float)
-        n = self._sizes.astype(float)
-        rows = np.stack([n, np.ones_like(n), -values * n, -values], axis=1)
-        *_, terms = np.linalg.svd(rows / np.linalg.norm(rows, axis=1, keepdims=True))[2]
-        digits = np.finfo(arrays[0].dtype).eps
-        terms[np.abs(terms) < 1e4 * digits * np.max(np.abs(terms))] = 0
-        terms = terms / np.min(np.abs(terms[terms != 0]))
-        terms = np.where(np.abs(terms - np.rint(terms)) < 1e5 * digits * np.abs(terms), np.rint(terms), terms)
-        a, b, c, d = terms
-        if not np.allclose((a * n + b) / (c * n + d), values, rtol=8 * digits, atol=0):
+        is_whole = arrays[0].dtype.kind in "iu"
+        digits = np.finfo(float if is_whole else arrays[0].dtype).eps
+        is_root = (terms := self._quotient(values, digits)) is None and bool(np.all(values > 0))
+        if is_root:
+            terms = self._quotient(values**2, 2 * digits)
+        if terms is None:
             return None
         size = self._cast(self.size if arrays[0].ndim else self.add("Squeeze", self.size, [0]), np.float64)
-        above = self.add("Add", self.add("Mul", size, np.array(a)), np.array(b))
-        below = self.add("Add", self.add("Mul", size, np.array(c)), np.array(d))
-        made = self._cast(self.add("Div", above, below), dtype)
+        made = self.add("Div", *(self._polynomial(size, part) for part in np.split(terms, 2)))
+        made = self.add("Sqrt", made) if is_root else made
+        made = self._cast(self.add("Round", made) if is_whole else made, dtype)
         return self.add("Expand", made, list(arrays[0].shape)) if arrays[0].ndim else made
+
+    def _polynomial(self, size: str, factors: Any) -> str:
+        """The value with these factors of 1, of the size and of its square."""
+        last, *others = np.trim_zeros(factors, "b")[::-1]
+        made = self._graph.constant(last)
+        for factor in others:
+            made = self.add("Add", self.add("Mul", made, size), factor)
+        return made
+
+    def _quotient(self, values: Any, digits: float) -> Any:
+        """Factors of 1, of the size and of its square, above a line and below it, as few as make these values."""
+        powers = self._sizes.astype(float)[:, None] ** np.arange(3)
+        columns = np.concatenate([powers, -values[:, None] * powers], axis=1)
+        few = chain.from_iterable(combinations(range(6), count) for count in (2, 3))
+        for places in map(list, chain(few, [(0, 1, 3, 4)])):  # with four, the sizes determine straight lines only
+            if places[0] > 2 or places[-1] < 3:
+                continue  # nothing would be above the line, or below it
+            scale = np.linalg.norm(columns[:, places], axis=0)
+            terms = np.zeros(6)
+            terms[places] = np.linalg.svd(columns[:, places] / scale)[2][-1] / scale
+            if not np.all(terms[places]):
+                continue
+            terms /= np.min(np.abs(terms[places]))
+            for candidate in (np.rint(terms), terms):
+                above, below = powers @ candidate[:3], powers @ candidate[3:]
+                if np.all(below) and np.allclose(above / below, values, rtol=8 * digits, atol=0):
+                    return candidate
+        return None
 
     def _rows(self, arrays: Sequence[Any], dtype: Any) -> str | None:
         """An array whose rows go on as they began."""
@@ -212,3 +256,20 @@ class _Batch:
         along = self.add("Range", np.array(0, INT), count, np.array(1, INT))
         along = self._cast(self.add("Unsqueeze", along, [i for i in range(arrays[0].ndim) if i != k]), dtype)
         return self.add("Add", self.add("Mul", along, steps.astype(dtype)), start.astype(dtype))
+
+    def _diagonals(self, arrays: Sequence[Any], dtype: Any) -> str | None:
+        """A square array that is the same along each diagonal and far from the main one, such as `np.eye(size)`."""
+        if any(x.shape != (n, n) for x, n in zip(arrays, self._sizes)):
+            return None
+        longest = int(np.max(self._sizes))
+        largest = next(x for x in arrays if len(x) == longest)
+        lines = np.concatenate([largest[:0:-1, 0], largest[0]])  # from below the main diagonal to above it
+        reach = longest - 3  # two more diagonals must be as the last ones
+        table = lines[longest - 1 - reach : longest + reach]
+        steps = [np.clip(np.arange(n) - np.arange(n)[:, None], -reach, reach) for n in self._sizes]
+        if reach < 1 or not all(np.array_equal(table[step + reach], x) for step, x in zip(steps, arrays)):
+            return None
+        along = self.add("Range", np.array(0, INT), self.add("Squeeze", self.size, [0]), np.array(1, INT))
+        step = self.add("Sub", along, self.add("Unsqueeze", along, [1]))
+        step = self.add("Clip", step, np.array(-reach, INT), np.array(reach, INT))
+        return self.add("Gather", table.astype(dtype), self.add("Add", step, np.array(reach, INT)))

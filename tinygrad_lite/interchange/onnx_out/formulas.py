@@ -356,7 +356,7 @@ ENTRY_BY_ENTRY: dict[Any, Any] = {
     "fraction": _fraction,
     np.ldexp: _ldexp,
     "mantissa": lambda x: _frexp(x)[0],
-    "exponent": lambda x: _frexp(x)[1],
+    "exponent": lambda x: _frexp(x if x.dtype.kind == "f" else x.astype(float))[1],
     np.logaddexp: _logaddexp,
     np.logaddexp2: _logaddexp2,
     np.tan: _tan,

@@ -170,14 +170,20 @@ def _lexsort(keys: Array, axis: int = -1) -> Array:
     return order
 
 
+def _passed(bounds: Array, x: Array, or_equal: bool) -> Array:
+    """Where bounds come before a value; NaN comes after all numbers."""
+    passed = (np.less_equal if or_equal else np.less)(bounds, x)
+    return passed | np.isnan(x) if x.dtype.kind == "f" else passed
+
+
 def _searchsorted(a: Array, v: Array, side: str = "left", sorter: Array = None) -> Array:
     a = a if sorter is None else a[sorter]
-    passed = (np.less if side == "left" else np.less_equal)(a, np.expand_dims(v, -1))
+    passed = _passed(a, np.expand_dims(v, -1), or_equal=side == "right")
     return np.sum(passed.astype(np.int64), axis=-1)
 
 
 def _digitize(x: Array, bins: Array, right: bool = False) -> Array:
-    passed = (np.less if right else np.less_equal)(bins, np.expand_dims(x, -1))
+    passed = _passed(bins, np.expand_dims(x, -1), or_equal=not right)
     rising = np.sum(passed.astype(np.int64), axis=-1)
     falling = np.sum((~passed).astype(np.int64), axis=-1)
     return np.where(np.less_equal(bins[0], bins[-1]), rising, falling)
@@ -195,6 +201,7 @@ def _with_kept_axes(y: Array, a: Array, axis: Axis, keepdims: Any, first: int = 
 def _places_by_count(n: int, q: Array, method: str) -> Array:
     """The place of each quantile among the sorted entries, for each number of entries up to n."""
     quantile: Any = np.quantile
+    method = "linear" if method == "median" else method
     return np.stack([quantile(np.arange(max(count, 1.0)), q, method=method) for count in range(n + 1)])
 
 
@@ -222,7 +229,12 @@ def _at_quantiles(lines: Array, q: Array, method: str, weights: Array) -> Array:
     first, second = (
         np.take_along_axis(ranked, np.expand_dims(at.astype(int), -1), -1)[..., 0] for at in (low, np.ceil(place))
     )
-    y = np.where(np.equal(share, 0), first, first + (second - first) * share)
+    step = second - first
+    if method == "median":  # NumPy takes the mean, of two infinities as well
+        y = (first + second) / 2
+    else:
+        y = np.where(np.less(share, 0.5), first + step * share, second - step * (1 - share))  # as NumPy rounds, too
+    y = np.where(np.equal(share, 0), first, y)
     return np.where(np.equal(count, 0), np.nan, y)
 
 
@@ -262,7 +274,7 @@ def _median(passes_nan: bool) -> Callable[..., Any]:
     def formula(
         a: Array, axis: Axis = None, out: Any = None, overwrite_input: bool = False, keepdims: Any = False
     ) -> Array:
-        y = _quantile(1, passes_nan)(a, 0.5, axis, keepdims=keepdims)
+        y = _quantile(1, passes_nan)(a, 0.5, axis, method="median", keepdims=keepdims)
         return y.astype(a.dtype if a.dtype.kind == "f" else float)
 
     return formula
@@ -318,7 +330,7 @@ def _running_place(x: Array, largest: bool, axis: int) -> Array:
         won = (wins(now[0], before[0]) | np.isnan(now[0])) & ~np.isnan(before[0])
         return [np.where(won, b, a) for a, b in zip(before, now)]
 
-    return np.moveaxis(_doubled(along, later, along * 0 + places)[1].astype(np.int64), -1, axis)
+    return np.moveaxis(_doubled(along, later, np.zeros_like(along) + places)[1].astype(np.int64), -1, axis)
 
 
 def _unwrap(p: Array, discont: Any = None, axis: int = -1, *, period: float = 2 * np.pi) -> Array:
@@ -335,9 +347,9 @@ def _convolve(a: Array, v: Array, mode: Any = "full") -> Array:
     if np.size(a) < np.size(v):
         a, v = v, a
     n, m = np.size(a), np.size(v)
-    padded = np.concatenate([v, np.zeros(1, v.dtype)])  # of which the last entry stands for all outside
     places = np.arange(n + m - 1)[:, None] - np.arange(n)
-    y = np.matmul(padded[np.where((places < 0) | (places >= m), m, places)], a)
+    is_outside = (places < 0) | (places >= m)
+    y = np.sum(np.where(is_outside, 0, v[np.where(is_outside, 0, places)] * a), axis=-1)
     start = {"full": 0, "same": (m - 1) // 2, "valid": m - 1}[mode]
     return y[start : start + {"full": n + m - 1, "same": n, "valid": n - m + 1}[mode]]
 
@@ -614,6 +626,11 @@ def _concatenate(*arrays: Array, axis: Any = 0, **_: Any) -> Array:
     return np.concatenate([np.ravel(x) for x in arrays])
 
 
+def _log_softmax(x: Array, axis: int | tuple[int, ...] | None = -1) -> Array:
+    shifted = x - np.max(x, axis=axis, keepdims=True)
+    return shifted - np.log(np.sum(np.exp(shifted), axis=axis, keepdims=True))
+
+
 def _like(value: float) -> Callable[..., Any]:
     def formula(a: Array, dtype: Any = None, order: Any = "K", subok: bool = True, shape: Any = None, **_: Any) -> Any:
         return np.full(a.shape if shape is None else shape, value, a.dtype if dtype is None else dtype)
@@ -647,6 +664,7 @@ OF_ARRAYS: dict[Any, Any] = {
     np.count_nonzero: _count_nonzero,
     np.nanargmax: _place_among_numbers(np.argmax, -np.inf),
     np.nanargmin: _place_among_numbers(np.argmin, np.inf),
+    "log_softmax": _log_softmax,
     "logaddexp_reduce": lambda x, axis=None, keepdims=False: logsumexp(x, axis=axis, keepdims=keepdims),
     np.argsort: _argsort,
     np.lexsort: _lexsort,

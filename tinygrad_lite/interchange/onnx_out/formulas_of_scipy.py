@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable
-from math import pi
+from math import log, pi
 from typing import Any
 
 import numpy as np
@@ -85,6 +85,19 @@ def _pseudo_huber(delta: Array, r: Array) -> Array:
     return np.where(np.less(delta, 0), np.inf, np.where(nothing, 0, y))
 
 
+def _reflected(positive: Callable[..., Any], reflection: Callable[..., Any], at_poles: float) -> Callable[..., Any]:
+    """A function of the gamma function's kind, which for x < 0 follows from its value at 1 - x (DLMF 5.5.3, 5.5.4)."""
+
+    def formula(x: Array) -> Array:
+        is_negative = np.less(x, 0)
+        is_pole = is_negative & np.equal(x, np.rint(x))
+        turn = pi * np.fmod(np.where(is_negative & ~is_pole, x, 0.5), 2)
+        y = positive(np.where(is_negative, 1 - x, x))
+        return np.where(is_pole, at_poles, np.where(is_negative, reflection(y, turn), y))
+
+    return formula
+
+
 _FORMULAS: dict[str, Any] = {
     "expit": sigmoid,
     "log_expit": lambda x: -softplus(-x),
@@ -111,10 +124,10 @@ _FORMULAS: dict[str, Any] = {
     "inv_boxcox1p": _back_from_box_cox(np.expm1),
     "huber": _huber,
     "pseudo_huber": _pseudo_huber,
-    "gammaln": lgamma,
+    "gammaln": _reflected(lgamma, lambda y, turn: log(pi) - np.log(np.absolute(np.sin(turn))) - y, np.inf),
     "loggamma": lgamma,
-    "gamma": lambda x: np.exp(lgamma(x)),
-    "psi": lambda x: polygamma(x, order=0),
+    "gamma": _reflected(lambda x: np.exp(lgamma(x)), lambda y, turn: pi / (np.sin(turn) * y), np.nan),
+    "psi": _reflected(lambda x: polygamma(x, order=0), lambda y, turn: y - pi / np.tan(turn), np.nan),
 }
 
 

@@ -33,7 +33,7 @@ def _rounding(operator: str) -> Writer:
 def _arithmetic(operator: str, of_truths: str = "") -> Writer:
     """An operator for numbers, and another one for booleans."""
     return lambda call: call.add(
-        of_truths if call.dtype == BOOL else operator, *map(call.input, range(len(call.inputs)))
+        (of_truths if call.dtype == BOOL else "") or operator, *map(call.input, range(len(call.inputs)))
     )
 
 
@@ -170,6 +170,28 @@ def _reduction(operator: str) -> Writer:
     return write
 
 
+def _extremum(operator: str) -> Writer:
+    """The largest or least entry; runtimes leave out NaN, which NumPy passes on."""
+    write_reduction = _reduction(operator)
+
+    def write(call: Call) -> str | None:
+        y = write_reduction(call)
+        if y is None or call.dtype.kind != "f":
+            return y
+        axis, count = call.params.get("axis"), np.ndim(call.inputs[0])
+        keepdims = call.params.get("keepdims", False) is True
+        missing = call.graph.add("Cast", call.graph.add("IsNaN", call.input(0)), to=number_of(np.int32))
+        missing = reduced(call, "ReduceMax", missing, axis, count, keepdims)
+        return call.add("Where", call.graph.add("Cast", missing, to=number_of(BOOL)), _number(call, np.nan), y)
+
+    return write
+
+
+def _number(call: Call, number: float) -> str:
+    """A number in the dtype of the result."""
+    return call.graph.constant(number, dtype=call.dtype)
+
+
 def reduced(call: Call, operator: str, x: str, axis: Any, count: int, keepdims: bool) -> str:
     axes = list(range(count)) if axis is None else list(_axes(axis, count)) if count else []
     settings = {"keepdims": int(bool(keepdims)), "noop_with_empty_axes": 1}
@@ -191,15 +213,27 @@ def _truths(operator: str) -> Writer:
 
 
 def _place_of(operator: str) -> Writer:
+    """The first place of the largest or least entry, or of NaN if there is one, which runtimes pass over."""
+
     def write(call: Call) -> str:
         axis, count = call.params.get("axis"), np.ndim(call.inputs[0])
-        x = call.as_is(0) if call.graph.of(call.inputs[0]).dtype != BOOL else call.input(0, np.int32)
-        keeps = bool(call.params.get("keepdims", False) is True)
+        dtype = call.graph.of(call.inputs[0]).dtype
+        x = call.as_is(0) if dtype != BOOL else call.input(0, np.int32)
+        keeps = call.params.get("keepdims", False) is True
         if axis is None:
             x = call.graph.add("Reshape", x, [-1])
-            place = call.add(operator, x, axis=0, keepdims=0)
-            return call.add("Reshape", place, [1] * count if keeps else np.array([], np.int64))
-        return call.add(operator, x, axis=axis % count, keepdims=int(keeps))
+        settings: dict[str, Any] = {
+            "axis": 0 if axis is None else axis % count,
+            "keepdims": int(keeps and axis is not None),
+        }
+        place = call.add(operator, x, **settings)
+        if dtype.kind == "f":
+            missing = call.graph.add("Cast", call.graph.add("IsNaN", x), to=number_of(np.int32))
+            first = call.graph.add("ArgMax", missing, **settings)
+            axes = [settings["axis"]]
+            any_missing = call.graph.add("ReduceMax", missing, axes, keepdims=settings["keepdims"])
+            place = call.add("Where", call.graph.add("Cast", any_missing, to=number_of(BOOL)), first, place)
+        return place if axis is not None else call.add("Reshape", place, [1] * count if keeps else [])
 
     return write
 
@@ -257,6 +291,8 @@ def _softmax(operator: str) -> Writer:
         axis = call.params.get("axis", -1)
         if not isinstance(axis, int) or not call.shape:
             return None
+        if operator == "LogSoftmax" and call.dtype == np.float64:
+            return None  # onnxruntime 1.32 makes numbers of NaN
         return call.add(operator, call.input(0), axis=axis)
 
     return write
@@ -296,8 +332,16 @@ def _max_pool(call: Call) -> str | None:
     axes, shape = len(kernel), np.shape(call.inputs[0])
     if call.dtype.char not in "fd" or not prod(call.shape):
         return None
+    settings: dict[str, Any] = {"kernel_shape": list(kernel), "strides": list(stride), "dilations": list(dilation)}
     whole = call.graph.add("Reshape", call.input(0), [prod(shape[:-axes]), 1, *shape[-axes:]])
-    best = call.graph.add("MaxPool", whole, kernel_shape=list(kernel), strides=list(stride), dilations=list(dilation))
+    best = call.graph.add("MaxPool", whole, **settings)
+    # runtimes pass over NaN, and make a finite number of windows of -∞ alone
+    kind = call.graph.add("Cast", call.graph.add("Less", _number(call, -np.inf), whole), to=number_of(call.dtype))
+    kind = call.graph.add("Where", call.graph.add("IsNaN", whole), _number(call, 2), kind)
+    kind = call.graph.add("MaxPool", kind, **settings)
+    for number, replacement in ((0, -np.inf), (2, np.nan)):
+        is_kind = call.graph.add("Equal", kind, _number(call, number))
+        best = call.graph.add("Where", is_kind, _number(call, replacement), best)
     return call.add("Reshape", best, list(call.shape))
 
 
@@ -377,8 +421,8 @@ WRITERS: dict[Any, Writer] = {
     "sum": _reduction("ReduceSum"),
     "mean": _reduction("ReduceMean"),
     np.prod: _reduction("ReduceProd"),
-    "max": _reduction("ReduceMax"),
-    "min": _reduction("ReduceMin"),
+    "max": _extremum("ReduceMax"),
+    "min": _extremum("ReduceMin"),
     np.all: _truths("ReduceMin"),
     np.any: _truths("ReduceMax"),
     np.argmax: _place_of("ArgMax"),

@@ -19,10 +19,10 @@ def model(made: Written, dims: Mapping[str, list[Any]]) -> Any:
 
     Raises:
         MissingExtraError: if onnx is not installed.
-        UsageError: if it is too large for a file.
+        UsageError: if it is too large for a file, or if onnx finds a fault in it.
     """
     try:
-        from onnx import checker, helper, numpy_helper
+        from onnx import checker, helper, numpy_helper, shape_inference
     except ImportError:
         raise MissingExtraError("tg.export_onnx", "onnx", "onnx") from None
 
@@ -31,7 +31,9 @@ def model(made: Written, dims: Mapping[str, list[Any]]) -> Any:
 
     graph = made.graph
     nodes = [helper.make_node(node.operator, node.inputs, node.results, **node.attributes) for node in graph.nodes]
-    arrays = {name: array.astype(graph.stored.get(name, array.dtype)) for name, array in graph.constants.items()}
+    read = {name for node in graph.nodes for name in node.inputs}
+    constants = {name: array for name, array in graph.constants.items() if name in read}
+    arrays = {name: array.astype(graph.stored.get(name, array.dtype)) for name, array in constants.items()}
     if (size := sum(x.nbytes for x in arrays.values())) >= LARGEST:
         raise UsageError(
             f"a file of ONNX holds {LARGEST / 1e9:.1f} GB at most, and the parameters of {made.name} take "
@@ -49,5 +51,11 @@ def model(made: Written, dims: Mapping[str, list[Any]]) -> Any:
         opset_imports=[helper.make_opsetid("", OPSET)],
         ir_version=IR_VERSION,
     )
-    checker.check_model(proto, full_check=True)
+    try:
+        checker.check_model(proto, full_check=True)
+    except (checker.ValidationError, shape_inference.InferenceError) as error:
+        raise UsageError(
+            f"ONNX does not take the file of {made.name}: {error}; most often, an operator lacks a dtype: convert the "
+            "arguments to float64, float32 or int64"
+        ) from None
     return proto

@@ -120,20 +120,22 @@ class Graph:
             if (name := write(call)) is not None:
                 return self.value(name, call.result)
         formula = self.formulas.get(forward)
-        if formula is not None and (made := formula(*inputs, **params)) is not None:
-            return self._in_form(op, made, result)
-        if op in self._opened or not op.is_composite or formula is not None or forward in self.reasons:
-            self.refuse(op, self.reasons.get(forward, "ONNX has no operator for it"))
+        why_not = self.reasons.get(forward, "ONNX has no operator for it")
+        if formula is None and (op in self._opened or not op.is_composite or forward in self.reasons):
+            self.refuse(op, why_not)
         self._opened.append(op)
         try:
-            return self._in_form(op, forward(*inputs, **params), result)
+            if formula is None:
+                return self._in_form(op, forward(*inputs, **params), result)
+            made = formula(*_in_result_dtype(op, inputs, params, result), **params)
+            return self.refuse(op, why_not) if made is None else self._in_form(op, made, result)
         except UnknownError:
             self.refuse(op, "it chooses what to compute by the values of its arrays")
         except NoDerivativeError as error:
             self.refuse(op, str(error))
         except UsageError:
             raise
-        except (TypeError, ValueError, AttributeError) as error:
+        except (TypeError, ValueError, AttributeError, ArithmeticError) as error:
             self.refuse(op, f"it does what no array can but NumPy's own ({error})")
         finally:
             self._opened.pop()
@@ -239,6 +241,26 @@ def _stand_in(x: Any) -> Any:
     if x.variable.is_number:
         return x.dtype.type(1).item()
     return np.broadcast_to(x.dtype.type(1), x.shape)
+
+
+def _in_result_dtype(
+    op: Op, inputs: Sequence[Any], params: Mapping[str, Any], result: Variable | None
+) -> Sequence[Any]:
+    """The inputs of a formula, in the dtype of its result where that holds more.
+
+    NumPy's functions make real numbers of whole ones before they compute, and SciPy's float32 or float64 of float16.
+    """
+    arrays = [x for x in inputs if isinstance(x, Value)]
+    if all(x.dtype.char == "d" for x in arrays):
+        return inputs
+    dtype = (result or _form(op, inputs, params)).dtype
+    if dtype.kind != "f":
+        return inputs
+    return [x.astype(dtype) if isinstance(x, Value) and _holds_more(dtype, x.dtype) else x for x in inputs]
+
+
+def _holds_more(dtype: Any, other: Any) -> bool:
+    return other.kind in "biu" or (other.kind == "f" and other.itemsize < dtype.itemsize)
 
 
 def _form(op: Op, inputs: Sequence[Any], params: Mapping[str, Any]) -> Variable:

@@ -1,0 +1,159 @@
+"""Files of ONNX for numbers of every kind: whole ones in each dtype, NaN, and numbers next to 0 and 1."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import special
+
+import tinygrad_lite.ops.special  # noqa: F401  which fills the registry
+from tinygrad_lite import nn
+from tinygrad_lite.engine.op import Op
+from tinygrad_lite.engine.registry import operations
+from tinygrad_lite.errors import TinygradError, UsageError
+
+pytest.importorskip("onnx", reason="onnx comes with the extra `onnx`")
+pytest.importorskip("onnxruntime", reason="onnxruntime comes with the extra `dev`")
+
+from benchmarks.onnx_coverage import examples_of, run
+from tinygrad_lite.interchange.onnx_out.reasons import REASONS
+
+F = nn.functional
+WHOLE = ["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
+OURS = [
+    op
+    for op in operations()
+    if op.module.startswith("tinygrad_lite.ops") and op.name not in REASONS and op.forward not in REASONS
+]
+OF_REAL_NUMBERS = {
+    "geomspace": "a line between numbers of different signs, which has no points",
+    "sinc_derivative": "a derivative, which only real numbers have",
+    "normal_hazard": "a derivative, which only real numbers have",
+    "softmax": "nn.functional makes real numbers of whole ones before",
+    "log_softmax": "nn.functional makes real numbers of whole ones before",
+    "zeta": "poles",
+    "beta": "poles",
+    "betaln": "poles",
+}
+
+
+POSITIVE = {"gamma", "gammaln", "loggamma", "lgamma", "log_ndtr", "kn", "kv", "yn"}
+DIVISIONS = {"remainder", "fmod", "floor_divide"}
+"""Of which onnxruntime makes an error when it divides by 0."""
+
+
+def whole_numbers(op: Op, dtype: Any, shapes: Any) -> list[Any]:
+    rng = np.random.default_rng(0)
+    low, high = {"b": (0, 2), "i": (-4, 5)}.get(np.dtype(dtype).kind, (1, 5))
+    arrays = [x if isinstance(x, np.ndarray) else np.array(rng.integers(low, high, x), dtype) for x in shapes]
+    if op.name in POSITIVE:
+        arrays = [np.abs(x) + np.ones((), x.dtype) for x in arrays]
+    return [np.where(x == 0, 1, x).astype(x.dtype) if op.name in DIVISIONS else x for x in arrays]
+
+
+@pytest.mark.parametrize("op", [op for op in OURS if op.name not in OF_REAL_NUMBERS], ids=lambda op: op.name)
+@pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
+def test_every_operation_takes_whole_numbers_as_here_or_is_refused(op: Op) -> None:
+    shapes, params = examples_of(op)[0]
+    if "dtype" in params or any(isinstance(x, np.ndarray) and x.dtype.kind == "f" for x in shapes):
+        pytest.skip("its examples have a dtype")
+    for dtype in WHOLE:
+        arrays = whole_numbers(op, dtype, shapes)
+        try:
+            expected = np.asarray(op.forward(*arrays, **params))
+        except (TypeError, ValueError, OverflowError, np.linalg.LinAlgError):
+            continue  # NumPy does not take them either
+        try:
+            (found,) = run(lambda *x: op(*x, **params), arrays)
+        except TinygradError:
+            continue
+        assert (found.shape, found.dtype) == (expected.shape, expected.dtype), dtype
+        tolerance = {2: 1e-2, 4: 1e-5, 8: 1e-9}[expected.dtype.itemsize] if expected.dtype.kind == "f" else 0
+        scale = np.max(np.abs(expected), where=np.isfinite(expected), initial=1)
+        np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance * scale, err_msg=dtype)
+
+
+CHOICES: dict[str, Callable[..., Any]] = {
+    "the place of the largest": lambda x: np.argmax(x),
+    "places of the largest": lambda x: np.argmax(x, axis=1, keepdims=True),
+    "places of the least": lambda x: np.argmin(x, axis=0),
+    "the largest": lambda x: np.max(x, axis=(0, 1), keepdims=True),
+    "the least": lambda x: np.min(x, axis=-1),
+    "the largest of a row": lambda x: F.max_pool1d(x[:, None], 2),
+    "the largest around": lambda x: F.max_pool2d(x[None, None], 2, stride=1, padding=1),
+    "logarithms of probabilities": lambda x: F.log_softmax(x),
+    "probabilities": lambda x: F.softmax(x),
+    "logarithms of sums": lambda x: F.logsumexp(x, axis=1),
+    "running maxima": lambda x: np.maximum.accumulate(x, axis=1),
+    "ranges": lambda x: np.ptp(x, axis=1),
+    "medians": lambda x: np.median(x[:2], axis=1),
+    "sorted": lambda x: np.sort(x, axis=1),
+    "bins": lambda x: np.digitize(x, [4.0, 3, 2, 1]),
+    "rising bins": lambda x: np.digitize(x, [1.0, 2, 3]),
+    "places in order": lambda x: np.searchsorted(np.array([1.0, 2, 3]), x),
+    "masked": lambda x: np.max(x, axis=1, where=x < 4, initial=-1.0),
+    "filtered": lambda x: np.convolve(x[1], np.array([1.0, 2, 3])),
+    "of numbers alone": lambda x: np.nanmax(x[:2], axis=1),
+}
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("fill", [np.nan, np.inf, -np.inf])
+@pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
+def test_what_chooses_among_entries_passes_nan_and_infinity_on_as_here(dtype: str, fill: float) -> None:
+    x = np.array([[1, fill, 3, fill], [2, 5, 4, 5], [fill] * 4], dtype)
+    found = run(lambda x: [f(x) for f in CHOICES.values()], [x])
+    for (name, f), y in zip(CHOICES.items(), found, strict=True):
+        np.testing.assert_allclose(y, f(x), rtol=1e-5, err_msg=name)
+
+
+@pytest.mark.parametrize("name", ["expi", "exp1", "gammaln", "gamma", "psi", "erf", "ndtr", "log_ndtr", "j0", "k1e"])
+@pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
+def test_functions_of_scipy_far_from_the_examples(name: str) -> None:
+    op = next(op for op in operations() if op.forward is getattr(special, name))
+    x = np.concatenate([np.linspace(-4.3, 4.1, 40), np.linspace(5, 60, 40)])
+    (found,) = run(lambda x: op(x), [x])
+    np.testing.assert_allclose(found, op.forward(x), rtol=1e-9, atol=1e-12)
+
+
+NEXT_TO: dict[str, Callable[..., Any]] = {
+    "x · (1 + ε)": lambda x: x * (1 + 1e-9),
+    "(1 - ε) · x": lambda x: (1 - 1e-9) * x,
+    "x / (1 + ε)": lambda x: x / np.array([1 + 1e-9]),
+    "x + ε": lambda x: x + 1e-50,
+    "ε - x": lambda x: 1e-50 - x,
+    "x - ε": lambda x: x - 1e-50,
+}
+
+
+@pytest.mark.parametrize("name", NEXT_TO)
+def test_numbers_next_to_0_and_1_are_no_0_and_1(name: str) -> None:
+    """onnxruntime leaves out a sum with 0 and a product with 1, but compares in single precision."""
+
+    def f(x: Any) -> Any:
+        return 2 * NEXT_TO[name](np.exp(x)) * 1.5
+
+    x = np.array([-1e3, -120.0, 0.0, 1.0])
+    (found,) = run(f, [x])
+    np.testing.assert_allclose(found, f(x), rtol=1e-13, atol=0)
+
+
+def test_an_order_of_numbers_that_runtimes_lack_is_refused() -> None:
+    x = np.array([3, 2**63 + 1], np.uint64)
+    with pytest.raises(UsageError, match=r"ReduceMax.*test_onnx_numbers.* does not order numbers of dtype uint64"):
+        run(lambda x: np.max(x), [x])
+
+
+def test_a_file_has_no_arrays_that_nothing_reads(capfd: pytest.CaptureFixture[str]) -> None:
+    """Of which onnxruntime warns in each session."""
+    import onnxruntime
+
+    from tinygrad_lite.interchange.onnx_out.written_file import model
+    from tinygrad_lite.interchange.onnx_out.written_program import written
+
+    made = written(lambda x: np.sum(x * (1 + 1e-9)), [np.ones(3)])
+    proto = model(made, {name: list(x.shape) for name, x in {**made.inputs, **made.results}.items()})
+    assert {x.name for x in proto.graph.initializer} <= {name for node in proto.graph.node for name in node.input}
+    onnxruntime.InferenceSession(proto.SerializeToString())
+    assert not capfd.readouterr().err

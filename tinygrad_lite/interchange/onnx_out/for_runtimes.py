@@ -1,0 +1,110 @@
+"""Operators that runtimes lack or get wrong, written in another way."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.errors import UsageError
+from tinygrad_lite.interchange.onnx_out.written_values import NUMBERS, Graph, Node, number_of
+
+_LACKING = {
+    **dict.fromkeys(("Max", "Min", "Pad"), "hH"),
+    **dict.fromkeys(("ReduceMax", "ReduceMin"), "hHIL"),
+    **dict.fromkeys(("ArgMax", "ArgMin"), "?hHIL"),
+    **dict.fromkeys(("ReduceSum", "ReduceProd", "CumSum", "Einsum"), "?bhBHIL"),
+    "MatMul": "?bhBH",
+    "Neg": "BHIL",
+    "Pow": "?bhBHIL",
+    "TopK": "?HIL",
+    "Where": "?hHL",
+}
+"""The dtypes, by NumPy's letters, that ONNX or onnxruntime does not take."""
+
+_WIDER = {**dict.fromkeys("?bhBH", "int32"), "I": "int64", "L": "int64"}
+_OF_ORDER = {"ReduceMax", "ReduceMin", "ArgMax", "ArgMin", "TopK"}
+_OF_PLACES = {"ArgMax", "ArgMin", "Shape"}
+_OF_TRUTHS = {"Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual", "IsNaN", "IsInf"}
+_ALL = slice(None)
+_VALUES = {
+    **dict.fromkeys(("MatMul", "Einsum", "Max", "Min", "Pow"), _ALL),
+    "Where": slice(1, 3),
+    "Pad": slice(0, 3, 2),
+}
+"""The inputs that share the dtype of the result, if there are more than the first."""
+
+_DTYPES = {number: np.dtype(name) for name, number in NUMBERS.items()}
+
+
+_IDENTITIES = {"Add": 0.0, "Sub": 0.0, "Mul": 1.0, "Div": 1.0}
+
+
+def for_runtimes(graph: Graph, inputs: Mapping[str, Any]) -> list[Node]:
+    """The nodes of a graph, some of them written in another way.
+
+    Raises:
+        UsageError: if an operator lacks a dtype, and no wider one has the same meaning.
+    """
+    return [x for node in _in_wider_dtypes(graph, inputs) for x in _apart_from_identity(graph, node)]
+
+
+def _apart_from_identity(graph: Graph, node: Node) -> list[Node]:
+    """A sum or a product with a number that is 0 or 1 in single precision only: onnxruntime 1.32 would leave it out."""
+    identity = _IDENTITIES.get(node.operator)
+    for name in node.inputs if node.operator in ("Add", "Mul") else node.inputs[1:]:
+        array = graph.constants.get(name)
+        if identity is None or array is None or graph.stored.get(name, array.dtype) != np.float64 or array.size != 1:
+            continue
+        number = float(array.item())
+        if number == identity or np.float32(number) != np.float32(identity):
+            continue
+        if identity == 0:
+            other = name if node.operator == "Add" else graph.constant(-array, name)
+            return [node._replace(operator="Sum", inputs=tuple(other if x == name else x for x in node.inputs))]
+        twice, made = graph.constant(2 * array, name), graph.name(node.results[0])
+        inputs = tuple(twice if x == name else x for x in node.inputs)
+        back = graph.constant(0.5 if node.operator == "Mul" else 2.0)
+        return [node._replace(inputs=inputs, results=(made,)), Node("Mul", (made, back), node.results, {}, node.source)]
+    return [node]
+
+
+def _in_wider_dtypes(graph: Graph, inputs: Mapping[str, Any]) -> list[Node]:
+    """The nodes of a graph, in which operators that lack a dtype get wider numbers and give narrow ones back.
+
+    Sums, products and powers modulo 2ⁿ are those of wider numbers modulo 2ⁿ. A boolean is 0 or 1; all else is true.
+    """
+    dtypes = dict(inputs) | {name: graph.stored.get(name, x.dtype) for name, x in graph.constants.items()}
+    nodes = []
+    for node in graph.nodes:
+        values = node.inputs[_VALUES.get(node.operator, slice(1))]
+        dtype = dtypes[values[0]] if values else None
+        if dtype is not None and dtype.char in _LACKING.get(node.operator, ""):
+            nodes += _wider(graph, node, values, dtype)
+        else:
+            nodes.append(node)
+        dtypes.update(zip(node.results, _results(node, dtype)))
+    return nodes
+
+
+def _results(node: Node, dtype: Any) -> Iterable[Any]:
+    """The dtypes of the results of a node."""
+    if node.operator == "TopK":
+        return dtype, np.dtype(np.int64)
+    if node.operator == "Cast":
+        return (_DTYPES.get(node.attributes["to"]),)
+    places = node.operator in _OF_PLACES
+    return (np.dtype(np.int64) if places else np.dtype(bool) if node.operator in _OF_TRUTHS else dtype,)
+
+
+def _wider(graph: Graph, node: Node, values: tuple[str, ...], dtype: Any) -> list[Node]:
+    if dtype.char == "L" and node.operator in _OF_ORDER:
+        where = f" at {node.source}" if node.source else ""
+        raise UsageError(f"{node.operator}{where}: onnxruntime does not order numbers of dtype uint64: use int64")
+    wide = number_of(_WIDER[dtype.char])
+    before = {name: Node("Cast", (name,), (graph.name(f"{name}_wide"),), {"to": wide}, node.source) for name in values}
+    inputs = tuple(before[name].results[0] if name in before else name for name in node.inputs)
+    if node.operator in _OF_PLACES:
+        return [*before.values(), node._replace(inputs=inputs)]
+    made = graph.name(f"{node.results[0]}_wide")
+    after = Node("Cast", (made,), node.results[:1], {"to": number_of(dtype)}, node.source)
+    return [*before.values(), node._replace(inputs=inputs, results=(made, *node.results[1:])), after]
