@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -225,6 +226,38 @@ def test_turns_with_some_work_are_not_compiled_many_times() -> None:
         return max(len(segment.calls) for segment in segments(plan_of(f, np.ones((rows, 8)))))
 
     assert longest(1000) < 5 < longest(1)
+
+
+SHAPES_WITH_SHORT_LAST_AXES = [
+    (40, 3),
+    (17, 1, 4),
+    *(pytest.param(shape, marks=pytest.mark.slow) for shape in ((3, 40, 2), (40, 2, 3), (2, 40, 30, 3))),
+]
+REDUCTIONS = [lambda x, *axes, f=f, keep=keep: f(x, axis=axes, keepdims=keep)
+              for f in (np.sum, np.mean, np.max, np.min) for keep in (False, True)]  # fmt: skip
+
+
+@pytest.mark.parametrize("shape", SHAPES_WITH_SHORT_LAST_AXES, ids=str)
+def test_arrays_with_short_last_axes_are_as_eager(shape: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(0)
+    x, row = rng.normal(size=shape[:-1]), rng.normal(size=shape[-1])
+    several = [axes for count in (1, 2) for axes in combinations(range(len(shape)), count)]
+
+    def f(x: Any, row: Any) -> Any:
+        y = np.tanh(x[..., None] - row)
+        return y, [reduce(y * y, *axes) for axes in several for reduce in REDUCTIONS], y @ row, y.reshape(-1)
+
+    def both(x: Any, row: Any) -> Any:
+        def total(x: Any, row: Any) -> Any:
+            return sum(np.sum(np.sin(part)) for part in tg.trees.leaves(f(x, row)))
+
+        return f(x, row), tg.grad(total, argnums=(0, 1))(x, row)
+
+    compiled = tg.compile(both, "native")
+    for _ in range(2):
+        for found, expected in zip(*(tg.trees.leaves(g(x, row)) for g in (compiled, both)), strict=True):
+            assert found.shape == expected.shape
+            np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-12)
 
 
 @pytest.mark.parametrize("ufunc", functions.BY_NUMPYS, ids=lambda ufunc: ufunc.__name__)

@@ -36,6 +36,7 @@ from tinygrad_lite.ops.shapes import indexing, joining, shaping
 
 _REFUSALS = Variable((), np.dtype(bool), name="refusals")  # work that may end a segment writes it, as if in memory
 NARROW = 64  # entries in a row that is short
+SHORT, LONG = 7, 16  # entries along an axis: too few for vector instructions, and enough
 
 
 class Target(Protocol):
@@ -66,10 +67,32 @@ def result_order(call: Instruction, layouts: Mapping[Variable, Layout], transpos
     ndim = len(call.result.shape)
     if call.op is linear.matmul:
         return (*range(ndim - 2), ndim - 1, ndim - 2) if transposed and ndim >= 2 else None
+    if call.op in _REDUCTIONS and isinstance(call.inputs[0], Variable):
+        return _order_of_rest(call, axes_in_memory(layouts[call.inputs[0]].strides))
     if call.op in _WAYS:
         return None
     likes = (x for x in call.inputs if isinstance(x, Variable) and x.shape == call.result.shape)
-    return next((axes_in_memory(layouts[x].strides) for x in likes), None)
+    return next((axes_in_memory(layouts[x].strides) for x in likes), None) or _vectorised(call.result.shape)
+
+
+def _order_of_rest(call: Instruction, order: Sequence[int]) -> tuple[int, ...] | None:
+    """The order of the axes that a reduction leaves, as they lie in its input; axes of one entry come first."""
+    lost, ndim = _lost_axes(call), len(order)
+    rest = [axis for axis in order if axis not in lost]
+    if rest == sorted(rest) or not call.params.keys() <= {"axis", "keepdims"}:
+        return None
+    if call.params.get("keepdims"):
+        return (*sorted(lost), *rest)
+    remaining = [axis for axis in range(ndim) if axis not in lost]
+    return tuple([remaining.index(axis) for axis in rest])
+
+
+def _vectorised(shape: tuple[int, ...]) -> tuple[int, ...] | None:
+    """An order of axes with a long one last, if the last one is too short for vector instructions; else None."""
+    if len(shape) < 2 or shape[-1] > SHORT or max(shape) < LONG:
+        return None
+    long = max(axis for axis, size in enumerate(shape) if size >= LONG)
+    return (*(axis for axis in range(len(shape)) if axis != long), long)
 
 
 class Lowering:
@@ -562,6 +585,8 @@ def _joins(call: Instruction) -> bool:
     known = all(isinstance(x, Variable) and can_cast(x.dtype, call.result.dtype) for x in call.inputs)
     return known and not set(call.params) - {"axis"} and isinstance(call.params.get("axis", 0), int)
 
+
+_REDUCTIONS = frozenset({reductions.sum, reductions.mean, reductions.max, reductions.min})
 
 Way = tuple[Callable[[Instruction], bool], Callable[[Lowering, Instruction], None]]
 Ways = Mapping[Any, Way]
