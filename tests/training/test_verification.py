@@ -678,3 +678,28 @@ def test_an_optimizer_may_train_parts_of_the_model_of_the_loss_and_of_others() -
     model = Made(lambda s, x: s.left_out(np.tanh(s.held.layer(x))), held=held, left_out=linear(8, 8))
     optimizer = Adam([*held.layer.parameters(), *loss.layer.parameters()])
     assert verify_training(model, loss, (X, REAL), optimizer=optimizer).ok
+
+
+@pytest.mark.parametrize(
+    ("loss", "targets", "message"),
+    [
+        (lambda y, t: np.mean(y**2), REAL, "whatever the targets are"),
+        (lambda y, t: np.mean(y**2) + 0 * np.sum(t), REAL, "whatever the targets are"),
+        (lambda y, t: np.mean(np.maximum(0, 1 - y * t)), 2 * BINARY - 1, "(32, 1) and (32, 1)"),
+        (lambda y, t: np.mean(y**2), np.zeros((32, 1)), "(32, 1) and (32, 1)"),  # there are none
+        (lambda y, t: np.mean(np.abs(y - t)), REAL, "(32, 1) and (32, 1)"),
+    ],
+)
+def test_a_loss_that_leaves_out_targets_is_worth_a_look(loss: Any, targets: Any, message: str) -> None:
+    finding = verify_training(mlp(13, 8, 1), loss, (X, targets)).findings[0]
+    assert finding.check == "targets fit outputs"
+    assert message in finding.text
+    assert (finding.ok is None) == ("whatever" in message)
+
+
+def test_frozen_parameters_are_named() -> None:
+    model = mlp(13, 8, 3)
+    model[0].weight.requires_grad = False
+    found = verify_training(model, nn.CrossEntropyLoss(), (X, THREE)).findings
+    text = next(x.text for x in found if x.check == "every parameter gets a gradient")
+    assert text == "3 parameters, and 1 frozen: 0.weight"

@@ -56,6 +56,20 @@ def _is_symmetric(loss: _Loss, outputs: Any, i: int, targets: Any, k: int) -> bo
     return False
 
 
+def ignores_targets(loss: _Loss, outputs: Any, targets: Any) -> bool:
+    """Whether a loss and its slopes stay as they are when rows get the targets of other rows, which differ."""
+    numbers = [np.asarray(t) for t in trees.leaves(plain(targets)) if _is_number(t)]
+    if not any((t != t[:1]).any() for t in numbers):
+        return False
+    others = trees.map_leaves(lambda t: np.roll(plain(t), 1, axis=0) if _is_number(t) else t, targets)
+    alike = trees.map_leaves(lambda t: np.repeat(plain(t)[:1], len(t), axis=0) if _is_number(t) else t, targets)
+    try:
+        own, *replaced = (_value_and_slopes(loss, outputs, t) for t in (targets, others, alike))
+    except Exception:  # a loss may refuse them, which is to look at them
+        return False
+    return all(_are_equal(own, x) for x in replaced)
+
+
 def takes_probabilities_for_logits(loss: _Loss, start: Any, learned: Any, targets: Any) -> str:
     """The function that a loss applies to outputs that come from it already: softmax, sigmoid, or none."""
     leaves = [(i, np.asarray(a), np.asarray(b)) for i, (a, b) in enumerate(_pairs(start, learned))]

@@ -20,7 +20,12 @@ from tinygrad_lite.errors import AnomalyError, UsageError, VerificationError
 from tinygrad_lite.nn import Module, functional
 from tinygrad_lite.optim import Adam, Optimizer
 from tinygrad_lite.training.batches import Batch, count_of, outputs_of, plain
-from tinygrad_lite.training.loss_behaviour import broadcast_targets, flees, takes_probabilities_for_logits
+from tinygrad_lite.training.loss_behaviour import (
+    broadcast_targets,
+    flees,
+    ignores_targets,
+    takes_probabilities_for_logits,
+)
 from tinygrad_lite.training.requirements import check_batch, check_model
 from tinygrad_lite.training.run import Loss, function_of
 
@@ -187,6 +192,8 @@ def _shapes(look: _Look) -> Finding:
             f"outputs of shape {shapes[0]} and targets of shape {shapes[1]} broadcast to {shapes[2]}, each "
             "output against each target: pass targets[:, None], or outputs[:, 0] from the model",
         )
+    if ignores_targets(look.copies()[1], look.outputs, look.targets):
+        return Finding(check, None, "the loss is the same whatever the targets are: is it meant to leave them out?")
     return Finding(check, True, f"{_shape(look.outputs)} and {_shape(look.targets)}")
 
 
@@ -437,7 +444,9 @@ def _gradients(look: _Look) -> Finding:
     model.train()
     audit = audit_gradients(model, lambda: loss(outputs_of(model, look.inputs), look.targets))
     if audit.ok:
-        return Finding(check, True, f"{len(audit)} parameters")
+        frozen = [path for path, w in model.named_parameters() if not w.requires_grad]
+        others = f", and {len(frozen)} frozen: {', '.join(frozen[:8])}" if frozen else ""
+        return Finding(check, True, f"{len(audit) - len(frozen)} parameters{others}")
     bad = Status.NO_GRADIENT, Status.NOT_FINITE, Status.SYMMETRIC
     failed = GradientAudit(tuple(parameter for parameter in audit if parameter.status in bad))
     said = "\n  ".join((failed if len(failed) else audit).causes())
