@@ -1,5 +1,7 @@
 """`fit`: the same as the loop by hand, its endings, and what it says when numbers are not finite."""
 
+import signal
+import threading
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
@@ -190,6 +192,92 @@ def test_an_interrupt_within_an_epoch_keeps_the_history_and_the_best_weights(com
     assert len(history) == 2
     one.eval()
     np.testing.assert_allclose(F.cross_entropy(one(X), THREE).item(), min(history["validation_loss"]), rtol=1e-12)
+
+
+def by_hand(epochs: int) -> list[list[Any]]:
+    """The parameters before and after each step of training the model."""
+    one, data = model(), DataLoader((X[:40], THREE[:40]), batch_size=10, shuffle=True, rng=0)
+    optimizer = optim.SGD(one.parameters(), lr=0.1)
+    steps = [[w.numpy() for w in one.parameters()]]
+    for _ in range(epochs):
+        for inputs, targets in data:
+            optimizer.zero_grad()
+            F.cross_entropy(one(inputs), targets).backward()
+            optimizer.step()
+            steps.append([w.numpy() for w in one.parameters()])
+    return steps
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_ctrl_c_ends_the_training_between_two_steps_and_twice_at_once(
+    times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pressed whenever a tensor has got a new array, so that some parameters have changed, and others not yet."""
+    steps, replace = by_hand(9), tg.Tensor.replace
+    whole = []
+    for at in range(1, 40, 3):
+        calls: list[None] = []
+
+        def pressed(x: tg.Tensor, array: Any, calls: list[None] = calls, at: int = at) -> None:
+            replace(x, array)
+            calls.append(None)
+            for _ in range(times if len(calls) == at else 0):
+                signal.raise_signal(signal.SIGINT)
+
+        one = model()
+        with monkeypatch.context() as patch:
+            patch.setattr(tg.Tensor, "replace", pressed)
+            history = tg.fit(
+                one,
+                F.cross_entropy,
+                (X[:40], THREE[:40]),
+                batch_size=10,
+                epochs=9,
+                optimizer=optim.SGD(one.parameters(), lr=0.1),
+                rng=0,
+                verify=False,
+            )
+        assert history.ending == "interrupt"
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        weights = [w.numpy() for w in one.parameters()]
+        places = [k for k, step in enumerate(steps) if all(map(np.array_equal, step, weights))]
+        assert not places or places[0] // 4 == len(history)
+        whole.append(bool(places))
+    assert all(whole) if times == 1 else not all(whole)
+
+
+def test_ctrl_c_after_the_last_step_still_counts() -> None:
+    def press(training: Training) -> None:
+        if len(training.history) == 3:
+            signal.raise_signal(signal.SIGINT)
+
+    history = tg.fit(nn.Linear(5, 1, rng=0), F.mse_loss, (X, REAL), epochs=3, callbacks=[press], verify=False)
+    assert (history.ending, len(history)) == ("interrupt", 3)
+
+
+def test_a_handler_of_ones_own_and_other_threads_keep_theirs() -> None:
+    heard: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: heard.append(number))
+
+    def train() -> None:
+        def press(training: Training) -> None:
+            if threading.current_thread() is threading.main_thread():
+                signal.raise_signal(signal.SIGINT)
+
+        endings.append(
+            tg.fit(nn.Linear(5, 1, rng=0), F.mse_loss, (X, REAL), epochs=1, callbacks=[press], verify=False).ending
+        )
+
+    endings: list[str] = []
+    try:
+        train()
+        thread = threading.Thread(target=train)
+        thread.start()
+        thread.join()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert endings == ["epochs", "epochs"]
+    assert heard == [signal.SIGINT]
 
 
 @pytest.mark.parametrize("name", ["CyclicLR", "OneCycleLR", "StepLR", "ReduceLROnPlateau"])

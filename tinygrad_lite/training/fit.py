@@ -18,6 +18,7 @@ from tinygrad_lite.training.checkpoints import load, save
 from tinygrad_lite.training.evaluation import evaluated
 from tinygrad_lite.training.faults import FaultFinder
 from tinygrad_lite.training.history import History
+from tinygrad_lite.training.interrupts import BetweenSteps
 from tinygrad_lite.training.metrics import Metric, metrics_of
 from tinygrad_lite.training.requirements import check_clip_norm, check_counts, check_model, check_parts
 from tinygrad_lite.training.run import Loss, Training, compiled_step
@@ -47,7 +48,8 @@ def fit(
 ) -> History:
     """Train a module: for each epoch and each step, descend the mean of loss(model(inputs), targets) over its batches.
 
-    Ctrl-C ends the training as its last epoch does: the history is returned, and the best weights come back.
+    Ctrl-C ends the training after the step that is being made, as its last epoch does: the history is returned, and the
+    best weights come back. A second one ends it at once.
 
     Args:
         data: a pair (inputs, targets) of arrays or containers of arrays, which are shuffled; a dataset of such pairs;
@@ -123,11 +125,11 @@ def fit(
     compares = patience is not None or held_out is not None
     was_training = model.training
     try:
-        with enable_grad(), progress(epochs, len(history), "epoch") as show:
+        with BetweenSteps() as interrupts, enable_grad(), progress(epochs, len(history), "epoch") as show:
             while not (history.ending or history.is_over(epochs, patience)):
                 began = perf_counter()
                 faults.begin_epoch()
-                losses, rows = zip(*training.epoch(step))
+                losses, rows = zip(*training.epoch(interrupts.before(step)))
                 record = {
                     "epoch": len(history) + 1,
                     "loss": float(np.dot([float(value) for value in losses], rows)) / sum(rows),
