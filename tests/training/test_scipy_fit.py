@@ -206,3 +206,33 @@ def test_the_table_of_a_fit() -> None:
     assert float(second.split()[1]) == pytest.approx(float(fit.parameters["a"]), rel=1e-5)
     assert last.startswith("loss ")
     assert "residual standard deviation" in last
+
+
+@pytest.mark.parametrize("method", ["trf", "dogbox", "lm"])
+@pytest.mark.parametrize("unit", [1e-15, 1e-6, 1e9])
+def test_residuals_may_be_in_any_unit(method: str, unit: float) -> None:
+    x = np.linspace(0, 5, 30)
+    y = (3 * np.exp(-0.5 * x) + 0.05 * np.cos(9 * x)) * unit
+
+    def residuals(parameters: Any) -> Any:
+        return parameters[0] * unit * np.exp(-parameters[1] * x) - y
+
+    fit = tg.fit_scipy(residuals, np.ones(2), method=method)
+    assert fit.converged
+    np.testing.assert_allclose(fit.parameters, [3.0, 0.5], rtol=0.03)
+    np.testing.assert_allclose(
+        residuals(fit.parameters) @ tg.jacobian(residuals)(fit.parameters), 0, atol=unit**2 * 1e-9
+    )
+
+
+def test_derivatives_that_are_infinite_on_the_way_are_named() -> None:
+    with pytest.raises(InputError, match=r"derivatives that are not finite at \[0\.\]: pass bounds"):
+        tg.fit_scipy(lambda x: np.sqrt(x) + np.array([5.0, 4.0]), np.array([1.0]))
+
+
+@pytest.mark.parametrize("f", [np.sum, lambda x: x[0] ** 2 - 3 * x[1], lambda x: -np.sum(x) * 1e-9])
+def test_a_loss_that_falls_forever_has_no_minimum(f: Any) -> None:
+    with pytest.warns(UserWarning, match="did not converge"):
+        fit = tg.fit_scipy(f, np.ones(2))
+    assert not fit.converged
+    assert np.all(np.isnan(fit.standard_errors))

@@ -83,7 +83,8 @@ def fit_scipy(f: Callable[..., Any], start: Any, *args: Any, method: str | None 
             at a bound does not converge in the sense of `ScipyFit`.
 
     Raises:
-        InputError: if f is not finite at the start, or returns fewer residuals than there are parameters.
+        InputError: if f is not finite at the start, returns fewer residuals than there are parameters, or the search
+            comes to where their derivatives are not finite.
         UsageError: if f returns something else than real numbers, or the start holds something else.
         MissingExtraError: if SciPy is not installed.
 
@@ -113,7 +114,7 @@ def fit_scipy(f: Callable[..., Any], start: Any, *args: Any, method: str | None 
 
     with np.errstate(all="ignore"):  # a step that goes too far is taken back
         first = _checked(of_flat(x), x.size, name)
-        problem = _Residuals(of_flat, x, first.size) if first.ndim else _Loss(of_flat, x)
+        problem = _Residuals(of_flat, x, first.size, name) if first.ndim else _Loss(of_flat, x)
         result, x = problem.solved(optimize, method, settings)
         step, covariance = problem.local(x)
         if not settings.keys() & _OTHER_MINIMA:
@@ -143,8 +144,8 @@ def fit_scipy(f: Callable[..., Any], start: Any, *args: Any, method: str | None 
 class _Residuals:
     """A sum of squares."""
 
-    def __init__(self, f: Callable[[Array], Any], start: Array, count: int) -> None:
-        self.f, self.start, self.count = f, start, count
+    def __init__(self, f: Callable[[Array], Any], start: Array, count: int, name: str) -> None:
+        self.f, self.start, self.count, self.name = f, start, count, name
 
     def residuals(self, x: Array) -> Array:
         return np.ravel(_array(self.f(x)))
@@ -159,9 +160,20 @@ class _Residuals:
         return float(np.sqrt(self.loss(x) / (self.count - x.size))) if self.count > x.size else np.nan
 
     def solved(self, optimize: Any, method: str | None, settings: dict[str, Any]) -> tuple[Any, Array]:
-        tolerances = {"ftol": 1e-12, "xtol": 1e-12, "gtol": 1e-15}  # the last one is absolute
+        gtol = 1e-15 if method == "lm" else None  # of the others, it is absolute, which small residuals always meet
+        tolerances = {"ftol": 1e-12, "xtol": 1e-12, "gtol": gtol}
         own = {"method": method or "trf", "x_scale": "jac", "max_nfev": 10_000, **tolerances}
-        result = optimize.least_squares(self.residuals, self.start, self.jacobian, **{**own, **settings})
+
+        def slopes(x: Array) -> Array:
+            J = self.jacobian(x)
+            if not np.all(np.isfinite(J)):
+                raise InputError(
+                    f"{self.name} has derivatives that are not finite at {np.array2string(x, threshold=8)}: pass bounds "
+                    "that keep away from there, or another start"
+                )
+            return J
+
+        result = optimize.least_squares(self.residuals, self.start, slopes, **{**own, **settings})
         return result, result.x
 
     def local(self, x: Array) -> Local:
@@ -221,7 +233,12 @@ class _Loss:
         least = _EPSILON * x.size * np.max(np.abs(curvatures))
         if np.min(curvatures) < -least:  # no minimum
             return _nowhere(x)
-        return _along(directions, curvatures, (_array(grad(self.f)(x)) * units) @ directions, units, least)
+        slopes = (_array(grad(self.f)(x)) * units) @ directions
+        flat = curvatures <= least
+        falls = np.abs(directions[:, flat] @ slopes[flat]) / units * _sizes(self.start)
+        if np.any(falls > 1e-8 * max(abs(self.loss(x)), abs(self.loss(self.start)))):  # along a line without an end
+            return _nowhere(x)
+        return _along(directions, curvatures, slopes, units, least)
 
 
 def _along(directions: Array, curvatures: Array, slopes: Array, units: Array, least: float) -> Local:
