@@ -48,6 +48,22 @@ def test_dlpack_refuses_what_is_not_in_memory() -> None:
         np.from_dlpack(tg.tensor(da.ones(3)))
 
 
+def test_what_numpy_cannot_take_by_dlpack_is_refused() -> None:
+    class OfNoKnownNumbers:
+        dtype = "bfloat16"
+
+        def __dlpack__(self, **settings: Any) -> Any:
+            raise RuntimeError("no such numbers")
+
+        def __dlpack_device__(self) -> tuple[int, int]:
+            return (1, 0)
+
+    with pytest.raises(errors.UsageError, match="takes an array of a library that speaks DLPack, got int"):
+        tg.from_dlpack(3)
+    with pytest.raises(errors.UsageError, match=r"OfNoKnownNumbers of bfloat16 \(no such numbers\): convert it first"):
+        tg.from_dlpack(OfNoKnownNumbers())
+
+
 def test_from_dlpack_copies() -> None:
     array = np.arange(3.0)
     x = tg.from_dlpack(array)

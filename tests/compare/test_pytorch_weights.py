@@ -121,3 +121,11 @@ def test_an_optimiser_goes_on_from_the_state_of_pytorch(theirs: Any) -> None:
     step(theirs, optimizer, torch.tensor(X))
     step(model, ours, X)
     np.testing.assert_allclose(model[3].weight.numpy(), theirs[3].weight.detach().numpy(), rtol=1e-9)
+
+
+@pytest.mark.filterwarnings("ignore:.*quantized tensor creation:UserWarning")
+def test_quantised_weights_become_real_numbers_and_those_without_numbers_are_refused() -> None:
+    whole = torch.quantize_per_tensor(torch.tensor([0.3, -0.7]), 0.1, 0, torch.qint8)
+    np.testing.assert_allclose(tg.from_torch({"weight": whole})["weight"], [0.3, -0.7], rtol=1e-6)
+    with pytest.raises(UsageError, match="device meta has no numbers"):
+        tg.from_torch({"weight": torch.ones(2, device="meta")})

@@ -9,7 +9,7 @@ import numpy as np
 from tinygrad_lite.array_api.writing import Writable, is_writing
 from tinygrad_lite.engine.op import Traced
 from tinygrad_lite.engine.tensor import Tensor, tensor, wrap
-from tinygrad_lite.errors import InputError
+from tinygrad_lite.errors import InputError, UsageError
 from tinygrad_lite.ops.shapes.joining import array
 
 
@@ -51,6 +51,7 @@ def from_dlpack(x: Any, /, *, device: Any = None, copy: bool | None = None) -> T
 
     Raises:
         InputError: if copy=False.
+        UsageError: if it is no such array, or NumPy has no numbers like its.
 
     Example:
         >>> import numpy as np, tinygrad_lite as tg
@@ -59,7 +60,15 @@ def from_dlpack(x: Any, /, *, device: Any = None, copy: bool | None = None) -> T
     """
     if copy is False:
         raise InputError("from_dlpack: a tensor owns its array, and must copy this one: leave out copy=False")
-    return tensor(np.from_dlpack(x) if device is None else np.from_dlpack(x, device=device))
+    if not hasattr(x, "__dlpack__"):
+        raise UsageError(f"from_dlpack takes an array of a library that speaks DLPack, got {type(x).__name__}")
+    try:
+        return tensor(np.from_dlpack(x) if device is None else np.from_dlpack(x, device=device))
+    except RuntimeError as error:  # of NumPy; what the other library refuses, it says by a BufferError
+        kind = f"{type(x).__module__}.{type(x).__qualname__} of {getattr(x, 'dtype', 'its dtype')}"
+        raise UsageError(
+            f"from_dlpack: NumPy cannot take this {kind} ({error}): convert it first, to float32 on the CPU, say"
+        ) from error
 
 
 FUNCTIONS = {"asarray": asarray, "from_dlpack": from_dlpack} | {

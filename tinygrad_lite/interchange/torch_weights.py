@@ -102,11 +102,14 @@ def _unpickled(path: str) -> Any:
 
 
 def _array(x: Any) -> Any:
-    """A copy of a tensor of PyTorch's as an array; anything else as it is."""
+    """A copy of a tensor of PyTorch's as an array, of a quantised one's real numbers; anything else as it is."""
     torch = sys.modules.get("torch")
     if torch is None or not isinstance(x, torch.Tensor):
         return x
-    x = x.detach().cpu().to_dense().resolve_conj().resolve_neg()
+    if x.is_meta:
+        raise UsageError("from_torch: a tensor on PyTorch's device meta has no numbers: load its weights first")
+    x = x.detach().cpu()
+    x = (x.dequantize() if x.is_quantized else x).to_dense().resolve_conj().resolve_neg()
     try:
         return np.array(x.numpy())
     except TypeError:  # NumPy lacks the dtype

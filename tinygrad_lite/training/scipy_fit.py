@@ -168,8 +168,8 @@ class _Residuals:
             J = self.jacobian(x)
             if not np.all(np.isfinite(J)):
                 raise InputError(
-                    f"{self.name} has derivatives that are not finite at {np.array2string(x, threshold=8)}: pass bounds "
-                    "that keep away from there, or another start"
+                    f"{self.name} has derivatives that are not finite at {np.array2string(x, threshold=8)}: pass "
+                    "bounds that keep away from there, or another start"
                 )
             return J
 
