@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tinygrad_lite.sums import MANY, total_down_to, total_in_any_order
+from tinygrad_lite.sums import MANY, total, total_down_to, total_in_any_order
 
 
 @pytest.mark.parametrize("shape", [(80, 64), (16, 8, 8, 8), (3, 700, 2), (1, 5000), (5000, 1), (2, 1, 6, 500)], ids=str)
@@ -59,3 +59,17 @@ def test_sums_of_many_sizes_keep_no_memory() -> None:
     finally:
         tracemalloc.stop()
     assert kept < 1e6
+
+
+SHAPES = [(100, 100, 3), (5, 1000, 2), (1000, 5, 3), (30, 40, 2, 4), (2, 3, 400), (700, 2), (1, 900, 5), (600, 1, 2)]
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16, np.int32, bool])
+def test_totals_have_numpys_roundings(shape: tuple[int, ...], dtype: Any) -> None:
+    x = (100 * np.random.default_rng(0).normal(size=shape)).astype(dtype)
+    for axis, keepdims in product((*range(len(shape)), -1, -2, None, (0, 1), (-1,)), (False, True)):
+        for part in (x, x[::2], np.asfortranarray(x)):
+            summed, right = total(part, axis, keepdims), np.add.reduce(part, axis=axis, keepdims=keepdims)
+            assert summed.dtype == right.dtype
+            np.testing.assert_array_equal(summed, right)

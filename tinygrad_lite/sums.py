@@ -19,6 +19,10 @@ def total(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """The sum of an array of any kind; for a NumPy array, in half the time of np.sum."""
     if type(x) is np.ndarray and x.size >= 512 and x.ndim > 1 and x.shape[-1] < 8 and _is_last(axis, x):
         return _added_by_column(x, keepdims)
+    if type(x) is np.ndarray and type(axis) is int and x.size >= 1024 and _is_before_short_rows(axis, x):
+        rows = np.moveaxis(x, axis, 0)  # copied, so that NumPy adds rows of all that remains instead of short ones
+        y = _add_up(rows.reshape(len(rows), -1), axis=0).reshape(rows.shape[1:])
+        return np.expand_dims(y, axis) if keepdims else y
     reduce: Any = _add_up if type(x) is np.ndarray else np.sum
     return reduce(x, axis=axis, keepdims=keepdims)
 
@@ -27,6 +31,12 @@ def _is_last(axis: Any, x: Any) -> bool:
     """Whether this is the last axis, along which NumPy adds up floating-point numbers in order if they are few."""
     is_axis = type(axis) in (int, tuple) and axis in (-1, x.ndim - 1, (-1,), (x.ndim - 1,))
     return is_axis and x.shape[-1] > 1 and x.dtype.char in "fd"
+
+
+def _is_before_short_rows(axis: int, x: Any) -> bool:
+    """Whether the axes behind this one have few entries, and those before it several, so that NumPy's loop is short."""
+    axis %= x.ndim
+    return axis > 0 and 1 < prod(x.shape[axis + 1 :]) < 16 and x.flags.c_contiguous and x.dtype.char in "fd"
 
 
 def _added_by_column(x: Any, keepdims: bool) -> Any:

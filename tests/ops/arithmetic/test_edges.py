@@ -127,3 +127,45 @@ def test_a_reduction_warns_where_numpy_does(f: Callable[..., Any], dtype: Any) -
         for texts, y in answers[1:]:
             assert texts == answers[0][0], (data, params)
             np.testing.assert_array_equal(y, answers[0][1])
+
+
+@pytest.mark.parametrize("running", [np.cumsum, np.cumprod], ids=["cumsum", "cumprod"])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("shape", [(4, 700), (3, 5, 20, 30), (2, 3, 600)], ids=str)
+def test_running_operations_over_long_slices_have_numpys_roundings(running: Any, dtype: Any, shape: Any) -> None:
+    rng = np.random.default_rng(0)
+    values = rng.uniform(0.5, 1.5, shape).astype(dtype)
+    for x in (values, np.asfortranarray(values), values[..., ::-1]):
+        for axis in (*range(x.ndim), -1, -2):
+            leaf = tg.tensor(x, requires_grad=True)
+            y = running(leaf, axis=axis)
+            assert y.dtype == dtype
+            np.testing.assert_array_equal(y.numpy(), running(x, axis=axis))
+            g = rng.normal(size=shape).astype(dtype)
+            y.backward(g)
+            terms = g if running is np.cumsum else g * y.numpy().astype(float)
+            right = np.flip(np.cumsum(np.flip(terms, axis), axis), axis) / (1 if running is np.cumsum else x)
+            assert leaf.grad is not None
+            error = np.abs(leaf.grad.numpy() - right)
+            assert np.max(error) <= 50 * np.finfo(dtype).eps * np.max(np.abs(right))
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_the_gradient_of_a_product_needs_no_division(dtype: Any) -> None:
+    tiny, huge = np.finfo(dtype).tiny, np.finfo(dtype).max
+    rows = [
+        [2, 3, -4],
+        [0, 3, 4],
+        [0, 0, 4],
+        [tiny, 0.5, 1],
+        [tiny, tiny, 1e30],
+        [huge, 2, 0.5],
+        [huge, 0.25, -1],
+        [1, 1, 0],
+    ]
+    x = np.array(rows, dtype)
+    for part in (x, *x[:, None], x[:1], x[[0, 6]]):
+        with np.errstate(all="ignore"):
+            right = np.stack([np.prod(np.delete(part, i, axis=1), axis=1) for i in range(3)], axis=1)
+            found = tg.grad(lambda x: np.sum(np.prod(x, axis=1)))(part)
+        np.testing.assert_allclose(found, right, rtol=4 * np.finfo(dtype).eps)

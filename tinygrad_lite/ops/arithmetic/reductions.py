@@ -10,7 +10,6 @@ import numpy as np
 from tinygrad_lite.engine.arguments import refuse_out
 from tinygrad_lite.engine.op import POSITIVE, Array, Example, Op, Rule, Traced, elementwise, primitive
 from tinygrad_lite.engine.registry import implements
-from tinygrad_lite.ops.shapes.indexing import Distinct, Scattered
 from tinygrad_lite.ops.shapes.shaping import stretched
 from tinygrad_lite.sums import total, total_along
 
@@ -142,6 +141,13 @@ def _others(x: Array) -> Array:
     return np.reshape(pairs, np.shape(x))[:n]
 
 
+def _divides(y: Array) -> bool:
+    """Whether products of real numbers are such that one divided by a factor is that of all others."""
+    sizes = np.absolute(y)
+    is_real = sizes.dtype == y.dtype and y.dtype.kind == "f"
+    return bool(is_real and sizes.size and sizes.min() >= np.finfo(y.dtype).tiny and sizes.max() < np.inf)
+
+
 def _prod_vjp(
     g: Array,
     y: Array,
@@ -153,6 +159,8 @@ def _prod_vjp(
     where: Array = True,
 ) -> Array:
     chosen = x if where is True else np.where(where, x, 1)
+    if where is True and initial == 1 and type(x) is np.ndarray and _divides(y):
+        return _spread(g, x, axis, keepdims) * (_kept(y, x, axis, keepdims) / x)
     lost = sorted(_axes(np.shape(x), axis))
     moved = np.moveaxis(chosen, lost, range(len(lost)))
     others = np.reshape(_others(np.reshape(moved, (_count(x, axis), *np.shape(moved)[len(lost) :]))), np.shape(moved))
@@ -340,10 +348,6 @@ var_as_numpy = _with_mean(np.var, var, lambda v: v)
 std_as_numpy = _with_mean(np.std, std, root)
 
 
-FEW_WIN = 4
-"""If there are at least so many entries for each extremum, its gradient is one of few entries."""
-
-
 def _extremum_vjp(
     g: Array,
     y: Array,
@@ -358,10 +362,8 @@ def _extremum_vjp(
         return _winners_place_by_place(g, y, x, axis)
     kept = _kept(y, x, axis, keepdims)
     winners = np.equal(x, kept) if where is True else np.equal(x, kept) & where
-    has_few = type(winners) is np.ndarray and initial is None and x.size >= FEW_WIN * kept.size
-    if has_few and not isinstance(g, Traced) and _nothing_ties(winners, kept):
-        index = Distinct(winners.nonzero())
-        return Scattered(np.broadcast_to(_kept(g, x, axis, keepdims), x.shape)[index], x.shape, index)
+    if type(winners) is np.ndarray and not isinstance(g, Traced) and initial is None and _nothing_ties(winners, kept):
+        return np.where(winners, _kept(g, x, axis, keepdims), 0.0)  # of an infinite gradient, a product would be NaN
     return winners * (_kept(g, x, axis, keepdims) / ties(winners, kept, axis=axis, initial=initial))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.engine.arguments import as_array, refuse_out
-from tinygrad_lite.engine.op import Array, Example, Traced, primitive
+from tinygrad_lite.engine.op import Array, Example, Rule, Traced, primitive
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
 from tinygrad_lite.ops.arithmetic.reductions import without_nan
@@ -33,11 +33,42 @@ def _back(g: Array, x: Array, axis: int | None) -> Array:
     return np.moveaxis(g, -1, axis) if axis is not None and np.ndim(x) else np.reshape(g, np.shape(x))
 
 
+LONG_SLICES = 512
+"""Entries in a slice, from which on a call of a ufunc for each takes less time than NumPy's steps from row to row."""
+
+
+def _in_slices(function: Rule, ufunc: np.ufunc) -> Rule:
+    """A running operation that joins each slice to the one before it if these are long; its roundings are NumPy's."""
+
+    def running(a: Array, axis: int | None = None, dtype: Any = None) -> Array:
+        if dtype is not None:
+            return function(a, axis=axis, dtype=dtype)
+        if type(a) is not np.ndarray or type(axis) is not int or a.dtype.char not in "fd":
+            return function(a, axis=axis)
+        if axis == -1 or not -a.ndim <= axis < a.ndim - 1 or a.size < LONG_SLICES * max(a.shape[axis], 1):
+            return function(a, axis=axis)
+        y = np.empty_like(a)
+        slices, made = np.moveaxis(a, axis, 0), np.moveaxis(y, axis, 0)
+        made[0] = slices[0]
+        for before, x, after in zip(made, slices[1:], made[1:]):
+            ufunc(before, x, after)
+        return y
+
+    return running
+
+
+_cumsum = _in_slices(np.cumsum, np.add)
+
+
 def _cumsum_vjp(g: Array, y: Array, x: Array, axis: int | None = None, dtype: Any = None) -> Array:
-    return _back(np.flip(np.cumsum(np.flip(_laid_out(g, axis or 0), -1), -1), -1), x, axis)
+    is_flat = axis is None or not np.ndim(x)
+    along = -1 if is_flat else axis
+    total = np.flip(_cumsum(np.flip(g, along), along), along)
+    return np.reshape(total, np.shape(x)) if is_flat else total
 
 
 cumsum = primitive(np.cumsum, _cumsum_vjp, linear=True, takes_complex=True, examples=_ALONG)
+cumsum.compute = _cumsum
 
 
 def _from_behind(x: Array, steps: int) -> Array:
@@ -64,6 +95,7 @@ cumprod = primitive(
     takes_complex=True,
     examples=[*_ALONG, ([np.array([2.0, 0.0, 3.0, 0.0, 5.0])], {}), ([(1,)], {})],
 )
+cumprod.compute = _in_slices(np.cumprod, np.multiply)
 
 
 def _accumulates(ufunc: np.ufunc, running: Callable[..., Array]) -> None:
