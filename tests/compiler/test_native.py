@@ -277,6 +277,22 @@ def test_functions_of_ours_are_numpys_to_the_last_digits(ufunc: np.ufunc) -> Non
     assert np.max(distance) <= 2
 
 
+@pytest.mark.parametrize("ufunc", functions.WITHIN, ids=lambda ufunc: ufunc.__name__)
+def test_functions_of_near_numbers_are_numpys_to_the_last_digits_and_of_far_ones_numpys(ufunc: np.ufunc) -> None:
+    rng = np.random.default_rng(0)
+    spread = [rng.normal(size=1000) * size for size in (1e-300, 1e-16, 1e-8, 0.1, 1, 10, 1000, 15_000)]
+    x = np.concatenate([*spread, np.arange(-32_000, 32_000) * (np.pi / 2), [0.0, -0.0, 5e-324, functions.FAR]])
+    x = x[np.abs(x) <= functions.FAR]
+    compiled = tg.compile(lambda x: ufunc(x), "native")
+    found, expected = compiled(x), ufunc(x)
+    np.testing.assert_array_equal(np.signbit(found), np.signbit(expected))
+    assert np.max(np.abs(found - expected) / np.spacing(np.abs(expected))) <= 2
+    for far in (np.nextafter(functions.FAR, np.inf), -1e5, 1e300, np.inf, np.nan):
+        x[rng.integers(len(x))] = far
+        with np.errstate(invalid="ignore"):
+            np.testing.assert_array_equal(compiled(x), ufunc(x))
+
+
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize("ufunc", functions.OF_TWO, ids=lambda ufunc: ufunc.__name__)
 @pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=lambda dtype: dtype.__name__)

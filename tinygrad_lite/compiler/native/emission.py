@@ -98,6 +98,19 @@ class Emitter:
         self.lines += [f"leave_{label}:", f"  ret i64 {number}", f"{label}:"]
         self._label = label
 
+    @contextmanager
+    def when(self, condition: str) -> Iterator[None]:
+        """Let the lines that are emitted meanwhile run only if a condition holds."""
+        self._count += 1
+        label = f"when{self._count}"
+        self.line(f"br i1 {condition}, label %{label}, label %after_{label}")
+        self.lines.append(f"{label}:")
+        self._label = label
+        yield
+        self.line(f"br label %after_{label}")
+        self.lines.append(f"after_{label}:")
+        self._label = f"after_{label}"
+
     def position(self, offset: int, strides: Iterator[tuple[str, int]] | Any) -> str:
         """The sum of an offset and of the products of indices and strides."""
         total = str(offset) if offset else ""

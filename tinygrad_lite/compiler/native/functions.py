@@ -123,6 +123,56 @@ def cosh(x: Entry) -> Entry:
     return half + 0.25 / half
 
 
+_HALF_PI = (1.57079632673412561417e00, 6.07710050630396597660e-11, 2.02226624879595063154e-21)
+"""π / 2 in parts, the first two of 33 bits, so that their products with n < 2¹⁵ are exact; as in fdlibm."""
+_SIN = (-1.66666666666666324348e-01, 8.33333333332248946124e-03, -1.98412698298579493134e-04,
+        2.75573137070700676789e-06, -2.50507602534068634195e-08, 1.58969099521155010221e-10)  # fmt: skip
+_COS = (4.16666666666666019037e-02, -1.38888888888741095749e-03, 2.48015872894767294178e-05,
+        -2.75573143513906633035e-07, 2.08757232129817482790e-09, -1.13596475577881948265e-11)  # fmt: skip
+FAR = 51_000.0
+"""The largest angle of which n quarters of a turn, n < 2¹⁵, are taken away."""
+
+
+def _polynomial(z: Entry, coefficients: Any) -> Entry:
+    *others, last = coefficients
+    p = z.like(last)
+    for coefficient in reversed(others):
+        p = p * z + coefficient
+    return p
+
+
+def _turned(x: Entry, quarters: int) -> Entry:
+    """The sine of an angle in float64, |x| ≤ FAR, some quarters of a turn ahead, by fdlibm's k_sin.c and k_cos.c."""
+    to_whole = x.like(1.5 * 2.0**52)
+    shifted = x * (2 / np.pi) + to_whole
+    n = shifted.made(f"fsub {x.type} {shifted.text}, {to_whole.text}")
+    whole = shifted.bits - to_whole.bits + quarters
+    first, second, third = _HALF_PI
+    near, taken = x - n * first, n * second
+    r = near - taken
+    back = r - near
+    rest = ((near - (r - back)) - (taken + back)) - n * third
+    y = r + rest
+    tail = (r - y) + rest
+    z = y * y
+    sine = y - ((z * (tail * 0.5 - z * y * _polynomial(z, _SIN[1:])) - tail) - z * y * _SIN[0])
+    half = z * 0.5
+    w = 1.0 - half
+    cosine = w + (((1.0 - w) - half) + (z * z * _polynomial(z, _COS) - y * tail))
+    turned = (whole & 1).differs(0).chooses(cosine, sine)
+    return (whole & 2).differs(0).chooses(-turned, turned)
+
+
+def sin(x: Entry) -> Entry:
+    """The sine, |x| ≤ FAR."""
+    return x.equals(0.0).chooses(x, _turned(x, 0))  # keeps the sign of a zero
+
+
+def cos(x: Entry) -> Entry:
+    """The cosine, |x| ≤ FAR."""
+    return _turned(x, 1)
+
+
 BY_NUMPYS: dict[Any, Callable[[Entry], Entry]] = {
     np.exp: exp,
     np.log: log,
@@ -133,3 +183,5 @@ BY_NUMPYS: dict[Any, Callable[[Entry], Entry]] = {
 """The NumPy function that each of them computes."""
 OF_TWO: dict[Any, Callable[[Entry, Entry], Entry]] = {np.logaddexp: logaddexp}
 """The same of two entries; the result is right to the last digits of the larger one."""
+WITHIN: dict[Any, Callable[[Entry], Entry]] = {np.sin: sin, np.cos: cos}
+"""The same of entries in float64 up to FAR; larger ones are for NumPy's own loop."""

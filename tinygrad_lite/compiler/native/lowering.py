@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from tinygrad_lite.compiler.native import indices, matrices, scalars, systems, ufuncs
+from tinygrad_lite.compiler.native import functions, indices, matrices, scalars, systems, ufuncs
 from tinygrad_lite.compiler.native.emission import REALS, STORED, TYPES, Emitter, Entry, can_cast, loops
 from tinygrad_lite.compiler.native.expansions import can_put, onto
 from tinygrad_lite.compiler.native.loops import (
@@ -391,7 +391,10 @@ class Lowering:
         steps = [0 if x.size == 1 else x.dtype.itemsize for x in inputs] + [own.dtype.itemsize]
         accesses = [self._layout(x) for x in (*inputs, own)]
         if own.size:
-            self._add(inputs, own, partial(_called, found=found, count=own.size, steps=steps, layouts=accesses))
+            called = partial(_called, found=found, count=own.size, steps=steps, layouts=accesses)
+            ours = steps[0] and own.size >= LONG and set(dtypes) == {np.dtype(float)}
+            written = functions.WITHIN.get(call.op.forward) if ours else None
+            self._add(inputs, own, partial(_within, written=written, called=called) if written else called)
         if own is not result:
             self._elementwise(result, same(result.dtype), [own])
 
@@ -650,3 +653,24 @@ def _called(
 ) -> None:
     addresses = [emitter.address(layout.root.dtype, writer.base(layout.root), str(layout.offset)) for layout in layouts]
     ufuncs.call(emitter, writer, found, addresses, [count], steps)
+
+
+def _within(emitter: Emitter, writer: Any, *, written: Callable[[Entry], Entry], called: Any) -> None:
+    """Compute the entries here if all are near enough for ours to be right, and else by NumPy's loop."""
+    count, (of, to) = called.keywords["count"], called.keywords["layouts"]
+    is_far = emitter.first("alloca i1")
+
+    def entry(layout: Layout, i: str) -> tuple[str, str]:
+        position = emitter.position(layout.offset, [(i, 1)])
+        return emitter.address(layout.root.dtype, writer.base(layout.root), position), writer.note(layout.root)
+
+    emitter.line(f"store i1 false, ptr {is_far}")
+    with emitter.loop(count) as i:
+        beyond = (emitter.load(of.root.dtype, *entry(of, i)).intrinsic("fabs") <= functions.FAR).text
+        before = emitter.value(f"load i1, ptr {is_far}")
+        emitter.line(f"store i1 {emitter.value(f'select i1 {beyond}, i1 {before}, i1 true')}, ptr {is_far}")
+    found = emitter.value(f"load i1, ptr {is_far}")
+    with emitter.when(found):
+        called(emitter, writer)
+    with emitter.when(emitter.value(f"xor i1 {found}, true")), emitter.loop(count) as i:
+        emitter.store(written(emitter.load(of.root.dtype, *entry(of, i))), *entry(to, i))
