@@ -246,6 +246,25 @@ def test_ctrl_c_ends_the_training_between_two_steps_and_twice_at_once(
     assert all(whole) if times == 1 else not all(whole)
 
 
+@pytest.mark.parametrize("y", [np.ones(2), None, "0.5", [0.5]])
+def test_a_metric_that_is_no_number_is_named(y: Any) -> None:
+    with pytest.raises(UsageError, match="the metric 'share' must return a number, got"):
+        tg.fit(
+            nn.Linear(5, 1, rng=0),
+            F.mse_loss,
+            (X, REAL),
+            epochs=1,
+            validation=(X, REAL),
+            metrics={"share": lambda *_: y},
+        )
+
+
+def test_the_verification_and_the_training_have_gradients_whatever_is_around_them() -> None:
+    with tg.no_grad():
+        assert len(tg.fit(nn.Linear(5, 1, rng=0), F.mse_loss, (X, REAL), epochs=2)) == 2
+        assert tg.training.verify_training(nn.Linear(5, 1, rng=0), F.mse_loss, (X, REAL)).ok
+
+
 def test_ctrl_c_after_the_last_step_still_counts() -> None:
     def press(training: Training) -> None:
         if len(training.history) == 3:

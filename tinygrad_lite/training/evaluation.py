@@ -8,6 +8,7 @@ import numpy as np
 from tinygrad_lite import trees
 from tinygrad_lite.data import DataLoader
 from tinygrad_lite.engine.grad_mode import no_grad
+from tinygrad_lite.errors import UsageError
 from tinygrad_lite.nn import Module
 from tinygrad_lite.training.batches import outputs_of, plain
 from tinygrad_lite.training.metrics import Metric
@@ -29,8 +30,16 @@ def predicted(model: Module, loader: DataLoader) -> tuple[Any, Any]:
 def evaluated(
     model: Module, loss: Callable[[Any, Any], Any], loader: DataLoader, metrics: Mapping[str, Metric]
 ) -> dict[str, float]:
-    """The loss of all rows at once, and each metric."""
+    """The loss of all rows at once, and each metric.
+
+    Raises:
+        UsageError: if a metric is no number.
+    """
     outputs, targets = predicted(model, loader)
     with no_grad():
         value = float(loss(outputs, targets))
-    return {"validation_loss": value, **{name: float(metric(targets, outputs)) for name, metric in metrics.items()}}
+    found = {name: metric(targets, outputs) for name, metric in metrics.items()}
+    for name, y in found.items():
+        if np.ndim(y) or not hasattr(y, "__float__"):
+            raise UsageError(f"the metric {name!r} must return a number, got {y!r:.80}")
+    return {"validation_loss": value, **{name: float(y) for name, y in found.items()}}

@@ -14,7 +14,7 @@ from tinygrad_lite import trees
 from tinygrad_lite.checking.auditing.anomaly import detect_anomaly
 from tinygrad_lite.checking.auditing.audit import GradientAudit, Status, audit_gradients
 from tinygrad_lite.engine.backward import history
-from tinygrad_lite.engine.grad_mode import no_grad
+from tinygrad_lite.engine.grad_mode import enable_grad, no_grad
 from tinygrad_lite.engine.tensor import Tensor, tensor
 from tinygrad_lite.errors import AnomalyError, UsageError, VerificationError
 from tinygrad_lite.nn import Module, functional
@@ -102,7 +102,7 @@ def verify_training(
     """
     check_model(model, loss)
     check_batch(batch)
-    with np.errstate(all="ignore"), warnings.catch_warnings():
+    with enable_grad(), np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what they would say is found and said here
         try:
             deepcopy((model, loss))
