@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tinygrad_lite.errors import InputError, MissingExtraError, UsageError
+from tinygrad_lite.interchange.onnx_in.onnx_learning import in_default_domain
 from tinygrad_lite.interchange.onnx_in.onnx_limits import MOST_AXES, MOST_NUMBERS, excess_of_functions, growth
 from tinygrad_lite.interchange.onnx_in.onnx_nodes import OPERATORS
 from tinygrad_lite.interchange.onnx_in.onnx_translation import STRUCTURES, array_of, inner_graphs
@@ -32,6 +33,7 @@ def read(model: Any) -> tuple[Any, dict[str, Any]]:
     except ImportError:
         raise MissingExtraError("tg.from_onnx", "onnx", "onnx") from None
     proto, where = _loaded(onnx, model)
+    in_default_domain(onnx, proto)
     weights = _taken_out(onnx, proto)
     proto = _written_out(onnx, proto, where)
     _check_operators(proto)

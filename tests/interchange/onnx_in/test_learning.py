@@ -1,0 +1,147 @@
+"""Operators of ONNX's domain for machine learning beside onnxruntime."""
+
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+import tinygrad_lite as tg
+from tinygrad_lite.errors import InputError, UsageError
+
+onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime comes with the extra `dev`")
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(5, 4)).astype(np.float32)
+WEIGHTS, SHIFTS = RNG.normal(size=(3, 4)).ravel().tolist(), [0.1, -0.2, 0.3]
+SCALER = {"offset": [0.5, 1.0, -1.0, 0.0], "scale": [2.0, 0.5, 1.0, 3.0]}
+CASES: dict[str, tuple[str, Any, int, dict[str, Any]]] = {
+    "one target": ("LinearRegressor", X, 1, {"coefficients": WEIGHTS[:4], "intercepts": [0.5]}),
+    "targets": ("LinearRegressor", X, 1, {"coefficients": WEIGHTS, "intercepts": SHIFTS, "targets": 3}),
+    "without a shift": ("LinearRegressor", X, 1, {"coefficients": WEIGHTS[:4]}),
+    "scaler of doubles": ("Scaler", X.astype(float), 1, SCALER),
+    **{
+        kind: (
+            "LinearClassifier",
+            X,
+            2,
+            {"coefficients": WEIGHTS, "intercepts": SHIFTS, "classlabels_ints": [7, 1, 4], "post_transform": kind},
+        )
+        for kind in ("NONE", "SOFTMAX", "LOGISTIC")
+    },
+    "scaler": ("Scaler", X, 1, SCALER),
+    "scaler of whole numbers": ("Scaler", np.arange(8).reshape(2, 4), 1, SCALER),
+    "scaler by one number": ("Scaler", X, 1, {"offset": [0.5], "scale": [2.0]}),
+    "L1": ("Normalizer", X, 1, {"norm": "L1"}),
+    "L2": ("Normalizer", X, 1, {"norm": "L2"}),
+    "binarizer": ("Binarizer", X, 1, {"threshold": 0.25}),
+    "imputer": (
+        "Imputer",
+        np.where(X > 0.5, np.nan, X).astype(np.float32),
+        1,
+        {"imputed_value_floats": [1.0, 2.0, 3.0, 4.0], "replaced_value_float": np.nan},
+    ),
+    "imputer of zeros": (
+        "Imputer",
+        np.where(X > 0.5, 0, X).astype(np.float32),
+        1,
+        {"imputed_value_floats": [9.0], "replaced_value_float": 0.0},
+    ),
+}
+
+
+def model(operator: str, x: Any, count: int, settings: dict[str, Any], twice: bool = False) -> Any:
+    """One node; with `twice`, two of the same name, one after the other."""
+    names = ["x"] + ["middle"] * twice
+    nodes = [
+        helper.make_node(
+            operator,
+            [name],
+            [["y", "z"][k] if i == len(names) - 1 else "middle" for k in range(count)],
+            name="node",
+            domain="ai.onnx.ml",
+            **settings,
+        )
+        for i, name in enumerate(names)
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "graph",
+        [helper.make_tensor_value_info("x", helper.np_dtype_to_tensor_dtype(x.dtype), ["n", x.shape[1]])],
+        [onnx.ValueInfoProto(name=name) for name in ["y", "z"][:count]],
+    )
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 3)]
+    made = helper.make_model(graph, opset_imports=opsets, ir_version=8)
+    if twice:  # which onnxruntime does not take
+        made.graph.output[0].CopyFrom(helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", x.shape[1]]))
+        return made, []
+    results = onnxruntime.InferenceSession(made.SerializeToString()).run(None, {"x": x})
+    for info, y in zip(made.graph.output, results):
+        shape = ["n", *y.shape[1:]]
+        info.CopyFrom(helper.make_tensor_value_info(info.name, helper.np_dtype_to_tensor_dtype(y.dtype), shape))
+    return made, results
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_results_are_those_of_onnxruntime(name: str) -> None:
+    operator, x, count, settings = CASES[name]
+    proto, expected = model(operator, x, count, settings)
+    before = proto.SerializeToString()
+    found = tg.from_onnx(proto)(x)
+    assert proto.SerializeToString() == before
+    for y, z in zip(found if count > 1 else (found,), expected, strict=True):
+        y = y.numpy() if isinstance(y, tg.Tensor) else np.asarray(y)
+        assert (y.shape, y.dtype) == (z.shape, z.dtype)
+        np.testing.assert_allclose(y, z, rtol=1e-5, atol=1e-6)
+
+
+def test_a_row_of_zeros_stays() -> None:
+    proto, _ = model("Normalizer", X, 1, {"norm": "L2"})
+    assert tg.from_onnx(proto)(np.zeros((1, 4), np.float32)).tolist() == [[0.0] * 4]
+
+
+def test_columns_and_labels_are_taken() -> None:
+    for array, places, expected in (
+        (X, [2, 0], X[:, [2, 0]]),
+        (np.array([5.0, 6.0, 7.0], np.float32), [2, 2, 0], np.array([[7.0, 7.0, 5.0]])),
+    ):
+        node = helper.make_node("ArrayFeatureExtractor", ["x", "places"], ["y"], domain="ai.onnx.ml")
+        infos = [helper.make_tensor_value_info("x", TensorProto.FLOAT, array.shape)]
+        result = helper.make_tensor_value_info("y", TensorProto.FLOAT, expected.shape)
+        constants = [numpy_helper.from_array(np.array(places), "places")]
+        if array.ndim == 1:
+            infos, constants = [], [*constants, numpy_helper.from_array(array, "x")]
+        graph = helper.make_graph([node], "graph", infos, [result], constants)
+        proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("ai.onnx.ml", 3)], ir_version=8)
+        found = tg.from_onnx(proto)(*([array] if infos else []))
+        np.testing.assert_array_equal(np.asarray(getattr(found, "data", found)), expected)
+
+
+def test_what_was_learned_is_a_parameter_and_nodes_may_share_their_name() -> None:
+    proto, _ = model("Scaler", X, 1, SCALER, twice=True)
+    scaler = tg.from_onnx(proto)
+    assert dict(scaler.named_parameters()).keys() == {"node.offset", "node.scale", "node.offset.1", "node.scale.1"}
+    assert tg.gradcheck(scaler.double(), X.astype(float)).outcome == "passed"
+
+
+@pytest.mark.parametrize(
+    ("operator", "settings", "kind", "message"),
+    [
+        ("LinearClassifier", {"coefficients": WEIGHTS, "classlabels_strings": ["a", "b", "c"]}, UsageError, "strings"),
+        ("LinearRegressor", {"coefficients": WEIGHTS[:4], "post_transform": "PROBIT"}, UsageError, "PROBIT"),
+        ("LinearRegressor", {"coefficients": WEIGHTS[:4], "targets": 3}, InputError, "'node' is damaged"),
+        ("LinearRegressor", {}, InputError, "'node' is damaged: KeyError"),
+        ("Normalizer", {"norm": "MAX"}, UsageError, "norm=MAX"),
+        ("Imputer", {"imputed_value_int64s": [1]}, UsageError, "whole numbers"),
+        ("TreeEnsembleRegressor", {}, UsageError, "does not know these operators"),
+    ],
+)
+def test_what_is_not_known_is_refused(operator: str, settings: Any, kind: Any, message: str) -> None:
+    results = ["y", "z"] if operator == "LinearClassifier" else ["y"]
+    node = helper.make_node(operator, ["x"], results, name="node", domain="ai.onnx.ml", **settings)
+    infos = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 4]) for name in "xy"]
+    graph = helper.make_graph([node], "graph", infos[:1], infos[1:])
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("ai.onnx.ml", 3)], ir_version=8)
+    with pytest.raises(kind, match=message):
+        tg.from_onnx(proto)

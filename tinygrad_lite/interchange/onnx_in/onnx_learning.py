@@ -1,0 +1,175 @@
+"""Operators of ONNX's domain for machine learning, `ai.onnx.ml`, as operators of its default domain.
+
+Linear models, scalers and the like, as scikit-learn's pipelines have them. What they learned are attributes of their
+nodes there; here they become arrays of the graph under names such as `scaler.scale`, and so parameters.
+"""
+
+from collections.abc import Callable
+from itertools import count
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.errors import InputError, UsageError
+
+DOMAIN = "ai.onnx.ml"
+_OPSET, _LEAST = 17, 13
+"""The version of the default domain's operators in a model that has none, and the least that the nodes fit."""
+
+
+class _Node:
+    """A node that is being replaced, and the nodes that replace it."""
+
+    def __init__(self, onnx: Any, proto: Any, node: Any, dtypes: dict[str, int], taken: set[str]) -> None:
+        self._helper, self._from_array = onnx.helper, onnx.numpy_helper.from_array
+        self._dtypes, self._taken = dtypes, taken
+        self.arrays, self.node = proto.graph.initializer, node
+        self.name = node.name or node.output[0]
+        self.settings = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+        self.made: list[Any] = []
+
+    def add(self, operator: str, *inputs: str, result: str = "", **settings: Any) -> str:
+        """Add a node, whose result has a new name unless it is one of the old node's."""
+        name = result or self._fresh(f"{self.name}.{operator.lower()}")
+        self.made.append(self._helper.make_node(operator, inputs, [name], **settings))
+        return name
+
+    def array(self, name: str, x: Any, dtype: Any = np.float32) -> str:
+        name = self._fresh(f"{self.name}.{name}")
+        self.arrays.append(self._from_array(np.asarray(x, dtype), name))
+        return name
+
+    def _fresh(self, wanted: str) -> str:
+        name = next(x for k in count() if (x := f"{wanted}.{k}" if k else wanted) not in self._taken)
+        self._taken.add(name)
+        return name
+
+    def real(self) -> str:
+        """The first input, in single precision if the file says that it holds other numbers."""
+        name: str = self.node.input[0]
+        return name if self._dtypes.get(name, 1) in (0, 1) else self.add("Cast", name, to=1)
+
+    def transformed(self, scores: str, result: str) -> None:
+        """What `post_transform` makes of scores."""
+        kind = bytes(self.settings.get("post_transform", b"NONE")).decode()
+        operators = {"NONE": "Identity", "LOGISTIC": "Sigmoid", "SOFTMAX": "Softmax"}
+        if kind not in operators:
+            self.refuse(f"post_transform={kind}")
+        self.add(operators[kind], scores, result=result, **({"axis": -1} if kind == "SOFTMAX" else {}))
+
+    def refuse(self, what: str) -> None:
+        raise UsageError(f"from_onnx cannot write the node {DOMAIN}.{self.node.op_type} {self.name!r}: {what}")
+
+
+def _linear_scores(node: _Node, scores: int) -> str:
+    weights = np.reshape(node.settings["coefficients"], (scores, -1))
+    product = node.add("Gemm", node.real(), node.array("coefficients", weights), transB=1)
+    shift = node.settings.get("intercepts")
+    return product if not shift else node.add("Add", product, node.array("intercepts", shift))
+
+
+def _linear_regressor(node: _Node) -> None:
+    node.transformed(_linear_scores(node, node.settings.get("targets", 1)), node.node.output[0])
+
+
+def _linear_classifier(node: _Node) -> None:
+    labels = node.settings.get("classlabels_ints", [])
+    if not labels:
+        node.refuse("its classes are strings: train it with numbers of classes")
+    if len(node.settings.get("intercepts", [0] * len(labels))) != len(labels) or len(labels) < 2:
+        node.refuse("it has no score for each class")
+    scores = _linear_scores(node, len(labels))
+    results = [*node.node.output, ""]
+    if results[0]:
+        place = node.add("ArgMax", scores, axis=-1, keepdims=0)
+        node.add("Gather", node.array("classes", labels, np.int64), place, result=results[0], axis=0)
+    if results[1]:
+        node.transformed(scores, results[1])
+
+
+def _scaler(node: _Node) -> None:
+    moved = node.add("Sub", node.real(), node.array("offset", node.settings["offset"]))
+    node.add("Mul", moved, node.array("scale", node.settings["scale"]), result=node.node.output[0])
+
+
+def _normalizer(node: _Node) -> None:
+    kind, x = bytes(node.settings.get("norm", b"MAX")).decode(), node.real()
+    if kind == "MAX":
+        node.refuse("norm=MAX")
+    size = node.add("Abs", x) if kind == "L1" else node.add("Mul", x, x)
+    total = node.add("ReduceSum", size, node.array("axis", [-1], np.int64), keepdims=1)
+    total = total if kind == "L1" else node.add("Sqrt", total)
+    nothing = node.add("Equal", total, node.array("nothing", 0.0))
+    node.add("Div", x, node.add("Where", nothing, node.array("one", 1.0), total), result=node.node.output[0])
+
+
+def _binarizer(node: _Node) -> None:
+    above = node.add("Greater", node.real(), node.array("threshold", node.settings.get("threshold", 0.0)))
+    node.add("Cast", above, result=node.node.output[0], to=1)
+
+
+def _imputer(node: _Node) -> None:
+    if "imputed_value_floats" not in node.settings:
+        node.refuse("it replaces whole numbers")
+    x, missing = node.real(), node.settings.get("replaced_value_float", 0.0)
+    is_missing = node.add("IsNaN", x) if np.isnan(missing) else node.add("Equal", x, node.array("missing", missing))
+    values = node.array("values", node.settings["imputed_value_floats"])
+    node.add("Where", is_missing, values, x, result=node.node.output[0])
+
+
+def _feature_extractor(node: _Node) -> None:
+    x, places = node.node.input
+    flat = node.add("Reshape", places, node.array("flat", [-1], np.int64))
+    if next((len(t.dims) for t in node.arrays if t.name == x), 2) == 1:
+        x = node.add("Reshape", x, node.array("row", [1, -1], np.int64))
+    node.add("Gather", x, flat, result=node.node.output[0], axis=-1)
+
+
+def _feature_vectorizer(node: _Node) -> None:
+    node.add("Concat", *node.node.input, result=node.node.output[0], axis=-1)
+
+
+_WRITERS: dict[str, Callable[[_Node], None]] = {
+    "ArrayFeatureExtractor": _feature_extractor,
+    "Binarizer": _binarizer,
+    "FeatureVectorizer": _feature_vectorizer,
+    "Imputer": _imputer,
+    "LinearClassifier": _linear_classifier,
+    "LinearRegressor": _linear_regressor,
+    "Normalizer": _normalizer,
+    "Scaler": _scaler,
+}
+
+
+def in_default_domain(onnx: Any, proto: Any) -> None:
+    """Replace the nodes of the domain that are known here; the others stay.
+
+    Raises:
+        InputError: if one is not as its operator must be.
+        UsageError: if one has settings that are not known.
+    """
+    if not any(node.domain == DOMAIN and node.op_type in _WRITERS for node in proto.graph.node):
+        return
+    own = [o.version for o in proto.opset_import if o.domain in ("", "ai.onnx")]
+    if not own:
+        proto.opset_import.add(domain="", version=_OPSET)
+    if own and min(own) < _LEAST:
+        return
+    dtypes = {x.name: x.type.tensor_type.elem_type for x in (*proto.graph.input, *proto.graph.value_info)}
+    dtypes |= {x.name: x.data_type for x in proto.graph.initializer}
+    taken = {*dtypes, *(name for node in proto.graph.node for name in (*node.input, *node.output))}
+    nodes = []
+    for node in [*proto.graph.node]:
+        if node.domain == DOMAIN and node.op_type in _WRITERS:
+            replaced = _Node(onnx, proto, node, dtypes, taken)
+            try:
+                _WRITERS[node.op_type](replaced)
+            except (KeyError, IndexError, TypeError, ValueError) as error:  # a file may hold anything
+                if isinstance(error, UsageError):
+                    raise
+                raise InputError(f"the node {DOMAIN}.{node.op_type} {replaced.name!r} is damaged: {error!r}") from error
+            nodes += replaced.made
+        else:
+            nodes.append(node)
+    del proto.graph.node[:]
+    proto.graph.node.extend(nodes)
