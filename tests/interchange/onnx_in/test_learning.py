@@ -99,6 +99,7 @@ def test_results_are_those_of_onnxruntime(name: str) -> None:
 def test_a_row_of_zeros_stays() -> None:
     proto, _ = model("Normalizer", X, 1, {"norm": "L2"})
     assert tg.from_onnx(proto)(np.zeros((1, 4), np.float32)).tolist() == [[0.0] * 4]
+    assert not list(tg.from_onnx(proto).parameters())
 
 
 def test_columns_and_labels_are_taken() -> None:

@@ -34,10 +34,14 @@ class _Node:
         self.made.append(self._helper.make_node(operator, inputs, [name], **settings))
         return name
 
-    def array(self, name: str, x: Any, dtype: Any = np.float32) -> str:
-        name = self._fresh(f"{self.name}.{name}")
+    def array(self, name: str, x: Any, dtype: Any = np.float32, prefix: str = "") -> str:
+        name = self._fresh(f"{prefix}{self.name}.{name}")
         self.arrays.append(self._from_array(np.asarray(x, dtype), name))
         return name
+
+    def number(self, name: str, x: float) -> str:
+        """A number that nobody trains."""
+        return self.array(name, x, prefix="const_")
 
     def _fresh(self, wanted: str) -> str:
         name = next(x for k in count() if (x := f"{wanted}.{k}" if k else wanted) not in self._taken)
@@ -99,12 +103,12 @@ def _normalizer(node: _Node) -> None:
     size = node.add("Abs", x) if kind == "L1" else node.add("Mul", x, x)
     total = node.add("ReduceSum", size, node.array("axis", [-1], np.int64), keepdims=1)
     total = total if kind == "L1" else node.add("Sqrt", total)
-    nothing = node.add("Equal", total, node.array("nothing", 0.0))
-    node.add("Div", x, node.add("Where", nothing, node.array("one", 1.0), total), result=node.node.output[0])
+    nothing = node.add("Equal", total, node.number("nothing", 0.0))
+    node.add("Div", x, node.add("Where", nothing, node.number("one", 1.0), total), result=node.node.output[0])
 
 
 def _binarizer(node: _Node) -> None:
-    above = node.add("Greater", node.real(), node.array("threshold", node.settings.get("threshold", 0.0)))
+    above = node.add("Greater", node.real(), node.number("threshold", node.settings.get("threshold", 0.0)))
     node.add("Cast", above, result=node.node.output[0], to=1)
 
 
@@ -112,7 +116,7 @@ def _imputer(node: _Node) -> None:
     if "imputed_value_floats" not in node.settings:
         node.refuse("it replaces whole numbers")
     x, missing = node.real(), node.settings.get("replaced_value_float", 0.0)
-    is_missing = node.add("IsNaN", x) if np.isnan(missing) else node.add("Equal", x, node.array("missing", missing))
+    is_missing = node.add("IsNaN", x) if np.isnan(missing) else node.add("Equal", x, node.number("missing", missing))
     values = node.array("values", node.settings["imputed_value_floats"])
     node.add("Where", is_missing, values, x, result=node.node.output[0])
 
