@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import tinygrad_lite as tg
+from tinygrad_lite.ops.arithmetic import selection
 from tinygrad_lite.signatures import newer
 
 
@@ -169,3 +170,43 @@ def test_the_gradient_of_a_product_needs_no_division(dtype: Any) -> None:
             right = np.stack([np.prod(np.delete(part, i, axis=1), axis=1) for i in range(3)], axis=1)
             found = tg.grad(lambda x: np.sum(np.prod(x, axis=1)))(part)
         np.testing.assert_allclose(found, right, rtol=4 * np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16, np.int32, np.complex128])
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_many_entries_are_chosen_as_numpy_chooses_them(dtype: Any) -> None:
+    rng = np.random.default_rng(0)
+    x, z = (rng.normal(size=(80, 70)).astype(dtype) for _ in range(2))
+    if dtype != np.int32:
+        x[0, :5] = z[0, 3:8] = [np.nan, np.inf, -np.inf, -0.0, 0.0]
+    condition = rng.random(x.shape) < 0.5
+    assert condition.size >= selection.MANY
+    numbers: list[Any] = [0, 0.0, -0.0, 0.5, 2, 1e300, np.nan, np.float64(3), True]
+    others = [z, z[:1], np.asfortranarray(z), z[::-1], x.astype(float), np.broadcast_to(z[:1], x.shape), *numbers]
+    for choose in (condition, np.asfortranarray(condition), condition[:1], condition.astype(int)):
+        for other in others:
+            for a, b in ((x, other), (other, x)):
+                right = np.where(choose, a, b)
+                found = selection.where_else.compute(choose, a, b)
+                assert found.dtype == right.dtype
+                assert found.tobytes() == right.tobytes()
+
+
+@pytest.mark.parametrize("shape", [(100, 50), (3, 4)], ids=str)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_an_infinite_gradient_reaches_only_what_was_chosen(shape: tuple[int, int], dtype: Any) -> None:
+    x = np.random.default_rng(0).normal(size=shape).astype(dtype)
+    choices: dict[Any, Any] = {
+        lambda x: np.where(x > 0, x, 2.0): x > 0,
+        lambda x: np.where(x > 0, 2.0, x): ~(x > 0),
+        lambda x: np.max(x, axis=1, keepdims=True): x == np.max(x, axis=1, keepdims=True),
+        np.min: x == np.min(x),
+    }
+    for choice, chosen in choices.items():
+        leaf = tg.tensor(x, requires_grad=True)
+        y = choice(leaf)
+        g = np.full(y.shape, -np.inf, dtype)
+        y.backward(g)
+        assert leaf.grad is not None
+        assert leaf.grad.dtype == dtype
+        np.testing.assert_array_equal(leaf.grad.numpy(), np.where(chosen, -np.inf, 0))

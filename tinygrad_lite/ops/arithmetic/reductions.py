@@ -57,13 +57,24 @@ def _mask(where: Array) -> dict[str, Array]:
     return {} if where is True else {"where": where}
 
 
+def _laid_as(g: Array, x: Array) -> Array:
+    """A small array with its axes in the order in which they lie in a large one, so that NumPy walks through both."""
+    if type(g) is not np.ndarray or type(x) is not np.ndarray or g.ndim < 3 or x.size < max(4096, 8 * g.size):
+        return g
+    if x.flags.c_contiguous or g.size == max(g.shape):
+        return g
+    order = sorted(range(x.ndim), key=lambda i: -abs(x.strides[i]))
+    back = sorted(range(x.ndim), key=order.__getitem__)
+    return np.ascontiguousarray(g.transpose(order)).transpose(back)
+
+
 def _spread(g: Array, x: Array, axis: Axis, keepdims: bool, where: Array = True) -> Array:
     """The gradient of a reduced array, broadcast to the entries that it came from."""
     shape = x.shape
     if isinstance(g, np.generic):  # np.broadcast_to takes six times as long
         g = np.ndarray(shape, g.dtype, g, strides=(0,) * len(shape))
     else:
-        g = stretched(_kept(g, x, axis, keepdims), shape)
+        g = stretched(_laid_as(_kept(g, x, axis, keepdims), x), shape)
     return g if where is True else np.where(where, g, 0)
 
 
