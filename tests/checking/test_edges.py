@@ -1,6 +1,7 @@
 """Right gradients close to where a slope is infinite, and next to an offset, are verified; wrong ones are not."""
 
 import math
+import re
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -84,6 +85,39 @@ def test_next_to_an_offset(name: str) -> None:
         assert tg.gradcheck(lambda w: float(f(w)), w, gradient=gradient, raise_exception=False).outcome == outcome
 
 
+@pytest.mark.parametrize("offset", [1e5, 1e6, 1e7])
+@pytest.mark.parametrize("size", [3, 12])
+def test_entries_of_all_sizes_next_to_an_offset(size: int, offset: float) -> None:
+    """The large entries of a softmax hide the small ones along a direction; alone, each is known."""
+    x = np.linspace(-2, 1, size)
+    least = np.exp(x[0]) / np.sum(np.exp(x))
+    for part, outcome in ((1.0, "passed"), (1 + 1e-3, "failed")):
+        report = tg.gradcheck(
+            lambda x: float(offset + np.log(np.sum(np.exp(x)))),
+            x,
+            gradient=part * np.exp(x) / np.sum(np.exp(x)),
+            raise_exception=False,
+            rtol=0.0 if offset * 1e-14 < 5e-7 * least else 1e-5,
+        )
+        assert report.outcome == outcome, report
+
+
+@pytest.mark.parametrize("offset", [1e8, 1e9, 1e10, 1e11])
+def test_the_report_says_which_tolerance_accepts_what_is_known(offset: float) -> None:
+    x = np.array([0.3, 1.2, -0.7, 2.0, -1.4])
+
+    def check(**options: float) -> tg.checking.Report:
+        return tg.gradcheck(
+            lambda x: float(offset + np.sum(np.sin(x))), x, gradient=np.cos, raise_exception=False, **options
+        )
+
+    report = check()
+    assert report.outcome == "inconclusive"
+    said = re.search(r"too noisy to say agrees as far as it is known; rtol=(\S+) accepts that", str(report))
+    assert said, report
+    assert check(rtol=float(said[1])).ok
+
+
 def test_a_tiny_entry_with_a_large_gradient_is_not_taken_for_negligible() -> None:
     def entropy(p: np.ndarray) -> float:
         return float(sum(x * np.log(x) for x in p))
@@ -147,3 +181,19 @@ def test_noise_beside_a_point_is_no_meeting_of_kinks() -> None:
     right = np.array([-8.42147862982454e-06, -0.00014594477749837917, 7.751561442130836])  # from mpmath
     assert tg.gradcheck(f, x, gradient=right, raise_exception=False).outcome != "failed"
     assert tg.gradcheck(f, x, gradient=right * [1, -1, 1], raise_exception=False).outcome != "passed"
+
+
+@pytest.mark.parametrize("power", range(-12, -4))
+def test_the_rounding_of_one_entry_is_no_mistake_in_another(power: int) -> None:
+    """Of exp(c) - 1 with a small c, few digits are left; along b, they are a constant factor."""
+
+    def f(x: Any) -> float:
+        b, c = map(float, x)
+        return math.sin(b) / (math.exp(c) - 1)
+
+    for c in np.linspace(1, 9, 5) * 10.0**power:
+        x = np.array([0.7, c])
+        right = np.array([np.cos(0.7) / np.expm1(c), -np.sin(0.7) * np.exp(c) / np.expm1(c) ** 2])
+        for part, outcomes in ((1.0, {"passed", "inconclusive"}), (1.1, {"failed"})):
+            report = tg.gradcheck(f, x, gradient=right * [part, 1.0], raise_exception=False)
+            assert report.outcome in outcomes, report

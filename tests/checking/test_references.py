@@ -105,6 +105,24 @@ def test_the_error_is_within_the_bound(name: str, wary: bool) -> None:
         assert found.bound[0] <= least * max(abs(slope(moved)), abs(f(moved)) / scale)
 
 
+@pytest.mark.parametrize("offset", [1e4, 1e5, 1e6, 1e7, 1e8, 1e9])
+@pytest.mark.parametrize("name", ["sin", "exp", "log", "step", "bell", "square"])
+def test_polynomials_tell_the_slope_next_to_an_offset_as_well_as_its_rounding_allows(name: str, offset: float) -> None:
+    f, slope = {
+        "sin": (np.sin, np.cos),
+        "exp": (np.exp, np.exp),
+        "log": (lambda x: np.log(x + 5), lambda x: 1 / (x + 5)),
+        "step": (step, lambda x: step(x) * step(-x)),
+        "bell": (bell, lambda x: -x * bell(x)),
+        "square": (np.square, lambda x: 2 * x),
+    }[name]
+    for x in np.linspace(-2, 2, 12):
+        at = shifted(lambda y: offset + f(y), float(x))
+        found = difference(at, at(0.0), unknown=lambda found: found.bound > 0).with_polynomials()
+        assert abs(found.slope[0] - slope(x)) <= found.bound[0]
+        assert found.bound[0] <= 200 * np.spacing(offset)
+
+
 def test_a_coarse_part_is_told_from_a_narrow_feature() -> None:
     """At the smallest steps, a part in float32 stands still; where it jumps, a wary look sees it."""
     at = shifted(lambda x: np.float32(np.sin(x)) + x, 0.7)

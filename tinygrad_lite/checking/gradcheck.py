@@ -31,6 +31,7 @@ _CALLED = {
 _ROWS = 256  # the largest number of results whose gradients are checked one by one
 _REPEATED = 16  # the number of results whose gradients are computed twice, to see whether they are the same
 _LAST_DIGITS = 64  # what a sum in another order may differ by, in roundings of its largest term
+_AGREES = 1e-2  # how well, relative to it, an entry is known that agrees with a reference
 _ENTRIES = 2_000_000  # the largest number of entries of a Jacobian that is kept
 
 
@@ -230,6 +231,9 @@ class _Check:
         findings = [finding for k in range(len(checked)) for finding in judgement.findings(k)]
         if not any(finding.fails or finding.verdict is Verdict.KINK for finding in findings) and not kinks.steps:
             findings += disagreements(self.examination)
+        if 0 < judgement.tolerance < _AGREES:
+            enough = f"rtol={2 * judgement.tolerance:.0e} accepts that"
+            self.remarks.append(f"what is too noisy to say agrees as far as it is known; {enough}")
         method = _CALLED[self.method]
         return Report(subject.name, method, self.order, checked, findings, self.remarks, self.examination)
 

@@ -185,12 +185,25 @@ class Judgement:
             )
         if verdict is Verdict.NOT_CHECKED:
             return "", f"the search ended when it had found {NAMED} entries that are wrong, or when its time was up"
-        digits = comparison.bound[row, column] + ALLOWED * comparison.noise[row, column]
-        if np.isfinite(digits):
-            return "", f"rounding in the function hides the derivative: it is known to ± {digits:.0e} only"
+        known = self._known[row, column]
+        if np.isfinite(known):
+            return "", f"rounding in the function hides the derivative: it is known to ± {known:.0e} only"
         if self._look.refusal:
             return "", f"the function has no values beside the point: {self._look.refusal}"
         return "", "the function is not smooth on any scale: it jumps, or is steeper the closer one looks"
+
+    @property
+    def _known(self) -> Any:
+        """How far each entry may be from its reference without a mistake."""
+        return self._comparison.bound + ALLOWED * self._comparison.noise
+
+    @cached_property
+    def tolerance(self) -> float:
+        """The `rtol` that is enough for all entries that are too noisy to say; 0 if there are none."""
+        noisy = self._verdicts == Verdict.NOISY
+        with np.errstate(invalid="ignore", divide="ignore"):
+            part = (self._known / np.abs(self._comparison.gradient))[noisy]
+        return float(np.max(np.nan_to_num(part, nan=np.inf), initial=0))
 
     @cached_property
     def _diagnosis(self) -> Diagnosis:

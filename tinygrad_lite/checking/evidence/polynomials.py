@@ -5,7 +5,7 @@ rounding; and next to an offset of 1e7, all steps do. A polynomial through more 
 and what it leaves over shows how far it can be trusted.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import lru_cache, partial
 from itertools import pairwise
 
@@ -17,13 +17,15 @@ WORSE = 4  # a shorter interval that tells so much less has too much rounding
 NODES = 25  # the number of values for each polynomial
 DEGREES = (2, 4, 6, 8, 10, 12)  # at most half as many as there are values
 RESOLVED = 1e-2  # the largest error of a slope by a polynomial that follows the values, in their extent
-ENOUGH = 1e-7  # a relative error of the slope that needs no further polynomials
+ENOUGH = 1e-9  # a relative error of the slope that needs no further polynomials
 SAFETY = 4.0
 BESIDE = 8  # how many values beside another one show how far rounding moves it
 NEAR = 2.0**-10  # how close they are to it, relative to its distance
 
 
-def slope(f: Callable[[float], float], reaches: Iterable[float], grid: float, others: Array) -> tuple[float, float]:
+def slope(
+    f: Callable[[float], float], longest: float, shortest: float, grid: float, others: Array
+) -> tuple[float, float]:
     """The slope of f at 0, and a bound of its error, which is infinite if nothing is known.
 
     The bound is what the values leave over, and twice the distance to the slope of a polynomial of a lower degree. A
@@ -31,26 +33,36 @@ def slope(f: Callable[[float], float], reaches: Iterable[float], grid: float, ot
     a feature there that is too narrow for the interval.
 
     Args:
-        reaches: how far an interval goes to both sides of 0; the next one is tried where one does not tell enough.
+        longest, shortest: how far the intervals go to both sides of 0. They get shorter until one tells less than the
+            one before, since on the shortest ones rounding may look like another smooth function.
         grid: how far apart the arguments are that there are numbers for.
         others: further steps, to both sides, at which f is known, the largest first.
     """
-    at_0, best = f(0.0), (np.nan, np.inf)
-    for reach in reaches:
-        nodes = _nodes(grid / reach)
-        values = np.array([f(float(t * reach)) for t in nodes]) - at_0
-        fits = [_Fit(nodes, values, degree) for degree in DEGREES if len(nodes) > 2 * degree]
-        bounds = [
-            (2 * abs(fit.slope - lower.slope) + SAFETY * fit.gain * fit.noise) / reach for lower, fit in pairwise(fits)
-        ]
-        for bound, fit in zip(bounds, fits[1:]):
-            if bound < best[1] and bound * reach < RESOLVED * np.ptp(values):
-                inside = others[others <= reach]
-                if not _is_contradicted(f, partial(fit.at, reach), bound, reach, inside, grid):
-                    best = fit.slope / reach, bound
-        if best[1] < ENOUGH * abs(best[0]) or min(bounds, default=0) > WORSE * best[1]:
+    best, reach = (np.nan, np.inf), longest
+    while reach >= shortest:
+        least, found = _within(f, reach, best[1], grid, others[others <= reach])
+        best = found or best
+        if best[1] < ENOUGH * abs(best[0]) or least > WORSE * best[1]:
             break
+        reach /= 2 if np.isfinite(best[1]) else 4
     return best
+
+
+def _within(
+    f: Callable[[float], float], reach: float, bound: float, grid: float, others: Array
+) -> tuple[float, tuple[float, float] | None]:
+    """The smallest bound on this interval, and the slope and bound of a polynomial that is better than this bound."""
+    nodes = _nodes(grid / reach)
+    values = np.array([f(float(t * reach)) for t in nodes]) - f(0.0)
+    fits = [_Fit(nodes, values, degree) for degree in DEGREES if len(nodes) > 2 * degree]
+    bounds = [(2 * abs(a.slope - b.slope) + SAFETY * b.gain * b.noise) / reach for a, b in pairwise(fits)]
+    for k in np.argsort(bounds):
+        if not (bounds[k] < bound and bounds[k] * reach < RESOLVED * np.ptp(values)):
+            break
+        fit = fits[k + 1]
+        if not _is_contradicted(f, partial(fit.at, reach), bounds[k], reach, others, grid):
+            return bounds[k], (fit.slope / reach, bounds[k])
+    return min(bounds, default=0), None
 
 
 def _nodes(grid: float) -> Array:

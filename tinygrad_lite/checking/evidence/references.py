@@ -377,9 +377,9 @@ class _Line:
         slope, bound = found.fitted.copy(), found.fitted_bound.copy()
         best = self._best(found.noise)[0]
         for row in np.flatnonzero(rows & ~(found.stairs | found.saws | found.jumps)):
-            reach, least = self._reach(int(row)), self._steps[best.first[row]] / RATIO**2
-            reaches = reach / 2.0 ** np.arange(max(4.0, np.ceil(np.log2(reach / least))))
-            slope[row], bound[row] = polynomials.slope(self._of(int(row)), reaches, self._grid, self._steps)
+            longest = self._reach(int(row))
+            shortest = min(float(self._steps[best.level[row]]), longest / 8)
+            slope[row], bound[row] = polynomials.slope(self._of(int(row)), longest, shortest, self._grid, self._steps)
         return replace(found, fitted=slope, fitted_bound=bound)
 
     def _of(self, row: int) -> Callable[[float], float]:
