@@ -130,6 +130,23 @@ def test_a_tiny_entry_with_a_large_gradient_is_not_taken_for_negligible() -> Non
             assert tg.gradcheck(entropy, p, gradient=gradient, raise_exception=False).outcome != "passed"
 
 
+@pytest.mark.parametrize("part", [-1.0, 0.0, 2.0])
+@pytest.mark.parametrize("power", range(-12, 0, 2))
+def test_a_wrong_entry_does_not_hide_behind_far_larger_ones(power: int, part: float) -> None:
+    c = np.array([1.0, 0.5, 10.0**power, -(10.0**power)])
+    x = np.array([0.3, 1.2, -0.7, 0.4])
+
+    def f(x: np.ndarray) -> float:
+        return float(sum(a * math.sin(b) for a, b in zip(c, x, strict=True)))
+
+    right = c * np.cos(x)
+    assert tg.gradcheck(f, x, gradient=right, raise_exception=False).outcome == "passed"
+    for k in range(len(x)):
+        wrong = np.where(np.arange(len(x)) == k, part, 1.0) * right
+        report = tg.gradcheck(f, x, gradient=wrong, raise_exception=False)
+        assert report.outcome == "failed", report
+
+
 def test_rounding_beside_a_kink_is_no_pair_of_slopes() -> None:
     y = np.array([0.3, 1.7, 2.2])
 

@@ -40,6 +40,7 @@ STAIRS = 6  # as many entries on a staircase, one after another, are enough of a
 HELPLESS = 3  # polynomials are no longer tried after as many columns that they do not help with
 MATTERS = 1e-3  # the smallest gradient, relative to the largest, that has to be known
 PART = 1e-2  # how well, if it hardly changes a value
+APART = 1e6  # entries whose effects differ by more are not looked at together
 ALONE = 100  # an entry may be better known alone if the bound of its block is this many times the noise
 NOISY = 2e4  # a slope is known about as well as it can be if its bound is this many times the noise
 
@@ -364,7 +365,8 @@ class _Comparing:
         They are found along directions of fewer and fewer entries. If there are many, the search ends early, and notes
         the entries that it did not reach.
         """
-        ahead = list(self._blocks(columns)) if self._many or not self._by_differences else [columns]
+        blocks = self._blocks if self._many or not self._by_differences else self._by_size
+        ahead = list(blocks(columns))
         alone: list[int] = []
         wrong = np.zeros(len(self._look.subject.variables), int)
         while ahead and not self._is_late and len(alone) <= FULL:
@@ -403,6 +405,14 @@ class _Comparing:
             mine = columns[(columns >= inside.start) & (columns < inside.stop)]
             if len(mine):
                 yield mine[np.argsort(self._sizes(mine), kind="stable")]
+
+    def _by_size(self, columns: Vector) -> Iterator[Vector]:
+        """The columns whose effects can be told from each other's rounding, the most important ones last."""
+        sizes = np.nan_to_num(self._sizes(columns))
+        while len(columns):
+            least = sizes <= APART * np.min(sizes)
+            yield columns[least]
+            columns, sizes = columns[~least], sizes[~least]
 
     def _blocks(self, columns: Vector) -> Iterator[Vector]:
         """Blocks of entries of one variable that matter about equally."""
