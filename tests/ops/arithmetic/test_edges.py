@@ -210,3 +210,19 @@ def test_an_infinite_gradient_reaches_only_what_was_chosen(shape: tuple[int, int
         assert leaf.grad is not None
         assert leaf.grad.dtype == dtype
         np.testing.assert_array_equal(leaf.grad.numpy(), np.where(chosen, -np.inf, 0))
+
+
+@pytest.mark.parametrize("f", [np.sum, np.mean, np.max, np.prod, np.var], ids=lambda f: f.__name__)
+def test_gradients_do_not_depend_on_how_an_array_lies_in_memory(f: Any) -> None:
+    values = np.random.default_rng(0).uniform(0.9, 1.1, size=(6, 8, 10, 12))
+    for order in itertools.permutations(range(4)):
+        back = np.argsort(order)
+        x = np.ascontiguousarray(values.transpose(order)).transpose(back)
+        for axis in ((2, 3), (0, 1), 1, (0, 2), None):
+            for keepdims in (False, True):
+                weights = np.cos(np.arange(f(values, axis=axis, keepdims=keepdims).size, dtype=float))
+
+                def loss(x: Any, axis: Any = axis, keepdims: bool = keepdims, weights: Any = weights) -> Any:
+                    return np.sum(f(x, axis=axis, keepdims=keepdims).reshape(-1) * weights)
+
+                np.testing.assert_allclose(tg.grad(loss)(x), tg.grad(loss)(values), rtol=1e-9, atol=1e-12)

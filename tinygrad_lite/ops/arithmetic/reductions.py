@@ -59,9 +59,15 @@ def _mask(where: Array) -> dict[str, Array]:
 
 def _laid_as(g: Array, x: Array) -> Array:
     """A small array with its axes in the order in which they lie in a large one, so that NumPy walks through both."""
-    if type(g) is not np.ndarray or type(x) is not np.ndarray or g.ndim < 3 or x.size < max(4096, 8 * g.size):
-        return g
-    if x.flags.c_contiguous or g.size == max(g.shape):
+    are_numpys = type(g) is type(x) is np.ndarray
+    if (
+        not are_numpys
+        or g.ndim < 3
+        or x.size < 4096
+        or x.size < 8 * g.size
+        or x.flags.c_contiguous
+        or g.size in g.shape
+    ):
         return g
     order = sorted(range(x.ndim), key=lambda i: -abs(x.strides[i]))
     back = sorted(range(x.ndim), key=order.__getitem__)
