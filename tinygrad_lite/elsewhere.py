@@ -171,11 +171,13 @@ _NAMES: dict[str, dict[str, str]] = {
         "SyncBatchNorm": "nn.BatchNorm1d, 2d or 3d",
         "Buffer": "self.register_buffer(name, array), or an array in a field",
         "NLLLoss2d": "nn.NLLLoss",
+        "LinearCrossEntropy.*": "nn.Linear and nn.CrossEntropyLoss, one after the other",
         "CrossMapLRN2d": "nn.LocalResponseNorm",
     },
     "tinygrad_lite.nn.functional": {
         "grid_sample|affine_grid": "four reads x[..., i, j], each times its weight",
         "upsample.*": "nn.functional.interpolate",
+        "linear_cross_entropy": "nn.functional.cross_entropy(nn.functional.linear(x, weight, bias), target)",
         ".*_with_indices": "return_indices=True",
     },
     "tinygrad_lite.optim": {"swa_utils": _AVERAGE, "SparseAdam": "optim.Adam, since every gradient is a whole array"},

@@ -348,6 +348,33 @@ def test_what_is_out_of_sight_is_said_to_be(hide: Callable[[Any], Any], kind: An
     module.load_state_dict(module.state_dict())
 
 
+class ForeignModel:
+    def __call__(self, x: Any) -> Any:
+        return x
+
+    def parameters(self) -> list[Any]:
+        return []
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+
+class ForeignArray:
+    def __dlpack__(self) -> None: ...
+
+    def __call__(self, x: Any) -> Any: ...
+
+
+@pytest.mark.parametrize("kind", [ForeignModel, ForeignArray])
+@pytest.mark.parametrize("place", [lambda x: x, lambda x: [{"a": x}], lambda x: nn.Sequential(x)])
+def test_what_belongs_to_another_library_is_said_to_be_no_state(kind: Any, place: Any) -> None:
+    module = nn.Module()
+    module.field = place(kind())
+    for ask in (module.state_dict, lambda: list(module.parameters())):
+        with pytest.warns(TinygradWarning, match=rf"^field.* of Module is tests's {kind.__name__}, which is no param"):
+            ask()
+
+
 HARMLESS: dict[str, Any] = {
     "functions": [np.tanh, np.sum, max, lambda x: x, nn.functional.relu, _closure(1)],
     "modules and classes": [np, nn, nn.Linear, type],

@@ -1,4 +1,4 @@
-"""Finds tensors and modules that a module's fields hide: in sets, in objects, in closures."""
+"""Finds tensors and modules that a module's fields hide: in sets, in objects, in closures, and in other libraries."""
 
 import gc
 from collections.abc import Set
@@ -32,6 +32,15 @@ def holds_another(field: Any, in_sight: Set[int]) -> bool:
         if not isinstance(thing, Traced):
             ahead += _inside(thing)
     return False
+
+
+def foreign_state(field: Any) -> str:
+    """What a field is if it is state of another library's, such as PyTorch's Linear or a parameter; "" if it is not."""
+    kind = type(field)
+    if isinstance(field, (Parametric, Traced, np.ndarray, np.generic)):
+        return ""
+    is_model = all(callable(getattr(kind, name, None)) for name in ("parameters", "state_dict"))
+    return f"{kind.__module__.split('.')[0]}'s {kind.__name__}" if is_model or hasattr(kind, "__dlpack__") else ""
 
 
 def _inside(thing: Any) -> list[Any]:

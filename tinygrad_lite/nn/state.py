@@ -8,7 +8,7 @@ import numpy as np
 from tinygrad_lite.engine.conversions import constant
 from tinygrad_lite.engine.tensor import Tensor, wrap
 from tinygrad_lite.errors import InputError, ShapeError, UsageError, warn
-from tinygrad_lite.nn.hidden import holds_another
+from tinygrad_lite.nn.hidden import foreign_state, holds_another
 from tinygrad_lite.nn.structure import Field, Structure, exchanged, once, walk
 
 
@@ -168,11 +168,16 @@ class State(Structure):
         return {path: field for path, field, _ in self._state(fields) if path not in transient}
 
     def _looked_through(self, recurse: bool = True) -> list[Field]:
-        """The fields; warns about tensors and modules that some of them hide."""
+        """The fields; warns about tensors and modules that some of them hide, and about those of other libraries."""
         fields = list(walk(self, recurse))
         in_sight = {id(field) for _, field, _ in fields}
         for path, field, _ in fields:
-            if holds_another(field, in_sight):
+            if kind := foreign_state(field):
+                warn(
+                    f"{path} of {type(self).__name__} is {kind}, which is no parameter and no state here: write it "
+                    "with tinygrad_lite.nn and NumPy's arrays, and load its state dict"
+                )
+            elif holds_another(field, in_sight):
                 warn(
                     f"{path} of {type(self).__name__} is a {type(field).__name__} that holds a tensor or module, which "
                     "is therefore no parameter and no state: make it a field of its own, or put it into a list, a "
