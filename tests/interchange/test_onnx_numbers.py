@@ -1,13 +1,17 @@
 """Files of ONNX for numbers of every kind: whole ones in each dtype, NaN, and numbers next to 0 and 1."""
 
+import re
+from collections import Counter
 from collections.abc import Callable
+from random import Random
 from typing import Any
 
 import numpy as np
 import pytest
 from scipy import special
 
-import tinygrad_lite.ops.special  # noqa: F401  which fills the registry
+import tinygrad_lite as tg
+import tinygrad_lite.ops.special
 from tinygrad_lite import nn
 from tinygrad_lite.engine.op import Op
 from tinygrad_lite.engine.registry import operations
@@ -17,6 +21,7 @@ pytest.importorskip("onnx", reason="onnx comes with the extra `onnx`")
 pytest.importorskip("onnxruntime", reason="onnxruntime comes with the extra `dev`")
 
 from benchmarks.onnx_coverage import examples_of, run
+from benchmarks.random_programs.programs import draw_program
 from tinygrad_lite.interchange.onnx_out.reasons import REASONS
 
 F = nn.functional
@@ -157,3 +162,126 @@ def test_a_file_has_no_arrays_that_nothing_reads(capfd: pytest.CaptureFixture[st
     assert {x.name for x in proto.graph.initializer} <= {name for node in proto.graph.node for name in node.input}
     onnxruntime.InferenceSession(proto.SerializeToString())
     assert not capfd.readouterr().err
+
+
+PRODUCTS: dict[str, Callable[..., Any]] = {
+    "constants": lambda x: tg.stop_gradient(np.exp(x)) * (1 / np.sqrt(x)),
+    "sums with 0": lambda x: (np.exp(x) + 0) * (1 / np.sqrt(x)),
+    "products with 1": lambda x: (np.exp(x) * 1) * (1 / x),
+    "the same shape": lambda x: np.broadcast_to(np.exp(x), x.shape) * (1 / x),
+    "the same order": lambda x: np.transpose(np.exp(x), (0, 1)) * (1 / x),
+    "an array of one": lambda x: np.positive(np.exp(x)) * (np.array([1.0]) / x),
+}
+
+
+@pytest.mark.parametrize("name", PRODUCTS)
+def test_a_product_with_a_reciprocal_loads_whatever_the_runtime_leaves_out(name: str) -> None:
+    x = np.random.default_rng(0).uniform(0.3, 2, (2, 3))
+    for f in (PRODUCTS[name], tg.grad(lambda x: np.sum(PRODUCTS[name](x)))):
+        (found,) = run(f, [x])
+        np.testing.assert_allclose(found, np.asarray(f(x)), rtol=1e-13)
+
+
+EMPTY: dict[str, Callable[..., Any]] = {
+    "any": lambda x: np.any(x[:0] > 1, axis=0),
+    "all": lambda x: np.all(x[:0] > 1, axis=0),
+    "repeated": lambda x: np.concatenate([np.repeat(x, 0, axis=0), x]),
+    "tiled": lambda x: np.concatenate([np.ravel(np.tile(x, 0)), x[0]]),
+    "stretched": lambda x: np.sum(np.broadcast_to(x[:, :1], (2, 0))),
+}
+
+
+@pytest.mark.parametrize("name", EMPTY)
+def test_nothing_is_nothing_there_as_here(name: str) -> None:
+    x = np.arange(6.0).reshape(2, 3)
+    (found,) = run(EMPTY[name], [x])
+    np.testing.assert_array_equal(found, EMPTY[name](x))
+
+
+@pytest.mark.parametrize("f", [lambda x: np.squeeze(x, 0), lambda x: np.argmin(x, axis=0), lambda x: np.max(x, axis=0)])
+def test_a_number_has_an_axis_where_numpy_gives_it_one(f: Any) -> None:
+    (found,) = run(f, [np.array(2.0)])
+    np.testing.assert_array_equal(found, f(np.array(2.0)))
+
+
+FAR = {
+    "beta",
+    "betaln",
+    "binom",
+    "zeta",
+    "hyp0f1",
+    "hyp1f1",
+    "hyp2f1",
+    "jv",
+    "yv",
+    "yn",
+    "kv",
+    "kn",
+    "kve",
+    "iv",
+    "ive",
+}
+FAR |= {"ellipe", "ellipk", "sindg", "cosdg", "tandg", "cotdg", "exprel", "spence", "loggamma", "ndtri", "i0", "i1"}
+FAR |= {"j0", "j1", "y0", "y1", "k0", "k1", "k0e", "k1e", "normal_hazard", "geomspace", "eigh", "svd", "qr", "cond"}
+FAR |= {
+    "tan",
+    "argsort",
+    "signbit",
+    "copysign",
+    "svdvals",
+    "eigvalsh",
+    "matrix_rank",
+    "slogdet",
+    "pinv",
+    "lstsq",
+    "sinc_derivative",
+}
+"""Operations that answer otherwise far from their examples: NaN beyond poles, other signs, another order of ties."""
+
+
+@pytest.mark.parametrize("seeds", [range(70), pytest.param(range(70, 1500), marks=pytest.mark.slow)], ids=len)
+@pytest.mark.filterwarnings("ignore")
+def test_programs_that_nobody_wrote(seeds: range) -> None:
+    """Those of `benchmarks.random_programs`, in numbers of usual sizes."""
+    counts = Counter(_outcome(seed) for seed in seeds)
+    faults = [outcome for outcome in counts if outcome.startswith("seed")]
+    assert not faults, faults
+    assert counts["equal"] > 0.25 * len(seeds)
+
+
+def _outcome(seed: int) -> str:
+    program = draw_program(Random(seed))
+    paths = " ".join(step.path for step in program.steps)
+    arrays = [np.asarray(x) for x in (*program.leaves, *program.values) if isinstance(x, (np.ndarray, np.generic))]
+    if not program.steps or program.error or not arrays or FAR & {*re.findall(r"\w+", paths)}:
+        return "left out"
+    sizes = np.abs(np.concatenate([x.ravel().astype(float) for x in arrays if x.dtype.kind in "fiub"] or [[]]))
+    if any(x.dtype.char not in "?bhilBHILfd" for x in arrays) or np.any(
+        (sizes > 1e30) | ((sizes < 1e-30) & (sizes > 0))
+    ):
+        return "left out"
+    places = [i for i, x in enumerate(program.leaves) if isinstance(x, (np.ndarray, np.generic))]
+    count = len(program.leaves)
+    wanted = [k for k in range(count, len(program.values)) if isinstance(program.values[k], (np.ndarray, np.generic))]
+
+    def f(*variables: Any) -> list[Any]:
+        values = program.run([dict(zip(places, variables)).get(i, x) for i, x in enumerate(program.leaves)])
+        return [values[k] for k in wanted]
+
+    is_single = any(x.dtype == np.float32 for x in arrays)
+    given = [np.ascontiguousarray(program.leaves[i]).reshape(np.shape(program.leaves[i])) for i in places]
+    if not given or not wanted:
+        return "left out"
+    try:
+        found = run(f, given)
+    except TinygradError:
+        return "refused"
+    for k, y in zip(wanted, found, strict=True):
+        expected = np.asarray(program.values[k])
+        tolerance = (2e-4 if is_single else 1e-8) if expected.dtype.kind == "f" else 0
+        scale = np.max(np.abs(expected), where=np.isfinite(expected), initial=1) if tolerance else 0
+        if (y.shape, y.dtype) != (expected.shape, expected.dtype) or not np.allclose(
+            y, expected, rtol=tolerance, atol=tolerance * scale, equal_nan=True
+        ):
+            return f"seed {seed}: {paths}: {y!r:.200} in place of {expected!r:.200}"
+    return "equal"

@@ -16,12 +16,13 @@ _LACKING = {
     "MatMul": "?bhBH",
     "Neg": "BHIL",
     "Pow": "?bhBHIL",
+    "ScatterND": "e",
     "TopK": "?HIL",
     "Where": "?hHL",
 }
 """The dtypes, by NumPy's letters, that ONNX or onnxruntime does not take."""
 
-_WIDER = {**dict.fromkeys("?bhBH", "int32"), "I": "int64", "L": "int64"}
+_WIDER = {**dict.fromkeys("?bhBH", "int32"), "I": "int64", "L": "int64", "e": "float32"}
 _OF_ORDER = {"ReduceMax", "ReduceMin", "ArgMax", "ArgMin", "TopK"}
 _OF_PLACES = {"ArgMax", "ArgMin", "Shape"}
 _OF_TRUTHS = {"Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual", "IsNaN", "IsInf"}
@@ -49,7 +50,12 @@ def for_runtimes(graph: Graph, inputs: Mapping[str, Any]) -> list[Node]:
 
 
 def _apart_from_identity(graph: Graph, node: Node) -> list[Node]:
-    """A sum or a product with a number that is 0 or 1 in single precision only: onnxruntime 1.32 would leave it out."""
+    """A sum or a product with a number that is 0 or 1 in single precision only: onnxruntime 1.32 would leave it out.
+
+    And it makes no valid graph of a product with `1 / x`, if it has left out what made the other factor.
+    """
+    if node.operator == "Div" and _is_one(graph, node.inputs[0]):
+        return [node._replace(operator="Reciprocal", inputs=node.inputs[1:])]
     identity = _IDENTITIES.get(node.operator)
     for name in node.inputs if node.operator in ("Add", "Mul") else node.inputs[1:]:
         array = graph.constants.get(name)
@@ -66,6 +72,14 @@ def _apart_from_identity(graph: Graph, node: Node) -> list[Node]:
         back = graph.constant(0.5 if node.operator == "Mul" else 2.0)
         return [node._replace(inputs=inputs, results=(made,)), Node("Mul", (made, back), node.results, {}, node.source)]
     return [node]
+
+
+def _is_one(graph: Graph, name: str) -> bool:
+    """Whether a value is the real number 1, without axes that it could give to others."""
+    array = graph.constants.get(name)
+    if array is None or array.shape or graph.stored.get(name, array.dtype).kind != "f":
+        return False
+    return bool(array == 1)
 
 
 def _in_wider_dtypes(graph: Graph, inputs: Mapping[str, Any]) -> list[Node]:

@@ -386,6 +386,7 @@ def _geomspace(start: Array, stop: Array, num: int, endpoint: bool = True, dtype
     ratio = np.exp(_linspace(np.zeros_like(start), np.log(stop / start), num, endpoint))
     y = start * ratio
     place = np.reshape(np.arange(num), (num, *(1,) * start.ndim))
+    y = np.where(np.equal(place, 0), start, y)
     y = np.where(np.equal(place, num - 1) & endpoint & (num > 1), stop, y)
     y = np.moveaxis(y, 0, axis)
     return y if dtype is None else y.astype(dtype)
@@ -612,9 +613,11 @@ def _norm(x: Array, ord: Any = None, axes: Axis = None, keepdims: bool = False) 
 
 def _cond(x: Array, p: Any = None) -> Array:
     if p in (None, 2, -2):
-        values = np.linalg.svdvals(x)
-        return values[..., -1] / values[..., 0] if p == -2 else values[..., 0] / values[..., -1]
-    return np.linalg.matrix_norm(x, ord=p) * np.linalg.matrix_norm(np.linalg.inv(x), ord=p)
+        values: Any = np.linalg.svdvals(x)
+        y: Any = values[..., -1] / values[..., 0] if p == -2 else values[..., 0] / values[..., -1]
+    else:
+        y = np.linalg.matrix_norm(x, ord=p) * np.linalg.matrix_norm(np.linalg.inv(x), ord=p)
+    return np.where(np.isnan(y) & ~np.any(np.isnan(x), axis=(-2, -1)), np.inf, y)
 
 
 def _reshape(x: Array, shape: Any = None, order: str = "C") -> Array:

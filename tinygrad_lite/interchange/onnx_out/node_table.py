@@ -108,6 +108,8 @@ def _swapped(call: Call) -> str:
 
 
 def _stretched(call: Call) -> str:
+    if not prod(call.shape):  # onnxruntime 1.32 leaves axes of length 1 as they are then
+        return call.graph.constant(np.zeros(call.shape, call.dtype))
     return call.add("Expand", call.as_is(0), list(call.shape))
 
 
@@ -117,7 +119,7 @@ def _with_axes(call: Call) -> str:
 
 def _without_axes(call: Call) -> str:
     shape, axis = np.shape(call.inputs[0]), call.params.get("axis")
-    axes = [i for i, n in enumerate(shape) if n == 1] if axis is None else _axes(axis, len(shape))
+    axes = [i for i, n in enumerate(shape) if n == 1] if axis is None or not shape else _axes(axis, len(shape))
     return call.add("Squeeze", call.as_is(0), list(axes))
 
 
@@ -198,16 +200,18 @@ def reduced(call: Call, operator: str, x: str, axis: Any, count: int, keepdims: 
     return call.add(operator, x, np.array(axes, np.int64), **settings)
 
 
-def _truths(operator: str) -> Writer:
-    """all or any, as the least or the largest of numbers that are 0 or 1."""
+def _truths(is_any: bool) -> Writer:
+    """all, as the least of numbers that are 0 or 1, of which runtimes know that it is true of none; and any by it."""
 
     def write(call: Call) -> str | None:
         if call.params.keys() - {"axis", "keepdims"}:
             return None
         graph, count = call.graph, np.ndim(call.inputs[0])
-        numbers = graph.add("Cast", call.input(0, BOOL), to=number_of(np.int32))
-        least = reduced(call, operator, numbers, call.params.get("axis"), count, call.params.get("keepdims", False))
-        return call.add("Cast", least, to=number_of(BOOL))
+        truths = graph.add("Not", call.input(0, BOOL)) if is_any else call.input(0, BOOL)
+        numbers = graph.add("Cast", truths, to=number_of(np.int32))
+        least = reduced(call, "ReduceMin", numbers, call.params.get("axis"), count, call.params.get("keepdims", False))
+        found = call.add("Cast", least, to=number_of(BOOL))
+        return call.add("Not", found) if is_any else found
 
     return write
 
@@ -216,7 +220,8 @@ def _place_of(operator: str) -> Writer:
     """The first place of the largest or least entry, or of NaN if there is one, which runtimes pass over."""
 
     def write(call: Call) -> str:
-        axis, count = call.params.get("axis"), np.ndim(call.inputs[0])
+        count = np.ndim(call.inputs[0])
+        axis = call.params.get("axis") if count else None
         dtype = call.graph.of(call.inputs[0]).dtype
         x = call.as_is(0) if dtype != BOOL else call.input(0, np.int32)
         keeps = call.params.get("keepdims", False) is True
@@ -423,8 +428,8 @@ WRITERS: dict[Any, Writer] = {
     np.prod: _reduction("ReduceProd"),
     "max": _extremum("ReduceMax"),
     "min": _extremum("ReduceMin"),
-    np.all: _truths("ReduceMin"),
-    np.any: _truths("ReduceMax"),
+    np.all: _truths(is_any=False),
+    np.any: _truths(is_any=True),
     np.argmax: _place_of("ArgMax"),
     np.argmin: _place_of("ArgMin"),
     np.argsort: _sorted_places,

@@ -117,7 +117,11 @@ class Graph:
         forward = op.forward
         if write := self.writers.get(forward):
             call = Call(self, op, tuple(inputs), params, result or _form(op, inputs, params))
-            if (name := write(call)) is not None:
+            try:
+                name = write(call)
+            except (LookupError, TypeError, ArithmeticError) as error:
+                self.refuse(op, f"it does what no array can but NumPy's own ({error})")
+            if name is not None:
                 return self.value(name, call.result)
         formula = self.formulas.get(forward)
         why_not = self.reasons.get(forward, "ONNX has no operator for it")
