@@ -198,6 +198,12 @@ def test_nothing_is_nothing_there_as_here(name: str) -> None:
     np.testing.assert_array_equal(found, EMPTY[name](x))
 
 
+def test_no_axes_are_no_axes() -> None:
+    x = np.ones((1, 2))
+    (found,) = run(lambda x: np.squeeze(x, ()) + x, [x])
+    assert found.shape == (1, 2)
+
+
 @pytest.mark.parametrize("f", [lambda x: np.squeeze(x, 0), lambda x: np.argmin(x, axis=0), lambda x: np.max(x, axis=0)])
 def test_a_number_has_an_axis_where_numpy_gives_it_one(f: Any) -> None:
     (found,) = run(f, [np.array(2.0)])

@@ -120,6 +120,8 @@ def _with_axes(call: Call) -> str:
 def _without_axes(call: Call) -> str:
     shape, axis = np.shape(call.inputs[0]), call.params.get("axis")
     axes = [i for i, n in enumerate(shape) if n == 1] if axis is None or not shape else _axes(axis, len(shape))
+    if not axes:  # of which runtimes make all axes of length 1
+        return call.add("Identity", call.as_is(0))
     return call.add("Squeeze", call.as_is(0), list(axes))
 
 
