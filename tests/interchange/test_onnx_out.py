@@ -294,6 +294,7 @@ BATCHES: dict[str, Callable[..., Any]] = {
     "off the diagonal": lambda x: np.sum(x @ x.T * (1 - np.eye(len(x)))),
     "those before": lambda x: nn.functional.softmax(np.where(np.tri(len(x), dtype=bool), x @ x.T, -np.inf)) @ x,
     "above a diagonal": lambda x: np.triu(x @ x.T, k=1),
+    "the third row": lambda x: x - x[[2, 0]].sum(axis=0),
 }
 
 
@@ -301,7 +302,7 @@ BATCHES: dict[str, Callable[..., Any]] = {
 def test_what_depends_on_the_size_of_a_batch_is_computed(name: str, tmp_path: Path) -> None:
     f, x = BATCHES[name], np.random.default_rng(0).normal(size=(9, 3))
     there = exported(tmp_path / "f.onnx", f, x[:4], batch_axis=0)
-    for rows in (3, 4, 9) if name == "at least three" else (2, 3, 9):
+    for rows in (3, 4, 9) if name in ("at least three", "the third row") else (2, 3, 9):
         assert_equal(there, f, x[:rows])
 
 
@@ -398,6 +399,10 @@ def test_a_size_that_the_function_refuses_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"does not take 5 rows along the batch axis \(.*equal division") as raised:
         tg.export_onnx(lambda x: np.split(x, 2), np.ones((4, 3)), path=tmp_path / "f.onnx", batch_axis=0)
     assert "export a file for each size" in str(raised.value)
+    with pytest.raises(UsageError, match=r"does not take 5 rows along the batch axis \(5\)"):
+        tg.export_onnx(
+            lambda x: x * {2: 1.0, 3: 2.0, 4: 3.0}[len(x)], np.ones((4, 3)), path=tmp_path / "f", batch_axis=0
+        )
 
 
 def test_steps_whose_parameters_get_names_while_they_are_recorded_serve_every_size(tmp_path: Path) -> None:

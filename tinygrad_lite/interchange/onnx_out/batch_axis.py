@@ -40,8 +40,8 @@ def with_any_batch(
         try:
             rows = [_resized(x, axis, n) for x, axis in zip(args, axes)]
             made.append(written(f, rows, names, without_dead_code))  # others would leave out what divides by n - 1 = 1
-        except ValueError as error:  # a function may need some rows
-            if isinstance(error, UsageError) or n == own:
+        except Exception as error:  # of the user's function, which may need some rows
+            if n == own or (n > own and isinstance(error, UsageError)):
                 raise
             if n > own:
                 raise UsageError(
