@@ -230,9 +230,12 @@ def test_derivatives_that_are_infinite_on_the_way_are_named() -> None:
         tg.fit_scipy(lambda x: np.sqrt(x) + np.array([5.0, 4.0]), np.array([1.0]))
 
 
+@pytest.mark.parametrize(
+    "settings", [{"options": {"maxiter": 300}}, pytest.param({}, marks=pytest.mark.slow)], ids=["short", "long"]
+)
 @pytest.mark.parametrize("f", [np.sum, lambda x: x[0] ** 2 - 3 * x[1], lambda x: -np.sum(x) * 1e-9])
-def test_a_loss_that_falls_forever_has_no_minimum(f: Any) -> None:
+def test_a_loss_that_falls_forever_has_no_minimum(f: Any, settings: Any) -> None:
     with pytest.warns(UserWarning, match="did not converge"):
-        fit = tg.fit_scipy(f, np.ones(2))
+        fit = tg.fit_scipy(f, np.ones(2), **settings)
     assert not fit.converged
     assert np.all(np.isnan(fit.standard_errors))
