@@ -198,6 +198,12 @@ def test_nothing_is_nothing_there_as_here(name: str) -> None:
     np.testing.assert_array_equal(found, EMPTY[name](x))
 
 
+def test_a_formula_in_single_precision_uses_another_that_takes_no_matrix_of_ones() -> None:
+    x = np.array([[2.0, 1.0], [0.5, 3.0]], np.float32)
+    (found,) = run(lambda x: np.linalg.matrix_power(x, -2), [x])
+    np.testing.assert_allclose(found, np.linalg.matrix_power(x, -2), rtol=1e-5)
+
+
 def test_no_axes_are_no_axes() -> None:
     x = np.ones((1, 2))
     (found,) = run(lambda x: np.squeeze(x, ()) + x, [x])

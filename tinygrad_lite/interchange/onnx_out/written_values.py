@@ -255,7 +255,7 @@ def _in_result_dtype(
     NumPy's functions make real numbers of whole ones before they compute, and SciPy's float32 or float64 of float16.
     """
     arrays = [x for x in inputs if isinstance(x, Value)]
-    if all(x.dtype.char == "d" for x in arrays):
+    if all(x.dtype.char in "fd" if result is None else x.dtype.char == "d" for x in arrays):
         return inputs
     dtype = (result or _form(op, inputs, params)).dtype
     if dtype.kind != "f":
