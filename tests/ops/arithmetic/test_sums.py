@@ -1,4 +1,4 @@
-"""Sums and means: NumPy's values to the last bit along axes of any length, in any layout, and their forward mode."""
+"""Sums, means and running operations: NumPy's values to the last bit, in any layout, their dtypes and forward mode."""
 
 from typing import Any
 
@@ -58,3 +58,14 @@ def test_the_number_that_a_sum_begins_with_is_no_part_of_its_change() -> None:
     value, change = tg.jvp(lambda x: np.sum(x, axis=1, initial=10.0), (x,), (t,))
     np.testing.assert_array_equal(value, [13, 17])
     np.testing.assert_array_equal(change, [1.5, 1])
+
+
+@pytest.mark.parametrize("ufunc", [np.add, np.multiply, np.maximum, np.minimum, np.logaddexp, np.logaddexp2])
+@pytest.mark.parametrize("dtype", "?bBhilefdg")
+def test_running_operations_have_the_dtype_and_shape_of_numpys(ufunc: np.ufunc, dtype: str) -> None:
+    for shape in [(0,), (1,), (3,), (2, 0), (0, 2), (1, 3)]:
+        array = np.ones(shape, dtype)
+        for axis in range(len(shape)):
+            expected = ufunc.accumulate(array, axis=axis)
+            found = ufunc.accumulate(tg.tensor(array), axis=axis)
+            assert (found.shape, found.dtype) == (expected.shape, expected.dtype)

@@ -135,7 +135,7 @@ def _one_after_another(ufunc: np.ufunc) -> Callable[..., Array]:
     """A running operation that joins each entry to all before it, in NumPy's order, so that it rounds as NumPy does."""
 
     def running(array: Array, axis: int, dtype: Any) -> Array:
-        array = array if dtype is None else array.astype(dtype)
+        array = array.astype(ufunc.resolve_dtypes((array.dtype, array.dtype, None))[-1] if dtype is None else dtype)
         slices = [*np.moveaxis(array, axis, 0)]
         return np.stack([*accumulate(slices, ufunc)], axis) if slices else array
 
