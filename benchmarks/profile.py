@@ -19,7 +19,7 @@ from benchmarks.timing import microseconds
 from benchmarks.training_step import by_hand, data, our_loss, ours, parameters
 from tinygrad_lite.engine.backward import history
 from tinygrad_lite.engine.tensor import Tensor
-from tinygrad_lite.sums import total_down_to
+from tinygrad_lite.foundation.sums import total_down_to
 
 REPETITIONS = 3000
 

@@ -22,9 +22,9 @@ import numpy as np
 import scipy.special  # so that the registry reads its table, too
 
 import tinygrad_lite as tg
-from tinygrad_lite import signatures
 from tinygrad_lite.engine import op as declarations
 from tinygrad_lite.engine import registry
+from tinygrad_lite.foundation import signatures
 
 PAGE = Path(__file__).with_name("operations.md")
 ORDER = [

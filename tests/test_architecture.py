@@ -14,10 +14,8 @@ import tinygrad_lite
 
 PACKAGE = Path(tinygrad_lite.__file__).parent
 FLOORS = [
-    [
-        *("errors", "signatures", "trees", "foreign", "callers", "sums", "elsewhere", "protocols"),
-        *("phrases", "progress", "settings", "whole_files"),
-    ],
+    ["errors", "trees"],
+    ["foundation"],
     ["engine"],
     ["ops"],
     ["transforms", "array_api"],

@@ -8,12 +8,12 @@ import numpy as np
 
 from tinygrad_lite import errors, ops  # noqa: F401  # the operations, which the engine finds in its registry
 from tinygrad_lite.compiler import compile
-from tinygrad_lite.elsewhere import of_numpy as _of_numpy
-from tinygrad_lite.elsewhere import unknown_names as _unknown_names
 from tinygrad_lite.engine.grad_mode import enable_grad, no_grad
 from tinygrad_lite.engine.op import elementwise, primitive
 from tinygrad_lite.engine.tensor import Tensor, tensor
 from tinygrad_lite.explainer import backward_steps, explain
+from tinygrad_lite.foundation.elsewhere import of_numpy as _of_numpy
+from tinygrad_lite.foundation.elsewhere import unknown_names as _unknown_names
 from tinygrad_lite.ops.linear import triangular as linalg
 from tinygrad_lite.ops.shapes.joining import array
 from tinygrad_lite.transforms.custom import checkpoint, custom_gradient, stop_gradient

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.random_programs.inputs import odd_numbers
-from tinygrad_lite.signatures import signature_of
+from tinygrad_lite.foundation.signatures import signature_of
 
 
 @dataclass(frozen=True)

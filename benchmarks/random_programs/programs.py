@@ -15,7 +15,7 @@ from benchmarks.random_programs.arguments import FUNCTIONS, Draw, Place, argumen
 from benchmarks.random_programs.inputs import odd_array
 from tinygrad_lite.engine.op import Op
 from tinygrad_lite.engine.registry import ANSWERS, answer_to, functions_of, operation, operations
-from tinygrad_lite.signatures import path_of
+from tinygrad_lite.foundation.signatures import path_of
 
 WRITING = {f"np.{name}" for name in ("put", "place", "putmask", "put_along_axis", "copyto", "fill_diagonal")}
 OTHERANSWERS = {

@@ -19,7 +19,7 @@ import tinygrad_lite as tg
 from tinygrad_lite import nn, optim
 from tinygrad_lite.engine.registry import answer_to
 from tinygrad_lite.errors import AnomalyError, GraphError, NoDerivativeError, UsageError
-from tinygrad_lite.signatures import path_of
+from tinygrad_lite.foundation.signatures import path_of
 
 X = np.array([1.0, -2.0, 3.0])
 

@@ -11,7 +11,7 @@ import tinygrad_lite as tg
 from tinygrad_lite.engine.backward import fitted
 from tinygrad_lite.engine.op import REAL, Op
 from tinygrad_lite.engine.registry import operation, operations
-from tinygrad_lite.sums import LARGE
+from tinygrad_lite.foundation.sums import LARGE
 
 OURS = ("tinygrad_lite.ops.arithmetic", "tinygrad_lite.ops.networks")  # others have values that take long
 BROADCAST = [op for op in operations() if op.contracted and op.arity != 1 and op.module.startswith(OURS)]

@@ -10,7 +10,7 @@ import tinygrad_lite as tg
 from tests.numpy_calls import check, check_value
 from tinygrad_lite.engine.registry import ANSWERS
 from tinygrad_lite.errors import UsageError
-from tinygrad_lite.signatures import path_of, signature_of
+from tinygrad_lite.foundation.signatures import path_of, signature_of
 
 A = np.array([[0.3, -1.2, 1.9], [1.6, 0.4, -0.7]])
 B = np.array([0.5, -2.0, 1.1])

@@ -12,7 +12,7 @@ import tinygrad_lite as tg
 from tests.numpy_calls import parts
 from tinygrad_lite.engine import registry
 from tinygrad_lite.errors import IndexingError, MatrixError, TinygradError, UsageError
-from tinygrad_lite.signatures import path_of
+from tinygrad_lite.foundation.signatures import path_of
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of NumPy's, on the way to an error
 

@@ -14,8 +14,8 @@ from tinygrad_lite.compiler.run import Run
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor, wrap
 from tinygrad_lite.errors import InputError, ShapeError
-from tinygrad_lite.progress import progress
-from tinygrad_lite.settings import whole
+from tinygrad_lite.foundation.progress import progress
+from tinygrad_lite.foundation.settings import whole
 
 FIRST = 100  # turns in the first group, before we know how long a turn takes
 Fitting = Callable[[Any, Any], Run | None]  # see `Compiled.fitting_unless_watched`

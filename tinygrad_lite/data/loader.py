@@ -7,7 +7,7 @@ import numpy as np
 
 from tinygrad_lite.data.rows import Rows, rows_of
 from tinygrad_lite.errors import InputError
-from tinygrad_lite.settings import whole
+from tinygrad_lite.foundation.settings import whole
 
 
 class DataLoader:

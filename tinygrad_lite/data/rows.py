@@ -8,7 +8,7 @@ import numpy as np
 from tinygrad_lite import trees
 from tinygrad_lite.engine.tensor import Tensor, wrap
 from tinygrad_lite.errors import EmptyError, InputError, ShapeError, UsageError
-from tinygrad_lite.foreign import as_numpy
+from tinygrad_lite.foundation.foreign import as_numpy
 
 
 class Rows(Protocol):

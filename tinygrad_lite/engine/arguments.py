@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.elsewhere import unknown_argument
 from tinygrad_lite.errors import UsageError
-from tinygrad_lite.signatures import bound_to, signature_of
+from tinygrad_lite.foundation.elsewhere import unknown_argument
+from tinygrad_lite.foundation.signatures import bound_to, signature_of
 
 _FIXED = frozenset({int, float, bool, str, tuple, type(None)})
 

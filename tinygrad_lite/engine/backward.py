@@ -16,7 +16,7 @@ import numpy as np
 from tinygrad_lite.engine import grad_mode
 from tinygrad_lite.engine.op import Array, Deferred, Op
 from tinygrad_lite.errors import GraphError, ShapeError, UsageError
-from tinygrad_lite.sums import LARGE, total_down_to
+from tinygrad_lite.foundation.sums import LARGE, total_down_to
 
 _by_age = attrgetter("index")
 

@@ -5,15 +5,15 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.callers import lost_array, silent_exit
-from tinygrad_lite.elsewhere import Elsewhere
 from tinygrad_lite.engine import grad_mode
 from tinygrad_lite.engine.backward import Node
 from tinygrad_lite.engine.op import Array, Op, Traced
 from tinygrad_lite.engine.operators import Operators
 from tinygrad_lite.engine.registry import ANSWERS
 from tinygrad_lite.errors import RESTATED, InputError, UsageError, complain
-from tinygrad_lite.foreign import DATA_WITHOUT_HISTORY, kept_apart, numbers_of
+from tinygrad_lite.foundation.callers import lost_array, silent_exit
+from tinygrad_lite.foundation.elsewhere import Elsewhere
+from tinygrad_lite.foundation.foreign import DATA_WITHOUT_HISTORY, kept_apart, numbers_of
 
 NUMBERS = frozenset({int, float, complex, type(None), np.float64, np.float32})
 """Types that need no check: their values never change, and no container holds them."""

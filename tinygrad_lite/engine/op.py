@@ -16,9 +16,9 @@ import numpy as np
 
 from tinygrad_lite.engine.arguments import Arguments, ForEach
 from tinygrad_lite.errors import UsageError, refuse_complex
-from tinygrad_lite.foreign import is_coarser
-from tinygrad_lite.signatures import signature_of
-from tinygrad_lite.sums import contracted
+from tinygrad_lite.foundation.foreign import is_coarser
+from tinygrad_lite.foundation.signatures import signature_of
+from tinygrad_lite.foundation.sums import contracted
 
 Array = Any
 """A NumPy array or scalar, a traced value, or any other array that speaks NumPy's protocols."""

@@ -15,7 +15,7 @@ import numpy as np
 from tinygrad_lite.engine.op import NO_PARAMS, Array, Op, Traced
 from tinygrad_lite.engine.registry import answer_to, when_declared
 from tinygrad_lite.errors import UsageError
-from tinygrad_lite.protocols import Protocols
+from tinygrad_lite.foundation.protocols import Protocols
 
 
 class _Bound:

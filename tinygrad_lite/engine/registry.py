@@ -9,7 +9,7 @@ from typing import Any
 
 from tinygrad_lite.engine.op import Facts, Op, listeners
 from tinygrad_lite.errors import RESTATED, NoDerivativeError, UsageError, complain
-from tinygrad_lite.signatures import bound_to, path_of, signature_of
+from tinygrad_lite.foundation.signatures import bound_to, path_of, signature_of
 
 _OPERATIONS: dict[str, Op] = {}
 ANSWERS: dict[Any, Callable[..., Any]] = {}

@@ -18,7 +18,7 @@ from tinygrad_lite.engine.backward import history, propagate
 from tinygrad_lite.engine.conversions import NUMBERS, Conversions, constant, number, received
 from tinygrad_lite.engine.op import NO_PARAMS, Array, Arrays, Op, Params, Traced, elementwise
 from tinygrad_lite.errors import RESTATED, GraphError, ShapeError, UsageError, complain
-from tinygrad_lite.foreign import copied
+from tinygrad_lite.foundation.foreign import copied
 
 next_index = count().__next__
 _new = object.__new__

@@ -13,9 +13,9 @@ from tinygrad_lite.errors import InputError, ShapeError, UsageError
 from tinygrad_lite.estimators.building import built, dtype_of, optimizer_class, optimizer_of
 from tinygrad_lite.estimators.settings import Settings
 from tinygrad_lite.estimators.weighting import mean_of
+from tinygrad_lite.foundation.progress import without_progress
+from tinygrad_lite.foundation.settings import fraction, positive
 from tinygrad_lite.nn import Module
-from tinygrad_lite.progress import without_progress
-from tinygrad_lite.settings import fraction, positive
 from tinygrad_lite.training import History, Training, fit
 from tinygrad_lite.training.batches import plain
 from tinygrad_lite.training.faults import FaultFinder

@@ -10,8 +10,8 @@ from sklearn.utils.validation import check_array, check_is_fitted
 from tinygrad_lite.errors import ShapeError, UsageError
 from tinygrad_lite.estimators.defaults import Autoencoder
 from tinygrad_lite.estimators.network import Network, weights_of
+from tinygrad_lite.foundation.settings import whole
 from tinygrad_lite.nn import Module, functional
-from tinygrad_lite.settings import whole
 
 
 class Transformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network):

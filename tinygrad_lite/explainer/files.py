@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from tinygrad_lite.whole_files import replace
+from tinygrad_lite.foundation.whole_files import replace
 
 
 @cache

@@ -12,7 +12,7 @@ from tinygrad_lite.engine.op import NO_PARAMS, Array, Op
 from tinygrad_lite.engine.registry import is_registered
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import GraphError, InputError, UsageError
-from tinygrad_lite.phrases import phrase
+from tinygrad_lite.foundation.phrases import phrase
 from tinygrad_lite.readers.recording import Source, Step
 from tinygrad_lite.readers.symbol import Symbol
 from tinygrad_lite.trees import leaves

@@ -16,8 +16,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from tinygrad_lite.engine.backward import whole
 from tinygrad_lite.engine.op import Array, Op, Traced
 from tinygrad_lite.errors import UsageError
+from tinygrad_lite.foundation.phrases import phrase
 from tinygrad_lite.ops.linear.contraction import axes_by_letters, einsum, subscripts_of
-from tinygrad_lite.phrases import phrase
 from tinygrad_lite.readers.expression import Numbered, numbers
 from tinygrad_lite.transforms.dual import Dual, new_level
 

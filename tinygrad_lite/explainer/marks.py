@@ -9,7 +9,7 @@ from tinygrad_lite.checking import audit_gradients
 from tinygrad_lite.checking.auditing.anomaly_messages import is_finite
 from tinygrad_lite.checking.auditing.audit import Status
 from tinygrad_lite.explainer.graph import Graph, Node
-from tinygrad_lite.phrases import phrase
+from tinygrad_lite.foundation.phrases import phrase
 
 MANY = 200  # the largest number of leaves that are examined
 

@@ -19,7 +19,7 @@ from tinygrad_lite.explainer.packing import Budget, packed
 from tinygrad_lite.explainer.repetition import loops
 from tinygrad_lite.explainer.rerun import EVALUATIONS, Update, change, is_possible, measured
 from tinygrad_lite.explainer.steps import LONG, Contribution, Pass, formula_of
-from tinygrad_lite.phrases import parts, phrase
+from tinygrad_lite.foundation.phrases import parts, phrase
 from tinygrad_lite.readers import notation
 from tinygrad_lite.readers.symbol import Symbol, extent
 

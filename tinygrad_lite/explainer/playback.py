@@ -13,7 +13,7 @@ import numpy as np
 
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.explainer.files import frame, page, write
-from tinygrad_lite.phrases import parts, phrase
+from tinygrad_lite.foundation.phrases import parts, phrase
 from tinygrad_lite.training.metrics import between
 from tinygrad_lite.training.recorder import SIDE, Frame, Recorder
 

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from tinygrad_lite.elsewhere import unknown_names as _unknown_names
+from tinygrad_lite.foundation.elsewhere import unknown_names as _unknown_names
 from tinygrad_lite.nn import functional as functional
 from tinygrad_lite.nn import init as init
 from tinygrad_lite.nn import utils as utils

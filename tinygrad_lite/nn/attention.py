@@ -7,11 +7,11 @@ import numpy as np
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor, tensor
 from tinygrad_lite.errors import InputError, ShapeError
+from tinygrad_lite.foundation.settings import share
 from tinygrad_lite.nn import functional, init
 from tinygrad_lite.nn.functional.checks import check_counts
 from tinygrad_lite.nn.linear import Linear
 from tinygrad_lite.nn.module import Module
-from tinygrad_lite.settings import share
 
 __all__ = ["MultiheadAttention"]
 

@@ -1,9 +1,9 @@
 """Dropout, active in training alone."""
 
 from tinygrad_lite.engine.op import Array
+from tinygrad_lite.foundation.settings import share
 from tinygrad_lite.nn import functional, init
 from tinygrad_lite.nn.module import Module
-from tinygrad_lite.settings import share
 
 __all__ = ["AlphaDropout", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "FeatureAlphaDropout"]
 

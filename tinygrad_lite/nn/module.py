@@ -6,9 +6,9 @@ from typing import Any, Self
 
 import numpy as np
 
-from tinygrad_lite.elsewhere import ModulesElsewhere
 from tinygrad_lite.engine.tensor import Tensor, tensor
 from tinygrad_lite.errors import UsageError
+from tinygrad_lite.foundation.elsewhere import ModulesElsewhere
 from tinygrad_lite.nn import hooks
 from tinygrad_lite.nn.state import State
 from tinygrad_lite.nn.structure import parts

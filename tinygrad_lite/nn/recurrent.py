@@ -9,11 +9,11 @@ import numpy as np
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor, tensor
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
+from tinygrad_lite.foundation.settings import share
 from tinygrad_lite.nn import functional, init
 from tinygrad_lite.nn.functional.checks import check_counts
 from tinygrad_lite.nn.module import Module
 from tinygrad_lite.ops.networks import recurrence
-from tinygrad_lite.settings import share
 
 __all__ = ["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell"]
 

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from tinygrad_lite.elsewhere import unknown_names as _unknown_names
+from tinygrad_lite.foundation.elsewhere import unknown_names as _unknown_names
 from tinygrad_lite.optim import lr_scheduler
 from tinygrad_lite.optim.adaptive import Adadelta, Adafactor, Adagrad, Adam, Adamax, AdamW, NAdam, RAdam, RMSprop
 from tinygrad_lite.optim.averages import ExponentialMovingAverage

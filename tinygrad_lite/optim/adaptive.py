@@ -6,9 +6,9 @@ import numpy as np
 
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import InputError
+from tinygrad_lite.foundation.settings import fractions, not_negative, number, positive, share, two
 from tinygrad_lite.optim.descent import decayed
 from tinygrad_lite.optim.optimizer import Optimizer, Parameters, State
-from tinygrad_lite.settings import fractions, not_negative, number, positive, share, two
 
 _OF_ADAM = {"betas": fractions, "eps": not_negative, "weight_decay": not_negative}
 

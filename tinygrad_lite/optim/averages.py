@@ -8,7 +8,7 @@ import numpy as np
 
 from tinygrad_lite.engine.tensor import Tensor, tensor
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
-from tinygrad_lite.settings import fraction
+from tinygrad_lite.foundation.settings import fraction
 
 
 class ExponentialMovingAverage:

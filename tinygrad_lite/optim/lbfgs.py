@@ -9,8 +9,8 @@ from tinygrad_lite.engine import grad_mode
 from tinygrad_lite.engine.op import Array, Traced
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import InputError, UsageError
+from tinygrad_lite.foundation.settings import not_negative, whole
 from tinygrad_lite.optim.optimizer import Group, Optimizer, Parameters
-from tinygrad_lite.settings import not_negative, whole
 
 Evaluate = Callable[[float], tuple[float, Array]]
 """The loss and its gradient at a step length along the direction."""

@@ -13,9 +13,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tinygrad_lite.errors import InputError, UsageError
+from tinygrad_lite.foundation.settings import not_negative, number, positive, share, whole
 from tinygrad_lite.ops.requirements import refuse_where
 from tinygrad_lite.optim.optimizer import Group, Optimizer, number_of
-from tinygrad_lite.settings import not_negative, number, positive, share, whole
 
 Factors = Callable[[int], float] | Sequence[Callable[[int], float]]
 

@@ -12,7 +12,7 @@ from tinygrad_lite.engine.backward import widened
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import InputError, ShapeError, UsageError, warn
-from tinygrad_lite.settings import not_negative
+from tinygrad_lite.foundation.settings import not_negative
 
 Group = dict[str, Any]
 """Parameters, under "params", and the settings for them."""

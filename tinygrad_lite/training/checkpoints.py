@@ -14,10 +14,10 @@ import numpy as np
 from tinygrad_lite import trees
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
+from tinygrad_lite.foundation.whole_files import replace
 from tinygrad_lite.nn.module import Module
 from tinygrad_lite.training import encoding, weight_files
 from tinygrad_lite.training.snapshot import Saved, restore, state_of
-from tinygrad_lite.whole_files import replace
 
 _FORMAT = 2
 """The version of what the metadata look like; the first one had no gradients, frozen layers and complex128."""

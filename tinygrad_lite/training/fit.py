@@ -9,10 +9,11 @@ import numpy as np
 
 from tinygrad_lite.engine.grad_mode import enable_grad
 from tinygrad_lite.errors import UsageError
+from tinygrad_lite.foundation.progress import progress
+from tinygrad_lite.foundation.settings import whole
+from tinygrad_lite.foundation.whole_files import check_folder
 from tinygrad_lite.nn import Module
 from tinygrad_lite.optim import Adam, Optimizer
-from tinygrad_lite.progress import progress
-from tinygrad_lite.settings import whole
 from tinygrad_lite.training.batches import loader_of
 from tinygrad_lite.training.checkpoints import load, save
 from tinygrad_lite.training.evaluation import evaluated
@@ -23,7 +24,6 @@ from tinygrad_lite.training.metrics import Metric, metrics_of
 from tinygrad_lite.training.requirements import check_clip_norm, check_counts, check_model, check_parts
 from tinygrad_lite.training.run import Loss, Training, compiled_step
 from tinygrad_lite.training.verification import try_batch, verify_training
-from tinygrad_lite.whole_files import check_folder
 
 
 def fit(

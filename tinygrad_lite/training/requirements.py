@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.errors import InputError, UsageError
+from tinygrad_lite.foundation.settings import whole
 from tinygrad_lite.nn import Module
 from tinygrad_lite.optim import Optimizer
-from tinygrad_lite.settings import whole
 
 
 def check_counts(**counts: Any) -> None:

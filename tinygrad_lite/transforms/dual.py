@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.callers import lost_array
 from tinygrad_lite.engine import grad_mode
 from tinygrad_lite.engine.backward import fitted, history, propagate, whole
 from tinygrad_lite.engine.conversions import NUMBERS, number
@@ -25,7 +24,8 @@ from tinygrad_lite.engine.operators import Operators
 from tinygrad_lite.engine.registry import ANSWERS
 from tinygrad_lite.engine.tensor import Tensor, wrap
 from tinygrad_lite.errors import RESTATED, InputError, UsageError, complain
-from tinygrad_lite.foreign import DATA_WITHOUT_HISTORY, numbers_of
+from tinygrad_lite.foundation.callers import lost_array
+from tinygrad_lite.foundation.foreign import DATA_WITHOUT_HISTORY, numbers_of
 from tinygrad_lite.ops.arithmetic import selection
 from tinygrad_lite.ops.shapes.indexing import performed
 

@@ -12,7 +12,7 @@ from tinygrad_lite.engine import grad_mode
 from tinygrad_lite.engine.op import Array, Traced
 from tinygrad_lite.engine.tensor import Tensor, tensor, wrap
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
-from tinygrad_lite.foreign import copied, numbers_of
+from tinygrad_lite.foundation.foreign import copied, numbers_of
 from tinygrad_lite.transforms.bystanders import warn_of_bystanders
 from tinygrad_lite.transforms.dual import Dual, Pullback, between, settle, variable
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import tinygrad_lite as tg
+from tinygrad_lite.foundation.signatures import newer
 from tinygrad_lite.ops.arithmetic import selection
-from tinygrad_lite.signatures import newer
 
 
 @pytest.mark.parametrize("shape", [(), (2,), (3,), (2, 2), (2, 3)])

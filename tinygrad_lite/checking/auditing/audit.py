@@ -17,8 +17,8 @@ from tinygrad_lite.engine import grad_mode, registry
 from tinygrad_lite.engine.backward import history
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import GraphError, InputError, ShapeError, UsageError
+from tinygrad_lite.foundation.phrases import phrase
 from tinygrad_lite.nn.module import Module
-from tinygrad_lite.phrases import phrase
 from tinygrad_lite.readers.recording import Step, recording
 
 EXPLODING = 1e3

@@ -12,7 +12,7 @@ from tinygrad_lite.checking.auditing.anomaly_messages import is_finite, is_real
 from tinygrad_lite.checking.auditing.gradient_flow import Edge, Flow, size
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor
-from tinygrad_lite.phrases import phrase
+from tinygrad_lite.foundation.phrases import phrase
 from tinygrad_lite.readers.recording import Source, Step
 
 FLAT = 1e-6

@@ -4,8 +4,8 @@ import numpy as np
 
 from tinygrad_lite.compiler.program import Instruction, Program, Variable, mapped
 from tinygrad_lite.engine.op import Array
+from tinygrad_lite.foundation.signatures import path_of
 from tinygrad_lite.ops.shapes import filling
-from tinygrad_lite.signatures import path_of
 
 SMALL = 2**12  # the largest number of entries of a folded constant
 _BY_FORM = frozenset({filling.zeros_like, filling.ones_like})  # they depend only on their argument's form

@@ -20,8 +20,8 @@ from tinygrad_lite.engine.operators import Operators
 from tinygrad_lite.engine.registry import answer_to
 from tinygrad_lite.engine.tensor import Tensor, wrap
 from tinygrad_lite.errors import NoDerivativeError, UsageError
+from tinygrad_lite.foundation.signatures import path_of
 from tinygrad_lite.readers.recording import calling_line
-from tinygrad_lite.signatures import path_of
 from tinygrad_lite.transforms.dual import Dual
 
 _KNOWING = tuple(str(Path(file).parent) for file in (errors.__file__, np.__file__))

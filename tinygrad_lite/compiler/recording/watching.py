@@ -13,10 +13,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from tinygrad_lite import foreign
 from tinygrad_lite.engine import backward
 from tinygrad_lite.engine.backward import Node
 from tinygrad_lite.engine.tensor import Tensor
+from tinygrad_lite.foundation import foreign
 from tinygrad_lite.nn.module import Module
 from tinygrad_lite.optim.lr_scheduler import LRScheduler
 from tinygrad_lite.optim.optimizer import Optimizer

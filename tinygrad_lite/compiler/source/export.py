@@ -15,7 +15,7 @@ from tinygrad_lite.compiler.source.expressions import literal
 from tinygrad_lite.compiler.source.numpy_source import WIDTH, NumpySource
 from tinygrad_lite.engine.op import Op
 from tinygrad_lite.errors import TinygradError, UsageError
-from tinygrad_lite.signatures import path_of
+from tinygrad_lite.foundation.signatures import path_of
 
 
 def module(sources: Sequence[NumpySource]) -> str:

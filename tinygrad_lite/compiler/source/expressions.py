@@ -14,12 +14,12 @@ from tinygrad_lite.compiler.identifiers import Identifiers
 from tinygrad_lite.compiler.program import Instruction, Variable
 from tinygrad_lite.engine.op import Op
 from tinygrad_lite.engine.registry import TABLES, functions_of
+from tinygrad_lite.foundation.signatures import path_of
 from tinygrad_lite.ops.arithmetic import casting, curves, elementwise, ordering, reductions
 from tinygrad_lite.ops.linear import contraction, linalg, norms, products
 from tinygrad_lite.ops.networks import normal
 from tinygrad_lite.ops.requirements import refuse_where
 from tinygrad_lite.ops.shapes import arranging, filling, indexing, joining, padding, shaping, windows
-from tinygrad_lite.signatures import path_of
 
 ATOM, UNARY, _POWER, _PRODUCT, SUM, _AND, _XOR, _OR, _COMPARISON = 20, 13, 14, 12, 11, 9, 8, 7, 6
 OPERATORS: dict[Any, tuple[str, int]] = {

@@ -54,10 +54,10 @@ def export_onnx(
     if not callable(f):
         raise UsageError(f"export_onnx takes a function or a model, got {type(f).__name__}")
     axes = _axes(batch_axis, examples)
+    from tinygrad_lite.foundation.whole_files import replace
     from tinygrad_lite.interchange.onnx_out.batch_axis import with_any_batch
     from tinygrad_lite.interchange.onnx_out.written_file import model
     from tinygrad_lite.interchange.onnx_out.written_program import Names, written
-    from tinygrad_lite.whole_files import replace
 
     names = Names(input_names, output_names)
     if any(axis is not None for axis in axes):

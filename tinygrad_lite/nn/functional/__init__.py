@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from tinygrad_lite.elsewhere import unknown_names as _unknown_names
+from tinygrad_lite.foundation.elsewhere import unknown_names as _unknown_names
 from tinygrad_lite.nn.functional.activations import *
 from tinygrad_lite.nn.functional.attention import *
 from tinygrad_lite.nn.functional.classification_losses import *

@@ -7,7 +7,7 @@ import numpy as np
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import InputError
-from tinygrad_lite.settings import whole
+from tinygrad_lite.foundation.settings import whole
 
 
 def check_counts(name: str, least: int = 1, **counts: Any) -> None:

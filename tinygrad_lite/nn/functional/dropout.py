@@ -9,9 +9,9 @@ import numpy as np
 
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import ShapeError
+from tinygrad_lite.foundation.settings import share
 from tinygrad_lite.nn.init import Rng
 from tinygrad_lite.ops.networks.activations import SELU_ALPHA, SELU_SCALE
-from tinygrad_lite.settings import share
 
 __all__ = ["alpha_dropout", "dropout", "dropout1d", "dropout2d", "dropout3d", "feature_alpha_dropout"]
 

@@ -8,7 +8,7 @@ from tinygrad_lite.engine.arguments import as_array
 from tinygrad_lite.engine.op import Array, elementwise, primitive
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import RESTATED, UsageError, complain
-from tinygrad_lite.signatures import path_of
+from tinygrad_lite.foundation.signatures import path_of
 
 
 def _cast(x: Array, dtype: Any) -> Array:

@@ -12,8 +12,8 @@ from tinygrad_lite.engine.arguments import refuse_out
 from tinygrad_lite.engine.op import POSITIVE, REAL, Array, Op, Traced, elementwise, primitive
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import UsageError
+from tinygrad_lite.foundation.sums import total_of_products_down_to
 from tinygrad_lite.ops.kept import kept
-from tinygrad_lite.sums import total_of_products_down_to
 
 LOG_2 = float(np.log(2))
 LOG_10 = float(np.log(10))

@@ -9,8 +9,8 @@ from tinygrad_lite.engine.arguments import as_array
 from tinygrad_lite.engine.op import Array, primitive
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import ShapeError
+from tinygrad_lite.foundation.signatures import newer
 from tinygrad_lite.ops.arithmetic.casting import conjugated
-from tinygrad_lite.signatures import newer
 
 SMALL = 8
 """Matrices of fewer rows than these are multiplied together, as one."""

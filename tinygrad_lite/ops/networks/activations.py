@@ -5,10 +5,10 @@ from math import pi, sqrt
 import numpy as np
 
 from tinygrad_lite.engine.op import Array, Example, Rule, Traced, elementwise, primitive
+from tinygrad_lite.foundation.sums import total_along
 from tinygrad_lite.ops.arithmetic.elementwise import sigmoid as sigmoid
 from tinygrad_lite.ops.arithmetic.reductions import max as largest
 from tinygrad_lite.ops.networks.normal import Normal, normal_at
-from tinygrad_lite.sums import total_along
 
 
 def _relu(x: Array) -> Array:

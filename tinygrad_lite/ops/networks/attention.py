@@ -3,9 +3,9 @@
 import numpy as np
 
 from tinygrad_lite.engine.op import Array, Example, primitive
+from tinygrad_lite.foundation.sums import total_along
 from tinygrad_lite.ops.arithmetic.reductions import max as largest
 from tinygrad_lite.ops.networks.activations import are_moderate, softmax_vjp
-from tinygrad_lite.sums import total_along
 
 
 def _masked_softmax(scores: Array, mask: Array, empty: float = 1.0) -> Array:

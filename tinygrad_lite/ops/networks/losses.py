@@ -4,10 +4,10 @@ import numpy as np
 
 from tinygrad_lite.engine.op import REAL, Array, Example, Traced, elementwise, primitive
 from tinygrad_lite.errors import ShapeError
+from tinygrad_lite.foundation.sums import total
 from tinygrad_lite.ops.arithmetic.elementwise import decay, sigmoid_by
 from tinygrad_lite.ops.arithmetic.reductions import Exponentials, divided, exponentials
 from tinygrad_lite.ops.arithmetic.reductions import max as largest
-from tinygrad_lite.sums import total
 
 REDUCTIONS = ("mean", "sum", "none")
 

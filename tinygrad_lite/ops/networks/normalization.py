@@ -8,8 +8,8 @@ import numpy as np
 
 from tinygrad_lite.engine.op import Array, Example, primitive
 from tinygrad_lite.errors import ShapeError
+from tinygrad_lite.foundation.sums import total_along, total_of_products
 from tinygrad_lite.ops.arithmetic.reductions import divided
-from tinygrad_lite.sums import total_along, total_of_products
 
 Axes = tuple[int, ...]
 

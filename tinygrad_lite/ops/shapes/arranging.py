@@ -11,10 +11,10 @@ from tinygrad_lite.engine.arguments import as_array
 from tinygrad_lite.engine.op import Array, Example, Op, primitive
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import InputError, UsageError
+from tinygrad_lite.foundation.signatures import newer
 from tinygrad_lite.ops.kept import kept
 from tinygrad_lite.ops.shapes.indexing import Distinct, along, getitem, performed, places, scatter
 from tinygrad_lite.ops.shapes.shaping import Reader, asked, broadcast_to, by_stand_in, reshape, taking
-from tinygrad_lite.signatures import newer
 
 _MOVING: list[Callable[..., Any]] = [
     np.flip,

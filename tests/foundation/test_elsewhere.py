@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 import tinygrad_lite as tg
-from tinygrad_lite import elsewhere, nn
+from tinygrad_lite import nn
 from tinygrad_lite.errors import UsageError
+from tinygrad_lite.foundation import elsewhere
 
 NAMES = {
     **elsewhere._METHODS,

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tinygrad_lite.sums import MANY, total, total_down_to, total_in_any_order
+from tinygrad_lite.foundation.sums import MANY, total, total_down_to, total_in_any_order
 
 
 @pytest.mark.parametrize("shape", [(80, 64), (16, 8, 8, 8), (3, 700, 2), (1, 5000), (5000, 1), (2, 1, 6, 500)], ids=str)
