@@ -48,7 +48,12 @@ CASES: dict[str, tuple[str, Any, int, dict[str, Any]]] = {
         1,
         {"imputed_value_floats": [9.0], "replaced_value_float": 0.0},
     ),
+    "vectorizer of doubles": ("FeatureVectorizer", X.astype(float), 1, {"inputdimensions": [4]}),
+    "vectorizer of whole numbers": ("FeatureVectorizer", np.arange(8).reshape(2, 4), 1, {"inputdimensions": [4]}),
 }
+ROWS = {f"{name}, one row": (operator, X[0], *rest) for name, (operator, x, *rest) in CASES.items() if x is X}
+"""The same for an array of one axis, which is one row."""
+CASES |= ROWS
 
 
 def model(operator: str, x: Any, count: int, settings: dict[str, Any], twice: bool = False) -> Any:
@@ -68,7 +73,7 @@ def model(operator: str, x: Any, count: int, settings: dict[str, Any], twice: bo
     graph = helper.make_graph(
         nodes,
         "graph",
-        [helper.make_tensor_value_info("x", helper.np_dtype_to_tensor_dtype(x.dtype), ["n", x.shape[1]])],
+        [helper.make_tensor_value_info("x", helper.np_dtype_to_tensor_dtype(x.dtype), ["n", *x.shape[1:]])],
         [onnx.ValueInfoProto(name=name) for name in ["y", "z"][:count]],
     )
     opsets = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 3)]
@@ -96,10 +101,47 @@ def test_results_are_those_of_onnxruntime(name: str) -> None:
         np.testing.assert_allclose(y, z, rtol=1e-5, atol=1e-6)
 
 
-def test_a_row_of_zeros_stays() -> None:
-    proto, _ = model("Normalizer", X, 1, {"norm": "L2"})
-    assert tg.from_onnx(proto)(np.zeros((1, 4), np.float32)).tolist() == [[0.0] * 4]
-    assert not list(tg.from_onnx(proto).parameters())
+@pytest.mark.parametrize("norm", ["L1", "L2"])
+def test_a_row_of_zeros_stays_and_its_slopes_are_those_of_a_division_by_1(norm: str) -> None:
+    proto, _ = model("Normalizer", X, 1, {"norm": norm})
+    normalizer, zeros = tg.from_onnx(proto), np.zeros((1, 4), np.float32)
+    assert normalizer(zeros).tolist() == [[0.0] * 4]
+    assert not list(normalizer.parameters())
+    np.testing.assert_array_equal(tg.grad(lambda x: np.sum(normalizer(x)))(zeros), np.ones((1, 4)))
+
+
+@pytest.mark.parametrize("operator", ["Scaler", "Normalizer", "LinearRegressor", "FeatureVectorizer"])
+@pytest.mark.parametrize("dtype", ["int64", "float64"])
+def test_numbers_that_another_node_hands_on_are_made_single(operator: str, dtype: str) -> None:
+    """The dtype between two nodes is not stated in the file."""
+    settings = {"Scaler": SCALER, "LinearRegressor": {"coefficients": WEIGHTS[:4]}, "Normalizer": {"norm": "L2"}}
+    number = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+    graph = helper.make_graph(
+        [
+            helper.make_node("Cast", ["x"], ["middle"], to=number),
+            helper.make_node(operator, ["middle"], ["y"], domain="ai.onnx.ml", **settings.get(operator, {})),
+        ],
+        "graph",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 4])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", None])],
+    )
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 3)]
+    found = tg.from_onnx(helper.make_model(graph, opset_imports=opsets, ir_version=8))(X)
+    assert (found if isinstance(found, np.ndarray) else found.numpy()).dtype == np.float32
+
+
+@pytest.mark.parametrize("operator", ["Binarizer", "Imputer"])
+def test_what_keeps_numbers_keeps_doubles(operator: str) -> None:
+    """As ONNX says; onnxruntime has neither for them."""
+    settings = {"imputed_value_floats": [1.0], "replaced_value_float": np.nan} if operator == "Imputer" else {}
+    x = np.array([[1 / 3, np.nan if operator == "Imputer" else -1.0]])
+    node = helper.make_node(operator, ["x"], ["y"], domain="ai.onnx.ml", **settings)
+    infos = [helper.make_tensor_value_info(name, TensorProto.DOUBLE, ["n", 2]) for name in "xy"]
+    graph = helper.make_graph([node], "graph", infos[:1], infos[1:])
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("ai.onnx.ml", 3)], ir_version=8)
+    found = tg.from_onnx(proto)(x)
+    found = found if isinstance(found, np.ndarray) else found.numpy()
+    np.testing.assert_array_equal(found, [[1 / 3, 1.0]] if operator == "Imputer" else [[1.0, 0.0]], strict=True)
 
 
 def test_columns_and_labels_are_taken() -> None:

@@ -4,7 +4,7 @@ Linear models, scalers and the like, as scikit-learn's pipelines have them. What
 nodes there; here they become arrays of the graph under names such as `scaler.scale`, and so parameters.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import count
 from typing import Any
 
@@ -15,14 +15,16 @@ from tinygrad_lite.errors import InputError, UsageError
 DOMAIN = "ai.onnx.ml"
 _OPSET, _LEAST = 17, 13
 """The version of the default domain's operators in a model that has none, and the least that the nodes fit."""
+_SINGLE, _DOUBLE = 1, 11
+"""ONNX's numbers of float32 and float64."""
 
 
 class _Node:
     """A node that is being replaced, and the nodes that replace it."""
 
-    def __init__(self, onnx: Any, proto: Any, node: Any, dtypes: dict[str, int], taken: set[str]) -> None:
+    def __init__(self, onnx: Any, proto: Any, node: Any, forms: Mapping[str, tuple[int, int]], taken: set[str]) -> None:
         self._helper, self._from_array = onnx.helper, onnx.numpy_helper.from_array
-        self._dtypes, self._taken = dtypes, taken
+        self._forms, self._taken = forms, taken
         self.arrays, self.node = proto.graph.initializer, node
         self.name = node.name or node.output[0]
         self.settings = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
@@ -39,19 +41,37 @@ class _Node:
         self.arrays.append(self._from_array(np.asarray(x, dtype), name))
         return name
 
-    def number(self, name: str, x: float) -> str:
+    def number(self, name: str, x: float, dtype: Any = np.float32) -> str:
         """A number that nobody trains."""
-        return self.array(name, x, prefix="const_")
+        return self.array(name, x, dtype, prefix="const_")
 
     def _fresh(self, wanted: str) -> str:
         name = next(x for k in count() if (x := f"{wanted}.{k}" if k else wanted) not in self._taken)
         self._taken.add(name)
         return name
 
-    def real(self) -> str:
-        """The first input, in single precision if the file says that it holds other numbers."""
-        name: str = self.node.input[0]
-        return name if self._dtypes.get(name, 1) in (0, 1) else self.add("Cast", name, to=1)
+    @property
+    def first(self) -> str:
+        """The first input."""
+        return str(self.node.input[0])
+
+    @property
+    def result(self) -> str:
+        """The first output."""
+        return str(self.node.output[0])
+
+    def dtype(self, name: str) -> int:
+        """ONNX's number of the dtype of an input; float32 if the file does not tell it."""
+        return self._forms.get(name, (0, 0))[0] or _SINGLE
+
+    def real(self, name: str) -> str:
+        """An input in single precision."""
+        return name if self.dtype(name) == _SINGLE else self.add("Cast", name, to=_SINGLE)
+
+    def rows(self, name: str, x: str) -> str:
+        """What an input has become, as one row if the input has one axis."""
+        is_row = self._forms.get(name, (0, 0))[1] == 1
+        return self.add("Reshape", x, self.array("row", [1, -1], np.int64)) if is_row else x
 
     def transformed(self, scores: str, result: str) -> None:
         """What `post_transform` makes of scores."""
@@ -67,13 +87,14 @@ class _Node:
 
 def _linear_scores(node: _Node, scores: int) -> str:
     weights = np.reshape(node.settings["coefficients"], (scores, -1))
-    product = node.add("Gemm", node.real(), node.array("coefficients", weights), transB=1)
+    rows = node.rows(node.first, node.real(node.first))
+    product = node.add("Gemm", rows, node.array("coefficients", weights), transB=1)
     shift = node.settings.get("intercepts")
     return product if not shift else node.add("Add", product, node.array("intercepts", shift))
 
 
 def _linear_regressor(node: _Node) -> None:
-    node.transformed(_linear_scores(node, node.settings.get("targets", 1)), node.node.output[0])
+    node.transformed(_linear_scores(node, node.settings.get("targets", 1)), node.result)
 
 
 def _linear_classifier(node: _Node) -> None:
@@ -92,45 +113,48 @@ def _linear_classifier(node: _Node) -> None:
 
 
 def _scaler(node: _Node) -> None:
-    moved = node.add("Sub", node.real(), node.array("offset", node.settings["offset"]))
-    node.add("Mul", moved, node.array("scale", node.settings["scale"]), result=node.node.output[0])
+    moved = node.add("Sub", node.real(node.first), node.array("offset", node.settings["offset"]))
+    node.add("Mul", moved, node.array("scale", node.settings["scale"]), result=node.result)
 
 
 def _normalizer(node: _Node) -> None:
-    kind, x = bytes(node.settings.get("norm", b"MAX")).decode(), node.real()
+    kind, x = bytes(node.settings.get("norm", b"MAX")).decode(), node.real(node.first)
     if kind == "MAX":
         node.refuse("norm=MAX")
     size = node.add("Abs", x) if kind == "L1" else node.add("Mul", x, x)
     total = node.add("ReduceSum", size, node.array("axis", [-1], np.int64), keepdims=1)
-    total = total if kind == "L1" else node.add("Sqrt", total)
     nothing = node.add("Equal", total, node.number("nothing", 0.0))
-    node.add("Div", x, node.add("Where", nothing, node.number("one", 1.0), total), result=node.node.output[0])
+    total = node.add("Where", nothing, node.number("one", 1.0), total)  # before the root, which has no slope at 0
+    total = total if kind == "L1" else node.add("Sqrt", total)
+    node.add("Div", x, total, result=node.result)
 
 
 def _binarizer(node: _Node) -> None:
-    above = node.add("Greater", node.real(), node.number("threshold", node.settings.get("threshold", 0.0)))
-    node.add("Cast", above, result=node.node.output[0], to=1)
+    above = node.add("Greater", node.real(node.first), node.number("threshold", node.settings.get("threshold", 0.0)))
+    node.add("Cast", above, result=node.result, to=node.dtype(node.first))
 
 
 def _imputer(node: _Node) -> None:
-    if "imputed_value_floats" not in node.settings:
+    x, missing = node.first, node.settings.get("replaced_value_float", 0.0)
+    dtype = {_SINGLE: np.float32, _DOUBLE: np.float64}.get(node.dtype(x))
+    if "imputed_value_floats" not in node.settings or dtype is None:
         node.refuse("it replaces whole numbers")
-    x, missing = node.real(), node.settings.get("replaced_value_float", 0.0)
-    is_missing = node.add("IsNaN", x) if np.isnan(missing) else node.add("Equal", x, node.number("missing", missing))
-    values = node.array("values", node.settings["imputed_value_floats"])
-    node.add("Where", is_missing, values, x, result=node.node.output[0])
+    is_missing = (
+        node.add("IsNaN", x) if np.isnan(missing) else node.add("Equal", x, node.number("missing", missing, dtype))
+    )
+    values = node.array("values", node.settings["imputed_value_floats"], dtype)
+    node.add("Where", is_missing, values, x, result=node.result)
 
 
 def _feature_extractor(node: _Node) -> None:
     x, places = node.node.input
     flat = node.add("Reshape", places, node.array("flat", [-1], np.int64))
-    if next((len(t.dims) for t in node.arrays if t.name == x), 2) == 1:
-        x = node.add("Reshape", x, node.array("row", [1, -1], np.int64))
-    node.add("Gather", x, flat, result=node.node.output[0], axis=-1)
+    node.add("Gather", node.rows(x, x), flat, result=node.result, axis=-1)
 
 
 def _feature_vectorizer(node: _Node) -> None:
-    node.add("Concat", *node.node.input, result=node.node.output[0], axis=-1)
+    rows = [node.rows(name, node.real(name)) for name in node.node.input]
+    node.add("Concat", *rows, result=node.result, axis=-1)
 
 
 _WRITERS: dict[str, Callable[[_Node], None]] = {
@@ -143,6 +167,17 @@ _WRITERS: dict[str, Callable[[_Node], None]] = {
     "Normalizer": _normalizer,
     "Scaler": _scaler,
 }
+
+
+def _forms(onnx: Any, proto: Any) -> dict[str, tuple[int, int]]:
+    """ONNX's number of the dtype and the number of axes of each value, 0 where the file does not tell it."""
+    try:
+        graph = onnx.shape_inference.infer_shapes(proto).graph
+    except Exception:  # without the inferred types, the stated ones have to do
+        graph = proto.graph
+    types = {x.name: x.type.tensor_type for x in (*graph.input, *graph.value_info)}
+    forms = {name: (of.elem_type, len(of.shape.dim)) for name, of in types.items()}
+    return forms | {x.name: (x.data_type, len(x.dims)) for x in graph.initializer}
 
 
 def in_default_domain(onnx: Any, proto: Any) -> None:
@@ -159,13 +194,12 @@ def in_default_domain(onnx: Any, proto: Any) -> None:
         proto.opset_import.add(domain="", version=_OPSET)
     if own and min(own) < _LEAST:
         return
-    dtypes = {x.name: x.type.tensor_type.elem_type for x in (*proto.graph.input, *proto.graph.value_info)}
-    dtypes |= {x.name: x.data_type for x in proto.graph.initializer}
-    taken = {*dtypes, *(name for node in proto.graph.node for name in (*node.input, *node.output))}
+    forms = _forms(onnx, proto)
+    taken = {*forms, *(name for node in proto.graph.node for name in (*node.input, *node.output))}
     nodes = []
     for node in [*proto.graph.node]:
         if node.domain == DOMAIN and node.op_type in _WRITERS:
-            replaced = _Node(onnx, proto, node, dtypes, taken)
+            replaced = _Node(onnx, proto, node, forms, taken)
             try:
                 _WRITERS[node.op_type](replaced)
             except (KeyError, IndexError, TypeError, ValueError) as error:  # a file may hold anything
