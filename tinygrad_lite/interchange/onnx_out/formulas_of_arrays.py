@@ -171,9 +171,12 @@ def _lexsort(keys: Array, axis: int = -1) -> Array:
 
 
 def _passed(bounds: Array, x: Array, or_equal: bool) -> Array:
-    """Where bounds come before a value; NaN comes after all numbers."""
+    """Where bounds come before a value; NaN comes after all numbers, and is equal to itself."""
     passed = (np.less_equal if or_equal else np.less)(bounds, x)
-    return passed | np.isnan(x) if x.dtype.kind == "f" else passed
+    if x.dtype.kind != "f":
+        return passed
+    is_number = np.equal(bounds, bounds)  # NaN alone is not; of whole numbers there is no isnan
+    return passed | (np.isnan(x) & (is_number | or_equal))
 
 
 def _searchsorted(a: Array, v: Array, side: str = "left", sorter: Array = None) -> Array:
