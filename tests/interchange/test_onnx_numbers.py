@@ -97,6 +97,7 @@ CHOICES: dict[str, Callable[..., Any]] = {
     "bins": lambda x: np.digitize(x, [4.0, 3, 2, 1]),
     "rising bins": lambda x: np.digitize(x, [1.0, 2, 3]),
     "places in order": lambda x: np.searchsorted(np.array([1.0, 2, 3]), x),
+    "places among all": lambda x: np.stack([np.searchsorted(np.sort(x[0]), x, side) for side in ("left", "right")]),
     "masked": lambda x: np.max(x, axis=1, where=x < 4, initial=-1.0),
     "filtered": lambda x: np.convolve(x[1], np.array([1.0, 2, 3])),
     "of numbers alone": lambda x: np.nanmax(x[:2], axis=1),
@@ -129,6 +130,7 @@ NEXT_TO: dict[str, Callable[..., Any]] = {
     "x + ε": lambda x: x + 1e-50,
     "ε - x": lambda x: 1e-50 - x,
     "x - ε": lambda x: x - 1e-50,
+    "x / ∞": lambda x: x / 1e300 * 1e300,
 }
 
 
@@ -180,6 +182,18 @@ def test_a_product_with_a_reciprocal_loads_whatever_the_runtime_leaves_out(name:
     for f in (PRODUCTS[name], tg.grad(lambda x: np.sum(PRODUCTS[name](x)))):
         (found,) = run(f, [x])
         np.testing.assert_allclose(found, np.asarray(f(x)), rtol=1e-13)
+
+
+def test_numbers_of_half_precision_are_put_and_added_at_indices() -> None:
+    """For which ONNX has no operator of theirs."""
+
+    def f(x: Any) -> Any:
+        y = nn.functional.relu(tg.tensor(x) if isinstance(x, np.ndarray) else x)
+        return y.at[np.array([0, 2])].set(y[:2]).at[np.array([1, 1])].add(y[:2])
+
+    x = np.array([0.5, 2, 3], np.float16)
+    (found,) = run(f, [x])
+    np.testing.assert_array_equal(found, f(x).numpy(), strict=True)
 
 
 EMPTY: dict[str, Callable[..., Any]] = {

@@ -295,6 +295,9 @@ BATCHES: dict[str, Callable[..., Any]] = {
     "those before": lambda x: nn.functional.softmax(np.where(np.tri(len(x), dtype=bool), x @ x.T, -np.inf)) @ x,
     "above a diagonal": lambda x: np.triu(x @ x.T, k=1),
     "the third row": lambda x: x - x[[2, 0]].sum(axis=0),
+    "over rows": lambda x: (len(x) - 1.0) / (3 + x),
+    "far from 1 or next to it": lambda x: x * (1 + 1e-9 * (len(x) - 2)) / (1 + 1e-9 * (len(x) - 3)),
+    "far from 0 or next to it": lambda x: np.exp(x - 200) + 1e-90 * (len(x) - 2) - 1e-90 * (len(x) - 3),
 }
 
 

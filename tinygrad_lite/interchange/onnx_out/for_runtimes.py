@@ -30,13 +30,11 @@ _ALL = slice(None)
 _VALUES = {
     **dict.fromkeys(("MatMul", "Einsum", "Max", "Min", "Pow"), _ALL),
     "Where": slice(1, 3),
-    "Pad": slice(0, 3, 2),
+    **dict.fromkeys(("Pad", "ScatterND"), slice(0, 3, 2)),
 }
 """The inputs that share the dtype of the result, if there are more than the first."""
 
 _DTYPES = {number: np.dtype(name) for name, number in NUMBERS.items()}
-
-
 _IDENTITIES = {"Add": 0.0, "Sub": 0.0, "Mul": 1.0, "Div": 1.0}
 
 
@@ -56,22 +54,30 @@ def _apart_from_identity(graph: Graph, node: Node) -> list[Node]:
     """
     if node.operator == "Div" and _is_one(graph, node.inputs[0]):
         return [node._replace(operator="Reciprocal", inputs=node.inputs[1:])]
-    identity = _IDENTITIES.get(node.operator)
-    for name in node.inputs if node.operator in ("Add", "Mul") else node.inputs[1:]:
-        array = graph.constants.get(name)
-        if identity is None or array is None or graph.stored.get(name, array.dtype) != np.float64 or array.size != 1:
-            continue
-        number = float(array.item())
-        if number == identity or np.float32(number) != np.float32(identity):
-            continue
-        if identity == 0:
-            other = name if node.operator == "Add" else graph.constant(-array, name)
-            return [node._replace(operator="Sum", inputs=tuple(other if x == name else x for x in node.inputs))]
-        twice, made = graph.constant(2 * array, name), graph.name(node.results[0])
-        inputs = tuple(twice if x == name else x for x in node.inputs)
-        back = graph.constant(0.5 if node.operator == "Mul" else 2.0)
-        return [node._replace(inputs=inputs, results=(made,)), Node("Mul", (made, back), node.results, {}, node.source)]
-    return [node]
+    operands = node.inputs if node.operator in ("Add", "Mul") else node.inputs[1:]
+    name = next((x for x in operands if _is_next_to_identity(graph, node.operator, x)), None)
+    if name is None:
+        return [node]
+
+    def with_instead(array: Any) -> tuple[str, ...]:
+        other = graph.constant(array, name)
+        return tuple(other if x == name else x for x in node.inputs)
+
+    array = graph.constants[name]
+    if node.operator in ("Add", "Sub"):
+        return [node._replace(operator="Sum", inputs=with_instead(array if node.operator == "Add" else -array))]
+    made, back = graph.name(node.results[0]), graph.constant(0.5 if node.operator == "Mul" else 2.0)
+    doubled = node._replace(inputs=with_instead(2 * array), results=(made,))
+    return [doubled, Node("Mul", (made, back), node.results, {}, node.source)]
+
+
+def _is_next_to_identity(graph: Graph, operator: str, name: str) -> bool:
+    """Whether a value is a number in double precision that only single precision takes for the identity."""
+    identity, array = _IDENTITIES.get(operator), graph.constants.get(name)
+    if identity is None or array is None or array.size != 1 or graph.stored.get(name, array.dtype) != np.float64:
+        return False
+    with np.errstate(all="ignore"):  # most numbers of other sizes have none in single precision
+        return bool(array.item() != identity and np.float32(array.item()) == identity)
 
 
 def _is_one(graph: Graph, name: str) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.errors import MissingExtraError, UsageError
+from tinygrad_lite.interchange.onnx_out.for_runtimes import for_runtimes
 from tinygrad_lite.interchange.onnx_out.written_program import Written
 from tinygrad_lite.interchange.onnx_out.written_values import OPSET, number_of
 
@@ -19,7 +20,7 @@ def model(made: Written, dims: Mapping[str, list[Any]]) -> Any:
 
     Raises:
         MissingExtraError: if onnx is not installed.
-        UsageError: if it is too large for a file, or if onnx finds a fault in it.
+        UsageError: if it is too large for a file, if runtimes lack a dtype, or if onnx finds a fault in it.
     """
     try:
         from onnx import checker, helper, numpy_helper, shape_inference
@@ -30,8 +31,8 @@ def model(made: Written, dims: Mapping[str, list[Any]]) -> Any:
         return helper.make_tensor_value_info(name, number_of(x.dtype), dims[name])
 
     graph = made.graph
-    nodes = [helper.make_node(node.operator, node.inputs, node.results, **node.attributes) for node in graph.nodes]
-    read = {name for node in graph.nodes for name in node.inputs}
+    nodes = for_runtimes(graph, {name: x.dtype for name, x in made.inputs.items()})
+    read = {name for node in nodes for name in node.inputs}
     constants = {name: array for name, array in graph.constants.items() if name in read}
     arrays = {name: array.astype(graph.stored.get(name, array.dtype)) for name, array in constants.items()}
     if (size := sum(x.nbytes for x in arrays.values())) >= LARGEST:
@@ -41,7 +42,7 @@ def model(made: Written, dims: Mapping[str, list[Any]]) -> Any:
         )
     proto = helper.make_model(
         helper.make_graph(
-            nodes,
+            [helper.make_node(node.operator, node.inputs, node.results, **node.attributes) for node in nodes],
             made.name,
             [form(name, x) for name, x in made.inputs.items()],
             [form(name, x) for name, x in made.results.items()],

@@ -16,7 +16,6 @@ from tinygrad_lite.compiler.recording.reached import Reached
 from tinygrad_lite.compiler.recording.transcript import kept_whole
 from tinygrad_lite.engine.tensor import Tensor, tensor
 from tinygrad_lite.errors import InputError, UsageError
-from tinygrad_lite.interchange.onnx_out.for_runtimes import for_runtimes
 from tinygrad_lite.interchange.onnx_out.formulas import ENTRY_BY_ENTRY
 from tinygrad_lite.interchange.onnx_out.formulas_of_arrays import OF_ARRAYS
 from tinygrad_lite.interchange.onnx_out.formulas_of_decompositions import OF_VALUES
@@ -108,7 +107,6 @@ def written(f: Callable[..., Any], args: Sequence[Any], names: Names = NO_NAMES,
         else:
             graph.nodes.append(Node("Identity", (value.name,), (name,), {}))
         made.results[name] = value.variable
-    graph.nodes = for_runtimes(graph, {name: x.dtype for name, x in made.inputs.items()})
     if not (made.inputs and made.results):
         raise UsageError(
             f"a file of {made.name} would have no {'results' if made.inputs else 'inputs'}: arrays are inputs and "
