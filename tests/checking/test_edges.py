@@ -102,6 +102,19 @@ def test_entries_of_all_sizes_next_to_an_offset(size: int, offset: float) -> Non
         assert report.outcome == outcome, report
 
 
+@pytest.mark.parametrize("frequency", [0.2, 0.7, 1.3, 4.0])
+@pytest.mark.parametrize("offset", [1e6, 1e10, 1e14])
+def test_waves_next_to_an_offset_are_not_flat_from_afar(offset: float, frequency: float) -> None:
+    def f(x: Any) -> float:
+        return float(offset + math.sin(frequency * float(x)))
+
+    for x in (33.0, 7790.3, 91234.5):
+        right = frequency * math.cos(frequency * x)
+        for part, outcome in ((1.0, "failed"), (-1.0, "passed")):
+            report = tg.gradcheck(f, np.float64(x), gradient=part * right, raise_exception=False)
+            assert report.outcome != outcome, (x, report)
+
+
 @pytest.mark.parametrize("offset", [1e8, 1e9, 1e10, 1e11])
 def test_the_report_says_which_tolerance_accepts_what_is_known(offset: float) -> None:
     x = np.array([0.3, 1.2, -0.7, 2.0, -1.4])

@@ -319,10 +319,11 @@ class _Line:
         return noise
 
     def _is_coarse(self, noise: Vector) -> Vector:
-        """Whether the noise is so large, not by rounding of the value alone, that it may be what the function does."""
+        """Whether a result moves, and the noise is so large that it may be what the function does, or hide that."""
         values = np.concatenate([self._above[self._larger :], self._below[self._larger :]])
         extent = np.fmax.reduce(values) - np.fmin.reduce(values)
-        return np.asarray((noise > 1000 * EPSILON * np.abs(self._at_0)) & (noise > COARSE * extent))
+        moves = (extent > SAFETY * noise) | (noise > 1000 * EPSILON * np.abs(self._at_0))
+        return np.asarray(moves & (noise > COARSE * extent))
 
     def _best(self, noise: Vector) -> tuple[_Best, _Best, _Best]:
         """The best slopes: of both sides, or of one where only that has values; of the right, and of the left."""
@@ -332,8 +333,9 @@ class _Line:
         # where a value hardly moves, steps that are far too large would make it look flat
         usual = (np.arange(len(self._steps)) >= self._larger)[:, None]
         usable = [(np.abs(values - self._at_0) > VISIBLE * noise) | usual for values in (self._above, self._below)]
-        best = _best(central, self._steps, 2, noise, usable[0] | usable[1])
-        right, left = (_best(side, self._steps, 1, 2 * noise, can) for side, can in zip(sides, usable))
+        bent = np.abs((self._above + self._below) / 2 - self._at_0)
+        best = _best(central, self._steps, 2, noise, usable[0] | usable[1], bent)
+        right, left = (_best(side, self._steps, 1, 2 * noise, can, 0 * bent) for side, can in zip(sides, usable))
         for side, values in ((right, self._below), (left, self._above)):
             only = np.isfinite(side.bound) & ~np.any(np.isfinite(values), axis=0)
             if np.any(only):
@@ -413,13 +415,14 @@ def _change(a: float, b: float, at_a: float, at_b: float, slope: float) -> float
     return abs(at_b - at_a - slope * (b - a))
 
 
-def _best(quotients: Matrix, steps: Vector, power: int, noise: Vector, usable: Matrix) -> _Best:
+def _best(quotients: Matrix, steps: Vector, power: int, noise: Vector, usable: Matrix, bent: Matrix) -> _Best:
     """The slope with the smallest bound among the extrapolated ones that no smaller step contradicts.
 
     Args:
         power: the error of a quotient is a series in the step to this power.
         noise: of the values; a quotient has a noise of `noise / step`.
         usable: which quotients may be used, for each result.
+        bent: how far the mean of the values on both sides is from the value in the middle.
     """
     table, amplified = quotients, 1 / steps
     slopes, bounds, roundings, levels, firsts = [], [], [], [], []
@@ -442,7 +445,9 @@ def _best(quotients: Matrix, steps: Vector, power: int, noise: Vector, usable: M
     grows = np.zeros(quotients.shape, bool)  # towards smaller steps: there is no end to it in sight
     grows[2:] = (changes[1:] > 0.9 * changes[:-1]) & (changes[1:] > 4 * SAFETY * noise / steps[2:, None])
     bound[~(np.isfinite(bound) & usable[first]) | grows[level]] = np.inf
-    held = np.where(_contradicted(slope, bound, level, quotients, steps, power, noise), np.inf, bound)
+    narrow = _contradicted(slope, bound, level, quotients, steps, power, noise)
+    narrow |= _bends_closer(level, steps, noise, bent)
+    held = np.where(narrow, np.inf, bound)
     columns = np.arange(slope.shape[1])
     best = np.argmin(held, axis=0)
     known = np.isfinite(held[best, columns])
@@ -462,8 +467,18 @@ def _contradicted(
     smaller = np.arange(len(steps)) > level[:, None]
     shrinks = np.minimum((steps / steps[level][:, None]) ** power, 1)[:, :, None]
     curve = 2 * np.abs(quotients[level] - slope)[:, None] * shrinks
-    allowed = bound[:, None] + curve + (2 * SAFETY * noise / steps[:, None])[None]
+    allowed = bound[:, None] + curve + (SAFETY * noise / steps[:, None])[None]
     return np.asarray(np.any(smaller[:, :, None] & (np.abs(quotients[None] - slope[:, None]) > allowed), axis=1))
+
+
+def _bends_closer(level: Vector, steps: Vector, noise: Vector, bent: Matrix) -> Matrix:
+    """Whether values on the way to a step bend by more than they would at a kink: the step is too far for the feature.
+
+    From afar, waves look flat where noise hides their slope, but not how far they go.
+    """
+    smaller = np.arange(len(steps)) > level[:, None]
+    allowed = 2 * bent[level][:, None] * (steps / steps[level][:, None])[:, :, None] + SAFETY * noise
+    return np.asarray(np.any(smaller[:, :, None] & (bent[None] > allowed), axis=1))
 
 
 def noise(f: Callable[[float], Vector], spacing: float) -> Vector:
