@@ -98,8 +98,10 @@ def kept_apart(array: Any) -> Any:
 
 def _copied(array: Any) -> Any:
     """A copy of an array, in which entries that share a place in memory do so again, as those of windows do."""
+    if array.flags.c_contiguous or not array.size:
+        return array.copy()
     size, steps = array.itemsize, array.strides
-    if array.flags.c_contiguous or not array.size or min(steps) < 0 or any(step % size for step in steps):
+    if min(steps) < 0 or any(step % size for step in steps):
         return array.copy()
     count = sum(step // size * (length - 1) for step, length in zip(steps, array.shape)) + 1
     if count >= array.size:

@@ -19,7 +19,7 @@ def total(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """The sum of an array of any kind; for a NumPy array, in half the time of np.sum."""
     if type(x) is np.ndarray and x.size >= 512 and x.ndim > 1 and x.shape[-1] < 8 and _is_last(axis, x):
         return _added_by_column(x, keepdims)
-    if type(x) is np.ndarray and type(axis) is int and x.size >= 1024 and _is_before_short_rows(axis, x):
+    if type(axis) is int and axis and type(x) is np.ndarray and x.size >= 1024 and _is_before_short_rows(axis, x):
         rows = np.moveaxis(x, axis, 0)  # copied, so that NumPy adds rows of all that remains instead of short ones
         y = _add_up(rows.reshape(len(rows), -1), axis=0).reshape(rows.shape[1:])
         return np.expand_dims(y, axis) if keepdims else y
