@@ -4,7 +4,7 @@ They contain no branch and no call. Each is right to the last digits of float64 
 infinities and NaN.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import factorial
 from typing import Any
 
@@ -21,6 +21,22 @@ _LIMITS = {8: (-746.0, 711.0), 4: (-104.0, 90.0)}  # eˣ is 0 below the first, a
 _TERMS = {8: 13, 4: 7}
 
 
+def _polynomial(x: Entry, coefficients: Sequence[float]) -> Entry:
+    """The polynomial with these coefficients, that of the highest power first."""
+    first, *others = coefficients
+    p = x.like(first)
+    for coefficient in others:
+        p = p * x + coefficient
+    return p
+
+
+def _rounded(x: Entry) -> tuple[Entry, Entry]:
+    """The nearest whole number, as a real number and as an integer, if |x| < 2⁵¹ (in float32, 2²²)."""
+    to_whole = x.like(1.5 * 2.0 ** _EXPONENT_BITS[x.dtype.itemsize])  # adding and subtracting it rounds
+    shifted = x + to_whole
+    return shifted.made(f"fsub {x.type} {shifted.text}, {to_whole.text}"), shifted.bits - to_whole.bits
+
+
 def exp(x: Entry) -> Entry:
     """The exponential."""
     return _scaled_exp(x, 0)
@@ -31,14 +47,9 @@ def _scaled_exp(x: Entry, power: int) -> Entry:
     size = x.dtype.itemsize
     lowest, highest = _LIMITS[size]
     t = (x < lowest).chooses(lowest, (x > highest).chooses(highest, x))
-    to_whole = x.like(1.5 * 2.0 ** _EXPONENT_BITS[size])  # adding and subtracting it rounds to a whole number
-    shifted = t * 1.4426950408889634 + to_whole
-    n = shifted.made(f"fsub {x.type} {shifted.text}, {to_whole.text}")
+    n, whole = _rounded(t * (1 / LN2))
     r = (t - n * LN2_HIGH[size]) - n * LN2_LOW[size]
-    p = x.like(1 / factorial(_TERMS[size]))
-    for k in reversed(range(_TERMS[size])):
-        p = p * r + 1 / factorial(k)
-    whole = shifted.bits - to_whole.bits
+    p = _polynomial(r, [1 / factorial(k) for k in reversed(range(_TERMS[size] + 1))])
     if power:
         whole = whole + power
     half = whole >> 1  # 2ⁿ in two factors, since it may be too large or too small for one
@@ -67,10 +78,7 @@ def log(x: Entry) -> Entry:
     f = ((bits & (1 << _EXPONENT_BITS[size]) - 1) + _ROOT_HALF[size]).of_bits - 1.0
     s = f / (f + 2.0)
     z = s * s
-    first, *others = _LOG[size]
-    p = x.like(first)
-    for coefficient in others:
-        p = p * z + coefficient
+    p = _polynomial(z, _LOG[size])
     square = f * 0.5 * f
     y = k * LN2_HIGH[size] - ((square - (s * (square + p * z) + k * LN2_LOW[size])) - f)
     y = (x < np.inf).chooses(y, x)  # keeps NaN, too
@@ -106,13 +114,7 @@ def tanh(x: Entry) -> Entry:
     size = x.intrinsic("fabs")
     far = 1.0 - 2.0 / (exp(size * 2.0) + 1.0)
     z = x * x
-    parts = []
-    for first, *others in _TANH[x.dtype.itemsize]:
-        part = x.like(first)
-        for coefficient in others:
-            part = part * z + coefficient
-        parts.append(part)
-    p, q = parts
+    p, q = (_polynomial(z, coefficients) for coefficients in _TANH[x.dtype.itemsize])
     ratio = p / q if len(_TANH[x.dtype.itemsize][1]) > 1 else p
     return (size < 0.625).chooses(x * (z * ratio + 1.0), far.intrinsic("copysign", x))
 
@@ -125,28 +127,18 @@ def cosh(x: Entry) -> Entry:
 
 _HALF_PI = (1.57079632673412561417e00, 6.07710050630396597660e-11, 2.02226624879595063154e-21)
 """π / 2 in parts, the first two of 33 bits, so that their products with n < 2¹⁵ are exact; as in fdlibm."""
-_SIN = (-1.66666666666666324348e-01, 8.33333333332248946124e-03, -1.98412698298579493134e-04,
-        2.75573137070700676789e-06, -2.50507602534068634195e-08, 1.58969099521155010221e-10)  # fmt: skip
-_COS = (4.16666666666666019037e-02, -1.38888888888741095749e-03, 2.48015872894767294178e-05,
-        -2.75573143513906633035e-07, 2.08757232129817482790e-09, -1.13596475577881948265e-11)  # fmt: skip
+_SIN = (1.58969099521155010221e-10, -2.50507602534068634195e-08, 2.75573137070700676789e-06,
+        -1.98412698298579493134e-04, 8.33333333332248946124e-03, -1.66666666666666324348e-01)  # fmt: skip
+_COS = (-1.13596475577881948265e-11, 2.08757232129817482790e-09, -2.75573143513906633035e-07,
+        2.48015872894767294178e-05, -1.38888888888741095749e-03, 4.16666666666666019037e-02)  # fmt: skip
 FAR = 51_000.0
 """The largest angle of which n quarters of a turn, n < 2¹⁵, are taken away."""
 
 
-def _polynomial(z: Entry, coefficients: Any) -> Entry:
-    *others, last = coefficients
-    p = z.like(last)
-    for coefficient in reversed(others):
-        p = p * z + coefficient
-    return p
-
-
 def _turned(x: Entry, quarters: int) -> Entry:
     """The sine of an angle in float64, |x| ≤ FAR, some quarters of a turn ahead, by fdlibm's k_sin.c and k_cos.c."""
-    to_whole = x.like(1.5 * 2.0**52)
-    shifted = x * (2 / np.pi) + to_whole
-    n = shifted.made(f"fsub {x.type} {shifted.text}, {to_whole.text}")
-    whole = shifted.bits - to_whole.bits + quarters
+    n, whole = _rounded(x * (2 / np.pi))
+    whole = whole + quarters
     first, second, third = _HALF_PI
     near, taken = x - n * first, n * second
     r = near - taken
@@ -155,7 +147,8 @@ def _turned(x: Entry, quarters: int) -> Entry:
     y = r + rest
     tail = (r - y) + rest
     z = y * y
-    sine = y - ((z * (tail * 0.5 - z * y * _polynomial(z, _SIN[1:])) - tail) - z * y * _SIN[0])
+    *others, cubic = _SIN
+    sine = y - ((z * (tail * 0.5 - z * y * _polynomial(z, others)) - tail) - z * y * cubic)
     half = z * 0.5
     w = 1.0 - half
     cosine = w + (((1.0 - w) - half) + (z * z * _polynomial(z, _COS) - y * tail))

@@ -658,19 +658,19 @@ def _called(
 def _within(emitter: Emitter, writer: Any, *, written: Callable[[Entry], Entry], called: Any) -> None:
     """Compute the entries here if all are near enough for ours to be right, and else by NumPy's loop."""
     count, (of, to) = called.keywords["count"], called.keywords["layouts"]
-    is_far = emitter.first("alloca i1")
+    are_near = emitter.first("alloca i1")
 
     def entry(layout: Layout, i: str) -> tuple[str, str]:
         position = emitter.position(layout.offset, [(i, 1)])
         return emitter.address(layout.root.dtype, writer.base(layout.root), position), writer.note(layout.root)
 
-    emitter.line(f"store i1 false, ptr {is_far}")
+    emitter.line(f"store i1 true, ptr {are_near}")
     with emitter.loop(count) as i:
-        beyond = (emitter.load(of.root.dtype, *entry(of, i)).intrinsic("fabs") <= functions.FAR).text
-        before = emitter.value(f"load i1, ptr {is_far}")
-        emitter.line(f"store i1 {emitter.value(f'select i1 {beyond}, i1 {before}, i1 true')}, ptr {is_far}")
-    found = emitter.value(f"load i1, ptr {is_far}")
-    with emitter.when(found):
+        is_near = (emitter.load(of.root.dtype, *entry(of, i)).intrinsic("fabs") <= functions.FAR).text  # not NaN
+        before = emitter.value(f"load i1, ptr {are_near}")
+        emitter.line(f"store i1 {emitter.value(f'and i1 {is_near}, {before}')}, ptr {are_near}")
+    found = emitter.value(f"load i1, ptr {are_near}")
+    with emitter.when(emitter.value(f"xor i1 {found}, true")):
         called(emitter, writer)
-    with emitter.when(emitter.value(f"xor i1 {found}, true")), emitter.loop(count) as i:
+    with emitter.when(found), emitter.loop(count) as i:
         emitter.store(written(emitter.load(of.root.dtype, *entry(of, i))), *entry(to, i))
