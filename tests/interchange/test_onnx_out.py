@@ -295,6 +295,9 @@ BATCHES: dict[str, Callable[..., Any]] = {
     "those before": lambda x: nn.functional.softmax(np.where(np.tri(len(x), dtype=bool), x @ x.T, -np.inf)) @ x,
     "above a diagonal": lambda x: np.triu(x @ x.T, k=1),
     "the third row": lambda x: x - x[[2, 0]].sum(axis=0),
+    "over parts of rows": lambda x: np.sum(x) * ((len(x) + 0.1) / (3 * len(x) - 0.7)) * (np.e * (1 - 2 / (len(x) + 1))),
+    "huge and tiny numbers": lambda x: x * (1e200 * len(x)) * (1e-200 / (len(x) + 1)),
+    "a table of few rows": lambda x: x + np.arange(33.0).reshape(11, 3)[: len(x)],
     "over rows": lambda x: (len(x) - 1.0) / (3 + x),
     "far from 1 or next to it": lambda x: x * (1 + 1e-9 * (len(x) - 2)) / (1 + 1e-9 * (len(x) - 3)),
     "far from 0 or next to it": lambda x: np.exp(x - 200) + 1e-90 * (len(x) - 2) - 1e-90 * (len(x) - 3),
@@ -307,6 +310,40 @@ def test_what_depends_on_the_size_of_a_batch_is_computed(name: str, tmp_path: Pa
     there = exported(tmp_path / "f.onnx", f, x[:4], batch_axis=0)
     for rows in (3, 4, 9) if name in ("at least three", "the third row") else (2, 3, 9):
         assert_equal(there, f, x[:rows])
+
+
+CURVES: dict[str, Callable[[int], float]] = {
+    "log n": np.log,
+    "log (1 + n)": np.log1p,
+    "exp (1 - 1 / n)": lambda n: float(np.exp(1 - 1 / n)),
+    "tanh": lambda n: float(np.tanh(n / 8)),
+    "a power": lambda n: float(n**0.3),
+    "a decay": lambda n: 0.9**n,
+    "a slow decay": lambda n: 0.999**n,
+    "what a slow decay leaves": lambda n: 1 - 0.999**n,
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [
+        (name, dtype)
+        for name in CURVES
+        for dtype in ("float16", "float32", "float64")
+        if not ("slow" in name and dtype == "float16")  # in which it is a straight line
+    ],
+)
+def test_curves_that_are_no_quotients_are_refused_or_right_far_away(name: str, dtype: str, tmp_path: Path) -> None:
+    def f(x: Any) -> Any:
+        return x * np.asarray(CURVES[name](len(x)), dtype)
+
+    try:
+        there = exported(tmp_path / "f.onnx", f, np.ones((4, 1), dtype), batch_axis=0)
+    except UsageError:
+        return
+    x = np.ones((200, 1), dtype)
+    (found,) = there.run(None, {"x": x})
+    np.testing.assert_allclose(found, f(x), rtol=8 * float(np.finfo(dtype).eps))
 
 
 def test_inputs_are_in_the_order_of_the_arguments_and_models_apart(tmp_path: Path) -> None:
@@ -387,6 +424,11 @@ def test_singular_values_and_eigenvalues_of_any_matrix(name: str) -> None:
         (lambda x: x.T @ np.cos(np.arange(len(x))), "in a way of their own"),
         (lambda x: np.sum(x) * len(x) ** 3.5, "in a way of their own"),
         (lambda x: np.sum(x) * max(len(x), 3), "in a way of their own"),
+        (lambda x: np.sum(x) * (1.0 if len(x) > 2 else np.inf), "in a way of their own"),
+        (lambda x: np.where(np.array(len(x) > 3), x, -x), "in a way of their own"),
+        (lambda x: np.sum(x) * (1e-200 * np.sqrt(len(x))), "in a way of their own"),
+        (lambda x: np.concatenate([x[i : i + 9] for i in range(0, len(x), 9)]), "does other operations"),
+        (lambda x: x[2] * (1.0 + len(x) % 2), "in a way of their own"),
         (lambda x: np.abs(np.arange(len(x))[:, None] - np.arange(len(x))) @ x, "in a way of their own"),
     ],
 )

@@ -6,6 +6,7 @@ along each diagonal.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from itertools import chain, combinations, zip_longest
 from typing import Any
 
@@ -23,6 +24,7 @@ from tinygrad_lite.transforms.runs import name_of
 Axis = int | None
 _SIZES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31)
 _COUNT = 4  # what is made of a size has three unknowns at most, and the fourth size tells whether it is
+_FAR = 32  # a size far from the others, where curves part that are alike near them
 INT = np.dtype(np.int64)
 
 
@@ -34,27 +36,11 @@ def with_any_batch(
     Raises:
         UsageError: if what the function does depends on the size in another way.
     """
-    own = max(_sizes_along(args, axes), default=0)
-    sizes, made = [], []
-    for n in dict.fromkeys([*([own] if own > 1 else []), *_SIZES]):
-        try:
-            rows = [_resized(x, axis, n) for x, axis in zip(args, axes)]
-            made.append(written(f, rows, names, without_dead_code))  # others would leave out what divides by n - 1 = 1
-        except Exception as error:  # of the user's function, which may need some rows
-            if n == own or (n > own and isinstance(error, UsageError)):
-                raise
-            if n > own:
-                raise UsageError(
-                    f"{name_of(f)} does not take {n} rows along the batch axis ({error}), so one graph cannot serve "
-                    "every size: leave out batch_axis, and export a file for each size that you need"
-                ) from error
-            continue
-        sizes.append(n)
-        if len(sizes) == _COUNT:
-            break
+    by_size = _of_some_sizes(f, args, axes, names)
+    made = list(by_size.values())
     first = made[0]
     names_there = [_names_there(first, other) for other in made]
-    batch = _Batch(first.graph, sizes)
+    batch = _Batch(first.graph, list(by_size))
     dims = {
         name: [batch.dim([getattr(m, kind)[name].shape[i] for m in made]) for i in range(len(x.shape))]
         for kind in ("inputs", "results")
@@ -68,6 +54,36 @@ def with_any_batch(
             batch.replace(name, arrays, first.name)
     first.graph.nodes[:0] = batch.nodes
     return first, dims
+
+
+def _of_some_sizes(
+    f: Callable[..., Any], args: Sequence[Any], axes: Sequence[Axis], names: Names
+) -> dict[int, Written]:
+    """The graphs for the examples' own size, if it is more than one row, and for others."""
+    own = max(_sizes_along(args, axes), default=0)
+    made: dict[int, Written] = {}
+
+    def of_size(n: int) -> Written:
+        rows = [_resized(x, axis, n) for x, axis in zip(args, axes)]
+        return written(f, rows, names, without_dead_code)  # others would leave out what divides by n - 1 = 1
+
+    for n in dict.fromkeys([*([own] if own > 1 else []), *_SIZES]):
+        try:
+            made[n] = of_size(n)
+        except Exception as error:  # of the user's function, which may need some rows
+            if n == own or (n > own and isinstance(error, UsageError)):
+                raise
+            if n > own:
+                raise UsageError(
+                    f"{name_of(f)} does not take {n} rows along the batch axis ({error}), so one graph cannot serve "
+                    "every size: leave out batch_axis, and export a file for each size that you need"
+                ) from error
+        if len(made) == _COUNT:
+            break
+    if max(made) < _FAR:
+        with suppress(Exception):  # a table of the user's may have fewer rows than that
+            made[_FAR] = of_size(_FAR)
+    return made
 
 
 def _sizes_along(args: Sequence[Any], axes: Sequence[Axis]) -> Iterator[int]:
@@ -103,10 +119,9 @@ def _names_there(a: Written, b: Written) -> dict[str, str]:
     for node, other in zip_longest(a.graph.nodes, b.graph.nodes):
         source = next((x.source for x in (node, other) if x and x.source), source)
         if (
-            node is None
-            or other is None
-            or (node.operator, node.attributes, len(node.inputs))
-            != (other.operator, other.attributes, len(other.inputs))
+            not (node and other)
+            or (node.operator, node.attributes) != (other.operator, other.attributes)
+            or len(node.inputs) != len(other.inputs)
             or any(there.setdefault(x, y) != y for x, y in zip(node.inputs, other.inputs))
         ):
             _refuse(a.name, source, "does other operations for another size of the batch")
@@ -170,15 +185,15 @@ class _Batch:
         if len({x.shape for x in arrays}) > 1:
             made = self._rows(arrays, dtype) or self._diagonals(arrays, dtype)
         else:
-            made = self._sizes_of(arrays, dtype) if arrays[0].dtype.kind in "iu" else None
-            made = self._number(arrays, dtype) if made is None else made
+            made = self._sizes_of(arrays, dtype) or self._number(arrays, dtype)
         if made is None:
             source = next(node.source for node in self._graph.nodes if name in node.inputs)
             _refuse(owner, source, "computes with numbers that depend on the size of the batch in a way of their own")
         self.nodes.append(Node("Identity", (str(made),), (name,), {}))
 
     def _sizes_of(self, arrays: Sequence[Any], dtype: Any) -> str | None:
-        line = self._line([x.astype(INT) for x in arrays])
+        """Whole numbers on a straight line."""
+        line = self._line([x.astype(INT) for x in arrays]) if arrays[0].dtype.kind in "iu" else None
         if line is None:
             return None
         made = self.add("Add", self.add("Mul", self.size, np.array(line[0], INT)), np.array(line[1], INT))
@@ -189,14 +204,16 @@ class _Batch:
 
     def _number(self, arrays: Sequence[Any], dtype: Any) -> str | None:
         """A quotient of polynomials of the size or its root, for a number or for an array of equal ones."""
-        if any(x.size == 0 or np.any(x != x.flat[0]) for x in arrays):
+        kind = arrays[0].dtype.kind
+        if kind not in "iuf" or any(x.size == 0 or np.any(x != x.flat[0]) for x in arrays):
             return None
-        values = np.array([x.flat[0] for x in arrays], float)
-        is_whole = arrays[0].dtype.kind in "iu"
+        values, is_whole = np.array([x.flat[0] for x in arrays], float), kind != "f"
         digits = np.finfo(float if is_whole else arrays[0].dtype).eps
-        is_root = (terms := self._quotient(values, digits)) is None and bool(np.all(values > 0))
-        if is_root:
-            terms = self._quotient(values**2, 2 * digits)
+        terms, is_root = self._quotient(values, digits), False
+        if terms is None and np.all(values > 0):
+            with np.errstate(over="ignore", under="ignore"):
+                squares = values**2
+            terms, is_root = self._quotient(squares, 2 * digits), True
         if terms is None:
             return None
         size = self._cast(self.size if arrays[0].ndim else self.add("Squeeze", self.size, [0]), np.float64)
@@ -214,20 +231,30 @@ class _Batch:
         return made
 
     def _quotient(self, values: Any, digits: float) -> Any:
-        """Factors of 1, of the size and of its square, above a line and below it, as few as make these values."""
+        """Factors of 1, of the size and of its square, above a line and below it, as few as make these values.
+
+        Values with few digits lie on many curves, so that few of the factors may be real, and one more if all are
+        whole.
+        """
+        largest, limits = np.max(np.abs(values)), np.finfo(float)
+        if not limits.tiny / digits < largest < limits.max * digits:
+            return None  # what is next to overflow or underflow has lost its digits
+        most = 4 if digits < 1e-12 else 3 if digits < 1e-6 else 2
         powers = self._sizes.astype(float)[:, None] ** np.arange(3)
         columns = np.concatenate([powers, -values[:, None] * powers], axis=1)
+        columns /= np.max(np.abs(columns), axis=1, keepdims=True)
         few = chain.from_iterable(combinations(range(6), count) for count in (2, 3))
-        for places in map(list, chain(few, [(0, 1, 3, 4)])):  # with four, the sizes determine straight lines only
+        with_four = [(0, 1, 3, 4)] if most > 2 else []  # the sizes determine straight lines only
+        for places in map(list, chain(few, with_four)):
             if places[0] > 2 or places[-1] < 3:
                 continue  # nothing would be above the line, or below it
-            scale = np.linalg.norm(columns[:, places], axis=0)
+            scale = np.max(np.abs(columns[:, places]), axis=0)
             terms = np.zeros(6)
             terms[places] = np.linalg.svd(columns[:, places] / scale)[2][-1] / scale
             if not np.all(terms[places]):
                 continue
             terms /= np.min(np.abs(terms[places]))
-            for candidate in (np.rint(terms), terms):
+            for candidate in (np.rint(terms), *([terms] if len(places) <= most else [])):
                 above, below = powers @ candidate[:3], powers @ candidate[3:]
                 if np.all(below) and np.allclose(above / below, values, rtol=8 * digits, atol=0):
                     return candidate
