@@ -246,7 +246,7 @@ def test_ctrl_c_ends_the_training_between_two_steps_and_twice_at_once(
     assert all(whole) if times == 1 else not all(whole)
 
 
-@pytest.mark.parametrize("y", [np.ones(2), None, "0.5", [0.5]])
+@pytest.mark.parametrize("y", [np.ones(2), None, "0.5", [0.5], 1j, np.complex128(1j)])
 def test_a_metric_that_is_no_number_is_named(y: Any) -> None:
     with pytest.raises(UsageError, match="the metric 'share' must return a number, got"):
         tg.fit(
@@ -272,6 +272,17 @@ def test_ctrl_c_after_the_last_step_still_counts() -> None:
 
     history = tg.fit(nn.Linear(5, 1, rng=0), F.mse_loss, (X, REAL), epochs=3, callbacks=[press], verify=False)
     assert (history.ending, len(history)) == ("interrupt", 3)
+
+
+def test_a_handler_that_a_callback_sets_stays() -> None:
+    def ignore(training: Training) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    try:
+        tg.fit(nn.Linear(5, 1, rng=0), F.mse_loss, (X, REAL), epochs=1, callbacks=[ignore], verify=False)
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def test_a_handler_of_ones_own_and_other_threads_keep_theirs() -> None:

@@ -40,6 +40,6 @@ def evaluated(
         value = float(loss(outputs, targets))
     found = {name: metric(targets, outputs) for name, metric in metrics.items()}
     for name, y in found.items():
-        if np.ndim(y) or not hasattr(y, "__float__"):
+        if np.ndim(y) or np.iscomplexobj(y) or not hasattr(y, "__float__"):
             raise UsageError(f"the metric {name!r} must return a number, got {y!r:.80}")
     return {"validation_loss": value, **{name: float(y) for name, y in found.items()}}

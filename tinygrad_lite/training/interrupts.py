@@ -25,13 +25,13 @@ class BetweenSteps:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if self._is_set:
+        if self._is_set and signal.getsignal(signal.SIGINT) == self._ask:  # a callback may have set its own
             signal.signal(signal.SIGINT, signal.default_int_handler)
         if kind is None:
             self.check()
 
     def before(self, step: Callable[..., Any]) -> Callable[..., Any]:
-        """The step, after a look at whether it shall begin."""
+        """The step, which does not begin if somebody has pressed Ctrl-C."""
 
         def checked(*batches: Any) -> Any:
             self.check()
@@ -46,6 +46,5 @@ class BetweenSteps:
             raise KeyboardInterrupt
 
     def _ask(self, number: int, frame: Any) -> None:
-        self._is_asked, asked_before = True, self._is_asked
-        if asked_before:
-            self.check()
+        self.check()  # raises at the second one
+        self._is_asked = True
