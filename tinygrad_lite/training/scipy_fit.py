@@ -160,7 +160,7 @@ class _Residuals:
         return float(np.sqrt(self.loss(x) / (self.count - x.size))) if self.count > x.size else np.nan
 
     def solved(self, optimize: Any, method: str | None, settings: dict[str, Any]) -> tuple[Any, Array]:
-        gtol = 1e-15 if method == "lm" else None  # of the others, it is absolute, which small residuals always meet
+        gtol = 1e-15 if method == "lm" else None  # for others it is absolute, and small residuals always meet it
         tolerances = {"ftol": 1e-12, "xtol": 1e-12, "gtol": gtol}
         own = {"method": method or "trf", "x_scale": "jac", "max_nfev": 10_000, **tolerances}
 

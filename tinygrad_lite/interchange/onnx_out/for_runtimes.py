@@ -48,9 +48,10 @@ def for_runtimes(graph: Graph, inputs: Mapping[str, Any]) -> list[Node]:
 
 
 def _apart_from_identity(graph: Graph, node: Node) -> list[Node]:
-    """A sum or a product with a number that is 0 or 1 in single precision only: onnxruntime 1.32 would leave it out.
+    """A node that onnxruntime 1.32 does not simplify wrongly.
 
-    And it makes no valid graph of a product with `1 / x`, if it has left out what made the other factor.
+    It leaves out a sum or a product with a number that is 0 or 1 in single precision only. And it makes an invalid
+    graph of a product with `1 / x` if it has left out what made the other factor.
     """
     if node.operator == "Div" and _is_one(graph, node.inputs[0]):
         return [node._replace(operator="Reciprocal", inputs=node.inputs[1:])]

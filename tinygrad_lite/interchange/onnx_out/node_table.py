@@ -120,7 +120,7 @@ def _with_axes(call: Call) -> str:
 def _without_axes(call: Call) -> str:
     shape, axis = np.shape(call.inputs[0]), call.params.get("axis")
     axes = [i for i, n in enumerate(shape) if n == 1] if axis is None or not shape else _axes(axis, len(shape))
-    if not axes:  # of which runtimes make all axes of length 1
+    if not axes:  # runtimes take no axes for all that have length 1
         return call.add("Identity", call.as_is(0))
     return call.add("Squeeze", call.as_is(0), list(axes))
 
@@ -184,11 +184,15 @@ def _extremum(operator: str) -> Writer:
             return y
         axis, count = call.params.get("axis"), np.ndim(call.inputs[0])
         keepdims = call.params.get("keepdims", False) is True
-        missing = call.graph.add("Cast", call.graph.add("IsNaN", call.input(0)), to=number_of(np.int32))
-        missing = reduced(call, "ReduceMax", missing, axis, count, keepdims)
-        return call.add("Where", call.graph.add("Cast", missing, to=number_of(BOOL)), _number(call, np.nan), y)
+        found = reduced(call, "ReduceMax", _missing(call, call.input(0)), axis, count, keepdims)
+        return call.add("Where", call.graph.add("Cast", found, to=number_of(BOOL)), _number(call, np.nan), y)
 
     return write
+
+
+def _missing(call: Call, x: str) -> str:
+    """1 for NaN and 0 for numbers, in a dtype of which runtimes take the largest."""
+    return call.graph.add("Cast", call.graph.add("IsNaN", x), to=number_of(np.int32))
 
 
 def _number(call: Call, number: float) -> str:
@@ -203,7 +207,7 @@ def reduced(call: Call, operator: str, x: str, axis: Any, count: int, keepdims: 
 
 
 def _truths(is_any: bool) -> Writer:
-    """all, as the least of numbers that are 0 or 1, of which runtimes know that it is true of none; and any by it."""
+    """all, as the least of numbers that are 0 or 1, which runtimes take for 1 where there are none; and any by it."""
 
     def write(call: Call) -> str | None:
         if call.params.keys() - {"axis", "keepdims"}:
@@ -229,17 +233,13 @@ def _place_of(operator: str) -> Writer:
         keeps = call.params.get("keepdims", False) is True
         if axis is None:
             x = call.graph.add("Reshape", x, [-1])
-        settings: dict[str, Any] = {
-            "axis": 0 if axis is None else axis % count,
-            "keepdims": int(keeps and axis is not None),
-        }
-        place = call.add(operator, x, **settings)
+        along, keepdims = 0 if axis is None else axis % count, int(keeps and axis is not None)
+        place = call.add(operator, x, axis=along, keepdims=keepdims)
         if dtype.kind == "f":
-            missing = call.graph.add("Cast", call.graph.add("IsNaN", x), to=number_of(np.int32))
-            first = call.graph.add("ArgMax", missing, **settings)
-            axes = [settings["axis"]]
-            any_missing = call.graph.add("ReduceMax", missing, axes, keepdims=settings["keepdims"])
-            place = call.add("Where", call.graph.add("Cast", any_missing, to=number_of(BOOL)), first, place)
+            missing = _missing(call, x)
+            first = call.graph.add("ArgMax", missing, axis=along, keepdims=keepdims)
+            found = call.graph.add("ReduceMax", missing, [along], keepdims=keepdims)
+            place = call.add("Where", call.graph.add("Cast", found, to=number_of(BOOL)), first, place)
         return place if axis is not None else call.add("Reshape", place, [1] * count if keeps else [])
 
     return write
@@ -342,7 +342,8 @@ def _max_pool(call: Call) -> str | None:
     settings: dict[str, Any] = {"kernel_shape": list(kernel), "strides": list(stride), "dilations": list(dilation)}
     whole = call.graph.add("Reshape", call.input(0), [prod(shape[:-axes]), 1, *shape[-axes:]])
     best = call.graph.add("MaxPool", whole, **settings)
-    # runtimes pass over NaN, and make a finite number of windows of -∞ alone
+    # Runtimes pass over NaN, and make a finite number of windows of -∞ alone. So the largest kind in each window is
+    # found, too: 0 for -∞, 1 for other numbers, 2 for NaN.
     kind = call.graph.add("Cast", call.graph.add("Less", _number(call, -np.inf), whole), to=number_of(call.dtype))
     kind = call.graph.add("Where", call.graph.add("IsNaN", whole), _number(call, 2), kind)
     kind = call.graph.add("MaxPool", kind, **settings)

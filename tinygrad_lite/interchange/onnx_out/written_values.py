@@ -115,12 +115,14 @@ class Graph:
     def call(self, op: Op, inputs: Sequence[Any], params: Mapping[str, Any], result: Variable | None = None) -> Any:
         """Write an operation; without `result`, its form is found out."""
         forward = op.forward
+        if params.get("keepdims", np._NoValue) is not np._NoValue:
+            params = {**params, "keepdims": bool(params["keepdims"])}  # NumPy takes 1 and its own truths as well
         if write := self.writers.get(forward):
             call = Call(self, op, tuple(inputs), params, result or _form(op, inputs, params))
             try:
                 name = write(call)
             except (LookupError, TypeError, ArithmeticError) as error:
-                self.refuse(op, f"it does what no array can but NumPy's own ({error})")
+                self.refuse(op, f"it does what only NumPy's own arrays can do ({error})")
             if name is not None:
                 return self.value(name, call.result)
         formula = self.formulas.get(forward)
@@ -140,7 +142,7 @@ class Graph:
         except UsageError:
             raise
         except (TypeError, ValueError, AttributeError, ArithmeticError) as error:
-            self.refuse(op, f"it does what no array can but NumPy's own ({error})")
+            self.refuse(op, f"it does what only NumPy's own arrays can do ({error})")
         finally:
             self._opened.pop()
 
