@@ -294,10 +294,10 @@ BATCHES: dict[str, Callable[..., Any]] = {
     "off the diagonal": lambda x: np.sum(x @ x.T * (1 - np.eye(len(x)))),
     "those before": lambda x: nn.functional.softmax(np.where(np.tri(len(x), dtype=bool), x @ x.T, -np.inf)) @ x,
     "above a diagonal": lambda x: np.triu(x @ x.T, k=1),
+    "beyond small sizes": lambda x: np.eye(len(x), k=10) @ x + np.triu(x @ x.T, k=-12)[:, :1] + x[-20:].sum(axis=0),
     "the third row": lambda x: x - x[[2, 0]].sum(axis=0),
     "over parts of rows": lambda x: np.sum(x) * ((len(x) + 0.1) / (3 * len(x) - 0.7)) * (np.e * (1 - 2 / (len(x) + 1))),
     "huge and tiny numbers": lambda x: x * (1e200 * len(x)) * (1e-200 / (len(x) + 1)),
-    "a table of few rows": lambda x: x + np.arange(33.0).reshape(11, 3)[: len(x)],
     "over rows": lambda x: (len(x) - 1.0) / (3 + x),
     "far from 1 or next to it": lambda x: x * (1 + 1e-9 * (len(x) - 2)) / (1 + 1e-9 * (len(x) - 3)),
     "far from 0 or next to it": lambda x: np.exp(x - 200) + 1e-90 * (len(x) - 2) - 1e-90 * (len(x) - 3),
@@ -306,9 +306,9 @@ BATCHES: dict[str, Callable[..., Any]] = {
 
 @pytest.mark.parametrize("name", BATCHES)
 def test_what_depends_on_the_size_of_a_batch_is_computed(name: str, tmp_path: Path) -> None:
-    f, x = BATCHES[name], np.random.default_rng(0).normal(size=(9, 3))
+    f, x = BATCHES[name], np.random.default_rng(0).normal(size=(40, 3))
     there = exported(tmp_path / "f.onnx", f, x[:4], batch_axis=0)
-    for rows in (3, 4, 9) if name in ("at least three", "the third row") else (2, 3, 9):
+    for rows in (3, 4, 9, 40) if name in ("at least three", "the third row") else (2, 3, 9, 40):
         assert_equal(there, f, x[:rows])
 
 
@@ -429,6 +429,8 @@ def test_singular_values_and_eigenvalues_of_any_matrix(name: str) -> None:
         (lambda x: np.sum(x) * (1e-200 * np.sqrt(len(x))), "in a way of their own"),
         (lambda x: np.concatenate([x[i : i + 9] for i in range(0, len(x), 9)]), "does other operations"),
         (lambda x: x[2] * (1.0 + len(x) % 2), "in a way of their own"),
+        (lambda x: x[:20] + 1, "in a way of their own"),
+        (lambda x: x[:, 0] * (np.arange(len(x)) < 8), "in a way of their own"),
         (lambda x: np.abs(np.arange(len(x))[:, None] - np.arange(len(x))) @ x, "in a way of their own"),
     ],
 )
@@ -438,6 +440,14 @@ def test_what_one_graph_cannot_do_for_every_size_is_refused(f: Any, message: str
     assert "export a file for each size" in str(raised.value)
     assert "test_onnx_out.py" in str(raised.value)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_table_may_have_fewer_rows_than_the_largest_size_that_is_tried(tmp_path: Path) -> None:
+    def f(x: Any) -> Any:
+        return x + np.arange(33.0).reshape(11, 3)[: len(x)]
+
+    x = np.ones((11, 3))
+    assert_equal(exported(tmp_path / "f.onnx", f, x[:4], batch_axis=0), f, x)
 
 
 def test_a_size_that_the_function_refuses_is_named(tmp_path: Path) -> None:
