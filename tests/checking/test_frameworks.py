@@ -388,6 +388,15 @@ class TestFunctionsOfJax:
         assert check(lambda x: float(jnp.sum(x**3)), self.x, gradient=lambda x: 3 * x**2).ok
         assert check(lambda x: float(jnp.sum(x**3)), self.x, gradient=lambda x: 3 * np.asarray(x) ** 2).ok
 
+    @pytest.mark.parametrize("out", [float, np.asarray])
+    def test_a_function_that_leaves_jax_needs_its_gradient(self, out: Any) -> None:
+        def f(x: Any) -> Any:
+            return out(jnp.sum(jnp.asarray(x) * 2.0))
+
+        with pytest.raises(UsageError, match=r"JAX cannot differentiate f, .* or pass gradient= as well"):
+            check(f, self.x)
+        assert check(f, self.x, gradient=np.full_like(self.x, 2.0)).ok
+
     def test_containers_that_only_jax_knows(self) -> None:
         @jax.tree_util.register_pytree_with_keys_class
         class Layer:

@@ -14,6 +14,7 @@ from tinygrad_lite import trees
 from tinygrad_lite.checking.subjects.frameworks.closures import Copies
 from tinygrad_lite.checking.subjects.frameworks.program import Held, Program, are_close
 from tinygrad_lite.engine.op import Array
+from tinygrad_lite.errors import UsageError
 
 _UNCOMPILED = 6  # the first calls, which show whether a function is slow when all is loaded, and the same each time
 _SLOW = 0.002  # seconds; beyond, a function is compiled
@@ -67,7 +68,13 @@ class JaxProgram(Program):
 
     def _pulled(self, inputs: Sequence[Any], weights: Sequence[Sequence[Array]], dtype: Any) -> list[list[Array]]:
         with _precision(dtype):
-            results, pull = jax.vjp(self._results, *self._arrays(inputs, dtype))
+            try:
+                results, pull = jax.vjp(self._results, *self._arrays(inputs, dtype))
+            except (jax.errors.JAXTypeError, jax.errors.JAXIndexError) as error:
+                raise UsageError(
+                    f"JAX cannot differentiate {self.name}, which takes a value out of JAX on the way "
+                    f"({type(error).__name__}): keep to jax.numpy in it, or pass gradient= as well"
+                ) from error
             return [list(map(_numpy, _gradients(pull, results, row))) for row in weights]
 
     def changes(self, *inputs_and_tangents: Any) -> list[Array]:
