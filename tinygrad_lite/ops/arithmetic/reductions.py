@@ -11,6 +11,7 @@ from tinygrad_lite.engine.arguments import refuse_out
 from tinygrad_lite.engine.op import POSITIVE, Array, Example, Op, Rule, Traced, elementwise, primitive
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.foundation.sums import total, total_along
+from tinygrad_lite.ops.shapes.indexing import Distinct, Scattered
 from tinygrad_lite.ops.shapes.shaping import stretched
 
 Axis = int | tuple[int, ...] | None
@@ -365,6 +366,10 @@ var_as_numpy = _with_mean(np.var, var, lambda v: v)
 std_as_numpy = _with_mean(np.std, std, root)
 
 
+FEW_WIN = 2**15
+"""From so many entries for each extremum on, its gradient is one of few entries, and not an array of zeros."""
+
+
 def _extremum_vjp(
     g: Array,
     y: Array,
@@ -380,6 +385,9 @@ def _extremum_vjp(
     kept = _kept(y, x, axis, keepdims)
     winners = np.equal(x, kept) if where is True else np.equal(x, kept) & where
     if type(winners) is np.ndarray and not isinstance(g, Traced) and initial is None and _nothing_ties(winners, kept):
+        if x.size >= FEW_WIN * kept.size:
+            index = Distinct(winners.nonzero())
+            return Scattered(np.broadcast_to(_kept(g, x, axis, keepdims), x.shape)[index], x.shape, index)
         return np.where(winners, _kept(g, x, axis, keepdims), 0.0)  # of an infinite gradient, a product would be NaN
     return winners * (_kept(g, x, axis, keepdims) / ties(winners, kept, axis=axis, initial=initial))
 
