@@ -161,11 +161,16 @@ def inputs_of(draw: st.DrawFn, op: Op | str, dtype: Any = np.float64) -> Call:
     if op.kink is not None:
         try:
             with np.errstate(all="ignore"):
-                distance = op.kink(*arrays, **params)
+                distance = op.kink(*(_filled(x) if op.derivatives else x for x in arrays), **params)
         except np.linalg.LinAlgError:  # for a singular matrix
             reject()
         assume(np.size(distance) == 0 or np.min(np.abs(distance)) > 0.05)
     return Call(op, arrays, dict(params))
+
+
+def _filled(array: Any) -> Any:
+    """An empty array with ones along its empty axes: beside an empty one, a divisor of 0 makes no entry that shows it."""
+    return array if np.size(array) else np.ones([size or 1 for size in array.shape])
 
 
 def _typed(array: Any, dtype: Any) -> Any:
