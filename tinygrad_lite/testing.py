@@ -169,7 +169,7 @@ def inputs_of(draw: st.DrawFn, op: Op | str, dtype: Any = np.float64) -> Call:
 
 
 def _filled(array: Any) -> Any:
-    """An empty array with ones along its empty axes: beside an empty one, a divisor of 0 makes no entry that shows it."""
+    """An empty array with ones along its empty axes: beside an empty array, nothing shows that a divisor is 0."""
     return array if np.size(array) else np.ones([size or 1 for size in array.shape])
 
 

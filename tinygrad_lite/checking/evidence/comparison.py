@@ -14,6 +14,7 @@ import numpy as np
 
 from tinygrad_lite.checking.evidence import references
 from tinygrad_lite.checking.evidence.examination import SUBNORMAL, Comparison, Examination
+from tinygrad_lite.checking.evidence.inexact import CLOSE, excuse
 from tinygrad_lite.checking.evidence.lost_digits import DIGITS, forgive
 from tinygrad_lite.checking.evidence.roundings import ALLOWED, FEW_SAMPLES, Roundings
 from tinygrad_lite.checking.evidence.singular import Kinks
@@ -24,12 +25,6 @@ LOST = 1e-280  # a change below this is lost in a complex step
 FEW_DIGITS = 1e-4  # a reference that is less exact, relative to a gradient in float32, verifies nothing
 NEGLIGIBLE = 5e-11  # how well an entry should be known in any case, next to the one that matters most
 UNSTABLE = 1e-11  # a gradient with so much rounding, relative to what it is made of, may be made of differences
-CLOSE = 1e-2  # the largest relative error that may be due to a solver's tolerance
-ASIDE = 0.7  # how far entries are moved to find jumps, in their own size, so that none passes 0
-JUMPS = 1000  # the slope that a function between jumps of size 1 may have, relative to the right one
-A_LITTLE = 1e-3  # the part of that which shows no curve, but how values are rounded
-NEARBY = 16  # the number of points that show it
-ROUNDED = 3  # how many times this noise a slope may be off
 ROUGH = 0.1  # how well one of many entries should be known, next to those that matter as much
 FEW = 100  # the largest number of entries whose exact slopes are all computed
 FEW_ROWS = 4  # with more rows, entries do not matter equally in all
@@ -122,7 +117,7 @@ class _Comparing:
             forgive(look, found, doubtful, error, known, self._bend if self._by_differences else None)
             if self._by_differences:
                 with np.errstate(all="ignore"):
-                    self._excuse(error / size)
+                    excuse(look, found, error / size, self._deadline)
         self._complete()
         return found
 
@@ -286,70 +281,6 @@ class _Comparing:
         with np.errstate(invalid="ignore"):
             error = np.abs(found.gradient[:, j] - found.reference[:, j])
             return np.asarray(found.suspicious[:, j] & (error < CLOSE * np.abs(found.reference[:, j])))
-
-    def _excuse(self, error: Matrix) -> None:
-        """Note which errors, small relative to their entries, an inexact function hides."""
-        close = self._found.suspicious & (error < CLOSE)
-        absolute = error * np.abs(self._look.gradient)
-        for row in map(int, np.flatnonzero(np.any(close, axis=1))):
-            columns = np.flatnonzero(close[row])
-            self._excuse_by_jumps(row, columns, absolute[row, columns])
-            columns = np.flatnonzero(close[row] & self._found.suspicious[row])
-            self._excuse_by_others(row, columns, absolute[row, columns])
-
-    def _excuse_by_jumps(self, row: int, columns: Vector, error: Vector) -> None:
-        """Excuse errors no larger than the jumps of the value.
-
-        A solver stops at a tolerance. What it computes is smooth between jumps, with a slope of its own.
-        """
-        look, aside = self._look, self._aside(columns)
-
-        def along(t: float) -> float:
-            return float(look.at(look.subject.point + t * aside)[row])
-
-        jump = references.jump(along, 4 * EPSILON * abs(look.at_0[row]))
-        if 0 < jump < CLOSE * np.fmax.reduce(np.abs([along(t) - look.at_0[row] for t in (1, -1)])):
-            allowed = JUMPS * jump / look.scales[columns]
-            self._hide(row, columns[error <= allowed], allowed[error <= allowed])
-
-    def _excuse_by_others(self, row: int, columns: Vector, error: Vector) -> None:
-        """Excuse errors no larger than what the rounding of the other entries makes, the largest error first."""
-        for k in np.argsort(-error):
-            allowed = ROUNDED * self._noise_from_others(row, int(columns[k]))
-            if not error[k] <= allowed or self._is_late:
-                break
-            self._hide(row, columns[k], allowed)
-
-    def _hide(self, row: int, columns: Any, bound: Any) -> None:
-        found = self._found
-        found.suspicious[row, columns], found.hidden[row, columns], found.bound[row, columns] = False, True, bound
-
-    def _aside(self, columns: Any) -> Vector:
-        """A direction that moves these entries by part of their own size, so that none passes 0."""
-        direction = np.zeros(len(self._look.scales))
-        direction[columns] = (
-            ASIDE * self._look.own_scales[columns] * self._look.rng.choice([-1.0, 1.0], np.size(columns))
-        )
-        return direction
-
-    def _noise_from_others(self, row: int, j: int) -> float:
-        """How far an entry of the gradient jumps about where the other entries move a little.
-
-        What rounds them, as c in log(1 + c²) for a small c, is a constant along this entry, and changes its slope.
-        """
-        look = self._look
-        others = np.flatnonzero(look.subject.varies & (np.arange(len(look.scales)) != j))
-        aside, step = self._aside(others), look.scales[j] / 8
-        moves = A_LITTLE * look.rng.uniform(-1, 1, NEARBY)  # of no simple ratios, for which numbers round alike
-
-        def values(side: float) -> Vector:
-            points = (look.subject.point + move * aside + side * step * look.unit(j) for move in moves)
-            return np.array([look.at(point)[row] for point in points])
-
-        slopes = (values(1) - values(-1)) / (2 * step)
-        if not np.all(np.isfinite(slopes)):
-            return 0.0
-        return float(np.max(np.abs(slopes - np.polynomial.Polynomial.fit(moves, slopes, 3)(moves))))
 
     def _is_rougher(self, noisy: Matrix) -> Matrix:
         """Whether a gradient has far more rounding than its reference, as one that was made of differences has."""
