@@ -127,13 +127,13 @@ def reach(sections: dict[str, list[str]]) -> list[str]:
 
 
 def training_step(title: str, sizes: list[int], rows: int, dtype: type) -> list[str]:
-    found = compare(contestants(sizes, rows, dtype))
+    results = compare(contestants(sizes, rows, dtype))
     return [
         f"## {title}",
         "",
         "| | µs a step | ratio to NumPy by hand |",
         "|---|---:|---:|",
-        *(f"| {name} | {time:.1f} | {ratio:.2f} |" for name, (time, ratio) in found.items()),
+        *(f"| {name} | {time:.1f} | {ratio:.2f} |" for name, (time, ratio) in results.items()),
     ]
 
 

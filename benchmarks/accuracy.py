@@ -301,13 +301,13 @@ def _true(op: Op, x: list[float], i: int, order: tuple[Any, ...]) -> tuple[Any, 
     )
 
 
-def _ulps(found: Any, true: Any) -> float:
+def _ulps(value: Any, true: Any) -> float:
     """The error of a number in ulps; 0 where the true number overflows or is subnormal."""
     if not 1e-290 < abs(true) < 1e290:
         return 0.0
     return (
-        float(abs(mpf(float(found)) - true) / mpf(float(np.spacing(abs(float(true))))))
-        if np.isfinite(found)
+        float(abs(mpf(float(value)) - true) / mpf(float(np.spacing(abs(float(true))))))
+        if np.isfinite(value)
         else np.inf
     )
 
@@ -361,7 +361,7 @@ def errors(op: Op, i: int, params: dict[str, Any], derivatives: Derivatives) -> 
     """The errors of the first and the second derivative in ulps, at each of the samples."""
     true = _references(op, i, tuple(params.items()))
     both = derivatives(samples(op), i)
-    return tuple(np.array([_ulps(a, t[k]) for a, t in zip(found, true)]) for k, found in enumerate(both))
+    return tuple(np.array([_ulps(a, t[k]) for a, t in zip(computed, true)]) for k, computed in enumerate(both))
 
 
 def cases() -> Iterator[tuple[Op, int, dict[str, Any]]]:
@@ -377,7 +377,7 @@ SYNONYMS = {"normal_cdf": "ndtr", "psi": "digamma", "gammaln": "lgamma", "log_ex
 
 def peers() -> dict[str, Callable[[str], Derivatives | None]]:
     """For each installed library, a function that looks up its derivatives of an operation by name."""
-    found: dict[str, Callable[[str], Derivatives | None]] = {}
+    others: dict[str, Callable[[str], Derivatives | None]] = {}
 
     def of(modules: tuple[Any, ...], make: Callable[[Any], Derivatives]) -> Callable[[str], Derivatives | None]:
         def look_up(name: str) -> Derivatives | None:
@@ -392,12 +392,12 @@ def peers() -> dict[str, Callable[[str], Derivatives | None]]:
         import jax
 
         jax.config.update("jax_enable_x64", True)
-        found["JAX"] = of((jax.numpy, jax.nn, jax.scipy.special), of_jax)
+        others["JAX"] = of((jax.numpy, jax.nn, jax.scipy.special), of_jax)
     if find_spec("torch"):
         import torch
 
-        found["PyTorch"] = of((torch, torch.special, torch.nn.functional), of_torch)
-    return found
+        others["PyTorch"] = of((torch, torch.special, torch.nn.functional), of_torch)
+    return others
 
 
 def _cell(error: float) -> str:

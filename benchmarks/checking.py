@@ -61,9 +61,9 @@ def million() -> dict[str, tuple[float, bool]]:
         return np.mean((h @ p["w3"] + p["b3"] - target) ** 2)
 
     def wrong(p: Any) -> Any:
-        found = {name: np.array(part) for name, part in tg.grad(loss)(p).items()}
-        found["w2"][321, 45] *= 1.001
-        return found
+        gradient = {name: np.array(part) for name, part in tg.grad(loss)(p).items()}
+        gradient["w2"][321, 45] *= 1.001
+        return gradient
 
     took: list[tuple[float, float]] = []
     for _ in range(3):  # the best of three: two threads of BLAS wait for each other on a machine that is busy
@@ -151,10 +151,10 @@ def _ours(
             (f"{number}: the operation named", "100 %", _share(tally["named"], tally["faults"])),
             (f"{number}: the mistake guessed", "90 %", _share(tally["guessed"], tally["faults"])),
         ]
-    for what, (seconds, so) in large.items():
-        said = "passed" if what == "right" else "named"
-        found = f"{'' if so else 'not '}{said}, {seconds:.1f} s"
-        rows.append((f"a check of 1,000,000 parameters, {what}", said, found))
+    for case, (seconds, so) in large.items():
+        said = "passed" if case == "right" else "named"
+        outcome = f"{'' if so else 'not '}{said}, {seconds:.1f} s"
+        rows.append((f"a check of 1,000,000 parameters, {case}", said, outcome))
     if "PyTorch" in took:
         ratio = took["tinygrad_lite"][1]
         rows.append((f"time of a check of {ENTRIES} entries, beside PyTorch's", "at most 1.00", f"{ratio:.2f}"))
@@ -167,7 +167,7 @@ def _ours(
         "",
         "| | reach | measured |",
         "|---|---:|---:|",
-        *(f"| {what} | {reach} | {found} |" for what, reach, found in rows),
+        *(f"| {case} | {reach} | {outcome} |" for case, reach, outcome in rows),
     ]
 
 

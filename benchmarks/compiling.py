@@ -79,8 +79,8 @@ def steps(sizes: list[int], rows: int, dtype: Any) -> dict[str, Step]:
 
 def agree(made: dict[str, Step], tolerance: float) -> None:
     losses = {name: [float(step()) for _ in range(5)] for name, step in made.items()}
-    for name, found in losses.items():
-        np.testing.assert_allclose(found, losses["by hand"], rtol=tolerance, err_msg=name)
+    for name, values in losses.items():
+        np.testing.assert_allclose(values, losses["by hand"], rtol=tolerance, err_msg=name)
 
 
 def repeated(sizes: list[int], rows: int) -> float:
@@ -91,8 +91,8 @@ def repeated(sizes: list[int], rows: int) -> float:
         ours(parameters(sizes, np.float64), x, y, "native"),
     )
     compiled.repeat(200)
-    found = compare({"by hand": lambda: [hand() for _ in range(100)], "repeat": lambda: compiled.repeat(100)})
-    return found["repeat"][1]
+    times = compare({"by hand": lambda: [hand() for _ in range(100)], "repeat": lambda: compiled.repeat(100)})
+    return times["repeat"][1]
 
 
 def peak(step: Step) -> int:
@@ -126,10 +126,10 @@ def first_calls() -> dict[str, float]:
 
         def run(backend: str, environment: dict[str, str]) -> float:
             command = [sys.executable, "-c", _FIRST.format(backend=backend)]
-            found = subprocess.run(
+            process = subprocess.run(
                 command, capture_output=True, text=True, check=True, env={**os.environ, **environment}
             )
-            return float(found.stdout)
+            return float(process.stdout)
 
         fresh = [run("native", {"TINYGRAD_LITE_CACHE": f"{cache}/{i}"}) for i in range(3)]
         kept = [run("native", {"TINYGRAD_LITE_CACHE": f"{cache}/0"}) for _ in range(5)]
@@ -143,20 +143,20 @@ def table() -> list[str]:
     rows: list[tuple[str, str, str, str]] = []
     for title, sizes, count, dtype, reach in WORK:
         made = steps(sizes, count, dtype)
-        found = compare(made)
-        jax = f"{found['JAX'][1]:.2f}" if "JAX" in found else ""
-        rows.append((f"{title}, native", f"{reach:.2f}", f"{found['native'][1]:.3f}", jax))
-        rows.append((f"{title}, NumPy source", "1.00", f"{found['numpy'][1]:.2f}", ""))
+        times = compare(made)
+        jax = f"{times['JAX'][1]:.2f}" if "JAX" in times else ""
+        rows.append((f"{title}, native", f"{reach:.2f}", f"{times['native'][1]:.3f}", jax))
+        rows.append((f"{title}, NumPy source", "1.00", f"{times['numpy'][1]:.2f}", ""))
         hand, ours_ = peak(made["by hand"]), peak(made["numpy"])
         rows.append((f"{title}, peak memory of a step, NumPy source", "1.00", f"{ours_ / hand:.2f}", ""))
     rows.append(("13-8-1, 32 rows, a step in `repeat(100)`", "0.10", f"{repeated(SMALL, 32):.3f}", ""))
     x, y = data(SMALL, 32, np.float64)
     made = {"by hand": adam_by_hand(parameters(SMALL, np.float64), x, y, 0.01)}
-    made |= {each: ours(parameters(SMALL, np.float64), x, y, each, "Adam") for each in ("native", "numpy")}
+    made |= {backend: ours(parameters(SMALL, np.float64), x, y, backend, "Adam") for backend in ("native", "numpy")}
     agree(made, 1e-9)
-    found = compare(made)
-    rows.append(("13-8-1, 32 rows, Adam, native", "0.12", f"{found['native'][1]:.3f}", ""))
-    rows.append(("13-8-1, 32 rows, Adam, NumPy source", "1.00", f"{found['numpy'][1]:.2f}", ""))
+    times = compare(made)
+    rows.append(("13-8-1, 32 rows, Adam, native", "0.12", f"{times['native'][1]:.3f}", ""))
+    rows.append(("13-8-1, 32 rows, Adam, NumPy source", "1.00", f"{times['numpy'][1]:.2f}", ""))
     took = first_calls()
     print(f"compiled steps: {perf_counter() - start:.0f} s", file=sys.stderr)
     return [
@@ -167,7 +167,7 @@ def table() -> list[str]:
         "",
         "| | reach | measured | JAX, jit |",
         "|---|---:|---:|---:|",
-        *(f"| {what} | {reach} | {found} | {jax} |" for what, reach, found, jax in rows),
+        *(f"| {label} | {reach} | {ratio} | {jax} |" for label, reach, ratio, jax in rows),
         f"| recording and NumPy source, 13-8-1 | 50 ms | {took['source'] * 1e3:.0f} ms | |",
         f"| native, first call in a process, import of llvmlite included | 1 s | {took['fresh']:.2f} s | |",
         f"| native, the same with machine code from the cache | 0.2 s | {took['kept']:.2f} s | |",

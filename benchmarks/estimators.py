@@ -45,11 +45,11 @@ def digits() -> tuple[Any, Any]:
 def accuracies(make: Callable[[int], Any]) -> Any:
     """The accuracy for each seed, of the model and of the split."""
     X, y = digits()
-    found = []
+    scores = []
     for seed in range(SEEDS):
         train_X, test_X, train_y, test_y = train_test_split(X, y, test_size=0.25, random_state=seed, stratify=y)
-        found.append(make(seed).fit(train_X, train_y).score(test_X, test_y))
-    return np.array(found)
+        scores.append(make(seed).fit(train_X, train_y).score(test_X, test_y))
+    return np.array(scores)
 
 
 def network(*sizes: int) -> nn.Module:
@@ -116,8 +116,8 @@ def main() -> None:
     warnings.simplefilter("ignore")  # MLPClassifier warns that 50 epochs are too few
     if arguments.accuracy:
         for name, make in (("MLPClassifier", theirs), ("Classifier", ours)):
-            found = accuracies(make)
-            print(f"{name:<16} {100 * found.mean():.2f} % ± {100 * found.std(ddof=1):.2f}, over {SEEDS} seeds")
+            scores = accuracies(make)
+            print(f"{name:<16} {100 * scores.mean():.2f} % ± {100 * scores.std(ddof=1):.2f}, over {SEEDS} seeds")
         return
     X, y = digits()
     fits: dict[str, Step] = {

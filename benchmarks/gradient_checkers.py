@@ -251,9 +251,9 @@ def _scipy(case: Case) -> str:
 def _numdifftools(case: Case) -> str:
     from numdifftools import Gradient
 
-    found = Gradient(case.value, full_output=True)(case.x)
-    off = np.max(np.abs(found.estimate - case.gradient(case.x)))
-    return f"{off:.0e} ± {np.max(found.error_estimate):.0e}"
+    result = Gradient(case.value, full_output=True)(case.x)
+    off = np.max(np.abs(result.estimate - case.gradient(case.x)))
+    return f"{off:.0e} ± {np.max(result.error_estimate):.0e}"
 
 
 def _openmdao(case: Case, method: str) -> str:

@@ -259,8 +259,8 @@ def first_call(name: str, maker: str) -> float:
     with TemporaryDirectory() as cache:
         command = [sys.executable, "-c", _FIRST.format(name=name, maker=maker, imported=imported, again=again)]
         environment = {**os.environ, "TINYGRAD_LITE_CACHE": cache}
-        found = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
-    return float(found.stdout.split()[-1])
+        process = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    return float(process.stdout.split()[-1])
 
 
 def table(names: Sequence[str] = ()) -> Iterator[str]:
@@ -280,8 +280,8 @@ def table(names: Sequence[str] = ()) -> Iterator[str]:
         has_jax = work.beside_jax and bool(find_spec("jax"))
         made = {"ours": ours(work)} | ({"JAX": by_jax(work)} if has_jax else {})
         values = [[float(step()) for _ in range(3)] for step in made.values()]
-        for found in values[1:]:
-            np.testing.assert_allclose(found, values[0], rtol=1e-4 if work.x.dtype == np.float32 else 1e-8)
+        for other in values[1:]:
+            np.testing.assert_allclose(other, values[0], rtol=1e-4 if work.x.dtype == np.float32 else 1e-8)
         times = compare(made, rounds=11, seconds_each=0.03)
         jax = [f"{first_call(name, 'by_jax'):.2f}", f"{1 / times['JAX'][1]:.2f}"] if has_jax else ["", ""]
         took = f"{first_call(name, 'ours'):.2f}"

@@ -41,13 +41,13 @@ def step(library: Any, function: Callable[[Any, Any, Any], Any], leaf: Callable[
 def contestants(name: str) -> dict[str, Step]:
     """One operation in each library that is installed, ours first."""
     function = OPERATIONS[name]
-    found = {"tinygrad_lite": step(np, function, lambda x: tg.tensor(x, requires_grad=True), tg.tensor)}
+    steps = {"tinygrad_lite": step(np, function, lambda x: tg.tensor(x, requires_grad=True), tg.tensor)}
     try:
         import torch
     except ImportError:
-        return found
-    found["PyTorch"] = step(torch, function, lambda x: torch.tensor(x, requires_grad=True), torch.tensor)
-    return found
+        return steps
+    steps["PyTorch"] = step(torch, function, lambda x: torch.tensor(x, requires_grad=True), torch.tensor)
+    return steps
 
 
 def table() -> list[str]:

@@ -26,7 +26,7 @@ REPETITIONS = 3000
 
 def work(loss: Tensor) -> list[tuple[str, float, float]]:
     """For each operation behind a loss: its name, and the microseconds of its forward and of its derivatives."""
-    found = []
+    rows = []
     for node in history([loss]):
         op, arrays, params, y = node.op, node.arrays, node.params, node.data
         g = np.ones_like(y)[()]
@@ -43,8 +43,8 @@ def work(loss: Tensor) -> list[tuple[str, float, float]]:
                     if contribution.shape != x.shape:
                         total_down_to(x.shape, contribution)
 
-        found.append((op.name, microseconds(forward, REPETITIONS), microseconds(backward, REPETITIONS)))
-    return found
+        rows.append((op.name, microseconds(forward, REPETITIONS), microseconds(backward, REPETITIONS)))
+    return rows
 
 
 def table(title: str, sizes: list[int], rows: int, dtype: type) -> str:

@@ -66,7 +66,7 @@ FUNCTIONS: dict[str, tuple[Callable[[Any], Any], Pull, tuple[int, ...]]] = {
 def faults_caught(checker: Checker) -> tuple[int, int]:
     """The number of the catalogue's faults in a few functions that the checker catches, and the number of all."""
     rng = np.random.default_rng(0)
-    found = []
+    caught = []
     for name, (value, pull, shape) in FUNCTIONS.items():
         x = rng.normal(size=shape)
         g = rng.normal(size=np.shape(value(x)))
@@ -74,10 +74,10 @@ def faults_caught(checker: Checker) -> tuple[int, int]:
             broken = fault.break_rule(pull, 0)
             right, wrong = pull(g, value(x), x), broken(g, value(x), x)
             if np.shape(wrong) == np.shape(right) and not np.allclose(wrong, right):
-                found.append(not checker.passes_given(value, broken, x))
-                if not found[-1]:
+                caught.append(not checker.passes_given(value, broken, x))
+                if not caught[-1]:
                     print(f"missed: {fault.name} in {name}, by {type(checker).__name__}", file=sys.stderr, flush=True)
-    return sum(found), len(found)
+    return sum(caught), len(caught)
 
 
 def at_kinks_and_in_float32(checker: Checker) -> dict[str, str]:

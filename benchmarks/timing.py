@@ -35,5 +35,6 @@ def compare(
             times[name].append(microseconds(step, repetitions[name]))
     first = next(iter(times.values()))
     return {
-        name: (median(found), median(time / base for time, base in zip(found, first))) for name, found in times.items()
+        name: (median(samples), median(time / base for time, base in zip(samples, first)))
+        for name, samples in times.items()
     }

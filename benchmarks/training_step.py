@@ -229,6 +229,6 @@ def contestants(sizes: list[int], rows: int, dtype: Any, lr: float = 0.01) -> di
     }
     losses = {name: [float(step()) for _ in range(5)] for name, step in steps.items()}
     expected = next(iter(losses.values()))
-    for name, found in losses.items():
-        np.testing.assert_allclose(found, expected, rtol=1e-4 if dtype == np.float32 else 1e-9, err_msg=name)
+    for name, values in losses.items():
+        np.testing.assert_allclose(values, expected, rtol=1e-4 if dtype == np.float32 else 1e-9, err_msg=name)
     return steps

@@ -24,8 +24,8 @@ def plain_passes() -> None:
     """One forward pass and 200 backward passes, one for each result."""
     x = tg.tensor(POINT, requires_grad=True)
     y = layer(x)
-    for one in BASIS:
-        y.backward(one, retain_graph=True)
+    for unit in BASIS:
+        y.backward(unit, retain_graph=True)
 
 
 def loss(x: object) -> object:

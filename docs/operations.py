@@ -147,8 +147,8 @@ def path_of(function: Any) -> str | None:
 def tables() -> list[ModuleType]:
     """The modules that declare operations, in the order of the page."""
     prefix = "tinygrad_lite.ops."
-    found = {name.rpartition(".")[2]: module for name, module in sys.modules.items() if name.startswith(prefix)}
-    return [found[name] for name in ORDER]
+    modules = {name.rpartition(".")[2]: module for name, module in sys.modules.items() if name.startswith(prefix)}
+    return [modules[name] for name in ORDER]
 
 
 def home_of(answer: Any) -> ModuleType:

@@ -18,10 +18,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         own = commands.add_parser(name, help=command.HELP, epilog=command.EXAMPLES, formatter_class=layout)
         command.add_arguments(own)
         own.set_defaults(run=command.run)
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     sys.path.insert(0, "")
     try:
-        status: int = given.run(given)
+        status: int = options.run(options)
         sys.stdout.flush()
     except BrokenPipeError:
         try:

@@ -96,14 +96,14 @@ class MissingExtraError(TinygradError, RuntimeError):
     """An optional library that is not installed; the message says which extra to install, and how.
 
     Args:
-        what: the feature that needs the library.
+        feature: what needs the library.
         library: its name, as its authors write it.
         extra: the extra of this package that includes it.
     """
 
-    def __init__(self, what: str, library: str, extra: str) -> None:
+    def __init__(self, feature: str, library: str, extra: str) -> None:
         super().__init__(
-            f"{what} needs {library}, which comes with the extra `{extra}`: in a clone of the repository, run "
+            f"{feature} needs {library}, which comes with the extra `{extra}`: in a clone of the repository, run "
             f"pip install -e '.[{extra}]'"
         )
 

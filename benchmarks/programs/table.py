@@ -55,12 +55,12 @@ def check_agreement(contest: Contest, steps: Mapping[str, Step]) -> None:
 def measured(name: str) -> dict[str, float]:
     """The microseconds of a program in each library, and the seconds of the compiled program's first call."""
     contest = made(name)
-    found = {}
+    seconds = {}
     if "compiled" in (steps := contest.steps()):
         with TemporaryDirectory() as folder, mock.patch.dict(os.environ, TINYGRAD_LITE_CACHE=folder):
             start = perf_counter()
             steps["compiled"]()
-            found["first call"] = perf_counter() - start
+            seconds["first call"] = perf_counter() - start
     anew = {**contest.steps(), "NumPy source": tg.compile(contest.ours(), "numpy")}  # a first call may be a first step
     check_agreement(contest, anew)
     steps["NumPy source"] = anew["NumPy source"]
@@ -68,7 +68,7 @@ def measured(name: str) -> dict[str, float]:
     gc.freeze()  # what three libraries have imported is in nobody else's process
     times = compare(steps, rounds=21, seconds_each=0.015)
     ours = times["tinygrad_lite"][0]
-    return found | {library: ours * ratio for library, (_, ratio) in times.items()}
+    return seconds | {library: ours * ratio for library, (_, ratio) in times.items()}
 
 
 def blas() -> str:

@@ -51,14 +51,14 @@ def examined_elsewhere(seeds: range) -> Iterator[tuple[int, list[str], Any]]:
     try:
         for number in seeds:
             try:
-                found = ours.recv() if ours.poll(PATIENCE) else None
+                report = ours.recv() if ours.poll(PATIENCE) else None
             except EOFError:
-                found = None
+                report = None
                 worker.join()
                 if worker.exitcode == 1:  # an error of this benchmark's, which Python has printed
                     raise RuntimeError(f"seed {number} cannot be examined") from None
-            yield (number, *(found or ([HANGS], None)))
-            if not found:
+            yield (number, *(report or ([HANGS], None)))
+            if not report:
                 break
     finally:
         worker.kill()
@@ -81,26 +81,26 @@ def examined(number: int, printed: Callable[[], str]) -> tuple[list[str], tuple[
     if not program.steps:
         return ["outcome: no call fits"], None
     by_numpy = printed()
-    found = examine(program, str if by_numpy else printed)
+    examination = examine(program, str if by_numpy else printed)
     printed()
-    if not found.faults:
-        return [f"outcome: {found.outcome}", *found.remarks], None
-    kind, code = shortest(program, found)
-    return ["outcome: a fault", f"FAULT {kind}", *found.remarks], (kind, code)
+    if not examination.faults:
+        return [f"outcome: {examination.outcome}", *examination.remarks], None
+    kind, code = shortest(program, examination)
+    return ["outcome: a fault", f"FAULT {kind}", *examination.remarks], (kind, code)
 
 
-def shortest(program: Program, found: Examination) -> tuple[str, str]:
+def shortest(program: Program, examination: Examination) -> tuple[str, str]:
     """A fault's kind with the call that has it, and the shortest program that shows it, as code."""
-    kind = found.faults[0][0]
+    kind = examination.faults[0][0]
     best, count = program, len(program.steps)
     for begin, end in [(k, k + 1) for k in range(count)] + [(k, count) for k in range(count)]:
         with suppress(Exception):  # of a program that does not begin there
             shorter = suffix(program, begin, end)
             again = examine(shorter)
             if any(other == kind for other, _ in again.faults):
-                best, found = shorter, again
+                best, examination = shorter, again
                 break
-    detail = next(detail for other, detail in found.faults if other == kind)
+    detail = next(detail for other, detail in examination.faults if other == kind)
     return f"{kind}: {best.steps[-1].path}", f"{as_code(best)}\n# {detail}"
 
 
@@ -140,8 +140,8 @@ def main() -> None:
     counts, faults = tally(range(options.seed, options.seed + options.count))
     for code in faults.values():
         print(code, end="\n\n")
-    for what, number in sorted(counts.items(), key=lambda item: (not item[0].startswith("outcome"), -item[1])):
-        print(f"{number:8,}  {what}")
+    for label, number in sorted(counts.items(), key=lambda item: (not item[0].startswith("outcome"), -item[1])):
+        print(f"{number:8,}  {label}")
     print(f"{options.count:,} programs in {time.perf_counter() - begin:.0f} s")
 
 

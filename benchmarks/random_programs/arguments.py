@@ -102,9 +102,9 @@ class Draw:
 
     def index_part(self, size: int) -> Any:
         start, stop = self.random.randint(-size - 1, size), self.random.randint(-size - 1, size + 1)
-        one = self.random.randint(-size, max(size - 1, 0))
+        index = self.random.randint(-size, max(size - 1, 0))
         cut = slice(start, stop, self.one_of(None, 1, 2, -1, -2))
-        return self.one_of(one, slice(None), cut, cut, np.array([one, 0, one]), [0, one], self.mask((size,)))
+        return self.one_of(index, slice(None), cut, cut, np.array([index, 0, index]), [0, index], self.mask((size,)))
 
     def several(self) -> Any:
         """A sequence of values, most of them of the first one's shape."""

@@ -88,19 +88,19 @@ def time_limit(seconds: float = SECONDS) -> Iterator[None]:
 
 def examine(program: Program, printed: Callable[[], str] = str) -> Examination:
     """Hold a program to everything that is promised of it; `printed` says what was printed since it was last asked."""
-    found = Examination()
+    examination = Examination()
     before = [np.array(x, copy=True) for x in program.leaves]
     try:
         with time_limit(), warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            _Check(program, found, caught, printed).run()
+            _Check(program, examination, caught, printed).run()
     except TimeUpError:
-        found.fault("hangs", f"more than {SECONDS} s")
+        examination.fault("hangs", f"more than {SECONDS} s")
     with np.errstate(all="ignore"):
         for i, (x, former) in enumerate(zip(program.leaves, before)):
             if not same(x, former):
-                found.fault("writes to an input", f"leaf {i}")
-    return found
+                examination.fault("writes to an input", f"leaf {i}")
+    return examination
 
 
 def same(a: Any, b: Any) -> bool:
@@ -135,22 +135,22 @@ def _kind_of_warning(message: str) -> str:
 class _Check:
     """The checks of one program, in order."""
 
-    def __init__(self, program: Program, found: Examination, caught: list[Any], printed: Any) -> None:
-        self.program, self.found, self.caught, self.printed = program, found, caught, printed
+    def __init__(self, program: Program, examination: Examination, caught: list[Any], printed: Any) -> None:
+        self.program, self.examination, self.caught, self.printed = program, examination, caught, printed
         self.rng = np.random.default_rng(len(program.steps) + 7 * len(program.leaves))
         self.count = len(program.steps)
         self.differs = False
 
     def run(self) -> None:
-        program, found = self.program, self.found
+        program, examination = self.program, self.examination
         tracked = self._values()
         if text := self.printed():
-            found.fault("prints", text)
+            examination.fault("prints", text)
         if tracked is None:
             return
         outputs, kinds = tracked
         if not outputs:
-            found.outcome = found.outcome or "carries no gradient"
+            examination.outcome = examination.outcome or "carries no gradient"
             return
         self.outputs = outputs
         self.in_double = kinds == {np.dtype(float)}
@@ -174,7 +174,7 @@ class _Check:
 
     def _values(self) -> tuple[list[int], set[Any]] | None:
         """Follow the program on tensors, and hold each value to NumPy's; the places of what carries a gradient."""
-        program, found = self.program, self.found
+        program, examination = self.program, self.examination
         values = self._leaves(True)
         outputs: list[int] = []
         kinds = {x.dtype for x in values if isinstance(x, tg.Tensor) and x.requires_grad}
@@ -186,36 +186,36 @@ class _Check:
             except REFUSALS as error:
                 self.count = number
                 if fails:
-                    found.outcome = "refused, as NumPy does"
+                    examination.outcome = "refused, as NumPy does"
                 else:
-                    found.outcome = "refused"
-                    found.remarks.append(f"refused: {step.path}: {short(error)}")
+                    examination.outcome = "refused"
+                    examination.remarks.append(f"refused: {step.path}: {short(error)}")
                 break
             except Exception as error:
                 self.count = number
                 if fails and isinstance(error, (ValueError, TypeError, IndexError, type(program.error))):
-                    found.outcome = "refused, as NumPy does"
-                    found.remarks.append(f"refused, as NumPy does, by an error that is not ours: {step.path}")
+                    examination.outcome = "refused, as NumPy does"
+                    examination.remarks.append(f"refused, as NumPy does, by an error that is not ours: {step.path}")
                 else:
                     said = f"{type(program.error).__name__}: {program.error}" if fails else "a value"
-                    found.fault("raises an error that is not ours", f"{step.path}: {short(error)}; NumPy: {said}")
+                    examination.fault("raises an error that is not ours", f"{step.path}: {short(error)}; NumPy: {said}")
                 break
             if fails:
                 self.count = number
                 if any(isinstance(x, tg.Tensor) for x in parts(result)):
-                    found.outcome = "taken, where NumPy refuses"
-                    found.remarks.append(f"taken, where NumPy refuses: {step.path}: {short(program.error)}")
+                    examination.outcome = "taken, where NumPy refuses"
+                    examination.remarks.append(f"taken, where NumPy refuses: {step.path}: {short(program.error)}")
                 else:
-                    found.outcome = "refused, as NumPy does"
+                    examination.outcome = "refused, as NumPy does"
                 break
             made = parts(result) if step.is_sequence else [result]
             expected = program.values[len(values) : len(values) + step.results]
             if isinstance(result, (tuple, list)) != step.is_sequence or len(made) != len(expected):
-                found.fault("returns other containers than NumPy", step.path)
+                examination.fault("returns other containers than NumPy", step.path)
                 return None
             for x, y in zip(made, expected):
                 self._compare(step.path, x, y)
-            if found.faults:
+            if examination.faults:
                 return None
             values += made
             needing = [
@@ -228,9 +228,11 @@ class _Check:
             if _kind_of_warning(str(caught.message)) in theirs:
                 continue
             if str(caught.message).endswith(("in dot", "in matmul", "in cast")) or self._unusual():
-                found.remarks.append("warns where NumPy does not: the processor's flags hang on the layout in memory")
+                examination.remarks.append(
+                    "warns where NumPy does not: the processor's flags hang on the layout in memory"
+                )
             else:
-                found.fault("warns where NumPy does not", f"{caught.category.__name__}: {caught.message}")
+                examination.fault("warns where NumPy does not", f"{caught.category.__name__}: {caught.message}")
         self.caught.clear()
         return outputs, kinds
 
@@ -239,13 +241,13 @@ class _Check:
         if same(np.asarray(x), np.asarray(y)):
             return
         before, self.differs = self.differs, True  # and with this value whatever comes of it
-        if before and not self.found.faults:
+        if before and not self.examination.faults:
             return
         if path.endswith(IN_ORDER) and np.array_equal(x, y, equal_nan=True):
-            self.found.remarks.append("equal zeros of either sign stand in another order")
+            self.examination.remarks.append("equal zeros of either sign stand in another order")
             return
         if not np.ndim(x) and self._within_roundings(x, y):
-            self.found.remarks.append("differs in rounding from NumPy's arithmetic of scalars, as its arrays do")
+            self.examination.remarks.append("differs in rounding from NumPy's arithmetic of scalars, as its arrays do")
             return
         copies = [np.array(leaf)[()] for leaf in self.program.leaves]
         place = next(i for i, value in enumerate(self.program.values) if value is y)
@@ -254,11 +256,11 @@ class _Check:
         elif np.asarray(x).dtype != np.asarray(y).dtype:
             kind = "has another dtype than NumPy's"
         elif same(np.asarray(x), np.asarray(self._again(copies)[place])) or self._by_layout(x, y):
-            self.found.remarks.append("differs in rounding with the layout in memory, as NumPy does itself")
+            self.examination.remarks.append("differs in rounding with the layout in memory, as NumPy does itself")
             return
         else:
             kind = "has another value than NumPy's"
-        self.found.fault(kind, f"{path}: {x!r}, NumPy: {y!r}")
+        self.examination.fault(kind, f"{path}: {x!r}, NumPy: {y!r}")
 
     def _again(self, leaves: list[Any]) -> list[Any]:
         """What NumPy makes of other leaves, without a call that it refuses."""
@@ -301,35 +303,35 @@ class _Check:
         return f
 
     def _gradients(self) -> None:
-        found = self.found
+        examination = self.examination
         try:
             _, pull = tg.vjp(self._function(), *self.points)
             gradients = pull(self.weights)
         except REFUSALS as error:
-            found.outcome = "the derivative is refused"
-            found.remarks.append(f"derivative refused: {short(error)}")
+            examination.outcome = "the derivative is refused"
+            examination.remarks.append(f"derivative refused: {short(error)}")
             return
         except Exception as error:
-            found.fault("the derivative raises an error that is not ours", short(error))
+            examination.fault("the derivative raises an error that is not ours", short(error))
             return
         for x, g in zip(self.points, gradients):
             if np.shape(g) != np.shape(x) or g.dtype != x.dtype:
-                found.fault(
+                examination.fault(
                     "a gradient of another shape or dtype", f"{g.dtype}{np.shape(g)} for {x.dtype}{np.shape(x)}"
                 )
                 return
         for warning in self.caught:
             if not issubclass(warning.category, RuntimeWarning) and str(warning.message) not in self.program.warnings:
-                found.fault("the derivative warns", f"{warning.category.__name__}: {warning.message}")
+                examination.fault("the derivative warns", f"{warning.category.__name__}: {warning.message}")
         if self.caught and not self.program.warnings and all(np.all(np.isfinite(g)) for g in gradients):
-            found.remarks.append(f"the derivative warns, and is finite: {self.caught[0].message}")
+            examination.remarks.append(f"the derivative warns, and is finite: {self.caught[0].message}")
         self.caught.clear()
         with np.errstate(all="ignore"):
             self._of_nan(gradients)
             self._compare_modes(gradients)
             if text := self.printed():  # and not what NumPy prints itself, where differences ask it
-                found.fault("prints", text)
-            if not found.faults:
+                examination.fault("prints", text)
+            if not examination.faults:
                 self._compare_slopes(gradients)
 
     def _directions(self) -> Iterator[list[Any]]:
@@ -351,30 +353,32 @@ class _Check:
         try:
             y, change = tg.jvp(self._function(), self.points, tangents)
         except REFUSALS as error:
-            self.found.remarks.append(f"forward mode refuses what reverse mode takes: {short(error)}")
+            self.examination.remarks.append(f"forward mode refuses what reverse mode takes: {short(error)}")
             return
         except Exception as error:
-            self.found.fault("forward mode raises an error that is not ours", short(error))
+            self.examination.fault("forward mode raises an error that is not ours", short(error))
             return
         for k, value, tangent in zip(self.outputs, y, change):
             expected = np.asarray(self.program.values[k])
             if not self.differs and not same(value := np.asarray(value), expected):
                 if self._within_roundings(value, expected):
-                    self.found.remarks.append("differs in rounding in forward mode, with the layout in memory")
+                    self.examination.remarks.append("differs in rounding in forward mode, with the layout in memory")
                     continue
-                self.found.fault("has another value in forward mode", f"{value!r}, NumPy: {self.program.values[k]!r}")
+                self.examination.fault(
+                    "has another value in forward mode", f"{value!r}, NumPy: {self.program.values[k]!r}"
+                )
             if np.shape(tangent) != np.shape(value) or np.asarray(tangent).dtype != np.asarray(value).dtype:
-                self.found.fault("a tangent of another shape or dtype", f"{tangent!r} for {value!r}")
+                self.examination.fault("a tangent of another shape or dtype", f"{tangent!r} for {value!r}")
         slope, size = weighted(gradients, direction)
         size += self._usual()
         forward, forward_size = weighted(change, self.weights)
         if not (np.isfinite(slope) and np.isfinite(forward)):
             if np.isfinite(slope) != np.isfinite(forward) and self._finite_on_the_way():
-                self.found.remarks.append("one mode's slope is finite, and the other's is not")
+                self.examination.remarks.append("one mode's slope is finite, and the other's is not")
             return
         slack = min(ROUNDING * self.epsilon, FEW_DIGITS) * (size + forward_size) + self._least()
         if abs(slope - forward) > slack and abs(slope - forward) > 8 * self._shaken(direction, slope):
-            self.found.fault("forward and reverse mode differ", f"{forward} and {slope}")
+            self.examination.fault("forward and reverse mode differ", f"{forward} and {slope}")
 
     def _usual(self) -> float:
         """A slope as large as the values make one expect: what cancels to less is rounding."""
@@ -426,12 +430,12 @@ class _Check:
 
     def _compare_slopes(self, gradients: list[Any]) -> None:
         """Hold the gradient to the complex step along some directions, and failing that to differences."""
-        found = self.found
+        examination = self.examination
         if not any(np.any(w) for w in self.weights):
-            found.outcome = "nothing finite, or no entry" if any(y.size for y in self.y) else "no entries"
+            examination.outcome = "nothing finite, or no entry" if any(y.size for y in self.y) else "no entries"
             return
         if not self.in_double and not self._values_agree():
-            found.outcome = "the value in double is another one"
+            examination.outcome = "the value in double is another one"
             return
         outcomes = [self._compared(gradients, direction) for direction in self._directions()]
         # the least that is known of any direction
@@ -445,9 +449,9 @@ class _Check:
         ):
             for other in outcomes:
                 if other.startswith(outcome) and outcome:
-                    found.outcome = other
+                    examination.outcome = other
                     return
-        found.outcome = "right, by complex step"
+        examination.outcome = "right, by complex step"
 
     def _values_agree(self) -> bool:
         """Whether the program in few digits has the value that it has in float64, to a few percent."""
@@ -482,7 +486,9 @@ class _Check:
         kinked = self._singular()
         if not np.isfinite(slope):
             if sharp and not kinked and self.epsilon <= EPSILON and self._moderate_on_the_way():
-                self.found.fault("the gradient is not finite, and the slope is", f"{slope}, by differences {known}")
+                self.examination.fault(
+                    "the gradient is not finite, and the slope is", f"{slope}, by differences {known}"
+                )
             return "the gradient is not finite"
         if sharp and abs(slope - known) <= 4 * bound + slack:
             return "right, by differences"
@@ -494,7 +500,7 @@ class _Check:
             if kinked:
                 return "at a kink, where several meet or a convention holds"
         if kinked:
-            self.found.remarks.append(f"kink or edge of a domain: {kinked}")
+            self.examination.remarks.append(f"kink or edge of a domain: {kinked}")
             return "at a kink or the edge of a domain"
         if not sharp:
             return "not known: differences do not tell"
@@ -507,7 +513,7 @@ class _Check:
         closer = self._by_differences(direction, 1e-4)
         if closer is None or abs(float(closer.slope[0]) - known) > 8 * (float(closer.bound[0]) + bound):
             return "not known: differences of small and of large steps do not agree"
-        self.found.fault(
+        self.examination.fault(
             "a wrong gradient" if self.epsilon <= EPSILON else "a wrong gradient in few digits",
             f"{slope}, by differences {known} ± {bound:.1g}, by complex step {reference}",
         )
@@ -592,15 +598,15 @@ class _Check:
                     return  # an index hangs on the numbers, or NaN comes of something else
                 others.append(pull(weights))
         except Exception:  # beyond what the program takes
-            self.found.remarks.append("NaN: no number in its place is known")
+            self.examination.remarks.append("NaN: no number in its place is known")
             return
         tolerance = max(1e-6, 100 * self.epsilon)
         for g, *filled in zip(of_nan, *others):
             for other in filled:
                 if np.any(np.isfinite(g) & np.isfinite(other) & (np.abs(g - other) > tolerance * (1 + np.abs(other)))):
-                    self.found.fault("finite where a NaN decides", f"{g!r}, with a number for NaN {other!r}")
+                    self.examination.fault("finite where a NaN decides", f"{g!r}, with a number for NaN {other!r}")
                     return
-        self.found.remarks.append("NaN: no finite gradient hangs on the number that is missing")
+        self.examination.remarks.append("NaN: no finite gradient hangs on the number that is missing")
 
 
 def weighted(arrays: list[Any], weights: list[Any]) -> tuple[float, float]:

@@ -14,7 +14,7 @@ def prepared(lines: list[str]) -> list[str]:
 
     Of what is indented, a section (`Raises:` and its kind) follows its title at once, and code an empty line.
     """
-    found: list[str] = []
+    output: list[str] = []
     in_example = in_code = in_section = False
     for i, line in enumerate(lines):
         in_example = line.lstrip().startswith(">>>") or (in_example and bool(line.strip()))
@@ -23,9 +23,9 @@ def prepared(lines: list[str]) -> list[str]:
             in_section = line.endswith(":") and bool("".join(lines[i + 1 : i + 2]).strip())
         elif line.startswith("    ") and not in_section and not in_code and not lines[i - 1].strip():
             in_code = True
-            found += [".. code-block:: python", ""]
-        found.append(line if in_example or in_code else "".join(map(_escaped, _CODE.split(line))))
-    return found
+            output += [".. code-block:: python", ""]
+        output.append(line if in_example or in_code else "".join(map(_escaped, _CODE.split(line))))
+    return output
 
 
 def _escaped(part: str) -> str:

@@ -20,9 +20,9 @@ def disagreements(look: Examination) -> Iterator[Finding]:
     """Findings on the variables for which one of them differs by more than rounding."""
     if look.method != "forward" and look.subject.has_forward_mode:
         yield from _of_forward_mode(look)
-    given = look.subject.given
-    if isinstance(given, Library) and given.runs_wide:
-        yield from _of_own_precision(look, given)
+    supplied = look.subject.supplied
+    if isinstance(supplied, Library) and supplied.runs_wide:
+        yield from _of_own_precision(look, supplied)
 
 
 def _of_forward_mode(look: Examination) -> Iterator[Finding]:
@@ -37,42 +37,42 @@ def _of_forward_mode(look: Examination) -> Iterator[Finding]:
             return np.asarray(change - subject.rows(x, look.weights, rounding) @ direction)
 
         try:
-            found = look.weights @ subject.tangents(subject.point, direction) - look.gradient @ direction
+            gap = look.weights @ subject.tangents(subject.point, direction) - look.gradient @ direction
         except Exception as error:  # it does not take this function
-            if isinstance(error, NotImplementedError) or subject.given is None:
+            if isinstance(error, NotImplementedError) or subject.supplied is None:
                 return
             raise
         part = 1e-2 if subject.opaque else 1e3 * look.floor  # somewhere inside, it may compute in half precision
         allowed = part * np.abs(look.gradient) @ np.abs(direction) + look.zero @ np.abs(direction)
-        if np.any(np.abs(found) > allowed) and _is_the_same_nearby(look, difference, found, EPSILON):
+        if np.any(np.abs(gap) > allowed) and _is_the_same_nearby(look, difference, gap, EPSILON):
             largest = columns[np.argsort(-np.max(np.abs(look.gradient[:, columns]), axis=0))[:_ENTRIES]]
             forward = [look.weights @ subject.tangents(subject.point, look.unit(j)) for j in largest]
             yield _finding(look, k, largest, np.stack(forward, axis=1), _FORWARD)
 
 
-def _of_own_precision(look: Examination, given: Library) -> Iterator[Finding]:
+def _of_own_precision(look: Examination, library: Library) -> Iterator[Finding]:
     subject = look.subject
 
     def own(x: Vector, weights: Matrix) -> Matrix:
-        return given.rows_in_own_precision(subject.calling(x), subject.arguments, subject.results, weights)
+        return library.rows_in_own_precision(subject.calling(x), subject.arguments, subject.results, weights)
 
     mix = random_weights(look.rng, (1, len(look.weights)))
     weights = mix @ look.weights
-    found = (own(subject.point, weights) - mix @ look.gradient)[0]
+    gap = (own(subject.point, weights) - mix @ look.gradient)[0]
     for k in range(len(subject.variables)):
         part = subject.columns(k)
 
         def difference(x: Vector, _: Rounding | None, part: slice = part) -> Vector:
             return np.asarray(own(x, weights) - subject.rows(x, weights))[0, part]
 
-        far = np.linalg.norm(found[part]) > 1e-2 * np.linalg.norm((mix @ look.gradient)[0, part])
-        if far and _is_the_same_nearby(look, difference, found[part], given.own_epsilon):
+        far = np.linalg.norm(gap[part]) > 1e-2 * np.linalg.norm((mix @ look.gradient)[0, part])
+        if far and _is_the_same_nearby(look, difference, gap[part], library.own_epsilon):
             columns = np.arange(len(subject.point))[part]
             yield _finding(look, k, columns, own(subject.point, look.weights)[:, columns], _OWN)
 
 
 def _is_the_same_nearby(
-    look: Examination, difference: Callable[[Vector, Rounding | None], Vector], found: Vector, epsilon: float
+    look: Examination, difference: Callable[[Vector, Rounding | None], Vector], gap: Vector, epsilon: float
 ) -> bool:
     """Whether a difference is the same at points, and in operations, where everything rounds in other ways."""
     subject = look.subject
@@ -83,7 +83,7 @@ def _is_the_same_nearby(
             again = difference(x, rounding)
         except Exception:  # it is not made of operations
             again = difference(x, None)
-        if not np.linalg.norm(again - found) < 0.05 * np.linalg.norm(found):
+        if not np.linalg.norm(again - gap) < 0.05 * np.linalg.norm(gap):
             return False
     return True
 

@@ -67,6 +67,6 @@ def _is_called_without(node: ast.stmt) -> bool:
         return True
     if any("fixture" in ast.unparse(decorator) for decorator in node.decorator_list):
         return False
-    given = node.args
-    positional = len(given.posonlyargs) + len(given.args) - len(given.defaults)
-    return not positional and None not in given.kw_defaults
+    parameters = node.args
+    positional = len(parameters.posonlyargs) + len(parameters.args) - len(parameters.defaults)
+    return not positional and None not in parameters.kw_defaults

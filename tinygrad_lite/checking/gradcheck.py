@@ -114,8 +114,8 @@ def gradcheck(
     rng = np.random.default_rng(rng)
     program = program_of(f, inputs)
     with program.preserved() if program else nullcontext():
-        given = {"gradient": gradient, "vjp": vjp, "jvp": jvp, "hvp": hvp}
-        subject = subject_of(f, inputs, program, given, order, wrt, bounds, batched, rng)
+        supplied = {"gradient": gradient, "vjp": vjp, "jvp": jvp, "hvp": hvp}
+        subject = subject_of(f, inputs, program, supplied, order, wrt, bounds, batched, rng)
         check = _Check(subject, method, rng, rtol, atol, nondet_tol, 2 if hvp else order)
         with np.errstate(over="ignore"):  # of slopes close to the largest numbers
             report = check.report(monotonic() + time_budget)

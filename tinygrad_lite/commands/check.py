@@ -89,10 +89,10 @@ def _results(target: str, args: argparse.Namespace) -> Iterator[Result]:
     for name in names:
         start = perf_counter()
         try:
-            found: dict[str, Any] = {"report": _report(module, name, args)}
+            fields: dict[str, Any] = {"report": _report(module, name, args)}
         except (Exception, SystemExit) as error:
-            found = {"error": error}
-        yield Result(f"{path}:{name}", perf_counter() - start, **found)
+            fields = {"error": error}
+        yield Result(f"{path}:{name}", perf_counter() - start, **fields)
 
 
 def _report(module: Any, name: str, args: argparse.Namespace) -> Report:

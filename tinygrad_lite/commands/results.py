@@ -53,9 +53,9 @@ def as_json(results: Sequence[Result]) -> str:
     """A list of one object for each function: `Report.to_dict()` with its target and seconds, or its error."""
     objects: list[dict[str, Any]] = []
     for result in results:
-        found = {"error": result.text} if result.report is None else result.report.to_dict()
+        details = {"error": result.text} if result.report is None else result.report.to_dict()
         objects.append(
-            {"target": result.target, "outcome": result.outcome, "seconds": round(result.seconds, 6), **found}
+            {"target": result.target, "outcome": result.outcome, "seconds": round(result.seconds, 6), **details}
         )
     return json.dumps(objects, indent=2, allow_nan=False)
 

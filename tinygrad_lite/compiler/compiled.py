@@ -140,17 +140,17 @@ class Compiled:
         leaves = trees.leaves((args, dict(kwargs)))
         key = signature(args, kwargs, leaves)
         runs = self._runs.setdefault(key, [])
-        found = next((run for run in runs if run.fits(leaves)), None)
-        if found is None or found.is_passing:
+        chosen = next((run for run in runs if run.fits(leaves)), None)
+        if chosen is None or chosen.is_passing:
             with without_collections(), patiently(f"compiling {name_of(self._f)}") as say:
-                made = Run(self._f, args, kwargs, self.backend, say, is_new=found is None)
-            if found in runs:
-                runs.remove(found)
-            runs.insert(0, found := made)
+                made = Run(self._f, args, kwargs, self.backend, say, is_new=chosen is None)
+            if chosen in runs:
+                runs.remove(chosen)
+            runs.insert(0, chosen := made)
             del runs[MOST:]
-            self._variations.note(key, leaves, found)
-        self._latest = found  # which another thread may replace at any time
-        return found
+            self._variations.note(key, leaves, chosen)
+        self._latest = chosen  # which another thread may replace at any time
+        return chosen
 
     def repeat(self, turns: int, *args: Any, **kwargs: Any) -> Any:
         """Call the function `turns` times with the same arguments; return the results stacked along a new first axis.

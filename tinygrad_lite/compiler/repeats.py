@@ -101,8 +101,8 @@ def stretches(calls: Sequence[Instruction], form: Form = form) -> list[Stretch]:
     if len(calls) < 2:
         return []
     program = _Positions(calls, form)
-    found = [_Part(period, *part) for period in program.periods() for part in program.repeating(period)]
-    return _chosen(found, len(calls))
+    parts = [_Part(period, *part) for period in program.periods() for part in program.repeating(period)]
+    return _chosen(parts, len(calls))
 
 
 class _Part(NamedTuple):
@@ -143,14 +143,14 @@ class _Positions:
 
     def periods(self) -> list[int]:
         """The distances between equal parts of the program: each instruction and its neighbours, ever more of them."""
-        found: set[int] = set()
+        periods: set[int] = set()
         ranks, width, length = self._forms, 1, len(self._forms)
         while True:
             order = np.argsort(ranks, kind="stable")
             gaps = np.diff(order)[np.diff(ranks[order]) == 0]
             if not gaps.size:
-                return sorted(found)
-            found.update(np.unique(gaps[gaps <= length // 2]).tolist())
+                return sorted(periods)
+            periods.update(np.unique(gaps[gaps <= length // 2]).tolist())
             pairs = ranks[:-width] * (int(ranks.max()) + 1) + ranks[width:]
             ranks = np.unique(pairs, return_inverse=True)[1]
             width *= 2
@@ -186,9 +186,9 @@ class _Positions:
             yield start, end + period
 
 
-def _chosen(found: list[_Part], length: int) -> list[Stretch]:
+def _chosen(parts: list[_Part], length: int) -> list[Stretch]:
     """The stretches that save most; each next one keeps the turns that the others leave it."""
-    waiting = [part.priority for part in found]
+    waiting = [part.priority for part in parts]
     heapify(waiting)
     is_taken: Array = np.zeros(length, dtype=bool)
     chosen = []

@@ -254,15 +254,15 @@ class Run:
 
 def _layouts(program: Program) -> dict[int, tuple[tuple[int, ...], tuple[int, ...]]]:
     """For each argument that is an array of several entries the strides that it must have, and their order."""
-    found = {}
+    layouts = {}
     for x, place in program.inputs.items():
         if isinstance(place, Argument) and x.shape:
             order = x.order or tuple(range(len(x.shape)))
             strides = [0] * len(order)
             for axis, stride in zip(order, np.empty([x.shape[axis] for axis in order], x.dtype).strides):
                 strides[axis] = stride
-            found[place.index] = tuple(strides), order
-    return found
+            layouts[place.index] = tuple(strides), order
+    return layouts
 
 
 def _quickly(executor: Any) -> Callable[[Leaves], list[Any]]:

@@ -46,9 +46,9 @@ class Variations:
         name, forms = place if isinstance(place, str) else place[0], list(by_place.get(place, ()))
         if max(len(self._keys), len(forms)) >= MANY:
             self._has_warned = True
-            what, advice = _in_words(name, forms) if len(forms) > 1 else _OF_CONTAINERS
+            cause, advice = _in_words(name, forms) if len(forms) > 1 else _OF_CONTAINERS
             warn(
-                f"{run.name} was recorded {MANY} times, each time for a program of its own, since {what}. "
+                f"{run.name} was recorded {MANY} times, each time for a program of its own, since {cause}. "
                 f"A recording takes as long as many runs: {advice}"
             )
 

@@ -78,5 +78,5 @@ def _loaded(name: str, return_X_y: bool, as_frame: bool) -> Any:
         from sklearn import datasets
     except ImportError:
         raise MissingExtraError(f"load_{name}()", "scikit-learn", "estimators") from None
-    found = getattr(datasets, f"load_{name}")(return_X_y=return_X_y, as_frame=as_frame)
-    return found if return_X_y else Bunch(found)
+    loaded = getattr(datasets, f"load_{name}")(return_X_y=return_X_y, as_frame=as_frame)
+    return loaded if return_X_y else Bunch(loaded)

@@ -109,10 +109,10 @@ for kind, others in {
 
 @register_kl(Bernoulli, Bernoulli)
 def _bernoulli(p: Bernoulli, q: Bernoulli) -> Array:
-    one = p.probs * (softplus(-q.logits) - softplus(-p.logits))
-    one = np.where(np.equal(p.probs, 0), 0, np.where(np.equal(q.probs, 0), np.inf, one))
-    zero = (1 - p.probs) * (softplus(q.logits) - softplus(p.logits))
-    return one + np.where(np.equal(p.probs, 1), 0, np.where(np.equal(q.probs, 1), np.inf, zero))
+    at_one = p.probs * (softplus(-q.logits) - softplus(-p.logits))
+    at_one = np.where(np.equal(p.probs, 0), 0, np.where(np.equal(q.probs, 0), np.inf, at_one))
+    at_zero = (1 - p.probs) * (softplus(q.logits) - softplus(p.logits))
+    return at_one + np.where(np.equal(p.probs, 1), 0, np.where(np.equal(q.probs, 1), np.inf, at_zero))
 
 
 @register_kl(Binomial, Binomial)
@@ -151,8 +151,8 @@ def _beta(p: Beta, q: Beta) -> Array:
 def _dirichlet(p: Dirichlet, q: Dirichlet) -> Array:
     a, b = p.concentration, q.concentration
     total = np.sum(a, axis=-1, keepdims=True)
-    each = lgamma(b) - lgamma(a) + (a - b) * (digamma(a) - digamma(total))
-    return np.sum(each, axis=-1) + lgamma(total[..., 0]) - lgamma(np.sum(b, axis=-1))
+    terms = lgamma(b) - lgamma(a) + (a - b) * (digamma(a) - digamma(total))
+    return np.sum(terms, axis=-1) + lgamma(total[..., 0]) - lgamma(np.sum(b, axis=-1))
 
 
 @register_kl(Gamma, Gamma)

@@ -179,7 +179,7 @@ class Tensor(Conversions):
             raise GraphError("backward() on a tensor with no history: nothing it depends on has requires_grad=True")
         if self.dtype.kind == "c":
             raise UsageError(f"backward() starts at real numbers, this is {self.dtype}: take np.real or np.abs of it")
-        g = self._one() if gradient is None else self._weight(gradient)
+        g = self._ones() if gradient is None else self._weight(gradient)
         if isinstance(g, Tensor) and not create_graph:
             g = g._array
         path = history([self])
@@ -191,7 +191,7 @@ class Tensor(Conversions):
             for node in path:
                 node.forget()
 
-    def _one(self) -> Array:
+    def _ones(self) -> Array:
         """The gradient of this tensor with respect to itself, if it has one element."""
         if self.size != 1:
             raise ShapeError(
@@ -260,8 +260,8 @@ def recorded(
         op.check_complex()
     for x in arrays if op.reads_values else ():
         if type(x) is not float and getattr(x, "dtype", dtype) is not dtype:
-            given, arrays = arrays, op.real(arrays, dtype)
-            shared = shared if all(map(operator.is_, given, arrays)) else ()
+            originals, arrays = arrays, op.real(arrays, dtype)
+            shared = shared if all(map(operator.is_, originals, arrays)) else ()
             break
     result = _new(Tensor)  # as in wrap, since one call more takes time
     if isinstance(value, ndarray):

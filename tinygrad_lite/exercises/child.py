@@ -149,14 +149,14 @@ def _limit(seconds: float) -> None:
         import resource
     except ImportError:
         return
-    for what, most in (
+    for kind, most in (
         (resource.RLIMIT_AS, MEMORY),
         (resource.RLIMIT_CPU, int(seconds) + 2),
         (resource.RLIMIT_FSIZE, _FILE),
         (resource.RLIMIT_CORE, 0),
     ):
         with suppress(ValueError, OSError):
-            resource.setrlimit(what, (most, most))
+            resource.setrlimit(kind, (most, most))
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ def loops(graph: Graph) -> list[Loop]:
     """
     kinds: dict[object, int] = {}
     passages = [(kinds.setdefault(_kind(node), len(kinds)), k, 1) for k, node in enumerate(graph.operations)]
-    found: list[Loop] = []
+    candidates: list[Loop] = []
     length, array = 1, np.array([kind for kind, _, _ in passages])
     while length * 2 <= len(passages):
         runs = list(_runs(array, length))
@@ -56,13 +56,13 @@ def loops(graph: Graph) -> list[Loop]:
             body = passages[start : start + length]
             size = sum(operations for _, _, operations in body)
             loop = Loop(body[0][1], size, turns)
-            found.append(loop)
+            candidates.append(loop)
             kind = kinds.setdefault((turns, *(kind for kind, _, _ in body)), len(kinds))
             shortened += [*passages[done:start], (kind, loop.start, size * turns)]
             done = start + length * turns
         passages = [*shortened, *passages[done:]]
         length, array = 1, np.array([kind for kind, _, _ in passages])
-    kept = [loop for loop in found if loop.length * loop.turns >= OPERATIONS]
+    kept = [loop for loop in candidates if loop.length * loop.turns >= OPERATIONS]
     return sorted(kept, key=lambda loop: (loop.start, -loop.stop))
 
 

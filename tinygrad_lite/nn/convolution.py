@@ -40,8 +40,8 @@ class _Conv(Spatial):
         name = type(self).__name__
         check_counts(name, in_channels=in_channels, out_channels=out_channels, groups=groups)
         if in_channels % groups or out_channels % groups:
-            given = f"in_channels={in_channels} and out_channels={out_channels}"
-            raise InputError(f"{name} needs channels that are multiples of groups={groups}; got {given}")
+            counts = f"in_channels={in_channels} and out_channels={out_channels}"
+            raise InputError(f"{name} needs channels that are multiples of groups={groups}; got {counts}")
         if padding_mode not in ("zeros", *(("zeros",) if self.transposed else MODES[1:])):
             raise InputError(f"{name} does not know padding_mode={padding_mode!r}")
         self.in_channels = in_channels

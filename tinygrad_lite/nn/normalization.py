@@ -196,10 +196,10 @@ class _LastAxesNorm(_Norm):
         *,
         dtype: Any = np.float64,
     ) -> None:
-        given = [*normalized_shape] if isinstance(normalized_shape, Iterable) else [normalized_shape]
-        for size in given:
+        sizes = [*normalized_shape] if isinstance(normalized_shape, Iterable) else [normalized_shape]
+        for size in sizes:
             check_counts(type(self).__name__, normalized_shape=size)
-        self.normalized_shape = tuple(given)
+        self.normalized_shape = tuple(sizes)
         self.eps: float | None = eps
         self.elementwise_affine = elementwise_affine
         self._learn(self.normalized_shape, elementwise_affine, bias, dtype)

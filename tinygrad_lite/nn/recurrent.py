@@ -107,9 +107,9 @@ class _Layers(_Weights):
             for suffix in self._suffixes:
                 self._draw(f"_l{layer}{suffix}", inputs, hidden_size, self.proj_size, bias, dtype, self._rng)
 
-    def _forward(self, x: Array, given: Sequence[Array]) -> tuple[Array, list[Array]]:
+    def _forward(self, x: Array, initial: Sequence[Array]) -> tuple[Array, list[Array]]:
         """The last layer's results of all steps, and the last states of all layers and directions."""
-        x, states, has_batch = self._batched(x, given)
+        x, states, has_batch = self._batched(x, initial)
         x = np.transpose(x, (1, 2, 0) if self.batch_first and has_batch else (0, 2, 1))  # steps, features, batch
         lasts: list[Sequence[Array]] = []
         for layer in range(self.num_layers):
@@ -126,13 +126,13 @@ class _Layers(_Weights):
         last = [np.swapaxes(np.concatenate(all_) if len(lasts) > 1 else all_[0], 1, 2) for all_ in zip(*lasts)]
         return (y, last) if has_batch else (y[:, 0], [state[:, 0] for state in last])
 
-    def _batched(self, x: Array, given: Sequence[Array]) -> tuple[Array, Sequence[Array], bool]:
+    def _batched(self, x: Array, initial: Sequence[Array]) -> tuple[Array, Sequence[Array], bool]:
         """The input and the first states with a batch axis, and whether they came with one."""
         self._check(x, "an input", 3, self.input_size)
         has_batch = len(np.shape(x)) == 3
         batch = [np.shape(x)[not self.batch_first]] if has_batch else []
         states = []
-        for name, state, size in zip(self._states, given, (self.proj_size or self.hidden_size, self.hidden_size)):
+        for name, state, size in zip(self._states, initial, (self.proj_size or self.hidden_size, self.hidden_size)):
             needed = (self.num_layers * len(self._suffixes), *batch, size)
             state = np.zeros(needed, self.weight_hh_l0.dtype) if state is None else state
             self._check_state(name, state, needed)

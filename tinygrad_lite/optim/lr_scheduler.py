@@ -136,7 +136,7 @@ def _checked(optimizer: Any) -> Optimizer:
     return optimizer
 
 
-def _each(name: str, optimizer: Optimizer, value: Any, checked: Callable[[str, Any], Any]) -> list[Any]:
+def _per_group(name: str, optimizer: Optimizer, value: Any, checked: Callable[[str, Any], Any]) -> list[Any]:
     """A checked value for each group."""
     count = len(_checked(optimizer).param_groups)
     if not isinstance(value, (list, tuple)):
@@ -171,7 +171,7 @@ class LambdaLR(LRScheduler):
     """
 
     def __init__(self, optimizer: Optimizer, lr_lambda: Factors, last_epoch: int = -1) -> None:
-        self.lr_lambdas = _each("lr_lambda", optimizer, lr_lambda, _function)
+        self.lr_lambdas = _per_group("lr_lambda", optimizer, lr_lambda, _function)
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[Any]:
@@ -191,7 +191,7 @@ class MultiplicativeLR(LRScheduler):
     """
 
     def __init__(self, optimizer: Optimizer, lr_lambda: Factors, last_epoch: int = -1) -> None:
-        self.lr_lambdas = _each("lr_lambda", optimizer, lr_lambda, _function)
+        self.lr_lambdas = _per_group("lr_lambda", optimizer, lr_lambda, _function)
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[Any]:
@@ -462,7 +462,7 @@ class _MomentumCycle(LRScheduler):
             )
         self.cycled = name
         bases, tops = (
-            _each(name, optimizer, value, not_negative)
+            _per_group(name, optimizer, value, not_negative)
             for name, value in (("base_momentum", base), ("max_momentum", largest))
         )
         optimizer.scheduled |= {name}
@@ -511,8 +511,8 @@ class CyclicLR(_MomentumCycle):
         max_momentum: float | list[float] = 0.9,
         last_epoch: int = -1,
     ) -> None:
-        lows = _each("base_lr", optimizer, base_lr, not_negative)
-        self.max_lrs = _each("max_lr", optimizer, max_lr, not_negative)
+        lows = _per_group("base_lr", optimizer, base_lr, not_negative)
+        self.max_lrs = _per_group("max_lr", optimizer, max_lr, not_negative)
         up = positive("step_size_up", step_size_up)
         down = up if step_size_down is None else not_negative("step_size_down", step_size_down)
         self.total_size = int(up + down) if (up + down).is_integer() else up + down
@@ -607,7 +607,7 @@ class OneCycleLR(_MomentumCycle):
         self.phases = tuple(zip([0.0, *ends], ends, rates, rates[1:], momenta, momenta[1:]))
         if empty := [end for start, end, *_ in self.phases if start == end]:
             raise InputError(f"a phase of the cycle begins and ends at step {empty[0]:g}: choose another pct_start")
-        highest = _each("max_lr", optimizer, max_lr, not_negative)
+        highest = _per_group("max_lr", optimizer, max_lr, not_negative)
         before, after = positive("div_factor", div_factor), positive("final_div_factor", final_div_factor)
         self.cycle_momentum = cycle_momentum
         if cycle_momentum:
@@ -633,10 +633,10 @@ class OneCycleLR(_MomentumCycle):
             self._way(group[phase[i]], group[phase[i + 1]], (t - phase[0]) / (phase[1] - phase[0]))
             for phase in self.phases
         ]
-        found = values.pop()
+        current = values.pop()
         for phase, value in zip(reversed(self.phases[:-1]), reversed(values)):
-            found = np.where(t <= phase[1], value, found)
-        return found
+            current = np.where(t <= phase[1], value, current)
+        return current
 
     def _way(self, start: Any, end: Any, passed: Any) -> Any:
         if self.anneal_strategy == "linear":
@@ -850,7 +850,7 @@ class ReduceLROnPlateau(LRScheduler):
             raise InputError(f"mode must be 'min' or 'max', got {mode!r}")
         if threshold_mode not in ("rel", "abs"):
             raise InputError(f"threshold_mode must be 'rel' or 'abs', got {threshold_mode!r}")
-        self.min_lrs = _each("min_lr", optimizer, min_lr, not_negative)
+        self.min_lrs = _per_group("min_lr", optimizer, min_lr, not_negative)
         self.optimizer = optimizer
         self.mode, self.factor, self.eps = mode, factor, not_negative("eps", eps)
         self.patience, self.cooldown = whole("patience", patience, 0), whole("cooldown", cooldown, 0)

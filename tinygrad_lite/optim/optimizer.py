@@ -70,8 +70,8 @@ class Optimizer:
         self.param_groups: list[Group] = []
         self.state: dict[Tensor, State] = {}
         self.steps = 0
-        given = _iterated(params)
-        if not given:
+        entries = _iterated(params)
+        if not entries:
             raise InputError(
                 "no parameters to optimise: the model has no tensor that requires a gradient, or they are an iterator "
                 "that was read before"
@@ -79,7 +79,7 @@ class Optimizer:
         if isinstance(lr, dict):
             raise UsageError("the defaults are arguments by name, as in super().__init__(params, lr=lr, beta=beta)")
         self.defaults = self._checked(self.defaults)
-        for group in given if isinstance(given[0], dict) else [{"params": given}]:
+        for group in entries if isinstance(entries[0], dict) else [{"params": entries}]:
             self.add_param_group(group)
 
     def update(self, *args: Any, **settings: Any) -> Any:
@@ -328,11 +328,11 @@ def _iterated(params: Any) -> list[Any]:
 
 def _listed(params: Any) -> Group:
     """The checked parameters of a group, with their names if they come with names."""
-    given = _iterated([params] if isinstance(params, Tensor) else params)
-    named = [x for x in given if isinstance(x, tuple) and len(x) == 2 and isinstance(x[0], str)]
-    if named and len(named) < len(given):
+    entries = _iterated([params] if isinstance(params, Tensor) else params)
+    named = [x for x in entries if isinstance(x, tuple) and len(x) == 2 and isinstance(x[0], str)]
+    if named and len(named) < len(entries):
         raise UsageError("parameters must all have names, as in model.named_parameters(), or none of them")
-    tensors = [x for _, x in named] if named else given
+    tensors = [x for _, x in named] if named else entries
     for parameter in tensors:
         if not isinstance(parameter, Tensor):
             raise UsageError(f"parameters must be tensors, such as model.parameters(); got {type(parameter).__name__}")

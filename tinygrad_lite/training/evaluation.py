@@ -38,8 +38,8 @@ def evaluated(
     outputs, targets = predicted(model, loader)
     with no_grad():
         value = float(loss(outputs, targets))
-    found = {name: metric(targets, outputs) for name, metric in metrics.items()}
-    for name, y in found.items():
+    figures = {name: metric(targets, outputs) for name, metric in metrics.items()}
+    for name, y in figures.items():
         if np.ndim(y) or np.iscomplexobj(y) or not hasattr(y, "__float__"):
             raise UsageError(f"the metric {name!r} must return a number, got {y!r:.80}")
-    return {"validation_loss": value, **{name: float(y) for name, y in found.items()}}
+    return {"validation_loss": value, **{name: float(y) for name, y in figures.items()}}

@@ -51,8 +51,8 @@ def _is_symmetric(loss: _Loss, outputs: Any, i: int, targets: Any, k: int) -> bo
         except Exception:  # of these numbers, the user's loss takes none
             return True
         if _are_equal(before, turned) and not _are_equal(before, others):
-            one, other = (np.concatenate([np.ravel(x[1:]) for x in slopes]) for _, *slopes in (before, apart))
-            return bool(one @ other > (1 - 1e-6) * np.linalg.norm(one) * np.linalg.norm(other))
+            left, right = (np.concatenate([np.ravel(x[1:]) for x in slopes]) for _, *slopes in (before, apart))
+            return bool(left @ right > (1 - 1e-6) * np.linalg.norm(left) * np.linalg.norm(right))
     return False
 
 

@@ -130,15 +130,15 @@ class Recorder:
         model, loss = deepcopy((self.model, self.loss))
         model.eval()
         parameters = list(model.parameters())
-        found = []
+        losses = []
         with no_grad(), np.errstate(all="ignore"):
             for point in points:
                 flat, at = start + point @ axes, 0
                 for w in parameters:
                     w.replace(flat[at : at + w.size].reshape(w.shape).astype(w.dtype))
                     at += w.size
-                found.append(float(loss(outputs_of(model, self.inputs), self.targets)))
-        return np.array(found)
+                losses.append(float(loss(outputs_of(model, self.inputs), self.targets)))
+        return np.array(losses)
 
 
 def _keep(activations: dict[str, Array], path: str) -> Any:

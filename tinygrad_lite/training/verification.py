@@ -132,11 +132,11 @@ class _Look:
     """Copies of a model and a loss, and what they make of a batch."""
 
     def __init__(self, model: Module, loss: Loss, batch: Batch, trained: Iterable[Tensor]) -> None:
-        self.given = model, loss
+        self.originals = model, loss
         self.inputs, self.targets = batch
         self.rows = count_of(batch)
         copied: dict[int, Any] = {}
-        self.model, self.loss = deepcopy(self.given, copied)
+        self.model, self.loss = deepcopy(self.originals, copied)
         self.trained = {id(w): id(copied.get(id(w), w)) for w in trained}  # in the graph of the copies
         self.model.train()
         self.outputs = outputs_of(self.model, self.inputs)
@@ -147,7 +147,7 @@ class _Look:
 
     def copies(self) -> tuple[Module, Loss]:
         """New ones of the model and the loss."""
-        return deepcopy(self.given)
+        return deepcopy(self.originals)
 
     def _few(self) -> tuple[Batch, bool]:
         """A few rows, or all if the model or the loss takes no fewer; and whether it does."""
@@ -162,9 +162,9 @@ class _Look:
     def findings(self) -> Iterator[Finding]:
         """The result of each check that applies, in an order in which the cheap ones come first."""
         for check in (_shapes, _start, _dtypes, _owners, _learning, _kind, _gradients, _rows, _influence):
-            if found := check(self):
-                yield found
-            if check is _owners and found and found.ok is None:
+            if finding := check(self):
+                yield finding
+            if check is _owners and finding and finding.ok is None:
                 return  # copies tell nothing of such a model
 
     def some_rows(self) -> set[int]:
@@ -275,19 +275,19 @@ def _dtypes(look: _Look) -> Finding | None:
         narrow = any(x.dtype == kind for x in trees.leaves(plain(look.inputs)) if _is_real(x))
         text = f"the inputs and some parameters are {kind}, but {kinds[wide]} is {wide}: model.to(np.{kind}) narrows it"
         return Finding(check, False, text) if narrow else None
-    given = sorted({str(x.dtype) for x in trees.leaves(plain((look.inputs, look.targets)))} - {str(kind)})
+    dtypes = sorted({str(x.dtype) for x in trees.leaves(plain((look.inputs, look.targets)))} - {str(kind)})
     return Finding(
         check,
         False,
         f"the parameters are {kind}, and the outputs or the loss {max(results)}; the data are "
-        f"{', '.join(given) or kind}: convert them, as x.astype(np.{kind}) does, or find the line that "
+        f"{', '.join(dtypes) or kind}: convert them, as x.astype(np.{kind}) does, or find the line that "
         "widens by audit_gradients",
     )
 
 
 def _owners(look: _Look) -> Finding | None:
     """Parameters that make the outputs, and are not among those that are trained."""
-    model = look.given[0]
+    model = look.originals[0]
     own, copied = {*map(id, model.parameters())}, {*map(id, look.model.parameters())}
     known = copied | {*look.trained.values()} | {*map(id, trees.leaves(look.inputs))}
     results = [x for x in trees.leaves(look.outputs) if isinstance(x, Tensor)]
@@ -313,7 +313,7 @@ def _owners(look: _Look) -> Finding | None:
 
 def _stale(look: _Look) -> Finding | None:
     """Parameters of the optimiser that belonged to the model once, before they were replaced."""
-    model = look.given[0]
+    model = look.originals[0]
     own = {id(w): path for path, w in model.named_parameters() if w.requires_grad}
     used = {id(x) for node in history([look.value]) for x in node.inputs}
     missing = [path for key, path in own.items() if key not in look.trained]

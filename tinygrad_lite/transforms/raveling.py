@@ -76,5 +76,5 @@ def _check(path: str, leaf: Any) -> None:
     kind = np.result_type(leaf).kind if hasattr(leaf, "dtype") or isinstance(leaf, (int, float, complex)) else ""
     if kind != "f":
         hint = ": write 1.0 for 1" if kind in ("b", "i", "u") else ""
-        found = f"{np.result_type(leaf)}" if kind else type(leaf).__name__
-        raise UsageError(f"ravel takes real floating-point numbers; {path} is {found}{hint}")
+        actual = f"{np.result_type(leaf)}" if kind else type(leaf).__name__
+        raise UsageError(f"ravel takes real floating-point numbers; {path} is {actual}{hint}")

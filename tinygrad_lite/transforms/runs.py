@@ -36,7 +36,7 @@ class FunctionCall:
     ) -> None:
         self.name = name_of(f)
         self._f, self._args, self._kwargs, self._has_aux = f, args, kwargs, has_aux
-        self._one = not isinstance(argnums, (tuple, list))
+        self._is_single = not isinstance(argnums, (tuple, list))
         self._positions = _positions(argnums, len(args), self.name)
         self.chosen = tuple([args[position] for position in self._positions])
         self._is_flat = trees.is_flat(self.chosen)
@@ -84,7 +84,7 @@ class FunctionCall:
     def shaped(self, parts: Sequence[Any]) -> Any:
         """Put one part for each leaf into the containers in which the user receives them."""
         tree = self._in_containers(parts)
-        return tree[0] if self._one else tuple(tree)
+        return tree[0] if self._is_single else tuple(tree)
 
     def finished(self, x: Any, hangs_on_others: Callable[[Tensor], bool] = lambda _: True) -> Any:
         """Convert an array for the user: to an array if the chosen arguments were arrays, else to a tensor.

@@ -133,13 +133,13 @@ def main(rounds=50, held_out=2_000):
 def weights(model, text):
     """For each block (heads, positions, positions), on average over texts."""
     x = model.token(text) + model.position(np.arange(text.shape[-1]))
-    found = []
+    heads = []
     for block in model.blocks:
         query, key, _ = block.split(block.norm1(x))
         identity = np.eye(text.shape[-1], dtype=np.float32)
-        found.append(F.scaled_dot_product_attention(query, key, identity, is_causal=True).numpy().mean(axis=0))
+        heads.append(F.scaled_dot_product_attention(query, key, identity, is_causal=True).numpy().mean(axis=0))
         x = block(x)
-    return found
+    return heads
 
 
 def draw(right, model, text):

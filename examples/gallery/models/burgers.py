@@ -89,24 +89,24 @@ def main(rounds=100):
 
     t, x = np.meshgrid(np.linspace(0, 1, 101), np.linspace(-1, 1, 201), indexing="ij")
     with tg.no_grad():
-        found, expected = u(t, x).numpy(), exact(t, x)
-    error = np.linalg.norm(found - expected) / np.linalg.norm(expected)
+        predicted, expected = u(t, x).numpy(), exact(t, x)
+    error = np.linalg.norm(predicted - expected) / np.linalg.norm(expected)
     print(f"residual {np.mean(losses[0]):.4f} in the first 40 steps, {np.mean(losses[-1]):.6f} in the last")
-    print(f"error of u: {100 * error:.2f} % of its norm, {np.max(np.abs(found - expected)):.3f} at most")
-    draw(t, x, found, expected)
+    print(f"error of u: {100 * error:.2f} % of its norm, {np.max(np.abs(predicted - expected)):.3f} at most")
+    draw(t, x, predicted, expected)
     return error
 
 
-def draw(t, x, found, expected):
+def draw(t, x, predicted, expected):
     figure = Figure(figsize=(10, 3.6), layout="constrained")
     field, slices = figure.subplots(1, 2, width_ratios=(3, 2))
-    image = field.pcolormesh(t, x, found, cmap="PuOr", shading="gouraud", vmin=-1, vmax=1)
+    image = field.pcolormesh(t, x, predicted, cmap="PuOr", shading="gouraud", vmin=-1, vmax=1)
     figure.colorbar(image, ax=field, label="u")
     field.set(xlabel="t", ylabel="x", title="The network's solution")
     for row, color in zip((0, 25, 50, 100), ("#000000", "#0072b2", "#009e73", "#d55e00")):
         field.axvline(t[row, 0], color=color, linestyle=":", linewidth=1.5)
         slices.plot(x[row], expected[row], color=color, linewidth=4, alpha=0.3)
-        slices.plot(x[row], found[row], color=color, linewidth=1.2, label=f"t = {t[row, 0]:.2f}")
+        slices.plot(x[row], predicted[row], color=color, linewidth=1.2, label=f"t = {t[row, 0]:.2f}")
     slices.set(xlabel="x", ylabel="u", title="Network (thin) and exact (broad)")
     slices.grid(alpha=0.3)
     slices.legend()

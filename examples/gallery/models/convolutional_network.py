@@ -78,15 +78,15 @@ def main(epochs=20):
         schedule.step()
         accuracies.append((np.mean(right), np.mean(probabilities(new).argmax(axis=-1) == new_digits)))
 
-    found = probabilities(new)
-    wrong = np.flatnonzero(found.argmax(axis=-1) != new_digits)
+    predicted = probabilities(new)
+    wrong = np.flatnonzero(predicted.argmax(axis=-1) != new_digits)
     print(model)
     print(f"{100 * accuracies[-1][1]:.2f} % of {len(new)} new digits are read right, {len(wrong)} wrong")
-    draw(np.array(accuracies), new, new_digits, found)
+    draw(np.array(accuracies), new, new_digits, predicted)
     return accuracies[-1][1]
 
 
-def draw(accuracies, images, digits, found):
+def draw(accuracies, images, digits, predicted):
     figure = Figure(figsize=(10, 3.8), layout="constrained")
     left, right = figure.subfigures(1, 2, width_ratios=(2, 3))
     axes = left.subplots()
@@ -95,12 +95,14 @@ def draw(accuracies, images, digits, found):
     axes.set(xlabel="epoch", ylabel="read right [%]", title="While it learns", ylim=(90, 100.2))
     axes.grid(alpha=0.3)
     axes.legend()
-    hardest = np.argsort(found[np.arange(len(digits)), digits])[:10]
+    hardest = np.argsort(predicted[np.arange(len(digits)), digits])[:10]
     for axes, i in zip(right.subplots(2, 5).flat, hardest):
         axes.imshow(images[i, 0], cmap="gray_r")
-        guess = found[i].argmax()
+        guess = predicted[i].argmax()
         color = "black" if guess == digits[i] else "#d55e00"
-        axes.set_title(f"{digits[i]}, read as {guess}\n({100 * found[i, guess]:.0f} %)", color=color, fontsize="small")
+        axes.set_title(
+            f"{digits[i]}, read as {guess}\n({100 * predicted[i, guess]:.0f} %)", color=color, fontsize="small"
+        )
         axes.set(xticks=[], yticks=[])
     right.suptitle("The ten new digits that it finds hardest")
     figure.savefig("convolutional_network.png", dpi=120)

@@ -80,7 +80,7 @@ def units_without(gradient: Any) -> Units | None:
 
 def alike(weight: Any, gradient: Any) -> Units | None:
     """The units of a matrix that have the same weights and the same gradients: the most of them along one axis."""
-    found: list[Units] = []
+    candidates: list[Units] = []
     for axis, length in enumerate(np.shape(weight)):
         rows, slopes = (np.moveaxis(np.asarray(x, float), axis, 0).reshape(length, -1) for x in (weight, gradient))
         rows = np.round(rows / (np.max(np.abs(rows), initial=0) or 1.0), 9) + 0.0  # which makes 0 of -0
@@ -90,8 +90,8 @@ def alike(weight: Any, gradient: Any) -> Units | None:
         for group in groups.values():
             apart = np.max(np.abs(slopes[group] - slopes[group[0]]), initial=0)
             if len(group) > 1 and apart <= 1e-6 * np.max(np.abs(slopes[group]), initial=0) and np.any(slopes[group]):
-                found.append(Units(axis, tuple(group), length, np.shape(weight)))
-    return max(found, key=lambda units: len(units.indices), default=None)
+                candidates.append(Units(axis, tuple(group), length, np.shape(weight)))
+    return max(candidates, key=lambda units: len(units.indices), default=None)
 
 
 class Reasons:

@@ -150,8 +150,8 @@ def products(done: Pass) -> Iterator[Suspect]:
         late = len(trace.variables) + k
         if step.op.name not in ("multiply", "divide") or done.gradients[late] is None or None in trace.inputs[k]:
             continue
-        what = {"multiply": "product", "divide": "quotient"}[step.op.name]
-        sentence = f"the derivative of a {what} is taken to be the {what} of the derivatives"
+        word = {"multiply": "product", "divide": "quotient"}[step.op.name]
+        sentence = f"the derivative of a {word} is taken to be the {word} of the derivatives"
         for early, x in enumerate(trace.variables):
             if all(np.shape(y) == x.shape for y in (step.value, *trace.arrays[k])):
                 place = Across(late, early)

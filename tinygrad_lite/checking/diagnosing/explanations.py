@@ -71,20 +71,20 @@ def explanations(points: Sequence[Point], wrong: Sequence[int]) -> dict[int, tup
     """For each variable that can be explained the operation and the mistake; the first point is the one in question."""
     cancelling = _cancelling(points[0])
     for base in (cancelling, UNCHANGED) if cancelling.edges else (UNCHANGED,):
-        found: list[Match] = []
+        matches: list[Match] = []
         changes = base
         for _ in range(_ROUNDS):
-            left = [k for k in wrong if not any(k in match.explained for match in found)]
+            left = [k for k in wrong if not any(k in match.explained for match in matches)]
             search = _Search(points, changes, base.edges, left)
             best = search.best() if search.differs else None
             if best is None:
                 break
-            found.append(best)
+            matches.append(best)
             changes = changes | best.changes
-        unexplained = frozenset(wrong).difference(*(match.explained for match in found))
+        unexplained = frozenset(wrong).difference(*(match.explained for match in matches))
         said = {
             k: (points[0].trace.steps[match.step], match.sentence)
-            for match in found
+            for match in matches
             if not match.changed & unexplained
             for k in match.explained
         }
@@ -122,8 +122,8 @@ class _Search:
     @property
     def differs(self) -> bool:
         """Whether any gradient differs by so much that a mistake could explain it."""
-        before, found = self._done.of_variables, self._points[0].gradients
-        return any(not same(found[k], before[k], TOLERANCE) for k in self._left)
+        before, gradients = self._done.of_variables, self._points[0].gradients
+        return any(not same(gradients[k], before[k], TOLERANCE) for k in self._left)
 
     def best(self) -> Match | None:
         """The mistake that explains the most variables, and of those the one that says the most."""
@@ -166,8 +166,8 @@ class _Search:
 
     def _are_small(self, explained: frozenset[int]) -> bool:
         """Whether what is wrong may be the error of a method, and no mistake."""
-        before, found = self._done.of_variables, self._points[0].gradients
-        return any(same(found[k], before[k], SMALL) for k in explained)
+        before, gradients = self._done.of_variables, self._points[0].gradients
+        return any(same(gradients[k], before[k], SMALL) for k in explained)
 
     # a mistake in one place
 
@@ -215,9 +215,9 @@ class _Search:
     def _fitting(self, suspects: Sequence[Suspect]) -> Iterator[tuple[Suspect, float]]:
         """Mistakes at one place that are there, in at least one variable and at every point, and how many times."""
         view, *others = self._views
-        for tried, wanted, found in view.products(suspects):
+        for tried, wanted, actual in view.products(suspects):
             fits = {
-                k: view.factors(wanted, found, k, np.array([suspect.scaled for suspect in tried])) for k in self._left
+                k: view.factors(wanted, actual, k, np.array([suspect.scaled for suspect in tried])) for k in self._left
             }
             for i in np.flatnonzero(np.any([fit for _, fit in fits.values()], axis=0)):
                 suspect = tried[i]
@@ -295,7 +295,7 @@ class _Search:
             changes = UNCHANGED
             for suspect in suspects:
                 changes = changes | suspect.place.changes(partial(_where_it_fits, suspect))
-            sentence = middle.sentence + _each(suspects)
+            sentence = middle.sentence + _every_time(suspects)
             match = self._verified(sentence, middle.rank, middle.place.step(self._trace), changes)
             if self._is_whole(match):
                 least = match.rank
@@ -327,7 +327,7 @@ class _Search:
                 yield self._verified(sentence, 3.5, numbers[0], UNCHANGED, replaced)
         for numbers in self._trace.repeats:
             for sentence, replaced in forwards(self._trace, numbers):
-                yield self._verified(sentence + _each(numbers), 3.5, numbers[0], UNCHANGED, replaced)
+                yield self._verified(sentence + _every_time(numbers), 3.5, numbers[0], UNCHANGED, replaced)
 
 
 class _View:
@@ -341,14 +341,14 @@ class _View:
         owners, gaps, limits = [], [], []
         before = self.done.of_variables
         for k in left:
-            found = point.gradients[k]
-            for _ in range(min(found.size, 2)):
+            gradient = point.gradients[k]
+            for _ in range(min(gradient.size, 2)):
                 directions = [np.zeros(x.shape) for x in point.trace.variables]
-                directions[k] = random_weights(rng, found.shape)
+                directions[k] = random_weights(rng, gradient.shape)
                 owners.append(k)
                 self._tangents.append(point.trace.tangents(directions, cut))
-                gaps.append(np.sum(directions[k] * (found - before[k])))
-                sizes = TOLERANCE * (np.abs(found) + np.abs(before[k])), _SHARE * np.abs(found - before[k])
+                gaps.append(np.sum(directions[k] * (gradient - before[k])))
+                sizes = TOLERANCE * (np.abs(gradient) + np.abs(before[k])), _SHARE * np.abs(gradient - before[k])
                 limits.append(min(np.sum(np.abs(directions[k]) * part) for part in sizes))
         self._gaps, self._limits = np.array(gaps), np.array(limits)
         self._of = {k: np.flatnonzero(np.array(owners) == k) for k in left}
@@ -361,8 +361,8 @@ class _View:
         They come in parts, none of which takes much memory, without those that do not fit the place.
         """
         place = suspects[0].place
-        given, n = place.given(self.done), place.target(self.done.trace)
-        right = place.right(self.done, given)
+        held, n = place.held(self.done), place.target(self.done.trace)
+        right = place.right(self.done, held)
         wanted = self._gaps + self.along(n, right)
         count = max(1, _TOGETHER // max(1, np.size(right)))
         for first in range(0, len(suspects), count):
@@ -371,14 +371,14 @@ class _View:
             with np.errstate(all="ignore"):
                 for suspect in suspects[first : first + count]:
                     with suppress(Exception):  # what does not fit is not the mistake that was made
-                        candidate = suspect.apply(self.done, given)
+                        candidate = suspect.apply(self.done, held)
                         if np.shape(candidate) == np.shape(right):
                             candidates.append(np.ravel(candidate))
                             tried.append(suspect)
                 if tried:
                     stacked = np.array(candidates)
-                    found = np.where(np.isfinite(stacked).all(axis=1)[:, None], stacked @ self._along(n).T, np.nan)
-                    yield tried, wanted, found
+                    actual = np.where(np.isfinite(stacked).all(axis=1)[:, None], stacked @ self._along(n).T, np.nan)
+                    yield tried, wanted, actual
 
     def along(self, n: int, array: Array) -> Vector:
         """The product of an array with the tangent of a value along each direction."""
@@ -401,33 +401,33 @@ class _View:
 
     def is_multiple(self, suspect: Suspect) -> bool:
         """Whether a mistake makes a multiple of what is right, as each other of them does, some number of times."""
-        given = suspect.place.given(self.done)
-        right = suspect.place.right(self.done, given)
+        held = suspect.place.held(self.done)
+        right = suspect.place.right(self.done, held)
         with np.errstate(all="ignore"):
-            return constant_ratio(suspect.apply(self.done, given), right) is not None
+            return constant_ratio(suspect.apply(self.done, held), right) is not None
 
-    def factors(self, wanted: Vector, found: Matrix, k: int, scaled: Vector) -> tuple[Vector, Vector]:
+    def factors(self, wanted: Vector, actual: Matrix, k: int, scaled: Vector) -> tuple[Vector, Vector]:
         """How many times each mistake is there in a variable, and whether that explains what is wrong there.
 
         Only a `scaled` one may be there more or less than once.
         """
-        wanted, found = wanted[self._of[k]], found[:, self._of[k]]
+        wanted, actual = wanted[self._of[k]], actual[:, self._of[k]]
         if not self._moves[k]:
-            return np.ones(len(found)), np.zeros(len(found), bool)
+            return np.ones(len(actual)), np.zeros(len(actual), bool)
         with np.errstate(all="ignore"):
-            largest = np.max(np.abs(found), axis=1, keepdims=True)
-            unit = found / largest
+            largest = np.max(np.abs(actual), axis=1, keepdims=True)
+            unit = actual / largest
             times = unit @ wanted / np.sum(unit * unit, axis=1) / largest[:, 0]
             near = np.round(times)
             times = np.where(scaled, np.where(np.abs(times - near) < TOLERANCE * np.abs(times), near, times), 1.0)
-            fits = np.all(np.abs(wanted - times[:, None] * found) <= self._limits[self._of[k]], axis=1)
+            fits = np.all(np.abs(wanted - times[:, None] * actual) <= self._limits[self._of[k]], axis=1)
         return times, fits & (~scaled | (largest[:, 0] > 0))
 
     def agrees(self, suspect: Suspect, k: int, factor: float) -> bool:
         """Whether a mistake, this many times, explains what is wrong with a variable here, too."""
-        for _, wanted, found in self.products([suspect]):
+        for _, wanted, actual in self.products([suspect]):
             own = self._of[k]
-            return self._moves[k] and bool((np.abs(wanted[own] - factor * found[0, own]) <= self._limits[own]).all())
+            return self._moves[k] and bool((np.abs(wanted[own] - factor * actual[0, own]) <= self._limits[own]).all())
         return False
 
     def pairs(self, along: Matrix, k: int) -> Iterator[tuple[int, int, float]]:
@@ -444,11 +444,11 @@ class _View:
             yield int(u), int(w), _rounded(float(times[u, w]))
 
 
-def _explains(gradient: Array, found: Array, before: Array) -> bool:
+def _explains(gradient: Array, explained: Array, before: Array) -> bool:
     """Whether a gradient is the one that was found, and leaves little of what it differs in from the one before."""
-    if not same(gradient, found, TOLERANCE):
+    if not same(gradient, explained, TOLERANCE):
         return False
-    return bool(np.max(np.abs(gradient - found)) <= _SHARE * np.max(np.abs(found - before)))
+    return bool(np.max(np.abs(gradient - explained)) <= _SHARE * np.max(np.abs(explained - before)))
 
 
 def _differing(gradient: Array, right: Array) -> int:
@@ -461,7 +461,7 @@ def _guessed(words: str) -> str:
     return f"{words}?" if "in place of a" in words else words
 
 
-def _each(times: Sequence[Any]) -> str:
+def _every_time(times: Sequence[Any]) -> str:
     return f", each of the {len(times)} times that the line is run"
 
 
@@ -475,19 +475,19 @@ def _nothing(done: Pass, c: Any) -> Array:
     return np.zeros_like(c.right)
 
 
-def _times(factor: float, suspect: Suspect, done: Pass, given: Any) -> Array:
-    return factor * suspect.apply(done, given)
+def _times(factor: float, suspect: Suspect, done: Pass, held: Any) -> Array:
+    return factor * suspect.apply(done, held)
 
 
 def _exchanged(times: float, there: Any, missing: Any, done: Pass, g: Array) -> Array:
     return g + times * (there(done.trace) - missing(done.trace))
 
 
-def _where_it_fits(suspect: Suspect, done: Pass, given: Any) -> Array:
+def _where_it_fits(suspect: Suspect, done: Pass, held: Any) -> Array:
     try:
-        return suspect.apply(done, given)
+        return suspect.apply(done, held)
     except Exception:  # the first time that a line is run may have no step before it
-        return suspect.place.right(done, given)
+        return suspect.place.right(done, held)
 
 
 def _best(matches: Sequence[Match]) -> Match | None:

@@ -62,11 +62,11 @@ class AtEdge:
         assert n is not None
         return n
 
-    def given(self, done: Pass) -> Any:
+    def held(self, done: Pass) -> Any:
         return done.contributions[self.edge]
 
-    def right(self, done: Pass, given: Any) -> Array:
-        return given.right
+    def right(self, done: Pass, held: Any) -> Array:
+        return held.right
 
     def changes(self, apply: Apply) -> Changes:
         return Changes(edges={self.edge: apply})
@@ -85,11 +85,11 @@ class AtNode:
     def target(self, trace: Trace) -> int:
         return self.node
 
-    def given(self, done: Pass) -> Any:
+    def held(self, done: Pass) -> Any:
         return done.gradients[self.node]
 
-    def right(self, done: Pass, given: Any) -> Array:
-        return given
+    def right(self, done: Pass, held: Any) -> Array:
+        return held
 
     def changes(self, apply: Apply) -> Changes:
         return Changes(nodes={self.node: apply})
@@ -110,10 +110,10 @@ class Across:
     def target(self, trace: Trace) -> int:
         return self.early
 
-    def given(self, done: Pass) -> Any:
+    def held(self, done: Pass) -> Any:
         return done.gradients[self.late]
 
-    def right(self, done: Pass, given: Any) -> Array:
+    def right(self, done: Pass, held: Any) -> Array:
         return np.zeros(np.shape(done.trace.value(self.early)))
 
     def changes(self, apply: Apply) -> Changes:
@@ -275,16 +275,16 @@ def softmax(x: Array, axis: int = -1) -> Array:
 # what arrives in place of what should
 
 
-def _made(mistake: Mistake, done: Pass, given: Any) -> Array:
-    return mistake.apply(given if isinstance(given, Contribution) else _of_no_operation(given))
+def _made(mistake: Mistake, done: Pass, held: Any) -> Array:
+    return mistake.apply(held if isinstance(held, Contribution) else _of_no_operation(held))
 
 
-def _value(source: Edge, done: Pass, given: Any) -> Array:
+def _value(source: Edge, done: Pass, held: Any) -> Array:
     return _array(source, done.trace)
 
 
-def _multiplied(source: Edge, exponent: float, done: Pass, given: Any) -> Array:
-    right = given.right if isinstance(given, Contribution) else given
+def _multiplied(source: Edge, exponent: float, done: Pass, held: Any) -> Array:
+    right = held.right if isinstance(held, Contribution) else held
     return right * _array(source, done.trace) ** exponent
 
 

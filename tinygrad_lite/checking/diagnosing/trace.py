@@ -179,17 +179,17 @@ class Trace:
         lines: dict[Any, list[int]] = {}
         for k, step in enumerate(self.steps):
             lines.setdefault(step.source, []).append(k)
-        found: dict[tuple[int, ...], None] = {}
+        series: dict[tuple[int, ...], None] = {}
         for numbers in lines.values():
             ops = [self.steps[k].op for k in numbers]
             runs = [numbers[a:b] for a, b in pairwise([0, *_breaks(numbers), len(numbers)])]
             if len(runs) > 1 and (aligned := self._aligned(runs)):
-                found.update(dict.fromkeys(aligned))
+                series.update(dict.fromkeys(aligned))
             for period in range(1, len(numbers) // 2 + 1):
                 if len(numbers) % period == 0 and ops[period:] == ops[:-period]:
-                    found.update(dict.fromkeys(tuple(numbers[first::period]) for first in range(period)))
+                    series.update(dict.fromkeys(tuple(numbers[first::period]) for first in range(period)))
                     break
-        return [list(numbers) for numbers in found]
+        return [list(numbers) for numbers in series]
 
     def _aligned(self, runs: Sequence[Sequence[int]]) -> list[tuple[int, ...]]:
         """The operations at the same place of each run; a first run on constants may have fewer than the others."""

@@ -144,26 +144,26 @@ class Examination:
         def along(scale: float) -> references.Difference:
             direction = scale * self.unit(column)
 
-            def said(found: references.Difference) -> references.Difference:
-                return replace(found.per(scale / unit), noise=found.noise * unit)
+            def said(measured: references.Difference) -> references.Difference:
+                return replace(measured.per(scale / unit), noise=measured.noise * unit)
 
-            found = references.difference(
+            measured = references.difference(
                 lambda t: self.at(self.subject.point + t * direction) / unit,
                 self.at_0 / unit,
                 steps,
                 least_noise=least_noise / unit,
                 wary=wary,
                 grid=self._grid(direction),
-                unknown=unknown and (lambda found: unknown(said(found))),
+                unknown=unknown and (lambda measured: unknown(said(measured))),
             )
-            return said(found)
+            return said(measured)
 
         scale = self.scales[column]
-        found = along(scale)
+        measured = along(scale)
         size = abs(float(self.subject.point[column]))
-        if np.any(~np.isfinite(found.bound)) and 0 < size < TINY * scale:
-            found = along(_power_of_2(size))
-        return found
+        if np.any(~np.isfinite(measured.bound)) and 0 < size < TINY * scale:
+            measured = along(_power_of_2(size))
+        return measured
 
     def direction(self, columns: Vector) -> Vector:
         """A random direction of these entries, of few digits, so that a difference moves them without rounding."""

@@ -21,7 +21,7 @@ LONGER = 50  # how much smaller, at least, the rounding of longer numbers is
 
 
 def forgive(
-    look: Examination, found: Comparison, columns: list[int], error: Matrix, known: Matrix, bend: Matrix | None
+    look: Examination, comparison: Comparison, columns: list[int], error: Matrix, known: Matrix, bend: Matrix | None
 ) -> None:
     """Note which errors in these columns are lost digits, and no longer suspicious.
 
@@ -29,9 +29,9 @@ def forgive(
         known: which error is explained already.
         bend: how much the slope changes on a step of its scale, if slopes are differences.
     """
-    size = np.abs(found.reference)
+    size = np.abs(comparison.reference)
     with np.errstate(invalid="ignore"):
-        close = found.suspicious & (error - known < LOST_PART * size)
+        close = comparison.suspicious & (error - known < LOST_PART * size)
     if not np.any(close):
         return
     longer = _in_longer_numbers(look)
@@ -43,18 +43,18 @@ def forgive(
             moved = digits / look.scales[j] * np.abs(bend[:, j])
         else:
             ends = [look.slope(look.subject.point + side * digits * look.unit(j), look.unit(j)) for side in (1, -1)]
-            moved = np.fmax(*(np.abs(end - found.reference[:, j]) for end in ends))
+            moved = np.fmax(*(np.abs(end - comparison.reference[:, j]) for end in ends))
         same = longer[:, j] == look.gradient[:, j]
         with np.errstate(invalid="ignore"):
-            left = np.abs(longer[:, j] - found.reference[:, j])
+            left = np.abs(longer[:, j] - comparison.reference[:, j])
             right = ~same & (left <= known[:, j] + error[:, j] / LONGER)
-            right |= left <= known[:, j] + found.noise[:, j] / LONGER / 4
+            right |= left <= known[:, j] + comparison.noise[:, j] / LONGER / 4
             few = error[:, j] <= known[:, j] + np.fmin(moved, DIGITS * size[:, j])
             forgiven = close[:, j] & (right | (few & (same | (bend is not None))))
-        found.suspicious[:, j] &= ~forgiven
-        found.bound[forgiven, j] += error[forgiven, j]
-        found.noise[forgiven, j] = 0  # which would leave it unknown
-        found.hidden[forgiven, j] |= (error[:, j] > np.where(right, HIDES, HIDES_OTHERS) * size[:, j])[forgiven]
+        comparison.suspicious[:, j] &= ~forgiven
+        comparison.bound[forgiven, j] += error[forgiven, j]
+        comparison.noise[forgiven, j] = 0  # which would leave it unknown
+        comparison.hidden[forgiven, j] |= (error[:, j] > np.where(right, HIDES, HIDES_OTHERS) * size[:, j])[forgiven]
 
 
 def _in_longer_numbers(look: Examination) -> Matrix:

@@ -40,8 +40,8 @@ def slope(
     """
     best, reach = (np.nan, np.inf), longest
     while reach >= shortest:
-        least, found = _within(f, reach, best[1], grid, others[others <= reach])
-        best = found or best
+        least, better = _within(f, reach, best[1], grid, others[others <= reach])
+        best = better or best
         if best[1] < ENOUGH * abs(best[0]) or least > WORSE * best[1]:
             break
         reach /= 2 if np.isfinite(best[1]) else 4

@@ -128,8 +128,8 @@ def difference(
             noise = np.maximum(line.extend(line.noise()), least_noise)
         finest = noise
         noise = line.noise_of_jumps(noise, NEAR if not wary else np.inf)
-        found = replace(line.difference(noise), saws=noise > finest)
-        return line.by_polynomials(found, unknown(found)) if unknown else found
+        measured = replace(line.difference(noise), saws=noise > finest)
+        return line.by_polynomials(measured, unknown(measured)) if unknown else measured
 
 
 @dataclass(frozen=True)
@@ -198,15 +198,15 @@ class _Line:
 
         Beside the edge of a domain, or a pole, what is left of the changes is no noise, but what the function does.
         """
-        f, found = self._of(row), EPSILON * abs(float(self._at_0[row]))
+        f, largest = self._of(row), EPSILON * abs(float(self._at_0[row]))
         for step in self._steps[-SMALLEST::2]:
             for side in (1, -1):
                 if np.isfinite(f(float(side * step))):
                     moves, noise = polynomials.beside(f, float(side * step), self._grid)
                     if not noise < moves / SMOOTH_PART:
                         return np.inf
-                    found = max(found, noise)
-        return found
+                    largest = max(largest, noise)
+        return largest
 
     def _stand_still(self) -> Vector:
         """Whether each result is the same at all of the smallest steps."""
@@ -215,21 +215,21 @@ class _Line:
 
     def noise_of_jumps(self, noise: Vector, within: float) -> Vector:
         """The noise, or how far each result jumps beyond the steps that its best slope is from, if these are small."""
-        found = noise.copy()
+        raised = noise.copy()
         rows = np.ones(len(noise), bool)
         for _ in range(KINDS):
-            best = self._best(found)[0]
-            relative = np.fmin(found / np.abs(self._at_0), SINGLE)
+            best = self._best(raised)[0]
+            relative = np.fmin(raised / np.abs(self._at_0), SINGLE)
             rows &= np.isfinite(best.bound) & (self._steps[best.first] < within)
             for row in np.flatnonzero(rows):
-                least = 4 * SAFETY * found[row], 4 * SAFETY * relative[row]
+                least = 4 * SAFETY * raised[row], 4 * SAFETY * relative[row]
                 jump = self._jump(int(row), best.slope[row], least, best.first[row])
-                rows[row] = jump > found[row]
-                found[row] = max(found[row], jump)
+                rows[row] = jump > raised[row]
+                raised[row] = max(raised[row], jump)
             if not np.any(rows):
                 break
             within = NEAR  # a slope from larger steps has another kind of jumps behind it
-        return found
+        return raised
 
     def _jump(
         self, row: int, slope: float = 0.0, least: tuple[float, float] = (0.0, 0.0), first: int | None = None
@@ -374,15 +374,15 @@ class _Line:
             float(np.min(self._steps[best.level])),
         )
 
-    def by_polynomials(self, found: Difference, rows: Vector) -> Difference:
+    def by_polynomials(self, measured: Difference, rows: Vector) -> Difference:
         """The same with the slopes of these results by polynomials; there are none where it jumps or stands still."""
-        slope, bound = found.fitted.copy(), found.fitted_bound.copy()
-        best = self._best(found.noise)[0]
-        for row in np.flatnonzero(rows & ~(found.stairs | found.saws | found.jumps)):
+        slope, bound = measured.fitted.copy(), measured.fitted_bound.copy()
+        best = self._best(measured.noise)[0]
+        for row in np.flatnonzero(rows & ~(measured.stairs | measured.saws | measured.jumps)):
             longest = self._reach(int(row))
             shortest = min(float(self._steps[best.level[row]]), longest / 8)
             slope[row], bound[row] = polynomials.slope(self._of(int(row)), longest, shortest, self._grid, self._steps)
-        return replace(found, fitted=slope, fitted_bound=bound)
+        return replace(measured, fitted=slope, fitted_bound=bound)
 
     def _of(self, row: int) -> Callable[[float], float]:
         return lambda t: float(self._f(t)[row])

@@ -58,7 +58,7 @@ class Roundings:
             self._samples.append((self._point(), {}))
         x, known = self._samples[k]
         count = len(self._look.weights)
-        missing = [row for row in (range(count) if self._subject.given else rows) if row not in known]
+        missing = [row for row in (range(count) if self._subject.supplied else rows) if row not in known]
         if missing:
             known.update(zip(missing, self._rows(x, np.identity(count)[missing], self._rounding), strict=True))
         return x, np.array([known[row] for row in rows])
@@ -105,10 +105,12 @@ class Roundings:
         The former shows rounding inside an operation; the latter that of constants, which is alike for every step.
         """
         x, factors = self._subject.point, self._rng.uniform(0.5, 1.5, FEW_SAMPLES)
-        found = _deviation([self._look.slope(x, t * direction) / t for t in factors])
+        deviation = _deviation([self._look.slope(x, t * direction) / t for t in factors])
         if self._rounding:
-            found = np.fmax(found, _deviation([self._look.slope(x, direction, self._rounding) for _ in factors]))
-        return found
+            deviation = np.fmax(
+                deviation, _deviation([self._look.slope(x, direction, self._rounding) for _ in factors])
+            )
+        return deviation
 
     def _point(self) -> Vector:
         """The point itself if operations are rounded at random, else one whose digits round in other ways."""

@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.checking.subjects.given import Products
 from tinygrad_lite.checking.subjects.results import flat
 from tinygrad_lite.checking.subjects.subject import Subject, random_weights
+from tinygrad_lite.checking.subjects.supplied import Products
 
 COUNT = 3  # the number of directions of each variable
 

@@ -11,9 +11,9 @@ from tinygrad_lite.checking.subjects.arguments import argument_names
 from tinygrad_lite.checking.subjects.directions import along_directions
 from tinygrad_lite.checking.subjects.frameworks import Program
 from tinygrad_lite.checking.subjects.frameworks.program import Library
-from tinygrad_lite.checking.subjects.given import Given, Gradient, Products
 from tinygrad_lite.checking.subjects.rows import by_row
 from tinygrad_lite.checking.subjects.subject import FULL, GradientOf, Subject, random_weights
+from tinygrad_lite.checking.subjects.supplied import Gradient, Products, Supplied
 from tinygrad_lite.errors import UsageError
 from tinygrad_lite.transforms.runs import name_of
 
@@ -22,7 +22,7 @@ def subject_of(
     f: Callable[..., Any],
     inputs: Sequence[Any],
     program: Program | None,
-    given: dict[str, Any],
+    supplied: dict[str, Any],
     order: int,
     wrt: Any,
     bounds: Any,
@@ -33,27 +33,27 @@ def subject_of(
 
     Args:
         program: the function with its arguments, if they are those of another library.
-        given: what the user computes by itself: `gradient`, `hvp`, or `vjp` and `jvp`.
+        supplied: what the user computes by itself: `gradient`, `hvp`, or `vjp` and `jvp`.
     """
-    given = {name: value for name, value in given.items() if value is not None}
-    names = " and ".join(f"{name}=" for name in given)
-    if len(given) > 1 and given.keys() not in ({"vjp", "jvp"}, {"gradient", "hvp"}):
+    supplied = {name: value for name, value in supplied.items() if value is not None}
+    names = " and ".join(f"{name}=" for name in supplied)
+    if len(supplied) > 1 and supplied.keys() not in ({"vjp", "jvp"}, {"gradient", "hvp"}):
         raise UsageError(f"{names} are different gradients: check one after the other")
-    if order == 2 and given:
+    if order == 2 and supplied:
         raise UsageError(f"order=2 checks the derivative of our own gradient: give {names} with order=1, or hvp=")
     if not program:
-        for name, function in given.items():
+        for name, function in supplied.items():
             _require_form(name, function, argument_names(f, len(inputs)))
-    if batched and (order == 2 or given.keys() & {"hvp", "jvp"}):
+    if batched and (order == 2 or supplied.keys() & {"hvp", "jvp"}):
         raise UsageError("batched=True is of first derivatives in reverse mode: leave out order=2, jvp= and hvp=")
     if program:
-        is_the_librarys = given.keys() <= {"hvp"}
+        is_the_librarys = supplied.keys() <= {"hvp"}
         if is_the_librarys:
             program.leave_out_detached()
         program.widen(is_the_librarys)
-        given = {name: program.given(value) for name, value in given.items()}
-    hvp, gradient = given.pop("hvp", None), given.pop("gradient", None)
-    rules: Given | None = Products(**given) if given else None if gradient is None else Gradient(gradient)
+        supplied = {name: program.supplied(value) for name, value in supplied.items()}
+    hvp, gradient = supplied.pop("hvp", None), supplied.pop("gradient", None)
+    rules: Supplied | None = Products(**supplied) if supplied else None if gradient is None else Gradient(gradient)
     subject = _of_program(program, rules, wrt, bounds) if program else Subject(f, inputs, rules, wrt, bounds)
     if hvp:
         return HessianOf(subject, program.gradient if program and gradient is None else gradient, hvp)
@@ -65,18 +65,20 @@ def subject_of(
         return GradientOf(subject, weights)
     if batched:
         return by_row(subject, rng)
-    if given.keys() == {"jvp"} and len(subject.point) > FULL:
+    if supplied.keys() == {"jvp"} and len(subject.point) > FULL:
         return along_directions(subject, rng)
     return subject
 
 
 def _require_form(name: str, function: Any, arguments: Sequence[str]) -> None:
     """Raise the error for a function of the user's that does not take the arguments that it is called with."""
-    each = f"a tuple of one for each of {', '.join(arguments)}" if len(arguments) > 1 else f"one like {arguments[0]}"
+    per_argument = (
+        f"a tuple of one for each of {', '.join(arguments)}" if len(arguments) > 1 else f"one like {arguments[0]}"
+    )
     last = {
         "vjp": ("g", "g is the gradient by what the function returns"),
-        "jvp": ("t", f"t is a tangent: {each}"),
-        "hvp": ("v", f"v is a vector: {each}"),
+        "jvp": ("t", f"t is a tangent: {per_argument}"),
+        "hvp": ("v", f"v is a vector: {per_argument}"),
     }.get(name)
     called = [*arguments, last[0]] if last else arguments
     try:
@@ -90,7 +92,7 @@ def _require_form(name: str, function: Any, arguments: Sequence[str]) -> None:
         pass  # a function of C's may not say what it takes
 
 
-def _of_program(program: Program, rules: Given | None, wrt: Any, bounds: Any) -> Subject:
+def _of_program(program: Program, rules: Supplied | None, wrt: Any, bounds: Any) -> Subject:
     subject = Subject(program.values, program.inputs, rules or Library(program), wrt, bounds, program.names)
     subject.name, subject.opaque = program.name, True
     subject.remarks += program.remarks
@@ -108,15 +110,15 @@ class HessianOf(GradientOf):
             )
         super().__init__(first, np.ones(1))
         self.plain = True
-        self.given = Products(None, self._in_order(hvp, "hvp="), "hvp=")
+        self.supplied = Products(None, self._in_order(hvp, "hvp="), "hvp=")
         self._gradient = None if gradient is None else self._in_order(gradient, "gradient=")
 
     def _in_order(self, function: Callable[..., Any], source: str) -> Callable[..., list[Any]]:
         """A function that returns one array for each variable in the containers of the arguments, as a list of them."""
 
         def listed(*inputs: Any) -> list[Any]:
-            found = self.arguments.matched(function(*inputs), source)
-            return [found[number] for number in self.arguments.numbers]
+            gradients = self.arguments.matched(function(*inputs), source)
+            return [gradients[number] for number in self.arguments.numbers]
 
         return listed
 

@@ -47,14 +47,14 @@ def _readings(gradient: Any, arguments: Sequence[Any], names: Sequence[str]) -> 
     varying = {name: argument for name, argument in by_name.items() if _varies(argument)}
     if isinstance(gradient, Mapping) and gradient.keys() & by_name.keys():
         yield gradient, by_name, ""
-    one = [(gradient, argument, name) for name, argument in varying.items()] if len(varying) == 1 else []
-    if one and not (isinstance(gradient, tuple) and isinstance(one[0][1], int)):
-        yield one[0]
+    single = [(gradient, argument, name) for name, argument in varying.items()] if len(varying) == 1 else []
+    if single and not (isinstance(gradient, tuple) and isinstance(single[0][1], int)):
+        yield single[0]
     if isinstance(gradient, (tuple, list)):
         for expected in (by_name, varying):
             if len(gradient) == len(expected):
                 yield dict(zip(expected, gradient)), expected, ""
-    yield from one
+    yield from single
 
 
 def _pairs(gradient: Any, expected: Any, path: str, source: str) -> Iterator[tuple[int, Any]]:
@@ -66,26 +66,26 @@ def _pairs(gradient: Any, expected: Any, path: str, source: str) -> Iterator[tup
         yield from zip(expected.values(), (array.real, array.imag))
         return
     by_name = _has_names(gradient) and _has_names(expected)
-    inside, given = _contents(expected, by_name), _contents(gradient, by_name)
+    inside, contents = _contents(expected, by_name), _contents(gradient, by_name)
     if inside is None:
-        if given is not None and not _is_array(gradient):
+        if contents is not None and not _is_array(gradient):
             raise UsageError(f"{source} gave {_kind(gradient)} for {path}, which is one array")
         yield expected, gradient
         return
-    if given is None and list(inside) == list(range(np.shape(gradient)[-1] if np.ndim(gradient) else 0)):
-        given = {i: gradient[..., i] for i in inside}  # of a list of numbers, which have the last axis of an array
-    if given is None:
+    if contents is None and list(inside) == list(range(np.shape(gradient)[-1] if np.ndim(gradient) else 0)):
+        contents = {i: gradient[..., i] for i in inside}  # of a list of numbers, which have the last axis of an array
+    if contents is None:
         raise UsageError(f"{source} gave {_kind(gradient)} for {path or 'the arguments'}, {_kind(expected)}")
-    missing = [joined(path, key) for key, part in inside.items() if key not in given and _varies(part)]
-    unknown = [repr(key) for key in given if key not in inside]
+    missing = [joined(path, key) for key, part in inside.items() if key not in contents and _varies(part)]
+    unknown = [repr(key) for key in contents if key not in inside]
     if missing or unknown:
         facts = [f"nothing for {', '.join(missing)}"] * bool(missing)
         facts += [f"{', '.join(unknown)}, which {path or 'the function'} does not have"] * bool(unknown)
         advice = ": give None for what is not to be checked" if missing else ""
         raise UsageError(f"{source} gave {' but '.join(facts)}{advice}")
     for key, part in inside.items():
-        if key in given:
-            yield from _pairs(given[key], part, joined(path, key), source)
+        if key in contents:
+            yield from _pairs(contents[key], part, joined(path, key), source)
 
 
 def _is_array(tree: Any) -> bool:

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.checking.subjects.given import Gradient
 from tinygrad_lite.checking.subjects.results import flat
 from tinygrad_lite.checking.subjects.subject import Subject, Vector, random_weights
+from tinygrad_lite.checking.subjects.supplied import Gradient
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import ShapeError, UsageError
 
@@ -39,9 +39,9 @@ def by_row(subject: Subject, rng: "np.random.Generator") -> Subject:
 
     def gradient(row: dict[str, Any]) -> dict[str, Array]:
         x = flat([np.asarray(array) for array in arrays(row)])
-        if isinstance(subject.given, Gradient):
-            found = subject.given.look(subject.calling(x), subject.arguments, subject.results)
-            return {v.path: found[number] for number, v in zip(subject.arguments.numbers, variables)}
+        if isinstance(subject.supplied, Gradient):
+            gradients = subject.supplied.look(subject.calling(x), subject.arguments, subject.results)
+            return {v.path: gradients[number] for number, v in zip(subject.arguments.numbers, variables)}
         sums = subject.rows(x, _sums_over_rows(shapes))
         of_rows = [sums[:, subject.columns(k)].reshape(len(sums), *v.shape) for k, v in enumerate(variables)]
         return {v.path: _by_result(part, shapes) for v, part in zip(variables, of_rows)}

@@ -12,9 +12,9 @@ import numpy as np
 
 from tinygrad_lite import trees
 from tinygrad_lite.checking.subjects.arguments import Arguments, argument_names, require_same
-from tinygrad_lite.checking.subjects.given import Given
-from tinygrad_lite.checking.subjects.given import Matrix as Matrix
 from tinygrad_lite.checking.subjects.results import Results, flat
+from tinygrad_lite.checking.subjects.supplied import Matrix as Matrix
+from tinygrad_lite.checking.subjects.supplied import Supplied
 from tinygrad_lite.checking.subjects.variables import EPSILON as EPSILON
 from tinygrad_lite.checking.subjects.variables import Vector as Vector
 from tinygrad_lite.engine import grad_mode
@@ -51,22 +51,23 @@ class Subject:
         self,
         f: Callable[..., Any],
         inputs: Sequence[Any],
-        given: Given | None = None,
+        supplied: Supplied | None = None,
         wrt: Any = None,
         bounds: Any = None,
         names: Sequence[str] | None = None,
     ) -> None:
         self.name = name_of(f)
-        self.plain = given is not None
-        self.given = given
+        self.plain = supplied is not None
+        self.supplied = supplied
         self.opaque = False
         self._last: tuple[Any, Sequence[Array]] = [], []
         self._takes_no_tensors = True
         names = names or argument_names(f, len(inputs))
         if isinstance(f, Module):
-            if given:
+            if supplied:
                 raise UsageError(
-                    f"{given.source} is of a function: write lambda module, x: module(x) for this module, and pass both"
+                    f"{supplied.source} is of a function: write lambda module, x: module(x) for this module, and "
+                    "pass both"
                 )
             self.name = type(f).__name__
             f, inputs, names = _called_last, (*inputs, f), [*names, ""]
@@ -76,13 +77,13 @@ class Subject:
         if wrt is None:
             integers = self.arguments.integers
             self.remarks += [f"{path} holds integers, which have no gradient: held fixed" for path in integers]
-        if given is None and self.arguments.complex_paths:
+        if supplied is None and self.arguments.complex_paths:
             path = self.arguments.complex_paths[0]
             raise UsageError(f"{path} is complex; our gradients are of real numbers: split it into two real arrays")
         self._begin()
         kinds = [v.array.dtype for v in self.variables]
-        if given:
-            kinds += self._look_at_gradient(given)
+        if supplied:
+            kinds += self._look_at_gradient(supplied)
         self.epsilon = float(max(np.finfo(kind).eps for kind in kinds))
 
     def _begin(self) -> None:
@@ -103,16 +104,16 @@ class Subject:
             between = f"{self.lower[j]:.6g} and {self.upper[j]:.6g}"
             raise InputError(f"{self.entry(j)} is {self.point[j]:.6g}, outside its bounds {between}")
 
-    def _look_at_gradient(self, given: Given) -> list[np.dtype[Any]]:
+    def _look_at_gradient(self, supplied: Supplied) -> list[np.dtype[Any]]:
         """Hold fixed what the gradient is None for, and return the dtypes of what it is."""
         self.values(self.point)  # a gradient may use what the function has stored
         with self._explaining(self.point):
-            first = given.look(self.calling(self.point), self.arguments, self.results)
+            first = supplied.look(self.calling(self.point), self.arguments, self.results)
         if not first:
-            raise UsageError(f"{given.source} gave None for all that varies: there is nothing to check")
+            raise UsageError(f"{supplied.source} gave None for all that varies: there is nothing to check")
         skipped = [v.path for n, v in zip(self.arguments.numbers, self.variables) if n not in first]
         if skipped:
-            self.remarks += [f"{path}: not checked, since {given.source} gave None for it" for path in skipped]
+            self.remarks += [f"{path}: not checked, since {supplied.source} gave None for it" for path in skipped]
             self.arguments.vary([number for number in self.arguments.numbers if number in first])
             self._begin()
         return [dtype for x in first.values() if (dtype := np.asarray(_array(x)).dtype).kind == "f"]
@@ -135,12 +136,12 @@ class Subject:
     @property
     def is_known_at_one_point(self) -> bool:
         """Whether the gradient is an array from elsewhere, which is only known at this point."""
-        return self.given is not None and self.given.is_known_at_one_point
+        return self.supplied is not None and self.supplied.is_known_at_one_point
 
     @property
     def has_forward_mode(self) -> bool:
         """Whether there is a forward mode beside the gradient, for all that is known before it has run."""
-        return self.given is None or self.given.has_forward_mode
+        return self.supplied is None or self.supplied.has_forward_mode
 
     def step_aside(self, rng: "np.random.Generator") -> None:
         """Move the point a little away from kinks, unless the gradient is only known at the point itself."""
@@ -184,7 +185,7 @@ class Subject:
         except Exception as error:
             moved = np.flatnonzero((x != self.point) & self.varies)
             moves = ", ".join(f"{self.entry(j)} = {x[j]:.17g} in place of {self.point[j]:.17g}" for j in moved[:3])
-            error.add_note(f"raised by {self.name} in a gradient check, at {moves or 'the given arguments'}")
+            error.add_note(f"raised by {self.name} in a gradient check, at {moves or 'the supplied arguments'}")
             raise
 
     def values(self, x: Vector, rounding: Rounding | None = None) -> Vector:
@@ -233,8 +234,8 @@ class Subject:
         if not self.is_inside(x):
             return np.full((len(weights), len(x)), np.nan)
         with self._explaining(x):
-            if self.given:
-                return self.given.rows(self.calling(x, rounding), self.arguments, self.results, weights)
+            if self.supplied:
+                return self.supplied.rows(self.calling(x, rounding), self.arguments, self.results, weights)
             return self._pulled_rows(x, weights, rounding)
 
     def _pulled_rows(self, x: Vector, weights: Matrix, rounding: Rounding | None) -> Matrix:
@@ -293,8 +294,8 @@ class Subject:
         """The same change by forward mode."""
         if not self.is_inside(x):
             return np.full(self.results.size, np.nan)
-        if self.given:
-            return self.given.changes(self.calling(x, rounding), self.arguments, self.split(direction))
+        if self.supplied:
+            return self.supplied.changes(self.calling(x, rounding), self.arguments, self.split(direction))
         with new_level() as level, grad_mode.enable_grad():
             parts = [_rounded(self.split(part), rounding) for part in (x, direction)]
             results = self.call([Dual(primal, tangent, level) for primal, tangent in zip(*parts)])

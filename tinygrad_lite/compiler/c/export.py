@@ -37,7 +37,7 @@ def c_file(sources: Sequence[NumpySource]) -> str:
     functions = [_Function(source, taken) for source in sources]
     shared = {name: text for function in functions for name, text in function.shared.items()}
     head = ["#include <math.h>", "#include <stdbool.h>", "#include <stddef.h>", "#include <stdint.h>"]
-    states = [each.state for each in functions if each.state]
+    states = [function.state for function in functions if function.state]
     own = [part for function in functions for part in function.parts]
     parts = [_said(functions), "\n".join(head), *states, *shared.values(), *own]
     return "\n\n".join(parts) + "\n"
@@ -110,12 +110,12 @@ class _Function:
         written = {**program.updates, **results}
         self._program = with_former_values(Program(program.inputs, program.constants, program.calls, [], written))
         self._inputs = {place: x for x, place in program.inputs.items()}
-        self._given = {
+        self._supplied = {
             place: replace(x, name=getattr(place, "name", x.name or "result"), order=None)
             for place, x in self._program.updates.items()
             if isinstance(x, Variable) and place not in self._inputs
         }
-        self._plan = Plan(self._program, _C(), self._given)
+        self._plan = Plan(self._program, _C(), self._supplied)
         for step in self._plan.steps:
             self._refuse_unless(isinstance(step, Segment), step)
         self.may_refuse = any(map(_may_refuse, self._plan.steps))
@@ -170,7 +170,7 @@ class _Function:
         fields: dict[Any, Any] = {place: self._inputs[place] for place in self.source.places}
         for place, x in self._program.updates.items():
             if not isinstance(place, (Argument, _Result)) and place not in fields:
-                fields[place] = self._inputs.get(place) or self._given.get(place) or x
+                fields[place] = self._inputs.get(place) or self._supplied.get(place) or x
         names, lines, assigned = Names(), [], []
         for place, x in fields.items():
             value = self._program.updates.get(place)
@@ -196,7 +196,7 @@ class _Function:
 
     def _parameters(self, names: Names) -> list[tuple[str, str, str]]:
         """The parameters: name, declaration, and what it is."""
-        found = []
+        parameters = []
         arguments = sorted(
             ((place, x) for place, x in self._inputs.items() if isinstance(place, Argument)),
             key=lambda item: item[0].index,
@@ -208,14 +208,14 @@ class _Function:
             is_array = bool(x.shape) or written
             self._pointers[x] = name if is_array else f"&{name}"
             kind = f"{'' if written or not is_array else 'const '}{TYPES[x.dtype]} {'*' * is_array}"
-            found.append((name, f"{kind}{name}", f"{comment(shown(label))}: {form_of(x)}"))
+            parameters.append((name, f"{kind}{name}", f"{comment(shown(label))}: {form_of(x)}"))
         if self.state:
-            found.append(("state", f"{self._kind} *state", ""))
-        for place, x in self._given.items():
+            parameters.append(("state", f"{self._kind} *state", ""))
+        for place, x in self._supplied.items():
             if isinstance(place, _Result):
                 name = self._pointers[x] = names.new(x.name)
-                found.append((name, f"{TYPES[x.dtype]} *{name}", f"a result: {form_of(x)}"))
-        return found
+                parameters.append((name, f"{TYPES[x.dtype]} *{name}", f"a result: {form_of(x)}"))
+        return parameters
 
     def _memory(self, names: Names) -> list[str]:
         """The declarations of the memory for values that go from one segment to another, by dtype."""
@@ -242,7 +242,7 @@ class _Function:
         """The function itself."""
         declared = [f"    {declaration}" for _, declaration, _ in parameters]
         ends = ["," if i < len(parameters) - 1 else ")" for i in range(len(parameters))]
-        said = [f" /* {what} */" if what else "" for _, _, what in parameters]
+        said = [f" /* {meaning} */" if meaning else "" for _, _, meaning in parameters]
         kind = "bool" if self.may_refuse else "void"
         head = [f"{kind} {self.name}({'' if parameters else 'void)'}", *map("".join, zip(declared, ends, said))]
         used = {name for line in lines for name in re.findall(r"\w+", line)}

@@ -66,7 +66,7 @@ class CWriter(Writer):
     def eliminate(self, name: str, arguments: Sequence[Any]) -> None:
         """Call one of the functions for linear algebra."""
         needed = ["eliminate", name] if name in ("solve", "determinant") else [name]
-        self.functions.update({each: FUNCTIONS[each] for each in needed})
+        self.functions.update({function: FUNCTIONS[function] for function in needed})
         addresses = [x for x in arguments if isinstance(x, Address)]  # of a Cholesky factor, the first is only read
         self._emitter.call(name, [x.pointer if isinstance(x, Address) else str(x) for x in arguments])
         self._emitter.written.update(x.base for x in (addresses[1:] if name == "cholesky" else addresses))

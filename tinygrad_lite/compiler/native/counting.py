@@ -60,10 +60,10 @@ def _place_of(extremum: Callable[..., Any]) -> Callable[..., Any]:
         lines: Any = np.reshape(x, (-1,)) if axis is None else np.swapaxes(x, axis, -1)
         count = float(lines.shape[-1])
         is_found = np.isnan(lines) | np.equal(lines, extremum(lines, axis=-1, keepdims=True))
-        found = np.min(np.where(is_found, lines.constant(np.arange(count)), count), axis=-1, keepdims=True)
-        found = found.astype(np.int64) if axis is None else np.swapaxes(found, axis, -1).astype(np.int64)
+        places = np.min(np.where(is_found, lines.constant(np.arange(count)), count), axis=-1, keepdims=True)
+        places = places.astype(np.int64) if axis is None else np.swapaxes(places, axis, -1).astype(np.int64)
         shape = np.argmax(np.empty(x.shape), axis, keepdims=keepdims is True).shape
-        return np.reshape(found, shape)
+        return np.reshape(places, shape)
 
     return write
 

@@ -133,8 +133,8 @@ class NativeExecutor:
             first += len(step.roots)
             stretches[-1] += [self._machine.addresses[step.text], addresses.ctypes.data]
         self._used_at = used
-        patches = [np.array(found, np.int64) for found in places.values()]
-        arguments = np.array([[0, found.ctypes.data, len(found) // 2] for found in patches], np.int64).reshape(-1)
+        patches = [np.array(patch, np.int64) for patch in places.values()]
+        arguments = np.array([[0, patch.ctypes.data, len(patch) // 2] for patch in patches], np.int64).reshape(-1)
         self._runners = []
         self._states = []
         for stretch in stretches:
@@ -186,9 +186,9 @@ class NativeExecutor:
             inputs = always.copy()
             for i, x in changing:
                 inputs[i] = value(x, arrays)
-            given = mapped(lambda x: value(x, arrays), params) if call.has_computed_params else params
+            keywords = mapped(lambda x: value(x, arrays), params) if call.has_computed_params else params
             try:
-                made = forward(leaves) if reads_leaves else forward(*inputs, **given)
+                made = forward(leaves) if reads_leaves else forward(*inputs, **keywords)
             except RESTATED as error:
                 complain(error, str(call.op), inputs, call.params)
             if not has_out:
@@ -302,7 +302,7 @@ class NativeExecutor:
                 if isinstance(place := inputs[x], Argument) and place.index in stacks
             ]
             views = [self._view(x) for x in results]
-            found = [np.empty((turns, *x.shape), x.dtype) for x in results]
+            collected = [np.empty((turns, *x.shape), x.dtype) for x in results]
             view = None
             for turn in range(turns):
                 for i, stack in turning:
@@ -310,12 +310,12 @@ class NativeExecutor:
                 for number, stack in numbers:
                     number[...] = stack[turn]
                 self._go(arrays, leaves)
-                for stack, view in zip(found, views):
+                for stack, view in zip(collected, views):
                     stack[turn] = view
             del view, views  # which hold the arena as well
             self._store(leaves)
             self._count_references(leaves)
-        stacked = iter(found)
+        stacked = iter(collected)
         return [next(stacked) if isinstance(x, Variable) else x for x in self.program.results]
 
     def _argument(self, x: Variable, value: Any) -> Array:

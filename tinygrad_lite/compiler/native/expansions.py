@@ -83,7 +83,8 @@ def _expansion(call: Instruction, record: "_Record") -> tuple[list[Instruction],
     if not isinstance(made, _StandIn) or (made.shape, made.dtype) != (call.result.shape, call.result.dtype):
         return None
     return [
-        replace(each, section=call.section, source=call.source, ignoring=call.ignoring) for each in record.calls
+        replace(instruction, section=call.section, source=call.source, ignoring=call.ignoring)
+        for instruction in record.calls
     ], made.variable
 
 

@@ -106,8 +106,8 @@ def is_one_loop(loop: Loop) -> bool:
     if len(loop.body) != 1 or not isinstance(loop.body[0], Loop):
         return False
     outer, inner = loop.dimension, loop.body[0].dimension
-    found = [x for item in statements(loop) for x in (*item.reads, item.target)]
-    return all(x.strides.get(outer, 0) == x.strides.get(inner, 0) * inner.extent for x in found)
+    accesses = [x for item in statements(loop) for x in (*item.reads, item.target)]
+    return all(x.strides.get(outer, 0) == x.strides.get(inner, 0) * inner.extent for x in accesses)
 
 
 def place(

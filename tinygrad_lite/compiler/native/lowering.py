@@ -296,8 +296,10 @@ class Lowering:
             return
         inputs = [x if matrices.suits_blas(self._layout(x), x.shape) else self._copied(x) for x in call.inputs]
         batch, sizes, parts = matrices.as_batches(call, [*map(self._layout, inputs), layouts[-1]])
-        found = ufuncs.loop(np.matmul, (sizes.dtype,) * 3)
-        self._add(inputs, call.result, partial(matrices.by_blas, batch=batch, sizes=sizes, parts=parts, found=found))
+        routine = ufuncs.loop(np.matmul, (sizes.dtype,) * 3)
+        self._add(
+            inputs, call.result, partial(matrices.by_blas, batch=batch, sizes=sizes, parts=parts, routine=routine)
+        )
 
     def _outer(self, call: Instruction) -> None:
         """The product of a column and a row, entry by entry."""
@@ -371,7 +373,7 @@ class Lowering:
     # NumPy's own loops, and copies
 
     def _loop_of_numpys(self, call: Instruction) -> None:
-        dtypes, found = _numpys_loop(call)  # type: ignore[misc]
+        dtypes, routine = _numpys_loop(call)  # type: ignore[misc]
         result = call.result
         dense = is_dense(result.shape, self._layout(result).strides)
         order = axes_in_memory(self._layout(result).strides)
@@ -384,14 +386,14 @@ class Lowering:
             ):
                 inputs.append(x)
                 continue
-            one = not isinstance(x, Variable) or x.size == 1
-            copy = self._new((1,) if one else own.shape, dtype, None if one else order)
+            is_single = not isinstance(x, Variable) or x.size == 1
+            copy = self._new((1,) if is_single else own.shape, dtype, None if is_single else order)
             self._elementwise(copy, same(dtype), [x])
             inputs.append(copy)
         steps = [0 if x.size == 1 else x.dtype.itemsize for x in inputs] + [own.dtype.itemsize]
         accesses = [self._layout(x) for x in (*inputs, own)]
         if own.size:
-            called = partial(_called, found=found, count=own.size, steps=steps, layouts=accesses)
+            called = partial(_called, routine=routine, count=own.size, steps=steps, layouts=accesses)
             ours = steps[0] and own.size >= LONG and set(dtypes) == {np.dtype(float)}
             written = functions.WITHIN.get(call.op.forward) if ours else None
             self._add(inputs, own, partial(_within, written=written, called=called) if written else called)
@@ -476,12 +478,12 @@ class Lowering:
     def _at(self, x: Variable, index: Any, other: Variable, write: Any, into: bool) -> None:
         """Copy the entries of an index of `x`, an index of arrays, to another array, or from there into `x`."""
         layout = self._layout(x)
-        found = positions(x.shape, layout.strides)[index]
-        if not found.size:
+        offsets = positions(x.shape, layout.strides)[index]
+        if not offsets.size:
             return
-        table = self.table(found)
+        table = self.table(offsets)
         work = partial(
-            _indexed, table=table, at=layout, other=self._layout(other), count=found.size, write=write, into=into
+            _indexed, table=table, at=layout, other=self._layout(other), count=offsets.size, write=write, into=into
         )
         reads, result = ([other, x], x) if into else ([x], other)
         self._add(reads, result, work)
@@ -496,15 +498,15 @@ def _run_along(
         place = emitter.position(layout.offset + ahead * layout.strides[axis], zip(turns, layout.strides))
         return emitter.address(layout.root.dtype, writer.base(layout.root), place), writer.note(layout.root)
 
-    def given(turns: Sequence[str], ahead: int = 0) -> Entry:
+    def read(turns: Sequence[str], ahead: int = 0) -> Entry:
         return emitter.load(of.root.dtype, *there(of, turns, ahead)).cast(to.root.dtype)
 
     with loops(emitter, [1 if i == axis else size for i, size in enumerate(shape)]) as turns:
-        emitter.store(given(turns), *there(to, turns))
+        emitter.store(read(turns), *there(to, turns))
     if shape[axis] > 1:
         with loops(emitter, [size - (i == axis) for i, size in enumerate(shape)]) as turns:
             before = emitter.load(to.root.dtype, *there(to, turns))
-            emitter.store(combine(before, given(turns, 1)), *there(to, turns, 1))
+            emitter.store(combine(before, read(turns, 1)), *there(to, turns, 1))
 
 
 def _shape_at(index: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -642,17 +644,17 @@ def _numpys_loop(call: Instruction) -> tuple[tuple[np.dtype[Any], ...], tuple[in
     if not all(np.ndim(x) == 0 for x in call.inputs if not isinstance(x, Variable)):
         return None
     dtypes = scalars.loop_dtypes(ufunc, call.inputs)
-    found = ufuncs.loop(ufunc, dtypes)
+    routine = ufuncs.loop(ufunc, dtypes)
     casts = all(map(scalars.can_become, call.inputs, dtypes))
     literal = all(isinstance(x, Variable) or d in TYPES for x, d in zip(call.inputs, dtypes))
-    return (dtypes, found) if found and casts and literal and dtypes[-1] == call.result.dtype else None
+    return (dtypes, routine) if routine and casts and literal and dtypes[-1] == call.result.dtype else None
 
 
 def _called(
-    emitter: Emitter, writer: Any, *, found: Any, count: int, steps: Sequence[int], layouts: Sequence[Layout]
+    emitter: Emitter, writer: Any, *, routine: Any, count: int, steps: Sequence[int], layouts: Sequence[Layout]
 ) -> None:
     addresses = [emitter.address(layout.root.dtype, writer.base(layout.root), str(layout.offset)) for layout in layouts]
-    ufuncs.call(emitter, writer, found, addresses, [count], steps)
+    ufuncs.call(emitter, writer, routine, addresses, [count], steps)
 
 
 def _within(emitter: Emitter, writer: Any, *, written: Callable[[Entry], Entry], called: Any) -> None:
@@ -669,8 +671,8 @@ def _within(emitter: Emitter, writer: Any, *, written: Callable[[Entry], Entry],
         is_near = (emitter.load(of.root.dtype, *entry(of, i)).intrinsic("fabs") <= functions.FAR).text  # not NaN
         before = emitter.value(f"load i1, ptr {are_near}")
         emitter.line(f"store i1 {emitter.value(f'and i1 {is_near}, {before}')}, ptr {are_near}")
-    found = emitter.value(f"load i1, ptr {are_near}")
-    with emitter.when(emitter.value(f"xor i1 {found}, true")):
+    all_near = emitter.value(f"load i1, ptr {are_near}")
+    with emitter.when(emitter.value(f"xor i1 {all_near}, true")):
         called(emitter, writer)
-    with emitter.when(found), emitter.loop(count) as i:
+    with emitter.when(all_near), emitter.loop(count) as i:
         emitter.store(written(emitter.load(of.root.dtype, *entry(of, i))), *entry(to, i))

@@ -169,8 +169,8 @@ def _target() -> Any:
     import llvmlite.binding as llvm
 
     cpu, features = _processor()
-    found = llvm.Target.from_default_triple()
-    return found.create_target_machine(cpu=cpu, features=features, opt=2, codemodel="jitdefault", jit=True)
+    triple = llvm.Target.from_default_triple()
+    return triple.create_target_machine(cpu=cpu, features=features, opt=2, codemodel="jitdefault", jit=True)
 
 
 def _module(texts: Sequence[str]) -> str:
@@ -186,8 +186,8 @@ def _module(texts: Sequence[str]) -> str:
     loop = 3 + 3 * count
     notes.append(f"!{loop} = distinct !{{!{loop}, !2}}")
     body = body.replace("!as_written", f"!{loop}")
-    body = re.sub(r"!S(\d+)_", lambda found: f"!{3 + count + 2 * int(found[1])}", body)
-    body = re.sub(r"!N(\d+)_", lambda found: f"!{4 + count + 2 * int(found[1])}", body)
+    body = re.sub(r"!S(\d+)_", lambda match: f"!{3 + count + 2 * int(match[1])}", body)
+    body = re.sub(r"!N(\d+)_", lambda match: f"!{4 + count + 2 * int(match[1])}", body)
     declared = {}
     for kind, name, operands in re.findall(r"call (?:reassoc )?(<?[\w ]+>?) @(llvm[\w.]+)\((.*)\)", body):
         kinds = [re.match(r"<[^>]*>|\w+", operand.strip())[0] for operand in _split(operands)]  # type: ignore[index]

@@ -77,7 +77,7 @@ def _starts(emitter: Emitter, writer: Any, batch: Any, parts: Any, indices: Sequ
     return addresses
 
 
-def by_blas(emitter: Emitter, writer: Any, *, batch: Any, sizes: products.Product, parts: Any, found: Any) -> None:
+def by_blas(emitter: Emitter, writer: Any, *, batch: Any, sizes: products.Product, parts: Any, routine: Any) -> None:
     """Call NumPy's own product, which calls BLAS, with the innermost batch as its outer loop."""
     *outer, inner = batch or [(1, [0, 0, 0])]
     size = sizes.dtype.itemsize
@@ -85,4 +85,4 @@ def by_blas(emitter: Emitter, writer: Any, *, batch: Any, sizes: products.Produc
         addresses = _starts(emitter, writer, outer, parts, indices)
         steps = [stride * size for stride in inner[1]]
         steps += [stride * size for _, _, rows, columns in parts for stride in (rows, columns)]
-        ufuncs.call(emitter, writer, found, addresses, [inner[0], sizes.n, sizes.k, sizes.m], steps)
+        ufuncs.call(emitter, writer, routine, addresses, [inner[0], sizes.n, sizes.k, sizes.m], steps)

@@ -136,10 +136,10 @@ class Plan:
 
     Args:
         target: the kind of code.
-        given: the variable for each of some places that the program writes to and does not read, in C order.
+        supplied: the variables of places that the program writes to but does not read, in C order.
     """
 
-    def __init__(self, program: Program, target: Target, given: Mapping[Any, Variable] = NO_PARAMS) -> None:
+    def __init__(self, program: Program, target: Target, supplied: Mapping[Any, Variable] = NO_PARAMS) -> None:
         self.program = program
         self._target = target
         self.layouts: dict[Variable, Layout] = {}
@@ -153,7 +153,7 @@ class Plan:
             self.constants[x] = np.ascontiguousarray(array)
         for x, place in program.inputs.items():
             self._input(x, place)
-        for place, x in given.items():
+        for place, x in supplied.items():
             self._root(x)
             self.kept[place] = x
             self._pinned[x] = None
@@ -361,14 +361,14 @@ def _taken(free: list[tuple[int, int]], room: int) -> int | None:
 
 def _turned(program: Program) -> set[Variable]:
     """The variables of which only the transpose is used."""
-    found: dict[Variable, bool] = {}
+    only_turned: dict[Variable, bool] = {}
     for call in program.calls:
         is_turn = call.op in (shaping.transpose, shaping.swapaxes) and len(call.result.shape) == 2
         for x in call.reads:
-            found[x] = found.get(x, True) and is_turn
+            only_turned[x] = only_turned.get(x, True) and is_turn
     for x in program.ends:
-        found[x] = False
-    return {x for x, is_turned in found.items() if is_turned}
+        only_turned[x] = False
+    return {x for x, is_turned in only_turned.items() if is_turned}
 
 
 def _uses(parts: Sequence[Any], layouts: Any) -> dict[Variable, int]:

@@ -204,12 +204,12 @@ def _dots(emitter: Emitter, sizes: Product, a: Matrix, b: Matrix, c: Matrix, wid
                     before = emitter.value(f"load {vector}, ptr {sums}")
                     after = emitter.value(f"fadd contract {vector} {before}, {term}")
                     emitter.line(f"store {vector} {after}, ptr {sums}")
-                found = emitter.value(f"load {vector}, ptr {sums}")
+                partial = emitter.value(f"load {vector}, ptr {sums}")
                 if lanes == 1:
-                    entry = emitter.value(f"extractelement {vector} {found}, i64 0")
+                    entry = emitter.value(f"extractelement {vector} {partial}, i64 0")
                     total = emitter.value(f"fadd {kind} {total}, {entry}")
                 else:
                     name = f"llvm.vector.reduce.fadd.v{lanes}f{8 * sizes.dtype.itemsize}"
-                    total = emitter.value(f"call reassoc {kind} @{name}({kind} {total}, {vector} {found})")
+                    total = emitter.value(f"call reassoc {kind} @{name}({kind} {total}, {vector} {partial})")
                 start += turns * lanes
             emitter.line(f"store {kind} {total}, ptr {_entry(emitter, kind, target, 0)}")

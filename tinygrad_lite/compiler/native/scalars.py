@@ -160,8 +160,8 @@ def loop_dtypes(ufunc: np.ufunc, inputs: Sequence[Any]) -> tuple[np.dtype[Any], 
 def form(call: Instruction) -> Form | None:
     """The form of an operation for these inputs; None if it has none."""
     result = call.result.dtype
-    found = _found(call, result) if result in STORED else None
-    return found if found and all(map(can_become, call.inputs, found.dtypes)) else None
+    known = _form_of(call, result) if result in STORED else None
+    return known if known and all(map(can_become, call.inputs, known.dtypes)) else None
 
 
 def can_become(x: Any, dtype: np.dtype[Any]) -> bool:
@@ -175,7 +175,7 @@ def can_become(x: Any, dtype: np.dtype[Any]) -> bool:
     return can_cast(x.dtype, dtype) and not narrows
 
 
-def _found(call: Instruction, result: np.dtype[Any]) -> Form | None:
+def _form_of(call: Instruction, result: np.dtype[Any]) -> Form | None:
     op, ufunc = call.op, call.op.forward
     numbers = result in TYPES or all(isinstance(x, Variable) for x in call.inputs)  # the others only move
     if op in _COPIES and numbers:

@@ -90,7 +90,7 @@ def is_known(call: Instruction) -> bool:
         return False
     if not all(x.dtype in REALS and x.size for x in (*reads, call.result)):
         return False
-    return all(len(x.shape) >= 2 for x in reads[:1]) and _found(call) is not None
+    return all(len(x.shape) >= 2 for x in reads[:1]) and _routine(call) is not None
 
 
 def refuses_known(call: Instruction) -> bool:
@@ -130,7 +130,7 @@ def _sizes(call: Instruction, names: Sequence[Sequence[str]]) -> dict[str, int]:
     return {**sizes, "p": min(sizes["m"], sizes.get("n", sizes["m"]))}
 
 
-def _found(call: Instruction) -> tuple[int, int] | None:
+def _routine(call: Instruction) -> tuple[int, int] | None:
     """The addresses of the function and of its data; None if this version of NumPy has none of this name and form."""
     name, _ = _FUNCTIONS[call.op](call)
     function = getattr(_umath_linalg, name, None)
@@ -183,7 +183,7 @@ def write(
     size = np.dtype(float).itemsize
     within = [stride for (layout, _), letters in zip(arrays, names) for stride in _core(layout, letters)]
     strides = [size * (step[-1] if step else 0) for step in steps] + [size * stride for stride in within]
-    function, data = _found(call)  # type: ignore[misc]
+    function, data = _routine(call)  # type: ignore[misc]
     clear, test = _flags()  # type: ignore[misc]
     with loops(emitter, outer) as indices:
         addresses = []
@@ -224,7 +224,7 @@ def write_alone(
         arrays: the layout and the shape of the matrix, and of the result, which begins as the right-hand side.
         space: the layout of a square matrix to compute in.
     """
-    (given, shape), (made, made_shape) = arrays
+    (matrix, shape), (made, made_shape) = arrays
     n, double = shape[-1], np.dtype(float)
     core = 0 if call.op in _NEVER_FAIL else 1 if call.op is linalg.solve and len(call.inputs[1].shape) == 1 else 2
     around = made_shape[: len(made_shape) - core]
@@ -239,13 +239,13 @@ def write_alone(
 
         result = at(made, made_shape, core)
         if call.op is decompositions.cholesky:
-            read, write = list(given.strides[-2:]), [row, column]
+            read, write = list(matrix.strides[-2:]), [row, column]
             if call.params.get("upper"):
                 read, write = read[::-1], write[::-1]
-            writer.eliminate("cholesky", [n, at(given, shape, 2), *read, result, *write])
+            writer.eliminate("cholesky", [n, at(matrix, shape, 2), *read, result, *write])
             return
         with loops(emitter, (n, n)) as turns:
-            emitter.store(emitter.load(double, at(given, shape, 2, turns)), at(space, (n, n), 2, turns))
+            emitter.store(emitter.load(double, at(matrix, shape, 2, turns)), at(space, (n, n), 2, turns))
             if call.op is linalg.inv:
                 emitter.store(emitter.number(double, 0), at(made, made_shape, 2, turns))
         if call.op is linalg.inv:

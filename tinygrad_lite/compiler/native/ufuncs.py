@@ -47,16 +47,16 @@ def loop(ufunc: np.ufunc, dtypes: Sequence[np.dtype[Any]]) -> tuple[int, int] | 
 
 
 def call(
-    emitter: Emitter, writer: Any, found: tuple[int, int], addresses: Sequence[str], counts: Any, steps: Any
+    emitter: Emitter, writer: Any, routine: tuple[int, int], addresses: Sequence[str], counts: Any, steps: Any
 ) -> None:
     """Emit the call of such a loop.
 
     Args:
-        found: the addresses of the loop and of its data.
+        routine: the addresses of the loop and of its data.
         addresses: those of the arrays.
         counts, steps: the number of entries, and the bytes from each to the next.
     """
-    function, data = (writer.base(("address", address, i)) for i, address in enumerate(found))
+    function, data = (writer.base(("address", address, i)) for i, address in enumerate(routine))
     pointers = ", ".join(f"ptr {x}" for x in (*operands(emitter, addresses, counts, steps), data))
     emitter.line(f"call void {function}({pointers})")
 

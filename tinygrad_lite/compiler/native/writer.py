@@ -149,7 +149,7 @@ def _locals(body: Sequence[Any], alone: set[Variable]) -> list[Variable]:
     uses: dict[Variable, list[tuple[Access, tuple[Dimension, ...]]]] = {}
     for access, around in _accesses(body, ()):
         uses.setdefault(access.root, []).append((access, around))
-    found = []
+    roots = []
     for root, accesses in uses.items():
         if root not in alone or root in whole:
             continue
@@ -158,8 +158,8 @@ def _locals(body: Sequence[Any], alone: set[Variable]) -> list[Variable]:
             shared = tuple(a for a, b in zip(shared, around) if a is b)
         forms = {(x.offset, frozenset(x.strides.items())) for x, _ in accesses}
         if len(forms) == 1 and set(accesses[0][0].strides) <= set(shared):
-            found.append(root)
-    return found
+            roots.append(root)
+    return roots
 
 
 def _accesses(items: Iterable[Any], around: tuple[Any, ...]) -> Iterable[tuple[Access, tuple[Any, ...]]]:

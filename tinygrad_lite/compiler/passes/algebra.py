@@ -200,9 +200,9 @@ def _whole(call: Instruction, _: Definitions) -> Any:
 def _joined(call: Instruction, _: Definitions) -> Any:
     """Parts that are put next to each other and fill an array."""
     shape = call.result.shape
-    found = [(_along_one_axis(index, shape), part) for index, part in zip(call.params["indices"], call.inputs)]
-    places = sorted([(*place, i) for i, (place, _) in enumerate(found) if place is not None])
-    if len(places) < max(2, len(found)) or len({axis for axis, *_ in places}) != 1:
+    located = [(_along_one_axis(index, shape), part) for index, part in zip(call.params["indices"], call.inputs)]
+    places = sorted([(*place, i) for i, (place, _) in enumerate(located) if place is not None])
+    if len(places) < max(2, len(located)) or len({axis for axis, *_ in places}) != 1:
         return None
     end = 0
     parts = []

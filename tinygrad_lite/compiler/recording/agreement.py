@@ -132,9 +132,9 @@ def _recorded_once(
     del arguments, keywords
     recorder.let_go()
     called = [(x, name_of(f)) for x in recorder.called]
-    found = [(guard.value, guard.label) for guard in recorder.guards.values()]
+    values = [(guard.value, guard.label) for guard in recorder.guards.values()]
     named = Reached([*roots, *called])
-    behind = Reached(found, named.names)
+    behind = Reached(values, named.names)
     recorder.arrays = {**behind.arrays, **named.arrays}
     held = {key: guard for key, guard in behind.guards.items() if key not in recorder.optimizers.followed}
     return recorder, {**held, **named.guards, **recorder.guards}

@@ -38,21 +38,21 @@ def is_followed(file: str) -> bool:
 def reads_of(code: CodeType) -> tuple[Read, ...]:
     """What a function's code reads, with the functions inside it; a name that is only counted up is not read."""
     own = [x for x in dis.get_instructions(code) if x.opname not in _SILENT]
-    found = [_read(own, i, code) for i in range(len(own))]
+    reads = [_read(own, i, code) for i in range(len(own))]
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             inner = reads_of(constant)
-            found += [read for read in inner if not read.is_free or read.name in code.co_freevars]
-    return tuple(dict.fromkeys(read for read in found if read is not None))
+            reads += [read for read in inner if not read.is_free or read.name in code.co_freevars]
+    return tuple(dict.fromkeys(read for read in reads if read is not None))
 
 
 @lru_cache(10_000)
 def imports_of(code: CodeType) -> tuple[tuple[str, int], ...]:
     """The modules that a function's code imports, each with its level, which is 0 unless it is relative."""
     own = [x for x in dis.get_instructions(code) if x.opname not in _SILENT]
-    found = [(x.argval, own[i - 2].argval) for i, x in enumerate(own) if x.opname == "IMPORT_NAME"]
+    direct = [(x.argval, own[i - 2].argval) for i, x in enumerate(own) if x.opname == "IMPORT_NAME"]
     inner = [imports_of(constant) for constant in code.co_consts if isinstance(constant, CodeType)]
-    return tuple(dict.fromkeys([*found, *(each for imports in inner for each in imports)]))
+    return tuple(dict.fromkeys([*direct, *(entry for imports in inner for entry in imports)]))
 
 
 @lru_cache(10_000)

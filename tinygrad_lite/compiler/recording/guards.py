@@ -254,7 +254,7 @@ class Entries(Guard):
         return f"{writer.name(self.owner)}{f'.flat[::{self._step}]' if self._step else ''}.tobytes()"
 
 
-def contents(value: Any, label: str, found: dict[Key, Guard]) -> list[tuple[Any, str]]:
+def contents(value: Any, label: str, into: dict[Key, Guard]) -> list[tuple[Any, str]]:
     """Add guards for what is in containers; return the values in them that are not containers, each with its label."""
     values: list[tuple[Any, str]] = []
     ahead = [(value, label)]
@@ -266,7 +266,7 @@ def contents(value: Any, label: str, found: dict[Key, Guard]) -> list[tuple[Any,
                 continue
             seen.add(id(thing))
             guards = _of_container(thing, label)
-            found.update({guard.key: guard for guard in guards})
+            into.update({guard.key: guard for guard in guards})
             ahead += [(guard.value, guard.label) for guard in guards if isinstance(guard, Item)]
             if isinstance(thing, tuple) and len(thing) <= LARGEST:
                 ahead += [(part, f"{label}[{i}]") for i, part in enumerate(thing)]

@@ -72,9 +72,9 @@ class Optimizers:
         for group in groups:
             self.followed.add((Keys, id(group), None))  # each that is read is guarded
             self.followed.update((Item, id(group), name) for name in vars(optimizer)["scheduled"])
-        found: dict[Key, Guard] = {}
-        contents(groups, label, found)
-        for guard in (Item(vars(optimizer), "param_groups", groups, label), *found.values()):
+        contained: dict[Key, Guard] = {}
+        contents(groups, label, contained)
+        for guard in (Item(vars(optimizer), "param_groups", groups, label), *contained.values()):
             if guard.key not in self.followed:
                 self._services.guard(guard)
 

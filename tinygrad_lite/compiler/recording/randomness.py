@@ -107,8 +107,8 @@ def undrawn(hidden: Sequence[Any]) -> Iterator[None]:
         for generator, state in drawn():
             _set_state(generator, state)
         raise
-    if found := drawn():
-        raise DrawError(found)
+    if reason := drawn():
+        raise DrawError(reason)
 
 
 _OF_PYTHON: random.Random = random._inst

@@ -156,10 +156,10 @@ class Reached:
 
     def _class(self, kind: type) -> None:
         """Follow all that a class holds beside its methods; a method of the class reads that by a local name."""
-        for each in filter(is_users_class, kind.__mro__):
-            for name, value in vars(each).items():
+        for base in filter(is_users_class, kind.__mro__):
+            for name, value in vars(base).items():
                 if not name.startswith("__") and not hasattr(value, "__get__"):
-                    guard = Field(each, name, value, f"{each.__name__}.{name}")
+                    guard = Field(base, name, value, f"{base.__name__}.{name}")
                     self.guards[guard.key] = guard
                     self._ahead.append((value, guard.label))
 
@@ -245,8 +245,8 @@ def _special_methods(kind: type) -> list[FunctionType]:
     """The methods of a user's class that Python calls by itself, such as __call__ and __init__."""
     return [
         value
-        for each in kind.__mro__
-        for name, value in vars(each).items()
+        for base in kind.__mro__
+        for name, value in vars(base).items()
         if name.startswith("__") and isinstance(value, FunctionType) and is_followed(value.__code__.co_filename)
     ]
 

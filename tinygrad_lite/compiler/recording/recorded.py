@@ -29,10 +29,10 @@ _KNOWING = tuple(str(Path(file).parent) for file in (errors.__file__, np.__file_
 
 def _as_separate(result: Any, function: Any, args: Any, params: Any) -> Any:
     """What a function returns, copied where it shares memory with an argument and NumPy's own function copies."""
-    given = [x.value for x in trees.leaves((args, params)) if type(x) is Recorded and x.shape]
+    arrays = [x.value for x in trees.leaves((args, params)) if type(x) is Recorded and x.shape]
 
     def shares(x: Any) -> bool:
-        return isinstance(x, np.ndarray) and any(np.may_share_memory(x, y) for y in given)
+        return isinstance(x, np.ndarray) and any(np.may_share_memory(x, y) for y in arrays)
 
     if not any(type(x) is Recorded and shares(x.value) for x in trees.leaves(result)):
         return result

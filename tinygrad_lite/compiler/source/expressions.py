@@ -174,7 +174,7 @@ class Expressions:
 
     def _sorted(self, call: Instruction, operands: list[Text]) -> Text:
         """JAX's sort is stable, and takes no name of another."""
-        keywords = [each for each in self._keywords(call) if not each.startswith("kind=")]
+        keywords = [keyword for keyword in self._keywords(call) if not keyword.startswith("kind=")]
         return Text(f"np.{call.op.name}({', '.join([operands[0].text, *keywords])})")
 
     def _norm(self, call: Instruction, operands: list[Text]) -> Text:

@@ -32,7 +32,11 @@ def jax_module(sources: Sequence[NumpySource]) -> str:
     texts = [_renamed(source.text) for source in pure]
     _refuse_missing(texts)
     programs = [source.program for source in pure]
-    values = {x for each in programs for x in (*each.inputs, *each.constants, *(call.result for call in each.calls))}
+    values = {
+        x
+        for program in programs
+        for x in (*program.inputs, *program.constants, *(call.result for call in program.calls))
+    }
     dtypes = {x.dtype for x in values if not x.is_number}
     imports = ["import jax", "import jax.numpy as jnp"]
     if any(source.expressions.libraries for source in pure):
@@ -86,8 +90,8 @@ def _path(node: ast.AST) -> str:
 def _renamed(text: str) -> str:
     """The text with JAX's libraries in place of NumPy and SciPy; what is quoted or a comment stays."""
     lines = text.splitlines(keepends=True)
-    found: list[Any] = list(tokenize.generate_tokens(io.StringIO(text).readline))
-    for before, token in reversed([*zip([None, *found], found)]):
+    tokens: list[Any] = list(tokenize.generate_tokens(io.StringIO(text).readline))
+    for before, token in reversed([*zip([None, *tokens], tokens)]):
         is_library = token.type == tokenize.NAME and token.string in _JAXS
         if is_library and not (before is not None and before.string == "."):
             (row, start), (_, end) = token.start, token.end

@@ -22,15 +22,15 @@ def letting_go(tree: ast.Module) -> ast.Module:
     return tree
 
 
-def _block(body: list[ast.stmt], given: Collection[str], kept: Collection[str]) -> list[ast.stmt]:
+def _block(body: list[ast.stmt], defined: Collection[str], kept: Collection[str]) -> list[ast.stmt]:
     """The statements of a block, with deletions.
 
     Args:
-        given: the names that the block is given anew each time, as a loop's variables are.
+        defined: the names that each run of the block begins with, such as a loop's variables.
         kept: the names that are read after the block, or in its next turn.
     """
     names = [_names(statement) for statement in body]
-    assigned = dict.fromkeys([*given, *(name for _, made in names for name in made)])
+    assigned = dict.fromkeys([*defined, *(name for _, made in names for name in made)])
     last = {name: position for position, (read, made) in enumerate(names) for name in (*read, *made)}
     finished: dict[int, list[str]] = {}
     for name in assigned:
@@ -68,9 +68,9 @@ def _is_in(body: list[ast.stmt], name: str) -> bool:
     return any(isinstance(x, ast.Name) and x.id == name for statement in body for x in ast.walk(statement))
 
 
-def _carried(body: list[ast.stmt], given: Collection[str]) -> set[str]:
+def _carried(body: list[ast.stmt], defined: Collection[str]) -> set[str]:
     """The names that a turn of a loop reads before it assigns them."""
-    made = set(given)
+    made = set(defined)
     carried: set[str] = set()
     for statement in body:
         read, assigned = _names(statement)

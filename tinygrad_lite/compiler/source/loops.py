@@ -76,7 +76,7 @@ class Counter:
 
     def __init__(self, name: str, numbers: Sequence[Progression]) -> None:
         self.name = name
-        self.base = min(numbers, key=lambda each: abs(each[1]), default=None)
+        self.base = min(numbers, key=lambda candidate: abs(candidate[1]), default=None)
 
     def text(self, numbers: Progression | None) -> str | None:
         """The text of numbers in terms of the counter, if they are whole multiples of its steps."""
@@ -107,11 +107,11 @@ class Keys:
     def of(cls, keys: Sequence[str]) -> "Keys | None":
         """The pattern of these keys, if they have one."""
         parts = [re.split(r"([1-9]\d*|0)", key) for key in keys]
-        if len({tuple(each[::2]) for each in parts}) > 1:
+        if len({tuple(part[::2]) for part in parts}) > 1:
             return None
         made = cls([parts[0][0]], [])
         for place in range(1, len(parts[0]), 2):
-            numbers = [int(each[place]) for each in parts]
+            numbers = [int(part[place]) for part in parts]
             grows = progression(numbers)
             if grows is not None:
                 made.numbers.append(grows)
@@ -152,9 +152,9 @@ class Names:
     @classmethod
     def of(cls, keys: Sequence[Sequence[str]]) -> "Names | None":
         """The names that these lists of keys have in common, turn by turn."""
-        stems = [common_start(each).rstrip(".") if len(each) > 1 else each[0] for each in zip(*keys)]
-        endings = [{key[len(stem) :] for key, stem in zip(each, stems)} for each in keys]
-        if not all(stems) or any(len(each) > 1 for each in endings) or len(set(stems)) == 1:
+        stems = [common_start(group).rstrip(".") if len(group) > 1 else group[0] for group in zip(*keys)]
+        endings = [{key[len(stem) :] for key, stem in zip(group, stems)} for group in keys]
+        if not all(stems) or any(len(group) > 1 for group in endings) or len(set(stems)) == 1:
             return None
         return cls(stems, [ending for (ending,) in endings])
 
@@ -187,7 +187,7 @@ def _comprehension(start: str, part: str, iterable: str, endings: Sequence[str],
     shared = common_start(endings) if len(endings) > 1 else endings[0]
     if len(endings) == 1:
         return Iterable([formatted([start, shared], [part]), f"for {part} in {iterable}"], " ")
-    kinds = ", ".join(literal(each[len(shared) :]) for each in endings)
+    kinds = ", ".join(literal(kind[len(shared) :]) for kind in endings)
     key = formatted([start, shared, ""], [part, ending])
     return Iterable([key, f"for {part} in {iterable}", f"for {ending} in ({kinds})"], " ")
 
@@ -212,10 +212,10 @@ class Heading:
         self.iterables: list[Iterable] = []
         self.keys: dict[Any, str] = {}
         self.numbers: dict[Variable, Text] = {}
-        written = {(x, i): places for x, each in loop.writes_to.items() for i, places in enumerate(each)}
+        written = {(x, i): places for x, lists in loop.writes_to.items() for i, places in enumerate(lists)}
         entries: dict[Any, Sequence[Any]] = {**loop.reads_from, **written}
         keys = {x: [place.name for place in places] for x, places in entries.items()}
-        patterns = {x: Keys.of(each) for x, each in keys.items()}
+        patterns = {x: Keys.of(names) for x, names in keys.items()}
         numbers = {x: values for x, values in loop.varying.items() if not isinstance(values[0], Variable)}
         even = [progression(values) for values in numbers.values()]
         in_keys = [grows for pattern in patterns.values() if pattern for grows in pattern.numbers]
@@ -231,7 +231,7 @@ class Heading:
             text = pattern.text(counter) if pattern else None
             if text is not None:
                 self.keys[x] = text
-        self._name_the_rest({x: each for x, each in keys.items() if x not in self.keys})
+        self._name_the_rest({x: names for x, names in keys.items() if x not in self.keys})
 
     def _over(self, iterable: Iterable, name: str) -> str:
         """A new variable that runs over something."""
@@ -252,8 +252,8 @@ class Heading:
                 {x: formatted(["", ending], [name]) if ending else name for x, ending in zip(keys, together.endings)}
             )
             return
-        for x, each in keys.items():
-            self.keys[x] = self._over(Iterable.of(each), "key")
+        for x, names in keys.items():
+            self.keys[x] = self._over(Iterable.of(names), "key")
 
 
 def value_name(keys: Sequence[str]) -> str:
@@ -281,5 +281,5 @@ def for_lines(heading: Heading, count: int, width: int) -> list[str]:
     parts = [f"    {part}" for iterable in heading.iterables for part in iterable.lines("", ",", width - 4)]
     head = [f"for {target} in zip("]
     if len(head[0]) > width:
-        head = ["for (", *(f"    {each}," for each in heading.targets), ") in zip("]
+        head = ["for (", *(f"    {name}," for name in heading.targets), ") in zip("]
     return [*head, *([line] if len(line) <= width else parts), "):"]

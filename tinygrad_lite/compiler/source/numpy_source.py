@@ -319,7 +319,7 @@ class NumpySource:
             x.name = value_name([place.name for place in places])
             ready[x] = Text(names[x])
             self._line(f"{names[x]} = state[{heading.keys[x]}]")
-        self._keys.update({x: [heading.keys[x, i] for i in range(len(each))] for x, each in loop.writes_to.items()})
+        self._keys.update({x: [heading.keys[x, i] for i in range(len(places))] for x, places in loop.writes_to.items()})
         self._block(loop.body)
         made_here = {item.result for item in loop.body if isinstance(item, Instruction)}
         for x in loop.made:

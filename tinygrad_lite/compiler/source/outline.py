@@ -72,7 +72,7 @@ class Loop:
     @property
     def reads(self) -> list[Variable]:
         """The variables from outside that the loop reads."""
-        values = [x for each in self.varying.values() for x in each if isinstance(x, Variable)]
+        values = [x for varied in self.varying.values() for x in varied if isinstance(x, Variable)]
         return [*(carry.first for carry in self.carried), *values, *self.fixed]
 
     @property
@@ -202,9 +202,9 @@ def _template(alike: Sequence[Instruction], result: Variable, reads: Iterator[An
     params = mapped(next_read, call.params)
     if "index" in params:
         numbers: list[list[int]] = []
-        for each in alike:
+        for call in alike:
             numbers.append([])
-            map_numbers(numbers[-1].append, each.params["index"])
+            map_numbers(numbers[-1].append, call.params["index"])
         columns = iter([list(column) for column in zip(*numbers)])
         params["index"] = map_numbers(lambda _: _number(next(columns), varies), params["index"])
     view_of = stand_ins.get(call.view_of) if call.view_of is not None else None
@@ -238,7 +238,7 @@ def _use_places(items: Sequence[Item], program: Program, kept: Mapping[Variable,
                 loop.writes_to[x] = [list(places) for places in zip(*(kept[value] for value in values))]
                 written.update(values)
         in_turn = {
-            place: turn for each in loop.writes_to.values() for places in each for turn, place in enumerate(places)
+            place: turn for lists in loop.writes_to.values() for places in lists for turn, place in enumerate(places)
         }
         for x, values in loop.varying.items():
             places: list[Place] = []
@@ -256,7 +256,7 @@ def _use_places(items: Sequence[Item], program: Program, kept: Mapping[Variable,
 
 
 def _results(item: Item) -> list[Variable]:
-    return [item.result] if isinstance(item, Instruction) else [x for each in item.made.values() for x in each]
+    return [item.result] if isinstance(item, Instruction) else [x for values in item.made.values() for x in values]
 
 
 def _keep(items: Sequence[Item], ends: Collection[Variable]) -> None:

@@ -79,7 +79,7 @@ def last_uses(items: Sequence[Any], ends: Collection[Variable]) -> dict[Variable
         last[x] = len(items)
     for item in reversed(items):
         is_instruction = isinstance(item, Instruction)
-        results = [item.result] if is_instruction else [x for each in item.made.values() for x in each]
+        results = [item.result] if is_instruction else [x for values in item.made.values() for x in values]
         latest = max((last[x] for x in results if x in last), default=-1)
         for x in (shared_with(item) if is_instruction else item.reads) if latest >= 0 else ():
             last[x] = max(last.get(x, 0), latest)

@@ -25,7 +25,9 @@ def _prepare(loop: ast.For, scope: dict[str, Any]) -> None:
     iterables: list[ast.expr] = loop.iter.args if many else [loop.iter]  # type: ignore[attr-defined]
     targets: list[ast.expr] = loop.target.elts if many else [loop.target]  # type: ignore[attr-defined]
     fixed = {
-        x.id: values for x, each in zip(targets, iterables) if isinstance(x, ast.Name) and (values := _values(each))
+        x.id: values
+        for x, iterable in zip(targets, iterables)
+        if isinstance(x, ast.Name) and (values := _values(iterable))
     }
     keys: dict[str, list[ast.Subscript]] = {}
     for x in ast.walk(loop):
@@ -46,8 +48,8 @@ def _prepare(loop: ast.For, scope: dict[str, Any]) -> None:
             iterables[i] = ast.Name(f"{name}_of_{target.id}", ast.Load())
     read = {x.id for statement in loop.body for x in ast.walk(statement) if isinstance(x, ast.Name)}
     kept = [i for i, target in enumerate(targets) if not isinstance(target, ast.Name) or target.id in read]
-    found = ast.Tuple([ast.Name(f"{name}_{i}", ast.Store()) for i in range(len(keys))], ast.Store())
-    loop.target = ast.Tuple([*(targets[i] for i in kept), found], ast.Store())
+    unpacked = ast.Tuple([ast.Name(f"{name}_{i}", ast.Store()) for i in range(len(keys))], ast.Store())
+    loop.target = ast.Tuple([*(targets[i] for i in kept), unpacked], ast.Store())
     loop.iter = ast.Call(ast.Name("zip", ast.Load()), [*(iterables[i] for i in kept), ast.Name(name, ast.Load())], [])
     ast.fix_missing_locations(loop)
 

@@ -76,7 +76,7 @@ class Uses:
                 self._user.update((x, item) for x in item.reads)
             else:
                 from_state = [x for key in item.reads_from for x in item.varying[key]]
-                from_lists = [x for key, each in item.varying.items() if key not in item.reads_from for x in each]
+                from_lists = [x for key, values in item.varying.items() if key not in item.reads_from for x in values]
                 self._from_state.update(from_state)
                 self._add([x for x in from_lists if isinstance(x, Variable)])
                 self._add([*(carry.first for carry in item.carried), *item.fixed])
@@ -86,7 +86,7 @@ class Uses:
         for loop in items:
             if isinstance(loop, Loop):
                 after = [carry.after for carry in loop.carried]
-                writes = [x for x, each in loop.writes_to.items() for _ in each]
+                writes = [x for x, places in loop.writes_to.items() for _ in places]
                 inner = [*loop.listed, *loop.lasting, *writes, *after]
                 self._block(loop.body, inner, loop.carried, self._grown(loop, owned))
 
@@ -122,20 +122,22 @@ class Uses:
                         self.takes_up[y] = x
                         begun[x] = begun.get(y, position)
                         break
-        self.renewed.update((each.before, begun.get(each.after, len(items))) for each in carried if not each.is_late)
+        self.renewed.update(
+            (carry.before, begun.get(carry.after, len(items))) for carry in carried if not carry.is_late
+        )
         return owned
 
     def _grown(self, loop: Loop, owned: Collection[Variable]) -> set[Variable]:
         """What a loop carries only to let it grow, so that each turn may write to it."""
-        found = set()
+        grown = set()
         for carry in loop.carried:
             kept = loop.listed | loop.writes_to.keys()
             read = [x for item in loop.body for x in item.reads]
             is_free = carry.first in owned and self.is_only_read_by_a_loop(carry.first)
-            others = [each for each in loop.carried if each.after is carry.after]
+            others = [other for other in loop.carried if other.after is carry.after]
             if is_free and carry.after not in kept and carry.after not in read and len(others) == 1:
-                found.add(carry.before)
-        return found
+                grown.add(carry.before)
+        return grown
 
     def _pack(self, items: Sequence[Item], ends: Collection[Variable]) -> None:
         """Find the results of loops that another loop goes through."""

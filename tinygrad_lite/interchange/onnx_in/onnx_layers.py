@@ -185,8 +185,8 @@ def batch_norm_in_training(
     """Normalised by the batch, with the mean and the variance moved towards those of the batch."""
     axes = (0, *range(2, x.ndim))
     y = F.batch_norm(x, None, None, scale, bias, training=True, eps=eps)
-    found = np.mean(x, axis=axes), np.var(x, axis=axes)
-    return y, *(momentum * old + (1 - momentum) * new for old, new in zip((mean, variance), found))
+    measured = np.mean(x, axis=axes), np.var(x, axis=axes)
+    return y, *(momentum * old + (1 - momentum) * new for old, new in zip((mean, variance), measured))
 
 
 def layer_norm(x: Array, scale: Array, bias: Array = None, axis: int = -1, eps: float = 1e-5) -> tuple[Array, ...]:

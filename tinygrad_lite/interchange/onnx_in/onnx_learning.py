@@ -81,8 +81,8 @@ class _Node:
             self.refuse(f"post_transform={kind}")
         self.add(operators[kind], scores, result=result, **({"axis": -1} if kind == "SOFTMAX" else {}))
 
-    def refuse(self, what: str) -> None:
-        raise UsageError(f"from_onnx cannot write the node {DOMAIN}.{self.node.op_type} {self.name!r}: {what}")
+    def refuse(self, reason: str) -> None:
+        raise UsageError(f"from_onnx cannot write the node {DOMAIN}.{self.node.op_type} {self.name!r}: {reason}")
 
 
 def _linear_scores(node: _Node, scores: int) -> str:

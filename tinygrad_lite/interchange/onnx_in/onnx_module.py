@@ -94,10 +94,10 @@ def _letting_go(source: str) -> ast.Module:
     last: dict[str, ast.stmt] = {}
     made: set[str] = set()
     for statement in function.body:
-        found = [node for node in ast.walk(statement) if isinstance(node, ast.Name)]
-        last.update((node.id, statement) for node in found)
+        names = [node for node in ast.walk(statement) if isinstance(node, ast.Name)]
+        last.update((node.id, statement) for node in names)
         if isinstance(statement, ast.Assign):
-            made |= {node.id for node in found if isinstance(node.ctx, ast.Store)}
+            made |= {node.id for node in names if isinstance(node.ctx, ast.Store)}
     ending: dict[ast.stmt, list[ast.expr]] = {}
     for name in made:
         ending.setdefault(last[name], []).append(ast.Name(name, ast.Del()))

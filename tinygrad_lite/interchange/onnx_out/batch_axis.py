@@ -129,11 +129,11 @@ def _names_there(a: Written, b: Written) -> dict[str, str]:
     return there
 
 
-def _refuse(name: str, source: Source | None, what: str) -> None:
+def _refuse(name: str, source: Source | None, problem: str) -> None:
     where = f" at {source}" if source else ""
     raise UsageError(
-        f"{name}{where} {what}, so one graph cannot serve every size: leave out batch_axis, and export a file for each "
-        "size that you need"
+        f"{name}{where} {problem}, so one graph cannot serve every size: leave out batch_axis, and export a file for "
+        "each size that you need"
     )
 
 

@@ -20,7 +20,7 @@ from tinygrad_lite.ops.shapes.indexing import getitem
 # Reductions with masks, first values and NaN
 
 
-def _given(**params: Any) -> dict[str, Any]:
+def _present(**params: Any) -> dict[str, Any]:
     return {name: value for name, value in params.items() if value is not None and value is not np._NoValue}
 
 
@@ -84,7 +84,7 @@ def _mean(
     a: Array, axis: Axis = None, dtype: Any = None, out: Any = None, keepdims: bool = False, *, where: Array = True
 ) -> Array:
     a = a if dtype is None else a.astype(dtype)
-    total = np.sum(a, axis=axis, keepdims=keepdims, **_given(where=None if where is True else where))
+    total = np.sum(a, axis=axis, keepdims=keepdims, **_present(where=None if where is True else where))
     return total / _counted(a, axis, keepdims, where)
 
 

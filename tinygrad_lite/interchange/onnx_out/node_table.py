@@ -184,8 +184,8 @@ def _extremum(operator: str) -> Writer:
             return y
         axis, count = call.params.get("axis"), np.ndim(call.inputs[0])
         keepdims = call.params.get("keepdims", False) is True
-        found = reduced(call, "ReduceMax", _missing(call, call.input(0)), axis, count, keepdims)
-        return call.add("Where", call.graph.add("Cast", found, to=number_of(BOOL)), _number(call, np.nan), y)
+        has_missing = reduced(call, "ReduceMax", _missing(call, call.input(0)), axis, count, keepdims)
+        return call.add("Where", call.graph.add("Cast", has_missing, to=number_of(BOOL)), _number(call, np.nan), y)
 
     return write
 
@@ -216,8 +216,8 @@ def _truths(is_any: bool) -> Writer:
         truths = graph.add("Not", call.input(0, BOOL)) if is_any else call.input(0, BOOL)
         numbers = graph.add("Cast", truths, to=number_of(np.int32))
         least = reduced(call, "ReduceMin", numbers, call.params.get("axis"), count, call.params.get("keepdims", False))
-        found = call.add("Cast", least, to=number_of(BOOL))
-        return call.add("Not", found) if is_any else found
+        holds = call.add("Cast", least, to=number_of(BOOL))
+        return call.add("Not", holds) if is_any else holds
 
     return write
 
@@ -238,8 +238,8 @@ def _place_of(operator: str) -> Writer:
         if dtype.kind == "f":
             missing = _missing(call, x)
             first = call.graph.add("ArgMax", missing, axis=along, keepdims=keepdims)
-            found = call.graph.add("ReduceMax", missing, [along], keepdims=keepdims)
-            place = call.add("Where", call.graph.add("Cast", found, to=number_of(BOOL)), first, place)
+            has_missing = call.graph.add("ReduceMax", missing, [along], keepdims=keepdims)
+            place = call.add("Where", call.graph.add("Cast", has_missing, to=number_of(BOOL)), first, place)
         return place if axis is not None else call.add("Reshape", place, [1] * count if keeps else [])
 
     return write

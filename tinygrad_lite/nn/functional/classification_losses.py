@@ -205,9 +205,9 @@ def multi_margin_loss(
     if len(shape_of(input)) > 2:
         raise ShapeError(f"multi_margin_loss needs shape (N, C) or (C,), got {shape_of(input)}")
     input = np.reshape(input, 1) if shape_of(input) == () else input
-    one = len(shape_of(input)) == 1 and np.size(target) == 1  # whose class number may be an array of it
-    given = np.reshape(target, ()) if one else target
-    rows, labels, _ = _rows("multi_margin_loss", input, given, len(shape_of(input)) - 1, None)
+    is_single = len(shape_of(input)) == 1 and np.size(target) == 1  # whose class number may be an array of it
+    numbers = np.reshape(target, ()) if is_single else target
+    rows, labels, _ = _rows("multi_margin_loss", input, numbers, len(shape_of(input)) - 1, None)
     hinges = activations.relu(margin + np.expand_dims(losses.negative_log_likelihood(rows, labels), 1) + rows)
     others = np.not_equal(np.expand_dims(labels, 1), np.arange(shape_of(rows)[1]))
     entries = np.mean(np.where(others, hinges if p == 1 else np.square(hinges), 0.0), axis=1)
@@ -233,14 +233,14 @@ def multilabel_margin_loss(input: Array, target: Array, reduction: str = "mean")
         raise UsageError(f"multilabel_margin_loss needs integers, got {labels.dtype}: write target.astype(int)")
     classes = shape[-1] if shape else 1
     x, labels = np.reshape(input, (-1, classes)), np.reshape(labels, (-1, classes))
-    given = np.cumprod(labels >= 0, axis=1) > 0
+    is_listed = np.cumprod(labels >= 0, axis=1) > 0
     message = f"multilabel_margin_loss: class numbers lie below {classes}, got {{}}"
-    requirements.refuse_where(given & (labels >= classes), labels, message=message)
-    labels = np.where(given, labels, 0)
-    pairs = np.equal(np.expand_dims(labels, 2), np.arange(classes)) & np.expand_dims(given, 2)  # row, place, class
+    requirements.refuse_where(is_listed & (labels >= classes), labels, message=message)
+    labels = np.where(is_listed, labels, 0)
+    pairs = np.equal(np.expand_dims(labels, 2), np.arange(classes)) & np.expand_dims(is_listed, 2)  # row, place, class
     others = np.logical_not(np.any(pairs, axis=1, keepdims=True))
     gaps = np.expand_dims(x, 1) - np.expand_dims(np.take_along_axis(x, labels, axis=1), 2)
-    hinges = np.where(np.expand_dims(given, 2) & others, activations.relu(1 + gaps), 0.0)
+    hinges = np.where(np.expand_dims(is_listed, 2) & others, activations.relu(1 + gaps), 0.0)
     entries = np.sum(hinges, axis=(1, 2)) / classes
     return np.reshape(entries, shape[:-1]) if reduction == "none" else reduced(entries, reduction)
 

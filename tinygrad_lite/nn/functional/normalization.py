@@ -57,8 +57,8 @@ def batch_norm(
         )
     y, parts = _normalized(input, weight, bias, axes, eps)
     channels = shape[1:2]
-    found = parts.mean.reshape(channels), parts.variance.reshape(channels)
-    _move(running_mean, running_var, found, shape[0] * prod(shape[2:]), momentum)
+    statistics = parts.mean.reshape(channels), parts.variance.reshape(channels)
+    _move(running_mean, running_var, statistics, shape[0] * prod(shape[2:]), momentum)
     return y
 
 
@@ -231,12 +231,12 @@ def _normalized(x: Array, weight: Array, bias: Array, axes: tuple[int, ...], eps
     return y, parts
 
 
-def _move(mean: Any, variance: Any, found: tuple[Array, Array], count: int, momentum: Array) -> None:
+def _move(mean: Any, variance: Any, statistics: tuple[Array, Array], count: int, momentum: Array) -> None:
     """Move running statistics towards those of a batch, unless its values are those of a gradient check."""
-    if isinstance(found[0], Followed):
+    if isinstance(statistics[0], Followed):
         return
     moved = []
-    for running, new in ((mean, found[0]), (variance, found[1] * (count / (count - 1)))):
+    for running, new in ((mean, statistics[0]), (variance, statistics[1] * (count / (count - 1)))):
         if running is not None:
             old = running.data if isinstance(running, Tensor) else running
             moved.append((running, ((1 - momentum) * old + momentum * new).astype(old.dtype)))

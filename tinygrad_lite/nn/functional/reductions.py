@@ -24,10 +24,10 @@ def reduced(loss: Array, reduction: str) -> Array:
 
 def matched(name: str, input: Array, target: Array) -> Array:
     """A target, `in_dtype_of` the input; its shape must be the input's."""
-    shape, given = shape_of(input), shape_of(target)
-    if shape != given:
+    shape, target_shape = shape_of(input), shape_of(target)
+    if shape != target_shape:
         advice = "broadcasting would compare the wrong entries: reshape one of them"
-        raise ShapeError(f"{name}: the prediction has shape {shape} and the target {given}; {advice}")
+        raise ShapeError(f"{name}: the prediction has shape {shape} and the target {target_shape}; {advice}")
     return in_dtype_of(input, target)
 
 

@@ -147,17 +147,19 @@ def gaussian_nll_loss(
         2.0
     """
     check_positive("eps", eps)
-    shape, given = np.shape(input), np.shape(var)
+    shape, variance_shape = np.shape(input), np.shape(var)
     if isinstance(var, (int, float)):
         var = np.full(shape, var, np.result_type(input, 1.0))
-    elif given == shape[:-1] and given != shape:
+    elif variance_shape == shape[:-1] and variance_shape != shape:
         var = np.expand_dims(var, -1)
-    elif len(given) != len(shape) or [m for m, n in zip(given, shape) if m != n] not in ([], [1]):
+    elif len(variance_shape) != len(shape) or [m for m, n in zip(variance_shape, shape) if m != n] not in ([], [1]):
         needed = f"{shape} of the input, with 1 for an axis, or one less"
-        raise ShapeError(f"gaussian_nll_loss: a variance has the shape {needed}; got {given}")
-    target, given = in_dtype_of(input, target), np.shape(target)
-    if len(given) > len(shape) or any(m not in (1, n) for m, n in zip(given[::-1], shape[::-1])):
-        raise ShapeError(f"gaussian_nll_loss: the target must broadcast to the input's shape {shape}, got {given}")
+        raise ShapeError(f"gaussian_nll_loss: a variance has the shape {needed}; got {variance_shape}")
+    target, target_shape = in_dtype_of(input, target), np.shape(target)
+    if len(target_shape) > len(shape) or any(m not in (1, n) for m, n in zip(target_shape[::-1], shape[::-1])):
+        raise ShapeError(
+            f"gaussian_nll_loss: the target must broadcast to the input's shape {shape}, got {target_shape}"
+        )
     values = values_of(var)
     message = "gaussian_nll_loss: a variance must not be negative, got {}"
     requirements.refuse_where(np.less(values, 0), values, message=message)

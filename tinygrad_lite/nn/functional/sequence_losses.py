@@ -85,8 +85,8 @@ def _padded(targets: Array, lengths: Array, blank: int, classes: int) -> Array:
         starts = np.expand_dims(np.cumsum(lengths) - lengths, 1)
         labels = labels[np.where(within, starts + places, 0)] if len(labels) else within.astype(int)
     else:
-        given = f"{labels.shape} for target_lengths {lengths}"
-        raise ShapeError(f"ctc_loss needs targets (N, S), or all of them one after the other; got {given}")
+        shapes = f"{labels.shape} for target_lengths {lengths}"
+        raise ShapeError(f"ctc_loss needs targets (N, S), or all of them one after the other; got {shapes}")
     refused = within & ((labels < 0) | (labels >= classes))
     requirements.refuse_where(refused, labels, message=f"ctc_loss: class numbers lie in 0 … {classes - 1}, got {{}}")
     return np.where(within, labels, blank)

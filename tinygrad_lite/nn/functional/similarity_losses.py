@@ -65,8 +65,8 @@ def cosine_embedding_loss(
     """
     input2 = matched("cosine_embedding_loss", input1, input2)
     if np.shape(target) != np.shape(input1)[:-1] or np.ndim(input1) not in (1, 2):
-        given = f"{np.shape(input1)} and {np.shape(target)}"
-        raise ShapeError(f"cosine_embedding_loss needs vectors (N, D) and targets (N,), or (D,) and (); got {given}")
+        shapes = f"{np.shape(input1)} and {np.shape(target)}"
+        raise ShapeError(f"cosine_embedding_loss needs vectors (N, D) and targets (N,), or (D,) and (); got {shapes}")
     squares = [np.sum(np.square(x), axis=-1) + 1e-12 for x in (input1, input2)]
     cosine = np.sum(input1 * input2, axis=-1) / np.sqrt(squares[0] * squares[1])
     together = np.where(np.equal(target, 1), 1 - cosine, 0.0)

@@ -260,8 +260,8 @@ def gradient(f: Array, *varargs: Array, axis: int | Sequence[int] | None = None,
         spacings *= len(axes)
     if len(spacings) != len(axes):
         raise UsageError(f"gradient takes no spacing, one number, or one spacing for each axis, got {len(varargs)}")
-    found = tuple(_slopes(f, spacing, axis, edge_order) for axis, spacing in zip(axes, spacings))
-    return found[0] if len(axes) == 1 else found
+    slopes = tuple(_slopes(f, spacing, axis, edge_order) for axis, spacing in zip(axes, spacings))
+    return slopes[0] if len(axes) == 1 else slopes
 
 
 def _slopes(f: Array, spacing: Array, axis: int, edge_order: int) -> Array:

@@ -16,11 +16,11 @@ _BACK: dict[Norm, Norm] = {None: "forward", "backward": "forward", "ortho": "ort
 
 def _resized(x: Array, size: int, axis: int) -> Array:
     """An array cut to a size along an axis, or filled with zeros at its end."""
-    given = np.shape(x)[axis]
-    if given >= size:
-        return x if given == size else np.moveaxis(np.moveaxis(x, axis, 0)[:size], 0, axis)
+    length = np.shape(x)[axis]
+    if length >= size:
+        return x if length == size else np.moveaxis(np.moveaxis(x, axis, 0)[:size], 0, axis)
     widths = [(0, 0)] * np.ndim(x)
-    widths[axis] = (0, size - given)
+    widths[axis] = (0, size - length)
     return np.pad(x, widths)
 
 
@@ -73,7 +73,7 @@ def ihfft(a: Array, n: int | None = None, axis: int = -1, norm: Norm = None) -> 
     return np.conjugate(rfft(a, n=n, axis=axis, norm=_BACK[norm]))
 
 
-def _over_axes(function: Callable[..., Array], each: Op, last: Op, axes: Sequence[int] | None) -> None:
+def _over_axes(function: Callable[..., Array], other: Op, last: Op, axes: Sequence[int] | None) -> None:
     """A function over several axes: a transform along each, of the last axis first, or of it last on the way back."""
 
     def over_axes(
@@ -83,7 +83,7 @@ def _over_axes(function: Callable[..., Array], each: Op, last: Op, axes: Sequenc
         sizes = [-1] * len(places) if s is None else s
         if len(sizes) != len(places):
             raise InputError(f"{function.__name__}: {len(sizes)} sizes for {len(places)} axes: give one for each")
-        transforms = [each] * (len(places) - 1) + [last]
+        transforms = [other] * (len(places) - 1) + [last]
         steps = [*zip(transforms, sizes, places)]
         for transform, size, axis in steps if last is irfft else reversed(steps):
             a = transform(a, n=None if size == -1 else size, axis=axis, norm=norm)
@@ -92,6 +92,6 @@ def _over_axes(function: Callable[..., Array], each: Op, last: Op, axes: Sequenc
     implements(function)(over_axes)
 
 
-for _kind, _each, _last in (("fft", fft, fft), ("ifft", ifft, ifft), ("rfft", fft, rfft), ("irfft", ifft, irfft)):
-    _over_axes(getattr(np.fft, f"{_kind}n"), _each, _last, None)
-    _over_axes(getattr(np.fft, f"{_kind}2"), _each, _last, (-2, -1))
+for _kind, _other, _last in (("fft", fft, fft), ("ifft", ifft, ifft), ("rfft", fft, rfft), ("irfft", ifft, irfft)):
+    _over_axes(getattr(np.fft, f"{_kind}n"), _other, _last, None)
+    _over_axes(getattr(np.fft, f"{_kind}2"), _other, _last, (-2, -1))

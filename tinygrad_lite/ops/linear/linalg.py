@@ -108,11 +108,11 @@ bases = primitive(_bases, examples=SQUARE)
 def _adjugate(x: Array) -> Array:
     """det x · x⁻¹ as a polynomial, by Faddeev and LeVerrier; it works for small entries, also if x is singular."""
     size = x.shape[-1]
-    found = np.eye(size)
+    adjugate = np.eye(size)
     for k in range(1, size):
-        found = x @ found
-        found = np.trace(found, axis1=-2, axis2=-1)[..., None, None] / k * np.eye(size) - found
-    return found
+        adjugate = x @ adjugate
+        adjugate = np.trace(adjugate, axis1=-2, axis2=-1)[..., None, None] / k * np.eye(size) - adjugate
+    return adjugate
 
 
 def _inverse_if_regular(x: Array) -> Array:

@@ -50,11 +50,11 @@ def _max_pool_vjp(g: Array, y: Array, x: Array, kernel: Sizes, stride: Sizes, di
         free = np.logical_xor(free, chosen[-1])
     chosen.append(free)
     if not (type(g) is type(x) is np.ndarray and all(d * (k - 1) < s for k, s, d in zip(kernel, stride, dilation))):
-        return performed(scatter, tuple(one * g for one in chosen), {"shape": np.shape(x), "indices": indices})
+        return performed(scatter, tuple(mask * g for mask in chosen), {"shape": np.shape(x), "indices": indices})
     whole, laid = np.zeros_like(x), np.empty_like(y, g.dtype)  # no two windows share an entry
     laid[...] = g  # once, since products of arrays that lie differently in memory take several times as long
-    for index, one in zip(indices, chosen):
-        np.multiply(one, laid, out=whole[index])
+    for index, mask in zip(indices, chosen):
+        np.multiply(mask, laid, out=whole[index])
     return whole
 
 

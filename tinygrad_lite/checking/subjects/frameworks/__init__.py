@@ -17,12 +17,12 @@ def program_of(f: Callable[..., Any], inputs: Sequence[Any]) -> Program | None:
     """A function with its arguments, if they belong to PyTorch or JAX; None otherwise."""
     leaves = [f, *trees.leaves(tuple(inputs))]
     held = [x for leaf in leaves for x in getattr(leaf, "__dict__", {}).values()]  # by a container that only JAX knows
-    found = {library for x in [*leaves, *held] for library in _libraries(x)}
-    if "torch" in found:
+    libraries = {library for x in [*leaves, *held] for library in _libraries(x)}
+    if "torch" in libraries:
         from tinygrad_lite.checking.subjects.frameworks.torch import TorchProgram
 
         return TorchProgram(f, inputs)
-    if found or _reads_jax(f):
+    if libraries or _reads_jax(f):
         from tinygrad_lite.checking.subjects.frameworks.jax import JaxProgram
 
         return JaxProgram(f, inputs)

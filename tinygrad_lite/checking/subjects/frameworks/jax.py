@@ -100,8 +100,8 @@ class JaxProgram(Program):
     def _results(self, *arrays: Any) -> Any:
         """The results in their containers, as a function of the arrays that vary."""
         if self._weights is not None:
-            found, pull = jax.vjp(self._first_results, *arrays)
-            return _gradients(pull, found, self._weights)
+            results, pull = jax.vjp(self._first_results, *arrays)
+            return _gradients(pull, results, self._weights)
         return self._first_results(*arrays)
 
     def _first_results(self, *arrays: Any) -> Any:

@@ -8,8 +8,8 @@ import numpy as np
 
 from tinygrad_lite import trees
 from tinygrad_lite.checking.subjects.arguments import Arguments, argument_names
-from tinygrad_lite.checking.subjects.given import Call, Matrix, Products
 from tinygrad_lite.checking.subjects.results import Results, flat
+from tinygrad_lite.checking.subjects.supplied import Call, Matrix, Products
 from tinygrad_lite.checking.subjects.variables import EPSILON, Vector
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import UsageError
@@ -144,7 +144,7 @@ class Program:
         """
         raise NotImplementedError
 
-    def given(self, gradient: Any) -> Any:
+    def supplied(self, gradient: Any) -> Any:
         """A gradient that somebody computes with the library, or a function that does, in NumPy."""
         if not callable(gradient):
             return trees.map_leaves(self._as_numpy, gradient)
@@ -205,8 +205,8 @@ class Library(Products):
         return [arguments.matched(gradient, self.source) for gradient in call(pulled or self._program.pulled, seeds)]
 
 
-def _rows(arguments: Arguments, found: Sequence[dict[int, Any]]) -> Matrix:
-    return np.array([flat([gradients[number] for number in arguments.numbers]) for gradients in found])
+def _rows(arguments: Arguments, rows: Sequence[dict[int, Any]]) -> Matrix:
+    return np.array([flat([gradients[number] for number in arguments.numbers]) for gradients in rows])
 
 
 def _as_wide(x: Any) -> Any:

@@ -19,7 +19,7 @@ Call = Callable[..., Any]
 """Calls a function with the arguments at some point, and with others behind them."""
 
 
-class Given(Protocol):
+class Supplied(Protocol):
     """A gradient that somebody else computes."""
 
     source: str
