@@ -79,30 +79,30 @@ class Arguments:
         arrays, parameters, defaults = self._forms[form]
         values = (*args, *kwargs.values(), *defaults)
         params = {}
-        for name, place, default in parameters:
-            value = values[place]
+        for name, position, default in parameters:
+            value = values[position]
             if value is default or value is np._NoValue or (value is None and name not in self.keywords):
                 continue
             if name not in self.keywords:
                 self.refuse(name, value)
             params[name] = value
-        return tuple([values[place] for place in arrays]), params
+        return tuple([values[position] for position in arrays]), params
 
     @cached_property
     def _forms(self) -> dict[tuple[Any, ...], Any]:
-        return {}  # binding by a signature takes longer than most operations: do it once for each form of a call
+        return {}  # to bind a signature takes longer than most operations run: do it once for each form
 
     def _form(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-        """Where a call like this has its arrays and its parameters: the places of their values, and the defaults."""
+        """The positions of the arrays and of the parameters in a call of this form, and the defaults."""
         for name, value in kwargs.items():
             if name not in self.signature.parameters:
                 self.refuse(name, value)
         size = len(args) + len(kwargs)
         bound = bound_to(self.signature, self.name, range(len(args)), dict(zip(kwargs, range(len(args), size))))
         declared = [p for p in self.signature.parameters.values() if p.kind is not p.VAR_POSITIONAL]
-        places = [bound.get(p.name, size + k) for k, p in enumerate(declared)]
-        arrays = range(len(args)) if self.arity is None else places[: self.arity]
-        parameters = [(p.name, place, p.default) for p, place in zip(declared, places)][self.arity or 0 :]
+        positions = [bound.get(p.name, size + k) for k, p in enumerate(declared)]
+        arrays = range(len(args)) if self.arity is None else positions[: self.arity]
+        parameters = [(p.name, position, p.default) for p, position in zip(declared, positions)][self.arity or 0 :]
         return arrays, [x for x in parameters if x[1] < size], [p.default for p in declared]
 
     def refuse(self, name: str, value: Any) -> None:

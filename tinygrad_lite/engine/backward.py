@@ -37,7 +37,7 @@ class Node:
     __slots__ = ("_array", "_requires_grad", "arrays", "index", "inputs", "op", "params", "retains_grad", "shared")
 
     _array: Array
-    _requires_grad: bool | None  # None for a leaf that is frozen: it did, and is a parameter still
+    _requires_grad: bool | None  # None for a frozen leaf, which is still a parameter
     op: Any
     inputs: Any
     arrays: tuple[Array, ...]
@@ -112,7 +112,7 @@ def contribute(
             vjp = op.contracted.get((i, vjp), vjp)
         if len(arrays) == 2 and not params:  # a call without a star takes half of the time
             contribution = vjp(g, y, arrays[0], arrays[1])
-        else:  # of any number of arrays, a vjp would copy all of them for each
+        else:  # `vjps[i]` would copy all arrays of a ForEach for each of them
             contribution = vjp(g, y, *arrays, **params) if op.arity else op.vjps.rule(i, g, y, arrays, **params)
         if not (type(contribution) is type(array) is np.float64) and (
             getattr(contribution, "shape", None) != array.shape or contribution.dtype is not array.dtype

@@ -33,7 +33,7 @@ def _in_place(symbol: str, op: Callable[..., Any]) -> Callable[..., "Tensor"]:
 
     def update(self: "Tensor", other: Array) -> Any:
         if self.op is positive and not grad_mode.enabled.get():
-            constant(self)  # an error inside a transform, whose function would go on with the old value
+            constant(self)  # raises inside a transform, whose function would go on with the old value
         result = op(self, other)
         if self.op is not None or (grad_mode.enabled.get() and not self.requires_grad):
             return result

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_lite.data.loader import DataLoader
 from tinygrad_lite.engine.grad_mode import enable_grad
 from tinygrad_lite.errors import UsageError
 from tinygrad_lite.foundation.progress import progress
@@ -107,46 +108,35 @@ def fit(
     if checkpoint is not None:
         check_folder(checkpoint)
     if verify and not resumes:
-        for part in (loader, held_out or loader):
-            part.dataset.check_finite()
-        batch = loader.dataset.take(np.arange(min(len(loader.dataset), loader.batch_size)))
-        verify_training(model, loss, batch, optimizer=optimizer)
-        if len(loader) > 1 and not loader.drop_last and (rest := len(loader.dataset) % loader.batch_size):
-            try_batch(model, loss, loader.dataset.take(np.arange(rest)))
+        _verify(model, loss, loader, held_out, optimizer)
     optimizer = Adam(model.parameters()) if optimizer is None else optimizer
     training = Training(model, loss, optimizer, loader, scheduler, clip_norm, accumulate)
-    step = compiled_step(training, compile) if compile else training.step
     history, faults = training.history, FaultFinder(training)
+    step = compiled_step(training, compile) if compile else training.step
     saved = {"model": model, "optimizer": optimizer, "loader": loader, "history": history, "scheduler": scheduler}
     if _changes(loss):
         saved["loss"] = loss
     if checkpoint is not None and resumes:
         load(checkpoint, **saved)
-    compares = patience is not None or held_out is not None
+    keeps_best = patience is not None or held_out is not None
     was_training = model.training
     try:
         with BetweenSteps() as interrupts, enable_grad(), progress(epochs, len(history), "epoch") as show:
             while not (history.ending or history.is_over(epochs, patience)):
                 began = perf_counter()
-                faults.begin_epoch()
-                losses, rows = zip(*training.epoch(interrupts.before(step)))
-                record = {
-                    "epoch": len(history) + 1,
-                    "loss": float(np.dot([float(value) for value in losses], rows)) / sum(rows),
-                }
-                faults.end_epoch(record["loss"])
+                record = {"epoch": len(history) + 1, "loss": _epoch(training, interrupts.before(step), faults)}
                 if held_out is not None:
                     record |= evaluated(model, loss, held_out, measures)
                 record |= {"lr": optimizer.param_groups[0]["lr"], "seconds": perf_counter() - began}
                 training.count_epoch(record)
-                if history.add(record) and compares:
+                if history.add(record) and keeps_best:
                     history.best_state = model.state_dict()
                 if checkpoint is not None:
-                    optimizer.zero_grad()  # these have been used
+                    optimizer.zero_grad()  # the gradients have been used: there is no need to save them
                     save(checkpoint, **saved)
                 show(1, record)
-                wishes = [callback(training) for callback in callbacks]
-                history.ending = "callback" if any(wish is True for wish in wishes) else ""
+                answers = [callback(training) for callback in callbacks]
+                history.ending = "callback" if any(answer is True for answer in answers) else ""
     except KeyboardInterrupt:
         history.ending = "interrupt"
     finally:
@@ -155,6 +145,27 @@ def fit(
     if history.best_state is not None and (patience is not None or history.ending == "interrupt"):
         model.load_state_dict(history.best_state)
     return history
+
+
+def _verify(
+    model: Module, loss: Loss, loader: DataLoader, held_out: DataLoader | None, optimizer: Optimizer | None
+) -> None:
+    """Check the data, and let `verify_training` look at the first batch; try the last one, if it is smaller."""
+    for part in (loader, held_out or loader):
+        part.dataset.check_finite()
+    rows, size = len(loader.dataset), loader.batch_size
+    verify_training(model, loss, loader.dataset.take(np.arange(min(rows, size))), optimizer=optimizer)
+    if len(loader) > 1 and not loader.drop_last and rows % size:
+        try_batch(model, loss, loader.dataset.take(np.arange(rows % size)))
+
+
+def _epoch(training: Training, step: Callable[..., Any], faults: FaultFinder) -> float:
+    """Train one epoch, and return the mean loss of its rows."""
+    faults.begin_epoch()
+    losses, rows = zip(*training.epoch(step))
+    mean: float = float(np.dot([float(value) for value in losses], rows)) / sum(rows)
+    faults.end_epoch(mean)
+    return mean
 
 
 def _changes(loss: Loss) -> bool:
