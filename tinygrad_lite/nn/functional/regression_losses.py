@@ -155,11 +155,9 @@ def gaussian_nll_loss(
     elif len(variance_shape) != len(shape) or [m for m, n in zip(variance_shape, shape) if m != n] not in ([], [1]):
         needed = f"{shape} of the input, with 1 for an axis, or one less"
         raise ShapeError(f"gaussian_nll_loss: a variance has the shape {needed}; got {variance_shape}")
-    target, target_shape = in_dtype_of(input, target), np.shape(target)
-    if len(target_shape) > len(shape) or any(m not in (1, n) for m, n in zip(target_shape[::-1], shape[::-1])):
-        raise ShapeError(
-            f"gaussian_nll_loss: the target must broadcast to the input's shape {shape}, got {target_shape}"
-        )
+    target, sizes = in_dtype_of(input, target), np.shape(target)
+    if len(sizes) > len(shape) or any(m not in (1, n) for m, n in zip(sizes[::-1], shape[::-1])):
+        raise ShapeError(f"gaussian_nll_loss: the target must broadcast to the input's shape {shape}, got {sizes}")
     values = values_of(var)
     message = "gaussian_nll_loss: a variance must not be negative, got {}"
     requirements.refuse_where(np.less(values, 0), values, message=message)
