@@ -1,6 +1,7 @@
 """L-BFGS: a quasi-Newton method that computes the loss several times in a step."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,9 +12,7 @@ from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import InputError, UsageError
 from tinygrad_lite.foundation.settings import not_negative, whole
 from tinygrad_lite.optim.optimizer import Group, Optimizer, Parameters
-
-Evaluate = Callable[[float], tuple[float, Array]]
-"""The loss and its gradient at a step length along the direction."""
+from tinygrad_lite.optim.strong_wolfe import LineSearch, Point
 
 
 class LBFGS(Optimizer):
@@ -23,7 +22,7 @@ class LBFGS(Optimizer):
     is lr, or with line_search_fn="strong_wolfe" one that meets the strong Wolfe conditions. `step(closure)` needs a
     function that sets the gradients to None, computes the loss, calls its `backward` and returns it. It may be
     compiled, but the step decides in Python, and cannot be.
-    Source: Nocedal and Wright (2006), Numerical optimization, algorithms 7.4, 3.5 and 3.6, as in PyTorch.
+    Source: Nocedal and Wright (2006), Numerical optimization, algorithm 7.4, as in PyTorch.
 
     Raises:
         InputError: if a setting is out of its range, or there are several groups of parameters.
@@ -98,28 +97,19 @@ class LBFGS(Optimizer):
         d: Any = state.get("d")
         t: Any = state.get("t")
         for i in range(1, group["max_iter"] + 1):
-            state["n_iter"] += 1
-            if state["n_iter"] == 1:
-                d, t = -g, min(1.0, 1 / float(np.sum(np.abs(g)))) * group["lr"]
-                state.update(old_dirs=[], old_stps=[], ro=[], H_diag=1.0)
-            else:
-                _remember(state, g - state["prev_flat_grad"], d * t, group["history_size"])
-                d, t = _direction(g, state), group["lr"]
-            previous = loss
-            slope = float(g @ d)
+            d, t = _next_direction(g, d, t, group, state)
+            previous, slope = loss, float(g @ d)
             state.update(d=d, t=t, prev_flat_grad=g, prev_loss=loss)
             if slope > -group["tolerance_change"]:
                 break
             start = [parameter.data for parameter in self.parameters]
-
-            def evaluate(length: float, start: list[Array] = start, d: Array = d) -> tuple[float, Array]:
-                self._move(start, length * d)
-                return float(compute()), self._gradient()
-
+            evaluate = partial(self._evaluated, compute, start, d)
             used = 0
             if group["line_search_fn"] is not None:
-                left = group["max_eval"] - evaluations
-                loss, g, t, used = _strong_wolfe(evaluate, t, d, loss, g, slope, group["tolerance_change"], left)
+                most = group["max_eval"] - evaluations
+                search = LineSearch(evaluate, d, Point(0.0, loss, g, slope), group["tolerance_change"], most)
+                t, loss, g, _ = search.search(t)
+                used = search.evaluations
                 self._move(start, t * d)
             elif i < group["max_iter"]:
                 loss, g = evaluate(t)
@@ -137,6 +127,11 @@ class LBFGS(Optimizer):
             ):
                 break
 
+    def _evaluated(self, compute: Callable[[], Any], start: list[Array], d: Array, t: float) -> tuple[float, Array]:
+        """The loss and the gradient at a length along a direction, where the parameters stay."""
+        self._move(start, t * d)
+        return float(compute()), self._gradient()
+
     def _gradient(self) -> Array:
         """The gradient of all parameters, one after another; zero where there is none."""
         gradients = [np.zeros(w.size, w.dtype) if w.grad is None else np.ravel(w.grad.data) for w in self.parameters]
@@ -153,6 +148,16 @@ class LBFGS(Optimizer):
             return [x if x is None else self._own(name, x, parameter) for x in value]
         array = np.asarray(value).copy()
         return array if array.ndim else array.item()
+
+
+def _next_direction(g: Array, d: Array, t: Any, group: Group, state: dict[str, Any]) -> tuple[Array, Any]:
+    """The direction from a point with gradient g, and the length to try first, after a step t · d."""
+    state["n_iter"] += 1
+    if state["n_iter"] == 1:
+        state.update(old_dirs=[], old_stps=[], ro=[], H_diag=1.0)
+        return -g, min(1.0, 1 / float(np.sum(np.abs(g)))) * group["lr"]
+    _remember(state, g - state["prev_flat_grad"], d * t, group["history_size"])
+    return _direction(g, state), group["lr"]
 
 
 def _remember(state: dict[str, Any], y: Array, s: Array, size: int) -> None:
@@ -176,86 +181,3 @@ def _direction(g: Array, state: dict[str, Any]) -> Array:
     for (y, s, rho), share in zip(changes, reversed(shares)):
         r = r + s * (share - float(y @ r) * rho)
     return r
-
-
-def _strong_wolfe(
-    evaluate: Evaluate,
-    t: float,
-    d: Array,
-    f: float,
-    g: Array,
-    slope: float,
-    tolerance: float,
-    most: int,
-    c1: float = 1e-4,
-    c2: float = 0.9,
-) -> tuple[float, Array, float, int]:
-    """Loss, gradient and length at a point that has descended enough and is flat enough; the number of evaluations.
-
-    First the length grows until such a point must lie behind, then the bracket around it shrinks. A point of the search
-    is a tuple of length, loss, gradient and slope.
-    """
-
-    def at(length: float) -> tuple[float, float, Array, float]:
-        loss, gradient = evaluate(length)
-        return length, loss, gradient, float(gradient @ d)
-
-    begin = before = (0.0, f, g, slope)
-    now = at(t)
-    tried, used, is_done = 0, 1, False
-    bracket = [begin, now]
-    while tried < most:
-        is_too_high = now[1] > f + c1 * now[0] * slope or (tried > 1 and now[1] >= before[1])
-        if not is_too_high and abs(now[3]) <= -c2 * slope:
-            bracket, is_done = [now], True
-            break
-        if is_too_high or now[3] >= 0:
-            bracket = [before, now]
-            break
-        length = _lowest(before, now, now[0] + 0.01 * (now[0] - before[0]), now[0] * 10)
-        before, now = now, at(length)
-        tried, used = tried + 1, used + 1
-    else:
-        bracket = [begin, now]
-    low, high = (0, 1) if bracket[0][1] <= bracket[-1][1] else (1, 0)
-    was_near_an_end = False
-    while not is_done and tried < most:
-        smallest, largest = sorted((bracket[0][0], bracket[1][0]))
-        if (largest - smallest) * np.max(np.abs(d)) < tolerance:
-            break
-        length = _lowest(bracket[0], bracket[1], smallest, largest)
-        margin = 0.1 * (largest - smallest)
-        is_near_an_end = min(largest - length, length - smallest) < margin
-        if is_near_an_end and (was_near_an_end or length >= largest or length <= smallest):
-            length = largest - margin if abs(length - largest) < abs(length - smallest) else smallest + margin
-            is_near_an_end = False
-        was_near_an_end = is_near_an_end
-        now = at(length)
-        tried, used = tried + 1, used + 1
-        if now[1] > f + c1 * now[0] * slope or now[1] >= bracket[low][1]:
-            bracket[high] = now
-            low, high = (0, 1) if bracket[0][1] <= bracket[1][1] else (1, 0)
-            continue
-        if abs(now[3]) <= -c2 * slope:
-            is_done = True
-        elif now[3] * (bracket[high][0] - bracket[low][0]) >= 0:
-            bracket[high] = bracket[low]
-        bracket[low] = now
-    length, loss, gradient, _ = bracket[low]
-    return loss, gradient, length, used
-
-
-def _lowest(a: Any, b: Any, smallest: float, largest: float) -> float:
-    """Where the cubic through two points of a search is lowest, between two lengths; their middle if it is nowhere."""
-    x1, f1, g1 = a[0], a[1], a[3]
-    x2, f2, g2 = b[0], b[1], b[3]
-    if x1 > x2:
-        x1, f1, g1, x2, f2, g2 = x2, f2, g2, x1, f1, g1
-    d1 = g1 + g2 - 3 * (f1 - f2) / (x1 - x2) if x1 != x2 else np.nan
-    square = d1**2 - g1 * g2
-    if not square >= 0:
-        return (smallest + largest) / 2
-    d2 = square**0.5
-    divisor = g2 - g1 + 2 * d2
-    lowest = x2 - (x2 - x1) * ((g2 + d2 - d1) / divisor) if divisor else np.nan
-    return min(max(lowest, smallest), largest)

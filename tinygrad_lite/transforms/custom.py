@@ -63,51 +63,62 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
     def function(*args: Any, **kwargs: Any) -> Any:
         if _variables(kwargs):
             raise UsageError(f"{name} has a gradient for its positional arguments only: pass the tensor by position")
-        inputs = _variables(args)
-        template = _template(args)
-        packing = Packing(name)
-
-        def value_and_rule(arrays: Sequence[Array]) -> tuple[Any, Callable[..., Any]]:
-            result = f(*_replaced(template, arrays), **kwargs)
-            if not (isinstance(result, tuple) and len(result) == 2 and callable(result[1])):
-                raise UsageError(f"{name} has a gradient of its own, and so must return a pair (value, rule)")
-            return result
-
-        if not inputs:
-            return value_and_rule([])[0]
-        latest: list[Any] = []
-
-        def forward(*arrays: Array) -> Array:
-            y, rule = value_and_rule(arrays)
-            if any(_has_history(part) for part in trees.leaves(y)):
-                raise UsageError(
-                    f"{name} has a gradient of its own, but reads a tensor that requires a gradient and is not an "
-                    "argument: make it an argument, or write tg.stop_gradient(tensor)"
-                )
-            latest[:] = [arrays, rule]
-            return _copied(packing.pack(y))
-
-        def gradients(g: Array, y: Array, *arrays: Array) -> list[Array]:
-            before, rule = latest
-            if any(a is not b for a, b in zip(before, arrays)):  # tensors, for the rule to be differentiated again
-                rule = value_and_rule(arrays)[1]
-            with grad_mode.enable_grad():
-                by_argument = rule(packing.unpack(g))
-            if not grad_mode.enabled.get() and any(map(_has_history, trees.leaves(by_argument))):
-                raise UsageError(
-                    f"the rule of {name} reads a tensor that requires a gradient and is not an argument, which the "
-                    "second derivative would miss: make it an argument, or return tg.stop_gradient(gradient) from the "
-                    "rule, which then has no second derivative"
-                )
-            by_argument = (by_argument,) if len(template) == 1 else by_argument
-            if not isinstance(by_argument, tuple) or len(by_argument) != len(template):
-                raise UsageError(f"the rule of {name} must return one gradient for each of {len(template)} arguments")
-            remaining = iter(arrays)
-            return [part for x, whole in zip(template, by_argument) for part in _of_variables(x, whole, remaining)]
-
-        return packing.unpack(operation(name, forward, AllAtOnce(gradients))(*inputs))
+        return _WithRule(f, name, args, kwargs).result(_variables(args))
 
     return function
+
+
+class _WithRule:
+    """A call of a function that returns its value and its own gradient rule, as one operation on its variables.
+
+    It does not hold the variables, so that they are freed with the graph.
+    """
+
+    def __init__(self, f: Callable[..., Any], name: str, args: Any, kwargs: Any) -> None:
+        self._f, self._name, self._kwargs = f, name, kwargs
+        self._template = _template(args)
+        self._packing = Packing(name)
+        self._latest: tuple[Sequence[Array], Callable[..., Any]] = (), lambda g: g
+
+    def result(self, variables: Sequence[Array]) -> Any:
+        if not variables:
+            return self._value_and_rule([])[0]
+        return self._packing.unpack(operation(self._name, self._forward, AllAtOnce(self._gradients))(*variables))
+
+    def _value_and_rule(self, arrays: Sequence[Array]) -> tuple[Any, Callable[..., Any]]:
+        result = self._f(*_replaced(self._template, arrays), **self._kwargs)
+        if not (isinstance(result, tuple) and len(result) == 2 and callable(result[1])):
+            raise UsageError(f"{self._name} has a gradient of its own, and so must return a pair (value, rule)")
+        return result
+
+    def _forward(self, *arrays: Array) -> Array:
+        y, rule = self._value_and_rule(arrays)
+        if any(_has_history(part) for part in trees.leaves(y)):
+            raise UsageError(
+                f"{self._name} has a gradient of its own, but reads a tensor that requires a gradient and is not an "
+                "argument: make it an argument, or write tg.stop_gradient(tensor)"
+            )
+        self._latest = arrays, rule
+        return _copied(self._packing.pack(y))
+
+    def _gradients(self, g: Array, y: Array, *arrays: Array) -> list[Array]:
+        before, rule = self._latest
+        if any(a is not b for a, b in zip(before, arrays)):  # tensors, for the rule to be differentiated again
+            rule = self._value_and_rule(arrays)[1]
+        with grad_mode.enable_grad():
+            by_argument = rule(self._packing.unpack(g))
+        if not grad_mode.enabled.get() and any(map(_has_history, trees.leaves(by_argument))):
+            raise UsageError(
+                f"the rule of {self._name} reads a tensor that requires a gradient and is not an argument, which the "
+                "second derivative would miss: make it an argument, or return tg.stop_gradient(gradient) from the "
+                "rule, which then has no second derivative"
+            )
+        count = len(self._template)
+        by_argument = (by_argument,) if count == 1 else by_argument
+        if not isinstance(by_argument, tuple) or len(by_argument) != count:
+            raise UsageError(f"the rule of {self._name} must return one gradient for each of {count} arguments")
+        remaining = iter(arrays)
+        return [part for x, whole in zip(self._template, by_argument) for part in _of_variables(x, whole, remaining)]
 
 
 def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
@@ -136,44 +147,58 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(f, updated=())
     def function(*args: Any, **kwargs: Any) -> Any:
-        inputs = _variables((args, kwargs))
         if not grad_mode.enabled.get() or pushes_tangents() or not recomputes.get():
             return f(*args, **kwargs)
-        template = _template((args, kwargs))
-        packing = Packing(name)
-
-        def run(arrays: Sequence[Array]) -> tuple[Any, list[Tensor]]:
-            """The result of f as a graph of these variables."""
-            variables = [variable(x) for x in arrays]
-            positional, named = _replaced(template, variables)
-            try:
-                with grad_mode.enable_grad():
-                    return f(*positional, **named), variables
-            finally:
-                settle(variables)
-
-        def gradients(g: Array, y: Array, *arrays: Array) -> list[Array]:
-            if any(innermost(x) is not read.data for x, read in zip(arrays[count:], outside)):
-                raise GraphError(
-                    f"a tensor that {name} reads was given new data before the backward pass: update it afterwards"
-                )
-            result, variables = run(arrays[:count])
-            if not np.array_equal(innermost(packing.pack(result)), innermost(y), equal_nan=True):
-                raise GraphError(
-                    f"{name} returned another value when it ran again in the backward pass; a checkpointed function "
-                    "must not draw random numbers or depend on what changes: draw them before, and pass them in"
-                )
-            return Pullback(trees.leaves(result), [*variables, *outside])(trees.leaves(packing.unpack(g)))
-
-        since = next_index()
-        result, variables = run(inputs)
-        outside = _read_from_outside(trees.leaves(result), variables, since)
-        packed = packing.pack(result)
-        value = innermost(packed) if isinstance(packed, Tensor) else _copied(packed)
-        count = len(inputs)
-        return packing.unpack(operation(name, lambda *_: value, AllAtOnce(gradients))(*inputs, *outside))
+        return _Recomputed(f, name, args, kwargs).result(_variables((args, kwargs)))
 
     return function
+
+
+class _Recomputed:
+    """A call of a function that runs again in the backward pass, as one operation on its variables.
+
+    It does not hold the variables, so that they are freed with the graph.
+    """
+
+    def __init__(self, f: Callable[..., Any], name: str, args: Any, kwargs: Any) -> None:
+        self._f, self._name = f, name
+        self._template = _template((args, kwargs))
+        self._packing = Packing(name)
+
+    def result(self, variables: Sequence[Array]) -> Any:
+        since = next_index()
+        result, stand_ins = self._run(variables)
+        self._count = len(variables)
+        self._outside = _read_from_outside(trees.leaves(result), stand_ins, since)
+        packed = self._packing.pack(result)
+        value = innermost(packed) if isinstance(packed, Tensor) else _copied(packed)
+        op = operation(self._name, lambda *_: value, AllAtOnce(self._gradients))
+        return self._packing.unpack(op(*variables, *self._outside))
+
+    def _run(self, arrays: Sequence[Array]) -> tuple[Any, list[Tensor]]:
+        """The result as a graph of stand-ins for these variables."""
+        stand_ins = [variable(x) for x in arrays]
+        args, kwargs = _replaced(self._template, stand_ins)
+        try:
+            with grad_mode.enable_grad():
+                return self._f(*args, **kwargs), stand_ins
+        finally:
+            settle(stand_ins)
+
+    def _gradients(self, g: Array, y: Array, *arrays: Array) -> list[Array]:
+        count = self._count
+        if any(innermost(x) is not read.data for x, read in zip(arrays[count:], self._outside)):
+            raise GraphError(
+                f"a tensor that {self._name} reads was given new data before the backward pass: update it afterwards"
+            )
+        result, stand_ins = self._run(arrays[:count])
+        if not np.array_equal(innermost(self._packing.pack(result)), innermost(y), equal_nan=True):
+            raise GraphError(
+                f"{self._name} returned another value when it ran again in the backward pass; a checkpointed function "
+                "must not draw random numbers or depend on what changes: draw them before, and pass them in"
+            )
+        pull = Pullback(trees.leaves(result), [*stand_ins, *self._outside])
+        return pull(trees.leaves(self._packing.unpack(g)))
 
 
 def _name(f: Callable[..., Any]) -> str:
@@ -216,9 +241,11 @@ def _of_variables(template: Any, gradient: Any, arrays: Iterator[Array]) -> list
     """The gradients of the variables in one argument; None in place of them all stands for zero."""
     if gradient is None:
         return [np.zeros_like(innermost(next(arrays))) for x in trees.leaves(template) if x is _GAP]
-    pairs: list[tuple[Any, Any]] = []
-    trees.map_leaves(lambda *pair: pairs.append(pair), template, gradient)
-    return [_copied(part) for x, part in pairs if x is _GAP and (next(arrays), True)]
+    parts: list[Any] = []
+    trees.map_leaves(lambda x, part: parts.append(part) if x is _GAP else None, template, gradient)
+    for _ in parts:
+        next(arrays)
+    return [_copied(part) for part in parts]
 
 
 def _has_history(x: Any) -> bool:

@@ -1,0 +1,165 @@
+"""Checks that train: whether a model can learn a few rows by heart, and whether its outputs are logits."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite import trees
+from tinygrad_lite.engine.grad_mode import no_grad
+from tinygrad_lite.nn import Module
+from tinygrad_lite.optim import Adam
+from tinygrad_lite.training.batches import count_of, outputs_of, plain
+from tinygrad_lite.training.finding import Finding
+from tinygrad_lite.training.loss_behaviour import flees, takes_probabilities_for_logits
+from tinygrad_lite.training.trial import Trial, is_real
+
+STEPS = 60  # with each rate; fewer would not show a loss that falls below 0
+RATES = 0.03, 0.003
+SURE = 8  # losses in a row that must be lower, since some models draw random numbers
+
+
+@dataclass
+class _Course:
+    """How far the loss of a few rows fell.
+
+    Attributes:
+        first: the loss before the first step.
+        best: the lowest loss at the end of the steps with one learning rate.
+        steps: how many steps led to the best.
+        falls_on: whether it fell below 0 there, ever faster.
+        outputs: those of the latest step.
+        has_slope: whether the gradient of the latest step is not all zero.
+    """
+
+    first: float = np.nan
+    best: float = np.inf
+    steps: int = 0
+    falls_on: bool = False
+    outputs: Any = None
+    has_slope: bool = False
+
+
+def few_rows_can_be_learned(trial: Trial) -> Finding:
+    """Train copies of the model on a few rows, until their loss has fallen."""
+    course = _trained(trial)
+    first, best = course.first, course.best
+    check = f"{count_of(trial.few)} rows can be learned"
+    said = f"in {course.steps} steps, their loss went from {first:.3g} to {best:.3g}"
+    if trial.learned is not None and (course.falls_on or best < min(-100 * abs(first), 0)):
+        said = f"{said}, further and further below 0"
+        if _outputs_flee(trial, trial.learned):
+            return Finding(check, False, f"{said}, and outputs go away from their targets: its sign is wrong")
+        return Finding(check, None, f"{said}: is its sign right?")
+    if best < first - 0.1 * abs(first) or first == 0:
+        return Finding(check, True, said)
+    reached, wanted = _largest(course.outputs), _largest(trial.few[1])
+    if wanted > 100 * reached:
+        said = f"{said}: targets reach {wanted:.3g}, and outputs {reached:.3g}: standardise the targets"
+    if best < first - 1e-4 * abs(first) and course.has_slope:
+        return Finding(check, None, said)
+    for scale in (1, 10, 100) if trial.has_moved else ():
+        if descent := _descent(trial, scale):
+            return Finding(check, None, f"{said}; {descent}")
+    return Finding(
+        check,
+        False,
+        f"{said}: it does not fall, whatever the learning rate ({', '.join(map(str, RATES))}): the outputs do not "
+        "reach the targets, for example behind a sigmoid, dead units or weights of zero, or the loss does not depend "
+        "on them",
+    )
+
+
+def _trained(trial: Trial) -> _Course:
+    """Train a copy of the model by each learning rate, until a loss has fallen; the best copy is `trial.learned`."""
+    course = _Course()
+    for rate in RATES:
+        model, losses = _steps(trial, rate, course)
+        if np.isnan(course.first):
+            course.first = losses[0]
+        last = float(np.mean(losses[-3:]))
+        if last < course.best:
+            course.best, course.steps, trial.learned = last, len(losses), model
+            half = losses[STEPS // 2]
+            course.falls_on = last < losses[0] <= 0 and 2 * (half - last) > losses[0] - half
+        if _has_fallen(losses):
+            break
+    return course
+
+
+def _steps(trial: Trial, rate: float, course: _Course) -> tuple[Module, list[float]]:
+    """A copy of the model after some steps by this learning rate, and the loss before each of them."""
+    inputs, targets = trial.few
+    model, loss = trial.copies()
+    optimizer = Adam(model.parameters(), lr=rate)
+    losses: list[float] = []
+    for _ in range(STEPS):
+        optimizer.zero_grad()
+        course.outputs = outputs_of(model, inputs)
+        value = loss(course.outputs, targets)
+        value.backward()
+        course.has_slope = any(w.grad is not None and np.any(w.grad.data) for w in model.parameters())
+        trial.has_moved = trial.has_moved or course.has_slope
+        optimizer.step()
+        losses.append(float(value))
+    return model, losses
+
+
+def _outputs_flee(trial: Trial, learned: Module) -> bool:
+    """Whether the outputs went away from the targets while the model learned."""
+    inputs, targets = trial.few
+    with no_grad():
+        before, after = (outputs_of(model, inputs) for model in (trial.copies()[0], learned))
+    return flees(before, after, targets)
+
+
+def _largest(x: Any) -> float:
+    """The largest size of a real number in nested containers."""
+    return max((np.abs(part).max(initial=0) for part in trees.leaves(plain(x)) if is_real(part)), default=0)
+
+
+def _has_fallen(losses: list[float]) -> bool:
+    """Whether the last losses are all less than half of the first, and none is below 0, where they may fall forever."""
+    return min(losses) >= 0 and 2 * max(losses[-SURE:]) < losses[0]
+
+
+def _descent(trial: Trial, scale: int) -> str:
+    """How far gradient descent lowers the loss from weights moved by this times their size, with steps that grow.
+
+    It does from the bottom of a valley, and where numbers are large; not where outputs cannot change.
+    """
+    (inputs, targets), (model, loss), rng = trial.few, trial.copies(), np.random.default_rng(0)
+    weights = [w for w in model.parameters() if w.requires_grad]
+    for w in weights:
+        w.replace(w.data + (rng.normal(size=w.shape) * scale * (np.sqrt(np.mean(w.data**2)) or 1)).astype(w.dtype))
+    here, slopes = [w.data for w in weights], [np.zeros(w.shape) for w in weights]
+    rate, lowest, start = 0.0, np.inf, np.nan
+    for _ in range(2 * STEPS):
+        for w, place, slope in zip(weights, here, slopes):
+            w.replace((place - rate * slope).astype(w.dtype))
+            w.grad = None
+        value = loss(outputs_of(model, inputs), targets)
+        if float(value) < lowest:
+            value.backward()
+            here, lowest = [w.data for w in weights], float(value)
+            slopes = [np.zeros(w.shape) if w.grad is None else w.grad.data for w in weights]
+            start = lowest if np.isnan(start) else start
+            rate = 2 * rate or 0.1 / max(np.sqrt(sum(np.sum(slope**2) for slope in slopes)), np.finfo(float).tiny)
+        else:
+            rate /= 4
+    fell = start - lowest > 0.1 * abs(start) and any(map(np.any, slopes))
+    return f"from weights moved at random, gradient descent takes it from {start:.3g} to {lowest:.3g}" if fell else ""
+
+
+def outputs_are_logits(trial: Trial) -> Finding | None:
+    """Probabilities in place of logits."""
+    (inputs, targets), loss = trial.few, trial.copies()[1]
+    if trial.learned is None:
+        return None
+    with no_grad():
+        start, learned = (outputs_of(model, inputs) for model in (trial.copies()[0], trial.learned))
+        applied = takes_probabilities_for_logits(loss, start, learned, targets)
+    if not applied:
+        return None
+    text = f"the loss applies {applied}, and the outputs are probabilities already: leave out the model's own {applied}"
+    return Finding("the loss at the start", False, text)

@@ -1,0 +1,120 @@
+"""Checks of what the outputs depend on: on the inputs of their own row, and on those of no other."""
+
+import itertools
+import operator
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite import trees
+from tinygrad_lite.engine.grad_mode import no_grad
+from tinygrad_lite.engine.tensor import Tensor, tensor
+from tinygrad_lite.nn import Module
+from tinygrad_lite.training.batches import outputs_of, plain
+from tinygrad_lite.training.finding import Finding
+from tinygrad_lite.training.trial import Trial, is_real
+
+
+def _influences(trial: Trial, model: Module) -> Iterator[tuple[int, Any]]:
+    """For some rows of the outputs, the gradients of one number made of each by all inputs that are real numbers."""
+    model.eval()
+    inputs = trees.map_leaves(lambda x: tensor(x, requires_grad=True) if is_real(x) else x, plain(trial.inputs))
+    sources = [x for x in trees.leaves(inputs) if isinstance(x, Tensor)]
+    results = [x for x in trees.leaves(outputs_of(model, inputs)) if isinstance(x, Tensor) and x.requires_grad]
+    if not sources or any(not x.ndim or len(x) != trial.rows for x in results):
+        return
+    rng = np.random.default_rng(0)
+    weights = [rng.uniform(0.5, 1.5, x.shape[1:]).astype(x.dtype) for x in results]
+    for row in trial.some_rows():
+        total = sum(np.sum(x[row] * w) for x, w in zip(results, weights))
+        for x in sources:
+            x.grad = None
+        total.backward(retain_graph=True)
+        yield row, [np.zeros(x.shape) if x.grad is None else x.grad.numpy() for x in sources]
+
+
+def rows_are_independent(trial: Trial) -> Finding | None:
+    check = "rows are independent"
+    if trial.rows < 2:
+        return None
+    seen = False
+    for row, gradients in _influences(trial, trial.copies()[0]):
+        for gradient in gradients:
+            seen = True
+            others = np.abs(gradient).reshape(trial.rows, -1).max(axis=1, initial=0)
+            others[row] = 0
+            if others.any():
+                if _is_of_pairs(trial):
+                    return Finding(check, True, "output [i, j] depends on the inputs of rows i and j alone")
+                used = gradient.reshape(trial.rows, -1) != 0
+                if not trial.takes_few and (used[used.any(axis=1)] == used[row]).all():
+                    return Finding(
+                        check, None, f"outputs depend on other rows, of which the model takes all {trial.rows}"
+                    )
+                other = int(others.argmax())
+                return Finding(
+                    check,
+                    False,
+                    f"the output of row {row} depends on row {other} (its gradient is {others[other]:.3g}): an "
+                    "operation takes all rows together, such as a softmax or a mean along axis 0",
+                )
+    if not seen:
+        return _rows_replaced(trial, check)
+    return Finding(check, True, "in evaluation mode, no output depends on another row's inputs")
+
+
+def _is_of_pairs(trial: Trial) -> bool:
+    """Whether the outputs say something of each pair of rows, such as how similar they are."""
+    model = trial.copies()[0].eval()
+    inputs = trees.map_leaves(lambda x: tensor(x, requires_grad=True) if is_real(x) else x, plain(trial.inputs))
+    sources = [x for x in trees.leaves(inputs) if isinstance(x, Tensor)]
+    for result in trees.leaves(outputs_of(model, inputs)):
+        if result.shape[:2] != (trial.rows, trial.rows):
+            return False
+        for i, j in itertools.permutations(trial.some_rows(), 2):
+            for x in sources:
+                x.grad = None
+            np.sum(result[i, j]).backward(retain_graph=True)
+            slopes = [x.grad.data.reshape(trial.rows, -1) for x in sources if x.grad is not None]
+            touched = [np.flatnonzero(slope.any(axis=1)) for slope in slopes]
+            if not {*np.concatenate([[i], *touched])} <= {i, j}:
+                return False
+    return True
+
+
+def _rows_replaced(trial: Trial, check: str) -> Finding:
+    """The same for inputs that have no gradient: the output of a row stays if all other rows become equal to it."""
+    model = trial.copies()[0].eval()
+    with no_grad():
+        before = trees.leaves(plain(outputs_of(model, trial.inputs)))
+        if not all(x.ndim and len(x) == trial.rows for x in before):
+            return Finding(check, None, "the outputs do not have a row for each row of the inputs")
+        for row in trial.some_rows():
+            chosen = np.full(trial.rows, row)
+            alike = trees.map_leaves(operator.itemgetter(chosen), plain(trial.inputs))
+            for x, y in zip(before, trees.leaves(plain(outputs_of(model, alike)))):
+                if not np.allclose(x[row], y[row], rtol=1e-6, atol=1e-6 * np.abs(x).max(initial=0)):
+                    return Finding(check, False, f"the output of row {row} changes when the other rows do")
+    return Finding(check, True, "in evaluation mode, no output depends on another row's inputs")
+
+
+def inputs_influence_outputs(trial: Trial) -> Finding | None:
+    check = "the inputs influence the outputs"
+    still: list[Any] = []
+    for model in (trial.copies()[0], trial.learned):  # weights that begin at zero let nothing through
+        sizes = [gradients for _, gradients in _influences(trial, model)] if model is not None else []
+        if not sizes:
+            return None
+        still = [sum(np.abs(part).sum(axis=0) for part in parts) == 0 for parts in zip(*sizes)]
+        if not any(part.any() for part in still):
+            return Finding(check, True, "each of them")
+    silent, count = sum(int(part.sum()) for part in still), sum(part.size for part in still)
+    if silent == count and not trial.has_moved:
+        return Finding(check, None, "no output changes with any input, and there is nothing to learn from this loss")
+    if silent == count:
+        return Finding(check, False, "no output changes with any input, also after some steps of training")
+    columns = ", ".join(map(str, np.flatnonzero(still[0])[:8])) if still[0].ndim == 1 else ""
+    return Finding(
+        check, None, f"{silent} of {count} entries of a row do not" + (f": columns {columns}" * bool(columns))
+    )
