@@ -143,27 +143,17 @@ class _Check:
         if len(subject.point) > FULL and (kinked := at_kink(subject.steps(subject.point))):
             subject.step_aside(rng)
             self.remarks.append(f"checked a millionth beside the given point, which is at a kink of {kinked}")
-        point = subject.point
-        self.values = subject.values(point)
+        self.values = subject.values(subject.point)
         if not self.values.size:
             raise EmptyError(f"{subject.name} returned empty arrays: there is nothing to check")
-        shapes = subject.shapes
-        again = subject.values(point)
-        if subject.shapes != shapes:
-            raise ShapeError(
-                f"{subject.name} returned shapes {shapes}, and then {subject.shapes} for the same inputs: what is "
-                "checked must be a function of its inputs"
-            )
-        self.remarks += [f"{subject.entry(j)} is {point[j]}: held fixed" for j in np.flatnonzero(~subject.varies)[:3]]
-        self.unsteady = ~self._same(self.values, again)
+        self.unsteady = ~self._same(self.values, self._values_again())
+        self.remarks += [
+            f"{subject.entry(j)} is {subject.point[j]}: held fixed" for j in np.flatnonzero(~subject.varies)[:3]
+        ]
         self.weights = self._weights(len(self.values))
-        self.gradient = subject.rows(point, self.weights)
-        few = slice(None, None, -(-len(self.weights) // _REPEATED))
-        if np.all(self._same(self.gradient[few], subject.rows(point, self.weights[few]))):
-            self.unsteady_entries = np.zeros(self.gradient.shape, bool)
-        else:
-            self.unsteady_entries = ~self._same(self.gradient, subject.rows(point, self.weights))
-        self.steps: list[Step] = subject.steps(point)
+        self.gradient = subject.rows(subject.point, self.weights)
+        self.unsteady_entries = self._moving_entries()
+        self.steps: list[Step] = subject.steps(subject.point)
         self.method = self._chosen(method)
         kinds = [step.value.dtype for step in self.steps if getattr(step.value, "dtype", None) is not None]
         magnitude = max((_largest(step.value) for step in self.steps), default=0.0)
@@ -172,6 +162,26 @@ class _Check:
         self.examination = Examination(
             subject, self.weights, self.gradient, engine, max(subject.epsilon, coarsest), rng, magnitude
         )
+
+    def _values_again(self) -> Vector:
+        """The values of a second run at the point."""
+        subject = self.subject
+        shapes = subject.shapes
+        again = subject.values(subject.point)
+        if subject.shapes != shapes:
+            raise ShapeError(
+                f"{subject.name} returned shapes {shapes}, and then {subject.shapes} for the same inputs: what is "
+                "checked must be a function of its inputs"
+            )
+        return again
+
+    def _moving_entries(self) -> Matrix:
+        """The entries of the gradient that differ from pass to pass; all are looked at if they do in a few rows."""
+        point, rows = self.subject.point, self.subject.rows
+        few = slice(None, None, -(-len(self.weights) // _REPEATED))
+        if np.all(self._same(self.gradient[few], rows(point, self.weights[few]))):
+            return np.zeros(self.gradient.shape, bool)
+        return np.asarray(~self._same(self.gradient, rows(point, self.weights)))
 
     def _weights(self, count: int) -> Matrix:
         """Weights for each result on its own, or, if there are many results, for two random sums of all."""

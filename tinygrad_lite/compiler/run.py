@@ -1,7 +1,7 @@
 """A run: a program that was recorded for one form of arguments, its requirements, and its executor."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from time import perf_counter
 from typing import Any
@@ -18,6 +18,7 @@ from tinygrad_lite.compiler.places import Argument, Data, Gradient, Leaves, Outs
 from tinygrad_lite.compiler.program import Program, is_python_number
 from tinygrad_lite.compiler.pullback import Pullback, own, split
 from tinygrad_lite.compiler.recording.agreement import is_passing, named_parameters, recorded_twice
+from tinygrad_lite.compiler.recording.recorder import Recorder
 from tinygrad_lite.compiler.source.executor import NumpyExecutor
 from tinygrad_lite.compiler.source.numpy_source import NumpySource
 from tinygrad_lite.engine.op import Array
@@ -55,6 +56,34 @@ class Run:
         recorder, self.guards = recorded_twice(f, args, kwargs, parameters, say, may_pass=is_new)
         self.is_passing = recorder.is_passing
         leaves = trees.leaves((args, kwargs))
+        self._note(recorder, leaves)
+        say("simplifying the program")
+        self._programs = _programs(recorder, leaves, self._wrapped)
+        self.program = self._programs[0]
+        changes_its_start = self.is_passing or is_passing(recorder, leaves)
+        self.reason = ""
+        if changes_its_start:
+            self.reason = "it ran once, and made what the next run starts from, such as the state of an optimiser"
+        elif backend == "native" and any(map(_has_objects, self._programs)):
+            self.reason = "it works on Python objects, which NumPy alone can keep alive"
+        self._backend = "numpy" if self.reason else backend
+        self._pullback = None
+        if not self.is_passing:
+            say("making the code that runs")
+            self.executor = self.executors[0]
+            if recorder.linked:
+                self._pullback = self._linked_pass(recorder, args, kwargs)
+        self._cannot_enter = (
+            changes_its_start
+            or any(isinstance(place, Gradient) for place in self._passed.values())
+            or any(_is_of_argument(x) for x in (*self.program.inputs.values(), *self.program.updates))
+        )
+        self._others = _others(self.program)
+        self._made = self._waited = self._patience = 0.0
+        self._read_gradients = [place for place in self.program.inputs.values() if isinstance(place, Gradient)]
+
+    def _note(self, recorder: Recorder, leaves: Leaves) -> None:
+        """Take from a recording what the function returns and leaves behind, and what it read besides its inputs."""
         outside = {id(guard.value) for guard in self.guards}
         self._identical = {i: x for i, x in enumerate(leaves) if isinstance(x, Tensor) and id(x) in outside}
         self._same_as = recorder.same_as
@@ -67,43 +96,14 @@ class Run:
         self.returned = recorder.returned[0] if self._left else recorder.returned
         self._wrapped = trees.leaves(recorder.returned)
         self._passed = recorder.passed
-        self.reason = ""
-        self._pullback = None
-        say("simplifying the program")
-        others = {i for i, x in enumerate(leaves) if not isinstance(x, Tensor)}
-        self.program = with_memory_of_their_own(
-            simplified(recorder.program),
-            recorder.program,
-            self._wrapped,
-            lambda place: isinstance(place, Outside) or (isinstance(place, Argument) and place.index in others),
-        )
-        self._programs = [self.program]
-        if recorder.linked:
-            self._programs = [*split(self.program, len(self._wrapped))]
-            self.program = self._programs[0]
-        changes_its_start = self.is_passing or is_passing(recorder, leaves)
-        if changes_its_start:
-            self.reason = "it ran once, and made what the next run starts from, such as the state of an optimiser"
-        elif backend == "native" and any(map(_has_objects, self._programs)):
-            self.reason = "it works on Python objects, which NumPy alone can keep alive"
-        self._backend = "numpy" if self.reason else backend
-        if not self.is_passing:
-            say("making the code that runs")
-            self.executor = self.executors[0]
-            if recorder.linked:
-                backward = self.executors[1]
-                run_backward = backward.run if backward.backend == "numpy" else _quickly(backward)
-                places = recorder.linked, recorder.differentiated
-                arguments = trees.map_leaves(lambda _: True, (args, dict(kwargs)))
-                self._pullback = Pullback(
-                    self._with_left, self.name, self.program, run_backward, *places, self._wrapped, arguments
-                )
-        self._cannot_enter = changes_its_start or any(isinstance(place, Gradient) for place in self._passed.values())
-        ends_in_arguments = any(_is_of_argument(x) for x in (*self.program.inputs.values(), *self.program.updates))
-        self._cannot_enter |= ends_in_arguments
-        self._others = _others(self.program)
-        self._made = self._waited = self._patience = 0.0
-        self._read_gradients = [place for place in self.program.inputs.values() if isinstance(place, Gradient)]
+
+    def _linked_pass(self, recorder: Recorder, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Pullback:
+        """The reverse pass of the results, as a program that the caller's `backward` runs."""
+        backward = self.executors[1]
+        run_backward = backward.run if backward.backend == "numpy" else _quickly(backward)
+        places = recorder.linked, recorder.differentiated
+        arguments = trees.map_leaves(lambda _: True, (args, dict(kwargs)))
+        return Pullback(self._with_left, self.name, self.program, run_backward, *places, self._wrapped, arguments)
 
     @cached_property
     def sources(self) -> list[NumpySource]:
@@ -207,19 +207,13 @@ class Run:
         self._waited += 1
         return self._waited > self._patience
 
-    def entry(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Callable[..., Any] | None:
-        """A quicker way to run again with arguments of this form; see entry.py."""
-        if self._cannot_enter:
-            return None
-        start = perf_counter()
-        writer = EntryWriter(args, kwargs, {} if self.executor.backend == "numpy" else _layouts(self.program))
-        if not writer.is_possible:
-            return None
+    def _write_requirements(self, writer: EntryWriter) -> None:
+        """Write the tests of `fits`."""
         writer.is_still("Tensor.__trace__", plain_trace)
         if self.executor.backend != "numpy":
             writer.heeds_errors()
-        for i, thing in {**self._shared, **self._identical}.items():
-            writer.is_still(f"x{i}", thing)
+        for i, original in {**self._shared, **self._identical}.items():
+            writer.is_still(f"x{i}", original)
         for i, place in self._same_as.items():
             writer.tests.append(f"x{i} is not {place.naming(writer)}")
         for i in self._tensors:
@@ -229,6 +223,16 @@ class Run:
             writer.is_the_same(guard.reading(writer), guard.value)
         for place, there in self._gradients.items():
             writer.tests.append(f"({place.naming(writer)} is None) is {there}")
+
+    def entry(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Callable[..., Any] | None:
+        """A quicker way to run again with arguments of this form; see entry.py."""
+        if self._cannot_enter:
+            return None
+        start = perf_counter()
+        writer = EntryWriter(args, kwargs, {} if self.executor.backend == "numpy" else _layouts(self.program))
+        if not writer.is_possible:
+            return None
+        self._write_requirements(writer)
         is_linked = self._pullback is not None
         if is_linked:  # the reverse pass may read the arguments long after others have written to them
             arrays = [i for i, x in enumerate(trees.leaves((args, dict(kwargs)))) if isinstance(x, np.ndarray)]
@@ -250,6 +254,17 @@ class Run:
         self._patience = 0 if lasted > 20 * (now - start) else min(2 * self._patience + 1, 7)
         self._waited = 0
         return function
+
+
+def _programs(recorder: Recorder, leaves: Leaves, wrapped: Sequence[bool]) -> list[Program]:
+    """The program of a recording, simplified; or two, if the reverse pass of its results is one of its own."""
+    others = {i for i, x in enumerate(leaves) if not isinstance(x, Tensor)}
+
+    def is_others(place: Any) -> bool:
+        return isinstance(place, Outside) or (isinstance(place, Argument) and place.index in others)
+
+    program = with_memory_of_their_own(simplified(recorder.program), recorder.program, wrapped, is_others)
+    return [*split(program, len(wrapped))] if recorder.linked else [program]
 
 
 def _layouts(program: Program) -> dict[int, tuple[tuple[int, ...], tuple[int, ...]]]:

@@ -230,9 +230,7 @@ class Kinks:
 
         If both sides have the same slope, there is no kink after all, and the entry is compared with that slope.
         """
-        look = self._look
         entries = np.zeros(comparison.gradient.shape, bool)
-        nothing = 1e-12 * self._look.size  # a negligible change
         unseen = np.all(np.isnan(comparison.right) & np.isnan(comparison.left), axis=0)
         for column in range(comparison.gradient.shape[1]) if comparison.gradient.shape[1] <= FULL else ():
             touched = self.touches(column) is not None
@@ -241,43 +239,51 @@ class Kinks:
             if touched:
                 comparison.jumps[:, column] |= self._breaks(column)
             if self._look.method == "differences":
-                right, left = comparison.right[:, column], comparison.left[:, column]
-                bound = comparison.side_bound[:, column] + 1e-9 * (np.abs(right) + np.abs(left))
-                jumps = np.abs(right - left) > 4 * bound
-                entries[:, column] = jumps & _between(comparison.gradient[:, column], right, left, bound)
-                comparison.hidden[:, column] &= ~(entries[:, column] & (bound < 1e-3 * np.abs(right - left)))
-                if touched:  # a jump, say, has no one-sided slope at all
-                    size = np.fmax(np.fmax(np.abs(right), np.abs(left)), np.abs(comparison.gradient[:, column]))
-                    unknown = ~(bound < 1e-3 * size)
-                    entries[:, column] |= suspicious[:, column] & unknown
-                    comparison.hidden[:, column] |= entries[:, column] & unknown
-                self.jumps[:, column] = jumps
+                entries[:, column] = self._between_differences(comparison, suspicious, column, touched)
             elif touched:
-                scale = look.scales[column]
-                right, left = (side / scale for side in self._slopes(scale * look.unit(column)))
-                size = np.abs(right) + np.abs(left)
-                apart = np.abs(right - left)
-                jumps = apart > 1e-8 * size + nothing / self._look.scales[column]
-                slack = 1e-9 * size + nothing / self._look.scales[column]
-                within = _between(comparison.gradient[:, column], right, left, slack)
-                comparison.right[:, column], comparison.left[:, column] = right, left
-                entries[:, column] = jumps & within
-                unsure = jumps & ~within
-                if np.any(unsure):  # what rounding makes of a slope is another number at another distance
-                    again = [side / scale for side in self._slopes(scale * look.unit(column), NEARER)]
-                    unsure &= np.abs(again[0] - right) + np.abs(again[1] - left) > 1e-3 * apart
-                    comparison.bound[unsure, column] = np.inf
-                    suspicious[unsure, column] = False
-                jumps &= ~unsure
-                smooth = ~(jumps | unsure)
-                middle = (right + left) / 2
-                comparison.reference[smooth, column] = middle[smooth]
-                comparison.bound[smooth, column] = (apart + slack)[smooth]
-                error = np.abs(comparison.gradient[:, column] - middle)
-                suspicious[smooth, column] = ~(error <= apart + slack)[smooth]
-                suspicious[:, column] |= jumps & ~within
-                self.jumps[:, column] = jumps
+                entries[:, column] = self._between_slopes(comparison, suspicious, column)
         self._are_no_subgradient(comparison, entries)
+        return entries
+
+    def _between_differences(self, comparison: Comparison, suspicious: Matrix, column: int, touched: bool) -> Vector:
+        """`at` for one column, whose one-sided slopes the comparison has measured."""
+        gradient, right, left = (x[:, column] for x in (comparison.gradient, comparison.right, comparison.left))
+        bound = comparison.side_bound[:, column] + 1e-9 * (np.abs(right) + np.abs(left))
+        jumps = np.abs(right - left) > 4 * bound
+        entries: Vector = jumps & _between(gradient, right, left, bound)
+        comparison.hidden[:, column] &= ~(entries & (bound < 1e-3 * np.abs(right - left)))
+        if touched:  # a jump, say, has no one-sided slope at all
+            size = np.fmax(np.fmax(np.abs(right), np.abs(left)), np.abs(gradient))
+            unknown = ~(bound < 1e-3 * size)
+            entries |= suspicious[:, column] & unknown
+            comparison.hidden[:, column] |= entries & unknown
+        self.jumps[:, column] = jumps
+        return entries
+
+    def _between_slopes(self, comparison: Comparison, suspicious: Matrix, column: int) -> Vector:
+        """`at` for one column: its one-sided slopes are measured here."""
+        look, gradient = self._look, comparison.gradient[:, column]
+        scale = look.scales[column]
+        nothing = 1e-12 * look.size / scale  # the slope of a negligible change
+        right, left = (side / scale for side in self._slopes(scale * look.unit(column)))
+        comparison.right[:, column], comparison.left[:, column] = right, left
+        size, apart = np.abs(right) + np.abs(left), np.abs(right - left)
+        jumps, slack = apart > 1e-8 * size + nothing, 1e-9 * size + nothing
+        within = _between(gradient, right, left, slack)
+        entries: Vector = jumps & within
+        unsure = jumps & ~within
+        if np.any(unsure):  # what rounding makes of a slope is another number at another distance
+            again = [side / scale for side in self._slopes(scale * look.unit(column), NEARER)]
+            unsure &= np.abs(again[0] - right) + np.abs(again[1] - left) > 1e-3 * apart
+            comparison.bound[unsure, column] = np.inf
+            suspicious[unsure, column] = False
+        jumps &= ~unsure
+        smooth, middle = ~(jumps | unsure), (right + left) / 2
+        comparison.reference[smooth, column] = middle[smooth]
+        comparison.bound[smooth, column] = (apart + slack)[smooth]
+        suspicious[smooth, column] = ~(np.abs(gradient - middle) <= apart + slack)[smooth]
+        suspicious[:, column] |= jumps & ~within
+        self.jumps[:, column] = jumps
         return entries
 
     def named(self, column: int) -> str:

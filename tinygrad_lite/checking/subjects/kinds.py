@@ -1,6 +1,6 @@
 """The subject of a check for what a caller may have: a gradient, products with it, or a function of another library."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from inspect import signature
 from typing import Any
 
@@ -36,22 +36,16 @@ def subject_of(
         supplied: what the user computes by itself: `gradient`, `hvp`, or `vjp` and `jvp`.
     """
     supplied = {name: value for name, value in supplied.items() if value is not None}
-    names = " and ".join(f"{name}=" for name in supplied)
-    if len(supplied) > 1 and supplied.keys() not in ({"vjp", "jvp"}, {"gradient", "hvp"}):
-        raise UsageError(f"{names} are different gradients: check one after the other")
-    if order == 2 and supplied:
-        raise UsageError(f"order=2 checks the derivative of our own gradient: give {names} with order=1, or hvp=")
-    if not program:
-        for name, function in supplied.items():
-            _require_form(name, function, argument_names(f, len(inputs)))
-    if batched and (order == 2 or supplied.keys() & {"hvp", "jvp"}):
-        raise UsageError("batched=True is of first derivatives in reverse mode: leave out order=2, jvp= and hvp=")
+    _check_request(supplied, order, batched)
     if program:
         is_the_librarys = supplied.keys() <= {"hvp"}
         if is_the_librarys:
             program.leave_out_detached()
         program.widen(is_the_librarys)
         supplied = {name: program.supplied(value) for name, value in supplied.items()}
+    else:
+        for name, function in supplied.items():
+            _require_form(name, function, argument_names(f, len(inputs)))
     hvp, gradient = supplied.pop("hvp", None), supplied.pop("gradient", None)
     rules: Supplied | None = Products(**supplied) if supplied else None if gradient is None else Gradient(gradient)
     subject = _of_program(program, rules, wrt, bounds) if program else Subject(f, inputs, rules, wrt, bounds)
@@ -68,6 +62,17 @@ def subject_of(
     if supplied.keys() == {"jvp"} and len(subject.point) > FULL:
         return along_directions(subject, rng)
     return subject
+
+
+def _check_request(supplied: Mapping[str, Any], order: int, batched: bool) -> None:
+    """Raise the error for settings of which only some can hold."""
+    names = " and ".join(f"{name}=" for name in supplied)
+    if len(supplied) > 1 and supplied.keys() not in ({"vjp", "jvp"}, {"gradient", "hvp"}):
+        raise UsageError(f"{names} are different gradients: check one after the other")
+    if order == 2 and supplied:
+        raise UsageError(f"order=2 checks the derivative of our own gradient: give {names} with order=1, or hvp=")
+    if batched and (order == 2 or supplied.keys() & {"hvp", "jvp"}):
+        raise UsageError("batched=True is of first derivatives in reverse mode: leave out order=2, jvp= and hvp=")
 
 
 def _require_form(name: str, function: Any, arguments: Sequence[str]) -> None:

@@ -104,37 +104,51 @@ class NativeExecutor:
 
     def _link(self) -> None:
         """Make the tables of functions and addresses that the machine code walks."""
-        plan, base = self.plan, self._arena.ctypes.data
-        places: dict[Variable, list[int]] = {x: [] for x in plan.arguments}
-        used: dict[Variable, list[tuple[int, int]]] = {plan.layouts[x].root: [] for x in plan.kept.values()}
+        plan = self.plan
         segments = [step for step in plan.steps if isinstance(step, Segment)]
         self._addresses = np.zeros(sum(len(segment.roots) for segment in segments) + 1, np.int64)
-        first = 0
-        stretches: list[list[int]] = [[]]
+        self._used_at: dict[Variable, list[tuple[int, int]]] = {plan.layouts[x].root: [] for x in plan.kept.values()}
         self._calls: list[Any] = []
-        tables: list[Array] = []
+        patches: dict[Variable, list[int]] = {x: [] for x in plan.arguments}
+        stretches: list[list[int]] = [[]]
+        first = 0
         for step in plan.steps:
             if isinstance(step, Instruction):
                 self._calls.append(self._call(step))
                 stretches.append([])
                 continue
-            addresses = self._addresses[first:]
-            for i, (root, start) in enumerate(step.roots):
-                if root in used:
-                    used[root].append((first + i, start * root.dtype.itemsize))
-                if isinstance(root, tuple):
-                    addresses[i] = root[1]
-                elif root in places:
-                    places[root] += [addresses.ctypes.data + 8 * i, start * root.dtype.itemsize]
-                elif root in plan.constants:
-                    addresses[i] = plan.constants[root].ctypes.data + start * root.dtype.itemsize
-                else:
-                    addresses[i] = base + plan.offsets[root] + start * root.dtype.itemsize
+            self._fill_in(step, first, patches)
+            stretches[-1] += [self._machine.addresses[step.text], self._addresses[first:].ctypes.data]
             first += len(step.roots)
-            stretches[-1] += [self._machine.addresses[step.text], addresses.ctypes.data]
-        self._used_at = used
-        patches = [np.array(patch, np.int64) for patch in places.values()]
+        self._make_runners(stretches, [np.array(patch, np.int64) for patch in patches.values()])
+
+    def _fill_in(self, segment: Segment, first: int, patches: dict[Variable, list[int]]) -> None:
+        """Enter the addresses of a segment's arrays; note which depend on the arguments, or change when a value moves.
+
+        Args:
+            first: where in the table the segment's addresses begin.
+            patches: for each argument, the addresses of its entries in the table, each with the byte to add.
+        """
+        plan, addresses = self.plan, self._addresses[first:]
+        for i, (root, start) in enumerate(segment.roots):
+            if isinstance(root, tuple):
+                addresses[i] = root[1]
+                continue
+            ahead = start * root.dtype.itemsize
+            if root in self._used_at:
+                self._used_at[root].append((first + i, ahead))
+            if root in patches:
+                patches[root] += [addresses.ctypes.data + 8 * i, ahead]
+            elif root in plan.constants:
+                addresses[i] = plan.constants[root].ctypes.data + ahead
+            else:
+                addresses[i] = self._arena.ctypes.data + plan.offsets[root] + ahead
+
+    def _make_runners(self, stretches: Sequence[Sequence[int]], patches: Sequence[Array]) -> None:
+        """Make a function of each stretch of segments, which runs them one after another."""
+        base = self._arena.ctypes.data
         arguments = np.array([[0, patch.ctypes.data, len(patch) // 2] for patch in patches], np.int64).reshape(-1)
+        tables: list[Array] = []
         self._runners = []
         self._states = []
         for stretch in stretches:
@@ -358,6 +372,25 @@ class NativeExecutor:
     def enter(self, writer: EntryWriter, wrapped: Sequence[bool]) -> None:
         """Write the work of `run` as lines of a function."""
         gradients: dict[Place, Any] = {place: place.tensor(()) for place in self._bound if isinstance(place, Gradient)}
+        self._write_load(writer, gradients)
+        writer.lock = self.lock
+        writer.is_over = f"{writer.name(self)}.moves != moves"
+        writer.scope["moves"] = self.moves
+        views: list[tuple[str, Variable]] = []
+        names = [
+            (place, writer.name(view), writer.name(gradients.get(place, view))) for place, view in self._bound.items()
+        ]
+        held = dict.fromkeys(name for _, *both in names for name in both)
+        writer.held_by_nobody_else([*held], partial(self._let_others_keep, writer, names, views))
+        arguments = ", ".join(self._name_of_argument(writer, x) for x in self.plan.arguments)
+        self._write_go(writer, arguments)
+        self._write_store(writer)
+        writer.results = [
+            self._written_result(writer, x, is_wrapped, arguments, views)
+            for x, is_wrapped in zip(self.program.results, wrapped)
+        ]
+
+    def _write_load(self, writer: EntryWriter, gradients: Mapping[Place, Any]) -> None:
         for place, view in self._kept.items():
             if place in gradients:
                 gradient = gradients[place]
@@ -372,52 +405,45 @@ class NativeExecutor:
             if not isinstance(place, Argument):
                 writer.is_like(place.reading(writer), place.read(()), isinstance(place, Data))
             writer.body.append(f"{writer.name(view)}[()] = {place.reading(writer)}")
-        writer.lock = self.lock
-        writer.is_over = f"{writer.name(self)}.moves != moves"
-        writer.scope["moves"] = self.moves
-        views: list[tuple[str, Variable]] = []
-        names = [
-            (place, writer.name(view), writer.name(gradients.get(place, view))) for place, view in self._bound.items()
-        ]
-        let_others_keep = partial(self._let_others_keep, writer, names, views)
-        held = dict.fromkeys(name for _, *both in names for name in both)
-        writer.held_by_nobody_else([*held], let_others_keep)
-        arguments = ", ".join(self._name_of_argument(writer, x) for x in self.plan.arguments)
+
+    def _write_go(self, writer: EntryWriter, arguments: str) -> None:
         first, *others = self._runners
         writer.body.append(f"if {writer.name(first)}({arguments}) is not None: return MISS")
-        for name, values in (("arguments", [arguments]), ("leaves", writer.parameters)):
-            if others:
+        if others:
+            for name, values in (("arguments", [arguments]), ("leaves", writer.parameters)):
                 writer.body.append(f"{name} = ({', '.join([*filter(None, values), ''])})")
         for i, (perform, runner) in enumerate(zip(self._calls, others), start=1):
             writer.body.append(f"{writer.name(perform)}(arguments, leaves)")
             refuse = f"{writer.name(self._refuse)}({i}, arguments)"
             writer.body.append(f"if {writer.name(runner)}() is not None: {refuse}")
+
+    def _write_store(self, writer: EntryWriter) -> None:
         for place, x in self.program.updates.items():
-            if place not in self._bound:
-                if not isinstance(x, Variable):
-                    writer.body.append(place.writing(writer, "None" if x is None else writer.name(x)))
-                    continue
-                value = f"{writer.name(self._kept[place])}[()]"
-                value = f"{value}.item()" if x.is_number else value
-                is_array = isinstance(place, TensorPlace)
-                writer.body.append(f"{place.reading(writer)} = {value}" if is_array else place.writing(writer, value))
-        results = []
-        for x, is_wrapped in zip(self.program.results, wrapped):
+            if place in self._bound:
+                continue
             if not isinstance(x, Variable):
-                results.append(writer.name(x))
+                writer.body.append(place.writing(writer, "None" if x is None else writer.name(x)))
                 continue
-            if self._is_argument(x) and not is_wrapped:
-                results.append(writer.passed_in(self.program.inputs[x].index))
-                continue
-            if (root := self.plan.layouts[x].root) in self.plan.arguments:
-                value = f"{writer.name(partial(self._within, x))}(({arguments},))"
-                results.append(f"wrap({value})" if is_wrapped else value)
-                continue
+            value = f"{writer.name(self._kept[place])}[()]"
+            value = f"{value}.item()" if x.is_number else value
+            is_array = isinstance(place, TensorPlace)
+            writer.body.append(f"{place.reading(writer)} = {value}" if is_array else place.writing(writer, value))
+
+    def _written_result(
+        self, writer: EntryWriter, x: Any, is_wrapped: bool, arguments: str, views: list[tuple[str, Variable]]
+    ) -> str:
+        """The expression for a result; the name of an array in the program's memory is added to `views`."""
+        if not isinstance(x, Variable):
+            return writer.name(x)
+        if self._is_argument(x) and not is_wrapped:
+            return writer.passed_in(self.program.inputs[x].index)
+        if (root := self.plan.layouts[x].root) in self.plan.arguments:
+            value = f"{writer.name(partial(self._within, x))}(({arguments},))"
+        else:
             view = writer.name(self._view(x, self.plan.constants.get(root)))
             views.append((view, x))
             value = f"{view}.copy('K')" if x.shape else f"{view}.item()" if x.is_number else f"{view}[()]"
-            results.append(f"wrap({value})" if is_wrapped else value)
-        writer.results = results
+        return f"wrap({value})" if is_wrapped else value
 
     def _let_others_keep(
         self,

@@ -68,24 +68,18 @@ def written(f: Callable[..., Any], args: Sequence[Any], names: Names = NO_NAMES,
         InputError: if there are more or fewer names than inputs or results.
         UsageError: if the function cannot be recorded, or an operation cannot be written.
     """
+    # copies, so that no argument is another one, or known from elsewhere
     copies = trees.map_leaves(lambda x: tensor(x.numpy(), x.requires_grad) if isinstance(x, Tensor) else x, tuple(args))
-    program, returned = _recorded(f, copies, passes)  # of which none is another, or known from elsewhere
+    program, returned = _recorded(f, copies, passes)
     own = own_operations()
     formulas = by_forward(own, ENTRY_BY_ENTRY, OF_ARRAYS, OF_VALUES, of_scipy())
     made = Written(name_of(f), Graph(by_forward(own, WRITERS), formulas, by_forward(own, REASONS)))
     for place, value in program.updates.items():
         if isinstance(place, Entry) and place.read(()) is None and value is not None:
             raise UsageError(f"the first run of {made.name} makes {place.name}: run it once before you export it")
-    values: dict[Variable, Value] = {}
     label = _Labels(f)
-    inputs = sorted(program.inputs.items(), key=_place_among_arguments)
-    arguments = [place.name for _, place in inputs if isinstance(place, Argument)]
-    wanted = iter(_chosen(names.inputs, arguments, "input"))
-    for x, place in inputs:
-        values[x] = _input(
-            made, x, place, next(wanted) if isinstance(place, Argument) else label(place), program.updates
-        )
-    known = {place: values[x].name for x, place in inputs}
+    values = _write_inputs(made, program, names, label)
+    known = {place: values[x].name for x, place in program.inputs.items()}
     results = [
         *zip(_chosen(names.outputs, trees.paths(returned, "output"), "output"), program.results),
         *((f"{known.get(place) or label(place)}{NEW}", x) for place, x in program.updates.items() if x is not None),
@@ -96,6 +90,29 @@ def written(f: Callable[..., Any], args: Sequence[Any], names: Names = NO_NAMES,
     for call in program.calls:
         made.graph.source = call.source
         values[call.result] = _performed(made.graph, call, values)
+    _write_results(made, results, values)
+    if not (made.inputs and made.results):
+        raise UsageError(
+            f"a file of {made.name} would have no {'results' if made.inputs else 'inputs'}: arrays are inputs and "
+            "results, and plain numbers are fixed"
+        )
+    return made
+
+
+def _write_inputs(made: Written, program: Program, names: Names, label: "_Labels") -> dict[Variable, Value]:
+    """Write the inputs, arguments first; return their values."""
+    inputs = sorted(program.inputs.items(), key=_place_among_arguments)
+    arguments = [place.name for _, place in inputs if isinstance(place, Argument)]
+    chosen = iter(_chosen(names.inputs, arguments, "input"))
+    values: dict[Variable, Value] = {}
+    for x, place in inputs:
+        name = next(chosen) if isinstance(place, Argument) else label(place)
+        values[x] = _input(made, x, place, name, program.updates)
+    return values
+
+
+def _write_results(made: Written, results: Sequence[tuple[str, Any]], values: Mapping[Variable, Value]) -> None:
+    """Write the results under their names: NaN where an operation refuses its input, since a graph raises no errors."""
     graph, refused = made.graph, ""
     for condition in graph.refused:
         refused = graph.add("Or", refused, condition) if refused else condition
@@ -107,12 +124,6 @@ def written(f: Callable[..., Any], args: Sequence[Any], names: Names = NO_NAMES,
         else:
             graph.nodes.append(Node("Identity", (value.name,), (name,), {}))
         made.results[name] = value.variable
-    if not (made.inputs and made.results):
-        raise UsageError(
-            f"a file of {made.name} would have no {'results' if made.inputs else 'inputs'}: arrays are inputs and "
-            "results, and plain numbers are fixed"
-        )
-    return made
 
 
 def _chosen(names: Sequence[str] | None, own: list[Any], kind: str) -> Sequence[str]:
