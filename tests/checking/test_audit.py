@@ -570,3 +570,23 @@ def test_every_operation_has_a_reason_for_what_it_leaves_out(op: Op) -> None:
         with np.errstate(all="ignore"):
             report = audit_gradients(parameters, lambda loss=loss: loss(f(*parameters.values())))
         assert all(found.status is Status.FINE or found.cause is not None for found in report)
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x, w: tg.checkpoint(lambda x: np.tanh(np.exp(-x @ w)))(x),
+        lambda x, w: tg.checkpoint(tg.checkpoint(lambda x: np.sin(x @ w)))(x),
+        lambda x, w: tg.compile(lambda x: np.sin(x @ w))(x),
+    ],
+    ids=["checkpoint", "checkpoint in a checkpoint", "compile"],
+)
+def test_what_a_rule_reads_may_be_a_tensor(f: Callable[..., Any]) -> None:
+    """A rule that reads tensors beside its arguments returns arrays to an audit, as to a reverse pass."""
+    w = tg.tensor(np.random.default_rng(0).normal(size=(3, 3)), requires_grad=True, name="w")
+    x = tg.tensor(np.random.default_rng(1).normal(size=(2, 3)))
+    loss = np.sum(f(x, w) ** 2)
+    report = audit_gradients({"w": w}, loss)
+    loss.backward()
+    assert report["w"].status is Status.FINE
+    assert report["w"].gradient_norm == pytest.approx(np.linalg.norm(w.grad.numpy()))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.engine.backward import accumulated, contribute, history, whole
+from tinygrad_lite.engine.grad_mode import no_grad
 from tinygrad_lite.engine.tensor import Tensor
 
 Edge = tuple[Tensor, Tensor]
@@ -76,7 +77,7 @@ class Flow:
         if handed is None or g is None or not np.size(g) or np.asarray(handed).dtype.kind != "f":
             return False
         parts: dict[Tensor, Any] = {}
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"), no_grad():
             others = np.abs(g) * np.random.default_rng(0).uniform(0.5, 1.5, np.shape(g)).astype(g.dtype)
             contribute(result, others, parts)
         return size(handed) < 64 * float(np.finfo(np.asarray(handed).dtype).eps) * size(whole(parts[x]))
@@ -88,7 +89,7 @@ def flow(loss: Tensor) -> Flow:
     gradients: dict[Tensor, Any] = {loss: np.ones_like(loss.data)}
     handed: dict[Edge, Any] = {}
     uses: dict[Tensor, list[Tensor]] = {}
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"), no_grad():  # rules of a user's own may read tensors
         for result in reversed(path):
             for x in dict.fromkeys(x for x in result.inputs if isinstance(x, Tensor)):
                 uses.setdefault(x, []).append(result)
