@@ -206,6 +206,66 @@ def test_several_models_are_told_apart() -> None:
     assert {node.module for node in lesson.graph.operations} == {"", "other", "other_2"}
 
 
+class ByHand:
+    """A model without a base class, as people write their first one."""
+
+    def __init__(self) -> None:
+        self.w1 = tg.tensor(np.ones((2, 2)), requires_grad=True)
+        self.layers = [{"w": tg.tensor(np.ones((2, 2)), requires_grad=True)} for _ in range(2)]
+
+    def loss(self, x: Any) -> Any:
+        return np.sum(np.exp(x @ self.w1) @ self.layers[0]["w"] @ self.layers[1]["w"])
+
+
+def weights() -> tuple[Any, Any, Any]:
+    w, v, x = (tg.tensor(np.full((2, 2), k), requires_grad=True) for k in (0.5, 1.5, -0.5))
+    return w, v, x
+
+
+def a_dict_in_a_dict() -> tuple[Any, list[str]]:
+    p = dict(zip(("hidden", "out"), ({"w": w} for w in weights())))
+    return tg.explain(np.sum(p["hidden"]["w"] @ p["out"]["w"])), ["hidden.w", "out.w"]
+
+
+def a_list() -> tuple[Any, list[str]]:
+    p = [*weights()]
+    return tg.explain(np.sum(p[0] @ p[1])), ["p[0]", "p[1]"]
+
+
+def containers_in_a_tuple() -> tuple[Any, list[str]]:
+    p = tuple({"w": [w]} for w in weights())
+    return tg.explain(np.sum(p[0]["w"][0] @ p[1]["w"][0])), ["p[0].w[0]", "p[1].w[0]"]
+
+
+def an_argument() -> tuple[Any, list[str]]:
+    p = dict(zip(("a", "b c"), weights()))
+    return tg.explain(lambda p: np.sum(p["a"] @ p["b c"]), {**p}), ["a", "p['b c']"]
+
+
+def an_object() -> tuple[Any, list[str]]:
+    return tg.explain(ByHand().loss, np.ones((3, 2))), ["w1", "layers[0].w", "layers[1].w"]
+
+
+@pytest.mark.parametrize("make", [a_dict_in_a_dict, a_list, containers_in_a_tuple, an_argument, an_object])
+def test_what_is_in_a_container_is_named_by_its_path(make: Callable[[], tuple[Any, list[str]]]) -> None:
+    lesson, names = make()
+    assert [leaf.name for leaf in lesson.graph.leaves if leaf.requires_grad] == names
+    assert all(name in str(lesson) for name in names)
+    assert lesson.to_latex()
+
+
+def test_parameters_of_the_same_name_are_told_apart_by_their_models() -> None:
+    encoder, decoder = (nn.Linear(2, 2, rng=k) for k in range(2))
+    data = np.ones((3, 2))
+    for lesson in (tg.explain(lambda: np.sum(decoder(encoder(data)))), tg.explain(np.sum(decoder(encoder(data))))):
+        names = [leaf.name for leaf in lesson.graph.leaves if leaf.requires_grad]
+        assert names == ["encoder.weight", "encoder.bias", "decoder.weight", "decoder.bias"]
+        assert [leaf.module for leaf in lesson.graph.leaves if leaf.requires_grad] == [
+            *["encoder"] * 2,
+            *["decoder"] * 2,
+        ]
+
+
 def test_a_leaf_is_shown_as_it_was() -> None:
     w = tg.tensor([1.0, 2.0], requires_grad=True, name="w")
     loss = np.sum(w * w)

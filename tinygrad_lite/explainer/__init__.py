@@ -96,11 +96,11 @@ def backward_steps(result: Tensor) -> Iterator["BackwardStep"]:
 
 def _graph(result: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> "Graph":
     from tinygrad_lite.explainer.graph import Graph, Seen
-    from tinygrad_lite.explainer.origins import Watch, names_around
+    from tinygrad_lite.explainer.origins import Watch, note_names_around
 
     seen = Seen({}, {}, {}, None)
     if callable(result) and not isinstance(result, Tensor):
         watch = Watch()
         result, seen = watch.run(result, args, kwargs), watch.seen
-    seen.names.update(names_around(sys._getframe(2)))
+    note_names_around(seen, sys._getframe(2))
     return Graph(result, seen)

@@ -1,5 +1,6 @@
 """The graph behind a tensor for a lesson: nodes with names, numbers and shapes, in forward order."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
@@ -90,6 +91,7 @@ class Seen:
         models: the name of the outermost module in which each tensor was made.
         decisions: operations whose answers went to Python code, which may have acted on them.
         exit: the first line that took numbers out of the graph, such as an `if`; None if none did.
+        owners: the name of the model that each parameter is in.
     """
 
     names: dict[int, str]
@@ -99,6 +101,7 @@ class Seen:
     models: dict[Tensor, str] = field(default_factory=dict)
     decisions: list[Op] = field(default_factory=list)
     exit: Source | None = None
+    owners: dict[Tensor, str] = field(default_factory=dict)
 
 
 class Graph:
@@ -148,11 +151,11 @@ class Graph:
         self.leaves: list[Node] = []
         self.operations: list[Node] = []
         path = self._path(result)
-        self._names = _Names(path, result, seen.names)
+        self._names = _Names(path, result, seen.names, seen.owners)
         several = len({seen.models[tensor] for tensor in path if tensor in seen.models}) > 1
         self._models = seen.models if several else {}
         self._modules = {tensor: _inside(self._models.get(tensor), module) for tensor, module in seen.modules.items()}
-        self._outputs = _outputs(path, self._modules)
+        self._outputs = _outputs(path, {x: self._names.owner(x.inputs) for x in path} | self._modules)
         for tensor in path:
             self._operation(tensor)
         self.root = self._nodes[result]
@@ -201,7 +204,7 @@ class Graph:
         model = self._models.get(tensor)
         inputs = [self._input(x, array, model) for x, array in zip(arguments, arrays)]
         number = len(self.operations) + 1
-        module = self._modules.get(tensor, _owner(inputs))
+        module = self._modules[tensor] if tensor in self._modules else self._names.owner(arguments)
         path = self._seen.modules.get(tensor, module)
         for leaf in inputs:
             if isinstance(leaf, Node) and leaf.op is None:  # inside what all operations that read it are inside
@@ -236,7 +239,8 @@ class Graph:
         value = array.astype(x.dtype) if isinstance(x, Tensor) else array  # as it was then: a leaf may be updated
         leaf = Node(name, _numpy(value), tensor=tensor, requires_grad=tensor is not None and tensor.requires_grad)
         if "." in name:
-            leaf.module = _inside(model, name.rpartition(".")[0])
+            module = name.rpartition(".")[0]
+            leaf.module = module if model and f"{module}.".startswith(f"{model}.") else _inside(model, module)
         self._nodes[key] = leaf
         self._arrays[key] = array
         self.leaves.append(leaf)
@@ -325,12 +329,6 @@ def _outputs(path: Sequence[Tensor], modules: Mapping[Tensor, str]) -> set[Tenso
     return {tensor for tensor in path if tensor not in inside}
 
 
-def _owner(inputs: Sequence[Any]) -> str:
-    """The module of an operation, according to the parameters that it takes."""
-    paths = (x.name for x in inputs if isinstance(x, Node) and x.op is None and "." in x.name)
-    return next((path.rpartition(".")[0] for path in paths), "")
-
-
 def _named_after(module: str) -> str:
     """A name for the result of a module: its path, unless that would read as a number."""
     return module if module.rpartition(".")[2].isidentifier() else ""
@@ -339,19 +337,26 @@ def _named_after(module: str) -> str:
 class _Names:
     """A unique name for each tensor or array: its own, the user's, or a made-up name.
 
-    Existing names come before made-up names; of two equal names, the first node keeps it. A sign stands for a letter
-    that cannot be printed.
+    Existing names come before made-up names; of two equal names, each gets that of its model in front, or the first
+    node keeps it. A sign stands for a letter that cannot be printed.
     """
 
-    def __init__(self, path: Sequence[Tensor], root: Tensor, users: Mapping[int, str]) -> None:
+    def __init__(
+        self, path: Sequence[Tensor], root: Tensor, users: Mapping[int, str], owners: Mapping[Tensor, str]
+    ) -> None:
         self._taken: set[str] = set()
         self._known: dict[Any, str] = {}
         self._counts: dict[str, int] = {}
+        known: dict[Any, str] = {}
         for result in path:
             for x in (*result.inputs, result):
-                known = getattr(x, "name", None) or users.get(id(x))
-                if known and _key(x) not in self._known and not _is_number(x):
-                    self._known[_key(x)] = self._free(known)
+                name = getattr(x, "name", None) or users.get(id(x))
+                if name and not _is_number(x):
+                    known.setdefault(_key(x), name)
+        frequency = Counter(known.values())
+        for key, name in known.items():
+            owner = owners.get(key) if frequency[name] > 1 and isinstance(key, Tensor) else None
+            self._known[key] = self._free(f"{owner}.{name}" if owner else name)
         if root not in self._known:
             self._known[root] = self._free("result")
 
@@ -359,6 +364,12 @@ class _Names:
         """The name of a tensor or an array; a new name if it has changed since it got its name."""
         known = self._known.get(_key(x))
         return known if known and not changed else self._free(known or otherwise)
+
+    def owner(self, inputs: Sequence[Any]) -> str:
+        """The module of an operation, according to the parameters that it takes."""
+        leaves = (x for x in inputs if not isinstance(x, Tensor) or x.op is None)
+        paths = (self._known.get(_key(x), "") for x in leaves)
+        return next((path.rpartition(".")[0] for path in paths if "." in path), "")
 
     def _free(self, name: str) -> str:
         name = "".join(letter if letter.isprintable() else "�" for letter in name)

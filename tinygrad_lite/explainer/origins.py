@@ -1,9 +1,11 @@
 """The origin of values, which the graph does not hold: the user's names, and the line and module that made them."""
 
+import contextlib
+import inspect
 import sys
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
-from types import FrameType
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from types import FrameType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -13,25 +15,81 @@ from tinygrad_lite.explainer.graph import Seen
 from tinygrad_lite.nn.module import Module
 from tinygrad_lite.nn.substitution import original
 from tinygrad_lite.readers.recording import Step, calling_line, hearing_exits, is_users, observing
+from tinygrad_lite.trees import children
 
 LATEST = 1000  # values whose origin a continuing watch keeps; a long run would otherwise keep all
+MOST = 1000  # containers and entries of one that are looked through for names
+DEEPEST = 4  # of these, one in another
 
 
-def names_around(frame: FrameType | None) -> dict[int, str]:
-    """The names of tensors and arrays in the functions that are running, by ids, the innermost first.
+def note_names_around(seen: Seen, frame: FrameType | None) -> None:
+    """Note the names of tensors, arrays and models in the functions that are running, the innermost first.
 
-    A value inside a tuple, a list or a dict has no name of its own.
+    What is in a container or in an object of the user's own class is named by its path there, unless it has a name.
     """
     names: dict[int, str] = {}
+    inside: dict[int, str] = {}
     while frame is not None:
         if is_users(frame.f_code.co_filename):
             for scope in (frame.f_locals, frame.f_globals):
                 _note(names, scope)
-                for value in list(scope.values()):
+                for name, value in list(scope.items()):
+                    if name.startswith("_"):
+                        continue
                     if isinstance(value, Module):
-                        list(value.named_parameters())  # names each parameter by its path
+                        note_parameters(seen, value, name)
+                    elif name.isidentifier():
+                        for path, x in _inside(name, value):
+                            inside.setdefault(id(x), path)
         frame = frame.f_back
-    return names
+    seen.names.update(names)
+    seen.names = inside | seen.names
+
+
+def note_parameters(seen: Seen, model: Module, name: str) -> None:
+    """Note that a model's parameters are in it; listing them names each by its path."""
+    for _, parameter in model.named_parameters():
+        if isinstance(parameter, Tensor):
+            seen.owners.setdefault(parameter, name)
+
+
+def _reached(f: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of a call, the variables around the function, and the object whose method it is, by name."""
+    reached: dict[str, Any] = {}
+    with contextlib.suppress(ValueError):  # of what has no signature
+        reached |= inspect.signature(f).bind(*args, **kwargs).arguments
+    with contextlib.suppress(TypeError):  # of what is no function
+        reached |= inspect.getclosurevars(f).nonlocals
+    return reached | {"self": getattr(f, "__self__", f)}
+
+
+def _inside(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """The tensors and arrays in a container or an object, with their paths: `layers[0].w`, and w alone in a dict."""
+    ahead = [("", value, 0)]
+    for path, container, depth in ahead:
+        held = _held(container) if depth < DEEPEST else {}
+        for key, x in held.items():
+            if not (isinstance(key, str) and key.isidentifier()):
+                inner = f"{path or name}[{key!r}]"
+            elif not key.startswith("_"):
+                inner = f"{path}.{key}" if path else key
+            else:
+                continue
+            if isinstance(x, (Tensor, np.ndarray)):
+                yield inner, x
+            elif len(ahead) < MOST:
+                ahead.append((inner, x, depth + 1))
+
+
+def _held(value: Any) -> Mapping[Any, Any]:
+    """What is in a container, or in an object of a class that the user wrote."""
+    kind = type(value)
+    if isinstance(value, (dict, list, tuple)):
+        return (children(value) or {}) if len(value) <= MOST else {}
+    if isinstance(value, (Tensor, np.ndarray, Module, type, ModuleType)) or not hasattr(value, "__dict__"):
+        return {}
+    written = getattr(sys.modules.get(kind.__module__), "__file__", None)
+    return dict(vars(value)) if kind.__module__ == "__main__" or (written and is_users(written)) else {}
 
 
 def _note(names: dict[int, str], scope: Mapping[str, Any]) -> list[Any]:
@@ -67,6 +125,9 @@ class Watch:
         """Run the function, and return its result."""
         with observing(self.note), hearing_exits(self._note_exit):
             result = f(*args, **kwargs)
+        for reached, value in _reached(f, args, kwargs).items():
+            for path, x in _inside(reached, value):
+                self.seen.names.setdefault(id(x), path)
         name = getattr(f, "__name__", type(f).__name__)
         if isinstance(result, Tensor) and name.isidentifier():
             self.seen.names.setdefault(id(result), name)
@@ -120,15 +181,15 @@ class Watch:
         """
         modules = [call.f_locals["self"] for call in calls]
         outermost, *others = map(original, modules)
-        if id(modules[0]) not in self._named:
-            self._named[id(modules[0])] = modules[0]
-            list(modules[0].named_parameters())  # names each parameter by its path
         if outermost not in self._models:
             name = _name_outside(calls[0], modules[0])
             self._counts[name] += 1
             name = name if self._counts[name] == 1 else f"{name}_{self._counts[name]}"
             self._models[outermost] = name, {module: path for path, module in outermost.named_modules()}
         model, paths = self._models[outermost]
+        if id(modules[0]) not in self._named:
+            self._named[id(modules[0])] = modules[0]
+            note_parameters(self.seen, modules[0], model)
         path = ""
         for module in others:
             kind = type(module).__name__

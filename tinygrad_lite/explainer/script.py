@@ -14,7 +14,7 @@ from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import InputError
 from tinygrad_lite.explainer.graph import Graph
 from tinygrad_lite.explainer.lesson import Lesson
-from tinygrad_lite.explainer.origins import Watch, names_around
+from tinygrad_lite.explainer.origins import Watch, note_names_around
 from tinygrad_lite.readers.recording import observing
 
 
@@ -65,7 +65,7 @@ def _last_backward() -> Iterator[list[Graph]]:
         plain(self, gradient, **(settings | {"retain_graph": True}))
         passing = set() if retain or (retain is None and settings.get("create_graph")) else set(path)
         known, watch = watch.seen, watch.rest(passing)
-        known.names.update(names_around(sys._getframe(1)))
+        note_names_around(known, sys._getframe(1))
         upstream = None if gradient is None else np.asarray(getattr(gradient, "data", gradient), self.dtype)
         graphs[:] = [Graph(self, known, upstream)]
 
