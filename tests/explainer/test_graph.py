@@ -202,6 +202,33 @@ def test_what_does_not_repeat_is_gathered_in_parts_of_one_size(show: Show) -> No
     assert names[0].startswith(f"operations 1–{counts[0]};")
 
 
+IN_BOXES = """() => [...document.querySelectorAll("#graph [data-node]")].map((node) => {
+  const texts = [...node.querySelectorAll("text:not(.mark-text)")];
+  const places = texts.map((text) => text.getBoundingClientRect());
+  const meet = (a, b) => Math.min(a.right, b.right) - Math.max(a.left, b.left) > 1
+    && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 3;
+  return {
+    numbers: texts.filter((text) => text.classList.contains("number")).length,
+    overlap: places.some((a, i) => places.slice(0, i).some((b) => meet(a, b))),
+  };
+})"""
+
+
+@pytest.mark.parametrize("steps", [9, 13, 16])
+def test_each_box_of_a_number_shows_it_and_frames_are_only_for_what_can_be_closed(show: Show, steps: int) -> None:
+    functions = [np.sin, np.exp, np.tanh, np.square, np.cos, np.arctan, np.sinh]
+    y = tg.tensor(0.375, requires_grad=True, name="x")
+    for k in np.random.default_rng(steps).integers(len(functions), size=steps):
+        y = functions[k](y)
+    opened = show(tg.explain(y), viewport={"width": 1280, "height": 1000})
+    boxes = opened.page.evaluate(IN_BOXES)
+    assert boxes
+    assert {box["numbers"] for box in boxes} == {2}, "the value and its gradient"
+    assert not any(box["overlap"] for box in boxes)
+    assert len(boxes) == len(opened.lesson.graph.nodes)
+    assert not opened.page.locator("#graph .frame").count()
+
+
 @pytest.mark.parametrize("make", [param(scalar, slow=True), param(recurrent, slow=False)])
 def test_the_picture_is_exported(show: Show, make: Any) -> None:
     opened = show(make())

@@ -184,7 +184,10 @@ const graphView = (() => {
   function arrange(around) {
     const isRoom = (least = DETAILS.compact.least) => camera.scaleFor(laidOut(DETAILS.compact).boxes.get(groups.root)) >= least;
     const nodes = lesson.nodes.length;
-    parts.forEach((group) => (group.open = nodes <= SMALL));
+    parts.forEach((group) => {
+      group.open = nodes <= SMALL;
+      group.frameless = group.open && group.kind === "run"; // which nobody has to close where there is room for all
+    });
     if (nodes > SMALL || !isRoom()) {
       const holding = new Set();
       for (let group = groups.owner.get(around); group; group = group.parent) holding.add(group);
@@ -192,7 +195,7 @@ const graphView = (() => {
       const rank = (group) => [+!holding.has(group), depth(group), groups.first(group)];
       const before = ([a, b, c], [x, y, z]) => a - x || b - y || c - z;
       const order = parts.map((group) => [rank(group), group]).sort(([a], [b]) => before(a, b));
-      parts.forEach((group) => (group.open = false));
+      parts.forEach((group) => (group.open = group.frameless = false));
       for (const [, group] of order.slice(0, nodes <= 1000 ? TRIES : TRIES / 5)) {
         group.open = group.parent.open;
         if (group.open && !isRoom(holding.has(group) ? SMALLEST : undefined)) group.open = false;

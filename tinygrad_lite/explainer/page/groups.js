@@ -158,11 +158,18 @@ const groups = (() => {
     if (parts.length === 1 && typeof parts[0] !== "number") parts[0].open = parts[0].kind === "module";
   }
 
-  // The items that an open group shows.
+  // The items that an open group shows. A run without a frame is there by its own items.
   function items(group) {
-    if (group.kind !== "loop") return group.items;
+    if (group.kind !== "loop") return group.items.flatMap((each) => (each.frameless ? items(each) : [each]));
     const { chosen, turns } = group;
     return [chosen > 0 ? group.before : null, group.items[chosen], chosen < turns - 1 ? group.after : null].filter(Boolean);
+  }
+
+  // The group in whose frame an item is.
+  function frameOf(item) {
+    let group = typeof item === "number" ? owner.get(item) : item.parent;
+    while (group.frameless) group = group.parent;
+    return group;
   }
 
   // What stands for each group on the screen: the outermost closed one that it is in, or null if all are open.
@@ -223,8 +230,8 @@ const groups = (() => {
   // The name of a node where it stands: without that of the module whose box it is in.
   function shortName(i) {
     const { name, module } = nodes[i];
-    return owner.get(i).kind === "module" && name.startsWith(`${module}.`) ? name.slice(module.length + 1) : name;
+    return frameOf(i).kind === "module" && name.startsWith(`${module}.`) ? name.slice(module.length + 1) : name;
   }
 
-  return { root, all, shortName, owner, items, visible, standIns, follow, operationsIn, first, name };
+  return { root, all, shortName, owner, items, frameOf, visible, standIns, follow, operationsIn, first, name };
 })();

@@ -21,10 +21,9 @@ function laidOut(detail) {
     if (!keys.has(item)) keys.set(item, String(keys.size + 1));
     return keys.get(item);
   };
-  const parentOf = (item) => (typeof item === "number" ? groups.owner.get(item) : item.parent);
   const chain = (item) => {
     const found = [item];
-    while (found.at(-1) !== groups.root) found.push(parentOf(found.at(-1)));
+    while (found.at(-1) !== groups.root) found.push(groups.frameOf(found.at(-1)));
     return found;
   };
 
