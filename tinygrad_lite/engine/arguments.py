@@ -36,11 +36,13 @@ class Arguments:
     arity: int | None
     vjps: Sequence[Any]
     derivatives: Sequence[Any] = ()
+    shared: Callable[..., Any] | None = None
 
     @cached_property
     def signature(self) -> inspect.Signature:
-        """The signature of the forward."""
-        return signature_of(self.forward)
+        """The signature of the forward, without the shared expression."""
+        parameters = list(signature_of(self.forward).parameters.values())
+        return inspect.Signature([p for i, p in enumerate(parameters) if not (self.shared and i == self.arity)])
 
     @cached_property
     def keywords(self) -> frozenset[str]:
@@ -50,7 +52,7 @@ class Arguments:
         if isinstance(rules, ForEach):
             rules, before = [rules.rule], 4  # i, g, y, x
         rule = next(filter(callable, rules), lambda: None)
-        parameters = list(signature_of(rule).parameters.values())[before:]
+        parameters = list(signature_of(rule).parameters.values())[before + bool(self.shared) :]
         return frozenset(
             p.name for p in parameters if p.name != "out" and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
         )

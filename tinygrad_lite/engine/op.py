@@ -7,7 +7,7 @@ traced values (a `Tensor`, say), it lets them decide what happens.
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, wraps
-from inspect import CO_VARKEYWORDS, Signature
+from inspect import CO_VARKEYWORDS
 from operator import add, mul, neg, sub, truediv
 from types import FunctionType, MappingProxyType
 from typing import Any, Literal, Self, TypedDict, Unpack
@@ -124,7 +124,6 @@ class Op(Arguments):
     kink: Rule | None = None
     on_complex: Rule | None = None
     examples: Sequence[Example] | None = None
-    shared: Rule | None = None
     linear, deferred, takes_complex, chooses = False, False, False, ""
     kind: str | None = None
     module = __name__
@@ -157,8 +156,6 @@ class Op(Arguments):
                 arguments += (shared(*arguments[before:], **params),)
             return function(*arguments, **params)
 
-        declared = list(signature_of(function).parameters.values())
-        vars(complete)["__signature__"] = Signature(declared[:count] + declared[count + 1 :])
         return complete
 
     @cached_property

@@ -11,8 +11,10 @@ from tinygrad_lite.engine.op import Facts, Op, listeners
 from tinygrad_lite.errors import RESTATED, NoDerivativeError, UsageError, complain
 from tinygrad_lite.foundation.signatures import bound_to, path_of, signature_of
 
+Function = Callable[..., Any]
+
 _OPERATIONS: dict[str, Op] = {}
-ANSWERS: dict[Any, Callable[..., Any]] = {}
+ANSWERS: dict[Any, Function] = {}
 """What computes a NumPy function on traced values, or an operation by its name."""
 
 _WAITING: dict[Any, list[Callable[[Any], None]]] = {}
@@ -30,7 +32,7 @@ def operation(name: str) -> Op:
     return _OPERATIONS[name]
 
 
-def answer_to(function: Callable[..., Any]) -> Callable[..., Any]:
+def answer_to(function: Function) -> Function:
     """The operation or function that computes a NumPy function on traced values.
 
     Raises:
@@ -47,15 +49,15 @@ def answer_to(function: Callable[..., Any]) -> Callable[..., Any]:
     raise NoDerivativeError(path_of(function))
 
 
-def functions_of(op: Op) -> list[Callable[..., Any]]:
+def functions_of(op: Op) -> list[Function]:
     """The library functions that an operation answers, its own forward first."""
     return [op.forward, *(function for function, answer in ANSWERS.items() if answer is op)]
 
 
-def implements(*functions: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def implements(*functions: Function) -> Callable[[Function], Function]:
     """Let the decorated function, which is composed of operations, answer these NumPy functions on traced values."""
 
-    def enter(answer: Callable[..., Any]) -> Callable[..., Any]:
+    def enter(answer: Function) -> Function:
         for function in functions:
             _enter(function, answer if isinstance(answer, Op) else _in_our_words(answer, function))
         return answer
@@ -63,7 +65,7 @@ def implements(*functions: Callable[..., Any]) -> Callable[[Callable[..., Any]],
     return enter
 
 
-def _in_our_words(answer: Callable[..., Any], function: Callable[..., Any]) -> Callable[..., Any]:
+def _in_our_words(answer: Function, function: Function) -> Function:
     """The answer to a function; its errors name the function as users write it, and are of our kinds."""
 
     @wraps(answer)
@@ -77,12 +79,12 @@ def _in_our_words(answer: Callable[..., Any], function: Callable[..., Any]) -> C
     return call
 
 
-def when_declared(function: Callable[..., Any] | str, use: Callable[[Any], None]) -> None:
+def when_declared(function: Function | str, use: Callable[[Any], None]) -> None:
     """Call `use` once with the answer to this function, or the operation of this name, when it is declared."""
     _WAITING.setdefault(function, []).append(use)
 
 
-def _enter(key: Callable[..., Any] | str, answer: Callable[..., Any]) -> None:
+def _enter(key: Function | str, answer: Function) -> None:
     if callable(key):
         ANSWERS[key] = answer
     for use in _WAITING.pop(key, ()):
@@ -95,9 +97,9 @@ def register(op: Op) -> None:
     An operation that replaces another with the same forward inherits its domain, kink, continuation and so on, unless
     it states its own: these belong to the function, whatever its derivatives.
     """
-    former = ANSWERS.get(op.forward)
-    for fact in Facts.__annotations__.keys() - {"deferred", "examples", "linear", "shared", "takes_complex"}:
-        setattr(op, fact, getattr(op, fact) or getattr(former, fact, getattr(op, fact)))
+    if former := ANSWERS.get(op.forward):
+        for fact in Facts.__annotations__.keys() - {"deferred", "examples", "linear", "shared", "takes_complex"}:
+            setattr(op, fact, getattr(op, fact) or getattr(former, fact, getattr(op, fact)))
     _OPERATIONS[op.name] = op
     _enter(op.name, op)
     _enter(op.forward, op)
