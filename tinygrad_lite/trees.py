@@ -3,7 +3,6 @@
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from copy import copy
-from dataclasses import fields
 from functools import lru_cache
 from typing import Any, Self
 
@@ -131,6 +130,8 @@ def children(tree: Any) -> dict[Any, Any] | None:
     if isinstance(tree, (tuple, list)):
         return dict(enumerate(tree))
     if _is_container(type(tree)):
+        from dataclasses import fields  # which a program without a record does without
+
         return {field.name: getattr(tree, field.name) for field in fields(tree) if hasattr(tree, field.name)}
     return None
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from math import prod
-from string import ascii_lowercase, ascii_uppercase
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import ShapeError, UsageError
 from tinygrad_lite.ops.shapes.indexing import performed
 
-_LETTERS = ascii_uppercase + ascii_lowercase  # in the order in which NumPy sorts them
+_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"  # in the order in which NumPy sorts them
 
 
 MANY = 2**13

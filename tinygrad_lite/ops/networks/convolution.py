@@ -10,7 +10,6 @@ row of a single image is piece enough, the images stay as they are, and each mak
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import pairwise
 from math import prod
@@ -37,17 +36,14 @@ WIDE = 16
 """Rows of so many pixels are copied fast one by one."""
 
 
-@dataclass(eq=False)
 class Geometry:
     """Where a kernel is put on an image, along each spatial axis: all sizes are in pixels."""
 
-    kernel: Sizes
-    stride: Sizes
-    dilation: Sizes
-    padding: Widths
-    size: Sizes
-    padded: Sizes
-    out: Sizes
+    def __init__(
+        self, kernel: Sizes, stride: Sizes, dilation: Sizes, padding: Widths, size: Sizes, padded: Sizes, out: Sizes
+    ) -> None:
+        self.kernel, self.stride, self.dilation, self.padding = kernel, stride, dilation, padding
+        self.size, self.padded, self.out = size, padded, out
 
     @cached_property
     def inside(self) -> tuple[slice, ...]:
