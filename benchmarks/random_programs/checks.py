@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 import tinygrad_lite as tg
-from benchmarks.random_programs.programs import Program, parts
+from benchmarks.random_programs.programs import Program, Step, parts
 from tinygrad_lite.checking.evidence.references import Difference, difference
 from tinygrad_lite.checking.evidence.singular import at_kink, outside_domain
 from tinygrad_lite.engine.tensor import wrap
@@ -183,30 +183,13 @@ class _Check:
             fails = program.error is not None and number == len(program.steps) - 1
             try:
                 result = step.run(values)
-            except REFUSALS as error:
-                self.count = number
-                if fails:
-                    examination.outcome = "refused, as NumPy does"
-                else:
-                    examination.outcome = "refused"
-                    examination.remarks.append(f"refused: {step.path}: {short(error)}")
-                break
             except Exception as error:
                 self.count = number
-                if fails and isinstance(error, (ValueError, TypeError, IndexError, type(program.error))):
-                    examination.outcome = "refused, as NumPy does"
-                    examination.remarks.append(f"refused, as NumPy does, by an error that is not ours: {step.path}")
-                else:
-                    said = f"{type(program.error).__name__}: {program.error}" if fails else "a value"
-                    examination.fault("raises an error that is not ours", f"{step.path}: {short(error)}; NumPy: {said}")
+                self._refused(step, error, fails)
                 break
             if fails:
                 self.count = number
-                if any(isinstance(x, tg.Tensor) for x in parts(result)):
-                    examination.outcome = "taken, where NumPy refuses"
-                    examination.remarks.append(f"taken, where NumPy refuses: {step.path}: {short(program.error)}")
-                else:
-                    examination.outcome = "refused, as NumPy does"
+                self._taken(step, result)
                 break
             made = parts(result) if step.is_sequence else [result]
             expected = program.values[len(values) : len(values) + step.results]
@@ -223,18 +206,46 @@ class _Check:
             ]
             outputs = needing or outputs
             kinds |= {values[k].dtype for k in needing}
-        theirs = {_kind_of_warning(message) for message in program.warnings}
+        self._compare_warnings()
+        return outputs, kinds
+
+    def _refused(self, step: Step, error: Exception, fails: bool) -> None:
+        """Note the error of a step, at which NumPy may fail as well."""
+        program, examination = self.program, self.examination
+        if isinstance(error, REFUSALS):
+            examination.outcome = "refused, as NumPy does" if fails else "refused"
+            if not fails:
+                examination.remarks.append(f"refused: {step.path}: {short(error)}")
+        elif fails and isinstance(error, (ValueError, TypeError, IndexError, type(program.error))):
+            examination.outcome = "refused, as NumPy does"
+            examination.remarks.append(f"refused, as NumPy does, by an error that is not ours: {step.path}")
+        else:
+            said = f"{type(program.error).__name__}: {program.error}" if fails else "a value"
+            examination.fault("raises an error that is not ours", f"{step.path}: {short(error)}; NumPy: {said}")
+
+    def _taken(self, step: Step, result: Any) -> None:
+        """Note that a step at which NumPy fails has a result."""
+        program, examination = self.program, self.examination
+        if not any(isinstance(x, tg.Tensor) for x in parts(result)):
+            examination.outcome = "refused, as NumPy does"
+            return
+        assert program.error is not None
+        examination.outcome = "taken, where NumPy refuses"
+        examination.remarks.append(f"taken, where NumPy refuses: {step.path}: {short(program.error)}")
+
+    def _compare_warnings(self) -> None:
+        theirs = {_kind_of_warning(message) for message in self.program.warnings}
         for caught in self.caught:
-            if _kind_of_warning(str(caught.message)) in theirs:
+            message = str(caught.message)
+            if _kind_of_warning(message) in theirs:
                 continue
-            if str(caught.message).endswith(("in dot", "in matmul", "in cast")) or self._unusual():
-                examination.remarks.append(
+            if message.endswith(("in dot", "in matmul", "in cast")) or self._unusual():
+                self.examination.remarks.append(
                     "warns where NumPy does not: the processor's flags hang on the layout in memory"
                 )
             else:
-                examination.fault("warns where NumPy does not", f"{caught.category.__name__}: {caught.message}")
+                self.examination.fault("warns where NumPy does not", f"{caught.category.__name__}: {message}")
         self.caught.clear()
-        return outputs, kinds
 
     def _compare(self, path: str, x: Any, y: Any) -> None:
         x = x.detach().numpy() if isinstance(x, tg.Tensor) else x
@@ -478,10 +489,13 @@ class _Check:
         by_differences = self._by_differences(direction)
         if by_differences is None:
             return "not known: the function does not go on beside the point"
-        known = float(by_differences.slope[0])
-        bound = float(by_differences.bound[0])
-        left, right = float(by_differences.left[0]), float(by_differences.right[0])
-        side_bound = float(by_differences.side_bound[0])
+        return self._held_to(by_differences, slope, slack, direction, reference)
+
+    def _held_to(
+        self, differences: Difference, slope: float, slack: float, direction: list[Any], reference: float | None
+    ) -> str:
+        """The outcome for a slope that the complex step does not confirm, by differences along the direction."""
+        known, bound = float(differences.slope[0]), float(differences.bound[0])
         sharp = bound <= 1e-4 * max(abs(known), abs(slope) if np.isfinite(slope) else 0) + self._least()
         kinked = self._singular()
         if not np.isfinite(slope):
@@ -492,32 +506,39 @@ class _Check:
             return "the gradient is not finite"
         if sharp and abs(slope - known) <= 4 * bound + slack:
             return "right, by differences"
+        left, right = float(differences.left[0]), float(differences.right[0])
+        side_bound = float(differences.side_bound[0])
         sides_sharp = side_bound <= 1e-3 * max(abs(left), abs(right)) + self._least()
         if sides_sharp and abs(left - right) > 8 * side_bound:
-            between = min(left, right) - side_bound - slack <= slope <= max(left, right) + side_bound + slack
-            if between:
+            if min(left, right) - side_bound - slack <= slope <= max(left, right) + side_bound + slack:
                 return "at a kink, and between the slopes of the sides"
             if kinked:
                 return "at a kink, where several meet or a convention holds"
         if kinked:
             self.examination.remarks.append(f"kink or edge of a domain: {kinked}")
             return "at a kink or the edge of a domain"
-        if not sharp:
-            return "not known: differences do not tell"
-        if not self._moderate_on_the_way():
-            return "not known: numbers too large or too small on the way for the reference"
-        if any("unique" in step.path for step in self.program.steps):
-            return "not known: np.unique is a constant by convention, and differences follow it"
-        if abs(slope - known) <= 8 * self._shaken(direction, slope):
-            return "not known: the last digits decide"
-        closer = self._by_differences(direction, 1e-4)
-        if closer is None or abs(float(closer.slope[0]) - known) > 8 * (float(closer.bound[0]) + bound):
-            return "not known: differences of small and of large steps do not agree"
+        if reason := self._unknown(sharp, known, bound, slope, direction):
+            return f"not known: {reason}"
         self.examination.fault(
             "a wrong gradient" if self.epsilon <= EPSILON else "a wrong gradient in few digits",
             f"{slope}, by differences {known} ± {bound:.1g}, by complex step {reference}",
         )
         return "wrong"
+
+    def _unknown(self, sharp: bool, known: float, bound: float, slope: float, direction: list[Any]) -> str:
+        """Why a difference between a slope and differences is not known to be a mistake; empty if it is one."""
+        if not sharp:
+            return "differences do not tell"
+        if not self._moderate_on_the_way():
+            return "numbers too large or too small on the way for the reference"
+        if any("unique" in step.path for step in self.program.steps):
+            return "np.unique is a constant by convention, and differences follow it"
+        if abs(slope - known) <= 8 * self._shaken(direction, slope):
+            return "the last digits decide"
+        closer = self._by_differences(direction, 1e-4)
+        if closer is None or abs(float(closer.slope[0]) - known) > 8 * (float(closer.bound[0]) + bound):
+            return "differences of small and of large steps do not agree"
+        return ""
 
     def _by_complex_step(self, direction: list[Any]) -> tuple[float, float] | None:
         try:
