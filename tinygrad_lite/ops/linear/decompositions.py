@@ -393,48 +393,58 @@ def _svd_vjp(
     shapes = _svd_shapes(x, full_matrices)
     (gu, u_used), (gs, s_used), (gvt, vt_used) = _arrived(g, shapes)
     u, s, vt = _unpack(y, shapes)
-    both_used, count = (values_used | s_used) & (u_used | vt_used), s.shape[-1]
+    used, both_used, count = u_used | vt_used, (values_used | s_used) & (u_used | vt_used), s.shape[-1]
     further = "further columns of a full svd"
     gu, gv = _leading(gu, u, count, further), _leading(gvt.mT, vt.mT, count, further)
     u, v = u[..., :count], vt.mT[..., :count]
-    _refuse_uneven(gs, s, "singular values", but=u_used | vt_used)
+    _refuse_uneven(gs, s, "singular values", but=used)
     if hermitian:  # u holds the eigenvectors, and v the same with the signs of the eigenvalues
         signs = np.sign(np.sum(u * v, axis=-2))
         gv = gu + gv * signs[..., None, :]
-        return _symmetric_vjp(gs * signs, gv, s * signs, u, values_used | s_used, u_used | vt_used, False, alike)
+        return _symmetric_vjp(gs * signs, gv, s * signs, u, values_used | s_used, used, False, alike)
     left, right = u.mT @ gu, v.mT @ gv
     s_or_0 = np.where(vanishing(s), 0, s)
     sums = s_or_0[..., None, :] + s_or_0[..., :, None]
-    equal, none = "singular vectors of equal singular values", "singular vectors of singular values that are 0"
     doubtful, at_u, at_v = both_used, 0 * gs, 0 * gs
     if not alike:
-        at_u, at_v, zero = _arriving(gu), _arriving(gv), np.equal(s_or_0, 0)
-        rounding = np.finfo(s.dtype).eps ** 0.75 * np.max(at_u + at_v, axis=-1, keepdims=True, initial=0)
-        refuse_where(
-            zero & (np.minimum(at_u, at_v) > rounding),
-            s,
-            message=f"the matrix does not determine the sign of u vᵀ for {none}, and a result that depends on both has "
-            "no derivative. Leave one of these vectors out",
-        )
+        at_u, at_v = _arriving(gu), _arriving(gv)
+        _refuse_signs(at_u, at_v, s, s_or_0)
         # u and v rotate together: if v takes back what a rotation of u changes, that is no coincidence
-        told = lopsided(left) & ~zero[..., None, :]
+        told = lopsided(left) & ~np.equal(s_or_0, 0)[..., None, :]
         at_u, at_v = at_u + _by_chance(u_used, at_u + at_v), at_v + _by_chance(vt_used, at_u + at_v)
         silent = untold(left + right, np.concatenate([u, v], axis=-2)) & ~told
-        doubtful = both_used | (silent & (u_used | vt_used))
+        doubtful = both_used | (silent & used)
+    equal = "singular vectors of equal singular values"
     together = _turning(left + right, _differences(s), gs, doubtful, at_u + at_v, equal)
-    apart = _turning(left - right, sums, gs, doubtful, at_u + at_v, none)
-
-    def leaving(g: Array, q: Array, arriving: Array) -> Array:
-        """The part that rotates the vectors out of the space that they span; outside, all values are 0."""
-        outside = g - q @ (q.mT @ g)
-        mixed = np.absolute(outside) + (np.absolute(gs) * both_used + arriving)[..., None, :]
-        part = np.where(np.equal(s_or_0, 0)[..., None, :], mixed, outside)
-        return quotient(part, s_or_0[..., None, :], np.absolute(g) + np.absolute(gs)[..., None, :], vectors=none)
-
+    apart = _turning(left - right, sums, gs, doubtful, at_u + at_v, _NO_VALUE)
     gradient = composed(gs, u, v, s, descending=True) + u @ (together + apart) @ v.mT
     if x.shape[-2] > count:
-        gradient = gradient + leaving(gu, u, at_u) @ v.mT
-    return gradient + u @ leaving(gv, v, at_v).mT if x.shape[-1] > count else gradient
+        gradient = gradient + _leaving(gu, u, s_or_0, gs, at_u + np.absolute(gs) * both_used) @ v.mT
+    if x.shape[-1] > count:
+        gradient = gradient + u @ _leaving(gv, v, s_or_0, gs, at_v + np.absolute(gs) * both_used).mT
+    return gradient
+
+
+_NO_VALUE = "singular vectors of singular values that are 0"
+
+
+def _refuse_signs(at_u: Array, at_v: Array, s: Array, s_or_0: Array) -> None:
+    """Refuse a result that depends on both vectors of a singular value of 0: the sign of their product is arbitrary."""
+    rounding = np.finfo(s.dtype).eps ** 0.75 * np.max(at_u + at_v, axis=-1, keepdims=True, initial=0)
+    refuse_where(
+        np.equal(s_or_0, 0) & (np.minimum(at_u, at_v) > rounding),
+        s,
+        message=f"the matrix does not determine the sign of u vᵀ for {_NO_VALUE}, and a result that depends on both "
+        "has no derivative. Leave one of these vectors out",
+    )
+
+
+def _leaving(g: Array, q: Array, s_or_0: Array, gs: Array, arriving: Array) -> Array:
+    """The part that rotates the vectors q out of the space that they span; outside, all values are 0."""
+    outside = g - q @ (q.mT @ g)
+    mixed = np.absolute(outside) + arriving[..., None, :]
+    part = np.where(np.equal(s_or_0, 0)[..., None, :], mixed, outside)
+    return quotient(part, s_or_0[..., None, :], np.absolute(g) + np.absolute(gs)[..., None, :], vectors=_NO_VALUE)
 
 
 packed_svd = primitive(
